@@ -1,0 +1,97 @@
+//! The reference to a data set: what the spec says of it, which needs no data to be read.
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::Digest;
+
+/// Where images come from and what shape they are brought to. Images are square, `image_size` pixels each way.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Dataset {
+    /// The source.
+    #[serde(flatten)]
+    pub source: Source,
+    /// Height and width that every image is resized to, in pixels.
+    pub image_size: u32,
+    /// 1 or 3. Grey images are repeated into three channels, colour ones converted to one.
+    pub channels: u32,
+    /// How many classes, or their names in sorted order.
+    pub classes: Classes,
+    /// The content that is asked for, if the spec pins it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<Digest>,
+}
+
+/// The kinds of data set.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Source {
+    /// `train/<class>/*` and `test/<class>/*`, or `<class>/*` with a held-out fraction. JPEG and PNG.
+    ImageFolder {
+        /// Folder, relative to the worker's data root.
+        path: String,
+        /// For one folder without `train` and `test`: the share of each class that becomes the test part.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        test_split: Option<TestSplit>,
+    },
+    /// The MNIST family's idx files (`train-images-idx3-ubyte`, ...), gzipped or not.
+    Idx {
+        /// Folder, relative to the worker's data root.
+        path: String,
+    },
+    /// CIFAR-10's binary version (`data_batch_1.bin`, ..., `test_batch.bin`).
+    Cifar10 {
+        /// Folder, relative to the worker's data root.
+        path: String,
+    },
+    /// Drawn scenes of the reference's eight classes; needs no file.
+    SyntheticScenes {
+        /// Seed of the drawings.
+        seed: u64,
+        /// Images in the training part, over all classes.
+        train_images: u32,
+        /// Images in the test part, over all classes.
+        test_images: u32,
+    },
+}
+
+/// How one folder is parted into training and test images.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TestSplit {
+    /// Share of each class that is held out, in (0, 1).
+    pub fraction: f64,
+    /// Seed of the choice; independent of the trials' seeds.
+    pub seed: u64,
+}
+
+/// The classes: a count, or names.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Classes {
+    /// How many.
+    Count(u32),
+    /// Which, in sorted order.
+    Names(Vec<String>),
+}
+
+impl Classes {
+    /// How many classes there are.
+    pub fn count(&self) -> u32 {
+        match self {
+            Self::Count(count) => *count,
+            Self::Names(names) => names.len() as u32,
+        }
+    }
+}
+
+impl Dataset {
+    /// The name of the kind, as the spec writes it.
+    pub fn kind(&self) -> &'static str {
+        match self.source {
+            Source::ImageFolder { .. } => "image_folder",
+            Source::Idx { .. } => "idx",
+            Source::Cifar10 { .. } => "cifar10",
+            Source::SyntheticScenes { .. } => "synthetic_scenes",
+        }
+    }
+}

@@ -1,0 +1,24 @@
+//! What a study asks, as plain data: YAML to a checked plan, networks to exact counts, trials to ids, and the contract
+//! between an agent and a trainer. Pure: no file is opened, no clock is read, nothing is drawn at random here.
+
+pub mod canonical;
+pub mod configuration;
+pub mod dataset;
+pub mod id;
+pub mod outcome;
+pub mod protocol;
+pub mod settings;
+pub mod trainer;
+pub mod trial;
+
+pub use configuration::{Cnn, Configuration, Vgg19};
+pub use dataset::{Classes, Dataset};
+pub use id::{Digest, TrialId};
+pub use outcome::{FailureClass, Outcome};
+pub use protocol::Protocol;
+pub use trial::Trial;
+
+/// Raised whenever a trainer of the same trial would produce other numbers than before.
+///
+/// It is part of every trial's id, and a coordinator refuses a worker whose trainer has another one.
+pub const TRAINER_SEMANTICS: u32 = 1;

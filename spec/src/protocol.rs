@@ -1,0 +1,210 @@
+//! The training protocol: everything that is the same for every trial of a sweep. The defaults are those of the
+//! reference's tool (Keras); each is a key of its own, so each is part of a trial's id.
+
+use serde::{Deserialize, Serialize};
+
+/// How every trial of a sweep is trained and reported.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Protocol {
+    /// Passes over the training data.
+    pub epochs: u32,
+    /// Images a step; the last step of an epoch may have fewer.
+    pub batch_size: u32,
+    /// What turns gradients into steps.
+    pub optimizer: Optimizer,
+    /// How the learning rate changes between epochs.
+    pub schedule: Schedule,
+    /// What is done to training images before every step.
+    pub augment: Augment,
+    /// How pixel values are scaled.
+    pub normalize: Normalize,
+    /// How weights start.
+    pub initializer: Initializer,
+    /// Constants of batch normalisation.
+    pub batch_normalization: BatchNormalization,
+    /// Which epoch a trial is judged by.
+    pub report: Report,
+    /// Part of the training data to validate on instead of the test part.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub holdout: Option<Holdout>,
+    /// Whose weights are kept.
+    pub keep_weights: KeepWeights,
+}
+
+impl Default for Protocol {
+    fn default() -> Self {
+        Self {
+            epochs: 100,
+            batch_size: 32,
+            optimizer: Optimizer::default(),
+            schedule: Schedule::default(),
+            augment: Augment::default(),
+            normalize: Normalize::default(),
+            initializer: Initializer::default(),
+            batch_normalization: BatchNormalization::default(),
+            report: Report::default(),
+            holdout: None,
+            keep_weights: KeepWeights::default(),
+        }
+    }
+}
+
+/// The optimizer and its constants.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Optimizer {
+    /// Adam (Kingma and Ba, 2014).
+    Adam {
+        /// Step size at the start.
+        learning_rate: f64,
+        /// Decay of the first moment.
+        beta_1: f64,
+        /// Decay of the second moment.
+        beta_2: f64,
+        /// Added to the denominator.
+        epsilon: f64,
+    },
+}
+
+impl Default for Optimizer {
+    fn default() -> Self {
+        Self::Adam { learning_rate: 1e-3, beta_1: 0.9, beta_2: 0.999, epsilon: 1e-7 }
+    }
+}
+
+impl Optimizer {
+    /// The learning rate of the first epoch.
+    pub fn learning_rate(&self) -> f64 {
+        let Self::Adam { learning_rate, .. } = self;
+        *learning_rate
+    }
+}
+
+/// How the learning rate changes between epochs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Schedule {
+    /// Not at all.
+    Constant,
+    /// Multiplied by `factor` once `monitor` has not improved by more than `min_delta` for `patience` epochs.
+    ReduceOnPlateau {
+        /// What is watched.
+        monitor: Monitor,
+        /// What the learning rate is multiplied by, in (0, 1).
+        factor: f64,
+        /// Epochs without improvement that are borne.
+        patience: u32,
+        /// Smallest change that counts as an improvement.
+        min_delta: f64,
+        /// Epochs after a reduction in which none is counted.
+        cooldown: u32,
+        /// The learning rate never falls below this.
+        min_learning_rate: f64,
+    },
+}
+
+impl Default for Schedule {
+    fn default() -> Self {
+        Self::ReduceOnPlateau {
+            monitor: Monitor::ValAccuracy,
+            factor: 0.1,
+            patience: 10,
+            min_delta: 1e-4,
+            cooldown: 0,
+            min_learning_rate: 0.0,
+        }
+    }
+}
+
+/// A metric of an epoch that a schedule can watch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Monitor {
+    /// Validation accuracy; more is better.
+    ValAccuracy,
+    /// Validation loss; less is better.
+    ValLoss,
+}
+
+/// Random changes to training images, drawn anew for every sample of every epoch.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Augment {
+    /// Mirrored left to right with probability one half.
+    pub horizontal_flip: bool,
+    /// Moved by up to this share of the image's side each way; the border is repeated.
+    pub shift: f64,
+}
+
+/// How pixel values are scaled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Normalize {
+    /// To [0, 1].
+    #[default]
+    Unit,
+    /// To mean 0 and standard deviation 1 for each channel, by the statistics of the training split.
+    Standardize,
+}
+
+/// How weights start. Biases start at zero.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Initializer {
+    /// Uniform within ±√(6 / (fan in + fan out)) (Glorot and Bengio, 2010).
+    #[default]
+    GlorotUniform,
+    /// Normal, cut at two standard deviations, of variance 2 / fan in (He et al., 2015).
+    HeNormal,
+}
+
+/// Constants of batch normalisation, in Keras's sense: running = momentum × running + (1 − momentum) × batch.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct BatchNormalization {
+    /// Added to the variance.
+    pub epsilon: f64,
+    /// Share of the running statistics that stays at each step.
+    pub momentum: f64,
+}
+
+impl Default for BatchNormalization {
+    fn default() -> Self {
+        Self { epsilon: 1e-3, momentum: 0.99 }
+    }
+}
+
+/// Which epoch a trial is judged by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Report {
+    /// The last.
+    #[default]
+    Last,
+    /// The one with the best validation accuracy, the earliest on a tie.
+    Best,
+}
+
+/// Part of the training data to validate on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Holdout {
+    /// Share of each class, in (0, 1).
+    pub fraction: f64,
+    /// Seed of the choice; independent of the trials' seeds.
+    pub seed: u64,
+}
+
+/// Whose weights are kept as artifacts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum KeepWeights {
+    /// Nobody's.
+    #[default]
+    None,
+    /// The winner's.
+    Winner,
+    /// Every trial's.
+    All,
+}

@@ -1,0 +1,270 @@
+//! Trainer protocol 1: what an agent writes to a trainer's stdin and reads from its stdout, one JSON object a line.
+//! Documented for other languages in `worker/trainer/PROTOCOL.md`.
+
+use serde::{Deserialize, Serialize};
+
+use crate::dataset::Dataset;
+use crate::id::{Digest, TrialId};
+use crate::outcome::{FailureClass, Outcome};
+use crate::trial::Trial;
+
+/// The version of this protocol.
+pub const PROTOCOL: u32 = 1;
+
+/// The longest line that an agent reads from a trainer, in bytes; a longer one breaks the protocol.
+pub const MAX_LINE_BYTES: usize = 16 * 1024 * 1024;
+
+/// The exit status of a trainer that was asked to leave by SIGTERM.
+pub const EXIT_LEFT: i32 = 75;
+
+/// What an agent asks. One at a time: the next follows the event that ends the one before. End of file means leave.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "command", rename_all = "snake_case")]
+pub enum Command {
+    /// Which devices are there? Answered by `devices`.
+    Devices,
+    /// What is in this data set? Answered by `described` or `failed`.
+    Describe(Describe),
+    /// Train. Answered by `started`, `epoch`s, then `finished` or `failed`.
+    Train(Box<Train>),
+}
+
+/// A data set to be read and described.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Describe {
+    /// The data set.
+    pub dataset: Dataset,
+    /// Where its files are on this machine.
+    pub folders: Folders,
+}
+
+/// A trial to be trained.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Train {
+    /// The trial's id, echoed in every event.
+    pub trial_id: TrialId,
+    /// The attempt's number, echoed in every event.
+    pub attempt: u32,
+    /// The question.
+    pub trial: Trial,
+    /// `auto`, `cpu` or `cuda:N`.
+    pub device: String,
+    /// Where files are on this machine.
+    pub folders: Folders,
+    /// A folder for this trial's checkpoints; none are written without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checkpoint_folder: Option<String>,
+    /// A folder in which artifacts (`weights.bin`, `thumbnails.png`) are left for the agent; none are without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub artifact_folder: Option<String>,
+}
+
+/// Where files are on this machine, as absolute paths.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Folders {
+    /// No path of a data set leads out of this one.
+    pub data_root: String,
+    /// Decoded images are kept here, shared by all trainers of the machine.
+    pub cache: String,
+}
+
+/// What a trainer says.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Event {
+    /// The first line of every trainer.
+    Hello(Hello),
+    /// The devices that can be named in `train`.
+    Devices(Devices),
+    /// What is in a data set.
+    Described(Described),
+    /// The trial's data and network are ready.
+    Started(Started),
+    /// An epoch has ended.
+    Epoch(Epoch),
+    /// A checkpoint is on disk.
+    Checkpoint(Checkpoint),
+    /// The trial is answered.
+    Finished(Box<Finished>),
+    /// The command failed; the trainer is ready for the next unless it also exits.
+    Failed(Failed),
+}
+
+/// Who speaks.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Hello {
+    /// The protocol that it speaks: `PROTOCOL`.
+    pub protocol: u32,
+    /// Its trainer semantics version.
+    pub semantics: u32,
+    /// Name and version, for people.
+    pub trainer: String,
+}
+
+/// The devices of this machine.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Devices {
+    /// CPUs first, then accelerators.
+    pub devices: Vec<Device>,
+    /// Why there is no CUDA device, if there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cuda_unavailable: Option<String>,
+}
+
+/// A device.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Device {
+    /// As `train` takes it: `cpu`, `cuda:0`.
+    pub name: String,
+    /// For people: the model's name.
+    pub description: String,
+    /// Its own memory, where it can be told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_bytes: Option<u64>,
+}
+
+/// What is in a data set.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Described {
+    /// Of the decoded content, classes and parts.
+    pub digest: Digest,
+    /// Class names in sorted order.
+    pub classes: Vec<String>,
+    /// Channels of each image as it is trained on.
+    pub channels: u32,
+    /// Images in the training part.
+    pub train_images: u32,
+    /// Images in the test part.
+    pub test_images: u32,
+}
+
+/// The trial's data and network are ready.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Started {
+    /// Echoed.
+    pub trial_id: TrialId,
+    /// Echoed.
+    pub attempt: u32,
+    /// Where it trains.
+    pub device: String,
+    /// Parameters of the network as built.
+    pub params: u64,
+    /// What is in the data set.
+    pub data: Described,
+    /// The first epoch to come, counted from 1; more than 1 where a checkpoint was found.
+    pub first_epoch: u32,
+}
+
+/// Metrics of one epoch.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Epoch {
+    /// Echoed.
+    pub trial_id: TrialId,
+    /// Echoed.
+    pub attempt: u32,
+    /// The numbers.
+    #[serde(flatten)]
+    pub metrics: EpochMetrics,
+}
+
+/// The numbers of one epoch.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct EpochMetrics {
+    /// Counted from 1.
+    pub epoch: u32,
+    /// Mean cross-entropy over the epoch's training samples, dropout on.
+    pub train_loss: f64,
+    /// Share of the epoch's training samples that were right, dropout on.
+    pub train_accuracy: f64,
+    /// Mean cross-entropy over the validation data after the epoch, dropout off.
+    pub val_loss: f64,
+    /// Share of the validation data that was right after the epoch.
+    pub val_accuracy: f64,
+    /// Learning rate of the epoch.
+    pub learning_rate: f64,
+    /// Wall time of the epoch, validation included.
+    pub seconds: f64,
+    /// Training images a second, validation excluded.
+    pub images_per_second: f64,
+}
+
+/// A checkpoint is on disk.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Checkpoint {
+    /// Echoed.
+    pub trial_id: TrialId,
+    /// Echoed.
+    pub attempt: u32,
+    /// The last epoch that it holds.
+    pub epoch: u32,
+    /// Its file, in the checkpoint folder.
+    pub path: String,
+}
+
+/// The answer of a trial.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Finished {
+    /// Echoed.
+    pub trial_id: TrialId,
+    /// Echoed.
+    pub attempt: u32,
+    /// Whether it converged.
+    pub outcome: Outcome,
+    /// Metrics of the last complete epoch with finite numbers; absent if there was none.
+    pub last: Option<EpochMetrics>,
+    /// Metrics of the best such epoch by validation accuracy, the earliest on a tie.
+    pub best: Option<EpochMetrics>,
+    /// On the validation data, of the epoch that `protocol.report` chooses; absent if there was none.
+    pub validation: Option<Validation>,
+    /// How it was made.
+    pub provenance: Provenance,
+}
+
+/// What a network said of every validation image, in the data set's order.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Validation {
+    /// True class of each image.
+    pub labels: Vec<u16>,
+    /// Most probable class of each image.
+    pub predicted: Vec<u16>,
+    /// Probability that it was given.
+    pub confidence: Vec<f32>,
+    /// Row by true class, column by predicted class: counts, row by row.
+    pub confusion: Vec<u32>,
+}
+
+/// How an answer was made.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Provenance {
+    /// Parameters of the network as built.
+    pub params: u64,
+    /// Training images a second over the whole trial, validation excluded.
+    pub images_per_second: f64,
+    /// Wall time of training and validation.
+    pub seconds: f64,
+    /// Highest resident memory of the trainer's process, or of the device where that can be told.
+    pub peak_memory_bytes: u64,
+    /// The data that were read.
+    pub data_digest: Digest,
+    /// The images that trained and the images that validated.
+    pub split_digest: Digest,
+    /// `cpu` or `cuda:N`.
+    pub device: String,
+    /// For people: the model's name.
+    pub device_name: String,
+    /// Instruction set or compute capability: results are bit-equal only within one.
+    pub instruction_set: String,
+    /// Trainer's name and version.
+    pub trainer: String,
+    /// Threads that trained.
+    pub threads: u32,
+}
+
+/// The command failed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Failed {
+    /// Whose fault it was.
+    pub class: FailureClass,
+    /// One sentence for people.
+    pub reason: String,
+}

@@ -1,0 +1,160 @@
+//! What the scheduler wants done. The driver stores what is to be stored in one commit, then wakes who is to be woken.
+
+use sweep_spec::{Digest, FailureClass, Outcome, TrialId};
+
+use crate::event::Ending;
+use crate::id::{Lease, SessionId, StageIndex, SweepId, WorkerName};
+
+/// One thing to do. All but `Wake` and `Ignored` are state edges to be stored.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Effect {
+    /// The content that this sweep's trials are trained on is settled.
+    DataPinned {
+        /// Whose.
+        sweep: SweepId,
+        /// The content.
+        digest: Digest,
+    },
+    /// A trial of a sweep is settled on a round: it is that round's result that the sweep uses.
+    TrialBound {
+        /// Whose.
+        sweep: SweepId,
+        /// Which.
+        trial: TrialId,
+        /// The round.
+        round: u32,
+        /// The round had ended before the sweep wanted it.
+        reused: bool,
+    },
+    /// An effort to answer a trial's question begins.
+    RoundOpened {
+        /// Which trial.
+        trial: TrialId,
+        /// Which round.
+        round: u32,
+    },
+    /// An attempt begins.
+    AttemptStarted {
+        /// Which.
+        lease: Lease,
+        /// On whose slot.
+        worker: WorkerName,
+        /// In which session.
+        session: SessionId,
+        /// Which slot.
+        slot: u32,
+    },
+    /// An attempt goes on in a new session of its worker.
+    AttemptAdopted {
+        /// Which.
+        lease: Lease,
+        /// The new session.
+        session: SessionId,
+    },
+    /// An attempt has ended.
+    AttemptEnded {
+        /// Which.
+        lease: Lease,
+        /// How.
+        ending: Ending,
+    },
+    /// A round has ended.
+    RoundEnded {
+        /// Which trial.
+        trial: TrialId,
+        /// Which round.
+        round: u32,
+        /// How.
+        end: RoundEnd,
+    },
+    /// Every trial of a stage has ended. The driver may open other stages now, in the same commit.
+    StageEnded {
+        /// Whose.
+        sweep: SweepId,
+        /// Which.
+        stage: StageIndex,
+    },
+    /// Every stage of a sweep has ended, or it was cancelled.
+    SweepEnded {
+        /// Which.
+        sweep: SweepId,
+        /// How.
+        end: SweepEnd,
+    },
+    /// A session's poll has something to answer: see `Scheduler::poll_answer`.
+    Wake {
+        /// Whose.
+        session: SessionId,
+    },
+    /// The event changed nothing, and that is well.
+    Ignored(Ignored),
+}
+
+/// How a round ended.
+#[derive(Debug, Clone, PartialEq)]
+pub enum RoundEnd {
+    /// With an accepted result.
+    Succeeded {
+        /// The attempt that was accepted.
+        attempt: u32,
+        /// Whether it converged.
+        outcome: Outcome,
+    },
+    /// Without, and no further try would help or is allowed.
+    Failed {
+        /// Whose fault the last failure was.
+        class: FailureClass,
+        /// One sentence for people.
+        reason: String,
+    },
+    /// Nobody wanted it any more.
+    Cancelled,
+}
+
+/// How a sweep ended.
+#[derive(Debug, Clone, PartialEq)]
+pub enum SweepEnd {
+    /// Every trial succeeded.
+    Succeeded,
+    /// Some trial or stage failed.
+    Failed {
+        /// One sentence for people.
+        reason: String,
+    },
+    /// By somebody's word.
+    Cancelled,
+}
+
+/// Why an event changed nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ignored {
+    /// No such sweep lives here.
+    UnknownSweep,
+    /// No such stage, or it is open or ended already.
+    UnknownStage,
+    /// The session has ended or never was: the worker must register again.
+    UnknownSession,
+    /// The lease no longer holds: the worker must stop and forget the attempt.
+    StaleLease,
+    /// It was said before.
+    Repeated,
+}
+
+impl Effect {
+    /// A label for metrics and logs.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::DataPinned { .. } => "data_pinned",
+            Self::TrialBound { .. } => "trial_bound",
+            Self::RoundOpened { .. } => "round_opened",
+            Self::AttemptStarted { .. } => "attempt_started",
+            Self::AttemptAdopted { .. } => "attempt_adopted",
+            Self::AttemptEnded { .. } => "attempt_ended",
+            Self::RoundEnded { .. } => "round_ended",
+            Self::StageEnded { .. } => "stage_ended",
+            Self::SweepEnded { .. } => "sweep_ended",
+            Self::Wake { .. } => "wake",
+            Self::Ignored(_) => "ignored",
+        }
+    }
+}

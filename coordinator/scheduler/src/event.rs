@@ -1,0 +1,161 @@
+//! What can happen to the scheduler. Everything in an event came from outside: nothing in it is trusted to be consistent.
+
+use sweep_spec::{Digest, FailureClass, Outcome, TrialId};
+
+use crate::id::{DatasetKey, Lease, SessionId, StageIndex, SweepId, WorkerName};
+
+/// Something that happened. `Scheduler::apply` turns it into effects.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Event {
+    /// A sweep begins; its stages are opened by `OpenStage`.
+    SubmitSweep(NewSweep),
+    /// The trials of a stage are known. Said once for each stage.
+    OpenStage {
+        /// Whose.
+        sweep: SweepId,
+        /// Which.
+        stage: StageIndex,
+        /// What it needs; trials of other stages may be among them.
+        trials: Vec<WantedTrial>,
+    },
+    /// A stage can never be opened, because no winner was found before it.
+    FailStage {
+        /// Whose.
+        sweep: SweepId,
+        /// Which.
+        stage: StageIndex,
+        /// Why, for people.
+        reason: String,
+    },
+    /// Nobody wants this sweep any more.
+    CancelSweep {
+        /// Which.
+        sweep: SweepId,
+    },
+    /// A worker opens a session; one that it had before ends.
+    Register(Registration),
+    /// A worker is there: its leases are renewed.
+    Poll {
+        /// Who.
+        session: SessionId,
+        /// It takes nothing new.
+        draining: bool,
+    },
+    /// A worker looked at a data set.
+    Described {
+        /// Who.
+        session: SessionId,
+        /// At what.
+        dataset: DatasetKey,
+        /// What it found: the content's digest, or why it found none.
+        answer: Result<Digest, String>,
+    },
+    /// An attempt has ended and all of its points are stored.
+    Finish {
+        /// Who says so.
+        session: SessionId,
+        /// Of what.
+        lease: Lease,
+        /// How.
+        ending: Ending,
+    },
+    /// Time has passed. Too early, too late or repeated, it does no harm.
+    Tick,
+}
+
+/// A sweep to begin.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewSweep {
+    /// Its number.
+    pub id: SweepId,
+    /// Higher goes first.
+    pub priority: i32,
+    /// Its share of slots among sweeps of one priority; 0 counts as 1.
+    pub weight: u32,
+    /// The reference that all of its trials share.
+    pub dataset: DatasetKey,
+    /// The content that the spec or an earlier worker pinned.
+    pub pin: Option<Digest>,
+    /// How many stages it has; it ends when all have ended.
+    pub stages: u32,
+}
+
+/// A trial that a stage needs.
+#[derive(Debug, Clone, PartialEq)]
+pub struct WantedTrial {
+    /// The question.
+    pub id: TrialId,
+    /// How long it will take, in milliseconds or any unit that is the same for all: longer goes first.
+    pub cost: u64,
+    /// Memory that it will need on its slot.
+    pub memory_bytes: u64,
+    /// What the store knows of it.
+    pub history: History,
+}
+
+/// What the store knows of a trial.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct History {
+    /// Rounds so far.
+    pub rounds: u32,
+    /// Attempts so far, over all rounds.
+    pub attempts: u32,
+    /// The newest accepted result.
+    pub known: Option<Known>,
+}
+
+/// An accepted result.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Known {
+    /// The round that it answered.
+    pub round: u32,
+    /// The content of the data that it was trained on.
+    pub data_digest: Digest,
+    /// How it came out.
+    pub outcome: Outcome,
+}
+
+/// A worker that opens a session.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Registration {
+    /// Who.
+    pub worker: WorkerName,
+    /// The new session.
+    pub session: SessionId,
+    /// Its slots, by index.
+    pub slots: Vec<Slot>,
+    /// Attempts that it still runs or has not handed in, and their slots.
+    pub live: Vec<(Lease, u32)>,
+}
+
+/// A place where one trial can run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Slot {
+    /// `cpu` or `cuda:N`.
+    pub device: String,
+    /// Memory that a trial may use there; `None` where it is not known, and then everything fits.
+    pub memory_bytes: Option<u64>,
+}
+
+/// How an attempt ended, by the worker's word or by the scheduler's own.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Ending {
+    /// It answered the question.
+    Succeeded {
+        /// Whether it converged.
+        outcome: Outcome,
+        /// The content of the data that it was trained on.
+        data_digest: Digest,
+    },
+    /// It did not.
+    Failed {
+        /// Whose fault.
+        class: FailureClass,
+        /// One sentence for people.
+        reason: String,
+    },
+    /// It was told to stop, or its worker leaves: nobody's fault.
+    Stopped,
+    /// Its worker was not heard of until the deadline, or came back without it.
+    Lost,
+}

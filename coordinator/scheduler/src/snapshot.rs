@@ -1,0 +1,55 @@
+//! What the store gives back after a restart: enough to go on as if nothing had happened.
+
+use sweep_spec::{Digest, TrialId};
+
+use crate::effect::RoundEnd;
+use crate::event::{NewSweep, WantedTrial};
+use crate::id::{Lease, StageIndex, WorkerName};
+
+/// Everything that lives: sweeps that have not ended, their trials, and the attempts that workers may still run.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Snapshot {
+    /// The sweeps that have not ended.
+    pub sweeps: Vec<SweepSnapshot>,
+    /// Rounds that have not ended.
+    pub open_rounds: Vec<OpenRound>,
+}
+
+/// A sweep that has not ended.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SweepSnapshot {
+    /// As it was submitted, but with the pin that was settled since.
+    pub sweep: NewSweep,
+    /// Stages that were opened, with the trials of each.
+    pub stages: Vec<(StageIndex, Vec<WantedTrial>)>,
+    /// Stages that failed to open, and why.
+    pub failed_stages: Vec<(StageIndex, String)>,
+    /// Trials that are bound to a round, and how the round ended if it has.
+    pub bound: Vec<(TrialId, u32, Option<RoundEnd>)>,
+}
+
+/// A round that has not ended.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OpenRound {
+    /// Whose.
+    pub trial: TrialId,
+    /// Which.
+    pub round: u32,
+    /// The content that it is trained on.
+    pub pin: Digest,
+    /// Attempts of this round that ended in failure or were lost.
+    pub failures: u32,
+    /// The attempt that is live.
+    pub live: Option<LiveAttempt>,
+}
+
+/// An attempt that a worker may still run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LiveAttempt {
+    /// Which.
+    pub lease: Lease,
+    /// Whose.
+    pub worker: WorkerName,
+    /// On which slot.
+    pub slot: u32,
+}

@@ -38,6 +38,8 @@ pub enum Event {
     Poll {
         /// Who.
         session: SessionId,
+        /// Leases that it holds, ended ones that are not yet handed in included.
+        held: Vec<Lease>,
         /// It takes nothing new.
         draining: bool,
     },

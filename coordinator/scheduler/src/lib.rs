@@ -3,7 +3,82 @@
 //!
 //! What may not enter: anything that waits, anything that a store or a network knows.
 
+mod apply;
+mod assign;
+mod config;
 pub mod effect;
+mod ending;
 pub mod event;
 pub mod id;
+pub mod invariant;
+mod restore;
+mod session;
 pub mod snapshot;
+mod submit;
+mod sweep;
+mod trial;
+mod view;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use sweep_spec::TrialId;
+
+pub use crate::config::Config;
+pub use crate::effect::{Effect, Ignored};
+pub use crate::event::Event;
+pub use crate::id::{Lease, SessionId, StageIndex, SweepId, Timestamp, WorkerName};
+pub use crate::view::{PollAnswer, Start, SweepCounts, SweepView, WorkerView};
+
+use crate::session::Session;
+use crate::sweep::Sweep;
+use crate::trial::Trial;
+
+/// The state of everything that lives. What has ended is forgotten here; the store remembers.
+#[derive(Debug, Clone)]
+pub struct Scheduler {
+    config: Config,
+    /// The latest time seen.
+    now: Timestamp,
+    sweeps: BTreeMap<SweepId, Sweep>,
+    trials: BTreeMap<TrialId, Trial>,
+    sessions: BTreeMap<SessionId, Session>,
+    workers: BTreeMap<WorkerName, SessionId>,
+    /// Rounds that wait for their next try.
+    delayed: BTreeSet<(Timestamp, TrialId)>,
+    /// Live attempts whose worker has not come back since the restart.
+    awaited: BTreeMap<Lease, Timestamp>,
+}
+
+impl Scheduler {
+    /// An empty one.
+    pub fn new(config: Config) -> Self {
+        Self {
+            config,
+            now: Timestamp::default(),
+            sweeps: BTreeMap::new(),
+            trials: BTreeMap::new(),
+            sessions: BTreeMap::new(),
+            workers: BTreeMap::new(),
+            delayed: BTreeSet::new(),
+            awaited: BTreeMap::new(),
+        }
+    }
+
+    /// The next moment at which `Event::Tick` does something, if nothing else happens before.
+    pub fn next_deadline(&self) -> Option<Timestamp> {
+        let sessions = self.sessions.values().map(|session| session.deadline);
+        let questions =
+            self.sessions.values().flat_map(|session| session.data.values()).filter_map(|known| match known {
+                session::Knowledge::Absent { ask_again, .. } => Some(*ask_again),
+                session::Knowledge::Asked | session::Knowledge::AskedAgain { .. } | session::Knowledge::Present(_) => {
+                    None
+                }
+            });
+        let delayed = self.delayed.first().map(|(until, _)| *until);
+        let awaited = self.awaited.values().copied();
+        let grace = self.config.unplaceable_grace_ms;
+        let unplaceable =
+            self.sweeps.values().filter_map(|sweep| sweep.unplaceable_since).map(|since| since.plus(grace));
+        sessions.chain(questions).chain(delayed).chain(awaited).chain(unplaceable).min()
+    }
+}

@@ -24,8 +24,21 @@ pub struct SweepSnapshot {
     pub stages: Vec<(StageIndex, Vec<WantedTrial>)>,
     /// Stages that failed to open, and why.
     pub failed_stages: Vec<(StageIndex, String)>,
-    /// Trials that are bound to a round, and how the round ended if it has.
-    pub bound: Vec<(TrialId, u32, Option<RoundEnd>)>,
+    /// Trials that are bound to a round.
+    pub bound: Vec<BoundTrial>,
+}
+
+/// A trial of a sweep that is bound to a round.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BoundTrial {
+    /// Which.
+    pub trial: TrialId,
+    /// The round.
+    pub round: u32,
+    /// The round had ended before the sweep wanted it.
+    pub reused: bool,
+    /// How the round ended, if it has.
+    pub end: Option<RoundEnd>,
 }
 
 /// A round that has not ended.
@@ -37,8 +50,10 @@ pub struct OpenRound {
     pub round: u32,
     /// The content that it is trained on.
     pub pin: Digest,
-    /// Attempts of this round that ended in failure or were lost.
+    /// Attempts of this round that ended in failure.
     pub failures: u32,
+    /// Attempts of this round that were lost with their worker.
+    pub losses: u32,
     /// The attempt that is live.
     pub live: Option<LiveAttempt>,
 }

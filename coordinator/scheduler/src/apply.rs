@@ -1,0 +1,255 @@
+//! Events in, effects out: where each event goes, and what sessions do.
+
+use std::collections::BTreeMap;
+
+use sweep_spec::{Digest, FailureClass};
+
+use crate::Scheduler;
+use crate::effect::{Effect, Ignored};
+use crate::event::{Ending, Event, Registration};
+use crate::id::{DatasetKey, Lease, SessionId, Timestamp};
+use crate::session::{Knowledge, Session, SlotState, SlotUse};
+use crate::trial::{Place, RoundState};
+
+impl Scheduler {
+    /// Lets `event` happen at `now` and says what is to be done about it, in order.
+    pub fn apply(&mut self, now: Timestamp, event: Event) -> Vec<Effect> {
+        self.now = self.now.max(now);
+        let mut effects = Vec::new();
+        let result = match event {
+            Event::SubmitSweep(sweep) => self.submit(sweep, &mut effects),
+            Event::OpenStage { sweep, stage, trials } => self.open_stage(sweep, stage, trials, &mut effects),
+            Event::FailStage { sweep, stage, reason } => self.fail_stage(sweep, stage, reason, &mut effects),
+            Event::CancelSweep { sweep } => self.cancel(sweep, &mut effects),
+            Event::Register(registration) => self.register(registration, &mut effects),
+            Event::Poll { session, held, draining } => self.poll(session, &held, draining),
+            Event::Described { session, dataset, answer } => self.described(session, dataset, answer, &mut effects),
+            Event::Finish { session, lease, ending } => self.finish(session, lease, ending, &mut effects),
+            Event::Tick => Ok(()),
+        };
+        if let Err(ignored) = result {
+            effects.push(Effect::Ignored(ignored));
+        }
+        self.expire(&mut effects);
+        self.ask_about_data(&mut effects);
+        self.assign(&mut effects);
+        self.give_up_on_the_unplaceable(&mut effects);
+        effects
+    }
+
+    /// Whether this session may report for this lease.
+    pub fn is_live(&self, session: SessionId, lease: Lease) -> bool {
+        self.sessions.get(&session).is_some_and(|session| session.holds(lease).is_some())
+    }
+
+    fn register(&mut self, registration: Registration, effects: &mut Vec<Effect>) -> Result<(), Ignored> {
+        let Registration { worker, session: id, slots, live } = registration;
+        if self.sessions.contains_key(&id) {
+            return Err(Ignored::Repeated);
+        }
+        let slots = slots.into_iter().map(|offer| SlotState { offer, use_: SlotUse::Free }).collect();
+        let deadline = self.now.plus(self.config.lease_ttl_ms);
+        let mut session = Session { worker: worker.clone(), slots, deadline, draining: false, data: BTreeMap::new() };
+        let mut lost = Vec::new();
+        for lease in self.attempts_of(&worker) {
+            let slot = live.iter().find(|(alive, _)| *alive == lease).map(|(_, slot)| *slot);
+            let place = slot.and_then(|slot| Some((slot, session.slots.get_mut(slot as usize)?)));
+            match place {
+                Some((slot, state)) if state.use_ == SlotUse::Free => {
+                    state.use_ = SlotUse::Busy(lease);
+                    self.move_attempt(lease, id, slot);
+                    effects.push(Effect::AttemptAdopted { lease, session: id });
+                }
+                Some(_) | None => lost.push(lease),
+            }
+        }
+        // The old session goes before its lost attempts are counted: they have no slot that could be freed.
+        if let Some(old) = self.workers.insert(worker, id) {
+            self.sessions.remove(&old);
+            effects.push(Effect::Wake { session: old });
+        }
+        self.sessions.insert(id, session);
+        for lease in lost {
+            self.end_attempt(lease, Ending::Lost, effects);
+        }
+        Ok(())
+    }
+
+    /// Live attempts that the scheduler believes on a worker of this name.
+    fn attempts_of(&self, worker: &crate::WorkerName) -> Vec<Lease> {
+        let session = self.workers.get(worker).and_then(|id| self.sessions.get(id));
+        let busy = session.into_iter().flat_map(|session| &session.slots).filter_map(|slot| match slot.use_ {
+            SlotUse::Busy(lease) => Some(lease),
+            SlotUse::Free | SlotUse::Stopping(_) => None,
+        });
+        let awaited = self.awaited.keys().copied().filter(|lease| {
+            self.trials.get(&lease.trial).and_then(|trial| trial.open.as_ref()).is_some_and(|round| {
+                matches!(&round.state, RoundState::Running { place: Place::Awaited { worker: on, .. }, .. } if on == worker)
+            })
+        });
+        busy.chain(awaited).collect()
+    }
+
+    fn move_attempt(&mut self, lease: Lease, session: SessionId, slot: u32) {
+        self.awaited.remove(&lease);
+        if let Some(round) = self.trials.get_mut(&lease.trial).and_then(|trial| trial.open.as_mut()) {
+            round.state = RoundState::Running { attempt: lease.attempt, place: Place::Session { session, slot } };
+        }
+    }
+
+    fn poll(&mut self, id: SessionId, held: &[Lease], draining: bool) -> Result<(), Ignored> {
+        let session = self.sessions.get_mut(&id).ok_or(Ignored::UnknownSession)?;
+        session.deadline = self.now.plus(self.config.lease_ttl_ms);
+        session.draining = draining;
+        for slot in &mut session.slots {
+            if matches!(slot.use_, SlotUse::Stopping(lease) if !held.contains(&lease)) {
+                slot.use_ = SlotUse::Free;
+            }
+        }
+        Ok(())
+    }
+
+    fn described(
+        &mut self,
+        id: SessionId,
+        dataset: DatasetKey,
+        answer: Result<Digest, String>,
+        effects: &mut Vec<Effect>,
+    ) -> Result<(), Ignored> {
+        let ask_again = self.now.plus(self.config.describe_again_ms);
+        let session = self.sessions.get_mut(&id).ok_or(Ignored::UnknownSession)?;
+        let knowledge = session.data.get_mut(&dataset).ok_or(Ignored::Repeated)?;
+        let digest = match answer {
+            Err(reason) => {
+                *knowledge = Knowledge::Absent { reason, ask_again };
+                return Ok(());
+            }
+            Ok(digest) => digest,
+        };
+        *knowledge = Knowledge::Present(digest);
+        let unpinned: Vec<_> = self
+            .sweeps
+            .iter()
+            .filter(|(_, sweep)| sweep.pin.is_none() && sweep.spec.dataset == dataset)
+            .map(|(id, _)| *id)
+            .collect();
+        for sweep in unpinned {
+            self.pin(sweep, digest, effects);
+        }
+        Ok(())
+    }
+
+    fn finish(
+        &mut self,
+        id: SessionId,
+        lease: Lease,
+        ending: Ending,
+        effects: &mut Vec<Effect>,
+    ) -> Result<(), Ignored> {
+        let session = self.sessions.get_mut(&id).ok_or(Ignored::UnknownSession)?;
+        for slot in &mut session.slots {
+            if slot.use_ == SlotUse::Stopping(lease) {
+                slot.use_ = SlotUse::Free;
+            }
+        }
+        if session.holds(lease).is_none() {
+            return Err(Ignored::StaleLease);
+        }
+        self.end_attempt(lease, ending, effects);
+        Ok(())
+    }
+
+    /// Everything whose moment has come.
+    fn expire(&mut self, effects: &mut Vec<Effect>) {
+        let now = self.now;
+        let gone: Vec<_> = self.sessions.iter().filter(|(_, s)| s.deadline <= now).map(|(id, _)| *id).collect();
+        for id in gone {
+            self.end_session(id, effects);
+        }
+        let unheard: Vec<_> = self.awaited.iter().filter(|(_, deadline)| **deadline <= now).map(|(l, _)| *l).collect();
+        for lease in unheard {
+            self.end_attempt(lease, Ending::Lost, effects);
+        }
+        while let Some((until, trial)) = self.delayed.first().copied().filter(|(until, _)| *until <= now) {
+            self.delayed.remove(&(until, trial));
+            self.enqueue(trial);
+        }
+        for (id, session) in &mut self.sessions {
+            for known in session.data.values_mut() {
+                if let Knowledge::Absent { reason, ask_again } = known
+                    && *ask_again <= now
+                {
+                    *known = Knowledge::AskedAgain { reason: std::mem::take(reason) };
+                    effects.push(Effect::Wake { session: *id });
+                }
+            }
+        }
+    }
+
+    fn end_session(&mut self, id: SessionId, effects: &mut Vec<Effect>) {
+        let Some(session) = self.sessions.remove(&id) else { return };
+        if self.workers.get(&session.worker) == Some(&id) {
+            self.workers.remove(&session.worker);
+        }
+        effects.push(Effect::Wake { session: id });
+        for slot in session.slots {
+            if let SlotUse::Busy(lease) = slot.use_ {
+                self.end_attempt(lease, Ending::Lost, effects);
+            }
+        }
+    }
+
+    /// Trials that wait on workers which can never run them fail, once the grace is over.
+    fn give_up_on_the_unplaceable(&mut self, effects: &mut Vec<Effect>) {
+        let ids: Vec<_> = self.sweeps.keys().copied().collect();
+        for id in ids {
+            let reason = self.unplaceable_reason(id);
+            let now = self.now;
+            let Some(sweep) = self.sweeps.get_mut(&id) else { continue };
+            let Some((class, reason)) = reason else {
+                sweep.unplaceable_since = None;
+                continue;
+            };
+            let since = *sweep.unplaceable_since.get_or_insert(now);
+            if since.plus(self.config.unplaceable_grace_ms) <= now {
+                sweep.unplaceable_since = None;
+                self.fail_waiting(id, class, &reason, effects);
+            }
+        }
+    }
+
+    /// Why nothing that waits in this sweep can ever run on the workers that are connected; `None` if something can,
+    /// nothing waits, something runs, a worker has yet to say what it has, or no worker is there at all.
+    pub(crate) fn unplaceable_reason(&self, id: crate::SweepId) -> Option<(FailureClass, String)> {
+        let sweep = self.sweeps.get(&id)?;
+        let waits = !sweep.queue.is_empty() || (sweep.pin.is_none() && !sweep.references.is_empty());
+        if !waits || sweep.running > 0 || self.sessions.is_empty() {
+            return None;
+        }
+        let (mut with_data, mut absent) = (Vec::new(), None);
+        for session in self.sessions.values() {
+            match (session.data.get(&sweep.spec.dataset), sweep.pin) {
+                (None | Some(Knowledge::Asked), _) | (Some(Knowledge::Present(_)), None) => return None,
+                (Some(Knowledge::Present(digest)), Some(pin)) if *digest == pin => with_data.push(session),
+                (Some(Knowledge::Present(_)), Some(_)) => {
+                    absent.get_or_insert((&session.worker, "its data are not those that the sweep is pinned to"));
+                }
+                (Some(Knowledge::Absent { reason, .. } | Knowledge::AskedAgain { reason }), _) => {
+                    absent.get_or_insert((&session.worker, reason.as_str()));
+                }
+            }
+        }
+        if with_data.is_empty() {
+            let (worker, reason) = absent?;
+            return Some((FailureClass::Data, format!("no connected worker has the data; {worker} says: {reason}")));
+        }
+        let least = sweep.queue.least_memory()?;
+        if with_data.iter().any(|session| session.fits(least)) {
+            return None;
+        }
+        let largest =
+            with_data.iter().flat_map(|session| &session.slots).filter_map(|slot| slot.offer.memory_bytes).max();
+        let reason = format!("needs {least} bytes of memory; the largest slot has {}", largest.unwrap_or(0));
+        Some((FailureClass::OutOfMemory, reason))
+    }
+}

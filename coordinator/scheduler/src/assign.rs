@@ -1,0 +1,118 @@
+//! Which trial goes to which free slot: sweeps by priority and share, in a sweep the longest trial that fits. The order
+//! never changes what a trial computes.
+
+use sweep_spec::TrialId;
+
+use crate::Scheduler;
+use crate::effect::Effect;
+use crate::id::{Lease, SessionId, SweepId};
+use crate::session::{Knowledge, SlotUse};
+use crate::sweep::Sweep;
+use crate::trial::{Place, RoundState};
+
+impl Scheduler {
+    /// Asks every session about the data sets of live sweeps that it has not been asked about.
+    pub(crate) fn ask_about_data(&mut self, effects: &mut Vec<Effect>) {
+        let mut wanted: Vec<_> = self.sweeps.values().map(|sweep| sweep.spec.dataset).collect();
+        wanted.sort_unstable();
+        wanted.dedup();
+        for (id, session) in &mut self.sessions {
+            let before = session.data.len();
+            for dataset in &wanted {
+                session.data.entry(*dataset).or_insert(Knowledge::Asked);
+            }
+            if session.data.len() > before {
+                effects.push(Effect::Wake { session: *id });
+            }
+        }
+    }
+
+    /// Fills free slots.
+    pub(crate) fn assign(&mut self, effects: &mut Vec<Effect>) {
+        if self.sweeps.values().all(|sweep| sweep.queue.is_empty()) {
+            return;
+        }
+        let ready = self.sessions.iter().filter(|(_, session)| !session.draining);
+        let free: Vec<(SessionId, u32)> =
+            ready.flat_map(|(id, session)| session.free_slots().map(|slot| (*id, slot))).collect();
+        for (session, slot) in free {
+            if let Some(trial) = self.pick(session, slot) {
+                self.start(session, slot, trial, effects);
+            }
+        }
+    }
+
+    fn pick(&self, session_id: SessionId, slot: u32) -> Option<TrialId> {
+        let mut sweeps: Vec<&Sweep> = self.sweeps.values().filter(|sweep| !sweep.queue.is_empty()).collect();
+        sweeps.sort_by_key(|sweep| sweep.claim());
+        sweeps.into_iter().find_map(|sweep| self.pick_from(sweep, session_id, slot))
+    }
+
+    fn pick_from(&self, sweep: &Sweep, session_id: SessionId, slot: u32) -> Option<TrialId> {
+        let session = self.sessions.get(&session_id)?;
+        let offer = &session.slots.get(slot as usize)?.offer;
+        if !session.has(&sweep.spec.dataset, sweep.pin?) || !offer.fits(sweep.queue.least_memory()?) {
+            return None;
+        }
+        let fitting = sweep.queue.iter().filter(|entry| offer.fits(entry.memory_bytes)).map(|entry| entry.trial);
+        fitting.into_iter().find(|trial| !self.better_elsewhere(sweep, session_id, *trial))
+    }
+
+    /// Whether a trial failed on this session's worker, and another one that it has not failed on could run it.
+    fn better_elsewhere(&self, sweep: &Sweep, session_id: SessionId, trial_id: TrialId) -> bool {
+        let Some(trial) = self.trials.get(&trial_id) else { return false };
+        let Some(round) = trial.open.as_ref().filter(|round| !round.avoid.is_empty()) else { return false };
+        let avoids =
+            |id: &SessionId| self.sessions.get(id).is_some_and(|session| round.avoid.contains(&session.worker));
+        avoids(&session_id)
+            && self.sessions.iter().any(|(id, other)| {
+                !avoids(id)
+                    && !other.draining
+                    && other.has(&sweep.spec.dataset, round.pin)
+                    && other.fits(trial.memory_bytes)
+            })
+    }
+
+    fn start(&mut self, session_id: SessionId, slot: u32, trial_id: TrialId, effects: &mut Vec<Effect>) {
+        self.dequeue(trial_id);
+        let Some(trial) = self.trials.get_mut(&trial_id) else { return };
+        let Some(round) = trial.open.as_mut() else { return };
+        trial.history.attempts += 1;
+        let attempt = trial.history.attempts;
+        let lease = Lease { trial: trial_id, round: round.number, attempt };
+        round.state = RoundState::Running { attempt, place: Place::Session { session: session_id, slot } };
+        let Some(session) = self.sessions.get_mut(&session_id) else { return };
+        if let Some(state) = session.slots.get_mut(slot as usize) {
+            state.use_ = SlotUse::Busy(lease);
+        }
+        let worker = session.worker.clone();
+        self.count_running(trial_id, true);
+        effects.push(Effect::AttemptStarted { lease, worker, session: session_id, slot });
+        effects.push(Effect::Wake { session: session_id });
+    }
+
+    /// Why trials of a sweep wait, in sentences for people; empty if none does.
+    pub fn waiting_for(&self, id: SweepId) -> Vec<String> {
+        let Some(sweep) = self.sweeps.get(&id) else { return Vec::new() };
+        let unpinned = sweep.pin.is_none() && !sweep.references.is_empty();
+        if sweep.queue.is_empty() && !unpinned {
+            return Vec::new();
+        }
+        if self.sessions.is_empty() {
+            return vec!["no worker is connected".to_owned()];
+        }
+        if let Some((_, reason)) = self.unplaceable_reason(id) {
+            return vec![reason];
+        }
+        if self.sessions.values().all(|session| session.draining) {
+            return vec!["every connected worker is leaving".to_owned()];
+        }
+        if unpinned {
+            return vec!["a worker has yet to say what is in the data set".to_owned()];
+        }
+        if self.sessions.values().all(|session| session.free_slots().next().is_none()) {
+            return vec!["every slot is taken".to_owned()];
+        }
+        vec!["the free slots do not fit: other data, too little memory, or the trial failed there".to_owned()]
+    }
+}

@@ -1,0 +1,273 @@
+//! The one way out: attempts, rounds, references, stages and sweeps end here and nowhere else. Capacity is given back
+//! first, then consequences are drawn.
+
+use sweep_spec::{FailureClass, Outcome, TrialId};
+
+use crate::Scheduler;
+use crate::config::MAX_BACKOFF_DOUBLINGS;
+use crate::effect::{Effect, RoundEnd, SweepEnd};
+use crate::event::{Ending, Known};
+use crate::id::{Lease, StageIndex, SweepId};
+use crate::session::SlotUse;
+use crate::sweep::{ReferenceEnd, ReferenceState, Stage};
+use crate::trial::{Place, RoundState};
+
+/// What becomes of a round whose attempt has ended.
+enum Next {
+    End(RoundEnd),
+    Again { delay_ms: u64 },
+}
+
+impl Scheduler {
+    /// Ends a live attempt. Anything else is left alone.
+    pub(crate) fn end_attempt(&mut self, lease: Lease, ending: Ending, effects: &mut Vec<Effect>) {
+        let Some(round) = self.trials.get(&lease.trial).and_then(|trial| trial.open.as_ref()) else { return };
+        let live = matches!(round.state, RoundState::Running { attempt, .. } if attempt == lease.attempt);
+        if !live || round.number != lease.round {
+            return;
+        }
+        let pin = round.pin;
+        let worker = self.free_slot(lease);
+        self.count_running(lease.trial, false);
+        let ending = match ending {
+            Ending::Succeeded { data_digest, .. } if data_digest != pin => Ending::Failed {
+                class: FailureClass::Data,
+                reason: format!("trained on data {}, but the sweep is pinned to {}", data_digest.short(), pin.short()),
+            },
+            Ending::Succeeded { .. } | Ending::Failed { .. } | Ending::Stopped | Ending::Lost => ending,
+        };
+        effects.push(Effect::AttemptEnded { lease, ending: ending.clone() });
+        match self.next(lease, &ending, worker) {
+            Next::End(end) => {
+                if let (RoundEnd::Succeeded { outcome, .. }, Some(trial)) = (&end, self.trials.get_mut(&lease.trial)) {
+                    trial.history.known = Some(Known { round: lease.round, data_digest: pin, outcome: *outcome });
+                }
+                self.end_round(lease.trial, end, effects);
+            }
+            Next::Again { delay_ms } => self.requeue(lease.trial, delay_ms),
+        }
+    }
+
+    fn next(&mut self, lease: Lease, ending: &Ending, worker: Option<crate::WorkerName>) -> Next {
+        let config = &self.config;
+        let Some(round) = self.trials.get_mut(&lease.trial).and_then(|trial| trial.open.as_mut()) else {
+            return Next::Again { delay_ms: 0 };
+        };
+        match ending {
+            Ending::Succeeded { outcome, .. } => {
+                Next::End(RoundEnd::Succeeded { attempt: lease.attempt, outcome: *outcome })
+            }
+            Ending::Stopped => Next::Again { delay_ms: 0 },
+            Ending::Lost => {
+                round.losses += 1;
+                if round.losses < config.max_losses {
+                    return Next::Again { delay_ms: 0 };
+                }
+                let reason = format!("lost with its worker {} times", round.losses);
+                Next::End(RoundEnd::Failed { class: FailureClass::Machine, reason })
+            }
+            Ending::Failed { class, reason } => {
+                round.failures += 1;
+                round.avoid.extend(worker);
+                if !class.may_be_retried() || round.failures >= config.max_failures {
+                    return Next::End(RoundEnd::Failed { class: *class, reason: reason.clone() });
+                }
+                let doublings = (round.failures - 1).min(MAX_BACKOFF_DOUBLINGS);
+                Next::Again { delay_ms: config.retry_backoff_ms.saturating_mul(1 << doublings) }
+            }
+        }
+    }
+
+    fn requeue(&mut self, trial_id: TrialId, delay_ms: u64) {
+        let Some(round) = self.trials.get_mut(&trial_id).and_then(|trial| trial.open.as_mut()) else { return };
+        if delay_ms == 0 {
+            round.state = RoundState::Queued;
+            self.enqueue(trial_id);
+            return;
+        }
+        let until = self.now.plus(delay_ms);
+        round.state = RoundState::Delayed { until };
+        self.delayed.insert((until, trial_id));
+    }
+
+    /// Gives back the slot of an attempt whose worker knows that it has ended, and says whose it was.
+    fn free_slot(&mut self, lease: Lease) -> Option<crate::WorkerName> {
+        self.awaited.remove(&lease);
+        let round = self.trials.get(&lease.trial)?.open.as_ref()?;
+        match &round.state {
+            RoundState::Running { place: Place::Session { session, slot }, .. } => {
+                let session = self.sessions.get_mut(session)?;
+                let slot = session.slots.get_mut(*slot as usize)?;
+                if slot.use_ == SlotUse::Busy(lease) {
+                    slot.use_ = SlotUse::Free;
+                }
+                Some(session.worker.clone())
+            }
+            RoundState::Running { place: Place::Awaited { worker, .. }, .. } => Some(worker.clone()),
+            RoundState::Queued | RoundState::Delayed { .. } => None,
+        }
+    }
+
+    /// Takes a live attempt from a worker that does not know it yet: the slot is free once the worker has let go.
+    pub(crate) fn vacate(&mut self, lease: Lease, effects: &mut Vec<Effect>) {
+        self.awaited.remove(&lease);
+        let Some(round) = self.trials.get_mut(&lease.trial).and_then(|trial| trial.open.as_mut()) else { return };
+        let RoundState::Running { place, .. } = &round.state else { return };
+        if let Place::Session { session: id, slot } = place
+            && let Some(session) = self.sessions.get_mut(id)
+            && let Some(slot) = session.slots.get_mut(*slot as usize)
+        {
+            slot.use_ = SlotUse::Stopping(lease);
+            effects.push(Effect::Wake { session: *id });
+        }
+        self.count_running(lease.trial, false);
+        if let Some(round) = self.trials.get_mut(&lease.trial).and_then(|trial| trial.open.as_mut()) {
+            round.state = RoundState::Queued;
+        }
+    }
+
+    /// Tells every sweep that is bound to the open round that an attempt of it began or ended.
+    pub(crate) fn count_running(&mut self, trial_id: TrialId, begins: bool) {
+        let Some(trial) = self.trials.get(&trial_id) else { return };
+        let Some(round) = trial.open.as_ref() else { return };
+        for id in &trial.wanted_by {
+            let Some(sweep) = self.sweeps.get_mut(id) else { continue };
+            let Some(reference) = sweep.references.get(&trial_id) else { continue };
+            if (reference.state == ReferenceState::Bound { round: round.number }) {
+                sweep.running = if begins { sweep.running + 1 } else { sweep.running.saturating_sub(1) };
+            }
+        }
+    }
+
+    /// Ends the open round of a trial, and with it the references that are bound to it.
+    pub(crate) fn end_round(&mut self, trial_id: TrialId, end: RoundEnd, effects: &mut Vec<Effect>) {
+        self.dequeue(trial_id);
+        let Some(trial) = self.trials.get_mut(&trial_id) else { return };
+        let Some(round) = trial.open.take() else { return };
+        if let RoundState::Delayed { until } = round.state {
+            self.delayed.remove(&(until, trial_id));
+        }
+        let wanted_by: Vec<SweepId> = trial.wanted_by.iter().copied().collect();
+        if wanted_by.is_empty() {
+            self.trials.remove(&trial_id);
+        }
+        let short = match &end {
+            RoundEnd::Succeeded { outcome, .. } => ReferenceEnd::Succeeded(*outcome),
+            RoundEnd::Failed { .. } => ReferenceEnd::Failed,
+            RoundEnd::Cancelled => ReferenceEnd::Cancelled,
+        };
+        let failure = match &end {
+            RoundEnd::Failed { class, reason } => Some(format!("{}: {reason}", class.name())),
+            RoundEnd::Succeeded { .. } | RoundEnd::Cancelled => None,
+        };
+        effects.push(Effect::RoundEnded { trial: trial_id, round: round.number, end });
+        for id in wanted_by {
+            let Some(sweep) = self.sweeps.get_mut(&id) else { continue };
+            match sweep.references.get(&trial_id).map(|reference| reference.state) {
+                Some(ReferenceState::Bound { round: bound }) if bound == round.number => {
+                    if let (None, Some(failure)) = (&sweep.failure, &failure) {
+                        sweep.failure = Some(failure.clone());
+                    }
+                    self.end_reference(id, trial_id, (round.number, false, short), effects);
+                }
+                Some(ReferenceState::Unbound) => self.bind(id, trial_id, effects),
+                Some(ReferenceState::Bound { .. } | ReferenceState::Ended { .. }) | None => {}
+            }
+        }
+    }
+
+    /// A sweep's trial has its answer, or never will have.
+    pub(crate) fn end_reference(
+        &mut self,
+        id: SweepId,
+        trial_id: TrialId,
+        (round, reused, end): (u32, bool, ReferenceEnd),
+        effects: &mut Vec<Effect>,
+    ) {
+        let Some(sweep) = self.sweeps.get_mut(&id) else { return };
+        let Some(reference) = sweep.references.get_mut(&trial_id) else { return };
+        if matches!(reference.state, ReferenceState::Ended { .. }) {
+            return;
+        }
+        reference.state = ReferenceState::Ended { round, reused, end };
+        let stages = reference.stages.clone();
+        for stage in &stages {
+            if let Some(Stage::Open { remaining }) = sweep.stages.get_mut(*stage as usize) {
+                *remaining = remaining.saturating_sub(1);
+            }
+        }
+        for stage in stages {
+            self.close_stage_if_done(id, stage, effects);
+        }
+    }
+
+    pub(crate) fn close_stage_if_done(&mut self, id: SweepId, stage: StageIndex, effects: &mut Vec<Effect>) {
+        let Some(sweep) = self.sweeps.get_mut(&id) else { return };
+        let Some(state) = sweep.stages.get_mut(stage as usize) else { return };
+        if *state != (Stage::Open { remaining: 0 }) {
+            return;
+        }
+        *state = Stage::Ended;
+        effects.push(Effect::StageEnded { sweep: id, stage });
+        if sweep.stages.iter().any(|state| *state != Stage::Ended) {
+            return;
+        }
+        let end = match sweep.failure.take() {
+            Some(reason) => SweepEnd::Failed { reason },
+            None => SweepEnd::Succeeded,
+        };
+        let trials: Vec<TrialId> = sweep.references.keys().copied().collect();
+        for trial in trials {
+            self.release(id, trial, effects);
+        }
+        self.sweeps.remove(&id);
+        effects.push(Effect::SweepEnded { sweep: id, end });
+    }
+
+    /// Fails everything of a sweep that waits.
+    pub(crate) fn fail_waiting(&mut self, id: SweepId, class: FailureClass, reason: &str, effects: &mut Vec<Effect>) {
+        let Some(sweep) = self.sweeps.get_mut(&id) else { return };
+        if sweep.pin.is_none() {
+            sweep.failure.get_or_insert(format!("{}: {reason}", class.name()));
+            let trials: Vec<TrialId> = sweep.references.keys().copied().collect();
+            for trial in trials {
+                self.fail_unpinned(id, trial, (class, reason), effects);
+            }
+            return;
+        }
+        let trials: Vec<TrialId> = sweep.queue.iter().map(|entry| entry.trial).collect();
+        for trial in trials {
+            self.end_round(trial, RoundEnd::Failed { class, reason: reason.to_owned() }, effects);
+        }
+    }
+}
+
+impl Scheduler {
+    /// Fails a trial whose data nobody could read: a round that opens and ends at once, so that the reason is stored.
+    fn fail_unpinned(
+        &mut self,
+        id: SweepId,
+        trial_id: TrialId,
+        (class, reason): (FailureClass, &str),
+        effects: &mut Vec<Effect>,
+    ) {
+        let Some(trial) = self.trials.get_mut(&trial_id) else { return };
+        trial.history.rounds += 1;
+        let round = trial.history.rounds;
+        let end = RoundEnd::Failed { class, reason: reason.to_owned() };
+        effects.push(Effect::RoundOpened { trial: trial_id, round });
+        effects.push(Effect::TrialBound { sweep: id, trial: trial_id, round, reused: false });
+        effects.push(Effect::RoundEnded { trial: trial_id, round, end });
+        self.end_reference(id, trial_id, (round, false, ReferenceEnd::Failed), effects);
+    }
+}
+
+impl ReferenceEnd {
+    /// The outcome, if there is one.
+    pub(crate) fn outcome(self) -> Option<Outcome> {
+        match self {
+            Self::Succeeded(outcome) => Some(outcome),
+            Self::Failed | Self::Cancelled => None,
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! What must hold after every event, by name. `check_invariants` walks the whole state; tests call it after each step.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use sweep_spec::TrialId;
+
+use crate::Scheduler;
+use crate::id::{Lease, SweepId};
+use crate::session::SlotUse;
+use crate::sweep::{ReferenceState, Stage, Sweep};
+use crate::trial::{Place, Round, RoundState};
+
+/// The invariants of the design that can be seen in one state. The others (attempt numbers only grow, a terminal trial
+/// stays terminal, at most one accepted result) speak of two states: tests hold the effects against them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Invariant {
+    /// A trial has at most one live attempt.
+    OneLiveAttempt,
+    /// Attempt numbers of a trial only grow.
+    AttemptsGrow,
+    /// Slots promised to a worker never exceed the slots that it offered.
+    SlotsWithinOffer,
+    /// Every live attempt has a deadline that is looked at.
+    EveryAttemptHasADeadline,
+    /// Every trial that has not ended runs, or waits where something will come for it.
+    NothingWaitsInSilence,
+    /// Retries are bounded.
+    RetriesAreBounded,
+    /// Counts agree with what is counted.
+    CountsAgree,
+}
+
+/// An invariant that does not hold, and where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Violation {
+    /// Which.
+    pub invariant: Invariant,
+    /// What was seen.
+    pub detail: String,
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}: {}", self.invariant, self.detail)
+    }
+}
+
+impl std::error::Error for Violation {}
+
+fn ensure(holds: bool, invariant: Invariant, detail: impl FnOnce() -> String) -> Result<(), Violation> {
+    if holds { Ok(()) } else { Err(Violation { invariant, detail: detail() }) }
+}
+
+impl Scheduler {
+    /// Walks the whole state.
+    ///
+    /// # Errors
+    /// The first invariant that does not hold.
+    pub fn check_invariants(&self) -> Result<(), Violation> {
+        self.check_slots()?;
+        for (id, trial) in &self.trials {
+            ensure(!trial.wanted_by.is_empty() || trial.open.is_some(), Invariant::CountsAgree, || {
+                format!("nobody wants trial {}", id.short())
+            })?;
+            if let Some(round) = &trial.open {
+                self.check_round(*id, trial.history.attempts, round)?;
+            }
+        }
+        for (id, sweep) in &self.sweeps {
+            self.check_sweep(*id, sweep)?;
+        }
+        self.check_waiting_rooms()
+    }
+
+    fn check_slots(&self) -> Result<(), Violation> {
+        let mut seen = BTreeSet::new();
+        for (id, session) in &self.sessions {
+            for (index, slot) in session.slots.iter().enumerate() {
+                let SlotUse::Busy(lease) = slot.use_ else { continue };
+                ensure(seen.insert(lease.trial), Invariant::OneLiveAttempt, || format!("two slots run {lease:?}"))?;
+                let place = Place::Session { session: *id, slot: index as u32 };
+                let expected = RoundState::Running { attempt: lease.attempt, place };
+                let open = self.trials.get(&lease.trial).and_then(|trial| trial.open.as_ref());
+                let agrees = open.is_some_and(|round| round.number == lease.round && round.state == expected);
+                ensure(agrees, Invariant::OneLiveAttempt, || {
+                    format!("slot {index} of {id:?} runs {lease:?}: {open:?}")
+                })?;
+                let trial_memory = self.trials.get(&lease.trial).map_or(0, |trial| trial.memory_bytes);
+                let fits = slot.offer.fits(trial_memory);
+                ensure(fits, Invariant::SlotsWithinOffer, || format!("{lease:?} does not fit slot {index} of {id:?}"))?;
+            }
+            let known = self.workers.get(&session.worker) == Some(id);
+            ensure(known, Invariant::SlotsWithinOffer, || format!("{id:?} is not the session of {}", session.worker))?;
+        }
+        Ok(())
+    }
+
+    fn check_round(&self, id: TrialId, attempts: u32, round: &Round) -> Result<(), Violation> {
+        let bounded = round.failures < self.config.max_failures.max(1) && round.losses < self.config.max_losses.max(1);
+        ensure(bounded, Invariant::RetriesAreBounded, || format!("trial {}: {round:?}", id.short()))?;
+        let RoundState::Running { attempt, place } = &round.state else { return Ok(()) };
+        ensure(*attempt == attempts, Invariant::AttemptsGrow, || {
+            format!("trial {} runs attempt {attempt} of {attempts}", id.short())
+        })?;
+        let lease = Lease { trial: id, round: round.number, attempt: *attempt };
+        let watched = match place {
+            Place::Session { session, slot } => self
+                .sessions
+                .get(session)
+                .and_then(|session| session.slots.get(*slot as usize))
+                .is_some_and(|slot| slot.use_ == SlotUse::Busy(lease)),
+            Place::Awaited { deadline, .. } => self.awaited.get(&lease) == Some(deadline),
+        };
+        ensure(watched, Invariant::EveryAttemptHasADeadline, || format!("{lease:?} at {place:?}"))
+    }
+
+    fn check_sweep(&self, id: SweepId, sweep: &Sweep) -> Result<(), Violation> {
+        let mut remaining = vec![0; sweep.stages.len()];
+        let mut running = 0;
+        for (trial_id, reference) in &sweep.references {
+            let trial = self.trials.get(trial_id);
+            let wanted = trial.is_some_and(|trial| trial.wanted_by.contains(&id));
+            ensure(wanted, Invariant::NothingWaitsInSilence, || format!("{id} has lost trial {}", trial_id.short()))?;
+            let open = trial.and_then(|trial| trial.open.as_ref());
+            let cost = trial.map_or(0, |trial| trial.cost);
+            let queued = sweep.queue.contains(cost, reference.ordinal);
+            let right = match (reference.state, open) {
+                (ReferenceState::Ended { .. }, _) => !queued,
+                (ReferenceState::Unbound, open) => {
+                    !queued && (sweep.pin.is_none() || open.is_some_and(|round| Some(round.pin) != sweep.pin))
+                }
+                (ReferenceState::Bound { round: bound }, Some(round)) if bound == round.number => match round.state {
+                    RoundState::Queued => queued,
+                    RoundState::Delayed { until } => !queued && self.delayed.contains(&(until, *trial_id)),
+                    RoundState::Running { .. } => {
+                        running += 1;
+                        !queued
+                    }
+                },
+                (ReferenceState::Bound { .. }, _) => false,
+            };
+            ensure(right, Invariant::NothingWaitsInSilence, || {
+                format!("{id}, trial {}: {reference:?}, queued {queued}, open {open:?}", trial_id.short())
+            })?;
+            if !matches!(reference.state, ReferenceState::Ended { .. }) {
+                reference.stages.iter().for_each(|stage| remaining[*stage as usize] += 1);
+            }
+        }
+        ensure(running == sweep.running, Invariant::CountsAgree, || {
+            format!("{id} counts {} running, {running} are", sweep.running)
+        })?;
+        for (index, (stage, remaining)) in sweep.stages.iter().zip(remaining).enumerate() {
+            let right = match stage {
+                Stage::Unopened | Stage::Ended => remaining == 0,
+                Stage::Open { remaining: counted } => remaining > 0 && *counted == remaining,
+            };
+            ensure(right, Invariant::CountsAgree, || format!("{id}, stage {index}: {stage:?}, {remaining} remain"))?;
+        }
+        let lives = sweep.stages.is_empty() || sweep.stages.iter().any(|stage| *stage != Stage::Ended);
+        ensure(lives, Invariant::NothingWaitsInSilence, || format!("{id} has ended all stages and lives"))
+    }
+
+    fn check_waiting_rooms(&self) -> Result<(), Violation> {
+        for (until, trial) in &self.delayed {
+            let open = self.trials.get(trial).and_then(|trial| trial.open.as_ref());
+            let right = open.is_some_and(|round| round.state == RoundState::Delayed { until: *until });
+            ensure(right, Invariant::CountsAgree, || format!("{} is delayed and is not", trial.short()))?;
+        }
+        for lease in self.awaited.keys() {
+            let open = self.trials.get(&lease.trial).and_then(|trial| trial.open.as_ref());
+            let right = open.is_some_and(|round| {
+                matches!(&round.state, RoundState::Running { attempt, place: Place::Awaited { .. } } if *attempt == lease.attempt)
+            });
+            ensure(right, Invariant::CountsAgree, || format!("{lease:?} is awaited and is not"))?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,148 @@
+//! From what the store remembers to a scheduler that goes on as if nothing had happened.
+
+use std::collections::BTreeSet;
+
+use crate::Scheduler;
+use crate::config::Config;
+use crate::effect::{Effect, RoundEnd};
+use crate::event::{Event, WantedTrial};
+use crate::id::{SweepId, Timestamp};
+use crate::snapshot::{BoundTrial, OpenRound, Snapshot, SweepSnapshot};
+use crate::sweep::{Reference, ReferenceEnd, ReferenceState, Stage, Sweep};
+use crate::trial::{Place, Round, RoundState, Trial};
+
+impl Scheduler {
+    /// The scheduler that was, as far as it was stored. Attempts that workers may still run are waited for; what the
+    /// crash left between two commits is made good, and those effects are to be stored first.
+    pub fn restore(config: Config, now: Timestamp, snapshot: Snapshot) -> (Self, Vec<Effect>) {
+        let mut scheduler = Self::new(config);
+        scheduler.now = now;
+        for sweep in &snapshot.sweeps {
+            scheduler.restore_sweep(sweep);
+        }
+        for round in snapshot.open_rounds {
+            scheduler.restore_round(round);
+        }
+        let mut effects = Vec::new();
+        for sweep in &snapshot.sweeps {
+            scheduler.restore_references(sweep, &mut effects);
+        }
+        effects.extend(scheduler.apply(now, Event::Tick));
+        (scheduler, effects)
+    }
+
+    fn restore_sweep(&mut self, snapshot: &SweepSnapshot) {
+        let id = snapshot.sweep.id;
+        let mut sweep = Sweep::new(snapshot.sweep.clone());
+        for (stage, reason) in &snapshot.failed_stages {
+            if let Some(state) = sweep.stages.get_mut(*stage as usize) {
+                *state = Stage::Ended;
+            }
+            sweep.failure.get_or_insert_with(|| reason.clone());
+        }
+        for (stage, trials) in &snapshot.stages {
+            let Some(state) = sweep.stages.get_mut(*stage as usize) else { continue };
+            *state = Stage::Open { remaining: 0 };
+            for wanted in trials {
+                let ordinal = sweep.references.len() as u64;
+                let state = ReferenceState::Unbound;
+                let reference = sweep.references.entry(wanted.id);
+                let reference = reference.or_insert_with(|| Reference { ordinal, stages: Vec::new(), state });
+                if !reference.stages.contains(stage) {
+                    reference.stages.push(*stage);
+                }
+                self.restore_trial(id, wanted);
+            }
+        }
+        self.sweeps.insert(id, sweep);
+    }
+
+    fn restore_trial(&mut self, id: SweepId, wanted: &WantedTrial) {
+        let trial = self.trials.entry(wanted.id).or_insert_with(|| Trial {
+            cost: wanted.cost,
+            memory_bytes: wanted.memory_bytes,
+            history: wanted.history.clone(),
+            open: None,
+            wanted_by: BTreeSet::new(),
+        });
+        trial.wanted_by.insert(id);
+    }
+
+    fn restore_round(&mut self, snapshot: OpenRound) {
+        let OpenRound { trial: id, round: number, pin, failures, losses, live } = snapshot;
+        let deadline = self.now.plus(self.config.restart_grace_ms);
+        let Some(trial) = self.trials.get_mut(&id) else { return };
+        trial.history.rounds = trial.history.rounds.max(number);
+        let state = match live {
+            None => RoundState::Queued,
+            Some(live) => {
+                trial.history.attempts = trial.history.attempts.max(live.lease.attempt);
+                self.awaited.insert(live.lease, deadline);
+                let place = Place::Awaited { worker: live.worker, slot: live.slot, deadline };
+                RoundState::Running { attempt: live.lease.attempt, place }
+            }
+        };
+        trial.open = Some(Round { number, pin, failures, losses, avoid: BTreeSet::new(), state });
+    }
+
+    /// Ends and binds references as they were; what is left unbound of a pinned sweep is bound anew.
+    fn restore_references(&mut self, snapshot: &SweepSnapshot, effects: &mut Vec<Effect>) {
+        let id = snapshot.sweep.id;
+        for bound in &snapshot.bound {
+            self.restore_reference(id, bound);
+        }
+        let Some(sweep) = self.sweeps.get_mut(&id) else { return };
+        let ended = |reference: &Reference| matches!(reference.state, ReferenceState::Ended { .. });
+        let mut remaining = vec![0; sweep.stages.len()];
+        for reference in sweep.references.values().filter(|reference| !ended(reference)) {
+            for stage in &reference.stages {
+                remaining[*stage as usize] += 1;
+            }
+        }
+        for (state, remaining) in sweep.stages.iter_mut().zip(remaining) {
+            if matches!(state, Stage::Open { .. }) {
+                *state = Stage::Open { remaining };
+            }
+        }
+        let stages = sweep.stages.len() as u32;
+        let unbound = sweep.references.iter().filter(|(_, reference)| reference.state == ReferenceState::Unbound);
+        let unbound: Vec<_> = unbound.map(|(trial, _)| *trial).collect();
+        let bound = sweep.references.iter().filter(|(_, r)| matches!(r.state, ReferenceState::Bound { .. }));
+        let bound: Vec<_> = bound.map(|(trial, _)| *trial).collect();
+        for trial in unbound {
+            self.bind(id, trial, effects);
+        }
+        for trial in bound {
+            self.enqueue(trial);
+        }
+        for stage in 0..stages {
+            self.close_stage_if_done(id, stage, effects);
+        }
+    }
+
+    fn restore_reference(&mut self, id: SweepId, bound: &BoundTrial) {
+        let open = self.trials.get(&bound.trial).and_then(|trial| trial.open.as_ref());
+        let open = open.filter(|round| round.number == bound.round);
+        let running = open.is_some_and(|round| matches!(round.state, RoundState::Running { .. }));
+        let state = match (&bound.end, open) {
+            (Some(end), _) => {
+                let end = match end {
+                    RoundEnd::Succeeded { outcome, .. } => ReferenceEnd::Succeeded(*outcome),
+                    RoundEnd::Failed { .. } => ReferenceEnd::Failed,
+                    RoundEnd::Cancelled => ReferenceEnd::Cancelled,
+                };
+                ReferenceState::Ended { round: bound.round, reused: bound.reused, end }
+            }
+            (None, Some(_)) => ReferenceState::Bound { round: bound.round },
+            // The store knows neither an end nor an open round: it is asked for again.
+            (None, None) => ReferenceState::Unbound,
+        };
+        let Some(sweep) = self.sweeps.get_mut(&id) else { return };
+        let Some(reference) = sweep.references.get_mut(&bound.trial) else { return };
+        reference.state = state;
+        sweep.running += u32::from(running && matches!(state, ReferenceState::Bound { .. }));
+        if let Some(RoundEnd::Failed { class, reason }) = &bound.end {
+            sweep.failure.get_or_insert_with(|| format!("{}: {reason}", class.name()));
+        }
+    }
+}

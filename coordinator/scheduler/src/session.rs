@@ -1,0 +1,92 @@
+//! A session of a worker: its slots, its deadline, and what it knows of data sets.
+
+use std::collections::BTreeMap;
+
+use sweep_spec::Digest;
+
+use crate::event::Slot;
+use crate::id::{DatasetKey, Lease, Timestamp, WorkerName};
+
+#[derive(Debug, Clone)]
+pub(crate) struct Session {
+    pub(crate) worker: WorkerName,
+    pub(crate) slots: Vec<SlotState>,
+    /// Every live attempt of the session is lost at this moment, unless a poll comes first.
+    pub(crate) deadline: Timestamp,
+    pub(crate) draining: bool,
+    pub(crate) data: BTreeMap<DatasetKey, Knowledge>,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct SlotState {
+    pub(crate) offer: Slot,
+    pub(crate) use_: SlotUse,
+}
+
+/// What a slot does.
+///
+/// ```text
+///   free ─ assigned ─▶ busy ─ finished ─▶ free
+///                       │
+///                       └─ nobody wants it ─▶ stopping ─ the worker no longer holds it ─▶ free
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SlotUse {
+    Free,
+    Busy(Lease),
+    /// The attempt has ended here, but the worker may not know it yet.
+    Stopping(Lease),
+}
+
+/// What a session knows of a data set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Knowledge {
+    /// It was asked and has not answered.
+    Asked,
+    /// It read this content.
+    Present(Digest),
+    /// It could not; it is asked again then.
+    Absent { reason: String, ask_again: Timestamp },
+    /// It could not, and was asked again.
+    AskedAgain { reason: String },
+}
+
+impl Session {
+    pub(crate) fn holds(&self, lease: Lease) -> Option<u32> {
+        self.slots.iter().position(|slot| slot.use_ == SlotUse::Busy(lease)).map(|index| index as u32)
+    }
+
+    pub(crate) fn free_slots(&self) -> impl Iterator<Item = u32> + '_ {
+        self.slots.iter().enumerate().filter(|(_, slot)| slot.use_ == SlotUse::Free).map(|(index, _)| index as u32)
+    }
+
+    /// Whether some slot, once free, has this much memory.
+    pub(crate) fn fits(&self, memory_bytes: u64) -> bool {
+        self.slots.iter().any(|slot| slot.offer.fits(memory_bytes))
+    }
+
+    /// The data sets that it has been asked about and has not answered.
+    pub(crate) fn unanswered(&self) -> impl Iterator<Item = DatasetKey> + '_ {
+        let asked = |known: &Knowledge| matches!(known, Knowledge::Asked | Knowledge::AskedAgain { .. });
+        self.data.iter().filter(move |(_, known)| asked(known)).map(|(dataset, _)| *dataset)
+    }
+
+    /// The content of a data set, if it has read it.
+    pub(crate) fn content(&self, dataset: &DatasetKey) -> Option<Digest> {
+        match self.data.get(dataset)? {
+            Knowledge::Present(digest) => Some(*digest),
+            Knowledge::Asked | Knowledge::Absent { .. } | Knowledge::AskedAgain { .. } => None,
+        }
+    }
+
+    pub(crate) fn has(&self, dataset: &DatasetKey, pin: Digest) -> bool {
+        self.content(dataset) == Some(pin)
+    }
+}
+
+impl Slot {
+    /// Whether a trial that needs this much memory can run here.
+    pub(crate) fn fits(&self, memory_bytes: u64) -> bool {
+        self.memory_bytes.is_none_or(|offered| offered >= memory_bytes)
+    }
+}

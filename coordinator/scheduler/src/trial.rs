@@ -1,0 +1,60 @@
+//! A trial as the scheduler keeps it, and the round that is open on it.
+//!
+//! ```text
+//!               ┌───────────── stopped ─────────────┐
+//!               ▼                                   │
+//!   opened ─▶ queued ────────── assigned ───────▶ running ─▶ ended: succeeded | failed | cancelled
+//!               ▲                                   │
+//!               └── delayed ◀── failed, or lost ────┘
+//! ```
+
+use std::collections::BTreeSet;
+
+use sweep_spec::Digest;
+
+use crate::event::History;
+use crate::id::{SessionId, SweepId, Timestamp, WorkerName};
+
+/// A trial that a live sweep wants.
+#[derive(Debug, Clone)]
+pub(crate) struct Trial {
+    pub(crate) cost: u64,
+    pub(crate) memory_bytes: u64,
+    pub(crate) history: History,
+    pub(crate) open: Option<Round>,
+    /// The live sweeps that have a reference to it.
+    pub(crate) wanted_by: BTreeSet<SweepId>,
+}
+
+/// An effort to answer a trial's question that has not ended.
+#[derive(Debug, Clone)]
+pub(crate) struct Round {
+    pub(crate) number: u32,
+    /// The content that it is trained on.
+    pub(crate) pin: Digest,
+    pub(crate) failures: u32,
+    pub(crate) losses: u32,
+    /// Workers on which it failed: others are tried first.
+    pub(crate) avoid: BTreeSet<WorkerName>,
+    pub(crate) state: RoundState,
+}
+
+/// Where an open round stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum RoundState {
+    /// It stands in the queue of every sweep that is bound to it.
+    Queued,
+    /// It stands in no queue until then.
+    Delayed { until: Timestamp },
+    /// An attempt is live.
+    Running { attempt: u32, place: Place },
+}
+
+/// Where a live attempt is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// On a slot of a session, whose deadline is the attempt's.
+    Session { session: SessionId, slot: u32 },
+    /// On a worker that has not come back since the restart.
+    Awaited { worker: WorkerName, slot: u32, deadline: Timestamp },
+}

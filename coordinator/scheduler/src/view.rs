@@ -1,0 +1,183 @@
+//! What can be asked of the scheduler without changing it.
+
+use sweep_spec::{Digest, Outcome, TrialId};
+
+use crate::Scheduler;
+use crate::effect::Ignored;
+use crate::event::Slot;
+use crate::id::{DatasetKey, Lease, SessionId, StageIndex, SweepId, WorkerName};
+use crate::session::SlotUse;
+use crate::sweep::{ReferenceEnd, ReferenceState, Stage};
+use crate::trial::RoundState;
+
+/// What a worker that polls is to be told.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct PollAnswer {
+    /// Attempts to start.
+    pub start: Vec<Start>,
+    /// Leases that no longer hold.
+    pub stop: Vec<Lease>,
+    /// Data sets to describe.
+    pub describe: Vec<DatasetKey>,
+}
+
+/// An attempt to start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Start {
+    /// Which.
+    pub lease: Lease,
+    /// On which slot.
+    pub slot: u32,
+}
+
+impl PollAnswer {
+    /// Whether there is nothing to tell.
+    pub fn is_empty(&self) -> bool {
+        self.start.is_empty() && self.stop.is_empty() && self.describe.is_empty()
+    }
+}
+
+/// How many trials of a sweep stand where.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct SweepCounts {
+    /// They wait.
+    pub queued: u64,
+    /// An attempt is live.
+    pub running: u64,
+    /// Ended with a result, diverged ones included.
+    pub succeeded: u64,
+    /// Of the succeeded ones.
+    pub diverged: u64,
+    /// Ended without a result.
+    pub failed: u64,
+    /// Ended because nobody wanted them.
+    pub cancelled: u64,
+    /// Of the succeeded ones, those whose result was known before.
+    pub reused: u64,
+}
+
+/// A live sweep.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SweepView {
+    /// Over all stages, each trial once.
+    pub counts: SweepCounts,
+    /// By stage; a trial counts in each stage that it belongs to. `None` for a stage that is not open yet.
+    pub stages: Vec<Option<SweepCounts>>,
+    /// Stages that have ended.
+    pub ended_stages: Vec<StageIndex>,
+    /// The content that it is pinned to.
+    pub pin: Option<Digest>,
+}
+
+/// A connected worker.
+#[derive(Debug, Clone, PartialEq)]
+pub struct WorkerView {
+    /// Its name.
+    pub name: WorkerName,
+    /// Its session.
+    pub session: SessionId,
+    /// It takes nothing new.
+    pub draining: bool,
+    /// Its slots, and the attempt on each.
+    pub slots: Vec<(Slot, Option<Lease>)>,
+}
+
+impl Scheduler {
+    /// What this session is to be told, given what its worker says that it holds. A pure difference: an answer that was
+    /// lost on its way is given again.
+    ///
+    /// # Errors
+    /// `Ignored::UnknownSession`: the worker must register again.
+    pub fn poll_answer(&self, id: SessionId, held: &[Lease]) -> Result<PollAnswer, Ignored> {
+        let session = self.sessions.get(&id).ok_or(Ignored::UnknownSession)?;
+        let mut answer = PollAnswer::default();
+        for (slot, state) in session.slots.iter().enumerate() {
+            if let SlotUse::Busy(lease) = state.use_
+                && !held.contains(&lease)
+            {
+                answer.start.push(Start { lease, slot: slot as u32 });
+            }
+        }
+        answer.stop = held.iter().copied().filter(|lease| session.holds(*lease).is_none()).collect();
+        answer.describe = session.unanswered().collect();
+        Ok(answer)
+    }
+
+    /// The sweeps that live.
+    pub fn live_sweeps(&self) -> impl Iterator<Item = SweepId> + '_ {
+        self.sweeps.keys().copied()
+    }
+
+    /// Where a live sweep stands.
+    pub fn sweep(&self, id: SweepId) -> Option<SweepView> {
+        let sweep = self.sweeps.get(&id)?;
+        let mut counts = SweepCounts::default();
+        let open = |stage: &Stage| (*stage != Stage::Unopened).then(SweepCounts::default);
+        let mut stages: Vec<Option<SweepCounts>> = sweep.stages.iter().map(open).collect();
+        for (trial, reference) in &sweep.references {
+            let add = |counts: &mut SweepCounts| self.count(*trial, reference.state, counts);
+            add(&mut counts);
+            for stage in &reference.stages {
+                if let Some(Some(counts)) = stages.get_mut(*stage as usize) {
+                    add(counts);
+                }
+            }
+        }
+        let ended = sweep.stages.iter().enumerate().filter(|(_, stage)| **stage == Stage::Ended);
+        let ended_stages = ended.map(|(index, _)| index as StageIndex).collect();
+        Some(SweepView { counts, stages, ended_stages, pin: sweep.pin })
+    }
+
+    fn count(&self, trial: TrialId, state: ReferenceState, counts: &mut SweepCounts) {
+        match state {
+            ReferenceState::Unbound => counts.queued += 1,
+            ReferenceState::Bound { .. } => {
+                let round = self.trials.get(&trial).and_then(|trial| trial.open.as_ref());
+                let running = round.is_some_and(|round| matches!(round.state, RoundState::Running { .. }));
+                *if running { &mut counts.running } else { &mut counts.queued } += 1;
+            }
+            ReferenceState::Ended { reused, end, .. } => match end {
+                ReferenceEnd::Succeeded(_) => {
+                    counts.succeeded += 1;
+                    counts.reused += u64::from(reused);
+                    counts.diverged += u64::from(end.outcome() == Some(Outcome::Diverged));
+                }
+                ReferenceEnd::Failed => counts.failed += 1,
+                ReferenceEnd::Cancelled => counts.cancelled += 1,
+            },
+        }
+    }
+
+    /// The connected workers, by name.
+    pub fn workers(&self) -> Vec<WorkerView> {
+        let view = |(name, id): (&WorkerName, &SessionId)| {
+            let session = self.sessions.get(id)?;
+            let slots = session.slots.iter().map(|slot| match slot.use_ {
+                SlotUse::Busy(lease) | SlotUse::Stopping(lease) => (slot.offer.clone(), Some(lease)),
+                SlotUse::Free => (slot.offer.clone(), None),
+            });
+            let slots = slots.collect();
+            Some(WorkerView { name: name.clone(), session: *id, draining: session.draining, slots })
+        };
+        self.workers.iter().filter_map(view).collect()
+    }
+
+    /// Whether a session is open.
+    pub fn knows_session(&self, id: SessionId) -> bool {
+        self.sessions.contains_key(&id)
+    }
+
+    /// Trials in queues; one that several sweeps want counts in each.
+    pub fn queue_depth(&self) -> usize {
+        self.sweeps.values().map(|sweep| sweep.queue.len()).sum()
+    }
+
+    /// The live attempt of a trial's open round.
+    pub fn live_attempt(&self, trial: TrialId) -> Option<Lease> {
+        let round = self.trials.get(&trial)?.open.as_ref()?;
+        match round.state {
+            RoundState::Running { attempt, .. } => Some(Lease { trial, round: round.number, attempt }),
+            RoundState::Queued | RoundState::Delayed { .. } => None,
+        }
+    }
+}

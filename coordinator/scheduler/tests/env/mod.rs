@@ -2,7 +2,7 @@
 //! against those that speak of two states.
 
 #![expect(dead_code, reason = "each test target uses a part of it")]
-#![expect(clippy::unwrap_used, clippy::wildcard_enum_match_arm, reason = "a test that cannot go on says so by a panic")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by a panic")]
 
 use std::collections::{BTreeMap, BTreeSet};
 

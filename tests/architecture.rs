@@ -1,0 +1,84 @@
+//! The edges between our crates, and what none of them may use, held against `cargo metadata`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::process::Command;
+
+use serde_json::Value;
+
+/// Which of our crates each may use. A crate that is not listed here fails the test until somebody decides.
+const ALLOWED: &[(&str, &[&str])] = &[
+    ("sweep-proto", &[]),
+    ("sweep-spec", &[]),
+    ("sweep-scheduler", &["sweep-spec"]),
+    ("sweep-coordinator", &["sweep-proto", "sweep-spec", "sweep-scheduler"]),
+    ("sweep-worker", &["sweep-proto", "sweep-spec"]),
+    ("sweep-trainer", &["sweep-spec"]),
+    ("sweepctl", &["sweep-proto", "sweep-spec", "sweep-coordinator", "sweep-worker", "sweep-trainer"]),
+    (
+        "sweep-tests",
+        &["sweep-proto", "sweep-spec", "sweep-scheduler", "sweep-coordinator", "sweep-worker", "sweep-trainer"],
+    ),
+];
+
+/// What a crate must not use itself, by the beginning of the name.
+const FORBIDDEN: &[(&str, &[&str])] = &[
+    ("sweep-spec", &["tokio", "tonic", "sqlx", "burn", "axum"]),
+    ("sweep-proto", &["sqlx", "burn", "axum"]),
+    ("sweep-coordinator", &["burn"]),
+    ("sweep-worker", &["burn", "sqlx"]),
+    ("sweep-trainer", &["tokio", "tonic", "sqlx", "axum"]),
+    ("sweepctl", &["burn", "sqlx", "axum"]),
+];
+
+/// Everything that the pure core may use.
+const SCHEDULER: &[&str] = &["sweep-spec", "thiserror"];
+
+fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
+    let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
+    let output = Command::new(cargo)
+        .args(["metadata", "--no-deps", "--offline", "--format-version", "1"])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .expect("cargo runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let metadata: Value = serde_json::from_slice(&output.stdout).expect("cargo metadata is JSON");
+    let packages = metadata["packages"].as_array().expect("packages");
+    let names = |package: &Value| {
+        let dependencies = package["dependencies"].as_array().expect("dependencies").iter();
+        // A crate's own tests may use more; only what it ships counts.
+        let shipped = dependencies.filter(|dependency| dependency["kind"] != "dev");
+        shipped.map(|dependency| dependency["name"].as_str().expect("a name").to_owned()).collect()
+    };
+    packages.iter().map(|package| (package["name"].as_str().expect("a name").to_owned(), names(package))).collect()
+}
+
+#[test]
+fn our_crates_use_each_other_only_as_the_architecture_says() {
+    let dependencies = dependencies();
+    let ours: BTreeSet<&str> = dependencies.keys().map(String::as_str).collect();
+    let decided: BTreeSet<&str> = ALLOWED.iter().map(|(name, _)| *name).collect();
+    assert_eq!(ours, decided, "a crate that nobody has decided about");
+    for (name, allowed) in ALLOWED {
+        let used = dependencies[*name].iter().map(String::as_str).filter(|used| ours.contains(used));
+        let surplus: Vec<&str> = used.filter(|used| !allowed.contains(used)).collect();
+        assert!(surplus.is_empty(), "{name} uses {surplus:?}");
+    }
+}
+
+#[test]
+fn no_crate_uses_what_its_room_must_not_hold() {
+    let dependencies = dependencies();
+    for (name, forbidden) in FORBIDDEN {
+        for used in &dependencies[*name] {
+            let bad = forbidden.iter().any(|start| used == start || used.starts_with(&format!("{start}-")));
+            assert!(!bad, "{name} uses {used}");
+        }
+    }
+}
+
+#[test]
+fn the_scheduler_stays_pure() {
+    let used = &dependencies()["sweep-scheduler"];
+    let surplus: Vec<&String> = used.iter().filter(|used| !SCHEDULER.contains(&used.as_str())).collect();
+    assert!(surplus.is_empty(), "sweep-scheduler uses {surplus:?}");
+}

@@ -4,6 +4,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::Digest;
 
+/// The classes of `synthetic_scenes`, named as in the reference, in sorted order.
+pub const SCENES: [&str; 8] =
+    ["coast", "forest", "highway", "inside_city", "mountain", "open_country", "street", "tall_building"];
+
 /// Where images come from and what shape they are brought to. Images are square, `image_size` pixels each way.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Dataset {

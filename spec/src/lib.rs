@@ -3,19 +3,30 @@
 
 pub mod canonical;
 pub mod configuration;
+pub mod count;
 pub mod dataset;
+pub mod design;
 pub mod id;
+pub mod levels;
 pub mod outcome;
+pub mod plan;
+pub mod problem;
 pub mod protocol;
+mod read;
 pub mod settings;
+pub mod spec;
 pub mod trainer;
 pub mod trial;
+mod yaml;
 
 pub use configuration::{Cnn, Configuration, Vgg19};
 pub use dataset::{Classes, Dataset};
 pub use id::{Digest, TrialId};
 pub use outcome::{FailureClass, Outcome};
+pub use plan::Plan;
+pub use problem::{Problem, Problems};
 pub use protocol::Protocol;
+pub use spec::Spec;
 pub use trial::Trial;
 
 /// Raised whenever a trainer of the same trial would produce other numbers than before.

@@ -1,0 +1,195 @@
+//! What a plan comes to, given the winners so far: starting points, and configurations made one by one. Whether a
+//! configuration occurs in another group too is asked of that group's design, so nothing made is remembered.
+
+use super::{Group, Plan, Winner};
+use crate::configuration::Configuration;
+use crate::count::{Counts, Input, Shrunk};
+use crate::levels::Difference;
+use crate::spec::{Keep, Start};
+
+/// The part of a plan that can be expanded.
+#[derive(Debug, Clone)]
+pub struct Released<'a> {
+    plan: &'a Plan,
+    input: Input,
+    starts: Vec<Option<Configuration>>,
+    groups: Vec<usize>,
+}
+
+/// A configuration of a plan. All groups that ask for it share it: it is one set of trials.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PlannedConfiguration {
+    /// Its place in the plan. Once given it stays, whatever is decided later; a place whose configuration already has
+    /// an earlier one stays empty, so the numbers have gaps.
+    pub ordinal: u64,
+    /// The groups that ask for it, in the order in which they were released.
+    pub groups: Vec<usize>,
+    /// The name of the extra configuration that it is, if no stage asks for it.
+    pub name: Option<String>,
+    /// What it is.
+    pub configuration: Configuration,
+    /// What it costs.
+    pub counts: Counts,
+}
+
+impl PlannedConfiguration {
+    /// What makes it another one than the baseline.
+    pub fn difference(&self, plan: &Plan) -> Difference {
+        self.configuration.difference(&plan.spec().baseline)
+    }
+
+    /// A short label for people: an extra's name, or what differs from the baseline.
+    pub fn label(&self, plan: &Plan) -> String {
+        self.name.clone().unwrap_or_else(|| self.difference(plan).to_string())
+    }
+}
+
+/// A point that cannot be built. Only behind a `keep: best` stage: elsewhere such a spec is refused.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LeftOut {
+    /// The place that it would have had.
+    pub ordinal: u64,
+    /// What it would have been.
+    pub configuration: Configuration,
+    /// Why it cannot be.
+    pub reason: Shrunk,
+}
+
+impl<'a> Released<'a> {
+    pub(super) fn new(plan: &'a Plan, winners: &[Winner]) -> Self {
+        let starts = starts(plan, winners);
+        let ready = |index: &usize| match plan.groups[*index].stage {
+            Some(stage) => starts.get(stage).is_some_and(Option::is_some),
+            None => true,
+        };
+        let waiting_for = |stage: Option<usize>| {
+            let groups = plan.groups.iter().enumerate();
+            groups.filter(move |(_, group)| group.waits_for == stage).map(|(index, _)| index).filter(ready)
+        };
+        let mut groups: Vec<usize> = waiting_for(None).collect();
+        for winner in winners {
+            for group in waiting_for(Some(winner.stage)) {
+                if !groups.contains(&group) {
+                    groups.push(group);
+                }
+            }
+        }
+        Self { plan, input: Input::from(&plan.spec.dataset), starts, groups }
+    }
+
+    /// The groups that can be expanded, in the order in which they became so.
+    pub fn groups(&self) -> &[usize] {
+        &self.groups
+    }
+
+    /// Where a stage starts, `set` included; nothing while it waits.
+    pub fn start(&self, stage: usize) -> Option<&Configuration> {
+        self.starts.get(stage)?.as_ref()
+    }
+
+    /// The configurations of one group, each once; none while the group waits.
+    pub fn points(&self, group: usize) -> impl Iterator<Item = PlannedConfiguration> + '_ {
+        self.made(group).filter_map(move |(_, configuration, counts)| {
+            let counts = counts.ok()?;
+            self.planned(configuration, counts)
+        })
+    }
+
+    /// Every configuration that can be known by now, each once, in the order of release.
+    pub fn configurations(&self) -> impl Iterator<Item = PlannedConfiguration> + '_ {
+        let first_here = |group: usize| move |planned: &PlannedConfiguration| planned.groups.first() == Some(&group);
+        self.groups.iter().flat_map(move |&group| self.points(group).filter(first_here(group)))
+    }
+
+    /// The points of one group that cannot be built.
+    pub fn left_out(&self, group: usize) -> impl Iterator<Item = LeftOut> + '_ {
+        self.made(group).filter_map(|(ordinal, configuration, counts)| {
+            let reason = counts.err()?;
+            Some(LeftOut { ordinal, configuration, reason })
+        })
+    }
+
+    /// Every point of a group where it first occurs in the group, with its ordinal and counts.
+    fn made(&self, group: usize) -> impl Iterator<Item = (u64, Configuration, Result<Counts, Shrunk>)> + '_ {
+        let first_ordinal = self.plan.groups.get(group).map_or(0, |group| group.first_ordinal);
+        let points = if self.groups.contains(&group) { self.plan.groups[group].points } else { 0 };
+        (0..points).filter_map(move |index| {
+            let configuration = self.point(group, index)?;
+            let first = self.index_of(group, &configuration) == Some(index);
+            let counts = Counts::of(&configuration, self.input);
+            first.then_some((first_ordinal.saturating_add(index), configuration, counts))
+        })
+    }
+
+    fn point(&self, group: usize, index: u64) -> Option<Configuration> {
+        match self.plan.groups.get(group)?.stage {
+            Some(stage) => self.plan.spec.stages.get(stage)?.design.point(self.start(stage)?, index),
+            None => Some(self.plan.spec.extra.get(usize::try_from(index).ok()?)?.configuration.clone()),
+        }
+    }
+
+    fn index_of(&self, group: usize, configuration: &Configuration) -> Option<u64> {
+        match self.plan.groups.get(group)?.stage {
+            Some(stage) => self.plan.spec.stages.get(stage)?.design.index_of(self.start(stage)?, configuration),
+            None => {
+                let mut extra = self.plan.spec.extra.iter();
+                extra.position(|extra| extra.configuration == *configuration).map(|index| index as u64)
+            }
+        }
+    }
+
+    fn planned(&self, configuration: Configuration, counts: Counts) -> Option<PlannedConfiguration> {
+        let mut groups = Vec::new();
+        let mut ordinal = None;
+        let mut name = None;
+        for &group in &self.groups {
+            let Some(index) = self.index_of(group, &configuration) else { continue };
+            let Group { first_ordinal, stage, .. } = &self.plan.groups[group];
+            ordinal = ordinal.or(Some(first_ordinal.saturating_add(index)));
+            if stage.is_none() && groups.is_empty() {
+                let extra = usize::try_from(index).ok().and_then(|index| self.plan.spec.extra.get(index));
+                name = extra.map(|extra| extra.name.clone());
+            } else {
+                name = None;
+            }
+            groups.push(group);
+        }
+        Some(PlannedConfiguration { ordinal: ordinal?, groups, name, configuration, counts })
+    }
+}
+
+/// Where each stage starts, as far as it is known.
+fn starts(plan: &Plan, winners: &[Winner]) -> Vec<Option<Configuration>> {
+    let spec = &plan.spec;
+    let mut starts: Vec<Option<Configuration>> = Vec::with_capacity(spec.stages.len());
+    for stage in &spec.stages {
+        let kept = match stage.from {
+            Start::Baseline => Some(spec.baseline.clone()),
+            Start::Stage(from) => kept(plan, from, starts.get(from).and_then(Option::as_ref), winners),
+        };
+        let start = kept.and_then(|mut configuration| {
+            for &(factor, level) in &stage.set {
+                configuration.set(factor, level).ok()?;
+            }
+            Some(configuration)
+        });
+        starts.push(start);
+    }
+    starts
+}
+
+/// What a stage hands on, if that is known.
+fn kept(plan: &Plan, stage: usize, start: Option<&Configuration>, winners: &[Winner]) -> Option<Configuration> {
+    match &plan.spec.stages.get(stage)?.keep {
+        // The first decision counts: a choice is never revised.
+        Keep::Best => winners.iter().find(|winner| winner.stage == stage).map(|winner| winner.configuration.clone()),
+        Keep::Start => start.cloned(),
+        Keep::Levels(levels) => {
+            let mut configuration = start?.clone();
+            for &(factor, level) in levels {
+                configuration.set(factor, level).ok()?;
+            }
+            Some(configuration)
+        }
+    }
+}

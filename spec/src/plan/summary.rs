@@ -1,0 +1,165 @@
+//! A plan in numbers, made point by point without keeping any of them. What stands behind a `keep: best` stage is not
+//! known yet and is told as a bound.
+
+use super::{Plan, Winner};
+use crate::configuration::Configuration;
+use crate::count::{Counts, Input};
+use crate::levels::{Factor, Level};
+use crate::spec::{Keep, Stage, Start};
+
+/// A plan in numbers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Summary {
+    /// Different configurations.
+    pub configurations: u64,
+    /// Points that occurred again, in the same group or another one, and are shared.
+    pub merged: u64,
+    /// Configurations times seeds.
+    pub trials: u64,
+    /// Whether the numbers above are the most that there can be, because a group waits for a winner.
+    pub at_most: bool,
+    /// The fewest and the most parameters, if there is any configuration.
+    pub params: Option<(u64, u64)>,
+    /// Each group, in the order of the plan.
+    pub groups: Vec<GroupSummary>,
+}
+
+/// A group in numbers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GroupSummary {
+    /// Points, those that occur twice counted twice.
+    pub points: u64,
+    /// Configurations that no group released before it has; for a waiting group, its points.
+    pub configurations: u64,
+    /// Points that an earlier group, or the group itself, already has; none for a waiting group.
+    pub merged: u64,
+    /// Points that cannot be built.
+    pub left_out: u64,
+    /// Whether it waits for a winner, so that the numbers above are the most that there can be.
+    pub at_most: bool,
+    /// The fewest and the most parameters; for a waiting group, bounds over every winner that there may be.
+    pub params: Option<(u64, u64)>,
+}
+
+impl Plan {
+    /// The plan in numbers, given the winners so far. Takes time for every point, but memory for none.
+    pub fn summary(&self, winners: &[Winner]) -> Summary {
+        let released = self.released(winners);
+        let mut groups = Vec::with_capacity(self.groups.len());
+        for (index, group) in self.groups.iter().enumerate() {
+            let points = group.points;
+            if !released.groups().contains(&index) {
+                let params = group.stage.and_then(|stage| self.params_bounds(stage));
+                let (configurations, merged, left_out) = (points, 0, 0);
+                groups.push(GroupSummary { points, configurations, merged, left_out, at_most: true, params });
+                continue;
+            }
+            let (mut configurations, mut params) = (0, None);
+            for planned in released.points(index) {
+                configurations += u64::from(planned.groups.first() == Some(&index));
+                params = widened(params, planned.counts.params);
+            }
+            let left_out = released.left_out(index).count() as u64;
+            let merged = points - configurations - left_out;
+            groups.push(GroupSummary { points, configurations, merged, left_out, at_most: false, params });
+        }
+        let configurations = groups.iter().map(|group| group.configurations).fold(0, u64::saturating_add);
+        let bounds = groups.iter().filter_map(|group| group.params).flat_map(|(least, most)| [least, most]);
+        Summary {
+            configurations,
+            merged: groups.iter().map(|group| group.merged).sum(),
+            trials: configurations.saturating_mul(self.spec.seeds.len() as u64),
+            at_most: groups.iter().any(|group| group.at_most),
+            params: bounds.fold(None, widened),
+            groups,
+        }
+    }
+
+    /// Bounds on the parameters of a stage's points, whoever wins before it. Every combination of the levels that each
+    /// factor may have by then is within them.
+    fn params_bounds(&self, stage: usize) -> Option<(u64, u64)> {
+        let region = self.region(stage)?;
+        let input = Input::from(&self.spec.dataset);
+        let mut bounds = None;
+        // More of any factor means more parameters, except that a first dense layer may narrow what follows it.
+        let dense_layers = region.iter().find(|(factor, _)| *factor == Factor::DenseLayers).map(|(_, levels)| levels);
+        for &dense_layers in dense_layers.into_iter().flatten() {
+            for most in [false, true] {
+                let mut configuration = self.spec.baseline.clone();
+                for (factor, levels) in &region {
+                    let level = match factor {
+                        Factor::DenseLayers => Some(&dense_layers),
+                        // Pooling moves no parameter of this family, and may leave nothing to count.
+                        Factor::MaxPool => Some(&Level::Switch(false)),
+                        _ if most => levels.iter().max_by(|a, b| amount(a).total_cmp(&amount(b))),
+                        _ => levels.iter().min_by(|a, b| amount(a).total_cmp(&amount(b))),
+                    };
+                    configuration.set(*factor, *level?).ok()?;
+                }
+                if let Ok(counts) = Counts::of(&configuration, input) {
+                    bounds = widened(bounds, counts.params);
+                }
+            }
+        }
+        bounds
+    }
+
+    /// For each factor, every level that a point of `stage` may have.
+    fn region(&self, stage: usize) -> Option<Region> {
+        let mut regions: Vec<(Region, Region)> = Vec::new();
+        for Stage { from, set, design, keep, .. } in self.spec.stages.iter().take(stage + 1) {
+            let mut start = match from {
+                Start::Baseline => region_of(&self.spec.baseline),
+                Start::Stage(from) => regions.get(*from)?.1.clone(),
+            };
+            set.iter().for_each(|&(factor, level)| replace(&mut start, factor, &[level]));
+            let mut points = start.clone();
+            for axis in design.axes() {
+                let mut levels = axis.levels.clone();
+                if let Some((_, other)) = start.iter().find(|(factor, _)| *factor == axis.factor) {
+                    levels.extend_from_slice(other);
+                }
+                replace(&mut points, axis.factor, &levels);
+            }
+            let kept = match keep {
+                Keep::Start => start,
+                Keep::Best => points.clone(),
+                Keep::Levels(levels) => {
+                    levels.iter().for_each(|&(factor, level)| replace(&mut start, factor, &[level]));
+                    start
+                }
+            };
+            regions.push((points, kept));
+        }
+        regions.pop().map(|(points, _)| points)
+    }
+}
+
+type Region = Vec<(Factor, Vec<Level>)>;
+
+fn region_of(configuration: &Configuration) -> Region {
+    configuration.levels().into_iter().map(|(factor, level)| (factor, vec![level])).collect()
+}
+
+fn replace(region: &mut Region, factor: Factor, levels: &[Level]) {
+    if let Some((_, place)) = region.iter_mut().find(|(other, _)| *other == factor) {
+        place.clear();
+        for level in levels {
+            if !place.contains(level) {
+                place.push(*level);
+            }
+        }
+    }
+}
+
+fn amount(level: &Level) -> f64 {
+    match level {
+        Level::Switch(value) => f64::from(u8::from(*value)),
+        Level::Whole(value) => *value as f64,
+        Level::Share(value) => *value,
+    }
+}
+
+fn widened(bounds: Option<(u64, u64)>, value: u64) -> Option<(u64, u64)> {
+    Some(bounds.map_or((value, value), |(least, most)| (least.min(value), most.max(value))))
+}

@@ -1,0 +1,241 @@
+//! Reading of configurations and stages: everything in which factors stand.
+
+use super::{At, Reader, Section, known};
+use crate::configuration::Configuration;
+use crate::design::{Axis, Design};
+use crate::levels::{Factor, Family, Level};
+use crate::problem::did_you_mean;
+use crate::spec::{Extra, Keep, Stage, Start};
+use crate::yaml::Value;
+
+/// The name by which `from` means the baseline.
+const BASELINE: &str = "baseline";
+
+const FAMILIES: [(&str, Family); 2] = [(Family::Cnn.name(), Family::Cnn), (Family::Vgg19.name(), Family::Vgg19)];
+
+/// A family and levels for some of its factors; the others are at the family's defaults.
+pub(super) fn configuration(section: &mut Section<'_>, reader: &mut Reader) -> Option<Configuration> {
+    let family = section.required(reader, "family").and_then(|at| at.choice(reader, &FAMILIES))?;
+    let mut configuration = family.defaults();
+    let mut complete = true;
+    for &factor in family.factors() {
+        if let Some(at) = section.get(factor.name()) {
+            let set = at.level(reader, factor).map(|level| configuration.set(factor, level));
+            complete &= matches!(set, Some(Ok(())));
+        }
+    }
+    complete.then_some(configuration)
+}
+
+pub(super) fn baseline(at: &At<'_>, reader: &mut Reader) -> Option<Configuration> {
+    let mut section = at.section(reader, "a configuration: `{ family: cnn, ... }`")?;
+    let configuration = configuration(&mut section, reader);
+    finish(section, reader, configuration.is_some());
+    configuration
+}
+
+/// Without a family it is not known which keys are factors, so only a known one has unknown keys.
+fn finish(section: Section<'_>, reader: &mut Reader, family_is_known: bool) {
+    if family_is_known {
+        section.finish(reader, "factor");
+    }
+}
+
+pub(super) fn extra(at: &At<'_>, reader: &mut Reader) -> Option<Extra> {
+    let mut section = at.section(reader, "an extra configuration: `{ name: ..., family: ..., ... }`")?;
+    let name = section.required(reader, "name").and_then(|at| at.name(reader));
+    let configuration = configuration(&mut section, reader);
+    finish(section, reader, configuration.is_some());
+    Some(Extra { name: name?, configuration: configuration? })
+}
+
+/// What a stage's reader knows of the spec around it.
+pub(super) struct Around<'a> {
+    pub(super) family: Family,
+    /// Names of all stages, in order; `None` where a name could not be read.
+    pub(super) names: &'a [Option<String>],
+    /// The stage's own place among them.
+    pub(super) index: usize,
+}
+
+pub(super) fn stage(at: &At<'_>, around: &Around<'_>, reader: &mut Reader) -> Option<Stage> {
+    let mut section = at.section(reader, "a stage: `{ name: ..., vary: ... }`")?;
+    // Its own problems were reported when all names were read.
+    section.get("name");
+    let name = around.names.get(around.index).cloned().flatten();
+    let from = from(&mut section, around, reader);
+    let set = section.get("set").map_or(Some(Vec::new()), |at| levels(&at, around.family, reader));
+    let design = design(&mut section, around.family, reader);
+    if let (Some(set), Some(design)) = (&set, &design) {
+        for axis in design.axes() {
+            if set.iter().any(|(factor, _)| *factor == axis.factor)
+                && let Some(at) = section.get("set")
+            {
+                at.report(reader, format!("`{}` is varied by this stage, so it cannot be set", axis.factor), None);
+            }
+        }
+    }
+    let keep = section.get("keep").map_or(Some(Keep::Start), |at| keep(&at, around.family, design.as_ref(), reader));
+    section.finish(reader, "key");
+    Some(Stage { name: name?, from: from?, set: set?, design: design?, keep: keep? })
+}
+
+/// The names of the stages: each needs one, and no two may share one.
+pub(super) fn stage_names(stages: &[At<'_>], reader: &mut Reader) -> Vec<Option<String>> {
+    let mut names: Vec<Option<String>> = Vec::with_capacity(stages.len());
+    for at in stages {
+        let Value::Mapping(_) = at.node.value else {
+            names.push(None);
+            continue;
+        };
+        let mut name = None;
+        if let Some(at) = at.section(reader, "a stage").and_then(|mut section| section.required(reader, "name")) {
+            name = at.name(reader);
+            if name.as_deref() == Some(BASELINE) {
+                at.report(reader, format!("no stage can be named `{BASELINE}`"), None);
+            } else if name.is_some() && names.contains(&name) {
+                at.report(reader, "an earlier stage has this name", None);
+            }
+        }
+        names.push(name);
+    }
+    names
+}
+
+fn from(section: &mut Section<'_>, around: &Around<'_>, reader: &mut Reader) -> Option<Start> {
+    let Some(at) = section.get("from") else {
+        return Some(around.index.checked_sub(1).map_or(Start::Baseline, Start::Stage));
+    };
+    let name = at.text(reader, "the name of an earlier stage, or `baseline`")?;
+    if name == BASELINE {
+        return Some(Start::Baseline);
+    }
+    let place = around.names.iter().position(|other| other.as_deref() == Some(name));
+    match place {
+        Some(place) if place < around.index => return Some(Start::Stage(place)),
+        Some(place) if place == around.index => at.report(reader, "a stage cannot start from itself", None),
+        Some(_) => {
+            let hint = Some("move it before this one".to_owned());
+            at.report(reader, "a stage starts from an earlier one; this one comes later", hint);
+        }
+        None => {
+            let earlier = around.names.iter().take(around.index).flatten().map(String::as_str);
+            let names: Vec<&str> = earlier.chain([BASELINE]).collect();
+            let hint = did_you_mean(name, &names).or_else(|| Some(known(&names)));
+            at.report(reader, format!("unknown stage, found {}", at.node.describe()), hint);
+        }
+    }
+    None
+}
+
+/// The factor that a key names, reported if the family has none of that name.
+fn factor(key: &str, mark: crate::yaml::Mark, path: &str, family: Family, reader: &mut Reader) -> Option<Factor> {
+    let found = Factor::named(key).filter(|factor| family.factors().contains(factor));
+    if found.is_none() {
+        let names: Vec<&str> = family.factors().iter().map(|factor| factor.name()).collect();
+        let hint = did_you_mean(key, &names).or_else(|| Some(known(&names)));
+        let message = match Factor::named(key) {
+            Some(_) => format!("unknown factor: family `{}` has none of this name", family.name()),
+            None => "unknown factor".to_owned(),
+        };
+        reader.report(mark, path, message, hint);
+    }
+    found
+}
+
+/// `{ factor: level, ... }`, in the family's order.
+fn levels(at: &At<'_>, family: Family, reader: &mut Reader) -> Option<Vec<(Factor, Level)>> {
+    let section = at.section(reader, "levels: `{ factor: level }`")?;
+    let mut levels = Vec::new();
+    let mut complete = true;
+    for (key, mark, at) in section.entries() {
+        let factor = factor(key, mark, &at.path, family, reader);
+        let level = factor.and_then(|factor| Some((factor, at.level(reader, factor)?)));
+        complete &= level.is_some();
+        levels.extend(level);
+    }
+    levels.sort_by_key(|(factor, _)| *factor);
+    complete.then_some(levels)
+}
+
+fn design(section: &mut Section<'_>, family: Family, reader: &mut Reader) -> Option<Design> {
+    match (section.get("vary"), section.get("grid")) {
+        (Some(at), None) => axes(&at, family, reader).map(Design::Vary),
+        (None, Some(at)) => axes(&at, family, reader).map(Design::Grid),
+        (Some(_), Some(at)) => {
+            at.report(reader, "a stage has one design, found `vary` and `grid`", Some("make two stages".into()));
+            None
+        }
+        (None, None) => {
+            section.at.report(reader, "a design is missing: `vary` or `grid`", None);
+            None
+        }
+    }
+}
+
+fn axes(at: &At<'_>, family: Family, reader: &mut Reader) -> Option<Vec<Axis>> {
+    let section = at.section(reader, "factors and their levels: `{ factor: [level, ...] }`")?;
+    let mut axes = Vec::new();
+    let mut complete = true;
+    for (key, mark, at) in section.entries() {
+        let factor = factor(key, mark, &at.path, family, reader);
+        let axis = factor.and_then(|factor| axis(&at, factor, reader));
+        complete &= axis.is_some();
+        axes.extend(axis);
+    }
+    if complete && axes.is_empty() {
+        at.report(reader, "expected at least one factor, found an empty mapping", None);
+        return None;
+    }
+    axes.sort_by_key(|axis| axis.factor);
+    complete.then_some(axes)
+}
+
+fn axis(at: &At<'_>, factor: Factor, reader: &mut Reader) -> Option<Axis> {
+    let items = at.list(reader, "levels")?;
+    let mut levels: Vec<Level> = Vec::new();
+    let mut complete = true;
+    for item in items {
+        match item.level(reader, factor) {
+            Some(level) if levels.contains(&level) => {
+                item.report(reader, format!("level {level} stands twice"), None);
+                complete = false;
+            }
+            Some(level) => levels.push(level),
+            None => complete = false,
+        }
+    }
+    complete.then_some(Axis { factor, levels })
+}
+
+fn keep(at: &At<'_>, family: Family, design: Option<&Design>, reader: &mut Reader) -> Option<Keep> {
+    if let Value::Text(text) = &at.node.value {
+        if text == "best" {
+            return Some(Keep::Best);
+        }
+        let hint = did_you_mean(text, &["best"]);
+        at.report(reader, format!("expected `best` or levels, found {}", at.node.describe()), hint);
+        return None;
+    }
+    let kept = levels(at, family, reader)?;
+    // Whether a level was varied is only known of a design that could be read.
+    let axes = design?.axes();
+    let varied: Vec<&str> = axes.iter().map(|axis| axis.factor.name()).collect();
+    let mut complete = true;
+    for (key, mark, at) in at.section(reader, "levels")?.entries() {
+        let Some((factor, level)) = kept.iter().find(|(factor, _)| factor.name() == key) else { continue };
+        match axes.iter().find(|axis| axis.factor == *factor) {
+            None => {
+                reader.report(mark, &at.path, "this stage does not vary the factor", Some(known(&varied)));
+                complete = false;
+            }
+            Some(axis) if !axis.levels.contains(level) => {
+                let tried: Vec<String> = axis.levels.iter().map(Level::to_string).collect();
+                at.expected(reader, format_args!("one of the levels that were varied ({})", tried.join(", ")));
+                complete = false;
+            }
+            Some(_) => {}
+        }
+    }
+    complete.then_some(Keep::Levels(kept))
+}

@@ -1,0 +1,89 @@
+//! A spec's text as a tree in which every key and value knows its line and column. Only this room knows the YAML
+//! parser. Whatever the bytes are, reading them takes bounded time and memory and ends in a tree or in problems.
+
+mod overrides;
+mod parse;
+mod scalar;
+
+pub(crate) use overrides::apply;
+pub(crate) use parse::parse;
+
+use crate::problem::Problem;
+
+/// The longest spec that is read, in bytes.
+pub(crate) const MAX_BYTES: usize = 1024 * 1024;
+/// The most values of a spec, counting what aliases repeat as often as it is repeated.
+pub(crate) const MAX_NODES: usize = 100_000;
+/// How deep lists and mappings may stand in each other.
+pub(crate) const MAX_DEPTH: usize = 32;
+
+/// A place in the text, counted from 1 in lines and characters; 0 for a value that came from an override.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Mark {
+    pub(crate) line: u32,
+    pub(crate) column: u32,
+}
+
+impl Mark {
+    /// The place of what is not in the text.
+    pub(crate) const OVERRIDE: Self = Self { line: 0, column: 0 };
+    /// The beginning of the text.
+    pub(crate) const START: Self = Self { line: 1, column: 1 };
+
+    pub(crate) fn problem(self, path: &str, message: impl Into<String>, hint: Option<String>) -> Problem {
+        Problem { line: self.line, column: self.column, path: path.to_owned(), message: message.into(), hint }
+    }
+}
+
+/// A value and its place.
+#[derive(Debug, Clone)]
+pub(crate) struct Node {
+    pub(crate) mark: Mark,
+    pub(crate) value: Value,
+}
+
+/// A value as YAML's core schema reads it.
+#[derive(Debug, Clone)]
+pub(crate) enum Value {
+    Null,
+    Switch(bool),
+    Whole(i128),
+    Float(f64),
+    Text(String),
+    List(Vec<Node>),
+    Mapping(Vec<Entry>),
+}
+
+/// A key, its place and its value.
+#[derive(Debug, Clone)]
+pub(crate) struct Entry {
+    pub(crate) key: String,
+    pub(crate) mark: Mark,
+    pub(crate) node: Node,
+}
+
+impl Node {
+    /// The value in a few words, for a problem's "found".
+    pub(crate) fn describe(&self) -> String {
+        match &self.value {
+            Value::Null => "nothing".into(),
+            Value::Switch(value) => value.to_string(),
+            Value::Whole(value) => value.to_string(),
+            Value::Float(value) => format!("{value:?}"),
+            Value::Text(text) => quoted(text),
+            Value::List(items) if items.is_empty() => "an empty list".into(),
+            Value::List(items) => format!("a list of {}", items.len()),
+            Value::Mapping(_) => "a mapping".into(),
+        }
+    }
+}
+
+/// `text` in quotes, cut where it is long and with what a terminal would obey escaped.
+pub(crate) fn quoted(text: &str) -> String {
+    const SHOWN: usize = 40;
+    let mut out: String = text.chars().take(SHOWN).flat_map(char::escape_debug).collect();
+    if text.chars().nth(SHOWN).is_some() {
+        out.push_str("...");
+    }
+    format!("\"{out}\"")
+}

@@ -223,7 +223,7 @@ impl Scheduler {
     pub(crate) fn unplaceable_reason(&self, id: crate::SweepId) -> Option<(FailureClass, String)> {
         let sweep = self.sweeps.get(&id)?;
         let waits = !sweep.queue.is_empty() || (sweep.pin.is_none() && !sweep.references.is_empty());
-        if !waits || sweep.running > 0 || self.sessions.is_empty() {
+        if !waits || sweep.totals.running > 0 || self.sessions.is_empty() {
             return None;
         }
         let (mut with_data, mut absent) = (Vec::new(), None);

@@ -1,7 +1,7 @@
 //! The one way out: attempts, rounds, references, stages and sweeps end here and nowhere else. Capacity is given back
 //! first, then consequences are drawn.
 
-use sweep_spec::{FailureClass, Outcome, TrialId};
+use sweep_spec::{FailureClass, TrialId};
 
 use crate::Scheduler;
 use crate::config::MAX_BACKOFF_DOUBLINGS;
@@ -132,9 +132,8 @@ impl Scheduler {
         let Some(round) = trial.open.as_ref() else { return };
         for id in &trial.wanted_by {
             let Some(sweep) = self.sweeps.get_mut(id) else { continue };
-            let Some(reference) = sweep.references.get(&trial_id) else { continue };
-            if (reference.state == ReferenceState::Bound { round: round.number }) {
-                sweep.running = if begins { sweep.running + 1 } else { sweep.running.saturating_sub(1) };
+            if sweep.references.get(&trial_id).is_some_and(|reference| reference.is_bound_to(round.number)) {
+                sweep.set_state(trial_id, ReferenceState::Bound { round: round.number, running: begins });
             }
         }
     }
@@ -164,7 +163,7 @@ impl Scheduler {
         for id in wanted_by {
             let Some(sweep) = self.sweeps.get_mut(&id) else { continue };
             match sweep.references.get(&trial_id).map(|reference| reference.state) {
-                Some(ReferenceState::Bound { round: bound }) if bound == round.number => {
+                Some(ReferenceState::Bound { round: bound, .. }) if bound == round.number => {
                     if let (None, Some(failure)) = (&sweep.failure, &failure) {
                         sweep.failure = Some(failure.clone());
                     }
@@ -185,12 +184,12 @@ impl Scheduler {
         effects: &mut Vec<Effect>,
     ) {
         let Some(sweep) = self.sweeps.get_mut(&id) else { return };
-        let Some(reference) = sweep.references.get_mut(&trial_id) else { return };
+        let Some(reference) = sweep.references.get(&trial_id) else { return };
         if matches!(reference.state, ReferenceState::Ended { .. }) {
             return;
         }
-        reference.state = ReferenceState::Ended { round, reused, end };
         let stages = reference.stages.clone();
+        sweep.set_state(trial_id, ReferenceState::Ended { round, reused, end });
         for stage in &stages {
             if let Some(Stage::Open { remaining }) = sweep.stages.get_mut(*stage as usize) {
                 *remaining = remaining.saturating_sub(1);
@@ -259,15 +258,5 @@ impl Scheduler {
         effects.push(Effect::TrialBound { sweep: id, trial: trial_id, round, reused: false });
         effects.push(Effect::RoundEnded { trial: trial_id, round, end });
         self.end_reference(id, trial_id, (round, false, ReferenceEnd::Failed), effects);
-    }
-}
-
-impl ReferenceEnd {
-    /// The outcome, if there is one.
-    pub(crate) fn outcome(self) -> Option<Outcome> {
-        match self {
-            Self::Succeeded(outcome) => Some(outcome),
-            Self::Failed | Self::Cancelled => None,
-        }
     }
 }

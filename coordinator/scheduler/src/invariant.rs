@@ -8,7 +8,7 @@ use sweep_spec::TrialId;
 use crate::Scheduler;
 use crate::id::{Lease, SweepId};
 use crate::session::SlotUse;
-use crate::sweep::{ReferenceState, Stage, Sweep};
+use crate::sweep::{ReferenceState, Stage, Sweep, SweepCounts};
 use crate::trial::{Place, Round, RoundState};
 
 /// The invariants of the design that can be seen in one state. The others (attempt numbers only grow, a terminal trial
@@ -117,7 +117,8 @@ impl Scheduler {
 
     fn check_sweep(&self, id: SweepId, sweep: &Sweep) -> Result<(), Violation> {
         let mut remaining = vec![0; sweep.stages.len()];
-        let mut running = 0;
+        let mut totals = SweepCounts::default();
+        let mut stage_totals = vec![SweepCounts::default(); sweep.stages.len()];
         for (trial_id, reference) in &sweep.references {
             let trial = self.trials.get(trial_id);
             let wanted = trial.is_some_and(|trial| trial.wanted_by.contains(&id));
@@ -130,26 +131,26 @@ impl Scheduler {
                 (ReferenceState::Unbound, open) => {
                     !queued && (sweep.pin.is_none() || open.is_some_and(|round| Some(round.pin) != sweep.pin))
                 }
-                (ReferenceState::Bound { round: bound }, Some(round)) if bound == round.number => match round.state {
-                    RoundState::Queued => queued,
-                    RoundState::Delayed { until } => !queued && self.delayed.contains(&(until, *trial_id)),
-                    RoundState::Running { .. } => {
-                        running += 1;
-                        !queued
-                    }
+                (ReferenceState::Bound { round: bound, running }, Some(round)) if bound == round.number => match round
+                    .state
+                {
+                    RoundState::Queued => queued && !running,
+                    RoundState::Delayed { until } => !queued && !running && self.delayed.contains(&(until, *trial_id)),
+                    RoundState::Running { .. } => !queued && running,
                 },
                 (ReferenceState::Bound { .. }, _) => false,
             };
             ensure(right, Invariant::NothingWaitsInSilence, || {
                 format!("{id}, trial {}: {reference:?}, queued {queued}, open {open:?}", trial_id.short())
             })?;
+            totals.add(reference.state);
+            reference.stages.iter().for_each(|stage| stage_totals[*stage as usize].add(reference.state));
             if !matches!(reference.state, ReferenceState::Ended { .. }) {
                 reference.stages.iter().for_each(|stage| remaining[*stage as usize] += 1);
             }
         }
-        ensure(running == sweep.running, Invariant::CountsAgree, || {
-            format!("{id} counts {} running, {running} are", sweep.running)
-        })?;
+        let agree = totals == sweep.totals && stage_totals == sweep.stage_totals;
+        ensure(agree, Invariant::CountsAgree, || format!("{id} counts {:?}, there are {totals:?}", sweep.totals))?;
         for (index, (stage, remaining)) in sweep.stages.iter().zip(remaining).enumerate() {
             let right = match stage {
                 Stage::Unopened | Stage::Ended => remaining == 0,

@@ -27,7 +27,8 @@ pub use crate::config::Config;
 pub use crate::effect::{Effect, Ignored};
 pub use crate::event::Event;
 pub use crate::id::{Lease, SessionId, StageIndex, SweepId, Timestamp, WorkerName};
-pub use crate::view::{PollAnswer, Start, SweepCounts, SweepView, WorkerView};
+pub use crate::sweep::SweepCounts;
+pub use crate::view::{PollAnswer, Start, SweepView, WorkerView};
 
 use crate::session::Session;
 use crate::sweep::Sweep;

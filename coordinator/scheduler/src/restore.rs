@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::Scheduler;
 use crate::config::Config;
 use crate::effect::{Effect, RoundEnd};
-use crate::event::{Event, WantedTrial};
+use crate::event::Event;
 use crate::id::{SweepId, Timestamp};
 use crate::snapshot::{BoundTrial, OpenRound, Snapshot, SweepSnapshot};
 use crate::sweep::{Reference, ReferenceEnd, ReferenceState, Stage, Sweep};
@@ -44,28 +44,11 @@ impl Scheduler {
             let Some(state) = sweep.stages.get_mut(*stage as usize) else { continue };
             *state = Stage::Open { remaining: 0 };
             for wanted in trials {
-                let ordinal = sweep.references.len() as u64;
-                let state = ReferenceState::Unbound;
-                let reference = sweep.references.entry(wanted.id);
-                let reference = reference.or_insert_with(|| Reference { ordinal, stages: Vec::new(), state });
-                if !reference.stages.contains(stage) {
-                    reference.stages.push(*stage);
-                }
-                self.restore_trial(id, wanted);
+                sweep.refer(wanted.id, *stage);
+                self.trials.entry(wanted.id).or_insert_with(|| Trial::new(wanted)).wanted_by.insert(id);
             }
         }
         self.sweeps.insert(id, sweep);
-    }
-
-    fn restore_trial(&mut self, id: SweepId, wanted: &WantedTrial) {
-        let trial = self.trials.entry(wanted.id).or_insert_with(|| Trial {
-            cost: wanted.cost,
-            memory_bytes: wanted.memory_bytes,
-            history: wanted.history.clone(),
-            open: None,
-            wanted_by: BTreeSet::new(),
-        });
-        trial.wanted_by.insert(id);
     }
 
     fn restore_round(&mut self, snapshot: OpenRound) {
@@ -133,14 +116,12 @@ impl Scheduler {
                 };
                 ReferenceState::Ended { round: bound.round, reused: bound.reused, end }
             }
-            (None, Some(_)) => ReferenceState::Bound { round: bound.round },
+            (None, Some(_)) => ReferenceState::Bound { round: bound.round, running },
             // The store knows neither an end nor an open round: it is asked for again.
             (None, None) => ReferenceState::Unbound,
         };
         let Some(sweep) = self.sweeps.get_mut(&id) else { return };
-        let Some(reference) = sweep.references.get_mut(&bound.trial) else { return };
-        reference.state = state;
-        sweep.running += u32::from(running && matches!(state, ReferenceState::Bound { .. }));
+        sweep.set_state(bound.trial, state);
         if let Some(RoundEnd::Failed { class, reason }) = &bound.end {
             sweep.failure.get_or_insert_with(|| format!("{}: {reason}", class.name()));
         }

@@ -8,7 +8,7 @@ use crate::Scheduler;
 use crate::effect::{Effect, Ignored, RoundEnd, SweepEnd};
 use crate::event::{Ending, NewSweep, WantedTrial};
 use crate::id::{Lease, StageIndex, SweepId};
-use crate::sweep::{Entry, Reference, ReferenceEnd, ReferenceState, Stage, Sweep};
+use crate::sweep::{Entry, ReferenceEnd, ReferenceState, Stage, Sweep};
 use crate::trial::{Round, RoundState, Trial};
 
 impl Scheduler {
@@ -62,30 +62,11 @@ impl Scheduler {
         Ok(())
     }
 
-    /// Notes that a stage of a sweep wants a trial. Says whether the stage has to wait for it (it counts once, and not
-    /// if it has ended), and whether the reference is new.
     fn refer(&mut self, id: SweepId, stage: StageIndex, wanted: &WantedTrial) -> (bool, bool) {
         let Some(sweep) = self.sweeps.get_mut(&id) else { return (false, false) };
-        let ordinal = sweep.references.len() as u64;
-        if let Some(reference) = sweep.references.get_mut(&wanted.id) {
-            let first = !reference.stages.contains(&stage);
-            if first {
-                reference.stages.push(stage);
-            }
-            let ended = matches!(reference.state, ReferenceState::Ended { .. });
-            return (first && !ended, false);
-        }
-        let reference = Reference { ordinal, stages: vec![stage], state: ReferenceState::Unbound };
-        sweep.references.insert(wanted.id, reference);
-        let trial = self.trials.entry(wanted.id).or_insert_with(|| Trial {
-            cost: wanted.cost,
-            memory_bytes: wanted.memory_bytes,
-            history: wanted.history.clone(),
-            open: None,
-            wanted_by: BTreeSet::new(),
-        });
+        let trial = self.trials.entry(wanted.id).or_insert_with(|| Trial::new(wanted));
         trial.wanted_by.insert(id);
-        (true, true)
+        sweep.refer(wanted.id, stage)
     }
 
     /// Settles the data of a sweep; now its trials can be bound.
@@ -126,10 +107,7 @@ impl Scheduler {
         };
         let running = trial.open.as_ref().is_some_and(|round| matches!(round.state, RoundState::Running { .. }));
         if let Some(sweep) = self.sweeps.get_mut(&id) {
-            if let Some(reference) = sweep.references.get_mut(&trial_id) {
-                reference.state = ReferenceState::Bound { round: number };
-            }
-            sweep.running += u32::from(running);
+            sweep.set_state(trial_id, ReferenceState::Bound { round: number, running });
         }
         effects.push(Effect::TrialBound { sweep: id, trial: trial_id, round: number, reused: false });
         self.enqueue(trial_id);
@@ -148,7 +126,7 @@ impl Scheduler {
         for id in &trial.wanted_by {
             let Some(sweep) = self.sweeps.get_mut(id) else { continue };
             let Some(reference) = sweep.references.get(&trial_id) else { continue };
-            if (reference.state == ReferenceState::Bound { round: round.number }) {
+            if reference.is_bound_to(round.number) {
                 sweep.queue.insert(trial.cost, reference.ordinal, entry);
             }
         }
@@ -208,10 +186,9 @@ impl Scheduler {
             return;
         };
         let number = round.number;
-        let bound = ReferenceState::Bound { round: number };
         let still_wanted = trial.wanted_by.iter().any(|other| {
             let reference = self.sweeps.get(other).and_then(|sweep| sweep.references.get(&trial_id));
-            reference.is_some_and(|reference| reference.state == bound)
+            reference.is_some_and(|reference| reference.is_bound_to(number))
         });
         if still_wanted {
             return;

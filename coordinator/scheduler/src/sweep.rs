@@ -15,8 +15,10 @@ pub(crate) struct Sweep {
     pub(crate) stages: Vec<Stage>,
     pub(crate) references: BTreeMap<TrialId, Reference>,
     pub(crate) queue: Queue,
-    /// Live attempts of rounds that it is bound to.
-    pub(crate) running: u32,
+    /// Where its trials stand, each once.
+    pub(crate) totals: SweepCounts,
+    /// Where the trials of each stage stand.
+    pub(crate) stage_totals: Vec<SweepCounts>,
     /// The first failure, for the sweep's own reason.
     pub(crate) failure: Option<String>,
     /// Since when no connected worker can run anything that it waits for.
@@ -50,7 +52,7 @@ pub(crate) enum ReferenceState {
     /// The data are not pinned, or the trial's open round is on other data.
     Unbound,
     /// It uses this round, which is open.
-    Bound { round: u32 },
+    Bound { round: u32, running: bool },
     /// The round has ended.
     Ended { round: u32, reused: bool, end: ReferenceEnd },
 }
@@ -70,17 +72,107 @@ impl Sweep {
             stages: vec![Stage::Unopened; spec.stages as usize],
             references: BTreeMap::new(),
             queue: Queue::default(),
-            running: 0,
+            totals: SweepCounts::default(),
+            stage_totals: vec![SweepCounts::default(); spec.stages as usize],
             failure: None,
             unplaceable_since: None,
             spec,
         }
     }
 
+    /// Notes that a stage wants a trial. Says whether the stage has to wait for it (it counts once, and not if it has
+    /// ended), and whether the reference is new.
+    pub(crate) fn refer(&mut self, trial: TrialId, stage: StageIndex) -> (bool, bool) {
+        let ordinal = self.references.len() as u64;
+        let mut new = false;
+        let reference = self.references.entry(trial).or_insert_with(|| {
+            new = true;
+            Reference { ordinal, stages: Vec::new(), state: ReferenceState::Unbound }
+        });
+        if new {
+            self.totals.add(reference.state);
+        }
+        if reference.stages.contains(&stage) {
+            return (false, new);
+        }
+        reference.stages.push(stage);
+        if let Some(totals) = self.stage_totals.get_mut(stage as usize) {
+            totals.add(reference.state);
+        }
+        (!matches!(reference.state, ReferenceState::Ended { .. }), new)
+    }
+
+    /// The one place where a reference's state changes, so that the totals follow.
+    pub(crate) fn set_state(&mut self, trial: TrialId, state: ReferenceState) {
+        let Some(reference) = self.references.get_mut(&trial) else { return };
+        let before = std::mem::replace(&mut reference.state, state);
+        self.totals.remove(before);
+        self.totals.add(state);
+        for stage in &reference.stages {
+            if let Some(totals) = self.stage_totals.get_mut(*stage as usize) {
+                totals.remove(before);
+                totals.add(state);
+            }
+        }
+    }
+
     /// Its place among sweeps that want a slot: first the higher priority, then the smaller share of what it may have.
     pub(crate) fn claim(&self) -> (Reverse<i32>, u64, u64) {
-        let share = u64::from(self.running) * 1_000_000 / u64::from(self.spec.weight.max(1));
+        let share = self.totals.running * 1_000_000 / u64::from(self.spec.weight.max(1));
         (Reverse(self.spec.priority), share, self.spec.id.0)
+    }
+}
+
+impl Reference {
+    pub(crate) fn is_bound_to(&self, number: u32) -> bool {
+        matches!(self.state, ReferenceState::Bound { round, .. } if round == number)
+    }
+}
+
+/// How many trials of a sweep stand where.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct SweepCounts {
+    /// They wait.
+    pub queued: u64,
+    /// An attempt is live.
+    pub running: u64,
+    /// Ended with a result, diverged ones included.
+    pub succeeded: u64,
+    /// Of the succeeded ones.
+    pub diverged: u64,
+    /// Ended without a result.
+    pub failed: u64,
+    /// Ended because nobody wanted them.
+    pub cancelled: u64,
+    /// Of the succeeded ones, those whose result was known before.
+    pub reused: u64,
+}
+
+impl SweepCounts {
+    pub(crate) fn add(&mut self, state: ReferenceState) {
+        self.change(state, |count| *count += 1);
+    }
+
+    fn remove(&mut self, state: ReferenceState) {
+        self.change(state, |count| *count = count.saturating_sub(1));
+    }
+
+    fn change(&mut self, state: ReferenceState, by_one: impl Fn(&mut u64)) {
+        match state {
+            ReferenceState::Unbound | ReferenceState::Bound { running: false, .. } => by_one(&mut self.queued),
+            ReferenceState::Bound { running: true, .. } => by_one(&mut self.running),
+            ReferenceState::Ended { end: ReferenceEnd::Failed, .. } => by_one(&mut self.failed),
+            ReferenceState::Ended { end: ReferenceEnd::Cancelled, .. } => by_one(&mut self.cancelled),
+            ReferenceState::Ended { end: ReferenceEnd::Succeeded(outcome), reused, .. } => {
+                by_one(&mut self.succeeded);
+                if reused {
+                    by_one(&mut self.reused);
+                }
+                if outcome == Outcome::Diverged {
+                    by_one(&mut self.diverged);
+                }
+            }
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 
 use sweep_spec::Digest;
 
-use crate::event::History;
+use crate::event::{History, WantedTrial};
 use crate::id::{SessionId, SweepId, Timestamp, WorkerName};
 
 /// A trial that a live sweep wants.
@@ -24,6 +24,13 @@ pub(crate) struct Trial {
     pub(crate) open: Option<Round>,
     /// The live sweeps that have a reference to it.
     pub(crate) wanted_by: BTreeSet<SweepId>,
+}
+
+impl Trial {
+    pub(crate) fn new(wanted: &WantedTrial) -> Self {
+        let WantedTrial { cost, memory_bytes, history, .. } = wanted.clone();
+        Self { cost, memory_bytes, history, open: None, wanted_by: BTreeSet::new() }
+    }
 }
 
 /// An effort to answer a trial's question that has not ended.

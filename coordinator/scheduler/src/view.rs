@@ -1,13 +1,13 @@
 //! What can be asked of the scheduler without changing it.
 
-use sweep_spec::{Digest, Outcome, TrialId};
+use sweep_spec::{Digest, TrialId};
 
 use crate::Scheduler;
 use crate::effect::Ignored;
 use crate::event::Slot;
 use crate::id::{DatasetKey, Lease, SessionId, StageIndex, SweepId, WorkerName};
 use crate::session::SlotUse;
-use crate::sweep::{ReferenceEnd, ReferenceState, Stage};
+use crate::sweep::{Stage, SweepCounts};
 use crate::trial::RoundState;
 
 /// What a worker that polls is to be told.
@@ -35,25 +35,6 @@ impl PollAnswer {
     pub fn is_empty(&self) -> bool {
         self.start.is_empty() && self.stop.is_empty() && self.describe.is_empty()
     }
-}
-
-/// How many trials of a sweep stand where.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct SweepCounts {
-    /// They wait.
-    pub queued: u64,
-    /// An attempt is live.
-    pub running: u64,
-    /// Ended with a result, diverged ones included.
-    pub succeeded: u64,
-    /// Of the succeeded ones.
-    pub diverged: u64,
-    /// Ended without a result.
-    pub failed: u64,
-    /// Ended because nobody wanted them.
-    pub cancelled: u64,
-    /// Of the succeeded ones, those whose result was known before.
-    pub reused: u64,
 }
 
 /// A live sweep.
@@ -111,41 +92,11 @@ impl Scheduler {
     /// Where a live sweep stands.
     pub fn sweep(&self, id: SweepId) -> Option<SweepView> {
         let sweep = self.sweeps.get(&id)?;
-        let mut counts = SweepCounts::default();
-        let open = |stage: &Stage| (*stage != Stage::Unopened).then(SweepCounts::default);
-        let mut stages: Vec<Option<SweepCounts>> = sweep.stages.iter().map(open).collect();
-        for (trial, reference) in &sweep.references {
-            let add = |counts: &mut SweepCounts| self.count(*trial, reference.state, counts);
-            add(&mut counts);
-            for stage in &reference.stages {
-                if let Some(Some(counts)) = stages.get_mut(*stage as usize) {
-                    add(counts);
-                }
-            }
-        }
+        let opened = |(stage, totals): (&Stage, &SweepCounts)| (*stage != Stage::Unopened).then_some(*totals);
+        let stages = sweep.stages.iter().zip(&sweep.stage_totals).map(opened).collect();
         let ended = sweep.stages.iter().enumerate().filter(|(_, stage)| **stage == Stage::Ended);
         let ended_stages = ended.map(|(index, _)| index as StageIndex).collect();
-        Some(SweepView { counts, stages, ended_stages, pin: sweep.pin })
-    }
-
-    fn count(&self, trial: TrialId, state: ReferenceState, counts: &mut SweepCounts) {
-        match state {
-            ReferenceState::Unbound => counts.queued += 1,
-            ReferenceState::Bound { .. } => {
-                let round = self.trials.get(&trial).and_then(|trial| trial.open.as_ref());
-                let running = round.is_some_and(|round| matches!(round.state, RoundState::Running { .. }));
-                *if running { &mut counts.running } else { &mut counts.queued } += 1;
-            }
-            ReferenceState::Ended { reused, end, .. } => match end {
-                ReferenceEnd::Succeeded(_) => {
-                    counts.succeeded += 1;
-                    counts.reused += u64::from(reused);
-                    counts.diverged += u64::from(end.outcome() == Some(Outcome::Diverged));
-                }
-                ReferenceEnd::Failed => counts.failed += 1,
-                ReferenceEnd::Cancelled => counts.cancelled += 1,
-            },
-        }
+        Some(SweepView { counts: sweep.totals, stages, ended_stages, pin: sweep.pin })
     }
 
     /// The connected workers, by name.

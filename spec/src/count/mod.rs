@@ -82,6 +82,3 @@ impl Counts {
 pub fn ratio(train_accuracy: f64, params: u64) -> f64 {
     train_accuracy / (10.0 * params as f64)
 }
-
-#[cfg(test)]
-mod tests;

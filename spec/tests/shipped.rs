@@ -1,0 +1,115 @@
+//! Every spec that ships is held to what it promises, as far as that can be seen without training.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use sweep_spec::dataset::Source;
+use sweep_spec::spec::{Keep, Limits};
+use sweep_spec::{Plan, Spec};
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../sweeps")
+}
+
+fn plan(name: &str) -> Plan {
+    let text = std::fs::read(folder().join(name)).unwrap();
+    match Spec::parse(&text, &[], &Limits::default()) {
+        Ok(spec) => Plan::new(&spec),
+        Err(problems) => panic!("{}", problems.in_file(name)),
+    }
+}
+
+fn params(plan: &Plan) -> BTreeSet<u64> {
+    plan.released(&[]).configurations().map(|planned| planned.counts.params).collect()
+}
+
+#[test]
+fn every_shipped_spec_can_be_planned() {
+    let mut found = BTreeSet::new();
+    for entry in std::fs::read_dir(folder()).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        if name.ends_with(".yaml") {
+            let summary = plan(&name).summary(&[]);
+            assert!(summary.configurations > 1 && summary.trials > 1, "{name}");
+            assert!(summary.groups.iter().all(|group| group.left_out == 0), "{name}");
+            found.insert(name);
+        }
+    }
+    let shipped = ["ablation.yaml", "fashion.yaml", "greedy.yaml", "quickstart.yaml", "scenes_small.yaml"];
+    assert_eq!(found, shipped.map(str::to_owned).into());
+}
+
+#[test]
+fn the_ablation_is_the_reference_study() {
+    let plan = plan("ablation.yaml");
+    assert_eq!(plan.summary(&[]).configurations, 20);
+    assert_eq!(plan.spec().protocol.epochs, 100);
+    let column = |line: &str, index: usize| line.split(',').nth(index).unwrap().to_owned();
+    let text = include_str!("reference.csv");
+    // A network by its factors, from conv_layers to dropout, and its count.
+    let facts: BTreeSet<(Vec<String>, u64)> = text
+        .lines()
+        .skip(1)
+        .map(|line| ((2..10).map(|index| column(line, index)).collect(), column(line, 10).parse().unwrap()))
+        .collect();
+    assert_eq!(facts.len(), 18, "models 12 and 14 are one network");
+    let mut beside = Vec::new();
+    let mut matched = 0;
+    for planned in plan.released(&[]).configurations() {
+        let levels = planned.configuration.levels();
+        // The facts write a whole dropout as `0.0`.
+        let shown = |text: String, is_dropout: bool| if is_dropout && text == "0" { "0.0".to_owned() } else { text };
+        let levels: Vec<String> =
+            levels.iter().map(|(factor, level)| shown(level.to_string(), factor.name() == "dropout")).collect();
+        if facts.contains(&(levels, planned.counts.params)) {
+            matched += 1;
+        } else {
+            beside.push(planned.label(&plan));
+        }
+    }
+    assert_eq!(matched, 18);
+    let never_logged = "conv_layers=4 filters=256 dense_layers=2 batch_norm=true dropout=0.2";
+    assert_eq!(beside, [never_logged, "vgg19"]);
+}
+
+#[test]
+fn the_greedy_study_decides_every_stage_and_could_make_the_same_choices() {
+    let (greedy, study) = (plan("greedy.yaml"), plan("ablation.yaml"));
+    assert!(greedy.spec().stages.iter().rev().skip(1).all(|stage| stage.keep == Keep::Best));
+    let summary = greedy.summary(&[]);
+    assert!(summary.at_most);
+    assert_eq!((greedy.spec().protocol.clone(), greedy.spec().baseline.clone()), {
+        let spec = study.spec();
+        (spec.protocol.clone(), spec.baseline.clone())
+    });
+    for (index, stage) in greedy.spec().stages.iter().take(4).enumerate() {
+        assert_eq!(stage.design, study.spec().stages[index].design, "{}", stage.name);
+    }
+}
+
+#[test]
+fn the_quickstart_needs_no_data_and_is_small() {
+    let plan = plan("quickstart.yaml");
+    let summary = plan.summary(&[]);
+    assert!(matches!(plan.spec().dataset.source, Source::SyntheticScenes { .. }));
+    assert!(summary.configurations >= 8 && plan.spec().seeds.len() == 2);
+    // Three minutes on two cores at five billion operations a second each, the backward pass being twice the forward.
+    let Source::SyntheticScenes { train_images, .. } = plan.spec().dataset.source else { return };
+    let images = u64::from(train_images) * u64::from(plan.spec().protocol.epochs) * plan.spec().seeds.len() as u64;
+    let flops: u64 =
+        plan.released(&[]).configurations().map(|planned| planned.counts.flops_per_image * 3 * images).sum();
+    assert!(flops < 2 * 180 * 5_000_000_000, "{flops}");
+}
+
+#[test]
+fn the_small_study_has_the_study_s_factors_on_small_images() {
+    let plan = plan("scenes_small.yaml");
+    let dataset = &plan.spec().dataset;
+    assert_eq!((dataset.kind(), dataset.image_size, dataset.classes.count()), ("image_folder", 32, 8));
+    let factors = |plan: &Plan| -> BTreeSet<&str> {
+        let axes = plan.spec().stages.iter().flat_map(|stage| stage.design.axes());
+        axes.map(|axis| axis.factor.name()).collect()
+    };
+    assert_eq!(factors(&plan), factors(&self::plan("ablation.yaml")));
+    assert!(params(&plan).len() > 5);
+}

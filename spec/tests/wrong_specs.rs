@@ -1,0 +1,311 @@
+//! Wrong specs of every kind: each problem with its place, its path, what was expected, and a hint.
+
+use sweep_spec::spec::Limits;
+use sweep_spec::{Problem, Spec};
+
+/// A spec with nothing wrong; each test replaces a piece of it.
+const WELL: &str = "\
+version: 1
+name: small
+dataset: { kind: synthetic_scenes, image_size: 32, channels: 3, classes: 8 }
+protocol: { epochs: 2, optimizer: { kind: adam, learning_rate: 0.001 } }
+seeds: [0, 1]
+baseline: { family: cnn, conv_layers: 1, filters: 8 }
+stages:
+  - { name: depth, vary: { conv_layers: [1, 2] }, keep: { conv_layers: 2 } }
+  - { name: width, vary: { filters: [8, 16] } }
+extra: [ { name: vgg19, family: vgg19 } ]
+objective: { metric: val_accuracy, goal: maximize }
+";
+
+fn problems_of(text: &[u8]) -> Vec<Problem> {
+    match Spec::parse(text, &[], &Limits::default()) {
+        Ok(_) => Vec::new(),
+        Err(problems) => problems.0,
+    }
+}
+
+/// The problems of the good spec with one piece replaced, one a line.
+fn with(piece: &str, replacement: &str) -> String {
+    assert_eq!(WELL.matches(piece).count(), 1, "{piece}");
+    let text = WELL.replace(piece, replacement);
+    let lines: Vec<String> = problems_of(text.as_bytes())
+        .iter()
+        .map(|problem| format!("{}:{}: {problem}", problem.line, problem.column))
+        .collect();
+    lines.join("\n")
+}
+
+#[test]
+fn the_good_spec_is_good() {
+    assert_eq!(problems_of(WELL.as_bytes()), []);
+}
+
+#[test]
+fn an_unknown_key_is_placed_and_its_nearest_name_is_hinted_at() {
+    let expected = "8:28: stages[0].vary.conv_layer: unknown factor; did you mean `conv_layers`?";
+    let found = with("vary: { conv_layers: [1, 2] }", "vary: { conv_layer: [1, 2] }");
+    assert_eq!(found, expected);
+    assert_eq!(with("epochs", "epoch"), "4:13: protocol.epoch: unknown key; did you mean `epochs`?");
+    assert_eq!(with("seeds:", "seed:"), "5:1: seed: unknown key; did you mean `seeds`?");
+    assert_eq!(with("filters: 8 }", "filter: 8 }"), "6:42: baseline.filter: unknown factor; did you mean `filters`?");
+    let found = with("learning_rate", "something_else");
+    assert!(found.contains("protocol.optimizer.something_else: unknown key; expected one of `kind`"), "{found}");
+}
+
+#[test]
+fn every_problem_is_found_in_one_go() {
+    let text = WELL
+        .replace("epochs: 2", "epochs: 0")
+        .replace("[0, 1]", "[0, 0]")
+        .replace("conv_layers: [1, 2]", "conv_layers: []")
+        .replace("filters: [8, 16]", "filters: [8, wide]")
+        .replace("metric: val_accuracy", "metric: val_acuracy")
+        .replace("family: vgg19", "family: vgg19, filters: 3");
+    let lines: Vec<u32> = problems_of(text.as_bytes()).iter().map(|problem| problem.line).collect();
+    assert_eq!(lines, [4, 5, 8, 9, 10, 11]);
+}
+
+#[test]
+fn values_of_a_wrong_type_or_size_are_refused() {
+    for (piece, replacement, expected) in [
+        ("version: 1", "version: 2", "version: expected 1, the version that is read here, found 2"),
+        ("version: 1", "version: 1.0", "version: expected 1, the version that is read here, found 1.0"),
+        ("name: small", "name: 7", "name: expected a name, found 7; put it in quotes"),
+        ("name: small", "name: \"\"", "name: expected a name, found an empty text"),
+        (
+            "name: small",
+            "name: \"a\\e[31m\"",
+            "name: expected a name without control characters, found \"a\\u{1b}[31m\"",
+        ),
+        ("name: small", "name: \"a\\u202eb\"", "name: expected a name without control characters"),
+        ("epochs: 2", "epochs: two", "protocol.epochs: expected a whole number from 1 to 100000, found \"two\""),
+        ("epochs: 2", "epochs: 2.5", "protocol.epochs: expected a whole number from 1 to 100000, found 2.5"),
+        ("epochs: 2", "epochs: -2", "protocol.epochs: expected a whole number from 1 to 100000, found -2"),
+        ("epochs: 2", "epochs: 99999999999999999999999999999999999999999", "protocol.epochs: expected a whole number"),
+        ("epochs: 2", "epochs:", "protocol.epochs: expected a whole number from 1 to 100000, found nothing"),
+        ("0.001", ".nan", "learning_rate: expected a number above 0 and at most 10, found NaN"),
+        ("0.001", ".inf", "learning_rate: expected a number above 0 and at most 10, found inf"),
+        ("0.001", "0", "learning_rate: expected a number above 0 and at most 10, found 0"),
+        ("kind: adam", "kind: sgd", "optimizer.kind: expected one of `adam`, found \"sgd\""),
+        ("channels: 3", "channels: 2", "dataset.channels: expected 1 (grey) or 3 (colour), found 2"),
+        ("classes: 8", "classes: 1", "dataset.classes: expected a whole number from 2 to 1000, found 1"),
+        ("classes: 8", "classes: 9", "dataset.classes: expected the 8 classes of this kind, found 9"),
+        ("classes: 8", "classes: [a, a]", "dataset.classes[1]: this class stands twice"),
+        ("image_size: 32", "image_size: 100000", "dataset.image_size: expected a whole number from 4 to 1024"),
+        ("kind: synthetic_scenes", "kind: synthetic", "dataset.kind: expected one of `image_folder`, `idx`"),
+        ("seeds: [0, 1]", "seeds: 0", "seeds: expected a whole number from 1 to 1000000, found 0"),
+        ("seeds: [0, 1]", "seeds: []", "seeds: expected a list of seeds, found an empty list"),
+        ("seeds: [0, 1]", "seeds: [1, 0, 1]", "seeds[2]: seed 1 stands twice"),
+        ("seeds: [0, 1]", "seeds: [-1]", "seeds[0]: expected a whole number from 0"),
+        ("filters: 8 }", "filters: 0 }", "baseline.filters: expected a whole number from 1 to 8192, found 0"),
+        ("filters: 8 }", "filters: 8, kernel_size: 4 }", "baseline.kernel_size: expected an odd whole number from 1"),
+        ("filters: 8 }", "filters: 8, batch_norm: yes }", "found \"yes\"; write `true`"),
+        ("filters: 8 }", "filters: 8, dropout: 1.0 }", "baseline.dropout: expected a number from 0 up to"),
+        (
+            "family: cnn",
+            "family: ccn",
+            "baseline.family: expected one of `cnn`, `vgg19`, found \"ccn\"; did you mean `cnn`?",
+        ),
+        ("filters: [8, 16]", "filters: 8", "stages[1].vary.filters: expected a list of levels, found 8; write `[8]`"),
+        ("filters: [8, 16]", "filters: [8, 8]", "stages[1].vary.filters[1]: level 8 stands twice"),
+        ("{ filters: [8, 16] }", "{}", "stages[1].vary: expected at least one factor, found an empty mapping"),
+        ("vary: { filters: [8, 16] }", "from: depth", "stages[1]: a design is missing: `vary` or `grid`"),
+        ("goal: maximize", "goal: up", "objective.goal: expected one of `maximize`, `minimize`, found \"up\""),
+        ("metric: val_accuracy", "metric: [a]", "objective.metric: expected one of `val_accuracy`"),
+    ] {
+        let found = with(piece, replacement);
+        assert!(found.contains(expected) && found.lines().count() == 1, "{replacement}:\n{found}\n{expected}");
+    }
+}
+
+#[test]
+fn what_stages_say_of_each_other_is_checked() {
+    let keep = "keep: { conv_layers: 2 }";
+    for (piece, replacement, expected) in [
+        (
+            keep,
+            "keep: { conv_layers: 4 }",
+            "keep.conv_layers: expected one of the levels that were varied (1, 2), found 4",
+        ),
+        (
+            keep,
+            "keep: { filters: 8 }",
+            "keep.filters: this stage does not vary the factor; expected one of `conv_layers`",
+        ),
+        (keep, "keep: bst", "stages[0].keep: expected `best` or levels, found \"bst\"; did you mean `best`?"),
+        (keep, "set: { conv_layers: 3 }", "stages[0].set: `conv_layers` is varied by this stage, so it cannot be set"),
+        (
+            "name: width,",
+            "name: width, from: dept,",
+            "stages[1].from: unknown stage, found \"dept\"; did you mean `depth`?",
+        ),
+        ("name: width,", "name: width, from: width,", "stages[1].from: a stage cannot start from itself"),
+        ("name: depth,", "name: depth, from: width,", "stages[0].from: a stage starts from an earlier one"),
+        ("name: width,", "name: depth,", "stages[1].name: an earlier stage has this name"),
+        ("name: width,", "name: baseline,", "stages[1].name: no stage can be named `baseline`"),
+        ("name: width,", "", "9:5: stages[1]: key `name` is missing"),
+        ("name: width,", "name: width, grid: { filters: [8] },", "a stage has one design, found `vary` and `grid`"),
+        ("baseline: { family: cnn, conv_layers: 1, filters: 8 }", "baseline: 3", "baseline: expected a configuration"),
+    ] {
+        let found = with(piece, replacement);
+        assert!(found.contains(expected) && found.lines().count() == 1, "{replacement}:\n{found}\n{expected}");
+    }
+    let vgg = WELL.replace("family: cnn, conv_layers: 1, filters: 8", "family: vgg19");
+    let found = problems_of(vgg.as_bytes());
+    assert!(found.iter().all(|problem| problem.message.contains("family `vgg19` has none of this name")), "{found:?}");
+    assert_eq!(found.len(), 3);
+}
+
+#[test]
+fn paths_of_data_stay_below_the_data_root() {
+    let folder = |path: &str| format!("kind: image_folder, path: {path}");
+    for wrong in ["/etc", "../x", "a/../b", "\"a\\0b\"", "\"\"", "~/x", "C:/x", "\"a\\\\b\"", "7", "[a]"] {
+        let found = with("kind: synthetic_scenes", &folder(wrong));
+        assert!(found.contains("dataset.path: expected a path"), "{wrong}: {found}");
+    }
+    let long = "a".repeat(5000);
+    assert!(with("kind: synthetic_scenes", &folder(&long)).contains("at most 1000 characters"));
+    assert_eq!(with("kind: synthetic_scenes", &folder("./a//b/")), "");
+}
+
+#[test]
+fn a_chain_of_poolings_that_leaves_no_pixel_is_refused_where_it_is_asked_for() {
+    let found = with("{ conv_layers: [1, 2] }, keep: { conv_layers: 2 } }", "{ conv_layers: [1, 6] } }");
+    assert_eq!(found, "");
+    let grid = "grid: { conv_layers: [1, 6], max_pool: [false, true] } }";
+    let found = with("vary: { filters: [8, 16] } }", grid);
+    let expected = "9:26: stages[1].grid: conv_layers=6 max_pool=true: \
+                    max-pooling number 6 of 6 finds a 32×32 image halved to 1×1 already; use fewer blocks or larger images";
+    assert_eq!(found, expected);
+    let found = with("image_size: 32", "image_size: 28");
+    assert!(found.starts_with("10:10: extra[0]: vgg19: max-pooling number 5 of 5"), "{found}");
+}
+
+#[test]
+fn a_sweep_above_the_limit_is_refused_from_its_size() {
+    let levels = |count: u32| (1..=count).map(|level| level.to_string()).collect::<Vec<_>>().join(", ");
+    let grid = format!(
+        "grid: {{ filters: [{}], dense_units: [{}], conv_layers: [{}] }} }}",
+        levels(8000),
+        levels(8000),
+        levels(64)
+    );
+    let found = with("vary: { filters: [8, 16] } }", &grid);
+    assert!(found.contains("stages: expected at most 1000000 trials, found 4096000003 points × 2 seeds = 8192000006"));
+    let text = WELL.replace("vary: { filters: [8, 16] } }", &grid);
+    let limits = Limits { trials: u64::MAX };
+    assert!(Spec::parse(text.as_bytes(), &[], &limits).is_ok(), "a raised limit lets it through, unexpanded");
+}
+
+#[test]
+fn keys_that_stand_twice_are_reported_and_the_rest_is_still_read() {
+    let found = with("name: small", "name: small\nname: other\nprotocl: 1");
+    assert_eq!(
+        found,
+        "3:1: key \"name\" stands twice in one mapping; remove one of them\n4:1: protocl: unknown key; did you mean `protocol`?"
+    );
+}
+
+#[test]
+fn anchors_and_aliases_work() {
+    let text = WELL
+        .replace("vary: { filters: [8, 16] }", "vary: { filters: &widths [8, 16] }")
+        .replace("extra:", "  - { name: units, vary: { dense_units: *widths } }\nextra:");
+    let spec = Spec::parse(text.as_bytes(), &[], &Limits::default()).unwrap();
+    assert_eq!(spec.stages[2].design.axes()[0].levels, spec.stages[1].design.axes()[0].levels);
+}
+
+#[test]
+fn hostile_texts_end_in_one_problem_quickly() {
+    let mut bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
+    for level in 1..30 {
+        let below = vec![format!("*a{}", level - 1); 10].join(", ");
+        bomb.push_str(&format!("a{level}: &a{level} [{below}]\n"));
+    }
+    let long_text = format!("a: &a {}\nb: [{}]\n", "x".repeat(1_000_000), vec!["*a"; 5000].join(", "));
+    let deep = "- ".repeat(100_000);
+    let flow = "[".repeat(100_000);
+    let mappings = "{a: ".repeat(100);
+    let keys: String = (0..60_000).map(|key| format!("k{key}: 1\n")).collect();
+    let large = "# a comment\n".repeat(1_000_000);
+    for (text, expected) in [
+        (bomb.as_str(), "expected at most 100000 values, aliases written out"),
+        (&long_text, "expected at most 100000 values"),
+        (&deep, "deep in each other"),
+        (&flow, "expected YAML"),
+        (&mappings, "deep in each other"),
+        (&keys, "expected at most 1024 keys in one mapping"),
+        (&large, "expected a spec of at most 1048576 bytes, found 12000000"),
+        ("", "expected a spec, found an empty file"),
+        ("  \n# nothing\n", "expected a spec, found an empty file"),
+        ("a: &a [*a]", "an alias to a value that holds the alias itself"),
+        ("a: *b", "expected YAML"),
+        ("a: [1, 2", "expected YAML"),
+        ("a: b: c", "expected YAML"),
+        ("a: !!python/object 1", "found a tag"),
+        ("a: 1\n---\nb: 2", "expected one document"),
+        ("? [a]\n: 1", "expected a text as key"),
+        ("a: 1\n\0b: 2", "control character"),
+        ("just a text", "expected a spec: `version: 1`, `name: ...`, ..., found \"just a text\""),
+        ("[]", "expected a spec"),
+    ] {
+        let found = problems_of(text.as_bytes());
+        let shown: String = text.chars().take(40).collect();
+        assert_eq!(found.len(), 1, "{shown}: {found:?}");
+        assert!(found[0].to_string().contains(expected), "{shown}: {}", found[0]);
+        assert!(found[0].line > 0 && found[0].column > 0);
+    }
+    let latin = problems_of(b"version: 1\nname: caf\xe9\n");
+    assert_eq!((latin[0].line, latin[0].column), (2, 10));
+    assert!(latin[0].message.contains("UTF-8"));
+    assert_eq!(problems_of(&[0xff, 0xfe, b'a', 0]).len(), 1);
+}
+
+#[test]
+fn a_text_with_a_problem_on_every_line_is_cut() {
+    let text: String = (0..1000).map(|key| format!("k{key}: 1\n")).collect();
+    let found = problems_of(text.as_bytes());
+    assert_eq!(found.len(), 101);
+    assert!(found[100].message.ends_with("more problems are not shown"), "{}", found[100]);
+}
+
+/// The good spec with pieces cut out, doubled and replaced at random must never end in a panic or an endless loop.
+#[test]
+fn a_mutilated_spec_is_never_worse_than_wrong() {
+    let seed = std::env::var("SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(1u64);
+    let rounds = std::env::var("ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(3000u64);
+    println!("SEED={seed} ROUNDS={rounds}");
+    let mut state = seed;
+    let mut random = |below: usize| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as usize % below.max(1)
+    };
+    let pieces = [
+        "[", "]", "{", "}", ":", ": ", "- ", ",", "&a ", "*a", "\n", "  ", "\"", "'", "|", ">", "? ", "!", "%", "#",
+        "\t",
+    ];
+    let more = ["~", ".nan", "1e999", "---", "...", "\u{feff}", "é", "0x", "<<: *a", "\r", "\\", "!!str ", "@", "`"];
+    let pieces: Vec<&str> = pieces.into_iter().chain(more).collect();
+    let mut good = 0;
+    for _ in 0..rounds {
+        let mut text: Vec<char> = WELL.chars().collect();
+        for _ in 0..=random(8) {
+            let at = random(text.len());
+            let length = random(12).min(text.len() - at);
+            let replacement: Vec<char> = match random(4) {
+                0 => Vec::new(),
+                1 => text[at..at + length].repeat(2),
+                2 => pieces[random(pieces.len())].chars().collect(),
+                _ => pieces[random(pieces.len())].repeat(1 + random(40)).chars().collect(),
+            };
+            text.splice(at..at + length, replacement);
+        }
+        let text: String = text.into_iter().collect();
+        match Spec::parse(text.as_bytes(), &[], &Limits::default()) {
+            Ok(_) => good += 1,
+            Err(problems) => assert!(!problems.0.is_empty() && !problems.to_string().is_empty()),
+        }
+    }
+    assert!(good < rounds, "the mutations change nothing");
+}

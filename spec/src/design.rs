@@ -9,8 +9,35 @@ use crate::levels::{Factor, Level};
 pub struct Axis {
     /// The factor.
     pub factor: Factor,
+    levels: Vec<Level>,
+    /// Places in `levels`, in the order of the levels: large plans look levels up millions of times.
+    sorted: Vec<usize>,
+}
+
+impl Axis {
+    /// An axis of these levels, without those that stand there again.
+    pub fn new(factor: Factor, levels: Vec<Level>) -> Self {
+        let mut sorted: Vec<usize> = (0..levels.len()).collect();
+        sorted.sort_by_key(|&place| levels[place].key());
+        sorted.dedup_by_key(|place| levels[*place].key());
+        if sorted.len() == levels.len() {
+            return Self { factor, levels, sorted };
+        }
+        sorted.sort_unstable();
+        Self::new(factor, sorted.into_iter().map(|place| levels[place]).collect())
+    }
+
     /// Its levels, in the order of the spec.
-    pub levels: Vec<Level>,
+    pub fn levels(&self) -> &[Level] {
+        &self.levels
+    }
+
+    /// The place of `level` among its levels.
+    pub fn place(&self, level: Level) -> Option<usize> {
+        let key = level.key();
+        let found = self.sorted.binary_search_by_key(&key, |&place| self.levels[place].key());
+        found.ok().map(|at| self.sorted[at])
+    }
 }
 
 /// Which points a stage tries. Axes are in the family's order, whatever their order in the spec.
@@ -40,10 +67,18 @@ impl Design {
 
     /// How many points it has, those that occur twice counted twice. Saturates.
     pub fn points(&self) -> u64 {
-        let lengths = self.axes().iter().map(|axis| axis.levels.len() as u64);
+        let lengths = self.axes().iter().map(|axis| axis.levels().len() as u64);
         match self {
             Self::Vary(_) => lengths.fold(0, u64::saturating_add),
             Self::Grid(_) => lengths.fold(1, u64::saturating_mul),
+        }
+    }
+
+    /// Whether two indices may be one point.
+    pub const fn may_repeat(&self) -> bool {
+        match self {
+            Self::Vary(_) => true,
+            Self::Grid(_) => false,
         }
     }
 
@@ -54,19 +89,19 @@ impl Design {
             Self::Vary(axes) => {
                 let mut index = usize::try_from(index).ok()?;
                 let axis = axes.iter().find(|axis| {
-                    let here = index < axis.levels.len();
+                    let here = index < axis.levels().len();
                     if !here {
-                        index -= axis.levels.len();
+                        index -= axis.levels().len();
                     }
                     here
                 })?;
-                point.set(axis.factor, *axis.levels.get(index)?).ok()?;
+                point.set(axis.factor, *axis.levels().get(index)?).ok()?;
             }
             Self::Grid(axes) => {
                 let mut rest = index;
                 for axis in axes.iter().rev() {
-                    let length = axis.levels.len() as u64;
-                    let level = axis.levels.get(usize::try_from(rest.checked_rem(length)?).ok()?)?;
+                    let length = axis.levels().len() as u64;
+                    let level = axis.levels().get(usize::try_from(rest.checked_rem(length)?).ok()?)?;
                     point.set(axis.factor, *level).ok()?;
                     rest /= length;
                 }
@@ -88,10 +123,7 @@ impl Design {
         if start.family().factors().iter().any(|factor| differs(factor) && !varied(*factor)) {
             return None;
         }
-        let place = |axis: &Axis| {
-            let level = configuration.level(axis.factor)?;
-            axis.levels.iter().position(|&other| other == level).map(|place| place as u64)
-        };
+        let place = |axis: &Axis| axis.place(configuration.level(axis.factor)?).map(|place| place as u64);
         match self {
             Self::Vary(axes) => {
                 let mut before = 0;
@@ -100,12 +132,12 @@ impl Design {
                     if let (true, Some(place)) = (others_as_at_start, place(axis)) {
                         return Some(before + place);
                     }
-                    before += axis.levels.len() as u64;
+                    before += axis.levels().len() as u64;
                 }
                 None
             }
             Self::Grid(axes) => {
-                axes.iter().try_fold(0u64, |index, axis| Some(index * axis.levels.len() as u64 + place(axis)?))
+                axes.iter().try_fold(0u64, |index, axis| Some(index * axis.levels().len() as u64 + place(axis)?))
             }
         }
     }
@@ -121,7 +153,7 @@ mod tests {
         let pooling = [false, true].map(Level::Switch).to_vec();
         let dropout = [0.0, 0.5].map(Level::Share).to_vec();
         [(Factor::Filters, filters), (Factor::MaxPool, pooling), (Factor::Dropout, dropout)]
-            .map(|(factor, levels)| Axis { factor, levels })
+            .map(|(factor, levels)| Axis::new(factor, levels))
             .to_vec()
     }
 
@@ -138,6 +170,18 @@ mod tests {
         }
         assert_eq!(Design::Vary(axes()).points(), 7);
         assert_eq!(Design::Grid(axes()).points(), 12);
+    }
+
+    #[test]
+    fn an_axis_finds_its_levels_and_has_none_twice() {
+        let levels = [0.3, 0.0, 0.2, 0.3, 0.1].map(Level::Share).to_vec();
+        let axis = Axis::new(Factor::Dropout, levels);
+        assert_eq!(axis.levels(), [0.3, 0.0, 0.2, 0.1].map(Level::Share));
+        for (place, level) in axis.levels().iter().enumerate() {
+            assert_eq!(axis.place(*level), Some(place));
+        }
+        assert_eq!(axis.place(Level::Share(0.15)), None);
+        assert_eq!(axis.place(Level::Switch(false)), None);
     }
 
     #[test]

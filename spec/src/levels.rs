@@ -141,6 +141,18 @@ pub enum Level {
     Share(f64),
 }
 
+impl Level {
+    /// A number that is another for every other level, and that grows with levels of one kind.
+    pub(crate) fn key(self) -> (u8, u64) {
+        match self {
+            Self::Switch(value) => (0, value.into()),
+            Self::Whole(value) => (1, value),
+            // The bits of floats that are not negative are in the order of the floats.
+            Self::Share(value) => (2, value.to_bits()),
+        }
+    }
+}
+
 impl fmt::Display for Level {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

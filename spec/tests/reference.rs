@@ -1,6 +1,8 @@
 //! The reference study's facts (`reference.csv`: what its tables print, with parameter counts recomputed from its
 //! formula) against our counts and ratios.
 
+#![expect(clippy::unwrap_used, reason = "a failed step of a test is a failed test, in its helpers too")]
+
 use sweep_spec::count::{Counts, Input, Layer, LayerKind, ratio, walk};
 use sweep_spec::levels::{Factor, Family};
 use sweep_spec::{Cnn, Configuration, Vgg19};

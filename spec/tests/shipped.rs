@@ -1,5 +1,7 @@
 //! Every spec that ships is held to what it promises, as far as that can be seen without training.
 
+#![expect(clippy::unwrap_used, reason = "a failed step of a test is a failed test, in its helpers too")]
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 

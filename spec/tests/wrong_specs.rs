@@ -213,7 +213,7 @@ fn anchors_and_aliases_work() {
         .replace("vary: { filters: [8, 16] }", "vary: { filters: &widths [8, 16] }")
         .replace("extra:", "  - { name: units, vary: { dense_units: *widths } }\nextra:");
     let spec = Spec::parse(text.as_bytes(), &[], &Limits::default()).unwrap();
-    assert_eq!(spec.stages[2].design.axes()[0].levels, spec.stages[1].design.axes()[0].levels);
+    assert_eq!(spec.stages[2].design.axes()[0].levels(), spec.stages[1].design.axes()[0].levels());
 }
 
 #[test]

@@ -154,11 +154,11 @@ impl Plan {
                 let mut worst = design.point(start, 0)?;
                 for axis in axes {
                     let level = match axis.factor {
-                        Factor::ConvLayers => axis.levels.iter().max_by_key(|level| match level {
+                        Factor::ConvLayers => axis.levels().iter().max_by_key(|level| match level {
                             Level::Whole(layers) => *layers,
                             Level::Switch(_) | Level::Share(_) => 0,
                         }),
-                        Factor::MaxPool => axis.levels.iter().find(|level| **level == Level::Switch(true)),
+                        Factor::MaxPool => axis.levels().iter().find(|level| **level == Level::Switch(true)),
                         _ => None,
                     };
                     if let Some(level) = level {

@@ -55,6 +55,13 @@ pub struct LeftOut {
     pub reason: Shrunk,
 }
 
+/// A point of a group, buildable or not.
+pub(super) struct Point {
+    pub(super) ordinal: u64,
+    pub(super) configuration: Configuration,
+    pub(super) counts: Result<Counts, Shrunk>,
+}
+
 impl<'a> Released<'a> {
     pub(super) fn new(plan: &'a Plan, winners: &[Winner]) -> Self {
         let starts = starts(plan, winners);
@@ -89,36 +96,48 @@ impl<'a> Released<'a> {
 
     /// The configurations of one group, each once; none while the group waits.
     pub fn points(&self, group: usize) -> impl Iterator<Item = PlannedConfiguration> + '_ {
-        self.made(group).filter_map(move |(_, configuration, counts)| {
-            let counts = counts.ok()?;
-            self.planned(configuration, counts)
-        })
+        self.made(group).filter_map(move |point| self.planned(point))
     }
 
     /// Every configuration that can be known by now, each once, in the order of release.
     pub fn configurations(&self) -> impl Iterator<Item = PlannedConfiguration> + '_ {
-        let first_here = |group: usize| move |planned: &PlannedConfiguration| planned.groups.first() == Some(&group);
-        self.groups.iter().flat_map(move |&group| self.points(group).filter(first_here(group)))
+        self.groups.iter().flat_map(move |&group| {
+            let points = self.made(group).filter(move |point| self.is_first(group, &point.configuration));
+            points.filter_map(move |point| self.planned(point))
+        })
     }
 
     /// The points of one group that cannot be built.
     pub fn left_out(&self, group: usize) -> impl Iterator<Item = LeftOut> + '_ {
-        self.made(group).filter_map(|(ordinal, configuration, counts)| {
+        self.made(group).filter_map(|Point { ordinal, configuration, counts }| {
             let reason = counts.err()?;
             Some(LeftOut { ordinal, configuration, reason })
         })
     }
 
-    /// Every point of a group where it first occurs in the group, with its ordinal and counts.
-    fn made(&self, group: usize) -> impl Iterator<Item = (u64, Configuration, Result<Counts, Shrunk>)> + '_ {
-        let first_ordinal = self.plan.groups.get(group).map_or(0, |group| group.first_ordinal);
-        let points = if self.groups.contains(&group) { self.plan.groups[group].points } else { 0 };
+    /// Every point of a group where it first occurs in the group.
+    pub(super) fn made(&self, group: usize) -> impl Iterator<Item = Point> + '_ {
+        let (first_ordinal, points, may_repeat) = match self.plan.groups.get(group) {
+            Some(known) if self.groups.contains(&group) => {
+                let stage = known.stage.and_then(|stage| self.plan.spec.stages.get(stage));
+                (known.first_ordinal, known.points, stage.is_none_or(|stage| stage.design.may_repeat()))
+            }
+            _ => (0, 0, false),
+        };
         (0..points).filter_map(move |index| {
             let configuration = self.point(group, index)?;
-            let first = self.index_of(group, &configuration) == Some(index);
+            if may_repeat && self.index_of(group, &configuration) != Some(index) {
+                return None;
+            }
             let counts = Counts::of(&configuration, self.input);
-            first.then_some((first_ordinal.saturating_add(index), configuration, counts))
+            Some(Point { ordinal: first_ordinal.saturating_add(index), configuration, counts })
         })
+    }
+
+    /// Whether no group that was released before this one has the configuration.
+    pub(super) fn is_first(&self, group: usize, configuration: &Configuration) -> bool {
+        let before = self.groups.iter().take_while(|&&other| other != group);
+        before.copied().all(|other| self.index_of(other, configuration).is_none())
     }
 
     fn point(&self, group: usize, index: u64) -> Option<Configuration> {
@@ -138,7 +157,9 @@ impl<'a> Released<'a> {
         }
     }
 
-    fn planned(&self, configuration: Configuration, counts: Counts) -> Option<PlannedConfiguration> {
+    fn planned(&self, point: Point) -> Option<PlannedConfiguration> {
+        let Point { configuration, counts, .. } = point;
+        let counts = counts.ok()?;
         let mut groups = Vec::new();
         let mut ordinal = None;
         let mut name = None;

@@ -54,12 +54,16 @@ impl Plan {
                 groups.push(GroupSummary { points, configurations, merged, left_out, at_most: true, params });
                 continue;
             }
-            let (mut configurations, mut params) = (0, None);
-            for planned in released.points(index) {
-                configurations += u64::from(planned.groups.first() == Some(&index));
-                params = widened(params, planned.counts.params);
+            let (mut configurations, mut left_out, mut params) = (0, 0, None);
+            for point in released.made(index) {
+                match point.counts {
+                    Ok(counts) => {
+                        configurations += u64::from(released.is_first(index, &point.configuration));
+                        params = widened(params, counts.params);
+                    }
+                    Err(_) => left_out += 1,
+                }
             }
-            let left_out = released.left_out(index).count() as u64;
             let merged = points - configurations - left_out;
             groups.push(GroupSummary { points, configurations, merged, left_out, at_most: false, params });
         }
@@ -115,7 +119,7 @@ impl Plan {
             set.iter().for_each(|&(factor, level)| replace(&mut start, factor, &[level]));
             let mut points = start.clone();
             for axis in design.axes() {
-                let mut levels = axis.levels.clone();
+                let mut levels = axis.levels().to_vec();
                 if let Some((_, other)) = start.iter().find(|(factor, _)| *factor == axis.factor) {
                     levels.extend_from_slice(other);
                 }

@@ -205,7 +205,7 @@ fn axis(at: &At<'_>, factor: Factor, reader: &mut Reader) -> Option<Axis> {
             None => complete = false,
         }
     }
-    complete.then_some(Axis { factor, levels })
+    complete.then(|| Axis::new(factor, levels))
 }
 
 fn keep(at: &At<'_>, family: Family, design: Option<&Design>, reader: &mut Reader) -> Option<Keep> {
@@ -229,8 +229,8 @@ fn keep(at: &At<'_>, family: Family, design: Option<&Design>, reader: &mut Reade
                 reader.report(mark, &at.path, "this stage does not vary the factor", Some(known(&varied)));
                 complete = false;
             }
-            Some(axis) if !axis.levels.contains(level) => {
-                let tried: Vec<String> = axis.levels.iter().map(Level::to_string).collect();
+            Some(axis) if axis.place(*level).is_none() => {
+                let tried: Vec<String> = axis.levels().iter().map(Level::to_string).collect();
                 at.expected(reader, format_args!("one of the levels that were varied ({})", tried.join(", ")));
                 complete = false;
             }

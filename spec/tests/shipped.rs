@@ -115,3 +115,51 @@ fn the_small_study_has_the_study_s_factors_on_small_images() {
     assert_eq!(factors(&plan), factors(&self::plan("ablation.yaml")));
     assert!(params(&plan).len() > 5);
 }
+
+/// The names that a reader knows are in the hint that it gives for one that it does not.
+fn known_names(text: &str) -> BTreeSet<String> {
+    let problems = Spec::parse(text.as_bytes(), &[], &Limits::default()).unwrap_err();
+    let hints = problems.0.iter().filter(|problem| problem.path.contains("nothing_like_it"));
+    let hints: Vec<&str> = hints.filter_map(|problem| problem.hint.as_deref()).collect();
+    assert!(!hints.is_empty(), "{text}: {problems}");
+    hints.iter().flat_map(|hint| hint.split('`').skip(1).step_by(2)).map(str::to_owned).collect()
+}
+
+#[test]
+fn the_readme_documents_every_key() {
+    let readme = std::fs::read_to_string(folder().join("README.md")).unwrap();
+    let dataset = |kind: &str| format!("dataset: {{ kind: {kind}, nothing_like_it: 1 }}");
+    let protocol = |key: &str| format!("protocol: {{ {key}: {{ nothing_like_it: 1 }} }}");
+    let parts = ["optimizer", "schedule", "augment", "batch_normalization", "holdout"];
+    let sections = ["image_folder", "idx", "cifar10", "synthetic_scenes"].map(dataset).into_iter();
+    let sections = sections.chain(parts.map(protocol)).chain(
+        [
+            "nothing_like_it: 1",
+            "dataset: { kind: image_folder, test_split: { nothing_like_it: 1 } }",
+            "protocol: { nothing_like_it: 1 }",
+            "baseline: { family: cnn, nothing_like_it: 1 }",
+            "baseline: { family: vgg19, nothing_like_it: 1 }",
+            "extra: [ { family: cnn, nothing_like_it: 1 } ]",
+            "stages: [ { vary: { filters: [1] }, nothing_like_it: 1 } ]",
+            "objective: { nothing_like_it: 1 }",
+        ]
+        .map(str::to_owned),
+    );
+    let mut all = BTreeSet::new();
+    for section in sections {
+        all.append(&mut known_names(&section));
+    }
+    assert!(all.len() > 45, "{all:?}");
+    for name in all {
+        let documented = [
+            format!("`{name}`"),
+            format!("`{name}."),
+            format!(".{name}`"),
+            format!("{{ {name},"),
+            format!(", {name} }}"),
+        ];
+        assert!(documented.iter().any(|form| readme.contains(form)), "`{name}` is missing in sweeps/README.md");
+    }
+    let example = readme.split("```yaml").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    assert!(Spec::parse(example.as_bytes(), &[], &Limits::default()).is_ok());
+}

@@ -1,0 +1,153 @@
+//! The command line as clap reads it. Each verb's own arguments stand beside what it does.
+
+use clap::builder::Styles;
+use clap::builder::styling::AnsiColor;
+use clap::{Args, Parser, Subcommand};
+use clap_complete::Shell;
+
+use crate::commands::{artifacts, cancel, export, leaderboard, list, plan, status, submit, trial, watch, workers};
+use crate::output::{Color, Format};
+
+/// Where a coordinator on this machine listens.
+pub(crate) const DEFAULT_COORDINATOR: &str = "http://127.0.0.1:7733";
+pub(crate) const COORDINATOR_VARIABLE: &str = "SWEEP_COORDINATOR";
+
+const STYLES: Styles = Styles::styled()
+    .header(AnsiColor::Green.on_default().bold())
+    .usage(AnsiColor::Green.on_default().bold())
+    .literal(AnsiColor::Cyan.on_default().bold())
+    .placeholder(AnsiColor::Cyan.on_default());
+
+/// Ablation studies: one YAML file in, a finished leaderboard out
+#[derive(Debug, Parser)]
+#[command(
+    name = "sweepctl",
+    version,
+    styles = STYLES,
+    max_term_width = 100,
+    after_help = "Example:\n  sweepctl submit sweeps/quickstart.yaml --local --watch\n\n\
+        Exit codes: 0 all is well, 1 it failed, 2 the command line or the spec is wrong,\n\
+        3 the sweep ended with failed trials, 130 and 143 interrupted."
+)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) connection: Connection,
+    /// What stdout carries: text for people, json for programs
+    #[arg(long, global = true, value_enum, default_value_t, value_name = "FORM", help_heading = "Global options")]
+    pub(crate) output: Format,
+    /// When colours are used; auto: on a terminal, unless NO_COLOR is set
+    #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN", help_heading = "Global options")]
+    pub(crate) color: Color,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+// Not a global argument of clap's: `worker` has a flag of this name and another meaning. So it stands at the root and
+// with each verb that dials.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Connection {
+    /// The coordinator [env: SWEEP_COORDINATOR] [default: http://127.0.0.1:7733]
+    #[arg(long, value_name = "URL", help_heading = "Global options")]
+    pub(crate) coordinator: Option<String>,
+}
+
+/// A verb that dials, with the connection behind it.
+#[derive(Debug, Args)]
+pub(crate) struct Dialling<T: Args> {
+    #[command(flatten)]
+    pub(crate) arguments: T,
+    #[command(flatten)]
+    pub(crate) connection: Connection,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Show what a spec asks for, without a coordinator
+    Plan(plan::Arguments),
+    /// Make a sweep of a spec
+    Submit(Box<Dialling<submit::Arguments>>),
+    /// List the sweeps
+    List(Dialling<list::Arguments>),
+    /// Show where a sweep stands
+    Status(Dialling<status::Arguments>),
+    /// Follow a sweep to its end
+    Watch(Dialling<watch::Arguments>),
+    /// Show a sweep's configurations, best first
+    Leaderboard(Dialling<leaderboard::Arguments>),
+    /// Show one trial: its settings, attempts and epochs
+    Trial(Dialling<trial::Arguments>),
+    /// Show what a trial's trainer wrote
+    Logs(Dialling<trial::LogArguments>),
+    /// End a sweep
+    Cancel(Dialling<cancel::Arguments>),
+    /// List the workers and their slots
+    Workers(Dialling<workers::Arguments>),
+    /// Write a sweep's trials, or every epoch of them, as CSV or JSON
+    Export(Dialling<export::Arguments>),
+    /// List a sweep's artifacts, or fetch one
+    Artifacts(Dialling<artifacts::Arguments>),
+    /// Print completions for a shell
+    #[command(
+        after_help = "Example:\n  sweepctl completions bash > ~/.local/share/bash-completion/completions/sweepctl"
+    )]
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+}
+
+impl Command {
+    /// The connection that the verb was given, if it dials.
+    pub(crate) fn connection(&self) -> Option<&Connection> {
+        match self {
+            Self::Submit(verb) => Some(&verb.connection),
+            Self::List(verb) => Some(&verb.connection),
+            Self::Status(verb) => Some(&verb.connection),
+            Self::Watch(verb) => Some(&verb.connection),
+            Self::Leaderboard(verb) => Some(&verb.connection),
+            Self::Trial(verb) => Some(&verb.connection),
+            Self::Logs(verb) => Some(&verb.connection),
+            Self::Cancel(verb) => Some(&verb.connection),
+            Self::Workers(verb) => Some(&verb.connection),
+            Self::Export(verb) => Some(&verb.connection),
+            Self::Artifacts(verb) => Some(&verb.connection),
+            Self::Plan(_) | Self::Completions { .. } => None,
+        }
+    }
+}
+
+impl Cli {
+    /// The coordinator that was named: behind the verb, before it, or in the environment; else the default.
+    pub(crate) fn coordinator(&self) -> String {
+        let behind = self.command.connection().and_then(|connection| connection.coordinator.clone());
+        let given = behind.or_else(|| self.connection.coordinator.clone());
+        let given = given.or_else(|| std::env::var(COORDINATOR_VARIABLE).ok().filter(|url| !url.is_empty()));
+        given.unwrap_or_else(|| DEFAULT_COORDINATOR.to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent_and_every_verb_has_an_example() {
+        let mut command = Cli::command();
+        command.build();
+        command.clone().debug_assert();
+        for verb in command.get_subcommands().filter(|verb| verb.get_name() != "help") {
+            let help = verb.clone().render_help().to_string();
+            assert!(help.contains("Example") || help.contains("EXAMPLE"), "{} has no example", verb.get_name());
+        }
+    }
+
+    #[test]
+    fn the_coordinator_may_stand_before_or_behind_the_verb() {
+        let named = |line: &str| Cli::try_parse_from(line.split(' ')).unwrap().coordinator();
+        assert_eq!(named("sweepctl --coordinator a list"), "a");
+        assert_eq!(named("sweepctl list --coordinator b"), "b");
+        assert_eq!(named("sweepctl --coordinator a list --coordinator b"), "b");
+    }
+}

@@ -1,0 +1,29 @@
+//! `sweepctl cancel`: ends a sweep. Trials that another sweep wants go on.
+
+use clap::Args;
+use sweep_proto::v1::CancelSweepRequest;
+
+use super::{Context, status};
+use crate::client;
+use crate::failure::{Exit, Failure};
+use crate::shapes::Sweep;
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  sweepctl cancel 3")]
+pub(crate) struct Arguments {
+    /// The sweep: its number, or a name (the newest sweep of that name)
+    sweep: String,
+}
+
+pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<Exit, Failure> {
+    let mut client = client::connect(&context.coordinator).await?;
+    let request = CancelSweepRequest { sweep: client::reference(&arguments.sweep) };
+    let answer = client.cancel_sweep(request).await?.into_inner();
+    let sweep = Sweep::from(client::expect(answer.sweep, "sweep")?);
+    if context.output.is_json() {
+        context.output.json(&sweep)?;
+    } else {
+        context.output.text(&format!("{}; {}", status::headline(&sweep), status::counts(&sweep.counts)))?;
+    }
+    Ok(Exit::Well)
+}

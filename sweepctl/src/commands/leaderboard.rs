@@ -1,0 +1,132 @@
+//! `sweepctl leaderboard`: which change helps, by how much, at what cost.
+
+use clap::Args;
+use sweep_proto::v1::GetLeaderboardRequest;
+
+use super::{Context, status};
+use crate::client::{self, Client};
+use crate::failure::{Exit, Failure};
+use crate::output::Output;
+use crate::shapes::{Estimate, Leaderboard, Row};
+use crate::table::Table;
+use crate::text::{count, escape, scientific};
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example:\n  sweepctl leaderboard scene-cnn --limit 10\n  sweepctl leaderboard 3 --metric val_loss"
+)]
+pub(crate) struct Arguments {
+    /// The sweep: its number, or a name (the newest sweep of that name)
+    sweep: String,
+    /// Rank by this metric instead of the sweep's objective
+    #[arg(long, value_name = "METRIC", default_value = "", hide_default_value = true)]
+    metric: String,
+    /// At most so many rows; 0 means all
+    #[arg(long, value_name = "ROWS", default_value_t = 0, hide_default_value = true)]
+    limit: u32,
+}
+
+pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<Exit, Failure> {
+    let mut client = client::connect(&context.coordinator).await?;
+    let request = GetLeaderboardRequest {
+        sweep: client::reference(&arguments.sweep),
+        metric: arguments.metric.clone(),
+        limit: arguments.limit,
+    };
+    let leaderboard = Leaderboard::try_from(client.get_leaderboard(request).await?.into_inner())?;
+    if context.output.is_json() {
+        context.output.json(&leaderboard)?;
+    } else {
+        print(&context.output, &leaderboard)?;
+    }
+    Ok(Exit::Well)
+}
+
+/// The leaderboard of a sweep by its own objective.
+pub(crate) async fn fetch(client: &mut Client, sweep: u64) -> Result<Leaderboard, Failure> {
+    let request =
+        GetLeaderboardRequest { sweep: client::reference(&sweep.to_string()), metric: String::new(), limit: 0 };
+    client.get_leaderboard(request).await?.into_inner().try_into()
+}
+
+/// Table to stdout; what stands around it to stderr.
+pub(crate) fn print(output: &Output, leaderboard: &Leaderboard) -> Result<(), Failure> {
+    let sweep = &leaderboard.sweep;
+    let direction = if leaderboard.maximize { "highest" } else { "lowest" };
+    output.say(&format!("{}; {}", status::headline(sweep), status::counts(&sweep.counts)));
+    output.say(&format!("ranked by {}, {direction} first", escape(&leaderboard.metric)));
+    if !leaderboard.rows.is_empty() {
+        output.table(table(leaderboard))?;
+    }
+    for note in &leaderboard.notes {
+        output.say(&format!("note: {}", escape(note)));
+    }
+    Ok(())
+}
+
+fn table(leaderboard: &Leaderboard) -> Table {
+    let headings = [
+        "rank#",
+        "configuration",
+        "train acc#",
+        "val acc#",
+        "train loss#",
+        "val loss#",
+        "params#",
+        "ratio#",
+        "seconds#",
+        "remark",
+    ];
+    let mut table = Table::new(&headings);
+    for row in &leaderboard.rows {
+        let cells = [
+            row.rank.map_or_else(|| "-".to_owned(), |rank| rank.to_string()),
+            title(row),
+            estimate(row.train_accuracy, |value| format!("{value:.4}")),
+            estimate(row.val_accuracy, |value| format!("{value:.4}")),
+            estimate(row.train_loss, |value| format!("{value:.4}")),
+            estimate(row.val_loss, |value| format!("{value:.4}")),
+            count(row.params),
+            row.ratio.map_or_else(|| "-".to_owned(), |ratio| scientific(ratio.mean, 6)),
+            estimate(row.seconds, |value| format!("{value:.1}")),
+            row.remark.clone().unwrap_or_default(),
+        ];
+        if row.rank == Some(1) { table.strong_row(cells) } else { table.row(cells) }
+    }
+    table
+}
+
+/// The entry's name, or what differs from the baseline.
+fn title(row: &Row) -> String {
+    match (&row.name, row.configuration.is_empty()) {
+        (Some(name), true) => name.clone(),
+        (Some(name), false) if *name == row.configuration => name.clone(),
+        (Some(name), false) => format!("{name}: {}", row.configuration),
+        (None, true) => "baseline".to_owned(),
+        (None, false) => row.configuration.clone(),
+    }
+}
+
+/// `0.8621 ± 0.0040`, the spread only where there are several.
+fn estimate(estimate: Option<Estimate>, write: impl Fn(f64) -> String) -> String {
+    match estimate {
+        None => "-".to_owned(),
+        Some(Estimate { mean, standard_deviation: None, .. }) => write(mean),
+        Some(Estimate { mean, standard_deviation: Some(spread), .. }) => format!("{} ± {}", write(mean), write(spread)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_estimate_shows_its_spread_only_where_it_has_one() {
+        let write = |value: f64| format!("{value:.2}");
+        assert_eq!(estimate(None, write), "-");
+        let one = Estimate { mean: 0.5, standard_deviation: None, count: 1 };
+        assert_eq!(estimate(Some(one), write), "0.50");
+        let two = Estimate { standard_deviation: Some(0.125), count: 2, ..one };
+        assert_eq!(estimate(Some(two), write), "0.50 ± 0.12");
+    }
+}

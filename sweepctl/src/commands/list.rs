@@ -1,0 +1,54 @@
+//! `sweepctl list`: the sweeps of a coordinator, newest first.
+
+use clap::Args;
+use serde::Serialize;
+use sweep_proto::v1::ListSweepsRequest;
+
+use super::Context;
+use crate::client;
+use crate::failure::{Exit, Failure};
+use crate::shapes::Sweep;
+use crate::table::Table;
+use crate::text::{ago, count};
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  sweepctl list\n  sweepctl list --output json | jq '.sweeps[].name'")]
+pub(crate) struct Arguments {}
+
+#[derive(Serialize)]
+struct Answer {
+    sweeps: Vec<Sweep>,
+}
+
+pub(crate) async fn run(context: &Context) -> Result<Exit, Failure> {
+    let mut client = client::connect(&context.coordinator).await?;
+    let answer = client.list_sweeps(ListSweepsRequest {}).await?.into_inner();
+    let sweeps: Vec<Sweep> = answer.sweeps.into_iter().map(Sweep::from).collect();
+    if context.output.is_json() {
+        context.output.json(&Answer { sweeps })?;
+    } else if sweeps.is_empty() {
+        context.output.say("no sweeps yet: `sweepctl submit FILE` makes one");
+    } else {
+        context.output.table(table(&sweeps))?;
+    }
+    Ok(Exit::Well)
+}
+
+fn table(sweeps: &[Sweep]) -> Table {
+    let mut table = Table::new(&["sweep#", "name", "state", "ended#", "trials#", "failed#", "best", "", "submitted"]);
+    for sweep in sweeps {
+        let best = sweep.best.as_ref();
+        table.row([
+            sweep.id.to_string(),
+            sweep.name.clone(),
+            sweep.state.name().to_owned(),
+            count(sweep.counts.ended()),
+            count(sweep.counts.total()),
+            count(sweep.counts.failed),
+            best.map(|best| format!("{} {:.4}", best.metric, best.value)).unwrap_or_default(),
+            best.map(|best| best.configuration.clone()).unwrap_or_default(),
+            ago(sweep.submitted_unix_ms),
+        ]);
+    }
+    table
+}

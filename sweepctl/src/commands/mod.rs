@@ -1,0 +1,61 @@
+//! One file a verb: its arguments, and what it does with them.
+
+pub(crate) mod artifacts;
+pub(crate) mod cancel;
+pub(crate) mod export;
+pub(crate) mod leaderboard;
+pub(crate) mod list;
+pub(crate) mod plan;
+pub(crate) mod status;
+pub(crate) mod submit;
+pub(crate) mod trial;
+pub(crate) mod watch;
+pub(crate) mod workers;
+
+use std::future::Future;
+use std::io::Write;
+
+use clap::CommandFactory;
+
+use crate::arguments::{Cli, Command};
+use crate::failure::{Exit, Failure};
+use crate::output::Output;
+
+/// What every verb has.
+#[derive(Debug)]
+pub(crate) struct Context {
+    pub(crate) output: Output,
+    pub(crate) coordinator: String,
+}
+
+/// Does what the command line says.
+pub(crate) fn run(cli: Cli, output: Output) -> Result<Exit, Failure> {
+    let context = Context { output, coordinator: cli.coordinator() };
+    match cli.command {
+        Command::Plan(arguments) => plan::run(&context, &arguments),
+        Command::Submit(verb) => block_on(submit::run(&context, &verb.arguments)),
+        Command::List(_) => block_on(list::run(&context)),
+        Command::Status(verb) => block_on(status::run(&context, &verb.arguments)),
+        Command::Watch(verb) => block_on(watch::run(&context, &verb.arguments)),
+        Command::Leaderboard(verb) => block_on(leaderboard::run(&context, &verb.arguments)),
+        Command::Trial(verb) => block_on(trial::run(&context, &verb.arguments)),
+        Command::Logs(verb) => block_on(trial::logs(&context, &verb.arguments)),
+        Command::Cancel(verb) => block_on(cancel::run(&context, &verb.arguments)),
+        Command::Workers(_) => block_on(workers::run(&context)),
+        Command::Export(verb) => block_on(export::run(&context, &verb.arguments)),
+        Command::Artifacts(verb) => block_on(artifacts::run(&context, &verb.arguments)),
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "sweepctl", &mut script);
+            let mut out = output.data();
+            out.write_all(&script).and_then(|()| out.flush()).map_err(Failure::writing)?;
+            Ok(Exit::Well)
+        }
+    }
+}
+
+fn block_on(work: impl Future<Output = Result<Exit, Failure>>) -> Result<Exit, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Failure::failed("cannot start the runtime").because(error))?;
+    runtime.block_on(work)
+}

@@ -1,0 +1,340 @@
+//! `sweepctl plan`: every configuration that a spec asks for and what it costs, without a coordinator. Configurations
+//! are made one by one and forgotten, so that a plan of a million trials fits anywhere.
+
+use std::cell::RefCell;
+use std::path::PathBuf;
+
+use clap::Args;
+use serde::ser::SerializeSeq;
+use serde::{Serialize, Serializer};
+use sweep_spec::Plan;
+use sweep_spec::levels::{Factor, Level};
+use sweep_spec::plan::{GroupSummary, LeftOut, PlannedConfiguration, Released, Summary};
+use sweep_spec::spec::{Keep, Stage, Start};
+
+use super::Context;
+use crate::failure::{Exit, Failure};
+use crate::output::{Output, STRONG};
+use crate::shapes::Settings;
+use crate::study::{self, Study, parameters, totals};
+use crate::table::Table;
+use crate::text::{bytes, count, escape, plural, si};
+
+/// A plan of more configurations than this shows only the first of them.
+const MOST_SHOWN: u64 = 200;
+/// How many of them.
+const HEAD: usize = 20;
+/// Rows of one table; a longer list is several tables.
+const TABLE_ROWS: usize = 1000;
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  sweepctl plan sweeps/ablation.yaml\n  \
+    sweepctl plan sweeps/ablation.yaml --set protocol.epochs=10 --output json")]
+pub(crate) struct Arguments {
+    /// The spec: a YAML file, or `-` for stdin
+    file: PathBuf,
+    /// Change a value of the spec, such as `protocol.epochs=10`; may be repeated
+    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = study::parse_override)]
+    overrides: Vec<(String, String)>,
+    /// Refuse a grid of more trials than this
+    #[arg(long, value_name = "TRIALS")]
+    trial_limit: Option<u64>,
+    /// Show every configuration, however many there are
+    #[arg(long)]
+    all: bool,
+}
+
+pub(crate) fn run(context: &Context, arguments: &Arguments) -> Result<Exit, Failure> {
+    let text = study::load(&arguments.file)?;
+    let file = arguments.file.display().to_string();
+    let study = Study::read(&file, text, arguments.overrides.clone(), arguments.trial_limit)?;
+    let summary = study.plan.summary(&[]);
+    let known: u64 = summary.groups.iter().filter(|group| !group.at_most).map(|group| group.configurations).sum();
+    let shown = if arguments.all || known <= MOST_SHOWN { usize::MAX } else { HEAD };
+    let released = study.plan.released(&[]);
+    let view = View { study: &study, summary, released, shown, omitted: known.saturating_sub(shown as u64) };
+    if context.output.is_json() {
+        context.output.json(&view.shape())?;
+    } else {
+        view.print(&context.output)?;
+    }
+    Ok(Exit::Well)
+}
+
+struct View<'a> {
+    study: &'a Study,
+    summary: Summary,
+    released: Released<'a>,
+    /// So many configurations are shown.
+    shown: usize,
+    omitted: u64,
+}
+
+impl View<'_> {
+    fn print(&self, output: &Output) -> Result<(), Failure> {
+        output.text(&format!("{STRONG}{}{STRONG:#}\n", self.study.head()))?;
+        let mut configurations = self.released.configurations().take(self.shown).peekable();
+        while configurations.peek().is_some() {
+            let mut table = Table::new(&["stage", "configuration", "params#", "FLOPs/image#", "memory#", "trials#"]);
+            for planned in configurations.by_ref().take(TABLE_ROWS) {
+                table.row(self.cells(&planned));
+            }
+            output.table(table)?;
+        }
+        if self.omitted > 0 {
+            output.text(&format!("... and {} more; --all shows them", count(self.omitted)))?;
+        }
+        output.text("")?;
+        for line in self.groups() {
+            output.text(&line)?;
+        }
+        output.text(&totals(&self.summary))
+    }
+
+    fn plan(&self) -> &Plan {
+        &self.study.plan
+    }
+
+    fn cells(&self, planned: &PlannedConfiguration) -> [String; 6] {
+        [
+            self.names(&planned.groups).join(", "),
+            planned.label(self.plan()),
+            count(planned.counts.params),
+            si(planned.counts.flops_per_image),
+            bytes(planned.counts.training_memory_bytes(self.plan().spec().protocol.batch_size)),
+            count(self.plan().spec().seeds.len() as u64),
+        ]
+    }
+
+    fn names(&self, groups: &[usize]) -> Vec<String> {
+        groups.iter().filter_map(|&group| self.plan().groups().get(group)).map(|group| group.name.clone()).collect()
+    }
+
+    /// What there is to say of single stages: merged points, points that cannot be built, and what waits for a winner.
+    fn groups(&self) -> Vec<String> {
+        let mut lines = Vec::new();
+        for (index, (group, numbers)) in self.plan().groups().iter().zip(&self.summary.groups).enumerate() {
+            let name = escape(&group.name);
+            if numbers.at_most {
+                lines.push(self.waiting(index, numbers));
+            } else if numbers.merged > 0 {
+                let merged = format!("{} of {}", count(numbers.merged), plural(numbers.points, "point"));
+                lines.push(format!("{name}: {merged} stand in an earlier place too"));
+            }
+            if numbers.left_out > 0 {
+                let reason = self.released.left_out(index).next().map(|left: LeftOut| left.reason.to_string());
+                let left_out = plural(numbers.left_out, "point");
+                lines.push(format!("{name}: {left_out} cannot be built: {}", reason.unwrap_or_default()));
+            }
+        }
+        lines
+    }
+
+    fn waiting(&self, index: usize, numbers: &GroupSummary) -> String {
+        let winner = self.waits_for(index).unwrap_or_default();
+        let params = numbers.params.map(|params| format!(", {}", parameters(params))).unwrap_or_default();
+        let name = escape(&self.plan().groups()[index].name);
+        let levels = self.stage(index).map(design).unwrap_or_default();
+        let points = plural(numbers.points, "configuration");
+        format!("{name}: waits for the winner of {}; {levels}; at most {points}{params}", escape(&winner))
+    }
+
+    fn stage(&self, group: usize) -> Option<&Stage> {
+        self.plan().spec().stages.get(self.plan().groups().get(group)?.stage?)
+    }
+
+    fn waits_for(&self, group: usize) -> Option<String> {
+        Some(self.plan().spec().stages.get(self.plan().groups().get(group)?.waits_for?)?.name.clone())
+    }
+
+    fn shape(&self) -> Shape<'_, impl Iterator<Item = ConfigurationShape>> {
+        let spec = self.plan().spec();
+        let configurations = self.released.configurations().take(self.shown);
+        let configurations = configurations.map(|planned| self.configuration_shape(&planned));
+        Shape {
+            name: self.study.name(),
+            dataset: spec.dataset.kind(),
+            image_size: spec.dataset.image_size,
+            channels: spec.dataset.channels,
+            classes: spec.dataset.classes.count(),
+            epochs: spec.protocol.epochs,
+            seeds: &spec.seeds,
+            objective: Objective { metric: spec.objective.metric.name(), goal: spec.objective.goal.name() },
+            totals: Totals {
+                configurations: self.summary.configurations,
+                trials: self.summary.trials,
+                merged: self.summary.merged,
+                at_most: self.summary.at_most,
+                params_least: self.summary.params.map(|(least, _)| least),
+                params_most: self.summary.params.map(|(_, most)| most),
+            },
+            stages: (0..self.summary.groups.len()).map(|index| self.group_shape(index)).collect(),
+            configurations: Lazily::new(configurations),
+            omitted: self.omitted,
+        }
+    }
+
+    fn group_shape(&self, index: usize) -> GroupShape {
+        let (group, numbers) = (&self.plan().groups()[index], &self.summary.groups[index]);
+        let stage = self.stage(index);
+        let keep = stage.map(|stage| match &stage.keep {
+            Keep::Start => "start".to_owned(),
+            Keep::Levels(levels) => levels_text(levels),
+            Keep::Best => "best".to_owned(),
+        });
+        let from = stage.map(|stage| match stage.from {
+            Start::Baseline => "baseline".to_owned(),
+            Start::Stage(from) => self.names(&[from]).concat(),
+        });
+        GroupShape {
+            name: group.name.clone(),
+            extra: group.stage.is_none(),
+            from,
+            design: stage.map(design),
+            keep,
+            waits_for: self.waits_for(index),
+            points: numbers.points,
+            configurations: numbers.configurations,
+            merged: numbers.merged,
+            left_out: numbers.left_out,
+            at_most: numbers.at_most,
+            params_least: numbers.params.map(|(least, _)| least),
+            params_most: numbers.params.map(|(_, most)| most),
+        }
+    }
+
+    fn configuration_shape(&self, planned: &PlannedConfiguration) -> ConfigurationShape {
+        let spec = self.plan().spec();
+        let levels = planned.configuration.levels().into_iter();
+        let mut settings: Settings = levels.map(|(factor, level)| (factor.name().to_owned(), value(level))).collect();
+        settings.insert("family".to_owned(), planned.configuration.family().name().into());
+        let ids = self.plan().trial_ids(&planned.configuration).unwrap_or_default();
+        ConfigurationShape {
+            stages: self.names(&planned.groups),
+            name: planned.name.clone(),
+            configuration: planned.label(self.plan()),
+            baseline: planned.configuration == spec.baseline,
+            params: planned.counts.params,
+            flops_per_image: planned.counts.flops_per_image,
+            training_memory_bytes: planned.counts.training_memory_bytes(spec.protocol.batch_size),
+            trials: spec.seeds.len() as u64,
+            trial_ids: ids.iter().map(ToString::to_string).collect(),
+            settings,
+        }
+    }
+}
+
+/// `vary dense_layers 1, 2, 4`.
+fn design(stage: &Stage) -> String {
+    let axis = |axis: &sweep_spec::design::Axis| {
+        let levels: Vec<String> = axis.levels().iter().map(ToString::to_string).collect();
+        format!("{} {}", axis.factor, levels.join(", "))
+    };
+    let axes: Vec<String> = stage.design.axes().iter().map(axis).collect();
+    format!("{} {}", stage.design.name(), axes.join("; "))
+}
+
+fn levels_text(levels: &[(Factor, Level)]) -> String {
+    levels.iter().map(|(factor, level)| format!("{factor}={level}")).collect::<Vec<_>>().join(" ")
+}
+
+fn value(level: Level) -> serde_json::Value {
+    match level {
+        Level::Switch(value) => value.into(),
+        Level::Whole(value) => value.into(),
+        Level::Share(value) => value.into(),
+    }
+}
+
+/// A plan as JSON.
+#[derive(Serialize)]
+#[serde(bound = "")]
+struct Shape<'a, I: Iterator<Item = ConfigurationShape>> {
+    name: &'a str,
+    dataset: &'static str,
+    image_size: u32,
+    channels: u32,
+    classes: u32,
+    epochs: u32,
+    seeds: &'a [u64],
+    objective: Objective,
+    totals: Totals,
+    stages: Vec<GroupShape>,
+    configurations: Lazily<I>,
+    /// Configurations that are known and not listed; `--all` lists them.
+    omitted: u64,
+}
+
+#[derive(Serialize)]
+struct Objective {
+    metric: &'static str,
+    goal: &'static str,
+}
+
+#[derive(Serialize)]
+struct Totals {
+    configurations: u64,
+    trials: u64,
+    /// Points that occur again and are shared.
+    merged: u64,
+    /// The numbers are bounds, because a stage waits for a winner.
+    at_most: bool,
+    params_least: Option<u64>,
+    params_most: Option<u64>,
+}
+
+/// A stage, or the extra configurations together.
+#[derive(Serialize)]
+struct GroupShape {
+    name: String,
+    extra: bool,
+    from: Option<String>,
+    design: Option<String>,
+    keep: Option<String>,
+    /// The stage whose winner it needs.
+    waits_for: Option<String>,
+    points: u64,
+    configurations: u64,
+    merged: u64,
+    /// Points that cannot be built.
+    left_out: u64,
+    at_most: bool,
+    params_least: Option<u64>,
+    params_most: Option<u64>,
+}
+
+#[derive(Serialize)]
+struct ConfigurationShape {
+    stages: Vec<String>,
+    /// Of an entry of `extra`.
+    name: Option<String>,
+    /// What differs from the baseline.
+    configuration: String,
+    baseline: bool,
+    params: u64,
+    flops_per_image: u64,
+    training_memory_bytes: u64,
+    trials: u64,
+    /// In the order of the seeds.
+    trial_ids: Vec<String>,
+    settings: Settings,
+}
+
+/// A list that is made while it is written.
+struct Lazily<I>(RefCell<Option<I>>);
+
+impl<I> Lazily<I> {
+    fn new(elements: I) -> Self {
+        Self(RefCell::new(Some(elements)))
+    }
+}
+
+impl<I: Iterator<Item: Serialize>> Serialize for Lazily<I> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut list = serializer.serialize_seq(None)?;
+        for element in self.0.borrow_mut().take().into_iter().flatten() {
+            list.serialize_element(&element)?;
+        }
+        list.end()
+    }
+}

@@ -1,0 +1,124 @@
+//! `sweepctl status`: where one sweep stands.
+
+use clap::Args;
+use sweep_proto::v1::GetSweepRequest;
+
+use super::Context;
+use crate::client;
+use crate::failure::{Exit, Failure};
+use crate::output::{FAINT, STRONG};
+use crate::shapes::{Counts, State, Sweep};
+use crate::text::{ago, count, duration, escape, plural};
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  sweepctl status 3\n  sweepctl status scene-cnn --output json")]
+pub(crate) struct Arguments {
+    /// The sweep: its number, or a name (the newest sweep of that name)
+    sweep: String,
+}
+
+pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<Exit, Failure> {
+    let mut client = client::connect(&context.coordinator).await?;
+    let request = GetSweepRequest { sweep: client::reference(&arguments.sweep) };
+    let answer = client.get_sweep(request).await?.into_inner();
+    let sweep = Sweep::from(client::expect(answer.sweep, "sweep")?);
+    if context.output.is_json() {
+        context.output.json(&sweep)?;
+    } else {
+        context.output.text(&describe(&sweep))?;
+    }
+    Ok(Exit::Well)
+}
+
+/// Everything about a sweep, for people.
+fn describe(sweep: &Sweep) -> String {
+    let mut lines = vec![format!("{STRONG}{}{STRONG:#}", headline(sweep))];
+    let mut line = |label: &str, text: String| lines.push(format!("  {FAINT}{label:<10}{FAINT:#} {text}"));
+    line("trials", counts(&sweep.counts));
+    if sweep.epochs_total > 0 {
+        line("epochs", format!("{} of {}", count(sweep.epochs_done), count(sweep.epochs_total)));
+    }
+    if let Some(best) = &sweep.best {
+        line("best", format!("{} {:.4} with {}", escape(&best.metric), best.value, escape(&best.configuration)));
+    }
+    line("submitted", ago(sweep.submitted_unix_ms));
+    if let Some(ended) = sweep.ended_unix_ms {
+        line("took", duration((ended - sweep.submitted_unix_ms) as f64 / 1000.0));
+    } else if let Some(eta) = sweep.eta_seconds {
+        line("ends in", duration(eta));
+    }
+    for stage in &sweep.stages {
+        let choice = stage.choice.as_ref().map(|choice| format!("; kept {}", escape(choice))).unwrap_or_default();
+        line("stage", format!("{}: {}{choice}", escape(&stage.name), counts(&stage.counts)));
+    }
+    for trial in &sweep.running {
+        let newest = trial.newest.map_or_else(String::new, |newest| {
+            let (loss, accuracy) = (newest.train_loss, newest.val_accuracy);
+            format!(", epoch {} of {}, loss {loss:.4}, val accuracy {accuracy:.4}", newest.epoch, trial.epochs)
+        });
+        let place = format!("{} slot {}", escape(&trial.worker), trial.slot);
+        let short = trial.trial_id.get(..12).unwrap_or(&trial.trial_id);
+        line("running", format!("{short} {} seed {} on {place}{newest}", escape(&trial.configuration), trial.seed));
+    }
+    for reason in &sweep.waiting_for {
+        line("waits", escape(reason));
+    }
+    lines.join("\n")
+}
+
+/// `sweep 3 scene-cnn: running`, and why it failed.
+pub(crate) fn headline(sweep: &Sweep) -> String {
+    let reason = sweep.reason.as_ref().map(|reason| format!(": {}", escape(reason))).unwrap_or_default();
+    format!("sweep {} {}: {}{reason}", sweep.id, escape(&sweep.name), sweep.state.name())
+}
+
+/// `3 of 16 ended (1 failed, 2 diverged), 2 running`.
+pub(crate) fn counts(counts: &Counts) -> String {
+    let mut text = format!("{} of {} ended", count(counts.ended()), count(counts.total()));
+    let noted = [
+        (counts.failed, "failed"),
+        (counts.diverged, "diverged"),
+        (counts.cancelled, "cancelled"),
+        (counts.reused, "known before"),
+    ];
+    let noted: Vec<String> = noted
+        .into_iter()
+        .filter(|(number, _)| *number > 0)
+        .map(|(number, word)| format!("{} {word}", count(number)))
+        .collect();
+    if !noted.is_empty() {
+        text.push_str(&format!(" ({})", noted.join(", ")));
+    }
+    if counts.running > 0 {
+        text.push_str(&format!(", {} running", count(counts.running)));
+    }
+    if counts.to_come_at_most > 0 {
+        text.push_str(&format!(", at most {} to come", plural(counts.to_come_at_most, "trial")));
+    }
+    text
+}
+
+/// What a sweep's end means for the exit code.
+pub(crate) fn exit(sweep: &Sweep) -> Exit {
+    match sweep.state {
+        State::Succeeded => Exit::Well,
+        State::Failed => Exit::TrialsFailed,
+        State::Running | State::Cancelled | State::Unknown => Exit::Failed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_name_only_what_is_there() {
+        let plain = Counts { queued: 3, running: 1, succeeded: 2, ..Counts::default() };
+        assert_eq!(counts(&plain), "2 of 6 ended, 1 running");
+        let all = Counts { failed: 1, diverged: 2, reused: 1, to_come_at_most: 8, ..plain };
+        assert_eq!(
+            counts(&all),
+            "3 of 7 ended (1 failed, 2 diverged, 1 known before), 1 running, at most 8 trials to come"
+        );
+    }
+}

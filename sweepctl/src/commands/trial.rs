@@ -1,0 +1,212 @@
+//! `sweepctl trial`: one question, its answer and what it took. `sweepctl logs`: what its trainers wrote.
+
+use clap::Args;
+use serde::Serialize;
+use sweep_proto::v1::GetTrialRequest;
+
+use super::Context;
+use crate::client;
+use crate::failure::{Exit, Failure};
+use crate::output::{FAINT, Output, STRONG};
+use crate::shapes::{self, Detail};
+use crate::table::Table;
+use crate::text::{ago, bytes, count, duration, escape, escape_log};
+
+/// Without `--points`, so many epochs are shown.
+const EPOCHS_SHOWN: usize = 10;
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  sweepctl trial 3fa1c2 --points")]
+pub(crate) struct Arguments {
+    /// The trial: at least six hexadecimal digits of its id
+    trial: String,
+    /// Show every epoch, not only the last ten
+    #[arg(long)]
+    points: bool,
+    /// Show every setting, not only the network's
+    #[arg(long)]
+    settings: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  sweepctl logs 3fa1c2\n  sweepctl logs 3fa1c2 --attempt 1")]
+pub(crate) struct LogArguments {
+    /// The trial: at least six hexadecimal digits of its id
+    trial: String,
+    /// The attempt; the newest if it is not given
+    #[arg(long, value_name = "NUMBER")]
+    attempt: Option<u32>,
+}
+
+async fn fetch(context: &Context, trial: &str) -> Result<Detail, Failure> {
+    if trial.len() < 6 || !trial.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return Err(Failure::usage(format!("`{trial}` is not a trial's id"))
+            .hint("at least six hexadecimal digits; `sweepctl export SWEEP` lists the trials of a sweep"));
+    }
+    let mut client = client::connect(&context.coordinator).await?;
+    let answer = client.get_trial(GetTrialRequest { trial: trial.to_ascii_lowercase() }).await.map_err(|status| {
+        let not_found = status.code() == tonic::Code::NotFound;
+        let failure = Failure::from(status);
+        if not_found { failure.hint("`sweepctl export SWEEP` lists the trials of a sweep") } else { failure }
+    })?;
+    Ok(answer.into_inner().into())
+}
+
+pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<Exit, Failure> {
+    let detail = fetch(context, &arguments.trial).await?;
+    if context.output.is_json() {
+        context.output.json(&detail)?;
+        return Ok(Exit::Well);
+    }
+    context.output.text(&describe(&detail, arguments.settings))?;
+    if !detail.attempt_records.is_empty() {
+        context.output.text("")?;
+        context.output.table(attempts(&detail))?;
+    }
+    print_points(&context.output, &detail, arguments.points)?;
+    Ok(Exit::Well)
+}
+
+fn describe(detail: &Detail, all_settings: bool) -> String {
+    let trial = &detail.trial;
+    let mut lines = vec![format!("{STRONG}trial {}{STRONG:#}", escape(&trial.trial_id))];
+    let mut line = |label: &str, text: String| lines.push(format!("  {FAINT}{label:<14}{FAINT:#} {text}"));
+    line("configuration", escape(&trial.configuration));
+    line("seed", trial.seed.to_string());
+    line("parameters", count(trial.params));
+    let outcome = trial.outcome.map(|outcome| format!(" ({outcome})")).unwrap_or_default();
+    line("state", format!("{}{outcome}", trial.state));
+    if let Some(failure) = &trial.failure {
+        line("failure", format!("{}: {}", failure.class, escape(&failure.reason)));
+    }
+    if let Some(reason) = &detail.waiting_for {
+        line("waits", escape(reason));
+    }
+    for (label, metrics) in [("reported", trial.reported), ("best", detail.best), ("last", detail.last)] {
+        if let Some(metrics) = metrics {
+            let training = format!("train {:.4} (loss {:.4})", metrics.train_accuracy, metrics.train_loss);
+            let validation = format!("validation {:.4} (loss {:.4})", metrics.val_accuracy, metrics.val_loss);
+            line(label, format!("epoch {}: {training}, {validation}", metrics.epoch));
+        }
+    }
+    if let Some(made) = &trial.provenance {
+        let device =
+            format!("{} ({}, {})", escape(&made.device), escape(&made.device_name), escape(&made.instruction_set));
+        line("device", device);
+        let speed = format!("{:.0} images/s, {} of memory", made.images_per_second, bytes(made.peak_memory_bytes));
+        line("took", format!("{}, {speed}", duration(made.seconds)));
+        line("data", made.data_digest.clone());
+        line("trainer", escape(&made.trainer));
+    }
+    let sweeps: Vec<String> = detail.sweeps.iter().map(u64::to_string).collect();
+    line("sweeps", sweeps.join(", "));
+    let settings = trial.settings.iter().filter(|(path, _)| all_settings || path.starts_with("configuration."));
+    for (path, value) in settings {
+        line("setting", format!("{} = {}", escape(path), escape(&value.to_string())));
+    }
+    lines.join("\n")
+}
+
+fn attempts(detail: &Detail) -> Table {
+    let mut table = Table::new(&["attempt#", "worker", "slot#", "device", "assigned", "start#", "run#", "outcome", ""]);
+    for attempt in &detail.attempt_records {
+        let seconds = |seconds: Option<f64>| seconds.map_or_else(|| "-".to_owned(), duration);
+        let failure = attempt.failure.as_ref().map(|failure| format!("{}: {}", failure.class, failure.reason));
+        table.row([
+            attempt.attempt.to_string(),
+            attempt.worker.clone(),
+            attempt.slot.to_string(),
+            attempt.device.clone(),
+            ago(attempt.assigned_unix_ms),
+            seconds(attempt.start_seconds),
+            seconds(attempt.run_seconds),
+            attempt.outcome.clone(),
+            failure.unwrap_or_default(),
+        ]);
+    }
+    table
+}
+
+fn print_points(output: &Output, detail: &Detail, all: bool) -> Result<(), Failure> {
+    let points = &detail.points;
+    let shown = if all { points.len() } else { points.len().min(EPOCHS_SHOWN) };
+    let headings =
+        ["epoch#", "train acc#", "val acc#", "train loss#", "val loss#", "learning rate#", "seconds#", "images/s#"];
+    let mut table = Table::new(&headings);
+    for point in &points[points.len() - shown..] {
+        table.row([
+            point.epoch.to_string(),
+            format!("{:.4}", point.train_accuracy),
+            format!("{:.4}", point.val_accuracy),
+            format!("{:.4}", point.train_loss),
+            format!("{:.4}", point.val_loss),
+            format!("{:e}", point.learning_rate),
+            format!("{:.2}", point.seconds),
+            format!("{:.0}", point.images_per_second),
+        ]);
+    }
+    if !table.is_empty() {
+        output.text("")?;
+        output.table(table)?;
+    }
+    if shown < points.len() {
+        output.say(&format!("the last {shown} of {} epochs; --points shows all", points.len()));
+    }
+    Ok(())
+}
+
+/// The log of one attempt, as `--output json` prints it.
+#[derive(Serialize)]
+struct Log<'a> {
+    trial_id: &'a str,
+    attempt: u32,
+    outcome: &'a str,
+    failure: Option<&'a shapes::Failure>,
+    /// The last lines that the trainer wrote.
+    log_tail: &'a str,
+}
+
+pub(crate) async fn logs(context: &Context, arguments: &LogArguments) -> Result<Exit, Failure> {
+    let detail = fetch(context, &arguments.trial).await?;
+    let attempt = match arguments.attempt {
+        None => detail.attempt_records.last(),
+        Some(number) => detail.attempt_records.iter().rev().find(|attempt| attempt.attempt == number),
+    };
+    let Some(attempt) = attempt else {
+        let message = match arguments.attempt {
+            None => format!("trial {} has had no attempt yet", arguments.trial),
+            Some(number) => format!("trial {} has had no attempt {number}", arguments.trial),
+        };
+        return Err(Failure::failed(message).hint(format!("`sweepctl trial {}` says where it stands", arguments.trial)));
+    };
+    if context.output.is_json() {
+        context.output.json(&Log {
+            trial_id: &detail.trial.trial_id,
+            attempt: attempt.attempt,
+            outcome: &attempt.outcome,
+            failure: attempt.failure.as_ref(),
+            log_tail: &attempt.log_tail,
+        })?;
+        return Ok(Exit::Well);
+    }
+    context.output.say(&format!(
+        "attempt {} on {}: {}",
+        attempt.attempt,
+        escape(&attempt.worker),
+        escape(&attempt.outcome)
+    ));
+    if let Some(failure) = &attempt.failure {
+        context.output.say(&format!("{}: {}", failure.class, escape(&failure.reason)));
+    }
+    if attempt.log_tail.is_empty() {
+        let why = if attempt.ended_unix_ms.is_some() {
+            "the trainer wrote nothing"
+        } else {
+            "the log comes when the attempt ends"
+        };
+        context.output.say(why);
+    } else {
+        context.output.text(&escape_log(attempt.log_tail.trim_end_matches('\n')))?;
+    }
+    Ok(Exit::Well)
+}

@@ -1,0 +1,93 @@
+//! `sweepctl watch`: follows a sweep to its end, then shows the leaderboard.
+
+use clap::Args;
+use indicatif::MultiProgress;
+use serde::Serialize;
+use sweep_proto::v1::GetSweepRequest;
+
+use super::{Context, leaderboard, status};
+use crate::client::{self, Client};
+use crate::failure::{Exit, Failure};
+use crate::interrupt::Interrupt;
+use crate::shapes::{Leaderboard, Sweep};
+use crate::study::Study;
+use crate::watch::{Display, Ending, Setting, follow};
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  sweepctl watch scene-cnn\n\n\
+    With `--output json`, stdout carries an object a line: `{\"event\": \"status\", \"sweep\": ...}` at every change,\n\
+    and at the end `{\"event\": \"end\", \"leaderboard\": ..., \"store\": ...}`.")]
+pub(crate) struct Arguments {
+    /// The sweep: its number, or a name (the newest sweep of that name)
+    sweep: String,
+}
+
+pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<Exit, Failure> {
+    let mut interrupt = Interrupt::listen()?;
+    let mut client = client::connect(&context.coordinator).await?;
+    let request = GetSweepRequest { sweep: client::reference(&arguments.sweep) };
+    let answer = client.get_sweep(request).await?.into_inner();
+    let overrides = answer.overrides.into_iter().map(|entry| (entry.key, entry.value)).collect();
+    let sweep = Sweep::from(client::expect(answer.sweep, "sweep")?);
+    // A spec that only a newer version understands is watched without its plan.
+    if let Ok(study) = Study::read("spec", answer.spec.to_vec(), overrides, None) {
+        context.output.say(&study.summary());
+    }
+    let display = Display::new(context.output, &MultiProgress::new());
+    let setting = Setting { output: context.output, embedded: false };
+    match follow(&mut client, sweep.id, display, &mut interrupt, setting).await? {
+        Ending::Ended(sweep) => finish(context, &mut client, &sweep, End { streamed: true, store: None }).await,
+        Ending::Interrupted(number) => {
+            interrupt.leave_at_the_next();
+            say_how_to_come_back(context, sweep.id);
+            Ok(Exit::Signal(number))
+        }
+    }
+}
+
+pub(crate) fn say_how_to_come_back(context: &Context, sweep: u64) {
+    let coordinator = match context.coordinator.as_str() {
+        crate::arguments::DEFAULT_COORDINATOR => String::new(),
+        other => format!(" --coordinator {other}"),
+    };
+    let text = format!("sweep {sweep} goes on; come back with `sweepctl watch {sweep}{coordinator}`");
+    context.output.say(&text);
+}
+
+/// What the end is printed with.
+pub(crate) struct End {
+    /// stdout already carries a line of JSON for each status.
+    pub(crate) streamed: bool,
+    /// Where the embedded coordinator keeps everything.
+    pub(crate) store: Option<String>,
+}
+
+/// The end of a watched sweep, as JSON.
+#[derive(Serialize)]
+struct Ended<'a> {
+    event: &'static str,
+    leaderboard: &'a Leaderboard,
+    store: &'a Option<String>,
+}
+
+/// Shows the leaderboard of a sweep that has ended, and tells how it ended.
+pub(crate) async fn finish(context: &Context, client: &mut Client, sweep: &Sweep, end: End) -> Result<Exit, Failure> {
+    let board = leaderboard::fetch(client, sweep.id).await?;
+    let output = &context.output;
+    if output.is_json() {
+        let ended = Ended { event: "end", leaderboard: &board, store: &end.store };
+        if end.streamed { output.json_line(&ended)? } else { output.json(&ended)? }
+    } else {
+        leaderboard::print(output, &board)?;
+    }
+    if let Some(store) = &end.store {
+        output.say(&format!("store: {store}"));
+    }
+    let exit = status::exit(sweep);
+    if exit == Exit::TrialsFailed {
+        let text =
+            format!("some trials failed: `sweepctl export {}` names them, `sweepctl logs TRIAL` says why", sweep.id);
+        output.say(&text);
+    }
+    Ok(exit)
+}

@@ -1,0 +1,222 @@
+//! The failures that a person sees: theirs or their surroundings' (exit code 1), usage or a wrong spec (2), and ours.
+//! Each is printed once, with its chain of causes and a `hint:` line where something can be done.
+
+use std::error::Error;
+use std::fmt;
+use std::process::ExitCode;
+
+use serde::Serialize;
+
+use crate::text::escape;
+
+/// How a command ended that did what it was asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Exit {
+    /// All is well: 0.
+    Well,
+    /// The answer is a failure, which has been said already: 1.
+    Failed,
+    /// The sweep ended with failed trials: 3.
+    TrialsFailed,
+    /// SIGINT or SIGTERM ended it: 128 and the signal's number, as shells have it.
+    Signal(u8),
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        match exit {
+            Exit::Well => ExitCode::SUCCESS,
+            Exit::Failed => ExitCode::from(1),
+            Exit::TrialsFailed => ExitCode::from(3),
+            Exit::Signal(number) => ExitCode::from(128 + number),
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// Something that the person or the surroundings can mend.
+    Failed,
+    /// The command line or the spec is wrong.
+    Usage,
+    /// A bug here.
+    Ours,
+    /// Nobody reads our stdout any more (`| head`): nothing to say, nothing wrong.
+    ReaderGone,
+}
+
+/// A command that could not do what it was asked.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    kind: Kind,
+    message: String,
+    source: Option<Box<dyn Error + Send + Sync>>,
+    hint: Option<String>,
+    /// Problems of a spec, each a line of its own.
+    problems: Vec<String>,
+}
+
+impl Failure {
+    /// What the person or the surroundings can mend.
+    pub(crate) fn failed(message: impl Into<String>) -> Self {
+        Self::new(Kind::Failed, message)
+    }
+
+    /// A wrong command line.
+    pub(crate) fn usage(message: impl Into<String>) -> Self {
+        Self::new(Kind::Usage, message)
+    }
+
+    /// A wrong spec: one line for each problem.
+    pub(crate) fn spec(message: impl Into<String>, problems: Vec<String>) -> Self {
+        Self { problems, ..Self::new(Kind::Usage, message) }
+    }
+
+    /// A bug of this program, or an answer that no coordinator should give.
+    pub(crate) fn ours(message: impl Into<String>) -> Self {
+        Self::new(Kind::Ours, message)
+    }
+
+    fn new(kind: Kind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into(), source: None, hint: None, problems: Vec::new() }
+    }
+
+    /// With the cause.
+    pub(crate) fn because(self, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self { source: Some(source.into()), ..self }
+    }
+
+    /// With what the person can do.
+    pub(crate) fn hint(self, hint: impl Into<String>) -> Self {
+        Self { hint: Some(hint.into()), ..self }
+    }
+
+    /// The failure that a write to stdout met.
+    pub(crate) fn writing(error: std::io::Error) -> Self {
+        match error.kind() {
+            std::io::ErrorKind::BrokenPipe => Self::new(Kind::ReaderGone, "nobody reads the output"),
+            _ => Self::failed("cannot write the output").because(error),
+        }
+    }
+
+    pub(crate) fn exit_code(&self) -> ExitCode {
+        match self.kind {
+            Kind::ReaderGone => ExitCode::SUCCESS,
+            Kind::Failed | Kind::Ours => ExitCode::from(1),
+            Kind::Usage => ExitCode::from(2),
+        }
+    }
+
+    /// Whether there is nothing to be said.
+    pub(crate) fn is_silent(&self) -> bool {
+        self.kind == Kind::ReaderGone
+    }
+
+    /// The chain of causes, outermost first; a cause that says what the one above it said is left out.
+    fn causes(&self) -> Vec<String> {
+        let mut causes: Vec<String> = Vec::new();
+        let mut next = self.source.as_deref().map(|source| source as &dyn Error);
+        while let Some(error) = next {
+            let text = error.to_string();
+            let said = causes.last().unwrap_or(&self.message);
+            if !said.contains(&text) {
+                causes.push(text);
+            }
+            next = error.source();
+        }
+        causes
+    }
+
+    /// The machine form: what `--output json` prints to stderr.
+    pub(crate) fn report(&self) -> Report {
+        Report {
+            error: self.message.clone(),
+            causes: self.causes(),
+            problems: self.problems.clone(),
+            hint: self.hint.clone(),
+        }
+    }
+}
+
+/// A failure as JSON.
+#[derive(Debug, Serialize)]
+pub(crate) struct Report {
+    error: String,
+    causes: Vec<String>,
+    /// Of a spec: `file:line:column: path: message`.
+    problems: Vec<String>,
+    hint: Option<String>,
+}
+
+impl fmt::Display for Failure {
+    /// The text form, without colours: problems, `error:`, causes, `hint:`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for problem in &self.problems {
+            writeln!(f, "{}", escape(problem))?;
+        }
+        let ours = if self.kind == Kind::Ours { " (this is a bug in sweep)" } else { "" };
+        write!(f, "error: {}{ours}", multiline(&self.message))?;
+        for cause in self.causes() {
+            write!(f, "\n  because: {}", multiline(&cause))?;
+        }
+        if let Some(hint) = &self.hint {
+            write!(f, "\nhint: {}", multiline(hint))?;
+        }
+        Ok(())
+    }
+}
+
+/// Escaped, but for its line breaks.
+fn multiline(text: &str) -> String {
+    text.trim_end().lines().map(escape).collect::<Vec<_>>().join("\n")
+}
+
+impl From<tonic::Status> for Failure {
+    fn from(status: tonic::Status) -> Self {
+        use tonic::Code;
+        let said = status.message().to_owned();
+        match status.code() {
+            Code::NotFound => Self::failed(said).hint("`sweepctl list` shows the sweeps that are there"),
+            Code::InvalidArgument | Code::OutOfRange => Self::usage(said),
+            Code::Unavailable => Self::failed("the coordinator does not answer")
+                .because(status)
+                .hint("start it again with `sweepctl coordinator`, or name another with --coordinator URL"),
+            Code::DeadlineExceeded | Code::Cancelled => {
+                Self::failed("the coordinator did not answer in time").because(status)
+            }
+            Code::Unimplemented => Self::failed("the coordinator does not know this request")
+                .hint("coordinator and sweepctl should be of one version (`--version`)"),
+            Code::Internal | Code::Unknown | Code::DataLoss => {
+                Self::failed(format!("the coordinator failed: {said}")).hint("its log says more")
+            }
+            Code::Ok
+            | Code::AlreadyExists
+            | Code::PermissionDenied
+            | Code::ResourceExhausted
+            | Code::FailedPrecondition
+            | Code::Aborted
+            | Code::Unauthenticated => Self::failed(said),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_tells_its_causes_once_and_cannot_paint_the_terminal() {
+        let cause = std::io::Error::other("disk \u{1b}[31mfull");
+        let failure = Failure::failed("cannot write x\u{7}").because(cause).hint("free some");
+        let text = "error: cannot write x\\u{7}\n  because: disk \\u{1b}[31mfull\nhint: free some";
+        assert_eq!(failure.to_string(), text);
+        assert_eq!(Failure::failed("a: b").because("b").to_string(), "error: a: b");
+    }
+
+    #[test]
+    fn a_reader_that_left_is_no_failure() {
+        let failure = Failure::writing(std::io::ErrorKind::BrokenPipe.into());
+        assert!(failure.is_silent());
+        assert!(!Failure::writing(std::io::ErrorKind::StorageFull.into()).is_silent());
+    }
+}

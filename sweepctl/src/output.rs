@@ -1,0 +1,214 @@
+//! The one room that prints. stdout is data: a table, a text or JSON. stderr is talk: progress, hints, failures.
+
+use std::io::{self, BufWriter, IsTerminal, Write};
+
+use anstream::{AutoStream, ColorChoice};
+use anstyle::{AnsiColor, Style};
+use clap::ValueEnum;
+use serde::Serialize;
+use serde_json::ser::{CompactFormatter, Formatter, PrettyFormatter, Serializer};
+
+use crate::failure::Failure;
+use crate::table::Table;
+use crate::text::is_active;
+
+/// What stdout carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub(crate) enum Format {
+    // For people.
+    #[default]
+    Text,
+    // For programs.
+    Json,
+}
+
+/// When colours are used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub(crate) enum Color {
+    // On a terminal, unless NO_COLOR is set.
+    #[default]
+    Auto,
+    // Always.
+    Always,
+    // Never.
+    Never,
+}
+
+impl From<Color> for ColorChoice {
+    fn from(color: Color) -> Self {
+        match color {
+            Color::Auto => ColorChoice::Auto,
+            Color::Always => ColorChoice::Always,
+            Color::Never => ColorChoice::Never,
+        }
+    }
+}
+
+pub(crate) const ERROR: Style = AnsiColor::Red.on_default().bold();
+pub(crate) const HINT: Style = AnsiColor::Cyan.on_default();
+pub(crate) const FAINT: Style = Style::new().dimmed();
+pub(crate) const STRONG: Style = Style::new().bold();
+
+/// What prints.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Output {
+    format: Format,
+    color: Color,
+}
+
+impl Output {
+    pub(crate) fn new(format: Format, color: Color) -> Self {
+        Self { format, color }
+    }
+
+    /// Whether stdout carries JSON.
+    pub(crate) fn is_json(&self) -> bool {
+        self.format == Format::Json
+    }
+
+    /// Whether stderr is a terminal that progress bars can live on.
+    pub(crate) fn talks_to_a_terminal(&self) -> bool {
+        io::stderr().is_terminal()
+    }
+
+    /// Whether talk is coloured.
+    pub(crate) fn talk_is_coloured(&self) -> bool {
+        match self.color {
+            Color::Auto => AutoStream::choice(&io::stderr()) != ColorChoice::Never,
+            Color::Always => true,
+            Color::Never => false,
+        }
+    }
+
+    fn data_is_coloured(&self) -> bool {
+        match self.color {
+            Color::Auto => AutoStream::choice(&io::stdout()) != ColorChoice::Never,
+            Color::Always => true,
+            Color::Never => false,
+        }
+    }
+
+    /// Data, as text; styles in it are dropped where colours are off.
+    pub(crate) fn text(&self, text: &str) -> Result<(), Failure> {
+        let mut stdout = AutoStream::new(io::stdout(), self.color.into()).lock();
+        writeln!(stdout, "{text}").and_then(|()| stdout.flush()).map_err(Failure::writing)
+    }
+
+    /// Data, as a table.
+    pub(crate) fn table(&self, table: Table) -> Result<(), Failure> {
+        let text = table.render(self.data_is_coloured());
+        self.text(&text)
+    }
+
+    /// Data, as indented JSON.
+    pub(crate) fn json<T: Serialize>(&self, value: &T) -> Result<(), Failure> {
+        let mut out = self.data();
+        write_json(&mut out, PrettyFormatter::new(), value).map_err(Failure::writing)?;
+        out.write_all(b"\n").and_then(|()| out.flush()).map_err(Failure::writing)
+    }
+
+    /// Data, as one line of JSON.
+    pub(crate) fn json_line<T: Serialize>(&self, value: &T) -> Result<(), Failure> {
+        let mut out = self.data();
+        write_json(&mut out, CompactFormatter, value).map_err(Failure::writing)?;
+        out.write_all(b"\n").and_then(|()| out.flush()).map_err(Failure::writing)
+    }
+
+    /// stdout itself, buffered, for what is written piece by piece.
+    pub(crate) fn data(&self) -> BufWriter<io::StdoutLock<'static>> {
+        BufWriter::new(io::stdout().lock())
+    }
+
+    /// Talk: a line to stderr. Who closed stderr does not want to hear it.
+    pub(crate) fn say(&self, text: &str) {
+        let mut stderr = AutoStream::new(io::stderr(), self.color.into()).lock();
+        writeln!(stderr, "{text}").ok();
+    }
+
+    /// A failure, in the form that was asked for.
+    pub(crate) fn fail(&self, failure: &Failure) {
+        if failure.is_silent() {
+            return;
+        }
+        if self.is_json() {
+            let mut line = Vec::new();
+            write_json(&mut line, CompactFormatter, &failure.report()).ok();
+            self.say(&String::from_utf8_lossy(&line));
+            return;
+        }
+        for line in failure.to_string().lines() {
+            let mut painted = line.to_owned();
+            for (word, style) in [("error:", ERROR), ("hint:", HINT)] {
+                if let Some(rest) = line.strip_prefix(word) {
+                    painted = format!("{style}{word}{style:#}{rest}");
+                }
+            }
+            self.say(&painted);
+        }
+    }
+}
+
+/// JSON in which a name cannot paint the terminal either: what `serde_json` leaves and a terminal acts on is escaped.
+pub(crate) fn write_json<W: Write, F: Formatter, T: Serialize>(out: W, format: F, value: &T) -> io::Result<()> {
+    value.serialize(&mut Serializer::with_formatter(out, Escaping(format))).map_err(io::Error::from)
+}
+
+struct Escaping<F>(F);
+
+impl<F: Formatter> Formatter for Escaping<F> {
+    fn write_string_fragment<W: ?Sized + Write>(&mut self, writer: &mut W, fragment: &str) -> io::Result<()> {
+        let mut rest = fragment;
+        while let Some((at, found)) = rest.char_indices().find(|(_, character)| is_active(*character)) {
+            writer.write_all(&rest.as_bytes()[..at])?;
+            write!(writer, "\\u{:04x}", u32::from(found))?;
+            rest = &rest[at + found.len_utf8()..];
+        }
+        writer.write_all(rest.as_bytes())
+    }
+
+    fn begin_array<W: ?Sized + Write>(&mut self, writer: &mut W) -> io::Result<()> {
+        self.0.begin_array(writer)
+    }
+    fn end_array<W: ?Sized + Write>(&mut self, writer: &mut W) -> io::Result<()> {
+        self.0.end_array(writer)
+    }
+    fn begin_array_value<W: ?Sized + Write>(&mut self, writer: &mut W, first: bool) -> io::Result<()> {
+        self.0.begin_array_value(writer, first)
+    }
+    fn end_array_value<W: ?Sized + Write>(&mut self, writer: &mut W) -> io::Result<()> {
+        self.0.end_array_value(writer)
+    }
+    fn begin_object<W: ?Sized + Write>(&mut self, writer: &mut W) -> io::Result<()> {
+        self.0.begin_object(writer)
+    }
+    fn end_object<W: ?Sized + Write>(&mut self, writer: &mut W) -> io::Result<()> {
+        self.0.end_object(writer)
+    }
+    fn begin_object_key<W: ?Sized + Write>(&mut self, writer: &mut W, first: bool) -> io::Result<()> {
+        self.0.begin_object_key(writer, first)
+    }
+    fn end_object_key<W: ?Sized + Write>(&mut self, writer: &mut W) -> io::Result<()> {
+        self.0.end_object_key(writer)
+    }
+    fn begin_object_value<W: ?Sized + Write>(&mut self, writer: &mut W) -> io::Result<()> {
+        self.0.begin_object_value(writer)
+    }
+    fn end_object_value<W: ?Sized + Write>(&mut self, writer: &mut W) -> io::Result<()> {
+        self.0.end_object_value(writer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_escapes_what_a_terminal_acts_on_and_reads_back() {
+        let value = serde_json::json!({ "name": "a\u{9b}31m\u{202e}\u{1b}\"é" });
+        let mut text = Vec::new();
+        write_json(&mut text, CompactFormatter, &value).unwrap();
+        let text = String::from_utf8(text).unwrap();
+        assert_eq!(text, r#"{"name":"a\u009b31m\u202e\u001b\"é"}"#);
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&text).unwrap(), value);
+    }
+}

@@ -1,0 +1,38 @@
+//! An artifact: a file that a sweep left, addressed by its content.
+
+use serde::Serialize;
+use sweep_proto::v1;
+
+use super::sweep::some_text;
+use crate::text::hex;
+
+/// An artifact.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Artifact {
+    /// BLAKE3 of its content.
+    pub(crate) digest: String,
+    /// `thumbnails`, `log`, `weights`.
+    pub(crate) kind: &'static str,
+    pub(crate) size_bytes: u64,
+    /// For logs and weights.
+    pub(crate) trial_id: Option<String>,
+    pub(crate) attempt: Option<u32>,
+}
+
+impl From<v1::Artifact> for Artifact {
+    fn from(artifact: v1::Artifact) -> Self {
+        let kind = match artifact.kind() {
+            v1::ArtifactKind::Unspecified => "unknown",
+            v1::ArtifactKind::Thumbnails => "thumbnails",
+            v1::ArtifactKind::Log => "log",
+            v1::ArtifactKind::Weights => "weights",
+        };
+        Self {
+            digest: hex(&artifact.digest),
+            kind,
+            size_bytes: artifact.size_bytes,
+            trial_id: some_text(hex(&artifact.trial_id)),
+            attempt: (artifact.attempt > 0).then_some(artifact.attempt),
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! The leaderboard: configurations, best first.
+
+use serde::Serialize;
+use sweep_proto::v1;
+
+use super::sweep::some_text;
+use super::{Counts, Settings, Sweep, settings};
+use crate::client;
+use crate::failure::Failure;
+use crate::text::hex;
+
+/// Mean and spread over the replicates.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub(crate) struct Estimate {
+    pub(crate) mean: f64,
+    /// Absent with fewer than two replicates.
+    pub(crate) standard_deviation: Option<f64>,
+    pub(crate) count: u32,
+}
+
+impl From<v1::Estimate> for Estimate {
+    fn from(estimate: v1::Estimate) -> Self {
+        Self { mean: estimate.mean, standard_deviation: estimate.standard_deviation, count: estimate.count }
+    }
+}
+
+/// One configuration.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(crate) struct Row {
+    /// Absent where it cannot be ranked: a replicate has not ended, failed or diverged.
+    pub(crate) rank: Option<u32>,
+    /// Of an entry of `extra`.
+    pub(crate) name: Option<String>,
+    /// What differs from the baseline.
+    pub(crate) configuration: String,
+    pub(crate) baseline: bool,
+    pub(crate) stages: Vec<String>,
+    pub(crate) train_accuracy: Option<Estimate>,
+    pub(crate) val_accuracy: Option<Estimate>,
+    pub(crate) train_loss: Option<Estimate>,
+    pub(crate) val_loss: Option<Estimate>,
+    pub(crate) params: u64,
+    /// A forward pass of one image.
+    pub(crate) flops: u64,
+    /// Train accuracy ÷ (10 × params).
+    pub(crate) ratio: Option<Estimate>,
+    pub(crate) seconds: Option<Estimate>,
+    pub(crate) counts: Counts,
+    pub(crate) remark: Option<String>,
+    pub(crate) settings: Settings,
+    pub(crate) trial_ids: Vec<String>,
+}
+
+impl From<v1::LeaderboardRow> for Row {
+    fn from(row: v1::LeaderboardRow) -> Self {
+        Self {
+            rank: row.rank,
+            name: some_text(row.name),
+            configuration: row.configuration,
+            baseline: row.baseline,
+            stages: row.stages,
+            train_accuracy: row.train_accuracy.map(Estimate::from),
+            val_accuracy: row.val_accuracy.map(Estimate::from),
+            train_loss: row.train_loss.map(Estimate::from),
+            val_loss: row.val_loss.map(Estimate::from),
+            params: row.params,
+            flops: row.flops,
+            ratio: row.ratio.map(Estimate::from),
+            seconds: row.seconds.map(Estimate::from),
+            counts: row.counts.unwrap_or_default().into(),
+            remark: some_text(row.remark),
+            settings: settings(row.settings),
+            trial_ids: row.trial_ids.iter().map(|id| hex(id)).collect(),
+        }
+    }
+}
+
+/// The leaderboard of a sweep.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(crate) struct Leaderboard {
+    pub(crate) sweep: Sweep,
+    /// What ranks.
+    pub(crate) metric: String,
+    /// Whether more is better.
+    pub(crate) maximize: bool,
+    pub(crate) rows: Vec<Row>,
+    /// What a reader should know before comparing.
+    pub(crate) notes: Vec<String>,
+}
+
+impl TryFrom<v1::GetLeaderboardResponse> for Leaderboard {
+    type Error = Failure;
+
+    fn try_from(answer: v1::GetLeaderboardResponse) -> Result<Self, Failure> {
+        Ok(Self {
+            sweep: client::expect(answer.sweep, "sweep")?.into(),
+            metric: answer.metric,
+            maximize: answer.maximize,
+            rows: answer.rows.into_iter().map(Row::from).collect(),
+            notes: answer.notes,
+        })
+    }
+}

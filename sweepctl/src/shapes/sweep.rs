@@ -1,0 +1,195 @@
+//! A sweep: where it stands, what it waits for, what runs.
+
+use serde::Serialize;
+use sweep_proto::v1;
+
+use super::Metrics;
+use crate::text::hex;
+
+/// Where a sweep stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum State {
+    Running,
+    /// Every trial succeeded.
+    Succeeded,
+    /// It ended with failed trials.
+    Failed,
+    Cancelled,
+    /// A state that this program does not know: the coordinator is newer.
+    Unknown,
+}
+
+impl State {
+    fn new(state: v1::SweepState) -> Self {
+        match state {
+            v1::SweepState::Running => Self::Running,
+            v1::SweepState::Succeeded => Self::Succeeded,
+            v1::SweepState::Failed => Self::Failed,
+            v1::SweepState::Cancelled => Self::Cancelled,
+            v1::SweepState::Unspecified => Self::Unknown,
+        }
+    }
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Succeeded => "succeeded",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+            Self::Unknown => "unknown",
+        }
+    }
+
+    pub(crate) fn has_ended(self) -> bool {
+        matches!(self, Self::Succeeded | Self::Failed | Self::Cancelled)
+    }
+}
+
+/// How many trials stand where.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub(crate) struct Counts {
+    pub(crate) queued: u64,
+    pub(crate) running: u64,
+    pub(crate) succeeded: u64,
+    /// Of the succeeded ones.
+    pub(crate) diverged: u64,
+    pub(crate) failed: u64,
+    pub(crate) cancelled: u64,
+    /// Of the succeeded ones, those that were known before.
+    pub(crate) reused: u64,
+    /// Trials that later stages will add, at most.
+    pub(crate) to_come_at_most: u64,
+}
+
+impl Counts {
+    /// Trials that have ended, however.
+    pub(crate) fn ended(&self) -> u64 {
+        self.succeeded.saturating_add(self.failed).saturating_add(self.cancelled)
+    }
+
+    /// Trials that there are.
+    pub(crate) fn total(&self) -> u64 {
+        self.ended().saturating_add(self.queued).saturating_add(self.running)
+    }
+}
+
+impl From<v1::TrialCounts> for Counts {
+    fn from(counts: v1::TrialCounts) -> Self {
+        Self {
+            queued: counts.queued,
+            running: counts.running,
+            succeeded: counts.succeeded,
+            diverged: counts.diverged,
+            failed: counts.failed,
+            cancelled: counts.cancelled,
+            reused: counts.reused,
+            to_come_at_most: counts.to_come_at_most,
+        }
+    }
+}
+
+/// A stage of a sweep.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(crate) struct Stage {
+    pub(crate) name: String,
+    pub(crate) counts: Counts,
+    /// What `keep: best` chose, or why it could not.
+    pub(crate) choice: Option<String>,
+}
+
+/// The best value of the objective so far.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(crate) struct Best {
+    pub(crate) metric: String,
+    pub(crate) value: f64,
+    pub(crate) configuration: String,
+}
+
+/// A trial that runs.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(crate) struct Running {
+    pub(crate) trial_id: String,
+    pub(crate) configuration: String,
+    pub(crate) seed: u64,
+    pub(crate) worker: String,
+    pub(crate) slot: u32,
+    pub(crate) attempt: u32,
+    pub(crate) epochs: u32,
+    pub(crate) newest: Option<Metrics>,
+}
+
+/// A sweep. Moments are milliseconds since 1970.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(crate) struct Sweep {
+    pub(crate) id: u64,
+    pub(crate) name: String,
+    pub(crate) state: State,
+    /// Why it failed.
+    pub(crate) reason: Option<String>,
+    pub(crate) priority: i32,
+    pub(crate) counts: Counts,
+    pub(crate) epochs_done: u64,
+    pub(crate) epochs_total: u64,
+    pub(crate) submitted_unix_ms: i64,
+    pub(crate) ended_unix_ms: Option<i64>,
+    pub(crate) eta_seconds: Option<f64>,
+    pub(crate) objective: String,
+    pub(crate) best: Option<Best>,
+    pub(crate) stages: Vec<Stage>,
+    pub(crate) running: Vec<Running>,
+    /// Why nothing runs, if trials wait.
+    pub(crate) waiting_for: Vec<String>,
+    pub(crate) spec_digest: String,
+}
+
+impl From<v1::SweepStatus> for Sweep {
+    fn from(status: v1::SweepStatus) -> Self {
+        let state = State::new(status.state());
+        let metric = status.objective_metric.clone();
+        let configuration = status.best_configuration;
+        let stage = |stage: v1::StageProgress| Stage {
+            name: stage.name,
+            counts: stage.counts.unwrap_or_default().into(),
+            choice: some_text(stage.choice),
+        };
+        Self {
+            id: status.id,
+            name: status.name,
+            state,
+            reason: some_text(status.reason),
+            priority: status.priority,
+            counts: status.counts.unwrap_or_default().into(),
+            epochs_done: status.epochs_done,
+            epochs_total: status.epochs_total,
+            submitted_unix_ms: status.submitted_unix_ms,
+            ended_unix_ms: (status.ended_unix_ms > 0).then_some(status.ended_unix_ms),
+            eta_seconds: status.eta_seconds,
+            objective: status.objective_metric,
+            best: status.best_value.map(|value| Best { metric, value, configuration }),
+            stages: status.stages.into_iter().map(stage).collect(),
+            running: status.running.into_iter().map(Running::from).collect(),
+            waiting_for: status.waiting_for,
+            spec_digest: hex(&status.spec_digest),
+        }
+    }
+}
+
+impl From<v1::RunningTrial> for Running {
+    fn from(trial: v1::RunningTrial) -> Self {
+        Self {
+            trial_id: hex(&trial.trial_id),
+            configuration: trial.configuration,
+            seed: trial.seed,
+            worker: trial.worker,
+            slot: trial.slot,
+            attempt: trial.attempt,
+            epochs: trial.epochs,
+            newest: trial.newest.map(Metrics::from),
+        }
+    }
+}
+
+pub(super) fn some_text(text: String) -> Option<String> {
+    (!text.is_empty()).then_some(text)
+}

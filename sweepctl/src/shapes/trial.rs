@@ -1,0 +1,211 @@
+//! A trial: its question, its answer, and the attempts that it took.
+
+use serde::Serialize;
+use sweep_proto::v1;
+
+use super::sweep::some_text;
+use super::{Metrics, Settings, settings};
+use crate::text::hex;
+
+/// Whose fault a failure was, and one sentence.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Failure {
+    pub(crate) class: String,
+    pub(crate) reason: String,
+}
+
+impl From<v1::Failure> for Failure {
+    fn from(failure: v1::Failure) -> Self {
+        let class = match failure.class() {
+            v1::FailureClass::Unspecified => "unknown",
+            v1::FailureClass::Spec => "spec",
+            v1::FailureClass::Data => "data",
+            v1::FailureClass::OutOfMemory => "out_of_memory",
+            v1::FailureClass::DeviceUnavailable => "device_unavailable",
+            v1::FailureClass::DeviceLost => "device_lost",
+            v1::FailureClass::Trainer => "trainer",
+            v1::FailureClass::Machine => "machine",
+            v1::FailureClass::Coordinator => "coordinator",
+        };
+        Self { class: class.to_owned(), reason: failure.reason }
+    }
+}
+
+/// How an answer was made.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(crate) struct Provenance {
+    pub(crate) images_per_second: f64,
+    pub(crate) seconds: f64,
+    pub(crate) peak_memory_bytes: u64,
+    pub(crate) data_digest: String,
+    pub(crate) split_digest: String,
+    pub(crate) device: String,
+    pub(crate) device_name: String,
+    pub(crate) instruction_set: String,
+    pub(crate) trainer: String,
+    pub(crate) threads: u32,
+}
+
+impl From<v1::Provenance> for Provenance {
+    fn from(provenance: v1::Provenance) -> Self {
+        Self {
+            images_per_second: provenance.images_per_second,
+            seconds: provenance.seconds,
+            peak_memory_bytes: provenance.peak_memory_bytes,
+            data_digest: hex(&provenance.data_digest),
+            split_digest: hex(&provenance.split_digest),
+            device: provenance.device,
+            device_name: provenance.device_name,
+            instruction_set: provenance.instruction_set,
+            trainer: provenance.trainer,
+            threads: provenance.threads,
+        }
+    }
+}
+
+/// A trial of a sweep.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(crate) struct Summary {
+    pub(crate) trial_id: String,
+    pub(crate) configuration: String,
+    pub(crate) seed: u64,
+    /// `queued`, `running`, `succeeded`, `failed`, `cancelled`.
+    pub(crate) state: &'static str,
+    /// `converged` or `diverged`, once it has succeeded.
+    pub(crate) outcome: Option<&'static str>,
+    pub(crate) failure: Option<Failure>,
+    pub(crate) attempts: u32,
+    pub(crate) worker: Option<String>,
+    pub(crate) stages: Vec<String>,
+    pub(crate) params: u64,
+    /// Of the epoch that the protocol reports.
+    pub(crate) reported: Option<Metrics>,
+    pub(crate) provenance: Option<Provenance>,
+    pub(crate) settings: Settings,
+}
+
+impl From<v1::TrialSummary> for Summary {
+    fn from(trial: v1::TrialSummary) -> Self {
+        let state = match trial.state() {
+            v1::TrialState::Unspecified => "unknown",
+            v1::TrialState::Queued => "queued",
+            v1::TrialState::Running => "running",
+            v1::TrialState::Succeeded => "succeeded",
+            v1::TrialState::Failed => "failed",
+            v1::TrialState::Cancelled => "cancelled",
+        };
+        let outcome = match trial.outcome() {
+            v1::Outcome::Unspecified => None,
+            v1::Outcome::Converged => Some("converged"),
+            v1::Outcome::Diverged => Some("diverged"),
+        };
+        Self {
+            trial_id: hex(&trial.trial_id),
+            configuration: trial.configuration,
+            seed: trial.seed,
+            state,
+            outcome,
+            failure: trial.failure.map(Failure::from),
+            attempts: trial.attempts,
+            worker: some_text(trial.worker),
+            stages: trial.stages,
+            params: trial.params,
+            reported: trial.reported.map(Metrics::from),
+            provenance: trial.provenance.map(Provenance::from),
+            settings: settings(trial.settings),
+        }
+    }
+}
+
+/// One execution of a trial.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(crate) struct Attempt {
+    pub(crate) round: u32,
+    pub(crate) attempt: u32,
+    pub(crate) worker: String,
+    pub(crate) slot: u32,
+    pub(crate) device: String,
+    pub(crate) assigned_unix_ms: i64,
+    pub(crate) ended_unix_ms: Option<i64>,
+    /// `running`, `succeeded`, `failed`, `stopped`, `expired`.
+    pub(crate) outcome: String,
+    pub(crate) failure: Option<Failure>,
+    /// From the assignment to the trainer's first word on the trial.
+    pub(crate) start_seconds: Option<f64>,
+    /// From there to the end.
+    pub(crate) run_seconds: Option<f64>,
+    pub(crate) log_tail: String,
+}
+
+impl From<v1::AttemptRecord> for Attempt {
+    fn from(attempt: v1::AttemptRecord) -> Self {
+        Self {
+            round: attempt.round,
+            attempt: attempt.attempt,
+            worker: attempt.worker,
+            slot: attempt.slot,
+            device: attempt.device,
+            assigned_unix_ms: attempt.assigned_unix_ms,
+            ended_unix_ms: (attempt.ended_unix_ms > 0).then_some(attempt.ended_unix_ms),
+            outcome: attempt.outcome,
+            failure: attempt.failure.map(Failure::from),
+            start_seconds: attempt.phases.map(|phases| phases.start_seconds),
+            run_seconds: attempt.phases.map(|phases| phases.run_seconds),
+            log_tail: attempt.log_tail,
+        }
+    }
+}
+
+/// What a network said of the validation data.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(crate) struct Validation {
+    pub(crate) labels: Vec<u32>,
+    pub(crate) predicted: Vec<u32>,
+    pub(crate) confidence: Vec<f32>,
+    /// Row by true class, column by predicted class.
+    pub(crate) confusion: Vec<Vec<u32>>,
+}
+
+impl From<v1::Validation> for Validation {
+    fn from(validation: v1::Validation) -> Self {
+        let classes = validation.confusion.len().isqrt().max(1);
+        Self {
+            labels: validation.labels,
+            predicted: validation.predicted,
+            confidence: validation.confidence,
+            confusion: validation.confusion.chunks(classes).map(<[u32]>::to_vec).collect(),
+        }
+    }
+}
+
+/// Everything that is known of one trial.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(crate) struct Detail {
+    #[serde(flatten)]
+    pub(crate) trial: Summary,
+    /// Why it waits, if it does.
+    pub(crate) waiting_for: Option<String>,
+    pub(crate) best: Option<Metrics>,
+    pub(crate) last: Option<Metrics>,
+    pub(crate) attempt_records: Vec<Attempt>,
+    /// Of the accepted attempt, or of the newest.
+    pub(crate) points: Vec<Metrics>,
+    pub(crate) validation: Option<Validation>,
+    /// The sweeps that want it.
+    pub(crate) sweeps: Vec<u64>,
+}
+
+impl From<v1::GetTrialResponse> for Detail {
+    fn from(answer: v1::GetTrialResponse) -> Self {
+        Self {
+            trial: answer.trial.unwrap_or_default().into(),
+            waiting_for: some_text(answer.waiting_for),
+            best: answer.best.map(Metrics::from),
+            last: answer.last.map(Metrics::from),
+            attempt_records: answer.attempts.into_iter().map(Attempt::from).collect(),
+            points: answer.points.into_iter().map(Metrics::from).collect(),
+            validation: answer.validation.map(Validation::from),
+            sweeps: answer.sweeps,
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! A worker and its slots.
+
+use serde::Serialize;
+use sweep_proto::v1;
+
+use super::sweep::some_text;
+use crate::text::hex;
+
+/// A place where one trial can run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Slot {
+    pub(crate) index: u32,
+    pub(crate) device: String,
+    pub(crate) device_name: String,
+    /// Absent where it is not known.
+    pub(crate) memory_bytes: Option<u64>,
+    /// Absent where the slot is free.
+    pub(crate) trial_id: Option<String>,
+    pub(crate) configuration: Option<String>,
+    pub(crate) sweep: Option<u64>,
+}
+
+/// A worker.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Worker {
+    pub(crate) name: String,
+    pub(crate) host: String,
+    pub(crate) version: String,
+    /// `connected`, `draining`, `lost`.
+    pub(crate) state: String,
+    pub(crate) last_seen_unix_ms: i64,
+    pub(crate) slots: Vec<Slot>,
+}
+
+impl From<v1::WorkerStatus> for Worker {
+    fn from(worker: v1::WorkerStatus) -> Self {
+        Self {
+            name: worker.name,
+            host: worker.host,
+            version: worker.version,
+            state: worker.state,
+            last_seen_unix_ms: worker.last_seen_unix_ms,
+            slots: worker.slots.into_iter().map(Slot::from).collect(),
+        }
+    }
+}
+
+impl From<v1::WorkerSlot> for Slot {
+    fn from(slot: v1::WorkerSlot) -> Self {
+        Self {
+            index: slot.index,
+            device: slot.device,
+            device_name: slot.device_name,
+            memory_bytes: (slot.memory_bytes > 0).then_some(slot.memory_bytes),
+            trial_id: some_text(hex(&slot.trial_id)),
+            configuration: some_text(slot.configuration),
+            sweep: (slot.sweep > 0).then_some(slot.sweep),
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! Following a sweep to its end: the stream of its status, what is shown of it, and what a signal or a coordinator that
+//! goes away does to it.
+
+mod bars;
+mod plain;
+
+use std::time::Duration;
+
+use indicatif::MultiProgress;
+use serde::Serialize;
+use sweep_proto::v1::{WatchSweepRequest, WatchSweepResponse};
+use tonic::{Code, Status, Streaming};
+
+use crate::client::{self, Client};
+use crate::failure::Failure;
+use crate::interrupt::Interrupt;
+use crate::output::Output;
+use crate::shapes::Sweep;
+use crate::text::escape;
+use bars::Bars;
+use plain::Plain;
+
+/// Waits between tries to reach a coordinator that went away: from the first, doubled, to the last.
+const FIRST_RETRY: Duration = Duration::from_millis(250);
+const LAST_RETRY: Duration = Duration::from_secs(5);
+
+/// How following ended.
+pub(crate) enum Ending {
+    /// The sweep has ended.
+    Ended(Box<Sweep>),
+    /// A signal of this number came.
+    Interrupted(u8),
+}
+
+/// What is shown on the way.
+pub(crate) enum Display {
+    /// Nothing.
+    Quiet,
+    /// Lines to stderr at changes, for a log file.
+    Plain(Plain),
+    /// Progress bars on stderr.
+    Bars(Box<Bars>),
+    /// A line of JSON to stdout for each status.
+    Json(Output),
+}
+
+#[derive(Serialize)]
+struct Event<'a> {
+    event: &'static str,
+    sweep: &'a Sweep,
+}
+
+impl Display {
+    /// What suits the output. `progress` is where the bars live, so that other talk can go around them.
+    pub(crate) fn new(output: Output, progress: &MultiProgress) -> Self {
+        if output.is_json() {
+            Self::Json(output)
+        } else if output.talks_to_a_terminal() {
+            Self::Bars(Box::new(Bars::new(output, progress.clone())))
+        } else {
+            Self::Plain(Plain::new(output))
+        }
+    }
+
+    fn update(&mut self, sweep: &Sweep) -> Result<(), Failure> {
+        match self {
+            Self::Quiet => {}
+            Self::Plain(plain) => plain.update(sweep),
+            Self::Bars(bars) => bars.update(sweep),
+            Self::Json(output) => output.json_line(&Event { event: "status", sweep })?,
+        }
+        Ok(())
+    }
+
+    /// Says something beside the progress.
+    fn say(&self, output: Output, text: &str) {
+        match self {
+            Self::Bars(bars) => bars.say(text),
+            Self::Quiet | Self::Plain(_) | Self::Json(_) => output.say(text),
+        }
+    }
+
+    fn end(&mut self) {
+        if let Self::Bars(bars) = self {
+            bars.clear();
+        }
+    }
+}
+
+/// Follows sweep `id` until it has ended or a signal comes. A coordinator that goes away is waited for, unless it is our
+/// own (`embedded`).
+///
+/// # Errors
+/// There is no such sweep; the embedded coordinator failed; stdout cannot be written.
+pub(crate) async fn follow(
+    client: &mut Client,
+    id: u64,
+    mut display: Display,
+    interrupt: &mut Interrupt,
+    setting: Setting,
+) -> Result<Ending, Failure> {
+    let ending = tokio::select! {
+        biased;
+        number = interrupt.signalled() => Ok(Ending::Interrupted(number)),
+        ended = to_the_end(client, id, &mut display, setting) => ended.map(|sweep| Ending::Ended(Box::new(sweep))),
+    };
+    display.end();
+    ending
+}
+
+/// What following depends on besides the sweep.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Setting {
+    pub(crate) output: Output,
+    /// The coordinator lives in this process: it does not come back.
+    pub(crate) embedded: bool,
+}
+
+async fn to_the_end(client: &mut Client, id: u64, display: &mut Display, setting: Setting) -> Result<Sweep, Failure> {
+    let mut wait = FIRST_RETRY;
+    loop {
+        let request = WatchSweepRequest { sweep: client::reference(&id.to_string()) };
+        let lost = match client.watch_sweep(request).await {
+            Ok(answer) => match until_lost(answer.into_inner(), display, &mut wait).await? {
+                Watched::Ended(sweep) => return Ok(*sweep),
+                Watched::Lost(status) => status,
+            },
+            Err(status) => status,
+        };
+        if setting.embedded || !may_come_back(&lost) {
+            return Err(lost.into());
+        }
+        if wait == FIRST_RETRY {
+            let why = escape(lost.message());
+            display.say(setting.output, &format!("lost the coordinator ({why}); the sweep goes on, waiting for it"));
+        }
+        tokio::time::sleep(wait).await;
+        wait = (wait * 2).min(LAST_RETRY);
+    }
+}
+
+enum Watched {
+    Ended(Box<Sweep>),
+    Lost(Status),
+}
+
+async fn until_lost(
+    mut stream: Streaming<WatchSweepResponse>,
+    display: &mut Display,
+    wait: &mut Duration,
+) -> Result<Watched, Failure> {
+    loop {
+        match stream.message().await {
+            Ok(Some(answer)) => {
+                let sweep = Sweep::from(client::expect(answer.sweep, "sweep")?);
+                display.update(&sweep)?;
+                *wait = FIRST_RETRY;
+                if sweep.state.has_ended() {
+                    return Ok(Watched::Ended(Box::new(sweep)));
+                }
+            }
+            Ok(None) => return Ok(Watched::Lost(Status::unavailable("it closed the stream"))),
+            Err(status) => return Ok(Watched::Lost(status)),
+        }
+    }
+}
+
+/// Whether the same question may be answered later. A broken connection arrives as any of these.
+fn may_come_back(status: &Status) -> bool {
+    matches!(
+        status.code(),
+        Code::Unavailable | Code::Unknown | Code::Internal | Code::Cancelled | Code::DeadlineExceeded
+    )
+}

@@ -1,0 +1,79 @@
+//! `sweepctl plan`: the whole plan, its bounds, its machine form, and plans that are too large to be shown.
+
+use std::io::Read;
+use std::process::Stdio;
+
+use super::{sweepctl, transcript, transcript_with_input};
+
+/// A grid of 8,192 configurations.
+const LARGE: &str = "
+version: 1
+name: large
+dataset: { kind: synthetic_scenes, seed: 1, train_images: 32, test_images: 16, image_size: 8, channels: 1, classes: 8 }
+baseline: { family: cnn }
+stages:
+  - name: all
+    grid:
+      conv_layers: [1, 2, 3, 4, 5, 6, 7, 8]
+      filters: [1, 2, 3, 4, 5, 6, 7, 8]
+      dense_layers: [1, 2, 3, 4, 5, 6, 7, 8]
+      dense_units: [1, 2, 3, 4, 5, 6, 7, 8]
+      batch_norm: [false, true]
+";
+
+#[test]
+fn a_plan_shows_every_configuration_once_with_its_cost() {
+    insta::assert_snapshot!(transcript(&["plan", "tests/specs/tiny.yaml"]));
+}
+
+#[test]
+fn the_machine_form_says_the_same() {
+    insta::assert_snapshot!(transcript(&["plan", "tests/specs/tiny.yaml", "--set", "seeds=[7]", "--output", "json"]));
+}
+
+#[test]
+fn what_stands_behind_a_decision_is_told_as_a_bound() {
+    insta::assert_snapshot!(transcript(&["plan", "tests/specs/greedy.yaml"]));
+}
+
+#[test]
+fn a_large_plan_shows_its_beginning_and_its_totals() {
+    insta::assert_snapshot!(transcript_with_input(&["plan", "-"], LARGE.as_bytes()));
+}
+
+#[test]
+fn a_large_plan_can_be_shown_whole() {
+    let text = transcript_with_input(&["plan", "-", "--all", "--output", "json"], LARGE.as_bytes());
+    let json = text.split("----- stdout -----").nth(1).unwrap().split("----- stderr -----").next().unwrap();
+    let plan: serde_json::Value = serde_json::from_str(json).unwrap();
+    assert_eq!(plan["configurations"].as_array().unwrap().len(), 8192);
+    assert_eq!(plan["omitted"], 0);
+}
+
+#[test]
+fn a_reader_that_leaves_ends_it_without_a_word() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), LARGE).unwrap();
+    let mut child = sweepctl(&["plan", "--all", file.path().to_str().unwrap()])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut first = [0; 16];
+    child.stdout.take().unwrap().read_exact(&mut first).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(String::from_utf8(output.stderr).unwrap(), "");
+    assert_eq!(output.status.code(), Some(0));
+}
+
+#[test]
+fn colours_come_when_they_are_asked_for() {
+    let text = |color: &str| {
+        let output = sweepctl(&["plan", "tests/specs/tiny.yaml", "--color", color]).output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    assert!(text("always").contains('\u{1b}'));
+    for plain in ["never", "auto"] {
+        assert!(!text(plain).contains('\u{1b}'), "{plain}");
+    }
+}

@@ -1,7 +1,13 @@
 //! The messages and services of Sweep as `sweep/v1/*.proto` define them, generated. No logic enters here.
 
 /// Package `sweep.v1`.
-#[allow(missing_docs, clippy::allow_attributes_without_reason, unreachable_pub)]
+#[allow(
+    missing_docs,
+    unreachable_pub,
+    clippy::allow_attributes_without_reason,
+    clippy::large_enum_variant,
+    reason = "generated"
+)]
 pub mod v1 {
     tonic::include_proto!("sweep.v1");
 

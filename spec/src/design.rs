@@ -1,16 +1,19 @@
 //! Designs: which points around a starting point a stage tries. A design is never written out: it knows how many points
 //! it has, each by its index, and the index of a given one. Those three are all that a new design has to answer.
 
+use serde::Serialize;
+
 use crate::configuration::Configuration;
 use crate::levels::{Factor, Level};
 
 /// A factor and the levels that a design gives it. No level stands twice.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Axis {
     /// The factor.
     pub factor: Factor,
     levels: Vec<Level>,
     /// Places in `levels`, in the order of the levels: large plans look levels up millions of times.
+    #[serde(skip)]
     sorted: Vec<usize>,
 }
 
@@ -41,7 +44,8 @@ impl Axis {
 }
 
 /// Which points a stage tries. Axes are in the family's order, whatever their order in the spec.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Design {
     /// Each factor alone, the others as at the start.
     Vary(Vec<Axis>),

@@ -3,6 +3,8 @@
 
 use std::fmt;
 
+use serde::Serialize;
+
 use crate::configuration::{Cnn, Configuration, Vgg19};
 
 /// The most convolution blocks or dense layers that a network may have.
@@ -15,7 +17,8 @@ pub const MAX_KERNEL_SIZE: u64 = 31;
 pub const MAX_DENSE_UNITS: u64 = 65_536;
 
 /// A thing that varies between configurations.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Factor {
     /// Convolution blocks.
     ConvLayers,
@@ -131,7 +134,8 @@ impl fmt::Display for Kind {
 }
 
 /// One value of a factor.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[serde(untagged)]
 pub enum Level {
     /// On or off.
     Switch(bool),
@@ -164,7 +168,8 @@ impl fmt::Display for Level {
 }
 
 /// A kind of network.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Family {
     /// The study's own.
     Cnn,
@@ -364,6 +369,7 @@ mod tests {
         for family in Family::ALL {
             for &factor in family.factors() {
                 assert_eq!(Factor::named(factor.name()), Some(factor));
+                assert_eq!(serde_json::to_value(factor).unwrap(), factor.name());
                 let level = match factor.kind() {
                     Kind::Switch => Level::Switch(true),
                     Kind::Whole { .. } => Level::Whole(7),

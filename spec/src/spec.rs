@@ -1,19 +1,25 @@
 //! A checked spec: what one YAML file asks, with every default applied and every name resolved. Written by the reader
 //! only; who wants the text keeps the text.
 
+use serde::Serialize;
+
+use crate::canonical;
 use crate::configuration::Configuration;
+use crate::count;
 use crate::dataset::Dataset;
 use crate::design::Design;
+use crate::id::Digest;
 use crate::levels::{Factor, Level};
 use crate::problem::Problems;
 use crate::protocol::Protocol;
 use crate::read;
+use crate::trainer::EpochMetrics;
 
 /// The version of the spec's form that is read.
 pub const VERSION: u64 = 1;
 
 /// One study.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Spec {
     /// For people; never part of an id.
     pub name: String,
@@ -38,7 +44,7 @@ pub struct Spec {
 }
 
 /// One step of a study.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Stage {
     /// For people, and for `from`.
     pub name: String,
@@ -53,7 +59,8 @@ pub struct Stage {
 }
 
 /// What a stage starts from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Start {
     /// The baseline.
     Baseline,
@@ -62,7 +69,8 @@ pub enum Start {
 }
 
 /// What a stage hands on.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Keep {
     /// Its starting point, `set` included.
     Start,
@@ -73,7 +81,7 @@ pub enum Keep {
 }
 
 /// A configuration beside the stages.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Extra {
     /// For people.
     pub name: String,
@@ -82,7 +90,7 @@ pub struct Extra {
 }
 
 /// What is judged, and which way.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Objective {
     /// The metric.
     pub metric: Metric,
@@ -91,7 +99,8 @@ pub struct Objective {
 }
 
 /// A metric of a trial, of the epoch that `protocol.report` chooses.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Metric {
     /// Validation accuracy.
     ValAccuracy,
@@ -125,6 +134,18 @@ impl Metric {
         Self::ALL.into_iter().find(|metric| metric.name() == name)
     }
 
+    /// Its value in one epoch of a network of `params` parameters, if it is finite.
+    pub fn value(self, epoch: &EpochMetrics, params: u64) -> Option<f64> {
+        let value = match self {
+            Self::ValAccuracy => epoch.val_accuracy,
+            Self::ValLoss => epoch.val_loss,
+            Self::TrainAccuracy => epoch.train_accuracy,
+            Self::TrainLoss => epoch.train_loss,
+            Self::Ratio => count::ratio(epoch.train_accuracy, params),
+        };
+        value.is_finite().then_some(value)
+    }
+
     /// Which way it is better.
     pub const fn natural_goal(self) -> Goal {
         match self {
@@ -135,7 +156,8 @@ impl Metric {
 }
 
 /// Which way is better.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Goal {
     /// More.
     Maximize,
@@ -174,5 +196,37 @@ impl Spec {
     /// Everything that is wrong with it, in one go.
     pub fn parse(text: &[u8], overrides: &[(String, String)], limits: &Limits) -> Result<Self, Problems> {
         read::spec(text, overrides, limits).map_err(Problems)
+    }
+
+    /// The hash of all that the spec says, its name included, defaults applied: the same for two texts that mean the
+    /// same, overrides included.
+    ///
+    /// # Errors
+    /// A number in it is not finite; a checked spec has none.
+    pub fn digest(&self) -> Result<Digest, serde_json::Error> {
+        Ok(Digest::of(canonical::to_string(self)?.as_bytes()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_metric_is_its_number_if_that_is_finite() {
+        let epoch = EpochMetrics {
+            epoch: 1,
+            train_loss: 0.5,
+            train_accuracy: 0.8,
+            val_loss: f64::NAN,
+            val_accuracy: 0.75,
+            learning_rate: 0.001,
+            seconds: 1.0,
+            images_per_second: 1.0,
+        };
+        let values = Metric::ALL.map(|metric| metric.value(&epoch, 1000));
+        assert_eq!(values, [Some(0.75), None, Some(0.8), Some(0.5), Some(0.8 / 10_000.0)]);
+        assert_eq!(Metric::Ratio.value(&epoch, 0), None);
+        assert!(Metric::ALL.iter().all(|metric| Metric::named(metric.name()) == Some(*metric)));
     }
 }

@@ -138,8 +138,8 @@ impl Plan {
         trials_before_merging(&self.spec)
     }
 
-    /// Of a stage whose starting point the spec alone decides, the configuration that pools the smallest image most
-    /// often, if it cannot be built or is the only one to look at.
+    /// A point of `stage` that cannot be built, if there is one; it may also be one that can. Nothing where the starting
+    /// point waits for a winner. Looks only at what decides about shapes, so a large grid costs no more than a small one.
     pub(crate) fn deepest_pooled(&self, stage: usize) -> Option<Configuration> {
         let released = self.released(&[]);
         let start = released.start(stage)?;

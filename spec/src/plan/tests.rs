@@ -105,6 +105,25 @@ fn neither_the_order_of_keys_nor_their_spelling_changes_the_plan() {
 }
 
 #[test]
+fn a_spec_s_digest_is_of_what_it_means() {
+    let digest = |text: &str, overrides: &[(&str, &str)]| spec(text, overrides).digest().unwrap();
+    let renamed = [("name", "scene-cnn")];
+    assert_eq!(digest(STUDY, &[]), digest(STUDY_WRITTEN_OTHERWISE, &renamed));
+    for other in [
+        ("name", "other"),
+        ("seeds", "1"),
+        ("weight", "2"),
+        ("stages[0].keep", "best"),
+        ("stages[4].from", "head"),
+        ("stages[2].vary.filters", "[64, 32, 128, 256]"),
+        ("extra[0].name", "vgg"),
+        ("objective.goal", "minimize"),
+    ] {
+        assert_ne!(digest(STUDY, &[other]), digest(STUDY, &[]), "{other:?}");
+    }
+}
+
+#[test]
 fn ids_made_at_once_are_the_ids_of_the_trials() {
     let plan = plan(STUDY);
     for planned in plan.released(&[]).configurations() {

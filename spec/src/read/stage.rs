@@ -1,5 +1,7 @@
 //! Reading of configurations and stages: everything in which factors stand.
 
+use std::collections::BTreeSet;
+
 use super::{At, Reader, Section, known};
 use crate::configuration::Configuration;
 use crate::design::{Axis, Design};
@@ -194,14 +196,15 @@ fn axes(at: &At<'_>, family: Family, reader: &mut Reader) -> Option<Vec<Axis>> {
 fn axis(at: &At<'_>, factor: Factor, reader: &mut Reader) -> Option<Axis> {
     let items = at.list(reader, "levels")?;
     let mut levels: Vec<Level> = Vec::new();
+    let mut seen = BTreeSet::new();
     let mut complete = true;
     for item in items {
         match item.level(reader, factor) {
-            Some(level) if levels.contains(&level) => {
+            Some(level) if seen.insert(level.key()) => levels.push(level),
+            Some(level) => {
                 item.report(reader, format!("level {level} stands twice"), None);
                 complete = false;
             }
-            Some(level) => levels.push(level),
             None => complete = false,
         }
     }

@@ -1,1 +1,50 @@
-//! (being laid)
+//! The trainer: a process that reads trials from stdin, trains them with Burn one at a time, and says what comes of them
+//! on stdout. `sweep_spec::trainer` holds the words, `PROTOCOL.md` explains them to other languages. No network, no
+//! database and no async runtime may enter here.
+
+pub mod bench;
+mod conversation;
+mod crash;
+mod data;
+mod device;
+mod failure;
+mod input;
+mod network;
+mod provenance;
+mod random;
+mod training;
+
+use std::io;
+use std::process::ExitCode;
+
+pub use conversation::Conversation;
+pub use failure::Failure;
+pub use input::Input;
+pub use training::Phases;
+
+/// Talks trainer protocol 1 on stdin and stdout until stdin ends or somebody sends SIGTERM, and logs to stderr.
+///
+/// Takes the whole process: its panic hook, its log and its signals. The process ends with its parent.
+pub fn run() -> ExitCode {
+    start_log();
+    crash::take_panics();
+    if let Err(error) = input::end_with_parent() {
+        tracing::warn!(%error, "this process may outlive the one that started it");
+    }
+    let input = match Input::of_process() {
+        Ok(input) => input,
+        Err(error) => {
+            tracing::error!(%error, "signals cannot be received");
+            return ExitCode::FAILURE;
+        }
+    };
+    Conversation::new(input, Box::new(io::stdout())).hold()
+}
+
+fn start_log() {
+    use tracing_subscriber::EnvFilter;
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(false);
+    // Somebody may have started one already; that one then stays.
+    let _ = log.try_init();
+}

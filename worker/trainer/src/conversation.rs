@@ -1,0 +1,101 @@
+//! The loop of trainer protocol 1: hello, then a command and its answers, again and again. Whatever comes in gives an
+//! answer; nothing that comes in ends the process but the end of the input and SIGTERM.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use sweep_spec::TRAINER_SEMANTICS;
+use sweep_spec::trainer::{Command, Describe, Described, EXIT_LEFT, Event, Hello, PROTOCOL};
+
+use crate::data::Images;
+use crate::failure::{Failure, Stop};
+use crate::input::{Input, Message};
+use crate::training::Listener;
+use crate::{crash, device, provenance, training};
+
+/// A conversation with an agent.
+pub struct Conversation {
+    input: Input,
+    voice: Voice,
+}
+
+/// Says events, one a line.
+struct Voice {
+    out: Box<dyn Write>,
+    leave: Arc<AtomicBool>,
+}
+
+impl Conversation {
+    /// Takes commands from `input` and writes events to `out`.
+    pub fn new(input: Input, out: Box<dyn Write>) -> Self {
+        let leave = input.leave();
+        Self { input, voice: Voice { out, leave } }
+    }
+
+    /// Talks until the input ends (success), or until the trainer is asked to leave or nobody listens (75).
+    pub fn hold(mut self) -> ExitCode {
+        match self.talk() {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(_) => ExitCode::from(EXIT_LEFT as u8),
+        }
+    }
+
+    fn talk(&mut self) -> Result<(), Stop> {
+        let hello = Hello { protocol: PROTOCOL, semantics: TRAINER_SEMANTICS, trainer: provenance::trainer() };
+        self.voice.say(Event::Hello(hello))?;
+        while let Some(message) = self.input.next() {
+            let answer = match message {
+                Message::Line(line) if line.trim_ascii().is_empty() => continue,
+                Message::Line(line) => self.answer(&line),
+                Message::TooLong => Err(Failure::spec("the command is longer than any command can be").into()),
+                Message::Leave if self.voice.wants_to_leave() => return Err(Stop::Left),
+                Message::Leave => return Ok(()),
+            };
+            match answer {
+                Ok(event) => self.voice.say(event)?,
+                Err(Stop::Failed(failure)) => self.voice.say(Event::Failed(failure.into_event()))?,
+                Err(Stop::Left) => return Err(Stop::Left),
+            }
+        }
+        Ok(())
+    }
+
+    /// The event that ends a command.
+    fn answer(&mut self, line: &[u8]) -> Result<Event, Stop> {
+        let command: Command = serde_json::from_slice(line)
+            .map_err(|error| Failure::spec("the line is no command of trainer protocol 1").because(error))?;
+        crash::catch(|| match command {
+            Command::Devices => Ok(Event::Devices(device::list())),
+            Command::Describe(request) => Ok(Event::Described(describe(&request)?)),
+            Command::Train(request) => {
+                let (finished, phases) = training::train(&request, &mut self.voice)?;
+                tracing::debug!(?phases, "trial trained");
+                Ok(Event::Finished(Box::new(finished)))
+            }
+        })
+    }
+}
+
+fn describe(request: &Describe) -> Result<Described, Failure> {
+    Ok(Images::open(&request.dataset, &request.folders)?.describe())
+}
+
+impl Listener for Voice {
+    fn say(&mut self, event: Event) -> Result<(), Stop> {
+        let write = |out: &mut dyn Write| {
+            serde_json::to_writer(&mut *out, &event).map_err(io::Error::from)?;
+            out.write_all(b"\n")?;
+            out.flush()
+        };
+        write(self.out.as_mut()).map_err(|error| {
+            tracing::warn!(%error, "nobody listens any more");
+            Stop::Left
+        })
+    }
+
+    fn wants_to_leave(&self) -> bool {
+        self.leave.load(Ordering::SeqCst)
+    }
+}

@@ -1,0 +1,251 @@
+//! Image folders: `train/<class>/*` and `test/<class>/*`, or `<class>/*` of which a share is held out. JPEG and PNG of any
+//! size; classes by sorted name. Hidden files are passed over, and so is what has neither extension.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use sweep_spec::Digest;
+use sweep_spec::dataset::TestSplit;
+
+use super::paths::Place;
+use super::{Contents, Shape, Sink, Source, picture, split};
+use crate::failure::Failure;
+
+/// A folder of images, listed.
+#[derive(Debug)]
+pub(super) struct Folder {
+    place: Place,
+    classes: Vec<String>,
+    /// Path and class: the training part, then the test part.
+    files: Vec<(PathBuf, u16)>,
+    train: usize,
+}
+
+impl Folder {
+    pub(super) fn open(data_root: &Path, path: &str, test_split: Option<&TestSplit>) -> Result<Self, Failure> {
+        let place = Place::open(data_root, path)?;
+        match test_split {
+            Some(test_split) => Self::held_out(place, test_split),
+            None => Self::parts(place),
+        }
+    }
+
+    fn parts(place: Place) -> Result<Self, Failure> {
+        let (train, test) = (place.folder.join("train"), place.folder.join("test"));
+        for part in [&train, &test] {
+            if !part.is_dir() {
+                return Err(Failure::data(format!(
+                    "{} is not there: an image folder has the folders train and test, or the spec a test_split",
+                    part.display()
+                )));
+            }
+        }
+        let classes = folders(&place, &train)?;
+        let other = folders(&place, &test)?;
+        if let Some(name) = classes.iter().find(|name| !other.contains(name)) {
+            return Err(Failure::data(format!(
+                "class {name} is in {}, and not in {}",
+                train.display(),
+                test.display()
+            )));
+        }
+        if let Some(name) = other.iter().find(|name| !classes.contains(name)) {
+            return Err(Failure::data(format!(
+                "class {name} is in {}, and not in {}",
+                test.display(),
+                train.display()
+            )));
+        }
+        let mut files = list(&place, &train, &classes)?;
+        let train = files.len();
+        files.extend(list(&place, &test, &classes)?);
+        Ok(Self { place, classes, files, train })
+    }
+
+    fn held_out(place: Place, test_split: &TestSplit) -> Result<Self, Failure> {
+        let classes = folders(&place, &place.folder)?;
+        let files = list(&place, &place.folder, &classes)?;
+        let labels: Vec<u16> = files.iter().map(|(_, class)| *class).collect();
+        let held = split::hold_out(&labels, &classes, test_split.fraction, test_split.seed)?;
+        let (test, train): (Vec<_>, Vec<_>) = files.into_iter().zip(held).partition(|(_, held)| *held);
+        let count = train.len();
+        let files = train.into_iter().chain(test).map(|(file, _)| file).collect();
+        Ok(Self { place, classes, files, train: count })
+    }
+}
+
+impl Source for Folder {
+    fn identity(&self) -> Result<Digest, Failure> {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(b"image_folder").update(&(self.train as u64).to_le_bytes());
+        for name in &self.classes {
+            hasher.update(&(name.len() as u64).to_le_bytes()).update(name.as_bytes());
+        }
+        for (path, class) in &self.files {
+            let bytes = self.place.read(path)?;
+            hasher.update(&class.to_le_bytes()).update(blake3::hash(&bytes).as_bytes());
+        }
+        Ok(Digest::from_bytes(*hasher.finalize().as_bytes()))
+    }
+
+    fn decode(&self, shape: Shape, sink: &mut Sink<'_>) -> Result<Contents, Failure> {
+        for (path, _) in &self.files {
+            let bytes = self.place.read(path)?;
+            let planes = picture::decode(&bytes, shape).map_err(|error| {
+                Failure::data(format!("{} is not an image that can be read", path.display())).because(error)
+            })?;
+            sink(&planes)?;
+        }
+        let labels = self.files.iter().map(|(_, class)| *class).collect();
+        Ok(Contents { classes: self.classes.clone(), labels, train: self.train })
+    }
+}
+
+/// Names of the folders in `folder`, sorted.
+fn folders(place: &Place, folder: &Path) -> Result<Vec<String>, Failure> {
+    let mut names = Vec::new();
+    for path in entries(folder)? {
+        if place.inside(&path)?.is_dir() {
+            names.push(name(&path)?);
+        }
+    }
+    if names.is_empty() {
+        return Err(Failure::data(format!("{} holds no class folders", folder.display())));
+    }
+    if names.len() > usize::from(u16::MAX) {
+        return Err(Failure::data(format!("{} holds {} class folders", folder.display(), names.len())));
+    }
+    names.sort();
+    Ok(names)
+}
+
+/// The images of every class, sorted by class and then by name.
+fn list(place: &Place, folder: &Path, classes: &[String]) -> Result<Vec<(PathBuf, u16)>, Failure> {
+    let mut files = Vec::new();
+    for (class, name) in classes.iter().enumerate() {
+        let folder = folder.join(name);
+        let mut images: Vec<PathBuf> = entries(&folder)?.into_iter().filter(|path| is_image(path)).collect();
+        if images.is_empty() {
+            return Err(Failure::data(format!(
+                "class {name} is empty: {} holds no JPEG or PNG file",
+                folder.display()
+            )));
+        }
+        images.sort();
+        for path in images {
+            place.inside(&path)?;
+            files.push((path, class as u16));
+        }
+    }
+    Ok(files)
+}
+
+fn entries(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
+    let unreadable = |error| Failure::data(format!("{} cannot be read", folder.display())).because(error);
+    let mut paths = Vec::new();
+    for entry in fs::read_dir(folder).map_err(unreadable)? {
+        let path = entry.map_err(unreadable)?.path();
+        if !path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.')) {
+            paths.push(path);
+        }
+    }
+    Ok(paths)
+}
+
+fn name(path: &Path) -> Result<String, Failure> {
+    let name = path.file_name().and_then(|name| name.to_str());
+    name.map(str::to_owned).ok_or_else(|| Failure::data(format!("the name of {} is not UTF-8", path.display())))
+}
+
+fn is_image(path: &Path) -> bool {
+    let extension = path.extension().map(|extension| extension.to_string_lossy().to_ascii_lowercase());
+    extension.is_some_and(|extension| matches!(extension.as_str(), "jpg" | "jpeg" | "png"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    type Damage<'a> = &'a dyn Fn(&Path);
+
+    const SHAPE: Shape = Shape { channels: 1, size: 2 };
+
+    fn png(path: &Path, value: u8, side: u32) {
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        image::GrayImage::from_pixel(side, side, image::Luma([value])).save(path).unwrap();
+    }
+
+    fn data() -> tempfile::TempDir {
+        let root = tempfile::tempdir().unwrap();
+        for (index, part) in ["train/b", "train/a", "test/b", "test/a"].into_iter().enumerate() {
+            for number in 0..4 {
+                png(
+                    &root.path().join(format!("set/{part}/{number}.png")),
+                    (index * 10 + number) as u8,
+                    2 + number as u32,
+                );
+            }
+        }
+        root
+    }
+
+    fn read(root: &Path, test_split: Option<&TestSplit>) -> Result<(Contents, Vec<u8>), Failure> {
+        let path = if test_split.is_some() { "set/train" } else { "set" };
+        let folder = Folder::open(root, path, test_split)?;
+        let mut first = Vec::new();
+        let contents = folder.decode(SHAPE, &mut |pixels| {
+            first.push(pixels[0]);
+            Ok(())
+        })?;
+        Ok((contents, first))
+    }
+
+    #[test]
+    fn classes_and_images_come_in_sorted_order() {
+        let root = data();
+        let (contents, first) = read(root.path(), None).unwrap();
+        assert_eq!(contents.classes, ["a", "b"]);
+        assert_eq!(contents.train, 8);
+        assert_eq!(contents.labels, [0, 0, 0, 0, 1, 1, 1, 1, 0, 0, 0, 0, 1, 1, 1, 1]);
+        assert_eq!(first, [10, 11, 12, 13, 0, 1, 2, 3, 30, 31, 32, 33, 20, 21, 22, 23]);
+    }
+
+    #[test]
+    fn one_folder_is_parted_by_class() {
+        let root = data();
+        let (contents, _) = read(root.path(), Some(&TestSplit { fraction: 0.25, seed: 1 })).unwrap();
+        assert_eq!(contents.train, 6);
+        assert_eq!(contents.labels, [0, 0, 0, 1, 1, 1, 0, 1]);
+    }
+
+    #[test]
+    fn an_error_names_the_file_or_the_class() {
+        let damage: [(&str, Damage<'_>); 5] = [
+            ("test/a/2.png", &|set| fs::write(set.join("test/a/2.png"), "no picture").unwrap()),
+            ("class a", &|set| {
+                fs::remove_dir_all(set.join("test/a")).unwrap();
+                fs::create_dir(set.join("test/a")).unwrap();
+            }),
+            ("class c", &|set| png(&set.join("train/c/0.png"), 1, 2)),
+            ("class b", &|set| fs::remove_dir_all(set.join("train/b")).unwrap()),
+            ("set/test", &|set| fs::remove_dir_all(set.join("test")).unwrap()),
+        ];
+        for (named, damage) in damage {
+            let root = data();
+            damage(&root.path().join("set"));
+            let failure = read(root.path(), None).unwrap_err();
+            assert_eq!(failure.class, sweep_spec::FailureClass::Data);
+            assert!(failure.reason.contains(named), "{named}: {}", failure.reason);
+        }
+    }
+
+    #[test]
+    fn the_identity_follows_the_content() {
+        let root = data();
+        let identity = || Folder::open(root.path(), "set", None).unwrap().identity().unwrap();
+        let before = identity();
+        assert_eq!(before, identity());
+        png(&root.path().join("set/train/a/0.png"), 99, 2);
+        assert_ne!(before, identity());
+    }
+}

@@ -1,0 +1,157 @@
+//! From a data set's reference to images in memory: sources read files or draw, the cache keeps what they gave, and
+//! `Images` is what the rest of the crate sees. Nothing here knows of training.
+
+mod cache;
+mod cifar10;
+mod folder;
+mod idx;
+mod paths;
+mod picture;
+mod scenes;
+mod split;
+mod thumbnails;
+
+use std::path::Path;
+
+use memmap2::Mmap;
+use sweep_spec::dataset::Source as Kind;
+use sweep_spec::trainer::{Described, Folders};
+use sweep_spec::{Classes, Dataset, Digest};
+
+use crate::failure::Failure;
+
+pub(crate) use split::Split;
+pub(crate) use thumbnails::write as write_thumbnails;
+
+/// What every image is brought to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Shape {
+    /// 1 or 3.
+    pub(crate) channels: u32,
+    /// Height and width, in pixels.
+    pub(crate) size: u32,
+}
+
+impl Shape {
+    /// Bytes of one image.
+    pub(crate) fn bytes(self) -> usize {
+        self.channels as usize * self.size as usize * self.size as usize
+    }
+}
+
+/// Classes and labels of a data set: the training part first, then the test part.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+pub(crate) struct Contents {
+    /// Names in sorted order; a source without names numbers them.
+    pub(crate) classes: Vec<String>,
+    /// Class of every image.
+    pub(crate) labels: Vec<u16>,
+    /// How many of them are the training part.
+    pub(crate) train: usize,
+}
+
+/// Where images come from.
+trait Source {
+    /// Hash of all that decides classes, labels and pixels, before they are brought to a shape.
+    fn identity(&self) -> Result<Digest, Failure>;
+
+    /// Brings every image to `shape`, one plane of bytes for each channel, and hands them over in order.
+    fn decode(&self, shape: Shape, sink: &mut Sink<'_>) -> Result<Contents, Failure>;
+}
+
+/// Takes one image after the other.
+type Sink<'a> = dyn FnMut(&[u8]) -> Result<(), Failure> + 'a;
+
+/// A data set in memory, shared with every other trainer of the machine.
+#[derive(Debug)]
+pub(crate) struct Images {
+    /// What every image was brought to.
+    pub(crate) shape: Shape,
+    /// Classes and labels.
+    pub(crate) contents: Contents,
+    /// Of pixels, classes, labels and parts.
+    pub(crate) digest: Digest,
+    map: Mmap,
+}
+
+impl Images {
+    /// Reads the data set, from the cache where it is there.
+    ///
+    /// # Errors
+    /// `Data` where files are missing, damaged or not what the reference says; `Machine` where the cache cannot be
+    /// written.
+    pub(crate) fn open(dataset: &Dataset, folders: &Folders) -> Result<Self, Failure> {
+        let shape = check_shape(dataset)?;
+        let source = source(dataset, Path::new(&folders.data_root))?;
+        let images = cache::open(source.as_ref(), shape, Path::new(&folders.cache))?;
+        images.check(dataset)?;
+        Ok(images)
+    }
+
+    /// One plane of bytes for each channel.
+    pub(crate) fn image(&self, index: u32) -> &[u8] {
+        let bytes = self.shape.bytes();
+        let at = index as usize * bytes;
+        &self.map[at..at + bytes]
+    }
+
+    pub(crate) fn describe(&self) -> Described {
+        Described {
+            digest: self.digest,
+            classes: self.contents.classes.clone(),
+            channels: self.shape.channels,
+            train_images: self.contents.train as u32,
+            test_images: (self.contents.labels.len() - self.contents.train) as u32,
+        }
+    }
+
+    fn check(&self, dataset: &Dataset) -> Result<(), Failure> {
+        let found = &self.contents.classes;
+        let matches = match &dataset.classes {
+            Classes::Count(count) => *count as usize == found.len(),
+            Classes::Names(names) => names == found,
+        };
+        if !matches {
+            let asked = match &dataset.classes {
+                Classes::Count(count) => format!("{count} classes"),
+                Classes::Names(names) => format!("the classes {}", names.join(", ")),
+            };
+            let found = format!("{}: {}", found.len(), found.join(", "));
+            return Err(Failure::data(format!("the spec says {asked}, the data set has {found}")));
+        }
+        match dataset.digest {
+            Some(digest) if digest != self.digest => Err(Failure::data(format!(
+                "the spec asks for the data set of digest {}, and this one has {}",
+                digest.short(),
+                self.digest.short()
+            ))),
+            Some(_) | None => Ok(()),
+        }
+    }
+}
+
+/// Refuses what a checked spec cannot hold.
+fn check_shape(dataset: &Dataset) -> Result<Shape, Failure> {
+    let shape = Shape { channels: dataset.channels, size: dataset.image_size };
+    if !matches!(shape.channels, 1 | 3) {
+        return Err(Failure::spec(format!("dataset.channels is {}, and has to be 1 or 3", shape.channels)));
+    }
+    if shape.size == 0 || shape.size > 4096 {
+        return Err(Failure::spec(format!("dataset.image_size is {}, and can be 1 to 4096", shape.size)));
+    }
+    if dataset.classes.count() == 0 || dataset.classes.count() > u32::from(u16::MAX) {
+        return Err(Failure::spec(format!("dataset.classes is {}", dataset.classes.count())));
+    }
+    Ok(shape)
+}
+
+fn source(dataset: &Dataset, data_root: &Path) -> Result<Box<dyn Source>, Failure> {
+    Ok(match &dataset.source {
+        Kind::ImageFolder { path, test_split } => Box::new(folder::Folder::open(data_root, path, test_split.as_ref())?),
+        Kind::Idx { path } => Box::new(idx::Idx::open(data_root, path, dataset.classes.count())?),
+        Kind::Cifar10 { path } => Box::new(cifar10::Cifar10::open(data_root, path)?),
+        Kind::SyntheticScenes { seed, train_images, test_images } => {
+            Box::new(scenes::Scenes::new(*seed, *train_images, *test_images)?)
+        }
+    })
+}

@@ -1,0 +1,114 @@
+//! Where a trial trains: `auto`, `cpu` or `cuda:N`. A device is made once, by name, and handed on; nothing in this crate
+//! takes Burn's default device or compares two of them.
+//!
+//! Networks train on `Training` and are validated on `Inner`, two types over one device: the compiler keeps a tensor of
+//! the one from meeting a tensor of the other, which Burn's own autodiff device leaves to a panic at run time.
+
+mod cuda;
+mod processor;
+
+use burn::backend::Autodiff;
+use burn::{Dispatch, DispatchDevice};
+use sweep_spec::FailureClass;
+use sweep_spec::trainer::{Device, Devices};
+
+use crate::failure::Failure;
+
+/// The backend of validation: the device is chosen at run time.
+pub(crate) type Inner = Dispatch;
+
+/// The backend of training.
+pub(crate) type Training = Autodiff<Dispatch>;
+
+/// A device that trials can train on.
+#[derive(Debug, Clone)]
+pub(crate) struct Room {
+    device: DispatchDevice,
+    /// As the protocol names it: `cpu`, `cuda:0`.
+    pub(crate) name: String,
+    /// For people: the model's name.
+    pub(crate) description: String,
+    /// Results are bit-equal only within one.
+    pub(crate) instruction_set: String,
+}
+
+impl Room {
+    /// The device of that name.
+    ///
+    /// # Errors
+    /// `DeviceUnavailable` where it is not here, `Spec` where the name means nothing.
+    pub(crate) fn open(name: &str) -> Result<Self, Failure> {
+        match name {
+            "cpu" => Ok(Self::cpu()),
+            "auto" => cuda::open(0).or_else(|failure| {
+                tracing::debug!(reason = %failure, "no cuda device, training on the cpu");
+                Ok(Self::cpu())
+            }),
+            _ => match name.strip_prefix("cuda:").and_then(|number| number.parse().ok()) {
+                Some(number) => cuda::open(number),
+                None => Err(Failure::spec(format!("device {name:?} is none of auto, cpu and cuda:N"))),
+            },
+        }
+    }
+
+    /// The processor, with one thread.
+    pub(crate) fn cpu() -> Self {
+        Self {
+            device: DispatchDevice::Flex(burn::backend::flex::FlexDevice),
+            name: "cpu".to_owned(),
+            description: processor::model_name(),
+            instruction_set: processor::instruction_set(),
+        }
+    }
+
+    /// The device as Burn takes it.
+    pub(crate) fn device(&self) -> &DispatchDevice {
+        &self.device
+    }
+}
+
+/// The devices of this machine.
+pub(crate) fn list() -> Devices {
+    let cpu = Room::cpu();
+    let mut devices =
+        vec![Device { name: cpu.name, description: cpu.description, memory_bytes: processor::memory_bytes() }];
+    let cuda_unavailable = match cuda::list() {
+        Ok(found) => {
+            devices.extend(found);
+            None
+        }
+        Err(failure) => Some(failure.reason),
+    };
+    Devices { devices, cuda_unavailable }
+}
+
+fn unavailable(reason: impl Into<String>) -> Failure {
+    Failure::new(FailureClass::DeviceUnavailable, reason)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_processor_is_always_there() {
+        let devices = list();
+        assert_eq!(devices.devices[0].name, "cpu");
+        assert!(Room::open("auto").is_ok());
+        assert_eq!(Room::open("cpu").unwrap().name, "cpu");
+    }
+
+    #[test]
+    fn a_name_without_meaning_is_the_specs_fault() {
+        for name in ["", "gpu", "cuda", "cuda:", "cuda:x", "cuda:-1", "cuda:99999999999999999999"] {
+            assert_eq!(Room::open(name).unwrap_err().class, FailureClass::Spec, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_cuda_device_that_is_not_there_is_an_answer() {
+        let failure = Room::open("cuda:4000").unwrap_err();
+        assert_eq!(failure.class, FailureClass::DeviceUnavailable);
+        assert!(!failure.reason.is_empty());
+    }
+}

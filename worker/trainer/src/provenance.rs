@@ -1,0 +1,58 @@
+//! How an answer was made: what is said of a result beside its numbers.
+
+use std::fs;
+
+use sweep_spec::Digest;
+use sweep_spec::trainer::Provenance;
+
+use crate::device::Room;
+
+/// Threads that train a trial on a CPU. Burn is built without its thread pool, so that bits do not depend on a machine's
+/// cores; a machine with more of them has more slots.
+const THREADS: u32 = 1;
+
+/// How fast it went.
+pub(crate) struct Pace {
+    /// Wall time of training and validation.
+    pub(crate) seconds: f64,
+    /// Training images a second, validation excluded.
+    pub(crate) images_per_second: f64,
+}
+
+/// The name that a trainer gives itself.
+pub(crate) fn trainer() -> String {
+    format!("sweep-trainer {} (burn 0.21.0)", env!("CARGO_PKG_VERSION"))
+}
+
+/// `digests` are those of the data and of the split.
+pub(crate) fn of(params: u64, pace: &Pace, digests: (Digest, Digest), room: &Room) -> Provenance {
+    Provenance {
+        params,
+        images_per_second: pace.images_per_second,
+        seconds: pace.seconds,
+        peak_memory_bytes: peak_memory().unwrap_or(0),
+        data_digest: digests.0,
+        split_digest: digests.1,
+        device: room.name.clone(),
+        device_name: room.description.clone(),
+        instruction_set: room.instruction_set.clone(),
+        trainer: trainer(),
+        threads: THREADS,
+    }
+}
+
+/// Lets the peak that the kernel keeps start anew, so that a trial is not charged with the one before it.
+pub(crate) fn forget_peak_memory() {
+    // Not every kernel allows it; then the peak is that of the process.
+    if let Err(error) = fs::write("/proc/self/clear_refs", "5") {
+        tracing::debug!(%error, "peak memory cannot be reset");
+    }
+}
+
+/// The highest resident memory of this process, in bytes.
+fn peak_memory() -> Option<u64> {
+    let text = fs::read_to_string("/proc/self/status").ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kibibytes * 1024)
+}

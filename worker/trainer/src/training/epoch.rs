@@ -1,0 +1,176 @@
+//! One epoch: every training image once in an order of its own, a step for every batch, then the validation images.
+
+use burn::optim::{GradientsParams, Optimizer};
+use burn::tensor::activation::log_softmax;
+use burn::tensor::{Tensor, TensorData};
+use sweep_spec::trainer::Validation;
+use sweep_spec::{Configuration, FailureClass, Trial};
+
+use super::Listener;
+use super::batches::{Batch, Batches};
+use super::phases::{Phases, Watch};
+use super::score::{self, Answer, Score};
+use super::state::State;
+use crate::data::Split;
+use crate::device::{Inner, Room, Training};
+use crate::failure::{Failure, Stop};
+use crate::random::{Purpose, Stream};
+
+/// Batches whose logits stay on the device before they are counted: a device with a queue is not made to wait each step.
+const PENDING: usize = 16;
+
+/// What the epochs of a trial have in common.
+pub(super) struct Epochs<'a> {
+    trial: &'a Trial,
+    room: &'a Room,
+    split: &'a Split,
+    batches: &'a Batches<'a>,
+    classes: usize,
+    dropout: f64,
+    pub(super) phases: Phases,
+}
+
+type Pending = Vec<(Tensor<Inner, 2>, Vec<u16>)>;
+
+impl<'a> Epochs<'a> {
+    pub(super) fn new(
+        trial: &'a Trial,
+        room: &'a Room,
+        split: &'a Split,
+        batches: &'a Batches<'a>,
+        classes: usize,
+    ) -> Self {
+        let dropout = match &trial.configuration {
+            Configuration::Cnn(cnn) => cnn.dropout,
+            Configuration::Vgg19(vgg19) => vgg19.dropout,
+        };
+        Self { trial, room, split, batches, classes, dropout, phases: Phases::default() }
+    }
+
+    pub(super) fn images_per_epoch(&self) -> u64 {
+        self.split.train.len() as u64
+    }
+
+    /// Trains for one epoch. The score is the running one, dropout on; it is given early once a loss was not finite.
+    pub(super) fn train(
+        &mut self,
+        state: &mut State,
+        epoch: u32,
+        learning_rate: f64,
+        listener: &dyn Listener,
+    ) -> Result<Score, Stop> {
+        let mut watch = Watch::start();
+        let mut score = Score::default();
+        let mut pending = Pending::new();
+        let order = self.batches.order(&self.split.train, epoch);
+        for (step, indices) in order.chunks(self.trial.protocol.batch_size as usize).enumerate() {
+            if listener.wants_to_leave() {
+                return Err(Stop::Left);
+            }
+            let batch = self.batches.augmented(indices, epoch);
+            let targets = self.targets(&batch.labels);
+            let (images, labels) = self.to_device::<Training>(batch);
+            let masks = self.masks(&state.network.dense_units(), indices.len(), epoch, step);
+            watch.lap(&mut self.phases.data);
+            let logits = state.network.forward(images, masks);
+            let loss = log_softmax(logits.clone(), 1).mul(targets).sum().div_scalar(-(indices.len() as f64));
+            watch.lap(&mut self.phases.forward);
+            let gradients = GradientsParams::from_grads(loss.backward(), &state.network);
+            watch.lap(&mut self.phases.backward);
+            state.step(learning_rate, gradients);
+            watch.lap(&mut self.phases.optimizer);
+            pending.push((logits.inner(), labels));
+            if pending.len() == PENDING {
+                count(&mut pending, self.classes, |answer, label| score.add(answer, label))?;
+                if !score.is_finite() {
+                    return Ok(score);
+                }
+            }
+            watch.lap(&mut self.phases.metrics);
+        }
+        count(&mut pending, self.classes, |answer, label| score.add(answer, label))?;
+        watch.lap(&mut self.phases.metrics);
+        Ok(score)
+    }
+
+    /// What the network says of the validation images, dropout off.
+    pub(super) fn validate(&self, state: &State, listener: &dyn Listener) -> Result<(Score, Validation), Stop> {
+        let network = state.validating();
+        let mut score = Score::default();
+        let (mut answers, mut labels) = (Vec::new(), Vec::new());
+        let mut pending = Pending::new();
+        let mut take = |answer: Answer, label| {
+            score.add(answer, label);
+            answers.push(answer);
+            labels.push(label);
+        };
+        for indices in self.split.validation.chunks(self.trial.protocol.batch_size as usize) {
+            if listener.wants_to_leave() {
+                return Err(Stop::Left);
+            }
+            let (images, labels) = self.to_device::<Inner>(self.batches.plain(indices));
+            pending.push((network.forward(images, Vec::new()), labels));
+            if pending.len() == PENDING {
+                count(&mut pending, self.classes, &mut take)?;
+            }
+        }
+        count(&mut pending, self.classes, &mut take)?;
+        Ok((score, score::validation(&answers, labels, self.classes)))
+    }
+
+    fn to_device<B>(&self, batch: Batch) -> (Tensor<B, 4>, Vec<u16>)
+    where
+        B: burn::tensor::backend::Backend<Device = burn::DispatchDevice>,
+    {
+        let Batch { pixels, labels } = batch;
+        let dataset = &self.trial.dataset;
+        let (channels, size) = (dataset.channels as usize, dataset.image_size as usize);
+        let data = TensorData::new(pixels, [labels.len(), channels, size, size]);
+        (Tensor::from_data(data, self.room.device()), labels)
+    }
+
+    /// A row for each sample, 1 at its class.
+    fn targets(&self, labels: &[u16]) -> Tensor<Training, 2> {
+        let mut rows = vec![0.0_f32; labels.len() * self.classes];
+        for (row, label) in labels.iter().enumerate() {
+            rows[row * self.classes + usize::from(*label)] = 1.0;
+        }
+        Tensor::from_data(TensorData::new(rows, [labels.len(), self.classes]), self.room.device())
+    }
+
+    /// A mask for each dense layer, of 0 and 1 / (share that is kept); none where nothing is dropped.
+    fn masks(&self, units: &[usize], samples: usize, epoch: u32, step: usize) -> Vec<Tensor<Training, 2>> {
+        if self.dropout == 0.0 {
+            return Vec::new();
+        }
+        let kept = (1.0 / (1.0 - self.dropout)) as f32;
+        let dropout = self.dropout as f32;
+        let mask = |(layer, &units): (usize, &usize)| {
+            let place = [layer as u64, u64::from(epoch), step as u64];
+            let mut stream = Stream::new(self.trial.seed, Purpose::Dropout, "dense", &place);
+            let values = (0..samples * units).map(|_| if stream.unit_f32() < dropout { 0.0 } else { kept }).collect();
+            Tensor::from_data(TensorData::new::<f32, _>(values, [samples, units]), self.room.device())
+        };
+        units.iter().enumerate().map(mask).collect()
+    }
+}
+
+impl State {
+    fn step(&mut self, learning_rate: f64, gradients: GradientsParams) {
+        self.network = self.optimizer.step(learning_rate, self.network.clone(), gradients);
+    }
+}
+
+/// Reads logits back and hands them over, sample by sample.
+fn count(pending: &mut Pending, classes: usize, mut take: impl FnMut(Answer, u16)) -> Result<(), Failure> {
+    for (logits, labels) in pending.drain(..) {
+        let data = logits.into_data();
+        let rows = data.as_slice::<f32>().map_err(|error| {
+            Failure::new(FailureClass::Trainer, format!("the network's answers cannot be read back: {error:?}"))
+        })?;
+        for (row, label) in rows.chunks_exact(classes).zip(labels) {
+            take(Answer::new(row, label), label);
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,141 @@
+//! All of a trial's state between two epochs: what would have to be saved for another process to go on with it. Random
+//! streams are keyed by epoch and step, so they are no part of it.
+
+use burn::module::{AutodiffModule, Module};
+use burn::optim::adaptor::OptimizerAdaptor;
+use burn::record::{BinBytesRecorder, FullPrecisionSettings, Recorder};
+use sweep_spec::FailureClass;
+use sweep_spec::protocol::{Optimizer, Protocol, Report};
+use sweep_spec::trainer::{EpochMetrics, Validation};
+
+use super::adam::Adam;
+use super::schedule::Pace;
+use crate::device::{Inner, Training};
+use crate::failure::Failure;
+use crate::network::Network;
+
+type Recording = BinBytesRecorder<FullPrecisionSettings>;
+
+/// A trial between two epochs.
+pub(super) struct State {
+    pub(super) network: Network<Training>,
+    pub(super) optimizer: OptimizerAdaptor<Adam, Network<Training>, Training>,
+    pub(super) pace: Pace,
+    pub(super) progress: Progress,
+}
+
+/// What was reached.
+#[derive(Debug, Clone, Default, PartialEq, serde::Serialize, serde::Deserialize)]
+pub(super) struct Progress {
+    /// Epochs that are over.
+    pub(super) epochs: u32,
+    pub(super) last: Option<EpochMetrics>,
+    pub(super) best: Option<EpochMetrics>,
+    /// Of the epoch that the protocol reports.
+    pub(super) validation: Option<Validation>,
+    /// Weights of that epoch, where they are kept.
+    pub(super) weights: Option<Vec<u8>>,
+    /// Wall time of training and validation.
+    pub(super) seconds: f64,
+    pub(super) training_seconds: f64,
+    pub(super) trained_images: u64,
+}
+
+impl State {
+    pub(super) fn new(network: Network<Training>, protocol: &Protocol) -> Result<Self, Failure> {
+        let Optimizer::Adam { learning_rate, beta_1, beta_2, epsilon } = protocol.optimizer;
+        let constants = [learning_rate, beta_1, beta_2, epsilon];
+        if constants.iter().any(|constant| !constant.is_finite() || *constant < 0.0) || beta_1 >= 1.0 || beta_2 >= 1.0 {
+            return Err(Failure::spec("protocol.optimizer has a constant that is negative or too large"));
+        }
+        let optimizer = OptimizerAdaptor::from(Adam { beta_1, beta_2, epsilon });
+        Ok(Self {
+            network,
+            optimizer,
+            pace: Pace::new(&protocol.schedule, learning_rate),
+            progress: Progress::default(),
+        })
+    }
+
+    /// The network as it validates.
+    pub(super) fn validating(&self) -> Network<Inner> {
+        self.network.valid()
+    }
+
+    /// Takes notice of an epoch. `keep` says whether the weights of the reported epoch are wanted.
+    pub(super) fn end_epoch(
+        &mut self,
+        metrics: EpochMetrics,
+        validation: Validation,
+        report: Report,
+        keep: bool,
+    ) -> Result<(), Failure> {
+        self.pace.observe(&metrics);
+        let best = self.progress.best.is_none_or(|best| metrics.val_accuracy > best.val_accuracy);
+        if best {
+            self.progress.best = Some(metrics);
+        }
+        if best || report == Report::Last {
+            self.progress.validation = Some(validation);
+            if keep {
+                self.progress.weights = Some(weights(&self.network)?);
+            }
+        }
+        self.progress.last = Some(metrics);
+        self.progress.epochs = metrics.epoch;
+        Ok(())
+    }
+}
+
+/// The network's record in full precision.
+fn weights(network: &Network<Training>) -> Result<Vec<u8>, Failure> {
+    Recorder::<Training>::record(&Recording::default(), network.clone().into_record(), ())
+        .map_err(|error| Failure::new(FailureClass::Trainer, "the weights cannot be recorded").because(error))
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::optim::{GradientsParams, Optimizer as _};
+    use burn::tensor::{Tensor, TensorData};
+    use sweep_spec::{Cnn, Configuration};
+
+    use super::*;
+    use crate::device::Room;
+    use crate::network::{Build, Input};
+
+    fn fresh(room: &Room, seed: u64) -> State {
+        let protocol = Protocol::default();
+        let cnn =
+            Cnn { filters: 3, kernel_size: 3, dense_units: 5, batch_norm: true, max_pool: true, ..Cnn::default() };
+        let input = Input { image_size: 4, channels: 1, classes: 2 };
+        let build = Build::<Training>::new(seed, &protocol, room.device());
+        State::new(build.network(&Configuration::Cnn(cnn), input).unwrap(), &protocol).unwrap()
+    }
+
+    fn step(state: &mut State, room: &Room, value: f32) {
+        let pixels: Vec<f32> = (0..32).map(|index| (index as f32 * value).sin()).collect();
+        let images = Tensor::<Training, 4>::from_data(TensorData::new(pixels, [2, 1, 4, 4]), room.device());
+        let loss = state.network.forward(images, Vec::new()).powi_scalar(2).sum();
+        let gradients = GradientsParams::from_grads(loss.backward(), &state.network);
+        state.network = state.optimizer.step(0.01, state.network.clone(), gradients);
+    }
+
+    #[test]
+    fn a_saved_state_goes_on_to_the_same_bits() {
+        let room = Room::cpu();
+        let mut straight = fresh(&room, 1);
+        step(&mut straight, &room, 0.3);
+        let network = weights(&straight.network).unwrap();
+        let recording = Recording::default();
+        let optimizer = Recorder::<Training>::record(&recording, straight.optimizer.to_record(), ()).unwrap();
+        let mut resumed = fresh(&room, 2);
+        let record = Recorder::<Training>::load(&recording, network, room.device()).unwrap();
+        resumed.network = resumed.network.load_record(record);
+        let record = Recorder::<Training>::load(&recording, optimizer, room.device()).unwrap();
+        resumed.optimizer = resumed.optimizer.load_record(record);
+        for state in [&mut straight, &mut resumed] {
+            step(state, &room, 0.7);
+        }
+        assert_eq!(weights(&straight.network).unwrap(), weights(&resumed.network).unwrap());
+    }
+}

@@ -64,6 +64,13 @@ fn every_problem_is_found_in_one_go() {
         .replace("family: vgg19", "family: vgg19, filters: 3");
     let lines: Vec<u32> = problems_of(text.as_bytes()).iter().map(|problem| problem.line).collect();
     assert_eq!(lines, [4, 5, 8, 9, 10, 11]);
+    // One wrong value does not hide what stands beside it.
+    let found = with("kind: synthetic_scenes, image_size: 32", "kind: folder, path: ../x, image_size: 0, digest: 7");
+    assert_eq!(found.lines().count(), 4, "{found}");
+    let schedule = "epochs: 2, schedule: { kind: step, factor: 2, every: 3 }";
+    assert_eq!(with("epochs: 2", schedule).lines().count(), 2);
+    let found = with("family: cnn, conv_layers: 1, filters: 8", "family: cnn, filter: 1, conv_layers: 0, dropout: 2");
+    assert_eq!(found.lines().count(), 3, "{found}");
 }
 
 #[test]

@@ -43,9 +43,13 @@ fn natural(kind: Kind) -> (Option<u32>, u32, Option<u32>) {
 
 pub(super) fn dataset(at: &At<'_>, reader: &mut Reader) -> Option<Dataset> {
     let mut section = at.section(reader, "a data set: `{ kind: ..., ... }`")?;
-    let kind = section.required(reader, "kind").and_then(|at| at.choice(reader, &KINDS))?;
-    let (natural_size, natural_channels, natural_classes) = natural(kind);
-    let source = source(kind, &mut section, reader);
+    let kind = section.required(reader, "kind").and_then(|at| at.choice(reader, &KINDS));
+    // Of an unknown kind, what is there is still checked; what is missing may not be needed.
+    let (natural_size, natural_channels, natural_classes) = kind.map_or((Some(32), 3, Some(8)), natural);
+    let source = match kind {
+        Some(kind) => source(kind, &mut section, reader),
+        None => section.get("path").and_then(|at| at.path(reader)).and(None),
+    };
     let image_size = match (section.get("image_size"), natural_size) {
         (Some(at), _) => at.small(reader, IMAGE_SIZES),
         (None, Some(size)) => Some(size),
@@ -67,11 +71,13 @@ pub(super) fn dataset(at: &At<'_>, reader: &mut Reader) -> Option<Dataset> {
         }
     };
     let digest = match section.get("digest") {
-        Some(at) => Some(digest(&at, reader)?),
-        None => None,
+        Some(at) => digest(&at, reader).map(Some),
+        None => Some(None),
     };
-    section.finish(reader, "key");
-    Some(Dataset { source: source?, image_size: image_size?, channels: channels?, classes: classes?, digest })
+    if kind.is_some() {
+        section.finish(reader, "key");
+    }
+    Some(Dataset { source: source?, image_size: image_size?, channels: channels?, classes: classes?, digest: digest? })
 }
 
 fn source(kind: Kind, section: &mut Section<'_>, reader: &mut Reader) -> Option<Source> {
@@ -119,21 +125,21 @@ fn channels(at: &At<'_>, reader: &mut Reader) -> Option<u32> {
     }
 }
 
-fn classes(at: &At<'_>, kind: Kind, reader: &mut Reader) -> Option<Classes> {
+fn classes(at: &At<'_>, kind: Option<Kind>, reader: &mut Reader) -> Option<Classes> {
     let classes = match at.node.value {
         Value::List(_) => Classes::Names(class_names(at, reader)?),
         _ => Classes::Count(at.small(reader, CLASSES)?),
     };
     let fixed = match kind {
-        Kind::ImageFolder | Kind::Idx => None,
-        Kind::Cifar10 => Some(10),
-        Kind::SyntheticScenes => Some(SCENES.len() as u32),
+        None | Some(Kind::ImageFolder | Kind::Idx) => None,
+        Some(Kind::Cifar10) => Some(10),
+        Some(Kind::SyntheticScenes) => Some(SCENES.len() as u32),
     };
     if let Some(fixed) = fixed.filter(|&fixed| fixed != classes.count()) {
         at.report(reader, format!("expected the {fixed} classes of this kind, found {}", classes.count()), None);
         return None;
     }
-    if let (Kind::SyntheticScenes, Classes::Names(names)) = (kind, &classes)
+    if let (Some(Kind::SyntheticScenes), Classes::Names(names)) = (kind, &classes)
         && names.iter().zip(SCENES).any(|(name, scene)| name != scene)
     {
         at.report(reader, format!("expected the classes that are drawn: {}", SCENES.join(", ")), None);

@@ -77,8 +77,9 @@ fn optimizer(at: &At<'_>, reader: &mut Reader) -> Option<Optimizer> {
 fn schedule(at: &At<'_>, reader: &mut Reader, learning_rate: f64) -> Option<Schedule> {
     let mut section = at.section(reader, "a schedule: `{ kind: reduce_on_plateau, ... }` or `{ kind: constant }`")?;
     let names = [("reduce_on_plateau", false), ("constant", true)];
-    let constant = section.get("kind").map_or(Some(false), |at| at.choice(reader, &names))?;
-    let mut schedule = if constant { Schedule::Constant } else { Schedule::default() };
+    let constant = section.get("kind").map_or(Some(false), |at| at.choice(reader, &names));
+    // Of an unknown kind, what is there is still checked, and no key is unknown.
+    let mut schedule = if constant == Some(true) { Schedule::Constant } else { Schedule::default() };
     if let Schedule::ReduceOnPlateau { monitor, factor, patience, min_delta, cooldown, min_learning_rate } =
         &mut schedule
     {
@@ -90,7 +91,9 @@ fn schedule(at: &At<'_>, reader: &mut Reader, learning_rate: f64) -> Option<Sche
         read!(section, "cooldown", *cooldown, |at| at.small(reader, PATIENCE));
         least_rate(&mut section, reader, learning_rate, min_learning_rate);
     }
-    section.finish(reader, "key");
+    if constant.is_some() {
+        section.finish(reader, "key");
+    }
     Some(schedule)
 }
 

@@ -15,8 +15,9 @@ const BASELINE: &str = "baseline";
 
 const FAMILIES: [(&str, Family); 2] = [(Family::Cnn.name(), Family::Cnn), (Family::Vgg19.name(), Family::Vgg19)];
 
-/// A family and levels for some of its factors; the others are at the family's defaults.
-pub(super) fn configuration(section: &mut Section<'_>, reader: &mut Reader) -> Option<Configuration> {
+/// The rest of a section: a family and levels for some of its factors; the others are at the family's defaults.
+fn configuration(mut section: Section<'_>, reader: &mut Reader) -> Option<Configuration> {
+    // Without a family it is not known which keys are factors, so then none is unknown.
     let family = section.required(reader, "family").and_then(|at| at.choice(reader, &FAMILIES))?;
     let mut configuration = family.defaults();
     let mut complete = true;
@@ -26,28 +27,19 @@ pub(super) fn configuration(section: &mut Section<'_>, reader: &mut Reader) -> O
             complete &= matches!(set, Some(Ok(())));
         }
     }
+    section.finish(reader, "factor");
     complete.then_some(configuration)
 }
 
 pub(super) fn baseline(at: &At<'_>, reader: &mut Reader) -> Option<Configuration> {
-    let mut section = at.section(reader, "a configuration: `{ family: cnn, ... }`")?;
-    let configuration = configuration(&mut section, reader);
-    finish(section, reader, configuration.is_some());
-    configuration
-}
-
-/// Without a family it is not known which keys are factors, so only a known one has unknown keys.
-fn finish(section: Section<'_>, reader: &mut Reader, family_is_known: bool) {
-    if family_is_known {
-        section.finish(reader, "factor");
-    }
+    let section = at.section(reader, "a configuration: `{ family: cnn, ... }`")?;
+    configuration(section, reader)
 }
 
 pub(super) fn extra(at: &At<'_>, reader: &mut Reader) -> Option<Extra> {
     let mut section = at.section(reader, "an extra configuration: `{ name: ..., family: ..., ... }`")?;
     let name = section.required(reader, "name").and_then(|at| at.name(reader));
-    let configuration = configuration(&mut section, reader);
-    finish(section, reader, configuration.is_some());
+    let configuration = configuration(section, reader);
     Some(Extra { name: name?, configuration: configuration? })
 }
 

@@ -2,7 +2,7 @@
 
 use std::io::IsTerminal;
 
-use comfy_table::{Attribute, Cell, CellAlignment, ContentArrangement, TableStyle, presets};
+use comfy_table::{Attribute, Cell, CellAlignment, ColumnConstraint, ContentArrangement, TableStyle, Width, presets};
 
 use crate::text::escape;
 
@@ -12,56 +12,92 @@ const STYLE: TableStyle = presets::NOTHING;
 /// Narrower than this no table is made, whatever the terminal says.
 const LEAST_WIDTH: u16 = 40;
 
-/// Columns, then rows of as many cells. Every cell is escaped.
+/// Columns, then rows of as many cells. Every cell is escaped, line by line.
 #[derive(Debug)]
 pub(crate) struct Table {
     inner: comfy_table::Table,
-    numeric: Vec<bool>,
+    columns: Vec<Column>,
+}
+
+#[derive(Debug)]
+struct Column {
+    numeric: bool,
+    /// Its longest word so far: numbers are not broken.
+    longest_word: usize,
+}
+
+/// The lines of a cell.
+pub(crate) struct Lines(Vec<String>);
+
+impl From<String> for Lines {
+    fn from(text: String) -> Self {
+        Self(vec![text])
+    }
+}
+
+impl<const LINES: usize> From<[String; LINES]> for Lines {
+    fn from(lines: [String; LINES]) -> Self {
+        Self(lines.into())
+    }
 }
 
 impl Table {
     /// Headings; one that ends in `#` heads a column of numbers, and the `#` is not shown.
     pub(crate) fn new(headings: &[&str]) -> Self {
-        let numeric: Vec<bool> = headings.iter().map(|heading| heading.ends_with('#')).collect();
         let mut inner = comfy_table::Table::new();
         inner.load_style(STYLE).set_content_arrangement(ContentArrangement::Dynamic);
-        let cells = headings.iter().zip(&numeric).map(|(heading, numeric)| {
-            let cell = Cell::new(heading.trim_end_matches('#')).add_attribute(Attribute::Bold);
-            aligned(cell, *numeric)
-        });
-        inner.set_header(cells.collect::<Vec<_>>());
-        Self { inner, numeric }
+        let column = |heading: &&str| Column { numeric: heading.ends_with('#'), longest_word: 0 };
+        let mut table = Self { inner, columns: headings.iter().map(column).collect() };
+        let headings = headings.iter().map(|heading| heading.trim_end_matches('#').to_owned());
+        let header = table.cells(headings, true);
+        table.inner.set_header(header);
+        table
     }
 
-    pub(crate) fn row<I: IntoIterator<Item = String>>(&mut self, cells: I) {
-        self.styled_row(cells, false);
+    pub(crate) fn row<I: IntoIterator<Item: Into<Lines>>>(&mut self, cells: I) {
+        let cells = self.cells(cells, false);
+        self.inner.add_row(cells);
     }
 
     /// A row that stands out, where colours are on.
-    pub(crate) fn strong_row<I: IntoIterator<Item = String>>(&mut self, cells: I) {
-        self.styled_row(cells, true);
+    pub(crate) fn strong_row<I: IntoIterator<Item: Into<Lines>>>(&mut self, cells: I) {
+        let cells = self.cells(cells, true);
+        self.inner.add_row(cells);
     }
 
-    fn styled_row<I: IntoIterator<Item = String>>(&mut self, cells: I, strong: bool) {
-        let cells = cells.into_iter().zip(&self.numeric).map(|(text, numeric)| {
-            let cell = aligned(Cell::new(escape(&text)), *numeric);
+    fn cells<I: IntoIterator<Item: Into<Lines>>>(&mut self, cells: I, strong: bool) -> Vec<Cell> {
+        let cell = |(lines, column): (I::Item, &mut Column)| {
+            let lines: Vec<String> = lines.into().0.iter().map(|line| escape(line)).collect();
+            let words = lines.iter().flat_map(|line| line.split(' ')).map(|word| word.chars().count());
+            column.longest_word = words.fold(column.longest_word, usize::max);
+            let alignment = if column.numeric { CellAlignment::Right } else { CellAlignment::Left };
+            let cell = Cell::new(lines.join("\n")).set_alignment(alignment);
             if strong { cell.add_attribute(Attribute::Bold) } else { cell }
-        });
-        self.inner.add_row(cells.collect::<Vec<_>>());
+        };
+        cells.into_iter().zip(&mut self.columns).map(cell).collect()
     }
 
     pub(crate) fn is_empty(&self) -> bool {
         self.inner.is_empty()
     }
 
-    /// The text: in as many columns as `COLUMNS` says, or the terminal has; elsewhere a row is a line.
+    /// The text: in as many columns as there are; elsewhere a row is a line.
     pub(crate) fn render(mut self, coloured: bool) -> String {
-        let asked = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse::<u16>().ok());
-        let terminal = if std::io::stdout().is_terminal() { self.inner.width() } else { None };
-        match asked.or(terminal) {
-            Some(width) => self.inner.set_width(width.max(LEAST_WIDTH)),
-            None => self.inner.set_content_arrangement(ContentArrangement::Disabled),
-        };
+        match available_width() {
+            Some(width) => {
+                self.inner.set_width(width);
+                for (column, shown) in self.columns.iter().zip(self.inner.column_iter_mut()) {
+                    if column.numeric {
+                        let least = u16::try_from(column.longest_word).unwrap_or(u16::MAX);
+                        let least = least.saturating_add(shown.padding_width());
+                        shown.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(least)));
+                    }
+                }
+            }
+            None => {
+                self.inner.set_content_arrangement(ContentArrangement::Disabled);
+            }
+        }
         if coloured {
             self.inner.enforce_styling();
         } else {
@@ -72,8 +108,11 @@ impl Table {
     }
 }
 
-fn aligned(cell: Cell, numeric: bool) -> Cell {
-    cell.set_alignment(if numeric { CellAlignment::Right } else { CellAlignment::Left })
+/// How many columns of characters there are: what `COLUMNS` says, or what the terminal has; nothing in a file or a pipe.
+pub(crate) fn available_width() -> Option<u16> {
+    let asked = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse::<u16>().ok());
+    let terminal = || if std::io::stdout().is_terminal() { comfy_table::Table::new().width() } else { None };
+    asked.or_else(terminal).map(|width| width.max(LEAST_WIDTH))
 }
 
 #[cfg(test)]

@@ -1,6 +1,10 @@
 //! What a person sees who types a command that needs no coordinator: words, streams and exit codes, as snapshots.
 //! A snapshot that should change is written anew by `INSTA_UPDATE=always cargo test -p sweepctl --test commands`.
 
+#![expect(clippy::expect_used, reason = "a test that cannot go on should stop there")]
+
+mod answers;
+mod canned;
 mod help;
 mod plan;
 mod refusals;
@@ -30,12 +34,12 @@ pub(crate) fn transcript(arguments: &[&str]) -> String {
 
 /// The same with something on stdin.
 pub(crate) fn transcript_with_input(arguments: &[&str], input: &[u8]) -> String {
-    let mut child = sweepctl(arguments)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("sweepctl starts");
+    transcript_of(sweepctl(arguments), arguments, input)
+}
+
+pub(crate) fn transcript_of(mut command: Command, arguments: &[&str], input: &[u8]) -> String {
+    let mut child =
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("sweepctl starts");
     // A program that refuses early closes its end.
     child.stdin.take().expect("stdin is ours").write_all(input).ok();
     let output = child.wait_with_output().expect("sweepctl ends");

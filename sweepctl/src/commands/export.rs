@@ -14,7 +14,7 @@ use crate::client::{self, Client};
 use crate::failure::{Exit, Failure};
 use crate::output::write_json;
 use crate::shapes::{Metrics, Summary};
-use crate::text::hex;
+use crate::text::{escape, hex};
 
 /// The most that the coordinator gives at once.
 const PAGE: u32 = 1000;
@@ -364,11 +364,12 @@ fn setting(value: &serde_json::Value) -> String {
     }
 }
 
-/// A text that no spreadsheet takes for a formula.
+/// A text that no spreadsheet takes for a formula and no terminal acts on.
 fn guard(text: &str) -> String {
-    match text.starts_with(['=', '+', '-', '@', '\t', '\r']) {
+    let text = escape(text);
+    match text.starts_with(['=', '+', '-', '@']) {
         true => format!("'{text}"),
-        false => text.to_owned(),
+        false => text,
     }
 }
 

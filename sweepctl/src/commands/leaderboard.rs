@@ -8,7 +8,7 @@ use crate::client::{self, Client};
 use crate::failure::{Exit, Failure};
 use crate::output::Output;
 use crate::shapes::{Estimate, Leaderboard, Row};
-use crate::table::Table;
+use crate::table::{Lines, Table, available_width};
 use crate::text::{count, escape, scientific};
 
 #[derive(Debug, Args)]
@@ -64,36 +64,64 @@ pub(crate) fn print(output: &Output, leaderboard: &Leaderboard) -> Result<(), Fa
     Ok(())
 }
 
+/// Narrower than this, losses stand below accuracies and remarks below configurations.
+const WIDE: u16 = 116;
+
 fn table(leaderboard: &Leaderboard) -> Table {
-    let headings = [
-        "rank#",
-        "configuration",
-        "train acc#",
-        "val acc#",
-        "train loss#",
-        "val loss#",
-        "params#",
-        "ratio#",
-        "seconds#",
-        "remark",
-    ];
-    let mut table = Table::new(&headings);
+    let wide = available_width().is_none_or(|width| width >= WIDE);
+    let headings: &[&str] = if wide {
+        &[
+            "rank#",
+            "configuration",
+            "train acc#",
+            "val acc#",
+            "train loss#",
+            "val loss#",
+            "params#",
+            "ratio#",
+            "seconds#",
+            "remark",
+        ]
+    } else {
+        &["rank#", "configuration", "train acc and loss#", "val acc and loss#", "params#", "ratio#", "seconds#"]
+    };
+    let mut table = Table::new(headings);
     for row in &leaderboard.rows {
-        let cells = [
-            row.rank.map_or_else(|| "-".to_owned(), |rank| rank.to_string()),
-            title(row),
-            estimate(row.train_accuracy, |value| format!("{value:.4}")),
-            estimate(row.val_accuracy, |value| format!("{value:.4}")),
-            estimate(row.train_loss, |value| format!("{value:.4}")),
-            estimate(row.val_loss, |value| format!("{value:.4}")),
-            count(row.params),
-            row.ratio.map_or_else(|| "-".to_owned(), |ratio| scientific(ratio.mean, 6)),
-            estimate(row.seconds, |value| format!("{value:.1}")),
-            row.remark.clone().unwrap_or_default(),
-        ];
+        let cells = if wide { wide_cells(row) } else { narrow_cells(row) };
         if row.rank == Some(1) { table.strong_row(cells) } else { table.row(cells) }
     }
     table
+}
+
+fn wide_cells(row: &Row) -> Vec<Lines> {
+    let [rank, title, params, ratio, seconds, remark] = common_cells(row);
+    let [train_accuracy, train_loss, val_accuracy, val_loss] = metric_cells(row);
+    let cells = [rank, title, train_accuracy, val_accuracy, train_loss, val_loss, params, ratio, seconds, remark];
+    cells.into_iter().map(Lines::from).collect()
+}
+
+fn narrow_cells(row: &Row) -> Vec<Lines> {
+    let [rank, title, params, ratio, seconds, remark] = common_cells(row);
+    let [train_accuracy, train_loss, val_accuracy, val_loss] = metric_cells(row);
+    let title = if remark.is_empty() { Lines::from(title) } else { Lines::from([title, format!("({remark})")]) };
+    let (train, val) = (Lines::from([train_accuracy, train_loss]), Lines::from([val_accuracy, val_loss]));
+    vec![rank.into(), title, train, val, params.into(), ratio.into(), seconds.into()]
+}
+
+fn common_cells(row: &Row) -> [String; 6] {
+    [
+        row.rank.map_or_else(|| "-".to_owned(), |rank| rank.to_string()),
+        title(row),
+        count(row.params),
+        row.ratio.map_or_else(|| "-".to_owned(), |ratio| scientific(ratio.mean, 6)),
+        estimate(row.seconds, |value| format!("{value:.1}")),
+        row.remark.clone().unwrap_or_default(),
+    ]
+}
+
+fn metric_cells(row: &Row) -> [String; 4] {
+    let metrics = [row.train_accuracy, row.train_loss, row.val_accuracy, row.val_loss];
+    metrics.map(|metric| estimate(metric, |value| format!("{value:.4}")))
 }
 
 /// The entry's name, or what differs from the baseline.
@@ -107,12 +135,14 @@ fn title(row: &Row) -> String {
     }
 }
 
-/// `0.8621 ± 0.0040`, the spread only where there are several.
+/// `0.8621 ± 0.0040`, the spread only where there are several. A line is broken before the sign, not behind it.
 fn estimate(estimate: Option<Estimate>, write: impl Fn(f64) -> String) -> String {
     match estimate {
         None => "-".to_owned(),
         Some(Estimate { mean, standard_deviation: None, .. }) => write(mean),
-        Some(Estimate { mean, standard_deviation: Some(spread), .. }) => format!("{} ± {}", write(mean), write(spread)),
+        Some(Estimate { mean, standard_deviation: Some(spread), .. }) => {
+            format!("{} ±\u{a0}{}", write(mean), write(spread))
+        }
     }
 }
 
@@ -127,6 +157,6 @@ mod tests {
         let one = Estimate { mean: 0.5, standard_deviation: None, count: 1 };
         assert_eq!(estimate(Some(one), write), "0.50");
         let two = Estimate { standard_deviation: Some(0.125), count: 2, ..one };
-        assert_eq!(estimate(Some(two), write), "0.50 ± 0.12");
+        assert_eq!(estimate(Some(two), write), "0.50 ±\u{a0}0.12");
     }
 }

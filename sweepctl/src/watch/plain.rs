@@ -36,7 +36,8 @@ impl Plain {
             return;
         }
         let waited = self.last.as_ref().map_or(&[][..], |last| &last.waiting_for);
-        for reason in sweep.waiting_for.iter().filter(|reason| !waited.contains(reason)) {
+        let waits = if sweep.state.has_ended() { &[][..] } else { &sweep.waiting_for };
+        for reason in waits.iter().filter(|reason| !waited.contains(reason)) {
             self.output.say(&format!("waits: {}", escape(reason)));
         }
         self.output.say(&line(sweep));

@@ -1,0 +1,159 @@
+//! What the commands make of a coordinator's answers, in both forms; and that no name in them reaches the terminal as
+//! anything but letters.
+
+use std::io::{BufRead, BufReader, Read};
+use std::process::Stdio;
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::canned::{ARTIFACT, serve};
+use super::{sweepctl, transcript, transcript_of};
+
+/// The transcript of a command that asks the canned coordinator.
+fn asked(arguments: &[&str]) -> String {
+    let address = serve().to_string();
+    let whole: Vec<&str> = arguments.iter().copied().chain(["--coordinator", address.as_str()]).collect();
+    transcript(&whole).replace(&address, "ADDRESS")
+}
+
+/// The same in a terminal of so many columns.
+fn asked_in(columns: u16, arguments: &[&str]) -> String {
+    let address = serve().to_string();
+    let whole: Vec<&str> = arguments.iter().copied().chain(["--coordinator", address.as_str()]).collect();
+    let mut command = sweepctl(&whole);
+    command.env("COLUMNS", columns.to_string());
+    transcript_of(command, &whole, b"").replace(&address, "ADDRESS")
+}
+
+#[test]
+fn list_shows_the_sweeps() {
+    insta::assert_snapshot!(asked(&["list"]));
+}
+
+#[test]
+fn status_shows_everything_about_a_sweep() {
+    insta::assert_snapshot!("status", asked(&["status", "3"]));
+    insta::assert_snapshot!("status_json", asked(&["status", "scene-cnn", "--output", "json"]));
+}
+
+#[test]
+fn an_unknown_sweep_is_a_failure_with_a_hint() {
+    insta::assert_snapshot!(asked(&["status", "nine"]));
+}
+
+#[test]
+fn the_leaderboard_has_the_reference_s_columns() {
+    insta::assert_snapshot!("leaderboard", asked_in(140, &["leaderboard", "3"]));
+    insta::assert_snapshot!("leaderboard_narrow", asked_in(80, &["leaderboard", "3"]));
+    insta::assert_snapshot!("leaderboard_json", asked(&["leaderboard", "3", "--output", "json"]));
+}
+
+#[test]
+fn a_trial_is_shown_with_its_attempts_and_epochs() {
+    insta::assert_snapshot!("trial", asked(&["trial", "ABABAB"]));
+    insta::assert_snapshot!("trial_json", asked(&["trial", "ababab", "--output", "json"]));
+    insta::assert_snapshot!("trial_unknown", asked(&["trial", "123456"]));
+}
+
+#[test]
+fn logs_are_the_newest_attempt_s_unless_another_is_asked_for() {
+    insta::assert_snapshot!("logs", asked(&["logs", "ababab"]));
+    insta::assert_snapshot!("logs_of_the_first", asked(&["logs", "ababab", "--attempt", "1"]));
+    insta::assert_snapshot!("logs_of_none", asked(&["logs", "ababab", "--attempt", "7"]));
+}
+
+#[test]
+fn cancel_tells_what_became_of_it() {
+    insta::assert_snapshot!(asked(&["cancel", "3"]));
+}
+
+#[test]
+fn workers_are_shown_slot_by_slot() {
+    insta::assert_snapshot!("workers", asked(&["workers"]));
+    insta::assert_snapshot!("workers_json", asked(&["workers", "--output", "json"]));
+}
+
+#[test]
+fn exports_hold_every_trial_or_every_epoch() {
+    insta::assert_snapshot!("export_csv", asked(&["export", "3"]));
+    insta::assert_snapshot!("export_json", asked(&["export", "3", "--format", "json"]));
+    insta::assert_snapshot!("export_points_csv", asked(&["export", "3", "--points"]));
+    insta::assert_snapshot!("export_points_json", asked(&["export", "3", "--points", "--output", "json"]));
+}
+
+#[test]
+fn an_artifact_is_fetched_whole_or_not_at_all() {
+    insta::assert_snapshot!("artifacts", asked(&["artifacts", "3"]));
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("weights.bin");
+    let name = file.to_str().unwrap();
+    let digits = sweep_spec::Digest::of(ARTIFACT).to_string();
+    let text = asked(&["artifacts", "3", "--get", &digits[..8], "--file", name]);
+    assert!(text.contains("exit code: 0"), "{text}");
+    assert_eq!(std::fs::read(&file).unwrap(), ARTIFACT);
+    std::fs::remove_file(&file).unwrap();
+    let text = asked(&["artifacts", "3", "--get", "bb", "--file", name]);
+    assert!(text.contains("exit code: 1") && text.contains("not what the digest says"), "{text}");
+    assert!(!file.exists());
+}
+
+#[test]
+fn submit_answers_with_the_sweep() {
+    insta::assert_snapshot!(asked(&["submit", "tests/specs/tiny.yaml", "--name", "other"]));
+}
+
+#[test]
+fn a_sweep_that_ends_with_failed_trials_ends_watch_with_3() {
+    insta::assert_snapshot!("watch", asked(&["watch", "4"]));
+    let json = asked(&["watch", "4", "--output", "json"]);
+    assert!(json.contains("exit code: 3"), "{json}");
+    let lines: Vec<serde_json::Value> =
+        json.lines().filter(|line| line.starts_with('{')).map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines[0]["event"], "status");
+    assert_eq!(lines[1]["event"], "end");
+    assert_eq!(lines[1]["leaderboard"]["rows"][0]["rank"], 1);
+}
+
+#[test]
+fn an_interrupted_watch_says_how_to_come_back() {
+    let address = serve().to_string();
+    let mut child = sweepctl(&["watch", "3", "--coordinator", &address])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut talk = BufReader::new(child.stderr.take().unwrap());
+    let mut line = String::new();
+    while !line.contains("scene-cnn: running") {
+        line.clear();
+        assert!(talk.read_line(&mut line).unwrap() > 0, "the progress begins");
+    }
+    kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+    let mut rest = String::new();
+    talk.read_to_string(&mut rest).unwrap();
+    assert_eq!(rest, format!("sweep 3 goes on; come back with `sweepctl watch 3 --coordinator {address}`\n"));
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+}
+
+#[test]
+fn no_name_acts_on_the_terminal() {
+    let commands = [
+        &["list"][..],
+        &["status", "4"],
+        &["leaderboard", "4"],
+        &["trial", "ababab"],
+        &["logs", "ababab", "--attempt", "1"],
+        &["workers"],
+        &["export", "4"],
+        &["export", "4", "--points"],
+        &["watch", "4"],
+        &["cancel", "4"],
+    ];
+    for command in commands {
+        for form in ["text", "json"] {
+            let text = asked(&[command, &["--output", form]].concat());
+            let acts = |character: char| character.is_control() && character != '\n' || character == '\u{202e}';
+            assert!(!text.contains(acts), "{command:?} {form}: {text:?}");
+        }
+    }
+}

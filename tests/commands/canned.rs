@@ -1,0 +1,328 @@
+//! A coordinator that knows a few answers by heart: two sweeps, one of them with names that would paint a terminal.
+//! What the commands make of the answers can then be held still; the real coordinator's answers are tested with it.
+
+use std::net::SocketAddr;
+
+use futures::StreamExt;
+use futures::stream::{self, BoxStream};
+use sweep_proto::v1::sweep_service_server::{SweepService, SweepServiceServer};
+use sweep_proto::v1::*;
+use sweep_spec::Digest;
+use tonic::{Request, Response, Status};
+
+/// A name that would turn a terminal red, ring its bell and start a formula.
+pub(crate) const HOSTILE: &str = "=evil\u{1b}[31m\u{7}\u{9b}2J\u{202e}";
+
+/// What the one artifact holds.
+pub(crate) const ARTIFACT: &[u8] = b"weights";
+
+/// Serves until the process ends; answers where.
+pub(crate) fn serve() -> SocketAddr {
+    let (sender, receiver) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        runtime.block_on(async {
+            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+            sender.send(listener.local_addr().expect("an address")).expect("the test waits");
+            let incoming = tokio_stream::wrappers::TcpListenerStream::new(listener);
+            let server = tonic::transport::Server::builder().add_service(SweepServiceServer::new(Canned));
+            server.serve_with_incoming(incoming).await.expect("it serves");
+        });
+    });
+    receiver.recv().expect("it listens")
+}
+
+struct Canned;
+
+type Answer<T> = Result<Response<T>, Status>;
+
+fn id(digit: u8) -> tonic::codegen::Bytes {
+    vec![digit; 32].into()
+}
+
+fn metrics(epoch: u32) -> EpochMetrics {
+    EpochMetrics {
+        epoch,
+        train_loss: 1.0 / f64::from(epoch),
+        train_accuracy: 0.870_282,
+        val_loss: 0.477_707,
+        val_accuracy: 0.846_344,
+        learning_rate: 0.001,
+        seconds: 2.5,
+        images_per_second: 752.4,
+    }
+}
+
+fn counts() -> TrialCounts {
+    TrialCounts { queued: 1, running: 1, succeeded: 3, diverged: 1, failed: 1, ..Default::default() }
+}
+
+fn sweep(reference: Option<SweepReference>) -> Result<SweepStatus, Status> {
+    let running = RunningTrial {
+        trial_id: id(0xab),
+        configuration: "filters=64".into(),
+        seed: 1,
+        worker: HOSTILE.into(),
+        slot: 1,
+        attempt: 2,
+        epochs: 10,
+        newest: Some(metrics(4)),
+    };
+    let status = SweepStatus {
+        id: 3,
+        name: "scene-cnn".into(),
+        state: SweepState::Running.into(),
+        counts: Some(counts()),
+        stages: vec![
+            StageProgress { name: "depth".into(), counts: Some(counts()), choice: "conv_layers=4".into() },
+            StageProgress { name: "width".into(), ..Default::default() },
+        ],
+        eta_seconds: Some(185.0),
+        best_value: Some(0.846_344),
+        best_configuration: "filters=256".into(),
+        objective_metric: "val_accuracy".into(),
+        running: vec![running],
+        waiting_for: vec!["no worker has 16 GiB of memory".into()],
+        spec_digest: id(0xdd),
+        epochs_done: 34,
+        epochs_total: 60,
+        ..Default::default()
+    };
+    match reference.unwrap_or_default().text.as_str() {
+        "3" | "scene-cnn" => Ok(status),
+        "4" => {
+            let (name, reason) = (HOSTILE.to_owned(), "stage depth has no winner".to_owned());
+            Ok(SweepStatus { id: 4, name, reason, state: SweepState::Failed.into(), running: Vec::new(), ..status })
+        }
+        other => Err(Status::not_found(format!("there is no sweep `{other}`"))),
+    }
+}
+
+fn estimate(mean: f64, spread: Option<f64>) -> Option<Estimate> {
+    Some(Estimate { mean, standard_deviation: spread, count: if spread.is_some() { 2 } else { 1 } })
+}
+
+fn row(rank: Option<u32>, configuration: &str, spread: Option<f64>) -> LeaderboardRow {
+    LeaderboardRow {
+        rank,
+        configuration: configuration.into(),
+        train_accuracy: estimate(0.870_282, spread),
+        val_accuracy: estimate(0.846_344, spread),
+        train_loss: estimate(0.382_219, spread),
+        val_loss: estimate(0.477_707, spread),
+        params: 6_256_392,
+        flops: 53_000_000_000,
+        ratio: estimate(1.391_028e-8, spread),
+        seconds: estimate(412.25, None),
+        ..Default::default()
+    }
+}
+
+fn setting(path: &str, value: setting::Value) -> Setting {
+    Setting { path: path.into(), value: Some(value) }
+}
+
+fn trial(state: TrialState) -> TrialSummary {
+    let settings = vec![
+        setting("configuration.filters", setting::Value::Integer(64)),
+        setting("configuration.dropout", setting::Value::Number(0.2)),
+        setting("configuration.batch_norm", setting::Value::Boolean(true)),
+        setting("dataset.classes", setting::Value::Texts(TextList { texts: vec!["coast".into(), "forest".into()] })),
+        setting("dataset.path", setting::Value::Text("@scenes".into())),
+        setting("seed", setting::Value::Integer(1)),
+    ];
+    let provenance = Provenance {
+        images_per_second: 617.0,
+        seconds: 305.0,
+        peak_memory_bytes: 1 << 30,
+        data_digest: id(0xda),
+        split_digest: id(0x51),
+        device: "cpu".into(),
+        device_name: "Example CPU".into(),
+        instruction_set: "avx2".into(),
+        trainer: "sweep-trainer 0.1.0".into(),
+        threads: 1,
+        params: 182_088,
+    };
+    let succeeded = state == TrialState::Succeeded;
+    TrialSummary {
+        trial_id: id(if succeeded { 0xab } else { 0xcd }),
+        configuration: if succeeded { "filters=64".into() } else { HOSTILE.into() },
+        seed: 1,
+        state: state.into(),
+        attempts: 2,
+        worker: "w1".into(),
+        outcome: if succeeded { Outcome::Converged.into() } else { Outcome::Unspecified.into() },
+        reported: succeeded.then(|| metrics(10)),
+        stages: vec!["depth".into(), "width".into()],
+        failure: (!succeeded).then(failure),
+        params: 182_088,
+        settings,
+        provenance: succeeded.then_some(provenance),
+    }
+}
+
+fn failure() -> Failure {
+    Failure { class: FailureClass::OutOfMemory.into(), reason: "the device has 8 GiB, 9 were asked for".into() }
+}
+
+#[tonic::async_trait]
+impl SweepService for Canned {
+    type WatchSweepStream = BoxStream<'static, Result<WatchSweepResponse, Status>>;
+    type ExportPointsStream = BoxStream<'static, Result<ExportPointsResponse, Status>>;
+    type GetArtifactStream = BoxStream<'static, Result<GetArtifactResponse, Status>>;
+
+    async fn submit(&self, request: Request<SubmitRequest>) -> Answer<SubmitResponse> {
+        let request = request.into_inner();
+        let name = if request.name.is_empty() { "tiny".into() } else { request.name };
+        let sweep = SweepStatus { name, ..sweep(Some(SweepReference { text: "3".into() }))? };
+        Ok(Response::new(SubmitResponse { sweep: Some(sweep), resumed: false }))
+    }
+
+    async fn list_sweeps(&self, _: Request<ListSweepsRequest>) -> Answer<ListSweepsResponse> {
+        let sweeps = ["4", "3"].into_iter().map(|text| sweep(Some(SweepReference { text: text.into() })));
+        Ok(Response::new(ListSweepsResponse { sweeps: sweeps.collect::<Result<_, _>>()? }))
+    }
+
+    async fn get_sweep(&self, request: Request<GetSweepRequest>) -> Answer<GetSweepResponse> {
+        let spec = std::fs::read(super::root().join("tests/specs/tiny.yaml"))?.into();
+        let sweep = Some(sweep(request.into_inner().sweep)?);
+        Ok(Response::new(GetSweepResponse { sweep, spec, overrides: Vec::new() }))
+    }
+
+    /// Sweep 3 runs for ever; sweep 4 breaks off once, then has failed.
+    async fn watch_sweep(&self, request: Request<WatchSweepRequest>) -> Answer<Self::WatchSweepStream> {
+        let sweep = sweep(request.into_inner().sweep)?;
+        let runs = sweep.state() == SweepState::Running;
+        let answers = stream::iter([Ok(WatchSweepResponse { sweep: Some(sweep) })]);
+        Ok(Response::new(if runs { answers.chain(stream::pending()).boxed() } else { answers.boxed() }))
+    }
+
+    async fn get_leaderboard(&self, request: Request<GetLeaderboardRequest>) -> Answer<GetLeaderboardResponse> {
+        let request = request.into_inner();
+        let rows = vec![
+            row(Some(1), "conv_layers=4 filters=256 dense_layers=2", Some(0.004)),
+            LeaderboardRow { name: "vgg19".into(), ..row(Some(2), "vgg19", None) },
+            LeaderboardRow { baseline: true, ..row(Some(3), "baseline", None) },
+            LeaderboardRow {
+                configuration: HOSTILE.into(),
+                remark: "1 of 2 diverged".into(),
+                params: 79_624,
+                ..Default::default()
+            },
+        ];
+        Ok(Response::new(GetLeaderboardResponse {
+            sweep: Some(sweep(request.sweep)?),
+            metric: "val_accuracy".into(),
+            maximize: true,
+            rows,
+            notes: vec!["epoch chosen on the test set".into()],
+        }))
+    }
+
+    /// One trial a page.
+    async fn list_trials(&self, request: Request<ListTrialsRequest>) -> Answer<ListTrialsResponse> {
+        let request = request.into_inner();
+        sweep(request.sweep)?;
+        let (state, next_page_token) = match request.page_token.as_str() {
+            "" => (TrialState::Succeeded, "second"),
+            _ => (TrialState::Failed, ""),
+        };
+        Ok(Response::new(ListTrialsResponse { trials: vec![trial(state)], next_page_token: next_page_token.into() }))
+    }
+
+    async fn get_trial(&self, request: Request<GetTrialRequest>) -> Answer<GetTrialResponse> {
+        if !"ab".repeat(32).starts_with(&request.into_inner().trial) {
+            return Err(Status::not_found("there is no such trial"));
+        }
+        let attempt = AttemptRecord {
+            attempt: 1,
+            worker: "w1".into(),
+            device: "cuda:0".into(),
+            outcome: "failed".into(),
+            failure: Some(failure()),
+            ended_unix_ms: 1,
+            log_tail: format!("first line\n{HOSTILE}\n"),
+            ..Default::default()
+        };
+        let phases = AttemptPhases { start_seconds: 0.5, run_seconds: 305.0 };
+        let second = AttemptRecord {
+            attempt: 2,
+            device: "cpu".into(),
+            outcome: "succeeded".into(),
+            failure: None,
+            phases: Some(phases),
+            log_tail: "all is well".into(),
+            ..attempt.clone()
+        };
+        Ok(Response::new(GetTrialResponse {
+            trial: Some(trial(TrialState::Succeeded)),
+            attempts: vec![attempt, second],
+            points: (1..=12).map(metrics).collect(),
+            best: Some(metrics(7)),
+            last: Some(metrics(12)),
+            validation: Some(Validation {
+                labels: vec![0, 1],
+                predicted: vec![0, 0],
+                confidence: vec![0.75, 0.5],
+                confusion: vec![1, 0, 1, 0],
+            }),
+            sweeps: vec![3, 4],
+            ..Default::default()
+        }))
+    }
+
+    async fn cancel_sweep(&self, request: Request<CancelSweepRequest>) -> Answer<CancelSweepResponse> {
+        let sweep = SweepStatus { state: SweepState::Cancelled.into(), ..sweep(request.into_inner().sweep)? };
+        Ok(Response::new(CancelSweepResponse { sweep: Some(sweep) }))
+    }
+
+    async fn list_workers(&self, _: Request<ListWorkersRequest>) -> Answer<ListWorkersResponse> {
+        let free = WorkerSlot { device: "cpu".into(), ..Default::default() };
+        let busy = WorkerSlot {
+            index: 1,
+            device: "cuda:0".into(),
+            memory_bytes: 8 << 30,
+            trial_id: id(0xab),
+            configuration: "filters=64".into(),
+            sweep: 3,
+            ..Default::default()
+        };
+        let worker = WorkerStatus {
+            name: "w1".into(),
+            host: "example".into(),
+            version: "0.1.0".into(),
+            state: "connected".into(),
+            slots: vec![free, busy],
+            last_seen_unix_ms: 0,
+        };
+        let lost = WorkerStatus { name: HOSTILE.into(), state: "lost".into(), slots: Vec::new(), ..worker.clone() };
+        Ok(Response::new(ListWorkersResponse { workers: vec![worker, lost] }))
+    }
+
+    async fn export_points(&self, request: Request<ExportPointsRequest>) -> Answer<Self::ExportPointsStream> {
+        sweep(request.into_inner().sweep)?;
+        let point = |epoch| TrialPoint { trial_id: id(0xab), attempt: 2, metrics: Some(metrics(epoch)) };
+        let answers = (1..=2).map(move |epoch| Ok(ExportPointsResponse { points: vec![point(epoch)] }));
+        Ok(Response::new(stream::iter(answers).boxed()))
+    }
+
+    async fn list_artifacts(&self, request: Request<ListArtifactsRequest>) -> Answer<ListArtifactsResponse> {
+        sweep(request.into_inner().sweep)?;
+        let artifact = Artifact {
+            digest: Digest::of(ARTIFACT).as_bytes().to_vec().into(),
+            kind: ArtifactKind::Weights.into(),
+            size_bytes: ARTIFACT.len() as u64,
+            trial_id: id(0xab),
+            attempt: 2,
+        };
+        // Said to be there, and another when it is fetched.
+        let broken = Artifact { digest: id(0xbb), kind: ArtifactKind::Log.into(), ..artifact.clone() };
+        Ok(Response::new(ListArtifactsResponse { artifacts: vec![artifact, broken] }))
+    }
+
+    async fn get_artifact(&self, _: Request<GetArtifactRequest>) -> Answer<Self::GetArtifactStream> {
+        let answers = ARTIFACT.chunks(3).map(|chunk| Ok(GetArtifactResponse { chunk: chunk.to_vec().into() }));
+        Ok(Response::new(stream::iter(answers.collect::<Vec<_>>()).boxed()))
+    }
+}

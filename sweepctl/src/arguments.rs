@@ -86,6 +86,13 @@ pub(crate) enum Command {
     Export(Dialling<export::Arguments>),
     /// List a sweep's artifacts, or fetch one
     Artifacts(Dialling<artifacts::Arguments>),
+    /// Run a trainer: trials come in on stdin, what becomes of them goes out on stdout
+    #[cfg(feature = "local")]
+    #[command(
+        after_help = "A worker starts its trainers itself. worker/trainer/PROTOCOL.md describes what they say.\n\n\
+        Example:\n  echo '{\"command\": \"devices\"}' | sweepctl trainer"
+    )]
+    Trainer,
     /// Print completions for a shell
     #[command(
         after_help = "Example:\n  sweepctl completions bash > ~/.local/share/bash-completion/completions/sweepctl"
@@ -112,6 +119,8 @@ impl Command {
             Self::Export(verb) => Some(&verb.connection),
             Self::Artifacts(verb) => Some(&verb.connection),
             Self::Plan(_) | Self::Completions { .. } => None,
+            #[cfg(feature = "local")]
+            Self::Trainer => None,
         }
     }
 }

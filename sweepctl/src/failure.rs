@@ -10,7 +10,7 @@ use serde::Serialize;
 use crate::text::escape;
 
 /// How a command ended that did what it was asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) enum Exit {
     /// All is well: 0.
     Well,
@@ -20,6 +20,9 @@ pub(crate) enum Exit {
     TrialsFailed,
     /// SIGINT or SIGTERM ended it: 128 and the signal's number, as shells have it.
     Signal(u8),
+    /// As the embedded program says.
+    #[cfg(feature = "local")]
+    Program(ExitCode),
 }
 
 impl From<Exit> for ExitCode {
@@ -29,6 +32,8 @@ impl From<Exit> for ExitCode {
             Exit::Failed => ExitCode::from(1),
             Exit::TrialsFailed => ExitCode::from(3),
             Exit::Signal(number) => ExitCode::from(128 + number),
+            #[cfg(feature = "local")]
+            Exit::Program(code) => code,
         }
     }
 }

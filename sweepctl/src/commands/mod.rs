@@ -44,6 +44,8 @@ pub(crate) fn run(cli: Cli, output: Output) -> Result<Exit, Failure> {
         Command::Workers(_) => block_on(workers::run(&context)),
         Command::Export(verb) => block_on(export::run(&context, &verb.arguments)),
         Command::Artifacts(verb) => block_on(artifacts::run(&context, &verb.arguments)),
+        #[cfg(feature = "local")]
+        Command::Trainer => Ok(Exit::Program(sweep_trainer::run())),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "sweepctl", &mut script);

@@ -84,7 +84,7 @@ pub(crate) async fn finish(context: &Context, client: &mut Client, sweep: &Sweep
         output.say(&format!("store: {store}"));
     }
     let exit = status::exit(sweep);
-    if exit == Exit::TrialsFailed {
+    if matches!(exit, Exit::TrialsFailed) {
         let text =
             format!("some trials failed: `sweepctl export {}` names them, `sweepctl logs TRIAL` says why", sweep.id);
         output.say(&text);

@@ -1,1 +1,42 @@
-//! (being laid)
+//! The worker's agent: it polls the coordinator, owns slots, runs a trainer on each, and keeps what is not yet handed in.
+//! It knows the two contracts, the coordinator's and the trainer's, and neither a network nor a database.
+//!
+//! One task, the agent, owns all state; one task a slot owns its trainer; one describes data sets. They talk over bounded
+//! queues, and when one is full the trainer waits.
+
+mod agent;
+mod artifact;
+mod calls;
+mod cli;
+pub mod config;
+mod conversation;
+mod describer;
+pub mod devices;
+mod error;
+mod gpu;
+mod http;
+mod lines;
+mod log_tail;
+mod machine;
+pub mod metrics;
+mod outbox;
+mod seat;
+mod slot;
+mod spawner;
+mod start;
+pub mod trainer;
+mod wire;
+
+pub use cli::{Args, main_with};
+pub use config::Config;
+pub use error::Error;
+pub use start::{Handle, run, start};
+
+/// How a worker ended that did not fail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// It was told to stop.
+    Stopped,
+    /// The coordinator told it to leave, and it had nothing left to do.
+    Drained,
+}

@@ -1,2 +1,27 @@
-//! (being laid)
-fn main() {}
+//! `sweep-worker`: the worker alone, with the trainer that lies beside it.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+/// Trains trials that a coordinator assigns.
+#[derive(Parser)]
+#[command(name = "sweep-worker", version)]
+struct Program {
+    #[command(flatten)]
+    args: sweep_worker::Args,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let program = Program::parse();
+    sweep_worker::main_with(program.args, trainer_command()).await
+}
+
+/// `sweep-trainer` beside this program, or else wherever the system finds it.
+fn trainer_command() -> Vec<String> {
+    let beside = |program: PathBuf| Some(program.parent()?.join("sweep-trainer")).filter(|path| path.exists());
+    let trainer = std::env::current_exe().ok().and_then(beside).and_then(|path| path.to_str().map(str::to_owned));
+    vec![trainer.unwrap_or_else(|| "sweep-trainer".to_owned())]
+}

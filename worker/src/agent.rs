@@ -1,0 +1,314 @@
+//! The agent: the one task that owns the session, the attempts and what is to be handed in. It starts a call whenever
+//! there is something to say, and reacts to whatever comes: an answer, an event of a slot, the word to leave.
+//!
+//! ```text
+//!   Register ──> session ──> Poll, one at a time ──> start, stop, describe, drain
+//!      ^                      Report, one at a time ──> acknowledged points
+//!      └── session lost ────  Finish, Describe, PutArtifact, several at a time
+//! ```
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use sweep_proto::v1;
+use sweep_spec::Digest;
+use tokio::sync::{mpsc, watch};
+use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::{Instant, sleep_until, timeout};
+use tokio_util::sync::CancellationToken;
+
+use crate::artifact::Artifact;
+use crate::calls::{self, Answer, Backoff, Link};
+use crate::describer;
+use crate::metrics::Metrics;
+use crate::outbox::Outbox;
+use crate::slot::{Job, SlotEvent};
+use crate::wire::Lease;
+use crate::{Ending, Error};
+
+mod answers;
+mod attempts;
+
+pub(crate) use attempts::MAX_DESCRIBES;
+
+/// Endings that are handed in at a time.
+const MAX_FINISHES: usize = 32;
+
+/// How long the last endings may take to be handed in once nothing runs any more.
+const HAND_IN: Duration = Duration::from_secs(5);
+
+/// How long the coordinator has to hear that the worker leaves.
+const GOODBYE: Duration = Duration::from_millis(500);
+
+/// What the agent is made of.
+pub(crate) struct Parts {
+    pub(crate) registration: v1::RegisterRequest,
+    pub(crate) link: Link,
+    pub(crate) posts: Vec<Post>,
+    pub(crate) events: mpsc::Receiver<SlotEvent>,
+    pub(crate) describer: mpsc::Sender<describer::Task>,
+    /// Ends the describer.
+    pub(crate) describer_end: CancellationToken,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) registered: watch::Sender<bool>,
+    pub(crate) state_folder: std::path::PathBuf,
+    pub(crate) report_batch_points: usize,
+    pub(crate) retry_max: Duration,
+    pub(crate) shutdown_limit: Duration,
+}
+
+/// The agent's end of one slot.
+pub(crate) struct Post {
+    jobs: mpsc::Sender<Job>,
+    /// What the slot works on.
+    running: Option<Lease>,
+    /// What it gets next: the coordinator may count a slot as free before its trainer has left.
+    waiting: VecDeque<Job>,
+}
+
+impl Post {
+    pub(crate) fn new(jobs: mpsc::Sender<Job>) -> Self {
+        Self { jobs, running: None, waiting: VecDeque::new() }
+    }
+}
+
+/// An attempt that this worker holds: it runs, or it has ended and is not yet handed in.
+struct Held {
+    slot: u32,
+    stop: CancellationToken,
+    /// Why it was told to stop.
+    stopped: Option<String>,
+    /// Why the coordinator will not take what the attempt has to say.
+    refused: Option<String>,
+    /// Its ending, while files go before it.
+    ending: Option<v1::FinishRequest>,
+    uploads: VecDeque<Artifact>,
+    uploading: bool,
+}
+
+struct Session {
+    id: u64,
+    poll_wait: Duration,
+    since: Instant,
+}
+
+/// A data set that the coordinator asked about.
+enum Describing {
+    Working,
+    Answered(v1::DescribeRequest),
+    Sending(v1::DescribeRequest),
+}
+
+pub(crate) struct Agent {
+    parts: Parts,
+    outbox: Outbox,
+    held: BTreeMap<Lease, Held>,
+    describing: BTreeMap<Bytes, Describing>,
+    thumbnails_sent: BTreeSet<Digest>,
+    session: Option<Session>,
+    /// The highest number of a poll's answer in this session.
+    seen: u64,
+    calls: JoinSet<Answer>,
+    registering: bool,
+    polling: Option<AbortHandle>,
+    poll_serial: u64,
+    reporting: bool,
+    finishing: usize,
+    /// Points go one by one, because a batch of several was refused.
+    one_by_one: bool,
+    control: Backoff,
+    reports: Backoff,
+    endings: Backoff,
+    /// Polls in a row that were answered at once with nothing.
+    hasty_polls: u32,
+    poll_not_before: Option<Instant>,
+    /// A call failed since the coordinator was last reached.
+    away: bool,
+    draining: bool,
+    /// When leaving must be over, once it has begun.
+    leave_by: Option<Instant>,
+    /// When handing in must be over, once nothing runs any more.
+    hand_in_by: Option<Instant>,
+    fatal: Option<Error>,
+}
+
+impl Agent {
+    pub(crate) fn new(parts: Parts) -> Self {
+        let backoff = || Backoff::new(parts.retry_max);
+        Self {
+            outbox: Outbox::default(),
+            held: BTreeMap::new(),
+            describing: BTreeMap::new(),
+            thumbnails_sent: BTreeSet::new(),
+            session: None,
+            seen: 0,
+            calls: JoinSet::new(),
+            registering: false,
+            polling: None,
+            poll_serial: 0,
+            reporting: false,
+            finishing: 0,
+            one_by_one: false,
+            control: backoff(),
+            reports: backoff(),
+            endings: backoff(),
+            hasty_polls: 0,
+            poll_not_before: None,
+            away: false,
+            draining: false,
+            leave_by: None,
+            hand_in_by: None,
+            fatal: None,
+            parts,
+        }
+    }
+
+    /// Works until `shutdown`, or until the coordinator has drained it, or refuses it.
+    pub(crate) async fn run(mut self, shutdown: CancellationToken) -> Result<Ending, Error> {
+        while !self.is_done() {
+            self.start_calls();
+            let wake = self.next_wake();
+            let may_listen = self.outbox.has_room() || self.leave_by.is_some();
+            tokio::select! {
+                () = shutdown.cancelled(), if self.leave_by.is_none() => self.leave("the worker is leaving"),
+                Some(answer) = self.calls.join_next() => self.answered(answer),
+                Some(event) = self.parts.events.recv(), if may_listen => self.slot_said(event),
+                () = sleep_until(wake.unwrap_or_else(Instant::now)), if wake.is_some() => {}
+            }
+            self.parts.metrics.points_waiting.set(self.outbox.waiting_points() as i64);
+        }
+        self.say_goodbye().await;
+        match self.fatal {
+            Some(error) => Err(error),
+            None if shutdown.is_cancelled() => Ok(Ending::Stopped),
+            None => Ok(Ending::Drained),
+        }
+    }
+
+    fn is_idle(&self) -> bool {
+        self.parts.posts.iter().all(|post| post.running.is_none() && post.waiting.is_empty())
+    }
+
+    fn is_done(&mut self) -> bool {
+        let now = Instant::now();
+        match self.leave_by {
+            None => self.draining && self.held.is_empty() && self.is_idle(),
+            Some(by) if by <= now => {
+                tracing::warn!(attempts = self.held.len(), "leaving takes too long, what is left is abandoned");
+                true
+            }
+            Some(by) if self.is_idle() => {
+                // Nothing runs any more; what is left is to be handed in, soon.
+                let hand_in_by = *self.hand_in_by.get_or_insert(now + HAND_IN);
+                self.leave_by = Some(by.min(hand_in_by));
+                self.held.is_empty() || self.fatal.is_some()
+            }
+            Some(_) => false,
+        }
+    }
+
+    /// Takes nothing new and stops what runs.
+    fn leave(&mut self, reason: &str) {
+        tracing::info!(attempts = self.held.len(), "leaving");
+        self.draining = true;
+        self.leave_by = Some(Instant::now() + self.parts.shutdown_limit);
+        let leases: Vec<_> = self.held.keys().copied().collect();
+        leases.iter().for_each(|lease| self.stop(lease, reason));
+        self.parts.describer_end.cancel();
+        // The next poll says that we are leaving.
+        self.end_poll();
+    }
+
+    fn end_poll(&mut self) {
+        if let Some(poll) = self.polling.take() {
+            poll.abort();
+        }
+    }
+
+    /// The next moment at which a call can be started that cannot now, or leaving is over.
+    fn next_wake(&self) -> Option<Instant> {
+        let retries = [&self.control, &self.reports, &self.endings].into_iter().filter_map(Backoff::until);
+        let pacing = self.poll_not_before.filter(|at| *at > Instant::now());
+        retries.chain(pacing).chain(self.leave_by).min()
+    }
+
+    fn start_calls(&mut self) {
+        let Some(session) = self.session.as_ref().map(|session| session.id) else {
+            if !self.registering && self.fatal.is_none() && self.control.is_ready() {
+                self.register();
+            }
+            return;
+        };
+        self.start_poll();
+        if !self.reporting && self.outbox.has_points() && self.reports.is_ready() {
+            let limit = if self.one_by_one { 1 } else { self.parts.report_batch_points };
+            let points = self.outbox.next_batch(limit);
+            self.reporting = true;
+            let request = v1::ReportRequest { session, points };
+            self.calls.spawn(calls::report(self.parts.link.client(), request));
+        }
+        if self.endings.is_ready() {
+            self.start_endings(session);
+        }
+    }
+
+    fn register(&mut self) {
+        let live = |(lease, held): (&Lease, &Held)| v1::LiveAttempt { lease: Some(lease.to_wire()), slot: held.slot };
+        let live_attempts = self.held.iter().map(live).collect();
+        let request = v1::RegisterRequest { live_attempts, ..self.parts.registration.clone() };
+        self.registering = true;
+        self.calls.spawn(calls::register(self.parts.link.client(), request));
+    }
+
+    fn start_poll(&mut self) {
+        let Some(session) = &self.session else { return };
+        let paced = self.poll_not_before.is_none_or(|at| at <= Instant::now());
+        if self.polling.is_none() && paced && self.control.is_ready() {
+            let request = v1::PollRequest {
+                session: session.id,
+                held: self.held.keys().map(|lease| lease.to_wire()).collect(),
+                draining: self.draining,
+                seen: self.seen,
+            };
+            self.poll_serial += 1;
+            let poll = calls::poll(self.parts.link.client(), request, session.poll_wait, self.poll_serial);
+            self.polling = Some(self.calls.spawn(poll));
+        }
+    }
+
+    fn start_endings(&mut self, session: u64) {
+        for (key, describing) in &mut self.describing {
+            if let Describing::Answered(request) = describing {
+                let request = v1::DescribeRequest { session, dataset_key: key.clone(), answer: request.answer.take() };
+                self.calls.spawn(calls::describe(self.parts.link.client(), request.clone()));
+                *describing = Describing::Sending(request);
+            }
+        }
+        for held in self.held.values_mut().filter(|held| !held.uploading) {
+            if let Some(artifact) = held.uploads.front() {
+                held.uploading = true;
+                self.calls.spawn(calls::upload(self.parts.link.client(), session, artifact.clone()));
+            }
+        }
+        while self.finishing < MAX_FINISHES
+            && let Some((lease, request)) = self.outbox.next_finish()
+        {
+            self.finishing += 1;
+            let request = v1::FinishRequest { session, ..request };
+            self.calls.spawn(calls::finish(self.parts.link.client(), request, lease));
+        }
+    }
+
+    /// So that the coordinator promises nothing to slots that are gone. It may not hear it: then the lease says so.
+    async fn say_goodbye(&mut self) {
+        self.end_poll();
+        if let Some(session) = self.session.take() {
+            let request = v1::PollRequest { session: session.id, held: Vec::new(), draining: true, seen: self.seen };
+            drop(timeout(GOODBYE, calls::poll(self.parts.link.client(), request, GOODBYE, 0)).await);
+        }
+        self.parts.registered.send_replace(false);
+        self.parts.metrics.connected.set(0);
+    }
+}

@@ -1,0 +1,284 @@
+//! What the coordinator's answers, and its silence, mean for the agent.
+
+use std::time::Duration;
+
+use sweep_proto::v1;
+use tokio::task::JoinError;
+use tokio::time::Instant;
+
+use super::{Agent, Describing, Session};
+use crate::Error;
+use crate::calls::{Answer, Trouble};
+use crate::wire::Lease;
+
+/// A poll that is answered with nothing sooner than this was not parked.
+const HASTY_POLL_SECONDS: f64 = 0.02;
+
+/// Hasty polls in a row that are borne before the next one waits.
+const HASTY_POLLS: u32 = 3;
+
+/// A session that ends sooner than this was taken by somebody.
+const SHORT_SESSION: Duration = Duration::from_secs(2);
+
+/// Which calls a failure holds up.
+#[derive(Debug, Clone, Copy)]
+enum Kind {
+    Control,
+    Reports,
+    Endings,
+}
+
+impl Agent {
+    pub(super) fn answered(&mut self, answer: Result<Answer, JoinError>) {
+        match answer {
+            Ok(Answer::Registered(result)) => self.registered(result),
+            Ok(Answer::Polled { serial, session, seconds, result }) => {
+                if self.poll_serial == serial {
+                    self.polling = None;
+                }
+                self.polled(session, seconds, result);
+            }
+            Ok(Answer::Reported { session, seconds, points, result }) => {
+                self.parts.metrics.report_seconds.observe(seconds);
+                self.reported(session, points, result);
+            }
+            Ok(Answer::Finished { session, lease, result }) => self.finished(session, lease, result),
+            Ok(Answer::Described { session, key, result }) => {
+                let Some(Describing::Sending(request)) = self.describing.remove(&key) else { return };
+                match result {
+                    Ok(()) => {}
+                    Err(Trouble::Refused(reason)) => tracing::error!(reason, "description of a data set was refused"),
+                    Err(trouble) => {
+                        self.describing.insert(key, Describing::Answered(request));
+                        self.trouble(session, "describe", trouble, Kind::Endings);
+                    }
+                }
+            }
+            Ok(Answer::Uploaded { session, lease, result }) => self.uploaded(session, lease, result),
+            // A poll that we gave up ourselves.
+            Err(error) if error.is_cancelled() => {}
+            Err(error) => {
+                self.fatal = Some(Error::Internal { source: error });
+                self.leave("the worker failed");
+            }
+        }
+    }
+
+    fn registered(&mut self, result: Result<v1::RegisterResponse, Trouble>) {
+        self.registering = false;
+        match result {
+            Ok(response) => {
+                tracing::info!(
+                    session = response.session,
+                    coordinator = self.parts.link.address(),
+                    coordinator_version = response.coordinator_version,
+                    attempts = self.held.len(),
+                    "registered"
+                );
+                let poll_wait = Duration::from_millis(response.poll_wait_ms);
+                self.session = Some(Session { id: response.session, poll_wait, since: Instant::now() });
+                self.seen = 0;
+                self.parts.metrics.sessions.inc();
+                self.reached();
+                self.parts.registered.send_replace(true);
+                self.forget_all(&response.stop);
+            }
+            Err(Trouble::Refused(reason)) => {
+                tracing::error!(reason, "registration was refused");
+                self.fatal = Some(Error::Refused { address: self.parts.link.address().to_owned(), reason });
+                self.leave("the coordinator refused the worker");
+            }
+            Err(Trouble::SessionLost) => self.control.fail(),
+            Err(Trouble::Transient(reason)) => self.unreachable("register", &reason),
+        }
+    }
+
+    fn polled(&mut self, session: u64, seconds: f64, result: Result<v1::PollResponse, Trouble>) {
+        if self.session.as_ref().is_none_or(|current| current.id != session) {
+            // Of a session before this one.
+            return;
+        }
+        match result {
+            Ok(response) => {
+                self.reached();
+                self.pace(seconds, &response);
+                self.obey(response);
+            }
+            // Nothing that a poll says can be wrong for ever: another coordinator may take it.
+            Err(Trouble::Refused(reason)) => self.unreachable("poll", &reason),
+            Err(trouble) => self.trouble(session, "poll", trouble, Kind::Control),
+        }
+    }
+
+    /// A coordinator that answers polls at once with nothing is not asked without pause.
+    fn pace(&mut self, seconds: f64, response: &v1::PollResponse) {
+        let empty = response.start.is_empty() && response.stop.is_empty() && response.describe.is_empty();
+        self.hasty_polls = if empty && seconds < HASTY_POLL_SECONDS { self.hasty_polls.saturating_add(1) } else { 0 };
+        let excess = self.hasty_polls.saturating_sub(HASTY_POLLS).min(7);
+        self.poll_not_before = (excess > 0).then(|| Instant::now() + Duration::from_millis(5 << excess));
+    }
+
+    fn obey(&mut self, response: v1::PollResponse) {
+        for assignment in response.start {
+            self.start(assignment);
+        }
+        for lease in &response.stop {
+            match Lease::from_wire(lease) {
+                Some(lease) => self.stop_or_disown(&lease),
+                None => tracing::error!("coordinator stops a lease without a trial id"),
+            }
+        }
+        let mut complete = true;
+        for task in response.describe {
+            complete &= self.describe(task);
+        }
+        if response.drain && !self.draining {
+            tracing::info!(attempts = self.held.len(), "draining by the coordinator's word");
+            self.draining = true;
+        }
+        if complete {
+            self.seen = self.seen.max(response.number);
+        }
+    }
+
+    fn reported(&mut self, session: u64, points: usize, result: Result<v1::ReportResponse, Trouble>) {
+        self.reporting = false;
+        match result {
+            Ok(response) => {
+                self.outbox.batch_arrived();
+                self.reports.succeed();
+                self.parts.metrics.points_sent.inc_by(points as u64);
+                self.one_by_one &= self.outbox.has_points();
+                self.forget_all(&response.stop);
+            }
+            Err(Trouble::Refused(reason)) => {
+                let leases = self.outbox.batch_leases();
+                self.outbox.batch_failed();
+                match leases.as_slice() {
+                    [lease] => self.give_up(lease, format!("the coordinator refused its points: {reason}")),
+                    // Which attempt is at fault shows when each point goes alone.
+                    _ => self.one_by_one = true,
+                }
+            }
+            Err(trouble) => {
+                self.outbox.batch_failed();
+                self.trouble(session, "report", trouble, Kind::Reports);
+            }
+        }
+    }
+
+    fn finished(&mut self, session: u64, lease: Lease, result: Result<v1::FinishResponse, Trouble>) {
+        self.finishing -= 1;
+        let response = match result {
+            Ok(response) => response,
+            Err(Trouble::Refused(reason)) => return self.finish_refused(&lease, reason),
+            Err(trouble) => {
+                self.outbox.finish_failed(&lease);
+                return self.trouble(session, "finish", trouble, Kind::Endings);
+            }
+        };
+        match response.verdict() {
+            v1::FinishVerdict::Accepted => {
+                self.endings.succeed();
+                self.handed_in(&lease);
+            }
+            v1::FinishVerdict::Stale => {
+                tracing::info!(trial_id = %lease.trial_id, attempt = lease.attempt, "attempt ended in vain, its lease no longer holds");
+                self.endings.succeed();
+                self.handed_in(&lease);
+            }
+            v1::FinishVerdict::PointsMissing => {
+                self.endings.fail();
+                self.points_missing(&lease, response.stored_sequence);
+            }
+            v1::FinishVerdict::Unspecified => {
+                self.outbox.finish_failed(&lease);
+                self.trouble(session, "finish", Trouble::Transient("unknown verdict".to_owned()), Kind::Endings);
+            }
+        }
+    }
+
+    fn uploaded(&mut self, session: u64, lease: Lease, result: Result<bool, Trouble>) {
+        let Some(held) = self.held.get_mut(&lease) else { return };
+        held.uploading = false;
+        match result {
+            Err(Trouble::Refused(reason)) => {
+                tracing::warn!(reason, trial_id = %lease.trial_id, "artifact was refused and is left out");
+                held.uploads.pop_front();
+            }
+            Err(trouble) => return self.trouble(session, "put_artifact", trouble, Kind::Endings),
+            Ok(_) => {
+                self.endings.succeed();
+                let sent = held.uploads.pop_front();
+                if let Some(artifact) = sent.filter(|sent| sent.kind == v1::ArtifactKind::Thumbnails) {
+                    self.thumbnails_sent.insert(artifact.data_digest);
+                }
+            }
+        }
+        self.close_if_uploaded(&lease);
+    }
+
+    /// The coordinator was reached.
+    fn reached(&mut self) {
+        self.control.succeed();
+        self.parts.metrics.connected.set(1);
+        if self.away {
+            self.away = false;
+            self.parts.metrics.reconnects.inc();
+            // What waited because it was away need not wait any longer.
+            self.reports.succeed();
+            self.endings.succeed();
+        }
+    }
+
+    fn unreachable(&mut self, method: &'static str, reason: &str) {
+        self.parts.metrics.calls_failed.with_label_values(&[method]).inc();
+        let address = self.parts.link.address();
+        if self.away {
+            tracing::debug!(address, method, reason, "coordinator still cannot be reached");
+        } else {
+            tracing::warn!(
+                address,
+                method,
+                reason,
+                attempts = self.held.len(),
+                "coordinator cannot be reached, training goes on"
+            );
+        }
+        self.away = true;
+        self.parts.metrics.connected.set(0);
+        self.parts.registered.send_replace(false);
+        self.control.fail();
+        self.parts.link.turn();
+    }
+
+    fn trouble(&mut self, session: u64, method: &'static str, trouble: Trouble, kind: Kind) {
+        match (trouble, kind) {
+            (Trouble::SessionLost, _) => self.session_lost(session, method),
+            (Trouble::Transient(reason) | Trouble::Refused(reason), Kind::Control) => self.unreachable(method, &reason),
+            (Trouble::Transient(reason) | Trouble::Refused(reason), Kind::Reports | Kind::Endings) => {
+                self.parts.metrics.calls_failed.with_label_values(&[method]).inc();
+                tracing::debug!(method, reason, "call failed and is tried again");
+                match kind {
+                    Kind::Reports => self.reports.fail(),
+                    Kind::Endings | Kind::Control => self.endings.fail(),
+                }
+            }
+        }
+    }
+
+    fn session_lost(&mut self, session: u64, method: &'static str) {
+        self.parts.metrics.calls_failed.with_label_values(&[method]).inc();
+        let Some(lost) = self.session.take_if(|current| current.id == session) else { return };
+        tracing::warn!(session, attempts = self.held.len(), "coordinator does not know the session, registering again");
+        self.end_poll();
+        self.away = true;
+        self.parts.metrics.connected.set(0);
+        self.parts.registered.send_replace(false);
+        if lost.since.elapsed() < SHORT_SESSION {
+            let name = &self.parts.registration.worker;
+            tracing::warn!(name, "the session was short: does another worker run under this name?");
+            self.control.fail();
+        }
+    }
+}

@@ -1,0 +1,316 @@
+//! Attempts from the coordinator's word to start until they are handed in.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+use sweep_proto::v1;
+use sweep_proto::v1::finish_request::Ending as How;
+use sweep_spec::trainer::{Described, Failed};
+use sweep_spec::{Dataset, FailureClass, Trial, settings};
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::{Agent, Describing, Held, Post};
+use crate::artifact::Artifact;
+use crate::describer;
+use crate::slot::{self, Ended, Job, SlotEvent, artifact_folder};
+use crate::wire::{self, Lease};
+
+/// Jobs that may wait for one slot: the coordinator promises one, and another when it counts the slot as free early.
+const MAX_WAITING_JOBS: usize = 4;
+
+/// Data sets that may be asked about at a time.
+pub(crate) const MAX_DESCRIBES: usize = 64;
+
+/// Data sets whose thumbnails are remembered as sent.
+const MAX_THUMBNAILS: usize = 4096;
+
+/// An ending that is being handed in. What is not known here is filled in when it is sent.
+fn ending(how: How) -> v1::FinishRequest {
+    v1::FinishRequest { ending: Some(how), ..v1::FinishRequest::default() }
+}
+
+fn failure(class: FailureClass, reason: String) -> v1::FinishRequest {
+    ending(How::Failure(wire::failure(class, reason)))
+}
+
+impl Agent {
+    pub(super) fn start(&mut self, assignment: v1::Assignment) {
+        let Some(lease) = assignment.lease.as_ref().and_then(Lease::from_wire) else {
+            return tracing::error!("coordinator assigns a lease without a trial id");
+        };
+        if self.held.contains_key(&lease) {
+            // Said twice.
+            return;
+        }
+        tracing::debug!(trial_id = %lease.trial_id, attempt = lease.attempt, slot = assignment.slot, "assigned");
+        let stop = CancellationToken::new();
+        self.hold(lease, assignment.slot, stop.clone());
+        match self.checked(&lease, assignment) {
+            Ok(_) if self.leave_by.is_some() => {
+                let reason = "the worker is leaving".to_owned();
+                self.outbox.close(lease, ending(How::Stopped(v1::Stopped { reason })));
+            }
+            Ok((slot, trial)) => {
+                let job = Job { lease, trial, stop, received: Instant::now() };
+                if let Some(post) = self.parts.posts.get_mut(slot) {
+                    post.waiting.push_back(job);
+                    hand_out(post);
+                }
+            }
+            Err(reason) => {
+                tracing::error!(trial_id = %lease.trial_id, attempt = lease.attempt, reason, "assignment is wrong");
+                self.outbox.close(lease, failure(FailureClass::Coordinator, reason));
+            }
+        }
+    }
+
+    fn hold(&mut self, lease: Lease, slot: u32, stop: CancellationToken) {
+        self.outbox.open(lease);
+        let held =
+            Held { slot, stop, stopped: None, refused: None, ending: None, uploads: VecDeque::new(), uploading: false };
+        self.held.insert(lease, held);
+    }
+
+    /// The slot and the trial of an assignment, or what is wrong with it.
+    fn checked(&self, lease: &Lease, assignment: v1::Assignment) -> Result<(usize, Trial), String> {
+        let slots = self.parts.posts.len();
+        let slot = assignment.slot as usize;
+        let post = self.parts.posts.get(slot).ok_or_else(|| format!("there is no slot {slot}, only {slots}"))?;
+        if post.waiting.len() >= MAX_WAITING_JOBS {
+            return Err(format!("slot {slot} has {MAX_WAITING_JOBS} trials waiting already"));
+        }
+        let trial: Trial =
+            unflatten(assignment.settings).map_err(|reason| format!("the settings are no trial: {reason}"))?;
+        let id = trial.id().map_err(|error| format!("the trial has no id: {error}"))?;
+        if id != lease.trial_id {
+            return Err(format!("the settings are trial {}, the lease is of {}", id.short(), lease.trial_id.short()));
+        }
+        let ours = self.parts.registration.trainer_semantics;
+        if trial.semantics != ours {
+            return Err(format!("the trial asks for trainer semantics {}, the trainer has {ours}", trial.semantics));
+        }
+        Ok((slot, trial))
+    }
+
+    /// The coordinator wants an attempt stopped, whether we know it or not.
+    pub(super) fn stop_or_disown(&mut self, lease: &Lease) {
+        if !self.held.contains_key(lease) {
+            // Its assignment never arrived; the slot is promised to it until somebody says that it does not run.
+            self.hold(*lease, 0, CancellationToken::new());
+            let reason = "the worker does not run it".to_owned();
+            return self.outbox.close(*lease, ending(How::Stopped(v1::Stopped { reason })));
+        }
+        self.stop(lease, "the coordinator stopped it");
+    }
+
+    /// Stops an attempt if it has not ended. Its slot says when nothing of it runs any more.
+    pub(super) fn stop(&mut self, lease: &Lease, reason: &str) {
+        let Some(held) = self.held.get_mut(lease) else { return };
+        held.stopped.get_or_insert_with(|| reason.to_owned());
+        held.stop.cancel();
+        let waiting = self.parts.posts.get_mut(held.slot as usize).is_some_and(|post| {
+            let before = post.waiting.len();
+            post.waiting.retain(|job| job.lease != *lease);
+            post.waiting.len() < before
+        });
+        if waiting {
+            let reason = reason.to_owned();
+            self.outbox.close(*lease, ending(How::Stopped(v1::Stopped { reason })));
+        }
+    }
+
+    /// Leases that no longer hold: they are stopped, and nothing more is said of them.
+    pub(super) fn forget_all(&mut self, leases: &[v1::Lease]) {
+        for lease in leases.iter().filter_map(Lease::from_wire) {
+            if self.held.contains_key(&lease) {
+                tracing::info!(trial_id = %lease.trial_id, attempt = lease.attempt, "lease no longer holds, attempt is stopped");
+                self.stop(&lease, "its lease no longer holds");
+                self.forget(&lease);
+            }
+        }
+    }
+
+    fn forget(&mut self, lease: &Lease) {
+        self.outbox.forget(lease);
+        self.held.remove(lease);
+    }
+
+    /// The coordinator will not take what the attempt says: it is stopped, and that is how it ends.
+    pub(super) fn give_up(&mut self, lease: &Lease, reason: String) {
+        tracing::error!(trial_id = %lease.trial_id, attempt = lease.attempt, reason, "attempt is given up");
+        self.outbox.drop_points(lease, self.outbox.acknowledged(lease));
+        self.stop(lease, &reason);
+        let runs = self.runs(lease);
+        let Some(held) = self.held.get_mut(lease) else { return };
+        held.refused = Some(reason.clone());
+        held.uploads.clear();
+        held.ending = None;
+        if !runs {
+            self.outbox.close(*lease, failure(FailureClass::Coordinator, reason));
+        }
+    }
+
+    fn runs(&self, lease: &Lease) -> bool {
+        self.parts.posts.iter().any(|post| post.running.as_ref() == Some(lease))
+    }
+
+    pub(super) fn slot_said(&mut self, event: SlotEvent) {
+        match event {
+            SlotEvent::Point { lease, metrics } => {
+                if self.held.get(&lease).is_some_and(|held| held.refused.is_none()) {
+                    self.outbox.push(lease, metrics);
+                }
+            }
+            SlotEvent::Ended { slot, lease, ended } => self.ended(slot, lease, *ended),
+            SlotEvent::Described { key, answer } => self.described(key, answer),
+        }
+    }
+
+    fn ended(&mut self, slot: u32, lease: Lease, ended: Ended) {
+        let outcome = outcome(&ended.how);
+        self.parts.metrics.attempts.with_label_values(&[outcome]).inc();
+        if let slot::How::Failed(Failed { reason, .. }) = &ended.how {
+            tracing::warn!(trial_id = %lease.trial_id, attempt = lease.attempt, outcome, reason, "attempt failed");
+        } else {
+            tracing::debug!(trial_id = %lease.trial_id, attempt = lease.attempt, outcome, "attempt ended");
+        }
+        if let Some(post) = self.parts.posts.get_mut(slot as usize) {
+            post.running = None;
+            hand_out(post);
+        }
+        let Some(held) = self.held.get_mut(&lease) else {
+            return self.clean_up(&lease);
+        };
+        let how = match (held.refused.clone(), ended.how) {
+            (Some(reason), _) => How::Failure(wire::failure(FailureClass::Coordinator, reason)),
+            (None, slot::How::Finished(finished)) => How::Result(wire::result(*finished)),
+            (None, slot::How::Failed(failed)) => How::Failure(wire::failure(failed.class, failed.reason)),
+            (None, slot::How::Stopped) => {
+                How::Stopped(v1::Stopped { reason: held.stopped.clone().unwrap_or_default() })
+            }
+        };
+        let message = v1::FinishRequest { phases: Some(ended.phases), log_tail: ended.log_tail, ..ending(how) };
+        let sent = &self.thumbnails_sent;
+        let wanted = |artifact: &Artifact| {
+            artifact.kind != v1::ArtifactKind::Thumbnails
+                || (!sent.contains(&artifact.data_digest) && sent.len() < MAX_THUMBNAILS)
+        };
+        if held.refused.is_none() {
+            held.uploads = ended.artifacts.into_iter().filter(wanted).collect();
+        }
+        held.ending = Some(message);
+        self.close_if_uploaded(&lease);
+    }
+
+    /// The ending may go once no file goes before it.
+    pub(super) fn close_if_uploaded(&mut self, lease: &Lease) {
+        let Some(held) = self.held.get_mut(lease).filter(|held| held.uploads.is_empty()) else { return };
+        if let Some(message) = held.ending.take() {
+            self.outbox.close(*lease, message);
+        }
+    }
+
+    /// The coordinator has the attempt's ending, or wants none.
+    pub(super) fn handed_in(&mut self, lease: &Lease) {
+        self.forget(lease);
+        self.clean_up(lease);
+    }
+
+    fn clean_up(&self, lease: &Lease) {
+        let folder = artifact_folder(&self.parts.state_folder, lease);
+        // Done beside the loop; a folder that stays is removed when the worker starts again.
+        drop(tokio::task::spawn_blocking(move || drop(std::fs::remove_dir_all(folder))));
+    }
+
+    pub(super) fn points_missing(&mut self, lease: &Lease, stored: u64) {
+        tracing::warn!(trial_id = %lease.trial_id, attempt = lease.attempt, stored, "coordinator misses points, they are sent again");
+        if !self.outbox.rewind(lease, stored) {
+            self.outbox.drop_points(lease, stored);
+            let reason = format!("the coordinator lost the points after {stored}, and the worker keeps them no more");
+            self.outbox.close(*lease, failure(FailureClass::Coordinator, reason));
+        }
+    }
+
+    pub(super) fn finish_refused(&mut self, lease: &Lease, reason: String) {
+        let Some(held) = self.held.get_mut(lease) else { return };
+        if held.refused.is_some() {
+            tracing::error!(trial_id = %lease.trial_id, attempt = lease.attempt, reason, "ending was refused twice and is forgotten");
+            return self.handed_in(lease);
+        }
+        let reason = format!("the coordinator refused its ending: {reason}");
+        self.outbox.finish_failed(lease);
+        self.give_up(lease, reason);
+    }
+
+    /// `false` where there is no room: it is to be asked again.
+    pub(super) fn describe(&mut self, task: v1::DescribeTask) -> bool {
+        let key = task.dataset_key;
+        if self.describing.contains_key(&key) {
+            return true;
+        }
+        if self.describing.len() >= MAX_DESCRIBES {
+            tracing::warn!("too many data sets are asked about at a time");
+            return false;
+        }
+        match unflatten::<Dataset>(task.settings) {
+            Ok(dataset) => match self.parts.describer.try_send(describer::Task { key: key.clone(), dataset }) {
+                Ok(()) => {
+                    self.describing.insert(key, Describing::Working);
+                    true
+                }
+                Err(TrySendError::Full(_)) => false,
+                // It has ended because we are leaving.
+                Err(TrySendError::Closed(_)) => true,
+            },
+            Err(reason) => {
+                let reason = format!("the settings are no data set: {reason}");
+                self.described(key, Err(Failed { class: FailureClass::Coordinator, reason }));
+                true
+            }
+        }
+    }
+
+    fn described(&mut self, key: Bytes, answer: Result<Described, Failed>) {
+        if let Err(failed) = &answer {
+            tracing::warn!(class = failed.class.name(), reason = failed.reason, "data set cannot be described");
+        }
+        let request =
+            v1::DescribeRequest { session: 0, dataset_key: key.clone(), answer: Some(wire::description(answer)) };
+        self.describing.insert(key, Describing::Answered(request));
+    }
+}
+
+fn unflatten<T: serde::de::DeserializeOwned>(message: Vec<v1::Setting>) -> Result<T, String> {
+    let list = wire::settings(message).map_err(|path| format!("`{path}` has no value"))?;
+    settings::unflatten(&list).map_err(|error| match error {
+        settings::Error::Json(source) => source.to_string(),
+        other => other.to_string(),
+    })
+}
+
+/// Gives a free slot the next job that waits for it.
+fn hand_out(post: &mut Post) {
+    if post.running.is_some() {
+        return;
+    }
+    let Some(job) = post.waiting.pop_front() else { return };
+    let lease = job.lease;
+    match post.jobs.try_send(job) {
+        Ok(()) => post.running = Some(lease),
+        // It cannot be full, because one job runs at a time; a slot that has ended was told to leave.
+        Err(TrySendError::Full(job) | TrySendError::Closed(job)) => post.waiting.push_front(job),
+    }
+}
+
+fn outcome(how: &slot::How) -> &'static str {
+    match how {
+        slot::How::Finished(finished) => match finished.outcome {
+            sweep_spec::Outcome::Converged => "converged",
+            sweep_spec::Outcome::Diverged => "diverged",
+        },
+        slot::How::Failed(failed) => failed.class.name(),
+        slot::How::Stopped => "stopped",
+    }
+}

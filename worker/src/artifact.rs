@@ -1,0 +1,121 @@
+//! Files that a trainer left, on their way to the coordinator: hashed first, then streamed in bounded pieces.
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use futures::Stream;
+use futures::stream;
+use sweep_proto::v1::put_artifact_request::Part;
+use sweep_proto::v1::{ArtifactHeader, ArtifactKind, PutArtifactRequest};
+use sweep_spec::Digest;
+use tokio::io::AsyncReadExt;
+
+use crate::wire::Lease;
+
+/// A larger file is not handed in.
+const MAX_BYTES: u64 = 4 << 30;
+
+/// Bytes in one message; the contract allows 1 MiB.
+const CHUNK_BYTES: usize = 512 * 1024;
+
+/// A file to be handed in.
+#[derive(Debug, Clone)]
+pub(crate) struct Artifact {
+    pub(crate) kind: ArtifactKind,
+    pub(crate) path: PathBuf,
+    /// Whose attempt left it.
+    pub(crate) lease: Lease,
+    /// Of which data set, for thumbnails.
+    pub(crate) data_digest: Digest,
+}
+
+/// Why a file cannot be handed in.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    #[error("it cannot be read")]
+    Read(#[from] std::io::Error),
+    #[error("it has {size} bytes; at most {MAX_BYTES} are taken")]
+    TooLarge { size: u64 },
+}
+
+impl Artifact {
+    /// The messages that carry the file, header first. A file that shrinks meanwhile ends the stream early, which the
+    /// other side notices by the size.
+    pub(crate) async fn messages(
+        &self,
+        session: u64,
+    ) -> Result<impl Stream<Item = PutArtifactRequest> + Send + 'static, Error> {
+        let path = self.path.clone();
+        let hashed = tokio::task::spawn_blocking(move || hash(&path)).await;
+        let (size_bytes, digest) = hashed.map_err(std::io::Error::other)??;
+        let thumbnails = self.kind == ArtifactKind::Thumbnails;
+        let header = ArtifactHeader {
+            session,
+            kind: self.kind.into(),
+            lease: (!thumbnails).then(|| self.lease.to_wire()),
+            data_digest: if thumbnails { Bytes::copy_from_slice(self.data_digest.as_bytes()) } else { Bytes::new() },
+            size_bytes,
+            digest: Bytes::copy_from_slice(&digest),
+        };
+        let file = tokio::fs::File::open(&self.path).await?;
+        let header = stream::iter([PutArtifactRequest { part: Some(Part::Header(header)) }]);
+        let chunks = stream::unfold(file, |mut file| async move {
+            let mut chunk = vec![0; CHUNK_BYTES];
+            let count = file.read(&mut chunk).await.ok().filter(|count| *count > 0)?;
+            chunk.truncate(count);
+            Some((PutArtifactRequest { part: Some(Part::Chunk(chunk.into())) }, file))
+        });
+        Ok(futures::StreamExt::chain(header, chunks))
+    }
+}
+
+fn hash(path: &Path) -> Result<(u64, [u8; 32]), Error> {
+    let mut file = std::fs::File::open(path)?;
+    let size = file.metadata()?.len();
+    if size > MAX_BYTES {
+        return Err(Error::TooLarge { size });
+    }
+    let mut hasher = blake3::Hasher::new();
+    let mut chunk = vec![0; CHUNK_BYTES];
+    loop {
+        let count = file.read(&mut chunk)?;
+        if count == 0 {
+            return Ok((hasher.count(), *hasher.finalize().as_bytes()));
+        }
+        hasher.update(&chunk[..count]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::StreamExt;
+    use sweep_spec::TrialId;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_file_travels_in_pieces_behind_its_hash() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("weights.bin");
+        let content: Vec<u8> = (0..CHUNK_BYTES + 7).map(|n| n as u8).collect();
+        std::fs::write(&path, &content).unwrap();
+        let lease = Lease { trial_id: TrialId::of(b"t"), round: 1, attempt: 1 };
+        let artifact = Artifact { kind: ArtifactKind::Weights, path, lease, data_digest: Digest::of(b"d") };
+        let messages: Vec<_> = artifact.messages(3).await.unwrap().collect().await;
+        let mut received = Vec::new();
+        let mut headers = Vec::new();
+        for message in messages {
+            match message.part.unwrap() {
+                Part::Header(header) => headers.push(header),
+                Part::Chunk(chunk) => received.extend_from_slice(&chunk),
+            }
+        }
+        assert_eq!(received, content);
+        assert_eq!(headers.len(), 1);
+        assert_eq!(headers[0].size_bytes, content.len() as u64);
+        assert_eq!(&headers[0].digest[..], Digest::of(&content).as_bytes());
+        let missing = Artifact { path: folder.path().join("none"), ..artifact };
+        assert!(missing.messages(3).await.is_err());
+    }
+}

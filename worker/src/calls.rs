@@ -1,0 +1,277 @@
+//! Calls to the coordinator: where it is, what a failed call means, and when to try again.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use sweep_proto::v1;
+use sweep_proto::v1::worker_service_client::WorkerServiceClient;
+use tokio::time::Instant;
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Code, Status};
+
+use crate::artifact::Artifact;
+use crate::machine;
+use crate::wire::Lease;
+
+/// A message of the coordinator may be this large, in bytes.
+const MAX_MESSAGE_BYTES: usize = 64 << 20;
+
+/// How long a connection may take to be made.
+const CONNECT: Duration = Duration::from_secs(5);
+
+/// How long a call may take that the coordinator answers at once.
+const CALL: Duration = Duration::from_secs(30);
+
+/// How long a file may take.
+const UPLOAD: Duration = Duration::from_secs(3600);
+
+/// How much longer than it may park a poll may take.
+const POLL_MARGIN: Duration = Duration::from_secs(10);
+
+/// An idle connection is asked this often whether it lives.
+const KEEP_ALIVE: Duration = Duration::from_secs(10);
+
+/// The pause after the first failure.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+
+/// A client of one coordinator.
+pub(crate) type Client = WorkerServiceClient<Channel>;
+
+/// The coordinators, one of which is spoken to.
+pub(crate) struct Link {
+    clients: Vec<(String, Client)>,
+    current: usize,
+}
+
+impl Link {
+    /// Connects to none yet; an address that is none was refused with the configuration.
+    pub(crate) fn new(addresses: &[String]) -> Result<Self, tonic::transport::Error> {
+        let client = |address: &String| {
+            let endpoint = Endpoint::from_shared(address.clone())?
+                .connect_timeout(CONNECT)
+                .tcp_nodelay(true)
+                .http2_keep_alive_interval(KEEP_ALIVE)
+                .keep_alive_timeout(KEEP_ALIVE)
+                .keep_alive_while_idle(true);
+            let client = WorkerServiceClient::new(endpoint.connect_lazy()).max_decoding_message_size(MAX_MESSAGE_BYTES);
+            Ok((address.clone(), client))
+        };
+        Ok(Self { clients: addresses.iter().map(client).collect::<Result<_, _>>()?, current: 0 })
+    }
+
+    pub(crate) fn client(&self) -> Client {
+        self.clients[self.current].1.clone()
+    }
+
+    pub(crate) fn address(&self) -> &str {
+        &self.clients[self.current].0
+    }
+
+    /// Speaks to the next one from now on.
+    pub(crate) fn turn(&mut self) {
+        self.current = (self.current + 1) % self.clients.len();
+    }
+}
+
+/// What a failed call means.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Trouble {
+    /// The session has ended: register again.
+    SessionLost,
+    /// It may go well another time.
+    Transient(String),
+    /// It will never go well.
+    Refused(String),
+}
+
+impl Trouble {
+    /// For every call but `Register`.
+    pub(crate) fn of(status: &Status) -> Self {
+        match status.code() {
+            Code::NotFound | Code::FailedPrecondition => Self::SessionLost,
+            Code::InvalidArgument
+            | Code::OutOfRange
+            | Code::PermissionDenied
+            | Code::Unauthenticated
+            | Code::AlreadyExists
+            | Code::Unimplemented => Self::Refused(sentence(status)),
+            Code::Ok
+            | Code::Cancelled
+            | Code::Unknown
+            | Code::DeadlineExceeded
+            | Code::ResourceExhausted
+            | Code::Aborted
+            | Code::Internal
+            | Code::Unavailable
+            | Code::DataLoss => Self::Transient(sentence(status)),
+        }
+    }
+
+    /// For `Register`, which knows no session that could be lost.
+    pub(crate) fn of_registration(status: &Status) -> Self {
+        match Self::of(status) {
+            Self::SessionLost => Self::Refused(sentence(status)),
+            other => other,
+        }
+    }
+}
+
+fn sentence(status: &Status) -> String {
+    match status.message() {
+        "" => status.code().description().to_owned(),
+        message => message.to_owned(),
+    }
+}
+
+/// When the next try of a kind of call may be made.
+pub(crate) struct Backoff {
+    failures: u32,
+    until: Option<Instant>,
+    longest: Duration,
+}
+
+impl Backoff {
+    pub(crate) fn new(longest: Duration) -> Self {
+        Self { failures: 0, until: None, longest }
+    }
+
+    pub(crate) fn fail(&mut self) {
+        let doubled = FIRST_PAUSE.saturating_mul(1 << self.failures.min(20));
+        self.failures = self.failures.saturating_add(1);
+        self.until = Some(Instant::now() + machine::jittered(doubled.min(self.longest)));
+    }
+
+    pub(crate) fn succeed(&mut self) {
+        self.failures = 0;
+        self.until = None;
+    }
+
+    pub(crate) fn is_ready(&self) -> bool {
+        self.until.is_none_or(|until| until <= Instant::now())
+    }
+
+    /// When it will be ready, if it is not.
+    pub(crate) fn until(&self) -> Option<Instant> {
+        self.until.filter(|until| *until > Instant::now())
+    }
+}
+
+/// What a call came to.
+pub(crate) enum Answer {
+    Registered(Result<v1::RegisterResponse, Trouble>),
+    Polled {
+        serial: u64,
+        session: u64,
+        seconds: f64,
+        result: Result<v1::PollResponse, Trouble>,
+    },
+    Reported {
+        session: u64,
+        seconds: f64,
+        points: usize,
+        result: Result<v1::ReportResponse, Trouble>,
+    },
+    Finished {
+        session: u64,
+        lease: Lease,
+        result: Result<v1::FinishResponse, Trouble>,
+    },
+    Described {
+        session: u64,
+        key: Bytes,
+        result: Result<(), Trouble>,
+    },
+    /// `Ok(false)`: the file cannot be handed in, whatever the coordinator says.
+    Uploaded {
+        session: u64,
+        lease: Lease,
+        result: Result<bool, Trouble>,
+    },
+}
+
+pub(crate) async fn register(mut client: Client, request: v1::RegisterRequest) -> Answer {
+    let result = within(CALL, client.register(request)).await;
+    Answer::Registered(result.map_err(|status| Trouble::of_registration(&status)))
+}
+
+/// `serial` tells polls apart: one that was given up may have been answered already.
+pub(crate) async fn poll(mut client: Client, request: v1::PollRequest, wait: Duration, serial: u64) -> Answer {
+    let (session, begun) = (request.session, Instant::now());
+    let result = within(wait + POLL_MARGIN, client.poll(request)).await.map_err(|status| Trouble::of(&status));
+    Answer::Polled { serial, session, seconds: begun.elapsed().as_secs_f64(), result }
+}
+
+pub(crate) async fn report(mut client: Client, request: v1::ReportRequest) -> Answer {
+    let (session, points, begun) = (request.session, request.points.len(), Instant::now());
+    let result = within(CALL, client.report(request)).await.map_err(|status| Trouble::of(&status));
+    Answer::Reported { session, seconds: begun.elapsed().as_secs_f64(), points, result }
+}
+
+pub(crate) async fn finish(mut client: Client, request: v1::FinishRequest, lease: Lease) -> Answer {
+    let session = request.session;
+    let result = within(CALL, client.finish(request)).await.map_err(|status| Trouble::of(&status));
+    Answer::Finished { session, lease, result }
+}
+
+pub(crate) async fn describe(mut client: Client, request: v1::DescribeRequest) -> Answer {
+    let (session, key) = (request.session, request.dataset_key.clone());
+    let result = within(CALL, client.describe(request)).await;
+    Answer::Described { session, key, result: result.map(drop).map_err(|status| Trouble::of(&status)) }
+}
+
+pub(crate) async fn upload(mut client: Client, session: u64, artifact: Artifact) -> Answer {
+    let lease = artifact.lease;
+    let result = match artifact.messages(session).await {
+        Ok(messages) => {
+            let stored = within(UPLOAD, client.put_artifact(messages)).await;
+            stored.map(|_| true).map_err(|status| Trouble::of(&status))
+        }
+        Err(error) => {
+            tracing::warn!(path = %artifact.path.display(), error = %error, "artifact cannot be handed in");
+            Ok(false)
+        }
+    };
+    Answer::Uploaded { session, lease, result }
+}
+
+async fn within<T>(
+    limit: Duration,
+    call: impl Future<Output = Result<tonic::Response<T>, Status>>,
+) -> Result<T, Status> {
+    match tokio::time::timeout(limit, call).await {
+        Ok(answer) => answer.map(tonic::Response::into_inner),
+        Err(_) => Err(Status::deadline_exceeded(format!("no answer within {} s", limit.as_secs()))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_may_go_well_later_is_tried_again() {
+        assert_eq!(Trouble::of(&Status::not_found("")), Trouble::SessionLost);
+        assert_eq!(Trouble::of(&Status::failed_precondition("")), Trouble::SessionLost);
+        assert!(matches!(Trouble::of(&Status::unavailable("gone")), Trouble::Transient(text) if text == "gone"));
+        assert!(matches!(Trouble::of(&Status::invalid_argument("no")), Trouble::Refused(_)));
+        assert!(matches!(Trouble::of_registration(&Status::failed_precondition("no")), Trouble::Refused(_)));
+    }
+
+    #[tokio::test]
+    async fn pauses_grow_up_to_the_longest_and_end_with_success() {
+        let longest = Duration::from_secs(10);
+        let mut backoff = Backoff::new(longest);
+        assert!(backoff.is_ready());
+        let mut total = Duration::ZERO;
+        for _ in 0..40 {
+            backoff.fail();
+            assert!(!backoff.is_ready());
+            let pause = backoff.until().unwrap() - Instant::now();
+            assert!(pause <= longest);
+            total += pause;
+        }
+        assert!(total > 20 * longest / 2);
+        backoff.succeed();
+        assert!(backoff.is_ready());
+    }
+}

@@ -1,0 +1,163 @@
+//! The worker as a command: flags, log, signals, exit status. Also what `sweepctl worker` runs.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use crate::config::{Config, DEFAULT_YAML, ENVIRONMENT_PREFIX};
+use crate::{Ending, Error, start};
+
+/// Trains trials that a coordinator assigns.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct Args {
+    /// A configuration file; SWEEP_WORKER_CONFIG in the environment names one too
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Print the default configuration, with every key explained, and leave
+    #[arg(long)]
+    print_default_config: bool,
+    /// Addresses of coordinators, separated by commas [default: http://127.0.0.1:7070]
+    #[arg(long, value_name = "ADDRESSES")]
+    coordinator: Option<String>,
+    /// Unique in the fleet [default: the host's name]
+    #[arg(long)]
+    name: Option<String>,
+    /// auto, a number, or devices separated by commas [default: auto]
+    #[arg(long, value_name = "auto|N|DEVICES")]
+    slots: Option<String>,
+    /// Memory that a trial may use on a slot, such as 8GiB [default: auto]
+    #[arg(long, value_name = "BYTES")]
+    slot_memory: Option<String>,
+    /// Data sets are found below this folder [default: .]
+    #[arg(long, value_name = "FOLDER")]
+    data_root: Option<String>,
+    /// The worker's own files
+    #[arg(long, value_name = "FOLDER")]
+    state_dir: Option<String>,
+    /// Decoded images, shared by all workers of the machine
+    #[arg(long, value_name = "FOLDER")]
+    cache_dir: Option<String>,
+    /// Labels, such as zone=a,rack=7
+    #[arg(long, value_name = "KEY=VALUE,...")]
+    labels: Option<String>,
+    /// How a trainer is started, as words separated by spaces
+    #[arg(long, value_name = "COMMAND")]
+    trainer_command: Option<String>,
+    /// Where metrics are served, or off [default: 127.0.0.1:9465]
+    #[arg(long, value_name = "ADDRESS")]
+    http_listen: Option<String>,
+    /// Allow --http-listen on another address than loopback
+    #[arg(long)]
+    insecure: bool,
+}
+
+impl Args {
+    /// The configuration that file, environment and flags come to.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it.
+    pub fn config(&self) -> Result<Config, Error> {
+        let from_environment = || std::env::var_os(format!("{ENVIRONMENT_PREFIX}CONFIG")).map(PathBuf::from);
+        let file = self.config.clone().or_else(from_environment);
+        // Variables that are no text cannot be ours.
+        let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
+            Some((name.into_string().ok()?, value.into_string().ok()?))
+        };
+        Ok(Config::load(file.as_deref(), std::env::vars_os().filter_map(text), self.flags())?)
+    }
+
+    fn flags(&self) -> Vec<(&'static str, String)> {
+        let given = [
+            ("coordinator", &self.coordinator),
+            ("name", &self.name),
+            ("slots", &self.slots),
+            ("slot_memory", &self.slot_memory),
+            ("data_root", &self.data_root),
+            ("state_dir", &self.state_dir),
+            ("cache_dir", &self.cache_dir),
+            ("labels", &self.labels),
+            ("trainer_command", &self.trainer_command),
+            ("http_listen", &self.http_listen),
+        ];
+        let insecure = self.insecure.then(|| ("insecure", "true".to_owned()));
+        given.into_iter().filter_map(|(key, text)| Some((key, text.clone()?))).chain(insecure).collect()
+    }
+}
+
+/// Runs a worker until a signal, a drain or a failure, and says what went wrong on stderr. `trainer_command` is used where
+/// neither file, environment nor flag names one. A first SIGINT or SIGTERM leaves in good order, a second at once.
+pub async fn main_with(args: Args, trainer_command: Vec<String>) -> ExitCode {
+    if args.print_default_config {
+        let written = std::io::stdout().write_all(DEFAULT_YAML.as_bytes());
+        return if written.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+    }
+    start_log();
+    match work(&args, trainer_command).await {
+        Ok(Some(ending)) => {
+            tracing::info!(?ending, "worker ended");
+            ExitCode::SUCCESS
+        }
+        Ok(None) => {
+            tracing::warn!("second signal, leaving at once");
+            ExitCode::FAILURE
+        }
+        Err(error) => {
+            explain(&error);
+            ExitCode::from(if error.is_usage() { 2 } else { 1 })
+        }
+    }
+}
+
+/// `None` when a second signal ended it. Its trainers are killed when their tasks are dropped, with the runtime.
+async fn work(args: &Args, trainer_command: Vec<String>) -> Result<Option<Ending>, Error> {
+    let config = args.config()?;
+    let mut signals =
+        Signals { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? };
+    let shutdown = CancellationToken::new();
+    let running = start::run(config, trainer_command, shutdown.clone());
+    let mut running = std::pin::pin!(running);
+    tokio::select! {
+        ending = &mut running => return ending.map(Some),
+        () = signals.next() => shutdown.cancel(),
+    }
+    tokio::select! {
+        ending = running => ending.map(Some),
+        () = signals.next() => Ok(None),
+    }
+}
+
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}
+
+/// The log goes to stderr, filtered by SWEEP_LOG. A program that embeds this one may have started one already.
+fn start_log() {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("SWEEP_LOG");
+    let filter = filter.unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    drop(log.try_init());
+}
+
+fn explain(error: &Error) {
+    let mut text = format!("error: {error}\n");
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        text.push_str(&format!("  because: {cause}\n"));
+        source = cause.source();
+    }
+    // Where stderr is gone, nobody is left to tell.
+    drop(std::io::stderr().write_all(text.as_bytes()));
+}

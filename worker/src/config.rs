@@ -1,0 +1,332 @@
+//! What a worker is told: defaults, then a file, then the environment, then flags, each over the one before. It is read
+//! whole and every problem is listed at once; afterwards it is passed by value.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde_yaml::Value;
+
+use crate::machine;
+
+mod keys;
+
+pub(crate) use keys::MAX_SLOTS;
+use keys::{Input, KEYS};
+
+/// The defaults as a commented file.
+pub const DEFAULT_YAML: &str = include_str!("default.yaml");
+
+/// Environment variables of this beginning set keys: `SWEEP_WORKER_DATA_ROOT` sets `data_root`.
+pub const ENVIRONMENT_PREFIX: &str = "SWEEP_WORKER_";
+
+/// A configuration file larger than this is refused unread.
+const MAX_FILE_BYTES: u64 = 1 << 20;
+
+/// Which slots a worker offers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Slots {
+    /// One per GPU; without one, one per core.
+    Auto,
+    /// So many, shared out over the GPUs, or on the CPU.
+    Count(u32),
+    /// One on each of these devices, which may repeat.
+    Devices(Vec<String>),
+}
+
+/// Everything that a worker is told.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Config {
+    /// Addresses of coordinators, as URIs.
+    pub coordinator: Vec<String>,
+    /// Unique in the fleet, stable over restarts.
+    pub name: String,
+    /// Which slots to offer.
+    pub slots: Slots,
+    /// Memory of each slot in bytes; `None` derives it from the device.
+    pub slot_memory: Option<u64>,
+    /// Data sets lie below this folder.
+    pub data_root: PathBuf,
+    /// Files to be handed in and the lock; `None`: a folder of the user's by the worker's name.
+    pub state_dir: Option<PathBuf>,
+    /// Decoded images; `None`: the user's cache folder.
+    pub cache_dir: Option<PathBuf>,
+    /// Shown by the coordinator.
+    pub labels: BTreeMap<String, String>,
+    /// How a trainer is started; empty: as the program that embeds the worker says.
+    pub trainer_command: Vec<String>,
+    /// Where metrics are served, if anywhere.
+    pub http_listen: Option<SocketAddr>,
+    /// `http_listen` may be another address than loopback.
+    pub insecure: bool,
+    /// Points in one report at most.
+    pub report_batch_points: usize,
+    /// How long a trainer may take to say hello.
+    pub trainer_start: Duration,
+    /// How long a trainer may take to leave after SIGTERM.
+    pub trainer_grace: Duration,
+    /// A trainer without work for this long is let go.
+    pub trainer_idle: Duration,
+    /// A trainer silent for this long in a trial has hung; zero: never.
+    pub trainer_silence: Duration,
+    /// A trainer is let go after this many trials.
+    pub trials_per_trainer: u32,
+    /// The longest pause between two tries to reach the coordinator.
+    pub retry_max: Duration,
+    /// How long leaving may take in all.
+    pub shutdown: Duration,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            coordinator: vec!["http://127.0.0.1:7070".to_owned()],
+            name: machine::host_name(),
+            slots: Slots::Auto,
+            slot_memory: None,
+            data_root: PathBuf::from("."),
+            state_dir: None,
+            cache_dir: None,
+            labels: BTreeMap::new(),
+            trainer_command: Vec::new(),
+            http_listen: Some(SocketAddr::from(([127, 0, 0, 1], 9465))),
+            insecure: false,
+            report_batch_points: 512,
+            trainer_start: Duration::from_secs(60),
+            trainer_grace: Duration::from_secs(10),
+            trainer_idle: Duration::from_secs(300),
+            trainer_silence: Duration::from_secs(21_600),
+            trials_per_trainer: 1000,
+            retry_max: Duration::from_secs(10),
+            shutdown: Duration::from_secs(30),
+        }
+    }
+}
+
+/// One thing that is wrong with a configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// Where it was said: a file's path, a variable's or a flag's name.
+    pub source: String,
+    /// What is wrong, key first where there is one.
+    pub text: String,
+}
+
+/// Everything that is wrong with a configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problems(pub Vec<Problem>);
+
+impl fmt::Display for Problems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the worker's configuration is wrong")?;
+        self.0.iter().try_for_each(|problem| write!(f, "\n  {}: {}", problem.source, problem.text))
+    }
+}
+
+impl std::error::Error for Problems {}
+
+impl Config {
+    /// Reads `file`, then `environment`, then `flags` (key and text) over the defaults.
+    ///
+    /// # Errors
+    /// Everything that is wrong, in that order.
+    pub fn load(
+        file: Option<&Path>,
+        environment: impl IntoIterator<Item = (String, String)>,
+        flags: impl IntoIterator<Item = (&'static str, String)>,
+    ) -> Result<Self, Problems> {
+        let mut reading = Reading { config: Self::default(), problems: Vec::new() };
+        if let Some(path) = file {
+            reading.file(path);
+        }
+        for (name, text) in environment {
+            // Unknown names are let pass: Kubernetes itself sets such ones for a service called `sweep-worker`.
+            let key = name.strip_prefix(ENVIRONMENT_PREFIX).map(str::to_ascii_lowercase);
+            if let Some(key) = key.filter(|key| KEYS.iter().any(|known| known.name == *key)) {
+                reading.set(&name, &key, Input::Text(&text));
+            }
+        }
+        for (key, text) in flags {
+            reading.set(&format!("--{}", key.replace('_', "-")), key, Input::Text(&text));
+        }
+        reading.finish()
+    }
+
+    /// What is wrong with the whole, once every key has been read.
+    ///
+    /// # Errors
+    /// Everything that is wrong.
+    pub fn validate(&self) -> Result<(), Problems> {
+        let mut problems = Vec::new();
+        let mut problem = |text: String| problems.push(Problem { source: "configuration".to_owned(), text });
+        if self.coordinator.is_empty() {
+            problem("`coordinator`: at least one address is needed".to_owned());
+        }
+        for address in &self.coordinator {
+            if let Err(error) = tonic::transport::Endpoint::from_shared(address.clone()) {
+                problem(format!("`coordinator`: {address:?} is no address such as http://host:7070 ({error})"));
+            }
+        }
+        if let Some(text) = keys::name_problem(&self.name) {
+            problem(format!("`name`: {text}"));
+        }
+        if let Some(address) = self.http_listen.filter(|address| !address.ip().is_loopback() && !self.insecure) {
+            problem(format!(
+                "`http_listen`: {address} is not loopback; anyone who reaches it can read it: --insecure allows it"
+            ));
+        }
+        if self.slots == Slots::Devices(Vec::new()) {
+            problem("`slots`: at least one device is needed".to_owned());
+        }
+        if problems.is_empty() { Ok(()) } else { Err(Problems(problems)) }
+    }
+
+    /// Where this worker keeps its state.
+    pub fn state_folder(&self) -> PathBuf {
+        let usual = || machine::user_folder("XDG_STATE_HOME", ".local/state").join("sweep");
+        self.state_dir.clone().unwrap_or_else(|| usual().join(format!("worker-{}", self.name)))
+    }
+
+    /// Where this machine's trainers keep decoded images.
+    pub fn cache_folder(&self) -> PathBuf {
+        self.cache_dir.clone().unwrap_or_else(|| machine::user_folder("XDG_CACHE_HOME", ".cache").join("sweep"))
+    }
+}
+
+struct Reading {
+    config: Config,
+    problems: Vec<Problem>,
+}
+
+impl Reading {
+    fn problem(&mut self, source: &str, text: String) {
+        self.problems.push(Problem { source: source.to_owned(), text });
+    }
+
+    fn set(&mut self, source: &str, name: &str, input: Input<'_>) {
+        match KEYS.iter().find(|key| key.name == name) {
+            Some(key) => {
+                if let Err(text) = (key.read)(&mut self.config, &input) {
+                    self.problem(source, format!("`{name}`: {text}"));
+                }
+            }
+            None => {
+                let known: Vec<_> = KEYS.iter().map(|key| key.name).collect();
+                self.problem(source, format!("`{name}` is not a key; the keys are {}", known.join(", ")));
+            }
+        }
+    }
+
+    fn file(&mut self, path: &Path) {
+        let source = path.display().to_string();
+        let text = match std::fs::metadata(path) {
+            Ok(metadata) if metadata.len() > MAX_FILE_BYTES => {
+                return self.problem(&source, format!("larger than {MAX_FILE_BYTES} bytes"));
+            }
+            Ok(_) => std::fs::read_to_string(path),
+            Err(error) => Err(error),
+        };
+        let text = match text {
+            Ok(text) => text,
+            Err(error) => return self.problem(&source, format!("cannot be read: {error}")),
+        };
+        match serde_yaml::from_str::<Value>(&text) {
+            Ok(Value::Null) => {}
+            Ok(Value::Mapping(members)) => {
+                for (key, value) in &members {
+                    match key.as_str() {
+                        Some(name) => self.set(&source, name, Input::Yaml(value)),
+                        None => self.problem(&source, "a key is not a text".to_owned()),
+                    }
+                }
+            }
+            Ok(_) => self.problem(&source, "expected keys and values".to_owned()),
+            Err(error) => self.problem(&source, error.to_string()),
+        }
+    }
+
+    fn finish(mut self) -> Result<Config, Problems> {
+        if let Err(Problems(more)) = self.config.validate() {
+            // What could not be read kept its default, so the whole says nothing false about it.
+            self.problems.extend(more);
+        }
+        if self.problems.is_empty() { Ok(self.config) } else { Err(Problems(self.problems)) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(text: &str) -> tempfile::NamedTempFile {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), text).unwrap();
+        file
+    }
+
+    #[test]
+    fn the_commented_file_says_what_the_defaults_are() {
+        let file = written(DEFAULT_YAML);
+        let loaded = Config::load(Some(file.path()), [], []).unwrap();
+        assert_eq!(loaded, Config::default());
+        let members: serde_yaml::Mapping = serde_yaml::from_str(DEFAULT_YAML).unwrap();
+        let names: Vec<_> = members.keys().map(|key| key.as_str().unwrap()).collect();
+        assert_eq!(names, KEYS.iter().map(|key| key.name).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn flags_win_over_the_environment_and_that_over_the_file() {
+        let file = written("slots: 2\nname: from-file\nlabels: {zone: a}\ntrainer_command: [sweepctl, trainer]\n");
+        let environment = [
+            ("SWEEP_WORKER_SLOTS".to_owned(), "3".to_owned()),
+            ("SWEEP_WORKER_NAME".to_owned(), "from-environment".to_owned()),
+            ("SWEEP_WORKER_SERVICE_HOST".to_owned(), "10.0.0.1".to_owned()),
+        ];
+        let config = Config::load(Some(file.path()), environment, [("slots", "cuda:0,cpu".to_owned())]).unwrap();
+        assert_eq!(config.slots, Slots::Devices(vec!["cuda:0".to_owned(), "cpu".to_owned()]));
+        assert_eq!(config.name, "from-environment");
+        assert_eq!(config.labels["zone"], "a");
+        assert_eq!(config.trainer_command, ["sweepctl", "trainer"]);
+    }
+
+    #[test]
+    fn every_problem_is_listed_at_once() {
+        let file = written("slots: 0\nslotz: 1\ndata_root: 5\nhttp_listen: 0.0.0.0:1\nname: 'a b'\nlabels: [x]\n");
+        let environment = [("SWEEP_WORKER_SLOT_MEMORY".to_owned(), "8 potatoes".to_owned())];
+        let flags = [("coordinator", "not an address".to_owned())];
+        let problems = Config::load(Some(file.path()), environment, flags).unwrap_err();
+        let text = problems.to_string();
+        for part in [
+            "`slots`",
+            "`slotz`",
+            "`data_root`",
+            "`http_listen`",
+            "`name`",
+            "`labels`",
+            "`slot_memory`",
+            "`coordinator`",
+        ] {
+            assert!(text.contains(part), "{part} is missing in {text}");
+        }
+        assert_eq!(problems.0.len(), 8, "{text}");
+    }
+
+    #[test]
+    fn a_file_that_is_none_is_named() {
+        for text in ["- a\n", "a: [", "a: 1\na: 2\n"] {
+            let file = written(text);
+            let problems = Config::load(Some(file.path()), [], []).unwrap_err();
+            assert!(problems.to_string().contains(&file.path().display().to_string()));
+        }
+        assert!(Config::load(Some(Path::new("/no/such/file")), [], []).is_err());
+    }
+
+    #[test]
+    fn another_address_than_loopback_needs_insecure() {
+        let open = ("http_listen", "0.0.0.0:9465".to_owned());
+        assert!(Config::load(None, [], [open.clone()]).is_err());
+        assert!(Config::load(None, [], [open, ("insecure", "true".to_owned())]).is_ok());
+    }
+}

@@ -1,0 +1,275 @@
+//! The keys of the configuration, each with the one function that reads it from YAML or from a text.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde_yaml::Value;
+
+use super::{Config, Slots};
+use crate::machine;
+
+/// Slots of one worker at most.
+pub(crate) const MAX_SLOTS: u32 = 1024;
+
+/// A worker's name is at most this long, in bytes.
+const MAX_NAME_BYTES: usize = 128;
+
+/// A week: no limit of ours is longer.
+const MAX_SECONDS: f64 = 604_800.0;
+
+/// What was written for a key.
+pub(super) enum Input<'a> {
+    /// In a file.
+    Yaml(&'a Value),
+    /// In a variable or a flag.
+    Text(&'a str),
+}
+
+pub(super) struct Key {
+    pub(super) name: &'static str,
+    pub(super) read: fn(&mut Config, &Input<'_>) -> Result<(), String>,
+}
+
+/// Every key, in the order of the default file.
+pub(super) const KEYS: &[Key] = &[
+    Key { name: "coordinator", read: |config, input| list(input).map(|value| config.coordinator = value) },
+    Key { name: "name", read: read_name },
+    Key { name: "slots", read: |config, input| slots(input).map(|value| config.slots = value) },
+    Key { name: "slot_memory", read: |config, input| memory(input).map(|value| config.slot_memory = value) },
+    Key { name: "data_root", read: |config, input| text(input).map(|value| config.data_root = value.into()) },
+    Key { name: "state_dir", read: |config, input| folder(input).map(|value| config.state_dir = value) },
+    Key { name: "cache_dir", read: |config, input| folder(input).map(|value| config.cache_dir = value) },
+    Key { name: "labels", read: |config, input| labels(input).map(|value| config.labels = value) },
+    Key { name: "trainer_command", read: |config, input| words(input).map(|value| config.trainer_command = value) },
+    Key { name: "http_listen", read: read_http_listen },
+    Key { name: "insecure", read: |config, input| truth(input).map(|value| config.insecure = value) },
+    Key {
+        name: "report_batch_points",
+        read: |config, input| whole(input, 1, 10_000).map(|value| config.report_batch_points = value as usize),
+    },
+    Key {
+        name: "trainer_start_seconds",
+        read: |config, input| seconds(input).map(|value| config.trainer_start = value),
+    },
+    Key {
+        name: "trainer_grace_seconds",
+        read: |config, input| seconds(input).map(|value| config.trainer_grace = value),
+    },
+    Key { name: "trainer_idle_seconds", read: |config, input| seconds(input).map(|value| config.trainer_idle = value) },
+    Key {
+        name: "trainer_silence_seconds",
+        read: |config, input| seconds(input).map(|value| config.trainer_silence = value),
+    },
+    Key {
+        name: "trials_per_trainer",
+        read: |config, input| {
+            whole(input, 1, 1_000_000_000)
+                .map(|value| config.trials_per_trainer = u32::try_from(value).unwrap_or(u32::MAX))
+        },
+    },
+    Key { name: "retry_max_seconds", read: |config, input| seconds(input).map(|value| config.retry_max = value) },
+    Key { name: "shutdown_seconds", read: |config, input| seconds(input).map(|value| config.shutdown = value) },
+];
+
+/// What is wrong with a worker's name, if anything: it stands in file names, metric labels and tables.
+pub(super) fn name_problem(name: &str) -> Option<String> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    let good = !name.is_empty() && name.len() <= MAX_NAME_BYTES && name.chars().all(plain) && !name.starts_with('.');
+    (!good).then(|| {
+        let shown: String = name.chars().take(MAX_NAME_BYTES).collect();
+        format!("expected up to {MAX_NAME_BYTES} letters, digits, '-', '_' and '.', not a dot first; found {shown:?}")
+    })
+}
+
+fn read_name(config: &mut Config, input: &Input<'_>) -> Result<(), String> {
+    let name = text(input)?;
+    config.name = if name.is_empty() { machine::host_name() } else { name };
+    Ok(())
+}
+
+fn read_http_listen(config: &mut Config, input: &Input<'_>) -> Result<(), String> {
+    let address = text(input).or_else(|error| match input {
+        // YAML reads a bare `off` as a text, but some writers quote `false` for it.
+        Input::Yaml(Value::Bool(false)) => Ok("off".to_owned()),
+        Input::Yaml(_) | Input::Text(_) => Err(error),
+    })?;
+    config.http_listen = match address.as_str() {
+        "off" => None,
+        other => Some(other.parse().map_err(|_| format!("expected an address and a port, or off; found {other:?}"))?),
+    };
+    Ok(())
+}
+
+fn shown(value: &Value) -> String {
+    let text = serde_yaml::to_string(value).unwrap_or_default();
+    text.trim().chars().take(80).collect()
+}
+
+fn text(input: &Input<'_>) -> Result<String, String> {
+    match input {
+        Input::Text(text) => Ok((*text).to_owned()),
+        Input::Yaml(Value::String(text)) => Ok(text.clone()),
+        Input::Yaml(other) => Err(format!("expected a text, found {}", shown(other))),
+    }
+}
+
+fn folder(input: &Input<'_>) -> Result<Option<PathBuf>, String> {
+    text(input).map(|path| Some(path).filter(|path| !path.is_empty()).map(PathBuf::from))
+}
+
+fn number<T: std::str::FromStr>(input: &Input<'_>, expected: &str) -> Result<T, String> {
+    let text = match input {
+        Input::Text(text) => text.trim().to_owned(),
+        Input::Yaml(Value::Number(number)) => number.to_string(),
+        Input::Yaml(other) => return Err(format!("expected {expected}, found {}", shown(other))),
+    };
+    text.parse().map_err(|_| format!("expected {expected}, found {text:?}"))
+}
+
+fn whole(input: &Input<'_>, least: u64, most: u64) -> Result<u64, String> {
+    let expected = format!("a whole number from {least} to {most}");
+    let value = number(input, &expected)?;
+    if (least..=most).contains(&value) { Ok(value) } else { Err(format!("expected {expected}, found {value}")) }
+}
+
+fn seconds(input: &Input<'_>) -> Result<Duration, String> {
+    let expected = format!("seconds from 0 to {MAX_SECONDS}");
+    let value: f64 = number(input, &expected)?;
+    if (0.0..=MAX_SECONDS).contains(&value) {
+        Ok(Duration::from_secs_f64(value))
+    } else {
+        Err(format!("expected {expected}, found {value}"))
+    }
+}
+
+fn truth(input: &Input<'_>) -> Result<bool, String> {
+    match input {
+        Input::Text("true") | Input::Yaml(Value::Bool(true)) => Ok(true),
+        Input::Text("false") | Input::Yaml(Value::Bool(false)) => Ok(false),
+        Input::Text(other) => Err(format!("expected true or false, found {other:?}")),
+        Input::Yaml(other) => Err(format!("expected true or false, found {}", shown(other))),
+    }
+}
+
+/// A list of texts, or one text with commas.
+fn list(input: &Input<'_>) -> Result<Vec<String>, String> {
+    let split =
+        |text: &str| text.split(',').map(|part| part.trim().to_owned()).filter(|part| !part.is_empty()).collect();
+    match input {
+        Input::Text(text) => Ok(split(text)),
+        Input::Yaml(Value::String(text)) => Ok(split(text)),
+        Input::Yaml(Value::Sequence(items)) => items.iter().map(|item| text(&Input::Yaml(item))).collect(),
+        Input::Yaml(other) => Err(format!("expected a list of texts, found {}", shown(other))),
+    }
+}
+
+/// A list of texts, or one text with spaces.
+fn words(input: &Input<'_>) -> Result<Vec<String>, String> {
+    let split = |text: &str| text.split_whitespace().map(str::to_owned).collect();
+    match input {
+        Input::Text(text) => Ok(split(text)),
+        Input::Yaml(Value::String(text)) => Ok(split(text)),
+        Input::Yaml(_) => list(input),
+    }
+}
+
+fn slots(input: &Input<'_>) -> Result<Slots, String> {
+    let count = |input: &Input<'_>| whole(input, 1, u64::from(MAX_SLOTS)).map(|n| Slots::Count(n as u32));
+    match input {
+        Input::Text("auto") => Ok(Slots::Auto),
+        Input::Yaml(Value::String(text)) => slots(&Input::Text(text)),
+        Input::Yaml(Value::Number(_)) => count(input),
+        Input::Text(text) if text.trim().parse::<i64>().is_ok() => count(input),
+        Input::Text(_) | Input::Yaml(_) => {
+            let devices = list(input).map_err(|_| "expected auto, a number or a list of devices".to_owned())?;
+            if devices.is_empty() || devices.len() > MAX_SLOTS as usize {
+                return Err(format!("expected from 1 to {MAX_SLOTS} devices, found {}", devices.len()));
+            }
+            Ok(Slots::Devices(devices))
+        }
+    }
+}
+
+fn memory(input: &Input<'_>) -> Result<Option<u64>, String> {
+    let text = match input {
+        Input::Text(text) => (*text).to_owned(),
+        Input::Yaml(Value::String(text)) => text.clone(),
+        Input::Yaml(Value::Number(number)) => number.to_string(),
+        Input::Yaml(other) => return Err(format!("expected auto or bytes such as 8GiB, found {}", shown(other))),
+    };
+    if text == "auto" {
+        return Ok(None);
+    }
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic()).trim_end();
+    let unit: u64 = match text[digits.len()..].trim() {
+        "" | "B" => 1,
+        "KiB" => 1 << 10,
+        "MiB" => 1 << 20,
+        "GiB" => 1 << 30,
+        "TiB" => 1 << 40,
+        _ => 0,
+    };
+    let bytes = digits.parse::<u64>().ok().and_then(|count| count.checked_mul(unit)).filter(|bytes| *bytes > 0);
+    bytes.map(Some).ok_or_else(|| format!("expected auto or bytes such as 8GiB, found {text:?}"))
+}
+
+fn labels(input: &Input<'_>) -> Result<BTreeMap<String, String>, String> {
+    let expected = || "expected labels such as {zone: a}".to_owned();
+    match input {
+        Input::Text(_) => {
+            let pairs = list(input)?;
+            pairs
+                .iter()
+                .map(|pair| pair.split_once('=').map(|(k, v)| (k.to_owned(), v.to_owned())).ok_or_else(expected))
+                .collect()
+        }
+        Input::Yaml(Value::Mapping(members)) => {
+            let label = |(key, value): (&Value, &Value)| Some((key.as_str()?.to_owned(), value.as_str()?.to_owned()));
+            members.iter().map(|member| label(member).ok_or_else(expected)).collect()
+        }
+        Input::Yaml(_) => Err(expected()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_is_read_with_its_unit() {
+        assert_eq!(memory(&Input::Text("8GiB")), Ok(Some(8 << 30)));
+        assert_eq!(memory(&Input::Text("512 MiB")), Ok(Some(512 << 20)));
+        assert_eq!(memory(&Input::Text("1000")), Ok(Some(1000)));
+        assert_eq!(memory(&Input::Text("auto")), Ok(None));
+        for bad in ["", "GiB", "0", "-1", "1e9", "8GB", "99999999TiB", "é"] {
+            assert!(memory(&Input::Text(bad)).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn slots_are_auto_a_number_or_devices() {
+        assert_eq!(slots(&Input::Text("auto")), Ok(Slots::Auto));
+        assert_eq!(slots(&Input::Text("4")), Ok(Slots::Count(4)));
+        assert_eq!(slots(&Input::Text("cuda:1")), Ok(Slots::Devices(vec!["cuda:1".into()])));
+        for bad in ["0", "-1", "9999999999", ""] {
+            assert!(slots(&Input::Text(bad)).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn times_are_finite_and_not_negative() {
+        for bad in ["-1", "NaN", "inf", "1e300", "soon"] {
+            assert!(seconds(&Input::Text(bad)).is_err(), "{bad}");
+        }
+        assert_eq!(seconds(&Input::Text("0.5")), Ok(Duration::from_millis(500)));
+    }
+
+    #[test]
+    fn a_name_can_be_a_folder_and_a_label() {
+        for bad in ["", "a b", "../up", ".", "ü", &"x".repeat(129)] {
+            assert!(name_problem(bad).is_some(), "{bad}");
+        }
+        assert_eq!(name_problem("gpu-7.rack_2"), None);
+    }
+}

@@ -1,0 +1,122 @@
+//! What a trainer may say in answer to `train`, and in which order. Pure: it is given events and says what they mean.
+
+use sweep_spec::Outcome;
+use sweep_spec::trainer::{EpochMetrics, Event, Failed, Finished, Train, Validation};
+
+use crate::trainer::name_of;
+
+/// What an event means for the attempt.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Step {
+    /// Data and network are ready.
+    Started,
+    /// An epoch has ended.
+    Point(EpochMetrics),
+    /// A checkpoint is on disk.
+    Checkpoint,
+    /// The answer.
+    Finished(Box<Finished>),
+    /// The trainer's own word that it failed.
+    Failed(Failed),
+}
+
+/// How far one attempt has come.
+pub(crate) struct Conversation<'a> {
+    train: &'a Train,
+    next_epoch: Option<u32>,
+}
+
+impl<'a> Conversation<'a> {
+    pub(crate) fn new(train: &'a Train) -> Self {
+        Self { train, next_epoch: None }
+    }
+
+    /// What `event` means, or in which way it breaks the protocol.
+    pub(crate) fn take(&mut self, event: Event) -> Result<Step, String> {
+        let name = name_of(&event);
+        if let Some((trial, attempt)) = echo(&event)
+            && (trial != self.train.trial_id || attempt != self.train.attempt)
+        {
+            return Err(format!("`{name}` is about attempt {attempt} of trial {}, which was not asked", trial.short()));
+        }
+        match event {
+            Event::Failed(failed) => Ok(Step::Failed(failed)),
+            Event::Started(started) if self.next_epoch.is_none() => {
+                let epochs = self.train.trial.protocol.epochs;
+                if started.first_epoch == 0 || u64::from(started.first_epoch) > u64::from(epochs) + 1 {
+                    return Err(format!("`started` says first_epoch {} of {epochs}", started.first_epoch));
+                }
+                self.next_epoch = Some(started.first_epoch);
+                Ok(Step::Started)
+            }
+            Event::Epoch(epoch) => self.epoch(epoch.metrics),
+            Event::Checkpoint(_) if self.next_epoch.is_some() => Ok(Step::Checkpoint),
+            Event::Finished(finished) if self.next_epoch.is_some() => {
+                check(&finished, self.train.trial.protocol.epochs, self.train.trial.dataset.classes.count())?;
+                Ok(Step::Finished(finished))
+            }
+            Event::Started(_) => Err("`started` came twice".to_owned()),
+            Event::Checkpoint(_) | Event::Finished(_) => Err(format!("`{name}` came before `started`")),
+            Event::Hello(_) | Event::Devices(_) | Event::Described(_) => {
+                Err(format!("`{name}` is no answer to `train`"))
+            }
+        }
+    }
+
+    fn epoch(&mut self, metrics: EpochMetrics) -> Result<Step, String> {
+        let epochs = self.train.trial.protocol.epochs;
+        match self.next_epoch {
+            None => Err("`epoch` came before `started`".to_owned()),
+            Some(next) if metrics.epoch == next && next <= epochs => {
+                self.next_epoch = next.checked_add(1);
+                Ok(Step::Point(metrics))
+            }
+            Some(next) => Err(format!("`epoch` {} came where {next} of {epochs} was next", metrics.epoch)),
+        }
+    }
+}
+
+fn echo(event: &Event) -> Option<(sweep_spec::TrialId, u32)> {
+    match event {
+        Event::Started(event) => Some((event.trial_id, event.attempt)),
+        Event::Epoch(event) => Some((event.trial_id, event.attempt)),
+        Event::Checkpoint(event) => Some((event.trial_id, event.attempt)),
+        Event::Finished(event) => Some((event.trial_id, event.attempt)),
+        Event::Hello(_) | Event::Devices(_) | Event::Described(_) | Event::Failed(_) => None,
+    }
+}
+
+fn check(finished: &Finished, epochs: u32, classes: u32) -> Result<(), String> {
+    if finished.outcome == Outcome::Converged {
+        match finished.last {
+            Some(last) if last.epoch == epochs => {}
+            Some(last) => return Err(format!("`finished` as converged after epoch {} of {epochs}", last.epoch)),
+            None => return Err("`finished` as converged without `last`".to_owned()),
+        }
+        if finished.best.is_none() {
+            return Err("`finished` as converged without `best`".to_owned());
+        }
+    }
+    finished.validation.as_ref().map_or(Ok(()), |validation| check_validation(validation, classes))
+}
+
+fn check_validation(validation: &Validation, classes: u32) -> Result<(), String> {
+    let images = validation.labels.len();
+    if validation.predicted.len() != images || validation.confidence.len() != images {
+        return Err("`finished` has lists of different lengths in `validation`".to_owned());
+    }
+    if validation.confusion.len() as u64 != u64::from(classes) * u64::from(classes) {
+        let count = validation.confusion.len();
+        return Err(format!(
+            "`finished` has {count} numbers in `confusion`; {classes} classes need {classes} × {classes}"
+        ));
+    }
+    let known = |class: &u16| u32::from(*class) < classes;
+    if !validation.labels.iter().all(known) || !validation.predicted.iter().all(known) {
+        return Err(format!("`finished` names a class that is none of the {classes}"));
+    }
+    if !validation.confidence.iter().all(|value| value.is_finite()) {
+        return Err("`finished` has a confidence that is not finite".to_owned());
+    }
+    Ok(())
+}

@@ -1,0 +1,82 @@
+//! Everything that can keep a worker from working.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use crate::config::Problems;
+use crate::{devices, trainer};
+
+/// Why a worker cannot start or go on. What goes wrong with a single trial is none of these.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// What it was told is wrong: a usage error.
+    #[error(transparent)]
+    Config(#[from] Problems),
+    /// A folder that it needs cannot be used.
+    #[error("the folder {} cannot be used", path.display())]
+    Folder {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Another worker uses its state folder.
+    #[error("another worker uses {}; give this one another --name or --state-dir", path.display())]
+    Locked {
+        /// Which.
+        path: PathBuf,
+    },
+    /// The trainer does not work at all.
+    #[error("no trial can be trained here")]
+    Trainer(#[from] trainer::Error),
+    /// The trainer answers another question than it was asked.
+    #[error("the trainer cannot name its devices: {reason}")]
+    Devices {
+        /// What it said.
+        reason: String,
+    },
+    /// The slots that were asked for cannot be had.
+    #[error("the slots cannot be had")]
+    Slots(#[from] devices::Unknown),
+    /// The address for metrics cannot be bound.
+    #[error("{address} cannot be listened on; --http-listen gives another address, or off")]
+    Listen {
+        /// Which.
+        address: SocketAddr,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// An address of a coordinator is none.
+    #[error("the coordinator's address cannot be used")]
+    Address(#[from] tonic::transport::Error),
+    /// The coordinator will not have this worker.
+    #[error("the coordinator at {address} refused this worker: {reason}")]
+    Refused {
+        /// Where.
+        address: String,
+        /// In its words.
+        reason: String,
+    },
+    /// The system gives no thread or no signal.
+    #[error("the system refuses what a worker needs")]
+    System(#[from] std::io::Error),
+    /// The metrics cannot be made.
+    #[error("the metrics cannot be made")]
+    Metrics(#[from] prometheus::Error),
+    /// A fault of ours.
+    #[error("a task of the worker failed")]
+    Internal {
+        /// How.
+        #[source]
+        source: tokio::task::JoinError,
+    },
+}
+
+impl Error {
+    /// Whether it is the user's to mend before the worker can start: the exit status is 2 then, and else 1.
+    pub fn is_usage(&self) -> bool {
+        matches!(self, Self::Config(_) | Self::Slots(_))
+    }
+}

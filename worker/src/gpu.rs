@@ -1,0 +1,33 @@
+//! What the GPUs of this machine do, as NVML tells it. Without its library there is nothing to tell.
+
+use nvml_wrapper::Nvml;
+use nvml_wrapper::error::NvmlError;
+
+use crate::metrics::Metrics;
+
+/// An open NVML library.
+pub(crate) struct Gpus(Nvml);
+
+impl Gpus {
+    /// Opens NVML, or says why it cannot.
+    pub(crate) fn open() -> Result<Self, NvmlError> {
+        Nvml::init().map(Self)
+    }
+
+    /// Sets the gauges of every GPU that answers. Blocks for the driver's answer.
+    pub(crate) fn sample(&self, metrics: &Metrics) {
+        for index in 0..self.0.device_count().unwrap_or(0) {
+            if let Err(error) = self.sample_one(index, metrics) {
+                tracing::debug!(gpu = index, error = %error, "gpu does not answer");
+            }
+        }
+    }
+
+    fn sample_one(&self, index: u32, metrics: &Metrics) -> Result<(), NvmlError> {
+        let gpu = self.0.device_by_index(index)?;
+        let memory = gpu.memory_info()?;
+        let utilization = f64::from(gpu.utilization_rates()?.gpu) / 100.0;
+        metrics.gpu(index, utilization, memory.used, memory.total);
+        Ok(())
+    }
+}

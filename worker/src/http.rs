@@ -1,0 +1,67 @@
+//! `/metrics`, `/healthz` and `/readyz`.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::Error;
+use crate::gpu::Gpus;
+use crate::metrics::Metrics;
+
+/// What the pages are made from.
+#[derive(Clone)]
+pub(crate) struct Pages {
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) gpus: Option<Arc<Gpus>>,
+    /// Whether the worker has a session.
+    pub(crate) registered: watch::Receiver<bool>,
+}
+
+/// Binds `address` and serves until `end`; the address that was bound comes back.
+pub(crate) async fn serve(address: SocketAddr, pages: Pages, end: CancellationToken) -> Result<SocketAddr, Error> {
+    let bind = |source| Error::Listen { address, source };
+    let listener = TcpListener::bind(address).await.map_err(bind)?;
+    let bound = listener.local_addr().map_err(bind)?;
+    let router = Router::new()
+        .route("/metrics", get(metrics))
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/readyz", get(ready))
+        .with_state(pages);
+    tokio::spawn(async move {
+        if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(end.cancelled_owned()).await {
+            tracing::error!(error = %error, "metrics are no longer served");
+        }
+    });
+    Ok(bound)
+}
+
+async fn metrics(State(pages): State<Pages>) -> Response {
+    if let Some(gpus) = pages.gpus {
+        let metrics = Arc::clone(&pages.metrics);
+        // The driver may take its time; no other task should.
+        drop(tokio::task::spawn_blocking(move || gpus.sample(&metrics)).await);
+    }
+    match pages.metrics.render() {
+        Ok(text) => ([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)], text).into_response(),
+        Err(error) => {
+            tracing::error!(error = %error, "metrics cannot be written");
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+        }
+    }
+}
+
+async fn ready(State(pages): State<Pages>) -> Response {
+    if *pages.registered.borrow() {
+        "ready\n".into_response()
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "not registered with a coordinator\n").into_response()
+    }
+}

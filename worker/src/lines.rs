@@ -1,0 +1,118 @@
+//! Lines of bounded length from a stream that nobody vouches for.
+
+use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
+
+/// What came next.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Line {
+    /// A whole line, without its end.
+    Whole(Vec<u8>),
+    /// The stream ended after a whole line.
+    End,
+    /// The stream ended in the middle of a line: this much of one.
+    Half(Vec<u8>),
+}
+
+/// Why no line came.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    /// The line is longer than the limit.
+    #[error("a line is longer than {limit} bytes")]
+    TooLong {
+        /// In bytes.
+        limit: usize,
+    },
+    /// The stream cannot be read.
+    #[error("cannot be read")]
+    Read(#[from] std::io::Error),
+}
+
+/// Reads line by line. A read that is given up loses nothing: the next goes on where it stood.
+pub(crate) struct Lines<R> {
+    reader: BufReader<R>,
+    begun: Vec<u8>,
+    limit: usize,
+}
+
+impl<R: AsyncRead + Unpin> Lines<R> {
+    pub(crate) fn new(stream: R, limit: usize) -> Self {
+        Self { reader: BufReader::new(stream), begun: Vec::new(), limit }
+    }
+
+    pub(crate) async fn next(&mut self) -> Result<Line, Error> {
+        loop {
+            let available = self.reader.fill_buf().await?;
+            if available.is_empty() {
+                let half = std::mem::take(&mut self.begun);
+                return Ok(if half.is_empty() { Line::End } else { Line::Half(half) });
+            }
+            let end = available.iter().position(|byte| *byte == b'\n');
+            let part = end.unwrap_or(available.len());
+            if self.begun.len() + part > self.limit {
+                return Err(Error::TooLong { limit: self.limit });
+            }
+            self.begun.extend_from_slice(&available[..part]);
+            self.reader.consume(end.map_or(part, |end| end + 1));
+            if end.is_some() {
+                return Ok(Line::Whole(std::mem::take(&mut self.begun)));
+            }
+        }
+    }
+}
+
+/// The beginning of `line` for an error message.
+pub(crate) fn excerpt(line: &[u8]) -> String {
+    const SHOWN: usize = 120;
+    let text = String::from_utf8_lossy(&line[..line.len().min(SHOWN * 4)]);
+    let mut shown: String = text.chars().take(SHOWN).collect();
+    if shown.len() < line.len() {
+        shown.push('…');
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn lines_come_whole_and_the_half_one_is_told_apart() {
+        let mut lines = Lines::new(&b"one\n\ntwo\nthr"[..], 10);
+        assert_eq!(lines.next().await.unwrap(), Line::Whole(b"one".to_vec()));
+        assert_eq!(lines.next().await.unwrap(), Line::Whole(Vec::new()));
+        assert_eq!(lines.next().await.unwrap(), Line::Whole(b"two".to_vec()));
+        assert_eq!(lines.next().await.unwrap(), Line::Half(b"thr".to_vec()));
+        assert_eq!(lines.next().await.unwrap(), Line::End);
+    }
+
+    #[tokio::test]
+    async fn a_line_up_to_the_limit_is_read_and_a_longer_one_refused() {
+        let mut lines = Lines::new(&b"0123456789\n"[..], 10);
+        assert_eq!(lines.next().await.unwrap(), Line::Whole(b"0123456789".to_vec()));
+        let mut lines = Lines::new(&b"0123456789x\n"[..], 10);
+        assert!(matches!(lines.next().await, Err(Error::TooLong { limit: 10 })));
+        let endless = tokio::io::repeat(b'x');
+        assert!(matches!(Lines::new(endless, 1000).next().await, Err(Error::TooLong { .. })));
+    }
+
+    #[tokio::test]
+    async fn a_read_that_is_given_up_loses_nothing() {
+        use tokio::io::AsyncWriteExt;
+        let (mut writer, reader) = tokio::io::duplex(64);
+        let mut lines = Lines::new(reader, 100);
+        writer.write_all(b"ha").await.unwrap();
+        {
+            let given_up = std::pin::pin!(lines.next());
+            assert!(futures::poll!(given_up).is_pending());
+        }
+        writer.write_all(b"lf\n").await.unwrap();
+        assert_eq!(lines.next().await.unwrap(), Line::Whole(b"half".to_vec()));
+    }
+
+    #[test]
+    fn an_excerpt_is_short_and_never_splits_a_letter() {
+        assert_eq!(excerpt(b"short"), "short");
+        assert_eq!(excerpt("é".repeat(5000).as_bytes()).chars().count(), 121);
+        assert!(excerpt(&[0xff; 10]).starts_with('\u{fffd}'));
+    }
+}

@@ -1,0 +1,75 @@
+//! The last of what a trainer wrote to stderr, kept in bounded memory.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Bytes of a trainer's log that are kept and handed in.
+pub(crate) const LOG_TAIL_BYTES: usize = 16 * 1024;
+
+/// A ring of bytes that a reader task fills and its slot looks at.
+#[derive(Clone, Default)]
+pub(crate) struct LogTail(Arc<Mutex<VecDeque<u8>>>);
+
+impl LogTail {
+    fn ring(&self) -> MutexGuard<'_, VecDeque<u8>> {
+        // Bytes are whole after any panic, so a poisoned ring is as good as another.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Forgets everything: another attempt begins.
+    pub(crate) fn clear(&self) {
+        self.ring().clear();
+    }
+
+    pub(crate) fn push(&self, bytes: &[u8]) {
+        let mut ring = self.ring();
+        ring.extend(&bytes[bytes.len().saturating_sub(LOG_TAIL_BYTES)..]);
+        let excess = ring.len().saturating_sub(LOG_TAIL_BYTES);
+        ring.drain(..excess);
+    }
+
+    /// The tail as text of at most `LOG_TAIL_BYTES`, from a whole letter on.
+    pub(crate) fn text(&self) -> String {
+        let bytes: Vec<u8> = self.ring().iter().copied().collect();
+        let text = String::from_utf8_lossy(&bytes);
+        let mut start = text.len().saturating_sub(LOG_TAIL_BYTES);
+        while !text.is_char_boundary(start) {
+            start += 1;
+        }
+        text[start..].to_owned()
+    }
+
+    /// The last lines, for an error message of one paragraph.
+    pub(crate) fn last_lines(&self, count: usize) -> String {
+        let text = self.text();
+        let lines: Vec<_> = text.lines().map(str::trim_end).filter(|line| !line.is_empty()).collect();
+        let shown = lines[lines.len().saturating_sub(count)..].join(" | ");
+        shown.chars().take(500).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_last_bytes_are_kept() {
+        let tail = LogTail::default();
+        for n in 0..10_000 {
+            tail.push(format!("line {n}\n").as_bytes());
+        }
+        assert!(tail.text().len() <= LOG_TAIL_BYTES);
+        assert!(tail.text().ends_with("line 9999\n"));
+        assert_eq!(tail.last_lines(2), "line 9998 | line 9999");
+        tail.clear();
+        assert_eq!(tail.text(), "");
+        assert_eq!(tail.last_lines(3), "");
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_do_not_lengthen_it() {
+        let tail = LogTail::default();
+        tail.push(&[0xff; 3 * LOG_TAIL_BYTES]);
+        assert!(tail.text().len() <= LOG_TAIL_BYTES);
+    }
+}

@@ -1,0 +1,66 @@
+//! What this machine is: its name, cores and memory, with the limits of the container that it may be.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// The host's name; `worker` where it cannot be told.
+pub(crate) fn host_name() -> String {
+    let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    if name.is_empty() { "worker".to_owned() } else { name }
+}
+
+/// Cores that this process may use, container limits included.
+pub(crate) fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}
+
+/// Memory that this process may use, in bytes: the machine's, or the container's limit where it is lower.
+pub(crate) fn memory_bytes() -> Option<u64> {
+    let limit = std::fs::read_to_string("/sys/fs/cgroup/memory.max").ok().and_then(|text| text.trim().parse().ok());
+    [physical_memory_bytes(), limit].into_iter().flatten().min()
+}
+
+#[cfg(target_os = "linux")]
+fn physical_memory_bytes() -> Option<u64> {
+    let info = rustix::system::sysinfo();
+    info.totalram.checked_mul(info.mem_unit.into())
+}
+
+#[cfg(not(target_os = "linux"))]
+fn physical_memory_bytes() -> Option<u64> {
+    None
+}
+
+/// A folder of the user's by the usual variable, or below the home folder, or below the temporary one.
+pub(crate) fn user_folder(variable: &str, below_home: &str) -> PathBuf {
+    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    set(variable).or_else(|| set("HOME").map(|home| home.join(below_home))).unwrap_or_else(std::env::temp_dir)
+}
+
+/// `duration` times a random share of at least one half, so that workers that lost one coordinator come back apart.
+pub(crate) fn jittered(duration: Duration) -> Duration {
+    use std::hash::{BuildHasher, Hasher};
+    let random = std::collections::hash_map::RandomState::new().build_hasher().finish();
+    duration.mul_f64(0.5 + 0.5 * (random as f64 / u64::MAX as f64))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_machine_has_a_name_cores_and_memory() {
+        assert!(!host_name().is_empty());
+        assert!(cores() >= 1);
+        #[cfg(target_os = "linux")]
+        assert!(memory_bytes().unwrap() > 1 << 20);
+    }
+
+    #[test]
+    fn jitter_stays_between_half_and_whole() {
+        for _ in 0..100 {
+            let pause = jittered(Duration::from_secs(2));
+            assert!(pause >= Duration::from_secs(1) && pause <= Duration::from_secs(2));
+        }
+    }
+}

@@ -1,0 +1,240 @@
+//! The worker's Prometheus metrics: one struct, built from one table that the documentation is checked against.
+
+use std::fmt;
+
+use prometheus::core::Collector;
+use prometheus::{GaugeVec, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts};
+use prometheus::{Registry, TextEncoder};
+
+/// What kind of metric it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Only grows.
+    Counter,
+    /// Goes up and down.
+    Gauge,
+    /// Counts by size.
+    Histogram,
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Counter => "counter",
+            Self::Gauge => "gauge",
+            Self::Histogram => "histogram",
+        })
+    }
+}
+
+/// One row of the table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Definition {
+    /// With its unit.
+    pub name: &'static str,
+    /// What kind.
+    pub kind: Kind,
+    /// For people.
+    pub help: &'static str,
+    /// Names of its labels.
+    pub labels: &'static [&'static str],
+}
+
+macro_rules! definitions {
+    ($($constant:ident = $name:literal, $kind:ident, [$($label:literal),*], $help:literal;)*) => {
+        $(const $constant: Definition =
+            Definition { name: $name, kind: Kind::$kind, help: $help, labels: &[$($label),*] };)*
+
+        /// Every metric of a worker, in order.
+        pub const DEFINITIONS: &[Definition] = &[$($constant),*];
+    };
+}
+
+definitions! {
+    CONNECTED = "sweep_worker_connected", Gauge, [], "1 while the worker has a session and its last poll was answered.";
+    SLOTS = "sweep_worker_slots", Gauge, ["state"], "Slots by what they do: idle, starting, running, ending.";
+    ATTEMPTS = "sweep_worker_attempts_total", Counter, ["outcome"],
+        "Attempts that ended here: converged, diverged, stopped, or the class of the failure.";
+    POINTS_SENT = "sweep_worker_points_sent_total", Counter, [], "Metric points that the coordinator acknowledged.";
+    POINTS_WAITING = "sweep_worker_points_waiting", Gauge, [], "Metric points that are not yet acknowledged.";
+    REPORT_SECONDS = "sweep_worker_report_seconds", Histogram, [], "Time from sending a batch of points to its acknowledgement.";
+    CALLS_FAILED = "sweep_worker_calls_failed_total", Counter, ["method"], "Calls to the coordinator that failed.";
+    SESSIONS = "sweep_worker_sessions_total", Counter, [], "Registrations that the coordinator accepted.";
+    RECONNECTS = "sweep_worker_reconnects_total", Counter, [], "Times that the coordinator was reached again after a failed call or a lost session.";
+    TRAINER_STARTS = "sweep_worker_trainer_starts_total", Counter, [], "Trainer processes that were started.";
+    IMAGES_PER_SECOND = "sweep_worker_images_per_second", Gauge, ["slot"],
+        "Training images a second in the last epoch of the trial that runs on the slot.";
+    GPU_UTILIZATION = "sweep_worker_gpu_utilization_ratio", Gauge, ["gpu"],
+        "Share of time in which the GPU computed, by its index in nvidia-smi.";
+    GPU_MEMORY_USED = "sweep_worker_gpu_memory_used_bytes", Gauge, ["gpu"], "Memory in use on the GPU.";
+    GPU_MEMORY_TOTAL = "sweep_worker_gpu_memory_bytes", Gauge, ["gpu"], "Memory of the GPU.";
+}
+
+/// What a slot does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SlotState {
+    Idle,
+    Starting,
+    Running,
+    Ending,
+}
+
+impl SlotState {
+    const ALL: [Self; 4] = [Self::Idle, Self::Starting, Self::Running, Self::Ending];
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Idle => "idle",
+            Self::Starting => "starting",
+            Self::Running => "running",
+            Self::Ending => "ending",
+        }
+    }
+}
+
+/// The metrics of one worker.
+pub struct Metrics {
+    registry: Registry,
+    pub(crate) connected: IntGauge,
+    slots: IntGaugeVec,
+    pub(crate) attempts: IntCounterVec,
+    pub(crate) points_sent: IntCounter,
+    pub(crate) points_waiting: IntGauge,
+    pub(crate) report_seconds: Histogram,
+    pub(crate) calls_failed: IntCounterVec,
+    pub(crate) sessions: IntCounter,
+    pub(crate) reconnects: IntCounter,
+    pub(crate) trainer_starts: IntCounter,
+    images_per_second: GaugeVec,
+    gpu_utilization: GaugeVec,
+    gpu_memory_used: GaugeVec,
+    gpu_memory_total: GaugeVec,
+}
+
+impl Metrics {
+    /// Fresh metrics in a registry of their own.
+    ///
+    /// # Errors
+    /// The table names a metric twice or wrongly, which a test excludes.
+    pub fn new() -> Result<Self, prometheus::Error> {
+        let registry = Registry::new();
+        let buckets = vec![0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+        let report = HistogramOpts { common_opts: options(&REPORT_SECONDS), buckets };
+        let metrics = Self {
+            connected: added(&registry, IntGauge::with_opts(options(&CONNECTED)))?,
+            slots: added(&registry, IntGaugeVec::new(options(&SLOTS), SLOTS.labels))?,
+            attempts: added(&registry, IntCounterVec::new(options(&ATTEMPTS), ATTEMPTS.labels))?,
+            points_sent: added(&registry, IntCounter::with_opts(options(&POINTS_SENT)))?,
+            points_waiting: added(&registry, IntGauge::with_opts(options(&POINTS_WAITING)))?,
+            report_seconds: added(&registry, Histogram::with_opts(report))?,
+            calls_failed: added(&registry, IntCounterVec::new(options(&CALLS_FAILED), CALLS_FAILED.labels))?,
+            sessions: added(&registry, IntCounter::with_opts(options(&SESSIONS)))?,
+            reconnects: added(&registry, IntCounter::with_opts(options(&RECONNECTS)))?,
+            trainer_starts: added(&registry, IntCounter::with_opts(options(&TRAINER_STARTS)))?,
+            images_per_second: added(&registry, GaugeVec::new(options(&IMAGES_PER_SECOND), IMAGES_PER_SECOND.labels))?,
+            gpu_utilization: added(&registry, GaugeVec::new(options(&GPU_UTILIZATION), GPU_UTILIZATION.labels))?,
+            gpu_memory_used: added(&registry, GaugeVec::new(options(&GPU_MEMORY_USED), GPU_MEMORY_USED.labels))?,
+            gpu_memory_total: added(&registry, GaugeVec::new(options(&GPU_MEMORY_TOTAL), GPU_MEMORY_TOTAL.labels))?,
+            registry,
+        };
+        for state in SlotState::ALL {
+            metrics.slots.with_label_values(&[state.name()]).set(0);
+        }
+        Ok(metrics)
+    }
+
+    /// The metrics in the text format.
+    ///
+    /// # Errors
+    /// A metric cannot be written as text.
+    pub fn render(&self) -> Result<String, prometheus::Error> {
+        TextEncoder::new().encode_to_string(&self.registry.gather())
+    }
+
+    pub(crate) fn slot_appears(&self) {
+        self.slots.with_label_values(&[SlotState::Idle.name()]).inc();
+    }
+
+    pub(crate) fn slot_moves(&self, from: SlotState, to: SlotState) {
+        self.slots.with_label_values(&[from.name()]).dec();
+        self.slots.with_label_values(&[to.name()]).inc();
+    }
+
+    pub(crate) fn speed(&self, slot: u32, images_per_second: f64) {
+        self.images_per_second.with_label_values(&[slot.to_string()]).set(images_per_second);
+    }
+
+    pub(crate) fn speed_ends(&self, slot: u32) {
+        // There is none to remove before the first epoch.
+        drop(self.images_per_second.remove_label_values(&[slot.to_string()]));
+    }
+
+    pub(crate) fn gpu(&self, index: u32, utilization: f64, memory_used: u64, memory_total: u64) {
+        let label = [index.to_string()];
+        self.gpu_utilization.with_label_values(&label).set(utilization);
+        self.gpu_memory_used.with_label_values(&label).set(memory_used as f64);
+        self.gpu_memory_total.with_label_values(&label).set(memory_total as f64);
+    }
+}
+
+fn options(definition: &Definition) -> Opts {
+    Opts::new(definition.name, definition.help)
+}
+
+fn added<C: Collector + Clone + 'static>(
+    registry: &Registry,
+    collector: Result<C, prometheus::Error>,
+) -> Result<C, prometheus::Error> {
+    let collector = collector?;
+    registry.register(Box::new(collector.clone()))?;
+    Ok(collector)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn the_table_is_what_is_served() {
+        let metrics = Metrics::new().unwrap();
+        metrics.attempts.with_label_values(&["converged"]).inc();
+        metrics.calls_failed.with_label_values(&["poll"]).inc();
+        metrics.speed(0, 1.0);
+        metrics.gpu(0, 0.5, 1, 2);
+        let families = metrics.registry.gather();
+        let served: BTreeSet<_> = families.iter().map(|family| family.name().to_owned()).collect();
+        let table: BTreeSet<_> = DEFINITIONS.iter().map(|definition| definition.name.to_owned()).collect();
+        assert_eq!(served, table);
+        for family in &families {
+            let definition = DEFINITIONS.iter().find(|definition| definition.name == family.name()).unwrap();
+            assert_eq!(family.help(), definition.help);
+            let text = metrics.render().unwrap();
+            assert!(text.contains(&format!("# TYPE {} {}", definition.name, definition.kind)), "{text}");
+            let labels: Vec<_> =
+                family.get_metric()[0].get_label().iter().map(|label| label.name().to_owned()).collect();
+            assert_eq!(labels, definition.labels);
+        }
+    }
+
+    #[test]
+    fn a_speed_goes_with_its_trial() {
+        let metrics = Metrics::new().unwrap();
+        metrics.speed(3, 100.0);
+        assert!(metrics.render().unwrap().contains("sweep_worker_images_per_second{slot=\"3\"} 100"));
+        metrics.speed_ends(3);
+        metrics.speed_ends(3);
+        assert!(!metrics.render().unwrap().contains("slot=\"3\""));
+    }
+
+    #[test]
+    fn slots_are_counted_once_wherever_they_stand() {
+        let metrics = Metrics::new().unwrap();
+        metrics.slot_appears();
+        metrics.slot_moves(SlotState::Idle, SlotState::Running);
+        let text = metrics.render().unwrap();
+        assert!(text.contains("sweep_worker_slots{state=\"running\"} 1"));
+        assert!(text.contains("sweep_worker_slots{state=\"idle\"} 0"));
+    }
+}

@@ -1,0 +1,123 @@
+//! A place for one trainer that is kept from task to task: started when it is needed, let go when it is idle, ended when
+//! it misbehaves.
+
+use std::error::Error as _;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sweep_spec::FailureClass;
+use sweep_spec::trainer::{Failed, Folders};
+use tokio::sync::mpsc;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+use crate::log_tail::LogTail;
+use crate::metrics::Metrics;
+use crate::slot::SlotEvent;
+use crate::trainer::{self, Launcher, Threads, Trainer};
+
+/// What all seats of a worker share.
+pub(crate) struct Workplace {
+    pub(crate) launcher: Launcher,
+    pub(crate) folders: Folders,
+    pub(crate) state_folder: PathBuf,
+    /// The trainer semantics that the worker registers with.
+    pub(crate) semantics: u32,
+    pub(crate) idle: Duration,
+    pub(crate) silence: Duration,
+    pub(crate) trials_per_trainer: u32,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) events: mpsc::Sender<SlotEvent>,
+}
+
+/// A seat: empty, or with a trainer that waits for a command or answers one.
+pub(crate) struct Seat {
+    pub(crate) place: Arc<Workplace>,
+    threads: Threads,
+    pub(crate) log: LogTail,
+    pub(crate) trainer: Option<Trainer>,
+    /// Commands that the trainer was given.
+    pub(crate) tasks: u32,
+}
+
+impl Seat {
+    pub(crate) fn new(place: Arc<Workplace>, threads: Threads, trainer: Option<Trainer>) -> Self {
+        let log = trainer.as_ref().map(|trainer| trainer.log().clone()).unwrap_or_default();
+        Self { place, threads, log, trainer, tasks: 0 }
+    }
+
+    /// A trainer that is ready for a command. `Err(None)` when `stop` came first.
+    pub(crate) async fn ready(&mut self, stop: &CancellationToken) -> Result<&mut Trainer, Option<Failed>> {
+        self.log.clear();
+        if self.trainer.is_none() {
+            let started = self.place.launcher.start(self.threads, self.log.clone(), stop).await;
+            let trainer = started.map_err(|error| error.map(|error| failed(&error)))?;
+            self.tasks = 0;
+            let semantics = trainer.hello().semantics;
+            if semantics != self.place.semantics {
+                trainer.kill().await;
+                let registered = self.place.semantics;
+                let reason = format!(
+                    "the trainer's semantics changed from {registered} to {semantics} under way: restart the worker"
+                );
+                return Err(Some(Failed { class: FailureClass::Machine, reason }));
+            }
+            self.trainer = Some(trainer);
+        }
+        self.tasks = self.tasks.saturating_add(1);
+        self.trainer.as_mut().ok_or(None)
+    }
+
+    /// Returns when an idle trainer has been let go, or spoke or ended though nothing was asked of it. With an empty seat
+    /// it never returns. Giving it up loses nothing but the idle time.
+    pub(crate) async fn watch_idle(&mut self) {
+        let Some(trainer) = &mut self.trainer else { return std::future::pending().await };
+        let end = tokio::select! {
+            () = sleep(self.place.idle) => None,
+            spoken = trainer.event() => Some(spoken),
+        };
+        // No await from here to the end that could be given up half-way: the trainer is taken and its end is a task.
+        let Some(trainer) = self.trainer.take() else { return };
+        match end {
+            None => drop(tokio::spawn(trainer.leave())),
+            Some(spoken) => {
+                let what = spoken.map_or_else(|error| error.to_string(), |event| trainer::name_of(&event).to_owned());
+                tracing::warn!(what, "trainer spoke or ended while it had nothing to do");
+                drop(tokio::spawn(trainer.interrupt()));
+            }
+        }
+    }
+
+    /// Ends the trainer, if there is one, with SIGTERM first. Returns when it is gone.
+    pub(crate) async fn interrupt(&mut self) {
+        if let Some(trainer) = self.trainer.take() {
+            trainer.interrupt().await;
+        }
+    }
+
+    /// Lets the trainer leave by itself. Returns when it is gone.
+    pub(crate) async fn let_go(&mut self) {
+        if let Some(trainer) = self.trainer.take() {
+            trainer.leave().await;
+        }
+    }
+}
+
+/// A trainer's error as the failure of what it was to do.
+pub(crate) fn failed(error: &trainer::Error) -> Failed {
+    let class = match error {
+        trainer::Error::Start { .. } => FailureClass::Machine,
+        trainer::Error::Silent { .. }
+        | trainer::Error::Ended { .. }
+        | trainer::Error::Protocol { .. }
+        | trainer::Error::Pipe { .. } => FailureClass::Trainer,
+    };
+    let mut reason = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        reason.push_str(&format!(": {cause}"));
+        source = cause.source();
+    }
+    Failed { class, reason }
+}

@@ -1,0 +1,215 @@
+//! The task that owns one slot: it trains one trial at a time with the trainer that it keeps, and the slot is free again
+//! only when nothing of the attempt runs any more.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use sweep_proto::v1::{ArtifactKind, AttemptPhases};
+use sweep_spec::protocol::KeepWeights;
+use sweep_spec::trainer::{Command, Described, EpochMetrics, Failed, Finished, Train};
+use sweep_spec::{Digest, FailureClass, Trial};
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::artifact::Artifact;
+use crate::conversation::{Conversation, Step};
+use crate::metrics::SlotState;
+use crate::seat::{Seat, Workplace, failed};
+use crate::trainer::{self, Threads};
+use crate::wire::Lease;
+
+/// One attempt to be made.
+pub(crate) struct Job {
+    pub(crate) lease: Lease,
+    pub(crate) trial: Trial,
+    /// Cancelled when the attempt is to be stopped.
+    pub(crate) stop: CancellationToken,
+    /// When the assignment came.
+    pub(crate) received: Instant,
+}
+
+/// What slots, and whoever describes data sets, say to the agent.
+pub(crate) enum SlotEvent {
+    /// An epoch has ended.
+    Point { lease: Lease, metrics: EpochMetrics },
+    /// An attempt has ended and its slot is free.
+    Ended { slot: u32, lease: Lease, ended: Box<Ended> },
+    /// A data set was looked at.
+    Described { key: Bytes, answer: Result<Described, Failed> },
+}
+
+/// How an attempt ended.
+pub(crate) struct Ended {
+    pub(crate) how: How,
+    pub(crate) phases: AttemptPhases,
+    pub(crate) log_tail: String,
+    pub(crate) artifacts: Vec<Artifact>,
+}
+
+/// The three ways.
+pub(crate) enum How {
+    Finished(Box<Finished>),
+    Failed(Failed),
+    Stopped,
+}
+
+/// One slot.
+pub(crate) struct SlotTask {
+    index: u32,
+    device: String,
+    seat: Seat,
+    state: SlotState,
+}
+
+impl SlotTask {
+    pub(crate) fn new(index: u32, device: String, place: Arc<Workplace>) -> Self {
+        place.metrics.slot_appears();
+        let threads = if device == "cpu" { Threads::One } else { Threads::Any };
+        Self { index, device, seat: Seat::new(place, threads, None), state: SlotState::Idle }
+    }
+
+    /// Works until the agent gives up the other end of `jobs`.
+    pub(crate) async fn run(mut self, mut jobs: mpsc::Receiver<Job>) {
+        loop {
+            let job = tokio::select! {
+                biased;
+                job = jobs.recv() => job,
+                () = self.seat.watch_idle() => continue,
+            };
+            let Some(job) = job else { break };
+            self.attempt(job).await;
+        }
+        self.seat.let_go().await;
+    }
+
+    async fn attempt(&mut self, job: Job) {
+        self.move_to(SlotState::Starting);
+        let mut started = None;
+        let (how, artifacts) = match self.train(&job, &mut started).await {
+            Ok((finished, artifacts)) => (How::Finished(finished), artifacts),
+            Err(ending) => {
+                self.move_to(SlotState::Ending);
+                self.seat.interrupt().await;
+                (ending.map_or(How::Stopped, How::Failed), Vec::new())
+            }
+        };
+        self.seat.place.metrics.speed_ends(self.index);
+        let ended = Box::new(Ended { how, phases: phases(&job, started), log_tail: self.seat.log.text(), artifacts });
+        self.move_to(SlotState::Idle);
+        let event = SlotEvent::Ended { slot: self.index, lease: job.lease, ended };
+        // Without an agent there is nobody left to tell.
+        drop(self.seat.place.events.send(event).await);
+        if self.seat.tasks >= self.seat.place.trials_per_trainer {
+            self.seat.let_go().await;
+        }
+    }
+
+    /// The answer and its files, or the failure, or `None` when the attempt was stopped.
+    async fn train(
+        &mut self,
+        job: &Job,
+        started: &mut Option<Instant>,
+    ) -> Result<(Box<Finished>, Vec<Artifact>), Option<Failed>> {
+        let folder = artifact_folder(&self.seat.place.state_folder, &job.lease);
+        if let Err(error) = tokio::fs::create_dir_all(&folder).await {
+            let reason = format!("the folder {} cannot be made: {error}", folder.display());
+            return Err(Some(Failed { class: FailureClass::Machine, reason }));
+        }
+        let train = Train {
+            trial_id: job.lease.trial_id,
+            attempt: job.lease.attempt,
+            trial: job.trial.clone(),
+            device: self.device.clone(),
+            folders: self.seat.place.folders.clone(),
+            // Without one a trainer writes no checkpoint: an attempt that resumes would hand in only the later epochs.
+            checkpoint_folder: None,
+            artifact_folder: Some(folder.to_string_lossy().into_owned()),
+        };
+        self.seat.ready(&job.stop).await?;
+        let (finished, digest) = tokio::select! {
+            biased;
+            () = job.stop.cancelled() => return Err(None),
+            answer = self.converse(job.lease, &train, started) => answer.map_err(Some)?,
+        };
+        let artifacts = left_behind(&folder, &job.trial, job.lease, digest).await;
+        Ok((finished, artifacts))
+    }
+
+    async fn converse(
+        &mut self,
+        lease: Lease,
+        train: &Train,
+        started: &mut Option<Instant>,
+    ) -> Result<(Box<Finished>, Digest), Failed> {
+        let mut conversation = Conversation::new(train);
+        let silence = self.seat.place.silence;
+        self.trainer()?.send(&Command::Train(Box::new(train.clone()))).await.map_err(|error| failed(&error))?;
+        loop {
+            let event = self.trainer()?.event_within(silence, "an event of the trial").await;
+            let event = event.map_err(|error| failed(&error))?;
+            let step = conversation.take(event).map_err(|what| failed(&trainer::Error::Protocol { what }))?;
+            match step {
+                Step::Started => {
+                    *started = Some(Instant::now());
+                    self.move_to(SlotState::Running);
+                }
+                Step::Point(metrics) => {
+                    self.seat.place.metrics.speed(self.index, metrics.images_per_second);
+                    // When the agent has no room, the trainer waits: nothing is dropped.
+                    drop(self.seat.place.events.send(SlotEvent::Point { lease, metrics }).await);
+                }
+                Step::Checkpoint => {}
+                Step::Finished(finished) => {
+                    let digest = finished.provenance.data_digest;
+                    return Ok((finished, digest));
+                }
+                Step::Failed(failed) => return Err(failed),
+            }
+        }
+    }
+
+    fn trainer(&mut self) -> Result<&mut trainer::Trainer, Failed> {
+        let missing = || Failed { class: FailureClass::Machine, reason: "the slot has no trainer".to_owned() };
+        self.seat.trainer.as_mut().ok_or_else(missing)
+    }
+
+    fn move_to(&mut self, state: SlotState) {
+        self.seat.place.metrics.slot_moves(self.state, state);
+        self.state = state;
+    }
+}
+
+/// Where the trainer leaves files of an attempt.
+pub(crate) fn artifact_folder(state_folder: &Path, lease: &Lease) -> PathBuf {
+    state_folder.join("artifacts").join(lease.folder_name())
+}
+
+fn phases(job: &Job, started: Option<Instant>) -> AttemptPhases {
+    let now = Instant::now();
+    let seconds = |from: Instant, to: Instant| to.saturating_duration_since(from).as_secs_f64();
+    AttemptPhases {
+        start_seconds: seconds(job.received, started.unwrap_or(now)),
+        run_seconds: started.map_or(0.0, |started| seconds(started, now)),
+    }
+}
+
+/// The files that the trainer left and somebody wants.
+async fn left_behind(folder: &Path, trial: &Trial, lease: Lease, data_digest: Digest) -> Vec<Artifact> {
+    let mut artifacts = Vec::new();
+    let mut add = |name: &str, kind: ArtifactKind| {
+        artifacts.push(Artifact { kind, path: folder.join(name), lease, data_digest });
+    };
+    if trial.protocol.keep_weights != KeepWeights::None && exists(&folder.join("weights.bin")).await {
+        add("weights.bin", ArtifactKind::Weights);
+    }
+    if exists(&folder.join("thumbnails.png")).await {
+        add("thumbnails.png", ArtifactKind::Thumbnails);
+    }
+    artifacts
+}
+
+async fn exists(path: &Path) -> bool {
+    tokio::fs::try_exists(path).await.unwrap_or(false)
+}

@@ -1,0 +1,324 @@
+//! Puts a worker together and takes it apart, in this order: folders and lock, trainer and its devices, slots, metrics
+//! page, agent; and at the end agent (slots stopped, endings handed in), slots and describer, metrics page, lock.
+
+use std::fs::File;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use sweep_proto::v1;
+use sweep_spec::trainer::{Command, Devices, Event, Folders};
+use tokio::sync::{mpsc, watch};
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::{Instant, timeout_at};
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use crate::agent::{Agent, MAX_DESCRIBES, Parts, Post};
+use crate::calls::Link;
+use crate::config::{Config, Problem, Problems};
+use crate::devices::{Machine, Slot};
+use crate::gpu::Gpus;
+use crate::log_tail::LogTail;
+use crate::metrics::Metrics;
+use crate::seat::{Seat, Workplace};
+use crate::slot::SlotTask;
+use crate::spawner::Spawner;
+use crate::trainer::{self, Launcher, Threads, Trainer, name_of};
+use crate::{Ending, Error, describer, devices, http, machine};
+
+/// Events of slots that may wait for the agent.
+const EVENTS: usize = 1024;
+
+/// A worker that runs. Dropping it stops the worker.
+pub struct Handle {
+    /// Where metrics are served, if anywhere.
+    pub http_address: Option<SocketAddr>,
+    /// The slots that it offers.
+    pub slots: Vec<Slot>,
+    metrics: Arc<Metrics>,
+    registered: watch::Receiver<bool>,
+    end: DropGuard,
+    task: JoinHandle<Result<Ending, Error>>,
+}
+
+impl Handle {
+    /// The worker's metrics.
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    /// Returns once a coordinator has taken the worker; `false` if it ended before.
+    pub async fn registered(&self) -> bool {
+        self.registered.clone().wait_for(|registered| *registered).await.is_ok()
+    }
+
+    /// Returns when the worker has ended.
+    ///
+    /// # Errors
+    /// The worker failed.
+    pub async fn join(self) -> Result<Ending, Error> {
+        let Self { end, task, .. } = self;
+        let result = task.await;
+        drop(end);
+        result.unwrap_or_else(|source| Err(Error::Internal { source }))
+    }
+
+    /// Stops the worker in good order and returns when it has ended.
+    ///
+    /// # Errors
+    /// The worker failed.
+    pub async fn stop(self) -> Result<Ending, Error> {
+        let Self { end, task, .. } = self;
+        drop(end);
+        task.await.unwrap_or_else(|source| Err(Error::Internal { source }))
+    }
+}
+
+/// Runs a worker until `shutdown`, until it is drained, or until it fails. `trainer_command` is used where the
+/// configuration names none.
+///
+/// # Errors
+/// The worker cannot start, or the coordinator refuses it.
+pub async fn run(config: Config, trainer_command: Vec<String>, shutdown: CancellationToken) -> Result<Ending, Error> {
+    let handle = tokio::select! {
+        biased;
+        () = shutdown.cancelled() => return Ok(Ending::Stopped),
+        handle = start(config, trainer_command, &shutdown) => handle?,
+    };
+    handle.join().await
+}
+
+/// Starts a worker within this process. It ends with `shutdown`, or when the handle is dropped.
+///
+/// # Errors
+/// The worker cannot start.
+pub async fn start(
+    config: Config,
+    trainer_command: Vec<String>,
+    shutdown: &CancellationToken,
+) -> Result<Handle, Error> {
+    config.validate()?;
+    let command = if config.trainer_command.is_empty() { trainer_command } else { config.trainer_command.clone() };
+    if command.is_empty() {
+        let text = "`trainer_command`: nothing says how a trainer is started".to_owned();
+        return Err(Problems(vec![Problem { source: "configuration".to_owned(), text }]).into());
+    }
+    let ground = Ground::prepare(&config)?;
+    let metrics = Arc::new(Metrics::new()?);
+    let launcher = Launcher {
+        command,
+        spawner: Spawner::start()?,
+        start_limit: config.trainer_start,
+        grace: config.trainer_grace,
+        metrics: Arc::clone(&metrics),
+    };
+    let (trainer, offered) = probe(&launcher).await?;
+    let slots = plan(&config, &offered)?;
+    let (registered_sender, registered) = watch::channel(false);
+    let end = shutdown.child_token();
+    let pages_end = CancellationToken::new();
+    let http_address = match config.http_listen {
+        Some(address) => {
+            let pages =
+                http::Pages { metrics: Arc::clone(&metrics), gpus: open_gpus(), registered: registered.clone() };
+            Some(http::serve(address, pages, pages_end.clone()).await?)
+        }
+        None => None,
+    };
+    let (events_sender, events) = mpsc::channel(EVENTS);
+    let place = Arc::new(Workplace {
+        launcher,
+        folders: ground.folders.clone(),
+        state_folder: ground.state.clone(),
+        semantics: trainer.hello().semantics,
+        idle: config.trainer_idle,
+        silence: config.trainer_silence,
+        trials_per_trainer: config.trials_per_trainer,
+        metrics: Arc::clone(&metrics),
+        events: events_sender,
+    });
+    let mut crew = Crew::hire(&place, &slots, trainer);
+    let agent = Agent::new(Parts {
+        registration: registration(&config, &slots, place.semantics),
+        link: Link::new(&config.coordinator)?,
+        posts: std::mem::take(&mut crew.posts),
+        events,
+        describer: crew.describer.clone(),
+        describer_end: crew.describer_end.clone(),
+        metrics: Arc::clone(&metrics),
+        registered: registered_sender,
+        state_folder: ground.state.clone(),
+        report_batch_points: config.report_batch_points,
+        retry_max: config.retry_max,
+        shutdown_limit: config.shutdown,
+    });
+    let agent_end = end.clone();
+    let grace = config.trainer_grace;
+    let task = tokio::spawn(async move {
+        let mut agent = std::pin::pin!(agent.run(agent_end.clone()));
+        let result = tokio::select! {
+            result = &mut agent => result,
+            source = crew.first_panic() => {
+                // What the lost slot held ends with the others; the worker says that it is at fault.
+                agent_end.cancel();
+                agent.await.and(Err(Error::Internal { source }))
+            }
+        };
+        crew.dismiss(Instant::now() + grace * 2).await;
+        pages_end.cancel();
+        drop(ground);
+        result
+    });
+    Ok(Handle { http_address, slots, metrics, registered, end: end.drop_guard(), task })
+}
+
+/// The worker's folders, and the lock that keeps them its own.
+struct Ground {
+    state: PathBuf,
+    folders: Folders,
+    _lock: File,
+}
+
+impl Ground {
+    fn prepare(config: &Config) -> Result<Self, Error> {
+        let made = |path: PathBuf| {
+            let usable = std::fs::create_dir_all(&path).and_then(|()| std::fs::canonicalize(&path));
+            usable.map_err(|source| Error::Folder { path, source })
+        };
+        let state = made(config.state_folder())?;
+        let cache = made(config.cache_folder())?;
+        let data_root = std::fs::canonicalize(&config.data_root)
+            .map_err(|source| Error::Folder { path: config.data_root.clone(), source })?;
+        let lock = lock(&state)?;
+        // What is not handed in is kept in memory, so files of an earlier run have nobody left who waits for them.
+        drop(std::fs::remove_dir_all(state.join("artifacts")));
+        let folders = Folders { data_root: text(&data_root)?, cache: text(&cache)? };
+        text(&state)?;
+        Ok(Self { state, folders, _lock: lock })
+    }
+}
+
+/// Paths travel to the trainer in JSON, so they must be text.
+fn text(path: &Path) -> Result<String, Error> {
+    let broken = || Error::Folder {
+        path: path.to_owned(),
+        source: std::io::Error::new(std::io::ErrorKind::InvalidInput, "its path is not UTF-8"),
+    };
+    path.to_str().map(str::to_owned).ok_or_else(broken)
+}
+
+fn lock(state: &Path) -> Result<File, Error> {
+    let path = state.join("lock");
+    let file = File::create(&path).map_err(|source| Error::Folder { path: path.clone(), source })?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(std::fs::TryLockError::WouldBlock) => Err(Error::Locked { path: state.to_owned() }),
+        Err(std::fs::TryLockError::Error(source)) => Err(Error::Folder { path, source }),
+    }
+}
+
+/// Starts the first trainer and asks it for its devices. It goes on to describe data sets.
+async fn probe(launcher: &Launcher) -> Result<(Trainer, Devices), Error> {
+    let never = CancellationToken::new();
+    let started = launcher.start(Threads::Any, LogTail::default(), &never).await;
+    let mut trainer = started.map_err(|error| match error {
+        Some(error) => Error::Trainer(error),
+        None => Error::Devices { reason: "it was stopped".to_owned() },
+    })?;
+    trainer.send(&Command::Devices).await?;
+    match trainer.event_within(launcher.start_limit, "its devices").await? {
+        Event::Devices(devices) => Ok((trainer, devices)),
+        Event::Failed(failed) => Err(Error::Devices { reason: failed.reason }),
+        other => {
+            let what = format!("`{}` is no answer to `devices`", name_of(&other));
+            Err(trainer::Error::Protocol { what }.into())
+        }
+    }
+}
+
+fn plan(config: &Config, offered: &Devices) -> Result<Vec<Slot>, Error> {
+    let machine = Machine { cores: machine::cores(), memory_bytes: machine::memory_bytes() };
+    let slots = devices::plan(&config.slots, config.slot_memory, offered, machine)?;
+    if let Some(reason) = &offered.cuda_unavailable {
+        tracing::info!(reason, "no cuda device, trials run on the cpu");
+    }
+    for (index, slot) in slots.iter().enumerate() {
+        let Slot { device, device_name, memory_bytes } = slot;
+        tracing::info!(slot = index, device, device_name, memory_bytes, "slot offered");
+    }
+    Ok(slots)
+}
+
+fn open_gpus() -> Option<Arc<Gpus>> {
+    match Gpus::open() {
+        Ok(gpus) => Some(Arc::new(gpus)),
+        Err(error) => {
+            tracing::debug!(reason = %error, "no gpu metrics");
+            None
+        }
+    }
+}
+
+fn registration(config: &Config, slots: &[Slot], semantics: u32) -> v1::RegisterRequest {
+    let slot = |(index, slot): (u32, &Slot)| v1::Slot {
+        index,
+        device: slot.device.clone(),
+        device_name: slot.device_name.clone(),
+        memory_bytes: slot.memory_bytes.unwrap_or(0),
+    };
+    let label = |(key, value): (&String, &String)| v1::Label { key: key.clone(), value: value.clone() };
+    v1::RegisterRequest {
+        worker: config.name.clone(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        trainer_semantics: semantics,
+        slots: (0..).zip(slots).map(slot).collect(),
+        labels: config.labels.iter().map(label).collect(),
+        live_attempts: Vec::new(),
+        host: machine::host_name(),
+    }
+}
+
+/// The tasks that own trainers.
+struct Crew {
+    posts: Vec<Post>,
+    describer: mpsc::Sender<describer::Task>,
+    describer_end: CancellationToken,
+    tasks: JoinSet<()>,
+}
+
+impl Crew {
+    fn hire(place: &Arc<Workplace>, slots: &[Slot], trainer: Trainer) -> Self {
+        let mut tasks = JoinSet::new();
+        let mut posts = Vec::with_capacity(slots.len());
+        for (index, slot) in (0..).zip(slots) {
+            // The agent gives a slot a job only when it has none.
+            let (sender, jobs) = mpsc::channel(1);
+            posts.push(Post::new(sender));
+            tasks.spawn(SlotTask::new(index, slot.device.clone(), Arc::clone(place)).run(jobs));
+        }
+        let describer_end = CancellationToken::new();
+        let (describer, queue) = mpsc::channel(MAX_DESCRIBES);
+        let seat = Seat::new(Arc::clone(place), Threads::Any, Some(trainer));
+        tasks.spawn(describer::run(seat, queue, describer_end.clone()));
+        Self { posts, describer, describer_end, tasks }
+    }
+
+    /// Returns when a task has panicked, which is a fault of ours.
+    async fn first_panic(&mut self) -> tokio::task::JoinError {
+        loop {
+            match self.tasks.join_next().await {
+                Some(Err(error)) if error.is_panic() => return error,
+                Some(Ok(()) | Err(_)) => {}
+                None => return std::future::pending().await,
+            }
+        }
+    }
+
+    /// The agent has ended, and with it the slots' queues: everybody lets its trainer leave. Who takes too long is ended
+    /// with its trainer.
+    async fn dismiss(mut self, by: Instant) {
+        self.describer_end.cancel();
+        while let Ok(Some(_)) = timeout_at(by, self.tasks.join_next()).await {}
+        self.tasks.shutdown().await;
+    }
+}

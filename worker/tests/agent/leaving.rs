@@ -1,0 +1,106 @@
+//! Draining, stopping, locks and the pages for Prometheus.
+
+use sweep_proto::v1::PollResponse;
+use sweep_proto::v1::finish_request::Ending as How;
+use sweep_worker::{Ending, Error};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use crate::env::{Env, runs};
+
+#[tokio::test]
+async fn a_drained_worker_finishes_what_it_has_and_leaves() {
+    let env = Env::new("started; epoch 1; wait_here gate; epoch 2; epoch 3; finished");
+    let gate = env.gate("gate");
+    let worker = env.start().await;
+    let lease = env.assign(1);
+    env.coordinator.points(&lease, 1).await;
+    env.coordinator.say(PollResponse { drain: true, ..PollResponse::default() });
+    env.coordinator.until("a draining poll", |state| state.polls.last()?.draining.then_some(())).await;
+    gate.open().await;
+    assert_eq!(worker.join().await.unwrap(), Ending::Drained);
+    assert!(matches!(env.coordinator.finish(&lease).await.ending, Some(How::Result(_))));
+    assert!(env.pids("starts").into_iter().all(|pid| !runs(pid)));
+}
+
+#[tokio::test]
+async fn a_stopped_worker_gives_its_attempts_back() {
+    let env = Env::new("started; trap 'exit 75' TERM; epoch 1; while :; do sleep 0.05; done");
+    let worker = env.start().await;
+    let lease = env.assign(1);
+    env.coordinator.points(&lease, 1).await;
+    env.shutdown.cancel();
+    assert_eq!(worker.join().await.unwrap(), Ending::Stopped);
+    let finish = env.coordinator.finish(&lease).await;
+    let Some(How::Stopped(stopped)) = finish.ending else { panic!("{:?}", finish.ending) };
+    assert_eq!(stopped.reason, "the worker is leaving");
+    let state = env.coordinator.state();
+    assert!(state.polls.last().unwrap().draining);
+    assert!(env.pids("starts").into_iter().all(|pid| !runs(pid)));
+}
+
+#[tokio::test]
+async fn a_stopped_worker_leaves_though_nobody_listens() {
+    let mut env = Env::new("started; epoch 1; while :; do sleep 0.05; done");
+    env.config.shutdown = std::time::Duration::from_secs(2);
+    let worker = env.start().await;
+    let lease = env.assign(1);
+    env.coordinator.points(&lease, 1).await;
+    env.kill_coordinator();
+    assert_eq!(worker.stop().await.unwrap(), Ending::Stopped);
+    assert!(env.pids("starts").into_iter().all(|pid| !runs(pid)));
+}
+
+#[tokio::test]
+async fn two_workers_do_not_share_a_folder() {
+    let env = Env::new("whole");
+    let worker = env.start().await;
+    let second = sweep_worker::start(env.config.clone(), Vec::new(), &env.shutdown).await;
+    assert!(matches!(second, Err(Error::Locked { .. })));
+    worker.stop().await.unwrap();
+    let second = sweep_worker::start(env.config.clone(), Vec::new(), &env.shutdown).await.unwrap();
+    second.stop().await.unwrap();
+}
+
+async fn page(address: std::net::SocketAddr, path: &str) -> String {
+    let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).await.unwrap();
+    text
+}
+
+#[tokio::test]
+async fn the_pages_show_what_the_worker_does() {
+    let mut env = Env::new("started; epoch 1; wait_here gate; epoch 2; epoch 3; finished");
+    env.config.http_listen = Some(([127, 0, 0, 1], 0).into());
+    let gate = env.gate("gate");
+    let worker = env.start().await;
+    let address = worker.http_address.unwrap();
+    assert!(worker.registered().await);
+    assert!(page(address, "/healthz").await.starts_with("HTTP/1.1 200"));
+    assert!(page(address, "/readyz").await.starts_with("HTTP/1.1 200"));
+    let lease = env.assign(1);
+    env.coordinator.points(&lease, 1).await;
+    let text = page(address, "/metrics").await;
+    for line in ["sweep_worker_slots{state=\"running\"} 1", "sweep_worker_images_per_second{slot=\"0\"} 128"] {
+        assert!(text.contains(line), "{line} is missing in {text}");
+    }
+    gate.open().await;
+    env.coordinator.finish(&lease).await;
+    let text = page(address, "/metrics").await;
+    assert!(text.contains("sweep_worker_attempts_total{outcome=\"converged\"} 1"), "{text}");
+    assert!(!text.contains("sweep_worker_images_per_second{slot=\"0\"}"), "{text}");
+    worker.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_worker_that_no_coordinator_has_taken_is_not_ready() {
+    let mut env = Env::new("whole");
+    env.config.http_listen = Some(([127, 0, 0, 1], 0).into());
+    env.kill_coordinator();
+    let worker = sweep_worker::start(env.config.clone(), Vec::new(), &env.shutdown).await.unwrap();
+    assert!(page(worker.http_address.unwrap(), "/readyz").await.starts_with("HTTP/1.1 503"));
+    assert!(page(worker.http_address.unwrap(), "/healthz").await.starts_with("HTTP/1.1 200"));
+    worker.stop().await.unwrap();
+}

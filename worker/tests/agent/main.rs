@@ -1,0 +1,10 @@
+//! The agent alone, between a scripted trainer and a coordinator that the test plays.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "what tests share is a test too")]
+
+mod coordinator;
+mod env;
+mod leaving;
+mod links;
+mod trainers;
+mod trials;

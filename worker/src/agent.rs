@@ -18,6 +18,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::artifact::Artifact;
 use crate::calls::{self, Answer, Backoff, Link};
@@ -111,6 +112,8 @@ pub(crate) struct Agent {
     /// The highest number of a poll's answer in this session.
     seen: u64,
     calls: JoinSet<Answer>,
+    /// Removes folders beside the loop.
+    cleaning: TaskTracker,
     registering: bool,
     polling: Option<AbortHandle>,
     poll_serial: u64,
@@ -145,6 +148,7 @@ impl Agent {
             session: None,
             seen: 0,
             calls: JoinSet::new(),
+            cleaning: TaskTracker::new(),
             registering: false,
             polling: None,
             poll_serial: 0,
@@ -308,6 +312,9 @@ impl Agent {
             let request = v1::PollRequest { session: session.id, held: Vec::new(), draining: true, seen: self.seen };
             drop(timeout(GOODBYE, calls::poll(self.parts.link.client(), request, GOODBYE, 0)).await);
         }
+        self.cleaning.close();
+        // A folder that stays is removed when the worker starts again.
+        drop(timeout(GOODBYE, self.cleaning.wait()).await);
         self.parts.registered.send_replace(false);
         self.parts.metrics.connected.set(0);
     }

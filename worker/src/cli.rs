@@ -1,6 +1,6 @@
 //! The worker as a command: flags, log, signals, exit status. Also what `sweepctl worker` runs.
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -147,7 +147,8 @@ impl Signals {
 fn start_log() {
     let filter = tracing_subscriber::EnvFilter::try_from_env("SWEEP_LOG");
     let filter = filter.unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(std::io::stderr);
     drop(log.try_init());
 }
 

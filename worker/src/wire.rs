@@ -63,7 +63,14 @@ pub(crate) fn metrics(metrics: &EpochMetrics) -> v1::EpochMetrics {
     }
 }
 
-pub(crate) fn failure(class: FailureClass, reason: String) -> v1::Failure {
+/// Letters of a reason that are handed in: it is one sentence, whatever a trainer makes of it.
+const MAX_REASON: usize = 2000;
+
+pub(crate) fn failure(class: FailureClass, mut reason: String) -> v1::Failure {
+    if let Some((end, _)) = reason.char_indices().nth(MAX_REASON) {
+        reason.truncate(end);
+        reason.push('…');
+    }
     let class = match class {
         FailureClass::Spec => v1::FailureClass::Spec,
         FailureClass::Data => v1::FailureClass::Data,

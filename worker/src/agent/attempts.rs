@@ -128,6 +128,9 @@ impl Agent {
                 tracing::info!(trial_id = %lease.trial_id, attempt = lease.attempt, "lease no longer holds, attempt is stopped");
                 self.stop(&lease, "its lease no longer holds");
                 self.forget(&lease);
+                if !self.runs(&lease) {
+                    self.clean_up(&lease);
+                }
             }
         }
     }
@@ -220,8 +223,8 @@ impl Agent {
 
     fn clean_up(&self, lease: &Lease) {
         let folder = artifact_folder(&self.parts.state_folder, lease);
-        // Done beside the loop; a folder that stays is removed when the worker starts again.
-        drop(tokio::task::spawn_blocking(move || drop(std::fs::remove_dir_all(folder))));
+        // There is none if the attempt never reached its slot.
+        self.cleaning.spawn_blocking(move || drop(std::fs::remove_dir_all(folder)));
     }
 
     pub(super) fn points_missing(&mut self, lease: &Lease, stored: u64) {

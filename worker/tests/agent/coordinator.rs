@@ -129,7 +129,6 @@ impl Coordinator {
         self.until("points", |state| (state.sequences(lease).len() >= count).then_some(())).await;
     }
 
-    #[expect(clippy::result_large_err, reason = "the service's own error type")]
     fn check(state: &State, session: u64) -> Result<(), Status> {
         if session == state.session { Ok(()) } else { Err(Status::not_found("no such session")) }
     }
@@ -158,7 +157,9 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        self.runtime.take().unwrap().shutdown_background();
+        let runtime = self.runtime.take().unwrap();
+        // From a thread of its own, because a runtime may not wait for another; joined, so that the port is free again.
+        std::thread::spawn(move || runtime.shutdown_timeout(PATIENCE)).join().unwrap();
     }
 }
 

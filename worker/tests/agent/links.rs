@@ -18,10 +18,11 @@ async fn points_whose_acknowledgement_is_lost_are_sent_again_and_count_once() {
     let lease = env.assign(1);
     let finish = env.coordinator.finish(&lease).await;
     assert_eq!(finish.last_sequence, 3);
-    let state = env.coordinator.state();
-    assert_eq!(state.sequences(&lease), [1, 2, 3]);
-    assert!(state.duplicates > 0, "nothing was sent again");
-    drop(state);
+    {
+        let state = env.coordinator.state();
+        assert_eq!(state.sequences(&lease), [1, 2, 3]);
+        assert!(state.duplicates > 0, "nothing was sent again");
+    }
     worker.stop().await.unwrap();
 }
 
@@ -62,11 +63,12 @@ async fn a_coordinator_that_was_away_finds_the_attempt_still_running() {
     env.restart_coordinator(port);
     let finish = env.coordinator.finish(&lease).await;
     assert!(matches!(finish.ending, Some(Ending::Result(_))));
-    let state = env.coordinator.state();
-    assert_eq!(state.sequences(&lease), [1, 2, 3]);
-    assert_eq!(state.registrations.len(), 2);
-    assert_eq!(state.registrations[1].live_attempts[0].lease.as_ref(), Some(&lease));
-    drop(state);
+    {
+        let state = env.coordinator.state();
+        assert_eq!(state.sequences(&lease), [1, 2, 3]);
+        assert_eq!(state.registrations.len(), 2);
+        assert_eq!(state.registrations[1].live_attempts[0].lease.as_ref(), Some(&lease));
+    }
     assert_eq!(env.pids("starts").len(), 2, "the trial was trained once");
     let metrics = worker.metrics().render().unwrap();
     assert!(metrics.contains("sweep_worker_sessions_total 2"), "{metrics}");

@@ -27,12 +27,13 @@ async fn a_trial_goes_from_its_assignment_to_its_result() {
     let phases = finish.phases.unwrap();
     assert!(phases.start_seconds > 0.0 && phases.run_seconds > 0.0);
     assert_eq!(env.coordinator.state().sequences(&lease), [1, 2, 3]);
-    let state = env.coordinator.state();
-    let registration = &state.registrations[0];
-    assert_eq!((registration.worker.as_str(), registration.trainer_semantics), ("w1", 1));
-    assert_eq!(registration.slots[0].device, "cpu");
-    assert_eq!(registration.labels[0].key, "zone");
-    drop(state);
+    {
+        let state = env.coordinator.state();
+        let registration = &state.registrations[0];
+        assert_eq!((registration.worker.as_str(), registration.trainer_semantics), ("w1", 1));
+        assert_eq!(registration.slots[0].device, "cpu");
+        assert_eq!(registration.labels[0].key, "zone");
+    }
     worker.stop().await.unwrap();
     assert!(std::fs::read_dir(env.folder.path().join("state/artifacts")).unwrap().next().is_none());
 }

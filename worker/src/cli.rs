@@ -19,7 +19,7 @@ pub struct Args {
     /// Print the default configuration, with every key explained, and leave
     #[arg(long)]
     print_default_config: bool,
-    /// Addresses of coordinators, separated by commas [default: http://127.0.0.1:7070]
+    /// Addresses of coordinators, separated by commas [default: http://127.0.0.1:7733]
     #[arg(long, value_name = "ADDRESSES")]
     coordinator: Option<String>,
     /// Unique in the fleet [default: the host's name]

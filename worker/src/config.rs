@@ -82,7 +82,7 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            coordinator: vec!["http://127.0.0.1:7070".to_owned()],
+            coordinator: vec!["http://127.0.0.1:7733".to_owned()],
             name: machine::host_name(),
             slots: Slots::Auto,
             slot_memory: None,
@@ -166,7 +166,7 @@ impl Config {
         }
         for address in &self.coordinator {
             if let Err(error) = tonic::transport::Endpoint::from_shared(address.clone()) {
-                problem(format!("`coordinator`: {address:?} is no address such as http://host:7070 ({error})"));
+                problem(format!("`coordinator`: {address:?} is no address such as http://host:7733 ({error})"));
             }
         }
         if let Some(text) = keys::name_problem(&self.name) {

@@ -148,7 +148,7 @@ fn check_size(root: &At<'_>, spec: &Spec, limits: &Limits, reader: &mut Reader) 
             trials / seeds.max(1) as u64
         );
         let at = below(root, &["stages"]).unwrap_or_else(|| root.clone());
-        at.report(reader, message, Some("raise the limit with --max-trials".into()));
+        at.report(reader, message, Some("raise the limit with --trial-limit".into()));
     }
 }
 

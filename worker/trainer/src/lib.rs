@@ -9,6 +9,7 @@ mod data;
 mod device;
 mod failure;
 mod input;
+mod kernel;
 mod network;
 mod provenance;
 mod random;

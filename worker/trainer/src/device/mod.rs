@@ -4,7 +4,13 @@
 //! Networks train on `Training` and are validated on `Inner`, two types over one device: the compiler keeps a tensor of
 //! the one from meeting a tensor of the other, which Burn's own autodiff device leaves to a panic at run time.
 
+#[cfg(feature = "cuda")]
 mod cuda;
+#[cfg(not(feature = "cuda"))]
+#[path = "no_cuda.rs"]
+mod cuda;
+#[cfg(feature = "cuda")]
+mod driver;
 mod processor;
 
 use burn::backend::Autodiff;

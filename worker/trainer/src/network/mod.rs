@@ -15,6 +15,8 @@ use burn::tensor::Tensor;
 use burn::tensor::activation::relu;
 use burn::tensor::backend::Backend;
 
+use crate::kernel::{self, Kernels};
+
 pub(crate) use build::{Build, Input};
 
 /// A network.
@@ -42,7 +44,7 @@ pub(crate) struct Dense<B: Backend> {
     norm: Option<BatchNorm<B>>,
 }
 
-impl<B: Backend> Network<B> {
+impl<B: Kernels> Network<B> {
     /// Logits of `images` (batch, channels, height, width). `masks` are one for each dense layer, already scaled by the
     /// share that is kept; none are given in validation or where the network drops nothing.
     pub(crate) fn forward(&self, images: Tensor<B, 4>, masks: Vec<Tensor<B, 2>>) -> Tensor<B, 2> {
@@ -69,26 +71,58 @@ impl<B: Backend> Network<B> {
     }
 }
 
-impl<B: Backend> Block<B> {
+impl<B: Kernels> Block<B> {
     fn forward(&self, pixels: Tensor<B, 4>) -> Tensor<B, 4> {
-        let mut pixels = self.convolution.forward(pixels);
-        if let Some(norm) = &self.norm {
-            pixels = norm.forward(pixels);
-        }
-        let pixels = relu(pixels);
+        let pixels = match (&self.norm, &self.convolution.bias) {
+            (None, Some(bias)) if kernel::stand_in(&pixels.device()) => {
+                B::convolution(pixels, self.convolution.weight.val(), bias.val(), true)
+            }
+            (None, _) => relu(self.convolution.forward(pixels)),
+            (Some(norm), Some(bias)) if kernel::stand_in(&pixels.device()) => {
+                normalized(norm, B::convolution(pixels, self.convolution.weight.val(), bias.val(), false))
+            }
+            (Some(norm), _) => normalized(norm, self.convolution.forward(pixels)),
+        };
         match &self.pool {
+            Some(_) if kernel::stand_in(&pixels.device()) => B::pooling(pixels),
             Some(pool) => pool.forward(pixels),
             None => pixels,
         }
     }
 }
 
-impl<B: Backend> Dense<B> {
+impl<B: Kernels> Dense<B> {
     fn forward(&self, features: Tensor<B, 2>) -> Tensor<B, 2> {
-        let mut features = self.linear.forward(features);
-        if let Some(norm) = &self.norm {
-            features = norm.forward(features);
+        let features = self.linear.forward(features);
+        match &self.norm {
+            Some(norm) => normalized(norm, features),
+            None => relu(features),
         }
-        relu(features)
     }
+}
+
+/// Batch normalisation, then ReLU.
+fn normalized<B: Kernels, const D: usize>(norm: &BatchNorm<B>, values: Tensor<B, D>) -> Tensor<B, D> {
+    let device = values.device();
+    if !kernel::stand_in(&device) {
+        return relu(norm.forward(values));
+    }
+    if !B::ad_enabled(&device) {
+        return relu(scaled(norm, values));
+    }
+    let (values, [mean, variance]) = B::normalization(values, norm.gamma.val(), norm.beta.val(), norm.epsilon);
+    for (running, batch) in [(&norm.running_mean, mean), (&norm.running_var, variance)] {
+        let kept = running.value_sync().mul_scalar(1.0 - norm.momentum);
+        running.update(kept.add(batch.mul_scalar(norm.momentum)).detach());
+    }
+    values
+}
+
+/// Batch normalisation by the running statistics, as one scale and one shift for each channel.
+fn scaled<B: Backend, const D: usize>(norm: &BatchNorm<B>, values: Tensor<B, D>) -> Tensor<B, D> {
+    let mut shape = [1; D];
+    shape[1] = values.dims()[1];
+    let scale = norm.gamma.val().div(norm.running_var.value().add_scalar(norm.epsilon).sqrt());
+    let shift = norm.beta.val().sub(norm.running_mean.value().mul(scale.clone()));
+    values.mul(scale.reshape(shape)).add(shift.reshape(shape))
 }

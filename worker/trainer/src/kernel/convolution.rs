@@ -176,7 +176,7 @@ mod tests {
     fn plain(sizes: Sizes, pixels: &[f32], weights: &[f32], mut meet: impl FnMut(usize, usize, usize)) -> Vec<f64> {
         let [top, left] = sizes.kernel.map(|side| (side - 1) / 2);
         let mut out = vec![0.0; sizes.samples * sizes.outputs * sizes.area()];
-        for at in 0..out.len() {
+        for (at, out) in out.iter_mut().enumerate() {
             let (x, y) = (at % sizes.width, at / sizes.width % sizes.height);
             let (output, sample) = (at / sizes.area() % sizes.outputs, at / sizes.area() / sizes.outputs);
             for input in 0..sizes.inputs {
@@ -190,7 +190,7 @@ mod tests {
                                 place(sizes, sizes.inputs, input, sample * sizes.height + row - top) + column - left;
                             let weight =
                                 ((output * sizes.inputs + input) * sizes.kernel[0] + down) * sizes.kernel[1] + across;
-                            out[at] += f64::from(pixels[pixel]) * f64::from(weights[weight]);
+                            *out += f64::from(pixels[pixel]) * f64::from(weights[weight]);
                             meet(at, pixel, weight);
                         }
                     }

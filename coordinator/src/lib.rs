@@ -1,1 +1,32 @@
-//! (being laid)
+//! The coordinator: expands sweeps to trials, shards them across workers, keeps every metric in the store, and answers
+//! what the study was for. A program of its own, or embedded in another process by [`start`].
+
+pub mod analysis;
+pub mod config;
+pub mod convert;
+pub mod engine;
+pub mod grpc;
+pub mod metrics;
+pub mod program;
+pub mod server;
+pub mod store;
+pub mod web;
+
+pub use config::{Args, Config};
+pub use program::main_with;
+pub use server::{Handle, start};
+
+/// An error with its causes, on one line.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let more = error.to_string();
+        // Some errors already say what caused them.
+        if !text.ends_with(&more) {
+            text = format!("{text}: {more}");
+        }
+        cause = error.source();
+    }
+    text
+}

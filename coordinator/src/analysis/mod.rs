@@ -1,0 +1,3 @@
+//! What the results say. Pure functions over what the store holds; statistics have their room here.
+
+pub mod leaderboard;

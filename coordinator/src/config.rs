@@ -1,0 +1,366 @@
+//! Configuration: an embedded, commented default file; file < environment < flag; validated whole, every error at once.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use clap::Parser;
+
+/// The default file, with comments.
+pub const DEFAULT: &str = include_str!("coordinator.yaml");
+const PREFIX: &str = "SWEEP_COORDINATOR_";
+/// The largest configuration file, in bytes.
+const MAX_FILE_BYTES: u64 = 1024 * 1024;
+
+/// A coordinator's configuration, checked.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Config {
+    /// The store's file.
+    pub store: PathBuf,
+    /// Where gRPC listens.
+    pub listen: SocketAddr,
+    /// Where HTTP listens.
+    pub listen_http: SocketAddr,
+    /// Addresses other than loopback may be listened on.
+    pub insecure: bool,
+    /// A session that does not poll for this long has ended.
+    pub lease_ttl_ms: u64,
+    /// How long attempts are waited for after a restart.
+    pub restart_grace_ms: u64,
+    /// Failures of one round after which it has failed.
+    pub max_failures: u32,
+    /// Attempts of one round that may be lost with their workers.
+    pub max_losses: u32,
+    /// The wait before the second try.
+    pub retry_backoff_ms: u64,
+    /// How long trials are kept that no connected worker can ever run.
+    pub unplaceable_grace_ms: u64,
+    /// How long after a failure a worker is asked again what is in a data set.
+    pub describe_again_ms: u64,
+    /// How long everything may take to end.
+    pub shutdown_seconds: u64,
+    /// What is logged.
+    pub log: String,
+}
+
+/// The coordinator's flags. Each may also stand in a file or in the environment.
+#[derive(Debug, Clone, Default, Parser)]
+#[command(
+    name = "sweep-coordinator",
+    version,
+    about = "Expands sweeps to trials, shards them across workers, keeps every metric"
+)]
+pub struct Args {
+    /// A configuration file; `--print-config` shows one with comments
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Print the default configuration and leave
+    #[arg(long)]
+    pub print_config: bool,
+    /// The store's file
+    #[arg(long, value_name = "FILE")]
+    pub store: Option<String>,
+    /// Where gRPC listens
+    #[arg(long, value_name = "ADDRESS")]
+    pub listen: Option<String>,
+    /// Where HTTP listens: metrics and health
+    #[arg(long, value_name = "ADDRESS")]
+    pub listen_http: Option<String>,
+    /// Listen on an address that other machines can reach, without authentication
+    #[arg(long)]
+    pub insecure: bool,
+    /// Milliseconds after which a worker that does not poll has lost its trials
+    #[arg(long, value_name = "MILLISECONDS")]
+    pub lease_ttl_ms: Option<String>,
+    /// Milliseconds that attempts are waited for after a restart
+    #[arg(long, value_name = "MILLISECONDS")]
+    pub restart_grace_ms: Option<String>,
+    /// Failures of one trial after which it has failed
+    #[arg(long, value_name = "COUNT")]
+    pub max_failures: Option<String>,
+    /// Workers that one trial may lose
+    #[arg(long, value_name = "COUNT")]
+    pub max_losses: Option<String>,
+    /// Milliseconds before the second try
+    #[arg(long, value_name = "MILLISECONDS")]
+    pub retry_backoff_ms: Option<String>,
+    /// Milliseconds that trials are kept that no connected worker can run
+    #[arg(long, value_name = "MILLISECONDS")]
+    pub unplaceable_grace_ms: Option<String>,
+    /// Milliseconds after which a worker is asked again what is in a data set
+    #[arg(long, value_name = "MILLISECONDS")]
+    pub describe_again_ms: Option<String>,
+    /// Seconds that everything may take to end
+    #[arg(long, value_name = "SECONDS")]
+    pub shutdown_seconds: Option<String>,
+    /// What is logged: error, warn, info, debug, trace or a filter
+    #[arg(long, value_name = "FILTER")]
+    pub log: Option<String>,
+}
+
+impl Args {
+    fn flags(&self) -> Vec<(&'static str, Option<&str>)> {
+        vec![
+            ("store", self.store.as_deref()),
+            ("listen", self.listen.as_deref()),
+            ("listen_http", self.listen_http.as_deref()),
+            ("insecure", self.insecure.then_some("true")),
+            ("lease_ttl_ms", self.lease_ttl_ms.as_deref()),
+            ("restart_grace_ms", self.restart_grace_ms.as_deref()),
+            ("max_failures", self.max_failures.as_deref()),
+            ("max_losses", self.max_losses.as_deref()),
+            ("retry_backoff_ms", self.retry_backoff_ms.as_deref()),
+            ("unplaceable_grace_ms", self.unplaceable_grace_ms.as_deref()),
+            ("describe_again_ms", self.describe_again_ms.as_deref()),
+            ("shutdown_seconds", self.shutdown_seconds.as_deref()),
+            ("log", self.log.as_deref()),
+        ]
+    }
+}
+
+/// Everything that is wrong with a configuration, each with where it came from.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub struct Errors(pub Vec<String>);
+
+impl fmt::Display for Errors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.join("\n"))
+    }
+}
+
+/// Values by key, each with where it came from.
+struct Layers {
+    values: BTreeMap<String, (String, String)>,
+    errors: Vec<String>,
+}
+
+impl Layers {
+    fn read(&mut self, text: &str, source: &str) {
+        let parsed: Result<Option<BTreeMap<String, serde_yaml::Value>>, _> = serde_yaml::from_str(text);
+        match parsed {
+            Ok(values) => values.into_iter().flatten().for_each(|(key, value)| self.set(key, value, source)),
+            Err(error) => self.errors.push(format!("{source}: {error}")),
+        }
+    }
+
+    fn set(&mut self, key: String, value: serde_yaml::Value, source: &str) {
+        let text = match value {
+            serde_yaml::Value::Bool(value) => value.to_string(),
+            serde_yaml::Value::Number(value) => value.to_string(),
+            serde_yaml::Value::String(value) => value,
+            _ => return self.errors.push(format!("{source}: `{key}`: expected one plain value")),
+        };
+        if source == "default" || self.values.contains_key(&key) {
+            self.values.insert(key, (text, source.to_owned()));
+        } else {
+            self.errors.push(format!("{source}: unknown key `{key}`"));
+        }
+    }
+
+    fn file(&mut self, path: &Path) {
+        let source = path.display().to_string();
+        let size = std::fs::metadata(path).map(|metadata| metadata.len());
+        match size
+            .and_then(|size| if size > MAX_FILE_BYTES { Ok(None) } else { std::fs::read_to_string(path).map(Some) })
+        {
+            Ok(Some(text)) => self.read(&text, &source),
+            Ok(None) => self.errors.push(format!("{source}: longer than {MAX_FILE_BYTES} bytes")),
+            Err(error) => self.errors.push(format!("{source}: {error}")),
+        }
+    }
+
+    fn take<T: std::str::FromStr>(&mut self, key: &str, expected: &str, fits: impl Fn(&T) -> bool) -> Option<T> {
+        let (text, source) = self.values.get(key)?;
+        let value = text.trim().parse().ok().filter(fits);
+        if value.is_none() {
+            let shown: String = text.chars().take(80).collect();
+            self.errors.push(format!("{source}: `{key}`: expected {expected}, found `{shown}`"));
+        }
+        value
+    }
+}
+
+const MILLISECONDS: &str = "a number of milliseconds from 1 to 86400000";
+
+fn is_milliseconds(value: &u64) -> bool {
+    (1..=86_400_000).contains(value)
+}
+
+impl Config {
+    /// What these flags, the environment and the file come to.
+    ///
+    /// # Errors
+    /// Everything that is wrong.
+    pub fn load(args: &Args) -> Result<Self, Errors> {
+        let environment = std::env::vars_os().filter_map(|(key, value)| Some((key.into_string().ok()?, value)));
+        let lossy = environment.map(|(key, value)| (key, value.to_string_lossy().into_owned()));
+        Self::from_layers(args, lossy)
+    }
+
+    /// The defaults.
+    ///
+    /// # Errors
+    /// The embedded file is wrong; a test says that it is not.
+    pub fn defaults() -> Result<Self, Errors> {
+        Self::from_layers(&Args::default(), [])
+    }
+
+    /// As [`Config::load`], with the environment as an argument.
+    ///
+    /// # Errors
+    /// Everything that is wrong.
+    pub fn from_layers(args: &Args, environment: impl IntoIterator<Item = (String, String)>) -> Result<Self, Errors> {
+        let mut layers = Layers { values: BTreeMap::new(), errors: Vec::new() };
+        layers.read(DEFAULT, "default");
+        if let Some(path) = &args.config {
+            layers.file(path);
+        }
+        for (name, value) in environment {
+            let Some(key) = name.strip_prefix(PREFIX) else { continue };
+            layers.set(key.to_ascii_lowercase(), serde_yaml::Value::String(value), &name);
+        }
+        for (key, value) in args.flags() {
+            let Some(value) = value else { continue };
+            let source = format!("--{}", key.replace('_', "-"));
+            layers.set(key.to_owned(), serde_yaml::Value::String(value.to_owned()), &source);
+        }
+        Self::check(layers)
+    }
+
+    fn check(mut layers: Layers) -> Result<Self, Errors> {
+        let address = "an address such as 127.0.0.1:7733";
+        let count = "a count from 1 to 1000000";
+        let is_count = |value: &u32| (1..=1_000_000).contains(value);
+        let store = layers.take::<String>("store", "the path of a file", |path| !path.is_empty());
+        let listen = layers.take::<SocketAddr>("listen", address, |_| true);
+        let listen_http = layers.take::<SocketAddr>("listen_http", address, |_| true);
+        let insecure = layers.take::<bool>("insecure", "true or false", |_| true);
+        let lease = "a number of milliseconds from 100 to 86400000";
+        let lease_ttl_ms = layers.take("lease_ttl_ms", lease, |value| *value >= 100 && is_milliseconds(value));
+        let restart_grace_ms = layers.take("restart_grace_ms", MILLISECONDS, is_milliseconds);
+        let max_failures = layers.take("max_failures", count, is_count);
+        let max_losses = layers.take("max_losses", count, is_count);
+        let retry_backoff_ms = layers.take("retry_backoff_ms", MILLISECONDS, is_milliseconds);
+        let unplaceable_grace_ms = layers.take("unplaceable_grace_ms", MILLISECONDS, is_milliseconds);
+        let describe_again_ms = layers.take("describe_again_ms", MILLISECONDS, is_milliseconds);
+        let shutdown = "a number of seconds from 1 to 3600";
+        let shutdown_seconds = layers.take("shutdown_seconds", shutdown, |value| (1..=3600).contains(value));
+        let filter = |text: &String| text.parse::<tracing_subscriber::EnvFilter>().is_ok();
+        let log = layers.take::<String>("log", "a level or a filter", filter);
+        if let (Some(listen), Some(listen_http), Some(false)) = (listen, listen_http, insecure) {
+            for (key, address) in [("listen", listen), ("listen_http", listen_http)] {
+                if !address.ip().is_loopback() {
+                    let source = layers.values.get(key).map_or("", |(_, source)| source.as_str());
+                    layers.errors.push(format!(
+                        "{source}: `{key}`: {address} can be reached by other machines and nothing is authenticated; \
+                         if that is meant, add --insecure"
+                    ));
+                }
+            }
+        }
+        let config = || {
+            Some(Self {
+                store: PathBuf::from(store?),
+                listen: listen?,
+                listen_http: listen_http?,
+                insecure: insecure?,
+                lease_ttl_ms: lease_ttl_ms?,
+                restart_grace_ms: restart_grace_ms?,
+                max_failures: max_failures?,
+                max_losses: max_losses?,
+                retry_backoff_ms: retry_backoff_ms?,
+                unplaceable_grace_ms: unplaceable_grace_ms?,
+                describe_again_ms: describe_again_ms?,
+                shutdown_seconds: shutdown_seconds?,
+                log: log?,
+            })
+        };
+        match config() {
+            Some(config) if layers.errors.is_empty() => Ok(config),
+            _ => Err(Errors(layers.errors)),
+        }
+    }
+
+    /// The folder of artifacts, beside the store.
+    pub fn artifacts(&self) -> PathBuf {
+        let mut name = self.store.as_os_str().to_owned();
+        name.push(".artifacts");
+        PathBuf::from(name)
+    }
+
+    /// The scheduler's numbers.
+    pub fn scheduler(&self) -> sweep_scheduler::Config {
+        sweep_scheduler::Config {
+            lease_ttl_ms: self.lease_ttl_ms,
+            restart_grace_ms: self.restart_grace_ms,
+            max_failures: self.max_failures,
+            max_losses: self.max_losses,
+            retry_backoff_ms: self.retry_backoff_ms,
+            unplaceable_grace_ms: self.unplaceable_grace_ms,
+            describe_again_ms: self.describe_again_ms,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn environment(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+        pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+    }
+
+    #[test]
+    fn the_embedded_file_is_whole_and_listens_on_loopback() {
+        let config = Config::defaults().unwrap();
+        assert!(config.listen.ip().is_loopback() && config.listen_http.ip().is_loopback());
+        assert_eq!((config.listen.port(), config.listen_http.port()), (7733, 7734));
+        let keys: BTreeMap<String, serde_yaml::Value> = serde_yaml::from_str(DEFAULT).unwrap();
+        let flags: Vec<_> = Args::default().flags().into_iter().map(|(key, _)| key.to_owned()).collect();
+        assert_eq!(keys.len(), flags.len(), "every key is also a flag");
+        assert!(flags.iter().all(|flag| keys.contains_key(flag)));
+    }
+
+    #[test]
+    fn a_flag_beats_the_environment_and_that_beats_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("coordinator.yaml");
+        std::fs::write(&path, "max_failures: 5\nmax_losses: 6\nlog: debug\n").unwrap();
+        let args = Args { config: Some(path), log: Some("warn".into()), ..Args::default() };
+        let environment =
+            environment(&[("SWEEP_COORDINATOR_MAX_LOSSES", "7"), ("SWEEP_COORDINATOR_LOG", "trace"), ("OTHER", "1")]);
+        let config = Config::from_layers(&args, environment).unwrap();
+        assert_eq!((config.max_failures, config.max_losses, config.log.as_str()), (5, 7, "warn"));
+    }
+
+    #[test]
+    fn every_error_is_told_at_once_with_where_it_came_from() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("coordinator.yaml");
+        std::fs::write(&path, "max_failure: 5\nstore: [a]\nlease_ttl_ms: -3\n").unwrap();
+        let args = Args { config: Some(path), listen: Some("here".into()), ..Args::default() };
+        let environment = environment(&[("SWEEP_COORDINATOR_SHUTDOWN_SECONDS", "soon")]);
+        let Errors(errors) = Config::from_layers(&args, environment).unwrap_err();
+        let all = errors.join("\n");
+        for part in [
+            "unknown key `max_failure`",
+            "`store`: expected one plain value",
+            "found `-3`",
+            "--listen: `listen`",
+            "SWEEP_COORDINATOR_SHUTDOWN_SECONDS",
+        ] {
+            assert!(all.contains(part), "{part} is missing in\n{all}");
+        }
+        assert_eq!(errors.len(), 5);
+    }
+
+    #[test]
+    fn an_address_that_others_reach_is_refused_without_insecure() {
+        let args = Args { listen: Some("0.0.0.0:1".into()), listen_http: Some("[::]:2".into()), ..Args::default() };
+        let Errors(errors) = Config::from_layers(&args, []).unwrap_err();
+        assert_eq!(errors.len(), 2);
+        assert!(errors[0].contains("--insecure"));
+        assert!(Config::from_layers(&Args { insecure: true, ..args }, []).is_ok());
+    }
+}

@@ -1,0 +1,43 @@
+//! What has happened since the last commit began: the rows to write, and what to say once they are on disk.
+
+use std::collections::BTreeSet;
+
+use sweep_scheduler::{SessionId, SweepId};
+
+use super::Error;
+use super::command::Reply;
+use crate::store::write::Commit;
+
+/// Something to say after a commit, or to take back if it fails.
+pub(crate) type Saying = Box<dyn FnOnce(bool) + Send>;
+
+#[derive(Default)]
+pub(crate) struct Batch {
+    pub(crate) number: u64,
+    pub(crate) commit: Commit,
+    pub(crate) sayings: Vec<Saying>,
+    /// Sessions whose parked polls may have an answer.
+    pub(crate) wake: BTreeSet<SessionId>,
+    /// Stages that have ended and have to choose.
+    pub(crate) decide: Vec<(SweepId, u32)>,
+    /// Sweeps whose status has changed.
+    pub(crate) changed: BTreeSet<SweepId>,
+}
+
+impl Batch {
+    pub(crate) fn numbered(number: u64) -> Self {
+        Self { number, ..Self::default() }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.commit.rows() == 0 && self.sayings.is_empty() && self.wake.is_empty()
+    }
+
+    /// Answers with `value` once everything that was decided before is on disk.
+    pub(crate) fn say<T: Send + 'static>(&mut self, reply: Reply<T>, value: Result<T, Error>) {
+        self.sayings.push(Box::new(move |committed| {
+            // Nobody may be listening any more; what was decided stands all the same.
+            let _ = reply.send(if committed { value } else { Err(Error::Unavailable) });
+        }));
+    }
+}

@@ -1,0 +1,254 @@
+//! What the owner task can be asked. Replies leave after the commit that concerns them.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use sweep_proto::v1;
+use sweep_scheduler::event::{NewSweep, WantedTrial};
+use sweep_scheduler::{Lease, SessionId, SweepCounts, SweepId};
+use sweep_spec::settings::Setting;
+use sweep_spec::trainer::{Described, EpochMetrics};
+use sweep_spec::{Digest, FailureClass, TrialId};
+use tokio::sync::oneshot;
+
+use super::Error;
+use super::live::{LiveConfiguration, LiveSweep};
+use crate::store::record::ResultRecord;
+use crate::store::write::{SlotRow, StageChange};
+
+pub(crate) type Reply<T> = oneshot::Sender<Result<T, Error>>;
+
+#[derive(Debug)]
+pub(crate) enum Command {
+    Register(Register, Reply<Registered>),
+    Poll(Poll, Reply<PollReply>),
+    Describe(Describe, Reply<()>),
+    Report(Report, Reply<Vec<Lease>>),
+    Finish(Box<Finish>, Reply<Finished>),
+    Ticket(Reply<Ticket>),
+    Begin(Box<Begin>, Reply<()>),
+    Cancel(SweepId, Reply<()>),
+    Sweep(SweepId, Reply<Option<LiveStatus>>),
+    Workers(Reply<Vec<WorkerView>>),
+    Gauges(Reply<Gauges>),
+}
+
+/// A worker that opens a session.
+#[derive(Debug, Clone)]
+pub struct Register {
+    /// Its name.
+    pub worker: String,
+    /// Its machine.
+    pub host: String,
+    /// Of its program.
+    pub version: String,
+    /// Its slots, by index.
+    pub slots: Vec<SlotRow>,
+    /// Its labels.
+    pub labels: Vec<(String, String)>,
+    /// Attempts that it still runs or has not handed in, and their slots.
+    pub live: Vec<(Lease, u32)>,
+}
+
+/// A session that was opened.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Registered {
+    /// Its number.
+    pub session: SessionId,
+    /// Attempts that are not adopted.
+    pub stop: Vec<Lease>,
+}
+
+/// A worker that waits for something to do.
+#[derive(Debug, Clone)]
+pub struct Poll {
+    /// Who.
+    pub session: SessionId,
+    /// Leases that it holds.
+    pub held: Vec<Lease>,
+    /// It takes nothing new.
+    pub draining: bool,
+    /// The highest number of an answer that it has seen.
+    pub seen: u64,
+}
+
+/// What a worker is to do.
+#[derive(Debug, Clone, Default)]
+pub struct PollReply {
+    /// Trials to start.
+    pub start: Vec<Assignment>,
+    /// Leases that no longer hold.
+    pub stop: Vec<Lease>,
+    /// Data sets to describe, and their settings.
+    pub describe: Vec<(Digest, Arc<Vec<Setting>>)>,
+    /// Grows within the session; 0 where nothing is to be echoed.
+    pub number: u64,
+}
+
+/// A trial to start.
+#[derive(Debug, Clone)]
+pub struct Assignment {
+    /// Its right.
+    pub lease: Lease,
+    /// On which slot.
+    pub slot: u32,
+    /// The question.
+    pub settings: Vec<Setting>,
+    /// 0 where there is no prediction.
+    pub predicted_seconds: f64,
+}
+
+/// What a worker found in a data set.
+#[derive(Debug, Clone)]
+pub struct Describe {
+    /// Who.
+    pub session: SessionId,
+    /// In which.
+    pub dataset: Digest,
+    /// What, or why nothing.
+    pub answer: Result<Described, (FailureClass, String)>,
+}
+
+/// Points of attempts.
+#[derive(Debug, Clone)]
+pub struct Report {
+    /// Who.
+    pub session: SessionId,
+    /// Lease, sequence number, numbers.
+    pub points: Vec<(Lease, u64, EpochMetrics)>,
+}
+
+/// An attempt that has ended.
+#[derive(Debug, Clone)]
+pub struct Finish {
+    /// Who says so.
+    pub session: SessionId,
+    /// Of what.
+    pub lease: Lease,
+    /// Its last point's sequence number.
+    pub last_sequence: u64,
+    /// How.
+    pub ending: FinishEnding,
+    /// Seconds until it started.
+    pub start_seconds: f64,
+    /// Seconds until it ended.
+    pub run_seconds: f64,
+    /// The last lines of its log.
+    pub log_tail: String,
+}
+
+/// How an attempt ended, by its worker's word.
+#[derive(Debug, Clone)]
+pub enum FinishEnding {
+    /// With an answer, and what the network said of every validation image.
+    Result(Box<ResultRecord>, Option<v1::Validation>),
+    /// Without.
+    Failure(FailureClass, String),
+    /// It was stopped.
+    Stopped,
+}
+
+/// What became of a `Finish`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Finished {
+    /// Stored.
+    Accepted {
+        /// All points up to this one are stored.
+        stored_sequence: u64,
+    },
+    /// The lease no longer holds.
+    Stale,
+    /// Points are missing.
+    PointsMissing {
+        /// All points up to this one are stored.
+        stored_sequence: u64,
+    },
+}
+
+/// From the moment that it is given, the engine remembers what changes, so that what its holder reads from the store can
+/// be brought up to date when it is handed in.
+#[derive(Debug)]
+pub(crate) struct Ticket {
+    pub(crate) generation: u64,
+    pub(crate) _alive: Arc<()>,
+}
+
+/// A sweep to begin, or stages of one to open; their rows are prepared.
+#[derive(Debug)]
+pub(crate) struct Begin {
+    pub(crate) ticket: Ticket,
+    pub(crate) sweep: SweepId,
+    /// For a new one.
+    pub(crate) new: Option<(NewSweep, LiveSweep)>,
+    pub(crate) choice: Option<StageChange>,
+    pub(crate) open: Vec<(u32, Vec<WantedTrial>)>,
+    pub(crate) fail: Vec<(u32, String)>,
+    pub(crate) configurations: HashMap<u32, LiveConfiguration>,
+    pub(crate) trials: HashMap<TrialId, (u32, u64)>,
+}
+
+/// Where a live sweep stands.
+#[derive(Debug, Clone)]
+pub struct LiveStatus {
+    /// Over all stages.
+    pub counts: SweepCounts,
+    /// By stage; `None` for one that is not open.
+    pub stages: Vec<Option<SweepCounts>>,
+    /// Trials that run, a bounded number of them.
+    pub running: Vec<Running>,
+    /// Seconds until the end, if anything can be said.
+    pub eta_seconds: Option<f64>,
+    /// Epochs of running trials.
+    pub running_epochs: u64,
+    /// Why nothing runs.
+    pub waiting_for: Vec<String>,
+}
+
+/// A trial that runs.
+#[derive(Debug, Clone)]
+pub struct Running {
+    /// Its right.
+    pub lease: Lease,
+    /// Of whom.
+    pub sweep: SweepId,
+    /// Its configuration's label.
+    pub configuration: String,
+    /// Its seed.
+    pub seed: u64,
+    /// Where.
+    pub worker: String,
+    /// On which slot.
+    pub slot: u32,
+    /// Epochs that it has to do.
+    pub epochs: u32,
+    /// The newest point.
+    pub newest: Option<EpochMetrics>,
+}
+
+/// A connected worker.
+#[derive(Debug, Clone)]
+pub struct WorkerView {
+    /// Its name.
+    pub name: String,
+    /// It takes nothing new.
+    pub draining: bool,
+    /// What runs on each slot: trial, label, sweep.
+    pub slots: Vec<Option<(TrialId, String, SweepId)>>,
+    /// When it polled last, in Unix milliseconds.
+    pub seen_ms: i64,
+}
+
+/// What the gauges show.
+#[derive(Debug, Clone, Default)]
+pub struct Gauges {
+    /// Live sweeps: number, name, counts, trials to come at most.
+    pub sweeps: Vec<(SweepId, String, SweepCounts, u64)>,
+    /// Trials that wait.
+    pub queue_depth: usize,
+    /// Workers: connected, draining.
+    pub workers: (usize, usize),
+    /// Slots: busy, free.
+    pub slots: (usize, usize),
+    /// Trials that run.
+    pub running: Vec<Running>,
+}

@@ -1,0 +1,265 @@
+//! The one owner of the scheduler. Commands come in, the scheduler decides, a batch gathers; while one commit runs the
+//! next batch gathers, so there is no timer. Nothing is said before the commit that it rests on. When the outcome of a
+//! commit is unknown, memory is dropped and read back from the store.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use sweep_scheduler::event::History;
+use sweep_scheduler::{Event, Lease, Scheduler, SessionId, SweepId, Timestamp};
+use sweep_spec::TrialId;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+
+use super::batch::Batch;
+use super::command::Command;
+use super::live::Live;
+use super::restore;
+use crate::metrics::Metrics;
+use crate::store::{self, Store};
+
+/// Commands that are taken before a commit is begun.
+const MAX_COMMANDS: usize = 4096;
+/// Rows that a batch gathers while a commit runs; then commands wait in their queue.
+const MAX_ROWS: usize = 100_000;
+/// How long the first retry of a reload waits; it doubles up to the longest.
+const RELOAD_WAIT: Duration = Duration::from_millis(100);
+const LONGEST_RELOAD_WAIT: Duration = Duration::from_secs(10);
+
+/// What the owner task is given.
+pub(crate) struct Parts {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) scheduler: sweep_scheduler::Config,
+    pub(crate) commands: mpsc::Receiver<Command>,
+    pub(crate) decide: mpsc::UnboundedSender<(SweepId, u32)>,
+    pub(crate) changes: watch::Sender<u64>,
+    pub(crate) ready: watch::Sender<bool>,
+    pub(crate) last_sweep: Arc<std::sync::atomic::AtomicU64>,
+    pub(crate) shutdown: CancellationToken,
+}
+
+/// What changed since the oldest ticket was given.
+#[derive(Default)]
+pub(crate) struct Journal {
+    pub(crate) tickets: Vec<std::sync::Weak<()>>,
+    pub(crate) entries: HashMap<TrialId, History>,
+}
+
+pub(crate) struct Driver {
+    pub(crate) parts: Parts,
+    pub(crate) scheduler: Scheduler,
+    pub(crate) live: Live,
+    pub(crate) batch: Batch,
+    /// Leases that began or ended in a batch that is not on disk yet, and its number.
+    pub(crate) uncommitted: HashMap<Lease, u64>,
+    pub(crate) journal: Journal,
+    /// Raised by every reload; a ticket of an earlier one is void.
+    pub(crate) generation: u64,
+    pub(crate) next_attempt: i64,
+    pub(crate) next_session: u64,
+    pub(crate) started: Instant,
+    in_flight: Option<InFlight>,
+    committed: u64,
+    stopping: bool,
+}
+
+struct InFlight {
+    batch: Batch,
+    task: JoinHandle<(Result<(), store::Error>, Duration)>,
+}
+
+impl Driver {
+    pub(crate) fn new(parts: Parts) -> Self {
+        let scheduler = Scheduler::new(parts.scheduler.clone());
+        Self {
+            parts,
+            scheduler,
+            live: Live::default(),
+            batch: Batch::numbered(1),
+            uncommitted: HashMap::new(),
+            journal: Journal::default(),
+            generation: 0,
+            next_attempt: 0,
+            next_session: 0,
+            started: Instant::now(),
+            in_flight: None,
+            committed: 0,
+            stopping: false,
+        }
+    }
+
+    /// Runs until the token is cancelled and the last batch is on disk.
+    pub(crate) async fn run(mut self) {
+        if !self.reload().await {
+            return;
+        }
+        loop {
+            self.begin_commit();
+            let deadline = self.scheduler.next_deadline().map(|at| self.instant(at));
+            let gathered = self.batch.commit.rows() >= MAX_ROWS;
+            tokio::select! {
+                biased;
+                done = finished(&mut self.in_flight) => {
+                    if !self.committed(done).await {
+                        return;
+                    }
+                }
+                () = self.parts.shutdown.cancelled(), if !self.stopping => self.stop(),
+                command = self.parts.commands.recv(), if !gathered && !self.stopping => match command {
+                    Some(command) => self.take(command),
+                    None => self.stop(),
+                },
+                () = tokio::time::sleep_until(deadline.unwrap_or_else(far).into()), if deadline.is_some() && !self.stopping => {
+                    self.event(Event::Tick);
+                }
+            }
+            if self.stopping && self.in_flight.is_none() && self.batch.is_empty() {
+                return;
+            }
+        }
+    }
+
+    /// Takes one command and those that wait behind it.
+    fn take(&mut self, first: Command) {
+        self.command(first);
+        for _ in 1..MAX_COMMANDS {
+            if self.batch.commit.rows() >= MAX_ROWS {
+                break;
+            }
+            match self.parts.commands.try_recv() {
+                Ok(command) => self.command(command),
+                Err(_) => break,
+            }
+        }
+    }
+
+    fn stop(&mut self) {
+        self.stopping = true;
+        self.parts.ready.send_replace(false);
+        for session in self.live.sessions.values_mut() {
+            session.parked = None;
+        }
+    }
+
+    fn begin_commit(&mut self) {
+        if self.in_flight.is_some() || self.batch.is_empty() {
+            return;
+        }
+        let next = Batch::numbered(self.batch.number + 1);
+        let mut batch = std::mem::replace(&mut self.batch, next);
+        let commit = std::mem::take(&mut batch.commit);
+        let rows = commit.rows();
+        let store = Arc::clone(&self.parts.store);
+        if rows > 0 {
+            self.parts.metrics.commit_rows(rows);
+        }
+        let task = tokio::spawn(async move {
+            let begun = Instant::now();
+            let result = if rows > 0 { store.commit(&commit).await } else { Ok(()) };
+            (result, begun.elapsed())
+        });
+        self.in_flight = Some(InFlight { batch, task });
+    }
+
+    /// Says what a commit allows. False when the coordinator is to leave.
+    async fn committed(&mut self, result: Result<Duration, String>) -> bool {
+        let Some(InFlight { batch, .. }) = self.in_flight.take() else { return true };
+        match result {
+            Ok(took) => {
+                self.parts.metrics.commit_took(took);
+                self.speak(batch);
+                true
+            }
+            Err(error) => {
+                error!(error, "a commit failed, its outcome is unknown: reading everything back from the store");
+                self.parts.metrics.commit_failed();
+                batch.sayings.into_iter().for_each(|say| say(false));
+                std::mem::take(&mut self.batch.sayings).into_iter().for_each(|say| say(false));
+                !self.stopping && self.reload().await
+            }
+        }
+    }
+
+    fn speak(&mut self, batch: Batch) {
+        self.committed = batch.number;
+        self.uncommitted.retain(|_, number| *number > batch.number);
+        batch.sayings.into_iter().for_each(|say| say(true));
+        for session in batch.wake {
+            self.answer_parked(session);
+        }
+        for stage in batch.decide {
+            let _ = self.parts.decide.send(stage);
+        }
+        if !batch.changed.is_empty() {
+            self.parts.changes.send_modify(|count| *count += 1);
+        }
+    }
+
+    /// Drops memory and reads it back. False when the coordinator is to leave.
+    async fn reload(&mut self) -> bool {
+        self.parts.ready.send_replace(false);
+        self.generation += 1;
+        self.live = Live::default();
+        self.batch = Batch::numbered(self.batch.number + 1);
+        self.uncommitted.clear();
+        self.journal = Journal::default();
+        let mut wait = RELOAD_WAIT;
+        let loaded = loop {
+            match self.parts.store.load().await {
+                Ok(loaded) => break loaded,
+                Err(error) => warn!(error = %crate::chain(&error), "cannot read the store"),
+            }
+            tokio::select! {
+                () = self.parts.shutdown.cancelled() => return false,
+                () = tokio::time::sleep(wait) => wait = (wait * 2).min(LONGEST_RELOAD_WAIT),
+            }
+        };
+        self.next_attempt = loaded.last_attempt + 1;
+        self.next_session = loaded.last_session + 1;
+        self.parts.last_sweep.fetch_max(loaded.last_sweep, std::sync::atomic::Ordering::SeqCst);
+        let (sweeps, attempts) = (loaded.sweeps.len(), loaded.attempts.len());
+        self.live = restore::live(&loaded, Instant::now(), unix_ms());
+        let (scheduler, effects) = Scheduler::restore(self.parts.scheduler.clone(), self.now(), loaded.snapshot);
+        self.scheduler = scheduler;
+        self.carry_out(effects, None);
+        self.batch.decide.extend(loaded.undecided);
+        self.batch.wake.insert(SessionId(0));
+        info!(sweeps, attempts, "read the store");
+        self.parts.ready.send_replace(true);
+        true
+    }
+
+    /// Milliseconds since this task began.
+    pub(crate) fn now(&self) -> Timestamp {
+        Timestamp(u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX))
+    }
+
+    fn instant(&self, at: Timestamp) -> Instant {
+        self.started.checked_add(Duration::from_millis(at.0)).unwrap_or_else(far)
+    }
+}
+
+fn far() -> Instant {
+    Instant::now() + Duration::from_secs(3600)
+}
+
+async fn finished(in_flight: &mut Option<InFlight>) -> Result<Duration, String> {
+    match in_flight {
+        None => std::future::pending().await,
+        Some(in_flight) => match (&mut in_flight.task).await {
+            Ok((Ok(()), took)) => Ok(took),
+            Ok((Err(error), _)) => Err(crate::chain(&error)),
+            Err(error) => Err(error.to_string()),
+        },
+    }
+}
+
+/// Milliseconds since 1970, for people and the store; never for decisions.
+pub(crate) fn unix_ms() -> i64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,198 @@
+//! Effects to rows: the one place where what the scheduler wants becomes what the store gets.
+
+use std::time::Instant;
+
+use sweep_scheduler::effect::{RoundEnd, SweepEnd};
+use sweep_scheduler::event::{Ending, Known};
+use sweep_scheduler::{Effect, Ignored, Lease, SessionId, SweepId};
+use sweep_spec::{Digest, TrialId};
+use tracing::info;
+
+use super::apply::ignored;
+use super::command::{Finish, FinishEnding};
+use super::driver::{Driver, unix_ms};
+use super::live::LiveAttempt;
+use crate::store::codes::{AttemptState, RoundState, StageState, SweepState};
+use crate::store::record::AttemptKey;
+use crate::store::write::{AttemptEnd, AttemptStart, Bound, ResultRow, RoundEndRow, StageChange, SweepEndRow};
+
+impl Driver {
+    /// Puts all `effects` into the batch; `finish` is what the worker said of the attempt that ends. Says what was
+    /// ignored.
+    pub(crate) fn carry_out(&mut self, effects: Vec<Effect>, mut finish: Option<Finish>) -> Vec<Ignored> {
+        let mut reasons = Vec::new();
+        let mut answered: Option<(TrialId, Digest)> = None;
+        for effect in effects {
+            self.parts.metrics.effect(effect.name());
+            reasons.extend(ignored(&effect));
+            match effect {
+                Effect::DataPinned { sweep, digest } => {
+                    self.batch.commit.pins.push((sweep, digest));
+                    if let Some(live) = self.live.sweeps.get_mut(&sweep) {
+                        live.record.pin = Some(digest);
+                    }
+                    info!(sweep_id = %sweep, digest = digest.short(), "the data are pinned");
+                }
+                Effect::TrialBound { sweep, trial, round, reused } => {
+                    self.batch.commit.bound.push(Bound { sweep, trial, round, reused });
+                    self.batch.changed.insert(sweep);
+                    if reused {
+                        self.count_ended(sweep, trial);
+                    }
+                }
+                Effect::RoundOpened { trial, round } => {
+                    self.batch.commit.rounds_opened.push((trial, round, unix_ms()));
+                    self.remember(trial, |history| history.rounds = history.rounds.max(round));
+                }
+                Effect::AttemptStarted { lease, worker, session, slot } => {
+                    self.attempt_started(lease, worker.0, session, slot);
+                }
+                Effect::AttemptAdopted { lease, session } => {
+                    let key = self.live.attempts.get(&lease).map(|attempt| attempt.key);
+                    self.batch.commit.attempts_adopted.retain(|(adopted, _)| Some(*adopted) != key);
+                    self.batch.commit.attempts_adopted.extend(key.map(|key| (key, session.0)));
+                }
+                Effect::AttemptEnded { lease, ending } => {
+                    if let Ending::Succeeded { data_digest, .. } = &ending {
+                        answered = Some((lease.trial, *data_digest));
+                    }
+                    let said =
+                        if finish.as_ref().is_some_and(|said| said.lease == lease) { finish.take() } else { None };
+                    self.attempt_ended(lease, ending, said);
+                }
+                Effect::RoundEnded { trial, round, end } => {
+                    let digest = answered.filter(|(found, _)| *found == trial).map(|(_, digest)| digest);
+                    self.round_ended(trial, round, end, digest);
+                }
+                Effect::StageEnded { sweep, stage } => self.stage_ended(sweep, stage),
+                Effect::SweepEnded { sweep, end } => self.sweep_ended(sweep, end),
+                Effect::Wake { session } => {
+                    self.batch.wake.insert(session);
+                }
+                Effect::Ignored(_) => {}
+            }
+        }
+        reasons
+    }
+
+    fn attempt_started(&mut self, lease: Lease, worker: String, session: SessionId, slot: u32) {
+        let key = AttemptKey(self.next_attempt);
+        self.next_attempt += 1;
+        let devices = self.live.sessions.get(&session).map(|session| &session.devices);
+        let device = devices.and_then(|devices| devices.get(slot as usize)).cloned().unwrap_or_default();
+        self.batch.commit.attempts_started.push(AttemptStart {
+            key,
+            lease,
+            worker: worker.clone(),
+            session: session.0,
+            slot,
+            device,
+            at_ms: unix_ms(),
+        });
+        let (sequence, newest, told) = (0, None, false);
+        let attempt = LiveAttempt { key, worker, slot, sequence, newest, assigned: Instant::now(), told };
+        self.live.attempts.insert(lease, attempt);
+        self.uncommitted.insert(lease, self.batch.number);
+        self.batch.wake.insert(session);
+        self.remember(lease.trial, |history| history.attempts = history.attempts.max(lease.attempt));
+        self.mark_changed(lease.trial);
+    }
+
+    fn attempt_ended(&mut self, lease: Lease, ending: Ending, said: Option<Finish>) {
+        self.uncommitted.insert(lease, self.batch.number);
+        let Some(attempt) = self.live.attempts.remove(&lease) else { return };
+        let (state, failure) = match &ending {
+            Ending::Succeeded { .. } => (AttemptState::Succeeded, None),
+            Ending::Failed { class, reason } => (AttemptState::Failed, Some((*class, reason.clone()))),
+            Ending::Stopped => (AttemptState::Stopped, None),
+            Ending::Lost => (AttemptState::Expired, None),
+        };
+        self.parts.metrics.attempt(state);
+        let (start_seconds, run_seconds, log_tail) = said
+            .as_ref()
+            .map_or((0.0, 0.0, String::new()), |said| (said.start_seconds, said.run_seconds, said.log_tail.clone()));
+        let at_ms = unix_ms();
+        self.batch.commit.attempts_ended.push(AttemptEnd {
+            key: attempt.key,
+            state,
+            failure,
+            at_ms,
+            start_seconds,
+            run_seconds,
+            log_tail,
+        });
+        let answer = said.map(|said| said.ending).filter(|_| state == AttemptState::Succeeded);
+        if let Some(FinishEnding::Result(result, validation)) = answer {
+            let seconds = result.provenance.seconds;
+            self.batch.commit.results.push(ResultRow { attempt: attempt.key, result: *result, validation });
+            for sweep in self.live.sweeps.values_mut() {
+                let Some((configuration, _)) = sweep.trials.get(&lease.trial).copied() else { continue };
+                sweep.measured.cost += sweep.cost_of(configuration);
+                sweep.measured.seconds += seconds;
+            }
+        }
+        self.mark_changed(lease.trial);
+    }
+
+    fn round_ended(&mut self, trial: TrialId, round: u32, end: RoundEnd, digest: Option<Digest>) {
+        let (state, accepted, failure) = match end {
+            RoundEnd::Succeeded { attempt, outcome } => {
+                if let Some(data_digest) = digest {
+                    let known = Known { round, data_digest, outcome };
+                    self.remember(trial, |history| history.known = Some(known));
+                }
+                (RoundState::Succeeded, Some((attempt, outcome)), None)
+            }
+            RoundEnd::Failed { class, reason } => (RoundState::Failed, None, Some((class, reason))),
+            RoundEnd::Cancelled => (RoundState::Cancelled, None, None),
+        };
+        let at_ms = unix_ms();
+        self.batch.commit.rounds_ended.push(RoundEndRow { trial, round, state, accepted, failure, at_ms });
+        let sweeps: Vec<SweepId> = self.live.sweeps.keys().copied().collect();
+        for sweep in sweeps {
+            self.count_ended(sweep, trial);
+        }
+    }
+
+    fn count_ended(&mut self, sweep: SweepId, trial: TrialId) {
+        let Some(live) = self.live.sweeps.get_mut(&sweep) else { return };
+        let Some((configuration, _)) = live.trials.get(&trial).copied() else { return };
+        live.cost_ended += live.cost_of(configuration);
+        self.batch.changed.insert(sweep);
+    }
+
+    fn mark_changed(&mut self, trial: TrialId) {
+        let sweeps = self.live.sweeps.iter().filter(|(_, sweep)| sweep.trials.contains_key(&trial));
+        self.batch.changed.extend(sweeps.map(|(id, _)| *id));
+    }
+
+    fn stage_ended(&mut self, sweep: SweepId, stage: u32) {
+        let (state, choice) = (Some(StageState::Ended), String::new());
+        self.batch.commit.stages.push(StageChange { sweep, stage, state, choice, winner: None, decided: None });
+        self.batch.changed.insert(sweep);
+        let Some(live) = self.live.sweeps.get(&sweep) else { return };
+        let keeps = live.record.stages.get(stage as usize).is_some_and(|row| row.keep_best);
+        if keeps {
+            self.batch.decide.push((sweep, stage));
+        }
+    }
+
+    fn sweep_ended(&mut self, sweep: SweepId, end: SweepEnd) {
+        let (state, reason) = match end {
+            SweepEnd::Succeeded => (SweepState::Succeeded, String::new()),
+            SweepEnd::Failed { reason } => (SweepState::Failed, reason),
+            SweepEnd::Cancelled => (SweepState::Cancelled, String::new()),
+        };
+        info!(sweep_id = %sweep, ?state, reason, "a sweep ended");
+        self.batch.commit.sweeps_ended.push(SweepEndRow { sweep, state, reason, at_ms: unix_ms() });
+        self.batch.changed.insert(sweep);
+        self.live.sweeps.remove(&sweep);
+    }
+
+    /// Notes what changed about a trial, while somebody has a ticket.
+    fn remember(&mut self, trial: TrialId, change: impl FnOnce(&mut sweep_scheduler::event::History)) {
+        if self.journal.tickets.iter().any(|ticket| ticket.strong_count() > 0) {
+            change(self.journal.entries.entry(trial).or_default());
+        }
+    }
+}

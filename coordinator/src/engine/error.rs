@@ -1,0 +1,49 @@
+//! Why the engine did not do what it was asked.
+
+use sweep_spec::Problems;
+
+use crate::convert::Invalid;
+use crate::store;
+
+/// A refusal or a failure.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The message makes no sense.
+    #[error(transparent)]
+    Invalid(#[from] Invalid),
+    /// The spec is wrong.
+    #[error("the spec is wrong")]
+    Spec(Problems),
+    /// There is no such thing.
+    #[error("there is no {what}")]
+    NotFound {
+        /// What was asked for.
+        what: String,
+    },
+    /// The session has ended or never was.
+    #[error("the session is unknown: register again")]
+    UnknownSession,
+    /// The trainer would give other results.
+    #[error("trainer semantics {found}, but this coordinator asks for {expected}: use a worker of the same version")]
+    Semantics {
+        /// The worker's.
+        found: u32,
+        /// The coordinator's.
+        expected: u32,
+    },
+    /// A commit failed or the coordinator is starting or leaving: say it again.
+    #[error("the coordinator cannot commit now: try again")]
+    Unavailable,
+    /// The store failed on a read.
+    #[error("the store failed")]
+    Store(#[from] store::Error),
+    /// Something that cannot be was found.
+    #[error("{0}")]
+    Internal(String),
+}
+
+impl Error {
+    pub(crate) fn not_found(what: impl Into<String>) -> Self {
+        Self::NotFound { what: what.into() }
+    }
+}

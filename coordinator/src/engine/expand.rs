@@ -1,0 +1,135 @@
+//! From a plan to rows and wanted trials, outside the owner task: what is large is done here, in pieces.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use sweep_scheduler::SweepId;
+use sweep_scheduler::event::{History, WantedTrial};
+use sweep_spec::plan::Winner;
+use sweep_spec::{Digest, Plan, TrialId, canonical};
+
+use super::Error;
+use super::live::LiveConfiguration;
+use crate::store::Store;
+use crate::store::write::{ConfigurationRow, NewTrial, Preparation};
+
+/// Trials that are written in one piece, so that commits of the engine come between.
+const PIECE: usize = 2_000;
+/// Added to every image's FLOPs: what a step costs that hardly computes.
+const STEP_OVERHEAD: u64 = 1_000_000;
+
+/// What some groups of a plan come to.
+pub(crate) struct Expansion {
+    pub(crate) sweep: SweepId,
+    rows: Vec<ConfigurationRow>,
+    stage_configurations: Vec<(SweepId, u32, u32)>,
+    trials: Vec<NewTrial>,
+    question: (Digest, String),
+    wanted: BTreeMap<u32, Vec<WantedTrial>>,
+}
+
+/// What the owner task gets of it.
+pub(crate) struct Expanded {
+    pub(crate) open: Vec<(u32, Vec<WantedTrial>)>,
+    pub(crate) configurations: HashMap<u32, LiveConfiguration>,
+    pub(crate) trials: HashMap<TrialId, (u32, u64)>,
+}
+
+fn internal(error: impl std::fmt::Display) -> Error {
+    Error::Internal(error.to_string())
+}
+
+impl Expansion {
+    /// Expands `groups` of `plan`. Blocks for long if there are many trials.
+    pub(crate) fn new(sweep: SweepId, plan: &Plan, winners: &[Winner], groups: &[usize]) -> Result<Self, Error> {
+        let spec = plan.spec();
+        let shared = serde_json::json!({
+            "dataset": spec.dataset, "protocol": spec.protocol, "semantics": sweep_spec::TRAINER_SEMANTICS,
+        });
+        let body = canonical::to_string(&shared).map_err(internal)?;
+        let digest = Digest::of(body.as_bytes());
+        let mut expansion = Self {
+            sweep,
+            rows: Vec::new(),
+            stage_configurations: Vec::new(),
+            trials: Vec::new(),
+            question: (digest, body),
+            wanted: BTreeMap::new(),
+        };
+        let released = plan.released(winners);
+        let mut made = std::collections::HashSet::new();
+        for group in groups {
+            let stage = u32::try_from(*group).map_err(internal)?;
+            let mut wanted = Vec::new();
+            for planned in released.points(*group) {
+                let position = u32::try_from(planned.ordinal).map_err(|_| internal("the plan has too many points"))?;
+                let cost = (planned.counts.flops_per_image.saturating_add(STEP_OVERHEAD))
+                    .saturating_mul(u64::from(spec.protocol.epochs));
+                let memory_bytes = planned.counts.training_memory_bytes(spec.protocol.batch_size);
+                let ids = plan.trial_ids(&planned.configuration).map_err(internal)?;
+                let one = |id: &TrialId| WantedTrial { id: *id, cost, memory_bytes, history: History::default() };
+                wanted.extend(ids.iter().map(one));
+                expansion.stage_configurations.push((sweep, stage, position));
+                if !made.insert(position) {
+                    continue;
+                }
+                let text: Arc<str> = canonical::to_string(&planned.configuration).map_err(internal)?.into();
+                for (id, seed) in ids.into_iter().zip(&spec.seeds) {
+                    let body = Arc::clone(&text);
+                    let (question, configuration, seed) = (digest, position, *seed);
+                    expansion.trials.push(NewTrial { id, sweep, configuration, seed, question, body });
+                }
+                expansion.rows.push(ConfigurationRow {
+                    sweep,
+                    position,
+                    name: planned.name.clone().unwrap_or_default(),
+                    label: planned.difference(plan).to_string(),
+                    baseline: planned.configuration == spec.baseline,
+                    configuration: planned.configuration,
+                    params: planned.counts.params,
+                    flops: planned.counts.flops_per_image,
+                    cost,
+                    memory_bytes,
+                });
+            }
+            expansion.wanted.insert(stage, wanted);
+        }
+        Ok(expansion)
+    }
+
+    /// Writes its rows, in pieces.
+    pub(crate) async fn write(&mut self, store: &dyn Store) -> Result<(), Error> {
+        let questions = vec![self.question.clone()];
+        store.prepare(&Preparation { questions, ..Preparation::default() }).await?;
+        for piece in self.rows.chunks(PIECE) {
+            store.prepare(&Preparation { configurations: piece.to_vec(), ..Preparation::default() }).await?;
+        }
+        for piece in self.stage_configurations.chunks(PIECE) {
+            store.prepare(&Preparation { stage_configurations: piece.to_vec(), ..Preparation::default() }).await?;
+        }
+        for piece in self.trials.chunks(PIECE) {
+            store.prepare(&Preparation { trials: piece.to_vec(), ..Preparation::default() }).await?;
+        }
+        Ok(())
+    }
+
+    /// What the store knows of its trials goes in. To be asked with a ticket in hand.
+    pub(crate) async fn known(mut self, store: &dyn Store) -> Result<Expanded, Error> {
+        let stages: Vec<u32> = self.wanted.keys().copied().collect();
+        let histories = store.histories(self.sweep, &stages).await?;
+        for wanted in self.wanted.values_mut().flatten() {
+            if let Some(history) = histories.get(&wanted.id) {
+                wanted.history = history.clone();
+            }
+        }
+        let configuration = |row: ConfigurationRow| {
+            let label = if row.name.is_empty() { row.label } else { row.name };
+            (row.position, LiveConfiguration { label, configuration: row.configuration, cost: row.cost })
+        };
+        Ok(Expanded {
+            open: self.wanted.into_iter().collect(),
+            configurations: self.rows.into_iter().map(configuration).collect(),
+            trials: self.trials.into_iter().map(|trial| (trial.id, (trial.configuration, trial.seed))).collect(),
+        })
+    }
+}

@@ -1,0 +1,209 @@
+//! The engine: one owner task holds the scheduler, everybody else holds a cheap `Handle`. Reads that need only the store
+//! go past the owner task.
+
+mod apply;
+mod batch;
+pub mod command;
+mod decide;
+mod driver;
+mod effects;
+mod error;
+mod expand;
+mod live;
+mod poll;
+mod restore;
+mod status;
+mod submit;
+mod view;
+
+use std::collections::HashMap;
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use sweep_scheduler::{Lease, SweepId};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+pub use command::{
+    Assignment, Describe, Finish, FinishEnding, Finished, Gauges, LiveStatus, Poll, PollReply, Register, Registered,
+    Report, Running, WorkerView,
+};
+pub use error::Error;
+pub use status::{Board, StageStatus, Status};
+pub use submit::{Submit, Submitted};
+
+use command::{Command, Reply};
+use driver::{Driver, Parts};
+
+use crate::metrics::Metrics;
+use crate::store::Store;
+use crate::store::codes::AttemptState;
+
+/// Commands that wait for the owner task; callers wait when there are more.
+const QUEUE: usize = 8192;
+
+/// What others hold of the engine.
+#[derive(Clone)]
+pub struct Handle {
+    commands: mpsc::Sender<Command>,
+    store: Arc<dyn Store>,
+    /// One sweep is expanded at a time, which bounds memory and gives choices their order.
+    expansions: Arc<tokio::sync::Mutex<()>>,
+    changes: watch::Receiver<u64>,
+    ready: watch::Receiver<bool>,
+    last_sweep: Arc<AtomicU64>,
+    boards: Arc<Mutex<HashMap<SweepId, status::CachedBoard>>>,
+    lease_ttl_ms: u64,
+}
+
+/// Starts the owner task and the one that chooses winners; both end after `shutdown`, the last batch being on disk.
+pub fn start(
+    store: Arc<dyn Store>,
+    metrics: Arc<Metrics>,
+    scheduler: sweep_scheduler::Config,
+    tasks: &TaskTracker,
+    shutdown: &CancellationToken,
+) -> Handle {
+    let (commands, receiver) = mpsc::channel(QUEUE);
+    let (decide, decisions) = mpsc::unbounded_channel();
+    let (changes, changed) = watch::channel(0);
+    let (ready, is_ready) = watch::channel(false);
+    let last_sweep = Arc::new(AtomicU64::new(0));
+    let handle = Handle {
+        commands,
+        store: Arc::clone(&store),
+        expansions: Arc::default(),
+        changes: changed,
+        ready: is_ready,
+        last_sweep: Arc::clone(&last_sweep),
+        boards: Arc::default(),
+        lease_ttl_ms: scheduler.lease_ttl_ms,
+    };
+    let parts = Parts {
+        store,
+        metrics,
+        scheduler,
+        commands: receiver,
+        decide,
+        changes,
+        ready,
+        last_sweep,
+        shutdown: shutdown.clone(),
+    };
+    tasks.spawn(Driver::new(parts).run());
+    tasks.spawn(decide::run(handle.clone(), decisions, shutdown.clone()));
+    handle
+}
+
+impl Handle {
+    async fn ask<T>(&self, command: impl FnOnce(Reply<T>) -> Command) -> Result<T, Error> {
+        let (reply, answer) = oneshot::channel();
+        self.commands.send(command(reply)).await.map_err(|_| Error::Unavailable)?;
+        answer.await.map_err(|_| Error::Unavailable)?
+    }
+
+    /// Opens a session.
+    ///
+    /// # Errors
+    /// The commit failed.
+    pub async fn register(&self, request: Register) -> Result<Registered, Error> {
+        self.ask(|reply| Command::Register(request, reply)).await
+    }
+
+    /// Waits until there is something to do, at most `wait`; then the answer is empty.
+    ///
+    /// # Errors
+    /// The session is unknown.
+    pub async fn poll(&self, request: Poll, wait: Duration) -> Result<PollReply, Error> {
+        let answer = tokio::time::timeout(wait, self.ask(|reply| Command::Poll(request, reply)));
+        answer.await.unwrap_or_else(|_| Ok(PollReply::default()))
+    }
+
+    /// The longest that a poll waits: a third of the lease.
+    pub fn poll_wait(&self) -> Duration {
+        Duration::from_millis(self.lease_ttl_ms / 3)
+    }
+
+    /// How long a session lives that does not poll, in milliseconds.
+    pub fn lease_ttl_ms(&self) -> u64 {
+        self.lease_ttl_ms
+    }
+
+    /// Says what a worker found in a data set.
+    ///
+    /// # Errors
+    /// The session is unknown, or the commit failed.
+    pub async fn describe(&self, request: Describe) -> Result<(), Error> {
+        self.ask(|reply| Command::Describe(request, reply)).await
+    }
+
+    /// Stores points; says which leases no longer hold.
+    ///
+    /// # Errors
+    /// The session is unknown, or the commit failed.
+    pub async fn report(&self, request: Report) -> Result<Vec<Lease>, Error> {
+        self.ask(|reply| Command::Report(request, reply)).await
+    }
+
+    /// Ends an attempt.
+    ///
+    /// # Errors
+    /// The session is unknown, or the commit failed.
+    pub async fn finish(&self, request: Finish) -> Result<Finished, Error> {
+        let lease = request.lease;
+        let wanted = match request.ending {
+            FinishEnding::Result(..) => AttemptState::Succeeded,
+            FinishEnding::Failure(..) => AttemptState::Failed,
+            FinishEnding::Stopped => AttemptState::Stopped,
+        };
+        let last = request.last_sequence;
+        let verdict = self.ask(|reply| Command::Finish(Box::new(request), reply)).await?;
+        // Said again because the answer was lost: the store knows that this very attempt was accepted.
+        if verdict == Finished::Stale && self.store.attempt(lease).await?.is_some_and(|attempt| attempt.state == wanted)
+        {
+            return Ok(Finished::Accepted { stored_sequence: last });
+        }
+        Ok(verdict)
+    }
+
+    /// Ends a sweep. One that has ended stays as it is.
+    ///
+    /// # Errors
+    /// The commit failed.
+    pub async fn cancel(&self, sweep: SweepId) -> Result<(), Error> {
+        self.ask(|reply| Command::Cancel(sweep, reply)).await
+    }
+
+    /// The connected workers.
+    ///
+    /// # Errors
+    /// The coordinator is leaving.
+    pub async fn workers(&self) -> Result<Vec<WorkerView>, Error> {
+        self.ask(Command::Workers).await
+    }
+
+    /// What the gauges show.
+    ///
+    /// # Errors
+    /// The coordinator is leaving.
+    pub async fn gauges(&self) -> Result<Gauges, Error> {
+        self.ask(Command::Gauges).await
+    }
+
+    /// Rises with every commit that changed some sweep.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.clone()
+    }
+
+    /// Whether the engine holds what the store holds.
+    pub fn ready(&self) -> watch::Receiver<bool> {
+        self.ready.clone()
+    }
+
+    /// The store, for reads.
+    pub fn store(&self) -> &dyn Store {
+        self.store.as_ref()
+    }
+}

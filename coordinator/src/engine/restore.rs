@@ -1,0 +1,83 @@
+//! The side tables, read back from the store.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use sweep_scheduler::snapshot::Snapshot;
+use sweep_spec::plan::Winner;
+use sweep_spec::spec::Limits;
+use sweep_spec::{Plan, Spec};
+use tracing::error;
+
+use super::Error;
+use super::live::{Live, LiveAttempt, LiveConfiguration, LiveSweep};
+use crate::store::record::{self, Loaded, SweepRecord};
+
+/// The plan of a sweep that was accepted once.
+pub(crate) fn plan(record: &SweepRecord) -> Result<Plan, Error> {
+    let limits = Limits { trials: record.trial_limit };
+    let spec = Spec::parse(&record.spec, &record.overrides, &limits).map_err(Error::Spec)?;
+    Ok(Plan::new(&spec))
+}
+
+/// The winners of a sweep's stages so far, in the order of their commits.
+pub(crate) fn winners(record: &SweepRecord, configurations: &[record::ConfigurationRecord]) -> Vec<Winner> {
+    let mut decided: Vec<_> = record
+        .stages
+        .iter()
+        .enumerate()
+        .filter_map(|(stage, row)| {
+            let winner = row.winner?;
+            let found = configurations.iter().find(|configuration| configuration.position == winner)?;
+            Some((row.decided, Winner { stage, configuration: found.configuration.clone() }))
+        })
+        .collect();
+    decided.sort_by_key(|(number, _)| *number);
+    decided.into_iter().map(|(_, winner)| winner).collect()
+}
+
+/// Everything that lives.
+pub(crate) fn live(loaded: &Loaded, now: Instant, now_ms: i64) -> Live {
+    let mut live = Live::default();
+    for sweep in &loaded.sweeps {
+        match live_sweep(sweep, &loaded.snapshot) {
+            Ok(found) => drop(live.sweeps.insert(sweep.record.id, found)),
+            // Its trials stay in the scheduler and its results in the store; it gets no new assignment.
+            Err(error) => error!(sweep_id = %sweep.record.id, error = %crate::chain(&error), "cannot take up a sweep"),
+        }
+    }
+    for attempt in &loaded.attempts {
+        let age = u64::try_from(now_ms.saturating_sub(attempt.assigned_ms)).unwrap_or(0);
+        let assigned = now.checked_sub(std::time::Duration::from_millis(age)).unwrap_or(now);
+        let row = LiveAttempt {
+            key: attempt.key,
+            worker: attempt.worker.clone(),
+            slot: attempt.slot,
+            sequence: attempt.stored_sequence,
+            newest: attempt.newest,
+            assigned,
+            told: true,
+        };
+        live.attempts.insert(attempt.lease, row);
+    }
+    live
+}
+
+fn live_sweep(sweep: &record::LiveSweep, snapshot: &Snapshot) -> Result<LiveSweep, Error> {
+    let mut live = LiveSweep::new(sweep.record.clone(), Arc::new(plan(&sweep.record)?))?;
+    for row in &sweep.configurations {
+        let label = if row.name.is_empty() { row.label.clone() } else { row.name.clone() };
+        let found = LiveConfiguration { label, configuration: row.configuration.clone(), cost: row.cost };
+        live.configurations.insert(row.position, found);
+    }
+    for (trial, configuration, seed) in &sweep.trials {
+        live.add_trial(*trial, (*configuration, *seed));
+    }
+    let ended = snapshot.sweeps.iter().filter(|found| found.sweep.id == sweep.record.id);
+    for bound in ended.flat_map(|found| &found.bound).filter(|bound| bound.end.is_some()) {
+        let configuration = live.trials.get(&bound.trial).map(|(configuration, _)| *configuration);
+        live.cost_ended += configuration.map_or(0.0, |configuration| live.cost_of(configuration));
+    }
+    live.measured = sweep.measured;
+    Ok(live)
+}

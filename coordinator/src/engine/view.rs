@@ -1,0 +1,119 @@
+//! What the owner task shows of its memory.
+
+use std::time::Instant;
+
+use sweep_scheduler::{SweepCounts, SweepId};
+
+use super::command::{Gauges, LiveStatus, Running, WorkerView};
+use super::driver::Driver;
+use super::live::LiveSweep;
+
+/// The most running trials that one status lists.
+const MAX_RUNNING: usize = 256;
+
+impl Driver {
+    pub(crate) fn status(&self, id: SweepId) -> Option<LiveStatus> {
+        let view = self.scheduler.sweep(id)?;
+        let sweep = self.live.sweeps.get(&id)?;
+        let mut running = self.running_of(sweep);
+        let running_epochs = running.iter().filter_map(|row| row.newest).map(|newest| u64::from(newest.epoch)).sum();
+        let eta_seconds = self.eta_seconds(sweep, &running);
+        running.truncate(MAX_RUNNING);
+        let waits = view.counts.queued > 0 && view.counts.running == 0;
+        let waiting_for = if waits { self.scheduler.waiting_for(id) } else { Vec::new() };
+        Some(LiveStatus { counts: view.counts, stages: view.stages, running, eta_seconds, running_epochs, waiting_for })
+    }
+
+    fn running_of(&self, sweep: &LiveSweep) -> Vec<Running> {
+        let mut running: Vec<_> = self
+            .live
+            .attempts
+            .iter()
+            .filter_map(|(lease, attempt)| {
+                let (configuration, seed) = *sweep.trials.get(&lease.trial)?;
+                Some(Running {
+                    lease: *lease,
+                    sweep: sweep.record.id,
+                    configuration: sweep.configurations.get(&configuration)?.label.clone(),
+                    seed,
+                    worker: attempt.worker.clone(),
+                    slot: attempt.slot,
+                    epochs: sweep.plan.spec().protocol.epochs,
+                    newest: attempt.newest,
+                })
+            })
+            .collect();
+        running.sort_by(|a, b| (&a.worker, a.slot).cmp(&(&b.worker, b.slot)));
+        running
+    }
+
+    /// Work that is left over the slots that can share it, at the pace measured so far; never less than the longest
+    /// trial that runs still needs.
+    fn eta_seconds(&self, sweep: &LiveSweep, running: &[Running]) -> Option<f64> {
+        if sweep.measured.cost <= 0.0 {
+            return None;
+        }
+        let slots: usize = self.scheduler.workers().iter().map(|worker| worker.slots.len()).sum();
+        let pace = sweep.measured.seconds / sweep.measured.cost;
+        let now = Instant::now();
+        let (mut done, mut longest) = (0.0, 0.0_f64);
+        for row in running {
+            let Some(attempt) = self.live.attempts.get(&row.lease) else { continue };
+            let whole = sweep.trials.get(&row.lease.trial).map_or(0.0, |(place, _)| sweep.predicted_seconds(*place));
+            let spent = now.saturating_duration_since(attempt.assigned).as_secs_f64().min(whole);
+            done += spent;
+            longest = longest.max(whole - spent);
+        }
+        let left = ((sweep.cost - sweep.cost_ended).max(0.0) * pace - done).max(0.0);
+        let eta = (left / slots.max(1) as f64).max(longest);
+        eta.is_finite().then_some(eta)
+    }
+
+    pub(crate) fn worker_views(&self) -> Vec<WorkerView> {
+        let views = self.scheduler.workers().into_iter().map(|worker| {
+            let slots = worker.slots.iter().map(|(_, lease)| {
+                let lease = (*lease)?;
+                let (sweep, configuration, _) = self.live.find(lease.trial)?;
+                let label = sweep.configurations.get(&configuration)?.label.clone();
+                Some((lease.trial, label, sweep.record.id))
+            });
+            WorkerView {
+                slots: slots.collect(),
+                name: worker.name.0,
+                draining: worker.draining,
+                seen_ms: self.live.sessions.get(&worker.session).map_or(0, |session| session.seen_ms),
+            }
+        });
+        views.collect()
+    }
+
+    pub(crate) fn gauges(&self) -> Gauges {
+        let workers = self.scheduler.workers();
+        let busy = workers.iter().flat_map(|worker| &worker.slots).filter(|(_, lease)| lease.is_some()).count();
+        let slots: usize = workers.iter().map(|worker| worker.slots.len()).sum();
+        let draining = workers.iter().filter(|worker| worker.draining).count();
+        let mut sweeps: Vec<_> = self.live.sweeps.values().collect();
+        sweeps.sort_by_key(|sweep| sweep.record.id);
+        let mut gauges = Gauges {
+            queue_depth: self.scheduler.queue_depth(),
+            workers: (workers.len() - draining, draining),
+            slots: (busy, slots - busy),
+            ..Gauges::default()
+        };
+        for sweep in sweeps {
+            let view = self.scheduler.sweep(sweep.record.id);
+            let counts = view.as_ref().map_or_else(SweepCounts::default, |view| view.counts);
+            let stages = view.map(|view| view.stages).unwrap_or_default();
+            let to_come = to_come(sweep, &stages);
+            gauges.sweeps.push((sweep.record.id, sweep.record.name.clone(), counts, to_come));
+            gauges.running.extend(self.running_of(sweep));
+        }
+        gauges
+    }
+}
+
+/// Trials that stages which are not open may add.
+fn to_come(sweep: &LiveSweep, stages: &[Option<SweepCounts>]) -> u64 {
+    let unopened = sweep.record.stages.iter().zip(stages).filter(|(_, counts)| counts.is_none());
+    unopened.map(|(stage, _)| stage.trials_at_most).sum()
+}

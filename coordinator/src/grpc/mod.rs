@@ -1,0 +1,37 @@
+//! gRPC: validate into domain types, ask the engine, map the answer. No SQL, no policy.
+
+pub mod sweep;
+mod sweep_messages;
+pub mod worker;
+
+use sweep_spec::Problems;
+use tonic::{Code, Status};
+use tracing::error;
+
+use crate::engine::Error;
+
+/// The longest message that is taken, in bytes: a spec, a batch of points, or a result with a million images.
+pub const MAX_REQUEST_BYTES: usize = 32 * 1024 * 1024;
+/// The longest message that is sent, in bytes: a leaderboard of many thousand configurations.
+pub const MAX_RESPONSE_BYTES: usize = 256 * 1024 * 1024;
+
+/// The one mapping of errors. Causes inside the coordinator are logged, not sent.
+pub fn status(error: Error) -> Status {
+    match error {
+        Error::Invalid(invalid) => Status::invalid_argument(invalid.to_string()),
+        Error::Spec(problems) => spec_status(&problems),
+        Error::NotFound { .. } | Error::UnknownSession => Status::not_found(error.to_string()),
+        // Not FAILED_PRECONDITION: registering again would not help.
+        Error::Semantics { .. } => Status::permission_denied(error.to_string()),
+        Error::Unavailable => Status::unavailable(error.to_string()),
+        Error::Store(_) | Error::Internal(_) => {
+            error!(error = %crate::chain(&error), "a request failed");
+            Status::internal("the coordinator failed; its log says why")
+        }
+    }
+}
+
+/// Every problem on a line of its own: `line:column: path: message`.
+fn spec_status(problems: &Problems) -> Status {
+    Status::new(Code::InvalidArgument, problems.to_string())
+}

@@ -1,0 +1,453 @@
+//! The sweeps' service: what people and pages ask.
+
+use std::pin::Pin;
+use std::time::Duration;
+
+use futures::Stream;
+use sweep_proto::v1;
+use sweep_proto::v1::sweep_service_server::SweepService;
+use sweep_scheduler::SweepId;
+use sweep_spec::spec::Metric;
+use sweep_spec::{Digest, TrialId};
+use tokio::io::AsyncReadExt;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tonic::{Request, Response, Status};
+
+use super::{status, sweep_messages as messages};
+use crate::convert::{self, Invalid, MAX_NAME_BYTES, MAX_TEXT_BYTES, bytes, metrics_message};
+use crate::engine::{Error, Handle, Submit};
+use crate::store::artifacts::Folder;
+use crate::store::record::{TrialPage, TrialRow};
+
+/// The longest spec, in bytes.
+pub const MAX_SPEC_BYTES: usize = 16 * 1024 * 1024;
+/// The most overrides of one submit.
+pub const MAX_OVERRIDES: usize = 1000;
+/// The most trials of one page.
+pub const MAX_PAGE: u32 = 1000;
+const DEFAULT_PAGE: u32 = 100;
+/// The fewest digits that name a trial.
+const MIN_PREFIX: usize = 6;
+/// A watched sweep's status is sent at most this often.
+const WATCH_PAUSE: Duration = Duration::from_millis(250);
+/// Though nothing changed, a watched sweep's status is sent this often: its estimate of the time left goes down.
+const WATCH_LONGEST: Duration = Duration::from_secs(5);
+/// Points of one message of an export.
+const EXPORT_POINTS: usize = 1000;
+const CHUNK_BYTES: usize = 256 * 1024;
+/// Messages that wait for a slow reader.
+const STREAM_QUEUE: usize = 4;
+
+type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+
+/// Answers people.
+#[derive(Clone)]
+pub struct Sweeps {
+    engine: Handle,
+    artifacts: Folder,
+    tasks: TaskTracker,
+    shutdown: CancellationToken,
+}
+
+impl Sweeps {
+    /// On an engine and a folder of artifacts. Streams are run on `tasks` and end with `shutdown`.
+    pub fn new(engine: Handle, artifacts: Folder, tasks: TaskTracker, shutdown: CancellationToken) -> Self {
+        Self { engine, artifacts, tasks, shutdown }
+    }
+
+    async fn find(&self, reference: Option<v1::SweepReference>) -> Result<SweepId, Error> {
+        let Some(reference) = reference else { return Err(absent("sweep").into()) };
+        self.engine.find(&convert::name("sweep", reference.text, MAX_NAME_BYTES)?).await
+    }
+
+    async fn status(&self, sweep: SweepId) -> Result<v1::SweepStatus, Error> {
+        Ok(messages::status(&self.engine.status(sweep).await?))
+    }
+
+    async fn submit_one(&self, request: v1::SubmitRequest) -> Result<v1::SubmitResponse, Error> {
+        if request.spec.len() > MAX_SPEC_BYTES {
+            return Err(Invalid { field: "spec", problem: format!("longer than {MAX_SPEC_BYTES} bytes") }.into());
+        }
+        if request.overrides.len() > MAX_OVERRIDES {
+            return Err(Invalid { field: "overrides", problem: format!("more than {MAX_OVERRIDES}") }.into());
+        }
+        let pair = |pair: v1::Override| {
+            let key = convert::name("overrides.key", pair.key, MAX_TEXT_BYTES)?;
+            Ok((key, convert::name("overrides.value", pair.value, MAX_TEXT_BYTES)?))
+        };
+        let submit = Submit {
+            spec: request.spec.to_vec(),
+            overrides: request.overrides.into_iter().map(pair).collect::<Result<_, Invalid>>()?,
+            name: convert::name("name", request.name, MAX_NAME_BYTES)?,
+            trial_limit: request.trial_limit,
+            priority: request.priority,
+            resume: request.resume,
+            user: convert::name("user", request.user, MAX_NAME_BYTES)?,
+        };
+        let submitted = self.engine.submit(submit).await?;
+        let sweep = self.status(submitted.sweep).await?;
+        Ok(v1::SubmitResponse { sweep: Some(sweep), resumed: submitted.resumed })
+    }
+
+    async fn leaderboard(&self, request: v1::GetLeaderboardRequest) -> Result<v1::GetLeaderboardResponse, Error> {
+        let sweep = self.find(request.sweep).await?;
+        let metric = match request.metric.as_str() {
+            "" => None,
+            name => Some(Metric::named(name).ok_or_else(|| {
+                let known: Vec<_> = Metric::ALL.iter().map(|metric| metric.name()).collect();
+                Invalid { field: "metric", problem: format!("unknown; there are {}", known.join(", ")) }
+            })?),
+        };
+        let status = self.status(sweep).await?;
+        let board = match metric {
+            None => self.engine.board(sweep, true).await?,
+            metric => std::sync::Arc::new(self.engine.make_board(sweep, metric).await?),
+        };
+        let limit = if request.limit == 0 { usize::MAX } else { request.limit as usize };
+        let rows = board.board.rows.iter().take(limit).map(|row| messages::row(&board, row));
+        Ok(v1::GetLeaderboardResponse {
+            sweep: Some(status),
+            metric: board.board.metric.name().to_owned(),
+            maximize: board.board.goal == sweep_spec::spec::Goal::Maximize,
+            rows: rows.collect::<Result<_, _>>()?,
+            notes: board.board.notes.clone(),
+        })
+    }
+
+    async fn trials(&self, request: v1::ListTrialsRequest) -> Result<v1::ListTrialsResponse, Error> {
+        let sweep = self.find(request.sweep).await?;
+        let limit = match request.page_size {
+            0 => DEFAULT_PAGE,
+            size => size.min(MAX_PAGE),
+        };
+        let states = request.states.into_iter().map(convert::trial_state).collect::<Result<_, Invalid>>()?;
+        let after = page_token(&request.page_token)?;
+        let page = TrialPage { sweep, after, limit, states };
+        let board = self.engine.board(sweep, false).await?;
+        let rows = self.engine.store().trials(&page).await?;
+        let full = rows.len() == limit as usize;
+        let last = rows.last().filter(|_| full).map(|row| format!("{}.{}", row.configuration, row.seed));
+        let trials = rows.iter().map(|row| messages::trial(&board, row)).collect::<Result<_, _>>()?;
+        Ok(v1::ListTrialsResponse { trials, next_page_token: last.unwrap_or_default() })
+    }
+
+    async fn trial(&self, text: &str) -> Result<v1::GetTrialResponse, Error> {
+        let id = self.trial_named(text).await?;
+        let store = self.engine.store();
+        let unknown = || Error::NotFound { what: format!("trial `{text}`") };
+        let record = store.trial(id).await?.ok_or_else(unknown)?;
+        let (sweep, configuration, seed) = record.sweeps.last().copied().ok_or_else(unknown)?;
+        let before = match (configuration, seed) {
+            (0, 0) => None,
+            (configuration, 0) => Some((configuration - 1, i64::MAX as u64)),
+            (configuration, seed) => Some((configuration, seed.wrapping_sub(1))),
+        };
+        let page = TrialPage { sweep, after: before, limit: 1, states: Vec::new() };
+        let row: TrialRow = store.trials(&page).await?.into_iter().find(|row| row.trial == id).ok_or_else(unknown)?;
+        let board = self.engine.board(sweep, false).await?;
+        let attempts = store.attempts(id).await?;
+        let accepted =
+            attempts.iter().rev().find(|attempt| attempt.state == crate::store::codes::AttemptState::Succeeded);
+        let shown = accepted.or(attempts.last());
+        let (points, validation) = match shown {
+            Some(attempt) => (store.points(attempt.key).await?, store.validation(attempt.key).await?),
+            None => (Vec::new(), None),
+        };
+        let result = row.result.as_ref();
+        let waiting = if row.state == crate::store::record::TrialState::Queued {
+            self.engine.status(sweep).await?.waiting_for.join("; ")
+        } else {
+            String::new()
+        };
+        Ok(v1::GetTrialResponse {
+            trial: Some(messages::trial(&board, &row)?),
+            attempts: attempts.iter().map(messages::attempt).collect(),
+            points: points.iter().map(|point| metrics_message(&point.metrics)).collect(),
+            validation,
+            best: result.and_then(|result| result.best.as_ref()).map(metrics_message),
+            last: result.and_then(|result| result.last.as_ref()).map(metrics_message),
+            sweeps: record.sweeps.iter().map(|(sweep, ..)| sweep.0).collect(),
+            waiting_for: waiting,
+        })
+    }
+
+    async fn trial_named(&self, text: &str) -> Result<TrialId, Error> {
+        let digits = text.len() >= MIN_PREFIX && text.len() <= 64 && text.chars().all(|c| c.is_ascii_hexdigit());
+        if !digits {
+            let problem = format!("expected at least {MIN_PREFIX} hexadecimal digits");
+            return Err(Invalid { field: "trial", problem }.into());
+        }
+        match self.engine.store().trials_like(text, 2).await?.as_slice() {
+            [] => Err(Error::NotFound { what: format!("trial `{text}`") }),
+            [one] => Ok(*one),
+            _ => Err(Invalid { field: "trial", problem: format!("several begin with `{text}`") }.into()),
+        }
+    }
+
+    async fn workers(&self) -> Result<v1::ListWorkersResponse, Error> {
+        let live = self.engine.workers().await?;
+        let known = self.engine.store().workers().await?;
+        let worker = |worker: crate::store::record::WorkerRecord| {
+            let live = live.iter().find(|live| live.name == worker.name);
+            let state = match live {
+                Some(live) if live.draining => "draining",
+                Some(_) => "connected",
+                None => "lost",
+            };
+            let slots = (0_u32..).zip(worker.slots).map(|(index, slot)| {
+                let runs = live.and_then(|live| live.slots.get(index as usize)).and_then(Option::as_ref);
+                v1::WorkerSlot {
+                    index,
+                    device: slot.device,
+                    device_name: slot.device_name,
+                    memory_bytes: slot.memory_bytes,
+                    trial_id: runs.map(|(trial, ..)| bytes(trial.as_bytes())).unwrap_or_default(),
+                    configuration: runs.map(|(_, label, _)| label.clone()).unwrap_or_default(),
+                    sweep: runs.map_or(0, |(.., sweep)| sweep.0),
+                }
+            });
+            v1::WorkerStatus {
+                slots: slots.collect(),
+                name: worker.name,
+                host: worker.host,
+                version: worker.version,
+                state: state.to_owned(),
+                last_seen_unix_ms: live.map_or(worker.seen_ms, |live| live.seen_ms.max(worker.seen_ms)),
+            }
+        };
+        Ok(v1::ListWorkersResponse { workers: known.into_iter().map(worker).collect() })
+    }
+
+    /// Sends a sweep's status on every change until it has ended.
+    async fn watch(&self, sweep: SweepId, answers: &mpsc::Sender<Result<v1::WatchSweepResponse, Status>>) {
+        let mut changes = self.engine.changes();
+        loop {
+            changes.mark_unchanged();
+            let answer = self.status(sweep).await.map_err(status);
+            let running = answer.as_ref().is_ok_and(|status| status.state == i32::from(v1::SweepState::Running));
+            let answer = answer.map(|sweep| v1::WatchSweepResponse { sweep: Some(sweep) });
+            if answers.send(answer).await.is_err() || !running {
+                return;
+            }
+            tokio::select! {
+                () = answers.closed() => return,
+                () = tokio::time::sleep(WATCH_PAUSE) => {}
+            }
+            tokio::select! {
+                () = answers.closed() => return,
+                changed = changes.changed() => if changed.is_err() { return },
+                () = tokio::time::sleep(WATCH_LONGEST) => {}
+            }
+        }
+    }
+
+    async fn export(
+        &self,
+        sweep: SweepId,
+        answers: &mpsc::Sender<Result<v1::ExportPointsResponse, Status>>,
+    ) -> Result<(), Error> {
+        let mut page = TrialPage { sweep, after: None, limit: MAX_PAGE, states: Vec::new() };
+        let mut points = Vec::new();
+        loop {
+            let rows = self.engine.store().trials(&page).await?;
+            let Some(last) = rows.last() else { break };
+            page.after = Some((last.configuration, last.seed));
+            for row in &rows {
+                let Some((number, key)) = row.newest else { continue };
+                let found = self.engine.store().points(key).await?;
+                points.extend(found.into_iter().map(|point| v1::TrialPoint {
+                    trial_id: bytes(row.trial.as_bytes()),
+                    attempt: number,
+                    metrics: Some(metrics_message(&point.metrics)),
+                }));
+                if points.len() >= EXPORT_POINTS {
+                    let points = std::mem::take(&mut points);
+                    if answers.send(Ok(v1::ExportPointsResponse { points })).await.is_err() {
+                        return Ok(());
+                    }
+                }
+            }
+        }
+        if !points.is_empty() {
+            let _ = answers.send(Ok(v1::ExportPointsResponse { points })).await;
+        }
+        Ok(())
+    }
+
+    async fn send_artifact(
+        &self,
+        digest: Digest,
+        answers: &mpsc::Sender<Result<v1::GetArtifactResponse, Status>>,
+    ) -> Result<(), Error> {
+        let mut file = self.artifacts.read(digest).await?;
+        loop {
+            let mut chunk = vec![0; CHUNK_BYTES];
+            let read = file.read(&mut chunk).await.map_err(|error| Error::Internal(error.to_string()))?;
+            if read == 0 {
+                return Ok(());
+            }
+            chunk.truncate(read);
+            if answers.send(Ok(v1::GetArtifactResponse { chunk: chunk.into() })).await.is_err() {
+                return Ok(());
+            }
+        }
+    }
+}
+
+fn absent(field: &'static str) -> Invalid {
+    Invalid { field, problem: "absent".into() }
+}
+
+fn page_token(text: &str) -> Result<Option<(u32, u64)>, Invalid> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let parts = text.split_once('.').and_then(|(first, second)| Some((first.parse().ok()?, second.parse().ok()?)));
+    parts.map(Some).ok_or(Invalid { field: "page_token", problem: "not one of ours".into() })
+}
+
+#[tonic::async_trait]
+impl SweepService for Sweeps {
+    type WatchSweepStream = Answers<v1::WatchSweepResponse>;
+    type ExportPointsStream = Answers<v1::ExportPointsResponse>;
+    type GetArtifactStream = Answers<v1::GetArtifactResponse>;
+
+    async fn submit(&self, request: Request<v1::SubmitRequest>) -> Result<Response<v1::SubmitResponse>, Status> {
+        self.submit_one(request.into_inner()).await.map(Response::new).map_err(status)
+    }
+
+    async fn list_sweeps(
+        &self,
+        _request: Request<v1::ListSweepsRequest>,
+    ) -> Result<Response<v1::ListSweepsResponse>, Status> {
+        let records = self.engine.store().sweeps().await.map_err(Error::from).map_err(status)?;
+        let mut sweeps = Vec::with_capacity(records.len());
+        for record in records {
+            sweeps.push(self.status(record.id).await.map_err(status)?);
+        }
+        Ok(Response::new(v1::ListSweepsResponse { sweeps }))
+    }
+
+    async fn get_sweep(&self, request: Request<v1::GetSweepRequest>) -> Result<Response<v1::GetSweepResponse>, Status> {
+        let id = self.find(request.into_inner().sweep).await.map_err(status)?;
+        let found = self.engine.status(id).await.map_err(status)?;
+        let pair = |(key, value): &(String, String)| v1::Override { key: key.clone(), value: value.clone() };
+        Ok(Response::new(v1::GetSweepResponse {
+            sweep: Some(messages::status(&found)),
+            spec: found.record.spec.clone().into(),
+            overrides: found.record.overrides.iter().map(pair).collect(),
+        }))
+    }
+
+    async fn watch_sweep(
+        &self,
+        request: Request<v1::WatchSweepRequest>,
+    ) -> Result<Response<Self::WatchSweepStream>, Status> {
+        let id = self.find(request.into_inner().sweep).await.map_err(status)?;
+        let (answers, stream) = mpsc::channel(STREAM_QUEUE);
+        let service = self.clone();
+        self.tasks.spawn(async move {
+            tokio::select! {
+                () = service.shutdown.cancelled() => {}
+                () = service.watch(id, &answers) => {}
+            }
+        });
+        Ok(Response::new(Box::pin(ReceiverStream::new(stream))))
+    }
+
+    async fn get_leaderboard(
+        &self,
+        request: Request<v1::GetLeaderboardRequest>,
+    ) -> Result<Response<v1::GetLeaderboardResponse>, Status> {
+        self.leaderboard(request.into_inner()).await.map(Response::new).map_err(status)
+    }
+
+    async fn list_trials(
+        &self,
+        request: Request<v1::ListTrialsRequest>,
+    ) -> Result<Response<v1::ListTrialsResponse>, Status> {
+        self.trials(request.into_inner()).await.map(Response::new).map_err(status)
+    }
+
+    async fn get_trial(&self, request: Request<v1::GetTrialRequest>) -> Result<Response<v1::GetTrialResponse>, Status> {
+        self.trial(&request.into_inner().trial).await.map(Response::new).map_err(status)
+    }
+
+    async fn cancel_sweep(
+        &self,
+        request: Request<v1::CancelSweepRequest>,
+    ) -> Result<Response<v1::CancelSweepResponse>, Status> {
+        let id = self.find(request.into_inner().sweep).await.map_err(status)?;
+        self.engine.cancel(id).await.map_err(status)?;
+        let sweep = self.status(id).await.map_err(status)?;
+        Ok(Response::new(v1::CancelSweepResponse { sweep: Some(sweep) }))
+    }
+
+    async fn list_workers(
+        &self,
+        _request: Request<v1::ListWorkersRequest>,
+    ) -> Result<Response<v1::ListWorkersResponse>, Status> {
+        self.workers().await.map(Response::new).map_err(status)
+    }
+
+    async fn export_points(
+        &self,
+        request: Request<v1::ExportPointsRequest>,
+    ) -> Result<Response<Self::ExportPointsStream>, Status> {
+        let id = self.find(request.into_inner().sweep).await.map_err(status)?;
+        let (answers, stream) = mpsc::channel(STREAM_QUEUE);
+        let service = self.clone();
+        self.tasks.spawn(async move {
+            let done = tokio::select! {
+                () = service.shutdown.cancelled() => Err(Error::Unavailable),
+                done = service.export(id, &answers) => done,
+            };
+            if let Err(error) = done {
+                let _ = answers.send(Err(status(error))).await;
+            }
+        });
+        Ok(Response::new(Box::pin(ReceiverStream::new(stream))))
+    }
+
+    async fn list_artifacts(
+        &self,
+        request: Request<v1::ListArtifactsRequest>,
+    ) -> Result<Response<v1::ListArtifactsResponse>, Status> {
+        let id = self.find(request.into_inner().sweep).await.map_err(status)?;
+        let found = self.engine.store().artifacts(id).await.map_err(Error::from).map_err(status)?;
+        let artifacts = found.into_iter().map(|artifact| v1::Artifact {
+            digest: bytes(artifact.digest.as_bytes()),
+            kind: artifact.kind.into(),
+            size_bytes: artifact.size_bytes,
+            trial_id: artifact.owner.map(|(_, trial, _)| bytes(trial.as_bytes())).unwrap_or_default(),
+            attempt: artifact.owner.map_or(0, |(.., attempt)| attempt),
+        });
+        Ok(Response::new(v1::ListArtifactsResponse { artifacts: artifacts.collect() }))
+    }
+
+    async fn get_artifact(
+        &self,
+        request: Request<v1::GetArtifactRequest>,
+    ) -> Result<Response<Self::GetArtifactStream>, Status> {
+        let digest = convert::digest("digest", &request.into_inner().digest).map_err(Error::from).map_err(status)?;
+        let size = self.engine.store().artifact_size(digest).await.map_err(Error::from).map_err(status)?;
+        if size.is_none() {
+            return Err(status(Error::NotFound { what: format!("artifact {}", digest.short()) }));
+        }
+        let (answers, stream) = mpsc::channel(STREAM_QUEUE);
+        let service = self.clone();
+        self.tasks.spawn(async move {
+            let done = tokio::select! {
+                () = service.shutdown.cancelled() => Err(Error::Unavailable),
+                done = service.send_artifact(digest, &answers) => done,
+            };
+            if let Err(error) = done {
+                let _ = answers.send(Err(status(error))).await;
+            }
+        });
+        Ok(Response::new(Box::pin(ReceiverStream::new(stream))))
+    }
+}

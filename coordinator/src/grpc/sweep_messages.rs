@@ -1,0 +1,153 @@
+//! From the engine's answers to the sweeps' messages.
+
+use sweep_proto::v1;
+use sweep_spec::settings;
+
+use crate::analysis::leaderboard::{Counts, Estimate, Row, epoch};
+use crate::convert::{self, bytes, counts_message, metrics_message};
+use crate::engine::{Board, Error, Running, StageStatus, Status};
+use crate::store::codes::SweepState;
+use crate::store::record::{AttemptRecord, TrialRow};
+
+pub(super) fn status(status: &Status) -> v1::SweepStatus {
+    let record = &status.record;
+    let state = match record.state {
+        SweepState::Preparing | SweepState::Running => v1::SweepState::Running,
+        SweepState::Succeeded => v1::SweepState::Succeeded,
+        SweepState::Failed => v1::SweepState::Failed,
+        SweepState::Cancelled => v1::SweepState::Cancelled,
+    };
+    v1::SweepStatus {
+        id: record.id.0,
+        name: record.name.clone(),
+        state: state.into(),
+        reason: record.reason.clone(),
+        counts: Some(counts_message(status.counts, status.to_come_at_most)),
+        stages: status.stages.iter().map(stage).collect(),
+        submitted_unix_ms: record.submitted_ms,
+        ended_unix_ms: record.ended_ms,
+        eta_seconds: status.eta_seconds,
+        best_value: status.best.as_ref().map(|(value, _)| *value),
+        best_configuration: status.best.as_ref().map(|(_, label)| label.clone()).unwrap_or_default(),
+        objective_metric: status.objective.name().to_owned(),
+        running: status.running.iter().map(running).collect(),
+        waiting_for: status.waiting_for.clone(),
+        priority: record.priority,
+        spec_digest: bytes(record.spec_digest.as_bytes()),
+        epochs_done: status.epochs_done,
+        epochs_total: status.epochs_total,
+    }
+}
+
+fn stage(stage: &StageStatus) -> v1::StageProgress {
+    v1::StageProgress {
+        name: stage.name.clone(),
+        counts: Some(counts_message(stage.counts, stage.to_come_at_most)),
+        choice: stage.choice.clone(),
+    }
+}
+
+fn running(running: &Running) -> v1::RunningTrial {
+    v1::RunningTrial {
+        trial_id: bytes(running.lease.trial.as_bytes()),
+        configuration: running.configuration.clone(),
+        seed: running.seed,
+        worker: running.worker.clone(),
+        slot: running.slot,
+        attempt: running.lease.attempt,
+        epochs: running.epochs,
+        newest: running.newest.as_ref().map(metrics_message),
+    }
+}
+
+fn estimate(estimate: Option<Estimate>) -> Option<v1::Estimate> {
+    estimate.map(|estimate| v1::Estimate {
+        mean: estimate.mean,
+        standard_deviation: estimate.standard_deviation,
+        count: estimate.count,
+    })
+}
+
+fn counts(counts: &Counts) -> v1::TrialCounts {
+    v1::TrialCounts {
+        queued: counts.queued,
+        running: counts.running,
+        succeeded: counts.succeeded,
+        diverged: counts.diverged,
+        failed: counts.failed,
+        cancelled: counts.cancelled,
+        reused: counts.reused,
+        to_come_at_most: 0,
+    }
+}
+
+fn flat<T: serde::Serialize>(value: &T) -> Result<Vec<v1::Setting>, Error> {
+    let settings = settings::flatten(value).map_err(|error| Error::Internal(error.to_string()))?;
+    Ok(settings.into_iter().map(convert::setting_message).collect())
+}
+
+pub(super) fn row(board: &Board, row: &Row) -> Result<v1::LeaderboardRow, Error> {
+    Ok(v1::LeaderboardRow {
+        rank: row.rank,
+        name: row.name.clone(),
+        configuration: row.label.clone(),
+        settings: flat(&row.configuration)?,
+        stages: stage_names(board, &row.stages),
+        train_accuracy: estimate(row.train_accuracy),
+        val_accuracy: estimate(row.val_accuracy),
+        train_loss: estimate(row.train_loss),
+        val_loss: estimate(row.val_loss),
+        params: row.params,
+        flops: row.flops,
+        ratio: estimate(row.ratio),
+        seconds: estimate(row.seconds),
+        counts: Some(counts(&row.counts)),
+        remark: row.remark.clone(),
+        baseline: row.baseline,
+        trial_ids: row.trials.iter().map(|trial| bytes(trial.as_bytes())).collect(),
+    })
+}
+
+pub(super) fn stage_names(board: &Board, stages: &[u32]) -> Vec<String> {
+    let names = stages.iter().filter_map(|stage| board.record.stages.get(*stage as usize));
+    names.map(|stage| stage.name.clone()).collect()
+}
+
+/// A trial of a sweep, with all of its settings.
+pub(super) fn trial(board: &Board, row: &TrialRow) -> Result<v1::TrialSummary, Error> {
+    let spec = board.plan.spec();
+    let question = board.plan.trial(&row.body, row.seed);
+    let result = row.result.as_ref();
+    let outcome = result.map_or(v1::Outcome::Unspecified, |result| convert::outcome_message(result.outcome));
+    Ok(v1::TrialSummary {
+        trial_id: bytes(row.trial.as_bytes()),
+        configuration: row.label.clone(),
+        seed: row.seed,
+        state: convert::trial_state_message(row.state).into(),
+        attempts: row.attempts,
+        worker: row.worker.clone(),
+        outcome: outcome.into(),
+        reported: result.and_then(|result| epoch(spec, result)).map(metrics_message),
+        stages: stage_names(board, &row.stages),
+        failure: row.failure.as_ref().map(|(class, reason)| convert::failure_message(*class, reason)),
+        params: row.params,
+        settings: flat(&question)?,
+        provenance: result.map(|result| convert::provenance_message(&result.provenance)),
+    })
+}
+
+pub(super) fn attempt(attempt: &AttemptRecord) -> v1::AttemptRecord {
+    v1::AttemptRecord {
+        round: attempt.lease.round,
+        attempt: attempt.lease.attempt,
+        worker: attempt.worker.clone(),
+        slot: attempt.slot,
+        device: attempt.device.clone(),
+        assigned_unix_ms: attempt.assigned_ms,
+        ended_unix_ms: attempt.ended_ms,
+        outcome: attempt.state.name().to_owned(),
+        failure: attempt.failure.as_ref().map(|(class, reason)| convert::failure_message(*class, reason)),
+        phases: Some(v1::AttemptPhases { start_seconds: attempt.start_seconds, run_seconds: attempt.run_seconds }),
+        log_tail: attempt.log_tail.clone(),
+    }
+}

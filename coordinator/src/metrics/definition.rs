@@ -1,0 +1,120 @@
+//! The definitions, and how a definition becomes a metric.
+
+use prometheus::core::Collector;
+use prometheus::{Error, Gauge, GaugeVec, Histogram, HistogramOpts, IntCounter, IntCounterVec, Opts, Registry};
+
+/// What kind of metric it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// It only rises.
+    Counter,
+    /// It goes up and down.
+    Gauge,
+    /// It has buckets.
+    Histogram,
+}
+
+impl Kind {
+    /// As Prometheus and the documentation write it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Counter => "counter",
+            Self::Gauge => "gauge",
+            Self::Histogram => "histogram",
+        }
+    }
+}
+
+/// One metric.
+#[derive(Debug, Clone, Copy)]
+pub struct Definition {
+    /// Its name, which ends with its unit where it has one.
+    pub name: &'static str,
+    /// Its kind.
+    pub kind: Kind,
+    /// What it counts or measures.
+    pub unit: &'static str,
+    /// Its labels.
+    pub labels: &'static [&'static str],
+    /// One sentence.
+    pub help: &'static str,
+}
+
+macro_rules! definitions {
+    ($($constant:ident: $kind:ident $name:literal in $unit:literal by [$($label:literal),*] $help:literal;)+) => {
+        $(pub(super) const $constant: Definition = Definition {
+            name: $name, kind: Kind::$kind, unit: $unit, labels: &[$($label),*], help: $help,
+        };)+
+
+        /// Every metric of a coordinator.
+        pub const TABLE: &[Definition] = &[$($constant),+];
+    };
+}
+
+definitions! {
+    INFO: Gauge "sweep_coordinator_info" in "1" by ["version"] "The coordinator's version, as a label.";
+    TRIALS: Gauge "sweep_trials" in "trials" by ["state"] "Trials of the sweeps that run, by state.";
+    ATTEMPTS: Counter "sweep_attempts_total" in "attempts" by ["outcome"] "Attempts that have ended, by outcome.";
+    LEASES_EXPIRED: Counter "sweep_leases_expired_total" in "leases" by [] "Leases that ended because their worker was not heard of.";
+    DISPATCH: Histogram "sweep_dispatch_seconds" in "seconds" by [] "Time from a trial's assignment to its worker being told, the commit included.";
+    COMMIT: Histogram "sweep_commit_seconds" in "seconds" by [] "Time that a commit took.";
+    COMMIT_ROWS: Histogram "sweep_commit_rows" in "rows" by [] "Rows of a commit.";
+    COMMIT_FAILURES: Counter "sweep_commit_failures_total" in "commits" by [] "Commits that failed; each makes the coordinator read everything back.";
+    QUEUE_DEPTH: Gauge "sweep_queue_depth" in "trials" by [] "Trials that wait for a slot.";
+    WORKERS: Gauge "sweep_workers" in "workers" by ["state"] "Workers that are connected.";
+    SLOTS: Gauge "sweep_slots" in "slots" by ["state"] "Slots of the connected workers.";
+    POINTS: Counter "sweep_points_ingested_total" in "points" by [] "Epochs' metrics that were taken.";
+    EFFECTS: Counter "sweep_effects_total" in "effects" by ["effect"] "What the scheduler decided, by kind.";
+    PROGRESS: Gauge "sweep_progress_ratio" in "1" by ["sweep", "name"] "Share of a sweep's known trials that have ended.";
+    SWEEP_TRIALS: Gauge "sweep_sweep_trials" in "trials" by ["sweep", "state"] "Trials of one sweep, by state.";
+    BEST: Gauge "sweep_best_value" in "the metric's" by ["sweep", "metric"] "Mean of the best-ranked configuration, by the sweep's objective.";
+    RUNNING_EPOCH: Gauge "sweep_running_epoch" in "epochs" by ["sweep", "trial", "worker"] "Epochs that a running trial has done.";
+    RUNNING_TRAIN_LOSS: Gauge "sweep_running_train_loss" in "nats" by ["sweep", "trial", "worker"] "Training loss of a running trial's newest epoch.";
+    RUNNING_VAL_LOSS: Gauge "sweep_running_val_loss" in "nats" by ["sweep", "trial", "worker"] "Validation loss of a running trial's newest epoch.";
+    RUNNING_TRAIN_ACCURACY: Gauge "sweep_running_train_accuracy_ratio" in "1" by ["sweep", "trial", "worker"] "Training accuracy of a running trial's newest epoch.";
+    RUNNING_VAL_ACCURACY: Gauge "sweep_running_val_accuracy_ratio" in "1" by ["sweep", "trial", "worker"] "Validation accuracy of a running trial's newest epoch.";
+    RUNNING_SPEED: Gauge "sweep_running_images_per_second" in "images/second" by ["sweep", "trial", "worker"] "Training speed of a running trial's newest epoch.";
+    LEADERBOARD_VALUE: Gauge "sweep_leaderboard_value" in "the metric's" by ["sweep", "rank", "configuration"] "Mean of the objective of the ten best configurations.";
+    LEADERBOARD_PARAMS: Gauge "sweep_leaderboard_params" in "parameters" by ["sweep", "rank", "configuration"] "Parameters of the ten best configurations.";
+}
+
+fn register<C: Collector + Clone + 'static>(registry: &Registry, collector: C) -> Result<C, Error> {
+    registry.register(Box::new(collector.clone()))?;
+    Ok(collector)
+}
+
+fn opts(definition: &Definition) -> Opts {
+    Opts::new(definition.name, definition.help)
+}
+
+pub(super) fn counter(registry: &Registry, definition: &Definition) -> Result<IntCounter, Error> {
+    register(registry, IntCounter::with_opts(opts(definition))?)
+}
+
+pub(super) fn counter_vec(registry: &Registry, definition: &Definition) -> Result<IntCounterVec, Error> {
+    register(registry, IntCounterVec::new(opts(definition), definition.labels)?)
+}
+
+pub(super) fn gauge(registry: &Registry, definition: &Definition) -> Result<Gauge, Error> {
+    register(registry, Gauge::with_opts(opts(definition))?)
+}
+
+pub(super) fn gauge_vec(registry: &Registry, definition: &Definition) -> Result<GaugeVec, Error> {
+    register(registry, GaugeVec::new(opts(definition), definition.labels)?)
+}
+
+pub(super) fn histogram(registry: &Registry, definition: &Definition, buckets: Vec<f64>) -> Result<Histogram, Error> {
+    let opts = HistogramOpts::new(definition.name, definition.help).buckets(buckets);
+    register(registry, Histogram::with_opts(opts)?)
+}
+
+/// From a tenth of a millisecond to ten seconds.
+pub(super) fn seconds_buckets() -> Vec<f64> {
+    let decades = [0.0001, 0.001, 0.01, 0.1, 1.0];
+    decades.iter().flat_map(|decade| [1.0, 2.5, 5.0].map(|step| step * decade)).chain([10.0]).collect()
+}
+
+/// From one row to a hundred thousand.
+pub(super) fn row_buckets() -> Vec<f64> {
+    vec![1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1_000.0, 3_000.0, 10_000.0, 30_000.0, 100_000.0]
+}

@@ -1,0 +1,87 @@
+//! The coordinator as a program: flags to configuration, a log, signals, exit codes.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use crate::config::{Args, Config, DEFAULT};
+
+/// A failure of ours.
+const FAILED: u8 = 1;
+/// A configuration that is wrong.
+const USAGE: u8 = 2;
+
+/// Runs a coordinator until SIGINT or SIGTERM; a second signal ends it at once.
+pub fn main_with(args: &Args) -> ExitCode {
+    if args.print_config {
+        return say(DEFAULT.trim_end());
+    }
+    let config = match Config::load(args) {
+        Ok(config) => config,
+        Err(errors) => return fail(USAGE, &format!("the configuration is wrong\n{errors}")),
+    };
+    let filter = tracing_subscriber::EnvFilter::new(&config.log);
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    // A program that embeds us may have set up its own log.
+    let _ = log.try_init();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(FAILED, &format!("cannot start: {error}")),
+    };
+    let code = runtime.block_on(run(config));
+    runtime.shutdown_background();
+    code
+}
+
+async fn run(config: Config) -> ExitCode {
+    let shutdown = CancellationToken::new();
+    let signals = signal(SignalKind::interrupt()).and_then(|first| Ok((first, signal(SignalKind::terminate())?)));
+    let (mut interrupt, mut terminate) = match signals {
+        Ok(signals) => signals,
+        Err(error) => return fail(FAILED, &format!("cannot listen for signals: {error}")),
+    };
+    let handle = match crate::start(config, shutdown.clone()).await {
+        Ok(handle) => handle,
+        Err(error) => return fail(FAILED, &crate::chain(&error)),
+    };
+    let ready = format!(
+        "ready grpc={} http={} store={}",
+        handle.grpc_address(),
+        handle.http_address(),
+        handle.store_path().display()
+    );
+    tokio::select! {
+        () = handle.ready() => drop(say(&ready)),
+        _ = interrupt.recv() => shutdown.cancel(),
+        _ = terminate.recv() => shutdown.cancel(),
+    }
+    if !shutdown.is_cancelled() {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+        shutdown.cancel();
+    }
+    tokio::select! {
+        () = handle.stopped() => ExitCode::SUCCESS,
+        _ = interrupt.recv() => ExitCode::from(FAILED),
+        _ = terminate.recv() => ExitCode::from(FAILED),
+    }
+}
+
+/// The one place that writes to stdout: lines that programs wait for. A closed pipe is nobody's fault.
+fn say(line: &str) -> ExitCode {
+    let mut out = std::io::stdout().lock();
+    match writeln!(out, "{line}").and_then(|()| out.flush()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::from(FAILED),
+    }
+}
+
+fn fail(code: u8, message: &str) -> ExitCode {
+    let mut out = anstream::stderr().lock();
+    let _ = writeln!(out, "error: {message}");
+    ExitCode::from(code)
+}

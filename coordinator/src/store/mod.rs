@@ -1,0 +1,162 @@
+//! Where everything that was acknowledged lies. One trait in domain verbs; each backend owns its SQL and its
+//! transactions, and runs one contract suite. Backends are folders beside each other with migrations of
+//! the same numbers.
+//!
+//! What may not enter: policy. The store neither retries, chooses nor counts for anybody.
+
+pub mod artifacts;
+pub mod codes;
+pub mod record;
+pub mod sqlite;
+pub mod write;
+
+use std::collections::HashMap;
+
+use async_trait::async_trait;
+use sweep_proto::v1;
+use sweep_scheduler::event::History;
+use sweep_scheduler::{Lease, SweepId};
+use sweep_spec::{Digest, TrialId};
+
+use record::{
+    ArtifactRecord, AttemptKey, AttemptRecord, ConfigurationRecord, Loaded, Point, Replicate, SweepRecord, TrialPage,
+    TrialRecord, TrialRow, WorkerRecord,
+};
+use write::{Commit, Preparation};
+
+/// Why the store did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The file is there but is something else.
+    #[error("{path} is not a store of Sweep: it is not a database, or one of another program")]
+    NotAStore {
+        /// The file.
+        path: String,
+    },
+    /// The file was written by a newer Sweep.
+    #[error("{path} was written by a newer version of Sweep (its layout is {found}, this program knows {known})")]
+    Newer {
+        /// The file.
+        path: String,
+        /// The newest migration in the file.
+        found: i64,
+        /// The newest migration of this program.
+        known: i64,
+    },
+    /// Another coordinator has it.
+    #[error("{path} is in use by another coordinator")]
+    InUse {
+        /// The file.
+        path: String,
+    },
+    /// A file or folder beside the database.
+    #[error("cannot use {path}")]
+    Io {
+        /// Which.
+        path: String,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The database refused; whether a commit took place is unknown.
+    #[error("the database failed")]
+    Database(#[from] sqlx::Error),
+    /// The layout could not be brought up to date.
+    #[error("cannot bring the layout of {path} up to date")]
+    Migration {
+        /// The file.
+        path: String,
+        /// Why.
+        #[source]
+        source: Box<sqlx::migrate::MigrateError>,
+    },
+    /// What was read makes no sense: the file is damaged or was written by something else.
+    #[error("the store holds what cannot be: {what}")]
+    Damaged {
+        /// What, in words.
+        what: String,
+    },
+}
+
+impl Error {
+    pub(crate) fn damaged(what: impl Into<String>) -> Self {
+        Self::Damaged { what: what.into() }
+    }
+}
+
+/// What a store does.
+#[async_trait]
+pub trait Store: Send + Sync + 'static {
+    /// Writes all of `commit` or nothing; when it returns `Ok`, it is on disk. After an error the outcome is unknown,
+    /// and the caller reloads.
+    async fn commit(&self, commit: &Commit) -> Result<(), Error>;
+
+    /// Writes rows of a sweep, or of stages, that no commit has begun yet. Said twice, it counts once.
+    async fn prepare(&self, rows: &Preparation) -> Result<(), Error>;
+
+    /// Everything that lives, for the scheduler and the engine; sweeps that were prepared and never begun are removed.
+    async fn load(&self) -> Result<Loaded, Error>;
+
+    /// What is known of the trials of some stages of a sweep; trials of which nothing is known are left out.
+    async fn histories(&self, sweep: SweepId, stages: &[u32]) -> Result<HashMap<TrialId, History>, Error>;
+
+    /// The content of a data set that the newest description of it found.
+    async fn described(&self, dataset_key: Digest) -> Result<Vec<Digest>, Error>;
+
+    /// Every sweep that has begun, newest first.
+    async fn sweeps(&self) -> Result<Vec<SweepRecord>, Error>;
+
+    /// A sweep that has begun.
+    async fn sweep(&self, id: SweepId) -> Result<Option<SweepRecord>, Error>;
+
+    /// The newest sweep of this name.
+    async fn sweep_named(&self, name: &str) -> Result<Option<SweepId>, Error>;
+
+    /// The newest unfinished sweep with this spec.
+    async fn unfinished(&self, spec_digest: Digest) -> Result<Option<SweepId>, Error>;
+
+    /// The configurations of a sweep's opened stages, in the order of the spec.
+    async fn configurations(&self, sweep: SweepId) -> Result<Vec<ConfigurationRecord>, Error>;
+
+    /// The trials of a sweep's opened stages with their results, in the order of the spec.
+    async fn replicates(&self, sweep: SweepId) -> Result<Vec<Replicate>, Error>;
+
+    /// A page of a sweep's trials, in the order of the spec.
+    async fn trials(&self, page: &TrialPage) -> Result<Vec<TrialRow>, Error>;
+
+    /// The trials whose ids begin with these hexadecimal digits, at most `limit`.
+    async fn trials_like(&self, prefix: &str, limit: u32) -> Result<Vec<TrialId>, Error>;
+
+    /// A trial's question, and the sweeps that refer to it.
+    async fn trial(&self, id: TrialId) -> Result<Option<TrialRecord>, Error>;
+
+    /// A trial's attempts, oldest first.
+    async fn attempts(&self, trial: TrialId) -> Result<Vec<AttemptRecord>, Error>;
+
+    /// An attempt by its lease.
+    async fn attempt(&self, lease: Lease) -> Result<Option<AttemptRecord>, Error>;
+
+    /// The points of an attempt.
+    async fn points(&self, attempt: AttemptKey) -> Result<Vec<Point>, Error>;
+
+    /// What the network of an accepted attempt said of every validation image.
+    async fn validation(&self, attempt: AttemptKey) -> Result<Option<v1::Validation>, Error>;
+
+    /// Every worker that ever registered.
+    async fn workers(&self) -> Result<Vec<WorkerRecord>, Error>;
+
+    /// Remembers an artifact whose content is in the folder.
+    async fn add_artifact(&self, artifact: &ArtifactRecord) -> Result<(), Error>;
+
+    /// The artifacts of a sweep's trials and data.
+    async fn artifacts(&self, sweep: SweepId) -> Result<Vec<ArtifactRecord>, Error>;
+
+    /// Whether an artifact of this digest is known, and its size.
+    async fn artifact_size(&self, digest: Digest) -> Result<Option<u64>, Error>;
+
+    /// Whether the store answers.
+    async fn check(&self) -> Result<(), Error>;
+
+    /// Closes files; what was committed stays.
+    async fn close(&self);
+}

@@ -1,0 +1,252 @@
+//! The store as one SQLite file: write-ahead log, `synchronous=FULL`, one writer and a few readers. A lock file beside it
+//! keeps a second coordinator out.
+
+mod load;
+mod prepare;
+mod read;
+mod rows;
+mod trials;
+mod write;
+
+use std::collections::HashMap;
+use std::fs::{File, TryLockError};
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use sqlx::migrate::{Migration, MigrationType, Migrator};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{AssertSqlSafe, SqlSafeStr};
+use sweep_proto::v1;
+use sweep_scheduler::event::History;
+use sweep_scheduler::{Lease, SweepId};
+use sweep_spec::{Digest, TrialId};
+
+use super::record::{
+    ArtifactRecord, AttemptKey, AttemptRecord, ConfigurationRecord, Loaded, Point, Replicate, SweepRecord, TrialPage,
+    TrialRecord, TrialRow, WorkerRecord,
+};
+use super::write::{Commit, Preparation};
+use super::{Error, Store};
+
+/// Marks a file as ours: "SWEP".
+const APPLICATION_ID: i64 = 0x5357_4550;
+const HEADER: &[u8; 16] = b"SQLite format 3\0";
+const READERS: u32 = 4;
+/// How long a reader waits for a writer's checkpoint, and the other way round.
+const BUSY: Duration = Duration::from_secs(10);
+/// `SQLITE_NOTADB`.
+const NOT_A_DATABASE: &str = "26";
+
+/// The layouts, oldest first. Forward only; PostgreSQL's have the same numbers.
+const MIGRATIONS: &[(i64, &str, &str)] = &[(1, "start", include_str!("migrations/0001_start.sql"))];
+
+/// A SQLite file.
+#[derive(Debug)]
+pub struct SqliteStore {
+    writer: SqlitePool,
+    readers: SqlitePool,
+    path: PathBuf,
+    /// Held as long as the store is open.
+    _lock: File,
+}
+
+impl SqliteStore {
+    /// Opens the file, makes it if it is not there, and brings its layout up to date.
+    ///
+    /// # Errors
+    /// The file is something else, newer, in use, or cannot be read or written.
+    pub async fn open(path: &Path) -> Result<Self, Error> {
+        let name = path.display().to_string();
+        let io = |source| Error::Io { path: name.clone(), source };
+        if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+            std::fs::create_dir_all(folder).map_err(io)?;
+        }
+        check_header(path)?;
+        let lock = lock(path)?;
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .foreign_keys(false)
+            .statement_cache_capacity(256)
+            .pragma("cache_size", "-65536")
+            .pragma("wal_autocheckpoint", "4000")
+            .busy_timeout(BUSY);
+        let named = |error| name_error(&name, error);
+        let one = SqlitePoolOptions::new().max_connections(1).idle_timeout(None).max_lifetime(None);
+        let writer = one.connect_with(options.clone()).await.map_err(named)?;
+        migrate(&writer, &name).await?;
+        let few = SqlitePoolOptions::new().max_connections(READERS).max_lifetime(None);
+        let readers = few.connect_with(options.read_only(true)).await.map_err(named)?;
+        Ok(Self { writer, readers, path: path.to_owned(), _lock: lock })
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+/// A file that is there must begin as a database does; an empty one is taken as new.
+fn check_header(path: &Path) -> Result<(), Error> {
+    let name = || path.display().to_string();
+    let mut file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(source) => return Err(Error::Io { path: name(), source }),
+    };
+    let mut header = Vec::new();
+    match file.by_ref().take(HEADER.len() as u64).read_to_end(&mut header) {
+        Ok(_) if header.is_empty() || header == HEADER => Ok(()),
+        Ok(_) => Err(Error::NotAStore { path: name() }),
+        Err(source) => Err(Error::Io { path: name(), source }),
+    }
+}
+
+fn lock(path: &Path) -> Result<File, Error> {
+    let mut lock_path = path.as_os_str().to_owned();
+    lock_path.push(".lock");
+    let lock_path = PathBuf::from(lock_path);
+    let io = |source| Error::Io { path: lock_path.display().to_string(), source };
+    let file = File::options().create(true).write(true).truncate(false).open(&lock_path).map_err(io)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(Error::InUse { path: path.display().to_string() }),
+        Err(TryLockError::Error(source)) => Err(io(source)),
+    }
+}
+
+fn name_error(path: &str, error: sqlx::Error) -> Error {
+    let code = error.as_database_error().and_then(|error| error.code());
+    if code.as_deref() == Some(NOT_A_DATABASE) { Error::NotAStore { path: path.to_owned() } } else { error.into() }
+}
+
+async fn migrate(writer: &SqlitePool, path: &str) -> Result<(), Error> {
+    let named = |error| name_error(path, error);
+    let application: i64 = sqlx::query_scalar("PRAGMA application_id").fetch_one(writer).await.map_err(named)?;
+    let tables: i64 =
+        sqlx::query_scalar("SELECT COUNT(*) FROM sqlite_master").fetch_one(writer).await.map_err(named)?;
+    if application != APPLICATION_ID && (application != 0 || tables != 0) {
+        return Err(Error::NotAStore { path: path.to_owned() });
+    }
+    let known = MIGRATIONS.iter().map(|(version, ..)| *version).max().unwrap_or(0);
+    if tables > 0 {
+        let newest = sqlx::query_scalar("SELECT COALESCE(MAX(version), 0) FROM _sqlx_migrations");
+        let found: i64 = newest.fetch_one(writer).await.map_err(named)?;
+        if found > known {
+            return Err(Error::Newer { path: path.to_owned(), found, known });
+        }
+    }
+    sqlx::query(AssertSqlSafe(format!("PRAGMA application_id = {APPLICATION_ID}"))).execute(writer).await?;
+    let migrations = MIGRATIONS.iter().map(|(version, description, text)| {
+        Migration::new(*version, (*description).into(), MigrationType::Simple, text.into_sql_str(), false)
+    });
+    let migrator = Migrator::with_migrations(migrations.collect());
+    let failed = |source| Error::Migration { path: path.to_owned(), source: Box::new(source) };
+    migrator.run(writer).await.map_err(failed)
+}
+
+#[async_trait]
+impl Store for SqliteStore {
+    async fn commit(&self, commit: &Commit) -> Result<(), Error> {
+        write::commit(&self.writer, commit).await
+    }
+
+    async fn prepare(&self, rows: &Preparation) -> Result<(), Error> {
+        prepare::prepare(&self.writer, rows).await
+    }
+
+    async fn load(&self) -> Result<Loaded, Error> {
+        prepare::remove_abandoned(&self.writer).await?;
+        load::load(&self.readers).await
+    }
+
+    async fn histories(&self, sweep: SweepId, stages: &[u32]) -> Result<HashMap<TrialId, History>, Error> {
+        load::histories(&self.readers, sweep, stages).await
+    }
+
+    async fn described(&self, dataset_key: Digest) -> Result<Vec<Digest>, Error> {
+        read::described(&self.readers, dataset_key).await
+    }
+
+    async fn sweeps(&self) -> Result<Vec<SweepRecord>, Error> {
+        read::sweeps(&self.readers).await
+    }
+
+    async fn sweep(&self, id: SweepId) -> Result<Option<SweepRecord>, Error> {
+        read::sweep(&self.readers, id).await
+    }
+
+    async fn sweep_named(&self, name: &str) -> Result<Option<SweepId>, Error> {
+        read::sweep_named(&self.readers, name).await
+    }
+
+    async fn unfinished(&self, spec_digest: Digest) -> Result<Option<SweepId>, Error> {
+        read::unfinished(&self.readers, spec_digest).await
+    }
+
+    async fn configurations(&self, sweep: SweepId) -> Result<Vec<ConfigurationRecord>, Error> {
+        read::configurations(&self.readers, sweep).await
+    }
+
+    async fn replicates(&self, sweep: SweepId) -> Result<Vec<Replicate>, Error> {
+        trials::replicates(&self.readers, sweep).await
+    }
+
+    async fn trials(&self, page: &TrialPage) -> Result<Vec<TrialRow>, Error> {
+        trials::page(&self.readers, page).await
+    }
+
+    async fn trials_like(&self, prefix: &str, limit: u32) -> Result<Vec<TrialId>, Error> {
+        trials::like(&self.readers, prefix, limit).await
+    }
+
+    async fn trial(&self, id: TrialId) -> Result<Option<TrialRecord>, Error> {
+        trials::trial(&self.readers, id).await
+    }
+
+    async fn attempts(&self, trial: TrialId) -> Result<Vec<AttemptRecord>, Error> {
+        trials::attempts(&self.readers, trial).await
+    }
+
+    async fn attempt(&self, lease: Lease) -> Result<Option<AttemptRecord>, Error> {
+        trials::attempt(&self.readers, lease).await
+    }
+
+    async fn points(&self, attempt: AttemptKey) -> Result<Vec<Point>, Error> {
+        trials::points(&self.readers, attempt).await
+    }
+
+    async fn validation(&self, attempt: AttemptKey) -> Result<Option<v1::Validation>, Error> {
+        trials::validation(&self.readers, attempt).await
+    }
+
+    async fn workers(&self) -> Result<Vec<WorkerRecord>, Error> {
+        read::workers(&self.readers).await
+    }
+
+    async fn add_artifact(&self, artifact: &ArtifactRecord) -> Result<(), Error> {
+        write::add_artifact(&self.writer, artifact).await
+    }
+
+    async fn artifacts(&self, sweep: SweepId) -> Result<Vec<ArtifactRecord>, Error> {
+        read::artifacts(&self.readers, sweep).await
+    }
+
+    async fn artifact_size(&self, digest: Digest) -> Result<Option<u64>, Error> {
+        read::artifact_size(&self.readers, digest).await
+    }
+
+    async fn check(&self) -> Result<(), Error> {
+        sqlx::query("SELECT 1").execute(&self.readers).await?;
+        Ok(())
+    }
+
+    async fn close(&self) {
+        self.readers.close().await;
+        self.writer.close().await;
+    }
+}

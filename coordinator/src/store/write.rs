@@ -1,0 +1,318 @@
+//! What is written: one batch of the engine, and the rows of a sweep before it begins.
+
+use sweep_proto::v1;
+use sweep_scheduler::{Lease, SweepId};
+use sweep_spec::trainer::{Described, EpochMetrics};
+use sweep_spec::{Configuration, Digest, FailureClass, Outcome, TrialId};
+
+use super::codes::{AttemptState, RoundState, StageState, SweepState};
+use super::record::{AttemptKey, ResultRecord};
+
+/// One batch. Its parts are written in the order in which they stand here.
+#[derive(Debug, Default)]
+pub struct Commit {
+    /// Sweeps that begin.
+    pub sweeps_begun: Vec<SweepId>,
+    /// Stages that change their state.
+    pub stages: Vec<StageChange>,
+    /// Contents that sweeps are pinned to.
+    pub pins: Vec<(SweepId, Digest)>,
+    /// What workers found in data sets, by the key of the reference.
+    pub descriptions: Vec<(Digest, Described)>,
+    /// Workers that registered.
+    pub workers: Vec<WorkerRow>,
+    /// Rounds that begin: trial, number, when.
+    pub rounds_opened: Vec<(TrialId, u32, i64)>,
+    /// Trials that are settled on a round.
+    pub bound: Vec<Bound>,
+    /// Attempts that begin.
+    pub attempts_started: Vec<AttemptStart>,
+    /// Attempts that go on in a new session.
+    pub attempts_adopted: Vec<(AttemptKey, u64)>,
+    /// Epochs' metrics. One that is there already stays as it is.
+    pub points: Vec<PointRow>,
+    /// Results of accepted attempts.
+    pub results: Vec<ResultRow>,
+    /// Attempts that end.
+    pub attempts_ended: Vec<AttemptEnd>,
+    /// Rounds that end.
+    pub rounds_ended: Vec<RoundEndRow>,
+    /// Sweeps that end.
+    pub sweeps_ended: Vec<SweepEndRow>,
+    /// The last session number that was given.
+    pub last_session: Option<u64>,
+}
+
+impl Commit {
+    /// How many rows it touches.
+    pub fn rows(&self) -> usize {
+        self.sweeps_begun.len()
+            + self.stages.len()
+            + self.pins.len()
+            + self.descriptions.len()
+            + self.workers.len()
+            + self.rounds_opened.len()
+            + self.bound.len()
+            + self.attempts_started.len()
+            + self.attempts_adopted.len()
+            + self.points.len()
+            + self.results.len()
+            + self.attempts_ended.len()
+            + self.rounds_ended.len()
+            + self.sweeps_ended.len()
+            + usize::from(self.last_session.is_some())
+    }
+}
+
+/// A stage that changes its state.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StageChange {
+    /// Whose.
+    pub sweep: SweepId,
+    /// Which.
+    pub stage: u32,
+    /// To what; `None` leaves it and sets the choice alone.
+    pub state: Option<StageState>,
+    /// The levels that it chose, or why it could not; never revised once it is not empty.
+    pub choice: String,
+    /// The configuration that it chose.
+    pub winner: Option<u32>,
+    /// The number of the choice within the sweep, counted from 1.
+    pub decided: Option<u32>,
+}
+
+/// A trial of a sweep that is settled on a round.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Bound {
+    /// Whose.
+    pub sweep: SweepId,
+    /// Which.
+    pub trial: TrialId,
+    /// On which.
+    pub round: u32,
+    /// The round had ended before.
+    pub reused: bool,
+}
+
+/// An attempt that begins.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AttemptStart {
+    /// Its number in the store.
+    pub key: AttemptKey,
+    /// Its right.
+    pub lease: Lease,
+    /// Whose.
+    pub worker: String,
+    /// In which session.
+    pub session: u64,
+    /// On which slot.
+    pub slot: u32,
+    /// On which device.
+    pub device: String,
+    /// When.
+    pub at_ms: i64,
+}
+
+/// One epoch of one attempt.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PointRow {
+    /// Whose.
+    pub attempt: AttemptKey,
+    /// Counted from 1, without gaps.
+    pub sequence: u64,
+    /// The numbers.
+    pub metrics: EpochMetrics,
+}
+
+/// The result of an accepted attempt.
+#[derive(Debug, Clone)]
+pub struct ResultRow {
+    /// Whose.
+    pub attempt: AttemptKey,
+    /// The answer.
+    pub result: ResultRecord,
+    /// What the network said of every validation image.
+    pub validation: Option<v1::Validation>,
+}
+
+/// An attempt that ends.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AttemptEnd {
+    /// Which.
+    pub key: AttemptKey,
+    /// How.
+    pub state: AttemptState,
+    /// Why, for one that failed.
+    pub failure: Option<(FailureClass, String)>,
+    /// When.
+    pub at_ms: i64,
+    /// From the assignment to the trainer's `started`.
+    pub start_seconds: f64,
+    /// From `started` to the ending.
+    pub run_seconds: f64,
+    /// The last lines of the trainer's log.
+    pub log_tail: String,
+}
+
+/// A round that ends.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RoundEndRow {
+    /// Whose.
+    pub trial: TrialId,
+    /// Which.
+    pub round: u32,
+    /// How.
+    pub state: RoundState,
+    /// The attempt that was accepted, and how it came out.
+    pub accepted: Option<(u32, Outcome)>,
+    /// Why, for one that failed.
+    pub failure: Option<(FailureClass, String)>,
+    /// When.
+    pub at_ms: i64,
+}
+
+/// A sweep that ends.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SweepEndRow {
+    /// Which.
+    pub sweep: SweepId,
+    /// How.
+    pub state: SweepState,
+    /// Why, for one that failed.
+    pub reason: String,
+    /// When.
+    pub at_ms: i64,
+}
+
+/// A worker that registered.
+#[derive(Debug, Clone, PartialEq)]
+pub struct WorkerRow {
+    /// Its name.
+    pub name: String,
+    /// Its machine.
+    pub host: String,
+    /// Of its program.
+    pub version: String,
+    /// Its session.
+    pub session: u64,
+    /// Its slots.
+    pub slots: Vec<SlotRow>,
+    /// Its labels.
+    pub labels: Vec<(String, String)>,
+    /// When.
+    pub at_ms: i64,
+}
+
+/// A slot of a worker.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct SlotRow {
+    /// `cpu` or `cuda:N`.
+    pub device: String,
+    /// For people.
+    pub device_name: String,
+    /// 0 where it is not known.
+    pub memory_bytes: u64,
+}
+
+/// Rows of a sweep before it begins, or of a stage before it opens. A large one is written in several pieces.
+#[derive(Debug, Default)]
+pub struct Preparation {
+    /// The sweep itself.
+    pub sweep: Option<SweepRow>,
+    /// Its stages.
+    pub stages: Vec<StageRow>,
+    /// Parts that many trials share, by their hash.
+    pub questions: Vec<(Digest, String)>,
+    /// Its configurations.
+    pub configurations: Vec<ConfigurationRow>,
+    /// Which configurations belong to which stage: sweep, stage, configuration.
+    pub stage_configurations: Vec<(SweepId, u32, u32)>,
+    /// Its trials.
+    pub trials: Vec<NewTrial>,
+}
+
+/// A sweep that is prepared.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SweepRow {
+    /// Its number.
+    pub id: SweepId,
+    /// For people.
+    pub name: String,
+    /// The YAML text.
+    pub spec: Vec<u8>,
+    /// Applied to the spec before it is read.
+    pub overrides: Vec<(String, String)>,
+    /// Of the spec with its overrides, whatever its formatting.
+    pub spec_digest: Digest,
+    /// Who, if that was said.
+    pub submitter: String,
+    /// Higher goes first.
+    pub priority: i32,
+    /// Its share among sweeps of one priority.
+    pub weight: u32,
+    /// Larger grids are refused.
+    pub trial_limit: u64,
+    /// The hash of the data reference.
+    pub dataset_key: Digest,
+    /// The content that the spec asks for.
+    pub pin: Option<Digest>,
+    /// When.
+    pub submitted_ms: i64,
+}
+
+/// A stage that is prepared.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StageRow {
+    /// Whose.
+    pub sweep: SweepId,
+    /// Counted from 0.
+    pub position: u32,
+    /// For people.
+    pub name: String,
+    /// Trials that it can have at most.
+    pub trials_at_most: u64,
+    /// It chooses the best when it has ended.
+    pub keep_best: bool,
+}
+
+/// A configuration that is prepared.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ConfigurationRow {
+    /// Whose.
+    pub sweep: SweepId,
+    /// Its place in the spec.
+    pub position: u32,
+    /// Of an entry of `extra`, else empty.
+    pub name: String,
+    /// What differs from the baseline.
+    pub label: String,
+    /// The network.
+    pub configuration: Configuration,
+    /// Parameters.
+    pub params: u64,
+    /// Of one image's forward pass.
+    pub flops: u64,
+    /// Predicted work of one trial, in any unit that is the same for all.
+    pub cost: u64,
+    /// Predicted memory of one trial.
+    pub memory_bytes: u64,
+    /// It is the baseline.
+    pub baseline: bool,
+}
+
+/// A trial that is prepared.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewTrial {
+    /// Its address.
+    pub id: TrialId,
+    /// Whose.
+    pub sweep: SweepId,
+    /// Its configuration's place in the spec.
+    pub configuration: u32,
+    /// Its seed.
+    pub seed: u64,
+    /// The part that it shares with others.
+    pub question: Digest,
+    /// Canonical JSON of its configuration.
+    pub body: std::sync::Arc<str>,
+}

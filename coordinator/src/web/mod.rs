@@ -1,0 +1,90 @@
+//! HTTP: metrics and health. Pages have their room here.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::IntoResponse;
+use axum::routing::get;
+use tracing::warn;
+
+use crate::engine::{Error, Handle};
+use crate::metrics::{Metrics, SweepGauges};
+use crate::store::codes::SweepState;
+
+/// Sweeps whose progress and leaderboard are shown: those that run and the newest that have ended, at most so many.
+const SHOWN_SWEEPS: usize = 10;
+
+/// What the pages need.
+#[derive(Clone)]
+pub struct Web {
+    /// The engine.
+    pub engine: Handle,
+    /// The counters.
+    pub metrics: Arc<Metrics>,
+}
+
+/// All routes.
+pub fn router(web: Web) -> Router {
+    Router::new()
+        .route("/metrics", get(metrics))
+        .route("/healthz", get(async || "ok\n"))
+        .route("/readyz", get(readyz))
+        .with_state(web)
+}
+
+async fn readyz(State(web): State<Web>) -> impl IntoResponse {
+    if !*web.engine.ready().borrow() {
+        return (StatusCode::SERVICE_UNAVAILABLE, "the engine is reading the store\n");
+    }
+    match web.engine.store().check().await {
+        Ok(()) => (StatusCode::OK, "ready\n"),
+        Err(error) => {
+            warn!(error = %crate::chain(&error), "the store does not answer");
+            (StatusCode::SERVICE_UNAVAILABLE, "the store does not answer\n")
+        }
+    }
+}
+
+async fn metrics(State(web): State<Web>) -> impl IntoResponse {
+    match scrape(&web).await {
+        Ok(text) => (StatusCode::OK, [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text),
+        Err(error) => {
+            warn!(error = %crate::chain(&error), "cannot answer a scrape");
+            let text = "the coordinator cannot answer now\n".to_owned();
+            (StatusCode::SERVICE_UNAVAILABLE, [(header::CONTENT_TYPE, "text/plain; charset=utf-8")], text)
+        }
+    }
+}
+
+async fn scrape(web: &Web) -> Result<String, Error> {
+    let gauges = web.engine.gauges().await?;
+    let mut sweeps = Vec::new();
+    let records = web.engine.store().sweeps().await?;
+    let running = |state| state == SweepState::Running;
+    let ended = records.iter().filter(|record| !running(record.state));
+    let shown = records.iter().filter(|record| running(record.state)).chain(ended).take(SHOWN_SWEEPS);
+    for record in shown {
+        let board = web.engine.board(record.id, false).await?;
+        let live = gauges.sweeps.iter().find(|(id, ..)| *id == record.id);
+        let (counts, to_come) = live.map_or_else(|| (board.counts(), 0), |(_, _, counts, to_come)| (*counts, *to_come));
+        let ended = counts.succeeded + counts.failed + counts.cancelled;
+        let all = ended + counts.queued + counts.running + to_come;
+        sweeps.push(SweepGauges {
+            sweep: record.id.0,
+            name: record.name.clone(),
+            trials: vec![
+                ("queued", counts.queued),
+                ("running", counts.running),
+                ("succeeded", counts.succeeded.saturating_sub(counts.diverged)),
+                ("diverged", counts.diverged),
+                ("failed", counts.failed),
+                ("cancelled", counts.cancelled),
+            ],
+            progress: if all == 0 { 1.0 } else { ended as f64 / all as f64 },
+            board: board.board.clone(),
+        });
+    }
+    web.metrics.render(&gauges, &sweeps).map_err(|error| Error::Internal(error.to_string()))
+}

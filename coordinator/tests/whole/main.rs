@@ -1,0 +1,10 @@
+//! The whole coordinator over real gRPC, with workers that only pretend to train.
+
+#[cfg(test)]
+mod env;
+#[cfg(test)]
+mod faults;
+#[cfg(test)]
+mod flow;
+#[cfg(test)]
+mod watching;

@@ -296,3 +296,7 @@ fn notes(spec: &Spec, replicates: &[Replicate], unequal: bool) -> Vec<String> {
     }
     notes
 }
+
+#[cfg(test)]
+#[path = "leaderboard_tests.rs"]
+mod tests;

@@ -1,11 +1,13 @@
 //! Where everything that was acknowledged lies. One trait in domain verbs; each backend owns its SQL and its
-//! transactions, and runs one contract suite. Backends are folders beside each other with migrations of
+//! transactions, and runs the contract suite in `contract.rs`. Backends are folders beside each other with migrations of
 //! the same numbers.
 //!
 //! What may not enter: policy. The store neither retries, chooses nor counts for anybody.
 
 pub mod artifacts;
 pub mod codes;
+#[cfg(test)]
+mod contract;
 pub mod record;
 pub mod sqlite;
 pub mod write;

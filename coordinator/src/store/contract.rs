@@ -1,0 +1,440 @@
+//! What every backend must do. A backend gives a `Place` that can be opened again and again.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use sweep_proto::v1;
+use sweep_scheduler::{Lease, SweepId};
+use sweep_spec::trainer::{EpochMetrics, Provenance};
+use sweep_spec::{Cnn, Configuration, Dataset, Digest, FailureClass, Outcome, Protocol, Trial, TrialId, canonical};
+
+use super::Store;
+use super::codes::{AttemptState, RoundState, StageState, SweepState};
+use super::record::{AttemptKey, ResultRecord, TrialPage, TrialState};
+use super::sqlite::SqliteStore;
+use super::write::*;
+
+#[async_trait]
+trait Place: Sync {
+    async fn open(&self) -> Arc<dyn Store>;
+}
+
+struct SqliteFile(tempfile::TempDir);
+
+#[async_trait]
+impl Place for SqliteFile {
+    async fn open(&self) -> Arc<dyn Store> {
+        Arc::new(SqliteStore::open(&self.0.path().join("store.db")).await.unwrap())
+    }
+}
+
+macro_rules! on_every_backend {
+    ($($test:ident),+ $(,)?) => {
+        mod sqlite {
+            $(#[tokio::test]
+            async fn $test() {
+                super::$test(&super::SqliteFile(tempfile::tempdir().unwrap())).await;
+            })+
+        }
+    };
+}
+
+on_every_backend!(
+    a_sweep_lives_through_a_reopening,
+    what_was_prepared_and_never_begun_is_removed,
+    a_batch_counts_once_however_often_it_is_said,
+    a_result_is_found_by_the_next_sweep,
+    a_live_attempt_comes_back_with_its_points,
+    large_batches_are_whole,
+    a_choice_is_never_revised,
+    extreme_numbers_survive,
+);
+
+const SWEEP: SweepId = SweepId(1);
+
+fn trial(seed: u64) -> Trial {
+    let dataset = Dataset {
+        source: sweep_spec::dataset::Source::SyntheticScenes { seed: 1, train_images: 64, test_images: 32 },
+        image_size: 32,
+        channels: 3,
+        classes: sweep_spec::Classes::Count(8),
+        digest: None,
+    };
+    Trial::new(Configuration::Cnn(Cnn::default()), seed, Protocol::default(), dataset)
+}
+
+fn question() -> (Digest, String) {
+    let trial = trial(0);
+    let shared = serde_json::json!({
+        "dataset": trial.dataset, "protocol": trial.protocol, "semantics": trial.semantics,
+    });
+    let body = canonical::to_string(&shared).unwrap();
+    (Digest::of(body.as_bytes()), body)
+}
+
+fn preparation(sweep: SweepId, seeds: std::ops::Range<u64>) -> Preparation {
+    let key = Digest::of(b"dataset");
+    let row = SweepRow {
+        id: sweep,
+        name: "test".into(),
+        spec: b"version: 1".to_vec(),
+        overrides: vec![("a.b".into(), "1".into())],
+        spec_digest: Digest::of(b"spec"),
+        submitter: "somebody".into(),
+        priority: -2,
+        weight: 3,
+        trial_limit: u64::MAX,
+        dataset_key: key,
+        pin: None,
+        submitted_ms: 7,
+    };
+    let (name, keep_best) = ("one".to_owned(), true);
+    let configuration = trial(0).configuration;
+    let body: Arc<str> = canonical::to_string(&configuration).unwrap().into();
+    let new = |seed| NewTrial {
+        id: trial(seed).id().unwrap(),
+        sweep,
+        configuration: 0,
+        seed,
+        question: question().0,
+        body: Arc::clone(&body),
+    };
+    Preparation {
+        sweep: Some(row),
+        stages: vec![StageRow { sweep, position: 0, name, trials_at_most: seeds.end - seeds.start, keep_best }],
+        questions: vec![question()],
+        configurations: vec![ConfigurationRow {
+            sweep,
+            position: 0,
+            name: String::new(),
+            label: "baseline".into(),
+            configuration,
+            params: 1,
+            flops: 2,
+            cost: 3,
+            memory_bytes: 4,
+            baseline: true,
+        }],
+        stage_configurations: vec![(sweep, 0, 0)],
+        trials: seeds.map(new).collect(),
+    }
+}
+
+fn stage(sweep: SweepId, state: Option<StageState>, choice: &str) -> StageChange {
+    StageChange { sweep, stage: 0, state, choice: choice.into(), winner: Some(0), decided: Some(1) }
+}
+
+fn begin(sweep: SweepId) -> Commit {
+    let stages = vec![stage(sweep, Some(StageState::Open), "")];
+    Commit { sweeps_begun: vec![sweep], stages, pins: vec![(sweep, Digest::of(b"data"))], ..Commit::default() }
+}
+
+fn lease(seed: u64) -> Lease {
+    Lease { trial: trial(seed).id().unwrap(), round: 1, attempt: 1 }
+}
+
+fn started(seed: u64, key: i64) -> Commit {
+    let lease = lease(seed);
+    Commit {
+        rounds_opened: vec![(lease.trial, 1, 5)],
+        bound: vec![Bound { sweep: SWEEP, trial: lease.trial, round: 1, reused: false }],
+        attempts_started: vec![AttemptStart {
+            key: AttemptKey(key),
+            lease,
+            worker: "w".into(),
+            session: u64::MAX,
+            slot: 3,
+            device: "cpu".into(),
+            at_ms: 6,
+        }],
+        ..Commit::default()
+    }
+}
+
+fn epoch(epoch: u32) -> EpochMetrics {
+    EpochMetrics {
+        epoch,
+        train_loss: 0.1,
+        train_accuracy: 0.2,
+        val_loss: 0.3,
+        val_accuracy: 0.4,
+        learning_rate: 1e-7,
+        seconds: 0.5,
+        images_per_second: 600.0,
+    }
+}
+
+fn points(key: i64, sequences: std::ops::RangeInclusive<u64>) -> Vec<PointRow> {
+    let point = |sequence| PointRow { attempt: AttemptKey(key), sequence, metrics: epoch(sequence as u32) };
+    sequences.map(point).collect()
+}
+
+fn result() -> ResultRecord {
+    ResultRecord {
+        outcome: Outcome::Converged,
+        last: Some(epoch(3)),
+        best: None,
+        provenance: Provenance {
+            params: u64::MAX,
+            images_per_second: 1.5,
+            seconds: 2.5,
+            peak_memory_bytes: 1 << 63,
+            data_digest: Digest::of(b"data"),
+            split_digest: Digest::of(b"split"),
+            device: "cpu".into(),
+            device_name: "a name".into(),
+            instruction_set: "avx2".into(),
+            trainer: "test 1".into(),
+            threads: 2,
+        },
+    }
+}
+
+fn finished(seed: u64, key: i64) -> Commit {
+    let validation =
+        v1::Validation { labels: vec![1], predicted: vec![0], confidence: vec![0.5], confusion: vec![0; 4] };
+    Commit {
+        points: points(key, 1..=3),
+        results: vec![ResultRow { attempt: AttemptKey(key), result: result(), validation: Some(validation) }],
+        attempts_ended: vec![AttemptEnd {
+            key: AttemptKey(key),
+            state: AttemptState::Succeeded,
+            failure: None,
+            at_ms: 9,
+            start_seconds: 0.1,
+            run_seconds: 0.2,
+            log_tail: "log".into(),
+        }],
+        rounds_ended: vec![RoundEndRow {
+            trial: lease(seed).trial,
+            round: 1,
+            state: RoundState::Succeeded,
+            accepted: Some((1, Outcome::Converged)),
+            failure: None,
+            at_ms: 9,
+        }],
+        ..Commit::default()
+    }
+}
+
+fn page(states: Vec<TrialState>) -> TrialPage {
+    TrialPage { sweep: SWEEP, after: None, limit: 100, states }
+}
+
+async fn a_sweep_lives_through_a_reopening(place: &dyn Place) {
+    let store = place.open().await;
+    store.prepare(&preparation(SWEEP, 0..2)).await.unwrap();
+    assert!(store.sweeps().await.unwrap().is_empty(), "nobody is told before it has begun");
+    let session = Commit { last_session: Some(41), ..begin(SWEEP) };
+    store.commit(&session).await.unwrap();
+    let before = store.sweep(SWEEP).await.unwrap().unwrap();
+    store.close().await;
+    drop(store);
+    let store = place.open().await;
+    let record = store.sweep(SWEEP).await.unwrap().unwrap();
+    assert_eq!(record, before);
+    assert_eq!((record.state, record.priority, record.trial_limit), (SweepState::Running, -2, u64::MAX));
+    assert_eq!(store.sweep_named("test").await.unwrap(), Some(SWEEP));
+    assert_eq!(store.unfinished(Digest::of(b"spec")).await.unwrap(), Some(SWEEP));
+    let loaded = store.load().await.unwrap();
+    assert_eq!((loaded.last_sweep, loaded.last_session, loaded.last_attempt), (1, 41, 0));
+    let snapshot = &loaded.snapshot.sweeps[0];
+    assert_eq!((snapshot.sweep.weight, snapshot.sweep.pin), (3, Some(Digest::of(b"data"))));
+    assert_eq!(snapshot.stages[0].1.len(), 2);
+    assert_eq!(loaded.sweeps[0].trials.len(), 2);
+    let question = store.trial(trial(1).id().unwrap()).await.unwrap().unwrap();
+    assert_eq!((question.trial, question.sweeps), (trial(1), vec![(SWEEP, 0, 1)]));
+}
+
+async fn what_was_prepared_and_never_begun_is_removed(place: &dyn Place) {
+    let store = place.open().await;
+    store.prepare(&preparation(SWEEP, 0..2)).await.unwrap();
+    let loaded = store.load().await.unwrap();
+    assert!(loaded.sweeps.is_empty());
+    store.commit(&begin(SWEEP)).await.unwrap();
+    assert!(store.sweep(SWEEP).await.unwrap().is_none(), "its rows are gone");
+    assert!(store.trials(&page(Vec::new())).await.unwrap().is_empty());
+}
+
+async fn a_batch_counts_once_however_often_it_is_said(place: &dyn Place) {
+    let store = place.open().await;
+    for _ in 0..2 {
+        store.prepare(&preparation(SWEEP, 0..2)).await.unwrap();
+        store.commit(&begin(SWEEP)).await.unwrap();
+    }
+    store.commit(&started(0, 1)).await.unwrap();
+    for _ in 0..2 {
+        store.commit(&finished(0, 1)).await.unwrap();
+    }
+    // What comes late changes nothing.
+    let mut late = finished(0, 1);
+    late.points[0].metrics.val_loss = 99.0;
+    late.attempts_ended[0].state = AttemptState::Failed;
+    late.attempts_ended[0].failure = Some((FailureClass::Trainer, "late".into()));
+    late.rounds_ended[0].state = RoundState::Failed;
+    store.commit(&late).await.unwrap();
+    let found = store.points(AttemptKey(1)).await.unwrap();
+    assert_eq!((found.len(), found[0].metrics), (3, epoch(1)));
+    let attempts = store.attempts(lease(0).trial).await.unwrap();
+    assert_eq!((attempts.len(), attempts[0].state, &attempts[0].failure), (1, AttemptState::Succeeded, &None));
+    let rows = store.trials(&page(Vec::new())).await.unwrap();
+    assert_eq!((rows[0].state, rows[0].result.as_ref()), (TrialState::Succeeded, Some(&result())));
+    assert_eq!((rows[1].state, rows[1].attempts), (TrialState::Queued, 0));
+    assert_eq!(store.validation(AttemptKey(1)).await.unwrap().unwrap().confidence, [0.5]);
+}
+
+async fn a_result_is_found_by_the_next_sweep(place: &dyn Place) {
+    let store = place.open().await;
+    store.prepare(&preparation(SWEEP, 0..2)).await.unwrap();
+    for commit in [begin(SWEEP), started(0, 1), finished(0, 1)] {
+        store.commit(&commit).await.unwrap();
+    }
+    let second = SweepId(2);
+    store.prepare(&preparation(second, 0..3)).await.unwrap();
+    let histories = store.histories(second, &[0]).await.unwrap();
+    assert_eq!(histories.len(), 1, "nothing is known of the others");
+    let history = &histories[&lease(0).trial];
+    let known = history.known.as_ref().unwrap();
+    assert_eq!((history.rounds, history.attempts, known.round), (1, 1, 1));
+    assert_eq!((known.data_digest, known.outcome), (Digest::of(b"data"), Outcome::Converged));
+    assert!(store.histories(second, &[1]).await.unwrap().is_empty());
+    let hex = lease(0).trial.to_string();
+    assert_eq!(store.trials_like(&hex[..8], 2).await.unwrap(), [lease(0).trial]);
+}
+
+async fn a_live_attempt_comes_back_with_its_points(place: &dyn Place) {
+    let store = place.open().await;
+    store.prepare(&preparation(SWEEP, 0..2)).await.unwrap();
+    store.commit(&begin(SWEEP)).await.unwrap();
+    let mut commit = started(1, 5);
+    commit.points = points(5, 1..=2);
+    store.commit(&commit).await.unwrap();
+    store.commit(&Commit { attempts_adopted: vec![(AttemptKey(5), 77)], ..Commit::default() }).await.unwrap();
+    let loaded = store.load().await.unwrap();
+    let live = &loaded.attempts[0];
+    assert_eq!((live.key, live.lease, live.stored_sequence), (AttemptKey(5), lease(1), 2));
+    assert_eq!((live.newest, live.slot, loaded.last_attempt), (Some(epoch(2)), 3, 5));
+    let round = &loaded.snapshot.open_rounds[0];
+    assert_eq!((round.trial, round.pin, round.failures, round.losses), (lease(1).trial, Digest::of(b"data"), 0, 0));
+    assert_eq!(round.live.as_ref().unwrap().lease, lease(1));
+    let running = store.trials(&page(vec![TrialState::Running])).await.unwrap();
+    assert_eq!(running.iter().map(|row| row.seed).collect::<Vec<_>>(), [1]);
+    assert!(store.replicates(SWEEP).await.unwrap()[1].running);
+}
+
+async fn large_batches_are_whole(place: &dyn Place) {
+    let store = place.open().await;
+    let many = 1_237;
+    store.prepare(&preparation(SWEEP, 0..many)).await.unwrap();
+    store.commit(&begin(SWEEP)).await.unwrap();
+    let mut commit = Commit::default();
+    for seed in 0..many {
+        let key = seed as i64 + 1;
+        let (one, end) = (started(seed, key), finished(seed, key));
+        commit.rounds_opened.extend(one.rounds_opened);
+        commit.bound.extend(one.bound);
+        commit.attempts_started.extend(one.attempts_started);
+        commit.points.extend(end.points);
+        commit.results.extend(end.results);
+        commit.attempts_ended.extend(end.attempts_ended);
+        commit.rounds_ended.extend(end.rounds_ended);
+    }
+    store.commit(&commit).await.unwrap();
+    let replicates = store.replicates(SWEEP).await.unwrap();
+    assert_eq!(replicates.len(), many as usize);
+    assert!(replicates.iter().all(|replicate| replicate.result.as_ref() == Some(&result())));
+    for seed in [0, 511, 512, many - 1] {
+        assert_eq!(store.points(AttemptKey(seed as i64 + 1)).await.unwrap().len(), 3);
+    }
+    let mut next = page(Vec::new());
+    (next.limit, next.after) = (10, Some((0, many - 3)));
+    let rows = store.trials(&next).await.unwrap();
+    assert_eq!(rows.iter().map(|row| row.seed).collect::<Vec<_>>(), [many - 2, many - 1]);
+}
+
+async fn a_choice_is_never_revised(place: &dyn Place) {
+    let store = place.open().await;
+    store.prepare(&preparation(SWEEP, 0..1)).await.unwrap();
+    store.commit(&begin(SWEEP)).await.unwrap();
+    let ended = Commit { stages: vec![stage(SWEEP, Some(StageState::Ended), "")], ..Commit::default() };
+    store.commit(&ended).await.unwrap();
+    assert_eq!(store.load().await.unwrap().undecided, [(SWEEP, 0)]);
+    for choice in ["filters=8", "filters=16"] {
+        let commit = Commit { stages: vec![stage(SWEEP, None, choice)], ..Commit::default() };
+        store.commit(&commit).await.unwrap();
+    }
+    let found = store.sweep(SWEEP).await.unwrap().unwrap().stages.remove(0);
+    assert_eq!((found.choice.as_str(), found.winner, found.state), ("filters=8", Some(0), StageState::Ended));
+    assert!(store.load().await.unwrap().undecided.is_empty());
+}
+
+async fn extreme_numbers_survive(place: &dyn Place) {
+    let store = place.open().await;
+    let seed = u64::MAX - 1;
+    store.prepare(&preparation(SWEEP, seed..seed + 1)).await.unwrap();
+    store.commit(&begin(SWEEP)).await.unwrap();
+    store.commit(&started(seed, i64::MAX)).await.unwrap();
+    let mut end = finished(seed, i64::MAX);
+    let extreme =
+        EpochMetrics { train_loss: f64::MAX, val_loss: f64::MIN_POSITIVE, seconds: 5e-324, ..epoch(u32::MAX) };
+    end.results[0].result.last = Some(extreme);
+    store.commit(&end).await.unwrap();
+    let rows = store.trials(&page(Vec::new())).await.unwrap();
+    assert_eq!((rows[0].seed, rows[0].result.as_ref().unwrap().last), (seed, Some(extreme)));
+    assert_eq!(rows[0].trial, TrialId::from_bytes(*trial(seed).id().unwrap().as_bytes()));
+}
+
+mod files {
+    //! What SQLite alone can be given.
+
+    use super::super::Error;
+    use super::*;
+
+    async fn refusal(content: &[u8]) -> Error {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("store.db");
+        std::fs::write(&path, content).unwrap();
+        let error = SqliteStore::open(&path).await.unwrap_err();
+        assert_eq!(std::fs::read(&path).unwrap(), content, "what is not ours stays as it is");
+        error
+    }
+
+    #[tokio::test]
+    async fn a_file_that_is_not_a_database_is_refused() {
+        assert!(matches!(refusal(b"hello").await, Error::NotAStore { .. }));
+        assert!(matches!(refusal(&[b'x'; 10_000]).await, Error::NotAStore { .. }));
+        let mut damaged = b"SQLite format 3\0".to_vec();
+        damaged.extend([7; 5000]);
+        assert!(matches!(refusal(&damaged).await, Error::NotAStore { .. }));
+    }
+
+    #[tokio::test]
+    async fn another_program_s_database_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("other.db");
+        let options = sqlx::sqlite::SqliteConnectOptions::new().filename(&path).create_if_missing(true);
+        let pool = sqlx::SqlitePool::connect_with(options).await.unwrap();
+        sqlx::query("CREATE TABLE theirs (a)").execute(&pool).await.unwrap();
+        pool.close().await;
+        assert!(matches!(SqliteStore::open(&path).await.unwrap_err(), Error::NotAStore { .. }));
+    }
+
+    #[tokio::test]
+    async fn a_store_in_use_and_one_from_a_newer_version_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("store.db");
+        let store = SqliteStore::open(&path).await.unwrap();
+        assert!(matches!(SqliteStore::open(&path).await.unwrap_err(), Error::InUse { .. }));
+        store.close().await;
+        drop(store);
+        drop(SqliteStore::open(&path).await.unwrap());
+        let pool =
+            sqlx::SqlitePool::connect_with(sqlx::sqlite::SqliteConnectOptions::new().filename(&path)).await.unwrap();
+        let later = "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) \
+                     VALUES (999, 'later', 1, x'00', 0)";
+        sqlx::query(later).execute(&pool).await.unwrap();
+        pool.close().await;
+        let error = SqliteStore::open(&path).await.unwrap_err();
+        assert!(matches!(error, Error::Newer { found: 999, .. }), "{error}");
+    }
+}

@@ -121,10 +121,12 @@ impl Agent {
         }
     }
 
-    /// Leases that no longer hold: they are stopped, and nothing more is said of them.
+    /// Leases that no longer hold: they are stopped, and nothing more is said of them but that they are not held any
+    /// more. A parked poll says that they are, and the coordinator would keep their slots from others until it ends.
     pub(super) fn forget_all(&mut self, leases: &[v1::Lease]) {
         for lease in leases.iter().filter_map(Lease::from_wire) {
             if self.held.contains_key(&lease) {
+                self.end_poll();
                 tracing::info!(trial_id = %lease.trial_id, attempt = lease.attempt, "lease no longer holds, attempt is stopped");
                 self.stop(&lease, "its lease no longer holds");
                 self.forget(&lease);

@@ -86,6 +86,16 @@ pub(crate) enum Command {
     Export(Dialling<export::Arguments>),
     /// List a sweep's artifacts, or fetch one
     Artifacts(Dialling<artifacts::Arguments>),
+    /// Run a coordinator: it takes sweeps, shards them across workers and keeps every metric
+    #[cfg(feature = "local")]
+    #[command(after_help = "Example:\n  sweepctl coordinator --store sweeps.db --listen 127.0.0.1:7733")]
+    Coordinator(Box<sweep_coordinator::Args>),
+    /// Run a worker: it trains what a coordinator assigns
+    #[cfg(feature = "local")]
+    #[command(
+        after_help = "Example:\n  sweepctl worker --coordinator http://127.0.0.1:7733 --data-root ~/data --slots auto"
+    )]
+    Worker(Box<sweep_worker::Args>),
     /// Run a trainer: trials come in on stdin, what becomes of them goes out on stdout
     #[cfg(feature = "local")]
     #[command(
@@ -120,7 +130,7 @@ impl Command {
             Self::Artifacts(verb) => Some(&verb.connection),
             Self::Plan(_) | Self::Completions { .. } => None,
             #[cfg(feature = "local")]
-            Self::Trainer => None,
+            Self::Coordinator(_) | Self::Worker(_) | Self::Trainer => None,
         }
     }
 }

@@ -5,6 +5,8 @@ mod client;
 mod commands;
 mod failure;
 mod interrupt;
+#[cfg(feature = "local")]
+mod local;
 mod output;
 mod shapes;
 mod study;

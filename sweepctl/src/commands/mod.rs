@@ -45,6 +45,17 @@ pub(crate) fn run(cli: Cli, output: Output) -> Result<Exit, Failure> {
         Command::Export(verb) => block_on(export::run(&context, &verb.arguments)),
         Command::Artifacts(verb) => block_on(artifacts::run(&context, &verb.arguments)),
         #[cfg(feature = "local")]
+        Command::Coordinator(arguments) => Ok(Exit::Program(sweep_coordinator::main_with(&arguments))),
+        #[cfg(feature = "local")]
+        Command::Worker(_) if cli.connection.coordinator.is_some() => {
+            Err(Failure::usage("`--coordinator` before `worker` would not be heard").hint("put it behind `worker`"))
+        }
+        #[cfg(feature = "local")]
+        Command::Worker(arguments) => block_on(async {
+            let command = crate::local::trainer_command()?;
+            Ok(Exit::Program(sweep_worker::main_with(*arguments, command).await))
+        }),
+        #[cfg(feature = "local")]
         Command::Trainer => Ok(Exit::Program(sweep_trainer::run())),
         Command::Completions { shell } => {
             let mut script = Vec::new();

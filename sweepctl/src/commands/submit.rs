@@ -68,13 +68,22 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<Exit
     let file = arguments.file.display().to_string();
     let study = Study::read(&file, text, arguments.overrides.clone(), arguments.trial_limit)?;
     let study = study.named(arguments.name.as_deref());
+    let interrupt = Interrupt::listen()?;
     if arguments.local {
-        return Err(Failure::usage("this sweepctl was built without `--local`")
-            .hint("build it with the feature `local`, or submit to a coordinator"));
+        return run_here(context, arguments, &study, interrupt).await;
     }
-    let mut interrupt = Interrupt::listen()?;
+    run_there(context, arguments, &study, interrupt).await
+}
+
+/// On a coordinator, which goes on without us.
+async fn run_there(
+    context: &Context,
+    arguments: &Arguments,
+    study: &Study,
+    mut interrupt: Interrupt,
+) -> Result<Exit, Failure> {
     let mut client = client::connect(&context.coordinator).await?;
-    let (sweep, resumed) = submit(&mut client, arguments, &study, false).await?;
+    let (sweep, resumed) = submit(&mut client, arguments, study, false).await?;
     if !arguments.watch && !arguments.wait {
         if context.output.is_json() {
             context.output.json(&Submitted { sweep: &sweep, resumed })?;
@@ -84,7 +93,7 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<Exit
         }
         return Ok(Exit::Well);
     }
-    let display = display(context, arguments, &study, &MultiProgress::new());
+    let display = display(context, arguments, study, &MultiProgress::new());
     let setting = Setting { output: context.output, embedded: false };
     match follow(&mut client, sweep.id, display, &mut interrupt, setting).await? {
         Ending::Ended(sweep) => {
@@ -96,6 +105,85 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<Exit
             Ok(Exit::Signal(number))
         }
     }
+}
+
+#[cfg(not(feature = "local"))]
+async fn run_here(_: &Context, _: &Arguments, _: &Study, _: Interrupt) -> Result<Exit, Failure> {
+    Err(Failure::usage("this sweepctl was built without `--local`")
+        .hint("build it with the feature `local`, or submit to a coordinator"))
+}
+
+/// In this process, which everything ends with.
+#[cfg(feature = "local")]
+async fn run_here(
+    context: &Context,
+    arguments: &Arguments,
+    study: &Study,
+    mut interrupt: Interrupt,
+) -> Result<Exit, Failure> {
+    use crate::local::Local;
+
+    let progress = MultiProgress::new();
+    let display = display(context, arguments, study, &progress);
+    let (mut local, mut client) = tokio::select! {
+        biased;
+        number = interrupt.signalled() => return Ok(Exit::Signal(number)),
+        started = Local::start(arguments, &progress) => started?,
+    };
+    let watched = tokio::select! {
+        watched = watch_here(context, arguments, study, &mut client, display, &mut interrupt) => watched,
+        failure = local.worker_failed() => Err(failure),
+    };
+    let store = local.store.display().to_string();
+    let result = match watched {
+        Ok(Ending::Ended(sweep)) => {
+            let end = End { streamed: arguments.watch, store: Some(store) };
+            finish(context, &mut client, &sweep, end).await
+        }
+        Ok(Ending::Interrupted(number)) => {
+            context.output.say("stopping; once more leaves at once");
+            Ok(Exit::Signal(number))
+        }
+        Err(failure) => Err(failure),
+    };
+    interrupt.leave_at_the_next();
+    drop(client);
+    local.stop().await;
+    if let Ok(Exit::Signal(_)) = &result {
+        context.output.say(&format!("stopped; go on where it stood with `{}`", command_line()));
+    }
+    result
+}
+
+/// Submits to the embedded coordinator and follows to the end.
+#[cfg(feature = "local")]
+async fn watch_here(
+    context: &Context,
+    arguments: &Arguments,
+    study: &Study,
+    client: &mut Client,
+    display: Display,
+    interrupt: &mut Interrupt,
+) -> Result<Ending, Failure> {
+    let (sweep, resumed) = submit(client, arguments, study, true).await?;
+    if resumed {
+        let known = status::counts(&sweep.counts);
+        context.output.say(&format!("sweep {} is taken up again: {known}", sweep.id));
+    }
+    let setting = Setting { output: context.output, embedded: true };
+    follow(client, sweep.id, display, interrupt, setting).await
+}
+
+/// What was typed, so that it can be typed again.
+#[cfg(feature = "local")]
+fn command_line() -> String {
+    let plain = |letter: char| letter.is_alphanumeric() || "-_./=:,@%+".contains(letter);
+    let quoted = |word: String| match !word.is_empty() && word.chars().all(plain) {
+        true => word,
+        false => format!("'{}'", word.replace('\'', r"'\''")),
+    };
+    let words = std::env::args_os().skip(1).map(|word| quoted(word.to_string_lossy().into_owned()));
+    std::iter::once("sweepctl".to_owned()).chain(words).collect::<Vec<_>>().join(" ")
 }
 
 /// What is shown on the way; the plan comes first.

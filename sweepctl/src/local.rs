@@ -1,0 +1,162 @@
+//! `submit --local`: coordinator, worker and store in this process. They talk gRPC over loopback as a fleet does; only
+//! the trainers are processes of their own, and each of them is this program again.
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use indicatif::MultiProgress;
+use sweep_worker::Ending;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::MakeWriter;
+
+use crate::client::{self, Client};
+use crate::commands::submit::Arguments;
+use crate::failure::Failure;
+
+/// Where a store is made unless `--store` says otherwise.
+const DEFAULT_STORE: &str = ".sweep/sweep.db";
+/// The name of the one worker.
+const WORKER: &str = "local";
+
+/// Everything that runs in this process.
+pub(crate) struct Local {
+    coordinator: sweep_coordinator::Handle,
+    worker: JoinHandle<Result<Ending, sweep_worker::Error>>,
+    worker_shutdown: CancellationToken,
+    /// Absolute.
+    pub(crate) store: PathBuf,
+}
+
+impl Local {
+    /// Starts coordinator and worker; when it returns, both answer.
+    ///
+    /// # Errors
+    /// The store cannot be used, the slots cannot be had, or no trainer starts.
+    pub(crate) async fn start(arguments: &Arguments, progress: &MultiProgress) -> Result<(Self, Client), Failure> {
+        start_log(progress.clone());
+        let store = arguments.store.clone().unwrap_or_else(|| PathBuf::from(DEFAULT_STORE));
+        let store = std::path::absolute(&store)
+            .map_err(|error| Failure::usage(format!("cannot use the store {}", store.display())).because(error))?;
+        let coordinator = start_coordinator(&store).await?;
+        let url = format!("http://{}", coordinator.grpc_address());
+        let client = client::connect(&url).await?;
+        let worker_shutdown = CancellationToken::new();
+        match start_worker(arguments, &url, &store, &worker_shutdown).await {
+            Ok(worker) => Ok((Self { coordinator, worker, worker_shutdown, store }, client)),
+            Err(failure) => {
+                coordinator.stop().await;
+                Err(failure)
+            }
+        }
+    }
+
+    /// Returns only if the worker ends by itself, which it should not.
+    pub(crate) async fn worker_failed(&mut self) -> Failure {
+        match (&mut self.worker).await {
+            Ok(Ok(Ending::Stopped | Ending::Drained)) => Failure::ours("the embedded worker left"),
+            Ok(Err(error)) => worker_failure(error),
+            Err(error) => Failure::ours("the embedded worker failed").because(error),
+        }
+    }
+
+    /// Stops the trainers, then the worker, then the coordinator; what is known by then is in the store.
+    pub(crate) async fn stop(self) {
+        self.worker_shutdown.cancel();
+        // Whether it had failed before has been told by `worker_failed`.
+        self.worker.await.ok();
+        self.coordinator.stop().await;
+    }
+}
+
+async fn start_coordinator(store: &Path) -> Result<sweep_coordinator::Handle, Failure> {
+    let free = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    let defaults = sweep_coordinator::Config::defaults();
+    let defaults = defaults.map_err(|error| Failure::ours("the coordinator's defaults are wrong").because(error))?;
+    let config = sweep_coordinator::Config { listen: free, listen_http: free, store: store.to_owned(), ..defaults };
+    let started = sweep_coordinator::start(config, CancellationToken::new()).await;
+    let coordinator = started.map_err(|error| {
+        let failure = Failure::failed(format!("cannot run here with the store {}", store.display()));
+        failure.because(error).hint("--store PATH keeps everything in another file")
+    })?;
+    coordinator.ready().await;
+    Ok(coordinator)
+}
+
+async fn start_worker(
+    arguments: &Arguments,
+    url: &str,
+    store: &Path,
+    shutdown: &CancellationToken,
+) -> Result<JoinHandle<Result<Ending, sweep_worker::Error>>, Failure> {
+    let mut state = store.as_os_str().to_owned();
+    state.push(".worker");
+    let beside_spec = || match arguments.file.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
+        _ => PathBuf::from("."),
+    };
+    let data_root = arguments.data_root.clone().unwrap_or_else(beside_spec);
+    let mut flags = vec![
+        ("coordinator", url.to_owned()),
+        ("name", WORKER.to_owned()),
+        ("data_root", text(&data_root)?),
+        ("state_dir", text(Path::new(&state))?),
+        ("http_listen", "off".to_owned()),
+    ];
+    flags.extend(arguments.slots.clone().map(|slots| ("slots", slots)));
+    let config = sweep_worker::Config::load(None, [], flags).map_err(|problems| worker_failure(problems.into()))?;
+    let handle = sweep_worker::start(config, trainer_command()?, shutdown).await.map_err(worker_failure)?;
+    Ok(tokio::spawn(handle.join()))
+}
+
+/// This program, as a trainer.
+pub(crate) fn trainer_command() -> Result<Vec<String>, Failure> {
+    let program = std::env::current_exe()
+        .map_err(|error| Failure::failed("cannot tell where this program lies").because(error))?;
+    Ok(vec![text(&program)?, "trainer".to_owned()])
+}
+
+fn text(path: &Path) -> Result<String, Failure> {
+    let path_text = path.to_str().map(str::to_owned);
+    path_text.ok_or_else(|| Failure::usage(format!("the path {} is not UTF-8", path.display())))
+}
+
+fn worker_failure(error: sweep_worker::Error) -> Failure {
+    if error.is_usage() {
+        let failure = Failure::usage("no worker can be started like this").because(error);
+        return failure.hint("--slots takes `auto`, a number, or devices such as `cpu,cpu`");
+    }
+    Failure::failed("the embedded worker cannot go on").because(error)
+}
+
+/// Warnings of coordinator and worker go to stderr, around the bars. SWEEP_LOG asks for more.
+fn start_log(progress: MultiProgress) {
+    let filter = EnvFilter::try_from_env("SWEEP_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).with_writer(Around(progress));
+    // In tests there may be one already.
+    log.try_init().ok();
+}
+
+/// stderr, with the bars out of the way.
+#[derive(Clone)]
+struct Around(MultiProgress);
+
+impl io::Write for Around {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.0.suspend(|| io::stderr().write(line))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
+    }
+}
+
+impl<'a> MakeWriter<'a> for Around {
+    type Writer = Self;
+
+    fn make_writer(&'a self) -> Self {
+        self.clone()
+    }
+}

@@ -1,0 +1,77 @@
+//! `submit --local`: everything in one process, but for the trainers.
+
+use std::collections::BTreeSet;
+
+use rustix::process::Signal;
+
+use super::env::{Env, root, study};
+
+#[test]
+fn one_command_goes_from_spec_to_leaderboard() {
+    let env = Env::new();
+    let spec = root().join("tests/specs/tiny.yaml");
+    let ran = env.sweepctl(["submit", spec.to_str().unwrap(), "--local", "--watch"]).expect_code(0);
+    assert!(ran.stderr.starts_with("tiny: synthetic_scenes"), "the plan comes first: {ran:?}");
+    assert!(ran.stdout.contains("val acc") && ran.stdout.lines().count() == 1 + 6, "{ran:?}");
+    let store = env.path(".sweep/sweep.db");
+    assert!(ran.stderr.contains(&format!("store: {}", store.canonicalize().unwrap().display())), "{ran:?}");
+    assert!(env.living().is_empty(), "{:?}", env.living());
+}
+
+#[test]
+fn an_interrupted_sweep_is_taken_up_where_it_stood() {
+    let env = Env::new();
+    let spec = env.file("some.yaml", &study("some", 1500, &[2, 3, 4], &[0]));
+    let words = ["submit", &spec, "--local", "--watch", "--slots", "1", "--output", "json"];
+    let mut first = env.start("first", &mut env.command(words));
+    first.until_sweep("one trial was done and one ran", |sweep| {
+        sweep["counts"]["succeeded"] == 1 && sweep["running"][0]["newest"].is_object()
+    });
+    first.signal(Signal::INT);
+    assert_eq!(first.wait().code(), Some(130));
+    let log = env.log("first");
+    assert!(log.contains("go on where it stood with `sweepctl submit"), "{log}");
+    assert!(env.living().is_empty(), "trainers are gone: {:?}", env.living());
+
+    let done_before = done(&env);
+    assert!(!done_before.is_empty() && done_before.len() < 3, "{done_before:?}");
+    let ran = env.sweepctl(words).expect_code(0);
+    assert!(ran.stderr.contains("sweep 1 is taken up again"), "{ran:?}");
+    let coordinator = env.coordinator().with("--store", ".sweep/sweep.db").start();
+    let trials = env.sweepctl(["export", "1", "--format", "json"]).expect_code(0).json();
+    for trial in trials.as_array().unwrap() {
+        assert_eq!(trial["state"], "succeeded");
+        let id = trial["trial_id"].as_str().unwrap();
+        if done_before.contains(id) {
+            assert_eq!(trial["attempts"], 1, "it ran again: {trial}");
+        }
+    }
+    assert_eq!(env.sweepctl(["list", "--output", "json"]).json()["sweeps"].as_array().unwrap().len(), 1);
+    coordinator.kill();
+}
+
+/// The trials that the local store knows the answers of.
+fn done(env: &Env) -> BTreeSet<String> {
+    let coordinator = env.coordinator().with("--store", ".sweep/sweep.db").start();
+    let trials = env.sweepctl(["export", "1", "--format", "json"]).expect_code(0).json();
+    coordinator.kill();
+    let succeeded = trials.as_array().unwrap().iter().filter(|trial| trial["state"] == "succeeded");
+    succeeded.map(|trial| trial["trial_id"].as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn a_store_that_another_process_uses_is_named() {
+    let env = Env::new();
+    let _coordinator = env.coordinator().start();
+    let spec = root().join("tests/specs/tiny.yaml");
+    let ran = env.sweepctl(["submit", spec.to_str().unwrap(), "--local", "--store", "sweep.db"]).expect_code(1);
+    assert!(ran.stderr.contains("in use by another coordinator"), "{ran:?}");
+}
+
+#[test]
+fn slots_that_are_none_are_a_wrong_command_line() {
+    let env = Env::new();
+    let spec = root().join("tests/specs/tiny.yaml");
+    let ran = env.sweepctl(["submit", spec.to_str().unwrap(), "--local", "--slots", "many"]).expect_code(2);
+    assert!(ran.stderr.contains("no device \"many\"") && ran.stderr.contains("hint: --slots"), "{ran:?}");
+}

@@ -21,8 +21,8 @@ pub(crate) struct Bars {
     sweep: ProgressBar,
     /// By trial.
     trials: BTreeMap<String, ProgressBar>,
-    more: ProgressBar,
-    waits: ProgressBar,
+    /// What is not shown of them, and what the others wait for.
+    rest: ProgressBar,
     trial_style: ProgressStyle,
 }
 
@@ -34,10 +34,8 @@ impl Bars {
         let trial_bar = format!("      {{bar:16{}}} {{pos:>4}}/{{len}} {{wide_msg}}", colour(".green"));
         let sweep = progress.add(ProgressBar::new(0).with_style(style(&sweep_bar)));
         sweep.enable_steady_tick(TICK);
-        let line = style("      {wide_msg}");
-        let more = progress.add(ProgressBar::new(0).with_style(line.clone()));
-        let waits = progress.add(ProgressBar::new(0).with_style(line));
-        Self { progress, sweep, trials: BTreeMap::new(), more, waits, trial_style: style(&trial_bar) }
+        let rest = progress.add(ProgressBar::new(0).with_style(style("      {wide_msg}")));
+        Self { progress, sweep, trials: BTreeMap::new(), rest, trial_style: style(&trial_bar) }
     }
 
     pub(crate) fn update(&mut self, sweep: &Sweep) {
@@ -56,7 +54,7 @@ impl Bars {
         for trial in shown {
             let bar = self.trials.entry(trial.trial_id.clone()).or_insert_with(|| {
                 let bar = ProgressBar::new(0).with_style(self.trial_style.clone());
-                self.progress.insert_before(&self.more, bar)
+                self.progress.insert_before(&self.rest, bar)
             });
             let numbers = trial.newest.map_or_else(
                 || "starts".to_owned(),
@@ -64,12 +62,12 @@ impl Bars {
             );
             bar.set_length(trial.epochs.into());
             bar.set_position(trial.newest.map_or(0, |newest| newest.epoch.into()));
-            bar.set_message(format!("{numbers}  {} seed {}", escape(&trial.configuration), trial.seed));
+            bar.set_message(format!("{numbers}  seed {}  {}", trial.seed, escape(&trial.configuration)));
         }
         let hidden = sweep.running.len() - shown.len();
-        self.more.set_message(if hidden > 0 { format!("and {hidden} more") } else { String::new() });
-        let waits: Vec<String> = sweep.waiting_for.iter().map(|reason| escape(reason)).collect();
-        self.waits.set_message(waits.join("; "));
+        let hidden = (hidden > 0).then(|| format!("and {hidden} more"));
+        let waits = sweep.waiting_for.iter().map(|reason| escape(reason));
+        self.rest.set_message(hidden.into_iter().chain(waits).collect::<Vec<_>>().join("; "));
     }
 
     /// Prints a line above the bars.

@@ -1,0 +1,17 @@
+//! The ruler: what one coordinator and one trainer thread can do on this machine. Timings live here and in no test.
+
+mod coordinator;
+mod dispatch;
+mod ingest;
+mod machine;
+mod noop;
+mod run;
+mod train;
+
+pub use coordinator::serve;
+pub use dispatch::{Dispatch, dispatch};
+pub use ingest::{Ingest, ingest};
+pub use train::{Train, train};
+
+/// What a benchmark can fail of.
+pub type Error = Box<dyn std::error::Error + Send + Sync>;

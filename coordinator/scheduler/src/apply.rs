@@ -37,6 +37,15 @@ impl Scheduler {
         effects
     }
 
+    /// Renews a session's leases, and does nothing else: no time passes for the others. A driver that was held up calls
+    /// it for every poll that waits before it applies anything, so that nobody is expired for the driver's own delay.
+    pub fn renew(&mut self, now: Timestamp, session: SessionId) {
+        let deadline = self.now.max(now).plus(self.config.lease_ttl_ms);
+        if let Some(session) = self.sessions.get_mut(&session) {
+            session.deadline = session.deadline.max(deadline);
+        }
+    }
+
     /// Whether this session may report for this lease.
     pub fn is_live(&self, session: SessionId, lease: Lease) -> bool {
         self.sessions.get(&session).is_some_and(|session| session.holds(lease).is_some())

@@ -204,3 +204,17 @@ fn a_late_or_repeated_tick_does_nothing() {
     assert!(env.apply_at(Timestamp(0), Event::Tick).is_empty());
     assert_eq!(format!("{:?}", env.scheduler), before);
 }
+
+#[test]
+fn a_driver_that_was_held_up_expires_nobody_who_polled_meanwhile() {
+    let mut env = Env::new(config());
+    env.worker(1, "w1", 1).has_data(1);
+    env.worker(2, "w2", 1).has_data(2);
+    env.submit(1, &[&[(10, 5), (11, 5)]]);
+    let (polled, silent) = (env.only_running(1), env.only_running(2));
+    let held_up = 3 * config().lease_ttl_ms;
+    env.scheduler.renew(Timestamp(env.now.0 + held_up), SessionId(1));
+    env.pass(held_up);
+    assert!(env.scheduler.is_live(SessionId(1), polled));
+    assert!(!env.scheduler.is_live(SessionId(2), silent));
+}

@@ -59,7 +59,7 @@ struct StoredRound {
 pub(crate) struct Env {
     pub(crate) scheduler: Scheduler,
     config: Config,
-    now: Timestamp,
+    pub(crate) now: Timestamp,
     stored: Stored,
     accepted: BTreeSet<(TrialId, u32)>,
     /// Sessions that answer by themselves when they are asked about data.

@@ -123,17 +123,23 @@ impl Driver {
         }
     }
 
-    /// Takes one command and those that wait behind it.
+    /// Takes one command and those that wait behind it. Polls among them renew first: what waited while this task was
+    /// busy must not be expired by the time that passed meanwhile.
     fn take(&mut self, first: Command) {
-        self.command(first);
-        for _ in 1..MAX_COMMANDS {
-            if self.batch.commit.rows() >= MAX_ROWS {
-                break;
+        let mut commands = vec![first];
+        while commands.len() < MAX_COMMANDS
+            && let Ok(command) = self.parts.commands.try_recv()
+        {
+            commands.push(command);
+        }
+        let now = self.now();
+        for command in &commands {
+            if let Command::Poll(poll, _) = command {
+                self.scheduler.renew(now, poll.session);
             }
-            match self.parts.commands.try_recv() {
-                Ok(command) => self.command(command),
-                Err(_) => break,
-            }
+        }
+        for command in commands {
+            self.command(command);
         }
     }
 
@@ -151,7 +157,10 @@ impl Driver {
         }
         let next = Batch::numbered(self.batch.number + 1);
         let mut batch = std::mem::replace(&mut self.batch, next);
-        let commit = std::mem::take(&mut batch.commit);
+        let mut commit = std::mem::take(&mut batch.commit);
+        // In the order of their keys, pages are touched once.
+        commit.rounds_opened.sort_unstable();
+        commit.bound.sort_unstable_by_key(|row| (row.sweep, row.configuration, row.seed));
         let rows = commit.rows();
         let store = Arc::clone(&self.parts.store);
         if rows > 0 {

@@ -6,7 +6,7 @@ use sweep_scheduler::effect::{RoundEnd, SweepEnd};
 use sweep_scheduler::event::{Ending, Known};
 use sweep_scheduler::{Effect, Ignored, Lease, SessionId, SweepId};
 use sweep_spec::{Digest, TrialId};
-use tracing::info;
+use tracing::{error, info};
 
 use super::apply::ignored;
 use super::command::{Finish, FinishEnding};
@@ -34,8 +34,7 @@ impl Driver {
                     info!(sweep_id = %sweep, digest = digest.short(), "the data are pinned");
                 }
                 Effect::TrialBound { sweep, trial, round, reused } => {
-                    self.batch.commit.bound.push(Bound { sweep, trial, round, reused });
-                    self.batch.changed.insert(sweep);
+                    self.trial_bound(sweep, trial, round, reused);
                     if reused {
                         self.count_ended(sweep, trial);
                     }
@@ -73,6 +72,16 @@ impl Driver {
             }
         }
         reasons
+    }
+
+    fn trial_bound(&mut self, sweep: SweepId, trial: TrialId, round: u32, reused: bool) {
+        let live = self.live.sweeps.get(&sweep).and_then(|live| live.trials.get(&trial));
+        let Some((configuration, seed)) = live.copied() else {
+            error!(sweep_id = %sweep, trial_id = %trial, "a trial was bound that its sweep does not have");
+            return;
+        };
+        self.batch.commit.bound.push(Bound { sweep, configuration, seed, trial, round, reused });
+        self.batch.changed.insert(sweep);
     }
 
     fn attempt_started(&mut self, lease: Lease, worker: String, session: SessionId, slot: u32) {
@@ -114,6 +123,7 @@ impl Driver {
         let at_ms = unix_ms();
         self.batch.commit.attempts_ended.push(AttemptEnd {
             key: attempt.key,
+            lease,
             state,
             failure,
             at_ms,

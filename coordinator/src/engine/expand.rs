@@ -13,8 +13,8 @@ use super::live::LiveConfiguration;
 use crate::store::Store;
 use crate::store::write::{ConfigurationRow, NewTrial, Preparation};
 
-/// Trials that are written in one piece, so that commits of the engine come between.
-const PIECE: usize = 2_000;
+/// Rows that are written in one piece, so that commits of the engine come between.
+const PIECE: usize = 10_000;
 /// Added to every image's FLOPs: what a step costs that hardly computes.
 const STEP_OVERHEAD: u64 = 1_000_000;
 
@@ -99,6 +99,8 @@ impl Expansion {
 
     /// Writes its rows, in pieces.
     pub(crate) async fn write(&mut self, store: &dyn Store) -> Result<(), Error> {
+        // In the order of their ids: tables that are sorted by them then grow at one place.
+        self.trials.sort_unstable_by_key(|trial| trial.id);
         let questions = vec![self.question.clone()];
         store.prepare(&Preparation { questions, ..Preparation::default() }).await?;
         for piece in self.rows.chunks(PIECE) {

@@ -137,7 +137,7 @@ fn started(seed: u64, key: i64) -> Commit {
     let lease = lease(seed);
     Commit {
         rounds_opened: vec![(lease.trial, 1, 5)],
-        bound: vec![Bound { sweep: SWEEP, trial: lease.trial, round: 1, reused: false }],
+        bound: vec![Bound { sweep: SWEEP, configuration: 0, seed, trial: lease.trial, round: 1, reused: false }],
         attempts_started: vec![AttemptStart {
             key: AttemptKey(key),
             lease,
@@ -198,6 +198,7 @@ fn finished(seed: u64, key: i64) -> Commit {
         results: vec![ResultRow { attempt: AttemptKey(key), result: result(), validation: Some(validation) }],
         attempts_ended: vec![AttemptEnd {
             key: AttemptKey(key),
+            lease: lease(seed),
             state: AttemptState::Succeeded,
             failure: None,
             at_ms: 9,

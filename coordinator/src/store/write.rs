@@ -86,6 +86,10 @@ pub struct StageChange {
 pub struct Bound {
     /// Whose.
     pub sweep: SweepId,
+    /// Its configuration's place in the spec.
+    pub configuration: u32,
+    /// Its seed.
+    pub seed: u64,
     /// Which.
     pub trial: TrialId,
     /// On which.
@@ -140,6 +144,8 @@ pub struct ResultRow {
 pub struct AttemptEnd {
     /// Which.
     pub key: AttemptKey,
+    /// Its right.
+    pub lease: Lease,
     /// How.
     pub state: AttemptState,
     /// Why, for one that failed.

@@ -13,29 +13,38 @@ use crate::store::write::{ConfigurationRow, Preparation, SweepRow};
 const STAGE: Statement = Statement {
     head: "INSERT INTO stages (sweep, position, name, trials_at_most, keep_best) VALUES",
     columns: 5,
+    constants: "",
     tail: "ON CONFLICT DO NOTHING",
 };
-const QUESTION: Statement =
-    Statement { head: "INSERT INTO questions (digest, body) VALUES", columns: 2, tail: "ON CONFLICT DO NOTHING" };
+const QUESTION: Statement = Statement {
+    head: "INSERT INTO questions (digest, body) VALUES",
+    columns: 2,
+    constants: "",
+    tail: "ON CONFLICT DO NOTHING",
+};
 const CONFIGURATION: Statement = Statement {
     head: "INSERT INTO configurations (sweep, position, name, label, body, params, flops, cost, memory_bytes, \
            baseline) VALUES",
     columns: 10,
+    constants: "",
     tail: "ON CONFLICT DO NOTHING",
 };
 const STAGE_CONFIGURATION: Statement = Statement {
     head: "INSERT INTO stage_configurations (sweep, stage, configuration) VALUES",
     columns: 3,
+    constants: "",
     tail: "ON CONFLICT DO NOTHING",
 };
 const TRIAL: Statement = Statement {
     head: "INSERT INTO trials (id, question, configuration, seed) VALUES",
     columns: 4,
+    constants: "",
     tail: "ON CONFLICT DO NOTHING",
 };
 const SWEEP_TRIAL: Statement = Statement {
     head: "INSERT INTO sweep_trials (sweep, configuration, seed, trial) VALUES",
     columns: 4,
+    constants: "",
     tail: "ON CONFLICT DO NOTHING",
 };
 

@@ -9,10 +9,12 @@ const SIZES: [usize; 4] = [512, 64, 8, 1];
 
 pub(super) type Bound<'q> = Query<'q, Sqlite, SqliteArguments>;
 
-/// A statement about any number of rows: what stands before them, after them, and how many values a row has.
+/// A statement about any number of rows: what stands before them, how many values a row has, what stands at the end of
+/// each row as it is, and what stands after them all.
 pub(super) struct Statement {
     pub(super) head: &'static str,
     pub(super) columns: usize,
+    pub(super) constants: &'static str,
     pub(super) tail: &'static str,
 }
 
@@ -41,7 +43,7 @@ impl Statement {
     }
 
     fn text(&self, rows: usize) -> std::sync::Arc<str> {
-        let row = format!("({})", vec!["?"; self.columns].join(","));
+        let row = format!("({}{})", vec!["?"; self.columns].join(","), self.constants);
         format!("{} {} {}", self.head, vec![row.as_str(); rows].join(","), self.tail).into()
     }
 }

@@ -59,7 +59,7 @@ CREATE TABLE stage_configurations (
     sweep INTEGER NOT NULL,
     stage INTEGER NOT NULL,
     configuration INTEGER NOT NULL,
-    PRIMARY KEY (sweep, stage, configuration)
+    PRIMARY KEY (sweep, configuration, stage)
 ) WITHOUT ROWID;
 
 CREATE TABLE trials (

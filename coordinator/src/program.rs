@@ -1,6 +1,6 @@
 //! The coordinator as a program: flags to configuration, a log, signals, exit codes.
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
 use tokio::signal::unix::{SignalKind, signal};
@@ -23,7 +23,9 @@ pub fn main_with(args: &Args) -> ExitCode {
         Err(errors) => return fail(USAGE, &format!("the configuration is wrong\n{errors}")),
     };
     let filter = tracing_subscriber::EnvFilter::new(&config.log);
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    let colours = std::io::stderr().is_terminal();
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let log = log.with_target(false).with_ansi(colours);
     // A program that embeds us may have set up its own log.
     let _ = log.try_init();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {

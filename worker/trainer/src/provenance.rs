@@ -30,7 +30,7 @@ pub(crate) fn of(params: u64, pace: &Pace, digests: (Digest, Digest), room: &Roo
         params,
         images_per_second: pace.images_per_second,
         seconds: pace.seconds,
-        peak_memory_bytes: peak_memory().unwrap_or(0),
+        peak_memory_bytes: room.peak_memory_bytes().or_else(peak_memory).unwrap_or(0),
         data_digest: digests.0,
         split_digest: digests.1,
         device: room.name.clone(),

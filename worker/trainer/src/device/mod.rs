@@ -4,13 +4,7 @@
 //! Networks train on `Training` and are validated on `Inner`, two types over one device: the compiler keeps a tensor of
 //! the one from meeting a tensor of the other, which Burn's own autodiff device leaves to a panic at run time.
 
-#[cfg(feature = "cuda")]
 mod cuda;
-#[cfg(not(feature = "cuda"))]
-#[path = "no_cuda.rs"]
-mod cuda;
-#[cfg(feature = "cuda")]
-mod driver;
 mod processor;
 
 use burn::backend::Autodiff;
@@ -46,10 +40,15 @@ impl Room {
     pub(crate) fn open(name: &str) -> Result<Self, Failure> {
         match name {
             "cpu" => Ok(Self::cpu()),
-            "auto" => cuda::open(0).or_else(|failure| {
-                tracing::debug!(reason = %failure, "no cuda device, training on the cpu");
-                Ok(Self::cpu())
-            }),
+            "auto" => Ok(cuda::open(0).unwrap_or_else(|failure| {
+                // Where nobody asked for CUDA at all, its absence is no news.
+                if cfg!(feature = "cuda") {
+                    tracing::info!(reason = %failure, "no cuda device, training on the cpu");
+                } else {
+                    tracing::debug!(reason = %failure, "no cuda device, training on the cpu");
+                }
+                Self::cpu()
+            })),
             _ => match name.strip_prefix("cuda:").and_then(|number| number.parse().ok()) {
                 Some(number) => cuda::open(number),
                 None => Err(Failure::spec(format!("device {name:?} is none of auto, cpu and cuda:N"))),
@@ -70,6 +69,11 @@ impl Room {
     /// The device as Burn takes it.
     pub(crate) fn device(&self) -> &DispatchDevice {
         &self.device
+    }
+
+    /// The most of the device's own memory that this process has held since the device was opened, where it has its own.
+    pub(crate) fn peak_memory_bytes(&self) -> Option<u64> {
+        cuda::peak_memory_bytes(&self.device)
     }
 }
 

@@ -1,16 +1,21 @@
 //! CUDA devices of a build without CUDA: there are none, and this says how to get them.
 
+use burn::DispatchDevice;
 use sweep_spec::trainer::Device;
 
-use super::{Room, unavailable};
+use crate::device::{Room, unavailable};
 use crate::failure::Failure;
 
 const HOW: &str = "this build trains on the CPU only: for CUDA, build with `--features cuda`";
 
-pub(super) fn open(number: u32) -> Result<Room, Failure> {
+pub(in crate::device) fn open(number: u32) -> Result<Room, Failure> {
     Err(unavailable(format!("cuda:{number} is not available, {HOW}")))
 }
 
-pub(super) fn list() -> Result<Vec<Device>, Failure> {
+pub(in crate::device) fn list() -> Result<Vec<Device>, Failure> {
     Err(unavailable(HOW))
+}
+
+pub(in crate::device) fn peak_memory_bytes(_: &DispatchDevice) -> Option<u64> {
+    None
 }

@@ -1,5 +1,7 @@
 //! The edges between our crates, and what none of them may use, held against `cargo metadata`.
 
+#![expect(clippy::expect_used, reason = "a test that cannot go on says so by a panic")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 

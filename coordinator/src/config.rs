@@ -181,6 +181,17 @@ impl Layers {
     }
 }
 
+/// The key that a variable of the environment would set.
+fn key_of(variable: &str) -> Option<String> {
+    variable.strip_prefix(PREFIX).map(str::to_ascii_lowercase)
+}
+
+/// The variables of `names` that look like ours and set nothing: perhaps misspelt.
+pub fn unknown_variables(names: impl IntoIterator<Item = String>) -> Vec<String> {
+    let known: Vec<_> = Args::default().flags().into_iter().map(|(key, _)| key).collect();
+    names.into_iter().filter(|name| key_of(name).is_some_and(|key| !known.contains(&key.as_str()))).collect()
+}
+
 const MILLISECONDS: &str = "a number of milliseconds from 1 to 86400000";
 
 fn is_milliseconds(value: &u64) -> bool {
@@ -217,8 +228,10 @@ impl Config {
             layers.file(path);
         }
         for (name, value) in environment {
-            let Some(key) = name.strip_prefix(PREFIX) else { continue };
-            layers.set(key.to_ascii_lowercase(), serde_yaml::Value::String(value), &name);
+            // Unknown ones are not ours to refuse: Kubernetes makes such names for a service called sweep-coordinator.
+            let key = key_of(&name).filter(|key| layers.values.contains_key(key));
+            let Some(key) = key else { continue };
+            layers.set(key, serde_yaml::Value::String(value), &name);
         }
         for (key, value) in args.flags() {
             let Some(value) = value else { continue };
@@ -353,6 +366,15 @@ mod tests {
             assert!(all.contains(part), "{part} is missing in\n{all}");
         }
         assert_eq!(errors.len(), 5);
+    }
+
+    #[test]
+    fn a_variable_that_names_no_key_is_left_alone_and_can_be_told() {
+        let foreign = "SWEEP_COORDINATOR_PORT_7733_TCP";
+        let environment = environment(&[(foreign, "tcp://10.0.0.1:7733"), ("SWEEP_COORDINATOR_MAX_LOSSES", "7")]);
+        let config = Config::from_layers(&Args::default(), environment.clone()).unwrap();
+        assert_eq!(config.max_losses, 7);
+        assert_eq!(unknown_variables(environment.into_iter().map(|(name, _)| name)), [foreign]);
     }
 
     #[test]

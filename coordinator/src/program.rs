@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{Args, Config, DEFAULT};
+use crate::config::{self, Args, Config, DEFAULT};
 
 /// A failure of ours.
 const FAILED: u8 = 1;
@@ -28,6 +28,10 @@ pub fn main_with(args: &Args) -> ExitCode {
     let log = log.with_target(false).with_ansi(colours);
     // A program that embeds us may have set up its own log.
     let _ = log.try_init();
+    let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    for variable in config::unknown_variables(names) {
+        tracing::warn!(variable, "this variable of the environment sets no key of the configuration");
+    }
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return fail(FAILED, &format!("cannot start: {error}")),

@@ -219,6 +219,19 @@ mod tests {
     }
 
     #[test]
+    fn the_documentation_has_these_rows_and_no_others() {
+        let documented = include_str!("../../docs/metrics.md");
+        let row = |definition: &Definition| {
+            let labels: Vec<_> = definition.labels.iter().map(|label| format!("`{label}`")).collect();
+            let Definition { name, kind, help, .. } = definition;
+            format!("| `{name}` | {kind} | {} | {help} |", labels.join(", "))
+        };
+        let rows: Vec<String> = DEFINITIONS.iter().map(row).collect();
+        let found: Vec<&str> = documented.lines().filter(|line| line.starts_with("| `sweep_worker_")).collect();
+        assert_eq!(found, rows);
+    }
+
+    #[test]
     fn a_speed_goes_with_its_trial() {
         let metrics = Metrics::new().unwrap();
         metrics.speed(3, 100.0);

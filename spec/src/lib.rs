@@ -13,6 +13,7 @@ pub mod plan;
 pub mod problem;
 pub mod protocol;
 mod read;
+pub mod retry;
 pub mod settings;
 pub mod spec;
 pub mod trainer;

@@ -1,5 +1,6 @@
 //! What can happen to the scheduler. Everything in an event came from outside: nothing in it is trusted to be consistent.
 
+use sweep_spec::retry::Changes;
 use sweep_spec::{Digest, FailureClass, Outcome, TrialId};
 
 use crate::id::{DatasetKey, Lease, SessionId, StageIndex, SweepId, WorkerName};
@@ -74,6 +75,10 @@ pub struct NewSweep {
     pub priority: i32,
     /// Its share of slots among sweeps of one priority; 0 counts as 1.
     pub weight: u32,
+    /// Nothing of it is started.
+    pub paused: bool,
+    /// Which failures its spec wants treated otherwise.
+    pub retry: Changes,
     /// The reference that all of its trials share.
     pub dataset: DatasetKey,
     /// The content that the spec or an earlier worker pinned.
@@ -128,6 +133,20 @@ pub struct Registration {
     pub slots: Vec<Slot>,
     /// Attempts that it still runs or has not handed in, and their slots.
     pub live: Vec<(Lease, u32)>,
+}
+
+/// Whether a worker is given trials.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Service {
+    /// It is.
+    #[default]
+    Active,
+    /// By somebody's word it gets nothing new, finishes what it runs, and leaves.
+    Draining,
+    /// By somebody's word it hands back what it runs, and leaves.
+    Leaving,
+    /// It gets nothing, for this reason, until somebody says otherwise.
+    Suspended(String),
 }
 
 /// A place where one trial can run.

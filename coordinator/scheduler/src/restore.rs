@@ -52,7 +52,7 @@ impl Scheduler {
     }
 
     fn restore_round(&mut self, snapshot: OpenRound) {
-        let OpenRound { trial: id, round: number, pin, failures, losses, live } = snapshot;
+        let OpenRound { trial: id, round: number, pin, failures, losses, live, .. } = snapshot;
         let deadline = self.now.plus(self.config.restart_grace_ms);
         let Some(trial) = self.trials.get_mut(&id) else { return };
         trial.history.rounds = trial.history.rounds.max(number);

@@ -3,7 +3,7 @@
 use sweep_spec::{Digest, TrialId};
 
 use crate::effect::RoundEnd;
-use crate::event::{NewSweep, WantedTrial};
+use crate::event::{NewSweep, Service, WantedTrial};
 use crate::id::{Lease, StageIndex, WorkerName};
 
 /// Everything that lives: sweeps that have not ended, their trials, and the attempts that workers may still run.
@@ -13,6 +13,8 @@ pub struct Snapshot {
     pub sweeps: Vec<SweepSnapshot>,
     /// Rounds that have not ended.
     pub open_rounds: Vec<OpenRound>,
+    /// Workers that somebody, or the scheduler, has taken out of service.
+    pub workers: Vec<(WorkerName, Service)>,
 }
 
 /// A sweep that has not ended.
@@ -54,8 +56,14 @@ pub struct OpenRound {
     pub failures: u32,
     /// Attempts of this round that were lost with their worker.
     pub losses: u32,
+    /// Workers on which it failed.
+    pub failed_on: Vec<WorkerName>,
+    /// The most memory of a slot on which it ran out of memory.
+    pub too_small: Option<u64>,
     /// The attempt that is live.
     pub live: Option<LiveAttempt>,
+    /// The newest attempt, if it was lost: its worker may come back with it.
+    pub lost: Option<LiveAttempt>,
 }
 
 /// An attempt that a worker may still run.

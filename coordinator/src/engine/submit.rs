@@ -91,6 +91,8 @@ impl Handle {
             id,
             priority: record.priority,
             weight: record.weight,
+            paused: false,
+            retry: Default::default(),
             dataset: record.dataset_key,
             pin: record.pin,
             stages: u32::try_from(record.stages.len()).unwrap_or(u32::MAX),

@@ -10,6 +10,7 @@ use sweep_scheduler::effect::{Effect, RoundEnd};
 use sweep_scheduler::event::{Ending, History, Known, NewSweep, Registration, Slot, WantedTrial};
 use sweep_scheduler::snapshot::{BoundTrial, LiveAttempt, OpenRound, Snapshot, SweepSnapshot};
 use sweep_scheduler::{Config, Event, Lease, Scheduler, SessionId, SweepId, Timestamp, WorkerName};
+use sweep_spec::retry::Changes;
 use sweep_spec::{Digest, FailureClass, Outcome, TrialId};
 
 pub(crate) fn config() -> Config {
@@ -166,7 +167,16 @@ impl Env {
 
     pub(crate) fn submit_trials(&mut self, id: u64, stages: Vec<Vec<WantedTrial>>) -> Vec<Effect> {
         let count = stages.len() as u32;
-        let new = NewSweep { id: sweep(id), priority: 0, weight: 1, dataset: dataset(), pin: None, stages: count };
+        let new = NewSweep {
+            id: sweep(id),
+            priority: 0,
+            weight: 1,
+            paused: false,
+            retry: Changes::new(),
+            dataset: dataset(),
+            pin: None,
+            stages: count,
+        };
         let mut effects = self.apply(Event::SubmitSweep(new));
         for (stage, trials) in stages.into_iter().enumerate() {
             effects.extend(self.apply(Event::OpenStage { sweep: sweep(id), stage: stage as u32, trials }));
@@ -298,7 +308,10 @@ impl Env {
             pin: stored.pin.unwrap_or_else(data),
             failures: stored.failures,
             losses: stored.losses,
+            failed_on: Vec::new(),
+            too_small: None,
             live: stored.live.clone(),
+            lost: None,
         });
         let mut sweeps: Vec<SweepSnapshot> = self.stored.sweeps.values().cloned().collect();
         for sweep in &mut sweeps {
@@ -312,6 +325,6 @@ impl Env {
                 }
             }
         }
-        Snapshot { sweeps, open_rounds: open_rounds.collect() }
+        Snapshot { sweeps, open_rounds: open_rounds.collect(), workers: Vec::new() }
     }
 }

@@ -129,6 +129,8 @@ async fn sweep_snapshot(
             id: record.id,
             priority: record.priority,
             weight: record.weight,
+            paused: false,
+            retry: Default::default(),
             dataset: record.dataset_key,
             pin: record.pin,
             stages: record.stages.len() as u32,
@@ -215,7 +217,10 @@ async fn open_rounds(pool: &SqlitePool, attempts: &[LiveAttempt]) -> Result<Vec<
             pin: digest(&pin)?,
             failures: row.try_get("failures")?,
             losses: row.try_get("losses")?,
+            failed_on: Vec::new(),
+            too_small: None,
             live: attempt,
+            lost: None,
         });
     }
     Ok(rounds)

@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::outcome::FailureClass;
 
+/// The most failures of one round that a rule can allow.
+pub const MAX_FAILURES: u32 = 100;
+
 /// How often the wait before a retry doubles.
 const MAX_DOUBLINGS: u32 = 6;
 
@@ -50,7 +53,7 @@ pub struct Rule {
 impl Rule {
     /// The wait before the next try after so many failures; `None` when there is none.
     pub fn wait_ms(&self, failures: u32) -> Option<u64> {
-        if self.retry == Retry::Never || failures >= self.failures {
+        if self.retry == Retry::Never || failures >= self.failures.min(MAX_FAILURES) {
             return None;
         }
         let doublings = failures.saturating_sub(1).min(MAX_DOUBLINGS);
@@ -119,10 +122,6 @@ impl Rules {
         }
     }
 
-    /// The most failures that any rule allows before it gives up, given `changes`.
-    pub fn most_failures(&self, changes: &Changes) -> u32 {
-        FailureClass::ALL.iter().map(|class| self.rule(*class, changes).failures).max().unwrap_or(1)
-    }
 }
 
 #[cfg(test)]
@@ -134,7 +133,8 @@ mod tests {
         let rule = Rule { retry: Retry::Elsewhere, failures: 3, backoff_ms: 100 };
         assert_eq!([1, 2, 3].map(|failures| rule.wait_ms(failures)), [Some(100), Some(200), None]);
         let patient = Rule { failures: u32::MAX, ..rule };
-        assert_eq!(patient.wait_ms(1_000), Some(6_400), "a bounded number of times");
+        assert_eq!(patient.wait_ms(99), Some(6_400), "a bounded number of times");
+        assert_eq!(patient.wait_ms(MAX_FAILURES), None);
         assert_eq!(Rule { retry: Retry::Never, ..rule }.wait_ms(1), None);
     }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use sweep_spec::{Digest, FailureClass};
 
 use crate::Scheduler;
+use crate::bug::Bug;
 use crate::effect::{Effect, Ignored};
 use crate::event::{Ending, Event, Registration};
 use crate::id::{DatasetKey, Lease, SessionId, Timestamp};
@@ -21,6 +22,10 @@ impl Scheduler {
             Event::OpenStage { sweep, stage, trials } => self.open_stage(sweep, stage, trials, &mut effects),
             Event::FailStage { sweep, stage, reason } => self.fail_stage(sweep, stage, reason, &mut effects),
             Event::CancelSweep { sweep } => self.cancel(sweep, &mut effects),
+            Event::PauseSweep { sweep, paused } => self.pause(sweep, paused, &mut effects),
+            Event::SetPriority { sweep, priority } => self.set_priority(sweep, priority, &mut effects),
+            Event::RetrySweep { sweep, ended } => self.retry(sweep, ended.as_deref(), &mut effects),
+            Event::SetService { worker, service } => self.set_service(worker, service, &mut effects),
             Event::Register(registration) => self.register(registration, &mut effects),
             Event::Poll { session, held, draining } => self.poll(session, &held, draining),
             Event::Described { session, dataset, answer } => self.described(session, dataset, answer, &mut effects),
@@ -52,24 +57,31 @@ impl Scheduler {
     }
 
     fn register(&mut self, registration: Registration, effects: &mut Vec<Effect>) -> Result<(), Ignored> {
-        let Registration { worker, session: id, slots, live } = registration;
+        let Registration { worker, session: id, slots, live, fresh } = registration;
         if self.sessions.contains_key(&id) {
             return Err(Ignored::Repeated);
+        }
+        if fresh {
+            self.welcome(&worker, effects);
         }
         let slots = slots.into_iter().map(|offer| SlotState { offer, use_: SlotUse::Free }).collect();
         let deadline = self.now.plus(self.config.lease_ttl_ms);
         let mut session = Session { worker: worker.clone(), slots, deadline, draining: false, data: BTreeMap::new() };
         let mut lost = Vec::new();
         for lease in self.attempts_of(&worker) {
-            let slot = live.iter().find(|(alive, _)| *alive == lease).map(|(_, slot)| *slot);
-            let place = slot.and_then(|slot| Some((slot, session.slots.get_mut(slot as usize)?)));
-            match place {
-                Some((slot, state)) if state.use_ == SlotUse::Free => {
-                    state.use_ = SlotUse::Busy(lease);
+            match session.seat(lease, &live) {
+                Some(slot) => {
                     self.move_attempt(lease, id, slot);
                     effects.push(Effect::AttemptAdopted { lease, session: id });
                 }
-                Some(_) | None => lost.push(lease),
+                None => lost.push(lease),
+            }
+        }
+        for (lease, _) in &live {
+            if self.was_given_up(*lease, &worker)
+                && let Some(slot) = session.seat(*lease, &live)
+            {
+                self.revive(*lease, (id, slot), effects);
             }
         }
         // The old session goes before its lost attempts are counted: they have no slot that could be freed.
@@ -80,8 +92,47 @@ impl Scheduler {
         self.sessions.insert(id, session);
         for lease in lost {
             self.end_attempt(lease, Ending::Lost, effects);
+            // It was not the network: the worker itself no longer has it.
+            self.never_revive(lease);
         }
         Ok(())
+    }
+
+    /// Whether this attempt was given up for its worker's silence, and no other has begun since.
+    fn was_given_up(&self, lease: Lease, worker: &crate::WorkerName) -> bool {
+        let round = self.trials.get(&lease.trial).and_then(|trial| trial.open.as_ref());
+        round.is_some_and(|round| {
+            if self.has(Bug::RevivedTooLate) {
+                return round.number == lease.round;
+            }
+            let waits = matches!(round.state, RoundState::Queued | RoundState::Delayed { .. });
+            let given_up = round.given_up.as_ref();
+            waits
+                && round.number == lease.round
+                && given_up.is_some_and(|(attempt, on)| *attempt == lease.attempt && on == worker)
+        })
+    }
+
+    fn never_revive(&mut self, lease: Lease) {
+        if let Some(round) = self.trials.get_mut(&lease.trial).and_then(|trial| trial.open.as_mut())
+            && round.number == lease.round
+        {
+            round.given_up = None;
+        }
+    }
+
+    /// An attempt that was given up goes on where it always was.
+    fn revive(&mut self, lease: Lease, (session, slot): (SessionId, u32), effects: &mut Vec<Effect>) {
+        self.dequeue(lease.trial);
+        let Some(round) = self.trials.get_mut(&lease.trial).and_then(|trial| trial.open.as_mut()) else { return };
+        if let RoundState::Delayed { until } = round.state {
+            self.delayed.remove(&(until, lease.trial));
+        }
+        round.given_up = None;
+        round.losses = round.losses.saturating_sub(1);
+        round.state = RoundState::Running { attempt: lease.attempt, place: Place::Session { session, slot } };
+        self.count_running(lease.trial, true);
+        effects.push(Effect::AttemptRevived { lease, session });
     }
 
     /// Live attempts that the scheduler believes on a worker of this name.
@@ -107,10 +158,11 @@ impl Scheduler {
     }
 
     fn poll(&mut self, id: SessionId, held: &[Lease], draining: bool) -> Result<(), Ignored> {
+        let leaks = self.has(Bug::LeakedSlot);
         let session = self.sessions.get_mut(&id).ok_or(Ignored::UnknownSession)?;
         session.deadline = self.now.plus(self.config.lease_ttl_ms);
         session.draining = draining;
-        for slot in &mut session.slots {
+        for slot in session.slots.iter_mut().filter(|_| !leaks) {
             if matches!(slot.use_, SlotUse::Stopping(lease) if !held.contains(&lease)) {
                 slot.use_ = SlotUse::Free;
             }
@@ -162,10 +214,25 @@ impl Scheduler {
             }
         }
         if session.holds(lease).is_none() {
-            return Err(Ignored::StaleLease);
+            return self.stale(lease, ending, effects);
         }
+        let by_its_own_word = ending == Ending::Lost;
         self.end_attempt(lease, ending, effects);
+        if by_its_own_word {
+            self.never_revive(lease);
+        }
         Ok(())
+    }
+
+    /// Whatever the worker says of a lease that no longer holds changes nothing.
+    fn stale(&mut self, lease: Lease, ending: Ending, effects: &mut Vec<Effect>) -> Result<(), Ignored> {
+        if self.has(Bug::UnfencedLease)
+            && let Some(current) = self.live_attempt(lease.trial)
+        {
+            self.end_attempt(current, ending, effects);
+            return Ok(());
+        }
+        Err(Ignored::StaleLease)
     }
 
     /// Everything whose moment has come.
@@ -175,9 +242,11 @@ impl Scheduler {
         for id in gone {
             self.end_session(id, effects);
         }
-        let unheard: Vec<_> = self.awaited.iter().filter(|(_, deadline)| **deadline <= now).map(|(l, _)| *l).collect();
+        let forgetful = self.has(Bug::ForgottenDeadline);
+        let unheard = self.awaited.iter().filter(|(_, deadline)| !forgetful && **deadline <= now);
+        let unheard: Vec<_> = unheard.map(|(lease, _)| *lease).collect();
         for lease in unheard {
-            self.end_attempt(lease, Ending::Lost, effects);
+            self.give_up(lease, effects);
         }
         while let Some((until, trial)) = self.delayed.first().copied().filter(|(until, _)| *until <= now) {
             self.delayed.remove(&(until, trial));
@@ -196,15 +265,40 @@ impl Scheduler {
     }
 
     fn end_session(&mut self, id: SessionId, effects: &mut Vec<Effect>) {
+        let Some(session) = self.sessions.get(&id) else { return };
+        let busy = session.slots.iter().filter_map(|slot| match slot.use_ {
+            SlotUse::Busy(lease) => Some(lease),
+            SlotUse::Free | SlotUse::Stopping(_) => None,
+        });
+        for lease in busy.collect::<Vec<_>>() {
+            self.give_up(lease, effects);
+        }
         let Some(session) = self.sessions.remove(&id) else { return };
         if self.workers.get(&session.worker) == Some(&id) {
             self.workers.remove(&session.worker);
         }
         effects.push(Effect::Wake { session: id });
-        for slot in session.slots {
-            if let SlotUse::Busy(lease) = slot.use_ {
-                self.end_attempt(lease, Ending::Lost, effects);
-            }
+    }
+
+    /// Ends an attempt whose worker was not heard of. It may come back with it.
+    fn give_up(&mut self, lease: Lease, effects: &mut Vec<Effect>) {
+        let worker = self.worker_of(lease);
+        self.end_attempt(lease, Ending::Lost, effects);
+        if let Some(round) = self.trials.get_mut(&lease.trial).and_then(|trial| trial.open.as_mut())
+            && round.number == lease.round
+        {
+            round.given_up = worker.map(|worker| (lease.attempt, worker));
+        }
+    }
+
+    /// On which worker an attempt is live.
+    fn worker_of(&self, lease: Lease) -> Option<crate::WorkerName> {
+        let round = self.trials.get(&lease.trial)?.open.as_ref()?;
+        let RoundState::Running { attempt, place } = &round.state else { return None };
+        match place {
+            _ if *attempt != lease.attempt || round.number != lease.round => None,
+            Place::Session { session, .. } => self.sessions.get(session).map(|session| session.worker.clone()),
+            Place::Awaited { worker, .. } => Some(worker.clone()),
         }
     }
 
@@ -232,7 +326,7 @@ impl Scheduler {
     pub(crate) fn unplaceable_reason(&self, id: crate::SweepId) -> Option<(FailureClass, String)> {
         let sweep = self.sweeps.get(&id)?;
         let waits = !sweep.queue.is_empty() || (sweep.pin.is_none() && !sweep.references.is_empty());
-        if !waits || sweep.totals.running > 0 || self.sessions.is_empty() {
+        if !waits || sweep.spec.paused || sweep.totals.running > 0 || self.sessions.is_empty() {
             return None;
         }
         let (mut with_data, mut absent) = (Vec::new(), None);

@@ -29,10 +29,10 @@ impl Scheduler {
 
     /// Fills free slots.
     pub(crate) fn assign(&mut self, effects: &mut Vec<Effect>) {
-        if self.sweeps.values().all(|sweep| sweep.queue.is_empty()) {
+        if !self.sweeps.values().any(Sweep::is_ready) {
             return;
         }
-        let ready = self.sessions.iter().filter(|(_, session)| !session.draining);
+        let ready = self.sessions.iter().filter(|(_, session)| self.takes_trials(session));
         let free: Vec<(SessionId, u32)> =
             ready.flat_map(|(id, session)| session.free_slots().map(|slot| (*id, slot))).collect();
         for (session, slot) in free {
@@ -43,7 +43,7 @@ impl Scheduler {
     }
 
     fn pick(&self, session_id: SessionId, slot: u32) -> Option<TrialId> {
-        let mut sweeps: Vec<&Sweep> = self.sweeps.values().filter(|sweep| !sweep.queue.is_empty()).collect();
+        let mut sweeps: Vec<&Sweep> = self.sweeps.values().filter(|sweep| sweep.is_ready()).collect();
         sweeps.sort_by_key(|sweep| sweep.claim());
         sweeps.into_iter().find_map(|sweep| self.pick_from(sweep, session_id, slot))
     }
@@ -67,9 +67,9 @@ impl Scheduler {
         avoids(&session_id)
             && self.sessions.iter().any(|(id, other)| {
                 !avoids(id)
-                    && !other.draining
+                    && self.takes_trials(other)
                     && other.has(&sweep.spec.dataset, round.pin)
-                    && other.fits(trial.memory_bytes)
+                    && other.fits(trial.needs_bytes())
             })
     }
 
@@ -81,6 +81,7 @@ impl Scheduler {
         let attempt = trial.history.attempts;
         let lease = Lease { trial: trial_id, round: round.number, attempt };
         round.state = RoundState::Running { attempt, place: Place::Session { session: session_id, slot } };
+        round.given_up = None;
         let Some(session) = self.sessions.get_mut(&session_id) else { return };
         if let Some(state) = session.slots.get_mut(slot as usize) {
             state.use_ = SlotUse::Busy(lease);
@@ -98,14 +99,17 @@ impl Scheduler {
         if sweep.queue.is_empty() && !unpinned {
             return Vec::new();
         }
+        if sweep.spec.paused {
+            return vec!["the sweep is paused".to_owned()];
+        }
         if self.sessions.is_empty() {
             return vec!["no worker is connected".to_owned()];
         }
         if let Some((_, reason)) = self.unplaceable_reason(id) {
             return vec![reason];
         }
-        if self.sessions.values().all(|session| session.draining) {
-            return vec!["every connected worker is leaving".to_owned()];
+        if !self.sessions.values().any(|session| self.takes_trials(session)) {
+            return vec!["every connected worker is leaving or out of service".to_owned()];
         }
         if unpinned {
             return vec!["a worker has yet to say what is in the data set".to_owned()];

@@ -1,5 +1,7 @@
 //! The scheduler's few numbers.
 
+use sweep_spec::retry::Rules;
+
 /// Times are in milliseconds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
@@ -7,29 +9,27 @@ pub struct Config {
     pub lease_ttl_ms: u64,
     /// After a restart, how long the attempts that workers may still run are waited for.
     pub restart_grace_ms: u64,
-    /// Failures of one round after which it has failed.
-    pub max_failures: u32,
-    /// Attempts of one round that may be lost with their workers before it has failed.
+    /// What is done about failures, by class.
+    pub rules: Rules,
+    /// Workers that may be lost under one round before it is quarantined: it has failed, and only somebody's word tries
+    /// it again.
     pub max_losses: u32,
-    /// The wait before the second try; it doubles with every further failure, up to `MAX_BACKOFF_DOUBLINGS` times.
-    pub retry_backoff_ms: u64,
+    /// Trials in a row that fail on a worker and succeed on others, after which it is taken out of service; 0 for never.
+    pub suspend_after: u32,
     /// How long trials are kept that no connected worker can ever run, before they fail with the reason.
     pub unplaceable_grace_ms: u64,
     /// How long after a failure a worker is asked again what is in a data set.
     pub describe_again_ms: u64,
 }
 
-/// How often `Config::retry_backoff_ms` doubles.
-pub(crate) const MAX_BACKOFF_DOUBLINGS: u32 = 6;
-
 impl Default for Config {
     fn default() -> Self {
         Self {
             lease_ttl_ms: 30_000,
             restart_grace_ms: 60_000,
-            max_failures: 3,
-            max_losses: 10,
-            retry_backoff_ms: 1_000,
+            rules: Rules::new(3, 1_000),
+            max_losses: 5,
+            suspend_after: 3,
             unplaceable_grace_ms: 600_000,
             describe_again_ms: 60_000,
         }

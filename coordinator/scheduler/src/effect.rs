@@ -2,7 +2,7 @@
 
 use sweep_spec::{Digest, FailureClass, Outcome, TrialId};
 
-use crate::event::Ending;
+use crate::event::{Ending, Service};
 use crate::id::{Lease, SessionId, StageIndex, SweepId, WorkerName};
 
 /// One thing to do. All but `Wake` and `Ignored` are state edges to be stored.
@@ -81,6 +81,48 @@ pub enum Effect {
         /// How.
         end: SweepEnd,
     },
+    /// An attempt that had been given up goes on: its worker came back with it before another began.
+    AttemptRevived {
+        /// Which.
+        lease: Lease,
+        /// The session in which it goes on.
+        session: SessionId,
+    },
+    /// Nothing of this sweep is started any more, or it is again.
+    SweepPaused {
+        /// Which.
+        sweep: SweepId,
+        /// Whether it rests.
+        paused: bool,
+    },
+    /// A sweep has another place among the others.
+    PriorityChanged {
+        /// Which.
+        sweep: SweepId,
+        /// Higher goes first.
+        priority: i32,
+    },
+    /// A sweep that had ended goes on.
+    SweepReopened {
+        /// Which.
+        sweep: SweepId,
+    },
+    /// A stage that had ended goes on, because trials of it are tried again or because it never began.
+    StageReopened {
+        /// Whose.
+        sweep: SweepId,
+        /// Which.
+        stage: StageIndex,
+        /// Its trials are known; otherwise it waits to be opened.
+        open: bool,
+    },
+    /// A worker is given trials, or is not, from now on.
+    ServiceChanged {
+        /// Which.
+        worker: WorkerName,
+        /// What it is.
+        service: Service,
+    },
     /// A session's poll has something to answer: see `Scheduler::poll_answer`.
     Wake {
         /// Whose.
@@ -132,6 +174,10 @@ pub enum Ignored {
     UnknownSweep,
     /// No such stage, or it is open or ended already.
     UnknownStage,
+    /// No such worker is connected or known.
+    UnknownWorker,
+    /// Nothing of the sweep has failed.
+    NothingFailed,
     /// The session has ended or never was: the worker must register again.
     UnknownSession,
     /// The lease no longer holds: the worker must stop and forget the attempt.
@@ -153,6 +199,12 @@ impl Effect {
             Self::RoundEnded { .. } => "round_ended",
             Self::StageEnded { .. } => "stage_ended",
             Self::SweepEnded { .. } => "sweep_ended",
+            Self::AttemptRevived { .. } => "attempt_revived",
+            Self::SweepPaused { .. } => "sweep_paused",
+            Self::PriorityChanged { .. } => "priority_changed",
+            Self::SweepReopened { .. } => "sweep_reopened",
+            Self::StageReopened { .. } => "stage_reopened",
+            Self::ServiceChanged { .. } => "service_changed",
             Self::Wake { .. } => "wake",
             Self::Ignored(_) => "ignored",
         }

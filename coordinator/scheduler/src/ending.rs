@@ -1,13 +1,13 @@
 //! The one way out: attempts, rounds, references, stages and sweeps end here and nowhere else. Capacity is given back
 //! first, then consequences are drawn.
 
+use sweep_spec::retry::{Changes, Retry, Rule};
 use sweep_spec::{FailureClass, TrialId};
 
 use crate::Scheduler;
-use crate::config::MAX_BACKOFF_DOUBLINGS;
 use crate::effect::{Effect, RoundEnd, SweepEnd};
 use crate::event::{Ending, Known};
-use crate::id::{Lease, StageIndex, SweepId};
+use crate::id::{Lease, StageIndex, SweepId, WorkerName};
 use crate::session::SlotUse;
 use crate::sweep::{ReferenceEnd, ReferenceState, Stage};
 use crate::trial::{Place, RoundState};
@@ -16,6 +16,13 @@ use crate::trial::{Place, RoundState};
 enum Next {
     End(RoundEnd),
     Again { delay_ms: u64 },
+}
+
+/// Where an attempt was that has ended.
+struct Freed {
+    worker: WorkerName,
+    /// Of its slot, where that is known.
+    memory_bytes: Option<u64>,
 }
 
 impl Scheduler {
@@ -27,7 +34,7 @@ impl Scheduler {
             return;
         }
         let pin = round.pin;
-        let worker = self.free_slot(lease);
+        let freed = self.free_slot(lease);
         self.count_running(lease.trial, false);
         let ending = match ending {
             Ending::Succeeded { data_digest, .. } if data_digest != pin => Ending::Failed {
@@ -37,7 +44,10 @@ impl Scheduler {
             Ending::Succeeded { .. } | Ending::Failed { .. } | Ending::Stopped | Ending::Lost => ending,
         };
         effects.push(Effect::AttemptEnded { lease, ending: ending.clone() });
-        match self.next(lease, &ending, worker) {
+        if let Some(freed) = &freed {
+            self.note_health(&freed.worker, lease.trial, &ending, effects);
+        }
+        match self.next(lease, &ending, freed) {
             Next::End(end) => {
                 if let (RoundEnd::Succeeded { outcome, .. }, Some(trial)) = (&end, self.trials.get_mut(&lease.trial)) {
                     trial.history.known = Some(Known { round: lease.round, data_digest: pin, outcome: *outcome });
@@ -48,8 +58,12 @@ impl Scheduler {
         }
     }
 
-    fn next(&mut self, lease: Lease, ending: &Ending, worker: Option<crate::WorkerName>) -> Next {
-        let config = &self.config;
+    fn next(&mut self, lease: Lease, ending: &Ending, freed: Option<Freed>) -> Next {
+        let max_losses = self.config.max_losses;
+        let rule = match ending {
+            Ending::Failed { class, .. } => Some(self.rule(lease.trial, *class)),
+            Ending::Succeeded { .. } | Ending::Stopped | Ending::Lost => None,
+        };
         let Some(round) = self.trials.get_mut(&lease.trial).and_then(|trial| trial.open.as_mut()) else {
             return Next::Again { delay_ms: 0 };
         };
@@ -60,22 +74,38 @@ impl Scheduler {
             Ending::Stopped => Next::Again { delay_ms: 0 },
             Ending::Lost => {
                 round.losses += 1;
-                if round.losses < config.max_losses {
+                if round.losses < max_losses {
                     return Next::Again { delay_ms: 0 };
                 }
-                let reason = format!("lost with its worker {} times", round.losses);
+                let reason = format!("quarantined: {} workers were lost while they ran it", round.losses);
                 Next::End(RoundEnd::Failed { class: FailureClass::Machine, reason })
             }
             Ending::Failed { class, reason } => {
                 round.failures += 1;
-                round.avoid.extend(worker);
-                if !class.may_be_retried() || round.failures >= config.max_failures {
+                let wait_ms = rule.and_then(|rule| rule.wait_ms(round.failures));
+                let Some(delay_ms) = wait_ms else {
                     return Next::End(RoundEnd::Failed { class: *class, reason: reason.clone() });
+                };
+                let larger = rule.is_some_and(|rule| rule.retry == Retry::LargerSlot);
+                match freed {
+                    Some(Freed { memory_bytes: Some(bytes), .. }) if larger => {
+                        round.too_small = Some(round.too_small.map_or(bytes, |known| known.max(bytes)));
+                    }
+                    Some(Freed { worker, .. }) => drop(round.avoid.insert(worker)),
+                    None => {}
                 }
-                let doublings = (round.failures - 1).min(MAX_BACKOFF_DOUBLINGS);
-                Next::Again { delay_ms: config.retry_backoff_ms.saturating_mul(1 << doublings) }
+                Next::Again { delay_ms }
             }
         }
+    }
+
+    /// What is done about a failure of a trial: the most patient rule among those of the sweeps that wait for it.
+    fn rule(&self, trial: TrialId, class: FailureClass) -> Rule {
+        let wanted_by = self.trials.get(&trial).into_iter().flat_map(|trial| &trial.wanted_by);
+        let sweeps = wanted_by.filter_map(|id| self.sweeps.get(id));
+        let rules = sweeps.map(|sweep| self.config.rules.rule(class, &sweep.spec.retry));
+        let patience = |rule: &Rule| if rule.retry == Retry::Never { 0 } else { rule.failures };
+        rules.max_by_key(patience).unwrap_or_else(|| self.config.rules.rule(class, &Changes::new()))
     }
 
     fn requeue(&mut self, trial_id: TrialId, delay_ms: u64) {
@@ -91,7 +121,7 @@ impl Scheduler {
     }
 
     /// Gives back the slot of an attempt whose worker knows that it has ended, and says whose it was.
-    fn free_slot(&mut self, lease: Lease) -> Option<crate::WorkerName> {
+    fn free_slot(&mut self, lease: Lease) -> Option<Freed> {
         self.awaited.remove(&lease);
         let round = self.trials.get(&lease.trial)?.open.as_ref()?;
         match &round.state {
@@ -101,9 +131,11 @@ impl Scheduler {
                 if slot.use_ == SlotUse::Busy(lease) {
                     slot.use_ = SlotUse::Free;
                 }
-                Some(session.worker.clone())
+                Some(Freed { worker: session.worker.clone(), memory_bytes: slot.offer.memory_bytes })
             }
-            RoundState::Running { place: Place::Awaited { worker, .. }, .. } => Some(worker.clone()),
+            RoundState::Running { place: Place::Awaited { worker, .. }, .. } => {
+                Some(Freed { worker: worker.clone(), memory_bytes: None })
+            }
             RoundState::Queued | RoundState::Delayed { .. } => None,
         }
     }

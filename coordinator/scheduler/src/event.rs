@@ -4,6 +4,7 @@ use sweep_spec::retry::Changes;
 use sweep_spec::{Digest, FailureClass, Outcome, TrialId};
 
 use crate::id::{DatasetKey, Lease, SessionId, StageIndex, SweepId, WorkerName};
+use crate::snapshot::SweepSnapshot;
 
 /// Something that happened. `Scheduler::apply` turns it into effects.
 #[derive(Debug, Clone, PartialEq)]
@@ -32,6 +33,35 @@ pub enum Event {
     CancelSweep {
         /// Which.
         sweep: SweepId,
+    },
+    /// From now on nothing of this sweep is started, or it is again. What runs goes on.
+    PauseSweep {
+        /// Which.
+        sweep: SweepId,
+        /// Whether it rests.
+        paused: bool,
+    },
+    /// A sweep gets another place among the others.
+    SetPriority {
+        /// Which.
+        sweep: SweepId,
+        /// Higher goes first.
+        priority: i32,
+    },
+    /// What failed of this sweep is tried again in new rounds, and nothing else is. Stages that never began are unopened
+    /// again: the driver decides about each anew once the stage that it starts from has ended.
+    RetrySweep {
+        /// Which.
+        sweep: SweepId,
+        /// What the store has of it, if it has ended.
+        ended: Option<Box<SweepSnapshot>>,
+    },
+    /// A worker is taken out of service, or put back.
+    SetService {
+        /// Which.
+        worker: WorkerName,
+        /// What it is from now on.
+        service: Service,
     },
     /// A worker opens a session; one that it had before ends.
     Register(Registration),
@@ -133,6 +163,8 @@ pub struct Registration {
     pub slots: Vec<Slot>,
     /// Attempts that it still runs or has not handed in, and their slots.
     pub live: Vec<(Lease, u32)>,
+    /// Its process is another than the one that registered last: who sent that one away does not mean this one.
+    pub fresh: bool,
 }
 
 /// Whether a worker is given trials.

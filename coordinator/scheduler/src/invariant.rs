@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use sweep_spec::TrialId;
+use sweep_spec::retry::MAX_FAILURES;
 
 use crate::Scheduler;
 use crate::id::{Lease, SweepId};
@@ -97,7 +98,7 @@ impl Scheduler {
     }
 
     fn check_round(&self, id: TrialId, attempts: u32, round: &Round) -> Result<(), Violation> {
-        let bounded = round.failures < self.config.max_failures.max(1) && round.losses < self.config.max_losses.max(1);
+        let bounded = round.failures < MAX_FAILURES && round.losses < self.config.max_losses.max(1);
         ensure(bounded, Invariant::RetriesAreBounded, || format!("trial {}: {round:?}", id.short()))?;
         let RoundState::Running { attempt, place } = &round.state else { return Ok(()) };
         ensure(*attempt == attempts, Invariant::AttemptsGrow, || {

@@ -5,13 +5,16 @@
 
 mod apply;
 mod assign;
+pub mod bug;
 mod config;
 pub mod effect;
 mod ending;
 pub mod event;
 pub mod id;
 pub mod invariant;
+mod reopen;
 mod restore;
+mod service;
 mod session;
 pub mod snapshot;
 mod submit;
@@ -30,6 +33,7 @@ pub use crate::id::{Lease, SessionId, StageIndex, SweepId, Timestamp, WorkerName
 pub use crate::sweep::SweepCounts;
 pub use crate::view::{PollAnswer, Start, SweepView, WorkerView};
 
+use crate::service::Health;
 use crate::session::Session;
 use crate::sweep::Sweep;
 use crate::trial::Trial;
@@ -44,10 +48,14 @@ pub struct Scheduler {
     trials: BTreeMap<TrialId, Trial>,
     sessions: BTreeMap<SessionId, Session>,
     workers: BTreeMap<WorkerName, SessionId>,
+    /// Workers of which more is to be known than their session says.
+    health: BTreeMap<WorkerName, Health>,
     /// Rounds that wait for their next try.
     delayed: BTreeSet<(Timestamp, TrialId)>,
     /// Live attempts whose worker has not come back since the restart.
     awaited: BTreeMap<Lease, Timestamp>,
+    /// What a test has broken.
+    bug: Option<bug::Bug>,
 }
 
 impl Scheduler {
@@ -60,8 +68,10 @@ impl Scheduler {
             trials: BTreeMap::new(),
             sessions: BTreeMap::new(),
             workers: BTreeMap::new(),
+            health: BTreeMap::new(),
             delayed: BTreeSet::new(),
             awaited: BTreeMap::new(),
+            bug: None,
         }
     }
 

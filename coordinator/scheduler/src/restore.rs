@@ -1,12 +1,11 @@
 //! From what the store remembers to a scheduler that goes on as if nothing had happened.
 
-use std::collections::BTreeSet;
-
 use crate::Scheduler;
 use crate::config::Config;
 use crate::effect::{Effect, RoundEnd};
 use crate::event::Event;
 use crate::id::{SweepId, Timestamp};
+use crate::service::Health;
 use crate::snapshot::{BoundTrial, OpenRound, Snapshot, SweepSnapshot};
 use crate::sweep::{Reference, ReferenceEnd, ReferenceState, Stage, Sweep};
 use crate::trial::{Place, Round, RoundState, Trial};
@@ -20,18 +19,22 @@ impl Scheduler {
         for sweep in &snapshot.sweeps {
             scheduler.restore_sweep(sweep);
         }
+        for (worker, service) in snapshot.workers {
+            scheduler.health.insert(worker, Health::of(service));
+        }
         for round in snapshot.open_rounds {
             scheduler.restore_round(round);
         }
         let mut effects = Vec::new();
         for sweep in &snapshot.sweeps {
-            scheduler.restore_references(sweep, &mut effects);
+            scheduler.restore_references(sweep);
+            scheduler.go_on(sweep.sweep.id, &mut effects);
         }
         effects.extend(scheduler.apply(now, Event::Tick));
         (scheduler, effects)
     }
 
-    fn restore_sweep(&mut self, snapshot: &SweepSnapshot) {
+    pub(crate) fn restore_sweep(&mut self, snapshot: &SweepSnapshot) {
         let id = snapshot.sweep.id;
         let mut sweep = Sweep::new(snapshot.sweep.clone());
         for (stage, reason) in &snapshot.failed_stages {
@@ -39,6 +42,7 @@ impl Scheduler {
                 *state = Stage::Ended;
             }
             sweep.failure.get_or_insert_with(|| reason.clone());
+            sweep.failed_stages.insert(*stage);
         }
         for (stage, trials) in &snapshot.stages {
             let Some(state) = sweep.stages.get_mut(*stage as usize) else { continue };
@@ -52,7 +56,7 @@ impl Scheduler {
     }
 
     fn restore_round(&mut self, snapshot: OpenRound) {
-        let OpenRound { trial: id, round: number, pin, failures, losses, live, .. } = snapshot;
+        let OpenRound { trial: id, round: number, pin, failures, losses, failed_on, too_small, live, lost } = snapshot;
         let deadline = self.now.plus(self.config.restart_grace_ms);
         let Some(trial) = self.trials.get_mut(&id) else { return };
         trial.history.rounds = trial.history.rounds.max(number);
@@ -65,11 +69,13 @@ impl Scheduler {
                 RoundState::Running { attempt: live.lease.attempt, place }
             }
         };
-        trial.open = Some(Round { number, pin, failures, losses, avoid: BTreeSet::new(), state });
+        let avoid = failed_on.into_iter().collect();
+        let given_up = lost.map(|lost| (lost.lease.attempt, lost.worker));
+        trial.open = Some(Round { number, pin, failures, losses, avoid, too_small, given_up, state });
     }
 
-    /// Ends and binds references as they were; what is left unbound of a pinned sweep is bound anew.
-    fn restore_references(&mut self, snapshot: &SweepSnapshot, effects: &mut Vec<Effect>) {
+    /// Ends and binds references as they were.
+    pub(crate) fn restore_references(&mut self, snapshot: &SweepSnapshot) {
         let id = snapshot.sweep.id;
         for bound in &snapshot.bound {
             self.restore_reference(id, bound);
@@ -87,6 +93,11 @@ impl Scheduler {
                 *state = Stage::Open { remaining };
             }
         }
+    }
+
+    /// What is left unbound of a pinned sweep is bound anew, what is open waits where it did, and what is over ends.
+    fn go_on(&mut self, id: SweepId, effects: &mut Vec<Effect>) {
+        let Some(sweep) = self.sweeps.get(&id) else { return };
         let stages = sweep.stages.len() as u32;
         let unbound = sweep.references.iter().filter(|(_, reference)| reference.state == ReferenceState::Unbound);
         let unbound: Vec<_> = unbound.map(|(trial, _)| *trial).collect();

@@ -56,6 +56,14 @@ impl Session {
         self.slots.iter().position(|slot| slot.use_ == SlotUse::Busy(lease)).map(|index| index as u32)
     }
 
+    /// Puts an attempt of `live` on the slot that its worker names, if that is free.
+    pub(crate) fn seat(&mut self, lease: Lease, live: &[(Lease, u32)]) -> Option<u32> {
+        let slot = live.iter().find(|(alive, _)| *alive == lease).map(|(_, slot)| *slot)?;
+        let state = self.slots.get_mut(slot as usize).filter(|state| state.use_ == SlotUse::Free)?;
+        state.use_ = SlotUse::Busy(lease);
+        Some(slot)
+    }
+
     pub(crate) fn free_slots(&self) -> impl Iterator<Item = u32> + '_ {
         self.slots.iter().enumerate().filter(|(_, slot)| slot.use_ == SlotUse::Free).map(|(index, _)| index as u32)
     }

@@ -1,7 +1,5 @@
 //! How sweeps begin, learn their trials, bind them to rounds, and are cancelled.
 
-use std::collections::BTreeSet;
-
 use sweep_spec::{Digest, TrialId};
 
 use crate::Scheduler;
@@ -99,8 +97,7 @@ impl Scheduler {
             None => {
                 trial.history.rounds += 1;
                 let number = trial.history.rounds;
-                let state = RoundState::Queued;
-                trial.open = Some(Round { number, pin, failures: 0, losses: 0, avoid: BTreeSet::new(), state });
+                trial.open = Some(Round::new(number, pin));
                 effects.push(Effect::RoundOpened { trial: trial_id, round: number });
                 number
             }
@@ -116,13 +113,14 @@ impl Scheduler {
     /// Puts a trial whose round is to run into the queue of every sweep that is bound to it.
     pub(crate) fn enqueue(&mut self, trial_id: TrialId) {
         let Some(trial) = self.trials.get_mut(&trial_id) else { return };
+        let needs_bytes = trial.needs_bytes();
         let Some(round) = trial.open.as_mut() else { return };
         match round.state {
             RoundState::Running { .. } => return,
             RoundState::Delayed { until } if until > self.now => return,
             RoundState::Delayed { .. } | RoundState::Queued => round.state = RoundState::Queued,
         }
-        let entry = Entry { trial: trial_id, memory_bytes: trial.memory_bytes };
+        let entry = Entry { trial: trial_id, memory_bytes: needs_bytes };
         for id in &trial.wanted_by {
             let Some(sweep) = self.sweeps.get_mut(id) else { continue };
             let Some(reference) = sweep.references.get(&trial_id) else { continue };
@@ -154,6 +152,7 @@ impl Scheduler {
         let place = sweep.stages.get_mut(stage as usize).filter(|state| **state == Stage::Unopened);
         *place.ok_or(Ignored::UnknownStage)? = Stage::Open { remaining: 0 };
         sweep.failure.get_or_insert(reason);
+        sweep.failed_stages.insert(stage);
         self.close_stage_if_done(id, stage, effects);
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! A live sweep: its stages, its references to trials, and its queue.
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sweep_spec::{Digest, Outcome, TrialId};
 
@@ -21,6 +21,8 @@ pub(crate) struct Sweep {
     pub(crate) stage_totals: Vec<SweepCounts>,
     /// The first failure, for the sweep's own reason.
     pub(crate) failure: Option<String>,
+    /// Stages that failed to open.
+    pub(crate) failed_stages: BTreeSet<StageIndex>,
     /// Since when no connected worker can run anything that it waits for.
     pub(crate) unplaceable_since: Option<Timestamp>,
 }
@@ -75,6 +77,7 @@ impl Sweep {
             totals: SweepCounts::default(),
             stage_totals: vec![SweepCounts::default(); spec.stages as usize],
             failure: None,
+            failed_stages: BTreeSet::new(),
             unplaceable_since: None,
             spec,
         }
@@ -114,6 +117,11 @@ impl Sweep {
                 totals.add(state);
             }
         }
+    }
+
+    /// Whether something of it could be started now.
+    pub(crate) fn is_ready(&self) -> bool {
+        !self.spec.paused && !self.queue.is_empty()
     }
 
     /// Its place among sweeps that want a slot: first the higher priority, then the smaller share of what it may have.

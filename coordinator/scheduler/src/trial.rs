@@ -4,8 +4,8 @@
 //!               ┌───────────── stopped ─────────────┐
 //!               ▼                                   │
 //!   opened ─▶ queued ────────── assigned ───────▶ running ─▶ ended: succeeded | failed | cancelled
-//!               ▲                                   │
-//!               └── delayed ◀── failed, or lost ────┘
+//!               ▲                                   │ ▲
+//!               └── delayed ◀── failed, or lost ────┘ └── queued or delayed, and its worker came back with it
 //! ```
 
 use std::collections::BTreeSet;
@@ -31,6 +31,12 @@ impl Trial {
         let WantedTrial { cost, memory_bytes, history, .. } = wanted.clone();
         Self { cost, memory_bytes, history, open: None, wanted_by: BTreeSet::new() }
     }
+
+    /// Memory that its slot must have: what was predicted, or more than what has proved too little.
+    pub(crate) fn needs_bytes(&self) -> u64 {
+        let too_small = self.open.as_ref().and_then(|round| round.too_small);
+        self.memory_bytes.max(too_small.map_or(0, |bytes| bytes.saturating_add(1)))
+    }
 }
 
 /// An effort to answer a trial's question that has not ended.
@@ -43,7 +49,19 @@ pub(crate) struct Round {
     pub(crate) losses: u32,
     /// Workers on which it failed: others are tried first.
     pub(crate) avoid: BTreeSet<WorkerName>,
+    /// The most memory of a slot on which it ran out of memory: it needs more.
+    pub(crate) too_small: Option<u64>,
+    /// The newest attempt, if it was given up because its worker was not heard of: it goes on if the worker comes back
+    /// with it before another attempt begins.
+    pub(crate) given_up: Option<(u32, WorkerName)>,
     pub(crate) state: RoundState,
+}
+
+impl Round {
+    pub(crate) fn new(number: u32, pin: Digest) -> Self {
+        let (avoid, state) = (BTreeSet::new(), RoundState::Queued);
+        Self { number, pin, failures: 0, losses: 0, avoid, too_small: None, given_up: None, state }
+    }
 }
 
 /// Where an open round stands.

@@ -4,7 +4,7 @@ use sweep_spec::{Digest, TrialId};
 
 use crate::Scheduler;
 use crate::effect::Ignored;
-use crate::event::Slot;
+use crate::event::{Service, Slot};
 use crate::id::{DatasetKey, Lease, SessionId, StageIndex, SweepId, WorkerName};
 use crate::session::SlotUse;
 use crate::sweep::{Stage, SweepCounts};
@@ -19,6 +19,8 @@ pub struct PollAnswer {
     pub stop: Vec<Lease>,
     /// Data sets to describe.
     pub describe: Vec<DatasetKey>,
+    /// Whether it is given trials.
+    pub service: Service,
 }
 
 /// An attempt to start.
@@ -31,7 +33,7 @@ pub struct Start {
 }
 
 impl PollAnswer {
-    /// Whether there is nothing to tell.
+    /// Whether there is nothing to do; what it is may be news all the same.
     pub fn is_empty(&self) -> bool {
         self.start.is_empty() && self.stop.is_empty() && self.describe.is_empty()
     }
@@ -57,8 +59,10 @@ pub struct WorkerView {
     pub name: WorkerName,
     /// Its session.
     pub session: SessionId,
-    /// It takes nothing new.
+    /// It takes nothing new: it said so itself.
     pub draining: bool,
+    /// Whether it is given trials.
+    pub service: Service,
     /// Its slots, and the attempt on each.
     pub slots: Vec<(Slot, Option<Lease>)>,
 }
@@ -81,6 +85,7 @@ impl Scheduler {
         }
         answer.stop = held.iter().copied().filter(|lease| session.holds(*lease).is_none()).collect();
         answer.describe = session.unanswered().collect();
+        answer.service = self.service(&session.worker);
         Ok(answer)
     }
 
@@ -108,7 +113,8 @@ impl Scheduler {
                 SlotUse::Free => (slot.offer.clone(), None),
             });
             let slots = slots.collect();
-            Some(WorkerView { name: name.clone(), session: *id, draining: session.draining, slots })
+            let service = self.service(name);
+            Some(WorkerView { name: name.clone(), session: *id, draining: session.draining, service, slots })
         };
         self.workers.iter().filter_map(view).collect()
     }

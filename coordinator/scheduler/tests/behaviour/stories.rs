@@ -1,10 +1,6 @@
-//! What the scheduler does, told as short stories.
+//! How sweeps run, told as short stories.
 
-#![expect(clippy::wildcard_enum_match_arm, reason = "a story asks for one effect among all")]
-
-mod env;
-
-use env::{Env, config, lease, trial};
+use crate::env::{self, BACKOFF_MS, Env, FAILURES, config, lease, trial};
 use sweep_scheduler::effect::{RoundEnd, SweepEnd};
 use sweep_scheduler::event::{Ending, History, Known};
 use sweep_scheduler::{Config, Effect, Event, SessionId, Timestamp};
@@ -64,7 +60,7 @@ fn a_failure_is_tried_elsewhere_and_a_specs_fault_never() {
     let first = env.only_running(1);
     env.fail(1, first, FailureClass::Trainer);
     assert!(env.running(2).is_empty(), "the second try waits");
-    env.pass(config().retry_backoff_ms);
+    env.pass(BACKOFF_MS);
     let second = env.only_running(2);
     let effects = env.fail(2, second, FailureClass::Spec);
     let failed = |effect: &Effect| {
@@ -82,9 +78,9 @@ fn failures_are_bounded() {
     while let Some(lease) = env.running(1).first().copied() {
         tries += 1;
         env.fail(1, lease, FailureClass::Trainer);
-        env.pass(config().retry_backoff_ms << tries);
+        env.pass(BACKOFF_MS << tries);
     }
-    assert_eq!(tries, config().max_failures);
+    assert_eq!(tries, FAILURES);
     assert!(env.scheduler.sweep(env::sweep(1)).is_none());
 }
 

@@ -1,0 +1,44 @@
+//! Runs the simulation for as long as somebody likes: `--schedules N --seed S`. Ends in one JSON line of counts; failing
+//! seeds are printed before it and replay with `--schedules 1 --seed S`.
+
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for people")]
+
+#[path = "../simulation/mod.rs"]
+mod simulation;
+
+use std::process::ExitCode;
+use std::time::Instant;
+
+fn main() -> ExitCode {
+    let (count, seed) = match options() {
+        Ok(options) => options,
+        Err(problem) => {
+            eprintln!("{problem}\nusage: simulate [--schedules N] [--seed S]");
+            return ExitCode::from(2);
+        }
+    };
+    let begun = Instant::now();
+    let (counts, failures) = simulation::schedules(seed..seed.saturating_add(count));
+    for (seed, reason) in &failures {
+        eprintln!("seed {seed}: {reason}");
+    }
+    let fields: Vec<String> = counts.rows().iter().map(|(name, count)| format!("\"{name}\":{count}")).collect();
+    let seconds = begun.elapsed().as_secs_f64();
+    println!("{{{},\"violations\":{},\"seconds\":{seconds:.1}}}", fields.join(","), failures.len());
+    if failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn options() -> Result<(u64, u64), String> {
+    let (mut count, mut seed) = (20_000, 0);
+    let mut words = std::env::args().skip(1);
+    while let Some(word) = words.next() {
+        let place = match word.as_str() {
+            "--schedules" => &mut count,
+            "--seed" => &mut seed,
+            other => return Err(format!("`{other}` is unknown")),
+        };
+        let value = words.next().and_then(|value| value.parse().ok());
+        *place = value.ok_or_else(|| format!("`{word}` needs a number"))?;
+    }
+    Ok((count, seed))
+}

@@ -1,0 +1,55 @@
+//! What happened in a schedule, or in many.
+
+macro_rules! counts {
+    ($($name:ident),+ $(,)?) => {
+        /// How often each thing happened.
+        #[derive(Debug, Clone, Default, PartialEq, Eq)]
+        pub(crate) struct Counts {
+            $(pub(crate) $name: u64,)+
+        }
+
+        impl Counts {
+            pub(crate) fn add(&mut self, other: &Self) {
+                $(self.$name += other.$name;)+
+            }
+
+            /// Each name and number.
+            pub(crate) fn rows(&self) -> Vec<(&'static str, u64)> {
+                vec![$((stringify!($name), self.$name),)+]
+            }
+        }
+    };
+}
+
+counts!(
+    schedules,
+    events,
+    trials,
+    accepted,
+    attempts,
+    adopted,
+    revived,
+    quarantined,
+    suspended,
+    worker_crashes,
+    worker_restarts,
+    worker_drains,
+    poisonings,
+    partitions,
+    one_way_partitions,
+    messages_lost,
+    messages_duplicated,
+    messages_reordered,
+    messages_late,
+    coordinator_crashes,
+    coordinator_crashes_with_uncommitted_work,
+    clock_jumps_forward,
+    clock_jumps_backward,
+    submits,
+    cancels,
+    pauses,
+    resumes,
+    priorities,
+    retries,
+    services,
+);

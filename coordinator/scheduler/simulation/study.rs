@@ -1,0 +1,99 @@
+//! What people ask for: sweeps of a few stages over trials that behave, diverge, fail, run out of memory, or kill their
+//! worker.
+
+use sweep_scheduler::event::{Ending, WantedTrial};
+use sweep_spec::{Digest, FailureClass, Outcome, TrialId};
+
+use super::random::Random;
+
+/// The data set that every sweep refers to, and what is in it.
+pub(crate) fn dataset() -> Digest {
+    Digest::of(b"reference")
+}
+
+pub(crate) fn content() -> Digest {
+    Digest::of(b"content")
+}
+
+/// A content that some workers have instead.
+pub(crate) fn other_content() -> Digest {
+    Digest::of(b"other content")
+}
+
+/// Trials that any sweep may want: few, so that sweeps share them.
+pub(crate) const TRIALS: u64 = 24;
+/// Memory of a small slot and of a large one.
+pub(crate) const SMALL: u64 = 1 << 30;
+pub(crate) const LARGE: u64 = 1 << 32;
+
+pub(crate) fn trial(number: u64) -> TrialId {
+    TrialId::of(&number.to_le_bytes())
+}
+
+/// What a trial does wherever it runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Nature {
+    Good,
+    Diverges,
+    /// Every attempt fails with this class.
+    Fails(FailureClass),
+    /// It fails now and then.
+    Flaky,
+    /// It needs a large slot, and nobody predicted it.
+    Hungry,
+    /// It takes its worker with it.
+    Poison,
+}
+
+pub(crate) fn nature(number: u64) -> Nature {
+    match number {
+        0 => Nature::Poison,
+        1 => Nature::Fails(FailureClass::Spec),
+        2 => Nature::Fails(FailureClass::Trainer),
+        3 => Nature::Hungry,
+        4 => Nature::Diverges,
+        5..=7 => Nature::Flaky,
+        _ => Nature::Good,
+    }
+}
+
+/// What a worker runs on.
+#[derive(Debug, Clone)]
+pub(crate) struct Machine {
+    pub(crate) slots: usize,
+    pub(crate) memory_bytes: u64,
+    /// What is in its data set.
+    pub(crate) content: Digest,
+    /// Whatever runs there fails.
+    pub(crate) broken: bool,
+}
+
+/// How an attempt of a trial ends on a machine; `None` when it takes the worker with it.
+pub(crate) fn ending(number: u64, machine: &Machine, random: &mut Random) -> Option<Ending> {
+    let failed = |class| Some(Ending::Failed { class, reason: "as planned".to_owned() });
+    let succeeded = |outcome| Some(Ending::Succeeded { outcome, data_digest: machine.content });
+    match nature(number) {
+        Nature::Poison => None,
+        _ if machine.broken => failed(FailureClass::Trainer),
+        Nature::Fails(class) => failed(class),
+        Nature::Flaky if random.one_in(3) => failed(FailureClass::Trainer),
+        Nature::Hungry if machine.memory_bytes < LARGE => failed(FailureClass::OutOfMemory),
+        Nature::Diverges => succeeded(Outcome::Diverged),
+        Nature::Good | Nature::Flaky | Nature::Hungry => succeeded(Outcome::Converged),
+    }
+}
+
+/// The number of a trial.
+pub(crate) fn number(id: TrialId) -> u64 {
+    (0..TRIALS).find(|number| trial(*number) == id).unwrap_or(u64::MAX)
+}
+
+/// The stages of a sweep: each is a few trials, possibly some of an earlier one.
+pub(crate) fn stages(random: &mut Random) -> Vec<Vec<u64>> {
+    let stage = |random: &mut Random| (0..random.below(6)).map(|_| random.below(TRIALS)).collect();
+    (0..1 + random.below(3)).map(|_| stage(random)).collect()
+}
+
+pub(crate) fn wanted(number: u64) -> WantedTrial {
+    WantedTrial { id: trial(number), cost: 1 + number % 3, memory_bytes: SMALL / 2, history: Default::default() }
+}

@@ -1,0 +1,34 @@
+//! Mistakes that a test can plant, to show that the simulation finds them. A release build cannot be made to
+//! make one.
+
+use crate::Scheduler;
+
+/// A mistake.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bug {
+    /// Whatever attempt a worker speaks of, the live one is taken to be meant.
+    UnfencedLease,
+    /// A slot whose attempt was to be stopped is never free again.
+    LeakedSlot,
+    /// Attempts whose workers never come back after a restart are waited for for ever.
+    ForgottenDeadline,
+    /// An attempt that was given up goes on though another has begun.
+    RevivedTooLate,
+}
+
+impl Bug {
+    /// Every mistake.
+    pub const ALL: [Self; 4] = [Self::UnfencedLease, Self::LeakedSlot, Self::ForgottenDeadline, Self::RevivedTooLate];
+}
+
+impl Scheduler {
+    /// From now on this scheduler makes this mistake.
+    #[cfg(debug_assertions)]
+    pub fn plant(&mut self, bug: Bug) {
+        self.bug = Some(bug);
+    }
+
+    pub(crate) fn has(&self, bug: Bug) -> bool {
+        cfg!(debug_assertions) && self.bug == Some(bug)
+    }
+}

@@ -1,0 +1,11 @@
+//! What the scheduler does, told as short stories.
+
+#![expect(clippy::wildcard_enum_match_arm, reason = "a story asks for one effect among all")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by a panic")]
+
+mod env;
+mod faults;
+mod people;
+#[path = "../../simulation/mod.rs"]
+mod simulation;
+mod stories;

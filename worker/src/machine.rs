@@ -39,9 +39,19 @@ pub(crate) fn user_folder(variable: &str, below_home: &str) -> PathBuf {
 
 /// `duration` times a random share of at least one half, so that workers that lost one coordinator come back apart.
 pub(crate) fn jittered(duration: Duration) -> Duration {
+    duration.mul_f64(0.5 + 0.5 * (random() as f64 / u64::MAX as f64))
+}
+
+/// Eight bytes that no other process has.
+pub(crate) fn random_bytes() -> [u8; 8] {
+    random().to_be_bytes()
+}
+
+/// From the keys of the standard library's hash maps, which the system's generator seeds once per thread and which
+/// differ from map to map.
+fn random() -> u64 {
     use std::hash::{BuildHasher, Hasher};
-    let random = std::collections::hash_map::RandomState::new().build_hasher().finish();
-    duration.mul_f64(0.5 + 0.5 * (random as f64 / u64::MAX as f64))
+    std::collections::hash_map::RandomState::new().build_hasher().finish()
 }
 
 #[cfg(test)]

@@ -275,6 +275,7 @@ fn registration(config: &Config, slots: &[Slot], semantics: u32) -> v1::Register
         labels: config.labels.iter().map(label).collect(),
         live_attempts: Vec::new(),
         host: machine::host_name(),
+        instance: machine::random_bytes().to_vec().into(),
     }
 }
 

@@ -104,6 +104,8 @@ fn poll_message(reply: PollReply) -> v1::PollResponse {
         stop: reply.stop.into_iter().map(convert::lease_message).collect(),
         describe: describe.collect(),
         drain: false,
+        leave: false,
+        out_of_service: String::new(),
         number: reply.number,
     }
 }
@@ -142,6 +144,11 @@ fn finish(request: v1::FinishRequest) -> Result<Finish, Error> {
             FinishEnding::Failure(class, reason)
         }
         Some(Ending::Stopped(_)) => FinishEnding::Stopped,
+        Some(Ending::Lost(lost)) => {
+            let class = v1::FailureClass::Machine.into();
+            let (class, reason) = convert::failure(v1::Failure { class, reason: lost.reason })?;
+            FinishEnding::Failure(class, reason)
+        }
         None => return Err(Invalid { field: "ending", problem: "absent".into() }.into()),
     };
     let (start_seconds, run_seconds) = convert::phases(request.phases)?;
@@ -167,6 +174,7 @@ impl WorkerService for Workers {
             poll_wait_ms: u64::try_from(self.engine.poll_wait().as_millis()).unwrap_or(u64::MAX),
             stop: registered.stop.into_iter().map(convert::lease_message).collect(),
             coordinator_version: env!("CARGO_PKG_VERSION").to_owned(),
+            out_of_service: String::new(),
         }))
     }
 

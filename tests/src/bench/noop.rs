@@ -61,6 +61,7 @@ impl Worker {
             labels: Vec::new(),
             live_attempts: Vec::new(),
             host: "bench".into(),
+            instance: b"one-only".to_vec().into(),
         };
         let session = client.register(request).await?.into_inner().session;
         Ok(Self { client, session, work, counted, data: sweep_spec::Digest::of(b"no data") })

@@ -178,6 +178,7 @@ impl WorkerService for Coordinator {
                 poll_wait_ms: PARK.as_millis() as u64,
                 stop: std::mem::take(&mut state.not_adopted),
                 coordinator_version: "test".to_owned(),
+                out_of_service: String::new(),
             }))
         })
     }

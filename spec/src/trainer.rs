@@ -25,7 +25,7 @@ pub enum Command {
     Devices,
     /// What is in this data set? Answered by `described` or `failed`.
     Describe(Describe),
-    /// Train. Answered by `started`, `epoch`s, then `finished` or `failed`.
+    /// Train. Answered by `started`, `epoch`s and `checkpoint`s, then `finished` or `failed`.
     Train(Box<Train>),
 }
 
@@ -51,12 +51,19 @@ pub struct Train {
     pub device: String,
     /// Where files are on this machine.
     pub folders: Folders,
-    /// A folder for this trial's checkpoints; none are written without it.
+    /// A folder for this trial's checkpoints and no other's; none are written or looked for without it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub checkpoint_folder: Option<String>,
+    /// A checkpoint follows every so many epochs, and never the last one; 0 counts as 1.
+    #[serde(default = "every_epoch")]
+    pub checkpoint_every: u32,
     /// A folder in which artifacts (`weights.bin`, `thumbnails.png`) are left for the agent; none are without it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub artifact_folder: Option<String>,
+}
+
+fn every_epoch() -> u32 {
+    1
 }
 
 /// Where files are on this machine, as absolute paths.
@@ -151,7 +158,10 @@ pub struct Started {
     pub params: u64,
     /// What is in the data set.
     pub data: Described,
-    /// The first epoch to come, counted from 1; more than 1 where a checkpoint was found.
+    /// The first epoch that is still to be trained, counted from 1; more than 1 where a checkpoint was found. The `epoch`
+    /// events before it then follow at once, as they were when they were trained (same numbers, same bits), so that every
+    /// attempt says its whole series and nothing is needed of the attempt before. A trainer that cannot repeat them has to
+    /// begin at 1.
     pub first_epoch: u32,
 }
 
@@ -188,7 +198,7 @@ pub struct EpochMetrics {
     pub images_per_second: f64,
 }
 
-/// A checkpoint is on disk.
+/// A checkpoint is on disk, and stays there if the process is killed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Checkpoint {
     /// Echoed.

@@ -125,6 +125,7 @@ impl SlotTask {
             folders: self.seat.place.folders.clone(),
             // Without one a trainer writes no checkpoint: an attempt that resumes would hand in only the later epochs.
             checkpoint_folder: None,
+            checkpoint_every: 1,
             artifact_folder: Some(folder.to_string_lossy().into_owned()),
         };
         self.seat.ready(&job.stop).await?;

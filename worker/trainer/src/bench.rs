@@ -56,6 +56,7 @@ pub fn train(
         device: "cpu".to_owned(),
         folders: Folders { data_root: cache.clone(), cache },
         checkpoint_folder: None,
+        checkpoint_every: 1,
         artifact_folder: None,
     };
     match training::train(&request, &mut Silence) {

@@ -52,6 +52,7 @@ fn train(device: &str, cache: &Path) -> Value {
         device: device.to_owned(),
         folders: Folders { data_root: cache.clone(), cache },
         checkpoint_folder: None,
+        checkpoint_every: 1,
         artifact_folder: None,
     };
     serde_json::to_value(sweep_spec::trainer::Command::Train(Box::new(request))).unwrap()

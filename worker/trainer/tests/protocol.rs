@@ -76,6 +76,7 @@ fn train(cache: &std::path::Path, epochs: u32) -> Train {
         device: "cpu".into(),
         folders: Folders { data_root: cache.clone(), cache: cache.clone() },
         checkpoint_folder: None,
+        checkpoint_every: 1,
         artifact_folder: Some(format!("{cache}/artifacts")),
     }
 }

@@ -63,6 +63,7 @@ fn request(cnn: &Cnn, seed: u64, protocol: Protocol, dataset: Dataset, cache: &P
         device: "cpu".to_owned(),
         folders: Folders { data_root: cache.clone(), cache },
         checkpoint_folder: None,
+        checkpoint_every: 1,
         artifact_folder: None,
     }
 }

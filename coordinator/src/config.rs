@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use clap::Parser;
+use sweep_spec::retry::{Changes, MAX_FAILURES, Rules};
 
 /// The default file, with comments.
 pub const DEFAULT: &str = include_str!("coordinator.yaml");
@@ -34,6 +35,10 @@ pub struct Config {
     pub max_losses: u32,
     /// The wait before the second try.
     pub retry_backoff_ms: u64,
+    /// What is done about failures of some classes otherwise.
+    pub retry: Changes,
+    /// Trials in a row that fail on a worker and succeed on others, after which it is taken out of service.
+    pub suspend_after: u32,
     /// How long trials are kept that no connected worker can ever run.
     pub unplaceable_grace_ms: u64,
     /// How long after a failure a worker is asked again what is in a data set.
@@ -85,6 +90,12 @@ pub struct Args {
     /// Milliseconds before the second try
     #[arg(long, value_name = "MILLISECONDS")]
     pub retry_backoff_ms: Option<String>,
+    /// What is done about failures of some classes otherwise, as YAML: '{data: {retry: never}}'
+    #[arg(long, value_name = "RULES")]
+    pub retry: Option<String>,
+    /// Trials in a row that fail on a worker and succeed on others before it is taken out of service; 0: never
+    #[arg(long, value_name = "COUNT")]
+    pub suspend_after: Option<String>,
     /// Milliseconds that trials are kept that no connected worker can run
     #[arg(long, value_name = "MILLISECONDS")]
     pub unplaceable_grace_ms: Option<String>,
@@ -111,6 +122,8 @@ impl Args {
             ("max_failures", self.max_failures.as_deref()),
             ("max_losses", self.max_losses.as_deref()),
             ("retry_backoff_ms", self.retry_backoff_ms.as_deref()),
+            ("retry", self.retry.as_deref()),
+            ("suspend_after", self.suspend_after.as_deref()),
             ("unplaceable_grace_ms", self.unplaceable_grace_ms.as_deref()),
             ("describe_again_ms", self.describe_again_ms.as_deref()),
             ("shutdown_seconds", self.shutdown_seconds.as_deref()),
@@ -149,6 +162,10 @@ impl Layers {
             serde_yaml::Value::Bool(value) => value.to_string(),
             serde_yaml::Value::Number(value) => value.to_string(),
             serde_yaml::Value::String(value) => value,
+            value @ serde_yaml::Value::Mapping(_) if key == "retry" => match serde_yaml::to_string(&value) {
+                Ok(text) => text,
+                Err(error) => return self.errors.push(format!("{source}: `{key}`: {error}")),
+            },
             _ => return self.errors.push(format!("{source}: `{key}`: expected one plain value")),
         };
         if source == "default" || self.values.contains_key(&key) {
@@ -168,6 +185,24 @@ impl Layers {
             Ok(None) => self.errors.push(format!("{source}: longer than {MAX_FILE_BYTES} bytes")),
             Err(error) => self.errors.push(format!("{source}: {error}")),
         }
+    }
+
+    /// `retry`: a mapping in a file, its text elsewhere.
+    fn rules(&mut self) -> Option<Changes> {
+        let (text, source) = self.values.get("retry")?;
+        let parsed: Result<Option<Changes>, _> = serde_yaml::from_str(text);
+        let changes = match parsed {
+            Ok(changes) => changes.unwrap_or_default(),
+            Err(error) => {
+                self.errors.push(format!("{source}: `retry`: {error}"));
+                return None;
+            }
+        };
+        if changes.values().any(|change| change.failures.is_some_and(|count| !(1..=MAX_FAILURES).contains(&count))) {
+            self.errors.push(format!("{source}: `retry`: expected `failures` from 1 to {MAX_FAILURES}"));
+            return None;
+        }
+        Some(changes)
     }
 
     fn take<T: std::str::FromStr>(&mut self, key: &str, expected: &str, fits: impl Fn(&T) -> bool) -> Option<T> {
@@ -255,6 +290,8 @@ impl Config {
         let max_failures = layers.take("max_failures", count, is_count);
         let max_losses = layers.take("max_losses", count, is_count);
         let retry_backoff_ms = layers.take("retry_backoff_ms", MILLISECONDS, is_milliseconds);
+        let retry = layers.rules();
+        let suspend_after = layers.take("suspend_after", "a count from 0 to 1000000", |value| *value <= 1_000_000);
         let unplaceable_grace_ms = layers.take("unplaceable_grace_ms", MILLISECONDS, is_milliseconds);
         let describe_again_ms = layers.take("describe_again_ms", MILLISECONDS, is_milliseconds);
         let shutdown = "a number of seconds from 1 to 3600";
@@ -283,6 +320,8 @@ impl Config {
                 max_failures: max_failures?,
                 max_losses: max_losses?,
                 retry_backoff_ms: retry_backoff_ms?,
+                retry: retry?,
+                suspend_after: suspend_after?,
                 unplaceable_grace_ms: unplaceable_grace_ms?,
                 describe_again_ms: describe_again_ms?,
                 shutdown_seconds: shutdown_seconds?,
@@ -307,9 +346,9 @@ impl Config {
         sweep_scheduler::Config {
             lease_ttl_ms: self.lease_ttl_ms,
             restart_grace_ms: self.restart_grace_ms,
-            max_failures: self.max_failures,
+            rules: Rules::new(self.max_failures, self.retry_backoff_ms).with(&self.retry),
             max_losses: self.max_losses,
-            retry_backoff_ms: self.retry_backoff_ms,
+            suspend_after: self.suspend_after,
             unplaceable_grace_ms: self.unplaceable_grace_ms,
             describe_again_ms: self.describe_again_ms,
         }

@@ -13,6 +13,7 @@ use crate::levels::{Factor, Level};
 use crate::problem::Problems;
 use crate::protocol::Protocol;
 use crate::read;
+use crate::retry::Changes;
 use crate::trainer::EpochMetrics;
 
 /// The version of the spec's form that is read.
@@ -41,6 +42,9 @@ pub struct Spec {
     pub priority: i32,
     /// The sweep's share among sweeps of one priority.
     pub weight: u32,
+    /// What it wants done about failures otherwise than its coordinator does.
+    #[serde(skip_serializing_if = "Changes::is_empty")]
+    pub retry: Changes,
 }
 
 /// One step of a study.

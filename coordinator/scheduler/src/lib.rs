@@ -10,6 +10,7 @@ mod config;
 pub mod effect;
 mod ending;
 pub mod event;
+mod explain;
 pub mod id;
 pub mod invariant;
 mod reopen;

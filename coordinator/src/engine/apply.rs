@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use sweep_scheduler::event::{Ending, Registration, Slot};
-use sweep_scheduler::{Effect, Event, Ignored, SessionId, SweepId, WorkerName};
+use sweep_scheduler::{Effect, Event, Ignored, SessionId, WorkerName};
 use tracing::{info, warn};
 
 use super::Error;
@@ -13,8 +13,9 @@ use super::command::{
 };
 use super::driver::{Driver, unix_ms};
 use super::live::Session;
-use crate::store::codes::StageState;
-use crate::store::write::{PointRow, StageChange, WorkerRow};
+use super::people::audit;
+use crate::store::codes::{AuditAction, StageState};
+use crate::store::write::{AuditRow, PointRow, StageChange, WorkerRow};
 
 impl Driver {
     pub(crate) fn command(&mut self, command: Command) {
@@ -26,7 +27,15 @@ impl Driver {
             Command::Finish(request, reply) => self.finish(*request, reply),
             Command::Ticket(reply) => self.ticket(reply),
             Command::Begin(begin, reply) => self.begin(*begin, reply),
-            Command::Cancel(sweep, reply) => self.cancel(sweep, reply),
+            Command::Cancel(sweep, actor, reply) => self.cancel(sweep, &actor, reply),
+            Command::Pause(change, actor, reply) => self.pause(change, &actor, reply),
+            Command::SetPriority(change, actor, reply) => self.set_priority(change, &actor, reply),
+            Command::Retry(retry, reply) => self.retry(*retry, reply),
+            Command::SetService((worker, service), actor, reply) => self.set_service(worker, service, &actor, reply),
+            Command::Explain(trial, reply) => {
+                let said = self.scheduler.explain(trial);
+                self.batch.say(reply, Ok(said));
+            }
             Command::Sweep(sweep, reply) => {
                 let status = self.status(sweep);
                 self.batch.say(reply, Ok(status));
@@ -47,6 +56,10 @@ impl Driver {
     }
 
     fn register(&mut self, request: Register, reply: Reply<Registered>) {
+        let fresh = match self.instances.take(&request.worker, request.instance) {
+            Some(fresh) => fresh,
+            None => return drop(reply.send(Err(Error::NameTaken { worker: request.worker }))),
+        };
         let session = SessionId(self.next_session);
         self.next_session += 1;
         self.batch.commit.last_session = Some(session.0);
@@ -65,14 +78,18 @@ impl Driver {
         let slots: Vec<Slot> = request.slots.into_iter().map(slot).collect();
         info!(worker_id = request.worker, session = session.0, slots = slots.len(), "a worker registered");
         let worker = WorkerName(request.worker);
-        let devices = slots.iter().map(|slot| slot.device.clone()).collect();
-        self.live.sessions.insert(session, Session { seen_ms: unix_ms(), devices, ..Session::default() });
+        let offers = slots.clone();
+        self.live.sessions.insert(session, Session { seen_ms: unix_ms(), offers, ..Session::default() });
         let live = request.live.clone();
-        self.event(Event::Register(Registration { worker, session, slots, live: request.live }));
+        self.event(Event::Register(Registration { worker: worker.clone(), session, slots, live: request.live, fresh }));
         let mut leases = live.into_iter().map(|(lease, _)| lease);
         let stop = leases.by_ref().filter(|lease| !self.scheduler.is_live(session, *lease)).collect();
         self.forget_old_sessions();
-        self.batch.say(reply, Ok(Registered { session, stop }));
+        let service = self.scheduler.service(&worker);
+        if let Some(live) = self.live.sessions.get_mut(&session) {
+            live.service = service.clone();
+        }
+        self.batch.say(reply, Ok(Registered { session, stop, service }));
     }
 
     /// Sessions that the scheduler has ended are forgotten; a poll that waits in one is told.
@@ -155,6 +172,7 @@ impl Driver {
             }
             FinishEnding::Failure(class, reason) => Ending::Failed { class: *class, reason: reason.clone() },
             FinishEnding::Stopped => Ending::Stopped,
+            FinishEnding::Lost(_) => Ending::Lost,
         };
         let event = Event::Finish { session: request.session, lease: request.lease, ending };
         let effects = self.scheduler.apply(self.now(), event);
@@ -184,20 +202,19 @@ impl Driver {
             return self.batch.say(reply, Err(Error::Unavailable));
         }
         for (_, trials) in &mut begin.open {
-            for wanted in trials {
-                let Some(newer) = self.journal.entries.get(&wanted.id) else { continue };
-                wanted.history.rounds = wanted.history.rounds.max(newer.rounds);
-                wanted.history.attempts = wanted.history.attempts.max(newer.attempts);
-                if newer.known.is_some() {
-                    wanted.history.known = newer.known.clone();
-                }
-            }
+            trials.iter_mut().for_each(|wanted| self.journal.bring_up_to_date(wanted));
         }
         let sweep = begin.sweep;
         self.batch.changed.insert(sweep);
-        self.batch.commit.stages.extend(begin.choice.take());
+        if let Some(choice) = begin.choice.take() {
+            let detail = format!("stage {}: {}", choice.stage, choice.choice);
+            self.note(AuditRow { sweep: Some(sweep), detail, ..audit(&begin.actor, AuditAction::StageDecided) });
+            self.batch.commit.stages.push(choice);
+        }
         let begun = Instant::now();
         if let Some((event, live)) = begin.new.take() {
+            let detail = live.record.name.clone();
+            self.note(AuditRow { sweep: Some(sweep), detail, ..audit(&begin.actor, AuditAction::Submitted) });
             self.live.sweeps.insert(sweep, live);
             self.batch.commit.sweeps_begun.push(sweep);
             self.event(Event::SubmitSweep(event));
@@ -224,11 +241,6 @@ impl Driver {
             }
         }
         info!(sweep_id = %sweep, ms = begun.elapsed().as_millis(), "stages opened");
-        self.batch.say(reply, Ok(()));
-    }
-
-    fn cancel(&mut self, sweep: SweepId, reply: Reply<()>) {
-        self.event(Event::CancelSweep { sweep });
         self.batch.say(reply, Ok(()));
     }
 }

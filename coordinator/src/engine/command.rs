@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use sweep_proto::v1;
-use sweep_scheduler::event::{NewSweep, WantedTrial};
+use sweep_scheduler::event::{NewSweep, Service, WantedTrial};
+use sweep_scheduler::snapshot::SweepSnapshot;
 use sweep_scheduler::{Lease, SessionId, SweepCounts, SweepId};
 use sweep_spec::settings::Setting;
 use sweep_spec::trainer::{Described, EpochMetrics};
@@ -27,7 +28,12 @@ pub(crate) enum Command {
     Finish(Box<Finish>, Reply<Finished>),
     Ticket(Reply<Ticket>),
     Begin(Box<Begin>, Reply<()>),
-    Cancel(SweepId, Reply<()>),
+    Cancel(SweepId, String, Reply<()>),
+    Pause((SweepId, bool), String, Reply<()>),
+    SetPriority((SweepId, i32), String, Reply<()>),
+    Retry(Box<Retry>, Reply<u64>),
+    SetService((String, Service), String, Reply<()>),
+    Explain(TrialId, Reply<Vec<String>>),
     Sweep(SweepId, Reply<Option<LiveStatus>>),
     Workers(Reply<Vec<WorkerView>>),
     Gauges(Reply<Gauges>),
@@ -48,6 +54,8 @@ pub struct Register {
     pub labels: Vec<(String, String)>,
     /// Attempts that it still runs or has not handed in, and their slots.
     pub live: Vec<(Lease, u32)>,
+    /// Of its process; 0 where it does not say.
+    pub instance: u64,
 }
 
 /// A session that was opened.
@@ -57,6 +65,8 @@ pub struct Registered {
     pub session: SessionId,
     /// Attempts that are not adopted.
     pub stop: Vec<Lease>,
+    /// Whether it is given trials.
+    pub service: Service,
 }
 
 /// A worker that waits for something to do.
@@ -83,6 +93,8 @@ pub struct PollReply {
     pub describe: Vec<(Digest, Arc<Vec<Setting>>)>,
     /// Grows within the session; 0 where nothing is to be echoed.
     pub number: u64,
+    /// Whether it is given trials.
+    pub service: Service,
 }
 
 /// A trial to start.
@@ -146,6 +158,8 @@ pub enum FinishEnding {
     Failure(FailureClass, String),
     /// It was stopped.
     Stopped,
+    /// The worker itself lost it, and says how.
+    Lost(String),
 }
 
 /// What became of a `Finish`.
@@ -173,6 +187,22 @@ pub(crate) struct Ticket {
     pub(crate) _alive: Arc<()>,
 }
 
+/// A sweep of which something is to be tried again.
+#[derive(Debug)]
+pub(crate) struct Retry {
+    pub(crate) ticket: Ticket,
+    pub(crate) sweep: SweepId,
+    pub(crate) ended: Option<Ended>,
+    pub(crate) actor: String,
+}
+
+/// A sweep that has ended, as the store has it.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) live: LiveSweep,
+    pub(crate) snapshot: SweepSnapshot,
+}
+
 /// A sweep to begin, or stages of one to open; their rows are prepared.
 #[derive(Debug)]
 pub(crate) struct Begin {
@@ -180,6 +210,8 @@ pub(crate) struct Begin {
     pub(crate) sweep: SweepId,
     /// For a new one.
     pub(crate) new: Option<(NewSweep, LiveSweep)>,
+    /// Who asked for it; nobody for what the coordinator does by itself.
+    pub(crate) actor: String,
     pub(crate) choice: Option<StageChange>,
     pub(crate) open: Vec<(u32, Vec<WantedTrial>)>,
     pub(crate) fail: Vec<(u32, String)>,
@@ -232,6 +264,8 @@ pub struct WorkerView {
     pub name: String,
     /// It takes nothing new.
     pub draining: bool,
+    /// Whether it is given trials.
+    pub service: Service,
     /// What runs on each slot: trial, label, sweep.
     pub slots: Vec<Option<(TrialId, String, SweepId)>>,
     /// When it polled last, in Unix milliseconds.

@@ -11,6 +11,7 @@ use tracing::{error, info};
 
 use super::command::{Begin, Command};
 use super::expand::{Expanded, Expansion};
+use super::people::NOBODY;
 use super::submit::blocking;
 use super::{Error, Handle, restore};
 use crate::analysis::leaderboard::reported;
@@ -70,6 +71,7 @@ impl Handle {
             ticket,
             sweep,
             new: None,
+            actor: NOBODY.to_owned(),
             choice: Some(decision.choice),
             open,
             fail: decision.fail,

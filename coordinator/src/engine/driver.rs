@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use sweep_scheduler::event::History;
+use sweep_scheduler::event::{History, WantedTrial};
 use sweep_scheduler::{Event, Lease, Scheduler, SessionId, SweepId, Timestamp};
 use sweep_spec::TrialId;
 use tokio::sync::{mpsc, watch};
@@ -16,9 +16,11 @@ use tracing::{error, info, warn};
 
 use super::batch::Batch;
 use super::command::Command;
+use super::instances::Instances;
 use super::live::Live;
 use super::restore;
 use crate::metrics::Metrics;
+use crate::store::write::Bound;
 use crate::store::{self, Store};
 
 /// Commands that are taken before a commit is begun.
@@ -49,6 +51,18 @@ pub(crate) struct Journal {
     pub(crate) entries: HashMap<TrialId, History>,
 }
 
+impl Journal {
+    /// What changed since a trial was looked up goes in.
+    pub(crate) fn bring_up_to_date(&self, wanted: &mut WantedTrial) {
+        let Some(newer) = self.entries.get(&wanted.id) else { return };
+        wanted.history.rounds = wanted.history.rounds.max(newer.rounds);
+        wanted.history.attempts = wanted.history.attempts.max(newer.attempts);
+        if newer.known.is_some() {
+            wanted.history.known = newer.known.clone();
+        }
+    }
+}
+
 pub(crate) struct Driver {
     pub(crate) parts: Parts,
     pub(crate) scheduler: Scheduler,
@@ -57,6 +71,7 @@ pub(crate) struct Driver {
     /// Leases that began or ended in a batch that is not on disk yet, and its number.
     pub(crate) uncommitted: HashMap<Lease, u64>,
     pub(crate) journal: Journal,
+    pub(crate) instances: Instances,
     /// Raised by every reload; a ticket of an earlier one is void.
     pub(crate) generation: u64,
     pub(crate) next_attempt: i64,
@@ -82,6 +97,7 @@ impl Driver {
             batch: Batch::numbered(1),
             uncommitted: HashMap::new(),
             journal: Journal::default(),
+            instances: Instances::default(),
             generation: 0,
             next_attempt: 0,
             next_session: 0,
@@ -160,7 +176,7 @@ impl Driver {
         let mut commit = std::mem::take(&mut batch.commit);
         // In the order of their keys, pages are touched once.
         commit.rounds_opened.sort_unstable();
-        commit.bound.sort_unstable_by_key(|row| (row.sweep, row.configuration, row.seed));
+        keep_newest(&mut commit.bound);
         let rows = commit.rows();
         let store = Arc::clone(&self.parts.store);
         if rows > 0 {
@@ -250,6 +266,14 @@ impl Driver {
     fn instant(&self, at: Timestamp) -> Instant {
         self.started.checked_add(Duration::from_millis(at.0)).unwrap_or_else(far)
     }
+}
+
+/// By place in the spec; where a trial was bound twice, the newer counts.
+fn keep_newest(bound: &mut Vec<Bound>) {
+    let place = |row: &Bound| (row.sweep, row.configuration, row.seed);
+    bound.reverse();
+    bound.sort_by_key(place);
+    bound.dedup_by_key(|row| place(row));
 }
 
 fn far() -> Instant {

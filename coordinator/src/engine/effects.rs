@@ -12,14 +12,25 @@ use super::apply::ignored;
 use super::command::{Finish, FinishEnding};
 use super::driver::{Driver, unix_ms};
 use super::live::LiveAttempt;
-use crate::store::codes::{AttemptState, RoundState, StageState, SweepState};
+use super::people::{NOBODY, audit};
+use crate::store::codes::{AttemptState, AuditAction, RoundState, StageState, SweepState};
 use crate::store::record::AttemptKey;
-use crate::store::write::{AttemptEnd, AttemptStart, Bound, ResultRow, RoundEndRow, StageChange, SweepEndRow};
+use crate::store::write::{AttemptEnd, AttemptStart, AuditRow, Bound, ResultRow, RoundEndRow, StageChange, SweepEndRow};
 
 impl Driver {
     /// Puts all `effects` into the batch; `finish` is what the worker said of the attempt that ends. Says what was
     /// ignored.
-    pub(crate) fn carry_out(&mut self, effects: Vec<Effect>, mut finish: Option<Finish>) -> Vec<Ignored> {
+    pub(crate) fn carry_out(&mut self, effects: Vec<Effect>, finish: Option<Finish>) -> Vec<Ignored> {
+        self.carry_out_for(effects, finish, NOBODY)
+    }
+
+    /// The same, by somebody's word.
+    pub(crate) fn carry_out_for(
+        &mut self,
+        effects: Vec<Effect>,
+        mut finish: Option<Finish>,
+        actor: &str,
+    ) -> Vec<Ignored> {
         let mut reasons = Vec::new();
         let mut answered: Option<(TrialId, Digest)> = None;
         for effect in effects {
@@ -32,6 +43,8 @@ impl Driver {
                         live.record.pin = Some(digest);
                     }
                     info!(sweep_id = %sweep, digest = digest.short(), "the data are pinned");
+                    let detail = digest.short();
+                    self.note(AuditRow { sweep: Some(sweep), detail, ..audit(actor, AuditAction::DataPinned) });
                 }
                 Effect::TrialBound { sweep, trial, round, reused } => {
                     self.trial_bound(sweep, trial, round, reused);
@@ -50,7 +63,26 @@ impl Driver {
                     let key = self.live.attempts.get(&lease).map(|attempt| attempt.key);
                     self.batch.commit.attempts_adopted.retain(|(adopted, _)| Some(*adopted) != key);
                     self.batch.commit.attempts_adopted.extend(key.map(|key| (key, session.0)));
+                    self.note_attempt(lease, AuditAction::AttemptAdopted, actor);
                 }
+                Effect::AttemptRevived { lease, session } => {
+                    self.attempt_revived(lease, session);
+                    self.note_attempt(lease, AuditAction::AttemptRevived, actor);
+                }
+                Effect::SweepPaused { sweep, paused } => {
+                    self.batch.commit.paused.push((sweep, paused));
+                    self.batch.changed.insert(sweep);
+                }
+                Effect::PriorityChanged { sweep, priority } => {
+                    self.batch.commit.priorities.push((sweep, priority));
+                    self.batch.changed.insert(sweep);
+                }
+                Effect::SweepReopened { sweep } => {
+                    self.batch.commit.sweeps_reopened.push(sweep);
+                    self.batch.changed.insert(sweep);
+                }
+                Effect::StageReopened { sweep, stage, open } => self.stage_reopened(sweep, stage, open),
+                Effect::ServiceChanged { worker, service } => self.service_changed(worker.0, service, actor),
                 Effect::AttemptEnded { lease, ending } => {
                     if let Ending::Succeeded { data_digest, .. } = &ending {
                         answered = Some((lease.trial, *data_digest));
@@ -87,8 +119,11 @@ impl Driver {
     fn attempt_started(&mut self, lease: Lease, worker: String, session: SessionId, slot: u32) {
         let key = AttemptKey(self.next_attempt);
         self.next_attempt += 1;
-        let devices = self.live.sessions.get(&session).map(|session| &session.devices);
-        let device = devices.and_then(|devices| devices.get(slot as usize)).cloned().unwrap_or_default();
+        let offers = self.live.sessions.get(&session).map(|session| &session.offers);
+        let offer = offers.and_then(|offers| offers.get(slot as usize));
+        let device = offer.map(|offer| offer.device.clone()).unwrap_or_default();
+        let slot_memory_bytes = offer.and_then(|offer| offer.memory_bytes);
+        self.live.given_up.remove(&lease.trial);
         self.batch.commit.attempts_started.push(AttemptStart {
             key,
             lease,
@@ -96,6 +131,7 @@ impl Driver {
             session: session.0,
             slot,
             device,
+            slot_memory_bytes,
             at_ms: unix_ms(),
         });
         let (sequence, newest, told) = (0, None, false);
@@ -110,6 +146,7 @@ impl Driver {
     fn attempt_ended(&mut self, lease: Lease, ending: Ending, said: Option<Finish>) {
         self.uncommitted.insert(lease, self.batch.number);
         let Some(attempt) = self.live.attempts.remove(&lease) else { return };
+        let (key, may_come_back) = (attempt.key, ending == Ending::Lost);
         let (state, failure) = match &ending {
             Ending::Succeeded { .. } => (AttemptState::Succeeded, None),
             Ending::Failed { class, reason } => (AttemptState::Failed, Some((*class, reason.clone()))),
@@ -122,7 +159,7 @@ impl Driver {
             .map_or((0.0, 0.0, String::new()), |said| (said.start_seconds, said.run_seconds, said.log_tail.clone()));
         let at_ms = unix_ms();
         self.batch.commit.attempts_ended.push(AttemptEnd {
-            key: attempt.key,
+            key,
             lease,
             state,
             failure,
@@ -134,14 +171,44 @@ impl Driver {
         let answer = said.map(|said| said.ending).filter(|_| state == AttemptState::Succeeded);
         if let Some(FinishEnding::Result(result, validation)) = answer {
             let seconds = result.provenance.seconds;
-            self.batch.commit.results.push(ResultRow { attempt: attempt.key, result: *result, validation });
+            self.batch.commit.results.push(ResultRow { attempt: key, result: *result, validation });
             for sweep in self.live.sweeps.values_mut() {
                 let Some((configuration, _)) = sweep.trials.get(&lease.trial).copied() else { continue };
                 sweep.measured.cost += sweep.cost_of(configuration);
                 sweep.measured.seconds += seconds;
             }
         }
+        if may_come_back {
+            self.live.given_up.insert(lease.trial, (lease, attempt));
+        }
         self.mark_changed(lease.trial);
+    }
+
+    /// An attempt that was given up goes on, with the points that it had.
+    fn attempt_revived(&mut self, lease: Lease, session: SessionId) {
+        let Some((given_up, attempt)) = self.live.given_up.remove(&lease.trial) else { return };
+        if given_up != lease {
+            error!(trial_id = %lease.trial, attempt = lease.attempt, "an attempt goes on that was not given up");
+            return;
+        }
+        // Given up in this very batch, it never was.
+        let ended = &mut self.batch.commit.attempts_ended;
+        let before = ended.len();
+        ended.retain(|row| row.key != attempt.key);
+        if ended.len() < before {
+            self.batch.commit.attempts_adopted.push((attempt.key, session.0));
+        } else {
+            self.batch.commit.attempts_revived.push((attempt.key, lease, session.0));
+        }
+        self.uncommitted.insert(lease, self.batch.number);
+        self.live.attempts.insert(lease, attempt);
+        self.mark_changed(lease.trial);
+    }
+
+    fn note_attempt(&mut self, lease: Lease, action: AuditAction, actor: &str) {
+        let worker = self.live.attempts.get(&lease).map(|attempt| attempt.worker.clone()).unwrap_or_default();
+        let (trial, attempt) = (Some(lease.trial), Some(lease.attempt));
+        self.note(AuditRow { trial, attempt, worker, ..audit(actor, action) });
     }
 
     fn round_ended(&mut self, trial: TrialId, round: u32, end: RoundEnd, digest: Option<Digest>) {
@@ -157,6 +224,7 @@ impl Driver {
             RoundEnd::Cancelled => (RoundState::Cancelled, None, None),
         };
         let at_ms = unix_ms();
+        self.live.given_up.remove(&trial);
         self.batch.commit.rounds_ended.push(RoundEndRow { trial, round, state, accepted, failure, at_ms });
         let sweeps: Vec<SweepId> = self.live.sweeps.keys().copied().collect();
         for sweep in sweeps {

@@ -1,5 +1,6 @@
 //! Why the engine did not do what it was asked.
 
+use sweep_scheduler::SweepId;
 use sweep_spec::Problems;
 
 use crate::convert::Invalid;
@@ -18,6 +19,30 @@ pub enum Error {
     #[error("there is no {what}")]
     NotFound {
         /// What was asked for.
+        what: String,
+    },
+    /// Nothing can be done to a sweep that is over.
+    #[error("sweep {sweep} has ended")]
+    Ended {
+        /// Which.
+        sweep: SweepId,
+    },
+    /// A cancelled sweep is not taken up again.
+    #[error("sweep {sweep} was cancelled: submit it again; what is known is not run again")]
+    Cancelled {
+        /// Which.
+        sweep: SweepId,
+    },
+    /// Another process uses the worker's name.
+    #[error("another worker is called `{worker}`: every worker needs a name of its own")]
+    NameTaken {
+        /// The name.
+        worker: String,
+    },
+    /// There is no room for more.
+    #[error("{what}")]
+    TooMany {
+        /// Of what, and how many there may be.
         what: String,
     },
     /// The session has ended or never was.

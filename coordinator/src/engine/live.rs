@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
+use sweep_scheduler::event::{Service, Slot};
 use sweep_scheduler::{Lease, SessionId, SweepId};
 use sweep_spec::settings::{self, Scalar, Setting};
 use sweep_spec::trainer::EpochMetrics;
@@ -130,8 +131,11 @@ pub(crate) struct Session {
     pub(crate) describes: HashMap<Digest, u64>,
     pub(crate) parked: Option<Parked>,
     pub(crate) seen_ms: i64,
-    /// Of its slots.
-    pub(crate) devices: Vec<String>,
+    /// Its slots.
+    pub(crate) offers: Vec<Slot>,
+    /// What it was told that it is, and under which number.
+    pub(crate) service: Service,
+    pub(crate) service_told: u64,
 }
 
 /// The side tables.
@@ -139,6 +143,8 @@ pub(crate) struct Session {
 pub(crate) struct Live {
     pub(crate) sweeps: HashMap<SweepId, LiveSweep>,
     pub(crate) attempts: HashMap<Lease, LiveAttempt>,
+    /// The newest attempts of open rounds that were given up: their workers may come back with them. By trial.
+    pub(crate) given_up: HashMap<TrialId, (Lease, LiveAttempt)>,
     pub(crate) sessions: HashMap<SessionId, Session>,
 }
 

@@ -9,7 +9,9 @@ mod driver;
 mod effects;
 mod error;
 mod expand;
+mod instances;
 mod live;
+mod people;
 mod poll;
 mod restore;
 mod status;
@@ -21,7 +23,9 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use sweep_scheduler::event::Service;
 use sweep_scheduler::{Lease, SweepId};
+use sweep_spec::TrialId;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -34,12 +38,12 @@ pub use error::Error;
 pub use status::{Board, StageStatus, Status};
 pub use submit::{Submit, Submitted};
 
-use command::{Command, Reply};
+use command::{Command, Ended, Reply, Retry};
 use driver::{Driver, Parts};
 
 use crate::metrics::Metrics;
 use crate::store::Store;
-use crate::store::codes::AttemptState;
+use crate::store::codes::{AttemptState, SweepState};
 
 /// Commands that wait for the owner task; callers wait when there are more.
 const QUEUE: usize = 8192;
@@ -157,6 +161,7 @@ impl Handle {
             FinishEnding::Result(..) => AttemptState::Succeeded,
             FinishEnding::Failure(..) => AttemptState::Failed,
             FinishEnding::Stopped => AttemptState::Stopped,
+            FinishEnding::Lost(_) => AttemptState::Expired,
         };
         let last = request.last_sequence;
         let verdict = self.ask(|reply| Command::Finish(Box::new(request), reply)).await?;
@@ -172,8 +177,62 @@ impl Handle {
     ///
     /// # Errors
     /// The commit failed.
-    pub async fn cancel(&self, sweep: SweepId) -> Result<(), Error> {
-        self.ask(|reply| Command::Cancel(sweep, reply)).await
+    pub async fn cancel(&self, sweep: SweepId, actor: &str) -> Result<(), Error> {
+        self.ask(|reply| Command::Cancel(sweep, actor.to_owned(), reply)).await
+    }
+
+    /// Starts nothing of a sweep any more, or starts it again. What runs goes on.
+    ///
+    /// # Errors
+    /// The sweep has ended, or the commit failed.
+    pub async fn pause(&self, sweep: SweepId, paused: bool, actor: &str) -> Result<(), Error> {
+        self.ask(|reply| Command::Pause((sweep, paused), actor.to_owned(), reply)).await
+    }
+
+    /// Gives a sweep another place among the others.
+    ///
+    /// # Errors
+    /// The sweep has ended, or the commit failed.
+    pub async fn set_priority(&self, sweep: SweepId, priority: i32, actor: &str) -> Result<(), Error> {
+        self.ask(|reply| Command::SetPriority((sweep, priority), actor.to_owned(), reply)).await
+    }
+
+    /// Tries again what failed of a sweep, and nothing else. Says how many trials that are.
+    ///
+    /// # Errors
+    /// There is no such sweep, it was cancelled, or the commit failed.
+    pub async fn retry(&self, sweep: SweepId, actor: &str) -> Result<u64, Error> {
+        let ticket = self.ask(Command::Ticket).await?;
+        let record = self.store.sweep(sweep).await?.ok_or_else(|| Error::not_found(format!("sweep {sweep}")))?;
+        if record.state == SweepState::Cancelled {
+            return Err(Error::Cancelled { sweep });
+        }
+        let ended = match self.store.ended(sweep).await? {
+            Some((row, snapshot)) => Some(Ended { live: restore::live_sweep(&row, &snapshot)?, snapshot }),
+            None => None,
+        };
+        let retry = Retry { ticket, sweep, ended, actor: actor.to_owned() };
+        let trials = self.ask(|reply| Command::Retry(Box::new(retry), reply)).await?;
+        if let Ok(mut boards) = self.boards.lock() {
+            boards.remove(&sweep);
+        }
+        Ok(trials)
+    }
+
+    /// Takes a worker out of service, or puts it back.
+    ///
+    /// # Errors
+    /// There is no such worker, or the commit failed.
+    pub async fn set_service(&self, worker: &str, service: Service, actor: &str) -> Result<(), Error> {
+        self.ask(|reply| Command::SetService((worker.to_owned(), service), actor.to_owned(), reply)).await
+    }
+
+    /// Why a trial waits, or where it runs; empty when no live sweep waits for it.
+    ///
+    /// # Errors
+    /// The coordinator is leaving.
+    pub async fn explain(&self, trial: TrialId) -> Result<Vec<String>, Error> {
+        self.ask(|reply| Command::Explain(trial, reply)).await
     }
 
     /// The connected workers.

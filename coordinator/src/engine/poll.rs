@@ -69,10 +69,16 @@ impl Driver {
         let number = session.number + 1;
         let stop = untold(&mut session.stops, &stops, number, poll.seen);
         let asked = untold(&mut session.describes, &answer.describe, number, poll.seen);
-        if start.is_empty() && stop.is_empty() && asked.is_empty() {
+        let service = answer.service;
+        let news = service != session.service || session.service_told > poll.seen;
+        if start.is_empty() && stop.is_empty() && asked.is_empty() && !news {
             return Ok(None);
         }
         session.number = number;
+        if news {
+            session.service = service.clone();
+            session.service_told = number;
+        }
         let describe = asked.into_iter().filter_map(|key| Some((key, self.live.dataset(key)?))).collect();
         for begun in &start {
             if let Some(attempt) = self.live.attempts.get_mut(&begun.lease)
@@ -81,7 +87,7 @@ impl Driver {
                 self.parts.metrics.dispatched(Instant::now().saturating_duration_since(attempt.assigned));
             }
         }
-        Ok(Some(PollReply { start, stop, describe, number }))
+        Ok(Some(PollReply { start, stop, describe, number, service }))
     }
 }
 

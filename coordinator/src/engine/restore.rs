@@ -1,9 +1,12 @@
 //! The side tables, read back from the store.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use sweep_scheduler::snapshot::Snapshot;
+use sweep_scheduler::SweepId;
+use sweep_scheduler::effect::RoundEnd;
+use sweep_scheduler::snapshot::SweepSnapshot;
 use sweep_spec::plan::Winner;
 use sweep_spec::spec::Limits;
 use sweep_spec::{Plan, Spec};
@@ -36,11 +39,19 @@ pub(crate) fn winners(record: &SweepRecord, configurations: &[record::Configurat
     decided.into_iter().map(|(_, winner)| winner).collect()
 }
 
+/// How many trials of a sweep failed.
+pub(crate) fn failed(snapshot: &SweepSnapshot) -> u64 {
+    snapshot.bound.iter().filter(|bound| matches!(bound.end, Some(RoundEnd::Failed { .. }))).count() as u64
+}
+
 /// Everything that lives.
 pub(crate) fn live(loaded: &Loaded, now: Instant, now_ms: i64) -> Live {
     let mut live = Live::default();
+    let snapshots: HashMap<SweepId, &SweepSnapshot> =
+        loaded.snapshot.sweeps.iter().map(|snapshot| (snapshot.sweep.id, snapshot)).collect();
     for sweep in &loaded.sweeps {
-        match live_sweep(sweep, &loaded.snapshot) {
+        let Some(snapshot) = snapshots.get(&sweep.record.id) else { continue };
+        match live_sweep(sweep, snapshot) {
             Ok(found) => drop(live.sweeps.insert(sweep.record.id, found)),
             // Its trials stay in the scheduler and its results in the store; it gets no new assignment.
             Err(error) => error!(sweep_id = %sweep.record.id, error = %crate::chain(&error), "cannot take up a sweep"),
@@ -63,7 +74,7 @@ pub(crate) fn live(loaded: &Loaded, now: Instant, now_ms: i64) -> Live {
     live
 }
 
-fn live_sweep(sweep: &record::LiveSweep, snapshot: &Snapshot) -> Result<LiveSweep, Error> {
+pub(crate) fn live_sweep(sweep: &record::LiveSweep, snapshot: &SweepSnapshot) -> Result<LiveSweep, Error> {
     let mut live = LiveSweep::new(sweep.record.clone(), Arc::new(plan(&sweep.record)?))?;
     for row in &sweep.configurations {
         let label = if row.name.is_empty() { row.label.clone() } else { row.name.clone() };
@@ -73,8 +84,7 @@ fn live_sweep(sweep: &record::LiveSweep, snapshot: &Snapshot) -> Result<LiveSwee
     for (trial, configuration, seed) in &sweep.trials {
         live.add_trial(*trial, (*configuration, *seed));
     }
-    let ended = snapshot.sweeps.iter().filter(|found| found.sweep.id == sweep.record.id);
-    for bound in ended.flat_map(|found| &found.bound).filter(|bound| bound.end.is_some()) {
+    for bound in snapshot.bound.iter().filter(|bound| bound.end.is_some()) {
         let configuration = live.trials.get(&bound.trial).map(|(configuration, _)| *configuration);
         live.cost_ended += configuration.map_or(0.0, |configuration| live.cost_of(configuration));
     }

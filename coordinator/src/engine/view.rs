@@ -81,6 +81,7 @@ impl Driver {
                 slots: slots.collect(),
                 name: worker.name.0,
                 draining: worker.draining,
+                service: worker.service,
                 seen_ms: self.live.sessions.get(&worker.session).map_or(0, |session| session.seen_ms),
             }
         });

@@ -23,6 +23,10 @@ pub fn status(error: Error) -> Status {
         Error::NotFound { .. } | Error::UnknownSession => Status::not_found(error.to_string()),
         // Not FAILED_PRECONDITION: registering again would not help.
         Error::Semantics { .. } => Status::permission_denied(error.to_string()),
+        Error::Ended { .. } | Error::Cancelled { .. } | Error::NameTaken { .. } => {
+            Status::failed_precondition(error.to_string())
+        }
+        Error::TooMany { .. } => Status::resource_exhausted(error.to_string()),
         Error::Unavailable => Status::unavailable(error.to_string()),
         Error::Store(_) | Error::Internal(_) => {
             error!(error = %crate::chain(&error), "a request failed");

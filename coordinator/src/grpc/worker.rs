@@ -3,6 +3,7 @@
 use sweep_proto::v1;
 use sweep_proto::v1::worker_service_server::WorkerService;
 use sweep_scheduler::SessionId;
+use sweep_scheduler::event::Service;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::status;
@@ -87,6 +88,14 @@ fn poll(request: v1::PollRequest) -> Result<Poll, Error> {
     })
 }
 
+/// Why the worker gets nothing; empty for one that does.
+pub(super) fn out_of_service(service: &Service) -> String {
+    match service {
+        Service::Suspended(reason) => reason.clone(),
+        Service::Active | Service::Draining | Service::Leaving => String::new(),
+    }
+}
+
 fn poll_message(reply: PollReply) -> v1::PollResponse {
     let message = |settings: Vec<_>| settings.into_iter().map(convert::setting_message).collect();
     let start = reply.start.into_iter().map(|start| v1::Assignment {
@@ -103,9 +112,9 @@ fn poll_message(reply: PollReply) -> v1::PollResponse {
         start: start.collect(),
         stop: reply.stop.into_iter().map(convert::lease_message).collect(),
         describe: describe.collect(),
-        drain: false,
-        leave: false,
-        out_of_service: String::new(),
+        drain: reply.service == Service::Draining,
+        leave: reply.service == Service::Leaving,
+        out_of_service: out_of_service(&reply.service),
         number: reply.number,
     }
 }

@@ -3,6 +3,7 @@
 
 mod dataset;
 mod protocol;
+mod retry;
 mod spec;
 mod stage;
 mod value;

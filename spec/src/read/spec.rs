@@ -1,7 +1,7 @@
 //! Reading of the spec as a whole, and the checks that need more than one part of it.
 
 use super::stage::{Around, baseline, extra, stage, stage_names};
-use super::{At, Reader, dataset, protocol};
+use super::{At, Reader, dataset, protocol, retry};
 use crate::configuration::Configuration;
 use crate::count::{Counts, Input};
 use crate::levels::Family;
@@ -55,14 +55,15 @@ fn whole(at: &At<'_>, reader: &mut Reader) -> Option<Spec> {
     let objective = objective.map_or(Some(default_objective()), |at| self::objective(&at, reader));
     let priority = section.get("priority").map_or(Some(0), |at| at.signed(reader, -1000..=1000));
     let weight = section.get("weight").map_or(Some(1), |at| at.small(reader, 1..=1000));
+    let retry = section.get("retry").map_or(Some(Default::default()), |at| retry::retry(&at, reader));
     if matches!((&stages, &extra), (Some(stages), Some(extra)) if stages.is_empty() && extra.is_empty()) {
         section.at.report(reader, "nothing to train", Some("give `stages`, `extra` or both".into()));
     }
     section.finish(reader, "key");
     let (name, dataset, protocol, seeds, baseline) = (name?, dataset?, protocol?, seeds?, baseline?);
     let (stages, extra, objective) = (stages?, extra?, objective?);
-    let (priority, weight) = (priority?, weight?);
-    Some(Spec { name, dataset, protocol, seeds, baseline, stages, extra, objective, priority, weight })
+    let (priority, weight, retry) = (priority?, weight?, retry?);
+    Some(Spec { name, dataset, protocol, seeds, baseline, stages, extra, objective, priority, weight, retry })
 }
 
 fn seeds(at: &At<'_>, reader: &mut Reader) -> Option<Vec<u64>> {

@@ -1,0 +1,118 @@
+//! Why a trial waits, or where it runs, in sentences for people.
+
+use sweep_spec::TrialId;
+
+use crate::Scheduler;
+use crate::event::Service;
+use crate::id::SweepId;
+use crate::session::{Knowledge, Session};
+use crate::sweep::ReferenceState;
+use crate::trial::{Place, Round, RoundState, Trial};
+
+/// Workers that one explanation goes through.
+const MOST_WORKERS: usize = 20;
+
+impl Scheduler {
+    /// What becomes of a trial now; empty when no live sweep waits for it.
+    pub fn explain(&self, id: TrialId) -> Vec<String> {
+        let Some(trial) = self.trials.get(&id) else { return Vec::new() };
+        let mut said = Vec::new();
+        match trial.open.as_ref() {
+            Some(Round { state: RoundState::Running { attempt, place }, .. }) => {
+                said.push(self.explain_running(*attempt, place));
+            }
+            Some(round) => self.explain_waiting(id, trial, round, &mut said),
+            None => {}
+        }
+        for sweep in trial.wanted_by.iter().filter(|sweep| self.is_unbound(**sweep, id)) {
+            let why = self.waiting_for(*sweep).join("; ");
+            let why = if why.is_empty() { "a round on other data is open".to_owned() } else { why };
+            said.push(format!("sweep {sweep}: {why}"));
+        }
+        said
+    }
+
+    fn is_unbound(&self, sweep: SweepId, id: TrialId) -> bool {
+        let reference = self.sweeps.get(&sweep).and_then(|sweep| sweep.references.get(&id));
+        reference.is_some_and(|reference| reference.state == ReferenceState::Unbound)
+    }
+
+    fn explain_running(&self, attempt: u32, place: &Place) -> String {
+        match place {
+            Place::Session { session, slot } => {
+                let worker = self.sessions.get(session).map_or("?", |session| session.worker.0.as_str());
+                format!("attempt {attempt} runs on worker {worker}, slot {slot}")
+            }
+            Place::Awaited { worker, deadline, .. } => {
+                let seconds = deadline.0.saturating_sub(self.now.0).div_ceil(1000);
+                format!(
+                    "attempt {attempt} may still run on worker {worker}, which has not come back since the \
+                     coordinator's restart; it is waited for, {seconds} s more"
+                )
+            }
+        }
+    }
+
+    fn explain_waiting(&self, id: TrialId, trial: &Trial, round: &Round, said: &mut Vec<String>) {
+        if round.failures + round.losses > 0 {
+            said.push(format!(
+                "round {} so far: failed {} times, lost with its worker {} times",
+                round.number, round.failures, round.losses
+            ));
+        }
+        if let RoundState::Delayed { until } = round.state {
+            let seconds = until.0.saturating_sub(self.now.0).div_ceil(1000);
+            said.push(format!("it is tried again in {seconds} s"));
+            return;
+        }
+        for sweep in trial.wanted_by.iter().filter_map(|sweep| self.sweeps.get(sweep)) {
+            let before = sweep.queue.iter().position(|entry| entry.trial == id);
+            said.extend(before.map(|before| match sweep.spec.paused {
+                true => format!("sweep {} is paused", sweep.spec.id),
+                false => format!("sweep {}: {before} trials go before it", sweep.spec.id),
+            }));
+        }
+        if self.sessions.is_empty() {
+            said.push("no worker is connected".to_owned());
+        }
+        for session in self.sessions.values().take(MOST_WORKERS) {
+            said.push(format!("worker {}: {}", session.worker, self.explain_worker(trial, round, session)));
+        }
+        if self.sessions.len() > MOST_WORKERS {
+            said.push(format!("{} more workers are not gone through", self.sessions.len() - MOST_WORKERS));
+        }
+    }
+
+    /// Why this worker does not run it.
+    fn explain_worker(&self, trial: &Trial, round: &Round, session: &Session) -> String {
+        if session.draining {
+            return "it is leaving".to_owned();
+        }
+        match self.service(&session.worker) {
+            Service::Suspended(reason) => return format!("out of service: {reason}"),
+            Service::Draining | Service::Leaving => return "it was told to leave".to_owned(),
+            Service::Active => {}
+        }
+        let sweep = trial.wanted_by.iter().find_map(|sweep| self.sweeps.get(sweep));
+        match sweep.and_then(|sweep| session.data.get(&sweep.spec.dataset)) {
+            Some(Knowledge::Present(digest)) if *digest == round.pin => {}
+            Some(Knowledge::Present(_)) => return "its data are not those that the sweep is pinned to".to_owned(),
+            Some(Knowledge::Absent { reason, .. } | Knowledge::AskedAgain { reason }) => {
+                return format!("it cannot read the data: {reason}");
+            }
+            Some(Knowledge::Asked) | None => return "it has yet to say what is in the data set".to_owned(),
+        }
+        let needs = trial.needs_bytes();
+        if !session.fits(needs) {
+            let largest = session.slots.iter().filter_map(|slot| slot.offer.memory_bytes).max().unwrap_or(0);
+            return format!("it needs {needs} bytes of memory, the largest slot has {largest}");
+        }
+        if round.avoid.contains(&session.worker) {
+            return "it failed there; others are tried first".to_owned();
+        }
+        if session.free_slots().next().is_none() {
+            return "every slot is taken".to_owned();
+        }
+        "a slot is free".to_owned()
+    }
+}

@@ -1,0 +1,159 @@
+//! What people do to sweeps and workers that live: each becomes an event, and a line of the audit log that says who.
+
+use sweep_scheduler::event::Service;
+use sweep_scheduler::snapshot::SweepSnapshot;
+use sweep_scheduler::{Effect, Event, Ignored, SweepId, WorkerName};
+use tracing::info;
+
+use super::command::{Reply, Retry};
+use super::driver::{Driver, unix_ms};
+use super::{Error, restore};
+use crate::store::codes::{AuditAction, StageState};
+use crate::store::write::{AuditRow, ServiceRow, StageChange};
+
+/// Who acts where nobody does.
+pub(crate) const NOBODY: &str = "coordinator";
+
+/// A line of the audit log that concerns nothing yet.
+pub(crate) fn audit(actor: &str, action: AuditAction) -> AuditRow {
+    let actor = if actor.is_empty() { "somebody" } else { actor };
+    AuditRow {
+        at_ms: unix_ms(),
+        actor: actor.to_owned(),
+        action,
+        sweep: None,
+        trial: None,
+        attempt: None,
+        worker: String::new(),
+        detail: String::new(),
+    }
+}
+
+impl Driver {
+    pub(crate) fn note(&mut self, row: AuditRow) {
+        self.batch.commit.audit.push(row);
+    }
+
+    pub(crate) fn cancel(&mut self, sweep: SweepId, actor: &str, reply: Reply<()>) {
+        let ignored = self.event(Event::CancelSweep { sweep });
+        if ignored.is_empty() {
+            self.note(AuditRow { sweep: Some(sweep), ..audit(actor, AuditAction::Cancelled) });
+        }
+        self.batch.say(reply, Ok(()));
+    }
+
+    pub(crate) fn pause(&mut self, (sweep, paused): (SweepId, bool), actor: &str, reply: Reply<()>) {
+        let ignored = self.event(Event::PauseSweep { sweep, paused });
+        if ignored.is_empty() {
+            let action = if paused { AuditAction::Paused } else { AuditAction::Resumed };
+            self.note(AuditRow { sweep: Some(sweep), ..audit(actor, action) });
+        }
+        self.batch.say(reply, living(&ignored, sweep));
+    }
+
+    pub(crate) fn set_priority(&mut self, (sweep, priority): (SweepId, i32), actor: &str, reply: Reply<()>) {
+        let ignored = self.event(Event::SetPriority { sweep, priority });
+        if ignored.is_empty() {
+            let detail = priority.to_string();
+            self.note(AuditRow { sweep: Some(sweep), detail, ..audit(actor, AuditAction::PriorityChanged) });
+        }
+        self.batch.say(reply, living(&ignored, sweep));
+    }
+
+    /// Tries again what failed of a sweep. Says how many trials that are.
+    pub(crate) fn retry(&mut self, mut retry: Retry, reply: Reply<u64>) {
+        if retry.ticket.generation != self.generation {
+            return self.batch.say(reply, Err(Error::Unavailable));
+        }
+        let sweep = retry.sweep;
+        let ended = retry.ended.take().filter(|_| !self.live.sweeps.contains_key(&sweep)).map(|mut ended| {
+            self.bring_up_to_date(&mut ended.snapshot);
+            ended
+        });
+        let failed = |driver: &Self| driver.scheduler.sweep(sweep).map_or(0, |view| view.counts.failed);
+        let before = match &ended {
+            Some(ended) => restore::failed(&ended.snapshot),
+            None => failed(self),
+        };
+        let snapshot = ended.as_ref().map(|ended| Box::new(ended.snapshot.clone()));
+        let effects = self.scheduler.apply(self.now(), Event::RetrySweep { sweep, ended: snapshot });
+        if effects.iter().any(|effect| matches!(effect, Effect::SweepReopened { .. }))
+            && let Some(ended) = ended
+        {
+            self.live.sweeps.insert(sweep, ended.live);
+        }
+        let ignored = self.carry_out(effects, None);
+        let answer = match ignored.first() {
+            None => {
+                let detail = format!("{before} trials");
+                self.note(AuditRow { sweep: Some(sweep), detail, ..audit(&retry.actor, AuditAction::Retried) });
+                info!(sweep_id = %sweep, trials = before, "what failed is tried again");
+                Ok(before)
+            }
+            Some(Ignored::NothingFailed) => Ok(0),
+            Some(_) => Err(Error::not_found(format!("sweep {sweep}"))),
+        };
+        self.batch.say(reply, answer);
+    }
+
+    /// What changed since the store was read goes in.
+    fn bring_up_to_date(&self, snapshot: &mut SweepSnapshot) {
+        for (_, trials) in &mut snapshot.stages {
+            trials.iter_mut().for_each(|wanted| self.journal.bring_up_to_date(wanted));
+        }
+    }
+
+    pub(crate) fn set_service(&mut self, worker: String, service: Service, actor: &str, reply: Reply<()>) {
+        let name = WorkerName(worker.clone());
+        let effects = self.scheduler.apply(self.now(), Event::SetService { worker: name, service });
+        let ignored = self.carry_out_for(effects, None, actor);
+        let answer = if ignored.contains(&Ignored::UnknownWorker) {
+            Err(Error::not_found(format!("worker `{worker}`")))
+        } else {
+            Ok(())
+        };
+        self.batch.say(reply, answer);
+    }
+
+    /// A worker is given trials, or is not, from now on.
+    pub(crate) fn service_changed(&mut self, worker: String, service: Service, actor: &str) {
+        let (action, detail) = match &service {
+            Service::Active => (AuditAction::WorkerReturned, String::new()),
+            Service::Draining => (AuditAction::WorkerDraining, String::new()),
+            Service::Leaving => (AuditAction::WorkerLeaving, String::new()),
+            Service::Suspended(reason) => (AuditAction::WorkerSuspended, reason.clone()),
+        };
+        info!(worker_id = worker, action = action.name(), detail, actor, "a worker's service changed");
+        self.note(AuditRow { worker: worker.clone(), detail, ..audit(actor, action) });
+        let row = ServiceRow { worker, service, actor: actor.to_owned(), at_ms: unix_ms() };
+        self.batch.commit.services.push(row);
+    }
+
+    pub(crate) fn stage_reopened(&mut self, sweep: SweepId, stage: u32, open: bool) {
+        let state = if open { StageState::Open } else { StageState::Waiting };
+        // Ended in this very batch, it never did.
+        let ended = |row: &StageChange| row.sweep == sweep && row.stage == stage && row.state == Some(StageState::Ended);
+        self.batch.commit.stages.retain(|row| !ended(row));
+        self.batch.commit.stages_reopened.push((sweep, stage, state));
+        self.batch.changed.insert(sweep);
+        let Some(live) = self.live.sweeps.get_mut(&sweep) else { return };
+        let Some(row) = live.record.stages.get_mut(stage as usize) else { return };
+        row.state = state;
+        if row.winner.is_none() {
+            row.choice.clear();
+        }
+        // A stage that never began is decided upon anew: by those that have ended already, or when they end again.
+        if !open {
+            let ended = self.scheduler.sweep(sweep).map(|view| view.ended_stages).unwrap_or_default();
+            self.batch.decide.extend(ended.into_iter().map(|ended| (sweep, ended)));
+        }
+    }
+}
+
+/// What is said to somebody who speaks of a sweep that does not live.
+fn living(ignored: &[Ignored], sweep: SweepId) -> Result<(), Error> {
+    if ignored.contains(&Ignored::UnknownSweep) {
+        return Err(Error::Ended { sweep });
+    }
+    Ok(())
+}

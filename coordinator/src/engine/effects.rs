@@ -5,7 +5,7 @@ use std::time::Instant;
 use sweep_scheduler::effect::{RoundEnd, SweepEnd};
 use sweep_scheduler::event::{Ending, Known};
 use sweep_scheduler::{Effect, Ignored, Lease, SessionId, SweepId};
-use sweep_spec::{Digest, TrialId};
+use sweep_spec::{Digest, FailureClass, TrialId};
 use tracing::{error, info};
 
 use super::apply::ignored;
@@ -15,7 +15,9 @@ use super::live::LiveAttempt;
 use super::people::{NOBODY, audit};
 use crate::store::codes::{AttemptState, AuditAction, RoundState, StageState, SweepState};
 use crate::store::record::AttemptKey;
-use crate::store::write::{AttemptEnd, AttemptStart, AuditRow, Bound, ResultRow, RoundEndRow, StageChange, SweepEndRow};
+use crate::store::write::{
+    AttemptEnd, AttemptStart, AuditRow, Bound, ResultRow, RoundEndRow, StageChange, SweepEndRow,
+};
 
 impl Driver {
     /// Puts all `effects` into the batch; `finish` is what the worker said of the attempt that ends. Says what was
@@ -151,7 +153,13 @@ impl Driver {
             Ending::Succeeded { .. } => (AttemptState::Succeeded, None),
             Ending::Failed { class, reason } => (AttemptState::Failed, Some((*class, reason.clone()))),
             Ending::Stopped => (AttemptState::Stopped, None),
-            Ending::Lost => (AttemptState::Expired, None),
+            Ending::Lost => {
+                let own_word = said.as_ref().and_then(|said| match &said.ending {
+                    FinishEnding::Lost(reason) => Some((FailureClass::Machine, reason.clone())),
+                    FinishEnding::Result(..) | FinishEnding::Failure(..) | FinishEnding::Stopped => None,
+                });
+                (AttemptState::Expired, own_word)
+            }
         };
         self.parts.metrics.attempt(state);
         let (start_seconds, run_seconds, log_tail) = said

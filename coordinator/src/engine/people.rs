@@ -132,7 +132,8 @@ impl Driver {
     pub(crate) fn stage_reopened(&mut self, sweep: SweepId, stage: u32, open: bool) {
         let state = if open { StageState::Open } else { StageState::Waiting };
         // Ended in this very batch, it never did.
-        let ended = |row: &StageChange| row.sweep == sweep && row.stage == stage && row.state == Some(StageState::Ended);
+        let ended =
+            |row: &StageChange| row.sweep == sweep && row.stage == stage && row.state == Some(StageState::Ended);
         self.batch.commit.stages.retain(|row| !ended(row));
         self.batch.commit.stages_reopened.push((sweep, stage, state));
         self.batch.changed.insert(sweep);

@@ -58,20 +58,25 @@ pub(crate) fn live(loaded: &Loaded, now: Instant, now_ms: i64) -> Live {
         }
     }
     for attempt in &loaded.attempts {
-        let age = u64::try_from(now_ms.saturating_sub(attempt.assigned_ms)).unwrap_or(0);
-        let assigned = now.checked_sub(std::time::Duration::from_millis(age)).unwrap_or(now);
-        let row = LiveAttempt {
-            key: attempt.key,
-            worker: attempt.worker.clone(),
-            slot: attempt.slot,
-            sequence: attempt.stored_sequence,
-            newest: attempt.newest,
-            assigned,
-            told: true,
-        };
-        live.attempts.insert(attempt.lease, row);
+        live.attempts.insert(attempt.lease, live_attempt(attempt, now, now_ms));
+    }
+    for attempt in &loaded.given_up {
+        live.given_up.insert(attempt.lease.trial, (attempt.lease, live_attempt(attempt, now, now_ms)));
     }
     live
+}
+
+fn live_attempt(attempt: &record::LiveAttempt, now: Instant, now_ms: i64) -> LiveAttempt {
+    let age = u64::try_from(now_ms.saturating_sub(attempt.assigned_ms)).unwrap_or(0);
+    LiveAttempt {
+        key: attempt.key,
+        worker: attempt.worker.clone(),
+        slot: attempt.slot,
+        sequence: attempt.stored_sequence,
+        newest: attempt.newest,
+        assigned: now.checked_sub(std::time::Duration::from_millis(age)).unwrap_or(now),
+        told: true,
+    }
 }
 
 pub(crate) fn live_sweep(sweep: &record::LiveSweep, snapshot: &SweepSnapshot) -> Result<LiveSweep, Error> {

@@ -101,8 +101,8 @@ impl Handle {
         let begin = Begin {
             ticket,
             sweep: id,
+            actor: record.submitter.clone(),
             new: Some((new, LiveSweep::new(record, plan)?)),
-            actor: submitter,
             choice: None,
             open: expanded.open,
             fail: Vec::new(),

@@ -1,5 +1,7 @@
 //! gRPC: validate into domain types, ask the engine, map the answer. No SQL, no policy.
 
+mod people;
+mod streams;
 pub mod sweep;
 mod sweep_messages;
 pub mod worker;

@@ -1,26 +1,27 @@
 //! The sweeps' service: what people and pages ask.
 
 use std::pin::Pin;
-use std::time::Duration;
+use std::sync::Arc;
 
 use futures::Stream;
 use sweep_proto::v1;
 use sweep_proto::v1::sweep_service_server::SweepService;
 use sweep_scheduler::SweepId;
+use sweep_scheduler::event::Service;
+use sweep_spec::TrialId;
 use sweep_spec::spec::Metric;
-use sweep_spec::{Digest, TrialId};
-use tokio::io::AsyncReadExt;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tonic::{Request, Response, Status};
 
+use super::worker::out_of_service;
 use super::{status, sweep_messages as messages};
 use crate::convert::{self, Invalid, MAX_NAME_BYTES, MAX_TEXT_BYTES, bytes, metrics_message};
-use crate::engine::{Error, Handle, Submit};
+use crate::engine::{Board, Error, Handle, Submit};
 use crate::store::artifacts::Folder;
-use crate::store::record::{TrialPage, TrialRow};
+use crate::store::record::{TrialPage, TrialRecord, TrialRow};
 
 /// The longest spec, in bytes.
 pub const MAX_SPEC_BYTES: usize = 16 * 1024 * 1024;
@@ -31,13 +32,6 @@ pub const MAX_PAGE: u32 = 1000;
 const DEFAULT_PAGE: u32 = 100;
 /// The fewest digits that name a trial.
 const MIN_PREFIX: usize = 6;
-/// A watched sweep's status is sent at most this often.
-const WATCH_PAUSE: Duration = Duration::from_millis(250);
-/// Though nothing changed, a watched sweep's status is sent this often: its estimate of the time left goes down.
-const WATCH_LONGEST: Duration = Duration::from_secs(5);
-/// Points of one message of an export.
-const EXPORT_POINTS: usize = 1000;
-const CHUNK_BYTES: usize = 256 * 1024;
 /// Messages that wait for a slow reader.
 const STREAM_QUEUE: usize = 4;
 
@@ -46,8 +40,8 @@ type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 /// Answers people.
 #[derive(Clone)]
 pub struct Sweeps {
-    engine: Handle,
-    artifacts: Folder,
+    pub(super) engine: Handle,
+    pub(super) artifacts: Folder,
     tasks: TaskTracker,
     shutdown: CancellationToken,
 }
@@ -58,12 +52,12 @@ impl Sweeps {
         Self { engine, artifacts, tasks, shutdown }
     }
 
-    async fn find(&self, reference: Option<v1::SweepReference>) -> Result<SweepId, Error> {
+    pub(super) async fn find(&self, reference: Option<v1::SweepReference>) -> Result<SweepId, Error> {
         let Some(reference) = reference else { return Err(absent("sweep").into()) };
         self.engine.find(&convert::name("sweep", reference.text, MAX_NAME_BYTES)?).await
     }
 
-    async fn status(&self, sweep: SweepId) -> Result<v1::SweepStatus, Error> {
+    pub(super) async fn status(&self, sweep: SweepId) -> Result<v1::SweepStatus, Error> {
         Ok(messages::status(&self.engine.status(sweep).await?))
     }
 
@@ -104,7 +98,7 @@ impl Sweeps {
         let status = self.status(sweep).await?;
         let board = match metric {
             None => self.engine.board(sweep, true).await?,
-            metric => std::sync::Arc::new(self.engine.make_board(sweep, metric).await?),
+            metric => Arc::new(self.engine.make_board(sweep, metric).await?),
         };
         let limit = if request.limit == 0 { usize::MAX } else { request.limit as usize };
         let rows = board.board.rows.iter().take(limit).map(|row| messages::row(&board, row));
@@ -135,19 +129,9 @@ impl Sweeps {
     }
 
     async fn trial(&self, text: &str) -> Result<v1::GetTrialResponse, Error> {
-        let id = self.trial_named(text).await?;
+        let (record, row, board) = self.trial_row(text).await?;
+        let (id, sweep) = (row.trial, board.record.id);
         let store = self.engine.store();
-        let unknown = || Error::NotFound { what: format!("trial `{text}`") };
-        let record = store.trial(id).await?.ok_or_else(unknown)?;
-        let (sweep, configuration, seed) = record.sweeps.last().copied().ok_or_else(unknown)?;
-        let before = match (configuration, seed) {
-            (0, 0) => None,
-            (configuration, 0) => Some((configuration - 1, i64::MAX as u64)),
-            (configuration, seed) => Some((configuration, seed.wrapping_sub(1))),
-        };
-        let page = TrialPage { sweep, after: before, limit: 1, states: Vec::new() };
-        let row: TrialRow = store.trials(&page).await?.into_iter().find(|row| row.trial == id).ok_or_else(unknown)?;
-        let board = self.engine.board(sweep, false).await?;
         let attempts = store.attempts(id).await?;
         let accepted =
             attempts.iter().rev().find(|attempt| attempt.state == crate::store::codes::AttemptState::Succeeded);
@@ -174,7 +158,25 @@ impl Sweeps {
         })
     }
 
-    async fn trial_named(&self, text: &str) -> Result<TrialId, Error> {
+    /// A trial, its row in the newest sweep that refers to it, and that sweep's board.
+    pub(super) async fn trial_row(&self, text: &str) -> Result<(TrialRecord, TrialRow, Arc<Board>), Error> {
+        let id = self.trial_named(text).await?;
+        let store = self.engine.store();
+        let unknown = || Error::NotFound { what: format!("trial `{text}`") };
+        let record = store.trial(id).await?.ok_or_else(unknown)?;
+        let (sweep, configuration, seed) = record.sweeps.last().copied().ok_or_else(unknown)?;
+        let before = match (configuration, seed) {
+            (0, 0) => None,
+            (configuration, 0) => Some((configuration - 1, i64::MAX as u64)),
+            (configuration, seed) => Some((configuration, seed.wrapping_sub(1))),
+        };
+        let page = TrialPage { sweep, after: before, limit: 1, states: Vec::new() };
+        let row = store.trials(&page).await?.into_iter().find(|row| row.trial == id).ok_or_else(unknown)?;
+        let board = self.engine.board(sweep, false).await?;
+        Ok((record, row, board))
+    }
+
+    pub(super) async fn trial_named(&self, text: &str) -> Result<TrialId, Error> {
         let digits = text.len() >= MIN_PREFIX && text.len() <= 64 && text.chars().all(|c| c.is_ascii_hexdigit());
         if !digits {
             let problem = format!("expected at least {MIN_PREFIX} hexadecimal digits");
@@ -187,16 +189,21 @@ impl Sweeps {
         }
     }
 
-    async fn workers(&self) -> Result<v1::ListWorkersResponse, Error> {
+    pub(super) async fn workers(&self) -> Result<v1::ListWorkersResponse, Error> {
         let live = self.engine.workers().await?;
         let known = self.engine.store().workers().await?;
         let worker = |worker: crate::store::record::WorkerRecord| {
             let live = live.iter().find(|live| live.name == worker.name);
             let state = match live {
-                Some(live) if live.draining => "draining",
-                Some(_) => "connected",
                 None => "lost",
+                Some(live) => match &live.service {
+                    _ if live.draining => "draining",
+                    Service::Active => "connected",
+                    Service::Draining | Service::Leaving => "draining",
+                    Service::Suspended(_) => "suspended",
+                },
             };
+            let out_of_service = live.map(|live| out_of_service(&live.service)).unwrap_or_default();
             let slots = (0_u32..).zip(worker.slots).map(|(index, slot)| {
                 let runs = live.and_then(|live| live.slots.get(index as usize)).and_then(Option::as_ref);
                 v1::WorkerSlot {
@@ -215,85 +222,11 @@ impl Sweeps {
                 host: worker.host,
                 version: worker.version,
                 state: state.to_owned(),
+                out_of_service,
                 last_seen_unix_ms: live.map_or(worker.seen_ms, |live| live.seen_ms.max(worker.seen_ms)),
             }
         };
         Ok(v1::ListWorkersResponse { workers: known.into_iter().map(worker).collect() })
-    }
-
-    /// Sends a sweep's status on every change until it has ended.
-    async fn watch(&self, sweep: SweepId, answers: &mpsc::Sender<Result<v1::WatchSweepResponse, Status>>) {
-        let mut changes = self.engine.changes();
-        loop {
-            changes.mark_unchanged();
-            let answer = self.status(sweep).await.map_err(status);
-            let running = answer.as_ref().is_ok_and(|status| status.state == i32::from(v1::SweepState::Running));
-            let answer = answer.map(|sweep| v1::WatchSweepResponse { sweep: Some(sweep) });
-            if answers.send(answer).await.is_err() || !running {
-                return;
-            }
-            tokio::select! {
-                () = answers.closed() => return,
-                () = tokio::time::sleep(WATCH_PAUSE) => {}
-            }
-            tokio::select! {
-                () = answers.closed() => return,
-                changed = changes.changed() => if changed.is_err() { return },
-                () = tokio::time::sleep(WATCH_LONGEST) => {}
-            }
-        }
-    }
-
-    async fn export(
-        &self,
-        sweep: SweepId,
-        answers: &mpsc::Sender<Result<v1::ExportPointsResponse, Status>>,
-    ) -> Result<(), Error> {
-        let mut page = TrialPage { sweep, after: None, limit: MAX_PAGE, states: Vec::new() };
-        let mut points = Vec::new();
-        loop {
-            let rows = self.engine.store().trials(&page).await?;
-            let Some(last) = rows.last() else { break };
-            page.after = Some((last.configuration, last.seed));
-            for row in &rows {
-                let Some((number, key)) = row.newest else { continue };
-                let found = self.engine.store().points(key).await?;
-                points.extend(found.into_iter().map(|point| v1::TrialPoint {
-                    trial_id: bytes(row.trial.as_bytes()),
-                    attempt: number,
-                    metrics: Some(metrics_message(&point.metrics)),
-                }));
-                if points.len() >= EXPORT_POINTS {
-                    let points = std::mem::take(&mut points);
-                    if answers.send(Ok(v1::ExportPointsResponse { points })).await.is_err() {
-                        return Ok(());
-                    }
-                }
-            }
-        }
-        if !points.is_empty() {
-            let _ = answers.send(Ok(v1::ExportPointsResponse { points })).await;
-        }
-        Ok(())
-    }
-
-    async fn send_artifact(
-        &self,
-        digest: Digest,
-        answers: &mpsc::Sender<Result<v1::GetArtifactResponse, Status>>,
-    ) -> Result<(), Error> {
-        let mut file = self.artifacts.read(digest).await?;
-        loop {
-            let mut chunk = vec![0; CHUNK_BYTES];
-            let read = file.read(&mut chunk).await.map_err(|error| Error::Internal(error.to_string()))?;
-            if read == 0 {
-                return Ok(());
-            }
-            chunk.truncate(read);
-            if answers.send(Ok(v1::GetArtifactResponse { chunk: chunk.into() })).await.is_err() {
-                return Ok(());
-            }
-        }
     }
 }
 
@@ -380,10 +313,49 @@ impl SweepService for Sweeps {
         &self,
         request: Request<v1::CancelSweepRequest>,
     ) -> Result<Response<v1::CancelSweepResponse>, Status> {
-        let id = self.find(request.into_inner().sweep).await.map_err(status)?;
-        self.engine.cancel(id).await.map_err(status)?;
-        let sweep = self.status(id).await.map_err(status)?;
-        Ok(Response::new(v1::CancelSweepResponse { sweep: Some(sweep) }))
+        self.cancel(request.into_inner()).await.map(Response::new).map_err(status)
+    }
+
+    async fn pause_sweep(
+        &self,
+        request: Request<v1::PauseSweepRequest>,
+    ) -> Result<Response<v1::PauseSweepResponse>, Status> {
+        self.pause(request.into_inner()).await.map(Response::new).map_err(status)
+    }
+
+    async fn set_priority(
+        &self,
+        request: Request<v1::SetPriorityRequest>,
+    ) -> Result<Response<v1::SetPriorityResponse>, Status> {
+        self.prioritise(request.into_inner()).await.map(Response::new).map_err(status)
+    }
+
+    async fn retry_sweep(
+        &self,
+        request: Request<v1::RetrySweepRequest>,
+    ) -> Result<Response<v1::RetrySweepResponse>, Status> {
+        self.retry(request.into_inner()).await.map(Response::new).map_err(status)
+    }
+
+    async fn explain_trial(
+        &self,
+        request: Request<v1::ExplainTrialRequest>,
+    ) -> Result<Response<v1::ExplainTrialResponse>, Status> {
+        self.explain(&request.into_inner().trial).await.map(Response::new).map_err(status)
+    }
+
+    async fn list_audit(
+        &self,
+        request: Request<v1::ListAuditRequest>,
+    ) -> Result<Response<v1::ListAuditResponse>, Status> {
+        self.audit(request.into_inner()).await.map(Response::new).map_err(status)
+    }
+
+    async fn set_worker_service(
+        &self,
+        request: Request<v1::SetWorkerServiceRequest>,
+    ) -> Result<Response<v1::SetWorkerServiceResponse>, Status> {
+        self.serve(request.into_inner()).await.map(Response::new).map_err(status)
     }
 
     async fn list_workers(

@@ -18,6 +18,7 @@ pub(super) fn status(status: &Status) -> v1::SweepStatus {
         SweepState::Cancelled => v1::SweepState::Cancelled,
     };
     v1::SweepStatus {
+        paused: status.record.paused && status.record.state == SweepState::Running,
         id: record.id.0,
         name: record.name.clone(),
         state: state.into(),

@@ -4,6 +4,7 @@ use sweep_proto::v1;
 use sweep_proto::v1::worker_service_server::WorkerService;
 use sweep_scheduler::SessionId;
 use sweep_scheduler::event::Service;
+use sweep_spec::Digest;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::status;
@@ -76,7 +77,21 @@ fn register(request: v1::RegisterRequest) -> Result<Register, Error> {
         slots,
         labels: request.labels.into_iter().map(label).collect::<Result<_, Invalid>>()?,
         live: request.live_attempts.into_iter().map(live).collect::<Result<_, Invalid>>()?,
+        instance: instance(&request.instance)?,
     })
+}
+
+/// A process's own number, however long; 0 where it gives none.
+fn instance(bytes: &[u8]) -> Result<u64, Invalid> {
+    if bytes.len() > MAX_NAME_BYTES {
+        return Err(Invalid { field: "instance", problem: format!("longer than {MAX_NAME_BYTES} bytes") });
+    }
+    if bytes.is_empty() {
+        return Ok(0);
+    }
+    let digest = Digest::of(bytes);
+    let number = digest.as_bytes().iter().take(8).fold(0, |number, byte| (number << 8) | u64::from(*byte));
+    Ok(number.max(1))
 }
 
 fn poll(request: v1::PollRequest) -> Result<Poll, Error> {
@@ -155,8 +170,8 @@ fn finish(request: v1::FinishRequest) -> Result<Finish, Error> {
         Some(Ending::Stopped(_)) => FinishEnding::Stopped,
         Some(Ending::Lost(lost)) => {
             let class = v1::FailureClass::Machine.into();
-            let (class, reason) = convert::failure(v1::Failure { class, reason: lost.reason })?;
-            FinishEnding::Failure(class, reason)
+            let (_, reason) = convert::failure(v1::Failure { class, reason: lost.reason })?;
+            FinishEnding::Lost(reason)
         }
         None => return Err(Invalid { field: "ending", problem: "absent".into() }.into()),
     };
@@ -183,7 +198,7 @@ impl WorkerService for Workers {
             poll_wait_ms: u64::try_from(self.engine.poll_wait().as_millis()).unwrap_or(u64::MAX),
             stop: registered.stop.into_iter().map(convert::lease_message).collect(),
             coordinator_version: env!("CARGO_PKG_VERSION").to_owned(),
-            out_of_service: String::new(),
+            out_of_service: out_of_service(&registered.service),
         }))
     }
 

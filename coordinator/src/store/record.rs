@@ -22,6 +22,8 @@ pub struct Loaded {
     pub sweeps: Vec<LiveSweep>,
     /// The attempts that workers may still run.
     pub attempts: Vec<LiveAttempt>,
+    /// The newest attempts of open rounds that were given up: their workers may come back with them.
+    pub given_up: Vec<LiveAttempt>,
     /// The last sweep number that was given.
     pub last_sweep: u64,
     /// The last attempt's number in the store.

@@ -156,7 +156,12 @@ async fn a_cancelled_sweep_stops_its_trials() {
     let sweep = env.submit(SPEC).await.id;
     let mut worker = env.worker("w1", 2).await;
     worker.until_running().await;
-    let answer = env.sweeps().await.cancel_sweep(v1::CancelSweepRequest { sweep: reference(sweep) }).await.unwrap();
+    let answer = env
+        .sweeps()
+        .await
+        .cancel_sweep(v1::CancelSweepRequest { sweep: reference(sweep), user: String::new() })
+        .await
+        .unwrap();
     assert_eq!(answer.into_inner().sweep.unwrap().state(), v1::SweepState::Cancelled);
     while !worker.running.is_empty() {
         worker.poll().await.unwrap();

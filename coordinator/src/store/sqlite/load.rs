@@ -21,7 +21,12 @@ use crate::store::record::{AttemptKey, ConfigurationRecord, LiveAttempt, LiveSwe
 pub(super) async fn load(pool: &SqlitePool) -> Result<Loaded, Error> {
     let live = sqlx::query_scalar("SELECT id FROM sweeps WHERE state = 1 ORDER BY id");
     let live: Vec<i64> = live.fetch_all(pool).await?;
-    let mut loaded = Loaded { attempts: attempts(pool).await?, undecided: undecided(pool).await?, ..Loaded::default() };
+    let mut loaded = Loaded {
+        attempts: attempts(pool).await?,
+        given_up: given_up(pool).await?,
+        undecided: undecided(pool).await?,
+        ..Loaded::default()
+    };
     for id in live {
         let id = SweepId(unsigned(id));
         let Some(record) = read::sweep(pool, id).await? else { continue };
@@ -266,7 +271,25 @@ async fn attempts(pool: &SqlitePool) -> Result<Vec<LiveAttempt>, Error> {
              AND p.sequence = (SELECT MAX(q.sequence) FROM points q WHERE q.attempt = a.key) \
          WHERE a.state = 0 ORDER BY a.key",
     );
-    let rows = query.fetch_all(pool).await?;
+    live_attempts(&query.fetch_all(pool).await?)
+}
+
+/// The newest attempts of open rounds that were given up: their workers may come back with them.
+async fn given_up(pool: &SqlitePool) -> Result<Vec<LiveAttempt>, Error> {
+    let query = sqlx::query(
+        "SELECT a.key, a.trial, a.round, a.attempt AS number, a.worker, a.slot, a.assigned_ms, \
+         p.sequence, p.epoch, p.train_loss, p.train_accuracy, p.val_loss, p.val_accuracy, p.learning_rate, \
+         p.seconds, p.images_per_second FROM rounds o \
+         JOIN attempts a ON a.trial = o.trial AND a.round = o.round \
+             AND a.attempt = (SELECT MAX(m.attempt) FROM attempts m WHERE m.trial = o.trial) \
+         LEFT JOIN points p ON p.attempt = a.key \
+             AND p.sequence = (SELECT MAX(q.sequence) FROM points q WHERE q.attempt = a.key) \
+         WHERE o.state = 0 AND a.state = 4 ORDER BY a.key",
+    );
+    live_attempts(&query.fetch_all(pool).await?)
+}
+
+fn live_attempts(rows: &[SqliteRow]) -> Result<Vec<LiveAttempt>, Error> {
     let attempt = |row: &SqliteRow| {
         let sequence: Option<i64> = row.try_get("sequence")?;
         let newest = sequence.map(|_| metrics(row, "")).transpose()?;

@@ -1,0 +1,112 @@
+//! What people change about sweeps and workers, and what they ask when something is not as they expect.
+
+use sweep_proto::v1;
+use sweep_scheduler::event::Service;
+
+use super::sweep::Sweeps;
+use super::sweep_messages as messages;
+use crate::convert::{self, Invalid, MAX_NAME_BYTES, MAX_TEXT_BYTES, bytes};
+use crate::engine::Error;
+use crate::store::record::AuditFilter;
+use crate::store::write::AuditRow;
+
+/// Lines of the audit log that one answer has, unless asked otherwise, and at most.
+const DEFAULT_AUDIT: u32 = 100;
+const MAX_AUDIT: u32 = 10_000;
+
+impl Sweeps {
+    pub(super) async fn cancel(&self, request: v1::CancelSweepRequest) -> Result<v1::CancelSweepResponse, Error> {
+        let (id, user) = (self.find(request.sweep).await?, user(request.user)?);
+        self.engine.cancel(id, &user).await?;
+        Ok(v1::CancelSweepResponse { sweep: Some(self.status(id).await?) })
+    }
+
+    pub(super) async fn pause(&self, request: v1::PauseSweepRequest) -> Result<v1::PauseSweepResponse, Error> {
+        let (id, user) = (self.find(request.sweep).await?, user(request.user)?);
+        self.engine.pause(id, request.paused, &user).await?;
+        Ok(v1::PauseSweepResponse { sweep: Some(self.status(id).await?) })
+    }
+
+    pub(super) async fn prioritise(&self, request: v1::SetPriorityRequest) -> Result<v1::SetPriorityResponse, Error> {
+        let (id, user) = (self.find(request.sweep).await?, user(request.user)?);
+        self.engine.set_priority(id, request.priority, &user).await?;
+        Ok(v1::SetPriorityResponse { sweep: Some(self.status(id).await?) })
+    }
+
+    pub(super) async fn retry(&self, request: v1::RetrySweepRequest) -> Result<v1::RetrySweepResponse, Error> {
+        let (id, user) = (self.find(request.sweep).await?, user(request.user)?);
+        let trials = self.engine.retry(id, &user).await?;
+        Ok(v1::RetrySweepResponse { sweep: Some(self.status(id).await?), trials })
+    }
+
+    pub(super) async fn explain(&self, text: &str) -> Result<v1::ExplainTrialResponse, Error> {
+        let (_, row, board) = self.trial_row(text).await?;
+        let store = self.engine.store();
+        let attempts = store.attempts(row.trial).await?;
+        let filter = AuditFilter { trial: Some(row.trial), limit: DEFAULT_AUDIT, ..AuditFilter::default() };
+        let events = store.audit(&filter).await?;
+        Ok(v1::ExplainTrialResponse {
+            now: self.engine.explain(row.trial).await?,
+            trial: Some(messages::trial(&board, &row)?),
+            attempts: attempts.iter().map(messages::attempt).collect(),
+            events: events.into_iter().map(entry).collect(),
+        })
+    }
+
+    pub(super) async fn audit(&self, request: v1::ListAuditRequest) -> Result<v1::ListAuditResponse, Error> {
+        let sweep = match request.sweep.filter(|sweep| !sweep.text.is_empty()) {
+            Some(sweep) => Some(self.find(Some(sweep)).await?),
+            None => None,
+        };
+        let trial = match request.trial.as_str() {
+            "" => None,
+            text => Some(self.trial_named(text).await?),
+        };
+        let worker = convert::name("worker", request.worker, MAX_NAME_BYTES)?;
+        let limit = if request.limit == 0 { DEFAULT_AUDIT } else { request.limit.min(MAX_AUDIT) };
+        let worker = (!worker.is_empty()).then_some(worker);
+        let filter = AuditFilter { sweep, trial, worker, since_ms: request.since_unix_ms, limit };
+        let entries = self.engine.store().audit(&filter).await?;
+        Ok(v1::ListAuditResponse { entries: entries.into_iter().map(entry).collect() })
+    }
+
+    pub(super) async fn serve(
+        &self,
+        request: v1::SetWorkerServiceRequest,
+    ) -> Result<v1::SetWorkerServiceResponse, Error> {
+        let reason = convert::name("reason", request.reason, MAX_TEXT_BYTES)?;
+        let (worker, user) = (convert::name("worker", request.worker, MAX_NAME_BYTES)?, user(request.user)?);
+        let service = match v1::WorkerServiceState::try_from(request.service) {
+            Ok(v1::WorkerServiceState::Active) => Service::Active,
+            Ok(v1::WorkerServiceState::Draining) => Service::Draining,
+            Ok(v1::WorkerServiceState::Leaving) => Service::Leaving,
+            Ok(v1::WorkerServiceState::Suspended) if reason.is_empty() => {
+                Service::Suspended(format!("by the word of {}", if user.is_empty() { "somebody" } else { &user }))
+            }
+            Ok(v1::WorkerServiceState::Suspended) => Service::Suspended(reason),
+            Ok(v1::WorkerServiceState::Unspecified) | Err(_) => {
+                return Err(Invalid { field: "service", problem: "absent or unknown".into() }.into());
+            }
+        };
+        self.engine.set_service(&worker, service, &user).await?;
+        let workers = self.workers().await?.workers;
+        Ok(v1::SetWorkerServiceResponse { worker: workers.into_iter().find(|found| found.name == worker) })
+    }
+}
+
+fn user(user: String) -> Result<String, Invalid> {
+    convert::name("user", user, MAX_NAME_BYTES)
+}
+
+fn entry(row: AuditRow) -> v1::AuditEntry {
+    v1::AuditEntry {
+        at_unix_ms: row.at_ms,
+        actor: row.actor,
+        action: row.action.name().to_owned(),
+        sweep: row.sweep.map_or(0, |sweep| sweep.0),
+        trial_id: row.trial.map(|trial| bytes(trial.as_bytes())).unwrap_or_default(),
+        attempt: row.attempt.unwrap_or(0),
+        worker: row.worker,
+        detail: row.detail,
+    }
+}

@@ -121,7 +121,6 @@ impl Rules {
             backoff_ms: change.backoff_ms.unwrap_or(rule.backoff_ms),
         }
     }
-
 }
 
 #[cfg(test)]

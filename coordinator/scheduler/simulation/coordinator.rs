@@ -78,6 +78,7 @@ impl Coordinator {
         for effect in effects {
             match &effect {
                 Effect::AttemptEnded { lease, ending } => self.check_ending(*lease, ending)?,
+                Effect::SweepReopened { .. } => self.counts.reopened += 1,
                 Effect::AttemptAdopted { .. } => self.counts.adopted += 1,
                 Effect::AttemptRevived { .. } => self.counts.revived += 1,
                 Effect::ServiceChanged { service: sweep_scheduler::event::Service::Suspended(_), .. } => {

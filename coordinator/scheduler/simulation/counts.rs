@@ -51,5 +51,6 @@ counts!(
     resumes,
     priorities,
     retries,
+    reopened,
     services,
 );

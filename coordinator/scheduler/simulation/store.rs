@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use sweep_scheduler::effect::{Effect, RoundEnd};
+use sweep_scheduler::effect::{Effect, RoundEnd, SweepEnd};
 use sweep_scheduler::event::{Ending, History, Known, NewSweep, Service, WantedTrial};
 use sweep_scheduler::snapshot::{BoundTrial, LiveAttempt, OpenRound, Snapshot, SweepSnapshot};
 use sweep_scheduler::{Lease, StageIndex, SweepId, WorkerName};
@@ -27,6 +27,7 @@ struct Round {
 pub(crate) struct Store {
     pub(crate) live: BTreeMap<SweepId, SweepSnapshot>,
     pub(crate) ended: BTreeMap<SweepId, SweepSnapshot>,
+    pub(crate) cancelled: BTreeMap<SweepId, SweepSnapshot>,
     rounds: BTreeMap<(TrialId, u32), Round>,
     attempts: BTreeMap<TrialId, u32>,
     services: BTreeMap<WorkerName, Service>,
@@ -109,8 +110,14 @@ impl Store {
             Effect::ServiceChanged { worker, service } => {
                 self.services.insert(worker.clone(), service.clone());
             }
-            Effect::SweepEnded { sweep, .. } => {
-                self.ended.extend(self.live.remove_entry(sweep));
+            Effect::SweepEnded { sweep, end } => {
+                // Who cancels a sweep does not want it again.
+                let ended = self.live.remove_entry(sweep);
+                if *end == SweepEnd::Cancelled {
+                    self.cancelled.extend(ended);
+                } else {
+                    self.ended.extend(ended);
+                }
             }
             Effect::StageReopened { open: true, .. }
             | Effect::AttemptAdopted { .. }

@@ -234,8 +234,21 @@ impl World {
         self.coordinator.event(self.now, event).map(drop)
     }
 
-    /// The faults end. Now everything that was asked for has to come to its end.
+    /// The faults end. Now everything that was asked for has to come to its end; and again, when what failed is retried.
     pub(crate) fn settle(&mut self) -> Result<(), String> {
+        self.come_to_the_end()?;
+        let ended: Vec<SweepId> = self.coordinator.store.ended.keys().copied().collect();
+        for sweep in ended {
+            if self.random.one_in(2) {
+                self.counts.retries += 1;
+                self.coordinator.retry(self.now, sweep)?;
+                self.commit()?;
+            }
+        }
+        self.come_to_the_end()
+    }
+
+    fn come_to_the_end(&mut self) -> Result<(), String> {
         self.network.calm = true;
         self.network.cuts.iter_mut().for_each(|cut| *cut = Cut::default());
         self.workers.iter_mut().for_each(|worker| worker.machine.broken = false);

@@ -47,6 +47,7 @@ impl Scheduler {
             let snapshot = ended.filter(|snapshot| snapshot.sweep.id == id).ok_or(Ignored::UnknownSweep)?;
             self.restore_sweep(snapshot);
             self.restore_references(snapshot);
+            self.close_what_was_closed(id);
         }
         let failed = self.failed_trials(id);
         if failed.is_empty() {
@@ -72,6 +73,14 @@ impl Scheduler {
             self.bind(id, trial, effects);
         }
         Ok(())
+    }
+
+    /// The stages of a sweep that had ended have ended, and the store knows it.
+    fn close_what_was_closed(&mut self, id: SweepId) {
+        let Some(sweep) = self.sweeps.get_mut(&id) else { return };
+        for stage in sweep.stages.iter_mut().filter(|stage| **stage == Stage::Open { remaining: 0 }) {
+            *stage = Stage::Ended;
+        }
     }
 
     /// What failed of a sweep, in the order of the spec.

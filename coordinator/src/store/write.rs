@@ -20,7 +20,7 @@ pub struct Commit {
     pub paused: Vec<(SweepId, bool)>,
     /// Sweeps that get another priority.
     pub priorities: Vec<(SweepId, i32)>,
-    /// Stages that go back to a state: what they chose is forgotten.
+    /// Stages that go back to a state; one that found no winner may choose again.
     pub stages_reopened: Vec<(SweepId, u32, StageState)>,
     /// Stages that change their state.
     pub stages: Vec<StageChange>,

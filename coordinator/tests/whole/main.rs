@@ -6,5 +6,6 @@ mod env;
 mod faults;
 #[cfg(test)]
 mod flow;
+mod people;
 #[cfg(test)]
 mod watching;

@@ -30,7 +30,8 @@ fn change(at: &At<'_>, reader: &mut Reader) -> Option<Change> {
     if let crate::yaml::Value::Text(_) = at.node.value {
         return Some(Change { retry: Some(at.choice(reader, &places)?), ..Change::default() });
     }
-    let mut section = at.section(reader, "a rule: `never`, or `{ retry: elsewhere, failures: 5, backoff_ms: 1000 }`")?;
+    let mut section =
+        at.section(reader, "a rule: `never`, or `{ retry: elsewhere, failures: 5, backoff_ms: 1000 }`")?;
     let change = Change {
         retry: section.get("retry").and_then(|at| at.choice(reader, &places)),
         failures: section.get("failures").and_then(|at| at.small(reader, 1..=MAX_FAILURES)),

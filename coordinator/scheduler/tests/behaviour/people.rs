@@ -56,11 +56,13 @@ fn a_sweep_that_gets_a_higher_priority_goes_first() {
 fn retry_runs_what_failed_and_nothing_else() {
     let mut env = Env::new(config());
     env.worker(1, "w1", 1).has_data(1);
-    env.submit(1, &[&[(10, 9), (11, 5)]]);
+    env.submit(1, &[&[(10, 9), (11, 5)], &[(12, 3)], &[]]);
     let first = env.only_running(1);
     env.succeed(1, first);
     let second = env.only_running(1);
     env.fail(1, second, FailureClass::Spec);
+    let third = env.only_running(1);
+    env.succeed(1, third);
     assert!(env.scheduler.sweep(env::sweep(1)).is_none(), "it has ended");
     env.restart();
     env.worker(2, "w1", 1).has_data(2);
@@ -69,7 +71,7 @@ fn retry_runs_what_failed_and_nothing_else() {
     let again = env.only_running(2);
     assert_eq!(again, lease(11, 2, 2), "a new round, and a number that was never used");
     let counts = env.scheduler.sweep(env::sweep(1)).unwrap().counts;
-    assert_eq!((counts.succeeded, counts.running, counts.failed), (1, 1, 0));
+    assert_eq!((counts.succeeded, counts.running, counts.failed), (2, 1, 0));
     let effects = env.succeed(2, again);
     assert!(effects.contains(&Effect::SweepEnded { sweep: env::sweep(1), end: SweepEnd::Succeeded }));
     assert!(env.retry(1).contains(&Effect::Ignored(Ignored::NothingFailed)));

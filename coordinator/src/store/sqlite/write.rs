@@ -120,7 +120,8 @@ async fn sweeps(tx: &mut SqliteConnection, commit: &Commit) -> Result<(), Error>
     }
     for (sweep, stage, state) in &commit.stages_reopened {
         let reopen = sqlx::query(
-            "UPDATE stages SET state = ?, choice = '', winner = NULL, decided = NULL WHERE sweep = ? AND position = ?",
+            "UPDATE stages SET state = ?, choice = CASE WHEN winner IS NULL THEN '' ELSE choice END, \
+             decided = CASE WHEN winner IS NULL THEN NULL ELSE decided END WHERE sweep = ? AND position = ?",
         );
         reopen.bind(state.code()).bind(signed(sweep.0)).bind(stage).execute(&mut *tx).await?;
     }

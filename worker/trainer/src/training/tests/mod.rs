@@ -2,6 +2,7 @@
 
 mod determinism;
 mod learning;
+mod resuming;
 
 use std::path::Path;
 

@@ -8,6 +8,11 @@ use sweep_spec::dataset::Source;
 use sweep_spec::trainer::{Folders, PROTOCOL, Train};
 use sweep_spec::{Classes, Cnn, Configuration, Dataset, Protocol, TRAINER_SEMANTICS, Trial};
 
+/// What a trainer can say while nobody listens: about a dozen epochs.
+const PIPE_BYTES: usize = 4096;
+/// And what is heard at once.
+const READ_BYTES: usize = 1024;
+
 /// A trainer's process, killed when it is dropped.
 pub(crate) struct Trainer {
     pub(crate) child: Child,
@@ -24,7 +29,10 @@ impl Trainer {
             .spawn()
             .unwrap();
         let stdin = child.stdin.take();
-        let stdout = BufReader::new(child.stdout.take().unwrap());
+        let stdout = child.stdout.take().unwrap();
+        // A trainer that nobody hears soon waits, so that a test which is slow still meets it in the middle of a trial.
+        rustix::pipe::fcntl_setpipe_size(&stdout, PIPE_BYTES).unwrap();
+        let stdout = BufReader::with_capacity(READ_BYTES, stdout);
         let mut trainer = Self { child, stdin, stdout };
         let hello = trainer.hear();
         assert_eq!(hello["event"], "hello");

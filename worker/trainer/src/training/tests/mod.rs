@@ -3,6 +3,7 @@
 mod determinism;
 mod learning;
 mod resuming;
+mod stored;
 
 use std::path::Path;
 

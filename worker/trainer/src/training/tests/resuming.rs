@@ -9,13 +9,13 @@ use sweep_spec::protocol::{Augment, KeepWeights, Monitor, Report, Schedule};
 use super::*;
 
 /// Hears everything, and wants to leave at the n-th look.
-struct Impatient {
+pub(super) struct Impatient {
     looks_left: Cell<Option<u32>>,
     events: Vec<Event>,
 }
 
 impl Impatient {
-    fn after(looks: Option<u32>) -> Self {
+    pub(super) fn after(looks: Option<u32>) -> Self {
         Self { looks_left: Cell::new(looks), events: Vec::new() }
     }
 

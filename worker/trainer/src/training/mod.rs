@@ -86,10 +86,11 @@ pub(crate) fn train(request: &Train, listener: &mut dyn Listener) -> Result<(Fin
         data: images.describe(),
         first_epoch: state.progress.epochs() + 1,
     }))?;
-    let mut epochs = Epochs::new(trial, &room, &split, &batches, input.classes as usize);
-    let outcome = run(request, &mut state, &mut epochs, &mut checkpoints, listener)?;
+    let epochs = Epochs::new(trial, &room, &split, &batches, input.classes as usize);
+    let mut course = Course { request, epochs, checkpoints };
+    let outcome = course.run(&mut state, listener)?;
     leave_artifacts(request, &images, &split, &state)?;
-    let phases = epochs.phases;
+    let phases = course.epochs.phases;
     let progress = state.progress;
     let provenance = provenance::of(params, &progress_rates(&progress), (images.digest, split_digest), &room);
     let finished = Finished {
@@ -104,99 +105,95 @@ pub(crate) fn train(request: &Train, listener: &mut dyn Listener) -> Result<(Fin
     Ok((finished, phases))
 }
 
+/// How a trial is trained: what does not change from epoch to epoch, and where its checkpoints go.
+struct Course<'a> {
+    request: &'a Train,
+    epochs: Epochs<'a>,
+    checkpoints: Option<Checkpoints<'a>>,
+}
+
+impl Course<'_> {
+    /// Says the epochs that are over, and trains those that are to come. Who has to leave leaves a checkpoint.
+    fn run(&mut self, state: &mut State, listener: &mut dyn Listener) -> Result<Outcome, Stop> {
+        let ended = self.run_epochs(state, listener);
+        if let (Err(Stop::Left), Some(checkpoints)) = (&ended, &mut self.checkpoints)
+            && let Some(path) = checkpoints.before_leaving(state)
+        {
+            // Where nobody listens any more, the file is what counts.
+            listener.say(self.checkpoint(state, &path))?;
+        }
+        ended
+    }
+
+    fn run_epochs(&mut self, state: &mut State, listener: &mut dyn Listener) -> Result<Outcome, Stop> {
+        for metrics in &state.progress.history {
+            listener.say(self.epoch(*metrics))?;
+        }
+        while state.progress.epochs() < self.request.trial.protocol.epochs {
+            let Some(metrics) = self.run_epoch(state, listener)? else { return Ok(Outcome::Diverged) };
+            listener.say(self.epoch(metrics))?;
+            if let Some(checkpoints) = &mut self.checkpoints
+                && let Some(path) = checkpoints.after_epoch(state)
+            {
+                listener.say(self.checkpoint(state, &path))?;
+            }
+        }
+        Ok(Outcome::Converged)
+    }
+
+    /// One epoch, or the rest of one; nothing when its loss was not finite.
+    fn run_epoch(&mut self, state: &mut State, listener: &dyn Listener) -> Result<Option<EpochMetrics>, Stop> {
+        let epoch = state.progress.epochs() + 1;
+        let learning_rate = state.pace.learning_rate();
+        let started = Instant::now();
+        let trained = self.epochs.train(state, epoch, learning_rate, listener);
+        state.partial.training_seconds += started.elapsed().as_secs_f64();
+        trained?;
+        let started = Instant::now();
+        let validated = self.epochs.validate(state, listener);
+        state.partial.validation_seconds += started.elapsed().as_secs_f64();
+        let (validated, validation) = validated?;
+        let Partial { score: trained, training_seconds, validation_seconds, .. } = mem::take(&mut state.partial);
+        let seconds = training_seconds + validation_seconds;
+        let images = self.epochs.images_per_epoch();
+        state.progress.training_seconds += training_seconds;
+        state.progress.seconds += seconds;
+        state.progress.trained_images += images;
+        if !trained.is_finite() || !validated.is_finite() {
+            tracing::info!(epoch, "the loss is not finite, the trial has diverged");
+            return Ok(None);
+        }
+        let metrics = EpochMetrics {
+            epoch,
+            train_loss: trained.loss(),
+            train_accuracy: trained.accuracy(),
+            val_loss: validated.loss(),
+            val_accuracy: validated.accuracy(),
+            learning_rate,
+            seconds,
+            images_per_second: rate(images, training_seconds),
+        };
+        state.end_epoch(metrics, validation, self.request.trial.protocol.report, keeps_weights(self.request))?;
+        Ok(Some(metrics))
+    }
+
+    fn epoch(&self, metrics: EpochMetrics) -> Event {
+        Event::Epoch(Epoch { trial_id: self.request.trial_id, attempt: self.request.attempt, metrics })
+    }
+
+    fn checkpoint(&self, state: &State, path: &Path) -> Event {
+        Event::Checkpoint(Checkpoint {
+            trial_id: self.request.trial_id,
+            attempt: self.request.attempt,
+            epoch: state.progress.epochs(),
+            path: path.to_string_lossy().into_owned(),
+        })
+    }
+}
+
 /// Whether the weights of the reported epoch are wanted.
 fn keeps_weights(request: &Train) -> bool {
     request.artifact_folder.is_some() && request.trial.protocol.keep_weights != KeepWeights::None
-}
-
-/// All epochs that are to come. Who has to leave in the middle leaves a checkpoint.
-fn run(
-    request: &Train,
-    state: &mut State,
-    epochs: &mut Epochs<'_>,
-    checkpoints: &mut Option<Checkpoints<'_>>,
-    listener: &mut dyn Listener,
-) -> Result<Outcome, Stop> {
-    let ended = run_epochs(request, state, epochs, checkpoints, listener);
-    if let (Err(Stop::Left), Some(checkpoints)) = (&ended, checkpoints)
-        && let Some(path) = checkpoints.before_leaving(state)
-    {
-        // Where nobody listens any more, the file is what counts.
-        listener.say(checkpoint(request, state, &path))?;
-    }
-    ended
-}
-
-fn run_epochs(
-    request: &Train,
-    state: &mut State,
-    epochs: &mut Epochs<'_>,
-    checkpoints: &mut Option<Checkpoints<'_>>,
-    listener: &mut dyn Listener,
-) -> Result<Outcome, Stop> {
-    let said = |metrics| Event::Epoch(Epoch { trial_id: request.trial_id, attempt: request.attempt, metrics });
-    for metrics in &state.progress.history {
-        listener.say(said(*metrics))?;
-    }
-    while state.progress.epochs() < request.trial.protocol.epochs {
-        let Some(metrics) = run_epoch(request, state, epochs, listener)? else { return Ok(Outcome::Diverged) };
-        listener.say(said(metrics))?;
-        if let Some(checkpoints) = checkpoints
-            && let Some(path) = checkpoints.after_epoch(state)
-        {
-            listener.say(checkpoint(request, state, &path))?;
-        }
-    }
-    Ok(Outcome::Converged)
-}
-
-/// One epoch, or the rest of one; nothing when its loss was not finite.
-fn run_epoch(
-    request: &Train,
-    state: &mut State,
-    epochs: &mut Epochs<'_>,
-    listener: &dyn Listener,
-) -> Result<Option<EpochMetrics>, Stop> {
-    let epoch = state.progress.epochs() + 1;
-    let learning_rate = state.pace.learning_rate();
-    let started = Instant::now();
-    let trained = epochs.train(state, epoch, learning_rate, listener);
-    state.partial.training_seconds += started.elapsed().as_secs_f64();
-    trained?;
-    let started = Instant::now();
-    let validated = epochs.validate(state, listener);
-    state.partial.validation_seconds += started.elapsed().as_secs_f64();
-    let (validated, validation) = validated?;
-    let Partial { score: trained, training_seconds, validation_seconds, .. } = mem::take(&mut state.partial);
-    let seconds = training_seconds + validation_seconds;
-    state.progress.training_seconds += training_seconds;
-    state.progress.seconds += seconds;
-    state.progress.trained_images += epochs.images_per_epoch();
-    if !trained.is_finite() || !validated.is_finite() {
-        tracing::info!(epoch, "the loss is not finite, the trial has diverged");
-        return Ok(None);
-    }
-    let metrics = EpochMetrics {
-        epoch,
-        train_loss: trained.loss(),
-        train_accuracy: trained.accuracy(),
-        val_loss: validated.loss(),
-        val_accuracy: validated.accuracy(),
-        learning_rate,
-        seconds,
-        images_per_second: rate(epochs.images_per_epoch(), training_seconds),
-    };
-    state.end_epoch(metrics, validation, request.trial.protocol.report, keeps_weights(request))?;
-    Ok(Some(metrics))
-}
-
-fn checkpoint(request: &Train, state: &State, path: &Path) -> Event {
-    Event::Checkpoint(Checkpoint {
-        trial_id: request.trial_id,
-        attempt: request.attempt,
-        epoch: state.progress.epochs(),
-        path: path.to_string_lossy().into_owned(),
-    })
 }
 
 /// Refuses what a checked spec cannot hold.

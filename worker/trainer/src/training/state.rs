@@ -124,3 +124,50 @@ fn weights(network: &Network<Training>) -> Result<Vec<u8>, Failure> {
     Recorder::<Training>::record(&Recording::default(), network.clone().into_record(), ())
         .map_err(|error| Failure::new(FailureClass::Trainer, "the weights cannot be recorded").because(error))
 }
+
+#[cfg(test)]
+mod tests {
+    use burn::optim::{GradientsParams, Optimizer as _};
+    use burn::tensor::{Tensor, TensorData};
+    use sweep_spec::{Cnn, Configuration};
+
+    use super::*;
+    use crate::device::Room;
+    use crate::network::{Build, Input};
+
+    fn fresh(room: &Room, seed: u64) -> State {
+        let protocol = Protocol::default();
+        let cnn =
+            Cnn { filters: 3, kernel_size: 3, dense_units: 5, batch_norm: true, max_pool: true, ..Cnn::default() };
+        let input = Input { image_size: 4, channels: 1, classes: 2 };
+        let build = Build::<Training>::new(seed, &protocol, room.device());
+        State::new(build.network(&Configuration::Cnn(cnn), input).unwrap(), &protocol).unwrap()
+    }
+
+    fn step(state: &mut State, room: &Room, value: f32) {
+        let pixels: Vec<f32> = (0..32).map(|index| (index as f32 * value).sin()).collect();
+        let images = Tensor::<Training, 4>::from_data(TensorData::new(pixels, [2, 1, 4, 4]), room.device());
+        let loss = state.network.forward(images, Vec::new()).powi_scalar(2).sum();
+        let gradients = GradientsParams::from_grads(loss.backward(), &state.network);
+        state.network = state.optimizer.step(0.01, state.network.clone(), gradients);
+    }
+
+    #[test]
+    fn a_saved_state_goes_on_to_the_same_bits() {
+        let room = Room::cpu();
+        let mut straight = fresh(&room, 1);
+        step(&mut straight, &room, 0.3);
+        let network = weights(&straight.network).unwrap();
+        let recording = Recording::default();
+        let optimizer = Recorder::<Training>::record(&recording, straight.optimizer.to_record(), ()).unwrap();
+        let mut resumed = fresh(&room, 2);
+        let record = Recorder::<Training>::load(&recording, network, room.device()).unwrap();
+        resumed.network = resumed.network.load_record(record);
+        let record = Recorder::<Training>::load(&recording, optimizer, room.device()).unwrap();
+        resumed.optimizer = resumed.optimizer.load_record(record);
+        for state in [&mut straight, &mut resumed] {
+            step(state, &room, 0.7);
+        }
+        assert_eq!(weights(&straight.network).unwrap(), weights(&resumed.network).unwrap());
+    }
+}

@@ -73,15 +73,11 @@ impl<'a> Checkpoints<'a> {
 
     /// After an epoch: writes a checkpoint where one is due, and gives its path.
     pub(super) fn after_epoch(&mut self, state: &State) -> Option<PathBuf> {
-        if state.progress.epochs().is_multiple_of(self.every) { self.write(state) } else { None }
+        if state.progress.epochs().is_multiple_of(self.every) { self.before_leaving(state) } else { None }
     }
 
     /// Before the trainer leaves: writes a checkpoint where there is anything that the newest lacks, and gives its path.
     pub(super) fn before_leaving(&mut self, state: &State) -> Option<PathBuf> {
-        self.write(state)
-    }
-
-    fn write(&mut self, state: &State) -> Option<PathBuf> {
         let mark = Mark { epochs: state.progress.epochs(), steps: state.partial.steps };
         let newest = self.whole.last().map_or(Mark { epochs: 0, steps: 0 }, |(mark, _)| *mark);
         if mark <= newest || mark.epochs >= self.fit.protocol.epochs {

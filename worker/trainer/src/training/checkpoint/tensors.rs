@@ -1,5 +1,7 @@
 //! The tensors of a network with what the optimizer remembers of each, as little-endian floats in the network's own
-//! order. Shapes stand beside them only to be compared: what is read has the length that the network at hand says.
+//! order: rank and whether there are moments (1 byte each), sides (8 each), values (4 each), and where there are moments
+//! the steps (8), the first and the second ones (4 each). Shapes stand there only to be compared: what is read has the
+//! length that the network at hand says.
 
 use std::io::{self, Read, Write};
 

@@ -54,7 +54,7 @@ pub struct Train {
     /// A folder for this trial's checkpoints and no other's; none are written or looked for without it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub checkpoint_folder: Option<String>,
-    /// A checkpoint follows every so many epochs, and never the last one; 0 counts as 1.
+    /// A checkpoint follows every so many epochs, and never the last one; 0 counts as 1. SIGTERM brings one at any time.
     #[serde(default = "every_epoch")]
     pub checkpoint_every: u32,
     /// A folder in which artifacts (`weights.bin`, `thumbnails.png`) are left for the agent; none are without it.
@@ -205,9 +205,9 @@ pub struct Checkpoint {
     pub trial_id: TrialId,
     /// Echoed.
     pub attempt: u32,
-    /// The last epoch that it holds.
+    /// The last epoch that is over in it; 0 where it was written in the middle of the first.
     pub epoch: u32,
-    /// Its file, in the checkpoint folder.
+    /// Its file: the checkpoint folder as it was given, and a name in it.
     pub path: String,
 }
 

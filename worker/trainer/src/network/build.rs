@@ -1,7 +1,7 @@
 //! From a configuration to a module, layer by layer. Asks again what the spec has checked: a trial may come from
 //! anybody, and what Burn would panic on has to be an answer.
 
-use burn::module::RunningState;
+use burn::module::{Param, ParamId, RunningState};
 use burn::nn::conv::Conv2d;
 use burn::nn::pool::{MaxPool2d, MaxPool2dConfig};
 use burn::nn::{BatchNorm, Linear, PaddingConfig2d};
@@ -33,6 +33,7 @@ pub(crate) struct Build<'a, B: Backend> {
     batch_normalization: &'a BatchNormalization,
     device: &'a B::Device,
     params: u64,
+    tensors: u64,
 }
 
 struct Head {
@@ -44,7 +45,7 @@ struct Head {
 impl<'a, B: Backend> Build<'a, B> {
     pub(crate) fn new(seed: u64, protocol: &'a Protocol, device: &'a B::Device) -> Self {
         let drawing = Drawing { seed, initializer: protocol.initializer };
-        Self { drawing, batch_normalization: &protocol.batch_normalization, device, params: 0 }
+        Self { drawing, batch_normalization: &protocol.batch_normalization, device, params: 0, tensors: 0 }
     }
 
     /// The network of `configuration` with its first weights.
@@ -120,8 +121,8 @@ impl<'a, B: Backend> Build<'a, B> {
         let (channels, filters) = (channels as usize, filters as usize);
         let fan = (channels * area, filters * area);
         let convolution = Conv2d {
-            weight: self.drawing.weights(name, [filters, channels, kernel, kernel], fan, self.device),
-            bias: Some(constant(0.0, filters, self.device)),
+            weight: self.weights(name, [filters, channels, kernel, kernel], fan),
+            bias: Some(self.constant(0.0, filters)),
             stride: [1, 1],
             kernel_size: [kernel, kernel],
             dilation: [1, 1],
@@ -147,24 +148,46 @@ impl<'a, B: Backend> Build<'a, B> {
     fn linear(&mut self, name: &str, inputs: u64, outputs: u32, norm: bool) -> Result<Linear<B>, Failure> {
         self.count(name, inputs, outputs, norm)?;
         let (inputs, outputs) = (inputs as usize, outputs as usize);
-        let weight = self.drawing.weights(name, [inputs, outputs], (inputs, outputs), self.device);
-        Ok(Linear { weight, bias: Some(constant(0.0, outputs, self.device)) })
+        let weight = self.weights(name, [inputs, outputs], (inputs, outputs));
+        Ok(Linear { weight, bias: Some(self.constant(0.0, outputs)) })
     }
 
-    fn norm(&self, channels: usize) -> BatchNorm<B> {
-        let running = |value: f32| {
-            let data = TensorData::new(vec![value; channels], [channels]);
-            RunningState::new(Tensor::from_data(data, self.device))
-        };
+    fn norm(&mut self, channels: usize) -> BatchNorm<B> {
         BatchNorm {
-            gamma: constant(1.0, channels, self.device),
-            beta: constant(0.0, channels, self.device),
-            running_mean: running(0.0),
-            running_var: running(1.0),
+            gamma: self.constant(1.0, channels),
+            beta: self.constant(0.0, channels),
+            running_mean: self.running(0.0, channels),
+            running_var: self.running(1.0, channels),
             // Burn's momentum is the share of the batch's statistics that enters, ours (Keras's) the share that stays.
             momentum: 1.0 - self.batch_normalization.momentum,
             epsilon: self.batch_normalization.epsilon,
         }
+    }
+
+    fn weights<const D: usize>(&mut self, name: &str, shape: [usize; D], fan: (usize, usize)) -> Param<Tensor<B, D>> {
+        let drawn = self.drawing.weights(name, shape, fan, self.device);
+        self.numbered(drawn)
+    }
+
+    fn constant(&mut self, value: f32, count: usize) -> Param<Tensor<B, 1>> {
+        let constant = constant(value, count, self.device);
+        self.numbered(constant)
+    }
+
+    fn running(&mut self, value: f32, channels: usize) -> RunningState<Tensor<B, 1>> {
+        let data = TensorData::new(vec![value; channels], [channels]);
+        RunningState::with_id(self.next_id(), Tensor::from_data(data, self.device))
+    }
+
+    /// The same with its number in place of Burn's random id, so that the file of a network's weights repeats as well.
+    fn numbered<const D: usize>(&mut self, param: Param<Tensor<B, D>>) -> Param<Tensor<B, D>> {
+        let (_, tensor, mapper) = param.consume();
+        Param::from_mapped_value(self.next_id(), tensor, mapper)
+    }
+
+    fn next_id(&mut self) -> ParamId {
+        self.tensors += 1;
+        ParamId::from(self.tensors)
     }
 
     /// Refuses before anything is allocated.

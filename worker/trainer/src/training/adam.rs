@@ -17,9 +17,9 @@ pub(crate) struct Adam {
 /// What Adam remembers of one tensor of weights.
 #[derive(Record, Clone)]
 pub(crate) struct Moments<B: Backend, const D: usize> {
-    steps: u64,
-    first: Tensor<B, D>,
-    second: Tensor<B, D>,
+    pub(crate) steps: u64,
+    pub(crate) first: Tensor<B, D>,
+    pub(crate) second: Tensor<B, D>,
 }
 
 impl<B: Backend> SimpleOptimizer<B> for Adam {

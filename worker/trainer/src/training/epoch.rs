@@ -51,20 +51,26 @@ impl<'a> Epochs<'a> {
         self.split.train.len() as u64
     }
 
-    /// Trains for one epoch. The score is the running one, dropout on; it is given early once a loss was not finite.
+    /// Trains the epoch to its end, from where `state.partial` stands: it counts the steps that are done, and has their
+    /// score, the running one with dropout on. Ends early once a loss was not finite, and between two steps when the
+    /// listener wants to leave; what was reached is in `state` then.
     pub(super) fn train(
         &mut self,
         state: &mut State,
         epoch: u32,
         learning_rate: f64,
         listener: &dyn Listener,
-    ) -> Result<Score, Stop> {
+    ) -> Result<(), Stop> {
         let mut watch = Watch::start();
-        let mut score = Score::default();
         let mut pending = Pending::new();
         let order = self.batches.order(&self.split.train, epoch);
-        for (step, indices) in order.chunks(self.trial.protocol.batch_size as usize).enumerate() {
+        let batches = order.chunks(self.trial.protocol.batch_size as usize).enumerate();
+        for (step, indices) in batches.skip(state.partial.steps as usize) {
+            if !state.partial.score.is_finite() {
+                return Ok(());
+            }
             if listener.wants_to_leave() {
+                self.count_training(&mut pending, state)?;
                 return Err(Stop::Left);
             }
             let batch = self.batches.augmented(indices, epoch);
@@ -81,16 +87,18 @@ impl<'a> Epochs<'a> {
             watch.lap(&mut self.phases.optimizer);
             pending.push((logits.inner(), labels));
             if pending.len() == PENDING {
-                count(&mut pending, self.classes, |answer, label| score.add(answer, label))?;
-                if !score.is_finite() {
-                    return Ok(score);
-                }
+                self.count_training(&mut pending, state)?;
             }
             watch.lap(&mut self.phases.metrics);
         }
-        count(&mut pending, self.classes, |answer, label| score.add(answer, label))?;
+        self.count_training(&mut pending, state)?;
         watch.lap(&mut self.phases.metrics);
-        Ok(score)
+        Ok(())
+    }
+
+    fn count_training(&self, pending: &mut Pending, state: &mut State) -> Result<(), Failure> {
+        let score = &mut state.partial.score;
+        count(pending, self.classes, |answer, label| score.add(answer, label))
     }
 
     /// What the network says of the validation images, dropout off.
@@ -158,6 +166,7 @@ impl<'a> Epochs<'a> {
 impl State {
     fn step(&mut self, learning_rate: f64, gradients: GradientsParams) {
         self.network = self.optimizer.step(learning_rate, self.network.clone(), gradients);
+        self.partial.steps += 1;
     }
 }
 

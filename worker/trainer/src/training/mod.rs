@@ -3,6 +3,7 @@
 
 mod adam;
 mod batches;
+mod checkpoint;
 mod epoch;
 mod phases;
 mod schedule;
@@ -13,17 +14,19 @@ mod state;
 mod tests;
 
 use std::fs;
+use std::mem;
 use std::path::Path;
 use std::time::Instant;
 
 use burn::module::Module;
 use sweep_spec::protocol::KeepWeights;
-use sweep_spec::trainer::{Epoch, EpochMetrics, Event, Finished, Started, Train};
+use sweep_spec::trainer::{Checkpoint, Epoch, EpochMetrics, Event, Finished, Started, Train};
 use sweep_spec::{Outcome, TRAINER_SEMANTICS};
 
 use self::batches::Batches;
+use self::checkpoint::{Checkpoints, Fit};
 use self::epoch::Epochs;
-use self::state::State;
+use self::state::{Partial, State};
 use crate::data::{Images, Split, write_thumbnails};
 use crate::device::{Room, Training};
 use crate::failure::{Failure, Stop};
@@ -41,7 +44,7 @@ pub(crate) trait Listener {
     fn wants_to_leave(&self) -> bool;
 }
 
-/// Trains a trial. Every event but the last goes to the listener.
+/// Trains a trial, from its newest checkpoint on where there is one. Every event but the last goes to the listener.
 pub(crate) fn train(request: &Train, listener: &mut dyn Listener) -> Result<(Finished, Phases), Stop> {
     check(request)?;
     provenance::forget_peak_memory();
@@ -49,6 +52,7 @@ pub(crate) fn train(request: &Train, listener: &mut dyn Listener) -> Result<(Fin
     let room = Room::open(&request.device)?;
     let images = Images::open(&trial.dataset, &request.folders)?;
     let split = Split::new(&images, trial.protocol.holdout.as_ref())?;
+    let split_digest = split.digest(&images);
     let batches = Batches::new(&images, &split, &trial.protocol, trial.seed)?;
     let input = Input {
         image_size: images.shape.size,
@@ -59,25 +63,41 @@ pub(crate) fn train(request: &Train, listener: &mut dyn Listener) -> Result<(Fin
     let network = build.network(&trial.configuration, input)?;
     let params = network.num_params() as u64;
     let mut state = State::new(network, &trial.protocol)?;
+    let fit = Fit {
+        trial_id: request.trial_id,
+        split_digest,
+        instruction_set: &room.instruction_set,
+        protocol: &trial.protocol,
+        train_images: split.train.len(),
+        validation_images: split.validation.len(),
+        classes: input.classes as usize,
+        keeps_weights: keeps_weights(request),
+    };
+    let checkpoints = request.checkpoint_folder.as_deref();
+    let mut checkpoints = checkpoints.map(|folder| Checkpoints::new(folder, request.checkpoint_every, fit));
+    if let Some(checkpoints) = &mut checkpoints {
+        checkpoints.resume(&mut state, room.device());
+    }
     listener.say(Event::Started(Started {
         trial_id: request.trial_id,
         attempt: request.attempt,
         device: room.name.clone(),
         params,
         data: images.describe(),
-        first_epoch: state.progress.epochs + 1,
+        first_epoch: state.progress.epochs() + 1,
     }))?;
-    let mut epochs = Epochs::new(trial, &room, &split, &batches, input.classes as usize);
-    let outcome = run(request, &mut state, &mut epochs, listener)?;
+    let epochs = Epochs::new(trial, &room, &split, &batches, input.classes as usize);
+    let mut course = Course { request, epochs, checkpoints };
+    let outcome = course.run(&mut state, listener)?;
     leave_artifacts(request, &images, &split, &state)?;
-    let phases = epochs.phases;
+    let phases = course.epochs.phases;
     let progress = state.progress;
-    let provenance = provenance::of(params, &progress_rates(&progress), (images.digest, split.digest(&images)), &room);
+    let provenance = provenance::of(params, &progress_rates(&progress), (images.digest, split_digest), &room);
     let finished = Finished {
         trial_id: request.trial_id,
         attempt: request.attempt,
         outcome,
-        last: progress.last,
+        last: progress.last(),
         best: progress.best,
         validation: progress.validation,
         provenance,
@@ -85,28 +105,63 @@ pub(crate) fn train(request: &Train, listener: &mut dyn Listener) -> Result<(Fin
     Ok((finished, phases))
 }
 
-fn run(
-    request: &Train,
-    state: &mut State,
-    epochs: &mut Epochs<'_>,
-    listener: &mut dyn Listener,
-) -> Result<Outcome, Stop> {
-    let protocol = &request.trial.protocol;
-    let keep = request.artifact_folder.is_some() && protocol.keep_weights != KeepWeights::None;
-    while state.progress.epochs < protocol.epochs {
-        let epoch = state.progress.epochs + 1;
-        let started = Instant::now();
+/// How a trial is trained: what does not change from epoch to epoch, and where its checkpoints go.
+struct Course<'a> {
+    request: &'a Train,
+    epochs: Epochs<'a>,
+    checkpoints: Option<Checkpoints<'a>>,
+}
+
+impl Course<'_> {
+    /// Says the epochs that are over, and trains those that are to come. Who has to leave leaves a checkpoint.
+    fn run(&mut self, state: &mut State, listener: &mut dyn Listener) -> Result<Outcome, Stop> {
+        let ended = self.run_epochs(state, listener);
+        if let (Err(Stop::Left), Some(checkpoints)) = (&ended, &mut self.checkpoints)
+            && let Some(path) = checkpoints.before_leaving(state)
+        {
+            // Where nobody listens any more, the file is what counts.
+            listener.say(self.checkpoint(state, &path))?;
+        }
+        ended
+    }
+
+    fn run_epochs(&mut self, state: &mut State, listener: &mut dyn Listener) -> Result<Outcome, Stop> {
+        for metrics in &state.progress.history {
+            listener.say(self.epoch(*metrics))?;
+        }
+        while state.progress.epochs() < self.request.trial.protocol.epochs {
+            let Some(metrics) = self.run_epoch(state, listener)? else { return Ok(Outcome::Diverged) };
+            listener.say(self.epoch(metrics))?;
+            if let Some(checkpoints) = &mut self.checkpoints
+                && let Some(path) = checkpoints.after_epoch(state)
+            {
+                listener.say(self.checkpoint(state, &path))?;
+            }
+        }
+        Ok(Outcome::Converged)
+    }
+
+    /// One epoch, or the rest of one; nothing when its loss was not finite.
+    fn run_epoch(&mut self, state: &mut State, listener: &dyn Listener) -> Result<Option<EpochMetrics>, Stop> {
+        let epoch = state.progress.epochs() + 1;
         let learning_rate = state.pace.learning_rate();
-        let trained = epochs.train(state, epoch, learning_rate, listener)?;
-        let training_seconds = started.elapsed().as_secs_f64();
-        let (validated, validation) = epochs.validate(state, listener)?;
-        let seconds = started.elapsed().as_secs_f64();
+        let started = Instant::now();
+        let trained = self.epochs.train(state, epoch, learning_rate, listener);
+        state.partial.training_seconds += started.elapsed().as_secs_f64();
+        trained?;
+        let started = Instant::now();
+        let validated = self.epochs.validate(state, listener);
+        state.partial.validation_seconds += started.elapsed().as_secs_f64();
+        let (validated, validation) = validated?;
+        let Partial { score: trained, training_seconds, validation_seconds, .. } = mem::take(&mut state.partial);
+        let seconds = training_seconds + validation_seconds;
+        let images = self.epochs.images_per_epoch();
         state.progress.training_seconds += training_seconds;
         state.progress.seconds += seconds;
-        state.progress.trained_images += epochs.images_per_epoch();
+        state.progress.trained_images += images;
         if !trained.is_finite() || !validated.is_finite() {
             tracing::info!(epoch, "the loss is not finite, the trial has diverged");
-            return Ok(Outcome::Diverged);
+            return Ok(None);
         }
         let metrics = EpochMetrics {
             epoch,
@@ -116,12 +171,29 @@ fn run(
             val_accuracy: validated.accuracy(),
             learning_rate,
             seconds,
-            images_per_second: rate(epochs.images_per_epoch(), training_seconds),
+            images_per_second: rate(images, training_seconds),
         };
-        state.end_epoch(metrics, validation, protocol.report, keep)?;
-        listener.say(Event::Epoch(Epoch { trial_id: request.trial_id, attempt: request.attempt, metrics }))?;
+        state.end_epoch(metrics, validation, self.request.trial.protocol.report, keeps_weights(self.request))?;
+        Ok(Some(metrics))
     }
-    Ok(Outcome::Converged)
+
+    fn epoch(&self, metrics: EpochMetrics) -> Event {
+        Event::Epoch(Epoch { trial_id: self.request.trial_id, attempt: self.request.attempt, metrics })
+    }
+
+    fn checkpoint(&self, state: &State, path: &Path) -> Event {
+        Event::Checkpoint(Checkpoint {
+            trial_id: self.request.trial_id,
+            attempt: self.request.attempt,
+            epoch: state.progress.epochs(),
+            path: path.to_string_lossy().into_owned(),
+        })
+    }
+}
+
+/// Whether the weights of the reported epoch are wanted.
+fn keeps_weights(request: &Train) -> bool {
+    request.artifact_folder.is_some() && request.trial.protocol.keep_weights != KeepWeights::None
 }
 
 /// Refuses what a checked spec cannot hold.

@@ -1,11 +1,10 @@
 //! The learning rate from epoch to epoch, as Keras's callback of the same purpose counts.
 
-use serde::{Deserialize, Serialize};
-use sweep_spec::protocol::{Monitor, Schedule};
+use sweep_spec::protocol::{Monitor, Optimizer, Protocol, Schedule};
 use sweep_spec::trainer::EpochMetrics;
 
-/// A schedule and where it stands; small, and saved with a checkpoint.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// A schedule and where it stands: a function of the epochs that it has observed, so a checkpoint keeps those instead.
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Pace {
     schedule: Schedule,
     learning_rate: f64,
@@ -15,8 +14,14 @@ pub(crate) struct Pace {
 }
 
 impl Pace {
-    pub(crate) fn new(schedule: &Schedule, learning_rate: f64) -> Self {
+    fn new(schedule: &Schedule, learning_rate: f64) -> Self {
         Self { schedule: schedule.clone(), learning_rate, best: None, wait: 0, cooldown: 0 }
+    }
+
+    /// Before the first epoch under `protocol`.
+    pub(crate) fn of(protocol: &Protocol) -> Self {
+        let Optimizer::Adam { learning_rate, .. } = protocol.optimizer;
+        Self::new(&protocol.schedule, learning_rate)
     }
 
     /// The learning rate of the epoch to come.

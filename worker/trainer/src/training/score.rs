@@ -5,9 +5,9 @@ use sweep_spec::trainer::Validation;
 /// Sums over samples.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Score {
-    samples: u64,
-    right: u64,
-    loss: f64,
+    pub(super) samples: u64,
+    pub(super) right: u64,
+    pub(super) loss: f64,
 }
 
 /// What was said of one sample.

@@ -1,7 +1,8 @@
-//! All of a trial's state between two epochs: what would have to be saved for another process to go on with it. Random
-//! streams are keyed by epoch and step, so they are no part of it.
+//! All of a trial's state between two steps: what is saved for another process to go on with it. Random streams are keyed
+//! by epoch and step, so they are no part of it.
 
-use burn::module::{AutodiffModule, Module};
+use burn::module::AutodiffModule;
+use burn::module::Module;
 use burn::optim::adaptor::OptimizerAdaptor;
 use burn::record::{BinBytesRecorder, FullPrecisionSettings, Recorder};
 use sweep_spec::FailureClass;
@@ -10,26 +11,30 @@ use sweep_spec::trainer::{EpochMetrics, Validation};
 
 use super::adam::Adam;
 use super::schedule::Pace;
+use super::score::Score;
 use crate::device::{Inner, Training};
 use crate::failure::Failure;
 use crate::network::Network;
 
 type Recording = BinBytesRecorder<FullPrecisionSettings>;
 
-/// A trial between two epochs.
+/// The optimizer of a trial.
+pub(super) type Stepping = OptimizerAdaptor<Adam, Network<Training>, Training>;
+
+/// A trial between two steps.
 pub(super) struct State {
     pub(super) network: Network<Training>,
-    pub(super) optimizer: OptimizerAdaptor<Adam, Network<Training>, Training>,
+    pub(super) optimizer: Stepping,
     pub(super) pace: Pace,
     pub(super) progress: Progress,
+    pub(super) partial: Partial,
 }
 
 /// What was reached.
-#[derive(Debug, Clone, Default, PartialEq, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Progress {
-    /// Epochs that are over.
-    pub(super) epochs: u32,
-    pub(super) last: Option<EpochMetrics>,
+    /// Every epoch that is over.
+    pub(super) history: Vec<EpochMetrics>,
     pub(super) best: Option<EpochMetrics>,
     /// Of the epoch that the protocol reports.
     pub(super) validation: Option<Validation>,
@@ -39,6 +44,26 @@ pub(super) struct Progress {
     pub(super) seconds: f64,
     pub(super) training_seconds: f64,
     pub(super) trained_images: u64,
+}
+
+/// The epoch that is not over yet, as far as it has come.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Partial {
+    pub(super) steps: u32,
+    pub(super) score: Score,
+    pub(super) training_seconds: f64,
+    pub(super) validation_seconds: f64,
+}
+
+impl Progress {
+    /// Epochs that are over.
+    pub(super) fn epochs(&self) -> u32 {
+        self.last().map_or(0, |last| last.epoch)
+    }
+
+    pub(super) fn last(&self) -> Option<EpochMetrics> {
+        self.history.last().copied()
+    }
 }
 
 impl State {
@@ -52,8 +77,9 @@ impl State {
         Ok(Self {
             network,
             optimizer,
-            pace: Pace::new(&protocol.schedule, learning_rate),
+            pace: Pace::of(protocol),
             progress: Progress::default(),
+            partial: Partial::default(),
         })
     }
 
@@ -62,7 +88,7 @@ impl State {
         self.network.valid()
     }
 
-    /// Takes notice of an epoch. `keep` says whether the weights of the reported epoch are wanted.
+    /// Takes notice of an epoch that is over. `keep` says whether the weights of the reported epoch are wanted.
     pub(super) fn end_epoch(
         &mut self,
         metrics: EpochMetrics,
@@ -70,20 +96,26 @@ impl State {
         report: Report,
         keep: bool,
     ) -> Result<(), Failure> {
-        self.pace.observe(&metrics);
-        let best = self.progress.best.is_none_or(|best| metrics.val_accuracy > best.val_accuracy);
-        if best {
-            self.progress.best = Some(metrics);
-        }
+        let best = self.observe(metrics);
         if best || report == Report::Last {
             self.progress.validation = Some(validation);
             if keep {
                 self.progress.weights = Some(weights(&self.network)?);
             }
         }
-        self.progress.last = Some(metrics);
-        self.progress.epochs = metrics.epoch;
         Ok(())
+    }
+
+    /// Takes notice of an epoch's numbers, and says whether it is the best so far. Schedule, last and best epoch follow
+    /// from all numbers in their order, here and when they are read from a checkpoint.
+    pub(super) fn observe(&mut self, metrics: EpochMetrics) -> bool {
+        self.pace.observe(&metrics);
+        self.progress.history.push(metrics);
+        let best = self.progress.best.is_none_or(|best| metrics.val_accuracy > best.val_accuracy);
+        if best {
+            self.progress.best = Some(metrics);
+        }
+        best
     }
 }
 

@@ -2,6 +2,8 @@
 
 mod determinism;
 mod learning;
+mod resuming;
+mod stored;
 
 use std::path::Path;
 

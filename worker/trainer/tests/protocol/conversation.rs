@@ -1,89 +1,14 @@
-//! The program as an agent sees it: lines in, lines out, and how it leaves.
+//! What is said and heard, and how a trainer leaves.
 
-#![expect(clippy::unwrap_used, reason = "a test says what is wrong by panicking")]
+use std::io::Write;
+use std::process::{Command, Stdio};
 
-use std::io::{BufRead, BufReader, Write};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
-
-use serde_json::{Value, json};
+use serde_json::json;
+use sweep_spec::Configuration;
 use sweep_spec::dataset::Source;
-use sweep_spec::trainer::{EXIT_LEFT, Folders, PROTOCOL, Train};
-use sweep_spec::{Classes, Cnn, Configuration, Dataset, Protocol, TRAINER_SEMANTICS, Trial};
+use sweep_spec::trainer::EXIT_LEFT;
 
-struct Trainer {
-    child: Child,
-    stdin: Option<ChildStdin>,
-    stdout: BufReader<ChildStdout>,
-}
-
-impl Trainer {
-    fn start() -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_sweep-trainer"))
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let stdin = child.stdin.take();
-        let stdout = BufReader::new(child.stdout.take().unwrap());
-        let mut trainer = Self { child, stdin, stdout };
-        let hello = trainer.hear();
-        assert_eq!(hello["event"], "hello");
-        assert_eq!((&hello["protocol"], &hello["semantics"]), (&json!(PROTOCOL), &json!(TRAINER_SEMANTICS)));
-        trainer
-    }
-
-    fn say(&mut self, line: &str) {
-        let stdin = self.stdin.as_mut().unwrap();
-        stdin.write_all(line.as_bytes()).and_then(|()| stdin.write_all(b"\n")).unwrap();
-    }
-
-    fn hear(&mut self) -> Value {
-        let mut line = String::new();
-        self.stdout.read_line(&mut line).unwrap();
-        serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line:?}"))
-    }
-
-    fn status(mut self) -> Option<i32> {
-        self.stdin = None;
-        self.child.wait().unwrap().code()
-    }
-}
-
-impl Drop for Trainer {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn train(cache: &std::path::Path, epochs: u32) -> Train {
-    let dataset = Dataset {
-        source: Source::SyntheticScenes { seed: 1, train_images: 32, test_images: 16 },
-        image_size: 12,
-        channels: 3,
-        classes: Classes::Count(8),
-        digest: None,
-    };
-    let cnn = Cnn { filters: 4, kernel_size: 3, dense_units: 8, batch_norm: true, ..Cnn::default() };
-    let protocol = Protocol { epochs, batch_size: 16, ..Protocol::default() };
-    let trial = Trial::new(Configuration::Cnn(cnn), 0, protocol, dataset);
-    let cache = cache.to_string_lossy().into_owned();
-    Train {
-        trial_id: trial.id().unwrap(),
-        attempt: 3,
-        trial,
-        device: "cpu".into(),
-        folders: Folders { data_root: cache.clone(), cache: cache.clone() },
-        checkpoint_folder: None,
-        checkpoint_every: 1,
-        artifact_folder: Some(format!("{cache}/artifacts")),
-    }
-}
-
-fn line(train: &Train) -> String {
-    serde_json::to_string(&sweep_spec::trainer::Command::Train(Box::new(train.clone()))).unwrap()
-}
+use crate::trainer::{Trainer, line, train};
 
 #[test]
 fn a_trainer_answers_one_trial_after_the_other() {
@@ -136,6 +61,46 @@ fn nothing_that_is_said_breaks_the_trainer() {
     assert_eq!(trainer.status(), Some(0));
 }
 
+/// Commands with bytes changed, doubled, cut and swapped, and plain noise: each line has one answer, and never a crash.
+#[test]
+fn lines_that_nobody_would_write_have_an_answer() {
+    let cache = tempfile::tempdir().unwrap();
+    let mut request = train(cache.path(), 1);
+    // What is still a command then fails for want of its data, so that each line is answered at once.
+    request.trial.dataset.source = Source::ImageFolder { path: "absent".into(), test_split: None };
+    let command = line(&request).into_bytes();
+    let mut trainer = Trainer::start();
+    // A linear congruential generator: the lines are the same in each run.
+    let mut seed = 1_u64;
+    let mut below = |limit: usize| {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (seed >> 33) as usize % limit
+    };
+    for number in 0..2000 {
+        let mut bytes =
+            if number % 4 == 0 { (0..below(200)).map(|_| below(256) as u8).collect() } else { command.clone() };
+        for _ in 0..=below(4) {
+            let at = below(bytes.len().max(1));
+            match below(4) {
+                0 => bytes.truncate(at),
+                1 => bytes.iter_mut().skip(at).take(1).for_each(|byte| *byte = below(256) as u8),
+                2 => bytes.extend_from_within(at..),
+                _ => bytes.rotate_left(at),
+            }
+        }
+        bytes.retain(|byte| *byte != b'\n');
+        if bytes.trim_ascii().is_empty() {
+            continue;
+        }
+        trainer.say_bytes(&bytes);
+        let failed = trainer.hear();
+        let told = String::from_utf8_lossy(&bytes);
+        assert_eq!(failed["event"], "failed", "{number}: {told}");
+        assert_ne!(failed["class"], "trainer", "{number}: {failed} to {told}");
+    }
+    assert_eq!(trainer.status(), Some(0));
+}
+
 #[test]
 fn sigterm_ends_it_with_75_idle_and_at_work() {
     let cache = tempfile::tempdir().unwrap();
@@ -146,8 +111,7 @@ fn sigterm_ends_it_with_75_idle_and_at_work() {
             assert_eq!(trainer.hear()["event"], "started");
             assert_eq!(trainer.hear()["event"], "epoch");
         }
-        let pid = rustix::process::Pid::from_child(&trainer.child);
-        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        trainer.ask_to_leave();
         assert_eq!(trainer.child.wait().unwrap().code(), Some(EXIT_LEFT), "at work: {at_work}");
     }
 }

@@ -1,0 +1,133 @@
+//! Checkpoints of one trial in a folder of its own. A checkpoint saves work and nothing else: one that cannot be written
+//! or read costs time, and never the trial. The newest two stay, so that there is one to go back to.
+
+mod bytes;
+mod file;
+mod format;
+mod refusal;
+mod tensors;
+
+#[cfg(test)]
+mod tests;
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use burn::DispatchDevice;
+
+use self::file::Mark;
+use self::format::Contents;
+pub(super) use self::format::Fit;
+use self::refusal::Refusal;
+use super::state::State;
+
+/// Checkpoints that stay, the newest among them.
+const KEPT: usize = 2;
+
+/// The checkpoints of one trial.
+#[derive(Debug)]
+pub(super) struct Checkpoints<'a> {
+    folder: PathBuf,
+    /// Epochs from one to the next.
+    every: u32,
+    fit: Fit<'a>,
+    /// Those known to be whole, the newest last.
+    whole: Vec<(Mark, PathBuf)>,
+}
+
+impl<'a> Checkpoints<'a> {
+    pub(super) fn new(folder: &str, every: u32, fit: Fit<'a>) -> Self {
+        Self { folder: PathBuf::from(folder), every: every.max(1), fit, whole: Vec::new() }
+    }
+
+    /// Puts the newest checkpoint that is whole and fits into `state`, which has to be that of a trial that has not begun.
+    /// Those that are refused get another name. Without any, `state` stays as it is.
+    pub(super) fn resume(&mut self, state: &mut State, device: &DispatchDevice) {
+        if let Err(error) = file::remove_unfinished(&self.folder) {
+            tracing::warn!(%error, folder = %self.folder.display(), "an unfinished checkpoint cannot be removed");
+        }
+        let found = file::list(&self.folder).unwrap_or_else(|error| {
+            tracing::warn!(%error, folder = %self.folder.display(), "checkpoints cannot be listed, beginning anew");
+            Vec::new()
+        });
+        let shapes = tensors::shapes(&state.network);
+        for (mark, path) in found {
+            match self.read(&path, &shapes) {
+                Ok(contents) => {
+                    restore(state, contents, device);
+                    let epochs = state.progress.epochs();
+                    tracing::info!(path = %path.display(), epochs, steps = state.partial.steps, "the trial goes on from a checkpoint");
+                    self.whole.push((mark, path));
+                    return;
+                }
+                Err(refusal) => refuse(&path, &refusal),
+            }
+        }
+    }
+
+    fn read(&self, path: &Path, shapes: &[Vec<usize>]) -> Result<Contents, Refusal> {
+        let mut file = file::open(path).map_err(Refusal::Unreadable)?;
+        format::read(&mut file, &self.fit, shapes)
+    }
+
+    /// After an epoch: writes a checkpoint where one is due, and gives its path.
+    pub(super) fn after_epoch(&mut self, state: &State) -> Option<PathBuf> {
+        if state.progress.epochs().is_multiple_of(self.every) { self.before_leaving(state) } else { None }
+    }
+
+    /// Before the trainer leaves: writes a checkpoint where there is anything that the newest lacks, and gives its path.
+    pub(super) fn before_leaving(&mut self, state: &State) -> Option<PathBuf> {
+        let mark = Mark { epochs: state.progress.epochs(), steps: state.partial.steps };
+        let newest = self.whole.last().map_or(Mark { epochs: 0, steps: 0 }, |(mark, _)| *mark);
+        if mark <= newest || mark.epochs >= self.fit.protocol.epochs {
+            return None;
+        }
+        let path = self.folder.join(mark.name());
+        if let Err(error) = file::write(&path, |out| format::write(state, &self.fit, out)) {
+            tracing::warn!(%error, path = %path.display(), "checkpoint cannot be written, training goes on without it");
+            return None;
+        }
+        self.whole.push((mark, path.clone()));
+        let old = self.whole.len().saturating_sub(KEPT);
+        self.whole.drain(..old);
+        if let Err(error) = self.remove_others() {
+            tracing::warn!(%error, folder = %self.folder.display(), "an old checkpoint cannot be removed");
+        }
+        Some(path)
+    }
+
+    fn remove_others(&self) -> io::Result<()> {
+        for (mark, path) in file::list(&self.folder)? {
+            if self.whole.iter().all(|(whole, _)| *whole != mark) {
+                fs::remove_file(path)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn restore(state: &mut State, contents: Contents, device: &DispatchDevice) {
+    tensors::restore(state, contents.tensors, device);
+    for metrics in contents.history {
+        state.observe(metrics);
+    }
+    state.partial = contents.partial;
+    state.progress.validation = contents.validation;
+    state.progress.weights = contents.weights;
+    state.progress.seconds = contents.seconds;
+    state.progress.training_seconds = contents.training_seconds;
+    state.progress.trained_images = contents.trained_images;
+}
+
+fn refuse(path: &Path, refusal: &Refusal) {
+    let ending = if refusal.is_damage() { ".damaged" } else { ".refused" };
+    match file::put_aside(path, ending) {
+        Ok(aside) => {
+            tracing::warn!(path = %path.display(), reason = %refusal, now = %aside.display(), "checkpoint refused")
+        }
+        Err(error) => {
+            tracing::warn!(path = %path.display(), reason = %refusal, %error, "checkpoint refused, and cannot be renamed");
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! A checkpoint that an earlier build left behind still opens. `tests/data` holds one of each format, made by the ignored
+//! test below with the first trainer of that format, and beside it what that trainer went on to.
+//!
+//! A checkpoint of other trainer semantics is refused by design: whoever raises them makes a new one, under a new name.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use sweep_spec::protocol::{Monitor, Schedule};
+
+use super::*;
+use crate::device::Room;
+
+const NAME: &str = "epoch-000003-step-000002.checkpoint";
+/// Where the length of the instruction set's name is, in format 1.
+const INSTRUCTION_SET_AT: usize = 80;
+/// Of numbers that were made with other instructions: those round differently at the last bit, thirty steps long.
+const LOSS_TOLERANCE: f64 = 1e-3;
+/// One of 16 images may lie between two classes.
+const ACCURACY_TOLERANCE: f64 = 1.5 / 16.0;
+
+/// What the trainer that left the checkpoint went on to.
+#[derive(Serialize, Deserialize)]
+struct Expected {
+    instruction_set: String,
+    epochs: Vec<EpochMetrics>,
+}
+
+fn data() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data")
+}
+
+fn tiny(folder: &Path) -> Train {
+    let schedule = Schedule::ReduceOnPlateau {
+        monitor: Monitor::ValLoss,
+        factor: 0.5,
+        patience: 2,
+        min_delta: 0.1,
+        cooldown: 0,
+        min_learning_rate: 0.0,
+    };
+    let protocol = Protocol { epochs: 6, batch_size: 8, schedule, ..Protocol::default() };
+    let cnn = Cnn { conv_layers: 1, filters: 2, dense_units: 4, dense_layers: 1, ..small() };
+    let mut request = request(&cnn, 1, protocol, drawn(40, 16, 8), &folder.join("cache"));
+    request.checkpoint_folder = Some(folder.to_string_lossy().into_owned());
+    request
+}
+
+#[test]
+fn a_checkpoint_of_format_1_opens_and_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let bytes = fs::read(data().join("format-1.checkpoint")).unwrap();
+    let expected: Expected = serde_json::from_slice(&fs::read(data().join("format-1.json")).unwrap()).unwrap();
+    let here = Room::cpu().instruction_set;
+    fs::write(folder.path().join(NAME), with_instruction_set(&bytes, &here)).unwrap();
+    let (finished, memory) = answer(&tiny(folder.path())).unwrap();
+    assert!(folder.path().join("epoch-000004.checkpoint").exists(), "it was taken, and went on");
+    assert!(!folder.path().join(NAME).with_extension("checkpoint.refused").exists());
+    assert_eq!(memory.epochs.len(), expected.epochs.len());
+    assert_eq!(memory.epochs[..3], expected.epochs[..3], "what it holds is said as it was, times and all");
+    for (epoch, expected_epoch) in memory.epochs.iter().zip(&expected.epochs) {
+        let close = |one: f64, other: f64, tolerance: f64| {
+            one.to_bits() == other.to_bits() || here != expected.instruction_set && (one - other).abs() < tolerance
+        };
+        let same = close(epoch.train_loss, expected_epoch.train_loss, LOSS_TOLERANCE)
+            && close(epoch.val_loss, expected_epoch.val_loss, LOSS_TOLERANCE)
+            && close(epoch.train_accuracy, expected_epoch.train_accuracy, ACCURACY_TOLERANCE)
+            && close(epoch.val_accuracy, expected_epoch.val_accuracy, ACCURACY_TOLERANCE)
+            && epoch.learning_rate == expected_epoch.learning_rate;
+        assert!(same, "{epoch:?}\n{expected_epoch:?}");
+    }
+    assert_eq!(finished.last.unwrap().epoch, 6);
+}
+
+/// The same checkpoint as one of this machine: others refuse it, for their last bits would differ.
+fn with_instruction_set(bytes: &[u8], name: &str) -> Vec<u8> {
+    let length = usize::from(bytes[INSTRUCTION_SET_AT]);
+    let (before, after) = (&bytes[..INSTRUCTION_SET_AT], &bytes[INSTRUCTION_SET_AT + 1 + length..bytes.len() - 32]);
+    let mut changed = [before, &[name.len() as u8], name.as_bytes(), after].concat();
+    let digest = blake3::hash(&changed);
+    changed.extend(digest.as_bytes());
+    changed
+}
+
+/// Run once for each format: `cargo test -p sweep-trainer --lib -- --ignored stored`.
+#[test]
+#[ignore = "writes the test data that others read"]
+fn write_the_stored_checkpoint() {
+    let folder = tempfile::tempdir().unwrap();
+    let request = tiny(folder.path());
+    let mut leaving = super::resuming::Impatient::after(Some(3 * 7 + 2));
+    assert!(matches!(train(&request, &mut leaving), Err(Stop::Left)));
+    fs::copy(folder.path().join(NAME), data().join("format-1.checkpoint")).unwrap();
+    let (_, memory) = answer(&request).unwrap();
+    let expected = Expected { instruction_set: Room::cpu().instruction_set, epochs: memory.epochs };
+    fs::write(data().join("format-1.json"), serde_json::to_vec_pretty(&expected).unwrap()).unwrap();
+}

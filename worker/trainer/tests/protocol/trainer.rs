@@ -1,0 +1,114 @@
+//! A trainer's process, as a test holds it.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+
+use serde_json::{Value, json};
+use sweep_spec::dataset::Source;
+use sweep_spec::trainer::{Folders, PROTOCOL, Train};
+use sweep_spec::{Classes, Cnn, Configuration, Dataset, Protocol, TRAINER_SEMANTICS, Trial};
+
+/// What a trainer can say while nobody listens: about a dozen epochs.
+const PIPE_BYTES: usize = 4096;
+/// And what is heard at once.
+const READ_BYTES: usize = 1024;
+
+/// A trainer's process, killed when it is dropped.
+pub(crate) struct Trainer {
+    pub(crate) child: Child,
+    pub(crate) stdin: Option<ChildStdin>,
+    stdout: BufReader<ChildStdout>,
+}
+
+impl Trainer {
+    pub(crate) fn start() -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_sweep-trainer"))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let stdin = child.stdin.take();
+        let stdout = child.stdout.take().unwrap();
+        // A trainer that nobody hears soon waits, so that a test which is slow still meets it in the middle of a trial.
+        rustix::pipe::fcntl_setpipe_size(&stdout, PIPE_BYTES).unwrap();
+        let stdout = BufReader::with_capacity(READ_BYTES, stdout);
+        let mut trainer = Self { child, stdin, stdout };
+        let hello = trainer.hear();
+        assert_eq!(hello["event"], "hello");
+        assert_eq!((&hello["protocol"], &hello["semantics"]), (&json!(PROTOCOL), &json!(TRAINER_SEMANTICS)));
+        trainer
+    }
+
+    pub(crate) fn say(&mut self, line: &str) {
+        self.say_bytes(line.as_bytes());
+    }
+
+    pub(crate) fn say_bytes(&mut self, line: &[u8]) {
+        let stdin = self.stdin.as_mut().unwrap();
+        stdin.write_all(line).and_then(|()| stdin.write_all(b"\n")).unwrap();
+    }
+
+    /// The next event.
+    pub(crate) fn hear(&mut self) -> Value {
+        let mut line = String::new();
+        self.stdout.read_line(&mut line).unwrap();
+        serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line:?}"))
+    }
+
+    /// Sends SIGTERM.
+    pub(crate) fn ask_to_leave(&self) {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    }
+
+    /// Everything that is still said, until nobody can say more.
+    pub(crate) fn hear_the_rest(&mut self) -> Vec<Value> {
+        let mut text = String::new();
+        self.stdout.read_to_string(&mut text).unwrap();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    /// Closes its stdin, and waits for its exit status.
+    pub(crate) fn status(mut self) -> Option<i32> {
+        self.stdin = None;
+        self.child.wait().unwrap().code()
+    }
+}
+
+impl Drop for Trainer {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A small trial whose files all lie in `cache`.
+pub(crate) fn train(cache: &std::path::Path, epochs: u32) -> Train {
+    let dataset = Dataset {
+        source: Source::SyntheticScenes { seed: 1, train_images: 32, test_images: 16 },
+        image_size: 12,
+        channels: 3,
+        classes: Classes::Count(8),
+        digest: None,
+    };
+    let cnn = Cnn { filters: 4, kernel_size: 3, dense_units: 8, batch_norm: true, ..Cnn::default() };
+    let protocol = Protocol { epochs, batch_size: 16, ..Protocol::default() };
+    let trial = Trial::new(Configuration::Cnn(cnn), 0, protocol, dataset);
+    let cache = cache.to_string_lossy().into_owned();
+    Train {
+        trial_id: trial.id().unwrap(),
+        attempt: 3,
+        trial,
+        device: "cpu".into(),
+        folders: Folders { data_root: cache.clone(), cache: cache.clone() },
+        checkpoint_folder: None,
+        checkpoint_every: 1,
+        artifact_folder: Some(format!("{cache}/artifacts")),
+    }
+}
+
+/// The command to train.
+pub(crate) fn line(train: &Train) -> String {
+    serde_json::to_string(&sweep_spec::trainer::Command::Train(Box::new(train.clone()))).unwrap()
+}

@@ -5,7 +5,9 @@ use clap::builder::styling::AnsiColor;
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
-use crate::commands::{artifacts, cancel, export, leaderboard, list, plan, status, submit, trial, watch, workers};
+use crate::commands::{
+    artifacts, cancel, explain, export, leaderboard, list, plan, status, steer, submit, trial, watch, workers,
+};
 use crate::output::{Color, Format};
 
 /// Where a coordinator on this machine listens.
@@ -80,7 +82,19 @@ pub(crate) enum Command {
     Logs(Dialling<trial::LogArguments>),
     /// End a sweep
     Cancel(Dialling<cancel::Arguments>),
-    /// List the workers and their slots
+    /// Start nothing of a sweep any more; what runs goes on
+    Pause(Dialling<steer::PauseArguments>),
+    /// Let a paused sweep go on
+    Resume(Dialling<steer::ResumeArguments>),
+    /// Give a sweep another place among the others
+    Priority(Dialling<steer::PriorityArguments>),
+    /// Run again what failed of a sweep, and nothing else
+    Retry(Dialling<steer::RetryArguments>),
+    /// Say why a trial waits, or what happened to it
+    Explain(Dialling<explain::Arguments>),
+    /// Show who did what, and what happened
+    Audit(Dialling<explain::AuditArguments>),
+    /// List the workers and their slots, or take one out of service
     Workers(Dialling<workers::Arguments>),
     /// Write a sweep's trials, or every epoch of them, as CSV or JSON
     Export(Dialling<export::Arguments>),
@@ -125,6 +139,12 @@ impl Command {
             Self::Trial(verb) => Some(&verb.connection),
             Self::Logs(verb) => Some(&verb.connection),
             Self::Cancel(verb) => Some(&verb.connection),
+            Self::Pause(verb) => Some(&verb.connection),
+            Self::Resume(verb) => Some(&verb.connection),
+            Self::Priority(verb) => Some(&verb.connection),
+            Self::Retry(verb) => Some(&verb.connection),
+            Self::Explain(verb) => Some(&verb.connection),
+            Self::Audit(verb) => Some(&verb.connection),
             Self::Workers(verb) => Some(&verb.connection),
             Self::Export(verb) => Some(&verb.connection),
             Self::Artifacts(verb) => Some(&verb.connection),

@@ -45,6 +45,11 @@ fn unreachable(url: &str, error: tonic::transport::Error) -> Failure {
     )
 }
 
+/// Who sits here, for the audit log.
+pub(crate) fn user() -> String {
+    ["USER", "LOGNAME"].into_iter().find_map(|name| std::env::var(name).ok()).unwrap_or_default()
+}
+
 /// The sweep that a person named, by number or name.
 pub(crate) fn reference(text: &str) -> Option<SweepReference> {
     Some(SweepReference { text: text.to_owned() })

@@ -68,6 +68,34 @@ fn cancel_tells_what_became_of_it() {
 }
 
 #[test]
+fn steering_a_sweep_tells_where_it_stands() {
+    insta::assert_snapshot!("pause", asked(&["pause", "3"]));
+    insta::assert_snapshot!("resume", asked(&["resume", "3"]));
+    insta::assert_snapshot!("priority", asked(&["priority", "3", "-5"]));
+    insta::assert_snapshot!("retry", asked(&["retry", "3", "--failed"]));
+    insta::assert_snapshot!("retry_of_nothing", asked(&["retry", "4"]));
+}
+
+#[test]
+fn explain_says_why_a_trial_waits_and_what_happened_to_it() {
+    insta::assert_snapshot!("explain", asked(&["explain", "ababab"]));
+    insta::assert_snapshot!("explain_json", asked(&["explain", "ababab", "--output", "json"]));
+    insta::assert_snapshot!("explain_unknown", asked(&["explain", "123456"]));
+}
+
+#[test]
+fn the_audit_log_is_shown_oldest_first() {
+    insta::assert_snapshot!("audit", asked(&["audit", "--sweep", "3"]));
+    insta::assert_snapshot!("audit_json", asked(&["audit", "--output", "json"]));
+    insta::assert_snapshot!("audit_of_nothing", asked(&["audit", "--worker", "nobody"]));
+}
+
+#[test]
+fn a_worker_is_taken_out_of_service_with_a_reason() {
+    insta::assert_snapshot!("workers_suspend", asked(&["workers", "suspend", "gpu-7", "--reason", "its fan is loud"]));
+}
+
+#[test]
 fn workers_are_shown_slot_by_slot() {
     insta::assert_snapshot!("workers", asked(&["workers"]));
     insta::assert_snapshot!("workers_json", asked(&["workers", "--output", "json"]));

@@ -118,6 +118,20 @@ fn row(rank: Option<u32>, configuration: &str, spread: Option<f64>) -> Leaderboa
     }
 }
 
+fn entries() -> Vec<AuditEntry> {
+    let entry = |actor: &str, action: &str, detail: &str| AuditEntry {
+        at_unix_ms: 1,
+        actor: actor.into(),
+        action: action.into(),
+        sweep: 3,
+        trial_id: id(0xab),
+        detail: detail.into(),
+        ..Default::default()
+    };
+    let assigned = AuditEntry { attempt: 2, worker: HOSTILE.into(), ..entry("coordinator", "attempt_assigned", "") };
+    vec![entry(HOSTILE, "submitted", "scene-cnn"), assigned, entry("ann", "priority_changed", "10")]
+}
+
 fn setting(path: &str, value: setting::Value) -> Setting {
     Setting { path: path.into(), value: Some(value) }
 }
@@ -277,6 +291,47 @@ impl SweepService for Canned {
         Ok(Response::new(CancelSweepResponse { sweep: Some(sweep) }))
     }
 
+    async fn pause_sweep(&self, request: Request<PauseSweepRequest>) -> Answer<PauseSweepResponse> {
+        let request = request.into_inner();
+        let sweep = SweepStatus { paused: request.paused, ..sweep(request.sweep)? };
+        Ok(Response::new(PauseSweepResponse { sweep: Some(sweep) }))
+    }
+
+    async fn set_priority(&self, request: Request<SetPriorityRequest>) -> Answer<SetPriorityResponse> {
+        let request = request.into_inner();
+        let sweep = SweepStatus { priority: request.priority, ..sweep(request.sweep)? };
+        Ok(Response::new(SetPriorityResponse { sweep: Some(sweep) }))
+    }
+
+    async fn retry_sweep(&self, request: Request<RetrySweepRequest>) -> Answer<RetrySweepResponse> {
+        let sweep = sweep(request.into_inner().sweep)?;
+        let trials = u64::from(sweep.id == 3);
+        Ok(Response::new(RetrySweepResponse { sweep: Some(sweep), trials }))
+    }
+
+    async fn explain_trial(&self, request: Request<ExplainTrialRequest>) -> Answer<ExplainTrialResponse> {
+        let trial = self.get_trial(Request::new(GetTrialRequest { trial: request.into_inner().trial })).await?;
+        let GetTrialResponse { trial, attempts, .. } = trial.into_inner();
+        let now = vec!["sweep 3: 4 trials go before it".into(), format!("worker {HOSTILE}: every slot is taken")];
+        Ok(Response::new(ExplainTrialResponse { trial, attempts, now, events: entries() }))
+    }
+
+    async fn list_audit(&self, request: Request<ListAuditRequest>) -> Answer<ListAuditResponse> {
+        let entries = if request.into_inner().worker == "nobody" { Vec::new() } else { entries() };
+        Ok(Response::new(ListAuditResponse { entries }))
+    }
+
+    async fn set_worker_service(&self, request: Request<SetWorkerServiceRequest>) -> Answer<SetWorkerServiceResponse> {
+        let request = request.into_inner();
+        let worker = WorkerStatus {
+            name: request.worker,
+            state: "suspended".into(),
+            out_of_service: request.reason,
+            ..Default::default()
+        };
+        Ok(Response::new(SetWorkerServiceResponse { worker: Some(worker) }))
+    }
+
     async fn list_workers(&self, _: Request<ListWorkersRequest>) -> Answer<ListWorkersResponse> {
         let free = WorkerSlot { device: "cpu".into(), ..Default::default() };
         let busy = WorkerSlot {
@@ -295,6 +350,7 @@ impl SweepService for Canned {
             state: "connected".into(),
             slots: vec![free, busy],
             last_seen_unix_ms: 0,
+            out_of_service: String::new(),
         };
         let lost = WorkerStatus { name: HOSTILE.into(), state: "lost".into(), slots: Vec::new(), ..worker.clone() };
         Ok(Response::new(ListWorkersResponse { workers: vec![worker, lost] }))

@@ -73,7 +73,7 @@ async fn retry_opens_stages_that_had_no_winner_to_start_from() {
     retry(&env, sweep).await.unwrap();
     let ended = worker.work(&env, sweep, &by_filters()).await;
     assert_eq!(ended.state(), v1::SweepState::Succeeded, "{}", ended.reason);
-    assert_eq!(ended.stages[0].choice, "filters: 16");
+    assert_eq!(ended.stages[0].choice, "filters=16");
     assert_eq!(ended.stages[1].counts.unwrap().succeeded, 8);
 }
 

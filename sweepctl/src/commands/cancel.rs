@@ -17,7 +17,7 @@ pub(crate) struct Arguments {
 
 pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<Exit, Failure> {
     let mut client = client::connect(&context.coordinator).await?;
-    let request = CancelSweepRequest { sweep: client::reference(&arguments.sweep) };
+    let request = CancelSweepRequest { sweep: client::reference(&arguments.sweep), user: client::user() };
     let answer = client.cancel_sweep(request).await?.into_inner();
     let sweep = Sweep::from(client::expect(answer.sweep, "sweep")?);
     if context.output.is_json() {

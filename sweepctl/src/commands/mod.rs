@@ -2,11 +2,13 @@
 
 pub(crate) mod artifacts;
 pub(crate) mod cancel;
+pub(crate) mod explain;
 pub(crate) mod export;
 pub(crate) mod leaderboard;
 pub(crate) mod list;
 pub(crate) mod plan;
 pub(crate) mod status;
+pub(crate) mod steer;
 pub(crate) mod submit;
 pub(crate) mod trial;
 pub(crate) mod watch;
@@ -41,7 +43,13 @@ pub(crate) fn run(cli: Cli, output: Output) -> Result<Exit, Failure> {
         Command::Trial(verb) => block_on(trial::run(&context, &verb.arguments)),
         Command::Logs(verb) => block_on(trial::logs(&context, &verb.arguments)),
         Command::Cancel(verb) => block_on(cancel::run(&context, &verb.arguments)),
-        Command::Workers(_) => block_on(workers::run(&context)),
+        Command::Pause(verb) => block_on(steer::pause(&context, verb.arguments.sweep(), true)),
+        Command::Resume(verb) => block_on(steer::pause(&context, verb.arguments.sweep(), false)),
+        Command::Priority(verb) => block_on(steer::priority(&context, &verb.arguments)),
+        Command::Retry(verb) => block_on(steer::retry(&context, &verb.arguments)),
+        Command::Explain(verb) => block_on(explain::run(&context, &verb.arguments)),
+        Command::Audit(verb) => block_on(explain::audit(&context, &verb.arguments)),
+        Command::Workers(verb) => block_on(workers::run(&context, &verb.arguments)),
         Command::Export(verb) => block_on(export::run(&context, &verb.arguments)),
         Command::Artifacts(verb) => block_on(artifacts::run(&context, &verb.arguments)),
         #[cfg(feature = "local")]

@@ -69,7 +69,8 @@ fn describe(sweep: &Sweep) -> String {
 /// `sweep 3 scene-cnn: running`, and why it failed.
 pub(crate) fn headline(sweep: &Sweep) -> String {
     let reason = sweep.reason.as_ref().map(|reason| format!(": {}", escape(reason))).unwrap_or_default();
-    format!("sweep {} {}: {}{reason}", sweep.id, escape(&sweep.name), sweep.state.name())
+    let state = if sweep.paused { "paused" } else { sweep.state.name() };
+    format!("sweep {} {}: {state}{reason}", sweep.id, escape(&sweep.name))
 }
 
 /// `3 of 16 ended (1 failed, 2 diverged), 2 running`.

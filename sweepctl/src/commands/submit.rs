@@ -202,7 +202,6 @@ async fn submit(
     resume: bool,
 ) -> Result<(Sweep, bool), Failure> {
     let overrides = arguments.overrides.iter().cloned().map(|(key, value)| Override { key, value });
-    let user = ["USER", "LOGNAME"].into_iter().find_map(|name| std::env::var(name).ok());
     let request = SubmitRequest {
         spec: study.text().to_vec().into(),
         overrides: overrides.collect(),
@@ -210,7 +209,7 @@ async fn submit(
         trial_limit: arguments.trial_limit.unwrap_or(0),
         priority: arguments.priority,
         resume,
-        user: user.unwrap_or_default(),
+        user: client::user(),
     };
     let answer = client.submit(request).await?.into_inner();
     Ok((client::expect(answer.sweep, "sweep")?.into(), answer.resumed))

@@ -38,18 +38,26 @@ pub(crate) struct LogArguments {
     attempt: Option<u32>,
 }
 
-async fn fetch(context: &Context, trial: &str) -> Result<Detail, Failure> {
+/// The id in the form that is sent.
+pub(super) fn checked(trial: &str) -> Result<String, Failure> {
     if trial.len() < 6 || !trial.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         return Err(Failure::usage(format!("`{trial}` is not a trial's id"))
             .hint("at least six hexadecimal digits; `sweepctl export SWEEP` lists the trials of a sweep"));
     }
+    Ok(trial.to_ascii_lowercase())
+}
+
+/// The coordinator's refusal, with a hint where it knows no such trial.
+pub(super) fn unknown(status: tonic::Status) -> Failure {
+    let not_found = status.code() == tonic::Code::NotFound;
+    let failure = Failure::from(status);
+    if not_found { failure.hint("`sweepctl export SWEEP` lists the trials of a sweep") } else { failure }
+}
+
+async fn fetch(context: &Context, trial: &str) -> Result<Detail, Failure> {
+    let trial = checked(trial)?;
     let mut client = client::connect(&context.coordinator).await?;
-    let answer = client.get_trial(GetTrialRequest { trial: trial.to_ascii_lowercase() }).await.map_err(|status| {
-        let not_found = status.code() == tonic::Code::NotFound;
-        let failure = Failure::from(status);
-        if not_found { failure.hint("`sweepctl export SWEEP` lists the trials of a sweep") } else { failure }
-    })?;
-    Ok(answer.into_inner().into())
+    Ok(client.get_trial(GetTrialRequest { trial }).await.map_err(unknown)?.into_inner().into())
 }
 
 pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<Exit, Failure> {
@@ -61,7 +69,7 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<Exit
     context.output.text(&describe(&detail, arguments.settings))?;
     if !detail.attempt_records.is_empty() {
         context.output.text("")?;
-        context.output.table(attempts(&detail))?;
+        context.output.table(attempts(&detail.attempt_records))?;
     }
     print_points(&context.output, &detail, arguments.points)?;
     Ok(Exit::Well)
@@ -107,9 +115,9 @@ fn describe(detail: &Detail, all_settings: bool) -> String {
     lines.join("\n")
 }
 
-fn attempts(detail: &Detail) -> Table {
+pub(super) fn attempts(records: &[shapes::Attempt]) -> Table {
     let mut table = Table::new(&["attempt#", "worker", "slot#", "device", "assigned", "start#", "run#", "outcome", ""]);
-    for attempt in &detail.attempt_records {
+    for attempt in records {
         let seconds = |seconds: Option<f64>| seconds.map_or_else(|| "-".to_owned(), duration);
         let failure = attempt.failure.as_ref().map(|failure| format!("{}: {}", failure.class, failure.reason));
         table.row([

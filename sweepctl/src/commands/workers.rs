@@ -1,8 +1,8 @@
-//! `sweepctl workers`: the workers, their slots and what runs there.
+//! `sweepctl workers`: the workers, their slots and what runs there; and to take one out of service or put it back.
 
-use clap::Args;
+use clap::{Args, Subcommand};
 use serde::Serialize;
-use sweep_proto::v1::ListWorkersRequest;
+use sweep_proto::v1::{ListWorkersRequest, SetWorkerServiceRequest, WorkerServiceState};
 
 use super::Context;
 use crate::client;
@@ -12,15 +12,49 @@ use crate::table::Table;
 use crate::text::{ago, bytes};
 
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  sweepctl workers")]
-pub(crate) struct Arguments {}
+#[command(after_help = "Example:\n  sweepctl workers\n  sweepctl workers drain gpu-7")]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    change: Option<Change>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Change {
+    /// Give it nothing new; it finishes what it runs, and leaves
+    #[command(after_help = "Example:\n  sweepctl workers drain gpu-7 --now")]
+    Drain {
+        /// The worker
+        name: String,
+        /// Do not wait: checkpoints are written, what runs goes back to the queue, without a penalty
+        #[arg(long)]
+        now: bool,
+    },
+    /// Give it nothing until it is returned; it stays connected
+    #[command(after_help = "Example:\n  sweepctl workers suspend gpu-7 --reason 'its fan is loud'")]
+    Suspend {
+        /// The worker
+        name: String,
+        /// Why, for the worker's own log and for whoever asks
+        #[arg(long, default_value = "", value_name = "TEXT")]
+        reason: String,
+    },
+    /// Put it back into service
+    #[command(after_help = "Example:\n  sweepctl workers return gpu-7")]
+    Return {
+        /// The worker
+        name: String,
+    },
+}
 
 #[derive(Serialize)]
 struct Answer {
     workers: Vec<Worker>,
 }
 
-pub(crate) async fn run(context: &Context) -> Result<Exit, Failure> {
+pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<Exit, Failure> {
+    if let Some(change) = &arguments.change {
+        return serve(context, change).await;
+    }
     let mut client = client::connect(&context.coordinator).await?;
     let answer = client.list_workers(ListWorkersRequest {}).await?.into_inner();
     let workers: Vec<Worker> = answer.workers.into_iter().map(Worker::from).collect();
@@ -35,6 +69,26 @@ pub(crate) async fn run(context: &Context) -> Result<Exit, Failure> {
     Ok(Exit::Well)
 }
 
+async fn serve(context: &Context, change: &Change) -> Result<Exit, Failure> {
+    let (worker, service, reason) = match change {
+        Change::Drain { name, now: false } => (name, WorkerServiceState::Draining, ""),
+        Change::Drain { name, now: true } => (name, WorkerServiceState::Leaving, ""),
+        Change::Suspend { name, reason } => (name, WorkerServiceState::Suspended, reason.as_str()),
+        Change::Return { name } => (name, WorkerServiceState::Active, ""),
+    };
+    let mut client = client::connect(&context.coordinator).await?;
+    let (worker, reason) = (worker.clone(), reason.to_owned());
+    let request = SetWorkerServiceRequest { worker, service: service.into(), reason, user: client::user() };
+    let answer = client.set_worker_service(request).await?.into_inner();
+    let workers: Vec<Worker> = answer.worker.into_iter().map(Worker::from).collect();
+    if context.output.is_json() {
+        context.output.json(&Answer { workers })?;
+    } else {
+        context.output.table(table(&workers))?;
+    }
+    Ok(Exit::Well)
+}
+
 /// One row a slot; a worker without slots has one too.
 fn table(workers: &[Worker]) -> Table {
     let headings = ["worker", "state", "host", "version", "seen", "slot#", "device", "memory#", "sweep#", "runs"];
@@ -42,7 +96,11 @@ fn table(workers: &[Worker]) -> Table {
     for worker in workers {
         let own = || {
             let seen = ago(worker.last_seen_unix_ms);
-            [worker.name.clone(), worker.state.clone(), worker.host.clone(), worker.version.clone(), seen]
+            let state = match &worker.out_of_service {
+                Some(reason) => format!("{}: {reason}", worker.state),
+                None => worker.state.clone(),
+            };
+            [worker.name.clone(), state, worker.host.clone(), worker.version.clone(), seen]
         };
         if worker.slots.is_empty() {
             table.row(own().into_iter().chain(std::iter::repeat_n("-".to_owned(), 5)));

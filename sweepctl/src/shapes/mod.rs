@@ -2,6 +2,7 @@
 //! The text forms are made of the same structs, so that both say the same. Numbers that are not finite are `null`.
 
 mod artifact;
+mod audit;
 mod leaderboard;
 mod sweep;
 mod trial;
@@ -13,9 +14,10 @@ use serde::Serialize;
 use sweep_proto::v1::{self, setting};
 
 pub(crate) use artifact::Artifact;
+pub(crate) use audit::AuditEntry;
 pub(crate) use leaderboard::{Estimate, Leaderboard, Row};
 pub(crate) use sweep::{Counts, State, Sweep};
-pub(crate) use trial::{Detail, Failure, Summary};
+pub(crate) use trial::{Attempt, Detail, Failure, Summary};
 pub(crate) use worker::Worker;
 
 /// Settings by their path: `configuration.filters`, `protocol.epochs`, `seed`.

@@ -140,6 +140,8 @@ pub(crate) struct Sweep {
     pub(crate) running: Vec<Running>,
     /// Why nothing runs, if trials wait.
     pub(crate) waiting_for: Vec<String>,
+    /// Nothing of it is started until it is resumed.
+    pub(crate) paused: bool,
     pub(crate) spec_digest: String,
 }
 
@@ -170,6 +172,7 @@ impl From<v1::SweepStatus> for Sweep {
             stages: status.stages.into_iter().map(stage).collect(),
             running: status.running.into_iter().map(Running::from).collect(),
             waiting_for: status.waiting_for,
+            paused: status.paused,
             spec_digest: hex(&status.spec_digest),
         }
     }

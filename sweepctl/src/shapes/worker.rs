@@ -26,8 +26,10 @@ pub(crate) struct Worker {
     pub(crate) name: String,
     pub(crate) host: String,
     pub(crate) version: String,
-    /// `connected`, `draining`, `lost`.
+    /// `connected`, `draining`, `suspended`, `lost`.
     pub(crate) state: String,
+    /// Why it is out of service, if it is.
+    pub(crate) out_of_service: Option<String>,
     pub(crate) last_seen_unix_ms: i64,
     pub(crate) slots: Vec<Slot>,
 }
@@ -39,6 +41,7 @@ impl From<v1::WorkerStatus> for Worker {
             host: worker.host,
             version: worker.version,
             state: worker.state,
+            out_of_service: some_text(worker.out_of_service),
             last_seen_unix_ms: worker.last_seen_unix_ms,
             slots: worker.slots.into_iter().map(Slot::from).collect(),
         }

@@ -25,6 +25,7 @@ mod slot;
 mod spawner;
 mod start;
 pub mod trainer;
+mod version;
 mod wire;
 
 pub use cli::{Args, main_with};
@@ -37,6 +38,6 @@ pub use start::{Handle, run, start};
 pub enum Ending {
     /// It was told to stop.
     Stopped,
-    /// The coordinator told it to leave, and it had nothing left to do.
+    /// The coordinator told it to leave.
     Drained,
 }

@@ -64,6 +64,12 @@ definitions! {
     TRAINER_STARTS = "sweep_worker_trainer_starts_total", Counter, [], "Trainer processes that were started.";
     IMAGES_PER_SECOND = "sweep_worker_images_per_second", Gauge, ["slot"],
         "Training images a second in the last epoch of the trial that runs on the slot.";
+    OUTBOX_BYTES = "sweep_worker_outbox_bytes", Gauge, [], "Bytes on disk of what is not handed in.";
+    OUTBOX_UNWRITTEN = "sweep_worker_outbox_unwritten", Gauge, [],
+        "Attempts of which something is in memory only, because the disk does not take it.";
+    RECOVERED = "sweep_worker_attempts_recovered_total", Counter, ["state"],
+        "Attempts of an earlier run that were found on disk: ended, stopped, lost, or damaged.";
+    OUT_OF_SERVICE = "sweep_worker_out_of_service", Gauge, [], "1 while the coordinator gives this worker nothing to train; its log says why.";
     GPU_UTILIZATION = "sweep_worker_gpu_utilization_ratio", Gauge, ["gpu"],
         "Share of time in which the GPU computed, by its index in nvidia-smi.";
     GPU_MEMORY_USED = "sweep_worker_gpu_memory_used_bytes", Gauge, ["gpu"], "Memory in use on the GPU.";
@@ -105,6 +111,10 @@ pub struct Metrics {
     pub(crate) sessions: IntCounter,
     pub(crate) reconnects: IntCounter,
     pub(crate) trainer_starts: IntCounter,
+    pub(crate) outbox_bytes: IntGauge,
+    pub(crate) outbox_unwritten: IntGauge,
+    pub(crate) recovered: IntCounterVec,
+    pub(crate) out_of_service: IntGauge,
     images_per_second: GaugeVec,
     gpu_utilization: GaugeVec,
     gpu_memory_used: GaugeVec,
@@ -132,6 +142,10 @@ impl Metrics {
             reconnects: added(&registry, IntCounter::with_opts(options(&RECONNECTS)))?,
             trainer_starts: added(&registry, IntCounter::with_opts(options(&TRAINER_STARTS)))?,
             images_per_second: added(&registry, GaugeVec::new(options(&IMAGES_PER_SECOND), IMAGES_PER_SECOND.labels))?,
+            outbox_bytes: added(&registry, IntGauge::with_opts(options(&OUTBOX_BYTES)))?,
+            outbox_unwritten: added(&registry, IntGauge::with_opts(options(&OUTBOX_UNWRITTEN)))?,
+            recovered: added(&registry, IntCounterVec::new(options(&RECOVERED), RECOVERED.labels))?,
+            out_of_service: added(&registry, IntGauge::with_opts(options(&OUT_OF_SERVICE)))?,
             gpu_utilization: added(&registry, GaugeVec::new(options(&GPU_UTILIZATION), GPU_UTILIZATION.labels))?,
             gpu_memory_used: added(&registry, GaugeVec::new(options(&GPU_MEMORY_USED), GPU_MEMORY_USED.labels))?,
             gpu_memory_total: added(&registry, GaugeVec::new(options(&GPU_MEMORY_TOTAL), GPU_MEMORY_TOTAL.labels))?,
@@ -201,6 +215,7 @@ mod tests {
         let metrics = Metrics::new().unwrap();
         metrics.attempts.with_label_values(&["converged"]).inc();
         metrics.calls_failed.with_label_values(&["poll"]).inc();
+        metrics.recovered.with_label_values(&["lost"]).inc();
         metrics.speed(0, 1.0);
         metrics.gpu(0, 0.5, 1, 2);
         let families = metrics.registry.gather();

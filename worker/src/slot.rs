@@ -1,8 +1,10 @@
 //! The task that owns one slot: it trains one trial at a time with the trainer that it keeps, and the slot is free again
 //! only when nothing of the attempt runs any more.
 
-use std::path::{Path, PathBuf};
+use std::convert::Infallible;
+use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use sweep_proto::v1::{ArtifactKind, AttemptPhases};
@@ -10,15 +12,20 @@ use sweep_spec::protocol::KeepWeights;
 use sweep_spec::trainer::{Command, Described, EpochMetrics, Failed, Finished, Train};
 use sweep_spec::{Digest, FailureClass, Trial};
 use tokio::sync::mpsc;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-use crate::artifact::Artifact;
+use crate::artifact::{self, Artifact};
 use crate::conversation::{Conversation, Step};
+use crate::log_tail::LogTail;
 use crate::metrics::SlotState;
+use crate::outbox::LogBook;
 use crate::seat::{Seat, Workplace, failed};
 use crate::trainer::{self, Threads};
 use crate::wire::Lease;
+
+/// The log on disk is written at most this often.
+const LOG_PAUSE: Duration = Duration::from_millis(500);
 
 /// One attempt to be made.
 pub(crate) struct Job {
@@ -87,7 +94,15 @@ impl SlotTask {
     async fn attempt(&mut self, job: Job) {
         self.move_to(SlotState::Starting);
         let mut started = None;
-        let (how, artifacts) = match self.train(&job, &mut started).await {
+        // The words of the attempt before are not this one's.
+        self.seat.log.clear();
+        let keeping = keep_log(self.seat.place.log_book.clone(), job.lease, self.seat.log.clone());
+        let trained = tokio::select! {
+            biased;
+            trained = self.train(&job, &mut started) => trained,
+            never = keeping => match never {},
+        };
+        let (how, artifacts) = match trained {
             Ok((finished, artifacts)) => (How::Finished(finished), artifacts),
             Err(ending) => {
                 self.move_to(SlotState::Ending);
@@ -112,7 +127,7 @@ impl SlotTask {
         job: &Job,
         started: &mut Option<Instant>,
     ) -> Result<(Box<Finished>, Vec<Artifact>), Option<Failed>> {
-        let folder = artifact_folder(&self.seat.place.state_folder, &job.lease);
+        let folder = artifact::folder(&self.seat.place.state_folder, &job.lease);
         if let Err(error) = tokio::fs::create_dir_all(&folder).await {
             let reason = format!("the folder {} cannot be made: {error}", folder.display());
             return Err(Some(Failed { class: FailureClass::Machine, reason }));
@@ -182,11 +197,6 @@ impl SlotTask {
     }
 }
 
-/// Where the trainer leaves files of an attempt.
-pub(crate) fn artifact_folder(state_folder: &Path, lease: &Lease) -> PathBuf {
-    state_folder.join("artifacts").join(lease.folder_name())
-}
-
 fn phases(job: &Job, started: Option<Instant>) -> AttemptPhases {
     let now = Instant::now();
     let seconds = |from: Instant, to: Instant| to.saturating_duration_since(from).as_secs_f64();
@@ -199,18 +209,29 @@ fn phases(job: &Job, started: Option<Instant>) -> AttemptPhases {
 /// The files that the trainer left and somebody wants.
 async fn left_behind(folder: &Path, trial: &Trial, lease: Lease, data_digest: Digest) -> Vec<Artifact> {
     let mut artifacts = Vec::new();
-    let mut add = |name: &str, kind: ArtifactKind| {
-        artifacts.push(Artifact { kind, path: folder.join(name), lease, data_digest });
-    };
-    if trial.protocol.keep_weights != KeepWeights::None && exists(&folder.join("weights.bin")).await {
-        add("weights.bin", ArtifactKind::Weights);
-    }
-    if exists(&folder.join("thumbnails.png")).await {
-        add("thumbnails.png", ArtifactKind::Thumbnails);
+    for kind in [ArtifactKind::Weights, ArtifactKind::Thumbnails] {
+        let unwanted = kind == ArtifactKind::Weights && trial.protocol.keep_weights == KeepWeights::None;
+        let Some(name) = artifact::file_name(kind).filter(|_| !unwanted) else { continue };
+        let path = folder.join(name);
+        match synced(&path).await {
+            Ok(()) => artifacts.push(Artifact { kind, path, lease, data_digest }),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => tracing::warn!(path = %path.display(), error = %error, "artifact cannot be handed in"),
+        }
     }
     artifacts
 }
 
-async fn exists(path: &Path) -> bool {
-    tokio::fs::try_exists(path).await.unwrap_or(false)
+/// An ending that names a file survives a loss of power only if the file does.
+async fn synced(path: &Path) -> std::io::Result<()> {
+    tokio::fs::File::open(path).await?.sync_all().await
+}
+
+/// Keeps the end of the log on disk, so that there are last words even of a trial that takes its worker with it.
+async fn keep_log(log_book: LogBook, lease: Lease, log: LogTail) -> Infallible {
+    loop {
+        log.grown().await;
+        log_book.write(lease, log.text()).await;
+        sleep(LOG_PAUSE).await;
+    }
 }

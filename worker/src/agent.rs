@@ -22,6 +22,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::artifact::Artifact;
 use crate::calls::{self, Answer, Backoff, Link};
+use crate::checkpoints::Checkpoints;
 use crate::describer;
 use crate::metrics::Metrics;
 use crate::outbox::{Journal, Outbox, Recovered};
@@ -58,6 +59,7 @@ pub(crate) struct Parts {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) registered: watch::Sender<bool>,
     pub(crate) state_folder: std::path::PathBuf,
+    pub(crate) checkpoints: Arc<Checkpoints>,
     pub(crate) report_batch_points: usize,
     pub(crate) retry_max: Duration,
     pub(crate) shutdown_limit: Duration,

@@ -7,6 +7,7 @@
 mod agent;
 mod artifact;
 mod calls;
+mod checkpoints;
 mod cli;
 pub mod config;
 mod conversation;

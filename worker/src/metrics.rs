@@ -69,6 +69,9 @@ definitions! {
         "Attempts of which something is in memory only, because the disk does not take it.";
     RECOVERED = "sweep_worker_attempts_recovered_total", Counter, ["state"],
         "Attempts of an earlier run that were found on disk: ended, stopped, lost, or damaged.";
+    CHECKPOINTS_COPIED = "sweep_worker_checkpoints_copied_total", Counter, [], "Checkpoints that were copied to the checkpoint store.";
+    CHECKPOINT_FAILURES = "sweep_worker_checkpoint_failures_total", Counter, ["operation"],
+        "Times that the checkpoint store did not take, give or remove checkpoints: copy, fetch, remove.";
     OUT_OF_SERVICE = "sweep_worker_out_of_service", Gauge, [], "1 while the coordinator gives this worker nothing to train; its log says why.";
     GPU_UTILIZATION = "sweep_worker_gpu_utilization_ratio", Gauge, ["gpu"],
         "Share of time in which the GPU computed, by its index in nvidia-smi.";
@@ -114,6 +117,8 @@ pub struct Metrics {
     pub(crate) outbox_bytes: IntGauge,
     pub(crate) outbox_unwritten: IntGauge,
     pub(crate) recovered: IntCounterVec,
+    pub(crate) checkpoints_copied: IntCounter,
+    pub(crate) checkpoint_failures: IntCounterVec,
     pub(crate) out_of_service: IntGauge,
     images_per_second: GaugeVec,
     gpu_utilization: GaugeVec,
@@ -145,6 +150,11 @@ impl Metrics {
             outbox_bytes: added(&registry, IntGauge::with_opts(options(&OUTBOX_BYTES)))?,
             outbox_unwritten: added(&registry, IntGauge::with_opts(options(&OUTBOX_UNWRITTEN)))?,
             recovered: added(&registry, IntCounterVec::new(options(&RECOVERED), RECOVERED.labels))?,
+            checkpoints_copied: added(&registry, IntCounter::with_opts(options(&CHECKPOINTS_COPIED)))?,
+            checkpoint_failures: added(
+                &registry,
+                IntCounterVec::new(options(&CHECKPOINT_FAILURES), CHECKPOINT_FAILURES.labels),
+            )?,
             out_of_service: added(&registry, IntGauge::with_opts(options(&OUT_OF_SERVICE)))?,
             gpu_utilization: added(&registry, GaugeVec::new(options(&GPU_UTILIZATION), GPU_UTILIZATION.labels))?,
             gpu_memory_used: added(&registry, GaugeVec::new(options(&GPU_MEMORY_USED), GPU_MEMORY_USED.labels))?,
@@ -216,6 +226,7 @@ mod tests {
         metrics.attempts.with_label_values(&["converged"]).inc();
         metrics.calls_failed.with_label_values(&["poll"]).inc();
         metrics.recovered.with_label_values(&["lost"]).inc();
+        metrics.checkpoint_failures.with_label_values(&["copy"]).inc();
         metrics.speed(0, 1.0);
         metrics.gpu(0, 0.5, 1, 2);
         let families = metrics.registry.gather();

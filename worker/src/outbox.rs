@@ -300,6 +300,12 @@ impl Outbox {
         Some((*lease, message))
     }
 
+    /// Whether the attempt ended with an answer.
+    pub(crate) fn has_result(&self, lease: &Lease) -> bool {
+        let ending = self.attempts.get(lease).and_then(|attempt| attempt.ending.as_ref());
+        matches!(ending.and_then(|ending| ending.ending.as_ref()), Some(v1::finish_request::Ending::Result(_)))
+    }
+
     /// The ending on its way may not have arrived.
     pub(crate) fn finish_failed(&mut self, lease: &Lease) {
         if let Some(attempt) = self.attempts.get_mut(lease) {

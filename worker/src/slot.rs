@@ -11,7 +11,7 @@ use sweep_proto::v1::{ArtifactKind, AttemptPhases};
 use sweep_spec::protocol::KeepWeights;
 use sweep_spec::trainer::{Command, Described, EpochMetrics, Failed, Finished, Train};
 use sweep_spec::{Digest, FailureClass, Trial};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
@@ -68,13 +68,15 @@ pub(crate) struct SlotTask {
     device: String,
     seat: Seat,
     state: SlotState,
+    /// A checkpoint of the attempt is on disk.
+    written: Arc<Notify>,
 }
 
 impl SlotTask {
     pub(crate) fn new(index: u32, device: String, place: Arc<Workplace>) -> Self {
         place.metrics.slot_appears();
         let threads = if device == "cpu" { Threads::One } else { Threads::Any };
-        Self { index, device, seat: Seat::new(place, threads, None), state: SlotState::Idle }
+        Self { index, device, seat: Seat::new(place, threads, None), state: SlotState::Idle, written: Arc::default() }
     }
 
     /// Works until the agent gives up the other end of `jobs`.
@@ -97,16 +99,22 @@ impl SlotTask {
         // The words of the attempt before are not this one's.
         self.seat.log.clear();
         let keeping = keep_log(self.seat.place.log_book.clone(), job.lease, self.seat.log.clone());
+        let checkpoints = Arc::clone(&self.seat.place.checkpoints);
+        self.written = Arc::default();
+        let written = Arc::clone(&self.written);
+        let copying = checkpoints.keep_copying(&job.lease, &written);
         let trained = tokio::select! {
             biased;
             trained = self.train(&job, &mut started) => trained,
             never = keeping => match never {},
+            never = copying => match never {},
         };
         let (how, artifacts) = match trained {
             Ok((finished, artifacts)) => (How::Finished(finished), artifacts),
             Err(ending) => {
                 self.move_to(SlotState::Ending);
                 self.seat.interrupt().await;
+                checkpoints.copy_last(&job.lease, self.seat.place.launcher.grace).await;
                 (ending.map_or(How::Stopped, How::Failed), Vec::new())
             }
         };
@@ -132,15 +140,15 @@ impl SlotTask {
             let reason = format!("the folder {} cannot be made: {error}", folder.display());
             return Err(Some(Failed { class: FailureClass::Machine, reason }));
         }
+        let checkpoint_folder = self.checkpoint_folder(job).await?;
         let train = Train {
             trial_id: job.lease.trial_id,
             attempt: job.lease.attempt,
             trial: job.trial.clone(),
             device: self.device.clone(),
             folders: self.seat.place.folders.clone(),
-            // Without one a trainer writes no checkpoint: an attempt that resumes would hand in only the later epochs.
-            checkpoint_folder: None,
-            checkpoint_every: 1,
+            checkpoint_folder,
+            checkpoint_every: self.seat.place.checkpoints.every,
             artifact_folder: Some(folder.to_string_lossy().into_owned()),
         };
         self.seat.ready(&job.stop).await?;
@@ -151,6 +159,22 @@ impl SlotTask {
         };
         let artifacts = left_behind(&folder, &job.trial, job.lease, digest).await;
         Ok((finished, artifacts))
+    }
+
+    /// The folder for the attempt's checkpoints as the trainer is told it, with what earlier attempts left in it.
+    async fn checkpoint_folder(&self, job: &Job) -> Result<Option<String>, Option<Failed>> {
+        let folder = tokio::select! {
+            biased;
+            () = job.stop.cancelled() => return Err(None),
+            folder = self.seat.place.checkpoints.fetch(&job.lease) => folder,
+        };
+        match folder {
+            Ok(folder) => Ok(folder.map(|folder| folder.to_string_lossy().into_owned())),
+            Err(error) => {
+                let reason = format!("the folder for checkpoints cannot be made: {error}");
+                Err(Some(Failed { class: FailureClass::Machine, reason }))
+            }
+        }
     }
 
     async fn converse(
@@ -176,7 +200,7 @@ impl SlotTask {
                     // When the agent has no room, the trainer waits: nothing is dropped.
                     drop(self.seat.place.events.send(SlotEvent::Point { lease, metrics }).await);
                 }
-                Step::Checkpoint => {}
+                Step::Checkpoint => self.written.notify_one(),
                 Step::Finished(finished) => {
                     let digest = finished.provenance.data_digest;
                     return Ok((finished, digest));

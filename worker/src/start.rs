@@ -16,6 +16,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use crate::agent::{Agent, MAX_DESCRIBES, Parts, Post};
 use crate::artifact;
 use crate::calls::Link;
+use crate::checkpoints::Checkpoints;
 use crate::config::{Config, Problem, Problems};
 use crate::devices::{Machine, Slot};
 use crate::gpu::Gpus;
@@ -108,6 +109,7 @@ pub async fn start(
     let metrics = Arc::new(Metrics::new()?);
     let ground = Ground::prepare(&config)?;
     let (journal, recovered) = ground.outbox(&metrics)?;
+    let checkpoints = ground.checkpoints(&config, &metrics)?;
     let launcher = Launcher {
         command,
         spawner: Spawner::start()?,
@@ -140,6 +142,7 @@ pub async fn start(
         metrics: Arc::clone(&metrics),
         events: events_sender,
         log_book: journal.log_book(),
+        checkpoints: Arc::clone(&checkpoints),
     });
     let mut crew = Crew::hire(&place, &slots, trainer);
     let parts = Parts {
@@ -152,6 +155,7 @@ pub async fn start(
         metrics: Arc::clone(&metrics),
         registered: registered_sender,
         state_folder: ground.state.clone(),
+        checkpoints,
         report_batch_points: config.report_batch_points,
         retry_max: config.retry_max,
         shutdown_limit: config.shutdown,
@@ -198,6 +202,12 @@ impl Ground {
         let folders = Folders { data_root: text(&data_root)?, cache: text(&cache)? };
         text(&state)?;
         Ok(Self { state, folders, _lock: lock })
+    }
+
+    fn checkpoints(&self, config: &Config, metrics: &Arc<Metrics>) -> Result<Arc<Checkpoints>, Error> {
+        let (store, every) = (&config.checkpoint_store, config.checkpoint_every_epochs);
+        let opened = Checkpoints::open(&self.state, store, every, Arc::clone(metrics));
+        opened.map(Arc::new).map_err(|source| Error::CheckpointStore { store: store.clone(), source: source.into() })
     }
 
     /// What an earlier run left to be handed in, and where this one keeps it. Files that nobody waits for are removed.

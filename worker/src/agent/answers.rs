@@ -1,5 +1,6 @@
 //! What the coordinator's answers, and its silence, mean for the agent.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use sweep_proto::v1;
@@ -202,6 +203,10 @@ impl Agent {
         match response.verdict() {
             v1::FinishVerdict::Accepted => {
                 self.endings.succeed();
+                if self.outbox.has_result(&lease) {
+                    let checkpoints = Arc::clone(&self.parts.checkpoints);
+                    self.cleaning.spawn(async move { checkpoints.remove(lease).await });
+                }
                 self.handed_in(&lease);
             }
             v1::FinishVerdict::Stale => {

@@ -21,8 +21,8 @@ use crate::wire::Lease;
 mod files;
 mod store;
 
-pub(crate) use store::problem;
 use store::Store;
+pub(crate) use store::problem;
 
 /// Checkpoints of a round that are kept in a store.
 const KEPT: usize = 2;

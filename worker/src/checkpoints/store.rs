@@ -33,7 +33,9 @@ pub(crate) fn problem(store: &str) -> Option<String> {
     let file = |path: &str| Path::new(path).is_absolute();
     let good = store.strip_prefix("file://").map_or_else(|| folder(store) || known(), file);
     (!good).then(|| {
-        format!("expected an absolute folder, file:///folder, s3://bucket, gs://bucket or az://container; found {store:?}")
+        format!(
+            "expected an absolute folder, file:///folder, s3://bucket, gs://bucket or az://container; found {store:?}"
+        )
     })
 }
 
@@ -44,9 +46,11 @@ impl Store {
             std::fs::create_dir_all(path).map_err(Error::at(Path::new(path)))?;
             return Ok(Self::Folder(path.into()));
         }
-        let told = std::env::vars_os().filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)));
+        let told =
+            std::env::vars_os().filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)));
         let told = told.filter(|(key, _)| VARIABLES.iter().any(|prefix| key.starts_with(prefix)));
-        let url = name.parse().map_err(|error| object_store::Error::Generic { store: "URL", source: Box::new(error) })?;
+        let url =
+            name.parse().map_err(|error| object_store::Error::Generic { store: "URL", source: Box::new(error) })?;
         let (bucket, prefix) = object_store::parse_url_opts(&url, told)?;
         Ok(Self::Bucket { bucket: bucket.into(), prefix })
     }

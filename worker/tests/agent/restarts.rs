@@ -144,9 +144,8 @@ async fn a_damaged_journal_is_set_aside_and_its_attempt_is_lost() {
 
 #[tokio::test]
 async fn files_that_go_before_an_ending_survive_too() {
-    let mut env = Env::new(
-        "started; epoch 1; wait_here gate; printf weights > $folder/weights.bin; epoch 2; epoch 3; finished",
-    );
+    let mut env =
+        Env::new("started; epoch 1; wait_here gate; printf weights > $folder/weights.bin; epoch 2; epoch 3; finished");
     let gate = env.gate("gate");
     let mut trial = trial(1);
     trial.protocol.keep_weights = KeepWeights::All;
@@ -190,6 +189,73 @@ async fn a_worker_that_leaves_while_nobody_listens_says_later_that_it_stopped() 
     let Some(How::Stopped(stopped)) = finish.ending else { panic!("{:?}", finish.ending) };
     assert_eq!(stopped.reason, "the worker is leaving");
     assert_eq!(env.coordinator.state().sequences(&lease), [1]);
+    worker.stop().await.unwrap();
+}
+
+/// Goes on after the second epoch where a checkpoint of it is there; else leaves one after each and waits.
+const RESUMING: &str = "
+if [ -e $checkpoints/epoch-000002.checkpoint ]; then
+  cp $checkpoints/epoch-000002.checkpoint $DIR/taken-up; started_at 3; epoch 1; epoch 2; epoch 3; finished
+else
+  started; epoch 1; checkpoint 1; trap 'checkpoint 2; exit 75' TERM; epoch 2; while :; do sleep 0.05; done
+fi";
+
+/// The checkpoints that are in a store.
+fn stored(env: &Env) -> Vec<String> {
+    let entries = |path: PathBuf| std::fs::read_dir(path).into_iter().flatten().map(|entry| entry.unwrap().path());
+    let rounds = entries(env.folder.path().join("store")).flat_map(entries);
+    let names = rounds.flat_map(entries).map(|path| path.file_name().unwrap().to_string_lossy().into_owned());
+    names.filter(|name| name.starts_with("epoch")).collect()
+}
+
+#[tokio::test]
+async fn a_trial_is_taken_up_by_another_worker_where_the_first_one_left_it() {
+    let mut env = Env::new(RESUMING);
+    env.config.checkpoint_store = env.folder.path().join("store").to_str().unwrap().to_owned();
+    let worker = env.start().await;
+    let lease = env.assign(1);
+    env.coordinator.points(&lease, 2).await;
+    // While it trains, the copy of the first one arrives.
+    eventually("the first checkpoint", || !stored(&env).is_empty()).await;
+    env.shutdown.cancel();
+    assert_eq!(worker.join().await.unwrap(), Ending::Stopped);
+    assert!(matches!(env.coordinator.finish(&lease).await.ending, Some(How::Stopped(_))));
+    assert!(stored(&env).contains(&"epoch-000002.checkpoint".to_owned()), "{:?}", stored(&env));
+
+    env.config.state_dir = Some(env.folder.path().join("another-state"));
+    env.config.name = "w2".to_owned();
+    env.shutdown = tokio_util::sync::CancellationToken::new();
+    let worker = restarted(&env).await;
+    assert!(worker.registered().await);
+    let (mut next, mut start) = crate::env::assignment(1);
+    next.attempt = 2;
+    start.lease = Some(next.clone());
+    env.coordinator.say(PollResponse { start: vec![start], ..PollResponse::default() });
+    let finish = env.coordinator.finish(&next).await;
+    assert!(matches!(finish.ending, Some(How::Result(_))), "{:?}", finish.ending);
+    assert_eq!(env.coordinator.state().sequences(&next), [1, 2, 3]);
+    let taken_up = std::fs::read_to_string(env.folder.path().join("taken-up")).unwrap();
+    assert_eq!(taken_up, "state after epoch 2\n");
+    // The trial is answered: its checkpoints are of no use any more.
+    eventually("an empty store", || stored(&env).is_empty()).await;
+    let local = env.folder.path().join("another-state/checkpoints");
+    eventually("an empty folder", || std::fs::read_dir(&local).unwrap().count() == 0).await;
+    worker.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_checkpoint_store_that_cannot_be_used_holds_nothing_up() {
+    let mut env = Env::new("started; epoch 1; checkpoint 1; epoch 2; checkpoint 2; epoch 3; finished");
+    let store = env.folder.path().join("store");
+    env.config.checkpoint_store = format!("file://{}", store.display());
+    let worker = env.start().await;
+    std::fs::remove_dir(&store).unwrap();
+    std::fs::write(&store, "no folder any more").unwrap();
+    let lease = env.assign(1);
+    let finish = env.coordinator.finish(&lease).await;
+    assert!(matches!(finish.ending, Some(How::Result(_))));
+    let metrics = worker.metrics().render().unwrap();
+    assert!(metrics.contains("sweep_worker_checkpoint_failures_total{operation=\"fetch\"} 1"), "{metrics}");
     worker.stop().await.unwrap();
 }
 

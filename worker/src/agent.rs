@@ -22,9 +22,10 @@ use tokio_util::task::TaskTracker;
 
 use crate::artifact::Artifact;
 use crate::calls::{self, Answer, Backoff, Link};
+use crate::checkpoints::Checkpoints;
 use crate::describer;
 use crate::metrics::Metrics;
-use crate::outbox::Outbox;
+use crate::outbox::{Journal, Outbox, Recovered};
 use crate::slot::{Job, SlotEvent};
 use crate::wire::Lease;
 use crate::{Ending, Error};
@@ -39,6 +40,9 @@ const MAX_FINISHES: usize = 32;
 
 /// How long the last endings may take to be handed in once nothing runs any more.
 const HAND_IN: Duration = Duration::from_secs(5);
+
+/// How long what is kept on disk may take to get there when all else is done.
+const FLUSH: Duration = Duration::from_secs(5);
 
 /// How long the coordinator has to hear that the worker leaves.
 const GOODBYE: Duration = Duration::from_millis(500);
@@ -55,6 +59,7 @@ pub(crate) struct Parts {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) registered: watch::Sender<bool>,
     pub(crate) state_folder: std::path::PathBuf,
+    pub(crate) checkpoints: Arc<Checkpoints>,
     pub(crate) report_batch_points: usize,
     pub(crate) retry_max: Duration,
     pub(crate) shutdown_limit: Duration,
@@ -83,10 +88,15 @@ struct Held {
     stopped: Option<String>,
     /// Why the coordinator will not take what the attempt has to say.
     refused: Option<String>,
-    /// Its ending, while files go before it.
-    ending: Option<v1::FinishRequest>,
+    /// Files that go before its ending.
     uploads: VecDeque<Artifact>,
     uploading: bool,
+}
+
+impl Held {
+    fn new(slot: u32, stop: CancellationToken) -> Self {
+        Self { slot, stop, stopped: None, refused: None, uploads: VecDeque::new(), uploading: false }
+    }
 }
 
 struct Session {
@@ -124,6 +134,12 @@ pub(crate) struct Agent {
     control: Backoff,
     reports: Backoff,
     endings: Backoff,
+    /// When what could not be written to disk is written again.
+    disk: Backoff,
+    /// Something is in memory only, because the disk does not take it.
+    unwritten: bool,
+    /// Why the coordinator gives this worker nothing; empty while it does.
+    out_of_service: String,
     /// Polls in a row that were answered at once with nothing.
     hasty_polls: u32,
     poll_not_before: Option<Instant>,
@@ -138,11 +154,19 @@ pub(crate) struct Agent {
 }
 
 impl Agent {
-    pub(crate) fn new(parts: Parts) -> Self {
+    /// `journal` keeps on disk what is not handed in; `recovered` is what an earlier run left there.
+    pub(crate) fn new(parts: Parts, journal: Journal, recovered: Vec<Recovered>) -> Self {
         let backoff = || Backoff::new(parts.retry_max);
+        let mut outbox = Outbox::kept(journal);
+        let mut held = BTreeMap::new();
+        for attempt in recovered {
+            let kept = Held::new(attempt.slot, CancellationToken::new());
+            held.insert(attempt.lease, Held { uploads: attempt.artifacts.iter().cloned().collect(), ..kept });
+            outbox.restore(attempt);
+        }
         Self {
-            outbox: Outbox::default(),
-            held: BTreeMap::new(),
+            outbox,
+            held,
             describing: BTreeMap::new(),
             thumbnails_sent: BTreeSet::new(),
             session: None,
@@ -158,6 +182,9 @@ impl Agent {
             control: backoff(),
             reports: backoff(),
             endings: backoff(),
+            disk: backoff(),
+            unwritten: false,
+            out_of_service: String::new(),
             hasty_polls: 0,
             poll_not_before: None,
             away: false,
@@ -173,15 +200,18 @@ impl Agent {
     pub(crate) async fn run(mut self, shutdown: CancellationToken) -> Result<Ending, Error> {
         while !self.is_done() {
             self.start_calls();
+            self.write_again();
             let wake = self.next_wake();
             let may_listen = self.outbox.has_room() || self.leave_by.is_some();
             tokio::select! {
                 () = shutdown.cancelled(), if self.leave_by.is_none() => self.leave("the worker is leaving"),
                 Some(answer) = self.calls.join_next() => self.answered(answer),
                 Some(event) = self.parts.events.recv(), if may_listen => self.slot_said(event),
+                () = self.outbox.journal_said() => self.journal_said(),
                 () = sleep_until(wake.unwrap_or_else(Instant::now)), if wake.is_some() => {}
             }
             self.parts.metrics.points_waiting.set(self.outbox.waiting_points() as i64);
+            self.parts.metrics.outbox_bytes.set(self.outbox.health().bytes.cast_signed());
         }
         self.say_goodbye().await;
         match self.fatal {
@@ -219,7 +249,10 @@ impl Agent {
         self.draining = true;
         self.leave_by = Some(Instant::now() + self.parts.shutdown_limit);
         let leases: Vec<_> = self.held.keys().copied().collect();
-        leases.iter().for_each(|lease| self.stop(lease, reason));
+        for lease in &leases {
+            self.outbox.stopping(*lease, reason);
+            self.stop(lease, reason);
+        }
         self.parts.describer_end.cancel();
         // The next poll says that we are leaving.
         self.end_poll();
@@ -233,7 +266,7 @@ impl Agent {
 
     /// The next moment at which a call can be started that cannot now, or leaving is over.
     fn next_wake(&self) -> Option<Instant> {
-        let retries = [&self.control, &self.reports, &self.endings].into_iter().filter_map(Backoff::until);
+        let retries = [&self.control, &self.reports, &self.endings, &self.disk].into_iter().filter_map(Backoff::until);
         let pacing = self.poll_not_before.filter(|at| *at > Instant::now());
         retries.chain(pacing).chain(self.leave_by).min()
     }
@@ -305,12 +338,45 @@ impl Agent {
         }
     }
 
+    /// The disk did not take something, or takes it again.
+    fn journal_said(&mut self) {
+        let failed = self.outbox.health().failed;
+        self.parts.metrics.outbox_unwritten.set(failed.len() as i64);
+        match failed.values().next() {
+            Some(reason) if !self.unwritten => {
+                tracing::error!(
+                    reason,
+                    "what is not handed in cannot be written to disk; it is kept in memory, and training goes on"
+                );
+                self.unwritten = true;
+                self.disk.fail();
+            }
+            None if self.unwritten => {
+                tracing::info!("what is not handed in is on disk again");
+                self.unwritten = false;
+                self.disk.succeed();
+            }
+            Some(_) | None => {}
+        }
+    }
+
+    fn write_again(&mut self) {
+        if self.unwritten && self.disk.is_ready() {
+            self.outbox.write_again();
+            // Until the disk has answered; it says so itself when all is well.
+            self.disk.fail();
+        }
+    }
+
     /// So that the coordinator promises nothing to slots that are gone. It may not hear it: then the lease says so.
     async fn say_goodbye(&mut self) {
         self.end_poll();
         if let Some(session) = self.session.take() {
             let request = v1::PollRequest { session: session.id, held: Vec::new(), draining: true, seen: self.seen };
             drop(timeout(GOODBYE, calls::poll(self.parts.link.client(), request, GOODBYE, 0)).await);
+        }
+        if timeout(FLUSH, self.outbox.flush()).await.is_err() {
+            tracing::warn!("the disk takes too long, what it has not taken is lost if it was not handed in");
         }
         self.cleaning.close();
         // A folder that stays is removed when the worker starts again.

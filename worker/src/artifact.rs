@@ -30,6 +30,31 @@ pub(crate) struct Artifact {
     pub(crate) data_digest: Digest,
 }
 
+/// Where the trainer leaves files of an attempt.
+pub(crate) fn folder(state_folder: &Path, lease: &Lease) -> PathBuf {
+    state_folder.join("artifacts").join(lease.folder_name())
+}
+
+/// Removes the folders of an earlier run, but for those that are `waited_for`.
+pub(crate) fn sweep(state_folder: &Path, waited_for: impl Fn(&Path) -> bool) {
+    // There is none before the first trial.
+    let Ok(entries) = std::fs::read_dir(state_folder.join("artifacts")) else { return };
+    for path in entries.filter_map(|entry| Some(entry.ok()?.path())).filter(|path| !waited_for(path)) {
+        if let Err(error) = std::fs::remove_dir_all(&path) {
+            tracing::warn!(folder = %path.display(), error = %error, "files of an earlier run cannot be removed");
+        }
+    }
+}
+
+/// What a trainer calls a file of this kind; `None` where it leaves none.
+pub(crate) fn file_name(kind: ArtifactKind) -> Option<&'static str> {
+    match kind {
+        ArtifactKind::Weights => Some("weights.bin"),
+        ArtifactKind::Thumbnails => Some("thumbnails.png"),
+        ArtifactKind::Log | ArtifactKind::Unspecified => None,
+    }
+}
+
 /// Why a file cannot be handed in.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {

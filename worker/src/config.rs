@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use serde_yaml::Value;
 
-use crate::machine;
+use crate::{checkpoints, machine};
 
 mod keys;
 
@@ -51,6 +51,10 @@ pub struct Config {
     pub data_root: PathBuf,
     /// Files to be handed in and the lock; `None`: a folder of the user's by the worker's name.
     pub state_dir: Option<PathBuf>,
+    /// Where other workers find checkpoints: a folder or a URL; empty: they stay in the state folder.
+    pub checkpoint_store: String,
+    /// Epochs from one checkpoint to the next; 0: none are written.
+    pub checkpoint_every_epochs: u32,
     /// Decoded images; `None`: the user's cache folder.
     pub cache_dir: Option<PathBuf>,
     /// Shown by the coordinator.
@@ -88,6 +92,8 @@ impl Default for Config {
             slot_memory: None,
             data_root: PathBuf::from("."),
             state_dir: None,
+            checkpoint_store: String::new(),
+            checkpoint_every_epochs: 1,
             cache_dir: None,
             labels: BTreeMap::new(),
             trainer_command: Vec::new(),
@@ -176,6 +182,9 @@ impl Config {
             problem(format!(
                 "`http_listen`: {address} is not loopback; anyone who reaches it can read it: --insecure allows it"
             ));
+        }
+        if let Some(text) = checkpoints::problem(&self.checkpoint_store) {
+            problem(format!("`checkpoint_store`: {text}"));
         }
         if self.slots == Slots::Devices(Vec::new()) {
             problem("`slots`: at least one device is needed".to_owned());

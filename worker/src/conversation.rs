@@ -5,6 +5,9 @@ use sweep_spec::trainer::{EpochMetrics, Event, Failed, Finished, Train, Validati
 
 use crate::trainer::name_of;
 
+/// Checkpoints that a trainer may speak of for each epoch, and before the first: more is spam.
+const CHECKPOINTS_AN_EPOCH: u64 = 16;
+
 /// What an event means for the attempt.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Step {
@@ -23,12 +26,14 @@ pub(crate) enum Step {
 /// How far one attempt has come.
 pub(crate) struct Conversation<'a> {
     train: &'a Train,
+    /// `None` before `started`. An attempt says every epoch from the first on, those that it found in a checkpoint too.
     next_epoch: Option<u32>,
+    checkpoints: u64,
 }
 
 impl<'a> Conversation<'a> {
     pub(crate) fn new(train: &'a Train) -> Self {
-        Self { train, next_epoch: None }
+        Self { train, next_epoch: None, checkpoints: 0 }
     }
 
     /// What `event` means, or in which way it breaks the protocol.
@@ -46,13 +51,19 @@ impl<'a> Conversation<'a> {
                 if started.first_epoch == 0 || u64::from(started.first_epoch) > u64::from(epochs) + 1 {
                     return Err(format!("`started` says first_epoch {} of {epochs}", started.first_epoch));
                 }
-                self.next_epoch = Some(started.first_epoch);
+                self.next_epoch = Some(1);
                 Ok(Step::Started)
             }
             Event::Epoch(epoch) => self.epoch(epoch.metrics),
-            Event::Checkpoint(_) if self.next_epoch.is_some() => Ok(Step::Checkpoint),
+            Event::Checkpoint(_) if self.next_epoch.is_some() => self.checkpoint(),
             Event::Finished(finished) if self.next_epoch.is_some() => {
-                check(&finished, self.train.trial.protocol.epochs, self.train.trial.dataset.classes.count())?;
+                let epochs = self.train.trial.protocol.epochs;
+                check(&finished, epochs, self.train.trial.dataset.classes.count())?;
+                if let Some(next) = self.next_epoch.filter(|next| *next <= epochs)
+                    && finished.outcome == Outcome::Converged
+                {
+                    return Err(format!("`finished` as converged where epoch {next} of {epochs} was next"));
+                }
                 Ok(Step::Finished(finished))
             }
             Event::Started(_) => Err("`started` came twice".to_owned()),
@@ -61,6 +72,15 @@ impl<'a> Conversation<'a> {
                 Err(format!("`{name}` is no answer to `train`"))
             }
         }
+    }
+
+    fn checkpoint(&mut self) -> Result<Step, String> {
+        let most = (u64::from(self.train.trial.protocol.epochs) + 1) * CHECKPOINTS_AN_EPOCH;
+        self.checkpoints += 1;
+        if self.checkpoints > most {
+            return Err(format!("`checkpoint` came more than {most} times"));
+        }
+        Ok(Step::Checkpoint)
     }
 
     fn epoch(&mut self, metrics: EpochMetrics) -> Result<Step, String> {
@@ -120,3 +140,6 @@ fn check_validation(validation: &Validation, classes: u32) -> Result<(), String>
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

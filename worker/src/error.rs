@@ -48,6 +48,15 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
+    /// The checkpoint store cannot be used as it is named.
+    #[error("the checkpoint store {store} cannot be used")]
+    CheckpointStore {
+        /// As it was named.
+        store: String,
+        /// Why.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// An address of a coordinator is none.
     #[error("the coordinator's address cannot be used")]
     Address(#[from] tonic::transport::Error),

@@ -7,6 +7,7 @@
 mod agent;
 mod artifact;
 mod calls;
+mod checkpoints;
 mod cli;
 pub mod config;
 mod conversation;
@@ -25,6 +26,7 @@ mod slot;
 mod spawner;
 mod start;
 pub mod trainer;
+mod version;
 mod wire;
 
 pub use cli::{Args, main_with};
@@ -37,6 +39,6 @@ pub use start::{Handle, run, start};
 pub enum Ending {
     /// It was told to stop.
     Stopped,
-    /// The coordinator told it to leave, and it had nothing left to do.
+    /// The coordinator told it to leave.
     Drained,
 }

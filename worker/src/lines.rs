@@ -109,6 +109,48 @@ mod tests {
         assert_eq!(lines.next().await.unwrap(), Line::Whole(b"half".to_vec()));
     }
 
+    #[tokio::test]
+    async fn any_bytes_in_any_pieces_come_as_the_lines_that_they_are() {
+        use tokio::io::AsyncWriteExt;
+        const LIMIT: usize = 50;
+        for seed in 0..300 {
+            let mut random = crate::machine::testing::Random::new(seed);
+            let count = random.below(600);
+            // Few kinds of bytes, so that there are line ends.
+            let bytes: Vec<u8> = (0..count).map(|_| [b'\n', b'{', 0xff, 0, b'x'][random.below(5) as usize]).collect();
+            let (mut writer, reader) = tokio::io::duplex(1 + random.below(64) as usize);
+            let sent = bytes.clone();
+            let writing = async move {
+                let mut rest = sent.as_slice();
+                while !rest.is_empty() {
+                    let (piece, next) = rest.split_at(1 + random.below(rest.len() as u64) as usize);
+                    if writer.write_all(piece).await.is_err() {
+                        return;
+                    }
+                    rest = next;
+                }
+            };
+            let reading = async move {
+                let mut lines = Lines::new(reader, LIMIT);
+                let mut joined = Vec::new();
+                loop {
+                    match lines.next().await {
+                        Ok(Line::Whole(line)) => joined.extend(line.into_iter().chain([b'\n'])),
+                        Ok(Line::Half(half)) => joined.extend(half),
+                        Ok(Line::End) => return Ok(joined),
+                        Err(Error::TooLong { .. }) => return Err(joined),
+                        Err(Error::Read(error)) => panic!("{error}"),
+                    }
+                }
+            };
+            let longest = bytes.split(|byte| *byte == b'\n').map(<[u8]>::len).max().unwrap_or(0);
+            match futures::join!(reading, writing).0 {
+                Ok(joined) => assert!(joined == bytes && longest <= LIMIT, "seed {seed}"),
+                Err(before) => assert!(bytes.starts_with(&before) && longest > LIMIT, "seed {seed}"),
+            }
+        }
+    }
+
     #[test]
     fn an_excerpt_is_short_and_never_splits_a_letter() {
         assert_eq!(excerpt(b"short"), "short");

@@ -3,17 +3,30 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use tokio::sync::Notify;
+
 /// Bytes of a trainer's log that are kept and handed in.
 pub(crate) const LOG_TAIL_BYTES: usize = 16 * 1024;
 
 /// A ring of bytes that a reader task fills and its slot looks at.
 #[derive(Clone, Default)]
-pub(crate) struct LogTail(Arc<Mutex<VecDeque<u8>>>);
+pub(crate) struct LogTail(Arc<Shared>);
+
+#[derive(Default)]
+struct Shared {
+    ring: Mutex<VecDeque<u8>>,
+    grown: Notify,
+}
 
 impl LogTail {
     fn ring(&self) -> MutexGuard<'_, VecDeque<u8>> {
         // Bytes are whole after any panic, so a poisoned ring is as good as another.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.ring.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns when something was written since this last returned. For one who waits.
+    pub(crate) async fn grown(&self) {
+        self.0.grown.notified().await;
     }
 
     /// Forgets everything: another attempt begins.
@@ -26,17 +39,14 @@ impl LogTail {
         ring.extend(&bytes[bytes.len().saturating_sub(LOG_TAIL_BYTES)..]);
         let excess = ring.len().saturating_sub(LOG_TAIL_BYTES);
         ring.drain(..excess);
+        drop(ring);
+        self.0.grown.notify_one();
     }
 
     /// The tail as text of at most `LOG_TAIL_BYTES`, from a whole letter on.
     pub(crate) fn text(&self) -> String {
         let bytes: Vec<u8> = self.ring().iter().copied().collect();
-        let text = String::from_utf8_lossy(&bytes);
-        let mut start = text.len().saturating_sub(LOG_TAIL_BYTES);
-        while !text.is_char_boundary(start) {
-            start += 1;
-        }
-        text[start..].to_owned()
+        end_of(&String::from_utf8_lossy(&bytes)).to_owned()
     }
 
     /// The last lines, for an error message of one paragraph.
@@ -46,6 +56,15 @@ impl LogTail {
         let shown = lines[lines.len().saturating_sub(count)..].join(" | ");
         shown.chars().take(500).collect()
     }
+}
+
+/// The last `LOG_TAIL_BYTES` of `text`, from a whole letter on.
+pub(crate) fn end_of(text: &str) -> &str {
+    let mut start = text.len().saturating_sub(LOG_TAIL_BYTES);
+    while !text.is_char_boundary(start) {
+        start += 1;
+    }
+    &text[start..]
 }
 
 #[cfg(test)]

@@ -55,6 +55,32 @@ fn random() -> u64 {
 }
 
 #[cfg(test)]
+pub(crate) mod testing {
+    //! Random numbers that a seed repeats.
+
+    /// Splitmix64: a counter, mixed.
+    pub(crate) struct Random(u64);
+
+    impl Random {
+        pub(crate) fn new(seed: u64) -> Self {
+            Self(seed)
+        }
+
+        pub(crate) fn next(&mut self) -> u64 {
+            self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+            let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+            mixed ^ (mixed >> 31)
+        }
+
+        /// From 0 to below `end`, which is not 0.
+        pub(crate) fn below(&mut self, end: u64) -> u64 {
+            self.next() % end
+        }
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

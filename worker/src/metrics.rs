@@ -64,6 +64,15 @@ definitions! {
     TRAINER_STARTS = "sweep_worker_trainer_starts_total", Counter, [], "Trainer processes that were started.";
     IMAGES_PER_SECOND = "sweep_worker_images_per_second", Gauge, ["slot"],
         "Training images a second in the last epoch of the trial that runs on the slot.";
+    OUTBOX_BYTES = "sweep_worker_outbox_bytes", Gauge, [], "Bytes on disk of what is not handed in.";
+    OUTBOX_UNWRITTEN = "sweep_worker_outbox_unwritten", Gauge, [],
+        "Attempts of which something is in memory only, because the disk does not take it.";
+    RECOVERED = "sweep_worker_attempts_recovered_total", Counter, ["state"],
+        "Attempts of an earlier run that were found on disk: ended, stopped, lost, or damaged.";
+    CHECKPOINTS_COPIED = "sweep_worker_checkpoints_copied_total", Counter, [], "Checkpoints that were copied to the checkpoint store.";
+    CHECKPOINT_FAILURES = "sweep_worker_checkpoint_failures_total", Counter, ["operation"],
+        "Times that the checkpoint store did not take, give or remove checkpoints: copy, fetch, remove.";
+    OUT_OF_SERVICE = "sweep_worker_out_of_service", Gauge, [], "1 while the coordinator gives this worker nothing to train; its log says why.";
     GPU_UTILIZATION = "sweep_worker_gpu_utilization_ratio", Gauge, ["gpu"],
         "Share of time in which the GPU computed, by its index in nvidia-smi.";
     GPU_MEMORY_USED = "sweep_worker_gpu_memory_used_bytes", Gauge, ["gpu"], "Memory in use on the GPU.";
@@ -105,6 +114,12 @@ pub struct Metrics {
     pub(crate) sessions: IntCounter,
     pub(crate) reconnects: IntCounter,
     pub(crate) trainer_starts: IntCounter,
+    pub(crate) outbox_bytes: IntGauge,
+    pub(crate) outbox_unwritten: IntGauge,
+    pub(crate) recovered: IntCounterVec,
+    pub(crate) checkpoints_copied: IntCounter,
+    pub(crate) checkpoint_failures: IntCounterVec,
+    pub(crate) out_of_service: IntGauge,
     images_per_second: GaugeVec,
     gpu_utilization: GaugeVec,
     gpu_memory_used: GaugeVec,
@@ -132,6 +147,15 @@ impl Metrics {
             reconnects: added(&registry, IntCounter::with_opts(options(&RECONNECTS)))?,
             trainer_starts: added(&registry, IntCounter::with_opts(options(&TRAINER_STARTS)))?,
             images_per_second: added(&registry, GaugeVec::new(options(&IMAGES_PER_SECOND), IMAGES_PER_SECOND.labels))?,
+            outbox_bytes: added(&registry, IntGauge::with_opts(options(&OUTBOX_BYTES)))?,
+            outbox_unwritten: added(&registry, IntGauge::with_opts(options(&OUTBOX_UNWRITTEN)))?,
+            recovered: added(&registry, IntCounterVec::new(options(&RECOVERED), RECOVERED.labels))?,
+            checkpoints_copied: added(&registry, IntCounter::with_opts(options(&CHECKPOINTS_COPIED)))?,
+            checkpoint_failures: added(
+                &registry,
+                IntCounterVec::new(options(&CHECKPOINT_FAILURES), CHECKPOINT_FAILURES.labels),
+            )?,
+            out_of_service: added(&registry, IntGauge::with_opts(options(&OUT_OF_SERVICE)))?,
             gpu_utilization: added(&registry, GaugeVec::new(options(&GPU_UTILIZATION), GPU_UTILIZATION.labels))?,
             gpu_memory_used: added(&registry, GaugeVec::new(options(&GPU_MEMORY_USED), GPU_MEMORY_USED.labels))?,
             gpu_memory_total: added(&registry, GaugeVec::new(options(&GPU_MEMORY_TOTAL), GPU_MEMORY_TOTAL.labels))?,
@@ -201,6 +225,8 @@ mod tests {
         let metrics = Metrics::new().unwrap();
         metrics.attempts.with_label_values(&["converged"]).inc();
         metrics.calls_failed.with_label_values(&["poll"]).inc();
+        metrics.recovered.with_label_values(&["lost"]).inc();
+        metrics.checkpoint_failures.with_label_values(&["copy"]).inc();
         metrics.speed(0, 1.0);
         metrics.gpu(0, 0.5, 1, 2);
         let families = metrics.registry.gather();

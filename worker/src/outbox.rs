@@ -1,15 +1,27 @@
-//! What is to be handed in: points until they are acknowledged, and how each attempt ended. In memory; the form that
-//! survives the worker's own death will stand behind the same functions.
+//! What is to be handed in: points until they are acknowledged, and how each attempt ended. Memory is what is worked with;
+//! the journal on disk follows it, and is read when a worker comes back.
 
 use std::collections::{BTreeMap, VecDeque};
 
 use sweep_proto::v1;
 use sweep_spec::trainer::EpochMetrics;
 
+use crate::artifact::Artifact;
 use crate::wire::{self, Lease};
 
-/// Points that may wait to be acknowledged, over all attempts. When they are so many, trainers wait.
-pub(crate) const MAX_WAITING_POINTS: usize = 16_384;
+mod journal;
+mod record;
+mod recover;
+
+pub(crate) use journal::{Health, Journal, LogBook};
+pub(crate) use recover::{Recovered, recover};
+
+use journal::Order;
+use record::Record;
+
+/// Points that may wait to be acknowledged, over all attempts. When they are so many, trainers wait. Sixteen slots with an
+/// epoch a second fill it in four hours.
+pub(crate) const MAX_WAITING_POINTS: usize = 1 << 18;
 
 /// Acknowledged points of one attempt that are kept until it is handed in, should they be asked for again.
 const MAX_KEPT_POINTS: usize = 16_384;
@@ -19,6 +31,8 @@ const MAX_KEPT_POINTS: usize = 16_384;
 enum Stage {
     /// It runs.
     Running,
+    /// It has ended, and files go before its ending.
+    Behind,
     /// Its ending may be sent once all points are acknowledged.
     Ended,
     /// Its ending is being sent.
@@ -26,15 +40,33 @@ enum Stage {
 }
 
 struct Attempt {
+    slot: u32,
     /// The newest points; the last has sequence number `last`.
     points: VecDeque<EpochMetrics>,
     last: u64,
     acknowledged: u64,
     stage: Stage,
+    /// Why the worker stops it.
+    stopping: Option<String>,
+    /// As they stand in the journal.
+    artifacts: Vec<v1::ArtifactHeader>,
     ending: Option<v1::FinishRequest>,
 }
 
 impl Attempt {
+    fn new(slot: u32) -> Self {
+        Self {
+            slot,
+            points: VecDeque::new(),
+            last: 0,
+            acknowledged: 0,
+            stage: Stage::Running,
+            stopping: None,
+            artifacts: Vec::new(),
+            ending: None,
+        }
+    }
+
     fn first_kept(&self) -> u64 {
         self.last + 1 - self.points.len() as u64
     }
@@ -42,6 +74,30 @@ impl Attempt {
     fn point(&self, sequence: u64) -> Option<&EpochMetrics> {
         let index = sequence.checked_sub(self.first_kept())?;
         self.points.get(usize::try_from(index).ok()?)
+    }
+
+    fn opened(&self, lease: Lease) -> Record {
+        Record::Opened(v1::LiveAttempt { lease: Some(lease.to_wire()), slot: self.slot })
+    }
+
+    fn point_record(&self, lease: Lease, sequence: u64) -> Option<Record> {
+        let metrics = Some(wire::metrics(self.point(sequence)?));
+        Some(Record::Point(v1::Point { lease: Some(lease.to_wire()), sequence, metrics }))
+    }
+
+    /// Files and ending.
+    fn end_records(&self) -> Vec<Record> {
+        let artifacts = self.artifacts.iter().cloned().map(Record::Artifact);
+        artifacts.chain(self.ending.clone().map(|ending| Record::Ending(Box::new(ending)))).collect()
+    }
+
+    /// All that memory knows.
+    fn records(&self, lease: Lease) -> Vec<Record> {
+        let mut records = vec![self.opened(lease)];
+        records.extend((self.first_kept()..=self.last).filter_map(|sequence| self.point_record(lease, sequence)));
+        records.extend(self.stopping.clone().map(|reason| Record::Stopping(v1::Stopped { reason })));
+        records.extend(self.end_records());
+        records
     }
 }
 
@@ -56,28 +112,86 @@ pub(crate) struct Outbox {
     unsent: VecDeque<Key>,
     /// Points that are on their way.
     sending: Vec<Key>,
+    /// `None` where memory is all.
+    journal: Option<Journal>,
 }
 
 impl Outbox {
+    /// One that is kept on disk too.
+    pub(crate) fn kept(journal: Journal) -> Self {
+        Self { journal: Some(journal), ..Self::default() }
+    }
+
+    fn order(&mut self, order: impl FnOnce() -> Order) {
+        if let Some(journal) = &mut self.journal {
+            journal.order(order());
+        }
+    }
+
     /// An attempt begins. Said twice, it changes nothing.
-    pub(crate) fn open(&mut self, lease: Lease) {
-        let new = || Attempt { points: VecDeque::new(), last: 0, acknowledged: 0, stage: Stage::Running, ending: None };
-        self.attempts.entry(lease).or_insert_with(new);
+    pub(crate) fn open(&mut self, lease: Lease, slot: u32) {
+        if !self.attempts.contains_key(&lease) {
+            let attempt = Attempt::new(slot);
+            let record = attempt.opened(lease);
+            self.attempts.insert(lease, attempt);
+            self.order(|| Order::Append { lease, record });
+        }
+    }
+
+    /// Takes back what an earlier run left. All of its points are sent again: which of them arrived is not kept.
+    pub(crate) fn restore(&mut self, recovered: Recovered) {
+        let Recovered { lease, slot, points, last, ending, artifacts, .. } = recovered;
+        let mut attempt = Attempt::new(slot);
+        attempt.points = points.into();
+        attempt.last = last;
+        attempt.acknowledged = attempt.first_kept() - 1;
+        attempt.stage = if artifacts.is_empty() { Stage::Ended } else { Stage::Behind };
+        attempt.artifacts = artifacts.iter().map(header).collect();
+        attempt.ending = Some(ending);
+        self.unsent.extend((attempt.first_kept()..=last).map(|sequence| (lease, sequence)));
+        self.attempts.insert(lease, attempt);
     }
 
     /// Takes the next point of an attempt; one of an attempt that is not here is dropped.
     pub(crate) fn push(&mut self, lease: Lease, metrics: EpochMetrics) {
-        if let Some(attempt) = self.attempts.get_mut(&lease) {
-            attempt.last += 1;
-            attempt.points.push_back(metrics);
-            self.unsent.push_back((lease, attempt.last));
+        let Some(attempt) = self.attempts.get_mut(&lease) else { return };
+        attempt.last += 1;
+        attempt.points.push_back(metrics);
+        self.unsent.push_back((lease, attempt.last));
+        if let Some(record) = attempt.point_record(lease, attempt.last) {
+            self.order(|| Order::Append { lease, record });
         }
     }
 
-    /// How the attempt ended. `last_sequence` is filled in when it is sent.
+    /// The worker itself stops the attempt: should it end before it can say how the attempt ended, that is why.
+    pub(crate) fn stopping(&mut self, lease: Lease, reason: &str) {
+        let Some(attempt) = self.attempts.get_mut(&lease).filter(|attempt| attempt.stage == Stage::Running) else {
+            return;
+        };
+        attempt.stopping = Some(reason.to_owned());
+        let record = Record::Stopping(v1::Stopped { reason: reason.to_owned() });
+        self.order(|| Order::Append { lease, record });
+    }
+
+    /// How the attempt ended; it may be sent.
     pub(crate) fn close(&mut self, lease: Lease, ending: v1::FinishRequest) {
-        if let Some(attempt) = self.attempts.get_mut(&lease) {
-            attempt.ending = Some(ending);
+        self.close_behind(lease, ending, &VecDeque::new());
+    }
+
+    /// How the attempt ended; it may be sent once these files are, which `release` says.
+    pub(crate) fn close_behind(&mut self, lease: Lease, ending: v1::FinishRequest, artifacts: &VecDeque<Artifact>) {
+        let Some(attempt) = self.attempts.get_mut(&lease) else { return };
+        let ending = v1::FinishRequest { lease: Some(lease.to_wire()), last_sequence: attempt.last, ..ending };
+        attempt.ending = Some(ending);
+        attempt.stage = if artifacts.is_empty() { Stage::Ended } else { Stage::Behind };
+        attempt.artifacts = artifacts.iter().map(header).collect();
+        let records = attempt.end_records();
+        self.order(|| Order::Keep { lease, records });
+    }
+
+    /// The files that went before the ending are handed in, or given up.
+    pub(crate) fn release(&mut self, lease: &Lease) {
+        if let Some(attempt) = self.attempts.get_mut(lease).filter(|attempt| attempt.stage == Stage::Behind) {
             attempt.stage = Stage::Ended;
         }
     }
@@ -87,10 +201,44 @@ impl Outbox {
         self.attempts.remove(lease);
         self.unsent.retain(|(owner, _)| owner != lease);
         self.sending.retain(|(owner, _)| owner != lease);
+        self.order(|| Order::Remove { lease: *lease });
     }
 
     pub(crate) fn has_room(&self) -> bool {
-        self.waiting_points() < MAX_WAITING_POINTS
+        self.waiting_points() < MAX_WAITING_POINTS && self.journal.as_ref().is_none_or(Journal::has_room)
+    }
+
+    /// Returns when the journal could not write something, or could at last.
+    pub(crate) async fn journal_said(&mut self) {
+        match &mut self.journal {
+            Some(journal) => journal.said().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// How the journal does; as if all were well where memory is all.
+    pub(crate) fn health(&self) -> Health {
+        self.journal.as_ref().map(Journal::health).unwrap_or_default()
+    }
+
+    /// Has everything written again that could not be written.
+    pub(crate) fn write_again(&mut self) {
+        for lease in self.health().failed.into_keys() {
+            match self.attempts.get(&lease) {
+                Some(attempt) => {
+                    let records = attempt.records(lease);
+                    self.order(|| Order::Replace { lease, records });
+                }
+                None => self.order(|| Order::Remove { lease }),
+            }
+        }
+    }
+
+    /// Returns when all that was said so far is on disk, as far as it can be.
+    pub(crate) async fn flush(&mut self) {
+        if let Some(journal) = &mut self.journal {
+            journal.flush().await;
+        }
     }
 
     /// Points that are not acknowledged.
@@ -152,6 +300,12 @@ impl Outbox {
         Some((*lease, message))
     }
 
+    /// Whether the attempt ended with an answer.
+    pub(crate) fn has_result(&self, lease: &Lease) -> bool {
+        let ending = self.attempts.get(lease).and_then(|attempt| attempt.ending.as_ref());
+        matches!(ending.and_then(|ending| ending.ending.as_ref()), Some(v1::finish_request::Ending::Result(_)))
+    }
+
     /// The ending on its way may not have arrived.
     pub(crate) fn finish_failed(&mut self, lease: &Lease) {
         if let Some(attempt) = self.attempts.get_mut(lease) {
@@ -190,104 +344,11 @@ impl Outbox {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use sweep_spec::TrialId;
-
-    use super::*;
-
-    fn lease(attempt: u32) -> Lease {
-        Lease { trial_id: TrialId::of(b"trial"), round: 1, attempt }
-    }
-
-    fn metrics(epoch: u32) -> EpochMetrics {
-        EpochMetrics {
-            epoch,
-            train_loss: 1.0,
-            train_accuracy: 0.5,
-            val_loss: 1.0,
-            val_accuracy: 0.5,
-            learning_rate: 0.1,
-            seconds: 1.0,
-            images_per_second: 1.0,
-        }
-    }
-
-    fn sequences(batch: &[v1::Point]) -> Vec<u64> {
-        batch.iter().map(|point| point.sequence).collect()
-    }
-
-    fn with_points(count: u32) -> Outbox {
-        let mut outbox = Outbox::default();
-        outbox.open(lease(1));
-        (1..=count).for_each(|epoch| outbox.push(lease(1), metrics(epoch)));
-        outbox
-    }
-
-    #[test]
-    fn points_are_numbered_and_go_again_until_they_arrive() {
-        let mut outbox = with_points(3);
-        assert_eq!(sequences(&outbox.next_batch(2)), [1, 2]);
-        outbox.batch_failed();
-        assert_eq!(sequences(&outbox.next_batch(10)), [1, 2, 3]);
-        outbox.batch_arrived();
-        assert!(outbox.next_batch(10).is_empty());
-        assert_eq!(outbox.waiting_points(), 0);
-    }
-
-    #[test]
-    fn an_ending_waits_for_its_points() {
-        let mut outbox = with_points(2);
-        outbox.close(lease(1), v1::FinishRequest::default());
-        assert!(outbox.next_finish().is_none());
-        outbox.next_batch(10);
-        assert!(outbox.next_finish().is_none());
-        outbox.batch_arrived();
-        let (_, message) = outbox.next_finish().unwrap();
-        assert_eq!(message.last_sequence, 2);
-        assert!(outbox.next_finish().is_none(), "it is on its way");
-        outbox.finish_failed(&lease(1));
-        assert!(outbox.next_finish().is_some());
-        outbox.forget(&lease(1));
-        assert!(outbox.attempts.is_empty());
-    }
-
-    #[test]
-    fn points_that_a_coordinator_misses_are_sent_again() {
-        let mut outbox = with_points(3);
-        outbox.next_batch(10);
-        outbox.batch_arrived();
-        outbox.close(lease(1), v1::FinishRequest::default());
-        outbox.next_finish().unwrap();
-        assert!(outbox.rewind(&lease(1), 1));
-        assert!(outbox.next_finish().is_none());
-        assert_eq!(sequences(&outbox.next_batch(10)), [2, 3]);
-        outbox.batch_arrived();
-        assert_eq!(outbox.next_finish().unwrap().1.last_sequence, 3);
-        assert!(outbox.rewind(&lease(1), u64::MAX), "nonsense asks for nothing");
-        assert!(outbox.next_batch(10).is_empty());
-    }
-
-    #[test]
-    fn old_points_are_dropped_once_acknowledged_and_it_is_said_when_they_are_missed() {
-        let count = MAX_KEPT_POINTS as u32 + 5;
-        let mut outbox = with_points(count);
-        assert!(!outbox.has_room());
-        outbox.next_batch(count as usize);
-        outbox.batch_arrived();
-        assert!(outbox.has_room());
-        assert!(!outbox.rewind(&lease(1), 2));
-        assert!(outbox.rewind(&lease(1), 5));
-    }
-
-    #[test]
-    fn what_is_forgotten_in_flight_stays_forgotten() {
-        let mut outbox = with_points(3);
-        outbox.next_batch(2);
-        outbox.forget(&lease(1));
-        outbox.batch_failed();
-        assert!(!outbox.has_points());
-        outbox.push(lease(1), metrics(4));
-        assert_eq!(outbox.waiting_points(), 0);
-    }
+/// An artifact as the journal names it.
+fn header(artifact: &Artifact) -> v1::ArtifactHeader {
+    let data_digest = bytes::Bytes::copy_from_slice(artifact.data_digest.as_bytes());
+    v1::ArtifactHeader { kind: artifact.kind.into(), data_digest, ..v1::ArtifactHeader::default() }
 }
+
+#[cfg(test)]
+mod tests;

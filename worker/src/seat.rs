@@ -12,8 +12,10 @@ use tokio::sync::mpsc;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
+use crate::checkpoints::Checkpoints;
 use crate::log_tail::LogTail;
 use crate::metrics::Metrics;
+use crate::outbox::LogBook;
 use crate::slot::SlotEvent;
 use crate::trainer::{self, Launcher, Threads, Trainer};
 
@@ -29,6 +31,8 @@ pub(crate) struct Workplace {
     pub(crate) trials_per_trainer: u32,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) events: mpsc::Sender<SlotEvent>,
+    pub(crate) log_book: LogBook,
+    pub(crate) checkpoints: Arc<Checkpoints>,
 }
 
 /// A seat: empty, or with a trainer that waits for a command or answers one.

@@ -1,24 +1,31 @@
 //! The task that owns one slot: it trains one trial at a time with the trainer that it keeps, and the slot is free again
 //! only when nothing of the attempt runs any more.
 
-use std::path::{Path, PathBuf};
+use std::convert::Infallible;
+use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use sweep_proto::v1::{ArtifactKind, AttemptPhases};
 use sweep_spec::protocol::KeepWeights;
 use sweep_spec::trainer::{Command, Described, EpochMetrics, Failed, Finished, Train};
 use sweep_spec::{Digest, FailureClass, Trial};
-use tokio::sync::mpsc;
-use tokio::time::Instant;
+use tokio::sync::{Notify, mpsc};
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-use crate::artifact::Artifact;
+use crate::artifact::{self, Artifact};
 use crate::conversation::{Conversation, Step};
+use crate::log_tail::LogTail;
 use crate::metrics::SlotState;
+use crate::outbox::LogBook;
 use crate::seat::{Seat, Workplace, failed};
 use crate::trainer::{self, Threads};
 use crate::wire::Lease;
+
+/// The log on disk is written at most this often.
+const LOG_PAUSE: Duration = Duration::from_millis(500);
 
 /// One attempt to be made.
 pub(crate) struct Job {
@@ -61,13 +68,15 @@ pub(crate) struct SlotTask {
     device: String,
     seat: Seat,
     state: SlotState,
+    /// A checkpoint of the attempt is on disk.
+    written: Arc<Notify>,
 }
 
 impl SlotTask {
     pub(crate) fn new(index: u32, device: String, place: Arc<Workplace>) -> Self {
         place.metrics.slot_appears();
         let threads = if device == "cpu" { Threads::One } else { Threads::Any };
-        Self { index, device, seat: Seat::new(place, threads, None), state: SlotState::Idle }
+        Self { index, device, seat: Seat::new(place, threads, None), state: SlotState::Idle, written: Arc::default() }
     }
 
     /// Works until the agent gives up the other end of `jobs`.
@@ -87,11 +96,25 @@ impl SlotTask {
     async fn attempt(&mut self, job: Job) {
         self.move_to(SlotState::Starting);
         let mut started = None;
-        let (how, artifacts) = match self.train(&job, &mut started).await {
+        // The words of the attempt before are not this one's.
+        self.seat.log.clear();
+        let keeping = keep_log(self.seat.place.log_book.clone(), job.lease, self.seat.log.clone());
+        let checkpoints = Arc::clone(&self.seat.place.checkpoints);
+        self.written = Arc::default();
+        let written = Arc::clone(&self.written);
+        let copying = checkpoints.keep_copying(&job.lease, &written);
+        let trained = tokio::select! {
+            biased;
+            trained = self.train(&job, &mut started) => trained,
+            never = keeping => match never {},
+            never = copying => match never {},
+        };
+        let (how, artifacts) = match trained {
             Ok((finished, artifacts)) => (How::Finished(finished), artifacts),
             Err(ending) => {
                 self.move_to(SlotState::Ending);
                 self.seat.interrupt().await;
+                checkpoints.copy_last(&job.lease, self.seat.place.launcher.grace).await;
                 (ending.map_or(How::Stopped, How::Failed), Vec::new())
             }
         };
@@ -112,20 +135,20 @@ impl SlotTask {
         job: &Job,
         started: &mut Option<Instant>,
     ) -> Result<(Box<Finished>, Vec<Artifact>), Option<Failed>> {
-        let folder = artifact_folder(&self.seat.place.state_folder, &job.lease);
+        let folder = artifact::folder(&self.seat.place.state_folder, &job.lease);
         if let Err(error) = tokio::fs::create_dir_all(&folder).await {
             let reason = format!("the folder {} cannot be made: {error}", folder.display());
             return Err(Some(Failed { class: FailureClass::Machine, reason }));
         }
+        let checkpoint_folder = self.checkpoint_folder(job).await?;
         let train = Train {
             trial_id: job.lease.trial_id,
             attempt: job.lease.attempt,
             trial: job.trial.clone(),
             device: self.device.clone(),
             folders: self.seat.place.folders.clone(),
-            // Without one a trainer writes no checkpoint: an attempt that resumes would hand in only the later epochs.
-            checkpoint_folder: None,
-            checkpoint_every: 1,
+            checkpoint_folder,
+            checkpoint_every: self.seat.place.checkpoints.every,
             artifact_folder: Some(folder.to_string_lossy().into_owned()),
         };
         self.seat.ready(&job.stop).await?;
@@ -136,6 +159,22 @@ impl SlotTask {
         };
         let artifacts = left_behind(&folder, &job.trial, job.lease, digest).await;
         Ok((finished, artifacts))
+    }
+
+    /// The folder for the attempt's checkpoints as the trainer is told it, with what earlier attempts left in it.
+    async fn checkpoint_folder(&self, job: &Job) -> Result<Option<String>, Option<Failed>> {
+        let folder = tokio::select! {
+            biased;
+            () = job.stop.cancelled() => return Err(None),
+            folder = self.seat.place.checkpoints.fetch(&job.lease) => folder,
+        };
+        match folder {
+            Ok(folder) => Ok(folder.map(|folder| folder.to_string_lossy().into_owned())),
+            Err(error) => {
+                let reason = format!("the folder for checkpoints cannot be made: {error}");
+                Err(Some(Failed { class: FailureClass::Machine, reason }))
+            }
+        }
     }
 
     async fn converse(
@@ -161,7 +200,7 @@ impl SlotTask {
                     // When the agent has no room, the trainer waits: nothing is dropped.
                     drop(self.seat.place.events.send(SlotEvent::Point { lease, metrics }).await);
                 }
-                Step::Checkpoint => {}
+                Step::Checkpoint => self.written.notify_one(),
                 Step::Finished(finished) => {
                     let digest = finished.provenance.data_digest;
                     return Ok((finished, digest));
@@ -182,11 +221,6 @@ impl SlotTask {
     }
 }
 
-/// Where the trainer leaves files of an attempt.
-pub(crate) fn artifact_folder(state_folder: &Path, lease: &Lease) -> PathBuf {
-    state_folder.join("artifacts").join(lease.folder_name())
-}
-
 fn phases(job: &Job, started: Option<Instant>) -> AttemptPhases {
     let now = Instant::now();
     let seconds = |from: Instant, to: Instant| to.saturating_duration_since(from).as_secs_f64();
@@ -199,18 +233,29 @@ fn phases(job: &Job, started: Option<Instant>) -> AttemptPhases {
 /// The files that the trainer left and somebody wants.
 async fn left_behind(folder: &Path, trial: &Trial, lease: Lease, data_digest: Digest) -> Vec<Artifact> {
     let mut artifacts = Vec::new();
-    let mut add = |name: &str, kind: ArtifactKind| {
-        artifacts.push(Artifact { kind, path: folder.join(name), lease, data_digest });
-    };
-    if trial.protocol.keep_weights != KeepWeights::None && exists(&folder.join("weights.bin")).await {
-        add("weights.bin", ArtifactKind::Weights);
-    }
-    if exists(&folder.join("thumbnails.png")).await {
-        add("thumbnails.png", ArtifactKind::Thumbnails);
+    for kind in [ArtifactKind::Weights, ArtifactKind::Thumbnails] {
+        let unwanted = kind == ArtifactKind::Weights && trial.protocol.keep_weights == KeepWeights::None;
+        let Some(name) = artifact::file_name(kind).filter(|_| !unwanted) else { continue };
+        let path = folder.join(name);
+        match synced(&path).await {
+            Ok(()) => artifacts.push(Artifact { kind, path, lease, data_digest }),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => tracing::warn!(path = %path.display(), error = %error, "artifact cannot be handed in"),
+        }
     }
     artifacts
 }
 
-async fn exists(path: &Path) -> bool {
-    tokio::fs::try_exists(path).await.unwrap_or(false)
+/// An ending that names a file survives a loss of power only if the file does.
+async fn synced(path: &Path) -> std::io::Result<()> {
+    tokio::fs::File::open(path).await?.sync_all().await
+}
+
+/// Keeps the end of the log on disk, so that there are last words even of a trial that takes its worker with it.
+async fn keep_log(log_book: LogBook, lease: Lease, log: LogTail) -> Infallible {
+    loop {
+        log.grown().await;
+        log_book.write(lease, log.text()).await;
+        sleep(LOG_PAUSE).await;
+    }
 }

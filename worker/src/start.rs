@@ -14,12 +14,15 @@ use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::agent::{Agent, MAX_DESCRIBES, Parts, Post};
+use crate::artifact;
 use crate::calls::Link;
+use crate::checkpoints::Checkpoints;
 use crate::config::{Config, Problem, Problems};
 use crate::devices::{Machine, Slot};
 use crate::gpu::Gpus;
 use crate::log_tail::LogTail;
 use crate::metrics::Metrics;
+use crate::outbox::{self, Journal, Recovered};
 use crate::seat::{Seat, Workplace};
 use crate::slot::SlotTask;
 use crate::spawner::Spawner;
@@ -103,8 +106,10 @@ pub async fn start(
         let text = "`trainer_command`: nothing says how a trainer is started".to_owned();
         return Err(Problems(vec![Problem { source: "configuration".to_owned(), text }]).into());
     }
-    let ground = Ground::prepare(&config)?;
     let metrics = Arc::new(Metrics::new()?);
+    let ground = Ground::prepare(&config)?;
+    let (journal, recovered) = ground.outbox(&metrics)?;
+    let checkpoints = ground.checkpoints(&config, &metrics)?;
     let launcher = Launcher {
         command,
         spawner: Spawner::start()?,
@@ -136,9 +141,11 @@ pub async fn start(
         trials_per_trainer: config.trials_per_trainer,
         metrics: Arc::clone(&metrics),
         events: events_sender,
+        log_book: journal.log_book(),
+        checkpoints: Arc::clone(&checkpoints),
     });
     let mut crew = Crew::hire(&place, &slots, trainer);
-    let agent = Agent::new(Parts {
+    let parts = Parts {
         registration: registration(&config, &slots, place.semantics),
         link: Link::new(&config.coordinator)?,
         posts: std::mem::take(&mut crew.posts),
@@ -148,10 +155,12 @@ pub async fn start(
         metrics: Arc::clone(&metrics),
         registered: registered_sender,
         state_folder: ground.state.clone(),
+        checkpoints,
         report_batch_points: config.report_batch_points,
         retry_max: config.retry_max,
         shutdown_limit: config.shutdown,
-    });
+    };
+    let agent = Agent::new(parts, journal, recovered);
     let agent_end = end.clone();
     let grace = config.trainer_grace;
     let task = tokio::spawn(async move {
@@ -190,11 +199,37 @@ impl Ground {
         let data_root = std::fs::canonicalize(&config.data_root)
             .map_err(|source| Error::Folder { path: config.data_root.clone(), source })?;
         let lock = lock(&state)?;
-        // What is not handed in is kept in memory, so files of an earlier run have nobody left who waits for them.
-        drop(std::fs::remove_dir_all(state.join("artifacts")));
         let folders = Folders { data_root: text(&data_root)?, cache: text(&cache)? };
         text(&state)?;
         Ok(Self { state, folders, _lock: lock })
+    }
+
+    fn checkpoints(&self, config: &Config, metrics: &Arc<Metrics>) -> Result<Arc<Checkpoints>, Error> {
+        let (store, every) = (&config.checkpoint_store, config.checkpoint_every_epochs);
+        let opened = Checkpoints::open(&self.state, store, every, Arc::clone(metrics));
+        opened.map(Arc::new).map_err(|source| Error::CheckpointStore { store: store.clone(), source: source.into() })
+    }
+
+    /// What an earlier run left to be handed in, and where this one keeps it. Files that nobody waits for are removed.
+    fn outbox(&self, metrics: &Metrics) -> Result<(Journal, Vec<Recovered>), Error> {
+        let unusable = |source| Error::Folder { path: self.state.join("outbox"), source };
+        let recovered = outbox::recover(&self.state).map_err(unusable)?;
+        for attempt in &recovered {
+            let Recovered { lease, state, .. } = attempt;
+            metrics.recovered.with_label_values(&[state.name()]).inc();
+            tracing::info!(
+                trial_id = %lease.trial_id,
+                attempt = lease.attempt,
+                state = state.name(),
+                points = attempt.points.len(),
+                "an attempt of an earlier run is to be handed in"
+            );
+        }
+        let waited_for =
+            |path: &Path| recovered.iter().flat_map(|found| &found.artifacts).any(|file| file.path.starts_with(path));
+        artifact::sweep(&self.state, waited_for);
+        let known = recovered.iter().filter_map(|found| Some((found.lease, found.length?))).collect();
+        Ok((Journal::start(&self.state, known).map_err(unusable)?, recovered))
     }
 }
 

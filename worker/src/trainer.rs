@@ -10,7 +10,7 @@ use sweep_spec::trainer::{Command, Event, Hello, MAX_LINE_BYTES, PROTOCOL};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout};
 use tokio::task::JoinHandle;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::lines::{Line, Lines, excerpt};
@@ -20,6 +20,12 @@ use crate::spawner::Spawner;
 
 /// Lines of the log that an error message quotes.
 const QUOTED_LINES: usize = 5;
+
+/// Bytes of a trainer's log that are read in one window of time.
+const LOG_BYTES: usize = 1 << 20;
+
+/// The window.
+const LOG_WINDOW: Duration = Duration::from_millis(250);
 
 /// How long a process that was killed, or that closed its stdout by itself, may take to end.
 const REAP: Duration = Duration::from_secs(5);
@@ -361,10 +367,19 @@ impl Drop for Group {
     }
 }
 
+/// A trainer that writes more than anybody reads waits for the next window: its log costs a core of ours nothing.
 async fn read_log(mut stderr: ChildStderr, log: LogTail) {
     let mut buffer = [0; 4096];
+    let (mut window, mut read) = (Instant::now(), 0);
     while let Ok(count @ 1..) = stderr.read(&mut buffer).await {
         log.push(&buffer[..count]);
+        read += count;
+        if read > LOG_BYTES {
+            sleep_until(window + LOG_WINDOW).await;
+        }
+        if window.elapsed() >= LOG_WINDOW {
+            (window, read) = (Instant::now(), 0);
+        }
     }
 }
 

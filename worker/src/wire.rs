@@ -31,6 +31,15 @@ impl Lease {
     pub(crate) fn folder_name(&self) -> String {
         format!("{}-{}-{}", self.trial_id, self.round, self.attempt)
     }
+
+    /// The lease whose `folder_name` this is.
+    pub(crate) fn from_folder_name(name: &str) -> Option<Self> {
+        let mut parts = name.splitn(3, '-');
+        let trial_id = parts.next()?.parse().ok()?;
+        let lease = Self { trial_id, round: parts.next()?.parse().ok()?, attempt: parts.next()?.parse().ok()? };
+        // Numbers have other spellings, which are none of ours.
+        (lease.folder_name() == name).then_some(lease)
+    }
 }
 
 /// The settings of a message as the spec crate reads them, or the path of one without a value.
@@ -60,6 +69,19 @@ pub(crate) fn metrics(metrics: &EpochMetrics) -> v1::EpochMetrics {
         learning_rate: metrics.learning_rate,
         seconds: metrics.seconds,
         images_per_second: metrics.images_per_second,
+    }
+}
+
+pub(crate) fn metrics_of(message: &v1::EpochMetrics) -> EpochMetrics {
+    EpochMetrics {
+        epoch: message.epoch,
+        train_loss: message.train_loss,
+        train_accuracy: message.train_accuracy,
+        val_loss: message.val_loss,
+        val_accuracy: message.val_accuracy,
+        learning_rate: message.learning_rate,
+        seconds: message.seconds,
+        images_per_second: message.images_per_second,
     }
 }
 

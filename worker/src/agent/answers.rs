@@ -1,5 +1,6 @@
 //! What the coordinator's answers, and its silence, mean for the agent.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use sweep_proto::v1;
@@ -7,9 +8,9 @@ use tokio::task::JoinError;
 use tokio::time::Instant;
 
 use super::{Agent, Describing, Session};
-use crate::Error;
 use crate::calls::{Answer, Trouble};
 use crate::wire::Lease;
+use crate::{Error, version};
 
 /// A poll that is answered with nothing sooner than this was not parked.
 const HASTY_POLL_SECONDS: f64 = 0.02;
@@ -66,6 +67,10 @@ impl Agent {
 
     fn registered(&mut self, result: Result<v1::RegisterResponse, Trouble>) {
         self.registering = false;
+        let result = result.and_then(|response| {
+            let checked = version::check(env!("CARGO_PKG_VERSION"), &response.coordinator_version);
+            checked.map(|()| response).map_err(Trouble::Refused)
+        });
         match result {
             Ok(response) => {
                 tracing::info!(
@@ -82,6 +87,7 @@ impl Agent {
                 self.reached();
                 self.parts.registered.send_replace(true);
                 self.forget_all(&response.stop);
+                self.in_service(response.out_of_service);
             }
             Err(Trouble::Refused(reason)) => {
                 tracing::error!(reason, "registration was refused");
@@ -136,9 +142,26 @@ impl Agent {
             tracing::info!(attempts = self.held.len(), "draining by the coordinator's word");
             self.draining = true;
         }
+        if response.leave && self.leave_by.is_none() {
+            self.leave("the coordinator told the worker to leave");
+        }
+        self.in_service(response.out_of_service);
         if complete {
             self.seen = self.seen.max(response.number);
         }
+    }
+
+    /// `reason` is why the coordinator gives this worker nothing, empty where it does.
+    fn in_service(&mut self, reason: String) {
+        if reason == self.out_of_service {
+            return;
+        }
+        self.parts.metrics.out_of_service.set(i64::from(!reason.is_empty()));
+        match reason.as_str() {
+            "" => tracing::info!("back in service"),
+            reason => tracing::warn!(reason, "the coordinator took this worker out of service"),
+        }
+        self.out_of_service = reason;
     }
 
     fn reported(&mut self, session: u64, points: usize, result: Result<v1::ReportResponse, Trouble>) {
@@ -180,6 +203,10 @@ impl Agent {
         match response.verdict() {
             v1::FinishVerdict::Accepted => {
                 self.endings.succeed();
+                if self.outbox.has_result(&lease) {
+                    let checkpoints = Arc::clone(&self.parts.checkpoints);
+                    self.cleaning.spawn(async move { checkpoints.remove(lease).await });
+                }
                 self.handed_in(&lease);
             }
             v1::FinishVerdict::Stale => {
@@ -215,7 +242,7 @@ impl Agent {
                 }
             }
         }
-        self.close_if_uploaded(&lease);
+        self.release_if_uploaded(&lease);
     }
 
     /// The coordinator was reached.

@@ -1,7 +1,5 @@
 //! Attempts from the coordinator's word to start until they are handed in.
 
-use std::collections::VecDeque;
-
 use bytes::Bytes;
 use sweep_proto::v1;
 use sweep_proto::v1::finish_request::Ending as How;
@@ -12,13 +10,16 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{Agent, Describing, Held, Post};
-use crate::artifact::Artifact;
+use crate::artifact::{self, Artifact};
 use crate::describer;
-use crate::slot::{self, Ended, Job, SlotEvent, artifact_folder};
+use crate::slot::{self, Ended, Job, SlotEvent};
 use crate::wire::{self, Lease};
 
 /// Jobs that may wait for one slot: the coordinator promises one, and another when it counts the slot as free early.
 const MAX_WAITING_JOBS: usize = 4;
+
+/// Attempts that a worker holds, handed in or not. The coordinator takes no longer list in one message.
+const MAX_HELD: usize = 4096;
 
 /// Data sets that may be asked about at a time.
 pub(crate) const MAX_DESCRIBES: usize = 64;
@@ -44,6 +45,10 @@ impl Agent {
             // Said twice.
             return;
         }
+        if self.held.len() >= MAX_HELD {
+            // It is said again as long as it holds.
+            return tracing::warn!("{MAX_HELD} attempts are not handed in; none more is taken");
+        }
         tracing::debug!(trial_id = %lease.trial_id, attempt = lease.attempt, slot = assignment.slot, "assigned");
         let stop = CancellationToken::new();
         self.hold(lease, assignment.slot, stop.clone());
@@ -67,10 +72,8 @@ impl Agent {
     }
 
     fn hold(&mut self, lease: Lease, slot: u32, stop: CancellationToken) {
-        self.outbox.open(lease);
-        let held =
-            Held { slot, stop, stopped: None, refused: None, ending: None, uploads: VecDeque::new(), uploading: false };
-        self.held.insert(lease, held);
+        self.outbox.open(lease, slot);
+        self.held.insert(lease, Held::new(slot, stop));
     }
 
     /// The slot and the trial of an assignment, or what is wrong with it.
@@ -102,7 +105,9 @@ impl Agent {
             let reason = "the worker does not run it".to_owned();
             return self.outbox.close(*lease, ending(How::Stopped(v1::Stopped { reason })));
         }
-        self.stop(lease, "the coordinator stopped it");
+        let reason = "the coordinator stopped it";
+        self.outbox.stopping(*lease, reason);
+        self.stop(lease, reason);
     }
 
     /// Stops an attempt if it has not ended. Its slot says when nothing of it runs any more.
@@ -151,7 +156,6 @@ impl Agent {
         let Some(held) = self.held.get_mut(lease) else { return };
         held.refused = Some(reason.clone());
         held.uploads.clear();
-        held.ending = None;
         if !runs {
             self.outbox.close(*lease, failure(FailureClass::Coordinator, reason));
         }
@@ -205,15 +209,13 @@ impl Agent {
         if held.refused.is_none() {
             held.uploads = ended.artifacts.into_iter().filter(wanted).collect();
         }
-        held.ending = Some(message);
-        self.close_if_uploaded(&lease);
+        self.outbox.close_behind(lease, message, &held.uploads);
     }
 
     /// The ending may go once no file goes before it.
-    pub(super) fn close_if_uploaded(&mut self, lease: &Lease) {
-        let Some(held) = self.held.get_mut(lease).filter(|held| held.uploads.is_empty()) else { return };
-        if let Some(message) = held.ending.take() {
-            self.outbox.close(*lease, message);
+    pub(super) fn release_if_uploaded(&mut self, lease: &Lease) {
+        if self.held.get(lease).is_some_and(|held| held.uploads.is_empty()) {
+            self.outbox.release(lease);
         }
     }
 
@@ -224,7 +226,7 @@ impl Agent {
     }
 
     fn clean_up(&self, lease: &Lease) {
-        let folder = artifact_folder(&self.parts.state_folder, lease);
+        let folder = artifact::folder(&self.parts.state_folder, lease);
         // There is none if the attempt never reached its slot.
         self.cleaning.spawn_blocking(move || drop(std::fs::remove_dir_all(folder)));
     }

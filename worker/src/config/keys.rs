@@ -39,6 +39,14 @@ pub(super) const KEYS: &[Key] = &[
     Key { name: "slot_memory", read: |config, input| memory(input).map(|value| config.slot_memory = value) },
     Key { name: "data_root", read: |config, input| text(input).map(|value| config.data_root = value.into()) },
     Key { name: "state_dir", read: |config, input| folder(input).map(|value| config.state_dir = value) },
+    Key { name: "checkpoint_store", read: |config, input| text(input).map(|value| config.checkpoint_store = value) },
+    Key {
+        name: "checkpoint_every_epochs",
+        read: |config, input| {
+            whole(input, 0, 1_000_000)
+                .map(|value| config.checkpoint_every_epochs = u32::try_from(value).unwrap_or(u32::MAX))
+        },
+    },
     Key { name: "cache_dir", read: |config, input| folder(input).map(|value| config.cache_dir = value) },
     Key { name: "labels", read: |config, input| labels(input).map(|value| config.labels = value) },
     Key { name: "trainer_command", read: |config, input| words(input).map(|value| config.trainer_command = value) },

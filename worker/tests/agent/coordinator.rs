@@ -51,6 +51,8 @@ pub(crate) struct State {
     pub(crate) verdicts: VecDeque<FinishResponse>,
     /// Errors of finishes to come.
     pub(crate) finish_errors: VecDeque<Status>,
+    /// What every answer says of the worker.
+    pub(crate) out_of_service: String,
     /// Whose points are refused.
     pub(crate) refused_points: Option<Name>,
 }
@@ -178,7 +180,7 @@ impl WorkerService for Coordinator {
                 poll_wait_ms: PARK.as_millis() as u64,
                 stop: std::mem::take(&mut state.not_adopted),
                 coordinator_version: "test".to_owned(),
-                out_of_service: String::new(),
+                out_of_service: state.out_of_service.clone(),
             }))
         })
     }
@@ -198,14 +200,15 @@ impl WorkerService for Coordinator {
                     let mut state = self.state();
                     Self::check(&state, request.session)?;
                     if let Some(response) = state.to_say.pop_front() {
-                        return Ok(response);
+                        return Ok::<_, Status>(response);
                     }
                 }
                 changes.changed().await.unwrap();
             }
         };
-        let answer = tokio::time::timeout(PARK, parked).await.unwrap_or(Ok(PollResponse::default()));
-        answer.map(Response::new)
+        let answer = tokio::time::timeout(PARK, parked).await.unwrap_or(Ok(PollResponse::default()))?;
+        let out_of_service = self.state().out_of_service.clone();
+        Ok(Response::new(PollResponse { out_of_service, ..answer }))
     }
 
     async fn describe(&self, request: Request<DescribeRequest>) -> Result<Response<DescribeResponse>, Status> {

@@ -25,12 +25,19 @@ devices() { say '{"event":"devices","devices":[{"name":"cpu","description":"a cp
 D=0000000000000000000000000000000000000000000000000000000000000000
 DATA='"digest":"'$D'","classes":["a","b"],"channels":3,"train_images":64,"test_images":2'
 described() { say '{"event":"described",'"$DATA"'}'; }
-started() { say '{"event":"started",'"$ECHO"',"device":"cpu","params":10,"first_epoch":1,"data":{'"$DATA"'}}'; }
+started_at() { say '{"event":"started",'"$ECHO"',"device":"cpu","params":10,"first_epoch":'$1',"data":{'"$DATA"'}}'; }
+started() { started_at 1; }
 numbers() { N='"epoch":'$1',"train_loss":1.5,"train_accuracy":0.5,"val_loss":1.25,"val_accuracy":0.625,"learning_rate":0.001,"seconds":0.5,"images_per_second":128.0'; }
 epoch() { numbers "$1"; say '{"event":"epoch",'"$ECHO"','"$N"'}'; }
 finished() {
   numbers 3
   say '{"event":"finished",'"$ECHO"',"outcome":"converged","last":{'"$N"'},"best":{'"$N"'},"validation":{"labels":[0,1],"predicted":[0,0],"confidence":[0.5,0.75],"confusion":[1,0,1,0]},"provenance":{"params":10,"images_per_second":128.0,"seconds":1.5,"peak_memory_bytes":1000,"data_digest":"'$D'","split_digest":"'$D'","device":"cpu","device_name":"a cpu","instruction_set":"none","trainer":"scripted 1","threads":1}}'
+}
+# Leaves a checkpoint after epoch $1.
+checkpoint() {
+  file=$checkpoints/epoch-00000$1.checkpoint
+  echo "state after epoch $1" > "$file.tmp"; mv "$file.tmp" "$file"
+  say '{"event":"checkpoint",'"$ECHO"',"epoch":'$1',"path":"'"$file"'"}'
 }
 failed() { say '{"event":"failed","class":"'"$1"'","reason":"'"$2"'"}'; }
 # Waits until the test lets it go on.
@@ -45,6 +52,7 @@ while read -r line; do
       id=${line#*\"trial_id\":\"}; id=${id%%\"*}
       attempt=${line#*\"attempt\":}; attempt=${attempt%%,*}
       folder=${line#*\"artifact_folder\":\"}; folder=${folder%%\"*}
+      checkpoints=${line#*\"checkpoint_folder\":\"}; checkpoints=${checkpoints%%\"*}
       ECHO='"trial_id":"'$id'","attempt":'$attempt
       on_train ;;
   esac
@@ -183,4 +191,14 @@ pub(crate) fn settings<T: serde::Serialize>(value: &T) -> Vec<Setting> {
 pub(crate) fn runs(pid: u32) -> bool {
     let stat = std::fs::read_to_string(Path::new("/proc").join(pid.to_string()).join("stat"));
     stat.is_ok_and(|stat| stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with(['Z', 'X'])))
+}
+
+/// Returns once `what` holds, for what comes without an event: files, and metrics.
+pub(crate) async fn eventually(awaited: &str, what: impl Fn() -> bool) {
+    let waiting = async {
+        while !what() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, waiting).await.unwrap_or_else(|_| panic!("{awaited} never came"));
 }

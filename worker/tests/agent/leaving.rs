@@ -5,7 +5,7 @@ use sweep_proto::v1::finish_request::Ending as How;
 use sweep_worker::{Ending, Error};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::env::{Env, runs};
+use crate::env::{Env, eventually, runs};
 
 #[tokio::test]
 async fn a_drained_worker_finishes_what_it_has_and_leaves() {
@@ -36,6 +36,33 @@ async fn a_stopped_worker_gives_its_attempts_back() {
     let state = env.coordinator.state();
     assert!(state.polls.last().unwrap().draining);
     assert!(env.pids("starts").into_iter().all(|pid| !runs(pid)));
+}
+
+#[tokio::test]
+async fn a_worker_that_is_told_to_leave_gives_its_attempts_back() {
+    let env = Env::new("started; trap 'exit 75' TERM; epoch 1; while :; do sleep 0.05; done");
+    let worker = env.start().await;
+    let lease = env.assign(1);
+    env.coordinator.points(&lease, 1).await;
+    env.coordinator.say(PollResponse { leave: true, ..PollResponse::default() });
+    assert_eq!(worker.join().await.unwrap(), Ending::Drained);
+    let finish = env.coordinator.finish(&lease).await;
+    let Some(How::Stopped(stopped)) = finish.ending else { panic!("{:?}", finish.ending) };
+    assert_eq!(stopped.reason, "the coordinator told the worker to leave");
+    assert!(env.pids("starts").into_iter().all(|pid| !runs(pid)));
+}
+
+#[tokio::test]
+async fn why_a_worker_is_out_of_service_is_shown_while_it_is() {
+    let env = Env::new("whole");
+    let worker = env.start().await;
+    let shown = |line: &str| worker.metrics().render().unwrap().contains(line);
+    assert!(shown("sweep_worker_out_of_service 0"));
+    env.coordinator.state().out_of_service = "five trials in a row failed here".to_owned();
+    eventually("its end of service", || shown("sweep_worker_out_of_service 1")).await;
+    env.coordinator.state().out_of_service.clear();
+    eventually("its return", || shown("sweep_worker_out_of_service 0")).await;
+    worker.stop().await.unwrap();
 }
 
 #[tokio::test]

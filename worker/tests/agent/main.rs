@@ -6,5 +6,6 @@ mod coordinator;
 mod env;
 mod leaving;
 mod links;
+mod restarts;
 mod trainers;
 mod trials;

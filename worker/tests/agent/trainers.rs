@@ -83,6 +83,32 @@ async fn silence_is_not_for_ever() {
 }
 
 #[tokio::test]
+async fn one_that_hangs_is_asked_and_then_killed_though_it_talks_on_stderr() {
+    let spam = "started; trap '' TERM; epoch 1; yes 'still here' >&2";
+    let found = failing_within(spam, Duration::from_secs(3)).await;
+    assert_trainer_failed(&found, &["said nothing for 3 seconds", "its log ends: still here"]);
+    assert!(found.2.len() <= 16 * 1024, "the log is short");
+    // A letter a second is no event either.
+    let trickle = "started; while :; do printf x; sleep 0.1; done";
+    assert_trainer_failed(&failing_within(trickle, Duration::from_secs(3)).await, &["said nothing for 3 seconds"]);
+}
+
+#[tokio::test]
+async fn valid_events_without_end_are_ended() {
+    let checkpoint = r#"say '{"event":"checkpoint",'"$ECHO"',"epoch":1,"path":"/x"}'"#;
+    let found = failing(&format!("started; while :; do {checkpoint}; done")).await;
+    assert_trainer_failed(&found, &["`checkpoint` came more than 64 times"]);
+    let found = failing("started; epoch 1; epoch 2; epoch 3; while :; do epoch 4; done").await;
+    assert_trainer_failed(&found, &["`epoch` 4 came where 4 of 3 was next"]);
+    let found = failing("while :; do hello; done").await;
+    assert_trainer_failed(&found, &["`hello` is no answer to `train`"]);
+    let found = failing("started; epoch 1; finished").await;
+    assert_trainer_failed(&found, &["as converged where epoch 2 of 3 was next"]);
+    let found = failing("started; epoch 1 | sed s/1.5/NaN/; sleep 1000").await;
+    assert_trainer_failed(&found, &["is no event", "NaN"]);
+}
+
+#[tokio::test]
 async fn a_failure_in_its_own_words_keeps_its_class() {
     let found = failing("started; failed out_of_memory 'no room for the network'").await;
     assert_eq!(found.0, FailureClass::OutOfMemory);

@@ -1,0 +1,233 @@
+//! Checkpoints of the trials that this worker runs: where trainers write them, and the copies in a store that other workers
+//! reach. What is in a checkpoint is the trainer's affair; here they are files with names.
+//!
+//! ```text
+//! <folder or store>/<trial id>/<round>/epoch-000012.checkpoint              after an epoch
+//!                                     /epoch-000012-step-000345.checkpoint  in the middle of the next one
+//! ```
+//! Nothing here can fail a trial: without a checkpoint it begins anew.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use tokio::sync::Notify;
+use tokio::time::timeout;
+
+use crate::metrics::Metrics;
+use crate::wire::Lease;
+
+mod files;
+mod store;
+
+use store::Store;
+pub(crate) use store::problem;
+
+/// Checkpoints of a round that are kept in a store.
+const KEPT: usize = 2;
+
+/// Larger files are none of ours, in bytes.
+const MAX_BYTES: u64 = 16 << 30;
+
+/// How long a trial waits for the checkpoints of its last attempt.
+const FETCH: Duration = Duration::from_secs(300);
+
+/// How long a round's copies may take to be removed.
+const REMOVE: Duration = Duration::from_secs(60);
+
+/// Local folders that nobody has written to for this long are removed when a worker starts.
+const FORGOTTEN: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// How far a trial had come: epochs that were done, and steps of the next one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Mark {
+    epochs: u32,
+    steps: u32,
+}
+
+impl Mark {
+    /// By a file's name; `None` where it is no checkpoint's.
+    fn of(name: &str) -> Option<Self> {
+        let digits = name.strip_prefix("epoch-")?.strip_suffix(".checkpoint")?;
+        let (epochs, steps) = digits.split_once("-step-").unwrap_or((digits, "000000"));
+        let number = |text: &str| {
+            let plain = text.len() >= 6 && text.bytes().all(|byte| byte.is_ascii_digit());
+            text.parse().ok().filter(|_| plain)
+        };
+        Some(Self { epochs: number(epochs)?, steps: number(steps)? })
+    }
+}
+
+/// A checkpoint by name.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Found {
+    mark: Mark,
+    name: String,
+    bytes: u64,
+}
+
+/// The newest checkpoints of a listing, newest first.
+fn newest(mut found: Vec<Found>) -> Vec<Found> {
+    found.sort();
+    found.dedup_by(|one, other| one.mark == other.mark);
+    found.reverse();
+    found.truncate(KEPT);
+    found
+}
+
+/// Why a store could not do its part.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    #[error("{}: {source}", path.display())]
+    File { path: PathBuf, source: io::Error },
+    #[error("{0}")]
+    Store(#[from] object_store::Error),
+    #[error("no answer within {} s", .0.as_secs())]
+    TooLong(Duration),
+}
+
+impl Error {
+    fn at(path: &Path) -> impl FnOnce(io::Error) -> Self {
+        move |source| Self::File { path: path.to_owned(), source }
+    }
+}
+
+/// What a worker does with checkpoints.
+pub(crate) struct Checkpoints {
+    /// Where trainers write.
+    local: PathBuf,
+    /// Where others find them, if anywhere.
+    store: Option<Store>,
+    /// Epochs from one to the next; 0: none are written.
+    pub(crate) every: u32,
+    metrics: Arc<Metrics>,
+}
+
+impl Checkpoints {
+    /// `store` is empty, a folder, or a URL. Local folders that are long forgotten are removed.
+    pub(crate) fn open(state_folder: &Path, store: &str, every: u32, metrics: Arc<Metrics>) -> Result<Self, Error> {
+        let local = state_folder.join("checkpoints");
+        files::sweep(&local, SystemTime::now(), FORGOTTEN);
+        let store = if store.is_empty() { None } else { Some(Store::open(store)?) };
+        Ok(Self { local, store, every, metrics })
+    }
+
+    fn round(lease: &Lease) -> String {
+        format!("{}/{}", lease.trial_id, lease.round)
+    }
+
+    /// Where the trainer of an attempt keeps checkpoints; those of earlier attempts of the round are there.
+    pub(crate) fn folder(&self, lease: &Lease) -> Option<PathBuf> {
+        (self.every > 0).then(|| self.local.join(Self::round(lease)))
+    }
+
+    fn said<T>(&self, operation: &'static str, lease: &Lease, result: Result<T, Error>) -> Option<T> {
+        match result {
+            Ok(done) => Some(done),
+            Err(error) => {
+                self.metrics.checkpoint_failures.with_label_values(&[operation]).inc();
+                let (trial_id, reason) = (&lease.trial_id, error.to_string());
+                tracing::warn!(trial_id = %trial_id, operation, reason, "checkpoints cannot be exchanged, training goes on");
+                None
+            }
+        }
+    }
+
+    /// Makes the folder of an attempt, with the newest checkpoints of the round in it, if the store has newer ones.
+    pub(crate) async fn fetch(&self, lease: &Lease) -> io::Result<Option<PathBuf>> {
+        let Some(folder) = self.folder(lease) else { return Ok(None) };
+        tokio::fs::create_dir_all(&folder).await?;
+        if let Some(store) = &self.store {
+            let fetched = timeout(FETCH, fetch(store, &Self::round(lease), &folder)).await;
+            let fetched = self.said("fetch", lease, fetched.unwrap_or(Err(Error::TooLong(FETCH))));
+            if let Some(newest) = fetched.flatten() {
+                let attempt = lease.attempt;
+                tracing::info!(trial_id = %lease.trial_id, attempt, checkpoint = newest, "fetched a checkpoint");
+            }
+        }
+        Ok(Some(folder))
+    }
+
+    /// Copies to the store whenever `written` says that there is something new. What came while one was copied is copied
+    /// next, and only the newest of it.
+    pub(crate) async fn keep_copying(&self, lease: &Lease, written: &Notify) -> std::convert::Infallible {
+        loop {
+            written.notified().await;
+            if let (Some(store), Some(folder)) = (&self.store, self.folder(lease)) {
+                let copied = copy(store, &Self::round(lease), &folder).await;
+                self.copied(lease, copied);
+            }
+        }
+    }
+
+    /// Copies what is not copied yet: the attempt has ended without an answer.
+    pub(crate) async fn copy_last(&self, lease: &Lease, limit: Duration) {
+        let (Some(store), Some(folder)) = (&self.store, self.folder(lease)) else { return };
+        let copied = timeout(limit, copy(store, &Self::round(lease), &folder)).await;
+        self.copied(lease, copied.unwrap_or(Err(Error::TooLong(limit))));
+    }
+
+    fn copied(&self, lease: &Lease, copied: Result<u64, Error>) {
+        let count = self.said("copy", lease, copied).unwrap_or(0);
+        self.metrics.checkpoints_copied.inc_by(count);
+    }
+
+    /// The round is answered: nobody will go on from its checkpoints.
+    pub(crate) async fn remove(&self, lease: Lease) {
+        let round = Self::round(&lease);
+        let folder = self.local.join(&round);
+        let removed = tokio::task::spawn_blocking(move || files::remove_round(&folder)).await;
+        self.said("remove", &lease, removed.unwrap_or_else(|error| Err(io::Error::other(error).into())));
+        if let Some(store) = &self.store {
+            let removed = timeout(REMOVE, store.remove_round(&round)).await;
+            self.said("remove", &lease, removed.unwrap_or(Err(Error::TooLong(REMOVE))));
+        }
+    }
+}
+
+impl From<io::Error> for Error {
+    fn from(source: io::Error) -> Self {
+        Self::File { path: PathBuf::new(), source }
+    }
+}
+
+/// The newest checkpoint that was fetched, if the store had newer ones than the folder.
+async fn fetch(store: &Store, round: &str, folder: &Path) -> Result<Option<String>, Error> {
+    let there = newest(store.list(round).await?);
+    let here = files::list(folder).await?;
+    let newest_here = here.iter().map(|found| found.mark).max();
+    if there.first().is_none_or(|found| Some(found.mark) <= newest_here) {
+        return Ok(None);
+    }
+    // The newest last, so that the one before it is there when it is.
+    for found in there.iter().rev().filter(|found| here.iter().all(|known| known.mark != found.mark)) {
+        store.get(round, &found.name, folder).await?;
+    }
+    Ok(there.into_iter().next().map(|found| found.name))
+}
+
+/// Copies the newest of a folder that the store has not, and removes all but the newest from it. How many were copied comes
+/// back.
+async fn copy(store: &Store, round: &str, folder: &Path) -> Result<u64, Error> {
+    let here = newest(files::list(folder).await?);
+    let there = store.list(round).await?;
+    let mut copied = 0;
+    for found in here.iter().rev().filter(|found| there.iter().all(|known| known.mark != found.mark)) {
+        match store.put(round, &found.name, folder).await {
+            Ok(()) => copied += 1,
+            // The trainer has removed it meanwhile, because there are newer ones: these come next.
+            Err(Error::File { source, .. }) if source.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+    }
+    let all: Vec<Found> = there.iter().chain(&here).cloned().collect();
+    let kept = newest(all);
+    for old in there.iter().filter(|found| kept.iter().all(|known| known.mark != found.mark)) {
+        store.remove(round, &old.name).await?;
+    }
+    Ok(copied)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,166 @@
+//! Where copies of checkpoints are kept for other workers: a folder that all of them see, or a bucket of a cloud.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::{StreamExt, TryStreamExt};
+use object_store::path::Path as Key;
+use object_store::{MultipartUpload, ObjectStore, ObjectStoreExt};
+use tokio::fs::File;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use super::{Error, Found, MAX_BYTES, Mark, files};
+
+/// Bytes that are sent to a bucket at a time.
+const PART_BYTES: usize = 8 << 20;
+
+/// Only these variables are handed to the library: it knows short names as well, such as `region`, that may mean anything.
+const VARIABLES: [&str; 3] = ["AWS_", "GOOGLE_", "AZURE_"];
+
+/// Buckets by the beginning of their URL.
+const CLOUDS: [&str; 3] = ["s3://", "gs://", "az://"];
+
+pub(super) enum Store {
+    Folder(PathBuf),
+    Bucket { bucket: Arc<dyn ObjectStore>, prefix: Key },
+}
+
+/// What is wrong with the name of a store, if anything.
+pub(crate) fn problem(store: &str) -> Option<String> {
+    let known = || CLOUDS.iter().any(|cloud| store.strip_prefix(cloud).is_some_and(|bucket| !bucket.is_empty()));
+    let folder = |path: &str| !path.contains("://") && (path.is_empty() || Path::new(path).is_absolute());
+    let file = |path: &str| Path::new(path).is_absolute();
+    let good = store.strip_prefix("file://").map_or_else(|| folder(store) || known(), file);
+    (!good).then(|| {
+        format!(
+            "expected an absolute folder, file:///folder, s3://bucket, gs://bucket or az://container; found {store:?}"
+        )
+    })
+}
+
+impl Store {
+    pub(super) fn open(name: &str) -> Result<Self, Error> {
+        let path = name.strip_prefix("file://").unwrap_or(name);
+        if !path.contains("://") {
+            std::fs::create_dir_all(path).map_err(Error::at(Path::new(path)))?;
+            return Ok(Self::Folder(path.into()));
+        }
+        let told =
+            std::env::vars_os().filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)));
+        let told = told.filter(|(key, _)| VARIABLES.iter().any(|prefix| key.starts_with(prefix)));
+        let url =
+            name.parse().map_err(|error| object_store::Error::Generic { store: "URL", source: Box::new(error) })?;
+        let (bucket, prefix) = object_store::parse_url_opts(&url, told)?;
+        Ok(Self::Bucket { bucket: bucket.into(), prefix })
+    }
+
+    /// The checkpoints of a round.
+    pub(super) async fn list(&self, round: &str) -> Result<Vec<Found>, Error> {
+        let (bucket, folder) = match self {
+            Self::Folder(root) => return files::list(&root.join(round)).await,
+            Self::Bucket { bucket, prefix } => (bucket, key(prefix, round)),
+        };
+        let objects: Vec<_> = bucket.list(Some(&folder)).try_collect().await?;
+        let found = objects.into_iter().filter_map(|object| {
+            let name = object.location.filename()?.to_owned();
+            Some(Found { mark: Mark::of(&name)?, name, bytes: object.size })
+        });
+        Ok(found.filter(|found| found.bytes <= MAX_BYTES).collect())
+    }
+
+    /// Copies a checkpoint from a local folder; it appears when it is whole.
+    pub(super) async fn put(&self, round: &str, name: &str, folder: &Path) -> Result<(), Error> {
+        let (bucket, key) = match self {
+            Self::Folder(root) => return files::copy(folder, &root.join(round), name).await,
+            Self::Bucket { bucket, prefix } => (bucket, key(prefix, &format!("{round}/{name}"))),
+        };
+        let path = folder.join(name);
+        let mut file = File::open(&path).await.map_err(Error::at(&path))?;
+        let first = part(&mut file).await.map_err(Error::at(&path))?;
+        if first.len() < PART_BYTES {
+            bucket.put(&key, first.into()).await?;
+            return Ok(());
+        }
+        let mut upload = bucket.put_multipart(&key).await?;
+        let sent = send(upload.as_mut(), first, &mut file, &path).await;
+        if sent.is_err() {
+            // Parts that were sent are paid for until they are given up; that this fails too changes nothing here.
+            drop(upload.abort().await);
+        }
+        sent
+    }
+
+    /// Copies a checkpoint to a local folder; it appears when it is whole and on disk.
+    pub(super) async fn get(&self, round: &str, name: &str, folder: &Path) -> Result<(), Error> {
+        let (bucket, key) = match self {
+            Self::Folder(root) => return files::copy(&root.join(round), folder, name).await,
+            Self::Bucket { bucket, prefix } => (bucket, key(prefix, &format!("{round}/{name}"))),
+        };
+        let mut chunks = bucket.get(&key).await?.into_stream();
+        let path = files::unfinished(folder, name);
+        let mut file = File::create(&path).await.map_err(Error::at(&path))?;
+        while let Some(chunk) = chunks.next().await {
+            file.write_all(&chunk?).await.map_err(Error::at(&path))?;
+        }
+        file.sync_all().await.map_err(Error::at(&path))?;
+        let (owned, name) = (folder.to_owned(), name.to_owned());
+        let finished = tokio::task::spawn_blocking(move || files::finish(&owned, &name)).await;
+        finished.unwrap_or_else(|error| Err(std::io::Error::other(error))).map_err(Error::at(&path))
+    }
+
+    /// Removes one checkpoint; one that is not there counts as removed.
+    pub(super) async fn remove(&self, round: &str, name: &str) -> Result<(), Error> {
+        match self {
+            Self::Folder(root) => {
+                let path = root.join(round).join(name);
+                match tokio::fs::remove_file(&path).await {
+                    Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::at(&path)(error)),
+                    Ok(()) | Err(_) => Ok(()),
+                }
+            }
+            Self::Bucket { bucket, prefix } => match bucket.delete(&key(prefix, &format!("{round}/{name}"))).await {
+                Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+                Err(error) => Err(error.into()),
+            },
+        }
+    }
+
+    /// Removes all checkpoints of a round.
+    pub(super) async fn remove_round(&self, round: &str) -> Result<(), Error> {
+        match self {
+            Self::Folder(root) => {
+                let folder = root.join(round);
+                let removed = tokio::task::spawn_blocking(move || files::remove_round(&folder)).await;
+                removed.unwrap_or_else(|error| Err(std::io::Error::other(error).into()))
+            }
+            Self::Bucket { .. } => {
+                for found in self.list(round).await? {
+                    self.remove(round, &found.name).await?;
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+/// The next part of a file: shorter than `PART_BYTES` only at its end.
+async fn part(file: &mut File) -> std::io::Result<Bytes> {
+    let mut bytes = Vec::with_capacity(PART_BYTES);
+    file.take(PART_BYTES as u64).read_to_end(&mut bytes).await?;
+    Ok(bytes.into())
+}
+
+async fn send(upload: &mut dyn MultipartUpload, first: Bytes, file: &mut File, path: &Path) -> Result<(), Error> {
+    let mut next = first;
+    while !next.is_empty() {
+        upload.put_part(next.into()).await?;
+        next = part(file).await.map_err(Error::at(path))?;
+    }
+    upload.complete().await?;
+    Ok(())
+}
+
+fn key(prefix: &Key, below: &str) -> Key {
+    Key::from_iter(prefix.parts().chain(Key::from(below).parts()))
+}

@@ -1,0 +1,132 @@
+//! Checkpoints between folders and stores.
+
+use object_store::memory::InMemory;
+use object_store::path::Path as Key;
+use sweep_spec::TrialId;
+
+use super::*;
+
+fn lease() -> Lease {
+    Lease { trial_id: TrialId::of(b"trial"), round: 1, attempt: 1 }
+}
+
+fn in_a_bucket() -> Store {
+    Store::Bucket { bucket: Arc::new(InMemory::new()), prefix: Key::from("some/where") }
+}
+
+fn write(folder: &Path, names: &[&str]) {
+    std::fs::create_dir_all(folder).unwrap();
+    for name in names {
+        std::fs::write(folder.join(name), format!("content of {name}")).unwrap();
+    }
+}
+
+async fn names(store: &Store) -> Vec<String> {
+    let mut names: Vec<_> = store.list("t/1").await.unwrap().into_iter().map(|found| found.name).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn a_name_says_how_far_its_trial_had_come() {
+    let mark = |epochs, steps| Some(Mark { epochs, steps });
+    assert_eq!(Mark::of("epoch-000012.checkpoint"), mark(12, 0));
+    assert_eq!(Mark::of("epoch-000012-step-000345.checkpoint"), mark(12, 345));
+    assert_eq!(Mark::of("epoch-1000000.checkpoint"), mark(1_000_000, 0));
+    for other in [
+        "epoch-12.checkpoint",
+        "epoch-+00012.checkpoint",
+        "epoch-000012.checkpoint.damaged",
+        ".copying-1-epoch-000012.checkpoint",
+        "epoch-000012-step-.checkpoint",
+        "epoch-99999999999.checkpoint",
+        "",
+    ] {
+        assert_eq!(Mark::of(other), None, "{other}");
+    }
+}
+
+#[tokio::test]
+async fn the_newest_two_are_copied_and_fetched_by_a_store_of_either_kind() {
+    let shared = tempfile::tempdir().unwrap();
+    for store in [in_a_bucket(), Store::open(shared.path().to_str().unwrap()).unwrap()] {
+        let here = tempfile::tempdir().unwrap();
+        write(here.path(), &["epoch-000001.checkpoint", "epoch-000002.checkpoint", "epoch-000003.checkpoint", "notes"]);
+        assert_eq!(copy(&store, "t/1", here.path()).await.unwrap(), 2);
+        assert_eq!(names(&store).await, ["epoch-000002.checkpoint", "epoch-000003.checkpoint"]);
+        assert_eq!(copy(&store, "t/1", here.path()).await.unwrap(), 0, "nothing is new");
+        write(here.path(), &["epoch-000003-step-000007.checkpoint"]);
+        assert_eq!(copy(&store, "t/1", here.path()).await.unwrap(), 1);
+        assert_eq!(names(&store).await, ["epoch-000003-step-000007.checkpoint", "epoch-000003.checkpoint"]);
+
+        let there = tempfile::tempdir().unwrap();
+        write(there.path(), &["epoch-000002.checkpoint"]);
+        let newest = fetch(&store, "t/1", there.path()).await.unwrap();
+        assert_eq!(newest.as_deref(), Some("epoch-000003-step-000007.checkpoint"));
+        let content = std::fs::read_to_string(there.path().join("epoch-000003.checkpoint")).unwrap();
+        assert_eq!(content, "content of epoch-000003.checkpoint");
+        assert_eq!(std::fs::read_dir(there.path()).unwrap().count(), 3);
+        assert_eq!(fetch(&store, "t/1", there.path()).await.unwrap(), None, "nothing is newer");
+        assert_eq!(fetch(&store, "t/2", there.path()).await.unwrap(), None, "another round has none");
+
+        store.remove_round("t/1").await.unwrap();
+        store.remove_round("t/1").await.unwrap();
+        assert!(names(&store).await.is_empty());
+    }
+    assert_eq!(std::fs::read_dir(shared.path()).unwrap().count(), 0);
+}
+
+#[tokio::test]
+async fn a_large_checkpoint_travels_in_parts() {
+    let store = in_a_bucket();
+    let folders = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    let content: Vec<u8> = (0..(20 << 20)).map(|n: u32| (n / 7) as u8).collect();
+    let name = "epoch-000009.checkpoint";
+    std::fs::write(folders[0].path().join(name), &content).unwrap();
+    copy(&store, "t/1", folders[0].path()).await.unwrap();
+    fetch(&store, "t/1", folders[1].path()).await.unwrap();
+    assert!(std::fs::read(folders[1].path().join(name)).unwrap() == content);
+}
+
+#[tokio::test]
+async fn a_store_that_fails_is_counted_and_nothing_else() {
+    let state = tempfile::tempdir().unwrap();
+    let shared = tempfile::tempdir().unwrap();
+    let metrics = Arc::new(Metrics::new().unwrap());
+    let open = || Checkpoints::open(state.path(), shared.path().to_str().unwrap(), 1, Arc::clone(&metrics)).unwrap();
+    let checkpoints = open();
+    // A file where the trial's folder should be.
+    std::fs::write(shared.path().join(lease().trial_id.to_string()), "in the way").unwrap();
+    let folder = checkpoints.fetch(&lease()).await.unwrap().unwrap();
+    write(&folder, &["epoch-000001.checkpoint"]);
+    checkpoints.copy_last(&lease(), Duration::from_secs(60)).await;
+    let text = metrics.render().unwrap();
+    assert!(text.contains("sweep_worker_checkpoint_failures_total{operation=\"copy\"} 1"), "{text}");
+    assert!(text.contains("sweep_worker_checkpoints_copied_total 0"), "{text}");
+    checkpoints.remove(lease()).await;
+    assert!(!folder.exists());
+}
+
+#[test]
+fn only_folders_that_are_long_forgotten_are_swept() {
+    let root = tempfile::tempdir().unwrap();
+    let round = root.path().join("trial/1");
+    write(&round, &["epoch-000001.checkpoint"]);
+    let written = std::fs::metadata(&round).unwrap().modified().unwrap();
+    files::sweep(root.path(), written + FORGOTTEN, FORGOTTEN);
+    files::sweep(root.path(), written - FORGOTTEN, FORGOTTEN);
+    assert!(round.exists());
+    files::sweep(root.path(), written + FORGOTTEN + Duration::from_secs(1), FORGOTTEN);
+    assert!(!root.path().join("trial").exists());
+    files::sweep(&root.path().join("none"), written, FORGOTTEN);
+}
+
+#[test]
+fn the_name_of_a_store_is_a_folder_or_a_bucket() {
+    for good in ["", "/mnt/checkpoints", "file:///mnt/x", "s3://bucket", "gs://bucket/folder", "az://container/a/b"] {
+        assert_eq!(problem(good), None, "{good}");
+    }
+    for bad in ["checkpoints", "ftp://host/x", "s3://", "file://relative", "file:/x//y://z", "https://bucket"] {
+        assert!(problem(bad).is_some(), "{bad}");
+    }
+}

@@ -1,0 +1,176 @@
+//! Conversations as they should go, and what trainers may make of them.
+
+use serde_json::{Value, json};
+use sweep_spec::dataset::{Classes, Dataset, Source};
+use sweep_spec::trainer::Folders;
+use sweep_spec::{Cnn, Configuration, Protocol, Trial};
+
+use super::*;
+use crate::machine::testing::Random;
+
+const EPOCHS: u32 = 4;
+
+fn train() -> Train {
+    let dataset = Dataset {
+        source: Source::SyntheticScenes { seed: 1, train_images: 64, test_images: 2 },
+        image_size: 32,
+        channels: 3,
+        classes: Classes::Count(2),
+        digest: None,
+    };
+    let protocol = Protocol { epochs: EPOCHS, ..Protocol::default() };
+    let trial = Trial::new(Configuration::Cnn(Cnn::default()), 7, protocol, dataset);
+    Train {
+        trial_id: trial.id().unwrap(),
+        attempt: 3,
+        trial,
+        device: "cpu".to_owned(),
+        folders: Folders { data_root: "/".to_owned(), cache: "/".to_owned() },
+        checkpoint_folder: None,
+        checkpoint_every: 1,
+        artifact_folder: None,
+    }
+}
+
+fn numbers(epoch: u32) -> Value {
+    json!({"epoch": epoch, "train_loss": 1.5, "train_accuracy": 0.5, "val_loss": 1.25, "val_accuracy": 0.625,
+           "learning_rate": 0.001, "seconds": 0.5, "images_per_second": 128.0})
+}
+
+/// The lines of an attempt that begins with `first_epoch`.
+fn lines(train: &Train, first_epoch: u32) -> Vec<String> {
+    let zeros = "0".repeat(64);
+    let data = json!({"digest": zeros, "classes": ["a", "b"], "channels": 3, "train_images": 64, "test_images": 2});
+    let said = |mut event: Value| {
+        event["trial_id"] = json!(train.trial_id);
+        event["attempt"] = json!(train.attempt);
+        event.to_string()
+    };
+    let mut lines = vec![said(
+        json!({"event": "started", "device": "cpu", "params": 10, "first_epoch": first_epoch, "data": data}),
+    )];
+    for epoch in 1..=EPOCHS {
+        let mut event = numbers(epoch);
+        event["event"] = json!("epoch");
+        lines.push(said(event));
+        lines.push(said(
+            json!({"event": "checkpoint", "epoch": epoch, "path": format!("/c/epoch-{epoch:06}.checkpoint")}),
+        ));
+    }
+    lines.push(said(json!({
+        "event": "finished", "outcome": "converged", "last": numbers(EPOCHS), "best": numbers(1),
+        "validation": {"labels": [0, 1], "predicted": [0, 0], "confidence": [0.5, 0.75], "confusion": [1, 0, 1, 0]},
+        "provenance": {"params": 10, "images_per_second": 128.0, "seconds": 1.5, "peak_memory_bytes": 1000,
+                       "data_digest": zeros, "split_digest": zeros, "device": "cpu", "device_name": "a cpu",
+                       "instruction_set": "none", "trainer": "scripted 1", "threads": 1},
+    })));
+    lines
+}
+
+fn event(line: &str) -> Event {
+    serde_json::from_str(line).unwrap()
+}
+
+/// The epochs that the lines report, and how it went on with the first that is not understood.
+fn hear(train: &Train, lines: &[String]) -> (Vec<u32>, Result<Option<Step>, String>) {
+    let mut conversation = Conversation::new(train);
+    let mut epochs = Vec::new();
+    for line in lines {
+        match serde_json::from_str(line).map_err(|error| error.to_string()).and_then(|event| conversation.take(event)) {
+            Ok(Step::Point(metrics)) => epochs.push(metrics.epoch),
+            Ok(step @ (Step::Finished(_) | Step::Failed(_))) => return (epochs, Ok(Some(step))),
+            Ok(Step::Started | Step::Checkpoint) => {}
+            Err(what) => return (epochs, Err(what)),
+        }
+    }
+    (epochs, Ok(None))
+}
+
+#[test]
+fn every_attempt_says_its_whole_series_wherever_it_begins() {
+    let train = train();
+    for first_epoch in [1, 3, EPOCHS + 1] {
+        let (epochs, end) = hear(&train, &lines(&train, first_epoch));
+        assert_eq!(epochs, [1, 2, 3, 4]);
+        assert!(matches!(end, Ok(Some(Step::Finished(_)))), "{end:?}");
+    }
+    let mut resumed = lines(&train, 3);
+    // Without the epochs that it found in its checkpoint.
+    resumed.drain(1..5);
+    let (epochs, end) = hear(&train, &resumed);
+    assert_eq!((epochs, end), (Vec::new(), Err("`epoch` 3 came where 1 of 4 was next".to_owned())));
+}
+
+#[test]
+fn a_result_without_all_of_its_epochs_is_none() {
+    let train = train();
+    let mut lines = lines(&train, 1);
+    lines.drain(5..lines.len() - 1);
+    assert_eq!(hear(&train, &lines).1, Err("`finished` as converged where epoch 3 of 4 was next".to_owned()));
+}
+
+#[test]
+fn neither_epochs_nor_checkpoints_come_without_end() {
+    let train = train();
+    let all = lines(&train, 1);
+    let mut conversation = Conversation::new(&train);
+    all[..9].iter().for_each(|line| drop(conversation.take(event(line)).unwrap()));
+    assert!(conversation.take(event(&all[7])).unwrap_err().contains("where 5 of 4 was next"));
+    let taken = (0..1000).take_while(|_| conversation.take(event(&all[8])).is_ok()).count();
+    assert_eq!(taken, (EPOCHS as usize + 1) * 16 - EPOCHS as usize);
+}
+
+#[test]
+fn numbers_that_are_none_are_refused() {
+    let train = train();
+    let lines = lines(&train, 1);
+    for bad in ["NaN", "null", "1e999", "-Infinity", "\"1.5\"", "[1.5]"] {
+        let line = lines[1].replace("\"train_loss\":1.5", &format!("\"train_loss\":{bad}"));
+        assert_ne!(line, lines[1]);
+        assert!(serde_json::from_str::<Event>(&line).is_err(), "{bad}");
+    }
+}
+
+#[test]
+fn mutated_lines_never_say_more_than_a_trial_has() {
+    let train = train();
+    let good = lines(&train, 1);
+    let words =
+        ["event", "epoch", "attempt", "null", "-1", "1e400", "[[[[", "4294967296", "\\u0000", "\"", "{}", "trial_id"];
+    for seed in 0..4000 {
+        let mut random = Random::new(seed);
+        let mut lines = good.clone();
+        for _ in 0..=random.below(3) {
+            let at = random.below(lines.len() as u64) as usize;
+            let other = random.below(lines.len() as u64) as usize;
+            match random.below(5) {
+                0 => lines.swap(at, other),
+                1 => drop(lines.remove(at)),
+                2 => lines.insert(at, good[other.min(good.len() - 1)].clone()),
+                3 => {
+                    let mut bytes = std::mem::take(&mut lines[at]).into_bytes();
+                    if !bytes.is_empty() {
+                        let place = random.below(bytes.len() as u64) as usize;
+                        bytes[place] = random.below(256) as u8;
+                    }
+                    lines[at] = String::from_utf8_lossy(&bytes).into_owned();
+                }
+                _ => {
+                    let mut place = random.below(lines[at].len() as u64 + 1) as usize;
+                    while !lines[at].is_char_boundary(place) {
+                        place -= 1;
+                    }
+                    lines[at].insert_str(place, words[random.below(words.len() as u64) as usize]);
+                }
+            }
+            if lines.is_empty() {
+                break;
+            }
+        }
+        let (epochs, end) = hear(&train, &lines);
+        assert!((1..).zip(&epochs).all(|(expected, epoch)| expected == *epoch), "seed {seed}: {epochs:?}");
+        if matches!(end, Ok(Some(Step::Finished(_)))) {
+            assert_eq!(epochs.len(), EPOCHS as usize, "seed {seed}");
+        }
+    }
+}

@@ -1,0 +1,377 @@
+//! The outbox on disk: one folder an attempt, written by one thread, so that the agent never waits for a disk.
+//!
+//! ```text
+//! <state>/outbox/<trial>-<round>-<attempt>/journal    see `record`
+//!                                         /log        the end of the trainer's log, as of a moment ago
+//! ```
+//! What cannot be written stays in memory and is written again, whole, when the agent asks for it.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::record::{MAGIC, Record};
+use crate::wire::Lease;
+
+/// Orders that may wait for the thread.
+const QUEUE: usize = 4096;
+
+/// Orders that the agent may hold back for a thread that is behind, before trainers wait.
+const MAX_BACKLOG: usize = 4096;
+
+/// Bytes on disk, over all attempts. When they are so many, trainers wait.
+pub(crate) const MAX_BYTES: u64 = 4 << 30;
+
+const JOURNAL: &str = "journal";
+const LOG: &str = "log";
+
+/// The folder of all journals.
+pub(crate) fn root(state_folder: &Path) -> PathBuf {
+    state_folder.join("outbox")
+}
+
+pub(super) fn journal_of(folder: &Path) -> PathBuf {
+    folder.join(JOURNAL)
+}
+
+pub(super) fn log_of(folder: &Path) -> PathBuf {
+    folder.join(LOG)
+}
+
+/// What the thread is told.
+pub(super) enum Order {
+    /// Appends; nothing but the operating system needs to know of it yet.
+    Append { lease: Lease, record: Record },
+    /// Appends, and returns to other orders only when a loss of power could not take it any more.
+    Keep { lease: Lease, records: Vec<Record> },
+    /// Writes a journal anew in place of the one that could not be written to its end.
+    Replace { lease: Lease, records: Vec<Record> },
+    /// The end of the trainer's log.
+    Log { lease: Lease, text: String },
+    /// Nothing of the attempt is needed any more.
+    Remove { lease: Lease },
+    /// Answers when all before it is done.
+    Flush(oneshot::Sender<()>),
+}
+
+/// How the disk does.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Health {
+    /// Attempts of which something is in memory only, and why.
+    pub(crate) failed: BTreeMap<Lease, String>,
+    /// Bytes of all journals.
+    pub(crate) bytes: u64,
+}
+
+/// The agent's end.
+pub(crate) struct Journal {
+    orders: mpsc::Sender<Order>,
+    /// What the queue had no room for.
+    backlog: VecDeque<Order>,
+    health: watch::Receiver<Health>,
+}
+
+/// A slot's end, for logs.
+#[derive(Clone)]
+pub(crate) struct LogBook(mpsc::Sender<Order>);
+
+impl LogBook {
+    pub(crate) async fn write(&self, lease: Lease, text: String) {
+        // A thread that has ended was told to; then there is nothing to keep either.
+        drop(self.0.send(Order::Log { lease, text }).await);
+    }
+}
+
+impl Journal {
+    /// Starts the thread, which ends when the journal and all log books are dropped. `known` are the journals that are
+    /// there already, with their lengths.
+    pub(crate) fn start(state_folder: &Path, known: BTreeMap<Lease, u64>) -> io::Result<Self> {
+        let root = root(state_folder);
+        std::fs::create_dir_all(&root)?;
+        let (orders, queue) = mpsc::channel(QUEUE);
+        let bytes = known.values().sum();
+        let (health_sender, health) = watch::channel(Health { failed: BTreeMap::new(), bytes });
+        let writer = Writer { root, lengths: known, health: health_sender };
+        std::thread::Builder::new().name("sweep-journal".to_owned()).spawn(move || writer.run(queue))?;
+        Ok(Self { orders, backlog: VecDeque::new(), health })
+    }
+
+    pub(crate) fn log_book(&self) -> LogBook {
+        LogBook(self.orders.clone())
+    }
+
+    pub(super) fn order(&mut self, order: Order) {
+        self.backlog.push_back(order);
+        self.push_on();
+    }
+
+    /// Hands on what the queue had no room for.
+    fn push_on(&mut self) {
+        while let Some(order) = self.backlog.pop_front() {
+            match self.orders.try_send(order) {
+                Ok(()) => {}
+                Err(TrySendError::Full(order)) => return self.backlog.push_front(order),
+                // The thread ends only with us, unless it failed; memory is all there is then.
+                Err(TrySendError::Closed(_)) => self.backlog.clear(),
+            }
+        }
+    }
+
+    pub(crate) fn has_room(&self) -> bool {
+        self.backlog.len() < MAX_BACKLOG && self.health.borrow().bytes < MAX_BYTES
+    }
+
+    /// Returns when something could not be written, or could be at last. Hands on what the queue had no room for.
+    pub(crate) async fn said(&mut self) {
+        let blocked = !self.backlog.is_empty();
+        tokio::select! {
+            changed = self.health.changed() => match changed {
+                Ok(()) => {}
+                // The thread ends only with us, unless it failed.
+                Err(_) => std::future::pending().await,
+            },
+            room = self.orders.reserve(), if blocked => drop(room),
+        }
+        self.push_on();
+    }
+
+    /// How the disk does now.
+    pub(crate) fn health(&self) -> Health {
+        self.health.borrow().clone()
+    }
+
+    /// Returns when all that was ordered is done.
+    pub(crate) async fn flush(&mut self) {
+        let (sender, done) = oneshot::channel();
+        self.backlog.push_back(Order::Flush(sender));
+        while let Some(order) = self.backlog.pop_front() {
+            if self.orders.send(order).await.is_err() {
+                return;
+            }
+        }
+        // An error says that the thread has ended: nothing is left to wait for.
+        drop(done.await);
+    }
+}
+
+/// The thread's side.
+struct Writer {
+    root: PathBuf,
+    /// The journals that are there, and how long each is.
+    lengths: BTreeMap<Lease, u64>,
+    health: watch::Sender<Health>,
+}
+
+impl Writer {
+    fn run(mut self, mut queue: mpsc::Receiver<Order>) {
+        while let Some(order) = queue.blocking_recv() {
+            self.carry_out(order);
+        }
+    }
+
+    fn carry_out(&mut self, order: Order) {
+        match order {
+            Order::Append { lease, record } => self.append(lease, &[record], false),
+            Order::Keep { lease, records } => self.append(lease, &records, true),
+            Order::Replace { lease, records } => self.replace(lease, &records),
+            Order::Log { lease, text } => {
+                if self.lengths.contains_key(&lease) {
+                    // It is written for people, and written again soon.
+                    drop(std::fs::write(log_of(&self.folder(&lease)), text));
+                }
+            }
+            Order::Remove { lease } => self.remove(lease),
+            // Who asked may have gone.
+            Order::Flush(done) => drop(done.send(())),
+        }
+    }
+
+    fn folder(&self, lease: &Lease) -> PathBuf {
+        self.root.join(lease.folder_name())
+    }
+
+    fn append(&mut self, lease: Lease, records: &[Record], synced: bool) {
+        if self.health.borrow().failed.contains_key(&lease) {
+            // The agent still has it, and will order the whole.
+            return;
+        }
+        let known = self.lengths.get(&lease).copied();
+        match append(&self.folder(&lease), known, records, synced) {
+            Ok(length) => {
+                self.lengths.insert(lease, length);
+                self.health.send_if_modified(|health| {
+                    health.bytes += length - known.unwrap_or(0);
+                    // Nobody waits for that.
+                    false
+                });
+            }
+            Err(error) => self.failed(lease, &error),
+        }
+    }
+
+    fn replace(&mut self, lease: Lease, records: &[Record]) {
+        match replace(&self.folder(&lease), records) {
+            Ok(length) => {
+                let before = self.lengths.insert(lease, length).unwrap_or(0);
+                self.health.send_modify(|health| {
+                    health.bytes = health.bytes.saturating_sub(before) + length;
+                    health.failed.remove(&lease);
+                });
+            }
+            Err(error) => self.failed(lease, &error),
+        }
+    }
+
+    fn failed(&mut self, lease: Lease, error: &io::Error) {
+        let reason = format!("{}: {error}", self.folder(&lease).display());
+        self.health.send_modify(|health| drop(health.failed.insert(lease, reason)));
+    }
+
+    fn remove(&mut self, lease: Lease) {
+        let length = self.lengths.remove(&lease);
+        let failed = self.health.borrow().failed.contains_key(&lease);
+        if length.is_none() && !failed {
+            return;
+        }
+        let folder = self.folder(&lease);
+        if let Err(error) = remove(&folder)
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            tracing::warn!(folder = %folder.display(), error = %error, "what was handed in cannot be removed");
+        }
+        self.health.send_if_modified(|health| {
+            health.bytes = health.bytes.saturating_sub(length.unwrap_or(0));
+            health.failed.remove(&lease).is_some()
+        });
+    }
+}
+
+/// Appends to the journal in `folder`, of which `known` bytes are good, and begins it where there is none. The new length
+/// comes back.
+fn append(folder: &Path, known: Option<u64>, records: &[Record], synced: bool) -> io::Result<u64> {
+    let path = journal_of(folder);
+    let mut bytes = Vec::new();
+    let (mut file, begin) = match known {
+        Some(length) => (OpenOptions::new().append(true).open(path)?, length),
+        None => {
+            std::fs::create_dir_all(folder)?;
+            bytes.extend_from_slice(&MAGIC);
+            (File::create(path)?, 0)
+        }
+    };
+    records.iter().for_each(|record| record.append(&mut bytes, begin));
+    let written = file.write_all(&bytes).and_then(|()| if synced { sync(&file, folder) } else { Ok(()) });
+    if let Err(error) = written {
+        // If this fails too, half a record stays at the end, which a reader cuts.
+        drop(file.set_len(begin));
+        return Err(error);
+    }
+    Ok(begin + bytes.len() as u64)
+}
+
+/// Writes the journal anew and puts it in the place of the old one in one step.
+fn replace(folder: &Path, records: &[Record]) -> io::Result<u64> {
+    std::fs::create_dir_all(folder)?;
+    let path = folder.join("journal.new");
+    let mut bytes = MAGIC.to_vec();
+    records.iter().for_each(|record| record.append(&mut bytes, 0));
+    let mut file = File::create(&path)?;
+    file.write_all(&bytes)?;
+    file.sync_all()?;
+    std::fs::rename(&path, journal_of(folder))?;
+    sync(&file, folder)?;
+    Ok(bytes.len() as u64)
+}
+
+/// The file, its name in its folder, and its folder's name.
+fn sync(file: &File, folder: &Path) -> io::Result<()> {
+    file.sync_data()?;
+    File::open(folder)?.sync_all()?;
+    folder.parent().map_or(Ok(()), |root| File::open(root)?.sync_all())
+}
+
+/// The journal goes first: a folder without one says nothing.
+fn remove(folder: &Path) -> io::Result<()> {
+    std::fs::remove_file(journal_of(folder))?;
+    std::fs::remove_dir_all(folder)
+}
+
+#[cfg(test)]
+mod tests {
+    use sweep_proto::v1;
+    use sweep_spec::TrialId;
+
+    use super::super::record;
+    use super::*;
+
+    fn lease(attempt: u32) -> Lease {
+        Lease { trial_id: TrialId::of(b"trial"), round: 1, attempt }
+    }
+
+    fn stopping(reason: &str) -> Record {
+        Record::Stopping(v1::Stopped { reason: reason.to_owned() })
+    }
+
+    fn failed(journal: &Journal) -> Vec<Lease> {
+        journal.health().failed.into_keys().collect()
+    }
+
+    fn records(state: &Path, lease: Lease) -> Vec<Record> {
+        let bytes = std::fs::read(journal_of(&root(state).join(lease.folder_name()))).unwrap();
+        let journal = record::read(&bytes).unwrap();
+        assert_eq!(journal.whole, bytes.len());
+        journal.records
+    }
+
+    #[tokio::test]
+    async fn orders_are_carried_out_one_by_one_and_nothing_is_left_of_what_is_removed() {
+        let state = tempfile::tempdir().unwrap();
+        let mut journal = Journal::start(state.path(), BTreeMap::new()).unwrap();
+        for n in 0..10 {
+            journal.order(Order::Append { lease: lease(1), record: stopping(&n.to_string()) });
+        }
+        journal.order(Order::Keep { lease: lease(1), records: vec![stopping("a"), stopping("b")] });
+        journal.order(Order::Log { lease: lease(1), text: "last words".to_owned() });
+        journal.order(Order::Log { lease: lease(2), text: "of nobody".to_owned() });
+        journal.flush().await;
+        assert_eq!(records(state.path(), lease(1)).len(), 12);
+        let folder = root(state.path()).join(lease(1).folder_name());
+        assert_eq!(std::fs::read_to_string(log_of(&folder)).unwrap(), "last words");
+        let bytes = journal.health().bytes;
+        assert_eq!(bytes, std::fs::metadata(journal_of(&folder)).unwrap().len());
+        journal.order(Order::Replace { lease: lease(1), records: vec![stopping("only")] });
+        journal.flush().await;
+        assert_eq!(records(state.path(), lease(1)), [stopping("only")]);
+        journal.order(Order::Remove { lease: lease(1) });
+        journal.flush().await;
+        assert_eq!(std::fs::read_dir(root(state.path())).unwrap().count(), 0);
+        assert_eq!(journal.health(), Health::default());
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_written_is_said_and_written_later() {
+        let state = tempfile::tempdir().unwrap();
+        let mut journal = Journal::start(state.path(), BTreeMap::new()).unwrap();
+        // A file where the folder should be: for root, who may write everywhere, as good as a full disk.
+        let folder = root(state.path()).join(lease(1).folder_name());
+        std::fs::write(&folder, "in the way").unwrap();
+        journal.order(Order::Append { lease: lease(1), record: stopping("a") });
+        journal.order(Order::Append { lease: lease(2), record: stopping("b") });
+        journal.flush().await;
+        assert_eq!(failed(&journal), [lease(1)]);
+        assert_eq!(records(state.path(), lease(2)), [stopping("b")], "others go on");
+        journal.order(Order::Replace { lease: lease(1), records: vec![stopping("a")] });
+        journal.flush().await;
+        assert_eq!(failed(&journal), [lease(1)]);
+        std::fs::remove_file(&folder).unwrap();
+        journal.order(Order::Replace { lease: lease(1), records: vec![stopping("a")] });
+        journal.order(Order::Append { lease: lease(1), record: stopping("c") });
+        journal.flush().await;
+        assert!(failed(&journal).is_empty());
+        assert_eq!(records(state.path(), lease(1)), [stopping("a"), stopping("c")]);
+    }
+}

@@ -1,0 +1,259 @@
+//! What an earlier run of this worker left on its disk: endings that are still to be handed in, attempts that died with it,
+//! and files that cannot be believed, which are set aside.
+
+use std::fs::OpenOptions;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use sweep_proto::v1;
+use sweep_proto::v1::finish_request::Ending as How;
+use sweep_spec::Digest;
+use sweep_spec::trainer::EpochMetrics;
+
+use super::journal::{MAX_BYTES, journal_of, log_of, root};
+use super::record::{self, Record};
+use crate::artifact::{self, Artifact};
+use crate::log_tail::LOG_TAIL_BYTES;
+use crate::wire::{self, Lease};
+
+/// Damaged folders that are kept for people; older ones are removed.
+const MAX_DAMAGED: usize = 64;
+
+/// An attempt that is to be handed in.
+#[derive(Debug, Clone)]
+pub(crate) struct Recovered {
+    pub(crate) lease: Lease,
+    pub(crate) slot: u32,
+    /// In order, the last with the sequence number `last`.
+    pub(crate) points: Vec<EpochMetrics>,
+    pub(crate) last: u64,
+    pub(crate) ending: v1::FinishRequest,
+    /// Go before the ending.
+    pub(crate) artifacts: Vec<Artifact>,
+    /// Bytes of its journal; `None` where there is none.
+    pub(crate) length: Option<u64>,
+    pub(crate) state: State,
+}
+
+/// In which state it was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum State {
+    /// It had ended.
+    Ended,
+    /// It was being stopped when the worker ended.
+    Stopped,
+    /// It ran when the worker ended.
+    Lost,
+    /// What was kept of it is damaged.
+    Damaged,
+}
+
+impl State {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Ended => "ended",
+            Self::Stopped => "stopped",
+            Self::Lost => "lost",
+            Self::Damaged => "damaged",
+        }
+    }
+}
+
+/// Reads all journals below `state_folder`.
+///
+/// # Errors
+/// The folder itself cannot be read.
+pub(crate) fn recover(state_folder: &Path) -> io::Result<Vec<Recovered>> {
+    let root = root(state_folder);
+    std::fs::create_dir_all(&root)?;
+    let mut recovered = Vec::new();
+    for entry in std::fs::read_dir(&root)? {
+        let path = entry?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let Some(lease) = Lease::from_folder_name(&name) else {
+            set_aside(state_folder, &path, "its name is no attempt's");
+            continue;
+        };
+        match attempt(state_folder, &path, lease) {
+            Ok(Some(attempt)) => recovered.push(attempt),
+            Ok(None) => drop(std::fs::remove_dir_all(&path)),
+            Err(what) => {
+                set_aside(state_folder, &path, &what);
+                let reason = format!("what its worker kept of it is damaged: {what}");
+                recovered.push(lost(lease, 0, reason, String::new(), None, State::Damaged));
+            }
+        }
+    }
+    // So that a restart hands in what it has in the same order, wherever the file system puts folders.
+    recovered.sort_by_key(|attempt| attempt.lease);
+    Ok(recovered)
+}
+
+/// The attempt of one folder, or why it cannot be believed; `None` where the worker died before it had written anything.
+fn attempt(state_folder: &Path, folder: &Path, lease: Lease) -> Result<Option<Recovered>, String> {
+    let path = journal_of(folder);
+    let bytes = match read_whole(&path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(format!("its journal cannot be read: {error}")),
+    };
+    let journal = record::read(&bytes).map_err(|damaged| format!("its journal is damaged {damaged}"))?;
+    if journal.whole < bytes.len() {
+        let cut = OpenOptions::new().write(true).open(&path).and_then(|file| file.set_len(journal.whole as u64));
+        cut.map_err(|error| format!("the half record at the end of its journal cannot be cut: {error}"))?;
+    }
+    if journal.records.is_empty() {
+        return Ok(None);
+    }
+    let length = Some(journal.whole as u64);
+    let told = Told::by(journal.records, lease)?;
+    let Some(ending) = told.ending else {
+        let log_tail = log_tail(folder);
+        let Some(stopping) = told.stopping else {
+            let reason = "its worker ended while it ran (it was killed, it crashed, or its machine did), and came back";
+            return Ok(Some(lost(lease, told.slot, reason.to_owned(), log_tail, length, State::Lost)));
+        };
+        let mut stopped = lost(lease, told.slot, String::new(), log_tail, length, State::Stopped);
+        stopped.ending.ending = Some(How::Stopped(stopping));
+        return Ok(Some(stopped));
+    };
+    let mut points = told.points;
+    if !points.is_empty() && told.last < ending.last_sequence {
+        return Err(format!("its points end with {}, where it had {}", told.last, ending.last_sequence));
+    }
+    let first = told.last + 1 - points.len() as u64;
+    // Points after these were given up before it ended.
+    let kept = ending.last_sequence.saturating_add(1).saturating_sub(first);
+    points.truncate(usize::try_from(kept).unwrap_or(usize::MAX));
+    let last = if points.is_empty() { ending.last_sequence } else { first + points.len() as u64 - 1 };
+    let artifacts =
+        told.artifacts.iter().map(|header| artifact(state_folder, lease, header)).collect::<Result<_, _>>()?;
+    let slot = told.slot;
+    Ok(Some(Recovered { lease, slot, points, last, ending, artifacts, length, state: State::Ended }))
+}
+
+fn lost(lease: Lease, slot: u32, reason: String, log_tail: String, length: Option<u64>, state: State) -> Recovered {
+    let ending =
+        v1::FinishRequest { ending: Some(How::Lost(v1::Lost { reason })), log_tail, ..v1::FinishRequest::default() };
+    // Without points: the next attempt reports them all.
+    Recovered { lease, slot, points: Vec::new(), last: 0, ending, artifacts: Vec::new(), length, state }
+}
+
+fn artifact(state_folder: &Path, lease: Lease, header: &v1::ArtifactHeader) -> Result<Artifact, String> {
+    let name = artifact::file_name(header.kind()).ok_or("it names a file of no kind")?;
+    let data_digest = Digest::try_from(&header.data_digest[..]).map_err(|error| error.to_string())?;
+    let path = artifact::folder(state_folder, &lease).join(name);
+    Ok(Artifact { kind: header.kind(), path, lease, data_digest })
+}
+
+/// What a journal's records come to.
+struct Told {
+    slot: u32,
+    points: Vec<EpochMetrics>,
+    last: u64,
+    stopping: Option<v1::Stopped>,
+    artifacts: Vec<v1::ArtifactHeader>,
+    ending: Option<v1::FinishRequest>,
+}
+
+impl Told {
+    fn by(records: Vec<Record>, lease: Lease) -> Result<Self, String> {
+        let mut told =
+            Self { slot: 0, points: Vec::new(), last: 0, stopping: None, artifacts: Vec::new(), ending: None };
+        let ours = |named: Option<&v1::Lease>| match named.and_then(Lease::from_wire) == Some(lease) {
+            true => Ok(()),
+            false => Err("its journal is another attempt's".to_owned()),
+        };
+        for record in records {
+            match record {
+                Record::Opened(opened) => {
+                    ours(opened.lease.as_ref())?;
+                    told.slot = opened.slot;
+                }
+                Record::Point(point) => {
+                    ours(point.lease.as_ref())?;
+                    told.point(&point)?;
+                }
+                Record::Stopping(stopped) => told.stopping = Some(stopped),
+                Record::Artifact(header) => told.artifacts.push(header),
+                Record::Ending(ending) => {
+                    ours(ending.lease.as_ref())?;
+                    if ending.ending.is_none() {
+                        return Err("its ending says nothing".to_owned());
+                    }
+                    // One after another replaces it, and wants no files.
+                    if told.ending.is_some() {
+                        told.artifacts.clear();
+                    }
+                    told.ending = Some(*ending);
+                }
+            }
+        }
+        Ok(told)
+    }
+
+    fn point(&mut self, point: &v1::Point) -> Result<(), String> {
+        let metrics = point.metrics.as_ref().ok_or("one of its points has no numbers")?;
+        let expected = if self.points.is_empty() { point.sequence.max(1) } else { self.last + 1 };
+        if point.sequence != expected || point.sequence == u64::MAX {
+            return Err(format!("its point {} stands where {expected} should", point.sequence));
+        }
+        self.last = point.sequence;
+        self.points.push(wire::metrics_of(metrics));
+        Ok(())
+    }
+}
+
+fn read_whole(path: &Path) -> io::Result<Vec<u8>> {
+    let file = std::fs::File::open(path)?;
+    let mut bytes = Vec::new();
+    file.take(MAX_BYTES).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+fn log_tail(folder: &Path) -> String {
+    let read = std::fs::File::open(log_of(folder)).and_then(|file| {
+        let mut bytes = Vec::new();
+        file.take(LOG_TAIL_BYTES as u64).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    });
+    // There is none where the trainer said nothing.
+    let text = String::from_utf8_lossy(&read.unwrap_or_default()).into_owned();
+    crate::log_tail::end_of(&text).to_owned()
+}
+
+/// Moves a folder out of the way, so that people can look at it.
+fn set_aside(state_folder: &Path, path: &Path, what: &str) {
+    let damaged = state_folder.join("damaged");
+    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let moved = std::fs::create_dir_all(&damaged).and_then(|()| {
+        make_room(&damaged)?;
+        let free = (1..).map(|n: u64| damaged.join(format!("{name}-{n}"))).find(|path| !path.exists());
+        let free = free.ok_or(io::ErrorKind::AlreadyExists)?;
+        std::fs::rename(path, &free)?;
+        Ok(free)
+    });
+    match moved {
+        Ok(to) => {
+            tracing::warn!(folder = %path.display(), what, set_aside = %to.display(), "a kept attempt is damaged and is set aside")
+        }
+        Err(error) => {
+            tracing::warn!(folder = %path.display(), what, error = %error, "a kept attempt is damaged and cannot be set aside");
+        }
+    }
+}
+
+/// Removes the oldest until there is room for one more.
+fn make_room(damaged: &Path) -> io::Result<()> {
+    let mut kept: Vec<(std::time::SystemTime, PathBuf)> = Vec::new();
+    for entry in std::fs::read_dir(damaged)? {
+        let entry = entry?;
+        kept.push((entry.metadata()?.modified()?, entry.path()));
+    }
+    kept.sort();
+    for (_, path) in kept.iter().take((kept.len() + 1).saturating_sub(MAX_DAMAGED)) {
+        let removed = if path.is_dir() { std::fs::remove_dir_all(path) } else { std::fs::remove_file(path) };
+        removed?;
+    }
+    Ok(())
+}

@@ -1,0 +1,37 @@
+//! Which versions of the coordinator this worker talks to.
+
+/// Whether a worker of version `ours` talks to a coordinator of version `theirs`: it does within one major version, because
+/// the messages of `sweep.v1` only grow.
+///
+/// # Errors
+/// They do not talk, and why, as one sentence.
+pub(crate) fn check(ours: &str, theirs: &str) -> Result<(), String> {
+    match (major(ours), major(theirs)) {
+        (Some(our_major), Some(their_major)) if our_major == their_major => Ok(()),
+        (Some(our_major), Some(_)) => Err(format!(
+            "the coordinator is of version {theirs}, this worker of {ours}: use a worker and a coordinator of one major \
+             version, {our_major} or the coordinator's"
+        )),
+        // A coordinator in somebody's test bench; what it says counts, not its name.
+        (_, None) | (None, _) => Ok(()),
+    }
+}
+
+fn major(version: &str) -> Option<u64> {
+    version.split('.').next()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn minor_versions_talk_and_major_ones_refuse_with_a_sentence() {
+        for (ours, theirs) in [("0.1.0", "0.1.0"), ("0.1.0", "0.2.7"), ("1.4.0", "1.0.0-rc.1"), ("0.1.0", "test")] {
+            assert_eq!(check(ours, theirs), Ok(()));
+        }
+        let sentence = check("0.1.0", "1.0.0").unwrap_err();
+        assert!(sentence.contains("1.0.0") && sentence.contains("0.1.0"), "{sentence}");
+        assert!(check("2.0.0", "1.9.9").is_err());
+    }
+}

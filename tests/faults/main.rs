@@ -3,3 +3,6 @@
 #![expect(clippy::expect_used, clippy::unwrap_used, reason = "a test that cannot go on should stop there")]
 
 mod behaviours;
+mod env;
+mod links;
+mod small;

@@ -69,6 +69,9 @@ impl Fleet {
             "restart_grace_ms": 4000,
             "retry_backoff_ms": 50,
             "max_failures": 5,
+            // Workers are killed so often that a trial may lose several by chance, and misbehave by script.
+            "max_losses": 12,
+            "suspend_after": 0,
         });
         let worker = json!({
             "trainer_command": trainer,

@@ -4,5 +4,6 @@
 pub mod bench;
 pub mod chaos;
 pub mod fleet;
+pub mod proxy;
 pub mod random;
 pub mod scripted;

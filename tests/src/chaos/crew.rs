@@ -109,10 +109,11 @@ impl<'a> Crew<'a> {
             }
             Fault::DrainWorker(worker) => {
                 let member = &mut self.workers[worker];
-                // One that is frozen hears it when it wakes.
-                member.process.signal(Signal::TERM);
-                member.leaving = true;
-                self.done.drains += 1;
+                // One that is frozen hears it when it wakes; a second one would end it at once.
+                if !std::mem::replace(&mut member.leaving, true) {
+                    member.process.signal(Signal::TERM);
+                    self.done.drains += 1;
+                }
             }
         }
         Ok(())
@@ -150,7 +151,9 @@ impl<'a> Crew<'a> {
     pub(super) fn dismiss(mut self) -> Result<Done, Error> {
         for member in &mut self.workers {
             member.process.signal(Signal::CONT);
-            member.process.signal(Signal::TERM);
+            if !member.leaving {
+                member.process.signal(Signal::TERM);
+            }
         }
         self.coordinator.process.signal(Signal::CONT);
         for (worker, member) in self.workers.into_iter().enumerate() {

@@ -69,7 +69,7 @@ impl Report {
 pub(super) fn read_journal(path: &Path) -> (usize, usize) {
     let text = std::fs::read_to_string(path).unwrap_or_default();
     let mut begun: BTreeMap<&str, usize> = BTreeMap::new();
-    for line in text.lines() {
+    for line in text.lines().filter(|line| line.starts_with("begun ")) {
         *begun.entry(line).or_default() += 1;
     }
     (begun.len(), begun.values().filter(|times| **times > 1).count())
@@ -83,7 +83,7 @@ mod tests {
     fn an_attempt_that_began_twice_is_seen() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("journal");
-        std::fs::write(&path, "a 1\nb 1\na 2\nb 1\n").unwrap();
+        std::fs::write(&path, "begun a 1\nbegun b 1\nended a 1\nbegun a 2\nbegun b 1\n").unwrap();
         assert_eq!(read_journal(&path), (3, 1));
         assert_eq!(read_journal(&folder.path().join("none")), (0, 0));
     }

@@ -87,7 +87,7 @@ pub async fn run(program: &Path, options: &Options) -> Result<Report, Error> {
 }
 
 async fn run_in(program: &Path, folder: &Path, options: &Options) -> Result<Report, Error> {
-    let script = Script { faults: options.faults, ways: Vec::new(), epoch_ms: options.epoch_ms };
+    let script = Script { faults: options.faults, epoch_ms: options.epoch_ms, ..Script::default() };
     let fleet = Fleet::new(program, folder, &script);
     let begun = Instant::now();
     let mut crew = Crew::start(&fleet, options.workers, PAUSE, options.poison > 0)?;

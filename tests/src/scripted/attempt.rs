@@ -1,13 +1,14 @@
 //! One attempt, from `started` to wherever the script leads.
 
 use std::io::Write;
+use std::path::Path;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, getpid, getppid, kill_process};
 use sweep_spec::trainer::{Epoch, EpochMetrics, Event, Failed, Finished, Provenance, Started, Train};
 use sweep_spec::{FailureClass, Outcome};
 
-use super::behaviour::{Behaviour, random};
+use super::behaviour::{Behaviour, Script, random};
 use super::{Error, IMAGES, data_digest, described, say, write};
 
 /// How much longer an epoch of a slow attempt takes.
@@ -31,7 +32,7 @@ pub(super) fn kill_worker() {
 }
 
 /// Trains nothing, as `behaviour` says.
-pub(super) fn train(train: &Train, behaviour: Behaviour, epoch_ms: u64) -> Result<(), Error> {
+pub(super) fn train(train: &Train, behaviour: Behaviour, script: &Script) -> Result<(), Error> {
     if behaviour == Behaviour::Early {
         complain("scripted: cannot find libnothing");
         std::process::exit(4);
@@ -43,13 +44,16 @@ pub(super) fn train(train: &Train, behaviour: Behaviour, epoch_ms: u64) -> Resul
     let slowness = if behaviour == Behaviour::Slow { SLOWNESS } else { 1 };
     started(train)?;
     for epoch in 1..=last {
-        let milliseconds = chance.below(2 * epoch_ms + 1);
+        let milliseconds = chance.below(2 * script.epoch_ms + 1);
         std::thread::sleep(Duration::from_millis(milliseconds) * slowness);
         if epoch > strikes_after {
             strike(train, behaviour, epoch)?;
         }
         let said =
             Event::Epoch(Epoch { trial_id: train.trial_id, attempt: train.attempt, metrics: metrics(train, epoch) });
+        if let Some(gate) = script.gate.as_ref().filter(|_| epoch == 2 && train.attempt == 1) {
+            wait_for(gate);
+        }
         if behaviour == Behaviour::Halting {
             say_haltingly(&said)?
         } else {
@@ -179,6 +183,13 @@ fn finished(train: &Train, outcome: Outcome, last: u32) -> Finished {
 fn die_by(process: Pid) {
     // Where it fails the process is gone already, which is what was wanted.
     let _ = kill_process(process, Signal::KILL);
+}
+
+/// A file cannot be awaited.
+fn wait_for(gate: &Path) {
+    while !gate.exists() {
+        std::thread::sleep(Duration::from_millis(10));
+    }
 }
 
 fn hang() -> ! {

@@ -1,5 +1,7 @@
 //! What a scripted trainer does with an attempt.
 
+use std::path::PathBuf;
+
 use clap::ValueEnum;
 use sweep_spec::{Digest, TrialId};
 
@@ -73,6 +75,15 @@ pub struct Script {
     /// Milliseconds of an epoch, on average.
     #[arg(long, default_value_t = 10)]
     pub epoch_ms: u64,
+    /// A file for which first attempts wait after their first epoch.
+    #[arg(long)]
+    pub gate: Option<PathBuf>,
+}
+
+impl Default for Script {
+    fn default() -> Self {
+        Self { faults: 0.0, ways: Vec::new(), epoch_ms: 10, gate: None }
+    }
 }
 
 impl Script {
@@ -84,6 +95,7 @@ impl Script {
         if !names.is_empty() {
             words.push(format!("--ways={}", names.join(",")));
         }
+        words.extend(self.gate.iter().map(|path| format!("--gate={}", path.display())));
         words
     }
 
@@ -125,7 +137,7 @@ mod tests {
     use super::*;
 
     fn script(faults: f64, ways: &[Behaviour]) -> Script {
-        Script { faults, ways: ways.to_vec(), epoch_ms: 1 }
+        Script { faults, ways: ways.to_vec(), epoch_ms: 1, gate: Some("a gate".into()) }
     }
 
     #[test]
@@ -155,5 +167,6 @@ mod tests {
         let read = <Program as clap::Parser>::try_parse_from(std::iter::once("x".to_owned()).chain(words)).unwrap();
         assert_eq!(read.script.ways, [Behaviour::DeafHang, Behaviour::HalfLine]);
         assert_eq!((read.script.faults, read.script.epoch_ms), (0.25, 1));
+        assert_eq!(read.script.gate, Some("a gate".into()));
     }
 }

@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use serde::Serialize;
 use signal_hook::consts::SIGTERM;
 use signal_hook::iterator::Signals;
-use sweep_spec::trainer::{Command, Described, Device, Devices, EXIT_LEFT, Event, Hello, PROTOCOL};
+use sweep_spec::trainer::{Command, Described, Device, Devices, EXIT_LEFT, Event, Hello, PROTOCOL, Train};
 use sweep_spec::{Configuration, Digest, TRAINER_SEMANTICS};
 
 pub use behaviour::{Behaviour, Script};
@@ -41,7 +41,7 @@ pub enum Error {
 pub struct Options {
     #[command(flatten)]
     script: Script,
-    /// A file that gets a line for each attempt that begins
+    /// A file that gets a line for each attempt that begins, and for each that ends in an answer
     #[arg(long)]
     journal: Option<PathBuf>,
 }
@@ -68,7 +68,7 @@ pub fn run(options: &Options) -> Result<(), Error> {
             Command::Devices => say(&Event::Devices(devices()))?,
             Command::Describe(describe) => say(&Event::Described(described(describe.dataset.classes.count())))?,
             Command::Train(train) => {
-                note(options, &format!("{} {}\n", train.trial_id, train.attempt))?;
+                note(options, "begun", &train)?;
                 let poisoned = match &train.trial.configuration {
                     Configuration::Cnn(cnn) => cnn.filters == POISON_FILTERS,
                     Configuration::Vgg19(_) => false,
@@ -78,8 +78,9 @@ pub fn run(options: &Options) -> Result<(), Error> {
                 }
                 let behaviour = options.script.behaviour(&train.trial_id, train.attempt);
                 deaf.store(behaviour.is_deaf(), Ordering::SeqCst);
-                attempt::train(&train, behaviour, options.script.epoch_ms)?;
+                attempt::train(&train, behaviour, &options.script)?;
                 deaf.store(false, Ordering::SeqCst);
+                note(options, "ended", &train)?;
             }
         }
     }
@@ -87,7 +88,8 @@ pub fn run(options: &Options) -> Result<(), Error> {
 }
 
 /// One short line to a file opened for appending is written whole, whoever else writes.
-fn note(options: &Options, line: &str) -> io::Result<()> {
+fn note(options: &Options, what: &str, train: &Train) -> io::Result<()> {
+    let line = format!("{what} {} {}\n", train.trial_id, train.attempt);
     match &options.journal {
         Some(path) => File::options().create(true).append(true).open(path)?.write_all(line.as_bytes()),
         None => Ok(()),

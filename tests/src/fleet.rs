@@ -1,6 +1,7 @@
 //! Coordinator and workers as real processes in one folder. All of them are the program `chaos`, which starts itself as
 //! whatever is needed: nothing but it has to be built, and nothing trains.
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
@@ -127,7 +128,7 @@ impl Fleet {
     pub fn coordinator(&self, listen: SocketAddr) -> Result<(Process, SocketAddr), Error> {
         let mut keys = self.coordinator.clone();
         keys.insert("listen".to_owned(), json!(listen.to_string()));
-        let mut process = self.start("coordinator", &keys)?;
+        let mut process = self.start(&[], "coordinator", &keys)?;
         let mut line = String::new();
         if let Some(stdout) = process.child.stdout.take() {
             let mut lines = BufReader::new(stdout);
@@ -144,23 +145,33 @@ impl Fleet {
     /// # Errors
     /// It cannot be started.
     pub fn worker(&self, name: &str, address: SocketAddr) -> Result<Process, Error> {
+        self.worker_within(&[], name, address)
+    }
+
+    /// The same, started by other words, such as `ip netns exec NAME`, that end as the worker.
+    ///
+    /// # Errors
+    /// It cannot be started.
+    pub fn worker_within(&self, words: &[&str], name: &str, address: SocketAddr) -> Result<Process, Error> {
         let mut keys = self.worker.clone();
         keys.insert("coordinator".to_owned(), json!([format!("http://{address}")]));
         keys.insert("name".to_owned(), json!(name));
         keys.insert("state_dir".to_owned(), json!(self.folder.join(format!("{name}.state"))));
         keys.insert("cache_dir".to_owned(), json!(self.folder.join(format!("{name}.cache"))));
-        self.start(name, &keys)
+        self.start(words, name, &keys)
     }
 
-    fn start(&self, name: &str, keys: &Map<String, Value>) -> Result<Process, Error> {
+    fn start(&self, words: &[&str], name: &str, keys: &Map<String, Value>) -> Result<Process, Error> {
         let what = if name == "coordinator" { "coordinator" } else { "worker" };
         // JSON is YAML.
         let config = self.folder.join(format!("{name}.yaml"));
         std::fs::write(&config, Value::Object(keys.clone()).to_string()).map_err(|source| self.io(source))?;
         let log = self.folder.join(format!("{name}.log"));
         let log = File::options().create(true).append(true).open(log).map_err(|source| self.io(source))?;
-        let mut command = Command::new(&self.program);
-        command.arg(what).arg("--config").arg(config).current_dir(&self.folder);
+        let program = self.program.as_os_str();
+        let mut line = words.iter().map(OsStr::new).chain([program, OsStr::new(what)]);
+        let mut command = Command::new(line.next().unwrap_or(program));
+        command.args(line).arg("--config").arg(config).current_dir(&self.folder);
         for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("SWEEP_")) {
             command.env_remove(name);
         }

@@ -4,7 +4,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use sweep_tests::chaos::{self, Options};
+use sweep_tests::chaos::{self, Options, partitions};
 use sweep_tests::scripted;
 
 #[derive(Parser)]
@@ -19,6 +19,8 @@ struct Arguments {
 #[derive(Subcommand)]
 #[command(disable_help_subcommand = true)]
 enum Part {
+    /// Cuts a worker in a network namespace off, in seven ways; `ci/partitions` makes the namespace.
+    Partitions(partitions::Options),
     /// The coordinator, as it is.
     #[command(hide = true)]
     Coordinator(sweep_coordinator::Args),
@@ -39,6 +41,7 @@ fn main() -> ExitCode {
             Err(error) => fail(&error),
         },
         Some(Part::Worker(args)) => in_runtime(async { sweep_worker::main_with(args, Vec::new()).await }),
+        Some(Part::Partitions(options)) => in_runtime(async { partition(&options).await }),
         None => in_runtime(async { wreak(&arguments.options).await }),
     }
 }
@@ -62,6 +65,19 @@ async fn wreak(options: &Options) -> ExitCode {
             print(&line);
             if problems.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
         }
+        Err(error) => fail(error.as_ref()),
+    }
+}
+
+async fn partition(options: &partitions::Options) -> ExitCode {
+    let run = async {
+        let program = std::env::current_exe()?;
+        let say = |outcome: &partitions::Outcome| print(&serde_json::json!(outcome).to_string());
+        partitions::partitions(&program, options, say).await
+    };
+    match run.await {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
         Err(error) => fail(error.as_ref()),
     }
 }

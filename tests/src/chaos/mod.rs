@@ -3,6 +3,7 @@
 
 mod count;
 mod crew;
+pub mod partitions;
 mod plan;
 mod report;
 mod run;

@@ -1,3 +1,9 @@
-//! What whole-system tests and benchmarks share: a worker that trains nothing, and a coordinator in its own process.
+//! What whole-system tests and benchmarks share: a worker that trains nothing, a trainer that follows a script, a fleet of
+//! real processes, the chaos that befalls it, and a proxy that stands in the way.
 
 pub mod bench;
+pub mod chaos;
+pub mod fleet;
+pub mod proxy;
+pub mod random;
+pub mod scripted;

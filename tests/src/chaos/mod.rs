@@ -1,0 +1,19 @@
+//! The chaos: a real coordinator, real workers and scripted trainers, and signals that hit them while a sweep runs. In the
+//! end the store is counted with SQL.
+
+mod count;
+mod crew;
+pub mod partitions;
+mod plan;
+mod report;
+mod run;
+mod study;
+
+pub use count::{Count, Witness};
+pub use plan::{Counts, Fault, plan};
+pub use report::Report;
+pub use run::{Options, run, submit};
+pub use study::{EPOCHS, grid, poison};
+
+/// What a run can fail of before it is counted.
+pub type Error = Box<dyn std::error::Error + Send + Sync>;

@@ -1,0 +1,128 @@
+//! A trainer that trains nothing and misbehaves by a script. It speaks the real protocol; what it says of an attempt
+//! depends on the trial and the attempt alone, and `images_per_second` of every point is the attempt's number, so that
+//! points of two attempts can be told apart in the store.
+
+mod attempt;
+mod behaviour;
+
+use std::fs::File;
+use std::io::{self, BufRead, Write};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use serde::Serialize;
+use signal_hook::consts::SIGTERM;
+use signal_hook::iterator::Signals;
+use sweep_spec::trainer::{Command, Described, Device, Devices, EXIT_LEFT, Event, Hello, PROTOCOL, Train};
+use sweep_spec::{Configuration, Digest, TRAINER_SEMANTICS};
+
+pub use behaviour::{Behaviour, Script};
+
+/// A trial with so many filters kills the worker that runs it, every time.
+pub const POISON_FILTERS: u32 = 997;
+
+/// Images of one epoch of every trial, for the description of its data.
+const IMAGES: u32 = 64;
+
+/// What a trainer can fail of.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A pipe or the journal.
+    #[error("the trainer cannot speak")]
+    Io(#[from] io::Error),
+    /// A command that is none.
+    #[error("the trainer does not understand")]
+    Json(#[from] serde_json::Error),
+}
+
+/// How it is started.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Options {
+    #[command(flatten)]
+    script: Script,
+    /// A file that gets a line for each attempt that begins, and for each that ends in an answer
+    #[arg(long)]
+    journal: Option<PathBuf>,
+}
+
+/// Answers commands until stdin ends.
+///
+/// # Errors
+/// A pipe is closed, or a line is no command.
+pub fn run(options: &Options) -> Result<(), Error> {
+    let deaf = Arc::new(AtomicBool::new(false));
+    let heard = Arc::clone(&deaf);
+    let mut signals = Signals::new([SIGTERM])?;
+    std::thread::spawn(move || {
+        for _ in signals.forever() {
+            if !heard.load(Ordering::SeqCst) {
+                std::process::exit(EXIT_LEFT);
+            }
+        }
+    });
+    let hello = Hello { protocol: PROTOCOL, semantics: TRAINER_SEMANTICS, trainer: "scripted trainer".to_owned() };
+    say(&Event::Hello(hello))?;
+    for line in io::stdin().lock().lines() {
+        match serde_json::from_str(&line?)? {
+            Command::Devices => say(&Event::Devices(devices()))?,
+            Command::Describe(describe) => say(&Event::Described(described(describe.dataset.classes.count())))?,
+            Command::Train(train) => {
+                note(options, "begun", &train)?;
+                let poisoned = match &train.trial.configuration {
+                    Configuration::Cnn(cnn) => cnn.filters == POISON_FILTERS,
+                    Configuration::Vgg19(_) => false,
+                };
+                if poisoned {
+                    attempt::kill_worker();
+                }
+                let behaviour = options.script.behaviour(&train.trial_id, train.attempt);
+                deaf.store(behaviour.is_deaf(), Ordering::SeqCst);
+                attempt::train(&train, behaviour, &options.script)?;
+                deaf.store(false, Ordering::SeqCst);
+                note(options, "ended", &train)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// One short line to a file opened for appending is written whole, whoever else writes.
+fn note(options: &Options, what: &str, train: &Train) -> io::Result<()> {
+    let line = format!("{what} {} {}\n", train.trial_id, train.attempt);
+    match &options.journal {
+        Some(path) => File::options().create(true).append(true).open(path)?.write_all(line.as_bytes()),
+        None => Ok(()),
+    }
+}
+
+fn devices() -> Devices {
+    let cpu = Device { name: "cpu".to_owned(), description: "scripted".to_owned(), memory_bytes: None };
+    Devices { devices: vec![cpu], cuda_unavailable: Some("scripted".to_owned()) }
+}
+
+fn described(classes: u32) -> Described {
+    Described {
+        digest: data_digest(),
+        classes: (0..classes).map(|class| format!("class {class}")).collect(),
+        channels: 3,
+        train_images: IMAGES,
+        test_images: IMAGES,
+    }
+}
+
+fn data_digest() -> Digest {
+    Digest::of(b"scripted data")
+}
+
+fn say<T: Serialize>(event: &T) -> Result<(), Error> {
+    let mut line = serde_json::to_vec(event)?;
+    line.push(b'\n');
+    write(&line)
+}
+
+fn write(bytes: &[u8]) -> Result<(), Error> {
+    let mut out = io::stdout().lock();
+    out.write_all(bytes)?;
+    Ok(out.flush()?)
+}

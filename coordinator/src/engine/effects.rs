@@ -96,6 +96,7 @@ impl Driver {
             session: session.0,
             slot,
             device,
+            slot_memory_bytes: None,
             at_ms: unix_ms(),
         });
         let (sequence, newest, told) = (0, None, false);

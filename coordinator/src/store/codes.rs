@@ -1,5 +1,6 @@
 //! The small numbers that stand for states and classes in the tables. They are never renumbered.
 
+use sweep_scheduler::event::Service;
 use sweep_spec::{FailureClass, Outcome};
 
 use super::Error;
@@ -90,6 +91,110 @@ code! {
     }
 }
 
+code! {
+    /// What somebody did, or what happened.
+    AuditAction {
+        /// A sweep was submitted.
+        Submitted = 1,
+        /// A sweep was paused.
+        Paused = 2,
+        /// A paused sweep goes on.
+        Resumed = 3,
+        /// A sweep got another priority.
+        PriorityChanged = 4,
+        /// A sweep was cancelled.
+        Cancelled = 5,
+        /// What failed of a sweep runs again.
+        Retried = 6,
+        /// A worker gets nothing new, by somebody's word.
+        WorkerDraining = 7,
+        /// A worker hands back what it runs, by somebody's word.
+        WorkerLeaving = 8,
+        /// A worker gets nothing, for a reason.
+        WorkerSuspended = 9,
+        /// A worker is in service again.
+        WorkerReturned = 10,
+        /// An attempt goes on in a new session of its worker.
+        AttemptAdopted = 11,
+        /// An attempt that had expired goes on.
+        AttemptRevived = 12,
+        /// A sweep's data are settled.
+        DataPinned = 13,
+        /// A stage chose.
+        StageDecided = 14,
+        /// A coordinator took up the store.
+        CoordinatorStarted = 15,
+        /// Somebody chose to go on without what was damaged.
+        LossAccepted = 16,
+        /// A trial is not tried again, because it killed its workers.
+        Quarantined = 17,
+        /// A round began. Read from the rounds, never written as a row of the audit log, as all that follow.
+        RoundOpened = 100,
+        /// An attempt was assigned to a slot.
+        AttemptAssigned = 101,
+        /// An attempt ended.
+        AttemptEnded = 102,
+        /// A round ended.
+        RoundEnded = 103,
+        /// A sweep ended.
+        SweepEnded = 104,
+    }
+}
+
+impl AuditAction {
+    /// For people and programs.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Submitted => "submitted",
+            Self::Paused => "paused",
+            Self::Resumed => "resumed",
+            Self::PriorityChanged => "priority_changed",
+            Self::Cancelled => "cancelled",
+            Self::Retried => "retried",
+            Self::WorkerDraining => "worker_draining",
+            Self::WorkerLeaving => "worker_leaving",
+            Self::WorkerSuspended => "worker_suspended",
+            Self::WorkerReturned => "worker_returned",
+            Self::AttemptAdopted => "attempt_adopted",
+            Self::AttemptRevived => "attempt_revived",
+            Self::DataPinned => "data_pinned",
+            Self::StageDecided => "stage_decided",
+            Self::CoordinatorStarted => "coordinator_started",
+            Self::LossAccepted => "loss_accepted",
+            Self::Quarantined => "quarantined",
+            Self::RoundOpened => "round_opened",
+            Self::AttemptAssigned => "attempt_assigned",
+            Self::AttemptEnded => "attempt_ended",
+            Self::RoundEnded => "round_ended",
+            Self::SweepEnded => "sweep_ended",
+        }
+    }
+}
+
+/// Whether a worker is given trials, as the tables have it: a number, and the reason of a suspension.
+pub fn service_code(service: &Service) -> (i64, &str) {
+    match service {
+        Service::Active => (0, ""),
+        Service::Draining => (1, ""),
+        Service::Leaving => (2, ""),
+        Service::Suspended(reason) => (3, reason),
+    }
+}
+
+/// Whether a worker is given trials, from the tables.
+///
+/// # Errors
+/// The number stands for nothing.
+pub fn service_of(code: i64, reason: String) -> Result<Service, Error> {
+    match code {
+        0 => Ok(Service::Active),
+        1 => Ok(Service::Draining),
+        2 => Ok(Service::Leaving),
+        3 => Ok(Service::Suspended(reason)),
+        _ => Err(Error::damaged(format!("service {code}"))),
+    }
+}
+
 impl AttemptState {
     /// For people.
     pub const fn name(self) -> &'static str {
@@ -162,6 +267,11 @@ mod tests {
             assert_eq!(SweepState::of(code).unwrap().code(), code);
             assert_eq!(AttemptState::of(code).unwrap().code(), code);
         }
+        for service in [Service::Active, Service::Draining, Service::Leaving, Service::Suspended("it fails".into())] {
+            let (code, reason) = service_code(&service);
+            assert_eq!(service_of(code, reason.to_owned()).unwrap(), service);
+        }
+        assert!(AuditAction::of(0).is_err() && service_of(4, String::new()).is_err());
         assert!(StageState::of(4).is_err() && RoundState::of(-1).is_err() && class_of(0).is_err());
     }
 }

@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use sweep_proto::v1;
-use sweep_scheduler::{Lease, SweepId};
+use sweep_scheduler::event::Service;
+use sweep_scheduler::{Lease, SweepId, WorkerName};
 use sweep_spec::trainer::{EpochMetrics, Provenance};
 use sweep_spec::{Cnn, Configuration, Dataset, Digest, FailureClass, Outcome, Protocol, Trial, TrialId, canonical};
 
 use super::Store;
-use super::codes::{AttemptState, RoundState, StageState, SweepState};
-use super::record::{AttemptKey, ResultRecord, TrialPage, TrialState};
+use super::codes::{AttemptState, AuditAction, RoundState, StageState, SweepState};
+use super::record::{AttemptKey, AuditFilter, ResultRecord, TrialPage, TrialState};
 use super::sqlite::SqliteStore;
 use super::write::*;
 
@@ -48,6 +49,11 @@ on_every_backend!(
     large_batches_are_whole,
     a_choice_is_never_revised,
     extreme_numbers_survive,
+    what_somebody_changes_comes_back,
+    a_sweep_that_has_ended_can_go_on,
+    an_expired_attempt_is_remembered_and_can_go_on,
+    what_failed_before_is_remembered,
+    the_audit_log_tells_everything_in_order,
 );
 
 const SWEEP: SweepId = SweepId(1);
@@ -145,6 +151,7 @@ fn started(seed: u64, key: i64) -> Commit {
             session: u64::MAX,
             slot: 3,
             device: "cpu".into(),
+            slot_memory_bytes: Some(1 << 34),
             at_ms: 6,
         }],
         ..Commit::default()
@@ -383,6 +390,157 @@ async fn extreme_numbers_survive(place: &dyn Place) {
     let rows = store.trials(&page(Vec::new())).await.unwrap();
     assert_eq!((rows[0].seed, rows[0].result.as_ref().unwrap().last), (seed, Some(extreme)));
     assert_eq!(rows[0].trial, TrialId::from_bytes(*trial(seed).id().unwrap().as_bytes()));
+}
+
+fn ended(seed: u64, key: i64, state: AttemptState, failure: Option<(FailureClass, String)>) -> Commit {
+    let mut commit = finished(seed, key);
+    (commit.results, commit.rounds_ended) = (Vec::new(), Vec::new());
+    (commit.attempts_ended[0].state, commit.attempts_ended[0].failure) = (state, failure);
+    commit
+}
+
+fn sweep_end(state: SweepState) -> Commit {
+    let end = SweepEndRow { sweep: SWEEP, state, reason: "a reason".into(), at_ms: 10 };
+    Commit { sweeps_ended: vec![end], ..Commit::default() }
+}
+
+fn service(worker: &str, service: Service) -> ServiceRow {
+    ServiceRow { worker: worker.into(), service, actor: "somebody".into(), at_ms: 1 }
+}
+
+async fn what_somebody_changes_comes_back(place: &dyn Place) {
+    let store = place.open().await;
+    store.prepare(&preparation(SWEEP, 0..1)).await.unwrap();
+    store.commit(&begin(SWEEP)).await.unwrap();
+    let away = Service::Suspended("it fails".into());
+    let services = vec![service("a", Service::Draining), service("b", away.clone()), service("c", Service::Leaving)];
+    let commit =
+        Commit { paused: vec![(SWEEP, true)], priorities: vec![(SWEEP, i32::MIN)], services, ..Commit::default() };
+    assert_eq!(commit.rows(), 5);
+    store.commit(&commit).await.unwrap();
+    let back = Commit { services: vec![service("a", Service::Active)], ..Commit::default() };
+    store.commit(&back).await.unwrap();
+    store.close().await;
+    drop(store);
+    let loaded = place.open().await.load().await.unwrap();
+    let sweep = &loaded.snapshot.sweeps[0].sweep;
+    assert_eq!((sweep.paused, sweep.priority), (true, i32::MIN));
+    assert!(loaded.sweeps[0].record.paused);
+    let name = |name: &str| WorkerName(name.into());
+    assert_eq!(loaded.snapshot.workers, [(name("b"), away), (name("c"), Service::Leaving)]);
+}
+
+async fn a_sweep_that_has_ended_can_go_on(place: &dyn Place) {
+    let store = place.open().await;
+    store.prepare(&preparation(SWEEP, 0..2)).await.unwrap();
+    let ended = Commit { stages: vec![stage(SWEEP, Some(StageState::Ended), "filters=8")], ..Commit::default() };
+    for commit in [begin(SWEEP), started(0, 1), finished(0, 1), ended] {
+        store.commit(&commit).await.unwrap();
+    }
+    assert!(store.ended(SWEEP).await.unwrap().is_none(), "it runs");
+    store.commit(&sweep_end(SweepState::Failed)).await.unwrap();
+    assert!(store.load().await.unwrap().sweeps.is_empty());
+    assert!(store.ended(SweepId(9)).await.unwrap().is_none(), "there is none");
+    let (live, snapshot) = store.ended(SWEEP).await.unwrap().unwrap();
+    assert_eq!((live.record.state, live.record.ended_ms, live.trials.len()), (SweepState::Failed, 10, 2));
+    assert_eq!((snapshot.bound.len(), snapshot.stages[0].1.len()), (1, 2));
+    assert_eq!(snapshot.stages[0].1[0].history.known.as_ref().map(|known| known.round), Some(1));
+    let reopened = vec![(SWEEP, 0, StageState::Open)];
+    let again = Commit { sweeps_reopened: vec![SWEEP], stages_reopened: reopened, ..Commit::default() };
+    store.commit(&again).await.unwrap();
+    let loaded = store.load().await.unwrap();
+    let record = &loaded.sweeps[0].record;
+    assert_eq!((record.state, record.reason.as_str(), record.ended_ms), (SweepState::Running, "", 0));
+    let stage = &record.stages[0];
+    assert_eq!((stage.state, stage.choice.as_str()), (StageState::Open, ""));
+    assert_eq!((stage.winner, stage.decided), (None, None));
+}
+
+async fn an_expired_attempt_is_remembered_and_can_go_on(place: &dyn Place) {
+    let store = place.open().await;
+    store.prepare(&preparation(SWEEP, 0..2)).await.unwrap();
+    for commit in [begin(SWEEP), started(0, 1), ended(0, 1, AttemptState::Expired, None)] {
+        store.commit(&commit).await.unwrap();
+    }
+    let round = store.load().await.unwrap().snapshot.open_rounds.remove(0);
+    let lost = round.lost.unwrap();
+    assert_eq!((lost.lease, lost.worker.0.as_str(), lost.slot), (lease(0), "w", 3));
+    assert_eq!((round.losses, round.live), (1, None));
+    let revive = Commit { attempts_revived: vec![(AttemptKey(1), lease(0), 9)], ..Commit::default() };
+    store.commit(&revive).await.unwrap();
+    let attempt = store.attempt(lease(0)).await.unwrap().unwrap();
+    assert_eq!((attempt.state, attempt.ended_ms, attempt.log_tail.as_str()), (AttemptState::Live, 0, ""));
+    assert_eq!((attempt.slot_memory_bytes, attempt.device.as_str()), (Some(1 << 34), "cpu"));
+    let loaded = store.load().await.unwrap();
+    assert_eq!((loaded.attempts[0].key, loaded.attempts[0].stored_sequence), (AttemptKey(1), 3));
+    let round = &loaded.snapshot.open_rounds[0];
+    assert!(round.live.is_some() && round.lost.is_none() && round.losses == 0);
+    store.commit(&finished(0, 1)).await.unwrap();
+    store.commit(&revive).await.unwrap();
+    let attempt = store.attempt(lease(0)).await.unwrap().unwrap();
+    assert_eq!((attempt.state, attempt.ended_ms), (AttemptState::Succeeded, 9), "only what has expired comes back");
+}
+
+async fn what_failed_before_is_remembered(place: &dyn Place) {
+    let store = place.open().await;
+    store.prepare(&preparation(SWEEP, 0..1)).await.unwrap();
+    store.commit(&begin(SWEEP)).await.unwrap();
+    let classes = [FailureClass::OutOfMemory, FailureClass::OutOfMemory, FailureClass::Trainer, FailureClass::Machine];
+    for (index, class) in (0_u32..).zip(classes) {
+        let key = i64::from(index) + 1;
+        let mut commit = started(0, key);
+        let start = &mut commit.attempts_started[0];
+        start.lease.attempt = index + 1;
+        (start.worker, start.slot_memory_bytes) = (format!("w{}", index / 2), Some(100 - u64::from(index)));
+        store.commit(&commit).await.unwrap();
+        let mut end = ended(0, key, AttemptState::Failed, Some((class, "why".into())));
+        end.attempts_ended[0].lease.attempt = index + 1;
+        store.commit(&end).await.unwrap();
+    }
+    let round = store.load().await.unwrap().snapshot.open_rounds.remove(0);
+    let mut failed_on: Vec<_> = round.failed_on.iter().map(|worker| worker.0.as_str()).collect();
+    failed_on.sort_unstable();
+    assert_eq!((failed_on, round.too_small, round.failures), (vec!["w0", "w1"], Some(100), 4));
+    assert!(round.lost.is_none() && round.live.is_none());
+}
+
+async fn the_audit_log_tells_everything_in_order(place: &dyn Place) {
+    let store = place.open().await;
+    store.prepare(&preparation(SWEEP, 0..2)).await.unwrap();
+    store.prepare(&preparation(SweepId(2), 5..6)).await.unwrap();
+    let row = |at_ms, action, worker: &str| AuditRow {
+        at_ms,
+        actor: "somebody".into(),
+        action,
+        sweep: Some(SWEEP),
+        trial: None,
+        attempt: None,
+        worker: worker.into(),
+        detail: "a detail".into(),
+    };
+    let written = vec![row(1, AuditAction::Submitted, ""), row(20, AuditAction::PriorityChanged, "")];
+    let other = AuditRow { sweep: Some(SweepId(2)), ..row(2, AuditAction::Submitted, "x") };
+    let commit = Commit { audit: [written.clone(), vec![other.clone()]].concat(), ..Commit::default() };
+    for commit in [begin(SWEEP), started(0, 1), finished(0, 1), sweep_end(SweepState::Failed), commit] {
+        store.commit(&commit).await.unwrap();
+    }
+    let all = AuditFilter { limit: 100, ..AuditFilter::default() };
+    let of_sweep = store.audit(&AuditFilter { sweep: Some(SWEEP), ..all.clone() }).await.unwrap();
+    use AuditAction::*;
+    let actions: Vec<_> = of_sweep.iter().map(|entry| entry.action).collect();
+    assert_eq!(
+        actions,
+        [Submitted, RoundOpened, AttemptAssigned, AttemptEnded, RoundEnded, SweepEnded, PriorityChanged]
+    );
+    assert_eq!((&of_sweep[0], &of_sweep[6]), (&written[0], &written[1]));
+    assert_eq!((of_sweep[3].attempt, of_sweep[3].worker.as_str()), (Some(1), "w"));
+    assert_eq!(of_sweep[5].detail, "failed: a reason");
+    assert_eq!(store.audit(&all).await.unwrap().len(), 8);
+    let newest = store.audit(&AuditFilter { limit: 2, since_ms: 9, ..all.clone() }).await.unwrap();
+    assert_eq!(newest.iter().map(|entry| entry.action).collect::<Vec<_>>(), [SweepEnded, PriorityChanged]);
+    let of_trial = store.audit(&AuditFilter { trial: Some(lease(0).trial), ..all.clone() }).await.unwrap();
+    assert_eq!(of_trial.len(), 4);
+    assert_eq!(store.audit(&AuditFilter { worker: Some("x".into()), ..all }).await.unwrap(), [other]);
 }
 
 mod files {

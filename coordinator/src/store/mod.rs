@@ -17,14 +17,15 @@ use std::collections::HashMap;
 use async_trait::async_trait;
 use sweep_proto::v1;
 use sweep_scheduler::event::History;
+use sweep_scheduler::snapshot::SweepSnapshot;
 use sweep_scheduler::{Lease, SweepId};
 use sweep_spec::{Digest, TrialId};
 
 use record::{
-    ArtifactRecord, AttemptKey, AttemptRecord, ConfigurationRecord, Loaded, Point, Replicate, SweepRecord, TrialPage,
-    TrialRecord, TrialRow, WorkerRecord,
+    ArtifactRecord, AttemptKey, AttemptRecord, AuditFilter, ConfigurationRecord, LiveSweep, Loaded, Point, Replicate,
+    SweepRecord, TrialPage, TrialRecord, TrialRow, WorkerRecord,
 };
-use write::{Commit, Preparation};
+use write::{AuditRow, Commit, Preparation};
 
 /// Why the store did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -98,6 +99,13 @@ pub trait Store: Send + Sync + 'static {
 
     /// Everything that lives, for the scheduler and the engine; sweeps that were prepared and never begun are removed.
     async fn load(&self) -> Result<Loaded, Error>;
+
+    /// A sweep that has ended, as `load` gives those that have not.
+    async fn ended(&self, sweep: SweepId) -> Result<Option<(LiveSweep, SweepSnapshot)>, Error>;
+
+    /// The newest entries of the audit log that pass the filter, newest last: what somebody did, and what happened to
+    /// rounds, attempts and sweeps.
+    async fn audit(&self, filter: &AuditFilter) -> Result<Vec<AuditRow>, Error>;
 
     /// What is known of the trials of some stages of a sweep; trials of which nothing is known are left out.
     async fn histories(&self, sweep: SweepId, stages: &[u32]) -> Result<HashMap<TrialId, History>, Error>;

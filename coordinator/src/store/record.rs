@@ -90,6 +90,8 @@ pub struct SweepRecord {
     pub submitter: String,
     /// Higher goes first.
     pub priority: i32,
+    /// Nothing of it is started.
+    pub paused: bool,
     /// Its share among sweeps of one priority.
     pub weight: u32,
     /// Larger grids are refused.
@@ -195,6 +197,21 @@ pub struct Point {
     pub metrics: EpochMetrics,
 }
 
+/// Which part of the audit log.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct AuditFilter {
+    /// Only what was done to this sweep, or happened to one of its trials.
+    pub sweep: Option<SweepId>,
+    /// Only what happened to this trial.
+    pub trial: Option<TrialId>,
+    /// Only what this worker did, or what was done to it.
+    pub worker: Option<String>,
+    /// Nothing older.
+    pub since_ms: i64,
+    /// The newest so many.
+    pub limit: u32,
+}
+
 /// Which page of which trials.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TrialPage {
@@ -276,6 +293,8 @@ pub struct AttemptRecord {
     pub slot: u32,
     /// On which device.
     pub device: String,
+    /// The memory of the slot, where it was known.
+    pub slot_memory_bytes: Option<u64>,
     /// When it was assigned.
     pub assigned_ms: i64,
     /// When it ended; 0 while it runs.

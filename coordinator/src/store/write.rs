@@ -1,11 +1,12 @@
 //! What is written: one batch of the engine, and the rows of a sweep before it begins.
 
 use sweep_proto::v1;
+use sweep_scheduler::event::Service;
 use sweep_scheduler::{Lease, SweepId};
 use sweep_spec::trainer::{Described, EpochMetrics};
 use sweep_spec::{Configuration, Digest, FailureClass, Outcome, TrialId};
 
-use super::codes::{AttemptState, RoundState, StageState, SweepState};
+use super::codes::{AttemptState, AuditAction, RoundState, StageState, SweepState};
 use super::record::{AttemptKey, ResultRecord};
 
 /// One batch. Its parts are written in the order in which they stand here.
@@ -13,6 +14,14 @@ use super::record::{AttemptKey, ResultRecord};
 pub struct Commit {
     /// Sweeps that begin.
     pub sweeps_begun: Vec<SweepId>,
+    /// Sweeps that go on although they had ended.
+    pub sweeps_reopened: Vec<SweepId>,
+    /// Sweeps that pause, and sweeps that go on.
+    pub paused: Vec<(SweepId, bool)>,
+    /// Sweeps that get another priority.
+    pub priorities: Vec<(SweepId, i32)>,
+    /// Stages that go back to a state: what they chose is forgotten.
+    pub stages_reopened: Vec<(SweepId, u32, StageState)>,
     /// Stages that change their state.
     pub stages: Vec<StageChange>,
     /// Contents that sweeps are pinned to.
@@ -21,6 +30,8 @@ pub struct Commit {
     pub descriptions: Vec<(Digest, Described)>,
     /// Workers that registered.
     pub workers: Vec<WorkerRow>,
+    /// Workers that are taken out of service, or back into it.
+    pub services: Vec<ServiceRow>,
     /// Rounds that begin: trial, number, when.
     pub rounds_opened: Vec<(TrialId, u32, i64)>,
     /// Trials that are settled on a round.
@@ -29,6 +40,8 @@ pub struct Commit {
     pub attempts_started: Vec<AttemptStart>,
     /// Attempts that go on in a new session.
     pub attempts_adopted: Vec<(AttemptKey, u64)>,
+    /// Attempts that had expired and go on in a session; others are left as they are.
+    pub attempts_revived: Vec<(AttemptKey, Lease, u64)>,
     /// Epochs' metrics. One that is there already stays as it is.
     pub points: Vec<PointRow>,
     /// Results of accepted attempts.
@@ -41,26 +54,35 @@ pub struct Commit {
     pub sweeps_ended: Vec<SweepEndRow>,
     /// The last session number that was given.
     pub last_session: Option<u64>,
+    /// Who did what.
+    pub audit: Vec<AuditRow>,
 }
 
 impl Commit {
     /// How many rows it touches.
     pub fn rows(&self) -> usize {
         self.sweeps_begun.len()
+            + self.sweeps_reopened.len()
+            + self.paused.len()
+            + self.priorities.len()
+            + self.stages_reopened.len()
             + self.stages.len()
             + self.pins.len()
             + self.descriptions.len()
             + self.workers.len()
+            + self.services.len()
             + self.rounds_opened.len()
             + self.bound.len()
             + self.attempts_started.len()
             + self.attempts_adopted.len()
+            + self.attempts_revived.len()
             + self.points.len()
             + self.results.len()
             + self.attempts_ended.len()
             + self.rounds_ended.len()
             + self.sweeps_ended.len()
             + usize::from(self.last_session.is_some())
+            + self.audit.len()
     }
 }
 
@@ -113,6 +135,8 @@ pub struct AttemptStart {
     pub slot: u32,
     /// On which device.
     pub device: String,
+    /// The memory of the slot, where it is known.
+    pub slot_memory_bytes: Option<u64>,
     /// When.
     pub at_ms: i64,
 }
@@ -207,6 +231,40 @@ pub struct WorkerRow {
     pub labels: Vec<(String, String)>,
     /// When.
     pub at_ms: i64,
+}
+
+/// A worker that is taken out of service, or back into it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ServiceRow {
+    /// Its name.
+    pub worker: String,
+    /// Whether it is given trials.
+    pub service: Service,
+    /// By whose word.
+    pub actor: String,
+    /// When.
+    pub at_ms: i64,
+}
+
+/// Who did what. Written once and never changed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AuditRow {
+    /// When.
+    pub at_ms: i64,
+    /// Who: a person's name, a worker's, or `coordinator`.
+    pub actor: String,
+    /// What.
+    pub action: AuditAction,
+    /// To which sweep.
+    pub sweep: Option<SweepId>,
+    /// To which trial.
+    pub trial: Option<TrialId>,
+    /// To which of its attempts.
+    pub attempt: Option<u32>,
+    /// To which worker, or on which; empty for none.
+    pub worker: String,
+    /// For people: the new priority, the reason, the choice.
+    pub detail: String,
 }
 
 /// A slot of a worker.

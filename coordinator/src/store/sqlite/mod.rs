@@ -1,6 +1,7 @@
 //! The store as one SQLite file: write-ahead log, `synchronous=FULL`, one writer and a few readers. A lock file beside it
 //! keeps a second coordinator out.
 
+mod audit;
 mod load;
 mod prepare;
 mod read;
@@ -20,14 +21,15 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePo
 use sqlx::{AssertSqlSafe, SqlSafeStr};
 use sweep_proto::v1;
 use sweep_scheduler::event::History;
+use sweep_scheduler::snapshot::SweepSnapshot;
 use sweep_scheduler::{Lease, SweepId};
 use sweep_spec::{Digest, TrialId};
 
 use super::record::{
-    ArtifactRecord, AttemptKey, AttemptRecord, ConfigurationRecord, Loaded, Point, Replicate, SweepRecord, TrialPage,
-    TrialRecord, TrialRow, WorkerRecord,
+    ArtifactRecord, AttemptKey, AttemptRecord, AuditFilter, ConfigurationRecord, LiveSweep, Loaded, Point, Replicate,
+    SweepRecord, TrialPage, TrialRecord, TrialRow, WorkerRecord,
 };
-use super::write::{Commit, Preparation};
+use super::write::{AuditRow, Commit, Preparation};
 use super::{Error, Store};
 
 /// Marks a file as ours: "SWEP".
@@ -40,7 +42,8 @@ const BUSY: Duration = Duration::from_secs(10);
 const NOT_A_DATABASE: &str = "26";
 
 /// The layouts, oldest first. Forward only; PostgreSQL's have the same numbers.
-const MIGRATIONS: &[(i64, &str, &str)] = &[(1, "start", include_str!("migrations/0001_start.sql"))];
+const MIGRATIONS: &[(i64, &str, &str)] =
+    &[(1, "start", include_str!("migrations/0001_start.sql")), (2, "proof", include_str!("migrations/0002_proof.sql"))];
 
 /// A SQLite file.
 #[derive(Debug)]
@@ -162,6 +165,14 @@ impl Store for SqliteStore {
     async fn load(&self) -> Result<Loaded, Error> {
         prepare::remove_abandoned(&self.writer).await?;
         load::load(&self.readers).await
+    }
+
+    async fn ended(&self, sweep: SweepId) -> Result<Option<(LiveSweep, SweepSnapshot)>, Error> {
+        load::ended(&self.readers, sweep).await
+    }
+
+    async fn audit(&self, filter: &AuditFilter) -> Result<Vec<AuditRow>, Error> {
+        audit::read(&self.readers, filter).await
     }
 
     async fn histories(&self, sweep: SweepId, stages: &[u32]) -> Result<HashMap<TrialId, History>, Error> {

@@ -234,8 +234,8 @@ pub(super) async fn trial(pool: &SqlitePool, id: TrialId) -> Result<Option<Trial
     Ok(Some(TrialRecord { trial, sweeps: sweeps.collect::<Result<_, Error>>()? }))
 }
 
-const ATTEMPT: &str = "SELECT key, trial, round, attempt, worker, slot, device, state, class, reason, assigned_ms, \
-                       ended_ms, start_seconds, run_seconds, log_tail FROM attempts WHERE trial = ?";
+const ATTEMPT: &str = "SELECT key, trial, round, attempt, worker, slot, device, slot_memory_bytes, state, class, \
+                       reason, assigned_ms, ended_ms, start_seconds, run_seconds, log_tail FROM attempts WHERE trial = ?";
 
 pub(super) async fn attempts(pool: &SqlitePool, trial: TrialId) -> Result<Vec<AttemptRecord>, Error> {
     let query = sqlx::query(AssertSqlSafe(format!("{ATTEMPT} ORDER BY attempt")));
@@ -261,6 +261,7 @@ fn attempt_record(row: &SqliteRow) -> Result<AttemptRecord, Error> {
         worker: row.try_get("worker")?,
         slot: row.try_get("slot")?,
         device: row.try_get("device")?,
+        slot_memory_bytes: row.try_get::<Option<i64>, _>("slot_memory_bytes")?.map(unsigned),
         assigned_ms: row.try_get("assigned_ms")?,
         ended_ms: row.try_get("ended_ms")?,
         state: AttemptState::of(row.try_get("state")?)?,

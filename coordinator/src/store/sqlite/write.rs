@@ -4,6 +4,7 @@ use prost::Message;
 use sqlx::{Sqlite, SqliteConnection, SqlitePool, Transaction};
 use sweep_spec::trainer::EpochMetrics;
 
+use super::audit;
 use super::rows::{Bound, Statement, signed};
 use crate::store::Error;
 use crate::store::codes::{RoundState, SweepState, class_code, outcome_code};
@@ -24,8 +25,9 @@ const BOUND: Statement = Statement {
     tail: "ON CONFLICT (sweep, configuration, seed) DO UPDATE SET round = excluded.round, reused = excluded.reused",
 };
 const ATTEMPT_STARTED: Statement = Statement {
-    head: "INSERT INTO attempts (key, trial, round, attempt, worker, session, slot, device, assigned_ms) VALUES",
-    columns: 9,
+    head: "INSERT INTO attempts (key, trial, round, attempt, worker, session, slot, device, \
+           slot_memory_bytes, assigned_ms) VALUES",
+    columns: 10,
     constants: "",
     tail: "",
 };
@@ -34,6 +36,13 @@ const ATTEMPT_ADOPTED: Statement = Statement {
     columns: 2,
     constants: "",
     tail: ") UPDATE attempts SET session = v.session FROM v WHERE attempts.key = v.key",
+};
+const ATTEMPT_REVIVED: Statement = Statement {
+    head: "WITH v (key, session) AS (VALUES",
+    columns: 2,
+    constants: "",
+    tail: ") UPDATE attempts SET session = v.session, state = 0, ended_ms = 0, class = NULL, reason = '', \
+           start_seconds = 0, run_seconds = 0, log_tail = '' FROM v WHERE attempts.key = v.key AND attempts.state = 4",
 };
 const POINT: Statement = Statement {
     head: "INSERT INTO points (attempt, sequence, epoch, train_loss, train_accuracy, val_loss, val_accuracy, \
@@ -85,6 +94,7 @@ pub(super) async fn commit(pool: &SqlitePool, commit: &Commit) -> Result<(), Err
     sweeps(&mut transaction, commit).await?;
     trials(&mut transaction, commit).await?;
     endings(&mut transaction, commit).await?;
+    audit::write(&mut transaction, &commit.audit).await?;
     transaction.commit().await?;
     Ok(())
 }
@@ -94,6 +104,25 @@ async fn sweeps(tx: &mut SqliteConnection, commit: &Commit) -> Result<(), Error>
         let begin = sqlx::query("UPDATE sweeps SET state = ? WHERE id = ? AND state = ?");
         let begin = begin.bind(SweepState::Running.code()).bind(signed(sweep.0)).bind(SweepState::Preparing.code());
         begin.execute(&mut *tx).await?;
+    }
+    for sweep in &commit.sweeps_reopened {
+        let reopen = sqlx::query("UPDATE sweeps SET state = ?, reason = '', ended_ms = 0 WHERE id = ? AND state > ?");
+        let running = SweepState::Running.code();
+        reopen.bind(running).bind(signed(sweep.0)).bind(running).execute(&mut *tx).await?;
+    }
+    for (sweep, paused) in &commit.paused {
+        let update = sqlx::query("UPDATE sweeps SET paused = ? WHERE id = ?");
+        update.bind(paused).bind(signed(sweep.0)).execute(&mut *tx).await?;
+    }
+    for (sweep, priority) in &commit.priorities {
+        let update = sqlx::query("UPDATE sweeps SET priority = ? WHERE id = ?");
+        update.bind(priority).bind(signed(sweep.0)).execute(&mut *tx).await?;
+    }
+    for (sweep, stage, state) in &commit.stages_reopened {
+        let reopen = sqlx::query(
+            "UPDATE stages SET state = ?, choice = '', winner = NULL, decided = NULL WHERE sweep = ? AND position = ?",
+        );
+        reopen.bind(state.code()).bind(signed(sweep.0)).bind(stage).execute(&mut *tx).await?;
     }
     for change in &commit.stages {
         stage(tx, change).await?;
@@ -113,6 +142,9 @@ async fn sweeps(tx: &mut SqliteConnection, commit: &Commit) -> Result<(), Error>
     }
     for row in &commit.workers {
         worker(tx, row).await?;
+    }
+    for row in &commit.services {
+        audit::service(tx, row).await?;
     }
     if let Some(session) = commit.last_session {
         let counter = sqlx::query(
@@ -168,11 +200,14 @@ async fn trials(tx: &mut SqliteConnection, commit: &Commit) -> Result<(), Error>
         .run(tx, &commit.attempts_started, |query, row| {
             let query = query.bind(row.key.0).bind(row.lease.trial.as_bytes().as_slice()).bind(row.lease.round);
             let query = query.bind(row.lease.attempt).bind(&row.worker).bind(signed(row.session));
-            query.bind(row.slot).bind(&row.device).bind(row.at_ms)
+            query.bind(row.slot).bind(&row.device).bind(row.slot_memory_bytes.map(signed)).bind(row.at_ms)
         })
         .await?;
     ATTEMPT_ADOPTED
         .run(tx, &commit.attempts_adopted, |query, (key, session)| query.bind(key.0).bind(signed(*session)))
+        .await?;
+    ATTEMPT_REVIVED
+        .run(tx, &commit.attempts_revived, |query, (key, _, session)| query.bind(key.0).bind(signed(*session)))
         .await?;
     POINT
         .run(tx, &commit.points, |query, row| {

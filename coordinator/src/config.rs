@@ -47,6 +47,8 @@ pub struct Config {
     pub shutdown_seconds: u64,
     /// What is logged.
     pub log: String,
+    /// Goes on without what is damaged in the store. A flag alone: it is meant for one start.
+    pub accept_loss: bool,
 }
 
 /// The coordinator's flags. Each may also stand in a file or in the environment.
@@ -108,6 +110,9 @@ pub struct Args {
     /// What is logged: error, warn, info, debug, trace or a filter
     #[arg(long, value_name = "FILTER")]
     pub log: Option<String>,
+    /// Start although the store is damaged: go on without what is, and list it
+    #[arg(long)]
+    pub accept_loss: bool,
 }
 
 impl Args {
@@ -273,7 +278,7 @@ impl Config {
             let source = format!("--{}", key.replace('_', "-"));
             layers.set(key.to_owned(), serde_yaml::Value::String(value.to_owned()), &source);
         }
-        Self::check(layers)
+        Ok(Self { accept_loss: args.accept_loss, ..Self::check(layers)? })
     }
 
     fn check(mut layers: Layers) -> Result<Self, Errors> {
@@ -326,6 +331,7 @@ impl Config {
                 describe_again_ms: describe_again_ms?,
                 shutdown_seconds: shutdown_seconds?,
                 log: log?,
+                accept_loss: false,
             })
         };
         match config() {

@@ -23,7 +23,7 @@ use crate::grpc::worker::Workers;
 use crate::grpc::{MAX_REQUEST_BYTES, MAX_RESPONSE_BYTES};
 use crate::metrics::Metrics;
 use crate::store::artifacts::Folder;
-use crate::store::sqlite::SqliteStore;
+use crate::store::sqlite::{Options, SqliteStore};
 use crate::store::{self, Store};
 use crate::web::{Web, router};
 
@@ -75,7 +75,10 @@ pub struct Handle {
 /// # Errors
 /// The store cannot be opened, or a port is taken.
 pub async fn start(config: Config, shutdown: CancellationToken) -> Result<Handle, Error> {
-    let store = SqliteStore::open(&config.store).await?;
+    let store = SqliteStore::open(&Options { path: config.store.clone(), accept_loss: config.accept_loss }).await?;
+    for loss in store.losses() {
+        warn!(table = loss.table, row = loss.key, reason = loss.reason, "lost and accepted");
+    }
     let artifacts = Folder::open(&config.artifacts())?;
     let database: Arc<dyn Store> = Arc::new(store);
     let metrics = Arc::new(Metrics::new()?);

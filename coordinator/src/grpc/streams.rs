@@ -13,6 +13,7 @@ use super::status;
 use super::sweep::{MAX_PAGE, Sweeps};
 use crate::convert::{bytes, metrics_message};
 use crate::engine::Error;
+use crate::store::artifacts;
 use crate::store::record::TrialPage;
 
 /// A watched sweep's status is sent at most this often.
@@ -86,13 +87,17 @@ impl Sweeps {
         answers: &mpsc::Sender<Result<v1::GetArtifactResponse, Status>>,
     ) -> Result<(), Error> {
         let mut file = self.artifacts.read(digest).await?;
+        let mut hasher = blake3::Hasher::new();
         loop {
             let mut chunk = vec![0; CHUNK_BYTES];
             let read = file.read(&mut chunk).await.map_err(|error| Error::Internal(error.to_string()))?;
             if read == 0 {
-                return Ok(());
+                // Whoever reads throws away what he got before an error.
+                let sound = hasher.finalize().as_bytes() == digest.as_bytes();
+                return if sound { Ok(()) } else { Err(artifacts::damaged(digest).into()) };
             }
             chunk.truncate(read);
+            hasher.update(&chunk);
             if answers.send(Ok(v1::GetArtifactResponse { chunk: chunk.into() })).await.is_err() {
                 return Ok(());
             }

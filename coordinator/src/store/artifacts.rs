@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use sweep_spec::Digest;
 use tokio::fs::File;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::Error;
 
@@ -59,6 +59,11 @@ impl Folder {
         Ok(Self { root: root.to_owned() })
     }
 
+    /// The folder at `root`, which may not be there.
+    pub(crate) fn at(root: &Path) -> Self {
+        Self { root: root.to_owned() }
+    }
+
     /// Where the content of this hash lies, or will.
     pub fn place(&self, digest: Digest) -> PathBuf {
         let name = digest.to_string();
@@ -86,6 +91,29 @@ impl Folder {
     pub async fn read(&self, digest: Digest) -> Result<File, Error> {
         let place = self.place(digest);
         File::open(&place).await.map_err(|source| io(&place, source))
+    }
+}
+
+/// An artifact that is not what its name says.
+pub(crate) fn damaged(digest: Digest) -> Error {
+    Error::damaged(format!("the artifact {digest} is not what its name says"))
+}
+
+/// Reads an artifact and says how long it is; `None` if it is not what its name says.
+///
+/// # Errors
+/// It is not there or cannot be read.
+pub(crate) async fn verify(folder: &Folder, digest: Digest) -> Result<Option<u64>, Error> {
+    let place = folder.place(digest);
+    let mut file = folder.read(digest).await?;
+    let (mut hasher, mut buffer, mut length) = (blake3::Hasher::new(), vec![0; 128 * 1024], 0);
+    loop {
+        let read = file.read(&mut buffer).await.map_err(|source| io(&place, source))?;
+        if read == 0 {
+            return Ok((hasher.finalize().as_bytes() == digest.as_bytes()).then_some(length));
+        }
+        hasher.update(buffer.get(..read).unwrap_or_default());
+        length += read as u64;
     }
 }
 

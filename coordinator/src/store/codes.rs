@@ -142,6 +142,11 @@ code! {
 }
 
 impl AuditAction {
+    /// Whether it is an edge that rounds, attempts or sweeps keep: then no row of the audit log says it again.
+    pub const fn is_kept_elsewhere(self) -> bool {
+        self.code() >= 100
+    }
+
     /// For people and programs.
     pub const fn name(self) -> &'static str {
         match self {

@@ -12,7 +12,7 @@ use sweep_spec::{Cnn, Configuration, Dataset, Digest, FailureClass, Outcome, Pro
 use super::Store;
 use super::codes::{AttemptState, AuditAction, RoundState, StageState, SweepState};
 use super::record::{AttemptKey, AuditFilter, ResultRecord, TrialPage, TrialState};
-use super::sqlite::SqliteStore;
+use super::sqlite::{Options, SqliteStore};
 use super::write::*;
 
 #[async_trait]
@@ -25,7 +25,7 @@ struct SqliteFile(tempfile::TempDir);
 #[async_trait]
 impl Place for SqliteFile {
     async fn open(&self) -> Arc<dyn Store> {
-        Arc::new(SqliteStore::open(&self.0.path().join("store.db")).await.unwrap())
+        Arc::new(SqliteStore::open(&Options::new(self.0.path().join("store.db"))).await.unwrap())
     }
 }
 
@@ -452,8 +452,8 @@ async fn a_sweep_that_has_ended_can_go_on(place: &dyn Place) {
     let record = &loaded.sweeps[0].record;
     assert_eq!((record.state, record.reason.as_str(), record.ended_ms), (SweepState::Running, "", 0));
     let stage = &record.stages[0];
-    assert_eq!((stage.state, stage.choice.as_str()), (StageState::Open, ""));
-    assert_eq!((stage.winner, stage.decided), (None, None));
+    assert_eq!((stage.state, stage.choice.as_str()), (StageState::Open, "filters=8"), "a winner is never revised");
+    assert!(stage.winner.is_some() && stage.decided.is_some());
 }
 
 async fn an_expired_attempt_is_remembered_and_can_go_on(place: &dyn Place) {
@@ -553,7 +553,7 @@ mod files {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("store.db");
         std::fs::write(&path, content).unwrap();
-        let error = SqliteStore::open(&path).await.unwrap_err();
+        let error = SqliteStore::open(&Options::new(&path)).await.unwrap_err();
         assert_eq!(std::fs::read(&path).unwrap(), content, "what is not ours stays as it is");
         error
     }
@@ -575,25 +575,25 @@ mod files {
         let pool = sqlx::SqlitePool::connect_with(options).await.unwrap();
         sqlx::query("CREATE TABLE theirs (a)").execute(&pool).await.unwrap();
         pool.close().await;
-        assert!(matches!(SqliteStore::open(&path).await.unwrap_err(), Error::NotAStore { .. }));
+        assert!(matches!(SqliteStore::open(&Options::new(&path)).await.unwrap_err(), Error::NotAStore { .. }));
     }
 
     #[tokio::test]
     async fn a_store_in_use_and_one_from_a_newer_version_are_refused() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("store.db");
-        let store = SqliteStore::open(&path).await.unwrap();
-        assert!(matches!(SqliteStore::open(&path).await.unwrap_err(), Error::InUse { .. }));
+        let store = SqliteStore::open(&Options::new(&path)).await.unwrap();
+        assert!(matches!(SqliteStore::open(&Options::new(&path)).await.unwrap_err(), Error::InUse { .. }));
         store.close().await;
         drop(store);
-        drop(SqliteStore::open(&path).await.unwrap());
+        drop(SqliteStore::open(&Options::new(&path)).await.unwrap());
         let pool =
             sqlx::SqlitePool::connect_with(sqlx::sqlite::SqliteConnectOptions::new().filename(&path)).await.unwrap();
         let later = "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) \
                      VALUES (999, 'later', 1, x'00', 0)";
         sqlx::query(later).execute(&pool).await.unwrap();
         pool.close().await;
-        let error = SqliteStore::open(&path).await.unwrap_err();
+        let error = SqliteStore::open(&Options::new(&path)).await.unwrap_err();
         assert!(matches!(error, Error::Newer { found: 999, .. }), "{error}");
     }
 }

@@ -5,16 +5,19 @@
 //! What may not enter: policy. The store neither retries, chooses nor counts for anybody.
 
 pub mod artifacts;
+pub mod check;
 pub mod codes;
 #[cfg(test)]
 mod contract;
 pub mod record;
+pub mod seal;
 pub mod sqlite;
 pub mod write;
 
 use std::collections::HashMap;
 
 use async_trait::async_trait;
+use sqlx::error::DatabaseError;
 use sweep_proto::v1;
 use sweep_scheduler::event::History;
 use sweep_scheduler::snapshot::SweepSnapshot;
@@ -61,9 +64,13 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
+    /// There is no room for the store, or its disk fails. What was to be written is not there; what was written before
+    /// stays, and the store can be used again when there is room.
+    #[error("the disk of the store is full or fails")]
+    Full(#[source] sqlx::Error),
     /// The database refused; whether a commit took place is unknown.
     #[error("the database failed")]
-    Database(#[from] sqlx::Error),
+    Database(#[source] sqlx::Error),
     /// The layout could not be brought up to date.
     #[error("cannot bring the layout of {path} up to date")]
     Migration {
@@ -73,18 +80,79 @@ pub enum Error {
         #[source]
         source: Box<sqlx::migrate::MigrateError>,
     },
-    /// What was read makes no sense: the file is damaged or was written by something else.
-    #[error("the store holds what cannot be: {what}")]
+    /// What was read makes no sense, or is not what was written.
+    #[error(
+        "the store is damaged: {what}; put a copy of the store in its place, or start the coordinator with \
+         --accept-loss, which goes on without what is damaged and lists it (`sweepctl store check` shows everything)"
+    )]
     Damaged {
         /// What, in words.
         what: String,
     },
+    /// Pages of the file, rather than rows, are not what they were.
+    #[error(
+        "pages of the store's file are damaged ({what}): put a copy of the store in its place; --accept-loss goes on \
+         without rows and cannot help here"
+    )]
+    Unreadable {
+        /// What the database says of it.
+        what: String,
+    },
+    /// What was written last is not there.
+    #[error(
+        "{path} lacks the last {missing} of the {acknowledged} commits that were acknowledged: it is an older copy, or \
+         the end of its log ({path}-wal) was lost with the disk or removed by somebody; put the newest copy of the store \
+         with its log in its place, or start the coordinator with --accept-loss, which goes on without them"
+    )]
+    Behind {
+        /// The file.
+        path: String,
+        /// How many commits are not there.
+        missing: u64,
+        /// The number of the last that was acknowledged.
+        acknowledged: u64,
+    },
+}
+
+/// `SQLITE_IOERR`, `SQLITE_CORRUPT`, `SQLITE_FULL` and `SQLITE_NOTADB`, the last byte of the extended codes.
+const INPUT_OUTPUT: i32 = 10;
+const CORRUPT: i32 = 11;
+const FULL: i32 = 13;
+const NOT_A_DATABASE: i32 = 26;
+
+impl From<sqlx::Error> for Error {
+    fn from(error: sqlx::Error) -> Self {
+        let sqlite = error.as_database_error().and_then(|error| error.try_downcast_ref::<sqlx::sqlite::SqliteError>());
+        let code = sqlite.and_then(|error| error.code()?.parse::<i32>().ok()).map(|code| code & 0xff);
+        match (code, &error) {
+            (Some(FULL | INPUT_OUTPUT), _) => Self::Full(error),
+            (Some(CORRUPT | NOT_A_DATABASE), _) => Self::Unreadable { what: error.to_string() },
+            (_, sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_)) => Self::damaged(error.to_string()),
+            _ => Self::Database(error),
+        }
+    }
 }
 
 impl Error {
     pub(crate) fn damaged(what: impl Into<String>) -> Self {
         Self::Damaged { what: what.into() }
     }
+
+    /// A row whose columns are not what was written.
+    pub(crate) fn damaged_row(table: &str, row: &str) -> Self {
+        Self::damaged(format!("the row of table `{table}` for {row} does not match its checksum"))
+    }
+}
+
+/// Something that a store goes on without, because somebody accepted it.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Loss {
+    /// Which table.
+    pub table: String,
+    /// Which row; empty where it is about more than one.
+    pub key: String,
+    /// What was wrong with it, or what follows from it.
+    pub reason: String,
 }
 
 /// What a store does.

@@ -1,31 +1,37 @@
 //! Who did what, and which workers are out of service.
 
 use sqlx::sqlite::{SqlitePool, SqliteRow};
-use sqlx::{AssertSqlSafe, Row, SqliteConnection};
+use sqlx::{AssertSqlSafe, SqliteConnection};
 use sweep_scheduler::event::Service;
 use sweep_scheduler::{SweepId, WorkerName};
 
+use super::cells::Cells;
 use super::read::trial_id;
-use super::rows::{Statement, signed, unsigned};
+use super::rows::{Statement, Values, signed, unsigned};
 use crate::store::Error;
 use crate::store::codes::{AuditAction, service_code, service_of};
 use crate::store::record::AuditFilter;
 use crate::store::write::{AuditRow, ServiceRow};
 
 const AUDIT: Statement = Statement {
-    head: "INSERT INTO audit (at_ms, actor, action, sweep, trial, attempt, worker, detail) VALUES",
-    columns: 8,
+    head: "INSERT INTO audit (id, at_ms, actor, action, sweep, trial, attempt, worker, detail, sum) VALUES",
+    columns: 10,
     constants: "",
     tail: "",
 };
 
 pub(super) async fn write(connection: &mut SqliteConnection, rows: &[AuditRow]) -> Result<(), Error> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let last: i64 = sqlx::query_scalar("SELECT COALESCE(MAX(id), 0) FROM audit").fetch_one(&mut *connection).await?;
+    let rows: Vec<_> = (last.saturating_add(1)..).zip(rows).collect();
     AUDIT
-        .run(connection, rows, |query, row| {
-            let query = query.bind(row.at_ms).bind(&row.actor).bind(row.action.code());
-            let query = query.bind(row.sweep.map(|sweep| signed(sweep.0)));
-            let query = query.bind(row.trial.as_ref().map(|trial| trial.as_bytes().as_slice()));
-            query.bind(row.attempt).bind(&row.worker).bind(&row.detail)
+        .run(connection, &rows, |values, (id, row)| {
+            let values = values.int(*id).int(row.at_ms).text(&row.actor).int(row.action.code());
+            let values = values.option(row.sweep.map(|sweep| signed(sweep.0)));
+            let values = values.option_blob(row.trial.as_ref().map(|trial| trial.as_bytes().as_slice()));
+            values.option(row.attempt).text(&row.worker).text(&row.detail).sum()
         })
         .await?;
     Ok(())
@@ -43,7 +49,7 @@ pub(super) async fn read(pool: &SqlitePool, filter: &AuditFilter) -> Result<Vec<
         conditions.push_str(" AND (worker = ?4 OR actor = ?4)");
     }
     let text = format!(
-        "SELECT at_ms, actor, action, sweep, trial, attempt, worker, detail FROM audit_log \
+        "SELECT number, at_ms, actor, action, sweep, trial, attempt, worker, detail, sum FROM audit_log \
          WHERE {conditions} ORDER BY at_ms DESC, step DESC, number DESC LIMIT ?5"
     );
     let query = sqlx::query(AssertSqlSafe(text)).bind(filter.since_ms);
@@ -54,40 +60,45 @@ pub(super) async fn read(pool: &SqlitePool, filter: &AuditFilter) -> Result<Vec<
 }
 
 fn entry(row: &SqliteRow) -> Result<AuditRow, Error> {
-    let sweep: Option<i64> = row.try_get("sweep")?;
-    let trial: Option<Vec<u8>> = row.try_get("trial")?;
-    Ok(AuditRow {
-        at_ms: row.try_get("at_ms")?,
-        actor: row.try_get("actor")?,
-        action: AuditAction::of(row.try_get("action")?)?,
-        sweep: sweep.map(|sweep| SweepId(unsigned(sweep))),
-        trial: trial.map(|trial| trial_id(&trial)).transpose()?,
-        attempt: row.try_get("attempt")?,
-        worker: row.try_get("worker")?,
-        detail: row.try_get("detail")?,
-    })
+    let mut cells = Cells::new(row, "audit");
+    cells.int()?;
+    let at_ms = cells.int()?;
+    let actor = cells.text()?.to_owned();
+    let action = AuditAction::of(cells.int()?)?;
+    let sweep = cells.option()?.map(|sweep| SweepId(unsigned(sweep)));
+    let trial = cells.option_blob()?.map(trial_id).transpose()?;
+    let attempt = cells.small_option()?;
+    let (worker, detail) = (cells.text()?.to_owned(), cells.text()?.to_owned());
+    if !action.is_kept_elsewhere() {
+        cells.sum(|| format!("what {actor} did at {at_ms}"))?;
+    }
+    Ok(AuditRow { at_ms, actor, action, sweep, trial, attempt, worker, detail })
 }
 
 pub(super) async fn service(connection: &mut SqliteConnection, row: &ServiceRow) -> Result<(), Error> {
     let upsert = sqlx::query(
-        "INSERT INTO services (worker, state, reason, actor, at_ms) VALUES (?, ?, ?, ?, ?) \
+        "INSERT INTO services (worker, state, reason, actor, at_ms, sum) VALUES (?, ?, ?, ?, ?, ?) \
          ON CONFLICT (worker) DO UPDATE SET state = excluded.state, reason = excluded.reason, actor = excluded.actor, \
-         at_ms = excluded.at_ms",
+         at_ms = excluded.at_ms, sum = excluded.sum",
     );
     let (state, reason) = service_code(&row.service);
-    let upsert = upsert.bind(&row.worker).bind(state).bind(reason).bind(&row.actor).bind(row.at_ms);
-    upsert.execute(connection).await?;
+    let values = Values::of(upsert).text(&row.worker).int(state).text(reason).text(&row.actor).int(row.at_ms).sum();
+    values.query.execute(connection).await?;
     Ok(())
 }
 
 /// Workers that are out of service.
 pub(super) async fn services(pool: &SqlitePool) -> Result<Vec<(WorkerName, Service)>, Error> {
-    let rows = sqlx::query("SELECT worker, state, reason FROM services ORDER BY worker").fetch_all(pool).await?;
-    let mut found = Vec::with_capacity(rows.len());
-    for row in &rows {
-        let service = service_of(row.try_get("state")?, row.try_get("reason")?)?;
+    let query = sqlx::query("SELECT worker, state, reason, actor, at_ms, sum FROM services ORDER BY worker");
+    let mut found = Vec::new();
+    for row in &query.fetch_all(pool).await? {
+        let mut cells = Cells::new(row, "services");
+        let worker = cells.text()?.to_owned();
+        let service = service_of(cells.int()?, cells.text()?.to_owned())?;
+        (cells.text()?, cells.int()?);
+        cells.sum(|| format!("worker {worker}"))?;
         if service != Service::Active {
-            found.push((WorkerName(row.try_get("worker")?), service));
+            found.push((WorkerName(worker), service));
         }
     }
     Ok(found)

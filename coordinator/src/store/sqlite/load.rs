@@ -1,145 +1,130 @@
 //! Everything that lives, read back after a restart.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
-use sqlx::Row;
+use sqlx::AssertSqlSafe;
 use sqlx::sqlite::{SqlitePool, SqliteRow};
-use sweep_scheduler::effect::RoundEnd;
-use sweep_scheduler::event::{History, Known, NewSweep, WantedTrial};
+use sweep_scheduler::event::{History, NewSweep, WantedTrial};
 use sweep_scheduler::snapshot::{self, BoundTrial, OpenRound, SweepSnapshot};
 use sweep_scheduler::{Lease, SweepId, WorkerName};
 use sweep_spec::{FailureClass, TrialId};
 
-use super::audit;
-use super::read::{self, digest, trial_id};
-use super::rows::{signed, unsigned};
-use super::trials::metrics;
+use super::cells::Cells;
+use super::facts::{self, AttemptFacts, Floors, RoundFacts, TrialFacts};
+use super::read;
+use super::write::SESSION;
+use super::{audit, number, repair};
 use crate::store::Error;
-use crate::store::codes::{AttemptState, RoundState, StageState, SweepState, class_of, outcome_of};
+use crate::store::codes::{AttemptState, RoundState, StageState, SweepState};
 use crate::store::record::{AttemptKey, ConfigurationRecord, LiveAttempt, LiveSweep, Loaded, Measured, SweepRecord};
 
 pub(super) async fn load(pool: &SqlitePool) -> Result<Loaded, Error> {
-    let live = sqlx::query_scalar("SELECT id FROM sweeps WHERE state = 1 ORDER BY id");
-    let live: Vec<i64> = live.fetch_all(pool).await?;
-    let mut loaded = Loaded {
-        attempts: attempts(pool).await?,
-        given_up: given_up(pool).await?,
-        undecided: undecided(pool).await?,
-        ..Loaded::default()
-    };
-    for id in live {
-        let id = SweepId(unsigned(id));
-        let Some(record) = read::sweep(pool, id).await? else { continue };
-        let (live, snapshot) = whole(pool, record).await?;
+    let mut connection = pool.acquire().await?;
+    let last_session = number::read(&mut connection, SESSION).await?;
+    drop(connection);
+    let mut loaded = Loaded { attempts: attempts(pool).await?, last_session, ..Loaded::default() };
+    let floors = floors(pool).await?;
+    let mut open = OpenRounds::default();
+    for record in read::sweeps(pool).await?.into_iter().rev() {
+        loaded.last_sweep = loaded.last_sweep.max(record.id.0);
+        loaded.undecided.extend(undecided(&record));
+        if record.state != SweepState::Running {
+            continue;
+        }
+        let trials = facts::trials(pool, record.id, false).await?;
+        open.gather(&record, &trials)?;
+        let (live, snapshot) = whole(pool, record, &trials, floors).await?;
         loaded.snapshot.sweeps.push(snapshot);
         loaded.sweeps.push(live);
     }
+    for lost in open.rounds.iter().filter_map(|round| round.lost.as_ref()) {
+        loaded.given_up.extend(given_up(pool, lost.lease).await?);
+    }
+    loaded.snapshot.open_rounds = open.rounds;
     loaded.snapshot.workers = audit::services(pool).await?;
-    loaded.snapshot.open_rounds = open_rounds(pool, &loaded.attempts).await?;
-    let number = |text: &'static str| sqlx::query_scalar::<_, i64>(text).fetch_one(pool);
-    loaded.last_sweep = unsigned(number("SELECT COALESCE(MAX(id), 0) FROM sweeps").await?);
-    loaded.last_attempt = number("SELECT COALESCE(MAX(key), 0) FROM attempts").await?;
-    let session = "SELECT COALESCE((SELECT value FROM counters WHERE name = 'session'), 0)";
-    loaded.last_session = unsigned(number(session).await?);
+    let last = sqlx::query_scalar("SELECT COALESCE(MAX(key), 0) FROM attempts").fetch_one(pool).await?;
+    loaded.last_attempt = last;
     Ok(loaded)
+}
+
+/// Stages that have ended and whose choice is not made. Those of a cancelled sweep are never asked for.
+fn undecided(record: &SweepRecord) -> Vec<(SweepId, u32)> {
+    if !matches!(record.state, SweepState::Running | SweepState::Succeeded | SweepState::Failed) {
+        return Vec::new();
+    }
+    let waits = |stage: &crate::store::record::StageRecord| {
+        stage.keep_best && stage.state == StageState::Ended && stage.choice.is_empty()
+    };
+    let stages = (0_u32..).zip(&record.stages).filter(|(_, stage)| waits(stage));
+    stages.map(|(position, _)| (record.id, position)).collect()
+}
+
+async fn floors(pool: &SqlitePool) -> Result<Floors, Error> {
+    let mut connection = pool.acquire().await?;
+    let narrow = |value: u64| u32::try_from(value).unwrap_or(u32::MAX / 2);
+    Ok(Floors {
+        rounds: narrow(number::read(&mut connection, repair::ROUND_FLOOR).await?),
+        attempts: narrow(number::read(&mut connection, repair::ATTEMPT_FLOOR).await?),
+    })
 }
 
 /// A sweep that has ended, as if it lived.
 pub(super) async fn ended(pool: &SqlitePool, id: SweepId) -> Result<Option<(LiveSweep, SweepSnapshot)>, Error> {
-    match read::sweep(pool, id).await? {
-        Some(record) if record.state != SweepState::Running => whole(pool, record).await.map(Some),
-        _ => Ok(None),
+    let Some(record) = read::sweep(pool, id).await? else { return Ok(None) };
+    if record.state == SweepState::Running {
+        return Ok(None);
     }
+    let trials = facts::trials(pool, id, false).await?;
+    whole(pool, record, &trials, floors(pool).await?).await.map(Some)
 }
 
-async fn whole(pool: &SqlitePool, record: SweepRecord) -> Result<(LiveSweep, SweepSnapshot), Error> {
+async fn whole(
+    pool: &SqlitePool,
+    record: SweepRecord,
+    trials: &[TrialFacts],
+    floors: Floors,
+) -> Result<(LiveSweep, SweepSnapshot), Error> {
     let configurations = read::configurations(pool, record.id).await?;
-    let rows = sweep_trials(pool, record.id).await?;
-    let snapshot = sweep_snapshot(pool, &record, &configurations, &rows).await?;
-    let trials = rows.iter().map(|row| (row.trial, row.configuration, row.seed)).collect();
-    let measured = measured(pool, record.id).await?;
+    let by_position: HashMap<u32, &ConfigurationRecord> =
+        configurations.iter().map(|row| (row.position, row)).collect();
+    let snapshot = sweep_snapshot(&record, &by_position, trials, floors)?;
+    let measured = measured(&by_position, trials);
+    let trials = trials.iter().map(|row| (row.trial, row.configuration, row.seed)).collect();
     Ok((LiveSweep { record, configurations, trials, measured }, snapshot))
 }
 
-async fn undecided(pool: &SqlitePool) -> Result<Vec<(SweepId, u32)>, Error> {
-    let query = sqlx::query(
-        "SELECT g.sweep, g.position FROM stages g JOIN sweeps s ON s.id = g.sweep \
-         WHERE g.keep_best = 1 AND g.state = 2 AND g.choice = '' AND s.state IN (1, 2, 3) ORDER BY 1, 2",
-    );
-    let rows = query.fetch_all(pool).await?;
-    rows.iter().map(|row| Ok((SweepId(unsigned(row.try_get("sweep")?)), row.try_get("position")?))).collect()
-}
-
-struct SweepTrial {
-    trial: TrialId,
-    configuration: u32,
-    seed: u64,
-    bound: Option<BoundTrial>,
-}
-
-async fn sweep_trials(pool: &SqlitePool, sweep: SweepId) -> Result<Vec<SweepTrial>, Error> {
-    let query = sqlx::query(
-        "SELECT t.trial, t.configuration, t.seed, t.round, t.reused, o.state, o.attempt, o.outcome, o.class, o.reason \
-         FROM sweep_trials t LEFT JOIN rounds o ON o.trial = t.trial AND o.round = t.round \
-         WHERE t.sweep = ? ORDER BY t.configuration, t.seed",
-    );
-    let rows = query.bind(signed(sweep.0)).fetch_all(pool).await?;
-    rows.iter().map(sweep_trial).collect()
-}
-
-fn sweep_trial(row: &SqliteRow) -> Result<SweepTrial, Error> {
-    let trial = trial_id(row.try_get("trial")?)?;
-    let round: Option<u32> = row.try_get("round")?;
-    let bound = match round {
-        None => None,
-        Some(round) => Some(BoundTrial { trial, round, reused: row.try_get("reused")?, end: round_end(row)? }),
-    };
-    Ok(SweepTrial { trial, configuration: row.try_get("configuration")?, seed: unsigned(row.try_get("seed")?), bound })
-}
-
-fn round_end(row: &SqliteRow) -> Result<Option<RoundEnd>, Error> {
-    let Some(state) = row.try_get::<Option<i64>, _>("state")? else { return Ok(None) };
-    Ok(match RoundState::of(state)? {
-        RoundState::Open => None,
-        RoundState::Succeeded => {
-            let attempt = row.try_get("attempt")?;
-            Some(RoundEnd::Succeeded { attempt, outcome: outcome_of(row.try_get("outcome")?)? })
-        }
-        RoundState::Failed => {
-            let class: Option<i64> = row.try_get("class")?;
-            let class = class.map(class_of).transpose()?.unwrap_or(FailureClass::Coordinator);
-            Some(RoundEnd::Failed { class, reason: row.try_get("reason")? })
-        }
-        RoundState::Cancelled => Some(RoundEnd::Cancelled),
-    })
-}
-
-async fn sweep_snapshot(
-    pool: &SqlitePool,
+fn sweep_snapshot(
     record: &SweepRecord,
-    configurations: &[ConfigurationRecord],
-    trials: &[SweepTrial],
+    configurations: &HashMap<u32, &ConfigurationRecord>,
+    trials: &[TrialFacts],
+    floors: Floors,
 ) -> Result<SweepSnapshot, Error> {
     let opened = |state: StageState| matches!(state, StageState::Open | StageState::Ended);
     let numbered = || (0_u32..).zip(&record.stages);
-    let open: Vec<u32> = numbered().filter(|(_, stage)| opened(stage.state)).map(|(index, _)| index).collect();
-    let mut histories = histories(pool, record.id, &open).await?;
-    let by_position: HashMap<u32, &ConfigurationRecord> =
-        configurations.iter().map(|row| (row.position, row)).collect();
-    let mut stages: HashMap<u32, Vec<WantedTrial>> = open.iter().map(|stage| (*stage, Vec::new())).collect();
+    let open = numbered().filter(|(_, stage)| opened(stage.state)).map(|(index, _)| (index, Vec::new()));
+    let mut stages: HashMap<u32, Vec<WantedTrial>> = open.collect();
+    let mut bound = Vec::new();
     for row in trials {
-        let configuration = by_position.get(&row.configuration);
-        let configuration = configuration.ok_or_else(|| Error::damaged("a trial without its configuration"))?;
+        let configuration = configurations.get(&row.configuration);
+        let configuration = configuration.ok_or_else(|| {
+            let what =
+                format!("sweep {} has trials of configuration {}, which is not there", record.id, row.configuration);
+            Error::damaged(what)
+        })?;
         let wanted = WantedTrial {
             id: row.trial,
             cost: configuration.cost,
             memory_bytes: configuration.memory_bytes,
-            history: histories.remove(&row.trial).unwrap_or_default(),
+            history: row.history(floors)?,
         };
         for stage in &configuration.stages {
             if let Some(list) = stages.get_mut(stage) {
                 list.push(wanted.clone());
             }
+        }
+        if let Some((round, reused)) = row.bound {
+            let end = row.bound_round().map(RoundFacts::end).transpose()?.flatten();
+            bound.push(BoundTrial { trial: row.trial, round, reused, end });
         }
     }
     let mut stages: Vec<_> = stages.into_iter().collect();
@@ -158,7 +143,7 @@ async fn sweep_snapshot(
         },
         stages,
         failed_stages: failed.map(|(index, stage)| (index, stage.choice.clone())).collect(),
-        bound: trials.iter().filter_map(|row| row.bound.clone()).collect(),
+        bound,
     })
 }
 
@@ -167,145 +152,112 @@ pub(super) async fn histories(
     sweep: SweepId,
     stages: &[u32],
 ) -> Result<HashMap<TrialId, History>, Error> {
-    let query = sqlx::query(
-        "SELECT t.trial, (SELECT MAX(o.round) FROM rounds o WHERE o.trial = t.trial) AS rounds, \
-         (SELECT MAX(a.attempt) FROM attempts a WHERE a.trial = t.trial) AS attempts, \
-         k.round AS known_round, k.outcome, r.data_digest \
-         FROM sweep_trials t \
-         LEFT JOIN rounds k ON k.trial = t.trial AND k.round = (SELECT MAX(x.round) FROM rounds x \
-             WHERE x.trial = t.trial AND x.state = 1) \
-         LEFT JOIN attempts a ON a.trial = t.trial AND a.attempt = k.attempt \
-         LEFT JOIN results r ON r.attempt = a.key \
-         WHERE t.sweep = ? AND EXISTS (SELECT 1 FROM rounds o WHERE o.trial = t.trial) \
-         AND EXISTS (SELECT 1 FROM stage_configurations c WHERE c.sweep = t.sweep \
-             AND c.configuration = t.configuration AND c.stage IN (SELECT value FROM json_each(?)))",
-    );
-    let stages = super::write::json(&stages)?;
-    let rows = query.bind(signed(sweep.0)).bind(stages).fetch_all(pool).await?;
-    rows.iter().map(history).collect()
+    let floors = floors(pool).await?;
+    let all = floors != Floors::default();
+    let belongs = read::stage_configurations(pool, sweep).await?;
+    let belongs = belongs.iter().filter(|(stage, _)| stages.contains(stage));
+    let wanted: HashSet<u32> = belongs.map(|(_, configuration)| *configuration).collect();
+    let trials = facts::trials(pool, sweep, !all).await?;
+    let wanted = trials.iter().filter(|row| wanted.contains(&row.configuration));
+    wanted.map(|row| Ok((row.trial, row.history(floors)?))).collect()
 }
 
-fn history(row: &SqliteRow) -> Result<(TrialId, History), Error> {
-    let round: Option<u32> = row.try_get("known_round")?;
-    let outcome: Option<i64> = row.try_get("outcome")?;
-    let data: Option<Vec<u8>> = row.try_get("data_digest")?;
-    let known = match (round, outcome, data) {
-        (Some(round), Some(outcome), Some(data)) => {
-            Some(Known { round, data_digest: digest(&data)?, outcome: outcome_of(outcome)? })
+fn measured(configurations: &HashMap<u32, &ConfigurationRecord>, trials: &[TrialFacts]) -> Measured {
+    let mut measured = Measured::default();
+    for row in trials {
+        let answer = row.bound_round().and_then(|round| row.answer(round));
+        if let (Some((_, seconds)), Some(configuration)) = (answer, configurations.get(&row.configuration)) {
+            measured.cost += configuration.cost as f64;
+            measured.seconds += seconds;
         }
-        _ => None,
-    };
-    let number = |name: &str| row.try_get::<Option<u32>, _>(name).map(Option::unwrap_or_default);
-    let history = History { rounds: number("rounds")?, attempts: number("attempts")?, known };
-    Ok((trial_id(row.try_get("trial")?)?, history))
-}
-
-async fn measured(pool: &SqlitePool, sweep: SweepId) -> Result<Measured, Error> {
-    let query = sqlx::query(
-        "SELECT COALESCE(SUM(CAST(k.cost AS REAL)), 0.0) AS cost, COALESCE(SUM(r.seconds), 0.0) AS seconds \
-         FROM sweep_trials t JOIN configurations k ON k.sweep = t.sweep AND k.position = t.configuration \
-         JOIN rounds o ON o.trial = t.trial AND o.round = t.round AND o.state = 1 \
-         JOIN attempts a ON a.trial = t.trial AND a.attempt = o.attempt JOIN results r ON r.attempt = a.key \
-         WHERE t.sweep = ?",
-    );
-    let row = query.bind(signed(sweep.0)).fetch_one(pool).await?;
-    Ok(Measured { cost: row.try_get("cost")?, seconds: row.try_get("seconds")? })
-}
-
-async fn open_rounds(pool: &SqlitePool, attempts: &[LiveAttempt]) -> Result<Vec<OpenRound>, Error> {
-    let live: HashMap<(TrialId, u32), &LiveAttempt> =
-        attempts.iter().map(|attempt| ((attempt.lease.trial, attempt.lease.round), attempt)).collect();
-    let query = sqlx::query(
-        "SELECT o.trial, o.round, \
-         (SELECT s.pin FROM sweep_trials t JOIN sweeps s ON s.id = t.sweep \
-          WHERE t.trial = o.trial AND t.round = o.round AND s.pin IS NOT NULL LIMIT 1) AS pin, \
-         (SELECT COUNT(*) FROM attempts a WHERE a.trial = o.trial AND a.round = o.round AND a.state = 2) AS failures, \
-         (SELECT COUNT(*) FROM attempts a WHERE a.trial = o.trial AND a.round = o.round AND a.state = 4) AS losses, \
-         (SELECT json_group_array(DISTINCT a.worker) FROM attempts a \
-          WHERE a.trial = o.trial AND a.round = o.round AND a.state = 2) AS failed_on, \
-         (SELECT MAX(a.slot_memory_bytes) FROM attempts a \
-          WHERE a.trial = o.trial AND a.round = o.round AND a.state = 2 AND a.class = 3) AS too_small, \
-         n.attempt AS newest, n.state AS newest_state, n.worker, n.slot \
-         FROM rounds o LEFT JOIN attempts n ON n.trial = o.trial AND n.attempt = \
-             (SELECT MAX(m.attempt) FROM attempts m WHERE m.trial = o.trial AND m.round = o.round) \
-         WHERE o.state = 0",
-    );
-    let mut rounds = Vec::new();
-    for row in query.fetch_all(pool).await? {
-        let (trial, round) = (trial_id(row.try_get("trial")?)?, row.try_get("round")?);
-        let Some(pin) = row.try_get::<Option<Vec<u8>>, _>("pin")? else { continue };
-        let attempt = live.get(&(trial, round)).map(|attempt| snapshot::LiveAttempt {
-            lease: attempt.lease,
-            worker: WorkerName(attempt.worker.clone()),
-            slot: attempt.slot,
-        });
-        rounds.push(OpenRound {
-            trial,
-            round,
-            pin: digest(&pin)?,
-            failures: row.try_get("failures")?,
-            losses: row.try_get("losses")?,
-            failed_on: read::from_json::<Vec<String>>(row.try_get("failed_on")?)?.into_iter().map(WorkerName).collect(),
-            too_small: row.try_get::<Option<i64>, _>("too_small")?.map(unsigned),
-            live: attempt,
-            lost: lost(&row, trial, round)?,
-        });
     }
-    Ok(rounds)
+    measured
 }
 
-fn lost(row: &SqliteRow, trial: TrialId, round: u32) -> Result<Option<snapshot::LiveAttempt>, Error> {
-    let (newest, state): (Option<u32>, Option<i64>) = (row.try_get("newest")?, row.try_get("newest_state")?);
-    let expired = state.map(AttemptState::of).transpose()? == Some(AttemptState::Expired);
-    let Some(attempt) = newest.filter(|_| expired) else { return Ok(None) };
-    let worker = WorkerName(row.try_get("worker")?);
-    Ok(Some(snapshot::LiveAttempt { lease: Lease { trial, round, attempt }, worker, slot: row.try_get("slot")? }))
+/// Rounds that have not ended; two sweeps may share one.
+#[derive(Default)]
+struct OpenRounds {
+    rounds: Vec<OpenRound>,
+    seen: HashSet<TrialId>,
 }
 
+impl OpenRounds {
+    fn gather(&mut self, record: &SweepRecord, trials: &[TrialFacts]) -> Result<(), Error> {
+        let Some(pin) = record.pin else { return Ok(()) };
+        for row in trials {
+            let open = row.bound_round().filter(|round| round.state == RoundState::Open);
+            let Some(round) = open.map(|round| round.round) else { continue };
+            if !self.seen.insert(row.trial) {
+                continue;
+            }
+            let of_round: Vec<_> = row.attempts.iter().filter(|attempt| attempt.round == round).collect();
+            let count = |state| of_round.iter().filter(|attempt| attempt.state == state).count() as u32;
+            let failed = || of_round.iter().filter(|attempt| attempt.state == AttemptState::Failed);
+            let mut failed_on: Vec<_> = failed().map(|attempt| WorkerName(attempt.worker.clone())).collect();
+            failed_on.sort();
+            failed_on.dedup();
+            let full = failed().filter(|attempt| attempt.class == Some(FailureClass::OutOfMemory));
+            let newest = |state| of_round.last().filter(|attempt| attempt.state == state);
+            self.rounds.push(OpenRound {
+                trial: row.trial,
+                round,
+                pin,
+                failures: count(AttemptState::Failed),
+                losses: count(AttemptState::Expired),
+                failed_on,
+                too_small: full.filter_map(|attempt| attempt.slot_memory_bytes).max(),
+                live: newest(AttemptState::Live).map(|attempt| on_slot(row.trial, attempt)),
+                lost: newest(AttemptState::Expired).map(|attempt| on_slot(row.trial, attempt)),
+            });
+        }
+        Ok(())
+    }
+}
+
+fn on_slot(trial: TrialId, attempt: &AttemptFacts) -> snapshot::LiveAttempt {
+    snapshot::LiveAttempt {
+        lease: Lease { trial, round: attempt.round, attempt: attempt.attempt },
+        worker: WorkerName(attempt.worker.clone()),
+        slot: attempt.slot,
+    }
+}
+
+/// An attempt as it began, and its newest point.
+const ATTEMPT: &str = "SELECT a.key, a.trial, a.round, a.attempt, a.worker, a.slot, a.device, a.slot_memory_bytes, \
+     a.assigned_ms, a.start_sum, p.sequence, p.epoch, p.train_loss, p.train_accuracy, p.val_loss, p.val_accuracy, \
+     p.learning_rate, p.seconds, p.images_per_second, p.sum FROM attempts a \
+     LEFT JOIN points p ON p.attempt = a.key \
+         AND p.sequence = (SELECT MAX(q.sequence) FROM points q WHERE q.attempt = a.key)";
+
+/// The attempts that workers may still run.
 async fn attempts(pool: &SqlitePool) -> Result<Vec<LiveAttempt>, Error> {
-    let query = sqlx::query(
-        "SELECT a.key, a.trial, a.round, a.attempt AS number, a.worker, a.slot, a.assigned_ms, \
-         p.sequence, p.epoch, p.train_loss, p.train_accuracy, p.val_loss, p.val_accuracy, p.learning_rate, \
-         p.seconds, p.images_per_second FROM attempts a \
-         LEFT JOIN points p ON p.attempt = a.key \
-             AND p.sequence = (SELECT MAX(q.sequence) FROM points q WHERE q.attempt = a.key) \
-         WHERE a.state = 0 ORDER BY a.key",
-    );
-    live_attempts(&query.fetch_all(pool).await?)
+    let text = format!("{ATTEMPT} WHERE a.state = 0 ORDER BY a.key");
+    sqlx::query(AssertSqlSafe(text)).fetch_all(pool).await?.iter().map(live_attempt).collect()
 }
 
-/// The newest attempts of open rounds that were given up: their workers may come back with them.
-async fn given_up(pool: &SqlitePool) -> Result<Vec<LiveAttempt>, Error> {
-    let query = sqlx::query(
-        "SELECT a.key, a.trial, a.round, a.attempt AS number, a.worker, a.slot, a.assigned_ms, \
-         p.sequence, p.epoch, p.train_loss, p.train_accuracy, p.val_loss, p.val_accuracy, p.learning_rate, \
-         p.seconds, p.images_per_second FROM rounds o \
-         JOIN attempts a ON a.trial = o.trial AND a.round = o.round \
-             AND a.attempt = (SELECT MAX(m.attempt) FROM attempts m WHERE m.trial = o.trial) \
-         LEFT JOIN points p ON p.attempt = a.key \
-             AND p.sequence = (SELECT MAX(q.sequence) FROM points q WHERE q.attempt = a.key) \
-         WHERE o.state = 0 AND a.state = 4 ORDER BY a.key",
-    );
-    live_attempts(&query.fetch_all(pool).await?)
+async fn given_up(pool: &SqlitePool, lease: Lease) -> Result<Option<LiveAttempt>, Error> {
+    let query = sqlx::query(AssertSqlSafe(format!("{ATTEMPT} WHERE a.trial = ? AND a.attempt = ?")));
+    let row = query.bind(lease.trial.as_bytes().as_slice()).bind(lease.attempt).fetch_optional(pool).await?;
+    row.as_ref().map(live_attempt).transpose()
 }
 
-fn live_attempts(rows: &[SqliteRow]) -> Result<Vec<LiveAttempt>, Error> {
-    let attempt = |row: &SqliteRow| {
-        let sequence: Option<i64> = row.try_get("sequence")?;
-        let newest = sequence.map(|_| metrics(row, "")).transpose()?;
-        Ok(LiveAttempt {
-            key: AttemptKey(row.try_get("key")?),
-            lease: Lease {
-                trial: trial_id(row.try_get("trial")?)?,
-                round: row.try_get("round")?,
-                attempt: row.try_get("number")?,
-            },
-            worker: row.try_get("worker")?,
-            slot: row.try_get("slot")?,
-            assigned_ms: row.try_get("assigned_ms")?,
-            stored_sequence: sequence.map_or(0, unsigned),
-            newest,
-        })
-    };
-    rows.iter().map(attempt).collect()
+fn live_attempt(row: &SqliteRow) -> Result<LiveAttempt, Error> {
+    let mut cells = Cells::new(row, "attempts");
+    let key = AttemptKey(cells.int()?);
+    let lease = Lease { trial: cells.trial()?, round: cells.small()?, attempt: cells.small()? };
+    let (worker, slot) = (cells.text()?.to_owned(), cells.small()?);
+    (cells.text()?, cells.option()?);
+    let assigned_ms = cells.int()?;
+    let name = || format!("attempt {} of trial {}", lease.attempt, lease.trial);
+    cells.sum(name)?;
+    let newest = if cells.is_absent() { None } else { Some(read::point(&mut cells, key)?) };
+    Ok(LiveAttempt {
+        key,
+        lease,
+        worker,
+        slot,
+        assigned_ms,
+        stored_sequence: newest.map_or(0, |point| point.sequence),
+        newest: newest.map(|point| point.metrics),
+    })
 }

@@ -2,10 +2,18 @@
 //! keeps a second coordinator out.
 
 mod audit;
+mod cells;
+mod change;
+pub(crate) mod check;
+mod consistency;
+mod facts;
 mod load;
+mod number;
 mod prepare;
 mod read;
+mod repair;
 mod rows;
+mod scan;
 mod trials;
 mod write;
 
@@ -24,13 +32,15 @@ use sweep_scheduler::event::History;
 use sweep_scheduler::snapshot::SweepSnapshot;
 use sweep_scheduler::{Lease, SweepId};
 use sweep_spec::{Digest, TrialId};
+use tracing::warn;
 
 use super::record::{
     ArtifactRecord, AttemptKey, AttemptRecord, AuditFilter, ConfigurationRecord, LiveSweep, Loaded, Point, Replicate,
     SweepRecord, TrialPage, TrialRecord, TrialRow, WorkerRecord,
 };
 use super::write::{AuditRow, Commit, Preparation};
-use super::{Error, Store};
+use super::{Error, Loss, Store};
+use number::{Acknowledged, Writer};
 
 /// Marks a file as ours: "SWEP".
 const APPLICATION_ID: i64 = 0x5357_4550;
@@ -41,16 +51,38 @@ const BUSY: Duration = Duration::from_secs(10);
 /// `SQLITE_NOTADB`.
 const NOT_A_DATABASE: &str = "26";
 
+/// A file up to this size has its pages looked through at every opening, which takes some hundredths of a second.
+const QUICK_CHECK_BYTES: u64 = 16 * 1024 * 1024;
+/// The counter that says that every row has its checksums.
+const SEALED: &str = "sealed";
+
 /// The layouts, oldest first. Forward only; PostgreSQL's have the same numbers.
 const MIGRATIONS: &[(i64, &str, &str)] =
     &[(1, "start", include_str!("migrations/0001_start.sql")), (2, "proof", include_str!("migrations/0002_proof.sql"))];
 
+/// Which store, and how it is opened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Options {
+    /// The file.
+    pub path: PathBuf,
+    /// Goes on without what is damaged or missing, and says what that is.
+    pub accept_loss: bool,
+}
+
+impl Options {
+    /// This file, refused if it is damaged.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into(), accept_loss: false }
+    }
+}
+
 /// A SQLite file.
 #[derive(Debug)]
 pub struct SqliteStore {
-    writer: SqlitePool,
+    writer: Writer,
     readers: SqlitePool,
     path: PathBuf,
+    losses: Vec<Loss>,
     /// Held as long as the store is open.
     _lock: File,
 }
@@ -59,8 +91,9 @@ impl SqliteStore {
     /// Opens the file, makes it if it is not there, and brings its layout up to date.
     ///
     /// # Errors
-    /// The file is something else, newer, in use, or cannot be read or written.
-    pub async fn open(path: &Path) -> Result<Self, Error> {
+    /// The file is something else, newer, in use, damaged, or cannot be read or written.
+    pub async fn open(options: &Options) -> Result<Self, Error> {
+        let path = options.path.as_path();
         let name = path.display().to_string();
         let io = |source| Error::Io { path: name.clone(), source };
         if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
@@ -68,29 +101,76 @@ impl SqliteStore {
         }
         check_header(path)?;
         let lock = lock(path)?;
-        let options = SqliteConnectOptions::new()
-            .filename(path)
-            .create_if_missing(true)
-            .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Full)
-            .foreign_keys(false)
-            .statement_cache_capacity(256)
-            .pragma("cache_size", "-65536")
-            .pragma("wal_autocheckpoint", "4000")
-            .busy_timeout(BUSY);
+        let connect = connect_options(path).create_if_missing(true);
         let named = |error| name_error(&name, error);
         let one = SqlitePoolOptions::new().max_connections(1).idle_timeout(None).max_lifetime(None);
-        let writer = one.connect_with(options.clone()).await.map_err(named)?;
-        migrate(&writer, &name).await?;
+        let pool = one.connect_with(connect.clone()).await.map_err(named)?;
+        migrate(&pool, &name).await?;
+        let acknowledged = Acknowledged::read(path);
+        let (losses, commits) = verify(&pool, options, acknowledged).await?;
+        if acknowledged.is_none() && commits > 0 {
+            warn!(store = name, commits, "no file beside the store says which commit was the last");
+        }
+        let acknowledged = Acknowledged::open(path, commits)?;
         let few = SqlitePoolOptions::new().max_connections(READERS).max_lifetime(None);
-        let readers = few.connect_with(options.read_only(true)).await.map_err(named)?;
-        Ok(Self { writer, readers, path: path.to_owned(), _lock: lock })
+        let readers = few.connect_with(connect.read_only(true)).await.map_err(named)?;
+        let writer = Writer { pool, acknowledged };
+        Ok(Self { writer, readers, path: path.to_owned(), losses, _lock: lock })
+    }
+
+    /// What it goes on without since it was opened; empty unless that was accepted.
+    pub fn losses(&self) -> &[Loss] {
+        &self.losses
     }
 
     /// The file.
     pub fn path(&self) -> &Path {
         &self.path
     }
+}
+
+fn connect_options(path: &Path) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(path)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .foreign_keys(false)
+        .statement_cache_capacity(256)
+        .pragma("cache_size", "-65536")
+        .pragma("wal_autocheckpoint", "4000")
+        .busy_timeout(BUSY)
+}
+
+/// Holds the file against what was acknowledged, and gives checksums to a store of the first release. Says what was lost
+/// and accepted, and the number of the last transaction.
+async fn verify(pool: &SqlitePool, options: &Options, acknowledged: Option<u64>) -> Result<(Vec<Loss>, u64), Error> {
+    let size = std::fs::metadata(&options.path).map_or(0, |metadata| metadata.len());
+    if size <= QUICK_CHECK_BYTES {
+        let found: String = sqlx::query_scalar("PRAGMA quick_check(1)").fetch_one(pool).await?;
+        if found != "ok" {
+            return Err(Error::Unreadable { what: found });
+        }
+    }
+    let mut transaction = pool.begin_with("BEGIN IMMEDIATE").await?;
+    let connection = &mut *transaction;
+    if number::read(connection, SEALED).await.unwrap_or(1) == 0 {
+        scan::seal_everything(connection).await?;
+        number::set(connection, SEALED, 1).await?;
+    }
+    let losses =
+        if options.accept_loss { repair::repair(connection, acknowledged, unix_ms()).await? } else { Vec::new() };
+    let commits = number::read(connection, number::COMMIT).await?;
+    if let Some(acknowledged) = acknowledged.filter(|number| *number > commits) {
+        let path = options.path.display().to_string();
+        return Err(Error::Behind { path, missing: acknowledged - commits, acknowledged });
+    }
+    transaction.commit().await?;
+    Ok((losses, commits))
+}
+
+fn unix_ms() -> i64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// A file that is there must begin as a database does; an empty one is taken as new.
@@ -127,22 +207,28 @@ fn name_error(path: &str, error: sqlx::Error) -> Error {
     if code.as_deref() == Some(NOT_A_DATABASE) { Error::NotAStore { path: path.to_owned() } } else { error.into() }
 }
 
-async fn migrate(writer: &SqlitePool, path: &str) -> Result<(), Error> {
+/// The newest migration in the file, 0 for a new one.
+async fn check_layout(pool: &SqlitePool, path: &str) -> Result<i64, Error> {
     let named = |error| name_error(path, error);
-    let application: i64 = sqlx::query_scalar("PRAGMA application_id").fetch_one(writer).await.map_err(named)?;
-    let tables: i64 =
-        sqlx::query_scalar("SELECT COUNT(*) FROM sqlite_master").fetch_one(writer).await.map_err(named)?;
+    let application: i64 = sqlx::query_scalar("PRAGMA application_id").fetch_one(pool).await.map_err(named)?;
+    let tables: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM sqlite_master").fetch_one(pool).await.map_err(named)?;
     if application != APPLICATION_ID && (application != 0 || tables != 0) {
         return Err(Error::NotAStore { path: path.to_owned() });
     }
     let known = MIGRATIONS.iter().map(|(version, ..)| *version).max().unwrap_or(0);
+    let mut found = 0;
     if tables > 0 {
         let newest = sqlx::query_scalar("SELECT COALESCE(MAX(version), 0) FROM _sqlx_migrations");
-        let found: i64 = newest.fetch_one(writer).await.map_err(named)?;
+        found = newest.fetch_one(pool).await.map_err(named)?;
         if found > known {
             return Err(Error::Newer { path: path.to_owned(), found, known });
         }
     }
+    Ok(found)
+}
+
+async fn migrate(writer: &SqlitePool, path: &str) -> Result<(), Error> {
+    check_layout(writer, path).await?;
     sqlx::query(AssertSqlSafe(format!("PRAGMA application_id = {APPLICATION_ID}"))).execute(writer).await?;
     let migrations = MIGRATIONS.iter().map(|(version, description, text)| {
         Migration::new(*version, (*description).into(), MigrationType::Simple, text.into_sql_str(), false)
@@ -258,6 +344,6 @@ impl Store for SqliteStore {
 
     async fn close(&self) {
         self.readers.close().await;
-        self.writer.close().await;
+        self.writer.pool.close().await;
     }
 }

@@ -1,18 +1,22 @@
 //! Rows of a sweep before it begins, in pieces. Until a commit begins the sweep nobody is told of them, and a restart
 //! removes them.
 
-use sqlx::{Sqlite, SqlitePool, Transaction};
+use sqlx::SqliteConnection;
+use sweep_scheduler::SweepId;
 use sweep_spec::canonical;
 
-use super::rows::{Statement, signed};
+use super::change;
+use super::number::Writer;
+use super::rows::{Statement, Values, signed, unsigned};
 use super::write::json;
 use crate::store::Error;
-use crate::store::codes::SweepState;
+use crate::store::codes::{StageState, SweepState};
 use crate::store::write::{ConfigurationRow, Preparation, SweepRow};
 
 const STAGE: Statement = Statement {
-    head: "INSERT INTO stages (sweep, position, name, trials_at_most, keep_best) VALUES",
-    columns: 5,
+    head: "INSERT INTO stages (sweep, position, name, trials_at_most, keep_best, sum, state, choice, winner, decided, \
+           state_sum) VALUES",
+    columns: 11,
     constants: "",
     tail: "ON CONFLICT DO NOTHING",
 };
@@ -24,98 +28,108 @@ const QUESTION: Statement = Statement {
 };
 const CONFIGURATION: Statement = Statement {
     head: "INSERT INTO configurations (sweep, position, name, label, body, params, flops, cost, memory_bytes, \
-           baseline) VALUES",
-    columns: 10,
+           baseline, sum) VALUES",
+    columns: 11,
     constants: "",
     tail: "ON CONFLICT DO NOTHING",
 };
 const STAGE_CONFIGURATION: Statement = Statement {
-    head: "INSERT INTO stage_configurations (sweep, stage, configuration) VALUES",
-    columns: 3,
+    head: "INSERT INTO stage_configurations (sweep, stage, configuration, sum) VALUES",
+    columns: 4,
     constants: "",
     tail: "ON CONFLICT DO NOTHING",
 };
 const TRIAL: Statement = Statement {
-    head: "INSERT INTO trials (id, question, configuration, seed) VALUES",
-    columns: 4,
+    head: "INSERT INTO trials (id, question, configuration, seed, sum) VALUES",
+    columns: 5,
     constants: "",
     tail: "ON CONFLICT DO NOTHING",
 };
 const SWEEP_TRIAL: Statement = Statement {
-    head: "INSERT INTO sweep_trials (sweep, configuration, seed, trial) VALUES",
-    columns: 4,
+    head: "INSERT INTO sweep_trials (sweep, configuration, seed, trial, round, reused, sum) VALUES",
+    columns: 7,
     constants: "",
     tail: "ON CONFLICT DO NOTHING",
 };
 
-pub(super) async fn prepare(pool: &SqlitePool, rows: &Preparation) -> Result<(), Error> {
+pub(super) async fn prepare(writer: &Writer, rows: &Preparation) -> Result<(), Error> {
     let mut bodies = Vec::with_capacity(rows.configurations.len());
     for row in &rows.configurations {
         let body = canonical::to_string(&row.configuration).map_err(|error| Error::damaged(error.to_string()))?;
         bodies.push((row, body));
     }
-    let mut tx: Transaction<'_, Sqlite> = pool.begin_with("BEGIN IMMEDIATE").await?;
+    let mut numbered = writer.begin().await?;
+    let tx = &mut *numbered.transaction;
     if let Some(row) = &rows.sweep {
-        sweep(&mut tx, row).await?;
+        sweep(tx, row).await?;
     }
     STAGE
-        .run(&mut tx, &rows.stages, |query, row| {
-            query
-                .bind(signed(row.sweep.0))
-                .bind(row.position)
-                .bind(&row.name)
-                .bind(signed(row.trials_at_most))
-                .bind(row.keep_best)
+        .run(tx, &rows.stages, |values, row| {
+            let values = values.number(row.sweep.0).int(row.position).text(&row.name).number(row.trials_at_most);
+            let values = values.int(row.keep_best).sum().key(signed(row.sweep.0)).key(i64::from(row.position));
+            let values = values.int(StageState::Waiting.code()).text("");
+            values.option(None::<i64>).option(None::<i64>).sum()
         })
         .await?;
     QUESTION
-        .run(&mut tx, &rows.questions, |query, (digest, body)| query.bind(digest.as_bytes().as_slice()).bind(body))
+        .run(tx, &rows.questions, |values, (digest, body)| values.blob(digest.as_bytes().as_slice()).text(body))
         .await?;
     CONFIGURATION
-        .run(&mut tx, &bodies, |query, (row, body): &(&ConfigurationRow, String)| {
-            let query = query.bind(signed(row.sweep.0)).bind(row.position).bind(&row.name).bind(&row.label);
-            let query = query.bind(body).bind(signed(row.params)).bind(signed(row.flops)).bind(signed(row.cost));
-            query.bind(signed(row.memory_bytes)).bind(row.baseline)
+        .run(tx, &bodies, |values, (row, body): &(&ConfigurationRow, String)| {
+            let values = values.number(row.sweep.0).int(row.position).text(&row.name).text(&row.label).text(body);
+            let values = values.number(row.params).number(row.flops).number(row.cost).number(row.memory_bytes);
+            values.int(row.baseline).sum()
         })
         .await?;
     STAGE_CONFIGURATION
-        .run(&mut tx, &rows.stage_configurations, |query, (sweep, stage, configuration)| {
-            query.bind(signed(sweep.0)).bind(stage).bind(configuration)
+        .run(tx, &rows.stage_configurations, |values, (sweep, stage, configuration)| {
+            values.number(sweep.0).int(*stage).int(*configuration).sum()
         })
         .await?;
     TRIAL
-        .run(&mut tx, &rows.trials, |query, row| {
-            let query = query.bind(row.id.as_bytes().as_slice()).bind(row.question.as_bytes().as_slice());
-            query.bind(row.body.as_ref()).bind(signed(row.seed))
+        .run(tx, &rows.trials, |values, row| {
+            let values = values.blob(row.id.as_bytes().as_slice()).blob(row.question.as_bytes().as_slice());
+            values.text(&row.body).number(row.seed).sum()
         })
         .await?;
     SWEEP_TRIAL
-        .run(&mut tx, &rows.trials, |query, row| {
-            let query = query.bind(signed(row.sweep.0)).bind(row.configuration);
-            query.bind(signed(row.seed)).bind(row.id.as_bytes().as_slice())
+        .run(tx, &rows.trials, |values, row| {
+            let values = values.number(row.sweep.0).int(row.configuration).number(row.seed);
+            values.blob(row.id.as_bytes().as_slice()).option(None::<i64>).int(false).sum()
         })
         .await?;
-    tx.commit().await?;
-    Ok(())
+    numbered.commit().await
 }
 
-async fn sweep(tx: &mut Transaction<'_, Sqlite>, row: &SweepRow) -> Result<(), Error> {
+async fn sweep(connection: &mut SqliteConnection, row: &SweepRow) -> Result<(), Error> {
+    let overrides = json(&row.overrides)?;
     let insert = sqlx::query(
-        "INSERT INTO sweeps (id, name, spec, overrides, spec_digest, submitter, priority, weight, trial_limit, dataset_key, \
-         pin, state, submitted_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+        "INSERT INTO sweeps (id, name, spec, overrides, spec_digest, submitter, weight, trial_limit, dataset_key, \
+         submitted_ms, sum, priority, paused, pin, state, reason, ended_ms, state_sum) \
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
     );
-    let insert = insert.bind(signed(row.id.0)).bind(&row.name).bind(&row.spec).bind(json(&row.overrides)?);
-    let insert = insert.bind(row.spec_digest.as_bytes().as_slice()).bind(&row.submitter);
-    let insert = insert.bind(row.priority).bind(row.weight);
-    let insert = insert.bind(signed(row.trial_limit)).bind(row.dataset_key.as_bytes().as_slice());
-    let insert = insert.bind(row.pin.map(|pin| pin.as_bytes().to_vec())).bind(SweepState::Preparing.code());
-    insert.bind(row.submitted_ms).execute(&mut **tx).await?;
+    let id = signed(row.id.0);
+    let values = Values::of(insert).int(id).text(&row.name).blob(&row.spec).text(&overrides);
+    let values = values.blob(row.spec_digest.as_bytes().as_slice()).text(&row.submitter).int(row.weight);
+    let values = values.number(row.trial_limit).blob(row.dataset_key.as_bytes().as_slice()).int(row.submitted_ms).sum();
+    let values = values.key(id).int(row.priority).int(false);
+    let values = values.option_blob(row.pin.as_ref().map(|pin| pin.as_bytes().as_slice()));
+    let values = values.int(SweepState::Preparing.code()).text("").int(0).sum();
+    values.query.execute(connection).await?;
     Ok(())
 }
 
 /// Removes sweeps that were prepared and never begun. Trials stay: they are questions, and others may ask them.
-pub(super) async fn remove_abandoned(pool: &SqlitePool) -> Result<(), Error> {
-    let mut tx: Transaction<'_, Sqlite> = pool.begin_with("BEGIN IMMEDIATE").await?;
+pub(super) async fn remove_abandoned(writer: &Writer) -> Result<(), Error> {
+    let found: Vec<i64> = sqlx::query_scalar("SELECT id FROM sweeps WHERE state = 0").fetch_all(&writer.pool).await?;
+    if found.is_empty() {
+        return Ok(());
+    }
+    let mut numbered = writer.begin().await?;
+    for id in found {
+        // A sweep that lives must not be taken for one that never began.
+        change::verify_sweep(&mut numbered.transaction, SweepId(unsigned(id))).await?;
+    }
     for statement in [
         "DELETE FROM sweep_trials WHERE sweep IN (SELECT id FROM sweeps WHERE state = 0)",
         "DELETE FROM stage_configurations WHERE sweep IN (SELECT id FROM sweeps WHERE state = 0)",
@@ -123,8 +137,7 @@ pub(super) async fn remove_abandoned(pool: &SqlitePool) -> Result<(), Error> {
         "DELETE FROM stages WHERE sweep IN (SELECT id FROM sweeps WHERE state = 0)",
         "DELETE FROM sweeps WHERE state = 0",
     ] {
-        sqlx::query(statement).execute(&mut *tx).await?;
+        sqlx::query(statement).execute(&mut *numbered.transaction).await?;
     }
-    tx.commit().await?;
-    Ok(())
+    numbered.commit().await
 }

@@ -6,12 +6,16 @@ use sqlx::sqlite::{SqlitePool, SqliteRow};
 use sqlx::{AssertSqlSafe, Row};
 use sweep_proto::v1;
 use sweep_scheduler::SweepId;
+use sweep_spec::trainer::EpochMetrics;
 use sweep_spec::{Digest, TrialId};
 
+use super::cells::Cells;
 use super::rows::{signed, unsigned};
 use crate::store::Error;
 use crate::store::codes::{StageState, SweepState};
-use crate::store::record::{ArtifactRecord, AttemptKey, ConfigurationRecord, StageRecord, SweepRecord, WorkerRecord};
+use crate::store::record::{
+    ArtifactRecord, AttemptKey, ConfigurationRecord, Point, StageRecord, SweepRecord, WorkerRecord,
+};
 
 pub(super) fn digest(bytes: &[u8]) -> Result<Digest, Error> {
     Digest::try_from(bytes).map_err(|error| Error::damaged(error.to_string()))
@@ -26,70 +30,117 @@ pub(super) fn from_json<T: serde::de::DeserializeOwned>(text: &str) -> Result<T,
 }
 
 pub(super) async fn described(pool: &SqlitePool, dataset_key: Digest) -> Result<Vec<Digest>, Error> {
-    let query = sqlx::query_scalar("SELECT digest FROM descriptions WHERE dataset_key = ?");
-    let found: Vec<Vec<u8>> = query.bind(dataset_key.as_bytes().as_slice()).fetch_all(pool).await?;
-    found.iter().map(|bytes| digest(bytes)).collect()
+    let query = sqlx::query(
+        "SELECT dataset_key, digest, classes, channels, train_images, test_images, sum FROM descriptions \
+         WHERE dataset_key = ?",
+    );
+    let found = query.bind(dataset_key.as_bytes().as_slice()).fetch_all(pool).await?;
+    let one = |row: &SqliteRow| {
+        let mut cells = Cells::new(row, "descriptions");
+        cells.digest()?;
+        let digest = cells.digest()?;
+        (cells.text()?, cells.int()?, cells.int()?, cells.int()?);
+        cells.sum(|| format!("the data {digest}"))?;
+        Ok(digest)
+    };
+    found.iter().map(one).collect()
 }
 
-const SWEEP: &str = "SELECT id, name, spec, overrides, spec_digest, submitter, priority, paused, weight, trial_limit, dataset_key, pin, \
-                     state, reason, submitted_ms, ended_ms FROM sweeps WHERE state > 0";
+const SWEEP: &str = "SELECT id, name, spec, overrides, spec_digest, submitter, weight, trial_limit, dataset_key, submitted_ms, \
+                     sum, priority, paused, pin, state, reason, ended_ms, state_sum FROM sweeps WHERE state <> 0";
+const STAGE: &str = "SELECT sweep, position, name, trials_at_most, keep_best, sum, state, choice, winner, decided, state_sum \
+                     FROM stages";
 
 pub(super) async fn sweeps(pool: &SqlitePool) -> Result<Vec<SweepRecord>, Error> {
-    let stages = sqlx::query(
-        "SELECT sweep, name, trials_at_most, state, choice, winner, decided, keep_best FROM stages ORDER BY sweep, position",
-    );
-    let mut by_sweep: HashMap<i64, Vec<StageRecord>> = HashMap::new();
+    let stages = sqlx::query(AssertSqlSafe(format!("{STAGE} ORDER BY sweep, position")));
+    let mut by_sweep: HashMap<SweepId, Vec<StageRecord>> = HashMap::new();
     for row in stages.fetch_all(pool).await? {
-        by_sweep.entry(row.try_get("sweep")?).or_default().push(stage(&row)?);
+        let (sweep, position, stage) = stage(&row)?;
+        let stages = by_sweep.entry(sweep).or_default();
+        in_order(sweep, position, stages)?;
+        stages.push(stage);
     }
     let rows = sqlx::query(AssertSqlSafe(format!("{SWEEP} ORDER BY id DESC"))).fetch_all(pool).await?;
-    let records = rows.iter().map(|row| sweep_record(row, by_sweep.remove(&row.try_get("id")?).unwrap_or_default()));
-    records.collect()
+    let mut records = Vec::with_capacity(rows.len());
+    for row in &rows {
+        let mut record = sweep_record(row)?;
+        record.stages = by_sweep.remove(&record.id).unwrap_or_default();
+        records.push(record);
+    }
+    Ok(records)
 }
 
 pub(super) async fn sweep(pool: &SqlitePool, id: SweepId) -> Result<Option<SweepRecord>, Error> {
     let query = sqlx::query(AssertSqlSafe(format!("{SWEEP} AND id = ?"))).bind(signed(id.0));
     let Some(row) = query.fetch_optional(pool).await? else { return Ok(None) };
-    let stages = sqlx::query(
-        "SELECT name, trials_at_most, state, choice, winner, decided, keep_best FROM stages WHERE sweep = ? ORDER BY position",
-    );
-    let stages = stages.bind(signed(id.0)).fetch_all(pool).await?;
-    let stages = stages.iter().map(stage).collect::<Result<_, _>>()?;
-    sweep_record(&row, stages).map(Some)
+    let mut record = sweep_record(&row)?;
+    let stages = sqlx::query(AssertSqlSafe(format!("{STAGE} WHERE sweep = ? ORDER BY position")));
+    for row in stages.bind(signed(id.0)).fetch_all(pool).await? {
+        let (_, position, stage) = stage(&row)?;
+        in_order(id, position, &record.stages)?;
+        record.stages.push(stage);
+    }
+    Ok(Some(record))
 }
 
-fn stage(row: &SqliteRow) -> Result<StageRecord, Error> {
-    Ok(StageRecord {
-        name: row.try_get("name")?,
-        trials_at_most: unsigned(row.try_get("trials_at_most")?),
-        state: StageState::of(row.try_get("state")?)?,
-        choice: row.try_get("choice")?,
-        winner: row.try_get("winner")?,
-        decided: row.try_get("decided")?,
-        keep_best: row.try_get("keep_best")?,
-    })
+/// Stages are known by their position, so none may be missing.
+fn in_order(sweep: SweepId, position: u32, before: &[StageRecord]) -> Result<(), Error> {
+    let expected = before.len();
+    if position as usize == expected {
+        return Ok(());
+    }
+    Err(Error::damaged(format!("stage {expected} of sweep {sweep} is not there")))
 }
 
-fn sweep_record(row: &SqliteRow, stages: Vec<StageRecord>) -> Result<SweepRecord, Error> {
-    let pin: Option<Vec<u8>> = row.try_get("pin")?;
+fn stage(row: &SqliteRow) -> Result<(SweepId, u32, StageRecord), Error> {
+    let mut cells = Cells::new(row, "stages");
+    let (sweep, position): (SweepId, u32) = (SweepId(cells.number()?), cells.small()?);
+    let name = || format!("stage {position} of sweep {sweep}");
+    let (stage_name, trials_at_most, keep_best) = (cells.text()?.to_owned(), cells.number()?, cells.flag()?);
+    cells.sum(name)?;
+    cells.known_number(sweep.0);
+    cells.known(i64::from(position));
+    let state = StageState::of(cells.int()?)?;
+    let choice = cells.text()?.to_owned();
+    let (winner, decided) = (cells.small_option()?, cells.small_option()?);
+    cells.sum(name)?;
+    let stage = StageRecord { name: stage_name, trials_at_most, state, choice, winner, decided, keep_best };
+    Ok((sweep, position, stage))
+}
+
+/// A sweep, its stages left out.
+fn sweep_record(row: &SqliteRow) -> Result<SweepRecord, Error> {
+    let mut cells = Cells::new(row, "sweeps");
+    let id = SweepId(cells.number()?);
+    let (name, spec, overrides) = (cells.text()?.to_owned(), cells.blob()?.to_vec(), cells.text()?);
+    let (spec_digest, submitter) = (cells.digest()?, cells.text()?.to_owned());
+    let (weight, trial_limit, dataset_key) = (cells.small()?, cells.number()?, cells.digest()?);
+    let submitted_ms = cells.int()?;
+    cells.sum(|| format!("sweep {id}"))?;
+    cells.known_number(id.0);
+    let (priority, paused) = (cells.small()?, cells.flag()?);
+    let pin = cells.option_blob()?.map(digest).transpose()?;
+    let state = SweepState::of(cells.int()?)?;
+    let (reason, ended_ms) = (cells.text()?.to_owned(), cells.int()?);
+    cells.sum(|| format!("the state of sweep {id}"))?;
     Ok(SweepRecord {
-        id: SweepId(unsigned(row.try_get("id")?)),
-        name: row.try_get("name")?,
-        spec: row.try_get("spec")?,
-        overrides: from_json(row.try_get("overrides")?)?,
-        spec_digest: digest(row.try_get("spec_digest")?)?,
-        submitter: row.try_get("submitter")?,
-        priority: row.try_get("priority")?,
-        paused: row.try_get("paused")?,
-        weight: row.try_get("weight")?,
-        trial_limit: unsigned(row.try_get("trial_limit")?),
-        dataset_key: digest(row.try_get("dataset_key")?)?,
-        pin: pin.map(|pin| digest(&pin)).transpose()?,
-        state: SweepState::of(row.try_get("state")?)?,
-        reason: row.try_get("reason")?,
-        submitted_ms: row.try_get("submitted_ms")?,
-        ended_ms: row.try_get("ended_ms")?,
-        stages,
+        id,
+        name,
+        spec,
+        overrides: from_json(overrides)?,
+        spec_digest,
+        submitter,
+        priority,
+        paused,
+        weight,
+        trial_limit,
+        dataset_key,
+        pin,
+        state,
+        reason,
+        submitted_ms,
+        ended_ms,
+        stages: Vec::new(),
     })
 }
 
@@ -106,48 +157,103 @@ pub(super) async fn unfinished(pool: &SqlitePool, spec_digest: Digest) -> Result
     Ok(id.map(|id| SweepId(unsigned(id))))
 }
 
-pub(super) async fn configurations(pool: &SqlitePool, sweep: SweepId) -> Result<Vec<ConfigurationRecord>, Error> {
+/// Which configurations belong to which stage: stage, configuration.
+pub(super) async fn stage_configurations(pool: &SqlitePool, sweep: SweepId) -> Result<Vec<(u32, u32)>, Error> {
     let query = sqlx::query(
-        "SELECT position, name, label, body, params, flops, cost, memory_bytes, baseline, \
-         (SELECT json_group_array(stage) FROM stage_configurations s \
-          WHERE s.sweep = c.sweep AND s.configuration = c.position) AS stages \
-         FROM configurations c WHERE sweep = ? ORDER BY position",
+        "SELECT sweep, stage, configuration, sum FROM stage_configurations WHERE sweep = ? ORDER BY configuration, stage",
     );
-    let rows = query.bind(signed(sweep.0)).fetch_all(pool).await?;
-    rows.iter().map(configuration).collect()
+    let one = |row: &SqliteRow| {
+        let mut cells = Cells::new(row, "stage_configurations");
+        cells.int()?;
+        let (stage, configuration) = (cells.small()?, cells.small()?);
+        cells.sum(|| format!("configuration {configuration} in stage {stage} of sweep {sweep}"))?;
+        Ok((stage, configuration))
+    };
+    query.bind(signed(sweep.0)).fetch_all(pool).await?.iter().map(one).collect()
 }
 
-fn configuration(row: &SqliteRow) -> Result<ConfigurationRecord, Error> {
-    let mut stages: Vec<u32> = from_json(row.try_get("stages")?)?;
-    stages.sort_unstable();
+pub(super) async fn configurations(pool: &SqlitePool, sweep: SweepId) -> Result<Vec<ConfigurationRecord>, Error> {
+    let mut stages: HashMap<u32, Vec<u32>> = HashMap::new();
+    for (stage, configuration) in stage_configurations(pool, sweep).await? {
+        stages.entry(configuration).or_default().push(stage);
+    }
+    let query = sqlx::query(
+        "SELECT sweep, position, name, label, body, params, flops, cost, memory_bytes, baseline, sum \
+         FROM configurations WHERE sweep = ? ORDER BY position",
+    );
+    let rows = query.bind(signed(sweep.0)).fetch_all(pool).await?;
+    let mut found = Vec::with_capacity(rows.len());
+    for row in &rows {
+        let mut record = configuration(row, sweep)?;
+        record.stages = stages.remove(&record.position).unwrap_or_default();
+        if record.stages.is_empty() {
+            return Err(Error::damaged(format!("configuration {} of sweep {sweep} is in no stage", record.position)));
+        }
+        found.push(record);
+    }
+    Ok(found)
+}
+
+fn configuration(row: &SqliteRow, sweep: SweepId) -> Result<ConfigurationRecord, Error> {
+    let mut cells = Cells::new(row, "configurations");
+    cells.int()?;
+    let position = cells.small()?;
+    let (name, label, body) = (cells.text()?.to_owned(), cells.text()?.to_owned(), cells.text()?);
+    let (params, flops, cost, memory_bytes) = (cells.number()?, cells.number()?, cells.number()?, cells.number()?);
+    let baseline = cells.flag()?;
+    cells.sum(|| format!("configuration {position} of sweep {sweep}"))?;
+    let (configuration, stages) = (from_json(body)?, Vec::new());
     Ok(ConfigurationRecord {
-        position: row.try_get("position")?,
-        name: row.try_get("name")?,
-        label: row.try_get("label")?,
-        configuration: from_json(row.try_get("body")?)?,
-        params: unsigned(row.try_get("params")?),
-        flops: unsigned(row.try_get("flops")?),
-        cost: unsigned(row.try_get("cost")?),
-        memory_bytes: unsigned(row.try_get("memory_bytes")?),
-        baseline: row.try_get("baseline")?,
+        position,
+        name,
+        label,
+        configuration,
+        params,
+        flops,
+        cost,
+        memory_bytes,
+        baseline,
         stages,
     })
 }
 
 pub(super) async fn workers(pool: &SqlitePool) -> Result<Vec<WorkerRecord>, Error> {
-    let query = sqlx::query("SELECT name, host, version, session, slots, labels, seen_ms FROM workers ORDER BY name");
+    let query =
+        sqlx::query("SELECT name, host, version, session, slots, labels, seen_ms, sum FROM workers ORDER BY name");
     let record = |row: &SqliteRow| {
-        Ok(WorkerRecord {
-            name: row.try_get("name")?,
-            host: row.try_get("host")?,
-            version: row.try_get("version")?,
-            session: unsigned(row.try_get("session")?),
-            slots: from_json(row.try_get("slots")?)?,
-            labels: from_json(row.try_get("labels")?)?,
-            seen_ms: row.try_get("seen_ms")?,
-        })
+        let mut cells = Cells::new(row, "workers");
+        let name = cells.text()?.to_owned();
+        let (host, version, session) = (cells.text()?.to_owned(), cells.text()?.to_owned(), cells.number()?);
+        let (slots, labels, seen_ms) = (cells.text()?, cells.text()?, cells.int()?);
+        cells.sum(|| format!("worker {name}"))?;
+        let (slots, labels) = (from_json(slots)?, from_json(labels)?);
+        Ok(WorkerRecord { name, host, version, session, slots, labels, seen_ms })
     };
     query.fetch_all(pool).await?.iter().map(record).collect()
+}
+
+/// The seven numbers of an epoch and its own, from the next cells on.
+fn metrics(cells: &mut Cells<'_>) -> Result<EpochMetrics, Error> {
+    Ok(EpochMetrics {
+        epoch: cells.small()?,
+        train_loss: cells.real()?,
+        train_accuracy: cells.real()?,
+        val_loss: cells.real()?,
+        val_accuracy: cells.real()?,
+        learning_rate: cells.real()?,
+        seconds: cells.real()?,
+        images_per_second: cells.real()?,
+    })
+}
+
+/// A point of this attempt, from the next cells on.
+pub(super) fn point(cells: &mut Cells<'_>, attempt: AttemptKey) -> Result<Point, Error> {
+    cells.table("points");
+    cells.known(attempt.0);
+    let sequence = cells.number()?;
+    let metrics = metrics(cells)?;
+    cells.sum(|| format!("point {sequence} of attempt number {}", attempt.0))?;
+    Ok(Point { sequence, metrics })
 }
 
 pub(super) async fn artifacts(pool: &SqlitePool, sweep: SweepId) -> Result<Vec<ArtifactRecord>, Error> {

@@ -5,15 +5,16 @@ use sqlx::{AssertSqlSafe, Row};
 use sweep_proto::v1;
 use sweep_scheduler::{Lease, SweepId};
 use sweep_spec::trainer::{EpochMetrics, Provenance};
-use sweep_spec::{FailureClass, Protocol, Trial, TrialId};
+use sweep_spec::{Digest, FailureClass, Protocol, Trial, TrialId};
 
-use super::read::{digest, from_json, trial_id};
+use super::cells::Cells;
+use super::read::{self, digest, from_json, trial_id};
 use super::rows::{signed, unsigned};
-use crate::store::Error;
 use crate::store::codes::{AttemptState, RoundState, SweepState, class_of, outcome_of};
 use crate::store::record::{
     AttemptKey, AttemptRecord, Point, Replicate, ResultRecord, TrialPage, TrialRecord, TrialRow, TrialState,
 };
+use crate::store::{Error, seal};
 
 /// The columns of a result; all absent where a left join found none.
 const RESULT: &str = "r.outcome AS result_outcome, \
@@ -23,7 +24,7 @@ const RESULT: &str = "r.outcome AS result_outcome, \
     r.best_learning_rate, r.best_seconds, r.best_images_per_second, \
     r.params AS made_params, r.images_per_second AS made_images_per_second, r.seconds AS made_seconds, \
     r.peak_memory_bytes, r.data_digest, r.split_digest, r.device AS made_device, r.device_name, r.instruction_set, \
-    r.trainer, r.threads";
+    r.trainer, r.threads, r.sum AS result_sum, r.attempt AS result_attempt";
 
 /// Every trial of a sweep's opened stages, with its round and its accepted attempt. Stages that are prepared but not
 /// open are left out.
@@ -149,7 +150,7 @@ fn failure(class: Option<i64>, reason: String) -> Result<Option<(FailureClass, S
 
 fn result(row: &SqliteRow) -> Result<Option<ResultRecord>, Error> {
     let Some(outcome) = row.try_get::<Option<i64>, _>("result_outcome")? else { return Ok(None) };
-    Ok(Some(ResultRecord {
+    let found = ResultRecord {
         outcome: outcome_of(outcome)?,
         last: prefixed(row, "last_")?,
         best: prefixed(row, "best_")?,
@@ -166,7 +167,12 @@ fn result(row: &SqliteRow) -> Result<Option<ResultRecord>, Error> {
             trainer: row.try_get("trainer")?,
             threads: row.try_get("threads")?,
         },
-    }))
+    };
+    let key = AttemptKey(row.try_get("result_attempt")?);
+    if row.try_get::<Option<i64>, _>("result_sum")? != Some(seal::result(key, &found)) {
+        return Err(Error::damaged_row("results", &format!("attempt number {}", key.0)));
+    }
+    Ok(Some(found))
 }
 
 fn prefixed(row: &SqliteRow, prefix: &str) -> Result<Option<EpochMetrics>, Error> {
@@ -174,7 +180,7 @@ fn prefixed(row: &SqliteRow, prefix: &str) -> Result<Option<EpochMetrics>, Error
     Ok((metrics.epoch > 0).then_some(metrics))
 }
 
-pub(super) fn metrics(row: &SqliteRow, prefix: &str) -> Result<EpochMetrics, Error> {
+fn metrics(row: &SqliteRow, prefix: &str) -> Result<EpochMetrics, Error> {
     let number = |name: &str| row.try_get::<f64, _>(format!("{prefix}{name}").as_str());
     Ok(EpochMetrics {
         epoch: row.try_get(format!("{prefix}epoch").as_str())?,
@@ -211,13 +217,22 @@ struct Question {
 
 pub(super) async fn trial(pool: &SqlitePool, id: TrialId) -> Result<Option<TrialRecord>, Error> {
     let query = sqlx::query(
-        "SELECT t.configuration, t.seed, q.body FROM trials t JOIN questions q ON q.digest = t.question WHERE t.id = ?",
+        "SELECT t.id, t.question, t.configuration, t.seed, t.sum, q.body FROM trials t \
+         LEFT JOIN questions q ON q.digest = t.question WHERE t.id = ?",
     );
     let Some(row) = query.bind(id.as_bytes().as_slice()).fetch_optional(pool).await? else { return Ok(None) };
-    let shared: Question = from_json(row.try_get("body")?)?;
+    let mut cells = Cells::new(&row, "trials");
+    cells.trial()?;
+    let (question, configuration, seed) = (cells.digest()?, cells.text()?, cells.number()?);
+    cells.sum(|| format!("trial {id}"))?;
+    let body = if cells.is_absent() { "" } else { cells.text()? };
+    if Digest::of(body.as_bytes()) != question {
+        return Err(Error::damaged_row("questions", &format!("what trial {id} shares with others")));
+    }
+    let shared: Question = from_json(body)?;
     let trial = Trial {
-        configuration: from_json(row.try_get("configuration")?)?,
-        seed: unsigned(row.try_get("seed")?),
+        configuration: from_json(configuration)?,
+        seed,
         protocol: shared.protocol,
         dataset: shared.dataset,
         semantics: shared.semantics,
@@ -234,8 +249,9 @@ pub(super) async fn trial(pool: &SqlitePool, id: TrialId) -> Result<Option<Trial
     Ok(Some(TrialRecord { trial, sweeps: sweeps.collect::<Result<_, Error>>()? }))
 }
 
-const ATTEMPT: &str = "SELECT key, trial, round, attempt, worker, slot, device, slot_memory_bytes, state, class, \
-                       reason, assigned_ms, ended_ms, start_seconds, run_seconds, log_tail FROM attempts WHERE trial = ?";
+const ATTEMPT: &str = "SELECT key, trial, round, attempt, worker, slot, device, slot_memory_bytes, assigned_ms, \
+                       start_sum, state, class, reason, ended_ms, start_seconds, run_seconds, end_sum, log_tail, log_sum \
+                       FROM attempts WHERE trial = ?";
 
 pub(super) async fn attempts(pool: &SqlitePool, trial: TrialId) -> Result<Vec<AttemptRecord>, Error> {
     let query = sqlx::query(AssertSqlSafe(format!("{ATTEMPT} ORDER BY attempt")));
@@ -250,42 +266,57 @@ pub(super) async fn attempt(pool: &SqlitePool, lease: Lease) -> Result<Option<At
 }
 
 fn attempt_record(row: &SqliteRow) -> Result<AttemptRecord, Error> {
-    let class: Option<i64> = row.try_get("class")?;
+    let mut cells = Cells::new(row, "attempts");
+    let key = AttemptKey(cells.int()?);
+    let lease = Lease { trial: cells.trial()?, round: cells.small()?, attempt: cells.small()? };
+    let name = || format!("attempt {} of trial {}", lease.attempt, lease.trial);
+    let (worker, slot, device) = (cells.text()?.to_owned(), cells.small()?, cells.text()?.to_owned());
+    let slot_memory_bytes = cells.option()?.map(unsigned);
+    let assigned_ms = cells.int()?;
+    cells.sum(name)?;
+    cells.known(key.0);
+    let state = cells.int()?;
+    let (class, reason, ended_ms) = (cells.option()?, cells.text()?.to_owned(), cells.int()?);
+    let (start_seconds, run_seconds) = (cells.real()?, cells.real()?);
+    cells.end_sum(state, name)?;
+    cells.known(key.0);
+    let log_tail = cells.text()?.to_owned();
+    cells.end_sum(state, name)?;
+    let (state, failure) = (AttemptState::of(state)?, failure(class, reason)?);
     Ok(AttemptRecord {
-        key: AttemptKey(row.try_get("key")?),
-        lease: Lease {
-            trial: trial_id(row.try_get("trial")?)?,
-            round: row.try_get("round")?,
-            attempt: row.try_get("attempt")?,
-        },
-        worker: row.try_get("worker")?,
-        slot: row.try_get("slot")?,
-        device: row.try_get("device")?,
-        slot_memory_bytes: row.try_get::<Option<i64>, _>("slot_memory_bytes")?.map(unsigned),
-        assigned_ms: row.try_get("assigned_ms")?,
-        ended_ms: row.try_get("ended_ms")?,
-        state: AttemptState::of(row.try_get("state")?)?,
-        failure: failure(class, row.try_get("reason")?)?,
-        start_seconds: row.try_get("start_seconds")?,
-        run_seconds: row.try_get("run_seconds")?,
-        log_tail: row.try_get("log_tail")?,
+        key,
+        lease,
+        worker,
+        slot,
+        device,
+        slot_memory_bytes,
+        assigned_ms,
+        ended_ms,
+        state,
+        failure,
+        start_seconds,
+        run_seconds,
+        log_tail,
     })
 }
 
 pub(super) async fn points(pool: &SqlitePool, attempt: AttemptKey) -> Result<Vec<Point>, Error> {
     let query = sqlx::query(
         "SELECT sequence, epoch, train_loss, train_accuracy, val_loss, val_accuracy, learning_rate, seconds, \
-         images_per_second FROM points WHERE attempt = ? ORDER BY sequence",
+         images_per_second, sum FROM points WHERE attempt = ? ORDER BY sequence",
     );
     let rows = query.bind(attempt.0).fetch_all(pool).await?;
-    let point =
-        |row: &SqliteRow| Ok(Point { sequence: unsigned(row.try_get("sequence")?), metrics: metrics(row, "")? });
-    rows.iter().map(point).collect()
+    rows.iter().map(|row| read::point(&mut Cells::new(row, "points"), attempt)).collect()
 }
 
 pub(super) async fn validation(pool: &SqlitePool, attempt: AttemptKey) -> Result<Option<v1::Validation>, Error> {
-    let query = sqlx::query_scalar("SELECT body FROM validations WHERE attempt = ?");
-    let body: Option<Vec<u8>> = query.bind(attempt.0).fetch_optional(pool).await?;
-    let decode = |body: Vec<u8>| prost::Message::decode(body.as_slice());
-    body.map(decode).transpose().map_err(|error: prost::DecodeError| Error::damaged(error.to_string()))
+    let query = sqlx::query_as("SELECT body, sum FROM validations WHERE attempt = ?");
+    let Some((body, sum)): Option<(Vec<u8>, Option<i64>)> = query.bind(attempt.0).fetch_optional(pool).await? else {
+        return Ok(None);
+    };
+    if sum != Some(seal::validation(attempt, &body)) {
+        return Err(Error::damaged_row("validations", &format!("attempt number {}", attempt.0)));
+    }
+    let decoded = prost::Message::decode(body.as_slice());
+    decoded.map(Some).map_err(|error: prost::DecodeError| Error::damaged(error.to_string()))
 }

@@ -1,0 +1,87 @@
+//! `store check`: reads everything that a store holds and says what is wrong with it. Changes nothing.
+
+use std::fmt;
+use std::path::Path;
+
+use serde::Serialize;
+
+use super::Error;
+use super::sqlite;
+
+/// Findings that are kept; more are counted.
+pub(crate) const MAX_PROBLEMS: usize = 1_000;
+
+/// What a check found.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct Report {
+    /// The store.
+    pub path: String,
+    /// Its newest migration.
+    pub layout: i64,
+    /// Transactions that it holds.
+    pub commits: u64,
+    /// Transactions that were acknowledged, as the file beside it says.
+    pub acknowledged: Option<u64>,
+    /// Rows of each table.
+    pub rows: Vec<(String, u64)>,
+    /// Artifacts whose content was read.
+    pub artifacts: u64,
+    /// What is wrong, at most a thousand.
+    pub problems: Vec<Problem>,
+    /// How much is wrong.
+    pub problems_found: u64,
+}
+
+/// Something that is wrong.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Problem {
+    /// The table, `file` or `artifacts`.
+    pub place: String,
+    /// What, in words.
+    pub what: String,
+}
+
+impl Report {
+    /// Whether nothing is wrong.
+    pub fn is_sound(&self) -> bool {
+        self.problems_found == 0
+    }
+
+    pub(crate) fn problem(&mut self, place: &str, what: impl Into<String>) {
+        self.problems_found += 1;
+        if self.problems.len() < MAX_PROBLEMS {
+            self.problems.push(Problem { place: place.to_owned(), what: what.into() });
+        }
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}: layout {}, {} commits", self.path, self.layout, self.commits)?;
+        let width = self.rows.iter().map(|(table, _)| table.len()).max().unwrap_or(0).max(9);
+        for (table, rows) in &self.rows {
+            writeln!(f, "  {table:width$}  {rows:>10}")?;
+        }
+        writeln!(f, "  {:width$}  {:>10}", "(files)", self.artifacts)?;
+        for problem in &self.problems {
+            writeln!(f, "{}: {}", problem.place, problem.what)?;
+        }
+        let more = self.problems_found.saturating_sub(self.problems.len() as u64);
+        if more > 0 {
+            writeln!(f, "and {more} more")?;
+        }
+        match self.problems_found {
+            0 => write!(f, "nothing is wrong"),
+            1 => write!(f, "1 problem"),
+            count => write!(f, "{count} problems"),
+        }
+    }
+}
+
+/// Reads everything in the store at `path` and the folder of artifacts beside it.
+///
+/// # Errors
+/// It is no store, one of a newer version, in use, or cannot be opened. What is wrong inside is in the report.
+pub async fn check(path: &Path) -> Result<Report, Error> {
+    sqlite::check::check(path).await
+}

@@ -1,6 +1,7 @@
 //! What is to be handed in: points until they are acknowledged, and how each attempt ended. Memory is what is worked with;
 //! the journal on disk follows it, and is read when a worker comes back.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, VecDeque};
 
 use sweep_proto::v1;
@@ -130,12 +131,9 @@ impl Outbox {
 
     /// An attempt begins. Said twice, it changes nothing.
     pub(crate) fn open(&mut self, lease: Lease, slot: u32) {
-        if !self.attempts.contains_key(&lease) {
-            let attempt = Attempt::new(slot);
-            let record = attempt.opened(lease);
-            self.attempts.insert(lease, attempt);
-            self.order(|| Order::Append { lease, record });
-        }
+        let Entry::Vacant(place) = self.attempts.entry(lease) else { return };
+        let record = place.insert(Attempt::new(slot)).opened(lease);
+        self.order(|| Order::Append { lease, record });
     }
 
     /// Takes back what an earlier run left. All of its points are sent again: which of them arrived is not kept.

@@ -41,14 +41,19 @@ pub(crate) fn problem(store: &str) -> Option<String> {
 
 impl Store {
     pub(super) fn open(name: &str) -> Result<Self, Error> {
+        let told =
+            std::env::vars_os().filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)));
+        let told = told.filter(|(key, _)| VARIABLES.iter().any(|prefix| key.starts_with(prefix)));
+        Self::told(name, told)
+    }
+
+    /// Opens a store; `told` is what a cloud's client has to know, by the names of the usual variables.
+    pub(super) fn told(name: &str, told: impl IntoIterator<Item = (String, String)>) -> Result<Self, Error> {
         let path = name.strip_prefix("file://").unwrap_or(name);
         if !path.contains("://") {
             std::fs::create_dir_all(path).map_err(Error::at(Path::new(path)))?;
             return Ok(Self::Folder(path.into()));
         }
-        let told =
-            std::env::vars_os().filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)));
-        let told = told.filter(|(key, _)| VARIABLES.iter().any(|prefix| key.starts_with(prefix)));
         let url =
             name.parse().map_err(|error| object_store::Error::Generic { store: "URL", source: Box::new(error) })?;
         let (bucket, prefix) = object_store::parse_url_opts(&url, told)?;

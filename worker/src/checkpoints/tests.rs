@@ -6,6 +6,8 @@ use sweep_spec::TrialId;
 
 use super::*;
 
+mod bucket;
+
 fn lease() -> Lease {
     Lease { trial_id: TrialId::of(b"trial"), round: 1, attempt: 1 }
 }
@@ -86,6 +88,32 @@ async fn a_large_checkpoint_travels_in_parts() {
     copy(&store, "t/1", folders[0].path()).await.unwrap();
     fetch(&store, "t/1", folders[1].path()).await.unwrap();
     assert!(std::fs::read(folders[1].path().join(name)).unwrap() == content);
+}
+
+#[tokio::test]
+async fn a_bucket_is_spoken_to_over_http() {
+    let address = bucket::serve().await;
+    let options = [
+        ("AWS_ENDPOINT", format!("http://{address}")),
+        ("AWS_ALLOW_HTTP", "true".to_owned()),
+        ("AWS_ACCESS_KEY_ID", "key".to_owned()),
+        ("AWS_SECRET_ACCESS_KEY", "secret".to_owned()),
+        ("AWS_REGION", "eu-central-1".to_owned()),
+    ];
+    let store = Store::told("s3://bucket/some/where", options.map(|(key, value)| (key.to_owned(), value))).unwrap();
+    let folders = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    write(folders[0].path(), &["epoch-000001.checkpoint"]);
+    let large: Vec<u8> = (0..(17 << 20)).map(|n: u32| (n / 5) as u8).collect();
+    std::fs::write(folders[0].path().join("epoch-000002.checkpoint"), &large).unwrap();
+    assert_eq!(copy(&store, "t/1", folders[0].path()).await.unwrap(), 2);
+    let newest = fetch(&store, "t/1", folders[1].path()).await.unwrap();
+    assert_eq!(newest.as_deref(), Some("epoch-000002.checkpoint"));
+    assert!(std::fs::read(folders[1].path().join("epoch-000002.checkpoint")).unwrap() == large);
+    write(folders[0].path(), &["epoch-000003.checkpoint"]);
+    copy(&store, "t/1", folders[0].path()).await.unwrap();
+    assert_eq!(names(&store).await, ["epoch-000002.checkpoint", "epoch-000003.checkpoint"]);
+    store.remove_round("t/1").await.unwrap();
+    assert!(names(&store).await.is_empty());
 }
 
 #[tokio::test]

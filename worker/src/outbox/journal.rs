@@ -352,6 +352,26 @@ mod tests {
         assert_eq!(journal.health(), Health::default());
     }
 
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn a_disk_without_room_is_gone_round() {
+        let state = tempfile::tempdir().unwrap();
+        let mut journal = Journal::start(state.path(), BTreeMap::new()).unwrap();
+        let folder = root(state.path()).join(lease(1).folder_name());
+        std::fs::create_dir_all(&folder).unwrap();
+        std::os::unix::fs::symlink("/dev/full", journal_of(&folder)).unwrap();
+        journal.order(Order::Append { lease: lease(1), record: stopping("a") });
+        journal.order(Order::Keep { lease: lease(1), records: vec![stopping("b")] });
+        journal.flush().await;
+        let said = journal.health().failed.into_values().next().unwrap();
+        assert!(said.contains("No space left"), "{said}");
+        assert_eq!(journal.health().bytes, 0);
+        journal.order(Order::Replace { lease: lease(1), records: vec![stopping("a"), stopping("b")] });
+        journal.flush().await;
+        assert!(failed(&journal).is_empty());
+        assert_eq!(records(state.path(), lease(1)), [stopping("a"), stopping("b")]);
+    }
+
     #[tokio::test]
     async fn what_cannot_be_written_is_said_and_written_later() {
         let state = tempfile::tempdir().unwrap();

@@ -3,6 +3,7 @@
 #![expect(clippy::expect_used, clippy::unwrap_used, reason = "a test that cannot go on should stop there")]
 
 mod behaviours;
+mod disk;
 mod env;
 mod links;
 mod small;

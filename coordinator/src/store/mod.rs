@@ -8,6 +8,9 @@ pub mod artifacts;
 pub mod codes;
 #[cfg(test)]
 mod contract;
+pub mod leadership;
+pub mod location;
+pub mod postgres;
 pub mod record;
 pub mod sqlite;
 pub mod write;
@@ -73,6 +76,12 @@ pub enum Error {
         #[source]
         source: Box<sqlx::migrate::MigrateError>,
     },
+    /// Another coordinator leads, or this one could not say in time that it does: it may not write.
+    #[error("{}", deposed(.by))]
+    Deposed {
+        /// Where the one that leads is dialled; empty if that is not known.
+        by: String,
+    },
     /// What was read makes no sense: the file is damaged or was written by something else.
     #[error("the store holds what cannot be: {what}")]
     Damaged {
@@ -84,6 +93,31 @@ pub enum Error {
 impl Error {
     pub(crate) fn damaged(what: impl Into<String>) -> Self {
         Self::Damaged { what: what.into() }
+    }
+
+    /// A server that says nothing.
+    pub(crate) fn silent() -> Self {
+        Self::Database(sqlx::Error::Io(std::io::Error::new(std::io::ErrorKind::TimedOut, "it did not answer in time")))
+    }
+
+    /// Whether the database is away, and may come back.
+    pub fn is_unreachable(&self) -> bool {
+        let Self::Database(error) = self else { return false };
+        match error {
+            sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed => true,
+            // 08: the connection; 57P: the server ends, starts, or was told to end this session; 53300: too many sessions.
+            sqlx::Error::Database(error) => {
+                error.code().is_some_and(|code| code.starts_with("08") || code.starts_with("57P") || code == "53300")
+            }
+            _ => false,
+        }
+    }
+}
+
+fn deposed(by: &str) -> String {
+    match by {
+        "" => "this coordinator no longer leads".to_owned(),
+        by => format!("this coordinator no longer leads: the one at {by} does"),
     }
 }
 

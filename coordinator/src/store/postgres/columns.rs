@@ -62,6 +62,11 @@ impl<'r, T> Columns<'r, T> {
         self.add::<Vec<u8>>(name, "bytea", values)
     }
 
+    pub(super) fn bytes_or_none(self, name: &'static str, value: impl Fn(&'r T) -> Option<&'r [u8]>) -> Self {
+        let values = self.rows.iter().map(|row| value(row).map(<[u8]>::to_vec)).collect();
+        self.add::<Option<Vec<u8>>>(name, "bytea", values)
+    }
+
     /// `a, b, c`.
     fn names(&self) -> String {
         self.names.join(", ")

@@ -10,11 +10,12 @@ use sweep_scheduler::snapshot::{self, BoundTrial, OpenRound, SweepSnapshot};
 use sweep_scheduler::{Lease, SweepId, WorkerName};
 use sweep_spec::{FailureClass, TrialId};
 
+use super::audit;
 use super::columns::{flag, large, signed, small, small_or_none, unsigned};
 use super::read::{self, digest, trial_id};
 use super::trials::metrics;
 use crate::store::Error;
-use crate::store::codes::{RoundState, StageState, class_of, outcome_of};
+use crate::store::codes::{AttemptState, RoundState, StageState, SweepState, class_of, outcome_of};
 use crate::store::record::{AttemptKey, ConfigurationRecord, LiveAttempt, LiveSweep, Loaded, Measured, SweepRecord};
 
 pub(super) async fn load(pool: &PgPool) -> Result<Loaded, Error> {
@@ -24,13 +25,11 @@ pub(super) async fn load(pool: &PgPool) -> Result<Loaded, Error> {
     for id in live {
         let id = SweepId(unsigned(id));
         let Some(record) = read::sweep(pool, id).await? else { continue };
-        let configurations = read::configurations(pool, id).await?;
-        let rows = sweep_trials(pool, id).await?;
-        loaded.snapshot.sweeps.push(sweep_snapshot(pool, &record, &configurations, &rows).await?);
-        let trials = rows.iter().map(|row| (row.trial, row.configuration, row.seed)).collect();
-        let measured = measured(pool, id).await?;
-        loaded.sweeps.push(LiveSweep { record, configurations, trials, measured });
+        let (live, snapshot) = whole(pool, record).await?;
+        loaded.snapshot.sweeps.push(snapshot);
+        loaded.sweeps.push(live);
     }
+    loaded.snapshot.workers = audit::services(pool).await?;
     loaded.snapshot.open_rounds = open_rounds(pool, &loaded.attempts).await?;
     let number = |text: &'static str| sqlx::query_scalar::<_, i64>(text).fetch_one(pool);
     loaded.last_sweep = unsigned(number("SELECT COALESCE(MAX(id), 0) FROM sweeps").await?);
@@ -38,6 +37,23 @@ pub(super) async fn load(pool: &PgPool) -> Result<Loaded, Error> {
     let session = "SELECT COALESCE((SELECT value FROM counters WHERE name = 'session'), 0)";
     loaded.last_session = unsigned(number(session).await?);
     Ok(loaded)
+}
+
+/// A sweep that has ended, as if it lived.
+pub(super) async fn ended(pool: &PgPool, id: SweepId) -> Result<Option<(LiveSweep, SweepSnapshot)>, Error> {
+    match read::sweep(pool, id).await? {
+        Some(record) if record.state != SweepState::Running => whole(pool, record).await.map(Some),
+        _ => Ok(None),
+    }
+}
+
+async fn whole(pool: &PgPool, record: SweepRecord) -> Result<(LiveSweep, SweepSnapshot), Error> {
+    let configurations = read::configurations(pool, record.id).await?;
+    let rows = sweep_trials(pool, record.id).await?;
+    let snapshot = sweep_snapshot(pool, &record, &configurations, &rows).await?;
+    let trials = rows.iter().map(|row| (row.trial, row.configuration, row.seed)).collect();
+    let measured = measured(pool, record.id).await?;
+    Ok((LiveSweep { record, configurations, trials, measured }, snapshot))
 }
 
 async fn undecided(pool: &PgPool) -> Result<Vec<(SweepId, u32)>, Error> {
@@ -129,7 +145,7 @@ async fn sweep_snapshot(
             id: record.id,
             priority: record.priority,
             weight: record.weight,
-            paused: false,
+            paused: record.paused,
             retry: Default::default(),
             dataset: record.dataset_key,
             pin: record.pin,
@@ -199,8 +215,15 @@ async fn open_rounds(pool: &PgPool, attempts: &[LiveAttempt]) -> Result<Vec<Open
          (SELECT s.pin FROM sweep_trials t JOIN sweeps s ON s.id = t.sweep \
           WHERE t.trial = o.trial AND t.round = o.round AND s.pin IS NOT NULL LIMIT 1) AS pin, \
          (SELECT COUNT(*) FROM attempts a WHERE a.trial = o.trial AND a.round = o.round AND a.state = 2) AS failures, \
-         (SELECT COUNT(*) FROM attempts a WHERE a.trial = o.trial AND a.round = o.round AND a.state = 4) AS losses \
-         FROM rounds o WHERE o.state = 0",
+         (SELECT COUNT(*) FROM attempts a WHERE a.trial = o.trial AND a.round = o.round AND a.state = 4) AS losses, \
+         ARRAY(SELECT DISTINCT a.worker FROM attempts a \
+          WHERE a.trial = o.trial AND a.round = o.round AND a.state = 2) AS failed_on, \
+         (SELECT MAX(a.slot_memory_bytes) FROM attempts a \
+          WHERE a.trial = o.trial AND a.round = o.round AND a.state = 2 AND a.class = 3) AS too_small, \
+         n.attempt AS newest, n.state AS newest_state, n.worker, n.slot \
+         FROM rounds o LEFT JOIN attempts n ON n.trial = o.trial AND n.attempt = \
+             (SELECT MAX(m.attempt) FROM attempts m WHERE m.trial = o.trial AND m.round = o.round) \
+         WHERE o.state = 0",
     );
     let mut rounds = Vec::new();
     for row in query.fetch_all(pool).await? {
@@ -217,13 +240,21 @@ async fn open_rounds(pool: &PgPool, attempts: &[LiveAttempt]) -> Result<Vec<Open
             pin: digest(&pin)?,
             failures: small(&row, "failures")?,
             losses: small(&row, "losses")?,
-            failed_on: Vec::new(),
-            too_small: None,
+            failed_on: row.try_get::<Vec<String>, _>("failed_on")?.into_iter().map(WorkerName).collect(),
+            too_small: row.try_get::<Option<i64>, _>("too_small")?.map(unsigned),
             live: attempt,
-            lost: None,
+            lost: lost(&row, trial, round)?,
         });
     }
     Ok(rounds)
+}
+
+fn lost(row: &PgRow, trial: TrialId, round: u32) -> Result<Option<snapshot::LiveAttempt>, Error> {
+    let (newest, state): (Option<u32>, Option<i64>) = (small_or_none(row, "newest")?, row.try_get("newest_state")?);
+    let expired = state.map(AttemptState::of).transpose()? == Some(AttemptState::Expired);
+    let Some(attempt) = newest.filter(|_| expired) else { return Ok(None) };
+    let worker = WorkerName(row.try_get("worker")?);
+    Ok(Some(snapshot::LiveAttempt { lease: Lease { trial, round, attempt }, worker, slot: small(row, "slot")? }))
 }
 
 async fn attempts(pool: &PgPool) -> Result<Vec<LiveAttempt>, Error> {

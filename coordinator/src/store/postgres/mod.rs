@@ -1,6 +1,7 @@
 //! The store as a PostgreSQL database, for a fleet. Any number of coordinators may dial it; one of them leads
 //! (`leader.rs`), and every transaction that writes holds the leader's row, so that nobody else can.
 
+mod audit;
 mod columns;
 pub mod leader;
 mod load;
@@ -19,14 +20,15 @@ use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
 use sqlx::{Connection, Postgres, SqlSafeStr, Transaction};
 use sweep_proto::v1;
 use sweep_scheduler::event::History;
+use sweep_scheduler::snapshot::SweepSnapshot;
 use sweep_scheduler::{Lease, SweepId};
 use sweep_spec::{Digest, TrialId};
 
 use super::record::{
-    ArtifactRecord, AttemptKey, AttemptRecord, ConfigurationRecord, Loaded, Point, Replicate, SweepRecord, TrialPage,
-    TrialRecord, TrialRow, WorkerRecord,
+    ArtifactRecord, AttemptKey, AttemptRecord, AuditFilter, ConfigurationRecord, LiveSweep, Loaded, Point, Replicate,
+    SweepRecord, TrialPage, TrialRecord, TrialRow, WorkerRecord,
 };
-use super::write::{Commit, Preparation};
+use super::write::{AuditRow, Commit, Preparation};
 use super::{Error, Store};
 use leader::Tenure;
 
@@ -36,7 +38,8 @@ const READERS: u32 = 8;
 const CONNECT: Duration = Duration::from_secs(3);
 
 /// The layouts, oldest first. Forward only; SQLite's have the same numbers.
-const MIGRATIONS: &[(i64, &str, &str)] = &[(1, "start", include_str!("migrations/0001_start.sql"))];
+const MIGRATIONS: &[(i64, &str, &str)] =
+    &[(1, "start", include_str!("migrations/0001_start.sql")), (2, "proof", include_str!("migrations/0002_proof.sql"))];
 
 /// A PostgreSQL database, in one term of this coordinator's.
 #[derive(Debug)]
@@ -168,6 +171,14 @@ impl Store for PostgresStore {
             load::load(&self.readers).await
         })
         .await
+    }
+
+    async fn ended(&self, sweep: SweepId) -> Result<Option<(LiveSweep, SweepSnapshot)>, Error> {
+        load::ended(&self.readers, sweep).await
+    }
+
+    async fn audit(&self, filter: &AuditFilter) -> Result<Vec<AuditRow>, Error> {
+        audit::read(&self.readers, filter).await
     }
 
     async fn histories(&self, sweep: SweepId, stages: &[u32]) -> Result<HashMap<TrialId, History>, Error> {

@@ -31,7 +31,7 @@ pub(super) async fn described(pool: &PgPool, dataset_key: Digest) -> Result<Vec<
     found.iter().map(|bytes| digest(bytes)).collect()
 }
 
-const SWEEP: &str = "SELECT id, name, spec, overrides, spec_digest, submitter, priority, weight, trial_limit, dataset_key, pin, \
+const SWEEP: &str = "SELECT id, name, spec, overrides, spec_digest, submitter, priority, paused, weight, trial_limit, dataset_key, pin, \
                      state, reason, submitted_ms, ended_ms FROM sweeps WHERE state > 0";
 
 pub(super) async fn sweeps(pool: &PgPool) -> Result<Vec<SweepRecord>, Error> {
@@ -80,6 +80,7 @@ fn sweep_record(row: &PgRow, stages: Vec<StageRecord>) -> Result<SweepRecord, Er
         spec_digest: digest(row.try_get("spec_digest")?)?,
         submitter: row.try_get("submitter")?,
         priority: small(row, "priority")?,
+        paused: flag(row, "paused")?,
         weight: small(row, "weight")?,
         trial_limit: large(row, "trial_limit")?,
         dataset_key: digest(row.try_get("dataset_key")?)?,

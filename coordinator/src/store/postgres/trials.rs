@@ -7,7 +7,7 @@ use sweep_scheduler::{Lease, SweepId};
 use sweep_spec::trainer::{EpochMetrics, Provenance};
 use sweep_spec::{FailureClass, Protocol, Trial, TrialId};
 
-use super::columns::{flag, large, signed, small, small_or_none};
+use super::columns::{flag, large, signed, small, small_or_none, unsigned};
 use super::read::{digest, from_json, stages, trial_id};
 use crate::store::Error;
 use crate::store::codes::{AttemptState, RoundState, SweepState, class_of, outcome_of};
@@ -232,8 +232,8 @@ pub(super) async fn trial(pool: &PgPool, id: TrialId) -> Result<Option<TrialReco
     Ok(Some(TrialRecord { trial, sweeps: sweeps.collect::<Result<_, Error>>()? }))
 }
 
-const ATTEMPT: &str = "SELECT key, trial, round, attempt, worker, slot, device, state, class, reason, assigned_ms, \
-                       ended_ms, start_seconds, run_seconds, log_tail FROM attempts WHERE trial = $1";
+const ATTEMPT: &str = "SELECT key, trial, round, attempt, worker, slot, device, slot_memory_bytes, state, class, \
+                       reason, assigned_ms, ended_ms, start_seconds, run_seconds, log_tail FROM attempts WHERE trial = $1";
 
 pub(super) async fn attempts(pool: &PgPool, trial: TrialId) -> Result<Vec<AttemptRecord>, Error> {
     let query = sqlx::query(AssertSqlSafe(format!("{ATTEMPT} ORDER BY attempt")));
@@ -260,6 +260,7 @@ fn attempt_record(row: &PgRow) -> Result<AttemptRecord, Error> {
         worker: row.try_get("worker")?,
         slot: small(row, "slot")?,
         device: row.try_get("device")?,
+        slot_memory_bytes: row.try_get::<Option<i64>, _>("slot_memory_bytes")?.map(unsigned),
         assigned_ms: row.try_get("assigned_ms")?,
         ended_ms: row.try_get("ended_ms")?,
         state: AttemptState::of(row.try_get("state")?)?,

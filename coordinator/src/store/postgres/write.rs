@@ -5,6 +5,7 @@ use sqlx::PgConnection;
 use sweep_spec::FailureClass;
 use sweep_spec::trainer::EpochMetrics;
 
+use super::audit;
 use super::columns::{Change, Columns, pieces, signed, text};
 use crate::store::Error;
 use crate::store::codes::{SweepState, class_code, outcome_code};
@@ -16,7 +17,8 @@ const NOTHING: &str = "ON CONFLICT DO NOTHING";
 pub(super) async fn commit(tx: &mut PgConnection, commit: &Commit) -> Result<(), Error> {
     sweeps(tx, commit).await?;
     trials(tx, commit).await?;
-    endings(tx, commit).await
+    endings(tx, commit).await?;
+    audit::write(tx, &commit.audit).await
 }
 
 async fn sweeps(tx: &mut PgConnection, commit: &Commit) -> Result<(), Error> {
@@ -24,6 +26,26 @@ async fn sweeps(tx: &mut PgConnection, commit: &Commit) -> Result<(), Error> {
         let begin = sqlx::query("UPDATE sweeps SET state = $1 WHERE id = $2 AND state = $3");
         let begin = begin.bind(SweepState::Running.code()).bind(signed(sweep.0)).bind(SweepState::Preparing.code());
         begin.execute(&mut *tx).await?;
+    }
+    for sweep in &commit.sweeps_reopened {
+        let reopen =
+            sqlx::query("UPDATE sweeps SET state = $1, reason = '', ended_ms = 0 WHERE id = $2 AND state > $1");
+        reopen.bind(SweepState::Running.code()).bind(signed(sweep.0)).execute(&mut *tx).await?;
+    }
+    for (sweep, paused) in &commit.paused {
+        let update = sqlx::query("UPDATE sweeps SET paused = $1 WHERE id = $2");
+        update.bind(i64::from(*paused)).bind(signed(sweep.0)).execute(&mut *tx).await?;
+    }
+    for (sweep, priority) in &commit.priorities {
+        let update = sqlx::query("UPDATE sweeps SET priority = $1 WHERE id = $2");
+        update.bind(i64::from(*priority)).bind(signed(sweep.0)).execute(&mut *tx).await?;
+    }
+    for (sweep, stage, state) in &commit.stages_reopened {
+        let reopen = sqlx::query(
+            "UPDATE stages SET state = $1, choice = '', winner = NULL, decided = NULL WHERE sweep = $2 AND position = $3",
+        );
+        let reopen = reopen.bind(state.code()).bind(signed(sweep.0)).bind(i64::from(*stage));
+        reopen.execute(&mut *tx).await?;
     }
     for change in &commit.stages {
         stage(tx, change).await?;
@@ -44,6 +66,9 @@ async fn sweeps(tx: &mut PgConnection, commit: &Commit) -> Result<(), Error> {
     }
     for row in &commit.workers {
         worker(tx, row).await?;
+    }
+    for row in &commit.services {
+        audit::service(tx, row).await?;
     }
     if let Some(session) = commit.last_session {
         let counter = sqlx::query(
@@ -107,11 +132,21 @@ async fn trials(tx: &mut PgConnection, commit: &Commit) -> Result<(), Error> {
         let columns = columns.number("attempt", |row| i64::from(row.lease.attempt)).text("worker", |row| &row.worker);
         let columns = columns.number("session", |row| signed(row.session)).number("slot", |row| i64::from(row.slot));
         let columns = columns.text("device", |row| &row.device).number("assigned_ms", |row| row.at_ms);
+        let columns = columns.number_or_none("slot_memory_bytes", |row| row.slot_memory_bytes.map(signed));
         columns.insert(tx, "attempts", "").await?;
     }
     for rows in pieces(&commit.attempts_adopted) {
         let columns = Columns::of(rows).number("key", |(key, _)| key.0).number("session", |row| signed(row.1));
         let change = Change { set: "session = v.session", condition: "TRUE" };
+        columns.update(tx, "attempts", &["key"], change).await?;
+    }
+    for rows in pieces(&commit.attempts_revived) {
+        let columns = Columns::of(rows).number("key", |(key, ..)| key.0).number("session", |row| signed(row.2));
+        let change = Change {
+            set: "session = v.session, state = 0, ended_ms = 0, class = NULL, reason = '', start_seconds = 0, \
+                  run_seconds = 0, log_tail = ''",
+            condition: "attempts.state = 4",
+        };
         columns.update(tx, "attempts", &["key"], change).await?;
     }
     for rows in pieces(&commit.points) {

@@ -16,6 +16,7 @@ pub mod sqlite;
 pub mod write;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use sweep_proto::v1;
@@ -24,10 +25,14 @@ use sweep_scheduler::snapshot::SweepSnapshot;
 use sweep_scheduler::{Lease, SweepId};
 use sweep_spec::{Digest, TrialId};
 
+use leadership::{Alone, Leadership};
+use location::Location;
+use postgres::leader::Candidate;
 use record::{
     ArtifactRecord, AttemptKey, AttemptRecord, AuditFilter, ConfigurationRecord, LiveSweep, Loaded, Point, Replicate,
     SweepRecord, TrialPage, TrialRecord, TrialRow, WorkerRecord,
 };
+use sqlite::SqliteStore;
 use write::{AuditRow, Commit, Preparation};
 
 /// Why the store did not do what it was asked.
@@ -118,6 +123,18 @@ fn deposed(by: &str) -> String {
     match by {
         "" => "this coordinator no longer leads".to_owned(),
         by => format!("this coordinator no longer leads: the one at {by} does"),
+    }
+}
+
+/// Opens the store at a place, for a coordinator that is dialled at `address`; others are told of it where several share
+/// a store.
+///
+/// # Errors
+/// The place cannot be reached or used, or is something else.
+pub async fn open(location: &Location, address: String) -> Result<Box<dyn Leadership>, Error> {
+    match location {
+        Location::File(path) => Ok(Box::new(Alone::new(Arc::new(SqliteStore::open(path).await?)))),
+        Location::Postgres(options) => Ok(Box::new(Candidate::open(options, location.to_string(), address).await?)),
     }
 }
 

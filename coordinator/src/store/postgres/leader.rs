@@ -136,6 +136,8 @@ impl Leadership for Candidate {
         loop {
             let (now, pause) = match self.look(&mut connection).await {
                 Ok(Ok(led)) => return led,
+                // Somebody was faster; who, the next look says.
+                Ok(Err((address, left))) if address.is_empty() => (Waiting::Looking, left),
                 Ok(Err((address, left))) => (Waiting::Led { address }, left.clamp(PAUSE, LOOK)),
                 Err(error) => (Waiting::Unreachable { why: crate::chain(&error) }, LOOK),
             };

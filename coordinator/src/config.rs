@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use clap::Parser;
 use sweep_spec::retry::{Changes, MAX_FAILURES, Rules};
 
+use crate::store::location::Location;
+
 /// The default file, with comments.
 pub const DEFAULT: &str = include_str!("coordinator.yaml");
 const PREFIX: &str = "SWEEP_COORDINATOR_";
@@ -17,8 +19,12 @@ const MAX_FILE_BYTES: u64 = 1024 * 1024;
 /// A coordinator's configuration, checked.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
-    /// The store's file.
-    pub store: PathBuf,
+    /// Where the store is.
+    pub store: Location,
+    /// The folder of artifacts, if it does not lie beside the store's file.
+    pub artifacts: Option<PathBuf>,
+    /// Where others dial this coordinator, if that is not where it listens.
+    pub advertise: Option<String>,
     /// Where gRPC listens.
     pub listen: SocketAddr,
     /// Where HTTP listens.
@@ -65,9 +71,15 @@ pub struct Args {
     /// Print the default configuration and leave
     #[arg(long)]
     pub print_config: bool,
-    /// The store's file
-    #[arg(long, value_name = "FILE")]
+    /// The store: a SQLite file, or postgres://USER@HOST:PORT/DATABASE
+    #[arg(long, value_name = "FILE|URL")]
     pub store: Option<String>,
+    /// The folder of artifacts
+    #[arg(long, value_name = "FOLDER")]
+    pub artifacts: Option<String>,
+    /// Where workers, sweepctl and other coordinators dial this one, if not where it listens
+    #[arg(long, value_name = "HOST:PORT")]
+    pub advertise: Option<String>,
     /// Where gRPC listens
     #[arg(long, value_name = "ADDRESS")]
     pub listen: Option<String>,
@@ -119,6 +131,8 @@ impl Args {
     fn flags(&self) -> Vec<(&'static str, Option<&str>)> {
         vec![
             ("store", self.store.as_deref()),
+            ("artifacts", self.artifacts.as_deref()),
+            ("advertise", self.advertise.as_deref()),
             ("listen", self.listen.as_deref()),
             ("listen_http", self.listen_http.as_deref()),
             ("insecure", self.insecure.then_some("true")),
@@ -214,8 +228,10 @@ impl Layers {
         let (text, source) = self.values.get(key)?;
         let value = text.trim().parse().ok().filter(fits);
         if value.is_none() {
+            // What looks like a URL may hold a password.
             let shown: String = text.chars().take(80).collect();
-            self.errors.push(format!("{source}: `{key}`: expected {expected}, found `{shown}`"));
+            let found = if text.contains("://") { "something else".to_owned() } else { format!("`{shown}`") };
+            self.errors.push(format!("{source}: `{key}`: expected {expected}, found {found}"));
         }
         value
     }
@@ -230,6 +246,11 @@ fn key_of(variable: &str) -> Option<String> {
 pub fn unknown_variables(names: impl IntoIterator<Item = String>) -> Vec<String> {
     let known: Vec<_> = Args::default().flags().into_iter().map(|(key, _)| key).collect();
     names.into_iter().filter(|name| key_of(name).is_some_and(|key| !known.contains(&key.as_str()))).collect()
+}
+
+fn is_host_and_port(text: &str) -> bool {
+    let parts = text.rsplit_once(':').filter(|(host, _)| !host.is_empty() && !host.contains(['/', ' ']));
+    parts.is_some_and(|(_, port)| port.parse::<u16>().is_ok())
 }
 
 const MILLISECONDS: &str = "a number of milliseconds from 1 to 86400000";
@@ -285,7 +306,18 @@ impl Config {
         let address = "an address such as 127.0.0.1:7733";
         let count = "a count from 1 to 1000000";
         let is_count = |value: &u32| (1..=1_000_000).contains(value);
-        let store = layers.take::<String>("store", "the path of a file", |path| !path.is_empty());
+        let place = "the path of a file, or postgres://USER@HOST:PORT/DATABASE";
+        let store = layers.take::<Location>("store", place, |_| true);
+        let artifacts = layers.take::<String>("artifacts", "the path of a folder", |_| true);
+        let advertise =
+            layers.take::<String>("advertise", "HOST:PORT", |text| text.is_empty() || is_host_and_port(text));
+        if let (Some(Location::Postgres(_)), Some("")) = (&store, artifacts.as_deref()) {
+            let source = layers.values.get("store").map_or("", |(_, source)| source.as_str());
+            layers.errors.push(format!(
+                "{source}: `store`: a database has no folder beside it: name one with `artifacts` that every coordinator \
+                 of this store can reach"
+            ));
+        }
         let listen = layers.take::<SocketAddr>("listen", address, |_| true);
         let listen_http = layers.take::<SocketAddr>("listen_http", address, |_| true);
         let insecure = layers.take::<bool>("insecure", "true or false", |_| true);
@@ -316,7 +348,9 @@ impl Config {
         }
         let config = || {
             Some(Self {
-                store: PathBuf::from(store?),
+                store: store?,
+                artifacts: artifacts.filter(|path| !path.is_empty()).map(PathBuf::from),
+                advertise: advertise.filter(|address| !address.is_empty()),
                 listen: listen?,
                 listen_http: listen_http?,
                 insecure: insecure?,
@@ -340,11 +374,20 @@ impl Config {
         }
     }
 
-    /// The folder of artifacts, beside the store.
+    /// The folder of artifacts: the one that was named, or one beside the store.
     pub fn artifacts(&self) -> PathBuf {
-        let mut name = self.store.as_os_str().to_owned();
+        let mut name = match (&self.artifacts, self.store.file()) {
+            (Some(folder), _) => return folder.clone(),
+            (None, Some(file)) => file.as_os_str().to_owned(),
+            (None, None) => std::ffi::OsString::from("sweep"),
+        };
         name.push(".artifacts");
         PathBuf::from(name)
+    }
+
+    /// Where others dial this coordinator, which listens there.
+    pub fn address(&self, listens: SocketAddr) -> String {
+        self.advertise.clone().unwrap_or_else(|| listens.to_string())
     }
 
     /// The scheduler's numbers.
@@ -420,6 +463,19 @@ mod tests {
         let config = Config::from_layers(&Args::default(), environment.clone()).unwrap();
         assert_eq!(config.max_losses, 7);
         assert_eq!(unknown_variables(environment.into_iter().map(|(name, _)| name)), [foreign]);
+    }
+
+    #[test]
+    fn a_database_needs_a_folder_and_its_password_is_not_told() {
+        let args = Args { store: Some("postgres://me:secret@host/study".into()), ..Args::default() };
+        let Errors(errors) = Config::from_layers(&args, []).unwrap_err();
+        assert!(errors[0].contains("`artifacts`") && errors.len() == 1, "{errors:?}");
+        let folder = Args { artifacts: Some("/shared".into()), advertise: Some("c1:7733".into()), ..args };
+        let config = Config::from_layers(&folder, []).unwrap();
+        assert_eq!((config.artifacts(), config.advertise.as_deref()), (PathBuf::from("/shared"), Some("c1:7733")));
+        let wrong = Args { store: Some("postgres://me:secret@host:x/study".into()), ..Args::default() };
+        let told = format!("{config:?} {}", Config::from_layers(&wrong, []).unwrap_err());
+        assert!(told.contains("postgres://me@host:5432/study") && !told.contains("secret"), "{told}");
     }
 
     #[test]

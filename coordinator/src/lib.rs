@@ -6,6 +6,7 @@ pub mod config;
 pub mod convert;
 pub mod engine;
 pub mod grpc;
+pub mod leading;
 pub mod metrics;
 pub mod program;
 pub mod server;

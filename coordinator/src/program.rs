@@ -7,6 +7,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{self, Args, Config, DEFAULT};
+use crate::server::Handle;
 
 /// A failure of ours.
 const FAILED: u8 = 1;
@@ -52,16 +53,24 @@ async fn run(config: Config) -> ExitCode {
         Ok(handle) => handle,
         Err(error) => return fail(FAILED, &crate::chain(&error)),
     };
-    let ready = format!(
-        "ready grpc={} http={} store={}",
-        handle.grpc_address(),
-        handle.http_address(),
-        handle.store_path().display()
-    );
-    tokio::select! {
-        () = handle.ready() => drop(say(&ready)),
-        _ = interrupt.recv() => shutdown.cancel(),
-        _ = terminate.recv() => shutdown.cancel(),
+    let ready = format!("ready {}", places(&handle));
+    let mut standing_by = false;
+    loop {
+        tokio::select! {
+            () = handle.ready() => {
+                say(&ready);
+                break;
+            }
+            leader = handle.standby(), if !standing_by => {
+                standing_by = true;
+                say(&format!("standby {} leader={leader}", places(&handle)));
+            }
+            _ = interrupt.recv() => shutdown.cancel(),
+            _ = terminate.recv() => shutdown.cancel(),
+        }
+        if shutdown.is_cancelled() {
+            break;
+        }
     }
     if !shutdown.is_cancelled() {
         tokio::select! {
@@ -75,6 +84,10 @@ async fn run(config: Config) -> ExitCode {
         _ = interrupt.recv() => ExitCode::from(FAILED),
         _ = terminate.recv() => ExitCode::from(FAILED),
     }
+}
+
+fn places(handle: &Handle) -> String {
+    format!("grpc={} http={} store={}", handle.grpc_address(), handle.http_address(), handle.store())
 }
 
 /// The one place that writes to stdout: lines that programs wait for. A closed pipe is nobody's fault.

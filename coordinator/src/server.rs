@@ -1,16 +1,17 @@
-//! Wiring: store, engine, gRPC and HTTP, started and stopped in this order.
+//! Wiring: store, gRPC, HTTP and who leads, started and stopped in this order.
 //!
 //! Stopping: the health service says so, new requests are refused, parked polls and streams end, what was decided is
 //! committed, listeners close, the store closes. What does not end within the deadline is left behind.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sweep_proto::v1::sweep_service_server::{SERVICE_NAME as SWEEPS, SweepServiceServer};
-use sweep_proto::v1::worker_service_server::{SERVICE_NAME as WORKERS, WorkerServiceServer};
+use sweep_proto::v1::sweep_service_server::SERVICE_NAME as SWEEPS;
+use sweep_proto::v1::worker_service_server::SERVICE_NAME as WORKERS;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tonic::transport::server::TcpIncoming;
@@ -18,12 +19,12 @@ use tracing::{error, info, warn};
 
 use crate::config::Config;
 use crate::engine;
-use crate::grpc::sweep::Sweeps;
-use crate::grpc::worker::Workers;
-use crate::grpc::{MAX_REQUEST_BYTES, MAX_RESPONSE_BYTES};
+use crate::grpc::gate::Gate;
+use crate::leading::{Office, Standing};
 use crate::metrics::Metrics;
 use crate::store::artifacts::Folder;
-use crate::store::sqlite::{Options, SqliteStore};
+use crate::store::leadership::Waiting;
+use crate::store::location::Location;
 use crate::store::{self, Store};
 use crate::web::{Web, router};
 
@@ -60,14 +61,14 @@ pub enum Error {
 pub struct Handle {
     grpc: SocketAddr,
     http: SocketAddr,
-    store: PathBuf,
-    engine: engine::Handle,
+    store: Location,
+    standing: watch::Receiver<Standing>,
+    ready: watch::Receiver<bool>,
     tasks: TaskTracker,
     shutdown: CancellationToken,
     shutdown_seconds: u64,
-    database: Arc<dyn Store>,
-    engine_tasks: TaskTracker,
-    engine_shutdown: CancellationToken,
+    /// Ends with the store that is to be closed.
+    office: JoinHandle<Option<Arc<dyn Store>>>,
 }
 
 /// Starts a coordinator in this process. It runs until `shutdown` is cancelled and [`Handle::stopped`] is awaited.
@@ -75,12 +76,7 @@ pub struct Handle {
 /// # Errors
 /// The store cannot be opened, or a port is taken.
 pub async fn start(config: Config, shutdown: CancellationToken) -> Result<Handle, Error> {
-    let store = SqliteStore::open(&Options { path: config.store.clone(), accept_loss: config.accept_loss }).await?;
-    for loss in store.losses() {
-        warn!(table = loss.table, row = loss.key, reason = loss.reason, "lost and accepted");
-    }
     let artifacts = Folder::open(&config.artifacts())?;
-    let database: Arc<dyn Store> = Arc::new(store);
     let metrics = Arc::new(Metrics::new()?);
     let grpc = listen(config.listen, "gRPC").await?;
     let http = listen(config.listen_http, "HTTP").await?;
@@ -88,59 +84,60 @@ pub async fn start(config: Config, shutdown: CancellationToken) -> Result<Handle
         listener.local_addr().map_err(|source| Error::Listen { address, purpose: "its own address", source })
     };
     let (grpc_address, http_address) = (bound(&grpc, config.listen)?, bound(&http, config.listen_http)?);
-    let (tasks, engine_tasks) = (TaskTracker::new(), TaskTracker::new());
-    let engine_shutdown = CancellationToken::new();
-    let scheduler = config.scheduler();
-    let engine = engine::start(Arc::clone(&database), Arc::clone(&metrics), scheduler, &engine_tasks, &engine_shutdown);
+    let leadership = store::open(&config.store, config.address(grpc_address), config.accept_loss).await?;
+    let tasks = TaskTracker::new();
+    let (standing, stands) = watch::channel(Standing::Waiting(Waiting::Looking));
+    let (ready, is_ready) = watch::channel(false);
     let reflection = tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(sweep_proto::v1::DESCRIPTORS)
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
         .build_v1()?;
     let (reporter, health) = tonic_health::server::health_reporter();
-    let workers = WorkerServiceServer::new(Workers::new(engine.clone(), artifacts.clone()));
-    let sweeps = Sweeps::new(engine.clone(), artifacts, tasks.clone(), shutdown.clone());
-    let sweeps = SweepServiceServer::new(sweeps);
     let serving = tonic::transport::Server::builder()
         .http2_keepalive_interval(Some(KEEPALIVE))
         .http2_keepalive_timeout(Some(KEEPALIVE_WAIT))
         .add_service(health)
         .add_service(reflection)
-        .add_service(workers.max_decoding_message_size(MAX_REQUEST_BYTES).max_encoding_message_size(MAX_RESPONSE_BYTES))
-        .add_service(sweeps.max_decoding_message_size(MAX_REQUEST_BYTES).max_encoding_message_size(MAX_RESPONSE_BYTES))
+        .add_service(Gate::new(stands.clone(), |room| room.workers.clone()))
+        .add_service(Gate::new(stands.clone(), |room| room.sweeps.clone()))
         .serve_with_incoming_shutdown(incoming(grpc), shutdown.clone().cancelled_owned());
     tasks.spawn(async move {
         if let Err(error) = serving.await {
             error!(error = %crate::chain(&error), "gRPC ended");
         }
     });
-    tasks.spawn(report_health(reporter, engine.ready(), shutdown.clone()));
-    let web = router(Web { engine: engine.clone(), metrics });
+    tasks.spawn(report_health(reporter, is_ready.clone(), shutdown.clone()));
+    let web = router(Web { standing: stands.clone(), metrics: Arc::clone(&metrics) });
     let http_shutdown = shutdown.clone().cancelled_owned();
     tasks.spawn(async move {
         if let Err(error) = axum::serve(http, web).with_graceful_shutdown(http_shutdown).await {
             error!(%error, "HTTP ended");
         }
     });
-    // A parked poll must not hold the listeners open, so the engine leaves first.
-    let stop_engine = (shutdown.clone(), engine_shutdown.clone());
-    tasks.spawn(async move {
-        stop_engine.0.cancelled().await;
-        stop_engine.1.cancel();
-    });
+    // A parked poll must not hold the listeners open: the engine leaves with the token, before they do.
+    let office = Office {
+        leadership,
+        metrics,
+        scheduler: config.scheduler(),
+        artifacts,
+        tasks: tasks.clone(),
+        standing,
+        ready,
+        shutdown: shutdown.clone(),
+    };
+    let office = tokio::spawn(office.run());
     tasks.close();
-    engine_tasks.close();
-    info!(grpc = %grpc_address, http = %http_address, store = %config.store.display(), "the coordinator listens");
+    info!(grpc = %grpc_address, http = %http_address, store = %config.store, "the coordinator listens");
     Ok(Handle {
         grpc: grpc_address,
         http: http_address,
         store: config.store,
-        engine,
+        standing: stands,
+        ready: is_ready,
         tasks,
         shutdown,
         shutdown_seconds: config.shutdown_seconds,
-        database,
-        engine_tasks,
-        engine_shutdown,
+        office,
     })
 }
 
@@ -187,36 +184,51 @@ impl Handle {
         self.http
     }
 
-    /// The store's file.
-    pub fn store_path(&self) -> &std::path::Path {
+    /// Where the store is.
+    pub fn store(&self) -> &Location {
         &self.store
     }
 
-    /// The engine, for tests and tools in this process.
-    pub fn engine(&self) -> &engine::Handle {
-        &self.engine
+    /// The engine while this coordinator leads, for tests and tools in this process.
+    pub fn engine(&self) -> Option<engine::Handle> {
+        match &*self.standing.borrow() {
+            Standing::Leading(room) => Some(room.engine.clone()),
+            Standing::Waiting(_) => None,
+        }
     }
 
-    /// Waits until the coordinator answers.
+    /// Waits until the coordinator leads and answers.
     pub async fn ready(&self) {
-        let mut ready = self.engine.ready();
-        // An error says that the engine has left: then nothing more is to be waited for.
+        let mut ready = self.ready.clone();
+        // An error says that the coordinator has left: then nothing more is to be waited for.
         let _ = ready.wait_for(|ready| *ready).await;
+    }
+
+    /// Waits until another coordinator leads, and says where that one is dialled.
+    pub async fn standby(&self) -> String {
+        let mut standing = self.standing.clone();
+        let led = standing.wait_for(|standing| matches!(standing, Standing::Waiting(Waiting::Led { .. }))).await;
+        match led.as_deref() {
+            Ok(Standing::Waiting(Waiting::Led { address })) => address.clone(),
+            // The coordinator has left.
+            _ => std::future::pending().await,
+        }
     }
 
     /// Waits for the token, then until everything has ended or the deadline has passed.
     pub async fn stopped(self) {
         self.shutdown.cancelled().await;
-        self.engine_shutdown.cancel();
         let deadline = Duration::from_secs(self.shutdown_seconds);
         let ended = async {
-            self.engine_tasks.wait().await;
+            let store = self.office.await.ok().flatten();
             self.tasks.wait().await;
+            if let Some(store) = store {
+                store.close().await;
+            }
         };
         if tokio::time::timeout(deadline, ended).await.is_err() {
             warn!(seconds = self.shutdown_seconds, "not everything ended in time");
         }
-        self.database.close().await;
         info!("the coordinator has stopped");
     }
 

@@ -48,7 +48,8 @@ pub(crate) struct Cli {
 // with each verb that dials.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Connection {
-    /// The coordinator [env: SWEEP_COORDINATOR] [default: http://127.0.0.1:7733]
+    /// The coordinator, or several separated by commas of which one leads [env: SWEEP_COORDINATOR]
+    /// [default: http://127.0.0.1:7733]
     #[arg(long, value_name = "URL", help_heading = "Global options")]
     pub(crate) coordinator: Option<String>,
 }

@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
-use sweep_proto::v1::SweepReference;
 use sweep_proto::v1::sweep_service_client::SweepServiceClient;
+use sweep_proto::v1::{GetSweepRequest, SweepReference};
+use tonic::Code;
 use tonic::transport::{Channel, Endpoint};
 
 use crate::failure::Failure;
+use crate::fleet::Fleet;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// For one answer, or for the first message of a stream.
@@ -16,12 +18,57 @@ const KEEP_ALIVE: Duration = Duration::from_secs(20);
 /// The largest answer: a leaderboard of a hundred thousand configurations.
 const MAX_ANSWER_BYTES: usize = 256 * 1024 * 1024;
 
-pub(crate) type Client = SweepServiceClient<Channel>;
+/// How long one of several coordinators is looked for that leads: longer than it takes another to take over.
+const LOOK: Duration = Duration::from_secs(10);
+/// Between two rounds of looking.
+const LOOK_PAUSE: Duration = Duration::from_millis(250);
 
-/// A connection to the coordinator at `url`; `http://` may be left out.
-pub(crate) async fn connect(url: &str) -> Result<Client, Failure> {
-    let channel = endpoint(url)?.connect().await.map_err(|error| unreachable(url, error))?;
-    Ok(SweepServiceClient::new(channel).max_decoding_message_size(MAX_ANSWER_BYTES))
+pub(crate) type Client = SweepServiceClient<Fleet>;
+
+/// A connection to the coordinator at `urls`, or to the one that leads of several, separated by commas; `http://` may be
+/// left out.
+pub(crate) async fn connect(urls: &str) -> Result<Client, Failure> {
+    let urls: Vec<&str> = urls.split(',').map(str::trim).collect();
+    let endpoints = urls.iter().map(|url| endpoint(url)).collect::<Result<Vec<_>, _>>()?;
+    let (channels, current) = match (urls.as_slice(), endpoints.as_slice()) {
+        ([url], [endpoint]) => (vec![dial(url, endpoint).await?], 0),
+        _ => {
+            let current = leader(&urls, &endpoints).await?;
+            (endpoints.iter().map(Endpoint::connect_lazy).collect(), current)
+        }
+    };
+    Ok(SweepServiceClient::new(Fleet::new(channels, current)).max_decoding_message_size(MAX_ANSWER_BYTES))
+}
+
+async fn dial(url: &str, endpoint: &Endpoint) -> Result<Channel, Failure> {
+    endpoint.connect().await.map_err(|error| unreachable(url, error))
+}
+
+/// Which of them leads. Where none does, one is waited for that takes over.
+async fn leader(urls: &[&str], endpoints: &[Endpoint]) -> Result<usize, Failure> {
+    let begun = std::time::Instant::now();
+    loop {
+        let mut last = None;
+        for (number, (url, endpoint)) in urls.iter().zip(endpoints).enumerate() {
+            match leads(url, endpoint).await {
+                Ok(()) => return Ok(number),
+                Err(failure) => last = Some(failure),
+            }
+        }
+        match last {
+            Some(failure) if begun.elapsed() > LOOK => return Err(failure),
+            _ => tokio::time::sleep(LOOK_PAUSE).await,
+        }
+    }
+}
+
+/// Asks for no sweep at all: who leads finds the question wrong, a standby does not look at it.
+async fn leads(url: &str, endpoint: &Endpoint) -> Result<(), Failure> {
+    let mut client = SweepServiceClient::new(dial(url, endpoint).await?);
+    match client.get_sweep(GetSweepRequest::default()).await {
+        Err(status) if status.code() == Code::Unavailable => Err(status.into()),
+        Ok(_) | Err(_) => Ok(()),
+    }
 }
 
 fn endpoint(url: &str) -> Result<Endpoint, Failure> {

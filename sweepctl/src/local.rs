@@ -75,7 +75,8 @@ async fn start_coordinator(store: &Path) -> Result<sweep_coordinator::Handle, Fa
     let free = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let defaults = sweep_coordinator::Config::defaults();
     let defaults = defaults.map_err(|error| Failure::ours("the coordinator's defaults are wrong").because(error))?;
-    let config = sweep_coordinator::Config { listen: free, listen_http: free, store: store.to_owned(), ..defaults };
+    let config =
+        sweep_coordinator::Config { listen: free, listen_http: free, store: store.to_owned().into(), ..defaults };
     let started = sweep_coordinator::start(config, CancellationToken::new()).await;
     let coordinator = started.map_err(|error| {
         let failure = Failure::failed(format!("cannot run here with the store {}", store.display()));

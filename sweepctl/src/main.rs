@@ -4,6 +4,7 @@ mod arguments;
 mod client;
 mod commands;
 mod failure;
+mod fleet;
 mod interrupt;
 #[cfg(feature = "local")]
 mod local;

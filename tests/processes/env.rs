@@ -53,6 +53,11 @@ impl Env {
         self.address.borrow().clone().expect("the coordinator comes first")
     }
 
+    /// Other coordinators than one that `coordinator()` started.
+    pub(crate) fn set_address(&self, address: &str) {
+        *self.address.borrow_mut() = Some(address.to_owned());
+    }
+
     /// Writes a file into the folder.
     pub(crate) fn file(&self, name: &str, content: &str) -> String {
         let path = self.path(name);

@@ -5,6 +5,9 @@
 
 mod env;
 mod faults;
+mod leading;
 mod local;
 mod main_job;
+#[path = "../../coordinator/tests/postgres_server/mod.rs"]
+mod postgres_server;
 mod refusals;

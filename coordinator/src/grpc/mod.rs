@@ -1,5 +1,6 @@
 //! gRPC: validate into domain types, ask the engine, map the answer. No SQL, no policy.
 
+pub mod gate;
 mod people;
 mod streams;
 pub mod sweep;
@@ -11,6 +12,7 @@ use tonic::{Code, Status};
 use tracing::error;
 
 use crate::engine::Error;
+use crate::store;
 
 /// The longest message that is taken, in bytes: a spec, a batch of points, or a result with a million images.
 pub const MAX_REQUEST_BYTES: usize = 32 * 1024 * 1024;
@@ -30,6 +32,10 @@ pub fn status(error: Error) -> Status {
         }
         Error::TooMany { .. } => Status::resource_exhausted(error.to_string()),
         Error::Unavailable => Status::unavailable(error.to_string()),
+        Error::Store(error @ store::Error::Deposed { .. }) => Status::unavailable(error.to_string()),
+        Error::Store(error) if error.is_unreachable() => {
+            Status::unavailable(format!("the store cannot be reached: {}", crate::chain(&error)))
+        }
         Error::Store(_) | Error::Internal(_) => {
             error!(error = %crate::chain(&error), "a request failed");
             Status::internal("the coordinator failed; its log says why")

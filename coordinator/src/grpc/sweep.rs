@@ -284,7 +284,7 @@ impl SweepService for Sweeps {
         let service = self.clone();
         self.tasks.spawn(async move {
             tokio::select! {
-                () = service.shutdown.cancelled() => {}
+                () = service.shutdown.cancelled() => drop(answers.send(Err(status(Error::Unavailable))).await),
                 () = service.watch(id, &answers) => {}
             }
         });

@@ -9,6 +9,11 @@ use sweep_scheduler::{Lease, SweepId, WorkerName};
 use sweep_spec::trainer::{EpochMetrics, Provenance};
 use sweep_spec::{Cnn, Configuration, Dataset, Digest, FailureClass, Outcome, Protocol, Trial, TrialId, canonical};
 
+#[path = "postgres/tests.rs"]
+mod postgres_tests;
+#[path = "../../tests/postgres_server/mod.rs"]
+mod server;
+
 use super::Store;
 use super::codes::{AttemptState, AuditAction, RoundState, StageState, SweepState};
 use super::record::{AttemptKey, AuditFilter, ResultRecord, TrialPage, TrialState};
@@ -29,12 +34,29 @@ impl Place for SqliteFile {
     }
 }
 
+struct PostgresDatabase(String);
+
+#[async_trait]
+impl Place for PostgresDatabase {
+    async fn open(&self) -> Arc<dyn Store> {
+        postgres_tests::lead(&self.0, "here").await.store
+    }
+}
+
 macro_rules! on_every_backend {
     ($($test:ident),+ $(,)?) => {
         mod sqlite {
             $(#[tokio::test]
             async fn $test() {
                 super::$test(&super::SqliteFile(tempfile::tempdir().unwrap())).await;
+            })+
+        }
+
+        mod postgres {
+            $(#[tokio::test]
+            async fn $test() {
+                let Some(server) = super::server::shared() else { return };
+                super::$test(&super::PostgresDatabase(server.database())).await;
             })+
         }
     };

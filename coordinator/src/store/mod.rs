@@ -9,12 +9,16 @@ pub mod check;
 pub mod codes;
 #[cfg(test)]
 mod contract;
+pub mod leadership;
+pub mod location;
+pub mod postgres;
 pub mod record;
 pub mod seal;
 pub mod sqlite;
 pub mod write;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use sqlx::error::DatabaseError;
@@ -24,10 +28,14 @@ use sweep_scheduler::snapshot::SweepSnapshot;
 use sweep_scheduler::{Lease, SweepId};
 use sweep_spec::{Digest, TrialId};
 
+use leadership::{Alone, Leadership};
+use location::Location;
+use postgres::leader::Candidate;
 use record::{
     ArtifactRecord, AttemptKey, AttemptRecord, AuditFilter, ConfigurationRecord, LiveSweep, Loaded, Point, Replicate,
     SweepRecord, TrialPage, TrialRecord, TrialRow, WorkerRecord,
 };
+use sqlite::{Options, SqliteStore};
 use write::{AuditRow, Commit, Preparation};
 
 /// Why the store did not do what it was asked.
@@ -79,6 +87,12 @@ pub enum Error {
         /// Why.
         #[source]
         source: Box<sqlx::migrate::MigrateError>,
+    },
+    /// Another coordinator leads, or this one could not say in time that it does: it may not write.
+    #[error("{}", deposed(.by))]
+    Deposed {
+        /// Where the one that leads is dialled; empty if that is not known.
+        by: String,
     },
     /// What was read makes no sense, or is not what was written.
     #[error(
@@ -141,6 +155,49 @@ impl Error {
     /// A row whose columns are not what was written.
     pub(crate) fn damaged_row(table: &str, row: &str) -> Self {
         Self::damaged(format!("the row of table `{table}` for {row} does not match its checksum"))
+    }
+
+    /// A server that says nothing.
+    pub(crate) fn silent() -> Self {
+        Self::Database(sqlx::Error::Io(std::io::Error::new(std::io::ErrorKind::TimedOut, "it did not answer in time")))
+    }
+
+    /// Whether the database is away, and may come back.
+    pub fn is_unreachable(&self) -> bool {
+        let Self::Database(error) = self else { return false };
+        match error {
+            sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed => true,
+            // 08: the connection; 57P: the server ends, starts, or was told to end this session; 53300: too many sessions.
+            sqlx::Error::Database(error) => {
+                error.code().is_some_and(|code| code.starts_with("08") || code.starts_with("57P") || code == "53300")
+            }
+            _ => false,
+        }
+    }
+}
+
+fn deposed(by: &str) -> String {
+    match by {
+        "" => "this coordinator no longer leads".to_owned(),
+        by => format!("this coordinator no longer leads: the one at {by} does"),
+    }
+}
+
+/// Opens the store at a place, for a coordinator that is dialled at `address`; others are told of it where several share
+/// a store. With `accept_loss`, a file goes on without what is damaged, and says what that is.
+///
+/// # Errors
+/// The place cannot be reached or used, is something else, or is damaged.
+pub async fn open(location: &Location, address: String, accept_loss: bool) -> Result<Box<dyn Leadership>, Error> {
+    match location {
+        Location::File(path) => {
+            let store = SqliteStore::open(&Options { path: path.clone(), accept_loss }).await?;
+            for loss in store.losses() {
+                tracing::warn!(table = loss.table, row = loss.key, reason = loss.reason, "lost and accepted");
+            }
+            Ok(Box::new(Alone::new(Arc::new(store))))
+        }
+        Location::Postgres(options) => Ok(Box::new(Candidate::open(options, location.to_string(), address).await?)),
     }
 }
 

@@ -7,9 +7,11 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
+use tokio::sync::watch;
 use tracing::warn;
 
-use crate::engine::{Error, Handle};
+use crate::engine::{Error, Gauges, Handle};
+use crate::leading::Standing;
 use crate::metrics::{Metrics, SweepGauges};
 use crate::store::codes::SweepState;
 
@@ -19,10 +21,19 @@ const SHOWN_SWEEPS: usize = 10;
 /// What the pages need.
 #[derive(Clone)]
 pub struct Web {
-    /// The engine.
-    pub engine: Handle,
+    /// Whether there is an engine.
+    pub standing: watch::Receiver<Standing>,
     /// The counters.
     pub metrics: Arc<Metrics>,
+}
+
+impl Web {
+    fn engine(&self) -> Option<Handle> {
+        match &*self.standing.borrow() {
+            Standing::Leading(room) => Some(room.engine.clone()),
+            Standing::Waiting(_) => None,
+        }
+    }
 }
 
 /// All routes.
@@ -35,10 +46,11 @@ pub fn router(web: Web) -> Router {
 }
 
 async fn readyz(State(web): State<Web>) -> impl IntoResponse {
-    if !*web.engine.ready().borrow() {
+    let Some(engine) = web.engine() else { return (StatusCode::SERVICE_UNAVAILABLE, "standby\n") };
+    if !*engine.ready().borrow() {
         return (StatusCode::SERVICE_UNAVAILABLE, "the engine is reading the store\n");
     }
-    match web.engine.store().check().await {
+    match engine.store().check().await {
         Ok(()) => (StatusCode::OK, "ready\n"),
         Err(error) => {
             warn!(error = %crate::chain(&error), "the store does not answer");
@@ -59,14 +71,17 @@ async fn metrics(State(web): State<Web>) -> impl IntoResponse {
 }
 
 async fn scrape(web: &Web) -> Result<String, Error> {
-    let gauges = web.engine.gauges().await?;
+    let failed = |error: prometheus::Error| Error::Internal(error.to_string());
+    // A standby counts nothing: what it knew is another one's by now.
+    let Some(engine) = web.engine() else { return web.metrics.render(&Gauges::default(), &[]).map_err(failed) };
+    let gauges = engine.gauges().await?;
     let mut sweeps = Vec::new();
-    let records = web.engine.store().sweeps().await?;
+    let records = engine.store().sweeps().await?;
     let running = |state| state == SweepState::Running;
     let ended = records.iter().filter(|record| !running(record.state));
     let shown = records.iter().filter(|record| running(record.state)).chain(ended).take(SHOWN_SWEEPS);
     for record in shown {
-        let board = web.engine.board(record.id, false).await?;
+        let board = engine.board(record.id, false).await?;
         let live = gauges.sweeps.iter().find(|(id, ..)| *id == record.id);
         let (counts, to_come) = live.map_or_else(|| (board.counts(), 0), |(_, _, counts, to_come)| (*counts, *to_come));
         let ended = counts.succeeded + counts.failed + counts.cancelled;
@@ -86,5 +101,5 @@ async fn scrape(web: &Web) -> Result<String, Error> {
             board: board.board.clone(),
         });
     }
-    web.metrics.render(&gauges, &sweeps).map_err(|error| Error::Internal(error.to_string()))
+    web.metrics.render(&gauges, &sweeps).map_err(failed)
 }

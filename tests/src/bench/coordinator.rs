@@ -51,7 +51,7 @@ impl Drop for Process {
 /// It cannot start.
 pub async fn serve(folder: &Path) -> Result<(), Error> {
     let config = Config {
-        store: folder.join("bench.db"),
+        store: folder.join("bench.db").into(),
         listen: SocketAddr::from(([127, 0, 0, 1], 0)),
         listen_http: SocketAddr::from(([127, 0, 0, 1], 0)),
         ..Config::defaults()?

@@ -1,0 +1,129 @@
+//! From standing by to leading and back: when this coordinator gets the right to write, an engine is started on the store
+//! and the services are opened; when it loses it, they are closed and memory is dropped.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sweep_proto::v1::sweep_service_server::SweepServiceServer;
+use sweep_proto::v1::worker_service_server::WorkerServiceServer;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::warn;
+
+use crate::engine;
+use crate::grpc::sweep::Sweeps;
+use crate::grpc::worker::Workers;
+use crate::grpc::{MAX_REQUEST_BYTES, MAX_RESPONSE_BYTES};
+use crate::metrics::Metrics;
+use crate::store::Store;
+use crate::store::artifacts::Folder;
+use crate::store::leadership::{Leadership, Led, Waiting};
+
+/// How long an engine that lost its right may take to end. It can write nothing any more.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Whether this coordinator leads.
+#[derive(Clone)]
+pub enum Standing {
+    /// It does not.
+    Waiting(Waiting),
+    /// It does.
+    Leading(Arc<Room>),
+}
+
+/// What there is while this coordinator leads.
+pub struct Room {
+    /// The engine.
+    pub engine: engine::Handle,
+    /// What workers ask.
+    pub workers: WorkerServiceServer<Workers>,
+    /// What people ask.
+    pub sweeps: SweepServiceServer<Sweeps>,
+}
+
+/// What the task is given that leads when it can.
+pub(crate) struct Office {
+    pub(crate) leadership: Box<dyn Leadership>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) scheduler: sweep_scheduler::Config,
+    pub(crate) artifacts: Folder,
+    /// Where streams run.
+    pub(crate) tasks: TaskTracker,
+    pub(crate) standing: watch::Sender<Standing>,
+    /// Whether it leads and holds what the store holds.
+    pub(crate) ready: watch::Sender<bool>,
+    pub(crate) shutdown: CancellationToken,
+}
+
+impl Office {
+    /// Leads whenever it can, until the token is cancelled; gives the store that is to be closed then.
+    pub(crate) async fn run(self) -> Option<Arc<dyn Store>> {
+        loop {
+            let led = tokio::select! {
+                () = self.shutdown.cancelled() => return None,
+                led = self.acquire() => led,
+            };
+            let store = Arc::clone(&led.store);
+            self.lead(led).await;
+            if self.shutdown.is_cancelled() {
+                return Some(store);
+            }
+            // Nobody waits for connections to a database that may be away.
+            self.tasks.spawn(async move { store.close().await });
+        }
+    }
+
+    async fn acquire(&self) -> Led {
+        let waiting = watch::Sender::new(Waiting::Looking);
+        let mut seen = waiting.subscribe();
+        let acquired = self.leadership.acquire(&waiting);
+        tokio::pin!(acquired);
+        loop {
+            tokio::select! {
+                led = &mut acquired => return led,
+                changed = seen.changed() => if changed.is_ok() {
+                    self.standing.send_replace(Standing::Waiting(seen.borrow_and_update().clone()));
+                },
+            }
+        }
+    }
+
+    /// Runs an engine until the right is lost, or the token cancelled and the last batch on disk.
+    async fn lead(&self, led: Led) {
+        let (term, tasks) = (self.shutdown.child_token(), TaskTracker::new());
+        let (store, metrics) = (Arc::clone(&led.store), Arc::clone(&self.metrics));
+        let engine = engine::start(store, metrics, self.scheduler.clone(), &tasks, &term);
+        tasks.close();
+        let mut ready = engine.ready();
+        self.standing.send_replace(Standing::Leading(Arc::new(self.room(engine, &term))));
+        loop {
+            self.ready.send_replace(*ready.borrow_and_update());
+            tokio::select! {
+                () = term.cancelled() => break,
+                () = led.lost.cancelled() => break,
+                changed = ready.changed() => if changed.is_err() { break },
+            }
+        }
+        self.ready.send_replace(false);
+        if self.shutdown.is_cancelled() {
+            return tasks.wait().await;
+        }
+        // Refuse first: what comes now is for another.
+        self.standing.send_replace(Standing::Waiting(Waiting::Looking));
+        term.cancel();
+        if tokio::time::timeout(PATIENCE, tasks.wait()).await.is_err() {
+            warn!("the engine did not end in time");
+        }
+    }
+
+    fn room(&self, engine: engine::Handle, term: &CancellationToken) -> Room {
+        let workers = WorkerServiceServer::new(Workers::new(engine.clone(), self.artifacts.clone()));
+        let sweeps = Sweeps::new(engine.clone(), self.artifacts.clone(), self.tasks.clone(), term.clone());
+        let sweeps = SweepServiceServer::new(sweeps);
+        let workers =
+            workers.max_decoding_message_size(MAX_REQUEST_BYTES).max_encoding_message_size(MAX_RESPONSE_BYTES);
+        let sweeps = sweeps.max_decoding_message_size(MAX_REQUEST_BYTES).max_encoding_message_size(MAX_RESPONSE_BYTES);
+        Room { engine, workers, sweeps }
+    }
+}

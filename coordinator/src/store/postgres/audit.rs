@@ -1,0 +1,88 @@
+//! Who did what, and which workers are out of service.
+
+use sqlx::postgres::{PgPool, PgRow};
+use sqlx::{AssertSqlSafe, PgConnection, Row};
+use sweep_scheduler::event::Service;
+use sweep_scheduler::{SweepId, WorkerName};
+
+use super::columns::{Columns, pieces, signed, small_or_none, text, unsigned};
+use super::read::trial_id;
+use crate::store::Error;
+use crate::store::codes::{AuditAction, service_code, service_of};
+use crate::store::record::AuditFilter;
+use crate::store::write::{AuditRow, ServiceRow};
+
+pub(super) async fn write(connection: &mut PgConnection, rows: &[AuditRow]) -> Result<(), Error> {
+    for rows in pieces(rows) {
+        let columns = Columns::of(rows).number("at_ms", |row| row.at_ms).text("actor", |row| &row.actor);
+        let columns = columns.number("action", |row| row.action.code());
+        let columns = columns.number_or_none("sweep", |row| row.sweep.map(|sweep| signed(sweep.0)));
+        let columns = columns.bytes_or_none("trial", |row| row.trial.as_ref().map(|trial| trial.as_bytes().as_slice()));
+        let columns = columns.number_or_none("attempt", |row| row.attempt.map(i64::from));
+        let columns = columns.text("worker", |row| &row.worker).text("detail", |row| &row.detail);
+        columns.insert(connection, "audit", "").await?;
+    }
+    Ok(())
+}
+
+pub(super) async fn read(pool: &PgPool, filter: &AuditFilter) -> Result<Vec<AuditRow>, Error> {
+    let mut conditions = "at_ms >= $1".to_owned();
+    if filter.sweep.is_some() {
+        conditions.push_str(" AND (sweep = $2 OR trial IN (SELECT t.trial FROM sweep_trials t WHERE t.sweep = $2))");
+    }
+    if filter.trial.is_some() {
+        conditions.push_str(" AND trial = $3");
+    }
+    if filter.worker.is_some() {
+        conditions.push_str(" AND (worker = $4 OR actor = $4)");
+    }
+    let statement = format!(
+        "SELECT at_ms, actor, action, sweep, trial, attempt, worker, detail FROM audit_log \
+         WHERE {conditions} ORDER BY at_ms DESC, step DESC, number DESC LIMIT $5"
+    );
+    let query = sqlx::query(AssertSqlSafe(statement)).bind(filter.since_ms);
+    let query = query.bind(filter.sweep.map(|sweep| signed(sweep.0)));
+    let query = query.bind(filter.trial.as_ref().map(|trial| trial.as_bytes().to_vec()));
+    let rows = query.bind(filter.worker.as_deref()).bind(i64::from(filter.limit)).fetch_all(pool).await?;
+    rows.iter().rev().map(entry).collect()
+}
+
+fn entry(row: &PgRow) -> Result<AuditRow, Error> {
+    let sweep: Option<i64> = row.try_get("sweep")?;
+    let trial: Option<Vec<u8>> = row.try_get("trial")?;
+    Ok(AuditRow {
+        at_ms: row.try_get("at_ms")?,
+        actor: row.try_get("actor")?,
+        action: AuditAction::of(row.try_get("action")?)?,
+        sweep: sweep.map(|sweep| SweepId(unsigned(sweep))),
+        trial: trial.map(|trial| trial_id(&trial)).transpose()?,
+        attempt: small_or_none(row, "attempt")?,
+        worker: row.try_get("worker")?,
+        detail: row.try_get("detail")?,
+    })
+}
+
+pub(super) async fn service(connection: &mut PgConnection, row: &ServiceRow) -> Result<(), Error> {
+    let upsert = sqlx::query(
+        "INSERT INTO services (worker, state, reason, actor, at_ms) VALUES ($1, $2, $3, $4, $5) \
+         ON CONFLICT (worker) DO UPDATE SET state = excluded.state, reason = excluded.reason, actor = excluded.actor, \
+         at_ms = excluded.at_ms",
+    );
+    let (state, reason) = service_code(&row.service);
+    let upsert = upsert.bind(text(&row.worker)).bind(state).bind(text(reason)).bind(text(&row.actor)).bind(row.at_ms);
+    upsert.execute(connection).await?;
+    Ok(())
+}
+
+/// Workers that are out of service.
+pub(super) async fn services(pool: &PgPool) -> Result<Vec<(WorkerName, Service)>, Error> {
+    let rows = sqlx::query("SELECT worker, state, reason FROM services ORDER BY worker").fetch_all(pool).await?;
+    let mut found = Vec::with_capacity(rows.len());
+    for row in &rows {
+        let service = service_of(row.try_get("state")?, row.try_get("reason")?)?;
+        if service != Service::Active {
+            found.push((WorkerName(row.try_get("worker")?), service));
+        }
+    }
+    Ok(found)
+}

@@ -1,0 +1,276 @@
+//! The store as a PostgreSQL database, for a fleet. Any number of coordinators may dial it; one of them leads
+//! (`leader.rs`), and every transaction that writes holds the leader's row, so that nobody else can.
+
+mod audit;
+mod columns;
+pub mod leader;
+mod load;
+mod prepare;
+mod read;
+mod trials;
+mod write;
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use sqlx::migrate::{Migration, MigrationType, Migrator};
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
+use sqlx::{Connection, Postgres, SqlSafeStr, Transaction};
+use sweep_proto::v1;
+use sweep_scheduler::event::History;
+use sweep_scheduler::snapshot::SweepSnapshot;
+use sweep_scheduler::{Lease, SweepId};
+use sweep_spec::{Digest, TrialId};
+
+use super::record::{
+    ArtifactRecord, AttemptKey, AttemptRecord, AuditFilter, ConfigurationRecord, LiveSweep, Loaded, Point, Replicate,
+    SweepRecord, TrialPage, TrialRecord, TrialRow, WorkerRecord,
+};
+use super::write::{AuditRow, Commit, Preparation};
+use super::{Error, Store};
+use leader::Tenure;
+
+const WRITERS: u32 = 2;
+const READERS: u32 = 8;
+/// How long a connection is waited for. Longer than a database needs that lives, shorter than anybody's patience.
+const CONNECT: Duration = Duration::from_secs(3);
+
+/// The layouts, oldest first. Forward only; SQLite's have the same numbers.
+const MIGRATIONS: &[(i64, &str, &str)] =
+    &[(1, "start", include_str!("migrations/0001_start.sql")), (2, "proof", include_str!("migrations/0002_proof.sql"))];
+
+/// A PostgreSQL database, in one term of this coordinator's.
+#[derive(Debug)]
+pub struct PostgresStore {
+    writers: PgPool,
+    readers: PgPool,
+    tenure: Tenure,
+}
+
+impl PostgresStore {
+    /// Opens pools for a term. Nothing is dialled yet.
+    pub(crate) fn new(options: &PgConnectOptions, tenure: Tenure) -> Self {
+        let pool = |count| PgPoolOptions::new().max_connections(count).acquire_timeout(CONNECT);
+        // A row that a result is written to must be found by later readers: every statement sees what is committed.
+        let writers = pool(WRITERS).connect_lazy_with(options.clone());
+        let readers =
+            pool(READERS).connect_lazy_with(options.clone().options([("default_transaction_read_only", "on")]));
+        Self { writers, readers, tenure }
+    }
+
+    /// Ends with an error when the term does: what it waits for may never come.
+    async fn in_term<T>(&self, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+        tokio::select! {
+            done = work => done,
+            () = self.tenure.ended() => Err(self.tenure.deposed()),
+        }
+    }
+
+    /// A transaction that no takeover can pass: it waits for this one, or has ended this term.
+    async fn begin(&self) -> Result<Transaction<'static, Postgres>, Error> {
+        let mut transaction = self.writers.begin().await?;
+        self.tenure.hold(&mut transaction).await?;
+        Ok(transaction)
+    }
+}
+
+/// Brings the layout up to date; two that begin at once wait for each other.
+///
+/// # Errors
+/// The database is another program's, newer, or refuses.
+pub(crate) async fn migrate(connection: &mut PgConnection, name: &str) -> Result<(), Error> {
+    match layout(connection, name).await? {
+        Layout::Current => return Ok(()),
+        Layout::Empty | Layout::Older => {}
+    }
+    let migrations = MIGRATIONS.iter().map(|(version, description, text)| {
+        Migration::new(*version, (*description).into(), MigrationType::Simple, text.into_sql_str(), false)
+    });
+    let migrator = Migrator::with_migrations(migrations.collect());
+    let failed = |source| Error::Migration { path: name.to_owned(), source: Box::new(source) };
+    migrator.run_direct(None, connection, false).await.map_err(failed)
+}
+
+/// What is in a database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Layout {
+    /// Nothing.
+    Empty,
+    /// Ours, of an older version.
+    Older,
+    /// Ours, of this version.
+    Current,
+}
+
+/// Looks whether the database is ours, and of which version.
+///
+/// # Errors
+/// It is another program's, or newer.
+pub(crate) async fn layout(connection: &mut PgConnection, name: &str) -> Result<Layout, Error> {
+    let tables = sqlx::query_scalar(
+        "SELECT table_name::text FROM information_schema.tables WHERE table_schema = current_schema()",
+    );
+    let tables: Vec<String> = tables.fetch_all(&mut *connection).await?;
+    if tables.is_empty() {
+        return Ok(Layout::Empty);
+    }
+    let has = |wanted: &str| tables.iter().any(|table| table == wanted);
+    // What another one has just begun to make has no table of ours yet.
+    let begun = has("_sqlx_migrations") && tables.len() == 1;
+    if !begun && !(has("_sqlx_migrations") && has("leader") && has("sweep_trials")) {
+        return Err(Error::NotAStore { path: name.to_owned() });
+    }
+    let known = MIGRATIONS.iter().map(|(version, ..)| *version).max().unwrap_or(0);
+    let newest = sqlx::query_scalar("SELECT COALESCE(MAX(version), 0) FROM _sqlx_migrations");
+    let found: i64 = newest.fetch_one(connection).await?;
+    match found.cmp(&known) {
+        std::cmp::Ordering::Less => Ok(Layout::Older),
+        std::cmp::Ordering::Equal => Ok(Layout::Current),
+        std::cmp::Ordering::Greater => Err(Error::Newer { path: name.to_owned(), found, known }),
+    }
+}
+
+/// Dials, and gives up in time.
+///
+/// # Errors
+/// Nobody answers, or not us.
+pub(crate) async fn dial(options: &PgConnectOptions) -> Result<PgConnection, Error> {
+    match tokio::time::timeout(CONNECT, PgConnection::connect_with(options)).await {
+        Ok(connected) => Ok(connected?),
+        Err(_) => Err(Error::silent()),
+    }
+}
+
+#[async_trait]
+impl Store for PostgresStore {
+    async fn commit(&self, commit: &Commit) -> Result<(), Error> {
+        self.in_term(async {
+            let mut transaction = self.begin().await?;
+            write::commit(&mut transaction, commit).await?;
+            Ok(transaction.commit().await?)
+        })
+        .await
+    }
+
+    async fn prepare(&self, rows: &Preparation) -> Result<(), Error> {
+        self.in_term(async {
+            let mut transaction = self.begin().await?;
+            prepare::prepare(&mut transaction, rows).await?;
+            Ok(transaction.commit().await?)
+        })
+        .await
+    }
+
+    async fn load(&self) -> Result<Loaded, Error> {
+        self.in_term(async {
+            let mut transaction = self.begin().await?;
+            prepare::remove_abandoned(&mut transaction).await?;
+            transaction.commit().await?;
+            load::load(&self.readers).await
+        })
+        .await
+    }
+
+    async fn ended(&self, sweep: SweepId) -> Result<Option<(LiveSweep, SweepSnapshot)>, Error> {
+        load::ended(&self.readers, sweep).await
+    }
+
+    async fn audit(&self, filter: &AuditFilter) -> Result<Vec<AuditRow>, Error> {
+        audit::read(&self.readers, filter).await
+    }
+
+    async fn histories(&self, sweep: SweepId, stages: &[u32]) -> Result<HashMap<TrialId, History>, Error> {
+        load::histories(&self.readers, sweep, stages).await
+    }
+
+    async fn described(&self, dataset_key: Digest) -> Result<Vec<Digest>, Error> {
+        read::described(&self.readers, dataset_key).await
+    }
+
+    async fn sweeps(&self) -> Result<Vec<SweepRecord>, Error> {
+        read::sweeps(&self.readers).await
+    }
+
+    async fn sweep(&self, id: SweepId) -> Result<Option<SweepRecord>, Error> {
+        read::sweep(&self.readers, id).await
+    }
+
+    async fn sweep_named(&self, name: &str) -> Result<Option<SweepId>, Error> {
+        read::sweep_named(&self.readers, name).await
+    }
+
+    async fn unfinished(&self, spec_digest: Digest) -> Result<Option<SweepId>, Error> {
+        read::unfinished(&self.readers, spec_digest).await
+    }
+
+    async fn configurations(&self, sweep: SweepId) -> Result<Vec<ConfigurationRecord>, Error> {
+        read::configurations(&self.readers, sweep).await
+    }
+
+    async fn replicates(&self, sweep: SweepId) -> Result<Vec<Replicate>, Error> {
+        trials::replicates(&self.readers, sweep).await
+    }
+
+    async fn trials(&self, page: &TrialPage) -> Result<Vec<TrialRow>, Error> {
+        trials::page(&self.readers, page).await
+    }
+
+    async fn trials_like(&self, prefix: &str, limit: u32) -> Result<Vec<TrialId>, Error> {
+        trials::like(&self.readers, prefix, limit).await
+    }
+
+    async fn trial(&self, id: TrialId) -> Result<Option<TrialRecord>, Error> {
+        trials::trial(&self.readers, id).await
+    }
+
+    async fn attempts(&self, trial: TrialId) -> Result<Vec<AttemptRecord>, Error> {
+        trials::attempts(&self.readers, trial).await
+    }
+
+    async fn attempt(&self, lease: Lease) -> Result<Option<AttemptRecord>, Error> {
+        trials::attempt(&self.readers, lease).await
+    }
+
+    async fn points(&self, attempt: AttemptKey) -> Result<Vec<Point>, Error> {
+        trials::points(&self.readers, attempt).await
+    }
+
+    async fn validation(&self, attempt: AttemptKey) -> Result<Option<v1::Validation>, Error> {
+        trials::validation(&self.readers, attempt).await
+    }
+
+    async fn workers(&self) -> Result<Vec<WorkerRecord>, Error> {
+        read::workers(&self.readers).await
+    }
+
+    async fn add_artifact(&self, artifact: &ArtifactRecord) -> Result<(), Error> {
+        self.in_term(async {
+            let mut transaction = self.begin().await?;
+            write::add_artifact(&mut transaction, artifact).await?;
+            Ok(transaction.commit().await?)
+        })
+        .await
+    }
+
+    async fn artifacts(&self, sweep: SweepId) -> Result<Vec<ArtifactRecord>, Error> {
+        read::artifacts(&self.readers, sweep).await
+    }
+
+    async fn artifact_size(&self, digest: Digest) -> Result<Option<u64>, Error> {
+        read::artifact_size(&self.readers, digest).await
+    }
+
+    async fn check(&self) -> Result<(), Error> {
+        sqlx::query("SELECT 1").execute(&self.readers).await?;
+        Ok(())
+    }
+
+    /// Also gives up the term, so that another can lead at once.
+    async fn close(&self) {
+        self.readers.close().await;
+        self.writers.close().await;
+        self.tenure.release().await;
+    }
+}

@@ -1,0 +1,62 @@
+//! Several coordinators of which one leads, as if they were one: a call that finds nobody, or a standby, turns to the next
+//! address, and whoever tries again gets there.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use futures::future::poll_fn;
+use tonic::body::Body;
+use tonic::codegen::http::{Request, Response};
+use tonic::codegen::{BoxFuture, Context, Poll, Service};
+use tonic::transport::{Channel, Error};
+use tonic::{Code, Status};
+
+/// Channels, one of which is spoken to.
+#[derive(Clone)]
+pub(crate) struct Fleet {
+    channels: Arc<[Channel]>,
+    current: Arc<AtomicUsize>,
+}
+
+impl Fleet {
+    /// Speaks to the channel with this number first.
+    pub(crate) fn new(channels: Vec<Channel>, current: usize) -> Self {
+        Self { channels: channels.into(), current: Arc::new(AtomicUsize::new(current)) }
+    }
+}
+
+impl Service<Request<Body>> for Fleet {
+    type Response = Response<Body>;
+    type Error = Error;
+    type Future = BoxFuture<Response<Body>, Error>;
+
+    fn poll_ready(&mut self, _context: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        // Which channel it will be is not known yet; the call waits for it.
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let fleet = self.clone();
+        Box::pin(async move {
+            let number = fleet.current.load(Ordering::Relaxed);
+            let mut channel = fleet.channels[number % fleet.channels.len()].clone();
+            let answered = async {
+                poll_fn(|context| channel.poll_ready(context)).await?;
+                channel.call(request).await
+            };
+            let answer = answered.await;
+            let nobody = match &answer {
+                Ok(answer) => {
+                    Status::from_header_map(answer.headers()).is_some_and(|it| it.code() == Code::Unavailable)
+                }
+                Err(_) => true,
+            };
+            if nobody {
+                // Another call may have turned already; then this changes nothing.
+                let next = (number + 1) % fleet.channels.len();
+                fleet.current.compare_exchange(number, next, Ordering::Relaxed, Ordering::Relaxed).ok();
+            }
+            answer
+        })
+    }
+}

@@ -1,0 +1,172 @@
+//! Two coordinators on one PostgreSQL database: one leads, and the other takes over when it is killed or frozen.
+
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+use serde_json::Value;
+
+use super::env::{Env, Process, study};
+use super::postgres_server::{Server, shared};
+
+/// Far more than a takeover takes; a test that waits as long has failed.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A study that is met in the middle of it.
+fn long(env: &Env) -> String {
+    env.file("long.yaml", &study("long", 400, &[2, 3, 4, 5], &[0, 1]))
+}
+
+/// A coordinator on the database, and where it is dialled. It may lead or stand by.
+fn coordinator(env: &Env, name: &str, url: &str) -> (Process, String) {
+    let words = ["coordinator", "--listen", "127.0.0.1:0", "--listen-http", "127.0.0.1:0", "--store", url];
+    let mut command = env.command(words);
+    command.args(["--artifacts", "artifacts", "--lease-ttl-ms", "10000"]);
+    let mut process = env.start(name, &mut command);
+    let address = process.until("it said where it listens", |line| {
+        let rest = line.strip_prefix("ready grpc=").or_else(|| line.strip_prefix("standby grpc="))?;
+        rest.split(' ').next().map(|address| format!("http://{address}"))
+    });
+    (process, address)
+}
+
+/// Two of them; the first leads.
+fn pair(env: &Env, url: &str) -> [Process; 2] {
+    let (first, one) = coordinator(env, "first", url);
+    let (second, two) = coordinator(env, "second", url);
+    env.set_address(&format!("{one},{two}"));
+    [first, second]
+}
+
+fn trials_once(server: &Server, url: &str, trials: usize) {
+    let expected = trials.to_string();
+    assert_eq!(server.ask(url, "SELECT COUNT(*) FROM results"), expected, "every trial has one result");
+    let accepted = "SELECT COUNT(*) FROM rounds o JOIN attempts a ON a.trial = o.trial AND a.attempt = o.attempt \
+                    JOIN results r ON r.attempt = a.key WHERE o.state = 1 AND a.state = 1";
+    assert_eq!(server.ask(url, accepted), expected);
+    let holes = "SELECT COUNT(*) FROM (SELECT attempt FROM points GROUP BY attempt \
+                 HAVING COUNT(*) <> MAX(sequence) OR MIN(sequence) <> 1) holes";
+    assert_eq!(server.ask(url, holes), "0", "no point is missing in the middle");
+}
+
+/// Points that were acknowledged: those that the leader's database has.
+fn points(server: &Server, url: &str) -> u64 {
+    server.ask(url, "SELECT COUNT(*) FROM points").parse().unwrap()
+}
+
+fn took_over(what: &str, process: &mut Process, since: Instant) {
+    process.until("it led", |line| line.strip_prefix("ready ").map(drop));
+    let took = since.elapsed();
+    eprintln!("{what}: the other led after {:.2} s", took.as_secs_f64());
+    assert!(took < PATIENCE);
+}
+
+fn runs(sweep: &Value) -> bool {
+    sweep["running"][0]["newest"].is_object() && sweep["counts"]["succeeded"].as_u64() > Some(0)
+}
+
+#[test]
+fn the_other_leads_when_the_leader_is_killed_and_nothing_is_lost() {
+    let Some(server) = shared() else { return };
+    let (env, url) = (Env::new(), server.database());
+    let [first, mut second] = pair(&env, &url);
+    let _workers = [env.worker("w1").slots(2).start(), env.worker("w2").start()];
+    let sweep = env.submit(&long(&env));
+    let mut watch = env.watch(sweep);
+    watch.until_sweep("it ran", runs);
+    let since = Instant::now();
+    first.kill();
+    let stored = points(server, &url);
+    took_over("kill -9", &mut second, since);
+    // The watch follows.
+    watch.until_sweep("it was done", |sweep| sweep["state"] == "succeeded");
+    assert!(points(server, &url) > stored);
+    trials_once(server, &url, 8);
+    let again = "SELECT COUNT(*) FROM attempts WHERE state <> 1";
+    assert_eq!(server.ask(&url, again), "0", "no attempt was lost: the workers went on and were adopted");
+}
+
+#[test]
+fn a_leader_that_was_frozen_cannot_write_and_stands_by() {
+    let Some(server) = shared() else { return };
+    let (env, url) = (Env::new(), server.database());
+    let [first, mut second] = pair(&env, &url);
+    let _workers = [env.worker("w1").slots(2).start(), env.worker("w2").start()];
+    let sweep = env.submit(&long(&env));
+    let mut watch = env.watch(sweep);
+    watch.until_sweep("it ran", runs);
+    let since = Instant::now();
+    first.signal(Signal::STOP);
+    took_over("SIGSTOP", &mut second, since);
+    let term = server.ask(&url, "SELECT term FROM leader");
+    first.signal(Signal::CONT);
+    // It says that it stands by, and to whom.
+    let (one, two) = env.address().split_once(',').map(|(one, two)| (one.to_owned(), two.to_owned())).unwrap();
+    let begun = Instant::now();
+    loop {
+        let log = env.log("first");
+        if log.contains("no longer leads") {
+            break;
+        }
+        assert!(begun.elapsed() < PATIENCE, "it does not know that it was deposed:\n{log}");
+        std::thread::yield_now();
+    }
+    let refused = env.sweepctl(["list", "--coordinator", &one]);
+    assert_eq!(refused.code, Some(1), "{refused:#?}");
+    assert!(refused.stderr.contains("standby") || refused.stderr.contains("who leads"), "{refused:#?}");
+    env.sweepctl(["list", "--coordinator", &two]).expect_code(0);
+    watch.until_sweep("it was done", |sweep| sweep["state"] == "succeeded");
+    trials_once(server, &url, 8);
+    assert_eq!(server.ask(&url, "SELECT term FROM leader"), term, "nobody else has led since");
+}
+
+#[test]
+fn a_leader_that_leaves_lets_the_other_lead_at_once() {
+    let Some(server) = shared() else { return };
+    let (env, url) = (Env::new(), server.database());
+    let [first, mut second] = pair(&env, &url);
+    let _worker = env.worker("w1").slots(2).start();
+    let sweep = env.submit(&long(&env));
+    let mut watch = env.watch(sweep);
+    watch.until_sweep("it ran", runs);
+    let since = Instant::now();
+    first.signal(Signal::TERM);
+    assert_eq!(first.wait().code(), Some(0));
+    took_over("SIGTERM", &mut second, since);
+    watch.until_sweep("it was done", |sweep| sweep["state"] == "succeeded");
+    trials_once(server, &url, 8);
+}
+
+#[test]
+fn workers_train_on_while_the_database_is_away() {
+    let Some(server) = Server::start() else { return };
+    let (env, url) = (Env::new(), server.database());
+    let (_coordinator, address) = coordinator(&env, "first", &url);
+    env.set_address(&address);
+    let _worker = env.worker("w1").slots(2).start();
+    let spec = long(&env);
+    let mut watch = env.watch(env.submit(&spec));
+    watch.until_sweep("it ran", runs);
+    let stored = points(&server, &url);
+    server.stop();
+    let refused = env.sweepctl(["submit", &spec]);
+    assert_eq!(refused.code, Some(1), "{refused:#?}");
+    assert!(
+        refused.stderr.contains("the store cannot be reached") || refused.stderr.contains("try again"),
+        "{refused:#?}"
+    );
+    let begun = Instant::now();
+    loop {
+        let refused = env.sweepctl(["submit", &spec]);
+        assert_eq!(refused.code, Some(1), "{refused:#?}");
+        if refused.stderr.contains("the store cannot be reached") {
+            break;
+        }
+        assert!(begun.elapsed() < PATIENCE, "{refused:#?}");
+    }
+    assert!(env.living().iter().any(|line| line.contains("trainer")), "they train on: {:?}", env.living());
+    server.start_again();
+    watch.until_sweep("it was done", |sweep| sweep["state"] == "succeeded");
+    assert!(points(&server, &url) > stored);
+    trials_once(&server, &url, 8);
+    assert_eq!(server.ask(&url, "SELECT COUNT(*) FROM sweeps"), "1", "nothing refused was taken");
+}

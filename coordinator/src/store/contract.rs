@@ -484,7 +484,9 @@ async fn an_expired_attempt_is_remembered_and_can_go_on(place: &dyn Place) {
     for commit in [begin(SWEEP), started(0, 1), ended(0, 1, AttemptState::Expired, None)] {
         store.commit(&commit).await.unwrap();
     }
-    let round = store.load().await.unwrap().snapshot.open_rounds.remove(0);
+    let mut loaded = store.load().await.unwrap();
+    assert_eq!((loaded.given_up.len(), loaded.given_up[0].key, loaded.given_up[0].lease), (1, AttemptKey(1), lease(0)));
+    let round = loaded.snapshot.open_rounds.remove(0);
     let lost = round.lost.unwrap();
     assert_eq!((lost.lease, lost.worker.0.as_str(), lost.slot), (lease(0), "w", 3));
     assert_eq!((round.losses, round.live), (1, None));

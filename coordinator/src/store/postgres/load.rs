@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use sqlx::AssertSqlSafe;
 use sqlx::Row;
 use sqlx::postgres::{PgPool, PgRow};
 use sweep_scheduler::effect::RoundEnd;
@@ -31,6 +32,9 @@ pub(super) async fn load(pool: &PgPool) -> Result<Loaded, Error> {
     }
     loaded.snapshot.workers = audit::services(pool).await?;
     loaded.snapshot.open_rounds = open_rounds(pool, &loaded.attempts).await?;
+    let lost: Vec<Lease> =
+        loaded.snapshot.open_rounds.iter().filter_map(|round| Some(round.lost.as_ref()?.lease)).collect();
+    loaded.given_up = given_up(pool, &lost).await?;
     let number = |text: &'static str| sqlx::query_scalar::<_, i64>(text).fetch_one(pool);
     loaded.last_sweep = unsigned(number("SELECT COALESCE(MAX(id), 0) FROM sweeps").await?);
     loaded.last_attempt = number("SELECT COALESCE(MAX(key), 0) FROM attempts").await?;
@@ -257,16 +261,29 @@ fn lost(row: &PgRow, trial: TrialId, round: u32) -> Result<Option<snapshot::Live
     Ok(Some(snapshot::LiveAttempt { lease: Lease { trial, round, attempt }, worker, slot: small(row, "slot")? }))
 }
 
+/// An attempt as it began, and its newest point.
+const ATTEMPT: &str = "SELECT a.key, a.trial, a.round, a.attempt AS number, a.worker, a.slot, a.assigned_ms, \
+     p.sequence, p.epoch, p.train_loss, p.train_accuracy, p.val_loss, p.val_accuracy, p.learning_rate, \
+     p.seconds, p.images_per_second FROM attempts a \
+     LEFT JOIN points p ON p.attempt = a.key \
+         AND p.sequence = (SELECT MAX(q.sequence) FROM points q WHERE q.attempt = a.key)";
+
 async fn attempts(pool: &PgPool) -> Result<Vec<LiveAttempt>, Error> {
-    let query = sqlx::query(
-        "SELECT a.key, a.trial, a.round, a.attempt AS number, a.worker, a.slot, a.assigned_ms, \
-         p.sequence, p.epoch, p.train_loss, p.train_accuracy, p.val_loss, p.val_accuracy, p.learning_rate, \
-         p.seconds, p.images_per_second FROM attempts a \
-         LEFT JOIN points p ON p.attempt = a.key \
-             AND p.sequence = (SELECT MAX(q.sequence) FROM points q WHERE q.attempt = a.key) \
-         WHERE a.state = 0 ORDER BY a.key",
-    );
-    let rows = query.fetch_all(pool).await?;
+    let text = format!("{ATTEMPT} WHERE a.state = 0 ORDER BY a.key");
+    live_attempts(&sqlx::query(AssertSqlSafe(text)).fetch_all(pool).await?)
+}
+
+/// The attempts of these leases, which were given up: their workers may come back with them.
+async fn given_up(pool: &PgPool, leases: &[Lease]) -> Result<Vec<LiveAttempt>, Error> {
+    let trials: Vec<Vec<u8>> = leases.iter().map(|lease| lease.trial.as_bytes().to_vec()).collect();
+    let attempts: Vec<i64> = leases.iter().map(|lease| i64::from(lease.attempt)).collect();
+    let wanted =
+        "JOIN UNNEST($1::bytea[], $2::bigint[]) AS w (trial, attempt) ON w.trial = a.trial AND w.attempt = a.attempt";
+    let text = format!("{ATTEMPT} {wanted} ORDER BY a.key");
+    live_attempts(&sqlx::query(AssertSqlSafe(text)).bind(trials).bind(attempts).fetch_all(pool).await?)
+}
+
+fn live_attempts(rows: &[PgRow]) -> Result<Vec<LiveAttempt>, Error> {
     let attempt = |row: &PgRow| {
         let sequence: Option<i64> = row.try_get("sequence")?;
         let newest = sequence.map(|_| metrics(row, "")).transpose()?;

@@ -94,9 +94,17 @@ mod tests {
 
     #[test]
     fn jitter_stays_between_half_and_whole() {
-        for _ in 0..100 {
-            let pause = jittered(Duration::from_secs(2));
-            assert!(pause >= Duration::from_secs(1) && pause <= Duration::from_secs(2));
+        let pauses: Vec<_> = (0..100).map(|_| jittered(Duration::from_secs(2))).collect();
+        for pause in &pauses {
+            assert!(*pause >= Duration::from_secs(1) && *pause <= Duration::from_secs(2));
         }
+        // Two in a hundred that agree to the nanosecond would be no chance.
+        let apart: std::collections::BTreeSet<_> = pauses.iter().collect();
+        assert_eq!(apart.len(), pauses.len());
+    }
+
+    #[test]
+    fn no_two_processes_have_the_same_bytes() {
+        assert_ne!(random_bytes(), random_bytes());
     }
 }

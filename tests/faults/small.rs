@@ -11,7 +11,7 @@ const NOTHING: Counts =
     Counts { worker_kills: 0, coordinator_kills: 0, worker_pauses: 0, coordinator_pauses: 0, drains: 0 };
 
 fn options(trials: u32, seed: u64, counts: Counts) -> Options {
-    Options { trials, workers: 3, seed, counts, poison: 0, faults: 0.15, epoch_ms: 12, folder: None }
+    Options { trials, workers: 3, seed, counts, poison: 0, scribes: 1, faults: 0.15, epoch_ms: 12, folder: None }
 }
 
 #[tokio::test]
@@ -20,6 +20,7 @@ async fn each_trial_is_answered_once_whoever_is_killed() {
     let report = run(program(), &options(150, 3, counts)).await.unwrap();
     assert!(report.problems.is_empty(), "{report:#?}");
     assert_eq!((report.done.worker_kills, report.done.coordinator_kills), (12, 3), "{report:#?}");
+    assert!(report.acknowledged > 0, "nothing was acknowledged to the scribe: {report:#?}");
     assert!(report.count.endings["expired"] > 0, "nobody was met at work: {report:#?}");
 }
 

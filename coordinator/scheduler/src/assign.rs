@@ -6,7 +6,7 @@ use sweep_spec::TrialId;
 use crate::Scheduler;
 use crate::effect::Effect;
 use crate::id::{Lease, SessionId, SweepId};
-use crate::session::{Knowledge, SlotUse};
+use crate::session::{Knowledge, Session, SlotState, SlotUse};
 use crate::sweep::Sweep;
 use crate::trial::{Place, RoundState};
 
@@ -55,7 +55,25 @@ impl Scheduler {
             return None;
         }
         let fitting = sweep.queue.iter().filter(|entry| offer.fits(entry.memory_bytes)).map(|entry| entry.trial);
-        fitting.into_iter().find(|trial| !self.better_elsewhere(sweep, session_id, *trial))
+        fitting
+            .into_iter()
+            .find(|trial| !self.better_elsewhere(sweep, session_id, *trial) && !self.better_apart(session, *trial))
+    }
+
+    /// Whether a trial that has lost many workers would run beside another such. Trials that are lost together are queued
+    /// together and meet again: apart, only the one that is at fault goes on to be lost.
+    fn better_apart(&self, session: &Session, trial: TrialId) -> bool {
+        let beside = |slot: &SlotState| match slot.use_ {
+            SlotUse::Free => false,
+            SlotUse::Busy(lease) | SlotUse::Stopping(lease) => self.is_suspect(lease.trial),
+        };
+        self.is_suspect(trial) && session.slots.iter().any(beside)
+    }
+
+    /// Whether half of the workers that a trial may lose are lost.
+    fn is_suspect(&self, trial: TrialId) -> bool {
+        let losses = self.trials.get(&trial).and_then(|trial| trial.open.as_ref()).map_or(0, |round| round.losses);
+        losses > 0 && losses.saturating_mul(2) >= self.config.max_losses
     }
 
     /// Whether a trial failed on this session's worker, and another one that it has not failed on could run it.

@@ -7,6 +7,7 @@ pub mod partitions;
 mod plan;
 mod report;
 mod run;
+mod scribe;
 mod study;
 
 pub use count::{Count, Witness};

@@ -27,6 +27,10 @@ pub struct Report {
     pub begun: usize,
     /// Attempts that began more than once.
     pub begun_twice: usize,
+    /// Points and results that were acknowledged to scribes.
+    pub acknowledged: usize,
+    /// Those of them that are not in the store.
+    pub forgotten: usize,
     /// Processes that outlived the fleet.
     pub left_behind: usize,
     /// Trials that kill whoever runs them, and those of them that were given up with a reason.
@@ -53,6 +57,9 @@ impl Report {
         problems.extend(self.count.problems(i64::from(trials)));
         if self.begun_twice > 0 {
             problems.push(format!("{} attempts began more than once", self.begun_twice));
+        }
+        if self.forgotten > 0 {
+            problems.push(format!("{} rows were acknowledged and are not there", self.forgotten));
         }
         if self.left_behind > 0 {
             problems.push(format!("{} processes outlived the fleet", self.left_behind));

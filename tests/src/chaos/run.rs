@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 
 use sweep_proto::v1::SubmitRequest;
 use sweep_proto::v1::sweep_service_client::SweepServiceClient;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 use tonic::transport::Endpoint;
 
 use super::Error;
@@ -13,6 +15,7 @@ use super::count::Witness;
 use super::crew::Crew;
 use super::plan::{Counts, plan};
 use super::report::{Poison, Report, read_journal};
+use super::scribe::{Entry, Scribe, forgotten};
 use super::study::{grid, poison};
 use crate::fleet::Fleet;
 use crate::scripted::Script;
@@ -50,6 +53,9 @@ pub struct Options {
     /// Share of first attempts whose trainer misbehaves
     #[arg(long, default_value_t = 0.15)]
     pub faults: f64,
+    /// Workers besides that train nothing and write down what is acknowledged to them
+    #[arg(long, default_value_t = 1)]
+    pub scribes: usize,
     /// Milliseconds of an epoch, on average
     #[arg(long, default_value_t = 12)]
     pub epoch_ms: u64,
@@ -91,6 +97,7 @@ async fn run_in(program: &Path, folder: &Path, options: &Options) -> Result<Repo
     let fleet = Fleet::new(program, folder, &script);
     let begun = Instant::now();
     let mut crew = Crew::start(&fleet, options.workers, PAUSE, options.poison > 0)?;
+    let scribes = Scribes::start(options, crew.address());
     let sweep = submit(crew.address(), grid(options.trials)).await?;
     let poisonous = match options.poison {
         0 => None,
@@ -101,6 +108,7 @@ async fn run_in(program: &Path, folder: &Path, options: &Options) -> Result<Repo
     if let Some(other) = poisonous {
         until_ended(&mut crew, &mut witness, other).await?;
     }
+    let book = scribes.stop().await?;
     let mut problems = Vec::new();
     let done = crew.done.clone();
     if let Err(error) = crew.dismiss() {
@@ -120,12 +128,41 @@ async fn run_in(program: &Path, folder: &Path, options: &Options) -> Result<Repo
         done,
         begun: begun_attempts,
         begun_twice,
+        acknowledged: book.len(),
+        forgotten: forgotten(&book, &mut witness).await?,
         left_behind: left_behind(&fleet).await,
         poison,
         problems: Vec::new(),
     };
     report.judge(options.trials, problems);
     Ok(report)
+}
+
+/// The scribes of a run.
+struct Scribes {
+    tasks: JoinSet<Vec<Entry>>,
+    end: CancellationToken,
+}
+
+impl Scribes {
+    fn start(options: &Options, address: SocketAddr) -> Self {
+        let epoch = Duration::from_millis(options.epoch_ms);
+        let (mut tasks, end) = (JoinSet::new(), CancellationToken::new());
+        for number in 1..=options.scribes {
+            tasks.spawn(Scribe::new(format!("scribe{number}"), address, epoch).run(end.clone()));
+        }
+        Self { tasks, end }
+    }
+
+    /// Everything that was acknowledged to them.
+    async fn stop(mut self) -> Result<Vec<Entry>, Error> {
+        self.end.cancel();
+        let mut book = Vec::new();
+        while let Some(written) = self.tasks.join_next().await {
+            book.extend(written?);
+        }
+        Ok(book)
+    }
 }
 
 /// Lets the schedule happen as far as the sweep has come, until it has ended.

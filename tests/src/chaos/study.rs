@@ -8,6 +8,9 @@ const MAX_CONFIGURATIONS: u32 = 64;
 /// Epochs of each trial.
 pub const EPOCHS: u32 = 5;
 
+/// Classes of its data.
+pub(super) const CLASSES: u32 = 8;
+
 /// A grid of exactly `trials` trials.
 pub fn grid(trials: u32) -> String {
     let fits = |count: &u32| trials.is_multiple_of(*count);
@@ -23,7 +26,7 @@ pub fn poison(trials: u32) -> String {
 
 fn spec(name: &str, filters: &str, seeds: u32) -> String {
     format!(
-        "version: 1\nname: {name}\ndataset: {{ kind: synthetic_scenes, image_size: 8, channels: 3, classes: 8 }}\n\
+        "version: 1\nname: {name}\ndataset: {{ kind: synthetic_scenes, image_size: 8, channels: 3, classes: {CLASSES} }}\n\
          protocol: {{ epochs: {EPOCHS} }}\nseeds: {seeds}\nbaseline: {{ family: cnn }}\n\
          stages: [ {{ name: all, grid: {{ filters: {filters} }} }} ]\n"
     )

@@ -101,7 +101,8 @@ fn devices() -> Devices {
     Devices { devices: vec![cpu], cuda_unavailable: Some("scripted".to_owned()) }
 }
 
-fn described(classes: u32) -> Described {
+/// The data of every sweep, with so many classes.
+pub(crate) fn described(classes: u32) -> Described {
     Described {
         digest: data_digest(),
         classes: (0..classes).map(|class| format!("class {class}")).collect(),

@@ -82,6 +82,32 @@ fn a_trial_under_which_workers_die_is_quarantined() {
 }
 
 #[test]
+fn a_trial_that_is_lost_together_with_a_poisonous_one_is_not_quarantined_with_it() {
+    let mut env = Env::new(config());
+    let (poisonous, innocent) = (env::trial(10), env::trial(20));
+    env.submit(1, &[&[(10, 5), (20, 5)]]);
+    let (mut quarantined, mut succeeded) = (Vec::new(), Vec::new());
+    // Each worker is the only one of its time, with room for both.
+    for session in 1..=u64::from(2 * config().max_losses) {
+        env.worker(session, &format!("w{session}"), 2).has_data(session);
+        let running = env.running(session);
+        let mut effects = Vec::new();
+        if running.iter().all(|lease| lease.trial != poisonous) {
+            running.iter().for_each(|lease| effects.extend(env.succeed(session, *lease)));
+        }
+        effects.extend(env.pass(config().lease_ttl_ms));
+        for effect in effects {
+            match effect {
+                Effect::RoundEnded { trial, end: RoundEnd::Failed { .. }, .. } => quarantined.push(trial),
+                Effect::RoundEnded { trial, end: RoundEnd::Succeeded { .. }, .. } => succeeded.push(trial),
+                _ => {}
+            }
+        }
+    }
+    assert_eq!((quarantined, succeeded), (vec![poisonous], vec![innocent]));
+}
+
+#[test]
 fn too_little_memory_is_tried_again_on_a_larger_slot_only() {
     let mut env = Env::new(config());
     let slots = vec![env::slot(SMALL), env::slot(LARGE)];

@@ -9,6 +9,7 @@ pub mod check;
 pub mod codes;
 #[cfg(test)]
 mod contract;
+pub mod copy;
 pub mod leadership;
 pub mod location;
 pub mod postgres;

@@ -30,6 +30,7 @@ use super::record::{
 };
 use super::write::{AuditRow, Commit, Preparation};
 use super::{Error, Store};
+pub(crate) use columns::text;
 use leader::Tenure;
 
 const WRITERS: u32 = 2;

@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use super::server::{Server, shared};
 use super::{SWEEP, begin, finished, lease, page, points, preparation, started, trial};
 use crate::store::codes::AttemptState;
+use crate::store::copy::{Refused, Report, copy};
 use crate::store::leadership::{Leadership, Led, Waiting};
 use crate::store::location::Location;
 use crate::store::postgres::leader::Candidate;
@@ -320,4 +321,47 @@ async fn the_layout_is_made_once() {
     one.unwrap();
     leads(&two.unwrap()).await.store.close().await;
     lead(&url, "c:3").await.store.check().await.unwrap();
+}
+
+async fn copied(from: &str, to: &str) -> Result<Report, Refused> {
+    copy(&from.parse().unwrap(), &to.parse().unwrap()).await
+}
+
+/// There and back again: what is read is the same, and so are the checksums.
+#[tokio::test]
+async fn a_store_is_copied_to_the_other_database_and_back() {
+    let Some(server) = shared() else { return };
+    let (url, folder) = (server.database(), tempfile::tempdir().unwrap());
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let (from, back) = (path("from.db"), path("back.db"));
+    let store = SqliteStore::open(std::path::Path::new(&from)).await.unwrap();
+    sweep_of(&store, 700).await;
+    for seed in 0..3 {
+        store.commit(&started(seed, seed as i64 + 1)).await.unwrap();
+    }
+    let mut end = finished(0, 1);
+    end.attempts_ended[0].log_tail = "a\0b".into();
+    store.commit(&end).await.unwrap();
+    let refused = copied(&from, &url).await.unwrap_err();
+    assert!(matches!(&refused, Refused::From { source: Error::InUse { .. }, .. }), "{refused}");
+    store.close().await;
+    drop(store);
+    let there = copied(&from, &url).await.unwrap();
+    let again = copied(&url, &back).await.unwrap();
+    assert_eq!(there.tables, again.tables);
+    let rows = |name: &str| there.tables.iter().find(|table| table.table == name).unwrap().rows;
+    assert_eq!((rows("sweep_trials"), rows("points"), rows("results")), (700, 3, 1));
+    for place in [&url, &back] {
+        let refused = copied(&from, place).await.unwrap_err();
+        assert!(matches!(&refused, Refused::NotEmpty { .. }), "{refused}");
+    }
+    let led = lead(&url, "first:1").await;
+    let refused = copied(&url, &path("other.db")).await.unwrap_err();
+    assert!(matches!(&refused, Refused::From { source: Error::InUse { .. }, .. }), "{refused}");
+    let loaded = led.store.load().await.unwrap();
+    assert_eq!((loaded.attempts.len(), loaded.sweeps[0].trials.len(), loaded.last_attempt), (2, 700, 3));
+    led.store.commit(&finished(1, 2)).await.unwrap();
+    let refused = copied(&path("none.db"), &url).await.unwrap_err();
+    assert!(matches!(&refused, Refused::From { source: Error::Io { .. }, .. }), "{refused}");
+    assert!(!folder.path().join("none.db").exists());
 }

@@ -9,7 +9,7 @@ use sqlx::{AssertSqlSafe, Connection, Row as _};
 use super::Sink;
 use super::cell::{Cell, Column, Kind, Row};
 use crate::store::postgres::text;
-use crate::store::sqlite::SqliteStore;
+use crate::store::sqlite::{Options, SqliteStore};
 use crate::store::{Error, Store};
 
 pub(super) struct File {
@@ -25,7 +25,7 @@ impl File {
             let there = std::fs::metadata(path);
             there.map_err(|source| Error::Io { path: path.display().to_string(), source })?;
         }
-        let store = SqliteStore::open(path).await?;
+        let store = SqliteStore::open(&Options::new(path)).await?;
         let connection = SqliteConnection::connect_with(&SqliteConnectOptions::new().filename(path)).await?;
         Ok(Self { store, connection })
     }

@@ -334,7 +334,7 @@ async fn a_store_is_copied_to_the_other_database_and_back() {
     let (url, folder) = (server.database(), tempfile::tempdir().unwrap());
     let path = |name: &str| folder.path().join(name).display().to_string();
     let (from, back) = (path("from.db"), path("back.db"));
-    let store = SqliteStore::open(std::path::Path::new(&from)).await.unwrap();
+    let store = SqliteStore::open(&Options::new(&from)).await.unwrap();
     sweep_of(&store, 700).await;
     for seed in 0..3 {
         store.commit(&started(seed, seed as i64 + 1)).await.unwrap();

@@ -1,7 +1,8 @@
 //! `sweepctl store copy`: everything of one store into another that is empty, SQLite and PostgreSQL in any direction. It
 //! is one transaction; what arrived is read back and compared before it is committed.
 //!
-//! Checksums of rows stay behind: each backend makes its own. Artifacts are files and are not copied.
+//! Checksums of rows stay behind, and so do the counters of a file's own affairs: a file that was filled gets its checksums
+//! when it is opened the first time, which is done here. Artifacts are files and are not copied.
 
 mod cell;
 mod postgres;
@@ -9,8 +10,9 @@ mod sqlite;
 
 use serde::Serialize;
 
-use super::Error;
 use super::location::Location;
+use super::sqlite::{Options, SqliteStore};
+use super::{Error, Store};
 use cell::{Column, Digest, Row};
 use postgres::Database;
 use sqlite::File;
@@ -40,6 +42,9 @@ const TABLES: &[&str] = &[
 
 /// Tables that are there and are not copied: which layouts were made, and who leads.
 const LEFT_OUT: &[&str] = &["_sqlx_migrations", "leader"];
+
+/// Rows of `counters` that a file has for itself: how many transactions it saw, and whether its rows have checksums.
+const OWN: &str = "'commit', 'sealed'";
 
 /// The most rows of one statement. SQLite takes 32,766 values in one; 40 columns fit.
 const ROWS: usize = 500;
@@ -173,14 +178,17 @@ impl Side {
     }
 
     async fn begin(&mut self) -> Result<(), Error> {
+        // Numbers that an empty store has are those of nobody; how many transactions a file saw stays true.
+        let forget = "DELETE FROM counters WHERE name <> 'commit'";
         match self {
-            Self::File(file) => file.run("BEGIN IMMEDIATE").await?,
-            Self::Database(database) => database.begin().await?,
-        }
-        // Numbers that an empty store has are those of nobody.
-        match self {
-            Self::File(file) => file.run("DELETE FROM counters").await,
-            Self::Database(database) => database.run("DELETE FROM counters").await,
+            Self::File(file) => {
+                file.run("BEGIN IMMEDIATE").await?;
+                file.run(forget).await
+            }
+            Self::Database(database) => {
+                database.begin().await?;
+                database.run(forget).await
+            }
         }
     }
 
@@ -249,7 +257,19 @@ pub async fn copy(from: &Location, to: &Location) -> Result<Report, Refused> {
     let copied = everything(&places, &mut source, &mut target).await;
     target.close().await;
     source.close().await;
-    copied
+    let report = copied?;
+    if let Some(path) = to.file() {
+        let sealed = SqliteStore::open(&Options::new(path)).await.map_err(|error| places.to(error))?;
+        sealed.close().await;
+    }
+    Ok(report)
+}
+
+/// What reads a table.
+fn select(table: &str, columns: &[Column]) -> String {
+    let names: Vec<_> = columns.iter().map(|column| column.name.as_str()).collect();
+    let condition = if table == "counters" { format!(" WHERE name NOT IN ({OWN})") } else { String::new() };
+    format!("SELECT {} FROM {table}{condition}", names.join(", "))
 }
 
 /// The names of both, for errors.

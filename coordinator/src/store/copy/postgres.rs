@@ -4,8 +4,8 @@ use futures::TryStreamExt;
 use sqlx::postgres::{PgArguments, PgConnectOptions, PgConnection, PgRow};
 use sqlx::{Arguments, AssertSqlSafe, Connection, Row as _};
 
-use super::Sink;
 use super::cell::{Cell, Column, Kind, Row};
+use super::{Sink, select};
 use crate::store::Error;
 use crate::store::leadership::Led;
 use crate::store::postgres::dial;
@@ -73,8 +73,7 @@ impl Database {
     }
 
     pub(super) async fn read(&mut self, table: &str, columns: &[Column], to: &mut Sink<'_>) -> Result<(), Error> {
-        let statement = format!("SELECT {} FROM {table}", names(columns));
-        let mut rows = sqlx::query(AssertSqlSafe(statement)).fetch(&mut self.connection);
+        let mut rows = sqlx::query(AssertSqlSafe(select(table, columns))).fetch(&mut self.connection);
         while let Some(row) = rows.try_next().await? {
             to.take(cells(&row, columns)?).await?;
         }

@@ -6,8 +6,8 @@ use futures::TryStreamExt;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteRow};
 use sqlx::{AssertSqlSafe, Connection, Row as _};
 
-use super::Sink;
 use super::cell::{Cell, Column, Kind, Row};
+use super::{Sink, select};
 use crate::store::postgres::text;
 use crate::store::sqlite::{Options, SqliteStore};
 use crate::store::{Error, Store};
@@ -54,8 +54,7 @@ impl File {
     }
 
     pub(super) async fn read(&mut self, table: &str, columns: &[Column], to: &mut Sink<'_>) -> Result<(), Error> {
-        let statement = format!("SELECT {} FROM {table}", names(columns));
-        let mut rows = sqlx::query(AssertSqlSafe(statement)).fetch(&mut self.connection);
+        let mut rows = sqlx::query(AssertSqlSafe(select(table, columns))).fetch(&mut self.connection);
         while let Some(row) = rows.try_next().await? {
             to.take(cells(&row, columns)?).await?;
         }

@@ -160,16 +160,15 @@ async fn a_commit_whose_outcome_is_unknown_is_whole_or_nothing() {
     sweep_of(store, ROUNDS).await;
     let mut admin = session(&url).await;
     let (mut failed, mut written) = (0, 0);
+    let mut usual = Duration::ZERO;
     for round in 0..ROUNDS {
         let key = round as i64 + 1;
-        store.load().await.unwrap();
         again(store, &started(round, key)).await;
         let mut batch = finished(round, key);
         batch.points = points(key, 1..=POINTS);
         let end = async {
-            for _ in 0..round * 20 {
-                tokio::task::yield_now().await;
-            }
+            // At any moment from before it begins to after it has ended.
+            tokio::time::sleep(usual * u32::try_from(round).unwrap() / 8).await;
             // The writers alone: the one that keeps the right has run nothing but its own statements.
             let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'sweep %' \
                        AND datname = current_database() AND query NOT LIKE '%leader SET deadline%'";
@@ -189,7 +188,9 @@ async fn a_commit_whose_outcome_is_unknown_is_whole_or_nothing() {
         let attempt = store.attempts(lease(round).trial).await.unwrap().remove(0);
         assert_eq!(attempt.state == AttemptState::Succeeded, !found.is_empty(), "one without the other");
         again(store, &batch).await;
+        let begun = std::time::Instant::now();
         again(store, &batch).await;
+        usual = begun.elapsed();
         assert_eq!(store.points(AttemptKey(key)).await.unwrap().len(), POINTS as usize);
     }
     eprintln!("{ROUNDS} commits under attack: {failed} failed, {written} were there nevertheless or acknowledged");
@@ -353,8 +354,16 @@ async fn a_store_is_copied_to_the_other_database_and_back() {
     assert_eq!((rows("sweep_trials"), rows("points"), rows("results")), (700, 3, 1));
     for place in [&url, &back] {
         let refused = copied(&from, place).await.unwrap_err();
-        assert!(matches!(&refused, Refused::NotEmpty { .. }), "{refused}");
+        assert!(matches!(&refused, Refused::NotEmpty { .. }), "{}", crate::chain(&refused));
     }
+    let file = SqliteStore::open(&Options::new(&back)).await.unwrap();
+    let loaded = file.load().await.unwrap();
+    assert_eq!((loaded.attempts.len(), loaded.sweeps[0].trials.len(), loaded.last_attempt), (2, 700, 3));
+    file.commit(&finished(1, 2)).await.unwrap();
+    file.close().await;
+    drop(file);
+    let checked = crate::store::check::check(std::path::Path::new(&back)).await.unwrap();
+    assert!(checked.is_sound(), "{checked}");
     let led = lead(&url, "first:1").await;
     let refused = copied(&url, &path("other.db")).await.unwrap_err();
     assert!(matches!(&refused, Refused::From { source: Error::InUse { .. }, .. }), "{refused}");

@@ -157,10 +157,15 @@ async fn a_commit_whose_outcome_is_unknown_is_whole_or_nothing() {
     let url = server.database();
     let led = lead(&url, "first:1").await;
     let store = led.store.as_ref();
-    sweep_of(store, ROUNDS).await;
+    sweep_of(store, ROUNDS + 1).await;
     let mut admin = session(&url).await;
     let (mut failed, mut written) = (0, 0);
-    let mut usual = Duration::ZERO;
+    let mut undisturbed = finished(ROUNDS, 1000);
+    undisturbed.points = points(1000, 1..=POINTS);
+    store.commit(&started(ROUNDS, 1000)).await.unwrap();
+    let begun = std::time::Instant::now();
+    store.commit(&undisturbed).await.unwrap();
+    let usual = begun.elapsed();
     for round in 0..ROUNDS {
         let key = round as i64 + 1;
         again(store, &started(round, key)).await;
@@ -168,7 +173,7 @@ async fn a_commit_whose_outcome_is_unknown_is_whole_or_nothing() {
         batch.points = points(key, 1..=POINTS);
         let end = async {
             // At any moment from before it begins to after it has ended.
-            tokio::time::sleep(usual * u32::try_from(round).unwrap() / 8).await;
+            tokio::time::sleep(usual * u32::try_from(round).unwrap() / 30).await;
             // The writers alone: the one that keeps the right has run nothing but its own statements.
             let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'sweep %' \
                        AND datname = current_database() AND query NOT LIKE '%leader SET deadline%'";
@@ -188,9 +193,7 @@ async fn a_commit_whose_outcome_is_unknown_is_whole_or_nothing() {
         let attempt = store.attempts(lease(round).trial).await.unwrap().remove(0);
         assert_eq!(attempt.state == AttemptState::Succeeded, !found.is_empty(), "one without the other");
         again(store, &batch).await;
-        let begun = std::time::Instant::now();
         again(store, &batch).await;
-        usual = begun.elapsed();
         assert_eq!(store.points(AttemptKey(key)).await.unwrap().len(), POINTS as usize);
     }
     eprintln!("{ROUNDS} commits under attack: {failed} failed, {written} were there nevertheless or acknowledged");

@@ -5,6 +5,8 @@ use clap::builder::styling::AnsiColor;
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
+#[cfg(feature = "local")]
+use crate::commands::store;
 use crate::commands::{
     artifacts, cancel, explain, export, leaderboard, list, plan, status, steer, submit, trial, watch, workers,
 };
@@ -101,6 +103,10 @@ pub(crate) enum Command {
     Export(Dialling<export::Arguments>),
     /// List a sweep's artifacts, or fetch one
     Artifacts(Dialling<artifacts::Arguments>),
+    /// Look after a store that no coordinator uses
+    #[cfg(feature = "local")]
+    #[command(subcommand)]
+    Store(store::Verb),
     /// Run a coordinator: it takes sweeps, shards them across workers and keeps every metric
     #[cfg(feature = "local")]
     #[command(after_help = "Example:\n  sweepctl coordinator --store sweeps.db --listen 127.0.0.1:7733")]
@@ -151,7 +157,7 @@ impl Command {
             Self::Artifacts(verb) => Some(&verb.connection),
             Self::Plan(_) | Self::Completions { .. } => None,
             #[cfg(feature = "local")]
-            Self::Coordinator(_) | Self::Worker(_) | Self::Trainer => None,
+            Self::Store(_) | Self::Coordinator(_) | Self::Worker(_) | Self::Trainer => None,
         }
     }
 }

@@ -2,12 +2,16 @@
 //! A snapshot that should change is written anew by `INSTA_UPDATE=always cargo test -p sweepctl --test commands`.
 
 #![expect(clippy::expect_used, reason = "a test that cannot go on should stop there")]
+#![expect(clippy::print_stderr, reason = "a test that is skipped says so")]
 
 mod answers;
 mod canned;
 mod help;
 mod plan;
+#[path = "../../coordinator/tests/postgres_server/mod.rs"]
+mod postgres_server;
 mod refusals;
+mod store;
 
 use std::fmt::Write as _;
 use std::io::Write as _;

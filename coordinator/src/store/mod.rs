@@ -9,6 +9,7 @@ pub mod check;
 pub mod codes;
 #[cfg(test)]
 mod contract;
+pub mod copy;
 pub mod leadership;
 pub mod location;
 pub mod postgres;
@@ -133,12 +134,16 @@ const INPUT_OUTPUT: i32 = 10;
 const CORRUPT: i32 = 11;
 const FULL: i32 = 13;
 const NOT_A_DATABASE: i32 = 26;
+/// `disk_full` of PostgreSQL.
+const NO_ROOM: &str = "53100";
 
 impl From<sqlx::Error> for Error {
     fn from(error: sqlx::Error) -> Self {
         let sqlite = error.as_database_error().and_then(|error| error.try_downcast_ref::<sqlx::sqlite::SqliteError>());
         let code = sqlite.and_then(|error| error.code()?.parse::<i32>().ok()).map(|code| code & 0xff);
+        let no_room = error.as_database_error().and_then(|error| error.code()).is_some_and(|code| code == NO_ROOM);
         match (code, &error) {
+            _ if no_room => Self::Full(error),
             (Some(FULL | INPUT_OUTPUT), _) => Self::Full(error),
             (Some(CORRUPT | NOT_A_DATABASE), _) => Self::Unreadable { what: error.to_string() },
             (_, sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_)) => Self::damaged(error.to_string()),

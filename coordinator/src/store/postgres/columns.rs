@@ -125,7 +125,7 @@ pub(super) fn pieces<T>(rows: &[T]) -> impl Iterator<Item = &[T]> {
 }
 
 /// PostgreSQL's text takes every character but one, and a worker's log may hold that one.
-pub(super) fn text(value: &str) -> Cow<'_, str> {
+pub(crate) fn text(value: &str) -> Cow<'_, str> {
     if value.contains('\0') { value.replace('\0', "\u{fffd}").into() } else { value.into() }
 }
 

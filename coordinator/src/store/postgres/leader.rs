@@ -63,6 +63,14 @@ impl Candidate {
         Ok(Self { options, name, holder, address })
     }
 
+    /// Leads at once.
+    ///
+    /// # Errors
+    /// Another one leads, or the database cannot be reached.
+    pub(crate) async fn take(&self) -> Result<Led, Error> {
+        self.look(&mut None).await?.map_err(|_| Error::InUse { path: self.name.clone() })
+    }
+
     /// Looks at the row, and takes it if its time is over.
     async fn try_acquire(&self, connection: &mut PgConnection) -> Result<Attempt, Error> {
         let row = sqlx::query(

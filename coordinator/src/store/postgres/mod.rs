@@ -30,6 +30,7 @@ use super::record::{
 };
 use super::write::{AuditRow, Commit, Preparation};
 use super::{Error, Store};
+pub(crate) use columns::text;
 use leader::Tenure;
 
 const WRITERS: u32 = 2;
@@ -119,7 +120,8 @@ pub(crate) async fn layout(connection: &mut PgConnection, name: &str) -> Result<
     let has = |wanted: &str| tables.iter().any(|table| table == wanted);
     // What another one has just begun to make has no table of ours yet.
     let begun = has("_sqlx_migrations") && tables.len() == 1;
-    if !begun && !(has("_sqlx_migrations") && has("leader") && has("sweep_trials")) {
+    let ours = has("_sqlx_migrations") && has("leader") && has("sweep_trials");
+    if !begun && !ours {
         return Err(Error::NotAStore { path: name.to_owned() });
     }
     let known = MIGRATIONS.iter().map(|(version, ..)| *version).max().unwrap_or(0);

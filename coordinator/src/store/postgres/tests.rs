@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use super::server::{Server, shared};
 use super::{SWEEP, begin, finished, lease, page, points, preparation, started, trial};
 use crate::store::codes::AttemptState;
+use crate::store::copy::{Refused, Report, copy};
 use crate::store::leadership::{Leadership, Led, Waiting};
 use crate::store::location::Location;
 use crate::store::postgres::leader::Candidate;
@@ -156,19 +157,23 @@ async fn a_commit_whose_outcome_is_unknown_is_whole_or_nothing() {
     let url = server.database();
     let led = lead(&url, "first:1").await;
     let store = led.store.as_ref();
-    sweep_of(store, ROUNDS).await;
+    sweep_of(store, ROUNDS + 1).await;
     let mut admin = session(&url).await;
     let (mut failed, mut written) = (0, 0);
+    let mut undisturbed = finished(ROUNDS, 1000);
+    undisturbed.points = points(1000, 1..=POINTS);
+    store.commit(&started(ROUNDS, 1000)).await.unwrap();
+    let begun = std::time::Instant::now();
+    store.commit(&undisturbed).await.unwrap();
+    let usual = begun.elapsed();
     for round in 0..ROUNDS {
         let key = round as i64 + 1;
-        store.load().await.unwrap();
         again(store, &started(round, key)).await;
         let mut batch = finished(round, key);
         batch.points = points(key, 1..=POINTS);
         let end = async {
-            for _ in 0..round * 20 {
-                tokio::task::yield_now().await;
-            }
+            // At any moment from before it begins to after it has ended.
+            tokio::time::sleep(usual * u32::try_from(round).unwrap() / 30).await;
             // The writers alone: the one that keeps the right has run nothing but its own statements.
             let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'sweep %' \
                        AND datname = current_database() AND query NOT LIKE '%leader SET deadline%'";
@@ -320,4 +325,55 @@ async fn the_layout_is_made_once() {
     one.unwrap();
     leads(&two.unwrap()).await.store.close().await;
     lead(&url, "c:3").await.store.check().await.unwrap();
+}
+
+async fn copied(from: &str, to: &str) -> Result<Report, Refused> {
+    copy(&from.parse().unwrap(), &to.parse().unwrap()).await
+}
+
+/// There and back again: what is read is the same, and so are the checksums.
+#[tokio::test]
+async fn a_store_is_copied_to_the_other_database_and_back() {
+    let Some(server) = shared() else { return };
+    let (url, folder) = (server.database(), tempfile::tempdir().unwrap());
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let (from, back) = (path("from.db"), path("back.db"));
+    let store = SqliteStore::open(&Options::new(&from)).await.unwrap();
+    sweep_of(&store, 700).await;
+    for seed in 0..3 {
+        store.commit(&started(seed, seed as i64 + 1)).await.unwrap();
+    }
+    let mut end = finished(0, 1);
+    end.attempts_ended[0].log_tail = "a\0b".into();
+    store.commit(&end).await.unwrap();
+    let refused = copied(&from, &url).await.unwrap_err();
+    assert!(matches!(&refused, Refused::From { source: Error::InUse { .. }, .. }), "{refused}");
+    store.close().await;
+    drop(store);
+    let there = copied(&from, &url).await.unwrap();
+    let again = copied(&url, &back).await.unwrap();
+    assert_eq!(there.tables, again.tables);
+    let rows = |name: &str| there.tables.iter().find(|table| table.table == name).unwrap().rows;
+    assert_eq!((rows("sweep_trials"), rows("points"), rows("results")), (700, 3, 1));
+    for place in [&url, &back] {
+        let refused = copied(&from, place).await.unwrap_err();
+        assert!(matches!(&refused, Refused::NotEmpty { .. }), "{}", crate::chain(&refused));
+    }
+    let file = SqliteStore::open(&Options::new(&back)).await.unwrap();
+    let loaded = file.load().await.unwrap();
+    assert_eq!((loaded.attempts.len(), loaded.sweeps[0].trials.len(), loaded.last_attempt), (2, 700, 3));
+    file.commit(&finished(1, 2)).await.unwrap();
+    file.close().await;
+    drop(file);
+    let checked = crate::store::check::check(std::path::Path::new(&back)).await.unwrap();
+    assert!(checked.is_sound(), "{checked}");
+    let led = lead(&url, "first:1").await;
+    let refused = copied(&url, &path("other.db")).await.unwrap_err();
+    assert!(matches!(&refused, Refused::From { source: Error::InUse { .. }, .. }), "{refused}");
+    let loaded = led.store.load().await.unwrap();
+    assert_eq!((loaded.attempts.len(), loaded.sweeps[0].trials.len(), loaded.last_attempt), (2, 700, 3));
+    led.store.commit(&finished(1, 2)).await.unwrap();
+    let refused = copied(&path("none.db"), &url).await.unwrap_err();
+    assert!(matches!(&refused, Refused::From { source: Error::Io { .. }, .. }), "{refused}");
+    assert!(!folder.path().join("none.db").exists());
 }

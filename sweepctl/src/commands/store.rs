@@ -1,0 +1,80 @@
+//! `sweepctl store`: what can be done to a store that no coordinator uses.
+
+use clap::Subcommand;
+use sweep_coordinator::store::copy::{self, Report};
+use sweep_coordinator::store::location::Location;
+
+use super::Context;
+use crate::failure::{Exit, Failure};
+use crate::table::Table;
+use crate::text::count;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Copy everything into a store that is empty, from SQLite to PostgreSQL or back
+    #[command(
+        after_help = "A PASSWORD is better kept in PGPASSWORD or ~/.pgpass than in a URL. Artifacts are files and \
+        are not copied: bring\ntheir folder along.\n\n\
+        Example:\n  sweepctl store copy sweep.db postgres://sweep@db.example/sweep"
+    )]
+    Copy {
+        /// The store that is copied: a SQLite file, or postgres://USER@HOST:PORT/DATABASE
+        #[arg(value_name = "FROM")]
+        from: String,
+        /// The store that is filled
+        #[arg(value_name = "TO")]
+        to: String,
+    },
+}
+
+pub(crate) async fn run(context: &Context, verb: &Verb) -> Result<Exit, Failure> {
+    match verb {
+        Verb::Copy { from, to } => copy(context, &place("FROM", from)?, &place("TO", to)?).await,
+    }
+}
+
+/// What is wrong with a place is told without the place: it may hold a password.
+fn place(name: &str, text: &str) -> Result<Location, Failure> {
+    text.parse().map_err(|error| Failure::usage(format!("{name} is no store")).because(error))
+}
+
+async fn copy(context: &Context, from: &Location, to: &Location) -> Result<Exit, Failure> {
+    let report = copy::copy(from, to).await.map_err(refused)?;
+    if context.output.is_json() {
+        context.output.json(&report)?;
+    } else {
+        context.output.table(table(&report))?;
+    }
+    let rows = report.tables.iter().map(|table| table.rows).sum();
+    context.output.say(&format!("{} rows were copied from {from} to {to} and compared", count(rows)));
+    if let Some(file) = from.file() {
+        let folder = format!("{}.artifacts", file.display());
+        context.output.say(&format!("artifacts are in {folder}: copy it to the folder that `artifacts` names"));
+    }
+    Ok(Exit::Well)
+}
+
+fn refused(error: copy::Refused) -> Failure {
+    let hint = match &error {
+        copy::Refused::NotEmpty { .. } => Some("name a new file, or an empty database"),
+        copy::Refused::From { source, .. } | copy::Refused::To { source, .. } => {
+            let in_use = matches!(source, sweep_coordinator::store::Error::InUse { .. });
+            in_use.then_some("stop the coordinator that uses it first")
+        }
+        copy::Refused::Unknown { .. } => Some("use a newer sweepctl"),
+        copy::Refused::Differs { .. } => None,
+    };
+    let failure = Failure::failed("nothing was copied").because(error);
+    match hint {
+        Some(hint) => failure.hint(hint),
+        None => failure,
+    }
+}
+
+fn table(report: &Report) -> Table {
+    let mut table = Table::new(&["table", "rows#", "checksum"]);
+    for copied in &report.tables {
+        table.row([copied.table.clone(), count(copied.rows), copied.checksum.clone()]);
+    }
+    table
+}

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::warn;
 
-use crate::engine;
+use crate::engine::{self, Trouble};
 use crate::grpc::sweep::Sweeps;
 use crate::grpc::worker::Workers;
 use crate::grpc::{MAX_REQUEST_BYTES, MAX_RESPONSE_BYTES};
@@ -53,6 +53,8 @@ pub(crate) struct Office {
     pub(crate) standing: watch::Sender<Standing>,
     /// Whether it leads and holds what the store holds.
     pub(crate) ready: watch::Sender<bool>,
+    /// What of the store is damaged: the coordinator leaves.
+    pub(crate) damage: watch::Sender<Option<String>>,
     pub(crate) shutdown: CancellationToken,
 }
 
@@ -95,7 +97,7 @@ impl Office {
         let (store, metrics) = (Arc::clone(&led.store), Arc::clone(&self.metrics));
         let engine = engine::start(store, metrics, self.scheduler.clone(), &tasks, &term);
         tasks.close();
-        let mut ready = engine.ready();
+        let (mut ready, mut trouble) = (engine.ready(), engine.trouble());
         self.standing.send_replace(Standing::Leading(Arc::new(self.room(engine, &term))));
         loop {
             self.ready.send_replace(*ready.borrow_and_update());
@@ -103,6 +105,13 @@ impl Office {
                 () = term.cancelled() => break,
                 () = led.lost.cancelled() => break,
                 changed = ready.changed() => if changed.is_err() { break },
+                found = trouble.wait_for(|trouble| matches!(trouble, Trouble::Damage(_))) => {
+                    if let Ok(Trouble::Damage(why)) = found.as_deref() {
+                        self.damage.send_replace(Some(why.clone()));
+                    }
+                    self.shutdown.cancel();
+                    break;
+                }
             }
         }
         self.ready.send_replace(false);

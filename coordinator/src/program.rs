@@ -65,6 +65,7 @@ async fn run(config: Config) -> ExitCode {
                 standing_by = true;
                 say(&format!("standby {} leader={leader}", places(&handle)));
             }
+            () = shutdown.cancelled() => {}
             _ = interrupt.recv() => shutdown.cancel(),
             _ = terminate.recv() => shutdown.cancel(),
         }
@@ -74,13 +75,18 @@ async fn run(config: Config) -> ExitCode {
     }
     if !shutdown.is_cancelled() {
         tokio::select! {
+            () = shutdown.cancelled() => {}
             _ = interrupt.recv() => {}
             _ = terminate.recv() => {}
         }
         shutdown.cancel();
     }
+    let damage = handle.damage();
     tokio::select! {
-        () = handle.stopped() => ExitCode::SUCCESS,
+        () = handle.stopped() => match &*damage.borrow() {
+            Some(what) => fail(FAILED, what),
+            None => ExitCode::SUCCESS,
+        },
         _ = interrupt.recv() => ExitCode::from(FAILED),
         _ = terminate.recv() => ExitCode::from(FAILED),
     }

@@ -64,6 +64,7 @@ pub struct Handle {
     store: Location,
     standing: watch::Receiver<Standing>,
     ready: watch::Receiver<bool>,
+    damage: watch::Receiver<Option<String>>,
     tasks: TaskTracker,
     shutdown: CancellationToken,
     shutdown_seconds: u64,
@@ -88,6 +89,7 @@ pub async fn start(config: Config, shutdown: CancellationToken) -> Result<Handle
     let tasks = TaskTracker::new();
     let (standing, stands) = watch::channel(Standing::Waiting(Waiting::Looking));
     let (ready, is_ready) = watch::channel(false);
+    let (damage, damaged) = watch::channel(None);
     let reflection = tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(sweep_proto::v1::DESCRIPTORS)
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
@@ -123,6 +125,7 @@ pub async fn start(config: Config, shutdown: CancellationToken) -> Result<Handle
         tasks: tasks.clone(),
         standing,
         ready,
+        damage,
         shutdown: shutdown.clone(),
     };
     let office = tokio::spawn(office.run());
@@ -134,6 +137,7 @@ pub async fn start(config: Config, shutdown: CancellationToken) -> Result<Handle
         store: config.store,
         standing: stands,
         ready: is_ready,
+        damage: damaged,
         tasks,
         shutdown,
         shutdown_seconds: config.shutdown_seconds,
@@ -213,6 +217,11 @@ impl Handle {
             // The coordinator has left.
             _ => std::future::pending().await,
         }
+    }
+
+    /// What of the store is damaged, if that is why the coordinator leaves.
+    pub fn damage(&self) -> watch::Receiver<Option<String>> {
+        self.damage.clone()
     }
 
     /// Waits for the token, then until everything has ended or the deadline has passed.

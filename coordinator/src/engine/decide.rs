@@ -34,7 +34,7 @@ pub(super) async fn run(handle: Handle, mut stages: UnboundedReceiver<(SweepId, 
         match decided {
             Ok(()) => {}
             // The reload that follows says again what is undecided.
-            Err(Error::Unavailable) => {}
+            Err(Error::Unavailable | Error::Troubled { .. }) => {}
             Err(error) => error!(sweep_id = %sweep, stage, error = %crate::chain(&error), "cannot choose a winner"),
         }
     }

@@ -18,9 +18,11 @@ use super::batch::Batch;
 use super::command::Command;
 use super::instances::Instances;
 use super::live::Live;
+use super::people::{NOBODY, audit};
 use super::restore;
 use crate::metrics::Metrics;
-use crate::store::write::Bound;
+use crate::store::codes::AuditAction;
+use crate::store::write::{Bound, Commit};
 use crate::store::{self, Store};
 
 /// Commands that are taken before a commit is begun.
@@ -30,6 +32,9 @@ const MAX_ROWS: usize = 100_000;
 /// How long the first retry of a reload waits; it doubles up to the longest.
 const RELOAD_WAIT: Duration = Duration::from_millis(100);
 const LONGEST_RELOAD_WAIT: Duration = Duration::from_secs(10);
+/// A commit that takes this long is told of, though not more often than so.
+const SLOW: Duration = Duration::from_secs(1);
+const SLOW_AGAIN: Duration = Duration::from_secs(30);
 
 /// What the owner task is given.
 pub(crate) struct Parts {
@@ -40,8 +45,21 @@ pub(crate) struct Parts {
     pub(crate) decide: mpsc::UnboundedSender<(SweepId, u32)>,
     pub(crate) changes: watch::Sender<u64>,
     pub(crate) ready: watch::Sender<bool>,
+    pub(crate) trouble: watch::Sender<Trouble>,
     pub(crate) last_sweep: Arc<std::sync::atomic::AtomicU64>,
     pub(crate) shutdown: CancellationToken,
+}
+
+/// Whether the store can be written.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Trouble {
+    /// It can.
+    #[default]
+    None,
+    /// It cannot for now, for this reason; it is tried again and again.
+    Passing(String),
+    /// It is damaged, and nothing goes on.
+    Damage(String),
 }
 
 /// What changed since the oldest ticket was given.
@@ -80,6 +98,7 @@ pub(crate) struct Driver {
     in_flight: Option<InFlight>,
     committed: u64,
     stopping: bool,
+    slow_said: Option<Instant>,
 }
 
 struct InFlight {
@@ -105,6 +124,7 @@ impl Driver {
             in_flight: None,
             committed: 0,
             stopping: false,
+            slow_said: None,
         }
     }
 
@@ -196,15 +216,17 @@ impl Driver {
         match result {
             Ok(took) => {
                 self.parts.metrics.commit_took(took);
+                self.note_slowness(took);
                 self.speak(batch);
                 true
             }
             Err(error) => {
                 error!(error, "a commit failed, its outcome is unknown: reading everything back from the store");
                 self.parts.metrics.commit_failed();
+                self.parts.trouble.send_replace(Trouble::Passing(error));
                 batch.sayings.into_iter().for_each(|say| say(false));
                 std::mem::take(&mut self.batch.sayings).into_iter().for_each(|say| say(false));
-                !self.stopping && self.reload().await
+                !self.stopping && self.writable().await && self.reload().await
             }
         }
     }
@@ -224,6 +246,46 @@ impl Driver {
         }
     }
 
+    fn note_slowness(&mut self, took: Duration) {
+        let lately = self.slow_said.is_some_and(|said| said.elapsed() < SLOW_AGAIN);
+        if took >= SLOW && !lately {
+            self.slow_said = Some(Instant::now());
+            warn!(ms = took.as_millis(), "the store is slow: a commit took this long, and every answer waits for one");
+        }
+    }
+
+    /// Waits until the store takes a write again; what is asked meanwhile is refused. False when the coordinator is to
+    /// leave.
+    async fn writable(&mut self) -> bool {
+        self.parts.ready.send_replace(false);
+        let probe = Commit { last_session: Some(self.next_session.saturating_sub(1)), ..Commit::default() };
+        let mut wait = RELOAD_WAIT;
+        while let Err(error) = self.parts.store.commit(&probe).await {
+            let why = crate::chain(&error);
+            warn!(error = why, "the store cannot be written; what workers report waits with them");
+            self.parts.trouble.send_replace(Trouble::Passing(why));
+            if !self.refuse_for(wait).await {
+                return false;
+            }
+            wait = (wait * 2).min(LONGEST_RELOAD_WAIT);
+        }
+        true
+    }
+
+    /// Refuses whatever is asked for so long. False when the coordinator is to leave.
+    async fn refuse_for(&mut self, wait: Duration) -> bool {
+        let until = tokio::time::sleep(wait);
+        tokio::pin!(until);
+        loop {
+            tokio::select! {
+                () = self.parts.shutdown.cancelled() => return false,
+                () = &mut until => return true,
+                // A command that is dropped is answered as refused.
+                command = self.parts.commands.recv() => if command.is_none() { return false },
+            }
+        }
+    }
+
     /// Drops memory and reads it back. False when the coordinator is to leave.
     async fn reload(&mut self) -> bool {
         self.parts.ready.send_replace(false);
@@ -236,13 +298,22 @@ impl Driver {
         let loaded = loop {
             match self.parts.store.load().await {
                 Ok(loaded) => break loaded,
-                Err(error) => warn!(error = %crate::chain(&error), "cannot read the store"),
+                Err(error) if error.is_damage() => {
+                    self.parts.trouble.send_replace(Trouble::Damage(crate::chain(&error)));
+                    return false;
+                }
+                Err(error) => {
+                    let why = crate::chain(&error);
+                    warn!(error = why, "cannot read the store");
+                    self.parts.trouble.send_replace(Trouble::Passing(why));
+                }
             }
-            tokio::select! {
-                () = self.parts.shutdown.cancelled() => return false,
-                () = tokio::time::sleep(wait) => wait = (wait * 2).min(LONGEST_RELOAD_WAIT),
+            if !self.refuse_for(wait).await {
+                return false;
             }
+            wait = (wait * 2).min(LONGEST_RELOAD_WAIT);
         };
+        self.parts.trouble.send_replace(Trouble::None);
         self.next_attempt = loaded.last_attempt + 1;
         self.next_session = loaded.last_session + 1;
         self.parts.last_sweep.fetch_max(loaded.last_sweep, std::sync::atomic::Ordering::SeqCst);
@@ -253,6 +324,7 @@ impl Driver {
         self.carry_out(effects, None);
         self.batch.decide.extend(loaded.undecided);
         self.batch.wake.insert(SessionId(0));
+        self.note(audit(NOBODY, AuditAction::CoordinatorStarted));
         info!(sweeps, attempts, "read the store");
         self.parts.ready.send_replace(true);
         true

@@ -59,6 +59,12 @@ pub enum Error {
     /// A commit failed or the coordinator is starting or leaving: say it again.
     #[error("the coordinator cannot commit now: try again")]
     Unavailable,
+    /// The store cannot be written now: say it again later.
+    #[error("the coordinator cannot commit now: {why}")]
+    Troubled {
+        /// Why not.
+        why: String,
+    },
     /// The store failed on a read.
     #[error("the store failed")]
     Store(#[from] store::Error),

@@ -34,6 +34,7 @@ pub use command::{
     Assignment, Describe, Finish, FinishEnding, Finished, Gauges, LiveStatus, Poll, PollReply, Register, Registered,
     Report, Running, WorkerView,
 };
+pub use driver::Trouble;
 pub use error::Error;
 pub use status::{Board, StageStatus, Status};
 pub use submit::{Submit, Submitted};
@@ -57,6 +58,7 @@ pub struct Handle {
     expansions: Arc<tokio::sync::Mutex<()>>,
     changes: watch::Receiver<u64>,
     ready: watch::Receiver<bool>,
+    trouble: watch::Receiver<Trouble>,
     last_sweep: Arc<AtomicU64>,
     boards: Arc<Mutex<HashMap<SweepId, status::CachedBoard>>>,
     lease_ttl_ms: u64,
@@ -74,6 +76,7 @@ pub fn start(
     let (decide, decisions) = mpsc::unbounded_channel();
     let (changes, changed) = watch::channel(0);
     let (ready, is_ready) = watch::channel(false);
+    let (trouble, troubled) = watch::channel(Trouble::None);
     let last_sweep = Arc::new(AtomicU64::new(0));
     let handle = Handle {
         commands,
@@ -81,6 +84,7 @@ pub fn start(
         expansions: Arc::default(),
         changes: changed,
         ready: is_ready,
+        trouble: troubled,
         last_sweep: Arc::clone(&last_sweep),
         boards: Arc::default(),
         lease_ttl_ms: scheduler.lease_ttl_ms,
@@ -93,6 +97,7 @@ pub fn start(
         decide,
         changes,
         ready,
+        trouble,
         last_sweep,
         shutdown: shutdown.clone(),
     };
@@ -104,8 +109,24 @@ pub fn start(
 impl Handle {
     async fn ask<T>(&self, command: impl FnOnce(Reply<T>) -> Command) -> Result<T, Error> {
         let (reply, answer) = oneshot::channel();
-        self.commands.send(command(reply)).await.map_err(|_| Error::Unavailable)?;
-        answer.await.map_err(|_| Error::Unavailable)?
+        self.commands.send(command(reply)).await.map_err(|_| self.refusal())?;
+        match answer.await {
+            Ok(Err(Error::Unavailable)) | Err(_) => Err(self.refusal()),
+            Ok(answered) => answered,
+        }
+    }
+
+    /// Why nothing can be said now.
+    fn refusal(&self) -> Error {
+        match &*self.trouble.borrow() {
+            Trouble::None => Error::Unavailable,
+            Trouble::Passing(why) | Trouble::Damage(why) => Error::Troubled { why: why.clone() },
+        }
+    }
+
+    /// Whether the store can be written.
+    pub fn trouble(&self) -> watch::Receiver<Trouble> {
+        self.trouble.clone()
     }
 
     /// Opens a session.

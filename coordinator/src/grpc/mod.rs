@@ -31,7 +31,7 @@ pub fn status(error: Error) -> Status {
             Status::failed_precondition(error.to_string())
         }
         Error::TooMany { .. } => Status::resource_exhausted(error.to_string()),
-        Error::Unavailable => Status::unavailable(error.to_string()),
+        Error::Unavailable | Error::Troubled { .. } => Status::unavailable(error.to_string()),
         Error::Store(error @ store::Error::Deposed { .. }) => Status::unavailable(error.to_string()),
         Error::Store(error) if error.is_unreachable() => {
             Status::unavailable(format!("the store cannot be reached: {}", crate::chain(&error)))

@@ -162,6 +162,11 @@ impl Error {
         Self::damaged(format!("the row of table `{table}` for {row} does not match its checksum"))
     }
 
+    /// Whether what is stored is not what was written: then nobody goes on without somebody's word.
+    pub fn is_damage(&self) -> bool {
+        matches!(self, Self::Damaged { .. } | Self::Unreadable { .. } | Self::Behind { .. } | Self::NotAStore { .. })
+    }
+
     /// A server that says nothing.
     pub(crate) fn silent() -> Self {
         Self::Database(sqlx::Error::Io(std::io::Error::new(std::io::ErrorKind::TimedOut, "it did not answer in time")))

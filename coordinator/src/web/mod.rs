@@ -10,7 +10,7 @@ use axum::routing::get;
 use tokio::sync::watch;
 use tracing::warn;
 
-use crate::engine::{Error, Gauges, Handle};
+use crate::engine::{Error, Gauges, Handle, Trouble};
 use crate::leading::Standing;
 use crate::metrics::{Metrics, SweepGauges};
 use crate::store::codes::SweepState;
@@ -47,6 +47,9 @@ pub fn router(web: Web) -> Router {
 
 async fn readyz(State(web): State<Web>) -> impl IntoResponse {
     let Some(engine) = web.engine() else { return (StatusCode::SERVICE_UNAVAILABLE, "standby\n") };
+    if *engine.trouble().borrow() != Trouble::None {
+        return (StatusCode::SERVICE_UNAVAILABLE, "the store cannot be written\n");
+    }
     if !*engine.ready().borrow() {
         return (StatusCode::SERVICE_UNAVAILABLE, "the engine is reading the store\n");
     }

@@ -5,6 +5,8 @@ use clap::builder::styling::AnsiColor;
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
+#[cfg(feature = "local")]
+use crate::commands::store;
 use crate::commands::{artifacts, cancel, export, leaderboard, list, plan, status, submit, trial, watch, workers};
 use crate::output::{Color, Format};
 
@@ -86,6 +88,13 @@ pub(crate) enum Command {
     Export(Dialling<export::Arguments>),
     /// List a sweep's artifacts, or fetch one
     Artifacts(Dialling<artifacts::Arguments>),
+    /// Look after the store of a coordinator that does not run
+    #[cfg(feature = "local")]
+    Store {
+        /// What is to be done
+        #[command(subcommand)]
+        verb: store::Verb,
+    },
     /// Run a coordinator: it takes sweeps, shards them across workers and keeps every metric
     #[cfg(feature = "local")]
     #[command(after_help = "Example:\n  sweepctl coordinator --store sweeps.db --listen 127.0.0.1:7733")]
@@ -130,7 +139,7 @@ impl Command {
             Self::Artifacts(verb) => Some(&verb.connection),
             Self::Plan(_) | Self::Completions { .. } => None,
             #[cfg(feature = "local")]
-            Self::Coordinator(_) | Self::Worker(_) | Self::Trainer => None,
+            Self::Store { .. } | Self::Coordinator(_) | Self::Worker(_) | Self::Trainer => None,
         }
     }
 }

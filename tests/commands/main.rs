@@ -8,6 +8,7 @@ mod canned;
 mod help;
 mod plan;
 mod refusals;
+mod store;
 
 use std::fmt::Write as _;
 use std::io::Write as _;

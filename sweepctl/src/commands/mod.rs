@@ -7,6 +7,8 @@ pub(crate) mod leaderboard;
 pub(crate) mod list;
 pub(crate) mod plan;
 pub(crate) mod status;
+#[cfg(feature = "local")]
+pub(crate) mod store;
 pub(crate) mod submit;
 pub(crate) mod trial;
 pub(crate) mod watch;
@@ -44,6 +46,8 @@ pub(crate) fn run(cli: Cli, output: Output) -> Result<Exit, Failure> {
         Command::Workers(_) => block_on(workers::run(&context)),
         Command::Export(verb) => block_on(export::run(&context, &verb.arguments)),
         Command::Artifacts(verb) => block_on(artifacts::run(&context, &verb.arguments)),
+        #[cfg(feature = "local")]
+        Command::Store { verb } => block_on(store::run(&context, &verb)),
         #[cfg(feature = "local")]
         Command::Coordinator(arguments) => Ok(Exit::Program(sweep_coordinator::main_with(&arguments))),
         #[cfg(feature = "local")]

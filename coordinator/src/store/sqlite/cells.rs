@@ -132,6 +132,12 @@ impl<'r> Cells<'r> {
         self.seal.int(signed(value));
     }
 
+    /// Reads a checksum of columns that were not read.
+    pub(super) fn sum_is(&mut self, sum: i64, name: impl FnOnce() -> String) -> Result<(), Error> {
+        let found: Option<i64> = self.take()?;
+        if found == Some(sum) { Ok(()) } else { Err(Error::damaged_row(self.table, &name())) }
+    }
+
     /// Whether the next cell is empty; it stays the next.
     pub(super) fn is_absent(&self) -> bool {
         self.row.try_get_raw(self.next).is_ok_and(|value| value.is_null())
@@ -143,16 +149,6 @@ impl<'r> Cells<'r> {
         let sum = self.seal.sum();
         self.seal.clear();
         if found == Some(sum) { Ok(()) } else { Err(Error::damaged_row(self.table, &name())) }
-    }
-
-    /// As [`Cells::sum`], for a step that is written when the row leaves state 0.
-    pub(super) fn end_sum(&mut self, state: i64, name: impl FnOnce() -> String) -> Result<(), Error> {
-        if state != 0 {
-            return self.sum(name);
-        }
-        let found: Option<i64> = self.take()?;
-        self.seal.clear();
-        if found.is_none() { Ok(()) } else { Err(Error::damaged_row(self.table, &name())) }
     }
 }
 

@@ -13,9 +13,9 @@ use super::facts::{self, AttemptFacts, Floors, RoundFacts, TrialFacts};
 use super::read;
 use super::write::SESSION;
 use super::{audit, number, repair};
-use crate::store::Error;
 use crate::store::codes::{AttemptState, RoundState, StageState, SweepState};
 use crate::store::record::{AttemptKey, ConfigurationRecord, LiveAttempt, LiveSweep, Loaded, Measured, SweepRecord};
+use crate::store::{Error, seal};
 
 pub(super) async fn load(pool: &SqlitePool) -> Result<Loaded, Error> {
     let mut connection = pool.acquire().await?;
@@ -240,7 +240,7 @@ fn live_attempt(row: &SqliteRow) -> Result<LiveAttempt, Error> {
     let assigned_ms = cells.int()?;
     let name = || format!("attempt {} of trial {}", lease.attempt, lease.trial);
     cells.sum(name)?;
-    cells.end_sum(0, name)?;
+    cells.sum_is(seal::live_attempt(key).0, name)?;
     let newest = if cells.is_absent() { None } else { Some(read::point(&mut cells, key)?) };
     Ok(LiveAttempt {
         key,

@@ -1,0 +1,47 @@
+//! `sweepctl store`: what can be done with a store while no coordinator runs on it.
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use sweep_coordinator::store::check;
+
+use super::Context;
+use crate::failure::{Exit, Failure};
+use crate::text::escape;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Read everything in a store and say what is wrong with it; nothing is changed
+    Check(Check),
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Exit codes: 0 nothing is wrong, 1 something is.\n\n\
+    Example:\n  sweepctl store check .sweep/sweep.db")]
+pub(crate) struct Check {
+    /// The store's file
+    path: PathBuf,
+}
+
+pub(crate) async fn run(context: &Context, verb: &Verb) -> Result<Exit, Failure> {
+    match verb {
+        Verb::Check(arguments) => check(context, arguments).await,
+    }
+}
+
+async fn check(context: &Context, arguments: &Check) -> Result<Exit, Failure> {
+    let report = check::check(&arguments.path).await.map_err(|error| {
+        let failure = Failure::failed(format!("cannot check {}", arguments.path.display())).because(error);
+        failure.hint("a store can be checked while no coordinator runs on it")
+    })?;
+    if context.output.is_json() {
+        context.output.json(&report)?;
+    } else {
+        // Names in it come from a file that may be damaged.
+        let lines: Vec<_> = report.to_string().lines().map(escape).collect();
+        let mut out = context.output.data();
+        writeln!(out, "{}", lines.join("\n")).and_then(|()| out.flush()).map_err(Failure::writing)?;
+    }
+    Ok(if report.is_sound() { Exit::Well } else { Exit::Failed })
+}

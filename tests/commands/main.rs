@@ -6,6 +6,7 @@
 
 mod answers;
 mod canned;
+mod check;
 mod help;
 mod plan;
 #[path = "../../coordinator/tests/postgres_server/mod.rs"]

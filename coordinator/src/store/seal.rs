@@ -4,9 +4,10 @@
 //! of its step in the order that stands here; SQL binds and reads them in this order too. Content that is addressed by
 //! its hash (questions, artifacts' files) needs none.
 
+use sweep_spec::TrialId;
 use sweep_spec::trainer::EpochMetrics;
 
-use super::codes::outcome_code;
+use super::codes::{AttemptState, RoundState, outcome_code};
 use super::record::{AttemptKey, ResultRecord};
 
 /// Columns and the checksum over them.
@@ -16,8 +17,6 @@ pub struct Group {
     pub sum: &'static str,
     /// What it covers after the key.
     pub columns: &'static [&'static str],
-    /// It is absent as long as the row's state is 0.
-    pub at_the_end: bool,
 }
 
 /// A table whose rows have checksums.
@@ -32,15 +31,11 @@ pub struct Table {
 }
 
 const fn whole(columns: &'static [&'static str]) -> Group {
-    Group { sum: "sum", columns, at_the_end: false }
+    Group { sum: "sum", columns }
 }
 
 const fn named(sum: &'static str, columns: &'static [&'static str]) -> Group {
-    Group { sum, columns, at_the_end: false }
-}
-
-const fn end(sum: &'static str, columns: &'static [&'static str]) -> Group {
-    Group { sum, columns, at_the_end: true }
+    Group { sum, columns }
 }
 
 const RESULT: &[&str] = &[
@@ -130,7 +125,7 @@ pub const TABLES: &[Table] = &[
         key: &["trial", "round"],
         groups: &[
             named("start_sum", &["opened_ms"]),
-            end("end_sum", &["state", "attempt", "outcome", "class", "reason", "ended_ms"]),
+            named("end_sum", &["state", "attempt", "outcome", "class", "reason", "ended_ms"]),
         ],
     },
     Table {
@@ -141,8 +136,8 @@ pub const TABLES: &[Table] = &[
                 "start_sum",
                 &["trial", "round", "attempt", "worker", "slot", "device", "slot_memory_bytes", "assigned_ms"],
             ),
-            end("end_sum", &["state", "class", "reason", "ended_ms", "start_seconds", "run_seconds"]),
-            end("log_sum", &["log_tail"]),
+            named("end_sum", &["state", "class", "reason", "ended_ms", "start_seconds", "run_seconds"]),
+            named("log_sum", &["log_tail"]),
         ],
     },
     Table { name: "points", key: &["attempt", "sequence"], groups: &[whole(POINT)] },
@@ -296,6 +291,34 @@ pub fn validation(attempt: AttemptKey, body: &[u8]) -> i64 {
     seal.int(attempt.0);
     seal.blob(body);
     seal.sum()
+}
+
+/// Of the end of a round that is open.
+pub fn open_round(trial: TrialId, round: u32) -> i64 {
+    let mut seal = Seal::new();
+    seal.blob(trial.as_bytes());
+    seal.int(i64::from(round));
+    seal.int(RoundState::Open.code());
+    (0..3).for_each(|_| seal.null());
+    seal.text(b"");
+    seal.int(0);
+    seal.sum()
+}
+
+/// Of the end and of the log of an attempt that is live.
+pub fn live_attempt(attempt: AttemptKey) -> (i64, i64) {
+    let mut seal = Seal::new();
+    seal.int(attempt.0);
+    seal.int(AttemptState::Live.code());
+    seal.null();
+    seal.text(b"");
+    seal.int(0);
+    (0..2).for_each(|_| seal.real(0.0));
+    let end = seal.sum();
+    seal.clear();
+    seal.int(attempt.0);
+    seal.text(b"");
+    (end, seal.sum())
 }
 
 /// Of a counter.

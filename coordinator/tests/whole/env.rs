@@ -51,6 +51,18 @@ impl Env {
         Self { folder: self.folder, handle, flags: self.flags }
     }
 
+    /// Stops the coordinator and hands out the folder of its store.
+    pub(crate) async fn stop(self) -> tempfile::TempDir {
+        self.handle.stop().await;
+        self.folder
+    }
+
+    /// Starts a coordinator on the store in this folder.
+    pub(crate) async fn on(folder: tempfile::TempDir, flags: Args) -> Self {
+        let handle = start(&folder, &flags).await;
+        Self { folder, handle, flags }
+    }
+
     pub(crate) async fn channel(&self) -> Channel {
         let address = format!("http://{}", self.handle.grpc_address());
         Channel::from_shared(address).unwrap().connect().await.unwrap()

@@ -1,6 +1,7 @@
 //! The whole coordinator over real gRPC, with workers that only pretend to train.
 
 #[cfg(test)]
+mod damage;
 mod env;
 #[cfg(test)]
 mod faults;

@@ -1,5 +1,7 @@
 //! `sweepctl store`: what can be done to a store that no coordinator uses.
 
+mod check;
+
 use clap::Subcommand;
 use sweep_coordinator::store::copy::{self, Report};
 use sweep_coordinator::store::location::Location;
@@ -11,6 +13,8 @@ use crate::text::count;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
+    /// Read everything in a store and say what is wrong with it; nothing is changed
+    Check(check::Arguments),
     /// Copy everything into a store that is empty, from SQLite to PostgreSQL or back
     #[command(
         after_help = "A PASSWORD is better kept in PGPASSWORD or ~/.pgpass than in a URL. Artifacts are files and \
@@ -29,6 +33,7 @@ pub(crate) enum Verb {
 
 pub(crate) async fn run(context: &Context, verb: &Verb) -> Result<Exit, Failure> {
     match verb {
+        Verb::Check(arguments) => check::run(context, arguments).await,
         Verb::Copy { from, to } => copy(context, &place("FROM", from)?, &place("TO", to)?).await,
     }
 }

@@ -144,16 +144,6 @@ impl<'r> Cells<'r> {
         self.seal.clear();
         if found == Some(sum) { Ok(()) } else { Err(Error::damaged_row(self.table, &name())) }
     }
-
-    /// As [`Cells::sum`], for a step that is written when the row leaves state 0.
-    pub(super) fn end_sum(&mut self, state: i64, name: impl FnOnce() -> String) -> Result<(), Error> {
-        if state != 0 {
-            return self.sum(name);
-        }
-        let found: Option<i64> = self.take()?;
-        self.seal.clear();
-        if found.is_none() { Ok(()) } else { Err(Error::damaged_row(self.table, &name())) }
-    }
 }
 
 /// Whatever a cell holds.

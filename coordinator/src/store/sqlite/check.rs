@@ -56,7 +56,9 @@ const REFERENCES: &[(&str, &str, &str)] = &[
     ),
     (
         "attempts",
-        "NOT EXISTS (SELECT 1 FROM rounds o WHERE o.trial = x.trial AND o.round = x.round)",
+        // A round that was lost and accepted as such leaves its attempts.
+        "NOT EXISTS (SELECT 1 FROM rounds o WHERE o.trial = x.trial AND o.round = x.round) \
+         AND x.round > (SELECT COALESCE(MAX(value), 0) FROM counters WHERE name = 'round_floor')",
         "an attempt without its round",
     ),
     (

@@ -48,7 +48,11 @@ const ORPHANS: &[(&str, &str, &str)] = &[
     ),
     ("points", "NOT EXISTS (SELECT 1 FROM attempts a WHERE a.key = points.attempt)", "their attempt is gone"),
     ("results", "NOT EXISTS (SELECT 1 FROM attempts a WHERE a.key = results.attempt)", "their attempt is gone"),
-    ("validations", "NOT EXISTS (SELECT 1 FROM attempts a WHERE a.key = validations.attempt)", "their attempt is gone"),
+    (
+        "validations",
+        "NOT EXISTS (SELECT 1 FROM results r WHERE r.attempt = validations.attempt)",
+        "their result is gone",
+    ),
     (
         "artifacts",
         "owner <> 0 AND NOT EXISTS (SELECT 1 FROM attempts a WHERE a.key = artifacts.owner)",
@@ -66,21 +70,31 @@ const UNWANTED: &str = "state = 0 AND NOT EXISTS (SELECT 1 FROM sweep_trials t J
 const STRAY: &str = "state = 0 AND NOT EXISTS (SELECT 1 FROM rounds o WHERE o.trial = attempts.trial \
                      AND o.round = attempts.round AND o.state = 0)";
 
+/// A trial's question can be put together from its sweep: what it shares with the other trials, its configuration and its
+/// seed.
+const QUESTION: &str = "INSERT INTO trials (id, question, configuration, seed) \
+    SELECT t.trial, (SELECT y.question FROM sweep_trials z JOIN trials y ON y.id = z.trial WHERE z.sweep = t.sweep LIMIT 1), \
+    c.body, t.seed FROM sweep_trials t JOIN configurations c ON c.sweep = t.sweep AND c.position = t.configuration \
+    WHERE NOT EXISTS (SELECT 1 FROM trials x WHERE x.id = t.trial) AND EXISTS (SELECT 1 FROM sweep_trials z \
+    JOIN trials y ON y.id = z.trial WHERE z.sweep = t.sweep) ON CONFLICT DO NOTHING";
+
 pub(super) async fn restore(connection: &mut SqliteConnection, repair: &mut Repair) -> Result<(), Error> {
     for (table, condition, reason) in ORPHANS {
         let text = format!("DELETE FROM {table} WHERE {condition}");
         let done = sqlx::query(AssertSqlSafe(text)).execute(&mut *connection).await?;
         repair.follows(table, done.rows_affected(), reason);
     }
+    let count = apply(connection, QUESTION, "trials", "sum IS NULL").await?;
+    repair.follows("trials", count, "put together again from their sweep");
     let ended_ms = repair.at_ms;
     let unbind = change("sweep_trials", "round = NULL, reused = 0, sum = NULL", UNBOUND);
     let count = apply(connection, &unbind, "sweep_trials", "sum IS NULL").await?;
     repair.follows("sweep_trials", count, "their round is gone, and the trials run again");
-    let cancel = change("rounds", &format!("state = 3, ended_ms = {ended_ms}"), UNWANTED);
-    let count = apply(connection, &cancel, "rounds", "state <> 0 AND end_sum IS NULL").await?;
+    let cancel = change("rounds", &format!("state = 3, ended_ms = {ended_ms}, end_sum = NULL"), UNWANTED);
+    let count = apply(connection, &cancel, "rounds", "end_sum IS NULL").await?;
     repair.follows("rounds", count, "no sweep waits for them any more");
-    let expire = change("attempts", &format!("state = 4, ended_ms = {ended_ms}"), STRAY);
-    let count = apply(connection, &expire, "attempts", "state <> 0 AND end_sum IS NULL").await?;
+    let expire = change("attempts", &format!("state = 4, ended_ms = {ended_ms}, end_sum = NULL"), STRAY);
+    let count = apply(connection, &expire, "attempts", "end_sum IS NULL").await?;
     repair.follows("attempts", count, "their round is gone or has ended");
     Ok(())
 }

@@ -149,7 +149,7 @@ fn round_facts(cells: &mut Cells<'_>, trial: TrialId) -> Result<RoundFacts, Erro
     let (attempt, outcome, class) = (cells.small_option()?, cells.option()?, cells.option()?);
     let reason = cells.text()?.to_owned();
     cells.int()?;
-    cells.end_sum(state, || format!("the end of round {round} of trial {trial}"))?;
+    cells.sum(|| format!("the end of round {round} of trial {trial}"))?;
     Ok(RoundFacts { round, state: RoundState::of(state)?, attempt, outcome, class, reason })
 }
 
@@ -187,7 +187,7 @@ fn attempt_facts(cells: &mut Cells<'_>, key: AttemptKey, trial: TrialId) -> Resu
     let state = cells.int()?;
     let class = cells.option()?.map(class_of).transpose()?;
     (cells.text()?, cells.int()?, cells.real()?, cells.real()?);
-    cells.end_sum(state, || format!("the end of attempt {attempt} of trial {trial}"))?;
+    cells.sum(|| format!("the end of attempt {attempt} of trial {trial}"))?;
     let answer = if cells.is_absent() {
         None
     } else {

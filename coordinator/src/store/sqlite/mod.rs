@@ -207,9 +207,25 @@ fn name_error(path: &str, error: sqlx::Error) -> Error {
     if code.as_deref() == Some(NOT_A_DATABASE) { Error::NotAStore { path: path.to_owned() } } else { error.into() }
 }
 
+/// The layout is kept as text in the file. The library that reads it takes for granted that it is text, so that is seen to
+/// before anything else is asked.
+async fn layout_is_text(pool: &SqlitePool) -> Result<(), Error> {
+    let query = sqlx::query_as("SELECT CAST(name AS BLOB), CAST(sql AS BLOB) FROM sqlite_master");
+    let rows: Vec<(Option<Vec<u8>>, Option<Vec<u8>>)> = query.fetch_all(pool).await?;
+    let parts = rows.iter().flat_map(|(name, sql)| [name, sql]).flatten();
+    match parts.map(|part| std::str::from_utf8(part)).find_map(Result::err) {
+        None => Ok(()),
+        Some(error) => Err(Error::Unreadable { what: format!("its layout is no text: {error}") }),
+    }
+}
+
 /// The newest migration in the file, 0 for a new one.
 async fn check_layout(pool: &SqlitePool, path: &str) -> Result<i64, Error> {
     let named = |error| name_error(path, error);
+    layout_is_text(pool).await.map_err(|error| match error {
+        Error::Database(error) => name_error(path, error),
+        other => other,
+    })?;
     let application: i64 = sqlx::query_scalar("PRAGMA application_id").fetch_one(pool).await.map_err(named)?;
     let tables: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM sqlite_master").fetch_one(pool).await.map_err(named)?;
     if application != APPLICATION_ID && (application != 0 || tables != 0) {

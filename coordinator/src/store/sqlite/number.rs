@@ -17,6 +17,7 @@ use super::rows::{signed, unsigned};
 use crate::store::{Error, seal};
 
 const MAGIC: &[u8; 8] = b"SWEEPACK";
+const BEGIN: &str = "BEGIN IMMEDIATE";
 /// The counter of transactions.
 pub(super) const COMMIT: &str = "commit";
 
@@ -110,7 +111,14 @@ pub(super) struct Numbered<'w> {
 
 impl Writer {
     pub(super) async fn begin(&self) -> Result<Numbered<'_>, Error> {
-        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
+        let mut transaction = match self.pool.begin_with(BEGIN).await {
+            // A full disk makes SQLite roll back by itself; the connection then believes that it is in a transaction.
+            Err(sqlx::Error::InvalidSavePointStatement) => {
+                self.pool.acquire().await?.close().await?;
+                self.pool.begin_with(BEGIN).await?
+            }
+            begun => begun?,
+        };
         let number = read(&mut transaction, COMMIT).await?.saturating_add(1);
         set(&mut transaction, COMMIT, number).await?;
         Ok(Numbered { transaction, number, writer: self })

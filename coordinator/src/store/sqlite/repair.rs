@@ -2,12 +2,13 @@
 //! In one transaction, before anybody reads.
 
 use sqlx::{AssertSqlSafe, SqliteConnection};
+use sweep_spec::FailureClass;
 
 use super::number::{self, COMMIT};
 use super::scan::{self, Wrong};
 use super::write::SESSION;
 use super::{audit, consistency};
-use crate::store::codes::AuditAction;
+use crate::store::codes::{AttemptState, AuditAction, class_code};
 use crate::store::seal::TABLES;
 use crate::store::write::AuditRow;
 use crate::store::{Error, Loss};
@@ -23,6 +24,8 @@ const APPEND_ONLY: &str = "CREATE TRIGGER audit_is_not_shortened BEFORE DELETE O
 pub(super) struct Repair {
     pub(super) at_ms: i64,
     pub(super) losses: Vec<Loss>,
+    /// Rounds and attempts whose numbers may be known to nobody any more.
+    gone: u64,
 }
 
 /// Goes on without what is damaged. `acknowledged` is what the file beside the store says.
@@ -31,20 +34,22 @@ pub(super) async fn repair(
     acknowledged: Option<u64>,
     at_ms: i64,
 ) -> Result<Vec<Loss>, Error> {
-    let mut repair = Repair { at_ms, losses: Vec::new() };
+    let mut repair = Repair { at_ms, losses: Vec::new(), gone: 0 };
     let mut wrong = Vec::new();
     for table in TABLES {
         wrong.extend(scan::verify(connection, table).await?.1);
     }
     let lost = |name: &str| wrong.iter().filter(|row| row.table.name == name).count() as u64;
-    let (rounds, attempts) = (lost("rounds"), lost("attempts"));
+    repair.gone = lost("rounds") + lost("attempts");
     for row in &wrong {
         repair.row(connection, row).await?;
     }
     consistency::restore(connection, &mut repair).await?;
-    if rounds + attempts > 0 {
-        raise(connection, ROUND_FLOOR, "SELECT COALESCE(MAX(round), 0) FROM rounds", rounds).await?;
-        raise(connection, ATTEMPT_FLOOR, "SELECT COALESCE(MAX(attempt), 0) FROM attempts", attempts).await?;
+    if repair.gone > 0 || lost("counters") > 0 {
+        let rounds =
+            "SELECT MAX((SELECT COALESCE(MAX(round), 0) FROM rounds), (SELECT COALESCE(MAX(round), 0) FROM attempts))";
+        raise(connection, ROUND_FLOOR, rounds, repair.gone).await?;
+        raise(connection, ATTEMPT_FLOOR, "SELECT COALESCE(MAX(attempt), 0) FROM attempts", repair.gone).await?;
     }
     if lost("counters") > 0 {
         raise(
@@ -95,6 +100,9 @@ impl Repair {
         self.put_away(connection, wrong, reason).await?;
         let condition = scan::by_key(table);
         if update.is_empty() {
+            if table.name == "points" {
+                self.give_up_attempt(connection, wrong).await?;
+            }
             if table.name == "audit" {
                 sqlx::query("DROP TRIGGER IF EXISTS audit_is_not_shortened").execute(&mut *connection).await?;
             }
@@ -109,8 +117,20 @@ impl Repair {
         let text = format!("UPDATE {} {update}, {} WHERE {condition}", table.name, sums.join(", "));
         self.on_row(connection, text, wrong).await?;
         // Of this table only rows without these checksums: those that were just changed.
-        let condition = if table.name == "attempts" { "log_sum IS NULL AND state <> 0" } else { "state_sum IS NULL" };
+        let condition = if table.name == "attempts" { "log_sum IS NULL" } else { "state_sum IS NULL" };
         scan::seal(connection, table, condition).await?;
+        Ok(())
+    }
+
+    /// A live attempt whose worker was told that a point is safe cannot be finished without it: the trial runs again.
+    /// `consistency` gives the row its checksums.
+    async fn give_up_attempt(&mut self, connection: &mut SqliteConnection, point: &Wrong) -> Result<(), Error> {
+        let Some(attempt) = point.key.first() else { return Ok(()) };
+        let text = "UPDATE attempts SET state = ?, class = ?, reason = ?, ended_ms = ?, end_sum = NULL WHERE key IS ? AND state = 0";
+        let query = sqlx::query(text).bind(AttemptState::Failed.code()).bind(class_code(FailureClass::Coordinator));
+        let query = query.bind("a point of it was lost by the store").bind(self.at_ms);
+        let done = scan::bind(query, attempt).execute(connection).await?;
+        self.follows("attempts", done.rows_affected(), "a point of it is gone, and its trial runs again");
         Ok(())
     }
 
@@ -132,6 +152,7 @@ impl Repair {
     /// Notes what followed from a loss.
     pub(super) fn follows(&mut self, table: &str, rows: u64, reason: &str) {
         if rows > 0 {
+            self.gone += if matches!(table, "rounds" | "attempts") { rows } else { 0 };
             let reason = format!("{rows} rows: {reason}");
             self.losses.push(Loss { table: table.into(), key: String::new(), reason });
         }

@@ -30,16 +30,12 @@ impl Wrong {
     }
 }
 
-/// The columns of a row in the order in which they are read: the key, each group with its checksum, and the state where
-/// some group depends on it.
+/// The columns of a row in the order in which they are read: the key, then each group with its checksum.
 fn columns(table: &Table) -> Vec<&'static str> {
     let mut columns: Vec<&'static str> = table.key.to_vec();
     for group in table.groups {
         columns.extend_from_slice(group.columns);
         columns.push(group.sum);
-    }
-    if table.groups.iter().any(|group| group.at_the_end) {
-        columns.push("state");
     }
     columns
 }
@@ -51,19 +47,14 @@ fn cells(row: &SqliteRow) -> Result<Vec<Cell>, sqlx::Error> {
 /// The checksums that a row should have, in the order of its groups.
 fn sums(table: &'static Table, cells: &[Cell]) -> Vec<(&'static Group, Cell, Cell)> {
     let (key, mut rest) = cells.split_at(table.key.len().min(cells.len()));
-    let begun = cells.last() == Some(&Cell::Int(0));
     let mut found = Vec::with_capacity(table.groups.len());
     for group in table.groups {
         let (values, after) = rest.split_at(group.columns.len().min(rest.len()));
         let (sum, after) = after.split_first().map_or((Cell::Null, after), |(sum, after)| (sum.clone(), after));
         rest = after;
-        let right = if group.at_the_end && begun {
-            Cell::Null
-        } else {
-            let mut seal = Seal::new();
-            key.iter().chain(values).for_each(|cell| cell.seal(&mut seal));
-            Cell::Int(seal.sum())
-        };
+        let mut seal = Seal::new();
+        key.iter().chain(values).for_each(|cell| cell.seal(&mut seal));
+        let right = Cell::Int(seal.sum());
         found.push((group, sum, right));
     }
     found

@@ -278,10 +278,10 @@ fn attempt_record(row: &SqliteRow) -> Result<AttemptRecord, Error> {
     let state = cells.int()?;
     let (class, reason, ended_ms) = (cells.option()?, cells.text()?.to_owned(), cells.int()?);
     let (start_seconds, run_seconds) = (cells.real()?, cells.real()?);
-    cells.end_sum(state, name)?;
+    cells.sum(name)?;
     cells.known(key.0);
     let log_tail = cells.text()?.to_owned();
-    cells.end_sum(state, name)?;
+    cells.sum(name)?;
     let (state, failure) = (AttemptState::of(state)?, failure(class, reason)?);
     Ok(AttemptRecord {
         key,

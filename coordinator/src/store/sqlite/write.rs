@@ -15,8 +15,8 @@ use crate::store::{Error, seal};
 pub(super) const SESSION: &str = "session";
 
 const ROUND_OPENED: Statement = Statement {
-    head: "INSERT INTO rounds (trial, round, opened_ms, start_sum) VALUES",
-    columns: 4,
+    head: "INSERT INTO rounds (trial, round, opened_ms, start_sum, end_sum) VALUES",
+    columns: 5,
     constants: "",
     tail: "ON CONFLICT DO NOTHING",
 };
@@ -30,8 +30,8 @@ const BOUND: Statement = Statement {
 };
 const ATTEMPT_STARTED: Statement = Statement {
     head: "INSERT INTO attempts (key, trial, round, attempt, worker, slot, device, slot_memory_bytes, assigned_ms, \
-           start_sum, session) VALUES",
-    columns: 11,
+           start_sum, session, end_sum, log_sum) VALUES",
+    columns: 13,
     constants: "",
     tail: "",
 };
@@ -42,11 +42,12 @@ const ATTEMPT_ADOPTED: Statement = Statement {
     tail: ") UPDATE attempts SET session = v.session FROM v WHERE attempts.key = v.key",
 };
 const ATTEMPT_REVIVED: Statement = Statement {
-    head: "WITH v (key, session) AS (VALUES",
-    columns: 2,
+    head: "WITH v (key, session, end_sum, log_sum) AS (VALUES",
+    columns: 4,
     constants: "",
     tail: ") UPDATE attempts SET session = v.session, state = 0, ended_ms = 0, class = NULL, reason = '', \
-           start_seconds = 0, run_seconds = 0, log_tail = '', end_sum = NULL, log_sum = NULL FROM v WHERE attempts.key = v.key AND attempts.state = 4",
+           start_seconds = 0, run_seconds = 0, log_tail = '', end_sum = v.end_sum, log_sum = v.log_sum FROM v \
+           WHERE attempts.key = v.key AND attempts.state = 4",
 };
 const POINT: Statement = Statement {
     head: "INSERT INTO points (attempt, sequence, epoch, train_loss, train_accuracy, val_loss, val_accuracy, \
@@ -146,7 +147,8 @@ async fn worker(tx: &mut SqliteConnection, row: &WorkerRow) -> Result<(), Error>
 async fn trials(tx: &mut SqliteConnection, commit: &Commit) -> Result<(), Error> {
     ROUND_OPENED
         .run(tx, &commit.rounds_opened, |values, (trial, round, at_ms)| {
-            values.blob(trial.as_bytes().as_slice()).int(*round).int(*at_ms).sum()
+            let values = values.blob(trial.as_bytes().as_slice()).int(*round).int(*at_ms).sum();
+            values.loose(seal::open_round(*trial, *round))
         })
         .await?;
     BOUND
@@ -161,14 +163,18 @@ async fn trials(tx: &mut SqliteConnection, commit: &Commit) -> Result<(), Error>
             let values = values.int(row.lease.attempt).text(&row.worker).int(row.slot).text(&row.device);
             let values = values.option(row.slot_memory_bytes.map(signed)).int(row.at_ms).sum();
             // Nobody reads the session back: after a restart every worker opens another.
-            values.loose(signed(row.session))
+            let (end, log) = seal::live_attempt(row.key);
+            values.loose(signed(row.session)).loose(end).loose(log)
         })
         .await?;
     ATTEMPT_ADOPTED
         .run(tx, &commit.attempts_adopted, |values, (key, session)| values.loose(key.0).loose(signed(*session)))
         .await?;
     ATTEMPT_REVIVED
-        .run(tx, &commit.attempts_revived, |values, (key, _, session)| values.loose(key.0).loose(signed(*session)))
+        .run(tx, &commit.attempts_revived, |values, (key, _, session)| {
+            let (end, log) = seal::live_attempt(*key);
+            values.loose(key.0).loose(signed(*session)).loose(end).loose(log)
+        })
         .await?;
     POINT
         .run(tx, &commit.points, |values, row| {

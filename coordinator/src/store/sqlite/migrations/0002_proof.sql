@@ -12,7 +12,6 @@ ALTER TABLE configurations ADD COLUMN sum INTEGER;
 ALTER TABLE stage_configurations ADD COLUMN sum INTEGER;
 ALTER TABLE trials ADD COLUMN sum INTEGER;
 ALTER TABLE sweep_trials ADD COLUMN sum INTEGER;
--- `end_sum` and `log_sum` are absent while the state is 0.
 ALTER TABLE rounds ADD COLUMN start_sum INTEGER;
 ALTER TABLE rounds ADD COLUMN end_sum INTEGER;
 -- The memory of the slot, where it was known: what ran out of it wants more.

@@ -1,0 +1,10 @@
+//! The store under `kill -9`, and on a disk without room. Apart from the other tests: these start processes, and a lock
+//! on a file is held for a moment by whatever was forked meanwhile.
+
+#[path = "../store/env.rs"]
+mod env;
+mod full;
+mod killed;
+
+/// One test at a time, for the same reason.
+static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());

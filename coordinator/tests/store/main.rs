@@ -1,0 +1,5 @@
+//! The store as a file: damaged, and of the first release.
+
+mod damage;
+mod env;
+mod upgrade;

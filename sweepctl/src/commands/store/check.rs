@@ -1,0 +1,35 @@
+//! `sweepctl store check`: everything in a store is read and held against its checksums; nothing is changed.
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use clap::Args;
+use sweep_coordinator::store::check;
+
+use crate::commands::Context;
+use crate::failure::{Exit, Failure};
+use crate::text::escape;
+
+#[derive(Debug, Args)]
+#[command(after_help = "Exit codes: 0 nothing is wrong, 1 something is.\n\n\
+    Example:\n  sweepctl store check .sweep/sweep.db")]
+pub(crate) struct Arguments {
+    /// The store's file
+    path: PathBuf,
+}
+
+pub(super) async fn run(context: &Context, arguments: &Arguments) -> Result<Exit, Failure> {
+    let report = check::check(&arguments.path).await.map_err(|error| {
+        let failure = Failure::failed(format!("cannot check {}", arguments.path.display())).because(error);
+        failure.hint("a store can be checked while no coordinator runs on it")
+    })?;
+    if context.output.is_json() {
+        context.output.json(&report)?;
+    } else {
+        // Names in it come from a file that may be damaged.
+        let lines: Vec<_> = report.to_string().lines().map(escape).collect();
+        let mut out = context.output.data();
+        writeln!(out, "{}", lines.join("\n")).and_then(|()| out.flush()).map_err(Failure::writing)?;
+    }
+    Ok(if report.is_sound() { Exit::Well } else { Exit::Failed })
+}

@@ -152,7 +152,7 @@ impl Command {
             Self::Retry(verb) => Some(&verb.connection),
             Self::Explain(verb) => Some(&verb.connection),
             Self::Audit(verb) => Some(&verb.connection),
-            Self::Workers(verb) => Some(&verb.connection),
+            Self::Workers(verb) => verb.arguments.connection().or(Some(&verb.connection)),
             Self::Export(verb) => Some(&verb.connection),
             Self::Artifacts(verb) => Some(&verb.connection),
             Self::Plan(_) | Self::Completions { .. } => None,

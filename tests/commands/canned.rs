@@ -120,7 +120,7 @@ fn row(rank: Option<u32>, configuration: &str, spread: Option<f64>) -> Leaderboa
 
 fn entries() -> Vec<AuditEntry> {
     let entry = |actor: &str, action: &str, detail: &str| AuditEntry {
-        at_unix_ms: 1,
+        at_unix_ms: 0,
         actor: actor.into(),
         action: action.into(),
         sweep: 3,

@@ -5,6 +5,7 @@ use serde::Serialize;
 use sweep_proto::v1::{ListWorkersRequest, SetWorkerServiceRequest, WorkerServiceState};
 
 use super::Context;
+use crate::arguments::Connection;
 use crate::client;
 use crate::failure::{Exit, Failure};
 use crate::shapes::Worker;
@@ -28,6 +29,8 @@ enum Change {
         /// Do not wait: checkpoints are written, what runs goes back to the queue, without a penalty
         #[arg(long)]
         now: bool,
+        #[command(flatten)]
+        connection: Connection,
     },
     /// Give it nothing until it is returned; it stays connected
     #[command(after_help = "Example:\n  sweepctl workers suspend gpu-7 --reason 'its fan is loud'")]
@@ -37,13 +40,26 @@ enum Change {
         /// Why, for the worker's own log and for whoever asks
         #[arg(long, default_value = "", value_name = "TEXT")]
         reason: String,
+        #[command(flatten)]
+        connection: Connection,
     },
     /// Put it back into service
     #[command(after_help = "Example:\n  sweepctl workers return gpu-7")]
     Return {
         /// The worker
         name: String,
+        #[command(flatten)]
+        connection: Connection,
     },
+}
+
+impl Arguments {
+    /// The coordinator that was named behind `drain` and its like.
+    pub(crate) fn connection(&self) -> Option<&Connection> {
+        let (Change::Drain { connection, .. } | Change::Suspend { connection, .. } | Change::Return { connection, .. }) =
+            self.change.as_ref()?;
+        connection.coordinator.is_some().then_some(connection)
+    }
 }
 
 #[derive(Serialize)]
@@ -71,10 +87,10 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<Exit
 
 async fn serve(context: &Context, change: &Change) -> Result<Exit, Failure> {
     let (worker, service, reason) = match change {
-        Change::Drain { name, now: false } => (name, WorkerServiceState::Draining, ""),
-        Change::Drain { name, now: true } => (name, WorkerServiceState::Leaving, ""),
-        Change::Suspend { name, reason } => (name, WorkerServiceState::Suspended, reason.as_str()),
-        Change::Return { name } => (name, WorkerServiceState::Active, ""),
+        Change::Drain { name, now: false, .. } => (name, WorkerServiceState::Draining, ""),
+        Change::Drain { name, now: true, .. } => (name, WorkerServiceState::Leaving, ""),
+        Change::Suspend { name, reason, .. } => (name, WorkerServiceState::Suspended, reason.as_str()),
+        Change::Return { name, .. } => (name, WorkerServiceState::Active, ""),
     };
     let mut client = client::connect(&context.coordinator).await?;
     let (worker, reason) = (worker.clone(), reason.to_owned());

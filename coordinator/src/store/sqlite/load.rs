@@ -14,9 +14,9 @@ use super::facts::{self, AttemptFacts, Floors, RoundFacts, TrialFacts};
 use super::read;
 use super::write::SESSION;
 use super::{audit, number, repair};
+use crate::store::Error;
 use crate::store::codes::{AttemptState, RoundState, StageState, SweepState};
 use crate::store::record::{AttemptKey, ConfigurationRecord, LiveAttempt, LiveSweep, Loaded, Measured, SweepRecord};
-use crate::store::Error;
 
 pub(super) async fn load(pool: &SqlitePool) -> Result<Loaded, Error> {
     let mut connection = pool.acquire().await?;

@@ -37,6 +37,18 @@ fn with(piece: &str, replacement: &str) -> String {
 }
 
 #[test]
+fn a_rule_about_failures_is_read_whole() {
+    let objective = "objective: { metric: val_accuracy, goal: maximize }";
+    let retry = |rules: &str| with(objective, &format!("{objective}\nretry: {rules}"));
+    assert_eq!(retry("{ data: never, trainer: { failures: 5, backoff_ms: 0 }, out_of_memory: elsewhere }"), "");
+    let wrong = retry("{ dta: never, trainer: { failures: 0, retry: nowhere } }");
+    for part in ["retry.dta", "`data`", "retry.trainer.failures", "from 1 to 100", "retry.trainer.retry", "larger_slot"]
+    {
+        assert!(wrong.contains(part), "{part} is missing in\n{wrong}");
+    }
+}
+
+#[test]
 fn the_good_spec_is_good() {
     assert_eq!(problems_of(WELL.as_bytes()), []);
 }

@@ -105,7 +105,7 @@ pub(crate) enum Command {
     Artifacts(Dialling<artifacts::Arguments>),
     /// Look after a store that no coordinator uses
     #[cfg(feature = "local")]
-    #[command(subcommand)]
+    #[command(subcommand, after_help = "Example:\n  sweepctl store check .sweep/sweep.db")]
     Store(store::Verb),
     /// Run a coordinator: it takes sweeps, shards them across workers and keeps every metric
     #[cfg(feature = "local")]

@@ -95,7 +95,8 @@ pub(super) async fn services(pool: &SqlitePool) -> Result<Vec<(WorkerName, Servi
         let mut cells = Cells::new(row, "services");
         let worker = cells.text()?.to_owned();
         let service = service_of(cells.int()?, cells.text()?.to_owned())?;
-        (cells.text()?, cells.int()?);
+        cells.text()?;
+        cells.int()?;
         cells.sum(|| format!("worker {worker}"))?;
         if service != Service::Active {
             found.push((WorkerName(worker), service));

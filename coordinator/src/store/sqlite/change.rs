@@ -153,7 +153,8 @@ async fn stage(
     );
     let Some(row) = select.bind(key).bind(position).fetch_optional(&mut *tx).await? else { return Ok(()) };
     let mut cells = Cells::new(&row, "stages");
-    (cells.int()?, cells.int()?);
+    cells.int()?;
+    cells.int()?;
     let mut stage = Stage {
         state: StageState::of(cells.int()?)?,
         choice: cells.text()?.to_owned(),

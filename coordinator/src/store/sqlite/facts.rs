@@ -186,7 +186,10 @@ fn attempt_facts(cells: &mut Cells<'_>, key: AttemptKey, trial: TrialId) -> Resu
     cells.known(key.0);
     let state = cells.int()?;
     let class = cells.option()?.map(class_of).transpose()?;
-    (cells.text()?, cells.int()?, cells.real()?, cells.real()?);
+    cells.text()?;
+    cells.int()?;
+    cells.real()?;
+    cells.real()?;
     cells.sum(|| format!("the end of attempt {attempt} of trial {trial}"))?;
     let answer = if cells.is_absent() {
         None

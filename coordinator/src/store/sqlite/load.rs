@@ -246,7 +246,8 @@ fn live_attempt(row: &SqliteRow) -> Result<LiveAttempt, Error> {
     let key = AttemptKey(cells.int()?);
     let lease = Lease { trial: cells.trial()?, round: cells.small()?, attempt: cells.small()? };
     let (worker, slot) = (cells.text()?.to_owned(), cells.small()?);
-    (cells.text()?, cells.option()?);
+    cells.text()?;
+    cells.option()?;
     let assigned_ms = cells.int()?;
     let name = || format!("attempt {} of trial {}", lease.attempt, lease.trial);
     cells.sum(name)?;

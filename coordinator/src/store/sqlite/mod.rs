@@ -207,11 +207,14 @@ fn name_error(path: &str, error: sqlx::Error) -> Error {
     if code.as_deref() == Some(NOT_A_DATABASE) { Error::NotAStore { path: path.to_owned() } } else { error.into() }
 }
 
+/// The name of a table, and the statement that made it.
+type LayoutRow = (Option<Vec<u8>>, Option<Vec<u8>>);
+
 /// The layout is kept as text in the file. The library that reads it takes for granted that it is text, so that is seen to
 /// before anything else is asked.
 async fn layout_is_text(pool: &SqlitePool) -> Result<(), Error> {
     let query = sqlx::query_as("SELECT CAST(name AS BLOB), CAST(sql AS BLOB) FROM sqlite_master");
-    let rows: Vec<(Option<Vec<u8>>, Option<Vec<u8>>)> = query.fetch_all(pool).await?;
+    let rows: Vec<LayoutRow> = query.fetch_all(pool).await?;
     let parts = rows.iter().flat_map(|(name, sql)| [name, sql]).flatten();
     match parts.map(|part| std::str::from_utf8(part)).find_map(Result::err) {
         None => Ok(()),

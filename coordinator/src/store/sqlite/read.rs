@@ -39,7 +39,10 @@ pub(super) async fn described(pool: &SqlitePool, dataset_key: Digest) -> Result<
         let mut cells = Cells::new(row, "descriptions");
         cells.digest()?;
         let digest = cells.digest()?;
-        (cells.text()?, cells.int()?, cells.int()?, cells.int()?);
+        cells.text()?;
+        cells.int()?;
+        cells.int()?;
+        cells.int()?;
         cells.sum(|| format!("the data {digest}"))?;
         Ok(digest)
     };

@@ -2,11 +2,13 @@
 
 #[cfg(test)]
 mod damage;
+#[cfg(test)]
 mod env;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
 mod flow;
+#[cfg(test)]
 mod people;
 #[cfg(test)]
 mod watching;

@@ -105,7 +105,7 @@ impl Witness {
         let points = "SELECT COUNT(*) FROM attempts a JOIN points p ON p.attempt = a.key
             WHERE a.trial = ? AND a.attempt = ? AND p.sequence = ?";
         let query = sqlx::query_scalar(points).bind(trial).bind(attempt).bind(sequence.cast_signed());
-        Ok(query.fetch_one(&mut self.connection).await.map(|count: i64| count == 1)?)
+        query.fetch_one(&mut self.connection).await.map(|count: i64| count == 1)
     }
 
     /// Whether the accepted result of a trial is that of this attempt.
@@ -117,7 +117,7 @@ impl Witness {
             JOIN attempts a ON a.trial = r.trial AND a.round = r.round AND a.attempt = r.attempt
             JOIN results s ON s.attempt = a.key WHERE r.trial = ? AND r.attempt = ? AND r.state = 1 AND a.state = 1";
         let query = sqlx::query_scalar(results).bind(trial).bind(attempt);
-        Ok(query.fetch_one(&mut self.connection).await.map(|count: i64| count == 1)?)
+        query.fetch_one(&mut self.connection).await.map(|count: i64| count == 1)
     }
 
     /// Rounds of a sweep's trials that have succeeded.

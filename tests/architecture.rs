@@ -12,13 +12,24 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("sweep-proto", &[]),
     ("sweep-spec", &[]),
     ("sweep-scheduler", &["sweep-spec"]),
-    ("sweep-coordinator", &["sweep-proto", "sweep-spec", "sweep-scheduler"]),
+    ("sweep-analysis", &["sweep-spec"]),
+    ("sweep-report", &["sweep-analysis", "sweep-spec"]),
+    ("sweep-coordinator", &["sweep-proto", "sweep-spec", "sweep-scheduler", "sweep-analysis", "sweep-report"]),
     ("sweep-worker", &["sweep-proto", "sweep-spec"]),
     ("sweep-trainer", &["sweep-spec"]),
     ("sweepctl", &["sweep-proto", "sweep-spec", "sweep-coordinator", "sweep-worker", "sweep-trainer"]),
     (
         "sweep-tests",
-        &["sweep-proto", "sweep-spec", "sweep-scheduler", "sweep-coordinator", "sweep-worker", "sweep-trainer"],
+        &[
+            "sweep-proto",
+            "sweep-spec",
+            "sweep-scheduler",
+            "sweep-analysis",
+            "sweep-report",
+            "sweep-coordinator",
+            "sweep-worker",
+            "sweep-trainer",
+        ],
     ),
 ];
 
@@ -26,6 +37,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
 const FORBIDDEN: &[(&str, &[&str])] = &[
     ("sweep-spec", &["tokio", "tonic", "sqlx", "burn", "axum"]),
     ("sweep-proto", &["sqlx", "burn", "axum"]),
+    ("sweep-analysis", &["tokio", "tonic", "sqlx", "burn", "axum", "prost"]),
+    ("sweep-report", &["tokio", "tonic", "sqlx", "burn", "axum", "prost"]),
     ("sweep-coordinator", &["burn"]),
     ("sweep-worker", &["burn", "sqlx"]),
     ("sweep-trainer", &["tokio", "tonic", "sqlx", "axum"]),

@@ -1,0 +1,7 @@
+//! What a sweep's results say: which change helps, by how much, at what cost, and whether the difference is real. Pure: no
+//! network, no store, no clock, and random numbers only from fixed seeds, so that the same results always say the same.
+//!
+//! `study` is what is analysed, `result` what comes out of it.
+
+pub mod result;
+pub mod study;

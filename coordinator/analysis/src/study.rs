@@ -1,0 +1,126 @@
+//! What is analysed: a sweep's configurations with what came of their trials. Whoever holds a store makes one of these.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use sweep_spec::spec::Spec;
+use sweep_spec::trainer::{EpochMetrics, Provenance, Validation};
+use sweep_spec::{Configuration, Outcome, TrialId};
+
+/// A sweep's results.
+#[derive(Debug, Clone)]
+pub struct Study {
+    /// What was asked.
+    pub spec: Spec,
+    /// The groups of the sweep's plan, in its order: the stages of the spec first, then what stands beside them.
+    pub groups: Vec<Group>,
+    /// The configurations that are known by now, in the order of the spec.
+    pub subjects: Vec<Subject>,
+    /// What networks said of every validation image, for those trials of which it was asked for. Without it, what speaks
+    /// of single images (McNemar's test, classes) is left out.
+    pub validations: BTreeMap<TrialId, Validation>,
+    /// Names of the classes in the data set's order; empty where no worker has described the data yet.
+    pub classes: Vec<String>,
+}
+
+/// A part of the plan that was opened at once.
+#[derive(Debug, Clone)]
+pub struct Group {
+    /// The stage's name, or that of what stands beside the stages.
+    pub name: String,
+    /// What it is for.
+    pub kind: GroupKind,
+    /// The subject that the group's changes are measured against, by position; absent while it is not known. It need not be
+    /// among the subjects: a starting point is trained only if the group asks for it.
+    pub start: Option<u32>,
+    /// For people: the starting point as a difference from the baseline.
+    pub start_label: String,
+    /// The subject that the group handed on, by position, where results chose it.
+    pub winner: Option<u32>,
+    /// The seeds whose replicates chose the winner.
+    pub chose_on: Vec<u64>,
+    /// Whether all of its trials have ended.
+    pub ended: bool,
+}
+
+/// What a group of a plan is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GroupKind {
+    /// The stage of this index in the spec.
+    Stage(usize),
+    /// Configurations beside the stages.
+    Extra,
+    /// The baseline under other seeds, for the noise floor. Their replicates enter nothing else.
+    Noise,
+    /// More seeds for what was undecided.
+    MoreSeeds,
+}
+
+/// One configuration.
+#[derive(Debug, Clone)]
+pub struct Subject {
+    /// Its place in the plan; never changes.
+    pub position: u32,
+    /// Of an entry of `extra` or a hand-picked point, else empty.
+    pub name: String,
+    /// What differs from the baseline.
+    pub label: String,
+    /// The network.
+    pub configuration: Configuration,
+    /// The groups that ask for it, by index.
+    pub groups: Vec<usize>,
+    /// It is the baseline.
+    pub baseline: bool,
+    /// Parameters.
+    pub params: u64,
+    /// Of one image's forward pass.
+    pub flops: u64,
+    /// Its trials, in the order of their seeds.
+    pub replicates: Vec<Replicate>,
+}
+
+/// A configuration under one seed.
+#[derive(Debug, Clone)]
+pub struct Replicate {
+    /// The seed.
+    pub seed: u64,
+    /// The trial.
+    pub trial: TrialId,
+    /// Where it stands.
+    pub state: State,
+    /// Its result was known before the sweep.
+    pub reused: bool,
+    /// It is there for the noise floor alone.
+    pub noise: bool,
+    /// The answer, of a trial that succeeded.
+    pub answer: Option<Answer>,
+}
+
+/// Where a trial stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum State {
+    /// It waits.
+    Queued,
+    /// An attempt is live.
+    Running,
+    /// It has an answer.
+    Succeeded,
+    /// It has none, and why.
+    Failed(String),
+    /// Nobody wanted it any more.
+    Cancelled,
+}
+
+/// The answer of a trial.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// Whether it converged.
+    pub outcome: Outcome,
+    /// Of the last epoch with finite numbers.
+    pub last: Option<EpochMetrics>,
+    /// Of the best such epoch.
+    pub best: Option<EpochMetrics>,
+    /// How it was made.
+    pub provenance: Provenance,
+}

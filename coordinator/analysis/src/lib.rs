@@ -3,5 +3,8 @@
 //!
 //! `study` is what is analysed, `result` what comes out of it.
 
+#[cfg(test)]
+mod hand_made;
+pub mod leaderboard;
 pub mod result;
 pub mod study;

@@ -1,11 +1,12 @@
 //! From the engine's answers to the sweeps' messages.
 
+use sweep_analysis::leaderboard::{Counts, Row};
+use sweep_analysis::result::Estimate;
 use sweep_proto::v1;
 use sweep_spec::settings;
 
-use crate::analysis::leaderboard::{Counts, Estimate, Row, epoch};
 use crate::convert::{self, bytes, counts_message, metrics_message};
-use crate::engine::{Board, Error, Running, StageStatus, Status};
+use crate::engine::{Board, Error, Running, StageStatus, Status, epoch};
 use crate::store::codes::SweepState;
 use crate::store::record::{AttemptRecord, TrialRow};
 
@@ -93,7 +94,7 @@ pub(super) fn row(board: &Board, row: &Row) -> Result<v1::LeaderboardRow, Error>
         name: row.name.clone(),
         configuration: row.label.clone(),
         settings: flat(&row.configuration)?,
-        stages: stage_names(board, &row.stages),
+        stages: group_names(board, &row.groups),
         train_accuracy: estimate(row.train_accuracy),
         val_accuracy: estimate(row.val_accuracy),
         train_loss: estimate(row.train_loss),
@@ -109,8 +110,8 @@ pub(super) fn row(board: &Board, row: &Row) -> Result<v1::LeaderboardRow, Error>
     })
 }
 
-pub(super) fn stage_names(board: &Board, stages: &[u32]) -> Vec<String> {
-    let names = stages.iter().filter_map(|stage| board.record.stages.get(*stage as usize));
+fn group_names(board: &Board, groups: &[usize]) -> Vec<String> {
+    let names = groups.iter().filter_map(|group| board.record.stages.get(*group));
     names.map(|stage| stage.name.clone()).collect()
 }
 
@@ -129,7 +130,7 @@ pub(super) fn trial(board: &Board, row: &TrialRow) -> Result<v1::TrialSummary, E
         worker: row.worker.clone(),
         outcome: outcome.into(),
         reported: result.and_then(|result| epoch(spec, result)).map(metrics_message),
-        stages: stage_names(board, &row.stages),
+        stages: group_names(board, &row.stages.iter().map(|stage| *stage as usize).collect::<Vec<_>>()),
         failure: row.failure.as_ref().map(|(class, reason)| convert::failure_message(*class, reason)),
         params: row.params,
         settings: flat(&question)?,

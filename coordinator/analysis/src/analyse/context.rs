@@ -35,7 +35,8 @@ pub(super) struct Series<'a> {
 impl<'a> Context<'a> {
     pub(super) fn new(study: &'a Study, request: &Request) -> Self {
         let metric = request.metric.unwrap_or(study.spec.objective.metric);
-        let series: Vec<Series<'a>> = study.subjects.iter().map(|subject| Series::new(study, subject, metric)).collect();
+        let series: Vec<Series<'a>> =
+            study.subjects.iter().map(|subject| Series::new(study, subject, metric)).collect();
         let places = series.iter().enumerate().map(|(place, series)| (series.subject.position, place)).collect();
         let mut selected: HashMap<u32, (Vec<&str>, BTreeSet<u64>)> = HashMap::new();
         for group in &study.groups {
@@ -143,9 +144,8 @@ fn has_diverged(replicate: &Replicate) -> bool {
 
 impl<'a> Series<'a> {
     fn new(study: &Study, subject: &'a Subject, metric: Metric) -> Self {
-        let value = |replicate: &'a Replicate| {
-            Some((replicate.seed, study.value(subject, replicate, metric)?, replicate))
-        };
+        let value =
+            |replicate: &'a Replicate| Some((replicate.seed, study.value(subject, replicate, metric)?, replicate));
         let mut values: Vec<_> = subject.own().filter_map(value).collect();
         values.sort_by_key(|(seed, ..)| *seed);
         let remark = Counts::of(subject.own()).remark();

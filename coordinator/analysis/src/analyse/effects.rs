@@ -74,10 +74,11 @@ fn effects(context: &Context<'_>, index: usize, group: &Group, notes: &mut Vec<S
         let (left, all) = (hindered.len(), hindered.len() + clear.len());
         notes.push(format!("`{}`: its effects rest on all but {left} of its {all} configurations", group.name));
     }
-    let name = |factors: &Vec<usize>| factors.iter().map(|factor| axes[*factor].0.name().to_owned()).collect();
+    let name = |factors: &Vec<usize>| -> Vec<String> {
+        factors.iter().map(|factor| axes[*factor].0.name().to_owned()).collect()
+    };
     if !found.unestimable.is_empty() {
-        let products: Vec<String> =
-            found.unestimable.iter().map(|factors| Vec::join(&name(factors), " × ")).collect();
+        let products: Vec<String> = found.unestimable.iter().map(|factors| name(factors).join(" × ")).collect();
         notes.push(format!("`{}`: this design cannot tell {}", group.name, products.join(", ")));
     }
     let effect = |effect: crate::statistics::factorial::Effect| Effect {

@@ -67,11 +67,7 @@ pub(super) fn with(
     (family.swap_remove(place), size)
 }
 
-fn paired(
-    context: &Context<'_>,
-    pairs: Vec<(u32, u32, Option<usize>)>,
-    notes: &mut Vec<String>,
-) -> Vec<Comparison> {
+fn paired(context: &Context<'_>, pairs: Vec<(u32, u32, Option<usize>)>, notes: &mut Vec<String>) -> Vec<Comparison> {
     let extent = Extent::of(pairs.len());
     if !extent.intervals {
         let (count, most) = (pairs.len(), bounds::INTERVALS);
@@ -83,10 +79,8 @@ fn paired(
 /// Corrects the p-values of a family and says what each comparison comes to.
 fn correct(context: &Context<'_>, family: &mut [Comparison]) {
     // What speaks after a selection has no p-value that means anything; it counts all the same.
-    let tests: Vec<Option<f64>> = family
-        .iter()
-        .map(|one| one.test.as_ref().filter(|_| !one.after_selection).map(|test| test.p))
-        .collect();
+    let tests: Vec<Option<f64>> =
+        family.iter().map(|one| one.test.as_ref().filter(|_| !one.after_selection).map(|test| test.p)).collect();
     let adjusted = holm(&tests);
     let discovered = match context.correction {
         Correction::Holm => vec![None; tests.len()],

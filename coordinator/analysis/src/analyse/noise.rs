@@ -5,8 +5,8 @@ use crate::result::{Comparison, NoiseFloor};
 use crate::statistics::{estimate, t_interval};
 
 /// The noise floor for a mean difference over as many pairs as the comparisons have. It rests on all replicates of the
-/// baseline, those that are there for it alone and its own, and takes them for independent: pairs that share a seed may
-/// scatter less, never more in expectation.
+/// baseline, those that are there for it alone and its own, and takes them for independent: where
+/// values under one seed go up and down together, paired differences scatter less.
 pub(super) fn floor(context: &Context<'_>, comparisons: &[Comparison]) -> Option<NoiseFloor> {
     let baseline = context.study.baseline()?;
     let values: Vec<f64> = baseline

@@ -233,7 +233,7 @@ def main():
     print(f"{sum(passed.values())} passed, {sum(failed.values())} failed")
     if options.perturb:
         unnoticed = [name for name in names if failed.get(name, 0) != 1]
-        print(f"every change was noticed" if not unnoticed else f"not noticed: {', '.join(unnoticed)}")
+        print("every change was noticed" if not unnoticed else f"not noticed: {', '.join(unnoticed)}")
         return 1 if unnoticed else 0
     return 1 if failed else 0
 

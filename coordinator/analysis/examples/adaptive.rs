@@ -1,5 +1,5 @@
-//! What the rule for `seeds: adaptive` costs and gains: simulated sweeps of ten variants against one baseline, of which none,
-//! five or all differ from it, by so many standard deviations of a paired difference. Prints a table in Markdown.
+//! What the rule for `seeds: adaptive` costs and gains: simulated sweeps of ten variants against one baseline, of which
+//! none, five or all differ from it, by so many standard deviations of a paired difference. Prints a table in Markdown.
 
 use std::io::Write;
 

@@ -1,5 +1,6 @@
-//! Answers questions about numbers, one JSON object a line on stdin, one a line on stdout: `ci/statistics` asks them and holds
-//! the answers against SciPy and statsmodels. An answer is a list of numbers; what cannot be computed is null.
+//! Answers questions about numbers, one JSON object a line on stdin, one a line on stdout: `ci/statistics` asks them
+//! and holds the answers against SciPy and statsmodels. An answer is a list of numbers; what cannot be computed is
+//! null.
 
 use std::io::{BufRead, Write};
 use std::process::ExitCode;

@@ -1,6 +1,6 @@
-//! How often the verdict rule finds what is not there, by simulation: 1,000 sweeps of a baseline against copies of itself. The
-//! issue of the rule is 5 % of sweeps with any false finding; 6.5 % is what chance allows 1,000 sweeps to show (more than two
-//! standard errors above).
+//! How often the verdict rule finds what is not there, by simulation: 1,000 sweeps of a baseline against copies of
+//! itself. The rule promises that at most 5 % of sweeps have any false finding; 6.5 % is what chance lets 1,000 sweeps show
+//! (more than two standard errors above).
 
 use sweep_analysis::statistics::{ALPHA, Looks, Random, holm, sign_flip};
 
@@ -28,8 +28,8 @@ impl Noise {
     }
 }
 
-/// Differences of `variants` copies of a baseline from it, under `seeds` seeds. The baseline is the same for all of them, and
-/// seeds have something in common, as in a real sweep.
+/// Differences of `variants` copies of a baseline from it, under `seeds` seeds. The baseline is the same for all of
+/// them, and seeds have something in common, as in a real sweep.
 fn sweep(number: u64, variants: usize, seeds: usize, noise: Noise) -> Vec<Vec<f64>> {
     let mut random = Random::simulation(number);
     let luck: Vec<f64> = (0..seeds).map(|_| (random.normal() * 8.0).round() / 807.0).collect();
@@ -109,7 +109,7 @@ fn looking_again_and_again_finds_no_more() {
         }
         let (by_rule, naive) = (by_rule as f64 / SWEEPS as f64, naive as f64 / SWEEPS as f64);
         println!(
-            "{variants} variants, looks at {seeds:?}: {:.1} % of sweeps with a false finding; all of alpha at every look: {:.1} %",
+            "{variants} variants, looks at {seeds:?}: {:.1} % of sweeps with a false finding; {:.1} % without spending",
             by_rule * 100.0,
             naive * 100.0
         );

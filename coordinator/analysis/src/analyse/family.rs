@@ -40,29 +40,41 @@ pub(super) fn with(
     reference: u32,
     notes: &mut Vec<String>,
 ) -> (Comparison, usize) {
-    // What the family lacks is its own concern.
-    let pairs = context.pairs(&mut Vec::new());
-    let place = pairs.iter().position(|pair| (pair.0, pair.1) == (position, reference));
-    let mirrored = pairs.iter().position(|pair| (pair.0, pair.1) == (reference, position));
-    let small = Extent { intervals: false, ..Extent::of(pairs.len() + 1) };
-    let asked = pairing::pair(context, (position, reference, None), Extent { intervals: true, ..small });
-    let mut family: Vec<Comparison> = pairs.into_iter().map(|pair| pairing::pair(context, pair, small)).collect();
-    let place = match place.or(mirrored) {
-        Some(place) => {
-            // The test is the same from either side.
-            family[place] = Comparison { group: family[place].group, ..asked };
-            place
-        }
-        None => {
-            if !family.is_empty() {
-                let others = family.len();
-                notes.push(format!("this comparison is beside the sweep's own {others}, and is corrected with them"));
-            }
-            family.push(asked);
-            family.len() - 1
-        }
-    };
-    let size = family.len();
+    // What the family lacks is told where the family is.
+    let mut family = stages(context, &mut Vec::new());
+    let extent = Extent { intervals: true, ..Extent::of(family.len() + 1) };
+    let asked = pairing::pair(context, (position, reference, None), extent);
+    let is = |one: &&Comparison, of: (u32, u32)| (one.position, one.reference) == of;
+    if let Some(member) = family.iter().find(|one| is(one, (position, reference))) {
+        let member = Comparison { bca_interval: asked.bca_interval, ..member.clone() };
+        return (member, family.len());
+    }
+    if let Some(member) = family.iter().find(|one| is(one, (reference, position))) {
+        // The test is the same from either side, and what it comes to is the other way round.
+        let verdict = match &member.verdict {
+            Verdict::Helps => Verdict::Hurts,
+            Verdict::Hurts => Verdict::Helps,
+            Verdict::NoDifferenceShown => Verdict::NoDifferenceShown,
+            Verdict::AfterSelection => Verdict::AfterSelection,
+            Verdict::Open(_) => asked.verdict.clone(),
+        };
+        let mirrored = Comparison {
+            group: member.group,
+            adjusted_p: member.adjusted_p,
+            false_discovery_p: member.false_discovery_p,
+            more_seeds: member.more_seeds,
+            remark: member.remark.clone(),
+            verdict,
+            ..asked
+        };
+        return (mirrored, family.len());
+    }
+    if !family.is_empty() {
+        let others = family.len();
+        notes.push(format!("this comparison is beside the sweep's own {others}, and is corrected with them"));
+    }
+    family.push(asked);
+    let (place, size) = (family.len() - 1, family.len());
     correct(context, &mut family);
     (family.swap_remove(place), size)
 }

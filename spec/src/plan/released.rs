@@ -1,11 +1,11 @@
 //! What a plan comes to, given the winners so far: starting points, and configurations made one by one. Whether a
 //! configuration occurs in another group too is asked of that group's design, so nothing made is remembered.
 
-use super::{Group, Plan, Winner};
+use super::{Group, GroupKind, Plan, Winner};
 use crate::configuration::Configuration;
 use crate::count::{Counts, Input, Shrunk};
 use crate::levels::Difference;
-use crate::spec::{Keep, Start};
+use crate::spec::{Keep, Stage, Start};
 
 /// The part of a plan that can be expanded.
 #[derive(Debug, Clone)]
@@ -65,9 +65,10 @@ pub(super) struct Point {
 impl<'a> Released<'a> {
     pub(super) fn new(plan: &'a Plan, winners: &[Winner]) -> Self {
         let starts = starts(plan, winners);
-        let ready = |index: &usize| match plan.groups[*index].stage {
-            Some(stage) => starts.get(stage).is_some_and(Option::is_some),
-            None => true,
+        let ready = |index: &usize| match plan.groups[*index].kind {
+            GroupKind::Stage(stage) => starts.get(stage).is_some_and(Option::is_some),
+            GroupKind::Extra | GroupKind::Noise => true,
+            GroupKind::MoreSeeds(_) => false,
         };
         let waiting_for = |stage: Option<usize>| {
             let groups = plan.groups.iter().enumerate();
@@ -120,7 +121,7 @@ impl<'a> Released<'a> {
         let (first_ordinal, points, may_repeat) = match self.plan.groups.get(group) {
             Some(known) if self.groups.contains(&group) => {
                 let stage = known.stage.and_then(|stage| self.plan.spec.stages.get(stage));
-                (known.first_ordinal, known.points, stage.is_none_or(|stage| stage.design.may_repeat()))
+                (known.first_ordinal, known.points, stage.is_none_or(Stage::may_repeat))
             }
             _ => (0, 0, false),
         };
@@ -134,26 +135,34 @@ impl<'a> Released<'a> {
         })
     }
 
-    /// Whether no group that was released before this one has the configuration.
+    /// Whether no stage and no extra that was released before this group has the configuration. The noise floor counts
+    /// as the last of them: its seeds are its own.
     pub(super) fn is_first(&self, group: usize, configuration: &Configuration) -> bool {
-        let before = self.groups.iter().take_while(|&&other| other != group);
-        before.copied().all(|other| self.index_of(other, configuration).is_none())
+        let source = |index: &usize| self.plan.groups.get(*index).is_some_and(|group| group.kind.is_source());
+        let before = self.groups.iter().take_while(|&&other| other != group || !source(&group));
+        before.copied().filter(source).all(|other| self.index_of(other, configuration).is_none())
     }
 
     fn point(&self, group: usize, index: u64) -> Option<Configuration> {
-        match self.plan.groups.get(group)?.stage {
-            Some(stage) => self.plan.spec.stages.get(stage)?.design.point(self.start(stage)?, index),
-            None => Some(self.plan.spec.extra.get(usize::try_from(index).ok()?)?.configuration.clone()),
+        let spec = &self.plan.spec;
+        match self.plan.groups.get(group)?.kind {
+            GroupKind::Stage(stage) => spec.stages.get(stage)?.point(self.start(stage)?, index),
+            GroupKind::Extra => Some(spec.extra.get(usize::try_from(index).ok()?)?.configuration.clone()),
+            GroupKind::Noise => (index == 0).then(|| spec.baseline.clone()),
+            GroupKind::MoreSeeds(_) => None,
         }
     }
 
     fn index_of(&self, group: usize, configuration: &Configuration) -> Option<u64> {
-        match self.plan.groups.get(group)?.stage {
-            Some(stage) => self.plan.spec.stages.get(stage)?.design.index_of(self.start(stage)?, configuration),
-            None => {
-                let mut extra = self.plan.spec.extra.iter();
+        let spec = &self.plan.spec;
+        match self.plan.groups.get(group)?.kind {
+            GroupKind::Stage(stage) => spec.stages.get(stage)?.index_of(self.start(stage)?, configuration),
+            GroupKind::Extra => {
+                let mut extra = spec.extra.iter();
                 extra.position(|extra| extra.configuration == *configuration).map(|index| index as u64)
             }
+            GroupKind::Noise => (*configuration == spec.baseline).then_some(0),
+            GroupKind::MoreSeeds(_) => None,
         }
     }
 
@@ -165,13 +174,15 @@ impl<'a> Released<'a> {
         let mut name = None;
         for &group in &self.groups {
             let Some(index) = self.index_of(group, &configuration) else { continue };
-            let Group { first_ordinal, stage, .. } = &self.plan.groups[group];
+            let Group { first_ordinal, kind, .. } = &self.plan.groups[group];
             ordinal = ordinal.or(Some(first_ordinal.saturating_add(index)));
-            if stage.is_none() && groups.is_empty() {
-                let extra = usize::try_from(index).ok().and_then(|index| self.plan.spec.extra.get(index));
-                name = extra.map(|extra| extra.name.clone());
-            } else {
-                name = None;
+            match kind {
+                GroupKind::Extra if groups.is_empty() => {
+                    let extra = usize::try_from(index).ok().and_then(|index| self.plan.spec.extra.get(index));
+                    name = extra.map(|extra| extra.name.clone());
+                }
+                GroupKind::Extra | GroupKind::Stage(_) => name = None,
+                GroupKind::Noise | GroupKind::MoreSeeds(_) => {}
             }
             groups.push(group);
         }
@@ -203,7 +214,9 @@ fn starts(plan: &Plan, winners: &[Winner]) -> Vec<Option<Configuration>> {
 fn kept(plan: &Plan, stage: usize, start: Option<&Configuration>, winners: &[Winner]) -> Option<Configuration> {
     match &plan.spec.stages.get(stage)?.keep {
         // The first decision counts: a choice is never revised.
-        Keep::Best => winners.iter().find(|winner| winner.stage == stage).map(|winner| winner.configuration.clone()),
+        Keep::Best | Keep::BestIfSignificant => {
+            winners.iter().find(|winner| winner.stage == stage).map(|winner| winner.configuration.clone())
+        }
         Keep::Start => start.cloned(),
         Keep::Levels(levels) => {
             let mut configuration = start?.clone();

@@ -1,7 +1,7 @@
 //! A plan in numbers, made point by point without keeping any of them. What stands behind a `keep: best` stage is not
 //! known yet and is told as a bound.
 
-use super::{Plan, Winner};
+use super::{GroupKind, Plan, Winner};
 use crate::configuration::Configuration;
 use crate::count::{Counts, Input};
 use crate::levels::{Factor, Level};
@@ -14,8 +14,12 @@ pub struct Summary {
     pub configurations: u64,
     /// Points that occurred again, in the same group or another one, and are shared.
     pub merged: u64,
-    /// Configurations times seeds.
+    /// Configurations times seeds, the noise floor, and more seeds.
     pub trials: u64,
+    /// Of the trials, those for the noise floor.
+    pub noise: u64,
+    /// Of the trials, how many may be added at most for what is undecided.
+    pub more_seeds: u64,
     /// Whether the numbers above are the most that there can be, because a group waits for a winner.
     pub at_most: bool,
     /// The fewest and the most parameters, if there is any configuration.
@@ -29,7 +33,8 @@ pub struct Summary {
 pub struct GroupSummary {
     /// Points, those that occur twice counted twice.
     pub points: u64,
-    /// Configurations that no group released before it has; for a waiting group, its points.
+    /// Configurations that no group released before it has; for a waiting group, its points. None for more seeds, which are
+    /// more trials of the same configurations.
     pub configurations: u64,
     /// Points that an earlier group, or the group itself, already has; none for a waiting group.
     pub merged: u64,
@@ -41,6 +46,13 @@ pub struct GroupSummary {
     pub params: Option<(u64, u64)>,
 }
 
+impl GroupSummary {
+    /// Of a group whose points are those of the groups before.
+    const fn more_seeds(points: u64) -> Self {
+        Self { points, configurations: 0, merged: 0, left_out: 0, at_most: true, params: None }
+    }
+}
+
 impl Plan {
     /// The plan in numbers, given the winners so far. Takes time for every point, but memory for none.
     pub fn summary(&self, winners: &[Winner]) -> Summary {
@@ -48,6 +60,10 @@ impl Plan {
         let mut groups = Vec::with_capacity(self.groups.len());
         for (index, group) in self.groups.iter().enumerate() {
             let points = group.points;
+            if matches!(group.kind, GroupKind::MoreSeeds(_)) {
+                groups.push(GroupSummary::more_seeds(points));
+                continue;
+            }
             if !released.groups().contains(&index) {
                 let params = group.stage.and_then(|stage| self.params_bounds(stage));
                 let (configurations, merged, left_out) = (points, 0, 0);
@@ -64,15 +80,23 @@ impl Plan {
                     Err(_) => left_out += 1,
                 }
             }
-            let merged = points - configurations - left_out;
+            // The noise floor shares a configuration on purpose, and none of its trials.
+            let merged = if group.kind == GroupKind::Noise { 0 } else { points - configurations - left_out };
             groups.push(GroupSummary { points, configurations, merged, left_out, at_most: false, params });
         }
         let configurations = groups.iter().map(|group| group.configurations).fold(0, u64::saturating_add);
         let bounds = groups.iter().filter_map(|group| group.params).flat_map(|(least, most)| [least, most]);
+        let sources = self.groups.iter().zip(&groups).filter(|(group, _)| group.kind.is_source());
+        let sources = sources.map(|(_, numbers)| numbers.configurations).fold(0, u64::saturating_add);
+        let more = self.spec.adaptive.as_ref().map_or(0, |adaptive| adaptive.seeds().len()) as u64;
+        let (noise, more_seeds) = (self.spec.noise.len() as u64, sources.saturating_mul(more));
+        let trials = sources.saturating_mul(self.spec.seeds.len() as u64);
         Summary {
             configurations,
             merged: groups.iter().map(|group| group.merged).sum(),
-            trials: configurations.saturating_mul(self.spec.seeds.len() as u64),
+            trials: trials.saturating_add(noise).saturating_add(more_seeds),
+            noise,
+            more_seeds,
             at_most: groups.iter().any(|group| group.at_most),
             params: bounds.fold(None, widened),
             groups,
@@ -127,7 +151,7 @@ impl Plan {
             }
             let kept = match keep {
                 Keep::Start => start,
-                Keep::Best => points.clone(),
+                Keep::Best | Keep::BestIfSignificant => points.clone(),
                 Keep::Levels(levels) => {
                     levels.iter().for_each(|&(factor, level)| replace(&mut start, factor, &[level]));
                     start

@@ -4,6 +4,7 @@
 mod dataset;
 mod protocol;
 mod retry;
+mod seeds;
 mod spec;
 mod stage;
 mod value;

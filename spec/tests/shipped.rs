@@ -142,6 +142,9 @@ fn the_readme_documents_every_key() {
             "extra: [ { family: cnn, nothing_like_it: 1 } ]",
             "stages: [ { vary: { filters: [1] }, nothing_like_it: 1 } ]",
             "objective: { nothing_like_it: 1 }",
+            "noise: { nothing_like_it: 1 }",
+            "seeds: { nothing_like_it: 1 }",
+            "seeds: { adaptive: { nothing_like_it: 1 } }",
         ]
         .map(str::to_owned),
     );

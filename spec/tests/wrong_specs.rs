@@ -109,6 +109,17 @@ fn a_choice_needs_a_stage_that_chooses_and_seeds_of_the_sweep() {
 }
 
 #[test]
+fn a_split_for_each_seed_needs_something_to_split() {
+    let split = |text: &str| with("protocol: { epochs: 2,", &format!("protocol: {{ {text}, epochs: 2,"));
+    assert_eq!(split("split: per_seed, holdout: { fraction: 0.1 }"), "");
+    assert_eq!(split("split: fixed"), "");
+    let nothing = split("split: per_seed");
+    assert!(nothing.contains("protocol.split: nothing is held out"), "{nothing}");
+    let wrong = split("split: per_sed, holdout: { fraction: 0.1 }");
+    assert!(wrong.contains("did you mean `per_seed`?"), "{wrong}");
+}
+
+#[test]
 fn the_good_spec_is_good() {
     assert_eq!(problems_of(WELL.as_bytes()), []);
 }

@@ -5,9 +5,11 @@ use super::stage::{Around, baseline, extra, stage, stage_names};
 use super::{At, Reader, dataset, protocol, retry, seeds};
 use crate::configuration::Configuration;
 use crate::count::{Counts, Input};
+use crate::dataset::Dataset;
 use crate::levels::Family;
 use crate::plan::{Plan, points_before_merging, trials_before_merging};
 use crate::problem::Problem;
+use crate::protocol::Protocol;
 use crate::spec::{Extra, Goal, Limits, Metric, Objective, Spec, Stage, VERSION};
 use crate::yaml::{self, Value};
 
@@ -62,6 +64,9 @@ fn whole(at: &At<'_>, reader: &mut Reader) -> Option<Spec> {
             let place = below(at, &["stages"]).and_then(|list| below(&list.item(index)?, &["choose_on"]));
             seeds::check_choice(place.as_ref().unwrap_or(at), stage, seeds, reader);
         }
+    }
+    if let (Some(dataset), Some(protocol)) = (&dataset, &protocol) {
+        check_split(at, dataset, protocol, reader);
     }
     if matches!((&stages, &extra), (Some(stages), Some(extra)) if stages.is_empty() && extra.is_empty()) {
         section.at.report(reader, "nothing to train", Some("give `stages`, `extra` or both".into()));
@@ -137,6 +142,17 @@ fn objective(at: &At<'_>, reader: &mut Reader) -> Option<Objective> {
     };
     section.finish(reader, "key");
     Some(Objective { metric: metric?, goal: goal? })
+}
+
+/// Refuses a split for each seed where nothing is split.
+fn check_split(root: &At<'_>, dataset: &Dataset, protocol: &Protocol, reader: &mut Reader) {
+    let drawn = protocol.holdout.is_some()
+        || matches!(dataset.source, crate::dataset::Source::ImageFolder { test_split: Some(_), .. });
+    if !protocol.split.is_fixed() && !drawn {
+        let at = below(root, &["protocol", "split"]).unwrap_or_else(|| root.clone());
+        let hint = Some("give `protocol.holdout`, or `test_split` of an image folder".to_owned());
+        at.report(reader, "nothing is held out, so there is nothing to draw for each seed", hint);
+    }
 }
 
 /// Refuses a sweep that is too large, from its size alone.

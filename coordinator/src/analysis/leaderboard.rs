@@ -1,5 +1,7 @@
 //! The leaderboard: each configuration's replicates as means and spreads, ranked by the objective.
 //!
+//! Replicates that are there for the noise floor alone are left out of all of it.
+//!
 //! Ranked are configurations with at least one replicate and none that failed, was cancelled, diverged or has not ended.
 //! Those with a diverged replicate stand below every ranked one, then those that failed or have not ended.
 
@@ -184,10 +186,10 @@ pub fn leaderboard(
     let metric = metric.unwrap_or(spec.objective.metric);
     let goal = if metric == spec.objective.metric { spec.objective.goal } else { metric.natural_goal() };
     let mut by_configuration: HashMap<u32, Vec<&Replicate>> = HashMap::new();
-    for replicate in replicates {
+    for replicate in replicates.iter().filter(|replicate| !spec.is_noise(replicate.seed)) {
         by_configuration.entry(replicate.configuration).or_default().push(replicate);
     }
-    let unequal = unequal_data(replicates);
+    let unequal = unequal_data(spec, replicates);
     let mut rows: Vec<(Row, Option<f64>)> = configurations
         .iter()
         .filter_map(|configuration| {
@@ -263,10 +265,18 @@ fn row(
     (row, value)
 }
 
-fn unequal_data(replicates: &[Replicate]) -> bool {
-    let made = replicates.iter().filter_map(|replicate| replicate.result.as_ref()).map(|result| &result.provenance);
-    let digests: BTreeSet<_> = made.map(|made| (made.data_digest, made.split_digest)).collect();
-    digests.len() > 1
+/// Whether configurations were trained on different data, or validated on different images. Where the split is drawn for
+/// each seed, it is held against the others of the seed.
+fn unequal_data(spec: &Spec, replicates: &[Replicate]) -> bool {
+    let mut data = BTreeSet::new();
+    let mut splits: HashMap<u64, BTreeSet<_>> = HashMap::new();
+    for replicate in replicates {
+        let Some(result) = &replicate.result else { continue };
+        let seed = if spec.protocol.split.is_fixed() { 0 } else { replicate.seed };
+        data.insert(result.provenance.data_digest);
+        splits.entry(seed).or_default().insert(result.provenance.split_digest);
+    }
+    data.len() > 1 || splits.values().any(|splits| splits.len() > 1)
 }
 
 fn notes(spec: &Spec, replicates: &[Replicate], unequal: bool) -> Vec<String> {

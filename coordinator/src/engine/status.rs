@@ -1,5 +1,6 @@
 //! Where sweeps stand: live ones by the owner task's word, ended ones by the store's.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -165,12 +166,13 @@ impl Handle {
     pub async fn make_board(&self, id: SweepId, metric: Option<Metric>) -> Result<Board, Error> {
         let record = self.store.sweep(id).await?.ok_or_else(|| Error::not_found(format!("sweep {id}")))?;
         let configurations = self.store.configurations(id).await?;
-        let replicates = self.store.replicates(id).await?;
+        let mut replicates = self.store.replicates(id).await?;
         super::submit::blocking(move || {
             let plan = restore::plan(&record)?;
+            restore::begun(&plan, &record, &mut replicates);
             let board = leaderboard::leaderboard(plan.spec(), metric, &configurations, &replicates);
             let stages_of = configurations.iter().map(|row| (row.position, row.stages.as_slice())).collect();
-            let (counts, stages) = count(&replicates, &stages_of, record.stages.len());
+            let (counts, stages) = count(&plan, &replicates, &stages_of, record.stages.len());
             let epochs = replicates.iter().filter_map(|replicate| replicate.result.as_ref()?.last);
             let epochs_done = epochs.map(|last| u64::from(last.epoch)).sum();
             Ok(Board { record, plan, board, stages, counts, epochs_done })
@@ -221,13 +223,22 @@ impl leaderboard::Row {
 
 type StagesOf<'a> = std::collections::HashMap<u32, &'a [u32]>;
 
-fn count(replicates: &[Replicate], stages_of: &StagesOf<'_>, stages: usize) -> (SweepCounts, Vec<SweepCounts>) {
+fn count(
+    plan: &sweep_spec::Plan,
+    replicates: &[Replicate],
+    stages_of: &StagesOf<'_>,
+    stages: usize,
+) -> (SweepCounts, Vec<SweepCounts>) {
     let mut all = Counts::default();
     let mut by_stage = vec![Counts::default(); stages];
+    let seeds: Vec<HashSet<u64>> = (0..stages).map(|stage| plan.seeds(stage).iter().copied().collect()).collect();
     for replicate in replicates {
         all.add(replicate);
         for stage in stages_of.get(&replicate.configuration).copied().unwrap_or_default() {
-            if let Some(counts) = by_stage.get_mut(*stage as usize) {
+            let stage = *stage as usize;
+            if let (Some(counts), Some(seeds)) = (by_stage.get_mut(stage), seeds.get(stage))
+                && seeds.contains(&replicate.seed)
+            {
                 counts.add(replicate);
             }
         }

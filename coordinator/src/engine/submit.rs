@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 
 use sweep_scheduler::SweepId;
 use sweep_scheduler::event::NewSweep;
-use sweep_spec::spec::{Keep, Limits};
+use sweep_spec::spec::Limits;
 use sweep_spec::{Plan, Spec};
 use tracing::info;
 
@@ -125,12 +125,12 @@ fn record(request: &Submit, plan: &Plan, limits: Limits) -> Result<SweepRecord, 
     let spec = plan.spec();
     let stage = |(index, group): (usize, &sweep_spec::plan::Group)| StageRecord {
         name: group.name.clone(),
-        trials_at_most: group.points.saturating_mul(spec.seeds.len() as u64),
+        trials_at_most: group.points.saturating_mul(plan.seeds(index).len() as u64),
         state: StageState::Waiting,
         choice: String::new(),
         winner: None,
         decided: None,
-        keep_best: group.stage == Some(index) && spec.stages.get(index).is_some_and(|stage| stage.keep == Keep::Best),
+        keep_best: plan.decisions().any(|stage| stage == index),
     };
     Ok(SweepRecord {
         id: SweepId(0),

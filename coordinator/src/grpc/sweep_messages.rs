@@ -1,6 +1,7 @@
 //! From the engine's answers to the sweeps' messages.
 
 use sweep_proto::v1;
+use sweep_spec::plan::GroupKind;
 use sweep_spec::settings;
 
 use crate::analysis::leaderboard::{Counts, Estimate, Row, epoch};
@@ -93,7 +94,7 @@ pub(super) fn row(board: &Board, row: &Row) -> Result<v1::LeaderboardRow, Error>
         name: row.name.clone(),
         configuration: row.label.clone(),
         settings: flat(&row.configuration)?,
-        stages: stage_names(board, &row.stages),
+        stages: row_stages(board, &row.stages),
         train_accuracy: estimate(row.train_accuracy),
         val_accuracy: estimate(row.val_accuracy),
         train_loss: estimate(row.train_loss),
@@ -107,6 +108,21 @@ pub(super) fn row(board: &Board, row: &Row) -> Result<v1::LeaderboardRow, Error>
         baseline: row.baseline,
         trial_ids: row.trials.iter().map(|trial| bytes(trial.as_bytes())).collect(),
     })
+}
+
+/// The stages of a configuration, without the noise floor, which is no part of what its row tells.
+fn row_stages(board: &Board, stages: &[u32]) -> Vec<String> {
+    let groups = board.plan.groups();
+    let noise = |stage: &u32| groups.get(*stage as usize).is_some_and(|group| group.kind == GroupKind::Noise);
+    let stages: Vec<u32> = stages.iter().copied().filter(|stage| !noise(stage)).collect();
+    stage_names(board, &stages)
+}
+
+/// The stages of a configuration that ask for it under this seed.
+fn trial_stages(board: &Board, row: &TrialRow) -> Vec<String> {
+    let asks = |stage: &u32| board.plan.seeds(*stage as usize).contains(&row.seed);
+    let stages: Vec<u32> = row.stages.iter().copied().filter(asks).collect();
+    stage_names(board, &stages)
 }
 
 pub(super) fn stage_names(board: &Board, stages: &[u32]) -> Vec<String> {
@@ -129,7 +145,7 @@ pub(super) fn trial(board: &Board, row: &TrialRow) -> Result<v1::TrialSummary, E
         worker: row.worker.clone(),
         outcome: outcome.into(),
         reported: result.and_then(|result| epoch(spec, result)).map(metrics_message),
-        stages: stage_names(board, &row.stages),
+        stages: trial_stages(board, row),
         failure: row.failure.as_ref().map(|(class, reason)| convert::failure_message(*class, reason)),
         params: row.params,
         settings: flat(&question)?,

@@ -4,6 +4,9 @@
 //! `study` is what is analysed, `result` what comes out of it, `statistics` the numbers themselves.
 
 pub mod choice;
+#[cfg(test)]
+mod hand_made;
+pub mod leaderboard;
 pub mod result;
 pub mod statistics;
 pub mod study;

@@ -16,6 +16,7 @@ mod people;
 mod poll;
 mod restore;
 mod status;
+mod study;
 mod submit;
 mod view;
 
@@ -38,6 +39,7 @@ pub use command::{
 pub use driver::Trouble;
 pub use error::Error;
 pub use status::{Board, StageStatus, Status};
+pub(crate) use study::epoch;
 pub use submit::{Submit, Submitted};
 
 use command::{Command, Ended, Reply, Retry};

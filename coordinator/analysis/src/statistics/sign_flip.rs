@@ -113,7 +113,7 @@ mod tests {
     #[test]
     fn agrees_with_enumeration() {
         for seed in 0..200 {
-            let mut random = Random::numbered(Purpose::Test, seed);
+            let mut random = Random::simulation(seed);
             let count = 1 + random.below(12);
             let on_a_grid = seed % 2 == 0;
             let values: Vec<f64> = (0..count)
@@ -136,7 +136,7 @@ mod tests {
     #[test]
     fn neither_order_nor_side_matters() {
         for count in [5, 13, 20, 21, 40] {
-            let mut random = Random::numbered(Purpose::Test, count as u64);
+            let mut random = Random::simulation(count as u64);
             let values: Vec<f64> = (0..count).map(|_| (random.below(21) as f64 - 8.0) / 807.0).collect();
             let backwards: Vec<f64> = values.iter().rev().copied().collect();
             let mirrored: Vec<f64> = values.iter().map(|value| -value).collect();
@@ -171,7 +171,7 @@ mod tests {
 
     #[test]
     fn monte_carlo_is_near_the_exact_answer() {
-        let mut random = Random::numbered(Purpose::Test, 1);
+        let mut random = Random::simulation(1);
         let values: Vec<f64> = (0..20).map(|_| random.normal() + 0.4).collect();
         let exact = sign_flip(&values).unwrap().p;
         let bound = exact_sum(&values).abs();

@@ -3,6 +3,7 @@
 //!
 //! `study` is what is analysed, `result` what comes out of it, `statistics` the numbers themselves.
 
+pub mod adaptive;
 pub mod choice;
 #[cfg(test)]
 mod hand_made;

@@ -96,7 +96,8 @@ impl Handle {
         let ticket = self.ask(Command::Ticket).await?;
         let Expanded { open, configurations, trials } = expansion.known(self.store.as_ref()).await?;
         let (actor, choice) = (NOBODY.to_owned(), Some(choice));
-        let begin = Begin { ticket, sweep, new: None, actor, choice, open, fail, configurations, trials };
+        let begin =
+            Begin { ticket, sweep, new: None, actor, extends: None, choice, open, fail, configurations, trials };
         self.ask(|reply| Command::Begin(Box::new(begin), reply)).await
     }
 }
@@ -177,7 +178,7 @@ fn winner<'a>(
 
 /// A choice of `keep: best_if_significant`, and why.
 fn significance(choice: &Choice, best: &str, start: &str) -> String {
-    let Some(tested) = choice.tested else { return format!("{start}: nothing is better than the starting point") };
+    let Some(tested) = choice.tested else { return format!("{start}: nothing is better than this starting point") };
     let found = format!(
         "by {:+.4} (p = {:.3} over {} seeds, Holm over {} comparisons)",
         tested.delta, tested.p, tested.pairs, tested.family
@@ -185,6 +186,6 @@ fn significance(choice: &Choice, best: &str, start: &str) -> String {
     if choice.index == tested.index {
         format!("{best}: better than {start} {found}")
     } else {
-        format!("{start} is kept: {best} differs {found}, which is not significant")
+        format!("{start}: {best} differs {found}, which is not significant")
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use sweep_scheduler::event::{History, WantedTrial};
-use sweep_scheduler::{Event, Lease, Scheduler, SessionId, SweepId, Timestamp};
+use sweep_scheduler::{Event, Lease, Scheduler, SessionId, Timestamp};
 use sweep_spec::TrialId;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;

@@ -9,6 +9,7 @@ mod driver;
 mod effects;
 mod error;
 mod expand;
+mod extend;
 mod instances;
 mod live;
 mod looks;

@@ -32,7 +32,8 @@ pub struct Spec {
     pub seeds: Vec<u64>,
     /// What changes are measured against.
     pub baseline: Configuration,
-    /// The steps of the study, in the order of the spec; each starts from an earlier one or from the baseline.
+    /// The steps of the study, in the order of the spec; each starts from another one or from the baseline, never in a
+    /// circle.
     pub stages: Vec<Stage>,
     /// Configurations beside the stages.
     pub extra: Vec<Extra>,
@@ -68,7 +69,7 @@ pub struct Stage {
 pub enum Start {
     /// The baseline.
     Baseline,
-    /// What the stage of this index kept; the index is lower than the stage's own.
+    /// What the stage of this index kept; it may stand later in the spec.
     Stage(usize),
 }
 

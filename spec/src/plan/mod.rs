@@ -2,19 +2,20 @@
 //! expanded before somebody asks, and everything follows from the spec and the winners that were committed, so whoever
 //! holds those two derives the same plan again.
 
+mod order;
 mod released;
 mod summary;
 mod winner;
 
+pub(crate) use order::circles;
 pub use released::{LeftOut, PlannedConfiguration, Released};
 pub use summary::{GroupSummary, Summary};
 pub use winner::{Candidate, NoWinner, best};
 
 use crate::canonical;
 use crate::configuration::Configuration;
-use crate::design::Design;
+use crate::design::{Look, TooMany};
 use crate::id::TrialId;
-use crate::levels::{Factor, Level};
 use crate::spec::{Keep, Spec, Stage, Start};
 use crate::trial::Trial;
 
@@ -23,6 +24,8 @@ use crate::trial::Trial;
 pub struct Plan {
     spec: Spec,
     groups: Vec<Group>,
+    /// The stages, each behind the one that it starts from.
+    order: Vec<usize>,
 }
 
 /// A part of a plan that is expanded at once: a stage, or all extra configurations together.
@@ -35,8 +38,11 @@ pub struct Group {
     /// The `keep: best` stage whose winner must be known before this group can be expanded. It is the nearest one that
     /// this group builds on: a winner is a whole configuration, so those before it need not be known as well.
     pub waits_for: Option<usize>,
-    /// How many points it has, those that occur twice counted twice.
+    /// How many points it has, those that occur twice counted twice. Of a stage with `where` whose starting point waits
+    /// for a winner, the most that it can have.
     pub points: u64,
+    /// How many places its points have: more than points where `where` excludes some.
+    pub places: u64,
     /// The ordinal of its first point.
     pub first_ordinal: u64,
 }
@@ -51,28 +57,41 @@ pub struct Winner {
 }
 
 impl Plan {
-    /// The plan of `spec`. Costs little, however many trials there are.
+    /// The plan of `spec`. Costs little, however many trials there are; a stage with `where` costs a look at every
+    /// combination of the levels that its conditions read.
     pub fn new(spec: &Spec) -> Self {
-        let mut groups: Vec<Group> = Vec::with_capacity(spec.stages.len() + 1);
-        let mut first_ordinal = 0u64;
-        for (index, stage) in spec.stages.iter().enumerate() {
-            let waits_for = match stage.from {
+        let order = order::order(&spec.stages);
+        let mut waits: Vec<Option<usize>> = vec![None; spec.stages.len()];
+        for &index in &order {
+            waits[index] = match spec.stages[index].from {
                 Start::Baseline => None,
                 Start::Stage(from) if matches!(spec.stages.get(from), Some(Stage { keep: Keep::Best, .. })) => {
                     Some(from)
                 }
-                Start::Stage(from) => groups.get(from).and_then(|group| group.waits_for),
+                Start::Stage(from) => waits.get(from).copied().flatten(),
             };
-            let points = stage.design.points();
+        }
+        let mut groups: Vec<Group> = Vec::with_capacity(spec.stages.len() + 1);
+        let mut first_ordinal = 0u64;
+        for (index, stage) in spec.stages.iter().enumerate() {
+            let (waits_for, places) = (waits[index], stage.design.places());
             let name = stage.name.clone();
-            groups.push(Group { name, stage: Some(index), waits_for, points, first_ordinal });
-            first_ordinal = first_ordinal.saturating_add(points);
+            groups.push(Group { name, stage: Some(index), waits_for, points: places, places, first_ordinal });
+            first_ordinal = first_ordinal.saturating_add(places);
         }
         if !spec.extra.is_empty() {
-            let (name, points) = ("extra".to_owned(), spec.extra.len() as u64);
-            groups.push(Group { name, stage: None, waits_for: None, points, first_ordinal });
+            let (name, places) = ("extra".to_owned(), spec.extra.len() as u64);
+            groups.push(Group { name, stage: None, waits_for: None, points: places, places, first_ordinal });
         }
-        Self { spec: spec.clone(), groups }
+        let mut plan = Self { spec: spec.clone(), groups, order };
+        let points: Vec<Option<u64>> = {
+            let released = plan.released(&[]);
+            (0..plan.groups.len()).map(|group| released.counted(group, &mut Look::default()).ok().flatten()).collect()
+        };
+        for (group, points) in plan.groups.iter_mut().zip(points) {
+            group.points = points.unwrap_or(group.points);
+        }
+        plan
     }
 
     /// The spec.
@@ -80,8 +99,8 @@ impl Plan {
         &self.spec
     }
 
-    /// All groups: the stages in the order of the spec, so that each stands behind what it starts from, then the extra
-    /// configurations if there are any. A stage's index among the stages is its index here.
+    /// All groups: the stages in the order of the spec, then the extra configurations if there are any. A stage's index
+    /// among the stages is its index here.
     pub fn groups(&self) -> &[Group] {
         &self.groups
     }
@@ -95,8 +114,9 @@ impl Plan {
     /// The groups that can never be expanded if `stage` ends without a winner: all that build on it, however far behind.
     pub fn behind(&self, stage: usize) -> Vec<usize> {
         let mut lost = vec![false; self.groups.len()];
-        for (index, group) in self.groups.iter().enumerate() {
-            lost[index] = group.waits_for.is_some_and(|waits| waits == stage || lost.get(waits) == Some(&true));
+        for &index in &self.order {
+            let waits_for = self.groups[index].waits_for;
+            lost[index] = waits_for.is_some_and(|waits| waits == stage || lost.get(waits) == Some(&true));
         }
         (0..lost.len()).filter(|&index| lost[index]).collect()
     }
@@ -134,48 +154,18 @@ impl Plan {
     }
 
     /// How many trials there are at most: every point under every seed, before points that occur twice are merged.
+    /// Saturates.
     pub fn trials_before_merging(&self) -> u64 {
-        trials_before_merging(&self.spec)
+        let points = self.groups.iter().map(|group| group.points).fold(0, u64::saturating_add);
+        points.saturating_mul(self.spec.seeds.len() as u64)
     }
 
-    /// A point of `stage` that cannot be built, if there is one; it may also be one that can. Nothing where the starting
-    /// point waits for a winner. Looks only at what decides about shapes, so a large grid costs no more than a small one.
-    pub(crate) fn deepest_pooled(&self, stage: usize) -> Option<Configuration> {
+    /// A point of `stage` that cannot be built, if there is one. Nothing where the starting point waits for a winner.
+    pub(crate) fn unbuildable(&self, stage: usize, look: &mut Look) -> Result<Option<Configuration>, TooMany> {
         let released = self.released(&[]);
-        let start = released.start(stage)?;
-        let design = &self.spec.stages.get(stage)?.design;
-        let input = crate::count::Input::from(&self.spec.dataset);
-        match design {
-            Design::Vary(_) => {
-                let mut points = (0..design.points()).filter_map(|index| design.point(start, index));
-                points.find(|point| crate::count::Counts::of(point, input).is_err())
-            }
-            Design::Grid(axes) => {
-                let mut worst = design.point(start, 0)?;
-                for axis in axes {
-                    let level = match axis.factor {
-                        Factor::ConvLayers => axis.levels().iter().max_by_key(|level| match level {
-                            Level::Whole(layers) => *layers,
-                            Level::Switch(_) | Level::Share(_) => 0,
-                        }),
-                        Factor::MaxPool => axis.levels().iter().find(|level| **level == Level::Switch(true)),
-                        _ => None,
-                    };
-                    if let Some(level) = level {
-                        worst.set(axis.factor, *level).ok()?;
-                    }
-                }
-                Some(worst)
-            }
-        }
+        let (Some(start), Some(stage)) = (released.start(stage), self.spec.stages.get(stage)) else { return Ok(None) };
+        stage.design.unbuildable(start, crate::count::Input::from(&self.spec.dataset), look)
     }
-}
-
-/// Every point of every stage and every extra, under every seed. From the lengths of lists alone; saturates.
-pub(crate) fn trials_before_merging(spec: &Spec) -> u64 {
-    let stages = spec.stages.iter().map(|stage| stage.design.points());
-    let points = stages.fold(spec.extra.len() as u64, u64::saturating_add);
-    points.saturating_mul(spec.seeds.len() as u64)
 }
 
 #[cfg(test)]

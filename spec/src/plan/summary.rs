@@ -4,6 +4,7 @@
 use super::{Plan, Winner};
 use crate::configuration::Configuration;
 use crate::count::{Counts, Input};
+use crate::design::Look;
 use crate::levels::{Factor, Level};
 use crate::spec::{Keep, Stage, Start};
 
@@ -35,11 +36,16 @@ pub struct GroupSummary {
     pub merged: u64,
     /// Points that cannot be built.
     pub left_out: u64,
+    /// Places that have no point, because `where` excludes it; none for a waiting group.
+    pub excluded: u64,
     /// Whether it waits for a winner, so that the numbers above are the most that there can be.
     pub at_most: bool,
     /// The fewest and the most parameters; for a waiting group, bounds over every winner that there may be.
     pub params: Option<(u64, u64)>,
 }
+
+const NOTHING: GroupSummary =
+    GroupSummary { points: 0, configurations: 0, merged: 0, left_out: 0, excluded: 0, at_most: false, params: None };
 
 impl Plan {
     /// The plan in numbers, given the winners so far. Takes time for every point, but memory for none.
@@ -50,8 +56,7 @@ impl Plan {
             let points = group.points;
             if !released.groups().contains(&index) {
                 let params = group.stage.and_then(|stage| self.params_bounds(stage));
-                let (configurations, merged, left_out) = (points, 0, 0);
-                groups.push(GroupSummary { points, configurations, merged, left_out, at_most: true, params });
+                groups.push(GroupSummary { points, configurations: points, at_most: true, params, ..NOTHING });
                 continue;
             }
             let (mut configurations, mut left_out, mut params) = (0, 0, None);
@@ -64,8 +69,11 @@ impl Plan {
                     Err(_) => left_out += 1,
                 }
             }
-            let merged = points - configurations - left_out;
-            groups.push(GroupSummary { points, configurations, merged, left_out, at_most: false, params });
+            // A checked spec's combinations can all be looked at, for each stage by itself.
+            let points = released.counted(index, &mut Look::default()).ok().flatten().unwrap_or(points);
+            let merged = points.saturating_sub(configurations + left_out);
+            let excluded = group.places.saturating_sub(points);
+            groups.push(GroupSummary { points, configurations, merged, left_out, excluded, at_most: false, params });
         }
         let configurations = groups.iter().map(|group| group.configurations).fold(0, u64::saturating_add);
         let bounds = groups.iter().filter_map(|group| group.params).flat_map(|(least, most)| [least, most]);
@@ -95,8 +103,8 @@ impl Plan {
                         Factor::DenseLayers => Some(&dense_layers),
                         // Pooling moves no parameter of this family, and may leave nothing to count.
                         Factor::MaxPool => Some(&Level::Switch(false)),
-                        _ if most => levels.iter().max_by(|a, b| amount(a).total_cmp(&amount(b))),
-                        _ => levels.iter().min_by(|a, b| amount(a).total_cmp(&amount(b))),
+                        _ if most => levels.iter().max_by(|a, b| a.amount().total_cmp(&b.amount())),
+                        _ => levels.iter().min_by(|a, b| a.amount().total_cmp(&b.amount())),
                     };
                     configuration.set(*factor, *level?).ok()?;
                 }
@@ -110,14 +118,21 @@ impl Plan {
 
     /// For each factor, every level that a point of `stage` may have.
     fn region(&self, stage: usize) -> Option<Region> {
-        let mut regions: Vec<(Region, Region)> = Vec::new();
-        for Stage { from, set, design, keep, .. } in self.spec.stages.iter().take(stage + 1) {
-            let mut start = match from {
-                Start::Baseline => region_of(&self.spec.baseline),
-                Start::Stage(from) => regions.get(*from)?.1.clone(),
+        let mut path = Vec::new();
+        let mut next = Some(stage);
+        while let Some(index) = next {
+            let stage = self.spec.stages.get(index)?;
+            path.push(stage);
+            next = match stage.from {
+                Start::Stage(from) if path.len() <= self.spec.stages.len() => Some(from),
+                Start::Stage(_) | Start::Baseline => None,
             };
+        }
+        let mut points = region_of(&self.spec.baseline);
+        let mut start = points.clone();
+        for (steps_left, Stage { set, design, keep, .. }) in path.iter().enumerate().rev() {
             set.iter().for_each(|&(factor, level)| replace(&mut start, factor, &[level]));
-            let mut points = start.clone();
+            points = start.clone();
             for axis in design.axes() {
                 let mut levels = axis.levels().to_vec();
                 if let Some((_, other)) = start.iter().find(|(factor, _)| *factor == axis.factor) {
@@ -125,17 +140,16 @@ impl Plan {
                 }
                 replace(&mut points, axis.factor, &levels);
             }
-            let kept = match keep {
-                Keep::Start => start,
-                Keep::Best => points.clone(),
+            match keep {
+                _ if steps_left == 0 => {}
+                Keep::Start => {}
+                Keep::Best => start.clone_from(&points),
                 Keep::Levels(levels) => {
                     levels.iter().for_each(|&(factor, level)| replace(&mut start, factor, &[level]));
-                    start
                 }
-            };
-            regions.push((points, kept));
+            }
         }
-        regions.pop().map(|(points, _)| points)
+        Some(points)
     }
 }
 
@@ -153,14 +167,6 @@ fn replace(region: &mut Region, factor: Factor, levels: &[Level]) {
                 place.push(*level);
             }
         }
-    }
-}
-
-fn amount(level: &Level) -> f64 {
-    match level {
-        Level::Switch(value) => f64::from(u8::from(*value)),
-        Level::Whole(value) => *value as f64,
-        Level::Share(value) => *value,
     }
 }
 

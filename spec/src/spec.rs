@@ -32,7 +32,8 @@ pub struct Spec {
     pub seeds: Vec<u64>,
     /// What changes are measured against.
     pub baseline: Configuration,
-    /// The steps of the study, in the order of the spec; each starts from an earlier one or from the baseline.
+    /// The steps of the study, in the order of the spec; each starts from another one or from the baseline, never in a
+    /// circle.
     pub stages: Vec<Stage>,
     /// Configurations beside the stages.
     pub extra: Vec<Extra>,
@@ -110,33 +111,38 @@ pub struct Stage {
 }
 
 impl Stage {
-    /// Whether its starting point is tried as well: what is chosen is held against it.
-    pub fn tries_start(&self) -> bool {
+    /// Whether its starting point is tried whatever its design says: what is chosen is held against it.
+    pub fn adds_start(&self) -> bool {
         self.keep == Keep::BestIfSignificant
     }
 
-    /// How many points it has, those that occur twice counted twice. Saturates.
-    pub fn points(&self) -> u64 {
-        self.design.points().saturating_add(u64::from(self.tries_start()))
+    /// How many places its points have. Saturates.
+    pub fn places(&self) -> u64 {
+        self.design.places().saturating_add(u64::from(self.adds_start()))
     }
 
-    /// The point of this index around `start`, or nothing if there is none.
-    pub fn point(&self, start: &Configuration, index: u64) -> Option<Configuration> {
-        if self.tries_start() && index == self.design.points() {
+    /// The point of this place around `start`, or nothing if there is none.
+    pub fn point(&self, start: &Configuration, place: u64) -> Option<Configuration> {
+        if self.adds_start() && place == self.design.places() {
             return Some(start.clone());
         }
-        self.design.point(start, index)
+        self.design.point(start, place)
     }
 
-    /// The index of the first point around `start` that is `configuration`.
+    /// The place of the first point around `start` that is `configuration`.
     pub fn index_of(&self, start: &Configuration, configuration: &Configuration) -> Option<u64> {
-        let tried = || (self.tries_start() && start == configuration).then(|| self.design.points());
-        self.design.index_of(start, configuration).or_else(tried)
+        let added = || (self.adds_start() && start == configuration).then(|| self.design.places());
+        self.design.index_of(start, configuration).or_else(added)
     }
 
-    /// Whether two indices may be one point.
+    /// Whether two places may have one point.
     pub fn may_repeat(&self) -> bool {
-        self.tries_start() || self.design.may_repeat()
+        self.adds_start() || self.design.may_repeat()
+    }
+
+    /// Whether its starting point is one of its points.
+    pub fn tries_start(&self, start: &Configuration) -> bool {
+        self.adds_start() || self.design.tries_start(start)
     }
 }
 
@@ -146,7 +152,7 @@ impl Stage {
 pub enum Start {
     /// The baseline.
     Baseline,
-    /// What the stage of this index kept; the index is lower than the stage's own.
+    /// What the stage of this index kept; it may stand later in the spec.
     Stage(usize),
 }
 

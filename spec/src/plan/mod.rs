@@ -2,10 +2,12 @@
 //! expanded before somebody asks, and everything follows from the spec and the winners that were committed, so whoever
 //! holds those two derives the same plan again.
 
+mod order;
 mod released;
 mod summary;
 mod winner;
 
+pub(crate) use order::circles;
 pub use released::{LeftOut, PlannedConfiguration, Released};
 pub use summary::{GroupSummary, Summary};
 pub use winner::{Candidate, NoWinner, best};
@@ -14,10 +16,9 @@ use serde::Serialize;
 
 use crate::canonical;
 use crate::configuration::Configuration;
-use crate::design::Design;
+use crate::design::{Look, TooMany};
 use crate::id::TrialId;
-use crate::levels::{Factor, Level};
-use crate::spec::{Adaptive, Spec, Stage, Start};
+use crate::spec::{Adaptive, Spec, Start};
 use crate::trial::Trial;
 
 /// A spec, seen as groups of configurations.
@@ -25,6 +26,8 @@ use crate::trial::Trial;
 pub struct Plan {
     spec: Spec,
     groups: Vec<Group>,
+    /// The stages, each behind the one that it starts from.
+    order: Vec<usize>,
 }
 
 /// A part of a plan that is expanded at once: a stage, all extra configurations together, or what stands beside them.
@@ -40,9 +43,11 @@ pub struct Group {
     /// The stage that results decide about, and whose winner must be known before this group can be expanded. It is the nearest one that
     /// this group builds on: a winner is a whole configuration, so those before it need not be known as well.
     pub waits_for: Option<usize>,
-    /// How many points it has, those that occur twice counted twice. For more seeds, how many there can be at most: they
-    /// are points of the groups before.
+    /// How many points it has, those that occur twice counted twice. Of a stage with `where` whose starting point waits
+    /// for a winner, the most that it can have; of more seeds too: they are points of the groups before.
     pub points: u64,
+    /// How many places its points have: more than points where `where` excludes some.
+    pub places: u64,
     /// The ordinal of its first point.
     pub first_ordinal: u64,
 }
@@ -82,24 +87,29 @@ pub struct Winner {
 }
 
 impl Plan {
-    /// The plan of `spec`. Costs little, however many trials there are.
+    /// The plan of `spec`. Costs little, however many trials there are; a stage with `where` costs a look at every
+    /// combination of the levels that its conditions read.
     pub fn new(spec: &Spec) -> Self {
+        let order = order::order(&spec.stages);
+        let mut waits: Vec<Option<usize>> = vec![None; spec.stages.len()];
+        for &index in &order {
+            waits[index] = match spec.stages[index].from {
+                Start::Baseline => None,
+                Start::Stage(from) if spec.stages.get(from).is_some_and(|stage| stage.keep.is_decided()) => Some(from),
+                Start::Stage(from) => waits.get(from).copied().flatten(),
+            };
+        }
         let mut groups: Vec<Group> = Vec::with_capacity(spec.stages.len() + 1);
         let mut first_ordinal = 0u64;
         for (index, stage) in spec.stages.iter().enumerate() {
-            let waits_for = match stage.from {
-                Start::Baseline => None,
-                Start::Stage(from) if spec.stages.get(from).is_some_and(|stage| stage.keep.is_decided()) => Some(from),
-                Start::Stage(from) => groups.get(from).and_then(|group| group.waits_for),
-            };
-            let points = stage.points();
+            let (waits_for, places) = (waits[index], stage.places());
             let (name, kind) = (stage.name.clone(), GroupKind::Stage(index));
-            groups.push(Group { name, kind, stage: Some(index), waits_for, points, first_ordinal });
-            first_ordinal = first_ordinal.saturating_add(points);
+            groups.push(Group { name, kind, stage: Some(index), waits_for, points: places, places, first_ordinal });
+            first_ordinal = first_ordinal.saturating_add(places);
         }
-        let mut beside = |name: String, kind, points| {
-            groups.push(Group { name, kind, stage: None, waits_for: None, points, first_ordinal });
-            first_ordinal = first_ordinal.saturating_add(points);
+        let mut beside = |name: String, kind, places| {
+            groups.push(Group { name, kind, stage: None, waits_for: None, points: places, places, first_ordinal });
+            first_ordinal = first_ordinal.saturating_add(places);
         };
         if !spec.extra.is_empty() {
             beside("extra".to_owned(), GroupKind::Extra, spec.extra.len() as u64);
@@ -108,9 +118,21 @@ impl Plan {
             beside("noise".to_owned(), GroupKind::Noise, 1);
         }
         for look in 1..=spec.adaptive.as_ref().map_or(0, Adaptive::looks) {
-            beside(format!("more seeds {look}"), GroupKind::MoreSeeds(look), points_before_merging(spec));
+            beside(format!("more seeds {look}"), GroupKind::MoreSeeds(look), 0);
         }
-        Self { spec: spec.clone(), groups }
+        let mut plan = Self { spec: spec.clone(), groups, order };
+        let points: Vec<Option<u64>> = {
+            let released = plan.released(&[]);
+            (0..plan.groups.len()).map(|group| released.counted(group, &mut Look::default()).ok().flatten()).collect()
+        };
+        for (group, points) in plan.groups.iter_mut().zip(points) {
+            group.points = points.unwrap_or(group.points);
+        }
+        let points = plan.points_before_merging();
+        for group in plan.groups.iter_mut().filter(|group| matches!(group.kind, GroupKind::MoreSeeds(_))) {
+            group.points = points;
+        }
+        plan
     }
 
     /// The spec.
@@ -118,9 +140,8 @@ impl Plan {
         &self.spec
     }
 
-    /// All groups: the stages in the order of the spec, so that each stands behind what it starts from, then the extra
-    /// configurations, the noise floor and more seeds, as far as there are any. A stage's index among the stages is its
-    /// index here.
+    /// All groups: the stages in the order of the spec, then the extra configurations, the noise floor and more seeds, as far
+    /// as there are any. A stage's index among the stages is its index here.
     pub fn groups(&self) -> &[Group] {
         &self.groups
     }
@@ -158,8 +179,9 @@ impl Plan {
     /// and more seeds, which wait for everything.
     pub fn behind(&self, stage: usize) -> Vec<usize> {
         let mut lost = vec![false; self.groups.len()];
-        for (index, group) in self.groups.iter().enumerate() {
-            lost[index] = group.waits_for.is_some_and(|waits| waits == stage || lost.get(waits) == Some(&true));
+        for &index in &self.order {
+            let waits_for = self.groups[index].waits_for;
+            lost[index] = waits_for.is_some_and(|waits| waits == stage || lost.get(waits) == Some(&true));
         }
         for index in self.looks() {
             lost[index] = true;
@@ -211,58 +233,31 @@ impl Plan {
         Ok(seeds.iter().map(id).collect())
     }
 
-    /// How many trials there are at most: every point under every seed, before points that occur twice are merged.
+    /// Every point of every stage and every extra, before those that occur twice are merged. Saturates.
+    pub fn points_before_merging(&self) -> u64 {
+        let sources = self.groups.iter().filter(|group| group.kind.is_source());
+        sources.map(|group| group.points).fold(0, u64::saturating_add)
+    }
+
+    /// How many trials there are at most: every point under every seed that it may be asked for, before points that occur
+    /// twice are merged, and the noise floor. Saturates.
     pub fn trials_before_merging(&self) -> u64 {
-        trials_before_merging(&self.spec)
+        let spec = &self.spec;
+        let more = spec.adaptive.as_ref().map_or(0, |adaptive| adaptive.seeds().len());
+        let trials = self.points_before_merging().saturating_mul((spec.seeds.len() + more) as u64);
+        trials.saturating_add(spec.noise.len() as u64)
     }
 
-    /// A point of `stage` that cannot be built, if there is one; it may also be one that can. Nothing where the starting
-    /// point waits for a winner. Looks only at what decides about shapes, so a large grid costs no more than a small one.
-    pub(crate) fn deepest_pooled(&self, stage: usize) -> Option<Configuration> {
+    /// A point of `stage` that cannot be built, if there is one. Nothing where the starting point waits for a winner.
+    pub(crate) fn unbuildable(&self, stage: usize, look: &mut Look) -> Result<Option<Configuration>, TooMany> {
         let released = self.released(&[]);
-        let start = released.start(stage)?;
-        let design = &self.spec.stages.get(stage)?.design;
+        let (Some(start), Some(stage)) = (released.start(stage), self.spec.stages.get(stage)) else { return Ok(None) };
         let input = crate::count::Input::from(&self.spec.dataset);
-        let tries_start = self.spec.stages.get(stage)?.tries_start();
-        if tries_start && crate::count::Counts::of(start, input).is_err() {
-            return Some(start.clone());
+        if stage.adds_start() && crate::count::Counts::of(start, input).is_err() {
+            return Ok(Some(start.clone()));
         }
-        match design {
-            Design::Vary(_) => {
-                let mut points = (0..design.points()).filter_map(|index| design.point(start, index));
-                points.find(|point| crate::count::Counts::of(point, input).is_err())
-            }
-            Design::Grid(axes) => {
-                let mut worst = design.point(start, 0)?;
-                for axis in axes {
-                    let level = match axis.factor {
-                        Factor::ConvLayers => axis.levels().iter().max_by_key(|level| match level {
-                            Level::Whole(layers) => *layers,
-                            Level::Switch(_) | Level::Share(_) => 0,
-                        }),
-                        Factor::MaxPool => axis.levels().iter().find(|level| **level == Level::Switch(true)),
-                        _ => None,
-                    };
-                    if let Some(level) = level {
-                        worst.set(axis.factor, *level).ok()?;
-                    }
-                }
-                Some(worst)
-            }
-        }
+        stage.design.unbuildable(start, input, look)
     }
-}
-
-/// Every point of every stage and every extra. From the lengths of lists alone; saturates.
-pub(crate) fn points_before_merging(spec: &Spec) -> u64 {
-    spec.stages.iter().map(Stage::points).fold(spec.extra.len() as u64, u64::saturating_add)
-}
-
-/// Every point under every seed that it may be asked for, and the noise floor. From the lengths of lists alone; saturates.
-pub(crate) fn trials_before_merging(spec: &Spec) -> u64 {
-    let more = spec.adaptive.as_ref().map_or(0, |adaptive| adaptive.seeds().len());
-    let seeds = (spec.seeds.len() + more) as u64;
-    points_before_merging(spec).saturating_mul(seeds).saturating_add(spec.noise.len() as u64)
 }
 
 #[cfg(test)]

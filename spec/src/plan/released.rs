@@ -4,6 +4,7 @@
 use super::{Group, GroupKind, Plan, Winner};
 use crate::configuration::Configuration;
 use crate::count::{Counts, Input, Shrunk};
+use crate::design::{Look, TooMany};
 use crate::levels::Difference;
 use crate::spec::{Keep, Stage, Start};
 
@@ -24,7 +25,7 @@ pub struct PlannedConfiguration {
     pub ordinal: u64,
     /// The groups that ask for it, in the order in which they were released.
     pub groups: Vec<usize>,
-    /// The name of the extra configuration that it is, if no stage asks for it.
+    /// Its name, if it is an extra configuration that no stage asks for, or was first asked for by a list that names it.
     pub name: Option<String>,
     /// What it is.
     pub configuration: Configuration,
@@ -38,7 +39,7 @@ impl PlannedConfiguration {
         self.configuration.difference(&plan.spec().baseline)
     }
 
-    /// A short label for people: an extra's name, or what differs from the baseline.
+    /// A short label for people: its name, or what differs from the baseline.
     pub fn label(&self, plan: &Plan) -> String {
         self.name.clone().unwrap_or_else(|| self.difference(plan).to_string())
     }
@@ -116,16 +117,35 @@ impl<'a> Released<'a> {
         })
     }
 
+    /// Whether one of a stage's points is its own starting point; without it, nothing in the stage can be compared with
+    /// that. Unknown while the stage waits.
+    pub fn tries_start(&self, stage: usize) -> Option<bool> {
+        Some(self.plan.spec.stages.get(stage)?.tries_start(self.start(stage)?))
+    }
+
+    /// How many points a group has, those that occur twice counted twice; unknown while it waits.
+    pub(crate) fn counted(&self, group: usize, look: &mut Look) -> Result<Option<u64>, TooMany> {
+        let Some(known) = self.plan.groups.get(group) else { return Ok(None) };
+        let Some(stage) = known.stage else { return Ok(Some(known.places)) };
+        match (self.start(stage), self.plan.spec.stages.get(stage)) {
+            (Some(start), Some(stage)) => {
+                let points = stage.design.count(start, look)?;
+                Ok(Some(points.saturating_add(u64::from(stage.adds_start()))))
+            }
+            _ => Ok(None),
+        }
+    }
+
     /// Every point of a group where it first occurs in the group.
     pub(super) fn made(&self, group: usize) -> impl Iterator<Item = Point> + '_ {
-        let (first_ordinal, points, may_repeat) = match self.plan.groups.get(group) {
+        let (first_ordinal, places, may_repeat) = match self.plan.groups.get(group) {
             Some(known) if self.groups.contains(&group) => {
                 let stage = known.stage.and_then(|stage| self.plan.spec.stages.get(stage));
-                (known.first_ordinal, known.points, stage.is_none_or(Stage::may_repeat))
+                (known.first_ordinal, known.places, stage.is_none_or(Stage::may_repeat))
             }
             _ => (0, 0, false),
         };
-        (0..points).filter_map(move |index| {
+        (0..places).filter_map(move |index| {
             let configuration = self.point(group, index)?;
             if may_repeat && self.index_of(group, &configuration) != Some(index) {
                 return None;
@@ -166,23 +186,33 @@ impl<'a> Released<'a> {
         }
     }
 
+    /// The name that the point at a group's place was given, if any.
+    fn name_at(&self, group: usize, index: u64) -> Option<String> {
+        let spec = &self.plan.spec;
+        match self.plan.groups.get(group)?.kind {
+            GroupKind::Stage(stage) => spec.stages.get(stage)?.design.entry_name(index).map(str::to_owned),
+            GroupKind::Extra => Some(spec.extra.get(usize::try_from(index).ok()?)?.name.clone()),
+            GroupKind::Noise | GroupKind::MoreSeeds(_) => None,
+        }
+    }
+
     fn planned(&self, point: Point) -> Option<PlannedConfiguration> {
         let Point { configuration, counts, .. } = point;
         let counts = counts.ok()?;
-        let mut groups = Vec::new();
+        let mut groups: Vec<usize> = Vec::new();
         let mut ordinal = None;
         let mut name = None;
         for &group in &self.groups {
             let Some(index) = self.index_of(group, &configuration) else { continue };
             let Group { first_ordinal, kind, .. } = &self.plan.groups[group];
             ordinal = ordinal.or(Some(first_ordinal.saturating_add(index)));
-            match kind {
-                GroupKind::Extra if groups.is_empty() => {
-                    let extra = usize::try_from(index).ok().and_then(|index| self.plan.spec.extra.get(index));
-                    name = extra.map(|extra| extra.name.clone());
-                }
-                GroupKind::Extra | GroupKind::Stage(_) => name = None,
-                GroupKind::Noise | GroupKind::MoreSeeds(_) => {}
+            // A name once given stays: what asks first stays first. An extra's is only for want of a stage, and the noise
+            // floor gives and takes none.
+            match groups.iter().find(|group| self.plan.groups[**group].kind.is_source()) {
+                _ if !kind.is_source() => {}
+                None => name = self.name_at(group, index),
+                Some(&first) if self.plan.groups[first].stage.is_none() => name = None,
+                Some(_) => {}
             }
             groups.push(group);
         }
@@ -193,19 +223,19 @@ impl<'a> Released<'a> {
 /// Where each stage starts, as far as it is known.
 fn starts(plan: &Plan, winners: &[Winner]) -> Vec<Option<Configuration>> {
     let spec = &plan.spec;
-    let mut starts: Vec<Option<Configuration>> = Vec::with_capacity(spec.stages.len());
-    for stage in &spec.stages {
+    let mut starts: Vec<Option<Configuration>> = vec![None; spec.stages.len()];
+    for &index in &plan.order {
+        let stage = &spec.stages[index];
         let kept = match stage.from {
             Start::Baseline => Some(spec.baseline.clone()),
             Start::Stage(from) => kept(plan, from, starts.get(from).and_then(Option::as_ref), winners),
         };
-        let start = kept.and_then(|mut configuration| {
+        starts[index] = kept.and_then(|mut configuration| {
             for &(factor, level) in &stage.set {
                 configuration.set(factor, level).ok()?;
             }
             Some(configuration)
         });
-        starts.push(start);
     }
     starts
 }

@@ -4,6 +4,7 @@
 use super::{GroupKind, Plan, Winner};
 use crate::configuration::Configuration;
 use crate::count::{Counts, Input};
+use crate::design::Look;
 use crate::levels::{Factor, Level};
 use crate::spec::{Keep, Stage, Start};
 
@@ -40,18 +41,16 @@ pub struct GroupSummary {
     pub merged: u64,
     /// Points that cannot be built.
     pub left_out: u64,
+    /// Places that have no point, because `where` excludes it; none for a waiting group.
+    pub excluded: u64,
     /// Whether it waits for a winner, so that the numbers above are the most that there can be.
     pub at_most: bool,
     /// The fewest and the most parameters; for a waiting group, bounds over every winner that there may be.
     pub params: Option<(u64, u64)>,
 }
 
-impl GroupSummary {
-    /// Of a group whose points are those of the groups before.
-    const fn more_seeds(points: u64) -> Self {
-        Self { points, configurations: 0, merged: 0, left_out: 0, at_most: true, params: None }
-    }
-}
+const NOTHING: GroupSummary =
+    GroupSummary { points: 0, configurations: 0, merged: 0, left_out: 0, excluded: 0, at_most: false, params: None };
 
 impl Plan {
     /// The plan in numbers, given the winners so far. Takes time for every point, but memory for none.
@@ -61,13 +60,12 @@ impl Plan {
         for (index, group) in self.groups.iter().enumerate() {
             let points = group.points;
             if matches!(group.kind, GroupKind::MoreSeeds(_)) {
-                groups.push(GroupSummary::more_seeds(points));
+                groups.push(GroupSummary { points, at_most: true, ..NOTHING });
                 continue;
             }
             if !released.groups().contains(&index) {
                 let params = group.stage.and_then(|stage| self.params_bounds(stage));
-                let (configurations, merged, left_out) = (points, 0, 0);
-                groups.push(GroupSummary { points, configurations, merged, left_out, at_most: true, params });
+                groups.push(GroupSummary { points, configurations: points, at_most: true, params, ..NOTHING });
                 continue;
             }
             let (mut configurations, mut left_out, mut params) = (0, 0, None);
@@ -80,9 +78,13 @@ impl Plan {
                     Err(_) => left_out += 1,
                 }
             }
+            // A checked spec's combinations can all be looked at, for each stage by itself.
+            let points = released.counted(index, &mut Look::default()).ok().flatten().unwrap_or(points);
             // The noise floor shares a configuration on purpose, and none of its trials.
-            let merged = if group.kind == GroupKind::Noise { 0 } else { points - configurations - left_out };
-            groups.push(GroupSummary { points, configurations, merged, left_out, at_most: false, params });
+            let shared = group.kind == GroupKind::Noise;
+            let merged = if shared { 0 } else { points.saturating_sub(configurations + left_out) };
+            let excluded = group.places.saturating_sub(points);
+            groups.push(GroupSummary { points, configurations, merged, left_out, excluded, at_most: false, params });
         }
         let configurations = groups.iter().map(|group| group.configurations).fold(0, u64::saturating_add);
         let bounds = groups.iter().filter_map(|group| group.params).flat_map(|(least, most)| [least, most]);
@@ -119,8 +121,8 @@ impl Plan {
                         Factor::DenseLayers => Some(&dense_layers),
                         // Pooling moves no parameter of this family, and may leave nothing to count.
                         Factor::MaxPool => Some(&Level::Switch(false)),
-                        _ if most => levels.iter().max_by(|a, b| amount(a).total_cmp(&amount(b))),
-                        _ => levels.iter().min_by(|a, b| amount(a).total_cmp(&amount(b))),
+                        _ if most => levels.iter().max_by(|a, b| a.amount().total_cmp(&b.amount())),
+                        _ => levels.iter().min_by(|a, b| a.amount().total_cmp(&b.amount())),
                     };
                     configuration.set(*factor, *level?).ok()?;
                 }
@@ -134,14 +136,21 @@ impl Plan {
 
     /// For each factor, every level that a point of `stage` may have.
     fn region(&self, stage: usize) -> Option<Region> {
-        let mut regions: Vec<(Region, Region)> = Vec::new();
-        for Stage { from, set, design, keep, .. } in self.spec.stages.iter().take(stage + 1) {
-            let mut start = match from {
-                Start::Baseline => region_of(&self.spec.baseline),
-                Start::Stage(from) => regions.get(*from)?.1.clone(),
+        let mut path = Vec::new();
+        let mut next = Some(stage);
+        while let Some(index) = next {
+            let stage = self.spec.stages.get(index)?;
+            path.push(stage);
+            next = match stage.from {
+                Start::Stage(from) if path.len() <= self.spec.stages.len() => Some(from),
+                Start::Stage(_) | Start::Baseline => None,
             };
+        }
+        let mut points = region_of(&self.spec.baseline);
+        let mut start = points.clone();
+        for (steps_left, Stage { set, design, keep, .. }) in path.iter().enumerate().rev() {
             set.iter().for_each(|&(factor, level)| replace(&mut start, factor, &[level]));
-            let mut points = start.clone();
+            points = start.clone();
             for axis in design.axes() {
                 let mut levels = axis.levels().to_vec();
                 if let Some((_, other)) = start.iter().find(|(factor, _)| *factor == axis.factor) {
@@ -149,17 +158,16 @@ impl Plan {
                 }
                 replace(&mut points, axis.factor, &levels);
             }
-            let kept = match keep {
-                Keep::Start => start,
-                Keep::Best | Keep::BestIfSignificant => points.clone(),
+            match keep {
+                _ if steps_left == 0 => {}
+                Keep::Start => {}
+                Keep::Best | Keep::BestIfSignificant => start.clone_from(&points),
                 Keep::Levels(levels) => {
                     levels.iter().for_each(|&(factor, level)| replace(&mut start, factor, &[level]));
-                    start
                 }
-            };
-            regions.push((points, kept));
+            }
         }
-        regions.pop().map(|(points, _)| points)
+        Some(points)
     }
 }
 
@@ -177,14 +185,6 @@ fn replace(region: &mut Region, factor: Factor, levels: &[Level]) {
                 place.push(*level);
             }
         }
-    }
-}
-
-fn amount(level: &Level) -> f64 {
-    match level {
-        Level::Switch(value) => f64::from(u8::from(*value)),
-        Level::Whole(value) => *value as f64,
-        Level::Share(value) => *value,
     }
 }
 

@@ -1,16 +1,14 @@
-//! Reading of the spec as a whole, and the checks that need more than one part of it.
+//! Reading of the spec as a whole.
 
 use super::seeds::Seeds;
 use super::stage::{Around, baseline, extra, stage, stage_names};
-use super::{At, Reader, dataset, protocol, retry, seeds};
+use super::study::below;
+use super::{At, Reader, dataset, protocol, retry, seeds, study};
 use crate::configuration::Configuration;
-use crate::count::{Counts, Input};
-use crate::dataset::Dataset;
 use crate::levels::Family;
-use crate::plan::{Plan, points_before_merging, trials_before_merging};
+use crate::plan::circles;
 use crate::problem::Problem;
-use crate::protocol::Protocol;
-use crate::spec::{Extra, Goal, Limits, Metric, Objective, Spec, Stage, VERSION};
+use crate::spec::{Extra, Goal, Limits, Metric, Objective, Spec, Stage, Start, VERSION};
 use crate::yaml::{self, Value};
 
 /// The most stages, and the most extras, of a sweep.
@@ -26,8 +24,7 @@ pub(crate) fn spec(text: &[u8], overrides: &[(String, String)], limits: &Limits)
     if let Some(spec) = &spec
         && !reader.has_problems()
     {
-        check_size(&at, spec, limits, &mut reader);
-        check_shapes(&at, spec, &mut reader);
+        study::check(&at, spec, limits, &mut reader);
     }
     match spec {
         Some(spec) if !reader.has_problems() => Ok(spec),
@@ -66,7 +63,7 @@ fn whole(at: &At<'_>, reader: &mut Reader) -> Option<Spec> {
         }
     }
     if let (Some(dataset), Some(protocol)) = (&dataset, &protocol) {
-        check_split(at, dataset, protocol, reader);
+        study::check_split(at, dataset, protocol, reader);
     }
     if matches!((&stages, &extra), (Some(stages), Some(extra)) if stages.is_empty() && extra.is_empty()) {
         section.at.report(reader, "nothing to train", Some("give `stages`, `extra` or both".into()));
@@ -99,7 +96,17 @@ fn stages(at: &At<'_>, family: Family, reader: &mut Reader) -> Option<Vec<Stage>
     let read = |(index, item): (usize, &At<'_>)| stage(item, &Around { family, names: &names, index }, reader);
     // Collected before the options are, so that one wrong stage does not hide the next.
     let stages: Vec<Option<Stage>> = items.iter().enumerate().map(read).collect();
-    stages.into_iter().collect()
+    let stages: Vec<Stage> = stages.into_iter().collect::<Option<_>>()?;
+    let starts: Vec<Start> = stages.iter().map(|stage| stage.from).collect();
+    let circles = circles(&starts);
+    for circle in &circles {
+        let name = |index: &usize| stages.get(*index).map(|stage| format!("`{}`", stage.name)).unwrap_or_default();
+        let names: Vec<String> = circle.iter().chain(circle.first()).map(name).collect();
+        let message = format!("stages start from each other in a circle, so none can begin: {}", names.join(" from "));
+        let at = circle.first().and_then(|first| items.get(*first)).unwrap_or(at);
+        at.report(reader, message, Some("let one of them say `from: baseline`".into()));
+    }
+    circles.is_empty().then_some(stages)
 }
 
 fn extras(at: &At<'_>, reader: &mut Reader) -> Option<Vec<Extra>> {
@@ -142,68 +149,4 @@ fn objective(at: &At<'_>, reader: &mut Reader) -> Option<Objective> {
     };
     section.finish(reader, "key");
     Some(Objective { metric: metric?, goal: goal? })
-}
-
-/// Refuses a split for each seed where nothing is split.
-fn check_split(root: &At<'_>, dataset: &Dataset, protocol: &Protocol, reader: &mut Reader) {
-    let drawn = protocol.holdout.is_some()
-        || matches!(dataset.source, crate::dataset::Source::ImageFolder { test_split: Some(_), .. });
-    if !protocol.split.is_fixed() && !drawn {
-        let at = below(root, &["protocol", "split"]).unwrap_or_else(|| root.clone());
-        let hint = Some("give `protocol.holdout`, or `test_split` of an image folder".to_owned());
-        at.report(reader, "nothing is held out, so there is nothing to draw for each seed", hint);
-    }
-}
-
-/// Refuses a sweep that is too large, from its size alone.
-fn check_size(root: &At<'_>, spec: &Spec, limits: &Limits, reader: &mut Reader) {
-    let trials = trials_before_merging(spec);
-    if trials > limits.trials {
-        let points = points_before_merging(spec);
-        let seeds = spec.seeds.len() + spec.adaptive.as_ref().map_or(0, |adaptive| adaptive.seeds().len());
-        let noise = match spec.noise.len() {
-            0 => String::new(),
-            noise => format!(" + {noise} for the noise floor"),
-        };
-        let limit = limits.trials;
-        let message =
-            format!("expected at most {limit} trials, found {points} points × {seeds} seeds{noise} = {trials}");
-        let at = below(root, &["stages"]).unwrap_or_else(|| root.clone());
-        at.report(reader, message, Some("raise the limit with --trial-limit".into()));
-    }
-}
-
-/// Refuses networks whose max-poolings shrink the image to nothing. Behind a `keep: best` stage the starting point is
-/// not known yet; what cannot be built there is left out when it is.
-fn check_shapes(root: &At<'_>, spec: &Spec, reader: &mut Reader) {
-    let input = Input::from(&spec.dataset);
-    let mut refuse = |path: [&str; 2], index: Option<usize>, configuration: &Configuration| {
-        let Err(shrunk) = Counts::of(configuration, input) else { return };
-        let at = below(root, &path[..1]).and_then(|list| match index {
-            Some(index) => list.item(index),
-            None => Some(list),
-        });
-        let at = at.and_then(|at| below(&at, &path[1..]).or(Some(at))).unwrap_or_else(|| root.clone());
-        let difference = configuration.difference(&spec.baseline);
-        let hint = Some("use fewer blocks or larger images".to_owned());
-        at.report(reader, format!("{difference}: {shrunk}"), hint);
-    };
-    refuse(["baseline", ""], None, &spec.baseline);
-    for (index, extra) in spec.extra.iter().enumerate() {
-        refuse(["extra", ""], Some(index), &extra.configuration);
-    }
-    let plan = Plan::new(spec);
-    for (index, stage) in spec.stages.iter().enumerate() {
-        if let Some(worst) = plan.deepest_pooled(index) {
-            refuse(["stages", stage.design.name()], Some(index), &worst);
-        }
-    }
-}
-
-/// The value that keys lead to.
-fn below<'a>(at: &At<'a>, keys: &[&str]) -> Option<At<'a>> {
-    keys.iter().try_fold(at.clone(), |at, key| {
-        let Value::Mapping(entries) = &at.node.value else { return None };
-        entries.iter().find(|entry| entry.key == *key).map(|entry| at.below(entry))
-    })
 }

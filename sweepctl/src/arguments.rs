@@ -8,8 +8,8 @@ use clap_complete::Shell;
 #[cfg(feature = "local")]
 use crate::commands::store;
 use crate::commands::{
-    ablation, artifacts, cancel, compare, explain, export, leaderboard, list, plan, status, steer, submit, trial,
-    watch, workers,
+    ablation, artifacts, cancel, compare, explain, export, extend, leaderboard, list, plan, status, steer, submit,
+    trial, watch, workers,
 };
 use crate::output::{Color, Format};
 
@@ -72,6 +72,8 @@ pub(crate) enum Command {
     Plan(plan::Arguments),
     /// Make a sweep of a spec
     Submit(Box<Dialling<submit::Arguments>>),
+    /// Go on from a sweep with more seeds, levels or stages; what it has is not run again
+    Extend(Dialling<extend::Arguments>),
     /// List the sweeps
     List(Dialling<list::Arguments>),
     /// Show where a sweep stands
@@ -144,6 +146,7 @@ impl Command {
     pub(crate) fn connection(&self) -> Option<&Connection> {
         match self {
             Self::Submit(verb) => Some(&verb.connection),
+            Self::Extend(verb) => Some(&verb.connection),
             Self::List(verb) => Some(&verb.connection),
             Self::Status(verb) => Some(&verb.connection),
             Self::Watch(verb) => Some(&verb.connection),

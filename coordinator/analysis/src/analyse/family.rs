@@ -5,6 +5,7 @@ use sweep_spec::spec::Goal;
 use super::bounds;
 use super::context::Context;
 use super::pairing::{self, Extent};
+use crate::adaptive::follow;
 use crate::result::{Comparison, Correction, Verdict};
 use crate::statistics::{ALPHA, Power, benjamini_hochberg, differences, holm};
 
@@ -13,10 +14,37 @@ pub(super) fn stages(context: &Context<'_>, notes: &mut Vec<String>) -> Vec<Comp
     let pairs = context.pairs(notes);
     let mut family = paired(context, pairs, notes);
     correct(context, &mut family);
+    if context.study.spec.adaptive.is_some() && context.metric == context.study.spec.objective.metric {
+        look_again(context, &mut family, notes);
+    }
     if !context.has_ended() && family.iter().any(|one| one.test.is_some()) {
         notes.push("the sweep has not ended: p-values grow with the comparisons that are still to come".to_owned());
     }
     family
+}
+
+/// The verdicts of an adaptive study: its comparisons were looked at several times, so each look may spend a part of the error
+/// rate only. What was decided at a look stays decided by the seeds of that look.
+fn look_again(context: &Context<'_>, family: &mut [Comparison], notes: &mut Vec<String>) {
+    let looks = 1 + context.study.spec.adaptive.as_ref().map_or(0, |adaptive| adaptive.looks());
+    let followed = follow(context.study, looks);
+    for one in family.iter_mut().filter(|one| !one.after_selection) {
+        let found = followed.iter().find(|of| (of.position, of.reference) == (one.position, one.reference));
+        let finding = found.and_then(|of| of.finding);
+        one.adjusted_p = finding.map(|finding| finding.adjusted_p);
+        if matches!(one.verdict, Verdict::Open(_)) {
+            continue;
+        }
+        one.verdict = verdict(context.goal, one);
+        if let (true, Some(finding)) = (one.verdict != Verdict::NoDifferenceShown, finding) {
+            one.more_seeds = None;
+            let said = format!("decided by {} seeds, at look {} of {looks}", finding.seeds, finding.look + 1);
+            one.remark = if one.remark.is_empty() { said } else { format!("{}; {said}", one.remark) };
+        }
+    }
+    notes.push(format!(
+        "seeds were added to what was undecided: p-values are corrected for {looks} looks at the results as well"
+    ));
 }
 
 /// Everything against the sweep's baseline: a family of its own.

@@ -227,7 +227,11 @@ fn what_stages_say_of_each_other_is_checked() {
             "keep: { filters: 8 }",
             "keep.filters: this stage does not vary the factor; expected one of `conv_layers`",
         ),
-        (keep, "keep: bst", "stages[0].keep: expected `best`, `best_if_significant` or levels, found \"bst\"; did you mean `best`?"),
+        (
+            keep,
+            "keep: bst",
+            "stages[0].keep: expected `best`, `best_if_significant` or levels, found \"bst\"; did you mean `best`?",
+        ),
         (keep, "set: { conv_layers: 3 }", "stages[0].set: `conv_layers` is varied by this stage, so it cannot be set"),
         (
             "name: width,",

@@ -1,5 +1,7 @@
 //! Families of comparisons: p-values are corrected for their number, and verdicts follow.
 
+use std::collections::HashMap;
+
 use sweep_spec::spec::Goal;
 
 use super::bounds;
@@ -7,15 +9,23 @@ use super::context::Context;
 use super::pairing::{self, Extent};
 use crate::adaptive::follow;
 use crate::result::{Comparison, Correction, Verdict};
-use crate::statistics::{ALPHA, Power, benjamini_hochberg, differences, holm};
+use crate::statistics::{ALPHA, Finding, Power, benjamini_hochberg, differences, holm};
+
+/// What is said of comparisons that an adaptive study's rule does not cover.
+const NOT_FOLLOWED: &str = "seeds were added by what the objective showed against the starting points of stages: the error rate of \
+                            these verdicts is not corrected for that";
 
 /// The sweep's family: every configuration against the starting point of its stage.
 pub(super) fn stages(context: &Context<'_>, notes: &mut Vec<String>) -> Vec<Comparison> {
     let pairs = context.pairs(notes);
     let mut family = paired(context, pairs, notes);
     correct(context, &mut family);
-    if context.study.spec.adaptive.is_some() && context.metric == context.study.spec.objective.metric {
-        look_again(context, &mut family, notes);
+    if context.study.spec.adaptive.is_some() {
+        if context.metric == context.study.spec.objective.metric {
+            look_again(context, &mut family, notes);
+        } else {
+            notes.push(NOT_FOLLOWED.to_owned());
+        }
     }
     if !context.has_ended() && family.iter().any(|one| one.test.is_some()) {
         notes.push("the sweep has not ended: p-values grow with the comparisons that are still to come".to_owned());
@@ -28,9 +38,10 @@ pub(super) fn stages(context: &Context<'_>, notes: &mut Vec<String>) -> Vec<Comp
 fn look_again(context: &Context<'_>, family: &mut [Comparison], notes: &mut Vec<String>) {
     let looks = 1 + context.study.spec.adaptive.as_ref().map_or(0, |adaptive| adaptive.looks());
     let followed = follow(context.study, looks);
+    let findings: HashMap<(u32, u32), Option<Finding>> =
+        followed.iter().map(|of| ((of.position, of.reference), of.finding)).collect();
     for one in family.iter_mut().filter(|one| !one.after_selection) {
-        let found = followed.iter().find(|of| (of.position, of.reference) == (one.position, one.reference));
-        let finding = found.and_then(|of| of.finding);
+        let finding = findings.get(&(one.position, one.reference)).copied().flatten();
         one.adjusted_p = finding.map(|finding| finding.adjusted_p);
         if matches!(one.verdict, Verdict::Open(_)) {
             continue;
@@ -56,6 +67,9 @@ pub(super) fn baseline(context: &Context<'_>, notes: &mut Vec<String>) -> Vec<Co
     let others = context.all().iter().map(|series| series.subject).filter(|subject| !subject.baseline);
     let pair = |subject: &crate::study::Subject| (subject.position, baseline.position, subject.groups.first().copied());
     let pairs = others.map(pair).collect();
+    if context.study.spec.adaptive.is_some() {
+        notes.push(NOT_FOLLOWED.to_owned());
+    }
     let mut family = paired(context, pairs, notes);
     correct(context, &mut family);
     family
@@ -100,6 +114,9 @@ pub(super) fn with(
     if !family.is_empty() {
         let others = family.len();
         notes.push(format!("this comparison is beside the sweep's own {others}, and is corrected with them"));
+    }
+    if context.study.spec.adaptive.is_some() {
+        notes.push(NOT_FOLLOWED.to_owned());
     }
     family.push(asked);
     let (place, size) = (family.len() - 1, family.len());

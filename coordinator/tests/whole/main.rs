@@ -1,14 +1,20 @@
 //! The whole coordinator over real gRPC, with workers that only pretend to train.
 
 #[cfg(test)]
+mod analysis;
+#[cfg(test)]
 mod damage;
 #[cfg(test)]
 mod env;
+#[cfg(test)]
+mod extend;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
 mod flow;
 #[cfg(test)]
 mod people;
+#[cfg(test)]
+mod seeds;
 #[cfg(test)]
 mod watching;

@@ -122,6 +122,12 @@ impl<'a> Released<'a> {
         Some(self.plan.spec.stages.get(stage)?.design.tries_start(self.start(stage)?))
     }
 
+    /// Whether anything that can be expanded by now asks for the configuration, and it can be built.
+    pub fn trains(&self, configuration: &Configuration) -> bool {
+        let asked = self.groups.iter().any(|&group| self.index_of(group, configuration).is_some());
+        asked && Counts::of(configuration, self.input).is_ok()
+    }
+
     /// How many points a group has, those that occur twice counted twice; unknown while it waits.
     pub(crate) fn counted(&self, group: usize, look: &mut Look) -> Result<Option<u64>, TooMany> {
         let Some(known) = self.plan.groups.get(group) else { return Ok(None) };

@@ -176,6 +176,9 @@ fn the_readme_documents_every_key() {
             "stages: [ { list: [ { nothing_like_it: 1 } ] } ]",
             "stages: [ { factorial: { filters: [1, 2] }, fraction: { nothing_like_it: 1 } } ]",
             "objective: { nothing_like_it: 1 }",
+            "noise: { nothing_like_it: 1 }",
+            "seeds: { nothing_like_it: 1 }",
+            "seeds: { adaptive: { nothing_like_it: 1 } }",
         ]
         .map(str::to_owned),
     );

@@ -8,7 +8,8 @@ use clap_complete::Shell;
 #[cfg(feature = "local")]
 use crate::commands::store;
 use crate::commands::{
-    artifacts, cancel, explain, export, import, leaderboard, list, plan, status, steer, submit, trial, watch, workers,
+    artifacts, cancel, explain, export, extend, import, leaderboard, list, plan, status, steer, submit, trial, watch,
+    workers,
 };
 use crate::output::{Color, Format};
 
@@ -74,6 +75,8 @@ pub(crate) enum Command {
     Import(import::Verb),
     /// Make a sweep of a spec
     Submit(Box<Dialling<submit::Arguments>>),
+    /// Go on from a sweep with more seeds, levels or stages; what it has is not run again
+    Extend(Dialling<extend::Arguments>),
     /// List the sweeps
     List(Dialling<list::Arguments>),
     /// Show where a sweep stands
@@ -142,6 +145,7 @@ impl Command {
     pub(crate) fn connection(&self) -> Option<&Connection> {
         match self {
             Self::Submit(verb) => Some(&verb.connection),
+            Self::Extend(verb) => Some(&verb.connection),
             Self::List(verb) => Some(&verb.connection),
             Self::Status(verb) => Some(&verb.connection),
             Self::Watch(verb) => Some(&verb.connection),

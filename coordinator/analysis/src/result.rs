@@ -55,6 +55,22 @@ pub struct Estimate {
     pub count: u32,
 }
 
+impl Estimate {
+    /// Of these values; nothing of none. Independent of their order.
+    pub fn of(values: &[f64]) -> Option<Self> {
+        if values.is_empty() {
+            return None;
+        }
+        let mut values = values.to_vec();
+        values.sort_by(f64::total_cmp);
+        let count = values.len() as f64;
+        let mean = values.iter().sum::<f64>() / count;
+        let squares: f64 = values.iter().map(|value| (value - mean) * (value - mean)).sum();
+        let standard_deviation = (values.len() > 1).then(|| (squares / (count - 1.0)).sqrt());
+        Some(Self { mean, standard_deviation, count: values.len() as u32 })
+    }
+}
+
 /// A 95 % interval.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Interval {

@@ -9,12 +9,15 @@ mod driver;
 mod effects;
 mod error;
 mod expand;
+mod extend;
 mod instances;
 mod live;
+mod looks;
 mod people;
 mod poll;
 mod restore;
 mod status;
+mod study;
 mod submit;
 mod view;
 
@@ -37,6 +40,7 @@ pub use command::{
 pub use driver::Trouble;
 pub use error::Error;
 pub use status::{Board, StageStatus, Status};
+pub(crate) use study::epoch;
 pub use submit::{Submit, Submitted};
 
 use command::{Command, Ended, Reply, Retry};
@@ -64,7 +68,7 @@ pub struct Handle {
     lease_ttl_ms: u64,
 }
 
-/// Starts the owner task and the one that chooses winners; both end after `shutdown`, the last batch being on disk.
+/// Starts the owner task and the one that decides by results; both end after `shutdown`, the last batch being on disk.
 pub fn start(
     store: Arc<dyn Store>,
     metrics: Arc<Metrics>,
@@ -229,7 +233,11 @@ impl Handle {
             return Err(Error::Cancelled { sweep });
         }
         let ended = match self.store.ended(sweep).await? {
-            Some((row, snapshot)) => Some(Ended { live: restore::live_sweep(&row, &snapshot)?, snapshot }),
+            Some((row, mut snapshot)) => {
+                let live = restore::live_sweep(&row, &snapshot)?;
+                restore::narrow(&live, &mut snapshot);
+                Some(Ended { live, snapshot })
+            }
             None => None,
         };
         let retry = Retry { ticket, sweep, ended, actor: actor.to_owned() };

@@ -24,6 +24,7 @@ pub fn status(error: Error) -> Status {
     match error {
         Error::Invalid(invalid) => Status::invalid_argument(invalid.to_string()),
         Error::Spec(problems) => spec_status(&problems),
+        Error::NotAnExtension { .. } => Status::invalid_argument(error.to_string()),
         Error::NotFound { .. } | Error::UnknownSession => Status::not_found(error.to_string()),
         // Not FAILED_PRECONDITION: registering again would not help.
         Error::Semantics { .. } => Status::permission_denied(error.to_string()),

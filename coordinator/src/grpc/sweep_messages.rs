@@ -1,11 +1,13 @@
 //! From the engine's answers to the sweeps' messages.
 
+use sweep_analysis::leaderboard::{Counts, Row};
+use sweep_analysis::result::Estimate;
 use sweep_proto::v1;
+use sweep_spec::plan::GroupKind;
 use sweep_spec::settings;
 
-use crate::analysis::leaderboard::{Counts, Estimate, Row, epoch};
 use crate::convert::{self, bytes, counts_message, metrics_message};
-use crate::engine::{Board, Error, Running, StageStatus, Status};
+use crate::engine::{Board, Error, Running, StageStatus, Status, epoch};
 use crate::store::codes::SweepState;
 use crate::store::record::{AttemptRecord, TrialRow};
 
@@ -93,7 +95,7 @@ pub(super) fn row(board: &Board, row: &Row) -> Result<v1::LeaderboardRow, Error>
         name: row.name.clone(),
         configuration: row.label.clone(),
         settings: flat(&row.configuration)?,
-        stages: stage_names(board, &row.stages),
+        stages: row_groups(board, &row.groups),
         train_accuracy: estimate(row.train_accuracy),
         val_accuracy: estimate(row.val_accuracy),
         train_loss: estimate(row.train_loss),
@@ -109,8 +111,23 @@ pub(super) fn row(board: &Board, row: &Row) -> Result<v1::LeaderboardRow, Error>
     })
 }
 
-pub(super) fn stage_names(board: &Board, stages: &[u32]) -> Vec<String> {
-    let names = stages.iter().filter_map(|stage| board.record.stages.get(*stage as usize));
+/// The stages of a configuration, without the noise floor, which is no part of what its row tells.
+fn row_groups(board: &Board, groups: &[usize]) -> Vec<String> {
+    let known = board.plan.groups();
+    let noise = |group: &usize| known.get(*group).is_some_and(|group| group.kind == GroupKind::Noise);
+    let groups: Vec<usize> = groups.iter().copied().filter(|group| !noise(group)).collect();
+    group_names(board, &groups)
+}
+
+/// The stages of a configuration that ask for it under this seed.
+fn trial_groups(board: &Board, row: &TrialRow) -> Vec<String> {
+    let groups = row.stages.iter().map(|stage| *stage as usize);
+    let groups: Vec<usize> = groups.filter(|group| board.plan.seeds(*group).contains(&row.seed)).collect();
+    group_names(board, &groups)
+}
+
+fn group_names(board: &Board, groups: &[usize]) -> Vec<String> {
+    let names = groups.iter().filter_map(|group| board.record.stages.get(*group));
     names.map(|stage| stage.name.clone()).collect()
 }
 
@@ -129,7 +146,7 @@ pub(super) fn trial(board: &Board, row: &TrialRow) -> Result<v1::TrialSummary, E
         worker: row.worker.clone(),
         outcome: outcome.into(),
         reported: result.and_then(|result| epoch(spec, result)).map(metrics_message),
-        stages: stage_names(board, &row.stages),
+        stages: trial_groups(board, row),
         failure: row.failure.as_ref().map(|(class, reason)| convert::failure_message(*class, reason)),
         params: row.params,
         settings: flat(&question)?,

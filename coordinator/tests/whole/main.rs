@@ -5,10 +5,14 @@ mod damage;
 #[cfg(test)]
 mod env;
 #[cfg(test)]
+mod extend;
+#[cfg(test)]
 mod faults;
 #[cfg(test)]
 mod flow;
 #[cfg(test)]
 mod people;
+#[cfg(test)]
+mod seeds;
 #[cfg(test)]
 mod watching;

@@ -1,7 +1,7 @@
 //! A plan in numbers, made point by point without keeping any of them. What stands behind a `keep: best` stage is not
 //! known yet and is told as a bound.
 
-use super::{Plan, Winner};
+use super::{GroupKind, Plan, Winner};
 use crate::configuration::Configuration;
 use crate::count::{Counts, Input};
 use crate::design::Look;
@@ -15,8 +15,12 @@ pub struct Summary {
     pub configurations: u64,
     /// Points that occurred again, in the same group or another one, and are shared.
     pub merged: u64,
-    /// Configurations times seeds.
+    /// Configurations times seeds, the noise floor, and more seeds.
     pub trials: u64,
+    /// Of the trials, those for the noise floor.
+    pub noise: u64,
+    /// Of the trials, how many may be added at most for what is undecided.
+    pub more_seeds: u64,
     /// Whether the numbers above are the most that there can be, because a group waits for a winner.
     pub at_most: bool,
     /// The fewest and the most parameters, if there is any configuration.
@@ -30,7 +34,8 @@ pub struct Summary {
 pub struct GroupSummary {
     /// Points, those that occur twice counted twice.
     pub points: u64,
-    /// Configurations that no group released before it has; for a waiting group, its points.
+    /// Configurations that no group released before it has; for a waiting group, its points. None for more seeds, which are
+    /// more trials of the same configurations.
     pub configurations: u64,
     /// Points that an earlier group, or the group itself, already has; none for a waiting group.
     pub merged: u64,
@@ -54,6 +59,10 @@ impl Plan {
         let mut groups = Vec::with_capacity(self.groups.len());
         for (index, group) in self.groups.iter().enumerate() {
             let points = group.points;
+            if matches!(group.kind, GroupKind::MoreSeeds(_)) {
+                groups.push(GroupSummary { points, at_most: true, ..NOTHING });
+                continue;
+            }
             if !released.groups().contains(&index) {
                 let params = group.stage.and_then(|stage| self.params_bounds(stage));
                 groups.push(GroupSummary { points, configurations: points, at_most: true, params, ..NOTHING });
@@ -71,16 +80,25 @@ impl Plan {
             }
             // A checked spec's combinations can all be looked at, for each stage by itself.
             let points = released.counted(index, &mut Look::default()).ok().flatten().unwrap_or(points);
-            let merged = points.saturating_sub(configurations + left_out);
+            // The noise floor shares a configuration on purpose, and none of its trials.
+            let shared = group.kind == GroupKind::Noise;
+            let merged = if shared { 0 } else { points.saturating_sub(configurations + left_out) };
             let excluded = group.places.saturating_sub(points);
             groups.push(GroupSummary { points, configurations, merged, left_out, excluded, at_most: false, params });
         }
         let configurations = groups.iter().map(|group| group.configurations).fold(0, u64::saturating_add);
         let bounds = groups.iter().filter_map(|group| group.params).flat_map(|(least, most)| [least, most]);
+        let sources = self.groups.iter().zip(&groups).filter(|(group, _)| group.kind.is_source());
+        let sources = sources.map(|(_, numbers)| numbers.configurations).fold(0, u64::saturating_add);
+        let more = self.spec.adaptive.as_ref().map_or(0, |adaptive| adaptive.seeds().len()) as u64;
+        let (noise, more_seeds) = (self.spec.noise.len() as u64, sources.saturating_mul(more));
+        let trials = sources.saturating_mul(self.spec.seeds.len() as u64);
         Summary {
             configurations,
             merged: groups.iter().map(|group| group.merged).sum(),
-            trials: configurations.saturating_mul(self.spec.seeds.len() as u64),
+            trials: trials.saturating_add(noise).saturating_add(more_seeds),
+            noise,
+            more_seeds,
             at_most: groups.iter().any(|group| group.at_most),
             params: bounds.fold(None, widened),
             groups,
@@ -143,7 +161,7 @@ impl Plan {
             match keep {
                 _ if steps_left == 0 => {}
                 Keep::Start => {}
-                Keep::Best => start.clone_from(&points),
+                Keep::Best | Keep::BestIfSignificant => start.clone_from(&points),
                 Keep::Levels(levels) => {
                     levels.iter().for_each(|&(factor, level)| replace(&mut start, factor, &[level]));
                 }

@@ -4,7 +4,7 @@ use super::*;
 use crate::levels::{Factor, Family, Level};
 use crate::spec::{Limits, Metric};
 
-fn spec(text: &str, overrides: &[(&str, &str)]) -> Spec {
+pub(super) fn spec(text: &str, overrides: &[(&str, &str)]) -> Spec {
     let overrides: Vec<(String, String)> =
         overrides.iter().map(|(path, value)| ((*path).to_owned(), (*value).to_owned())).collect();
     match Spec::parse(text.as_bytes(), &overrides, &Limits::default()) {
@@ -13,11 +13,11 @@ fn spec(text: &str, overrides: &[(&str, &str)]) -> Spec {
     }
 }
 
-fn plan(text: &str) -> Plan {
+pub(super) fn plan(text: &str) -> Plan {
     Plan::new(&spec(text, &[]))
 }
 
-fn labels(plan: &Plan, group: usize, winners: &[Winner]) -> Vec<String> {
+pub(super) fn labels(plan: &Plan, group: usize, winners: &[Winner]) -> Vec<String> {
     let planned = plan.expand(group, winners).unwrap_or_default();
     planned.iter().map(|planned| planned.label(plan)).collect()
 }

@@ -7,6 +7,7 @@ mod design;
 mod fraction;
 mod protocol;
 mod retry;
+mod seeds;
 mod spec;
 mod stage;
 mod study;

@@ -1,7 +1,9 @@
 //! Reading of the spec as a whole.
 
+use super::seeds::Seeds;
 use super::stage::{Around, baseline, extra, stage, stage_names};
-use super::{At, Reader, dataset, protocol, retry, study};
+use super::study::below;
+use super::{At, Reader, dataset, protocol, retry, seeds, study};
 use crate::configuration::Configuration;
 use crate::levels::Family;
 use crate::plan::circles;
@@ -9,8 +11,6 @@ use crate::problem::Problem;
 use crate::spec::{Extra, Goal, Limits, Metric, Objective, Spec, Stage, Start, VERSION};
 use crate::yaml::{self, Value};
 
-/// The most seeds of a sweep.
-const MAX_SEEDS: u64 = 1_000_000;
 /// The most stages, and the most extras, of a sweep.
 const MAX_STAGES: usize = 200;
 
@@ -42,7 +42,7 @@ fn whole(at: &At<'_>, reader: &mut Reader) -> Option<Spec> {
     let name = section.required(reader, "name").and_then(|at| at.name(reader));
     let dataset = section.required(reader, "dataset").and_then(|at| dataset::dataset(&at, reader));
     let protocol = section.get("protocol").map_or(Some(Default::default()), |at| protocol::protocol(&at, reader));
-    let seeds = section.get("seeds").map_or(Some(vec![0]), |at| seeds(&at, reader));
+    let seeds = section.get("seeds").map_or(Some(Seeds::default()), |at| seeds::seeds(&at, reader));
     let baseline_at = section.required(reader, "baseline");
     let baseline = baseline_at.as_ref().and_then(|at| baseline(at, reader));
     // The stages are read all the same where the baseline is wrong, as of the family that it probably is.
@@ -54,35 +54,40 @@ fn whole(at: &At<'_>, reader: &mut Reader) -> Option<Spec> {
     let priority = section.get("priority").map_or(Some(0), |at| at.signed(reader, -1000..=1000));
     let weight = section.get("weight").map_or(Some(1), |at| at.small(reader, 1..=1000));
     let retry = section.get("retry").map_or(Some(Default::default()), |at| retry::retry(&at, reader));
+    let noise = section.get("noise");
+    let noise = noise.map_or(Some(Vec::new()), |at| seeds::noise(&at, seeds.as_ref(), reader));
+    if let (Some(stages), Some(seeds)) = (&stages, &seeds) {
+        for (index, stage) in stages.iter().enumerate() {
+            let place = below(at, &["stages"]).and_then(|list| below(&list.item(index)?, &["choose_on"]));
+            seeds::check_choice(place.as_ref().unwrap_or(at), stage, seeds, reader);
+        }
+    }
+    if let (Some(dataset), Some(protocol)) = (&dataset, &protocol) {
+        study::check_split(at, dataset, protocol, reader);
+    }
     if matches!((&stages, &extra), (Some(stages), Some(extra)) if stages.is_empty() && extra.is_empty()) {
         section.at.report(reader, "nothing to train", Some("give `stages`, `extra` or both".into()));
     }
     section.finish(reader, "key");
     let (name, dataset, protocol, seeds, baseline) = (name?, dataset?, protocol?, seeds?, baseline?);
     let (stages, extra, objective) = (stages?, extra?, objective?);
-    let (priority, weight, retry) = (priority?, weight?, retry?);
-    Some(Spec { name, dataset, protocol, seeds, baseline, stages, extra, objective, priority, weight, retry })
-}
-
-fn seeds(at: &At<'_>, reader: &mut Reader) -> Option<Vec<u64>> {
-    let Value::List(_) = at.node.value else {
-        return at.whole(reader, 1..=MAX_SEEDS).map(|count| (0..count).collect());
-    };
-    let items = at.list(reader, "seeds")?;
-    let mut seen = std::collections::BTreeSet::new();
-    let mut seeds = Vec::with_capacity(items.len());
-    let mut complete = true;
-    for item in items {
-        match item.whole(reader, dataset::SEEDS) {
-            Some(seed) if seen.insert(seed) => seeds.push(seed),
-            Some(seed) => {
-                item.report(reader, format!("seed {seed} stands twice"), None);
-                complete = false;
-            }
-            None => complete = false,
-        }
-    }
-    complete.then_some(seeds)
+    let (priority, weight, retry, noise) = (priority?, weight?, retry?, noise?);
+    let Seeds { first: seeds, adaptive } = seeds;
+    Some(Spec {
+        name,
+        dataset,
+        protocol,
+        seeds,
+        baseline,
+        stages,
+        extra,
+        objective,
+        priority,
+        weight,
+        retry,
+        noise,
+        adaptive,
+    })
 }
 
 fn stages(at: &At<'_>, family: Family, reader: &mut Reader) -> Option<Vec<Stage>> {

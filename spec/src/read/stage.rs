@@ -1,7 +1,7 @@
 //! Reading of configurations and stages: everything in which factors stand, but for the designs themselves.
 
 use super::design::design;
-use super::{At, Reader, Section, known};
+use super::{At, Reader, Section, known, seeds};
 use crate::configuration::Configuration;
 use crate::design::{Design, Dimension, Kind};
 use crate::levels::{Factor, Family, Level};
@@ -72,8 +72,10 @@ pub(super) fn stage(at: &At<'_>, around: &Around<'_>, reader: &mut Reader) -> Op
         }
     }
     let keep = section.get("keep").map_or(Some(Keep::Start), |at| keep(&at, around.family, design.as_ref(), reader));
+    let choose_on = section.get("choose_on");
+    let choose_on = choose_on.map_or(Some(Vec::new()), |at| seeds::choose_on(&at, keep.as_ref(), reader));
     section.finish(reader, "key");
-    Some(Stage { name: name?, from: from?, set: set?, design: design?, keep: keep? })
+    Some(Stage { name: name?, from: from?, set: set?, design: design?, keep: keep?, choose_on: choose_on? })
 }
 
 /// The names of the stages: each needs one, and no two may share one.
@@ -159,11 +161,14 @@ pub(super) fn levels(at: &At<'_>, family: Family, reader: &mut Reader) -> Option
 
 fn keep(at: &At<'_>, family: Family, design: Option<&Design>, reader: &mut Reader) -> Option<Keep> {
     if let Value::Text(text) = &at.node.value {
-        if text == "best" {
-            return Some(Keep::Best);
+        match text.as_str() {
+            "best" => return Some(Keep::Best),
+            "best_if_significant" => return Some(Keep::BestIfSignificant),
+            _ => {}
         }
-        let hint = did_you_mean(text, &["best"]);
-        at.report(reader, format!("expected `best` or levels, found {}", at.node.describe()), hint);
+        let hint = did_you_mean(text, &["best", "best_if_significant"]);
+        let message = format!("expected `best`, `best_if_significant` or levels, found {}", at.node.describe());
+        at.report(reader, message, hint);
         return None;
     }
     let kept = levels(at, family, reader)?;

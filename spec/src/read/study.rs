@@ -4,8 +4,10 @@
 use super::{At, Reader};
 use crate::configuration::Configuration;
 use crate::count::{Counts, Input};
+use crate::dataset::{Dataset, Source};
 use crate::design::{Kind, Look, TooMany};
 use crate::plan::{Plan, Released};
+use crate::protocol::Protocol;
 use crate::spec::{Keep, Limits, Spec, Stage};
 use crate::yaml::Value;
 
@@ -60,16 +62,28 @@ fn check_places(root: &At<'_>, spec: &Spec, limits: &Limits, reader: &mut Reader
     well
 }
 
+/// Refuses a split for each seed where nothing is split.
+pub(super) fn check_split(root: &At<'_>, dataset: &Dataset, protocol: &Protocol, reader: &mut Reader) {
+    let drawn = protocol.holdout.is_some() || matches!(dataset.source, Source::ImageFolder { test_split: Some(_), .. });
+    if !protocol.split.is_fixed() && !drawn {
+        let at = below(root, &["protocol", "split"]).unwrap_or_else(|| root.clone());
+        let hint = Some("give `protocol.holdout`, or `test_split` of an image folder".to_owned());
+        at.report(reader, "nothing is held out, so there is nothing to draw for each seed", hint);
+    }
+}
+
 /// Refuses a sweep that is too large, from its size alone.
 fn check_size(root: &At<'_>, plan: &Plan, limits: &Limits, reader: &mut Reader) {
     let trials = plan.trials_before_merging();
     if trials > limits.trials {
-        let seeds = plan.spec().seeds.len();
-        let message = format!(
-            "expected at most {} trials, found {} points × {seeds} seeds = {trials}",
-            limits.trials,
-            trials / seeds.max(1) as u64
-        );
+        let (spec, points, limit) = (plan.spec(), plan.points_before_merging(), limits.trials);
+        let seeds = spec.seeds.len() + spec.adaptive.as_ref().map_or(0, |adaptive| adaptive.seeds().len());
+        let noise = match spec.noise.len() {
+            0 => String::new(),
+            noise => format!(" + {noise} for the noise floor"),
+        };
+        let message =
+            format!("expected at most {limit} trials, found {points} points × {seeds} seeds{noise} = {trials}");
         let at = below(root, &["stages"]).unwrap_or_else(|| root.clone());
         at.report(reader, message, Some("raise the limit with --trial-limit".into()));
     }
@@ -145,7 +159,7 @@ fn stage_at<'a>(root: &At<'a>, index: usize, key: &str) -> At<'a> {
 }
 
 /// The value that keys lead to.
-fn below<'a>(at: &At<'a>, keys: &[&str]) -> Option<At<'a>> {
+pub(super) fn below<'a>(at: &At<'a>, keys: &[&str]) -> Option<At<'a>> {
     keys.iter().try_fold(at.clone(), |at, key| {
         let Value::Mapping(entries) = &at.node.value else { return None };
         entries.iter().find(|entry| entry.key == *key).map(|entry| at.below(entry))

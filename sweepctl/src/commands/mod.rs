@@ -4,6 +4,7 @@ pub(crate) mod artifacts;
 pub(crate) mod cancel;
 pub(crate) mod explain;
 pub(crate) mod export;
+pub(crate) mod extend;
 pub(crate) mod import;
 pub(crate) mod leaderboard;
 pub(crate) mod list;
@@ -54,6 +55,7 @@ pub(crate) fn run(cli: Cli, output: Output) -> Result<Exit, Failure> {
         Command::Explain(verb) => block_on(explain::run(&context, &verb.arguments)),
         Command::Audit(verb) => block_on(explain::audit(&context, &verb.arguments)),
         Command::Workers(verb) => block_on(workers::run(&context, &verb.arguments)),
+        Command::Extend(verb) => block_on(extend::run(&context, &verb.arguments)),
         Command::Export(verb) => block_on(export::run(&context, &verb.arguments)),
         Command::Artifacts(verb) => block_on(artifacts::run(&context, &verb.arguments)),
         #[cfg(feature = "local")]

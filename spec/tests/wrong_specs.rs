@@ -447,7 +447,7 @@ fn conditions_that_would_take_too_long_are_refused() {
     let grid = format!("grid: {{ filters: [{}], dense_units: [{}] }}", levels(8000), levels(8000));
     let found = stage(&format!("{grid}, where: filters < 9"));
     assert!(
-        found.contains("expected at most 10000000 combinations for a condition to choose from, found 64000000"),
+        found.contains("expected at most 10000000 combinations for conditions to choose from, found 64000000"),
         "{found}"
     );
     // What a condition leaves is what counts against the limit.

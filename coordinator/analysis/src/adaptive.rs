@@ -109,10 +109,9 @@ fn differences(study: &Study, comparison: &Followed, seeds: &[u64]) -> Option<Ve
     fresh.map(|seed| difference(study, (subject, reference), *seed)).collect()
 }
 
-/// The seeds whose replicates chose this configuration as the winner of a stage. A starting point that was kept because
-/// nothing was better was not chosen by them.
-pub fn chosen_on(study: &Study, position: u32) -> BTreeSet<u64> {
-    let won = study.groups.iter().filter(|group| group.winner == Some(position) && group.start != Some(position));
+/// The seeds whose replicates chose this configuration as the winner of a stage.
+fn chosen_on(study: &Study, position: u32) -> BTreeSet<u64> {
+    let won = study.groups.iter().filter(|group| group.winner == Some(position));
     won.flat_map(|group| group.chose_on.iter().copied()).collect()
 }
 
@@ -199,8 +198,8 @@ mod tests {
         assert_eq!((first[0].state, first[0].finding), (State::Open, None), "nothing fresh yet");
         let found = follow(&study, 3)[0].finding.unwrap();
         assert!(found.decided && found.seeds == 12, "{found:?}");
-        study.groups[0].winner = Some(0);
-        assert_eq!(follow(&study, 1)[0].finding.unwrap().seeds, 6, "a starting point that was kept was not chosen");
+        study.groups[0].chose_on.clear();
+        assert_eq!(follow(&study, 1)[0].finding.unwrap().seeds, 6, "nothing was chosen");
     }
 
     #[test]

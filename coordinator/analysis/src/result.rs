@@ -20,8 +20,7 @@ pub struct Analysis {
     pub standings: Vec<Standing>,
     /// The family: every configuration against the starting point of its stage, in the order of the plan.
     pub comparisons: Vec<Comparison>,
-    /// The same configurations against the sweep's baseline, where that was asked for and is another one; a family of its
-    /// own.
+    /// Every other configuration against the sweep's baseline, where that was asked for; a family of its own.
     pub against_baseline: Vec<Comparison>,
     /// What each stage showed.
     pub stages: Vec<StageFinding>,
@@ -34,7 +33,7 @@ pub struct Analysis {
 }
 
 /// How p-values of one family are corrected for their number.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Correction {
     /// Holm (1979): the chance of any false finding is at most alpha. Verdicts use only this one.
@@ -56,18 +55,9 @@ pub struct Estimate {
 }
 
 impl Estimate {
-    /// Of these values; nothing of none. Independent of their order.
+    /// Of these values; nothing of none, or where one is not finite. Independent of their order.
     pub fn of(values: &[f64]) -> Option<Self> {
-        if values.is_empty() {
-            return None;
-        }
-        let mut values = values.to_vec();
-        values.sort_by(f64::total_cmp);
-        let count = values.len() as f64;
-        let mean = values.iter().sum::<f64>() / count;
-        let squares: f64 = values.iter().map(|value| (value - mean) * (value - mean)).sum();
-        let standard_deviation = (values.len() > 1).then(|| (squares / (count - 1.0)).sqrt());
-        Some(Self { mean, standard_deviation, count: values.len() as u32 })
+        crate::statistics::estimate(values)
     }
 }
 

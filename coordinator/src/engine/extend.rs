@@ -44,7 +44,9 @@ impl Handle {
                 replicates.iter().map(|row| (row.trial, (row.configuration, row.seed))).collect();
             let of = lost.len();
             let winners = winners(&from, &configurations, &plan);
-            asked_for(&plan, &winners, |id| drop(lost.remove(&id)))?;
+            asked_for(&plan, &winners, |id| {
+                lost.remove(&id);
+            })?;
             if lost.is_empty() {
                 return Ok(());
             }

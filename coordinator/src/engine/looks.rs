@@ -28,9 +28,8 @@ impl Handle {
         let plan = restore::plan(&record)?;
         let Some(group) = due(&plan, &record) else { return Ok(()) };
         let configurations = self.store.configurations(sweep).await?;
-        let mut replicates = self.store.replicates(sweep).await?;
+        let replicates = self.store.replicates(sweep).await?;
         let (expansion, change) = blocking(move || {
-            restore::begun(&plan, &record, &mut replicates);
             let study = study::study(&plan, &record, configurations.clone(), replicates);
             let (chosen, choice) = undecided(&study, look_of(&plan, group));
             let chosen: Vec<ConfigurationRecord> =

@@ -167,10 +167,9 @@ impl Handle {
     pub async fn make_board(&self, id: SweepId, metric: Option<Metric>) -> Result<Board, Error> {
         let record = self.store.sweep(id).await?.ok_or_else(|| Error::not_found(format!("sweep {id}")))?;
         let configurations = self.store.configurations(id).await?;
-        let mut replicates = self.store.replicates(id).await?;
+        let replicates = self.store.replicates(id).await?;
         super::submit::blocking(move || {
             let plan = restore::plan(&record)?;
-            restore::begun(&plan, &record, &mut replicates);
             let study = study::study(&plan, &record, configurations, replicates);
             let board = leaderboard::leaderboard(&study, metric);
             let (counts, stages) = count(&plan, &study);

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use sweep_analysis::study::{Answer, Group, GroupKind, Replicate, State, Study, Subject};
 use sweep_spec::plan;
 use sweep_spec::protocol::Report;
+use sweep_spec::spec::Keep;
 use sweep_spec::trainer::EpochMetrics;
 use sweep_spec::{Outcome, Plan, Spec};
 
@@ -31,8 +32,9 @@ pub(super) fn study(
     plan: &Plan,
     record: &SweepRecord,
     configurations: Vec<ConfigurationRecord>,
-    replicates: Vec<record::Replicate>,
+    mut replicates: Vec<record::Replicate>,
 ) -> Study {
+    restore::begun(plan, record, &mut replicates);
     let groups = groups(plan, record, &configurations);
     let mut by_configuration: HashMap<u32, Vec<Replicate>> = HashMap::with_capacity(configurations.len());
     for replicate in replicates {
@@ -102,6 +104,15 @@ fn groups(plan: &Plan, record: &SweepRecord, configurations: &[ConfigurationReco
             None => Some(baseline),
         };
         let winner = row.and_then(|row| row.winner);
+        let start_position = start.and_then(|start| {
+            let found = configurations.iter().find(|row| row.configuration == *start)?;
+            Some(found.position)
+        });
+        // A starting point that stays, because nothing was significantly better, was not chosen for its results.
+        let kept = group
+            .stage
+            .and_then(|stage| plan.spec().stages.get(stage))
+            .is_some_and(|stage| stage.keep == Keep::BestIfSignificant && winner == start_position);
         Group {
             name: group.name.clone(),
             kind: match group.kind {
@@ -110,14 +121,11 @@ fn groups(plan: &Plan, record: &SweepRecord, configurations: &[ConfigurationReco
                 plan::GroupKind::Noise => GroupKind::Noise,
                 plan::GroupKind::MoreSeeds(_) => GroupKind::MoreSeeds,
             },
-            start: start.and_then(|start| {
-                let found = configurations.iter().find(|row| row.configuration == *start)?;
-                Some(found.position)
-            }),
+            start: start_position,
             start_label: start.map(|start| start.difference(baseline).to_string()).unwrap_or_default(),
             winner,
             chose_on: match (winner, group.stage) {
-                (Some(_), Some(stage)) => plan.spec().chose_on(stage).to_vec(),
+                (Some(_), Some(stage)) if !kept => plan.spec().chose_on(stage).to_vec(),
                 _ => Vec::new(),
             },
             ended: row.is_some_and(|row| matches!(row.state, StageState::Ended | StageState::Failed)),

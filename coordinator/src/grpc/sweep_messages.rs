@@ -3,13 +3,12 @@
 use sweep_analysis::leaderboard::{Counts, Row};
 use sweep_analysis::result::Estimate;
 use sweep_proto::v1;
-use sweep_spec::plan::GroupKind;
 use sweep_spec::settings;
 
 use crate::convert::{self, bytes, counts_message, metrics_message};
 use crate::engine::{Board, Error, Running, StageStatus, Status, epoch};
 use crate::store::codes::SweepState;
-use crate::store::record::{AttemptRecord, TrialRow};
+use crate::store::record::{AttemptRecord, SweepRecord, TrialRow};
 
 pub(super) fn status(status: &Status) -> v1::SweepStatus {
     let record = &status.record;
@@ -89,13 +88,14 @@ fn flat<T: serde::Serialize>(value: &T) -> Result<Vec<v1::Setting>, Error> {
     Ok(settings.into_iter().map(convert::setting_message).collect())
 }
 
-pub(super) fn row(board: &Board, row: &Row) -> Result<v1::LeaderboardRow, Error> {
+/// A row of a leaderboard, without what an analysis adds.
+pub(super) fn row(record: &SweepRecord, row: &Row) -> Result<v1::LeaderboardRow, Error> {
     Ok(v1::LeaderboardRow {
         rank: row.rank,
         name: row.name.clone(),
         configuration: row.label.clone(),
         settings: flat(&row.configuration)?,
-        stages: row_groups(board, &row.groups),
+        stages: group_names(record, &row.groups),
         train_accuracy: estimate(row.train_accuracy),
         val_accuracy: estimate(row.val_accuracy),
         train_loss: estimate(row.train_loss),
@@ -108,26 +108,20 @@ pub(super) fn row(board: &Board, row: &Row) -> Result<v1::LeaderboardRow, Error>
         remark: row.remark.clone(),
         baseline: row.baseline,
         trial_ids: row.trials.iter().map(|trial| bytes(trial.as_bytes())).collect(),
+        position: row.position,
+        ..Default::default()
     })
-}
-
-/// The stages of a configuration, without the noise floor, which is no part of what its row tells.
-fn row_groups(board: &Board, groups: &[usize]) -> Vec<String> {
-    let known = board.plan.groups();
-    let noise = |group: &usize| known.get(*group).is_some_and(|group| group.kind == GroupKind::Noise);
-    let groups: Vec<usize> = groups.iter().copied().filter(|group| !noise(group)).collect();
-    group_names(board, &groups)
 }
 
 /// The stages of a configuration that ask for it under this seed.
 fn trial_groups(board: &Board, row: &TrialRow) -> Vec<String> {
     let groups = row.stages.iter().map(|stage| *stage as usize);
     let groups: Vec<usize> = groups.filter(|group| board.plan.seeds(*group).contains(&row.seed)).collect();
-    group_names(board, &groups)
+    group_names(&board.record, &groups)
 }
 
-fn group_names(board: &Board, groups: &[usize]) -> Vec<String> {
-    let names = groups.iter().filter_map(|group| board.record.stages.get(*group));
+fn group_names(record: &SweepRecord, groups: &[usize]) -> Vec<String> {
+    let names = groups.iter().filter_map(|group| record.stages.get(*group));
     names.map(|stage| stage.name.clone()).collect()
 }
 

@@ -130,6 +130,7 @@ fn preparation(sweep: SweepId, seeds: std::ops::Range<u64>) -> Preparation {
         body: Arc::clone(&body),
     };
     Preparation {
+        afresh: None,
         sweep: Some(row),
         stages: vec![StageRow { sweep, position: 0, name, trials_at_most: seeds.end - seeds.start, keep_best }],
         questions: vec![question()],

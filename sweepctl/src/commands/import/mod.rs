@@ -44,6 +44,7 @@ struct Imported {
 pub(crate) fn run(context: &Context, verb: &Verb) -> Result<Exit, Failure> {
     let Verb::Wandb(arguments) = verb;
     let file = arguments.file.display().to_string();
+    let file = if file == "-" { "stdin".to_owned() } else { file };
     let text = study::load(&arguments.file)?;
     let text = String::from_utf8(text).map_err(|_| Failure::usage(format!("{file} is no text")))?;
     let imported = imported(&file, &text, arguments.drop_unknown)?;

@@ -74,7 +74,7 @@ fn protocol(study: &Mapped) -> String {
 /// The sweep's name, or the file's, in a form that a spec takes.
 fn name(file: &str, study: &Mapped) -> String {
     let stem = Path::new(file).file_stem().map(|stem| stem.to_string_lossy().into_owned());
-    let name = study.name.clone().or_else(|| stem.filter(|stem| stem != "-")).unwrap_or_default();
+    let name = study.name.clone().or(stem).unwrap_or_default();
     let name: String = name.chars().filter(|letter| !is_active(*letter)).take(LONGEST_NAME).collect();
     let name = name.trim();
     if name.is_empty() { "imported".to_owned() } else { name.to_owned() }

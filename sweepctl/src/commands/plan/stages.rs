@@ -76,7 +76,9 @@ impl Said<'_> {
     /// `width: vary filters 8, 16; from the baseline; 2 points`
     fn head(&self) -> String {
         let numbers = self.numbers;
-        let mut text = format!("{}: {}; {}", escape(&self.stage.name), self.stage.design.words(), self.origin());
+        let added = if self.stage.adds_start() { ", and the start for `keep`" } else { "" };
+        let (name, words) = (escape(&self.stage.name), self.stage.design.words());
+        let mut text = format!("{name}: {words}{added}; {}", self.origin());
         text.push_str(&format!("; {}", plural(numbers.points, "point")));
         if numbers.excluded > 0 {
             text.push_str(&format!(", {} more excluded by `where`", count(numbers.excluded)));

@@ -8,8 +8,8 @@ use clap_complete::Shell;
 #[cfg(feature = "local")]
 use crate::commands::store;
 use crate::commands::{
-    ablation, artifacts, cancel, compare, explain, export, extend, leaderboard, list, plan, status, steer, submit,
-    trial, watch, workers,
+    ablation, artifacts, cancel, compare, explain, export, extend, import, leaderboard, list, plan, status, steer,
+    submit, trial, watch, workers,
 };
 use crate::output::{Color, Format};
 
@@ -70,6 +70,9 @@ pub(crate) struct Dialling<T: Args> {
 pub(crate) enum Command {
     /// Show what a spec asks for, without a coordinator
     Plan(plan::Arguments),
+    /// Make a spec of what another system's users write
+    #[command(subcommand, after_help = "Example:\n  sweepctl import wandb sweep.yaml > study.yaml")]
+    Import(import::Verb),
     /// Make a sweep of a spec
     Submit(Box<Dialling<submit::Arguments>>),
     /// Go on from a sweep with more seeds, levels or stages; what it has is not run again
@@ -165,7 +168,7 @@ impl Command {
             Self::Workers(verb) => verb.arguments.connection().or(Some(&verb.connection)),
             Self::Export(verb) => Some(&verb.connection),
             Self::Artifacts(verb) => Some(&verb.connection),
-            Self::Plan(_) | Self::Completions { .. } => None,
+            Self::Plan(_) | Self::Import(_) | Self::Completions { .. } => None,
             #[cfg(feature = "local")]
             Self::Store(_) | Self::Coordinator(_) | Self::Worker(_) | Self::Trainer => None,
         }

@@ -75,6 +75,25 @@ fn seeds_that_are_not_for_everything_are_told_with_their_bounds() {
 }
 
 #[test]
+fn every_design_is_told_in_words_with_what_it_leaves_out_and_cannot_tell_apart() {
+    insta::assert_snapshot!(transcript(&["plan", "tests/specs/designs.yaml"]));
+}
+
+#[test]
+fn the_machine_form_has_aliases_and_warnings() {
+    let text = transcript(&["plan", "tests/specs/designs.yaml", "--output", "json"]);
+    let json = text.split("----- stdout -----").nth(1).unwrap().split("----- stderr -----").next().unwrap();
+    let plan: serde_json::Value = serde_json::from_str(json).unwrap();
+    assert_eq!(plan["stages"][1]["trains_start"], false);
+    assert!(plan["stages"][1]["warnings"][0].as_str().unwrap().contains("is not trained"));
+    let screening = &plan["stages"][2];
+    assert_eq!((&screening["resolution"], &screening["points"]), (&4.into(), &8.into()));
+    assert_eq!(screening["generators"][0], "dropout = conv_layers * batch_norm * max_pool");
+    assert_eq!(screening["aliases"][0][1], "batch_norm*max_pool*dropout");
+    assert_eq!(plan["stages"][3]["excluded"], 2);
+}
+
+#[test]
 fn a_large_plan_shows_its_beginning_and_its_totals() {
     insta::assert_snapshot!(transcript_with_input(&["plan", "-"], LARGE.as_bytes()));
 }

@@ -173,7 +173,10 @@ impl fmt::Display for Condition {
         match self {
             Self::Any(conditions) => joined(f, conditions, "or"),
             Self::All(conditions) => joined(f, conditions, "and"),
-            Self::Not(condition) => write!(f, "not ({condition})"),
+            Self::Not(condition) => match **condition {
+                Self::Any(_) | Self::All(_) => write!(f, "not ({condition})"),
+                Self::Not(_) | Self::Compare { .. } | Self::In { .. } => write!(f, "not {condition}"),
+            },
             Self::Compare { left, comparison: Comparison::Equal, right: Operand::Switch(true) } => write!(f, "{left}"),
             Self::Compare { left, comparison, right } => write!(f, "{left} {} {right}", comparison.symbol()),
             Self::In { factor, values } => {

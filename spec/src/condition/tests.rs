@@ -63,8 +63,9 @@ fn a_condition_is_printed_in_a_form_that_reads_as_the_same() {
         ("max_pool==true", "max_pool"),
         ("(((filters   > 8)))", "filters > 8"),
         ("filters > 8 or max_pool and dropout<0.5", "filters > 8 or (max_pool and dropout < 0.5)"),
-        ("dropout not in [0, .5]", "not (dropout in [0, 0.5])"),
-        ("not not max_pool", "not (not (max_pool))"),
+        ("dropout not in [0, .5]", "not dropout in [0, 0.5]"),
+        ("not not max_pool", "not not max_pool"),
+        ("not (max_pool and filters > 8)", "not (max_pool and filters > 8)"),
     ] {
         assert_eq!(read(text).to_string(), printed);
         assert_eq!(read(printed), read(text));

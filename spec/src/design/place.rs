@@ -88,10 +88,16 @@ impl Design {
         if start.family() != configuration.family() {
             return None;
         }
-        let mut settled = configuration.clone();
         // A factor whose condition does not hold stood at any of its levels before it was taken back.
-        let free = self.settle(start, &mut settled);
-        if settled != *configuration || !self.allows(configuration) {
+        let mut free = FactorSet::EMPTY;
+        if !self.limited.only_if.is_empty() {
+            let mut settled = configuration.clone();
+            free = self.settle(start, &mut settled);
+            if settled != *configuration {
+                return None;
+            }
+        }
+        if !self.allows(configuration) {
             return None;
         }
         let varied = self.varied();

@@ -358,6 +358,11 @@ fn a_condition_on_a_large_grid_costs_what_its_factors_cost() {
     };
     let dimensions =
         vec![whole(Factor::ConvLayers, 64), whole(Factor::Filters, 8000), whole(Factor::DenseUnits, 60_000)];
+    let told = Design::new(Kind::Vary, dimensions[..2].to_vec()).words();
+    assert_eq!(
+        told,
+        "vary conv_layers 1, 2, 3, 4, 5, 6, 7, 8, ... (64 levels); filters 1, 2, 3, 4, 5, 6, 7, 8, ... (8000 levels)"
+    );
     let condition = parse("conv_layers > 32", Family::Cnn).unwrap();
     let limited = Limited { conditions: vec![condition], ..Limited::default() };
     let design = Design::new(Kind::Grid, dimensions.clone()).limited(limited);

@@ -119,11 +119,19 @@ impl Design {
     }
 }
 
-/// `filters 8, 16`, or `conv_layers+filters 2+8, 4+16`.
+/// More levels than this are not all told.
+const MOST_TOLD: usize = 16;
+
+/// `filters 8, 16`, or `conv_layers+filters 2+8, 4+16`; of a long list its beginning and its length.
 fn dimension(dimension: &Dimension) -> String {
+    let steps = dimension.steps();
+    let told = if steps.len() > MOST_TOLD { MOST_TOLD / 2 } else { steps.len() };
     let step = |step: &Vec<crate::levels::Level>| step.iter().map(ToString::to_string).collect::<Vec<_>>().join("+");
-    let steps: Vec<String> = dimension.steps().iter().map(step).collect();
-    format!("{} {}", dimension.name(), steps.join(", "))
+    let mut text = format!("{} {}", dimension.name(), steps.iter().take(told).map(step).collect::<Vec<_>>().join(", "));
+    if told < steps.len() {
+        text.push_str(&format!(", ... ({} levels)", steps.len()));
+    }
+    text
 }
 
 /// Resolutions are written in Roman numerals.

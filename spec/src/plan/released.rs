@@ -123,6 +123,14 @@ impl<'a> Released<'a> {
         Some(self.plan.spec.stages.get(stage)?.tries_start(self.start(stage)?))
     }
 
+    /// Whether a stage or an extra that can be expanded by now asks for the configuration, and it can be built.
+    pub fn trains(&self, configuration: &Configuration) -> bool {
+        let is_source = |group: &&usize| self.plan.groups.get(**group).is_some_and(|group| group.kind.is_source());
+        let mut sources = self.groups.iter().filter(is_source);
+        let asked = sources.any(|&group| self.index_of(group, configuration).is_some());
+        asked && Counts::of(configuration, self.input).is_ok()
+    }
+
     /// How many points a group has, those that occur twice counted twice; unknown while it waits.
     pub(crate) fn counted(&self, group: usize, look: &mut Look) -> Result<Option<u64>, TooMany> {
         let Some(known) = self.plan.groups.get(group) else { return Ok(None) };

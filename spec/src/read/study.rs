@@ -11,7 +11,7 @@ use crate::protocol::Protocol;
 use crate::spec::{Keep, Limits, Spec, Stage};
 use crate::yaml::Value;
 
-/// A stage with `where` may have so many times more places than a sweep may have trials: each is looked at.
+/// Stages with `where` may have so many times more places than a sweep may have trials: each is looked at.
 const PLACES_PER_TRIAL: u64 = 10;
 
 /// Checks what the parts of a spec come to together.
@@ -33,18 +33,18 @@ pub(super) fn check(root: &At<'_>, spec: &Spec, limits: &Limits, reader: &mut Re
 /// Refuses conditions that would have to be asked too often, from the lengths of lists alone.
 fn check_places(root: &At<'_>, spec: &Spec, limits: &Limits, reader: &mut Reader) -> bool {
     let mut look = Look::default();
-    let mut well = true;
+    let mut places = 0u64;
     for (index, stage) in spec.stages.iter().enumerate() {
         let conditions = &stage.design.limits().conditions;
         let at = stage_at(root, index, if conditions.is_empty() { stage.design.name() } else { "where" });
-        let places = stage.design.places();
+        if !conditions.is_empty() {
+            places = places.saturating_add(stage.design.places());
+        }
         let most = limits.trials.saturating_mul(PLACES_PER_TRIAL);
         if !conditions.is_empty() && places > most {
-            let message =
-                format!("expected at most {most} combinations for a condition to choose from, found {places}");
+            let message = format!("expected at most {most} combinations for conditions to choose from, found {places}");
             at.report(reader, message, Some("raise the limit with --trial-limit".into()));
-            well = false;
-            continue;
+            return false;
         }
         // The baseline stands for a starting point that is not known yet: what is combined does not depend on it.
         let input = Input::from(&spec.dataset);
@@ -59,7 +59,7 @@ fn check_places(root: &At<'_>, spec: &Spec, limits: &Limits, reader: &mut Reader
             return false;
         }
     }
-    well
+    true
 }
 
 /// Refuses a split for each seed where nothing is split.

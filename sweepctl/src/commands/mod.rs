@@ -7,6 +7,7 @@ pub(crate) mod compare;
 pub(crate) mod explain;
 pub(crate) mod export;
 pub(crate) mod extend;
+pub(crate) mod import;
 pub(crate) mod leaderboard;
 pub(crate) mod list;
 pub(crate) mod plan;
@@ -40,6 +41,7 @@ pub(crate) fn run(cli: Cli, output: Output) -> Result<Exit, Failure> {
     let context = Context { output, coordinator: cli.coordinator() };
     match cli.command {
         Command::Plan(arguments) => plan::run(&context, &arguments),
+        Command::Import(verb) => import::run(&context, &verb),
         Command::Submit(verb) => block_on(submit::run(&context, &verb.arguments)),
         Command::List(_) => block_on(list::run(&context)),
         Command::Status(verb) => block_on(status::run(&context, &verb.arguments)),

@@ -1,6 +1,8 @@
 //! `sweepctl plan`: every configuration that a spec asks for and what it costs, without a coordinator. Configurations
 //! are made one by one and forgotten, so that a plan of a million trials fits anywhere.
 
+mod stages;
+
 use std::cell::RefCell;
 use std::path::PathBuf;
 
@@ -9,9 +11,10 @@ use serde::ser::SerializeSeq;
 use serde::{Serialize, Serializer};
 use sweep_spec::Plan;
 use sweep_spec::levels::{Factor, Level};
-use sweep_spec::plan::{GroupKind, GroupSummary, LeftOut, PlannedConfiguration, Released, Summary};
+use sweep_spec::plan::{GroupKind, GroupSummary, PlannedConfiguration, Released, Summary};
 use sweep_spec::spec::{Keep, Stage, Start};
 
+use self::stages::{Said, StageShape};
 use super::Context;
 use crate::failure::{Exit, Failure};
 use crate::output::{Output, STRONG};
@@ -120,7 +123,7 @@ impl View<'_> {
         groups.iter().filter_map(|&group| self.plan().groups().get(group)).map(|group| group.name.clone()).collect()
     }
 
-    /// What there is to say of single stages: merged points, points that cannot be built, and what waits for a winner.
+    /// What there is to say of single stages, and of extra configurations that a stage asks for too.
     fn groups(&self) -> Vec<String> {
         let mut lines = Vec::new();
         for (index, (group, numbers)) in self.plan().groups().iter().zip(&self.summary.groups).enumerate() {
@@ -139,17 +142,19 @@ impl View<'_> {
             }
             if numbers.at_most {
                 lines.push(self.waiting(index, numbers));
+            } else if let Some(said) = self.said(index, numbers) {
+                lines.extend(said.lines());
             } else if numbers.merged > 0 {
                 let merged = format!("{} of {}", count(numbers.merged), plural(numbers.points, "point"));
                 lines.push(format!("{name}: {merged} stand in an earlier place too"));
             }
-            if numbers.left_out > 0 {
-                let reason = self.released.left_out(index).next().map(|left: LeftOut| left.reason.to_string());
-                let left_out = plural(numbers.left_out, "point");
-                lines.push(format!("{name}: {left_out} cannot be built: {}", reason.unwrap_or_default()));
-            }
         }
         lines
+    }
+
+    fn said<'a>(&'a self, index: usize, numbers: &'a GroupSummary) -> Option<Said<'a>> {
+        let stage = self.stage(index)?;
+        Some(Said { plan: self.plan(), released: &self.released, stage, index, numbers })
     }
 
     /// All looks of an adaptive study in one line.
@@ -169,7 +174,7 @@ impl View<'_> {
         let winner = self.waits_for(index).unwrap_or_default();
         let params = numbers.params.map(|params| format!(", {}", parameters(params))).unwrap_or_default();
         let name = escape(&self.plan().groups()[index].name);
-        let levels = self.stage(index).map(design).unwrap_or_default();
+        let levels = self.stage(index).map(|stage| stage.design.words()).unwrap_or_default();
         let points = plural(numbers.points, "configuration");
         format!("{name}: waits for the winner of {}; {levels}; at most {points}{params}", escape(&winner))
     }
@@ -228,7 +233,7 @@ impl View<'_> {
             kind: kind(group.kind),
             seeds: self.plan().seeds(index).len() as u64,
             from,
-            design: stage.map(design),
+            design: stage.map(|stage| stage.design.words()),
             keep,
             waits_for: self.waits_for(index),
             points: numbers.points,
@@ -238,6 +243,7 @@ impl View<'_> {
             at_most: numbers.at_most,
             params_least: numbers.params.map(|(least, _)| least),
             params_most: numbers.params.map(|(_, most)| most),
+            stage: self.said(index, numbers).map(|said| said.shape()).unwrap_or_default(),
         }
     }
 
@@ -277,16 +283,6 @@ const fn kind(kind: GroupKind) -> &'static str {
         GroupKind::Noise => "noise",
         GroupKind::MoreSeeds(_) => "more_seeds",
     }
-}
-
-/// `vary dense_layers 1, 2, 4`.
-fn design(stage: &Stage) -> String {
-    let axis = |axis: &sweep_spec::design::Axis| {
-        let levels: Vec<String> = axis.levels().iter().map(ToString::to_string).collect();
-        format!("{} {}", axis.factor, levels.join(", "))
-    };
-    let axes: Vec<String> = stage.design.axes().iter().map(axis).collect();
-    format!("{} {}", stage.design.name(), axes.join("; "))
 }
 
 fn levels_text(levels: &[(Factor, Level)]) -> String {
@@ -360,6 +356,8 @@ struct GroupShape {
     at_most: bool,
     params_least: Option<u64>,
     params_most: Option<u64>,
+    #[serde(flatten)]
+    stage: StageShape,
 }
 
 #[derive(Serialize)]

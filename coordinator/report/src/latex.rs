@@ -8,9 +8,7 @@ use crate::view::View;
 use crate::words::{answer, capital, number, protocol, provenance, question};
 
 const PREAMBLE: &str = r"\documentclass[10pt,a4paper]{article}
-\usepackage[T1]{fontenc}
 \usepackage[utf8]{inputenc}
-\usepackage{textcomp}
 \usepackage[margin=22mm]{geometry}
 \usepackage{booktabs,array,longtable,caption}
 \setlength{\tabcolsep}{4pt}
@@ -37,11 +35,21 @@ pub(crate) fn render(view: &View<'_>) -> String {
     answers(&mut page, view);
     heading(&mut page, "Leaderboard");
     table(&mut page, view, &leaderboard::table(view));
-    section(&mut page, view, "Factor by factor", factors::tables(view).into_iter().chain(findings::against_baseline(view)));
+    section(
+        &mut page,
+        view,
+        "Factor by factor",
+        factors::tables(view).into_iter().chain(findings::against_baseline(view)),
+    );
     section(&mut page, view, "Effects and interactions", findings::effects(view));
     section(&mut page, view, "The path through the stages", findings::path(view));
     section(&mut page, view, "What was not significant", findings::undecided(view));
-    section(&mut page, view, "Class by class", [findings::classes(view), findings::single_pairs(view)].into_iter().flatten());
+    section(
+        &mut page,
+        view,
+        "Class by class",
+        [findings::classes(view), findings::single_pairs(view)].into_iter().flatten(),
+    );
     section(&mut page, view, "What was excluded, and why", findings::excluded(view));
     heading(&mut page, "Protocol");
     pairs(&mut page, &protocol::lines(view));
@@ -105,7 +113,7 @@ fn format_of(table: &Table) -> String {
         Kind::Number => 0.0,
     };
     let words: f64 = table.columns.iter().map(|column| weight(column.kind)).sum();
-    let room = (0.94 - 0.108 * numbers).max(0.3);
+    let room = (0.91 - 0.113 * numbers).max(0.3);
     let column = |kind: Kind| match kind {
         Kind::Number => "r".to_owned(),
         Kind::Name | Kind::Text => format!("L{{{:.3}\\textwidth}}", room * weight(kind) / words.max(1.0)),
@@ -175,9 +183,8 @@ fn escape(text: &str) -> String {
             '<' => escaped.push_str("\\textless{}"),
             '>' => escaped.push_str("\\textgreater{}"),
             '|' => escaped.push_str("\\textbar{}"),
-            '"' => escaped.push_str("\\textquotedbl{}"),
-            '\'' => escaped.push_str("\\textquotesingle{}"),
-            '`' => escaped.push_str("\\textasciigrave{}"),
+            '"' => escaped.push_str("''"),
+            '`' => escaped.push_str("`{}"),
             '-' => escaped.push_str("-{}"),
             '\u{2212}' => escaped.push_str("$-$"),
             '±' => escaped.push_str("$\\pm$"),
@@ -189,7 +196,9 @@ fn escape(text: &str) -> String {
             '’' => escaped.push('\''),
             '“' => escaped.push_str("``"),
             '”' => escaped.push_str("''"),
-            ' '..='~' | 'À'..='Ö' | 'Ø'..='ö' | 'ø'..='ÿ' => escaped.push(character),
+            // The letters that the standard fonts have, or can put together.
+            ' '..='~' => escaped.push(character),
+            'À'..='Ö' | 'Ø'..='Ý' | 'ß'..='ï' | 'ñ'..='ö' | 'ø'..='ý' | 'ÿ' => escaped.push(character),
             character if character.is_control() => escaped.push(' '),
             character => {
                 let _ = write!(escaped, "{{[}}U+{:04X}{{]}}", u32::from(character));
@@ -205,7 +214,10 @@ mod tests {
 
     #[test]
     fn nothing_in_a_text_is_a_command() {
-        assert_eq!(escape(r"\input{x} 50 % & $a_1$ #~^"), r"\textbackslash{}input\{x\} 50 \% \& \$a\_\allowbreak{}1\$ \#\textasciitilde{}\textasciicircum{}");
+        assert_eq!(
+            escape(r"\input{x} 50 % & $a_1$ #~^"),
+            r"\textbackslash{}input\{x\} 50 \% \& \$a\_\allowbreak{}1\$ \#\textasciitilde{}\textasciicircum{}"
+        );
         assert_eq!(escape("a\nb\u{0}"), "a b ");
         assert_eq!(escape("é 日 😀"), "é {[}U+65E5{]} {[}U+1F600{]}");
         assert_eq!(escape("−0.5 ± 0.1 --"), "$-$0.5 $\\pm$ 0.1 -{}-{}");

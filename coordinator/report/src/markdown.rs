@@ -119,7 +119,9 @@ fn escape(text: &str) -> String {
             '&' => escaped.push_str("&amp;"),
             // Addresses, names and mails would become links.
             '@' => escaped.push_str("&#64;"),
-            ':' => escaped.push_str(if escaped.ends_with("http") || escaped.ends_with("https") { "&#58;" } else { ":" }),
+            ':' => {
+                escaped.push_str(if escaped.ends_with("http") || escaped.ends_with("https") { "&#58;" } else { ":" })
+            }
             character if character.is_control() => escaped.push(' '),
             character => escaped.push(character),
         }

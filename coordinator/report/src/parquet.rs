@@ -61,20 +61,25 @@ fn write<'a>(
     match values.clone().next() {
         None => {}
         Some(Value::Text(_)) => {
-            let text = |value: &Value| if let Value::Text(Some(text)) = value { Some(ByteArray::from(text.as_str())) } else { None };
+            let text = |value: &Value| {
+                if let Value::Text(Some(text)) = value { Some(ByteArray::from(text.as_str())) } else { None }
+            };
             let texts: Vec<ByteArray> = values.filter_map(text).collect();
             column.typed::<ByteArrayType>().write_batch(&texts, levels, None)?;
         }
         Some(Value::Whole(_)) => {
-            let numbers: Vec<i64> = values.filter_map(|value| if let Value::Whole(number) = value { *number } else { None }).collect();
+            let numbers: Vec<i64> =
+                values.filter_map(|value| if let Value::Whole(number) = value { *number } else { None }).collect();
             column.typed::<Int64Type>().write_batch(&numbers, levels, None)?;
         }
         Some(Value::Number(_)) => {
-            let numbers: Vec<f64> = values.filter_map(|value| if let Value::Number(number) = value { *number } else { None }).collect();
+            let numbers: Vec<f64> =
+                values.filter_map(|value| if let Value::Number(number) = value { *number } else { None }).collect();
             column.typed::<DoubleType>().write_batch(&numbers, levels, None)?;
         }
         Some(Value::Flag(_)) => {
-            let flags: Vec<bool> = values.filter_map(|value| if let Value::Flag(flag) = value { *flag } else { None }).collect();
+            let flags: Vec<bool> =
+                values.filter_map(|value| if let Value::Flag(flag) = value { *flag } else { None }).collect();
             column.typed::<BoolType>().write_batch(&flags, levels, None)?;
         }
     }

@@ -135,7 +135,8 @@ impl Images {
 
     /// Images that more than half of the configurations get wrong, the hardest first; and how many there are.
     pub(crate) fn hardest(&self, most: usize) -> (Vec<&Image>, usize) {
-        let mut hard: Vec<&Image> = self.all.iter().filter(|image| 2 * image.configurations > self.configurations).collect();
+        let mut hard: Vec<&Image> =
+            self.all.iter().filter(|image| 2 * image.configurations > self.configurations).collect();
         let count = hard.len();
         hard.sort_by_key(|image| (std::cmp::Reverse((image.configurations, image.wrong)), image.index));
         hard.truncate(most);

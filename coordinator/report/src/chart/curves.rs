@@ -106,7 +106,11 @@ impl Axes {
         sorted.sort_by(f64::total_cmp);
         let high = sorted.get(sorted.len().saturating_sub(1) * 97 / 100).copied().unwrap_or(1.0);
         let high = if high.is_finite() && high > 0.0 { high * 1.05 } else { 1.0 };
-        Some(Self { epochs: (1.0, last.max(2.0)), accuracy: (accuracy.0.max(0.0), accuracy.1.min(1.0)), loss: (0.0, high) })
+        Some(Self {
+            epochs: (1.0, last.max(2.0)),
+            accuracy: (accuracy.0.max(0.0), accuracy.1.min(1.0)),
+            loss: (0.0, high),
+        })
     }
 }
 
@@ -124,12 +128,12 @@ pub(crate) fn draw(axes: &Axes, curves: &Curves, baseline: Option<&Curves>, name
         let frame = Frame {
             title: &title,
             what: "learning curves",
-            width: 340,
-            height: 190,
+            width: 250,
+            height: 165,
             x: axes.epochs.0..axes.epochs.1,
             y: axis.0..axis.1,
             x_label: "Epoch",
-            x_text: &|value| if value.fract() == 0.0 { format!("{value:.0}") } else { String::new() },
+            x_text: Some(&|value| if value.fract() == 0.0 { format!("{value:.0}") } else { String::new() }),
             y_text: &y_text,
         };
         let mut shapes: Vec<Shape> = base.map(|line| line.shape(BASELINE, 1.2, axis)).into_iter().collect();

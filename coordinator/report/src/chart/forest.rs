@@ -25,11 +25,15 @@ impl Axis {
     /// Nothing where nothing can be drawn.
     pub(crate) fn of(view: &View<'_>, comparisons: &[&Comparison]) -> Option<Self> {
         let deltas = || comparisons.iter().filter_map(|comparison| comparison.delta).filter(|delta| delta.is_finite());
-        let noise = view.analysis.noise.as_ref().map(|noise| noise.half_width).filter(|half| half.is_finite() && *half > 0.0);
+        let noise =
+            view.analysis.noise.as_ref().map(|noise| noise.half_width).filter(|half| half.is_finite() && *half > 0.0);
         let largest = deltas().map(f64::abs).fold(noise.unwrap_or(0.0), f64::max);
         deltas().next()?;
         let largest = if largest > 0.0 { largest } else { 1e-6 };
-        let ends = comparisons.iter().filter_map(|comparison| interval(comparison)).flat_map(|interval| [interval.low, interval.high]);
+        let ends = comparisons
+            .iter()
+            .filter_map(|comparison| interval(comparison))
+            .flat_map(|interval| [interval.low, interval.high]);
         let ends = ends.filter(|end| end.is_finite()).map(|end| end.clamp(-LONGEST * largest, LONGEST * largest));
         let all = deltas().chain(ends).chain(noise.into_iter().flat_map(|half| [half, -half])).chain([0.0]);
         let (low, high) = all.fold((0.0_f64, 0.0_f64), |(low, high), value| (low.min(value), high.max(value)));
@@ -66,7 +70,9 @@ impl Axis {
             _ if tick == 0.0 => "0".to_owned(),
             Unit::Small => number::scientific(tick),
             Unit::Share | Unit::Loss => {
-                let decimals = (0..6).find(|&decimals| ((tick * 10_f64.powi(decimals)).round() / 10_f64.powi(decimals) - tick).abs() < 1e-9);
+                let decimals = (0..6).find(|&decimals| {
+                    ((tick * 10_f64.powi(decimals)).round() / 10_f64.powi(decimals) - tick).abs() < 1e-9
+                });
                 let text = format!("{tick:+.*}", decimals.unwrap_or(6) as usize);
                 text.replace('-', "\u{2212}")
             }

@@ -4,7 +4,8 @@ use std::ops::Range;
 
 use maud::{Markup, PreEscaped, html};
 use plotters::prelude::{
-    ChartBuilder, Color, IntoDrawingArea, IntoFont, PathElement, Polygon, RGBColor, SVGBackend, ShapeStyle,
+    ChartBuilder, Color, IntoDrawingArea, IntoFont, LabelAreaPosition, PathElement, Polygon, RGBColor, SVGBackend,
+    ShapeStyle,
 };
 
 use crate::Error;
@@ -30,8 +31,8 @@ pub(crate) struct Frame<'a> {
     pub(crate) x: Range<f64>,
     pub(crate) y: Range<f64>,
     pub(crate) x_label: &'a str,
-    /// How numbers of the axes are written; an empty text leaves the label out.
-    pub(crate) x_text: &'a dyn Fn(f64) -> String,
+    /// How numbers of the axis are written; without it, the axis has no ticks.
+    pub(crate) x_text: Option<&'a dyn Fn(f64) -> String>,
     pub(crate) y_text: &'a dyn Fn(f64) -> String,
 }
 
@@ -89,10 +90,11 @@ impl Frame<'_> {
             .light_line_style(GRID.mix(0.0))
             .bold_line_style(GRID.stroke_width(UNITS as u32))
             .axis_style(INK.stroke_width(UNITS as u32))
-            .set_all_tick_mark_size(4 * UNITS)
-            .x_labels(6)
+            .set_tick_mark_size(LabelAreaPosition::Left, 4 * UNITS)
+            .set_tick_mark_size(LabelAreaPosition::Bottom, if self.x_text.is_some() { 4 * UNITS } else { 0 })
+            .x_labels(if self.x_text.is_some() { 6 } else { 0 })
             .y_labels(5)
-            .x_label_formatter(&|value| (self.x_text)(*value))
+            .x_label_formatter(&|value| self.x_text.map_or_else(String::new, |text| text(*value)))
             .y_label_formatter(&|value| (self.y_text)(*value))
             .x_desc(self.x_label)
             .label_style(font.clone())

@@ -33,12 +33,15 @@ pub(crate) fn marks<'a>(view: &View<'a>) -> Vec<Mark<'a>> {
         let value = standing.value?.mean;
         (value.is_finite() && subject.params > 0).then_some((subject, standing, subject.params as f64, value))
     });
-    let number = |(index, (subject, standing, params, value))| Mark { number: index + 1, subject, standing, params, value };
+    let number =
+        |(index, (subject, standing, params, value))| Mark { number: index + 1, subject, standing, params, value };
     placed.enumerate().map(number).collect()
 }
 
 pub(crate) fn draw(view: &View<'_>, marks: &[Mark<'_>]) -> Result<Option<Markup>, Error> {
-    let spread = |mark: &Mark<'_>| mark.standing.value.and_then(|value| value.standard_deviation).filter(|spread| spread.is_finite());
+    let spread = |mark: &Mark<'_>| {
+        mark.standing.value.and_then(|value| value.standard_deviation).filter(|spread| spread.is_finite())
+    };
     let ends = marks.iter().flat_map(|mark| {
         let spread = spread(mark).unwrap_or(0.0);
         [mark.value - spread, mark.value + spread]
@@ -67,7 +70,7 @@ pub(crate) fn draw(view: &View<'_>, marks: &[Mark<'_>]) -> Result<Option<Markup>
         x: x.0..x.1,
         y: y.0..y.1,
         x_label: "Parameters",
-        x_text: &|_| String::new(),
+        x_text: None,
         y_text: &y_text,
     };
     let mut shapes = Vec::new();
@@ -83,7 +86,7 @@ pub(crate) fn draw(view: &View<'_>, marks: &[Mark<'_>]) -> Result<Option<Markup>
             @for tick in &ticks {
                 @let at = place(tick.log10(), y.0).0;
                 line.axis x1=(px(at)) x2=(px(at)) y1=(px(bottom)) y2=(px(bottom + 4.0)) {}
-                text x=(px(at)) y=(px(bottom + 16.0)) text-anchor="middle" { (number::si(*tick as u64).replace(' ', "")) }
+                text x=(px(at)) y=(px(bottom + 16.0)) text-anchor="middle" { (number::round_si(*tick)) }
             }
             text x=(px(left)) y="8" dx="4" { (short(metric)) }
             @for mark in marks {
@@ -111,7 +114,10 @@ pub(crate) fn draw(view: &View<'_>, marks: &[Mark<'_>]) -> Result<Option<Markup>
 
 /// What a mark says when a reader asks.
 pub(crate) fn described(view: &View<'_>, mark: &Mark<'_>) -> String {
-    let share = mark.standing.front_share.map_or_else(String::new, |share| format!(", on the front in {} of resamples", percent(share)));
+    let share = mark
+        .standing
+        .front_share
+        .map_or_else(String::new, |share| format!(", on the front in {} of resamples", percent(share)));
     format!(
         "{}: {} with {} parameters{share}",
         view.name(mark.subject.position),
@@ -156,7 +162,16 @@ fn labels<'a, 'b>(marks: &'b [Mark<'a>], place: Place<'_>) -> Vec<(&'b Mark<'a>,
     let mut placed = Vec::new();
     for index in order {
         let (Some(mark), Some(&(x, y))) = (marks.get(index), points.get(index)) else { continue };
-        let around = [(0.0, -12.0), (13.0, 0.0), (-13.0, 0.0), (0.0, 13.0), (11.0, -10.0), (-11.0, -10.0), (11.0, 11.0), (-11.0, 11.0)];
+        let around = [
+            (0.0, -12.0),
+            (13.0, 0.0),
+            (-13.0, 0.0),
+            (0.0, 13.0),
+            (11.0, -10.0),
+            (-11.0, -10.0),
+            (11.0, 11.0),
+            (-11.0, 11.0),
+        ];
         let free = |&(dx, dy): &(f64, f64)| {
             let (x, y) = (x + dx, y + dy);
             let clear = |&(other_x, other_y): &(f64, f64), room: f64| {
@@ -164,7 +179,9 @@ fn labels<'a, 'b>(marks: &'b [Mark<'a>], place: Place<'_>) -> Vec<(&'b Mark<'a>,
             };
             let inside = x > 52.0 && x < f64::from(WIDTH) - 8.0 && y > 6.0 && y < f64::from(HEIGHT) - 42.0;
             let others = points.iter().enumerate().filter(|(other, _)| *other != index);
-            inside && others.map(|(_, point)| point).all(|point| clear(point, 3.5)) && taken.iter().all(|label| clear(label, LABEL.0 / 2.0))
+            inside
+                && others.map(|(_, point)| point).all(|point| clear(point, 3.5))
+                && taken.iter().all(|label| clear(label, LABEL.0 / 2.0))
         };
         if let Some((dx, dy)) = around.iter().find(|offset| free(offset)) {
             taken.push((x + dx, y + dy));

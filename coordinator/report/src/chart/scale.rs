@@ -3,7 +3,8 @@
 /// A range that holds all finite values with some room around them.
 pub(crate) fn range(values: impl Iterator<Item = f64>, room: f64) -> Option<(f64, f64)> {
     let finite = values.filter(|value| value.is_finite());
-    let (low, high) = finite.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| (low.min(value), high.max(value)));
+    let (low, high) =
+        finite.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| (low.min(value), high.max(value)));
     if low > high {
         return None;
     }
@@ -40,7 +41,8 @@ pub(crate) fn log_ticks((low, high): (f64, f64)) -> Vec<f64> {
     }
     let exponents = low.log10().floor() as i32..=high.log10().ceil() as i32;
     let with = |factors: &[f64]| {
-        let all = exponents.clone().flat_map(|exponent| factors.iter().map(move |factor| factor * 10_f64.powi(exponent)));
+        let all =
+            exponents.clone().flat_map(|exponent| factors.iter().map(move |factor| factor * 10_f64.powi(exponent)));
         all.filter(|tick| (low..=high).contains(tick)).collect::<Vec<f64>>()
     };
     let decades = with(&[1.0]);

@@ -101,7 +101,9 @@ impl Shown {
     pub(super) fn hardest(&self, view: &View<'_>) -> Option<Markup> {
         let Some(images) = &self.images else {
             let any = !view.study.validations.is_empty();
-            return any.then(|| html! { p { "The trials were validated on different images, so no image can be followed." } });
+            return any.then(
+                || html! { p { "The trials were validated on different images, so no image can be followed." } },
+            );
         };
         let (hardest, count) = images.hardest(HARDEST);
         let class = |class: usize| view.study.classes.get(class).map_or("?", String::as_str);

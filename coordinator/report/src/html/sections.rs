@@ -73,7 +73,7 @@ pub(super) fn deltas(view: &View<'_>) -> Option<Markup> {
                     } }
                     @for (place, members) in &groups {
                         tbody {
-                            tr.group { th scope="rowgroup" class="name" { (place) } td.drawn { } td colspan="3" {} }
+                            tr.group { th scope="rowgroup" colspan="5" { (place) } }
                             @for comparison in members { (delta(view, &axis, comparison)) }
                         }
                     }
@@ -97,7 +97,7 @@ fn delta(view: &View<'_>, axis: &forest::Axis, comparison: &Comparison) -> Marku
             td.drawn { (axis.row(comparison)) }
             td.number { (comparison.delta.map_or_else(|| number::ABSENT.to_owned(), |delta| view.unit.delta(delta))) }
             td class="number interval" { (view.unit.interval(comparison.t_interval.or(comparison.bca_interval))) }
-            td class=(tone) { (verdict.text) }
+            td class=(tone) title=(verdict.text) { (verdict.text.split(':').next().unwrap_or_default()) }
         }
     }
 }

@@ -24,8 +24,7 @@ pub(crate) fn tables(view: &View<'_>) -> Vec<Table> {
 }
 
 fn of_group(view: &View<'_>, index: usize, group: &Group) -> Vec<Table> {
-    let members: Vec<&Subject> =
-        view.study.subjects.iter().filter(|subject| subject.groups.contains(&index)).collect();
+    let members: Vec<&Subject> = view.study.subjects.iter().filter(|subject| subject.groups.contains(&index)).collect();
     if members.is_empty() {
         return Vec::new();
     }
@@ -47,8 +46,10 @@ fn of_group(view: &View<'_>, index: usize, group: &Group) -> Vec<Table> {
         let chosen = chosen.filter(|(_, varied)| varied.is_none_or(|varied| varied == factor));
         chosen.map(|(subject, _)| *subject).collect::<Vec<_>>()
     };
-    let worth_it = |factor: &Factor| by_factor(*factor).iter().filter(|subject| Some(subject.position) != group.start).count() > 1;
-    let title = if matches!(group.kind, GroupKind::Extra) { "Beside the stages".to_owned() } else { group.name.clone() };
+    let worth_it =
+        |factor: &Factor| by_factor(*factor).iter().filter(|subject| Some(subject.position) != group.start).count() > 1;
+    let title =
+        if matches!(group.kind, GroupKind::Extra) { "Beside the stages".to_owned() } else { group.name.clone() };
     if alone.is_some() && (factors.len() == 1 || factors.iter().any(worth_it)) {
         let table = |factor: &Factor| {
             let title = if title == factor.name() { title.clone() } else { format!("{title}: {factor}") };
@@ -125,7 +126,10 @@ fn row_name(view: &View<'_>, group: &Group, subject: &Subject, factors: &[Factor
         return subject.name.clone();
     }
     if let [factor] = factors {
-        return subject.configuration.level(*factor).map_or_else(|| view.name(subject.position), |level| level.to_string());
+        return subject
+            .configuration
+            .level(*factor)
+            .map_or_else(|| view.name(subject.position), |level| level.to_string());
     }
     match group.start.and_then(|position| view.subject(position)) {
         Some(start) if start.position == subject.position => group.start_label.clone(),

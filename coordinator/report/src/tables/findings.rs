@@ -21,7 +21,7 @@ pub(crate) fn undecided(view: &View<'_>) -> Option<Table> {
     let mut columns = vec![name("Change"), text("Where")];
     columns.extend(judged_columns());
     columns.extend([text("More seeds"), text("Remark")]);
-    let mut table = Table::new("Not significant", columns);
+    let mut table = Table::new("Comparisons without a difference shown", columns);
     for comparison in &view.analysis.comparisons {
         if matches!(comparison.verdict, Verdict::Helps | Verdict::Hurts) {
             continue;
@@ -89,8 +89,14 @@ pub(crate) fn classes(view: &View<'_>) -> Option<Table> {
 
 /// McNemar's test, where there is one pair of networks.
 pub(crate) fn single_pairs(view: &View<'_>) -> Option<Table> {
-    let columns =
-        vec![name("Change"), text("Where"), number("Seed"), number("Images gained"), number("Images lost"), number("p")];
+    let columns = vec![
+        name("Change"),
+        text("Where"),
+        number("Seed"),
+        number("Images gained"),
+        number("Images lost"),
+        number("p"),
+    ];
     let mut table = Table::new("One pair of networks, image by image", columns);
     for comparison in &view.analysis.comparisons {
         let Some(images) = &comparison.images else { continue };

@@ -36,30 +36,31 @@ const BESIDE: [Metric; 5] =
 /// The table.
 pub(crate) fn table(view: &View<'_>) -> Table {
     let judged = view.analysis.metric;
-    let beside: Vec<Metric> = BESIDE.into_iter().filter(|metric| *metric != judged).collect();
-    let mut columns = vec![number("Rank"), name("Configuration"), number(short(judged))];
-    columns.extend(beside.iter().map(|metric| {
-        let column = number(short(*metric));
-        if *metric == Metric::TrainAccuracy || *metric == Metric::ValAccuracy { column } else { column.wide() }
-    }));
-    columns.extend([number("Parameters"), number("FLOPs").wide(), number("Time"), number("n")]);
-    columns.extend([number("On front").wide(), text("Verdict")]);
-    let mut table = Table::new("Leaderboard", columns);
+    let of_accuracy = |metric: &Metric| matches!(metric, Metric::TrainAccuracy | Metric::ValAccuracy);
+    let (near, far): (Vec<Metric>, Vec<Metric>) =
+        BESIDE.into_iter().filter(|metric| *metric != judged).partition(of_accuracy);
+    let mut columns = vec![number("Rank"), name("Configuration"), number(short(judged)), text("Verdict")];
+    columns.extend(near.iter().map(|metric| number(short(*metric))));
+    columns.extend([number("Parameters"), number("Time"), number("n")]);
+    columns.extend(far.iter().map(|metric| number(short(*metric)).wide()));
+    columns.extend([number("FLOPs").wide(), number("On front").wide()]);
+    let mut table = Table::new("All configurations, the best first", columns);
     for standing in &view.analysis.standings {
         let Some(subject) = view.subject(standing.position) else { continue };
         let rank = standing.rank.map_or_else(|| ABSENT.to_owned(), |rank| rank.to_string());
         let mut cells: Vec<Cell> = vec![rank.into(), view.name(subject.position).into()];
-        cells.push(view.unit.estimate(standing.value).into());
-        cells.extend(beside.iter().map(|metric| {
+        cells.extend([view.unit.estimate(standing.value).into(), against_its_start(view, subject)]);
+        let mean = |metric: &Metric| {
             let mean = view.estimate(subject, *metric).map(|estimate| estimate.mean);
             Cell::from(Unit::of(*metric).maybe(mean))
-        }));
-        cells.push(numbers::count(subject.params).into());
-        cells.push(numbers::si(subject.flops).into());
-        cells.push(standing.seconds.map_or_else(|| ABSENT.to_owned(), |time| numbers::seconds(time.mean)).into());
-        cells.push(standing.value.map_or(0, |value| value.count).to_string().into());
-        cells.push(front(standing.on_front, standing.front_share).into());
-        cells.push(against_its_start(view, subject));
+        };
+        cells.extend(near.iter().map(mean));
+        let time = standing.seconds.map_or_else(|| ABSENT.to_owned(), |time| numbers::seconds(time.mean));
+        let count = standing.value.map_or(0, |value| value.count);
+        cells.extend([numbers::count(subject.params).into(), time.into(), count.to_string().into()]);
+        cells.extend(far.iter().map(mean));
+        let front = front(standing.on_front, standing.front_share);
+        cells.extend([numbers::si(subject.flops).into(), front.into()]);
         table.rows.push(Row { cells, reference: subject.baseline });
     }
     table.notes = notes(view);

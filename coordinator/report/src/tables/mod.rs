@@ -135,12 +135,7 @@ pub(crate) fn verdict_of(verdict: &Verdict) -> Cell {
 pub(crate) fn judged(view: &View<'_>, comparison: &Comparison) -> [Cell; 4] {
     let delta = comparison.delta.map_or_else(|| number::ABSENT.to_owned(), |delta| view.unit.delta(delta));
     let interval = comparison.t_interval.or(comparison.bca_interval);
-    [
-        delta.into(),
-        view.unit.interval(interval).into(),
-        number::p(comparison.adjusted_p).into(),
-        verdict(comparison),
-    ]
+    [delta.into(), view.unit.interval(interval).into(), number::p(comparison.adjusted_p).into(), verdict(comparison)]
 }
 
 pub(crate) fn judged_columns() -> [Column; 4] {

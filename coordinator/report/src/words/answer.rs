@@ -115,16 +115,17 @@ fn change(view: &View<'_>, comparison: &Comparison) -> String {
     sentence
 }
 
-/// `at 16 times the parameters (1,170,920 → 6,256,392) and 2.3 times the time`.
+/// `with 16 times the parameters (1,170,920 instead of 79,624) and 2.3 times the training time`.
 fn cost(view: &View<'_>, subject: &Subject, reference: &Subject) -> String {
+    let numbers = format!("({} instead of {})", number::count(subject.params), number::count(reference.params));
     let parameters = match (subject.params, reference.params) {
         (a, b) if a == b => "with as many parameters".to_owned(),
-        (a, b) if b > 0 => format!("with {} the parameters ({} instead of {})", number::times(a as f64 / b as f64), number::count(a), number::count(b)),
+        (a, b) if b > 0 => format!("with {} {numbers}", number::times_of(a as f64 / b as f64, "parameters")),
         (a, _) => format!("with {} parameters", number::count(a)),
     };
     let time = |subject: &Subject| view.standing(subject.position)?.seconds.map(|seconds| seconds.mean);
     match (time(subject), time(reference)) {
-        (Some(a), Some(b)) if b > 0.0 => format!("{parameters} and {} the training time", number::times(a / b)),
+        (Some(a), Some(b)) if b > 0.0 => format!("{parameters} and {}", number::times_of(a / b, "training time")),
         _ => parameters,
     }
 }
@@ -140,7 +141,8 @@ fn best(view: &View<'_>) -> Option<String> {
         view.name(subject.position),
         number::count(subject.params),
     );
-    let shares = |other: &&sweep_analysis::result::Standing| other.rank == standing.rank && other.position != standing.position;
+    let shares =
+        |other: &&sweep_analysis::result::Standing| other.rank == standing.rank && other.position != standing.position;
     let others: Vec<_> = view.analysis.standings.iter().filter(shares).collect();
     if standing.rank.is_some() && !others.is_empty() {
         let cheapest = others.iter().filter_map(|other| view.subject(other.position)).min_by_key(|other| other.params);
@@ -195,7 +197,11 @@ fn after_selection(view: &View<'_>) -> Option<String> {
         format!(
             "{} compared with a winner on the replicates that chose it ({}): such a comparison favours the winner and \
              shows nothing without fresh seeds.",
-            capital(&format!("{} {}", plural(comparisons.len(), "change"), if comparisons.len() == 1 { "is" } else { "are" })),
+            capital(&format!(
+                "{} {}",
+                plural(comparisons.len(), "change"),
+                if comparisons.len() == 1 { "is" } else { "are" }
+            )),
             names(view, &comparisons),
         )
     })
@@ -243,5 +249,11 @@ fn is_it_real(view: &View<'_>) -> Option<String> {
 fn unfinished(view: &View<'_>) -> Option<String> {
     let all = || view.study.subjects.iter().flat_map(replicates);
     let left = all().filter(|replicate| matches!(replicate.state, State::Queued | State::Running)).count();
-    (left > 0).then(|| format!("{} of {} have not ended: this is a report on what is known so far.", left, plural(all().count(), "trial")))
+    (left > 0).then(|| {
+        format!(
+            "{} of {} have not ended: this is a report on what is known so far.",
+            left,
+            plural(all().count(), "trial")
+        )
+    })
 }

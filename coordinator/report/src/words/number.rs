@@ -43,7 +43,8 @@ impl Unit {
     /// A difference, with its sign.
     pub(crate) fn delta(self, value: f64) -> String {
         let text = self.value(value);
-        let plain = value.is_finite() && value > 0.0 && text.chars().any(|digit| digit.is_ascii_digit() && digit != '0');
+        let plain =
+            value.is_finite() && value > 0.0 && text.chars().any(|digit| digit.is_ascii_digit() && digit != '0');
         if plain { format!("+{text}") } else { text }
     }
 
@@ -123,6 +124,18 @@ pub(crate) fn count(number: u64) -> String {
     grouped
 }
 
+/// A round number with an SI prefix: `500k`, `2M`.
+pub(crate) fn round_si(number: f64) -> String {
+    let (value, prefix) = match number {
+        1e9.. => (number / 1e9, "G"),
+        1e6.. => (number / 1e6, "M"),
+        1e3.. => (number / 1e3, "k"),
+        _ => (number, ""),
+    };
+    let text = format!("{value:.2}");
+    format!("{}{prefix}", text.trim_end_matches('0').trim_end_matches('.'))
+}
+
 /// Three digits and an SI prefix: `1.23 G`.
 pub(crate) fn si(number: u64) -> String {
     const PREFIXES: [&str; 7] = ["", " k", " M", " G", " T", " P", " E"];
@@ -149,13 +162,14 @@ pub(crate) fn seconds(value: f64) -> String {
     }
 }
 
-/// How many times: `×16`, `×2.3`, `×0.25`.
-pub(crate) fn times(value: f64) -> String {
+/// `16 times the parameters`, `0.25 times the time`; what is nearly the same is said to be.
+pub(crate) fn times_of(value: f64, what: &str) -> String {
     match value {
-        _ if !value.is_finite() || value < 0.0 => ABSENT.to_owned(),
-        ..0.995 => format!("×{value:.2}"),
-        ..9.95 => format!("×{value:.1}"),
-        _ => format!("×{}", count(value.round() as u64)),
+        _ if !value.is_finite() || value < 0.0 => format!("unknown {what}"),
+        0.985..1.015 => format!("nearly the same {what}"),
+        ..0.995 => format!("{value:.2} times the {what}"),
+        ..9.95 => format!("{value:.1} times the {what}"),
+        _ => format!("{} times the {what}", count(value.round() as u64)),
     }
 }
 
@@ -192,8 +206,10 @@ mod tests {
         assert_eq!([Unit::Share.value(f64::NAN), Unit::Small.maybe(None)], [ABSENT, ABSENT]);
         assert_eq!(Unit::Small.value(1.481_101e-8), "1.48e\u{2212}08");
         assert_eq!([p(Some(0.031_25)), p(Some(0.0)), p_said(1e-9)], ["0.031", "< 0.001", "p < 0.001"]);
+        assert_eq!([round_si(5e5), round_si(2e6), round_si(1.5e6), round_si(700.0)], ["500k", "2M", "1.5M", "700"]);
         assert_eq!([count(0), count(6_256_392), si(6_256_392)], ["0", "6,256,392", "6.26 M"]);
-        assert_eq!([times(16.1), times(2.31), times(0.25), times(1.0)], ["×16", "×2.3", "×0.25", "×1.0"]);
+        assert_eq!(times_of(16.1, "time"), "16 times the time");
+        assert_eq!([times_of(0.25, "time"), times_of(1.01, "time")], ["0.25 times the time", "nearly the same time"]);
         assert_eq!([seconds(0.5), seconds(75.0), seconds(7500.0)], ["500 ms", "1 min 15 s", "2 h 5 min"]);
     }
 

@@ -23,18 +23,34 @@ pub(crate) fn lines(view: &View<'_>) -> Vec<(String, String)> {
         ("Optimizer", optimizer(&protocol.optimizer)),
         ("Learning rate", schedule(&protocol.schedule)),
         ("Augmentation", augmentations),
-        ("Pixels", match protocol.normalize {
-            Normalize::Unit => "scaled to [0, 1]".to_owned(),
-            Normalize::Standardize => "scaled to mean 0 and standard deviation 1 by the training images".to_owned(),
-        }),
-        ("Weights", match protocol.initializer {
-            Initializer::GlorotUniform => "Glorot-uniform at the start; biases zero".to_owned(),
-            Initializer::HeNormal => "He-normal at the start; biases zero".to_owned(),
-        }),
-        ("Batch normalisation", format!("epsilon {}, momentum {}", protocol.batch_normalization.epsilon, protocol.batch_normalization.momentum)),
+        (
+            "Pixels",
+            match protocol.normalize {
+                Normalize::Unit => "scaled to [0, 1]".to_owned(),
+                Normalize::Standardize => "scaled to mean 0 and standard deviation 1 by the training images".to_owned(),
+            },
+        ),
+        (
+            "Weights",
+            match protocol.initializer {
+                Initializer::GlorotUniform => "Glorot-uniform at the start; biases zero".to_owned(),
+                Initializer::HeNormal => "He-normal at the start; biases zero".to_owned(),
+            },
+        ),
+        (
+            "Batch normalisation",
+            format!(
+                "epsilon {}, momentum {}",
+                protocol.batch_normalization.epsilon, protocol.batch_normalization.momentum
+            ),
+        ),
         ("Validation", validation(protocol)),
         ("Epoch that counts", capital(&epoch(protocol))),
-        ("Training numbers", "running means over the epoch, dropout and augmentation on; validation after each epoch, both off".to_owned()),
+        (
+            "Training numbers",
+            "running means over the epoch, dropout and augmentation on; validation after each epoch, both off"
+                .to_owned(),
+        ),
         ("Seeds", seeds.join(", ")),
     ];
     pairs.into_iter().map(|(key, text)| (key.to_owned(), text)).collect()
@@ -56,8 +72,12 @@ fn schedule(schedule: &Schedule) -> String {
                 Monitor::ValAccuracy => "validation accuracy",
                 Monitor::ValLoss => "validation loss",
             };
-            let least = if *min_learning_rate > 0.0 { format!(", down to {min_learning_rate:e}") } else { String::new() };
-            format!("multiplied by {factor} when {monitor} has not improved for {}{least}", plural(*patience as usize, "epoch"))
+            let least =
+                if *min_learning_rate > 0.0 { format!(", down to {min_learning_rate:e}") } else { String::new() };
+            format!(
+                "multiplied by {factor} when {monitor} has not improved for {}{least}",
+                plural(*patience as usize, "epoch")
+            )
         }
     }
 }

@@ -35,7 +35,8 @@ pub(crate) fn lines(view: &View<'_>) -> Vec<(String, String)> {
     lines.push(("Data".to_owned(), counted(view, |made| made.data_digest.to_string())));
     lines.push(("Split".to_owned(), counted(view, |made| made.split_digest.to_string())));
     let device = |made: &Provenance| {
-        let threads = if made.threads > 0 { format!(", {}", plural(made.threads as usize, "thread")) } else { String::new() };
+        let threads =
+            if made.threads > 0 { format!(", {}", plural(made.threads as usize, "thread")) } else { String::new() };
         format!("{} ({}, {}{threads})", made.device_name, made.device, made.instruction_set)
     };
     lines.push(("Devices".to_owned(), counted(view, device)));
@@ -58,6 +59,10 @@ fn counted(view: &View<'_>, of: impl Fn(&Provenance) -> String) -> String {
     }
     match values.len() {
         1 => values.into_keys().collect(),
-        _ => values.iter().map(|(value, count)| format!("{value}: {}", plural(*count, "trial"))).collect::<Vec<_>>().join("; "),
+        _ => values
+            .iter()
+            .map(|(value, count)| format!("{value}: {}", plural(*count, "trial")))
+            .collect::<Vec<_>>()
+            .join("; "),
     }
 }

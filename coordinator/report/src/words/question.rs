@@ -14,7 +14,11 @@ use crate::view::View;
 pub(crate) fn paragraphs(view: &View<'_>) -> Vec<String> {
     let spec = &view.study.spec;
     let levels = spec.baseline.levels().iter().map(|(factor, level)| format!("{factor} {level}")).collect::<Vec<_>>();
-    let goal = format!("{} of {}", if spec.objective.goal.name() == "maximize" { "more" } else { "less" }, title(view.analysis.metric));
+    let goal = format!(
+        "{} of {}",
+        if spec.objective.goal.name() == "maximize" { "more" } else { "less" },
+        title(view.analysis.metric)
+    );
     vec![
         format!(
             "Which change to a network helps, by how much, at what cost, and is the difference more than what another \
@@ -49,6 +53,7 @@ pub(crate) fn stages(view: &View<'_>) -> Vec<(String, String)> {
                 seen.push(level);
             }
         }
+        levels.values_mut().for_each(|levels| levels.sort_by(|a, b| size(a).total_cmp(&size(b))));
         let varied = levels.iter().filter(|(_, levels)| levels.len() > 1).map(|(factor, levels)| {
             let levels: Vec<String> = levels.iter().map(ToString::to_string).collect();
             format!("{factor} ({})", levels.join(", "))
@@ -68,7 +73,15 @@ pub(crate) fn stages(view: &View<'_>) -> Vec<(String, String)> {
     lines.collect()
 }
 
-/// `the scene photographs ...`: what the images are.
+fn size(level: &Level) -> f64 {
+    match level {
+        Level::Switch(value) => f64::from(*value),
+        Level::Whole(value) => *value as f64,
+        Level::Share(value) => *value,
+    }
+}
+
+/// What the images are.
 fn data(dataset: &Dataset) -> String {
     let source = match &dataset.source {
         Source::ImageFolder { path, .. } => format!("the images of folder “{path}”"),
@@ -79,5 +92,9 @@ fn data(dataset: &Dataset) -> String {
         }
     };
     let size = dataset.image_size;
-    format!("{source}, {size}×{size} pixels, {}, {} classes", plural(dataset.channels as usize, "channel"), dataset.classes.count())
+    format!(
+        "{source}, {size}×{size} pixels, {}, {} classes",
+        plural(dataset.channels as usize, "channel"),
+        dataset.classes.count()
+    )
 }

@@ -1,9 +1,8 @@
 //! Writes the example's reports to the folder that `SWEEP_REPORTS` names, to be looked at.
 
-mod example;
-
-use example::Example;
 use sweep_report::Format;
+
+use crate::example::Example;
 
 #[test]
 fn reports_are_written_where_somebody_asks_for_them() {

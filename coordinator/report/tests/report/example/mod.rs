@@ -1,11 +1,9 @@
-//! A study to write reports of: the reference's stages on its eight classes under six seeds, with numbers of the size
+//! A study to write reports of: the reference's stages on its eight classes under ten seeds, which is what Holm over its changes asks for, with numbers of the size
 //! that such a study has. Networks' numbers, images and confusions are drawn from fixed seeds.
 
-#![expect(clippy::expect_used, reason = "a test that cannot go on says so by a panic")]
-
 mod analysis;
-pub mod browser;
-pub mod random;
+pub(crate) mod browser;
+pub(crate) mod random;
 
 use std::collections::BTreeMap;
 
@@ -18,19 +16,19 @@ use sweep_spec::{Configuration, Digest, Outcome, Plan, Spec};
 
 use random::Random;
 
-pub const CLASSES: [&str; 8] =
+pub(crate) const CLASSES: [&str; 8] =
     ["coast", "forest", "highway", "inside_city", "mountain", "open_country", "street", "tall_building"];
 /// Validation images of the reference's data.
 const IMAGES: usize = 807;
 const EPOCHS: u32 = 40;
 
 /// The stages of the reference study; what they keep is given, as its author did.
-pub const REFERENCE: &str = "
+pub(crate) const REFERENCE: &str = "
 version: 1
 name: scene-cnn
 dataset: { kind: image_folder, path: scenes, image_size: 64, channels: 3, classes: 8 }
 protocol: { epochs: 40, batch_size: 32, augment: { horizontal_flip: true, shift: 0.1 } }
-seeds: [0, 1, 2, 3, 4, 5]
+seeds: 10
 baseline: { family: cnn, conv_layers: 1, filters: 64, kernel_size: 5, dense_layers: 1, dense_units: 1024 }
 stages:
   - { name: depth, vary: { conv_layers: [1, 2, 4, 8] }, keep: { conv_layers: 4 } }
@@ -43,15 +41,15 @@ extra:
 ";
 
 /// All that a report is made of.
-pub struct Example {
-    pub study: Study,
-    pub analysis: Analysis,
-    pub material: Material,
+pub(crate) struct Example {
+    pub(crate) study: Study,
+    pub(crate) analysis: Analysis,
+    pub(crate) material: Material,
 }
 
 impl Example {
     /// The study that a spec asks for, with everything known.
-    pub fn of(spec: &str) -> Self {
+    pub(crate) fn of(spec: &str) -> Self {
         let study = study(spec);
         let analysis = analysis::of(&study);
         let material = material(&study, spec);
@@ -59,22 +57,22 @@ impl Example {
     }
 
     /// The reference's study.
-    pub fn reference() -> Self {
+    pub(crate) fn reference() -> Self {
         Self::of(REFERENCE)
     }
 
     /// Analyses it again, after something was changed.
-    pub fn again(mut self) -> Self {
+    pub(crate) fn again(mut self) -> Self {
         self.analysis = analysis::of(&self.study);
         self
     }
 
-    pub fn render(&self, format: Format) -> Vec<u8> {
+    pub(crate) fn render(&self, format: Format) -> Vec<u8> {
         let report = Report { study: &self.study, analysis: &self.analysis, material: &self.material };
         report.render(format).expect("a report")
     }
 
-    pub fn text(&self, format: Format) -> String {
+    pub(crate) fn text(&self, format: Format) -> String {
         String::from_utf8(self.render(format)).expect("text is UTF-8")
     }
 }
@@ -145,7 +143,8 @@ fn accuracy(configuration: &Configuration, seed: u64) -> f64 {
     let width = 0.006 * (f64::from(cnn.filters) / 64.0).log2();
     let kernel = -0.022 * (f64::from(cnn.kernel_size) - 5.0).abs() / 2.0;
     let regular = 0.014 * f64::from(cnn.max_pool) + 0.026 * f64::from(cnn.batch_norm)
-        - 0.009 * f64::from(cnn.max_pool && cnn.batch_norm) + 0.3 * cnn.dropout * 0.05;
+        - 0.009 * f64::from(cnn.max_pool && cnn.batch_norm)
+        + 0.3 * cnn.dropout * 0.05;
     let shared = 0.006 * Random::of(&[7, seed]).normal();
     let key = [u64::from(cnn.conv_layers), cnn.filters.into(), cnn.kernel_size.into(), cnn.dense_layers.into()];
     let own = [key.as_slice(), &[cnn.max_pool.into(), cnn.batch_norm.into(), cnn.dropout.to_bits(), seed]].concat();
@@ -157,7 +156,8 @@ fn epochs(last: f64, position: u32, seed: u64) -> Vec<EpochMetrics> {
     let epoch = |epoch: u32| {
         let share = 1.0 - (-f64::from(epoch) / 7.0).exp();
         let wobble = 0.02 * (1.0 - f64::from(epoch) / f64::from(EPOCHS)) * random.normal();
-        let val_accuracy = (0.125 + (last - 0.125) * share / (1.0 - (-f64::from(EPOCHS) / 7.0).exp()) + wobble).clamp(0.0, 1.0);
+        let val_accuracy =
+            (0.125 + (last - 0.125) * share / (1.0 - (-f64::from(EPOCHS) / 7.0).exp()) + wobble).clamp(0.0, 1.0);
         let train_accuracy = (val_accuracy + 0.05 * share - 0.015).min(0.999);
         EpochMetrics {
             epoch,
@@ -198,8 +198,7 @@ fn answer(epochs: &[EpochMetrics], params: u64, flops: u64) -> Answer {
 
 /// Streets are taken for inside_city and tall_building, highways for streets and coasts, open country for anything green.
 fn likely(label: usize, random: &mut Random) -> usize {
-    let near: [&[usize]; 8] =
-        [&[5, 2], &[4, 5], &[6, 0, 5], &[6, 7], &[5, 1], &[0, 4, 1], &[3, 7, 2], &[3, 6]];
+    let near: [&[usize]; 8] = [&[5, 2], &[4, 5], &[6, 0, 5], &[6, 7], &[5, 1], &[0, 4, 1], &[3, 7, 2], &[3, 6]];
     let near = near[label];
     near[(random.next() as usize) % near.len()]
 }
@@ -263,7 +262,16 @@ fn sheet() -> Sheet {
         let mut random = Random::of(&[image as u64, 23]);
         let class = image * CLASSES.len() / IMAGES;
         let sky = [150 + (random.next() % 60) as u8, 190, 230];
-        let ground = [[194, 178, 128], [34, 90, 40], [90, 90, 95], [120, 80, 60], [110, 100, 90], [120, 160, 70], [80, 80, 85], [140, 140, 150]][class];
+        let ground = [
+            [194, 178, 128],
+            [34, 90, 40],
+            [90, 90, 95],
+            [120, 80, 60],
+            [110, 100, 90],
+            [120, 160, 70],
+            [80, 80, 85],
+            [140, 140, 150],
+        ][class];
         let horizon = 8 + (random.next() % 16) as usize;
         let (left, top) = ((random.next() % 20) as usize, (random.next() % 20) as usize);
         for y in 0..SIDE {

@@ -3,15 +3,15 @@
 
 use std::fmt::Write as _;
 
-use crate::tables::{Kind, Table, Tone, factors, findings, leaderboard};
+use crate::tables::{Column, Kind, Table, Tone, factors, findings, leaderboard};
 use crate::view::View;
 use crate::words::{answer, capital, number, protocol, provenance, question};
 
 const PREAMBLE: &str = r"\documentclass[10pt,a4paper]{article}
 \usepackage[utf8]{inputenc}
-\usepackage[margin=22mm]{geometry}
+\usepackage[margin=18mm]{geometry}
 \usepackage{booktabs,array,longtable,caption}
-\setlength{\tabcolsep}{4pt}
+\setlength{\tabcolsep}{3pt}
 \setlength{\LTcapwidth}{\textwidth}
 \setlength{\emergencystretch}{3em}
 \newcommand{\tablenote}[1]{\par\noindent{\footnotesize #1\par}}
@@ -106,20 +106,31 @@ fn pairs(page: &mut String, pairs: &[(String, String)]) {
 
 /// The columns of words share what the columns of numbers leave of a line.
 fn format_of(table: &Table) -> String {
-    let numbers = table.columns.iter().filter(|column| column.kind == Kind::Number).count() as f64;
-    let weight = |kind: Kind| match kind {
-        Kind::Name => 1.6,
-        Kind::Text => 1.0,
+    // Shares of a line's width: of a figure, and of the room between two columns.
+    const FIGURE: f64 = 0.0088;
+    const BETWEEN: f64 = 0.0124;
+    let longest = |index: usize, title: &str| {
+        let cells = table.rows.iter().filter_map(|row| row.cells.get(index)).map(|cell| cell.text.chars().count());
+        cells.chain([title.chars().count()]).max().unwrap_or(0) as f64
+    };
+    let weight = |index: usize, column: &Column| match column.kind {
         Kind::Number => 0.0,
+        Kind::Name => 1.3 * longest(index, &column.title).clamp(8.0, 30.0),
+        Kind::Text => longest(index, &column.title).clamp(8.0, 30.0),
     };
-    let words: f64 = table.columns.iter().map(|column| weight(column.kind)).sum();
-    let room = (0.91 - 0.113 * numbers).max(0.3);
-    let column = |kind: Kind| match kind {
+    let columns = || table.columns.iter().enumerate();
+    let numbers: f64 = columns()
+        .filter(|(_, column)| column.kind == Kind::Number)
+        .map(|(index, column)| longest(index, &column.title))
+        .sum();
+    let words: f64 = columns().map(|(index, column)| weight(index, column)).sum();
+    let room = (1.0 - FIGURE * numbers - BETWEEN * table.columns.len() as f64).max(0.3);
+    let format = |(index, column): (usize, &Column)| match column.kind {
         Kind::Number => "r".to_owned(),
-        Kind::Name | Kind::Text => format!("L{{{:.3}\\textwidth}}", room * weight(kind) / words.max(1.0)),
+        Kind::Name | Kind::Text => format!("L{{{:.3}\\textwidth}}", room * weight(index, column) / words.max(1.0)),
     };
-    let columns: String = table.columns.iter().map(|one| column(one.kind)).collect();
-    format!("@{{}}{columns}@{{}}")
+    let formats: String = columns().map(format).collect();
+    format!("@{{}}{formats}@{{}}")
 }
 
 fn table(page: &mut String, view: &View<'_>, table: &Table) {
@@ -128,7 +139,7 @@ fn table(page: &mut String, view: &View<'_>, table: &Table) {
     let heads: Vec<String> = table.columns.iter().map(|column| escape(&column.title)).collect();
     let _ = write!(
         page,
-        "{{\\small\n\\begin{{longtable}}{{{}}}\n\\caption*{{\\textbf{{{}}}}}\\\\\n\\toprule\n{} \\\\\n\\midrule\n\\endhead\n\
+        "{{\\footnotesize\n\\begin{{longtable}}{{{}}}\n\\caption*{{\\textbf{{{}}}}}\\\\\n\\toprule\n{} \\\\\n\\midrule\n\\endhead\n\
          \\bottomrule\n\\endfoot\n",
         format_of(&table),
         escape(&table.title),

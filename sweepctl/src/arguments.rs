@@ -8,7 +8,8 @@ use clap_complete::Shell;
 #[cfg(feature = "local")]
 use crate::commands::store;
 use crate::commands::{
-    artifacts, cancel, explain, export, leaderboard, list, plan, status, steer, submit, trial, watch, workers,
+    ablation, artifacts, cancel, compare, explain, export, leaderboard, list, plan, status, steer, submit, trial,
+    watch, workers,
 };
 use crate::output::{Color, Format};
 
@@ -79,6 +80,10 @@ pub(crate) enum Command {
     Watch(Dialling<watch::Arguments>),
     /// Show a sweep's configurations, best first
     Leaderboard(Dialling<leaderboard::Arguments>),
+    /// Hold two configurations against each other, seed by seed
+    Compare(Dialling<compare::Arguments>),
+    /// Show one table for each factor, with differences and verdicts
+    Ablation(Dialling<ablation::Arguments>),
     /// Show one trial: its settings, attempts and epochs
     Trial(Dialling<trial::Arguments>),
     /// Show what a trial's trainer wrote
@@ -143,6 +148,8 @@ impl Command {
             Self::Status(verb) => Some(&verb.connection),
             Self::Watch(verb) => Some(&verb.connection),
             Self::Leaderboard(verb) => Some(&verb.connection),
+            Self::Compare(verb) => Some(&verb.connection),
+            Self::Ablation(verb) => Some(&verb.connection),
             Self::Trial(verb) => Some(&verb.connection),
             Self::Logs(verb) => Some(&verb.connection),
             Self::Cancel(verb) => Some(&verb.connection),

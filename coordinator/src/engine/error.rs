@@ -21,6 +21,12 @@ pub enum Error {
         /// What was asked for.
         what: String,
     },
+    /// There is no such configuration, or several.
+    #[error(transparent)]
+    Configuration(#[from] sweep_analysis::find::NotFound),
+    /// Two configurations cannot be compared.
+    #[error(transparent)]
+    Refused(#[from] sweep_analysis::analyse::Refused),
     /// Nothing can be done to a sweep that is over.
     #[error("sweep {sweep} has ended")]
     Ended {

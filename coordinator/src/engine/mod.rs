@@ -1,6 +1,7 @@
 //! The engine: one owner task holds the scheduler, everybody else holds a cheap `Handle`. Reads that need only the store
 //! go past the owner task.
 
+mod analysis;
 mod apply;
 mod batch;
 pub mod command;
@@ -15,6 +16,7 @@ mod people;
 mod poll;
 mod restore;
 mod status;
+mod study;
 mod submit;
 mod view;
 
@@ -30,6 +32,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+pub use analysis::{Analysed, Pairwise};
 pub use command::{
     Assignment, Describe, Finish, FinishEnding, Finished, Gauges, LiveStatus, Poll, PollReply, Register, Registered,
     Report, Running, WorkerView,
@@ -37,6 +40,7 @@ pub use command::{
 pub use driver::Trouble;
 pub use error::Error;
 pub use status::{Board, StageStatus, Status};
+pub(crate) use study::epoch;
 pub use submit::{Submit, Submitted};
 
 use command::{Command, Ended, Reply, Retry};
@@ -61,6 +65,7 @@ pub struct Handle {
     trouble: watch::Receiver<Trouble>,
     last_sweep: Arc<AtomicU64>,
     boards: Arc<Mutex<HashMap<SweepId, status::CachedBoard>>>,
+    analyses: Arc<Mutex<Vec<analysis::Kept>>>,
     lease_ttl_ms: u64,
 }
 
@@ -87,6 +92,7 @@ pub fn start(
         trouble: troubled,
         last_sweep: Arc::clone(&last_sweep),
         boards: Arc::default(),
+        analyses: Arc::default(),
         lease_ttl_ms: scheduler.lease_ttl_ms,
     };
     let parts = Parts {
@@ -234,9 +240,7 @@ impl Handle {
         };
         let retry = Retry { ticket, sweep, ended, actor: actor.to_owned() };
         let trials = self.ask(|reply| Command::Retry(Box::new(retry), reply)).await?;
-        if let Ok(mut boards) = self.boards.lock() {
-            boards.remove(&sweep);
-        }
+        self.forget(sweep);
         Ok(trials)
     }
 

@@ -1,5 +1,7 @@
 //! gRPC: validate into domain types, ask the engine, map the answer. No SQL, no policy.
 
+mod analysis;
+mod analysis_messages;
 pub mod gate;
 mod people;
 mod streams;
@@ -24,10 +26,12 @@ pub fn status(error: Error) -> Status {
     match error {
         Error::Invalid(invalid) => Status::invalid_argument(invalid.to_string()),
         Error::Spec(problems) => spec_status(&problems),
-        Error::NotFound { .. } | Error::UnknownSession => Status::not_found(error.to_string()),
+        Error::NotFound { .. } | Error::Configuration(_) | Error::UnknownSession => {
+            Status::not_found(error.to_string())
+        }
         // Not FAILED_PRECONDITION: registering again would not help.
         Error::Semantics { .. } => Status::permission_denied(error.to_string()),
-        Error::Ended { .. } | Error::Cancelled { .. } | Error::NameTaken { .. } => {
+        Error::Refused(_) | Error::Ended { .. } | Error::Cancelled { .. } | Error::NameTaken { .. } => {
             Status::failed_precondition(error.to_string())
         }
         Error::TooMany { .. } => Status::resource_exhausted(error.to_string()),

@@ -9,7 +9,6 @@ use sweep_proto::v1::sweep_service_server::SweepService;
 use sweep_scheduler::SweepId;
 use sweep_scheduler::event::Service;
 use sweep_spec::TrialId;
-use sweep_spec::spec::Metric;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
@@ -84,31 +83,6 @@ impl Sweeps {
         let submitted = self.engine.submit(submit).await?;
         let sweep = self.status(submitted.sweep).await?;
         Ok(v1::SubmitResponse { sweep: Some(sweep), resumed: submitted.resumed })
-    }
-
-    async fn leaderboard(&self, request: v1::GetLeaderboardRequest) -> Result<v1::GetLeaderboardResponse, Error> {
-        let sweep = self.find(request.sweep).await?;
-        let metric = match request.metric.as_str() {
-            "" => None,
-            name => Some(Metric::named(name).ok_or_else(|| {
-                let known: Vec<_> = Metric::ALL.iter().map(|metric| metric.name()).collect();
-                Invalid { field: "metric", problem: format!("unknown; there are {}", known.join(", ")) }
-            })?),
-        };
-        let status = self.status(sweep).await?;
-        let board = match metric {
-            None => self.engine.board(sweep, true).await?,
-            metric => Arc::new(self.engine.make_board(sweep, metric).await?),
-        };
-        let limit = if request.limit == 0 { usize::MAX } else { request.limit as usize };
-        let rows = board.board.rows.iter().take(limit).map(|row| messages::row(&board, row));
-        Ok(v1::GetLeaderboardResponse {
-            sweep: Some(status),
-            metric: board.board.metric.name().to_owned(),
-            maximize: board.board.goal == sweep_spec::spec::Goal::Maximize,
-            rows: rows.collect::<Result<_, _>>()?,
-            notes: board.board.notes.clone(),
-        })
     }
 
     async fn trials(&self, request: v1::ListTrialsRequest) -> Result<v1::ListTrialsResponse, Error> {
@@ -296,6 +270,20 @@ impl SweepService for Sweeps {
         request: Request<v1::GetLeaderboardRequest>,
     ) -> Result<Response<v1::GetLeaderboardResponse>, Status> {
         self.leaderboard(request.into_inner()).await.map(Response::new).map_err(status)
+    }
+
+    async fn get_analysis(
+        &self,
+        request: Request<v1::GetAnalysisRequest>,
+    ) -> Result<Response<v1::GetAnalysisResponse>, Status> {
+        self.analysis(request.into_inner()).await.map(Response::new).map_err(status)
+    }
+
+    async fn compare_configurations(
+        &self,
+        request: Request<v1::CompareConfigurationsRequest>,
+    ) -> Result<Response<v1::CompareConfigurationsResponse>, Status> {
+        self.compare(request.into_inner()).await.map(Response::new).map_err(status)
     }
 
     async fn list_trials(

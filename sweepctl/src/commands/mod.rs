@@ -1,7 +1,9 @@
 //! One file a verb: its arguments, and what it does with them.
 
+pub(crate) mod ablation;
 pub(crate) mod artifacts;
 pub(crate) mod cancel;
+pub(crate) mod compare;
 pub(crate) mod explain;
 pub(crate) mod export;
 pub(crate) mod leaderboard;
@@ -42,6 +44,8 @@ pub(crate) fn run(cli: Cli, output: Output) -> Result<Exit, Failure> {
         Command::Status(verb) => block_on(status::run(&context, &verb.arguments)),
         Command::Watch(verb) => block_on(watch::run(&context, &verb.arguments)),
         Command::Leaderboard(verb) => block_on(leaderboard::run(&context, &verb.arguments)),
+        Command::Compare(verb) => block_on(compare::run(&context, &verb.arguments)),
+        Command::Ablation(verb) => block_on(ablation::run(&context, &verb.arguments)),
         Command::Trial(verb) => block_on(trial::run(&context, &verb.arguments)),
         Command::Logs(verb) => block_on(trial::logs(&context, &verb.arguments)),
         Command::Cancel(verb) => block_on(cancel::run(&context, &verb.arguments)),

@@ -6,7 +6,7 @@ use sweep_analysis::result::{Comparison, Estimate, Verdict};
 use sweep_analysis::study::{State, Subject};
 use sweep_spec::spec::Metric;
 
-use crate::view::{View, converged, replicates};
+use crate::view::{View, converged};
 
 /// One value of a row.
 #[derive(Debug, Clone, PartialEq)]
@@ -98,9 +98,8 @@ fn row(view: &View<'_>, subject: &Subject, comparison: Option<&Comparison>) -> V
     let value = standing.and_then(|standing| standing.value);
     let group = comparison.and_then(|comparison| comparison.group).or_else(|| subject.groups.first().copied());
     let mean = |metric: Metric| number(view.estimate(subject, metric).map(|estimate: Estimate| estimate.mean));
-    let count =
-        |which: fn(&State) -> bool| whole(replicates(subject).filter(|replicate| which(&replicate.state)).count());
-    let answered = replicates(subject).filter(|replicate| replicate.answer.is_some());
+    let count = |which: fn(&State) -> bool| whole(subject.own().filter(|replicate| which(&replicate.state)).count());
+    let answered = subject.own().filter(|replicate| replicate.answer.is_some());
     let mut row = vec![
         whole(view.material.sweep),
         whole(subject.position),

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use sweep_analysis::study::Subject;
 use sweep_spec::trainer::Validation;
 
-use crate::view::{View, converged, replicates};
+use crate::view::{View, converged};
 
 /// Counts of a configuration's networks together, row by true class, column by predicted class.
 #[derive(Debug, Clone, PartialEq)]
@@ -58,7 +58,7 @@ impl Confusion {
 /// The validations of a configuration's networks that converged, in the order of their seeds.
 fn validations<'a>(view: &View<'a>, subject: &'a Subject) -> impl Iterator<Item = &'a Validation> {
     let study = view.study;
-    let trials = replicates(subject).filter(|replicate| converged(replicate).is_some());
+    let trials = subject.own().filter(|replicate| converged(replicate).is_some());
     trials.filter_map(move |replicate| study.validations.get(&replicate.trial))
 }
 

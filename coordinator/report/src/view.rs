@@ -6,9 +6,7 @@ use std::collections::BTreeMap;
 use sweep_analysis::result::{Analysis, Comparison, Estimate, Standing, Verdict};
 use sweep_analysis::study::{Answer, GroupKind, Replicate, Study, Subject};
 use sweep_spec::Outcome;
-use sweep_spec::protocol::Report as Reported;
 use sweep_spec::spec::Metric;
-use sweep_spec::trainer::EpochMetrics;
 
 use crate::Report;
 use crate::material::Material;
@@ -21,26 +19,23 @@ pub(crate) struct View<'a> {
     pub(crate) material: &'a Material,
     /// How values of the metric are written.
     pub(crate) unit: Unit,
-    subjects: BTreeMap<u32, &'a Subject>,
     standings: BTreeMap<u32, &'a Standing>,
 }
 
 impl<'a> View<'a> {
     pub(crate) fn new(report: &Report<'a>) -> Self {
-        let subjects = report.study.subjects.iter().map(|subject| (subject.position, subject)).collect();
         let standings = report.analysis.standings.iter().map(|standing| (standing.position, standing)).collect();
         Self {
             study: report.study,
             analysis: report.analysis,
             material: report.material,
             unit: Unit::of(report.analysis.metric),
-            subjects,
             standings,
         }
     }
 
     pub(crate) fn subject(&self, position: u32) -> Option<&'a Subject> {
-        self.subjects.get(&position).copied()
+        self.study.subject(position)
     }
 
     pub(crate) fn standing(&self, position: u32) -> Option<&'a Standing> {
@@ -49,7 +44,7 @@ impl<'a> View<'a> {
 
     /// The baseline, if it was trained.
     pub(crate) fn baseline(&self) -> Option<&'a Subject> {
-        self.study.subjects.iter().find(|subject| subject.baseline)
+        self.study.baseline()
     }
 
     /// The best configuration by rank, else by mean.
@@ -61,11 +56,7 @@ impl<'a> View<'a> {
 
     /// What a configuration is called.
     pub(crate) fn name(&self, position: u32) -> String {
-        match self.subject(position) {
-            Some(subject) if !subject.name.is_empty() => subject.name.clone(),
-            Some(subject) => subject.label.clone(),
-            None => format!("configuration {position}"),
-        }
+        self.subject(position).map_or_else(|| format!("configuration {position}"), |subject| subject.title().to_owned())
     }
 
     /// What a comparison is about: what differs between the two.
@@ -104,31 +95,15 @@ impl<'a> View<'a> {
         self.analysis.comparisons.iter().filter(|comparison| comparison.verdict == *verdict).collect()
     }
 
-    /// The epoch that a converged replicate is judged by.
-    pub(crate) fn epoch(&self, replicate: &'a Replicate) -> Option<&'a EpochMetrics> {
-        let answer = converged(replicate)?;
-        match self.study.spec.protocol.report {
-            Reported::Best => answer.best.as_ref(),
-            Reported::Last => answer.last.as_ref(),
-        }
-    }
-
     /// Mean and spread of any metric over a configuration's replicates.
     pub(crate) fn estimate(&self, subject: &'a Subject, metric: Metric) -> Option<Estimate> {
-        let epochs = replicates(subject).filter_map(|replicate| self.epoch(replicate));
-        let values: Vec<f64> = epochs.filter_map(|epoch| metric.value(epoch, subject.params)).collect();
-        estimate(&values)
+        estimate(subject.own().filter_map(|replicate| self.study.value(subject, replicate, metric)))
     }
 
     /// The most replicates that a configuration has.
     pub(crate) fn seeds(&self) -> usize {
-        self.study.subjects.iter().map(|subject| replicates(subject).count()).max().unwrap_or(0)
+        self.study.subjects.iter().map(|subject| subject.own().count()).max().unwrap_or(0)
     }
-}
-
-/// The replicates of a configuration that enter comparisons.
-pub(crate) fn replicates(subject: &Subject) -> impl Iterator<Item = &Replicate> {
-    subject.replicates.iter().filter(|replicate| !replicate.noise)
 }
 
 /// The answer of a replicate that converged.
@@ -136,16 +111,7 @@ pub(crate) fn converged(replicate: &Replicate) -> Option<&Answer> {
     replicate.answer.as_ref().filter(|answer| answer.outcome == Outcome::Converged)
 }
 
-/// Mean and spread; nothing of nothing. The sums do not depend on the order of the values.
-pub(crate) fn estimate(values: &[f64]) -> Option<Estimate> {
-    let mut values: Vec<f64> = values.iter().copied().filter(|value| value.is_finite()).collect();
-    if values.is_empty() {
-        return None;
-    }
-    values.sort_by(f64::total_cmp);
-    let count = values.len() as f64;
-    let mean = values.iter().sum::<f64>() / count;
-    let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
-    let standard_deviation = (values.len() > 1).then(|| (squares / (count - 1.0)).sqrt());
-    Some(Estimate { mean, standard_deviation, count: values.len() as u32 })
+/// Mean and spread of those that are finite.
+pub(crate) fn estimate(values: impl Iterator<Item = f64>) -> Option<Estimate> {
+    Estimate::of(&values.filter(|value| value.is_finite()).collect::<Vec<f64>>())
 }

@@ -67,7 +67,7 @@ impl Line {
             values.entry(epoch.epoch).or_default().push(read(epoch));
         }
         let point = |(epoch, values): (&u32, &Vec<f64>)| {
-            let estimate = estimate(values)?;
+            let estimate = estimate(values.iter().copied())?;
             Some((f64::from(*epoch), estimate.mean, estimate.standard_deviation.unwrap_or(0.0)))
         };
         Self { points: values.iter().filter_map(point).collect() }

@@ -120,13 +120,14 @@ pub(crate) fn verdict(comparison: &Comparison) -> Cell {
 }
 
 pub(crate) fn verdict_of(verdict: &Verdict) -> Cell {
-    let (text, tone) = match verdict {
-        Verdict::Helps => ("helps".to_owned(), Tone::Good),
-        Verdict::Hurts => ("hurts".to_owned(), Tone::Bad),
-        Verdict::NoDifferenceShown => ("no difference shown".to_owned(), Tone::Quiet),
-        Verdict::AfterSelection => ("after selection".to_owned(), Tone::Quiet),
-        Verdict::Open(why) if why.is_empty() => ("open".to_owned(), Tone::Quiet),
-        Verdict::Open(why) => (format!("open: {why}"), Tone::Quiet),
+    let tone = match verdict {
+        Verdict::Helps => Tone::Good,
+        Verdict::Hurts => Tone::Bad,
+        Verdict::NoDifferenceShown | Verdict::AfterSelection | Verdict::Open(_) => Tone::Quiet,
+    };
+    let text = match verdict {
+        Verdict::Open(why) if !why.is_empty() => format!("{}: {why}", verdict.word()),
+        _ => verdict.word().to_owned(),
     };
     Cell { text, tone }
 }

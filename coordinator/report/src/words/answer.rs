@@ -7,7 +7,7 @@ use sweep_spec::spec::Goal;
 
 use super::{capital, list, number, plural};
 use crate::tables::leaderboard::title;
-use crate::view::{View, replicates};
+use crate::view::View;
 
 /// Changes that are told one by one; the tables have the rest.
 const TOLD: usize = 8;
@@ -247,7 +247,7 @@ fn is_it_real(view: &View<'_>) -> Option<String> {
 }
 
 fn unfinished(view: &View<'_>) -> Option<String> {
-    let all = || view.study.subjects.iter().flat_map(replicates);
+    let all = || view.study.subjects.iter().flat_map(Subject::own);
     let left = all().filter(|replicate| matches!(replicate.state, State::Queued | State::Running)).count();
     (left > 0).then(|| {
         format!(

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use sweep_analysis::study::Subject;
 use sweep_spec::trainer::Provenance;
 
 use super::{number, plural};
-use crate::view::{View, replicates};
+use crate::view::View;
 
 /// Pairs of a key and what is to be said.
 pub(crate) fn lines(view: &View<'_>) -> Vec<(String, String)> {
@@ -47,7 +48,7 @@ pub(crate) fn lines(view: &View<'_>) -> Vec<(String, String)> {
 }
 
 fn made<'a>(view: &View<'a>) -> impl Iterator<Item = &'a Provenance> {
-    let answers = view.study.subjects.iter().flat_map(replicates).filter_map(|replicate| replicate.answer.as_ref());
+    let answers = view.study.subjects.iter().flat_map(Subject::own).filter_map(|replicate| replicate.answer.as_ref());
     answers.map(|answer| &answer.provenance)
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use sweep_analysis::study::GroupKind;
+use sweep_analysis::tables::by_level;
 use sweep_spec::dataset::{Dataset, Source};
 use sweep_spec::levels::{Factor, Level};
 
@@ -53,7 +54,7 @@ pub(crate) fn stages(view: &View<'_>) -> Vec<(String, String)> {
                 seen.push(level);
             }
         }
-        levels.values_mut().for_each(|levels| levels.sort_by(|a, b| size(a).total_cmp(&size(b))));
+        levels.values_mut().for_each(|levels| levels.sort_by(by_level));
         let varied = levels.iter().filter(|(_, levels)| levels.len() > 1).map(|(factor, levels)| {
             let levels: Vec<String> = levels.iter().map(ToString::to_string).collect();
             format!("{factor} ({})", levels.join(", "))
@@ -71,14 +72,6 @@ pub(crate) fn stages(view: &View<'_>) -> Vec<(String, String)> {
         Some((name, format!("{what}{from}; {}", plural(members.len(), "configuration"))))
     });
     lines.collect()
-}
-
-fn size(level: &Level) -> f64 {
-    match level {
-        Level::Switch(value) => f64::from(*value),
-        Level::Whole(value) => *value as f64,
-        Level::Share(value) => *value,
-    }
 }
 
 /// What the images are.

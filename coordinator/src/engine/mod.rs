@@ -14,6 +14,7 @@ mod instances;
 mod live;
 mod people;
 mod poll;
+mod report;
 mod restore;
 mod status;
 mod study;

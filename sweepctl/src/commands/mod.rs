@@ -9,6 +9,7 @@ pub(crate) mod export;
 pub(crate) mod leaderboard;
 pub(crate) mod list;
 pub(crate) mod plan;
+pub(crate) mod report;
 pub(crate) mod status;
 pub(crate) mod steer;
 #[cfg(feature = "local")]
@@ -56,6 +57,7 @@ pub(crate) fn run(cli: Cli, output: Output) -> Result<Exit, Failure> {
         Command::Explain(verb) => block_on(explain::run(&context, &verb.arguments)),
         Command::Audit(verb) => block_on(explain::audit(&context, &verb.arguments)),
         Command::Workers(verb) => block_on(workers::run(&context, &verb.arguments)),
+        Command::Report(verb) => block_on(report::run(&context, &verb.arguments)),
         Command::Export(verb) => block_on(export::run(&context, &verb.arguments)),
         Command::Artifacts(verb) => block_on(artifacts::run(&context, &verb.arguments)),
         #[cfg(feature = "local")]

@@ -18,6 +18,9 @@ struct Line {
     points: Vec<(f64, f64, f64)>,
 }
 
+/// A line of more points would be drawn finer than anybody sees.
+const MOST_POINTS: usize = 250;
+
 type Read = fn(&EpochMetrics) -> f64;
 
 const ACCURACIES: (Read, Read) = (|epoch| epoch.train_accuracy, |epoch| epoch.val_accuracy);
@@ -70,7 +73,10 @@ impl Line {
             let estimate = estimate(values.iter().copied())?;
             Some((f64::from(*epoch), estimate.mean, estimate.standard_deviation.unwrap_or(0.0)))
         };
-        Self { points: values.iter().filter_map(point).collect() }
+        let points: Vec<_> = values.iter().filter_map(point).collect();
+        let (step, last) = (points.len().div_ceil(MOST_POINTS).max(1), points.len().saturating_sub(1));
+        let kept = points.into_iter().enumerate().filter(|(index, _)| index % step == 0 || *index == last);
+        Self { points: kept.map(|(_, point)| point).collect() }
     }
 
     fn shape(&self, color: RGBColor, width: f64, axis: (f64, f64)) -> Shape {

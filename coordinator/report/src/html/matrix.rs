@@ -7,16 +7,20 @@ use crate::summary::Confusion;
 use crate::view::View;
 use crate::words::plural;
 
+/// The best so many are shown: each is some tens of kilobytes.
+const MOST_MATRICES: usize = 60;
 /// With more classes a matrix is no picture any more; the most confused pairs are told instead.
 const MOST_CLASSES: usize = 30;
 
 pub(super) fn section(view: &View<'_>) -> Option<Markup> {
     let classes = &view.study.classes;
     let order = view.analysis.standings.iter().filter_map(|standing| view.subject(standing.position));
-    let all: Vec<_> = order.filter_map(|subject| Some((subject, Confusion::of(view, subject)?))).collect();
+    let mut all: Vec<_> = order.filter_map(|subject| Some((subject, Confusion::of(view, subject)?))).collect();
     if all.is_empty() {
         return None;
     }
+    let left = all.len().saturating_sub(MOST_MATRICES);
+    all.truncate(MOST_MATRICES);
     if classes.len() > MOST_CLASSES {
         return Some(html! { p { "There are " (classes.len()) " classes, too many for a matrix on a page." } });
     }
@@ -27,6 +31,7 @@ pub(super) fn section(view: &View<'_>) -> Option<Markup> {
              blank means less than half a percent. Differences to the baseline are in percentage points: blue where the \
              configuration is right more often, or wrong less often."
         }
+        @if left > 0 { p { "Those of " (left) " configurations further down the leaderboard are left out." } }
         div.matrices {
             @for (index, (subject, confusion)) in all.iter().enumerate() {
                 @let name = view.name(subject.position);

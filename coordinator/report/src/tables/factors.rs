@@ -25,7 +25,7 @@ pub(crate) fn tables(view: &View<'_>) -> Vec<Table> {
 fn title(found: &tables::Table, group: &Group) -> String {
     let name = if group.kind == GroupKind::Extra { "Beside the stages" } else { group.name.as_str() };
     match found.factors.as_slice() {
-        [factor] if factor.name() != name => format!("{name}: {factor}"),
+        [factor] if factor.name() != name && group.kind != GroupKind::Extra => format!("{name}: {factor}"),
         _ => name.to_owned(),
     }
 }
@@ -37,7 +37,7 @@ fn table(view: &View<'_>, found: &tables::Table, group: &Group) -> Table {
         .chain((!matches!(metric, Metric::TrainAccuracy | Metric::ValAccuracy | Metric::Ratio)).then_some(metric))
         .collect();
     let mut columns = match found.factors.as_slice() {
-        [factor] => vec![name(factor.name())],
+        [factor] if group.kind != GroupKind::Extra => vec![name(factor.name())],
         _ => vec![name("Configuration")],
     };
     columns.extend(shown.iter().map(|metric| number(short(*metric))));

@@ -4,7 +4,7 @@
 use sweep_analysis::result::{Comparison, Verdict};
 use sweep_analysis::study::GroupKind;
 
-use super::{Cell, Row, Table, judged, judged_columns, judged_note, name, number, text, verdict_of};
+use super::{Cell, Row, Table, judged, judged_columns, judged_note, name, number, text};
 use crate::view::View;
 use crate::words::number::{self as numbers, ABSENT, Unit};
 
@@ -65,25 +65,32 @@ pub(crate) fn against_baseline(view: &View<'_>) -> Option<Table> {
 
 /// Classes that a change helps or hurts.
 pub(crate) fn classes(view: &View<'_>) -> Option<Table> {
-    let columns = vec![name("Change"), text("Where"), text("Class"), number("Δ recall"), number("p"), text("Verdict")];
+    let columns = vec![name("Change"), text("Where"), text("Classes that it helps"), text("Classes that it hurts")];
     let mut table = Table::new("Classes that a change helps or hurts", columns);
     for comparison in &view.analysis.comparisons {
-        for class in &comparison.classes {
-            if !matches!(class.verdict, Verdict::Helps | Verdict::Hurts) {
-                continue;
-            }
-            let class_name = view.study.classes.get(class.class).map_or_else(|| class.class.to_string(), Clone::clone);
+        let with = |verdict: Verdict| {
+            let classes = comparison.classes.iter().filter(|class| class.verdict == verdict);
+            let told = classes.map(|class| {
+                let name = view.study.classes.get(class.class).map_or_else(|| class.class.to_string(), Clone::clone);
+                format!("{name} {}", Unit::Share.delta(class.delta))
+            });
+            told.collect::<Vec<_>>().join(", ")
+        };
+        let (helped, hurt) = (with(Verdict::Helps), with(Verdict::Hurts));
+        if !helped.is_empty() || !hurt.is_empty() {
             table.rows.push(row(vec![
                 view.change(comparison).into(),
                 view.place(comparison).into(),
-                class_name.into(),
-                Unit::Share.delta(class.delta).into(),
-                numbers::p(class.adjusted_p).into(),
-                verdict_of(&class.verdict),
+                helped.into(),
+                hurt.into(),
             ]));
         }
     }
-    table.notes.push("p is corrected by Holm over the classes of one comparison.".to_owned());
+    table.notes.push(
+        "With the mean difference in recall over the seeds. The sign-flip test of each class is corrected by Holm over \
+         the classes of one comparison, at 5 %."
+            .to_owned(),
+    );
     filled(table)
 }
 

@@ -116,10 +116,7 @@ impl Column {
 
 /// A verdict as a cell.
 pub(crate) fn verdict(comparison: &Comparison) -> Cell {
-    verdict_of(&comparison.verdict)
-}
-
-pub(crate) fn verdict_of(verdict: &Verdict) -> Cell {
+    let verdict = &comparison.verdict;
     let tone = match verdict {
         Verdict::Helps => Tone::Good,
         Verdict::Hurts => Tone::Bad,

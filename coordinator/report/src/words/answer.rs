@@ -1,7 +1,7 @@
 //! The answer in sentences: what helps, by how much, at what cost, and whether it is real. Every sentence follows from a
 //! verdict of the analysis.
 
-use sweep_analysis::result::{Comparison, Verdict};
+use sweep_analysis::result::{Comparison, Standing, Verdict};
 use sweep_analysis::study::{State, Subject};
 use sweep_spec::spec::Goal;
 
@@ -141,21 +141,30 @@ fn best(view: &View<'_>) -> Option<String> {
         view.name(subject.position),
         number::count(subject.params),
     );
-    let shares =
-        |other: &&sweep_analysis::result::Standing| other.rank == standing.rank && other.position != standing.position;
-    let others: Vec<_> = view.analysis.standings.iter().filter(shares).collect();
+    let others: Vec<&Standing> = view
+        .analysis
+        .standings
+        .iter()
+        .filter(|other| other.rank == standing.rank && other.position != standing.position)
+        .collect();
     if standing.rank.is_some() && !others.is_empty() {
-        let cheapest = others.iter().filter_map(|other| view.subject(other.position)).min_by_key(|other| other.params);
-        let cheapest = cheapest.filter(|cheapest| cheapest.params < subject.params);
-        let smallest = cheapest.map_or_else(String::new, |cheapest| {
-            let (name, params) = (view.name(cheapest.position), number::count(cheapest.params));
-            format!(" The smallest of them is {name}, with {params} parameters.")
-        });
         let verb = if others.len() == 1 { "shares" } else { "share" };
         sentence.push_str(&format!(
-            " {} {verb} its rank: the data do not tell them apart.{smallest}",
+            " {} {verb} its rank: held against each other in all pairs, these seeds do not separate them.",
             capital(&plural(others.len(), "other configuration")),
         ));
+    }
+    if let (Some(noise), Some(best)) = (&view.analysis.noise, standing.value) {
+        let near =
+            |other: &&Standing| other.value.is_some_and(|value| (value.mean - best.mean).abs() <= noise.half_width);
+        let near = view.analysis.standings.iter().filter(near).filter_map(|other| view.subject(other.position));
+        if let Some(smallest) = near.min_by_key(|other| other.params).filter(|other| other.params < subject.params) {
+            sentence.push_str(&format!(
+                " The smallest that comes as near to it as the noise floor is {}, with {} parameters.",
+                view.name(smallest.position),
+                number::count(smallest.params)
+            ));
+        }
     }
     Some(sentence)
 }

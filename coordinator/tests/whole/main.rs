@@ -11,4 +11,6 @@ mod flow;
 #[cfg(test)]
 mod people;
 #[cfg(test)]
+mod reports;
+#[cfg(test)]
 mod watching;

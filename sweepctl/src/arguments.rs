@@ -8,7 +8,7 @@ use clap_complete::Shell;
 #[cfg(feature = "local")]
 use crate::commands::store;
 use crate::commands::{
-    ablation, artifacts, cancel, compare, explain, export, extend, import, leaderboard, list, plan, status, steer,
+    ablation, artifacts, cancel, compare, explain, export, extend, import, leaderboard, list, plan, report, status, steer,
     submit, trial, watch, workers,
 };
 use crate::output::{Color, Format};
@@ -109,6 +109,8 @@ pub(crate) enum Command {
     Audit(Dialling<explain::AuditArguments>),
     /// List the workers and their slots, or take one out of service
     Workers(Dialling<workers::Arguments>),
+    /// Write what a sweep shows as a page, a document or a table
+    Report(Dialling<report::Arguments>),
     /// Write a sweep's trials, or every epoch of them, as CSV or JSON
     Export(Dialling<export::Arguments>),
     /// List a sweep's artifacts, or fetch one
@@ -166,6 +168,7 @@ impl Command {
             Self::Explain(verb) => Some(&verb.connection),
             Self::Audit(verb) => Some(&verb.connection),
             Self::Workers(verb) => verb.arguments.connection().or(Some(&verb.connection)),
+            Self::Report(verb) => Some(&verb.connection),
             Self::Export(verb) => Some(&verb.connection),
             Self::Artifacts(verb) => Some(&verb.connection),
             Self::Plan(_) | Self::Import(_) | Self::Completions { .. } => None,

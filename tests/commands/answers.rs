@@ -133,6 +133,24 @@ fn exports_hold_every_trial_or_every_epoch() {
 }
 
 #[test]
+fn a_report_goes_to_stdout_or_whole_into_a_file_whose_ending_says_what_it_is() {
+    let text = asked(&["report", "3", "--format", "csv", "--metric", "val_loss", "--false-discovery"]);
+    let told =
+        "report as REPORT_FORMAT_CSV, metric `val_loss`, baseline false, correction CORRECTION_BENJAMINI_HOCHBERG";
+    assert!(text.contains("exit code: 0") && text.contains(told), "{text}");
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("report.tex");
+    let text = asked(&["report", "3", "--against-baseline", "--out", file.to_str().unwrap()]);
+    assert!(text.contains("exit code: 0") && text.contains("wrote "), "{text}");
+    let told = "report as REPORT_FORMAT_LATEX, metric ``, baseline true, correction CORRECTION_HOLM\n";
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), told);
+    let text = asked(&["report", "7", "--out", file.to_str().unwrap()]);
+    assert!(text.contains("exit code: 1") && text.contains("there is no sweep `7`"), "{text}");
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), told, "what was there stays");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+}
+
+#[test]
 fn an_artifact_is_fetched_whole_or_not_at_all() {
     insta::assert_snapshot!("artifacts", asked(&["artifacts", "3"]));
     let folder = tempfile::tempdir().unwrap();

@@ -260,6 +260,7 @@ fn failure() -> Failure {
 impl SweepService for Canned {
     type WatchSweepStream = BoxStream<'static, Result<WatchSweepResponse, Status>>;
     type ExportPointsStream = BoxStream<'static, Result<ExportPointsResponse, Status>>;
+    type GetReportStream = BoxStream<'static, Result<GetReportResponse, Status>>;
     type GetArtifactStream = BoxStream<'static, Result<GetArtifactResponse, Status>>;
 
     async fn submit(&self, request: Request<SubmitRequest>) -> Answer<SubmitResponse> {
@@ -564,6 +565,20 @@ impl SweepService for Canned {
         // Said to be there, and another when it is fetched.
         let broken = Artifact { digest: id(0xbb), kind: ArtifactKind::Log.into(), ..artifact.clone() };
         Ok(Response::new(ListArtifactsResponse { artifacts: vec![artifact, broken] }))
+    }
+
+    async fn get_report(&self, request: Request<GetReportRequest>) -> Answer<Self::GetReportStream> {
+        let request = request.into_inner();
+        sweep(request.sweep.clone())?;
+        let text = format!(
+            "report as {}, metric `{}`, baseline {}, correction {}\n",
+            request.format().as_str_name(),
+            request.metric,
+            request.against_baseline,
+            request.correction().as_str_name()
+        );
+        let answers = text.as_bytes().chunks(7).map(|chunk| Ok(GetReportResponse { chunk: chunk.to_vec().into() }));
+        Ok(Response::new(stream::iter(answers.collect::<Vec<_>>()).boxed()))
     }
 
     async fn get_artifact(&self, _: Request<GetArtifactRequest>) -> Answer<Self::GetArtifactStream> {

@@ -16,6 +16,7 @@ mod live;
 mod looks;
 mod people;
 mod poll;
+mod report;
 mod restore;
 mod status;
 mod study;

@@ -34,11 +34,7 @@ impl Sweeps {
 
     pub(super) async fn analysis(&self, request: v1::GetAnalysisRequest) -> Result<v1::GetAnalysisResponse, Error> {
         let sweep = self.find(request.sweep).await?;
-        let correction = match v1::Correction::try_from(request.correction) {
-            Ok(v1::Correction::Unspecified | v1::Correction::Holm) => Correction::Holm,
-            Ok(v1::Correction::BenjaminiHochberg) => Correction::BenjaminiHochberg,
-            Err(_) => return Err(Invalid { field: "correction", problem: "unknown".into() }.into()),
-        };
+        let correction = correction(request.correction)?;
         let metric = metric(&request.metric)?;
         let asked = Request { metric, against_baseline: request.against_baseline, correction };
         let status = self.status(sweep).await?;
@@ -93,8 +89,16 @@ impl Sweeps {
     }
 }
 
+pub(super) fn correction(code: i32) -> Result<Correction, Invalid> {
+    match v1::Correction::try_from(code) {
+        Ok(v1::Correction::Unspecified | v1::Correction::Holm) => Ok(Correction::Holm),
+        Ok(v1::Correction::BenjaminiHochberg) => Ok(Correction::BenjaminiHochberg),
+        Err(_) => Err(Invalid { field: "correction", problem: "unknown".into() }),
+    }
+}
+
 /// The metric of this name; nothing for the objective.
-fn metric(name: &str) -> Result<Option<Metric>, Invalid> {
+pub(super) fn metric(name: &str) -> Result<Option<Metric>, Invalid> {
     if name.is_empty() {
         return Ok(None);
     }

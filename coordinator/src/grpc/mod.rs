@@ -4,6 +4,7 @@ mod analysis;
 mod analysis_messages;
 pub mod gate;
 mod people;
+mod report;
 mod streams;
 pub mod sweep;
 mod sweep_messages;

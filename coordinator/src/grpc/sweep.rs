@@ -225,6 +225,7 @@ fn page_token(text: &str) -> Result<Option<(u32, u64)>, Invalid> {
 impl SweepService for Sweeps {
     type WatchSweepStream = Answers<v1::WatchSweepResponse>;
     type ExportPointsStream = Answers<v1::ExportPointsResponse>;
+    type GetReportStream = Answers<v1::GetReportResponse>;
     type GetArtifactStream = Answers<v1::GetArtifactResponse>;
 
     async fn submit(&self, request: Request<v1::SubmitRequest>) -> Result<Response<v1::SubmitResponse>, Status> {
@@ -372,6 +373,22 @@ impl SweepService for Sweeps {
             };
             if let Err(error) = done {
                 let _ = answers.send(Err(status(error))).await;
+            }
+        });
+        Ok(Response::new(Box::pin(ReceiverStream::new(stream))))
+    }
+
+    async fn get_report(
+        &self,
+        request: Request<v1::GetReportRequest>,
+    ) -> Result<Response<Self::GetReportStream>, Status> {
+        let document = self.report(request.into_inner()).await.map_err(status)?;
+        let (answers, stream) = mpsc::channel(STREAM_QUEUE);
+        let service = self.clone();
+        self.tasks.spawn(async move {
+            tokio::select! {
+                () = service.shutdown.cancelled() => drop(answers.send(Err(status(Error::Unavailable))).await),
+                () = super::report::send(document, &answers) => {}
             }
         });
         Ok(Response::new(Box::pin(ReceiverStream::new(stream))))

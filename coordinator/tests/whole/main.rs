@@ -15,6 +15,8 @@ mod flow;
 #[cfg(test)]
 mod people;
 #[cfg(test)]
+mod reports;
+#[cfg(test)]
 mod seeds;
 #[cfg(test)]
 mod watching;

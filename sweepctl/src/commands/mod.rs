@@ -11,6 +11,7 @@ pub(crate) mod import;
 pub(crate) mod leaderboard;
 pub(crate) mod list;
 pub(crate) mod plan;
+pub(crate) mod report;
 pub(crate) mod status;
 pub(crate) mod steer;
 #[cfg(feature = "local")]
@@ -60,6 +61,7 @@ pub(crate) fn run(cli: Cli, output: Output) -> Result<Exit, Failure> {
         Command::Audit(verb) => block_on(explain::audit(&context, &verb.arguments)),
         Command::Workers(verb) => block_on(workers::run(&context, &verb.arguments)),
         Command::Extend(verb) => block_on(extend::run(&context, &verb.arguments)),
+        Command::Report(verb) => block_on(report::run(&context, &verb.arguments)),
         Command::Export(verb) => block_on(export::run(&context, &verb.arguments)),
         Command::Artifacts(verb) => block_on(artifacts::run(&context, &verb.arguments)),
         #[cfg(feature = "local")]

@@ -11,6 +11,7 @@ pub mod metrics;
 pub mod program;
 pub mod server;
 pub mod store;
+pub mod untrusted;
 pub mod web;
 
 pub use config::{Args, Config};

@@ -8,8 +8,8 @@ use std::time::Duration;
 use prometheus::{Histogram, IntCounter, IntCounterVec, Registry, TextEncoder};
 
 pub use definition::{Definition, Kind, TABLE};
+use sweep_analysis::leaderboard::Leaderboard;
 
-use crate::analysis::leaderboard::Leaderboard;
 use crate::engine::{Gauges, Running};
 use crate::store::codes::AttemptState;
 use definition as d;

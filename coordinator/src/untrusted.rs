@@ -5,7 +5,7 @@ use prost::Message;
 use sweep_proto::v1;
 
 use crate::engine::Error;
-use crate::grpc::{people, sweep, worker};
+use crate::grpc::{analysis, people, sweep, worker};
 use crate::store::sqlite;
 
 /// How many methods `request` knows.
@@ -43,7 +43,7 @@ pub fn request(bytes: &[u8]) -> Result<(), String> {
         11 => found(decoded::<v1::WatchSweepRequest>(message)?.sweep),
         12 => {
             let request: v1::GetLeaderboardRequest = decoded(message)?;
-            said(sweep::metric(&request.metric))?;
+            said(analysis::metric(&request.metric).map_err(Error::from))?;
             found(request.sweep)
         }
         13 => trial(&decoded::<v1::GetTrialRequest>(message)?.trial),

@@ -8,7 +8,8 @@ use clap_complete::Shell;
 #[cfg(feature = "local")]
 use crate::commands::store;
 use crate::commands::{
-    artifacts, cancel, explain, export, leaderboard, list, plan, status, steer, submit, trial, watch, workers,
+    ablation, artifacts, cancel, compare, explain, export, extend, import, leaderboard, list, plan, report, status,
+    steer, submit, trial, watch, workers,
 };
 use crate::output::{Color, Format};
 
@@ -69,8 +70,13 @@ pub(crate) struct Dialling<T: Args> {
 pub(crate) enum Command {
     /// Show what a spec asks for, without a coordinator
     Plan(plan::Arguments),
+    /// Make a spec of what another system's users write
+    #[command(subcommand, after_help = "Example:\n  sweepctl import wandb sweep.yaml > study.yaml")]
+    Import(import::Verb),
     /// Make a sweep of a spec
     Submit(Box<Dialling<submit::Arguments>>),
+    /// Go on from a sweep with more seeds, levels or stages; what it has is not run again
+    Extend(Dialling<extend::Arguments>),
     /// List the sweeps
     List(Dialling<list::Arguments>),
     /// Show where a sweep stands
@@ -79,6 +85,10 @@ pub(crate) enum Command {
     Watch(Dialling<watch::Arguments>),
     /// Show a sweep's configurations, best first
     Leaderboard(Dialling<leaderboard::Arguments>),
+    /// Hold two configurations against each other, seed by seed
+    Compare(Dialling<compare::Arguments>),
+    /// Show one table for each factor, with differences and verdicts
+    Ablation(Dialling<ablation::Arguments>),
     /// Show one trial: its settings, attempts and epochs
     Trial(Dialling<trial::Arguments>),
     /// Show what a trial's trainer wrote
@@ -99,6 +109,8 @@ pub(crate) enum Command {
     Audit(Dialling<explain::AuditArguments>),
     /// List the workers and their slots, or take one out of service
     Workers(Dialling<workers::Arguments>),
+    /// Write what a sweep shows as a page, a document or a table
+    Report(Dialling<report::Arguments>),
     /// Write a sweep's trials, or every epoch of them, as CSV or JSON
     Export(Dialling<export::Arguments>),
     /// List a sweep's artifacts, or fetch one
@@ -139,10 +151,13 @@ impl Command {
     pub(crate) fn connection(&self) -> Option<&Connection> {
         match self {
             Self::Submit(verb) => Some(&verb.connection),
+            Self::Extend(verb) => Some(&verb.connection),
             Self::List(verb) => Some(&verb.connection),
             Self::Status(verb) => Some(&verb.connection),
             Self::Watch(verb) => Some(&verb.connection),
             Self::Leaderboard(verb) => Some(&verb.connection),
+            Self::Compare(verb) => Some(&verb.connection),
+            Self::Ablation(verb) => Some(&verb.connection),
             Self::Trial(verb) => Some(&verb.connection),
             Self::Logs(verb) => Some(&verb.connection),
             Self::Cancel(verb) => Some(&verb.connection),
@@ -153,9 +168,10 @@ impl Command {
             Self::Explain(verb) => Some(&verb.connection),
             Self::Audit(verb) => Some(&verb.connection),
             Self::Workers(verb) => verb.arguments.connection().or(Some(&verb.connection)),
+            Self::Report(verb) => Some(&verb.connection),
             Self::Export(verb) => Some(&verb.connection),
             Self::Artifacts(verb) => Some(&verb.connection),
-            Self::Plan(_) | Self::Completions { .. } => None,
+            Self::Plan(_) | Self::Import(_) | Self::Completions { .. } => None,
             #[cfg(feature = "local")]
             Self::Store(_) | Self::Coordinator(_) | Self::Worker(_) | Self::Trainer => None,
         }

@@ -43,9 +43,32 @@ fn an_unknown_sweep_is_a_failure_with_a_hint() {
 
 #[test]
 fn the_leaderboard_has_the_reference_s_columns() {
-    insta::assert_snapshot!("leaderboard", asked_in(140, &["leaderboard", "3"]));
-    insta::assert_snapshot!("leaderboard_narrow", asked_in(80, &["leaderboard", "3"]));
+    insta::assert_snapshot!("leaderboard", asked_in(200, &["leaderboard", "3"]));
+    insta::assert_snapshot!("leaderboard_narrow", asked_in(100, &["leaderboard", "3"]));
     insta::assert_snapshot!("leaderboard_json", asked(&["leaderboard", "3", "--output", "json"]));
+}
+
+#[test]
+fn an_ablation_is_a_table_for_each_factor_with_verdicts() {
+    insta::assert_snapshot!("ablation", asked_in(150, &["ablation", "3"]));
+    let more = ["ablation", "3", "--against-baseline", "--correction", "bh"];
+    insta::assert_snapshot!("ablation_against_baseline", asked_in(150, &more));
+    insta::assert_snapshot!("ablation_json", asked(&["ablation", "3", "--output", "json"]));
+    insta::assert_snapshot!("ablation_unknown_sweep", asked(&["ablation", "nine"]));
+}
+
+#[test]
+fn two_configurations_are_compared_seed_by_seed() {
+    insta::assert_snapshot!("compare", asked(&["compare", "3", "#1", "baseline"]));
+    insta::assert_snapshot!("compare_json", asked(&["compare", "3", "#1", "baseline", "--output", "json"]));
+    insta::assert_snapshot!("compare_one_seed", asked(&["compare", "3", "one", "baseline"]));
+}
+
+#[test]
+fn what_cannot_be_compared_is_refused_with_the_reason() {
+    insta::assert_snapshot!("compare_unequal", asked(&["compare", "3", "unlike", "baseline"]));
+    insta::assert_snapshot!("compare_unknown", asked(&["compare", "3", "filters=6", "baseline"]));
+    insta::assert_snapshot!("compare_without_a_second", asked(&["compare", "3", "#1"]));
 }
 
 #[test]
@@ -110,6 +133,24 @@ fn exports_hold_every_trial_or_every_epoch() {
 }
 
 #[test]
+fn a_report_goes_to_stdout_or_whole_into_a_file_whose_ending_says_what_it_is() {
+    let text = asked(&["report", "3", "--format", "csv", "--metric", "val_loss", "--false-discovery"]);
+    let told =
+        "report as REPORT_FORMAT_CSV, metric `val_loss`, baseline false, correction CORRECTION_BENJAMINI_HOCHBERG";
+    assert!(text.contains("exit code: 0") && text.contains(told), "{text}");
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("report.tex");
+    let text = asked(&["report", "3", "--against-baseline", "--out", file.to_str().unwrap()]);
+    assert!(text.contains("exit code: 0") && text.contains("wrote "), "{text}");
+    let told = "report as REPORT_FORMAT_LATEX, metric ``, baseline true, correction CORRECTION_HOLM\n";
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), told);
+    let text = asked(&["report", "7", "--out", file.to_str().unwrap()]);
+    assert!(text.contains("exit code: 1") && text.contains("there is no sweep `7`"), "{text}");
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), told, "what was there stays");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+}
+
+#[test]
 fn an_artifact_is_fetched_whole_or_not_at_all() {
     insta::assert_snapshot!("artifacts", asked(&["artifacts", "3"]));
     let folder = tempfile::tempdir().unwrap();
@@ -169,6 +210,9 @@ fn no_name_acts_on_the_terminal() {
         &["list"][..],
         &["status", "4"],
         &["leaderboard", "4"],
+        &["ablation", "4"],
+        &["compare", "4", "evil", "baseline"],
+        &["compare", "4", "#1", "baseline"],
         &["trial", "ababab"],
         &["logs", "ababab", "--attempt", "1"],
         &["workers"],

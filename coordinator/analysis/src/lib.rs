@@ -1,8 +1,18 @@
 //! What a sweep's results say: which change helps, by how much, at what cost, and whether the difference is real. Pure: no
 //! network, no store, no clock, and random numbers only from fixed seeds, so that the same results always say the same.
 //!
-//! `study` is what is analysed, `result` what comes out of it, `statistics` the numbers themselves.
+//! `study` is what is analysed, `result` what comes out of it, `analyse` makes the one of the other, `statistics` the numbers
+//! themselves; `leaderboard`, `tables` and `words` are how people read it.
 
+pub mod adaptive;
+pub mod analyse;
+pub mod choice;
+pub mod find;
+#[cfg(test)]
+mod hand_made;
+pub mod leaderboard;
 pub mod result;
 pub mod statistics;
 pub mod study;
+pub mod tables;
+mod words;

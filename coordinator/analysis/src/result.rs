@@ -20,8 +20,7 @@ pub struct Analysis {
     pub standings: Vec<Standing>,
     /// The family: every configuration against the starting point of its stage, in the order of the plan.
     pub comparisons: Vec<Comparison>,
-    /// The same configurations against the sweep's baseline, where that was asked for and is another one; a family of its
-    /// own.
+    /// Every other configuration against the sweep's baseline, where that was asked for; a family of its own.
     pub against_baseline: Vec<Comparison>,
     /// What each stage showed.
     pub stages: Vec<StageFinding>,
@@ -34,7 +33,7 @@ pub struct Analysis {
 }
 
 /// How p-values of one family are corrected for their number.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Correction {
     /// Holm (1979): the chance of any false finding is at most alpha. Verdicts use only this one.
@@ -53,6 +52,13 @@ pub struct Estimate {
     pub standard_deviation: Option<f64>,
     /// How many there were.
     pub count: u32,
+}
+
+impl Estimate {
+    /// Of these values; nothing of none, or where one is not finite. Independent of their order.
+    pub fn of(values: &[f64]) -> Option<Self> {
+        crate::statistics::estimate(values)
+    }
 }
 
 /// A 95 % interval.

@@ -3,9 +3,12 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
-use sweep_spec::spec::Spec;
+use sweep_spec::protocol::Report;
+use sweep_spec::spec::{Goal, Metric, Spec};
 use sweep_spec::trainer::{EpochMetrics, Provenance, Validation};
 use sweep_spec::{Configuration, Outcome, TrialId};
+
+use crate::result::Estimate;
 
 /// A sweep's results.
 #[derive(Debug, Clone)]
@@ -123,4 +126,61 @@ pub struct Answer {
     pub best: Option<EpochMetrics>,
     /// How it was made.
     pub provenance: Provenance,
+}
+
+impl Study {
+    /// The subject of this position.
+    pub fn subject(&self, position: u32) -> Option<&Subject> {
+        let index = self.subjects.binary_search_by_key(&position, |subject| subject.position);
+        match index {
+            Ok(index) => self.subjects.get(index),
+            // They are in the order of the spec, which is that of positions; hand-made ones may not be.
+            Err(_) => self.subjects.iter().find(|subject| subject.position == position),
+        }
+    }
+
+    /// The baseline, if something asks for it.
+    pub fn baseline(&self) -> Option<&Subject> {
+        self.subjects.iter().find(|subject| subject.baseline)
+    }
+
+    /// Which way `metric` is better: as the spec says of its objective, else as is natural.
+    pub fn goal(&self, metric: Metric) -> Goal {
+        let objective = &self.spec.objective;
+        if metric == objective.metric { objective.goal } else { metric.natural_goal() }
+    }
+
+    /// The number by which a replicate is judged; nothing for one that diverged or has no answer.
+    pub fn value(&self, subject: &Subject, replicate: &Replicate, metric: Metric) -> Option<f64> {
+        let answer = replicate.answer.as_ref().filter(|answer| answer.outcome == Outcome::Converged)?;
+        metric.value(answer.reported(&self.spec)?, subject.params)
+    }
+}
+
+impl Subject {
+    /// Its replicates, without those that are there for the noise floor alone.
+    pub fn own(&self) -> impl Iterator<Item = &Replicate> + '_ {
+        self.replicates.iter().filter(|replicate| !replicate.noise)
+    }
+
+    /// Its name, or what differs from the baseline.
+    pub fn title(&self) -> &str {
+        if self.name.is_empty() { &self.label } else { &self.name }
+    }
+
+    /// Wall time of its trials, in seconds.
+    pub fn seconds(&self) -> Option<Estimate> {
+        let seconds = self.own().filter_map(|replicate| Some(replicate.answer.as_ref()?.provenance.seconds));
+        Estimate::of(&seconds.collect::<Vec<_>>())
+    }
+}
+
+impl Answer {
+    /// The epoch that the protocol reports, whatever the outcome.
+    pub fn reported(&self, spec: &Spec) -> Option<&EpochMetrics> {
+        match spec.protocol.report {
+            Report::Last => self.last.as_ref(),
+            Report::Best => self.best.as_ref(),
+        }
+    }
 }

@@ -21,6 +21,12 @@ pub enum Error {
         /// What was asked for.
         what: String,
     },
+    /// There is no such configuration, or several.
+    #[error(transparent)]
+    Configuration(#[from] sweep_analysis::find::NotFound),
+    /// Two configurations cannot be compared.
+    #[error(transparent)]
+    Refused(#[from] sweep_analysis::analyse::Refused),
     /// Nothing can be done to a sweep that is over.
     #[error("sweep {sweep} has ended")]
     Ended {
@@ -32,6 +38,20 @@ pub enum Error {
     Cancelled {
         /// Which.
         sweep: SweepId,
+    },
+    /// A sweep that is to go on from another one would lack some of its trials.
+    #[error("this is no extension of sweep {sweep}: {lost} of its {of} trials would be lost: {examples}; {hint}")]
+    NotAnExtension {
+        /// Of which.
+        sweep: SweepId,
+        /// How many.
+        lost: usize,
+        /// Of how many.
+        of: usize,
+        /// Some of them.
+        examples: String,
+        /// What is different, or what to do.
+        hint: String,
     },
     /// Another process uses the worker's name.
     #[error("another worker is called `{worker}`: every worker needs a name of its own")]
@@ -87,6 +107,9 @@ impl Error {
         match self {
             Self::Invalid(_)
             | Self::Spec(_)
+            | Self::NotAnExtension { .. }
+            | Self::Configuration(_)
+            | Self::Refused(_)
             | Self::NotFound { .. }
             | Self::Ended { .. }
             | Self::Cancelled { .. }

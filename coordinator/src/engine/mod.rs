@@ -1,6 +1,7 @@
 //! The engine: one owner task holds the scheduler, everybody else holds a cheap `Handle`. Reads that need only the store
 //! go past the owner task.
 
+mod analysis;
 mod apply;
 mod batch;
 pub mod command;
@@ -9,12 +10,16 @@ mod driver;
 mod effects;
 mod error;
 mod expand;
+mod extend;
 mod instances;
 mod live;
+mod looks;
 mod people;
 mod poll;
+mod report;
 mod restore;
 mod status;
+mod study;
 mod submit;
 mod view;
 
@@ -30,6 +35,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+pub use analysis::{Analysed, Pairwise};
 pub use command::{
     Assignment, Describe, Finish, FinishEnding, Finished, Gauges, LiveStatus, Poll, PollReply, Register, Registered,
     Report, Reported, Running, WorkerView,
@@ -37,6 +43,7 @@ pub use command::{
 pub use driver::Trouble;
 pub use error::Error;
 pub use status::{Board, StageStatus, Status};
+pub(crate) use study::epoch;
 pub use submit::{Submit, Submitted};
 
 use command::{Command, Ended, Reply, Retry};
@@ -63,6 +70,7 @@ pub struct Handle {
     boards: Arc<Mutex<HashMap<SweepId, status::CachedBoard>>>,
     /// Sweeps whose boards are being made.
     making: Arc<Mutex<HashSet<SweepId>>>,
+    analyses: Arc<Mutex<Vec<analysis::Kept>>>,
     lease_ttl_ms: u64,
     limits: Limits,
 }
@@ -78,7 +86,7 @@ pub struct Limits {
     pub workers: usize,
 }
 
-/// Starts the owner task and the one that chooses winners; both end after `shutdown`, the last batch being on disk.
+/// Starts the owner task and the one that decides by results; both end after `shutdown`, the last batch being on disk.
 pub fn start(
     store: Arc<dyn Store>,
     metrics: Arc<Metrics>,
@@ -102,6 +110,7 @@ pub fn start(
         last_sweep: Arc::clone(&last_sweep),
         boards: Arc::default(),
         making: Arc::default(),
+        analyses: Arc::default(),
         lease_ttl_ms: scheduler.lease_ttl_ms,
         limits,
     };
@@ -249,14 +258,16 @@ impl Handle {
             self.ask(Command::Room).await?;
         }
         let ended = match self.store.ended(sweep).await? {
-            Some((row, snapshot)) => Some(Ended { live: restore::live_sweep(&row, &snapshot)?, snapshot }),
+            Some((row, mut snapshot)) => {
+                let live = restore::live_sweep(&row, &snapshot)?;
+                restore::narrow(&live, &mut snapshot);
+                Some(Ended { live, snapshot })
+            }
             None => None,
         };
         let retry = Retry { ticket, sweep, ended, actor: actor.to_owned() };
         let trials = self.ask(|reply| Command::Retry(Box::new(retry), reply)).await?;
-        if let Ok(mut boards) = self.boards.lock() {
-            boards.remove(&sweep);
-        }
+        self.forget(sweep);
         Ok(trials)
     }
 

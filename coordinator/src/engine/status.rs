@@ -1,16 +1,18 @@
 //! Where sweeps stand: live ones by the owner task's word, ended ones by the store's.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use sweep_analysis::leaderboard::{self, Counts, Leaderboard};
+use sweep_analysis::study::Study;
 use sweep_scheduler::{SweepCounts, SweepId};
 use sweep_spec::spec::Metric;
 
 use super::command::{Command, Running};
-use super::{Error, Handle, restore};
-use crate::analysis::leaderboard::{self, Counts, Leaderboard};
+use super::{Error, Handle, restore, study};
 use crate::store::codes::{StageState, SweepState};
-use crate::store::record::{Replicate, SweepRecord};
+use crate::store::record::SweepRecord;
 
 /// Ended sweeps whose boards are kept.
 const KEPT_BOARDS: usize = 64;
@@ -197,10 +199,11 @@ impl Handle {
         let replicates = self.store.replicates(id).await?;
         super::submit::blocking(move || {
             let plan = restore::plan(&record)?;
-            let board = leaderboard::leaderboard(plan.spec(), metric, &configurations, &replicates);
-            let stages_of = configurations.iter().map(|row| (row.position, row.stages.as_slice())).collect();
-            let (counts, stages) = count(&replicates, &stages_of, record.stages.len());
-            let epochs = replicates.iter().filter_map(|replicate| replicate.result.as_ref()?.last);
+            let study = study::study(&plan, &record, configurations, replicates);
+            let board = leaderboard::leaderboard(&study, metric);
+            let (counts, stages) = count(&plan, &study);
+            let replicates = study.subjects.iter().flat_map(|subject| &subject.replicates);
+            let epochs = replicates.filter_map(|replicate| replicate.answer.as_ref()?.last);
             let epochs_done = epochs.map(|last| u64::from(last.epoch)).sum();
             Ok(Board { record, plan, board, stages, counts, epochs_done })
         })
@@ -234,30 +237,20 @@ impl Board {
     }
 }
 
-impl leaderboard::Row {
-    /// The mean of a metric.
-    pub fn value(&self, metric: Metric) -> Option<f64> {
-        let estimate = match metric {
-            Metric::ValAccuracy => self.val_accuracy,
-            Metric::ValLoss => self.val_loss,
-            Metric::TrainAccuracy => self.train_accuracy,
-            Metric::TrainLoss => self.train_loss,
-            Metric::Ratio => self.ratio,
-        };
-        estimate.map(|estimate| estimate.mean)
-    }
-}
-
-type StagesOf<'a> = std::collections::HashMap<u32, &'a [u32]>;
-
-fn count(replicates: &[Replicate], stages_of: &StagesOf<'_>, stages: usize) -> (SweepCounts, Vec<SweepCounts>) {
+fn count(plan: &sweep_spec::Plan, study: &Study) -> (SweepCounts, Vec<SweepCounts>) {
     let mut all = Counts::default();
-    let mut by_stage = vec![Counts::default(); stages];
-    for replicate in replicates {
-        all.add(replicate);
-        for stage in stages_of.get(&replicate.configuration).copied().unwrap_or_default() {
-            if let Some(counts) = by_stage.get_mut(*stage as usize) {
-                counts.add(replicate);
+    let mut by_group = vec![Counts::default(); study.groups.len()];
+    let seeds = |group: usize| plan.seeds(group).iter().copied().collect();
+    let seeds: Vec<HashSet<u64>> = (0..study.groups.len()).map(seeds).collect();
+    for subject in &study.subjects {
+        for replicate in &subject.replicates {
+            all.add(replicate);
+            for group in &subject.groups {
+                if let (Some(counts), Some(seeds)) = (by_group.get_mut(*group), seeds.get(*group))
+                    && seeds.contains(&replicate.seed)
+                {
+                    counts.add(replicate);
+                }
             }
         }
     }
@@ -270,5 +263,5 @@ fn count(replicates: &[Replicate], stages_of: &StagesOf<'_>, stages: usize) -> (
         cancelled: counts.cancelled,
         reused: counts.reused,
     };
-    (convert(&all), by_stage.iter().map(convert).collect())
+    (convert(&all), by_group.iter().map(convert).collect())
 }

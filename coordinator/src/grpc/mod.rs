@@ -1,8 +1,11 @@
 //! gRPC: validate into domain types, ask the engine, map the answer. No SQL, no policy.
 
+pub(crate) mod analysis;
+mod analysis_messages;
 pub mod gate;
 mod patience;
 pub(crate) mod people;
+mod report;
 mod streams;
 pub mod sweep;
 mod sweep_messages;
@@ -30,10 +33,13 @@ pub fn status(error: Error) -> Status {
     match error {
         Error::Invalid(invalid) => Status::invalid_argument(invalid.to_string()),
         Error::Spec(problems) => spec_status(&problems),
-        Error::NotFound { .. } | Error::UnknownSession => Status::not_found(error.to_string()),
+        Error::NotAnExtension { .. } => Status::invalid_argument(error.to_string()),
+        Error::NotFound { .. } | Error::Configuration(_) | Error::UnknownSession => {
+            Status::not_found(error.to_string())
+        }
         // Not FAILED_PRECONDITION: registering again would not help.
         Error::Semantics { .. } | Error::Version { .. } => Status::permission_denied(error.to_string()),
-        Error::Ended { .. } | Error::Cancelled { .. } | Error::NameTaken { .. } => {
+        Error::Refused(_) | Error::Ended { .. } | Error::Cancelled { .. } | Error::NameTaken { .. } => {
             Status::failed_precondition(error.to_string())
         }
         Error::TooMany { .. } => Status::resource_exhausted(error.to_string()),

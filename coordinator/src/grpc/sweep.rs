@@ -9,7 +9,6 @@ use sweep_proto::v1::sweep_service_server::SweepService;
 use sweep_scheduler::SweepId;
 use sweep_scheduler::event::Service;
 use sweep_spec::TrialId;
-use sweep_spec::spec::Metric;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
@@ -63,28 +62,14 @@ impl Sweeps {
     }
 
     async fn submit_one(&self, request: v1::SubmitRequest) -> Result<v1::SubmitResponse, Error> {
-        let submitted = self.engine.submit(submission(request)?).await?;
+        let extends = match request.extends.clone() {
+            Some(reference) => Some(self.find(Some(reference)).await?),
+            None => None,
+        };
+        let submit = Submit { extends, ..submission(request)? };
+        let submitted = self.engine.submit(submit).await?;
         let sweep = self.status(submitted.sweep).await?;
         Ok(v1::SubmitResponse { sweep: Some(sweep), resumed: submitted.resumed })
-    }
-
-    async fn leaderboard(&self, request: v1::GetLeaderboardRequest) -> Result<v1::GetLeaderboardResponse, Error> {
-        let sweep = self.find(request.sweep).await?;
-        let metric = metric(&request.metric)?;
-        let status = self.status(sweep).await?;
-        let board = match metric {
-            None => self.engine.board(sweep, true).await?,
-            metric => Arc::new(self.engine.make_board(sweep, metric).await?),
-        };
-        let limit = if request.limit == 0 { usize::MAX } else { request.limit as usize };
-        let rows = board.board.rows.iter().take(limit).map(|row| messages::row(&board, row));
-        Ok(v1::GetLeaderboardResponse {
-            sweep: Some(status),
-            metric: board.board.metric.name().to_owned(),
-            maximize: board.board.goal == sweep_spec::spec::Goal::Maximize,
-            rows: rows.collect::<Result<_, _>>()?,
-            notes: board.board.notes.clone(),
-        })
     }
 
     async fn trials(&self, request: v1::ListTrialsRequest) -> Result<v1::ListTrialsResponse, Error> {
@@ -203,7 +188,7 @@ pub(crate) fn reference(reference: Option<v1::SweepReference>) -> Result<String,
     convert::name("sweep", reference.text, MAX_NAME_BYTES)
 }
 
-/// A spec that is submitted; it is not read here.
+/// A spec that is submitted; it is not read here, nor is what it extends looked up.
 pub(crate) fn submission(request: v1::SubmitRequest) -> Result<Submit, Error> {
     if request.spec.len() > MAX_SPEC_BYTES {
         return Err(Invalid { field: "spec", problem: format!("longer than {MAX_SPEC_BYTES} bytes") }.into());
@@ -216,6 +201,7 @@ pub(crate) fn submission(request: v1::SubmitRequest) -> Result<Submit, Error> {
         Ok((key, convert::name("overrides.value", pair.value, MAX_TEXT_BYTES)?))
     };
     Ok(Submit {
+        extends: None,
         spec: request.spec.to_vec(),
         overrides: request.overrides.into_iter().map(pair).collect::<Result<_, Invalid>>()?,
         name: convert::name("name", request.name, MAX_NAME_BYTES)?,
@@ -224,18 +210,6 @@ pub(crate) fn submission(request: v1::SubmitRequest) -> Result<Submit, Error> {
         resume: request.resume,
         user: convert::name("user", request.user, MAX_NAME_BYTES)?,
     })
-}
-
-/// The metric that is asked for, if one is.
-pub(crate) fn metric(name: &str) -> Result<Option<Metric>, Error> {
-    if name.is_empty() {
-        return Ok(None);
-    }
-    let unknown = || {
-        let known: Vec<_> = Metric::ALL.iter().map(|metric| metric.name()).collect();
-        Invalid { field: "metric", problem: format!("unknown; there are {}", known.join(", ")) }
-    };
-    Ok(Some(Metric::named(name).ok_or_else(unknown)?))
 }
 
 /// Which trials of a sweep are asked for; of which sweep stands elsewhere.
@@ -269,6 +243,7 @@ fn page_token(text: &str) -> Result<Option<(u32, u64)>, Invalid> {
 impl SweepService for Sweeps {
     type WatchSweepStream = Answers<v1::WatchSweepResponse>;
     type ExportPointsStream = Answers<v1::ExportPointsResponse>;
+    type GetReportStream = Answers<v1::GetReportResponse>;
     type GetArtifactStream = Answers<v1::GetArtifactResponse>;
 
     async fn submit(&self, request: Request<v1::SubmitRequest>) -> Result<Response<v1::SubmitResponse>, Status> {
@@ -319,6 +294,20 @@ impl SweepService for Sweeps {
         request: Request<v1::GetLeaderboardRequest>,
     ) -> Result<Response<v1::GetLeaderboardResponse>, Status> {
         self.leaderboard(request.into_inner()).await.map(Response::new).map_err(status)
+    }
+
+    async fn get_analysis(
+        &self,
+        request: Request<v1::GetAnalysisRequest>,
+    ) -> Result<Response<v1::GetAnalysisResponse>, Status> {
+        self.analysis(request.into_inner()).await.map(Response::new).map_err(status)
+    }
+
+    async fn compare_configurations(
+        &self,
+        request: Request<v1::CompareConfigurationsRequest>,
+    ) -> Result<Response<v1::CompareConfigurationsResponse>, Status> {
+        self.compare(request.into_inner()).await.map(Response::new).map_err(status)
     }
 
     async fn list_trials(
@@ -402,6 +391,22 @@ impl SweepService for Sweeps {
             };
             if let Err(error) = done {
                 let _ = answers.send(Err(status(error))).await;
+            }
+        });
+        Ok(Response::new(Box::pin(ReceiverStream::new(stream))))
+    }
+
+    async fn get_report(
+        &self,
+        request: Request<v1::GetReportRequest>,
+    ) -> Result<Response<Self::GetReportStream>, Status> {
+        let document = self.report(request.into_inner()).await.map_err(status)?;
+        let (answers, stream) = mpsc::channel(STREAM_QUEUE);
+        let service = self.clone();
+        self.tasks.spawn(async move {
+            tokio::select! {
+                () = service.shutdown.cancelled() => drop(answers.send(Err(status(Error::Unavailable))).await),
+                () = super::report::send(document, &answers) => {}
             }
         });
         Ok(Response::new(Box::pin(ReceiverStream::new(stream))))

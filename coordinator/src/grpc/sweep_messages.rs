@@ -1,13 +1,14 @@
 //! From the engine's answers to the sweeps' messages.
 
+use sweep_analysis::leaderboard::{Counts, Row};
+use sweep_analysis::result::Estimate;
 use sweep_proto::v1;
 use sweep_spec::settings;
 
-use crate::analysis::leaderboard::{Counts, Estimate, Row, epoch};
 use crate::convert::{self, bytes, counts_message, metrics_message};
-use crate::engine::{Board, Error, Running, StageStatus, Status};
+use crate::engine::{Board, Error, Running, StageStatus, Status, epoch};
 use crate::store::codes::SweepState;
-use crate::store::record::{AttemptRecord, TrialRow};
+use crate::store::record::{AttemptRecord, SweepRecord, TrialRow};
 
 pub(super) fn status(status: &Status) -> v1::SweepStatus {
     let record = &status.record;
@@ -87,13 +88,14 @@ fn flat<T: serde::Serialize>(value: &T) -> Result<Vec<v1::Setting>, Error> {
     Ok(settings.into_iter().map(convert::setting_message).collect())
 }
 
-pub(super) fn row(board: &Board, row: &Row) -> Result<v1::LeaderboardRow, Error> {
+/// A row of a leaderboard, without what an analysis adds.
+pub(super) fn row(record: &SweepRecord, row: &Row) -> Result<v1::LeaderboardRow, Error> {
     Ok(v1::LeaderboardRow {
         rank: row.rank,
         name: row.name.clone(),
         configuration: row.label.clone(),
         settings: flat(&row.configuration)?,
-        stages: stage_names(board, &row.stages),
+        stages: group_names(record, &row.groups),
         train_accuracy: estimate(row.train_accuracy),
         val_accuracy: estimate(row.val_accuracy),
         train_loss: estimate(row.train_loss),
@@ -106,11 +108,20 @@ pub(super) fn row(board: &Board, row: &Row) -> Result<v1::LeaderboardRow, Error>
         remark: row.remark.clone(),
         baseline: row.baseline,
         trial_ids: row.trials.iter().map(|trial| bytes(trial.as_bytes())).collect(),
+        position: row.position,
+        ..Default::default()
     })
 }
 
-pub(super) fn stage_names(board: &Board, stages: &[u32]) -> Vec<String> {
-    let names = stages.iter().filter_map(|stage| board.record.stages.get(*stage as usize));
+/// The stages of a configuration that ask for it under this seed.
+fn trial_groups(board: &Board, row: &TrialRow) -> Vec<String> {
+    let groups = row.stages.iter().map(|stage| *stage as usize);
+    let groups: Vec<usize> = groups.filter(|group| board.plan.seeds(*group).contains(&row.seed)).collect();
+    group_names(&board.record, &groups)
+}
+
+fn group_names(record: &SweepRecord, groups: &[usize]) -> Vec<String> {
+    let names = groups.iter().filter_map(|group| record.stages.get(*group));
     names.map(|stage| stage.name.clone()).collect()
 }
 
@@ -129,7 +140,7 @@ pub(super) fn trial(board: &Board, row: &TrialRow) -> Result<v1::TrialSummary, E
         worker: row.worker.clone(),
         outcome: outcome.into(),
         reported: result.and_then(|result| epoch(spec, result)).map(metrics_message),
-        stages: stage_names(board, &row.stages),
+        stages: trial_groups(board, row),
         failure: row.failure.as_ref().map(|(class, reason)| convert::failure_message(*class, reason)),
         params: row.params,
         settings: flat(&question)?,

@@ -248,6 +248,9 @@ pub trait Store: Send + Sync + 'static {
     /// The content of a data set that the newest description of it found.
     async fn described(&self, dataset_key: Digest) -> Result<Vec<Digest>, Error>;
 
+    /// The classes of a data set with this content, in its order; none where nobody has described it.
+    async fn classes(&self, dataset_key: Digest, content: Digest) -> Result<Vec<String>, Error>;
+
     /// Every sweep that has begun, newest first.
     async fn sweeps(&self) -> Result<Vec<SweepRecord>, Error>;
 

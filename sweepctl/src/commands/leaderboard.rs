@@ -3,11 +3,13 @@
 use clap::Args;
 use sweep_proto::v1::GetLeaderboardRequest;
 
+use super::ablation::verdict;
+use super::compare::{range, signed};
 use super::{Context, status};
 use crate::client::{self, Client};
 use crate::failure::{Exit, Failure};
 use crate::output::Output;
-use crate::shapes::{Estimate, Leaderboard, Row};
+use crate::shapes::{Estimate, Interval, Leaderboard, Row};
 use crate::table::{Lines, Table, available_width};
 use crate::text::{count, escape, scientific};
 
@@ -55,6 +57,13 @@ pub(crate) fn print(output: &Output, leaderboard: &Leaderboard) -> Result<(), Fa
     let direction = if leaderboard.maximize { "highest" } else { "lowest" };
     output.say(&format!("{}; {}", status::headline(sweep), status::counts(&sweep.counts)));
     output.say(&format!("ranked by {}, {direction} first", escape(&leaderboard.metric)));
+    if leaderboard.rows.iter().any(|row| row.comparison.is_some()) {
+        output.say(&format!(
+            "delta: against the starting point of the stage, with its 95 % interval by Student's t; verdict: exact sign-flip \
+             test under Holm at {:.0} %; what was not told apart shares a rank",
+            leaderboard.alpha * 100.0
+        ));
+    }
     if !leaderboard.rows.is_empty() {
         output.table(table(leaderboard))?;
     }
@@ -64,8 +73,8 @@ pub(crate) fn print(output: &Output, leaderboard: &Leaderboard) -> Result<(), Fa
     Ok(())
 }
 
-/// Narrower than this, losses stand below accuracies and remarks below configurations.
-const WIDE: u16 = 116;
+/// Narrower than this, losses stand below accuracies, intervals below differences, and remarks below configurations.
+const WIDE: u16 = 170;
 
 fn table(leaderboard: &Leaderboard) -> Table {
     let wide = available_width().is_none_or(|width| width >= WIDE);
@@ -80,42 +89,73 @@ fn table(leaderboard: &Leaderboard) -> Table {
             "params#",
             "ratio#",
             "seconds#",
+            "delta#",
+            "95 % interval#",
+            "verdict",
             "remark",
         ]
     } else {
-        &["rank#", "configuration", "train acc and loss#", "val acc and loss#", "params#", "ratio#", "seconds#"]
+        &[
+            "rank#",
+            "configuration",
+            "train acc and loss#",
+            "val acc and loss#",
+            "params and ratio#",
+            "seconds#",
+            "delta and interval#",
+            "verdict",
+        ]
     };
     let mut table = Table::new(headings);
     for row in &leaderboard.rows {
-        let cells = if wide { wide_cells(row) } else { narrow_cells(row) };
+        let cells = if wide { wide_cells(leaderboard, row) } else { narrow_cells(leaderboard, row) };
         if row.rank == Some(1) { table.strong_row(cells) } else { table.row(cells) }
     }
     table
 }
 
-fn wide_cells(row: &Row) -> Vec<Lines> {
+fn wide_cells(leaderboard: &Leaderboard, row: &Row) -> Vec<Lines> {
     let [rank, title, params, ratio, seconds, remark] = common_cells(row);
     let [train_accuracy, train_loss, val_accuracy, val_loss] = metric_cells(row);
-    let cells = [rank, title, train_accuracy, val_accuracy, train_loss, val_loss, params, ratio, seconds, remark];
-    cells.into_iter().map(Lines::from).collect()
+    let (delta, interval, verdict) = comparison_cells(leaderboard, row);
+    let interval = interval.map_or_else(|| "-".to_owned(), |interval| range(&leaderboard.metric, interval));
+    let metrics = [rank, title, train_accuracy, val_accuracy, train_loss, val_loss, params, ratio, seconds];
+    let said = [delta, interval, verdict, remark];
+    metrics.into_iter().chain(said).map(Lines::from).collect()
 }
 
-fn narrow_cells(row: &Row) -> Vec<Lines> {
+fn narrow_cells(leaderboard: &Leaderboard, row: &Row) -> Vec<Lines> {
     let [rank, title, params, ratio, seconds, remark] = common_cells(row);
     let [train_accuracy, train_loss, val_accuracy, val_loss] = metric_cells(row);
+    let (delta, interval, verdict) = comparison_cells(leaderboard, row);
     let title = if remark.is_empty() { Lines::from(title) } else { Lines::from([title, format!("({remark})")]) };
     let (train, val) = (Lines::from([train_accuracy, train_loss]), Lines::from([val_accuracy, val_loss]));
-    vec![rank.into(), title, train, val, params.into(), ratio.into(), seconds.into()]
+    let delta = match interval {
+        None => Lines::from(delta),
+        Some(interval) => Lines::from([delta, range(&leaderboard.metric, interval)]),
+    };
+    let size = Lines::from([params, ratio]);
+    vec![rank.into(), title, train, val, size, seconds.into(), delta, verdict.into()]
+}
+
+/// Difference, interval and verdict.
+fn comparison_cells(leaderboard: &Leaderboard, row: &Row) -> (String, Option<Interval>, String) {
+    let Some(one) = &row.comparison else { return ("-".to_owned(), None, "-".to_owned()) };
+    let delta = one.delta.map_or_else(|| "-".to_owned(), |delta| signed(&leaderboard.metric, delta));
+    (delta, one.t_interval, verdict(one))
 }
 
 fn common_cells(row: &Row) -> [String; 6] {
+    // The reason of an open verdict says it already.
+    let said = row.comparison.as_ref().and_then(|one| one.reason.as_ref());
+    let remark = row.remark.clone().filter(|remark| said.is_none_or(|said| !said.contains(remark.as_str())));
     [
-        row.rank.map_or_else(|| "-".to_owned(), |rank| rank.to_string()),
+        row.shared_rank.or(row.rank).map_or_else(|| "-".to_owned(), |rank| rank.to_string()),
         title(row),
         count(row.params),
         row.ratio.map_or_else(|| "-".to_owned(), |ratio| scientific(ratio.mean, 6)),
         estimate(row.seconds, |value| format!("{value:.1}")),
-        row.remark.clone().unwrap_or_default(),
+        remark.unwrap_or_default(),
     ]
 }
 
@@ -125,7 +165,7 @@ fn metric_cells(row: &Row) -> [String; 4] {
 }
 
 /// The entry's name, or what differs from the baseline.
-fn title(row: &Row) -> String {
+pub(crate) fn title(row: &Row) -> String {
     match (&row.name, row.configuration.is_empty()) {
         (Some(name), true) => name.clone(),
         (Some(name), false) if *name == row.configuration => name.clone(),
@@ -136,7 +176,7 @@ fn title(row: &Row) -> String {
 }
 
 /// `0.8621 ± 0.0040`, the spread only where there are several. A line is broken before the sign, not behind it.
-fn estimate(estimate: Option<Estimate>, write: impl Fn(f64) -> String) -> String {
+pub(crate) fn estimate(estimate: Option<Estimate>, write: impl Fn(f64) -> String) -> String {
     match estimate {
         None => "-".to_owned(),
         Some(Estimate { mean, standard_deviation: None, .. }) => write(mean),

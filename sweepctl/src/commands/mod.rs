@@ -1,12 +1,17 @@
 //! One file a verb: its arguments, and what it does with them.
 
+pub(crate) mod ablation;
 pub(crate) mod artifacts;
 pub(crate) mod cancel;
+pub(crate) mod compare;
 pub(crate) mod explain;
 pub(crate) mod export;
+pub(crate) mod extend;
+pub(crate) mod import;
 pub(crate) mod leaderboard;
 pub(crate) mod list;
 pub(crate) mod plan;
+pub(crate) mod report;
 pub(crate) mod status;
 pub(crate) mod steer;
 #[cfg(feature = "local")]
@@ -37,11 +42,14 @@ pub(crate) fn run(cli: Cli, output: Output) -> Result<Exit, Failure> {
     let context = Context { output, coordinator: cli.coordinator() };
     match cli.command {
         Command::Plan(arguments) => plan::run(&context, &arguments),
+        Command::Import(verb) => import::run(&context, &verb),
         Command::Submit(verb) => block_on(submit::run(&context, &verb.arguments)),
         Command::List(_) => block_on(list::run(&context)),
         Command::Status(verb) => block_on(status::run(&context, &verb.arguments)),
         Command::Watch(verb) => block_on(watch::run(&context, &verb.arguments)),
         Command::Leaderboard(verb) => block_on(leaderboard::run(&context, &verb.arguments)),
+        Command::Compare(verb) => block_on(compare::run(&context, &verb.arguments)),
+        Command::Ablation(verb) => block_on(ablation::run(&context, &verb.arguments)),
         Command::Trial(verb) => block_on(trial::run(&context, &verb.arguments)),
         Command::Logs(verb) => block_on(trial::logs(&context, &verb.arguments)),
         Command::Cancel(verb) => block_on(cancel::run(&context, &verb.arguments)),
@@ -52,6 +60,8 @@ pub(crate) fn run(cli: Cli, output: Output) -> Result<Exit, Failure> {
         Command::Explain(verb) => block_on(explain::run(&context, &verb.arguments)),
         Command::Audit(verb) => block_on(explain::audit(&context, &verb.arguments)),
         Command::Workers(verb) => block_on(workers::run(&context, &verb.arguments)),
+        Command::Extend(verb) => block_on(extend::run(&context, &verb.arguments)),
+        Command::Report(verb) => block_on(report::run(&context, &verb.arguments)),
         Command::Export(verb) => block_on(export::run(&context, &verb.arguments)),
         Command::Artifacts(verb) => block_on(artifacts::run(&context, &verb.arguments)),
         #[cfg(feature = "local")]

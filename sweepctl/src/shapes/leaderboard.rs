@@ -4,7 +4,7 @@ use serde::Serialize;
 use sweep_proto::v1;
 
 use super::sweep::some_text;
-use super::{Counts, Settings, Sweep, settings};
+use super::{Comparison, Counts, Noise, Settings, Sweep, settings};
 use crate::client;
 use crate::failure::Failure;
 use crate::text::hex;
@@ -29,6 +29,10 @@ impl From<v1::Estimate> for Estimate {
 pub(crate) struct Row {
     /// Absent where it cannot be ranked: a replicate has not ended, failed or diverged.
     pub(crate) rank: Option<u32>,
+    /// One more than the number of configurations that were shown to be better.
+    pub(crate) shared_rank: Option<u32>,
+    /// Its place in the plan.
+    pub(crate) position: u32,
     /// Of an entry of `extra`.
     pub(crate) name: Option<String>,
     /// What differs from the baseline.
@@ -49,12 +53,20 @@ pub(crate) struct Row {
     pub(crate) remark: Option<String>,
     pub(crate) settings: Settings,
     pub(crate) trial_ids: Vec<String>,
+    /// Against the starting point of its stage.
+    pub(crate) comparison: Option<Comparison>,
+    /// Nothing is at least as good in the metric, parameters, FLOPs and seconds, and better in one.
+    pub(crate) on_front: bool,
+    /// In which share of resamples it is.
+    pub(crate) front_share: Option<f64>,
 }
 
 impl From<v1::LeaderboardRow> for Row {
     fn from(row: v1::LeaderboardRow) -> Self {
         Self {
             rank: row.rank,
+            shared_rank: row.shared_rank,
+            position: row.position,
             name: some_text(row.name),
             configuration: row.configuration,
             baseline: row.baseline,
@@ -71,6 +83,9 @@ impl From<v1::LeaderboardRow> for Row {
             remark: some_text(row.remark),
             settings: settings(row.settings),
             trial_ids: row.trial_ids.iter().map(|id| hex(id)).collect(),
+            comparison: row.comparison.map(Comparison::from),
+            on_front: row.on_front,
+            front_share: row.front_share,
         }
     }
 }
@@ -86,6 +101,9 @@ pub(crate) struct Leaderboard {
     pub(crate) rows: Vec<Row>,
     /// What a reader should know before comparing.
     pub(crate) notes: Vec<String>,
+    /// The error rate of all verdicts together.
+    pub(crate) alpha: f64,
+    pub(crate) noise: Option<Noise>,
 }
 
 impl TryFrom<v1::GetLeaderboardResponse> for Leaderboard {
@@ -98,6 +116,8 @@ impl TryFrom<v1::GetLeaderboardResponse> for Leaderboard {
             maximize: answer.maximize,
             rows: answer.rows.into_iter().map(Row::from).collect(),
             notes: answer.notes,
+            alpha: answer.alpha,
+            noise: answer.noise.map(Noise::from),
         })
     }
 }

@@ -1,6 +1,7 @@
 //! What `--output json` prints: one struct a shape, its field names the contract. A field may be added, never renamed.
 //! The text forms are made of the same structs, so that both say the same. Numbers that are not finite are `null`.
 
+mod analysis;
 mod artifact;
 mod audit;
 mod leaderboard;
@@ -13,6 +14,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use sweep_proto::v1::{self, setting};
 
+pub(crate) use analysis::{Analysis, Compared, Comparison, FactorTable, Interval, Level, Noise, Pair, Stage};
 pub(crate) use artifact::Artifact;
 pub(crate) use audit::AuditEntry;
 pub(crate) use leaderboard::{Estimate, Leaderboard, Row};

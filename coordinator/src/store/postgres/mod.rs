@@ -191,6 +191,10 @@ impl Store for PostgresStore {
         read::described(&self.readers, dataset_key).await
     }
 
+    async fn classes(&self, dataset_key: Digest, content: Digest) -> Result<Vec<String>, Error> {
+        read::classes(&self.readers, dataset_key, content).await
+    }
+
     async fn sweeps(&self) -> Result<Vec<SweepRecord>, Error> {
         read::sweeps(&self.readers).await
     }

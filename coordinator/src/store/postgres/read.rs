@@ -31,6 +31,13 @@ pub(super) async fn described(pool: &PgPool, dataset_key: Digest) -> Result<Vec<
     found.iter().map(|bytes| digest(bytes)).collect()
 }
 
+pub(super) async fn classes(pool: &PgPool, dataset_key: Digest, content: Digest) -> Result<Vec<String>, Error> {
+    let query = sqlx::query_scalar("SELECT classes FROM descriptions WHERE dataset_key = $1 AND digest = $2");
+    let query = query.bind(dataset_key.as_bytes().as_slice()).bind(content.as_bytes().as_slice());
+    let found: Option<String> = query.fetch_optional(pool).await?;
+    found.map_or_else(|| Ok(Vec::new()), |text| from_json(&text))
+}
+
 const SWEEP: &str = "SELECT id, name, spec, overrides, spec_digest, submitter, priority, paused, weight, trial_limit, dataset_key, pin, \
                      state, reason, submitted_ms, ended_ms FROM sweeps WHERE state > 0";
 

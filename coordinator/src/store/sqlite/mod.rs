@@ -295,6 +295,10 @@ impl Store for SqliteStore {
         read::described(&self.readers, dataset_key).await
     }
 
+    async fn classes(&self, dataset_key: Digest, content: Digest) -> Result<Vec<String>, Error> {
+        read::classes(&self.readers, dataset_key, content).await
+    }
+
     async fn sweeps(&self) -> Result<Vec<SweepRecord>, Error> {
         read::sweeps(&self.readers).await
     }

@@ -29,24 +29,36 @@ pub(super) fn from_json<T: serde::de::DeserializeOwned>(text: &str) -> Result<T,
     serde_json::from_str(text).map_err(|error| Error::damaged(error.to_string()))
 }
 
+const DESCRIPTION: &str = "SELECT dataset_key, digest, classes, channels, train_images, test_images, sum FROM descriptions \
+                           WHERE dataset_key = ?";
+
 pub(super) async fn described(pool: &SqlitePool, dataset_key: Digest) -> Result<Vec<Digest>, Error> {
-    let query = sqlx::query(
-        "SELECT dataset_key, digest, classes, channels, train_images, test_images, sum FROM descriptions \
-         WHERE dataset_key = ?",
-    );
-    let found = query.bind(dataset_key.as_bytes().as_slice()).fetch_all(pool).await?;
-    let one = |row: &SqliteRow| {
-        let mut cells = Cells::new(row, "descriptions");
-        cells.digest()?;
-        let digest = cells.digest()?;
-        cells.text()?;
-        cells.int()?;
-        cells.int()?;
-        cells.int()?;
-        cells.sum(|| format!("the data {digest}"))?;
-        Ok(digest)
-    };
-    found.iter().map(one).collect()
+    let found = sqlx::query(DESCRIPTION).bind(dataset_key.as_bytes().as_slice()).fetch_all(pool).await?;
+    found.iter().map(|row| Ok(description(row)?.0)).collect()
+}
+
+pub(super) async fn classes(pool: &SqlitePool, dataset_key: Digest, content: Digest) -> Result<Vec<String>, Error> {
+    let found = sqlx::query(DESCRIPTION).bind(dataset_key.as_bytes().as_slice()).fetch_all(pool).await?;
+    for row in &found {
+        let (digest, classes) = description(row)?;
+        if digest == content {
+            return from_json(&classes);
+        }
+    }
+    Ok(Vec::new())
+}
+
+/// The content of a data set and its classes, as JSON.
+fn description(row: &SqliteRow) -> Result<(Digest, String), Error> {
+    let mut cells = Cells::new(row, "descriptions");
+    cells.digest()?;
+    let digest = cells.digest()?;
+    let classes = cells.text()?.to_owned();
+    cells.int()?;
+    cells.int()?;
+    cells.int()?;
+    cells.sum(|| format!("the data {digest}"))?;
+    Ok((digest, classes))
 }
 
 const SWEEP: &str = "SELECT id, name, spec, overrides, spec_digest, submitter, weight, trial_limit, dataset_key, submitted_ms, \

@@ -4,15 +4,14 @@
 //! Those with a diverged replicate stand below every ranked one, then those that failed or have not ended.
 
 use std::cmp::Ordering;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 use sweep_spec::protocol::Report;
 use sweep_spec::spec::{Goal, Metric};
-use sweep_spec::trainer::EpochMetrics;
-use sweep_spec::{Outcome, Spec, TrialId};
+use sweep_spec::{Configuration, Outcome, TrialId};
 
-use crate::store::codes::RoundState;
-use crate::store::record::{ConfigurationRecord, Replicate};
+use crate::result::Estimate;
+use crate::study::{GroupKind, Replicate, State, Study, Subject};
 
 /// A ranking of configurations.
 #[derive(Debug, Clone, PartialEq)]
@@ -39,9 +38,9 @@ pub struct Row {
     /// What differs from the baseline.
     pub label: String,
     /// The network.
-    pub configuration: sweep_spec::Configuration,
-    /// The stages that it belongs to, by position.
-    pub stages: Vec<u32>,
+    pub configuration: Configuration,
+    /// The groups that ask for it, by index.
+    pub groups: Vec<usize>,
     /// It is the baseline.
     pub baseline: bool,
     /// Parameters.
@@ -68,33 +67,6 @@ pub struct Row {
     pub trials: Vec<TrialId>,
 }
 
-/// Mean and spread over the replicates.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Estimate {
-    /// The mean.
-    pub mean: f64,
-    /// Of the sample; absent with fewer than two replicates.
-    pub standard_deviation: Option<f64>,
-    /// How many there were.
-    pub count: u32,
-}
-
-impl Estimate {
-    /// Of these values; nothing of none. Independent of their order.
-    pub fn of(values: &[f64]) -> Option<Self> {
-        if values.is_empty() {
-            return None;
-        }
-        let mut values = values.to_vec();
-        values.sort_by(f64::total_cmp);
-        let count = values.len() as f64;
-        let mean = values.iter().sum::<f64>() / count;
-        let squares: f64 = values.iter().map(|value| (value - mean) * (value - mean)).sum();
-        let standard_deviation = (values.len() > 1).then(|| (squares / (count - 1.0)).sqrt());
-        Some(Self { mean, standard_deviation, count: values.len() as u32 })
-    }
-}
-
 /// How many trials of a configuration stand where.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Counts {
@@ -119,24 +91,31 @@ impl Counts {
         self.queued + self.running + self.succeeded + self.failed + self.cancelled
     }
 
+    /// Of these replicates.
+    pub fn of<'a>(replicates: impl IntoIterator<Item = &'a Replicate>) -> Self {
+        let mut counts = Self::default();
+        replicates.into_iter().for_each(|replicate| counts.add(replicate));
+        counts
+    }
+
     /// Counts one replicate.
     pub fn add(&mut self, replicate: &Replicate) {
-        match replicate.state {
-            None | Some(RoundState::Open) if replicate.running => self.running += 1,
-            None | Some(RoundState::Open) => self.queued += 1,
-            Some(RoundState::Succeeded) => {
+        match &replicate.state {
+            State::Queued => self.queued += 1,
+            State::Running => self.running += 1,
+            State::Succeeded => {
                 self.succeeded += 1;
                 self.reused += u64::from(replicate.reused);
-                let diverged = replicate.result.as_ref().is_some_and(|result| result.outcome == Outcome::Diverged);
+                let diverged = replicate.answer.as_ref().is_some_and(|answer| answer.outcome == Outcome::Diverged);
                 self.diverged += u64::from(diverged);
             }
-            Some(RoundState::Failed) => self.failed += 1,
-            Some(RoundState::Cancelled) => self.cancelled += 1,
+            State::Failed(_) => self.failed += 1,
+            State::Cancelled => self.cancelled += 1,
         }
     }
 
-    /// Diverged and failed ones, for people.
-    fn remark(&self) -> String {
+    /// Diverged and failed ones, for people; empty where every replicate has a converged answer.
+    pub fn remark(&self) -> String {
         let total = self.total();
         let parts = [
             (self.diverged, "diverged"),
@@ -160,41 +139,13 @@ impl Counts {
     }
 }
 
-/// The epoch that a trial is judged by; nothing for one that diverged.
-pub fn reported<'a>(spec: &Spec, replicate: &'a Replicate) -> Option<&'a EpochMetrics> {
-    let result = replicate.result.as_ref().filter(|result| result.outcome == Outcome::Converged)?;
-    epoch(spec, result)
-}
-
-/// The epoch that a result reports, whatever its outcome.
-pub fn epoch<'a>(spec: &Spec, result: &'a crate::store::record::ResultRecord) -> Option<&'a EpochMetrics> {
-    match spec.protocol.report {
-        Report::Last => result.last.as_ref(),
-        Report::Best => result.best.as_ref(),
-    }
-}
-
 /// Ranks the configurations by `metric`, or by the spec's objective.
-pub fn leaderboard(
-    spec: &Spec,
-    metric: Option<Metric>,
-    configurations: &[ConfigurationRecord],
-    replicates: &[Replicate],
-) -> Leaderboard {
-    let metric = metric.unwrap_or(spec.objective.metric);
-    let goal = if metric == spec.objective.metric { spec.objective.goal } else { metric.natural_goal() };
-    let mut by_configuration: HashMap<u32, Vec<&Replicate>> = HashMap::new();
-    for replicate in replicates {
-        by_configuration.entry(replicate.configuration).or_default().push(replicate);
-    }
-    let unequal = unequal_data(replicates);
-    let mut rows: Vec<(Row, Option<f64>)> = configurations
-        .iter()
-        .filter_map(|configuration| {
-            let replicates = by_configuration.get(&configuration.position)?;
-            Some(row(spec, metric, configuration, replicates))
-        })
-        .collect();
+pub fn leaderboard(study: &Study, metric: Option<Metric>) -> Leaderboard {
+    let metric = metric.unwrap_or(study.spec.objective.metric);
+    let goal = study.goal(metric);
+    let unequal = unequal_data(study);
+    let subjects = study.subjects.iter().filter(|subject| subject.own().next().is_some());
+    let mut rows: Vec<(Row, Option<f64>)> = subjects.map(|subject| row(study, metric, subject)).collect();
     rows.sort_by(|a, b| order(goal, a, b));
     let mut rank = 0;
     for (row, value) in &mut rows {
@@ -204,7 +155,7 @@ pub fn leaderboard(
         }
     }
     let rows = rows.into_iter().map(|(row, _)| row).collect();
-    Leaderboard { metric, goal, rows, notes: notes(spec, replicates, unequal) }
+    Leaderboard { metric, goal, rows, notes: notes(study, unequal) }
 }
 
 fn order(goal: Goal, a: &(Row, Option<f64>), b: &(Row, Option<f64>)) -> Ordering {
@@ -223,63 +174,80 @@ fn order(goal: Goal, a: &(Row, Option<f64>), b: &(Row, Option<f64>)) -> Ordering
 }
 
 /// A row, and the value that it is ordered by.
-fn row(
-    spec: &Spec,
-    metric: Metric,
-    configuration: &ConfigurationRecord,
-    replicates: &[&Replicate],
-) -> (Row, Option<f64>) {
-    let mut counts = Counts::default();
-    replicates.iter().for_each(|replicate| counts.add(replicate));
-    let params = configuration.params;
+fn row(study: &Study, metric: Metric, subject: &Subject) -> (Row, Option<f64>) {
     let of = |metric: Metric| {
-        let values = replicates.iter().filter_map(|replicate| reported(spec, replicate));
-        let values: Vec<f64> = values.filter_map(|epoch| metric.value(epoch, params)).collect();
+        let values: Vec<f64> = subject.own().filter_map(|replicate| study.value(subject, replicate, metric)).collect();
         Estimate::of(&values)
     };
-    let seconds: Vec<f64> =
-        replicates.iter().filter_map(|replicate| Some(replicate.result.as_ref()?.provenance.seconds)).collect();
+    let counts = Counts::of(subject.own());
     let row = Row {
         rank: None,
-        position: configuration.position,
-        name: configuration.name.clone(),
-        label: configuration.label.clone(),
-        configuration: configuration.configuration.clone(),
-        stages: configuration.stages.clone(),
-        baseline: configuration.baseline,
-        params,
-        flops: configuration.flops,
+        position: subject.position,
+        name: subject.name.clone(),
+        label: subject.label.clone(),
+        configuration: subject.configuration.clone(),
+        groups: groups(study, subject),
+        baseline: subject.baseline,
+        params: subject.params,
+        flops: subject.flops,
         train_accuracy: of(Metric::TrainAccuracy),
         val_accuracy: of(Metric::ValAccuracy),
         train_loss: of(Metric::TrainLoss),
         val_loss: of(Metric::ValLoss),
         ratio: of(Metric::Ratio),
-        seconds: Estimate::of(&seconds),
+        seconds: subject.seconds(),
         remark: counts.remark(),
         counts,
-        trials: replicates.iter().map(|replicate| replicate.trial).collect(),
+        trials: subject.own().map(|replicate| replicate.trial).collect(),
     };
-    let value = of(metric).map(|estimate| estimate.mean);
+    let value = row.value(metric);
     (row, value)
 }
 
-fn unequal_data(replicates: &[Replicate]) -> bool {
-    let made = replicates.iter().filter_map(|replicate| replicate.result.as_ref()).map(|result| &result.provenance);
-    let digests: BTreeSet<_> = made.map(|made| (made.data_digest, made.split_digest)).collect();
-    digests.len() > 1
+/// The groups of a subject, without the noise floor, which is no part of what its row tells.
+fn groups(study: &Study, subject: &Subject) -> Vec<usize> {
+    let noise = |group: &usize| study.groups.get(*group).is_some_and(|group| group.kind == GroupKind::Noise);
+    subject.groups.iter().copied().filter(|group| !noise(group)).collect()
 }
 
-fn notes(spec: &Spec, replicates: &[Replicate], unequal: bool) -> Vec<String> {
+impl Row {
+    /// The mean of a metric.
+    pub fn value(&self, metric: Metric) -> Option<f64> {
+        let estimate = match metric {
+            Metric::ValAccuracy => self.val_accuracy,
+            Metric::ValLoss => self.val_loss,
+            Metric::TrainAccuracy => self.train_accuracy,
+            Metric::TrainLoss => self.train_loss,
+            Metric::Ratio => self.ratio,
+        };
+        estimate.map(|estimate| estimate.mean)
+    }
+}
+
+/// Whether two configurations were trained on different data or splits under one seed. A split may depend on the seed.
+fn unequal_data(study: &Study) -> bool {
+    let mut digests = BTreeMap::new();
+    let replicates = study.subjects.iter().flat_map(|subject| &subject.replicates);
+    replicates.filter_map(|replicate| Some((replicate.seed, &replicate.answer.as_ref()?.provenance))).any(
+        |(seed, made)| {
+            let found = (made.data_digest, made.split_digest);
+            *digests.entry(seed).or_insert(found) != found
+        },
+    )
+}
+
+fn notes(study: &Study, unequal: bool) -> Vec<String> {
     let mut notes = Vec::new();
     if unequal {
         notes.push(
             "trials were trained on different data or splits: they cannot be compared, so nothing is ranked".to_owned(),
         );
     }
-    if spec.protocol.report == Report::Best && spec.protocol.holdout.is_none() {
+    if study.spec.protocol.report == Report::Best && study.spec.protocol.holdout.is_none() {
         notes.push("epoch chosen on the test set".to_owned());
     }
-    let made = || replicates.iter().filter_map(|replicate| replicate.result.as_ref()).map(|result| &result.provenance);
+    let replicates = || study.subjects.iter().flat_map(|subject| &subject.replicates);
+    let made = || replicates().filter_map(|replicate| replicate.answer.as_ref()).map(|answer| &answer.provenance);
     let kinds: BTreeSet<&str> = made().map(|made| made.device.split(':').next().unwrap_or_default()).collect();
     let sets: BTreeSet<&str> = made().map(|made| made.instruction_set.as_str()).collect();
     if kinds.len() > 1 || sets.len() > 1 {

@@ -1,0 +1,137 @@
+//! What a study says of one metric: `analyse` fills an `Analysis`, `compare` holds any two configurations against each other.
+//!
+//! The rules of a verdict, in one place:
+//! - A configuration of a stage is held against the starting point of its stage, one of `extra` against the baseline; seed by
+//!   seed, and only where both were trained on the same data and split.
+//! - The family is all of these comparisons. Those that cannot be tested count in it, as if their p-value were 1, so that
+//!   nothing is gained by leaving out what went wrong and a verdict does not fall when what is under way arrives.
+//! - Verdicts come from the sign-flip test under Holm's correction at 5 % and from nothing else.
+//! - Seeds that chose a winner do not speak for it or against it: only others do, and without others there is no verdict.
+//! - A configuration of which a replicate diverged, failed, was cancelled or has not ended enters no test.
+//!
+//! Everything is bounded (`bounds`), and what was left out for its size is told in the notes.
+
+mod bounds;
+mod context;
+mod effects;
+mod family;
+mod images;
+mod noise;
+mod pairing;
+mod standing;
+
+use sweep_spec::spec::Metric;
+
+use crate::leaderboard::leaderboard;
+use crate::result::{Analysis, Comparison, Correction, NoiseFloor};
+use crate::statistics::{ALPHA, seeds_to_reach, smallest_p};
+use crate::study::Study;
+use context::Context;
+
+/// What is asked of a study.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct Request {
+    /// A metric other than the objective.
+    pub metric: Option<Metric>,
+    /// Everything against the sweep's baseline too, as a family of its own.
+    pub against_baseline: bool,
+    /// What is shown beside Holm's correction.
+    pub correction: Correction,
+}
+
+/// Two configurations, held against each other.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+pub struct Compared {
+    /// What was found.
+    pub comparison: Comparison,
+    /// The size of the family that its p-value is corrected over, itself included.
+    pub family: usize,
+    /// How far the baseline is from itself.
+    pub noise: Option<NoiseFloor>,
+    /// What a reader has to know.
+    pub notes: Vec<String>,
+}
+
+/// Why two configurations are not compared.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// There is no such configuration.
+    #[error("there is no configuration at position {0}")]
+    Unknown(u32),
+    /// One and the same.
+    #[error("`{0}` would be compared with itself")]
+    Same(String),
+    /// They were not trained alike.
+    #[error("{0}")]
+    Unequal(String),
+}
+
+/// What the study says.
+pub fn analyse(study: &Study, request: &Request) -> Analysis {
+    let context = Context::new(study, request);
+    let board = leaderboard(study, Some(context.metric));
+    let mut notes = board.notes.clone();
+    let mut comparisons = family::stages(&context, &mut notes);
+    let mut against_baseline =
+        if request.against_baseline { family::baseline(&context, &mut notes) } else { Vec::new() };
+    images::classes(&context, &mut comparisons, &mut notes);
+    images::classes(&context, &mut against_baseline, &mut notes);
+    let standings = standing::standings(&context, &board, &mut notes);
+    let stages = effects::stages(&context, &mut notes);
+    let noise = noise::floor(&context, &comparisons);
+    notes.extend(reach(&context, &comparisons));
+    Analysis {
+        metric: context.metric,
+        goal: context.goal,
+        alpha: ALPHA,
+        correction: request.correction,
+        standings,
+        comparisons,
+        against_baseline,
+        stages,
+        noise,
+        excluded: context.exclusions(),
+        notes,
+    }
+}
+
+/// Holds the configuration at `position` against the one at `reference`. If the sweep's family has this comparison, it is that
+/// one; else it is one more member of the family.
+///
+/// # Errors
+/// One is unknown, both are the same, or they were not trained alike.
+pub fn compare(study: &Study, request: &Request, position: u32, reference: u32) -> Result<Compared, Refused> {
+    let context = Context::new(study, request);
+    let one = context.series(position).ok_or(Refused::Unknown(position))?;
+    let other = context.series(reference).ok_or(Refused::Unknown(reference))?;
+    if position == reference {
+        return Err(Refused::Same(one.subject.title().to_owned()));
+    }
+    if let Some(reason) = pairing::unequal(one, other) {
+        return Err(Refused::Unequal(reason));
+    }
+    let mut notes = leaderboard(study, Some(context.metric)).notes;
+    let (mut comparison, family) = family::with(&context, position, reference, &mut notes);
+    images::classes(&context, std::slice::from_mut(&mut comparison), &mut notes);
+    let noise = noise::floor(&context, std::slice::from_ref(&comparison));
+    Ok(Compared { comparison, family, noise, notes })
+}
+
+/// What so many seeds can show at all.
+fn reach(context: &Context<'_>, comparisons: &[Comparison]) -> Option<String> {
+    let pairs = comparisons.iter().filter(|one| one.test.is_some()).map(|one| one.pairs.len()).max()?;
+    let (seeds, family) = (u32::try_from(pairs).ok()?, comparisons.len());
+    if smallest_p(seeds) * family as f64 <= ALPHA {
+        return None;
+    }
+    let over = match family {
+        1 => "one comparison".to_owned(),
+        _ => format!("{family} comparisons"),
+    };
+    let needed = seeds_to_reach(ALPHA, family).map(|needed| format!("; {needed} seeds can")).unwrap_or_default();
+    let metric = context.metric.name();
+    Some(format!("{seeds} seeds can show no difference of {metric} over {over}, whatever they come to{needed}"))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,155 @@
+//! Which configuration somebody means: by its name, by what differs from the baseline, by its place on the leaderboard, or by
+//! one of its trials.
+
+use crate::leaderboard::Leaderboard;
+use crate::study::{Study, Subject};
+
+/// The fewest digits that name a trial.
+const LEAST_DIGITS: usize = 6;
+/// Candidates that are named.
+const CANDIDATES: usize = 8;
+
+/// Nothing, or more than one thing, of this name.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{problem} `{text}`; {}", tell(.candidates, *.more))]
+pub struct NotFound {
+    /// What was asked for.
+    pub text: String,
+    /// What is wrong with it.
+    pub problem: &'static str,
+    /// What may have been meant.
+    pub candidates: Vec<String>,
+    /// How many there are beside these.
+    pub more: usize,
+}
+
+fn tell(candidates: &[String], more: usize) -> String {
+    let names: Vec<String> = candidates.iter().map(|candidate| format!("`{candidate}`")).collect();
+    match (names.is_empty(), more) {
+        (true, _) => "the sweep has no configuration yet".to_owned(),
+        (false, 0) => format!("there are {}", names.join(", ")),
+        (false, more) => format!("there are {} and {more} more", names.join(", ")),
+    }
+}
+
+/// The position of the configuration that `text` means: `baseline`, a name, a label such as `filters=64 dropout=0.2` (in any
+/// order), a place such as `#1`, or at least six digits of a trial's id.
+///
+/// # Errors
+/// It means nothing, or several.
+pub fn find(study: &Study, board: &Leaderboard, text: &str) -> Result<u32, NotFound> {
+    let text = text.trim();
+    if let Some(place) = text.strip_prefix('#') {
+        let row = place.parse().ok().and_then(|place: u32| board.rows.iter().find(|row| row.rank == Some(place)));
+        let unknown = || not_found(study, text, "no configuration has the place");
+        return row.map(|row| row.position).ok_or_else(unknown);
+    }
+    let words = sorted(text);
+    let by_name = |subject: &&Subject| subject.name == text && !text.is_empty();
+    let by_label = |subject: &&Subject| !words.is_empty() && sorted(&subject.label) == words;
+    let found = one(study, text, by_name).or_else(|| one(study, text, by_label));
+    if let Some(found) = found {
+        return found;
+    }
+    if text == "baseline"
+        && let Some(baseline) = study.baseline()
+    {
+        return Ok(baseline.position);
+    }
+    if text.len() >= LEAST_DIGITS && text.chars().all(|digit| digit.is_ascii_hexdigit()) {
+        let digits = text.to_ascii_lowercase();
+        let has = |subject: &&Subject| subject.replicates.iter().any(|of| of.trial.to_string().starts_with(&digits));
+        if let Some(found) = one(study, text, has) {
+            return found;
+        }
+    }
+    Err(not_found(study, text, "no configuration is called"))
+}
+
+/// The one that is meant; nothing if none is.
+fn one(study: &Study, text: &str, means: impl Fn(&&Subject) -> bool) -> Option<Result<u32, NotFound>> {
+    let found: Vec<&Subject> = study.subjects.iter().filter(means).take(CANDIDATES + 1).collect();
+    match found.as_slice() {
+        [] => None,
+        [subject] => Some(Ok(subject.position)),
+        several => {
+            let candidates = several.iter().take(CANDIDATES).map(|subject| subject.title().to_owned()).collect();
+            let problem = "several configurations are called";
+            Some(Err(NotFound { text: text.to_owned(), problem, candidates, more: 0 }))
+        }
+    }
+}
+
+/// Those that have most of the words come first.
+fn not_found(study: &Study, text: &str, problem: &'static str) -> NotFound {
+    let words = sorted(text);
+    let shared = |subject: &Subject| {
+        let said = sorted(subject.title());
+        words.iter().filter(|word| said.iter().any(|other| other.contains(*word) || word.contains(*other))).count()
+    };
+    let mut subjects: Vec<(usize, &Subject)> =
+        study.subjects.iter().map(|subject| (shared(subject), subject)).collect();
+    subjects.sort_by_key(|(shared, subject)| (std::cmp::Reverse(*shared), subject.position));
+    let candidates = subjects.iter().take(CANDIDATES).map(|(_, subject)| subject.title().to_owned()).collect();
+    NotFound { text: text.to_owned(), problem, candidates, more: subjects.len().saturating_sub(CANDIDATES) }
+}
+
+fn sorted(text: &str) -> Vec<&str> {
+    let mut words: Vec<&str> = text.split([' ', ',']).filter(|word| !word.is_empty()).collect();
+    words.sort_unstable();
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hand_made::{replicates, spec, study, subject, trial};
+    use crate::leaderboard::leaderboard;
+
+    fn study_of_three() -> Study {
+        let mut study = study(
+            spec(""),
+            vec![
+                subject(0, 3, replicates(&[0.5])),
+                subject(1, 2, replicates(&[0.6])),
+                subject(2, 1, replicates(&[0.7])),
+            ],
+        );
+        study.subjects[1].label = "filters=8 dropout=0.2".into();
+        (study.subjects[2].name, study.subjects[2].label) = ("wide".into(), "filters=32".into());
+        study
+    }
+
+    #[test]
+    fn a_configuration_is_found_by_name_label_place_and_trial() {
+        let study = study_of_three();
+        let board = leaderboard(&study, None);
+        let find = |text: &str| find(&study, &board, text).unwrap();
+        assert_eq!([find("baseline"), find("wide"), find("filters=32"), find("#1"), find("#3")], [0, 2, 2, 2, 0]);
+        assert_eq!([find("filters=8 dropout=0.2"), find("dropout=0.2, filters=8")], [1, 1]);
+        assert_eq!(find(&trial(1, 0).to_string()[..8].to_uppercase()), 1);
+    }
+
+    #[test]
+    fn what_is_not_there_is_told_with_what_is() {
+        let study = study_of_three();
+        let board = leaderboard(&study, None);
+        let said = |text: &str| find(&study, &board, text).unwrap_err().to_string();
+        assert_eq!(
+            said("filters=8"),
+            "no configuration is called `filters=8`; there are `filters=8 dropout=0.2`, `baseline`, `wide`"
+        );
+        assert!(said("#9").starts_with("no configuration has the place `#9`; there are `baseline`"), "{}", said("#9"));
+        assert!(said("").starts_with("no configuration is called ``"));
+        assert!(said("abcdef012345").contains("no configuration is called"));
+    }
+
+    #[test]
+    fn one_name_for_two_is_said_to_be_one() {
+        let mut study = study_of_three();
+        study.subjects[1].name = "wide".into();
+        let board = leaderboard(&study, None);
+        let said = find(&study, &board, "wide").unwrap_err().to_string();
+        assert_eq!(said, "several configurations are called `wide`; there are `wide`, `wide`");
+    }
+}

@@ -1,0 +1,8 @@
+//! Charts as SVG that stands in the page: its text uses the page's font, its colours follow the page's theme. Plotters
+//! draws axes, lines and areas; marks that a reader can ask about (with a `title`) are put over them.
+
+pub(crate) mod curves;
+pub(crate) mod forest;
+pub(crate) mod frame;
+pub(crate) mod pareto;
+pub(crate) mod scale;

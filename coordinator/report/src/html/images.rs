@@ -1,0 +1,128 @@
+//! Pictures: the pairs of classes that the best configuration confuses most, with examples, and the images that most
+//! configurations get wrong.
+
+use std::collections::BTreeSet;
+
+use maud::{Markup, html};
+
+use crate::picture::Pictures;
+use crate::summary::{Confusion, Image, Images};
+use crate::view::View;
+use crate::words::number::{self, percent};
+use crate::words::plural;
+
+const PAIRS: usize = 8;
+const EXAMPLES: usize = 6;
+const HARDEST: usize = 24;
+
+/// What is shown of single images.
+pub(super) struct Shown {
+    images: Option<Images>,
+    pictures: Pictures,
+    /// The configuration whose confusions are told: the best of those with a matrix.
+    subject: Option<u32>,
+    confusion: Option<Confusion>,
+}
+
+impl Shown {
+    pub(super) fn of(view: &View<'_>) -> Self {
+        let images = Images::of(view);
+        let order = view.analysis.standings.iter().filter_map(|standing| view.subject(standing.position));
+        let found = order.filter_map(|subject| Some((subject.position, Confusion::of(view, subject)?))).next();
+        let (subject, confusion) = found.unzip();
+        let mut shown = Self { images, pictures: Pictures::default(), subject, confusion };
+        if let Some(sheet) = &view.material.sheet {
+            shown.pictures = Pictures::cut(sheet, &shown.wanted());
+        }
+        shown
+    }
+
+    fn wanted(&self) -> BTreeSet<usize> {
+        let Some(images) = &self.images else { return BTreeSet::new() };
+        let mut wanted: BTreeSet<usize> = images.hardest(HARDEST).0.iter().map(|image| image.index).collect();
+        if let (Some(subject), Some(confusion)) = (self.subject, &self.confusion) {
+            for (truth, said) in confusion.pairs(PAIRS) {
+                wanted.extend(images.examples(subject, truth, said, EXAMPLES).iter().map(|image| image.index));
+            }
+        }
+        wanted
+    }
+
+    fn picture(&self, image: &Image, said: &str) -> Markup {
+        html! {
+            @match self.pictures.data_url(image.index) {
+                Some(url) => img src=(url) width="64" height="64" alt=(said) title=(said);,
+                None => span.noimage title=(said) { "image " (image.index) },
+            }
+        }
+    }
+
+    pub(super) fn pairs(&self, view: &View<'_>) -> Option<Markup> {
+        let (subject, confusion) = (self.subject?, self.confusion.as_ref()?);
+        let pairs = confusion.pairs(PAIRS);
+        let baseline = view.baseline().filter(|baseline| baseline.position != subject);
+        let baseline = baseline.and_then(|baseline| Confusion::of(view, baseline));
+        let class = |class: usize| view.study.classes.get(class).map_or("?", String::as_str);
+        (!pairs.is_empty()).then(|| html! {
+            p {
+                "What " strong { (view.name(subject)) } " takes for something else, over "
+                (plural(confusion.networks, "network")) ", with the images that this happens to most often."
+            }
+            figure.table { div.scroll role="region" aria-label="Most confused pairs" tabindex="0" {
+                table.pairs {
+                    caption { "Most confused pairs" }
+                    thead { tr {
+                        th scope="col" class="name" { "Is" }
+                        th scope="col" class="text" { "Taken for" }
+                        th scope="col" class="number" { "Share" }
+                        @if baseline.is_some() { th scope="col" class="number" { "Baseline" } }
+                        th scope="col" class="text" { "Examples" }
+                    } }
+                    tbody { @for (truth, said) in pairs { tr {
+                        th scope="row" class="name" { (class(truth)) }
+                        td.text { (class(said)) }
+                        td.number { (confusion.share(truth, said).map_or_else(|| number::ABSENT.to_owned(), percent)) }
+                        @if let Some(baseline) = &baseline {
+                            td.number { (baseline.share(truth, said).map_or_else(|| number::ABSENT.to_owned(), percent)) }
+                        }
+                        td.examples {
+                            @if let Some(images) = &self.images {
+                                @for image in images.examples(subject, truth, said, EXAMPLES) {
+                                    (self.picture(image, &format!("image {}: {}, taken for {}", image.index, class(truth), class(said))))
+                                }
+                            }
+                        }
+                    } } }
+                }
+            } }
+        })
+    }
+
+    pub(super) fn hardest(&self, view: &View<'_>) -> Option<Markup> {
+        let Some(images) = &self.images else {
+            let any = !view.study.validations.is_empty();
+            return any.then(
+                || html! { p { "The trials were validated on different images, so no image can be followed." } },
+            );
+        };
+        let (hardest, count) = images.hardest(HARDEST);
+        let class = |class: usize| view.study.classes.get(class).map_or("?", String::as_str);
+        Some(html! {
+            p {
+                (number::count(count as u64)) " of " (number::count(images.all.len() as u64)) " validation images were \
+                taken for another class by more than half of the networks of most of the "
+                (plural(images.configurations, "configuration")) "."
+                @if count > hardest.len() { " The hardest " (hardest.len()) ":" }
+            }
+            @if self.pictures.len() == 0 && !hardest.is_empty() { p { "No pictures of the images were kept." } }
+            ul.images { @for image in hardest {
+                @let said = format!("image {}: {}, mostly taken for {}", image.index, class(image.label), class(image.taken_for));
+                li {
+                    (self.picture(image, &said))
+                    span { strong { (class(image.label)) } " → " (class(image.taken_for)) }
+                    span.quiet { "wrong in " (image.configurations) " of " (images.configurations) "; " (image.wrong) " of " (image.networks) " networks" }
+                }
+            } }
+        })
+    }
+}

@@ -1,0 +1,103 @@
+//! Confusion matrices: of every configuration, and how each differs from the baseline's. Each stands in a `details`
+//! element, so that a page without its script, or on paper, still has them.
+
+use maud::{Markup, html};
+
+use crate::summary::Confusion;
+use crate::view::View;
+use crate::words::plural;
+
+/// The best so many are shown: each is some tens of kilobytes.
+const MOST_MATRICES: usize = 60;
+/// With more classes a matrix is no picture any more; the most confused pairs are told instead.
+const MOST_CLASSES: usize = 30;
+
+pub(super) fn section(view: &View<'_>) -> Option<Markup> {
+    let classes = &view.study.classes;
+    let order = view.analysis.standings.iter().filter_map(|standing| view.subject(standing.position));
+    let mut all: Vec<_> = order.filter_map(|subject| Some((subject, Confusion::of(view, subject)?))).collect();
+    if all.is_empty() {
+        return None;
+    }
+    let left = all.len().saturating_sub(MOST_MATRICES);
+    all.truncate(MOST_MATRICES);
+    if classes.len() > MOST_CLASSES {
+        return Some(html! { p { "There are " (classes.len()) " classes, too many for a matrix on a page." } });
+    }
+    let baseline = view.baseline().and_then(|subject| Confusion::of(view, subject));
+    Some(html! {
+        p {
+            "Rows are true classes, columns what networks said, cells percent of the class’s images over all seeds; \
+             blank means less than half a percent. Differences to the baseline are in percentage points: blue where the \
+             configuration is right more often, or wrong less often."
+        }
+        @if left > 0 { p { "Those of " (left) " configurations further down the leaderboard are left out." } }
+        div.matrices {
+            @for (index, (subject, confusion)) in all.iter().enumerate() {
+                @let name = view.name(subject.position);
+                details.matrix open[index == 0] data-name=(name) {
+                    summary { (name) span.quiet { " " (plural(confusion.networks, "network")) } }
+                    div.pair {
+                        (matrix(classes, &format!("Confusion of {name}"), |truth, said| share(confusion, truth, said)))
+                        @if let Some(baseline) = baseline.as_ref().filter(|_| !subject.baseline) {
+                            (matrix(classes, &format!("{name} minus baseline"), |truth, said| difference(confusion, baseline, truth, said)))
+                        }
+                    }
+                }
+            }
+        }
+    })
+}
+
+/// What stands in a cell: a class for its colour, how strong that is, words, and what it says when a reader asks.
+struct Cell {
+    class: &'static str,
+    strength: f64,
+    text: String,
+    title: String,
+}
+
+fn share(confusion: &Confusion, truth: usize, said: usize) -> Cell {
+    let share = confusion.share(truth, said).unwrap_or(0.0);
+    let text = if share < 0.005 { String::new() } else { format!("{:.0}", 100.0 * share) };
+    let class = if truth == said { "heat right" } else { "heat wrong" };
+    Cell { class, strength: share, text, title: format!("{} images", confusion.count(truth, said)) }
+}
+
+fn difference(confusion: &Confusion, baseline: &Confusion, truth: usize, said: usize) -> Cell {
+    let difference = confusion.share(truth, said).unwrap_or(0.0) - baseline.share(truth, said).unwrap_or(0.0);
+    let better = (difference > 0.0) == (truth == said);
+    let text = match difference {
+        _ if difference.abs() < 0.005 => String::new(),
+        _ => format!("{:+.0}", 100.0 * difference).replace('-', "\u{2212}"),
+    };
+    let class = if better { "heat right" } else { "heat wrong" };
+    let title = format!("{:+.1} percentage points", 100.0 * difference);
+    // A difference of a third is as strong as the colour gets.
+    Cell { class, strength: (3.0 * difference.abs()).min(1.0), text, title }
+}
+
+fn matrix(classes: &[String], title: &str, cell: impl Fn(usize, usize) -> Cell) -> Markup {
+    html! {
+        div.scroll role="region" aria-label=(title) tabindex="0" {
+            table.confusion {
+                caption { (title) }
+                thead { tr {
+                    td {}
+                    @for class in classes { th scope="col" { span { (class) } } }
+                } }
+                tbody {
+                    @for (truth, class) in classes.iter().enumerate() {
+                        tr {
+                            th scope="row" { (class) }
+                            @for said in 0..classes.len() {
+                                @let cell = cell(truth, said);
+                                td class=(cell.class) style={ "--strength:" (format!("{:.3}", cell.strength)) } title=(cell.title) { (cell.text) }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}

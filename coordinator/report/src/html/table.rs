@@ -1,0 +1,58 @@
+//! A table of the page: with a caption, heads for rows and columns, and room to scroll sideways on a phone.
+
+use maud::{Markup, html};
+
+use crate::tables::{Kind, Table, Tone};
+
+pub(crate) fn table(table: &Table) -> Markup {
+    html! {
+        figure.table {
+            div.scroll role="region" aria-label=(table.title) tabindex="0" {
+                table {
+                    caption { (table.title) }
+                    thead { tr {
+                        @for column in &table.columns {
+                            th scope="col" class=(class(column.kind, column.wide)) { (column.title) }
+                        }
+                    } }
+                    tbody {
+                        @for row in &table.rows {
+                            tr class=[row.reference.then_some("reference")] {
+                                @for (column, cell) in table.columns.iter().zip(&row.cells) {
+                                    @let class = format!("{} {}", class(column.kind, column.wide), tone(cell.tone));
+                                    @if column.kind == Kind::Name {
+                                        th scope="row" class=(class) { (cell.text) }
+                                    } @else {
+                                        td class=(class) { (cell.text) }
+                                    }
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+            @if !table.notes.is_empty() {
+                figcaption { @for note in &table.notes { p { (note) } } }
+            }
+        }
+    }
+}
+
+fn class(kind: Kind, wide: bool) -> &'static str {
+    match (kind, wide) {
+        (Kind::Name, _) => "name",
+        (Kind::Text, false) => "text",
+        (Kind::Text, true) => "text wide",
+        (Kind::Number, false) => "number",
+        (Kind::Number, true) => "number wide",
+    }
+}
+
+fn tone(tone: Tone) -> &'static str {
+    match tone {
+        Tone::Plain => "",
+        Tone::Good => "good",
+        Tone::Bad => "bad",
+        Tone::Quiet => "quiet",
+    }
+}

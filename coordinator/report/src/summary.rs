@@ -1,0 +1,167 @@
+//! What networks said of single images, counted: confusion matrices, pairs of classes that are taken for each other, and
+//! the images that most configurations get wrong. Validations that do not fit the classes or each other are left out.
+
+use std::collections::BTreeMap;
+
+use sweep_analysis::study::Subject;
+use sweep_spec::trainer::Validation;
+
+use crate::view::{View, converged};
+
+/// Counts of a configuration's networks together, row by true class, column by predicted class.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Confusion {
+    pub(crate) classes: usize,
+    counts: Vec<u64>,
+    /// How many networks were counted.
+    pub(crate) networks: usize,
+}
+
+impl Confusion {
+    /// Of a configuration; nothing without a validation.
+    pub(crate) fn of(view: &View<'_>, subject: &Subject) -> Option<Self> {
+        let classes = view.study.classes.len();
+        let mut sum = Self { classes, counts: vec![0; classes * classes], networks: 0 };
+        for validation in validations(view, subject) {
+            if validation.confusion.len() != sum.counts.len() {
+                continue;
+            }
+            sum.networks += 1;
+            for (total, count) in sum.counts.iter_mut().zip(&validation.confusion) {
+                *total += u64::from(*count);
+            }
+        }
+        (sum.networks > 0 && classes > 0).then_some(sum)
+    }
+
+    pub(crate) fn count(&self, truth: usize, predicted: usize) -> u64 {
+        self.counts.get(truth * self.classes + predicted).copied().unwrap_or(0)
+    }
+
+    /// Share of a class's images that were taken for another, or for itself; absent for a class without images.
+    pub(crate) fn share(&self, truth: usize, predicted: usize) -> Option<f64> {
+        let all: u64 = (0..self.classes).map(|column| self.count(truth, column)).sum();
+        (all > 0).then(|| self.count(truth, predicted) as f64 / all as f64)
+    }
+
+    /// The pairs of unlike classes, the most confused first; at most `most`.
+    pub(crate) fn pairs(&self, most: usize) -> Vec<(usize, usize)> {
+        let all = (0..self.classes).flat_map(|truth| (0..self.classes).map(move |predicted| (truth, predicted)));
+        let mut pairs: Vec<_> = all.filter(|&(truth, predicted)| truth != predicted).collect();
+        pairs.retain(|&(truth, predicted)| self.count(truth, predicted) > 0);
+        pairs.sort_by_key(|&(truth, predicted)| std::cmp::Reverse(self.count(truth, predicted)));
+        pairs.truncate(most);
+        pairs
+    }
+}
+
+/// The validations of a configuration's networks that converged, in the order of their seeds.
+fn validations<'a>(view: &View<'a>, subject: &'a Subject) -> impl Iterator<Item = &'a Validation> {
+    let study = view.study;
+    let trials = subject.own().filter(|replicate| converged(replicate).is_some());
+    trials.filter_map(move |replicate| study.validations.get(&replicate.trial))
+}
+
+/// A validation image, over all networks that saw it.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Image {
+    /// Its place in the validation data.
+    pub(crate) index: usize,
+    /// Its class.
+    pub(crate) label: usize,
+    /// Networks that took it for another class.
+    pub(crate) wrong: usize,
+    /// Networks that saw it.
+    pub(crate) networks: usize,
+    /// Configurations of which more than half of the networks took it for another class.
+    pub(crate) configurations: usize,
+    /// The class that it was most often taken for.
+    pub(crate) taken_for: usize,
+}
+
+/// What was said of every image.
+#[derive(Debug, Default)]
+pub(crate) struct Images {
+    /// By index.
+    pub(crate) all: Vec<Image>,
+    /// Configurations that were counted.
+    pub(crate) configurations: usize,
+    /// For each configuration: for an image and a class that it was taken for, how often, and how sure they were.
+    mistakes: BTreeMap<u32, BTreeMap<(usize, usize), (usize, f64)>>,
+}
+
+impl Images {
+    /// Nothing where validations speak of different images: then an index names no image.
+    pub(crate) fn of(view: &View<'_>) -> Option<Self> {
+        let subjects = &view.study.subjects;
+        let first = subjects.iter().find_map(|subject| validations(view, subject).next())?;
+        let mut images = Self {
+            all: first.labels.iter().enumerate().map(|(index, &label)| Image::new(index, label.into())).collect(),
+            ..Self::default()
+        };
+        let mut taken_for: Vec<BTreeMap<usize, usize>> = vec![BTreeMap::new(); images.all.len()];
+        for subject in subjects {
+            let mut wrong = vec![0_usize; images.all.len()];
+            let mut networks = 0;
+            let mistakes = images.mistakes.entry(subject.position).or_default();
+            for validation in validations(view, subject) {
+                if validation.labels != first.labels || validation.predicted.len() != first.labels.len() {
+                    return None;
+                }
+                networks += 1;
+                for (index, (&label, &predicted)) in validation.labels.iter().zip(&validation.predicted).enumerate() {
+                    if label != predicted {
+                        wrong[index] += 1;
+                        *taken_for[index].entry(predicted.into()).or_default() += 1;
+                        let confidence = validation.confidence.get(index).copied().unwrap_or(0.0);
+                        let mistake = mistakes.entry((index, predicted.into())).or_default();
+                        *mistake = (mistake.0 + 1, mistake.1 + f64::from(confidence));
+                    }
+                }
+            }
+            images.configurations += usize::from(networks > 0);
+            for (image, wrong) in images.all.iter_mut().zip(wrong) {
+                image.wrong += wrong;
+                image.networks += networks;
+                image.configurations += usize::from(2 * wrong > networks);
+            }
+        }
+        for (image, taken_for) in images.all.iter_mut().zip(taken_for) {
+            let most = taken_for.into_iter().max_by_key(|&(class, count)| (count, std::cmp::Reverse(class)));
+            image.taken_for = most.map_or(image.label, |(class, _)| class);
+        }
+        Some(images)
+    }
+
+    /// Images that more than half of the configurations get wrong, the hardest first; and how many there are.
+    pub(crate) fn hardest(&self, most: usize) -> (Vec<&Image>, usize) {
+        let mut hard: Vec<&Image> =
+            self.all.iter().filter(|image| 2 * image.configurations > self.configurations).collect();
+        let count = hard.len();
+        hard.sort_by_key(|image| (std::cmp::Reverse((image.configurations, image.wrong)), image.index));
+        hard.truncate(most);
+        (hard, count)
+    }
+
+    /// Images of one class that a configuration took for another: those most often confused first, then the surest.
+    pub(crate) fn examples(&self, position: u32, truth: usize, predicted: usize, most: usize) -> Vec<&Image> {
+        let Some(mistakes) = self.mistakes.get(&position) else { return Vec::new() };
+        let mut found: Vec<(&Image, (usize, f64))> = mistakes
+            .iter()
+            .filter(|((_, class), _)| *class == predicted)
+            .filter_map(|((index, _), mistake)| Some((self.all.get(*index)?, *mistake)))
+            .filter(|(image, _)| image.label == truth)
+            .collect();
+        found.sort_by(|(a, (times_a, sure_a)), (b, (times_b, sure_b))| {
+            times_b.cmp(times_a).then(sure_b.total_cmp(sure_a)).then(a.index.cmp(&b.index))
+        });
+        found.truncate(most);
+        found.into_iter().map(|(image, _)| image).collect()
+    }
+}
+
+impl Image {
+    fn new(index: usize, label: usize) -> Self {
+        Self { index, label, wrong: 0, networks: 0, configurations: 0, taken_for: label }
+    }
+}

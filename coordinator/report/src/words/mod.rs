@@ -1,0 +1,34 @@
+//! How a report says things: numbers, names, sentences. Every format uses these words and adds only its own escapes, so
+//! nothing in here is escaped for anybody.
+
+pub(crate) mod answer;
+pub(crate) mod number;
+pub(crate) mod protocol;
+pub(crate) mod provenance;
+pub(crate) mod question;
+
+/// `1 seed`, `6 seeds`.
+pub(crate) fn plural(count: usize, word: &str) -> String {
+    match count {
+        1 => format!("1 {word}"),
+        _ => format!("{} {word}s", number::count(count as u64)),
+    }
+}
+
+/// `a`, `a and b`, `a, b and c`.
+pub(crate) fn list(items: &[String]) -> String {
+    match items {
+        [] => String::new(),
+        [one] => one.clone(),
+        [first @ .., last] => format!("{} and {last}", first.join(", ")),
+    }
+}
+
+/// The text with a capital letter in front.
+pub(crate) fn capital(text: &str) -> String {
+    let mut characters = text.chars();
+    match characters.next() {
+        Some(first) => first.to_uppercase().chain(characters).collect(),
+        None => String::new(),
+    }
+}

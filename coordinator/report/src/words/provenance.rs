@@ -1,0 +1,69 @@
+//! Where the numbers come from: sweep, spec, data, devices, programs.
+
+use std::collections::BTreeMap;
+
+use sweep_analysis::study::Subject;
+use sweep_spec::trainer::Provenance;
+
+use super::{number, plural};
+use crate::view::View;
+
+/// Pairs of a key and what is to be said.
+pub(crate) fn lines(view: &View<'_>) -> Vec<(String, String)> {
+    let material = view.material;
+    let submitter = match material.submitter.as_str() {
+        "" => String::new(),
+        submitter => format!(" by {submitter}"),
+    };
+    let ended = material.ended_ms.map_or_else(String::new, |ended| format!(", ended {} UTC", number::moment(ended)));
+    let mut lines = vec![
+        ("Sweep".to_owned(), format!("{} “{}”, {}", material.sweep, material.name, material.state)),
+        ("Submitted".to_owned(), format!("{} UTC{submitter}{ended}", number::moment(material.submitted_ms))),
+        ("Spec".to_owned(), material.spec_digest.clone()),
+    ];
+    let trials = || view.study.subjects.iter().flat_map(|subject| subject.replicates.iter());
+    let reused = trials().filter(|replicate| replicate.reused).count();
+    let seconds: f64 = made(view).map(|made| made.seconds).filter(|seconds| seconds.is_finite()).sum();
+    lines.push((
+        "Trials".to_owned(),
+        format!(
+            "{}, {} of them known before the sweep; {} of training in all",
+            number::count(trials().count() as u64),
+            number::count(reused as u64),
+            number::seconds(seconds)
+        ),
+    ));
+    lines.push(("Data".to_owned(), counted(view, |made| made.data_digest.to_string())));
+    lines.push(("Split".to_owned(), counted(view, |made| made.split_digest.to_string())));
+    let device = |made: &Provenance| {
+        let threads =
+            if made.threads > 0 { format!(", {}", plural(made.threads as usize, "thread")) } else { String::new() };
+        format!("{} ({}, {}{threads})", made.device_name, made.device, made.instruction_set)
+    };
+    lines.push(("Devices".to_owned(), counted(view, device)));
+    lines.push(("Trainers".to_owned(), counted(view, |made| made.trainer.clone())));
+    lines.push(("Report".to_owned(), format!("made {} UTC by {}", number::moment(material.made_ms), material.made_by)));
+    lines.retain(|(_, text)| !text.is_empty());
+    lines
+}
+
+fn made<'a>(view: &View<'a>) -> impl Iterator<Item = &'a Provenance> {
+    let answers = view.study.subjects.iter().flat_map(Subject::own).filter_map(|replicate| replicate.answer.as_ref());
+    answers.map(|answer| &answer.provenance)
+}
+
+/// The values that there are; with how many trials have each, if there are several.
+fn counted(view: &View<'_>, of: impl Fn(&Provenance) -> String) -> String {
+    let mut values: BTreeMap<String, usize> = BTreeMap::new();
+    for provenance in made(view) {
+        *values.entry(of(provenance)).or_default() += 1;
+    }
+    match values.len() {
+        1 => values.into_keys().collect(),
+        _ => values
+            .iter()
+            .map(|(value, count)| format!("{value}: {}", plural(*count, "trial")))
+            .collect::<Vec<_>>()
+            .join("; "),
+    }
+}

@@ -1,3 +1,0 @@
-//! What the results say. Pure functions over what the store holds; statistics have their room here.
-
-pub mod leaderboard;

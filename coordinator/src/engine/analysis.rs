@@ -1,0 +1,207 @@
+//! What a sweep's results say, computed from the store outside the owner task, and kept while nothing changes.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use sweep_analysis::analyse::{self, Compared, Request};
+use sweep_analysis::find::find;
+use sweep_analysis::leaderboard::{Leaderboard, leaderboard};
+use sweep_analysis::result::Analysis;
+use sweep_analysis::study::{State, Study};
+use sweep_analysis::tables::{Table, tables};
+use sweep_proto::v1;
+use sweep_scheduler::SweepId;
+use sweep_spec::TrialId;
+use sweep_spec::trainer::Validation;
+
+use super::submit::blocking;
+use super::{Error, Handle, restore, study};
+use crate::store::codes::{AttemptState, SweepState};
+use crate::store::record::{SweepRecord, TrialPage, TrialState};
+
+/// Analyses that are kept.
+const KEPT: usize = 16;
+/// Single images are looked at in sweeps of at most so many trials.
+const MOST_VALIDATIONS: usize = 2_000;
+/// Failed trials whose reasons are told.
+const MOST_REASONS: u32 = 1_000;
+
+/// A sweep, its results, and what they say.
+#[derive(Debug)]
+pub struct Analysed {
+    /// What was submitted.
+    pub record: SweepRecord,
+    /// Its results.
+    pub study: Study,
+    /// The ranking by the metric that was asked for.
+    pub board: Leaderboard,
+    /// What they say.
+    pub analysis: Analysis,
+    /// The results along each factor.
+    pub tables: Vec<Table>,
+}
+
+/// Two configurations of a sweep.
+#[derive(Debug)]
+pub struct Pairwise {
+    /// What was submitted.
+    pub record: SweepRecord,
+    /// Its results.
+    pub study: Study,
+    /// The ranking by the metric that was asked for.
+    pub board: Leaderboard,
+    /// What was found.
+    pub compared: Compared,
+}
+
+/// What is kept of an analysis.
+pub(crate) struct Kept {
+    key: (SweepId, Request, bool),
+    analysed: Arc<Analysed>,
+    change: u64,
+}
+
+impl Handle {
+    /// What the results of a sweep say; with `images`, also what single images say.
+    ///
+    /// # Errors
+    /// There is no such sweep, or the store failed.
+    pub async fn analysed(&self, id: SweepId, request: Request, images: bool) -> Result<Arc<Analysed>, Error> {
+        let key = (id, request, images);
+        let change = *self.changes.borrow();
+        if let Ok(kept) = self.analyses.lock()
+            && let Some(found) = kept.iter().find(|kept| kept.key == key && kept.change == change)
+        {
+            return Ok(Arc::clone(&found.analysed));
+        }
+        let (record, mut study) = self.study(id).await?;
+        let mut note = None;
+        if images {
+            let answered: Vec<TrialId> = answered(&study, None);
+            if answered.len() > MOST_VALIDATIONS {
+                let count = answered.len();
+                note = Some(format!("{count} trials: what single images say is left out above {MOST_VALIDATIONS}"));
+            } else {
+                study.validations = self.validations(answered).await?;
+            }
+        }
+        let analysed = blocking(move || {
+            let mut analysis = analyse::analyse(&study, &request);
+            analysis.notes.extend(note);
+            let board = leaderboard(&study, request.metric);
+            let tables = tables(&study);
+            Ok(Arc::new(Analysed { record, study, board, analysis, tables }))
+        })
+        .await?;
+        if let Ok(mut kept) = self.analyses.lock() {
+            kept.retain(|kept| kept.change == change && kept.key != key);
+            if kept.len() < KEPT {
+                kept.push(Kept { key, analysed: Arc::clone(&analysed), change });
+            }
+        }
+        Ok(analysed)
+    }
+
+    /// Two configurations of a sweep, held against each other.
+    ///
+    /// # Errors
+    /// There is no such sweep, no such configuration, they were not trained alike, or the store failed.
+    pub async fn compared(&self, id: SweepId, request: Request, sides: [&str; 2]) -> Result<Pairwise, Error> {
+        let (record, mut study) = self.study(id).await?;
+        let board = leaderboard(&study, request.metric);
+        let [position, reference] = sides;
+        let (position, reference) = (find(&study, &board, position)?, find(&study, &board, reference)?);
+        let answered = answered(&study, Some([position, reference]));
+        if answered.len() <= MOST_VALIDATIONS {
+            study.validations = self.validations(answered).await?;
+        }
+        blocking(move || {
+            let compared = analyse::compare(&study, &request, position, reference)?;
+            Ok(Pairwise { record, study, board, compared })
+        })
+        .await
+    }
+
+    /// The results of a sweep, with why trials failed and the names of the classes; without single images.
+    ///
+    /// # Errors
+    /// There is no such sweep, or the store failed.
+    pub async fn study(&self, id: SweepId) -> Result<(SweepRecord, Study), Error> {
+        let record = self.store.sweep(id).await?.ok_or_else(|| Error::not_found(format!("sweep {id}")))?;
+        let configurations = self.store.configurations(id).await?;
+        let replicates = self.store.replicates(id).await?;
+        let classes = match record.pin {
+            Some(pin) => self.store.classes(record.dataset_key, pin).await?,
+            None => Vec::new(),
+        };
+        let reasons = if record.state == SweepState::Succeeded { BTreeMap::new() } else { self.reasons(id).await? };
+        blocking(move || {
+            let plan = restore::plan(&record)?;
+            let mut study = study::study(&plan, &record, configurations, replicates);
+            study.classes = classes;
+            for replicate in study.subjects.iter_mut().flat_map(|subject| &mut subject.replicates) {
+                if let (State::Failed(reason), Some(found)) = (&mut replicate.state, reasons.get(&replicate.trial)) {
+                    reason.clone_from(found);
+                }
+            }
+            Ok((record, study))
+        })
+        .await
+    }
+
+    async fn reasons(&self, sweep: SweepId) -> Result<BTreeMap<TrialId, String>, Error> {
+        let page = TrialPage { sweep, after: None, limit: MOST_REASONS, states: vec![TrialState::Failed] };
+        let rows = self.store.trials(&page).await?;
+        let reason = |row: crate::store::record::TrialRow| {
+            let (class, reason) = row.failure?;
+            Some((row.trial, format!("{} ({})", reason, class.name())))
+        };
+        Ok(rows.into_iter().filter_map(reason).collect())
+    }
+
+    /// What networks said of every validation image, of those of these trials that have it.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub async fn validations(&self, trials: Vec<TrialId>) -> Result<BTreeMap<TrialId, Validation>, Error> {
+        let mut found = BTreeMap::new();
+        for trial in trials {
+            let attempts = self.store.attempts(trial).await?;
+            let accepted = attempts.iter().rev().find(|attempt| attempt.state == AttemptState::Succeeded);
+            let Some(accepted) = accepted else { continue };
+            if let Some(said) = self.store.validation(accepted.key).await? {
+                found.insert(trial, validation(said));
+            }
+        }
+        Ok(found)
+    }
+
+    /// What was kept of a sweep that goes on is no longer so.
+    pub(super) fn forget(&self, sweep: SweepId) {
+        if let Ok(mut boards) = self.boards.lock() {
+            boards.remove(&sweep);
+        }
+        if let Ok(mut kept) = self.analyses.lock() {
+            kept.retain(|kept| kept.key.0 != sweep);
+        }
+    }
+}
+
+/// The trials with an answer: of all configurations, or of two.
+fn answered(study: &Study, only: Option<[u32; 2]>) -> Vec<TrialId> {
+    let wanted = |position: u32| only.is_none_or(|only| only.contains(&position));
+    let subjects = study.subjects.iter().filter(|subject| wanted(subject.position));
+    let replicates = subjects.flat_map(|subject| subject.own()).filter(|replicate| replicate.answer.is_some());
+    replicates.map(|replicate| replicate.trial).collect()
+}
+
+/// Classes are few enough for their numbers: that was checked when they came in.
+fn validation(said: v1::Validation) -> Validation {
+    let class = |class: u32| u16::try_from(class).unwrap_or(u16::MAX);
+    Validation {
+        labels: said.labels.into_iter().map(class).collect(),
+        predicted: said.predicted.into_iter().map(class).collect(),
+        confidence: said.confidence,
+        confusion: said.confusion,
+    }
+}

@@ -1,0 +1,120 @@
+//! What the results say: the leaderboard, an analysis, two configurations.
+
+use sweep_analysis::analyse::Request;
+use sweep_analysis::result::{Correction, Verdict};
+use sweep_proto::v1;
+use sweep_spec::spec::{Goal, Metric};
+
+use super::analysis_messages as messages;
+use super::sweep::Sweeps;
+use crate::convert::{self, Invalid, MAX_TEXT_BYTES};
+use crate::engine::Error;
+
+impl Sweeps {
+    pub(super) async fn leaderboard(
+        &self,
+        request: v1::GetLeaderboardRequest,
+    ) -> Result<v1::GetLeaderboardResponse, Error> {
+        let sweep = self.find(request.sweep).await?;
+        let asked = Request { metric: metric(&request.metric)?, ..Request::default() };
+        let status = self.status(sweep).await?;
+        let analysed = self.engine.analysed(sweep, asked, false).await?;
+        let limit = if request.limit == 0 { usize::MAX } else { request.limit as usize };
+        let (board, analysis) = (&analysed.board, &analysed.analysis);
+        Ok(v1::GetLeaderboardResponse {
+            sweep: Some(status),
+            metric: board.metric.name().to_owned(),
+            maximize: board.goal == Goal::Maximize,
+            rows: messages::rows(&analysed, limit, true)?,
+            notes: analysis.notes.clone(),
+            alpha: analysis.alpha,
+            noise: analysis.noise.as_ref().map(messages::noise),
+        })
+    }
+
+    pub(super) async fn analysis(&self, request: v1::GetAnalysisRequest) -> Result<v1::GetAnalysisResponse, Error> {
+        let sweep = self.find(request.sweep).await?;
+        let correction = correction(request.correction)?;
+        let metric = metric(&request.metric)?;
+        let asked = Request { metric, against_baseline: request.against_baseline, correction };
+        let status = self.status(sweep).await?;
+        let analysed = self.engine.analysed(sweep, asked, request.images).await?;
+        let analysis = &analysed.analysis;
+        let of = |comparisons: &[sweep_analysis::result::Comparison]| {
+            comparisons.iter().map(|one| messages::comparison(&analysed.study, one)).collect()
+        };
+        Ok(v1::GetAnalysisResponse {
+            sweep: Some(status),
+            metric: analysis.metric.name().to_owned(),
+            maximize: analysis.goal == Goal::Maximize,
+            alpha: analysis.alpha,
+            rows: messages::rows(&analysed, usize::MAX, false)?,
+            comparisons: of(&analysis.comparisons),
+            against_baseline: of(&analysis.against_baseline),
+            stages: analysis.stages.iter().map(|stage| messages::stage(&analysed.study, stage)).collect(),
+            noise: analysis.noise.as_ref().map(messages::noise),
+            excluded: analysis.excluded.iter().map(|one| messages::exclusion(&analysed.study, one)).collect(),
+            notes: analysis.notes.clone(),
+            tables: analysed.tables.iter().map(|table| messages::table(&analysed.study, table)).collect(),
+        })
+    }
+
+    pub(super) async fn compare(
+        &self,
+        request: v1::CompareConfigurationsRequest,
+    ) -> Result<v1::CompareConfigurationsResponse, Error> {
+        let sweep = self.find(request.sweep).await?;
+        let configuration = convert::name("configuration", request.configuration, MAX_TEXT_BYTES)?;
+        let reference = convert::name("reference", request.reference, MAX_TEXT_BYTES)?;
+        let asked = Request { metric: metric(&request.metric)?, ..Request::default() };
+        let status = self.status(sweep).await?;
+        let found = self.engine.compared(sweep, asked, [&configuration, &reference]).await?;
+        let compared = &found.compared;
+        let row = |position: u32| {
+            let row = found.board.rows.iter().find(|row| row.position == position);
+            row.map(|row| super::sweep_messages::row(&found.record, row)).transpose()
+        };
+        Ok(v1::CompareConfigurationsResponse {
+            sweep: Some(status),
+            metric: found.board.metric.name().to_owned(),
+            maximize: found.board.goal == Goal::Maximize,
+            alpha: sweep_analysis::statistics::ALPHA,
+            configuration: row(compared.comparison.position)?,
+            reference: row(compared.comparison.reference)?,
+            comparison: Some(messages::comparison(&found.study, &compared.comparison)),
+            family: u32::try_from(compared.family).unwrap_or(u32::MAX),
+            noise: compared.noise.as_ref().map(messages::noise),
+            notes: compared.notes.clone(),
+        })
+    }
+}
+
+pub(super) fn correction(code: i32) -> Result<Correction, Invalid> {
+    match v1::Correction::try_from(code) {
+        Ok(v1::Correction::Unspecified | v1::Correction::Holm) => Ok(Correction::Holm),
+        Ok(v1::Correction::BenjaminiHochberg) => Ok(Correction::BenjaminiHochberg),
+        Err(_) => Err(Invalid { field: "correction", problem: "unknown".into() }),
+    }
+}
+
+/// The metric of this name; nothing for the objective.
+pub(crate) fn metric(name: &str) -> Result<Option<Metric>, Invalid> {
+    if name.is_empty() {
+        return Ok(None);
+    }
+    let unknown = || {
+        let known: Vec<_> = Metric::ALL.iter().map(|metric| metric.name()).collect();
+        Invalid { field: "metric", problem: format!("unknown; there are {}", known.join(", ")) }
+    };
+    Metric::named(name).map(Some).ok_or_else(unknown)
+}
+
+pub(super) const fn verdict(verdict: &Verdict) -> v1::Verdict {
+    match verdict {
+        Verdict::Helps => v1::Verdict::Helps,
+        Verdict::Hurts => v1::Verdict::Hurts,
+        Verdict::NoDifferenceShown => v1::Verdict::NoDifferenceShown,
+        Verdict::AfterSelection => v1::Verdict::AfterSelection,
+        Verdict::Open(_) => v1::Verdict::Open,
+    }
+}

@@ -1,0 +1,45 @@
+//! A sweep's report, asked for whole and sent in pieces.
+
+use bytes::Bytes;
+use sweep_analysis::analyse::Request;
+use sweep_proto::v1;
+use sweep_report::Format;
+use tokio::sync::mpsc;
+use tonic::Status;
+
+use super::analysis::{correction, metric};
+use super::sweep::Sweeps;
+use crate::convert::Invalid;
+use crate::engine::Error;
+
+const CHUNK_BYTES: usize = 256 * 1024;
+
+impl Sweeps {
+    pub(super) async fn report(&self, request: v1::GetReportRequest) -> Result<Bytes, Error> {
+        let sweep = self.find(request.sweep).await?;
+        let format = match v1::ReportFormat::try_from(request.format) {
+            Ok(v1::ReportFormat::Html) => Format::Html,
+            Ok(v1::ReportFormat::Markdown) => Format::Markdown,
+            Ok(v1::ReportFormat::Latex) => Format::Latex,
+            Ok(v1::ReportFormat::Csv) => Format::Csv,
+            Ok(v1::ReportFormat::Parquet) => Format::Parquet,
+            Ok(v1::ReportFormat::Unspecified) | Err(_) => {
+                return Err(Invalid { field: "format", problem: "absent or unknown".into() }.into());
+            }
+        };
+        let (metric, correction) = (metric(&request.metric)?, correction(request.correction)?);
+        let asked = Request { metric, against_baseline: request.against_baseline, correction };
+        self.engine.report(sweep, asked, format, &self.artifacts).await.map(Bytes::from)
+    }
+}
+
+/// Sends a document to whoever still reads.
+pub(super) async fn send(document: Bytes, answers: &mpsc::Sender<Result<v1::GetReportResponse, Status>>) {
+    let mut rest = document;
+    while !rest.is_empty() {
+        let chunk = rest.split_to(rest.len().min(CHUNK_BYTES));
+        if answers.send(Ok(v1::GetReportResponse { chunk })).await.is_err() {
+            return;
+        }
+    }
+}

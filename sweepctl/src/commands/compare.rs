@@ -1,0 +1,184 @@
+//! `sweepctl compare`: two configurations of a sweep, seed by seed.
+
+use clap::Args;
+use sweep_proto::v1::CompareConfigurationsRequest;
+
+use super::Context;
+use super::leaderboard::title;
+use crate::client;
+use crate::failure::{Exit, Failure};
+use crate::output::{Output, STRONG};
+use crate::shapes::{Compared, Comparison, Interval};
+use crate::table::Table;
+use crate::text::{count, duration, escape, plural, scientific};
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  sweepctl compare scene-cnn filters=256 baseline\n  sweepctl compare 3 '#1' '#2'")]
+pub(crate) struct Arguments {
+    /// The sweep: its number, or a name (the newest sweep of that name)
+    sweep: String,
+    /// A configuration: its name, what differs from the baseline, `baseline`, its place such as `#1`, or six digits or
+    /// more of one of its trials' ids
+    a: String,
+    /// What it is compared with
+    b: String,
+    /// Compare this metric instead of the sweep's objective
+    #[arg(long, value_name = "METRIC", default_value = "", hide_default_value = true)]
+    metric: String,
+}
+
+pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<Exit, Failure> {
+    let mut client = client::connect(&context.coordinator).await?;
+    let request = CompareConfigurationsRequest {
+        sweep: client::reference(&arguments.sweep),
+        configuration: arguments.a.clone(),
+        reference: arguments.b.clone(),
+        metric: arguments.metric.clone(),
+    };
+    let answer = client.compare_configurations(request).await?.into_inner();
+    let compared = Compared::try_from(answer)?;
+    if context.output.is_json() {
+        context.output.json(&compared)?;
+    } else {
+        print(&context.output, &compared)?;
+    }
+    Ok(Exit::Well)
+}
+
+fn print(output: &Output, compared: &Compared) -> Result<(), Failure> {
+    let one = &compared.comparison;
+    let names = [title(&compared.configuration), title(&compared.reference)];
+    let better = if compared.maximize { "more" } else { "less" };
+    output.text(&format!(
+        "{STRONG}{} against {}{STRONG:#}, by {} ({better} is better)",
+        escape(&names[0]),
+        escape(&names[1]),
+        escape(&compared.metric)
+    ))?;
+    output.text("")?;
+    output.table(seeds(compared, names))?;
+    output.text("")?;
+    output.text(&findings(compared).join("\n"))?;
+    if !one.classes.is_empty() {
+        output.text("")?;
+        output.table(classes(one))?;
+    }
+    for note in &compared.notes {
+        output.say(&format!("note: {}", escape(note)));
+    }
+    Ok(())
+}
+
+fn seeds(compared: &Compared, [one, other]: [String; 2]) -> Table {
+    let metric = compared.metric.as_str();
+    let headings = ["seed".to_owned(), format!("{one}#"), format!("{other}#"), "difference#".to_owned()];
+    let mut table = Table::new(&headings.each_ref().map(String::as_str));
+    let pairs = &compared.comparison.pairs;
+    for pair in pairs {
+        let difference = signed(metric, pair.value - pair.reference);
+        table.row([pair.seed.to_string(), number(metric, pair.value), number(metric, pair.reference), difference]);
+    }
+    if let Some(delta) = compared.comparison.delta {
+        let count = pairs.len() as f64;
+        let mean = |of: fn(&crate::shapes::Pair) -> f64| number(metric, pairs.iter().map(of).sum::<f64>() / count);
+        let means = [mean(|pair| pair.value), mean(|pair| pair.reference)];
+        let [value, reference] = means;
+        table.strong_row(["mean".to_owned(), value, reference, signed(metric, delta)]);
+    }
+    let cost = |text: fn(&crate::shapes::Row) -> String, name: &str| {
+        [name.to_owned(), text(&compared.configuration), text(&compared.reference), String::new()]
+    };
+    table.row(cost(|row| count(row.params), "parameters"));
+    table.row(cost(|row| row.seconds.map_or_else(|| "-".to_owned(), |seconds| duration(seconds.mean)), "time a trial"));
+    table
+}
+
+/// The verdict and what stands around it.
+fn findings(compared: &Compared) -> Vec<String> {
+    let one = &compared.comparison;
+    let metric = compared.metric.as_str();
+    let mut lines = vec![format!("{STRONG}{}{STRONG:#}", escape(&one.sentence))];
+    let mut line = |text: String| lines.push(format!("  {text}"));
+    if let Some(interval) = one.t_interval {
+        line(format!("95 % interval of the difference: {} (Student's t)", range(metric, interval)));
+    }
+    if let Some(interval) = one.bca_interval {
+        line(format!("95 % interval of the difference: {} (bootstrap, BCa)", range(metric, interval)));
+    }
+    if let Some(size) = one.effect_size {
+        line(format!("effect size: {size:+.2} standard deviations of the difference"));
+    }
+    if let Some(p) = one.p {
+        let kind = if one.exact == Some(false) { "sampled" } else { "exact" };
+        let seeds = plural(one.seeds.into(), "seed");
+        line(format!("{kind} sign-flip test over {seeds}: p = {}", probability(p)));
+    }
+    if let Some(p) = one.adjusted_p {
+        let family = plural(compared.family.into(), "comparison");
+        line(format!("corrected by Holm over {family}: p = {}; this decides", probability(p)));
+    }
+    if let Some(images) = &one.images {
+        line(escape(&images.sentence));
+    }
+    if let Some(remark) = &one.remark {
+        line(escape(remark));
+    }
+    if let Some(noise) = &compared.noise {
+        line(escape(&noise.sentence));
+    }
+    lines
+}
+
+fn classes(one: &Comparison) -> Table {
+    let mut table = Table::new(&["class", "recall, difference#", "p#", "verdict"]);
+    for class in &one.classes {
+        let name = class.name.clone().unwrap_or_else(|| class.class.to_string());
+        let p = class.adjusted_p.map_or_else(|| "-".to_owned(), probability);
+        table.row([name, format!("{:+.4}", class.delta), p, words(class.verdict)]);
+    }
+    table
+}
+
+/// `no_difference_shown` as `no difference shown`.
+pub(crate) fn words(verdict: &str) -> String {
+    verdict.replace('_', " ")
+}
+
+/// A value of a metric: four decimals, or as the reference prints its ratios.
+pub(crate) fn number(metric: &str, value: f64) -> String {
+    if metric == "ratio" { scientific(value, 3) } else { format!("{value:.4}") }
+}
+
+/// A difference of a metric, with its sign.
+pub(crate) fn signed(metric: &str, value: f64) -> String {
+    if metric != "ratio" {
+        // What is nothing to four decimals has no sign.
+        let text = format!("{value:+.4}");
+        return if text == "-0.0000" { "+0.0000".to_owned() } else { text };
+    }
+    let sign = if value < 0.0 { "" } else { "+" };
+    format!("{sign}{}", scientific(value, 3))
+}
+
+/// `-0.0012 to +0.0310`.
+pub(crate) fn range(metric: &str, interval: Interval) -> String {
+    format!("{} to {}", signed(metric, interval.low), signed(metric, interval.high))
+}
+
+/// A p-value: four decimals, and what is smaller in full.
+pub(crate) fn probability(p: f64) -> String {
+    if p < 0.0001 { scientific(p, 1) } else { format!("{p:.4}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn differences_have_a_sign_and_small_probabilities_their_digits() {
+        assert_eq!([signed("val_loss", 0.25), signed("val_loss", -0.000_01)], ["+0.2500", "+0.0000"]);
+        assert_eq!([signed("ratio", 1.5e-8), signed("ratio", -1.5e-8)], ["+1.500e-08", "-1.500e-08"]);
+        assert_eq!([probability(0.031_25), probability(0.000_015)], ["0.0312", "1.5e-05"]);
+        assert_eq!(words("no_difference_shown"), "no difference shown");
+    }
+}

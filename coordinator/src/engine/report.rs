@@ -36,7 +36,7 @@ impl Handle {
     ///
     /// # Errors
     /// There is no such sweep, it is too large for the format, or the store failed.
-    pub async fn report(
+    pub async fn document(
         &self,
         id: SweepId,
         request: Request,
@@ -151,7 +151,7 @@ fn wanted(analysed: &Analysed) -> BTreeSet<u32> {
 fn material(analysed: &Analysed) -> Material {
     let record: &SweepRecord = &analysed.record;
     let state = match record.state {
-        SweepState::Running => "running",
+        SweepState::Preparing | SweepState::Running => "running",
         SweepState::Succeeded => "succeeded",
         SweepState::Failed => "failed",
         SweepState::Cancelled => "cancelled",

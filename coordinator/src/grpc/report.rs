@@ -29,7 +29,7 @@ impl Sweeps {
         };
         let (metric, correction) = (metric(&request.metric)?, correction(request.correction)?);
         let asked = Request { metric, against_baseline: request.against_baseline, correction };
-        self.engine.report(sweep, asked, format, &self.artifacts).await.map(Bytes::from)
+        self.engine.document(sweep, asked, format, &self.artifacts).await.map(Bytes::from)
     }
 }
 

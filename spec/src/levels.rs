@@ -114,6 +114,43 @@ impl Factor {
             (Kind::Switch | Kind::Whole { .. } | Kind::Share, _) => None,
         }
     }
+
+    /// Whether one of its levels is this number.
+    pub(crate) fn has(self, number: f64) -> bool {
+        let whole = number >= 0.0 && number.fract() == 0.0;
+        let level = match self.kind() {
+            Kind::Share => Level::Share(number),
+            // The conversion saturates, and what it saturates to is no level.
+            Kind::Whole { .. } if whole => Level::Whole(number as u64),
+            Kind::Whole { .. } | Kind::Switch => return false,
+        };
+        self.accept(level).is_some()
+    }
+}
+
+/// A set of factors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct FactorSet(u16);
+
+impl FactorSet {
+    /// None.
+    pub(crate) const EMPTY: Self = Self(0);
+
+    /// One.
+    pub(crate) const fn of(factor: Factor) -> Self {
+        Self(1 << factor as u16)
+    }
+
+    /// These and those.
+    #[must_use]
+    pub(crate) const fn with(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// Whether the factor is one of them.
+    pub(crate) const fn has(self, factor: Factor) -> bool {
+        self.0 & Self::of(factor).0 != 0
+    }
 }
 
 impl fmt::Display for Factor {
@@ -153,6 +190,15 @@ impl Level {
             Self::Whole(value) => (1, value),
             // The bits of floats that are not negative are in the order of the floats.
             Self::Share(value) => (2, value.to_bits()),
+        }
+    }
+
+    /// The level as a number; off is 0 and on is 1.
+    pub(crate) fn amount(self) -> f64 {
+        match self {
+            Self::Switch(value) => f64::from(u8::from(value)),
+            Self::Whole(value) => value as f64,
+            Self::Share(value) => value,
         }
     }
 }

@@ -2,6 +2,7 @@
 //! between an agent and a trainer. Pure: no file is opened, no clock is read, nothing is drawn at random here.
 
 pub mod canonical;
+pub mod condition;
 pub mod configuration;
 pub mod count;
 pub mod dataset;

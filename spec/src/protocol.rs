@@ -30,6 +30,9 @@ pub struct Protocol {
     pub holdout: Option<Holdout>,
     /// Whose weights are kept.
     pub keep_weights: KeepWeights,
+    /// Whose seed draws the parts that are held out.
+    #[serde(skip_serializing_if = "SplitSeed::is_fixed")]
+    pub split: SplitSeed,
 }
 
 impl Default for Protocol {
@@ -46,6 +49,7 @@ impl Default for Protocol {
             report: Report::default(),
             holdout: None,
             keep_weights: KeepWeights::default(),
+            split: SplitSeed::default(),
         }
     }
 }
@@ -194,6 +198,24 @@ pub struct Holdout {
     pub fraction: f64,
     /// Seed of the choice; independent of the trials' seeds.
     pub seed: u64,
+}
+
+/// Whose seed draws what `holdout` and a data set's `test_split` hold out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SplitSeed {
+    /// Their own: all trials of a sweep have the same parts.
+    #[default]
+    Fixed,
+    /// The trial's: replicates differ in their parts too; configurations under one seed do not.
+    PerSeed,
+}
+
+impl SplitSeed {
+    /// Whether it is the default, which is not part of any trial's identity.
+    pub fn is_fixed(&self) -> bool {
+        *self == Self::Fixed
+    }
 }
 
 /// Whose weights are kept as artifacts.

@@ -32,7 +32,8 @@ pub struct Spec {
     pub seeds: Vec<u64>,
     /// What changes are measured against.
     pub baseline: Configuration,
-    /// The steps of the study, in the order of the spec; each starts from an earlier one or from the baseline.
+    /// The steps of the study, in the order of the spec; each starts from another one or from the baseline, never in a
+    /// circle.
     pub stages: Vec<Stage>,
     /// Configurations beside the stages.
     pub extra: Vec<Extra>,
@@ -45,6 +46,50 @@ pub struct Spec {
     /// What it wants done about failures otherwise than its coordinator does.
     #[serde(skip_serializing_if = "Changes::is_empty")]
     pub retry: Changes,
+    /// Seeds under which the baseline alone is trained as well, for the noise floor and nothing else. None of them is a
+    /// seed of the configurations.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub noise: Vec<u64>,
+    /// More seeds, once the stages have ended, for what is undecided by then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub adaptive: Option<Adaptive>,
+}
+
+/// More seeds for undecided comparisons, a few at a time. `Spec::seeds` are those that everything begins with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Adaptive {
+    /// How many are added at once.
+    step: usize,
+    /// Those that can be added, in their order.
+    seeds: Vec<u64>,
+}
+
+impl Adaptive {
+    /// `seeds`, at most `step` of them at once; a step of 0 counts as 1.
+    pub fn new(step: usize, seeds: Vec<u64>) -> Self {
+        Self { step: step.max(1), seeds }
+    }
+
+    /// How many are added at once.
+    pub fn step(&self) -> usize {
+        self.step
+    }
+
+    /// All that can be added, in their order.
+    pub fn seeds(&self) -> &[u64] {
+        &self.seeds
+    }
+
+    /// How often seeds can be added. Results are looked at before each time, and when the last have come in.
+    pub fn looks(&self) -> usize {
+        self.seeds.len().div_ceil(self.step)
+    }
+
+    /// The seeds that are added at a look, counted from 1; none at another one.
+    pub fn added_at(&self, look: usize) -> &[u64] {
+        let mut pieces = self.seeds.chunks(self.step);
+        look.checked_sub(1).and_then(|before| pieces.nth(before)).unwrap_or_default()
+    }
 }
 
 /// One step of a study.
@@ -60,6 +105,45 @@ pub struct Stage {
     pub design: Design,
     /// What later stages start from.
     pub keep: Keep,
+    /// The seeds whose replicates choose the winner, where not all do; the others are fresh, and can test the choice.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub choose_on: Vec<u64>,
+}
+
+impl Stage {
+    /// Whether its starting point is tried whatever its design says: what is chosen is held against it.
+    pub fn adds_start(&self) -> bool {
+        self.keep == Keep::BestIfSignificant
+    }
+
+    /// How many places its points have. Saturates.
+    pub fn places(&self) -> u64 {
+        self.design.places().saturating_add(u64::from(self.adds_start()))
+    }
+
+    /// The point of this place around `start`, or nothing if there is none.
+    pub fn point(&self, start: &Configuration, place: u64) -> Option<Configuration> {
+        if self.adds_start() && place == self.design.places() {
+            return Some(start.clone());
+        }
+        self.design.point(start, place)
+    }
+
+    /// The place of the first point around `start` that is `configuration`.
+    pub fn index_of(&self, start: &Configuration, configuration: &Configuration) -> Option<u64> {
+        let added = || (self.adds_start() && start == configuration).then(|| self.design.places());
+        self.design.index_of(start, configuration).or_else(added)
+    }
+
+    /// Whether two places may have one point.
+    pub fn may_repeat(&self) -> bool {
+        self.adds_start() || self.design.may_repeat()
+    }
+
+    /// Whether its starting point is one of its points.
+    pub fn tries_start(&self, start: &Configuration) -> bool {
+        self.adds_start() || self.design.tries_start(start)
+    }
 }
 
 /// What a stage starts from.
@@ -68,7 +152,7 @@ pub struct Stage {
 pub enum Start {
     /// The baseline.
     Baseline,
-    /// What the stage of this index kept; the index is lower than the stage's own.
+    /// What the stage of this index kept; it may stand later in the spec.
     Stage(usize),
 }
 
@@ -82,6 +166,19 @@ pub enum Keep {
     Levels(Vec<(Factor, Level)>),
     /// The winner by the objective, known when the stage has ended.
     Best,
+    /// The winner, if it is significantly better than the starting point, else the starting point; known when the stage
+    /// has ended.
+    BestIfSignificant,
+}
+
+impl Keep {
+    /// Whether results decide about it.
+    pub const fn is_decided(&self) -> bool {
+        match self {
+            Self::Best | Self::BestIfSignificant => true,
+            Self::Start | Self::Levels(_) => false,
+        }
+    }
 }
 
 /// A configuration beside the stages.
@@ -193,6 +290,21 @@ impl Default for Limits {
 }
 
 impl Spec {
+    /// Whether replicates under this seed are there for the noise floor alone.
+    pub fn is_noise(&self, seed: u64) -> bool {
+        self.noise.contains(&seed)
+    }
+
+    /// The seeds whose replicates choose the winner of a stage; none where results choose nothing.
+    pub fn chose_on(&self, stage: usize) -> &[u64] {
+        match self.stages.get(stage) {
+            Some(stage) if !stage.keep.is_decided() => &[],
+            Some(stage) if !stage.choose_on.is_empty() => &stage.choose_on,
+            Some(_) => &self.seeds,
+            None => &[],
+        }
+    }
+
     /// Reads and checks the YAML `text`. Each of `overrides` is a path such as `protocol.epochs` or
     /// `stages[0].vary.filters` and a value in YAML; they are put in before anything is checked.
     ///

@@ -45,7 +45,7 @@ mod tests {
     use super::*;
     use crate::configuration::{Cnn, Vgg19};
     use crate::dataset::{Classes, Source};
-    use crate::protocol::Holdout;
+    use crate::protocol::{Holdout, SplitSeed};
     use crate::settings;
 
     fn trial() -> Trial {
@@ -73,6 +73,18 @@ mod tests {
             assert_eq!(back, trial);
             assert_eq!(back.id().unwrap(), trial.id().unwrap());
         }
+    }
+
+    #[test]
+    fn a_fixed_split_is_no_part_of_the_question_and_one_for_each_seed_is() {
+        let mut other = trial();
+        other.protocol.holdout = Some(Holdout { fraction: 0.1, seed: 3 });
+        assert!(!canonical::to_string(&other).unwrap().contains("split\":"));
+        let fixed = other.id().unwrap();
+        other.protocol.split = SplitSeed::PerSeed;
+        assert_ne!(other.id().unwrap(), fixed);
+        let back: Trial = settings::unflatten(&settings::flatten(&other).unwrap()).unwrap();
+        assert_eq!(back, other);
     }
 
     #[test]

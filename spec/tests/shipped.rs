@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use sweep_spec::dataset::Source;
+use sweep_spec::design::Kind;
 use sweep_spec::spec::{Keep, Limits};
 use sweep_spec::{Plan, Spec};
 
@@ -37,7 +38,15 @@ fn every_shipped_spec_can_be_planned() {
             found.insert(name);
         }
     }
-    let shipped = ["ablation.yaml", "fashion.yaml", "greedy.yaml", "quickstart.yaml", "scenes_small.yaml"];
+    let shipped = [
+        "ablation.yaml",
+        "factorial.yaml",
+        "fashion.yaml",
+        "greedy.yaml",
+        "leave_one_out.yaml",
+        "quickstart.yaml",
+        "scenes_small.yaml",
+    ];
     assert_eq!(found, shipped.map(str::to_owned).into());
 }
 
@@ -116,6 +125,29 @@ fn the_small_study_has_the_study_s_factors_on_small_images() {
     assert!(params(&plan).len() > 5);
 }
 
+#[test]
+fn the_small_examples_of_designs_show_what_they_are_for() {
+    let images = |plan: &Plan| {
+        assert!(matches!(plan.spec().dataset.source, Source::SyntheticScenes { .. }));
+        let Source::SyntheticScenes { train_images, .. } = plan.spec().dataset.source else { return 0 };
+        u64::from(train_images) * u64::from(plan.spec().protocol.epochs) * plan.spec().seeds.len() as u64
+    };
+    for (name, kind, configurations) in
+        [("leave_one_out.yaml", Kind::LeaveOneOut, 5), ("factorial.yaml", Kind::Factorial, 12)]
+    {
+        let plan = plan(name);
+        assert_eq!(plan.spec().stages[0].design.kind(), kind);
+        assert_eq!(plan.summary(&[]).configurations, configurations, "{name}");
+        let each = plan.released(&[]).configurations().map(|planned| planned.counts.flops_per_image).sum::<u64>();
+        // Ten minutes on two cores at five billion operations a second each, the backward pass being twice the forward.
+        assert!(each * 3 * images(&plan) < 2 * 600 * 5_000_000_000, "{name}");
+        assert_eq!(plan.released(&[]).tries_start(0), Some(true), "{name}");
+    }
+    let factorial = plan("factorial.yaml");
+    let design = &factorial.spec().stages[0].design;
+    assert_eq!(design.fraction().map(|fraction| fraction.resolution()), Some(4));
+}
+
 /// The names that a reader knows are in the hint that it gives for one that it does not.
 fn known_names(text: &str) -> BTreeSet<String> {
     let problems = Spec::parse(text.as_bytes(), &[], &Limits::default()).unwrap_err();
@@ -141,7 +173,12 @@ fn the_readme_documents_every_key() {
             "baseline: { family: vgg19, nothing_like_it: 1 }",
             "extra: [ { family: cnn, nothing_like_it: 1 } ]",
             "stages: [ { vary: { filters: [1] }, nothing_like_it: 1 } ]",
+            "stages: [ { list: [ { nothing_like_it: 1 } ] } ]",
+            "stages: [ { factorial: { filters: [1, 2] }, fraction: { nothing_like_it: 1 } } ]",
             "objective: { nothing_like_it: 1 }",
+            "noise: { nothing_like_it: 1 }",
+            "seeds: { nothing_like_it: 1 }",
+            "seeds: { adaptive: { nothing_like_it: 1 } }",
         ]
         .map(str::to_owned),
     );

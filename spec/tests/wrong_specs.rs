@@ -1,40 +1,10 @@
 //! Wrong specs of every kind: each problem with its place, its path, what was expected, and a hint.
 
+mod wrong;
+
+use sweep_spec::Spec;
 use sweep_spec::spec::Limits;
-use sweep_spec::{Problem, Spec};
-
-/// A spec with nothing wrong; each test replaces a piece of it.
-const WELL: &str = "\
-version: 1
-name: small
-dataset: { kind: synthetic_scenes, image_size: 32, channels: 3, classes: 8 }
-protocol: { epochs: 2, optimizer: { kind: adam, learning_rate: 0.001 } }
-seeds: [0, 1]
-baseline: { family: cnn, conv_layers: 1, filters: 8 }
-stages:
-  - { name: depth, vary: { conv_layers: [1, 2] }, keep: { conv_layers: 2 } }
-  - { name: width, vary: { filters: [8, 16] } }
-extra: [ { name: vgg19, family: vgg19 } ]
-objective: { metric: val_accuracy, goal: maximize }
-";
-
-fn problems_of(text: &[u8]) -> Vec<Problem> {
-    match Spec::parse(text, &[], &Limits::default()) {
-        Ok(_) => Vec::new(),
-        Err(problems) => problems.0,
-    }
-}
-
-/// The problems of the good spec with one piece replaced, one a line.
-fn with(piece: &str, replacement: &str) -> String {
-    assert_eq!(WELL.matches(piece).count(), 1, "{piece}");
-    let text = WELL.replace(piece, replacement);
-    let lines: Vec<String> = problems_of(text.as_bytes())
-        .iter()
-        .map(|problem| format!("{}:{}: {problem}", problem.line, problem.column))
-        .collect();
-    lines.join("\n")
-}
+use wrong::{WELL, problems_of, with};
 
 #[test]
 fn a_rule_about_failures_is_read_whole() {
@@ -46,6 +16,77 @@ fn a_rule_about_failures_is_read_whole() {
     {
         assert!(wrong.contains(part), "{part} is missing in\n{wrong}");
     }
+}
+
+#[test]
+fn seeds_of_their_own_are_held_against_the_others() {
+    let noise = |seeds: &str, noise: &str| with("seeds: [0, 1]", &format!("seeds: {seeds}\nnoise: {noise}"));
+    assert_eq!(noise("[0, 1]", "{ seeds: 6 }"), "");
+    assert_eq!(noise("1000", "{ seeds: [1000] }"), "");
+    let both = noise("[0, 1]", "{ seeds: [7, 1] }");
+    assert!(both.contains("noise.seeds: expected other seeds than `seeds`, found 1 in both"), "{both}");
+    let counted = noise("[1000000]", "{ seeds: 2 }");
+    assert!(counted.contains("found 1000000 in both"), "{counted}");
+    let added = noise("{ adaptive: { start: 2, step: 2, at_most: 6 } }", "{ seeds: [5] }");
+    assert!(added.contains("found 5 in both"), "{added}");
+    for (wrong, part) in [
+        ("{}", "key `seeds` is missing"),
+        ("{ seeds: 0 }", "from 1 to 10000"),
+        ("{ seeds: [] }", "a list of seeds"),
+        ("{ seeds: [3, 3] }", "seed 3 stands twice"),
+        ("6", "seeds of the baseline alone"),
+        ("{ seeds: 6, of: baseline }", "unknown key"),
+    ] {
+        let found = noise("[0, 1]", wrong);
+        assert!(found.contains(part), "{wrong}: {found}");
+    }
+}
+
+#[test]
+fn adaptive_seeds_have_a_start_a_step_and_a_bound() {
+    let seeds = |text: &str| with("seeds: [0, 1]", &format!("seeds: {text}"));
+    assert_eq!(seeds("{ adaptive: { start: 6, step: 3, at_most: 18 } }"), "");
+    for (wrong, part) in [
+        ("{ adaptive: { start: 6, step: 3, at_most: 6 } }", "seeds.adaptive.at_most: expected more than the 6 seeds"),
+        ("{ adaptive: { start: 6, step: 0, at_most: 9 } }", "from 1 to 1000"),
+        ("{ adaptive: { start: 6, at_most: 9 } }", "key `step` is missing"),
+        ("{ adaptive: { start: 1, step: 1, at_most: 100 } }", "expected at most 50 steps from 1 to 100, found 99"),
+        ("{ adaptive: 6 }", "a plan of seeds"),
+        ("{ adaptve: { start: 6, step: 3, at_most: 9 } }", "did you mean `adaptive`?"),
+        ("{}", "key `adaptive` is missing"),
+    ] {
+        let found = seeds(wrong);
+        assert!(found.contains(part), "{wrong}: {found}");
+    }
+}
+
+#[test]
+fn a_choice_needs_a_stage_that_chooses_and_seeds_of_the_sweep() {
+    let keep = |text: &str| with("keep: { conv_layers: 2 }", text);
+    assert_eq!(keep("keep: best, choose_on: [1]"), "");
+    assert_eq!(keep("keep: best_if_significant"), "");
+    for (wrong, part) in [
+        ("choose_on: [1]", "stages[0].choose_on: nothing is chosen by this stage's results"),
+        ("keep: { conv_layers: 2 }, choose_on: [1]", "nothing is chosen"),
+        ("keep: best, choose_on: [2]", "stages[0].choose_on: expected seeds out of `seeds`, found 2"),
+        ("keep: best, choose_on: [0, 1]", "none is left to test the choice"),
+        ("keep: best, choose_on: 1", "a list of seeds"),
+        ("keep: best_if_signifcant", "did you mean `best_if_significant`?"),
+    ] {
+        let found = keep(wrong);
+        assert!(found.contains(part), "{wrong}: {found}");
+    }
+}
+
+#[test]
+fn a_split_for_each_seed_needs_something_to_split() {
+    let split = |text: &str| with("protocol: { epochs: 2,", &format!("protocol: {{ {text}, epochs: 2,"));
+    assert_eq!(split("split: per_seed, holdout: { fraction: 0.1 }"), "");
+    assert_eq!(split("split: fixed"), "");
+    let nothing = split("split: per_seed");
+    assert!(nothing.contains("protocol.split: nothing is held out"), "{nothing}");
+    let wrong = split("split: per_sed, holdout: { fraction: 0.1 }");
+    assert!(wrong.contains("did you mean `per_seed`?"), "{wrong}");
 }
 
 #[test]
@@ -129,7 +170,11 @@ fn values_of_a_wrong_type_or_size_are_refused() {
         ("filters: [8, 16]", "filters: 8", "stages[1].vary.filters: expected a list of levels, found 8; write `[8]`"),
         ("filters: [8, 16]", "filters: [8, 8]", "stages[1].vary.filters[1]: level 8 stands twice"),
         ("{ filters: [8, 16] }", "{}", "stages[1].vary: expected at least one factor, found an empty mapping"),
-        ("vary: { filters: [8, 16] }", "from: depth", "stages[1]: a design is missing: `vary` or `grid`"),
+        (
+            "vary: { filters: [8, 16] }",
+            "from: depth",
+            "stages[1]: a design is missing; expected one of `vary`, `one_at",
+        ),
         ("goal: maximize", "goal: up", "objective.goal: expected one of `maximize`, `minimize`, found \"up\""),
         ("metric: val_accuracy", "metric: [a]", "objective.metric: expected one of `val_accuracy`"),
     ] {
@@ -152,7 +197,11 @@ fn what_stages_say_of_each_other_is_checked() {
             "keep: { filters: 8 }",
             "keep.filters: this stage does not vary the factor; expected one of `conv_layers`",
         ),
-        (keep, "keep: bst", "stages[0].keep: expected `best` or levels, found \"bst\"; did you mean `best`?"),
+        (
+            keep,
+            "keep: bst",
+            "stages[0].keep: expected `best`, `best_if_significant` or levels, found \"bst\"; did you mean `best`?",
+        ),
         (keep, "set: { conv_layers: 3 }", "stages[0].set: `conv_layers` is varied by this stage, so it cannot be set"),
         (
             "name: width,",
@@ -160,7 +209,12 @@ fn what_stages_say_of_each_other_is_checked() {
             "stages[1].from: unknown stage, found \"dept\"; did you mean `depth`?",
         ),
         ("name: width,", "name: width, from: width,", "stages[1].from: a stage cannot start from itself"),
-        ("name: depth,", "name: depth, from: width,", "stages[0].from: a stage starts from an earlier one"),
+        (
+            "name: depth,",
+            "name: depth, from: width,",
+            "8:5: stages[0]: stages start from each other in a circle, so none can begin: \
+             `depth` from `width` from `depth`; let one of them say `from: baseline`",
+        ),
         ("name: width,", "name: depth,", "stages[1].name: an earlier stage has this name"),
         ("name: width,", "name: baseline,", "stages[1].name: no stage can be named `baseline`"),
         ("name: width,", "", "9:5: stages[1]: key `name` is missing"),
@@ -301,8 +355,37 @@ fn a_mutilated_spec_is_never_worse_than_wrong() {
         (state >> 33) as usize % below.max(1)
     };
     let pieces = [
-        "[", "]", "{", "}", ":", ": ", "- ", ",", "&a ", "*a", "\n", "  ", "\"", "'", "|", ">", "? ", "!", "%", "#",
+        "[",
+        "]",
+        "{",
+        "}",
+        ":",
+        ": ",
+        "- ",
+        ",",
+        "&a ",
+        "*a",
+        "\n",
+        "  ",
+        "\"",
+        "'",
+        "|",
+        ">",
+        "? ",
+        "!",
+        "%",
+        "#",
         "\t",
+        "where: ",
+        "only_if: ",
+        "zip: ",
+        "list: ",
+        "fraction: ",
+        "factorial: ",
+        " and ",
+        "==",
+        "(",
+        ")",
     ];
     let more = ["~", ".nan", "1e999", "---", "...", "\u{feff}", "é", "0x", "<<: *a", "\r", "\\", "!!str ", "@", "`"];
     let pieces: Vec<&str> = pieces.into_iter().chain(more).collect();

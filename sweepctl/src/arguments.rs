@@ -8,8 +8,8 @@ use clap_complete::Shell;
 #[cfg(feature = "local")]
 use crate::commands::store;
 use crate::commands::{
-    ablation, artifacts, cancel, compare, explain, export, leaderboard, list, plan, report, status, steer, submit,
-    trial, watch, workers,
+    ablation, artifacts, cancel, compare, explain, export, extend, import, leaderboard, list, plan, report, status, steer,
+    submit, trial, watch, workers,
 };
 use crate::output::{Color, Format};
 
@@ -70,8 +70,13 @@ pub(crate) struct Dialling<T: Args> {
 pub(crate) enum Command {
     /// Show what a spec asks for, without a coordinator
     Plan(plan::Arguments),
+    /// Make a spec of what another system's users write
+    #[command(subcommand, after_help = "Example:\n  sweepctl import wandb sweep.yaml > study.yaml")]
+    Import(import::Verb),
     /// Make a sweep of a spec
     Submit(Box<Dialling<submit::Arguments>>),
+    /// Go on from a sweep with more seeds, levels or stages; what it has is not run again
+    Extend(Dialling<extend::Arguments>),
     /// List the sweeps
     List(Dialling<list::Arguments>),
     /// Show where a sweep stands
@@ -146,6 +151,7 @@ impl Command {
     pub(crate) fn connection(&self) -> Option<&Connection> {
         match self {
             Self::Submit(verb) => Some(&verb.connection),
+            Self::Extend(verb) => Some(&verb.connection),
             Self::List(verb) => Some(&verb.connection),
             Self::Status(verb) => Some(&verb.connection),
             Self::Watch(verb) => Some(&verb.connection),
@@ -165,7 +171,7 @@ impl Command {
             Self::Report(verb) => Some(&verb.connection),
             Self::Export(verb) => Some(&verb.connection),
             Self::Artifacts(verb) => Some(&verb.connection),
-            Self::Plan(_) | Self::Completions { .. } => None,
+            Self::Plan(_) | Self::Import(_) | Self::Completions { .. } => None,
             #[cfg(feature = "local")]
             Self::Store(_) | Self::Coordinator(_) | Self::Worker(_) | Self::Trainer => None,
         }

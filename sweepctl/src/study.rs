@@ -92,7 +92,7 @@ impl Study {
             dataset.kind(),
             dataset.classes.count(),
             plural(spec.protocol.epochs.into(), "epoch"),
-            plural(spec.seeds.len() as u64, "seed"),
+            seeds(spec),
             spec.objective.goal.name(),
             spec.objective.metric.name(),
         )
@@ -101,6 +101,17 @@ impl Study {
     /// Head and totals, in two lines.
     pub(crate) fn summary(&self) -> String {
         format!("{}\n{}", self.head(), totals(&self.plan.summary(&[])))
+    }
+}
+
+/// `6 seeds`, or `6 to 18 seeds`.
+fn seeds(spec: &Spec) -> String {
+    match &spec.adaptive {
+        None => plural(spec.seeds.len() as u64, "seed"),
+        Some(adaptive) => {
+            let most = spec.seeds.len() + adaptive.seeds().len();
+            format!("{} to {}", count(spec.seeds.len() as u64), plural(most as u64, "seed"))
+        }
     }
 }
 

@@ -43,9 +43,32 @@ fn an_unknown_sweep_is_a_failure_with_a_hint() {
 
 #[test]
 fn the_leaderboard_has_the_reference_s_columns() {
-    insta::assert_snapshot!("leaderboard", asked_in(140, &["leaderboard", "3"]));
-    insta::assert_snapshot!("leaderboard_narrow", asked_in(80, &["leaderboard", "3"]));
+    insta::assert_snapshot!("leaderboard", asked_in(200, &["leaderboard", "3"]));
+    insta::assert_snapshot!("leaderboard_narrow", asked_in(100, &["leaderboard", "3"]));
     insta::assert_snapshot!("leaderboard_json", asked(&["leaderboard", "3", "--output", "json"]));
+}
+
+#[test]
+fn an_ablation_is_a_table_for_each_factor_with_verdicts() {
+    insta::assert_snapshot!("ablation", asked_in(150, &["ablation", "3"]));
+    let more = ["ablation", "3", "--against-baseline", "--correction", "bh"];
+    insta::assert_snapshot!("ablation_against_baseline", asked_in(150, &more));
+    insta::assert_snapshot!("ablation_json", asked(&["ablation", "3", "--output", "json"]));
+    insta::assert_snapshot!("ablation_unknown_sweep", asked(&["ablation", "nine"]));
+}
+
+#[test]
+fn two_configurations_are_compared_seed_by_seed() {
+    insta::assert_snapshot!("compare", asked(&["compare", "3", "#1", "baseline"]));
+    insta::assert_snapshot!("compare_json", asked(&["compare", "3", "#1", "baseline", "--output", "json"]));
+    insta::assert_snapshot!("compare_one_seed", asked(&["compare", "3", "one", "baseline"]));
+}
+
+#[test]
+fn what_cannot_be_compared_is_refused_with_the_reason() {
+    insta::assert_snapshot!("compare_unequal", asked(&["compare", "3", "unlike", "baseline"]));
+    insta::assert_snapshot!("compare_unknown", asked(&["compare", "3", "filters=6", "baseline"]));
+    insta::assert_snapshot!("compare_without_a_second", asked(&["compare", "3", "#1"]));
 }
 
 #[test]
@@ -187,6 +210,9 @@ fn no_name_acts_on_the_terminal() {
         &["list"][..],
         &["status", "4"],
         &["leaderboard", "4"],
+        &["ablation", "4"],
+        &["compare", "4", "evil", "baseline"],
+        &["compare", "4", "#1", "baseline"],
         &["trial", "ababab"],
         &["logs", "ababab", "--attempt", "1"],
         &["workers"],

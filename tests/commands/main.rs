@@ -8,6 +8,7 @@ mod answers;
 mod canned;
 mod check;
 mod help;
+mod import;
 mod plan;
 #[path = "../../coordinator/tests/postgres_server/mod.rs"]
 mod postgres_server;

@@ -36,6 +36,63 @@ fn what_stands_behind_a_decision_is_told_as_a_bound() {
     insta::assert_snapshot!(transcript(&["plan", "tests/specs/greedy.yaml"]));
 }
 
+/// A study with every kind of seed.
+const SEEDS: &str = "
+version: 1
+name: seeds
+dataset: { kind: synthetic_scenes, seed: 1, train_images: 32, test_images: 16, image_size: 8, channels: 1, classes: 8 }
+seeds: { adaptive: { start: 6, step: 3, at_most: 14 } }
+noise: { seeds: 4 }
+baseline: { family: cnn, filters: 2 }
+stages: [ { name: width, vary: { filters: [2, 4] }, keep: best_if_significant } ]
+";
+
+#[test]
+fn seeds_that_are_not_for_everything_are_told_with_their_bounds() {
+    let text = transcript_with_input(&["plan", "-"], SEEDS.as_bytes());
+    for part in [
+        "6 to 14 seeds",
+        "noise: the baseline under 4 more seeds, for the noise floor alone",
+        "more seeds: 3 seeds at once for what is undecided, up to 3 times and 14 seeds; at most 16 trials",
+        "at most 2 configurations, 32 trials",
+    ] {
+        assert!(text.contains(part), "{part} is missing in\n{text}");
+    }
+    let text = transcript_with_input(&["plan", "-", "--output", "json"], SEEDS.as_bytes());
+    let json = text.split("----- stdout -----").nth(1).unwrap().split("----- stderr -----").next().unwrap();
+    let plan: serde_json::Value = serde_json::from_str(json).unwrap();
+    let groups: Vec<_> =
+        plan["stages"].as_array().unwrap().iter().map(|group| (&group["kind"], &group["seeds"])).collect();
+    assert_eq!(
+        groups,
+        [("stage", 6), ("noise", 4), ("more_seeds", 3), ("more_seeds", 3), ("more_seeds", 2)]
+            .map(|(kind, seeds)| (serde_json::json!(kind), serde_json::json!(seeds)))
+            .iter()
+            .map(|(kind, seeds)| (kind, seeds))
+            .collect::<Vec<_>>()
+    );
+    assert_eq!(plan["configurations"][0]["trials"], 10, "the baseline has its own seeds and those of the noise floor");
+}
+
+#[test]
+fn every_design_is_told_in_words_with_what_it_leaves_out_and_cannot_tell_apart() {
+    insta::assert_snapshot!(transcript(&["plan", "tests/specs/designs.yaml"]));
+}
+
+#[test]
+fn the_machine_form_has_aliases_and_warnings() {
+    let text = transcript(&["plan", "tests/specs/designs.yaml", "--output", "json"]);
+    let json = text.split("----- stdout -----").nth(1).unwrap().split("----- stderr -----").next().unwrap();
+    let plan: serde_json::Value = serde_json::from_str(json).unwrap();
+    assert_eq!(plan["stages"][1]["trains_start"], false);
+    assert!(plan["stages"][1]["warnings"][0].as_str().unwrap().contains("is not trained"));
+    let screening = &plan["stages"][2];
+    assert_eq!((&screening["resolution"], &screening["points"]), (&4.into(), &8.into()));
+    assert_eq!(screening["generators"][0], "dropout = conv_layers * batch_norm * max_pool");
+    assert_eq!(screening["aliases"][0][1], "batch_norm*max_pool*dropout");
+    assert_eq!(plan["stages"][3]["excluded"], 2);
+}
+
 #[test]
 fn a_large_plan_shows_its_beginning_and_its_totals() {
     insta::assert_snapshot!(transcript_with_input(&["plan", "-"], LARGE.as_bytes()));

@@ -11,7 +11,7 @@ use sweep_spec::spec::{Goal, Metric};
 use sweep_spec::{Configuration, Outcome, TrialId};
 
 use crate::result::Estimate;
-use crate::study::{Replicate, State, Study, Subject};
+use crate::study::{GroupKind, Replicate, State, Study, Subject};
 
 /// A ranking of configurations.
 #[derive(Debug, Clone, PartialEq)]
@@ -186,7 +186,7 @@ fn row(study: &Study, metric: Metric, subject: &Subject) -> (Row, Option<f64>) {
         name: subject.name.clone(),
         label: subject.label.clone(),
         configuration: subject.configuration.clone(),
-        groups: subject.groups.clone(),
+        groups: groups(study, subject),
         baseline: subject.baseline,
         params: subject.params,
         flops: subject.flops,
@@ -202,6 +202,12 @@ fn row(study: &Study, metric: Metric, subject: &Subject) -> (Row, Option<f64>) {
     };
     let value = row.value(metric);
     (row, value)
+}
+
+/// The groups of a subject, without the noise floor, which is no part of what its row tells.
+fn groups(study: &Study, subject: &Subject) -> Vec<usize> {
+    let noise = |group: &usize| study.groups.get(*group).is_some_and(|group| group.kind == GroupKind::Noise);
+    subject.groups.iter().copied().filter(|group| !noise(group)).collect()
 }
 
 impl Row {

@@ -4,7 +4,9 @@
 //! `study` is what is analysed, `result` what comes out of it, `analyse` makes the one of the other, `statistics` the numbers
 //! themselves; `leaderboard`, `tables` and `words` are how people read it.
 
+pub mod adaptive;
 pub mod analyse;
+pub mod choice;
 pub mod find;
 #[cfg(test)]
 mod hand_made;

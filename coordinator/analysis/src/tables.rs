@@ -130,3 +130,69 @@ fn start(study: &Study, group: &Group) -> Option<Configuration> {
     let winners: Vec<Winner> = study.groups.iter().filter_map(winner).collect();
     Plan::new(&study.spec).released(&winners).start(stage).cloned()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hand_made::{group, replicates, spec, study, subject};
+
+    fn made(position: u32, levels: &[(Factor, Level)]) -> Subject {
+        let mut made = subject(position, 1, replicates(&[0.5]));
+        levels.iter().for_each(|(factor, level)| made.configuration.set(*factor, *level).unwrap());
+        made
+    }
+
+    fn rows(table: &Table) -> Vec<(&str, u32, bool)> {
+        table.rows.iter().map(|row| (row.level.as_str(), row.position, row.start)).collect()
+    }
+
+    #[test]
+    fn each_factor_has_a_table_of_its_levels_with_the_starting_point_in_its_place() {
+        let filters = |count: u64| (Factor::Filters, Level::Whole(count));
+        let subjects = vec![
+            made(0, &[]),
+            made(1, &[filters(256)]),
+            made(2, &[filters(8)]),
+            made(3, &[(Factor::Dropout, Level::Share(0.5))]),
+        ];
+        let found = tables(&study(spec(""), subjects));
+        let factors: Vec<_> = found.iter().map(|table| table.factors.as_slice()).collect();
+        assert_eq!(factors, [[Factor::Filters], [Factor::Dropout]]);
+        assert_eq!(rows(&found[0]), [("8", 2, false), ("64", 0, true), ("256", 1, false)]);
+        assert_eq!(rows(&found[1]), [("0", 0, true), ("0.5", 3, false)]);
+    }
+
+    #[test]
+    fn combinations_stand_in_one_table() {
+        let norm = (Factor::BatchNorm, Level::Switch(true));
+        let pool = (Factor::MaxPool, Level::Switch(true));
+        let subjects = vec![made(0, &[]), made(1, &[pool]), made(2, &[norm]), made(3, &[norm, pool])];
+        let found = tables(&study(spec(""), subjects));
+        assert_eq!((found.len(), found[0].factors.as_slice()), (1, &[Factor::BatchNorm, Factor::MaxPool][..]));
+        let levels: Vec<&str> = found[0].rows.iter().map(|row| row.level.as_str()).collect();
+        assert_eq!(levels, ["starting point", "max_pool=true", "batch_norm=true", "batch_norm=true max_pool=true"]);
+    }
+
+    #[test]
+    fn a_starting_point_that_was_not_trained_follows_from_the_plan() {
+        let stages = "stages: [{ name: more, set: { filters: 8 }, vary: { dropout: [0.2, 0.5] } }]";
+        let at = |position: u32, share: f64| {
+            made(position, &[(Factor::Filters, Level::Whole(8)), (Factor::Dropout, Level::Share(share))])
+        };
+        let mut study = study(spec(stages), vec![at(0, 0.2), at(1, 0.5)]);
+        study.groups[0].start = None;
+        let found = tables(&study);
+        assert_eq!(found[0].factors, [Factor::Dropout]);
+        assert_eq!(rows(&found[0]), [("0.2", 0, false), ("0.5", 1, false)]);
+    }
+
+    #[test]
+    fn noise_and_more_seeds_have_no_table() {
+        let mut study = study(spec(""), vec![made(0, &[]), made(1, &[(Factor::Filters, Level::Whole(8))])]);
+        for kind in [GroupKind::Noise, GroupKind::MoreSeeds] {
+            study.groups.push(Group { kind, ..group(0, "beside", 0) });
+        }
+        study.subjects[0].groups = vec![0, 1, 2];
+        assert_eq!(tables(&study).len(), 1);
+    }
+}

@@ -55,3 +55,33 @@ impl NoiseFloor {
         )
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::analyse::{Request, compare};
+    use crate::hand_made::{replicates, spec, study, subject};
+
+    #[test]
+    fn every_verdict_reads_as_a_sentence() {
+        let values: Vec<f64> = (0..8).map(|seed| 0.5 + 0.01 * f64::from(seed)).collect();
+        let shifted: Vec<f64> = values.iter().map(|value| value + 0.1).collect();
+        let study = study(spec(""), vec![subject(0, 1, replicates(&values)), subject(1, 1, replicates(&shifted))]);
+        let mut one = compare(&study, &Request::default(), 1, 0).unwrap().comparison;
+        assert_eq!(one.sentence(), "helps");
+        let mut said = |verdict: Verdict, more_seeds: Option<u32>| {
+            (one.verdict, one.more_seeds) = (verdict, more_seeds);
+            one.sentence()
+        };
+        let none = Verdict::NoDifferenceShown;
+        assert_eq!(said(Verdict::Hurts, None), "hurts");
+        assert_eq!(said(none.clone(), None), "no difference shown");
+        assert_eq!(
+            said(none.clone(), Some(1)),
+            "no difference shown: about 1 more seed would show a difference of this size"
+        );
+        assert_eq!(said(none, Some(7)), "no difference shown: about 7 more seeds would show a difference of this size");
+        assert_eq!(said(Verdict::AfterSelection, None), "after selection: only seeds that did not choose can say");
+        assert_eq!(said(Verdict::Open("2 of 6 diverged".into()), None), "open: 2 of 6 diverged");
+    }
+}

@@ -213,7 +213,10 @@ impl Driver {
         }
         let begun = Instant::now();
         if let Some((event, live)) = begin.new.take() {
-            let detail = live.record.name.clone();
+            let detail = match begin.extends {
+                Some(from) => format!("{}, extends sweep {from}", live.record.name),
+                None => live.record.name.clone(),
+            };
             self.note(AuditRow { sweep: Some(sweep), detail, ..audit(&begin.actor, AuditAction::Submitted) });
             self.live.sweeps.insert(sweep, live);
             self.batch.commit.sweeps_begun.push(sweep);

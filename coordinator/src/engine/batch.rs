@@ -11,6 +11,15 @@ use crate::store::write::Commit;
 /// Something to say after a commit, or to take back if it fails.
 pub(crate) type Saying = Box<dyn FnOnce(bool) + Send>;
 
+/// Something that results have to decide, once they are on disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Decide {
+    /// What a stage that has ended hands on.
+    Winner(SweepId, u32),
+    /// What gets more seeds, if everything before has ended.
+    MoreSeeds(SweepId),
+}
+
 #[derive(Default)]
 pub(crate) struct Batch {
     pub(crate) number: u64,
@@ -18,8 +27,8 @@ pub(crate) struct Batch {
     pub(crate) sayings: Vec<Saying>,
     /// Sessions whose parked polls may have an answer.
     pub(crate) wake: BTreeSet<SessionId>,
-    /// Stages that have ended and have to choose.
-    pub(crate) decide: Vec<(SweepId, u32)>,
+    /// What results have to decide.
+    pub(crate) decide: Vec<Decide>,
     /// Sweeps whose status has changed.
     pub(crate) changed: BTreeSet<SweepId>,
 }

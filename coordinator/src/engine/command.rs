@@ -212,6 +212,8 @@ pub(crate) struct Begin {
     pub(crate) new: Option<(NewSweep, LiveSweep)>,
     /// Who asked for it; nobody for what the coordinator does by itself.
     pub(crate) actor: String,
+    /// The sweep that a new one goes on from.
+    pub(crate) extends: Option<SweepId>,
     pub(crate) choice: Option<StageChange>,
     pub(crate) open: Vec<(u32, Vec<WantedTrial>)>,
     pub(crate) fail: Vec<(u32, String)>,

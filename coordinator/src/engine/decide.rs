@@ -1,14 +1,17 @@
-//! `keep: best`: when such a stage has ended and that is on disk, its winner is computed from the store, and the choice is
-//! committed together with the stages that it opens.
+//! `keep: best` and `keep: best_if_significant`: when such a stage has ended and that is on disk, its winner is computed from
+//! the store, and the choice is committed together with the stages that it opens. `looks.rs` decides about more seeds.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
+use sweep_analysis::choice::{Choice, best_if_significant};
 use sweep_scheduler::SweepId;
 use sweep_spec::plan::{self, Candidate, Plan, Winner};
+use sweep_spec::spec::Keep;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
+use super::batch::Decide;
 use super::command::{Begin, Command};
 use super::expand::{Expanded, Expansion};
 use super::people::NOBODY;
@@ -19,23 +22,23 @@ use crate::store::codes::{StageState, SweepState};
 use crate::store::record::{ConfigurationRecord, Replicate, SweepRecord};
 use crate::store::write::StageChange;
 
-/// Decides stage after stage until the token is cancelled.
-pub(super) async fn run(handle: Handle, mut stages: UnboundedReceiver<(SweepId, u32)>, shutdown: CancellationToken) {
+/// Decides one thing after the other until the token is cancelled.
+pub(super) async fn run(handle: Handle, mut due: UnboundedReceiver<Decide>, shutdown: CancellationToken) {
     loop {
         let next = tokio::select! {
             () = shutdown.cancelled() => return,
-            next = stages.recv() => next,
+            next = due.recv() => next,
         };
-        let Some((sweep, stage)) = next else { return };
+        let Some(what) = next else { return };
         let decided = tokio::select! {
             () = shutdown.cancelled() => return,
-            decided = handle.decide(sweep, stage) => decided,
+            decided = handle.decide(what) => decided,
         };
         match decided {
             Ok(()) => {}
             // The reload that follows says again what is undecided.
             Err(Error::Unavailable | Error::Troubled { .. }) => {}
-            Err(error) => error!(sweep_id = %sweep, stage, error = %crate::chain(&error), "cannot choose a winner"),
+            Err(error) => error!(?what, error = %crate::chain(&error), "cannot decide by results"),
         }
     }
 }
@@ -49,10 +52,25 @@ struct Decision {
 }
 
 impl Handle {
-    async fn decide(&self, sweep: SweepId, stage: u32) -> Result<(), Error> {
+    async fn decide(&self, what: Decide) -> Result<(), Error> {
         let _one = self.expansions.lock().await;
+        match what {
+            Decide::Winner(sweep, stage) => {
+                self.choose(sweep, stage).await?;
+                // A last choice may be all that more seeds waited for.
+                self.look(sweep).await
+            }
+            Decide::MoreSeeds(sweep) => self.look(sweep).await,
+        }
+    }
+
+    async fn choose(&self, sweep: SweepId, stage: u32) -> Result<(), Error> {
         let Some(record) = self.store.sweep(sweep).await? else { return Ok(()) };
-        let undecided = record.stages.get(stage as usize).is_some_and(|row| row.keep_best && row.choice.is_empty());
+        // One that was opened again in the meantime is asked for again when it has ended.
+        let undecided = record
+            .stages
+            .get(stage as usize)
+            .is_some_and(|row| row.keep_best && row.choice.is_empty() && row.state == StageState::Ended);
         if !undecided || record.state == SweepState::Cancelled {
             return Ok(());
         }
@@ -62,22 +80,24 @@ impl Handle {
         let decision = decision(&plan, &record, stage, &configurations, &replicates);
         info!(sweep_id = %sweep, stage, choice = decision.choice.choice, "a stage has chosen");
         let (winners, open) = (decision.winners, decision.open);
-        let expansion = blocking(move || Expansion::new(sweep, &plan, &winners, &open));
-        let mut expansion = expansion.await?;
+        let expansion = blocking(move || Expansion::chosen(sweep, &plan, &winners, &open)).await?;
+        self.open(expansion, decision.choice, decision.fail).await
+    }
+
+    /// Commits a choice with what it opens and what it makes impossible.
+    pub(super) async fn open(
+        &self,
+        mut expansion: Expansion,
+        choice: StageChange,
+        fail: Vec<(u32, String)>,
+    ) -> Result<(), Error> {
+        let sweep = expansion.sweep;
         expansion.write(self.store.as_ref()).await?;
         let ticket = self.ask(Command::Ticket).await?;
         let Expanded { open, configurations, trials } = expansion.known(self.store.as_ref()).await?;
-        let begin = Begin {
-            ticket,
-            sweep,
-            new: None,
-            actor: NOBODY.to_owned(),
-            choice: Some(decision.choice),
-            open,
-            fail: decision.fail,
-            configurations,
-            trials,
-        };
+        let (actor, choice) = (NOBODY.to_owned(), Some(choice));
+        let begin =
+            Begin { ticket, sweep, new: None, actor, extends: None, choice, open, fail, configurations, trials };
         self.ask(|reply| Command::Begin(Box::new(begin), reply)).await
     }
 }
@@ -99,13 +119,12 @@ fn decision(
         winner,
         decided: Some(decided),
     };
-    match winner(plan, stage, configurations, replicates) {
-        Ok(found) => {
-            let label = found.configuration.difference(&plan.spec().baseline).to_string();
-            let mut winners = restore::winners(record, configurations);
+    let mut winners = restore::winners(record, configurations);
+    match winner(plan, &winners, stage, (configurations, replicates)) {
+        Ok((found, choice)) => {
             winners.push(Winner { stage: stage as usize, configuration: found.configuration.clone() });
             let open = plan.released(&winners).groups().iter().copied().filter(|group| waiting(*group)).collect();
-            Decision { choice: change(label, Some(found.position)), winners, open, fail: Vec::new() }
+            Decision { choice: change(choice, Some(found.position)), winners, open, fail: Vec::new() }
         }
         Err(none) => {
             let name = record.stages.get(stage as usize).map_or("", |row| row.name.as_str());
@@ -117,32 +136,56 @@ fn decision(
     }
 }
 
+/// What a stage hands on, and the choice in words; or why it cannot.
 fn winner<'a>(
     plan: &Plan,
+    winners: &[Winner],
     stage: u32,
-    configurations: &'a [ConfigurationRecord],
-    replicates: &[Replicate],
-) -> Result<&'a ConfigurationRecord, plan::NoWinner> {
+    (configurations, replicates): (&'a [ConfigurationRecord], &[Replicate]),
+) -> Result<(&'a ConfigurationRecord, String), String> {
     let spec = plan.spec();
-    let stage_rows: Vec<&ConfigurationRecord> =
+    let rows: Vec<&ConfigurationRecord> =
         configurations.iter().filter(|configuration| configuration.stages.contains(&stage)).collect();
-    let wanted: HashSet<u32> = stage_rows.iter().map(|configuration| configuration.position).collect();
-    let mut by_configuration: HashMap<u32, Vec<&Replicate>> = HashMap::new();
-    for replicate in replicates.iter().filter(|replicate| wanted.contains(&replicate.configuration)) {
-        by_configuration.entry(replicate.configuration).or_default().push(replicate);
+    let stage = stage as usize;
+    let by_trial: HashMap<(u32, u64), &Replicate> =
+        replicates.iter().map(|replicate| ((replicate.configuration, replicate.seed), replicate)).collect();
+    let value = |row: &ConfigurationRecord, seed: &u64| {
+        let epoch = reported(spec, by_trial.get(&(row.position, *seed))?)?;
+        spec.objective.metric.value(epoch, row.params)
+    };
+    let candidate = |row: &&ConfigurationRecord| Candidate {
+        ordinal: u64::from(row.position),
+        params: row.params,
+        values: spec.chose_on(stage).iter().map(|seed| value(row, seed)).collect(),
+    };
+    let candidates: Vec<Candidate> = rows.iter().map(candidate).collect();
+    let goal = spec.objective.goal;
+    let label = |row: &ConfigurationRecord| row.configuration.difference(&spec.baseline).to_string();
+    let none = plan::NoWinner { candidates: candidates.len() };
+    if spec.stages.get(stage).is_none_or(|stage| stage.keep != Keep::BestIfSignificant) {
+        let best = plan::best(&candidates, goal).map_err(|none| none.to_string())?;
+        let found = rows.get(best).copied().ok_or_else(|| none.to_string())?;
+        return Ok((found, label(found)));
     }
-    let candidates: Vec<Candidate> = stage_rows
-        .iter()
-        .map(|configuration| {
-            let replicates = by_configuration.get(&configuration.position);
-            let values = replicates.into_iter().flatten().map(|replicate| {
-                let epoch = reported(spec, replicate)?;
-                spec.objective.metric.value(epoch, configuration.params)
-            });
-            let values = values.collect();
-            Candidate { ordinal: u64::from(configuration.position), params: configuration.params, values }
-        })
-        .collect();
-    let index = plan::best(&candidates, spec.objective.goal)?;
-    stage_rows.get(index).copied().ok_or(plan::NoWinner { candidates: candidates.len() })
+    let released = plan.released(winners);
+    let start = released.start(stage).and_then(|start| rows.iter().position(|row| row.configuration == *start));
+    let choice = best_if_significant(&candidates, start, goal).map_err(|error| error.to_string())?;
+    let found = rows.get(choice.index).copied().ok_or_else(|| none.to_string())?;
+    let best = choice.tested.and_then(|tested| rows.get(tested.index)).map(|row| label(row)).unwrap_or_default();
+    let start = start.and_then(|start| rows.get(start)).map(|row| label(row)).unwrap_or_default();
+    Ok((found, significance(&choice, &best, &start)))
+}
+
+/// A choice of `keep: best_if_significant`, and why.
+fn significance(choice: &Choice, best: &str, start: &str) -> String {
+    let Some(tested) = choice.tested else { return format!("{start}: nothing is better than this starting point") };
+    let found = format!(
+        "by {:+.4} (p = {:.3} over {} seeds, Holm over {} comparisons)",
+        tested.delta, tested.p, tested.pairs, tested.family
+    );
+    if choice.index == tested.index {
+        format!("{best}: better than {start} {found}")
+    } else {
+        format!("{start}: {best} differs {found}, which is not significant")
+    }
 }

@@ -7,14 +7,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use sweep_scheduler::event::{History, WantedTrial};
-use sweep_scheduler::{Event, Lease, Scheduler, SessionId, SweepId, Timestamp};
+use sweep_scheduler::{Event, Lease, Scheduler, SessionId, Timestamp};
 use sweep_spec::TrialId;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use super::batch::Batch;
+use super::batch::{Batch, Decide};
 use super::command::Command;
 use super::instances::Instances;
 use super::live::Live;
@@ -42,7 +42,7 @@ pub(crate) struct Parts {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) scheduler: sweep_scheduler::Config,
     pub(crate) commands: mpsc::Receiver<Command>,
-    pub(crate) decide: mpsc::UnboundedSender<(SweepId, u32)>,
+    pub(crate) decide: mpsc::UnboundedSender<Decide>,
     pub(crate) changes: watch::Sender<u64>,
     pub(crate) ready: watch::Sender<bool>,
     pub(crate) trouble: watch::Sender<Trouble>,
@@ -238,8 +238,8 @@ impl Driver {
         for session in batch.wake {
             self.answer_parked(session);
         }
-        for stage in batch.decide {
-            let _ = self.parts.decide.send(stage);
+        for what in batch.decide {
+            let _ = self.parts.decide.send(what);
         }
         if !batch.changed.is_empty() {
             self.parts.changes.send_modify(|count| *count += 1);
@@ -295,7 +295,7 @@ impl Driver {
         self.uncommitted.clear();
         self.journal = Journal::default();
         let mut wait = RELOAD_WAIT;
-        let loaded = loop {
+        let mut loaded = loop {
             match self.parts.store.load().await {
                 Ok(loaded) => break loaded,
                 Err(error) if error.is_damage() => {
@@ -319,10 +319,12 @@ impl Driver {
         self.parts.last_sweep.fetch_max(loaded.last_sweep, std::sync::atomic::Ordering::SeqCst);
         let (sweeps, attempts) = (loaded.sweeps.len(), loaded.attempts.len());
         self.live = restore::live(&loaded, Instant::now(), unix_ms());
+        restore::narrow_all(&self.live, &mut loaded.snapshot);
         let (scheduler, effects) = Scheduler::restore(self.parts.scheduler.clone(), self.now(), loaded.snapshot);
         self.scheduler = scheduler;
         self.carry_out(effects, None);
-        self.batch.decide.extend(loaded.undecided);
+        self.batch.decide.extend(loaded.undecided.into_iter().map(|(sweep, stage)| Decide::Winner(sweep, stage)));
+        self.batch.decide.extend(restore::adaptive(&self.live).map(Decide::MoreSeeds));
         self.batch.wake.insert(SessionId(0));
         self.note(audit(NOBODY, AuditAction::CoordinatorStarted));
         info!(sweeps, attempts, "read the store");

@@ -9,6 +9,7 @@ use sweep_spec::{Digest, FailureClass, TrialId};
 use tracing::{error, info};
 
 use super::apply::ignored;
+use super::batch::Decide;
 use super::command::{Finish, FinishEnding};
 use super::driver::{Driver, unix_ms};
 use super::live::LiveAttempt;
@@ -259,7 +260,10 @@ impl Driver {
         let Some(live) = self.live.sweeps.get(&sweep) else { return };
         let keeps = live.record.stages.get(stage as usize).is_some_and(|row| row.keep_best);
         if keeps {
-            self.batch.decide.push((sweep, stage));
+            self.batch.decide.push(Decide::Winner(sweep, stage));
+        }
+        if live.plan.looks().next().is_some() {
+            self.batch.decide.push(Decide::MoreSeeds(sweep));
         }
     }
 

@@ -39,6 +39,20 @@ pub enum Error {
         /// Which.
         sweep: SweepId,
     },
+    /// A sweep that is to go on from another one would lack some of its trials.
+    #[error("this is no extension of sweep {sweep}: {lost} of its {of} trials would be lost: {examples}; {hint}")]
+    NotAnExtension {
+        /// Of which.
+        sweep: SweepId,
+        /// How many.
+        lost: usize,
+        /// Of how many.
+        of: usize,
+        /// Some of them.
+        examples: String,
+        /// What is different, or what to do.
+        hint: String,
+    },
     /// Another process uses the worker's name.
     #[error("another worker is called `{worker}`: every worker needs a name of its own")]
     NameTaken {

@@ -1,17 +1,18 @@
 //! From a plan to rows and wanted trials, outside the owner task: what is large is done here, in pieces.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use sweep_scheduler::SweepId;
 use sweep_scheduler::event::{History, WantedTrial};
 use sweep_spec::plan::Winner;
-use sweep_spec::{Digest, Plan, TrialId, canonical};
+use sweep_spec::{Configuration, Digest, Plan, TrialId, canonical};
 
 use super::Error;
 use super::live::LiveConfiguration;
 use crate::store::Store;
-use crate::store::write::{ConfigurationRow, NewTrial, Preparation};
+use crate::store::record::ConfigurationRecord;
+use crate::store::write::{Afresh, ConfigurationRow, NewTrial, Preparation};
 
 /// Rows that are written in one piece, so that commits of the engine come between.
 const PIECE: usize = 10_000;
@@ -21,6 +22,8 @@ const STEP_OVERHEAD: u64 = 1_000_000;
 /// What some groups of a plan come to.
 pub(crate) struct Expansion {
     pub(crate) sweep: SweepId,
+    /// Set where results chose what is expanded: an earlier choice may have left rows and never been committed.
+    afresh: Option<Afresh>,
     rows: Vec<ConfigurationRow>,
     stage_configurations: Vec<(SweepId, u32, u32)>,
     trials: Vec<NewTrial>,
@@ -35,49 +38,58 @@ pub(crate) struct Expanded {
     pub(crate) trials: HashMap<TrialId, (u32, u64)>,
 }
 
+/// Where a configuration stands in a group, and what a trial of it costs.
+struct Place {
+    stage: u32,
+    position: u32,
+    cost: u64,
+    memory_bytes: u64,
+    /// Its trials are not among those of another group.
+    new: bool,
+}
+
 fn internal(error: impl std::fmt::Display) -> Error {
     Error::Internal(error.to_string())
 }
 
 impl Expansion {
-    /// Expands `groups` of `plan`. Blocks for long if there are many trials.
-    pub(crate) fn new(sweep: SweepId, plan: &Plan, winners: &[Winner], groups: &[usize]) -> Result<Self, Error> {
+    fn empty(sweep: SweepId, plan: &Plan) -> Result<Self, Error> {
         let spec = plan.spec();
         let shared = serde_json::json!({
             "dataset": spec.dataset, "protocol": spec.protocol, "semantics": sweep_spec::TRAINER_SEMANTICS,
         });
         let body = canonical::to_string(&shared).map_err(internal)?;
-        let digest = Digest::of(body.as_bytes());
-        let mut expansion = Self {
+        Ok(Self {
             sweep,
+            afresh: None,
             rows: Vec::new(),
             stage_configurations: Vec::new(),
             trials: Vec::new(),
-            question: (digest, body),
+            question: (Digest::of(body.as_bytes()), body),
             wanted: BTreeMap::new(),
-        };
+        })
+    }
+
+    /// Expands `groups` of `plan`. Blocks for long if there are many trials.
+    pub(crate) fn new(sweep: SweepId, plan: &Plan, winners: &[Winner], groups: &[usize]) -> Result<Self, Error> {
+        let spec = plan.spec();
+        let mut expansion = Self::empty(sweep, plan)?;
         let released = plan.released(winners);
-        let mut made = std::collections::HashSet::new();
+        let (mut described, mut made) = (HashSet::new(), HashSet::new());
         for group in groups {
             let stage = u32::try_from(*group).map_err(internal)?;
-            let mut wanted = Vec::new();
+            // All stages and the extra configurations have the same seeds; the noise floor has its own.
+            let source = plan.groups().get(*group).is_some_and(|group| group.kind.is_source());
+            expansion.wanted.entry(stage).or_default();
             for planned in released.points(*group) {
                 let position = u32::try_from(planned.ordinal).map_err(|_| internal("the plan has too many points"))?;
                 let cost = (planned.counts.flops_per_image.saturating_add(STEP_OVERHEAD))
                     .saturating_mul(u64::from(spec.protocol.epochs));
                 let memory_bytes = planned.counts.training_memory_bytes(spec.protocol.batch_size);
-                let ids = plan.trial_ids(&planned.configuration).map_err(internal)?;
-                let one = |id: &TrialId| WantedTrial { id: *id, cost, memory_bytes, history: History::default() };
-                wanted.extend(ids.iter().map(one));
-                expansion.stage_configurations.push((sweep, stage, position));
-                if !made.insert(position) {
+                let place = Place { stage, position, cost, memory_bytes, new: made.insert((position, source)) };
+                expansion.add(plan, &planned.configuration, place)?;
+                if !described.insert(position) {
                     continue;
-                }
-                let text: Arc<str> = canonical::to_string(&planned.configuration).map_err(internal)?.into();
-                for (id, seed) in ids.into_iter().zip(&spec.seeds) {
-                    let body = Arc::clone(&text);
-                    let (question, configuration, seed) = (digest, position, *seed);
-                    expansion.trials.push(NewTrial { id, sweep, configuration, seed, question, body });
                 }
                 expansion.rows.push(ConfigurationRow {
                     sweep,
@@ -92,9 +104,55 @@ impl Expansion {
                     memory_bytes,
                 });
             }
-            expansion.wanted.insert(stage, wanted);
         }
         Ok(expansion)
+    }
+
+    /// The same for groups that results have chosen.
+    pub(crate) fn chosen(sweep: SweepId, plan: &Plan, winners: &[Winner], groups: &[usize]) -> Result<Self, Error> {
+        let mut expansion = Self::new(sweep, plan, winners, groups)?;
+        let stages = groups.iter().filter_map(|group| u32::try_from(*group).ok()).collect();
+        expansion.afresh = Some(Afresh { sweep, stages, seeds: Vec::new() });
+        Ok(expansion)
+    }
+
+    /// Configurations that the store has, under the seeds of a group that adds some.
+    pub(crate) fn more_seeds(
+        sweep: SweepId,
+        plan: &Plan,
+        group: usize,
+        configurations: &[ConfigurationRecord],
+    ) -> Result<Self, Error> {
+        let mut expansion = Self::empty(sweep, plan)?;
+        let stage = u32::try_from(group).map_err(internal)?;
+        expansion.wanted.entry(stage).or_default();
+        for row in configurations {
+            let (position, cost, memory_bytes) = (row.position, row.cost, row.memory_bytes);
+            let place = Place { stage, position, cost, memory_bytes, new: true };
+            expansion.add(plan, &row.configuration, place)?;
+        }
+        expansion.afresh = Some(Afresh { sweep, stages: vec![stage], seeds: plan.seeds(group).to_vec() });
+        Ok(expansion)
+    }
+
+    /// One configuration under the seeds of a group.
+    fn add(&mut self, plan: &Plan, configuration: &Configuration, place: Place) -> Result<(), Error> {
+        let Place { stage, position, cost, memory_bytes, new } = place;
+        let seeds = plan.seeds(stage as usize);
+        let ids = plan.trial_ids_under(configuration, seeds).map_err(internal)?;
+        let one = |id: &TrialId| WantedTrial { id: *id, cost, memory_bytes, history: History::default() };
+        self.wanted.entry(stage).or_default().extend(ids.iter().map(one));
+        self.stage_configurations.push((self.sweep, stage, position));
+        if !new {
+            return Ok(());
+        }
+        let text: Arc<str> = canonical::to_string(configuration).map_err(internal)?.into();
+        let (sweep, question) = (self.sweep, self.question.0);
+        self.trials.extend(ids.into_iter().zip(seeds).map(|(id, seed)| {
+            let body = Arc::clone(&text);
+            NewTrial { id, sweep, configuration: position, seed: *seed, question, body }
+        }));
+        Ok(())
     }
 
     /// Writes its rows, in pieces.
@@ -102,7 +160,8 @@ impl Expansion {
         // In the order of their ids: tables that are sorted by them then grow at one place.
         self.trials.sort_unstable_by_key(|trial| trial.id);
         let questions = vec![self.question.clone()];
-        store.prepare(&Preparation { questions, ..Preparation::default() }).await?;
+        let afresh = self.afresh.take();
+        store.prepare(&Preparation { afresh, questions, ..Preparation::default() }).await?;
         for piece in self.rows.chunks(PIECE) {
             store.prepare(&Preparation { configurations: piece.to_vec(), ..Preparation::default() }).await?;
         }

@@ -10,8 +10,10 @@ mod driver;
 mod effects;
 mod error;
 mod expand;
+mod extend;
 mod instances;
 mod live;
+mod looks;
 mod people;
 mod poll;
 mod report;
@@ -70,7 +72,7 @@ pub struct Handle {
     lease_ttl_ms: u64,
 }
 
-/// Starts the owner task and the one that chooses winners; both end after `shutdown`, the last batch being on disk.
+/// Starts the owner task and the one that decides by results; both end after `shutdown`, the last batch being on disk.
 pub fn start(
     store: Arc<dyn Store>,
     metrics: Arc<Metrics>,
@@ -236,7 +238,11 @@ impl Handle {
             return Err(Error::Cancelled { sweep });
         }
         let ended = match self.store.ended(sweep).await? {
-            Some((row, snapshot)) => Some(Ended { live: restore::live_sweep(&row, &snapshot)?, snapshot }),
+            Some((row, mut snapshot)) => {
+                let live = restore::live_sweep(&row, &snapshot)?;
+                restore::narrow(&live, &mut snapshot);
+                Some(Ended { live, snapshot })
+            }
             None => None,
         };
         let retry = Retry { ticket, sweep, ended, actor: actor.to_owned() };

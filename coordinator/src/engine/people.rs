@@ -5,6 +5,7 @@ use sweep_scheduler::snapshot::SweepSnapshot;
 use sweep_scheduler::{Effect, Event, Ignored, SweepId, WorkerName};
 use tracing::info;
 
+use super::batch::Decide;
 use super::command::{Reply, Retry};
 use super::driver::{Driver, unix_ms};
 use super::{Error, restore};
@@ -140,13 +141,13 @@ impl Driver {
         let Some(live) = self.live.sweeps.get_mut(&sweep) else { return };
         let Some(row) = live.record.stages.get_mut(stage as usize) else { return };
         row.state = state;
-        if row.winner.is_none() {
+        if row.winner.is_none() && (row.keep_best || !open) {
             row.choice.clear();
         }
         // A stage that never began is decided upon anew: by those that have ended already, or when they end again.
         if !open {
             let ended = self.scheduler.sweep(sweep).map(|view| view.ended_stages).unwrap_or_default();
-            self.batch.decide.extend(ended.into_iter().map(|ended| (sweep, ended)));
+            self.batch.decide.extend(ended.into_iter().map(|ended| Decide::Winner(sweep, ended)));
         }
     }
 }

@@ -1,12 +1,12 @@
 //! The side tables, read back from the store.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Instant;
 
 use sweep_scheduler::SweepId;
 use sweep_scheduler::effect::RoundEnd;
-use sweep_scheduler::snapshot::SweepSnapshot;
+use sweep_scheduler::snapshot::{Snapshot, SweepSnapshot};
 use sweep_spec::plan::Winner;
 use sweep_spec::spec::Limits;
 use sweep_spec::{Plan, Spec};
@@ -14,7 +14,8 @@ use tracing::error;
 
 use super::Error;
 use super::live::{Live, LiveAttempt, LiveConfiguration, LiveSweep};
-use crate::store::record::{self, Loaded, SweepRecord};
+use crate::store::codes::StageState;
+use crate::store::record::{self, Loaded, Replicate, SweepRecord};
 
 /// The plan of a sweep that was accepted once.
 pub(crate) fn plan(record: &SweepRecord) -> Result<Plan, Error> {
@@ -37,6 +38,41 @@ pub(crate) fn winners(record: &SweepRecord, configurations: &[record::Configurat
         .collect();
     decided.sort_by_key(|(number, _)| *number);
     decided.into_iter().map(|(_, winner)| winner).collect()
+}
+
+/// The trials of each stage under the seeds of that stage: the store tells which configurations a stage has, and the plan
+/// under which seeds.
+pub(crate) fn narrow(live: &LiveSweep, snapshot: &mut SweepSnapshot) {
+    if live.plan.has_one_list_of_seeds() {
+        return;
+    }
+    for (stage, trials) in &mut snapshot.stages {
+        let seeds: HashSet<u64> = live.plan.seeds(*stage as usize).iter().copied().collect();
+        trials.retain(|wanted| live.trials.get(&wanted.id).is_some_and(|(_, seed)| seeds.contains(seed)));
+    }
+}
+
+/// The same for every sweep that lives.
+pub(crate) fn narrow_all(live: &Live, snapshot: &mut Snapshot) {
+    for snapshot in &mut snapshot.sweeps {
+        if let Some(live) = live.sweeps.get(&snapshot.sweep.id) {
+            narrow(live, snapshot);
+        }
+    }
+}
+
+/// The live sweeps that may get more seeds.
+pub(crate) fn adaptive(live: &Live) -> impl Iterator<Item = SweepId> + '_ {
+    live.sweeps.iter().filter(|(_, sweep)| sweep.plan.looks().next().is_some()).map(|(id, _)| *id)
+}
+
+/// Without replicates that are prepared for more seeds and not asked for yet.
+pub(crate) fn begun(plan: &Plan, record: &SweepRecord, replicates: &mut Vec<Replicate>) {
+    let waits = |look: &usize| record.stages.get(*look).is_none_or(|row| row.state == StageState::Waiting);
+    let waiting: HashSet<u64> = plan.looks().filter(waits).flat_map(|look| plan.seeds(look)).copied().collect();
+    if !waiting.is_empty() {
+        replicates.retain(|replicate| !waiting.contains(&replicate.seed));
+    }
 }
 
 /// How many trials of a sweep failed.

@@ -1,5 +1,6 @@
 //! Where sweeps stand: live ones by the owner task's word, ended ones by the store's.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -171,7 +172,7 @@ impl Handle {
             let plan = restore::plan(&record)?;
             let study = study::study(&plan, &record, configurations, replicates);
             let board = leaderboard::leaderboard(&study, metric);
-            let (counts, stages) = count(&study);
+            let (counts, stages) = count(&plan, &study);
             let replicates = study.subjects.iter().flat_map(|subject| &subject.replicates);
             let epochs = replicates.filter_map(|replicate| replicate.answer.as_ref()?.last);
             let epochs_done = epochs.map(|last| u64::from(last.epoch)).sum();
@@ -207,14 +208,18 @@ impl Board {
     }
 }
 
-fn count(study: &Study) -> (SweepCounts, Vec<SweepCounts>) {
+fn count(plan: &sweep_spec::Plan, study: &Study) -> (SweepCounts, Vec<SweepCounts>) {
     let mut all = Counts::default();
     let mut by_group = vec![Counts::default(); study.groups.len()];
+    let seeds = |group: usize| plan.seeds(group).iter().copied().collect();
+    let seeds: Vec<HashSet<u64>> = (0..study.groups.len()).map(seeds).collect();
     for subject in &study.subjects {
         for replicate in &subject.replicates {
             all.add(replicate);
             for group in &subject.groups {
-                if let Some(counts) = by_group.get_mut(*group) {
+                if let (Some(counts), Some(seeds)) = (by_group.get_mut(*group), seeds.get(*group))
+                    && seeds.contains(&replicate.seed)
+                {
                     counts.add(replicate);
                 }
             }

@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, HashMap};
 
 use sweep_analysis::study::{Answer, Group, GroupKind, Replicate, State, Study, Subject};
+use sweep_spec::plan;
 use sweep_spec::protocol::Report;
+use sweep_spec::spec::Keep;
 use sweep_spec::trainer::EpochMetrics;
 use sweep_spec::{Outcome, Plan, Spec};
 
@@ -30,12 +32,13 @@ pub(super) fn study(
     plan: &Plan,
     record: &SweepRecord,
     configurations: Vec<ConfigurationRecord>,
-    replicates: Vec<record::Replicate>,
+    mut replicates: Vec<record::Replicate>,
 ) -> Study {
-    let groups = groups(plan, record, &configurations, &replicates);
+    restore::begun(plan, record, &mut replicates);
+    let groups = groups(plan, record, &configurations);
     let mut by_configuration: HashMap<u32, Vec<Replicate>> = HashMap::with_capacity(configurations.len());
     for replicate in replicates {
-        by_configuration.entry(replicate.configuration).or_default().push(one(replicate));
+        by_configuration.entry(replicate.configuration).or_default().push(one(plan.spec(), replicate));
     }
     let mut subjects: Vec<Subject> = configurations
         .into_iter()
@@ -64,7 +67,7 @@ fn subject(row: ConfigurationRecord, replicates: Vec<Replicate>) -> Subject {
     }
 }
 
-fn one(replicate: record::Replicate) -> Replicate {
+fn one(spec: &Spec, replicate: record::Replicate) -> Replicate {
     let state = match replicate.state {
         None | Some(RoundState::Open) if replicate.running => State::Running,
         None | Some(RoundState::Open) => State::Queued,
@@ -84,22 +87,16 @@ fn one(replicate: record::Replicate) -> Replicate {
         trial: replicate.trial,
         state,
         reused: replicate.reused,
-        noise: false,
+        noise: spec.is_noise(replicate.seed),
         answer: replicate.result.map(answer),
     }
 }
 
 /// The stages of the plan and what stands beside them, with what each started from and what it chose.
-fn groups(
-    plan: &Plan,
-    record: &SweepRecord,
-    configurations: &[ConfigurationRecord],
-    replicates: &[record::Replicate],
-) -> Vec<Group> {
+fn groups(plan: &Plan, record: &SweepRecord, configurations: &[ConfigurationRecord]) -> Vec<Group> {
     let winners = restore::winners(record, configurations);
     let released = plan.released(&winners);
     let baseline = &plan.spec().baseline;
-    let chose_on = chose_on(record, replicates);
     let of = |(index, group): (usize, &sweep_spec::plan::Group)| {
         let row: Option<&StageRecord> = record.stages.get(index);
         let start = match group.stage {
@@ -107,31 +104,32 @@ fn groups(
             None => Some(baseline),
         };
         let winner = row.and_then(|row| row.winner);
+        let start_position = start.and_then(|start| {
+            let found = configurations.iter().find(|row| row.configuration == *start)?;
+            Some(found.position)
+        });
+        // A starting point that stays, because nothing was significantly better, was not chosen for its results.
+        let kept = group
+            .stage
+            .and_then(|stage| plan.spec().stages.get(stage))
+            .is_some_and(|stage| stage.keep == Keep::BestIfSignificant && winner == start_position);
         Group {
             name: group.name.clone(),
-            kind: group.stage.map_or(GroupKind::Extra, GroupKind::Stage),
-            start: start.and_then(|start| {
-                let found = configurations.iter().find(|row| row.configuration == *start)?;
-                Some(found.position)
-            }),
+            kind: match group.kind {
+                plan::GroupKind::Stage(stage) => GroupKind::Stage(stage),
+                plan::GroupKind::Extra => GroupKind::Extra,
+                plan::GroupKind::Noise => GroupKind::Noise,
+                plan::GroupKind::MoreSeeds(_) => GroupKind::MoreSeeds,
+            },
+            start: start_position,
             start_label: start.map(|start| start.difference(baseline).to_string()).unwrap_or_default(),
             winner,
-            chose_on: winner.and_then(|winner| chose_on.get(&winner).cloned()).unwrap_or_default(),
+            chose_on: match (winner, group.stage) {
+                (Some(_), Some(stage)) if !kept => plan.spec().chose_on(stage).to_vec(),
+                _ => Vec::new(),
+            },
             ended: row.is_some_and(|row| matches!(row.state, StageState::Ended | StageState::Failed)),
         }
     };
     plan.groups().iter().enumerate().map(of).collect()
-}
-
-/// The seeds whose replicates chose a winner: all that it has.
-fn chose_on(record: &SweepRecord, replicates: &[record::Replicate]) -> HashMap<u32, Vec<u64>> {
-    let mut seeds: HashMap<u32, Vec<u64>> = HashMap::new();
-    let winners: Vec<u32> = record.stages.iter().filter_map(|row| row.winner).collect();
-    if winners.is_empty() {
-        return seeds;
-    }
-    for replicate in replicates.iter().filter(|replicate| winners.contains(&replicate.configuration)) {
-        seeds.entry(replicate.configuration).or_default().push(replicate.seed);
-    }
-    seeds
 }

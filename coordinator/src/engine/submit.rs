@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 
 use sweep_scheduler::SweepId;
 use sweep_scheduler::event::NewSweep;
-use sweep_spec::spec::{Keep, Limits};
+use sweep_spec::spec::Limits;
 use sweep_spec::{Plan, Spec};
 use tracing::info;
 
@@ -36,6 +36,9 @@ pub struct Submit {
     pub resume: bool,
     /// For the provenance.
     pub user: String,
+    /// A sweep that this one goes on from: every trial of it has to be in this one. Without a spec, that sweep's is taken,
+    /// with its overrides before these.
+    pub extends: Option<SweepId>,
 }
 
 /// A sweep that was submitted.
@@ -53,6 +56,11 @@ impl Handle {
     /// # Errors
     /// Everything that is wrong with the spec; or the store failed.
     pub async fn submit(&self, request: Submit) -> Result<Submitted, Error> {
+        let mut request = request;
+        let from = match request.extends {
+            Some(from) => Some(self.take_from(from, &mut request).await?),
+            None => None,
+        };
         let default = Limits::default();
         let limits = Limits { trials: if request.trial_limit == 0 { default.trials } else { request.trial_limit } };
         let (request, plan) = blocking(move || {
@@ -60,7 +68,12 @@ impl Handle {
             Ok((request, Arc::new(Plan::new(&spec))))
         })
         .await?;
-        let record = record(&request, &plan, limits)?;
+        let mut record = record(&request, &plan, limits)?;
+        if let Some(from) = &from {
+            // One study is on one data set, so what is known and what runs can be taken at once.
+            record.pin = record.pin.or(from.pin);
+            self.check_extension(from, &plan).await?;
+        }
         let _one = self.expansions.lock().await;
         if request.resume
             && let Some(sweep) = self.store.unfinished(record.spec_digest).await?
@@ -71,11 +84,11 @@ impl Handle {
         let mut ready = self.ready.clone();
         ready.wait_for(|ready| *ready).await.map_err(|_| Error::Unavailable)?;
         let id = SweepId(self.last_sweep.fetch_add(1, Ordering::SeqCst) + 1);
-        self.begin(SweepRecord { id, ..record }, plan).await?;
+        self.begin(SweepRecord { id, ..record }, plan, request.extends).await?;
         Ok(Submitted { sweep: id, resumed: false })
     }
 
-    async fn begin(&self, record: SweepRecord, plan: Arc<Plan>) -> Result<(), Error> {
+    async fn begin(&self, record: SweepRecord, plan: Arc<Plan>, extends: Option<SweepId>) -> Result<(), Error> {
         let id = record.id;
         let groups = plan.released(&[]).groups().to_vec();
         let mut expansion = {
@@ -102,6 +115,7 @@ impl Handle {
             ticket,
             sweep: id,
             actor: record.submitter.clone(),
+            extends,
             new: Some((new, LiveSweep::new(record, plan)?)),
             choice: None,
             open: expanded.open,
@@ -125,12 +139,12 @@ fn record(request: &Submit, plan: &Plan, limits: Limits) -> Result<SweepRecord, 
     let spec = plan.spec();
     let stage = |(index, group): (usize, &sweep_spec::plan::Group)| StageRecord {
         name: group.name.clone(),
-        trials_at_most: group.points.saturating_mul(spec.seeds.len() as u64),
+        trials_at_most: group.points.saturating_mul(plan.seeds(index).len() as u64),
         state: StageState::Waiting,
         choice: String::new(),
         winner: None,
         decided: None,
-        keep_best: group.stage == Some(index) && spec.stages.get(index).is_some_and(|stage| stage.keep == Keep::Best),
+        keep_best: plan.decisions().any(|stage| stage == index),
     };
     Ok(SweepRecord {
         id: SweepId(0),

@@ -27,6 +27,7 @@ pub fn status(error: Error) -> Status {
     match error {
         Error::Invalid(invalid) => Status::invalid_argument(invalid.to_string()),
         Error::Spec(problems) => spec_status(&problems),
+        Error::NotAnExtension { .. } => Status::invalid_argument(error.to_string()),
         Error::NotFound { .. } | Error::Configuration(_) | Error::UnknownSession => {
             Status::not_found(error.to_string())
         }

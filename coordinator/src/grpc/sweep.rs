@@ -71,7 +71,12 @@ impl Sweeps {
             let key = convert::name("overrides.key", pair.key, MAX_TEXT_BYTES)?;
             Ok((key, convert::name("overrides.value", pair.value, MAX_TEXT_BYTES)?))
         };
+        let extends = match request.extends {
+            Some(reference) => Some(self.find(Some(reference)).await?),
+            None => None,
+        };
         let submit = Submit {
+            extends,
             spec: request.spec.to_vec(),
             overrides: request.overrides.into_iter().map(pair).collect::<Result<_, Invalid>>()?,
             name: convert::name("name", request.name, MAX_NAME_BYTES)?,

@@ -113,6 +113,13 @@ pub(super) fn row(record: &SweepRecord, row: &Row) -> Result<v1::LeaderboardRow,
     })
 }
 
+/// The stages of a configuration that ask for it under this seed.
+fn trial_groups(board: &Board, row: &TrialRow) -> Vec<String> {
+    let groups = row.stages.iter().map(|stage| *stage as usize);
+    let groups: Vec<usize> = groups.filter(|group| board.plan.seeds(*group).contains(&row.seed)).collect();
+    group_names(&board.record, &groups)
+}
+
 fn group_names(record: &SweepRecord, groups: &[usize]) -> Vec<String> {
     let names = groups.iter().filter_map(|group| record.stages.get(*group));
     names.map(|stage| stage.name.clone()).collect()
@@ -133,7 +140,7 @@ pub(super) fn trial(board: &Board, row: &TrialRow) -> Result<v1::TrialSummary, E
         worker: row.worker.clone(),
         outcome: outcome.into(),
         reported: result.and_then(|result| epoch(spec, result)).map(metrics_message),
-        stages: group_names(&board.record, &row.stages.iter().map(|stage| *stage as usize).collect::<Vec<_>>()),
+        stages: trial_groups(board, row),
         failure: row.failure.as_ref().map(|(class, reason)| convert::failure_message(*class, reason)),
         params: row.params,
         settings: flat(&question)?,

@@ -281,6 +281,8 @@ pub struct SlotRow {
 /// Rows of a sweep before it begins, or of a stage before it opens. A large one is written in several pieces.
 #[derive(Debug, Default)]
 pub struct Preparation {
+    /// What an earlier preparation left goes first.
+    pub afresh: Option<Afresh>,
     /// The sweep itself.
     pub sweep: Option<SweepRow>,
     /// Its stages.
@@ -293,6 +295,18 @@ pub struct Preparation {
     pub stage_configurations: Vec<(SweepId, u32, u32)>,
     /// Its trials.
     pub trials: Vec<NewTrial>,
+}
+
+/// Stages of a sweep that are prepared anew. What was prepared for them before, by a choice that was never committed, is
+/// removed; of stages that do not wait, nothing is.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Afresh {
+    /// Whose.
+    pub sweep: SweepId,
+    /// Which.
+    pub stages: Vec<u32>,
+    /// Seeds that no other stage has.
+    pub seeds: Vec<u64>,
 }
 
 /// A sweep that is prepared.

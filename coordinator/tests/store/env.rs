@@ -108,6 +108,7 @@ fn preparation(sweep: SweepId, seeds: std::ops::Range<u64>) -> Preparation {
         keep_best: false,
     };
     Preparation {
+        afresh: None,
         sweep: Some(SweepRow {
             id: sweep,
             name: "damaged".into(),

@@ -134,6 +134,44 @@ async fn keep_best_opens_the_next_stage_from_the_winner() {
     assert_eq!(board.rows.len(), 5);
 }
 
+/// A root that stands last, two stages behind it that do not know each other, one behind a side, and one alone.
+const GRAPH: &str = "
+version: 1
+name: graph
+dataset: { kind: synthetic_scenes, seed: 1, train_images: 64, test_images: 32, image_size: 32, channels: 3, classes: 8 }
+protocol: { epochs: 3 }
+seeds: [0]
+baseline: { family: cnn, filters: 4, dense_units: 8 }
+stages:
+  - { name: end, from: right, one_at_a_time: { dropout: [0.2] } }
+  - { name: left, from: root, one_at_a_time: { kernel_size: [3] } }
+  - { name: right, from: root, one_at_a_time: { dense_layers: [2] }, keep: best }
+  - { name: root, from: baseline, one_at_a_time: { filters: [8] }, keep: best }
+  - { name: alone, from: baseline, list: [ { name: deep, conv_layers: 2 } ] }
+";
+
+#[tokio::test]
+async fn stages_without_a_dependency_run_side_by_side() {
+    let env = Env::new().await;
+    let sweep = env.submit(GRAPH).await.id;
+    let mut worker = env.worker("w1", 8).await;
+    // The root's two and the one alone are given out together, and then both sides of the root together.
+    for (running, total) in [(3, 3), (2, 5), (1, 6)] {
+        while worker.running.len() < running {
+            worker.poll().await.unwrap();
+        }
+        let counts = env.status(sweep).await.counts.unwrap();
+        assert_eq!((counts.running, counts.succeeded + counts.running + counts.queued), (running as u64, total));
+        worker.finish_all(&by_filters()).await;
+    }
+    let ended = worker.work(&env, sweep, &by_filters()).await;
+    assert_eq!(ended.state(), v1::SweepState::Succeeded);
+    let board = env.leaderboard(sweep).await;
+    let labels: Vec<_> = board.rows.iter().map(|row| row.configuration.as_str()).collect();
+    assert!(labels.contains(&"filters=8 dropout=0.2") && labels.contains(&"filters=8 kernel_size=3"), "{labels:?}");
+    assert!(board.rows.iter().any(|row| row.name == "deep"), "{labels:?}");
+}
+
 #[tokio::test]
 async fn a_stage_without_a_winner_fails_what_is_behind_it() {
     let env = Env::new().await;

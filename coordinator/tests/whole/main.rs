@@ -1,9 +1,13 @@
 //! The whole coordinator over real gRPC, with workers that only pretend to train.
 
 #[cfg(test)]
+mod analysis;
+#[cfg(test)]
 mod damage;
 #[cfg(test)]
 mod env;
+#[cfg(test)]
+mod extend;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
@@ -12,5 +16,7 @@ mod flow;
 mod people;
 #[cfg(test)]
 mod reports;
+#[cfg(test)]
+mod seeds;
 #[cfg(test)]
 mod watching;

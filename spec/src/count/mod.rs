@@ -6,6 +6,7 @@ mod walk;
 use crate::configuration::Configuration;
 use crate::dataset::Dataset;
 
+pub(crate) use walk::fits;
 pub use walk::{Layer, LayerKind, Shrunk, walk};
 
 /// The part of a data set that decides about a network's shapes.

@@ -65,17 +65,35 @@ impl Layer {
 /// # Errors
 /// Its max-poolings shrink the image to nothing; the layers before that were shown.
 pub fn walk(configuration: &Configuration, input: Input, visit: impl FnMut(&Layer)) -> Result<(), Shrunk> {
-    let poolings = match configuration {
-        Configuration::Cnn(cnn) if cnn.max_pool => cnn.conv_layers,
-        Configuration::Cnn(_) => 0,
-        Configuration::Vgg19(_) => Vgg19::BLOCKS.len() as u32,
-    };
+    let poolings = poolings(configuration);
     let mut walker =
         Walker { input, size: input.image_size, channels: input.channels.into(), pooled: 0, poolings, visit };
     match configuration {
         Configuration::Cnn(cnn) => walker.cnn(cnn),
         Configuration::Vgg19(vgg) => walker.vgg19(vgg),
     }
+}
+
+/// How many max-poolings it has.
+fn poolings(configuration: &Configuration) -> u32 {
+    match configuration {
+        Configuration::Cnn(cnn) if cnn.max_pool => cnn.conv_layers,
+        Configuration::Cnn(_) => 0,
+        Configuration::Vgg19(_) => Vgg19::BLOCKS.len() as u32,
+    }
+}
+
+/// What the walk would say of the max-poolings, without the walk.
+///
+/// # Errors
+/// They shrink the image to nothing.
+pub(crate) fn fits(configuration: &Configuration, input: Input) -> Result<(), Shrunk> {
+    let poolings = poolings(configuration);
+    let halvings = input.image_size.checked_ilog2().unwrap_or(0);
+    if poolings <= halvings {
+        return Ok(());
+    }
+    Err(Shrunk { image_size: input.image_size, pooling: halvings + 1, poolings })
 }
 
 struct Walker<V> {

@@ -2,20 +2,23 @@
 //! expanded before somebody asks, and everything follows from the spec and the winners that were committed, so whoever
 //! holds those two derives the same plan again.
 
+mod order;
 mod released;
 mod summary;
 mod winner;
 
+pub(crate) use order::circles;
 pub use released::{LeftOut, PlannedConfiguration, Released};
 pub use summary::{GroupSummary, Summary};
 pub use winner::{Candidate, NoWinner, best};
 
+use serde::Serialize;
+
 use crate::canonical;
 use crate::configuration::Configuration;
-use crate::design::Design;
+use crate::design::{Look, TooMany};
 use crate::id::TrialId;
-use crate::levels::{Factor, Level};
-use crate::spec::{Keep, Spec, Stage, Start};
+use crate::spec::{Adaptive, Spec, Start};
 use crate::trial::Trial;
 
 /// A spec, seen as groups of configurations.
@@ -23,25 +26,58 @@ use crate::trial::Trial;
 pub struct Plan {
     spec: Spec,
     groups: Vec<Group>,
+    /// The stages, each behind the one that it starts from.
+    order: Vec<usize>,
 }
 
-/// A part of a plan that is expanded at once: a stage, or all extra configurations together.
+/// A part of a plan that is expanded at once: a stage, all extra configurations together, or what stands beside them.
+/// Its trials are its configurations under its seeds (`Plan::seeds`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Group {
-    /// The stage's name, or `extra`.
+    /// The stage's name, or that of what stands beside the stages.
     pub name: String,
-    /// The stage's index in the spec; absent for the extra configurations.
+    /// What it is for.
+    pub kind: GroupKind,
+    /// The stage's index in the spec; absent for everything else.
     pub stage: Option<usize>,
-    /// The `keep: best` stage whose winner must be known before this group can be expanded. It is the nearest one that
+    /// The stage that results decide about, and whose winner must be known before this group can be expanded. It is the nearest one that
     /// this group builds on: a winner is a whole configuration, so those before it need not be known as well.
     pub waits_for: Option<usize>,
-    /// How many points it has, those that occur twice counted twice.
+    /// How many points it has, those that occur twice counted twice. Of a stage with `where` whose starting point waits
+    /// for a winner, the most that it can have; of more seeds too: they are points of the groups before.
     pub points: u64,
+    /// How many places its points have: more than points where `where` excludes some.
+    pub places: u64,
     /// The ordinal of its first point.
     pub first_ordinal: u64,
 }
 
-/// The committed decision of a `keep: best` stage.
+/// What a group of a plan is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GroupKind {
+    /// The stage of this index in the spec.
+    Stage(usize),
+    /// The extra configurations.
+    Extra,
+    /// The baseline under seeds of its own, for the noise floor. Their replicates enter nothing else.
+    Noise,
+    /// More seeds for what is undecided when all groups before have ended: the look of this number, counted from 1. Which
+    /// configurations get them is decided then, and stands in no winner; `released` never has such a group.
+    MoreSeeds(usize),
+}
+
+impl GroupKind {
+    /// Whether it is where configurations come from, rather than more trials of them.
+    pub const fn is_source(self) -> bool {
+        match self {
+            Self::Stage(_) | Self::Extra => true,
+            Self::Noise | Self::MoreSeeds(_) => false,
+        }
+    }
+}
+
+/// The committed decision of a stage that results decide about.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Winner {
     /// The stage's index in the spec.
@@ -51,28 +87,52 @@ pub struct Winner {
 }
 
 impl Plan {
-    /// The plan of `spec`. Costs little, however many trials there are.
+    /// The plan of `spec`. Costs little, however many trials there are; a stage with `where` costs a look at every
+    /// combination of the levels that its conditions read.
     pub fn new(spec: &Spec) -> Self {
+        let order = order::order(&spec.stages);
+        let mut waits: Vec<Option<usize>> = vec![None; spec.stages.len()];
+        for &index in &order {
+            waits[index] = match spec.stages[index].from {
+                Start::Baseline => None,
+                Start::Stage(from) if spec.stages.get(from).is_some_and(|stage| stage.keep.is_decided()) => Some(from),
+                Start::Stage(from) => waits.get(from).copied().flatten(),
+            };
+        }
         let mut groups: Vec<Group> = Vec::with_capacity(spec.stages.len() + 1);
         let mut first_ordinal = 0u64;
         for (index, stage) in spec.stages.iter().enumerate() {
-            let waits_for = match stage.from {
-                Start::Baseline => None,
-                Start::Stage(from) if matches!(spec.stages.get(from), Some(Stage { keep: Keep::Best, .. })) => {
-                    Some(from)
-                }
-                Start::Stage(from) => groups.get(from).and_then(|group| group.waits_for),
-            };
-            let points = stage.design.points();
-            let name = stage.name.clone();
-            groups.push(Group { name, stage: Some(index), waits_for, points, first_ordinal });
-            first_ordinal = first_ordinal.saturating_add(points);
+            let (waits_for, places) = (waits[index], stage.places());
+            let (name, kind) = (stage.name.clone(), GroupKind::Stage(index));
+            groups.push(Group { name, kind, stage: Some(index), waits_for, points: places, places, first_ordinal });
+            first_ordinal = first_ordinal.saturating_add(places);
         }
+        let mut beside = |name: String, kind, places| {
+            groups.push(Group { name, kind, stage: None, waits_for: None, points: places, places, first_ordinal });
+            first_ordinal = first_ordinal.saturating_add(places);
+        };
         if !spec.extra.is_empty() {
-            let (name, points) = ("extra".to_owned(), spec.extra.len() as u64);
-            groups.push(Group { name, stage: None, waits_for: None, points, first_ordinal });
+            beside("extra".to_owned(), GroupKind::Extra, spec.extra.len() as u64);
         }
-        Self { spec: spec.clone(), groups }
+        if !spec.noise.is_empty() {
+            beside("noise".to_owned(), GroupKind::Noise, 1);
+        }
+        for look in 1..=spec.adaptive.as_ref().map_or(0, Adaptive::looks) {
+            beside(format!("more seeds {look}"), GroupKind::MoreSeeds(look), 0);
+        }
+        let mut plan = Self { spec: spec.clone(), groups, order };
+        let points: Vec<Option<u64>> = {
+            let released = plan.released(&[]);
+            (0..plan.groups.len()).map(|group| released.counted(group, &mut Look::default()).ok().flatten()).collect()
+        };
+        for (group, points) in plan.groups.iter_mut().zip(points) {
+            group.points = points.unwrap_or(group.points);
+        }
+        let points = plan.points_before_merging();
+        for group in plan.groups.iter_mut().filter(|group| matches!(group.kind, GroupKind::MoreSeeds(_))) {
+            group.points = points;
+        }
+        plan
     }
 
     /// The spec.
@@ -80,23 +140,51 @@ impl Plan {
         &self.spec
     }
 
-    /// All groups: the stages in the order of the spec, so that each stands behind what it starts from, then the extra
-    /// configurations if there are any. A stage's index among the stages is its index here.
+    /// All groups: the stages in the order of the spec, then the extra configurations, the noise floor and more seeds, as far
+    /// as there are any. A stage's index among the stages is its index here.
     pub fn groups(&self) -> &[Group] {
         &self.groups
     }
 
-    /// The stages whose winner has to be decided: those with `keep: best`, whether or not something builds on them.
-    pub fn decisions(&self) -> impl Iterator<Item = usize> + '_ {
-        let stages = self.spec.stages.iter().enumerate();
-        stages.filter(|(_, stage)| stage.keep == Keep::Best).map(|(index, _)| index)
+    /// The seeds under which the configurations of a group are trained, in their order.
+    pub fn seeds(&self, group: usize) -> &[u64] {
+        match self.groups.get(group).map(|group| group.kind) {
+            Some(GroupKind::Stage(_) | GroupKind::Extra) => &self.spec.seeds,
+            Some(GroupKind::Noise) => &self.spec.noise,
+            Some(GroupKind::MoreSeeds(look)) => {
+                self.spec.adaptive.as_ref().map_or(&[], |adaptive| adaptive.added_at(look))
+            }
+            None => &[],
+        }
     }
 
-    /// The groups that can never be expanded if `stage` ends without a winner: all that build on it, however far behind.
+    /// Whether all groups have the same seeds.
+    pub fn has_one_list_of_seeds(&self) -> bool {
+        self.spec.noise.is_empty() && self.spec.adaptive.is_none()
+    }
+
+    /// The groups that add seeds, in the order of their looks.
+    pub fn looks(&self) -> impl Iterator<Item = usize> + '_ {
+        let groups = self.groups.iter().enumerate();
+        groups.filter(|(_, group)| matches!(group.kind, GroupKind::MoreSeeds(_))).map(|(index, _)| index)
+    }
+
+    /// The stages whose winner has to be decided, whether or not something builds on them.
+    pub fn decisions(&self) -> impl Iterator<Item = usize> + '_ {
+        let stages = self.spec.stages.iter().enumerate();
+        stages.filter(|(_, stage)| stage.keep.is_decided()).map(|(index, _)| index)
+    }
+
+    /// The groups that can never be expanded if `stage` ends without a winner: all that build on it, however far behind,
+    /// and more seeds, which wait for everything.
     pub fn behind(&self, stage: usize) -> Vec<usize> {
         let mut lost = vec![false; self.groups.len()];
-        for (index, group) in self.groups.iter().enumerate() {
-            lost[index] = group.waits_for.is_some_and(|waits| waits == stage || lost.get(waits) == Some(&true));
+        for &index in &self.order {
+            let waits_for = self.groups[index].waits_for;
+            lost[index] = waits_for.is_some_and(|waits| waits == stage || lost.get(waits) == Some(&true));
+        }
+        for index in self.looks() {
+            lost[index] = true;
         }
         (0..lost.len()).filter(|&index| lost[index]).collect()
     }
@@ -123,6 +211,18 @@ impl Plan {
     /// # Errors
     /// A number in them is not finite; a checked spec has none.
     pub fn trial_ids(&self, configuration: &Configuration) -> Result<Vec<TrialId>, serde_json::Error> {
+        self.trial_ids_under(configuration, &self.spec.seeds)
+    }
+
+    /// The ids of `configuration`'s trials under these seeds.
+    ///
+    /// # Errors
+    /// A number in them is not finite; a checked spec has none.
+    pub fn trial_ids_under(
+        &self,
+        configuration: &Configuration,
+        seeds: &[u64],
+    ) -> Result<Vec<TrialId>, serde_json::Error> {
         let configuration = canonical::to_string(configuration)?;
         let dataset = canonical::to_string(&self.spec.dataset)?;
         let protocol = canonical::to_string(&self.spec.protocol)?;
@@ -130,53 +230,37 @@ impl Plan {
         let head = format!(r#"{{"configuration":{configuration},"dataset":{dataset},"protocol":{protocol},"seed":"#);
         let tail = format!(r#","semantics":{}}}"#, crate::TRAINER_SEMANTICS);
         let id = |seed: &u64| TrialId::of(format!("{head}{seed}{tail}").as_bytes());
-        Ok(self.spec.seeds.iter().map(id).collect())
+        Ok(seeds.iter().map(id).collect())
     }
 
-    /// How many trials there are at most: every point under every seed, before points that occur twice are merged.
+    /// Every point of every stage and every extra, before those that occur twice are merged. Saturates.
+    pub fn points_before_merging(&self) -> u64 {
+        let sources = self.groups.iter().filter(|group| group.kind.is_source());
+        sources.map(|group| group.points).fold(0, u64::saturating_add)
+    }
+
+    /// How many trials there are at most: every point under every seed that it may be asked for, before points that occur
+    /// twice are merged, and the noise floor. Saturates.
     pub fn trials_before_merging(&self) -> u64 {
-        trials_before_merging(&self.spec)
+        let spec = &self.spec;
+        let more = spec.adaptive.as_ref().map_or(0, |adaptive| adaptive.seeds().len());
+        let trials = self.points_before_merging().saturating_mul((spec.seeds.len() + more) as u64);
+        trials.saturating_add(spec.noise.len() as u64)
     }
 
-    /// A point of `stage` that cannot be built, if there is one; it may also be one that can. Nothing where the starting
-    /// point waits for a winner. Looks only at what decides about shapes, so a large grid costs no more than a small one.
-    pub(crate) fn deepest_pooled(&self, stage: usize) -> Option<Configuration> {
+    /// A point of `stage` that cannot be built, if there is one. Nothing where the starting point waits for a winner.
+    pub(crate) fn unbuildable(&self, stage: usize, look: &mut Look) -> Result<Option<Configuration>, TooMany> {
         let released = self.released(&[]);
-        let start = released.start(stage)?;
-        let design = &self.spec.stages.get(stage)?.design;
+        let (Some(start), Some(stage)) = (released.start(stage), self.spec.stages.get(stage)) else { return Ok(None) };
         let input = crate::count::Input::from(&self.spec.dataset);
-        match design {
-            Design::Vary(_) => {
-                let mut points = (0..design.points()).filter_map(|index| design.point(start, index));
-                points.find(|point| crate::count::Counts::of(point, input).is_err())
-            }
-            Design::Grid(axes) => {
-                let mut worst = design.point(start, 0)?;
-                for axis in axes {
-                    let level = match axis.factor {
-                        Factor::ConvLayers => axis.levels().iter().max_by_key(|level| match level {
-                            Level::Whole(layers) => *layers,
-                            Level::Switch(_) | Level::Share(_) => 0,
-                        }),
-                        Factor::MaxPool => axis.levels().iter().find(|level| **level == Level::Switch(true)),
-                        _ => None,
-                    };
-                    if let Some(level) = level {
-                        worst.set(axis.factor, *level).ok()?;
-                    }
-                }
-                Some(worst)
-            }
+        if stage.adds_start() && crate::count::Counts::of(start, input).is_err() {
+            return Ok(Some(start.clone()));
         }
+        stage.design.unbuildable(start, input, look)
     }
 }
 
-/// Every point of every stage and every extra, under every seed. From the lengths of lists alone; saturates.
-pub(crate) fn trials_before_merging(spec: &Spec) -> u64 {
-    let stages = spec.stages.iter().map(|stage| stage.design.points());
-    let points = stages.fold(spec.extra.len() as u64, u64::saturating_add);
-    points.saturating_mul(spec.seeds.len() as u64)
-}
-
+#[cfg(test)]
+mod seeds_tests;
 #[cfg(test)]
 mod tests;

@@ -1,11 +1,12 @@
 //! What a plan comes to, given the winners so far: starting points, and configurations made one by one. Whether a
 //! configuration occurs in another group too is asked of that group's design, so nothing made is remembered.
 
-use super::{Group, Plan, Winner};
+use super::{Group, GroupKind, Plan, Winner};
 use crate::configuration::Configuration;
 use crate::count::{Counts, Input, Shrunk};
+use crate::design::{Look, TooMany};
 use crate::levels::Difference;
-use crate::spec::{Keep, Start};
+use crate::spec::{Keep, Stage, Start};
 
 /// The part of a plan that can be expanded.
 #[derive(Debug, Clone)]
@@ -24,7 +25,7 @@ pub struct PlannedConfiguration {
     pub ordinal: u64,
     /// The groups that ask for it, in the order in which they were released.
     pub groups: Vec<usize>,
-    /// The name of the extra configuration that it is, if no stage asks for it.
+    /// Its name, if it is an extra configuration that no stage asks for, or was first asked for by a list that names it.
     pub name: Option<String>,
     /// What it is.
     pub configuration: Configuration,
@@ -38,7 +39,7 @@ impl PlannedConfiguration {
         self.configuration.difference(&plan.spec().baseline)
     }
 
-    /// A short label for people: an extra's name, or what differs from the baseline.
+    /// A short label for people: its name, or what differs from the baseline.
     pub fn label(&self, plan: &Plan) -> String {
         self.name.clone().unwrap_or_else(|| self.difference(plan).to_string())
     }
@@ -65,9 +66,10 @@ pub(super) struct Point {
 impl<'a> Released<'a> {
     pub(super) fn new(plan: &'a Plan, winners: &[Winner]) -> Self {
         let starts = starts(plan, winners);
-        let ready = |index: &usize| match plan.groups[*index].stage {
-            Some(stage) => starts.get(stage).is_some_and(Option::is_some),
-            None => true,
+        let ready = |index: &usize| match plan.groups[*index].kind {
+            GroupKind::Stage(stage) => starts.get(stage).is_some_and(Option::is_some),
+            GroupKind::Extra | GroupKind::Noise => true,
+            GroupKind::MoreSeeds(_) => false,
         };
         let waiting_for = |stage: Option<usize>| {
             let groups = plan.groups.iter().enumerate();
@@ -115,16 +117,43 @@ impl<'a> Released<'a> {
         })
     }
 
+    /// Whether one of a stage's points is its own starting point; without it, nothing in the stage can be compared with
+    /// that. Unknown while the stage waits.
+    pub fn tries_start(&self, stage: usize) -> Option<bool> {
+        Some(self.plan.spec.stages.get(stage)?.tries_start(self.start(stage)?))
+    }
+
+    /// Whether a stage or an extra that can be expanded by now asks for the configuration, and it can be built.
+    pub fn trains(&self, configuration: &Configuration) -> bool {
+        let is_source = |group: &&usize| self.plan.groups.get(**group).is_some_and(|group| group.kind.is_source());
+        let mut sources = self.groups.iter().filter(is_source);
+        let asked = sources.any(|&group| self.index_of(group, configuration).is_some());
+        asked && Counts::of(configuration, self.input).is_ok()
+    }
+
+    /// How many points a group has, those that occur twice counted twice; unknown while it waits.
+    pub(crate) fn counted(&self, group: usize, look: &mut Look) -> Result<Option<u64>, TooMany> {
+        let Some(known) = self.plan.groups.get(group) else { return Ok(None) };
+        let Some(stage) = known.stage else { return Ok(Some(known.places)) };
+        match (self.start(stage), self.plan.spec.stages.get(stage)) {
+            (Some(start), Some(stage)) => {
+                let points = stage.design.count(start, look)?;
+                Ok(Some(points.saturating_add(u64::from(stage.adds_start()))))
+            }
+            _ => Ok(None),
+        }
+    }
+
     /// Every point of a group where it first occurs in the group.
     pub(super) fn made(&self, group: usize) -> impl Iterator<Item = Point> + '_ {
-        let (first_ordinal, points, may_repeat) = match self.plan.groups.get(group) {
+        let (first_ordinal, places, may_repeat) = match self.plan.groups.get(group) {
             Some(known) if self.groups.contains(&group) => {
                 let stage = known.stage.and_then(|stage| self.plan.spec.stages.get(stage));
-                (known.first_ordinal, known.points, stage.is_none_or(|stage| stage.design.may_repeat()))
+                (known.first_ordinal, known.places, stage.is_none_or(Stage::may_repeat))
             }
             _ => (0, 0, false),
         };
-        (0..points).filter_map(move |index| {
+        (0..places).filter_map(move |index| {
             let configuration = self.point(group, index)?;
             if may_repeat && self.index_of(group, &configuration) != Some(index) {
                 return None;
@@ -134,44 +163,64 @@ impl<'a> Released<'a> {
         })
     }
 
-    /// Whether no group that was released before this one has the configuration.
+    /// Whether no stage and no extra that was released before this group has the configuration. The noise floor counts
+    /// as the last of them: its seeds are its own.
     pub(super) fn is_first(&self, group: usize, configuration: &Configuration) -> bool {
-        let before = self.groups.iter().take_while(|&&other| other != group);
-        before.copied().all(|other| self.index_of(other, configuration).is_none())
+        let source = |index: &usize| self.plan.groups.get(*index).is_some_and(|group| group.kind.is_source());
+        let before = self.groups.iter().take_while(|&&other| other != group || !source(&group));
+        before.copied().filter(source).all(|other| self.index_of(other, configuration).is_none())
     }
 
     fn point(&self, group: usize, index: u64) -> Option<Configuration> {
-        match self.plan.groups.get(group)?.stage {
-            Some(stage) => self.plan.spec.stages.get(stage)?.design.point(self.start(stage)?, index),
-            None => Some(self.plan.spec.extra.get(usize::try_from(index).ok()?)?.configuration.clone()),
+        let spec = &self.plan.spec;
+        match self.plan.groups.get(group)?.kind {
+            GroupKind::Stage(stage) => spec.stages.get(stage)?.point(self.start(stage)?, index),
+            GroupKind::Extra => Some(spec.extra.get(usize::try_from(index).ok()?)?.configuration.clone()),
+            GroupKind::Noise => (index == 0).then(|| spec.baseline.clone()),
+            GroupKind::MoreSeeds(_) => None,
         }
     }
 
     fn index_of(&self, group: usize, configuration: &Configuration) -> Option<u64> {
-        match self.plan.groups.get(group)?.stage {
-            Some(stage) => self.plan.spec.stages.get(stage)?.design.index_of(self.start(stage)?, configuration),
-            None => {
-                let mut extra = self.plan.spec.extra.iter();
+        let spec = &self.plan.spec;
+        match self.plan.groups.get(group)?.kind {
+            GroupKind::Stage(stage) => spec.stages.get(stage)?.index_of(self.start(stage)?, configuration),
+            GroupKind::Extra => {
+                let mut extra = spec.extra.iter();
                 extra.position(|extra| extra.configuration == *configuration).map(|index| index as u64)
             }
+            GroupKind::Noise => (*configuration == spec.baseline).then_some(0),
+            GroupKind::MoreSeeds(_) => None,
+        }
+    }
+
+    /// The name that the point at a group's place was given, if any.
+    fn name_at(&self, group: usize, index: u64) -> Option<String> {
+        let spec = &self.plan.spec;
+        match self.plan.groups.get(group)?.kind {
+            GroupKind::Stage(stage) => spec.stages.get(stage)?.design.entry_name(index).map(str::to_owned),
+            GroupKind::Extra => Some(spec.extra.get(usize::try_from(index).ok()?)?.name.clone()),
+            GroupKind::Noise | GroupKind::MoreSeeds(_) => None,
         }
     }
 
     fn planned(&self, point: Point) -> Option<PlannedConfiguration> {
         let Point { configuration, counts, .. } = point;
         let counts = counts.ok()?;
-        let mut groups = Vec::new();
+        let mut groups: Vec<usize> = Vec::new();
         let mut ordinal = None;
         let mut name = None;
         for &group in &self.groups {
             let Some(index) = self.index_of(group, &configuration) else { continue };
-            let Group { first_ordinal, stage, .. } = &self.plan.groups[group];
+            let Group { first_ordinal, kind, .. } = &self.plan.groups[group];
             ordinal = ordinal.or(Some(first_ordinal.saturating_add(index)));
-            if stage.is_none() && groups.is_empty() {
-                let extra = usize::try_from(index).ok().and_then(|index| self.plan.spec.extra.get(index));
-                name = extra.map(|extra| extra.name.clone());
-            } else {
-                name = None;
+            // A name once given stays: what asks first stays first. An extra's is only for want of a stage, and the noise
+            // floor gives and takes none.
+            match groups.iter().find(|group| self.plan.groups[**group].kind.is_source()) {
+                _ if !kind.is_source() => {}
+                None => name = self.name_at(group, index),
+                Some(&first) if self.plan.groups[first].stage.is_none() => name = None,
+                Some(_) => {}
             }
             groups.push(group);
         }
@@ -182,19 +231,19 @@ impl<'a> Released<'a> {
 /// Where each stage starts, as far as it is known.
 fn starts(plan: &Plan, winners: &[Winner]) -> Vec<Option<Configuration>> {
     let spec = &plan.spec;
-    let mut starts: Vec<Option<Configuration>> = Vec::with_capacity(spec.stages.len());
-    for stage in &spec.stages {
+    let mut starts: Vec<Option<Configuration>> = vec![None; spec.stages.len()];
+    for &index in &plan.order {
+        let stage = &spec.stages[index];
         let kept = match stage.from {
             Start::Baseline => Some(spec.baseline.clone()),
             Start::Stage(from) => kept(plan, from, starts.get(from).and_then(Option::as_ref), winners),
         };
-        let start = kept.and_then(|mut configuration| {
+        starts[index] = kept.and_then(|mut configuration| {
             for &(factor, level) in &stage.set {
                 configuration.set(factor, level).ok()?;
             }
             Some(configuration)
         });
-        starts.push(start);
     }
     starts
 }
@@ -203,7 +252,9 @@ fn starts(plan: &Plan, winners: &[Winner]) -> Vec<Option<Configuration>> {
 fn kept(plan: &Plan, stage: usize, start: Option<&Configuration>, winners: &[Winner]) -> Option<Configuration> {
     match &plan.spec.stages.get(stage)?.keep {
         // The first decision counts: a choice is never revised.
-        Keep::Best => winners.iter().find(|winner| winner.stage == stage).map(|winner| winner.configuration.clone()),
+        Keep::Best | Keep::BestIfSignificant => {
+            winners.iter().find(|winner| winner.stage == stage).map(|winner| winner.configuration.clone())
+        }
         Keep::Start => start.cloned(),
         Keep::Levels(levels) => {
             let mut configuration = start?.clone();

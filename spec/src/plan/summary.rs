@@ -1,9 +1,10 @@
 //! A plan in numbers, made point by point without keeping any of them. What stands behind a `keep: best` stage is not
 //! known yet and is told as a bound.
 
-use super::{Plan, Winner};
+use super::{GroupKind, Plan, Winner};
 use crate::configuration::Configuration;
 use crate::count::{Counts, Input};
+use crate::design::Look;
 use crate::levels::{Factor, Level};
 use crate::spec::{Keep, Stage, Start};
 
@@ -14,8 +15,12 @@ pub struct Summary {
     pub configurations: u64,
     /// Points that occurred again, in the same group or another one, and are shared.
     pub merged: u64,
-    /// Configurations times seeds.
+    /// Configurations times seeds, the noise floor, and more seeds.
     pub trials: u64,
+    /// Of the trials, those for the noise floor.
+    pub noise: u64,
+    /// Of the trials, how many may be added at most for what is undecided.
+    pub more_seeds: u64,
     /// Whether the numbers above are the most that there can be, because a group waits for a winner.
     pub at_most: bool,
     /// The fewest and the most parameters, if there is any configuration.
@@ -29,17 +34,23 @@ pub struct Summary {
 pub struct GroupSummary {
     /// Points, those that occur twice counted twice.
     pub points: u64,
-    /// Configurations that no group released before it has; for a waiting group, its points.
+    /// Configurations that no group released before it has; for a waiting group, its points. None for more seeds, which are
+    /// more trials of the same configurations.
     pub configurations: u64,
     /// Points that an earlier group, or the group itself, already has; none for a waiting group.
     pub merged: u64,
     /// Points that cannot be built.
     pub left_out: u64,
+    /// Places that have no point, because `where` excludes it; none for a waiting group.
+    pub excluded: u64,
     /// Whether it waits for a winner, so that the numbers above are the most that there can be.
     pub at_most: bool,
     /// The fewest and the most parameters; for a waiting group, bounds over every winner that there may be.
     pub params: Option<(u64, u64)>,
 }
+
+const NOTHING: GroupSummary =
+    GroupSummary { points: 0, configurations: 0, merged: 0, left_out: 0, excluded: 0, at_most: false, params: None };
 
 impl Plan {
     /// The plan in numbers, given the winners so far. Takes time for every point, but memory for none.
@@ -48,10 +59,13 @@ impl Plan {
         let mut groups = Vec::with_capacity(self.groups.len());
         for (index, group) in self.groups.iter().enumerate() {
             let points = group.points;
+            if matches!(group.kind, GroupKind::MoreSeeds(_)) {
+                groups.push(GroupSummary { points, at_most: true, ..NOTHING });
+                continue;
+            }
             if !released.groups().contains(&index) {
                 let params = group.stage.and_then(|stage| self.params_bounds(stage));
-                let (configurations, merged, left_out) = (points, 0, 0);
-                groups.push(GroupSummary { points, configurations, merged, left_out, at_most: true, params });
+                groups.push(GroupSummary { points, configurations: points, at_most: true, params, ..NOTHING });
                 continue;
             }
             let (mut configurations, mut left_out, mut params) = (0, 0, None);
@@ -64,15 +78,27 @@ impl Plan {
                     Err(_) => left_out += 1,
                 }
             }
-            let merged = points - configurations - left_out;
-            groups.push(GroupSummary { points, configurations, merged, left_out, at_most: false, params });
+            // A checked spec's combinations can all be looked at, for each stage by itself.
+            let points = released.counted(index, &mut Look::default()).ok().flatten().unwrap_or(points);
+            // The noise floor shares a configuration on purpose, and none of its trials.
+            let shared = group.kind == GroupKind::Noise;
+            let merged = if shared { 0 } else { points.saturating_sub(configurations + left_out) };
+            let excluded = group.places.saturating_sub(points);
+            groups.push(GroupSummary { points, configurations, merged, left_out, excluded, at_most: false, params });
         }
         let configurations = groups.iter().map(|group| group.configurations).fold(0, u64::saturating_add);
         let bounds = groups.iter().filter_map(|group| group.params).flat_map(|(least, most)| [least, most]);
+        let sources = self.groups.iter().zip(&groups).filter(|(group, _)| group.kind.is_source());
+        let sources = sources.map(|(_, numbers)| numbers.configurations).fold(0, u64::saturating_add);
+        let more = self.spec.adaptive.as_ref().map_or(0, |adaptive| adaptive.seeds().len()) as u64;
+        let (noise, more_seeds) = (self.spec.noise.len() as u64, sources.saturating_mul(more));
+        let trials = sources.saturating_mul(self.spec.seeds.len() as u64);
         Summary {
             configurations,
             merged: groups.iter().map(|group| group.merged).sum(),
-            trials: configurations.saturating_mul(self.spec.seeds.len() as u64),
+            trials: trials.saturating_add(noise).saturating_add(more_seeds),
+            noise,
+            more_seeds,
             at_most: groups.iter().any(|group| group.at_most),
             params: bounds.fold(None, widened),
             groups,
@@ -95,8 +121,8 @@ impl Plan {
                         Factor::DenseLayers => Some(&dense_layers),
                         // Pooling moves no parameter of this family, and may leave nothing to count.
                         Factor::MaxPool => Some(&Level::Switch(false)),
-                        _ if most => levels.iter().max_by(|a, b| amount(a).total_cmp(&amount(b))),
-                        _ => levels.iter().min_by(|a, b| amount(a).total_cmp(&amount(b))),
+                        _ if most => levels.iter().max_by(|a, b| a.amount().total_cmp(&b.amount())),
+                        _ => levels.iter().min_by(|a, b| a.amount().total_cmp(&b.amount())),
                     };
                     configuration.set(*factor, *level?).ok()?;
                 }
@@ -110,14 +136,21 @@ impl Plan {
 
     /// For each factor, every level that a point of `stage` may have.
     fn region(&self, stage: usize) -> Option<Region> {
-        let mut regions: Vec<(Region, Region)> = Vec::new();
-        for Stage { from, set, design, keep, .. } in self.spec.stages.iter().take(stage + 1) {
-            let mut start = match from {
-                Start::Baseline => region_of(&self.spec.baseline),
-                Start::Stage(from) => regions.get(*from)?.1.clone(),
+        let mut path = Vec::new();
+        let mut next = Some(stage);
+        while let Some(index) = next {
+            let stage = self.spec.stages.get(index)?;
+            path.push(stage);
+            next = match stage.from {
+                Start::Stage(from) if path.len() <= self.spec.stages.len() => Some(from),
+                Start::Stage(_) | Start::Baseline => None,
             };
+        }
+        let mut points = region_of(&self.spec.baseline);
+        let mut start = points.clone();
+        for (steps_left, Stage { set, design, keep, .. }) in path.iter().enumerate().rev() {
             set.iter().for_each(|&(factor, level)| replace(&mut start, factor, &[level]));
-            let mut points = start.clone();
+            points = start.clone();
             for axis in design.axes() {
                 let mut levels = axis.levels().to_vec();
                 if let Some((_, other)) = start.iter().find(|(factor, _)| *factor == axis.factor) {
@@ -125,17 +158,16 @@ impl Plan {
                 }
                 replace(&mut points, axis.factor, &levels);
             }
-            let kept = match keep {
-                Keep::Start => start,
-                Keep::Best => points.clone(),
+            match keep {
+                _ if steps_left == 0 => {}
+                Keep::Start => {}
+                Keep::Best | Keep::BestIfSignificant => start.clone_from(&points),
                 Keep::Levels(levels) => {
                     levels.iter().for_each(|&(factor, level)| replace(&mut start, factor, &[level]));
-                    start
                 }
-            };
-            regions.push((points, kept));
+            }
         }
-        regions.pop().map(|(points, _)| points)
+        Some(points)
     }
 }
 
@@ -153,14 +185,6 @@ fn replace(region: &mut Region, factor: Factor, levels: &[Level]) {
                 place.push(*level);
             }
         }
-    }
-}
-
-fn amount(level: &Level) -> f64 {
-    match level {
-        Level::Switch(value) => f64::from(u8::from(*value)),
-        Level::Whole(value) => *value as f64,
-        Level::Share(value) => *value,
     }
 }
 

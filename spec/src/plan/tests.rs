@@ -1,10 +1,10 @@
 //! Plans of small specs, looked at point by point.
 
 use super::*;
-use crate::levels::Family;
+use crate::levels::{Factor, Family, Level};
 use crate::spec::{Limits, Metric};
 
-fn spec(text: &str, overrides: &[(&str, &str)]) -> Spec {
+pub(super) fn spec(text: &str, overrides: &[(&str, &str)]) -> Spec {
     let overrides: Vec<(String, String)> =
         overrides.iter().map(|(path, value)| ((*path).to_owned(), (*value).to_owned())).collect();
     match Spec::parse(text.as_bytes(), &overrides, &Limits::default()) {
@@ -13,11 +13,11 @@ fn spec(text: &str, overrides: &[(&str, &str)]) -> Spec {
     }
 }
 
-fn plan(text: &str) -> Plan {
+pub(super) fn plan(text: &str) -> Plan {
     Plan::new(&spec(text, &[]))
 }
 
-fn labels(plan: &Plan, group: usize, winners: &[Winner]) -> Vec<String> {
+pub(super) fn labels(plan: &Plan, group: usize, winners: &[Winner]) -> Vec<String> {
     let planned = plan.expand(group, winners).unwrap_or_default();
     planned.iter().map(|planned| planned.label(plan)).collect()
 }
@@ -291,4 +291,87 @@ fn a_million_trials_are_summed_up_without_being_kept() {
     let summary = Plan::new(&spec).summary(&[]);
     assert_eq!(summary.groups[2].configurations, 100 * 50 * 2 - 1);
     assert!(summary.trials > 950_000);
+}
+
+/// A stage that starts from later ones, a diamond, and stages that nothing joins.
+const GRAPH: &str = "
+version: 1
+name: graph
+dataset: { kind: synthetic_scenes, image_size: 32 }
+baseline: { family: cnn, filters: 8, kernel_size: 3, dense_units: 16 }
+stages:
+  - { name: last, from: right, vary: { dense_units: [16, 32] } }
+  - { name: left, from: root, vary: { filters: [8, 16] }, keep: best }
+  - { name: right, from: root, vary: { kernel_size: [3, 5] }, keep: best }
+  - { name: root, from: baseline, vary: { conv_layers: [1, 2] }, keep: best }
+  - { name: alone, from: baseline, list: [ { name: plain }, { name: wide, filters: 64 } ] }
+  - { name: behind, from: alone, set: { filters: 64 }, leave_one_out: { filters: 8 } }
+";
+
+#[test]
+fn stages_start_from_any_stage_and_run_side_by_side() {
+    let plan = plan(GRAPH);
+    let waits: Vec<_> = plan.groups().iter().map(|group| group.waits_for).collect();
+    assert_eq!(waits, [Some(2), Some(3), Some(3), None, None, None]);
+    assert_eq!(plan.released(&[]).groups(), [3, 4, 5], "what depends on no decision is released at once");
+    assert_eq!((plan.behind(3), plan.behind(2), plan.behind(1)), (vec![0, 1, 2], vec![0], vec![]));
+    let root = winner(&plan, 3, &[], 1);
+    assert_eq!(plan.released(std::slice::from_ref(&root)).groups(), [3, 4, 5, 1, 2], "both sides at once");
+    let right = winner(&plan, 2, std::slice::from_ref(&root), 1);
+    let winners = [root, right];
+    assert_eq!(plan.released(&winners).groups(), [3, 4, 5, 1, 2, 0]);
+    assert_eq!(labels(&plan, 0, &winners)[1], "conv_layers=2 kernel_size=5 dense_units=32");
+    let bounds = plan.summary(&[]);
+    let decided = plan.summary(&winners);
+    assert!(bounds.at_most && !decided.at_most);
+    for (decided, bounds) in decided.groups.iter().zip(&bounds.groups) {
+        let (Some(decided), Some(bounds)) = (decided.params, bounds.params) else { continue };
+        assert!(bounds.0 <= decided.0 && decided.1 <= bounds.1, "{decided:?} {bounds:?}");
+    }
+}
+
+#[test]
+fn a_hand_picked_point_has_its_name_if_nothing_asked_for_it_before() {
+    let plan = plan(GRAPH);
+    // The root, released before, asked for the plain one, and what has been told without a name stays without one.
+    assert_eq!(labels(&plan, 4, &[]), ["baseline", "wide"]);
+    let released = plan.released(&[]);
+    let wide: Vec<_> = released.configurations().filter(|planned| planned.name.as_deref() == Some("wide")).collect();
+    assert_eq!((wide.len(), wide[0].groups.as_slice()), (1, [4, 5].as_slice()));
+    assert_eq!(released.tries_start(5), Some(true));
+    assert_eq!((released.tries_start(0), released.tries_start(3)), (None, Some(true)));
+}
+
+#[test]
+fn conditions_are_counted_and_what_they_exclude_is_told() {
+    let grid = "{ filters: [8, 16], max_pool: [false, true], dropout: [0.0, 0.2] }";
+    let keep = "{ filters: 16, max_pool: true }";
+    let condition = ("stages[2].where", "filters > 8 or not max_pool");
+    let spec = spec(GREEDY, &[("stages[2].grid", grid), condition, ("stages[2].keep", keep)]);
+    let plan = Plan::new(&spec);
+    assert_eq!((plan.groups()[2].places, plan.groups()[2].points), (8, 6));
+    let summary = plan.summary(&[]);
+    // The baseline is the depth stage's.
+    let beside = &summary.groups[2];
+    assert_eq!((beside.points, beside.configurations, beside.merged, beside.excluded), (6, 5, 1, 2));
+    assert_eq!(plan.trials_before_merging(), 3 + 2 + 6 + 2 + 2 + 1);
+    let ordinals: Vec<u64> = plan.expand(2, &[]).unwrap().iter().skip(1).map(|planned| planned.ordinal - 5).collect();
+    assert_eq!(ordinals, [1, 4, 5, 6, 7], "what is excluded leaves its place empty");
+    let spec = self::spec(GREEDY, &[("stages[2].grid", grid), ("stages[2].only_if", "{ dropout: max_pool }")]);
+    let summary = Plan::new(&spec).summary(&[]);
+    let beside = &summary.groups[2];
+    assert_eq!((beside.points, beside.configurations, beside.merged, beside.excluded), (8, 5, 3, 0));
+}
+
+#[test]
+fn behind_a_decision_a_condition_is_asked_when_the_start_is_known() {
+    let spec = spec(GREEDY, &[("stages[1].where", "conv_layers < 2 or filters > 8")]);
+    let plan = Plan::new(&spec);
+    assert_eq!(plan.groups()[1].points, 2, "the most that it can have");
+    let shallow = winner(&plan, 0, &[], 0);
+    assert_eq!(plan.summary(std::slice::from_ref(&shallow)).groups[1].points, 2);
+    let deep = winner(&plan, 0, &[], 1);
+    let summary = plan.summary(std::slice::from_ref(&deep));
+    assert_eq!((summary.groups[1].points, summary.groups[1].excluded), (1, 1));
+    assert_eq!(plan.released(&[deep]).tries_start(1), Some(false));
 }

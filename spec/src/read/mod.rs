@@ -1,11 +1,16 @@
 //! Typed reading of the tree. Every reader reports what is wrong and goes on, so that all problems of a spec are found
 //! in one go; a value that could not be read is `None`, and what depends on it is left unchecked.
 
+mod condition;
 mod dataset;
+mod design;
+mod fraction;
 mod protocol;
 mod retry;
+mod seeds;
 mod spec;
 mod stage;
+mod study;
 mod value;
 
 pub(crate) use spec::spec;

@@ -7,7 +7,7 @@ use super::value::Bounds;
 use super::{At, Reader, Section};
 use crate::protocol::{
     Augment, BatchNormalization, Holdout, Initializer, KeepWeights, Monitor, Normalize, Optimizer, Protocol, Report,
-    Schedule,
+    Schedule, SplitSeed,
 };
 
 /// Passes over the training data.
@@ -55,6 +55,8 @@ pub(super) fn protocol(at: &At<'_>, reader: &mut Reader) -> Option<Protocol> {
     read!(section, "holdout", protocol.holdout, |at| holdout(&at, reader));
     let names = [("none", KeepWeights::None), ("winner", KeepWeights::Winner), ("all", KeepWeights::All)];
     read!(section, "keep_weights", protocol.keep_weights, |at| at.choice(reader, &names));
+    let names = [("fixed", SplitSeed::Fixed), ("per_seed", SplitSeed::PerSeed)];
+    read!(section, "split", protocol.split, |at| at.choice(reader, &names));
     section.finish(reader, "key");
     Some(protocol)
 }

@@ -1,17 +1,16 @@
-//! Reading of the spec as a whole, and the checks that need more than one part of it.
+//! Reading of the spec as a whole.
 
+use super::seeds::Seeds;
 use super::stage::{Around, baseline, extra, stage, stage_names};
-use super::{At, Reader, dataset, protocol, retry};
+use super::study::below;
+use super::{At, Reader, dataset, protocol, retry, seeds, study};
 use crate::configuration::Configuration;
-use crate::count::{Counts, Input};
 use crate::levels::Family;
-use crate::plan::{Plan, trials_before_merging};
+use crate::plan::circles;
 use crate::problem::Problem;
-use crate::spec::{Extra, Goal, Limits, Metric, Objective, Spec, Stage, VERSION};
+use crate::spec::{Extra, Goal, Limits, Metric, Objective, Spec, Stage, Start, VERSION};
 use crate::yaml::{self, Value};
 
-/// The most seeds of a sweep.
-const MAX_SEEDS: u64 = 1_000_000;
 /// The most stages, and the most extras, of a sweep.
 const MAX_STAGES: usize = 200;
 
@@ -25,8 +24,7 @@ pub(crate) fn spec(text: &[u8], overrides: &[(String, String)], limits: &Limits)
     if let Some(spec) = &spec
         && !reader.has_problems()
     {
-        check_size(&at, spec, limits, &mut reader);
-        check_shapes(&at, spec, &mut reader);
+        study::check(&at, spec, limits, &mut reader);
     }
     match spec {
         Some(spec) if !reader.has_problems() => Ok(spec),
@@ -44,7 +42,7 @@ fn whole(at: &At<'_>, reader: &mut Reader) -> Option<Spec> {
     let name = section.required(reader, "name").and_then(|at| at.name(reader));
     let dataset = section.required(reader, "dataset").and_then(|at| dataset::dataset(&at, reader));
     let protocol = section.get("protocol").map_or(Some(Default::default()), |at| protocol::protocol(&at, reader));
-    let seeds = section.get("seeds").map_or(Some(vec![0]), |at| seeds(&at, reader));
+    let seeds = section.get("seeds").map_or(Some(Seeds::default()), |at| seeds::seeds(&at, reader));
     let baseline_at = section.required(reader, "baseline");
     let baseline = baseline_at.as_ref().and_then(|at| baseline(at, reader));
     // The stages are read all the same where the baseline is wrong, as of the family that it probably is.
@@ -56,35 +54,40 @@ fn whole(at: &At<'_>, reader: &mut Reader) -> Option<Spec> {
     let priority = section.get("priority").map_or(Some(0), |at| at.signed(reader, -1000..=1000));
     let weight = section.get("weight").map_or(Some(1), |at| at.small(reader, 1..=1000));
     let retry = section.get("retry").map_or(Some(Default::default()), |at| retry::retry(&at, reader));
+    let noise = section.get("noise");
+    let noise = noise.map_or(Some(Vec::new()), |at| seeds::noise(&at, seeds.as_ref(), reader));
+    if let (Some(stages), Some(seeds)) = (&stages, &seeds) {
+        for (index, stage) in stages.iter().enumerate() {
+            let place = below(at, &["stages"]).and_then(|list| below(&list.item(index)?, &["choose_on"]));
+            seeds::check_choice(place.as_ref().unwrap_or(at), stage, seeds, reader);
+        }
+    }
+    if let (Some(dataset), Some(protocol)) = (&dataset, &protocol) {
+        study::check_split(at, dataset, protocol, reader);
+    }
     if matches!((&stages, &extra), (Some(stages), Some(extra)) if stages.is_empty() && extra.is_empty()) {
         section.at.report(reader, "nothing to train", Some("give `stages`, `extra` or both".into()));
     }
     section.finish(reader, "key");
     let (name, dataset, protocol, seeds, baseline) = (name?, dataset?, protocol?, seeds?, baseline?);
     let (stages, extra, objective) = (stages?, extra?, objective?);
-    let (priority, weight, retry) = (priority?, weight?, retry?);
-    Some(Spec { name, dataset, protocol, seeds, baseline, stages, extra, objective, priority, weight, retry })
-}
-
-fn seeds(at: &At<'_>, reader: &mut Reader) -> Option<Vec<u64>> {
-    let Value::List(_) = at.node.value else {
-        return at.whole(reader, 1..=MAX_SEEDS).map(|count| (0..count).collect());
-    };
-    let items = at.list(reader, "seeds")?;
-    let mut seen = std::collections::BTreeSet::new();
-    let mut seeds = Vec::with_capacity(items.len());
-    let mut complete = true;
-    for item in items {
-        match item.whole(reader, dataset::SEEDS) {
-            Some(seed) if seen.insert(seed) => seeds.push(seed),
-            Some(seed) => {
-                item.report(reader, format!("seed {seed} stands twice"), None);
-                complete = false;
-            }
-            None => complete = false,
-        }
-    }
-    complete.then_some(seeds)
+    let (priority, weight, retry, noise) = (priority?, weight?, retry?, noise?);
+    let Seeds { first: seeds, adaptive } = seeds;
+    Some(Spec {
+        name,
+        dataset,
+        protocol,
+        seeds,
+        baseline,
+        stages,
+        extra,
+        objective,
+        priority,
+        weight,
+        retry,
+        noise,
+        adaptive,
+    })
 }
 
 fn stages(at: &At<'_>, family: Family, reader: &mut Reader) -> Option<Vec<Stage>> {
@@ -93,7 +96,17 @@ fn stages(at: &At<'_>, family: Family, reader: &mut Reader) -> Option<Vec<Stage>
     let read = |(index, item): (usize, &At<'_>)| stage(item, &Around { family, names: &names, index }, reader);
     // Collected before the options are, so that one wrong stage does not hide the next.
     let stages: Vec<Option<Stage>> = items.iter().enumerate().map(read).collect();
-    stages.into_iter().collect()
+    let stages: Vec<Stage> = stages.into_iter().collect::<Option<_>>()?;
+    let starts: Vec<Start> = stages.iter().map(|stage| stage.from).collect();
+    let circles = circles(&starts);
+    for circle in &circles {
+        let name = |index: &usize| stages.get(*index).map(|stage| format!("`{}`", stage.name)).unwrap_or_default();
+        let names: Vec<String> = circle.iter().chain(circle.first()).map(name).collect();
+        let message = format!("stages start from each other in a circle, so none can begin: {}", names.join(" from "));
+        let at = circle.first().and_then(|first| items.get(*first)).unwrap_or(at);
+        at.report(reader, message, Some("let one of them say `from: baseline`".into()));
+    }
+    circles.is_empty().then_some(stages)
 }
 
 fn extras(at: &At<'_>, reader: &mut Reader) -> Option<Vec<Extra>> {
@@ -136,54 +149,4 @@ fn objective(at: &At<'_>, reader: &mut Reader) -> Option<Objective> {
     };
     section.finish(reader, "key");
     Some(Objective { metric: metric?, goal: goal? })
-}
-
-/// Refuses a sweep that is too large, from its size alone.
-fn check_size(root: &At<'_>, spec: &Spec, limits: &Limits, reader: &mut Reader) {
-    let trials = trials_before_merging(spec);
-    if trials > limits.trials {
-        let seeds = spec.seeds.len();
-        let message = format!(
-            "expected at most {} trials, found {} points × {seeds} seeds = {trials}",
-            limits.trials,
-            trials / seeds.max(1) as u64
-        );
-        let at = below(root, &["stages"]).unwrap_or_else(|| root.clone());
-        at.report(reader, message, Some("raise the limit with --trial-limit".into()));
-    }
-}
-
-/// Refuses networks whose max-poolings shrink the image to nothing. Behind a `keep: best` stage the starting point is
-/// not known yet; what cannot be built there is left out when it is.
-fn check_shapes(root: &At<'_>, spec: &Spec, reader: &mut Reader) {
-    let input = Input::from(&spec.dataset);
-    let mut refuse = |path: [&str; 2], index: Option<usize>, configuration: &Configuration| {
-        let Err(shrunk) = Counts::of(configuration, input) else { return };
-        let at = below(root, &path[..1]).and_then(|list| match index {
-            Some(index) => list.item(index),
-            None => Some(list),
-        });
-        let at = at.and_then(|at| below(&at, &path[1..]).or(Some(at))).unwrap_or_else(|| root.clone());
-        let difference = configuration.difference(&spec.baseline);
-        let hint = Some("use fewer blocks or larger images".to_owned());
-        at.report(reader, format!("{difference}: {shrunk}"), hint);
-    };
-    refuse(["baseline", ""], None, &spec.baseline);
-    for (index, extra) in spec.extra.iter().enumerate() {
-        refuse(["extra", ""], Some(index), &extra.configuration);
-    }
-    let plan = Plan::new(spec);
-    for (index, stage) in spec.stages.iter().enumerate() {
-        if let Some(worst) = plan.deepest_pooled(index) {
-            refuse(["stages", stage.design.name()], Some(index), &worst);
-        }
-    }
-}
-
-/// The value that keys lead to.
-fn below<'a>(at: &At<'a>, keys: &[&str]) -> Option<At<'a>> {
-    keys.iter().try_fold(at.clone(), |at, key| {
-        let Value::Mapping(entries) = &at.node.value else { return None };
-        entries.iter().find(|entry| entry.key == *key).map(|entry| at.below(entry))
-    })
 }

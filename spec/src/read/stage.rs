@@ -1,10 +1,9 @@
-//! Reading of configurations and stages: everything in which factors stand.
+//! Reading of configurations and stages: everything in which factors stand, but for the designs themselves.
 
-use std::collections::BTreeSet;
-
-use super::{At, Reader, Section, known};
+use super::design::design;
+use super::{At, Reader, Section, known, seeds};
 use crate::configuration::Configuration;
-use crate::design::{Axis, Design};
+use crate::design::{Design, Dimension, Kind};
 use crate::levels::{Factor, Family, Level};
 use crate::problem::did_you_mean;
 use crate::spec::{Extra, Keep, Stage, Start};
@@ -60,7 +59,10 @@ pub(super) fn stage(at: &At<'_>, around: &Around<'_>, reader: &mut Reader) -> Op
     let from = from(&mut section, around, reader);
     let set = section.get("set").map_or(Some(Vec::new()), |at| levels(&at, around.family, reader));
     let design = design(&mut section, around.family, reader);
-    if let (Some(set), Some(design)) = (&set, &design) {
+    if let (Some(set), Some(design)) = (&set, &design)
+        // Elsewhere the starting level is a point of its own, so that it may be said.
+        && matches!(design.kind(), Kind::Vary | Kind::Grid | Kind::Factorial)
+    {
         for axis in design.axes() {
             if set.iter().any(|(factor, _)| *factor == axis.factor)
                 && let Some(at) = section.get("set")
@@ -70,8 +72,10 @@ pub(super) fn stage(at: &At<'_>, around: &Around<'_>, reader: &mut Reader) -> Op
         }
     }
     let keep = section.get("keep").map_or(Some(Keep::Start), |at| keep(&at, around.family, design.as_ref(), reader));
+    let choose_on = section.get("choose_on");
+    let choose_on = choose_on.map_or(Some(Vec::new()), |at| seeds::choose_on(&at, keep.as_ref(), reader));
     section.finish(reader, "key");
-    Some(Stage { name: name?, from: from?, set: set?, design: design?, keep: keep? })
+    Some(Stage { name: name?, from: from?, set: set?, design: design?, keep: keep?, choose_on: choose_on? })
 }
 
 /// The names of the stages: each needs one, and no two may share one.
@@ -100,21 +104,18 @@ fn from(section: &mut Section<'_>, around: &Around<'_>, reader: &mut Reader) -> 
     let Some(at) = section.get("from") else {
         return Some(around.index.checked_sub(1).map_or(Start::Baseline, Start::Stage));
     };
-    let name = at.text(reader, "the name of an earlier stage, or `baseline`")?;
+    let name = at.text(reader, "the name of another stage, or `baseline`")?;
     if name == BASELINE {
         return Some(Start::Baseline);
     }
     let place = around.names.iter().position(|other| other.as_deref() == Some(name));
     match place {
-        Some(place) if place < around.index => return Some(Start::Stage(place)),
         Some(place) if place == around.index => at.report(reader, "a stage cannot start from itself", None),
-        Some(_) => {
-            let hint = Some("move it before this one".to_owned());
-            at.report(reader, "a stage starts from an earlier one; this one comes later", hint);
-        }
+        Some(place) => return Some(Start::Stage(place)),
         None => {
-            let earlier = around.names.iter().take(around.index).flatten().map(String::as_str);
-            let names: Vec<&str> = earlier.chain([BASELINE]).collect();
+            let others = around.names.iter().enumerate().filter(|(index, _)| *index != around.index);
+            let others = others.filter_map(|(_, name)| name.as_deref());
+            let names: Vec<&str> = others.chain([BASELINE]).collect();
             let hint = did_you_mean(name, &names).or_else(|| Some(known(&names)));
             at.report(reader, format!("unknown stage, found {}", at.node.describe()), hint);
         }
@@ -123,7 +124,13 @@ fn from(section: &mut Section<'_>, around: &Around<'_>, reader: &mut Reader) -> 
 }
 
 /// The factor that a key names, reported if the family has none of that name.
-fn factor(key: &str, mark: crate::yaml::Mark, path: &str, family: Family, reader: &mut Reader) -> Option<Factor> {
+pub(super) fn factor(
+    key: &str,
+    mark: crate::yaml::Mark,
+    path: &str,
+    family: Family,
+    reader: &mut Reader,
+) -> Option<Factor> {
     let found = Factor::named(key).filter(|factor| family.factors().contains(factor));
     if found.is_none() {
         let names: Vec<&str> = family.factors().iter().map(|factor| factor.name()).collect();
@@ -138,7 +145,7 @@ fn factor(key: &str, mark: crate::yaml::Mark, path: &str, family: Family, reader
 }
 
 /// `{ factor: level, ... }`, in the family's order.
-fn levels(at: &At<'_>, family: Family, reader: &mut Reader) -> Option<Vec<(Factor, Level)>> {
+pub(super) fn levels(at: &At<'_>, family: Family, reader: &mut Reader) -> Option<Vec<(Factor, Level)>> {
     let section = at.section(reader, "levels: `{ factor: level }`")?;
     let mut levels = Vec::new();
     let mut complete = true;
@@ -152,69 +159,22 @@ fn levels(at: &At<'_>, family: Family, reader: &mut Reader) -> Option<Vec<(Facto
     complete.then_some(levels)
 }
 
-fn design(section: &mut Section<'_>, family: Family, reader: &mut Reader) -> Option<Design> {
-    match (section.get("vary"), section.get("grid")) {
-        (Some(at), None) => axes(&at, family, reader).map(Design::Vary),
-        (None, Some(at)) => axes(&at, family, reader).map(Design::Grid),
-        (Some(_), Some(at)) => {
-            at.report(reader, "a stage has one design, found `vary` and `grid`", Some("make two stages".into()));
-            None
-        }
-        (None, None) => {
-            section.at.report(reader, "a design is missing: `vary` or `grid`", None);
-            None
-        }
-    }
-}
-
-fn axes(at: &At<'_>, family: Family, reader: &mut Reader) -> Option<Vec<Axis>> {
-    let section = at.section(reader, "factors and their levels: `{ factor: [level, ...] }`")?;
-    let mut axes = Vec::new();
-    let mut complete = true;
-    for (key, mark, at) in section.entries() {
-        let factor = factor(key, mark, &at.path, family, reader);
-        let axis = factor.and_then(|factor| axis(&at, factor, reader));
-        complete &= axis.is_some();
-        axes.extend(axis);
-    }
-    if complete && axes.is_empty() {
-        at.report(reader, "expected at least one factor, found an empty mapping", None);
-        return None;
-    }
-    axes.sort_by_key(|axis| axis.factor);
-    complete.then_some(axes)
-}
-
-fn axis(at: &At<'_>, factor: Factor, reader: &mut Reader) -> Option<Axis> {
-    let items = at.list(reader, "levels")?;
-    let mut levels: Vec<Level> = Vec::new();
-    let mut seen = BTreeSet::new();
-    let mut complete = true;
-    for item in items {
-        match item.level(reader, factor) {
-            Some(level) if seen.insert(level.key()) => levels.push(level),
-            Some(level) => {
-                item.report(reader, format!("level {level} stands twice"), None);
-                complete = false;
-            }
-            None => complete = false,
-        }
-    }
-    complete.then(|| Axis::new(factor, levels))
-}
-
 fn keep(at: &At<'_>, family: Family, design: Option<&Design>, reader: &mut Reader) -> Option<Keep> {
     if let Value::Text(text) = &at.node.value {
-        if text == "best" {
-            return Some(Keep::Best);
+        match text.as_str() {
+            "best" => return Some(Keep::Best),
+            "best_if_significant" => return Some(Keep::BestIfSignificant),
+            _ => {}
         }
-        let hint = did_you_mean(text, &["best"]);
-        at.report(reader, format!("expected `best` or levels, found {}", at.node.describe()), hint);
+        let hint = did_you_mean(text, &["best", "best_if_significant"]);
+        let message = format!("expected `best`, `best_if_significant` or levels, found {}", at.node.describe());
+        at.report(reader, message, hint);
         return None;
     }
     let kept = levels(at, family, reader)?;
     // Whether a level was varied is only known of a design that could be read.
-    let axes = design?.axes();
+    let design = design?;
+    let axes = design.axes();
     let varied: Vec<&str> = axes.iter().map(|axis| axis.factor.name()).collect();
     let mut complete = true;
     for (key, mark, at) in at.section(reader, "levels")?.entries() {
@@ -232,5 +192,25 @@ fn keep(at: &At<'_>, family: Family, design: Option<&Design>, reader: &mut Reade
             Some(_) => {}
         }
     }
+    for dimension in design.dimensions() {
+        complete &= !complete || kept_together(at, dimension, &kept, reader);
+    }
     complete.then_some(Keep::Levels(kept))
+}
+
+/// Factors that advance together are kept together, at a step that they have.
+fn kept_together(at: &At<'_>, dimension: &Dimension, kept: &[(Factor, Level)], reader: &mut Reader) -> bool {
+    let level = |factor: &Factor| kept.iter().find(|(other, _)| other == factor).map(|(_, level)| *level);
+    let levels: Vec<Level> = dimension.factors().iter().filter_map(level).collect();
+    if levels.is_empty() || dimension.steps().contains(&levels) {
+        return true;
+    }
+    let names = dimension.name();
+    if levels.len() < dimension.factors().len() {
+        at.report(reader, format!("expected a level for each of `{names}`, which advance together"), None);
+    } else {
+        let message = format!("expected levels that `{names}` have in one step, found levels of different ones");
+        at.report(reader, message, None);
+    }
+    false
 }

@@ -40,6 +40,8 @@ impl Mark {
 pub(crate) struct Node {
     pub(crate) mark: Mark,
     pub(crate) value: Value,
+    /// How many characters behind `mark` the text begins, if it stands in the file letter by letter: 1 behind a quote.
+    pub(crate) verbatim: Option<u32>,
 }
 
 /// A value as YAML's core schema reads it.
@@ -63,6 +65,21 @@ pub(crate) struct Entry {
 }
 
 impl Node {
+    pub(crate) fn new(mark: Mark, value: Value) -> Self {
+        Self { mark, value, verbatim: None }
+    }
+
+    /// The place of a letter of its text, counted from 0; of the whole value where that is not known.
+    pub(crate) fn mark_of(&self, letter: usize) -> Mark {
+        let letter = u32::try_from(letter).unwrap_or(u32::MAX);
+        match self.verbatim {
+            Some(before) if self.mark != Mark::OVERRIDE => {
+                Mark { column: self.mark.column.saturating_add(before).saturating_add(letter), ..self.mark }
+            }
+            _ => self.mark,
+        }
+    }
+
     /// The value in a few words, for a problem's "found".
     pub(crate) fn describe(&self) -> String {
         match &self.value {

@@ -84,7 +84,7 @@ fn put(root: &mut Node, steps: &[Step<'_>], value: Node) -> Result<(), String> {
         place = match (step, &mut place.value) {
             (Step::Key(key), Value::Mapping(entries)) => {
                 let at = entries.iter().position(|entry| entry.key == *key).unwrap_or_else(|| {
-                    let node = Node { mark: Mark::OVERRIDE, value: Value::Mapping(Vec::new()) };
+                    let node = Node::new(Mark::OVERRIDE, Value::Mapping(Vec::new()));
                     entries.push(Entry { key: (*key).to_owned(), mark: Mark::OVERRIDE, node });
                     entries.len() - 1
                 });

@@ -9,6 +9,8 @@ use crate::problem::Problem;
 
 /// A long text counts as one value more for each of these, so that the bound on values bounds memory too.
 const BYTES_OF_A_NODE: usize = 32;
+/// Behind this column no place within a text is told: each costs a look at the line before it.
+const FAR_RIGHT: usize = 2000;
 /// The most keys of one mapping; a spec needs few, and each is compared with all before it.
 const MAX_KEYS: usize = 1024;
 
@@ -32,7 +34,7 @@ pub(crate) fn parse(text: &[u8]) -> Result<(Node, Vec<Problem>), Problem> {
         let message = "found a control character, which YAML does not allow";
         return Err(mark_of_end(&text[..at]).problem("", message, None));
     }
-    let mut builder = Builder::default();
+    let mut builder = Builder { lines: text.lines().collect(), ..Builder::default() };
     for event in Parser::new_from_str(text) {
         let (event, span) = event.map_err(|error| {
             mark(error.marker()).problem("", format!("expected YAML, found what is none: {}", error.info()), None)
@@ -58,7 +60,8 @@ fn mark_of_end(text: &str) -> Mark {
 }
 
 #[derive(Default)]
-struct Builder {
+struct Builder<'a> {
+    lines: Vec<&'a str>,
     open: Vec<Open>,
     root: Option<Node>,
     anchors: HashMap<usize, Anchored>,
@@ -87,12 +90,13 @@ struct Anchored {
     depth: usize,
 }
 
-impl Builder {
+impl Builder<'_> {
     fn take(&mut self, event: Event<'_>, span: &Span) -> Result<(), Problem> {
         let mark = mark(&span.start);
         match event {
             Event::Scalar(text, style, anchor, tag) => {
-                let node = Node { mark, value: value_of(&text, style, tag.as_deref(), mark)? };
+                let value = value_of(&text, style, tag.as_deref(), mark)?;
+                let node = Node { mark, value, verbatim: verbatim(&text, style, span, &self.lines) };
                 let nodes = 1 + text.len() / BYTES_OF_A_NODE;
                 self.count(nodes, mark)?;
                 self.complete(node, &text, anchor, nodes, 0)
@@ -151,7 +155,7 @@ impl Builder {
             Content::List(items) => Value::List(items),
             Content::Mapping { entries, .. } => Value::Mapping(entries),
         };
-        self.complete(Node { mark: open.mark, value }, "", open.anchor, open.nodes, open.depth)
+        self.complete(Node::new(open.mark, value), "", open.anchor, open.nodes, open.depth)
     }
 
     fn repeat(&mut self, anchor: usize, mark: Mark) -> Result<(), Problem> {
@@ -209,6 +213,20 @@ impl Builder {
         }
         Ok(())
     }
+}
+
+/// How many characters behind its place a text begins, if it stands in its line letter by letter. Escapes, folded lines
+/// and blocks make it another in the file than it is.
+fn verbatim(text: &str, style: ScalarStyle, span: &Span, lines: &[&str]) -> Option<u32> {
+    let quotes = match style {
+        ScalarStyle::Plain => 0,
+        ScalarStyle::SingleQuoted | ScalarStyle::DoubleQuoted => 1,
+        ScalarStyle::Literal | ScalarStyle::Folded => return None,
+    };
+    let column = span.start.col();
+    let line = lines.get(span.start.line().checked_sub(1)?).filter(|_| column <= FAR_RIGHT)?;
+    let begin = line.char_indices().nth(column + quotes as usize).map(|(at, _)| at)?;
+    line[begin..].starts_with(text).then_some(quotes)
 }
 
 fn value_of(text: &str, style: ScalarStyle, tag: Option<&Tag>, mark: Mark) -> Result<Value, Problem> {

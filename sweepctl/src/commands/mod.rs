@@ -6,6 +6,8 @@ pub(crate) mod cancel;
 pub(crate) mod compare;
 pub(crate) mod explain;
 pub(crate) mod export;
+pub(crate) mod extend;
+pub(crate) mod import;
 pub(crate) mod leaderboard;
 pub(crate) mod list;
 pub(crate) mod plan;
@@ -40,6 +42,7 @@ pub(crate) fn run(cli: Cli, output: Output) -> Result<Exit, Failure> {
     let context = Context { output, coordinator: cli.coordinator() };
     match cli.command {
         Command::Plan(arguments) => plan::run(&context, &arguments),
+        Command::Import(verb) => import::run(&context, &verb),
         Command::Submit(verb) => block_on(submit::run(&context, &verb.arguments)),
         Command::List(_) => block_on(list::run(&context)),
         Command::Status(verb) => block_on(status::run(&context, &verb.arguments)),
@@ -57,6 +60,7 @@ pub(crate) fn run(cli: Cli, output: Output) -> Result<Exit, Failure> {
         Command::Explain(verb) => block_on(explain::run(&context, &verb.arguments)),
         Command::Audit(verb) => block_on(explain::audit(&context, &verb.arguments)),
         Command::Workers(verb) => block_on(workers::run(&context, &verb.arguments)),
+        Command::Extend(verb) => block_on(extend::run(&context, &verb.arguments)),
         Command::Report(verb) => block_on(report::run(&context, &verb.arguments)),
         Command::Export(verb) => block_on(export::run(&context, &verb.arguments)),
         Command::Artifacts(verb) => block_on(artifacts::run(&context, &verb.arguments)),

@@ -1,6 +1,8 @@
 //! `sweepctl plan`: every configuration that a spec asks for and what it costs, without a coordinator. Configurations
 //! are made one by one and forgotten, so that a plan of a million trials fits anywhere.
 
+mod stages;
+
 use std::cell::RefCell;
 use std::path::PathBuf;
 
@@ -9,9 +11,10 @@ use serde::ser::SerializeSeq;
 use serde::{Serialize, Serializer};
 use sweep_spec::Plan;
 use sweep_spec::levels::{Factor, Level};
-use sweep_spec::plan::{GroupSummary, LeftOut, PlannedConfiguration, Released, Summary};
+use sweep_spec::plan::{GroupKind, GroupSummary, PlannedConfiguration, Released, Summary};
 use sweep_spec::spec::{Keep, Stage, Start};
 
+use self::stages::{Said, StageShape};
 use super::Context;
 use crate::failure::{Exit, Failure};
 use crate::output::{Output, STRONG};
@@ -102,39 +105,76 @@ impl View<'_> {
             count(planned.counts.params),
             si(planned.counts.flops_per_image),
             bytes(planned.counts.training_memory_bytes(self.plan().spec().protocol.batch_size)),
-            count(self.plan().spec().seeds.len() as u64),
+            count(self.trials(planned)),
         ]
+    }
+
+    /// Trials of a configuration, before anything is decided.
+    fn trials(&self, planned: &PlannedConfiguration) -> u64 {
+        let known = |group: &usize| self.plan().groups().get(*group).map(|group| group.kind);
+        let asked = planned.groups.iter().filter_map(known);
+        let (sources, others): (Vec<GroupKind>, Vec<GroupKind>) = asked.partition(|kind| kind.is_source());
+        let own = if sources.is_empty() { 0 } else { self.plan().spec().seeds.len() };
+        let noise = if others.contains(&GroupKind::Noise) { self.plan().spec().noise.len() } else { 0 };
+        (own + noise) as u64
     }
 
     fn names(&self, groups: &[usize]) -> Vec<String> {
         groups.iter().filter_map(|&group| self.plan().groups().get(group)).map(|group| group.name.clone()).collect()
     }
 
-    /// What there is to say of single stages: merged points, points that cannot be built, and what waits for a winner.
+    /// What there is to say of single stages, and of extra configurations that a stage asks for too.
     fn groups(&self) -> Vec<String> {
         let mut lines = Vec::new();
         for (index, (group, numbers)) in self.plan().groups().iter().zip(&self.summary.groups).enumerate() {
             let name = escape(&group.name);
+            match group.kind {
+                GroupKind::Noise => {
+                    let seeds = plural(self.plan().seeds(index).len() as u64, "more seed");
+                    lines.push(format!("{name}: the baseline under {seeds}, for the noise floor alone"));
+                    continue;
+                }
+                GroupKind::MoreSeeds(look) => {
+                    lines.extend(self.look(look));
+                    continue;
+                }
+                GroupKind::Stage(_) | GroupKind::Extra => {}
+            }
             if numbers.at_most {
                 lines.push(self.waiting(index, numbers));
+            } else if let Some(said) = self.said(index, numbers) {
+                lines.extend(said.lines());
             } else if numbers.merged > 0 {
                 let merged = format!("{} of {}", count(numbers.merged), plural(numbers.points, "point"));
                 lines.push(format!("{name}: {merged} stand in an earlier place too"));
             }
-            if numbers.left_out > 0 {
-                let reason = self.released.left_out(index).next().map(|left: LeftOut| left.reason.to_string());
-                let left_out = plural(numbers.left_out, "point");
-                lines.push(format!("{name}: {left_out} cannot be built: {}", reason.unwrap_or_default()));
-            }
         }
         lines
+    }
+
+    fn said<'a>(&'a self, index: usize, numbers: &'a GroupSummary) -> Option<Said<'a>> {
+        let stage = self.stage(index)?;
+        Some(Said { plan: self.plan(), released: &self.released, stage, index, numbers })
+    }
+
+    /// All looks of an adaptive study in one line.
+    fn look(&self, look: usize) -> Option<String> {
+        let spec = self.plan().spec();
+        let adaptive = spec.adaptive.as_ref().filter(|_| look == 1)?;
+        let most = spec.seeds.len() + adaptive.seeds().len();
+        let times = plural(adaptive.looks() as u64, "time");
+        let trials = plural(self.summary.more_seeds, "trial");
+        let step = plural(adaptive.step() as u64, "seed");
+        Some(format!(
+            "more seeds: {step} at once for what is undecided, up to {times} and {most} seeds; at most {trials}"
+        ))
     }
 
     fn waiting(&self, index: usize, numbers: &GroupSummary) -> String {
         let winner = self.waits_for(index).unwrap_or_default();
         let params = numbers.params.map(|params| format!(", {}", parameters(params))).unwrap_or_default();
         let name = escape(&self.plan().groups()[index].name);
-        let levels = self.stage(index).map(design).unwrap_or_default();
+        let levels = self.stage(index).map(|stage| stage.design.words()).unwrap_or_default();
         let points = plural(numbers.points, "configuration");
         format!("{name}: waits for the winner of {}; {levels}; at most {points}{params}", escape(&winner))
     }
@@ -181,6 +221,7 @@ impl View<'_> {
             Keep::Start => "start".to_owned(),
             Keep::Levels(levels) => levels_text(levels),
             Keep::Best => "best".to_owned(),
+            Keep::BestIfSignificant => "best_if_significant".to_owned(),
         });
         let from = stage.map(|stage| match stage.from {
             Start::Baseline => "baseline".to_owned(),
@@ -188,9 +229,11 @@ impl View<'_> {
         });
         GroupShape {
             name: group.name.clone(),
-            extra: group.stage.is_none(),
+            extra: group.kind == GroupKind::Extra,
+            kind: kind(group.kind),
+            seeds: self.plan().seeds(index).len() as u64,
             from,
-            design: stage.map(design),
+            design: stage.map(|stage| stage.design.words()),
             keep,
             waits_for: self.waits_for(index),
             points: numbers.points,
@@ -200,6 +243,7 @@ impl View<'_> {
             at_most: numbers.at_most,
             params_least: numbers.params.map(|(least, _)| least),
             params_most: numbers.params.map(|(_, most)| most),
+            stage: self.said(index, numbers).map(|said| said.shape()).unwrap_or_default(),
         }
     }
 
@@ -208,7 +252,14 @@ impl View<'_> {
         let levels = planned.configuration.levels().into_iter();
         let mut settings: Settings = levels.map(|(factor, level)| (factor.name().to_owned(), value(level))).collect();
         settings.insert("family".to_owned(), planned.configuration.family().name().into());
-        let ids = self.plan().trial_ids(&planned.configuration).unwrap_or_default();
+        let (mut groups, mut ids) = (planned.groups.clone(), Vec::new());
+        // The stages and the extra configurations have one list of seeds between them.
+        groups.dedup_by_key(|group| self.plan().groups().get(*group).is_some_and(|group| group.kind.is_source()));
+        for group in groups {
+            ids.extend(
+                self.plan().trial_ids_under(&planned.configuration, self.plan().seeds(group)).unwrap_or_default(),
+            );
+        }
         ConfigurationShape {
             stages: self.names(&planned.groups),
             name: planned.name.clone(),
@@ -217,21 +268,21 @@ impl View<'_> {
             params: planned.counts.params,
             flops_per_image: planned.counts.flops_per_image,
             training_memory_bytes: planned.counts.training_memory_bytes(spec.protocol.batch_size),
-            trials: spec.seeds.len() as u64,
+            trials: self.trials(planned),
             trial_ids: ids.iter().map(ToString::to_string).collect(),
             settings,
         }
     }
 }
 
-/// `vary dense_layers 1, 2, 4`.
-fn design(stage: &Stage) -> String {
-    let axis = |axis: &sweep_spec::design::Axis| {
-        let levels: Vec<String> = axis.levels().iter().map(ToString::to_string).collect();
-        format!("{} {}", axis.factor, levels.join(", "))
-    };
-    let axes: Vec<String> = stage.design.axes().iter().map(axis).collect();
-    format!("{} {}", stage.design.name(), axes.join("; "))
+/// What a group is for, in one word.
+const fn kind(kind: GroupKind) -> &'static str {
+    match kind {
+        GroupKind::Stage(_) => "stage",
+        GroupKind::Extra => "extra",
+        GroupKind::Noise => "noise",
+        GroupKind::MoreSeeds(_) => "more_seeds",
+    }
 }
 
 fn levels_text(levels: &[(Factor, Level)]) -> String {
@@ -283,11 +334,15 @@ struct Totals {
     params_most: Option<u64>,
 }
 
-/// A stage, or the extra configurations together.
+/// A stage, the extra configurations together, or what stands beside them.
 #[derive(Serialize)]
 struct GroupShape {
     name: String,
     extra: bool,
+    /// `stage`, `extra`, `noise` or `more_seeds`.
+    kind: &'static str,
+    /// Under how many seeds its configurations are trained.
+    seeds: u64,
     from: Option<String>,
     design: Option<String>,
     keep: Option<String>,
@@ -301,6 +356,8 @@ struct GroupShape {
     at_most: bool,
     params_least: Option<u64>,
     params_most: Option<u64>,
+    #[serde(flatten)]
+    stage: StageShape,
 }
 
 #[derive(Serialize)]

@@ -48,7 +48,8 @@ fn describe(sweep: &Sweep) -> String {
         line("ends in", duration(eta));
     }
     for stage in &sweep.stages {
-        let choice = stage.choice.as_ref().map(|choice| format!("; kept {}", escape(choice))).unwrap_or_default();
+        let verb = if stage.name.starts_with("more seeds ") { "for" } else { "kept" };
+        let choice = stage.choice.as_ref().map(|choice| format!("; {verb} {}", escape(choice))).unwrap_or_default();
         line("stage", format!("{}: {}{choice}", escape(&stage.name), counts(&stage.counts)));
     }
     for trial in &sweep.running {

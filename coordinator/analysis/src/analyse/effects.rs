@@ -1,6 +1,6 @@
 //! What stages showed: the path of a staged study, and the effects of factorial designs.
 
-use sweep_spec::design::Design;
+use sweep_spec::design::{Design, Kind};
 use sweep_spec::levels::{Factor, Level};
 
 use super::bounds;
@@ -26,10 +26,7 @@ pub(super) fn stages(context: &Context<'_>, notes: &mut Vec<String>) -> Vec<Stag
 
 /// Whether every factor of the design is crossed with every other.
 fn is_factorial(design: &Design) -> bool {
-    match design {
-        Design::Grid(axes) => axes.len() > 1,
-        Design::Vary(_) => false,
-    }
+    matches!(design.kind(), Kind::Grid | Kind::Factorial) && design.axes().len() > 1
 }
 
 /// The mean of what the winner has over the start under each seed that both have. The very seeds that chose it speak here too.

@@ -1,22 +1,61 @@
 //! Families of comparisons: p-values are corrected for their number, and verdicts follow.
 
+use std::collections::HashMap;
+
 use sweep_spec::spec::Goal;
 
 use super::bounds;
 use super::context::Context;
 use super::pairing::{self, Extent};
+use crate::adaptive::follow;
 use crate::result::{Comparison, Correction, Verdict};
-use crate::statistics::{ALPHA, Power, benjamini_hochberg, differences, holm};
+use crate::statistics::{ALPHA, Finding, Power, benjamini_hochberg, differences, holm};
+
+/// What is said of comparisons that an adaptive study's rule does not cover.
+const NOT_FOLLOWED: &str = "seeds were added by what the objective showed against the starting points of stages: the error rate of \
+                            these verdicts is not corrected for that";
 
 /// The sweep's family: every configuration against the starting point of its stage.
 pub(super) fn stages(context: &Context<'_>, notes: &mut Vec<String>) -> Vec<Comparison> {
     let pairs = context.pairs(notes);
     let mut family = paired(context, pairs, notes);
     correct(context, &mut family);
+    if context.study.spec.adaptive.is_some() {
+        if context.metric == context.study.spec.objective.metric {
+            look_again(context, &mut family, notes);
+        } else {
+            notes.push(NOT_FOLLOWED.to_owned());
+        }
+    }
     if !context.has_ended() && family.iter().any(|one| one.test.is_some()) {
         notes.push("the sweep has not ended: p-values grow with the comparisons that are still to come".to_owned());
     }
     family
+}
+
+/// The verdicts of an adaptive study: its comparisons were looked at several times, so each look may spend a part of the error
+/// rate only. What was decided at a look stays decided by the seeds of that look.
+fn look_again(context: &Context<'_>, family: &mut [Comparison], notes: &mut Vec<String>) {
+    let looks = 1 + context.study.spec.adaptive.as_ref().map_or(0, |adaptive| adaptive.looks());
+    let followed = follow(context.study, looks);
+    let findings: HashMap<(u32, u32), Option<Finding>> =
+        followed.iter().map(|of| ((of.position, of.reference), of.finding)).collect();
+    for one in family.iter_mut().filter(|one| !one.after_selection) {
+        let finding = findings.get(&(one.position, one.reference)).copied().flatten();
+        one.adjusted_p = finding.map(|finding| finding.adjusted_p);
+        if matches!(one.verdict, Verdict::Open(_)) {
+            continue;
+        }
+        one.verdict = verdict(context.goal, one);
+        if let (true, Some(finding)) = (one.verdict != Verdict::NoDifferenceShown, finding) {
+            one.more_seeds = None;
+            let said = format!("decided by {} seeds, at look {} of {looks}", finding.seeds, finding.look + 1);
+            one.remark = if one.remark.is_empty() { said } else { format!("{}; {said}", one.remark) };
+        }
+    }
+    notes.push(format!(
+        "seeds were added to what was undecided: p-values are corrected for {looks} looks at the results as well"
+    ));
 }
 
 /// Everything against the sweep's baseline: a family of its own.
@@ -28,6 +67,9 @@ pub(super) fn baseline(context: &Context<'_>, notes: &mut Vec<String>) -> Vec<Co
     let others = context.all().iter().map(|series| series.subject).filter(|subject| !subject.baseline);
     let pair = |subject: &crate::study::Subject| (subject.position, baseline.position, subject.groups.first().copied());
     let pairs = others.map(pair).collect();
+    if context.study.spec.adaptive.is_some() {
+        notes.push(NOT_FOLLOWED.to_owned());
+    }
     let mut family = paired(context, pairs, notes);
     correct(context, &mut family);
     family
@@ -40,29 +82,44 @@ pub(super) fn with(
     reference: u32,
     notes: &mut Vec<String>,
 ) -> (Comparison, usize) {
-    // What the family lacks is its own concern.
-    let pairs = context.pairs(&mut Vec::new());
-    let place = pairs.iter().position(|pair| (pair.0, pair.1) == (position, reference));
-    let mirrored = pairs.iter().position(|pair| (pair.0, pair.1) == (reference, position));
-    let small = Extent { intervals: false, ..Extent::of(pairs.len() + 1) };
-    let asked = pairing::pair(context, (position, reference, None), Extent { intervals: true, ..small });
-    let mut family: Vec<Comparison> = pairs.into_iter().map(|pair| pairing::pair(context, pair, small)).collect();
-    let place = match place.or(mirrored) {
-        Some(place) => {
-            // The test is the same from either side.
-            family[place] = Comparison { group: family[place].group, ..asked };
-            place
-        }
-        None => {
-            if !family.is_empty() {
-                let others = family.len();
-                notes.push(format!("this comparison is beside the sweep's own {others}, and is corrected with them"));
-            }
-            family.push(asked);
-            family.len() - 1
-        }
-    };
-    let size = family.len();
+    // What the family lacks is told where the family is.
+    let mut family = stages(context, &mut Vec::new());
+    let extent = Extent { intervals: true, ..Extent::of(family.len() + 1) };
+    let asked = pairing::pair(context, (position, reference, None), extent);
+    let is = |one: &&Comparison, of: (u32, u32)| (one.position, one.reference) == of;
+    if let Some(member) = family.iter().find(|one| is(one, (position, reference))) {
+        let member = Comparison { bca_interval: asked.bca_interval, ..member.clone() };
+        return (member, family.len());
+    }
+    if let Some(member) = family.iter().find(|one| is(one, (reference, position))) {
+        // The test is the same from either side, and what it comes to is the other way round.
+        let verdict = match &member.verdict {
+            Verdict::Helps => Verdict::Hurts,
+            Verdict::Hurts => Verdict::Helps,
+            Verdict::NoDifferenceShown => Verdict::NoDifferenceShown,
+            Verdict::AfterSelection => Verdict::AfterSelection,
+            Verdict::Open(_) => asked.verdict.clone(),
+        };
+        let mirrored = Comparison {
+            group: member.group,
+            adjusted_p: member.adjusted_p,
+            false_discovery_p: member.false_discovery_p,
+            more_seeds: member.more_seeds,
+            remark: member.remark.clone(),
+            verdict,
+            ..asked
+        };
+        return (mirrored, family.len());
+    }
+    if !family.is_empty() {
+        let others = family.len();
+        notes.push(format!("this comparison is beside the sweep's own {others}, and is corrected with them"));
+    }
+    if context.study.spec.adaptive.is_some() {
+        notes.push(NOT_FOLLOWED.to_owned());
+    }
+    family.push(asked);
+    let (place, size) = (family.len() - 1, family.len());
     correct(context, &mut family);
     (family.swap_remove(place), size)
 }

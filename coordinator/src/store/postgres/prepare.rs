@@ -8,11 +8,14 @@ use super::columns::{Columns, pieces, signed, text};
 use super::write::json;
 use crate::store::Error;
 use crate::store::codes::SweepState;
-use crate::store::write::{ConfigurationRow, Preparation, SweepRow};
+use crate::store::write::{Afresh, ConfigurationRow, Preparation, SweepRow};
 
 const NOTHING: &str = "ON CONFLICT DO NOTHING";
 
 pub(super) async fn prepare(tx: &mut PgConnection, rows: &Preparation) -> Result<(), Error> {
+    if let Some(stages) = &rows.afresh {
+        afresh(tx, stages).await?;
+    }
     if let Some(row) = &rows.sweep {
         sweep(tx, row).await?;
     }
@@ -43,6 +46,36 @@ pub(super) async fn prepare(tx: &mut PgConnection, rows: &Preparation) -> Result
         let columns = columns.number("configuration", |row| i64::from(row.configuration));
         let columns = columns.number("seed", |row| signed(row.seed)).bytes("trial", |row| row.id.as_bytes());
         columns.insert(tx, "sweep_trials", NOTHING).await?;
+    }
+    Ok(())
+}
+
+/// Removes what was prepared for stages that wait. What is bound to a round was begun and stays.
+async fn afresh(tx: &mut PgConnection, afresh: &Afresh) -> Result<(), Error> {
+    let sweep = signed(afresh.sweep.0);
+    for stage in &afresh.stages {
+        let waiting = "SELECT COUNT(*) FROM stages WHERE sweep = $1 AND position = $2 AND state = 0";
+        let waiting = sqlx::query_scalar(waiting).bind(sweep).bind(i64::from(*stage));
+        let waiting: i64 = waiting.fetch_one(&mut *tx).await?;
+        if waiting == 0 {
+            return Ok(());
+        }
+        let delete = sqlx::query("DELETE FROM stage_configurations WHERE sweep = $1 AND stage = $2");
+        delete.bind(sweep).bind(i64::from(*stage)).execute(&mut *tx).await?;
+    }
+    let seeds: Vec<i64> = afresh.seeds.iter().copied().map(signed).collect();
+    let delete = sqlx::query("DELETE FROM sweep_trials WHERE sweep = $1 AND seed = ANY ($2) AND round IS NULL");
+    delete.bind(sweep).bind(seeds).execute(&mut *tx).await?;
+    for statement in [
+        "DELETE FROM sweep_trials WHERE sweep = $1 AND round IS NULL AND NOT EXISTS (SELECT 1 FROM stage_configurations c \
+         WHERE c.sweep = sweep_trials.sweep AND c.configuration = sweep_trials.configuration)",
+        "DELETE FROM configurations WHERE sweep = $1 \
+         AND NOT EXISTS (SELECT 1 FROM stage_configurations c \
+             WHERE c.sweep = configurations.sweep AND c.configuration = configurations.position) \
+         AND NOT EXISTS (SELECT 1 FROM sweep_trials t \
+             WHERE t.sweep = configurations.sweep AND t.configuration = configurations.position)",
+    ] {
+        sqlx::query(statement).bind(sweep).execute(&mut *tx).await?;
     }
     Ok(())
 }

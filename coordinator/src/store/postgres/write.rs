@@ -42,8 +42,11 @@ async fn sweeps(tx: &mut PgConnection, commit: &Commit) -> Result<(), Error> {
     }
     for (sweep, stage, state) in &commit.stages_reopened {
         let reopen = sqlx::query(
-            "UPDATE stages SET state = $1, choice = CASE WHEN winner IS NULL THEN '' ELSE choice END, \
-             decided = CASE WHEN winner IS NULL THEN NULL ELSE decided END WHERE sweep = $2 AND position = $3",
+            // A winner is never revised, and neither is who gets more seeds, once they have them.
+            "UPDATE stages SET state = $1, \
+             choice = CASE WHEN winner IS NULL AND (keep_best = 1 OR $1 = 0) THEN '' ELSE choice END, \
+             decided = CASE WHEN winner IS NULL AND (keep_best = 1 OR $1 = 0) THEN NULL ELSE decided END \
+             WHERE sweep = $2 AND position = $3",
         );
         let reopen = reopen.bind(state.code()).bind(signed(sweep.0)).bind(i64::from(*stage));
         reopen.execute(&mut *tx).await?;

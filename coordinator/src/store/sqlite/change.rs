@@ -52,10 +52,15 @@ pub(super) async fn sweeps(tx: &mut SqliteConnection, commit: &Commit) -> Result
         sweep(tx, *id, |sweep| sweep.priority = i64::from(*priority)).await?;
     }
     for (id, position, state) in &commit.stages_reopened {
+        let chooses: Option<bool> = sqlx::query_scalar("SELECT keep_best FROM stages WHERE sweep = ? AND position = ?")
+            .bind(signed(id.0))
+            .bind(position)
+            .fetch_optional(&mut *tx)
+            .await?;
         stage(tx, *id, *position, |stage| {
             stage.state = *state;
-            // A winner is never revised.
-            if stage.winner.is_none() {
+            // A winner is never revised, and neither is who gets more seeds, once they have them.
+            if stage.winner.is_none() && (chooses == Some(true) || *state == StageState::Waiting) {
                 stage.choice.clear();
                 stage.decided = None;
             }

@@ -11,7 +11,7 @@ use super::rows::{Statement, Values, signed, unsigned};
 use super::write::json;
 use crate::store::Error;
 use crate::store::codes::{StageState, SweepState};
-use crate::store::write::{ConfigurationRow, Preparation, SweepRow};
+use crate::store::write::{Afresh, ConfigurationRow, Preparation, SweepRow};
 
 const STAGE: Statement = Statement {
     head: "INSERT INTO stages (sweep, position, name, trials_at_most, keep_best, sum, state, choice, winner, decided, \
@@ -60,6 +60,9 @@ pub(super) async fn prepare(writer: &Writer, rows: &Preparation) -> Result<(), E
     }
     let mut numbered = writer.begin().await?;
     let tx = &mut *numbered.transaction;
+    if let Some(stages) = &rows.afresh {
+        afresh(tx, stages).await?;
+    }
     if let Some(row) = &rows.sweep {
         sweep(tx, row).await?;
     }
@@ -99,6 +102,36 @@ pub(super) async fn prepare(writer: &Writer, rows: &Preparation) -> Result<(), E
         })
         .await?;
     numbered.commit().await
+}
+
+/// Removes what was prepared for stages that wait. What is bound to a round was begun and stays.
+async fn afresh(tx: &mut SqliteConnection, afresh: &Afresh) -> Result<(), Error> {
+    let sweep = signed(afresh.sweep.0);
+    for stage in &afresh.stages {
+        let waiting = "SELECT COUNT(*) FROM stages WHERE sweep = ? AND position = ? AND state = 0";
+        let waiting: i64 = sqlx::query_scalar(waiting).bind(sweep).bind(stage).fetch_one(&mut *tx).await?;
+        if waiting == 0 {
+            return Ok(());
+        }
+        let delete = sqlx::query("DELETE FROM stage_configurations WHERE sweep = ? AND stage = ?");
+        delete.bind(sweep).bind(stage).execute(&mut *tx).await?;
+    }
+    for seed in &afresh.seeds {
+        let delete = sqlx::query("DELETE FROM sweep_trials WHERE sweep = ? AND seed = ? AND round IS NULL");
+        delete.bind(sweep).bind(signed(*seed)).execute(&mut *tx).await?;
+    }
+    for statement in [
+        "DELETE FROM sweep_trials WHERE sweep = ? AND round IS NULL AND NOT EXISTS (SELECT 1 FROM stage_configurations c \
+         WHERE c.sweep = sweep_trials.sweep AND c.configuration = sweep_trials.configuration)",
+        "DELETE FROM configurations WHERE sweep = ? \
+         AND NOT EXISTS (SELECT 1 FROM stage_configurations c \
+             WHERE c.sweep = configurations.sweep AND c.configuration = configurations.position) \
+         AND NOT EXISTS (SELECT 1 FROM sweep_trials t \
+             WHERE t.sweep = configurations.sweep AND t.configuration = configurations.position)",
+    ] {
+        sqlx::query(statement).bind(sweep).execute(&mut *tx).await?;
+    }
+    Ok(())
 }
 
 async fn sweep(connection: &mut SqliteConnection, row: &SweepRow) -> Result<(), Error> {

@@ -66,7 +66,8 @@ impl Folder {
         let classes = folders(&place, &place.folder)?;
         let files = list(&place, &place.folder, &classes)?;
         let labels: Vec<u16> = files.iter().map(|(_, class)| *class).collect();
-        let held = split::hold_out(&labels, &classes, test_split.fraction, test_split.seed)?;
+        let draw = split::Draw { fraction: test_split.fraction, seed: test_split.seed, place: &[] };
+        let held = split::hold_out(&labels, &classes, draw)?;
         let (test, train): (Vec<_>, Vec<_>) = files.into_iter().zip(held).partition(|(_, held)| *held);
         let count = train.len();
         let files = train.into_iter().chain(test).map(|(file, _)| file).collect();

@@ -1,12 +1,17 @@
 //! Which images train and which validate. A held-out share is taken from each class by its own stream, so it is the
-//! same for every trial of a sweep, whatever the trials' seeds.
+//! same for every trial of a sweep, whatever the trials' seeds; or, where the protocol asks for that, for every trial of one
+//! seed.
 
-use sweep_spec::Digest;
-use sweep_spec::protocol::Holdout;
+use sweep_spec::dataset::Source;
+use sweep_spec::{Digest, Trial};
 
 use super::Images;
 use crate::failure::Failure;
 use crate::random::{Purpose, Stream};
+
+/// Tells what a trial's seed draws for the test part from what it draws for the holdout.
+const TEST_PART: &[u64] = &[1];
+const HOLDOUT: &[u64] = &[2];
 
 /// Indices into a data set's images.
 #[derive(Debug, Clone, PartialEq)]
@@ -15,17 +20,41 @@ pub(crate) struct Split {
     pub(crate) validation: Vec<u32>,
 }
 
+/// What a share of images is drawn by.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Draw<'a> {
+    /// Share of each class that is held out.
+    pub(super) fraction: f64,
+    pub(super) seed: u64,
+    /// Tells draws under one seed apart.
+    pub(super) place: &'a [u64],
+}
+
 impl Split {
-    /// The data set's own parts, or a held-out share of the training part.
-    pub(crate) fn new(images: &Images, holdout: Option<&Holdout>) -> Result<Self, Failure> {
+    /// The data set's own parts, or a held-out share of the training part. With a split for each seed, both what is held
+    /// out for testing and what is held out of the rest are drawn by the trial's seed.
+    pub(crate) fn new(images: &Images, trial: &Trial) -> Result<Self, Failure> {
         let (train, total) = (images.contents.train as u32, images.contents.labels.len() as u32);
-        let Some(holdout) = holdout else {
-            return Ok(Self { train: (0..train).collect(), validation: (train..total).collect() });
-        };
-        let labels = &images.contents.labels[..images.contents.train];
-        let held = hold_out(labels, &images.contents.classes, holdout.fraction, holdout.seed)?;
-        let (validation, train) = (0..train).partition(|&index| held[index as usize]);
-        Ok(Self { train, validation })
+        let fixed = trial.protocol.split.is_fixed();
+        let mut split = Self { train: (0..train).collect(), validation: (train..total).collect() };
+        if let (false, Source::ImageFolder { test_split: Some(test), .. }) = (fixed, &trial.dataset.source) {
+            let draw = Draw { fraction: test.fraction, seed: trial.seed, place: TEST_PART };
+            split = Self::drawn(images, (0..total).collect(), draw)?;
+        }
+        if let Some(holdout) = &trial.protocol.holdout {
+            let (seed, place) = if fixed { (holdout.seed, &[][..]) } else { (trial.seed, HOLDOUT) };
+            split = Self::drawn(images, split.train, Draw { fraction: holdout.fraction, seed, place })?;
+        }
+        Ok(split)
+    }
+
+    /// Parts some images.
+    fn drawn(images: &Images, of: Vec<u32>, draw: Draw<'_>) -> Result<Self, Failure> {
+        let labels: Vec<u16> = of.iter().map(|index| images.contents.labels[*index as usize]).collect();
+        let held = hold_out(&labels, &images.contents.classes, draw)?;
+        let (validation, train): (Vec<_>, Vec<_>) = of.into_iter().zip(held).partition(|(_, held)| *held);
+        let indices = |part: Vec<(u32, bool)>| part.into_iter().map(|(index, _)| index).collect();
+        Ok(Self { train: indices(train), validation: indices(validation) })
     }
 
     /// Of the images on either side.
@@ -43,7 +72,8 @@ impl Split {
 }
 
 /// Marks the share of each class that is held out: at least one image, and never all.
-pub(super) fn hold_out(labels: &[u16], classes: &[String], fraction: f64, seed: u64) -> Result<Vec<bool>, Failure> {
+pub(super) fn hold_out(labels: &[u16], classes: &[String], draw: Draw<'_>) -> Result<Vec<bool>, Failure> {
+    let Draw { fraction, seed, place } = draw;
     if !(fraction > 0.0 && fraction < 1.0) {
         return Err(Failure::spec(format!("the held-out fraction is {fraction}, and has to be between 0 and 1")));
     }
@@ -56,7 +86,7 @@ pub(super) fn hold_out(labels: &[u16], classes: &[String], fraction: f64, seed: 
             return Err(Failure::data(format!("class {name} has {count} images: too few to hold one out")));
         }
         let count = ((members.len() as f64 * fraction).round() as usize).clamp(1, members.len() - 1);
-        let order = Stream::new(seed, Purpose::Split, name, &[]).order(members.len());
+        let order = Stream::new(seed, Purpose::Split, name, place).order(members.len());
         for &chosen in &order[..count] {
             held[members[chosen as usize]] = true;
         }
@@ -66,25 +96,87 @@ pub(super) fn hold_out(labels: &[u16], classes: &[String], fraction: f64, seed: 
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    use sweep_spec::dataset::TestSplit;
+    use sweep_spec::protocol::{Holdout, SplitSeed};
+    use sweep_spec::trainer::Folders;
+    use sweep_spec::{Classes, Cnn, Configuration, Dataset, Protocol};
+
     use super::*;
+
+    fn draw(fraction: f64, seed: u64) -> Draw<'static> {
+        Draw { fraction, seed, place: &[] }
+    }
 
     #[test]
     fn the_share_is_of_each_class_and_depends_on_the_seed() {
         let labels: Vec<u16> = (0..300).map(|index| u16::from(index >= 100)).collect();
         let classes = ["a".to_owned(), "b".to_owned()];
-        let held = hold_out(&labels, &classes, 0.1, 1).unwrap();
+        let held = hold_out(&labels, &classes, draw(0.1, 1)).unwrap();
         assert_eq!(held[..100].iter().filter(|held| **held).count(), 10);
         assert_eq!(held[100..].iter().filter(|held| **held).count(), 20);
-        assert_eq!(held, hold_out(&labels, &classes, 0.1, 1).unwrap());
-        assert_ne!(held, hold_out(&labels, &classes, 0.1, 2).unwrap());
+        assert_eq!(held, hold_out(&labels, &classes, draw(0.1, 1)).unwrap());
+        assert_ne!(held, hold_out(&labels, &classes, draw(0.1, 2)).unwrap());
+        assert_ne!(held, hold_out(&labels, &classes, Draw { place: &[1], ..draw(0.1, 1) }).unwrap());
     }
 
     #[test]
     fn what_cannot_be_held_out_is_said() {
         let classes = ["a".to_owned()];
-        assert!(hold_out(&[0], &classes, 0.5, 1).unwrap_err().reason.contains("class a"));
+        assert!(hold_out(&[0], &classes, draw(0.5, 1)).unwrap_err().reason.contains("class a"));
         for fraction in [0.0, 1.0, -1.0, f64::NAN] {
-            assert!(hold_out(&[0, 0], &classes, fraction, 1).is_err());
+            assert!(hold_out(&[0, 0], &classes, draw(fraction, 1)).is_err());
         }
+    }
+
+    /// A folder of two classes of twelve images each.
+    fn folder(root: &Path) -> Dataset {
+        for class in ["a", "b"] {
+            fs::create_dir_all(root.join("set").join(class)).unwrap();
+            for number in 0..12 {
+                let path = root.join("set").join(class).join(format!("{number}.png"));
+                image::GrayImage::from_pixel(4, 4, image::Luma([number])).save(path).unwrap();
+            }
+        }
+        let test_split = Some(TestSplit { fraction: 0.25, seed: 9 });
+        let source = Source::ImageFolder { path: "set".into(), test_split };
+        Dataset { source, image_size: 4, channels: 1, classes: Classes::Count(2), digest: None }
+    }
+
+    #[test]
+    fn a_split_for_each_seed_is_the_same_for_all_configurations_and_another_for_each_seed() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().to_string_lossy().into_owned();
+        let folders = Folders { data_root: path.clone(), cache: path };
+        let dataset = folder(root.path());
+        let images = Images::open(&dataset, &folders).unwrap();
+        let holdout = Some(Holdout { fraction: 0.2, seed: 3 });
+        for held in [None, holdout] {
+            let of = |seed: u64, filters: u32, split: SplitSeed| {
+                let protocol = Protocol { split, holdout: held.clone(), ..Protocol::default() };
+                let configuration = Configuration::Cnn(Cnn { filters, ..Cnn::default() });
+                let trial = Trial::new(configuration, seed, protocol, dataset.clone());
+                Split::new(&images, &trial).unwrap()
+            };
+            let (fixed, each) = (SplitSeed::Fixed, SplitSeed::PerSeed);
+            assert_eq!(of(1, 8, fixed), of(2, 8, fixed), "all seeds have the same parts");
+            assert_eq!(of(1, 8, each).digest(&images), of(1, 16, each).digest(&images));
+            let digests: Vec<Digest> = (0..8).map(|seed| of(seed, 8, each).digest(&images)).collect();
+            assert!(digests.iter().enumerate().all(|(at, digest)| !digests[..at].contains(digest)));
+            let sizes = |split: Split| (split.train.len(), split.validation.len());
+            assert_eq!(sizes(of(1, 8, each)), sizes(of(1, 8, fixed)));
+            let split = of(5, 8, each);
+            assert!(split.train.iter().all(|index| !split.validation.contains(index)));
+        }
+        // Over many seeds every image is validated on by some: the test part is drawn out of all of them.
+        let protocol = Protocol { split: SplitSeed::PerSeed, ..Protocol::default() };
+        let trial = |seed| Trial::new(Configuration::Cnn(Cnn::default()), seed, protocol.clone(), dataset.clone());
+        let mut seen: Vec<u32> =
+            (0..40).flat_map(|seed| Split::new(&images, &trial(seed)).unwrap().validation).collect();
+        seen.sort_unstable();
+        seen.dedup();
+        assert_eq!(seen.len(), 24);
     }
 }

@@ -51,7 +51,7 @@ pub(crate) fn train(request: &Train, listener: &mut dyn Listener) -> Result<(Fin
     let trial = &request.trial;
     let room = Room::open(&request.device)?;
     let images = Images::open(&trial.dataset, &request.folders)?;
-    let split = Split::new(&images, trial.protocol.holdout.as_ref())?;
+    let split = Split::new(&images, trial)?;
     let split_digest = split.digest(&images);
     let batches = Batches::new(&images, &split, &trial.protocol, trial.seed)?;
     let input = Input {
@@ -219,6 +219,10 @@ fn leave_artifacts(request: &Train, images: &Images, split: &Split, state: &Stat
     fs::create_dir_all(folder).map_err(unwritten)?;
     if let Some(weights) = &state.progress.weights {
         fs::write(folder.join("weights.bin"), weights).map_err(unwritten)?;
+    }
+    // One sheet goes with a data set, for all trials; where each seed has validation images of its own, there is none.
+    if !request.trial.protocol.split.is_fixed() {
+        return Ok(());
     }
     write_thumbnails(images, &split.validation, folder)
 }

@@ -2,7 +2,7 @@
 
 use std::thread;
 
-use sweep_spec::protocol::{Augment, Holdout, Normalize, Report};
+use sweep_spec::protocol::{Augment, Holdout, Normalize, Report, SplitSeed};
 use sweep_spec::trainer::Train;
 use sweep_spec::{FailureClass, Outcome, Protocol};
 
@@ -48,6 +48,23 @@ fn the_seed_and_the_protocol_change_the_answer() {
     assert_ne!(base, ask(1, Protocol { augment: Augment::default(), ..protocol() }));
     assert_ne!(base, ask(1, Protocol { normalize: Normalize::Standardize, ..protocol() }));
     assert_ne!(base, ask(1, Protocol { holdout: Some(Holdout { fraction: 0.2, seed: 1 }), ..protocol() }));
+}
+
+#[test]
+fn with_a_split_for_each_seed_digests_differ_between_seeds_and_not_between_configurations() {
+    let cache = tempfile::tempdir().unwrap();
+    let digests = |cnn: &Cnn, seed, split| {
+        let holdout = Some(Holdout { fraction: 0.25, seed: 1 });
+        let protocol = Protocol { epochs: 1, split, holdout, ..protocol() };
+        let (finished, _) = answer(&request(cnn, seed, protocol, drawn(40, 16, 16), cache.path())).unwrap();
+        (finished.provenance.data_digest, finished.provenance.split_digest)
+    };
+    let wide = Cnn { filters: 9, ..small() };
+    let (first, second) = (digests(&small(), 1, SplitSeed::PerSeed), digests(&small(), 2, SplitSeed::PerSeed));
+    assert_eq!(first, digests(&wide, 1, SplitSeed::PerSeed));
+    assert_eq!(first.0, second.0, "the data are the same");
+    assert_ne!(first.1, second.1);
+    assert_eq!(digests(&small(), 1, SplitSeed::Fixed), digests(&wide, 2, SplitSeed::Fixed));
 }
 
 #[test]

@@ -1,0 +1,115 @@
+//! A sweep that goes on from another one: the same study with more seeds, levels, stages or configurations. Every trial of
+//! the other one is in it, so nothing that was asked for is lost and nothing is run twice.
+
+use std::collections::{BTreeSet, HashMap};
+
+use sweep_scheduler::SweepId;
+use sweep_spec::plan::Winner;
+use sweep_spec::{Plan, TrialId};
+
+use super::submit::{Submit, blocking};
+use super::{Error, Handle, restore};
+use crate::store::record::{ConfigurationRecord, SweepRecord};
+
+/// Lost trials that a refusal names.
+const NAMED: usize = 5;
+
+impl Handle {
+    /// Reads the sweep that another goes on from, and takes from it what the request leaves out.
+    pub(super) async fn take_from(&self, from: SweepId, request: &mut Submit) -> Result<SweepRecord, Error> {
+        let record = self.store.sweep(from).await?.ok_or_else(|| Error::not_found(format!("sweep {from}")))?;
+        if request.spec.is_empty() {
+            request.spec.clone_from(&record.spec);
+            let more = std::mem::take(&mut request.overrides);
+            request.overrides = record.overrides.iter().cloned().chain(more).collect();
+        }
+        if request.name.is_empty() {
+            request.name.clone_from(&record.name);
+        }
+        if request.trial_limit == 0 {
+            request.trial_limit = record.trial_limit;
+        }
+        Ok(record)
+    }
+
+    /// Whether every trial of the sweep `from` is one of `plan`, if its stages choose what they have chosen.
+    pub(super) async fn check_extension(&self, from: &SweepRecord, plan: &Plan) -> Result<(), Error> {
+        let configurations = self.store.configurations(from.id).await?;
+        let mut replicates = self.store.replicates(from.id).await?;
+        let (from, plan) = (from.clone(), plan.clone());
+        blocking(move || {
+            let before = restore::plan(&from)?;
+            restore::begun(&before, &from, &mut replicates);
+            let mut lost: HashMap<TrialId, (u32, u64)> =
+                replicates.iter().map(|row| (row.trial, (row.configuration, row.seed))).collect();
+            let of = lost.len();
+            let winners = winners(&from, &configurations, &plan);
+            asked_for(&plan, &winners, |id| {
+                lost.remove(&id);
+            })?;
+            if lost.is_empty() {
+                return Ok(());
+            }
+            let places: BTreeSet<(u32, u64)> = lost.into_values().collect();
+            Err(Error::NotAnExtension {
+                sweep: from.id,
+                lost: places.len(),
+                of,
+                examples: examples(&places, &configurations),
+                hint: hint(&before, &plan),
+            })
+        })
+        .await
+    }
+}
+
+/// What the stages of a sweep have chosen, as choices of the stages of the same name in another plan.
+fn winners(from: &SweepRecord, configurations: &[ConfigurationRecord], plan: &Plan) -> Vec<Winner> {
+    let rename = |winner: Winner| {
+        let name = &from.stages.get(winner.stage)?.name;
+        let stage =
+            plan.decisions().find(|stage| plan.groups().get(*stage).is_some_and(|group| group.name == *name))?;
+        Some(Winner { stage, ..winner })
+    };
+    restore::winners(from, configurations).into_iter().filter_map(rename).collect()
+}
+
+/// Every trial that a plan asks for, or may ask for where results decide.
+fn asked_for(plan: &Plan, winners: &[Winner], mut take: impl FnMut(TrialId)) -> Result<(), Error> {
+    let released = plan.released(winners);
+    let more = plan.spec().adaptive.as_ref().map_or(&[][..], |adaptive| adaptive.seeds());
+    for group in released.groups() {
+        let source = plan.groups().get(*group).is_some_and(|group| group.kind.is_source());
+        let mut seeds = plan.seeds(*group).to_vec();
+        seeds.extend(more.iter().filter(|_| source));
+        for planned in released.points(*group) {
+            let ids = plan.trial_ids_under(&planned.configuration, &seeds);
+            ids.map_err(|error| Error::Internal(error.to_string()))?.into_iter().for_each(&mut take);
+        }
+    }
+    Ok(())
+}
+
+fn examples(lost: &BTreeSet<(u32, u64)>, configurations: &[ConfigurationRecord]) -> String {
+    let label = |position: u32| {
+        let found = configurations.iter().find(|row| row.position == position);
+        found.map_or("", |row| if row.name.is_empty() { row.label.as_str() } else { row.name.as_str() })
+    };
+    let named = lost.iter().take(NAMED).map(|(position, seed)| format!("{} under seed {seed}", label(*position)));
+    let mut text = named.collect::<Vec<_>>().join(", ");
+    if lost.len() > NAMED {
+        text = format!("{text}, ...");
+    }
+    text
+}
+
+/// What makes every trial another one, or else what there is to do.
+fn hint(before: &Plan, plan: &Plan) -> String {
+    let (before, spec) = (before.spec(), plan.spec());
+    match (before.dataset == spec.dataset, before.protocol == spec.protocol) {
+        (true, true) => "submit it as a sweep of its own, or keep what was there".to_owned(),
+        (false, true) => "`dataset` is another one, so no trial is the same".to_owned(),
+        (true, false) => "`protocol` is another one, so no trial is the same".to_owned(),
+        (false, false) => "`dataset` and `protocol` are others, so no trial is the same".to_owned(),
+    }
+}

@@ -1,0 +1,108 @@
+//! `sweepctl extend`: a study with more seeds, levels, stages or configurations, as a new sweep that takes all that the old
+//! one has.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use serde::Serialize;
+use sweep_proto::v1::{Override, SubmitRequest};
+
+use super::{Context, status};
+use crate::client;
+use crate::failure::{Exit, Failure};
+use crate::shapes::{Counts, Sweep};
+use crate::study;
+use crate::text::{count, plural};
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Every trial of the old sweep has to be in the new one, which gets its name: results that are known are\n\
+    taken, and what runs is shared.\n\nExamples:\n  sweepctl extend 3 --seeds 12\n  \
+    sweepctl extend scene-cnn --set 'stages[0].vary.filters=[32, 64, 128, 256, 512]'"
+)]
+pub(crate) struct Arguments {
+    /// The sweep: its number, or a name (the newest sweep of that name)
+    sweep: String,
+    /// So many seeds, or a list of them; the same as `--set seeds=...`
+    #[arg(long, value_name = "SEEDS")]
+    seeds: Option<String>,
+    /// Change a value of the spec, such as `stages[0].vary.filters=[8, 16, 32]`; may be repeated
+    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = study::parse_override)]
+    overrides: Vec<(String, String)>,
+    /// The new spec: a YAML file, or `-` for stdin [default: that of the sweep, with what it was submitted with]
+    #[arg(long, value_name = "FILE")]
+    spec: Option<PathBuf>,
+    /// Refuse a grid of more trials than this [default: as the sweep]
+    #[arg(long, value_name = "TRIALS")]
+    trial_limit: Option<u64>,
+}
+
+/// What `extend` answers as JSON.
+#[derive(Serialize)]
+struct Extended<'a> {
+    sweep: &'a Sweep,
+    /// Trials whose results were there.
+    known: u64,
+    /// Trials that run for another sweep already.
+    shared: u64,
+    /// Trials that are still to be run.
+    to_run: u64,
+}
+
+pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<Exit, Failure> {
+    let spec = arguments.spec.as_deref().map(study::load).transpose()?.unwrap_or_default();
+    let seeds = arguments.seeds.iter().map(|seeds| ("seeds".to_owned(), seeds.clone()));
+    let overrides: Vec<(String, String)> = seeds.chain(arguments.overrides.iter().cloned()).collect();
+    if spec.is_empty() && overrides.is_empty() {
+        return Err(Failure::usage("nothing is said of what to extend it by").hint("give --seeds, --set or --spec"));
+    }
+    let mut client = client::connect(&context.coordinator).await?;
+    let request = SubmitRequest {
+        spec: spec.into(),
+        overrides: overrides.into_iter().map(|(key, value)| Override { key, value }).collect(),
+        trial_limit: arguments.trial_limit.unwrap_or(0),
+        user: client::user(),
+        extends: client::reference(&arguments.sweep),
+        ..SubmitRequest::default()
+    };
+    let answer = client.submit(request).await?.into_inner();
+    let sweep = Sweep::from(client::expect(answer.sweep, "sweep")?);
+    let Counts { reused: known, running: shared, queued: to_run, .. } = sweep.counts;
+    if context.output.is_json() {
+        context.output.json(&Extended { sweep: &sweep, known, shared, to_run })?;
+        return Ok(Exit::Well);
+    }
+    context.output.text(&status::headline(&sweep))?;
+    context.output.text(&told(&sweep.counts))?;
+    context.output.say(&format!("follow it with `sweepctl watch {}`", sweep.id));
+    Ok(Exit::Well)
+}
+
+/// `12 trials are known, 3 running are shared, 6 to run`.
+fn told(counts: &Counts) -> String {
+    let known = plural(counts.reused, "trial");
+    let verb = if counts.reused == 1 { "is" } else { "are" };
+    let shared = match counts.running {
+        0 => String::new(),
+        1 => ", 1 running is shared".to_owned(),
+        running => format!(", {} running are shared", count(running)),
+    };
+    let more = match counts.to_come_at_most {
+        0 => String::new(),
+        more => format!(", at most {} more to come", count(more)),
+    };
+    format!("{known} {verb} known{shared}, {} to run{more}", count(counts.queued))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_known_shared_and_to_run_is_told() {
+        let counts = Counts { reused: 12, succeeded: 12, running: 3, queued: 6, ..Counts::default() };
+        assert_eq!(told(&counts), "12 trials are known, 3 running are shared, 6 to run");
+        let counts = Counts { reused: 1, succeeded: 1, to_come_at_most: 8, ..Counts::default() };
+        assert_eq!(told(&counts), "1 trial is known, 0 to run, at most 8 more to come");
+    }
+}

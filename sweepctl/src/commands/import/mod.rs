@@ -1,0 +1,85 @@
+//! `sweepctl import`: what others write, as a spec. stdout is the spec, stderr what was left out or assumed.
+
+mod names;
+mod wandb;
+mod write;
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use serde::Serialize;
+use sweep_spec::Spec;
+use sweep_spec::spec::Limits;
+
+use super::Context;
+use crate::failure::{Exit, Failure};
+use crate::study;
+use crate::text::{escape, plural};
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Make a spec of a Weights & Biases sweep file with `method: grid`
+    #[command(after_help = "Example:\n  sweepctl import wandb sweep.yaml > study.yaml")]
+    Wandb(Arguments),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    /// The sweep file, or `-` for stdin
+    file: PathBuf,
+    /// Leave out parameters that have no meaning here, instead of refusing the file
+    #[arg(long)]
+    drop_unknown: bool,
+}
+
+/// A spec made of something else.
+#[derive(Debug, Serialize)]
+struct Imported {
+    /// The YAML text.
+    spec: String,
+    /// What was left out or assumed.
+    notes: Vec<String>,
+}
+
+pub(crate) fn run(context: &Context, verb: &Verb) -> Result<Exit, Failure> {
+    let Verb::Wandb(arguments) = verb;
+    let file = arguments.file.display().to_string();
+    let file = if file == "-" { "stdin".to_owned() } else { file };
+    let text = study::load(&arguments.file)?;
+    let text = String::from_utf8(text).map_err(|_| Failure::usage(format!("{file} is no text")))?;
+    let imported = imported(&file, &text, arguments.drop_unknown)?;
+    if context.output.is_json() {
+        context.output.json(&imported)?;
+        return Ok(Exit::Well);
+    }
+    for note in &imported.notes {
+        context.output.say(&escape(note));
+    }
+    context.output.text(imported.spec.trim_end())?;
+    Ok(Exit::Well)
+}
+
+fn imported(file: &str, text: &str, drop_unknown: bool) -> Result<Imported, Failure> {
+    let sweep = wandb::read(file, text)?;
+    let study = names::mapped(&sweep, drop_unknown);
+    if !study.problems.is_empty() {
+        let number = plural(study.problems.len() as u64, "parameter");
+        let message = format!("{file} asks for what cannot be done here: {number}");
+        let failure = Failure::spec(message, study.problems);
+        return Err(if study.droppable {
+            failure.hint("--drop-unknown leaves out the parameters that have no meaning here")
+        } else {
+            failure
+        });
+    }
+    let spec = write::yaml(file, &study);
+    Spec::parse(spec.as_bytes(), &[], &Limits::default()).map_err(|problems| {
+        let lines = problems.0.iter().map(ToString::to_string).collect();
+        Failure::spec(format!("{file} asks for a spec that cannot be run"), lines)
+            .hint("change the sweep file; sweeps/README.md describes what values there may be")
+    })?;
+    Ok(Imported { spec, notes: study.notes })
+}
+
+#[cfg(test)]
+mod tests;

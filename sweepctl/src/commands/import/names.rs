@@ -1,0 +1,258 @@
+//! From the names that people give their parameters to ours: factors vary, everything else is the same for every trial.
+
+use serde_yaml::Value;
+use sweep_spec::levels::{Factor, Family, Kind};
+use sweep_spec::spec::Metric;
+
+use super::wandb::{Parameter, Sweep};
+
+/// What a parameter means here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Target {
+    Factor(Factor),
+    /// A key of the protocol.
+    Protocol(&'static str),
+    /// A key of the data set.
+    Dataset(&'static str),
+    Seeds,
+}
+
+/// What people call things, in small letters with `_` between words.
+const NAMES: &[(Target, &[&str])] = &[
+    (
+        Target::Factor(Factor::ConvLayers),
+        &["conv_layers", "num_conv_layers", "n_conv_layers", "conv_blocks", "num_conv"],
+    ),
+    (Target::Factor(Factor::Filters), &["filters", "num_filters", "n_filters", "conv_filters", "conv_channels"]),
+    (Target::Factor(Factor::KernelSize), &["kernel_size", "kernel", "filter_size", "conv_kernel_size"]),
+    (
+        Target::Factor(Factor::DenseLayers),
+        &["dense_layers", "num_dense_layers", "n_dense_layers", "fc_layers", "num_fc_layers"],
+    ),
+    (
+        Target::Factor(Factor::DenseUnits),
+        &["dense_units", "fc_layer_size", "fc_units", "units", "hidden_units", "hidden_size"],
+    ),
+    (
+        Target::Factor(Factor::BatchNorm),
+        &["batch_norm", "batchnorm", "use_batch_norm", "use_batchnorm", "use_bn", "bn", "batch_normalization"],
+    ),
+    (
+        Target::Factor(Factor::MaxPool),
+        &["max_pool", "maxpool", "use_max_pool", "use_maxpool", "max_pooling", "pooling", "use_pooling"],
+    ),
+    (
+        Target::Factor(Factor::Dropout),
+        &["dropout", "dropout_rate", "drop_rate", "dropout_prob", "dropout_p", "p_dropout"],
+    ),
+    (Target::Protocol("epochs"), &["epochs", "epoch", "num_epochs", "n_epochs", "max_epochs"]),
+    (Target::Protocol("batch_size"), &["batch_size", "batchsize", "batch", "bs", "train_batch_size"]),
+    (Target::Protocol("optimizer.kind"), &["optimizer", "optim", "opt"]),
+    (Target::Protocol("optimizer.learning_rate"), &["learning_rate", "lr", "init_lr", "initial_lr"]),
+    (Target::Protocol("optimizer.beta_1"), &["beta_1", "beta1", "adam_beta1"]),
+    (Target::Protocol("optimizer.beta_2"), &["beta_2", "beta2", "adam_beta2"]),
+    (Target::Protocol("optimizer.epsilon"), &["epsilon", "eps", "adam_epsilon"]),
+    (Target::Protocol("augment.horizontal_flip"), &["horizontal_flip", "hflip", "flip"]),
+    (Target::Protocol("augment.shift"), &["shift"]),
+    (Target::Protocol("initializer"), &["initializer", "kernel_initializer"]),
+    (Target::Dataset("image_size"), &["image_size", "img_size", "input_size"]),
+    (Target::Dataset("channels"), &["channels", "in_channels", "input_channels"]),
+    (Target::Dataset("classes"), &["classes", "num_classes", "n_classes"]),
+    (Target::Seeds, &["seed", "seeds", "random_seed", "random_state"]),
+];
+
+const METRICS: &[(Metric, &[&str])] = &[
+    (
+        Metric::ValAccuracy,
+        &[
+            "val_accuracy",
+            "val_acc",
+            "validation_accuracy",
+            "valid_accuracy",
+            "valid_acc",
+            "test_accuracy",
+            "test_acc",
+            "eval_accuracy",
+        ],
+    ),
+    (Metric::ValLoss, &["val_loss", "validation_loss", "valid_loss", "test_loss", "eval_loss"]),
+    (Metric::TrainAccuracy, &["train_accuracy", "train_acc", "training_accuracy", "accuracy", "acc"]),
+    (Metric::TrainLoss, &["train_loss", "training_loss", "loss"]),
+];
+
+/// A sweep in our words.
+#[derive(Debug, Default)]
+pub(super) struct Mapped {
+    pub(super) name: Option<String>,
+    /// Factors, each with its levels as YAML; one level is the baseline's alone.
+    pub(super) factors: Vec<(Factor, Vec<String>)>,
+    /// Keys of the protocol and their values as YAML.
+    pub(super) protocol: Vec<(&'static str, String)>,
+    pub(super) dataset: Vec<(&'static str, String)>,
+    pub(super) seeds: Vec<String>,
+    pub(super) objective: Option<(Metric, &'static str)>,
+    pub(super) notes: Vec<String>,
+    pub(super) problems: Vec<String>,
+    /// Whether leaving out unknown parameters would mend something.
+    pub(super) droppable: bool,
+}
+
+/// Maps what can be mapped and says what cannot.
+pub(super) fn mapped(sweep: &Sweep, drop_unknown: bool) -> Mapped {
+    let mut mapped = Mapped { name: sweep.name.clone(), ..Mapped::default() };
+    let mut taken: Vec<(Target, &str)> = Vec::new();
+    for (name, parameter) in &sweep.parameters {
+        let Some(target) = target(name) else {
+            mapped.unknown(name, drop_unknown);
+            continue;
+        };
+        if let Some((_, other)) = taken.iter().find(|(other, _)| *other == target) {
+            mapped.problems.push(format!("`{name}` and `{other}` mean the same here ({})", said(target)));
+            continue;
+        }
+        taken.push((target, name));
+        match parameter {
+            Parameter::Wrong(why) => mapped.problems.push(format!("`{name}`: {why}")),
+            Parameter::Values(values) => mapped.take(name, target, values),
+        }
+    }
+    mapped.factors.sort_by_key(|(factor, _)| *factor);
+    mapped.metric(sweep);
+    for key in &sweep.keys {
+        mapped.notes.push(format!("`{key}` is left out: {}", why_left_out(key)));
+    }
+    mapped
+}
+
+fn target(name: &str) -> Option<Target> {
+    let whole = plain(name);
+    let last = name.rsplit('.').next().map(plain).unwrap_or_default();
+    let find = |name: &str| NAMES.iter().find(|(_, names)| names.contains(&name)).map(|(target, _)| *target);
+    find(&whole).or_else(|| find(&last))
+}
+
+fn plain(name: &str) -> String {
+    name.to_lowercase().replace(['-', '.', ' ', '/'], "_")
+}
+
+fn said(target: Target) -> String {
+    match target {
+        Target::Factor(factor) => factor.name().to_owned(),
+        Target::Protocol(key) => format!("protocol.{key}"),
+        Target::Dataset(key) => format!("dataset.{key}"),
+        Target::Seeds => "seeds".to_owned(),
+    }
+}
+
+fn why_left_out(key: &str) -> &'static str {
+    match key {
+        "early_terminate" => "every trial is trained to its end, or the comparison would not be fair",
+        "run_cap" => "every combination is trained; `where` in a stage takes some out",
+        "program" | "command" => "the networks are built in; a trainer of your own speaks the trainer protocol",
+        "project" | "entity" | "description" => "a spec has a name only",
+        _ => "it has no meaning here",
+    }
+}
+
+impl Mapped {
+    fn unknown(&mut self, name: &str, drop_unknown: bool) {
+        let factors: Vec<&str> = Family::Cnn.factors().iter().map(|factor| factor.name()).collect();
+        if drop_unknown {
+            self.notes.push(format!("`{name}` is left out: nothing here has this name or meaning"));
+            return;
+        }
+        self.droppable = true;
+        let known = factors.join(", ");
+        self.problems.push(format!(
+            "`{name}`: nothing here has this name or meaning; what varies is {known}; rename it if it is one of them"
+        ));
+    }
+
+    fn take(&mut self, name: &str, target: Target, values: &[Value]) {
+        let texts: Option<Vec<String>> = values.iter().map(|value| text(value, target)).collect();
+        let Some(mut texts) = texts else {
+            let expected = match target {
+                Target::Factor(factor) => factor.kind().to_string(),
+                Target::Seeds => "whole numbers".to_owned(),
+                Target::Protocol("optimizer.kind") => "`adam`, the one optimizer that is trained here".to_owned(),
+                Target::Protocol(_) | Target::Dataset(_) => "a single value".to_owned(),
+            };
+            let found: Vec<String> = values.iter().map(shown).collect();
+            self.problems.push(format!("`{name}`: expected {expected}, found {}", found.join(", ")));
+            return;
+        };
+        let mut seen = std::collections::BTreeSet::new();
+        texts.retain(|text| seen.insert(text.clone()));
+        match target {
+            Target::Factor(factor) => self.factors.push((factor, texts)),
+            Target::Seeds => self.seeds = texts,
+            Target::Protocol(_) | Target::Dataset(_) if texts.len() > 1 => {
+                self.problems.push(format!(
+                    "`{name}` varies ({}), but it is the same for every trial of a sweep here, so that differences come \
+                     from the networks: choose one value, or make a sweep for each",
+                    texts.join(", ")
+                ));
+            }
+            Target::Protocol(key) => self.protocol.extend(texts.pop().map(|text| (key, text))),
+            Target::Dataset(key) => self.dataset.extend(texts.pop().map(|text| (key, text))),
+        }
+    }
+
+    fn metric(&mut self, sweep: &Sweep) {
+        let Some((name, goal)) = &sweep.metric else { return };
+        let plain = plain(name);
+        let last = plain.as_str();
+        let Some((metric, _)) = METRICS.iter().find(|(_, names)| names.contains(&last)) else {
+            let known: Vec<&str> = Metric::ALL.iter().map(|metric| metric.name()).collect();
+            self.notes.push(format!(
+                "metric `{name}` is left out: what is measured here is {}; `val_accuracy` is ranked by",
+                known.join(", ")
+            ));
+            return;
+        };
+        let goal = match goal.as_deref() {
+            Some("maximize") => "maximize",
+            Some("minimize") => "minimize",
+            // What the sweep file leaves out means `minimize` there, which nobody wants of an accuracy.
+            _ => metric.natural_goal().name(),
+        };
+        if goal != metric.natural_goal().name() {
+            self.notes.push(format!("metric `{name}` is to be {goal}d, as the file says; look whether that is meant"));
+        }
+        self.objective = Some((*metric, goal));
+    }
+}
+
+/// A value as YAML, if it fits.
+fn text(value: &Value, target: Target) -> Option<String> {
+    let whole = |value: &Value| {
+        let whole = value.as_f64().filter(|number| number.fract() == 0.0 && number.abs() < 9e15);
+        value.as_i64().or(whole.map(|number| number as i64)).map(|number| number.to_string())
+    };
+    let switch = |value: &Value| match value {
+        Value::Bool(value) => Some(value.to_string()),
+        Value::Number(number) if number.as_i64() == Some(0) => Some("false".to_owned()),
+        Value::Number(number) if number.as_i64() == Some(1) => Some("true".to_owned()),
+        Value::String(text) if matches!(text.to_lowercase().as_str(), "true" | "false") => Some(text.to_lowercase()),
+        _ => None,
+    };
+    match target {
+        Target::Factor(factor) => match factor.kind() {
+            Kind::Switch => switch(value),
+            Kind::Whole { .. } => whole(value),
+            Kind::Share => value.as_f64().map(|number| format!("{number:?}")),
+        },
+        Target::Seeds => whole(value),
+        Target::Protocol("optimizer.kind") => value.as_str().map(str::to_lowercase).filter(|name| name == "adam"),
+        Target::Protocol(_) | Target::Dataset(_) => match value {
+            Value::Bool(_) | Value::Number(_) => Some(shown(value)),
+            Value::String(text) => serde_json::to_string(text).ok(),
+            Value::Null | Value::Sequence(_) | Value::Mapping(_) | Value::Tagged(_) => None,
+        },
+    }
+}
+
+/// A value for people, in one line.
+fn shown(value: &Value) -> String {
+    serde_yaml::to_string(value).unwrap_or_default().trim().replace('\n', " ").chars().take(60).collect()
+}

@@ -1,0 +1,81 @@
+//! A mapped sweep as the text of a spec: what varies is one grid, and the first value of each factor is the baseline's,
+//! so that the grid trains the baseline.
+
+use std::fmt::Write;
+use std::path::Path;
+
+use super::names::Mapped;
+use crate::text::is_active;
+
+/// The longest name of a spec, in characters.
+const LONGEST_NAME: usize = 100;
+
+pub(super) fn yaml(file: &str, study: &Mapped) -> String {
+    let mut text = String::from(
+        "# Made from a W&B sweep file. It names no data set, so drawn scenes stand here: put yours in before it counts.\n",
+    );
+    let mut line = |key: &str, value: &str| writeln!(text, "{key}: {value}").unwrap_or_default();
+    line("version", "1");
+    line("name", &serde_json::to_string(&name(file, study)).unwrap_or_else(|_| "imported".to_owned()));
+    let dataset = study.dataset.iter().map(|(key, value)| format!(", {key}: {value}")).collect::<String>();
+    line("dataset", &format!("{{ kind: synthetic_scenes{dataset} }}"));
+    if !study.protocol.is_empty() {
+        line("protocol", &protocol(study));
+    }
+    if !study.seeds.is_empty() {
+        line("seeds", &format!("[{}]", study.seeds.join(", ")));
+    }
+    let first = study.factors.iter().filter_map(|(factor, levels)| Some((factor, levels.first()?)));
+    let baseline = first.map(|(factor, level)| format!(", {factor}: {level}")).collect::<String>();
+    line("baseline", &format!("{{ family: cnn{baseline} }}"));
+    let axes: Vec<String> = study
+        .factors
+        .iter()
+        .filter(|(_, levels)| levels.len() > 1)
+        .map(|(factor, levels)| format!("      {factor}: [{}]\n", levels.join(", ")))
+        .collect();
+    if axes.is_empty() {
+        // Only seeds vary, or nothing: the baseline under them.
+        line("stages", "[{ name: baseline alone, list: [{ name: start }] }]");
+    } else {
+        line("stages", &format!("\n  - name: grid\n    grid:\n{}", axes.concat().trim_end_matches('\n')));
+    }
+    if let Some((metric, goal)) = study.objective {
+        line("objective", &format!("{{ metric: {}, goal: {goal} }}", metric.name()));
+    }
+    text.replace("stages: \n", "stages:\n")
+}
+
+/// `{ epochs: 10, optimizer: { kind: adam } }`
+fn protocol(study: &Mapped) -> String {
+    let mut parts: Vec<String> = Vec::new();
+    let mut groups: Vec<(&str, Vec<String>)> = Vec::new();
+    for (key, value) in &study.protocol {
+        match key.split_once('.') {
+            None => parts.push(format!("{key}: {value}")),
+            Some((group, key)) => {
+                let entry = format!("{key}: {value}");
+                match groups.iter_mut().find(|(name, _)| *name == group) {
+                    Some((_, entries)) => entries.push(entry),
+                    None => groups.push((group, vec![entry])),
+                }
+            }
+        }
+    }
+    for (group, mut entries) in groups {
+        if group == "optimizer" && !entries.iter().any(|entry| entry.starts_with("kind:")) {
+            entries.insert(0, "kind: adam".to_owned());
+        }
+        parts.push(format!("{group}: {{ {} }}", entries.join(", ")));
+    }
+    format!("{{ {} }}", parts.join(", "))
+}
+
+/// The sweep's name, or the file's, in a form that a spec takes.
+fn name(file: &str, study: &Mapped) -> String {
+    let stem = Path::new(file).file_stem().map(|stem| stem.to_string_lossy().into_owned());
+    let name = study.name.clone().or(stem).unwrap_or_default();
+    let name: String = name.chars().filter(|letter| !is_active(*letter)).take(LONGEST_NAME).collect();
+    let name = name.trim();
+    if name.is_empty() { "imported".to_owned() } else { name.to_owned() }
+}

@@ -1,0 +1,167 @@
+//! What `plan` says of single stages: the design in words, where it starts, how many points it has and which are left
+//! out, what a fraction cannot tell apart, and what nothing could be compared with.
+
+use serde::Serialize;
+use sweep_spec::design::{Aliased, Design};
+use sweep_spec::plan::{GroupSummary, LeftOut, Released};
+use sweep_spec::spec::{Stage, Start};
+use sweep_spec::{Configuration, Plan};
+
+use crate::text::{count, escape, plural};
+
+/// Effects of more factors than this are not listed one by one.
+const LONGEST_SHOWN: usize = 3;
+/// Products of more factors than this are not looked at for aliases: few effects of three exist.
+const LONGEST_EFFECT: u32 = 2;
+
+/// What is said of one stage.
+pub(super) struct Said<'a> {
+    pub(super) plan: &'a Plan,
+    pub(super) released: &'a Released<'a>,
+    pub(super) stage: &'a Stage,
+    pub(super) index: usize,
+    pub(super) numbers: &'a GroupSummary,
+}
+
+/// The same for programs.
+#[derive(Debug, Default, Serialize)]
+pub(super) struct StageShape {
+    /// The starting point, as what differs from the baseline; absent while the stage waits.
+    start: Option<String>,
+    /// Whether the stage trains its starting point itself.
+    trains_start: Option<bool>,
+    /// Places without a point, because `where` excludes it.
+    excluded: u64,
+    /// Of a fraction of a factorial design.
+    resolution: Option<u32>,
+    /// How the levels of a fraction's factors follow from those of others.
+    generators: Vec<String>,
+    /// Effects that the design cannot tell apart: sets of products of factors.
+    aliases: Vec<Vec<String>>,
+    warnings: Vec<String>,
+}
+
+impl Said<'_> {
+    /// Its lines: one, and indented ones for what is noteworthy.
+    pub(super) fn lines(&self) -> Vec<String> {
+        let mut lines = vec![self.head()];
+        lines.extend(self.fraction());
+        if let Some(left_out) = self.left_out() {
+            lines.push(format!("  {left_out}"));
+        }
+        lines.extend(self.warnings().into_iter().map(|warning| format!("  warning: {warning}")));
+        lines
+    }
+
+    pub(super) fn shape(&self) -> StageShape {
+        let design = &self.stage.design;
+        let baseline = &self.plan.spec().baseline;
+        let set =
+            |one: &Aliased| std::iter::once(&one.effect).chain(&one.with).map(ToString::to_string).collect::<Vec<_>>();
+        StageShape {
+            start: self.start().map(|start| start.difference(baseline).to_string()),
+            trains_start: self.released.tries_start(self.index),
+            excluded: self.numbers.excluded,
+            resolution: design.fraction().map(|fraction| fraction.resolution()),
+            generators: design.generators(),
+            aliases: design.alias_structure(LONGEST_EFFECT).iter().map(set).collect(),
+            warnings: self.warnings(),
+        }
+    }
+
+    fn start(&self) -> Option<&Configuration> {
+        self.released.start(self.index)
+    }
+
+    /// `width: vary filters 8, 16; from the baseline; 2 points`
+    fn head(&self) -> String {
+        let numbers = self.numbers;
+        let added = if self.stage.adds_start() { ", and the start for `keep`" } else { "" };
+        let (name, words) = (escape(&self.stage.name), self.stage.design.words());
+        let mut text = format!("{name}: {words}{added}; {}", self.origin());
+        text.push_str(&format!("; {}", plural(numbers.points, "point")));
+        if numbers.excluded > 0 {
+            text.push_str(&format!(", {} more excluded by `where`", count(numbers.excluded)));
+        }
+        match numbers.merged {
+            0 => {}
+            1 => text.push_str(", 1 of them stands in an earlier place too"),
+            merged => text.push_str(&format!(", {} of them stand in an earlier place too", count(merged))),
+        }
+        text
+    }
+
+    /// `from the baseline`, or `from what width keeps: filters=16`.
+    fn origin(&self) -> String {
+        let spec = self.plan.spec();
+        let from = match self.stage.from {
+            Start::Baseline => "from the baseline".to_owned(),
+            Start::Stage(from) => {
+                let name = spec.stages.get(from).map(|stage| escape(&stage.name)).unwrap_or_default();
+                format!("from what {name} keeps")
+            }
+        };
+        let Some(start) = self.start() else { return from };
+        let difference = start.difference(&spec.baseline).to_string();
+        match (&self.stage.from, difference.as_str()) {
+            (Start::Baseline, "baseline") => from,
+            (Start::Stage(_), "baseline") => format!("{from}: the baseline"),
+            (Start::Baseline, levels) => format!("{from} with {levels}"),
+            (Start::Stage(_), levels) => format!("{from}: {levels}"),
+        }
+    }
+
+    /// What a fraction is made of and what it cannot tell apart.
+    fn fraction(&self) -> Vec<String> {
+        let design = &self.stage.design;
+        if design.fraction().is_none() {
+            return Vec::new();
+        }
+        let whole = 1u64 << design.dimensions().len();
+        let (points, generators) = (count(self.numbers.points), design.generators().join(", "));
+        let mut lines = vec![format!("  {points} of {}, by {generators}", plural(whole, "combination"))];
+        lines.extend(design.alias_structure(LONGEST_EFFECT).iter().map(|one| format!("  {}", aliased(one))));
+        lines
+    }
+
+    fn left_out(&self) -> Option<String> {
+        let first = self.released.left_out(self.index).next()?;
+        let LeftOut { reason, .. } = first;
+        Some(format!("{} cannot be built: {reason}", plural(self.numbers.left_out, "point")))
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        let mut warnings = Vec::new();
+        let Some(start) = self.start() else { return warnings };
+        if self.released.tries_start(self.index) == Some(false) && !self.released.trains(start) {
+            warnings.push(format!(
+                "its starting point ({}) is not trained, so nothing in it can be compared with it: {}",
+                start.difference(&self.plan.spec().baseline),
+                advice(&self.stage.design),
+            ));
+        }
+        warnings
+    }
+}
+
+/// How a stage comes to train its starting point.
+fn advice(design: &Design) -> &'static str {
+    use sweep_spec::design::Kind;
+    match design.kind() {
+        Kind::Vary => "list the starting level, or use `one_at_a_time`",
+        Kind::Grid | Kind::Factorial => "list the starting levels, or add the point to `extra`",
+        Kind::List => "add `{ name: start }`",
+        Kind::OneAtATime | Kind::LeaveOneOut | Kind::AddOneIn | Kind::Pairwise => "`where` excludes it",
+    }
+}
+
+/// `batch_norm is not told from filters*max_pool, dropout*kernel_size and 6 longer products`
+fn aliased(one: &Aliased) -> String {
+    let (shown, longer): (Vec<_>, Vec<_>) = one.with.iter().partition(|alias| alias.factors.len() <= LONGEST_SHOWN);
+    let mut said: Vec<String> = shown.iter().map(ToString::to_string).collect();
+    match longer.len() {
+        0 => {}
+        longer => said.push(format!("{} of more than {LONGEST_SHOWN} factors", plural(longer as u64, "product"))),
+    }
+    format!("{} is not told from {}", one.effect, said.join(", "))
+}

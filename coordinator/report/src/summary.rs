@@ -95,6 +95,12 @@ impl Images {
     pub(crate) fn of(view: &View<'_>) -> Option<Self> {
         let subjects = &view.study.subjects;
         let first = subjects.iter().find_map(|subject| validations(view, subject).next())?;
+        // Under another split, an index names another image, even if its class is the same.
+        let replicates = || subjects.iter().flat_map(|subject| subject.own()).filter_map(converged);
+        let split = replicates().next()?.provenance.split_digest;
+        if replicates().any(|answer| answer.provenance.split_digest != split) {
+            return None;
+        }
         let mut images = Self {
             all: first.labels.iter().enumerate().map(|(index, &label)| Image::new(index, label.into())).collect(),
             ..Self::default()

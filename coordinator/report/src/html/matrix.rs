@@ -38,9 +38,9 @@ pub(super) fn section(view: &View<'_>) -> Option<Markup> {
                 details.matrix open[index == 0] data-name=(name) {
                     summary { (name) span.quiet { " " (plural(confusion.networks, "network")) } }
                     div.pair {
-                        (matrix(classes, &format!("Confusion of {name}"), |truth, said| share(confusion, truth, said)))
+                        (matrix(classes, ("Confusion, in percent", &name), |truth, said| share(confusion, truth, said)))
                         @if let Some(baseline) = baseline.as_ref().filter(|_| !subject.baseline) {
-                            (matrix(classes, &format!("{name} minus baseline"), |truth, said| difference(confusion, baseline, truth, said)))
+                            (matrix(classes, ("Difference to the baseline, in points", &name), |truth, said| difference(confusion, baseline, truth, said)))
                         }
                     }
                 }
@@ -60,8 +60,12 @@ struct Cell {
 fn share(confusion: &Confusion, truth: usize, said: usize) -> Cell {
     let share = confusion.share(truth, said).unwrap_or(0.0);
     let text = if share < 0.005 { String::new() } else { format!("{:.0}", 100.0 * share) };
-    let class = if truth == said { "heat right" } else { "heat wrong" };
-    Cell { class, strength: share, text, title: format!("{} images", confusion.count(truth, said)) }
+    let (class, strength) = match truth == said {
+        true => ("heat right", share),
+        // A tenth of a class's images is much for one mistake.
+        false => ("heat wrong", (3.0 * share).min(1.0)),
+    };
+    Cell { class, strength, text, title: format!("{} images", confusion.count(truth, said)) }
 }
 
 fn difference(confusion: &Confusion, baseline: &Confusion, truth: usize, said: usize) -> Cell {
@@ -77,9 +81,9 @@ fn difference(confusion: &Confusion, baseline: &Confusion, truth: usize, said: u
     Cell { class, strength: (3.0 * difference.abs()).min(1.0), text, title }
 }
 
-fn matrix(classes: &[String], title: &str, cell: impl Fn(usize, usize) -> Cell) -> Markup {
+fn matrix(classes: &[String], (title, name): (&str, &str), cell: impl Fn(usize, usize) -> Cell) -> Markup {
     html! {
-        div.scroll role="region" aria-label=(title) tabindex="0" {
+        div.scroll role="region" aria-label={ (title) ": " (name) } tabindex="0" {
             table.confusion {
                 caption { (title) }
                 thead { tr {

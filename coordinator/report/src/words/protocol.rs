@@ -1,6 +1,6 @@
 //! The training protocol, the same for every trial, as pairs of a key and a sentence.
 
-use sweep_spec::protocol::{Initializer, Monitor, Normalize, Optimizer, Protocol, Report, Schedule};
+use sweep_spec::protocol::{Initializer, Monitor, Normalize, Optimizer, Protocol, Report, Schedule, SplitSeed};
 
 use super::{capital, number, plural};
 use crate::view::View;
@@ -45,6 +45,13 @@ pub(crate) fn lines(view: &View<'_>) -> Vec<(String, String)> {
             ),
         ),
         ("Validation", validation(protocol)),
+        (
+            "Split",
+            match protocol.split {
+                SplitSeed::Fixed => "the same for all seeds".to_owned(),
+                SplitSeed::PerSeed => "drawn anew for each seed, the same for all configurations under one".to_owned(),
+            },
+        ),
         ("Epoch that counts", capital(&epoch(protocol))),
         (
             "Training numbers",

@@ -187,6 +187,10 @@ fn validations_that_do_not_fit_are_left_out_and_said() {
     let page = example.text(Format::Html);
     assert!(page.contains("validated on different images"));
     let mut example = small();
+    let replicate = example.study.subjects[1].replicates.last_mut().expect("a replicate");
+    replicate.answer.as_mut().expect("an answer").provenance.split_digest = sweep_spec::Digest::of(b"another split");
+    assert!(example.text(Format::Html).contains("validated on different images"));
+    let mut example = small();
     example.study.classes.pop();
     assert!(!example.text(Format::Html).contains("<details class=\"matrix\""));
     let mut example = small();

@@ -61,7 +61,8 @@ fn seeds_that_are_not_for_everything_are_told_with_their_bounds() {
     let text = transcript_with_input(&["plan", "-", "--output", "json"], SEEDS.as_bytes());
     let json = text.split("----- stdout -----").nth(1).unwrap().split("----- stderr -----").next().unwrap();
     let plan: serde_json::Value = serde_json::from_str(json).unwrap();
-    let groups: Vec<_> = plan["stages"].as_array().unwrap().iter().map(|group| (&group["kind"], &group["seeds"])).collect();
+    let groups: Vec<_> =
+        plan["stages"].as_array().unwrap().iter().map(|group| (&group["kind"], &group["seeds"])).collect();
     assert_eq!(
         groups,
         [("stage", 6), ("noise", 4), ("more_seeds", 3), ("more_seeds", 3), ("more_seeds", 2)]

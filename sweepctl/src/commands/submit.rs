@@ -210,6 +210,7 @@ async fn submit(
         priority: arguments.priority,
         resume,
         user: client::user(),
+        extends: None,
     };
     let answer = client.submit(request).await?.into_inner();
     Ok((client::expect(answer.sweep, "sweep")?.into(), answer.resumed))

@@ -13,6 +13,8 @@ use crate::random::{Purpose, Stream};
 pub(crate) struct Split {
     pub(crate) train: Vec<u32>,
     pub(crate) validation: Vec<u32>,
+    /// The test part where a holdout keeps it out of every choice; empty where the test part validates.
+    pub(crate) test: Vec<u32>,
 }
 
 impl Split {
@@ -20,15 +22,15 @@ impl Split {
     pub(crate) fn new(images: &Images, holdout: Option<&Holdout>) -> Result<Self, Failure> {
         let (train, total) = (images.contents.train as u32, images.contents.labels.len() as u32);
         let Some(holdout) = holdout else {
-            return Ok(Self { train: (0..train).collect(), validation: (train..total).collect() });
+            return Ok(Self { train: (0..train).collect(), validation: (train..total).collect(), test: Vec::new() });
         };
         let labels = &images.contents.labels[..images.contents.train];
         let held = hold_out(labels, &images.contents.classes, holdout.fraction, holdout.seed)?;
         let (validation, train) = (0..train).partition(|&index| held[index as usize]);
-        Ok(Self { train, validation })
+        Ok(Self { train, validation, test: (images.contents.train as u32..total).collect() })
     }
 
-    /// Of the images on either side.
+    /// Of the images that train and of those that choose. Those that only report are the rest of the data.
     pub(crate) fn digest(&self, images: &Images) -> Digest {
         let mut hasher = blake3::Hasher::new();
         hasher.update(images.digest.as_bytes());

@@ -5,11 +5,12 @@ use clap::builder::styling::AnsiColor;
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
-#[cfg(feature = "local")]
-use crate::commands::store;
 use crate::commands::{
-    artifacts, cancel, explain, export, leaderboard, list, plan, status, steer, submit, trial, watch, workers,
+    artifacts, cancel, explain, export, leaderboard, list, plan, reproduce, status, steer, submit, trial, watch,
+    workers,
 };
+#[cfg(feature = "local")]
+use crate::commands::{data, store};
 use crate::output::{Color, Format};
 
 /// Where a coordinator on this machine listens.
@@ -93,6 +94,8 @@ pub(crate) enum Command {
     Priority(Dialling<steer::PriorityArguments>),
     /// Run again what failed of a sweep, and nothing else
     Retry(Dialling<steer::RetryArguments>),
+    /// Run one trial again and hold the new answer against the old one
+    Reproduce(Dialling<reproduce::Arguments>),
     /// Say why a trial waits, or what happened to it
     Explain(Dialling<explain::Arguments>),
     /// Show who did what, and what happened
@@ -103,6 +106,10 @@ pub(crate) enum Command {
     Export(Dialling<export::Arguments>),
     /// List a sweep's artifacts, or fetch one
     Artifacts(Dialling<artifacts::Arguments>),
+    /// Look at a data set before anyone trains on it
+    #[cfg(feature = "local")]
+    #[command(subcommand, after_help = "Example:\n  sweepctl data check sweeps/scene-cnn.yaml --data-root ~/data")]
+    Data(data::Verb),
     /// Look after a store that no coordinator uses
     #[cfg(feature = "local")]
     #[command(subcommand, after_help = "Example:\n  sweepctl store check .sweep/sweep.db")]
@@ -150,6 +157,7 @@ impl Command {
             Self::Resume(verb) => Some(&verb.connection),
             Self::Priority(verb) => Some(&verb.connection),
             Self::Retry(verb) => Some(&verb.connection),
+            Self::Reproduce(verb) => Some(&verb.connection),
             Self::Explain(verb) => Some(&verb.connection),
             Self::Audit(verb) => Some(&verb.connection),
             Self::Workers(verb) => verb.arguments.connection().or(Some(&verb.connection)),
@@ -157,7 +165,7 @@ impl Command {
             Self::Artifacts(verb) => Some(&verb.connection),
             Self::Plan(_) | Self::Completions { .. } => None,
             #[cfg(feature = "local")]
-            Self::Store(_) | Self::Coordinator(_) | Self::Worker(_) | Self::Trainer => None,
+            Self::Data(_) | Self::Store(_) | Self::Coordinator(_) | Self::Worker(_) | Self::Trainer => None,
         }
     }
 }

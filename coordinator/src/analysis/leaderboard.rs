@@ -9,10 +9,10 @@ use std::collections::{BTreeSet, HashMap};
 use sweep_spec::protocol::Report;
 use sweep_spec::spec::{Goal, Metric};
 use sweep_spec::trainer::EpochMetrics;
-use sweep_spec::{Outcome, Spec, TrialId};
+use sweep_spec::{Digest, Outcome, Spec, TrialId};
 
 use crate::store::codes::RoundState;
-use crate::store::record::{ConfigurationRecord, Replicate};
+use crate::store::record::{ConfigurationRecord, Replicate, TestScore};
 
 /// A ranking of configurations.
 #[derive(Debug, Clone, PartialEq)]
@@ -58,6 +58,10 @@ pub struct Row {
     pub val_loss: Option<Estimate>,
     /// Train accuracy ÷ (10 × params).
     pub ratio: Option<Estimate>,
+    /// On the test part, where a holdout chooses the epoch; it ranks nothing.
+    pub test_accuracy: Option<Estimate>,
+    /// The same.
+    pub test_loss: Option<Estimate>,
     /// Wall time of a trial.
     pub seconds: Option<Estimate>,
     /// Where its trials stand.
@@ -237,6 +241,11 @@ fn row(
         let values: Vec<f64> = values.filter_map(|epoch| metric.value(epoch, params)).collect();
         Estimate::of(&values)
     };
+    let tested = |read: fn(&TestScore) -> f64| {
+        let results = replicates.iter().filter_map(|replicate| replicate.result.as_ref());
+        let results = results.filter(|result| result.outcome == Outcome::Converged);
+        Estimate::of(&results.filter_map(|result| result.test.as_ref().map(read)).collect::<Vec<f64>>())
+    };
     let seconds: Vec<f64> =
         replicates.iter().filter_map(|replicate| Some(replicate.result.as_ref()?.provenance.seconds)).collect();
     let row = Row {
@@ -254,6 +263,8 @@ fn row(
         train_loss: of(Metric::TrainLoss),
         val_loss: of(Metric::ValLoss),
         ratio: of(Metric::Ratio),
+        test_accuracy: tested(|test| test.accuracy),
+        test_loss: tested(|test| test.loss),
         seconds: Estimate::of(&seconds),
         remark: counts.remark(),
         counts,
@@ -263,10 +274,19 @@ fn row(
     (row, value)
 }
 
+/// Whether configurations were trained on different data or splits, or under different protocols, where they are compared:
+/// within each seed. A split may differ between seeds.
 fn unequal_data(replicates: &[Replicate]) -> bool {
-    let made = replicates.iter().filter_map(|replicate| replicate.result.as_ref()).map(|result| &result.provenance);
-    let digests: BTreeSet<_> = made.map(|made| (made.data_digest, made.split_digest)).collect();
-    digests.len() > 1
+    let mut by_seed: HashMap<u64, (Digest, Digest)> = HashMap::new();
+    let mut protocols: BTreeSet<Digest> = BTreeSet::new();
+    replicates.iter().any(|replicate| {
+        let Some(result) = &replicate.result else { return false };
+        let made = &result.provenance;
+        // Of an answer of an earlier release it is not known; its trial's id vouches for its protocol.
+        protocols.extend(made.origin.protocol_digest);
+        let digests = (made.data_digest, made.split_digest);
+        protocols.len() > 1 || *by_seed.entry(replicate.seed).or_insert(digests) != digests
+    })
 }
 
 fn notes(spec: &Spec, replicates: &[Replicate], unequal: bool) -> Vec<String> {
@@ -276,9 +296,7 @@ fn notes(spec: &Spec, replicates: &[Replicate], unequal: bool) -> Vec<String> {
             "trials were trained on different data or splits: they cannot be compared, so nothing is ranked".to_owned(),
         );
     }
-    if spec.protocol.report == Report::Best && spec.protocol.holdout.is_none() {
-        notes.push("epoch chosen on the test set".to_owned());
-    }
+    notes.extend(choice_note(spec, replicates));
     let made = || replicates.iter().filter_map(|replicate| replicate.result.as_ref()).map(|result| &result.provenance);
     let kinds: BTreeSet<&str> = made().map(|made| made.device.split(':').next().unwrap_or_default()).collect();
     let sets: BTreeSet<&str> = made().map(|made| made.instruction_set.as_str()).collect();
@@ -295,6 +313,26 @@ fn notes(spec: &Spec, replicates: &[Replicate], unequal: bool) -> Vec<String> {
         notes.push(format!("trained by different trainers ({})", trainers.into_iter().collect::<Vec<_>>().join(", ")));
     }
     notes
+}
+
+/// Which data chose the epoch, and what the test part was for.
+fn choice_note(spec: &Spec, replicates: &[Replicate]) -> Option<String> {
+    let chosen = match (spec.protocol.report, &spec.protocol.holdout) {
+        (Report::Best, None) => return Some("epoch chosen on the test set".to_owned()),
+        (Report::Last, None) => return None,
+        (Report::Best, Some(_)) => "epoch chosen on the holdout",
+        (Report::Last, Some(_)) => "validation is on the holdout",
+    };
+    let converged = || {
+        let results = replicates.iter().filter_map(|replicate| replicate.result.as_ref());
+        results.filter(|result| result.outcome == Outcome::Converged)
+    };
+    let (all, tested) = (converged().count(), converged().filter(|result| result.test.is_some()).count());
+    Some(match tested {
+        _ if tested == all => format!("{chosen}; the test set only reports"),
+        0 => format!("{chosen}; the test set was not looked at"),
+        _ => format!("{chosen}; the test set only reports, for {tested} of {all} trials"),
+    })
 }
 
 #[cfg(test)]

@@ -62,6 +62,7 @@ fn made() -> Provenance {
         instruction_set: "avx2".into(),
         trainer: "test 1".into(),
         threads: 1,
+        origin: Default::default(),
     }
 }
 
@@ -74,7 +75,7 @@ fn replicate(configuration: u32, seed: u64, accuracy: f64) -> Replicate {
         state: Some(RoundState::Succeeded),
         running: false,
         reused: false,
-        result: Some(ResultRecord { outcome: Outcome::Converged, last, best, provenance: made() }),
+        result: Some(ResultRecord { outcome: Outcome::Converged, last, best, provenance: made(), test: None }),
     }
 }
 
@@ -160,7 +161,44 @@ fn the_protocol_chooses_the_epoch_and_a_choice_on_the_test_set_is_named() {
         (0.6, &["epoch chosen on the test set".to_owned()][..])
     );
     let held = spec("protocol: { report: best, holdout: { fraction: 0.1, seed: 1 } }");
-    assert!(leaderboard(&held, None, &configurations, &replicates).notes.is_empty());
+    let notes = |replicates: &[Replicate]| leaderboard(&held, None, &configurations, replicates).notes;
+    assert_eq!(notes(&replicates), ["epoch chosen on the holdout; the test set was not looked at"]);
+    let mut tested = replicate(0, 1, 0.5);
+    tested.result.as_mut().unwrap().test = Some(TestScore { epoch: 2, loss: 1.5, accuracy: 0.25 });
+    assert_eq!(notes(&[tested.clone()]), ["epoch chosen on the holdout; the test set only reports"]);
+    let some = [replicate(0, 0, 0.5), tested];
+    assert_eq!(notes(&some), ["epoch chosen on the holdout; the test set only reports, for 1 of 2 trials"]);
+    let row = leaderboard(&held, None, &configurations, &some).rows.remove(0);
+    let (accuracy, loss) = (row.test_accuracy.unwrap(), row.test_loss.unwrap());
+    assert_eq!((accuracy.mean, accuracy.count, loss.mean), (0.25, 1, 1.5));
+}
+
+#[test]
+fn splits_may_differ_between_seeds_and_not_within_one() {
+    let configurations = [configuration(0, 1), configuration(1, 1)];
+    let split = |configuration, seed, split: &[u8]| {
+        let mut replicate = replicate(configuration, seed, 0.5);
+        replicate.result.as_mut().unwrap().provenance.split_digest = Digest::of(split);
+        replicate
+    };
+    let fair = [split(0, 0, b"a"), split(0, 1, b"b"), split(1, 0, b"a"), split(1, 1, b"b")];
+    let board = leaderboard(&spec(""), None, &configurations, &fair);
+    assert!(board.notes.is_empty() && board.rows.iter().all(|row| row.rank.is_some()));
+    let unfair = [split(0, 0, b"a"), split(0, 1, b"b"), split(1, 0, b"b"), split(1, 1, b"a")];
+    assert!(leaderboard(&spec(""), None, &configurations, &unfair).notes[0].contains("cannot be compared"));
+}
+
+#[test]
+fn answers_under_two_protocols_are_not_compared_and_an_unknown_one_is_no_other() {
+    let configurations = [configuration(0, 1), configuration(1, 1)];
+    let under = |configuration, protocol: Option<&[u8]>| {
+        let mut replicate = replicate(configuration, 0, 0.5);
+        replicate.result.as_mut().unwrap().provenance.origin.protocol_digest = protocol.map(Digest::of);
+        replicate
+    };
+    let notes = |one, other| leaderboard(&spec(""), None, &configurations, &[under(0, one), under(1, other)]).notes;
+    assert!(notes(Some(b"a"), Some(b"a")).is_empty() && notes(Some(b"a"), None).is_empty());
+    assert!(notes(Some(b"a"), Some(b"b"))[0].contains("cannot be compared"));
 }
 
 #[test]

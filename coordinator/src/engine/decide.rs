@@ -78,7 +78,7 @@ impl Handle {
             configurations,
             trials,
         };
-        self.ask(|reply| Command::Begin(Box::new(begin), reply)).await
+        self.ask(|reply| Command::Begin(Box::new(begin), reply)).await.map(drop)
     }
 }
 

@@ -13,6 +13,7 @@ mod instances;
 mod live;
 mod people;
 mod poll;
+mod reproduce;
 mod restore;
 mod status;
 mod submit;
@@ -36,6 +37,7 @@ pub use command::{
 };
 pub use driver::Trouble;
 pub use error::Error;
+pub use reproduce::{Answered, Reproducing};
 pub use status::{Board, StageStatus, Status};
 pub use submit::{Submit, Submitted};
 

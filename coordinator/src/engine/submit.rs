@@ -4,10 +4,10 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use sweep_scheduler::SweepId;
 use sweep_scheduler::event::NewSweep;
+use sweep_scheduler::{Outlook, SweepId};
 use sweep_spec::spec::{Keep, Limits};
-use sweep_spec::{Plan, Spec};
+use sweep_spec::{Digest, Plan, Spec};
 use tracing::info;
 
 use super::command::{Begin, Command};
@@ -16,7 +16,7 @@ use super::expand::Expansion;
 use super::live::{LiveSweep, dataset_key};
 use super::{Error, Handle};
 use crate::store::codes::{StageState, SweepState};
-use crate::store::record::{StageRecord, SweepRecord};
+use crate::store::record::{AttemptKey, StageRecord, Submission, SweepRecord};
 use crate::store::write::{Preparation, StageRow, SweepRow};
 
 /// A spec that somebody submits.
@@ -36,6 +36,12 @@ pub struct Submit {
     pub resume: bool,
     /// For the provenance.
     pub user: String,
+    /// Results that are known do not count.
+    pub fresh: bool,
+    /// The git revision of the folder that the spec came from, for the provenance.
+    pub revision: String,
+    /// The answer that the sweep is to give again: its attempt, and the content of the data.
+    pub reproduces: Option<(AttemptKey, Digest)>,
 }
 
 /// A sweep that was submitted.
@@ -45,6 +51,8 @@ pub struct Submitted {
     pub sweep: SweepId,
     /// It was there before.
     pub resumed: bool,
+    /// What its opened stages come to; absent for one that was there before.
+    pub outlook: Option<Outlook>,
 }
 
 impl Handle {
@@ -65,17 +73,17 @@ impl Handle {
         if request.resume
             && let Some(sweep) = self.store.unfinished(record.spec_digest).await?
         {
-            return Ok(Submitted { sweep, resumed: true });
+            return Ok(Submitted { sweep, resumed: true, outlook: None });
         }
         // The number is the owner task's to give only once it has read the store.
         let mut ready = self.ready.clone();
         ready.wait_for(|ready| *ready).await.map_err(|_| Error::Unavailable)?;
         let id = SweepId(self.last_sweep.fetch_add(1, Ordering::SeqCst) + 1);
-        self.begin(SweepRecord { id, ..record }, plan).await?;
-        Ok(Submitted { sweep: id, resumed: false })
+        let outlook = self.begin(SweepRecord { id, ..record }, plan).await?;
+        Ok(Submitted { sweep: id, resumed: false, outlook: Some(outlook) })
     }
 
-    async fn begin(&self, record: SweepRecord, plan: Arc<Plan>) -> Result<(), Error> {
+    async fn begin(&self, record: SweepRecord, plan: Arc<Plan>) -> Result<Outlook, Error> {
         let id = record.id;
         let groups = plan.released(&[]).groups().to_vec();
         let mut expansion = {
@@ -96,6 +104,7 @@ impl Handle {
             dataset: record.dataset_key,
             pin: record.pin,
             stages: u32::try_from(record.stages.len()).unwrap_or(u32::MAX),
+            fresh: record.submission.fresh,
         };
         info!(sweep_id = %id, trials = expanded.trials.len(), name = record.name, "a sweep is submitted");
         let begin = Begin {
@@ -144,12 +153,18 @@ fn record(request: &Submit, plan: &Plan, limits: Limits) -> Result<SweepRecord, 
         weight: spec.weight,
         trial_limit: limits.trials,
         dataset_key: dataset_key(&plan.trial(&spec.baseline, 0))?,
-        pin: spec.dataset.digest,
+        // An answer is given again on the very data, whatever the spec leaves open.
+        pin: request.reproduces.map(|(_, data)| data).or(spec.dataset.digest),
         state: SweepState::Running,
         reason: String::new(),
         submitted_ms: unix_ms(),
         ended_ms: 0,
         stages: plan.groups().iter().enumerate().map(stage).collect(),
+        submission: Submission {
+            fresh: request.fresh,
+            reproduces: request.reproduces.map(|(attempt, _)| attempt),
+            revision: request.revision.clone(),
+        },
     })
 }
 
@@ -167,6 +182,7 @@ fn preparation(record: &SweepRecord) -> Preparation {
         dataset_key: record.dataset_key,
         pin: record.pin,
         submitted_ms: record.submitted_ms,
+        submission: record.submission.clone(),
     };
     let stages = (0_u32..).zip(&record.stages).map(|(position, stage)| StageRow {
         sweep: record.id,

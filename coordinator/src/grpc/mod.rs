@@ -2,6 +2,7 @@
 
 pub mod gate;
 mod people;
+mod reproduce;
 mod streams;
 pub mod sweep;
 mod sweep_messages;

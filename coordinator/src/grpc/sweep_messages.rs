@@ -1,6 +1,7 @@
 //! From the engine's answers to the sweeps' messages.
 
 use sweep_proto::v1;
+use sweep_scheduler::Outlook;
 use sweep_spec::settings;
 
 use crate::analysis::leaderboard::{Counts, Estimate, Row, epoch};
@@ -8,6 +9,11 @@ use crate::convert::{self, bytes, counts_message, metrics_message};
 use crate::engine::{Board, Error, Running, StageStatus, Status};
 use crate::store::codes::SweepState;
 use crate::store::record::{AttemptRecord, TrialRow};
+
+pub(super) const fn outlook(outlook: Outlook) -> v1::Outlook {
+    let Outlook { known, shared, to_run, at_most } = outlook;
+    v1::Outlook { known, shared, to_run, at_most }
+}
 
 pub(super) fn status(status: &Status) -> v1::SweepStatus {
     let record = &status.record;
@@ -101,6 +107,8 @@ pub(super) fn row(board: &Board, row: &Row) -> Result<v1::LeaderboardRow, Error>
         params: row.params,
         flops: row.flops,
         ratio: estimate(row.ratio),
+        test_accuracy: estimate(row.test_accuracy),
+        test_loss: estimate(row.test_loss),
         seconds: estimate(row.seconds),
         counts: Some(counts(&row.counts)),
         remark: row.remark.clone(),
@@ -134,6 +142,7 @@ pub(super) fn trial(board: &Board, row: &TrialRow) -> Result<v1::TrialSummary, E
         params: row.params,
         settings: flat(&question)?,
         provenance: result.map(|result| convert::provenance_message(&result.provenance)),
+        test: result.and_then(|result| result.test.as_ref()).map(convert::test_message),
     })
 }
 

@@ -115,8 +115,14 @@ fn common_cells(row: &Row) -> [String; 6] {
         count(row.params),
         row.ratio.map_or_else(|| "-".to_owned(), |ratio| scientific(ratio.mean, 6)),
         estimate(row.seconds, |value| format!("{value:.1}")),
-        row.remark.clone().unwrap_or_default(),
+        remark(row),
     ]
+}
+
+/// What is to be known of a row; first the test part, where it only reports.
+fn remark(row: &Row) -> String {
+    let test = row.test_accuracy.map(|test| format!("test {}", estimate(Some(test), |value| format!("{value:.4}"))));
+    test.into_iter().chain(row.remark.clone()).collect::<Vec<_>>().join(", ")
 }
 
 fn metric_cells(row: &Row) -> [String; 4] {

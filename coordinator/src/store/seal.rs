@@ -336,7 +336,10 @@ pub fn origin(attempt: AttemptKey, origin: &Origin) -> i64 {
     ] {
         seal.text(text.as_bytes());
     }
-    origin.sweep.map_or_else(|| seal.null(), |sweep| seal.int(sweep as i64));
+    match origin.sweep {
+        Some(sweep) => seal.int(sweep as i64),
+        None => seal.null(),
+    }
     seal.digest(origin.spec_digest);
     seal.text(origin.revision.as_bytes());
     seal.digest(origin.protocol_digest);

@@ -8,6 +8,7 @@ mod env;
 mod faults;
 #[cfg(test)]
 mod flow;
+mod known;
 #[cfg(test)]
 mod people;
 #[cfg(test)]

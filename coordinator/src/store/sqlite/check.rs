@@ -136,7 +136,8 @@ async fn read_everything(pool: &SqlitePool, path: &Path, report: &mut Report) ->
         }
     }
     questions(&mut connection, report).await?;
-    for (table, condition, what) in REFERENCES.iter().filter(|(table, ..)| since(table) <= report.layout) {
+    let layout = report.layout;
+    for (table, condition, what) in REFERENCES.iter().filter(|(table, ..)| since(table) <= layout) {
         references(&mut connection, table, condition, what, report).await?;
     }
     contents(&mut connection, path, report).await

@@ -87,7 +87,10 @@ fn what_is_known_is_not_run_again_unless_it_is_to_be_fresh_and_repeats_to_the_la
     // Every epoch, the last and the best have five numbers; the test part has two, and each image a confidence.
     assert!(again["numbers"].as_u64().unwrap() > 22 && again["predictions"].as_u64().unwrap() > 0, "{again}");
     let made = &again["new"]["provenance"];
-    assert_eq!((&made["worker"], &made["driver"], &made["kernel_cache"]), (&"local".into(), &"none".into(), &"none".into()));
+    assert_eq!(
+        (&made["worker"], &made["driver"], &made["kernel_cache"]),
+        (&"local".into(), &"none".into(), &"none".into())
+    );
     for digest in ["data_digest", "split_digest", "protocol_digest", "spec_digest"] {
         assert_eq!(made[digest].as_str().unwrap().len(), 64, "{digest}: {made}");
     }

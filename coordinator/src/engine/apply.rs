@@ -30,6 +30,10 @@ impl Driver {
             Command::Finish(request, reply) => self.finish(*request, reply),
             Command::Ticket(reply) => self.ticket(reply),
             Command::Begin(begin, reply) => self.begin(*begin, reply),
+            Command::Outlook(sweep, reply) => {
+                let outlook = self.scheduler.outlook(sweep);
+                self.batch.say(reply, Ok(outlook));
+            }
             Command::Cancel(sweep, actor, reply) => self.cancel(sweep, &actor, reply),
             Command::Pause(change, actor, reply) => self.pause(change, &actor, reply),
             Command::SetPriority(change, actor, reply) => self.set_priority(change, &actor, reply),

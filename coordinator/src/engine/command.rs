@@ -27,6 +27,7 @@ pub(crate) enum Command {
     Finish(Box<Finish>, Reply<Finished>),
     Ticket(Reply<Ticket>),
     Begin(Box<Begin>, Reply<Outlook>),
+    Outlook(SweepId, Reply<Option<Outlook>>),
     Cancel(SweepId, String, Reply<()>),
     Pause((SweepId, bool), String, Reply<()>),
     SetPriority((SweepId, i32), String, Reply<()>),

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use sweep_scheduler::event::NewSweep;
 use sweep_scheduler::{Outlook, SweepId};
@@ -18,6 +19,9 @@ use super::{Error, Handle};
 use crate::store::codes::{StageState, SweepState};
 use crate::store::record::{AttemptKey, StageRecord, Submission, SweepRecord};
 use crate::store::write::{Preparation, StageRow, SweepRow};
+
+/// How long a submit waits for a connected worker's word about the data.
+const DESCRIBED_WITHIN: Duration = Duration::from_secs(3);
 
 /// A spec that somebody submits.
 #[derive(Debug, Clone, Default)]
@@ -69,7 +73,7 @@ impl Handle {
         })
         .await?;
         let record = record(&request, &plan, limits)?;
-        let _one = self.expansions.lock().await;
+        let one = self.expansions.lock().await;
         if request.resume
             && let Some(sweep) = self.store.unfinished(record.spec_digest).await?
         {
@@ -80,7 +84,31 @@ impl Handle {
         ready.wait_for(|ready| *ready).await.map_err(|_| Error::Unavailable)?;
         let id = SweepId(self.last_sweep.fetch_add(1, Ordering::SeqCst) + 1);
         let outlook = self.begin(SweepRecord { id, ..record }, plan).await?;
+        drop(one);
+        let outlook = if outlook.at_most { self.settled(id, outlook).await? } else { outlook };
         Ok(Submitted { sweep: id, resumed: false, outlook: Some(outlook) })
+    }
+
+    /// Gives workers that are connected a moment to say what is in the data, so that what is known is a number and no
+    /// bound. The sweep has begun and waits for nobody here.
+    async fn settled(&self, id: SweepId, mut outlook: Outlook) -> Result<Outlook, Error> {
+        let until = tokio::time::Instant::now() + DESCRIBED_WITHIN;
+        let mut changes = self.changes();
+        while outlook.at_most && !self.workers().await?.is_empty() {
+            match self.ask(|reply| Command::Outlook(id, reply)).await? {
+                Some(now) => outlook = now,
+                // It has ended already: what was known counts, and the rest has run.
+                None => {
+                    let counts = self.status(id).await?.counts;
+                    let to_run = counts.succeeded + counts.failed + counts.cancelled - counts.reused;
+                    return Ok(Outlook { known: counts.reused, to_run, ..Outlook::default() });
+                }
+            }
+            if outlook.at_most && !matches!(tokio::time::timeout_at(until, changes.changed()).await, Ok(Ok(()))) {
+                break;
+            }
+        }
+        Ok(outlook)
     }
 
     async fn begin(&self, record: SweepRecord, plan: Arc<Plan>) -> Result<Outlook, Error> {

@@ -93,11 +93,12 @@ async fn run_here(
     use crate::local::{Here, Local};
 
     let data_root = arguments.data_root.clone().unwrap_or_else(|| PathBuf::from("."));
+    let progress = MultiProgress::new();
     let here = Here { store: arguments.store.clone(), data_root, slots: arguments.slots.clone() };
     let (mut local, mut client) = tokio::select! {
         biased;
         number = interrupt.signalled() => return Ok(Exit::Signal(number)),
-        started = Local::start(&here, &MultiProgress::new()) => started?,
+        started = Local::start(&here, &progress) => started?,
     };
     let run = tokio::select! {
         run = again(context, arguments, digits, &mut client, &mut interrupt) => run,

@@ -77,9 +77,9 @@ fn on_a_cpu_the_last_bit_of_any_number_counts() {
     let changes: [Change<'_>; 7] = [
         &|_, points, _| points[1].train_loss = next(points[1].train_loss),
         &|_, points, _| points[2].learning_rate = next(points[2].learning_rate),
-        &|result, ..| result.last = result.last.map(|last| EpochMetrics { val_loss: next(last.val_loss), ..last }),
-        &|result, ..| result.best = Some(epoch(1)),
-        &|result, ..| result.test = Some(TestScore { epoch: 3, loss: next(0.5), accuracy: 0.5 }),
+        &|result, _, _| result.last = result.last.map(|last| EpochMetrics { val_loss: next(last.val_loss), ..last }),
+        &|result, _, _| result.best = Some(epoch(1)),
+        &|result, _, _| result.test = Some(TestScore { epoch: 3, loss: next(0.5), accuracy: 0.5 }),
         &|_, _, said| said.validation.as_mut().unwrap().confidence[2] = f32::from_bits(0.5_f32.to_bits() + 1),
         &|_, _, said| said.validation.as_mut().unwrap().predicted[2] = 1,
     ];
@@ -109,10 +109,10 @@ fn on_a_gpu_the_tolerance_decides_and_the_largest_difference_is_named() {
 #[test]
 fn bits_need_not_agree_between_instruction_sets_or_numbers_of_threads() {
     let changes: [(Change<'_>, &str); 3] = [
-        (&|result, ..| result.provenance.instruction_set = "avx512".into(), "two instruction sets, avx2 and avx512"),
-        (&|result, ..| result.provenance.threads = 4, "1 threads and with 4"),
+        (&|result, _, _| result.provenance.instruction_set = "avx512".into(), "two instruction sets, avx2 and avx512"),
+        (&|result, _, _| result.provenance.threads = 4, "1 threads and with 4"),
         (
-            &|result, ..| (result.provenance.device, result.provenance.device_name) = ("cuda:1".into(), "a G".into()),
+            &|result, _, _| (result.provenance.device, result.provenance.device_name) = ("cuda:1".into(), "a G".into()),
             "a G",
         ),
     ];
@@ -125,9 +125,9 @@ fn bits_need_not_agree_between_instruction_sets_or_numbers_of_threads() {
 #[test]
 fn what_cannot_be_compared_is_never_the_same() {
     let changes: [(Change<'_>, &str); 6] = [
-        (&|result, ..| result.outcome = Outcome::Diverged, "the outcomes differ"),
-        (&|result, ..| result.provenance.data_digest = Digest::of(b"other"), "the data differ"),
-        (&|result, ..| result.provenance.split_digest = Digest::of(b"other"), "the splits differ"),
+        (&|result, _, _| result.outcome = Outcome::Diverged, "the outcomes differ"),
+        (&|result, _, _| result.provenance.data_digest = Digest::of(b"other"), "the data differ"),
+        (&|result, _, _| result.provenance.split_digest = Digest::of(b"other"), "the splits differ"),
         (&|_, points, _| points.truncate(2), "the numbers of epochs differ"),
         (&|_, _, said| said.validation = None, "only one has predictions"),
         (&|_, _, said| said.validation.as_mut().unwrap().labels[0] = 1, "the validation images differ"),

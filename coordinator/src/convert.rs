@@ -4,10 +4,10 @@
 use sweep_proto::v1;
 use sweep_scheduler::{Lease, SweepCounts};
 use sweep_spec::settings::{Scalar, Setting};
-use sweep_spec::trainer::{Described, EpochMetrics, Provenance};
+use sweep_spec::trainer::{Described, EpochMetrics, Origin, Provenance};
 use sweep_spec::{Digest, FailureClass, Outcome, TrialId};
 
-use crate::store::record::{ResultRecord, TrialState};
+use crate::store::record::{Predictions, ResultRecord, TestScore, TrialState};
 
 /// The longest text that a worker or a user may say in one word or sentence, in bytes.
 pub const MAX_TEXT_BYTES: usize = 4096;
@@ -180,8 +180,8 @@ pub const fn outcome_message(outcome: Outcome) -> v1::Outcome {
     }
 }
 
-/// The answer of a trial, and what its network said of every validation image.
-pub fn result(result: v1::TrialResult) -> Result<(ResultRecord, Option<v1::Validation>), Invalid> {
+/// The answer of a trial, and what its network said of single images.
+pub fn result(result: v1::TrialResult) -> Result<(ResultRecord, Predictions), Invalid> {
     let outcome = match v1::Outcome::try_from(result.outcome) {
         Ok(v1::Outcome::Converged) => Outcome::Converged,
         Ok(v1::Outcome::Diverged) => Outcome::Diverged,
@@ -194,8 +194,53 @@ pub fn result(result: v1::TrialResult) -> Result<(ResultRecord, Option<v1::Valid
     }
     let Some(made) = result.provenance else { return invalid("result.provenance", "absent") };
     let provenance = provenance(made)?;
-    let validation = result.validation.map(validation).transpose()?;
-    Ok((ResultRecord { outcome, last, best, provenance }, validation))
+    let test = result.test.map(test_score).transpose()?;
+    let said = Predictions {
+        validation: result.validation.map(validation).transpose()?,
+        test: result.test_predictions.filter(|_| test.is_some()).map(validation).transpose()?,
+    };
+    Ok((ResultRecord { outcome, last, best, provenance, test }, said))
+}
+
+fn test_score(test: v1::Tested) -> Result<TestScore, Invalid> {
+    if test.epoch == 0 {
+        return invalid("test.epoch", "0");
+    }
+    let (loss, accuracy) = (finite("test.loss", test.loss)?, share("test.accuracy", test.accuracy)?);
+    Ok(TestScore { epoch: test.epoch, loss, accuracy })
+}
+
+/// The message of what a network made of a test part.
+pub fn test_message(test: &TestScore) -> v1::Tested {
+    v1::Tested { epoch: test.epoch, loss: test.loss, accuracy: test.accuracy }
+}
+
+/// What trainer and agent say of where an answer was made. The coordinator's part is not theirs to say.
+fn origin(made: v1::Origin) -> Result<Origin, Invalid> {
+    Ok(Origin {
+        driver: name("origin.driver", made.driver, MAX_TEXT_BYTES)?,
+        kernel_cache: name("origin.kernel_cache", made.kernel_cache, MAX_TEXT_BYTES)?,
+        worker: name("origin.worker", made.worker, MAX_NAME_BYTES)?,
+        worker_version: name("origin.worker_version", made.worker_version, MAX_NAME_BYTES)?,
+        host: name("origin.host", made.host, MAX_NAME_BYTES)?,
+        ..Origin::default()
+    })
+}
+
+fn origin_message(made: &Origin) -> v1::Origin {
+    let digest = |digest: &Option<Digest>| digest.map(|digest| bytes(digest.as_bytes())).unwrap_or_default();
+    v1::Origin {
+        driver: made.driver.clone(),
+        kernel_cache: made.kernel_cache.clone(),
+        worker: made.worker.clone(),
+        worker_version: made.worker_version.clone(),
+        host: made.host.clone(),
+        coordinator_version: made.coordinator_version.clone(),
+        sweep: made.sweep.unwrap_or(0),
+        spec_digest: digest(&made.spec_digest),
+        revision: made.revision.clone(),
+        protocol_digest: digest(&made.protocol_digest),
+    }
 }
 
 fn provenance(made: v1::Provenance) -> Result<Provenance, Invalid> {
@@ -211,6 +256,7 @@ fn provenance(made: v1::Provenance) -> Result<Provenance, Invalid> {
         instruction_set: name("provenance.instruction_set", made.instruction_set, MAX_NAME_BYTES)?,
         trainer: name("provenance.trainer", made.trainer, MAX_NAME_BYTES)?,
         threads: made.threads,
+        origin: made.origin.map(origin).transpose()?.unwrap_or_default(),
     })
 }
 
@@ -228,6 +274,7 @@ pub fn provenance_message(made: &Provenance) -> v1::Provenance {
         instruction_set: made.instruction_set.clone(),
         trainer: made.trainer.clone(),
         threads: made.threads,
+        origin: Some(origin_message(&made.origin)),
     }
 }
 

@@ -8,6 +8,7 @@ pub mod grpc;
 pub mod leading;
 pub mod metrics;
 pub mod program;
+pub mod reproduction;
 pub mod server;
 pub mod store;
 pub mod untrusted;

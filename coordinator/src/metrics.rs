@@ -27,6 +27,7 @@ pub struct Metrics {
     rows: Histogram,
     commit_failures: IntCounter,
     points: IntCounter,
+    reused: IntCounter,
     effects: IntCounterVec,
 }
 
@@ -60,6 +61,7 @@ impl Metrics {
             rows: d::histogram(&registry, &d::COMMIT_ROWS, d::row_buckets())?,
             commit_failures: d::counter(&registry, &d::COMMIT_FAILURES)?,
             points: d::counter(&registry, &d::POINTS)?,
+            reused: d::counter(&registry, &d::TRIALS_REUSED)?,
             effects: d::counter_vec(&registry, &d::EFFECTS)?,
             registry,
         };
@@ -94,6 +96,10 @@ impl Metrics {
 
     pub(crate) fn points(&self, count: u64) {
         self.points.inc_by(count);
+    }
+
+    pub(crate) fn trial_reused(&self) {
+        self.reused.inc();
     }
 
     pub(crate) fn effect(&self, name: &'static str) {

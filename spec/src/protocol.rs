@@ -3,6 +3,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::canonical;
+use crate::id::Digest;
+
 /// How every trial of a sweep is trained and reported.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -25,7 +28,7 @@ pub struct Protocol {
     pub batch_normalization: BatchNormalization,
     /// Which epoch a trial is judged by.
     pub report: Report,
-    /// Part of the training data to validate on instead of the test part.
+    /// Part of the training data to validate on instead of the test part, which then only reports.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub holdout: Option<Holdout>,
     /// Whose weights are kept.
@@ -51,6 +54,16 @@ impl Default for Protocol {
             keep_weights: KeepWeights::default(),
             split: SplitSeed::default(),
         }
+    }
+}
+
+impl Protocol {
+    /// BLAKE3 of its canonical JSON: two answers under one digest were trained and reported alike.
+    ///
+    /// # Errors
+    /// A number in it is not finite; a checked spec has none.
+    pub fn digest(&self) -> Result<Digest, serde_json::Error> {
+        Ok(Digest::of(canonical::to_string(self)?.as_bytes()))
     }
 }
 

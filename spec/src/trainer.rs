@@ -226,6 +226,9 @@ pub struct Finished {
     pub best: Option<EpochMetrics>,
     /// On the validation data, of the epoch that `protocol.report` chooses; absent if there was none.
     pub validation: Option<Validation>,
+    /// On the test part, of the same epoch, where `protocol.holdout` keeps it out of every choice. It only reports.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub test: Option<Tested>,
     /// How it was made.
     pub provenance: Provenance,
 }
@@ -241,6 +244,19 @@ pub struct Validation {
     pub confidence: Vec<f32>,
     /// Row by true class, column by predicted class: counts, row by row.
     pub confusion: Vec<u32>,
+}
+
+/// What the network of one epoch made of the test part.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Tested {
+    /// The epoch.
+    pub epoch: u32,
+    /// Mean cross-entropy, dropout off.
+    pub loss: f64,
+    /// Share of the images that were right.
+    pub accuracy: f64,
+    /// What it said of every test image, in the data set's order.
+    pub predictions: Validation,
 }
 
 /// How an answer was made.
@@ -268,6 +284,35 @@ pub struct Provenance {
     pub trainer: String,
     /// Threads that trained.
     pub threads: u32,
+    /// Where it was made: what trainer, agent and coordinator each know of it.
+    #[serde(default)]
+    pub origin: Origin,
+}
+
+/// Where an answer was made, and by what. A text is empty where it is not known: older trainers and agents say less.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Origin {
+    /// The device's driver and its version; `none` for a CPU. From the trainer.
+    pub driver: String,
+    /// What kernels were tuned with before: a folder and the digest of what lies in it; `none` for a CPU. From the trainer.
+    pub kernel_cache: String,
+    /// The worker's name. From the agent, like the next two.
+    pub worker: String,
+    /// Of the worker's program.
+    pub worker_version: String,
+    /// The machine.
+    pub host: String,
+    /// Of the coordinator's program. From the coordinator, like what follows.
+    pub coordinator_version: String,
+    /// The sweep that asked first.
+    pub sweep: Option<u64>,
+    /// Of that sweep's spec, with its overrides.
+    pub spec_digest: Option<Digest>,
+    /// The git revision of the folder that the spec came from, ending in `-dirty` where files of it had changed.
+    pub revision: String,
+    /// Of the protocol (`Protocol::digest`): answers under different ones are not compared.
+    pub protocol_digest: Option<Digest>,
 }
 
 /// The command failed.

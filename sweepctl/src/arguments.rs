@@ -5,12 +5,12 @@ use clap::builder::styling::AnsiColor;
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
-#[cfg(feature = "local")]
-use crate::commands::store;
 use crate::commands::{
-    ablation, artifacts, cancel, compare, explain, export, extend, import, leaderboard, list, plan, report, status,
-    steer, submit, trial, watch, workers,
+    ablation, artifacts, cancel, compare, explain, export, extend, import, leaderboard, list, plan, report, reproduce,
+    status, steer, submit, trial, watch, workers,
 };
+#[cfg(feature = "local")]
+use crate::commands::{data, store};
 use crate::output::{Color, Format};
 
 /// Where a coordinator on this machine listens.
@@ -103,6 +103,8 @@ pub(crate) enum Command {
     Priority(Dialling<steer::PriorityArguments>),
     /// Run again what failed of a sweep, and nothing else
     Retry(Dialling<steer::RetryArguments>),
+    /// Run one trial again and hold the new answer against the old one
+    Reproduce(Dialling<reproduce::Arguments>),
     /// Say why a trial waits, or what happened to it
     Explain(Dialling<explain::Arguments>),
     /// Show who did what, and what happened
@@ -115,6 +117,10 @@ pub(crate) enum Command {
     Export(Dialling<export::Arguments>),
     /// List a sweep's artifacts, or fetch one
     Artifacts(Dialling<artifacts::Arguments>),
+    /// Look at a data set before anyone trains on it
+    #[cfg(feature = "local")]
+    #[command(subcommand, after_help = "Example:\n  sweepctl data check sweeps/scene-cnn.yaml --data-root ~/data")]
+    Data(data::Verb),
     /// Look after a store that no coordinator uses
     #[cfg(feature = "local")]
     #[command(subcommand, after_help = "Example:\n  sweepctl store check .sweep/sweep.db")]
@@ -165,6 +171,7 @@ impl Command {
             Self::Resume(verb) => Some(&verb.connection),
             Self::Priority(verb) => Some(&verb.connection),
             Self::Retry(verb) => Some(&verb.connection),
+            Self::Reproduce(verb) => Some(&verb.connection),
             Self::Explain(verb) => Some(&verb.connection),
             Self::Audit(verb) => Some(&verb.connection),
             Self::Workers(verb) => verb.arguments.connection().or(Some(&verb.connection)),
@@ -173,7 +180,7 @@ impl Command {
             Self::Artifacts(verb) => Some(&verb.connection),
             Self::Plan(_) | Self::Import(_) | Self::Completions { .. } => None,
             #[cfg(feature = "local")]
-            Self::Store(_) | Self::Coordinator(_) | Self::Worker(_) | Self::Trainer => None,
+            Self::Data(_) | Self::Store(_) | Self::Coordinator(_) | Self::Worker(_) | Self::Trainer => None,
         }
     }
 }

@@ -1,4 +1,4 @@
-//! `submit --local`: coordinator, worker and store in this process. They talk gRPC over loopback as a fleet does; only
+//! `submit --local` and `reproduce --local`: coordinator, worker and store in this process. They talk gRPC over loopback as a fleet does; only
 //! the trainers are processes of their own, and each of them is this program again.
 
 use std::io;
@@ -13,13 +13,23 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
 use crate::client::{self, Client};
-use crate::commands::submit::Arguments;
 use crate::failure::Failure;
 
 /// Where a store is made unless `--store` says otherwise.
 const DEFAULT_STORE: &str = ".sweep/sweep.db";
 /// The name of the one worker.
 const WORKER: &str = "local";
+
+/// What the one machine has.
+#[derive(Debug, Clone)]
+pub(crate) struct Here {
+    /// The database; the default one if it is not given.
+    pub(crate) store: Option<PathBuf>,
+    /// The folder that data sets lie in.
+    pub(crate) data_root: PathBuf,
+    /// As `--slots` takes them.
+    pub(crate) slots: Option<String>,
+}
 
 /// Everything that runs in this process.
 pub(crate) struct Local {
@@ -35,16 +45,16 @@ impl Local {
     ///
     /// # Errors
     /// The store cannot be used, the slots cannot be had, or no trainer starts.
-    pub(crate) async fn start(arguments: &Arguments, progress: &MultiProgress) -> Result<(Self, Client), Failure> {
+    pub(crate) async fn start(here: &Here, progress: &MultiProgress) -> Result<(Self, Client), Failure> {
         start_log(progress.clone());
-        let store = arguments.store.clone().unwrap_or_else(|| PathBuf::from(DEFAULT_STORE));
+        let store = here.store.clone().unwrap_or_else(|| PathBuf::from(DEFAULT_STORE));
         let store = std::path::absolute(&store)
             .map_err(|error| Failure::usage(format!("cannot use the store {}", store.display())).because(error))?;
         let coordinator = start_coordinator(&store).await?;
         let url = format!("http://{}", coordinator.grpc_address());
         let client = client::connect(&url).await?;
         let worker_shutdown = CancellationToken::new();
-        match start_worker(arguments, &url, &store, &worker_shutdown).await {
+        match start_worker(here, &url, &store, &worker_shutdown).await {
             Ok(worker) => Ok((Self { coordinator, worker, worker_shutdown, store }, client)),
             Err(failure) => {
                 coordinator.stop().await;
@@ -87,26 +97,21 @@ async fn start_coordinator(store: &Path) -> Result<sweep_coordinator::Handle, Fa
 }
 
 async fn start_worker(
-    arguments: &Arguments,
+    here: &Here,
     url: &str,
     store: &Path,
     shutdown: &CancellationToken,
 ) -> Result<JoinHandle<Result<Ending, sweep_worker::Error>>, Failure> {
     let mut state = store.as_os_str().to_owned();
     state.push(".worker");
-    let beside_spec = || match arguments.file.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
-        _ => PathBuf::from("."),
-    };
-    let data_root = arguments.data_root.clone().unwrap_or_else(beside_spec);
     let mut flags = vec![
         ("coordinator", url.to_owned()),
         ("name", WORKER.to_owned()),
-        ("data_root", text(&data_root)?),
+        ("data_root", text(&here.data_root)?),
         ("state_dir", text(Path::new(&state))?),
         ("http_listen", "off".to_owned()),
     ];
-    flags.extend(arguments.slots.clone().map(|slots| ("slots", slots)));
+    flags.extend(here.slots.clone().map(|slots| ("slots", slots)));
     let config = sweep_worker::Config::load(None, [], flags).map_err(|problems| worker_failure(problems.into()))?;
     let handle = sweep_worker::start(config, trainer_command()?, shutdown).await.map_err(worker_failure)?;
     Ok(tokio::spawn(handle.join()))

@@ -9,6 +9,7 @@ mod interrupt;
 #[cfg(feature = "local")]
 mod local;
 mod output;
+mod revision;
 mod shapes;
 mod study;
 mod table;

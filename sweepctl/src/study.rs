@@ -32,6 +32,11 @@ pub(crate) fn load(file: &Path) -> Result<Vec<u8>, Failure> {
     read.map(|_| text).map_err(failed)
 }
 
+/// The folder that a spec's file lies in, which is where its data lie unless somebody says otherwise.
+pub(crate) fn folder_of(file: &Path) -> &Path {
+    file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
 /// `key=value`, as `--set` takes it.
 pub(crate) fn parse_override(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {

@@ -172,6 +172,24 @@ fn submit_answers_with_the_sweep() {
 }
 
 #[test]
+fn a_fresh_submit_runs_what_is_known_and_json_counts_it() {
+    let text = asked(&["submit", "tests/specs/tiny.yaml", "--fresh", "--output", "json"]);
+    let begin = text.find('{').unwrap();
+    let end = text.rfind('}').unwrap();
+    let json: serde_json::Value = serde_json::from_str(&text[begin..=end]).unwrap();
+    let expected = serde_json::json!({ "known": 0, "shared": 1, "to_run": 19, "at_most": false });
+    assert_eq!(json["outlook"], expected, "{text}");
+}
+
+#[test]
+fn a_trial_that_runs_again_is_held_against_its_old_answer() {
+    insta::assert_snapshot!("reproduce_same", asked(&["reproduce", "ABABAB"]));
+    insta::assert_snapshot!("reproduce_differs", asked(&["reproduce", "cdcdcd", "--tolerance", "0.002"]));
+    insta::assert_snapshot!("reproduce_json", asked(&["reproduce", "ababab", "--output", "json"]));
+    insta::assert_snapshot!("reproduce_unknown", asked(&["reproduce", "123456"]));
+}
+
+#[test]
 fn a_sweep_that_ends_with_failed_trials_ends_watch_with_3() {
     insta::assert_snapshot!("watch", asked(&["watch", "4"]));
     let json = asked(&["watch", "4", "--output", "json"]);
@@ -220,6 +238,7 @@ fn no_name_acts_on_the_terminal() {
         &["export", "4", "--points"],
         &["watch", "4"],
         &["cancel", "4"],
+        &["reproduce", "cdcdcd"],
     ];
     for command in commands {
         for form in ["text", "json"] {

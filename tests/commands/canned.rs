@@ -94,6 +94,8 @@ fn sweep(reference: Option<SweepReference>) -> Result<SweepStatus, Status> {
             let (name, reason) = (HOSTILE.to_owned(), "stage depth has no winner".to_owned());
             Ok(SweepStatus { id: 4, name, reason, state: SweepState::Failed.into(), running: Vec::new(), ..status })
         }
+        // They ran a trial again.
+        "5" | "6" => Ok(SweepStatus { state: SweepState::Succeeded.into(), running: Vec::new(), ..status }),
         other => Err(Status::not_found(format!("there is no sweep `{other}`"))),
     }
 }
@@ -233,6 +235,18 @@ fn trial(state: TrialState) -> TrialSummary {
         trainer: "sweep-trainer 0.1.0".into(),
         threads: 1,
         params: 182_088,
+        origin: Some(Origin {
+            driver: "none".into(),
+            kernel_cache: "none".into(),
+            worker: "w1".into(),
+            worker_version: "0.1.0".into(),
+            host: HOSTILE.into(),
+            coordinator_version: "0.1.0 (4f2a9c1)".into(),
+            sweep: 3,
+            spec_digest: id(0xdd),
+            revision: format!("{}-dirty", "0f".repeat(20)),
+            protocol_digest: id(0x70),
+        }),
     };
     let succeeded = state == TrialState::Succeeded;
     TrialSummary {
@@ -249,6 +263,7 @@ fn trial(state: TrialState) -> TrialSummary {
         params: 182_088,
         settings,
         provenance: succeeded.then_some(provenance),
+        test: succeeded.then_some(Tested { epoch: 10, loss: 0.5, accuracy: 0.8125 }),
     }
 }
 
@@ -267,7 +282,10 @@ impl SweepService for Canned {
         let request = request.into_inner();
         let name = if request.name.is_empty() { "tiny".into() } else { request.name };
         let sweep = SweepStatus { name, ..sweep(Some(SweepReference { text: "3".into() }))? };
-        Ok(Response::new(SubmitResponse { sweep: Some(sweep), resumed: false }))
+        // One that is wanted fresh knows nothing.
+        let known = if request.fresh { 0 } else { 14 };
+        let outlook = Outlook { known, shared: 1, to_run: 19 - known, at_most: !request.fresh };
+        Ok(Response::new(SubmitResponse { sweep: Some(sweep), resumed: false, outlook: Some(outlook) }))
     }
 
     async fn list_sweeps(&self, _: Request<ListSweepsRequest>) -> Answer<ListSweepsResponse> {
@@ -473,6 +491,47 @@ impl SweepService for Canned {
             }),
             sweeps: vec![3, 4],
             ..Default::default()
+        }))
+    }
+
+    async fn reproduce_trial(&self, request: Request<ReproduceTrialRequest>) -> Answer<ReproduceTrialResponse> {
+        let digits = request.into_inner().trial;
+        // Of the second trial the new answer is another.
+        let (trial, number) = match digits.as_str() {
+            "ababab" => (0xab, 5),
+            "cdcdcd" => (0xcd, 6),
+            _ => return Err(Status::not_found("there is no such trial")),
+        };
+        let sweep = Some(SweepStatus { id: number, ..sweep(Some(SweepReference { text: "3".into() }))? });
+        Ok(Response::new(ReproduceTrialResponse { sweep, trial_id: id(trial), round: 1, attempt: 2 }))
+    }
+
+    async fn get_reproduction(&self, request: Request<GetReproductionRequest>) -> Answer<GetReproductionResponse> {
+        let request = request.into_inner();
+        let same = request.sweep.unwrap_or_default().text == "5";
+        let provenance = trial(TrialState::Succeeded).provenance;
+        let answer = |round, attempt| sweep_proto::v1::Answer {
+            round,
+            attempt,
+            outcome: Outcome::Converged.into(),
+            reported: Some(metrics(10)),
+            provenance: provenance.clone(),
+        };
+        Ok(Response::new(GetReproductionResponse {
+            trial_id: id(0xab),
+            same,
+            exactly: same,
+            tolerance: if request.tolerance == 0.0 { 0.01 } else { request.tolerance },
+            reason: if same { "both on CPUs with avx2".into() } else { format!("on {HOSTILE} and on a CPU") },
+            largest_difference: if same { 0.0 } else { 0.0625 },
+            largest_at: if same { String::new() } else { "epoch 3, train loss".into() },
+            predictions_changed: if same { 0 } else { 7 },
+            predictions: 807,
+            numbers: 1_234,
+            numbers_changed: if same { 0 } else { 56 },
+            mismatches: if same { Vec::new() } else { vec!["the splits differ".into()] },
+            old: Some(answer(1, 2)),
+            new: Some(answer(2, 3)),
         }))
     }
 

@@ -7,6 +7,7 @@
 mod answers;
 mod canned;
 mod check;
+mod data;
 mod help;
 mod import;
 mod plan;

@@ -60,6 +60,47 @@ fn done(env: &Env) -> BTreeSet<String> {
 }
 
 #[test]
+fn what_is_known_is_not_run_again_unless_it_is_to_be_fresh_and_repeats_to_the_last_bit() {
+    let env = Env::new();
+    let held = "epochs: 2, report: best, holdout: { fraction: 0.25, seed: 1 }";
+    let spec = env.file("some.yaml", &study("some", 2, &[2, 3], &[0]).replace("epochs: 2", held));
+    let words = |more: &[&'static str]| {
+        let words = ["submit", &spec, "--local", "--wait", "--output", "json"].map(str::to_owned);
+        words.into_iter().chain(more.iter().map(|word| (*word).to_owned())).collect::<Vec<_>>()
+    };
+    let first = env.sweepctl(words(&[])).expect_code(0);
+    assert!(!first.stderr.contains("known"), "{first:?}");
+    let board = first.json();
+    let rows = board["leaderboard"]["rows"].as_array().unwrap().clone();
+    assert!(rows.iter().all(|row| row["test_accuracy"]["count"] == 1), "the test part reports: {board}");
+    let notes = board["leaderboard"]["notes"].to_string();
+    assert!(notes.contains("epoch chosen on the holdout; the test set only reports"), "{notes}");
+
+    let second = env.sweepctl(words(&["--name", "another"])).expect_code(0);
+    assert!(second.stderr.contains("2 of 2 trials are known; 0 to run"), "{second:?}");
+    let fresh = env.sweepctl(words(&["--fresh"])).expect_code(0);
+    assert!(!fresh.stderr.contains("known"), "{fresh:?}");
+    let trial = rows[0]["trial_ids"][0].as_str().unwrap();
+    let again = env.sweepctl(["reproduce", trial, "--local", "--output", "json"]).expect_code(0).json();
+    assert_eq!((&again["same"], &again["exactly"], &again["numbers_changed"]), (&true.into(), &true.into(), &0.into()));
+    assert_eq!((&again["old"]["round"], &again["new"]["round"]), (&2.into(), &3.into()), "{again}");
+    // Every epoch, the last and the best have five numbers; the test part has two, and each image a confidence.
+    assert!(again["numbers"].as_u64().unwrap() > 22 && again["predictions"].as_u64().unwrap() > 0, "{again}");
+    let made = &again["new"]["provenance"];
+    assert_eq!(
+        (&made["worker"], &made["driver"], &made["kernel_cache"]),
+        (&"local".into(), &"none".into(), &"none".into())
+    );
+    for digest in ["data_digest", "split_digest", "protocol_digest", "spec_digest"] {
+        assert_eq!(made[digest].as_str().unwrap().len(), 64, "{digest}: {made}");
+    }
+    for text in ["host", "trainer", "coordinator_version", "worker_version"] {
+        assert!(!made[text].as_str().unwrap().is_empty(), "{text}: {made}");
+    }
+    assert!(env.living().is_empty(), "{:?}", env.living());
+}
+
+#[test]
 fn a_store_that_another_process_uses_is_named() {
     let env = Env::new();
     let _coordinator = env.coordinator().start();

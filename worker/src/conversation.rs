@@ -117,13 +117,20 @@ fn check(finished: &Finished, epochs: u32, classes: u32) -> Result<(), String> {
             return Err("`finished` as converged without `best`".to_owned());
         }
     }
-    finished.validation.as_ref().map_or(Ok(()), |validation| check_validation(validation, classes))
+    let said = finished.test.as_ref().map(|test| (&test.predictions, "test"));
+    let said = said.into_iter().chain(finished.validation.as_ref().map(|validation| (validation, "validation")));
+    if let Some(test) = &finished.test
+        && (test.epoch == 0 || test.epoch > epochs || !(0.0..=1.0).contains(&test.accuracy))
+    {
+        return Err(format!("`finished` has a `test` of epoch {} with accuracy {}", test.epoch, test.accuracy));
+    }
+    said.map(|(said, part)| check_validation(said, part, classes)).collect()
 }
 
-fn check_validation(validation: &Validation, classes: u32) -> Result<(), String> {
+fn check_validation(validation: &Validation, part: &str, classes: u32) -> Result<(), String> {
     let images = validation.labels.len();
     if validation.predicted.len() != images || validation.confidence.len() != images {
-        return Err("`finished` has lists of different lengths in `validation`".to_owned());
+        return Err(format!("`finished` has lists of different lengths in `{part}`"));
     }
     if validation.confusion.len() as u64 != u64::from(classes) * u64::from(classes) {
         let count = validation.confusion.len();

@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use sweep_proto::v1;
 use sweep_spec::settings::{Scalar, Setting};
-use sweep_spec::trainer::{Described, EpochMetrics, Failed, Finished, Provenance, Validation};
+use sweep_spec::trainer::{Described, EpochMetrics, Failed, Finished, Provenance, Tested, Validation};
 use sweep_spec::{FailureClass, Outcome, TrialId};
 
 /// A right to report: one attempt of one round of one trial.
@@ -85,6 +85,9 @@ pub(crate) fn metrics_of(message: &v1::EpochMetrics) -> EpochMetrics {
     }
 }
 
+/// Letters of what a trainer says of its driver and its cache.
+const MAX_WORD: usize = 1000;
+
 /// Letters of a reason that are handed in: it is one sentence, whatever a trainer makes of it.
 const MAX_REASON: usize = 2000;
 
@@ -106,18 +109,26 @@ pub(crate) fn failure(class: FailureClass, mut reason: String) -> v1::Failure {
     v1::Failure { class: class.into(), reason }
 }
 
-pub(crate) fn result(finished: Finished) -> v1::TrialResult {
+/// An answer; `agent` says who hands it in.
+pub(crate) fn result(finished: Finished, agent: &v1::RegisterRequest) -> v1::TrialResult {
     let outcome = match finished.outcome {
         Outcome::Converged => v1::Outcome::Converged,
         Outcome::Diverged => v1::Outcome::Diverged,
     };
+    let (test, test_predictions) = finished.test.map(|test| (tested(&test), validation(test.predictions))).unzip();
     v1::TrialResult {
         outcome: outcome.into(),
         last: finished.last.as_ref().map(metrics),
         best: finished.best.as_ref().map(metrics),
         validation: finished.validation.map(validation),
-        provenance: Some(provenance(finished.provenance)),
+        provenance: Some(provenance(finished.provenance, agent)),
+        test,
+        test_predictions,
     }
+}
+
+fn tested(tested: &Tested) -> v1::Tested {
+    v1::Tested { epoch: tested.epoch, loss: tested.loss, accuracy: tested.accuracy }
 }
 
 fn validation(validation: Validation) -> v1::Validation {
@@ -129,7 +140,16 @@ fn validation(validation: Validation) -> v1::Validation {
     }
 }
 
-fn provenance(provenance: Provenance) -> v1::Provenance {
+fn provenance(provenance: Provenance, agent: &v1::RegisterRequest) -> v1::Provenance {
+    // A trainer speaks of its device; who it runs for is not its word to give.
+    let origin = v1::Origin {
+        driver: short(provenance.origin.driver),
+        kernel_cache: short(provenance.origin.kernel_cache),
+        worker: agent.worker.clone(),
+        worker_version: sweep_spec::build::version(&agent.version),
+        host: agent.host.clone(),
+        ..v1::Origin::default()
+    };
     v1::Provenance {
         params: provenance.params,
         images_per_second: provenance.images_per_second,
@@ -142,7 +162,13 @@ fn provenance(provenance: Provenance) -> v1::Provenance {
         instruction_set: provenance.instruction_set,
         trainer: provenance.trainer,
         threads: provenance.threads,
+        origin: Some(origin),
     }
+}
+
+/// A trainer's word about its device, cut where it is longer than a coordinator takes: it is worth no answer.
+fn short(text: String) -> String {
+    text.chars().filter(|letter| !letter.is_control()).take(MAX_WORD).collect()
 }
 
 /// The answer to a describe task.

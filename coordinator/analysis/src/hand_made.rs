@@ -49,6 +49,7 @@ fn made() -> Provenance {
         instruction_set: "avx2".into(),
         trainer: "test 1".into(),
         threads: 1,
+        origin: Default::default(),
     }
 }
 
@@ -61,7 +62,7 @@ pub(crate) fn replicate(seed: u64, accuracy: f64) -> Replicate {
         state: State::Succeeded,
         reused: false,
         noise: false,
-        answer: Some(Answer { outcome: Outcome::Converged, last, best, provenance: made() }),
+        answer: Some(Answer { outcome: Outcome::Converged, last, best, provenance: made(), test: None }),
     }
 }
 

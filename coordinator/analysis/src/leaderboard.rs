@@ -8,10 +8,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use sweep_spec::protocol::Report;
 use sweep_spec::spec::{Goal, Metric};
-use sweep_spec::{Configuration, Outcome, TrialId};
+use sweep_spec::{Configuration, Digest, Outcome, TrialId};
 
 use crate::result::Estimate;
-use crate::study::{GroupKind, Replicate, State, Study, Subject};
+use crate::study::{Answer, GroupKind, Replicate, State, Study, Subject, TestScore};
 
 /// A ranking of configurations.
 #[derive(Debug, Clone, PartialEq)]
@@ -57,6 +57,10 @@ pub struct Row {
     pub val_loss: Option<Estimate>,
     /// Train accuracy ÷ (10 × params).
     pub ratio: Option<Estimate>,
+    /// On the test part, where a holdout chooses the epoch; it ranks nothing.
+    pub test_accuracy: Option<Estimate>,
+    /// The same.
+    pub test_loss: Option<Estimate>,
     /// Wall time of a trial.
     pub seconds: Option<Estimate>,
     /// Where its trials stand.
@@ -180,6 +184,11 @@ fn row(study: &Study, metric: Metric, subject: &Subject) -> (Row, Option<f64>) {
         Estimate::of(&values)
     };
     let counts = Counts::of(subject.own());
+    let tested = |read: fn(&TestScore) -> f64| {
+        let answers = subject.own().filter_map(|replicate| replicate.answer.as_ref());
+        let answers = answers.filter(|answer| answer.outcome == Outcome::Converged);
+        Estimate::of(&answers.filter_map(|answer| answer.test.as_ref().map(read)).collect::<Vec<f64>>())
+    };
     let row = Row {
         rank: None,
         position: subject.position,
@@ -195,6 +204,8 @@ fn row(study: &Study, metric: Metric, subject: &Subject) -> (Row, Option<f64>) {
         train_loss: of(Metric::TrainLoss),
         val_loss: of(Metric::ValLoss),
         ratio: of(Metric::Ratio),
+        test_accuracy: tested(|test| test.accuracy),
+        test_loss: tested(|test| test.loss),
         seconds: subject.seconds(),
         remark: counts.remark(),
         counts,
@@ -224,14 +235,18 @@ impl Row {
     }
 }
 
-/// Whether two configurations were trained on different data or splits under one seed. A split may depend on the seed.
+/// Whether configurations were trained on different data or splits, or under different protocols, where they are compared:
+/// within each seed. A split may differ between seeds.
 fn unequal_data(study: &Study) -> bool {
-    let mut digests = BTreeMap::new();
+    let mut by_seed: BTreeMap<u64, (Digest, Digest)> = BTreeMap::new();
+    let mut protocols: BTreeSet<Digest> = BTreeSet::new();
     let replicates = study.subjects.iter().flat_map(|subject| &subject.replicates);
     replicates.filter_map(|replicate| Some((replicate.seed, &replicate.answer.as_ref()?.provenance))).any(
         |(seed, made)| {
-            let found = (made.data_digest, made.split_digest);
-            *digests.entry(seed).or_insert(found) != found
+            // Of an answer of an earlier release it is not known; its trial's id vouches for its protocol.
+            protocols.extend(made.origin.protocol_digest);
+            let digests = (made.data_digest, made.split_digest);
+            protocols.len() > 1 || *by_seed.entry(seed).or_insert(digests) != digests
         },
     )
 }
@@ -243,9 +258,7 @@ fn notes(study: &Study, unequal: bool) -> Vec<String> {
             "trials were trained on different data or splits: they cannot be compared, so nothing is ranked".to_owned(),
         );
     }
-    if study.spec.protocol.report == Report::Best && study.spec.protocol.holdout.is_none() {
-        notes.push("epoch chosen on the test set".to_owned());
-    }
+    notes.extend(choice_note(study));
     let replicates = || study.subjects.iter().flat_map(|subject| &subject.replicates);
     let made = || replicates().filter_map(|replicate| replicate.answer.as_ref()).map(|answer| &answer.provenance);
     let kinds: BTreeSet<&str> = made().map(|made| made.device.split(':').next().unwrap_or_default()).collect();
@@ -263,6 +276,27 @@ fn notes(study: &Study, unequal: bool) -> Vec<String> {
         notes.push(format!("trained by different trainers ({})", trainers.into_iter().collect::<Vec<_>>().join(", ")));
     }
     notes
+}
+
+/// Which data chose the epoch, and what the test part was for.
+fn choice_note(study: &Study) -> Option<String> {
+    let chosen = match (study.spec.protocol.report, &study.spec.protocol.holdout) {
+        (Report::Best, None) => return Some("epoch chosen on the test set".to_owned()),
+        (Report::Last, None) => return None,
+        (Report::Best, Some(_)) => "epoch chosen on the holdout",
+        (Report::Last, Some(_)) => "validation is on the holdout",
+    };
+    let converged = || {
+        let replicates = study.subjects.iter().flat_map(|subject| &subject.replicates);
+        let answers = replicates.filter_map(|replicate| replicate.answer.as_ref());
+        answers.filter(|answer: &&Answer| answer.outcome == Outcome::Converged)
+    };
+    let (all, tested) = (converged().count(), converged().filter(|answer| answer.test.is_some()).count());
+    Some(match tested {
+        _ if tested == all => format!("{chosen}; the test set only reports"),
+        0 => format!("{chosen}; the test set was not looked at"),
+        _ => format!("{chosen}; the test set only reports, for {tested} of {all} trials"),
+    })
 }
 
 #[cfg(test)]

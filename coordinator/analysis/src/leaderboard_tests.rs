@@ -71,8 +71,34 @@ fn the_protocol_chooses_the_epoch_and_a_choice_on_the_test_set_is_named() {
         (best.rows[0].val_accuracy.unwrap().mean, best.notes.as_slice()),
         (0.6, &["epoch chosen on the test set".to_owned()][..])
     );
-    let held = spec("protocol: { report: best, holdout: { fraction: 0.1, seed: 1 } }");
-    assert!(board(held).notes.is_empty());
+}
+
+#[test]
+fn with_a_holdout_the_test_set_only_reports_and_the_board_says_so() {
+    let held = || spec("protocol: { report: best, holdout: { fraction: 0.1, seed: 1 } }");
+    let board = |replicates| leaderboard(&study(held(), vec![subject(0, 1, replicates)]), None);
+    assert_eq!(board(replicates(&[0.5])).notes, ["epoch chosen on the holdout; the test set was not looked at"]);
+    let mut tested = replicate(1, 0.5);
+    tested.answer.as_mut().unwrap().test = Some(TestScore { epoch: 2, loss: 1.5, accuracy: 0.25 });
+    assert_eq!(board(vec![tested.clone()]).notes, ["epoch chosen on the holdout; the test set only reports"]);
+    let mut some = board(vec![replicate(0, 0.5), tested]);
+    assert_eq!(some.notes, ["epoch chosen on the holdout; the test set only reports, for 1 of 2 trials"]);
+    let row = some.rows.remove(0);
+    let (accuracy, loss) = (row.test_accuracy.unwrap(), row.test_loss.unwrap());
+    assert_eq!((accuracy.mean, accuracy.count, loss.mean), (0.25, 1, 1.5));
+}
+
+#[test]
+fn answers_under_two_protocols_are_not_compared_and_an_unknown_one_is_no_other() {
+    let notes = |one: Option<&[u8]>, other: Option<&[u8]>| {
+        let mut study = study(spec(""), vec![subject(0, 1, replicates(&[0.5])), subject(1, 1, replicates(&[0.9]))]);
+        for (subject, protocol) in study.subjects.iter_mut().zip([one, other]) {
+            subject.replicates[0].answer.as_mut().unwrap().provenance.origin.protocol_digest = protocol.map(Digest::of);
+        }
+        leaderboard(&study, None).notes
+    };
+    assert!(notes(Some(b"a"), Some(b"a")).is_empty() && notes(Some(b"a"), None).is_empty());
+    assert!(notes(Some(b"a"), Some(b"b"))[0].contains("cannot be compared"));
 }
 
 #[test]

@@ -126,6 +126,19 @@ pub struct Answer {
     pub best: Option<EpochMetrics>,
     /// How it was made.
     pub provenance: Provenance,
+    /// On the test part, of the reported epoch, where a holdout chooses it.
+    pub test: Option<TestScore>,
+}
+
+/// What the network of one epoch made of a test part that only reports.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct TestScore {
+    /// The epoch.
+    pub epoch: u32,
+    /// Mean cross-entropy.
+    pub loss: f64,
+    /// Share that was right.
+    pub accuracy: f64,
 }
 
 impl Study {

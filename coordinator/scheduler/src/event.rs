@@ -115,6 +115,8 @@ pub struct NewSweep {
     pub pin: Option<Digest>,
     /// How many stages it has; it ends when all have ended.
     pub stages: u32,
+    /// Known results do not answer its trials: each gets a round that ends while the sweep lives.
+    pub fresh: bool,
 }
 
 /// A trial that a stage needs.

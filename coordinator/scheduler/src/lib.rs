@@ -13,6 +13,7 @@ pub mod event;
 mod explain;
 pub mod id;
 pub mod invariant;
+mod outlook;
 mod reopen;
 mod restore;
 mod service;
@@ -31,6 +32,7 @@ pub use crate::config::Config;
 pub use crate::effect::{Effect, Ignored};
 pub use crate::event::Event;
 pub use crate::id::{Lease, SessionId, StageIndex, SweepId, Timestamp, WorkerName};
+pub use crate::outlook::Outlook;
 pub use crate::sweep::SweepCounts;
 pub use crate::view::{PollAnswer, Start, SweepView, WorkerView};
 

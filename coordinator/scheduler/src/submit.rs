@@ -83,9 +83,9 @@ impl Scheduler {
     /// Settles which round answers a sweep's trial: a known one, the open one, or a new one. While another sweep's round
     /// is open on other data, none does, and this is tried again when that one ends.
     pub(crate) fn bind(&mut self, id: SweepId, trial_id: TrialId, effects: &mut Vec<Effect>) {
-        let Some(pin) = self.sweeps.get(&id).and_then(|sweep| sweep.pin) else { return };
+        let Some((Some(pin), fresh)) = self.sweeps.get(&id).map(|sweep| (sweep.pin, sweep.spec.fresh)) else { return };
         let Some(trial) = self.trials.get_mut(&trial_id) else { return };
-        if let Some(known) = trial.history.known.clone().filter(|known| known.data_digest == pin) {
+        if let Some(known) = trial.history.known.clone().filter(|known| known.data_digest == pin && !fresh) {
             effects.push(Effect::TrialBound { sweep: id, trial: trial_id, round: known.round, reused: true });
             let end = ReferenceEnd::Succeeded(known.outcome);
             self.end_reference(id, trial_id, (known.round, true, end), effects);

@@ -1,10 +1,13 @@
 //! Commands to events, and what is said in return.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Instant;
 
 use sweep_scheduler::event::{Ending, Registration, Slot};
-use sweep_scheduler::{Effect, Event, Ignored, SessionId, WorkerName};
+use sweep_scheduler::{Effect, Event, Ignored, Outlook, SessionId, WorkerName};
+use sweep_spec::TrialId;
+use sweep_spec::trainer::Origin;
 use tracing::{info, warn};
 
 use super::Error;
@@ -29,6 +32,10 @@ impl Driver {
             Command::Room(reply) => self.room(reply),
             Command::Ticket(reply) => self.ticket(reply),
             Command::Begin(begin, reply) => self.begin(*begin, reply),
+            Command::Outlook(sweep, reply) => {
+                let outlook = self.scheduler.outlook(sweep);
+                self.batch.say(reply, Ok(outlook));
+            }
             Command::Cancel(sweep, actor, reply) => self.cancel(sweep, &actor, reply),
             Command::Pause(change, actor, reply) => self.pause(change, &actor, reply),
             Command::SetPriority(change, actor, reply) => self.set_priority(change, &actor, reply),
@@ -198,7 +205,18 @@ impl Driver {
         self.batch.say(reply, invalid.map_or(Ok(Reported { stop, taken }), |invalid| Err(invalid.into())));
     }
 
-    fn finish(&mut self, request: Finish, reply: Reply<Finished>) {
+    /// The coordinator's part of where an answer comes from: the oldest live sweep that asks, and what it asks.
+    fn complete(&self, trial: TrialId, origin: &mut Origin) {
+        origin.coordinator_version = sweep_spec::build::version(env!("CARGO_PKG_VERSION"));
+        let asking = self.live.sweeps.values().filter(|sweep| sweep.trials.contains_key(&trial));
+        let Some(sweep) = asking.min_by_key(|sweep| sweep.record.id) else { return };
+        origin.sweep = Some(sweep.record.id.0);
+        origin.spec_digest = Some(sweep.record.spec_digest);
+        origin.revision.clone_from(&sweep.record.submission.revision);
+        origin.protocol_digest = Some(sweep.protocol_digest);
+    }
+
+    fn finish(&mut self, mut request: Finish, reply: Reply<Finished>) {
         if !self.scheduler.knows_session(request.session) {
             return self.batch.say(reply, Err(Error::UnknownSession));
         }
@@ -207,6 +225,9 @@ impl Driver {
         let live = attempt.is_some() && self.scheduler.is_live(request.session, request.lease);
         if live && request.last_sequence > stored_sequence {
             return self.batch.say(reply, Ok(Finished::PointsMissing { stored_sequence }));
+        }
+        if let FinishEnding::Result(result, _) = &mut request.ending {
+            self.complete(request.lease.trial, &mut result.provenance.origin);
         }
         let ending = match &request.ending {
             FinishEnding::Result(result, _) => {
@@ -239,7 +260,7 @@ impl Driver {
     }
 
     /// Begins a sweep or opens stages whose rows are prepared.
-    fn begin(&mut self, mut begin: Begin, reply: Reply<()>) {
+    fn begin(&mut self, mut begin: Begin, reply: Reply<Outlook>) {
         if begin.ticket.generation != self.generation {
             return self.batch.say(reply, Err(Error::Unavailable));
         }
@@ -247,6 +268,8 @@ impl Driver {
             trials.iter_mut().for_each(|wanted| self.journal.bring_up_to_date(wanted));
         }
         let sweep = begin.sweep;
+        let asked: HashSet<TrialId> =
+            begin.open.iter().flat_map(|(_, trials)| trials).map(|wanted| wanted.id).collect();
         self.batch.changed.insert(sweep);
         if let Some(choice) = begin.choice.take() {
             let detail = format!("stage {}: {}", choice.stage, choice.choice);
@@ -286,7 +309,10 @@ impl Driver {
             }
         }
         info!(sweep_id = %sweep, ms = begun.elapsed().as_millis(), "stages opened");
-        self.batch.say(reply, Ok(()));
+        // A sweep that has ended at once had nothing to run.
+        let all_known = Outlook { known: asked.len() as u64, ..Outlook::default() };
+        let outlook = self.scheduler.outlook(sweep).unwrap_or(all_known);
+        self.batch.say(reply, Ok(outlook));
     }
 }
 

@@ -3,10 +3,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use sweep_proto::v1;
 use sweep_scheduler::event::{NewSweep, Service, WantedTrial};
 use sweep_scheduler::snapshot::SweepSnapshot;
-use sweep_scheduler::{Lease, SessionId, SweepCounts, SweepId};
+use sweep_scheduler::{Lease, Outlook, SessionId, SweepCounts, SweepId};
 use sweep_spec::settings::Setting;
 use sweep_spec::trainer::{Described, EpochMetrics};
 use sweep_spec::{Digest, FailureClass, TrialId};
@@ -14,7 +13,7 @@ use tokio::sync::oneshot;
 
 use super::Error;
 use super::live::{LiveConfiguration, LiveSweep};
-use crate::store::record::ResultRecord;
+use crate::store::record::{Predictions, ResultRecord};
 use crate::store::write::{SlotRow, StageChange};
 
 pub(crate) type Reply<T> = oneshot::Sender<Result<T, Error>>;
@@ -29,7 +28,8 @@ pub(crate) enum Command {
     /// Whether there is room for another sweep.
     Room(Reply<()>),
     Ticket(Reply<Ticket>),
-    Begin(Box<Begin>, Reply<()>),
+    Begin(Box<Begin>, Reply<Outlook>),
+    Outlook(SweepId, Reply<Option<Outlook>>),
     Cancel(SweepId, String, Reply<()>),
     Pause((SweepId, bool), String, Reply<()>),
     SetPriority((SweepId, i32), String, Reply<()>),
@@ -170,8 +170,8 @@ pub struct Finish {
 /// How an attempt ended, by its worker's word.
 #[derive(Debug, Clone)]
 pub enum FinishEnding {
-    /// With an answer, and what the network said of every validation image.
-    Result(Box<ResultRecord>, Option<v1::Validation>),
+    /// With an answer, and what the network said of single images.
+    Result(Box<ResultRecord>, Predictions),
     /// Without.
     Failure(FailureClass, String),
     /// It was stopped.

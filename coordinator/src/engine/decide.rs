@@ -98,7 +98,7 @@ impl Handle {
         let (actor, choice) = (NOBODY.to_owned(), Some(choice));
         let begin =
             Begin { ticket, sweep, new: None, actor, extends: None, choice, open, fail, configurations, trials };
-        self.ask(|reply| Command::Begin(Box::new(begin), reply)).await
+        self.ask(|reply| Command::Begin(Box::new(begin), reply)).await.map(drop)
     }
 }
 

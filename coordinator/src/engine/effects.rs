@@ -74,6 +74,7 @@ impl Driver {
                 Effect::TrialBound { sweep, trial, round, reused } => {
                     self.trial_bound(sweep, trial, round, reused);
                     if reused {
+                        self.parts.metrics.trial_reused();
                         self.count_ended(sweep, trial);
                     }
                 }
@@ -209,9 +210,9 @@ impl Driver {
             log_tail,
         });
         let answer = said.map(|said| said.ending).filter(|_| state == AttemptState::Succeeded);
-        if let Some(FinishEnding::Result(result, validation)) = answer {
+        if let Some(FinishEnding::Result(result, said)) = answer {
             let seconds = result.provenance.seconds;
-            self.batch.commit.results.push(ResultRow { attempt: key, result: *result, validation });
+            self.batch.commit.results.push(ResultRow { attempt: key, result: *result, said });
             for sweep in self.live.sweeps.values_mut() {
                 let Some((configuration, _)) = sweep.trials.get(&lease.trial).copied() else { continue };
                 sweep.measured.cost += sweep.cost_of(configuration);

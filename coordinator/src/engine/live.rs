@@ -30,6 +30,8 @@ pub(crate) struct LiveSweep {
     shared: Vec<Setting>,
     /// The settings of the data set alone.
     pub(crate) dataset: Arc<Vec<Setting>>,
+    /// Of the protocol that all its trials share.
+    pub(crate) protocol_digest: Digest,
 }
 
 /// A configuration of a live sweep.
@@ -48,6 +50,7 @@ impl LiveSweep {
         let mut shared = settings::flatten(&trial).map_err(internal)?;
         shared.retain(|setting| !setting.path.starts_with("configuration.") && setting.path != "seed");
         let dataset = Arc::new(settings::flatten(&spec.dataset).map_err(internal)?);
+        let protocol_digest = spec.protocol.digest().map_err(|error| Error::Internal(error.to_string()))?;
         Ok(Self {
             record,
             plan,
@@ -58,6 +61,7 @@ impl LiveSweep {
             cost_ended: 0.0,
             shared,
             dataset,
+            protocol_digest,
         })
     }
 

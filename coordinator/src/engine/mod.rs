@@ -17,6 +17,7 @@ mod looks;
 mod people;
 mod poll;
 mod report;
+mod reproduce;
 mod restore;
 mod status;
 mod study;
@@ -42,6 +43,7 @@ pub use command::{
 };
 pub use driver::Trouble;
 pub use error::Error;
+pub use reproduce::{Answered, Reproducing};
 pub use status::{Board, StageStatus, Status};
 pub(crate) use study::epoch;
 pub use submit::{Submit, Submitted};

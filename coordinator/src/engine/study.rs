@@ -81,6 +81,7 @@ fn one(spec: &Spec, replicate: record::Replicate) -> Replicate {
         last: result.last,
         best: result.best,
         provenance: result.provenance,
+        test: result.test,
     };
     Replicate {
         seed: replicate.seed,

@@ -3,11 +3,12 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
-use sweep_scheduler::SweepId;
 use sweep_scheduler::event::NewSweep;
+use sweep_scheduler::{Outlook, SweepId};
 use sweep_spec::spec::Limits;
-use sweep_spec::{Plan, Spec};
+use sweep_spec::{Digest, Plan, Spec};
 use tracing::info;
 
 use super::command::{Begin, Command};
@@ -17,8 +18,11 @@ use super::live::{LiveSweep, dataset_key};
 use super::{Error, Handle, Trouble};
 use crate::convert::Invalid;
 use crate::store::codes::{StageState, SweepState};
-use crate::store::record::{StageRecord, SweepRecord};
+use crate::store::record::{AttemptKey, StageRecord, Submission, SweepRecord};
 use crate::store::write::{Preparation, StageRow, SweepRow};
+
+/// How long a submit waits for a connected worker's word about the data.
+const DESCRIBED_WITHIN: Duration = Duration::from_secs(3);
 
 /// A spec that somebody submits.
 #[derive(Debug, Clone, Default)]
@@ -40,6 +44,12 @@ pub struct Submit {
     /// A sweep that this one goes on from: every trial of it has to be in this one. Without a spec, that sweep's is taken,
     /// with its overrides before these.
     pub extends: Option<SweepId>,
+    /// Results that are known do not count.
+    pub fresh: bool,
+    /// The git revision of the folder that the spec came from, for the provenance.
+    pub revision: String,
+    /// The answer that the sweep is to give again: its attempt, and the content of the data.
+    pub reproduces: Option<(AttemptKey, Digest)>,
 }
 
 /// A sweep that was submitted.
@@ -49,6 +59,8 @@ pub struct Submitted {
     pub sweep: SweepId,
     /// It was there before.
     pub resumed: bool,
+    /// What its opened stages come to; absent for one that was there before.
+    pub outlook: Option<Outlook>,
 }
 
 impl Handle {
@@ -74,18 +86,20 @@ impl Handle {
             record.pin = record.pin.or(from.pin);
             self.check_extension(from, &plan).await?;
         }
-        let _one = self.expansions.lock().await;
+        let one = self.expansions.lock().await;
         if request.resume
             && let Some(sweep) = self.store.unfinished(record.spec_digest).await?
         {
-            return Ok(Submitted { sweep, resumed: true });
+            return Ok(Submitted { sweep, resumed: true, outlook: None });
         }
         // The number is the owner task's to give only once it has read the store.
         self.until_ready().await?;
         self.ask(Command::Room).await?;
         let id = SweepId(self.last_sweep.fetch_add(1, Ordering::SeqCst) + 1);
-        self.begin(SweepRecord { id, ..record }, plan, request.extends).await?;
-        Ok(Submitted { sweep: id, resumed: false })
+        let outlook = self.begin(SweepRecord { id, ..record }, plan, request.extends).await?;
+        drop(one);
+        let outlook = if outlook.at_most { self.settled(id, outlook).await? } else { outlook };
+        Ok(Submitted { sweep: id, resumed: false, outlook: Some(outlook) })
     }
 
     /// Waits until the owner task has read the store. Where the store is in trouble nobody waits: it is said.
@@ -110,7 +124,34 @@ impl Handle {
         Ok(Limits { trials })
     }
 
-    async fn begin(&self, record: SweepRecord, plan: Arc<Plan>, extends: Option<SweepId>) -> Result<(), Error> {
+    /// Gives workers that are connected a moment to say what is in the data, so that what is known is a number and no
+    /// bound. The sweep has begun and waits for nobody here.
+    async fn settled(&self, id: SweepId, mut outlook: Outlook) -> Result<Outlook, Error> {
+        let until = tokio::time::Instant::now() + DESCRIBED_WITHIN;
+        let mut changes = self.changes();
+        while outlook.at_most && !self.workers().await?.is_empty() {
+            match self.ask(|reply| Command::Outlook(id, reply)).await? {
+                Some(now) => outlook = now,
+                // It has ended already: what was known counts, and the rest has run.
+                None => {
+                    let counts = self.status(id).await?.counts;
+                    let to_run = counts.succeeded + counts.failed + counts.cancelled - counts.reused;
+                    return Ok(Outlook { known: counts.reused, to_run, ..Outlook::default() });
+                }
+            }
+            if outlook.at_most && !matches!(tokio::time::timeout_at(until, changes.changed()).await, Ok(Ok(()))) {
+                break;
+            }
+        }
+        Ok(outlook)
+    }
+
+    async fn begin(
+        &self,
+        record: SweepRecord,
+        plan: Arc<Plan>,
+        extends: Option<SweepId>,
+    ) -> Result<Outlook, Error> {
         let id = record.id;
         let groups = plan.released(&[]).groups().to_vec();
         let mut expansion = {
@@ -131,6 +172,7 @@ impl Handle {
             dataset: record.dataset_key,
             pin: record.pin,
             stages: u32::try_from(record.stages.len()).unwrap_or(u32::MAX),
+            fresh: record.submission.fresh,
         };
         info!(sweep_id = %id, trials = expanded.trials.len(), name = record.name, "a sweep is submitted");
         let begin = Begin {
@@ -180,12 +222,18 @@ fn record(request: &Submit, plan: &Plan, limits: Limits) -> Result<SweepRecord, 
         weight: spec.weight,
         trial_limit: limits.trials,
         dataset_key: dataset_key(&plan.trial(&spec.baseline, 0))?,
-        pin: spec.dataset.digest,
+        // An answer is given again on the very data, whatever the spec leaves open.
+        pin: request.reproduces.map(|(_, data)| data).or(spec.dataset.digest),
         state: SweepState::Running,
         reason: String::new(),
         submitted_ms: unix_ms(),
         ended_ms: 0,
         stages: plan.groups().iter().enumerate().map(stage).collect(),
+        submission: Submission {
+            fresh: request.fresh,
+            reproduces: request.reproduces.map(|(attempt, _)| attempt),
+            revision: request.revision.clone(),
+        },
     })
 }
 
@@ -203,6 +251,7 @@ fn preparation(record: &SweepRecord) -> Preparation {
         dataset_key: record.dataset_key,
         pin: record.pin,
         submitted_ms: record.submitted_ms,
+        submission: record.submission.clone(),
     };
     let stages = (0_u32..).zip(&record.stages).map(|(position, stage)| StageRow {
         sweep: record.id,

@@ -6,6 +6,7 @@ pub mod gate;
 mod patience;
 pub(crate) mod people;
 mod report;
+mod reproduce;
 mod streams;
 pub mod sweep;
 mod sweep_messages;

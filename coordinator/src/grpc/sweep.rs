@@ -69,7 +69,8 @@ impl Sweeps {
         let submit = Submit { extends, ..submission(request)? };
         let submitted = self.engine.submit(submit).await?;
         let sweep = self.status(submitted.sweep).await?;
-        Ok(v1::SubmitResponse { sweep: Some(sweep), resumed: submitted.resumed })
+        let outlook = submitted.outlook.map(messages::outlook);
+        Ok(v1::SubmitResponse { sweep: Some(sweep), resumed: submitted.resumed, outlook })
     }
 
     async fn trials(&self, request: v1::ListTrialsRequest) -> Result<v1::ListTrialsResponse, Error> {
@@ -92,9 +93,9 @@ impl Sweeps {
         let accepted =
             attempts.iter().rev().find(|attempt| attempt.state == crate::store::codes::AttemptState::Succeeded);
         let shown = accepted.or(attempts.last());
-        let (points, validation) = match shown {
-            Some(attempt) => (store.points(attempt.key).await?, store.validation(attempt.key).await?),
-            None => (Vec::new(), None),
+        let (points, validation, test_predictions) = match shown.map(|attempt| attempt.key) {
+            Some(key) => (store.points(key).await?, store.validation(key).await?, store.test_predictions(key).await?),
+            None => (Vec::new(), None, None),
         };
         let result = row.result.as_ref();
         let waiting = if row.state == crate::store::record::TrialState::Queued {
@@ -111,6 +112,7 @@ impl Sweeps {
             last: result.and_then(|result| result.last.as_ref()).map(metrics_message),
             sweeps: record.sweeps.iter().map(|(sweep, ..)| sweep.0).collect(),
             waiting_for: waiting,
+            test_predictions,
         })
     }
 
@@ -209,6 +211,9 @@ pub(crate) fn submission(request: v1::SubmitRequest) -> Result<Submit, Error> {
         priority: request.priority,
         resume: request.resume,
         user: convert::name("user", request.user, MAX_NAME_BYTES)?,
+        fresh: request.fresh,
+        revision: convert::name("revision", request.revision, MAX_NAME_BYTES)?,
+        reproduces: None,
     })
 }
 
@@ -319,6 +324,20 @@ impl SweepService for Sweeps {
 
     async fn get_trial(&self, request: Request<v1::GetTrialRequest>) -> Result<Response<v1::GetTrialResponse>, Status> {
         self.trial(&request.into_inner().trial).await.map(Response::new).map_err(status)
+    }
+
+    async fn reproduce_trial(
+        &self,
+        request: Request<v1::ReproduceTrialRequest>,
+    ) -> Result<Response<v1::ReproduceTrialResponse>, Status> {
+        self.reproduce(request.into_inner()).await.map(Response::new).map_err(status)
+    }
+
+    async fn get_reproduction(
+        &self,
+        request: Request<v1::GetReproductionRequest>,
+    ) -> Result<Response<v1::GetReproductionResponse>, Status> {
+        self.reproduction(request.into_inner()).await.map(Response::new).map_err(status)
     }
 
     async fn cancel_sweep(

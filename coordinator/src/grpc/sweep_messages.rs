@@ -3,12 +3,18 @@
 use sweep_analysis::leaderboard::{Counts, Row};
 use sweep_analysis::result::Estimate;
 use sweep_proto::v1;
+use sweep_scheduler::Outlook;
 use sweep_spec::settings;
 
 use crate::convert::{self, bytes, counts_message, metrics_message};
 use crate::engine::{Board, Error, Running, StageStatus, Status, epoch};
 use crate::store::codes::SweepState;
 use crate::store::record::{AttemptRecord, SweepRecord, TrialRow};
+
+pub(super) const fn outlook(outlook: Outlook) -> v1::Outlook {
+    let Outlook { known, shared, to_run, at_most } = outlook;
+    v1::Outlook { known, shared, to_run, at_most }
+}
 
 pub(super) fn status(status: &Status) -> v1::SweepStatus {
     let record = &status.record;
@@ -103,6 +109,8 @@ pub(super) fn row(record: &SweepRecord, row: &Row) -> Result<v1::LeaderboardRow,
         params: row.params,
         flops: row.flops,
         ratio: estimate(row.ratio),
+        test_accuracy: estimate(row.test_accuracy),
+        test_loss: estimate(row.test_loss),
         seconds: estimate(row.seconds),
         counts: Some(counts(&row.counts)),
         remark: row.remark.clone(),
@@ -145,6 +153,7 @@ pub(super) fn trial(board: &Board, row: &TrialRow) -> Result<v1::TrialSummary, E
         params: row.params,
         settings: flat(&question)?,
         provenance: result.map(|result| convert::provenance_message(&result.provenance)),
+        test: result.and_then(|result| result.test.as_ref()).map(convert::test_message),
     })
 }
 

@@ -184,8 +184,8 @@ pub(crate) fn finish(request: v1::FinishRequest) -> Result<Finish, Error> {
     use v1::finish_request::Ending;
     let ending = match request.ending {
         Some(Ending::Result(result)) => {
-            let (result, validation) = convert::result(result)?;
-            FinishEnding::Result(Box::new(result), validation)
+            let (result, said) = convert::result(result)?;
+            FinishEnding::Result(Box::new(result), said)
         }
         Some(Ending::Failure(failure)) => {
             let (class, reason) = convert::failure(failure)?;

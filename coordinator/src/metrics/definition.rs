@@ -63,6 +63,7 @@ definitions! {
     QUEUE_DEPTH: Gauge "sweep_queue_depth" in "trials" by [] "Trials that wait for a slot.";
     WORKERS: Gauge "sweep_workers" in "workers" by ["state"] "Workers that are connected.";
     SLOTS: Gauge "sweep_slots" in "slots" by ["state"] "Slots of the connected workers.";
+    TRIALS_REUSED: Counter "sweep_trials_reused_total" in "trials" by [] "Trials of sweeps that took a result that was known and were not run.";
     POINTS: Counter "sweep_points_ingested_total" in "points" by [] "Epochs' metrics that were taken.";
     EFFECTS: Counter "sweep_effects_total" in "effects" by ["effect"] "What the scheduler decided, by kind.";
     PROGRESS: Gauge "sweep_progress_ratio" in "1" by ["sweep", "name"] "Share of a sweep's known trials that have ended.";

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use sweep_proto::v1;
 use sweep_scheduler::event::Service;
 use sweep_scheduler::{Lease, SweepId, WorkerName};
-use sweep_spec::trainer::{EpochMetrics, Provenance};
+use sweep_spec::trainer::{EpochMetrics, Origin, Provenance};
 use sweep_spec::{Cnn, Configuration, Dataset, Digest, FailureClass, Outcome, Protocol, Trial, TrialId, canonical};
 
 #[path = "postgres/tests.rs"]
@@ -16,7 +16,7 @@ mod server;
 
 use super::Store;
 use super::codes::{AttemptState, AuditAction, RoundState, StageState, SweepState};
-use super::record::{AttemptKey, AuditFilter, ResultRecord, TrialPage, TrialState};
+use super::record::{AttemptKey, AuditFilter, Predictions, ResultRecord, Submission, TestScore, TrialPage, TrialState};
 use super::sqlite::{Options, SqliteStore};
 use super::write::*;
 
@@ -78,6 +78,7 @@ on_every_backend!(
     an_expired_attempt_is_remembered_and_can_go_on,
     what_failed_before_is_remembered,
     the_audit_log_tells_everything_in_order,
+    where_a_result_comes_from_and_what_was_made_of_the_test_part_come_back,
 );
 
 const SWEEP: SweepId = SweepId(1);
@@ -117,6 +118,7 @@ fn preparation(sweep: SweepId, seeds: std::ops::Range<u64>) -> Preparation {
         dataset_key: key,
         pin: None,
         submitted_ms: 7,
+        submission: Submission { fresh: true, reproduces: Some(AttemptKey(i64::MAX)), revision: "0123-dirty".into() },
     };
     let (name, keep_best) = ("one".to_owned(), true);
     let configuration = trial(0).configuration;
@@ -218,8 +220,27 @@ fn result() -> ResultRecord {
             instruction_set: "avx2".into(),
             trainer: "test 1".into(),
             threads: 2,
+            origin: Origin {
+                driver: "a driver 1.2".into(),
+                kernel_cache: "/cache, empty".into(),
+                worker: "w".into(),
+                worker_version: "1 (abc)".into(),
+                host: "a host".into(),
+                coordinator_version: "2".into(),
+                sweep: Some(u64::MAX),
+                spec_digest: Some(Digest::of(b"spec")),
+                revision: "0123-dirty".into(),
+                protocol_digest: Some(Digest::of(b"protocol")),
+            },
         },
+        test: None,
     }
+}
+
+fn tested(mut row: ResultRow) -> ResultRow {
+    row.result.test = Some(TestScore { epoch: 3, loss: f64::MIN_POSITIVE, accuracy: 1.0 });
+    row.said.test = row.said.validation.clone().map(|said| v1::Validation { predicted: vec![1], ..said });
+    row
 }
 
 fn finished(seed: u64, key: i64) -> Commit {
@@ -227,7 +248,11 @@ fn finished(seed: u64, key: i64) -> Commit {
         v1::Validation { labels: vec![1], predicted: vec![0], confidence: vec![0.5], confusion: vec![0; 4] };
     Commit {
         points: points(key, 1..=3),
-        results: vec![ResultRow { attempt: AttemptKey(key), result: result(), validation: Some(validation) }],
+        results: vec![ResultRow {
+            attempt: AttemptKey(key),
+            result: result(),
+            said: Predictions { validation: Some(validation), test: None },
+        }],
         attempts_ended: vec![AttemptEnd {
             key: AttemptKey(key),
             lease: lease(seed),
@@ -585,6 +610,34 @@ async fn what_failed_before_is_remembered(place: &dyn Place) {
     failed_on.sort_unstable();
     assert_eq!((failed_on, round.too_small, round.failures), (vec!["w0", "w1"], Some(100), 4));
     assert!(round.lost.is_none() && round.live.is_none());
+}
+
+async fn where_a_result_comes_from_and_what_was_made_of_the_test_part_come_back(place: &dyn Place) {
+    let store = place.open().await;
+    store.prepare(&preparation(SWEEP, 0..2)).await.unwrap();
+    let mut commit = finished(0, 1);
+    commit.results = commit.results.into_iter().map(tested).collect();
+    let expected = commit.results[0].clone();
+    let mut bare = finished(1, 2);
+    bare.results[0].result.provenance.origin = Origin::default();
+    for commit in [begin(SWEEP), started(0, 1), started(1, 2), commit, bare] {
+        store.commit(&commit).await.unwrap();
+    }
+    let rows = store.trials(&page(Vec::new())).await.unwrap();
+    assert_eq!(rows[0].result.as_ref(), Some(&expected.result));
+    let replicates = store.replicates(SWEEP).await.unwrap();
+    assert_eq!(replicates[0].result.as_ref(), Some(&expected.result));
+    let other = replicates[1].result.as_ref().unwrap();
+    assert_eq!((&other.provenance.origin, other.test), (&Origin::default(), None), "an older worker says nothing");
+    assert_eq!(store.result(AttemptKey(1)).await.unwrap(), Some(expected.result));
+    assert_eq!(store.result(AttemptKey(9)).await.unwrap(), None);
+    assert_eq!(store.test_predictions(AttemptKey(1)).await.unwrap(), expected.said.test);
+    assert_eq!(store.validation(AttemptKey(1)).await.unwrap(), expected.said.validation);
+    assert_eq!(store.test_predictions(AttemptKey(2)).await.unwrap(), None);
+    let submission = store.sweep(SWEEP).await.unwrap().unwrap().submission;
+    assert_eq!(Some(submission.clone()), preparation(SWEEP, 0..1).sweep.map(|row| row.submission));
+    assert_eq!(store.sweeps().await.unwrap()[0].submission, submission);
+    assert!(store.load().await.unwrap().snapshot.sweeps[0].sweep.fresh);
 }
 
 async fn the_audit_log_tells_everything_in_order(place: &dyn Place) {

@@ -34,7 +34,7 @@ use location::Location;
 use postgres::leader::Candidate;
 use record::{
     ArtifactRecord, AttemptKey, AttemptRecord, AuditFilter, ConfigurationRecord, LiveSweep, Loaded, Point, Replicate,
-    SweepRecord, TrialPage, TrialRecord, TrialRow, WorkerRecord,
+    ResultRecord, SweepRecord, TrialPage, TrialRecord, TrialRow, WorkerRecord,
 };
 use sqlite::{Options, SqliteStore};
 use write::{AuditRow, Commit, Preparation};
@@ -286,6 +286,12 @@ pub trait Store: Send + Sync + 'static {
 
     /// The points of an attempt.
     async fn points(&self, attempt: AttemptKey) -> Result<Vec<Point>, Error>;
+
+    /// The answer of an attempt that was accepted.
+    async fn result(&self, attempt: AttemptKey) -> Result<Option<ResultRecord>, Error>;
+
+    /// What its network said of every image of a test part that only reports.
+    async fn test_predictions(&self, attempt: AttemptKey) -> Result<Option<v1::Validation>, Error>;
 
     /// What the network of an accepted attempt said of every validation image.
     async fn validation(&self, attempt: AttemptKey) -> Result<Option<v1::Validation>, Error>;

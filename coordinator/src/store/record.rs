@@ -1,5 +1,6 @@
 //! What is read.
 
+pub use sweep_analysis::study::TestScore;
 use sweep_proto::v1;
 use sweep_scheduler::snapshot::Snapshot;
 use sweep_scheduler::{Lease, SweepId};
@@ -112,6 +113,8 @@ pub struct SweepRecord {
     pub ended_ms: i64,
     /// Its stages.
     pub stages: Vec<StageRecord>,
+    /// How it was submitted; of an earlier release's sweeps nothing is known.
+    pub submission: Submission,
 }
 
 /// A stage.
@@ -188,6 +191,28 @@ pub struct ResultRecord {
     pub best: Option<EpochMetrics>,
     /// How it was made.
     pub provenance: Provenance,
+    /// On the test part, of the reported epoch, where a holdout chooses it.
+    pub test: Option<TestScore>,
+}
+
+/// What a network said of single images.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Predictions {
+    /// Of every validation image.
+    pub validation: Option<v1::Validation>,
+    /// Of every image of a test part that only reports.
+    pub test: Option<v1::Validation>,
+}
+
+/// How a sweep was submitted, beyond its spec.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Submission {
+    /// Results that were known do not count.
+    pub fresh: bool,
+    /// The attempt whose answer the sweep is held against.
+    pub reproduces: Option<AttemptKey>,
+    /// The git revision of the folder that the spec came from; empty where there was none.
+    pub revision: String,
 }
 
 /// One epoch.

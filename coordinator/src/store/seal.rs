@@ -4,11 +4,11 @@
 //! of its step in the order that stands here; SQL binds and reads them in this order too. Content that is addressed by
 //! its hash (questions, artifacts' files) needs none.
 
-use sweep_spec::TrialId;
-use sweep_spec::trainer::EpochMetrics;
+use sweep_spec::trainer::{EpochMetrics, Origin};
+use sweep_spec::{Digest, TrialId};
 
 use super::codes::{AttemptState, RoundState, outcome_code};
-use super::record::{AttemptKey, ResultRecord};
+use super::record::{AttemptKey, ResultRecord, TestScore};
 
 /// Columns and the checksum over them.
 #[derive(Debug, Clone, Copy)]
@@ -165,7 +165,37 @@ pub const TABLES: &[Table] = &[
         key: &["id"],
         groups: &[whole(&["at_ms", "actor", "action", "sweep", "trial", "attempt", "worker", "detail"])],
     },
+    Table { name: "submissions", key: &["sweep"], groups: &[whole(&["fresh", "reproduces", "revision"])] },
+    Table {
+        name: "origins",
+        key: &["attempt"],
+        groups: &[whole(&[
+            "driver",
+            "kernel_cache",
+            "worker",
+            "worker_version",
+            "host",
+            "coordinator_version",
+            "sweep",
+            "spec_digest",
+            "revision",
+            "protocol_digest",
+        ])],
+    },
+    Table {
+        name: "tests",
+        key: &["attempt"],
+        groups: &[whole(&["epoch", "loss", "accuracy"]), named("body_sum", &["body"])],
+    },
 ];
+
+/// The layout that a table is in from on; of an earlier file it is not asked.
+pub fn since(table: &str) -> i64 {
+    match table {
+        "submissions" | "origins" | "tests" => 3,
+        _ => 1,
+    }
+}
 
 /// A checksum in the making. Values are told apart by their kind and length; a zero has no sign, because SQLite keeps
 /// none.
@@ -219,6 +249,13 @@ impl Seal {
     /// The checksum: XXH3 with 64 bits, as the tables have it.
     pub fn sum(&self) -> i64 {
         xxhash_rust::xxh3::xxh3_64(&self.0) as i64
+    }
+
+    fn digest(&mut self, digest: Option<Digest>) {
+        match digest {
+            Some(digest) => self.blob(digest.as_bytes()),
+            None => self.null(),
+        }
     }
 
     fn metrics(&mut self, metrics: Option<&EpochMetrics>) {
@@ -282,6 +319,40 @@ pub fn result(attempt: AttemptKey, result: &ResultRecord) -> i64 {
         seal.text(text.as_bytes());
     }
     seal.int(i64::from(made.threads));
+    seal.sum()
+}
+
+/// Of where a result comes from.
+pub fn origin(attempt: AttemptKey, origin: &Origin) -> i64 {
+    let mut seal = Seal::new();
+    seal.int(attempt.0);
+    for text in [
+        &origin.driver,
+        &origin.kernel_cache,
+        &origin.worker,
+        &origin.worker_version,
+        &origin.host,
+        &origin.coordinator_version,
+    ] {
+        seal.text(text.as_bytes());
+    }
+    match origin.sweep {
+        Some(sweep) => seal.int(sweep as i64),
+        None => seal.null(),
+    }
+    seal.digest(origin.spec_digest);
+    seal.text(origin.revision.as_bytes());
+    seal.digest(origin.protocol_digest);
+    seal.sum()
+}
+
+/// Of what a network made of a test part.
+pub fn test(attempt: AttemptKey, test: &TestScore) -> i64 {
+    let mut seal = Seal::new();
+    seal.int(attempt.0);
+    seal.int(i64::from(test.epoch));
+    seal.real(test.loss);
+    seal.real(test.accuracy);
     seal.sum()
 }
 

@@ -1,13 +1,12 @@
 //! What is written: one batch of the engine, and the rows of a sweep before it begins.
 
-use sweep_proto::v1;
 use sweep_scheduler::event::Service;
 use sweep_scheduler::{Lease, SweepId};
 use sweep_spec::trainer::{Described, EpochMetrics};
 use sweep_spec::{Configuration, Digest, FailureClass, Outcome, TrialId};
 
 use super::codes::{AttemptState, AuditAction, RoundState, StageState, SweepState};
-use super::record::{AttemptKey, ResultRecord};
+use super::record::{AttemptKey, Predictions, ResultRecord, Submission};
 
 /// One batch. Its parts are written in the order in which they stand here.
 #[derive(Debug, Default)]
@@ -159,8 +158,8 @@ pub struct ResultRow {
     pub attempt: AttemptKey,
     /// The answer.
     pub result: ResultRecord,
-    /// What the network said of every validation image.
-    pub validation: Option<v1::Validation>,
+    /// What the network said of single images.
+    pub said: Predictions,
 }
 
 /// An attempt that ends.
@@ -336,6 +335,8 @@ pub struct SweepRow {
     pub pin: Option<Digest>,
     /// When.
     pub submitted_ms: i64,
+    /// How, beyond the spec.
+    pub submission: Submission,
 }
 
 /// A stage that is prepared.

@@ -7,13 +7,13 @@ use std::sync::Arc;
 
 use sweep_coordinator::store::Store;
 use sweep_coordinator::store::codes::{AttemptState, AuditAction, RoundState, StageState, SweepState};
-use sweep_coordinator::store::record::{ArtifactRecord, AttemptKey, ResultRecord};
+use sweep_coordinator::store::record::{ArtifactRecord, AttemptKey, Predictions, ResultRecord, Submission, TestScore};
 use sweep_coordinator::store::sqlite::{Options, SqliteStore};
 use sweep_coordinator::store::write::*;
 use sweep_proto::v1;
 use sweep_scheduler::event::Service;
 use sweep_scheduler::{Lease, SweepId};
-use sweep_spec::trainer::{Described, EpochMetrics, Provenance};
+use sweep_spec::trainer::{Described, EpochMetrics, Origin, Provenance};
 use sweep_spec::{Cnn, Configuration, Dataset, Digest, FailureClass, Outcome, Protocol, Trial, TrialId, canonical};
 
 pub(crate) const SWEEP: SweepId = SweepId(1);
@@ -122,6 +122,7 @@ fn preparation(sweep: SweepId, seeds: std::ops::Range<u64>) -> Preparation {
             dataset_key: Digest::of(b"dataset"),
             pin: None,
             submitted_ms: 1,
+            submission: Submission { fresh: true, reproduces: None, revision: "0123".into() },
         }),
         stages: vec![stage(0, "first"), stage(1, "second")],
         questions: vec![(digest, body)],
@@ -212,11 +213,22 @@ fn result(key: i64) -> ResultRow {
         instruction_set: "avx2".into(),
         trainer: "test 1".into(),
         threads: 2,
+        origin: Origin { worker: "w".into(), sweep: Some(1), ..Origin::default() },
     };
-    let result = ResultRecord { outcome: Outcome::Converged, last: Some(epoch(3)), best: None, provenance };
+    let result = ResultRecord {
+        outcome: Outcome::Converged,
+        last: Some(epoch(3)),
+        best: None,
+        provenance,
+        test: Some(TestScore { epoch: 3, loss: 0.5, accuracy: 0.25 }),
+    };
     let validation =
         v1::Validation { labels: vec![1], predicted: vec![0], confidence: vec![0.5], confusion: vec![0; 4] };
-    ResultRow { attempt: AttemptKey(key), result, validation: Some(validation) }
+    ResultRow {
+        attempt: AttemptKey(key),
+        result,
+        said: Predictions { test: Some(validation.clone()), validation: Some(validation) },
+    }
 }
 
 /// Prepares a sweep and begins it, its first stage open and its data pinned.

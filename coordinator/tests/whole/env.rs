@@ -304,7 +304,9 @@ pub(crate) fn result(accuracy: f64) -> v1::TrialResult {
             instruction_set: "none".into(),
             trainer: "pretend 1".into(),
             threads: 1,
+            origin: None,
         }),
+        ..Default::default()
     }
 }
 

@@ -12,6 +12,7 @@ mod extend;
 mod faults;
 #[cfg(test)]
 mod flow;
+mod known;
 #[cfg(test)]
 mod limits;
 #[cfg(test)]

@@ -5,7 +5,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::env::{Env, SPEC, by_filters, reference};
 
-async fn http(env: &Env, path: &str) -> String {
+pub(crate) async fn http(env: &Env, path: &str) -> String {
     let mut stream = tokio::net::TcpStream::connect(env.handle.http_address()).await.unwrap();
     let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();

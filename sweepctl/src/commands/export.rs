@@ -13,7 +13,7 @@ use super::Context;
 use crate::client::{self, Client};
 use crate::failure::{Exit, Failure};
 use crate::output::write_json;
-use crate::shapes::{Metrics, Summary};
+use crate::shapes::{Metrics, Origin, Summary};
 use crate::text::{escape, hex};
 
 /// The most that the coordinator gives at once.
@@ -112,7 +112,7 @@ impl<'a> Trials<'a> {
     }
 }
 
-const TRIAL_COLUMNS: [&str; 24] = [
+const TRIAL_COLUMNS: [&str; 37] = [
     "trial_id",
     "configuration",
     "state",
@@ -137,11 +137,27 @@ const TRIAL_COLUMNS: [&str; 24] = [
     "data_digest",
     "failure_class",
     "failure_reason",
+    "test_accuracy",
+    "test_loss",
+    "split_digest",
+    "protocol_digest",
+    "spec_digest",
+    "spec_revision",
+    "made_by_sweep",
+    "made_by_worker",
+    "host",
+    "coordinator_version",
+    "worker_version",
+    "driver",
+    "kernel_cache",
 ];
 
 fn trial_cells(trial: &Summary) -> [String; TRIAL_COLUMNS.len()] {
     let metric = |read: fn(&Metrics) -> f64| trial.reported.as_ref().map(read).map_or_else(String::new, number);
     let made = trial.provenance.as_ref();
+    let origin = |read: fn(&Origin) -> Option<&String>| {
+        guard(made.and_then(|made| read(&made.origin)).map_or("", String::as_str))
+    };
     let failure = trial.failure.as_ref();
     let ratio = trial.reported.map(|metrics| metrics.train_accuracy / (10.0 * trial.params as f64));
     [
@@ -169,6 +185,19 @@ fn trial_cells(trial: &Summary) -> [String; TRIAL_COLUMNS.len()] {
         made.map_or_else(String::new, |made| made.data_digest.clone()),
         failure.map_or_else(String::new, |failure| failure.class.clone()),
         guard(failure.map_or("", |failure| &failure.reason)),
+        trial.test.map_or_else(String::new, |test| number(test.accuracy)),
+        trial.test.map_or_else(String::new, |test| number(test.loss)),
+        made.map_or_else(String::new, |made| made.split_digest.clone()),
+        origin(|origin| origin.protocol_digest.as_ref()),
+        origin(|origin| origin.spec_digest.as_ref()),
+        origin(|origin| origin.revision.as_ref()),
+        made.and_then(|made| made.origin.sweep).map_or_else(String::new, |sweep| sweep.to_string()),
+        origin(|origin| origin.worker.as_ref()),
+        origin(|origin| origin.host.as_ref()),
+        origin(|origin| origin.coordinator_version.as_ref()),
+        origin(|origin| origin.worker_version.as_ref()),
+        origin(|origin| origin.driver.as_ref()),
+        origin(|origin| origin.kernel_cache.as_ref()),
     ]
 }
 

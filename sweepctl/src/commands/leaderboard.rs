@@ -146,17 +146,23 @@ fn comparison_cells(leaderboard: &Leaderboard, row: &Row) -> (String, Option<Int
 }
 
 fn common_cells(row: &Row) -> [String; 6] {
-    // The reason of an open verdict says it already.
-    let said = row.comparison.as_ref().and_then(|one| one.reason.as_ref());
-    let remark = row.remark.clone().filter(|remark| said.is_none_or(|said| !said.contains(remark.as_str())));
     [
         row.shared_rank.or(row.rank).map_or_else(|| "-".to_owned(), |rank| rank.to_string()),
         title(row),
         count(row.params),
         row.ratio.map_or_else(|| "-".to_owned(), |ratio| scientific(ratio.mean, 6)),
         estimate(row.seconds, |value| format!("{value:.1}")),
-        remark.unwrap_or_default(),
+        remark(row),
     ]
+}
+
+/// What is to be known of a row; first the test part, where it only reports.
+fn remark(row: &Row) -> String {
+    // The reason of an open verdict says it already.
+    let said = row.comparison.as_ref().and_then(|one| one.reason.as_ref());
+    let remark = row.remark.clone().filter(|remark| said.is_none_or(|said| !said.contains(remark.as_str())));
+    let test = row.test_accuracy.map(|test| format!("test {}", estimate(Some(test), |value| format!("{value:.4}"))));
+    test.into_iter().chain(remark).collect::<Vec<_>>().join(", ")
 }
 
 fn metric_cells(row: &Row) -> [String; 4] {

@@ -4,6 +4,8 @@ pub(crate) mod ablation;
 pub(crate) mod artifacts;
 pub(crate) mod cancel;
 pub(crate) mod compare;
+#[cfg(feature = "local")]
+pub(crate) mod data;
 pub(crate) mod explain;
 pub(crate) mod export;
 pub(crate) mod extend;
@@ -12,6 +14,7 @@ pub(crate) mod leaderboard;
 pub(crate) mod list;
 pub(crate) mod plan;
 pub(crate) mod report;
+pub(crate) mod reproduce;
 pub(crate) mod status;
 pub(crate) mod steer;
 #[cfg(feature = "local")]
@@ -57,6 +60,7 @@ pub(crate) fn run(cli: Cli, output: Output) -> Result<Exit, Failure> {
         Command::Resume(verb) => block_on(steer::pause(&context, verb.arguments.sweep(), false)),
         Command::Priority(verb) => block_on(steer::priority(&context, &verb.arguments)),
         Command::Retry(verb) => block_on(steer::retry(&context, &verb.arguments)),
+        Command::Reproduce(verb) => block_on(reproduce::run(&context, &verb.arguments)),
         Command::Explain(verb) => block_on(explain::run(&context, &verb.arguments)),
         Command::Audit(verb) => block_on(explain::audit(&context, &verb.arguments)),
         Command::Workers(verb) => block_on(workers::run(&context, &verb.arguments)),
@@ -64,6 +68,8 @@ pub(crate) fn run(cli: Cli, output: Output) -> Result<Exit, Failure> {
         Command::Report(verb) => block_on(report::run(&context, &verb.arguments)),
         Command::Export(verb) => block_on(export::run(&context, &verb.arguments)),
         Command::Artifacts(verb) => block_on(artifacts::run(&context, &verb.arguments)),
+        #[cfg(feature = "local")]
+        Command::Data(verb) => data::run(&context, &verb),
         #[cfg(feature = "local")]
         Command::Store(verb) => block_on(store::run(&context, &verb)),
         #[cfg(feature = "local")]

@@ -12,7 +12,8 @@ use super::{Context, status};
 use crate::client::{self, Client};
 use crate::failure::{Exit, Failure};
 use crate::interrupt::Interrupt;
-use crate::shapes::Sweep;
+use crate::revision;
+use crate::shapes::{Outlook, Sweep};
 use crate::study::{self, Study};
 use crate::watch::{Display, Ending, Setting, follow};
 
@@ -40,6 +41,9 @@ pub(crate) struct Arguments {
     /// Sweeps of a higher priority go first
     #[arg(long, default_value_t = 0, allow_negative_numbers = true)]
     priority: i32,
+    /// Run every trial again, in new rounds, even where its result is known; old results are kept
+    #[arg(long)]
+    fresh: bool,
     /// Refuse a grid of more trials than this
     #[arg(long, value_name = "TRIALS")]
     trial_limit: Option<u64>,
@@ -60,6 +64,8 @@ struct Submitted<'a> {
     sweep: &'a Sweep,
     /// It was there before and is taken up.
     resumed: bool,
+    /// What its opened stages come to; absent for one that is taken up.
+    outlook: Option<Outlook>,
 }
 
 pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<Exit, Failure> {
@@ -83,12 +89,17 @@ async fn run_there(
     mut interrupt: Interrupt,
 ) -> Result<Exit, Failure> {
     let mut client = client::connect(&context.coordinator).await?;
-    let (sweep, resumed) = submit(&mut client, arguments, study, false).await?;
-    if !arguments.watch && !arguments.wait {
+    let (sweep, resumed, outlook) = submit(&mut client, arguments, study, false).await?;
+    if arguments.watch || arguments.wait {
+        tell(context, outlook);
+    } else {
         if context.output.is_json() {
-            context.output.json(&Submitted { sweep: &sweep, resumed })?;
+            context.output.json(&Submitted { sweep: &sweep, resumed, outlook })?;
         } else {
             context.output.text(&status::headline(&sweep))?;
+            if let Some(outlook) = outlook {
+                context.output.text(&outlook.to_string())?;
+            }
             context.output.say(&format!("follow it with `sweepctl watch {}`", sweep.id));
         }
         return Ok(Exit::Well);
@@ -121,14 +132,17 @@ async fn run_here(
     study: &Study,
     mut interrupt: Interrupt,
 ) -> Result<Exit, Failure> {
-    use crate::local::Local;
+    use crate::local::{Here, Local};
 
+    let beside_spec = || study::folder_of(&arguments.file).to_owned();
+    let data_root = arguments.data_root.clone().unwrap_or_else(beside_spec);
+    let here = Here { store: arguments.store.clone(), data_root, slots: arguments.slots.clone() };
     let progress = MultiProgress::new();
     let display = display(context, arguments, study, &progress);
     let (mut local, mut client) = tokio::select! {
         biased;
         number = interrupt.signalled() => return Ok(Exit::Signal(number)),
-        started = Local::start(arguments, &progress) => started?,
+        started = Local::start(&here, &progress) => started?,
     };
     let watched = tokio::select! {
         watched = watch_here(context, arguments, study, &mut client, display, &mut interrupt) => watched,
@@ -165,7 +179,9 @@ async fn watch_here(
     display: Display,
     interrupt: &mut Interrupt,
 ) -> Result<Ending, Failure> {
-    let (sweep, resumed) = submit(client, arguments, study, true).await?;
+    // What is to be fresh is a sweep of its own, and not the rest of another.
+    let (sweep, resumed, outlook) = submit(client, arguments, study, !arguments.fresh).await?;
+    tell(context, outlook);
     if resumed {
         let known = status::counts(&sweep.counts);
         context.output.say(&format!("sweep {} is taken up again: {known}", sweep.id));
@@ -195,12 +211,19 @@ fn display(context: &Context, arguments: &Arguments, study: &Study, progress: &M
     Display::new(context.output, progress)
 }
 
+/// Says what is known before anything runs; a sweep that shares nothing with any other needs no words.
+fn tell(context: &Context, outlook: Option<Outlook>) {
+    if let Some(outlook) = outlook.filter(|outlook| outlook.known + outlook.shared > 0) {
+        context.output.say(&outlook.to_string());
+    }
+}
+
 async fn submit(
     client: &mut Client,
     arguments: &Arguments,
     study: &Study,
     resume: bool,
-) -> Result<(Sweep, bool), Failure> {
+) -> Result<(Sweep, bool, Option<Outlook>), Failure> {
     let overrides = arguments.overrides.iter().cloned().map(|(key, value)| Override { key, value });
     let request = SubmitRequest {
         spec: study.text().to_vec().into(),
@@ -211,7 +234,9 @@ async fn submit(
         resume,
         user: client::user(),
         extends: None,
+        fresh: arguments.fresh,
+        revision: revision::of(&arguments.file).unwrap_or_default(),
     };
     let answer = client.submit(request).await?.into_inner();
-    Ok((client::expect(answer.sweep, "sweep")?.into(), answer.resumed))
+    Ok((client::expect(answer.sweep, "sweep")?.into(), answer.resumed, answer.outlook.map(Outlook::from)))
 }

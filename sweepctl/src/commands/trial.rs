@@ -97,6 +97,9 @@ fn describe(detail: &Detail, all_settings: bool) -> String {
             line(label, format!("epoch {}: {training}, {validation}", metrics.epoch));
         }
     }
+    if let Some(test) = trial.test {
+        line("test", format!("epoch {}: {:.4} (loss {:.4}), chosen without it", test.epoch, test.accuracy, test.loss));
+    }
     if let Some(made) = &trial.provenance {
         let device =
             format!("{} ({}, {})", escape(&made.device), escape(&made.device_name), escape(&made.instruction_set));
@@ -104,7 +107,9 @@ fn describe(detail: &Detail, all_settings: bool) -> String {
         let speed = format!("{:.0} images/s, {} of memory", made.images_per_second, bytes(made.peak_memory_bytes));
         line("took", format!("{}, {speed}", duration(made.seconds)));
         line("data", made.data_digest.clone());
+        line("split", made.split_digest.clone());
         line("trainer", escape(&made.trainer));
+        origin(&made.origin, &mut line);
     }
     let sweeps: Vec<String> = detail.sweeps.iter().map(u64::to_string).collect();
     line("sweeps", sweeps.join(", "));
@@ -113,6 +118,33 @@ fn describe(detail: &Detail, all_settings: bool) -> String {
         line("setting", format!("{} = {}", escape(path), escape(&value.to_string())));
     }
     lines.join("\n")
+}
+
+/// Where an answer was made, as far as it is known.
+fn origin(origin: &shapes::Origin, line: &mut impl FnMut(&str, String)) {
+    let protocol = origin.protocol_digest.clone();
+    let host = origin.host.as_ref().map(|host| format!(" on {host}")).unwrap_or_default();
+    let worker = origin.worker.as_ref().map(|worker| format!("{worker}{host}"));
+    let versions = [("coordinator", &origin.coordinator_version), ("worker", &origin.worker_version)];
+    let versions: Vec<_> =
+        versions.iter().filter_map(|(who, what)| Some(format!("{who} {}", what.as_ref()?))).collect();
+    let spec = origin.spec_digest.as_ref().map(|digest| match origin.sweep {
+        Some(sweep) => format!("{digest} (sweep {sweep})"),
+        None => digest.clone(),
+    });
+    for (label, text) in [
+        ("protocol", protocol),
+        ("spec", spec),
+        ("revision", origin.revision.clone()),
+        ("made by", worker),
+        ("versions", (!versions.is_empty()).then(|| versions.join(", "))),
+        ("driver", origin.driver.clone()),
+        ("kernel cache", origin.kernel_cache.clone()),
+    ] {
+        if let Some(text) = text {
+            line(label, escape(&text));
+        }
+    }
 }
 
 pub(super) fn attempts(records: &[shapes::Attempt]) -> Table {

@@ -48,6 +48,9 @@ pub(crate) struct Row {
     pub(crate) flops: u64,
     /// Train accuracy ÷ (10 × params).
     pub(crate) ratio: Option<Estimate>,
+    /// On the test part, where a holdout chooses the epoch; it ranks nothing.
+    pub(crate) test_accuracy: Option<Estimate>,
+    pub(crate) test_loss: Option<Estimate>,
     pub(crate) seconds: Option<Estimate>,
     pub(crate) counts: Counts,
     pub(crate) remark: Option<String>,
@@ -78,6 +81,8 @@ impl From<v1::LeaderboardRow> for Row {
             params: row.params,
             flops: row.flops,
             ratio: row.ratio.map(Estimate::from),
+            test_accuracy: row.test_accuracy.map(Estimate::from),
+            test_loss: row.test_loss.map(Estimate::from),
             seconds: row.seconds.map(Estimate::from),
             counts: row.counts.unwrap_or_default().into(),
             remark: some_text(row.remark),

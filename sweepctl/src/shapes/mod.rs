@@ -5,6 +5,7 @@ mod analysis;
 mod artifact;
 mod audit;
 mod leaderboard;
+mod reproduction;
 mod sweep;
 mod trial;
 mod worker;
@@ -18,8 +19,9 @@ pub(crate) use analysis::{Analysis, Compared, Comparison, FactorTable, Interval,
 pub(crate) use artifact::Artifact;
 pub(crate) use audit::AuditEntry;
 pub(crate) use leaderboard::{Estimate, Leaderboard, Row};
-pub(crate) use sweep::{Counts, State, Sweep};
-pub(crate) use trial::{Attempt, Detail, Failure, Summary};
+pub(crate) use reproduction::Reproduction;
+pub(crate) use sweep::{Counts, Outlook, State, Sweep};
+pub(crate) use trial::{Attempt, Detail, Failure, Origin, Provenance, Summary};
 pub(crate) use worker::Worker;
 
 /// Settings by their path: `configuration.filters`, `protocol.epochs`, `seed`.

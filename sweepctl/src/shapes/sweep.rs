@@ -4,7 +4,7 @@ use serde::Serialize;
 use sweep_proto::v1;
 
 use super::Metrics;
-use crate::text::hex;
+use crate::text::{count, hex};
 
 /// Where a sweep stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -71,6 +71,43 @@ impl Counts {
     /// Trials that there are.
     pub(crate) fn total(&self) -> u64 {
         self.ended().saturating_add(self.queued).saturating_add(self.running)
+    }
+}
+
+/// Where the trials of a new sweep come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub(crate) struct Outlook {
+    /// Their results are known.
+    pub(crate) known: u64,
+    /// They are under way for another sweep.
+    pub(crate) shared: u64,
+    pub(crate) to_run: u64,
+    /// `known` and `shared` count only if the data are the same, which a worker has yet to say.
+    pub(crate) at_most: bool,
+}
+
+impl From<v1::Outlook> for Outlook {
+    fn from(outlook: v1::Outlook) -> Self {
+        let v1::Outlook { known, shared, to_run, at_most } = outlook;
+        Self { known, shared, to_run, at_most }
+    }
+}
+
+impl std::fmt::Display for Outlook {
+    /// `14 of 20 trials are known; 6 to run`.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { known, shared, to_run, at_most } = *self;
+        let (total, bound) = (known + shared + to_run, if at_most { "at most " } else { "" });
+        let (trials, is) = (if total == 1 { "trial" } else { "trials" }, |count| if count == 1 { "is" } else { "are" });
+        write!(f, "{bound}{} of {} {trials} {} known", count(known), count(total), is(known))?;
+        if shared > 0 {
+            write!(f, ", {} {} shared with running sweeps", count(shared), is(shared))?;
+        }
+        write!(f, "; {}{} to run", if at_most { "at least " } else { "" }, count(to_run))?;
+        if at_most {
+            write!(f, " (no worker has said what is in the data yet)")?;
+        }
+        Ok(())
     }
 }
 

@@ -44,6 +44,53 @@ pub(crate) struct Provenance {
     pub(crate) instruction_set: String,
     pub(crate) trainer: String,
     pub(crate) threads: u32,
+    #[serde(flatten)]
+    pub(crate) origin: Origin,
+}
+
+/// Where it was made, and by what. What is not known is left out: older programs say less.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub(crate) struct Origin {
+    /// Of the device; `none` for a CPU.
+    pub(crate) driver: Option<String>,
+    /// What kernels were tuned with before; `none` for a CPU.
+    pub(crate) kernel_cache: Option<String>,
+    pub(crate) worker: Option<String>,
+    pub(crate) worker_version: Option<String>,
+    pub(crate) host: Option<String>,
+    pub(crate) coordinator_version: Option<String>,
+    /// The sweep that asked first.
+    pub(crate) sweep: Option<u64>,
+    /// Of that sweep's spec.
+    pub(crate) spec_digest: Option<String>,
+    /// Of the folder that the spec came from, by git.
+    pub(crate) revision: Option<String>,
+    pub(crate) protocol_digest: Option<String>,
+}
+
+impl From<v1::Origin> for Origin {
+    fn from(origin: v1::Origin) -> Self {
+        Self {
+            driver: some_text(origin.driver),
+            kernel_cache: some_text(origin.kernel_cache),
+            worker: some_text(origin.worker),
+            worker_version: some_text(origin.worker_version),
+            host: some_text(origin.host),
+            coordinator_version: some_text(origin.coordinator_version),
+            sweep: (origin.sweep > 0).then_some(origin.sweep),
+            spec_digest: some_text(hex(&origin.spec_digest)),
+            revision: some_text(origin.revision),
+            protocol_digest: some_text(hex(&origin.protocol_digest)),
+        }
+    }
+}
+
+/// What the network of one epoch made of the test part, where a holdout chooses the epoch.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub(crate) struct Tested {
+    pub(crate) epoch: u32,
+    pub(crate) loss: f64,
+    pub(crate) accuracy: f64,
 }
 
 impl From<v1::Provenance> for Provenance {
@@ -59,6 +106,7 @@ impl From<v1::Provenance> for Provenance {
             instruction_set: provenance.instruction_set,
             trainer: provenance.trainer,
             threads: provenance.threads,
+            origin: provenance.origin.unwrap_or_default().into(),
         }
     }
 }
@@ -80,6 +128,8 @@ pub(crate) struct Summary {
     pub(crate) params: u64,
     /// Of the epoch that the protocol reports.
     pub(crate) reported: Option<Metrics>,
+    /// On the test part, where a holdout chooses the epoch.
+    pub(crate) test: Option<Tested>,
     pub(crate) provenance: Option<Provenance>,
     pub(crate) settings: Settings,
 }
@@ -111,6 +161,7 @@ impl From<v1::TrialSummary> for Summary {
             stages: trial.stages,
             params: trial.params,
             reported: trial.reported.map(Metrics::from),
+            test: trial.test.map(|test| Tested { epoch: test.epoch, loss: test.loss, accuracy: test.accuracy }),
             provenance: trial.provenance.map(Provenance::from),
             settings: settings(trial.settings),
         }
@@ -191,6 +242,8 @@ pub(crate) struct Detail {
     /// Of the accepted attempt, or of the newest.
     pub(crate) points: Vec<Metrics>,
     pub(crate) validation: Option<Validation>,
+    /// Of the test part, where a holdout chooses the epoch.
+    pub(crate) test_predictions: Option<Validation>,
     /// The sweeps that want it.
     pub(crate) sweeps: Vec<u64>,
 }
@@ -205,6 +258,7 @@ impl From<v1::GetTrialResponse> for Detail {
             attempt_records: answer.attempts.into_iter().map(Attempt::from).collect(),
             points: answer.points.into_iter().map(Metrics::from).collect(),
             validation: answer.validation.map(Validation::from),
+            test_predictions: answer.test_predictions.map(Validation::from),
             sweeps: answer.sweeps,
         }
     }

@@ -171,6 +171,7 @@ impl Worker {
             instruction_set: "none".into(),
             trainer: "no-op".into(),
             threads: 1,
+            origin: None,
         };
         TrialResult {
             outcome: Outcome::Converged.into(),
@@ -178,6 +179,7 @@ impl Worker {
             best: Some(newest),
             validation: None,
             provenance: Some(provenance),
+            ..TrialResult::default()
         }
     }
 }

@@ -196,6 +196,7 @@ fn result(attempt: u32) -> TrialResult {
         instruction_set: "none".into(),
         trainer: "scribe".into(),
         threads: 1,
+        origin: None,
     };
     TrialResult {
         outcome: Outcome::Converged.into(),
@@ -203,5 +204,6 @@ fn result(attempt: u32) -> TrialResult {
         best: Some(last),
         validation: None,
         provenance: Some(provenance),
+        ..TrialResult::default()
     }
 }

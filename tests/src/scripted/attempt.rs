@@ -164,6 +164,7 @@ fn finished(train: &Train, outcome: Outcome, last: u32) -> Finished {
         last: Some(metrics(train, last)),
         best,
         validation: None,
+        test: None,
         provenance: Provenance {
             params: 1,
             images_per_second: f64::from(IMAGES),
@@ -176,6 +177,7 @@ fn finished(train: &Train, outcome: Outcome, last: u32) -> Finished {
             instruction_set: "none".to_owned(),
             trainer: "scripted trainer".to_owned(),
             threads: 1,
+            origin: Default::default(),
         },
     }
 }

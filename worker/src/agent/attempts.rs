@@ -194,7 +194,7 @@ impl Agent {
         };
         let how = match (held.refused.clone(), ended.how) {
             (Some(reason), _) => How::Failure(wire::failure(FailureClass::Coordinator, reason)),
-            (None, slot::How::Finished(finished)) => How::Result(wire::result(*finished)),
+            (None, slot::How::Finished(finished)) => How::Result(wire::result(*finished, &self.parts.registration)),
             (None, slot::How::Failed(failed)) => How::Failure(wire::failure(failed.class, failed.reason)),
             (None, slot::How::Stopped) => {
                 How::Stopped(v1::Stopped { reason: held.stopped.clone().unwrap_or_default() })

@@ -110,6 +110,59 @@ fn a_result_without_all_of_its_epochs_is_none() {
 }
 
 #[test]
+fn what_is_said_of_the_test_part_has_to_make_sense() {
+    let train = train();
+    let predictions = json!({"labels": [0], "predicted": [1], "confidence": [0.5], "confusion": [0, 1, 0, 0]});
+    let good = json!({"epoch": 2, "loss": 1.5, "accuracy": 0.0, "predictions": predictions});
+    let heard = |test: &Value| {
+        let mut lines = lines(&train, 1);
+        let mut finished: Value = serde_json::from_str(&lines.pop().unwrap()).unwrap();
+        finished["test"] = test.clone();
+        lines.push(finished.to_string());
+        hear(&train, &lines).1
+    };
+    let Ok(Some(Step::Finished(finished))) = heard(&good) else { panic!() };
+    let message = crate::wire::result(*finished, &agent());
+    assert_eq!(message.test.map(|test| (test.epoch, test.loss)), Some((2, 1.5)));
+    assert_eq!(message.test_predictions.unwrap().predicted, [1]);
+    for (key, bad) in [
+        ("epoch", json!(0)),
+        ("epoch", json!(EPOCHS + 1)),
+        ("accuracy", json!(1.5)),
+        ("predictions", json!({"labels": [0], "predicted": [2], "confidence": [0.5], "confusion": [0, 1, 0, 0]})),
+        ("predictions", json!({"labels": [0], "predicted": [], "confidence": [0.5], "confusion": [0, 1, 0, 0]})),
+    ] {
+        let mut test = good.clone();
+        test[key] = bad.clone();
+        assert!(heard(&test).is_err(), "{key} {bad}");
+    }
+}
+
+fn agent() -> sweep_proto::v1::RegisterRequest {
+    let (worker, version, host) = ("w1".to_owned(), "0.1.0".to_owned(), "a-host".to_owned());
+    sweep_proto::v1::RegisterRequest { worker, version, host, ..Default::default() }
+}
+
+#[test]
+fn a_trainer_speaks_of_its_device_and_not_of_who_it_runs_for() {
+    let train = train();
+    let mut lines = lines(&train, 1);
+    let mut finished: Value = serde_json::from_str(&lines.pop().unwrap()).unwrap();
+    let driver = format!("nvidia 1.2\u{7}{}", "x".repeat(5000));
+    finished["provenance"]["origin"] = json!({"driver": driver, "worker": "forged", "sweep": 7, "revision": "forged"});
+    lines.push(finished.to_string());
+    let Ok(Some(Step::Finished(finished))) = hear(&train, &lines).1 else { panic!() };
+    let origin = crate::wire::result(*finished, &agent()).provenance.unwrap().origin.unwrap();
+    assert!(
+        origin.driver.starts_with("nvidia 1.2x") && origin.driver.len() == 1000,
+        "cut, and nothing acts on a terminal"
+    );
+    assert_eq!((origin.worker.as_str(), origin.host.as_str()), ("w1", "a-host"));
+    assert!(origin.worker_version.starts_with("0.1.0"));
+    assert_eq!((origin.sweep, origin.revision.as_str()), (0, ""));
+}
+
+#[test]
 fn neither_epochs_nor_checkpoints_come_without_end() {
     let train = train();
     let all = lines(&train, 1);

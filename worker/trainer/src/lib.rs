@@ -19,6 +19,7 @@ use std::io;
 use std::process::ExitCode;
 
 pub use conversation::Conversation;
+pub use data::check as data_check;
 pub use failure::Failure;
 pub use input::Input;
 pub use training::{Phases, untrusted_checkpoint};

@@ -3,9 +3,9 @@
 use std::fs;
 
 use sweep_spec::Digest;
-use sweep_spec::trainer::Provenance;
+use sweep_spec::trainer::{Origin, Provenance};
 
-use crate::device::Room;
+use crate::device::{Room, kernel_cache};
 
 /// Threads that train a trial on a CPU. Burn is built without its thread pool, so that bits do not depend on a machine's
 /// cores; a machine with more of them has more slots.
@@ -21,7 +21,8 @@ pub(crate) struct Pace {
 
 /// The name that a trainer gives itself.
 pub(crate) fn trainer() -> String {
-    format!("sweep-trainer {} (burn 0.21.0)", env!("CARGO_PKG_VERSION"))
+    let revision = sweep_spec::build::REVISION.map_or_else(String::new, |revision| format!(", {revision}"));
+    format!("sweep-trainer {} (burn 0.21.0{revision})", env!("CARGO_PKG_VERSION"))
 }
 
 /// `digests` are those of the data and of the split.
@@ -38,6 +39,11 @@ pub(crate) fn of(params: u64, pace: &Pace, digests: (Digest, Digest), room: &Roo
         instruction_set: room.instruction_set.clone(),
         trainer: trainer(),
         threads: THREADS,
+        origin: Origin {
+            driver: room.driver.clone(),
+            kernel_cache: kernel_cache::describe(&room.name),
+            ..Origin::default()
+        },
     }
 }
 

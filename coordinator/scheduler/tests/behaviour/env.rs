@@ -142,7 +142,17 @@ impl Env {
         self.submit_trials(id, stages)
     }
 
+    /// One stage that ignores what is known.
+    pub(crate) fn submit_fresh(&mut self, id: u64, trials: &[(u64, u64)]) -> Vec<Effect> {
+        let trials = trials.iter().map(|(number, cost)| self.store.remembered(wanted(*number, *cost))).collect();
+        self.submit_with(id, vec![trials], true)
+    }
+
     pub(crate) fn submit_trials(&mut self, id: u64, stages: Vec<Vec<WantedTrial>>) -> Vec<Effect> {
+        self.submit_with(id, stages, false)
+    }
+
+    fn submit_with(&mut self, id: u64, stages: Vec<Vec<WantedTrial>>, fresh: bool) -> Vec<Effect> {
         let count = stages.len() as u32;
         let new = NewSweep {
             id: sweep(id),
@@ -153,6 +163,7 @@ impl Env {
             dataset: dataset(),
             pin: None,
             stages: count,
+            fresh,
         };
         let mut effects = self.apply(Event::SubmitSweep(new));
         for (stage, trials) in stages.into_iter().enumerate() {

@@ -5,6 +5,7 @@
 
 mod env;
 mod faults;
+mod known;
 mod people;
 #[path = "../../simulation/mod.rs"]
 mod simulation;

@@ -38,6 +38,9 @@ const TABLES: &[&str] = &[
     "counters",
     "audit",
     "lost",
+    "submissions",
+    "origins",
+    "tests",
 ];
 
 /// Tables that are there and are not copied: which layouts were made, and who leads.

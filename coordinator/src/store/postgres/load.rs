@@ -154,6 +154,7 @@ async fn sweep_snapshot(
             dataset: record.dataset_key,
             pin: record.pin,
             stages: record.stages.len() as u32,
+            fresh: record.submission.fresh,
         },
         stages,
         failed_stages: failed.map(|(index, stage)| (index, stage.choice.clone())).collect(),

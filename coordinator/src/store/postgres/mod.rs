@@ -26,7 +26,7 @@ use sweep_spec::{Digest, TrialId};
 
 use super::record::{
     ArtifactRecord, AttemptKey, AttemptRecord, AuditFilter, ConfigurationRecord, LiveSweep, Loaded, Point, Replicate,
-    SweepRecord, TrialPage, TrialRecord, TrialRow, WorkerRecord,
+    ResultRecord, SweepRecord, TrialPage, TrialRecord, TrialRow, WorkerRecord,
 };
 use super::write::{AuditRow, Commit, Preparation};
 use super::{Error, Store};
@@ -39,8 +39,11 @@ const READERS: u32 = 8;
 const CONNECT: Duration = Duration::from_secs(3);
 
 /// The layouts, oldest first. Forward only; SQLite's have the same numbers.
-const MIGRATIONS: &[(i64, &str, &str)] =
-    &[(1, "start", include_str!("migrations/0001_start.sql")), (2, "proof", include_str!("migrations/0002_proof.sql"))];
+const MIGRATIONS: &[(i64, &str, &str)] = &[
+    (1, "start", include_str!("migrations/0001_start.sql")),
+    (2, "proof", include_str!("migrations/0002_proof.sql")),
+    (3, "origin", include_str!("migrations/0003_origin.sql")),
+];
 
 /// A PostgreSQL database, in one term of this coordinator's.
 #[derive(Debug)]
@@ -241,6 +244,14 @@ impl Store for PostgresStore {
 
     async fn points(&self, attempt: AttemptKey) -> Result<Vec<Point>, Error> {
         trials::points(&self.readers, attempt).await
+    }
+
+    async fn result(&self, attempt: AttemptKey) -> Result<Option<ResultRecord>, Error> {
+        trials::one_result(&self.readers, attempt).await
+    }
+
+    async fn test_predictions(&self, attempt: AttemptKey) -> Result<Option<v1::Validation>, Error> {
+        trials::test_predictions(&self.readers, attempt).await
     }
 
     async fn validation(&self, attempt: AttemptKey) -> Result<Option<v1::Validation>, Error> {

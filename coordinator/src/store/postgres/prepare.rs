@@ -106,7 +106,14 @@ async fn sweep(tx: &mut PgConnection, row: &SweepRow) -> Result<(), Error> {
     let insert = insert.bind(i64::from(row.priority)).bind(i64::from(row.weight));
     let insert = insert.bind(signed(row.trial_limit)).bind(row.dataset_key.as_bytes().as_slice());
     let insert = insert.bind(row.pin.map(|pin| pin.as_bytes().to_vec())).bind(SweepState::Preparing.code());
-    insert.bind(row.submitted_ms).execute(tx).await?;
+    insert.bind(row.submitted_ms).execute(&mut *tx).await?;
+    let insert = sqlx::query(
+        "INSERT INTO submissions (sweep, fresh, reproduces, revision) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING",
+    );
+    let submission = &row.submission;
+    let insert = insert.bind(signed(row.id.0)).bind(i64::from(submission.fresh));
+    let insert = insert.bind(submission.reproduces.map(|key| key.0)).bind(text(&submission.revision));
+    insert.execute(tx).await?;
     Ok(())
 }
 
@@ -117,6 +124,7 @@ pub(super) async fn remove_abandoned(tx: &mut PgConnection) -> Result<(), Error>
         "DELETE FROM stage_configurations WHERE sweep IN (SELECT id FROM sweeps WHERE state = 0)",
         "DELETE FROM configurations WHERE sweep IN (SELECT id FROM sweeps WHERE state = 0)",
         "DELETE FROM stages WHERE sweep IN (SELECT id FROM sweeps WHERE state = 0)",
+        "DELETE FROM submissions WHERE sweep IN (SELECT id FROM sweeps WHERE state = 0)",
         "DELETE FROM sweeps WHERE state = 0",
     ] {
         sqlx::query(statement).execute(&mut *tx).await?;

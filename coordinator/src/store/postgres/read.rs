@@ -11,7 +11,9 @@ use sweep_spec::{Digest, TrialId};
 use super::columns::{flag, large, signed, small, small_or_none, unsigned};
 use crate::store::Error;
 use crate::store::codes::{StageState, SweepState};
-use crate::store::record::{ArtifactRecord, AttemptKey, ConfigurationRecord, StageRecord, SweepRecord, WorkerRecord};
+use crate::store::record::{
+    ArtifactRecord, AttemptKey, ConfigurationRecord, StageRecord, Submission, SweepRecord, WorkerRecord,
+};
 
 pub(super) fn digest(bytes: &[u8]) -> Result<Digest, Error> {
     Digest::try_from(bytes).map_err(|error| Error::damaged(error.to_string()))
@@ -39,7 +41,8 @@ pub(super) async fn classes(pool: &PgPool, dataset_key: Digest, content: Digest)
 }
 
 const SWEEP: &str = "SELECT id, name, spec, overrides, spec_digest, submitter, priority, paused, weight, trial_limit, dataset_key, pin, \
-                     state, reason, submitted_ms, ended_ms FROM sweeps WHERE state > 0";
+                     state, reason, submitted_ms, ended_ms, b.fresh, b.reproduces, b.revision FROM sweeps \
+                     LEFT JOIN submissions b ON b.sweep = id WHERE state > 0";
 
 pub(super) async fn sweeps(pool: &PgPool) -> Result<Vec<SweepRecord>, Error> {
     let stages = sqlx::query(
@@ -97,6 +100,11 @@ fn sweep_record(row: &PgRow, stages: Vec<StageRecord>) -> Result<SweepRecord, Er
         submitted_ms: row.try_get("submitted_ms")?,
         ended_ms: row.try_get("ended_ms")?,
         stages,
+        submission: Submission {
+            fresh: row.try_get::<Option<i64>, _>("fresh")?.unwrap_or(0) != 0,
+            reproduces: row.try_get::<Option<i64>, _>("reproduces")?.map(AttemptKey),
+            revision: row.try_get::<Option<String>, _>("revision")?.unwrap_or_default(),
+        },
     })
 }
 

@@ -4,7 +4,7 @@ use sqlx::postgres::{PgPool, PgRow};
 use sqlx::{AssertSqlSafe, Row};
 use sweep_proto::v1;
 use sweep_scheduler::{Lease, SweepId};
-use sweep_spec::trainer::{EpochMetrics, Provenance};
+use sweep_spec::trainer::{EpochMetrics, Origin, Provenance};
 use sweep_spec::{FailureClass, Protocol, Trial, TrialId};
 
 use super::columns::{flag, large, signed, small, small_or_none, unsigned};
@@ -12,7 +12,7 @@ use super::read::{digest, from_json, stages, trial_id};
 use crate::store::Error;
 use crate::store::codes::{AttemptState, RoundState, SweepState, class_of, outcome_of};
 use crate::store::record::{
-    AttemptKey, AttemptRecord, Point, Replicate, ResultRecord, TrialPage, TrialRecord, TrialRow, TrialState,
+    AttemptKey, AttemptRecord, Point, Replicate, ResultRecord, TestScore, TrialPage, TrialRecord, TrialRow, TrialState,
 };
 
 /// The columns of a result; all absent where a left join found none.
@@ -23,7 +23,11 @@ const RESULT: &str = "r.outcome AS result_outcome, \
     r.best_learning_rate, r.best_seconds, r.best_images_per_second, \
     r.params AS made_params, r.images_per_second AS made_images_per_second, r.seconds AS made_seconds, \
     r.peak_memory_bytes, r.data_digest, r.split_digest, r.device AS made_device, r.device_name, r.instruction_set, \
-    r.trainer, r.threads";
+    r.trainer, r.threads, \
+    y.attempt AS origin_attempt, y.driver, y.kernel_cache, y.worker AS made_worker, y.worker_version, \
+    y.host AS made_host, y.coordinator_version, y.sweep AS made_sweep, y.spec_digest AS made_spec, \
+    y.revision AS made_revision, y.protocol_digest, \
+    x.attempt AS test_attempt, x.epoch AS test_epoch, x.loss AS test_loss, x.accuracy AS test_accuracy";
 
 /// Every trial of a sweep's opened stages, with its round and its accepted attempt. Stages that are prepared but not
 /// open are left out.
@@ -32,6 +36,8 @@ const TRIALS: &str = "FROM sweep_trials t \
     LEFT JOIN rounds o ON o.trial = t.trial AND o.round = t.round \
     LEFT JOIN attempts a ON a.trial = t.trial AND a.attempt = o.attempt \
     LEFT JOIN results r ON r.attempt = a.key \
+    LEFT JOIN origins y ON y.attempt = r.attempt \
+    LEFT JOIN tests x ON x.attempt = r.attempt \
     WHERE t.sweep = $1 AND EXISTS (SELECT 1 FROM stage_configurations c JOIN stages g \
         ON g.sweep = c.sweep AND g.position = c.stage \
         WHERE c.sweep = t.sweep AND c.configuration = t.configuration AND g.state IN (1, 2))";
@@ -163,8 +169,46 @@ fn result(row: &PgRow) -> Result<Option<ResultRecord>, Error> {
             instruction_set: row.try_get("instruction_set")?,
             trainer: row.try_get("trainer")?,
             threads: small(row, "threads")?,
+            origin: origin(row)?,
         },
+        test: test_score(row)?,
     }))
+}
+
+/// Where a result comes from; nothing is known of one of an earlier release.
+fn origin(row: &PgRow) -> Result<Origin, Error> {
+    if row.try_get::<Option<i64>, _>("origin_attempt")?.is_none() {
+        return Ok(Origin::default());
+    }
+    let optional = |name: &str| row.try_get::<Option<&[u8]>, _>(name)?.map(digest).transpose();
+    Ok(Origin {
+        driver: row.try_get("driver")?,
+        kernel_cache: row.try_get("kernel_cache")?,
+        worker: row.try_get("made_worker")?,
+        worker_version: row.try_get("worker_version")?,
+        host: row.try_get("made_host")?,
+        coordinator_version: row.try_get("coordinator_version")?,
+        sweep: row.try_get::<Option<i64>, _>("made_sweep")?.map(unsigned),
+        spec_digest: optional("made_spec")?,
+        revision: row.try_get("made_revision")?,
+        protocol_digest: optional("protocol_digest")?,
+    })
+}
+
+fn test_score(row: &PgRow) -> Result<Option<TestScore>, Error> {
+    let Some(epoch) = small_or_none(row, "test_epoch")? else { return Ok(None) };
+    Ok(Some(TestScore { epoch, loss: row.try_get("test_loss")?, accuracy: row.try_get("test_accuracy")? }))
+}
+
+/// The answer of one attempt.
+pub(super) async fn one_result(pool: &PgPool, attempt: AttemptKey) -> Result<Option<ResultRecord>, Error> {
+    let text = format!(
+        "SELECT {RESULT} FROM results r \
+         LEFT JOIN origins y ON y.attempt = r.attempt \
+         LEFT JOIN tests x ON x.attempt = r.attempt WHERE r.attempt = $1"
+    );
+    let row = sqlx::query(AssertSqlSafe(text)).bind(attempt.0).fetch_optional(pool).await?;
+    row.as_ref().map_or(Ok(None), result)
 }
 
 fn prefixed(row: &PgRow, prefix: &str) -> Result<Option<EpochMetrics>, Error> {
@@ -282,7 +326,19 @@ pub(super) async fn points(pool: &PgPool, attempt: AttemptKey) -> Result<Vec<Poi
 }
 
 pub(super) async fn validation(pool: &PgPool, attempt: AttemptKey) -> Result<Option<v1::Validation>, Error> {
-    let query = sqlx::query_scalar("SELECT body FROM validations WHERE attempt = $1");
+    predictions(pool, attempt, "SELECT body FROM validations WHERE attempt = $1").await
+}
+
+pub(super) async fn test_predictions(pool: &PgPool, attempt: AttemptKey) -> Result<Option<v1::Validation>, Error> {
+    predictions(pool, attempt, "SELECT body FROM tests WHERE attempt = $1").await
+}
+
+async fn predictions(
+    pool: &PgPool,
+    attempt: AttemptKey,
+    select: &'static str,
+) -> Result<Option<v1::Validation>, Error> {
+    let query = sqlx::query_scalar(select);
     let body: Option<Vec<u8>> = query.bind(attempt.0).fetch_optional(pool).await?;
     let decode = |body: Vec<u8>| prost::Message::decode(body.as_slice());
     body.map(decode).transpose().map_err(|error: prost::DecodeError| Error::damaged(error.to_string()))

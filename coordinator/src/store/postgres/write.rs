@@ -3,13 +3,13 @@
 use prost::Message;
 use sqlx::PgConnection;
 use sweep_spec::FailureClass;
-use sweep_spec::trainer::EpochMetrics;
+use sweep_spec::trainer::{EpochMetrics, Origin};
 
 use super::audit;
 use super::columns::{Change, Columns, pieces, signed, text};
 use crate::store::Error;
 use crate::store::codes::{SweepState, class_code, outcome_code};
-use crate::store::record::ArtifactRecord;
+use crate::store::record::{ArtifactRecord, TestScore};
 use crate::store::write::{Commit, ResultRow, StageChange, WorkerRow};
 
 const NOTHING: &str = "ON CONFLICT DO NOTHING";
@@ -164,7 +164,12 @@ async fn trials(tx: &mut PgConnection, commit: &Commit) -> Result<(), Error> {
 async fn endings(tx: &mut PgConnection, commit: &Commit) -> Result<(), Error> {
     for rows in pieces(&commit.results) {
         result(rows).insert(tx, "results", NOTHING).await?;
-        let encoded = |row: &ResultRow| Some((row.attempt.0, row.validation.as_ref()?.encode_to_vec()));
+        origin(rows).insert(tx, "origins", NOTHING).await?;
+        let tests: Vec<(i64, TestScore, Vec<u8>)> = rows.iter().filter_map(tested).collect();
+        let columns = Columns::of(&tests).number("attempt", |row| row.0).number("epoch", |row| i64::from(row.1.epoch));
+        let columns = columns.real("loss", |row| row.1.loss).real("accuracy", |row| row.1.accuracy);
+        columns.bytes("body", |row| &row.2).insert(tx, "tests", NOTHING).await?;
+        let encoded = |row: &ResultRow| Some((row.attempt.0, row.said.validation.as_ref()?.encode_to_vec()));
         let validations: Vec<(i64, Vec<u8>)> = rows.iter().filter_map(encoded).collect();
         let columns = Columns::of(&validations).number("attempt", |row| row.0).bytes("body", |row| &row.1);
         columns.insert(tx, "validations", NOTHING).await?;
@@ -287,6 +292,28 @@ fn result(rows: &[ResultRow]) -> Columns<'_, ResultRow> {
     let columns = columns.text("instruction_set", |row| &row.result.provenance.instruction_set);
     let columns = columns.text("trainer", |row| &row.result.provenance.trainer);
     columns.number("threads", |row| i64::from(row.result.provenance.threads))
+}
+
+fn tested(row: &ResultRow) -> Option<(i64, TestScore, Vec<u8>)> {
+    let body = row.said.test.as_ref().map(Message::encode_to_vec).unwrap_or_default();
+    Some((row.attempt.0, row.result.test?, body))
+}
+
+fn origin(rows: &[ResultRow]) -> Columns<'_, ResultRow> {
+    fn of(row: &ResultRow) -> &Origin {
+        &row.result.provenance.origin
+    }
+    let columns = Columns::of(rows).number("attempt", |row| row.attempt.0).text("driver", |row| &of(row).driver);
+    let columns = columns.text("kernel_cache", |row| &of(row).kernel_cache).text("worker", |row| &of(row).worker);
+    let columns = columns.text("worker_version", |row| &of(row).worker_version).text("host", |row| &of(row).host);
+    let columns = columns.text("coordinator_version", |row| &of(row).coordinator_version);
+    let columns = columns.number_or_none("sweep", |row| of(row).sweep.map(signed));
+    let columns = columns
+        .bytes_or_none("spec_digest", |row| of(row).spec_digest.as_ref().map(|digest| digest.as_bytes().as_slice()));
+    let columns = columns.text("revision", |row| &of(row).revision);
+    columns.bytes_or_none("protocol_digest", |row| {
+        of(row).protocol_digest.as_ref().map(|digest| digest.as_bytes().as_slice())
+    })
 }
 
 pub(super) fn json<T: serde::Serialize>(value: &T) -> Result<String, Error> {

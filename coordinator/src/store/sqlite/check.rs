@@ -13,7 +13,7 @@ use super::rows::unsigned;
 use super::{check_header, check_layout, connect_options, lock, name_error, number, scan};
 use crate::store::artifacts::Folder;
 use crate::store::check::Report;
-use crate::store::seal::{TABLES, Table};
+use crate::store::seal::{TABLES, Table, since};
 use crate::store::{Error, artifacts};
 
 /// What refers to what: the table, which of its rows refer to something that is not there, and what is said of one.
@@ -79,6 +79,13 @@ const REFERENCES: &[(&str, &str, &str)] = &[
         "NOT EXISTS (SELECT 1 FROM results r WHERE r.attempt = x.attempt)",
         "predictions without their result",
     ),
+    ("origins", "NOT EXISTS (SELECT 1 FROM results r WHERE r.attempt = x.attempt)", "an origin without its result"),
+    (
+        "tests",
+        "NOT EXISTS (SELECT 1 FROM results r WHERE r.attempt = x.attempt)",
+        "numbers of a test part without their result",
+    ),
+    ("submissions", "NOT EXISTS (SELECT 1 FROM sweeps s WHERE s.id = x.sweep)", "a submission without its sweep"),
     (
         "artifacts",
         "x.owner <> 0 AND NOT EXISTS (SELECT 1 FROM attempts a WHERE a.key = x.owner)",
@@ -117,7 +124,7 @@ async fn read_everything(pool: &SqlitePool, path: &Path, report: &mut Report) ->
     integrity(&mut connection, report).await?;
     let sealed = report.layout > 1;
     for table in TABLES {
-        if sealed {
+        if sealed && since(table.name) <= report.layout {
             rows(&mut connection, table, report).await?;
         }
     }
@@ -129,7 +136,8 @@ async fn read_everything(pool: &SqlitePool, path: &Path, report: &mut Report) ->
         }
     }
     questions(&mut connection, report).await?;
-    for (table, condition, what) in REFERENCES {
+    let layout = report.layout;
+    for (table, condition, what) in REFERENCES.iter().filter(|(table, ..)| since(table) <= layout) {
         references(&mut connection, table, condition, what, report).await?;
     }
     contents(&mut connection, path, report).await

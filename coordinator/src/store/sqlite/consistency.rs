@@ -53,6 +53,9 @@ const ORPHANS: &[(&str, &str, &str)] = &[
         "NOT EXISTS (SELECT 1 FROM results r WHERE r.attempt = validations.attempt)",
         "their result is gone",
     ),
+    ("origins", "NOT EXISTS (SELECT 1 FROM results r WHERE r.attempt = origins.attempt)", "their result is gone"),
+    ("tests", "NOT EXISTS (SELECT 1 FROM results r WHERE r.attempt = tests.attempt)", "their result is gone"),
+    ("submissions", "NOT EXISTS (SELECT 1 FROM sweeps s WHERE s.id = submissions.sweep)", "their sweep is gone"),
     (
         "artifacts",
         "owner <> 0 AND NOT EXISTS (SELECT 1 FROM attempts a WHERE a.key = artifacts.owner)",

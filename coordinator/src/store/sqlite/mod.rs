@@ -39,7 +39,7 @@ use tracing::warn;
 
 use super::record::{
     ArtifactRecord, AttemptKey, AttemptRecord, AuditFilter, ConfigurationRecord, LiveSweep, Loaded, Point, Replicate,
-    SweepRecord, TrialPage, TrialRecord, TrialRow, WorkerRecord,
+    ResultRecord, SweepRecord, TrialPage, TrialRecord, TrialRow, WorkerRecord,
 };
 use super::write::{AuditRow, Commit, Preparation};
 use super::{Error, Loss, Store};
@@ -63,8 +63,11 @@ const QUICK_CHECK_BYTES: u64 = 16 * 1024 * 1024;
 const SEALED: &str = "sealed";
 
 /// The layouts, oldest first. Forward only; PostgreSQL's have the same numbers.
-const MIGRATIONS: &[(i64, &str, &str)] =
-    &[(1, "start", include_str!("migrations/0001_start.sql")), (2, "proof", include_str!("migrations/0002_proof.sql"))];
+const MIGRATIONS: &[(i64, &str, &str)] = &[
+    (1, "start", include_str!("migrations/0001_start.sql")),
+    (2, "proof", include_str!("migrations/0002_proof.sql")),
+    (3, "origin", include_str!("migrations/0003_origin.sql")),
+];
 
 /// Which store, and how it is opened.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -345,6 +348,14 @@ impl Store for SqliteStore {
 
     async fn points(&self, attempt: AttemptKey) -> Result<Vec<Point>, Error> {
         trials::points(&self.readers, attempt).await
+    }
+
+    async fn result(&self, attempt: AttemptKey) -> Result<Option<ResultRecord>, Error> {
+        trials::one_result(&self.readers, attempt).await
+    }
+
+    async fn test_predictions(&self, attempt: AttemptKey) -> Result<Option<v1::Validation>, Error> {
+        trials::test_predictions(&self.readers, attempt).await
     }
 
     async fn validation(&self, attempt: AttemptKey) -> Result<Option<v1::Validation>, Error> {

@@ -148,7 +148,13 @@ async fn sweep(connection: &mut SqliteConnection, row: &SweepRow) -> Result<(), 
     let values = values.key(id).int(row.priority).int(false);
     let values = values.option_blob(row.pin.as_ref().map(|pin| pin.as_bytes().as_slice()));
     let values = values.int(SweepState::Preparing.code()).text("").int(0).sum();
-    values.query.execute(connection).await?;
+    values.query.execute(&mut *connection).await?;
+    let insert = sqlx::query(
+        "INSERT INTO submissions (sweep, fresh, reproduces, revision, sum) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+    );
+    let submission = &row.submission;
+    let values = Values::of(insert).int(id).int(submission.fresh).option(submission.reproduces.map(|key| key.0));
+    values.text(&submission.revision).sum().query.execute(connection).await?;
     Ok(())
 }
 
@@ -168,6 +174,7 @@ pub(super) async fn remove_abandoned(writer: &Writer) -> Result<(), Error> {
         "DELETE FROM stage_configurations WHERE sweep IN (SELECT id FROM sweeps WHERE state = 0)",
         "DELETE FROM configurations WHERE sweep IN (SELECT id FROM sweeps WHERE state = 0)",
         "DELETE FROM stages WHERE sweep IN (SELECT id FROM sweeps WHERE state = 0)",
+        "DELETE FROM submissions WHERE sweep IN (SELECT id FROM sweeps WHERE state = 0)",
         "DELETE FROM sweeps WHERE state = 0",
     ] {
         sqlx::query(statement).execute(&mut *numbered.transaction).await?;

@@ -14,7 +14,7 @@ use super::rows::{signed, unsigned};
 use crate::store::Error;
 use crate::store::codes::{StageState, SweepState};
 use crate::store::record::{
-    ArtifactRecord, AttemptKey, ConfigurationRecord, Point, StageRecord, SweepRecord, WorkerRecord,
+    ArtifactRecord, AttemptKey, ConfigurationRecord, Point, StageRecord, Submission, SweepRecord, WorkerRecord,
 };
 
 pub(super) fn digest(bytes: &[u8]) -> Result<Digest, Error> {
@@ -76,9 +76,11 @@ pub(super) async fn sweeps(pool: &SqlitePool) -> Result<Vec<SweepRecord>, Error>
         stages.push(stage);
     }
     let rows = sqlx::query(AssertSqlSafe(format!("{SWEEP} ORDER BY id DESC"))).fetch_all(pool).await?;
+    let mut submissions = submissions(pool, None).await?;
     let mut records = Vec::with_capacity(rows.len());
     for row in &rows {
         let mut record = sweep_record(row)?;
+        record.submission = submissions.remove(&record.id).unwrap_or_default();
         record.stages = by_sweep.remove(&record.id).unwrap_or_default();
         records.push(record);
     }
@@ -89,6 +91,7 @@ pub(super) async fn sweep(pool: &SqlitePool, id: SweepId) -> Result<Option<Sweep
     let query = sqlx::query(AssertSqlSafe(format!("{SWEEP} AND id = ?"))).bind(signed(id.0));
     let Some(row) = query.fetch_optional(pool).await? else { return Ok(None) };
     let mut record = sweep_record(&row)?;
+    record.submission = submissions(pool, Some(id)).await?.remove(&id).unwrap_or_default();
     let stages = sqlx::query(AssertSqlSafe(format!("{STAGE} WHERE sweep = ? ORDER BY position")));
     for row in stages.bind(signed(id.0)).fetch_all(pool).await? {
         let (_, position, stage) = stage(&row)?;
@@ -96,6 +99,22 @@ pub(super) async fn sweep(pool: &SqlitePool, id: SweepId) -> Result<Option<Sweep
         record.stages.push(stage);
     }
     Ok(Some(record))
+}
+
+/// How sweeps were submitted: one, or all. Those of an earlier release are not among them.
+async fn submissions(pool: &SqlitePool, one: Option<SweepId>) -> Result<HashMap<SweepId, Submission>, Error> {
+    let query =
+        sqlx::query("SELECT sweep, fresh, reproduces, revision, sum FROM submissions WHERE ?1 IS NULL OR sweep = ?1");
+    let rows = query.bind(one.map(|id| signed(id.0))).fetch_all(pool).await?;
+    let read = |row: &SqliteRow| {
+        let mut cells = Cells::new(row, "submissions");
+        let sweep = SweepId(cells.number()?);
+        let (fresh, reproduces) = (cells.flag()?, cells.option()?.map(AttemptKey));
+        let revision = cells.text()?.to_owned();
+        cells.sum(|| format!("the submission of sweep {sweep}"))?;
+        Ok((sweep, Submission { fresh, reproduces, revision }))
+    };
+    rows.iter().map(read).collect()
 }
 
 /// Stages are known by their position, so none may be missing.
@@ -156,6 +175,7 @@ fn sweep_record(row: &SqliteRow) -> Result<SweepRecord, Error> {
         submitted_ms,
         ended_ms,
         stages: Vec::new(),
+        submission: Submission::default(),
     })
 }
 

@@ -4,7 +4,7 @@ use sqlx::sqlite::{SqlitePool, SqliteRow};
 use sqlx::{AssertSqlSafe, Row};
 use sweep_proto::v1;
 use sweep_scheduler::{Lease, SweepId};
-use sweep_spec::trainer::{EpochMetrics, Provenance};
+use sweep_spec::trainer::{EpochMetrics, Origin, Provenance};
 use sweep_spec::{Digest, FailureClass, Protocol, Trial, TrialId};
 
 use super::cells::Cells;
@@ -12,7 +12,7 @@ use super::read::{self, digest, from_json, trial_id};
 use super::rows::{signed, unsigned};
 use crate::store::codes::{AttemptState, RoundState, SweepState, class_of, outcome_of};
 use crate::store::record::{
-    AttemptKey, AttemptRecord, Point, Replicate, ResultRecord, TrialPage, TrialRecord, TrialRow, TrialState,
+    AttemptKey, AttemptRecord, Point, Replicate, ResultRecord, TestScore, TrialPage, TrialRecord, TrialRow, TrialState,
 };
 use crate::store::{Error, seal};
 
@@ -24,7 +24,12 @@ const RESULT: &str = "r.outcome AS result_outcome, \
     r.best_learning_rate, r.best_seconds, r.best_images_per_second, \
     r.params AS made_params, r.images_per_second AS made_images_per_second, r.seconds AS made_seconds, \
     r.peak_memory_bytes, r.data_digest, r.split_digest, r.device AS made_device, r.device_name, r.instruction_set, \
-    r.trainer, r.threads, r.sum AS result_sum, r.attempt AS result_attempt";
+    r.trainer, r.threads, r.sum AS result_sum, r.attempt AS result_attempt, \
+    y.attempt AS origin_attempt, y.driver, y.kernel_cache, y.worker AS made_worker, y.worker_version, \
+    y.host AS made_host, y.coordinator_version, y.sweep AS made_sweep, y.spec_digest AS made_spec, \
+    y.revision AS made_revision, y.protocol_digest, \
+    x.attempt AS test_attempt, x.epoch AS test_epoch, x.loss AS test_loss, x.accuracy AS test_accuracy, \
+    y.sum AS origin_sum, x.sum AS test_sum";
 
 /// Every trial of a sweep's opened stages, with its round and its accepted attempt. Stages that are prepared but not
 /// open are left out.
@@ -33,6 +38,8 @@ const TRIALS: &str = "FROM sweep_trials t \
     LEFT JOIN rounds o ON o.trial = t.trial AND o.round = t.round \
     LEFT JOIN attempts a ON a.trial = t.trial AND a.attempt = o.attempt \
     LEFT JOIN results r ON r.attempt = a.key \
+    LEFT JOIN origins y ON y.attempt = r.attempt \
+    LEFT JOIN tests x ON x.attempt = r.attempt \
     WHERE t.sweep = ? AND EXISTS (SELECT 1 FROM stage_configurations c JOIN stages g \
         ON g.sweep = c.sweep AND g.position = c.stage \
         WHERE c.sweep = t.sweep AND c.configuration = t.configuration AND g.state IN (1, 2))";
@@ -166,13 +173,61 @@ fn result(row: &SqliteRow) -> Result<Option<ResultRecord>, Error> {
             instruction_set: row.try_get("instruction_set")?,
             trainer: row.try_get("trainer")?,
             threads: row.try_get("threads")?,
+            origin: origin(row)?,
         },
+        test: test_score(row)?,
     };
     let key = AttemptKey(row.try_get("result_attempt")?);
     if row.try_get::<Option<i64>, _>("result_sum")? != Some(seal::result(key, &found)) {
         return Err(Error::damaged_row("results", &format!("attempt number {}", key.0)));
     }
     Ok(Some(found))
+}
+
+/// Where a result comes from; nothing is known of one of an earlier release.
+fn origin(row: &SqliteRow) -> Result<Origin, Error> {
+    let Some(key) = row.try_get::<Option<i64>, _>("origin_attempt")? else { return Ok(Origin::default()) };
+    let optional = |name: &str| row.try_get::<Option<&[u8]>, _>(name)?.map(digest).transpose();
+    let found = Origin {
+        driver: row.try_get("driver")?,
+        kernel_cache: row.try_get("kernel_cache")?,
+        worker: row.try_get("made_worker")?,
+        worker_version: row.try_get("worker_version")?,
+        host: row.try_get("made_host")?,
+        coordinator_version: row.try_get("coordinator_version")?,
+        sweep: row.try_get::<Option<i64>, _>("made_sweep")?.map(unsigned),
+        spec_digest: optional("made_spec")?,
+        revision: row.try_get("made_revision")?,
+        protocol_digest: optional("protocol_digest")?,
+    };
+    match row.try_get::<Option<i64>, _>("origin_sum")? {
+        Some(sum) if sum == seal::origin(AttemptKey(key), &found) => Ok(found),
+        Some(_) | None => Err(Error::damaged_row("origins", &format!("attempt number {key}"))),
+    }
+}
+
+fn test_score(row: &SqliteRow) -> Result<Option<TestScore>, Error> {
+    let Some(key) = row.try_get::<Option<i64>, _>("test_attempt")? else { return Ok(None) };
+    let found = TestScore {
+        epoch: row.try_get("test_epoch")?,
+        loss: row.try_get("test_loss")?,
+        accuracy: row.try_get("test_accuracy")?,
+    };
+    match row.try_get::<Option<i64>, _>("test_sum")? {
+        Some(sum) if sum == seal::test(AttemptKey(key), &found) => Ok(Some(found)),
+        Some(_) | None => Err(Error::damaged_row("tests", &format!("attempt number {key}"))),
+    }
+}
+
+/// The answer of one attempt.
+pub(super) async fn one_result(pool: &SqlitePool, attempt: AttemptKey) -> Result<Option<ResultRecord>, Error> {
+    let text = format!(
+        "SELECT {RESULT} FROM results r \
+         LEFT JOIN origins y ON y.attempt = r.attempt \
+         LEFT JOIN tests x ON x.attempt = r.attempt WHERE r.attempt = ?"
+    );
+    let row = sqlx::query(AssertSqlSafe(text)).bind(attempt.0).fetch_optional(pool).await?;
+    row.as_ref().map_or(Ok(None), result)
 }
 
 fn prefixed(row: &SqliteRow, prefix: &str) -> Result<Option<EpochMetrics>, Error> {
@@ -310,12 +365,24 @@ pub(super) async fn points(pool: &SqlitePool, attempt: AttemptKey) -> Result<Vec
 }
 
 pub(super) async fn validation(pool: &SqlitePool, attempt: AttemptKey) -> Result<Option<v1::Validation>, Error> {
-    let query = sqlx::query_as("SELECT body, sum FROM validations WHERE attempt = ?");
+    predictions(pool, attempt, ("validations", "SELECT body, sum FROM validations WHERE attempt = ?")).await
+}
+
+pub(super) async fn test_predictions(pool: &SqlitePool, attempt: AttemptKey) -> Result<Option<v1::Validation>, Error> {
+    predictions(pool, attempt, ("tests", "SELECT body, body_sum FROM tests WHERE attempt = ?")).await
+}
+
+async fn predictions(
+    pool: &SqlitePool,
+    attempt: AttemptKey,
+    (table, select): (&str, &'static str),
+) -> Result<Option<v1::Validation>, Error> {
+    let query = sqlx::query_as(select);
     let Some((body, sum)): Option<(Vec<u8>, Option<i64>)> = query.bind(attempt.0).fetch_optional(pool).await? else {
         return Ok(None);
     };
     if sum != Some(seal::validation(attempt, &body)) {
-        return Err(Error::damaged_row("validations", &format!("attempt number {}", attempt.0)));
+        return Err(Error::damaged_row(table, &format!("attempt number {}", attempt.0)));
     }
     said_of_images(&body).map(Some)
 }

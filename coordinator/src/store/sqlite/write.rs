@@ -7,7 +7,7 @@ use super::number::{self, Writer};
 use super::rows::{Statement, Values, signed};
 use super::{audit, change};
 use crate::store::codes::{class_code, outcome_code};
-use crate::store::record::{ArtifactRecord, AttemptKey};
+use crate::store::record::{ArtifactRecord, AttemptKey, TestScore};
 use crate::store::write::{Commit, ResultRow, WorkerRow};
 use crate::store::{Error, seal};
 
@@ -65,6 +65,19 @@ const RESULT: Statement = Statement {
            params, images_per_second, seconds, peak_memory_bytes, data_digest, split_digest, device, device_name, \
            instruction_set, trainer, threads, sum, answer_sum) VALUES",
     columns: 31,
+    constants: "",
+    tail: "ON CONFLICT DO NOTHING",
+};
+const ORIGIN: Statement = Statement {
+    head: "INSERT INTO origins (attempt, driver, kernel_cache, worker, worker_version, host, coordinator_version, sweep, \
+           spec_digest, revision, protocol_digest, sum) VALUES",
+    columns: 12,
+    constants: "",
+    tail: "ON CONFLICT DO NOTHING",
+};
+const TEST: Statement = Statement {
+    head: "INSERT INTO tests (attempt, epoch, loss, accuracy, sum, body, body_sum) VALUES",
+    columns: 7,
     constants: "",
     tail: "ON CONFLICT DO NOTHING",
 };
@@ -187,9 +200,19 @@ async fn trials(tx: &mut SqliteConnection, commit: &Commit) -> Result<(), Error>
 
 async fn endings(tx: &mut SqliteConnection, commit: &Commit) -> Result<(), Error> {
     RESULT.run(tx, &commit.results, bind_result).await?;
-    let validations: Vec<(AttemptKey, Vec<u8>)> =
-        commit.results.iter().filter_map(|row| Some((row.attempt, row.validation.as_ref()?.encode_to_vec()))).collect();
+    let validations: Vec<(AttemptKey, Vec<u8>)> = commit
+        .results
+        .iter()
+        .filter_map(|row| Some((row.attempt, row.said.validation.as_ref()?.encode_to_vec())))
+        .collect();
     VALIDATION.run(tx, &validations, |values, (attempt, body)| values.int(attempt.0).blob(body).sum()).await?;
+    ORIGIN.run(tx, &commit.results, bind_origin).await?;
+    let tests: Vec<(AttemptKey, TestScore, Vec<u8>)> = commit.results.iter().filter_map(tested).collect();
+    TEST.run(tx, &tests, |values, (attempt, test, body)| {
+        let values = values.int(attempt.0).int(test.epoch).real(test.loss).real(test.accuracy).sum();
+        values.key(attempt.0).blob(body).sum()
+    })
+    .await?;
     ATTEMPT_ENDED
         .run(tx, &commit.attempts_ended, |values, row| {
             let (class, reason) = failure(&row.failure);
@@ -228,6 +251,21 @@ fn bind_result<'q>(values: Values<'q>, row: &'q ResultRow) -> Values<'q> {
     let values = values.loose(&made.instruction_set).loose(&made.trainer).loose(made.threads);
     let values = values.loose(seal::result(row.attempt, &row.result));
     values.loose(seal::answer(row.attempt, made.data_digest.as_bytes(), made.seconds))
+}
+
+fn bind_origin<'q>(values: Values<'q>, row: &'q ResultRow) -> Values<'q> {
+    let made = &row.result.provenance.origin;
+    let values = values.int(row.attempt.0).text(&made.driver).text(&made.kernel_cache).text(&made.worker);
+    let values = values.text(&made.worker_version).text(&made.host).text(&made.coordinator_version);
+    let values = values.option(made.sweep.map(signed));
+    let values = values.option_blob(made.spec_digest.as_ref().map(|digest| digest.as_bytes().as_slice()));
+    let values = values.text(&made.revision);
+    values.option_blob(made.protocol_digest.as_ref().map(|digest| digest.as_bytes().as_slice())).sum()
+}
+
+fn tested(row: &ResultRow) -> Option<(AttemptKey, TestScore, Vec<u8>)> {
+    let body = row.said.test.as_ref().map(Message::encode_to_vec).unwrap_or_default();
+    Some((row.attempt, row.result.test?, body))
 }
 
 pub(super) fn json<T: serde::Serialize>(value: &T) -> Result<String, Error> {

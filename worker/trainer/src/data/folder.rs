@@ -141,7 +141,7 @@ fn list(place: &Place, folder: &Path, classes: &[String]) -> Result<Vec<(PathBuf
     Ok(files)
 }
 
-fn entries(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
+pub(super) fn entries(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
     let unreadable = |error| Failure::data(format!("{} cannot be read", folder.display())).because(error);
     let mut paths = Vec::new();
     for entry in fs::read_dir(folder).map_err(unreadable)? {
@@ -158,7 +158,7 @@ fn name(path: &Path) -> Result<String, Failure> {
     name.map(str::to_owned).ok_or_else(|| Failure::data(format!("the name of {} is not UTF-8", path.display())))
 }
 
-fn is_image(path: &Path) -> bool {
+pub(super) fn is_image(path: &Path) -> bool {
     let extension = path.extension().map(|extension| extension.to_string_lossy().to_ascii_lowercase());
     extension.is_some_and(|extension| matches!(extension.as_str(), "jpg" | "jpeg" | "png"))
 }

@@ -2,6 +2,7 @@
 //! `Images` is what the rest of the crate sees. Nothing here knows of training.
 
 mod cache;
+pub mod check;
 mod cifar10;
 mod folder;
 mod idx;

@@ -13,8 +13,12 @@ use super::Shape;
 /// # Errors
 /// What the decoder says of it.
 pub(super) fn decode(bytes: &[u8], shape: Shape) -> Result<Vec<u8>, image::ImageError> {
-    let picture = ImageReader::new(Cursor::new(bytes)).with_guessed_format()?.decode()?;
-    Ok(fit(picture, shape))
+    Ok(fit(open(bytes)?, shape))
+}
+
+/// A JPEG or PNG file as it is.
+pub(super) fn open(bytes: &[u8]) -> Result<DynamicImage, image::ImageError> {
+    ImageReader::new(Cursor::new(bytes)).with_guessed_format()?.decode()
 }
 
 /// Brings a decoded picture to `shape`: one plane of bytes for each channel.

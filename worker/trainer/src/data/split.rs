@@ -18,6 +18,8 @@ const HOLDOUT: &[u64] = &[2];
 pub(crate) struct Split {
     pub(crate) train: Vec<u32>,
     pub(crate) validation: Vec<u32>,
+    /// The test part where a holdout keeps it out of every choice; empty where the test part validates.
+    pub(crate) test: Vec<u32>,
 }
 
 /// What a share of images is drawn by.
@@ -36,14 +38,16 @@ impl Split {
     pub(crate) fn new(images: &Images, trial: &Trial) -> Result<Self, Failure> {
         let (train, total) = (images.contents.train as u32, images.contents.labels.len() as u32);
         let fixed = trial.protocol.split.is_fixed();
-        let mut split = Self { train: (0..train).collect(), validation: (train..total).collect() };
+        let mut split = Self { train: (0..train).collect(), validation: (train..total).collect(), test: Vec::new() };
         if let (false, Source::ImageFolder { test_split: Some(test), .. }) = (fixed, &trial.dataset.source) {
             let draw = Draw { fraction: test.fraction, seed: trial.seed, place: TEST_PART };
             split = Self::drawn(images, (0..total).collect(), draw)?;
         }
         if let Some(holdout) = &trial.protocol.holdout {
             let (seed, place) = if fixed { (holdout.seed, &[][..]) } else { (trial.seed, HOLDOUT) };
-            split = Self::drawn(images, split.train, Draw { fraction: holdout.fraction, seed, place })?;
+            let test = split.validation;
+            let draw = Draw { fraction: holdout.fraction, seed, place };
+            split = Self { test, ..Self::drawn(images, split.train, draw)? };
         }
         Ok(split)
     }
@@ -54,10 +58,10 @@ impl Split {
         let held = hold_out(&labels, &images.contents.classes, draw)?;
         let (validation, train): (Vec<_>, Vec<_>) = of.into_iter().zip(held).partition(|(_, held)| *held);
         let indices = |part: Vec<(u32, bool)>| part.into_iter().map(|(index, _)| index).collect();
-        Ok(Self { train: indices(train), validation: indices(validation) })
+        Ok(Self { train: indices(train), validation: indices(validation), test: Vec::new() })
     }
 
-    /// Of the images on either side.
+    /// Of the images that train and of those that choose. Those that only report are the rest of the data.
     pub(crate) fn digest(&self, images: &Images) -> Digest {
         let mut hasher = blake3::Hasher::new();
         hasher.update(images.digest.as_bytes());

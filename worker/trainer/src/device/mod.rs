@@ -5,6 +5,7 @@
 //! the one from meeting a tensor of the other, which Burn's own autodiff device leaves to a panic at run time.
 
 mod cuda;
+pub(crate) mod kernel_cache;
 mod processor;
 
 use burn::backend::Autodiff;
@@ -30,6 +31,8 @@ pub(crate) struct Room {
     pub(crate) description: String,
     /// Results are bit-equal only within one.
     pub(crate) instruction_set: String,
+    /// Its driver and the driver's version; `none` for the processor.
+    pub(crate) driver: String,
 }
 
 impl Room {
@@ -63,6 +66,7 @@ impl Room {
             name: "cpu".to_owned(),
             description: processor::model_name(),
             instruction_set: processor::instruction_set(),
+            driver: "none".to_owned(),
         }
     }
 

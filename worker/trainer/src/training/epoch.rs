@@ -3,7 +3,7 @@
 use burn::optim::{GradientsParams, Optimizer};
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{Tensor, TensorData};
-use sweep_spec::trainer::Validation;
+use sweep_spec::trainer::{Tested, Validation};
 use sweep_spec::{Configuration, FailureClass, Trial};
 
 use super::Listener;
@@ -103,6 +103,21 @@ impl<'a> Epochs<'a> {
 
     /// What the network says of the validation images, dropout off.
     pub(super) fn validate(&self, state: &State, listener: &dyn Listener) -> Result<(Score, Validation), Stop> {
+        self.look_at(&self.split.validation, state, listener)
+    }
+
+    /// What it says of the test part that a holdout leaves aside; nothing without a holdout, or of a network whose answers
+    /// are not finite.
+    pub(super) fn test(&self, epoch: u32, state: &State, listener: &dyn Listener) -> Result<Option<Tested>, Stop> {
+        if self.split.test.is_empty() {
+            return Ok(None);
+        }
+        let (score, predictions) = self.look_at(&self.split.test, state, listener)?;
+        let tested = Tested { epoch, loss: score.loss(), accuracy: score.accuracy(), predictions };
+        Ok(score.is_finite().then_some(tested))
+    }
+
+    fn look_at(&self, images: &[u32], state: &State, listener: &dyn Listener) -> Result<(Score, Validation), Stop> {
         let network = state.validating();
         let mut score = Score::default();
         let (mut answers, mut labels) = (Vec::new(), Vec::new());
@@ -112,7 +127,7 @@ impl<'a> Epochs<'a> {
             answers.push(answer);
             labels.push(label);
         };
-        for indices in self.split.validation.chunks(self.trial.protocol.batch_size as usize) {
+        for indices in images.chunks(self.trial.protocol.batch_size as usize) {
             if listener.wants_to_leave() {
                 return Err(Stop::Left);
             }

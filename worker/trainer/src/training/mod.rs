@@ -19,13 +19,14 @@ use std::path::Path;
 use std::time::Instant;
 
 use burn::module::Module;
-use sweep_spec::protocol::KeepWeights;
-use sweep_spec::trainer::{Checkpoint, Epoch, EpochMetrics, Event, Finished, Started, Train};
+use sweep_spec::protocol::{KeepWeights, Report};
+use sweep_spec::trainer::{Checkpoint, Epoch, EpochMetrics, Event, Finished, Started, Tested, Train, Validation};
 use sweep_spec::{Outcome, TRAINER_SEMANTICS};
 
 use self::batches::Batches;
 use self::checkpoint::{Checkpoints, Fit};
 use self::epoch::Epochs;
+use self::score::Score;
 use self::state::{Partial, State};
 use crate::data::{Images, Split, write_thumbnails};
 use crate::device::{Room, Training};
@@ -71,6 +72,7 @@ pub(crate) fn train(request: &Train, listener: &mut dyn Listener) -> Result<(Fin
         protocol: &trial.protocol,
         train_images: split.train.len(),
         validation_images: split.validation.len(),
+        test_images: split.test.len(),
         classes: input.classes as usize,
         keeps_weights: keeps_weights(request),
     };
@@ -101,6 +103,7 @@ pub(crate) fn train(request: &Train, listener: &mut dyn Listener) -> Result<(Fin
         last: progress.last(),
         best: progress.best,
         validation: progress.validation,
+        test: progress.tested,
         provenance,
     };
     Ok((finished, phases))
@@ -151,9 +154,9 @@ impl Course<'_> {
         state.partial.training_seconds += started.elapsed().as_secs_f64();
         trained?;
         let started = Instant::now();
-        let validated = self.epochs.validate(state, listener);
+        let answered = self.look(epoch, state, listener);
         state.partial.validation_seconds += started.elapsed().as_secs_f64();
-        let (validated, validation) = validated?;
+        let (validated, validation, tested) = answered?;
         let Partial { score: trained, training_seconds, validation_seconds, .. } = mem::take(&mut state.partial);
         let seconds = training_seconds + validation_seconds;
         let images = self.epochs.images_per_epoch();
@@ -174,8 +177,28 @@ impl Course<'_> {
             seconds,
             images_per_second: rate(images, training_seconds),
         };
-        state.end_epoch(metrics, validation, self.request.trial.protocol.report, keeps_weights(self.request))?;
+        let said = (validation, tested);
+        state.end_epoch(metrics, said, self.request.trial.protocol.report, keeps_weights(self.request))?;
         Ok(Some(metrics))
+    }
+
+    /// What the network says of the validation images and, where it may be the reported one, of the test part that a
+    /// holdout leaves aside. The test part is looked at after the choice, and nothing follows from what is seen.
+    fn look(
+        &self,
+        epoch: u32,
+        state: &State,
+        listener: &dyn Listener,
+    ) -> Result<(Score, Validation, Option<Tested>), Stop> {
+        let (validated, validation) = self.epochs.validate(state, listener)?;
+        let protocol = &self.request.trial.protocol;
+        let may_be_reported = match protocol.report {
+            Report::Best => state.progress.is_best(validated.accuracy()),
+            Report::Last => epoch == protocol.epochs,
+        };
+        let finite = state.partial.score.is_finite() && validated.is_finite();
+        let tested = if may_be_reported && finite { self.epochs.test(epoch, state, listener)? } else { None };
+        Ok((validated, validation, tested))
     }
 
     fn epoch(&self, metrics: EpochMetrics) -> Event {

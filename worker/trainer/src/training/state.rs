@@ -7,7 +7,7 @@ use burn::optim::adaptor::OptimizerAdaptor;
 use burn::record::{BinBytesRecorder, FullPrecisionSettings, Recorder};
 use sweep_spec::FailureClass;
 use sweep_spec::protocol::{Optimizer, Protocol, Report};
-use sweep_spec::trainer::{EpochMetrics, Validation};
+use sweep_spec::trainer::{EpochMetrics, Tested, Validation};
 
 use super::adam::Adam;
 use super::schedule::Pace;
@@ -38,6 +38,8 @@ pub(super) struct Progress {
     pub(super) best: Option<EpochMetrics>,
     /// Of the epoch that the protocol reports.
     pub(super) validation: Option<Validation>,
+    /// On the test part, of that epoch, where a holdout leaves the test part aside.
+    pub(super) tested: Option<Tested>,
     /// Weights of that epoch, where they are kept.
     pub(super) weights: Option<Vec<u8>>,
     /// Wall time of training and validation.
@@ -56,6 +58,11 @@ pub(super) struct Partial {
 }
 
 impl Progress {
+    /// Whether an epoch of this validation accuracy, if it came now, would be the best so far.
+    pub(super) fn is_best(&self, val_accuracy: f64) -> bool {
+        self.best.is_none_or(|best| val_accuracy > best.val_accuracy)
+    }
+
     /// Epochs that are over.
     pub(super) fn epochs(&self) -> u32 {
         self.last().map_or(0, |last| last.epoch)
@@ -92,13 +99,14 @@ impl State {
     pub(super) fn end_epoch(
         &mut self,
         metrics: EpochMetrics,
-        validation: Validation,
+        (validation, tested): (Validation, Option<Tested>),
         report: Report,
         keep: bool,
     ) -> Result<(), Failure> {
         let best = self.observe(metrics);
         if best || report == Report::Last {
             self.progress.validation = Some(validation);
+            self.progress.tested = tested;
             if keep {
                 self.progress.weights = Some(weights(&self.network)?);
             }
@@ -111,7 +119,7 @@ impl State {
     pub(super) fn observe(&mut self, metrics: EpochMetrics) -> bool {
         self.pace.observe(&metrics);
         self.progress.history.push(metrics);
-        let best = self.progress.best.is_none_or(|best| metrics.val_accuracy > best.val_accuracy);
+        let best = self.progress.is_best(metrics.val_accuracy);
         if best {
             self.progress.best = Some(metrics);
         }

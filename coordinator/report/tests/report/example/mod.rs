@@ -180,6 +180,7 @@ fn answer(epochs: &[EpochMetrics], params: u64, flops: u64) -> Answer {
         outcome: Outcome::Converged,
         last: epochs.last().copied(),
         best,
+        test: None,
         provenance: Provenance {
             params,
             images_per_second: 1881.0 * 40.0 / seconds,
@@ -192,6 +193,7 @@ fn answer(epochs: &[EpochMetrics], params: u64, flops: u64) -> Answer {
             instruction_set: "sm_90".to_owned(),
             trainer: "sweep-trainer 0.1.0".to_owned(),
             threads: 1,
+            origin: Default::default(),
         },
     }
 }

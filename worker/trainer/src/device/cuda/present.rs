@@ -28,7 +28,16 @@ pub(in crate::device) fn open(number: u32) -> Result<Room, Failure> {
         name: name(number),
         description,
         instruction_set,
+        driver: driver(),
     })
+}
+
+/// The driver's version as its kernel module tells it, in the places where one does.
+fn driver() -> String {
+    let module = std::fs::read_to_string("/sys/module/nvidia/version");
+    let text = module.or_else(|_| std::fs::read_to_string("/proc/driver/nvidia/version"));
+    let version = text.as_deref().ok().and_then(super::driver_version);
+    version.map_or_else(|| "nvidia, version not told".to_owned(), |version| format!("nvidia {version}"))
 }
 
 /// The devices that trials can train on.

@@ -1,4 +1,4 @@
-//! Checkpoint format 1. All numbers are little-endian; there is nothing between them.
+//! Checkpoint formats 1 and 2. All numbers are little-endian; there is nothing between them.
 //!
 //! | part | bytes |
 //! |---|---|
@@ -10,15 +10,17 @@
 //! | of the whole: seconds, seconds of training, trained images | 8, 8, 8 |
 //! | each epoch's numbers, in the order of `EpochMetrics`, without the epoch | 56 each |
 //! | validation: images, then labels, predictions, confidences, confusion where there are any | 4, 2, 2, 4 each; 4 each |
+//! | format 2 only, the test part: epoch, 0 for none; then loss, accuracy, and what `validation` has | 4; 8, 8, ... |
 //! | kept weights: length, bytes | 8, length |
 //! | tensors: count, each as `tensors` writes it | 4, … |
 //! | BLAKE3 digest of everything before | 32 |
 //!
+//! Format 2 is that of trials with a holdout, whose test part is looked at and does not validate; all others have format 1.
 //! The schedule's state, the last and the best epoch are no part of it: they follow from the epochs' numbers.
 
 use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
 
-use sweep_spec::trainer::{EpochMetrics, Validation};
+use sweep_spec::trainer::{EpochMetrics, Tested, Validation};
 use sweep_spec::{Digest, Protocol, TRAINER_SEMANTICS, TrialId};
 
 use super::bytes::{Bytes, write_floats};
@@ -29,6 +31,7 @@ use crate::training::score::Score;
 use crate::training::state::{Partial, State};
 
 pub(super) const VERSION: u32 = 1;
+pub(super) const WITH_TEST: u32 = 2;
 const MAGIC: [u8; 8] = *b"sweepchk";
 const DIGEST_BYTES: u64 = 32;
 /// Magic and format.
@@ -47,6 +50,8 @@ pub(crate) struct Fit<'a> {
     pub(crate) protocol: &'a Protocol,
     pub(crate) train_images: usize,
     pub(crate) validation_images: usize,
+    /// 0 where the test part validates.
+    pub(crate) test_images: usize,
     pub(crate) classes: usize,
     pub(crate) keeps_weights: bool,
 }
@@ -60,6 +65,7 @@ pub(super) struct Contents {
     pub(super) training_seconds: f64,
     pub(super) trained_images: u64,
     pub(super) validation: Option<Validation>,
+    pub(super) tested: Option<Tested>,
     pub(super) weights: Option<Vec<u8>>,
     pub(super) tensors: Vec<Held>,
 }
@@ -68,14 +74,18 @@ impl Fit<'_> {
     /// The most bytes that a checkpoint of a network with these tensors can have.
     fn limit(&self, shapes: &[Vec<usize>]) -> u64 {
         let floats = shapes.iter().map(|shape| shape.iter().map(|&side| side as u64).product::<u64>()).sum::<u64>();
-        let (images, classes) = (self.validation_images as u64, self.classes as u64);
+        let (images, classes) = ((self.validation_images + self.test_images) as u64, self.classes as u64);
         // Values, two moments, kept weights.
         let tensors = floats.saturating_mul(16).saturating_add(TENSOR_BYTES * shapes.len() as u64);
         FIXED_BYTES
             .saturating_add(tensors)
             .saturating_add(56 * u64::from(self.protocol.epochs))
             .saturating_add(8 * images)
-            .saturating_add(4 * classes * classes)
+            .saturating_add(8 * classes * classes)
+    }
+
+    fn version(&self) -> u32 {
+        if self.test_images > 0 { WITH_TEST } else { VERSION }
     }
 
     fn instruction_set(&self) -> &[u8] {
@@ -92,7 +102,7 @@ impl Fit<'_> {
 pub(super) fn write(state: &State, fit: &Fit<'_>, out: &mut dyn Write) -> io::Result<()> {
     let (progress, partial) = (&state.progress, &state.partial);
     out.write_all(&MAGIC)?;
-    out.write_all(&VERSION.to_le_bytes())?;
+    out.write_all(&fit.version().to_le_bytes())?;
     out.write_all(&TRAINER_SEMANTICS.to_le_bytes())?;
     out.write_all(fit.trial_id.as_bytes())?;
     out.write_all(fit.split_digest.as_bytes())?;
@@ -118,6 +128,9 @@ pub(super) fn write(state: &State, fit: &Fit<'_>, out: &mut dyn Write) -> io::Re
         }
     }
     write_validation(progress.validation.as_ref(), out)?;
+    if fit.test_images > 0 {
+        write_tested(progress.tested.as_ref(), out)?;
+    }
     let weights = progress.weights.as_deref().unwrap_or_default();
     out.write_all(&(weights.len() as u64).to_le_bytes())?;
     out.write_all(weights)?;
@@ -135,11 +148,19 @@ fn write_validation(validation: Option<&Validation>, out: &mut dyn Write) -> io:
     validation.confusion.iter().try_for_each(|count| out.write_all(&count.to_le_bytes()))
 }
 
+fn write_tested(tested: Option<&Tested>, out: &mut dyn Write) -> io::Result<()> {
+    let Some(tested) = tested else { return out.write_all(&0_u32.to_le_bytes()) };
+    out.write_all(&tested.epoch.to_le_bytes())?;
+    out.write_all(&tested.loss.to_le_bytes())?;
+    out.write_all(&tested.accuracy.to_le_bytes())?;
+    write_validation(Some(&tested.predictions), out)
+}
+
 /// Reads a checkpoint of the trial that `fit` tells, for a network with tensors of `shapes`. Nothing of it is looked at
 /// before its length and its digest were.
 pub(super) fn read(file: &mut (impl Read + Seek), fit: &Fit<'_>, shapes: &[Vec<usize>]) -> Result<Contents, Refusal> {
     let length = file.seek(SeekFrom::End(0)).map_err(Refusal::Unreadable)?;
-    check_kind(file, length)?;
+    check_kind(file, length, fit)?;
     let limit = fit.limit(shapes);
     if length > limit {
         return Err(Refusal::TooLong { bytes: length, limit });
@@ -152,7 +173,7 @@ pub(super) fn read(file: &mut (impl Read + Seek), fit: &Fit<'_>, shapes: &[Vec<u
     if bytes.ended()? { Ok(contents) } else { Err(Refusal::Contents("something follows its end")) }
 }
 
-fn check_kind(file: &mut (impl Read + Seek), length: u64) -> Result<(), Refusal> {
+fn check_kind(file: &mut (impl Read + Seek), length: u64, fit: &Fit<'_>) -> Result<(), Refusal> {
     file.rewind().map_err(Refusal::Unreadable)?;
     if length < SHORTEST_BYTES {
         return Err(Refusal::EndsEarly);
@@ -161,10 +182,8 @@ fn check_kind(file: &mut (impl Read + Seek), length: u64) -> Result<(), Refusal>
     if bytes.array()? != MAGIC {
         return Err(Refusal::NoCheckpoint);
     }
-    match bytes.u32()? {
-        VERSION => Ok(()),
-        other => Err(Refusal::Version(other)),
-    }
+    let version = bytes.u32()?;
+    if version == fit.version() { Ok(()) } else { Err(Refusal::Version(version)) }
 }
 
 fn check_digest(file: &mut (impl Read + Seek), length: u64) -> Result<(), Refusal> {
@@ -207,10 +226,11 @@ fn read_contents(fit: &Fit<'_>, shapes: &[Vec<usize>], bytes: &mut Bytes<impl Re
     let partial = read_partial(fit, bytes)?;
     let (seconds, training_seconds, trained_images) = (bytes.finite()?, bytes.finite()?, bytes.u64()?);
     let history = read_history(epochs, fit, bytes)?;
-    let validation = read_validation(fit, bytes)?;
+    let validation = read_validation(fit.validation_images, fit.classes, bytes)?;
     if validation.is_some() != (epochs > 0) {
         return Err(Refusal::Contents("its epochs and its predictions do not fit"));
     }
+    let tested = if fit.test_images > 0 { read_tested(epochs, fit, bytes)? } else { None };
     let length = bytes.u64()?;
     let weights = bytes.bytes(length)?;
     if fit.keeps_weights && epochs > 0 && weights.is_empty() {
@@ -221,7 +241,7 @@ fn read_contents(fit: &Fit<'_>, shapes: &[Vec<usize>], bytes: &mut Bytes<impl Re
         return Err(Refusal::Contents("it has the tensors of another network"));
     }
     let tensors = tensors::read(shapes, bytes)?;
-    Ok(Contents { history, partial, seconds, training_seconds, trained_images, validation, weights, tensors })
+    Ok(Contents { history, partial, seconds, training_seconds, trained_images, validation, tested, weights, tensors })
 }
 
 fn read_partial(fit: &Fit<'_>, bytes: &mut Bytes<impl Read>) -> Result<Partial, Refusal> {
@@ -275,23 +295,40 @@ fn read_metrics(epoch: u32, bytes: &mut Bytes<impl Read>) -> Result<EpochMetrics
     })
 }
 
-fn read_validation(fit: &Fit<'_>, bytes: &mut Bytes<impl Read>) -> Result<Option<Validation>, Refusal> {
+fn read_tested(epochs: u32, fit: &Fit<'_>, bytes: &mut Bytes<impl Read>) -> Result<Option<Tested>, Refusal> {
+    let epoch = bytes.u32()?;
+    if epoch == 0 {
+        return Ok(None);
+    }
+    let (loss, accuracy) = (bytes.finite()?, bytes.finite()?);
+    let predictions = read_validation(fit.test_images, fit.classes, bytes)?;
+    match predictions {
+        Some(predictions) if epoch <= epochs => Ok(Some(Tested { epoch, loss, accuracy, predictions })),
+        Some(_) | None => Err(Refusal::Contents("its epochs and its answers for the test part do not fit")),
+    }
+}
+
+fn read_validation(
+    expected: usize,
+    classes: usize,
+    bytes: &mut Bytes<impl Read>,
+) -> Result<Option<Validation>, Refusal> {
     let images = bytes.u32()? as usize;
     if images == 0 {
         return Ok(None);
     }
-    if images != fit.validation_images {
+    if images != expected {
         return Err(Refusal::Contents("it has predictions for another number of images"));
     }
     let labels = bytes.list(images, u16::from_le_bytes)?;
     let predicted = bytes.list(images, u16::from_le_bytes)?;
-    if labels.iter().chain(&predicted).any(|&class| usize::from(class) >= fit.classes) {
+    if labels.iter().chain(&predicted).any(|&class| usize::from(class) >= classes) {
         return Err(Refusal::Contents("it names a class that there is not"));
     }
     let confidence = bytes.list(images, f32::from_le_bytes)?;
     if confidence.iter().any(|confidence| !confidence.is_finite()) {
         return Err(Refusal::Contents("a number in it is not finite"));
     }
-    let confusion = bytes.list(fit.classes * fit.classes, u32::from_le_bytes)?;
+    let confusion = bytes.list(classes * classes, u32::from_le_bytes)?;
     Ok(Some(Validation { labels, predicted, confidence, confusion }))
 }

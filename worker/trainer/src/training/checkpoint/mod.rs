@@ -116,6 +116,7 @@ fn restore(state: &mut State, contents: Contents, device: &DispatchDevice) {
     }
     state.partial = contents.partial;
     state.progress.validation = contents.validation;
+    state.progress.tested = contents.tested;
     state.progress.weights = contents.weights;
     state.progress.seconds = contents.seconds;
     state.progress.training_seconds = contents.training_seconds;

@@ -4,7 +4,7 @@ use std::io;
 
 use sweep_spec::TRAINER_SEMANTICS;
 
-use super::format::VERSION;
+use super::format::{VERSION, WITH_TEST};
 
 /// Why a checkpoint is not taken.
 #[derive(Debug, thiserror::Error)]
@@ -21,7 +21,7 @@ pub(super) enum Refusal {
     Digest,
     #[error("its contents are wrong: {0}")]
     Contents(&'static str),
-    #[error("it has format {0}, and this trainer reads format {VERSION}")]
+    #[error("it has format {0}, and this trainer reads format {VERSION}, or {WITH_TEST} of a trial with a holdout")]
     Version(u32),
     #[error("it is of trial {0}")]
     Trial(String),

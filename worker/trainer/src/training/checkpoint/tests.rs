@@ -24,6 +24,7 @@ fn fit(protocol: &Protocol) -> Fit<'_> {
         protocol,
         train_images: 40,
         validation_images: IMAGES,
+        test_images: 0,
         classes: 2,
         keeps_weights: true,
     }

@@ -47,6 +47,7 @@ fn read(bytes: &[u8]) -> Result<(), String> {
         protocol: &protocol,
         train_images: 40,
         validation_images: 16,
+        test_images: 0,
         classes: 8,
         keeps_weights: false,
     };

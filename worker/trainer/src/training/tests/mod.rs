@@ -1,6 +1,7 @@
 //! Trials from question to answer, held to their promises.
 
 mod determinism;
+mod holdout;
 mod learning;
 mod resuming;
 mod stored;

@@ -1,0 +1,176 @@
+//! Two answers to one question, held against each other: bit for bit where bits have to agree, else within a tolerance.
+//!
+//! Bits have to agree between CPUs of one instruction set with one number of threads. Kernels of a GPU are chosen by timing,
+//! and add in an order of their own; so do other instruction sets.
+
+use sweep_proto::v1::Validation;
+use sweep_spec::trainer::{EpochMetrics, Provenance};
+
+use crate::store::record::{Predictions, ResultRecord};
+
+/// The largest difference that is borne, unless somebody says otherwise, where bits need not agree.
+pub const TOLERANCE: f64 = 0.01;
+
+/// One answer.
+#[derive(Debug, Clone, Copy)]
+pub struct Answer<'a> {
+    /// Its numbers.
+    pub result: &'a ResultRecord,
+    /// Every epoch.
+    pub points: &'a [EpochMetrics],
+    /// What its network said of single images.
+    pub said: &'a Predictions,
+}
+
+/// What the comparison came to.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Reproduction {
+    /// The new answer is the old one, as exactly as was asked.
+    pub same: bool,
+    /// Bit for bit; otherwise within `tolerance`.
+    pub exactly: bool,
+    /// The largest difference that was borne.
+    pub tolerance: f64,
+    /// Why it was compared like that.
+    pub reason: String,
+    /// The largest difference of two numbers, and which they were; none where all agree to the last bit.
+    pub largest: Option<(f64, String)>,
+    /// Images that both networks were asked about, and those of which they said another class.
+    pub predictions: u64,
+    /// The same.
+    pub predictions_changed: u64,
+    /// Numbers that were compared, and those that do not agree to the last bit.
+    pub numbers: u64,
+    /// The same.
+    pub numbers_changed: u64,
+    /// What cannot be compared at all.
+    pub mismatches: Vec<String>,
+}
+
+/// Holds `new` against `old`.
+pub fn compare(old: &Answer<'_>, new: &Answer<'_>, tolerance: f64) -> Reproduction {
+    let (exactly, reason) = manner(&old.result.provenance, &new.result.provenance);
+    let mut found = Reproduction { exactly, reason, tolerance, ..Reproduction::default() };
+    found.whole(old, new);
+    found.epochs(old.points, new.points);
+    for (name, old, new) in [("last", &old.result.last, &new.result.last), ("best", &old.result.best, &new.result.best)]
+    {
+        match (old, new) {
+            (Some(old), Some(new)) => found.metrics(name, old, new),
+            (None, None) => {}
+            (Some(_), None) | (None, Some(_)) => found.mismatches.push(format!("only one has a {name} epoch")),
+        }
+    }
+    if let (Some(old), Some(new)) = (&old.result.test, &new.result.test) {
+        found.number(|| "test loss".to_owned(), old.loss, new.loss);
+        found.number(|| "test accuracy".to_owned(), old.accuracy, new.accuracy);
+    }
+    found.images("validation", old.said.validation.as_ref(), new.said.validation.as_ref());
+    found.images("test", old.said.test.as_ref(), new.said.test.as_ref());
+    let borne = |found: &Reproduction| {
+        let changed = found.predictions_changed as f64 / found.predictions.max(1) as f64;
+        found.largest.as_ref().is_none_or(|(largest, _)| *largest <= tolerance) && changed <= tolerance
+    };
+    found.same = found.mismatches.is_empty()
+        && if exactly { found.numbers_changed == 0 && found.predictions_changed == 0 } else { borne(&found) };
+    found
+}
+
+/// Whether bits have to agree, and why or why not.
+fn manner(old: &Provenance, new: &Provenance) -> (bool, String) {
+    let kind = |made: &Provenance| made.device.split(':').next().unwrap_or_default().to_owned();
+    if (kind(old), kind(new)) != ("cpu".to_owned(), "cpu".to_owned()) {
+        let text = match old.device_name == new.device_name {
+            true => format!("both on {}, where kernels are chosen by timing", new.device_name),
+            false => format!("on {} and on {}", old.device_name, new.device_name),
+        };
+        return (false, text);
+    }
+    if old.instruction_set != new.instruction_set {
+        let text = format!("on CPUs of two instruction sets, {} and {}", old.instruction_set, new.instruction_set);
+        return (false, text);
+    }
+    if old.threads != new.threads {
+        return (false, format!("with {} threads and with {}", old.threads, new.threads));
+    }
+    let threads = if new.threads == 1 { "one thread".to_owned() } else { format!("{} threads", new.threads) };
+    (true, format!("both on CPUs with {} and {threads}, where every bit has to agree", new.instruction_set))
+}
+
+impl Reproduction {
+    /// What has to be equal before numbers can be compared.
+    fn whole(&mut self, old: &Answer<'_>, new: &Answer<'_>) {
+        let (made, again) = (&old.result.provenance, &new.result.provenance);
+        let mut differs = |what: &str, differs: bool| {
+            if differs {
+                self.mismatches.push(format!("{what} differ"));
+            }
+        };
+        differs("the outcomes", old.result.outcome != new.result.outcome);
+        differs("the data", made.data_digest != again.data_digest);
+        differs("the splits", made.split_digest != again.split_digest);
+        differs("the numbers of parameters", made.params != again.params);
+        differs("the numbers of epochs", old.points.len() != new.points.len());
+    }
+
+    fn epochs(&mut self, old: &[EpochMetrics], new: &[EpochMetrics]) {
+        for (old, new) in old.iter().zip(new) {
+            self.metrics(&format!("epoch {}", old.epoch), old, new);
+        }
+    }
+
+    /// Everything of an epoch that has to repeat: times do not.
+    fn metrics(&mut self, place: &str, old: &EpochMetrics, new: &EpochMetrics) {
+        if old.epoch != new.epoch {
+            // Where bits need not agree another epoch may be the best; its numbers are compared all the same.
+            if self.exactly {
+                self.mismatches.push(format!("the {place} epoch was {} and is {}", old.epoch, new.epoch));
+            }
+        }
+        for (name, old, new) in [
+            ("train loss", old.train_loss, new.train_loss),
+            ("train accuracy", old.train_accuracy, new.train_accuracy),
+            ("validation loss", old.val_loss, new.val_loss),
+            ("validation accuracy", old.val_accuracy, new.val_accuracy),
+            ("learning rate", old.learning_rate, new.learning_rate),
+        ] {
+            self.number(|| format!("{place}, {name}"), old, new);
+        }
+    }
+
+    fn images(&mut self, part: &str, old: Option<&Validation>, new: Option<&Validation>) {
+        let (Some(old), Some(new)) = (old, new) else {
+            // An answer of an earlier release may have none of the test part: what it did not say is not compared.
+            if part == "validation" && old.is_some() != new.is_some() {
+                self.mismatches.push("only one has predictions".to_owned());
+            }
+            return;
+        };
+        if old.labels != new.labels {
+            self.mismatches.push(format!("the {part} images differ"));
+            return;
+        }
+        self.predictions += old.predicted.len() as u64;
+        let changed = old.predicted.iter().zip(&new.predicted).filter(|(old, new)| old != new).count();
+        self.predictions_changed += changed as u64;
+        for (image, (old, new)) in old.confidence.iter().zip(&new.confidence).enumerate() {
+            self.number(|| format!("confidence of {part} image {image}"), f64::from(*old), f64::from(*new));
+        }
+    }
+
+    fn number(&mut self, name: impl Fn() -> String, old: f64, new: f64) {
+        self.numbers += 1;
+        if old.to_bits() == new.to_bits() {
+            return;
+        }
+        self.numbers_changed += 1;
+        let difference = (old - new).abs();
+        if self.largest.as_ref().is_none_or(|(largest, _)| difference > *largest) {
+            self.largest = Some((difference, name()));
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "reproduction_tests.rs"]
+mod tests;

@@ -1,0 +1,147 @@
+//! `sweepctl data check`: a look at a data set before anyone trains on it. Needs no coordinator.
+
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Subcommand};
+use sweep_spec::dataset::Source;
+use sweep_trainer::data_check::{self, Pairs, Report};
+
+use super::Context;
+use crate::failure::{Exit, Failure};
+use crate::output::{ERROR, FAINT, Output, STRONG};
+use crate::study::{self, Study, folder_of};
+use crate::table::Table;
+use crate::text::{count, escape, plural};
+
+/// So many files, pairs and sizes of each kind are shown; JSON has them all.
+const SHOWN: usize = 20;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Count, and look for files that cannot be read and pictures that occur twice
+    Check(Arguments),
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Pictures that are in the training part and in the test part stand first: they make results look better than\n\
+    they are. Exit codes: 0 nothing stands in the way, 1 there are unreadable files, classes that are not in both\n\
+    parts, or pictures in both.\n\n\
+    Examples:\n  sweepctl data check sweeps/scene-cnn.yaml --data-root ~/data\n  sweepctl data check ~/data/scenes --output json"
+)]
+pub(crate) struct Arguments {
+    /// A spec, or a folder with `train` and `test` or with a folder for each class
+    #[arg(value_name = "SPEC|FOLDER")]
+    place: PathBuf,
+    /// The folder that a spec's data set lies in [default: the spec's]
+    #[arg(long, value_name = "FOLDER")]
+    data_root: Option<PathBuf>,
+    /// Change a value of the spec, such as `dataset.path=scenes`; may be repeated
+    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = study::parse_override)]
+    overrides: Vec<(String, String)>,
+}
+
+pub(crate) fn run(context: &Context, verb: &Verb) -> Result<Exit, Failure> {
+    let Verb::Check(arguments) = verb;
+    let report = if arguments.place.is_dir() { of_folder(arguments)? } else { of_spec(arguments)? };
+    if context.output.is_json() {
+        context.output.json(&report)?;
+    } else {
+        print(&context.output, &report)?;
+    }
+    Ok(if report.is_sound() { Exit::Well } else { Exit::Failed })
+}
+
+fn of_folder(arguments: &Arguments) -> Result<Report, Failure> {
+    if arguments.data_root.is_some() || !arguments.overrides.is_empty() {
+        return Err(Failure::usage("`--data-root` and `--set` belong to a spec, and this is a folder"));
+    }
+    data_check::check_folder(&arguments.place).map_err(|failure| cannot_look(&arguments.place, failure))
+}
+
+fn of_spec(arguments: &Arguments) -> Result<Report, Failure> {
+    let file = &arguments.place;
+    let study = Study::read(&file.display().to_string(), study::load(file)?, arguments.overrides.clone(), None)?;
+    let dataset = &study.plan.spec().dataset;
+    let data_root = arguments.data_root.clone().unwrap_or_else(|| folder_of(file).to_owned());
+    data_check::check(dataset, &data_root).map_err(|failure| match dataset.source {
+        Source::SyntheticScenes { .. } => cannot_look(file, failure),
+        Source::ImageFolder { .. } | Source::Idx { .. } | Source::Cifar10 { .. } => {
+            cannot_look(file, failure).hint("--data-root FOLDER names the folder that the data set lies in")
+        }
+    })
+}
+
+fn cannot_look(place: &Path, failure: sweep_trainer::Failure) -> Failure {
+    Failure::failed(format!("cannot look at the data of {}", place.display())).because(failure.reason)
+}
+
+fn print(output: &Output, report: &Report) -> Result<(), Failure> {
+    output.text(&format!("{STRONG}{}{STRONG:#}", escape(&report.place)))?;
+    for problem in &report.problems {
+        output.text(&format!("  {ERROR}problem{ERROR:#}: {}", escape(problem)))?;
+    }
+    pairs(output, "in train and in test", &report.across)?;
+    unreadable(output, report)?;
+    pairs(output, "twice in one part", &report.within)?;
+    output.text(&totals(report))?;
+    output.text("")?;
+    let mut table = Table::new(&["class", "train#", "test#"]);
+    for class in &report.classes {
+        table.row([class.name.clone(), count(class.train), count(class.test)]);
+    }
+    output.table(table)
+}
+
+fn pairs(output: &Output, title: &str, pairs: &Pairs) -> Result<(), Failure> {
+    if pairs.count == 0 {
+        return output.text(&format!("  {title}: none"));
+    }
+    output.text(&format!("  {title}: {}", plural(pairs.count, "pair")))?;
+    for pair in pairs.named.iter().take(SHOWN) {
+        let kind = if pair.exact { "same".to_owned() } else { format!("{:.2}", pair.likeness) };
+        let classes = if pair.two_classes { ", in two classes" } else { "" };
+        output.text(&format!("    {kind:<4} {}  {}{classes}", escape(&pair.first), escape(&pair.second)))?;
+    }
+    more(output, pairs.count)
+}
+
+fn unreadable(output: &Output, report: &Report) -> Result<(), Failure> {
+    if report.unreadable.is_empty() {
+        return output.text("  cannot be read: none");
+    }
+    let number = report.unreadable.len() as u64;
+    output.text(&format!("  cannot be read: {}", plural(number, "file")))?;
+    for found in report.unreadable.iter().take(SHOWN) {
+        output.text(&format!("    {}: {}", escape(&found.file), escape(&found.reason)))?;
+    }
+    more(output, number)
+}
+
+fn more(output: &Output, number: u64) -> Result<(), Failure> {
+    match number.saturating_sub(SHOWN as u64) {
+        0 => Ok(()),
+        rest => output.text(&format!("    {FAINT}and {} more; `--output json` names them{FAINT:#}", count(rest))),
+    }
+}
+
+fn totals(report: &Report) -> String {
+    let imbalance = report.imbalance.map(|ratio| format!(", the largest class has {ratio:.2} times the smallest"));
+    let sizes = report.sizes.iter().take(3);
+    let sizes: Vec<_> = sizes.map(|size| format!("{}×{} ({})", size.width, size.height, count(size.images))).collect();
+    let others = report.sizes.len().saturating_sub(3) as u64;
+    let others = if others > 0 { format!(" and {}", plural(others, "other size")) } else { String::new() };
+    let passed_over = match report.passed_over {
+        0 => String::new(),
+        number => format!("\n  passed over: {} that no trainer looks at", plural(number, "file")),
+    };
+    format!(
+        "  images: {} train, {} test{}\n  sizes: {}{others}\n  channels: {} grey, {} in colour{passed_over}",
+        count(report.train_images),
+        count(report.test_images),
+        imbalance.unwrap_or_default(),
+        sizes.join(", "),
+        count(report.grey_images),
+        count(report.colour_images),
+    )
+}

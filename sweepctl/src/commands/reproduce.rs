@@ -1,0 +1,183 @@
+//! `sweepctl reproduce`: runs one trial again in a new round, waits, and holds the new answer against the old one.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use indicatif::MultiProgress;
+use sweep_proto::v1::{GetReproductionRequest, ReproduceTrialRequest};
+
+use super::watch::say_how_to_come_back;
+use super::{Context, status, trial};
+use crate::client::{self, Client};
+use crate::failure::{Exit, Failure};
+use crate::interrupt::Interrupt;
+use crate::output::{FAINT, STRONG};
+use crate::shapes::{Reproduction, Sweep};
+use crate::text::{count, escape, plural};
+use crate::watch::{Display, Ending, Setting, follow};
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Between CPUs of one instruction set and thread count every bit has to agree; elsewhere, as on a GPU, the\n\
+    largest difference has to stay within the tolerance. Exit codes: 0 it is the same, 1 it is not.\n\n\
+    Examples:\n  sweepctl reproduce 3fa1c2\n  sweepctl reproduce 3fa1c2 --tolerance 0.002\n  \
+    sweepctl reproduce 3fa1c2 --local --data-root ~/data"
+)]
+pub(crate) struct Arguments {
+    /// The trial: at least six hexadecimal digits of its id
+    trial: String,
+    /// The largest difference of two numbers, and the largest share of changed predictions, that is borne where bits need
+    /// not agree [default: 0.01]
+    #[arg(long, value_name = "X", value_parser = tolerance)]
+    tolerance: Option<f64>,
+    /// Sweeps of a higher priority go first
+    #[arg(long, default_value_t = 0, allow_negative_numbers = true)]
+    priority: i32,
+    /// Run it here, on the store of `submit --local`
+    #[arg(long)]
+    local: bool,
+    /// With --local: the folder that data sets lie in [default: .]
+    #[arg(long, value_name = "FOLDER", requires = "local")]
+    data_root: Option<PathBuf>,
+    /// With --local: the database that keeps everything [default: .sweep/sweep.db]
+    #[arg(long, value_name = "PATH", requires = "local")]
+    store: Option<PathBuf>,
+    /// With --local: `auto`, a number, or devices such as `cuda:0,cuda:1` [default: auto]
+    #[arg(long, value_name = "SLOTS", requires = "local")]
+    slots: Option<String>,
+}
+
+fn tolerance(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(value) if value.is_finite() && value > 0.0 => Ok(value),
+        Ok(_) | Err(_) => Err("expected a number above 0, such as 0.002".to_owned()),
+    }
+}
+
+/// How the new run ended.
+enum Run {
+    Compared(Exit),
+    Interrupted(u64, u8),
+}
+
+pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<Exit, Failure> {
+    let digits = trial::checked(&arguments.trial)?;
+    let mut interrupt = Interrupt::listen()?;
+    if arguments.local {
+        return run_here(context, arguments, &digits, interrupt).await;
+    }
+    let mut client = client::connect(&context.coordinator).await?;
+    match again(context, arguments, &digits, &mut client, &mut interrupt).await? {
+        Run::Compared(exit) => Ok(exit),
+        Run::Interrupted(sweep, number) => {
+            interrupt.leave_at_the_next();
+            say_how_to_come_back(context, sweep);
+            Ok(Exit::Signal(number))
+        }
+    }
+}
+
+#[cfg(not(feature = "local"))]
+async fn run_here(_: &Context, _: &Arguments, _: &str, _: Interrupt) -> Result<Exit, Failure> {
+    Err(Failure::usage("this sweepctl was built without `--local`")
+        .hint("build it with the feature `local`, or ask a coordinator"))
+}
+
+#[cfg(feature = "local")]
+async fn run_here(
+    context: &Context,
+    arguments: &Arguments,
+    digits: &str,
+    mut interrupt: Interrupt,
+) -> Result<Exit, Failure> {
+    use crate::local::{Here, Local};
+
+    let data_root = arguments.data_root.clone().unwrap_or_else(|| PathBuf::from("."));
+    let progress = MultiProgress::new();
+    let here = Here { store: arguments.store.clone(), data_root, slots: arguments.slots.clone() };
+    let (mut local, mut client) = tokio::select! {
+        biased;
+        number = interrupt.signalled() => return Ok(Exit::Signal(number)),
+        started = Local::start(&here, &progress) => started?,
+    };
+    let run = tokio::select! {
+        run = again(context, arguments, digits, &mut client, &mut interrupt) => run,
+        failure = local.worker_failed() => Err(failure),
+    };
+    interrupt.leave_at_the_next();
+    drop(client);
+    local.stop().await;
+    Ok(match run? {
+        Run::Compared(exit) => exit,
+        Run::Interrupted(_, number) => Exit::Signal(number),
+    })
+}
+
+async fn again(
+    context: &Context,
+    arguments: &Arguments,
+    digits: &str,
+    client: &mut Client,
+    interrupt: &mut Interrupt,
+) -> Result<Run, Failure> {
+    let request =
+        ReproduceTrialRequest { trial: digits.to_owned(), user: client::user(), priority: arguments.priority };
+    let begun = client.reproduce_trial(request).await.map_err(trial::unknown)?.into_inner();
+    let sweep = Sweep::from(client::expect(begun.sweep, "sweep")?);
+    context.output.say(&format!(
+        "sweep {} runs it again; its answer is held against attempt {} of round {}",
+        sweep.id, begun.attempt, begun.round
+    ));
+    let setting = Setting { output: context.output, embedded: arguments.local };
+    let ended = match follow(client, sweep.id, Display::Quiet, interrupt, setting).await? {
+        Ending::Ended(ended) => ended,
+        Ending::Interrupted(number) => return Ok(Run::Interrupted(sweep.id, number)),
+    };
+    if !matches!(status::exit(&ended), Exit::Well) {
+        let reason = ended.reason.as_deref().unwrap_or("nobody wanted it any more");
+        return Err(Failure::failed(format!("it was not answered again: {}", escape(reason)))
+            .hint(format!("`sweepctl explain {digits}` says what happened to it")));
+    }
+    let reference = client::reference(&sweep.id.to_string());
+    let request = GetReproductionRequest { sweep: reference, tolerance: arguments.tolerance.unwrap_or(0.0) };
+    let found = Reproduction::new(sweep.id, client.get_reproduction(request).await?.into_inner());
+    if context.output.is_json() {
+        context.output.json(&found)?;
+    } else {
+        context.output.text(&describe(&found))?;
+    }
+    Ok(Run::Compared(if found.same { Exit::Well } else { Exit::Failed }))
+}
+
+fn describe(found: &Reproduction) -> String {
+    let verdict = match (found.same, found.exactly) {
+        (true, true) => "the same, bit for bit".to_owned(),
+        (true, false) => format!("the same, within {}", found.tolerance),
+        (false, true) => "not the same, bit for bit".to_owned(),
+        (false, false) => format!("not the same, within {}", found.tolerance),
+    };
+    let mut lines = vec![format!("{STRONG}{verdict}{STRONG:#}")];
+    let mut line = |label: &str, text: String| lines.push(format!("  {FAINT}{label:<19}{FAINT:#} {text}"));
+    line("trial", escape(&found.trial_id));
+    line("compared", escape(&found.reason));
+    for mismatch in &found.mismatches {
+        line("cannot be compared", escape(mismatch));
+    }
+    line("numbers", format!("{} of {} differ", count(found.numbers_changed), count(found.numbers)));
+    let largest = match &found.largest_at {
+        Some(place) => format!("{:e} ({})", found.largest_difference, escape(place)),
+        None => "0".to_owned(),
+    };
+    line("largest difference", largest);
+    let changed = count(found.predictions_changed);
+    line("predictions", format!("{changed} of {} changed", plural(found.predictions, "image")));
+    for (label, answer) in [("old answer", &found.old), ("new answer", &found.new)] {
+        let Some(answer) = answer else { continue };
+        let device = answer.provenance.as_ref().map_or("", |made| &made.device_name);
+        let reported = answer.reported.map_or_else(String::new, |metrics| {
+            format!(", epoch {}: validation {:.4} (loss {:.4})", metrics.epoch, metrics.val_accuracy, metrics.val_loss)
+        });
+        line(label, format!("round {}, attempt {}, {}{reported}", answer.round, answer.attempt, escape(device)));
+    }
+    lines.join("\n")
+}

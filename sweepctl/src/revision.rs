@@ -1,0 +1,73 @@
+//! Where a spec comes from, by git: the revision of its folder. Asked of the `git` that is installed; where there is none, or
+//! no repository, there is nothing to say, and nothing fails.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use crate::study::folder_of;
+
+/// The revision of the folder that `file` lies in, with `-dirty` where tracked files of it have changed.
+pub(crate) fn of(file: &Path) -> Option<String> {
+    // What comes in on stdin comes from no folder.
+    if file.as_os_str() == "-" {
+        return None;
+    }
+    let folder = folder_of(file);
+    let revision = git(folder, &["rev-parse", "--verify", "HEAD"])?;
+    let revision = revision.trim();
+    if revision.len() < 40 || !revision.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return None;
+    }
+    let changed = git(folder, &["status", "--porcelain", "--untracked-files=no", "--", "."])?;
+    // A spec that git does not know is not of the revision either.
+    let unknown = git(folder, &["ls-files", "--error-unmatch", "--", file.file_name()?.to_str()?]).is_none();
+    let dirty = if changed.trim().is_empty() && !unknown { "" } else { "-dirty" };
+    Some(format!("{revision}{dirty}"))
+}
+
+fn git(folder: &Path, arguments: &[&str]) -> Option<String> {
+    let mut command = Command::new("git");
+    // Settings of a hook that called us would name another repository.
+    command.env_remove("GIT_DIR").env_remove("GIT_WORK_TREE").env_remove("GIT_INDEX_FILE");
+    command.env("GIT_OPTIONAL_LOCKS", "0").arg("-C").arg(folder).args(arguments);
+    let output = command.stdin(Stdio::null()).stderr(Stdio::null()).output().ok()?;
+    output.status.success().then(|| String::from_utf8(output.stdout).ok()).flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(folder: &Path, arguments: &[&str]) -> bool {
+        let person = ["-c", "user.name=a", "-c", "user.email=a@b", "-c", "commit.gpgsign=false"];
+        git(folder, &[&person, arguments].concat()).is_some()
+    }
+
+    #[test]
+    #[expect(clippy::print_stderr, reason = "a test that is skipped says so")]
+    fn a_folder_has_the_revision_that_git_says_and_is_dirty_when_it_has_changed() {
+        let folder = tempfile::tempdir().unwrap();
+        let spec = folder.path().join("spec.yaml");
+        std::fs::write(&spec, "version: 1").unwrap();
+        assert_eq!(of(&spec), None, "no repository");
+        if !run(folder.path(), &["init", "-q"]) {
+            return eprintln!("SKIPPED: there is no git");
+        }
+        assert_eq!(of(&spec), None, "no revision yet");
+        assert!(run(folder.path(), &["add", "."]) && run(folder.path(), &["commit", "-q", "-m", "one"]));
+        let clean = of(&spec).unwrap();
+        assert_eq!(clean.len(), 40);
+        std::fs::write(&spec, "version: 2").unwrap();
+        assert_eq!(of(&spec), Some(format!("{clean}-dirty")));
+        assert!(run(folder.path(), &["checkout", "-q", "."]));
+        assert_eq!(of(&spec), Some(clean.clone()));
+        let other = folder.path().join("other.yaml");
+        std::fs::write(&other, "").unwrap();
+        assert_eq!(
+            (of(&other), of(&spec)),
+            (Some(format!("{clean}-dirty")), Some(clean)),
+            "one that git does not know"
+        );
+        assert_eq!(of(Path::new("-")), None);
+    }
+}

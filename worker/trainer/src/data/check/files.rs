@@ -1,0 +1,135 @@
+//! The files of an image folder, listed as the trainer lists them, but with a word about what is wrong instead of an end.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use sweep_spec::dataset::TestSplit;
+
+use super::super::folder::{entries, is_image};
+use super::super::paths::Place;
+use super::super::split;
+use crate::failure::Failure;
+
+/// One file.
+#[derive(Debug, Clone)]
+pub(super) struct File {
+    /// Its path within the data set.
+    pub(super) name: String,
+    pub(super) path: PathBuf,
+    pub(super) class: String,
+    /// It is of the test part.
+    pub(super) test: bool,
+}
+
+/// What a folder holds.
+#[derive(Debug, Default)]
+pub(super) struct Listing {
+    pub(super) place: String,
+    /// Sorted.
+    pub(super) classes: Vec<String>,
+    /// The training part first.
+    pub(super) files: Vec<File>,
+    pub(super) problems: Vec<String>,
+    pub(super) passed_over: u64,
+}
+
+/// The folder of a spec.
+pub(super) fn of_spec(data_root: &Path, path: &str, test_split: Option<&TestSplit>) -> Result<Listing, Failure> {
+    let place = Place::open(data_root, path)?;
+    let Some(test_split) = test_split else { return parts(&place) };
+    let mut listing = one_part(&place)?;
+    hold_out(&mut listing, test_split);
+    Ok(listing)
+}
+
+/// Any folder.
+pub(super) fn of_folder(folder: &Path) -> Result<Listing, Failure> {
+    let place = Place::open(folder, ".")?;
+    if place.folder.join("train").is_dir() || place.folder.join("test").is_dir() {
+        return parts(&place);
+    }
+    one_part(&place)
+}
+
+fn parts(place: &Place) -> Result<Listing, Failure> {
+    let mut listing = Listing { place: place.folder.display().to_string(), ..Listing::default() };
+    let mut found = [BTreeSet::new(), BTreeSet::new()];
+    for (classes, (part, test)) in found.iter_mut().zip([("train", false), ("test", true)]) {
+        if place.folder.join(part).is_dir() {
+            *classes = listing.add(place, part, test)?;
+        } else {
+            listing.problems.push(format!("the folder {part} is not there"));
+        }
+    }
+    let [train, test] = found;
+    for class in train.difference(&test) {
+        listing.problems.push(format!("class {class} is in train and not in test"));
+    }
+    for class in test.difference(&train) {
+        listing.problems.push(format!("class {class} is in test and not in train"));
+    }
+    listing.classes = train.union(&test).cloned().collect();
+    Ok(listing)
+}
+
+fn one_part(place: &Place) -> Result<Listing, Failure> {
+    let mut listing = Listing { place: place.folder.display().to_string(), ..Listing::default() };
+    listing.classes = listing.add(place, "", false)?.into_iter().collect();
+    if listing.classes.is_empty() {
+        listing.problems.push("there are no class folders".to_owned());
+    }
+    Ok(listing)
+}
+
+/// Parts one folder as the trainer does.
+fn hold_out(listing: &mut Listing, test_split: &TestSplit) {
+    let label = |file: &File| listing.classes.iter().position(|class| *class == file.class).unwrap_or(0) as u16;
+    let labels: Vec<u16> = listing.files.iter().map(label).collect();
+    let draw = split::Draw { fraction: test_split.fraction, seed: test_split.seed, place: &[] };
+    match split::hold_out(&labels, &listing.classes, draw) {
+        Ok(held) => {
+            listing.files.iter_mut().zip(held).for_each(|(file, held)| file.test = held);
+            listing.files.sort_by_key(|file| file.test);
+        }
+        Err(failure) => listing.problems.push(failure.reason),
+    }
+}
+
+impl Listing {
+    /// Adds the classes of a part and their files; says which classes there are.
+    fn add(&mut self, place: &Place, part: &str, test: bool) -> Result<BTreeSet<String>, Failure> {
+        let folder = place.folder.join(part);
+        let (mut classes, mut folders) = (BTreeSet::new(), entries(&folder)?);
+        folders.sort();
+        for path in folders {
+            // A link that leads out of the data root stands in the way of training.
+            match place.inside(&path) {
+                Ok(real) if real.is_dir() => {}
+                Ok(_) => {
+                    self.passed_over += 1;
+                    continue;
+                }
+                Err(failure) => {
+                    self.problems.push(failure.reason);
+                    continue;
+                }
+            }
+            let class = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let mut files = entries(&path)?;
+            files.sort();
+            let all = files.len();
+            files.retain(|file| is_image(file));
+            self.passed_over += (all - files.len()) as u64;
+            if files.is_empty() {
+                let name = if part.is_empty() { class.clone() } else { format!("{part}/{class}") };
+                self.problems.push(format!("{name} holds no JPEG or PNG file"));
+            }
+            for path in files {
+                let name = path.strip_prefix(&place.folder).unwrap_or(&path).display().to_string();
+                self.files.push(File { name, path, class: class.clone(), test });
+            }
+            classes.insert(class);
+        }
+        Ok(classes)
+    }
+}

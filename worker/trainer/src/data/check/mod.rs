@@ -1,0 +1,223 @@
+//! A look at a data set before anybody trains on it: counts, balance, unreadable files, sizes, and pictures that occur more
+//! than once, those in both parts first. Nothing ends it early: what is wrong is what it is for.
+
+mod files;
+mod pairs;
+mod print;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde::Serialize;
+use sweep_spec::Dataset;
+use sweep_spec::dataset::Source as Kind;
+
+use super::{Shape, check_shape, picture};
+use crate::failure::Failure;
+use files::{File, Listing};
+pub use pairs::Pair;
+use print::Print;
+
+/// Pairs that are named in each list; what there is beyond is counted.
+const NAMED: usize = 1000;
+
+/// What was found.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Report {
+    /// Where the data lie, or what kind of data it is.
+    pub place: String,
+    /// Every class, by name.
+    pub classes: Vec<ClassCount>,
+    /// Images of the training part, or of the whole folder where it is not parted.
+    pub train_images: u64,
+    /// Images of the test part.
+    pub test_images: u64,
+    /// Images of the largest class of the training part for one of the smallest.
+    pub imbalance: Option<f64>,
+    /// What keeps the data from being trained on: classes that are in one part only, or empty.
+    pub problems: Vec<String>,
+    /// Files that are no picture, or a damaged one.
+    pub unreadable: Vec<Unreadable>,
+    /// Files that no trainer looks at, because their names end otherwise than in jpg, jpeg or png.
+    pub passed_over: u64,
+    /// Pictures that are in the training part and in the test part.
+    pub across: Pairs,
+    /// Pictures that are twice in one part.
+    pub within: Pairs,
+    /// Widths and heights, the most frequent first.
+    pub sizes: Vec<SizeCount>,
+    /// How many pictures are grey and how many have colours.
+    pub grey_images: u64,
+    /// The same.
+    pub colour_images: u64,
+}
+
+/// Pictures that occur more than once.
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+pub struct Pairs {
+    /// How many pairs there are.
+    pub count: u64,
+    /// The exact copies first, then the most alike.
+    pub named: Vec<Pair>,
+}
+
+/// A class and its pictures.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ClassCount {
+    /// Its name.
+    pub name: String,
+    /// In the training part.
+    pub train: u64,
+    /// In the test part.
+    pub test: u64,
+}
+
+/// A file that cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Unreadable {
+    /// Its path within the data set.
+    pub file: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// A size and how many pictures have it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct SizeCount {
+    /// In pixels.
+    pub width: u32,
+    /// In pixels.
+    pub height: u32,
+    /// How many.
+    pub images: u64,
+}
+
+impl Report {
+    /// Whether something is wrong that makes training fail or its results say too much: unreadable files, classes that
+    /// are not in both parts, or pictures that are in both.
+    pub fn is_sound(&self) -> bool {
+        self.problems.is_empty() && self.unreadable.is_empty() && self.across.count == 0
+    }
+}
+
+/// Looks at the data of a spec. Its files lie in `data_root`.
+///
+/// # Errors
+/// There is nothing to look at: the folder is not there, or leads out of the data root.
+pub fn check(dataset: &Dataset, data_root: &Path) -> Result<Report, Failure> {
+    let shape = check_shape(dataset)?;
+    match &dataset.source {
+        Kind::ImageFolder { path, test_split } => check_listing(files::of_spec(data_root, path, test_split.as_ref())?),
+        Kind::Idx { .. } | Kind::Cifar10 { .. } | Kind::SyntheticScenes { .. } => {
+            let source = super::source(dataset, data_root)?;
+            check_planes(dataset.kind(), source.as_ref(), shape)
+        }
+    }
+}
+
+/// Looks at a folder: one with `train` and `test` in it, or one of classes.
+///
+/// # Errors
+/// There is nothing to look at.
+pub fn check_folder(folder: &Path) -> Result<Report, Failure> {
+    check_listing(files::of_folder(folder)?)
+}
+
+fn check_listing(listing: Listing) -> Result<Report, Failure> {
+    let looked = look_at_all(&listing.files, |file| {
+        let bytes = std::fs::read(&file.path).map_err(|error| error.to_string())?;
+        let picture = picture::open(&bytes).map_err(|error| error.to_string())?;
+        Ok(Print::of(&picture))
+    });
+    let parts = (listing.place, listing.classes, listing.problems, listing.passed_over);
+    Ok(report(parts, &listing.files, looked))
+}
+
+/// Data sets of one file for many pictures: each is known by its part and its number.
+fn check_planes(kind: &str, source: &dyn super::Source, shape: Shape) -> Result<Report, Failure> {
+    let mut prints = Vec::new();
+    let contents = source.decode(shape, &mut |planes| {
+        prints.push(match picture::from_planes(planes, shape.size, shape.size) {
+            Some(picture) => Ok(Print::of(&picture)),
+            None => Err("its planes are not of the shape".to_owned()),
+        });
+        Ok(())
+    })?;
+    let file = |(index, label): (usize, &u16)| {
+        let (part, number) = if index < contents.train { ("train", index) } else { ("test", index - contents.train) };
+        let class = contents.classes.get(usize::from(*label)).cloned().unwrap_or_default();
+        let name = format!("{part}/{class}#{number}");
+        File { name, path: Default::default(), class, test: index >= contents.train }
+    };
+    let files: Vec<File> = contents.labels.iter().enumerate().map(file).collect();
+    Ok(report((kind.to_owned(), contents.classes.clone(), Vec::new(), 0), &files, prints))
+}
+
+/// Every file's print, made by as many threads as the machine has.
+fn look_at_all(files: &[File], look: impl Fn(&File) -> Result<Print, String> + Sync) -> Vec<Result<Print, String>> {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(files.len().max(1));
+    let share = files.len().div_ceil(threads).max(1);
+    std::thread::scope(|scope| {
+        let look = &look;
+        let threads: Vec<_> = files
+            .chunks(share)
+            .map(|files| (files.len(), scope.spawn(move || files.iter().map(look).collect::<Vec<_>>())))
+            .collect();
+        // A decoder that panics costs its share of the files, and says so of each.
+        let broken = |count| vec![Err("the decoder broke on a file beside it".to_owned()); count];
+        threads.into_iter().flat_map(|(count, thread)| thread.join().unwrap_or_else(|_| broken(count))).collect()
+    })
+}
+
+type Parts = (String, Vec<String>, Vec<String>, u64);
+
+fn report(parts: Parts, files: &[File], looked: Vec<Result<Print, String>>) -> Report {
+    let (place, classes, problems, passed_over) = parts;
+    let (mut prints, mut unreadable) = (Vec::new(), Vec::new());
+    for (file, print) in files.iter().zip(looked) {
+        match print {
+            Ok(print) => prints.push((file, print)),
+            Err(reason) => unreadable.push(Unreadable { file: file.name.clone(), reason }),
+        }
+    }
+    let count =
+        |class: &str, test: bool| files.iter().filter(|file| file.class == class && file.test == test).count() as u64;
+    let classes: Vec<ClassCount> = classes
+        .into_iter()
+        .map(|name| ClassCount { train: count(&name, false), test: count(&name, true), name })
+        .collect();
+    let (least, most) = (classes.iter().map(|class| class.train).min(), classes.iter().map(|class| class.train).max());
+    let mut sizes: BTreeMap<(u32, u32), u64> = BTreeMap::new();
+    for (_, print) in &prints {
+        *sizes.entry((print.width, print.height)).or_default() += 1;
+    }
+    let mut sizes: Vec<SizeCount> =
+        sizes.into_iter().map(|((width, height), images)| SizeCount { width, height, images }).collect();
+    sizes.sort_by_key(|size| std::cmp::Reverse(size.images));
+    let colour_images = prints.iter().filter(|(_, print)| print.channels == 3).count() as u64;
+    let grey_images = prints.len() as u64 - colour_images;
+    let (across, within) = pairs::find(&prints).into_iter().partition::<Vec<_>, _>(|pair| pair.across);
+    Report {
+        place,
+        train_images: files.iter().filter(|file| !file.test).count() as u64,
+        test_images: files.iter().filter(|file| file.test).count() as u64,
+        imbalance: least.zip(most).filter(|(least, _)| *least > 0).map(|(least, most)| most as f64 / least as f64),
+        classes,
+        problems,
+        unreadable,
+        passed_over,
+        across: named(across),
+        within: named(within),
+        sizes,
+        grey_images,
+        colour_images,
+    }
+}
+
+fn named(mut pairs: Vec<Pair>) -> Pairs {
+    let count = pairs.len() as u64;
+    pairs.truncate(NAMED);
+    Pairs { count, named: pairs }
+}

@@ -139,7 +139,8 @@ async fn a_trial_that_runs_again_is_held_against_its_old_answer() {
     for (change, same) in [(0.0, true), (1e-9, false)] {
         let begun = sweeps.reproduce_trial(again.clone()).await.unwrap().into_inner();
         let sweep = begun.sweep.unwrap();
-        assert_eq!((begun.trial_id, sweep.counts.unwrap().queued), (trial.trial_id.clone(), 1));
+        let counts = sweep.counts.unwrap();
+        assert_eq!((begun.trial_id, counts.queued + counts.running), (trial.trial_id.clone(), 1));
         assert!(sweep.name.starts_with("reproduce-"), "{}", sweep.name);
         let early = v1::GetReproductionRequest { sweep: reference(sweep.id), tolerance: 0.0 };
         assert!(sweeps.get_reproduction(early.clone()).await.is_err(), "there is nothing to compare yet");

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use clap::Parser;
 use sweep_spec::retry::{Changes, MAX_FAILURES, Rules};
 
+use crate::engine::Limits;
 use crate::store::location::Location;
 
 /// The default file, with comments.
@@ -49,6 +50,8 @@ pub struct Config {
     pub unplaceable_grace_ms: u64,
     /// How long after a failure a worker is asked again what is in a data set.
     pub describe_again_ms: u64,
+    /// Trials of one sweep, sweeps that have not ended, connected workers: the most of each.
+    pub limits: Limits,
     /// How long everything may take to end.
     pub shutdown_seconds: u64,
     /// What is logged.
@@ -116,6 +119,15 @@ pub struct Args {
     /// Milliseconds after which a worker is asked again what is in a data set
     #[arg(long, value_name = "MILLISECONDS")]
     pub describe_again_ms: Option<String>,
+    /// The most trials of one sweep
+    #[arg(long, value_name = "COUNT")]
+    pub max_trials: Option<String>,
+    /// The most sweeps that have not ended
+    #[arg(long, value_name = "COUNT")]
+    pub max_sweeps: Option<String>,
+    /// The most workers that are connected
+    #[arg(long, value_name = "COUNT")]
+    pub max_workers: Option<String>,
     /// Seconds that everything may take to end
     #[arg(long, value_name = "SECONDS")]
     pub shutdown_seconds: Option<String>,
@@ -145,6 +157,9 @@ impl Args {
             ("suspend_after", self.suspend_after.as_deref()),
             ("unplaceable_grace_ms", self.unplaceable_grace_ms.as_deref()),
             ("describe_again_ms", self.describe_again_ms.as_deref()),
+            ("max_trials", self.max_trials.as_deref()),
+            ("max_sweeps", self.max_sweeps.as_deref()),
+            ("max_workers", self.max_workers.as_deref()),
             ("shutdown_seconds", self.shutdown_seconds.as_deref()),
             ("log", self.log.as_deref()),
         ]
@@ -204,6 +219,16 @@ impl Layers {
             Ok(None) => self.errors.push(format!("{source}: longer than {MAX_FILE_BYTES} bytes")),
             Err(error) => self.errors.push(format!("{source}: {error}")),
         }
+    }
+
+    /// How much there may be at a time.
+    fn limits(&mut self) -> Option<Limits> {
+        let most = "a count from 1 to 10000000";
+        let trials = self.take("max_trials", most, |value| (1..=10_000_000).contains(value));
+        let count = "a count from 1 to 100000";
+        let fits = |value: &usize| (1..=100_000).contains(value);
+        let (sweeps, workers) = (self.take("max_sweeps", count, fits), self.take("max_workers", count, fits));
+        Some(Limits { trials: trials?, sweeps: sweeps?, workers: workers? })
     }
 
     /// `retry`: a mapping in a file, its text elsewhere.
@@ -331,6 +356,7 @@ impl Config {
         let suspend_after = layers.take("suspend_after", "a count from 0 to 1000000", |value| *value <= 1_000_000);
         let unplaceable_grace_ms = layers.take("unplaceable_grace_ms", MILLISECONDS, is_milliseconds);
         let describe_again_ms = layers.take("describe_again_ms", MILLISECONDS, is_milliseconds);
+        let limits = layers.limits();
         let shutdown = "a number of seconds from 1 to 3600";
         let shutdown_seconds = layers.take("shutdown_seconds", shutdown, |value| (1..=3600).contains(value));
         let filter = |text: &String| text.parse::<tracing_subscriber::EnvFilter>().is_ok();
@@ -363,6 +389,7 @@ impl Config {
                 suspend_after: suspend_after?,
                 unplaceable_grace_ms: unplaceable_grace_ms?,
                 describe_again_ms: describe_again_ms?,
+                limits: limits?,
                 shutdown_seconds: shutdown_seconds?,
                 log: log?,
                 accept_loss: false,
@@ -388,6 +415,11 @@ impl Config {
     /// Where others dial this coordinator, which listens there.
     pub fn address(&self, listens: SocketAddr) -> String {
         self.advertise.clone().unwrap_or_else(|| listens.to_string())
+    }
+
+    /// How much there may be at a time.
+    pub fn limits(&self) -> Limits {
+        self.limits
     }
 
     /// The scheduler's numbers.

@@ -14,7 +14,7 @@ use tracing::warn;
 use crate::engine::{self, Trouble};
 use crate::grpc::sweep::Sweeps;
 use crate::grpc::worker::Workers;
-use crate::grpc::{MAX_REQUEST_BYTES, MAX_RESPONSE_BYTES};
+use crate::grpc::{MAX_ENDING_BYTES, MAX_QUESTION_BYTES, MAX_REPORT_BYTES, MAX_RESPONSE_BYTES};
 use crate::metrics::Metrics;
 use crate::store::Store;
 use crate::store::artifacts::Folder;
@@ -37,9 +37,23 @@ pub struct Room {
     /// The engine.
     pub engine: engine::Handle,
     /// What workers ask.
-    pub workers: WorkerServiceServer<Workers>,
+    workers: WorkerServiceServer<Workers>,
+    /// Endings, which are longer.
+    endings: WorkerServiceServer<Workers>,
     /// What people ask.
-    pub sweeps: SweepServiceServer<Sweeps>,
+    sweeps: SweepServiceServer<Sweeps>,
+}
+
+impl Room {
+    /// What answers workers at this path.
+    pub(crate) fn workers(&self, path: &str) -> WorkerServiceServer<Workers> {
+        if path.ends_with("/Finish") { self.endings.clone() } else { self.workers.clone() }
+    }
+
+    /// What answers people, at any path.
+    pub(crate) fn sweeps(&self, _path: &str) -> SweepServiceServer<Sweeps> {
+        self.sweeps.clone()
+    }
 }
 
 /// What the task is given that leads when it can.
@@ -47,6 +61,7 @@ pub(crate) struct Office {
     pub(crate) leadership: Box<dyn Leadership>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) scheduler: sweep_scheduler::Config,
+    pub(crate) limits: engine::Limits,
     pub(crate) artifacts: Folder,
     /// Where streams run.
     pub(crate) tasks: TaskTracker,
@@ -95,7 +110,7 @@ impl Office {
     async fn lead(&self, led: Led) {
         let (term, tasks) = (self.shutdown.child_token(), TaskTracker::new());
         let (store, metrics) = (Arc::clone(&led.store), Arc::clone(&self.metrics));
-        let engine = engine::start(store, metrics, self.scheduler.clone(), &tasks, &term);
+        let engine = engine::start(store, metrics, (self.scheduler.clone(), self.limits), &tasks, &term);
         tasks.close();
         let (mut ready, mut trouble) = (engine.ready(), engine.trouble());
         self.standing.send_replace(Standing::Leading(Arc::new(self.room(engine, &term))));
@@ -130,9 +145,12 @@ impl Office {
         let workers = WorkerServiceServer::new(Workers::new(engine.clone(), self.artifacts.clone()));
         let sweeps = Sweeps::new(engine.clone(), self.artifacts.clone(), self.tasks.clone(), term.clone());
         let sweeps = SweepServiceServer::new(sweeps);
-        let workers =
-            workers.max_decoding_message_size(MAX_REQUEST_BYTES).max_encoding_message_size(MAX_RESPONSE_BYTES);
-        let sweeps = sweeps.max_decoding_message_size(MAX_REQUEST_BYTES).max_encoding_message_size(MAX_RESPONSE_BYTES);
-        Room { engine, workers, sweeps }
+        let workers = workers.max_encoding_message_size(MAX_RESPONSE_BYTES);
+        Room {
+            engine,
+            endings: workers.clone().max_decoding_message_size(MAX_ENDING_BYTES),
+            workers: workers.max_decoding_message_size(MAX_REPORT_BYTES),
+            sweeps: sweeps.max_decoding_message_size(MAX_QUESTION_BYTES).max_encoding_message_size(MAX_RESPONSE_BYTES),
+        }
     }
 }

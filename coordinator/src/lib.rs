@@ -10,6 +10,7 @@ pub mod metrics;
 pub mod program;
 pub mod server;
 pub mod store;
+pub mod untrusted;
 pub mod web;
 
 pub use config::{Args, Config};

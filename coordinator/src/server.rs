@@ -20,7 +20,7 @@ use tracing::{error, info, warn};
 use crate::config::Config;
 use crate::engine;
 use crate::grpc::gate::Gate;
-use crate::leading::{Office, Standing};
+use crate::leading::{Office, Room, Standing};
 use crate::metrics::Metrics;
 use crate::store::artifacts::Folder;
 use crate::store::leadership::Waiting;
@@ -100,8 +100,8 @@ pub async fn start(config: Config, shutdown: CancellationToken) -> Result<Handle
         .http2_keepalive_timeout(Some(KEEPALIVE_WAIT))
         .add_service(health)
         .add_service(reflection)
-        .add_service(Gate::new(stands.clone(), |room| room.workers.clone()))
-        .add_service(Gate::new(stands.clone(), |room| room.sweeps.clone()))
+        .add_service(Gate::new(stands.clone(), Room::workers))
+        .add_service(Gate::new(stands.clone(), Room::sweeps))
         .serve_with_incoming_shutdown(incoming(grpc), shutdown.clone().cancelled_owned());
     tasks.spawn(async move {
         if let Err(error) = serving.await {
@@ -121,6 +121,7 @@ pub async fn start(config: Config, shutdown: CancellationToken) -> Result<Handle
         leadership,
         metrics,
         scheduler: config.scheduler(),
+        limits: config.limits(),
         artifacts,
         tasks: tasks.clone(),
         standing,

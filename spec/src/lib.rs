@@ -19,6 +19,7 @@ pub mod settings;
 pub mod spec;
 pub mod trainer;
 pub mod trial;
+pub mod untrusted;
 mod yaml;
 
 pub use configuration::{Cnn, Configuration, Vgg19};

@@ -8,8 +8,8 @@ use clap_complete::Shell;
 #[cfg(feature = "local")]
 use crate::commands::store;
 use crate::commands::{
-    ablation, artifacts, cancel, compare, explain, export, extend, import, leaderboard, list, plan, report, status, steer,
-    submit, trial, watch, workers,
+    ablation, artifacts, cancel, compare, explain, export, extend, import, leaderboard, list, plan, report, status,
+    steer, submit, trial, watch, workers,
 };
 use crate::output::{Color, Format};
 

@@ -1,5 +1,6 @@
-//! A store that is slow: everything waits for it, nothing is lost over it, and the coordinator says so.
+//! A store that is slow, or whose disk is full: everything waits for it, nothing is lost over it, and the coordinator says so.
 
+use std::process::Command;
 use std::time::Duration;
 
 use sqlx::sqlite::SqliteConnectOptions;
@@ -17,10 +18,16 @@ const SOME: &str = "SELECT COUNT(*) >= 4 FROM sweep_trials t JOIN rounds r ON r.
 
 /// The coordinator's metrics, as Prometheus reads them.
 async fn metrics(env: &Env) -> String {
+    http(env, "/metrics").await
+}
+
+/// What the coordinator's HTTP says.
+async fn http(env: &Env, path: &str) -> String {
     let log = env.fleet.log("coordinator");
     let address = log.split("http=").nth(1).and_then(|rest| rest.split_whitespace().next()).expect("where it listens");
     let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
-    stream.write_all(b"GET /metrics HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").await.unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
     let mut text = String::new();
     stream.read_to_string(&mut text).await.unwrap();
     text
@@ -55,10 +62,69 @@ async fn a_commit_that_takes_seconds_loses_nothing_and_shows() {
     let env = held_up(Duration::from_secs(3)).await;
     let metrics = metrics(&env).await;
     assert!(value(&metrics, "sweep_commit_seconds_sum") > 2.0, "{metrics}");
+    assert!(env.fleet.log("coordinator").contains("the store is slow"), "it says so");
 }
 
 #[tokio::test]
 async fn a_commit_that_is_given_up_is_made_again() {
     // SQLite waits ten seconds for a lock.
     held_up(Duration::from_secs(13)).await;
+}
+
+/// A small disk of its own, if this machine lets us have one.
+struct Disk(tempfile::TempDir);
+
+impl Disk {
+    fn new(megabytes: u32) -> Option<Self> {
+        let folder = tempfile::tempdir().unwrap();
+        let size = format!("size={megabytes}m");
+        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", &size, "none"]).arg(folder.path()).output();
+        mounted.is_ok_and(|output| output.status.success()).then_some(Self(folder))
+    }
+
+    /// Takes all the room that is left.
+    fn fill(&self) {
+        let mut file = std::fs::File::options().create(true).append(true).open(self.0.path().join("filler")).unwrap();
+        for size in [1 << 16, 1 << 12, 1] {
+            while std::io::Write::write_all(&mut file, &vec![1; size]).is_ok() {}
+        }
+    }
+
+    fn empty(&self) {
+        std::fs::remove_file(self.0.path().join("filler")).unwrap();
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(self.0.path()).status();
+    }
+}
+
+#[tokio::test]
+async fn a_full_disk_refuses_new_work_with_words_and_goes_on_when_there_is_room() {
+    let Some(disk) = Disk::new(24) else {
+        eprintln!("SKIPPED: a small disk can be mounted by root only");
+        return;
+    };
+    let script = Script { epoch_ms: 20, ..Script::default() };
+    let store = disk.0.path().join("sweep.db");
+    let env = Env::with(&script, |fleet| {
+        fleet.coordinator_key("store", store.to_str().unwrap().into()).coordinator_key("lease_ttl_ms", 2000.into())
+    });
+    let _worker = env.worker("w1");
+    let sweep = env.submit(TRIALS).await;
+    env.stored(sweep, SOME).await;
+    disk.fill();
+    env.logged("coordinator", "the store cannot be written").await;
+    let refused = sweep_tests::chaos::submit(env.address, sweep_tests::chaos::grid(2)).await.unwrap_err().to_string();
+    assert!(refused.contains("cannot commit now") && refused.contains("full"), "{refused}");
+    let ready = http(&env, "/readyz").await;
+    assert!(ready.starts_with("HTTP/1.1 503"), "{ready}");
+    disk.empty();
+    env.ended(sweep).await;
+    let count = env.exactly_once(sweep, TRIALS.into()).await;
+    assert_eq!(count.attempts_max, 1, "workers went on meanwhile: {count:?}");
+    let ready = http(&env, "/readyz").await;
+    assert!(ready.starts_with("HTTP/1.1 200"), "{ready}");
 }

@@ -120,7 +120,17 @@ impl Env {
 
     /// What a process wrote to stderr.
     pub(crate) fn log(&self, name: &str) -> String {
-        std::fs::read_to_string(self.path(&format!("{name}.log"))).unwrap_or_default()
+        String::from_utf8_lossy(&std::fs::read(self.path(&format!("{name}.log"))).unwrap_or_default()).into_owned()
+    }
+
+    /// Returns once a process has written `words` to stderr.
+    #[track_caller]
+    pub(crate) fn until_log(&self, name: &str, words: &str) {
+        let begun = std::time::Instant::now();
+        while !self.log(name).contains(words) {
+            assert!(begun.elapsed() < PATIENCE, "{name} never said {words:?}");
+            std::thread::sleep(Duration::from_millis(10));
+        }
     }
 
     /// Processes of this fleet that live, whoever started them, by their command lines.
@@ -194,6 +204,11 @@ impl Process {
         // A full pipe must not keep it from ending.
         while self.lines.next().is_some() {}
         self.child.wait().expect("it is ours")
+    }
+
+    /// The next line of its stdout; none where it has ended.
+    pub(crate) fn line(&mut self) -> Option<String> {
+        self.lines.next().and_then(Result::ok)
     }
 
     /// The next line of its stdout for which `wanted` gives something.

@@ -51,6 +51,39 @@ fn a_killed_coordinator_comes_back_and_runs_nothing_twice() {
 }
 
 #[test]
+fn a_second_signal_ends_a_worker_at_once_and_its_trainers_with_it() {
+    let env = Env::new();
+    let _coordinator = env.coordinator().start();
+    let worker = env.worker("w1").start();
+    let spec = env.file("long.yaml", &study("long", 100_000, &[2], &[0]));
+    let mut watch = env.watch(env.submit(&spec));
+    watch.until_sweep("it ran", |sweep| sweep["running"][0]["newest"].is_object());
+    worker.signal(Signal::TERM);
+    worker.signal(Signal::TERM);
+    let code = worker.wait().code();
+    // Where both arrive before either is heard they are one to it, and it leaves in good order.
+    assert!(matches!(code, Some(0 | 1)), "{code:?}: {}", env.log("w1"));
+    assert!(!env.living().iter().any(|line| line.contains("trainer")), "{:?}", env.living());
+}
+
+#[test]
+fn a_drained_worker_hands_back_what_it_has_and_another_goes_on() {
+    let env = Env::new();
+    let _coordinator = env.coordinator().start();
+    let first = env.worker("w1").start();
+    let spec = env.file("long.yaml", &study("long", LONG, &[2], &[0]));
+    let sweep = env.submit(&spec);
+    let mut watch = env.watch(sweep);
+    watch.until_sweep("it ran", |sweep| sweep["running"][0]["newest"].is_object());
+    env.sweepctl(["workers", "drain", "w1", "--now"]).expect_code(0);
+    assert_eq!(first.wait().code(), Some(0), "{}", env.log("w1"));
+    let _second = env.worker("w2").start();
+    watch.until_sweep("it was done", |sweep| sweep["state"] == "succeeded");
+    let trials = env.sweepctl(["export", "long", "--format", "json"]).expect_code(0).json();
+    assert_eq!((&trials[0]["attempts"], &trials[0]["state"]), (&2.into(), &"succeeded".into()), "{trials}");
+}
+
+#[test]
 fn a_worker_that_is_told_to_leave_takes_its_trainers_with_it() {
     let env = Env::new();
     let _coordinator = env.coordinator().start();

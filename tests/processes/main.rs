@@ -5,9 +5,16 @@
 
 mod env;
 mod faults;
+mod hostile;
+#[expect(unreachable_pub, reason = "it is part of a library too")]
+#[path = "../src/hostile/mod.rs"]
+mod hostile_bytes;
 mod leading;
 mod local;
 mod main_job;
 #[path = "../../coordinator/tests/postgres_server/mod.rs"]
 mod postgres_server;
+#[expect(unreachable_pub, dead_code, reason = "it is part of a library too")]
+#[path = "../src/random.rs"]
+mod random;
 mod refusals;

@@ -107,7 +107,8 @@ impl Fleet {
 
     /// The file of its store.
     pub fn store(&self) -> PathBuf {
-        self.folder.join("sweep.db")
+        let named = self.coordinator.get("store").and_then(Value::as_str);
+        named.map_or_else(|| self.folder.join("sweep.db"), PathBuf::from)
     }
 
     /// The file in which trainers note what they begin.

@@ -4,6 +4,7 @@
 pub mod bench;
 pub mod chaos;
 pub mod fleet;
+pub mod hostile;
 pub mod proxy;
 pub mod random;
 pub mod scripted;

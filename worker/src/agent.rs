@@ -33,7 +33,7 @@ use crate::{Ending, Error};
 mod answers;
 mod attempts;
 
-pub(crate) use attempts::MAX_DESCRIBES;
+pub(crate) use attempts::{MAX_DESCRIBES, unflatten};
 
 /// Endings that are handed in at a time.
 const MAX_FINISHES: usize = 32;

@@ -26,6 +26,7 @@ mod slot;
 mod spawner;
 mod start;
 pub mod trainer;
+pub mod untrusted;
 mod version;
 mod wire;
 

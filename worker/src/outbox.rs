@@ -15,7 +15,7 @@ mod record;
 mod recover;
 
 pub(crate) use journal::{Health, Journal, LogBook};
-pub(crate) use recover::{Recovered, recover};
+pub(crate) use recover::{Recovered, points_of, points_of_records, recover};
 
 use journal::Order;
 use record::Record;

@@ -9,11 +9,12 @@ use tracing::{info, warn};
 
 use super::Error;
 use super::command::{
-    Begin, Command, Describe, Finish, FinishEnding, Finished, Register, Registered, Reply, Report, Ticket,
+    Begin, Command, Describe, Finish, FinishEnding, Finished, Register, Registered, Reply, Report, Reported, Ticket,
 };
 use super::driver::{Driver, unix_ms};
 use super::live::Session;
 use super::people::audit;
+use crate::convert::Invalid;
 use crate::store::codes::{AuditAction, StageState};
 use crate::store::write::{AuditRow, PointRow, StageChange, WorkerRow};
 
@@ -25,6 +26,7 @@ impl Driver {
             Command::Describe(request, reply) => self.describe(request, reply),
             Command::Report(request, reply) => self.report(request, reply),
             Command::Finish(request, reply) => self.finish(*request, reply),
+            Command::Room(reply) => self.room(reply),
             Command::Ticket(reply) => self.ticket(reply),
             Command::Begin(begin, reply) => self.begin(*begin, reply),
             Command::Cancel(sweep, actor, reply) => self.cancel(sweep, &actor, reply),
@@ -56,6 +58,9 @@ impl Driver {
     }
 
     fn register(&mut self, request: Register, reply: Reply<Registered>) {
+        if let Err(error) = self.room_for(&request.worker) {
+            return drop(reply.send(Err(error)));
+        }
         let fresh = match self.instances.take(&request.worker, request.instance) {
             Some(fresh) => fresh,
             None => return drop(reply.send(Err(Error::NameTaken { worker: request.worker }))),
@@ -104,14 +109,42 @@ impl Driver {
         });
     }
 
-    fn describe(&mut self, request: Describe, reply: Reply<()>) {
+    /// Whether another worker may connect. One that is connected comes back whenever it likes.
+    fn room_for(&self, worker: &str) -> Result<(), Error> {
+        let most = self.parts.limits.workers;
+        if self.live.sessions.len() < most {
+            return Ok(());
+        }
+        let connected = self.scheduler.workers();
+        if connected.len() < most || connected.iter().any(|known| known.name.0 == worker) {
+            return Ok(());
+        }
+        Err(Error::TooMany {
+            what: format!("{most} workers are connected, and this coordinator takes no more (max_workers)"),
+        })
+    }
+
+    /// Whether another sweep may begin.
+    fn room(&mut self, reply: Reply<()>) {
+        let most = self.parts.limits.sweeps;
+        let full = || Error::TooMany {
+            what: format!("{most} sweeps have not ended, and this coordinator takes no more at a time (max_sweeps)"),
+        };
+        let room = if self.live.sweeps.len() < most { Ok(()) } else { Err(full()) };
+        self.batch.say(reply, room);
+    }
+
+    fn describe(&mut self, request: Describe, reply: Reply<bool>) {
         if let Some(session) = self.live.sessions.get_mut(&request.session) {
             session.describes.remove(&request.dataset);
         }
         let answer = match request.answer {
             Ok(found) => {
                 let digest = found.digest;
-                self.batch.commit.descriptions.push((request.dataset, found));
+                // Of what no sweep asks, nothing is kept.
+                if self.scheduler.knows_session(request.session) && self.live.dataset(request.dataset).is_some() {
+                    self.batch.commit.descriptions.push((request.dataset, found));
+                }
                 Ok(digest)
             }
             Err((class, reason)) => {
@@ -122,18 +155,18 @@ impl Driver {
         let event = Event::Described { session: request.session, dataset: request.dataset, answer };
         let ignored = self.event(event);
         let unknown = ignored.contains(&Ignored::UnknownSession);
-        self.batch.say(reply, if unknown { Err(Error::UnknownSession) } else { Ok(()) });
+        self.batch.say(reply, if unknown { Err(Error::UnknownSession) } else { Ok(ignored.is_empty()) });
     }
 
-    fn report(&mut self, request: Report, reply: Reply<Vec<sweep_scheduler::Lease>>) {
+    fn report(&mut self, request: Report, reply: Reply<Reported>) {
         if !self.scheduler.knows_session(request.session) {
             return self.batch.say(reply, Err(Error::UnknownSession));
         }
         let mut stop = Vec::new();
-        let mut taken = 0;
+        let (mut taken, mut invalid) = (0, None);
         for (lease, sequence, metrics) in request.points {
             let live = self.scheduler.is_live(request.session, lease);
-            let attempt = self.live.attempts.get_mut(&lease).filter(|_| live);
+            let attempt = self.live.attempts.get(&lease).filter(|_| live);
             let Some(attempt) = attempt else {
                 if !stop.contains(&lease) {
                     stop.push(lease);
@@ -144,16 +177,25 @@ impl Driver {
             if sequence != attempt.sequence + 1 {
                 continue;
             }
-            attempt.sequence = sequence;
-            attempt.newest = Some(metrics);
-            taken += 1;
-            self.batch.commit.points.push(PointRow { attempt: attempt.key, sequence, metrics });
+            let key = attempt.key;
             if let Some((sweep, ..)) = self.live.find(lease.trial) {
+                let epochs = sweep.plan.spec().protocol.epochs;
+                if sequence > u64::from(epochs) || metrics.epoch > epochs {
+                    let problem = format!("more than the {epochs} epochs of trial {}", lease.trial.short());
+                    invalid.get_or_insert(Invalid { field: "points", problem });
+                    continue;
+                }
                 self.batch.changed.insert(sweep.record.id);
             }
+            if let Some(attempt) = self.live.attempts.get_mut(&lease) {
+                attempt.sequence = sequence;
+                attempt.newest = Some(metrics);
+            }
+            taken += 1;
+            self.batch.commit.points.push(PointRow { attempt: key, sequence, metrics });
         }
         self.parts.metrics.points(taken);
-        self.batch.say(reply, Ok(stop));
+        self.batch.say(reply, invalid.map_or(Ok(Reported { stop, taken }), |invalid| Err(invalid.into())));
     }
 
     fn finish(&mut self, request: Finish, reply: Reply<Finished>) {

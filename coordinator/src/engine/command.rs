@@ -23,9 +23,11 @@ pub(crate) type Reply<T> = oneshot::Sender<Result<T, Error>>;
 pub(crate) enum Command {
     Register(Register, Reply<Registered>),
     Poll(Poll, Reply<PollReply>),
-    Describe(Describe, Reply<()>),
-    Report(Report, Reply<Vec<Lease>>),
+    Describe(Describe, Reply<bool>),
+    Report(Report, Reply<Reported>),
     Finish(Box<Finish>, Reply<Finished>),
+    /// Whether there is room for another sweep.
+    Room(Reply<()>),
     Ticket(Reply<Ticket>),
     Begin(Box<Begin>, Reply<()>),
     Cancel(SweepId, String, Reply<()>),
@@ -97,6 +99,13 @@ pub struct PollReply {
     pub service: Service,
 }
 
+impl PollReply {
+    /// Whether it says nothing at all.
+    pub fn is_empty(&self) -> bool {
+        self.number == 0 && self.start.is_empty() && self.stop.is_empty() && self.describe.is_empty()
+    }
+}
+
 /// A trial to start.
 #[derive(Debug, Clone)]
 pub struct Assignment {
@@ -128,6 +137,15 @@ pub struct Report {
     pub session: SessionId,
     /// Lease, sequence number, numbers.
     pub points: Vec<(Lease, u64, EpochMetrics)>,
+}
+
+/// What became of a `Report`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reported {
+    /// Leases that no longer hold.
+    pub stop: Vec<Lease>,
+    /// Points that were not known before.
+    pub taken: u64,
 }
 
 /// An attempt that has ended.

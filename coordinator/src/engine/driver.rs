@@ -41,6 +41,7 @@ pub(crate) struct Parts {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) scheduler: sweep_scheduler::Config,
+    pub(crate) limits: super::Limits,
     pub(crate) commands: mpsc::Receiver<Command>,
     pub(crate) decide: mpsc::UnboundedSender<Decide>,
     pub(crate) changes: watch::Sender<u64>,

@@ -1,5 +1,6 @@
 //! Effects to rows: the one place where what the scheduler wants becomes what the store gets.
 
+use std::collections::HashMap;
 use std::time::Instant;
 
 use sweep_scheduler::effect::{RoundEnd, SweepEnd};
@@ -14,11 +15,31 @@ use super::command::{Finish, FinishEnding};
 use super::driver::{Driver, unix_ms};
 use super::live::LiveAttempt;
 use super::people::{NOBODY, audit};
+use crate::convert::sentence;
 use crate::store::codes::{AttemptState, AuditAction, RoundState, StageState, SweepState};
 use crate::store::record::AttemptKey;
 use crate::store::write::{
     AttemptEnd, AttemptStart, AuditRow, Bound, ResultRow, RoundEndRow, StageChange, SweepEndRow,
 };
+
+/// Lines of a log that a reason quotes, and how long they may be together, in bytes.
+const QUOTED_LINES: usize = 5;
+const QUOTED_BYTES: usize = 1000;
+
+/// An attempt whose worker is gone, and what was last heard of it.
+struct Lost {
+    lease: Lease,
+    worker: String,
+    log_tail: String,
+}
+
+/// The last lines of a log that say something, as one.
+fn last_lines(log: &str) -> String {
+    let mut lines: Vec<&str> =
+        log.lines().rev().map(str::trim).filter(|line| !line.is_empty()).take(QUOTED_LINES).collect();
+    lines.reverse();
+    sentence(&lines.join(" | "), QUOTED_BYTES)
+}
 
 impl Driver {
     /// Puts all `effects` into the batch; `finish` is what the worker said of the attempt that ends. Says what was
@@ -36,6 +57,7 @@ impl Driver {
     ) -> Vec<Ignored> {
         let mut reasons = Vec::new();
         let mut answered: Option<(TrialId, Digest)> = None;
+        let mut lost = HashMap::new();
         for effect in effects {
             self.parts.metrics.effect(effect.name());
             reasons.extend(ignored(&effect));
@@ -92,9 +114,18 @@ impl Driver {
                     }
                     let said =
                         if finish.as_ref().is_some_and(|said| said.lease == lease) { finish.take() } else { None };
+                    if ending == Ending::Lost {
+                        let worker = self.live.attempts.get(&lease).map(|attempt| attempt.worker.clone());
+                        let log_tail = said.as_ref().map(|said| said.log_tail.clone());
+                        let (worker, log_tail) = (worker.unwrap_or_default(), log_tail.unwrap_or_default());
+                        lost.insert(lease.trial, Lost { lease, worker, log_tail });
+                    }
                     self.attempt_ended(lease, ending, said);
                 }
-                Effect::RoundEnded { trial, round, end } => {
+                Effect::RoundEnded { trial, round, mut end } => {
+                    if let Some(lost) = lost.remove(&trial) {
+                        self.note_quarantine(&lost, &mut end);
+                    }
                     let digest = answered.filter(|(found, _)| *found == trial).map(|(_, digest)| digest);
                     self.round_ended(trial, round, end, digest);
                 }
@@ -218,6 +249,18 @@ impl Driver {
         let worker = self.live.attempts.get(&lease).map(|attempt| attempt.worker.clone()).unwrap_or_default();
         let (trial, attempt) = (Some(lease.trial), Some(lease.attempt));
         self.note(AuditRow { trial, attempt, worker, ..audit(actor, action) });
+    }
+
+    /// A round that fails because its attempt was lost: the trial is quarantined, with what its trainer said last.
+    fn note_quarantine(&mut self, lost: &Lost, end: &mut RoundEnd) {
+        let RoundEnd::Failed { class: FailureClass::Machine, reason } = end else { return };
+        let lines = last_lines(&lost.log_tail);
+        if !lines.is_empty() {
+            *reason = format!("{reason}; the last one's log ended: {lines}");
+        }
+        let (trial, attempt) = (Some(lost.lease.trial), Some(lost.lease.attempt));
+        let (worker, detail) = (lost.worker.clone(), reason.clone());
+        self.note(AuditRow { trial, attempt, worker, detail, ..audit(NOBODY, AuditAction::Quarantined) });
     }
 
     fn round_ended(&mut self, trial: TrialId, round: u32, end: RoundEnd, digest: Option<Digest>) {

@@ -76,6 +76,14 @@ pub enum Error {
         /// The coordinator's.
         expected: u32,
     },
+    /// The worker is of another major version.
+    #[error("this coordinator is of version {ours}, the worker of {found}: use a worker of the same major version")]
+    Version {
+        /// The worker's.
+        found: String,
+        /// The coordinator's.
+        ours: &'static str,
+    },
     /// A commit failed or the coordinator is starting or leaving: say it again.
     #[error("the coordinator cannot commit now: try again")]
     Unavailable,
@@ -94,6 +102,26 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether whoever asked will be answered the same as long as he asks the same.
+    pub(crate) const fn is_callers(&self) -> bool {
+        match self {
+            Self::Invalid(_)
+            | Self::Spec(_)
+            | Self::NotAnExtension { .. }
+            | Self::Configuration(_)
+            | Self::Refused(_)
+            | Self::NotFound { .. }
+            | Self::Ended { .. }
+            | Self::Cancelled { .. }
+            | Self::NameTaken { .. }
+            | Self::TooMany { .. }
+            | Self::UnknownSession
+            | Self::Semantics { .. }
+            | Self::Version { .. } => true,
+            Self::Unavailable | Self::Troubled { .. } | Self::Store(_) | Self::Internal(_) => false,
+        }
+    }
+
     pub(crate) fn not_found(what: impl Into<String>) -> Self {
         Self::NotFound { what: what.into() }
     }

@@ -23,13 +23,13 @@ mod study;
 mod submit;
 mod view;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use sweep_scheduler::SweepId;
 use sweep_scheduler::event::Service;
-use sweep_scheduler::{Lease, SweepId};
 use sweep_spec::TrialId;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
@@ -38,7 +38,7 @@ use tokio_util::task::TaskTracker;
 pub use analysis::{Analysed, Pairwise};
 pub use command::{
     Assignment, Describe, Finish, FinishEnding, Finished, Gauges, LiveStatus, Poll, PollReply, Register, Registered,
-    Report, Running, WorkerView,
+    Report, Reported, Running, WorkerView,
 };
 pub use driver::Trouble;
 pub use error::Error;
@@ -68,15 +68,29 @@ pub struct Handle {
     trouble: watch::Receiver<Trouble>,
     last_sweep: Arc<AtomicU64>,
     boards: Arc<Mutex<HashMap<SweepId, status::CachedBoard>>>,
+    /// Sweeps whose boards are being made.
+    making: Arc<Mutex<HashSet<SweepId>>>,
     analyses: Arc<Mutex<Vec<analysis::Kept>>>,
     lease_ttl_ms: u64,
+    limits: Limits,
+}
+
+/// How much there may be at a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Trials of one sweep.
+    pub trials: u64,
+    /// Sweeps that have not ended.
+    pub sweeps: usize,
+    /// Workers that are connected, and so parked polls.
+    pub workers: usize,
 }
 
 /// Starts the owner task and the one that decides by results; both end after `shutdown`, the last batch being on disk.
 pub fn start(
     store: Arc<dyn Store>,
     metrics: Arc<Metrics>,
-    scheduler: sweep_scheduler::Config,
+    (scheduler, limits): (sweep_scheduler::Config, Limits),
     tasks: &TaskTracker,
     shutdown: &CancellationToken,
 ) -> Handle {
@@ -95,13 +109,16 @@ pub fn start(
         trouble: troubled,
         last_sweep: Arc::clone(&last_sweep),
         boards: Arc::default(),
+        making: Arc::default(),
         analyses: Arc::default(),
         lease_ttl_ms: scheduler.lease_ttl_ms,
+        limits,
     };
     let parts = Parts {
         store,
         metrics,
         scheduler,
+        limits,
         commands: receiver,
         decide,
         changes,
@@ -165,19 +182,19 @@ impl Handle {
         self.lease_ttl_ms
     }
 
-    /// Says what a worker found in a data set.
+    /// Says what a worker found in a data set; false where nobody had asked.
     ///
     /// # Errors
     /// The session is unknown, or the commit failed.
-    pub async fn describe(&self, request: Describe) -> Result<(), Error> {
+    pub async fn describe(&self, request: Describe) -> Result<bool, Error> {
         self.ask(|reply| Command::Describe(request, reply)).await
     }
 
     /// Stores points; says which leases no longer hold.
     ///
     /// # Errors
-    /// The session is unknown, or the commit failed.
-    pub async fn report(&self, request: Report) -> Result<Vec<Lease>, Error> {
+    /// The session is unknown, a trial has no such epochs, or the commit failed.
+    pub async fn report(&self, request: Report) -> Result<Reported, Error> {
         self.ask(|reply| Command::Report(request, reply)).await
     }
 
@@ -236,6 +253,9 @@ impl Handle {
         let record = self.store.sweep(sweep).await?.ok_or_else(|| Error::not_found(format!("sweep {sweep}")))?;
         if record.state == SweepState::Cancelled {
             return Err(Error::Cancelled { sweep });
+        }
+        if record.state != SweepState::Running {
+            self.ask(Command::Room).await?;
         }
         let ended = match self.store.ended(sweep).await? {
             Some((row, mut snapshot)) => {

@@ -18,6 +18,8 @@ use crate::store::record::SweepRecord;
 const KEPT_BOARDS: usize = 64;
 /// A board of a live sweep is made anew only when this many times what making it took has passed.
 const PATIENCE: u32 = 20;
+/// The status of a live sweep with more results than this does not wait for its ranking.
+const LARGE: u64 = 5_000;
 
 /// Where a sweep stands.
 #[derive(Debug, Clone)]
@@ -91,15 +93,24 @@ impl Handle {
         let live = self.ask(|reply| Command::Sweep(id, reply)).await?;
         let record = self.store.sweep(id).await?.ok_or_else(|| Error::not_found(format!("sweep {id}")))?;
         let ended = record.state != SweepState::Running;
-        let board = self.board(id, ended).await?;
-        let epochs = u64::from(board.plan.spec().protocol.epochs);
+        let answered = live.as_ref().map_or(0, |live| live.counts.succeeded);
+        let board = if answered > LARGE { self.board_soon(id) } else { Some(self.board(id, ended).await?) };
+        let (epochs, objective) = match &board {
+            Some(board) => (board.plan.spec().protocol.epochs, board.plan.spec().objective.metric),
+            None => {
+                let plan = restore::plan(&record)?;
+                (plan.spec().protocol.epochs, plan.spec().objective.metric)
+            }
+        };
+        let epochs = u64::from(epochs);
         let waiting = |stage: &crate::store::record::StageRecord| {
             if !ended && stage.state == StageState::Waiting { stage.trials_at_most } else { 0 }
         };
         let to_come_at_most = record.stages.iter().map(waiting).sum();
-        let (counts, stages) = match &live {
-            Some(live) => (live.counts, live.stages.iter().map(|counts| counts.unwrap_or_default()).collect()),
-            None => (board.counts, board.stages.clone()),
+        let (counts, stages) = match (&live, &board) {
+            (Some(live), _) => (live.counts, live.stages.iter().map(|counts| counts.unwrap_or_default()).collect()),
+            (None, Some(board)) => (board.counts, board.stages.clone()),
+            (None, None) => (SweepCounts::default(), Vec::new()),
         };
         let stages = record.stages.iter().enumerate().map(|(index, stage)| StageStatus {
             name: stage.name.clone(),
@@ -112,21 +123,39 @@ impl Handle {
         let running_epochs = live.as_ref().map_or(0, |live| live.running_epochs);
         let epochs_done = match &live {
             Some(_) => counts.succeeded.saturating_mul(epochs).saturating_add(running_epochs),
-            None => board.epochs_done,
+            None => board.as_ref().map_or(0, |board| board.epochs_done),
         };
         Ok(Status {
             counts,
             to_come_at_most,
             stages,
             eta_seconds: live.as_ref().and_then(|live| live.eta_seconds),
-            best: board.best(),
-            objective: board.plan.spec().objective.metric,
+            best: board.as_ref().and_then(|board| board.best()),
+            objective,
             waiting_for: live.as_ref().map(|live| live.waiting_for.clone()).unwrap_or_default(),
             running: live.map(|live| live.running).unwrap_or_default(),
             epochs_done,
             epochs_total: (trials + to_come_at_most).saturating_mul(epochs),
             record: Arc::new(record),
         })
+    }
+
+    /// The newest board that is at hand; a newer one is made meanwhile. Nobody waits for the best of a hundred thousand
+    /// trials to hear that the sweep goes on.
+    fn board_soon(&self, id: SweepId) -> Option<Arc<Board>> {
+        let board = self.boards.lock().ok()?.get(&id).map(|cached| Arc::clone(&cached.board));
+        if self.making.lock().is_ok_and(|mut making| making.insert(id)) {
+            let handle = self.clone();
+            tokio::spawn(async move {
+                if let Err(error) = handle.board(id, false).await {
+                    tracing::warn!(sweep_id = %id, error = %crate::chain(&error), "cannot rank a sweep");
+                }
+                if let Ok(mut making) = handle.making.lock() {
+                    making.remove(&id);
+                }
+            });
+        }
+        board
     }
 
     /// The leaderboard by the sweep's objective. Of a live sweep it may be some moments old, if it is large, unless

@@ -14,7 +14,8 @@ use super::command::{Begin, Command};
 use super::driver::unix_ms;
 use super::expand::Expansion;
 use super::live::{LiveSweep, dataset_key};
-use super::{Error, Handle};
+use super::{Error, Handle, Trouble};
+use crate::convert::Invalid;
 use crate::store::codes::{StageState, SweepState};
 use crate::store::record::{StageRecord, SweepRecord};
 use crate::store::write::{Preparation, StageRow, SweepRow};
@@ -61,8 +62,7 @@ impl Handle {
             Some(from) => Some(self.take_from(from, &mut request).await?),
             None => None,
         };
-        let default = Limits::default();
-        let limits = Limits { trials: if request.trial_limit == 0 { default.trials } else { request.trial_limit } };
+        let limits = self.limits_of(&request)?;
         let (request, plan) = blocking(move || {
             let spec = Spec::parse(&request.spec, &request.overrides, &limits).map_err(Error::Spec)?;
             Ok((request, Arc::new(Plan::new(&spec))))
@@ -81,11 +81,33 @@ impl Handle {
             return Ok(Submitted { sweep, resumed: true });
         }
         // The number is the owner task's to give only once it has read the store.
-        let mut ready = self.ready.clone();
-        ready.wait_for(|ready| *ready).await.map_err(|_| Error::Unavailable)?;
+        self.until_ready().await?;
+        self.ask(Command::Room).await?;
         let id = SweepId(self.last_sweep.fetch_add(1, Ordering::SeqCst) + 1);
         self.begin(SweepRecord { id, ..record }, plan, request.extends).await?;
         Ok(Submitted { sweep: id, resumed: false })
+    }
+
+    /// Waits until the owner task has read the store. Where the store is in trouble nobody waits: it is said.
+    async fn until_ready(&self) -> Result<(), Error> {
+        let (mut ready, mut trouble) = (self.ready.clone(), self.trouble.clone());
+        let troubled = tokio::select! {
+            biased;
+            ready = ready.wait_for(|ready| *ready) => return ready.map(drop).map_err(|_| Error::Unavailable),
+            troubled = trouble.wait_for(|trouble| *trouble != Trouble::None) => troubled.is_ok(),
+        };
+        Err(if troubled { self.refusal() } else { Error::Unavailable })
+    }
+
+    /// How large the sweep may be: what its submitter says, within what the coordinator takes at all.
+    fn limits_of(&self, request: &Submit) -> Result<Limits, Error> {
+        let most = self.limits.trials;
+        if request.trial_limit > most {
+            let problem = format!("{} is more than {most}, the most that this coordinator takes", request.trial_limit);
+            return Err(Invalid { field: "trial_limit", problem }.into());
+        }
+        let trials = if request.trial_limit == 0 { Limits::default().trials.min(most) } else { request.trial_limit };
+        Ok(Limits { trials })
     }
 
     async fn begin(&self, record: SweepRecord, plan: Arc<Plan>, extends: Option<SweepId>) -> Result<(), Error> {

@@ -98,7 +98,7 @@ pub(super) fn correction(code: i32) -> Result<Correction, Invalid> {
 }
 
 /// The metric of this name; nothing for the objective.
-pub(super) fn metric(name: &str) -> Result<Option<Metric>, Invalid> {
+pub(crate) fn metric(name: &str) -> Result<Option<Metric>, Invalid> {
     if name.is_empty() {
         return Ok(None);
     }

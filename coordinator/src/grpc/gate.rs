@@ -17,12 +17,12 @@ use crate::store::leadership::Waiting;
 #[derive(Clone)]
 pub struct Gate<S> {
     standing: watch::Receiver<Standing>,
-    service: fn(&Room) -> S,
+    service: fn(&Room, &str) -> S,
 }
 
 impl<S> Gate<S> {
-    /// Before the service that `service` gives of a room.
-    pub fn new(standing: watch::Receiver<Standing>, service: fn(&Room) -> S) -> Self {
+    /// Before the service that `service` gives of a room, for a request's path.
+    pub fn new(standing: watch::Receiver<Standing>, service: fn(&Room, &str) -> S) -> Self {
         Self { standing, service }
     }
 }
@@ -47,7 +47,7 @@ where
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         match &*self.standing.borrow() {
-            Standing::Leading(room) => Box::pin((self.service)(room).call(request)),
+            Standing::Leading(room) => Box::pin((self.service)(room, request.uri().path()).call(request)),
             Standing::Waiting(waiting) => Box::pin(ready(Ok(Status::unavailable(reason(waiting)).into_http()))),
         }
     }

@@ -1,9 +1,10 @@
 //! gRPC: validate into domain types, ask the engine, map the answer. No SQL, no policy.
 
-mod analysis;
+pub(crate) mod analysis;
 mod analysis_messages;
 pub mod gate;
-mod people;
+mod patience;
+pub(crate) mod people;
 mod report;
 mod streams;
 pub mod sweep;
@@ -17,8 +18,13 @@ use tracing::error;
 use crate::engine::Error;
 use crate::store;
 
-/// The longest message that is taken, in bytes: a spec, a batch of points, or a result with a million images.
-pub const MAX_REQUEST_BYTES: usize = 32 * 1024 * 1024;
+/// The longest ending that is taken, in bytes: a result with a million images.
+pub const MAX_ENDING_BYTES: usize = 32 * 1024 * 1024;
+/// The longest of a worker's other messages, in bytes: a batch of points. An empty point takes two bytes on the wire and many
+/// more in memory, so that this is what bounds the memory of one message.
+pub const MAX_REPORT_BYTES: usize = 2 * 1024 * 1024;
+/// The longest message of a person, in bytes: a spec with its overrides.
+pub const MAX_QUESTION_BYTES: usize = 4 * 1024 * 1024;
 /// The longest message that is sent, in bytes: a leaderboard of many thousand configurations.
 pub const MAX_RESPONSE_BYTES: usize = 256 * 1024 * 1024;
 
@@ -32,7 +38,7 @@ pub fn status(error: Error) -> Status {
             Status::not_found(error.to_string())
         }
         // Not FAILED_PRECONDITION: registering again would not help.
-        Error::Semantics { .. } => Status::permission_denied(error.to_string()),
+        Error::Semantics { .. } | Error::Version { .. } => Status::permission_denied(error.to_string()),
         Error::Refused(_) | Error::Ended { .. } | Error::Cancelled { .. } | Error::NameTaken { .. } => {
             Status::failed_precondition(error.to_string())
         }
@@ -41,6 +47,9 @@ pub fn status(error: Error) -> Status {
         Error::Store(error @ store::Error::Deposed { .. }) => Status::unavailable(error.to_string()),
         Error::Store(error) if error.is_unreachable() => {
             Status::unavailable(format!("the store cannot be reached: {}", crate::chain(&error)))
+        }
+        Error::Store(error @ store::Error::Full(_)) => {
+            Status::unavailable(format!("the coordinator cannot commit now: {}", crate::chain(&error)))
         }
         Error::Store(_) | Error::Internal(_) => {
             error!(error = %crate::chain(&error), "a request failed");

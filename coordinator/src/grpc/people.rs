@@ -54,6 +54,7 @@ impl Sweeps {
     }
 
     pub(super) async fn audit(&self, request: v1::ListAuditRequest) -> Result<v1::ListAuditResponse, Error> {
+        let page = audit_page(&request)?;
         let sweep = match request.sweep.filter(|sweep| !sweep.text.is_empty()) {
             Some(sweep) => Some(self.find(Some(sweep)).await?),
             None => None,
@@ -62,10 +63,7 @@ impl Sweeps {
             "" => None,
             text => Some(self.trial_named(text).await?),
         };
-        let worker = convert::name("worker", request.worker, MAX_NAME_BYTES)?;
-        let limit = if request.limit == 0 { DEFAULT_AUDIT } else { request.limit.min(MAX_AUDIT) };
-        let worker = (!worker.is_empty()).then_some(worker);
-        let filter = AuditFilter { sweep, trial, worker, since_ms: request.since_unix_ms, limit };
+        let filter = AuditFilter { sweep, trial, ..page };
         let entries = self.engine.store().audit(&filter).await?;
         Ok(v1::ListAuditResponse { entries: entries.into_iter().map(entry).collect() })
     }
@@ -74,24 +72,38 @@ impl Sweeps {
         &self,
         request: v1::SetWorkerServiceRequest,
     ) -> Result<v1::SetWorkerServiceResponse, Error> {
-        let reason = convert::name("reason", request.reason, MAX_TEXT_BYTES)?;
-        let (worker, user) = (convert::name("worker", request.worker, MAX_NAME_BYTES)?, user(request.user)?);
-        let service = match v1::WorkerServiceState::try_from(request.service) {
-            Ok(v1::WorkerServiceState::Active) => Service::Active,
-            Ok(v1::WorkerServiceState::Draining) => Service::Draining,
-            Ok(v1::WorkerServiceState::Leaving) => Service::Leaving,
-            Ok(v1::WorkerServiceState::Suspended) if reason.is_empty() => {
-                Service::Suspended(format!("by the word of {}", if user.is_empty() { "somebody" } else { &user }))
-            }
-            Ok(v1::WorkerServiceState::Suspended) => Service::Suspended(reason),
-            Ok(v1::WorkerServiceState::Unspecified) | Err(_) => {
-                return Err(Invalid { field: "service", problem: "absent or unknown".into() }.into());
-            }
-        };
+        let (worker, service, user) = service(request)?;
         self.engine.set_service(&worker, service, &user).await?;
         let workers = self.workers().await?.workers;
         Ok(v1::SetWorkerServiceResponse { worker: workers.into_iter().find(|found| found.name == worker) })
     }
+}
+
+/// A worker, whether it is to be given trials, and who says so.
+pub(crate) fn service(request: v1::SetWorkerServiceRequest) -> Result<(String, Service, String), Error> {
+    let reason = convert::name("reason", request.reason, MAX_TEXT_BYTES)?;
+    let (worker, user) = (convert::name("worker", request.worker, MAX_NAME_BYTES)?, user(request.user)?);
+    let service = match v1::WorkerServiceState::try_from(request.service) {
+        Ok(v1::WorkerServiceState::Active) => Service::Active,
+        Ok(v1::WorkerServiceState::Draining) => Service::Draining,
+        Ok(v1::WorkerServiceState::Leaving) => Service::Leaving,
+        Ok(v1::WorkerServiceState::Suspended) if reason.is_empty() => {
+            Service::Suspended(format!("by the word of {}", if user.is_empty() { "somebody" } else { &user }))
+        }
+        Ok(v1::WorkerServiceState::Suspended) => Service::Suspended(reason),
+        Ok(v1::WorkerServiceState::Unspecified) | Err(_) => {
+            return Err(Invalid { field: "service", problem: "absent or unknown".into() }.into());
+        }
+    };
+    Ok((worker, service, user))
+}
+
+/// Which lines of the audit log are asked for; of which sweep and trial stands elsewhere.
+pub(crate) fn audit_page(request: &v1::ListAuditRequest) -> Result<AuditFilter, Error> {
+    let worker = convert::name("worker", request.worker.clone(), MAX_NAME_BYTES)?;
+    let limit = if request.limit == 0 { DEFAULT_AUDIT } else { request.limit.min(MAX_AUDIT) };
+    let worker = (!worker.is_empty()).then_some(worker);
+    Ok(AuditFilter { worker, since_ms: request.since_unix_ms, limit, ..AuditFilter::default() })
 }
 
 fn user(user: String) -> Result<String, Invalid> {

@@ -22,13 +22,15 @@ use crate::engine::{Board, Error, Handle, Submit};
 use crate::store::artifacts::Folder;
 use crate::store::record::{TrialPage, TrialRecord, TrialRow};
 
-/// The longest spec, in bytes.
-pub const MAX_SPEC_BYTES: usize = 16 * 1024 * 1024;
+/// The longest spec, in bytes: as much as its reader reads.
+pub const MAX_SPEC_BYTES: usize = 1024 * 1024;
 /// The most overrides of one submit.
 pub const MAX_OVERRIDES: usize = 1000;
 /// The most trials of one page.
 pub const MAX_PAGE: u32 = 1000;
 const DEFAULT_PAGE: u32 = 100;
+/// The most states of one question; there are fewer.
+const MAX_STATES: usize = 16;
 /// The fewest digits that name a trial.
 const MIN_PREFIX: usize = 6;
 /// Messages that wait for a slow reader.
@@ -52,8 +54,7 @@ impl Sweeps {
     }
 
     pub(super) async fn find(&self, reference: Option<v1::SweepReference>) -> Result<SweepId, Error> {
-        let Some(reference) = reference else { return Err(absent("sweep").into()) };
-        self.engine.find(&convert::name("sweep", reference.text, MAX_NAME_BYTES)?).await
+        self.engine.find(&self::reference(reference)?).await
     }
 
     pub(super) async fn status(&self, sweep: SweepId) -> Result<v1::SweepStatus, Error> {
@@ -61,44 +62,20 @@ impl Sweeps {
     }
 
     async fn submit_one(&self, request: v1::SubmitRequest) -> Result<v1::SubmitResponse, Error> {
-        if request.spec.len() > MAX_SPEC_BYTES {
-            return Err(Invalid { field: "spec", problem: format!("longer than {MAX_SPEC_BYTES} bytes") }.into());
-        }
-        if request.overrides.len() > MAX_OVERRIDES {
-            return Err(Invalid { field: "overrides", problem: format!("more than {MAX_OVERRIDES}") }.into());
-        }
-        let pair = |pair: v1::Override| {
-            let key = convert::name("overrides.key", pair.key, MAX_TEXT_BYTES)?;
-            Ok((key, convert::name("overrides.value", pair.value, MAX_TEXT_BYTES)?))
-        };
-        let extends = match request.extends {
+        let extends = match request.extends.clone() {
             Some(reference) => Some(self.find(Some(reference)).await?),
             None => None,
         };
-        let submit = Submit {
-            extends,
-            spec: request.spec.to_vec(),
-            overrides: request.overrides.into_iter().map(pair).collect::<Result<_, Invalid>>()?,
-            name: convert::name("name", request.name, MAX_NAME_BYTES)?,
-            trial_limit: request.trial_limit,
-            priority: request.priority,
-            resume: request.resume,
-            user: convert::name("user", request.user, MAX_NAME_BYTES)?,
-        };
+        let submit = Submit { extends, ..submission(request)? };
         let submitted = self.engine.submit(submit).await?;
         let sweep = self.status(submitted.sweep).await?;
         Ok(v1::SubmitResponse { sweep: Some(sweep), resumed: submitted.resumed })
     }
 
     async fn trials(&self, request: v1::ListTrialsRequest) -> Result<v1::ListTrialsResponse, Error> {
-        let sweep = self.find(request.sweep).await?;
-        let limit = match request.page_size {
-            0 => DEFAULT_PAGE,
-            size => size.min(MAX_PAGE),
-        };
-        let states = request.states.into_iter().map(convert::trial_state).collect::<Result<_, Invalid>>()?;
-        let after = page_token(&request.page_token)?;
-        let page = TrialPage { sweep, after, limit, states };
+        let sweep = self.find(request.sweep.clone()).await?;
+        let page = TrialPage { sweep, ..page(request)? };
+        let limit = page.limit;
         let board = self.engine.board(sweep, false).await?;
         let rows = self.engine.store().trials(&page).await?;
         let full = rows.len() == limit as usize;
@@ -156,11 +133,7 @@ impl Sweeps {
     }
 
     pub(super) async fn trial_named(&self, text: &str) -> Result<TrialId, Error> {
-        let digits = text.len() >= MIN_PREFIX && text.len() <= 64 && text.chars().all(|c| c.is_ascii_hexdigit());
-        if !digits {
-            let problem = format!("expected at least {MIN_PREFIX} hexadecimal digits");
-            return Err(Invalid { field: "trial", problem }.into());
-        }
+        trial_digits(text)?;
         match self.engine.store().trials_like(text, 2).await?.as_slice() {
             [] => Err(Error::NotFound { what: format!("trial `{text}`") }),
             [one] => Ok(*one),
@@ -209,8 +182,53 @@ impl Sweeps {
     }
 }
 
-fn absent(field: &'static str) -> Invalid {
-    Invalid { field, problem: "absent".into() }
+/// A sweep's number or name.
+pub(crate) fn reference(reference: Option<v1::SweepReference>) -> Result<String, Invalid> {
+    let Some(reference) = reference else { return convert::invalid("sweep", "absent") };
+    convert::name("sweep", reference.text, MAX_NAME_BYTES)
+}
+
+/// A spec that is submitted; it is not read here, nor is what it extends looked up.
+pub(crate) fn submission(request: v1::SubmitRequest) -> Result<Submit, Error> {
+    if request.spec.len() > MAX_SPEC_BYTES {
+        return Err(Invalid { field: "spec", problem: format!("longer than {MAX_SPEC_BYTES} bytes") }.into());
+    }
+    if request.overrides.len() > MAX_OVERRIDES {
+        return Err(Invalid { field: "overrides", problem: format!("more than {MAX_OVERRIDES}") }.into());
+    }
+    let pair = |pair: v1::Override| {
+        let key = convert::name("overrides.key", pair.key, MAX_TEXT_BYTES)?;
+        Ok((key, convert::name("overrides.value", pair.value, MAX_TEXT_BYTES)?))
+    };
+    Ok(Submit {
+        extends: None,
+        spec: request.spec.to_vec(),
+        overrides: request.overrides.into_iter().map(pair).collect::<Result<_, Invalid>>()?,
+        name: convert::name("name", request.name, MAX_NAME_BYTES)?,
+        trial_limit: request.trial_limit,
+        priority: request.priority,
+        resume: request.resume,
+        user: convert::name("user", request.user, MAX_NAME_BYTES)?,
+    })
+}
+
+/// Which trials of a sweep are asked for; of which sweep stands elsewhere.
+pub(crate) fn page(request: v1::ListTrialsRequest) -> Result<TrialPage, Error> {
+    let limit = match request.page_size {
+        0 => DEFAULT_PAGE,
+        size => size.min(MAX_PAGE),
+    };
+    if request.states.len() > MAX_STATES {
+        return Err(Invalid { field: "states", problem: format!("more than {MAX_STATES}") }.into());
+    }
+    let states = request.states.into_iter().map(convert::trial_state).collect::<Result<_, Invalid>>()?;
+    Ok(TrialPage { sweep: SweepId(0), after: page_token(&request.page_token)?, limit, states })
+}
+
+/// Digits that may name a trial.
+pub(crate) fn trial_digits(text: &str) -> Result<(), Invalid> {
+    let digits = text.len() >= MIN_PREFIX && text.len() <= 64 && text.chars().all(|c| c.is_ascii_hexdigit());
+    if digits { Ok(()) } else { convert::invalid("trial", format!("expected {MIN_PREFIX} to 64 hexadecimal digits")) }
 }
 
 fn page_token(text: &str) -> Result<Option<(u32, u64)>, Invalid> {

@@ -1,15 +1,22 @@
 //! The workers' service.
 
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
 use sweep_proto::v1;
 use sweep_proto::v1::worker_service_server::WorkerService;
-use sweep_scheduler::SessionId;
 use sweep_scheduler::event::Service;
+use sweep_scheduler::{Lease, SessionId};
 use sweep_spec::Digest;
 use tonic::{Request, Response, Status, Streaming};
 
+use super::patience::Patience;
 use super::status;
 use crate::convert::{self, Invalid, MAX_NAME_BYTES};
-use crate::engine::{Describe, Error, Finish, FinishEnding, Finished, Handle, Poll, PollReply, Register, Report};
+use crate::engine::{
+    Describe, Error, Finish, FinishEnding, Finished, Handle, Poll, PollReply, Register, Report, Reported,
+};
 use crate::store::artifacts::{Folder, MAX_ARTIFACT_BYTES, Refused};
 use crate::store::record::ArtifactRecord;
 use crate::store::write::SlotRow;
@@ -24,25 +31,32 @@ pub const MAX_LABELS: usize = 64;
 pub const MAX_POINTS: usize = 10_000;
 /// The longest piece of an artifact, in bytes.
 pub const MAX_CHUNK_BYTES: usize = 1024 * 1024;
+/// A poll that is answered with nothing sooner than this was not parked.
+const PARKED: Duration = Duration::from_millis(20);
 
 /// Answers workers.
 #[derive(Clone)]
 pub struct Workers {
     engine: Handle,
     artifacts: Folder,
+    patience: Patience,
 }
 
 impl Workers {
     /// On an engine and a folder of artifacts.
     pub fn new(engine: Handle, artifacts: Folder) -> Self {
-        Self { engine, artifacts }
+        Self { engine, artifacts, patience: Patience::default() }
     }
 }
 
-fn register(request: v1::RegisterRequest) -> Result<Register, Error> {
+pub(crate) fn register(request: v1::RegisterRequest) -> Result<Register, Error> {
     if request.trainer_semantics != sweep_spec::TRAINER_SEMANTICS {
         let expected = sweep_spec::TRAINER_SEMANTICS;
         return Err(Error::Semantics { found: request.trainer_semantics, expected });
+    }
+    if !talks_to(&request.version) {
+        let found = convert::name("version", request.version, MAX_NAME_BYTES)?;
+        return Err(Error::Version { found, ours: env!("CARGO_PKG_VERSION") });
     }
     let worker = convert::name("worker", request.worker, MAX_NAME_BYTES)?;
     if worker.is_empty() {
@@ -51,8 +65,11 @@ fn register(request: v1::RegisterRequest) -> Result<Register, Error> {
     if request.slots.len() > MAX_SLOTS {
         return Err(Invalid { field: "slots", problem: format!("more than {MAX_SLOTS}") }.into());
     }
-    if request.labels.len() > MAX_LABELS || request.live_attempts.len() > MAX_LEASES {
-        return Err(Invalid { field: "labels", problem: "too many labels or live attempts".into() }.into());
+    if request.labels.len() > MAX_LABELS {
+        return Err(Invalid { field: "labels", problem: format!("more than {MAX_LABELS}") }.into());
+    }
+    if request.live_attempts.len() > MAX_LEASES {
+        return Err(Invalid { field: "live_attempts", problem: format!("more than {MAX_LEASES}") }.into());
     }
     let mut slots = Vec::with_capacity(request.slots.len());
     for (index, slot) in request.slots.into_iter().enumerate() {
@@ -81,6 +98,13 @@ fn register(request: v1::RegisterRequest) -> Result<Register, Error> {
     })
 }
 
+/// Whether a worker of this version is understood: it is within one major version, because the messages of `sweep.v1` only
+/// grow. What is no version is somebody's test bench.
+fn talks_to(version: &str) -> bool {
+    let major = |version: &str| version.split('.').next().and_then(|part| part.parse::<u64>().ok());
+    major(version).is_none_or(|found| Some(found) == major(env!("CARGO_PKG_VERSION")))
+}
+
 /// A process's own number, however long; 0 where it gives none.
 fn instance(bytes: &[u8]) -> Result<u64, Invalid> {
     if bytes.len() > MAX_NAME_BYTES {
@@ -94,7 +118,7 @@ fn instance(bytes: &[u8]) -> Result<u64, Invalid> {
     Ok(number.max(1))
 }
 
-fn poll(request: v1::PollRequest) -> Result<Poll, Error> {
+pub(crate) fn poll(request: v1::PollRequest) -> Result<Poll, Error> {
     Ok(Poll {
         session: SessionId(request.session),
         held: convert::leases("held", request.held, MAX_LEASES)?,
@@ -134,7 +158,7 @@ fn poll_message(reply: PollReply) -> v1::PollResponse {
     }
 }
 
-fn describe(request: v1::DescribeRequest) -> Result<Describe, Error> {
+pub(crate) fn describe(request: v1::DescribeRequest) -> Result<Describe, Error> {
     let answer = match request.answer {
         Some(v1::describe_request::Answer::Description(found)) => Ok(convert::description(found)?),
         Some(v1::describe_request::Answer::Failure(failure)) => Err(convert::failure(failure)?),
@@ -144,7 +168,7 @@ fn describe(request: v1::DescribeRequest) -> Result<Describe, Error> {
     Ok(Describe { session: SessionId(request.session), dataset, answer })
 }
 
-fn report(request: v1::ReportRequest) -> Result<Report, Error> {
+pub(crate) fn report(request: v1::ReportRequest) -> Result<Report, Error> {
     if request.points.len() > MAX_POINTS {
         return Err(Invalid { field: "points", problem: format!("more than {MAX_POINTS}") }.into());
     }
@@ -156,7 +180,7 @@ fn report(request: v1::ReportRequest) -> Result<Report, Error> {
     Ok(Report { session: SessionId(request.session), points })
 }
 
-fn finish(request: v1::FinishRequest) -> Result<Finish, Error> {
+pub(crate) fn finish(request: v1::FinishRequest) -> Result<Finish, Error> {
     use v1::finish_request::Ending;
     let ending = match request.ending {
         Some(Ending::Result(result)) => {
@@ -190,8 +214,9 @@ fn finish(request: v1::FinishRequest) -> Result<Finish, Error> {
 #[tonic::async_trait]
 impl WorkerService for Workers {
     async fn register(&self, request: Request<v1::RegisterRequest>) -> Result<Response<v1::RegisterResponse>, Status> {
-        let register = register(request.into_inner()).map_err(status)?;
-        let registered = self.engine.register(register).await.map_err(status)?;
+        let peer = request.remote_addr();
+        let asked = async { self.engine.register(register(request.into_inner())?).await };
+        let registered = self.patiently(peer, asked.await).await?;
         Ok(Response::new(v1::RegisterResponse {
             session: registered.session.0,
             lease_ttl_ms: self.engine.lease_ttl_ms(),
@@ -203,26 +228,46 @@ impl WorkerService for Workers {
     }
 
     async fn poll(&self, request: Request<v1::PollRequest>) -> Result<Response<v1::PollResponse>, Status> {
-        let poll = poll(request.into_inner()).map_err(status)?;
-        let reply = self.engine.poll(poll, self.engine.poll_wait()).await.map_err(status)?;
+        let (peer, begun) = (request.remote_addr(), Instant::now());
+        let asked = async { self.engine.poll(poll(request.into_inner())?, self.engine.poll_wait()).await };
+        let reply = self.patiently(peer, asked.await).await?;
+        if reply.is_empty() && begun.elapsed() < PARKED {
+            // Another poll of the same worker came on top of it.
+            self.patience.lose(peer).await;
+        }
         Ok(Response::new(poll_message(reply)))
     }
 
     async fn describe(&self, request: Request<v1::DescribeRequest>) -> Result<Response<v1::DescribeResponse>, Status> {
-        let describe = describe(request.into_inner()).map_err(status)?;
-        self.engine.describe(describe).await.map_err(status)?;
+        let peer = request.remote_addr();
+        let said = async { self.engine.describe(describe(request.into_inner())?).await };
+        if !self.patiently(peer, said.await).await? {
+            self.patience.lose(peer).await;
+        }
         Ok(Response::new(v1::DescribeResponse {}))
     }
 
     async fn report(&self, request: Request<v1::ReportRequest>) -> Result<Response<v1::ReportResponse>, Status> {
-        let report = report(request.into_inner()).map_err(status)?;
-        let stop = self.engine.report(report).await.map_err(status)?;
+        let peer = request.remote_addr();
+        let said = async { self.engine.report(report(request.into_inner())?).await };
+        let Reported { stop, taken } = self.patiently(peer, said.await).await?;
+        if taken == 0 {
+            self.patience.lose(peer).await;
+        }
         Ok(Response::new(v1::ReportResponse { stop: stop.into_iter().map(convert::lease_message).collect() }))
     }
 
     async fn finish(&self, request: Request<v1::FinishRequest>) -> Result<Response<v1::FinishResponse>, Status> {
-        let finish = finish(request.into_inner()).map_err(status)?;
-        let (verdict, stored_sequence) = match self.engine.finish(finish).await.map_err(status)? {
+        let peer = request.remote_addr();
+        let request = request.into_inner();
+        // A worker that has handed an attempt in may be told once more to stop it, and then says that it has.
+        let stopped = matches!(request.ending, Some(v1::finish_request::Ending::Stopped(_)));
+        let said = async { self.engine.finish(finish(request)?).await };
+        let finished = self.patiently(peer, said.await).await?;
+        if !stopped && !matches!(finished, Finished::Accepted { .. }) {
+            self.patience.lose(peer).await;
+        }
+        let (verdict, stored_sequence) = match finished {
             Finished::Accepted { stored_sequence } => (v1::FinishVerdict::Accepted, stored_sequence),
             Finished::Stale => (v1::FinishVerdict::Stale, 0),
             Finished::PointsMissing { stored_sequence } => (v1::FinishVerdict::PointsMissing, stored_sequence),
@@ -235,11 +280,11 @@ impl WorkerService for Workers {
         request: Request<Streaming<v1::PutArtifactRequest>>,
     ) -> Result<Response<v1::PutArtifactResponse>, Status> {
         let mut parts = request.into_inner();
-        let Some(v1::put_artifact_request::Part::Header(header)) = parts.message().await?.and_then(|first| first.part)
-        else {
+        let first = parts.message().await?.map(piece).transpose().map_err(status)?;
+        let Some(Piece::Announced(announced)) = first else {
             return Err(Status::invalid_argument("the first message carries the header"));
         };
-        let record = self.artifact(header).await.map_err(status)?;
+        let record = self.artifact(announced).await.map_err(status)?;
         let refused = |refused: Refused| match refused {
             Refused::Store(error) => status(error.into()),
             Refused::TooLong { .. } | Refused::NotTheContent { .. } => Status::invalid_argument(refused.to_string()),
@@ -247,12 +292,9 @@ impl WorkerService for Workers {
         let mut incoming =
             self.artifacts.begin(record.digest, record.size_bytes).await.map_err(Error::from).map_err(status)?;
         while let Some(message) = parts.message().await? {
-            let Some(v1::put_artifact_request::Part::Chunk(chunk)) = message.part else {
+            let Piece::Chunk(chunk) = piece(message).map_err(status)? else {
                 return Err(Status::invalid_argument("a chunk is expected"));
             };
-            if chunk.len() > MAX_CHUNK_BYTES {
-                return Err(Status::invalid_argument(format!("a chunk is longer than {MAX_CHUNK_BYTES} bytes")));
-            }
             incoming.write(&chunk).await.map_err(refused)?;
         }
         incoming.keep().await.map_err(refused)?;
@@ -262,24 +304,74 @@ impl WorkerService for Workers {
 }
 
 impl Workers {
-    async fn artifact(&self, header: v1::ArtifactHeader) -> Result<ArtifactRecord, Error> {
-        if header.size_bytes > MAX_ARTIFACT_BYTES {
-            return Err(Invalid { field: "size_bytes", problem: format!("more than {MAX_ARTIFACT_BYTES}") }.into());
+    /// An error's status; one that is the caller's own fault is answered the later, the more of them came before.
+    async fn patiently<T>(&self, peer: Option<SocketAddr>, result: Result<T, Error>) -> Result<T, Status> {
+        if let Err(error) = &result
+            && error.is_callers()
+        {
+            self.patience.lose(peer).await;
         }
-        let digest = convert::digest("digest", &header.digest)?;
-        let kind = v1::ArtifactKind::try_from(header.kind).unwrap_or(v1::ArtifactKind::Unspecified);
-        let (owner, data_digest) = match kind {
-            v1::ArtifactKind::Thumbnails => (None, Some(convert::digest("data_digest", &header.data_digest)?)),
-            v1::ArtifactKind::Log | v1::ArtifactKind::Weights => {
-                let lease = convert::lease("lease", header.lease)?;
+        result.map_err(status)
+    }
+
+    async fn artifact(&self, announced: Announced) -> Result<ArtifactRecord, Error> {
+        let Announced { digest, kind, of, size_bytes } = announced;
+        let (owner, data_digest) = match of {
+            Of::Data(data) => (None, Some(data)),
+            Of::Attempt(lease) => {
                 let attempt = self.engine.store().attempt(lease).await?;
                 let attempt = attempt.ok_or_else(|| Error::NotFound { what: "such attempt".into() })?;
                 (Some((attempt.key, lease.trial, lease.attempt)), None)
             }
-            v1::ArtifactKind::Unspecified => {
-                return Err(Invalid { field: "kind", problem: "unknown".into() }.into());
-            }
         };
-        Ok(ArtifactRecord { digest, kind, owner, data_digest, size_bytes: header.size_bytes })
+        Ok(ArtifactRecord { digest, kind, owner, data_digest, size_bytes })
     }
+}
+
+/// A part of an artifact on its way in.
+pub(crate) enum Piece {
+    /// What will come.
+    Announced(Announced),
+    /// Some of it.
+    Chunk(Bytes),
+}
+
+/// An artifact that is to come.
+pub(crate) struct Announced {
+    digest: Digest,
+    kind: v1::ArtifactKind,
+    of: Of,
+    size_bytes: u64,
+}
+
+/// What an artifact belongs to.
+enum Of {
+    Data(Digest),
+    Attempt(Lease),
+}
+
+pub(crate) fn piece(message: v1::PutArtifactRequest) -> Result<Piece, Error> {
+    use v1::put_artifact_request::Part;
+    match message.part {
+        Some(Part::Header(header)) => announced(header).map(Piece::Announced),
+        Some(Part::Chunk(chunk)) if chunk.len() <= MAX_CHUNK_BYTES => Ok(Piece::Chunk(chunk)),
+        Some(Part::Chunk(_)) => {
+            Err(Invalid { field: "chunk", problem: format!("longer than {MAX_CHUNK_BYTES} bytes") }.into())
+        }
+        None => Err(Invalid { field: "part", problem: "absent".into() }.into()),
+    }
+}
+
+fn announced(header: v1::ArtifactHeader) -> Result<Announced, Error> {
+    if header.size_bytes > MAX_ARTIFACT_BYTES {
+        return Err(Invalid { field: "size_bytes", problem: format!("more than {MAX_ARTIFACT_BYTES}") }.into());
+    }
+    let digest = convert::digest("digest", &header.digest)?;
+    let kind = v1::ArtifactKind::try_from(header.kind).unwrap_or(v1::ArtifactKind::Unspecified);
+    let of = match kind {
+        v1::ArtifactKind::Thumbnails => Of::Data(convert::digest("data_digest", &header.data_digest)?),
+        v1::ArtifactKind::Log | v1::ArtifactKind::Weights => Of::Attempt(convert::lease("lease", header.lease)?),
+        v1::ArtifactKind::Unspecified => return Err(Invalid { field: "kind", problem: "unknown".into() }.into()),
+    };
+    Ok(Announced { digest, kind, of, size_bytes: header.size_bytes })
 }

@@ -74,7 +74,7 @@ async fn a_sweep_goes_from_submit_to_verdicts() {
 
     let names: Vec<String> =
         found.tables.iter().map(|table| format!("{}: {}", table.stage, table.factors.join(", "))).collect();
-    assert_eq!(names, ["width: filters", "regularization: batch_norm, dropout", "extra: filters"]);
+    assert_eq!(names, ["width: filters", "regularization: batch_norm, dropout", "extra: filters, dense_units"]);
     let levels: Vec<&str> = found.tables[0].rows.iter().map(|row| row.level.as_str()).collect();
     assert_eq!(levels, ["4", "8", "16"]);
     let grid = &found.stages[1];

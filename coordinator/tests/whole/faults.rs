@@ -89,6 +89,68 @@ async fn a_silent_worker_loses_its_trials_and_its_late_word_is_stale() {
 }
 
 #[tokio::test]
+async fn a_question_that_is_given_up_ends_no_trial() {
+    let env = Env::new().await;
+    let sweep = env.submit(SPEC).await.id;
+    let mut worker = env.worker("w1", 2).await;
+    worker.until_running().await;
+    let held = worker.running.len();
+    for patience in 0..50 {
+        let mut sweeps = env.sweeps().await;
+        let request = v1::GetSweepRequest { sweep: reference(sweep) };
+        let asked = sweeps.get_sweep(request);
+        // Some are answered in time, most are not.
+        drop(tokio::time::timeout(std::time::Duration::from_micros(20 * patience), asked).await);
+        let watch = sweeps.watch_sweep(v1::WatchSweepRequest { sweep: reference(sweep) });
+        drop(tokio::time::timeout(std::time::Duration::from_micros(20 * patience), watch).await);
+    }
+    assert_eq!(env.status(sweep).await.running.len(), held);
+    let ended = worker.work(&env, sweep, &by_filters()).await;
+    assert_eq!((ended.state(), ended.counts.unwrap().succeeded), (v1::SweepState::Succeeded, 14));
+    let request = v1::ListTrialsRequest { sweep: reference(sweep), ..Default::default() };
+    let trials = env.sweeps().await.list_trials(request).await.unwrap().into_inner().trials;
+    assert!(trials.iter().all(|trial| trial.attempts == 1), "no trial ran twice");
+}
+
+#[tokio::test]
+async fn a_trial_that_loses_its_workers_is_quarantined_with_the_end_of_its_log() {
+    let env = Env::with(Args { max_losses: Some("2".into()), ..Args::default() }).await;
+    env.submit(SPEC).await;
+    let mut worker = env.worker("w1", 1).await;
+    let mut lost = None;
+    for _ in 0..2 {
+        worker.until_running().await;
+        let lease = match &lost {
+            // The same trial comes first again.
+            Some(trial) => loop {
+                let found = worker.running.values().find(|(lease, ..)| lease.trial_id == *trial);
+                if let Some((lease, ..)) = found {
+                    break lease.clone();
+                }
+                worker.finish_all(&by_filters()).await;
+                worker.poll().await.unwrap();
+            },
+            None => worker.running.values().next().unwrap().0.clone(),
+        };
+        let request = v1::FinishRequest {
+            session: worker.session,
+            lease: Some(lease.clone()),
+            ending: Some(Ending::Lost(v1::Lost { reason: "the machine fell over".into() })),
+            log_tail: "epoch 1\n\nthe fan stopped\nit is hot\n".into(),
+            ..Default::default()
+        };
+        worker.client.finish(request).await.unwrap();
+        worker.running.remove(&key(&lease));
+        lost = Some(lease.trial_id.clone());
+    }
+    let trial: String = lost.unwrap().iter().map(|byte| format!("{byte:02x}")).collect();
+    let told = env.sweeps().await.explain_trial(v1::ExplainTrialRequest { trial }).await.unwrap().into_inner();
+    let reason = told.trial.unwrap().failure.unwrap().reason;
+    assert!(reason.contains("quarantined: 2 workers") && reason.ends_with("the fan stopped | it is hot"), "{reason}");
+    assert!(told.events.iter().any(|event| event.action == "quarantined" && event.worker == "w1"), "{:?}", told.events);
+}
+
+#[tokio::test]
 async fn a_failure_is_retried_by_its_class_and_a_sweep_says_what_failed() {
     let env = Env::new().await;
     let sweep = env.submit(SPEC).await.id;

@@ -13,6 +13,8 @@ mod faults;
 #[cfg(test)]
 mod flow;
 #[cfg(test)]
+mod limits;
+#[cfg(test)]
 mod people;
 #[cfg(test)]
 mod reports;

@@ -5,12 +5,14 @@ mod dispatch;
 mod ingest;
 mod machine;
 mod noop;
+mod restart;
 mod run;
 mod train;
 
 pub use coordinator::serve;
 pub use dispatch::{Dispatch, dispatch};
 pub use ingest::{Ingest, ingest};
+pub use restart::{Restart, restart};
 pub use train::{Train, train};
 
 /// What a benchmark can fail of.

@@ -79,7 +79,7 @@ pub(crate) async fn run(layout: Layout) -> Result<Measured, Error> {
     Ok(Measured { elapsed, coordinator_cpu, counted, load_before })
 }
 
-fn spec(layout: Layout) -> Vec<u8> {
+pub(crate) fn spec(layout: Layout) -> Vec<u8> {
     let epochs = layout.work.points.max(1);
     format!(
         "version: 1\nname: bench\ndataset: {{ kind: synthetic_scenes, image_size: 8, channels: 3, classes: 8 }}\n\

@@ -1,4 +1,4 @@
-//! `bench dispatch | ingest | train`: ends in one JSON line.
+//! `bench dispatch | ingest | restart | train`: ends in one JSON line.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -19,6 +19,8 @@ enum What {
     Dispatch(bench::Dispatch),
     /// Durable metric points.
     Ingest(bench::Ingest),
+    /// From the start of a coordinator that was killed to its first answer.
+    Restart(bench::Restart),
     /// Training of the reference's networks on one thread.
     Train(bench::Train),
     /// The coordinator of a run, in its own process.
@@ -34,6 +36,7 @@ async fn main() -> ExitCode {
     let result = match Arguments::parse().what {
         What::Dispatch(options) => bench::dispatch(options).await.map(Some),
         What::Ingest(options) => bench::ingest(options).await.map(Some),
+        What::Restart(options) => bench::restart(options).await.map(Some),
         What::Train(options) => bench::train(options).map(Some),
         What::Coordinator { folder } => bench::serve(&folder).await.map(|()| None),
     };

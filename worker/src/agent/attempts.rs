@@ -289,7 +289,7 @@ impl Agent {
     }
 }
 
-fn unflatten<T: serde::de::DeserializeOwned>(message: Vec<v1::Setting>) -> Result<T, String> {
+pub(crate) fn unflatten<T: serde::de::DeserializeOwned>(message: Vec<v1::Setting>) -> Result<T, String> {
     let list = wire::settings(message).map_err(|path| format!("`{path}` has no value"))?;
     settings::unflatten(&list).map_err(|error| match error {
         settings::Error::Json(source) => source.to_string(),

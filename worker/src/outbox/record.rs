@@ -47,7 +47,7 @@ impl Record {
         }
     }
 
-    fn parse(payload: &[u8]) -> Result<Self, String> {
+    pub(crate) fn parse(payload: &[u8]) -> Result<Self, String> {
         let (kind, message) = payload.split_first().ok_or("a record is empty")?;
         let broken = |error: prost::DecodeError| format!("a record of kind {kind} is none: {error}");
         match kind {

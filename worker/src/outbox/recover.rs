@@ -117,19 +117,48 @@ fn attempt(state_folder: &Path, folder: &Path, lease: Lease) -> Result<Option<Re
         stopped.ending.ending = Some(How::Stopped(stopping));
         return Ok(Some(stopped));
     };
-    let mut points = told.points;
-    if !points.is_empty() && told.last < ending.last_sequence {
-        return Err(format!("its points end with {}, where it had {}", told.last, ending.last_sequence));
-    }
-    let first = told.last + 1 - points.len() as u64;
-    // Points after these were given up before it ended.
-    let kept = ending.last_sequence.saturating_add(1).saturating_sub(first);
-    points.truncate(usize::try_from(kept).unwrap_or(usize::MAX));
-    let last = if points.is_empty() { ending.last_sequence } else { first + points.len() as u64 - 1 };
+    let (points, last) = handed_in(told.points, told.last, ending.last_sequence)?;
     let artifacts =
         told.artifacts.iter().map(|header| artifact(state_folder, lease, header)).collect::<Result<_, _>>()?;
     let slot = told.slot;
     Ok(Some(Recovered { lease, slot, points, last, ending, artifacts, length, state: State::Ended }))
+}
+
+/// The points that belong to an ending with `last_sequence`, and the number of the last of them; `newest` is the number of
+/// the last point in the journal.
+fn handed_in(
+    mut points: Vec<EpochMetrics>,
+    newest: u64,
+    last_sequence: u64,
+) -> Result<(Vec<EpochMetrics>, u64), String> {
+    if points.is_empty() {
+        return Ok((points, last_sequence));
+    }
+    if newest < last_sequence {
+        return Err(format!("its points end with {newest}, where it had {last_sequence}"));
+    }
+    let first = newest + 1 - points.len() as u64;
+    // Points after these were given up before it ended.
+    let kept = last_sequence.saturating_add(1).saturating_sub(first);
+    points.truncate(usize::try_from(kept).unwrap_or(usize::MAX));
+    let last = if points.is_empty() { last_sequence } else { first + points.len() as u64 - 1 };
+    Ok((points, last))
+}
+
+/// How many points a journal with these bytes hands in, if it is that of `lease`.
+pub(crate) fn points_of(bytes: &[u8], lease: Lease) -> Result<usize, String> {
+    points_in(record::read(bytes).map_err(|damaged| damaged.to_string())?.records, lease)
+}
+
+/// The same, of a journal's payloads.
+pub(crate) fn points_of_records(payloads: &[&[u8]], lease: Lease) -> Result<usize, String> {
+    points_in(payloads.iter().map(|payload| Record::parse(payload)).collect::<Result<_, _>>()?, lease)
+}
+
+fn points_in(records: Vec<Record>, lease: Lease) -> Result<usize, String> {
+    let told = Told::by(records, lease)?;
+    let Some(ending) = told.ending else { return Ok(0) };
+    handed_in(told.points, told.last, ending.last_sequence).map(|(points, _)| points.len())
 }
 
 fn lost(lease: Lease, slot: u32, reason: String, log_tail: String, length: Option<u64>, state: State) -> Recovered {

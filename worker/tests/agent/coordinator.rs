@@ -43,6 +43,8 @@ pub(crate) struct State {
     pub(crate) artifacts: Vec<(ArtifactHeader, Vec<u8>)>,
     /// Stands before every registration that is to be refused.
     pub(crate) refusal: Option<Status>,
+    /// The version that it says it is of; none for a test bench.
+    pub(crate) version: Option<&'static str>,
     /// Leases that the next registration does not adopt.
     pub(crate) not_adopted: Vec<Lease>,
     /// Errors of reports to come; the points are stored all the same.
@@ -179,7 +181,7 @@ impl WorkerService for Coordinator {
                 lease_ttl_ms: 3 * PARK.as_millis() as u64,
                 poll_wait_ms: PARK.as_millis() as u64,
                 stop: std::mem::take(&mut state.not_adopted),
-                coordinator_version: "test".to_owned(),
+                coordinator_version: state.version.unwrap_or("test").to_owned(),
                 out_of_service: state.out_of_service.clone(),
             }))
         })

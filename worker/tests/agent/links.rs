@@ -123,6 +123,25 @@ async fn a_refused_worker_ends_with_the_coordinators_words() {
 }
 
 #[tokio::test]
+async fn a_coordinator_of_another_minor_version_is_worked_for_and_one_of_another_major_version_is_not() {
+    let env = Env::new("whole");
+    env.coordinator.state().version = Some("0.99.0");
+    let worker = env.start().await;
+    let lease = env.assign(1);
+    env.coordinator.finish(&lease).await;
+    env.shutdown.cancel();
+    worker.join().await.unwrap();
+    let env = Env::new("whole");
+    env.coordinator.state().version = Some("7.0.0");
+    let worker = sweep_worker::start(env.config.clone(), Vec::new(), &env.shutdown).await.unwrap();
+    assert!(!worker.registered().await);
+    let error = worker.join().await.unwrap_err();
+    let told =
+        matches!(&error, Error::Refused { reason, .. } if reason.contains("the coordinator is of version 7.0.0"));
+    assert!(told, "{error}");
+}
+
+#[tokio::test]
 async fn refused_points_end_their_attempt_and_no_other() {
     let mut env = Env::new(GATED);
     env.config.slots = sweep_worker::config::Slots::Count(2);

@@ -21,7 +21,7 @@ use std::process::ExitCode;
 pub use conversation::Conversation;
 pub use failure::Failure;
 pub use input::Input;
-pub use training::Phases;
+pub use training::{Phases, untrusted_checkpoint};
 
 /// Talks trainer protocol 1 on stdin and stdout until stdin ends or somebody sends SIGTERM, and logs to stderr.
 ///

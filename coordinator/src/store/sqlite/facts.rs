@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 
+use futures::TryStreamExt;
 use sqlx::AssertSqlSafe;
 use sqlx::sqlite::SqlitePool;
 use sweep_scheduler::SweepId;
@@ -116,10 +117,11 @@ pub(super) async fn trials(pool: &SqlitePool, sweep: SweepId, only_known: bool) 
          FROM sweep_trials t {join} rounds o ON o.trial = t.trial WHERE t.sweep = ? \
          ORDER BY t.configuration, t.seed, o.round"
     );
-    let rows = sqlx::query(AssertSqlSafe(text)).bind(signed(sweep.0)).fetch_all(pool).await?;
-    let mut found: Vec<TrialFacts> = Vec::with_capacity(rows.len());
-    for row in &rows {
-        let mut cells = Cells::new(row, "sweep_trials");
+    // Row by row: one is read from the file while the one before it is looked at, and none of them is kept.
+    let mut rows = sqlx::query(AssertSqlSafe(text)).bind(signed(sweep.0)).fetch(pool);
+    let mut found: Vec<TrialFacts> = Vec::new();
+    while let Some(row) = rows.try_next().await? {
+        let mut cells = Cells::new(&row, "sweep_trials");
         cells.known_number(sweep.0);
         let (configuration, seed, trial) = (cells.small()?, cells.number()?, cells.trial()?);
         let (round, reused) = (cells.small_option()?, cells.flag()?);
@@ -133,6 +135,7 @@ pub(super) async fn trials(pool: &SqlitePool, sweep: SweepId, only_known: bool) 
             last.rounds.push(round_facts(&mut cells, trial)?);
         }
     }
+    drop(rows);
     attempts(pool, sweep, &mut found).await?;
     Ok(found)
 }
@@ -163,8 +166,9 @@ async fn attempts(pool: &SqlitePool, sweep: SweepId, trials: &mut [TrialFacts]) 
          FROM sweep_trials t JOIN attempts a ON a.trial = t.trial LEFT JOIN results r ON r.attempt = a.key \
          WHERE t.sweep = ? ORDER BY t.configuration, t.seed, a.attempt",
     );
-    for row in &query.bind(signed(sweep.0)).fetch_all(pool).await? {
-        let mut cells = Cells::new(row, "attempts");
+    let mut rows = query.bind(signed(sweep.0)).fetch(pool);
+    while let Some(row) = rows.try_next().await? {
+        let mut cells = Cells::new(&row, "attempts");
         let key = AttemptKey(cells.int()?);
         let trial = cells.trial()?;
         let facts = attempt_facts(&mut cells, key, trial)?;

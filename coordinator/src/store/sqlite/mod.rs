@@ -6,6 +6,7 @@ mod cells;
 mod change;
 pub(crate) mod check;
 mod consistency;
+mod content;
 mod facts;
 mod load;
 mod number;
@@ -16,6 +17,8 @@ mod rows;
 mod scan;
 mod trials;
 mod write;
+
+pub(crate) use content::content;
 
 use std::collections::HashMap;
 use std::fs::{File, TryLockError};
@@ -46,6 +49,9 @@ use number::{Acknowledged, Writer};
 const APPLICATION_ID: i64 = 0x5357_4550;
 const HEADER: &[u8; 16] = b"SQLite format 3\0";
 const READERS: u32 = 4;
+/// Rows that are read ahead of whoever takes them: a restart reads some hundred thousand, and a short queue makes two
+/// threads wait for each other at every few of them.
+const ROWS_AHEAD: usize = 2048;
 /// How long a reader waits for a writer's checkpoint, and the other way round.
 const BUSY: Duration = Duration::from_secs(10);
 /// `SQLITE_NOTADB`.
@@ -136,6 +142,7 @@ fn connect_options(path: &Path) -> SqliteConnectOptions {
         .synchronous(SqliteSynchronous::Full)
         .foreign_keys(false)
         .statement_cache_capacity(256)
+        .row_buffer_size(ROWS_AHEAD)
         .pragma("cache_size", "-65536")
         .pragma("wal_autocheckpoint", "4000")
         .busy_timeout(BUSY)

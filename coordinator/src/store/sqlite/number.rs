@@ -30,7 +30,7 @@ fn encode(number: u64) -> [u8; 24] {
     bytes
 }
 
-fn decode(bytes: &[u8]) -> Option<u64> {
+pub(super) fn decode(bytes: &[u8]) -> Option<u64> {
     let number = u64::from_le_bytes(bytes.get(8..16)?.try_into().ok()?);
     (bytes == encode(number)).then_some(number)
 }

@@ -209,7 +209,7 @@ pub(super) async fn like(pool: &SqlitePool, prefix: &str, limit: u32) -> Result<
 
 /// What all trials of a sweep share.
 #[derive(serde::Deserialize)]
-struct Question {
+pub(super) struct Question {
     dataset: sweep_spec::Dataset,
     protocol: Protocol,
     semantics: u32,
@@ -317,6 +317,10 @@ pub(super) async fn validation(pool: &SqlitePool, attempt: AttemptKey) -> Result
     if sum != Some(seal::validation(attempt, &body)) {
         return Err(Error::damaged_row("validations", &format!("attempt number {}", attempt.0)));
     }
-    let decoded = prost::Message::decode(body.as_slice());
-    decoded.map(Some).map_err(|error: prost::DecodeError| Error::damaged(error.to_string()))
+    said_of_images(&body).map(Some)
+}
+
+/// What a network said of every validation image, as a row has it.
+pub(super) fn said_of_images(body: &[u8]) -> Result<v1::Validation, Error> {
+    prost::Message::decode(body).map_err(|error: prost::DecodeError| Error::damaged(error.to_string()))
 }

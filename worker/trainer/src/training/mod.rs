@@ -33,6 +33,7 @@ use crate::failure::{Failure, Stop};
 use crate::network::{Build, Input};
 use crate::provenance;
 
+pub use self::checkpoint::checkpoint as untrusted_checkpoint;
 pub use self::phases::Phases;
 
 /// Hears what a trial has to say, and may end it.

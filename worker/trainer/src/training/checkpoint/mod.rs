@@ -6,6 +6,7 @@ mod file;
 mod format;
 mod refusal;
 mod tensors;
+mod untrusted;
 
 #[cfg(test)]
 mod tests;
@@ -20,6 +21,7 @@ use self::file::Mark;
 use self::format::Contents;
 pub(super) use self::format::Fit;
 use self::refusal::Refusal;
+pub use self::untrusted::checkpoint;
 use super::state::State;
 
 /// Checkpoints that stay, the newest among them.

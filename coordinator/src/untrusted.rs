@@ -1,0 +1,78 @@
+//! What comes from outside, one function for each kind, as the coordinator takes it: for tests and fuzzers that bring bytes
+//! which nobody wrote on purpose. Each ends with what was understood or with why not, whatever the bytes are.
+
+use prost::Message;
+use sweep_proto::v1;
+
+use crate::engine::Error;
+use crate::grpc::{analysis, people, sweep, worker};
+use crate::store::sqlite;
+
+/// How many methods `request` knows.
+pub const METHODS: u8 = 22;
+
+fn decoded<T: Message + Default>(bytes: &[u8]) -> Result<T, String> {
+    T::decode(bytes).map_err(|error| error.to_string())
+}
+
+fn said<T>(result: Result<T, Error>) -> Result<(), String> {
+    result.map(drop).map_err(|error| error.to_string())
+}
+
+/// A request: the first byte says to which method, the rest is the message. It is decoded and turned into domain types; a
+/// spec in it is read and planned.
+///
+/// # Errors
+/// It is refused.
+pub fn request(bytes: &[u8]) -> Result<(), String> {
+    let (method, message) = bytes.split_first().ok_or("nothing")?;
+    let found = |reference: Option<v1::SweepReference>| said(sweep::reference(reference).map_err(Error::from));
+    let trial = |text: &str| said(sweep::trial_digits(text).map_err(Error::from));
+    match method % METHODS {
+        0 => said(worker::register(decoded(message)?)),
+        1 => said(worker::poll(decoded(message)?)),
+        2 => said(worker::describe(decoded(message)?)),
+        3 => said(worker::report(decoded(message)?)),
+        4 => said(worker::finish(decoded(message)?)),
+        5 => said(worker::piece(decoded(message)?)),
+        6 => submit(decoded(message)?),
+        7 => said(people::service(decoded(message)?)),
+        8 => said(people::audit_page(&decoded(message)?)),
+        9 => said(sweep::page(decoded(message)?)),
+        10 => found(decoded::<v1::GetSweepRequest>(message)?.sweep),
+        11 => found(decoded::<v1::WatchSweepRequest>(message)?.sweep),
+        12 => {
+            let request: v1::GetLeaderboardRequest = decoded(message)?;
+            said(analysis::metric(&request.metric).map_err(Error::from))?;
+            found(request.sweep)
+        }
+        13 => trial(&decoded::<v1::GetTrialRequest>(message)?.trial),
+        14 => trial(&decoded::<v1::ExplainTrialRequest>(message)?.trial),
+        15 => found(decoded::<v1::CancelSweepRequest>(message)?.sweep),
+        16 => found(decoded::<v1::PauseSweepRequest>(message)?.sweep),
+        17 => found(decoded::<v1::SetPriorityRequest>(message)?.sweep),
+        18 => found(decoded::<v1::RetrySweepRequest>(message)?.sweep),
+        19 => found(decoded::<v1::ExportPointsRequest>(message)?.sweep),
+        20 => found(decoded::<v1::ListArtifactsRequest>(message)?.sweep),
+        _ => said(
+            crate::convert::digest("digest", &decoded::<v1::GetArtifactRequest>(message)?.digest).map_err(Error::from),
+        ),
+    }
+}
+
+fn submit(request: v1::SubmitRequest) -> Result<(), String> {
+    let submit = sweep::submission(request).map_err(|error| error.to_string())?;
+    let limits = sweep_spec::spec::Limits { trials: submit.trial_limit.clamp(1, 1_000_000) };
+    let spec = sweep_spec::Spec::parse(&submit.spec, &submit.overrides, &limits).map_err(|found| found.to_string())?;
+    let plan = sweep_spec::Plan::new(&spec);
+    plan.trial(&spec.baseline, 0).id().map(drop).map_err(|error| error.to_string())
+}
+
+/// What stands encoded in a column of the store: the first byte says in which, the rest is its content.
+///
+/// # Errors
+/// It is damaged.
+pub fn stored(bytes: &[u8]) -> Result<(), String> {
+    let (kind, content) = bytes.split_first().ok_or("nothing")?;
+    sqlite::content(*kind, content).map_err(|error| error.to_string())
+}

@@ -1,0 +1,202 @@
+//! Everything has an end: how long messages and names are, how many there may be of what, and what becomes of a worker that
+//! only talks. Each refusal says which limit it was.
+
+use prost::Message;
+use sweep_coordinator::Args;
+use sweep_proto::v1;
+use tonic::Code;
+
+use crate::env::{Env, SPEC, by_filters, key, metrics, reference};
+
+fn args(max_trials: &str, max_sweeps: &str, max_workers: &str) -> Args {
+    Args {
+        max_trials: Some(max_trials.into()),
+        max_sweeps: Some(max_sweeps.into()),
+        max_workers: Some(max_workers.into()),
+        ..Args::default()
+    }
+}
+
+#[track_caller]
+fn refused<T: std::fmt::Debug>(answer: Result<T, tonic::Status>, code: Code, words: &str) {
+    let status = answer.unwrap_err();
+    assert_eq!(status.code(), code, "{status}");
+    assert!(status.message().contains(words), "{words:?} is missing in {status}");
+}
+
+fn registration() -> v1::RegisterRequest {
+    v1::RegisterRequest {
+        worker: "w".into(),
+        version: "0".into(),
+        trainer_semantics: sweep_spec::TRAINER_SEMANTICS,
+        ..Default::default()
+    }
+}
+
+#[tokio::test]
+async fn a_message_that_is_too_long_is_not_even_read() {
+    let env = Env::new().await;
+    let mut worker = env.worker("w1", 1).await;
+    // Two bytes each on the wire, and far more in memory.
+    let points = vec![v1::Point::default(); 1_100_000];
+    let report = v1::ReportRequest { session: worker.session, points };
+    assert!(report.encoded_len() > sweep_coordinator::grpc::MAX_REPORT_BYTES);
+    refused(worker.client.report(report).await, Code::OutOfRange, "too large");
+    let spec = vec![b'#'; sweep_coordinator::grpc::MAX_QUESTION_BYTES + 1];
+    let submit = v1::SubmitRequest { spec: spec.into(), ..Default::default() };
+    refused(env.sweeps().await.submit(submit).await, Code::OutOfRange, "too large");
+    let spec = vec![b'#'; sweep_coordinator::grpc::sweep::MAX_SPEC_BYTES + 1];
+    let submit = v1::SubmitRequest { spec: spec.into(), ..Default::default() };
+    refused(env.sweeps().await.submit(submit).await, Code::InvalidArgument, "spec: longer than 1048576 bytes");
+    assert!(worker.poll().await.is_ok(), "the worker goes on");
+}
+
+#[tokio::test]
+async fn names_lists_and_points_are_bounded_and_logs_are_cut() {
+    let env = Env::new().await;
+    let sweep = env.submit(SPEC).await.id;
+    let mut worker = env.worker("w1", 1).await;
+    worker.until_running().await;
+    let long = "x".repeat(300);
+    let label = v1::Label { key: long.clone(), value: String::new() };
+    for (request, words) in [
+        (v1::RegisterRequest { worker: long.clone(), ..registration() }, "worker: longer than 256 bytes"),
+        (v1::RegisterRequest { host: long.clone(), ..registration() }, "host: longer than 256 bytes"),
+        (v1::RegisterRequest { labels: vec![label], ..registration() }, "labels.key: longer than 256 bytes"),
+        (v1::RegisterRequest { labels: vec![v1::Label::default(); 65], ..registration() }, "labels: more than 64"),
+        (v1::RegisterRequest { slots: vec![v1::Slot::default(); 1025], ..registration() }, "slots: more than 1024"),
+        (
+            v1::RegisterRequest { live_attempts: vec![v1::LiveAttempt::default(); 4097], ..registration() },
+            "live_attempts: more than 4096",
+        ),
+    ] {
+        refused(worker.client.register(request).await, Code::InvalidArgument, words);
+    }
+    let held = vec![v1::Lease::default(); 4097];
+    let poll = v1::PollRequest { session: worker.session, held, ..Default::default() };
+    refused(worker.client.poll(poll).await, Code::InvalidArgument, "held: more than 4096");
+    let many = v1::ReportRequest { session: worker.session, points: vec![v1::Point::default(); 10_001] };
+    refused(worker.client.report(many).await, Code::InvalidArgument, "points: more than 10000");
+
+    let (lease, settings, _) = worker.running.values().next().unwrap().clone();
+    worker.report(&lease, 1..=3).await;
+    for (sequence, epoch) in [(4, 4), (4, 3), (4, u32::MAX)] {
+        let point = v1::Point { lease: Some(lease.clone()), sequence, metrics: Some(metrics(epoch, 0.5)) };
+        let report = v1::ReportRequest { session: worker.session, points: vec![point] };
+        refused(worker.client.report(report).await, Code::InvalidArgument, "points: more than the 3 epochs of trial");
+    }
+    let finish = v1::FinishRequest {
+        session: worker.session,
+        lease: Some(lease.clone()),
+        last_sequence: 3,
+        ending: Some(by_filters()(&settings)),
+        phases: None,
+        log_tail: format!("{}the end", "x".repeat(100_000)),
+    };
+    let verdict = worker.client.finish(finish).await.unwrap().into_inner().verdict();
+    assert_eq!(verdict, v1::FinishVerdict::Accepted);
+    worker.running.remove(&key(&lease));
+    let trial: String = lease.trial_id.iter().map(|byte| format!("{byte:02x}")).collect();
+    let trial = env.sweeps().await.get_trial(v1::GetTrialRequest { trial }).await.unwrap().into_inner();
+    let log = &trial.attempts[0].log_tail;
+    assert!(log.len() == sweep_coordinator::convert::MAX_LOG_BYTES && log.ends_with("the end"), "{}", log.len());
+    assert_eq!(trial.points.len(), 3);
+    let name = v1::SweepReference { text: long };
+    let status = env.sweeps().await.get_sweep(v1::GetSweepRequest { sweep: Some(name) }).await;
+    refused(status, Code::InvalidArgument, "sweep: longer than 256 bytes");
+    assert_eq!(env.status(sweep).await.counts.unwrap().succeeded, 1);
+}
+
+#[tokio::test]
+async fn trials_and_sweeps_are_bounded_whatever_their_submitters_allow() {
+    let env = Env::with(args("20", "1", "100")).await;
+    let mut sweeps = env.sweeps().await;
+    let submit = |spec: String, trial_limit| v1::SubmitRequest { spec: spec.into(), trial_limit, ..Default::default() };
+    let large = SPEC.replace("seeds: [0, 1]", "seeds: 3");
+    refused(sweeps.submit(submit(large.clone(), 0)).await, Code::InvalidArgument, "expected at most 20 trials");
+    refused(sweeps.submit(submit(large, 1000)).await, Code::InvalidArgument, "trial_limit: 1000 is more than 20");
+    let first = env.submit(SPEC).await.id;
+    let second = sweeps.submit(submit(SPEC.to_owned(), 0)).await;
+    refused(second, Code::ResourceExhausted, "1 sweeps have not ended, and this coordinator takes no more");
+    let resumed = v1::SubmitRequest { resume: true, ..submit(SPEC.to_owned(), 0) };
+    assert!(sweeps.submit(resumed).await.unwrap().into_inner().resumed, "one that is there is taken up");
+    let cancel = v1::CancelSweepRequest { sweep: reference(first), user: String::new() };
+    sweeps.cancel_sweep(cancel).await.unwrap();
+    assert!(sweeps.submit(submit(SPEC.to_owned(), 0)).await.is_ok(), "there is room again");
+}
+
+#[tokio::test]
+async fn workers_are_bounded_and_the_place_of_a_lost_one_is_free() {
+    let env = Env::with(Args { lease_ttl_ms: Some("400".into()), ..args("100", "10", "1") }).await;
+    let mut first = env.worker("w1", 1).await;
+    let mut client = env.worker("w1", 1).await.client;
+    assert!(first.register().await.is_empty(), "one that is connected comes back whenever it likes");
+    refused(client.register(registration()).await, Code::ResourceExhausted, "1 workers are connected");
+    // The first says nothing any more.
+    let begun = std::time::Instant::now();
+    while client.register(registration()).await.is_err() {
+        assert!(begun.elapsed() < std::time::Duration::from_secs(60), "the place never became free");
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_worker_has_one_parked_poll() {
+    let env = Env::with(Args { lease_ttl_ms: Some("60000".into()), ..Args::default() }).await;
+    let worker = env.worker("w1", 1).await;
+    let polls = (0..100).map(|_| {
+        let mut client = worker.client.clone();
+        let request = v1::PollRequest { session: worker.session, held: Vec::new(), draining: false, seen: 0 };
+        tokio::spawn(async move { client.poll(request).await })
+    });
+    let mut polls: futures::stream::FuturesUnordered<_> = polls.collect();
+    for _ in 0..99 {
+        // None of them waits for the twenty seconds that a parked one may take.
+        let answered = futures::StreamExt::next(&mut polls).await.unwrap().unwrap().unwrap().into_inner();
+        assert_eq!(answered, v1::PollResponse::default());
+    }
+}
+
+#[tokio::test]
+async fn a_worker_that_spams_does_not_keep_another_from_its_work() {
+    let env = Env::new().await;
+    let sweep = env.submit(SPEC).await.id;
+    let spammer = env.worker("spammer", 0).await;
+    let lease = v1::Lease { trial_id: vec![7; 32].into(), round: 1, attempt: 1 };
+    let point = v1::Point { lease: Some(lease), sequence: 1, metrics: Some(metrics(1, 0.5)) };
+    let answered = std::sync::Arc::new(std::sync::atomic::AtomicU64::new(0));
+    let spam: Vec<_> = (0..64)
+        .map(|_| {
+            let (mut client, answered) = (spammer.client.clone(), std::sync::Arc::clone(&answered));
+            let request = v1::ReportRequest { session: spammer.session, points: vec![point.clone(); 100] };
+            tokio::spawn(async move {
+                while client.report(request.clone()).await.is_ok() {
+                    answered.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                }
+            })
+        })
+        .collect();
+    let ended = env.worker("w1", 2).await.work(&env, sweep, &by_filters()).await;
+    assert_eq!((ended.state(), ended.counts.unwrap().succeeded), (v1::SweepState::Succeeded, 14));
+    assert!(answered.load(std::sync::atomic::Ordering::Relaxed) > 0);
+    spam.iter().for_each(tokio::task::JoinHandle::abort);
+}
+
+#[tokio::test]
+async fn minor_versions_talk_and_major_ones_are_refused_with_a_sentence() {
+    let env = Env::new().await;
+    let sweep = env.submit(SPEC).await.id;
+    let mut worker = env.worker("w1", 2).await;
+    let newer = v1::RegisterRequest { version: "0.99.3".into(), worker: "newer".into(), ..registration() };
+    let answer = worker.client.register(newer).await.unwrap().into_inner();
+    assert_eq!(answer.coordinator_version, env!("CARGO_PKG_VERSION"), "the worker can judge for itself");
+    let other = v1::RegisterRequest { version: "7.0.0".into(), ..registration() };
+    let words = format!("this coordinator is of version {}, the worker of 7.0.0", env!("CARGO_PKG_VERSION"));
+    refused(worker.client.register(other).await, Code::PermissionDenied, &words);
+    // A newer worker says more than this coordinator knows; what it knows is understood all the same.
+    let mut bytes = registration().encode_to_vec();
+    bytes.extend([0xfa, 0x3f, 3, b'n', b'e', b'w', 0xf0, 0x3f, 1]);
+    assert_eq!(v1::RegisterRequest::decode(bytes.as_slice()).unwrap(), registration());
+    let ended = worker.work(&env, sweep, &by_filters()).await;
+    assert_eq!(ended.state(), v1::SweepState::Succeeded);
+}

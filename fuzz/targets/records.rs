@@ -1,0 +1,6 @@
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    // Refused or not, it ends.
+    let _ = sweep_worker::untrusted::records(bytes);
+});

@@ -1,0 +1,127 @@
+//! What comes from outside, one function for each kind, as the agent takes it: for tests and fuzzers that bring bytes which
+//! nobody wrote on purpose. Each ends with what was understood or with why not, whatever the bytes are.
+
+use futures::FutureExt;
+use prost::Message;
+use sweep_proto::v1;
+use sweep_spec::dataset::Source;
+use sweep_spec::trainer::{Event, Folders, MAX_LINE_BYTES, Train};
+use sweep_spec::{Classes, Cnn, Configuration, Dataset, Protocol, Trial};
+
+use crate::agent::unflatten;
+use crate::conversation::{Conversation, Step};
+use crate::lines::{Line, Lines};
+use crate::outbox;
+use crate::wire::Lease;
+
+/// Epochs of the trial that `trainer_output` is about.
+pub const EPOCHS: u32 = 3;
+
+/// The trial that `trainer_output` is about.
+///
+/// # Errors
+/// The trial has no id; it has one.
+pub fn asked() -> Result<Train, String> {
+    let dataset = Dataset {
+        source: Source::SyntheticScenes { seed: 1, train_images: 8, test_images: 4 },
+        image_size: 8,
+        channels: 1,
+        classes: Classes::Count(2),
+        digest: None,
+    };
+    let protocol = Protocol { epochs: EPOCHS, ..Protocol::default() };
+    let trial = Trial::new(Configuration::Cnn(Cnn::default()), 0, protocol, dataset);
+    Ok(Train {
+        trial_id: trial.id().map_err(|error| error.to_string())?,
+        attempt: 1,
+        trial,
+        device: "cpu".to_owned(),
+        folders: Folders { data_root: "/".to_owned(), cache: "/".to_owned() },
+        checkpoint_folder: None,
+        checkpoint_every: 1,
+        artifact_folder: None,
+    })
+}
+
+/// What a trainer wrote to its stdout after it was asked to train `asked()`; how many epochs were believed comes back.
+///
+/// # Errors
+/// It breaks the protocol.
+pub fn trainer_output(bytes: &[u8]) -> Result<usize, String> {
+    let train = asked()?;
+    let mut conversation = Conversation::new(&train);
+    let mut lines = Lines::new(bytes, MAX_LINE_BYTES);
+    let mut epochs = 0;
+    loop {
+        // A slice is always ready.
+        let next = lines.next().now_or_never().ok_or("nothing came")?;
+        let line = match next.map_err(|error| error.to_string())? {
+            Line::Whole(line) => line,
+            Line::End => return Ok(epochs),
+            Line::Half(_) => return Err("it ends in the middle of a line".to_owned()),
+        };
+        let event: Event = serde_json::from_slice(&line).map_err(|error| error.to_string())?;
+        match conversation.take(event)? {
+            Step::Point(_) => epochs += 1,
+            Step::Started | Step::Checkpoint => {}
+            Step::Finished(_) | Step::Failed(_) => return Ok(epochs),
+        }
+    }
+}
+
+/// The journal of an attempt on the worker's own disk; how many of its points are to be handed in comes back.
+///
+/// # Errors
+/// It is damaged, or another attempt's.
+pub fn journal(bytes: &[u8]) -> Result<usize, String> {
+    let lease = Lease { trial_id: asked()?.trial_id, round: 1, attempt: 1 };
+    outbox::points_of(bytes, lease)
+}
+
+/// The records of a journal whose digests are right: each a length in two bytes, little-endian, and its payload. How many
+/// points are to be handed in comes back.
+///
+/// # Errors
+/// One of them is none, or they make no sense together.
+pub fn records(mut bytes: &[u8]) -> Result<usize, String> {
+    let lease = Lease { trial_id: asked()?.trial_id, round: 1, attempt: 1 };
+    let mut payloads = Vec::new();
+    while let Some((length, rest)) = bytes.split_first_chunk() {
+        let (payload, rest) = rest.split_at(usize::from(u16::from_le_bytes(*length)).min(rest.len()));
+        payloads.push(payload);
+        bytes = rest;
+    }
+    outbox::points_of_records(&payloads, lease)
+}
+
+/// Answers of a coordinator: the first byte says which, the rest is the message.
+///
+/// # Errors
+/// It is no such message, or asks for what cannot be.
+pub fn answer(bytes: &[u8]) -> Result<(), String> {
+    let (kind, message) = bytes.split_first().ok_or("nothing")?;
+    let broken = |error: prost::DecodeError| error.to_string();
+    match kind % 4 {
+        0 => v1::RegisterResponse::decode(message).map_err(broken).and_then(|answer| {
+            crate::version::check(env!("CARGO_PKG_VERSION"), &answer.coordinator_version)?;
+            leases(&answer.stop)
+        }),
+        1 => poll_response(v1::PollResponse::decode(message).map_err(broken)?),
+        2 => v1::ReportResponse::decode(message).map_err(broken).and_then(|answer| leases(&answer.stop)),
+        _ => v1::FinishResponse::decode(message).map(drop).map_err(broken),
+    }
+}
+
+fn leases(list: &[v1::Lease]) -> Result<(), String> {
+    list.iter().try_for_each(|lease| Lease::from_wire(lease).map(drop).ok_or_else(|| "no trial".to_owned()))
+}
+
+fn poll_response(answer: v1::PollResponse) -> Result<(), String> {
+    leases(&answer.stop)?;
+    for start in answer.start {
+        leases(start.lease.as_slice())?;
+        let trial: Trial = unflatten(start.settings)?;
+        trial.id().map_err(|error| error.to_string())?;
+    }
+    answer.describe.into_iter().try_for_each(|task| unflatten::<Dataset>(task.settings).map(drop))
+}

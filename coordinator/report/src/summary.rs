@@ -79,6 +79,9 @@ pub(crate) struct Image {
     pub(crate) taken_for: usize,
 }
 
+/// For an image and a class that it was taken for: how often, and how sure the networks were in all.
+type Mistakes = BTreeMap<(usize, usize), (usize, f64)>;
+
 /// What was said of every image.
 #[derive(Debug, Default)]
 pub(crate) struct Images {
@@ -86,8 +89,8 @@ pub(crate) struct Images {
     pub(crate) all: Vec<Image>,
     /// Configurations that were counted.
     pub(crate) configurations: usize,
-    /// For each configuration: for an image and a class that it was taken for, how often, and how sure they were.
-    mistakes: BTreeMap<u32, BTreeMap<(usize, usize), (usize, f64)>>,
+    /// Of each configuration.
+    mistakes: BTreeMap<u32, Mistakes>,
 }
 
 impl Images {

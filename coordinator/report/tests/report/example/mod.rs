@@ -278,7 +278,7 @@ fn sheet() -> Sheet {
         let (left, top) = ((random.next() % 20) as usize, (random.next() % 20) as usize);
         for y in 0..SIDE {
             for x in 0..SIDE {
-                let inside = (left..left + 10).contains(&x) && (top..top + 12).contains(&y) && class % 3 != 0;
+                let inside = (left..left + 10).contains(&x) && (top..top + 12).contains(&y) && !class.is_multiple_of(3);
                 let colour = match (inside, y < horizon) {
                     (true, _) => [60 + (class * 20) as u8, 60, 70],
                     (false, true) => sky,

@@ -146,12 +146,7 @@ impl Handle {
         Ok(outlook)
     }
 
-    async fn begin(
-        &self,
-        record: SweepRecord,
-        plan: Arc<Plan>,
-        extends: Option<SweepId>,
-    ) -> Result<Outlook, Error> {
+    async fn begin(&self, record: SweepRecord, plan: Arc<Plan>, extends: Option<SweepId>) -> Result<Outlook, Error> {
         let id = record.id;
         let groups = plan.released(&[]).groups().to_vec();
         let mut expansion = {

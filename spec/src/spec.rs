@@ -3,6 +3,7 @@
 
 use serde::Serialize;
 
+use crate::budget::{Budget, Money};
 use crate::canonical;
 use crate::configuration::Configuration;
 use crate::count;
@@ -45,6 +46,19 @@ pub struct Spec {
     /// What it wants done about failures otherwise than its coordinator does.
     #[serde(skip_serializing_if = "Changes::is_empty")]
     pub retry: Changes,
+    /// What it may cost; it stops there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub budget: Option<Budget>,
+    /// What an hour of one slot costs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub price_per_hour: Option<Money>,
+}
+
+impl Spec {
+    /// Its budget, in seconds of slots.
+    pub fn budget_seconds(&self) -> Option<f64> {
+        self.budget.as_ref()?.slot_seconds(self.price_per_hour.as_ref())
+    }
 }
 
 /// One step of a study.

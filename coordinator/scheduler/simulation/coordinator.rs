@@ -273,6 +273,7 @@ impl Coordinator {
             dataset: study::dataset(),
             pin: None,
             stages: stages.len() as u32,
+            allowance: None,
         };
         let first = stages.first().cloned().unwrap_or_default();
         self.studies.insert(id, stages);

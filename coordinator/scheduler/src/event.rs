@@ -41,6 +41,20 @@ pub enum Event {
         /// Whether it rests.
         paused: bool,
     },
+    /// A sweep may start so many attempts from now on, and no more before it is told another number; `None` sets it free.
+    SetAllowance {
+        /// Which.
+        sweep: SweepId,
+        /// How many.
+        starts: Option<u64>,
+    },
+    /// A sweep ends here, by a rule and not by somebody's word.
+    StopSweep {
+        /// Which.
+        sweep: SweepId,
+        /// Which rule, for people.
+        reason: String,
+    },
     /// A sweep gets another place among the others.
     SetPriority {
         /// Which.
@@ -115,6 +129,8 @@ pub struct NewSweep {
     pub pin: Option<Digest>,
     /// How many stages it has; it ends when all have ended.
     pub stages: u32,
+    /// How many attempts may be started before `SetAllowance` says otherwise; `None` for any number.
+    pub allowance: Option<u64>,
 }
 
 /// A trial that a stage needs.
@@ -128,6 +144,8 @@ pub struct WantedTrial {
     pub memory_bytes: u64,
     /// What the store knows of it.
     pub history: History,
+    /// In its sweep, lower ranks go first, whatever they cost.
+    pub rank: u32,
 }
 
 /// What the store knows of a trial.

@@ -119,6 +119,17 @@ impl Scheduler {
         self.workers.iter().filter_map(view).collect()
     }
 
+    /// The trials of a sweep that could be started now, in the order in which they are.
+    pub fn waiting(&self, id: SweepId) -> impl Iterator<Item = TrialId> + '_ {
+        let queue = self.sweeps.get(&id).map(|sweep| &sweep.queue);
+        queue.into_iter().flat_map(|queue| queue.iter().map(|entry| entry.trial))
+    }
+
+    /// How many attempts of a sweep may still be started; `None` for any number, or if it does not live.
+    pub fn allowance(&self, id: SweepId) -> Option<u64> {
+        self.sweeps.get(&id)?.spec.allowance
+    }
+
     /// Whether a session is open.
     pub fn knows_session(&self, id: SessionId) -> bool {
         self.sessions.contains_key(&id)

@@ -1,7 +1,7 @@
 //! Reading of the spec as a whole, and the checks that need more than one part of it.
 
 use super::stage::{Around, baseline, extra, stage, stage_names};
-use super::{At, Reader, dataset, protocol, retry};
+use super::{At, Reader, budget, dataset, protocol, retry};
 use crate::configuration::Configuration;
 use crate::count::{Counts, Input};
 use crate::levels::Family;
@@ -56,6 +56,12 @@ fn whole(at: &At<'_>, reader: &mut Reader) -> Option<Spec> {
     let priority = section.get("priority").map_or(Some(0), |at| at.signed(reader, -1000..=1000));
     let weight = section.get("weight").map_or(Some(1), |at| at.small(reader, 1..=1000));
     let retry = section.get("retry").map_or(Some(Default::default()), |at| retry::retry(&at, reader));
+    let price_per_hour = section.get("price_per_hour").map_or(Some(None), |at| budget::price(&at, reader).map(Some));
+    let budget_at = section.get("budget");
+    let budget = budget_at.as_ref().map_or(Some(None), |at| budget::budget(at, reader).map(Some));
+    if let (Some(at), Some(budget), Some(price)) = (&budget_at, &budget, &price_per_hour) {
+        budget::agree(at, reader, budget.as_ref(), price.as_ref());
+    }
     if matches!((&stages, &extra), (Some(stages), Some(extra)) if stages.is_empty() && extra.is_empty()) {
         section.at.report(reader, "nothing to train", Some("give `stages`, `extra` or both".into()));
     }
@@ -63,7 +69,22 @@ fn whole(at: &At<'_>, reader: &mut Reader) -> Option<Spec> {
     let (name, dataset, protocol, seeds, baseline) = (name?, dataset?, protocol?, seeds?, baseline?);
     let (stages, extra, objective) = (stages?, extra?, objective?);
     let (priority, weight, retry) = (priority?, weight?, retry?);
-    Some(Spec { name, dataset, protocol, seeds, baseline, stages, extra, objective, priority, weight, retry })
+    let (budget, price_per_hour) = (budget?, price_per_hour?);
+    Some(Spec {
+        name,
+        dataset,
+        protocol,
+        seeds,
+        baseline,
+        stages,
+        extra,
+        objective,
+        priority,
+        weight,
+        retry,
+        budget,
+        price_per_hour,
+    })
 }
 
 fn seeds(at: &At<'_>, reader: &mut Reader) -> Option<Vec<u64>> {

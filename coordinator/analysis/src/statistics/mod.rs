@@ -1,0 +1,34 @@
+//! The numbers themselves, as functions of plain slices: no configuration, no trial and no store is known here. What is
+//! random comes from fixed seeds (`random.rs`), so every function gives the same answer to the same values, in whatever
+//! order they come. Nothing panics on any input: what cannot be computed is `None`.
+//!
+//! Exact formulas are held against SciPy and statsmodels by `ci/statistics`; error rates are held by simulation in
+//! `tests/error_rates.rs`.
+
+mod bootstrap;
+mod correction;
+mod estimate;
+pub mod factorial;
+mod mcnemar;
+mod pareto;
+mod power;
+mod random;
+mod ranks;
+mod sequential;
+mod sign_flip;
+
+pub use bootstrap::{RESAMPLES, bca_from, bca_interval};
+pub use correction::{benjamini_hochberg, holm};
+pub use estimate::{differences, effect_size, estimate, mean, t_interval};
+pub use mcnemar::mcnemar;
+pub use pareto::{FRONT_RESAMPLES, front, front_shares};
+pub use power::{POWER, Power, detectable, more_seeds, seeds_to_reach, smallest_p};
+pub use random::Random;
+pub use ranks::{shared_ranks, told_apart};
+pub use sequential::{Finding, Looks};
+pub use sign_flip::{EXACT_UP_TO, MONTE_CARLO_FLIPS, sign_flip};
+
+/// The error rate of verdicts, over a whole family.
+pub const ALPHA: f64 = 0.05;
+/// How sure intervals are.
+pub const CONFIDENCE: f64 = 0.95;

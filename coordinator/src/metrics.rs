@@ -28,6 +28,7 @@ pub struct Metrics {
     commit_failures: IntCounter,
     points: IntCounter,
     effects: IntCounterVec,
+    prediction_errors: Histogram,
 }
 
 /// A sweep's leaderboard and where the sweep stands, for the gauges.
@@ -61,6 +62,7 @@ impl Metrics {
             commit_failures: d::counter(&registry, &d::COMMIT_FAILURES)?,
             points: d::counter(&registry, &d::POINTS)?,
             effects: d::counter_vec(&registry, &d::EFFECTS)?,
+            prediction_errors: d::histogram(&registry, &d::PREDICTION_ERROR, d::share_buckets())?,
             registry,
         };
         for state in [AttemptState::Succeeded, AttemptState::Failed, AttemptState::Stopped, AttemptState::Expired] {
@@ -100,6 +102,11 @@ impl Metrics {
         self.effects.with_label_values(&[name]).inc();
     }
 
+    /// By which share of what came a prediction was off.
+    pub(crate) fn predicted(&self, error: f64) {
+        self.prediction_errors.observe(error);
+    }
+
     /// The text of a scrape.
     ///
     /// # Errors
@@ -124,6 +131,10 @@ fn fill(registry: &Registry, gauges: &Gauges, sweeps: &[SweepGauges]) -> Result<
     slots.with_label_values(&["busy"]).set(gauges.slots.0 as f64);
     slots.with_label_values(&["free"]).set(gauges.slots.1 as f64);
     fill_trials(registry, gauges)?;
+    let spent = d::gauge_vec(registry, &d::SPENT)?;
+    for (sweep, seconds) in &gauges.spent {
+        spent.with_label_values(&[sweep.to_string().as_str()]).set(*seconds);
+    }
     fill_sweeps(registry, sweeps)?;
     fill_running(registry, &gauges.running)
 }

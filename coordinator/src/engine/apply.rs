@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use sweep_analysis::cost::Size;
 use sweep_scheduler::event::{Ending, Registration, Slot};
 use sweep_scheduler::{Effect, Event, Ignored, SessionId, WorkerName};
 use tracing::{info, warn};
@@ -40,6 +41,10 @@ impl Driver {
                 let status = self.status(sweep);
                 self.batch.say(reply, Ok(status));
             }
+            Command::Devices(reply) => {
+                let devices = self.devices();
+                self.batch.say(reply, Ok(devices));
+            }
             Command::Workers(reply) => {
                 let workers = self.worker_views();
                 self.batch.say(reply, Ok(workers));
@@ -75,11 +80,12 @@ impl Driver {
         let known = |bytes: u64| (bytes > 0).then_some(bytes);
         let slot =
             |slot: crate::store::write::SlotRow| Slot { device: slot.device, memory_bytes: known(slot.memory_bytes) };
+        let device_names = request.slots.iter().map(|slot| slot.device_name.clone()).collect();
         let slots: Vec<Slot> = request.slots.into_iter().map(slot).collect();
         info!(worker_id = request.worker, session = session.0, slots = slots.len(), "a worker registered");
         let worker = WorkerName(request.worker);
         let offers = slots.clone();
-        self.live.sessions.insert(session, Session { seen_ms: unix_ms(), offers, ..Session::default() });
+        self.live.sessions.insert(session, Session { seen_ms: unix_ms(), offers, device_names, ..Session::default() });
         let live = request.live.clone();
         self.event(Event::Register(Registration { worker: worker.clone(), session, slots, live: request.live, fresh }));
         let mut leases = live.into_iter().map(|(lease, _)| lease);
@@ -111,6 +117,8 @@ impl Driver {
         let answer = match request.answer {
             Ok(found) => {
                 let digest = found.digest;
+                let size = Size { train: found.train_images.into(), test: found.test_images.into() };
+                self.costs.get().described(request.dataset, size);
                 self.batch.commit.descriptions.push((request.dataset, found));
                 Ok(digest)
             }

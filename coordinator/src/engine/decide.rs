@@ -62,7 +62,8 @@ impl Handle {
         let decision = decision(&plan, &record, stage, &configurations, &replicates);
         info!(sweep_id = %sweep, stage, choice = decision.choice.choice, "a stage has chosen");
         let (winners, open) = (decision.winners, decision.open);
-        let expansion = blocking(move || Expansion::new(sweep, &plan, &winners, &open));
+        let costs = self.costs.clone();
+        let expansion = blocking(move || Expansion::new((sweep, &plan), &winners, &open, &costs));
         let mut expansion = expansion.await?;
         expansion.write(self.store.as_ref()).await?;
         let ticket = self.ask(Command::Ticket).await?;

@@ -3,24 +3,27 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use sweep_analysis::cost::{Size, Work};
 use sweep_scheduler::SweepId;
 use sweep_scheduler::event::{History, WantedTrial};
+use sweep_spec::count::{Counts, Input};
 use sweep_spec::plan::Winner;
 use sweep_spec::{Digest, Plan, TrialId, canonical};
 
 use super::Error;
+use super::budget::LiveBudget;
+use super::costs::Shared;
 use super::live::LiveConfiguration;
 use crate::store::Store;
 use crate::store::write::{ConfigurationRow, NewTrial, Preparation};
 
 /// Rows that are written in one piece, so that commits of the engine come between.
 const PIECE: usize = 10_000;
-/// Added to every image's FLOPs: what a step costs that hardly computes.
-const STEP_OVERHEAD: u64 = 1_000_000;
 
 /// What some groups of a plan come to.
 pub(crate) struct Expansion {
     pub(crate) sweep: SweepId,
+    input: Input,
     rows: Vec<ConfigurationRow>,
     stage_configurations: Vec<(SweepId, u32, u32)>,
     trials: Vec<NewTrial>,
@@ -39,17 +42,36 @@ fn internal(error: impl std::fmt::Display) -> Error {
     Error::Internal(error.to_string())
 }
 
+/// What trials are ordered by: milliseconds as they are predicted, or, while nothing was measured, of a machine of no
+/// particular kind. Without the size of the data set only the proportions are right.
+fn milliseconds(plan: &Plan, counts: &Counts, costs: &Shared) -> u64 {
+    const ANY: Size = Size { train: 1_000, test: 100 };
+    let spec = plan.spec();
+    let mut costs = costs.get();
+    let size = costs.size(&spec.dataset).unwrap_or(ANY);
+    let work = Work::new(counts, &spec.protocol, size);
+    let seconds = costs.predict(&[], &work).map_or_else(|| work.nominal_seconds(), |estimate| estimate.seconds);
+    (seconds * 1000.0).clamp(1.0, 1e15) as u64
+}
+
 impl Expansion {
     /// Expands `groups` of `plan`. Blocks for long if there are many trials.
-    pub(crate) fn new(sweep: SweepId, plan: &Plan, winners: &[Winner], groups: &[usize]) -> Result<Self, Error> {
+    pub(crate) fn new(
+        (sweep, plan): (SweepId, &Plan),
+        winners: &[Winner],
+        groups: &[usize],
+        costs: &Shared,
+    ) -> Result<Self, Error> {
         let spec = plan.spec();
         let shared = serde_json::json!({
             "dataset": spec.dataset, "protocol": spec.protocol, "semantics": sweep_spec::TRAINER_SEMANTICS,
         });
         let body = canonical::to_string(&shared).map_err(internal)?;
         let digest = Digest::of(body.as_bytes());
+        let budget = LiveBudget::of(plan);
         let mut expansion = Self {
             sweep,
+            input: Input::from(&spec.dataset),
             rows: Vec::new(),
             stage_configurations: Vec::new(),
             trials: Vec::new(),
@@ -63,12 +85,15 @@ impl Expansion {
             let mut wanted = Vec::new();
             for planned in released.points(*group) {
                 let position = u32::try_from(planned.ordinal).map_err(|_| internal("the plan has too many points"))?;
-                let cost = (planned.counts.flops_per_image.saturating_add(STEP_OVERHEAD))
-                    .saturating_mul(u64::from(spec.protocol.epochs));
+                let cost = milliseconds(plan, &planned.counts, costs);
+                let is_baseline = planned.configuration == spec.baseline;
                 let memory_bytes = planned.counts.training_memory_bytes(spec.protocol.batch_size);
                 let ids = plan.trial_ids(&planned.configuration).map_err(internal)?;
-                let one = |id: &TrialId| WantedTrial { id: *id, cost, memory_bytes, history: History::default() };
-                wanted.extend(ids.iter().map(one));
+                let one = |(id, seed): (&TrialId, &u64)| {
+                    let rank = budget.as_ref().map_or(0, |budget| budget.rank(*seed, is_baseline));
+                    WantedTrial { id: *id, cost, memory_bytes, history: History::default(), rank }
+                };
+                wanted.extend(ids.iter().zip(&spec.seeds).map(one));
                 expansion.stage_configurations.push((sweep, stage, position));
                 if !made.insert(position) {
                     continue;
@@ -84,7 +109,7 @@ impl Expansion {
                     position,
                     name: planned.name.clone().unwrap_or_default(),
                     label: planned.difference(plan).to_string(),
-                    baseline: planned.configuration == spec.baseline,
+                    baseline: is_baseline,
                     configuration: planned.configuration,
                     params: planned.counts.params,
                     flops: planned.counts.flops_per_image,
@@ -126,7 +151,7 @@ impl Expansion {
         }
         let configuration = |row: ConfigurationRow| {
             let label = if row.name.is_empty() { row.label } else { row.name };
-            (row.position, LiveConfiguration { label, configuration: row.configuration, cost: row.cost })
+            (row.position, LiveConfiguration::new(label, row.configuration, self.input))
         };
         Ok(Expanded {
             open: self.wanted.into_iter().collect(),

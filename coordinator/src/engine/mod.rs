@@ -3,14 +3,22 @@
 
 mod apply;
 mod batch;
+mod budget;
+mod coming;
 pub mod command;
+mod costs;
 mod decide;
 mod driver;
 mod effects;
 mod error;
 mod expand;
+mod fitting;
+mod forecast;
 mod instances;
+mod learning;
 mod live;
+mod noise;
+mod outlook;
 mod people;
 mod poll;
 mod restore;
@@ -36,6 +44,9 @@ pub use command::{
 };
 pub use driver::Trouble;
 pub use error::Error;
+pub use forecast::Outlook;
+pub use noise::Noise;
+pub use outlook::Cost;
 pub use status::{Board, StageStatus, Status};
 pub use submit::{Submit, Submitted};
 
@@ -62,6 +73,7 @@ pub struct Handle {
     last_sweep: Arc<AtomicU64>,
     boards: Arc<Mutex<HashMap<SweepId, status::CachedBoard>>>,
     lease_ttl_ms: u64,
+    costs: costs::Shared,
 }
 
 /// Starts the owner task and the one that chooses winners; both end after `shutdown`, the last batch being on disk.
@@ -78,6 +90,7 @@ pub fn start(
     let (ready, is_ready) = watch::channel(false);
     let (trouble, troubled) = watch::channel(Trouble::None);
     let last_sweep = Arc::new(AtomicU64::new(0));
+    let costs = costs::Shared::default();
     let handle = Handle {
         commands,
         store: Arc::clone(&store),
@@ -88,6 +101,7 @@ pub fn start(
         last_sweep: Arc::clone(&last_sweep),
         boards: Arc::default(),
         lease_ttl_ms: scheduler.lease_ttl_ms,
+        costs: costs.clone(),
     };
     let parts = Parts {
         store,
@@ -100,6 +114,7 @@ pub fn start(
         trouble,
         last_sweep,
         shutdown: shutdown.clone(),
+        costs,
     };
     tasks.spawn(Driver::new(parts).run());
     tasks.spawn(decide::run(handle.clone(), decisions, shutdown.clone()));

@@ -3,11 +3,13 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use sweep_analysis::cost::Accuracy;
 use sweep_scheduler::{SweepCounts, SweepId};
+use sweep_spec::budget::{Budget, Money};
 use sweep_spec::spec::Metric;
 
 use super::command::{Command, Running};
-use super::{Error, Handle, restore};
+use super::{Cost, Error, Handle, restore};
 use crate::analysis::leaderboard::{self, Counts, Leaderboard};
 use crate::store::codes::{StageState, SweepState};
 use crate::store::record::{Replicate, SweepRecord};
@@ -28,8 +30,16 @@ pub struct Status {
     pub to_come_at_most: u64,
     /// By stage.
     pub stages: Vec<StageStatus>,
-    /// Seconds until the end, if anything can be said.
-    pub eta_seconds: Option<f64>,
+    /// What it has cost and will.
+    pub cost: Cost,
+    /// What an hour of a slot costs, and what the sweep may cost, as its spec says it.
+    pub price_per_hour: Option<Money>,
+    /// As the spec says it.
+    pub budget: Option<Budget>,
+    /// Seeds that were left out for the budget before it began.
+    pub left_out_seeds: Vec<u64>,
+    /// How far predictions were off, class of device by class of device.
+    pub accuracy: Vec<Accuracy>,
     /// The best value so far and its configuration's label.
     pub best: Option<(f64, String)>,
     /// What it is judged by.
@@ -70,6 +80,8 @@ pub struct Board {
     stages: Vec<SweepCounts>,
     counts: SweepCounts,
     epochs_done: u64,
+    /// Whether its results came from GPUs alone.
+    on_gpus: bool,
 }
 
 /// A board and when it was made.
@@ -90,7 +102,19 @@ impl Handle {
         let record = self.store.sweep(id).await?.ok_or_else(|| Error::not_found(format!("sweep {id}")))?;
         let ended = record.state != SweepState::Running;
         let board = self.board(id, ended).await?;
-        let epochs = u64::from(board.plan.spec().protocol.epochs);
+        let spec = board.plan.spec();
+        let epochs = u64::from(spec.protocol.epochs);
+        let cost = match &live {
+            Some(live) => live.cost.clone(),
+            None => Cost {
+                spent_seconds: self.store.spent_ms(id).await? as f64 / 1000.0,
+                left: None,
+                end: None,
+                budget_seconds: spec.budget_seconds(),
+                left_out: 0,
+                on_gpus: board.on_gpus,
+            },
+        };
         let waiting = |stage: &crate::store::record::StageRecord| {
             if !ended && stage.state == StageState::Waiting { stage.trials_at_most } else { 0 }
         };
@@ -116,7 +140,11 @@ impl Handle {
             counts,
             to_come_at_most,
             stages,
-            eta_seconds: live.as_ref().and_then(|live| live.eta_seconds),
+            cost,
+            price_per_hour: spec.price_per_hour.clone(),
+            budget: spec.budget.clone(),
+            left_out_seeds: super::fitting::left_out(&record, &board.plan),
+            accuracy: self.costs.get().accuracy(),
             best: board.best(),
             objective: board.plan.spec().objective.metric,
             waiting_for: live.as_ref().map(|live| live.waiting_for.clone()).unwrap_or_default(),
@@ -172,8 +200,11 @@ impl Handle {
             let stages_of = configurations.iter().map(|row| (row.position, row.stages.as_slice())).collect();
             let (counts, stages) = count(&replicates, &stages_of, record.stages.len());
             let epochs = replicates.iter().filter_map(|replicate| replicate.result.as_ref()?.last);
+            let devices =
+                || replicates.iter().filter_map(|replicate| Some(&replicate.result.as_ref()?.provenance.device));
+            let on_gpus = devices().next().is_some() && devices().all(|device| device != "cpu");
             let epochs_done = epochs.map(|last| u64::from(last.epoch)).sum();
-            Ok(Board { record, plan, board, stages, counts, epochs_done })
+            Ok(Board { record, plan, board, stages, counts, epochs_done, on_gpus })
         })
         .await
     }

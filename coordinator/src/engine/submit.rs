@@ -14,7 +14,7 @@ use super::command::{Begin, Command};
 use super::driver::unix_ms;
 use super::expand::Expansion;
 use super::live::{LiveSweep, dataset_key};
-use super::{Error, Handle};
+use super::{Error, Handle, fitting};
 use crate::store::codes::{StageState, SweepState};
 use crate::store::record::{StageRecord, SweepRecord};
 use crate::store::write::{Preparation, StageRow, SweepRow};
@@ -53,13 +53,7 @@ impl Handle {
     /// # Errors
     /// Everything that is wrong with the spec; or the store failed.
     pub async fn submit(&self, request: Submit) -> Result<Submitted, Error> {
-        let default = Limits::default();
-        let limits = Limits { trials: if request.trial_limit == 0 { default.trials } else { request.trial_limit } };
-        let (request, plan) = blocking(move || {
-            let spec = Spec::parse(&request.spec, &request.overrides, &limits).map_err(Error::Spec)?;
-            Ok((request, Arc::new(Plan::new(&spec))))
-        })
-        .await?;
+        let (request, plan, limits) = parse(request).await?;
         let record = record(&request, &plan, limits)?;
         let _one = self.expansions.lock().await;
         if request.resume
@@ -71,8 +65,31 @@ impl Handle {
         let mut ready = self.ready.clone();
         ready.wait_for(|ready| *ready).await.map_err(|_| Error::Unavailable)?;
         let id = SweepId(self.last_sweep.fetch_add(1, Ordering::SeqCst) + 1);
+        let (record, plan) = self.fit(record, request, plan).await?;
         self.begin(SweepRecord { id, ..record }, plan).await?;
         Ok(Submitted { sweep: id, resumed: false })
+    }
+
+    /// Leaves out seeds that the budget does not hold, if there is a budget and times are known.
+    async fn fit(
+        &self,
+        record: SweepRecord,
+        mut request: Submit,
+        plan: Arc<Plan>,
+    ) -> Result<(SweepRecord, Arc<Plan>), Error> {
+        if plan.spec().budget.is_none() {
+            return Ok((record, plan));
+        }
+        let devices = self.ask(Command::Devices).await?;
+        let Some(weighed) = self.weigh(&plan, &devices).await? else { return Ok((record, plan)) };
+        let Some(trimmed) = fitting::trimmed(&plan, &weighed.needs) else { return Ok((record, plan)) };
+        info!(seeds = trimmed.1, "seeds are left out for the budget");
+        request.overrides.push(trimmed);
+        let (request, plan, limits) = parse(request).await?;
+        // It is known by what was asked for, so that the same spec is found again when it is resumed.
+        let spec_digest = record.spec_digest;
+        let record = SweepRecord { spec_digest, ..self::record(&request, &plan, limits)? };
+        Ok((record, plan))
     }
 
     async fn begin(&self, record: SweepRecord, plan: Arc<Plan>) -> Result<(), Error> {
@@ -80,7 +97,8 @@ impl Handle {
         let groups = plan.released(&[]).groups().to_vec();
         let mut expansion = {
             let plan = Arc::clone(&plan);
-            blocking(move || Expansion::new(id, &plan, &[], &groups)).await?
+            let costs = self.costs.clone();
+            blocking(move || Expansion::new((id, &plan), &[], &groups, &costs)).await?
         };
         self.store.prepare(&preparation(&record)).await?;
         expansion.write(self.store.as_ref()).await?;
@@ -96,6 +114,8 @@ impl Handle {
             dataset: record.dataset_key,
             pin: record.pin,
             stages: u32::try_from(record.stages.len()).unwrap_or(u32::MAX),
+            // With a budget nothing is started before the owner task has looked at it.
+            allowance: plan.spec().budget.as_ref().map(|_| 0),
         };
         info!(sweep_id = %id, trials = expanded.trials.len(), name = record.name, "a sweep is submitted");
         let begin = Begin {
@@ -111,6 +131,17 @@ impl Handle {
         };
         self.ask(|reply| Command::Begin(Box::new(begin), reply)).await
     }
+}
+
+/// Reads a spec and makes its plan.
+pub(super) async fn parse(request: Submit) -> Result<(Submit, Arc<Plan>, Limits), Error> {
+    let default = Limits::default();
+    let limits = Limits { trials: if request.trial_limit == 0 { default.trials } else { request.trial_limit } };
+    blocking(move || {
+        let spec = Spec::parse(&request.spec, &request.overrides, &limits).map_err(Error::Spec)?;
+        Ok((request, Arc::new(Plan::new(&spec)), limits))
+    })
+    .await
 }
 
 /// Runs what takes long away from the tasks that answer.

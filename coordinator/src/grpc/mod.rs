@@ -1,5 +1,6 @@
 //! gRPC: validate into domain types, ask the engine, map the answer. No SQL, no policy.
 
+mod cost;
 pub mod gate;
 mod people;
 mod streams;

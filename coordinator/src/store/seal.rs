@@ -30,6 +30,13 @@ pub struct Table {
     pub groups: &'static [Group],
 }
 
+impl Table {
+    /// The layout that brought it, among those that have checksums.
+    pub fn layout(&self) -> i64 {
+        if self.name == "predictions" { 4 } else { 2 }
+    }
+}
+
 const fn whole(columns: &'static [&'static str]) -> Group {
     Group { sum: "sum", columns }
 }
@@ -140,6 +147,7 @@ pub const TABLES: &[Table] = &[
             named("log_sum", &["log_tail"]),
         ],
     },
+    Table { name: "predictions", key: &["attempt"], groups: &[whole(&["seconds", "low", "high", "memory_bytes"])] },
     Table { name: "points", key: &["attempt", "sequence"], groups: &[whole(POINT)] },
     Table {
         name: "results",

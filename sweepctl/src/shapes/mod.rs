@@ -3,6 +3,7 @@
 
 mod artifact;
 mod audit;
+mod cost;
 mod leaderboard;
 mod sweep;
 mod trial;
@@ -15,6 +16,7 @@ use sweep_proto::v1::{self, setting};
 
 pub(crate) use artifact::Artifact;
 pub(crate) use audit::AuditEntry;
+pub(crate) use cost::{Accuracy, Cost, Prediction};
 pub(crate) use leaderboard::{Estimate, Leaderboard, Row};
 pub(crate) use sweep::{Counts, State, Sweep};
 pub(crate) use trial::{Attempt, Detail, Failure, Summary};

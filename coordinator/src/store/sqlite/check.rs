@@ -73,6 +73,11 @@ const REFERENCES: &[(&str, &str, &str)] = &[
          AND p.sequence = x.sequence - 1)",
         "a point that follows one that is not there",
     ),
+    (
+        "predictions",
+        "NOT EXISTS (SELECT 1 FROM attempts a WHERE a.key = x.attempt)",
+        "an expectation without its attempt",
+    ),
     ("results", "NOT EXISTS (SELECT 1 FROM attempts a WHERE a.key = x.attempt)", "a result without its attempt"),
     (
         "validations",
@@ -116,10 +121,9 @@ async fn read_everything(pool: &SqlitePool, path: &Path, report: &mut Report) ->
     let mut connection = pool.acquire().await?;
     integrity(&mut connection, report).await?;
     let sealed = report.layout > 1;
-    for table in TABLES {
-        if sealed {
-            rows(&mut connection, table, report).await?;
-        }
+    let layout = report.layout;
+    for table in TABLES.iter().filter(|table| table.layout() <= layout) {
+        rows(&mut connection, table, report).await?;
     }
     if sealed {
         report.commits = number::read(&mut connection, COMMIT).await?;
@@ -129,7 +133,9 @@ async fn read_everything(pool: &SqlitePool, path: &Path, report: &mut Report) ->
         }
     }
     questions(&mut connection, report).await?;
-    for (table, condition, what) in REFERENCES {
+    let there = |name: &str| TABLES.iter().all(|table| table.name != name || table.layout() <= layout.max(2));
+    let known: Vec<_> = REFERENCES.iter().filter(|(table, ..)| there(table)).collect();
+    for (table, condition, what) in known {
         references(&mut connection, table, condition, what, report).await?;
     }
     contents(&mut connection, path, report).await

@@ -9,6 +9,7 @@ mod consistency;
 mod facts;
 mod load;
 mod number;
+mod observed;
 mod prepare;
 mod read;
 mod repair;
@@ -17,7 +18,7 @@ mod scan;
 mod trials;
 mod write;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::{File, TryLockError};
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -34,6 +35,7 @@ use sweep_scheduler::{Lease, SweepId};
 use sweep_spec::{Digest, TrialId};
 use tracing::warn;
 
+use super::observed::Observed;
 use super::record::{
     ArtifactRecord, AttemptKey, AttemptRecord, AuditFilter, ConfigurationRecord, LiveSweep, Loaded, Point, Replicate,
     SweepRecord, TrialPage, TrialRecord, TrialRow, WorkerRecord,
@@ -57,8 +59,11 @@ const QUICK_CHECK_BYTES: u64 = 16 * 1024 * 1024;
 const SEALED: &str = "sealed";
 
 /// The layouts, oldest first. Forward only; PostgreSQL's have the same numbers.
-const MIGRATIONS: &[(i64, &str, &str)] =
-    &[(1, "start", include_str!("migrations/0001_start.sql")), (2, "proof", include_str!("migrations/0002_proof.sql"))];
+const MIGRATIONS: &[(i64, &str, &str)] = &[
+    (1, "start", include_str!("migrations/0001_start.sql")),
+    (2, "proof", include_str!("migrations/0002_proof.sql")),
+    (4, "cost", include_str!("migrations/0004_cost.sql")),
+];
 
 /// Which store, and how it is opened.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -338,6 +343,18 @@ impl Store for SqliteStore {
 
     async fn validation(&self, attempt: AttemptKey) -> Result<Option<v1::Validation>, Error> {
         trials::validation(&self.readers, attempt).await
+    }
+
+    async fn observed(&self, limit: u32) -> Result<Observed, Error> {
+        observed::observed(&self.readers, limit).await
+    }
+
+    async fn spent_ms(&self, sweep: SweepId) -> Result<u64, Error> {
+        observed::spent_ms(&self.readers, sweep).await
+    }
+
+    async fn answered(&self, trials: &[TrialId]) -> Result<HashSet<TrialId>, Error> {
+        observed::answered(&self.readers, trials).await
     }
 
     async fn workers(&self) -> Result<Vec<WorkerRecord>, Error> {

@@ -9,10 +9,14 @@ use sweep_scheduler::{Lease, SweepId, WorkerName};
 use sweep_spec::trainer::{EpochMetrics, Provenance};
 use sweep_spec::{Cnn, Configuration, Dataset, Digest, FailureClass, Outcome, Protocol, Trial, TrialId, canonical};
 
+#[path = "contract_cost.rs"]
+mod cost;
 #[path = "postgres/tests.rs"]
 mod postgres_tests;
 #[path = "../../tests/postgres_server/mod.rs"]
 mod server;
+
+use cost::what_trials_took_is_found_with_what_was_expected;
 
 use super::Store;
 use super::codes::{AttemptState, AuditAction, RoundState, StageState, SweepState};
@@ -76,6 +80,7 @@ on_every_backend!(
     an_expired_attempt_is_remembered_and_can_go_on,
     what_failed_before_is_remembered,
     the_audit_log_tells_everything_in_order,
+    what_trials_took_is_found_with_what_was_expected,
 );
 
 const SWEEP: SweepId = SweepId(1);

@@ -1,6 +1,8 @@
 //! The whole coordinator over real gRPC, with workers that only pretend to train.
 
 #[cfg(test)]
+mod budgets;
+#[cfg(test)]
 mod damage;
 #[cfg(test)]
 mod env;

@@ -118,12 +118,13 @@ impl Driver {
             budget.looked = Some(now);
             budget.left_out = left_out;
         }
-        let starts = if is_short { Some(starts) } else { None };
-        // Free while everything fits, but never blindly: what has not been looked at yet may not fit.
-        let starts = starts.or(Some(waiting.len() as u64));
-        if is_short && starts == Some(0) && view.counts.running == 0 {
+        // What waits for its next try, or for its data, is not in the queue and may still need what is left.
+        let all_wait = view.counts.queued == waiting.len() as u64;
+        if is_short && starts == 0 && view.counts.running == 0 && all_wait {
             return self.end_for_budget(id, spent);
         }
+        // Never blindly free, even while everything fits: what has not been looked at yet may not.
+        let starts = Some(starts);
         if self.scheduler.allowance(id) != starts {
             self.event(Event::SetAllowance { sweep: id, starts });
         }

@@ -154,3 +154,37 @@ fn a_network_far_outside_of_what_was_measured_has_a_wider_interval() {
     };
     assert!(width(&far) > 2.0 * width(&works[5]), "{} {}", width(&far), width(&works[5]));
 }
+
+#[test]
+fn the_end_of_a_sweep_lies_within_its_interval_as_often_as_promised() {
+    use super::super::schedule::{Batch, Left, forecast};
+
+    let works = works();
+    let mut random = Random(23);
+    let (mut held, mut asked) = (0, 0);
+    for _ in 0..80 {
+        let mut model = Model::default();
+        let mut took = |work: &Work| truth(work) * (0.08 * random.normal()).exp();
+        works.iter().step_by(5).for_each(|work| observe(&mut model, "a", *work, took(work)));
+        // The others on two slots, the longest first, as the scheduler does it.
+        let mut rest: Vec<(f64, f64)> = Vec::new();
+        let mut batches = Vec::new();
+        for work in works.iter().skip(1).step_by(2) {
+            let each = model.predict(Some(&class("a")), work).unwrap();
+            batches.push(Batch { trials: 1, each });
+            rest.push((each.seconds, took(work) + 0.5));
+        }
+        rest.sort_by(|a, b| b.0.total_cmp(&a.0));
+        let mut slots = [0.0_f64; 2];
+        for (_, seconds) in &rest {
+            let free = usize::from(slots[1] < slots[0]);
+            slots[free] += seconds;
+        }
+        let end = forecast(&Left { running: Vec::new(), steps: vec![batches] }, 2).end.unwrap();
+        held += i32::from((end.low..=end.high).contains(&slots[0].max(slots[1])));
+        asked += 1;
+        assert!(end.high / end.low < 1.6, "and it says something: {end:?}");
+    }
+    let share = f64::from(held) / f64::from(asked);
+    assert!(share >= 0.85, "{share}");
+}

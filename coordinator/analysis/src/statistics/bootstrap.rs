@@ -1,5 +1,5 @@
-//! The bias-corrected and accelerated bootstrap interval of a mean (Efron 1987, "Better bootstrap confidence intervals";
-//! Efron and Tibshirani 1993, 14.3), by the formulas of SciPy's `scipy.stats.bootstrap(method="BCa")`.
+//! The bias-corrected and accelerated bootstrap interval of a mean (Efron 1987, "Better bootstrap confidence
+//! intervals"; Efron and Tibshirani 1993, 14.3), by the formulas of SciPy's `scipy.stats.bootstrap(method="BCa")`.
 
 use statrs::distribution::{ContinuousCDF, Normal};
 
@@ -13,11 +13,11 @@ pub const RESAMPLES: usize = 9_999;
 /// A resampled mean closer to the mean than this share of the largest value is equal to it.
 const TIE: f64 = 1e-12;
 
-/// The interval of the mean over `RESAMPLES` resamples from a fixed seed. Neither the order of the values matters nor, for
-/// paired differences, which side is called the reference: swapping it mirrors the interval.
+/// The interval of the mean over `RESAMPLES` resamples from a fixed seed. Neither the order of the values matters nor,
+/// for paired differences, which side is called the reference: swapping it mirrors the interval.
 ///
-/// `None` with fewer than two values and for values without spread: a point is no interval. With fewer than about ten values
-/// it is known to be too narrow (two values give at most their range); it is shown and decides nothing.
+/// `None` with fewer than two values and for values without spread: a point is no interval. With fewer than about ten
+/// values it is known to be too narrow (two values give at most their range); it is shown and decides nothing.
 pub fn bca_interval(values: &[f64]) -> Option<Interval> {
     mean_and_spread(values)?;
     let mut sorted = values.to_vec();
@@ -32,8 +32,8 @@ pub fn bca_interval(values: &[f64]) -> Option<Interval> {
     bca_from(values, &means)
 }
 
-/// The interval of the mean of `values` from means of resamples of them that somebody else drew. `None` also where all of
-/// these lie on one side of the mean, where the correction for bias is infinite.
+/// The interval of the mean of `values` from means of resamples of them that somebody else drew. `None` also where all
+/// of these lie on one side of the mean, where the correction for bias is infinite.
 pub fn bca_from(values: &[f64], resampled: &[f64]) -> Option<Interval> {
     let (mean, _) = mean_and_spread(values)?;
     if resampled.iter().any(|mean| !mean.is_finite()) {

@@ -1,11 +1,12 @@
 //! p-values of a family, corrected for their number.
 //!
-//! Members without a p-value count towards the size of the family, as if they had p = 1, and stay without one. So a verdict
-//! that is shown while others still train does not fall when they arrive, and leaving out what went wrong buys nothing.
-//! Whoever wants them not to count leaves them out.
+//! Members without a p-value count towards the size of the family, as if they had p = 1, and stay without one. So a
+//! verdict that is shown while others still train does not fall when they arrive, and leaving out what went wrong buys
+//! nothing. Whoever wants them not to count leaves them out.
 
-/// Holm's step-down correction (Holm 1979, "A simple sequentially rejective multiple test procedure"): members at or under
-/// alpha are rejected, and the chance of any false rejection is at most alpha, however the tests depend on each other.
+/// Holm's step-down correction (Holm 1979, "A simple sequentially rejective multiple test procedure"): members at or
+/// under alpha are rejected, and the chance of any false rejection is at most alpha, however the tests depend on each
+/// other.
 pub fn holm(family: &[Option<f64>]) -> Vec<Option<f64>> {
     let size = family.len();
     let mut adjusted = vec![None; size];
@@ -17,8 +18,9 @@ pub fn holm(family: &[Option<f64>]) -> Vec<Option<f64>> {
     adjusted
 }
 
-/// Benjamini and Hochberg's step-up correction (1995, "Controlling the false discovery rate"): of the members at or under
-/// alpha, at most that share is false in expectation, for independent or positively dependent tests. Never decides a verdict.
+/// Benjamini and Hochberg's step-up correction (1995, "Controlling the false discovery rate"): of the members at or
+/// under alpha, at most that share is false in expectation, for independent or positively dependent tests. Never
+/// decides a verdict.
 pub fn benjamini_hochberg(family: &[Option<f64>]) -> Vec<Option<f64>> {
     let size = family.len();
     let mut adjusted = vec![None; size];

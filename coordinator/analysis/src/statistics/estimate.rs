@@ -14,8 +14,8 @@ pub fn differences(pairs: &[Pair]) -> Vec<f64> {
     pairs.iter().map(|pair| pair.value - pair.reference).collect()
 }
 
-/// Mean and standard deviation of the sample. `None` without values or with one that is not finite. The order of the values
-/// does not matter, to the last bit, and negated values give the negated mean.
+/// Mean and standard deviation of the sample. `None` without values or with one that is not finite. The order of the
+/// values does not matter, to the last bit, and negated values give the negated mean.
 pub fn estimate(values: &[f64]) -> Option<Estimate> {
     let mean = mean(values)?;
     let standard_deviation = (values.len() > 1).then(|| {
@@ -37,16 +37,16 @@ pub fn mean(values: &[f64]) -> Option<f64> {
     mean.is_finite().then_some(mean)
 }
 
-/// The interval of the mean by Student's t with n - 1 degrees of freedom (Student 1908): exact for normal values. `None` with
-/// fewer than two values and for values without spread, of which t has nothing to say.
+/// The interval of the mean by Student's t with n - 1 degrees of freedom (Student 1908): exact for normal values.
+/// `None` with fewer than two values and for values without spread, of which t has nothing to say.
 pub fn t_interval(values: &[f64]) -> Option<Interval> {
     let (mean, deviation) = mean_and_spread(values)?;
     let half = t_quantile(0.5 + CONFIDENCE / 2.0, values.len() - 1)? * deviation / (values.len() as f64).sqrt();
     Some(Interval { low: mean - half, high: mean + half })
 }
 
-/// Mean divided by standard deviation: Cohen's d_z (Cohen 1988, 2.3.5) when the values are paired differences. `None` with
-/// fewer than two values and for values without spread; zeros alone have the effect size 0.
+/// Mean divided by standard deviation: Cohen's d_z (Cohen 1988, 2.3.5) when the values are paired differences. `None`
+/// with fewer than two values and for values without spread; zeros alone have the effect size 0.
 pub fn effect_size(values: &[f64]) -> Option<f64> {
     if values.len() > 1 && values.iter().all(|value| *value == 0.0) {
         return Some(0.0);
@@ -55,8 +55,8 @@ pub fn effect_size(values: &[f64]) -> Option<f64> {
     Some(mean / deviation)
 }
 
-/// Quantile of Student's t distribution. What `statrs` gives is right to ten digits, and for many degrees of freedom not at
-/// all; from there, or from the normal quantile, Newton's steps on its distribution function give all of them.
+/// Quantile of Student's t distribution. What `statrs` gives is right to ten digits, and for many degrees of freedom
+/// not at all; from there, or from the normal quantile, Newton's steps on its distribution function give all of them.
 pub(crate) fn t_quantile(probability: f64, degrees: usize) -> Option<f64> {
     let distribution = StudentsT::new(0.0, 1.0, degrees as f64).ok()?;
     let normal = Normal::standard().inverse_cdf(probability);
@@ -78,8 +78,9 @@ pub(crate) fn mean_and_spread(values: &[f64]) -> Option<(f64, f64)> {
     (deviation.is_finite() && deviation > NO_SPREAD * largest).then_some((estimate.mean, deviation))
 }
 
-/// The sum, rounded once (Shewchuk 1997, "Adaptive precision floating-point arithmetic"): partial sums that do not overlap
-/// carry what rounding loses. So neither the order of the values nor their common sign matters. Finite values only.
+/// The sum, rounded once (Shewchuk 1997, "Adaptive precision floating-point arithmetic"): partial sums that do not
+/// overlap carry what rounding loses. So neither the order of the values nor their common sign matters. Finite values
+/// only.
 pub(crate) fn exact_sum(values: &[f64]) -> f64 {
     let mut partials: Vec<f64> = Vec::new();
     for &value in values {

@@ -1,11 +1,11 @@
 //! Main effects and interactions of two factors in a factorial design, whole or a fraction of it.
 //!
-//! The model is the usual one with sum-to-zero columns, fitted to the means of the configurations over those seeds under which
-//! every configuration has a value. Sums of squares are sequential (type I): the main effects in the order of the factors, then
-//! their products. In a balanced design the order does not matter and the shares of variance are eta squared (Fisher 1925);
-//! in an unbalanced one (configurations are missing) a term gets what the terms before it leave over, `orthogonal` is false,
-//! and sizes are least-squares estimates. A term that is the same column as an earlier one is that one's alias; one that
-//! several earlier ones explain together cannot be estimated.
+//! The model is the usual one with sum-to-zero columns, fitted to the means of the configurations over those seeds
+//! under which every configuration has a value. Sums of squares are sequential (type I): the main effects in the order
+//! of the factors, then their products. In a balanced design the order does not matter and the shares of variance are
+//! eta squared (Fisher 1925); in an unbalanced one (configurations are missing) a term gets what the terms before it
+//! leave over, `orthogonal` is false, and sizes are least-squares estimates. A term that is the same column as an
+//! earlier one is that one's alias; one that several earlier ones explain together cannot be estimated.
 
 use super::estimate::{mean, t_interval};
 use crate::result::Interval;
@@ -33,7 +33,7 @@ pub struct Factorial {
     pub seeds: Vec<u64>,
     /// Sum of squares between configurations, over all values.
     pub between: f64,
-    /// No term explains what another one explains.
+    /// No term explains a part of what another one explains, so their order does not matter. Aliases are no obstacle.
     pub orthogonal: bool,
 }
 
@@ -64,8 +64,8 @@ struct Term {
     two_levels: bool,
 }
 
-/// Analyses a design. `None` with fewer than two configurations, with ones that name different numbers of factors, and where
-/// no seed has a finite value for every configuration.
+/// Analyses a design. `None` with fewer than two configurations, with ones that name different numbers of factors, and
+/// where no seed has a finite value for every configuration.
 pub fn factorial(cells: &[Cell]) -> Option<Factorial> {
     let factors = cells.first()?.levels.len();
     if cells.len() < 2 || cells.iter().any(|cell| cell.levels.len() != factors) {
@@ -77,6 +77,9 @@ pub fn factorial(cells: &[Cell]) -> Option<Factorial> {
         .collect::<Option<_>>()?;
     let grand = mean(&means)?;
     let between = seeds.len() as f64 * means.iter().map(|mean| (mean - grand).powi(2)).sum::<f64>();
+    if !between.is_finite() {
+        return None;
+    }
 
     let mut fitted = Fitted::new(cells.len());
     let mut effects: Vec<Effect> = Vec::new();
@@ -130,8 +133,8 @@ fn complete(cells: &[Cell]) -> Option<(Vec<u64>, Vec<Vec<f64>>)> {
     (!rows.is_empty()).then(|| rows.into_iter().unzip())
 }
 
-/// Main effects, then products of two, with sum-to-zero columns: a factor of L levels that occur has L - 1 of them, which are 1
-/// at a level, -1 at the first one and 0 elsewhere. Factors of one level have none and are left out.
+/// Main effects, then products of two, with sum-to-zero columns: a factor of L levels that occur has L - 1 of them,
+/// which are 1 at a level, -1 at the first one and 0 elsewhere. Factors of one level have none and are left out.
 fn terms(cells: &[Cell], factors: usize) -> Vec<Term> {
     let mains: Vec<Term> = (0..factors)
         .filter_map(|factor| {
@@ -193,22 +196,24 @@ impl Fitted {
         Self { directions: vec![unit], sources: vec![ones], orthogonal: true }
     }
 
-    /// Adds a term's columns as far as earlier terms do not explain them: the range of its directions, `None` if none is left.
+    /// Adds a term's columns as far as earlier terms do not explain them: the range of its directions, `None` if none
+    /// is left.
     fn add(&mut self, term: &Term) -> Option<std::ops::Range<usize>> {
         let before = self.directions.len();
+        let mut overlaps = false;
         for column in &term.columns {
             let length = dot(column, column);
             let earlier = rest(column, &self.directions[..before]);
-            if dot(&earlier, &earlier) < (1.0 - NOTHING_LEFT) * length {
-                self.orthogonal = false;
-            }
-            let left = rest(column, &self.directions);
+            overlaps |= dot(&earlier, &earlier) < (1.0 - NOTHING_LEFT) * length;
+            let left = rest(&earlier, &self.directions[before..]);
             let remaining = dot(&left, &left);
             if remaining > NOTHING_LEFT * length {
                 self.directions.push(left.iter().map(|value| value / remaining.sqrt()).collect());
                 self.sources.push(column.clone());
             }
         }
+        // What is explained altogether takes nothing from anybody's share.
+        self.orthogonal &= !overlaps || self.directions.len() == before;
         (self.directions.len() > before).then_some(before..self.directions.len())
     }
 
@@ -295,7 +300,7 @@ mod tests {
         // C = AB, so each main effect is an alias of the product of the other two.
         let half: [&[usize]; 4] = [&[0, 0, 1], &[1, 0, 0], &[0, 1, 0], &[1, 1, 1]];
         let found = factorial(&cells(&half, 2, |at, _| at[0] as f64 * 2.0)).unwrap();
-        assert_eq!(found.effects.len(), 3);
+        assert!(found.effects.len() == 3 && found.orthogonal);
         assert_eq!(found.effects[0].aliases, [[1, 2]]);
         assert_eq!(found.effects[1].aliases, [[0, 2]]);
         assert_eq!(found.effects[2].aliases, [[0, 1]]);

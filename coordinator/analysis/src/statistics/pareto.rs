@@ -7,8 +7,9 @@ use super::random::{Purpose, Random};
 /// How often replicates are drawn again to see how often a point stays on the front.
 pub const FRONT_RESAMPLES: usize = 1_000;
 
-/// Which points are on the Pareto front: no other point is at least as good in every objective and better in one. Equal points
-/// are on it together. A point with a value that is not finite, or without one for each goal, is not on it and beats nobody.
+/// Which points are on the Pareto front: no other point is at least as good in every objective and better in one. Equal
+/// points are on it together. A point with a value that is not finite, or without one for each goal, is not on it and
+/// beats nobody.
 pub fn front(points: &[Vec<f64>], goals: &[Goal]) -> Vec<bool> {
     let mut order: Vec<(usize, Vec<f64>)> = points
         .iter()
@@ -36,10 +37,10 @@ pub fn front(points: &[Vec<f64>], goals: &[Goal]) -> Vec<bool> {
 
 /// In which share of `FRONT_RESAMPLES` bootstrap resamples (fixed seed) each point is on the front of the means.
 ///
-/// `points[i][k]` are the replicates of point i in objective k, in the order of their seeds, or one number where it does not
-/// vary (parameters). A resample draws replicates of all objectives together, and points with equally many replicates are drawn
-/// under the same seeds, so what the seeds have in common cancels. `None` for a point with fewer than two replicates; it takes
-/// part with what it has.
+/// `points[i][k]` are the replicates of point i in objective k, in the order of their seeds, or one number where it
+/// does not vary (parameters). A resample draws replicates of all objectives together, and points with equally many
+/// replicates are drawn under the same seeds, so what the seeds have in common cancels. `None` for a point with fewer
+/// than two replicates; it takes part with what it has.
 pub fn front_shares(points: &[Vec<Vec<f64>>], goals: &[Goal]) -> Vec<Option<f64>> {
     let counts: Vec<usize> = points.iter().map(|point| point.iter().map(Vec::len).max().unwrap_or(0)).collect();
     let most = counts.iter().copied().max().unwrap_or(0);
@@ -60,7 +61,8 @@ pub fn front_shares(points: &[Vec<Vec<f64>>], goals: &[Goal]) -> Vec<Option<f64>
     shares.map(|(stayed, count)| (*count > 1).then(|| *stayed as f64 / FRONT_RESAMPLES as f64)).collect()
 }
 
-/// The mean of one objective in a resample; not a number where the objective has another number of replicates than the point.
+/// The mean of one objective in a resample; not a number where the objective has another number of replicates than the
+/// point.
 fn resampled(replicates: &[f64], count: usize, draws: &[f64]) -> f64 {
     if let [constant] = replicates {
         return *constant;

@@ -1,7 +1,7 @@
 //! What a number of seeds can show, before or after they are trained.
 //!
-//! All of it is for the strictest step of Holm's correction, alpha divided by the family's size: what is detected there is
-//! detected whatever the others show. The differences are taken for normal.
+//! All of it is for the strictest step of Holm's correction, alpha divided by the family's size: what is detected there
+//! is detected whatever the others show. The differences are taken for normal.
 
 use super::ALPHA;
 use super::estimate::{mean, mean_and_spread, t_quantile};
@@ -10,16 +10,16 @@ use super::sign_flip::{EXACT_UP_TO, MONTE_CARLO_FLIPS};
 
 /// The chance with which a detectable difference is detected.
 pub const POWER: f64 = 0.8;
-/// While not more assignments than this may reach the sum that was seen, the test itself is simulated; above, it is fine
-/// enough to be taken for a t test.
+/// While not more assignments than this may reach the sum that was seen, the test itself is simulated; above, it is
+/// fine enough to be taken for a t test.
 const COARSE_UP_TO: u64 = 64;
 /// How many sets of differences are drawn for it. The result then scatters by about 2 %.
 const SIMULATIONS: usize = 2_000;
 /// A difference that would need more seeds than this gets no answer.
 const MOST_SEEDS: u32 = 100_000;
 
-/// The smallest p-value that the sign-flip test can give with so many pairs: 2^(1-n) while it is exact, and one in the number
-/// of assignments above.
+/// The smallest p-value that the sign-flip test can give with so many pairs: 2^(1-n) while it is exact, and one in the
+/// number of assignments above.
 pub fn smallest_p(seeds: u32) -> f64 {
     match seeds {
         0 => 1.0,
@@ -28,8 +28,8 @@ pub fn smallest_p(seeds: u32) -> f64 {
     }
 }
 
-/// The least number of seeds with which the test can reject at all at `alpha`, under Holm over so many comparisons: 6 for one
-/// and 9 for ten at 5 %. `None` for families so large (26,000 at 5 %) that no number is enough.
+/// The least number of seeds with which the test can reject at all at `alpha`, under Holm over so many comparisons: 6
+/// for one and 9 for ten at 5 %. `None` for families so large (26,000 at 5 %) that no number is enough.
 pub fn seeds_to_reach(alpha: f64, family: usize) -> Option<u32> {
     (1..=EXACT_UP_TO as u32 + 1).find(|seeds| can_reject(*seeds, alpha, family))
 }
@@ -44,8 +44,8 @@ pub fn detectable(standard_deviation: f64, seeds: u32, family: usize) -> Option<
     Power::new(ALPHA, family).detectable(standard_deviation, seeds)
 }
 
-/// About how many more seeds would show a difference like that of these values at 5 %. For more than one question about a
-/// family, ask `Power`.
+/// About how many more seeds would show a difference like that of these values at 5 %. For more than one question about
+/// a family, ask `Power`.
 pub fn more_seeds(differences: &[f64], family: usize) -> Option<u32> {
     Power::new(ALPHA, family).more_seeds(differences)
 }
@@ -75,10 +75,11 @@ impl Power {
 
     /// The mean difference that is detected with a chance of `POWER`. `None` where so few seeds cannot reject at all.
     ///
-    /// Where few assignments of signs decide (up to 64, which is up to 11 seeds for one comparison and up to 15 for ten), by
-    /// simulation of the very test: 2,000 sets of normal differences from a fixed seed, for each the shift from which on the
-    /// test rejects, and of these the one that suffices for 80 %. So what cannot be attained is not promised. Above,
-    /// (t(1 - alpha/2) + t(0.8)) / sqrt(n) with n - 1 degrees of freedom, because the test approaches Student's.
+    /// Where few assignments of signs decide (up to 64, which is up to 11 seeds for one comparison and up to 15 for
+    /// ten), by simulation of the very test: 2,000 sets of normal differences from a fixed seed, for each the shift
+    /// from which on the test rejects, and of these the one that suffices for 80 %. So what cannot be attained is not
+    /// promised. Above, (t(1 - alpha/2) + t(0.8)) / sqrt(n) with n - 1 degrees of freedom, because the test approaches
+    /// Student's.
     pub fn detectable(&self, standard_deviation: f64, seeds: u32) -> Option<f64> {
         if !standard_deviation.is_finite() || standard_deviation < 0.0 {
             return None;
@@ -86,9 +87,9 @@ impl Power {
         Some(self.in_deviations(seeds)? * standard_deviation)
     }
 
-    /// About how many more seeds would show a difference like that of these values: the least number, above what is there, with
-    /// which a true difference of the mean's size would be detected with a chance of `POWER`, less what is there. `None`
-    /// without a difference, without any idea of its spread (fewer than two values), and above 100,000.
+    /// About how many more seeds would show a difference like that of these values: the least number, above what is
+    /// there, with which a true difference of the mean's size would be detected with a chance of `POWER`, less what is
+    /// there. `None` without a difference, without any idea of its spread (fewer than two values), and above 100,000.
     pub fn more_seeds(&self, differences: &[f64]) -> Option<u32> {
         let there = u32::try_from(differences.len()).ok()?;
         let size = mean(differences)?.abs();
@@ -121,8 +122,8 @@ fn by_t(seeds: u32, alpha: f64, family: usize) -> Option<f64> {
     Some((t_quantile(1.0 - each / 2.0, degrees)? + t_quantile(POWER, degrees)?) / f64::from(seeds).sqrt())
 }
 
-/// How many assignments of signs on one side may reach the sum that was seen for the test to reject, that one included; 0 if it
-/// cannot. While the test is exact.
+/// How many assignments of signs on one side may reach the sum that was seen for the test to reject, that one included;
+/// 0 if it cannot. While the test is exact.
 fn allowed(seeds: u32, alpha: f64, family: usize) -> u64 {
     if !can_reject(seeds, alpha, family) {
         return 0;
@@ -132,8 +133,8 @@ fn allowed(seeds: u32, alpha: f64, family: usize) -> u64 {
     ((share * 2f64.powi(seeds as i32 - 1)) as u64).max(1)
 }
 
-/// The shift, in standard deviations, with which 80 % of sets of so many normal differences are rejected, where not more than
-/// `allowed` assignments on one side may reach the sum that was seen.
+/// The shift, in standard deviations, with which 80 % of sets of so many normal differences are rejected, where not
+/// more than `allowed` assignments on one side may reach the sum that was seen.
 fn simulated(seeds: u32, allowed: u64) -> f64 {
     let mut random = Random::new(Purpose::Power);
     let mut shifts: Vec<f64> = (0..SIMULATIONS)
@@ -157,9 +158,10 @@ fn simulated(seeds: u32, allowed: u64) -> f64 {
     shifts[(POWER * SIMULATIONS as f64) as usize]
 }
 
-/// Whether there is room for all assignments of signs that reach the sum that was seen. Those are the ones that flip a set of
-/// values whose sum is not positive, the empty one among them. Values are sorted, and in their order the sums of such a set's
-/// beginnings fall and then rise, so none of them is positive: each step of the search below finds one more, or ends.
+/// Whether there is room for all assignments of signs that reach the sum that was seen. Those are the ones that flip a
+/// set of values whose sum is not positive, the empty one among them. Values are sorted, and in their order the sums of
+/// such a set's beginnings fall and then rise, so none of them is positive: each step of the search below finds one
+/// more, or ends.
 fn fits(values: &[f64], shift: f64, sum: f64, room: &mut u64) -> bool {
     if *room == 0 {
         return false;

@@ -5,21 +5,23 @@ use super::sign_flip::sign_flip;
 
 /// The rank of each configuration: one more than the number of configurations that were shown to be better than it.
 ///
-/// What it promises: rank 1 means that nothing was shown to be better, and rank r that exactly r - 1 configurations were. Clear
-/// groups share the rank of their best place, as in sport (1, 1, 1, 4, 4). If `shown_better(i, j)` comes from tests whose
-/// family-wise error is alpha, all ranks together contain a claim too many with a chance of at most alpha. Sharing a rank is
-/// no evidence of being equal. "Cannot be told apart" is not transitive, so of three in a row the outer two may differ while
-/// the middle one shares with the first; and a configuration of few or wild replicates may have a better rank than one with
-/// a better mean: nothing was shown about it.
+/// What it promises: rank 1 means that nothing was shown to be better, and rank r that exactly r - 1 configurations
+/// were. Clear groups share the rank of their best place, as in sport (1, 1, 1, 4, 4). If `shown_better(i, j)` comes
+/// from tests whose family-wise error is alpha, all ranks together contain a claim too many with a chance of at most
+/// alpha. Sharing a rank is no evidence of being equal. "Cannot be told apart" is not transitive, so of three in a row
+/// the outer two may differ while the middle one shares with the first; and a configuration of few or wild replicates
+/// may have a better rank than one with a better mean: nothing was shown about it.
 pub fn shared_ranks(count: usize, shown_better: impl Fn(usize, usize) -> bool) -> Vec<u32> {
     let better = |than: usize| (0..count).filter(|other| *other != than && shown_better(*other, than)).count();
     (0..count).map(|index| u32::try_from(1 + better(index)).unwrap_or(u32::MAX)).collect()
 }
 
-/// Which pairs of configurations the sign-flip test tells apart at `alpha` under Holm over all pairs: `[i][j]` is the mean
-/// difference of i over j, over the seeds that both have, where it was shown, else `None`. `values` are by seed, each seed once.
+/// Which pairs of configurations the sign-flip test tells apart at `alpha` under Holm over all pairs: `[i][j]` is the
+/// mean difference of i over j, over the seeds that both have, where it was shown, else `None`. `values` are by seed,
+/// each seed once.
 ///
-/// Takes the time of count² / 2 tests: with up to 12 seeds some microseconds each, with 20 about a tenth of a millisecond.
+/// Takes the time of count² / 2 tests: with up to 12 seeds some microseconds each, with 20 about a tenth of a
+/// millisecond, with more some milliseconds.
 pub fn told_apart(values: &[Vec<(u64, f64)>], alpha: f64) -> Vec<Vec<Option<f64>>> {
     let count = values.len();
     let mut pairs = Vec::new();

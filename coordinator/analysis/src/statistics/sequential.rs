@@ -1,20 +1,24 @@
-//! `seeds: adaptive`: more seeds for those comparisons alone that are not decided, without paying for it with false findings.
+//! `seeds: adaptive`: more seeds for those comparisons alone that are not decided, without paying for it with false
+//! findings.
 //!
-//! The rule. There are looks k = 1 … K, at which every open comparison has n_k seeds. At look k the open comparisons are tested
-//! on all of their n_k differences by the sign-flip test, corrected by Holm over those that are still open, at level alpha_k;
-//! what is rejected is decided and gets no more seeds. The levels add up to alpha.
+//! The rule. There are looks k = 1 … K, at which every open comparison has n_k seeds. At look k the open comparisons
+//! are tested on all of their n_k differences by the sign-flip test, corrected by Holm over those that are still open,
+//! at level alpha_k; what is rejected is decided and gets no more seeds. The levels add up to alpha.
 //!
-//! Why its family-wise error is at most alpha, over all looks and comparisons, however they depend on each other: let m be the
-//! number of comparisons without a difference. As long as none of them was rejected, all m are open, so the first of them that
-//! Holm rejects at look k has p <= alpha_k / m, of which the chance is at most m × alpha_k / m = alpha_k (the test is valid at
-//! every n_k by itself, and the looks are fixed beforehand). The union over the looks gives the sum of the levels.
+//! Why its family-wise error is at most alpha, over all looks and comparisons, however they depend on each other: let m
+//! be the number of comparisons without a difference. As long as none of them was rejected, all m are open, so the
+//! first of them that Holm rejects at look k has p <= alpha_k / m, of which the chance is at most m × alpha_k / m =
+//! alpha_k (the test is valid at every n_k by itself, and the looks are fixed beforehand). The union over the looks
+//! gives the sum of the levels.
 //!
-//! The spending. With n seeds p is never under 2^(1-n), so a level at an early look may be unable to reject anything and would
-//! be wasted. Looks at which the test cannot reject at their level over the whole family get none; alpha is shared equally by
-//! the others.
+//! The spending. With n seeds p is never under 2^(1-n), so a level at an early look may be unable to reject anything
+//! and would be wasted. Looks at which the test cannot reject at their level over the whole family get none; alpha is
+//! shared equally by the others.
 //!
-//! What it costs and gains, for ten comparisons and looks at 8, 12, 16 and 20 seeds (`cargo run -p sweep-analysis --example
-//! adaptive`): see `ARCHITECTURE.md`, "Decisions and why".
+//! What it gains (`cargo run -p sweep-analysis --example adaptive`): of ten variants five differ by one standard
+//! deviation of a paired difference. Looks at 8, 12, 16 and 20 seeds find 83 % of them with 18.1 seeds a variant on
+//! average; 12 seeds for all find 53 %, 16 find 80 %, 20 find 93 %. At 1.5 standard deviations it is 100 % with 16.4
+//! seeds. 3.5 % of these sweeps, and 3.8 % of those in which nothing differs, had a false finding.
 
 use super::correction::holm;
 use super::power::smallest_p;
@@ -37,7 +41,8 @@ pub struct Finding {
     pub seeds: u32,
     /// The p-value of the test at that look.
     pub p: f64,
-    /// Corrected over the open comparisons, and scaled by what the look may spend: at most the whole alpha exactly if decided.
+    /// Corrected over the open comparisons, and scaled by what the look may spend: at most the whole alpha exactly if
+    /// decided.
     pub adjusted_p: f64,
     /// A difference was shown.
     pub decided: bool,
@@ -76,8 +81,9 @@ impl Looks {
         &self.levels
     }
 
-    /// One look at the open comparisons, each with its differences in the order of the seeds: what was found of each. `None`
-    /// for one with fewer differences than the look has seeds; it counts in the correction. Later differences do not enter.
+    /// One look at the open comparisons, each with its differences in the order of the seeds: what was found of each.
+    /// `None` for one with fewer differences than the look has seeds; it counts in the correction. Later differences do
+    /// not enter.
     pub fn decide(&self, look: usize, open: &[&[f64]]) -> Vec<Option<Finding>> {
         let (Some(seeds), Some(level)) = (self.seeds.get(look).copied(), self.levels.get(look).copied()) else {
             return vec![None; open.len()];
@@ -95,8 +101,8 @@ impl Looks {
         tests.iter().zip(&holm(&tests)).map(finding).collect()
     }
 
-    /// All looks in turn at a whole family. The state of an adaptive study is a function of its data and of nothing else, so
-    /// nothing has to be remembered: a decision that was reached is reached again, whatever has arrived since.
+    /// All looks in turn at a whole family. The state of an adaptive study is a function of its data and of nothing
+    /// else, so nothing has to be remembered: a decision that was reached is reached again, whatever has arrived since.
     pub fn replay(&self, family: &[&[f64]]) -> Vec<Option<Finding>> {
         let mut findings: Vec<Option<Finding>> = vec![None; family.len()];
         for look in 0..self.seeds.len() {

@@ -110,9 +110,10 @@ impl PowerShape {
     /// For people, a line or two; nothing where nothing is compared.
     pub(crate) fn lines(&self, metric: &str, asked: bool) -> Vec<String> {
         if self.family == 0 {
-            return Vec::new();
+            return vec!["nothing will be compared: no stage trains its starting point".to_owned()];
         }
-        vec![self.reach(), self.size(metric, asked)]
+        let size = (asked || self.noise.is_some()).then(|| self.size(metric));
+        [self.reach()].into_iter().chain(size).collect()
     }
 
     /// `3 seeds: no exact test can reach 0.05; 6 can; with Holm over 10 comparisons, 9`.
@@ -140,10 +141,11 @@ impl PowerShape {
         }
     }
 
-    fn size(&self, metric: &str, asked: bool) -> String {
+    fn size(&self, metric: &str) -> String {
         let Some(noise) = self.noise else {
-            let how = if asked { "nothing like this was trained under several seeds there yet" } else { HOW };
-            return format!("how small a difference they would show is not known: {how}");
+            return "how small a difference they would show is not known: nothing like this was trained under several seeds \
+                    there yet"
+                .to_owned();
         };
         let seen = match noise.of_differences {
             Some(of) => format!("differences of {metric} under one seed scatter by {of:.4}"),
@@ -161,10 +163,6 @@ impl PowerShape {
         format!("in {sweeps} {seen}: {shown}")
     }
 }
-
-/// How to get at what was measured.
-pub(crate) const HOW: &str =
-    "name a --coordinator, or --local for the store of this machine, that has measured something";
 
 #[cfg(test)]
 mod tests {
@@ -200,7 +198,8 @@ extra: [ { name: both, family: cnn, filters: 9 }, { name: base, family: cnn, fil
         let shape = PowerShape { seeds_in_family: seeds_to_reach(ALPHA, 10), ..shape };
         let said = shape.lines("val_accuracy", false);
         assert_eq!(said[0], "3 seeds: no exact test can reach 0.05; 6 can; with Holm over 10 comparisons, 9");
-        assert!(said[1].contains("--coordinator"), "{said:?}");
+        assert_eq!(said.len(), 1, "{said:?}");
+        assert!(shape.lines("val_accuracy", true)[1].contains("is not known"));
     }
 
     #[test]

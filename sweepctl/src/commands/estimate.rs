@@ -11,10 +11,14 @@ use super::Context;
 use crate::client::{self, Client};
 use crate::cost::{self, Rate, about};
 use crate::failure::Failure;
-use crate::power::{HOW, NoiseShape, PowerShape};
+use crate::power::{NoiseShape, PowerShape};
 use crate::shapes::{Accuracy, Prediction};
 use crate::study::Study;
 use crate::text::{bytes, count, duration, escape, plural};
+
+/// What is said where nobody was asked.
+const NOBODY_ASKED: &str = "how long it takes, and how small a difference would be shown, is known to who has measured: name a \
+    --coordinator, or --local for the store of this machine";
 
 /// Where measurements come from.
 #[derive(Debug, Args)]
@@ -127,7 +131,7 @@ impl Estimate {
         let metric = study.plan.spec().objective.metric.name();
         let mut lines = self.power.lines(metric, self.cost.is_some());
         let Some(cost) = &self.cost else {
-            lines.push(format!("how long it takes is not known: {HOW}"));
+            lines.push(NOBODY_ASKED.to_owned());
             return lines;
         };
         let rate = Rate { on_gpus: cost.on_gpus, price: study.plan.spec().price_per_hour.clone() };

@@ -27,6 +27,15 @@ impl Rate {
         }
     }
 
+    /// `0.52 GPU-hours (0.40 to 0.70)`: one unit for all three.
+    pub(crate) fn span(&self, prediction: &Prediction) -> String {
+        let Prediction { expected, low, high } = prediction;
+        if *expected < 360.0 {
+            return format!("{} ({} to {})", self.time(*expected), duration(*low), duration(*high));
+        }
+        format!("{} ({:.2} to {:.2})", self.time(*expected), low / 3600.0, high / 3600.0)
+    }
+
     /// `1.25 usd`; nothing without a price.
     pub(crate) fn money(&self, seconds: f64) -> Option<String> {
         let price = self.price.as_ref()?;
@@ -55,7 +64,7 @@ pub(crate) fn sentence(cost: &Cost) -> String {
     match &cost.left_slot_seconds {
         Some(left) if left.expected > 0.0 => {
             let money = rate.money(left.expected).map(|money| format!(", {money}")).unwrap_or_default();
-            format!("{spent} so far, about {} more{money}", about(left, |seconds| rate.time(seconds)))
+            format!("{spent} so far, about {} more{money}", rate.span(left))
         }
         Some(_) | None => spent,
     }

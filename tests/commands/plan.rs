@@ -87,7 +87,7 @@ fn with_a_coordinator_it_says_how_long_it_takes_and_what_would_be_shown() {
     };
     let text = plan(&["--budget", "2h", "--price-per-hour", "2usd"]);
     for said in [
-        "time: 1.50 slot-hours (1.20 slot-hours to 1.95 slot-hours); 46 min 40 s (37 min 20 s to 1 h) on the 2 slots that are \
+        "time: 1.50 slot-hours (1.20 to 1.95); 46 min 40 s (37 min 20 s to 1 h) on the 2 slots that are \
          connected; 2 of 8 trials are known",
         "money: 3.00 usd (2.40 usd to 3.90 usd)",
         "budget 2h: seed 1 left out",

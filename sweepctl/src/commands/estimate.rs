@@ -154,7 +154,7 @@ impl CostShape {
         let there = if self.connected { "that are connected" } else { "that were there last" };
         let end = self.end_seconds.as_ref().filter(|_| self.slots > 0);
         let end = end.map(|end| format!("; {} on the {slots} {there}", about(end, duration))).unwrap_or_default();
-        lines.push(format!("time: {}{end}{known}", about(work, |seconds| rate.time(seconds))));
+        lines.push(format!("time: {}{end}{known}", rate.span(work)));
         if rate.price.is_some() {
             lines.push(format!("money: {}", about(work, |seconds| rate.money(seconds).unwrap_or_default())));
         }

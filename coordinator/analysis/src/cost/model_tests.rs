@@ -1,3 +1,5 @@
+//! The cost model against machines whose truth is known.
+
 use sweep_spec::count::{Counts, Input};
 use sweep_spec::{Configuration, Protocol, Spec};
 

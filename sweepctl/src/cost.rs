@@ -64,7 +64,10 @@ pub(crate) fn sentence(cost: &Cost) -> String {
     match &cost.left_slot_seconds {
         Some(left) if left.expected > 0.0 => {
             let money = rate.money(left.expected).map(|money| format!(", {money}")).unwrap_or_default();
-            format!("{spent} so far, about {} more{money}", rate.span(left))
+            match cost.spent_slot_seconds {
+                0.0..0.5 => format!("about {}{money}", rate.span(left)),
+                _ => format!("{spent} so far, about {} more{money}", rate.span(left)),
+            }
         }
         Some(_) | None => spent,
     }

@@ -47,7 +47,8 @@ async fn work(env: &Env, worker: &mut Worker, sweep: u64) -> (v1::SweepStatus, u
             train(worker, false).await;
             trained += 1;
         } else {
-            tokio::time::sleep(Duration::from_millis(10)).await;
+            // Nothing may come any more: the poll is not waited for, and what it misses is told again.
+            drop(tokio::time::timeout(Duration::from_millis(100), worker.poll()).await);
         }
     }
 }

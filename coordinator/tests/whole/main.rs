@@ -2,6 +2,7 @@
 
 #[cfg(test)]
 mod analysis;
+mod budgets;
 #[cfg(test)]
 mod damage;
 #[cfg(test)]

@@ -45,10 +45,17 @@ pub(super) fn number(value: f64) -> String {
 
 pub(super) fn setting(value: &serde_json::Value) -> String {
     match value {
-        serde_json::Value::String(text) => guard(text),
+        serde_json::Value::String(_) | serde_json::Value::Array(_) => guard(&plain(value)),
+        _ => plain(value),
+    }
+}
+
+/// A setting as people write it, lists with semicolons; nothing in it is escaped.
+pub(super) fn plain(value: &serde_json::Value) -> String {
+    match value {
+        serde_json::Value::String(text) => text.clone(),
         serde_json::Value::Array(items) => {
-            let texts: Vec<&str> = items.iter().filter_map(serde_json::Value::as_str).collect();
-            guard(&texts.join(";"))
+            items.iter().filter_map(serde_json::Value::as_str).collect::<Vec<_>>().join(";")
         }
         other => other.to_string(),
     }

@@ -130,9 +130,7 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<Exit
             let known = others("there already", written.known, "run");
             let left_out = others("not ended yet", written.left_out, "trial");
             let experiment = escape(&written.experiment);
-            context.output.say(&format!(
-                "wrote {runs}, {epochs}, to the experiment `{experiment}`{known}{left_out}"
-            ));
+            context.output.say(&format!("wrote {runs}, {epochs}, to the experiment `{experiment}`{known}{left_out}"));
             report(context, &written)?;
         }
     }

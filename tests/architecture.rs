@@ -17,7 +17,10 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("sweep-coordinator", &["sweep-proto", "sweep-spec", "sweep-scheduler", "sweep-analysis", "sweep-report"]),
     ("sweep-worker", &["sweep-proto", "sweep-spec"]),
     ("sweep-trainer", &["sweep-spec"]),
-    ("sweepctl", &["sweep-proto", "sweep-spec", "sweep-coordinator", "sweep-worker", "sweep-trainer"]),
+    (
+        "sweepctl",
+        &["sweep-proto", "sweep-spec", "sweep-analysis", "sweep-coordinator", "sweep-worker", "sweep-trainer"],
+    ),
     (
         "sweep-tests",
         &[

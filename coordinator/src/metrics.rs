@@ -29,6 +29,7 @@ pub struct Metrics {
     points: IntCounter,
     reused: IntCounter,
     effects: IntCounterVec,
+    prediction_errors: Histogram,
 }
 
 /// A sweep's leaderboard and where the sweep stands, for the gauges.
@@ -63,6 +64,7 @@ impl Metrics {
             points: d::counter(&registry, &d::POINTS)?,
             reused: d::counter(&registry, &d::TRIALS_REUSED)?,
             effects: d::counter_vec(&registry, &d::EFFECTS)?,
+            prediction_errors: d::histogram(&registry, &d::PREDICTION_ERROR, d::share_buckets())?,
             registry,
         };
         for state in [AttemptState::Succeeded, AttemptState::Failed, AttemptState::Stopped, AttemptState::Expired] {
@@ -106,6 +108,11 @@ impl Metrics {
         self.effects.with_label_values(&[name]).inc();
     }
 
+    /// By which share of what came a prediction was off.
+    pub(crate) fn predicted(&self, error: f64) {
+        self.prediction_errors.observe(error);
+    }
+
     /// The text of a scrape.
     ///
     /// # Errors
@@ -130,6 +137,10 @@ fn fill(registry: &Registry, gauges: &Gauges, sweeps: &[SweepGauges]) -> Result<
     slots.with_label_values(&["busy"]).set(gauges.slots.0 as f64);
     slots.with_label_values(&["free"]).set(gauges.slots.1 as f64);
     fill_trials(registry, gauges)?;
+    let spent = d::gauge_vec(registry, &d::SPENT)?;
+    for (sweep, seconds) in &gauges.spent {
+        spent.with_label_values(&[sweep.to_string().as_str()]).set(*seconds);
+    }
     fill_sweeps(registry, sweeps)?;
     fill_running(registry, &gauges.running)
 }

@@ -1,6 +1,7 @@
 //! What a study asks, as plain data: YAML to a checked plan, networks to exact counts, trials to ids, and the contract
 //! between an agent and a trainer. Pure: no file is opened, no clock is read, nothing is drawn at random here.
 
+pub mod budget;
 pub mod build;
 pub mod canonical;
 pub mod condition;

@@ -3,6 +3,7 @@
 
 use serde::Serialize;
 
+use crate::budget::{Budget, Money};
 use crate::canonical;
 use crate::configuration::Configuration;
 use crate::count;
@@ -53,6 +54,19 @@ pub struct Spec {
     /// More seeds, once the stages have ended, for what is undecided by then.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub adaptive: Option<Adaptive>,
+    /// What it may cost; it stops there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub budget: Option<Budget>,
+    /// What an hour of one slot costs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub price_per_hour: Option<Money>,
+}
+
+impl Spec {
+    /// Its budget, in seconds of slots.
+    pub fn budget_seconds(&self) -> Option<f64> {
+        self.budget.as_ref()?.slot_seconds(self.price_per_hour.as_ref())
+    }
 }
 
 /// More seeds for undecided comparisons, a few at a time. `Spec::seeds` are those that everything begins with.

@@ -90,6 +90,30 @@ fn a_split_for_each_seed_needs_something_to_split() {
 }
 
 #[test]
+fn a_budget_has_a_unit_and_money_has_a_price() {
+    let objective = "objective: { metric: val_accuracy, goal: maximize }";
+    let budget = |keys: &str| with(objective, &format!("{objective}\n{keys}"));
+    for good in ["budget: 20gpu-hours", "budget: 90min", "budget: 50usd\nprice_per_hour: 2.50usd", "price_per_hour: 3"]
+    {
+        assert_eq!(budget(good), "", "{good}");
+    }
+    for (wrong, told) in [
+        ("budget: 20", "a budget with its unit"),
+        ("budget: -3h", "a budget with its unit"),
+        ("budget: 50usd", "needs a price"),
+        ("budget: 50usd\nprice_per_hour: 2eur", "the price in eur"),
+        ("budget: 2h\nprice_per_hour: 0", "the price of an hour"),
+    ] {
+        assert!(budget(wrong).contains(told), "{wrong}: {}", budget(wrong));
+    }
+    let overrides = [("budget".to_owned(), "2h".to_owned())];
+    let spec = Spec::parse(WELL.as_bytes(), &overrides, &Limits::default()).unwrap();
+    assert_eq!(spec.budget_seconds(), Some(7200.0));
+    let plain = Spec::parse(WELL.as_bytes(), &[], &Limits::default()).unwrap();
+    assert!(plain.budget.is_none() && plain.digest().unwrap() != spec.digest().unwrap());
+}
+
+#[test]
 fn the_good_spec_is_good() {
     assert_eq!(problems_of(WELL.as_bytes()), []);
 }

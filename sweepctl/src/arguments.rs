@@ -68,8 +68,8 @@ pub(crate) struct Dialling<T: Args> {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Show what a spec asks for, without a coordinator
-    Plan(plan::Arguments),
+    /// Show what a spec asks for, what its seeds can show, and what it would cost
+    Plan(Box<Dialling<plan::Arguments>>),
     /// Make a spec of what another system's users write
     #[command(subcommand, after_help = "Example:\n  sweepctl import wandb sweep.yaml > study.yaml")]
     Import(import::Verb),
@@ -156,6 +156,7 @@ impl Command {
     /// The connection that the verb was given, if it dials.
     pub(crate) fn connection(&self) -> Option<&Connection> {
         match self {
+            Self::Plan(verb) => Some(&verb.connection),
             Self::Submit(verb) => Some(&verb.connection),
             Self::Extend(verb) => Some(&verb.connection),
             Self::List(verb) => Some(&verb.connection),
@@ -178,7 +179,7 @@ impl Command {
             Self::Report(verb) => Some(&verb.connection),
             Self::Export(verb) => Some(&verb.connection),
             Self::Artifacts(verb) => Some(&verb.connection),
-            Self::Plan(_) | Self::Import(_) | Self::Completions { .. } => None,
+            Self::Import(_) | Self::Completions { .. } => None,
             #[cfg(feature = "local")]
             Self::Data(_) | Self::Store(_) | Self::Coordinator(_) | Self::Worker(_) | Self::Trainer => None,
         }
@@ -186,12 +187,11 @@ impl Command {
 }
 
 impl Cli {
-    /// The coordinator that was named: behind the verb, before it, or in the environment; else the default.
-    pub(crate) fn coordinator(&self) -> String {
+    /// The coordinator that was named: behind the verb, before it, or in the environment.
+    pub(crate) fn named_coordinator(&self) -> Option<String> {
         let behind = self.command.connection().and_then(|connection| connection.coordinator.clone());
         let given = behind.or_else(|| self.connection.coordinator.clone());
-        let given = given.or_else(|| std::env::var(COORDINATOR_VARIABLE).ok().filter(|url| !url.is_empty()));
-        given.unwrap_or_else(|| DEFAULT_COORDINATOR.to_owned())
+        given.or_else(|| std::env::var(COORDINATOR_VARIABLE).ok().filter(|url| !url.is_empty()))
     }
 }
 
@@ -214,7 +214,7 @@ mod tests {
 
     #[test]
     fn the_coordinator_may_stand_before_or_behind_the_verb() {
-        let named = |line: &str| Cli::try_parse_from(line.split(' ')).unwrap().coordinator();
+        let named = |line: &str| Cli::try_parse_from(line.split(' ')).unwrap().named_coordinator().unwrap();
         assert_eq!(named("sweepctl --coordinator a list"), "a");
         assert_eq!(named("sweepctl list --coordinator b"), "b");
         assert_eq!(named("sweepctl --coordinator a list --coordinator b"), "b");

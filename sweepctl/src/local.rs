@@ -81,6 +81,32 @@ impl Local {
     }
 }
 
+/// A coordinator on the store of this machine that is asked something and takes no trials.
+pub(crate) struct Reader(sweep_coordinator::Handle);
+
+impl Reader {
+    /// Opens the store if it is there; it is not made for a question.
+    ///
+    /// # Errors
+    /// The store cannot be used.
+    pub(crate) async fn open(store: Option<&Path>) -> Result<Option<Self>, Failure> {
+        let store = store.unwrap_or(Path::new(DEFAULT_STORE));
+        if !store.exists() {
+            return Ok(None);
+        }
+        start_log(MultiProgress::new());
+        Ok(Some(Self(start_coordinator(store).await?)))
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.0.grpc_address())
+    }
+
+    pub(crate) async fn stop(self) {
+        self.0.stop().await;
+    }
+}
+
 async fn start_coordinator(store: &Path) -> Result<sweep_coordinator::Handle, Failure> {
     let free = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let defaults = sweep_coordinator::Config::defaults();

@@ -3,12 +3,14 @@
 mod arguments;
 mod client;
 mod commands;
+mod cost;
 mod failure;
 mod fleet;
 mod interrupt;
 #[cfg(feature = "local")]
 mod local;
 mod output;
+mod power;
 mod revision;
 mod shapes;
 mod study;

@@ -57,6 +57,27 @@ fn counts() -> TrialCounts {
     TrialCounts { queued: 1, running: 1, succeeded: 3, diverged: 1, failed: 1, ..Default::default() }
 }
 
+fn accuracy() -> PredictionAccuracy {
+    let device = "a processor (avx2), 1 thread".to_owned();
+    PredictionAccuracy { device, trials: 18, median: 0.08, worst: 0.31, within: 0.9 }
+}
+
+fn cost() -> Cost {
+    let about = |expected: f64| Some(Prediction { expected, low: expected * 0.8, high: expected * 1.3 });
+    Cost {
+        spent_slot_seconds: 1800.0,
+        left_slot_seconds: about(360.0),
+        end_seconds: about(185.0),
+        price_per_hour: "2.5usd".into(),
+        budget: "2h".into(),
+        budget_slot_seconds: Some(7200.0),
+        left_out_seeds: vec![4, 5],
+        left_out_trials: 0,
+        on_gpus: true,
+        accuracy: vec![accuracy()],
+    }
+}
+
 fn sweep(reference: Option<SweepReference>) -> Result<SweepStatus, Status> {
     let running = RunningTrial {
         trial_id: id(0xab),
@@ -86,6 +107,7 @@ fn sweep(reference: Option<SweepReference>) -> Result<SweepStatus, Status> {
         spec_digest: id(0xdd),
         epochs_done: 34,
         epochs_total: 60,
+        cost: Some(cost()),
         ..Default::default()
     };
     match reference.unwrap_or_default().text.as_str() {
@@ -612,6 +634,27 @@ impl SweepService for Canned {
         let point = |epoch| TrialPoint { trial_id: id(0xab), attempt: 2, metrics: Some(metrics(epoch)) };
         let answers = (1..=2).map(move |epoch| Ok(ExportPointsResponse { points: vec![point(epoch)] }));
         Ok(Response::new(stream::iter(answers).boxed()))
+    }
+
+    async fn estimate(&self, _: Request<EstimateRequest>) -> Answer<EstimateResponse> {
+        let device = "a processor (avx2), 1 thread".to_owned();
+        let about = |expected: f64| Some(Prediction { expected, low: expected * 0.8, high: expected * 1.3 });
+        let seconds =
+            ConfigurationEstimate { configuration: "baseline".into(), seconds: about(90.0), memory_bytes: 1 << 28 };
+        Ok(Response::new(EstimateResponse {
+            slot_seconds: about(5400.0),
+            end_seconds: about(2800.0),
+            slots: 2,
+            connected: true,
+            trials: 8,
+            known: 2,
+            left_out_seeds: vec![1],
+            configurations: vec![seconds],
+            measured: vec![Measured { device: device.clone(), trials: 18 }],
+            accuracy: vec![accuracy()],
+            noise: Some(Noise { of_runs: 0.0123, runs: 48, of_differences: Some(0.0101), differences: 40, sweeps: 3 }),
+            ..Default::default()
+        }))
     }
 
     async fn list_artifacts(&self, request: Request<ListArtifactsRequest>) -> Answer<ListArtifactsResponse> {

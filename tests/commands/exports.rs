@@ -125,7 +125,9 @@ fn to_mlflow(answer: Answer) -> (String, Vec<String>) {
 #[test]
 fn a_server_is_sent_a_run_for_each_trial_that_has_ended() {
     let (text, arrived) = to_mlflow(|request, _| empty_server(request));
-    insta::assert_snapshot!("export_mlflow", format!("{text}\n{}", arrived.join("\n")));
+    // A server is sent names as they are; whoever reads the snapshot should see them.
+    let shown = arrived.join("\n").replace('\u{202e}', "\\u{202e}");
+    insta::assert_snapshot!("export_mlflow", format!("{text}\n{shown}"));
 }
 
 #[test]
@@ -167,7 +169,7 @@ fn a_server_that_is_away_down_or_another_is_told_apart() {
     ];
     for answer in answers {
         let (text, arrived) = to_mlflow(answer);
-        writeln!(all, "\n{text}({} requests)", arrived.len()).unwrap();
+        writeln!(all, "\n{text}requests: {}", arrived.len()).unwrap();
     }
     insta::assert_snapshot!("export_mlflow_failures", all);
 }

@@ -134,3 +134,34 @@ fn colours_come_when_they_are_asked_for() {
         assert!(!text(plain).contains('\u{1b}'), "{plain}");
     }
 }
+
+#[test]
+fn with_a_coordinator_it_says_how_long_it_takes_and_what_would_be_shown() {
+    let address = super::canned::serve().to_string();
+    let plan = |more: &[&str]| {
+        let spec = ["plan", "tests/specs/tiny.yaml", "--coordinator", &address];
+        transcript(&[&spec[..], more].concat())
+    };
+    let text = plan(&["--budget", "2h", "--price-per-hour", "2usd"]);
+    for said in [
+        "time: 1.50 slot-hours (1.20 to 1.95); 46 min 40 s (37 min 20 s to 1 h) on the 2 slots that are \
+         connected; 2 of 8 trials are known",
+        "money: 3.00 usd (2.40 usd to 3.90 usd)",
+        "budget 2h: seed 1 left out",
+        "by what was measured: 18 trials on a processor (avx2), 1 thread",
+        "predictions were off by 8 % (median), worst 31 %, over 18 trials on a processor (avx2), 1 thread",
+        "in 3 earlier sweeps differences of val_accuracy under one seed scatter by 0.0101: ",
+    ] {
+        assert!(text.contains(said), "{said} is missing in\n{text}");
+    }
+    let json = plan(&["--output", "json"]);
+    assert!(json.contains("\"seeds_in_family\"") && json.contains("\"slot_seconds\""), "{json}");
+}
+
+#[test]
+fn a_coordinator_that_does_not_answer_costs_a_word_and_not_the_plan() {
+    let text = transcript(&["plan", "tests/specs/tiny.yaml", "--coordinator", "127.0.0.1:9"]);
+    assert!(text.contains("exit code: 0") && text.contains("no times and no noise: "), "{text}");
+    let text = transcript(&["plan", "tests/specs/tiny.yaml", "--local", "--store", "/nowhere/to/be/found.db"]);
+    assert!(text.contains("exit code: 0") && text.contains("how long it takes, and how small"), "{text}");
+}

@@ -2,11 +2,12 @@
 //! network, no store, no clock, and random numbers only from fixed seeds, so that the same results always say the same.
 //!
 //! `study` is what is analysed, `result` what comes out of it, `analyse` makes the one of the other, `statistics` the numbers
-//! themselves; `leaderboard`, `tables` and `words` are how people read it.
+//! themselves; `leaderboard`, `tables` and `words` are how people read it; `cost` says what trials will take.
 
 pub mod adaptive;
 pub mod analyse;
 pub mod choice;
+pub mod cost;
 pub mod find;
 #[cfg(test)]
 mod hand_made;

@@ -274,6 +274,7 @@ impl Coordinator {
             pin: None,
             stages: stages.len() as u32,
             fresh: false,
+            allowance: None,
         };
         let first = stages.first().cloned().unwrap_or_default();
         self.studies.insert(id, stages);

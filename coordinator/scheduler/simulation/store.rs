@@ -113,7 +113,7 @@ impl Store {
             Effect::SweepEnded { sweep, end } => {
                 // Who cancels a sweep does not want it again.
                 let ended = self.live.remove_entry(sweep);
-                if *end == SweepEnd::Cancelled {
+                if matches!(end, SweepEnd::Cancelled | SweepEnd::Stopped { .. }) {
                     self.cancelled.extend(ended);
                 } else {
                     self.ended.extend(ended);

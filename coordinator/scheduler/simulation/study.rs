@@ -95,5 +95,11 @@ pub(crate) fn stages(random: &mut Random) -> Vec<Vec<u64>> {
 }
 
 pub(crate) fn wanted(number: u64) -> WantedTrial {
-    WantedTrial { id: trial(number), cost: 1 + number % 3, memory_bytes: SMALL / 2, history: Default::default() }
+    WantedTrial {
+        id: trial(number),
+        cost: 1 + number % 3,
+        memory_bytes: SMALL / 2,
+        history: Default::default(),
+        rank: 0,
+    }
 }

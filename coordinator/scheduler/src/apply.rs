@@ -6,7 +6,7 @@ use sweep_spec::{Digest, FailureClass};
 
 use crate::Scheduler;
 use crate::bug::Bug;
-use crate::effect::{Effect, Ignored};
+use crate::effect::{Effect, Ignored, SweepEnd};
 use crate::event::{Ending, Event, Registration};
 use crate::id::{DatasetKey, Lease, SessionId, Timestamp};
 use crate::session::{Knowledge, Session, SlotState, SlotUse};
@@ -21,8 +21,10 @@ impl Scheduler {
             Event::SubmitSweep(sweep) => self.submit(sweep, &mut effects),
             Event::OpenStage { sweep, stage, trials } => self.open_stage(sweep, stage, trials, &mut effects),
             Event::FailStage { sweep, stage, reason } => self.fail_stage(sweep, stage, reason, &mut effects),
-            Event::CancelSweep { sweep } => self.cancel(sweep, &mut effects),
+            Event::CancelSweep { sweep } => self.stop(sweep, SweepEnd::Cancelled, &mut effects),
             Event::PauseSweep { sweep, paused } => self.pause(sweep, paused, &mut effects),
+            Event::SetAllowance { sweep, starts } => self.set_allowance(sweep, starts),
+            Event::StopSweep { sweep, reason } => self.stop(sweep, SweepEnd::Stopped { reason }, &mut effects),
             Event::SetPriority { sweep, priority } => self.set_priority(sweep, priority, &mut effects),
             Event::RetrySweep { sweep, ended } => self.retry(sweep, ended.as_deref(), &mut effects),
             Event::SetService { worker, service } => self.set_service(worker, service, &mut effects),
@@ -326,7 +328,7 @@ impl Scheduler {
     pub(crate) fn unplaceable_reason(&self, id: crate::SweepId) -> Option<(FailureClass, String)> {
         let sweep = self.sweeps.get(&id)?;
         let waits = !sweep.queue.is_empty() || (sweep.pin.is_none() && !sweep.references.is_empty());
-        if !waits || sweep.spec.paused || sweep.totals.running > 0 || self.sessions.is_empty() {
+        if !waits || sweep.rests() || sweep.totals.running > 0 || self.sessions.is_empty() {
             return None;
         }
         let (mut with_data, mut absent) = (Vec::new(), None);

@@ -7,7 +7,7 @@ use crate::Scheduler;
 use crate::effect::Effect;
 use crate::id::{Lease, SessionId, SweepId};
 use crate::session::{Knowledge, Session, SlotState, SlotUse};
-use crate::sweep::Sweep;
+use crate::sweep::{ReferenceState, Sweep};
 use crate::trial::{Place, RoundState};
 
 impl Scheduler {
@@ -106,8 +106,21 @@ impl Scheduler {
         }
         let worker = session.worker.clone();
         self.count_running(trial_id, true);
+        self.spend_allowance(trial_id);
         effects.push(Effect::AttemptStarted { lease, worker, session: session_id, slot });
         effects.push(Effect::Wake { session: session_id });
+    }
+
+    /// An attempt has begun: every sweep that waits for it has one less to start.
+    fn spend_allowance(&mut self, trial_id: TrialId) {
+        let wanted_by = self.trials.get(&trial_id).into_iter().flat_map(|trial| &trial.wanted_by);
+        for id in wanted_by {
+            let Some(sweep) = self.sweeps.get_mut(id) else { continue };
+            let state = sweep.references.get(&trial_id).map(|reference| reference.state);
+            if matches!(state, Some(ReferenceState::Bound { running: true, .. })) {
+                sweep.spec.allowance = sweep.spec.allowance.map(|starts| starts.saturating_sub(1));
+            }
+        }
     }
 
     /// Why trials of a sweep wait, in sentences for people; empty if none does.
@@ -119,6 +132,9 @@ impl Scheduler {
         }
         if sweep.spec.paused {
             return vec!["the sweep is paused".to_owned()];
+        }
+        if sweep.spec.allowance == Some(0) {
+            return vec!["the sweep's budget lets nothing more be started".to_owned()];
         }
         if self.sessions.is_empty() {
             return vec!["no worker is connected".to_owned()];

@@ -165,6 +165,11 @@ pub enum SweepEnd {
     },
     /// By somebody's word.
     Cancelled,
+    /// By a rule, before every trial had ended.
+    Stopped {
+        /// One sentence for people.
+        reason: String,
+    },
 }
 
 /// Why an event changed nothing.

@@ -41,6 +41,20 @@ pub enum Event {
         /// Whether it rests.
         paused: bool,
     },
+    /// A sweep may start so many attempts from now on, and no more before it is told another number; `None` sets it free.
+    SetAllowance {
+        /// Which.
+        sweep: SweepId,
+        /// How many.
+        starts: Option<u64>,
+    },
+    /// A sweep ends here, by a rule and not by somebody's word.
+    StopSweep {
+        /// Which.
+        sweep: SweepId,
+        /// Which rule, for people.
+        reason: String,
+    },
     /// A sweep gets another place among the others.
     SetPriority {
         /// Which.
@@ -117,6 +131,8 @@ pub struct NewSweep {
     pub stages: u32,
     /// Known results do not answer its trials: each gets a round that ends while the sweep lives.
     pub fresh: bool,
+    /// How many attempts may be started before `SetAllowance` says otherwise; `None` for any number.
+    pub allowance: Option<u64>,
 }
 
 /// A trial that a stage needs.
@@ -130,6 +146,8 @@ pub struct WantedTrial {
     pub memory_bytes: u64,
     /// What the store knows of it.
     pub history: History,
+    /// In its sweep, lower ranks go first, whatever they cost.
+    pub rank: u32,
 }
 
 /// What the store knows of a trial.

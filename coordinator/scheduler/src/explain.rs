@@ -67,9 +67,11 @@ impl Scheduler {
         }
         for sweep in trial.wanted_by.iter().filter_map(|sweep| self.sweeps.get(sweep)) {
             let before = sweep.queue.iter().position(|entry| entry.trial == id);
-            said.extend(before.map(|before| match sweep.spec.paused {
-                true => format!("sweep {} is paused", sweep.spec.id),
-                false => format!("sweep {}: {before} trials go before it", sweep.spec.id),
+            let bound = sweep.spec.allowance == Some(0);
+            said.extend(before.map(|before| match (sweep.spec.paused, bound) {
+                (true, _) => format!("sweep {} is paused", sweep.spec.id),
+                (_, true) => format!("sweep {}: its budget lets nothing more be started", sweep.spec.id),
+                (false, false) => format!("sweep {}: {before} trials go before it", sweep.spec.id),
             }));
         }
         if self.sessions.is_empty() {

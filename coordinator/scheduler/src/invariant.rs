@@ -126,7 +126,7 @@ impl Scheduler {
             ensure(wanted, Invariant::NothingWaitsInSilence, || format!("{id} has lost trial {}", trial_id.short()))?;
             let open = trial.and_then(|trial| trial.open.as_ref());
             let cost = trial.map_or(0, |trial| trial.cost);
-            let queued = sweep.queue.contains(cost, reference.ordinal);
+            let queued = sweep.queue.contains(reference.key(cost));
             let right = match (reference.state, open) {
                 (ReferenceState::Ended { .. }, _) => !queued,
                 (ReferenceState::Unbound, open) => {

@@ -20,6 +20,12 @@ impl Scheduler {
         Ok(())
     }
 
+    pub(crate) fn set_allowance(&mut self, id: SweepId, starts: Option<u64>) -> Result<(), Ignored> {
+        let sweep = self.sweeps.get_mut(&id).ok_or(Ignored::UnknownSweep)?;
+        sweep.spec.allowance = starts;
+        Ok(())
+    }
+
     pub(crate) fn set_priority(
         &mut self,
         id: SweepId,

@@ -48,7 +48,7 @@ impl Scheduler {
             let Some(state) = sweep.stages.get_mut(*stage as usize) else { continue };
             *state = Stage::Open { remaining: 0 };
             for wanted in trials {
-                sweep.refer(wanted.id, *stage);
+                sweep.refer(wanted, *stage);
                 self.trials.entry(wanted.id).or_insert_with(|| Trial::new(wanted)).wanted_by.insert(id);
             }
         }

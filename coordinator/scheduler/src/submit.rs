@@ -64,7 +64,7 @@ impl Scheduler {
         let Some(sweep) = self.sweeps.get_mut(&id) else { return (false, false) };
         let trial = self.trials.entry(wanted.id).or_insert_with(|| Trial::new(wanted));
         trial.wanted_by.insert(id);
-        sweep.refer(wanted.id, stage)
+        sweep.refer(wanted, stage)
     }
 
     /// Settles the data of a sweep; now its trials can be bound.
@@ -125,7 +125,7 @@ impl Scheduler {
             let Some(sweep) = self.sweeps.get_mut(id) else { continue };
             let Some(reference) = sweep.references.get(&trial_id) else { continue };
             if reference.is_bound_to(round.number) {
-                sweep.queue.insert(trial.cost, reference.ordinal, entry);
+                sweep.queue.insert(reference.key(trial.cost), entry);
             }
         }
     }
@@ -136,7 +136,7 @@ impl Scheduler {
         for id in &trial.wanted_by {
             let Some(sweep) = self.sweeps.get_mut(id) else { continue };
             if let Some(reference) = sweep.references.get(&trial_id) {
-                sweep.queue.remove(trial.cost, reference.ordinal);
+                sweep.queue.remove(reference.key(trial.cost));
             }
         }
     }
@@ -158,14 +158,14 @@ impl Scheduler {
     }
 
     /// Ends a sweep at once. Its rounds go on only where another live sweep wants them.
-    pub(crate) fn cancel(&mut self, id: SweepId, effects: &mut Vec<Effect>) -> Result<(), Ignored> {
+    pub(crate) fn stop(&mut self, id: SweepId, end: SweepEnd, effects: &mut Vec<Effect>) -> Result<(), Ignored> {
         let sweep = self.sweeps.get(&id).ok_or(Ignored::UnknownSweep)?;
         let trials: Vec<TrialId> = sweep.references.keys().copied().collect();
         for trial in trials {
             self.release(id, trial, effects);
         }
         self.sweeps.remove(&id);
-        effects.push(Effect::SweepEnded { sweep: id, end: SweepEnd::Cancelled });
+        effects.push(Effect::SweepEnded { sweep: id, end });
         Ok(())
     }
 
@@ -176,7 +176,7 @@ impl Scheduler {
         if let Some(sweep) = self.sweeps.get_mut(&id)
             && let Some(reference) = sweep.references.get(&trial_id)
         {
-            sweep.queue.remove(trial.cost, reference.ordinal);
+            sweep.queue.remove(reference.key(trial.cost));
         }
         let Some(round) = trial.open.as_ref() else {
             if trial.wanted_by.is_empty() {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use sweep_spec::{Digest, Outcome, TrialId};
 
-use crate::event::NewSweep;
+use crate::event::{NewSweep, WantedTrial};
 use crate::id::{StageIndex, Timestamp};
 
 #[derive(Debug, Clone)]
@@ -41,6 +41,8 @@ pub(crate) enum Stage {
 /// A sweep's reference to a trial.
 #[derive(Debug, Clone)]
 pub(crate) struct Reference {
+    /// Lower goes first, whatever it costs.
+    pub(crate) rank: u32,
     /// The order in which trials of equal cost are taken.
     pub(crate) ordinal: u64,
     /// The stages that it belongs to, each once.
@@ -85,12 +87,12 @@ impl Sweep {
 
     /// Notes that a stage wants a trial. Says whether the stage has to wait for it (it counts once, and not if it has
     /// ended), and whether the reference is new.
-    pub(crate) fn refer(&mut self, trial: TrialId, stage: StageIndex) -> (bool, bool) {
+    pub(crate) fn refer(&mut self, wanted: &WantedTrial, stage: StageIndex) -> (bool, bool) {
         let ordinal = self.references.len() as u64;
         let mut new = false;
-        let reference = self.references.entry(trial).or_insert_with(|| {
+        let reference = self.references.entry(wanted.id).or_insert_with(|| {
             new = true;
-            Reference { ordinal, stages: Vec::new(), state: ReferenceState::Unbound }
+            Reference { rank: wanted.rank, ordinal, stages: Vec::new(), state: ReferenceState::Unbound }
         });
         if new {
             self.totals.add(reference.state);
@@ -121,7 +123,12 @@ impl Sweep {
 
     /// Whether something of it could be started now.
     pub(crate) fn is_ready(&self) -> bool {
-        !self.spec.paused && !self.queue.is_empty()
+        !self.rests() && !self.queue.is_empty()
+    }
+
+    /// Whether nothing of it may be started, whatever waits.
+    pub(crate) fn rests(&self) -> bool {
+        self.spec.paused || self.spec.allowance == Some(0)
     }
 
     /// Its place among sweeps that want a slot: first the higher priority, then the smaller share of what it may have.
@@ -132,6 +139,11 @@ impl Sweep {
 }
 
 impl Reference {
+    /// Its place in a queue.
+    pub(crate) fn key(&self, cost: u64) -> Key {
+        (self.rank, Reverse(cost), self.ordinal)
+    }
+
     pub(crate) fn is_bound_to(&self, number: u32) -> bool {
         matches!(self.state, ReferenceState::Bound { round, .. } if round == number)
     }
@@ -184,10 +196,13 @@ impl SweepCounts {
     }
 }
 
-/// Trials that wait for a slot, the longest first.
+/// A place in a queue: by rank, then the longest first, then by place in the spec.
+pub(crate) type Key = (u32, Reverse<u64>, u64);
+
+/// Trials that wait for a slot, the longest of a rank first.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Queue {
-    entries: BTreeMap<(Reverse<u64>, u64), Entry>,
+    entries: BTreeMap<Key, Entry>,
     /// How many entries need so much memory.
     memory: BTreeMap<u64, usize>,
 }
@@ -200,14 +215,14 @@ pub(crate) struct Entry {
 }
 
 impl Queue {
-    pub(crate) fn insert(&mut self, cost: u64, ordinal: u64, entry: Entry) {
-        if self.entries.insert((Reverse(cost), ordinal), entry).is_none() {
+    pub(crate) fn insert(&mut self, key: Key, entry: Entry) {
+        if self.entries.insert(key, entry).is_none() {
             *self.memory.entry(entry.memory_bytes).or_default() += 1;
         }
     }
 
-    pub(crate) fn remove(&mut self, cost: u64, ordinal: u64) {
-        let Some(entry) = self.entries.remove(&(Reverse(cost), ordinal)) else { return };
+    pub(crate) fn remove(&mut self, key: Key) {
+        let Some(entry) = self.entries.remove(&key) else { return };
         if let Some(count) = self.memory.get_mut(&entry.memory_bytes) {
             *count -= 1;
             if *count == 0 {
@@ -216,8 +231,8 @@ impl Queue {
         }
     }
 
-    pub(crate) fn contains(&self, cost: u64, ordinal: u64) -> bool {
-        self.entries.contains_key(&(Reverse(cost), ordinal))
+    pub(crate) fn contains(&self, key: Key) -> bool {
+        self.entries.contains_key(&key)
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -233,7 +248,7 @@ impl Queue {
         self.memory.keys().next().copied()
     }
 
-    /// The entries, the longest first.
+    /// The entries in their order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = Entry> + '_ {
         self.entries.values().copied()
     }

@@ -7,7 +7,7 @@ use crate::effect::Ignored;
 use crate::event::{Service, Slot};
 use crate::id::{DatasetKey, Lease, SessionId, StageIndex, SweepId, WorkerName};
 use crate::session::SlotUse;
-use crate::sweep::{Stage, SweepCounts};
+use crate::sweep::{ReferenceState, Stage, SweepCounts};
 use crate::trial::RoundState;
 
 /// What a worker that polls is to be told.
@@ -117,6 +117,33 @@ impl Scheduler {
             Some(WorkerView { name: name.clone(), session: *id, draining: session.draining, service, slots })
         };
         self.workers.iter().filter_map(view).collect()
+    }
+
+    /// The trials of a sweep that could be started now, in the order in which they are.
+    pub fn waiting(&self, id: SweepId) -> impl Iterator<Item = TrialId> + '_ {
+        let queue = self.sweeps.get(&id).map(|sweep| &sweep.queue);
+        queue.into_iter().flat_map(|queue| queue.iter().map(|entry| entry.trial))
+    }
+
+    /// The trials of a sweep that have not ended.
+    pub fn unended(&self, id: SweepId) -> impl Iterator<Item = TrialId> + '_ {
+        let references = self.sweeps.get(&id).into_iter().flat_map(|sweep| &sweep.references);
+        references.filter(|(_, one)| !matches!(one.state, ReferenceState::Ended { .. })).map(|(trial, _)| *trial)
+    }
+
+    /// Whether a live sweep waits, or has waited, for this round of a trial: not if the round had ended before.
+    pub fn uses(&self, id: SweepId, trial: TrialId, round: u32) -> Option<bool> {
+        let reference = self.sweeps.get(&id)?.references.get(&trial)?;
+        Some(match reference.state {
+            ReferenceState::Unbound => false,
+            ReferenceState::Bound { round: bound, .. } => bound == round,
+            ReferenceState::Ended { round: bound, reused, .. } => bound == round && !reused,
+        })
+    }
+
+    /// How many attempts of a sweep may still be started; `None` for any number, or if it does not live.
+    pub fn allowance(&self, id: SweepId) -> Option<u64> {
+        self.sweeps.get(&id)?.spec.allowance
     }
 
     /// Whether a session is open.

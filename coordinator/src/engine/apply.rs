@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Instant;
 
+use sweep_analysis::cost::Size;
 use sweep_scheduler::event::{Ending, Registration, Slot};
 use sweep_scheduler::{Effect, Event, Ignored, Outlook, SessionId, WorkerName};
 use sweep_spec::TrialId;
@@ -49,6 +50,10 @@ impl Driver {
                 let status = self.status(sweep);
                 self.batch.say(reply, Ok(status));
             }
+            Command::Devices(reply) => {
+                let devices = self.devices();
+                self.batch.say(reply, Ok(devices));
+            }
             Command::Workers(reply) => {
                 let workers = self.worker_views();
                 self.batch.say(reply, Ok(workers));
@@ -87,11 +92,12 @@ impl Driver {
         let known = |bytes: u64| (bytes > 0).then_some(bytes);
         let slot =
             |slot: crate::store::write::SlotRow| Slot { device: slot.device, memory_bytes: known(slot.memory_bytes) };
+        let device_names = request.slots.iter().map(|slot| slot.device_name.clone()).collect();
         let slots: Vec<Slot> = request.slots.into_iter().map(slot).collect();
         info!(worker_id = request.worker, session = session.0, slots = slots.len(), "a worker registered");
         let worker = WorkerName(request.worker);
         let offers = slots.clone();
-        self.live.sessions.insert(session, Session { seen_ms: unix_ms(), offers, ..Session::default() });
+        self.live.sessions.insert(session, Session { seen_ms: unix_ms(), offers, device_names, ..Session::default() });
         let live = request.live.clone();
         self.event(Event::Register(Registration { worker: worker.clone(), session, slots, live: request.live, fresh }));
         let mut leases = live.into_iter().map(|(lease, _)| lease);
@@ -150,6 +156,8 @@ impl Driver {
                 let digest = found.digest;
                 // Of what no sweep asks, nothing is kept.
                 if self.scheduler.knows_session(request.session) && self.live.dataset(request.dataset).is_some() {
+                    let size = Size { train: found.train_images.into(), test: found.test_images.into() };
+                    self.costs.get().described(request.dataset, size);
                     self.batch.commit.descriptions.push((request.dataset, found));
                 }
                 Ok(digest)

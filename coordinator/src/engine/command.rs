@@ -13,6 +13,7 @@ use tokio::sync::oneshot;
 
 use super::Error;
 use super::live::{LiveConfiguration, LiveSweep};
+use super::outlook::{Cost, Devices};
 use crate::store::record::{Predictions, ResultRecord};
 use crate::store::write::{SlotRow, StageChange};
 
@@ -37,6 +38,7 @@ pub(crate) enum Command {
     SetService((String, Service), String, Reply<()>),
     Explain(TrialId, Reply<Vec<String>>),
     Sweep(SweepId, Reply<Option<LiveStatus>>),
+    Devices(Reply<Devices>),
     Workers(Reply<Vec<WorkerView>>),
     Gauges(Reply<Gauges>),
 }
@@ -248,8 +250,8 @@ pub struct LiveStatus {
     pub stages: Vec<Option<SweepCounts>>,
     /// Trials that run, a bounded number of them.
     pub running: Vec<Running>,
-    /// Seconds until the end, if anything can be said.
-    pub eta_seconds: Option<f64>,
+    /// What it has cost and will.
+    pub cost: Cost,
     /// Epochs of running trials.
     pub running_epochs: u64,
     /// Why nothing runs.
@@ -305,4 +307,6 @@ pub struct Gauges {
     pub slots: (usize, usize),
     /// Trials that run.
     pub running: Vec<Running>,
+    /// Seconds of slots that live sweeps have spent.
+    pub spent: Vec<(SweepId, f64)>,
 }

@@ -80,7 +80,8 @@ impl Handle {
         let decision = decision(&plan, &record, stage, &configurations, &replicates);
         info!(sweep_id = %sweep, stage, choice = decision.choice.choice, "a stage has chosen");
         let (winners, open) = (decision.winners, decision.open);
-        let expansion = blocking(move || Expansion::chosen(sweep, &plan, &winners, &open)).await?;
+        let costs = self.costs.clone();
+        let expansion = blocking(move || Expansion::chosen((sweep, &plan), &winners, &open, &costs)).await?;
         self.open(expansion, decision.choice, decision.fail).await
     }
 

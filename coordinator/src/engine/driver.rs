@@ -16,12 +16,15 @@ use tracing::{error, info, warn};
 
 use super::batch::{Batch, Decide};
 use super::command::Command;
+use super::costs::{READ, Shared};
 use super::instances::Instances;
 use super::live::Live;
 use super::people::{NOBODY, audit};
 use super::restore;
 use crate::metrics::Metrics;
 use crate::store::codes::AuditAction;
+use crate::store::observed::Observed;
+use crate::store::record::Loaded;
 use crate::store::write::{Bound, Commit};
 use crate::store::{self, Store};
 
@@ -49,6 +52,7 @@ pub(crate) struct Parts {
     pub(crate) trouble: watch::Sender<Trouble>,
     pub(crate) last_sweep: Arc<std::sync::atomic::AtomicU64>,
     pub(crate) shutdown: CancellationToken,
+    pub(crate) costs: Shared,
 }
 
 /// Whether the store can be written.
@@ -91,6 +95,7 @@ pub(crate) struct Driver {
     pub(crate) uncommitted: HashMap<Lease, u64>,
     pub(crate) journal: Journal,
     pub(crate) instances: Instances,
+    pub(crate) costs: Shared,
     /// Raised by every reload; a ticket of an earlier one is void.
     pub(crate) generation: u64,
     pub(crate) next_attempt: i64,
@@ -111,6 +116,7 @@ impl Driver {
     pub(crate) fn new(parts: Parts) -> Self {
         let scheduler = Scheduler::new(parts.scheduler.clone());
         Self {
+            costs: parts.costs.clone(),
             parts,
             scheduler,
             live: Live::default(),
@@ -152,6 +158,7 @@ impl Driver {
                 },
                 () = tokio::time::sleep_until(deadline.unwrap_or_else(far).into()), if deadline.is_some() && !self.stopping => {
                     self.event(Event::Tick);
+                    self.mind_budgets();
                 }
             }
             if self.stopping && self.in_flight.is_none() && self.batch.is_empty() {
@@ -178,6 +185,7 @@ impl Driver {
         for command in commands {
             self.command(command);
         }
+        self.mind_budgets();
     }
 
     fn stop(&mut self) {
@@ -296,9 +304,9 @@ impl Driver {
         self.uncommitted.clear();
         self.journal = Journal::default();
         let mut wait = RELOAD_WAIT;
-        let mut loaded = loop {
-            match self.parts.store.load().await {
-                Ok(loaded) => break loaded,
+        let (mut loaded, observed) = loop {
+            match read_back(self.parts.store.as_ref()).await {
+                Ok(read) => break read,
                 Err(error) if error.is_damage() => {
                     self.parts.trouble.send_replace(Trouble::Damage(crate::chain(&error)));
                     return false;
@@ -314,6 +322,7 @@ impl Driver {
             }
             wait = (wait * 2).min(LONGEST_RELOAD_WAIT);
         };
+        self.costs.replace(observed);
         self.parts.trouble.send_replace(Trouble::None);
         self.next_attempt = loaded.last_attempt + 1;
         self.next_session = loaded.last_session + 1;
@@ -321,9 +330,11 @@ impl Driver {
         let (sweeps, attempts) = (loaded.sweeps.len(), loaded.attempts.len());
         self.live = restore::live(&loaded, Instant::now(), unix_ms());
         restore::narrow_all(&self.live, &mut loaded.snapshot);
+        restore::complete_all(&self.live, &mut loaded.snapshot);
         let (scheduler, effects) = Scheduler::restore(self.parts.scheduler.clone(), self.now(), loaded.snapshot);
         self.scheduler = scheduler;
         self.carry_out(effects, None);
+        self.mind_budgets();
         self.batch.decide.extend(loaded.undecided.into_iter().map(|(sweep, stage)| Decide::Winner(sweep, stage)));
         self.batch.decide.extend(restore::adaptive(&self.live).map(Decide::MoreSeeds));
         self.batch.wake.insert(SessionId(0));
@@ -341,6 +352,16 @@ impl Driver {
     fn instant(&self, at: Timestamp) -> Instant {
         self.started.checked_add(Duration::from_millis(at.0)).unwrap_or_else(far)
     }
+}
+
+/// Everything that lives, and what finished trials took.
+async fn read_back(store: &dyn Store) -> Result<(Loaded, Observed), store::Error> {
+    let mut loaded = store.load().await?;
+    for attempt in &mut loaded.given_up {
+        let ended = store.attempt(attempt.lease).await?;
+        attempt.ended_ms = ended.map_or(0, |ended| ended.ended_ms);
+    }
+    Ok((loaded, store.observed(READ).await?))
 }
 
 /// By place in the spec; where a trial was bound twice, the newer counts.

@@ -13,6 +13,7 @@ use super::apply::ignored;
 use super::batch::Decide;
 use super::command::{Finish, FinishEnding};
 use super::driver::{Driver, unix_ms};
+use super::learning::prediction_row;
 use super::live::LiveAttempt;
 use super::people::{NOBODY, audit};
 use crate::convert::sentence;
@@ -159,6 +160,7 @@ impl Driver {
         let device = offer.map(|offer| offer.device.clone()).unwrap_or_default();
         let slot_memory_bytes = offer.and_then(|offer| offer.memory_bytes);
         self.live.given_up.remove(&lease.trial);
+        let at_ms = unix_ms();
         self.batch.commit.attempts_started.push(AttemptStart {
             key,
             lease,
@@ -167,10 +169,23 @@ impl Driver {
             slot,
             device,
             slot_memory_bytes,
-            at_ms: unix_ms(),
+            at_ms,
         });
         let (sequence, newest, told) = (0, None, false);
-        let attempt = LiveAttempt { key, worker, slot, sequence, newest, assigned: Instant::now(), told };
+        let predicted = self.expect(lease, session, slot);
+        self.batch.commit.predictions.extend(predicted.map(|estimate| prediction_row(key, &estimate)));
+        let attempt = LiveAttempt {
+            key,
+            worker,
+            slot,
+            sequence,
+            newest,
+            assigned: Instant::now(),
+            assigned_ms: at_ms,
+            predicted,
+            counted_ms: 0,
+            told,
+        };
         self.live.attempts.insert(lease, attempt);
         self.uncommitted.insert(lease, self.batch.number);
         self.batch.wake.insert(session);
@@ -180,7 +195,7 @@ impl Driver {
 
     fn attempt_ended(&mut self, lease: Lease, ending: Ending, said: Option<Finish>) {
         self.uncommitted.insert(lease, self.batch.number);
-        let Some(attempt) = self.live.attempts.remove(&lease) else { return };
+        let Some(mut attempt) = self.live.attempts.remove(&lease) else { return };
         let (key, may_come_back) = (attempt.key, ending == Ending::Lost);
         let (state, failure) = match &ending {
             Ending::Succeeded { .. } => (AttemptState::Succeeded, None),
@@ -199,6 +214,8 @@ impl Driver {
             .as_ref()
             .map_or((0.0, 0.0, String::new()), |said| (said.start_seconds, said.run_seconds, said.log_tail.clone()));
         let at_ms = unix_ms();
+        attempt.counted_ms = u64::try_from(at_ms.saturating_sub(attempt.assigned_ms)).unwrap_or(0);
+        self.spend(lease, attempt.counted_ms as i64);
         self.batch.commit.attempts_ended.push(AttemptEnd {
             key,
             lease,
@@ -211,13 +228,8 @@ impl Driver {
         });
         let answer = said.map(|said| said.ending).filter(|_| state == AttemptState::Succeeded);
         if let Some(FinishEnding::Result(result, said)) = answer {
-            let seconds = result.provenance.seconds;
+            self.learn(lease, &attempt, &result, run_seconds);
             self.batch.commit.results.push(ResultRow { attempt: key, result: *result, said });
-            for sweep in self.live.sweeps.values_mut() {
-                let Some((configuration, _)) = sweep.trials.get(&lease.trial).copied() else { continue };
-                sweep.measured.cost += sweep.cost_of(configuration);
-                sweep.measured.seconds += seconds;
-            }
         }
         if may_come_back {
             self.live.given_up.insert(lease.trial, (lease, attempt));
@@ -227,11 +239,13 @@ impl Driver {
 
     /// An attempt that was given up goes on, with the points that it had.
     fn attempt_revived(&mut self, lease: Lease, session: SessionId) {
-        let Some((given_up, attempt)) = self.live.given_up.remove(&lease.trial) else { return };
+        let Some((given_up, mut attempt)) = self.live.given_up.remove(&lease.trial) else { return };
         if given_up != lease {
             error!(trial_id = %lease.trial, attempt = lease.attempt, "an attempt goes on that was not given up");
             return;
         }
+        let counted = std::mem::take(&mut attempt.counted_ms);
+        self.spend(lease, -(counted as i64));
         // Given up in this very batch, it never was.
         let ended = &mut self.batch.commit.attempts_ended;
         let before = ended.len();
@@ -287,8 +301,10 @@ impl Driver {
 
     fn count_ended(&mut self, sweep: SweepId, trial: TrialId) {
         let Some(live) = self.live.sweeps.get_mut(&sweep) else { return };
-        let Some((configuration, _)) = live.trials.get(&trial).copied() else { return };
-        live.cost_ended += live.cost_of(configuration);
+        if !live.trials.contains_key(&trial) {
+            return;
+        }
+        live.one_less(trial);
         self.batch.changed.insert(sweep);
     }
 
@@ -316,6 +332,7 @@ impl Driver {
             SweepEnd::Succeeded => (SweepState::Succeeded, String::new()),
             SweepEnd::Failed { reason } => (SweepState::Failed, reason),
             SweepEnd::Cancelled => (SweepState::Cancelled, String::new()),
+            SweepEnd::Stopped { reason } => (SweepState::Cancelled, reason),
         };
         info!(sweep_id = %sweep, ?state, reason, "a sweep ended");
         self.batch.commit.sweeps_ended.push(SweepEndRow { sweep, state, reason, at_ms: unix_ms() });

@@ -3,12 +3,16 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
+use sweep_analysis::cost::{Size, Work};
 use sweep_scheduler::SweepId;
 use sweep_scheduler::event::{History, WantedTrial};
+use sweep_spec::count::{Counts, Input};
 use sweep_spec::plan::Winner;
 use sweep_spec::{Configuration, Digest, Plan, TrialId, canonical};
 
 use super::Error;
+use super::budget::LiveBudget;
+use super::costs::Shared;
 use super::live::LiveConfiguration;
 use crate::store::Store;
 use crate::store::record::ConfigurationRecord;
@@ -16,14 +20,14 @@ use crate::store::write::{Afresh, ConfigurationRow, NewTrial, Preparation};
 
 /// Rows that are written in one piece, so that commits of the engine come between.
 const PIECE: usize = 10_000;
-/// Added to every image's FLOPs: what a step costs that hardly computes.
-const STEP_OVERHEAD: u64 = 1_000_000;
 
 /// What some groups of a plan come to.
 pub(crate) struct Expansion {
     pub(crate) sweep: SweepId,
     /// Set where results chose what is expanded: an earlier choice may have left rows and never been committed.
     afresh: Option<Afresh>,
+    input: Input,
+    budget: Option<LiveBudget>,
     rows: Vec<ConfigurationRow>,
     stage_configurations: Vec<(SweepId, u32, u32)>,
     trials: Vec<NewTrial>,
@@ -52,6 +56,18 @@ fn internal(error: impl std::fmt::Display) -> Error {
     Error::Internal(error.to_string())
 }
 
+/// What trials are ordered by: milliseconds as they are predicted, or, while nothing was measured, of a machine of no
+/// particular kind. Without the size of the data set only the proportions are right.
+fn milliseconds(plan: &Plan, counts: &Counts, costs: &Shared) -> u64 {
+    const ANY: Size = Size { train: 1_000, test: 100 };
+    let spec = plan.spec();
+    let mut costs = costs.get();
+    let size = costs.size(&spec.dataset).unwrap_or(ANY);
+    let work = Work::new(counts, &spec.protocol, size);
+    let seconds = costs.predict(&[], &work).map_or_else(|| work.nominal_seconds(), |estimate| estimate.seconds);
+    (seconds * 1000.0).clamp(1.0, 1e15) as u64
+}
+
 impl Expansion {
     fn empty(sweep: SweepId, plan: &Plan) -> Result<Self, Error> {
         let spec = plan.spec();
@@ -62,6 +78,8 @@ impl Expansion {
         Ok(Self {
             sweep,
             afresh: None,
+            input: Input::from(&spec.dataset),
+            budget: LiveBudget::of(plan),
             rows: Vec::new(),
             stage_configurations: Vec::new(),
             trials: Vec::new(),
@@ -71,7 +89,12 @@ impl Expansion {
     }
 
     /// Expands `groups` of `plan`. Blocks for long if there are many trials.
-    pub(crate) fn new(sweep: SweepId, plan: &Plan, winners: &[Winner], groups: &[usize]) -> Result<Self, Error> {
+    pub(crate) fn new(
+        (sweep, plan): (SweepId, &Plan),
+        winners: &[Winner],
+        groups: &[usize],
+        costs: &Shared,
+    ) -> Result<Self, Error> {
         let spec = plan.spec();
         let mut expansion = Self::empty(sweep, plan)?;
         let released = plan.released(winners);
@@ -83,8 +106,8 @@ impl Expansion {
             expansion.wanted.entry(stage).or_default();
             for planned in released.points(*group) {
                 let position = u32::try_from(planned.ordinal).map_err(|_| internal("the plan has too many points"))?;
-                let cost = (planned.counts.flops_per_image.saturating_add(STEP_OVERHEAD))
-                    .saturating_mul(u64::from(spec.protocol.epochs));
+                let cost = milliseconds(plan, &planned.counts, costs);
+                let is_baseline = planned.configuration == spec.baseline;
                 let memory_bytes = planned.counts.training_memory_bytes(spec.protocol.batch_size);
                 let place = Place { stage, position, cost, memory_bytes, new: made.insert((position, source)) };
                 expansion.add(plan, &planned.configuration, place)?;
@@ -96,7 +119,7 @@ impl Expansion {
                     position,
                     name: planned.name.clone().unwrap_or_default(),
                     label: planned.difference(plan).to_string(),
-                    baseline: planned.configuration == spec.baseline,
+                    baseline: is_baseline,
                     configuration: planned.configuration,
                     params: planned.counts.params,
                     flops: planned.counts.flops_per_image,
@@ -109,8 +132,13 @@ impl Expansion {
     }
 
     /// The same for groups that results have chosen.
-    pub(crate) fn chosen(sweep: SweepId, plan: &Plan, winners: &[Winner], groups: &[usize]) -> Result<Self, Error> {
-        let mut expansion = Self::new(sweep, plan, winners, groups)?;
+    pub(crate) fn chosen(
+        (sweep, plan): (SweepId, &Plan),
+        winners: &[Winner],
+        groups: &[usize],
+        costs: &Shared,
+    ) -> Result<Self, Error> {
+        let mut expansion = Self::new((sweep, plan), winners, groups, costs)?;
         let stages = groups.iter().filter_map(|group| u32::try_from(*group).ok()).collect();
         expansion.afresh = Some(Afresh { sweep, stages, seeds: Vec::new() });
         Ok(expansion)
@@ -118,16 +146,19 @@ impl Expansion {
 
     /// Configurations that the store has, under the seeds of a group that adds some.
     pub(crate) fn more_seeds(
-        sweep: SweepId,
-        plan: &Plan,
+        (sweep, plan): (SweepId, &Plan),
         group: usize,
         configurations: &[ConfigurationRecord],
+        costs: &Shared,
     ) -> Result<Self, Error> {
         let mut expansion = Self::empty(sweep, plan)?;
         let stage = u32::try_from(group).map_err(internal)?;
         expansion.wanted.entry(stage).or_default();
         for row in configurations {
-            let (position, cost, memory_bytes) = (row.position, row.cost, row.memory_bytes);
+            let (position, memory_bytes) = (row.position, row.memory_bytes);
+            // More is known of times by now than when the row was written.
+            let counts = Counts::of(&row.configuration, expansion.input);
+            let cost = counts.map_or(row.cost, |counts| milliseconds(plan, &counts, costs));
             let place = Place { stage, position, cost, memory_bytes, new: true };
             expansion.add(plan, &row.configuration, place)?;
         }
@@ -140,8 +171,12 @@ impl Expansion {
         let Place { stage, position, cost, memory_bytes, new } = place;
         let seeds = plan.seeds(stage as usize);
         let ids = plan.trial_ids_under(configuration, seeds).map_err(internal)?;
-        let one = |id: &TrialId| WantedTrial { id: *id, cost, memory_bytes, history: History::default() };
-        self.wanted.entry(stage).or_default().extend(ids.iter().map(one));
+        let is_baseline = *configuration == plan.spec().baseline;
+        let one = |(id, seed): (&TrialId, &u64)| {
+            let rank = self.budget.as_ref().map_or(0, |budget| budget.rank(*seed, is_baseline));
+            WantedTrial { id: *id, cost, memory_bytes, history: History::default(), rank }
+        };
+        self.wanted.entry(stage).or_default().extend(ids.iter().zip(seeds).map(one));
         self.stage_configurations.push((self.sweep, stage, position));
         if !new {
             return Ok(());
@@ -185,7 +220,7 @@ impl Expansion {
         }
         let configuration = |row: ConfigurationRow| {
             let label = if row.name.is_empty() { row.label } else { row.name };
-            (row.position, LiveConfiguration { label, configuration: row.configuration, cost: row.cost })
+            (row.position, LiveConfiguration::new(label, row.configuration, self.input))
         };
         Ok(Expanded {
             open: self.wanted.into_iter().collect(),

@@ -8,7 +8,7 @@ use sweep_spec::plan::Winner;
 use sweep_spec::{Plan, TrialId};
 
 use super::submit::{Submit, blocking};
-use super::{Error, Handle, restore};
+use super::{Error, Handle, fitting, restore};
 use crate::store::record::{ConfigurationRecord, SweepRecord};
 
 /// Lost trials that a refusal names.
@@ -21,7 +21,8 @@ impl Handle {
         if request.spec.is_empty() {
             request.spec.clone_from(&record.spec);
             let more = std::mem::take(&mut request.overrides);
-            request.overrides = record.overrides.iter().cloned().chain(more).collect();
+            let own = fitting::asked(&record, &restore::plan(&record)?);
+            request.overrides = own.iter().cloned().chain(more).collect();
         }
         if request.name.is_empty() {
             request.name.clone_from(&record.name);

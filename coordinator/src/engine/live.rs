@@ -5,15 +5,19 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
+use sweep_analysis::cost::Estimate;
 use sweep_scheduler::event::{Service, Slot};
 use sweep_scheduler::{Lease, SessionId, SweepId};
+use sweep_spec::count::{Counts, Input};
 use sweep_spec::settings::{self, Scalar, Setting};
 use sweep_spec::trainer::EpochMetrics;
 use sweep_spec::{Configuration, Digest, Plan, Trial, TrialId};
 
 use super::Error;
+use super::budget::LiveBudget;
+use super::coming::{Coming, to_come};
 use super::command::{Begin, Poll, PollReply, Reply};
-use crate::store::record::{AttemptKey, Measured, SweepRecord};
+use crate::store::record::{AttemptKey, SweepRecord};
 
 /// A sweep that has not ended.
 #[derive(Debug)]
@@ -22,10 +26,13 @@ pub(crate) struct LiveSweep {
     pub(crate) plan: Arc<Plan>,
     pub(crate) configurations: HashMap<u32, LiveConfiguration>,
     pub(crate) trials: HashMap<TrialId, (u32, u64)>,
-    pub(crate) measured: Measured,
-    /// Cost of all its trials, and of those that have ended.
-    pub(crate) cost: f64,
-    pub(crate) cost_ended: f64,
+    /// How many trials of each configuration have not ended.
+    pub(crate) left: HashMap<u32, u64>,
+    /// Milliseconds of slots that its own attempts took which have ended.
+    pub(crate) spent_ms: u64,
+    pub(crate) budget: Option<LiveBudget>,
+    /// What stages that are not open yet will ask, step by step.
+    pub(crate) to_come: Vec<Vec<Coming>>,
     /// The part of every trial's settings that the sweep shares.
     shared: Vec<Setting>,
     /// The settings of the data set alone.
@@ -39,7 +46,15 @@ pub(crate) struct LiveSweep {
 pub(crate) struct LiveConfiguration {
     pub(crate) label: String,
     pub(crate) configuration: Configuration,
-    pub(crate) cost: u64,
+    /// What its network costs; absent where it cannot be built.
+    pub(crate) counts: Option<Counts>,
+}
+
+impl LiveConfiguration {
+    pub(crate) fn new(label: String, configuration: Configuration, input: Input) -> Self {
+        let counts = Counts::of(&configuration, input).ok();
+        Self { label, configuration, counts }
+    }
 }
 
 impl LiveSweep {
@@ -53,12 +68,13 @@ impl LiveSweep {
         let protocol_digest = spec.protocol.digest().map_err(|error| Error::Internal(error.to_string()))?;
         Ok(Self {
             record,
+            budget: LiveBudget::of(&plan),
+            to_come: to_come(&plan),
             plan,
             configurations: HashMap::new(),
             trials: HashMap::new(),
-            measured: Measured::default(),
-            cost: 0.0,
-            cost_ended: 0.0,
+            left: HashMap::new(),
+            spent_ms: 0,
             shared,
             dataset,
             protocol_digest,
@@ -75,20 +91,15 @@ impl LiveSweep {
 
     pub(crate) fn add_trial(&mut self, trial: TrialId, place: (u32, u64)) {
         if self.trials.insert(trial, place).is_none() {
-            self.cost += self.cost_of(place.0);
+            *self.left.entry(place.0).or_default() += 1;
         }
     }
 
-    pub(crate) fn cost_of(&self, configuration: u32) -> f64 {
-        self.configurations.get(&configuration).map_or(0.0, |configuration| configuration.cost as f64)
-    }
-
-    /// Seconds that a trial will probably take, by what the sweep's others took.
-    pub(crate) fn predicted_seconds(&self, configuration: u32) -> f64 {
-        if self.measured.cost > 0.0 {
-            self.cost_of(configuration) * self.measured.seconds / self.measured.cost
-        } else {
-            0.0
+    /// A trial of it has ended.
+    pub(crate) fn one_less(&mut self, trial: TrialId) {
+        let Some((configuration, _)) = self.trials.get(&trial) else { return };
+        if let Some(left) = self.left.get_mut(configuration) {
+            *left = left.saturating_sub(1);
         }
     }
 
@@ -116,6 +127,11 @@ pub(crate) struct LiveAttempt {
     pub(crate) sequence: u64,
     pub(crate) newest: Option<EpochMetrics>,
     pub(crate) assigned: Instant,
+    pub(crate) assigned_ms: i64,
+    /// What is expected of it.
+    pub(crate) predicted: Option<Estimate>,
+    /// Milliseconds that were counted when it was given up.
+    pub(crate) counted_ms: u64,
     /// Its worker was told to start it.
     pub(crate) told: bool,
 }
@@ -137,6 +153,8 @@ pub(crate) struct Session {
     pub(crate) seen_ms: i64,
     /// Its slots.
     pub(crate) offers: Vec<Slot>,
+    /// Of each slot, what its device is called.
+    pub(crate) device_names: Vec<String>,
     /// What it was told that it is, and under which number.
     pub(crate) service: Service,
     pub(crate) service_told: u64,

@@ -29,12 +29,13 @@ impl Handle {
         let Some(group) = due(&plan, &record) else { return Ok(()) };
         let configurations = self.store.configurations(sweep).await?;
         let replicates = self.store.replicates(sweep).await?;
+        let costs = self.costs.clone();
         let (expansion, change) = blocking(move || {
             let study = study::study(&plan, &record, configurations.clone(), replicates);
             let (chosen, choice) = undecided(&study, look_of(&plan, group));
             let chosen: Vec<ConfigurationRecord> =
                 configurations.into_iter().filter(|row| chosen.contains(&row.position)).collect();
-            let expansion = Expansion::more_seeds(sweep, &plan, group, &chosen)?;
+            let expansion = Expansion::more_seeds((sweep, &plan), group, &chosen, &costs)?;
             Ok((expansion, change(&record, group, choice)?))
         })
         .await?;

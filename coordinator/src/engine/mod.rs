@@ -4,16 +4,24 @@
 mod analysis;
 mod apply;
 mod batch;
+mod budget;
+mod coming;
 pub mod command;
+mod costs;
 mod decide;
 mod driver;
 mod effects;
 mod error;
 mod expand;
 mod extend;
+mod fitting;
+mod forecast;
 mod instances;
+mod learning;
 mod live;
 mod looks;
+mod noise;
+mod outlook;
 mod people;
 mod poll;
 mod report;
@@ -43,6 +51,9 @@ pub use command::{
 };
 pub use driver::Trouble;
 pub use error::Error;
+pub use forecast::PlanCost;
+pub use noise::Noise;
+pub use outlook::Cost;
 pub use reproduce::{Answered, Reproducing};
 pub use status::{Board, StageStatus, Status};
 pub(crate) use study::epoch;
@@ -75,6 +86,7 @@ pub struct Handle {
     analyses: Arc<Mutex<Vec<analysis::Kept>>>,
     lease_ttl_ms: u64,
     limits: Limits,
+    costs: costs::Shared,
 }
 
 /// How much there may be at a time.
@@ -102,6 +114,7 @@ pub fn start(
     let (ready, is_ready) = watch::channel(false);
     let (trouble, troubled) = watch::channel(Trouble::None);
     let last_sweep = Arc::new(AtomicU64::new(0));
+    let costs = costs::Shared::default();
     let handle = Handle {
         commands,
         store: Arc::clone(&store),
@@ -115,6 +128,7 @@ pub fn start(
         analyses: Arc::default(),
         lease_ttl_ms: scheduler.lease_ttl_ms,
         limits,
+        costs: costs.clone(),
     };
     let parts = Parts {
         store,
@@ -128,6 +142,7 @@ pub fn start(
         trouble,
         last_sweep,
         shutdown: shutdown.clone(),
+        costs,
     };
     tasks.spawn(Driver::new(parts).run());
     tasks.spawn(decide::run(handle.clone(), decisions, shutdown.clone()));

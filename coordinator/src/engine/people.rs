@@ -69,6 +69,7 @@ impl Driver {
         let sweep = retry.sweep;
         let ended = retry.ended.take().filter(|_| !self.live.sweeps.contains_key(&sweep)).map(|mut ended| {
             self.bring_up_to_date(&mut ended.snapshot);
+            ended.live.complete(&mut ended.snapshot);
             ended
         });
         let failed = |driver: &Self| driver.scheduler.sweep(sweep).map_or(0, |view| view.counts.failed);
@@ -84,6 +85,7 @@ impl Driver {
             self.live.sweeps.insert(sweep, ended.live);
         }
         let ignored = self.carry_out(effects, None);
+        self.count_left(sweep);
         let answer = match ignored.first() {
             None => {
                 let detail = format!("{before} trials");
@@ -95,6 +97,17 @@ impl Driver {
             Some(_) => Err(Error::not_found(format!("sweep {sweep}"))),
         };
         self.batch.say(reply, answer);
+    }
+
+    /// Counts anew what is left of a sweep, of which something that had ended has not any more.
+    fn count_left(&mut self, id: SweepId) {
+        let Some(sweep) = self.live.sweeps.get_mut(&id) else { return };
+        sweep.left.clear();
+        for trial in self.scheduler.unended(id) {
+            if let Some((configuration, _)) = sweep.trials.get(&trial) {
+                *sweep.left.entry(*configuration).or_default() += 1;
+            }
+        }
     }
 
     /// What changed since the store was read goes in.

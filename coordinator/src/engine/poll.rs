@@ -10,7 +10,7 @@ use tracing::error;
 use super::Error;
 use super::command::{Assignment, Poll, PollReply, Reply};
 use super::driver::{Driver, unix_ms};
-use super::live::Parked;
+use super::live::{LiveAttempt, Parked};
 
 impl Driver {
     pub(crate) fn poll(&mut self, poll: Poll, reply: Reply<PollReply>) {
@@ -61,7 +61,7 @@ impl Driver {
                 lease: begun.lease,
                 slot: begun.slot,
                 settings: sweep.settings(configuration, seed)?,
-                predicted_seconds: sweep.predicted_seconds(configuration),
+                predicted_seconds: predicted(self.live.attempts.get(&begun.lease)),
             });
         }
         let stops: Vec<_> = answer.stop.into_iter().filter(|lease| !self.uncommitted.contains_key(lease)).collect();
@@ -89,6 +89,10 @@ impl Driver {
         }
         Ok(Some(PollReply { start, stop, describe, number, service }))
     }
+}
+
+fn predicted(attempt: Option<&LiveAttempt>) -> f64 {
+    attempt.and_then(|attempt| attempt.predicted).map_or(0.0, |estimate| estimate.seconds)
 }
 
 /// Those of `now` that the worker has not seen yet, noted under `number`. What it has seen it is at work on.

@@ -9,8 +9,8 @@ use sweep_spec::{TRAINER_SEMANTICS, Trial, TrialId};
 
 use super::submit::Submit;
 use super::{Error, Handle};
-use crate::reproduction::{self, Reproduction};
 use crate::convert::Invalid;
+use crate::reproduction::{self, Reproduction};
 use crate::store::codes::AttemptState;
 use crate::store::record::{AttemptRecord, Predictions, ResultRecord, TrialPage, TrialState};
 

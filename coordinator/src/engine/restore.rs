@@ -7,6 +7,7 @@ use std::time::Instant;
 use sweep_scheduler::SweepId;
 use sweep_scheduler::effect::RoundEnd;
 use sweep_scheduler::snapshot::{Snapshot, SweepSnapshot};
+use sweep_spec::count::Input;
 use sweep_spec::plan::Winner;
 use sweep_spec::spec::Limits;
 use sweep_spec::{Plan, Spec};
@@ -61,6 +62,15 @@ pub(crate) fn narrow_all(live: &Live, snapshot: &mut Snapshot) {
     }
 }
 
+/// What the scheduler has to know of every sweep that lives and the store does not say.
+pub(crate) fn complete_all(live: &Live, snapshot: &mut Snapshot) {
+    for snapshot in &mut snapshot.sweeps {
+        if let Some(live) = live.sweeps.get(&snapshot.sweep.id) {
+            live.complete(snapshot);
+        }
+    }
+}
+
 /// The live sweeps that may get more seeds.
 pub(crate) fn adaptive(live: &Live) -> impl Iterator<Item = SweepId> + '_ {
     live.sweeps.iter().filter(|(_, sweep)| sweep.plan.looks().next().is_some()).map(|(id, _)| *id)
@@ -95,6 +105,12 @@ pub(crate) fn live(loaded: &Loaded, now: Instant, now_ms: i64) -> Live {
     }
     for attempt in &loaded.attempts {
         live.attempts.insert(attempt.lease, live_attempt(attempt, now, now_ms));
+        for sweep in live.sweeps.values_mut() {
+            let seed = sweep.trials.get(&attempt.lease.trial).map(|(_, seed)| *seed);
+            if let (Some(seed), Some(budget)) = (seed, &mut sweep.budget) {
+                budget.begins(seed);
+            }
+        }
     }
     for attempt in &loaded.given_up {
         live.given_up.insert(attempt.lease.trial, (attempt.lease, live_attempt(attempt, now, now_ms)));
@@ -108,6 +124,13 @@ fn live_attempt(attempt: &record::LiveAttempt, now: Instant, now_ms: i64) -> Liv
         key: attempt.key,
         worker: attempt.worker.clone(),
         slot: attempt.slot,
+        assigned_ms: attempt.assigned_ms,
+        predicted: None,
+        counted_ms: if attempt.ended_ms > 0 {
+            u64::try_from(attempt.ended_ms.saturating_sub(attempt.assigned_ms)).unwrap_or(0)
+        } else {
+            0
+        },
         sequence: attempt.stored_sequence,
         newest: attempt.newest,
         assigned: now.checked_sub(std::time::Duration::from_millis(age)).unwrap_or(now),
@@ -117,18 +140,22 @@ fn live_attempt(attempt: &record::LiveAttempt, now: Instant, now_ms: i64) -> Liv
 
 pub(crate) fn live_sweep(sweep: &record::LiveSweep, snapshot: &SweepSnapshot) -> Result<LiveSweep, Error> {
     let mut live = LiveSweep::new(sweep.record.clone(), Arc::new(plan(&sweep.record)?))?;
+    let input = Input::from(&live.plan.spec().dataset);
     for row in &sweep.configurations {
         let label = if row.name.is_empty() { row.label.clone() } else { row.name.clone() };
-        let found = LiveConfiguration { label, configuration: row.configuration.clone(), cost: row.cost };
+        let found = LiveConfiguration::new(label, row.configuration.clone(), input);
         live.configurations.insert(row.position, found);
     }
     for (trial, configuration, seed) in &sweep.trials {
         live.add_trial(*trial, (*configuration, *seed));
     }
     for bound in snapshot.bound.iter().filter(|bound| bound.end.is_some()) {
-        let configuration = live.trials.get(&bound.trial).map(|(configuration, _)| *configuration);
-        live.cost_ended += configuration.map_or(0.0, |configuration| live.cost_of(configuration));
+        live.one_less(bound.trial);
+        let seed = live.trials.get(&bound.trial).map(|(_, seed)| *seed).filter(|_| !bound.reused);
+        if let (Some(seed), Some(budget)) = (seed, &mut live.budget) {
+            budget.begins(seed);
+        }
     }
-    live.measured = sweep.measured;
+    live.spent_ms = sweep.spent_ms;
     Ok(live)
 }

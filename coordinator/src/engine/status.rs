@@ -4,13 +4,15 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use sweep_analysis::cost::Accuracy;
 use sweep_analysis::leaderboard::{self, Counts, Leaderboard};
 use sweep_analysis::study::Study;
 use sweep_scheduler::{SweepCounts, SweepId};
+use sweep_spec::budget::{Budget, Money};
 use sweep_spec::spec::Metric;
 
 use super::command::{Command, Running};
-use super::{Error, Handle, restore, study};
+use super::{Cost, Error, Handle, fitting, restore, study};
 use crate::store::codes::{StageState, SweepState};
 use crate::store::record::SweepRecord;
 
@@ -32,8 +34,16 @@ pub struct Status {
     pub to_come_at_most: u64,
     /// By stage.
     pub stages: Vec<StageStatus>,
-    /// Seconds until the end, if anything can be said.
-    pub eta_seconds: Option<f64>,
+    /// What it has cost and will.
+    pub cost: Cost,
+    /// What an hour of a slot costs, and what the sweep may cost, as its spec says it.
+    pub price_per_hour: Option<Money>,
+    /// As the spec says it.
+    pub budget: Option<Budget>,
+    /// Seeds that were left out for the budget before it began.
+    pub left_out_seeds: Vec<u64>,
+    /// How far predictions were off, class of device by class of device.
+    pub accuracy: Vec<Accuracy>,
     /// The best value so far and its configuration's label.
     pub best: Option<(f64, String)>,
     /// What it is judged by.
@@ -74,6 +84,8 @@ pub struct Board {
     stages: Vec<SweepCounts>,
     counts: SweepCounts,
     epochs_done: u64,
+    /// Whether its results came from GPUs alone.
+    on_gpus: bool,
 }
 
 /// A board and when it was made.
@@ -95,14 +107,23 @@ impl Handle {
         let ended = record.state != SweepState::Running;
         let answered = live.as_ref().map_or(0, |live| live.counts.succeeded);
         let board = if answered > LARGE { self.board_soon(id) } else { Some(self.board(id, ended).await?) };
-        let (epochs, objective) = match &board {
-            Some(board) => (board.plan.spec().protocol.epochs, board.plan.spec().objective.metric),
-            None => {
-                let plan = restore::plan(&record)?;
-                (plan.spec().protocol.epochs, plan.spec().objective.metric)
-            }
+        let plan = match &board {
+            Some(board) => board.plan.clone(),
+            None => restore::plan(&record)?,
         };
-        let epochs = u64::from(epochs);
+        let spec = plan.spec();
+        let epochs = u64::from(spec.protocol.epochs);
+        let cost = match &live {
+            Some(live) => live.cost.clone(),
+            None => Cost {
+                spent_seconds: self.store.spent_ms(id).await? as f64 / 1000.0,
+                left: None,
+                end: None,
+                budget_seconds: spec.budget_seconds(),
+                left_out: 0,
+                on_gpus: board.as_ref().is_some_and(|board| board.on_gpus),
+            },
+        };
         let waiting = |stage: &crate::store::record::StageRecord| {
             if !ended && stage.state == StageState::Waiting { stage.trials_at_most } else { 0 }
         };
@@ -129,9 +150,13 @@ impl Handle {
             counts,
             to_come_at_most,
             stages,
-            eta_seconds: live.as_ref().and_then(|live| live.eta_seconds),
+            cost,
+            price_per_hour: spec.price_per_hour.clone(),
+            budget: spec.budget.clone(),
+            left_out_seeds: fitting::left_out(&record, &plan),
+            accuracy: self.costs.get().accuracy(),
             best: board.as_ref().and_then(|board| board.best()),
-            objective,
+            objective: spec.objective.metric,
             waiting_for: live.as_ref().map(|live| live.waiting_for.clone()).unwrap_or_default(),
             running: live.map(|live| live.running).unwrap_or_default(),
             epochs_done,
@@ -202,10 +227,15 @@ impl Handle {
             let study = study::study(&plan, &record, configurations, replicates);
             let board = leaderboard::leaderboard(&study, metric);
             let (counts, stages) = count(&plan, &study);
-            let replicates = study.subjects.iter().flat_map(|subject| &subject.replicates);
-            let epochs = replicates.filter_map(|replicate| replicate.answer.as_ref()?.last);
+            let answers = || {
+                let replicates = study.subjects.iter().flat_map(|subject| &subject.replicates);
+                replicates.filter_map(|replicate| replicate.answer.as_ref())
+            };
+            let mut devices = answers().map(|answer| answer.provenance.device.as_str()).peekable();
+            let on_gpus = devices.peek().is_some() && devices.all(|device| device != "cpu");
+            let epochs = answers().filter_map(|answer| answer.last);
             let epochs_done = epochs.map(|last| u64::from(last.epoch)).sum();
-            Ok(Board { record, plan, board, stages, counts, epochs_done })
+            Ok(Board { record, plan, board, stages, counts, epochs_done, on_gpus })
         })
         .await
     }

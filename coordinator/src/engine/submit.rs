@@ -15,7 +15,7 @@ use super::command::{Begin, Command};
 use super::driver::unix_ms;
 use super::expand::Expansion;
 use super::live::{LiveSweep, dataset_key};
-use super::{Error, Handle, Trouble};
+use super::{Error, Handle, Trouble, fitting};
 use crate::convert::Invalid;
 use crate::store::codes::{StageState, SweepState};
 use crate::store::record::{AttemptKey, StageRecord, Submission, SweepRecord};
@@ -74,12 +74,7 @@ impl Handle {
             Some(from) => Some(self.take_from(from, &mut request).await?),
             None => None,
         };
-        let limits = self.limits_of(&request)?;
-        let (request, plan) = blocking(move || {
-            let spec = Spec::parse(&request.spec, &request.overrides, &limits).map_err(Error::Spec)?;
-            Ok((request, Arc::new(Plan::new(&spec))))
-        })
-        .await?;
+        let (request, plan, limits) = self.parse(request).await?;
         let mut record = record(&request, &plan, limits)?;
         if let Some(from) = &from {
             // One study is on one data set, so what is known and what runs can be taken at once.
@@ -96,7 +91,9 @@ impl Handle {
         self.until_ready().await?;
         self.ask(Command::Room).await?;
         let id = SweepId(self.last_sweep.fetch_add(1, Ordering::SeqCst) + 1);
-        let outlook = self.begin(SweepRecord { id, ..record }, plan, request.extends).await?;
+        let extends = request.extends;
+        let (record, plan) = self.fit(record, request, plan, from.as_ref()).await?;
+        let outlook = self.begin(SweepRecord { id, ..record }, plan, extends).await?;
         drop(one);
         let outlook = if outlook.at_most { self.settled(id, outlook).await? } else { outlook };
         Ok(Submitted { sweep: id, resumed: false, outlook: Some(outlook) })
@@ -146,17 +143,55 @@ impl Handle {
         Ok(outlook)
     }
 
-    async fn begin(
+    /// Reads a spec and makes its plan.
+    pub(super) async fn parse(&self, request: Submit) -> Result<(Submit, Arc<Plan>, Limits), Error> {
+        let limits = self.limits_of(&request)?;
+        blocking(move || {
+            let spec = Spec::parse(&request.spec, &request.overrides, &limits).map_err(Error::Spec)?;
+            Ok((request, Arc::new(Plan::new(&spec)), limits))
+        })
+        .await
+    }
+
+    /// Leaves out seeds that the budget does not hold, if there is a budget and times are known. What goes on from a sweep
+    /// keeps all that it had: it stops where the budget is spent.
+    async fn fit(
         &self,
         record: SweepRecord,
+        mut request: Submit,
         plan: Arc<Plan>,
-        extends: Option<SweepId>,
-    ) -> Result<Outlook, Error> {
+        from: Option<&SweepRecord>,
+    ) -> Result<(SweepRecord, Arc<Plan>), Error> {
+        if plan.spec().budget.is_none() {
+            return Ok((record, plan));
+        }
+        let devices = self.ask(Command::Devices).await?;
+        let Some(weighed) = self.weigh(&plan, &devices, request.fresh).await? else { return Ok((record, plan)) };
+        let Some(trimmed) = fitting::trimmed(&plan, &weighed.needs, weighed.beside) else { return Ok((record, plan)) };
+        let kept = trimmed.1.clone();
+        request.overrides.push(trimmed);
+        let (request, fitted, limits) = self.parse(request).await?;
+        if let Some(from) = from {
+            match self.check_extension(from, &fitted).await {
+                Ok(()) => {}
+                Err(Error::NotAnExtension { .. }) => return Ok((record, plan)),
+                Err(error) => return Err(error),
+            }
+        }
+        info!(seeds = kept, "only these seeds fit the budget");
+        // It is known by what was asked for, so that the same spec is found again when it is resumed.
+        let (spec_digest, pin) = (record.spec_digest, record.pin);
+        let record = SweepRecord { spec_digest, pin, ..self::record(&request, &fitted, limits)? };
+        Ok((record, fitted))
+    }
+
+    async fn begin(&self, record: SweepRecord, plan: Arc<Plan>, extends: Option<SweepId>) -> Result<Outlook, Error> {
         let id = record.id;
         let groups = plan.released(&[]).groups().to_vec();
         let mut expansion = {
             let plan = Arc::clone(&plan);
-            blocking(move || Expansion::new(id, &plan, &[], &groups)).await?
+            let costs = self.costs.clone();
+            blocking(move || Expansion::new((id, &plan), &[], &groups, &costs)).await?
         };
         self.store.prepare(&preparation(&record)).await?;
         expansion.write(self.store.as_ref()).await?;
@@ -173,6 +208,8 @@ impl Handle {
             pin: record.pin,
             stages: u32::try_from(record.stages.len()).unwrap_or(u32::MAX),
             fresh: record.submission.fresh,
+            // With a budget nothing is started before the owner task has looked at it.
+            allowance: plan.spec().budget.as_ref().map(|_| 0),
         };
         info!(sweep_id = %id, trials = expanded.trials.len(), name = record.name, "a sweep is submitted");
         let begin = Begin {

@@ -1,7 +1,5 @@
 //! What the owner task shows of its memory.
 
-use std::time::Instant;
-
 use sweep_scheduler::{SweepCounts, SweepId};
 
 use super::command::{Gauges, LiveStatus, Running, WorkerView};
@@ -16,12 +14,12 @@ impl Driver {
         let view = self.scheduler.sweep(id)?;
         let sweep = self.live.sweeps.get(&id)?;
         let mut running = self.running_of(sweep);
+        let cost = self.cost(sweep);
         let running_epochs = running.iter().filter_map(|row| row.newest).map(|newest| u64::from(newest.epoch)).sum();
-        let eta_seconds = self.eta_seconds(sweep, &running);
         running.truncate(MAX_RUNNING);
         let waits = view.counts.queued > 0 && view.counts.running == 0;
         let waiting_for = if waits { self.scheduler.waiting_for(id) } else { Vec::new() };
-        Some(LiveStatus { counts: view.counts, stages: view.stages, running, eta_seconds, running_epochs, waiting_for })
+        Some(LiveStatus { counts: view.counts, stages: view.stages, running, cost, running_epochs, waiting_for })
     }
 
     fn running_of(&self, sweep: &LiveSweep) -> Vec<Running> {
@@ -45,28 +43,6 @@ impl Driver {
             .collect();
         running.sort_by(|a, b| (&a.worker, a.slot).cmp(&(&b.worker, b.slot)));
         running
-    }
-
-    /// Work that is left over the slots that can share it, at the pace measured so far; never less than the longest
-    /// trial that runs still needs.
-    fn eta_seconds(&self, sweep: &LiveSweep, running: &[Running]) -> Option<f64> {
-        if sweep.measured.cost <= 0.0 {
-            return None;
-        }
-        let slots: usize = self.scheduler.workers().iter().map(|worker| worker.slots.len()).sum();
-        let pace = sweep.measured.seconds / sweep.measured.cost;
-        let now = Instant::now();
-        let (mut done, mut longest) = (0.0, 0.0_f64);
-        for row in running {
-            let Some(attempt) = self.live.attempts.get(&row.lease) else { continue };
-            let whole = sweep.trials.get(&row.lease.trial).map_or(0.0, |(place, _)| sweep.predicted_seconds(*place));
-            let spent = now.saturating_duration_since(attempt.assigned).as_secs_f64().min(whole);
-            done += spent;
-            longest = longest.max(whole - spent);
-        }
-        let left = ((sweep.cost - sweep.cost_ended).max(0.0) * pace - done).max(0.0);
-        let eta = (left / slots.max(1) as f64).max(longest);
-        eta.is_finite().then_some(eta)
     }
 
     pub(crate) fn worker_views(&self) -> Vec<WorkerView> {
@@ -108,6 +84,7 @@ impl Driver {
             let to_come = to_come(sweep, &stages);
             gauges.sweeps.push((sweep.record.id, sweep.record.name.clone(), counts, to_come));
             gauges.running.extend(self.running_of(sweep));
+            gauges.spent.push((sweep.record.id, self.spent_seconds(sweep)));
         }
         gauges
     }

@@ -2,6 +2,7 @@
 
 pub(crate) mod analysis;
 mod analysis_messages;
+mod cost;
 pub mod gate;
 mod patience;
 pub(crate) mod people;

@@ -3,10 +3,10 @@
 use sweep_proto::v1;
 
 use super::sweep::Sweeps;
-use crate::engine::epoch;
-use crate::reproduction::TOLERANCE;
 use crate::convert::{self, Invalid, MAX_NAME_BYTES, bytes, metrics_message, outcome_message, provenance_message};
+use crate::engine::epoch;
 use crate::engine::{Answered, Board, Error};
+use crate::reproduction::TOLERANCE;
 
 impl Sweeps {
     pub(super) async fn reproduce(

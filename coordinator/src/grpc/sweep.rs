@@ -431,6 +431,10 @@ impl SweepService for Sweeps {
         Ok(Response::new(Box::pin(ReceiverStream::new(stream))))
     }
 
+    async fn estimate(&self, request: Request<v1::EstimateRequest>) -> Result<Response<v1::EstimateResponse>, Status> {
+        self.estimate_one(request.into_inner()).await.map(Response::new).map_err(status)
+    }
+
     async fn list_artifacts(
         &self,
         request: Request<v1::ListArtifactsRequest>,

@@ -66,6 +66,8 @@ definitions! {
     TRIALS_REUSED: Counter "sweep_trials_reused_total" in "trials" by [] "Trials of sweeps that took a result that was known and were not run.";
     POINTS: Counter "sweep_points_ingested_total" in "points" by [] "Epochs' metrics that were taken.";
     EFFECTS: Counter "sweep_effects_total" in "effects" by ["effect"] "What the scheduler decided, by kind.";
+    PREDICTION_ERROR: Histogram "sweep_prediction_error_ratio" in "1" by [] "By which share of the time that it took a trial's predicted time was off.";
+    SPENT: Gauge "sweep_spent_slot_seconds" in "seconds" by ["sweep"] "Seconds of slots that a sweep has spent, failed attempts included.";
     PROGRESS: Gauge "sweep_progress_ratio" in "1" by ["sweep", "name"] "Share of a sweep's known trials that have ended.";
     SWEEP_TRIALS: Gauge "sweep_sweep_trials" in "trials" by ["sweep", "state"] "Trials of one sweep, by state.";
     BEST: Gauge "sweep_best_value" in "the metric's" by ["sweep", "metric"] "Mean of the best-ranked configuration, by the sweep's objective.";
@@ -113,6 +115,11 @@ pub(super) fn histogram(registry: &Registry, definition: &Definition, buckets: V
 pub(super) fn seconds_buckets() -> Vec<f64> {
     let decades = [0.0001, 0.001, 0.01, 0.1, 1.0];
     decades.iter().flat_map(|decade| [1.0, 2.5, 5.0].map(|step| step * decade)).chain([10.0]).collect()
+}
+
+/// From a percent to a factor of ten.
+pub(super) fn share_buckets() -> Vec<f64> {
+    vec![0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0, 2.0, 10.0]
 }
 
 /// From one row to a hundred thousand.

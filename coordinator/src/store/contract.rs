@@ -9,10 +9,14 @@ use sweep_scheduler::{Lease, SweepId, WorkerName};
 use sweep_spec::trainer::{EpochMetrics, Origin, Provenance};
 use sweep_spec::{Cnn, Configuration, Dataset, Digest, FailureClass, Outcome, Protocol, Trial, TrialId, canonical};
 
+#[path = "contract_cost.rs"]
+mod cost;
 #[path = "postgres/tests.rs"]
 mod postgres_tests;
 #[path = "../../tests/postgres_server/mod.rs"]
 mod server;
+
+use cost::what_trials_took_is_found_with_what_was_expected;
 
 use super::Store;
 use super::codes::{AttemptState, AuditAction, RoundState, StageState, SweepState};
@@ -79,6 +83,7 @@ on_every_backend!(
     what_failed_before_is_remembered,
     the_audit_log_tells_everything_in_order,
     where_a_result_comes_from_and_what_was_made_of_the_test_part_come_back,
+    what_trials_took_is_found_with_what_was_expected,
 );
 
 const SWEEP: SweepId = SweepId(1);

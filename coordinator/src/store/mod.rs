@@ -12,13 +12,14 @@ mod contract;
 pub mod copy;
 pub mod leadership;
 pub mod location;
+pub mod observed;
 pub mod postgres;
 pub mod record;
 pub mod seal;
 pub mod sqlite;
 pub mod write;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -31,6 +32,7 @@ use sweep_spec::{Digest, TrialId};
 
 use leadership::{Alone, Leadership};
 use location::Location;
+use observed::Observed;
 use postgres::leader::Candidate;
 use record::{
     ArtifactRecord, AttemptKey, AttemptRecord, AuditFilter, ConfigurationRecord, LiveSweep, Loaded, Point, Replicate,
@@ -295,6 +297,16 @@ pub trait Store: Send + Sync + 'static {
 
     /// What the network of an accepted attempt said of every validation image.
     async fn validation(&self, attempt: AttemptKey) -> Result<Option<v1::Validation>, Error>;
+
+    /// What the newest `limit` trials took that have an answer, and the sizes of the data sets that workers described.
+    async fn observed(&self, limit: u32) -> Result<Observed, Error>;
+
+    /// Milliseconds of slots that a sweep has spent: every attempt that has ended of the rounds that it waited for, failed
+    /// ones included, from its assignment to its end. Rounds that had ended before cost it nothing.
+    async fn spent_ms(&self, sweep: SweepId) -> Result<u64, Error>;
+
+    /// Which of these trials have an accepted result.
+    async fn answered(&self, trials: &[TrialId]) -> Result<HashSet<TrialId>, Error>;
 
     /// Every worker that ever registered.
     async fn workers(&self) -> Result<Vec<WorkerRecord>, Error>;

@@ -44,17 +44,8 @@ pub struct LiveSweep {
     pub configurations: Vec<ConfigurationRecord>,
     /// Its trials: id, configuration, seed.
     pub trials: Vec<(TrialId, u32, u64)>,
-    /// Work and seconds of the trials that succeeded, for the estimate of the time that is left.
-    pub measured: Measured,
-}
-
-/// Work done and the time that it took.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub struct Measured {
-    /// Sum of costs.
-    pub cost: f64,
-    /// Sum of seconds.
-    pub seconds: f64,
+    /// Milliseconds of slots that its own attempts took which have ended.
+    pub spent_ms: u64,
 }
 
 /// An attempt that a worker may still run.
@@ -74,6 +65,8 @@ pub struct LiveAttempt {
     pub stored_sequence: u64,
     /// The newest of them.
     pub newest: Option<EpochMetrics>,
+    /// When it was given up; 0 while it lives, and where nobody has looked.
+    pub ended_ms: i64,
 }
 
 /// A sweep that has begun.

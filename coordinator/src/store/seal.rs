@@ -140,6 +140,7 @@ pub const TABLES: &[Table] = &[
             named("log_sum", &["log_tail"]),
         ],
     },
+    Table { name: "predictions", key: &["attempt"], groups: &[whole(&["seconds", "low", "high", "memory_bytes"])] },
     Table { name: "points", key: &["attempt", "sequence"], groups: &[whole(POINT)] },
     Table {
         name: "results",
@@ -193,6 +194,7 @@ pub const TABLES: &[Table] = &[
 pub fn since(table: &str) -> i64 {
     match table {
         "submissions" | "origins" | "tests" => 3,
+        "predictions" => 4,
         _ => 1,
     }
 }

@@ -37,6 +37,8 @@ pub struct Commit {
     pub bound: Vec<Bound>,
     /// Attempts that begin.
     pub attempts_started: Vec<AttemptStart>,
+    /// What is expected of attempts that begin.
+    pub predictions: Vec<PredictionRow>,
     /// Attempts that go on in a new session.
     pub attempts_adopted: Vec<(AttemptKey, u64)>,
     /// Attempts that had expired and go on in a session; others are left as they are.
@@ -73,6 +75,7 @@ impl Commit {
             + self.rounds_opened.len()
             + self.bound.len()
             + self.attempts_started.len()
+            + self.predictions.len()
             + self.attempts_adopted.len()
             + self.attempts_revived.len()
             + self.points.len()
@@ -138,6 +141,21 @@ pub struct AttemptStart {
     pub slot_memory_bytes: Option<u64>,
     /// When.
     pub at_ms: i64,
+}
+
+/// What is expected of an attempt before it runs.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct PredictionRow {
+    /// Whose.
+    pub attempt: AttemptKey,
+    /// Seconds of its slot.
+    pub seconds: f64,
+    /// In 5 % of cases it is less.
+    pub low: f64,
+    /// In 5 % of cases it is more.
+    pub high: f64,
+    /// The most memory that it will need.
+    pub memory_bytes: u64,
 }
 
 /// One epoch of one attempt.

@@ -38,7 +38,7 @@ async fn a_store_of_the_first_release_opens_and_is_whole() {
     assert_eq!((sweep.record.name.as_str(), sweep.record.state), ("old", SweepState::Running));
     let stages: Vec<_> = sweep.record.stages.iter().map(|stage| (stage.state, stage.choice.as_str())).collect();
     assert_eq!(stages, [(StageState::Ended, "filters=3"), (StageState::Open, "")]);
-    assert!(sweep.measured.seconds > 0.0 && sweep.record.pin.is_some());
+    assert!(sweep.spent_ms > 0 && sweep.record.pin.is_some());
     let live = &loaded.attempts[0];
     assert_eq!((live.key, live.stored_sequence), (AttemptKey(6), 24));
     assert_eq!(loaded.snapshot.open_rounds.len(), 1);
@@ -76,7 +76,7 @@ async fn what_the_first_release_wrote_gets_its_checksums_once() {
     drop(store);
     let report = check(&folder.path()).await.unwrap();
     let rows = report.problems.iter().filter(|problem| problem.place != "audit");
-    assert_eq!((rows.count(), report.layout, report.commits, report.artifacts), (0, 3, 1, 1), "{report}");
+    assert_eq!((rows.count(), report.layout, report.commits, report.artifacts), (0, 4, 1, 1), "{report}");
     let pool = sqlx::SqlitePool::connect_with(sqlx::sqlite::SqliteConnectOptions::new().filename(folder.path()));
     let pool = pool.await.unwrap();
     sqlx::query("UPDATE points SET sum = NULL WHERE attempt = 1 AND sequence = 7").execute(&pool).await.unwrap();

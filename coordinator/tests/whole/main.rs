@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod analysis;
 #[cfg(test)]
+mod budgets;
+#[cfg(test)]
 mod damage;
 #[cfg(test)]
 mod env;
@@ -12,6 +14,7 @@ mod extend;
 mod faults;
 #[cfg(test)]
 mod flow;
+#[cfg(test)]
 mod known;
 #[cfg(test)]
 mod limits;

@@ -2,6 +2,7 @@
 //! expanded before somebody asks, and everything follows from the spec and the winners that were committed, so whoever
 //! holds those two derives the same plan again.
 
+mod assumed;
 mod order;
 mod released;
 mod summary;

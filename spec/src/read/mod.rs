@@ -1,6 +1,7 @@
 //! Typed reading of the tree. Every reader reports what is wrong and goes on, so that all problems of a spec are found
 //! in one go; a value that could not be read is `None`, and what depends on it is left unchecked.
 
+mod budget;
 mod condition;
 mod dataset;
 mod design;

@@ -3,7 +3,7 @@
 use super::seeds::Seeds;
 use super::stage::{Around, baseline, extra, stage, stage_names};
 use super::study::below;
-use super::{At, Reader, dataset, protocol, retry, seeds, study};
+use super::{At, Reader, budget, dataset, protocol, retry, seeds, study};
 use crate::configuration::Configuration;
 use crate::levels::Family;
 use crate::plan::circles;
@@ -65,6 +65,12 @@ fn whole(at: &At<'_>, reader: &mut Reader) -> Option<Spec> {
     if let (Some(dataset), Some(protocol)) = (&dataset, &protocol) {
         study::check_split(at, dataset, protocol, reader);
     }
+    let price_per_hour = section.get("price_per_hour").map_or(Some(None), |at| budget::price(&at, reader).map(Some));
+    let budget_at = section.get("budget");
+    let budget = budget_at.as_ref().map_or(Some(None), |at| budget::budget(at, reader).map(Some));
+    if let (Some(at), Some(budget), Some(price)) = (&budget_at, &budget, &price_per_hour) {
+        budget::agree(at, reader, budget.as_ref(), price.as_ref());
+    }
     if matches!((&stages, &extra), (Some(stages), Some(extra)) if stages.is_empty() && extra.is_empty()) {
         section.at.report(reader, "nothing to train", Some("give `stages`, `extra` or both".into()));
     }
@@ -72,6 +78,7 @@ fn whole(at: &At<'_>, reader: &mut Reader) -> Option<Spec> {
     let (name, dataset, protocol, seeds, baseline) = (name?, dataset?, protocol?, seeds?, baseline?);
     let (stages, extra, objective) = (stages?, extra?, objective?);
     let (priority, weight, retry, noise) = (priority?, weight?, retry?, noise?);
+    let (budget, price_per_hour) = (budget?, price_per_hour?);
     let Seeds { first: seeds, adaptive } = seeds;
     Some(Spec {
         name,
@@ -87,6 +94,8 @@ fn whole(at: &At<'_>, reader: &mut Reader) -> Option<Spec> {
         retry,
         noise,
         adaptive,
+        budget,
+        price_per_hour,
     })
 }
 

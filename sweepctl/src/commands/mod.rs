@@ -6,6 +6,7 @@ pub(crate) mod cancel;
 pub(crate) mod compare;
 #[cfg(feature = "local")]
 pub(crate) mod data;
+pub(crate) mod estimate;
 pub(crate) mod explain;
 pub(crate) mod export;
 pub(crate) mod extend;
@@ -29,7 +30,7 @@ use std::io::Write;
 
 use clap::CommandFactory;
 
-use crate::arguments::{Cli, Command};
+use crate::arguments::{Cli, Command, DEFAULT_COORDINATOR};
 use crate::failure::{Exit, Failure};
 use crate::output::Output;
 
@@ -38,13 +39,17 @@ use crate::output::Output;
 pub(crate) struct Context {
     pub(crate) output: Output,
     pub(crate) coordinator: String,
+    /// Somebody named it; otherwise it is the default.
+    pub(crate) named: bool,
 }
 
 /// Does what the command line says.
 pub(crate) fn run(cli: Cli, output: Output) -> Result<Exit, Failure> {
-    let context = Context { output, coordinator: cli.coordinator() };
+    let named = cli.named_coordinator();
+    let coordinator = named.clone().unwrap_or_else(|| DEFAULT_COORDINATOR.to_owned());
+    let context = Context { output, coordinator, named: named.is_some() };
     match cli.command {
-        Command::Plan(arguments) => plan::run(&context, &arguments),
+        Command::Plan(verb) => block_on(plan::run(&context, &verb.arguments)),
         Command::Import(verb) => import::run(&context, &verb),
         Command::Submit(verb) => block_on(submit::run(&context, &verb.arguments)),
         Command::List(_) => block_on(list::run(&context)),

@@ -1,5 +1,5 @@
-//! `sweepctl plan`: every configuration that a spec asks for and what it costs, without a coordinator. Configurations
-//! are made one by one and forgotten, so that a plan of a million trials fits anywhere.
+//! `sweepctl plan`: every configuration that a spec asks for and what it costs, without a coordinator unless one is named
+//! for what it has measured. Configurations are made one by one and forgotten, so that a plan of a million trials fits anywhere.
 
 mod stages;
 
@@ -16,8 +16,10 @@ use sweep_spec::spec::{Keep, Stage, Start};
 
 use self::stages::{Said, StageShape};
 use super::Context;
+use super::estimate::{CostShape, Estimate, Money, Source};
 use crate::failure::{Exit, Failure};
 use crate::output::{Output, STRONG};
+use crate::power::PowerShape;
 use crate::shapes::Settings;
 use crate::study::{self, Study, parameters, totals};
 use crate::table::Table;
@@ -45,17 +47,23 @@ pub(crate) struct Arguments {
     /// Show every configuration, however many there are
     #[arg(long)]
     all: bool,
+    #[command(flatten)]
+    money: Money,
+    #[command(flatten)]
+    source: Source,
 }
 
-pub(crate) fn run(context: &Context, arguments: &Arguments) -> Result<Exit, Failure> {
+pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<Exit, Failure> {
     let text = study::load(&arguments.file)?;
     let file = arguments.file.display().to_string();
-    let study = Study::read(&file, text, arguments.overrides.clone(), arguments.trial_limit)?;
+    let overrides = arguments.money.overrides(&arguments.overrides);
+    let study = Study::read(&file, text, overrides.clone(), arguments.trial_limit)?;
+    let estimate = Estimate::ask(context, &arguments.source, &study, &overrides, arguments.trial_limit).await;
     let summary = study.plan.summary(&[]);
     let known: u64 = summary.groups.iter().filter(|group| !group.at_most).map(|group| group.configurations).sum();
     let shown = if arguments.all || known <= MOST_SHOWN { usize::MAX } else { HEAD };
     let released = study.plan.released(&[]);
-    let view = View { study: &study, summary, released, shown, omitted: known.saturating_sub(shown as u64) };
+    let view = View { study: &study, estimate, summary, released, shown, omitted: known.saturating_sub(shown as u64) };
     if context.output.is_json() {
         context.output.json(&view.shape())?;
     } else {
@@ -66,6 +74,7 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> Result<Exit, Fail
 
 struct View<'a> {
     study: &'a Study,
+    estimate: Estimate,
     summary: Summary,
     released: Released<'a>,
     /// So many configurations are shown.
@@ -91,7 +100,11 @@ impl View<'_> {
         for line in self.groups() {
             output.text(&line)?;
         }
-        output.text(&totals(&self.summary))
+        output.text(&totals(&self.summary))?;
+        for line in self.estimate.lines(self.study) {
+            output.text(&line)?;
+        }
+        Ok(())
     }
 
     fn plan(&self) -> &Plan {
@@ -211,6 +224,8 @@ impl View<'_> {
             stages: (0..self.summary.groups.len()).map(|index| self.group_shape(index)).collect(),
             configurations: Lazily::new(configurations),
             omitted: self.omitted,
+            power: &self.estimate.power,
+            cost: self.estimate.cost.as_ref(),
         }
     }
 
@@ -314,6 +329,10 @@ struct Shape<'a, I: Iterator<Item = ConfigurationShape>> {
     configurations: Lazily<I>,
     /// Configurations that are known and not listed; `--all` lists them.
     omitted: u64,
+    /// What the seeds can show.
+    power: &'a PowerShape,
+    /// Absent where nobody was asked.
+    cost: Option<&'a CostShape>,
 }
 
 #[derive(Serialize)]

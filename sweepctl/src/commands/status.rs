@@ -5,10 +5,14 @@ use sweep_proto::v1::GetSweepRequest;
 
 use super::Context;
 use crate::client;
+use crate::cost;
 use crate::failure::{Exit, Failure};
 use crate::output::{FAINT, STRONG};
 use crate::shapes::{Counts, State, Sweep};
 use crate::text::{ago, count, duration, escape, plural};
+
+/// Classes of devices whose predictions are told of.
+const MOST_DEVICES: usize = 4;
 
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  sweepctl status 3\n  sweepctl status scene-cnn --output json")]
@@ -45,7 +49,17 @@ fn describe(sweep: &Sweep) -> String {
     if let Some(ended) = sweep.ended_unix_ms {
         line("took", duration((ended - sweep.submitted_unix_ms) as f64 / 1000.0));
     } else if let Some(eta) = sweep.eta_seconds {
-        line("ends in", duration(eta));
+        let end = sweep.cost.as_ref().and_then(|cost| cost.end_seconds);
+        line("ends in", end.map_or_else(|| duration(eta), |end| cost::about(&end, duration)));
+    }
+    if let Some(cost) = &sweep.cost {
+        line("cost", cost::sentence(cost));
+        if let Some(budget) = cost::budget(cost) {
+            line("budget", budget);
+        }
+        for accuracy in cost.accuracy.iter().take(MOST_DEVICES) {
+            line("errors", cost::accuracy(accuracy));
+        }
     }
     for stage in &sweep.stages {
         let verb = if stage.name.starts_with("more seeds ") { "for" } else { "kept" };
@@ -100,11 +114,21 @@ pub(crate) fn counts(counts: &Counts) -> String {
     text
 }
 
+fn has_spent_its_budget(sweep: &Sweep) -> bool {
+    let bound = sweep.cost.as_ref().is_some_and(|cost| cost.budget.is_some());
+    bound && sweep.reason.as_ref().is_some_and(|reason| reason.starts_with("budget spent"))
+}
+
 /// What a sweep's end means for the exit code.
 pub(crate) fn exit(sweep: &Sweep) -> Exit {
     match sweep.state {
         State::Succeeded => Exit::Well,
         State::Failed => Exit::TrialsFailed,
+        // It did what it was asked: it stopped at its budget.
+        State::Cancelled if has_spent_its_budget(sweep) => match sweep.counts.failed {
+            0 => Exit::Well,
+            _ => Exit::TrialsFailed,
+        },
         State::Running | State::Cancelled | State::Unknown => Exit::Failed,
     }
 }

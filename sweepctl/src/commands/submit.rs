@@ -7,9 +7,11 @@ use indicatif::MultiProgress;
 use serde::Serialize;
 use sweep_proto::v1::{Override, SubmitRequest};
 
+use super::estimate::Money;
 use super::watch::{End, finish, say_how_to_come_back};
 use super::{Context, status};
 use crate::client::{self, Client};
+use crate::cost;
 use crate::failure::{Exit, Failure};
 use crate::interrupt::Interrupt;
 use crate::revision;
@@ -47,6 +49,8 @@ pub(crate) struct Arguments {
     /// Refuse a grid of more trials than this
     #[arg(long, value_name = "TRIALS")]
     trial_limit: Option<u64>,
+    #[command(flatten)]
+    money: Money,
     /// With --local: the folder that data sets lie in [default: the spec's]
     #[arg(long, value_name = "FOLDER", requires = "local")]
     pub(crate) data_root: Option<PathBuf>,
@@ -72,7 +76,8 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<Exit
     // Read and checked here as well: a wrong spec is answered with its file's name, and without a coordinator.
     let text = study::load(&arguments.file)?;
     let file = arguments.file.display().to_string();
-    let study = Study::read(&file, text, arguments.overrides.clone(), arguments.trial_limit)?;
+    let overrides = arguments.money.overrides(&arguments.overrides);
+    let study = Study::read(&file, text, overrides, arguments.trial_limit)?;
     let study = study.named(arguments.name.as_deref());
     let interrupt = Interrupt::listen()?;
     if arguments.local {
@@ -100,6 +105,7 @@ async fn run_there(
             if let Some(outlook) = outlook {
                 context.output.text(&outlook.to_string())?;
             }
+            say_cost(context, &sweep);
             context.output.say(&format!("follow it with `sweepctl watch {}`", sweep.id));
         }
         return Ok(Exit::Well);
@@ -186,8 +192,20 @@ async fn watch_here(
         let known = status::counts(&sweep.counts);
         context.output.say(&format!("sweep {} is taken up again: {known}", sweep.id));
     }
+    say_cost(context, &sweep);
     let setting = Setting { output: context.output, embedded: true };
     follow(client, sweep.id, display, interrupt, setting).await
+}
+
+/// What it will cost, and what the budget left out, as far as that is known.
+fn say_cost(context: &Context, sweep: &Sweep) {
+    let Some(cost) = &sweep.cost else { return };
+    if cost.left_slot_seconds.is_some_and(|left| left.expected > 0.0) {
+        context.output.say(&format!("cost: {}", cost::sentence(cost)));
+    }
+    if let Some(budget) = cost::budget(cost) {
+        context.output.say(&format!("budget: {budget}"));
+    }
 }
 
 /// What was typed, so that it can be typed again.
@@ -224,7 +242,8 @@ async fn submit(
     study: &Study,
     resume: bool,
 ) -> Result<(Sweep, bool, Option<Outlook>), Failure> {
-    let overrides = arguments.overrides.iter().cloned().map(|(key, value)| Override { key, value });
+    let overrides = arguments.money.overrides(&arguments.overrides);
+    let overrides = overrides.into_iter().map(|(key, value)| Override { key, value });
     let request = SubmitRequest {
         spec: study.text().to_vec().into(),
         overrides: overrides.collect(),

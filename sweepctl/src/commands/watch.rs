@@ -7,6 +7,7 @@ use sweep_proto::v1::GetSweepRequest;
 
 use super::{Context, leaderboard, status};
 use crate::client::{self, Client};
+use crate::cost;
 use crate::failure::{Exit, Failure};
 use crate::interrupt::Interrupt;
 use crate::shapes::{Leaderboard, Sweep};
@@ -82,6 +83,15 @@ pub(crate) async fn finish(context: &Context, client: &mut Client, sweep: &Sweep
     }
     if let Some(store) = &end.store {
         output.say(&format!("store: {store}"));
+    }
+    if let Some(cost) = &sweep.cost {
+        output.say(&format!("cost: {}", cost::sentence(cost)));
+        if let Some(budget) = cost::budget(cost) {
+            output.say(&format!("budget: {budget}"));
+        }
+        if let Some(accuracy) = cost.accuracy.first() {
+            output.say(&cost::accuracy(accuracy));
+        }
     }
     let exit = status::exit(sweep);
     if matches!(exit, Exit::TrialsFailed) {

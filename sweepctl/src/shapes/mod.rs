@@ -4,6 +4,7 @@
 mod analysis;
 mod artifact;
 mod audit;
+mod cost;
 mod leaderboard;
 mod reproduction;
 mod sweep;
@@ -18,6 +19,7 @@ use sweep_proto::v1::{self, setting};
 pub(crate) use analysis::{Analysis, Compared, Comparison, FactorTable, Interval, Level, Noise, Pair, Stage};
 pub(crate) use artifact::Artifact;
 pub(crate) use audit::AuditEntry;
+pub(crate) use cost::{Accuracy, Cost, Prediction};
 pub(crate) use leaderboard::{Estimate, Leaderboard, Row};
 pub(crate) use reproduction::Reproduction;
 pub(crate) use sweep::{Counts, Outlook, State, Sweep};

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use sweep_proto::v1;
 
-use super::Metrics;
+use super::{Cost, Metrics};
 use crate::text::{count, hex};
 
 /// Where a sweep stands.
@@ -180,6 +180,8 @@ pub(crate) struct Sweep {
     /// Nothing of it is started until it is resumed.
     pub(crate) paused: bool,
     pub(crate) spec_digest: String,
+    /// What it has cost and will; absent where the coordinator is older.
+    pub(crate) cost: Option<Cost>,
 }
 
 impl From<v1::SweepStatus> for Sweep {
@@ -211,6 +213,7 @@ impl From<v1::SweepStatus> for Sweep {
             waiting_for: status.waiting_for,
             paused: status.paused,
             spec_digest: hex(&status.spec_digest),
+            cost: status.cost.map(Cost::from),
         }
     }
 }

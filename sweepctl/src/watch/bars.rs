@@ -8,7 +8,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use crate::commands::status::counts;
 use crate::output::Output;
 use crate::shapes::Sweep;
-use crate::text::{duration, escape};
+use crate::text::escape;
 
 /// More running trials than this are counted, not shown.
 const MOST_TRIALS: usize = 12;
@@ -84,7 +84,7 @@ impl Bars {
 fn headline(sweep: &Sweep) -> String {
     let mut parts = vec![counts(&sweep.counts)];
     if let Some(eta) = sweep.eta_seconds {
-        parts.push(format!("{} to go", duration(eta)));
+        parts.push(super::plain::to_go(sweep, eta));
     }
     if let Some(best) = &sweep.best {
         parts.push(format!("best {} {:.4} ({})", escape(&best.metric), best.value, escape(&best.configuration)));

@@ -68,9 +68,17 @@ fn line(sweep: &Sweep) -> String {
         parts.push(format!("best {} {:.4} ({})", escape(&best.metric), best.value, escape(&best.configuration)));
     }
     if let (Some(eta), false) = (sweep.eta_seconds, sweep.state.has_ended()) {
-        parts.push(format!("{} to go", duration(eta)));
+        parts.push(to_go(sweep, eta));
     }
     parts.join("; ")
+}
+
+/// `2 min to go (1 min to 3 min)`.
+pub(super) fn to_go(sweep: &Sweep, eta: f64) -> String {
+    match sweep.cost.as_ref().and_then(|cost| cost.end_seconds) {
+        Some(end) => format!("{} to go ({} to {})", duration(eta), duration(end.low), duration(end.high)),
+        None => format!("{} to go", duration(eta)),
+    }
 }
 
 #[cfg(test)]

@@ -44,7 +44,7 @@ pub(crate) fn slot(memory_bytes: u64) -> Slot {
 }
 
 pub(crate) fn wanted(number: u64, cost: u64) -> WantedTrial {
-    WantedTrial { id: trial(number), cost, memory_bytes: 1, history: History::default() }
+    WantedTrial { id: trial(number), cost, memory_bytes: 1, history: History::default(), rank: 0 }
 }
 
 pub(crate) struct Env {
@@ -164,6 +164,7 @@ impl Env {
             pin: None,
             stages: count,
             fresh,
+            allowance: None,
         };
         let mut effects = self.apply(Event::SubmitSweep(new));
         for (stage, trials) in stages.into_iter().enumerate() {

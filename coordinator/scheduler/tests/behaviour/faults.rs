@@ -139,8 +139,18 @@ fn a_spec_may_want_more_tries_or_none() {
         env.worker(1, "w1", 1).has_data(1);
         let retry = [(FailureClass::Trainer, change)].into();
         let (id, dataset) = (env::sweep(1), env::dataset());
-        let (priority, weight, paused, pin, stages, fresh) = (0, 1, false, None, 1, false);
-        let new = NewSweep { id, priority, weight, paused, retry, dataset, pin, stages, fresh };
+        let new = NewSweep {
+            id,
+            priority: 0,
+            weight: 1,
+            paused: false,
+            retry,
+            dataset,
+            pin: None,
+            stages: 1,
+            fresh: false,
+            allowance: None,
+        };
         env.apply(Event::SubmitSweep(new));
         env.apply(Event::OpenStage { sweep: id, stage: 0, trials: vec![env::wanted(10, 5)] });
         let mut count = 0;

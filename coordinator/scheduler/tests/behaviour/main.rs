@@ -3,6 +3,7 @@
 #![expect(clippy::wildcard_enum_match_arm, reason = "a story asks for one effect among all")]
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by a panic")]
 
+mod budgets;
 mod env;
 mod faults;
 mod known;

@@ -28,6 +28,7 @@ const TABLES: &[&str] = &[
     "sweep_trials",
     "rounds",
     "attempts",
+    "predictions",
     "points",
     "results",
     "validations",

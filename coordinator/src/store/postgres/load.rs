@@ -11,13 +11,13 @@ use sweep_scheduler::snapshot::{self, BoundTrial, OpenRound, SweepSnapshot};
 use sweep_scheduler::{Lease, SweepId, WorkerName};
 use sweep_spec::{FailureClass, TrialId};
 
-use super::audit;
 use super::columns::{flag, large, signed, small, small_or_none, unsigned};
 use super::read::{self, digest, trial_id};
 use super::trials::metrics;
+use super::{audit, observed};
 use crate::store::Error;
 use crate::store::codes::{AttemptState, RoundState, StageState, SweepState, class_of, outcome_of};
-use crate::store::record::{AttemptKey, ConfigurationRecord, LiveAttempt, LiveSweep, Loaded, Measured, SweepRecord};
+use crate::store::record::{AttemptKey, ConfigurationRecord, LiveAttempt, LiveSweep, Loaded, SweepRecord};
 
 pub(super) async fn load(pool: &PgPool) -> Result<Loaded, Error> {
     let live = sqlx::query_scalar("SELECT id FROM sweeps WHERE state = 1 ORDER BY id");
@@ -56,8 +56,8 @@ async fn whole(pool: &PgPool, record: SweepRecord) -> Result<(LiveSweep, SweepSn
     let rows = sweep_trials(pool, record.id).await?;
     let snapshot = sweep_snapshot(pool, &record, &configurations, &rows).await?;
     let trials = rows.iter().map(|row| (row.trial, row.configuration, row.seed)).collect();
-    let measured = measured(pool, record.id).await?;
-    Ok((LiveSweep { record, configurations, trials, measured }, snapshot))
+    let spent_ms = observed::spent_ms(pool, record.id).await?;
+    Ok((LiveSweep { record, configurations, trials, spent_ms }, snapshot))
 }
 
 async fn undecided(pool: &PgPool) -> Result<Vec<(SweepId, u32)>, Error> {
@@ -134,6 +134,7 @@ async fn sweep_snapshot(
             cost: configuration.cost,
             memory_bytes: configuration.memory_bytes,
             history: histories.remove(&row.trial).unwrap_or_default(),
+            rank: 0,
         };
         for stage in &configuration.stages {
             if let Some(list) = stages.get_mut(stage) {
@@ -155,6 +156,7 @@ async fn sweep_snapshot(
             pin: record.pin,
             stages: record.stages.len() as u32,
             fresh: record.submission.fresh,
+            allowance: None,
         },
         stages,
         failed_stages: failed.map(|(index, stage)| (index, stage.choice.clone())).collect(),
@@ -198,18 +200,6 @@ fn history(row: &PgRow) -> Result<(TrialId, History), Error> {
     let number = |name: &str| small_or_none::<u32>(row, name).map(Option::unwrap_or_default);
     let history = History { rounds: number("rounds")?, attempts: number("attempts")?, known };
     Ok((trial_id(row.try_get("trial")?)?, history))
-}
-
-async fn measured(pool: &PgPool, sweep: SweepId) -> Result<Measured, Error> {
-    let query = sqlx::query(
-        "SELECT COALESCE(SUM(k.cost::double precision), 0) AS cost, COALESCE(SUM(r.seconds), 0) AS seconds \
-         FROM sweep_trials t JOIN configurations k ON k.sweep = t.sweep AND k.position = t.configuration \
-         JOIN rounds o ON o.trial = t.trial AND o.round = t.round AND o.state = 1 \
-         JOIN attempts a ON a.trial = t.trial AND a.attempt = o.attempt JOIN results r ON r.attempt = a.key \
-         WHERE t.sweep = $1",
-    );
-    let row = query.bind(signed(sweep.0)).fetch_one(pool).await?;
-    Ok(Measured { cost: row.try_get("cost")?, seconds: row.try_get("seconds")? })
 }
 
 async fn open_rounds(pool: &PgPool, attempts: &[LiveAttempt]) -> Result<Vec<OpenRound>, Error> {
@@ -289,6 +279,7 @@ fn live_attempts(rows: &[PgRow]) -> Result<Vec<LiveAttempt>, Error> {
         let sequence: Option<i64> = row.try_get("sequence")?;
         let newest = sequence.map(|_| metrics(row, "")).transpose()?;
         Ok(LiveAttempt {
+            ended_ms: 0,
             key: AttemptKey(row.try_get("key")?),
             lease: Lease {
                 trial: trial_id(row.try_get("trial")?)?,

@@ -5,12 +5,13 @@ mod audit;
 mod columns;
 pub mod leader;
 mod load;
+mod observed;
 mod prepare;
 mod read;
 mod trials;
 mod write;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::future::Future;
 use std::time::Duration;
 
@@ -24,6 +25,7 @@ use sweep_scheduler::snapshot::SweepSnapshot;
 use sweep_scheduler::{Lease, SweepId};
 use sweep_spec::{Digest, TrialId};
 
+use super::observed::Observed;
 use super::record::{
     ArtifactRecord, AttemptKey, AttemptRecord, AuditFilter, ConfigurationRecord, LiveSweep, Loaded, Point, Replicate,
     ResultRecord, SweepRecord, TrialPage, TrialRecord, TrialRow, WorkerRecord,
@@ -43,6 +45,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (1, "start", include_str!("migrations/0001_start.sql")),
     (2, "proof", include_str!("migrations/0002_proof.sql")),
     (3, "origin", include_str!("migrations/0003_origin.sql")),
+    (4, "cost", include_str!("migrations/0004_cost.sql")),
 ];
 
 /// A PostgreSQL database, in one term of this coordinator's.
@@ -256,6 +259,18 @@ impl Store for PostgresStore {
 
     async fn validation(&self, attempt: AttemptKey) -> Result<Option<v1::Validation>, Error> {
         trials::validation(&self.readers, attempt).await
+    }
+
+    async fn observed(&self, limit: u32) -> Result<Observed, Error> {
+        observed::observed(&self.readers, limit).await
+    }
+
+    async fn spent_ms(&self, sweep: SweepId) -> Result<u64, Error> {
+        observed::spent_ms(&self.readers, sweep).await
+    }
+
+    async fn answered(&self, trials: &[TrialId]) -> Result<HashSet<TrialId>, Error> {
+        observed::answered(&self.readers, trials).await
     }
 
     async fn workers(&self) -> Result<Vec<WorkerRecord>, Error> {

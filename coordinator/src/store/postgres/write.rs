@@ -139,6 +139,12 @@ async fn trials(tx: &mut PgConnection, commit: &Commit) -> Result<(), Error> {
         let columns = columns.number_or_none("slot_memory_bytes", |row| row.slot_memory_bytes.map(signed));
         columns.insert(tx, "attempts", "").await?;
     }
+    for rows in pieces(&commit.predictions) {
+        let columns = Columns::of(rows).number("attempt", |row| row.attempt.0).real("seconds", |row| row.seconds);
+        let columns = columns.real("low", |row| row.low).real("high", |row| row.high);
+        let columns = columns.number("memory_bytes", |row| signed(row.memory_bytes));
+        columns.insert(tx, "predictions", NOTHING).await?;
+    }
     for rows in pieces(&commit.attempts_adopted) {
         let columns = Columns::of(rows).number("key", |(key, _)| key.0).number("session", |row| signed(row.1));
         let change = Change { set: "session = v.session", condition: "TRUE" };

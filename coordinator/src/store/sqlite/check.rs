@@ -73,6 +73,11 @@ const REFERENCES: &[(&str, &str, &str)] = &[
          AND p.sequence = x.sequence - 1)",
         "a point that follows one that is not there",
     ),
+    (
+        "predictions",
+        "NOT EXISTS (SELECT 1 FROM attempts a WHERE a.key = x.attempt)",
+        "an expectation without its attempt",
+    ),
     ("results", "NOT EXISTS (SELECT 1 FROM attempts a WHERE a.key = x.attempt)", "a result without its attempt"),
     (
         "validations",

@@ -47,6 +47,7 @@ const ORPHANS: &[(&str, &str, &str)] = &[
         "their accepted attempt or its result is gone, and the trials run again",
     ),
     ("points", "NOT EXISTS (SELECT 1 FROM attempts a WHERE a.key = points.attempt)", "their attempt is gone"),
+    ("predictions", "NOT EXISTS (SELECT 1 FROM attempts a WHERE a.key = predictions.attempt)", "their attempt is gone"),
     ("results", "NOT EXISTS (SELECT 1 FROM attempts a WHERE a.key = results.attempt)", "their attempt is gone"),
     (
         "validations",

@@ -13,10 +13,10 @@ use super::cells::Cells;
 use super::facts::{self, AttemptFacts, Floors, RoundFacts, TrialFacts};
 use super::read;
 use super::write::SESSION;
-use super::{audit, number, repair};
+use super::{audit, number, observed, repair};
 use crate::store::Error;
 use crate::store::codes::{AttemptState, RoundState, StageState, SweepState};
-use crate::store::record::{AttemptKey, ConfigurationRecord, LiveAttempt, LiveSweep, Loaded, Measured, SweepRecord};
+use crate::store::record::{AttemptKey, ConfigurationRecord, LiveAttempt, LiveSweep, Loaded, SweepRecord};
 
 pub(super) async fn load(pool: &SqlitePool) -> Result<Loaded, Error> {
     let mut connection = pool.acquire().await?;
@@ -88,9 +88,9 @@ async fn whole(
     let by_position: HashMap<u32, &ConfigurationRecord> =
         configurations.iter().map(|row| (row.position, row)).collect();
     let snapshot = sweep_snapshot(&record, &by_position, trials, floors)?;
-    let measured = measured(&by_position, trials);
+    let spent_ms = observed::spent_ms(pool, record.id).await?;
     let trials = trials.iter().map(|row| (row.trial, row.configuration, row.seed)).collect();
-    Ok((LiveSweep { record, configurations, trials, measured }, snapshot))
+    Ok((LiveSweep { record, configurations, trials, spent_ms }, snapshot))
 }
 
 fn sweep_snapshot(
@@ -116,6 +116,7 @@ fn sweep_snapshot(
             cost: configuration.cost,
             memory_bytes: configuration.memory_bytes,
             history: row.history(floors)?,
+            rank: 0,
         };
         for stage in &configuration.stages {
             if let Some(list) = stages.get_mut(stage) {
@@ -141,6 +142,7 @@ fn sweep_snapshot(
             pin: record.pin,
             stages: record.stages.len() as u32,
             fresh: record.submission.fresh,
+            allowance: None,
         },
         stages,
         failed_stages: failed.map(|(index, stage)| (index, stage.choice.clone())).collect(),
@@ -161,18 +163,6 @@ pub(super) async fn histories(
     let trials = facts::trials(pool, sweep, !all).await?;
     let wanted = trials.iter().filter(|row| wanted.contains(&row.configuration));
     wanted.map(|row| Ok((row.trial, row.history(floors)?))).collect()
-}
-
-fn measured(configurations: &HashMap<u32, &ConfigurationRecord>, trials: &[TrialFacts]) -> Measured {
-    let mut measured = Measured::default();
-    for row in trials {
-        let answer = row.bound_round().and_then(|round| row.answer(round));
-        if let (Some((_, seconds)), Some(configuration)) = (answer, configurations.get(&row.configuration)) {
-            measured.cost += configuration.cost as f64;
-            measured.seconds += seconds;
-        }
-    }
-    measured
 }
 
 /// Rounds that have not ended; two sweeps may share one.
@@ -261,5 +251,6 @@ fn live_attempt(row: &SqliteRow) -> Result<LiveAttempt, Error> {
         assigned_ms,
         stored_sequence: newest.map_or(0, |point| point.sequence),
         newest: newest.map(|point| point.metrics),
+        ended_ms: 0,
     })
 }

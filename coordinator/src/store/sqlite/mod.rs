@@ -10,6 +10,7 @@ mod content;
 mod facts;
 mod load;
 mod number;
+mod observed;
 mod prepare;
 mod read;
 mod repair;
@@ -20,7 +21,7 @@ mod write;
 
 pub(crate) use content::content;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::{File, TryLockError};
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -37,6 +38,7 @@ use sweep_scheduler::{Lease, SweepId};
 use sweep_spec::{Digest, TrialId};
 use tracing::warn;
 
+use super::observed::Observed;
 use super::record::{
     ArtifactRecord, AttemptKey, AttemptRecord, AuditFilter, ConfigurationRecord, LiveSweep, Loaded, Point, Replicate,
     ResultRecord, SweepRecord, TrialPage, TrialRecord, TrialRow, WorkerRecord,
@@ -67,6 +69,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (1, "start", include_str!("migrations/0001_start.sql")),
     (2, "proof", include_str!("migrations/0002_proof.sql")),
     (3, "origin", include_str!("migrations/0003_origin.sql")),
+    (4, "cost", include_str!("migrations/0004_cost.sql")),
 ];
 
 /// Which store, and how it is opened.
@@ -360,6 +363,18 @@ impl Store for SqliteStore {
 
     async fn validation(&self, attempt: AttemptKey) -> Result<Option<v1::Validation>, Error> {
         trials::validation(&self.readers, attempt).await
+    }
+
+    async fn observed(&self, limit: u32) -> Result<Observed, Error> {
+        observed::observed(&self.readers, limit).await
+    }
+
+    async fn spent_ms(&self, sweep: SweepId) -> Result<u64, Error> {
+        observed::spent_ms(&self.readers, sweep).await
+    }
+
+    async fn answered(&self, trials: &[TrialId]) -> Result<HashSet<TrialId>, Error> {
+        observed::answered(&self.readers, trials).await
     }
 
     async fn workers(&self) -> Result<Vec<WorkerRecord>, Error> {

@@ -35,6 +35,12 @@ const ATTEMPT_STARTED: Statement = Statement {
     constants: "",
     tail: "",
 };
+const PREDICTION: Statement = Statement {
+    head: "INSERT INTO predictions (attempt, seconds, low, high, memory_bytes, sum) VALUES",
+    columns: 6,
+    constants: "",
+    tail: "ON CONFLICT DO NOTHING",
+};
 const ATTEMPT_ADOPTED: Statement = Statement {
     head: "WITH v (key, session) AS (VALUES",
     columns: 2,
@@ -178,6 +184,12 @@ async fn trials(tx: &mut SqliteConnection, commit: &Commit) -> Result<(), Error>
             // Nobody reads the session back: after a restart every worker opens another.
             let (end, log) = seal::live_attempt(row.key);
             values.loose(signed(row.session)).loose(end).loose(log)
+        })
+        .await?;
+    PREDICTION
+        .run(tx, &commit.predictions, |values, row| {
+            let values = values.int(row.attempt.0).real(row.seconds).real(row.low).real(row.high);
+            values.number(row.memory_bytes).sum()
         })
         .await?;
     ATTEMPT_ADOPTED

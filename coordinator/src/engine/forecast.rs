@@ -1,0 +1,214 @@
+//! What a spec would cost before anybody submits it: by what was measured, over the slots that are connected or were last.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use sweep_analysis::cost::budget::SeedNeed;
+use sweep_analysis::cost::schedule::{Batch, Forecast, Left, forecast};
+use sweep_analysis::cost::{Accuracy, Estimate, Prediction};
+use sweep_spec::{Plan, TrialId};
+
+use super::coming::depth;
+use super::command::Command;
+use super::costs::Costs;
+use super::outlook::Devices;
+use super::submit::blocking;
+use super::{Error, Handle, Submit, fitting, noise};
+
+/// Trials of a larger plan are not asked for one by one whether they are known.
+const ASKED: u64 = 50_000;
+/// Configurations that are told one by one.
+const TOLD: usize = 1_000;
+
+/// What a plan is expected to cost. Seeds that may be added later are not in it.
+#[derive(Debug, Clone, Default)]
+pub struct PlanCost {
+    /// Seconds of slots for what is not known yet; absent while nothing was measured.
+    pub slot_seconds: Option<Prediction>,
+    /// Seconds until the end, on these slots; absent without any.
+    pub end: Option<Prediction>,
+    /// On how many slots.
+    pub slots: usize,
+    /// They are connected now; otherwise they were when a worker was there last.
+    pub connected: bool,
+    /// They are GPUs.
+    pub on_gpus: bool,
+    /// Trials, later stages as if their starting points won, and how many of them have results already.
+    pub trials: u64,
+    /// Of these, known ones.
+    pub known: u64,
+    /// Seeds that the budget does not hold.
+    pub left_out_seeds: Vec<u64>,
+    /// Each configuration: label, prediction of one trial, its memory in bytes.
+    pub configurations: Vec<(String, Prediction, u64)>,
+    /// What it rests on: devices and how many trials were measured there.
+    pub basis: Vec<(String, usize)>,
+    /// How far predictions were off.
+    pub accuracy: Vec<Accuracy>,
+    /// How much results scatter.
+    pub noise: Option<noise::Noise>,
+}
+
+/// A plan gone through once.
+pub(crate) struct Weighed {
+    pub(crate) needs: Vec<SeedNeed>,
+    /// Expected seconds of the noise floor.
+    pub(crate) beside: f64,
+    steps: Vec<Vec<Batch>>,
+    configurations: Vec<(String, Prediction, u64)>,
+    trials: u64,
+    known: u64,
+}
+
+impl Weighed {
+    /// Trials of one configuration, of which those in the batch are not known.
+    fn count(&mut self, step: usize, trials: u64, batch: Batch) {
+        self.trials += trials;
+        self.known += trials.saturating_sub(batch.trials);
+        while self.steps.len() <= step {
+            self.steps.push(Vec::new());
+        }
+        if let Some(step) = self.steps.get_mut(step).filter(|_| batch.trials > 0) {
+            step.push(batch);
+        }
+    }
+}
+
+impl Handle {
+    /// What a spec would cost.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the spec; or the store failed.
+    pub async fn estimate(&self, request: Submit) -> Result<PlanCost, Error> {
+        let (request, plan, _) = self.parse(request).await?;
+        let (devices, connected, on_gpus) = self.slots().await?;
+        let weighed = self.weigh(&plan, &devices, request.fresh).await?;
+        let noise = self.noise(&plan).await?;
+        let slots = devices.iter().map(|(_, count)| count).sum();
+        let costs = self.costs.get();
+        let mut cost = PlanCost {
+            slots,
+            connected,
+            on_gpus,
+            basis: costs.basis(),
+            accuracy: costs.accuracy(),
+            noise,
+            ..PlanCost::default()
+        };
+        drop(costs);
+        let Some(weighed) = weighed else { return Ok(cost) };
+        let fit = fitting::kept(&plan, &weighed.needs, weighed.beside);
+        cost.left_out_seeds = plan.spec().seeds.iter().skip(fit).copied().collect();
+        let share = fit as f64 / plan.spec().seeds.len().max(1) as f64;
+        let Forecast { end, slot_seconds } = forecast(&Left { running: Vec::new(), steps: weighed.steps }, slots);
+        (cost.trials, cost.known) = (weighed.trials, weighed.known);
+        cost.slot_seconds = Some(slot_seconds.scaled(share));
+        cost.end = end.map(|end| end.scaled(share));
+        cost.configurations = weighed.configurations;
+        Ok(cost)
+    }
+
+    /// The slots that would be used: those that are connected, else those that the workers had that were there last.
+    async fn slots(&self) -> Result<(Devices, bool, bool), Error> {
+        let connected = self.ask(Command::Devices).await?;
+        let workers = self.store.workers().await?;
+        let rows = || workers.iter().flat_map(|worker| &worker.slots);
+        let gpu = |name: &str| rows().any(|slot| slot.device_name == name && slot.device != "cpu");
+        if !connected.is_empty() {
+            let on_gpus = connected.iter().all(|(name, _)| gpu(name));
+            return Ok((connected, true, on_gpus));
+        }
+        let newest = workers.iter().map(|worker| worker.seen_ms).max().unwrap_or(0);
+        // Those of one fleet registered within a day of each other.
+        let recent = workers.iter().filter(|worker| newest - worker.seen_ms < 86_400_000);
+        let mut devices: Devices = Vec::new();
+        for slot in recent.flat_map(|worker| &worker.slots) {
+            match devices.iter_mut().find(|(name, _)| *name == slot.device_name) {
+                Some((_, count)) => *count += 1,
+                None => devices.push((slot.device_name.clone(), 1)),
+            }
+        }
+        let on_gpus = !devices.is_empty() && devices.iter().all(|(name, _)| gpu(name));
+        Ok((devices, false, on_gpus))
+    }
+
+    /// Goes through a plan with what is known of times; nothing while nothing is.
+    pub(crate) async fn weigh(
+        &self,
+        plan: &Arc<Plan>,
+        devices: &Devices,
+        fresh: bool,
+    ) -> Result<Option<Weighed>, Error> {
+        if self.costs.get().is_empty() {
+            return Ok(None);
+        }
+        let (costs, shared) = (self.costs.clone(), Arc::clone(plan));
+        let ids = if fresh { None } else { blocking(move || Ok(trial_ids(&shared))).await? };
+        let known = match ids {
+            Some(ids) => self.store.answered(&ids).await?,
+            None => HashSet::new(),
+        };
+        let (plan, devices) = (Arc::clone(plan), devices.clone());
+        blocking(move || Ok(weigh(&plan, &mut costs.get(), &devices, &known))).await
+    }
+}
+
+/// The ids of all trials of a plan that is not too large, later stages as if their starting points won.
+fn trial_ids(plan: &Plan) -> Option<Vec<TrialId>> {
+    if plan.trials_before_merging() > ASKED {
+        return None;
+    }
+    let winners = plan.assumed_winners();
+    let released = plan.released(&winners);
+    let ids = released.groups().iter().flat_map(|group| {
+        let seeds = plan.seeds(*group);
+        released.points(*group).filter_map(move |planned| plan.trial_ids_under(&planned.configuration, seeds).ok())
+    });
+    let ids: HashSet<TrialId> = ids.flatten().collect();
+    Some(ids.into_iter().collect())
+}
+
+fn weigh(plan: &Plan, costs: &mut Costs, devices: &Devices, known: &HashSet<TrialId>) -> Option<Weighed> {
+    let spec = plan.spec();
+    let winners = plan.assumed_winners();
+    let released = plan.released(&winners);
+    let is_source = |group: &usize| plan.groups().get(*group).is_some_and(|group| group.kind.is_source());
+    let mut weighed = Weighed {
+        needs: vec![SeedNeed { seconds: 0.0, trials: 0 }; spec.seeds.len()],
+        beside: 0.0,
+        steps: Vec::new(),
+        configurations: Vec::new(),
+        trials: 0,
+        known: 0,
+    };
+    for planned in released.configurations() {
+        let work = costs.work(&planned.counts, &spec.protocol, &spec.dataset)?;
+        let each: Estimate = costs.predict(devices, &work)?;
+        let (sources, beside): (Vec<usize>, Vec<usize>) = planned.groups.iter().copied().partition(is_source);
+        if !beside.is_empty() {
+            let ids = plan.trial_ids_under(&planned.configuration, &spec.noise).unwrap_or_default();
+            let waits = ids.iter().filter(|id| !known.contains(id)).count() as u64;
+            weighed.beside += waits as f64 * each.seconds;
+            weighed.count(0, spec.noise.len() as u64, Batch { trials: waits, each });
+        }
+        if sources.is_empty() {
+            continue;
+        }
+        let ids = plan.trial_ids(&planned.configuration).unwrap_or_default();
+        let mut waits = 0;
+        for (place, need) in weighed.needs.iter_mut().enumerate() {
+            if ids.get(place).is_some_and(|id| known.contains(id)) {
+                continue;
+            }
+            need.seconds += each.seconds;
+            need.trials += 1;
+            waits += 1;
+        }
+        let step = sources.iter().map(|group| depth(plan, *group)).min().unwrap_or(0);
+        weighed.count(step, spec.seeds.len() as u64, Batch { trials: waits, each });
+        if weighed.configurations.len() < TOLD {
+            weighed.configurations.push((planned.label(plan), each.prediction(), each.memory_bytes));
+        }
+    }
+    Some(weighed)
+}

@@ -1,0 +1,232 @@
+//! What `sweepctl plan` says beyond the plan: what the seeds can show, how long it takes and what it costs. The first is
+//! known to everybody; the others rest on what a coordinator, or the store of this machine, has measured.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use serde::Serialize;
+use sweep_proto::v1::{EstimateRequest, EstimateResponse, Override};
+
+use super::Context;
+use crate::client::{self, Client};
+use crate::cost::{self, Rate, about};
+use crate::failure::Failure;
+use crate::power::{NoiseShape, PowerShape};
+use crate::shapes::{Accuracy, Prediction};
+use crate::study::Study;
+use crate::text::{bytes, count, duration, escape, plural};
+
+/// What is said where nobody was asked.
+const NOBODY_ASKED: &str = "how long it takes, and how small a difference would be shown, is known to who has measured: name a \
+    --coordinator, or --local for the store of this machine";
+
+/// Where measurements come from.
+#[derive(Debug, Args)]
+pub(crate) struct Source {
+    /// Ask the store of this machine what trials took, as `submit --local` left it
+    #[arg(long)]
+    local: bool,
+    /// With --local: the database [default: .sweep/sweep.db]
+    #[arg(long, value_name = "PATH", requires = "local")]
+    store: Option<PathBuf>,
+}
+
+/// What it may cost, and what an hour costs.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Money {
+    /// Stop there: `20gpu-hours`, `12h` or `90min` of slots, or `50usd` with a price
+    #[arg(long, value_name = "BUDGET")]
+    budget: Option<String>,
+    /// What an hour of one slot costs, such as `2.50usd`
+    #[arg(long, value_name = "PRICE")]
+    price_per_hour: Option<String>,
+}
+
+impl Money {
+    /// As changes of the spec, behind those that were given.
+    pub(crate) fn overrides(&self, given: &[(String, String)]) -> Vec<(String, String)> {
+        let pair = |key: &str, value: &Option<String>| value.clone().map(|value| (key.to_owned(), value));
+        let budget = pair("budget", &self.budget);
+        given.iter().cloned().chain(budget).chain(pair("price_per_hour", &self.price_per_hour)).collect()
+    }
+}
+
+/// The answer as JSON.
+#[derive(Debug, Serialize)]
+pub(crate) struct CostShape {
+    /// For what is not known yet; later stages as if their starting points won. Absent while nothing was measured.
+    slot_seconds: Option<Prediction>,
+    end_seconds: Option<Prediction>,
+    slots: u32,
+    /// The slots are connected now; otherwise they were when a worker was there last.
+    connected: bool,
+    on_gpus: bool,
+    trials: u64,
+    /// Of these, those that have a result.
+    known: u64,
+    price_per_hour: Option<String>,
+    budget: Option<String>,
+    left_out_seeds: Vec<u64>,
+    configurations: Vec<ConfigurationShape>,
+    measured: Vec<MeasuredShape>,
+    accuracy: Vec<Accuracy>,
+}
+
+#[derive(Debug, Serialize)]
+struct ConfigurationShape {
+    configuration: String,
+    seconds: Option<Prediction>,
+    memory_bytes: u64,
+}
+
+#[derive(Debug, Serialize)]
+struct MeasuredShape {
+    device: String,
+    trials: u64,
+}
+
+/// What is said beyond the plan.
+pub(crate) struct Estimate {
+    pub(crate) power: PowerShape,
+    /// Absent where nobody was asked.
+    pub(crate) cost: Option<CostShape>,
+}
+
+impl Estimate {
+    /// Asks whoever was named. That nobody answers is told and is no failure: a plan needs no coordinator.
+    pub(crate) async fn ask(
+        context: &Context,
+        source: &Source,
+        study: &Study,
+        overrides: &[(String, String)],
+        trial_limit: Option<u64>,
+    ) -> Self {
+        let pair = |(key, value): &(String, String)| Override { key: key.clone(), value: value.clone() };
+        let request = EstimateRequest {
+            spec: study.text().to_vec().into(),
+            overrides: overrides.iter().map(pair).collect(),
+            trial_limit: trial_limit.unwrap_or(0),
+        };
+        let answer = match (source.local, &context.named) {
+            (true, _) => here(source, request).await,
+            (false, true) => there(&context.coordinator, request).await.map(Some),
+            (false, false) => Ok(None),
+        };
+        let answer = answer.unwrap_or_else(|failure| {
+            context.output.say(&format!("no times and no noise: {failure}"));
+            None
+        });
+        let noise = answer.as_ref().and_then(|answer| answer.noise).map(NoiseShape::from);
+        let spec = study.plan.spec();
+        let cost = answer.map(|answer| CostShape {
+            price_per_hour: spec.price_per_hour.as_ref().map(ToString::to_string),
+            budget: spec.budget.as_ref().map(ToString::to_string),
+            ..CostShape::from(answer)
+        });
+        Self { power: PowerShape::of(&study.plan, noise), cost }
+    }
+
+    /// For people.
+    pub(crate) fn lines(&self, study: &Study) -> Vec<String> {
+        let metric = study.plan.spec().objective.metric.name();
+        let mut lines = self.power.lines(metric, self.cost.is_some());
+        let Some(cost) = &self.cost else {
+            lines.push(NOBODY_ASKED.to_owned());
+            return lines;
+        };
+        let rate = Rate { on_gpus: cost.on_gpus, price: study.plan.spec().price_per_hour.clone() };
+        lines.extend(cost.lines(&rate));
+        lines
+    }
+}
+
+impl CostShape {
+    fn lines(&self, rate: &Rate) -> Vec<String> {
+        let Some(work) = &self.slot_seconds else {
+            return vec!["how long it takes is not known: no trial has been measured there yet".to_owned()];
+        };
+        let mut lines = Vec::new();
+        let known = match self.known {
+            0 => String::new(),
+            known => format!("; {} of {} are known", count(known), plural(self.trials, "trial")),
+        };
+        let slots = plural(self.slots.into(), if self.on_gpus { "GPU" } else { "slot" });
+        let there = if self.connected { "that are connected" } else { "that were there last" };
+        let end = self.end_seconds.as_ref().filter(|_| self.slots > 0);
+        let end = end.map(|end| format!("; {} on the {slots} {there}", about(end, duration))).unwrap_or_default();
+        lines.push(format!("time: {}{end}{known}", rate.span(work)));
+        if rate.price.is_some() {
+            lines.push(format!("money: {}", about(work, |seconds| rate.money(seconds).unwrap_or_default())));
+        }
+        if let Some(budget) = &self.budget {
+            let left_out = cost::seeds(&self.left_out_seeds);
+            let said = left_out.map_or("everything is expected to fit".to_owned(), |seeds| format!("{seeds} left out"));
+            lines.push(format!("budget {}: {said}", escape(budget)));
+        }
+        let seconds = |one: &&ConfigurationShape| one.seconds.map_or(0.0, |seconds| seconds.expected);
+        let longest = self.configurations.iter().max_by(|a, b| seconds(a).total_cmp(&seconds(b)));
+        if let Some((one, seconds)) = longest.and_then(|one| Some((one, one.seconds?))) {
+            let memory = bytes(one.memory_bytes);
+            let name = escape(&one.configuration);
+            lines.push(format!("longest trial: {} and {memory}, {name}", about(&seconds, duration)));
+        }
+        let measured: Vec<String> = self
+            .measured
+            .iter()
+            .map(|one| format!("{} on {}", plural(one.trials, "trial"), escape(&one.device)))
+            .collect();
+        lines.push(format!("by what was measured: {}; intervals hold in 90 % of cases", measured.join(", ")));
+        lines.extend(self.accuracy.iter().take(1).map(cost::accuracy));
+        lines
+    }
+}
+
+impl From<EstimateResponse> for CostShape {
+    fn from(answer: EstimateResponse) -> Self {
+        let configuration = |one: sweep_proto::v1::ConfigurationEstimate| ConfigurationShape {
+            configuration: one.configuration,
+            seconds: one.seconds.map(Prediction::from),
+            memory_bytes: one.memory_bytes,
+        };
+        let measured = |one: sweep_proto::v1::Measured| MeasuredShape { device: one.device, trials: one.trials };
+        Self {
+            slot_seconds: answer.slot_seconds.map(Prediction::from),
+            end_seconds: answer.end_seconds.map(Prediction::from),
+            slots: answer.slots,
+            connected: answer.connected,
+            on_gpus: answer.on_gpus,
+            trials: answer.trials,
+            known: answer.known,
+            price_per_hour: None,
+            budget: None,
+            left_out_seeds: answer.left_out_seeds,
+            configurations: answer.configurations.into_iter().map(configuration).collect(),
+            measured: answer.measured.into_iter().map(measured).collect(),
+            accuracy: answer.accuracy.into_iter().map(Accuracy::from).collect(),
+        }
+    }
+}
+
+async fn there(coordinator: &str, request: EstimateRequest) -> Result<EstimateResponse, Failure> {
+    estimate(&mut client::connect(coordinator).await?, request).await
+}
+
+async fn estimate(client: &mut Client, request: EstimateRequest) -> Result<EstimateResponse, Failure> {
+    Ok(client.estimate(request).await?.into_inner())
+}
+
+#[cfg(feature = "local")]
+async fn here(source: &Source, request: EstimateRequest) -> Result<Option<EstimateResponse>, Failure> {
+    let Some(local) = crate::local::Reader::open(source.store.as_deref()).await? else { return Ok(None) };
+    let answer = match client::connect(&local.url()).await {
+        Ok(mut client) => estimate(&mut client, request).await,
+        Err(failure) => Err(failure),
+    };
+    local.stop().await;
+    answer.map(Some)
+}
+
+#[cfg(not(feature = "local"))]
+async fn here(_: &Source, _: EstimateRequest) -> Result<Option<EstimateResponse>, Failure> {
+    Err(Failure::usage("this sweepctl was built without `--local`").hint("name a coordinator instead"))
+}

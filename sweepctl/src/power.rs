@@ -1,0 +1,215 @@
+//! What a number of seeds can ever show, told before anything is trained.
+
+use std::collections::BTreeSet;
+
+use serde::Serialize;
+use sweep_analysis::statistics::{ALPHA, POWER, Power, seeds_to_reach, smallest_p};
+use sweep_proto::v1;
+use sweep_spec::Plan;
+
+use crate::text::{count, plural};
+
+/// A plan of more points than this is counted by its stages' sizes and not configuration by configuration.
+const COUNTED: u64 = 200_000;
+
+/// What the asked seeds can show.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(crate) struct PowerShape {
+    /// Comparisons whose p-values are corrected together: every configuration of a stage with the stage's starting point.
+    pub(crate) family: usize,
+    pub(crate) seeds: u32,
+    pub(crate) alpha: f64,
+    /// The smallest p-value that so many seeds can give.
+    pub(crate) smallest_p: f64,
+    /// The fewest seeds with which one comparison alone can reach it.
+    pub(crate) seeds_alone: Option<u32>,
+    /// The same for all of the family, corrected by Holm.
+    pub(crate) seeds_in_family: Option<u32>,
+    /// What a run, and a difference, was seen to scatter by.
+    pub(crate) noise: Option<NoiseShape>,
+    /// The mean difference that would be shown with a chance of 80 %; absent where no noise is known or so few seeds can
+    /// show nothing.
+    pub(crate) detectable: Option<f64>,
+    /// The same with the fewest seeds that can show anything.
+    pub(crate) detectable_with_more: Option<f64>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub(crate) struct NoiseShape {
+    pub(crate) of_runs: f64,
+    pub(crate) runs: u32,
+    pub(crate) of_differences: Option<f64>,
+    pub(crate) differences: u32,
+    pub(crate) sweeps: u32,
+}
+
+impl From<v1::Noise> for NoiseShape {
+    fn from(noise: v1::Noise) -> Self {
+        Self {
+            of_runs: noise.of_runs,
+            runs: noise.runs,
+            of_differences: noise.of_differences,
+            differences: noise.differences,
+            sweeps: noise.sweeps,
+        }
+    }
+}
+
+impl NoiseShape {
+    /// Of the difference of two runs under one seed; as if they were independent where no pairs were seen.
+    fn deviation(&self) -> f64 {
+        self.of_differences.unwrap_or(self.of_runs * std::f64::consts::SQRT_2)
+    }
+}
+
+/// Every configuration of a group against what the group starts from, each pair once; stages that wait as if their
+/// starting points won.
+pub(crate) fn family(plan: &Plan) -> usize {
+    let points: u64 = plan.groups().iter().map(|group| group.points).fold(0, u64::saturating_add);
+    if points > COUNTED {
+        let others = plan.groups().iter().map(|group| group.points.saturating_sub(1)).fold(0, u64::saturating_add);
+        return usize::try_from(others).unwrap_or(usize::MAX);
+    }
+    let winners = plan.assumed_winners();
+    let released = plan.released(&winners);
+    let baseline = &plan.spec().baseline;
+    let places: Vec<_> = released.configurations().map(|planned| (planned.ordinal, planned.configuration)).collect();
+    let mut pairs: BTreeSet<(u64, u64)> = BTreeSet::new();
+    for (index, group) in plan.groups().iter().enumerate() {
+        let start = group.stage.map_or(Some(baseline), |stage| released.start(stage));
+        let start = start.and_then(|start| places.iter().find(|(_, configuration)| configuration == start));
+        let Some((start, _)) = start else { continue };
+        let members = released.points(index).map(|planned| planned.ordinal).filter(|ordinal| ordinal != start);
+        pairs.extend(members.map(|member| (member, *start)));
+    }
+    pairs.len()
+}
+
+impl PowerShape {
+    pub(crate) fn of(plan: &Plan, noise: Option<NoiseShape>) -> Self {
+        let family = family(plan);
+        let seeds = u32::try_from(plan.spec().seeds.len()).unwrap_or(u32::MAX);
+        let seeds_in_family = seeds_to_reach(ALPHA, family);
+        let detectable = |seeds: u32| {
+            let deviation = noise?.deviation();
+            Power::new(ALPHA, family).detectable(deviation, seeds)
+        };
+        Self {
+            family,
+            seeds,
+            alpha: ALPHA,
+            smallest_p: smallest_p(seeds),
+            seeds_alone: seeds_to_reach(ALPHA, 1),
+            seeds_in_family,
+            noise,
+            detectable: detectable(seeds),
+            detectable_with_more: seeds_in_family.filter(|least| *least > seeds).and_then(detectable),
+        }
+    }
+
+    /// For people, a line or two; nothing where nothing is compared.
+    pub(crate) fn lines(&self, metric: &str, asked: bool) -> Vec<String> {
+        if self.family == 0 {
+            return vec!["nothing will be compared: no stage trains its starting point".to_owned()];
+        }
+        let size = (asked || self.noise.is_some()).then(|| self.size(metric));
+        [self.reach()].into_iter().chain(size).collect()
+    }
+
+    /// `3 seeds: no exact test can reach 0.05; 6 can; with Holm over 10 comparisons, 9`.
+    fn reach(&self) -> String {
+        let seeds = plural(self.seeds.into(), "seed");
+        let family = plural(self.family as u64, "comparison");
+        let alpha = self.alpha;
+        let reaches = |least: Option<u32>| least.is_some_and(|least| self.seeds >= least);
+        let number = |least: Option<u32>| least.map_or("no number".to_owned(), |least| count(least.into()));
+        match (reaches(self.seeds_alone), reaches(self.seeds_in_family)) {
+            (true, true) if self.family == 1 => format!("{seeds}: an exact test can reach {alpha}"),
+            (true, true) => format!("{seeds}: exact tests can reach {alpha}, with Holm over {family} too"),
+            (true, false) => format!(
+                "{seeds}: one exact test alone can reach {alpha}, but with Holm over {family} none; {} can",
+                number(self.seeds_in_family)
+            ),
+            (false, _) if self.family == 1 => {
+                format!("{seeds}: no exact test can reach {alpha}; {} can", number(self.seeds_alone))
+            }
+            (false, _) => format!(
+                "{seeds}: no exact test can reach {alpha}; {} can; with Holm over {family}, {}",
+                number(self.seeds_alone),
+                number(self.seeds_in_family)
+            ),
+        }
+    }
+
+    fn size(&self, metric: &str) -> String {
+        let Some(noise) = self.noise else {
+            return "how small a difference they would show is not known: nothing like this was trained under several seeds \
+                    there yet"
+                .to_owned();
+        };
+        let seen = match noise.of_differences {
+            Some(of) => format!("differences of {metric} under one seed scatter by {of:.4}"),
+            None => format!("{metric} scatters by {:.4} between seeds", noise.of_runs),
+        };
+        let sweeps = plural(noise.sweeps.into(), "earlier sweep");
+        let percent = POWER * 100.0;
+        let shown = match (self.detectable, self.detectable_with_more, self.seeds_in_family) {
+            (Some(least), ..) => format!("a difference of {least:.4} would be shown with a chance of {percent:.0} %"),
+            (None, Some(least), Some(seeds)) => {
+                format!("{seeds} seeds would show a difference of {least:.4} with a chance of {percent:.0} %")
+            }
+            (None, ..) => "no difference would be shown".to_owned(),
+        };
+        format!("in {sweeps} {seen}: {shown}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sweep_spec::Spec;
+
+    use super::*;
+
+    const TEN: &str = "
+version: 1
+name: ten
+dataset: { kind: synthetic_scenes, seed: 1, train_images: 32, test_images: 16, image_size: 8, channels: 1, classes: 8 }
+seeds: 3
+baseline: { family: cnn, filters: 1 }
+stages:
+  - { name: width, vary: { filters: [1, 2, 3, 4, 5, 6] }, keep: best }
+  - { name: head, from: width, vary: { dense_layers: [1, 2, 3, 4] } }
+extra: [ { name: both, family: cnn, filters: 9 }, { name: base, family: cnn, filters: 1 } ]
+";
+
+    fn plan(text: &str) -> Plan {
+        Plan::new(&Spec::parse(text.as_bytes(), &[], &Default::default()).unwrap())
+    }
+
+    #[test]
+    fn the_family_is_every_configuration_of_a_stage_against_its_start() {
+        // Five widths, three heads against the winner, and one extra beside the baseline itself.
+        assert_eq!(family(&plan(TEN)), 9);
+    }
+
+    #[test]
+    fn three_seeds_show_nothing_and_it_is_said_how_many_would() {
+        let shape = PowerShape { family: 10, ..PowerShape::of(&plan(TEN), None) };
+        let shape = PowerShape { seeds_in_family: seeds_to_reach(ALPHA, 10), ..shape };
+        let said = shape.lines("val_accuracy", false);
+        assert_eq!(said[0], "3 seeds: no exact test can reach 0.05; 6 can; with Holm over 10 comparisons, 9");
+        assert_eq!(said.len(), 1, "{said:?}");
+        assert!(shape.lines("val_accuracy", true)[1].contains("is not known"));
+    }
+
+    #[test]
+    fn with_noise_it_says_what_would_be_shown() {
+        let noise = NoiseShape { of_runs: 0.02, runs: 12, of_differences: Some(0.01), differences: 10, sweeps: 2 };
+        let few = PowerShape::of(&plan(TEN), Some(noise));
+        assert!(few.detectable.is_none() && few.detectable_with_more.is_some());
+        let many = PowerShape::of(&plan(&TEN.replace("seeds: 3", "seeds: 20")), Some(noise));
+        let least = many.detectable.unwrap();
+        assert!(least > 0.005 && least < 0.012, "{least}");
+        assert!(many.lines("val_accuracy", true)[1].contains("would be shown with a chance of 80 %"));
+    }
+}

@@ -1,0 +1,80 @@
+//! What sweeps cost: times of slots, money, budgets, and how far predictions were off.
+
+use serde::Serialize;
+use sweep_proto::v1;
+
+use super::sweep::some_text;
+
+/// A number with its 90 % interval.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub(crate) struct Prediction {
+    pub(crate) expected: f64,
+    pub(crate) low: f64,
+    pub(crate) high: f64,
+}
+
+impl From<v1::Prediction> for Prediction {
+    fn from(prediction: v1::Prediction) -> Self {
+        Self { expected: prediction.expected, low: prediction.low, high: prediction.high }
+    }
+}
+
+/// How far predictions were off that were made before trials ran. Shares: 0.08 is 8 %.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(crate) struct Accuracy {
+    pub(crate) device: String,
+    pub(crate) trials: u32,
+    pub(crate) median: f64,
+    pub(crate) worst: f64,
+    /// Of trials within the interval.
+    pub(crate) within: f64,
+}
+
+impl From<v1::PredictionAccuracy> for Accuracy {
+    fn from(accuracy: v1::PredictionAccuracy) -> Self {
+        Self {
+            device: accuracy.device,
+            trials: accuracy.trials,
+            median: accuracy.median,
+            worst: accuracy.worst,
+            within: accuracy.within,
+        }
+    }
+}
+
+/// What a sweep costs. Times are seconds of slots.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(crate) struct Cost {
+    /// Failed attempts and running ones included.
+    pub(crate) spent_slot_seconds: f64,
+    /// Expected besides; absent while nothing is known.
+    pub(crate) left_slot_seconds: Option<Prediction>,
+    /// Until the end.
+    pub(crate) end_seconds: Option<Prediction>,
+    pub(crate) price_per_hour: Option<String>,
+    pub(crate) budget: Option<String>,
+    pub(crate) budget_slot_seconds: Option<f64>,
+    /// Before it began, for the budget.
+    pub(crate) left_out_seeds: Vec<u64>,
+    /// That wait and that the budget will not hold.
+    pub(crate) left_out_trials: u64,
+    pub(crate) on_gpus: bool,
+    pub(crate) accuracy: Vec<Accuracy>,
+}
+
+impl From<v1::Cost> for Cost {
+    fn from(cost: v1::Cost) -> Self {
+        Self {
+            spent_slot_seconds: cost.spent_slot_seconds,
+            left_slot_seconds: cost.left_slot_seconds.map(Prediction::from),
+            end_seconds: cost.end_seconds.map(Prediction::from),
+            price_per_hour: some_text(cost.price_per_hour),
+            budget: some_text(cost.budget),
+            budget_slot_seconds: cost.budget_slot_seconds,
+            left_out_seeds: cost.left_out_seeds,
+            left_out_trials: cost.left_out_trials,
+            on_gpus: cost.on_gpus,
+            accuracy: cost.accuracy.into_iter().map(Accuracy::from).collect(),
+        }
+    }
+}

@@ -105,7 +105,7 @@ fn talk(stream: TcpStream, answer: Answer, number: &mut usize, asked: &Sender<St
 
 /// As a server answers that has nothing yet.
 fn empty_server(request: &str) -> (u16, String) {
-    let path = request.split([' ', '?']).nth(1).unwrap().trim_start_matches("/api/2.0/mlflow/");
+    let path = request.split([' ', '?']).nth(1).unwrap_or_default().trim_start_matches("/api/2.0/mlflow/");
     match path {
         "experiments/get-by-name" => {
             (404, r#"{"error_code":"RESOURCE_DOES_NOT_EXIST","message":"no such experiment"}"#.into())

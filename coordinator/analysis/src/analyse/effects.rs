@@ -24,9 +24,10 @@ pub(super) fn stages(context: &Context<'_>, notes: &mut Vec<String>) -> Vec<Stag
     findings
 }
 
-/// Whether every factor of the design is crossed with every other.
+/// Whether factors of the design are crossed with each other, so that interactions of two can be asked for. Conditions may
+/// leave places of it empty: then it is not balanced, and a note says so.
 fn is_factorial(design: &Design) -> bool {
-    matches!(design.kind(), Kind::Grid | Kind::Factorial) && design.axes().len() > 1
+    matches!(design.kind(), Kind::Grid | Kind::Factorial | Kind::Pairwise) && design.axes().len() > 1
 }
 
 /// The mean of what the winner has over the start under each seed that both have. The very seeds that chose it speak here too.
@@ -74,6 +75,13 @@ fn effects(context: &Context<'_>, index: usize, group: &Group, notes: &mut Vec<S
     let name = |factors: &Vec<usize>| -> Vec<String> {
         factors.iter().map(|factor| axes[*factor].0.name().to_owned()).collect()
     };
+    if !found.orthogonal {
+        notes.push(format!(
+            "`{}`: its design is not balanced, so effects are least-squares estimates and shares of variance go to the \
+             factors in their order",
+            group.name
+        ));
+    }
     if !found.unestimable.is_empty() {
         let products: Vec<String> = found.unestimable.iter().map(|factors| name(factors).join(" × ")).collect();
         notes.push(format!("`{}`: this design cannot tell {}", group.name, products.join(", ")));

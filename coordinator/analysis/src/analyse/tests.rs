@@ -338,9 +338,14 @@ fn a_grid_shows_main_effects_and_interactions() {
     let sizes: Vec<f64> = effects.iter().map(|effect| (effect.size.unwrap() * 1e6).round() / 1e6).collect();
     assert_eq!(sizes, [0.1, -0.04, 0.0]);
     assert!(effects[0].variance_share > 0.8);
+    let says = |analysis: &Analysis, part: &str| analysis.notes.iter().any(|note| note.contains(part));
+    assert!(!says(&plain(&study), "not balanced"));
+    let grid = effects.clone();
+    study.spec = spec("stages: [{ name: reg, pairwise: { batch_norm: [true], dropout: [0.5] } }]");
+    assert_eq!(plain(&study).stages[0].effects, grid, "two factors of two levels are all of their pairs");
     study.subjects[3].replicates[0] = diverged(0, 0.5);
     let analysis = plain(&study);
-    assert!(analysis.notes.iter().any(|note| note.contains("rest on all but 1 of its 4 configurations")));
+    assert!(says(&analysis, "rest on all but 1 of its 4 configurations") && says(&analysis, "not balanced"));
 }
 
 #[test]

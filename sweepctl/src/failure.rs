@@ -183,6 +183,10 @@ impl From<tonic::Status> for Failure {
         match status.code() {
             Code::NotFound => Self::failed(said).hint("`sweepctl list` shows the sweeps that are there"),
             Code::InvalidArgument | Code::OutOfRange => Self::usage(said),
+            // What it says itself has no cause on this side.
+            Code::Unavailable if std::error::Error::source(&status).is_none() && !said.is_empty() => {
+                Self::failed(said).hint("nothing is lost and workers go on; try again when the cause is gone")
+            }
             Code::Unavailable => Self::failed("the coordinator does not answer")
                 .because(status)
                 .hint("start it again with `sweepctl coordinator`, or name another with --coordinator URL"),

@@ -113,7 +113,7 @@ pub(crate) enum Command {
     Workers(Dialling<workers::Arguments>),
     /// Write what a sweep shows as a page, a document or a table
     Report(Dialling<report::Arguments>),
-    /// Write a sweep's trials, or every epoch of them, as CSV or JSON
+    /// Write a sweep's trials or epochs as CSV or JSON, or its curves for TensorBoard or MLflow
     Export(Dialling<export::Arguments>),
     /// List a sweep's artifacts, or fetch one
     Artifacts(Dialling<artifacts::Arguments>),

@@ -44,7 +44,6 @@ mod tests {
     }
 
     #[test]
-    #[expect(clippy::print_stderr, reason = "a test that is skipped says so")]
     fn a_folder_has_the_revision_that_git_says_and_is_dirty_when_it_has_changed() {
         let folder = tempfile::tempdir().unwrap();
         let spec = folder.path().join("spec.yaml");

@@ -476,7 +476,9 @@ impl SweepService for Canned {
     }
 
     async fn get_trial(&self, request: Request<GetTrialRequest>) -> Answer<GetTrialResponse> {
-        if !"ab".repeat(32).starts_with(&request.into_inner().trial) {
+        let digits = request.into_inner().trial;
+        let failed = "cd".repeat(32) == digits;
+        if !failed && !"ab".repeat(32).starts_with(&digits) {
             return Err(Status::not_found("there is no such trial"));
         }
         let attempt = AttemptRecord {
@@ -500,7 +502,7 @@ impl SweepService for Canned {
             ..attempt.clone()
         };
         Ok(Response::new(GetTrialResponse {
-            trial: Some(trial(TrialState::Succeeded)),
+            trial: Some(trial(if failed { TrialState::Failed } else { TrialState::Succeeded })),
             attempts: vec![attempt, second],
             points: (1..=12).map(metrics).collect(),
             best: Some(metrics(7)),

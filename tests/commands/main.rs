@@ -8,6 +8,7 @@ mod answers;
 mod canned;
 mod check;
 mod data;
+mod exports;
 mod help;
 mod import;
 mod plan;

@@ -319,7 +319,7 @@ fn journals() {
     payloads.push([vec![5], ending.encode_to_vec()].concat());
     let stopping = [vec![3], v1::Stopped { reason: "leaving".into() }.encode_to_vec()].concat();
     write("journal", "ended", journal(&payloads));
-    write("journal", "stopping", journal(&[&payloads[..2], &[stopping.clone()]].concat()));
+    write("journal", "stopping", journal(&[&payloads[..2], std::slice::from_ref(&stopping)].concat()));
     let ended = journal(&payloads);
     write("journal", "half", &ended[..ended.len() - 20]);
     write("records", "ended", records(&payloads));

@@ -118,13 +118,13 @@ fn check(finished: &Finished, epochs: u32, classes: u32) -> Result<(), String> {
         }
     }
     let said = finished.test.as_ref().map(|test| (&test.predictions, "test"));
-    let said = said.into_iter().chain(finished.validation.as_ref().map(|validation| (validation, "validation")));
+    let mut said = said.into_iter().chain(finished.validation.as_ref().map(|validation| (validation, "validation")));
     if let Some(test) = &finished.test
         && (test.epoch == 0 || test.epoch > epochs || !(0.0..=1.0).contains(&test.accuracy))
     {
         return Err(format!("`finished` has a `test` of epoch {} with accuracy {}", test.epoch, test.accuracy));
     }
-    said.map(|(said, part)| check_validation(said, part, classes)).collect()
+    said.try_for_each(|(said, part)| check_validation(said, part, classes))
 }
 
 fn check_validation(validation: &Validation, part: &str, classes: u32) -> Result<(), String> {

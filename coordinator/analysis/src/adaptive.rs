@@ -151,7 +151,7 @@ mod tests {
     }
 
     fn alternating(seed: u64) -> f64 {
-        if seed % 2 == 0 { 0.02 } else { -0.019 }
+        if seed.is_multiple_of(2) { 0.02 } else { -0.019 }
     }
 
     fn states(study: &Study, looks: usize) -> Vec<(u32, State)> {

@@ -2,6 +2,7 @@
 
 #[cfg(test)]
 mod analysis;
+#[cfg(test)]
 mod budgets;
 #[cfg(test)]
 mod damage;
@@ -13,6 +14,7 @@ mod extend;
 mod faults;
 #[cfg(test)]
 mod flow;
+#[cfg(test)]
 mod known;
 #[cfg(test)]
 mod limits;

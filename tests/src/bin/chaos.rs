@@ -23,7 +23,7 @@ enum Part {
     Partitions(partitions::Options),
     /// The coordinator, as it is.
     #[command(hide = true)]
-    Coordinator(sweep_coordinator::Args),
+    Coordinator(Box<sweep_coordinator::Args>),
     /// A worker, as it is, with a scripted trainer.
     #[command(hide = true)]
     Worker(sweep_worker::Args),

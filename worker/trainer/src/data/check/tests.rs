@@ -15,8 +15,8 @@ fn scene(seed: u64, side: u32) -> RgbImage {
     let mut stream = Stream::new(seed, Purpose::Order, "scene", &[]);
     let mut picture = RgbImage::from_pixel(64, 64, Rgb([128, 128, 128]));
     for _ in 0..100 {
-        let (x, y) = (stream.below(60) as u32, stream.below(60) as u32);
-        let (width, height) = (2 + stream.below(14) as u32, 2 + stream.below(14) as u32);
+        let (x, y) = (stream.below(60), stream.below(60));
+        let (width, height) = (2 + stream.below(14), 2 + stream.below(14));
         let colour = Rgb(std::array::from_fn(|_| stream.below(256) as u8));
         for row in y..(y + height).min(64) {
             for column in x..(x + width).min(64) {
@@ -152,7 +152,6 @@ fn drawn_data_are_looked_at_too() {
 
 /// What is in the photographs that the reference study's scenes are trained on.
 #[test]
-#[expect(clippy::print_stderr, reason = "a test that is skipped says so")]
 fn the_scene_photographs_have_known_copies() {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data/scenes");
     if !folder.is_dir() {

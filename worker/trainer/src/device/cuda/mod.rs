@@ -10,6 +10,11 @@ mod present;
 #[cfg(feature = "cuda")]
 mod probe;
 
+#[cfg(not(feature = "cuda"))]
+pub(super) use absent::{list, open, peak_memory_bytes};
+#[cfg(feature = "cuda")]
+pub(super) use present::{list, open, peak_memory_bytes};
+
 /// The first word that looks like a version: digits with a dot in between. `/sys` has it alone, `/proc` in a sentence.
 #[cfg(any(feature = "cuda", test))]
 fn driver_version(text: &str) -> Option<&str> {
@@ -29,8 +34,3 @@ mod tests {
         assert_eq!(super::driver_version("none. at . all"), None);
     }
 }
-
-#[cfg(not(feature = "cuda"))]
-pub(super) use absent::{list, open, peak_memory_bytes};
-#[cfg(feature = "cuda")]
-pub(super) use present::{list, open, peak_memory_bytes};

@@ -1,0 +1,169 @@
+//! `sweepctl export`: every trial of a sweep with its settings beside its metrics, or every epoch of every trial; and the curves
+//! as TensorBoard and MLflow have them.
+
+mod cells;
+mod curves;
+mod mlflow;
+mod pages;
+mod points;
+mod tensorboard;
+mod trials;
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use clap::{Args, ValueEnum};
+use serde::Serialize;
+
+use super::Context;
+use crate::client::{self, Client};
+use crate::failure::{Exit, Failure};
+use crate::text::{escape, plural};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// A row for each trial, a column for each setting.
+    Csv,
+    /// An array of the objects that `trial --output json` shows.
+    Json,
+    /// A folder of event files with the curves of each trial, for TensorBoard.
+    Tensorboard,
+    /// A run on an MLflow server for each trial that has ended; what is there already is not sent again.
+    Mlflow,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example:\n  sweepctl export scene-cnn > trials.csv\n  sweepctl export 3 --points --out points.csv\n  \
+                  sweepctl export 3 --format tensorboard --out curves && tensorboard --logdir curves\n  \
+                  sweepctl export 3 --format mlflow --to http://127.0.0.1:5000"
+)]
+pub(crate) struct Arguments {
+    /// The sweep: its number, or a name (the newest sweep of that name)
+    sweep: String,
+    /// csv if it is not given, json with `--output json`
+    #[arg(long, value_enum)]
+    format: Option<Format>,
+    /// One row an epoch instead of one a trial, as CSV or JSON
+    #[arg(long)]
+    points: bool,
+    /// Write to this file instead of stdout; for TensorBoard, the folder
+    #[arg(long, value_name = "PATH", visible_alias = "file")]
+    out: Option<PathBuf>,
+    /// The MLflow server
+    #[arg(long, value_name = "URL")]
+    to: Option<String>,
+    /// The experiment on the MLflow server, which is made if it is not there; the sweep's name if it is not given
+    #[arg(long, value_name = "NAME")]
+    experiment: Option<String>,
+}
+
+/// What is asked for, with what it needs.
+#[derive(Debug)]
+enum Wanted<'a> {
+    Rows(Form, Option<&'a Path>),
+    Tensorboard(&'a Path),
+    Mlflow(mlflow::Target<'a>),
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Form {
+    Csv,
+    Json,
+}
+
+impl Arguments {
+    /// Refuses what does not go together, before anything is dialled.
+    fn wanted(&self, default: Format) -> Result<Wanted<'_>, Failure> {
+        let format = self.format.unwrap_or(default);
+        let curves = matches!(format, Format::Tensorboard | Format::Mlflow);
+        if format != Format::Mlflow && (self.to.is_some() || self.experiment.is_some()) {
+            return Err(Failure::usage("--to and --experiment are for `--format mlflow`"));
+        }
+        if curves && self.points {
+            return Err(Failure::usage("--points is for CSV and JSON; TensorBoard and MLflow get every epoch anyway"));
+        }
+        let out = self.out.as_deref();
+        match (format, out, self.to.as_deref()) {
+            (Format::Csv, out, _) => Ok(Wanted::Rows(Form::Csv, out)),
+            (Format::Json, out, _) => Ok(Wanted::Rows(Form::Json, out)),
+            (Format::Tensorboard, Some(folder), _) => Ok(Wanted::Tensorboard(folder)),
+            (Format::Tensorboard, None, _) => {
+                Err(Failure::usage("event files need a folder").hint("name it with --out FOLDER"))
+            }
+            (Format::Mlflow, Some(_), _) => {
+                Err(Failure::usage("--out is for files").hint("name the MLflow server with --to URL"))
+            }
+            (Format::Mlflow, None, Some(url)) => {
+                Ok(Wanted::Mlflow(mlflow::Target { url, experiment: self.experiment.as_deref() }))
+            }
+            (Format::Mlflow, None, None) => {
+                Err(Failure::usage("an MLflow server is needed").hint("name it with --to http://HOST:PORT"))
+            }
+        }
+    }
+}
+
+pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<Exit, Failure> {
+    let wanted = arguments.wanted(if context.output.is_json() { Format::Json } else { Format::Csv })?;
+    let mut client = client::connect(&context.coordinator).await?;
+    match wanted {
+        Wanted::Rows(form, None) => {
+            write(&mut client, arguments, form, context.output.data(), Failure::writing).await?;
+        }
+        Wanted::Rows(form, Some(path)) => {
+            let file = std::fs::File::create(path).map_err(|error| cannot_write(path, error))?;
+            let out = std::io::BufWriter::new(file);
+            write(&mut client, arguments, form, out, |error| cannot_write(path, error)).await?;
+            context.output.say(&format!("wrote {}", path.display()));
+        }
+        Wanted::Tensorboard(folder) => {
+            let written = tensorboard::export(&mut client, &arguments.sweep, folder).await?;
+            let (runs, epochs) = (plural(written.runs, "run"), plural(written.epochs, "epoch"));
+            let left_out = others("without an epoch", written.left_out, "trial");
+            context.output.say(&format!("wrote {runs}, {epochs}, to {}{left_out}", folder.display()));
+            report(context, &written)?;
+        }
+        Wanted::Mlflow(target) => {
+            let written = mlflow::export(&mut client, &arguments.sweep, &target).await?;
+            let (runs, epochs) = (plural(written.runs, "run"), plural(written.epochs, "epoch"));
+            let known = others("there already", written.known, "run");
+            let left_out = others("not ended yet", written.left_out, "trial");
+            let experiment = escape(&written.experiment);
+            context.output.say(&format!("wrote {runs}, {epochs}, to the experiment `{experiment}`{known}{left_out}"));
+            report(context, &written)?;
+        }
+    }
+    Ok(Exit::Well)
+}
+
+/// For programs.
+fn report<T: Serialize>(context: &Context, written: &T) -> Result<(), Failure> {
+    if context.output.is_json() { context.output.json(written) } else { Ok(()) }
+}
+
+/// What was not written, if there is any.
+fn others(why: &str, number: u64, noun: &str) -> String {
+    if number == 0 { String::new() } else { format!("; {why}: {}", plural(number, noun)) }
+}
+
+fn cannot_write(path: &Path, error: std::io::Error) -> Failure {
+    Failure::failed(format!("cannot write {}", path.display())).because(error)
+}
+
+async fn write<W: Write>(
+    client: &mut Client,
+    arguments: &Arguments,
+    form: Form,
+    mut out: W,
+    failed: impl Fn(std::io::Error) -> Failure,
+) -> Result<(), Failure> {
+    let sweep = &arguments.sweep;
+    match (form, arguments.points) {
+        (Form::Csv, false) => trials::as_csv(client, sweep, &mut out, &failed).await?,
+        (Form::Csv, true) => points::as_csv(client, sweep, &mut out, &failed).await?,
+        (Form::Json, false) => trials::as_json(client, sweep, &mut out, &failed).await?,
+        (Form::Json, true) => points::as_json(client, sweep, &mut out, &failed).await?,
+    }
+    out.flush().map_err(failed)
+}

@@ -63,19 +63,20 @@ impl NoiseShape {
 }
 
 /// Every configuration of a group against what the group starts from, each pair once; stages that wait as if their
-/// starting points won.
+/// starting points won. The noise floor and seeds that are added later bring no configuration that is compared.
 pub(crate) fn family(plan: &Plan) -> usize {
-    let points: u64 = plan.groups().iter().map(|group| group.points).fold(0, u64::saturating_add);
-    if points > COUNTED {
-        let others = plan.groups().iter().map(|group| group.points.saturating_sub(1)).fold(0, u64::saturating_add);
+    let sources = || plan.groups().iter().enumerate().filter(|(_, group)| group.kind.is_source());
+    if plan.points_before_merging() > COUNTED {
+        let others = sources().map(|(_, group)| group.points.saturating_sub(1)).fold(0, u64::saturating_add);
         return usize::try_from(others).unwrap_or(usize::MAX);
     }
     let winners = plan.assumed_winners();
     let released = plan.released(&winners);
     let baseline = &plan.spec().baseline;
-    let places: Vec<_> = released.configurations().map(|planned| (planned.ordinal, planned.configuration)).collect();
+    let planned = released.configurations().filter(|planned| released.trains(&planned.configuration));
+    let places: Vec<_> = planned.map(|planned| (planned.ordinal, planned.configuration)).collect();
     let mut pairs: BTreeSet<(u64, u64)> = BTreeSet::new();
-    for (index, group) in plan.groups().iter().enumerate() {
+    for (index, group) in sources() {
         let start = group.stage.map_or(Some(baseline), |stage| released.start(stage));
         let start = start.and_then(|start| places.iter().find(|(_, configuration)| configuration == start));
         let Some((start, _)) = start else { continue };
@@ -190,6 +191,17 @@ extra: [ { name: both, family: cnn, filters: 9 }, { name: base, family: cnn, fil
     fn the_family_is_every_configuration_of_a_stage_against_its_start() {
         // Five widths, three heads against the winner, and one extra beside the baseline itself.
         assert_eq!(family(&plan(TEN)), 9);
+    }
+
+    #[test]
+    fn more_seeds_and_the_noise_floor_are_no_more_comparisons() {
+        let more =
+            TEN.replace("seeds: 3", "seeds: { adaptive: { start: 3, step: 3, at_most: 9 } }\nnoise: { seeds: 2 }");
+        assert_eq!(family(&plan(&more)), 9);
+        // Only the noise floor trains the baseline, under seeds that nothing else has.
+        let extra = "extra: [ { name: both, family: cnn, filters: 9 } ]";
+        let (head, _) = TEN.split_once("stages:").unwrap();
+        assert_eq!(family(&plan(&format!("{head}noise: {{ seeds: 2 }}\n{extra}"))), 0);
     }
 
     #[test]

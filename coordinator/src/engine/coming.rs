@@ -82,6 +82,18 @@ stages:
     }
 
     #[test]
+    fn a_stage_may_stand_before_the_one_that_it_starts_from() {
+        let (head, stages) = STAGED.split_once("stages:\n").unwrap();
+        let turned: Vec<&str> = stages.lines().rev().collect();
+        let text = format!("{head}stages:\n{}\n", turned.join("\n"));
+        let plan = Plan::new(&Spec::parse(text.as_bytes(), &[], &Default::default()).unwrap());
+        let steps = to_come(&plan);
+        let trials = |step: &Vec<Coming>| step.iter().map(|coming| coming.trials).sum::<u64>();
+        assert_eq!(steps.iter().map(trials).collect::<Vec<_>>(), [6, 2]);
+        assert_eq!((steps[0][0].group, steps[1][0].group), (1, 0));
+    }
+
+    #[test]
     fn a_study_without_decisions_has_nothing_to_come() {
         let plain = STAGED.replace(", keep: best", "");
         let plan = Plan::new(&Spec::parse(plain.as_bytes(), &[], &Default::default()).unwrap());

@@ -212,3 +212,75 @@ fn weigh(plan: &Plan, costs: &mut Costs, devices: &Devices, known: &HashSet<Tria
     }
     Some(weighed)
 }
+
+#[cfg(test)]
+mod tests {
+    use sweep_analysis::cost::{Class, Size, Work};
+    use sweep_spec::{Outcome, Spec};
+
+    use super::super::costs::Took;
+    use super::*;
+
+    const SPEC: &str = "
+version: 1
+name: small
+dataset: { kind: synthetic_scenes, seed: 1, train_images: 32, test_images: 16, image_size: 8, channels: 1, classes: 8 }
+seeds: [0, 1]
+noise: { seeds: 3 }
+baseline: { family: cnn, filters: 4 }
+stages: [ { name: width, vary: { filters: [4, 8] } } ]
+";
+
+    fn plan(text: &str) -> Plan {
+        Plan::new(&Spec::parse(text.as_bytes(), &[], &Default::default()).unwrap())
+    }
+
+    /// One trial of the plan's first configuration was measured.
+    fn measured(plan: &Plan) -> Costs {
+        let spec = plan.spec();
+        let counts = plan.released(&[]).configurations().next().unwrap().counts;
+        let work = Work::new(&counts, &spec.protocol, Size::of(&spec.dataset).unwrap());
+        let mut costs = Costs::default();
+        let class = Class { device_name: "a processor".into(), instruction_set: String::new(), threads: 1 };
+        costs.learn(
+            work,
+            Took {
+                outcome: Outcome::Converged,
+                class,
+                seconds: 10.0,
+                run_seconds: 10.0,
+                slot_seconds: 11.0,
+                peak_memory_bytes: 1 << 20,
+                predicted: None,
+            },
+        );
+        costs
+    }
+
+    #[test]
+    fn the_noise_floor_is_paid_for_and_is_no_seed_of_the_others() {
+        let plan = plan(SPEC);
+        let mut costs = measured(&plan);
+        let devices = vec![("a processor".to_owned(), 1)];
+        let all = weigh(&plan, &mut costs, &devices, &HashSet::new()).unwrap();
+        assert_eq!((all.trials, all.known, all.needs.len()), (2 * 2 + 3, 0, 2));
+        assert!(all.needs.iter().all(|need| need.trials == 2));
+        assert!((all.beside - 33.0).abs() < 1e-6, "{}", all.beside);
+        let ids = trial_ids(&plan).unwrap();
+        assert_eq!(ids.len(), 7);
+        let noise = plan.trial_ids_under(&plan.spec().baseline, &plan.spec().noise).unwrap();
+        let some = weigh(&plan, &mut costs, &devices, &noise[..2].iter().copied().collect()).unwrap();
+        assert_eq!((some.trials, some.known), (7, 2));
+        assert!((some.beside - 11.0).abs() < 1e-6, "{}", some.beside);
+    }
+
+    #[test]
+    fn a_baseline_that_only_the_noise_floor_trains_has_its_seeds_alone() {
+        let (head, _) = SPEC.split_once("stages:").unwrap();
+        let plan = plan(&format!("{head}extra: [ {{ name: wide, family: cnn, filters: 9 }} ]\n"));
+        let mut costs = measured(&plan);
+        let all = weigh(&plan, &mut costs, &vec![("a processor".to_owned(), 1)], &HashSet::new()).unwrap();
+        assert_eq!((all.trials, all.needs[0].trials), (2 + 3, 1));
+        assert_eq!(trial_ids(&plan).unwrap().len(), 5);
+    }
+}

@@ -66,7 +66,7 @@ dataset: { kind: synthetic_scenes, seed: 1, train_images: 32, test_images: 16, i
 seeds: 2
 baseline: { family: cnn, filters: 4 }
 stages:
-  - { name: width, vary: { filters: [4, 8] }, keep: best }
+  - { name: width, from: baseline, vary: { filters: [4, 8] }, keep: best }
   - { name: head, from: width, vary: { dense_layers: [1, 2, 3] }, keep: best }
   - { name: last, from: head, vary: { dropout: [0.1] } }
 ";

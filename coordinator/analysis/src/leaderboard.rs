@@ -11,6 +11,7 @@ use sweep_spec::spec::{Goal, Metric};
 use sweep_spec::{Configuration, Digest, Outcome, TrialId};
 
 use crate::result::Estimate;
+use crate::statistics::estimate;
 use crate::study::{Answer, GroupKind, Replicate, State, Study, Subject, TestScore};
 
 /// A ranking of configurations.
@@ -181,13 +182,13 @@ fn order(goal: Goal, a: &(Row, Option<f64>), b: &(Row, Option<f64>)) -> Ordering
 fn row(study: &Study, metric: Metric, subject: &Subject) -> (Row, Option<f64>) {
     let of = |metric: Metric| {
         let values: Vec<f64> = subject.own().filter_map(|replicate| study.value(subject, replicate, metric)).collect();
-        Estimate::of(&values)
+        estimate(&values)
     };
     let counts = Counts::of(subject.own());
     let tested = |read: fn(&TestScore) -> f64| {
         let answers = subject.own().filter_map(|replicate| replicate.answer.as_ref());
         let answers = answers.filter(|answer| answer.outcome == Outcome::Converged);
-        Estimate::of(&answers.filter_map(|answer| answer.test.as_ref().map(read)).collect::<Vec<f64>>())
+        estimate(&answers.filter_map(|answer| answer.test.as_ref().map(read)).collect::<Vec<f64>>())
     };
     let row = Row {
         rank: None,

@@ -11,15 +11,15 @@ fn order(board: &Leaderboard) -> Vec<(Option<u32>, u32)> {
 
 #[test]
 fn means_and_sample_deviations_are_over_seeds() {
-    let estimate = Estimate::of(&[0.5, 0.7]).unwrap();
-    assert!((estimate.mean - 0.6).abs() < 1e-15);
-    assert!((estimate.standard_deviation.unwrap() - 0.02_f64.sqrt()).abs() < 1e-15);
-    assert_eq!(Estimate::of(&[0.5]).unwrap().standard_deviation, None);
-    assert_eq!(Estimate::of(&[]), None);
+    let two = estimate(&[0.5, 0.7]).unwrap();
+    assert!((two.mean - 0.6).abs() < 1e-15);
+    assert!((two.standard_deviation.unwrap() - 0.02_f64.sqrt()).abs() < 1e-15);
+    assert_eq!(estimate(&[0.5]).unwrap().standard_deviation, None);
+    assert_eq!(estimate(&[]), None);
     let values = [0.1, 0.2, 0.3, 0.7, 0.9];
     let mut backwards = values;
     backwards.reverse();
-    assert_eq!(Estimate::of(&values), Estimate::of(&backwards));
+    assert_eq!(estimate(&values), estimate(&backwards));
 }
 
 #[test]

@@ -54,13 +54,6 @@ pub struct Estimate {
     pub count: u32,
 }
 
-impl Estimate {
-    /// Of these values; nothing of none, or where one is not finite. Independent of their order.
-    pub fn of(values: &[f64]) -> Option<Self> {
-        crate::statistics::estimate(values)
-    }
-}
-
 /// A 95 % interval.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Interval {

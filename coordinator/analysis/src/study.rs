@@ -9,6 +9,7 @@ use sweep_spec::trainer::{EpochMetrics, Provenance, Validation};
 use sweep_spec::{Configuration, Outcome, TrialId};
 
 use crate::result::Estimate;
+use crate::statistics::estimate;
 
 /// A sweep's results.
 #[derive(Debug, Clone)]
@@ -184,7 +185,7 @@ impl Subject {
     /// Wall time of its trials, in seconds.
     pub fn seconds(&self) -> Option<Estimate> {
         let seconds = self.own().filter_map(|replicate| Some(replicate.answer.as_ref()?.provenance.seconds));
-        Estimate::of(&seconds.collect::<Vec<_>>())
+        estimate(&seconds.collect::<Vec<_>>())
     }
 }
 

@@ -113,5 +113,5 @@ pub(crate) fn converged(replicate: &Replicate) -> Option<&Answer> {
 
 /// Mean and spread of those that are finite.
 pub(crate) fn estimate(values: impl Iterator<Item = f64>) -> Option<Estimate> {
-    Estimate::of(&values.filter(|value| value.is_finite()).collect::<Vec<f64>>())
+    sweep_analysis::statistics::estimate(&values.filter(|value| value.is_finite()).collect::<Vec<f64>>())
 }

@@ -1,6 +1,9 @@
-//! HTTP: metrics and health. `desk` answers questions in shapes, for the API and for pages; `problem` says what is wrong.
+//! HTTP: metrics, health, and `api` for programs. `desk` answers questions in shapes, for the API and for pages; `problem`
+//! says what is wrong; `finish` marks and compresses answers.
 
+pub(crate) mod api;
 pub(crate) mod desk;
+pub(crate) mod finish;
 pub(crate) mod problem;
 
 use std::sync::Arc;
@@ -55,7 +58,8 @@ pub fn router(web: Web) -> Router {
         .route("/metrics", get(metrics))
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(readyz))
-        .with_state(web)
+        .with_state(web.clone())
+        .nest(api::ROOT, api::router(web))
 }
 
 async fn readyz(State(web): State<Web>) -> impl IntoResponse {

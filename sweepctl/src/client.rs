@@ -102,11 +102,6 @@ pub(crate) fn reference(text: &str) -> Option<SweepReference> {
     Some(SweepReference { text: text.to_owned() })
 }
 
-/// The part of an answer that the contract promises.
-pub(crate) fn expect<T>(part: Option<T>, name: &str) -> Result<T, Failure> {
-    part.ok_or_else(|| Failure::ours(format!("the coordinator's answer has no {name}")))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

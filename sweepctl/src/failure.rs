@@ -7,7 +7,8 @@ use std::process::ExitCode;
 
 use serde::Serialize;
 
-use crate::text::escape;
+use sweep_shapes::Incomplete;
+use sweep_shapes::text::escape;
 
 /// How a command ended that did what it was asked.
 #[derive(Debug, Clone, Copy)]
@@ -174,6 +175,12 @@ impl fmt::Display for Failure {
 /// Escaped, but for its line breaks.
 fn multiline(text: &str) -> String {
     text.trim_end().lines().map(escape).collect::<Vec<_>>().join("\n")
+}
+
+impl From<Incomplete> for Failure {
+    fn from(incomplete: Incomplete) -> Self {
+        Self::ours(incomplete.to_string())
+    }
 }
 
 impl From<tonic::Status> for Failure {

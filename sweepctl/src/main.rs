@@ -12,10 +12,8 @@ mod local;
 mod output;
 mod power;
 mod revision;
-mod shapes;
 mod study;
 mod table;
-mod text;
 mod watch;
 
 use std::process::ExitCode;

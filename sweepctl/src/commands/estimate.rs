@@ -6,15 +6,15 @@ use std::path::PathBuf;
 use clap::Args;
 use serde::Serialize;
 use sweep_proto::v1::{EstimateRequest, EstimateResponse, Override};
+use sweep_shapes::text::{bytes, count, duration, escape, plural};
+use sweep_shapes::{Accuracy, Prediction};
 
 use super::Context;
 use crate::client::{self, Client};
 use crate::cost::{self, Rate, about};
 use crate::failure::Failure;
 use crate::power::{NoiseShape, PowerShape};
-use crate::shapes::{Accuracy, Prediction};
 use crate::study::Study;
-use crate::text::{bytes, count, duration, escape, plural};
 
 /// What is said where nobody was asked.
 const NOBODY_ASKED: &str = "how long it takes, and how small a difference would be shown, is known to who has measured: name a \

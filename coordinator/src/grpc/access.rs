@@ -21,7 +21,7 @@ const MAX_TOKENS: usize = 100_000;
 
 /// Answers admins.
 #[derive(Clone)]
-pub struct Access {
+pub(crate) struct Access {
     store: Arc<dyn Store>,
     keyring: Arc<Keyring>,
 }
@@ -37,7 +37,7 @@ pub(crate) struct Wanted {
 
 impl Access {
     /// On a store, telling a keyring of every change.
-    pub fn new(store: Arc<dyn Store>, keyring: Arc<Keyring>) -> Self {
+    pub(crate) fn new(store: Arc<dyn Store>, keyring: Arc<Keyring>) -> Self {
         Self { store, keyring }
     }
 

@@ -21,7 +21,7 @@ const STALLED: Duration = Duration::from_secs(60);
 
 /// Who is at the other end.
 #[derive(Debug, Clone)]
-pub struct Peer {
+pub(crate) struct Peer {
     /// Where.
     pub address: SocketAddr,
     /// BLAKE3 of the certificate that it showed and that was found good.

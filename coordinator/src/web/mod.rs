@@ -16,6 +16,7 @@ use axum::routing::get;
 use tokio::sync::watch;
 use tracing::warn;
 
+use crate::access;
 use crate::engine::{Error, Gauges, Handle, Trouble};
 use crate::leading::Standing;
 use crate::metrics::{Metrics, SweepGauges};
@@ -53,13 +54,15 @@ impl Web {
 }
 
 /// All routes.
-pub fn router(web: Web) -> Router {
+pub fn router(web: Web, door: access::http::Door) -> Router {
     Router::new()
         .route("/metrics", get(metrics))
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(readyz))
         .with_state(web.clone())
         .nest(api::ROOT, api::router(web))
+        .merge(access::login::router())
+        .layer(axum::middleware::from_fn_with_state(door, access::http::guard))
 }
 
 async fn readyz(State(web): State<Web>) -> impl IntoResponse {

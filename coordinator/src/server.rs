@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
 
+use crate::access::keyring::Given;
 use crate::access::refresh::Refresh;
 use crate::access::{self, Keyring, unix_ms};
 use crate::config::Config;
@@ -120,7 +121,9 @@ pub async fn start(config: Config, shutdown: CancellationToken) -> Result<Handle
     let (grpc_address, http_address) = (bound(&grpc, config.listen)?, bound(&http, config.listen_http)?);
     let leadership = store::open(&config.store, config.address(grpc_address), config.accept_loss).await?;
     let leadership: Arc<dyn Leadership> = Arc::from(leadership);
-    let keyring = keyring(&config, leadership.as_ref()).await?;
+    let given = config.tokens.read()?;
+    let digests = given.iter().map(|given| given.digest).collect();
+    let keyring = keyring(&config, given, leadership.as_ref()).await?;
     let tasks = TaskTracker::new();
     let (standing, stands) = watch::channel(Standing::Waiting(Waiting::Looking));
     let (ready, is_ready) = watch::channel(false);
@@ -140,6 +143,8 @@ pub async fn start(config: Config, shutdown: CancellationToken) -> Result<Handle
         given: config.tokens.clone(),
         leadership: Arc::clone(&leadership),
         shutdown: shutdown.clone(),
+        digests,
+        said: (false, false),
     };
     tasks.spawn(refresh.run());
     // A parked poll must not hold the listeners open: the engine leaves with the token, before they do.
@@ -175,10 +180,10 @@ pub async fn start(config: Config, shutdown: CancellationToken) -> Result<Handle
 
 /// What is known of tokens at the start. Without any, only this machine may reach the coordinator, unless somebody said
 /// otherwise.
-async fn keyring(config: &Config, leadership: &dyn Leadership) -> Result<Arc<Keyring>, Error> {
+async fn keyring(config: &Config, given: Vec<Given>, leadership: &dyn Leadership) -> Result<Arc<Keyring>, Error> {
     let workers_show = config.tls.as_ref().is_some_and(|files| files.client_authority.is_some());
     let keyring = Arc::new(Keyring::new(workers_show));
-    keyring.give(config.tokens.read()?, unix_ms());
+    keyring.give(given, unix_ms());
     keyring.stored(leadership.tokens().await?, unix_ms());
     let exposed = [("--listen", config.listen), ("--listen-http", config.listen_http)];
     let exposed = exposed.into_iter().find(|(_, address)| !address.ip().is_loopback());

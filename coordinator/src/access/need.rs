@@ -56,7 +56,6 @@ const METHODS: &[(&str, Need)] = &[
     ("/sweep.v1.AccessService/RevokeToken", ADMIN),
     ("/grpc.health.v1.Health/Check", Need::Nothing),
     ("/grpc.health.v1.Health/Watch", Need::Nothing),
-    ("/grpc.health.v1.Health/List", Need::Nothing),
     ("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", READ),
 ];
 

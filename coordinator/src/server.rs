@@ -40,8 +40,6 @@ const KEEPALIVE: Duration = Duration::from_secs(20);
 const KEEPALIVE_WAIT: Duration = Duration::from_secs(10);
 /// Calls that one connection may have under way: a worker has some dozen, `sweepctl` a few.
 const MAX_STREAMS: u32 = 256;
-/// Calls that one connection may have begun and taken back before we have seen them.
-const MAX_RESETS: usize = 64;
 /// The longest headers of a call, in bytes.
 const MAX_HEADER_BYTES: u32 = 32 * 1024;
 
@@ -224,7 +222,6 @@ fn serve_grpc(
         .http2_keepalive_interval(Some(KEEPALIVE))
         .http2_keepalive_timeout(Some(KEEPALIVE_WAIT))
         .max_concurrent_streams(MAX_STREAMS)
-        .http2_max_pending_accept_reset_streams(Some(MAX_RESETS))
         .http2_max_header_list_size(MAX_HEADER_BYTES)
         .layer(access::grpc::Door(rooms.keyring))
         .add_service(health)

@@ -11,7 +11,10 @@ fn no_secret_is_in_a_log_a_page_an_error_the_store_or_the_list_of_processes() {
     let env = &fleet.env;
     let file = env.file("worker.token", &fleet.worker);
     let mut words = env.command(["worker", "--http-listen", "off", "--data-root", ".", "--slots", "1", "--name", "w1"]);
-    words.args(["--token-file", &file, "--state-dir"]).arg(env.path("w1.state")).env("RUST_LOG", "trace");
+    words
+        .args(["--coordinator", &env.address(), "--token-file", &file, "--state-dir"])
+        .arg(env.path("w1.state"))
+        .env("RUST_LOG", "trace");
     let worker = env.start("w1", &mut words);
     let spec = env.file("study.yaml", &study("secrets", 2, &[2, 3], &[1]));
     let submitted = env.command(["submit", &spec, "--output", "json"]).env("SWEEP_TOKEN", &fleet.submit).output();
@@ -79,7 +82,9 @@ fn a_trainer_does_not_get_its_workers_token() {
     );
     std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).unwrap();
     let mut words = env.command(["worker", "--http-listen", "off", "--data-root", ".", "--slots", "1", "--name", "w1"]);
-    words.args(["--trainer-command", &script, "--state-dir"]).arg(env.path("w1.state"));
+    words
+        .args(["--coordinator", &env.address(), "--trainer-command", &script, "--state-dir"])
+        .arg(env.path("w1.state"));
     words.env("SWEEP_WORKER_TOKEN", &fleet.worker).env("SWEEP_TEST_TRAINER", env!("CARGO_BIN_EXE_sweepctl"));
     let _worker = env.start("w1", &mut words);
     let begun = std::time::Instant::now();

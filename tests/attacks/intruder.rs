@@ -96,7 +96,7 @@ pub(crate) type Client = InterceptedService<Channel, Shown>;
 pub(crate) struct Shown(Option<MetadataValue<Ascii>>);
 
 impl Shown {
-    fn new(token: &str) -> Self {
+    pub(crate) fn new(token: &str) -> Self {
         Self((!token.is_empty()).then(|| format!("Bearer {token}").parse().unwrap()))
     }
 }

@@ -12,7 +12,10 @@ mod frames;
 mod http;
 mod intruder;
 mod names;
+#[path = "../../coordinator/tests/postgres_server/mod.rs"]
+mod postgres_server;
 mod secrets;
 mod sessions;
+mod standby;
 mod tls;
 mod tokens;

@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sweep_spec::Digest;
 use tokio_util::sync::CancellationToken;
@@ -15,6 +15,8 @@ use super::{Keyring, Role, Secret, unix_ms};
 use crate::store::leadership::Leadership;
 
 const PAUSE: Duration = Duration::from_secs(1);
+/// Refused calls are told of together, once in so long.
+const TELL: Duration = Duration::from_secs(60);
 
 /// Tokens that the configuration gives.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -53,6 +55,7 @@ pub(crate) struct Refresh {
 impl Refresh {
     /// Until the coordinator stops. What cannot be read leaves what was known before.
     pub(crate) async fn run(mut self) {
+        let mut told: Option<Instant> = None;
         loop {
             tokio::select! {
                 () = self.shutdown.cancelled() => return,
@@ -63,6 +66,13 @@ impl Refresh {
                 self.store().await;
             }
             self.keyring.tick(unix_ms());
+            if told.is_none_or(|at| at.elapsed() > TELL) {
+                let calls = self.keyring.take_refused();
+                if calls > 0 {
+                    told = Some(Instant::now());
+                    warn!(calls, "calls were refused: they showed no token, a wrong one, or one of another role");
+                }
+            }
         }
     }
 

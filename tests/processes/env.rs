@@ -194,11 +194,6 @@ impl Process {
         kill_process(Pid::from_child(&self.child), signal).expect("it lives");
     }
 
-    /// Its number.
-    pub(crate) fn id(&self) -> u32 {
-        self.child.id()
-    }
-
     /// `kill -9`, and waits until it is gone.
     pub(crate) fn kill(mut self) {
         self.end();

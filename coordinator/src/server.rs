@@ -20,8 +20,9 @@ use tracing::{error, info, warn};
 use crate::config::Config;
 use crate::engine;
 use crate::grpc::gate::Gate;
+use crate::grpc::timing::Timing;
 use crate::leading::{Office, Room, Standing};
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, Places};
 use crate::store::artifacts::Folder;
 use crate::store::leadership::Waiting;
 use crate::store::location::Location;
@@ -98,6 +99,7 @@ pub async fn start(config: Config, shutdown: CancellationToken) -> Result<Handle
     let serving = tonic::transport::Server::builder()
         .http2_keepalive_interval(Some(KEEPALIVE))
         .http2_keepalive_timeout(Some(KEEPALIVE_WAIT))
+        .layer(Timing::new(Arc::clone(&metrics)))
         .add_service(health)
         .add_service(reflection)
         .add_service(Gate::new(stands.clone(), Room::workers))
@@ -109,7 +111,8 @@ pub async fn start(config: Config, shutdown: CancellationToken) -> Result<Handle
         }
     });
     tasks.spawn(report_health(reporter, is_ready.clone(), shutdown.clone()));
-    let web = router(Web { standing: stands.clone(), metrics: Arc::clone(&metrics) });
+    let places = Places::of(&config);
+    let web = router(Web { standing: stands.clone(), metrics: Arc::clone(&metrics), places });
     let http_shutdown = shutdown.clone().cancelled_owned();
     tasks.spawn(async move {
         if let Err(error) = axum::serve(http, web).with_graceful_shutdown(http_shutdown).await {

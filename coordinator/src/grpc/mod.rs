@@ -11,6 +11,7 @@ mod reproduce;
 mod streams;
 pub mod sweep;
 mod sweep_messages;
+pub mod timing;
 pub mod worker;
 
 use sweep_spec::Problems;

@@ -94,7 +94,7 @@ async fn a_result_survives_the_death_of_its_worker_while_the_coordinator_is_away
     }
     nothing_is_kept(&env).await;
     let metrics = worker.metrics().render().unwrap();
-    assert!(metrics.contains("sweep_worker_attempts_recovered_total{state=\"ended\"} 1"), "{metrics}");
+    assert!(metrics.contains("sweep_worker_attempts_recovered_total{state=\"ended\",worker=\"w1\"} 1"), "{metrics}");
     worker.stop().await.unwrap();
     assert_eq!(env.pids("starts").len(), 3, "two probes and one trial");
 }
@@ -255,7 +255,10 @@ async fn a_checkpoint_store_that_cannot_be_used_holds_nothing_up() {
     let finish = env.coordinator.finish(&lease).await;
     assert!(matches!(finish.ending, Some(How::Result(_))));
     let metrics = worker.metrics().render().unwrap();
-    assert!(metrics.contains("sweep_worker_checkpoint_failures_total{operation=\"fetch\"} 1"), "{metrics}");
+    assert!(
+        metrics.contains("sweep_worker_checkpoint_failures_total{operation=\"fetch\",worker=\"w1\"} 1"),
+        "{metrics}"
+    );
     worker.stop().await.unwrap();
 }
 

@@ -291,9 +291,9 @@ async fn a_disk_that_takes_nothing_loses_nothing() {
     env.coordinator.say(PollResponse { start: vec![start], ..PollResponse::default() });
     env.coordinator.points(&lease, 1).await;
     let shown = |line: &str| worker.metrics().render().unwrap().contains(line);
-    eventually("a word about the disk", || shown("sweep_worker_outbox_unwritten 1")).await;
+    eventually("a word about the disk", || shown("sweep_worker_outbox_unwritten{worker=\"w1\"} 1")).await;
     std::fs::remove_file(&obstacle).unwrap();
-    eventually("the end of it", || shown("sweep_worker_outbox_unwritten 0")).await;
+    eventually("the end of it", || shown("sweep_worker_outbox_unwritten{worker=\"w1\"} 0")).await;
     assert!(obstacle.join("journal").exists(), "what memory had is on disk now");
     gate.open().await;
     let finish = env.coordinator.finish(&lease).await;

@@ -254,7 +254,7 @@ def check_rules(prometheus):
 
 def run(scenario):
     scenario.start_worker("early")
-    failing = 'sweep_worker_calls_failed_total{{method="register",worker="early"}}'
+    failing = 'sweep_worker_calls_failed_total{method="register",worker="early"}'
     until("a call to fail while there is no coordinator", lambda: number_of(scenario.workers["early"], failing) > 0)
     scenario.start_coordinator()
     prometheus = scenario.start_prometheus()

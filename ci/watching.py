@@ -26,14 +26,17 @@ LEASE_MS = 4000
 SPEC = """
 version: 1
 name: NAME
-dataset: { kind: synthetic_scenes, seed: SEED, image_size: 16, channels: 1, classes: 8, train_images: 480, test_images: 120 }
-protocol: { epochs: 10, batch_size: 16 }
+dataset: { kind: synthetic_scenes, seed: SEED, image_size: 16, channels: 1, classes: 8, train_images: IMAGES, test_images: 120 }
+protocol: { epochs: EPOCHS, batch_size: 16 }
 seeds: 3
 baseline: { family: cnn, conv_layers: 1, filters: 8, kernel_size: 3, dense_units: 16 }
 stages:
   - { name: depth, vary: { conv_layers: [1, 2] }, keep: best }
   - { name: width, from: depth, vary: { filters: [8, 12] } }
 """
+# With --long there is more to see in a picture.
+SIZES = {False: {"EPOCHS": "10", "IMAGES": "480"}, True: {"EPOCHS": "25", "IMAGES": "2400"}}
+PATIENCE = 600
 ATTEMPT_STATES = {1: "succeeded", 2: "failed", 3: "stopped", 4: "expired"}
 
 
@@ -88,8 +91,8 @@ class RecordedWorker(http.server.BaseHTTPRequestHandler):
 class Scenario:
     """The processes, and what is done to them."""
 
-    def __init__(self, folder):
-        self.folder, self.processes = folder, {}
+    def __init__(self, folder, long):
+        self.folder, self.processes, self.long = folder, {}, long
         self.grpc, self.http = (f"127.0.0.1:{free_port()}" for _ in range(2))
         self.workers = {name: f"127.0.0.1:{free_port()}" for name in ("early", "steady", "doomed")}
 
@@ -152,7 +155,10 @@ class Scenario:
 
     def submit(self, name, seed, *flags):
         spec = self.folder / f"{name}.yaml"
-        spec.write_text(SPEC.replace("NAME", name).replace("SEED", str(seed)))
+        text = SPEC.replace("NAME", name).replace("SEED", str(seed))
+        for what, size in SIZES[self.long].items():
+            text = text.replace(what, size)
+        spec.write_text(text)
         return self.sweepctl("submit", str(spec), *flags)
 
     def trainers(self, name):
@@ -258,8 +264,8 @@ def run(scenario):
     until("a call to fail while there is no coordinator", lambda: number_of(scenario.workers["early"], failing) > 0)
     scenario.start_coordinator()
     prometheus = scenario.start_prometheus()
-    begun = time.time()
     prometheus.until("every target", lambda: prometheus.value("sum(up)") is not None)
+    begun = time.time()
     sweep = scenario.submit("watched", 1)["sweep"]["id"]
     resting = scenario.submit("resting", 2)["sweep"]["id"]
     scenario.sweepctl("pause", str(resting))
@@ -269,9 +275,9 @@ def run(scenario):
     scenario.kill_worker("doomed")
     scenario.kill_trainer("steady")
     scenario.sweepctl("status", "999", code=1)
-    until("most of the sweep", lambda: number_of(scenario.http, f'sweep_progress_ratio{{name="watched",sweep="{sweep}"}}') >= 0.6, 150)
+    until("most of the sweep", lambda: number_of(scenario.http, f'sweep_progress_ratio{{name="watched",sweep="{sweep}"}}') >= 0.7, PATIENCE)
     picture = time.time()
-    until("the sweep to end", lambda: scenario.sweepctl("status", str(sweep))["state"] != "running", 150)
+    until("the sweep to end", lambda: scenario.sweepctl("status", str(sweep))["state"] != "running", PATIENCE)
     ended = f'sweep_progress_ratio{{sweep="{sweep}"}} == 1 and on (sweep) sweep_sweep_trials{{state="succeeded"}}'
     prometheus.until("the end of the sweep", lambda: prometheus.at(ended))
     # What workers count arrives with their next scrape.
@@ -291,7 +297,7 @@ def run(scenario):
 
 def main():
     with tempfile.TemporaryDirectory(prefix="watching-") as folder:
-        scenario = Scenario(Path(folder))
+        scenario = Scenario(Path(folder), "--long" in sys.argv[1:])
         try:
             run(scenario)
         except BaseException:

@@ -11,6 +11,8 @@ DASHBOARDS = Path(__file__).resolve().parent.parent / "deploy/grafana/dashboards
 # Labels of which there are as many values as trials have ended: over a range, no series may have them.
 GROWING = ("trial", "configuration", "rank")
 STEP = 1
+# Of queries with a shortest step of their own, which is a minute; the scenario is shorter than that.
+OWN_STEP = 10
 
 
 class Prometheus:
@@ -38,8 +40,8 @@ class Prometheus:
         rows = self.at(expression)
         return rows[0][1] if rows else None
 
-    def over(self, expression, start, end):
-        return self.get("query_range", query=expression, start=start, end=end, step=STEP)["result"]
+    def over(self, expression, start, end, step):
+        return self.get("query_range", query=expression, start=start, end=end, step=step)["result"]
 
     def until(self, what, holds, limit=60):
         end = time.monotonic() + limit
@@ -61,10 +63,14 @@ def targets(dashboard):
 
 def filled_in(expression, values, window):
     """The expression with its variables replaced, as Grafana does."""
-    known = {"__rate_interval": "10s", "__range": f"{window}s", **values}
+    known = {"__rate_interval": "10s", "__interval": f"{OWN_STEP}s", "__range": f"{window}s", **values}
     text = re.sub(r"\$(\w+)", lambda found: known[found[1]], expression)
     assert "$" not in text, text
     return text
+
+
+def step_of(target):
+    return OWN_STEP if "interval" in target else STEP
 
 
 def numbers(series):
@@ -83,7 +89,8 @@ class Answers:
         if target["instant"]:
             rows = self.prometheus.get("query", query=expression, time=instant_at)["result"]
             return [row for row in rows if not math.isnan(float(row["value"][1]))]
-        return [series for series in self.prometheus.over(expression, self.start, self.end) if numbers(series)]
+        series = self.prometheus.over(expression, self.start, self.end, step_of(target))
+        return [one for one in series if numbers(one)]
 
     def moments(self):
         """When instant queries are tried: what runs does not run for ever."""
@@ -145,5 +152,6 @@ def picture_data(answers, name, moment):
     shown = Answers(answers.prometheus, answers.start, moment)
     panels = {}
     for panel, target in targets(dashboards()[name]):
-        panels.setdefault(str(panel["id"]), {})[target["refId"]] = shown.of(target, values, moment)
-    return {"from": answers.start, "to": moment, "step": STEP, "panels": panels}
+        answer = {"step": step_of(target), "series": shown.of(target, values, moment)}
+        panels.setdefault(str(panel["id"]), {})[target["refId"]] = answer
+    return {"from": answers.start, "to": moment, "panels": panels}

@@ -14,6 +14,8 @@ interface Query extends Omit<DataQuery, 'datasource' | 'queryType'> {
   expr: string;
   format?: 'table' | 'time_series';
   instant: boolean;
+  /** The shortest step, for what is counted from one to the next. */
+  interval?: string;
   legendFormat?: string;
   range: boolean;
 }

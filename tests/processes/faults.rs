@@ -79,7 +79,7 @@ fn a_worker_that_a_signal_drains_ends_its_trial_and_takes_no_other() {
     assert_eq!(first.wait().code(), Some(0), "{}", env.log("w1"));
     assert!(env.log("w1").contains("Drained"), "{}", env.log("w1"));
     let status = env.sweepctl(["status", "two", "--output", "json"]).expect_code(0).json();
-    let counts = &status["sweep"]["counts"];
+    let counts = &status["counts"];
     assert_eq!((&counts["succeeded"], &counts["queued"]), (&1.into(), &1.into()), "{status}");
     let _second = env.worker("w2").start();
     watch.until_sweep("it was done", |sweep| sweep["state"] == "succeeded");

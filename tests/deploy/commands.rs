@@ -42,10 +42,13 @@ fn pieces(file: &File) -> Vec<String> {
         return joined.split('`').skip(1).step_by(2).flat_map(str::lines).map(str::to_owned).collect();
     }
     let spans = |line: &str| -> Vec<String> {
-        match line.contains('`') {
-            true => line.split('`').skip(1).step_by(2).map(str::to_owned).collect(),
-            false => vec![line.to_owned()],
+        if line.contains('`') {
+            return line.split('`').skip(1).step_by(2).map(str::to_owned).collect();
         }
+        // A comment is prose, unless it begins with a program.
+        let comment = line.trim_start().strip_prefix('#').map(str::trim_start);
+        let is_prose = |text: &str| !PROGRAMS.iter().any(|(program, _)| text.split(' ').next() == Some(*program));
+        if comment.is_some_and(is_prose) { Vec::new() } else { vec![line.to_owned()] }
     };
     joined.lines().flat_map(spans).collect()
 }
@@ -60,6 +63,10 @@ fn command_lines(piece: &str) -> Vec<(Vec<String>, Vec<String>)> {
     for (place, word) in words.iter().enumerate() {
         let word = word.trim_start_matches(['"', '\'', '(', '[', '$']).trim_end_matches([',', '"', '\'', ']', ')']);
         let name = word.trim_start_matches("ExecStart=").rsplit('/').next().unwrap_or(word);
+        // An argument of another program: `cargo build -p sweep-worker --bin sweep-worker`.
+        if place.checked_sub(1).is_some_and(|before| words[before].starts_with('-')) {
+            continue;
+        }
         let Some((_, begins)) = PROGRAMS.iter().find(|(program, _)| *program == name) else { continue };
         let clean = |word: &&str| word.trim_matches(['"', '\'', ',', '[', ']', '(', ')', '.', ';']).to_owned();
         let rest = words[place + 1..].iter().take_while(|word| !ends(word)).map(clean).collect();
@@ -112,7 +119,7 @@ fn every_verb_and_flag_that_is_written_is_there() {
 fn every_argument_of_a_container_is_a_flag() {
     let mut help = Help::default();
     let containers = manifests::containers(&files::objects());
-    assert!(containers.len() >= 5, "{containers:?}");
+    assert!(containers.len() >= 4, "{containers:?}");
     let mut found = Vec::new();
     for container in containers {
         let verb = [container.program.clone()];

@@ -10,16 +10,28 @@ use serde_json::Value;
 /// Which of our crates each may use. A crate that is not listed here fails the test until somebody decides.
 const ALLOWED: &[(&str, &[&str])] = &[
     ("sweep-proto", &[]),
+    ("sweep-shapes", &["sweep-proto"]),
     ("sweep-spec", &[]),
     ("sweep-scheduler", &["sweep-spec"]),
     ("sweep-analysis", &["sweep-spec"]),
     ("sweep-report", &["sweep-analysis", "sweep-spec"]),
-    ("sweep-coordinator", &["sweep-proto", "sweep-spec", "sweep-scheduler", "sweep-analysis", "sweep-report"]),
+    (
+        "sweep-coordinator",
+        &["sweep-proto", "sweep-shapes", "sweep-spec", "sweep-scheduler", "sweep-analysis", "sweep-report"],
+    ),
     ("sweep-worker", &["sweep-proto", "sweep-spec"]),
     ("sweep-trainer", &["sweep-spec"]),
     (
         "sweepctl",
-        &["sweep-proto", "sweep-spec", "sweep-analysis", "sweep-coordinator", "sweep-worker", "sweep-trainer"],
+        &[
+            "sweep-proto",
+            "sweep-shapes",
+            "sweep-spec",
+            "sweep-analysis",
+            "sweep-coordinator",
+            "sweep-worker",
+            "sweep-trainer",
+        ],
     ),
     (
         "sweep-tests",
@@ -40,6 +52,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
 const FORBIDDEN: &[(&str, &[&str])] = &[
     ("sweep-spec", &["tokio", "tonic", "sqlx", "burn", "axum"]),
     ("sweep-proto", &["sqlx", "burn", "axum"]),
+    ("sweep-shapes", &["tokio", "tonic", "sqlx", "burn", "axum"]),
     ("sweep-analysis", &["tokio", "tonic", "sqlx", "burn", "axum", "prost"]),
     ("sweep-report", &["tokio", "tonic", "sqlx", "burn", "axum", "prost"]),
     ("sweep-coordinator", &["burn"]),

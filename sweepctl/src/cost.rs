@@ -2,8 +2,8 @@
 
 use sweep_spec::budget::Money;
 
-use crate::shapes::{Accuracy, Cost, Prediction};
-use crate::text::{duration, escape, plural};
+use sweep_shapes::text::{duration, escape, plural};
+use sweep_shapes::{Accuracy, Cost, Prediction};
 
 /// What an hour of a slot is called, and what it costs.
 #[derive(Debug, Clone, Default)]

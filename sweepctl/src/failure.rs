@@ -7,7 +7,8 @@ use std::process::ExitCode;
 
 use serde::Serialize;
 
-use crate::text::escape;
+use sweep_shapes::Incomplete;
+use sweep_shapes::text::escape;
 
 /// How a command ended that did what it was asked.
 #[derive(Debug, Clone, Copy)]
@@ -176,6 +177,12 @@ fn multiline(text: &str) -> String {
     text.trim_end().lines().map(escape).collect::<Vec<_>>().join("\n")
 }
 
+impl From<Incomplete> for Failure {
+    fn from(incomplete: Incomplete) -> Self {
+        Self::ours(incomplete.to_string())
+    }
+}
+
 impl From<tonic::Status> for Failure {
     fn from(status: tonic::Status) -> Self {
         use tonic::Code;
@@ -198,13 +205,16 @@ impl From<tonic::Status> for Failure {
             Code::Internal | Code::Unknown | Code::DataLoss => {
                 Self::failed(format!("the coordinator failed: {said}")).hint("its log says more")
             }
-            Code::Ok
-            | Code::AlreadyExists
-            | Code::PermissionDenied
-            | Code::ResourceExhausted
-            | Code::FailedPrecondition
-            | Code::Aborted
-            | Code::Unauthenticated => Self::failed(said),
+            Code::Unauthenticated => Self::failed(said).hint(
+                "name a file with a token with --token-file or SWEEP_TOKEN_FILE, or put the token into SWEEP_TOKEN; an \
+                 admin makes one with `sweepctl token create`",
+            ),
+            Code::PermissionDenied => {
+                Self::failed(said).hint("an admin makes a token of another role with `sweepctl token create`")
+            }
+            Code::Ok | Code::AlreadyExists | Code::ResourceExhausted | Code::FailedPrecondition | Code::Aborted => {
+                Self::failed(said)
+            }
         }
     }
 }

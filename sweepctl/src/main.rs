@@ -3,6 +3,7 @@
 mod arguments;
 mod client;
 mod commands;
+mod coordinator;
 mod cost;
 mod failure;
 mod fleet;
@@ -12,10 +13,8 @@ mod local;
 mod output;
 mod power;
 mod revision;
-mod shapes;
 mod study;
 mod table;
-mod text;
 mod watch;
 
 use std::process::ExitCode;

@@ -7,10 +7,10 @@ use anstyle::{AnsiColor, Style};
 use clap::ValueEnum;
 use serde::Serialize;
 use serde_json::ser::{CompactFormatter, Formatter, PrettyFormatter, Serializer};
+use sweep_shapes::text::is_active;
 
 use crate::failure::Failure;
 use crate::table::Table;
-use crate::text::is_active;
 
 /// What stdout carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]

@@ -7,7 +7,7 @@ use sweep_analysis::statistics::{ALPHA, POWER, Power, seeds_to_reach, smallest_p
 use sweep_proto::v1;
 use sweep_spec::Plan;
 
-use crate::text::{count, plural};
+use sweep_shapes::text::{count, plural};
 
 /// A plan of more points than this is counted by its stages' sizes and not configuration by configuration.
 const COUNTED: u64 = 200_000;

@@ -3,13 +3,13 @@
 use std::io::Read;
 use std::path::Path;
 
+use sweep_shapes::text::{count, escape, plural};
 use sweep_spec::dataset::Source;
 use sweep_spec::plan::Summary;
 use sweep_spec::spec::Limits;
 use sweep_spec::{Plan, Spec};
 
 use crate::failure::Failure;
-use crate::text::{count, escape, plural};
 
 /// More than this is not even read; what a spec may have, the spec's own room knows.
 const MOST_BYTES: u64 = 16 * 1024 * 1024;

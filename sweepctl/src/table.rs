@@ -4,7 +4,7 @@ use std::io::IsTerminal;
 
 use comfy_table::{Attribute, Cell, CellAlignment, ColumnConstraint, ContentArrangement, TableStyle, Width, presets};
 
-use crate::text::escape;
+use sweep_shapes::text::escape;
 
 /// No lines but one under the header: it reads well in a terminal, a log and an issue.
 const STYLE: TableStyle = presets::NOTHING;

@@ -4,6 +4,8 @@ use std::collections::HashMap;
 
 use clap::{Args, ValueEnum};
 use sweep_proto::v1::{self, GetAnalysisRequest};
+use sweep_shapes::text::{count, escape, plural, scientific};
+use sweep_shapes::{Analysis, Comparison, FactorTable, Level, Row, Stage};
 
 use super::compare::{probability, range, signed, words};
 use super::leaderboard::estimate;
@@ -11,9 +13,7 @@ use super::{Context, status};
 use crate::client;
 use crate::failure::{Exit, Failure};
 use crate::output::{Output, STRONG};
-use crate::shapes::{Analysis, Comparison, FactorTable, Level, Row, Stage};
 use crate::table::{Lines, Table};
-use crate::text::{count, escape, plural, scientific};
 
 #[derive(Debug, Args)]
 #[command(

@@ -6,14 +6,14 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde::Serialize;
 use sweep_proto::v1::{GetArtifactRequest, ListArtifactsRequest};
+use sweep_shapes::Artifact;
+use sweep_shapes::text::bytes;
 use sweep_spec::Digest;
 
 use super::Context;
 use crate::client::{self, Client};
 use crate::failure::{Exit, Failure};
-use crate::shapes::Artifact;
 use crate::table::Table;
-use crate::text::bytes;
 
 #[derive(Debug, Args)]
 #[command(

@@ -2,11 +2,11 @@
 
 use clap::Args;
 use sweep_proto::v1::CancelSweepRequest;
+use sweep_shapes::Sweep;
 
 use super::{Context, status};
 use crate::client;
 use crate::failure::{Exit, Failure};
-use crate::shapes::Sweep;
 
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  sweepctl cancel 3")]
@@ -19,7 +19,7 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<Exit
     let mut client = client::connect(&context.coordinator).await?;
     let request = CancelSweepRequest { sweep: client::reference(&arguments.sweep), user: client::user() };
     let answer = client.cancel_sweep(request).await?.into_inner();
-    let sweep = Sweep::from(client::expect(answer.sweep, "sweep")?);
+    let sweep = Sweep::from(sweep_shapes::expect(answer.sweep, "sweep")?);
     if context.output.is_json() {
         context.output.json(&sweep)?;
     } else {

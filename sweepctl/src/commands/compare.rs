@@ -2,15 +2,15 @@
 
 use clap::Args;
 use sweep_proto::v1::CompareConfigurationsRequest;
+use sweep_shapes::text::{count, duration, escape, plural, scientific};
+use sweep_shapes::{Compared, Comparison, Interval};
 
 use super::Context;
 use super::leaderboard::title;
 use crate::client;
 use crate::failure::{Exit, Failure};
 use crate::output::{Output, STRONG};
-use crate::shapes::{Compared, Comparison, Interval};
 use crate::table::Table;
-use crate::text::{count, duration, escape, plural, scientific};
 
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  sweepctl compare scene-cnn filters=256 baseline\n  sweepctl compare 3 '#1' '#2'")]
@@ -80,12 +80,12 @@ fn seeds(compared: &Compared, [one, other]: [String; 2]) -> Table {
     }
     if let Some(delta) = compared.comparison.delta {
         let count = pairs.len() as f64;
-        let mean = |of: fn(&crate::shapes::Pair) -> f64| number(metric, pairs.iter().map(of).sum::<f64>() / count);
+        let mean = |of: fn(&sweep_shapes::Pair) -> f64| number(metric, pairs.iter().map(of).sum::<f64>() / count);
         let means = [mean(|pair| pair.value), mean(|pair| pair.reference)];
         let [value, reference] = means;
         table.strong_row(["mean".to_owned(), value, reference, signed(metric, delta)]);
     }
-    let cost = |text: fn(&crate::shapes::Row) -> String, name: &str| {
+    let cost = |text: fn(&sweep_shapes::Row) -> String, name: &str| {
         [name.to_owned(), text(&compared.configuration), text(&compared.reference), String::new()]
     };
     table.row(cost(|row| count(row.params), "parameters"));

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
+use sweep_shapes::text::{count, escape, plural};
 use sweep_spec::dataset::Source;
 use sweep_trainer::data_check::{self, Pairs, Report};
 
@@ -11,7 +12,6 @@ use crate::failure::{Exit, Failure};
 use crate::output::{ERROR, FAINT, Output, STRONG};
 use crate::study::{self, Study, folder_of};
 use crate::table::Table;
-use crate::text::{count, escape, plural};
 
 /// So many files, pairs and sizes of each kind are shown; JSON has them all.
 const SHOWN: usize = 20;

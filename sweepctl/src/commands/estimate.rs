@@ -6,15 +6,16 @@ use std::path::PathBuf;
 use clap::Args;
 use serde::Serialize;
 use sweep_proto::v1::{EstimateRequest, EstimateResponse, Override};
+use sweep_shapes::text::{bytes, count, duration, escape, plural};
+use sweep_shapes::{Accuracy, Prediction};
 
 use super::Context;
 use crate::client::{self, Client};
+use crate::coordinator::Coordinator;
 use crate::cost::{self, Rate, about};
 use crate::failure::Failure;
 use crate::power::{NoiseShape, PowerShape};
-use crate::shapes::{Accuracy, Prediction};
 use crate::study::Study;
-use crate::text::{bytes, count, duration, escape, plural};
 
 /// What is said where nobody was asked.
 const NOBODY_ASKED: &str = "how long it takes, and how small a difference would be shown, is known to who has measured: name a \
@@ -207,7 +208,7 @@ impl From<EstimateResponse> for CostShape {
     }
 }
 
-async fn there(coordinator: &str, request: EstimateRequest) -> Result<EstimateResponse, Failure> {
+async fn there(coordinator: &Coordinator, request: EstimateRequest) -> Result<EstimateResponse, Failure> {
     estimate(&mut client::connect(coordinator).await?, request).await
 }
 
@@ -218,7 +219,7 @@ async fn estimate(client: &mut Client, request: EstimateRequest) -> Result<Estim
 #[cfg(feature = "local")]
 async fn here(source: &Source, request: EstimateRequest) -> Result<Option<EstimateResponse>, Failure> {
     let Some(local) = crate::local::Reader::open(source.store.as_deref()).await? else { return Ok(None) };
-    let answer = match client::connect(&local.url()).await {
+    let answer = match client::connect(&local.coordinator()).await {
         Ok(mut client) => estimate(&mut client, request).await,
         Err(failure) => Err(failure),
     };

@@ -3,14 +3,14 @@
 use clap::Args;
 use serde::Serialize;
 use sweep_proto::v1::{ExplainTrialRequest, ListAuditRequest};
+use sweep_shapes::text::{ago, escape};
+use sweep_shapes::{Attempt, AuditEntry, Summary};
 
 use super::{Context, trial};
 use crate::client;
 use crate::failure::{Exit, Failure};
 use crate::output::{FAINT, STRONG};
-use crate::shapes::{Attempt, AuditEntry, Summary};
 use crate::table::Table;
-use crate::text::{ago, escape};
 
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  sweepctl explain 3fa1c2")]
@@ -55,7 +55,7 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<Exit
     let mut client = client::connect(&context.coordinator).await?;
     let answer = client.explain_trial(ExplainTrialRequest { trial: id }).await.map_err(trial::unknown)?.into_inner();
     let explanation = Explanation {
-        trial: client::expect(answer.trial, "trial")?.into(),
+        trial: sweep_shapes::expect(answer.trial, "trial")?.into(),
         now: answer.now,
         attempts: answer.attempts.into_iter().map(Attempt::from).collect(),
         events: answer.events.into_iter().map(AuditEntry::from).collect(),

@@ -6,13 +6,13 @@ use std::path::PathBuf;
 use clap::Args;
 use serde::Serialize;
 use sweep_proto::v1::{Override, SubmitRequest};
+use sweep_shapes::text::{count, plural};
+use sweep_shapes::{Counts, Sweep};
 
 use super::{Context, status};
 use crate::client;
 use crate::failure::{Exit, Failure};
-use crate::shapes::{Counts, Sweep};
 use crate::study;
-use crate::text::{count, plural};
 
 #[derive(Debug, Args)]
 #[command(
@@ -66,7 +66,7 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<Exit
         ..SubmitRequest::default()
     };
     let answer = client.submit(request).await?.into_inner();
-    let sweep = Sweep::from(client::expect(answer.sweep, "sweep")?);
+    let sweep = Sweep::from(sweep_shapes::expect(answer.sweep, "sweep")?);
     let Counts { reused: known, running: shared, queued: to_run, .. } = sweep.counts;
     if context.output.is_json() {
         context.output.json(&Extended { sweep: &sweep, known, shared, to_run })?;

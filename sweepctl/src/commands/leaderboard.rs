@@ -2,6 +2,8 @@
 
 use clap::Args;
 use sweep_proto::v1::GetLeaderboardRequest;
+use sweep_shapes::text::{count, escape, scientific};
+use sweep_shapes::{Estimate, Interval, Leaderboard, Row};
 
 use super::ablation::verdict;
 use super::compare::{range, signed};
@@ -9,9 +11,7 @@ use super::{Context, status};
 use crate::client::{self, Client};
 use crate::failure::{Exit, Failure};
 use crate::output::Output;
-use crate::shapes::{Estimate, Interval, Leaderboard, Row};
 use crate::table::{Lines, Table, available_width};
-use crate::text::{count, escape, scientific};
 
 #[derive(Debug, Args)]
 #[command(
@@ -48,7 +48,7 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<Exit
 pub(crate) async fn fetch(client: &mut Client, sweep: u64) -> Result<Leaderboard, Failure> {
     let request =
         GetLeaderboardRequest { sweep: client::reference(&sweep.to_string()), metric: String::new(), limit: 0 };
-    client.get_leaderboard(request).await?.into_inner().try_into()
+    Ok(client.get_leaderboard(request).await?.into_inner().try_into()?)
 }
 
 /// Table to stdout; what stands around it to stderr.

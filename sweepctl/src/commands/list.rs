@@ -3,13 +3,13 @@
 use clap::Args;
 use serde::Serialize;
 use sweep_proto::v1::ListSweepsRequest;
+use sweep_shapes::Sweep;
+use sweep_shapes::text::{ago, count};
 
 use super::Context;
 use crate::client;
 use crate::failure::{Exit, Failure};
-use crate::shapes::Sweep;
 use crate::table::Table;
-use crate::text::{ago, count};
 
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  sweepctl list\n  sweepctl list --output json | jq '.sweeps[].name'")]

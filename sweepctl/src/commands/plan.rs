@@ -15,15 +15,16 @@ use sweep_spec::plan::{GroupKind, GroupSummary, PlannedConfiguration, Released, 
 use sweep_spec::spec::{Keep, Stage, Start};
 
 use self::stages::{Said, StageShape};
+use sweep_shapes::Settings;
+use sweep_shapes::text::{bytes, count, escape, plural, si};
+
 use super::Context;
 use super::estimate::{CostShape, Estimate, Money, Source};
 use crate::failure::{Exit, Failure};
 use crate::output::{Output, STRONG};
 use crate::power::PowerShape;
-use crate::shapes::Settings;
 use crate::study::{self, Study, parameters, totals};
 use crate::table::Table;
-use crate::text::{bytes, count, escape, plural, si};
 
 /// A plan of more configurations than this shows only the first of them.
 const MOST_SHOWN: u64 = 200;

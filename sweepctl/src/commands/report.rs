@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 use sweep_proto::v1::{Correction, GetReportRequest, ReportFormat};
+use sweep_shapes::text::bytes;
 
 use super::Context;
 use crate::client;
 use crate::failure::{Exit, Failure};
-use crate::text::bytes;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Format {

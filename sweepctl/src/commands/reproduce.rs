@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::Args;
 use indicatif::MultiProgress;
 use sweep_proto::v1::{GetReproductionRequest, ReproduceTrialRequest};
+use sweep_shapes::text::{count, escape, plural};
+use sweep_shapes::{Reproduction, Sweep};
 
 use super::watch::say_how_to_come_back;
 use super::{Context, status, trial};
@@ -12,8 +14,6 @@ use crate::client::{self, Client};
 use crate::failure::{Exit, Failure};
 use crate::interrupt::Interrupt;
 use crate::output::{FAINT, STRONG};
-use crate::shapes::{Reproduction, Sweep};
-use crate::text::{count, escape, plural};
 use crate::watch::{Display, Ending, Setting, follow};
 
 #[derive(Debug, Args)]
@@ -123,7 +123,7 @@ async fn again(
     let request =
         ReproduceTrialRequest { trial: digits.to_owned(), user: client::user(), priority: arguments.priority };
     let begun = client.reproduce_trial(request).await.map_err(trial::unknown)?.into_inner();
-    let sweep = Sweep::from(client::expect(begun.sweep, "sweep")?);
+    let sweep = Sweep::from(sweep_shapes::expect(begun.sweep, "sweep")?);
     context.output.say(&format!(
         "sweep {} runs it again; its answer is held against attempt {} of round {}",
         sweep.id, begun.attempt, begun.round

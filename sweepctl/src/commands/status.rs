@@ -2,14 +2,14 @@
 
 use clap::Args;
 use sweep_proto::v1::GetSweepRequest;
+use sweep_shapes::text::{ago, count, duration, escape, plural};
+use sweep_shapes::{Counts, State, Sweep};
 
 use super::Context;
 use crate::client;
 use crate::cost;
 use crate::failure::{Exit, Failure};
 use crate::output::{FAINT, STRONG};
-use crate::shapes::{Counts, State, Sweep};
-use crate::text::{ago, count, duration, escape, plural};
 
 /// Classes of devices whose predictions are told of.
 const MOST_DEVICES: usize = 4;
@@ -25,7 +25,7 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<Exit
     let mut client = client::connect(&context.coordinator).await?;
     let request = GetSweepRequest { sweep: client::reference(&arguments.sweep) };
     let answer = client.get_sweep(request).await?.into_inner();
-    let sweep = Sweep::from(client::expect(answer.sweep, "sweep")?);
+    let sweep = Sweep::from(sweep_shapes::expect(answer.sweep, "sweep")?);
     if context.output.is_json() {
         context.output.json(&sweep)?;
     } else {

@@ -3,12 +3,12 @@
 
 use clap::Args;
 use sweep_proto::v1::{PauseSweepRequest, RetrySweepRequest, SetPriorityRequest, SweepStatus};
+use sweep_shapes::Sweep;
+use sweep_shapes::text::plural;
 
 use super::{Context, status};
 use crate::client;
 use crate::failure::{Exit, Failure};
-use crate::shapes::Sweep;
-use crate::text::plural;
 
 #[derive(Debug, Args)]
 #[command(
@@ -85,7 +85,7 @@ impl ResumeArguments {
 }
 
 fn tell(context: &Context, answer: Option<SweepStatus>) -> Result<Exit, Failure> {
-    let sweep = Sweep::from(client::expect(answer, "sweep")?);
+    let sweep = Sweep::from(sweep_shapes::expect(answer, "sweep")?);
     if context.output.is_json() {
         context.output.json(&sweep)?;
     } else {

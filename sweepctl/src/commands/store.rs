@@ -5,11 +5,11 @@ mod check;
 use clap::Subcommand;
 use sweep_coordinator::store::copy::{self, Report};
 use sweep_coordinator::store::location::Location;
+use sweep_shapes::text::count;
 
 use super::Context;
 use crate::failure::{Exit, Failure};
 use crate::table::Table;
-use crate::text::count;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {

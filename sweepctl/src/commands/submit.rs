@@ -6,6 +6,7 @@ use clap::Args;
 use indicatif::MultiProgress;
 use serde::Serialize;
 use sweep_proto::v1::{Override, SubmitRequest};
+use sweep_shapes::{Outlook, Sweep};
 
 use super::estimate::Money;
 use super::watch::{End, finish, say_how_to_come_back};
@@ -15,7 +16,6 @@ use crate::cost;
 use crate::failure::{Exit, Failure};
 use crate::interrupt::Interrupt;
 use crate::revision;
-use crate::shapes::{Outlook, Sweep};
 use crate::study::{self, Study};
 use crate::watch::{Display, Ending, Setting, follow};
 
@@ -257,5 +257,5 @@ async fn submit(
         revision: revision::of(&arguments.file).unwrap_or_default(),
     };
     let answer = client.submit(request).await?.into_inner();
-    Ok((client::expect(answer.sweep, "sweep")?.into(), answer.resumed, answer.outlook.map(Outlook::from)))
+    Ok((sweep_shapes::expect(answer.sweep, "sweep")?.into(), answer.resumed, answer.outlook.map(Outlook::from)))
 }

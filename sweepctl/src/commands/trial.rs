@@ -3,14 +3,14 @@
 use clap::Args;
 use serde::Serialize;
 use sweep_proto::v1::GetTrialRequest;
+use sweep_shapes::Detail;
+use sweep_shapes::text::{ago, bytes, count, duration, escape, escape_log};
 
 use super::Context;
 use crate::client;
 use crate::failure::{Exit, Failure};
 use crate::output::{FAINT, Output, STRONG};
-use crate::shapes::{self, Detail};
 use crate::table::Table;
-use crate::text::{ago, bytes, count, duration, escape, escape_log};
 
 /// Without `--points`, so many epochs are shown.
 const EPOCHS_SHOWN: usize = 10;
@@ -121,7 +121,7 @@ fn describe(detail: &Detail, all_settings: bool) -> String {
 }
 
 /// Where an answer was made, as far as it is known.
-fn origin(origin: &shapes::Origin, line: &mut impl FnMut(&str, String)) {
+fn origin(origin: &sweep_shapes::Origin, line: &mut impl FnMut(&str, String)) {
     let protocol = origin.protocol_digest.clone();
     let host = origin.host.as_ref().map(|host| format!(" on {host}")).unwrap_or_default();
     let worker = origin.worker.as_ref().map(|worker| format!("{worker}{host}"));
@@ -147,7 +147,7 @@ fn origin(origin: &shapes::Origin, line: &mut impl FnMut(&str, String)) {
     }
 }
 
-pub(super) fn attempts(records: &[shapes::Attempt]) -> Table {
+pub(super) fn attempts(records: &[sweep_shapes::Attempt]) -> Table {
     let mut table = Table::new(&["attempt#", "worker", "slot#", "device", "assigned", "start#", "run#", "outcome", ""]);
     for attempt in records {
         let seconds = |seconds: Option<f64>| seconds.map_or_else(|| "-".to_owned(), duration);
@@ -201,7 +201,7 @@ struct Log<'a> {
     trial_id: &'a str,
     attempt: u32,
     outcome: &'a str,
-    failure: Option<&'a shapes::Failure>,
+    failure: Option<&'a sweep_shapes::Failure>,
     /// The last lines that the trainer wrote.
     log_tail: &'a str,
 }

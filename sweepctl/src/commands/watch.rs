@@ -4,13 +4,13 @@ use clap::Args;
 use indicatif::MultiProgress;
 use serde::Serialize;
 use sweep_proto::v1::GetSweepRequest;
+use sweep_shapes::{Leaderboard, Sweep};
 
 use super::{Context, leaderboard, status};
 use crate::client::{self, Client};
 use crate::cost;
 use crate::failure::{Exit, Failure};
 use crate::interrupt::Interrupt;
-use crate::shapes::{Leaderboard, Sweep};
 use crate::study::Study;
 use crate::watch::{Display, Ending, Setting, follow};
 
@@ -29,7 +29,7 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<Exit
     let request = GetSweepRequest { sweep: client::reference(&arguments.sweep) };
     let answer = client.get_sweep(request).await?.into_inner();
     let overrides = answer.overrides.into_iter().map(|entry| (entry.key, entry.value)).collect();
-    let sweep = Sweep::from(client::expect(answer.sweep, "sweep")?);
+    let sweep = Sweep::from(sweep_shapes::expect(answer.sweep, "sweep")?);
     // A spec that only a newer version understands is watched without its plan.
     if let Ok(study) = Study::read("spec", answer.spec.to_vec(), overrides, None) {
         context.output.say(&study.summary());

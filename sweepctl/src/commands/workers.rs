@@ -3,14 +3,14 @@
 use clap::{Args, Subcommand};
 use serde::Serialize;
 use sweep_proto::v1::{ListWorkersRequest, SetWorkerServiceRequest, WorkerServiceState};
+use sweep_shapes::Worker;
+use sweep_shapes::text::{ago, bytes};
 
 use super::Context;
 use crate::arguments::Connection;
 use crate::client;
 use crate::failure::{Exit, Failure};
-use crate::shapes::Worker;
 use crate::table::Table;
-use crate::text::{ago, bytes};
 
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  sweepctl workers\n  sweepctl workers drain gpu-7")]
@@ -58,7 +58,7 @@ impl Arguments {
     pub(crate) fn connection(&self) -> Option<&Connection> {
         let (Change::Drain { connection, .. } | Change::Suspend { connection, .. } | Change::Return { connection, .. }) =
             self.change.as_ref()?;
-        connection.coordinator.is_some().then_some(connection)
+        Some(connection)
     }
 }
 

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use sweep_shapes::Sweep;
+use sweep_shapes::text::escape;
 
 use crate::commands::status::counts;
 use crate::output::Output;
-use crate::shapes::Sweep;
-use crate::text::escape;
 
 /// More running trials than this are counted, not shown.
 const MOST_TRIALS: usize = 12;

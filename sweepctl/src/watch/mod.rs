@@ -9,14 +9,14 @@ use std::time::Duration;
 use indicatif::MultiProgress;
 use serde::Serialize;
 use sweep_proto::v1::{WatchSweepRequest, WatchSweepResponse};
+use sweep_shapes::Sweep;
+use sweep_shapes::text::escape;
 use tonic::{Code, Status, Streaming};
 
 use crate::client::{self, Client};
 use crate::failure::Failure;
 use crate::interrupt::Interrupt;
 use crate::output::Output;
-use crate::shapes::Sweep;
-use crate::text::escape;
 use bars::Bars;
 use plain::Plain;
 
@@ -152,7 +152,7 @@ async fn until_lost(
     loop {
         match stream.message().await {
             Ok(Some(answer)) => {
-                let sweep = Sweep::from(client::expect(answer.sweep, "sweep")?);
+                let sweep = Sweep::from(sweep_shapes::expect(answer.sweep, "sweep")?);
                 display.update(&sweep)?;
                 *wait = FIRST_RETRY;
                 if sweep.state.has_ended() {

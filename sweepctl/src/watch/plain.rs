@@ -1,11 +1,11 @@
 //! Progress as lines: at changes, and no more than one every few seconds.
 
 use std::time::{Duration, Instant};
+use sweep_shapes::text::{count, duration, escape};
+use sweep_shapes::{Counts, Sweep};
 
 use crate::commands::status::{counts, headline};
 use crate::output::Output;
-use crate::shapes::{Counts, Sweep};
-use crate::text::{count, duration, escape};
 
 /// The shortest time between two lines, unless a trial failed or the sweep ended.
 const LEAST_PAUSE: Duration = Duration::from_secs(2);

@@ -4,10 +4,10 @@ use std::io::Write;
 
 use serde::Serialize;
 use serde_json::ser::CompactFormatter;
+use sweep_shapes::text::escape;
 
 use crate::failure::Failure;
 use crate::output::write_json;
-use crate::text::escape;
 
 /// A JSON array that is written element by element, one a line.
 pub(super) struct JsonArray<'a, W> {

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use sweep_proto::v1::{ExportPointsRequest, GetTrialRequest, TrialPoint};
+use sweep_shapes::text::hex;
+use sweep_shapes::{Detail, Metrics, Summary};
 
 use super::pages::Trials;
 use crate::client::{self, Client};
 use crate::failure::Failure;
-use crate::shapes::{Detail, Metrics, Summary};
-use crate::text::hex;
 
 /// One trial, and the epochs of the attempt that counts for the sweep.
 #[derive(Debug, Clone)]
@@ -129,7 +129,7 @@ impl Gathered {
     /// Answers with what is whole once the next trial begins.
     fn push(&mut self, point: TrialPoint) -> Result<Option<Epochs>, Failure> {
         let id = hex(&point.trial_id);
-        let metrics = client::expect(point.metrics, "metrics")?.into();
+        let metrics = sweep_shapes::expect(point.metrics, "metrics")?.into();
         match &mut self.0 {
             Some(open) if open.id == id => {
                 open.points.push(metrics);

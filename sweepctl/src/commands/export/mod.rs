@@ -14,11 +14,11 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use serde::Serialize;
+use sweep_shapes::text::{escape, plural};
 
 use super::Context;
 use crate::client::{self, Client};
 use crate::failure::{Exit, Failure};
-use crate::text::{escape, plural};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Format {

@@ -1,10 +1,10 @@
 //! The trials of a sweep, as many at a time as the coordinator gives.
 
 use sweep_proto::v1::ListTrialsRequest;
+use sweep_shapes::Summary;
 
 use crate::client::{self, Client};
 use crate::failure::Failure;
-use crate::shapes::Summary;
 
 /// The most that the coordinator gives at once.
 const PAGE: u32 = 1000;

@@ -5,13 +5,13 @@ use std::io::Write;
 
 use serde::Serialize;
 use sweep_proto::v1::ExportPointsRequest;
+use sweep_shapes::Metrics;
+use sweep_shapes::text::hex;
 
 use super::cells::{JsonArray, csv_failure, guard, number};
 use super::pages::Trials;
 use crate::client::{self, Client};
 use crate::failure::Failure;
-use crate::shapes::Metrics;
-use crate::text::hex;
 
 /// One epoch of one attempt.
 #[derive(Serialize)]
@@ -49,7 +49,7 @@ async fn for_each_point(
             let trial_id = hex(&point.trial_id);
             let known = names.get(&trial_id);
             let configuration = known.map_or("", |(configuration, _)| configuration);
-            let metrics = client::expect(point.metrics, "metrics")?.into();
+            let metrics = sweep_shapes::expect(point.metrics, "metrics")?.into();
             let seed = known.map(|(_, seed)| *seed);
             write(Point { trial_id, configuration, seed, attempt: point.attempt, metrics })?;
         }

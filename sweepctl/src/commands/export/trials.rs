@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 use std::io::Write;
+use sweep_shapes::{Metrics, Origin, Summary};
 
 use super::cells::{JsonArray, csv_failure, guard, number, setting};
 use super::pages::Trials;
 use crate::client::Client;
 use crate::failure::Failure;
-use crate::shapes::{Metrics, Origin, Summary};
 
 const COLUMNS: [&str; 37] = [
     "trial_id",

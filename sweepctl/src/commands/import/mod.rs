@@ -8,13 +8,13 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use serde::Serialize;
+use sweep_shapes::text::{escape, plural};
 use sweep_spec::Spec;
 use sweep_spec::spec::Limits;
 
 use super::Context;
 use crate::failure::{Exit, Failure};
 use crate::study;
-use crate::text::{escape, plural};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {

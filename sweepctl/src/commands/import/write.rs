@@ -5,7 +5,7 @@ use std::fmt::Write;
 use std::path::Path;
 
 use super::names::Mapped;
-use crate::text::is_active;
+use sweep_shapes::text::is_active;
 
 /// The longest name of a spec, in characters.
 const LONGEST_NAME: usize = 100;

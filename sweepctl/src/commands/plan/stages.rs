@@ -7,7 +7,7 @@ use sweep_spec::plan::{GroupSummary, LeftOut, Released};
 use sweep_spec::spec::{Stage, Start};
 use sweep_spec::{Configuration, Plan};
 
-use crate::text::{count, escape, plural};
+use sweep_shapes::text::{count, escape, plural};
 
 /// Effects of more factors than this are not listed one by one.
 const LONGEST_SHOWN: usize = 3;

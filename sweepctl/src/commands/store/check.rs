@@ -5,10 +5,10 @@ use std::path::PathBuf;
 
 use clap::Args;
 use sweep_coordinator::store::check;
+use sweep_shapes::text::escape;
 
 use crate::commands::Context;
 use crate::failure::{Exit, Failure};
-use crate::text::escape;
 
 #[derive(Debug, Args)]
 #[command(after_help = "Exit codes: 0 nothing is wrong, 1 something is.\n\n\

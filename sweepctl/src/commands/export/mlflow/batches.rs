@@ -1,10 +1,10 @@
 //! What MLflow takes at once: its own limits, and requests that hold as much as they allow.
 
 use serde_json::{Value, json};
+use sweep_shapes::Metrics;
 
 use crate::commands::export::cells;
 use crate::commands::export::curves::Curve;
-use crate::shapes::Metrics;
 
 /// MLflow's limits for one `log-batch`.
 const METRICS: usize = 1000;

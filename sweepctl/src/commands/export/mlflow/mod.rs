@@ -40,7 +40,7 @@ pub(super) struct Target<'a> {
 pub(super) async fn export(client: &mut Client, sweep: &str, target: &Target<'_>) -> Result<Written, Failure> {
     let server = Arc::new(Server::new(target.url)?);
     let answer = client.get_sweep(GetSweepRequest { sweep: client::reference(sweep) }).await?.into_inner();
-    let status = client::expect(answer.sweep, "sweep")?;
+    let status = sweep_shapes::expect(answer.sweep, "sweep")?;
     let number = status.id.to_string();
     let about = Arc::new(Sweep { id: status.id, name: status.name });
     let experiment = target.experiment.unwrap_or(&about.name).to_owned();

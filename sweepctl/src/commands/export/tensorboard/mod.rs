@@ -10,12 +10,13 @@ use prost::Message;
 use serde::Serialize;
 
 use self::messages::{Content, Event, Metadata, Plugin, Shape, Summary, Tensor, Value, What};
+use sweep_shapes::Metrics;
+use sweep_shapes::text::escape;
+
 use super::cells;
 use super::curves::{self, Curve};
 use crate::client::Client;
 use crate::failure::Failure;
-use crate::shapes::Metrics;
-use crate::text::escape;
 
 /// TensorBoard looks for `tfevents` in a file's name. One name, so that an export replaces an earlier one.
 const FILE: &str = "events.out.tfevents.sweep";

@@ -3,84 +3,83 @@
 use serde::Serialize;
 use sweep_proto::v1;
 
-use super::sweep::some_text;
-use super::{Row, Sweep};
-use crate::client;
-use crate::failure::Failure;
+use crate::sweep::some_text;
+use crate::{Incomplete, expect};
+use crate::{Row, Sweep};
 
 /// A 95 % interval.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub(crate) struct Interval {
-    pub(crate) low: f64,
-    pub(crate) high: f64,
+pub struct Interval {
+    pub low: f64,
+    pub high: f64,
 }
 
 /// The values of both under one seed.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub(crate) struct Pair {
-    pub(crate) seed: u64,
-    pub(crate) value: f64,
-    pub(crate) reference: f64,
+pub struct Pair {
+    pub seed: u64,
+    pub value: f64,
+    pub reference: f64,
 }
 
 /// McNemar's exact test on the same images.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub(crate) struct Images {
-    pub(crate) seed: u64,
-    pub(crate) gained: u64,
-    pub(crate) lost: u64,
-    pub(crate) p: f64,
-    pub(crate) sentence: String,
+pub struct Images {
+    pub seed: u64,
+    pub gained: u64,
+    pub lost: u64,
+    pub p: f64,
+    pub sentence: String,
 }
 
 /// A difference of one class's recall.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub(crate) struct Class {
-    pub(crate) class: u32,
-    pub(crate) name: Option<String>,
-    pub(crate) delta: f64,
-    pub(crate) p: Option<f64>,
+pub struct Class {
+    pub class: u32,
+    pub name: Option<String>,
+    pub delta: f64,
+    pub p: Option<f64>,
     /// Corrected over the classes.
-    pub(crate) adjusted_p: Option<f64>,
-    pub(crate) verdict: &'static str,
+    pub adjusted_p: Option<f64>,
+    pub verdict: &'static str,
 }
 
 /// One configuration held against another.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub(crate) struct Comparison {
-    pub(crate) position: u32,
-    pub(crate) reference_position: u32,
-    pub(crate) configuration: String,
-    pub(crate) reference: String,
-    pub(crate) stage: Option<String>,
+pub struct Comparison {
+    pub position: u32,
+    pub reference_position: u32,
+    pub configuration: String,
+    pub reference: String,
+    pub stage: Option<String>,
     /// `helps`, `hurts`, `no_difference_shown`, `after_selection`, `open`.
-    pub(crate) verdict: &'static str,
-    pub(crate) sentence: String,
+    pub verdict: &'static str,
+    pub sentence: String,
     /// Why it is open.
-    pub(crate) reason: Option<String>,
-    pub(crate) remark: Option<String>,
+    pub reason: Option<String>,
+    pub remark: Option<String>,
     /// How many seeds speak.
-    pub(crate) seeds: u32,
+    pub seeds: u32,
     /// Mean of value minus reference.
-    pub(crate) delta: Option<f64>,
+    pub delta: Option<f64>,
     /// By Student's t.
-    pub(crate) t_interval: Option<Interval>,
+    pub t_interval: Option<Interval>,
     /// By the bias-corrected and accelerated bootstrap.
-    pub(crate) bca_interval: Option<Interval>,
+    pub bca_interval: Option<Interval>,
     /// Of the sign-flip test.
-    pub(crate) p: Option<f64>,
+    pub p: Option<f64>,
     /// Every assignment of signs was counted.
-    pub(crate) exact: Option<bool>,
+    pub exact: Option<bool>,
     /// Corrected by Holm over the family; what the verdict rests on.
-    pub(crate) adjusted_p: Option<f64>,
+    pub adjusted_p: Option<f64>,
     /// Corrected by Benjamini and Hochberg, where that was asked for.
-    pub(crate) false_discovery_p: Option<f64>,
-    pub(crate) effect_size: Option<f64>,
-    pub(crate) after_selection: bool,
-    pub(crate) more_seeds: Option<u32>,
-    pub(crate) pairs: Vec<Pair>,
-    pub(crate) images: Option<Images>,
-    pub(crate) classes: Vec<Class>,
+    pub false_discovery_p: Option<f64>,
+    pub effect_size: Option<f64>,
+    pub after_selection: bool,
+    pub more_seeds: Option<u32>,
+    pub pairs: Vec<Pair>,
+    pub images: Option<Images>,
+    pub classes: Vec<Class>,
 }
 
 fn verdict(verdict: v1::Verdict) -> &'static str {
@@ -153,12 +152,12 @@ impl From<v1::Comparison> for Comparison {
 
 /// How far the baseline is from itself.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub(crate) struct Noise {
-    pub(crate) count: u32,
-    pub(crate) standard_deviation: f64,
-    pub(crate) pairs: u32,
-    pub(crate) half_width: f64,
-    pub(crate) sentence: String,
+pub struct Noise {
+    pub count: u32,
+    pub standard_deviation: f64,
+    pub pairs: u32,
+    pub half_width: f64,
+    pub sentence: String,
 }
 
 impl From<v1::NoiseFloor> for Noise {
@@ -175,24 +174,24 @@ impl From<v1::NoiseFloor> for Noise {
 
 /// A main effect or an interaction.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub(crate) struct Effect {
-    pub(crate) factors: Vec<String>,
-    pub(crate) size: Option<f64>,
-    pub(crate) interval: Option<Interval>,
+pub struct Effect {
+    pub factors: Vec<String>,
+    pub size: Option<f64>,
+    pub interval: Option<Interval>,
     /// Of the variance between configurations.
-    pub(crate) variance_share: f64,
-    pub(crate) aliases: Vec<String>,
+    pub variance_share: f64,
+    pub aliases: Vec<String>,
 }
 
 /// What a stage showed.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub(crate) struct Stage {
-    pub(crate) stage: String,
-    pub(crate) start: Option<String>,
-    pub(crate) winner: Option<String>,
+pub struct Stage {
+    pub stage: String,
+    pub start: Option<String>,
+    pub winner: Option<String>,
     /// Value of the winner minus value of the start.
-    pub(crate) gain: Option<f64>,
-    pub(crate) effects: Vec<Effect>,
+    pub gain: Option<f64>,
+    pub effects: Vec<Effect>,
 }
 
 impl From<v1::StageFinding> for Stage {
@@ -216,27 +215,27 @@ impl From<v1::StageFinding> for Stage {
 
 /// What did not enter.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub(crate) struct Exclusion {
-    pub(crate) configuration: String,
-    pub(crate) seed: Option<u64>,
-    pub(crate) reason: String,
+pub struct Exclusion {
+    pub configuration: String,
+    pub seed: Option<u64>,
+    pub reason: String,
 }
 
 /// Configurations along one factor, or in combination.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub(crate) struct FactorTable {
-    pub(crate) stage: String,
-    pub(crate) factors: Vec<String>,
-    pub(crate) rows: Vec<Level>,
+pub struct FactorTable {
+    pub stage: String,
+    pub factors: Vec<String>,
+    pub rows: Vec<Level>,
 }
 
 /// A row of such a table.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub(crate) struct Level {
-    pub(crate) level: String,
+pub struct Level {
+    pub level: String,
     /// The configuration's place in the plan.
-    pub(crate) position: u32,
-    pub(crate) start: bool,
+    pub position: u32,
+    pub start: bool,
 }
 
 impl From<v1::FactorTable> for FactorTable {
@@ -248,33 +247,33 @@ impl From<v1::FactorTable> for FactorTable {
 
 /// Everything that a sweep's results say of one metric.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub(crate) struct Analysis {
-    pub(crate) sweep: Sweep,
-    pub(crate) metric: String,
+pub struct Analysis {
+    pub sweep: Sweep,
+    pub metric: String,
     /// Whether more is better.
-    pub(crate) maximize: bool,
+    pub maximize: bool,
     /// The error rate of all verdicts of a family together.
-    pub(crate) alpha: f64,
-    pub(crate) tables: Vec<FactorTable>,
-    pub(crate) comparisons: Vec<Comparison>,
+    pub alpha: f64,
+    pub tables: Vec<FactorTable>,
+    pub comparisons: Vec<Comparison>,
     /// A family of its own.
-    pub(crate) against_baseline: Vec<Comparison>,
-    pub(crate) stages: Vec<Stage>,
-    pub(crate) noise: Option<Noise>,
-    pub(crate) excluded: Vec<Exclusion>,
+    pub against_baseline: Vec<Comparison>,
+    pub stages: Vec<Stage>,
+    pub noise: Option<Noise>,
+    pub excluded: Vec<Exclusion>,
     /// The best first.
-    pub(crate) configurations: Vec<Row>,
-    pub(crate) notes: Vec<String>,
+    pub configurations: Vec<Row>,
+    pub notes: Vec<String>,
 }
 
 impl TryFrom<v1::GetAnalysisResponse> for Analysis {
-    type Error = Failure;
+    type Error = Incomplete;
 
-    fn try_from(answer: v1::GetAnalysisResponse) -> Result<Self, Failure> {
+    fn try_from(answer: v1::GetAnalysisResponse) -> Result<Self, Incomplete> {
         let exclusion =
             |one: v1::Exclusion| Exclusion { configuration: one.configuration, seed: one.seed, reason: one.reason };
         Ok(Self {
-            sweep: client::expect(answer.sweep, "sweep")?.into(),
+            sweep: expect(answer.sweep, "sweep")?.into(),
             metric: answer.metric,
             maximize: answer.maximize,
             alpha: answer.alpha,
@@ -292,33 +291,33 @@ impl TryFrom<v1::GetAnalysisResponse> for Analysis {
 
 /// Two configurations of a sweep.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub(crate) struct Compared {
-    pub(crate) sweep: Sweep,
-    pub(crate) metric: String,
+pub struct Compared {
+    pub sweep: Sweep,
+    pub metric: String,
     /// Whether more is better.
-    pub(crate) maximize: bool,
-    pub(crate) alpha: f64,
-    pub(crate) configuration: Row,
-    pub(crate) reference: Row,
-    pub(crate) comparison: Comparison,
+    pub maximize: bool,
+    pub alpha: f64,
+    pub configuration: Row,
+    pub reference: Row,
+    pub comparison: Comparison,
     /// Comparisons that its p-value is corrected over.
-    pub(crate) family: u32,
-    pub(crate) noise: Option<Noise>,
-    pub(crate) notes: Vec<String>,
+    pub family: u32,
+    pub noise: Option<Noise>,
+    pub notes: Vec<String>,
 }
 
 impl TryFrom<v1::CompareConfigurationsResponse> for Compared {
-    type Error = Failure;
+    type Error = Incomplete;
 
-    fn try_from(answer: v1::CompareConfigurationsResponse) -> Result<Self, Failure> {
+    fn try_from(answer: v1::CompareConfigurationsResponse) -> Result<Self, Incomplete> {
         Ok(Self {
-            sweep: client::expect(answer.sweep, "sweep")?.into(),
+            sweep: expect(answer.sweep, "sweep")?.into(),
             metric: answer.metric,
             maximize: answer.maximize,
             alpha: answer.alpha,
-            configuration: client::expect(answer.configuration, "configuration")?.into(),
-            reference: client::expect(answer.reference, "reference")?.into(),
-            comparison: client::expect(answer.comparison, "comparison")?.into(),
+            configuration: expect(answer.configuration, "configuration")?.into(),
+            reference: expect(answer.reference, "reference")?.into(),
+            comparison: expect(answer.comparison, "comparison")?.into(),
             family: answer.family,
             noise: answer.noise.map(Noise::from),
             notes: answer.notes,

@@ -2,7 +2,7 @@
 
 /// `text` with everything escaped that a terminal would act on or hide: control characters, and those that turn or
 /// hide what stands beside them.
-pub(crate) fn escape(text: &str) -> String {
+pub fn escape(text: &str) -> String {
     text.chars().fold(String::with_capacity(text.len()), |mut escaped, character| {
         if is_active(character) {
             escaped.extend(character.escape_default());
@@ -14,7 +14,7 @@ pub(crate) fn escape(text: &str) -> String {
 }
 
 /// Like `escape`, for a log: line breaks and tabs stay.
-pub(crate) fn escape_log(text: &str) -> String {
+pub fn escape_log(text: &str) -> String {
     text.split('\n')
         .map(|line| line.split('\t').map(escape).collect::<Vec<_>>().join("\t"))
         .collect::<Vec<_>>()
@@ -22,14 +22,14 @@ pub(crate) fn escape_log(text: &str) -> String {
 }
 
 /// Whether a terminal acts on the character instead of showing it.
-pub(crate) fn is_active(character: char) -> bool {
+pub fn is_active(character: char) -> bool {
     let turns =
         matches!(character, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
     character.is_control() || turns
 }
 
 /// `6256392` as `6,256,392`.
-pub(crate) fn count(number: u64) -> String {
+pub fn count(number: u64) -> String {
     let digits = number.to_string();
     let mut grouped = String::with_capacity(digits.len() + digits.len() / 3);
     for (index, digit) in digits.chars().enumerate() {
@@ -42,7 +42,7 @@ pub(crate) fn count(number: u64) -> String {
 }
 
 /// `1.391028e-08`, as the reference prints its ratios.
-pub(crate) fn scientific(number: f64, decimals: usize) -> String {
+pub fn scientific(number: f64, decimals: usize) -> String {
     let text = format!("{number:.decimals$e}");
     match text.split_once('e') {
         Some((mantissa, exponent)) => {
@@ -54,7 +54,7 @@ pub(crate) fn scientific(number: f64, decimals: usize) -> String {
 }
 
 /// A count of operations or bytes in three digits and an SI prefix: `1.23 G`.
-pub(crate) fn si(number: u64) -> String {
+pub fn si(number: u64) -> String {
     const PREFIXES: [&str; 7] = ["", " k", " M", " G", " T", " P", " E"];
     let mut value = number as f64;
     let mut prefix = 0;
@@ -73,7 +73,7 @@ pub(crate) fn si(number: u64) -> String {
 }
 
 /// Bytes in three digits and a binary prefix: `1.23 GiB`.
-pub(crate) fn bytes(number: u64) -> String {
+pub fn bytes(number: u64) -> String {
     const UNITS: [&str; 7] = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
     let mut value = number as f64;
     let mut unit = 0;
@@ -92,7 +92,7 @@ pub(crate) fn bytes(number: u64) -> String {
 }
 
 /// `850 ms`, `12 s`, `3 min 20 s`, `2 h 5 min`, `3 d 4 h`.
-pub(crate) fn duration(seconds: f64) -> String {
+pub fn duration(seconds: f64) -> String {
     if !seconds.is_finite() || seconds < 0.0 {
         return "?".into();
     }
@@ -113,7 +113,7 @@ pub(crate) fn duration(seconds: f64) -> String {
 }
 
 /// How long ago a moment was, in milliseconds since the epoch: `3 min 20 s ago`.
-pub(crate) fn ago(unix_ms: i64) -> String {
+pub fn ago(unix_ms: i64) -> String {
     if unix_ms <= 0 {
         return "-".into();
     }
@@ -124,12 +124,12 @@ pub(crate) fn ago(unix_ms: i64) -> String {
 }
 
 /// Bytes as hexadecimal digits.
-pub(crate) fn hex(bytes: &[u8]) -> String {
+pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// `1 trial`, `2 trials`.
-pub(crate) fn plural(number: u64, noun: &str) -> String {
+pub fn plural(number: u64, noun: &str) -> String {
     format!("{} {noun}{}", count(number), if number == 1 { "" } else { "s" })
 }
 

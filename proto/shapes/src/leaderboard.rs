@@ -3,19 +3,18 @@
 use serde::Serialize;
 use sweep_proto::v1;
 
-use super::sweep::some_text;
-use super::{Comparison, Counts, Noise, Settings, Sweep, settings};
-use crate::client;
-use crate::failure::Failure;
+use crate::sweep::some_text;
 use crate::text::hex;
+use crate::{Comparison, Counts, Noise, Settings, Sweep, settings};
+use crate::{Incomplete, expect};
 
 /// Mean and spread over the replicates.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub(crate) struct Estimate {
-    pub(crate) mean: f64,
+pub struct Estimate {
+    pub mean: f64,
     /// Absent with fewer than two replicates.
-    pub(crate) standard_deviation: Option<f64>,
-    pub(crate) count: u32,
+    pub standard_deviation: Option<f64>,
+    pub count: u32,
 }
 
 impl From<v1::Estimate> for Estimate {
@@ -26,42 +25,42 @@ impl From<v1::Estimate> for Estimate {
 
 /// One configuration.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub(crate) struct Row {
+pub struct Row {
     /// Absent where it cannot be ranked: a replicate has not ended, failed or diverged.
-    pub(crate) rank: Option<u32>,
+    pub rank: Option<u32>,
     /// One more than the number of configurations that were shown to be better.
-    pub(crate) shared_rank: Option<u32>,
+    pub shared_rank: Option<u32>,
     /// Its place in the plan.
-    pub(crate) position: u32,
+    pub position: u32,
     /// Of an entry of `extra`.
-    pub(crate) name: Option<String>,
+    pub name: Option<String>,
     /// What differs from the baseline.
-    pub(crate) configuration: String,
-    pub(crate) baseline: bool,
-    pub(crate) stages: Vec<String>,
-    pub(crate) train_accuracy: Option<Estimate>,
-    pub(crate) val_accuracy: Option<Estimate>,
-    pub(crate) train_loss: Option<Estimate>,
-    pub(crate) val_loss: Option<Estimate>,
-    pub(crate) params: u64,
+    pub configuration: String,
+    pub baseline: bool,
+    pub stages: Vec<String>,
+    pub train_accuracy: Option<Estimate>,
+    pub val_accuracy: Option<Estimate>,
+    pub train_loss: Option<Estimate>,
+    pub val_loss: Option<Estimate>,
+    pub params: u64,
     /// A forward pass of one image.
-    pub(crate) flops: u64,
+    pub flops: u64,
     /// Train accuracy ÷ (10 × params).
-    pub(crate) ratio: Option<Estimate>,
+    pub ratio: Option<Estimate>,
     /// On the test part, where a holdout chooses the epoch; it ranks nothing.
-    pub(crate) test_accuracy: Option<Estimate>,
-    pub(crate) test_loss: Option<Estimate>,
-    pub(crate) seconds: Option<Estimate>,
-    pub(crate) counts: Counts,
-    pub(crate) remark: Option<String>,
-    pub(crate) settings: Settings,
-    pub(crate) trial_ids: Vec<String>,
+    pub test_accuracy: Option<Estimate>,
+    pub test_loss: Option<Estimate>,
+    pub seconds: Option<Estimate>,
+    pub counts: Counts,
+    pub remark: Option<String>,
+    pub settings: Settings,
+    pub trial_ids: Vec<String>,
     /// Against the starting point of its stage.
-    pub(crate) comparison: Option<Comparison>,
+    pub comparison: Option<Comparison>,
     /// Nothing is at least as good in the metric, parameters, FLOPs and seconds, and better in one.
-    pub(crate) on_front: bool,
+    pub on_front: bool,
     /// In which share of resamples it is.
-    pub(crate) front_share: Option<f64>,
+    pub front_share: Option<f64>,
 }
 
 impl From<v1::LeaderboardRow> for Row {
@@ -97,26 +96,26 @@ impl From<v1::LeaderboardRow> for Row {
 
 /// The leaderboard of a sweep.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub(crate) struct Leaderboard {
-    pub(crate) sweep: Sweep,
+pub struct Leaderboard {
+    pub sweep: Sweep,
     /// What ranks.
-    pub(crate) metric: String,
+    pub metric: String,
     /// Whether more is better.
-    pub(crate) maximize: bool,
-    pub(crate) rows: Vec<Row>,
+    pub maximize: bool,
+    pub rows: Vec<Row>,
     /// What a reader should know before comparing.
-    pub(crate) notes: Vec<String>,
+    pub notes: Vec<String>,
     /// The error rate of all verdicts together.
-    pub(crate) alpha: f64,
-    pub(crate) noise: Option<Noise>,
+    pub alpha: f64,
+    pub noise: Option<Noise>,
 }
 
 impl TryFrom<v1::GetLeaderboardResponse> for Leaderboard {
-    type Error = Failure;
+    type Error = Incomplete;
 
-    fn try_from(answer: v1::GetLeaderboardResponse) -> Result<Self, Failure> {
+    fn try_from(answer: v1::GetLeaderboardResponse) -> Result<Self, Incomplete> {
         Ok(Self {
-            sweep: client::expect(answer.sweep, "sweep")?.into(),
+            sweep: expect(answer.sweep, "sweep")?.into(),
             metric: answer.metric,
             maximize: answer.maximize,
             rows: answer.rows.into_iter().map(Row::from).collect(),

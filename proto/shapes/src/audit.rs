@@ -3,20 +3,20 @@
 use serde::Serialize;
 use sweep_proto::v1;
 
-use super::sweep::some_text;
+use crate::sweep::some_text;
 use crate::text::hex;
 
 /// Who did what, or what happened to what.
 #[derive(Debug, Clone, Serialize)]
-pub(crate) struct AuditEntry {
-    pub(crate) at_unix_ms: i64,
-    pub(crate) actor: String,
-    pub(crate) action: String,
-    pub(crate) sweep: Option<u64>,
-    pub(crate) trial_id: Option<String>,
-    pub(crate) attempt: Option<u32>,
-    pub(crate) worker: Option<String>,
-    pub(crate) detail: String,
+pub struct AuditEntry {
+    pub at_unix_ms: i64,
+    pub actor: String,
+    pub action: String,
+    pub sweep: Option<u64>,
+    pub trial_id: Option<String>,
+    pub attempt: Option<u32>,
+    pub worker: Option<String>,
+    pub detail: String,
 }
 
 impl From<v1::AuditEntry> for AuditEntry {

@@ -3,13 +3,13 @@
 use serde::Serialize;
 use sweep_proto::v1;
 
-use super::{Cost, Metrics};
 use crate::text::{count, hex};
+use crate::{Cost, Metrics};
 
 /// Where a sweep stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum State {
+pub enum State {
     Running,
     /// Every trial succeeded.
     Succeeded,
@@ -31,7 +31,7 @@ impl State {
         }
     }
 
-    pub(crate) fn name(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
             Self::Running => "running",
             Self::Succeeded => "succeeded",
@@ -41,49 +41,49 @@ impl State {
         }
     }
 
-    pub(crate) fn has_ended(self) -> bool {
+    pub fn has_ended(self) -> bool {
         matches!(self, Self::Succeeded | Self::Failed | Self::Cancelled)
     }
 }
 
 /// How many trials stand where.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
-pub(crate) struct Counts {
-    pub(crate) queued: u64,
-    pub(crate) running: u64,
-    pub(crate) succeeded: u64,
+pub struct Counts {
+    pub queued: u64,
+    pub running: u64,
+    pub succeeded: u64,
     /// Of the succeeded ones.
-    pub(crate) diverged: u64,
-    pub(crate) failed: u64,
-    pub(crate) cancelled: u64,
+    pub diverged: u64,
+    pub failed: u64,
+    pub cancelled: u64,
     /// Of the succeeded ones, those that were known before.
-    pub(crate) reused: u64,
+    pub reused: u64,
     /// Trials that later stages will add, at most.
-    pub(crate) to_come_at_most: u64,
+    pub to_come_at_most: u64,
 }
 
 impl Counts {
     /// Trials that have ended, however.
-    pub(crate) fn ended(&self) -> u64 {
+    pub fn ended(&self) -> u64 {
         self.succeeded.saturating_add(self.failed).saturating_add(self.cancelled)
     }
 
     /// Trials that there are.
-    pub(crate) fn total(&self) -> u64 {
+    pub fn total(&self) -> u64 {
         self.ended().saturating_add(self.queued).saturating_add(self.running)
     }
 }
 
 /// Where the trials of a new sweep come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub(crate) struct Outlook {
+pub struct Outlook {
     /// Their results are known.
-    pub(crate) known: u64,
+    pub known: u64,
     /// They are under way for another sweep.
-    pub(crate) shared: u64,
-    pub(crate) to_run: u64,
+    pub shared: u64,
+    pub to_run: u64,
     /// `known` and `shared` count only if the data are the same, which a worker has yet to say.
-    pub(crate) at_most: bool,
+    pub at_most: bool,
 }
 
 impl From<v1::Outlook> for Outlook {
@@ -128,60 +128,60 @@ impl From<v1::TrialCounts> for Counts {
 
 /// A stage of a sweep.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub(crate) struct Stage {
-    pub(crate) name: String,
-    pub(crate) counts: Counts,
+pub struct Stage {
+    pub name: String,
+    pub counts: Counts,
     /// What `keep: best` chose, or why it could not.
-    pub(crate) choice: Option<String>,
+    pub choice: Option<String>,
 }
 
 /// The best value of the objective so far.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub(crate) struct Best {
-    pub(crate) metric: String,
-    pub(crate) value: f64,
-    pub(crate) configuration: String,
+pub struct Best {
+    pub metric: String,
+    pub value: f64,
+    pub configuration: String,
 }
 
 /// A trial that runs.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub(crate) struct Running {
-    pub(crate) trial_id: String,
-    pub(crate) configuration: String,
-    pub(crate) seed: u64,
-    pub(crate) worker: String,
-    pub(crate) slot: u32,
-    pub(crate) attempt: u32,
-    pub(crate) epochs: u32,
-    pub(crate) newest: Option<Metrics>,
+pub struct Running {
+    pub trial_id: String,
+    pub configuration: String,
+    pub seed: u64,
+    pub worker: String,
+    pub slot: u32,
+    pub attempt: u32,
+    pub epochs: u32,
+    pub newest: Option<Metrics>,
 }
 
 /// A sweep. Moments are milliseconds since 1970.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub(crate) struct Sweep {
-    pub(crate) id: u64,
-    pub(crate) name: String,
-    pub(crate) state: State,
+pub struct Sweep {
+    pub id: u64,
+    pub name: String,
+    pub state: State,
     /// Why it failed.
-    pub(crate) reason: Option<String>,
-    pub(crate) priority: i32,
-    pub(crate) counts: Counts,
-    pub(crate) epochs_done: u64,
-    pub(crate) epochs_total: u64,
-    pub(crate) submitted_unix_ms: i64,
-    pub(crate) ended_unix_ms: Option<i64>,
-    pub(crate) eta_seconds: Option<f64>,
-    pub(crate) objective: String,
-    pub(crate) best: Option<Best>,
-    pub(crate) stages: Vec<Stage>,
-    pub(crate) running: Vec<Running>,
+    pub reason: Option<String>,
+    pub priority: i32,
+    pub counts: Counts,
+    pub epochs_done: u64,
+    pub epochs_total: u64,
+    pub submitted_unix_ms: i64,
+    pub ended_unix_ms: Option<i64>,
+    pub eta_seconds: Option<f64>,
+    pub objective: String,
+    pub best: Option<Best>,
+    pub stages: Vec<Stage>,
+    pub running: Vec<Running>,
     /// Why nothing runs, if trials wait.
-    pub(crate) waiting_for: Vec<String>,
+    pub waiting_for: Vec<String>,
     /// Nothing of it is started until it is resumed.
-    pub(crate) paused: bool,
-    pub(crate) spec_digest: String,
+    pub paused: bool,
+    pub spec_digest: String,
     /// What it has cost and will; absent where the coordinator is older.
-    pub(crate) cost: Option<Cost>,
+    pub cost: Option<Cost>,
 }
 
 impl From<v1::SweepStatus> for Sweep {
@@ -233,6 +233,6 @@ impl From<v1::RunningTrial> for Running {
     }
 }
 
-pub(super) fn some_text(text: String) -> Option<String> {
+pub(crate) fn some_text(text: String) -> Option<String> {
     (!text.is_empty()).then_some(text)
 }

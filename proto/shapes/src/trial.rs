@@ -3,15 +3,15 @@
 use serde::Serialize;
 use sweep_proto::v1;
 
-use super::sweep::some_text;
-use super::{Metrics, Settings, settings};
+use crate::sweep::some_text;
 use crate::text::hex;
+use crate::{Metrics, Settings, settings};
 
 /// Whose fault a failure was, and one sentence.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(crate) struct Failure {
-    pub(crate) class: String,
-    pub(crate) reason: String,
+pub struct Failure {
+    pub class: String,
+    pub reason: String,
 }
 
 impl From<v1::Failure> for Failure {
@@ -33,39 +33,39 @@ impl From<v1::Failure> for Failure {
 
 /// How an answer was made.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub(crate) struct Provenance {
-    pub(crate) images_per_second: f64,
-    pub(crate) seconds: f64,
-    pub(crate) peak_memory_bytes: u64,
-    pub(crate) data_digest: String,
-    pub(crate) split_digest: String,
-    pub(crate) device: String,
-    pub(crate) device_name: String,
-    pub(crate) instruction_set: String,
-    pub(crate) trainer: String,
-    pub(crate) threads: u32,
+pub struct Provenance {
+    pub images_per_second: f64,
+    pub seconds: f64,
+    pub peak_memory_bytes: u64,
+    pub data_digest: String,
+    pub split_digest: String,
+    pub device: String,
+    pub device_name: String,
+    pub instruction_set: String,
+    pub trainer: String,
+    pub threads: u32,
     #[serde(flatten)]
-    pub(crate) origin: Origin,
+    pub origin: Origin,
 }
 
 /// Where it was made, and by what. What is not known is left out: older programs say less.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
-pub(crate) struct Origin {
+pub struct Origin {
     /// Of the device; `none` for a CPU.
-    pub(crate) driver: Option<String>,
+    pub driver: Option<String>,
     /// What kernels were tuned with before; `none` for a CPU.
-    pub(crate) kernel_cache: Option<String>,
-    pub(crate) worker: Option<String>,
-    pub(crate) worker_version: Option<String>,
-    pub(crate) host: Option<String>,
-    pub(crate) coordinator_version: Option<String>,
+    pub kernel_cache: Option<String>,
+    pub worker: Option<String>,
+    pub worker_version: Option<String>,
+    pub host: Option<String>,
+    pub coordinator_version: Option<String>,
     /// The sweep that asked first.
-    pub(crate) sweep: Option<u64>,
+    pub sweep: Option<u64>,
     /// Of that sweep's spec.
-    pub(crate) spec_digest: Option<String>,
+    pub spec_digest: Option<String>,
     /// Of the folder that the spec came from, by git.
-    pub(crate) revision: Option<String>,
-    pub(crate) protocol_digest: Option<String>,
+    pub revision: Option<String>,
+    pub protocol_digest: Option<String>,
 }
 
 impl From<v1::Origin> for Origin {
@@ -87,10 +87,10 @@ impl From<v1::Origin> for Origin {
 
 /// What the network of one epoch made of the test part, where a holdout chooses the epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub(crate) struct Tested {
-    pub(crate) epoch: u32,
-    pub(crate) loss: f64,
-    pub(crate) accuracy: f64,
+pub struct Tested {
+    pub epoch: u32,
+    pub loss: f64,
+    pub accuracy: f64,
 }
 
 impl From<v1::Provenance> for Provenance {
@@ -113,25 +113,25 @@ impl From<v1::Provenance> for Provenance {
 
 /// A trial of a sweep.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub(crate) struct Summary {
-    pub(crate) trial_id: String,
-    pub(crate) configuration: String,
-    pub(crate) seed: u64,
+pub struct Summary {
+    pub trial_id: String,
+    pub configuration: String,
+    pub seed: u64,
     /// `queued`, `running`, `succeeded`, `failed`, `cancelled`.
-    pub(crate) state: &'static str,
+    pub state: &'static str,
     /// `converged` or `diverged`, once it has succeeded.
-    pub(crate) outcome: Option<&'static str>,
-    pub(crate) failure: Option<Failure>,
-    pub(crate) attempts: u32,
-    pub(crate) worker: Option<String>,
-    pub(crate) stages: Vec<String>,
-    pub(crate) params: u64,
+    pub outcome: Option<&'static str>,
+    pub failure: Option<Failure>,
+    pub attempts: u32,
+    pub worker: Option<String>,
+    pub stages: Vec<String>,
+    pub params: u64,
     /// Of the epoch that the protocol reports.
-    pub(crate) reported: Option<Metrics>,
+    pub reported: Option<Metrics>,
     /// On the test part, where a holdout chooses the epoch.
-    pub(crate) test: Option<Tested>,
-    pub(crate) provenance: Option<Provenance>,
-    pub(crate) settings: Settings,
+    pub test: Option<Tested>,
+    pub provenance: Option<Provenance>,
+    pub settings: Settings,
 }
 
 impl From<v1::TrialSummary> for Summary {
@@ -170,22 +170,22 @@ impl From<v1::TrialSummary> for Summary {
 
 /// One execution of a trial.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub(crate) struct Attempt {
-    pub(crate) round: u32,
-    pub(crate) attempt: u32,
-    pub(crate) worker: String,
-    pub(crate) slot: u32,
-    pub(crate) device: String,
-    pub(crate) assigned_unix_ms: i64,
-    pub(crate) ended_unix_ms: Option<i64>,
+pub struct Attempt {
+    pub round: u32,
+    pub attempt: u32,
+    pub worker: String,
+    pub slot: u32,
+    pub device: String,
+    pub assigned_unix_ms: i64,
+    pub ended_unix_ms: Option<i64>,
     /// `running`, `succeeded`, `failed`, `stopped`, `expired`.
-    pub(crate) outcome: String,
-    pub(crate) failure: Option<Failure>,
+    pub outcome: String,
+    pub failure: Option<Failure>,
     /// From the assignment to the trainer's first word on the trial.
-    pub(crate) start_seconds: Option<f64>,
+    pub start_seconds: Option<f64>,
     /// From there to the end.
-    pub(crate) run_seconds: Option<f64>,
-    pub(crate) log_tail: String,
+    pub run_seconds: Option<f64>,
+    pub log_tail: String,
 }
 
 impl From<v1::AttemptRecord> for Attempt {
@@ -209,12 +209,12 @@ impl From<v1::AttemptRecord> for Attempt {
 
 /// What a network said of the validation data.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub(crate) struct Validation {
-    pub(crate) labels: Vec<u32>,
-    pub(crate) predicted: Vec<u32>,
-    pub(crate) confidence: Vec<f32>,
+pub struct Validation {
+    pub labels: Vec<u32>,
+    pub predicted: Vec<u32>,
+    pub confidence: Vec<f32>,
     /// Row by true class, column by predicted class.
-    pub(crate) confusion: Vec<Vec<u32>>,
+    pub confusion: Vec<Vec<u32>>,
 }
 
 impl From<v1::Validation> for Validation {
@@ -231,21 +231,21 @@ impl From<v1::Validation> for Validation {
 
 /// Everything that is known of one trial.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub(crate) struct Detail {
+pub struct Detail {
     #[serde(flatten)]
-    pub(crate) trial: Summary,
+    pub trial: Summary,
     /// Why it waits, if it does.
-    pub(crate) waiting_for: Option<String>,
-    pub(crate) best: Option<Metrics>,
-    pub(crate) last: Option<Metrics>,
-    pub(crate) attempt_records: Vec<Attempt>,
+    pub waiting_for: Option<String>,
+    pub best: Option<Metrics>,
+    pub last: Option<Metrics>,
+    pub attempt_records: Vec<Attempt>,
     /// Of the accepted attempt, or of the newest.
-    pub(crate) points: Vec<Metrics>,
-    pub(crate) validation: Option<Validation>,
+    pub points: Vec<Metrics>,
+    pub validation: Option<Validation>,
     /// Of the test part, where a holdout chooses the epoch.
-    pub(crate) test_predictions: Option<Validation>,
+    pub test_predictions: Option<Validation>,
     /// The sweeps that want it.
-    pub(crate) sweeps: Vec<u64>,
+    pub sweeps: Vec<u64>,
 }
 
 impl From<v1::GetTrialResponse> for Detail {

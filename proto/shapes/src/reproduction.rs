@@ -3,50 +3,50 @@
 use serde::Serialize;
 use sweep_proto::v1;
 
-use super::sweep::some_text;
-use super::{Metrics, Provenance};
+use crate::sweep::some_text;
 use crate::text::hex;
+use crate::{Metrics, Provenance};
 
 /// What the comparison came to.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub(crate) struct Reproduction {
-    pub(crate) trial_id: String,
+pub struct Reproduction {
+    pub trial_id: String,
     /// The sweep that ran it again.
-    pub(crate) sweep: u64,
+    pub sweep: u64,
     /// The new answer is the old one, as exactly as was asked.
-    pub(crate) same: bool,
+    pub same: bool,
     /// Bit for bit; otherwise within `tolerance`.
-    pub(crate) exactly: bool,
-    pub(crate) tolerance: f64,
+    pub exactly: bool,
+    pub tolerance: f64,
     /// Why it was compared like that.
-    pub(crate) reason: String,
-    pub(crate) largest_difference: f64,
+    pub reason: String,
+    pub largest_difference: f64,
     /// Which number that is.
-    pub(crate) largest_at: Option<String>,
-    pub(crate) numbers: u64,
+    pub largest_at: Option<String>,
+    pub numbers: u64,
     /// Those that do not agree to the last bit.
-    pub(crate) numbers_changed: u64,
-    pub(crate) predictions: u64,
-    pub(crate) predictions_changed: u64,
+    pub numbers_changed: u64,
+    pub predictions: u64,
+    pub predictions_changed: u64,
     /// What cannot be compared at all.
-    pub(crate) mismatches: Vec<String>,
-    pub(crate) old: Option<Answer>,
-    pub(crate) new: Option<Answer>,
+    pub mismatches: Vec<String>,
+    pub old: Option<Answer>,
+    pub new: Option<Answer>,
 }
 
 /// One of the two.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub(crate) struct Answer {
-    pub(crate) round: u32,
-    pub(crate) attempt: u32,
-    pub(crate) outcome: Option<&'static str>,
+pub struct Answer {
+    pub round: u32,
+    pub attempt: u32,
+    pub outcome: Option<&'static str>,
     /// Of the epoch that the protocol reports.
-    pub(crate) reported: Option<Metrics>,
-    pub(crate) provenance: Option<Provenance>,
+    pub reported: Option<Metrics>,
+    pub provenance: Option<Provenance>,
 }
 
 impl Reproduction {
-    pub(crate) fn new(sweep: u64, answer: v1::GetReproductionResponse) -> Self {
+    pub fn new(sweep: u64, answer: v1::GetReproductionResponse) -> Self {
         Self {
             trial_id: hex(&answer.trial_id),
             sweep,

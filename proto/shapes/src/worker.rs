@@ -3,35 +3,35 @@
 use serde::Serialize;
 use sweep_proto::v1;
 
-use super::sweep::some_text;
+use crate::sweep::some_text;
 use crate::text::hex;
 
 /// A place where one trial can run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(crate) struct Slot {
-    pub(crate) index: u32,
-    pub(crate) device: String,
-    pub(crate) device_name: String,
+pub struct Slot {
+    pub index: u32,
+    pub device: String,
+    pub device_name: String,
     /// Absent where it is not known.
-    pub(crate) memory_bytes: Option<u64>,
+    pub memory_bytes: Option<u64>,
     /// Absent where the slot is free.
-    pub(crate) trial_id: Option<String>,
-    pub(crate) configuration: Option<String>,
-    pub(crate) sweep: Option<u64>,
+    pub trial_id: Option<String>,
+    pub configuration: Option<String>,
+    pub sweep: Option<u64>,
 }
 
 /// A worker.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(crate) struct Worker {
-    pub(crate) name: String,
-    pub(crate) host: String,
-    pub(crate) version: String,
+pub struct Worker {
+    pub name: String,
+    pub host: String,
+    pub version: String,
     /// `connected`, `draining`, `suspended`, `lost`.
-    pub(crate) state: String,
+    pub state: String,
     /// Why it is out of service, if it is.
-    pub(crate) out_of_service: Option<String>,
-    pub(crate) last_seen_unix_ms: i64,
-    pub(crate) slots: Vec<Slot>,
+    pub out_of_service: Option<String>,
+    pub last_seen_unix_ms: i64,
+    pub slots: Vec<Slot>,
 }
 
 impl From<v1::WorkerStatus> for Worker {

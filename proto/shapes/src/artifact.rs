@@ -3,20 +3,20 @@
 use serde::Serialize;
 use sweep_proto::v1;
 
-use super::sweep::some_text;
+use crate::sweep::some_text;
 use crate::text::hex;
 
 /// An artifact.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(crate) struct Artifact {
+pub struct Artifact {
     /// BLAKE3 of its content.
-    pub(crate) digest: String,
+    pub digest: String,
     /// `thumbnails`, `log`, `weights`.
-    pub(crate) kind: &'static str,
-    pub(crate) size_bytes: u64,
+    pub kind: &'static str,
+    pub size_bytes: u64,
     /// For logs and weights.
-    pub(crate) trial_id: Option<String>,
-    pub(crate) attempt: Option<u32>,
+    pub trial_id: Option<String>,
+    pub attempt: Option<u32>,
 }
 
 impl From<v1::Artifact> for Artifact {

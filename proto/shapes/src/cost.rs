@@ -3,14 +3,14 @@
 use serde::Serialize;
 use sweep_proto::v1;
 
-use super::sweep::some_text;
+use crate::sweep::some_text;
 
 /// A number with its 90 % interval.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub(crate) struct Prediction {
-    pub(crate) expected: f64,
-    pub(crate) low: f64,
-    pub(crate) high: f64,
+pub struct Prediction {
+    pub expected: f64,
+    pub low: f64,
+    pub high: f64,
 }
 
 impl From<v1::Prediction> for Prediction {
@@ -21,13 +21,13 @@ impl From<v1::Prediction> for Prediction {
 
 /// How far predictions were off that were made before trials ran. Shares: 0.08 is 8 %.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub(crate) struct Accuracy {
-    pub(crate) device: String,
-    pub(crate) trials: u32,
-    pub(crate) median: f64,
-    pub(crate) worst: f64,
+pub struct Accuracy {
+    pub device: String,
+    pub trials: u32,
+    pub median: f64,
+    pub worst: f64,
     /// Of trials within the interval.
-    pub(crate) within: f64,
+    pub within: f64,
 }
 
 impl From<v1::PredictionAccuracy> for Accuracy {
@@ -44,22 +44,22 @@ impl From<v1::PredictionAccuracy> for Accuracy {
 
 /// What a sweep costs. Times are seconds of slots.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub(crate) struct Cost {
+pub struct Cost {
     /// Failed attempts and running ones included.
-    pub(crate) spent_slot_seconds: f64,
+    pub spent_slot_seconds: f64,
     /// Expected besides; absent while nothing is known.
-    pub(crate) left_slot_seconds: Option<Prediction>,
+    pub left_slot_seconds: Option<Prediction>,
     /// Until the end.
-    pub(crate) end_seconds: Option<Prediction>,
-    pub(crate) price_per_hour: Option<String>,
-    pub(crate) budget: Option<String>,
-    pub(crate) budget_slot_seconds: Option<f64>,
+    pub end_seconds: Option<Prediction>,
+    pub price_per_hour: Option<String>,
+    pub budget: Option<String>,
+    pub budget_slot_seconds: Option<f64>,
     /// Before it began, for the budget.
-    pub(crate) left_out_seeds: Vec<u64>,
+    pub left_out_seeds: Vec<u64>,
     /// That wait and that the budget will not hold.
-    pub(crate) left_out_trials: u64,
-    pub(crate) on_gpus: bool,
-    pub(crate) accuracy: Vec<Accuracy>,
+    pub left_out_trials: u64,
+    pub on_gpus: bool,
+    pub accuracy: Vec<Accuracy>,
 }
 
 impl From<v1::Cost> for Cost {

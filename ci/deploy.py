@@ -8,6 +8,8 @@ import sys
 import yaml
 
 import deploy_checks as checks
+import deploy_compose
+import deploy_values
 
 VERSIONS = ["1.29", "1.32", "1.35", "1.37"]
 PLAIN = pathlib.Path("deploy/kubernetes")
@@ -83,7 +85,8 @@ def plain(folder, write):
             if composed.resolve().is_relative_to(pathlib.Path.cwd()) else pathlib.Path.cwd()
         (composed / "kustomization.yaml").write_text(
             f"resources: [{up}/{PLAIN}/overlays/sqlite]\ncomponents: [{up}/{PLAIN}/components/{name}]\n")
-    kept = {PLAIN / "base/namespace.yaml"} | {path for path in PLAIN.rglob("values.yaml")}
+    wanted[deploy_values.CHART / "README.md"] = deploy_values.readme()
+    kept = {PLAIN / "base/namespace.yaml", PLAIN / "prometheus-adapter.yaml"} | {path for path in PLAIN.rglob("values.yaml")}
     stale = [path for path in PLAIN.rglob("*.yaml") if path not in wanted and path not in kept]
     differing = [path for path, text in wanted.items() if not path.exists() or path.read_text() != text]
     if write:
@@ -94,12 +97,12 @@ def plain(folder, write):
             path.write_text(wanted[path])
         print(f"plain manifests: {len(differing)} written, {len(stale)} removed")
     elif stale or differing:
-        sys.exit("the plain manifests are not what the chart says; `ci/deploy --write` renders them anew:\n"
+        sys.exit("the plain manifests or the table of values are not what the chart says; `ci/deploy --write` makes them anew:\n"
                  + "\n".join(f"  {path}" for path in sorted(stale + differing)))
 
 
 def validate(paths):
-    problems, count = [], 0
+    problems, count = deploy_compose.problems(), 0
     for path in paths:
         loaded = [loaded for loaded, _ in documents(path.read_text())]
         count += len(loaded)

@@ -9,10 +9,16 @@ use super::files::{self, root};
 use super::manifests::{self, Container};
 use super::none;
 
-/// The texts of the configuration that is mounted into a container: one for each file of manifests that has it.
+/// The texts of the configuration that is mounted into a container. What is rendered is whole in one file; the plain manifests
+/// have one for each overlay.
 pub(crate) fn of(container: &Container, objects: &[(String, Value)]) -> Vec<String> {
-    let map = |(_, object): &&(String, Value)| {
-        object["kind"] == "ConfigMap" && manifests::text(&object["metadata"]["name"]) == container.configuration
+    let beside = |file: &str| match container.place.starts_with("deploy/kubernetes/") {
+        true => file.starts_with("deploy/kubernetes/"),
+        false => container.place.starts_with(&format!("{file}: ")),
+    };
+    let map = |(file, object): &&(String, Value)| {
+        let named = manifests::text(&object["metadata"]["name"]) == container.configuration;
+        named && object["kind"] == "ConfigMap" && beside(file)
     };
     let key = format!("{}.yaml", container.program);
     objects.iter().filter(map).map(|(_, object)| manifests::text(&object["data"][key.as_str()])).collect()

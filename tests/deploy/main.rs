@@ -4,9 +4,11 @@
 mod commands;
 mod configurations;
 mod files;
+mod lifetimes;
 mod manifests;
 mod metrics;
 mod ports;
+mod slurm;
 mod variables;
 
 /// Fails with every problem, one a line.

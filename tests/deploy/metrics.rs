@@ -35,7 +35,9 @@ fn known(files: &[File]) -> BTreeSet<String> {
 fn names(text: &str) -> impl Iterator<Item = &str> {
     let words = text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == ':'));
     let recorded = |word: &str| word.contains("sweep") && word.split(':').filter(|part| !part.is_empty()).count() > 2;
-    let ours = move |word: &&str| (word.starts_with("sweep_") && !word.ends_with('_') && !word.contains(':')) || recorded(word);
+    let ours = move |word: &&str| {
+        (word.starts_with("sweep_") && !word.ends_with('_') && !word.contains(':')) || recorded(word)
+    };
     words.map(|word| word.trim_matches(':')).filter(ours)
 }
 

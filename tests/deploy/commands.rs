@@ -47,6 +47,8 @@ fn pieces(file: &File) -> Vec<String> {
         }
         // A comment is prose, unless it begins with a program.
         let comment = line.trim_start().strip_prefix('#').map(str::trim_start);
+        // So is what stands behind a line.
+        let line = line.split_once(" # ").map_or(line, |(line, _)| line);
         let is_prose = |text: &str| !PROGRAMS.iter().any(|(program, _)| text.split(' ').next() == Some(*program));
         if comment.is_some_and(is_prose) { Vec::new() } else { vec![line.to_owned()] }
     };
@@ -61,6 +63,10 @@ fn command_lines(piece: &str) -> Vec<(Vec<String>, Vec<String>)> {
     let words: Vec<&str> = piece.split_whitespace().collect();
     let mut found = Vec::new();
     for (place, word) in words.iter().enumerate() {
+        // An enumeration in prose; a list of words has a bracket or a folder before it.
+        if word.ends_with(',') && !word.contains(['[', '/']) {
+            continue;
+        }
         let word = word.trim_start_matches(['"', '\'', '(', '[', '$']).trim_end_matches([',', '"', '\'', ']', ')']);
         let name = word.trim_start_matches("ExecStart=").rsplit('/').next().unwrap_or(word);
         // An argument of another program: `cargo build -p sweep-worker --bin sweep-worker`.

@@ -9,12 +9,15 @@ use super::files::{self, root};
 use super::manifests::{self, Container};
 use super::none;
 
-/// The texts of the configuration that is mounted into a container. What is rendered is whole in one file; the plain manifests
-/// have one for each overlay.
+/// The texts of the configuration that is mounted into a container. What is rendered is whole in one file, an overlay in one
+/// folder; for what the overlays share there are as many as overlays.
 pub(crate) fn of(container: &Container, objects: &[(String, Value)]) -> Vec<String> {
-    let beside = |file: &str| match container.place.starts_with("deploy/kubernetes/") {
-        true => file.starts_with("deploy/kubernetes/"),
-        false => container.place.starts_with(&format!("{file}: ")),
+    let folder = |file: &str| Path::new(file).parent().map(Path::to_owned);
+    let own = container.place.split(": ").next().unwrap_or_default();
+    let beside = |file: &str| match own {
+        shared if shared.starts_with("deploy/kubernetes/base/") => file.starts_with("deploy/kubernetes/"),
+        plain if plain.starts_with("deploy/kubernetes/") => folder(plain) == folder(file),
+        rendered => rendered == file,
     };
     let map = |(file, object): &&(String, Value)| {
         let named = manifests::text(&object["metadata"]["name"]) == container.configuration;

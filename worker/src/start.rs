@@ -123,7 +123,7 @@ pub async fn start(
         let text = "`trainer_command`: nothing says how a trainer is started".to_owned();
         return Err(Problems(vec![Problem { source: "configuration".to_owned(), text }]).into());
     }
-    let metrics = Arc::new(Metrics::new()?);
+    let metrics = Arc::new(Metrics::new(&config.name)?);
     let ground = Ground::prepare(&config)?;
     let (journal, recovered) = ground.outbox(&metrics)?;
     let checkpoints = ground.checkpoints(&config, &metrics)?;
@@ -141,8 +141,12 @@ pub async fn start(
     let (pages_end, drain) = (CancellationToken::new(), CancellationToken::new());
     let http_address = match config.http_listen {
         Some(address) => {
-            let pages =
-                http::Pages { metrics: Arc::clone(&metrics), gpus: open_gpus(), registered: registered.clone() };
+            let pages = http::Pages {
+                metrics: Arc::clone(&metrics),
+                gpus: open_gpus(),
+                folders: ground.places().into(),
+                registered: registered.clone(),
+            };
             Some(http::serve(address, pages, pages_end.clone()).await?)
         }
         None => None,
@@ -220,6 +224,11 @@ impl Ground {
         let folders = Folders { data_root: text(&data_root)?, cache: text(&cache)? };
         text(&state)?;
         Ok(Self { state, folders, _lock: lock })
+    }
+
+    /// Folders of whose disks the room is told.
+    fn places(&self) -> Vec<(&'static str, PathBuf)> {
+        vec![("state", self.state.clone()), ("cache", PathBuf::from(&self.folders.cache))]
     }
 
     fn checkpoints(&self, config: &Config, metrics: &Arc<Metrics>) -> Result<Arc<Checkpoints>, Error> {

@@ -11,9 +11,9 @@ use tokio::sync::watch;
 use tracing::warn;
 
 use crate::access;
-use crate::engine::{Error, Gauges, Handle, Trouble};
+use crate::engine::{Error, Handle, Trouble};
 use crate::leading::Standing;
-use crate::metrics::{Metrics, SweepGauges};
+use crate::metrics::{Metrics, Places, Room, Scrape, SweepGauges};
 use crate::store::codes::SweepState;
 use crate::store::leadership::Waiting;
 
@@ -27,9 +27,17 @@ pub struct Web {
     pub standing: watch::Receiver<Standing>,
     /// The counters.
     pub metrics: Arc<Metrics>,
+    /// Where the coordinator keeps things.
+    pub places: Places,
 }
 
 impl Web {
+    /// The room that there is; file systems may take their time, and no other task should.
+    async fn rooms(&self) -> Vec<Room> {
+        let places = self.places.clone();
+        tokio::task::spawn_blocking(move || places.rooms()).await.unwrap_or_default()
+    }
+
     fn engine(&self) -> Option<Handle> {
         match &*self.standing.borrow() {
             Standing::Leading(room) => Some(room.engine.clone()),
@@ -90,7 +98,10 @@ async fn metrics(State(web): State<Web>) -> impl IntoResponse {
 async fn scrape(web: &Web) -> Result<String, Error> {
     let failed = |error: prometheus::Error| Error::Internal(error.to_string());
     // A standby counts nothing: what it knew is another one's by now.
-    let Some(engine) = web.engine() else { return web.metrics.render(&Gauges::default(), &[]).map_err(failed) };
+    let rooms = web.rooms().await;
+    let Some(engine) = web.engine() else {
+        return web.metrics.render(&Scrape { rooms, ..Scrape::default() }).map_err(failed);
+    };
     let gauges = engine.gauges().await?;
     let mut sweeps = Vec::new();
     let records = engine.store().sweeps().await?;
@@ -118,5 +129,6 @@ async fn scrape(web: &Web) -> Result<String, Error> {
             board: board.board.clone(),
         });
     }
-    web.metrics.render(&gauges, &sweeps).map_err(failed)
+    let store_bytes = Some(engine.store().size_bytes().await?);
+    web.metrics.render(&Scrape { leads: true, gauges, sweeps, rooms, store_bytes }).map_err(failed)
 }

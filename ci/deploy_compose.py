@@ -9,7 +9,7 @@ FOLDER = pathlib.Path("deploy/compose")
 # Made by tokens.sh, or the user's own.
 MADE = {"./tokens", "./tokens/worker", "./tokens/read", "${SWEEP_DATA:-./data}"}
 KNOWN = {"image", "build", "user", "read_only", "cap_drop", "security_opt", "tmpfs", "restart", "depends_on", "environment", "volumes",
-         "ports", "stop_grace_period", "shm_size", "profiles", "hostname", "deploy", "command"}
+         "ports", "stop_grace_period", "shm_size", "profiles", "hostname", "deploy", "command", "healthcheck"}
 
 
 def problems():

@@ -1,6 +1,8 @@
 //! What stands in `deploy/` and in its documentation, held against the programs: ports, paths, flags, variables, keys and
 //! metrics. `ci/deploy` holds the same files against Kubernetes.
 
+#![expect(clippy::expect_used, reason = "a test that cannot go on should stop there")]
+
 mod commands;
 mod configurations;
 mod files;

@@ -53,8 +53,13 @@ spec:
       image: {{ include "sweep.image" (dict "image" .Values.coordinator.image "tag" .Chart.AppVersion) }}
       imagePullPolicy: {{ .Values.coordinator.image.pullPolicy }}
       args: [--config, /etc/sweep/coordinator.yaml]
-      {{- if include "sweep.replicated" . }}
+      {{- if or (include "sweep.replicated" .) .Values.coordinator.env }}
       env:
+        {{- with .Values.coordinator.env }}
+        {{- toYaml . | nindent 8 }}
+        {{- end }}
+      {{- end }}
+      {{- if include "sweep.replicated" . }}
         - name: SWEEP_COORDINATOR_STORE
           valueFrom:
             secretKeyRef: { name: {{ .Values.coordinator.postgres.existingSecret }}, key: {{ .Values.coordinator.postgres.key }} }
@@ -94,6 +99,9 @@ spec:
         {{- end }}
         - { name: store, mountPath: /var/lib/sweep }
         - { name: tmp, mountPath: /tmp }
+        {{- with .Values.coordinator.volumeMounts }}
+        {{- toYaml . | nindent 8 }}
+        {{- end }}
   volumes:
     - name: config
       configMap: { name: {{ include "sweep.coordinator" . }} }
@@ -107,4 +115,7 @@ spec:
       persistentVolumeClaim: { claimName: {{ .Values.coordinator.storage.existingClaim | default (include "sweep.coordinator" .) }} }
     - name: tmp
       emptyDir: { sizeLimit: 1Gi }
+    {{- with .Values.coordinator.volumes }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
 {{- end }}

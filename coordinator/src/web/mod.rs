@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::State;
+use axum::extract::{RawQuery, State};
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
@@ -15,6 +15,7 @@ use crate::engine::{Error, Handle, Trouble};
 use crate::leading::Standing;
 use crate::metrics::{Metrics, Places, Room, Scrape, SweepGauges};
 use crate::store::codes::SweepState;
+use crate::store::leadership::Waiting;
 
 /// Sweeps whose progress and leaderboard are shown: those that run and the newest that have ended, at most so many.
 const SHOWN_SWEEPS: usize = 10;
@@ -56,7 +57,17 @@ pub fn router(web: Web, door: access::http::Door) -> Router {
         .with_state(web)
 }
 
-async fn readyz(State(web): State<Web>) -> impl IntoResponse {
+/// Whether this coordinator answers. With `?standby=ready`, one that sees another lead is ready too: to take over.
+async fn readyz(State(web): State<Web>, RawQuery(query): RawQuery) -> impl IntoResponse {
+    let waiting = match &*web.standing.borrow() {
+        Standing::Waiting(waiting) => Some(waiting.clone()),
+        Standing::Leading(_) => None,
+    };
+    match waiting {
+        Some(Waiting::Led { .. }) if query.as_deref() == Some("standby=ready") => return (StatusCode::OK, "standby\n"),
+        Some(_) => return (StatusCode::SERVICE_UNAVAILABLE, "standby\n"),
+        None => {}
+    }
     let Some(engine) = web.engine() else { return (StatusCode::SERVICE_UNAVAILABLE, "standby\n") };
     if *engine.trouble().borrow() != Trouble::None {
         return (StatusCode::SERVICE_UNAVAILABLE, "the store cannot be written\n");

@@ -14,6 +14,7 @@ pub mod material;
 mod parquet;
 mod picture;
 pub mod rows;
+pub mod single;
 mod summary;
 mod tables;
 mod view;

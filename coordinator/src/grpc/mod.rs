@@ -3,6 +3,7 @@
 pub(crate) mod access;
 pub(crate) mod analysis;
 mod analysis_messages;
+pub(crate) mod board_part;
 mod cost;
 pub mod gate;
 mod patience;

@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod analysis;
 #[cfg(test)]
+mod api;
+#[cfg(test)]
 mod budgets;
 #[cfg(test)]
 mod damage;
@@ -15,6 +17,8 @@ mod faults;
 #[cfg(test)]
 mod flow;
 mod gauges;
+#[cfg(test)]
+mod http;
 #[cfg(test)]
 mod known;
 #[cfg(test)]

@@ -25,10 +25,11 @@ use crate::access::{self, Keyring, unix_ms};
 use crate::config::Config;
 use crate::engine;
 use crate::grpc::gate::Gate;
+use crate::grpc::timing::Timing;
 use crate::leading::{Office, Room, Standing};
 use crate::listen::tls::{self, Tls};
 use crate::listen::{self, Door, Speech};
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, Places};
 use crate::store::artifacts::Folder;
 use crate::store::leadership::{Leadership, Waiting};
 use crate::store::location::Location;
@@ -126,11 +127,17 @@ pub async fn start(config: Config, shutdown: CancellationToken) -> Result<Handle
     let (standing, stands) = watch::channel(Standing::Waiting(Waiting::Looking));
     let (ready, is_ready) = watch::channel(false);
     let (damage, damaged) = watch::channel(None);
-    let rooms = Rooms { stands: stands.clone(), ready: is_ready.clone(), keyring: Arc::clone(&keyring) };
+    let rooms = Rooms {
+        stands: stands.clone(),
+        ready: is_ready.clone(),
+        keyring: Arc::clone(&keyring),
+        metrics: Arc::clone(&metrics),
+    };
     let grpc = Door { listener: grpc, speech: Speech::Grpc, tls: tls.clone() }.open(&tasks, &shutdown);
     serve_grpc(grpc, rooms, &tasks, &shutdown)?;
     let door = access::http::Door { keyring: Arc::clone(&keyring), any_host: config.insecure, tls: tls.is_some() };
-    let web = router(Web { standing: stands.clone(), metrics: Arc::clone(&metrics) }, door);
+    let places = Places::of(&config);
+    let web = router(Web { standing: stands.clone(), metrics: Arc::clone(&metrics), places }, door);
     let http = Door { listener: http, speech: Speech::Http, tls: tls.clone() }.open(&tasks, &shutdown);
     tasks.spawn(listen::http::serve(http, web, tasks.clone(), shutdown.clone()));
     if let Some(tls) = tls {
@@ -204,6 +211,7 @@ struct Rooms {
     stands: watch::Receiver<Standing>,
     ready: watch::Receiver<bool>,
     keyring: Arc<Keyring>,
+    metrics: Arc<Metrics>,
 }
 
 fn serve_grpc(
@@ -223,6 +231,7 @@ fn serve_grpc(
         .http2_keepalive_timeout(Some(KEEPALIVE_WAIT))
         .max_concurrent_streams(MAX_STREAMS)
         .http2_max_header_list_size(MAX_HEADER_BYTES)
+        .layer(Timing::new(rooms.metrics))
         .layer(access::grpc::Door(rooms.keyring))
         .add_service(health)
         .add_service(reflection)

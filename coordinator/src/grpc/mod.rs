@@ -12,6 +12,7 @@ mod reproduce;
 mod streams;
 pub mod sweep;
 mod sweep_messages;
+pub mod timing;
 pub mod worker;
 
 use sweep_spec::Problems;

@@ -14,6 +14,7 @@ mod extend;
 mod faults;
 #[cfg(test)]
 mod flow;
+mod gauges;
 #[cfg(test)]
 mod known;
 #[cfg(test)]

@@ -42,6 +42,8 @@ pub struct Room {
     endings: WorkerServiceServer<Workers>,
     /// What people ask.
     sweeps: SweepServiceServer<Sweeps>,
+    /// The same, for pages, which ask without a wire.
+    pub(crate) people: Sweeps,
 }
 
 impl Room {
@@ -144,10 +146,12 @@ impl Office {
     fn room(&self, engine: engine::Handle, term: &CancellationToken) -> Room {
         let workers = WorkerServiceServer::new(Workers::new(engine.clone(), self.artifacts.clone()));
         let sweeps = Sweeps::new(engine.clone(), self.artifacts.clone(), self.tasks.clone(), term.clone());
+        let people = sweeps.clone();
         let sweeps = SweepServiceServer::new(sweeps);
         let workers = workers.max_encoding_message_size(MAX_RESPONSE_BYTES);
         Room {
             engine,
+            people,
             endings: workers.clone().max_decoding_message_size(MAX_ENDING_BYTES),
             workers: workers.max_decoding_message_size(MAX_REPORT_BYTES),
             sweeps: sweeps.max_decoding_message_size(MAX_QUESTION_BYTES).max_encoding_message_size(MAX_RESPONSE_BYTES),

@@ -13,6 +13,7 @@ pub mod sweep;
 mod sweep_messages;
 pub mod worker;
 
+pub(crate) use sweep_messages::status as status_message;
 use sweep_spec::Problems;
 use tonic::{Code, Status};
 use tracing::error;

@@ -41,8 +41,8 @@ type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 /// Answers people.
 #[derive(Clone)]
 pub struct Sweeps {
-    pub(super) engine: Handle,
-    pub(super) artifacts: Folder,
+    pub(crate) engine: Handle,
+    pub(crate) artifacts: Folder,
     tasks: TaskTracker,
     shutdown: CancellationToken,
 }
@@ -57,7 +57,7 @@ impl Sweeps {
         self.engine.find(&self::reference(reference)?).await
     }
 
-    pub(super) async fn status(&self, sweep: SweepId) -> Result<v1::SweepStatus, Error> {
+    pub(crate) async fn status(&self, sweep: SweepId) -> Result<v1::SweepStatus, Error> {
         Ok(messages::status(&self.engine.status(sweep).await?))
     }
 
@@ -73,7 +73,7 @@ impl Sweeps {
         Ok(v1::SubmitResponse { sweep: Some(sweep), resumed: submitted.resumed, outlook })
     }
 
-    async fn trials(&self, request: v1::ListTrialsRequest) -> Result<v1::ListTrialsResponse, Error> {
+    pub(crate) async fn trials(&self, request: v1::ListTrialsRequest) -> Result<v1::ListTrialsResponse, Error> {
         let sweep = self.find(request.sweep.clone()).await?;
         let page = TrialPage { sweep, ..page(request)? };
         let limit = page.limit;
@@ -85,7 +85,7 @@ impl Sweeps {
         Ok(v1::ListTrialsResponse { trials, next_page_token: last.unwrap_or_default() })
     }
 
-    async fn trial(&self, text: &str) -> Result<v1::GetTrialResponse, Error> {
+    pub(crate) async fn trial(&self, text: &str) -> Result<v1::GetTrialResponse, Error> {
         let (record, row, board) = self.trial_row(text).await?;
         let (id, sweep) = (row.trial, board.record.id);
         let store = self.engine.store();
@@ -117,7 +117,7 @@ impl Sweeps {
     }
 
     /// A trial, its row in the newest sweep that refers to it, and that sweep's board.
-    pub(super) async fn trial_row(&self, text: &str) -> Result<(TrialRecord, TrialRow, Arc<Board>), Error> {
+    pub(crate) async fn trial_row(&self, text: &str) -> Result<(TrialRecord, TrialRow, Arc<Board>), Error> {
         let id = self.trial_named(text).await?;
         let store = self.engine.store();
         let unknown = || Error::NotFound { what: format!("trial `{text}`") };
@@ -143,7 +143,7 @@ impl Sweeps {
         }
     }
 
-    pub(super) async fn workers(&self) -> Result<v1::ListWorkersResponse, Error> {
+    pub(crate) async fn workers(&self) -> Result<v1::ListWorkersResponse, Error> {
         let live = self.engine.workers().await?;
         let known = self.engine.store().workers().await?;
         let worker = |worker: crate::store::record::WorkerRecord| {

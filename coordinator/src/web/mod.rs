@@ -1,4 +1,7 @@
-//! HTTP: metrics and health. Pages have their room here.
+//! HTTP: metrics and health here, pages for people in `pages`, what they load in `assets`.
+
+mod assets;
+mod pages;
 
 use std::sync::Arc;
 
@@ -42,7 +45,8 @@ pub fn router(web: Web) -> Router {
         .route("/metrics", get(metrics))
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(readyz))
-        .with_state(web)
+        .with_state(web.clone())
+        .merge(pages::router(web))
 }
 
 async fn readyz(State(web): State<Web>) -> impl IntoResponse {

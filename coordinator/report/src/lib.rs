@@ -15,6 +15,7 @@ mod parquet;
 pub mod parts;
 mod picture;
 pub mod rows;
+pub mod single;
 mod summary;
 mod tables;
 mod view;

@@ -27,6 +27,7 @@ mod poll;
 mod report;
 mod reproduce;
 mod restore;
+mod single;
 mod status;
 mod study;
 mod submit;
@@ -85,6 +86,8 @@ pub struct Handle {
     /// Sweeps whose boards are being made.
     making: Arc<Mutex<HashSet<SweepId>>>,
     analyses: Arc<Mutex<Vec<analysis::Kept>>>,
+    /// Analyses that are being made.
+    analysing: Arc<Mutex<HashMap<analysis::Key, Arc<tokio::sync::Mutex<()>>>>>,
     lease_ttl_ms: u64,
     limits: Limits,
     costs: costs::Shared,
@@ -127,6 +130,7 @@ pub fn start(
         boards: Arc::default(),
         making: Arc::default(),
         analyses: Arc::default(),
+        analysing: Arc::default(),
         lease_ttl_ms: scheduler.lease_ttl_ms,
         limits,
         costs: costs.clone(),

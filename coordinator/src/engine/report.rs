@@ -123,7 +123,12 @@ impl Handle {
     }
 
     /// Pictures are an extra: without a sound sheet the report has none, and says so.
-    async fn add_sheet(&self, analysed: &Analysed, material: &mut Material, folder: &Folder) -> Result<(), Error> {
+    pub(super) async fn add_sheet(
+        &self,
+        analysed: &Analysed,
+        material: &mut Material,
+        folder: &Folder,
+    ) -> Result<(), Error> {
         let found = self.store.artifacts(analysed.record.id).await?;
         let is_sheet = |artifact: &&crate::store::record::ArtifactRecord| {
             artifact.kind == v1::ArtifactKind::Thumbnails && artifact.data_digest == analysed.record.pin

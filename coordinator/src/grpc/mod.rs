@@ -2,6 +2,7 @@
 
 pub(crate) mod analysis;
 mod analysis_messages;
+pub(crate) mod board_part;
 mod cost;
 pub mod gate;
 mod patience;

@@ -53,7 +53,7 @@ impl Sweeps {
         Self { engine, artifacts, tasks, shutdown }
     }
 
-    pub(super) async fn find(&self, reference: Option<v1::SweepReference>) -> Result<SweepId, Error> {
+    pub(crate) async fn find(&self, reference: Option<v1::SweepReference>) -> Result<SweepId, Error> {
         self.engine.find(&self::reference(reference)?).await
     }
 
@@ -61,7 +61,53 @@ impl Sweeps {
         Ok(messages::status(&self.engine.status(sweep).await?))
     }
 
-    async fn submit_one(&self, request: v1::SubmitRequest) -> Result<v1::SubmitResponse, Error> {
+    /// A trial as a message.
+    pub(crate) fn summary(&self, board: &Board, row: &TrialRow) -> Result<v1::TrialSummary, Error> {
+        messages::trial(board, row)
+    }
+
+    /// A sweep with what was submitted.
+    pub(crate) async fn sweep(&self, reference: Option<v1::SweepReference>) -> Result<v1::GetSweepResponse, Error> {
+        let id = self.find(reference).await?;
+        let found = self.engine.status(id).await?;
+        let pair = |(key, value): &(String, String)| v1::Override { key: key.clone(), value: value.clone() };
+        Ok(v1::GetSweepResponse {
+            sweep: Some(messages::status(&found)),
+            spec: found.record.spec.clone().into(),
+            overrides: found.record.overrides.iter().map(pair).collect(),
+        })
+    }
+
+    /// A sweep's status on every change until it has ended.
+    pub(crate) fn watched(&self, id: SweepId) -> ReceiverStream<Result<v1::WatchSweepResponse, Status>> {
+        let (answers, stream) = mpsc::channel(STREAM_QUEUE);
+        let service = self.clone();
+        self.tasks.spawn(async move {
+            tokio::select! {
+                () = service.shutdown.cancelled() => drop(answers.send(Err(status(Error::Unavailable))).await),
+                () = service.watch(id, &answers) => {}
+            }
+        });
+        ReceiverStream::new(stream)
+    }
+
+    pub(crate) async fn artifacts_of(
+        &self,
+        reference: Option<v1::SweepReference>,
+    ) -> Result<v1::ListArtifactsResponse, Error> {
+        let id = self.find(reference).await?;
+        let found = self.engine.store().artifacts(id).await?;
+        let artifacts = found.into_iter().map(|artifact| v1::Artifact {
+            digest: bytes(artifact.digest.as_bytes()),
+            kind: artifact.kind.into(),
+            size_bytes: artifact.size_bytes,
+            trial_id: artifact.owner.map(|(_, trial, _)| bytes(trial.as_bytes())).unwrap_or_default(),
+            attempt: artifact.owner.map_or(0, |(.., attempt)| attempt),
+        });
+        Ok(v1::ListArtifactsResponse { artifacts: artifacts.collect() })
+    }
+
+    pub(crate) async fn submit_one(&self, request: v1::SubmitRequest) -> Result<v1::SubmitResponse, Error> {
         let extends = match request.extends.clone() {
             Some(reference) => Some(self.find(Some(reference)).await?),
             None => None,
@@ -134,7 +180,7 @@ impl Sweeps {
         Ok((record, row, board))
     }
 
-    pub(super) async fn trial_named(&self, text: &str) -> Result<TrialId, Error> {
+    pub(crate) async fn trial_named(&self, text: &str) -> Result<TrialId, Error> {
         trial_digits(text)?;
         match self.engine.store().trials_like(text, 2).await?.as_slice() {
             [] => Err(Error::NotFound { what: format!("trial `{text}`") }),
@@ -268,14 +314,7 @@ impl SweepService for Sweeps {
     }
 
     async fn get_sweep(&self, request: Request<v1::GetSweepRequest>) -> Result<Response<v1::GetSweepResponse>, Status> {
-        let id = self.find(request.into_inner().sweep).await.map_err(status)?;
-        let found = self.engine.status(id).await.map_err(status)?;
-        let pair = |(key, value): &(String, String)| v1::Override { key: key.clone(), value: value.clone() };
-        Ok(Response::new(v1::GetSweepResponse {
-            sweep: Some(messages::status(&found)),
-            spec: found.record.spec.clone().into(),
-            overrides: found.record.overrides.iter().map(pair).collect(),
-        }))
+        self.sweep(request.into_inner().sweep).await.map(Response::new).map_err(status)
     }
 
     async fn watch_sweep(
@@ -283,15 +322,7 @@ impl SweepService for Sweeps {
         request: Request<v1::WatchSweepRequest>,
     ) -> Result<Response<Self::WatchSweepStream>, Status> {
         let id = self.find(request.into_inner().sweep).await.map_err(status)?;
-        let (answers, stream) = mpsc::channel(STREAM_QUEUE);
-        let service = self.clone();
-        self.tasks.spawn(async move {
-            tokio::select! {
-                () = service.shutdown.cancelled() => drop(answers.send(Err(status(Error::Unavailable))).await),
-                () = service.watch(id, &answers) => {}
-            }
-        });
-        Ok(Response::new(Box::pin(ReceiverStream::new(stream))))
+        Ok(Response::new(Box::pin(self.watched(id))))
     }
 
     async fn get_leaderboard(
@@ -439,16 +470,7 @@ impl SweepService for Sweeps {
         &self,
         request: Request<v1::ListArtifactsRequest>,
     ) -> Result<Response<v1::ListArtifactsResponse>, Status> {
-        let id = self.find(request.into_inner().sweep).await.map_err(status)?;
-        let found = self.engine.store().artifacts(id).await.map_err(Error::from).map_err(status)?;
-        let artifacts = found.into_iter().map(|artifact| v1::Artifact {
-            digest: bytes(artifact.digest.as_bytes()),
-            kind: artifact.kind.into(),
-            size_bytes: artifact.size_bytes,
-            trial_id: artifact.owner.map(|(_, trial, _)| bytes(trial.as_bytes())).unwrap_or_default(),
-            attempt: artifact.owner.map_or(0, |(.., attempt)| attempt),
-        });
-        Ok(Response::new(v1::ListArtifactsResponse { artifacts: artifacts.collect() }))
+        self.artifacts_of(request.into_inner().sweep).await.map(Response::new).map_err(status)
     }
 
     async fn get_artifact(

@@ -1,7 +1,10 @@
-//! HTTP: metrics and health here, pages for people in `pages`, what they load in `assets`.
+//! HTTP: metrics and health here, pages for people in `pages`, what they load in `assets`. `desk` answers questions in
+//! shapes, for the API and for pages; `problem` says what is wrong.
 
 mod assets;
+pub(crate) mod desk;
 mod pages;
+pub(crate) mod problem;
 
 use std::sync::Arc;
 
@@ -17,6 +20,8 @@ use crate::engine::{Error, Gauges, Handle, Trouble};
 use crate::leading::Standing;
 use crate::metrics::{Metrics, SweepGauges};
 use crate::store::codes::SweepState;
+use desk::Desk;
+use problem::Problem;
 
 /// Sweeps whose progress and leaderboard are shown: those that run and the newest that have ended, at most so many.
 const SHOWN_SWEEPS: usize = 10;
@@ -31,6 +36,14 @@ pub struct Web {
 }
 
 impl Web {
+    /// Who answers pages; where this coordinator does not lead, what to say instead.
+    pub(crate) fn desk(&self) -> Result<Desk, Problem> {
+        match &*self.standing.borrow() {
+            Standing::Leading(room) => Ok(Desk::new(room.people.clone())),
+            Standing::Waiting(waiting) => Err(Problem::standby(waiting)),
+        }
+    }
+
     fn engine(&self) -> Option<Handle> {
         match &*self.standing.borrow() {
             Standing::Leading(room) => Some(room.engine.clone()),

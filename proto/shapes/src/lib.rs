@@ -7,6 +7,7 @@ mod artifact;
 mod audit;
 mod cost;
 mod leaderboard;
+mod page;
 mod reproduction;
 mod sweep;
 pub mod text;
@@ -17,12 +18,17 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 use sweep_proto::v1::{self, setting};
+use utoipa::ToSchema;
 
 pub use analysis::{Analysis, Compared, Comparison, FactorTable, Interval, Level, Noise, Pair, Stage};
 pub use artifact::Artifact;
 pub use audit::AuditEntry;
 pub use cost::{Accuracy, Cost, Prediction};
 pub use leaderboard::{Estimate, Leaderboard, Row};
+pub use page::{
+    ArtifactList, AuditPage, ConfusionMatrix, Confusions, Curve, Epoch, Explanation, LeaderboardPage, Log, MissedImage,
+    MissedImages, Override, Retried, Specification, Submitted, SweepPage, TrialPage, WorkerList,
+};
 pub use reproduction::Reproduction;
 pub use sweep::{Counts, Outlook, Running, State, Sweep};
 pub use trial::{Attempt, Detail, Failure, Origin, Provenance, Summary};
@@ -60,7 +66,7 @@ fn value(value: Option<setting::Value>) -> serde_json::Value {
 }
 
 /// The numbers of one epoch.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, ToSchema)]
 pub struct Metrics {
     pub epoch: u32,
     pub train_loss: f64,

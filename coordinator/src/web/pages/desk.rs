@@ -1,5 +1,6 @@
 //! What takes long is not waited for: a page is shown with what is there after a moment, says what is still being worked
-//! out, and asks again. What was asked for goes on meanwhile, once, and is kept by the engine.
+//! out, and asks again. What was asked for goes on meanwhile, once, and is kept by the engine; of a large sweep that goes
+//! on, what is shown may be some moments old.
 
 use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
@@ -84,7 +85,7 @@ impl Desk {
     ) -> Result<Option<Arc<Analysed>>, Error> {
         let asked = engine.clone();
         let request = Request { metric, ..Request::default() };
-        let make = async move { asked.analysed(id, request, images).await };
+        let make = async move { asked.analysed_soon(id, request, images).await };
         self.within(Work::Analysis(id, metric, images), MOMENT, make).await.transpose()
     }
 

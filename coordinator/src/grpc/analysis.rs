@@ -1,5 +1,8 @@
 //! What the results say: the leaderboard, an analysis, two configurations.
 
+use std::collections::HashMap;
+use std::sync::Arc;
+
 use sweep_analysis::analyse::Request;
 use sweep_analysis::leaderboard::Row;
 use sweep_analysis::result::{Correction, Verdict};
@@ -38,6 +41,22 @@ impl Sweeps {
         let status = self.status(sweep).await?;
         let (rows, next, total) = part.of(&analysed)?;
         Ok(PartOfBoard { board: board(&analysed, status, &rows)?, total, next, read_ms: analysed.read_ms })
+    }
+
+    /// All rows of a leaderboard in the order of `part`.
+    pub(crate) async fn ordered_board(
+        &self,
+        request: v1::GetLeaderboardRequest,
+        part: &Part,
+    ) -> Result<OrderedBoard, Error> {
+        let sweep = self.find(request.sweep).await?;
+        let asked = Request { metric: metric(&request.metric)?, ..Request::default() };
+        let analysed = self.engine.analysed_soon(sweep, asked, false).await?;
+        let indices: HashMap<u32, usize> = (analysed.board.rows.iter().map(|row| row.position)).zip(0..).collect();
+        let all = Part { after: None, limit: usize::MAX, ..part.clone() };
+        let (rows, ..) = all.of(&analysed)?;
+        let order = rows.iter().filter_map(|row| indices.get(&row.position).copied()).collect();
+        Ok(OrderedBoard { order: Arc::new(order), analysed })
     }
 
     pub(crate) async fn analysis(&self, request: v1::GetAnalysisRequest) -> Result<v1::GetAnalysisResponse, Error> {
@@ -85,6 +104,27 @@ impl Sweeps {
             noise: compared.noise.as_ref().map(messages::noise),
             notes: compared.notes.clone(),
         })
+    }
+}
+
+/// All rows of a leaderboard in some order.
+#[derive(Clone)]
+pub(crate) struct OrderedBoard {
+    analysed: Arc<Analysed>,
+    /// Indices into the rows of the board.
+    order: Arc<Vec<usize>>,
+}
+
+impl OrderedBoard {
+    /// What a file of it is called.
+    pub(crate) fn name(&self) -> String {
+        format!("{}-{}", self.analysed.record.name, self.analysed.record.id)
+    }
+
+    /// At most `most` rows from the one at `start` on.
+    pub(crate) fn rows(&self, start: usize, most: usize) -> Result<Vec<v1::LeaderboardRow>, Error> {
+        let rows = self.order.iter().skip(start).take(most).filter_map(|index| self.analysed.board.rows.get(*index));
+        messages::rows(&self.analysed, &rows.collect::<Vec<_>>(), true)
     }
 }
 

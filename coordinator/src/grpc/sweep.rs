@@ -8,7 +8,7 @@ use sweep_proto::v1;
 use sweep_proto::v1::sweep_service_server::SweepService;
 use sweep_scheduler::SweepId;
 use sweep_scheduler::event::Service;
-use sweep_spec::TrialId;
+use sweep_spec::{Digest, TrialId};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
@@ -76,6 +76,22 @@ impl Sweeps {
             spec: found.record.spec.clone().into(),
             overrides: found.record.overrides.iter().map(pair).collect(),
         })
+    }
+
+    /// The content of an artifact, piece by piece.
+    pub(crate) fn artifact_content(&self, digest: Digest) -> ReceiverStream<Result<v1::GetArtifactResponse, Status>> {
+        let (answers, stream) = mpsc::channel(STREAM_QUEUE);
+        let service = self.clone();
+        self.tasks.spawn(async move {
+            let done = tokio::select! {
+                () = service.shutdown.cancelled() => Err(Error::Unavailable),
+                done = service.send_artifact(digest, &answers) => done,
+            };
+            if let Err(error) = done {
+                let _ = answers.send(Err(status(error))).await;
+            }
+        });
+        ReceiverStream::new(stream)
     }
 
     /// A sweep's status on every change until it has ended.
@@ -478,21 +494,10 @@ impl SweepService for Sweeps {
         request: Request<v1::GetArtifactRequest>,
     ) -> Result<Response<Self::GetArtifactStream>, Status> {
         let digest = convert::digest("digest", &request.into_inner().digest).map_err(Error::from).map_err(status)?;
-        let size = self.engine.store().artifact_size(digest).await.map_err(Error::from).map_err(status)?;
-        if size.is_none() {
+        let found = self.engine.store().artifact(digest).await.map_err(Error::from).map_err(status)?;
+        if found.is_none() {
             return Err(status(Error::NotFound { what: format!("artifact {}", digest.short()) }));
         }
-        let (answers, stream) = mpsc::channel(STREAM_QUEUE);
-        let service = self.clone();
-        self.tasks.spawn(async move {
-            let done = tokio::select! {
-                () = service.shutdown.cancelled() => Err(Error::Unavailable),
-                done = service.send_artifact(digest, &answers) => done,
-            };
-            if let Err(error) = done {
-                let _ = answers.send(Err(status(error))).await;
-            }
-        });
-        Ok(Response::new(Box::pin(ReceiverStream::new(stream))))
+        Ok(Response::new(Box::pin(self.artifact_content(digest))))
     }
 }

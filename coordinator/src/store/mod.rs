@@ -317,8 +317,8 @@ pub trait Store: Send + Sync + 'static {
     /// The artifacts of a sweep's trials and data.
     async fn artifacts(&self, sweep: SweepId) -> Result<Vec<ArtifactRecord>, Error>;
 
-    /// Whether an artifact of this digest is known, and its size.
-    async fn artifact_size(&self, digest: Digest) -> Result<Option<u64>, Error>;
+    /// What an artifact of this digest is, if it is known, and its size.
+    async fn artifact(&self, digest: Digest) -> Result<Option<(v1::ArtifactKind, u64)>, Error>;
 
     /// Whether the store answers.
     async fn check(&self) -> Result<(), Error>;

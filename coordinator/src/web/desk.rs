@@ -1,17 +1,21 @@
 //! What pages and `/api/v1` ask, answered in the shapes that `sweepctl --output json` has too. The questions go to the very
 //! services that gRPC asks, only without a wire: here nothing is computed and nothing is decided.
 
+use bytes::Bytes;
 use futures::{Stream, StreamExt};
 use sweep_proto::v1;
 use sweep_shapes as shapes;
+use sweep_spec::Digest;
 use tonic::Status;
 
 use super::problem::Problem;
 use crate::convert::{self, Invalid, MAX_NAME_BYTES};
 use crate::engine::Error;
+use crate::grpc;
+use crate::grpc::analysis::OrderedBoard;
 use crate::grpc::board_part::Part;
 use crate::grpc::sweep::Sweeps;
-use crate::store::record::AuditFilter;
+use crate::store::record::{AuditFilter, TrialPage};
 use crate::store::write::AuditRow;
 
 /// Answers pages while this coordinator leads.
@@ -82,6 +86,18 @@ impl Desk {
         })
     }
 
+    /// All rows of a leaderboard in some order, to be taken a part at a time; with what a file of them is called.
+    pub(crate) async fn ordered_board(
+        &self,
+        sweep: &str,
+        metric: &str,
+        part: &Part,
+    ) -> Result<(String, OrderedBoard), Problem> {
+        let request = v1::GetLeaderboardRequest { sweep: named(sweep), metric: metric.to_owned(), limit: 0 };
+        let board = self.people.ordered_board(request, part).await?;
+        Ok((board.name(), board))
+    }
+
     /// Everything that a sweep's results say; `request.sweep` is overwritten.
     pub(crate) async fn analysis(
         &self,
@@ -139,8 +155,36 @@ impl Desk {
             configuration: summary.configuration,
             seed: summary.seed,
             state: summary.state,
+            attempt: row.newest.map_or(0, |(attempt, _)| attempt),
             points: points.into_iter().map(metrics).collect(),
         })
+    }
+
+    /// The epochs of some trials of a sweep, in the order of the spec.
+    pub(crate) async fn epochs(&self, sweep: &str, (after, limit): (&str, u32)) -> Result<shapes::EpochPage, Problem> {
+        let id = self.people.find(named(sweep)).await?;
+        let request = v1::ListTrialsRequest {
+            page_size: limit,
+            page_token: after.to_owned(),
+            ..v1::ListTrialsRequest::default()
+        };
+        let page = TrialPage { sweep: id, ..grpc::sweep::page(request)? };
+        let store = self.people.engine.store();
+        let rows = store.trials(&page).await?;
+        let mut points = Vec::new();
+        for row in &rows {
+            let Some((attempt, key)) = row.newest else { continue };
+            points.extend(store.points(key).await?.into_iter().map(|point| shapes::Epoch {
+                trial_id: row.trial.to_string(),
+                configuration: row.label.clone(),
+                seed: row.seed,
+                attempt,
+                metrics: convert::metrics_message(&point.metrics).into(),
+            }));
+        }
+        let full = rows.len() == limit as usize;
+        let next = rows.last().filter(|_| full).map(|row| format!("{}.{}", row.configuration, row.seed));
+        Ok(shapes::EpochPage { points, next })
     }
 
     /// The end of a trial's log: of this attempt, or of the one that was accepted, or of the newest.
@@ -171,6 +215,22 @@ impl Desk {
     pub(crate) async fn artifacts(&self, sweep: &str) -> Result<shapes::ArtifactList, Problem> {
         let found = self.people.artifacts_of(named(sweep)).await?.artifacts;
         Ok(shapes::ArtifactList { artifacts: found.into_iter().map(shapes::Artifact::from).collect() })
+    }
+
+    /// A document.
+    pub(crate) async fn report(&self, sweep: &str, request: v1::GetReportRequest) -> Result<Bytes, Problem> {
+        let request = v1::GetReportRequest { sweep: named(sweep), ..request };
+        Ok(self.people.report(request).await?)
+    }
+
+    /// What an artifact is, and its size; nothing where none is known.
+    pub(crate) async fn artifact(&self, digest: Digest) -> Result<Option<(v1::ArtifactKind, u64)>, Problem> {
+        Ok(self.people.engine.store().artifact(digest).await?)
+    }
+
+    /// The content of an artifact, piece by piece. It ends with a problem if it is not what its name says.
+    pub(crate) fn artifact_content(&self, digest: Digest) -> impl Stream<Item = Result<Bytes, Problem>> + Send + use<> {
+        self.people.artifact_content(digest).map(|piece| Ok(piece?.chunk))
     }
 
     /// How often classes were taken for each other: of configurations by their places, or of the best.

@@ -1,8 +1,10 @@
-//! HTTP: metrics and health here, pages for people in `pages`, what they load in `assets`. `desk` answers questions in
-//! shapes, for the API and for pages; `problem` says what is wrong.
+//! HTTP: metrics and health here, `api` for programs, `pages` for people, `assets` for what pages load. `desk` answers
+//! questions in shapes; `problem` says what is wrong; `finish` marks and compresses answers.
 
+pub(crate) mod api;
 mod assets;
 pub(crate) mod desk;
+pub(crate) mod finish;
 mod pages;
 pub(crate) mod problem;
 
@@ -59,6 +61,7 @@ pub fn router(web: Web) -> Router {
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(readyz))
         .with_state(web.clone())
+        .nest(api::ROOT, api::router(web.clone()))
         .merge(pages::router(web))
 }
 

@@ -13,13 +13,13 @@ use crate::grpc;
 use crate::store::leadership::Waiting;
 
 /// The media type of a problem.
-pub const MEDIA_TYPE: &str = "application/problem+json";
+pub(crate) const MEDIA_TYPE: &str = "application/problem+json";
 /// Whoever is told to come back later is told after how many seconds.
 const RETRY_SECONDS: HeaderValue = HeaderValue::from_static("2");
 
 /// Problem details as RFC 9457 has them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
-pub struct Problem {
+pub(crate) struct Problem {
     /// Always `about:blank`: the status says what kind of problem it is.
     #[serde(rename = "type")]
     kind: &'static str,
@@ -37,18 +37,18 @@ pub struct Problem {
 
 impl Problem {
     /// Of this status.
-    pub fn new(status: StatusCode, detail: impl Into<String>) -> Self {
+    pub(crate) fn new(status: StatusCode, detail: impl Into<String>) -> Self {
         let title = status.canonical_reason().unwrap_or("Problem");
         Self { kind: "about:blank", title, status: status.as_u16(), detail: detail.into(), leader: None }
     }
 
     /// A parameter makes no sense.
-    pub fn invalid(field: &'static str, problem: impl Into<String>) -> Self {
+    pub(crate) fn invalid(field: &'static str, problem: impl Into<String>) -> Self {
         Error::from(Invalid { field, problem: problem.into() }).into()
     }
 
     /// This coordinator does not lead.
-    pub fn standby(waiting: &Waiting) -> Self {
+    pub(crate) fn standby(waiting: &Waiting) -> Self {
         let leader = match waiting {
             Waiting::Led { address } => Some(address.clone()),
             Waiting::Looking | Waiting::Unreachable { .. } => None,
@@ -57,12 +57,12 @@ impl Problem {
     }
 
     /// The status of its answer.
-    pub fn status(&self) -> StatusCode {
+    pub(crate) fn status(&self) -> StatusCode {
         StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
     }
 
     /// What is wrong, in a sentence.
-    pub fn detail(&self) -> &str {
+    pub(crate) fn detail(&self) -> &str {
         &self.detail
     }
 }

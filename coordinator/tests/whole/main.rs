@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod analysis;
 #[cfg(test)]
+mod api;
+#[cfg(test)]
 mod budgets;
 #[cfg(test)]
 mod damage;
@@ -14,6 +16,8 @@ mod extend;
 mod faults;
 #[cfg(test)]
 mod flow;
+#[cfg(test)]
+mod http;
 #[cfg(test)]
 mod known;
 #[cfg(test)]

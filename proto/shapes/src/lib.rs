@@ -5,11 +5,13 @@
 mod analysis;
 mod artifact;
 mod audit;
+pub mod cells;
 mod cost;
 mod leaderboard;
 mod page;
 mod reproduction;
 mod sweep;
+pub mod table;
 pub mod text;
 mod trial;
 mod worker;
@@ -26,8 +28,8 @@ pub use audit::AuditEntry;
 pub use cost::{Accuracy, Cost, Prediction};
 pub use leaderboard::{Estimate, Leaderboard, Row};
 pub use page::{
-    ArtifactList, AuditPage, ConfusionMatrix, Confusions, Curve, Epoch, Explanation, LeaderboardPage, Log, MissedImage,
-    MissedImages, Override, Retried, Specification, Submitted, SweepPage, TrialPage, WorkerList,
+    ArtifactList, AuditPage, ConfusionMatrix, Confusions, Curve, Epoch, EpochPage, Explanation, LeaderboardPage, Log,
+    MissedImage, MissedImages, Override, Retried, Specification, Submitted, SweepPage, TrialPage, WorkerList,
 };
 pub use reproduction::Reproduction;
 pub use sweep::{Counts, Outlook, Running, State, Sweep};

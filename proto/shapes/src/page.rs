@@ -95,6 +95,8 @@ pub struct Curve {
     pub configuration: String,
     pub seed: u64,
     pub state: &'static str,
+    /// 0 where there was none yet.
+    pub attempt: u32,
     pub points: Vec<Metrics>,
 }
 
@@ -107,6 +109,28 @@ pub struct Epoch {
     pub attempt: u32,
     #[serde(flatten)]
     pub metrics: Metrics,
+}
+
+/// Some epochs of a sweep's trials.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub struct EpochPage {
+    pub points: Vec<Epoch>,
+    /// What to ask for the next page with, as `after`; absent on the last.
+    pub next: Option<String>,
+}
+
+impl Curve {
+    /// Its epochs as rows of a table.
+    pub fn rows(&self) -> Vec<Epoch> {
+        let row = |metrics: &Metrics| Epoch {
+            trial_id: self.trial_id.clone(),
+            configuration: self.configuration.clone(),
+            seed: self.seed,
+            attempt: self.attempt,
+            metrics: *metrics,
+        };
+        self.points.iter().map(row).collect()
+    }
 }
 
 /// Why a trial stands where it stands.

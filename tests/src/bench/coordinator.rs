@@ -14,6 +14,8 @@ use super::Error;
 pub(crate) struct Process {
     child: Child,
     pub(crate) address: SocketAddr,
+    /// Where its pages are.
+    pub(crate) http: SocketAddr,
 }
 
 impl Process {
@@ -26,10 +28,12 @@ impl Process {
             .stdout(Stdio::piped())
             .spawn()?;
         let stdout = child.stdout.take().ok_or("the coordinator has no stdout")?;
-        let mut line = String::new();
-        BufReader::new(stdout).read_line(&mut line)?;
-        let address = line.trim().parse()?;
-        Ok(Self { child, address })
+        let mut lines = BufReader::new(stdout).lines();
+        let mut address = || -> Result<SocketAddr, Error> {
+            Ok(lines.next().ok_or("the coordinator does not say where it listens")??.trim().parse()?)
+        };
+        let (address, http) = (address()?, address()?);
+        Ok(Self { child, address, http })
     }
 
     pub(crate) fn id(&self) -> u32 {
@@ -45,7 +49,7 @@ impl Drop for Process {
     }
 }
 
-/// Runs a coordinator on a store in `folder` until stdin ends, and prints where it listens.
+/// Runs a coordinator on a store in `folder` until stdin ends, and prints where it listens: gRPC, then HTTP.
 ///
 /// # Errors
 /// It cannot start.
@@ -59,6 +63,7 @@ pub async fn serve(folder: &Path) -> Result<(), Error> {
     let stop = CancellationToken::new();
     let handle = sweep_coordinator::start(config, stop.clone()).await?;
     say(handle.grpc_address());
+    say(handle.http_address());
     // The one that started this process holds the other end.
     tokio::task::spawn_blocking(|| std::io::copy(&mut std::io::stdin(), &mut std::io::sink())).await??;
     stop.cancel();

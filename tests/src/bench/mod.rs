@@ -5,6 +5,7 @@ mod dispatch;
 mod ingest;
 mod machine;
 mod noop;
+mod page;
 mod restart;
 mod run;
 mod train;
@@ -12,6 +13,7 @@ mod train;
 pub use coordinator::serve;
 pub use dispatch::{Dispatch, dispatch};
 pub use ingest::{Ingest, ingest};
+pub use page::{Page, page};
 pub use restart::{Restart, restart};
 pub use train::{Train, train};
 

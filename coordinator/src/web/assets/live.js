@@ -101,6 +101,8 @@
         let first = true;
         source.addEventListener("hello", () => { found(); if (!first) later(0); first = false; });
         source.addEventListener("change", () => later(0));
+        source.addEventListener("status", () => { if (!first) later(0); else found(); first = false; });
+        source.addEventListener("end", () => { source?.close(); source = null; mark.hidden = true; later(0); });
         source.onopen = found;
         source.onerror = () => {
             lose("The connection to the coordinator was lost.");

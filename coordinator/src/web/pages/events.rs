@@ -1,4 +1,5 @@
-//! Says when something has changed, as server-sent events: what, a page finds out by asking again. Many changes within a
+//! Says when something of any sweep has changed, as server-sent events, for pages that are about more than one sweep
+//! (`/api/v1/sweeps/{sweep}/events` has those of one): what, a page finds out by asking again. Many changes within a
 //! second are one event. The stream ends with the engine; a browser dials again by itself.
 
 use std::convert::Infallible;

@@ -171,7 +171,7 @@ fn table(lines: &[Line], query: &Query, now: (&str, bool)) -> Markup {
                     (head("name", "Sweep", "name", false))
                     (head("state", "State", "text", false))
                     th scope="col" class="text" { "Progress" }
-                    th scope="col" class="text" { "Best so far" }
+                    th scope="col" class="text" { "Best" }
                     (head("submitted", "Submitted", "text", true))
                     th scope="col" class="number" { "Time" }
                 } }

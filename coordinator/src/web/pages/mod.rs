@@ -17,9 +17,6 @@ mod trial;
 mod words;
 mod workers;
 
-#[cfg(test)]
-mod tests;
-
 use std::sync::Arc;
 
 use axum::Router;
@@ -28,6 +25,7 @@ use axum::http::Uri;
 use axum::response::Redirect;
 use axum::routing::{get, post};
 
+use super::finish::finish;
 use super::{Web, assets};
 use crate::grpc::sweep::Sweeps;
 use crate::leading::Standing;
@@ -81,5 +79,6 @@ pub(crate) fn router(web: Web) -> Router {
         .route("/assets/{name}", get(assets::serve))
         .merge(changes)
         .fallback(async |uri: Uri| Refusal::Address(uri.path().to_owned()))
+        .layer(axum::middleware::from_fn(finish))
         .with_state(Pages { web, desk: Arc::default() })
 }

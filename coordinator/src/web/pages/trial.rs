@@ -171,7 +171,7 @@ fn points(detail: &Detail) -> Markup {
                         td.number { (count(point.images_per_second.max(0.0) as u64)) }
                     } } }
                 } }
-                (downloads(&format!("/api/v1/trials/{}", detail.trial.trial_id), "the epochs"))
+                (downloads(&format!("/api/v1/trials/{}/points", detail.trial.trial_id), "the epochs"))
             }
         }
     }

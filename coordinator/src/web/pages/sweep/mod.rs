@@ -127,8 +127,10 @@ impl Sheet {
         });
         let whole = html! { (self.head(part)) (body) };
         let mut frame = Frame::new(title, Place::Sweeps, whole).saying(said);
-        if self.pending || record.state == SweepState::Running {
-            frame = frame.live("/events", self.pending);
+        if record.state == SweepState::Running {
+            frame = frame.live(format!("/api/v1/sweeps/{}/events", record.id), self.pending);
+        } else if self.pending {
+            frame = frame.live("/events", true);
         }
         frame.respond(StatusCode::OK).into_response()
     }

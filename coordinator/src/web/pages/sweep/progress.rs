@@ -44,7 +44,7 @@ fn facts(sweep: &Sweep) -> Markup {
             @if let Some(end) = end { div { dt { "Time left" } dd { (about(end)) } } }
             @else if !sweep.state.has_ended() { div { dt { "Time left" } dd { span.quiet { "not known before the first trials have ended" } } } }
             @if let Some(best) = &sweep.best {
-                div { dt { "Best so far" } dd { strong { (super::value(&best.metric, best.value)) } " " (best.configuration) } }
+                div { dt { @if sweep.state.has_ended() { "Best" } @else { "Best so far" } } dd { strong { (super::value(&best.metric, best.value)) } " " (best.configuration) } }
             }
             div { dt { "Epochs" } dd { (count(sweep.epochs_done)) " of " (count(sweep.epochs_total)) } }
             @if let Some(cost) = cost {
@@ -63,15 +63,16 @@ fn facts(sweep: &Sweep) -> Markup {
 }
 
 fn stages(sweep: &Sweep) -> Markup {
+    let chose = sweep.stages.iter().any(|stage| stage.choice.is_some());
     html! {
-        @if sweep.stages.len() > 1 || sweep.stages.iter().any(|stage| stage.choice.is_some()) {
+        @if sweep.stages.len() > 1 || chose {
             div.scroll role="region" aria-label="Progress by stage" tabindex="0" {
                 table.stages {
                     caption { "By stage" }
                     thead { tr {
                         th scope="col" class="name" { "Stage" }
                         th scope="col" class="text" { "Progress" }
-                        th scope="col" class="text" { "Chose" }
+                        @if chose { th scope="col" class="text" { "Chose" } }
                     } }
                     tbody { @for stage in &sweep.stages { tr {
                         th scope="row" class="name" { (stage.name) }
@@ -79,7 +80,7 @@ fn stages(sweep: &Sweep) -> Markup {
                             (bar(&stage.counts))
                             span.under-bar { (percent(&stage.counts)) " % · " span.quiet { (counted(&stage.counts)) } }
                         }
-                        td.text { (stage.choice.as_deref().unwrap_or("–")) }
+                        @if chose { td.text { (stage.choice.as_deref().unwrap_or("–")) } }
                     } } }
                 }
             }

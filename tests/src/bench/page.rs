@@ -65,8 +65,11 @@ pub async fn page(options: Page) -> Result<serde_json::Value, Error> {
     if !folder.join("bench.db").exists() {
         std::fs::create_dir_all(folder)?;
         let layout = Layout { trials, workers: 4, slots: 32, work: Work { points: 1, batch: 1 } };
-        let request =
-            SubmitRequest { spec: spec(options.seeds).into(), trial_limit: u64::from(trials), ..SubmitRequest::default() };
+        let request = SubmitRequest {
+            spec: spec(options.seeds).into(),
+            trial_limit: u64::from(trials),
+            ..SubmitRequest::default()
+        };
         filled(folder, request, (layout, trials)).await?;
     }
     let coordinator = Process::start(folder)?;

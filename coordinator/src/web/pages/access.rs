@@ -8,22 +8,31 @@ use axum::http::{HeaderMap, header};
 
 use super::query::Query;
 
-/// What an address says, and whether whoever asks may change what they see.
+/// What an address says, and what whoever asks may change.
 pub(super) struct Asked {
     pub(super) query: Query,
+    /// Sweeps.
     pub(super) may_change: bool,
+    /// Which workers serve.
+    pub(super) may_serve: bool,
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Asked {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Infallible> {
-        Ok(Self { query: Query::of(parts.uri.query().unwrap_or_default()), may_change: may_change(parts) })
+        let query = Query::of(parts.uri.query().unwrap_or_default());
+        Ok(Self { query, may_change: may_change(parts), may_serve: may_serve(parts) })
     }
 }
 
-/// Whether whoever asks may change sweeps and workers.
+/// Whether whoever asks may change sweeps.
 fn may_change(_parts: &Parts) -> bool {
+    true
+}
+
+/// Whether whoever asks may take workers out of service.
+fn may_serve(_parts: &Parts) -> bool {
     true
 }
 

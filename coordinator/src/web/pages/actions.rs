@@ -27,18 +27,18 @@ async fn changed(
     sweep: &str,
     (headers, asked): (&HeaderMap, &Asked),
 ) -> Result<(Handle, SweepId), Refusal> {
-    allowed(headers, asked)?;
+    allowed(headers, asked.may_change)?;
     let engine = pages.people()?.engine;
     let id = engine.find(sweep).await?;
     Ok((engine, id))
 }
 
-fn allowed(headers: &HeaderMap, asked: &Asked) -> Result<(), Refusal> {
+fn allowed(headers: &HeaderMap, may: bool) -> Result<(), Refusal> {
     if !is_ours(headers) {
         return Err(Refusal::Forbidden("this form was sent from another site"));
     }
-    if !asked.may_change {
-        return Err(Refusal::Forbidden("your token can read and not change"));
+    if !may {
+        return Err(Refusal::Forbidden("your token does not allow this change"));
     }
     Ok(())
 }
@@ -132,7 +132,8 @@ pub(super) async fn priority(
 ) -> Result<Response, Refusal> {
     let (engine, id) = changed(&pages, &sweep, (&headers, &asked)).await?;
     let form = Query::of(&String::from_utf8_lossy(&form));
-    let priority = form.get("priority").and_then(|text| text.trim().parse().ok()).filter(|one| PRIORITIES.contains(one));
+    let priority =
+        form.get("priority").and_then(|text| text.trim().parse().ok()).filter(|one| PRIORITIES.contains(one));
     let problem = || Refusal::Form("a priority is a whole number from -1000 to 1000".to_owned());
     engine.set_priority(id, priority.ok_or_else(problem)?, ACTOR).await?;
     Ok(back(id))
@@ -143,7 +144,7 @@ async fn serve(
     (worker, service): (&str, Service),
     (headers, asked): (&HeaderMap, &Asked),
 ) -> Result<Response, Refusal> {
-    allowed(headers, asked)?;
+    allowed(headers, asked.may_serve)?;
     pages.people()?.engine.set_service(worker, service, ACTOR).await?;
     Ok(Redirect::to(&format!("/workers#worker-{}", part(worker))).into_response())
 }

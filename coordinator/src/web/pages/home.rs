@@ -64,7 +64,11 @@ pub(super) async fn page(State(pages): State<Pages>, asked: Asked) -> Result<Res
         }
     };
     let said = format!("{} running", plural(running as u64, "sweep"));
-    Ok(Frame::new("Sweeps", Place::Sweeps, body).live("/events", pending).saying(said).respond(StatusCode::OK).into_response())
+    Ok(Frame::new("Sweeps", Place::Sweeps, body)
+        .live("/events", pending)
+        .saying(said)
+        .respond(StatusCode::OK)
+        .into_response())
 }
 
 async fn lines(pages: &Pages, engine: &crate::engine::Handle, records: Vec<SweepRecord>) -> Result<Vec<Line>, Refusal> {

@@ -87,9 +87,16 @@ fn of_engine(error: &engine::Error) -> Said {
             sentence(&error.to_string()),
             html! { p { "Go back and try it another way." } },
         ),
-        Error::Refused(_) | Error::Ended { .. } | Error::Cancelled { .. } | Error::NameTaken { .. } | Error::TooMany { .. } => {
-            Said::new(StatusCode::CONFLICT, "That cannot be done", sentence(&error.to_string()), html! { p { "Nothing was changed." } })
-        }
+        Error::Refused(_)
+        | Error::Ended { .. }
+        | Error::Cancelled { .. }
+        | Error::NameTaken { .. }
+        | Error::TooMany { .. } => Said::new(
+            StatusCode::CONFLICT,
+            "That cannot be done",
+            sentence(&error.to_string()),
+            html! { p { "Nothing was changed." } },
+        ),
         Error::Unavailable => Said::new(
             StatusCode::SERVICE_UNAVAILABLE,
             "The coordinator is not ready",
@@ -108,7 +115,11 @@ fn of_engine(error: &engine::Error) -> Said {
         Error::Store(error) if error.is_unreachable() || matches!(error, store::Error::Full(_)) => {
             troubled(sentence(&crate::chain(error)))
         }
-        Error::UnknownSession | Error::Semantics { .. } | Error::Version { .. } | Error::Store(_) | Error::Internal(_) => {
+        Error::UnknownSession
+        | Error::Semantics { .. }
+        | Error::Version { .. }
+        | Error::Store(_)
+        | Error::Internal(_) => {
             error!(error = %crate::chain(error), "a page failed");
             internal()
         }
@@ -126,7 +137,9 @@ fn internal() -> Said {
 
 fn standby(waiting: &Waiting) -> Said {
     let (what, hint) = match waiting {
-        Waiting::Looking => ("It is looking whether it may lead.".to_owned(), html! { p { "That takes some seconds." } }),
+        Waiting::Looking => {
+            ("It is looking whether it may lead.".to_owned(), html! { p { "That takes some seconds." } })
+        }
         Waiting::Led { address } => (
             format!("The one that workers dial at {address} does. This one takes over when that one is gone."),
             html! { p { "The pages are where that coordinator serves them, usually port 7734 of the same machine." } },

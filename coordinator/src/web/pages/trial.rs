@@ -42,7 +42,8 @@ pub(super) async fn page(
     let running = detail.trial.state == "running" || detail.trial.state == "queued";
     let said = format!("{}, seed {}: {}", detail.trial.configuration, detail.trial.seed, detail.trial.state);
     let mut frame =
-        Frame::new(format!("{}, seed {}", detail.trial.configuration, detail.trial.seed), Place::Sweeps, body).saying(said);
+        Frame::new(format!("{}, seed {}", detail.trial.configuration, detail.trial.seed), Place::Sweeps, body)
+            .saying(said);
     if running {
         frame = frame.live("/events", false);
     }
@@ -213,7 +214,8 @@ fn attempts(attempts: &[Attempt]) -> Markup {
 /// Starting and running, drawn on the scale of the longest attempt.
 fn phases(attempt: &Attempt, longest: f64) -> Markup {
     let (start, run) = (attempt.start_seconds.unwrap_or(0.0), attempt.run_seconds.unwrap_or(0.0));
-    let share = |seconds: f64| if longest > 0.0 { format!("{:.2}%", 100.0 * seconds / longest) } else { "0%".to_owned() };
+    let share =
+        |seconds: f64| if longest > 0.0 { format!("{:.2}%", 100.0 * seconds / longest) } else { "0%".to_owned() };
     html! {
         svg.bar.phases role="img" aria-label={ "starting " (duration(start)) ", running " (duration(run)) } {
             rect.room width="100%" height="100%" {}

@@ -55,7 +55,7 @@ pub(super) async fn page(State(pages): State<Pages>, asked: Asked) -> Result<Res
                 button type="submit" { "Show" }
             }
             @if shown.is_empty() { (empty("No worker is like that.", &html! { p { a href="/workers?lost=1" { "Show all " (all.len()) } } })) }
-            div.workers { @for worker in shown { (one(worker, &running, asked.may_change)) } }
+            div.workers { @for worker in shown { (one(worker, &running, asked.may_serve)) } }
             div.under { (downloads("/api/v1/workers", "all workers")) }
         }
     };

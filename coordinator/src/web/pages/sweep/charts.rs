@@ -32,7 +32,9 @@ pub(in crate::web::pages) async fn page(
     let analysed = sheet.analysed(&pages, false).await?;
     let body = match analysed.as_deref() {
         Some(analysed) => with_parts(analysed, &material(analysed), |parts| whole(&sheet, analysed, parts))?,
-        None => html! { section { (pending("The charts are being worked out; they show here as soon as they are there.")) } },
+        None => {
+            html! { section { (pending("The charts are being worked out; they show here as soon as they are there.")) } }
+        }
     };
     Ok(sheet.respond(Part::Charts, &body))
 }
@@ -41,7 +43,8 @@ fn whole(sheet: &Sheet, analysed: &Analysed, parts: &Parts<'_>) -> Result<Markup
     let metric = analysed.analysis.metric;
     let board = sheet.asked.query.only(&["metric"]);
     let overview = sheet.path("");
-    let level = |factor: Factor, level: &Level| board.and("where", &format!("{}:{level}", factor.name())).link(&overview);
+    let level =
+        |factor: Factor, level: &Level| board.and("where", &format!("{}:{level}", factor.name())).link(&overview);
     let configuration = |position: u32| sheet.path(&format!("/configurations/{position}"));
     let deltas = parts.deltas(MOST_CHANGES);
     let pareto = parts.pareto(MOST_MARKS)?;

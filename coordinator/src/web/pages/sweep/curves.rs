@@ -30,7 +30,8 @@ pub(in crate::web::pages) async fn page(
     let positions = chosen(&sheet.asked.query, &analysed, BEST);
     let mut material = material(&analysed);
     material.curves = desk::curves(&sheet.people.engine, sheet.id(), &positions).await?;
-    let body = with_parts(&analysed, &material, |parts| whole(&sheet, &analysed, (parts, &positions, &material.curves)))?;
+    let body =
+        with_parts(&analysed, &material, |parts| whole(&sheet, &analysed, (parts, &positions, &material.curves)))?;
     Ok(sheet.respond(Part::Curves, &body))
 }
 

@@ -22,13 +22,13 @@ use sweep_scheduler::SweepId;
 use sweep_shapes::Sweep;
 use sweep_spec::spec::Metric;
 
+use super::Pages;
 use super::access::Asked;
 use super::desk::MOMENT;
 use super::frame::{Frame, Place};
 use super::query::Query;
 use super::refusals::Refusal;
 use super::words::{counted, moment, pending, state};
-use super::Pages;
 use crate::engine::{Analysed, Status, material};
 use crate::grpc::sweep::Sweeps;
 use crate::store::codes::SweepState;

@@ -101,7 +101,9 @@ async fn the_leaderboard_is_ordered_narrowed_and_chosen_by_its_address() {
     let chosen = whole(&env, "/sweeps/1?chosen=1,2").await;
     assert_eq!(chosen.matches(" checked>").count(), 2);
     assert!(chosen.contains("/sweeps/1/curves?chosen=1%2C2"), "what is chosen goes along");
-    for nonsense in ["?sort=<script>", "?page=99999999999999999999", "?chosen=-1,x", "?metric=nothing", "?where=a:b:c&where="] {
+    for nonsense in
+        ["?sort=<script>", "?page=99999999999999999999", "?chosen=-1,x", "?metric=nothing", "?where=a:b:c&where="]
+    {
         assert_eq!(page(&env, &format!("/sweeps/1{nonsense}")).await.status, 200, "{nonsense}");
     }
 }
@@ -113,7 +115,9 @@ async fn script_in_a_name_is_text_wherever_the_name_stands() {
     let spec = spec.replace("name: wide", "name: '<b onmouseover=alert(3)>wide</b>'");
     let (env, _) = ended(&spec).await;
     let mut paths: Vec<String> = PARTS.iter().map(|part| format!("/sweeps/1{part}")).collect();
-    paths.extend(["/", "/sweeps/1/cancel", "/workers", "/?q=%3Cscript%3E", "/sweeps/1?q=%22%3E%3Cscript%3E"].map(str::to_owned));
+    paths.extend(
+        ["/", "/sweeps/1/cancel", "/workers", "/?q=%3Cscript%3E", "/sweeps/1?q=%22%3E%3Cscript%3E"].map(str::to_owned),
+    );
     for path in paths {
         let text = whole(&env, &path).await;
         for live in ["<script>", "<img src=x", "<b onmouseover"] {

@@ -110,7 +110,7 @@ pub(crate) fn draw(view: &View<'_>, positions: &[u32], which: Which) -> Result<O
     let chart = frame.draw(&[], |place| lines(&all, place))?;
     Ok(Some(html! {
         figure.overlay {
-            div.scroll role="region" aria-label=(which.title()) tabindex="0" { div.large { (chart) } }
+            div.scroll role="group" aria-label=(which.title()) tabindex="0" { div.large { (chart) } }
             figcaption { ol.series {
                 @for (index, series) in all.iter().enumerate() {
                     li class={ "c" (index) } {

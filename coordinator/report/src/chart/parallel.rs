@@ -72,7 +72,7 @@ pub(crate) fn draw(view: &View<'_>, most: usize, links: &Links<'_>) -> Option<Ma
             }
         }
         figure.parallel {
-            div.scroll role="region" aria-label="Parallel coordinates" tabindex="0" {
+            div.scroll role="group" aria-label="Parallel coordinates" tabindex="0" {
                 svg.coordinates viewBox={ "0 0 " (px(width)) " " (px(HEIGHT)) } width=(px(width)) height=(px(HEIGHT)) role="group" aria-label=(said) {
                     g.lines {
                         @for line in drawn.iter().rev() {

@@ -68,7 +68,7 @@ impl Shown {
                 "What " strong { (view.name(subject)) } " takes for something else, over "
                 (plural(confusion.networks, "network")) ", with the images that this happens to most often."
             }
-            figure.table { div.scroll role="region" aria-label="Most confused pairs" tabindex="0" {
+            figure.table { div.scroll role="group" aria-label="Most confused pairs" tabindex="0" {
                 table.pairs {
                     caption { "Most confused pairs" }
                     thead { tr {

@@ -130,7 +130,7 @@ pub(crate) fn too_many_classes(view: &View<'_>) -> bool {
 
 fn matrix(classes: &[String], (title, name): (&str, &str), cell: impl Fn(usize, usize) -> Cell) -> Markup {
     html! {
-        div.scroll role="region" aria-label={ (title) ": " (name) } tabindex="0" {
+        div.scroll role="group" aria-label={ (title) ": " (name) } tabindex="0" {
             table.confusion {
                 caption { (title) }
                 thead { tr {

@@ -72,7 +72,7 @@ pub(crate) fn deltas(view: &View<'_>, most: Option<usize>) -> Option<Markup> {
             @if left > 0 { " Of " (number::count(all as u64)) " changes, " (number::count(left as u64)) " are left out: those that were not decided and differ least." }
         }
         figure.table {
-            div.scroll role="region" aria-label="Every change, with its interval" tabindex="0" {
+            div.scroll role="group" aria-label="Every change, with its interval" tabindex="0" {
                 table.forest {
                     caption { "Differences in " (metric) " with 95 % intervals" }
                     thead { tr {
@@ -131,7 +131,7 @@ pub(crate) fn pareto(view: &View<'_>, most: Option<usize>) -> Result<Option<Mark
             @if left > 0 { " Of " (number::count(all as u64)) " configurations, " (number::count(left as u64)) " further down that are not on the front are left out." }
         }
         figure {
-            div.scroll role="region" aria-label="Accuracy against parameters" tabindex="0" { div.large { (chart) } }
+            div.scroll role="group" aria-label="Accuracy against parameters" tabindex="0" { div.large { (chart) } }
             figcaption {
                 ol.marks {
                     @for mark in &marks {

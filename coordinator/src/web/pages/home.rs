@@ -168,7 +168,7 @@ fn filter(query: &Query) -> Markup {
 fn table(lines: &[Line], query: &Query, now: (&str, bool)) -> Markup {
     let head = |key, title, class, high_first| Head { key, title, class, high_first }.draw("/", query, now);
     html! {
-        div.scroll role="region" aria-label="Sweeps" tabindex="0" {
+        div.scroll role="group" aria-label="Sweeps" tabindex="0" {
             table.sweeps #sweeps {
                 caption.unseen { "All sweeps and where they stand" }
                 thead { tr {

@@ -156,7 +156,7 @@ fn points(detail: &Detail) -> Markup {
         @if !detail.points.is_empty() {
             details #epochs {
                 summary { "Every epoch as a table" }
-                div.scroll role="region" aria-label="Epochs" tabindex="0" { table {
+                div.scroll role="group" aria-label="Epochs" tabindex="0" { table {
                     caption.unseen { "Epochs of the trial" }
                     thead { tr {
                         th scope="col" class="number" { "Epoch" } th scope="col" class="number" { "Train loss" }
@@ -185,7 +185,7 @@ fn attempts(attempts: &[Attempt]) -> Markup {
         .fold(0.0, f64::max);
     html! {
         @if attempts.is_empty() { (empty("Nobody has tried it yet.", &html! { p { "It waits for a free slot." } })) } @else {
-            div.scroll role="region" aria-label="Attempts" tabindex="0" { table {
+            div.scroll role="group" aria-label="Attempts" tabindex="0" { table {
                 caption.unseen { "Attempts of the trial" }
                 thead { tr {
                     th scope="col" class="number" { "Attempt" } th scope="col" class="text" { "Outcome" }
@@ -238,7 +238,7 @@ fn artifacts(artifacts: &[ArtifactRecord]) -> Markup {
         v1::ArtifactKind::Log => "log",
         v1::ArtifactKind::Weights => "weights",
     };
-    html! { div.scroll role="region" aria-label="Artifacts" tabindex="0" { table {
+    html! { div.scroll role="group" aria-label="Artifacts" tabindex="0" { table {
         caption.unseen { "Artifacts of the trial" }
         thead { tr { th scope="col" class="name" { "Digest" } th scope="col" class="text" { "Kind" } th scope="col" class="number" { "Size" } th scope="col" class="number" { "Attempt" } } }
         tbody { @for artifact in artifacts {

@@ -97,7 +97,7 @@ fn one(worker: &Worker, running: &Busy, may_change: bool) -> Markup {
                 }
             }
             @if !worker.slots.is_empty() {
-                div.scroll role="region" aria-label={ "Slots of " (worker.name) } tabindex="0" { table {
+                div.scroll role="group" aria-label={ "Slots of " (worker.name) } tabindex="0" { table {
                     caption.unseen { "Slots of " (worker.name) }
                     thead { tr {
                         th scope="col" class="number" { "Slot" } th scope="col" class="text" { "Device" }

@@ -86,7 +86,7 @@ fn comparisons(analysed: &Analysed, subject: &Subject, parts: &Parts<'_>) -> Mar
         @if !own.is_empty() {
             section aria-labelledby="compared-title" {
                 h2 #compared-title { "Compared" }
-                div.scroll role="region" aria-label="Comparisons" tabindex="0" { table {
+                div.scroll role="group" aria-label="Comparisons" tabindex="0" { table {
                     caption.unseen { "Comparisons of this configuration" }
                     thead { tr {
                         th scope="col" class="name" { "Where" } th scope="col" class="number" { "Pairs" }
@@ -123,7 +123,7 @@ fn seeds(analysed: &Analysed, subject: &Subject) -> Markup {
         replicate.answer.as_ref().and_then(|answer| answer.reported(&analysed.study.spec)).copied()
     };
     html! {
-        div.scroll role="region" aria-label="Trials by seed" tabindex="0" { table {
+        div.scroll role="group" aria-label="Trials by seed" tabindex="0" { table {
             caption.unseen { "Trials of this configuration" }
             thead { tr {
                 th scope="col" class="name" { "Trial" } th scope="col" class="text" { "State" }

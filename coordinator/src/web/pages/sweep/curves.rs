@@ -73,7 +73,7 @@ fn trials(analysed: &Analysed, positions: &[u32], curves: &[Curve]) -> Markup {
     html! {
         details #curve-trials {
             summary { "The trials behind the lines" }
-            div.scroll role="region" aria-label="Trials behind the lines" tabindex="0" { table {
+            div.scroll role="group" aria-label="Trials behind the lines" tabindex="0" { table {
                 caption.unseen { "Trials behind the lines" }
                 thead { tr { th scope="col" class="name" { "Configuration" } th scope="col" class="text" { "Trials, by seed" } } }
                 tbody { @for subject in subjects { tr {

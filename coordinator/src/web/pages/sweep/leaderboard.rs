@@ -92,7 +92,7 @@ pub(super) fn section(sheet: &Sheet, analysed: &Analysed) -> Markup {
             } @else {
                 form method="get" action=(sheet.path("/curves")) {
                     @if let Some(metric) = query.get("metric") { input type="hidden" name="metric" value=(metric); }
-                    div.scroll role="region" aria-label="Leaderboard" tabindex="0" {
+                    div.scroll role="group" aria-label="Leaderboard" tabindex="0" {
                         table.leaderboard #leaderboard {
                             caption { "Configurations" @if now.0 == "rank" { ", the best first" } span.quiet { " – " (parts::title(metric)) ", mean ± standard deviation over seeds" } }
                             (head(&path, query, (metric, now), has_tests(&lines)))

@@ -66,7 +66,7 @@ fn stages(sweep: &Sweep) -> Markup {
     let chose = sweep.stages.iter().any(|stage| stage.choice.is_some());
     html! {
         @if sweep.stages.len() > 1 || chose {
-            div.scroll role="region" aria-label="Progress by stage" tabindex="0" {
+            div.scroll role="group" aria-label="Progress by stage" tabindex="0" {
                 table.stages {
                     caption { "By stage" }
                     thead { tr {
@@ -91,7 +91,7 @@ fn stages(sweep: &Sweep) -> Markup {
 fn running(sheet: &Sheet, sweep: &Sweep) -> Markup {
     html! {
         @if !sweep.running.is_empty() {
-            div.scroll role="region" aria-label="Running now" tabindex="0" {
+            div.scroll role="group" aria-label="Running now" tabindex="0" {
                 table.running #running {
                     caption { "Running now" }
                     thead { tr {

@@ -91,7 +91,7 @@ fn states(sheet: &Sheet) -> Markup {
 
 fn table(rows: &[Summary]) -> Markup {
     html! {
-        div.scroll role="region" aria-label="Trials" tabindex="0" { table #trials {
+        div.scroll role="group" aria-label="Trials" tabindex="0" { table #trials {
             caption.unseen { "Trials of the sweep" }
             thead { tr {
                 th scope="col" class="name" { "Trial" } th scope="col" class="text" { "State" }

@@ -6,7 +6,6 @@ use std::collections::HashMap;
 use sweep_analysis::leaderboard::Row;
 use sweep_analysis::result::Estimate;
 
-use crate::convert::Invalid;
 use crate::engine::{Analysed, Error};
 
 /// What rows are put in order by.
@@ -53,7 +52,7 @@ impl Part {
             None => 0,
             Some(after) => {
                 let found = rows.iter().position(|row| row.position == after);
-                found.ok_or(Invalid { field: "after", problem: "no row is called that".into() })? + 1
+                found.ok_or_else(|| Error::not_found(format!("row of place {after} to go on after")))? + 1
             }
         };
         let rest = rows.get(start..).unwrap_or_default();

@@ -679,6 +679,9 @@ async fn the_audit_log_tells_everything_in_order(place: &dyn Place) {
     assert_eq!(store.audit(&all).await.unwrap().len(), 8);
     let newest = store.audit(&AuditFilter { limit: 2, since_ms: 9, ..all.clone() }).await.unwrap();
     assert_eq!(newest.iter().map(|entry| entry.action).collect::<Vec<_>>(), [SweepEnded, PriorityChanged]);
+    let older = store.audit(&AuditFilter { limit: 3, until_ms: Some(20), skip: 1, ..all.clone() }).await.unwrap();
+    let before: Vec<_> = store.audit(&all).await.unwrap().into_iter().filter(|entry| entry.at_ms <= 20).collect();
+    assert_eq!(older, before[before.len() - 4..before.len() - 1]);
     let of_trial = store.audit(&AuditFilter { trial: Some(lease(0).trial), ..all.clone() }).await.unwrap();
     assert_eq!(of_trial.len(), 4);
     assert_eq!(store.audit(&AuditFilter { worker: Some("x".into()), ..all }).await.unwrap(), [other]);

@@ -13,8 +13,8 @@ use super::Error;
 /// A running coordinator; it is killed when this goes.
 pub(crate) struct Process {
     child: Child,
+    /// gRPC.
     pub(crate) address: SocketAddr,
-    /// Where its pages are.
     pub(crate) http: SocketAddr,
 }
 
@@ -28,11 +28,10 @@ impl Process {
             .stdout(Stdio::piped())
             .spawn()?;
         let stdout = child.stdout.take().ok_or("the coordinator has no stdout")?;
-        let mut lines = BufReader::new(stdout).lines();
-        let mut address = || -> Result<SocketAddr, Error> {
-            Ok(lines.next().ok_or("the coordinator does not say where it listens")??.trim().parse()?)
-        };
-        let (address, http) = (address()?, address()?);
+        let mut line = String::new();
+        BufReader::new(stdout).read_line(&mut line)?;
+        let (grpc, http) = line.trim().split_once(' ').ok_or("the coordinator does not say where it listens")?;
+        let (address, http) = (grpc.parse()?, http.parse()?);
         Ok(Self { child, address, http })
     }
 
@@ -49,7 +48,7 @@ impl Drop for Process {
     }
 }
 
-/// Runs a coordinator on a store in `folder` until stdin ends, and prints where it listens: gRPC, then HTTP.
+/// Runs a coordinator on a store in `folder` until stdin ends, and prints where it listens.
 ///
 /// # Errors
 /// It cannot start.
@@ -62,15 +61,14 @@ pub async fn serve(folder: &Path) -> Result<(), Error> {
     };
     let stop = CancellationToken::new();
     let handle = sweep_coordinator::start(config, stop.clone()).await?;
-    say(handle.grpc_address());
-    say(handle.http_address());
+    say(handle.grpc_address(), handle.http_address());
     // The one that started this process holds the other end.
     tokio::task::spawn_blocking(|| std::io::copy(&mut std::io::stdin(), &mut std::io::sink())).await??;
     stop.cancel();
     Ok(())
 }
 
-#[expect(clippy::print_stdout, reason = "the address is what the parent waits for")]
-fn say(address: SocketAddr) {
-    println!("{address}");
+#[expect(clippy::print_stdout, reason = "the addresses are what the parent waits for")]
+fn say(grpc: SocketAddr, http: SocketAddr) {
+    println!("{grpc} {http}");
 }

@@ -1,5 +1,6 @@
 //! The ruler: what one coordinator and one trainer thread can do on this machine. Timings live here and in no test.
 
+mod board;
 mod coordinator;
 mod dispatch;
 mod ingest;
@@ -10,6 +11,7 @@ mod restart;
 mod run;
 mod train;
 
+pub use board::{Board, board};
 pub use coordinator::serve;
 pub use dispatch::{Dispatch, dispatch};
 pub use ingest::{Ingest, ingest};

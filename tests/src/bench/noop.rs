@@ -134,7 +134,7 @@ impl Worker {
             let points = (sequence + 1..=sequence + batch).map(|sequence| Point {
                 lease: Some(lease.clone()),
                 sequence,
-                metrics: Some(metrics(sequence as u32, &lease.trial_id)),
+                metrics: Some(metrics(sequence as u32)),
             });
             let request = ReportRequest { session: self.session, points: points.collect() };
             client.report(request).await?;
@@ -147,7 +147,7 @@ impl Worker {
             last_sequence: self.work.points,
             phases: Some(AttemptPhases { start_seconds: 0.0, run_seconds: 0.0 }),
             log_tail: String::new(),
-            ending: Some(finish_request::Ending::Result(self.result(&lease.trial_id))),
+            ending: Some(finish_request::Ending::Result(self.result(&lease))),
         };
         let verdict = client.finish(request).await?.into_inner().verdict();
         if verdict != FinishVerdict::Accepted {
@@ -157,8 +157,11 @@ impl Worker {
         Ok(lease)
     }
 
-    fn result(&self, trial: &[u8]) -> TrialResult {
-        let newest = metrics(self.work.points.max(1) as u32, trial);
+    fn result(&self, lease: &Lease) -> TrialResult {
+        // Trials differ, as if something had been learned.
+        let luck = lease.trial_id.first().map_or(0.0, |byte| f64::from(*byte) / 2550.0);
+        let newest = metrics(self.work.points.max(1) as u32);
+        let newest = EpochMetrics { val_accuracy: newest.val_accuracy + luck, ..newest };
         let provenance = Provenance {
             params: 1,
             images_per_second: 1.0,
@@ -190,15 +193,13 @@ fn key(lease: &Lease) -> Key {
     (lease.trial_id.clone(), lease.attempt)
 }
 
-/// Every trial comes to something else, by its id: what ranks and draws has something to rank and draw.
-fn metrics(epoch: u32, trial: &[u8]) -> EpochMetrics {
-    let quality = trial.iter().take(2).fold(0.0, |sum, byte| sum / 256.0 + f64::from(*byte) / 512.0);
+fn metrics(epoch: u32) -> EpochMetrics {
     EpochMetrics {
         epoch,
-        train_loss: 1.5 - quality,
-        train_accuracy: 0.25 + quality / 2.0,
-        val_loss: 1.6 - quality,
-        val_accuracy: 0.2 + quality / 2.0,
+        train_loss: 1.0,
+        train_accuracy: 0.5,
+        val_loss: 1.0,
+        val_accuracy: 0.5,
         learning_rate: 1e-3,
         seconds: 0.001,
         images_per_second: 1.0,

@@ -50,7 +50,6 @@ pub(super) struct ServiceAction {
 #[serde(deny_unknown_fields)]
 pub(super) struct Submission {
     /// The YAML text.
-    #[schema(max_length = 262144)]
     spec: String,
     /// Applied to it before it is read.
     #[serde(default)]
@@ -60,7 +59,7 @@ pub(super) struct Submission {
     #[schema(max_length = 64, pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]*$")]
     name: Option<String>,
     /// Refused with more trials than this.
-    #[schema(maximum = 1000000)]
+    #[schema(maximum = 9007199254740991_u64)]
     trial_limit: Option<u64>,
     #[serde(default)]
     priority: i32,

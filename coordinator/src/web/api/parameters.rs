@@ -38,8 +38,11 @@ pub(super) fn limit<const MOST: u32>(limit: Option<u32>) -> Result<u32, Problem>
 /// States with commas between them.
 fn states<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<TrialState>, D::Error> {
     let text = String::deserialize(deserializer)?;
-    let parts = text.split(',').filter(|part| !part.is_empty()).take(MOST_LISTED);
-    parts.map(|part| TrialState::deserialize(part.into_deserializer())).collect()
+    let parts: Vec<&str> = text.split(',').filter(|part| !part.is_empty()).collect();
+    if parts.len() > MOST_LISTED {
+        return Err(D::Error::custom(format!("more than {MOST_LISTED}")));
+    }
+    parts.into_iter().map(|part| TrialState::deserialize(part.into_deserializer())).collect()
 }
 
 /// Numbers with commas between them.

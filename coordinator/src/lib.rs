@@ -1,12 +1,15 @@
 //! The coordinator: expands sweeps to trials, shards them across workers, keeps every metric in the store, and answers
 //! what the study was for. A program of its own, or embedded in another process by [`start`].
 
+pub mod access;
 pub mod config;
 pub mod convert;
 pub mod engine;
 pub mod grpc;
 pub mod leading;
+pub mod listen;
 pub mod metrics;
+pub mod offline;
 pub mod program;
 pub mod reproduction;
 pub mod server;

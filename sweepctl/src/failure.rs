@@ -205,13 +205,16 @@ impl From<tonic::Status> for Failure {
             Code::Internal | Code::Unknown | Code::DataLoss => {
                 Self::failed(format!("the coordinator failed: {said}")).hint("its log says more")
             }
-            Code::Ok
-            | Code::AlreadyExists
-            | Code::PermissionDenied
-            | Code::ResourceExhausted
-            | Code::FailedPrecondition
-            | Code::Aborted
-            | Code::Unauthenticated => Self::failed(said),
+            Code::Unauthenticated => Self::failed(said).hint(
+                "name a file with a token with --token-file or SWEEP_TOKEN_FILE, or put the token into SWEEP_TOKEN; an \
+                 admin makes one with `sweepctl token create`",
+            ),
+            Code::PermissionDenied => {
+                Self::failed(said).hint("an admin makes a token of another role with `sweepctl token create`")
+            }
+            Code::Ok | Code::AlreadyExists | Code::ResourceExhausted | Code::FailedPrecondition | Code::Aborted => {
+                Self::failed(said)
+            }
         }
     }
 }

@@ -17,6 +17,7 @@ use tonic::{Request, Response, Status};
 
 use super::worker::out_of_service;
 use super::{status, sweep_messages as messages};
+use crate::access::grpc::named;
 use crate::convert::{self, Invalid, MAX_NAME_BYTES, MAX_TEXT_BYTES, bytes, metrics_message};
 use crate::engine::{Board, Error, Handle, Submit};
 use crate::store::artifacts::Folder;
@@ -314,7 +315,7 @@ impl SweepService for Sweeps {
     type GetArtifactStream = Answers<v1::GetArtifactResponse>;
 
     async fn submit(&self, request: Request<v1::SubmitRequest>) -> Result<Response<v1::SubmitResponse>, Status> {
-        self.submit_one(request.into_inner()).await.map(Response::new).map_err(status)
+        self.submit_one(named(request, |request| &mut request.user)).await.map(Response::new).map_err(status)
     }
 
     async fn list_sweeps(
@@ -377,7 +378,7 @@ impl SweepService for Sweeps {
         &self,
         request: Request<v1::ReproduceTrialRequest>,
     ) -> Result<Response<v1::ReproduceTrialResponse>, Status> {
-        self.reproduce(request.into_inner()).await.map(Response::new).map_err(status)
+        self.reproduce(named(request, |request| &mut request.user)).await.map(Response::new).map_err(status)
     }
 
     async fn get_reproduction(
@@ -391,28 +392,28 @@ impl SweepService for Sweeps {
         &self,
         request: Request<v1::CancelSweepRequest>,
     ) -> Result<Response<v1::CancelSweepResponse>, Status> {
-        self.cancel(request.into_inner()).await.map(Response::new).map_err(status)
+        self.cancel(named(request, |request| &mut request.user)).await.map(Response::new).map_err(status)
     }
 
     async fn pause_sweep(
         &self,
         request: Request<v1::PauseSweepRequest>,
     ) -> Result<Response<v1::PauseSweepResponse>, Status> {
-        self.pause(request.into_inner()).await.map(Response::new).map_err(status)
+        self.pause(named(request, |request| &mut request.user)).await.map(Response::new).map_err(status)
     }
 
     async fn set_priority(
         &self,
         request: Request<v1::SetPriorityRequest>,
     ) -> Result<Response<v1::SetPriorityResponse>, Status> {
-        self.prioritise(request.into_inner()).await.map(Response::new).map_err(status)
+        self.prioritise(named(request, |request| &mut request.user)).await.map(Response::new).map_err(status)
     }
 
     async fn retry_sweep(
         &self,
         request: Request<v1::RetrySweepRequest>,
     ) -> Result<Response<v1::RetrySweepResponse>, Status> {
-        self.retry(request.into_inner()).await.map(Response::new).map_err(status)
+        self.retry(named(request, |request| &mut request.user)).await.map(Response::new).map_err(status)
     }
 
     async fn explain_trial(
@@ -433,7 +434,7 @@ impl SweepService for Sweeps {
         &self,
         request: Request<v1::SetWorkerServiceRequest>,
     ) -> Result<Response<v1::SetWorkerServiceResponse>, Status> {
-        self.serve(request.into_inner()).await.map(Response::new).map_err(status)
+        self.serve(named(request, |request| &mut request.user)).await.map(Response::new).map_err(status)
     }
 
     async fn list_workers(

@@ -18,6 +18,7 @@ use axum::routing::get;
 use tokio::sync::watch;
 use tracing::warn;
 
+use crate::access;
 use crate::engine::{Error, Gauges, Handle, Trouble};
 use crate::leading::Standing;
 use crate::metrics::{Metrics, SweepGauges};
@@ -55,7 +56,7 @@ impl Web {
 }
 
 /// All routes.
-pub fn router(web: Web) -> Router {
+pub fn router(web: Web, door: access::http::Door) -> Router {
     Router::new()
         .route("/metrics", get(metrics))
         .route("/healthz", get(async || "ok\n"))
@@ -63,6 +64,8 @@ pub fn router(web: Web) -> Router {
         .with_state(web.clone())
         .nest(api::ROOT, api::router(web.clone()))
         .merge(pages::router(web))
+        .merge(access::login::router())
+        .layer(axum::middleware::from_fn_with_state(door, access::http::guard))
 }
 
 async fn readyz(State(web): State<Web>) -> impl IntoResponse {

@@ -221,7 +221,6 @@ async fn what_makes_no_sense_is_refused_with_a_reason() {
         "/sweeps?limit=1&limit=2",
         "/sweeps/1/leaderboard?limit=1001",
         "/sweeps/1/leaderboard?sort=beauty",
-        
         "/sweeps/1/leaderboard?metric=seconds",
         "/sweeps/1/trials?state=gone",
         "/sweeps/1/trials?after=x",
@@ -256,7 +255,8 @@ async fn what_makes_no_sense_is_refused_with_a_reason() {
         "/sweeps/..%2f1",
         "/../../etc/passwd",
         "/artifacts/../sweeps/1/x",
-        "/sweeps/1/comparison?configuration=nobody", "/sweeps/1/leaderboard?after=4000000",
+        "/sweeps/1/comparison?configuration=nobody",
+        "/sweeps/1/leaderboard?after=4000000",
     ] {
         get(&env, path).await.problem(404);
     }

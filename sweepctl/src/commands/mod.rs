@@ -3,6 +3,7 @@
 pub(crate) mod ablation;
 pub(crate) mod artifacts;
 pub(crate) mod cancel;
+pub(crate) mod certs;
 pub(crate) mod compare;
 #[cfg(feature = "local")]
 pub(crate) mod data;
@@ -21,6 +22,7 @@ pub(crate) mod steer;
 #[cfg(feature = "local")]
 pub(crate) mod store;
 pub(crate) mod submit;
+pub(crate) mod token;
 pub(crate) mod trial;
 pub(crate) mod watch;
 pub(crate) mod workers;
@@ -31,6 +33,7 @@ use std::io::Write;
 use clap::CommandFactory;
 
 use crate::arguments::{Cli, Command, DEFAULT_COORDINATOR};
+use crate::coordinator::Coordinator;
 use crate::failure::{Exit, Failure};
 use crate::output::Output;
 
@@ -38,7 +41,7 @@ use crate::output::Output;
 #[derive(Debug)]
 pub(crate) struct Context {
     pub(crate) output: Output,
-    pub(crate) coordinator: String,
+    pub(crate) coordinator: Coordinator,
     /// Somebody named it; otherwise it is the default.
     pub(crate) named: bool,
 }
@@ -46,7 +49,9 @@ pub(crate) struct Context {
 /// Does what the command line says.
 pub(crate) fn run(cli: Cli, output: Output) -> Result<Exit, Failure> {
     let named = cli.named_coordinator();
-    let coordinator = named.clone().unwrap_or_else(|| DEFAULT_COORDINATOR.to_owned());
+    let urls = named.clone().unwrap_or_else(|| DEFAULT_COORDINATOR.to_owned());
+    let (shown, ca_file) = cli.credentials();
+    let coordinator = Coordinator { urls, shown, ca_file };
     let context = Context { output, coordinator, named: named.is_some() };
     match cli.command {
         Command::Plan(verb) => block_on(plan::run(&context, &verb.arguments)),
@@ -69,6 +74,8 @@ pub(crate) fn run(cli: Cli, output: Output) -> Result<Exit, Failure> {
         Command::Explain(verb) => block_on(explain::run(&context, &verb.arguments)),
         Command::Audit(verb) => block_on(explain::audit(&context, &verb.arguments)),
         Command::Workers(verb) => block_on(workers::run(&context, &verb.arguments)),
+        Command::Token(verb) => block_on(token::run(&context, &verb.arguments)),
+        Command::Certs(verb) => certs::run(&context, &verb),
         Command::Extend(verb) => block_on(extend::run(&context, &verb.arguments)),
         Command::Report(verb) => block_on(report::run(&context, &verb.arguments)),
         Command::Export(verb) => block_on(export::run(&context, &verb.arguments)),

@@ -7,6 +7,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 
 use super::query::Query;
+use crate::access::{Caller, Role};
 
 /// What an address says, and what whoever asks may change.
 pub(super) struct Asked {
@@ -15,6 +16,8 @@ pub(super) struct Asked {
     pub(super) may_change: bool,
     /// Which workers serve.
     pub(super) may_serve: bool,
+    /// A token was shown.
+    pub(super) signed_in: bool,
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Asked {
@@ -22,18 +25,24 @@ impl<S: Send + Sync> FromRequestParts<S> for Asked {
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Infallible> {
         let query = Query::of(parts.uri.query().unwrap_or_default());
-        Ok(Self { query, may_change: may_change(parts), may_serve: may_serve(parts) })
+        let signed_in = parts.extensions.get::<Caller>().is_some_and(|caller| caller.role.is_some());
+        Ok(Self { query, may_change: may_change(parts), may_serve: may_serve(parts), signed_in })
     }
 }
 
 /// Whether whoever asks may change sweeps.
-fn may_change(_parts: &Parts) -> bool {
-    true
+fn may_change(parts: &Parts) -> bool {
+    may(parts, Role::Submit)
 }
 
 /// Whether whoever asks may take workers out of service.
-fn may_serve(_parts: &Parts) -> bool {
-    true
+fn may_serve(parts: &Parts) -> bool {
+    may(parts, Role::Admin)
+}
+
+/// The door before all pages has said who asks; it also refuses what a page should not have offered.
+fn may(parts: &Parts, role: Role) -> bool {
+    parts.extensions.get::<Caller>().is_some_and(|caller| caller.may(role))
 }
 
 /// Whether a form was sent by a page of this very coordinator: what a browser says of its origin is not another one's.

@@ -5,6 +5,7 @@ use axum::http::{HeaderName, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use maud::{DOCTYPE, Markup, html};
 
+use super::access::Asked;
 use crate::web::assets::ASSETS;
 
 /// Nothing from elsewhere, nothing inline, no frame around it, forms to here alone.
@@ -29,17 +30,24 @@ pub(super) struct Frame {
     pub(super) events: Option<String>,
     /// Changes are said aloud in these words.
     pub(super) said: String,
+    /// Whoever looks has shown a token, and can take it back.
+    pub(super) signed_in: bool,
     pub(super) body: Markup,
 }
 
 impl Frame {
     pub(super) fn new(title: impl Into<String>, place: Place, body: Markup) -> Self {
-        Self { title: title.into(), place, pending: false, events: None, said: String::new(), body }
+        Self { title: title.into(), place, pending: false, events: None, said: String::new(), signed_in: false, body }
     }
 
     /// A page that changes by itself.
     pub(super) fn live(self, events: impl Into<String>, pending: bool) -> Self {
         Self { events: Some(events.into()), pending, ..self }
+    }
+
+    /// For whoever asked.
+    pub(super) fn of(self, asked: &Asked) -> Self {
+        Self { signed_in: asked.signed_in, ..self }
     }
 
     /// What is said aloud of it when that changes.
@@ -98,6 +106,7 @@ impl Frame {
                     footer {
                         p { "Sweep " (env!("CARGO_PKG_VERSION")) " · times are UTC" }
                         p { a href="/api/v1/openapi.json" { "API" } " · " a href="/metrics" { "Metrics" } }
+                        @if self.signed_in { form method="post" action="/logout" { button type="submit" { "Log out" } } }
                     }
                 }
             }

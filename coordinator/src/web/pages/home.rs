@@ -67,6 +67,7 @@ pub(super) async fn page(State(pages): State<Pages>, asked: Asked) -> Result<Res
     Ok(Frame::new("Sweeps", Place::Sweeps, body)
         .live("/events", pending)
         .saying(said)
+        .of(&asked)
         .respond(StatusCode::OK)
         .into_response())
 }

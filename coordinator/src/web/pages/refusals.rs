@@ -91,6 +91,7 @@ fn of_engine(error: &engine::Error) -> Said {
         | Error::Ended { .. }
         | Error::Cancelled { .. }
         | Error::NameTaken { .. }
+        | Error::Held { .. }
         | Error::TooMany { .. } => Said::new(
             StatusCode::CONFLICT,
             "That cannot be done",

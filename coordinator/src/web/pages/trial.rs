@@ -24,7 +24,7 @@ const LISTED: usize = 50;
 pub(super) async fn page(
     State(pages): State<Pages>,
     Path(trial): Path<String>,
-    _asked: Asked,
+    asked: Asked,
 ) -> Result<Response, Refusal> {
     let people = pages.people()?;
     let answer = people.trial(&trial).await?;
@@ -43,7 +43,8 @@ pub(super) async fn page(
     let said = format!("{}, seed {}: {}", detail.trial.configuration, detail.trial.seed, detail.trial.state);
     let mut frame =
         Frame::new(format!("{}, seed {}", detail.trial.configuration, detail.trial.seed), Place::Sweeps, body)
-            .saying(said);
+            .saying(said)
+            .of(&asked);
     if running {
         frame = frame.live("/events", false);
     }

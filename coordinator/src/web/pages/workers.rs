@@ -60,7 +60,11 @@ pub(super) async fn page(State(pages): State<Pages>, asked: Asked) -> Result<Res
         }
     };
     let said = format!("{busy} of {total} slots busy");
-    Ok(Frame::new("Workers", Place::Workers, body).live("/events", false).saying(said).respond(StatusCode::OK))
+    Ok(Frame::new("Workers", Place::Workers, body)
+        .live("/events", false)
+        .saying(said)
+        .of(&asked)
+        .respond(StatusCode::OK))
 }
 
 fn nobody() -> Markup {

@@ -126,7 +126,7 @@ impl Sheet {
             format!("{}: {}, {}", record.name, sweep.state.name(), counted(&sweep.counts))
         });
         let whole = html! { (self.head(part)) (body) };
-        let mut frame = Frame::new(title, Place::Sweeps, whole).saying(said);
+        let mut frame = Frame::new(title, Place::Sweeps, whole).saying(said).of(&self.asked);
         if record.state == SweepState::Running {
             frame = frame.live(format!("/api/v1/sweeps/{}/events", record.id), self.pending);
         } else if self.pending {

@@ -49,7 +49,7 @@ test("before anything was submitted the page says how to begin", async () => {
 });
 
 test("a sweep's page follows it while it runs, and keeps focus, scroll and what is open", async () => {
-    sweep = await program.submit(spec(NAME, 6));
+    sweep = await program.submit(spec(NAME, 10));
     const page = await browser.page();
     await visit(page, `/sweeps/${sweep}`);
     assert.match(await page.locator("#progress").innerText(), /no worker is connected/);

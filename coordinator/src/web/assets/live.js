@@ -9,7 +9,7 @@
     const address = document.body.dataset.events;
     // Between two refreshes at least, and so many times what one took: a slow coordinator is not asked more often.
     const LEAST = 1000, PATIENCE = 4, PENDING = 700, AGAIN = 2500, SPEAK = 30000;
-    let source = null, timer = 0, busy = false, wanted = false, last = 0, took = 0, spoken = 0, words = "";
+    let live = Boolean(address), source = null, timer = 0, busy = false, wanted = false, last = 0, took = 0, spoken = 0, words = "";
 
     // What somebody has set by hand stays as it is.
     const touched = element => {
@@ -90,13 +90,14 @@
     };
 
     const stop = () => {
+        live = false;
         source?.close();
         source = null;
         mark.hidden = true;
     };
 
     const listen = () => {
-        if (!address || source) return;
+        if (!live || source) return;
         source = new EventSource(address);
         let first = true;
         source.addEventListener("hello", () => { found(); if (!first) later(0); first = false; });
@@ -114,7 +115,7 @@
 
     // A tab that nobody looks at holds no connection: a browser has six for a server.
     document.addEventListener("visibilitychange", () => {
-        if (document.hidden) { source?.close(); source = null; } else if (address) { listen(); later(0); }
+        if (document.hidden) { source?.close(); source = null; } else if (live) { listen(); later(0); }
     });
 
     // At most so many can be chosen, and moments are told in the reader's own time when asked.
@@ -128,10 +129,10 @@
     document.addEventListener("change", event => { if (event.target.name === "chosen") dress(); });
 
     dress();
-    if (address) {
+    if (live) {
         listen();
         // Slots and lost workers change without a commit.
-        setInterval(() => later(0), 10000);
+        setInterval(() => live && later(0), 10000);
         if (main().hasAttribute("data-pending")) later(PENDING);
     }
 })();

@@ -56,6 +56,7 @@ pub use error::Error;
 pub use forecast::PlanCost;
 pub use noise::Noise;
 pub use outlook::Cost;
+pub(crate) use report::material;
 pub use reproduce::{Answered, Reproducing};
 pub use status::{Board, StageStatus, Status};
 pub(crate) use study::epoch;

@@ -1,9 +1,11 @@
-//! HTTP: metrics, health, and `api` for programs. `desk` answers questions in shapes, for the API and for pages; `problem`
-//! says what is wrong; `finish` marks and compresses answers.
+//! HTTP: metrics and health here, `api` for programs, `pages` for people, `assets` for what pages load. `desk` answers
+//! questions in shapes; `problem` says what is wrong; `finish` marks and compresses answers.
 
 pub(crate) mod api;
+mod assets;
 pub(crate) mod desk;
 pub(crate) mod finish;
+mod pages;
 pub(crate) mod problem;
 
 use std::sync::Arc;
@@ -69,7 +71,8 @@ pub fn router(web: Web, door: access::http::Door) -> Router {
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(readyz))
         .with_state(web.clone())
-        .nest(api::ROOT, api::router(web))
+        .nest(api::ROOT, api::router(web.clone()))
+        .merge(pages::router(web))
         .merge(access::login::router())
         .layer(axum::middleware::from_fn_with_state(door, access::http::guard))
 }

@@ -12,6 +12,7 @@ mod latex;
 mod markdown;
 pub mod material;
 mod parquet;
+pub mod parts;
 mod picture;
 pub mod rows;
 pub mod single;

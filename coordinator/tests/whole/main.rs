@@ -16,12 +16,15 @@ mod extend;
 mod faults;
 #[cfg(test)]
 mod flow;
+mod gauges;
 #[cfg(test)]
 mod http;
 #[cfg(test)]
 mod known;
 #[cfg(test)]
 mod limits;
+#[cfg(test)]
+mod pages;
 #[cfg(test)]
 mod people;
 #[cfg(test)]

@@ -32,9 +32,9 @@ pub use page::{
     MissedImage, MissedImages, Override, Retried, Specification, Submitted, SweepPage, TrialPage, WorkerList,
 };
 pub use reproduction::Reproduction;
-pub use sweep::{Counts, Outlook, State, Sweep};
+pub use sweep::{Counts, Outlook, Running, State, Sweep};
 pub use trial::{Attempt, Detail, Failure, Origin, Provenance, Summary};
-pub use worker::Worker;
+pub use worker::{Slot, Worker};
 
 /// A message without a part that the contract promises.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

@@ -6,6 +6,7 @@ mod dispatch;
 mod ingest;
 mod machine;
 mod noop;
+mod page;
 mod restart;
 mod run;
 mod train;
@@ -14,6 +15,7 @@ pub use board::{Board, board};
 pub use coordinator::serve;
 pub use dispatch::{Dispatch, dispatch};
 pub use ingest::{Ingest, ingest};
+pub use page::{Page, page};
 pub use restart::{Restart, restart};
 pub use train::{Train, train};
 

@@ -151,10 +151,10 @@ fn nothing_yet() -> Markup {
 fn filter(query: &Query) -> Markup {
     let state = query.get("state").unwrap_or_default();
     html! {
-        form.filter method="get" action="/" role="search" aria-label="Filter sweeps" {
+        form.filter #filter method="get" action="/" role="search" aria-label="Filter sweeps" {
             @for (key, value) in query.others(&["q", "state", "page"]) { input type="hidden" name=(key) value=(value); }
-            label { span { "Name, number or submitter" } input type="search" name="q" value=[query.get("q")] maxlength="200" autocomplete="off"; }
-            label { span { "State" } select name="state" {
+            label { span { "Name, number or submitter" } input #filter-q type="search" name="q" value=[query.get("q")] maxlength="200" autocomplete="off"; }
+            label { span { "State" } select #filter-state name="state" {
                 option value="" { "any" }
                 @for word in ["running", "succeeded", "failed", "cancelled"] {
                     option value=(word) selected[state == word] { (word) }

@@ -158,7 +158,7 @@ impl Sheet {
                 }
             }
             @if self.asked.may_change && part == Part::Overview { (self.actions(running)) }
-            nav.tabs aria-label="Parts of this sweep" { ul {
+            nav.tabs #parts aria-label="Parts of this sweep" { ul {
                 @for (other, below, name) in Part::ALL {
                     li { a href=(kept.link(&self.path(below))) aria-current=[(other == part).then_some("page")] { (name) } }
                 }
@@ -171,7 +171,7 @@ impl Sheet {
         let failed = self.sweep.as_ref().map_or(0, |sweep| sweep.counts.failed);
         let cancelled = self.record.state == SweepState::Cancelled;
         html! {
-            div.actions role="group" aria-label="Change this sweep" {
+            div.actions #actions role="group" aria-label="Change this sweep" {
                 @if running {
                     @if self.record.paused {
                         form method="post" action=(self.path("/resume")) { button type="submit" { "Resume" } }
@@ -184,7 +184,7 @@ impl Sheet {
                 }
                 @if running {
                     form.priority method="post" action=(self.path("/priority")) {
-                        label { span { "Priority" } input type="number" name="priority" value=(self.record.priority) min="-1000" max="1000" step="1" required; }
+                        label { span { "Priority" } input #priority type="number" name="priority" value=(self.record.priority) min="-1000" max="1000" step="1" required; }
                         button type="submit" { "Set" }
                     }
                     a.button.grave href=(self.path("/cancel")) { "Cancel…" }
@@ -283,7 +283,7 @@ fn answer(sheet: &Sheet, analysed: &Analysed, parts: &Parts<'_>) -> Markup {
         return html! {};
     }
     html! {
-        section.answer aria-labelledby="answer-title" {
+        section.answer #answer aria-labelledby="answer-title" {
             h2 #answer-title { "The answer" @if sheet.record.state == SweepState::Running { span.quiet { " so far" } } }
             p.lead { (parts.lead()) }
             details #answer-details {

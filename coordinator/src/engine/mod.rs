@@ -22,6 +22,7 @@ mod live;
 mod looks;
 mod noise;
 mod outlook;
+mod pace;
 mod people;
 mod poll;
 mod report;
@@ -47,8 +48,8 @@ use tokio_util::task::TaskTracker;
 
 pub use analysis::{Analysed, Pairwise};
 pub use command::{
-    Assignment, Describe, Finish, FinishEnding, Finished, Gauges, LiveStatus, Poll, PollReply, Register, Registered,
-    Report, Reported, Running, WorkerView,
+    Assignment, Describe, Finish, FinishEnding, Finished, Gauges, LiveStatus, PaceGauges, Poll, PollReply, Register,
+    Registered, Report, Reported, Running, WorkerView,
 };
 pub use driver::Trouble;
 pub use error::Error;

@@ -13,6 +13,7 @@ mod reproduce;
 mod streams;
 pub mod sweep;
 mod sweep_messages;
+pub mod timing;
 pub mod worker;
 
 pub(crate) use sweep_messages::status as status_message;

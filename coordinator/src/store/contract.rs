@@ -15,8 +15,11 @@ mod cost;
 mod postgres_tests;
 #[path = "../../tests/postgres_server/mod.rs"]
 mod server;
+#[path = "contract_tokens.rs"]
+mod tokens;
 
-use cost::what_trials_took_is_found_with_what_was_expected;
+use cost::{a_store_takes_room_and_more_of_it_with_more_in_it, what_trials_took_is_found_with_what_was_expected};
+use tokens::tokens_come_back_and_stay_when_they_are_revoked;
 
 use super::Store;
 use super::codes::{AttemptState, AuditAction, RoundState, StageState, SweepState};
@@ -84,6 +87,8 @@ on_every_backend!(
     the_audit_log_tells_everything_in_order,
     where_a_result_comes_from_and_what_was_made_of_the_test_part_come_back,
     what_trials_took_is_found_with_what_was_expected,
+    tokens_come_back_and_stay_when_they_are_revoked,
+    a_store_takes_room_and_more_of_it_with_more_in_it,
 );
 
 const SWEEP: SweepId = SweepId(1);

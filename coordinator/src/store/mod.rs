@@ -328,6 +328,9 @@ pub trait Store: Tokens {
     /// What an artifact of this digest is, if it is known, and its size.
     async fn artifact(&self, digest: Digest) -> Result<Option<(v1::ArtifactKind, u64)>, Error>;
 
+    /// How much room the store takes, in bytes, what is not yet put in its place included.
+    async fn size_bytes(&self) -> Result<u64, Error>;
+
     /// Whether the store answers.
     async fn check(&self) -> Result<(), Error>;
 

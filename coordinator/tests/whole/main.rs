@@ -16,6 +16,7 @@ mod extend;
 mod faults;
 #[cfg(test)]
 mod flow;
+mod gauges;
 #[cfg(test)]
 mod http;
 #[cfg(test)]

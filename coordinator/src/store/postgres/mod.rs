@@ -323,6 +323,12 @@ impl Store for PostgresStore {
         read::artifact_of(&self.readers, digest).await
     }
 
+    async fn size_bytes(&self) -> Result<u64, Error> {
+        let size = sqlx::query_scalar("SELECT pg_database_size(current_database())");
+        let size: i64 = size.fetch_one(&self.readers).await?;
+        Ok(u64::try_from(size).unwrap_or(0))
+    }
+
     async fn check(&self) -> Result<(), Error> {
         sqlx::query("SELECT 1").execute(&self.readers).await?;
         Ok(())

@@ -8,7 +8,7 @@ use sweep_shapes::{Override, Retried, Submitted, Sweep};
 use utoipa::ToSchema;
 
 use super::parameters::{MOST_AN_INTEGER, SweepPath};
-use super::question::{Content, Json, Named, json, text};
+use super::question::{Content, Json, Named, Who, json, text};
 use super::{Answered, Open, ROOT, answer, status};
 use crate::web::problem::Problem;
 
@@ -110,11 +110,13 @@ impl TryFrom<Submission> for v1::SubmitRequest {
     responses(
         (status = 201, description = "A new sweep", body = Submitted, headers(("Location" = String, description = "Where it is"))),
         (status = 200, description = "An unfinished one is taken up", body = Submitted)))]
-pub(super) async fn submit(Open(desk): Open, content: Content) -> Answered {
-    let request = match content {
+pub(super) async fn submit(Open(desk): Open, who: Who, content: Content) -> Answered {
+    let mut request: v1::SubmitRequest = match content {
         Content::Json(body) => json::<Submission>(&body)?.try_into()?,
         Content::Yaml(spec) => v1::SubmitRequest { spec, ..Default::default() },
     };
+    let user = who.user(Some(std::mem::take(&mut request.user)))?;
+    let request = v1::SubmitRequest { user, ..request };
     let submitted = desk.submit(request).await?;
     if submitted.resumed {
         return answer(&submitted);
@@ -130,34 +132,39 @@ pub(super) async fn submit(Open(desk): Open, content: Content) -> Answered {
 /// Ends a sweep. One that has ended stays as it is.
 #[utoipa::path(post, path = "/sweeps/{sweep}/cancel", operation_id = "cancelSweep", tag = "sweeps",
     params(SweepPath), request_body = Action, responses((status = 200, description = "The sweep", body = Sweep)))]
-pub(super) async fn cancel(Open(desk): Open, Named(sweep): Named, Json(action): Json<Action>) -> Answered {
-    answer(&desk.cancel(&sweep, text("user", action.user, 64)?).await?)
+pub(super) async fn cancel(Open(desk): Open, who: Who, Named(sweep): Named, Json(action): Json<Action>) -> Answered {
+    answer(&desk.cancel(&sweep, who.user(action.user)?).await?)
 }
 
 /// Starts nothing of a sweep any more; what runs goes on.
 #[utoipa::path(post, path = "/sweeps/{sweep}/pause", operation_id = "pauseSweep", tag = "sweeps",
     params(SweepPath), request_body = Action, responses((status = 200, description = "The sweep", body = Sweep)))]
-pub(super) async fn pause(Open(desk): Open, Named(sweep): Named, Json(action): Json<Action>) -> Answered {
-    answer(&desk.pause(&sweep, true, text("user", action.user, 64)?).await?)
+pub(super) async fn pause(Open(desk): Open, who: Who, Named(sweep): Named, Json(action): Json<Action>) -> Answered {
+    answer(&desk.pause(&sweep, true, who.user(action.user)?).await?)
 }
 
 /// Starts trials of a paused sweep again.
 #[utoipa::path(post, path = "/sweeps/{sweep}/resume", operation_id = "resumeSweep", tag = "sweeps",
     params(SweepPath), request_body = Action, responses((status = 200, description = "The sweep", body = Sweep)))]
-pub(super) async fn resume(Open(desk): Open, Named(sweep): Named, Json(action): Json<Action>) -> Answered {
-    answer(&desk.pause(&sweep, false, text("user", action.user, 64)?).await?)
+pub(super) async fn resume(Open(desk): Open, who: Who, Named(sweep): Named, Json(action): Json<Action>) -> Answered {
+    answer(&desk.pause(&sweep, false, who.user(action.user)?).await?)
 }
 
 /// Tries again what failed of a sweep, and nothing else.
 #[utoipa::path(post, path = "/sweeps/{sweep}/retry", operation_id = "retrySweep", tag = "sweeps",
     params(SweepPath), request_body = Action, responses((status = 200, description = "The sweep, and how many trials that are", body = Retried)))]
-pub(super) async fn retry(Open(desk): Open, Named(sweep): Named, Json(action): Json<Action>) -> Answered {
-    answer(&desk.retry(&sweep, text("user", action.user, 64)?).await?)
+pub(super) async fn retry(Open(desk): Open, who: Who, Named(sweep): Named, Json(action): Json<Action>) -> Answered {
+    answer(&desk.retry(&sweep, who.user(action.user)?).await?)
 }
 
 /// Gives a sweep another place among the others.
 #[utoipa::path(post, path = "/sweeps/{sweep}/priority", operation_id = "prioritiseSweep", tag = "sweeps",
     params(SweepPath), request_body = PriorityAction, responses((status = 200, description = "The sweep", body = Sweep)))]
-pub(super) async fn priority(Open(desk): Open, Named(sweep): Named, Json(action): Json<PriorityAction>) -> Answered {
-    answer(&desk.prioritise(&sweep, action.priority, text("user", action.user, 64)?).await?)
+pub(super) async fn priority(
+    Open(desk): Open,
+    who: Who,
+    Named(sweep): Named,
+    Json(action): Json<PriorityAction>,
+) -> Answered {
+    answer(&desk.prioritise(&sweep, action.priority, who.user(action.user)?).await?)
 }

@@ -52,7 +52,7 @@ impl Modify for Common {
         document.servers = Some(vec![utoipa::openapi::Server::new(ROOT)]);
         let components = document.components.get_or_insert_default();
         components.add_security_scheme("bearer", SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer)));
-        let cookie = ApiKey::Cookie(ApiKeyValue::with_description("sweep_session", "Set by the page `/login`."));
+        let cookie = ApiKey::Cookie(ApiKeyValue::with_description("sweep", "Set by the page `/login`."));
         components.add_security_scheme("cookie", SecurityScheme::ApiKey(cookie));
         // Without any token nobody needs one.
         let anybody = vec![
@@ -130,8 +130,8 @@ mod tests {
     /// The methods of each path, as the document has them.
     fn described() -> BTreeMap<String, Vec<String>> {
         let methods = |mut item: PathItem| {
-            let found = operations(&mut item).map(|(method, _)| format!("{method:?}").to_uppercase());
-            found.collect()
+            let found = operations(&mut item).map(|(method, _)| if method == HttpMethod::Get { "GET" } else { "POST" });
+            found.map(str::to_owned).collect()
         };
         whole().paths.paths.into_iter().map(|(path, item)| (path, methods(item))).collect()
     }

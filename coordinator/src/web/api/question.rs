@@ -1,6 +1,7 @@
 //! What comes with a request: names in its path, parameters behind it, a body. All of it is bounded and checked here, and what
 //! makes no sense is answered as a problem.
 
+use std::convert::Infallible;
 use std::time::Duration;
 
 use axum::body::to_bytes;
@@ -10,6 +11,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
 
+use crate::access::Caller;
 use crate::convert::MAX_NAME_BYTES;
 use crate::grpc::MAX_QUESTION_BYTES;
 use crate::web::problem::Problem;
@@ -47,6 +49,25 @@ impl<S: Send + Sync> FromRequestParts<S> for Named {
         // What cannot be a name names nothing.
         let sound = name.len() <= MAX_NAME_BYTES && !name.chars().any(char::is_control);
         if sound { Ok(Self(name)) } else { Err(nothing()) }
+    }
+}
+
+/// Who asks, where a token says it.
+pub(super) struct Who(Option<String>);
+
+impl<S: Sync> FromRequestParts<S> for Who {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Infallible> {
+        Ok(Self(parts.extensions.get::<Caller>().and_then(|caller| caller.name.clone())))
+    }
+}
+
+impl Who {
+    /// For the audit log: the token's name, or what the request says where no token has a name.
+    pub(super) fn user(self, said: Option<String>) -> Result<String, Problem> {
+        let said = text("user", said, 64)?;
+        Ok(self.0.unwrap_or(said))
     }
 }
 

@@ -5,7 +5,7 @@ use sweep_shapes::{AuditPage, Worker, WorkerList};
 
 use super::actions::ServiceAction;
 use super::parameters::{AuditQuestion, Format, ListQuestion, WorkerPath};
-use super::question::{Json, Named, Parameters, text};
+use super::question::{Json, Named, Parameters, Who, text};
 use super::sweeps::audit_of;
 use super::{Answered, Open, answer, table};
 use crate::web::desk::{self, Desk};
@@ -24,19 +24,34 @@ pub(super) async fn list(Open(desk): Open, Parameters(question): Parameters<List
 /// Gives a worker no more trials; what it runs goes on.
 #[utoipa::path(post, path = "/workers/{worker}/drain", operation_id = "drainWorker", tag = "workers",
     params(WorkerPath), request_body = ServiceAction, responses((status = 200, description = "The worker", body = Worker)))]
-pub(super) async fn drain(Open(desk): Open, Named(worker): Named, Json(action): Json<ServiceAction>) -> Answered {
-    serve(&desk, &worker, v1::WorkerServiceState::Draining, action).await
+pub(super) async fn drain(
+    Open(desk): Open,
+    who: Who,
+    Named(worker): Named,
+    Json(action): Json<ServiceAction>,
+) -> Answered {
+    serve(&desk, &worker, v1::WorkerServiceState::Draining, (who, action)).await
 }
 
 /// Puts a worker back into service.
 #[utoipa::path(post, path = "/workers/{worker}/resume", operation_id = "resumeWorker", tag = "workers",
     params(WorkerPath), request_body = ServiceAction, responses((status = 200, description = "The worker", body = Worker)))]
-pub(super) async fn resume(Open(desk): Open, Named(worker): Named, Json(action): Json<ServiceAction>) -> Answered {
-    serve(&desk, &worker, v1::WorkerServiceState::Active, action).await
+pub(super) async fn resume(
+    Open(desk): Open,
+    who: Who,
+    Named(worker): Named,
+    Json(action): Json<ServiceAction>,
+) -> Answered {
+    serve(&desk, &worker, v1::WorkerServiceState::Active, (who, action)).await
 }
 
-async fn serve(desk: &Desk, worker: &str, state: v1::WorkerServiceState, action: ServiceAction) -> Answered {
-    let (reason, user) = (text("reason", action.reason, 1000)?, text("user", action.user, 64)?);
+async fn serve(
+    desk: &Desk,
+    worker: &str,
+    state: v1::WorkerServiceState,
+    (who, action): (Who, ServiceAction),
+) -> Answered {
+    let (reason, user) = (text("reason", action.reason, 1000)?, who.user(action.user)?);
     answer(&desk.serve(worker, state, (reason, user)).await?)
 }
 

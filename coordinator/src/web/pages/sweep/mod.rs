@@ -90,10 +90,10 @@ impl Sheet {
         let id = people.engine.find(text).await?;
         let missing = || crate::engine::Error::not_found(format!("sweep {id}"));
         let record = people.engine.store().sweep(id).await?.ok_or_else(missing)?;
-        let status = pages.desk.status(&people.engine, id, MOMENT).await?;
+        let (status, is_newest) = pages.desk.status(&people.engine, id, MOMENT).await?;
         let sweep = status.as_ref().map(shape);
         let metric = asked.query.get("metric").and_then(Metric::named);
-        Ok(Self { people, record, pending: sweep.is_none(), sweep, asked, metric })
+        Ok(Self { people, record, pending: !is_newest, sweep, asked, metric })
     }
 
     pub(super) fn id(&self) -> SweepId {
@@ -107,8 +107,9 @@ impl Sheet {
 
     /// What the results say, if that is known within a moment.
     pub(super) async fn analysed(&mut self, pages: &Pages, images: bool) -> Result<Option<Arc<Analysed>>, Refusal> {
-        let found = pages.desk.analysed(&self.people.engine, (self.id(), self.metric, images)).await?;
-        self.pending |= found.is_none();
+        let asked = (self.id(), self.metric, images);
+        let (found, is_newest) = pages.desk.analysed(&self.people.engine, asked).await?;
+        self.pending |= !is_newest;
         Ok(found)
     }
 

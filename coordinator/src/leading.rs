@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::warn;
 
+use crate::about::About;
 use crate::engine::{self, Trouble};
 use crate::grpc::sweep::Sweeps;
 use crate::grpc::worker::Workers;
@@ -63,6 +64,8 @@ pub(crate) struct Office {
     pub(crate) scheduler: sweep_scheduler::Config,
     pub(crate) limits: engine::Limits,
     pub(crate) artifacts: Folder,
+    /// What this coordinator is.
+    pub(crate) about: Arc<About>,
     /// Where streams run.
     pub(crate) tasks: TaskTracker,
     pub(crate) standing: watch::Sender<Standing>,
@@ -143,7 +146,8 @@ impl Office {
 
     fn room(&self, engine: engine::Handle, term: &CancellationToken) -> Room {
         let workers = WorkerServiceServer::new(Workers::new(engine.clone(), self.artifacts.clone()));
-        let sweeps = Sweeps::new(engine.clone(), self.artifacts.clone(), self.tasks.clone(), term.clone());
+        let about = Arc::clone(&self.about);
+        let sweeps = Sweeps::new(engine.clone(), self.artifacts.clone(), about, (self.tasks.clone(), term.clone()));
         let sweeps = SweepServiceServer::new(sweeps);
         let workers = workers.max_encoding_message_size(MAX_RESPONSE_BYTES);
         Room {

@@ -17,6 +17,7 @@ use tokio_util::task::TaskTracker;
 use tonic::transport::server::TcpIncoming;
 use tracing::{error, info, warn};
 
+use crate::about::{self, About};
 use crate::config::Config;
 use crate::engine;
 use crate::grpc::gate::Gate;
@@ -90,6 +91,13 @@ pub async fn start(config: Config, shutdown: CancellationToken) -> Result<Handle
     let (standing, stands) = watch::channel(Standing::Waiting(Waiting::Looking));
     let (ready, is_ready) = watch::channel(false);
     let (damage, damaged) = watch::channel(None);
+    let about = Arc::new(About {
+        standing: stands.clone(),
+        started_unix_ms: about::now_unix_ms(),
+        store: config.store.clone(),
+        folder: config.artifacts(),
+        http: http_address,
+    });
     let reflection = tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(sweep_proto::v1::DESCRIPTORS)
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
@@ -101,7 +109,7 @@ pub async fn start(config: Config, shutdown: CancellationToken) -> Result<Handle
         .add_service(health)
         .add_service(reflection)
         .add_service(Gate::new(stands.clone(), Room::workers))
-        .add_service(Gate::new(stands.clone(), Room::sweeps))
+        .add_service(Gate::new(stands.clone(), Room::sweeps).with_about(Arc::clone(&about)))
         .serve_with_incoming_shutdown(incoming(grpc), shutdown.clone().cancelled_owned());
     tasks.spawn(async move {
         if let Err(error) = serving.await {
@@ -123,6 +131,7 @@ pub async fn start(config: Config, shutdown: CancellationToken) -> Result<Handle
         scheduler: config.scheduler(),
         limits: config.limits(),
         artifacts,
+        about,
         tasks: tasks.clone(),
         standing,
         ready,

@@ -5,6 +5,7 @@
 mod analysis;
 mod artifact;
 mod audit;
+mod coordinator;
 mod cost;
 mod leaderboard;
 mod reproduction;
@@ -21,12 +22,13 @@ use sweep_proto::v1::{self, setting};
 pub use analysis::{Analysis, Compared, Comparison, FactorTable, Interval, Level, Noise, Pair, Stage};
 pub use artifact::Artifact;
 pub use audit::AuditEntry;
+pub use coordinator::{Coordinator, Holds};
 pub use cost::{Accuracy, Cost, Prediction};
 pub use leaderboard::{Estimate, Leaderboard, Row};
 pub use reproduction::Reproduction;
-pub use sweep::{Counts, Outlook, State, Sweep};
+pub use sweep::{Best, Counts, Outlook, Running, Stage as SweepStage, State, Sweep};
 pub use trial::{Attempt, Detail, Failure, Origin, Provenance, Summary};
-pub use worker::Worker;
+pub use worker::{Slot, Worker};
 
 /// A message without a part that the contract promises.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

@@ -24,18 +24,49 @@ pub(crate) const ARTIFACT: &[u8] = b"weights";
 
 /// Serves until the process ends; answers where.
 pub(crate) fn serve() -> SocketAddr {
+    let serving = serve_at("127.0.0.1:0");
+    let address = serving.address;
+    // Whoever drops it ends it.
+    std::mem::forget(serving);
+    address
+}
+
+/// A canned coordinator that is gone when this is dropped, with its connections.
+pub(crate) struct Serving {
+    pub(crate) address: SocketAddr,
+    stop: Option<tokio::sync::oneshot::Sender<()>>,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            thread.join().ok();
+        }
+    }
+}
+
+/// Serves at an address.
+pub(crate) fn serve_at(address: &str) -> Serving {
     let (sender, receiver) = std::sync::mpsc::channel();
-    std::thread::spawn(move || {
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let address = address.to_owned();
+    let thread = std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         runtime.block_on(async {
-            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+            let listener = tokio::net::TcpListener::bind(address).await.expect("the port is free");
             sender.send(listener.local_addr().expect("an address")).expect("the test waits");
             let incoming = tokio_stream::wrappers::TcpListenerStream::new(listener);
             let server = tonic::transport::Server::builder().add_service(SweepServiceServer::new(Canned));
-            server.serve_with_incoming(incoming).await.expect("it serves");
+            tokio::select! {
+                served = server.serve_with_incoming(incoming) => served.expect("it serves"),
+                _ = stopped => {}
+            }
         });
     });
-    receiver.recv().expect("it listens")
+    let address = receiver.recv().expect("it listens");
+    Serving { address, stop: Some(stop), thread: Some(thread) }
 }
 
 struct Canned;

@@ -13,6 +13,7 @@ use tonic::codegen::http::{Request as HttpRequest, Response as HttpResponse};
 use tonic::codegen::{BoxFuture, Service};
 use tonic::{Request, Response, Status};
 
+use crate::access::{Caller, unix_ms};
 use crate::engine::{Gauges, Handle, Trouble};
 use crate::grpc::gate;
 use crate::leading::Standing;
@@ -36,8 +37,8 @@ pub(crate) struct About {
 }
 
 impl About {
-    /// The answer, by what is known now.
-    pub(crate) async fn answer(&self) -> GetCoordinatorResponse {
+    /// The answer to whoever asks, by what is known now.
+    pub(crate) async fn answer(&self, caller: Option<&Caller>) -> GetCoordinatorResponse {
         let (state, reason, engine) = stands(&self.standing.borrow());
         let counts = match &engine {
             Some(engine) => tokio::time::timeout(COUNTS_WAIT, engine.gauges()).await.ok().and_then(Result::ok),
@@ -48,7 +49,7 @@ impl About {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             trainer_semantics: sweep_spec::TRAINER_SEMANTICS,
             started_unix_ms: self.started_unix_ms,
-            now_unix_ms: now_unix_ms(),
+            now_unix_ms: unix_ms(),
             state: state.into(),
             reason,
             store_kind: kind(&self.store).to_owned(),
@@ -56,15 +57,9 @@ impl About {
             disk_free_bytes: disk.map(|(free, _)| free),
             disk_bytes: disk.map(|(_, whole)| whole),
             counts: counts.as_ref().map(message),
-            role: None,
+            role: caller.and_then(|caller| caller.role).map(|role| role.to_string()),
         }
     }
-}
-
-/// Milliseconds since 1970 by this machine's clock.
-pub(crate) fn now_unix_ms() -> i64 {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    since.map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }
 
 fn stands(standing: &Standing) -> (CoordinatorState, String, Option<Handle>) {
@@ -136,8 +131,8 @@ impl Service<Request<GetCoordinatorRequest>> for Closed {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, _request: Request<GetCoordinatorRequest>) -> Self::Future {
+    fn call(&mut self, request: Request<GetCoordinatorRequest>) -> Self::Future {
         let about = Arc::clone(&self.0);
-        Box::pin(async move { Ok(Response::new(about.answer().await)) })
+        Box::pin(async move { Ok(Response::new(about.answer(request.extensions().get()).await)) })
     }
 }

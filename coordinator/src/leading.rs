@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use sweep_proto::v1::access_service_server::AccessServiceServer;
 use sweep_proto::v1::sweep_service_server::SweepServiceServer;
 use sweep_proto::v1::worker_service_server::WorkerServiceServer;
 use tokio::sync::watch;
@@ -12,7 +13,9 @@ use tokio_util::task::TaskTracker;
 use tracing::warn;
 
 use crate::about::About;
+use crate::access::{Keyring, unix_ms};
 use crate::engine::{self, Trouble};
+use crate::grpc::access::Access;
 use crate::grpc::sweep::Sweeps;
 use crate::grpc::worker::Workers;
 use crate::grpc::{MAX_ENDING_BYTES, MAX_QUESTION_BYTES, MAX_REPORT_BYTES, MAX_RESPONSE_BYTES};
@@ -23,6 +26,8 @@ use crate::store::leadership::{Leadership, Led, Waiting};
 
 /// How long an engine that lost its right may take to end. It can write nothing any more.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// After a store could not be read.
+const RETRY: Duration = Duration::from_millis(500);
 
 /// Whether this coordinator leads.
 #[derive(Clone)]
@@ -43,6 +48,8 @@ pub struct Room {
     endings: WorkerServiceServer<Workers>,
     /// What people ask.
     sweeps: SweepServiceServer<Sweeps>,
+    /// What admins ask.
+    access: AccessServiceServer<Access>,
 }
 
 impl Room {
@@ -55,11 +62,17 @@ impl Room {
     pub(crate) fn sweeps(&self, _path: &str) -> SweepServiceServer<Sweeps> {
         self.sweeps.clone()
     }
+
+    /// What answers admins, at any path.
+    pub(crate) fn access(&self, _path: &str) -> AccessServiceServer<Access> {
+        self.access.clone()
+    }
 }
 
 /// What the task is given that leads when it can.
 pub(crate) struct Office {
-    pub(crate) leadership: Box<dyn Leadership>,
+    pub(crate) leadership: Arc<dyn Leadership>,
+    pub(crate) keyring: Arc<Keyring>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) scheduler: sweep_scheduler::Config,
     pub(crate) limits: engine::Limits,
@@ -111,12 +124,20 @@ impl Office {
 
     /// Runs an engine until the right is lost, or the token cancelled and the last batch on disk.
     async fn lead(&self, led: Led) {
+        // What was made or revoked under the coordinator before counts before anybody is let in.
+        match led.store.tokens().await {
+            Ok(tokens) => self.keyring.stored(tokens, unix_ms()),
+            Err(error) => {
+                warn!(error = %crate::chain(&error), "the tokens cannot be read: this coordinator does not lead");
+                return tokio::time::sleep(RETRY).await;
+            }
+        }
         let (term, tasks) = (self.shutdown.child_token(), TaskTracker::new());
         let (store, metrics) = (Arc::clone(&led.store), Arc::clone(&self.metrics));
         let engine = engine::start(store, metrics, (self.scheduler.clone(), self.limits), &tasks, &term);
         tasks.close();
         let (mut ready, mut trouble) = (engine.ready(), engine.trouble());
-        self.standing.send_replace(Standing::Leading(Arc::new(self.room(engine, &term))));
+        self.standing.send_replace(Standing::Leading(Arc::new(self.room(engine, Arc::clone(&led.store), &term))));
         loop {
             self.ready.send_replace(*ready.borrow_and_update());
             tokio::select! {
@@ -144,14 +165,16 @@ impl Office {
         }
     }
 
-    fn room(&self, engine: engine::Handle, term: &CancellationToken) -> Room {
+    fn room(&self, engine: engine::Handle, store: Arc<dyn Store>, term: &CancellationToken) -> Room {
         let workers = WorkerServiceServer::new(Workers::new(engine.clone(), self.artifacts.clone()));
         let about = Arc::clone(&self.about);
         let sweeps = Sweeps::new(engine.clone(), self.artifacts.clone(), about, (self.tasks.clone(), term.clone()));
         let sweeps = SweepServiceServer::new(sweeps);
         let workers = workers.max_encoding_message_size(MAX_RESPONSE_BYTES);
+        let access = AccessServiceServer::new(Access::new(store, Arc::clone(&self.keyring)));
         Room {
             engine,
+            access,
             endings: workers.clone().max_decoding_message_size(MAX_ENDING_BYTES),
             workers: workers.max_decoding_message_size(MAX_REPORT_BYTES),
             sweeps: sweeps.max_decoding_message_size(MAX_QUESTION_BYTES).max_encoding_message_size(MAX_RESPONSE_BYTES),

@@ -2,12 +2,15 @@
 //! what the study was for. A program of its own, or embedded in another process by [`start`].
 
 mod about;
+pub mod access;
 pub mod config;
 pub mod convert;
 pub mod engine;
 pub mod grpc;
 pub mod leading;
+pub mod listen;
 pub mod metrics;
+pub mod offline;
 pub mod program;
 pub mod reproduction;
 pub mod server;

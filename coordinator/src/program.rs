@@ -23,6 +23,7 @@ pub fn main_with(args: &Args) -> ExitCode {
         Ok(config) => config,
         Err(errors) => return fail(USAGE, &format!("the configuration is wrong\n{errors}")),
     };
+    crate::listen::raise_file_limit();
     let filter = tracing_subscriber::EnvFilter::new(&config.log);
     let colours = std::io::stderr().is_terminal();
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
@@ -51,6 +52,7 @@ async fn run(config: Config) -> ExitCode {
     };
     let handle = match crate::start(config, shutdown.clone()).await {
         Ok(handle) => handle,
+        Err(error @ crate::server::Error::Exposed { .. }) => return fail(USAGE, &crate::chain(&error)),
         Err(error) => return fail(FAILED, &crate::chain(&error)),
     };
     let ready = format!("ready {}", places(&handle));

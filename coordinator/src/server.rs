@@ -7,24 +7,30 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use sweep_proto::v1::access_service_server::SERVICE_NAME as ACCESS;
 use sweep_proto::v1::sweep_service_server::SERVICE_NAME as SWEEPS;
 use sweep_proto::v1::worker_service_server::SERVICE_NAME as WORKERS;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tokio_stream::StreamExt;
+use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tonic::transport::server::TcpIncoming;
 use tracing::{error, info, warn};
 
-use crate::about::{self, About};
+use crate::about::About;
+use crate::access::refresh::Refresh;
+use crate::access::{self, Keyring, unix_ms};
 use crate::config::Config;
 use crate::engine;
 use crate::grpc::gate::Gate;
 use crate::leading::{Office, Room, Standing};
+use crate::listen::tls::{self, Tls};
+use crate::listen::{self, Door, Speech};
 use crate::metrics::Metrics;
 use crate::store::artifacts::Folder;
-use crate::store::leadership::Waiting;
+use crate::store::leadership::{Leadership, Waiting};
 use crate::store::location::Location;
 use crate::store::{self, Store};
 use crate::web::{Web, router};
@@ -32,6 +38,12 @@ use crate::web::{Web, router};
 /// A quiet connection is asked whether it still lives this often.
 const KEEPALIVE: Duration = Duration::from_secs(20);
 const KEEPALIVE_WAIT: Duration = Duration::from_secs(10);
+/// Calls that one connection may have under way: a worker has some dozen, `sweepctl` a few.
+const MAX_STREAMS: u32 = 256;
+/// Calls that one connection may have begun and taken back before we have seen them.
+const MAX_RESETS: usize = 64;
+/// The longest headers of a call, in bytes.
+const MAX_HEADER_BYTES: u32 = 32 * 1024;
 
 /// Why a coordinator does not start.
 #[derive(Debug, thiserror::Error)]
@@ -53,6 +65,26 @@ pub enum Error {
     /// A metric's definition.
     #[error("cannot make the metrics")]
     Metrics(#[from] prometheus::Error),
+    /// A file of a token.
+    #[error("cannot use the tokens of the configuration")]
+    Token(#[from] access::secret::Error),
+    /// Certificates.
+    #[error("cannot speak TLS")]
+    Tls(#[from] tls::Error),
+    /// Others could do everything.
+    #[error(
+        "{key} {address} can be reached by other machines, and there is no token: make one with `sweepctl token create \
+         --store {store}` or name a file with --admin-token-file; if everybody who reaches it may do everything, add \
+         --insecure"
+    )]
+    Exposed {
+        /// Which flag.
+        key: &'static str,
+        /// Where.
+        address: SocketAddr,
+        /// The store.
+        store: String,
+    },
     /// The reflection service.
     #[error("cannot describe the services")]
     Reflection(#[from] tonic_reflection::server::Error),
@@ -80,53 +112,48 @@ pub struct Handle {
 pub async fn start(config: Config, shutdown: CancellationToken) -> Result<Handle, Error> {
     let artifacts = Folder::open(&config.artifacts())?;
     let metrics = Arc::new(Metrics::new()?);
-    let grpc = listen(config.listen, "gRPC").await?;
-    let http = listen(config.listen_http, "HTTP").await?;
+    let tls = config.tls.clone().map(Tls::open).transpose()?.map(Arc::new);
+    let grpc = bind(config.listen, Speech::Grpc).await?;
+    let http = bind(config.listen_http, Speech::Http).await?;
     let bound = |listener: &TcpListener, address| {
         listener.local_addr().map_err(|source| Error::Listen { address, purpose: "its own address", source })
     };
     let (grpc_address, http_address) = (bound(&grpc, config.listen)?, bound(&http, config.listen_http)?);
     let leadership = store::open(&config.store, config.address(grpc_address), config.accept_loss).await?;
+    let leadership: Arc<dyn Leadership> = Arc::from(leadership);
+    let keyring = keyring(&config, leadership.as_ref()).await?;
     let tasks = TaskTracker::new();
     let (standing, stands) = watch::channel(Standing::Waiting(Waiting::Looking));
     let (ready, is_ready) = watch::channel(false);
     let (damage, damaged) = watch::channel(None);
     let about = Arc::new(About {
         standing: stands.clone(),
-        started_unix_ms: about::now_unix_ms(),
+        started_unix_ms: unix_ms(),
         store: config.store.clone(),
         folder: config.artifacts(),
         http: http_address,
     });
-    let reflection = tonic_reflection::server::Builder::configure()
-        .register_encoded_file_descriptor_set(sweep_proto::v1::DESCRIPTORS)
-        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
-        .build_v1()?;
-    let (reporter, health) = tonic_health::server::health_reporter();
-    let serving = tonic::transport::Server::builder()
-        .http2_keepalive_interval(Some(KEEPALIVE))
-        .http2_keepalive_timeout(Some(KEEPALIVE_WAIT))
-        .add_service(health)
-        .add_service(reflection)
-        .add_service(Gate::new(stands.clone(), Room::workers))
-        .add_service(Gate::new(stands.clone(), Room::sweeps).with_about(Arc::clone(&about)))
-        .serve_with_incoming_shutdown(incoming(grpc), shutdown.clone().cancelled_owned());
-    tasks.spawn(async move {
-        if let Err(error) = serving.await {
-            error!(error = %crate::chain(&error), "gRPC ended");
-        }
-    });
-    tasks.spawn(report_health(reporter, is_ready.clone(), shutdown.clone()));
-    let web = router(Web { standing: stands.clone(), metrics: Arc::clone(&metrics) });
-    let http_shutdown = shutdown.clone().cancelled_owned();
-    tasks.spawn(async move {
-        if let Err(error) = axum::serve(http, web).with_graceful_shutdown(http_shutdown).await {
-            error!(%error, "HTTP ended");
-        }
-    });
+    let rooms = Rooms { stands: stands.clone(), ready: is_ready.clone(), keyring: Arc::clone(&keyring), about: Arc::clone(&about) };
+    let grpc = Door { listener: grpc, speech: Speech::Grpc, tls: tls.clone() }.open(&tasks, &shutdown);
+    serve_grpc(grpc, rooms, &tasks, &shutdown)?;
+    let door = access::http::Door { keyring: Arc::clone(&keyring), any_host: config.insecure, tls: tls.is_some() };
+    let web = router(Web { standing: stands.clone(), metrics: Arc::clone(&metrics) }, door);
+    let http = Door { listener: http, speech: Speech::Http, tls: tls.clone() }.open(&tasks, &shutdown);
+    tasks.spawn(listen::http::serve(http, web, tasks.clone(), shutdown.clone()));
+    if let Some(tls) = tls {
+        tasks.spawn(tls.follow(shutdown.clone()));
+    }
+    let refresh = Refresh {
+        keyring: Arc::clone(&keyring),
+        given: config.tokens.clone(),
+        leadership: Arc::clone(&leadership),
+        shutdown: shutdown.clone(),
+    };
+    tasks.spawn(refresh.run());
     // A parked poll must not hold the listeners open: the engine leaves with the token, before they do.
     let office = Office {
         leadership,
+        keyring,
         metrics,
         scheduler: config.scheduler(),
         limits: config.limits(),
@@ -155,14 +182,74 @@ pub async fn start(config: Config, shutdown: CancellationToken) -> Result<Handle
     })
 }
 
-async fn listen(address: SocketAddr, purpose: &'static str) -> Result<TcpListener, Error> {
-    TcpListener::bind(address).await.map_err(|source| Error::Listen { address, purpose, source })
+/// What is known of tokens at the start. Without any, only this machine may reach the coordinator, unless somebody said
+/// otherwise.
+async fn keyring(config: &Config, leadership: &dyn Leadership) -> Result<Arc<Keyring>, Error> {
+    let workers_show = config.tls.as_ref().is_some_and(|files| files.client_authority.is_some());
+    let keyring = Arc::new(Keyring::new(workers_show));
+    keyring.give(config.tokens.read()?, unix_ms());
+    keyring.stored(leadership.tokens().await?, unix_ms());
+    let exposed = [("--listen", config.listen), ("--listen-http", config.listen_http)];
+    let exposed = exposed.into_iter().find(|(_, address)| !address.ip().is_loopback());
+    if let Some((key, address)) = exposed {
+        if !keyring.is_needed() && !config.insecure {
+            return Err(Error::Exposed { key, address, store: config.store.to_string() });
+        }
+        if keyring.is_needed() && config.tls.is_none() {
+            warn!(%address, "tokens travel in clear text to an address that other machines reach: use tls_cert and tls_key, or a proxy that speaks TLS");
+        }
+        if !keyring.is_needed() {
+            warn!(%address, "whoever reaches this address may do everything: there is no token");
+        }
+    }
+    Ok(keyring)
 }
 
-/// Connections that send at once. The server's own setting holds only for a listener that it bound itself, and without it
-/// every small answer waits about 40 ms for an acknowledgement that the peer delays.
-fn incoming(listener: TcpListener) -> TcpIncoming {
-    TcpIncoming::from(listener).with_nodelay(Some(true))
+/// What gRPC is answered from.
+struct Rooms {
+    stands: watch::Receiver<Standing>,
+    ready: watch::Receiver<bool>,
+    keyring: Arc<Keyring>,
+    about: Arc<About>,
+}
+
+fn serve_grpc(
+    connections: tokio::sync::mpsc::Receiver<listen::Connection>,
+    rooms: Rooms,
+    tasks: &TaskTracker,
+    shutdown: &CancellationToken,
+) -> Result<(), Error> {
+    let reflection = tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(sweep_proto::v1::DESCRIPTORS)
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        .build_v1()?;
+    let (reporter, health) = tonic_health::server::health_reporter();
+    let connections = ReceiverStream::new(connections).map(Ok::<_, std::convert::Infallible>);
+    let serving = tonic::transport::Server::builder()
+        .http2_keepalive_interval(Some(KEEPALIVE))
+        .http2_keepalive_timeout(Some(KEEPALIVE_WAIT))
+        .max_concurrent_streams(MAX_STREAMS)
+        .http2_max_pending_accept_reset_streams(Some(MAX_RESETS))
+        .http2_max_header_list_size(MAX_HEADER_BYTES)
+        .layer(access::grpc::Door(rooms.keyring))
+        .add_service(health)
+        .add_service(reflection)
+        .add_service(Gate::new(rooms.stands.clone(), Room::workers))
+        .add_service(Gate::new(rooms.stands.clone(), Room::sweeps).with_about(rooms.about))
+        .add_service(Gate::new(rooms.stands, Room::access))
+        .serve_with_incoming_shutdown(connections, shutdown.clone().cancelled_owned());
+    tasks.spawn(async move {
+        if let Err(error) = serving.await {
+            error!(error = %crate::chain(&error), "gRPC ended");
+        }
+    });
+    tasks.spawn(report_health(reporter, rooms.ready, shutdown.clone()));
+    Ok(())
+}
+
+async fn bind(address: SocketAddr, speech: Speech) -> Result<TcpListener, Error> {
+    let purpose = speech.name();
+    TcpListener::bind(address).await.map_err(|source| Error::Listen { address, purpose, source })
 }
 
 async fn report_health(
@@ -174,7 +261,7 @@ async fn report_health(
         let serving = *ready.borrow_and_update() && !shutdown.is_cancelled();
         let status =
             if serving { tonic_health::ServingStatus::Serving } else { tonic_health::ServingStatus::NotServing };
-        for service in ["", SWEEPS, WORKERS] {
+        for service in ["", SWEEPS, WORKERS, ACCESS] {
             reporter.set_service_status(service, status).await;
         }
         if shutdown.is_cancelled() {

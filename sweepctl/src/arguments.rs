@@ -1,20 +1,26 @@
 //! The command line as clap reads it. Each verb's own arguments stand beside what it does.
 
+use std::path::PathBuf;
+
 use clap::builder::Styles;
 use clap::builder::styling::AnsiColor;
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
-    ablation, artifacts, cancel, compare, completions, doctor, explain, export, extend, import, init, leaderboard,
-    list, man, plan, report, reproduce, status, steer, submit, trial, watch, workers,
+    ablation, artifacts, cancel, certs, compare, completions, doctor, explain, export, extend, import, init,
+    leaderboard, list, man, plan, report, reproduce, status, steer, submit, token, trial, watch, workers,
 };
 #[cfg(feature = "local")]
 use crate::commands::{data, store};
+use crate::coordinator::{Shown, Token};
 use crate::output::{Color, Format};
 
 /// Where a coordinator on this machine listens.
 pub(crate) const DEFAULT_COORDINATOR: &str = "http://127.0.0.1:7733";
 pub(crate) const COORDINATOR_VARIABLE: &str = "SWEEP_COORDINATOR";
+const TOKEN_VARIABLE: &str = "SWEEP_TOKEN";
+const TOKEN_FILE_VARIABLE: &str = "SWEEP_TOKEN_FILE";
+const CA_FILE_VARIABLE: &str = "SWEEP_CA_FILE";
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())
@@ -48,12 +54,29 @@ pub(crate) struct Cli {
 
 // Not a global argument of clap's: `worker` has a flag of this name and another meaning. So it stands at the root and
 // with each verb that dials.
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Clone, Default, Args)]
 pub(crate) struct Connection {
     /// The coordinator, or several separated by commas of which one leads [env: SWEEP_COORDINATOR]
     /// [default: http://127.0.0.1:7733]
     #[arg(long, value_name = "URL", help_heading = "Global options")]
     pub(crate) coordinator: Option<String>,
+    /// A file with the token that is shown; SWEEP_TOKEN holds one too [env: SWEEP_TOKEN_FILE]
+    #[arg(long, value_name = "FILE", help_heading = "Global options")]
+    pub(crate) token_file: Option<PathBuf>,
+    /// The authority that signed the coordinator's certificate, as PEM [env: SWEEP_CA_FILE]
+    #[arg(long, value_name = "FILE", help_heading = "Global options")]
+    pub(crate) ca_file: Option<PathBuf>,
+}
+
+impl Connection {
+    /// What is said here, and from the other what is not.
+    pub(crate) fn or(&self, other: &Self) -> Self {
+        Self {
+            coordinator: self.coordinator.clone().or_else(|| other.coordinator.clone()),
+            token_file: self.token_file.clone().or_else(|| other.token_file.clone()),
+            ca_file: self.ca_file.clone().or_else(|| other.ca_file.clone()),
+        }
+    }
 }
 
 /// A verb that dials, with the connection behind it.
@@ -114,6 +137,11 @@ pub(crate) enum Command {
     Audit(Dialling<explain::AuditArguments>),
     /// List the workers and their slots, or take one out of service
     Workers(Dialling<workers::Arguments>),
+    /// Make, list and revoke the tokens that a coordinator asks for
+    Token(Box<Dialling<token::Arguments>>),
+    /// Make certificates for a fleet that has none
+    #[command(subcommand)]
+    Certs(certs::Verb),
     /// Write what a sweep shows as a page, a document or a table
     Report(Dialling<report::Arguments>),
     /// Write a sweep's trials or epochs as CSV or JSON, or its curves for TensorBoard or MLflow
@@ -153,8 +181,8 @@ pub(crate) enum Command {
 
 impl Command {
     /// The connection that the verb was given, if it dials.
-    pub(crate) fn connection(&self) -> Option<&Connection> {
-        match self {
+    pub(crate) fn connection(&self) -> Option<Connection> {
+        let given = match self {
             Self::Plan(verb) => Some(&verb.connection),
             Self::Submit(verb) => Some(&verb.connection),
             Self::Extend(verb) => Some(&verb.connection),
@@ -174,25 +202,58 @@ impl Command {
             Self::Reproduce(verb) => Some(&verb.connection),
             Self::Explain(verb) => Some(&verb.connection),
             Self::Audit(verb) => Some(&verb.connection),
-            Self::Workers(verb) => verb.arguments.connection().or(Some(&verb.connection)),
+            Self::Workers(verb) => return Some(deeper(verb.arguments.connection(), &verb.connection)),
+            Self::Token(verb) => return Some(deeper(verb.arguments.connection(), &verb.connection)),
             Self::Report(verb) => Some(&verb.connection),
             Self::Export(verb) => Some(&verb.connection),
             Self::Artifacts(verb) => Some(&verb.connection),
             Self::Doctor(verb) => Some(&verb.connection),
-            Self::Import(_) | Self::Init(_) | Self::Completions(_) | Self::Man(_) => None,
+            Self::Import(_) | Self::Certs(_) | Self::Init(_) | Self::Completions(_) | Self::Man(_) => None,
             #[cfg(feature = "local")]
             Self::Data(_) | Self::Store(_) | Self::Coordinator(_) | Self::Worker(_) | Self::Trainer => None,
-        }
+        };
+        given.cloned()
     }
 }
 
+/// What a verb's own verb was given, before what the verb was.
+fn deeper(own: Option<&Connection>, verb: &Connection) -> Connection {
+    own.map_or_else(|| verb.clone(), |own| own.or(verb))
+}
+
 impl Cli {
+    /// The connection as flags have it: what stands behind the verb counts before what stands in front of it.
+    fn connection(&self) -> Connection {
+        self.command.connection().map_or_else(|| self.connection.clone(), |behind| behind.or(&self.connection))
+    }
+
     /// The coordinator that was named: behind the verb, before it, or in the environment.
     pub(crate) fn named_coordinator(&self) -> Option<String> {
-        let behind = self.command.connection().and_then(|connection| connection.coordinator.clone());
-        let given = behind.or_else(|| self.connection.coordinator.clone());
-        given.or_else(|| std::env::var(COORDINATOR_VARIABLE).ok().filter(|url| !url.is_empty()))
+        self.connection().coordinator.or_else(|| variable(COORDINATOR_VARIABLE))
     }
+
+    /// What it is shown, and whom it is believed by.
+    pub(crate) fn credentials(&self) -> (Shown, Option<PathBuf>) {
+        self.connection().credentials()
+    }
+}
+
+impl Connection {
+    /// What is shown, and who is believed: flags, then the environment. A token is no flag, because flags are in the list of
+    /// processes.
+    pub(crate) fn credentials(self) -> (Shown, Option<PathBuf>) {
+        let shown = match (self.token_file, variable(TOKEN_VARIABLE), variable(TOKEN_FILE_VARIABLE)) {
+            (Some(path), ..) => Shown::File(path),
+            (None, Some(token), _) => Shown::Token(Token::new(&token)),
+            (None, None, Some(path)) => Shown::File(path.into()),
+            (None, None, None) => Shown::Nothing,
+        };
+        (shown, self.ca_file.or_else(|| variable(CA_FILE_VARIABLE).map(PathBuf::from)))
+    }
+}
+
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
 #[cfg(test)]

@@ -2,11 +2,14 @@
 
 use std::time::Duration;
 
+use sweep_proto::v1::access_service_client::AccessServiceClient;
 use sweep_proto::v1::sweep_service_client::SweepServiceClient;
 use sweep_proto::v1::{GetSweepRequest, SweepReference};
 use tonic::Code;
-use tonic::transport::{Channel, Endpoint};
+use tonic::codegen::http::HeaderValue;
+use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint};
 
+use crate::coordinator::Coordinator;
 use crate::failure::Failure;
 use crate::fleet::Fleet;
 
@@ -25,19 +28,31 @@ const LOOK_PAUSE: Duration = Duration::from_millis(250);
 
 pub(crate) type Client = SweepServiceClient<Fleet>;
 
-/// A connection to the coordinator at `urls`, or to the one that leads of several, separated by commas; `http://` may be
-/// left out.
-pub(crate) async fn connect(urls: &str) -> Result<Client, Failure> {
-    let urls: Vec<&str> = urls.split(',').map(str::trim).collect();
-    let endpoints = urls.iter().map(|url| endpoint(url)).collect::<Result<Vec<_>, _>>()?;
+/// A connection to the coordinator, or to the one that leads of several.
+pub(crate) async fn connect(coordinator: &Coordinator) -> Result<Client, Failure> {
+    let fleet = fleet(coordinator).await?;
+    Ok(SweepServiceClient::new(fleet).max_decoding_message_size(MAX_ANSWER_BYTES))
+}
+
+/// The same, for what admins ask.
+pub(crate) async fn access(coordinator: &Coordinator) -> Result<AccessServiceClient<Fleet>, Failure> {
+    Ok(AccessServiceClient::new(fleet(coordinator).await?))
+}
+
+async fn fleet(coordinator: &Coordinator) -> Result<Fleet, Failure> {
+    let urls: Vec<&str> = coordinator.urls.split(',').map(str::trim).collect();
+    let header = coordinator.header()?;
+    let authority = coordinator.authority()?;
+    let endpoint = |url: &&str| endpoint(url, authority.as_ref());
+    let endpoints = urls.iter().map(endpoint).collect::<Result<Vec<_>, _>>()?;
     let (channels, current) = match (urls.as_slice(), endpoints.as_slice()) {
         ([url], [endpoint]) => (vec![dial(url, endpoint).await?], 0),
         _ => {
-            let current = leader(&urls, &endpoints).await?;
+            let current = leader(&urls, &endpoints, header.as_ref()).await?;
             (endpoints.iter().map(Endpoint::connect_lazy).collect(), current)
         }
     };
-    Ok(SweepServiceClient::new(Fleet::new(channels, current)).max_decoding_message_size(MAX_ANSWER_BYTES))
+    Ok(Fleet::new(channels, current, header))
 }
 
 async fn dial(url: &str, endpoint: &Endpoint) -> Result<Channel, Failure> {
@@ -45,12 +60,12 @@ async fn dial(url: &str, endpoint: &Endpoint) -> Result<Channel, Failure> {
 }
 
 /// Which of them leads. Where none does, one is waited for that takes over.
-async fn leader(urls: &[&str], endpoints: &[Endpoint]) -> Result<usize, Failure> {
+async fn leader(urls: &[&str], endpoints: &[Endpoint], header: Option<&HeaderValue>) -> Result<usize, Failure> {
     let begun = std::time::Instant::now();
     loop {
         let mut last = None;
         for (number, (url, endpoint)) in urls.iter().zip(endpoints).enumerate() {
-            match leads(url, endpoint).await {
+            match leads(url, endpoint, header).await {
                 Ok(()) => return Ok(number),
                 Err(failure) => last = Some(failure),
             }
@@ -63,26 +78,38 @@ async fn leader(urls: &[&str], endpoints: &[Endpoint]) -> Result<usize, Failure>
 }
 
 /// Asks for no sweep at all: who leads finds the question wrong, a standby does not look at it.
-async fn leads(url: &str, endpoint: &Endpoint) -> Result<(), Failure> {
-    let mut client = SweepServiceClient::new(dial(url, endpoint).await?);
+async fn leads(url: &str, endpoint: &Endpoint, header: Option<&HeaderValue>) -> Result<(), Failure> {
+    let fleet = Fleet::new(vec![dial(url, endpoint).await?], 0, header.cloned());
+    let mut client = SweepServiceClient::new(fleet);
     match client.get_sweep(GetSweepRequest::default()).await {
         Err(status) if status.code() == Code::Unavailable => Err(status.into()),
         Ok(_) | Err(_) => Ok(()),
     }
 }
 
-fn endpoint(url: &str) -> Result<Endpoint, Failure> {
+/// `http://` may be left out. Who names an authority believes no other.
+fn endpoint(url: &str, authority: Option<&Certificate>) -> Result<Endpoint, Failure> {
     let wrong = || Failure::usage(format!("`{url}` is not the address of a coordinator"));
+    let expected = "expected http://HOST:PORT or https://HOST:PORT";
     let with_scheme = if url.contains("://") { url.to_owned() } else { format!("http://{url}") };
-    if !with_scheme.starts_with("http://") {
-        return Err(wrong().hint("expected http://HOST:PORT"));
+    let secret = with_scheme.starts_with("https://");
+    if !secret && !with_scheme.starts_with("http://") {
+        return Err(wrong().hint(expected));
     }
     let endpoint = Endpoint::from_shared(with_scheme).map_err(|error| wrong().because(error))?;
     if endpoint.uri().host().is_none() {
-        return Err(wrong().hint("expected http://HOST:PORT"));
+        return Err(wrong().hint(expected));
     }
     let endpoint = endpoint.connect_timeout(CONNECT_TIMEOUT).timeout(ANSWER_TIMEOUT);
-    Ok(endpoint.http2_keep_alive_interval(KEEP_ALIVE).keep_alive_timeout(KEEP_ALIVE))
+    let endpoint = endpoint.http2_keep_alive_interval(KEEP_ALIVE).keep_alive_timeout(KEEP_ALIVE);
+    if !secret {
+        return Ok(endpoint);
+    }
+    let tls = match authority {
+        Some(authority) => ClientTlsConfig::new().ca_certificate(authority.clone()),
+        None => ClientTlsConfig::new().with_native_roots(),
+    };
+    endpoint.tls_config(tls).map_err(|error| Failure::usage("the authority cannot be used").because(error))
 }
 
 fn unreachable(url: &str, error: tonic::transport::Error) -> Failure {
@@ -111,10 +138,11 @@ mod tests {
 
     #[test]
     fn addresses_are_checked_before_anything_is_dialled() {
-        assert!(endpoint("127.0.0.1:7733").is_ok());
-        assert!(endpoint("http://localhost:7733").is_ok());
-        for wrong in ["", "https://a:1", "ftp://a", "http://", "http://a b", "\u{0}"] {
-            assert!(endpoint(wrong).is_err(), "{wrong:?}");
+        for right in ["127.0.0.1:7733", "http://localhost:7733", "https://sweep.example:7733"] {
+            assert!(endpoint(right, None).is_ok(), "{right}");
+        }
+        for wrong in ["", "ftp://a", "http://", "http://a b", "\u{0}"] {
+            assert!(endpoint(wrong, None).is_err(), "{wrong:?}");
         }
     }
 }

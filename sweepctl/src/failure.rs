@@ -245,13 +245,16 @@ fn by_code(status: tonic::Status) -> Failure {
         Code::Internal | Code::Unknown | Code::DataLoss => {
             Failure::failed(format!("the coordinator failed: {said}")).hint("its log says more")
         }
-        Code::Ok
-        | Code::AlreadyExists
-        | Code::PermissionDenied
-        | Code::ResourceExhausted
-        | Code::FailedPrecondition
-        | Code::Aborted
-        | Code::Unauthenticated => Failure::failed(said),
+        Code::Unauthenticated => Failure::failed(said).hint(
+            "name a file with a token with --token-file or SWEEP_TOKEN_FILE, or put the token into SWEEP_TOKEN; an admin \
+             makes one with `sweepctl token create`",
+        ),
+        Code::PermissionDenied => {
+            Failure::failed(said).hint("an admin makes a token of another role with `sweepctl token create`")
+        }
+        Code::Ok | Code::AlreadyExists | Code::ResourceExhausted | Code::FailedPrecondition | Code::Aborted => {
+            Failure::failed(said)
+        }
     }
 }
 

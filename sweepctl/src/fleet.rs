@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures::future::poll_fn;
 use tonic::body::Body;
+use tonic::codegen::http::header::{AUTHORIZATION, HeaderValue};
 use tonic::codegen::http::{Request, Response};
 use tonic::codegen::{BoxFuture, Context, Poll, Service};
 use tonic::transport::{Channel, Error};
@@ -16,12 +17,14 @@ use tonic::{Code, Status};
 pub(crate) struct Fleet {
     channels: Arc<[Channel]>,
     current: Arc<AtomicUsize>,
+    /// Shown with every call.
+    header: Option<HeaderValue>,
 }
 
 impl Fleet {
     /// Speaks to the channel with this number first.
-    pub(crate) fn new(channels: Vec<Channel>, current: usize) -> Self {
-        Self { channels: channels.into(), current: Arc::new(AtomicUsize::new(current)) }
+    pub(crate) fn new(channels: Vec<Channel>, current: usize, header: Option<HeaderValue>) -> Self {
+        Self { channels: channels.into(), current: Arc::new(AtomicUsize::new(current)), header }
     }
 }
 
@@ -35,7 +38,10 @@ impl Service<Request<Body>> for Fleet {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+        if let Some(header) = &self.header {
+            request.headers_mut().insert(AUTHORIZATION, header.clone());
+        }
         let fleet = self.clone();
         Box::pin(async move {
             let number = fleet.current.load(Ordering::Relaxed);

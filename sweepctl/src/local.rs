@@ -4,12 +4,15 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
+use sweep_coordinator::access::refresh::GivenTokens;
+use sweep_coordinator::access::{Role, Secret};
 use sweep_worker::Ending;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
 use crate::client::{self, Client};
+use crate::coordinator::Coordinator;
 use crate::failure::Failure;
 use crate::watch::Beside;
 
@@ -48,11 +51,12 @@ impl Local {
         let store = here.store.clone().unwrap_or_else(|| PathBuf::from(DEFAULT_STORE));
         let store = std::path::absolute(&store)
             .map_err(|error| Failure::usage(format!("cannot use the store {}", store.display())).because(error))?;
-        let coordinator = start_coordinator(&store).await?;
+        let secrets = Secrets::new()?;
+        let coordinator = start_coordinator(&store, &secrets).await?;
         let url = format!("http://{}", coordinator.grpc_address());
-        let client = client::connect(&url).await?;
+        let client = client::connect(&Coordinator::local(url.clone(), secrets.admin.reveal())).await?;
         let worker_shutdown = CancellationToken::new();
-        match start_worker(here, &url, &store, &worker_shutdown).await {
+        match start_worker(here, (&url, &secrets), &store, &worker_shutdown).await {
             Ok(worker) => Ok((Self { coordinator, worker, worker_shutdown, store }, client)),
             Err(failure) => {
                 coordinator.stop().await;
@@ -80,7 +84,7 @@ impl Local {
 }
 
 /// A coordinator on the store of this machine that is asked something and takes no trials.
-pub(crate) struct Reader(sweep_coordinator::Handle);
+pub(crate) struct Reader(sweep_coordinator::Handle, Secrets);
 
 impl Reader {
     /// Opens the store if it is there; it is not made for a question.
@@ -93,11 +97,12 @@ impl Reader {
             return Ok(None);
         }
         start_log(Beside::default());
-        Ok(Some(Self(start_coordinator(store).await?)))
+        let secrets = Secrets::new()?;
+        Ok(Some(Self(start_coordinator(store, &secrets).await?, secrets)))
     }
 
-    pub(crate) fn url(&self) -> String {
-        format!("http://{}", self.0.grpc_address())
+    pub(crate) fn coordinator(&self) -> Coordinator {
+        Coordinator::local(format!("http://{}", self.0.grpc_address()), self.1.admin.reveal())
     }
 
     pub(crate) async fn stop(self) {
@@ -105,12 +110,31 @@ impl Reader {
     }
 }
 
-async fn start_coordinator(store: &Path) -> Result<sweep_coordinator::Handle, Failure> {
+/// Tokens of the parts within this process: whoever else is on this machine can reach the port and needs one.
+struct Secrets {
+    admin: Secret,
+    worker: Secret,
+}
+
+impl Secrets {
+    fn new() -> Result<Self, Failure> {
+        let make = || Secret::generate().map_err(|error| Failure::failed("cannot make a token").because(error));
+        Ok(Self { admin: make()?, worker: make()? })
+    }
+
+    fn given(&self) -> GivenTokens {
+        let digests = vec![(Role::Admin, self.admin.digest()), (Role::Worker, self.worker.digest())];
+        GivenTokens { files: Vec::new(), digests }
+    }
+}
+
+async fn start_coordinator(store: &Path, secrets: &Secrets) -> Result<sweep_coordinator::Handle, Failure> {
     let free = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let defaults = sweep_coordinator::Config::defaults();
     let defaults = defaults.map_err(|error| Failure::ours("the coordinator's defaults are wrong").because(error))?;
-    let config =
-        sweep_coordinator::Config { listen: free, listen_http: free, store: store.to_owned().into(), ..defaults };
+    let tokens = secrets.given();
+    let store_at = store.to_owned().into();
+    let config = sweep_coordinator::Config { listen: free, listen_http: free, store: store_at, tokens, ..defaults };
     let started = sweep_coordinator::start(config, CancellationToken::new()).await;
     let coordinator = started.map_err(|error| {
         let failure = Failure::failed(format!("cannot run here with the store {}", store.display()));
@@ -122,7 +146,7 @@ async fn start_coordinator(store: &Path) -> Result<sweep_coordinator::Handle, Fa
 
 async fn start_worker(
     here: &Here,
-    url: &str,
+    (url, secrets): (&str, &Secrets),
     store: &Path,
     shutdown: &CancellationToken,
 ) -> Result<JoinHandle<Result<Ending, sweep_worker::Error>>, Failure> {
@@ -136,7 +160,8 @@ async fn start_worker(
         ("http_listen", "off".to_owned()),
     ];
     flags.extend(here.slots.clone().map(|slots| ("slots", slots)));
-    let config = sweep_worker::Config::load(None, [], flags).map_err(|problems| worker_failure(problems.into()))?;
+    let mut config = sweep_worker::Config::load(None, [], flags).map_err(|problems| worker_failure(problems.into()))?;
+    config.token = Some(sweep_worker::credentials::Token::new(secrets.worker.reveal()));
     let handle = sweep_worker::start(config, trainer_command()?, shutdown).await.map_err(worker_failure)?;
     Ok(tokio::spawn(handle.join()))
 }

@@ -3,6 +3,7 @@
 mod arguments;
 mod client;
 mod commands;
+mod coordinator;
 mod cost;
 mod failure;
 mod fleet;

@@ -6,10 +6,14 @@ use bytes::Bytes;
 use sweep_proto::v1;
 use sweep_proto::v1::worker_service_client::WorkerServiceClient;
 use tokio::time::Instant;
+use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status};
 
+use crate::Error;
 use crate::artifact::Artifact;
+use crate::config::Config;
+use crate::credentials::{self, Bearer};
 use crate::machine;
 use crate::wire::Lease;
 
@@ -35,7 +39,7 @@ const KEEP_ALIVE: Duration = Duration::from_secs(10);
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 
 /// A client of one coordinator.
-pub(crate) type Client = WorkerServiceClient<Channel>;
+pub(crate) type Client = WorkerServiceClient<InterceptedService<Channel, Bearer>>;
 
 /// The coordinators, one of which is spoken to.
 pub(crate) struct Link {
@@ -45,18 +49,22 @@ pub(crate) struct Link {
 
 impl Link {
     /// Connects to none yet; an address that is none was refused with the configuration.
-    pub(crate) fn new(addresses: &[String]) -> Result<Self, tonic::transport::Error> {
+    pub(crate) fn new(config: &Config) -> Result<Self, Error> {
+        let bearer = Bearer::new(config)?;
         let client = |address: &String| {
-            let endpoint = Endpoint::from_shared(address.clone())?
+            let mut endpoint = Endpoint::from_shared(address.clone())?
                 .connect_timeout(CONNECT)
                 .tcp_nodelay(true)
                 .http2_keep_alive_interval(KEEP_ALIVE)
                 .keep_alive_timeout(KEEP_ALIVE)
                 .keep_alive_while_idle(true);
-            let client = WorkerServiceClient::new(endpoint.connect_lazy()).max_decoding_message_size(MAX_MESSAGE_BYTES);
-            Ok((address.clone(), client))
+            if endpoint.uri().scheme_str() == Some("https") {
+                endpoint = endpoint.tls_config(credentials::tls(config)?)?;
+            }
+            let client = WorkerServiceClient::with_interceptor(endpoint.connect_lazy(), bearer.clone());
+            Ok((address.clone(), client.max_decoding_message_size(MAX_MESSAGE_BYTES)))
         };
-        Ok(Self { clients: addresses.iter().map(client).collect::<Result<_, _>>()?, current: 0 })
+        Ok(Self { clients: config.coordinator.iter().map(client).collect::<Result<_, Error>>()?, current: 0 })
     }
 
     pub(crate) fn client(&self) -> Client {
@@ -88,11 +96,12 @@ impl Trouble {
     /// For every call but `Register`.
     pub(crate) fn of(status: &Status) -> Self {
         match status.code() {
-            Code::NotFound | Code::FailedPrecondition => Self::SessionLost,
+            // A token that does not hold any more says nothing against what is handed in: registering again tells whether
+            // the next one does.
+            Code::NotFound | Code::FailedPrecondition | Code::Unauthenticated => Self::SessionLost,
             Code::InvalidArgument
             | Code::OutOfRange
             | Code::PermissionDenied
-            | Code::Unauthenticated
             | Code::AlreadyExists
             | Code::Unimplemented => Self::Refused(sentence(status)),
             Code::Ok
@@ -252,6 +261,8 @@ mod tests {
     fn only_what_may_go_well_later_is_tried_again() {
         assert_eq!(Trouble::of(&Status::not_found("")), Trouble::SessionLost);
         assert_eq!(Trouble::of(&Status::failed_precondition("")), Trouble::SessionLost);
+        assert_eq!(Trouble::of(&Status::unauthenticated("")), Trouble::SessionLost);
+        assert!(matches!(Trouble::of_registration(&Status::unauthenticated("no")), Trouble::Refused(_)));
         assert!(matches!(Trouble::of(&Status::unavailable("gone")), Trouble::Transient(text) if text == "gone"));
         assert!(matches!(Trouble::of(&Status::invalid_argument("no")), Trouble::Refused(_)));
         assert!(matches!(Trouble::of_registration(&Status::failed_precondition("no")), Trouble::Refused(_)));

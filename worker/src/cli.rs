@@ -22,6 +22,18 @@ pub struct Args {
     /// Addresses of coordinators, separated by commas [default: http://127.0.0.1:7733]
     #[arg(long, value_name = "ADDRESSES")]
     coordinator: Option<String>,
+    /// A file with the token that is shown; SWEEP_WORKER_TOKEN in the environment holds one too
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<String>,
+    /// The authority that signed the coordinator's certificate (PEM) [default: those of this machine]
+    #[arg(long, value_name = "FILE")]
+    ca_file: Option<String>,
+    /// A certificate to show (PEM)
+    #[arg(long, value_name = "FILE")]
+    client_cert: Option<String>,
+    /// Its key (PEM)
+    #[arg(long, value_name = "FILE")]
+    client_key: Option<String>,
     /// Unique in the fleet [default: the host's name]
     #[arg(long)]
     name: Option<String>,
@@ -72,6 +84,10 @@ impl Args {
     fn flags(&self) -> Vec<(&'static str, String)> {
         let given = [
             ("coordinator", &self.coordinator),
+            ("token_file", &self.token_file),
+            ("ca_file", &self.ca_file),
+            ("client_cert", &self.client_cert),
+            ("client_key", &self.client_key),
             ("name", &self.name),
             ("slots", &self.slots),
             ("slot_memory", &self.slot_memory),

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use serde_yaml::Value;
 
+use crate::credentials::Token;
 use crate::{checkpoints, machine};
 
 mod keys;
@@ -21,6 +22,10 @@ pub const DEFAULT_YAML: &str = include_str!("default.yaml");
 
 /// Environment variables of this beginning set keys: `SWEEP_WORKER_DATA_ROOT` sets `data_root`.
 pub const ENVIRONMENT_PREFIX: &str = "SWEEP_WORKER_";
+
+/// The key that the environment alone sets, `SWEEP_WORKER_TOKEN`: a file may be read by others, and a flag is in the list of
+/// processes.
+const TOKEN: &str = "token";
 
 /// A configuration file larger than this is refused unread.
 const MAX_FILE_BYTES: u64 = 1 << 20;
@@ -41,6 +46,16 @@ pub enum Slots {
 pub struct Config {
     /// Addresses of coordinators, as URIs.
     pub coordinator: Vec<String>,
+    /// What it shows with every call; never in a file or a flag of ours.
+    pub token: Option<Token>,
+    /// A file with that.
+    pub token_file: Option<PathBuf>,
+    /// Whom it believes, instead of the machine's own authorities.
+    pub ca_file: Option<PathBuf>,
+    /// A certificate that it shows, and its key.
+    pub client_cert: Option<PathBuf>,
+    /// The key.
+    pub client_key: Option<PathBuf>,
     /// Unique in the fleet, stable over restarts.
     pub name: String,
     /// Which slots to offer.
@@ -87,6 +102,11 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             coordinator: vec!["http://127.0.0.1:7733".to_owned()],
+            token: None,
+            token_file: None,
+            ca_file: None,
+            client_cert: None,
+            client_key: None,
             name: machine::host_name(),
             slots: Slots::Auto,
             slot_memory: None,
@@ -150,6 +170,10 @@ impl Config {
         for (name, text) in environment {
             // Unknown names are let pass: Kubernetes itself sets such ones for a service called `sweep-worker`.
             let key = name.strip_prefix(ENVIRONMENT_PREFIX).map(str::to_ascii_lowercase);
+            if key.as_deref() == Some(TOKEN) && !text.trim().is_empty() {
+                reading.config.token = Some(Token::new(&text));
+                continue;
+            }
             if let Some(key) = key.filter(|key| KEYS.iter().any(|known| known.name == *key)) {
                 reading.set(&name, &key, Input::Text(&text));
             }
@@ -185,6 +209,9 @@ impl Config {
         }
         if let Some(text) = checkpoints::problem(&self.checkpoint_store) {
             problem(format!("`checkpoint_store`: {text}"));
+        }
+        if self.client_cert.is_some() != self.client_key.is_some() {
+            problem("`client_cert` and `client_key` are needed together".to_owned());
         }
         if self.slots == Slots::Devices(Vec::new()) {
             problem("`slots`: at least one device is needed".to_owned());

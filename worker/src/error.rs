@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use crate::config::Problems;
-use crate::{devices, trainer};
+use crate::{credentials, devices, trainer};
 
 /// Why a worker cannot start or go on. What goes wrong with a single trial is none of these.
 #[derive(Debug, thiserror::Error)]
@@ -60,6 +60,9 @@ pub enum Error {
     /// An address of a coordinator is none.
     #[error("the coordinator's address cannot be used")]
     Address(#[from] tonic::transport::Error),
+    /// What it is to show cannot be read.
+    #[error("this worker has nothing to show the coordinator")]
+    Credentials(#[from] credentials::Error),
     /// The coordinator will not have this worker.
     #[error("the coordinator at {address} refused this worker: {reason}")]
     Refused {
@@ -86,6 +89,6 @@ pub enum Error {
 impl Error {
     /// Whether it is the user's to mend before the worker can start: the exit status is 2 then, and else 1.
     pub fn is_usage(&self) -> bool {
-        matches!(self, Self::Config(_) | Self::Slots(_))
+        matches!(self, Self::Config(_) | Self::Slots(_) | Self::Credentials(_))
     }
 }

@@ -11,6 +11,7 @@ mod checkpoints;
 mod cli;
 pub mod config;
 mod conversation;
+pub mod credentials;
 mod describer;
 pub mod devices;
 mod error;

@@ -147,7 +147,7 @@ pub async fn start(
     let mut crew = Crew::hire(&place, &slots, trainer);
     let parts = Parts {
         registration: registration(&config, &slots, place.semantics),
-        link: Link::new(&config.coordinator)?,
+        link: Link::new(&config)?,
         posts: std::mem::take(&mut crew.posts),
         events,
         describer: crew.describer.clone(),

@@ -18,6 +18,9 @@ use crate::log_tail::LogTail;
 use crate::metrics::Metrics;
 use crate::spawner::Spawner;
 
+/// Variables of the environment that a trainer does not get.
+const SECRETS: [&str; 2] = ["SWEEP_WORKER_TOKEN", "SWEEP_TOKEN"];
+
 /// Lines of the log that an error message quotes.
 const QUOTED_LINES: usize = 5;
 
@@ -177,6 +180,10 @@ impl Launcher {
         process.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         // So that `cuda:1` is the second GPU of nvidia-smi too, and not the second fastest.
         process.env("CUDA_DEVICE_ORDER", "PCI_BUS_ID");
+        // A trainer talks to nobody but its worker.
+        for name in SECRETS {
+            process.env_remove(name);
+        }
         if threads == Threads::One {
             // A CPU slot is one thread; these are the names that libraries ask for.
             process.envs([("RAYON_NUM_THREADS", "1"), ("OMP_NUM_THREADS", "1")]);

@@ -284,6 +284,8 @@ pub struct Running {
 pub struct WorkerView {
     /// Its name.
     pub name: String,
+    /// Its session.
+    pub session: SessionId,
     /// It takes nothing new.
     pub draining: bool,
     /// Whether it is given trials.

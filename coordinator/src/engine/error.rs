@@ -59,6 +59,14 @@ pub enum Error {
         /// The name.
         worker: String,
     },
+    /// Another token or certificate has opened the worker's session, which lives.
+    #[error(
+        "`{worker}` is connected with another token or certificate: try again when it has left or its lease has run out"
+    )]
+    Held {
+        /// The name.
+        worker: String,
+    },
     /// There is no room for more.
     #[error("{what}")]
     TooMany {
@@ -118,7 +126,7 @@ impl Error {
             | Self::UnknownSession
             | Self::Semantics { .. }
             | Self::Version { .. } => true,
-            Self::Unavailable | Self::Troubled { .. } | Self::Store(_) | Self::Internal(_) => false,
+            Self::Unavailable | Self::Held { .. } | Self::Troubled { .. } | Self::Store(_) | Self::Internal(_) => false,
         }
     }
 

@@ -56,6 +56,7 @@ impl Driver {
             WorkerView {
                 slots: slots.collect(),
                 name: worker.name.0,
+                session: worker.session,
                 draining: worker.draining,
                 service: worker.service,
                 seen_ms: self.live.sessions.get(&worker.session).map_or(0, |session| session.seen_ms),

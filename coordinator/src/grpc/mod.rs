@@ -1,5 +1,6 @@
 //! gRPC: validate into domain types, ask the engine, map the answer. No SQL, no policy.
 
+pub(crate) mod access;
 pub(crate) mod analysis;
 mod analysis_messages;
 mod cost;
@@ -46,7 +47,7 @@ pub fn status(error: Error) -> Status {
             Status::failed_precondition(error.to_string())
         }
         Error::TooMany { .. } => Status::resource_exhausted(error.to_string()),
-        Error::Unavailable | Error::Troubled { .. } => Status::unavailable(error.to_string()),
+        Error::Unavailable | Error::Troubled { .. } | Error::Held { .. } => Status::unavailable(error.to_string()),
         Error::Store(error @ store::Error::Deposed { .. }) => Status::unavailable(error.to_string()),
         Error::Store(error) if error.is_unreachable() => {
             Status::unavailable(format!("the store cannot be reached: {}", crate::chain(&error)))

@@ -18,6 +18,7 @@ use tonic::{Request, Response, Status};
 use super::worker::out_of_service;
 use super::{status, sweep_messages as messages};
 use crate::about::About;
+use crate::access::grpc::named;
 use crate::convert::{self, Invalid, MAX_NAME_BYTES, MAX_TEXT_BYTES, bytes, metrics_message};
 use crate::engine::{Board, Error, Handle, Submit};
 use crate::store::artifacts::Folder;
@@ -259,7 +260,7 @@ impl SweepService for Sweeps {
     type GetArtifactStream = Answers<v1::GetArtifactResponse>;
 
     async fn submit(&self, request: Request<v1::SubmitRequest>) -> Result<Response<v1::SubmitResponse>, Status> {
-        self.submit_one(request.into_inner()).await.map(Response::new).map_err(status)
+        self.submit_one(named(request, |request| &mut request.user)).await.map(Response::new).map_err(status)
     }
 
     async fn list_sweeps(
@@ -337,7 +338,7 @@ impl SweepService for Sweeps {
         &self,
         request: Request<v1::ReproduceTrialRequest>,
     ) -> Result<Response<v1::ReproduceTrialResponse>, Status> {
-        self.reproduce(request.into_inner()).await.map(Response::new).map_err(status)
+        self.reproduce(named(request, |request| &mut request.user)).await.map(Response::new).map_err(status)
     }
 
     async fn get_reproduction(
@@ -351,28 +352,28 @@ impl SweepService for Sweeps {
         &self,
         request: Request<v1::CancelSweepRequest>,
     ) -> Result<Response<v1::CancelSweepResponse>, Status> {
-        self.cancel(request.into_inner()).await.map(Response::new).map_err(status)
+        self.cancel(named(request, |request| &mut request.user)).await.map(Response::new).map_err(status)
     }
 
     async fn pause_sweep(
         &self,
         request: Request<v1::PauseSweepRequest>,
     ) -> Result<Response<v1::PauseSweepResponse>, Status> {
-        self.pause(request.into_inner()).await.map(Response::new).map_err(status)
+        self.pause(named(request, |request| &mut request.user)).await.map(Response::new).map_err(status)
     }
 
     async fn set_priority(
         &self,
         request: Request<v1::SetPriorityRequest>,
     ) -> Result<Response<v1::SetPriorityResponse>, Status> {
-        self.prioritise(request.into_inner()).await.map(Response::new).map_err(status)
+        self.prioritise(named(request, |request| &mut request.user)).await.map(Response::new).map_err(status)
     }
 
     async fn retry_sweep(
         &self,
         request: Request<v1::RetrySweepRequest>,
     ) -> Result<Response<v1::RetrySweepResponse>, Status> {
-        self.retry(request.into_inner()).await.map(Response::new).map_err(status)
+        self.retry(named(request, |request| &mut request.user)).await.map(Response::new).map_err(status)
     }
 
     async fn explain_trial(
@@ -393,7 +394,7 @@ impl SweepService for Sweeps {
         &self,
         request: Request<v1::SetWorkerServiceRequest>,
     ) -> Result<Response<v1::SetWorkerServiceResponse>, Status> {
-        self.serve(request.into_inner()).await.map(Response::new).map_err(status)
+        self.serve(named(request, |request| &mut request.user)).await.map(Response::new).map_err(status)
     }
 
     async fn list_workers(
@@ -444,9 +445,9 @@ impl SweepService for Sweeps {
 
     async fn get_coordinator(
         &self,
-        _request: Request<v1::GetCoordinatorRequest>,
+        request: Request<v1::GetCoordinatorRequest>,
     ) -> Result<Response<v1::GetCoordinatorResponse>, Status> {
-        Ok(Response::new(self.about.answer().await))
+        Ok(Response::new(self.about.answer(request.extensions().get()).await))
     }
 
     async fn list_artifacts(

@@ -13,10 +13,14 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::patience::Patience;
 use super::status;
+use crate::access::Caller;
+use crate::access::keyring::Identity;
+use crate::access::sessions::Sessions;
 use crate::convert::{self, Invalid, MAX_NAME_BYTES};
 use crate::engine::{
-    Describe, Error, Finish, FinishEnding, Finished, Handle, Poll, PollReply, Register, Report, Reported,
+    Describe, Error, Finish, FinishEnding, Finished, Handle, Poll, PollReply, Register, Registered, Report, Reported,
 };
+use crate::listen::Peer;
 use crate::store::artifacts::{Folder, MAX_ARTIFACT_BYTES, Refused};
 use crate::store::record::ArtifactRecord;
 use crate::store::write::SlotRow;
@@ -40,12 +44,13 @@ pub struct Workers {
     engine: Handle,
     artifacts: Folder,
     patience: Patience,
+    sessions: Sessions,
 }
 
 impl Workers {
     /// On an engine and a folder of artifacts.
     pub fn new(engine: Handle, artifacts: Folder) -> Self {
-        Self { engine, artifacts, patience: Patience::default() }
+        Self { engine, artifacts, patience: Patience::default(), sessions: Sessions::default() }
     }
 }
 
@@ -214,11 +219,11 @@ pub(crate) fn finish(request: v1::FinishRequest) -> Result<Finish, Error> {
 #[tonic::async_trait]
 impl WorkerService for Workers {
     async fn register(&self, request: Request<v1::RegisterRequest>) -> Result<Response<v1::RegisterResponse>, Status> {
-        let peer = request.remote_addr();
-        let asked = async { self.engine.register(register(request.into_inner())?).await };
-        let registered = self.patiently(peer, asked.await).await?;
+        let peer = peer(&request);
+        let identity = identity(&request);
+        let (registered, session) = self.patiently(peer, self.enter(request.into_inner(), identity).await).await?;
         Ok(Response::new(v1::RegisterResponse {
-            session: registered.session.0,
+            session,
             lease_ttl_ms: self.engine.lease_ttl_ms(),
             poll_wait_ms: u64::try_from(self.engine.poll_wait().as_millis()).unwrap_or(u64::MAX),
             stop: registered.stop.into_iter().map(convert::lease_message).collect(),
@@ -228,8 +233,13 @@ impl WorkerService for Workers {
     }
 
     async fn poll(&self, request: Request<v1::PollRequest>) -> Result<Response<v1::PollResponse>, Status> {
-        let (peer, begun) = (request.remote_addr(), Instant::now());
-        let asked = async { self.engine.poll(poll(request.into_inner())?, self.engine.poll_wait()).await };
+        let (peer, begun) = (peer(&request), Instant::now());
+        let identity = identity(&request);
+        let asked = async {
+            let mut request = request.into_inner();
+            request.session = self.sessions.find(request.session, &identity)?.0.0;
+            self.engine.poll(poll(request)?, self.engine.poll_wait()).await
+        };
         let reply = self.patiently(peer, asked.await).await?;
         if reply.is_empty() && begun.elapsed() < PARKED {
             // Another poll of the same worker came on top of it.
@@ -239,8 +249,13 @@ impl WorkerService for Workers {
     }
 
     async fn describe(&self, request: Request<v1::DescribeRequest>) -> Result<Response<v1::DescribeResponse>, Status> {
-        let peer = request.remote_addr();
-        let said = async { self.engine.describe(describe(request.into_inner())?).await };
+        let peer = peer(&request);
+        let identity = identity(&request);
+        let said = async {
+            let mut request = request.into_inner();
+            request.session = self.sessions.find(request.session, &identity)?.0.0;
+            self.engine.describe(describe(request)?).await
+        };
         if !self.patiently(peer, said.await).await? {
             self.patience.lose(peer).await;
         }
@@ -248,8 +263,13 @@ impl WorkerService for Workers {
     }
 
     async fn report(&self, request: Request<v1::ReportRequest>) -> Result<Response<v1::ReportResponse>, Status> {
-        let peer = request.remote_addr();
-        let said = async { self.engine.report(report(request.into_inner())?).await };
+        let peer = peer(&request);
+        let identity = identity(&request);
+        let said = async {
+            let mut request = request.into_inner();
+            request.session = self.sessions.find(request.session, &identity)?.0.0;
+            self.engine.report(report(request)?).await
+        };
         let Reported { stop, taken } = self.patiently(peer, said.await).await?;
         if taken == 0 {
             self.patience.lose(peer).await;
@@ -258,11 +278,15 @@ impl WorkerService for Workers {
     }
 
     async fn finish(&self, request: Request<v1::FinishRequest>) -> Result<Response<v1::FinishResponse>, Status> {
-        let peer = request.remote_addr();
-        let request = request.into_inner();
+        let peer = peer(&request);
+        let identity = identity(&request);
+        let mut request = request.into_inner();
         // A worker that has handed an attempt in may be told once more to stop it, and then says that it has.
         let stopped = matches!(request.ending, Some(v1::finish_request::Ending::Stopped(_)));
-        let said = async { self.engine.finish(finish(request)?).await };
+        let said = async {
+            request.session = self.sessions.find(request.session, &identity)?.0.0;
+            self.engine.finish(finish(request)?).await
+        };
         let finished = self.patiently(peer, said.await).await?;
         if !stopped && !matches!(finished, Finished::Accepted { .. }) {
             self.patience.lose(peer).await;
@@ -279,12 +303,14 @@ impl WorkerService for Workers {
         &self,
         request: Request<Streaming<v1::PutArtifactRequest>>,
     ) -> Result<Response<v1::PutArtifactResponse>, Status> {
+        let identity = identity(&request);
         let mut parts = request.into_inner();
         let first = parts.message().await?.map(piece).transpose().map_err(status)?;
         let Some(Piece::Announced(announced)) = first else {
             return Err(Status::invalid_argument("the first message carries the header"));
         };
-        let record = self.artifact(announced).await.map_err(status)?;
+        let (_, worker) = self.sessions.find(announced.session, &identity).map_err(status)?;
+        let record = self.artifact(announced, &worker).await.map_err(status)?;
         let refused = |refused: Refused| match refused {
             Refused::Store(error) => status(error.into()),
             Refused::TooLong { .. } | Refused::NotTheContent { .. } => Status::invalid_argument(refused.to_string()),
@@ -303,6 +329,16 @@ impl WorkerService for Workers {
     }
 }
 
+/// From where a call comes.
+fn peer<T>(request: &Request<T>) -> Option<SocketAddr> {
+    request.extensions().get::<Peer>().map(|peer| peer.address)
+}
+
+/// Whose call it is.
+fn identity<T>(request: &Request<T>) -> Identity {
+    request.extensions().get::<Caller>().map(|caller| caller.identity.clone()).unwrap_or_default()
+}
+
 impl Workers {
     /// An error's status; one that is the caller's own fault is answered the later, the more of them came before.
     async fn patiently<T>(&self, peer: Option<SocketAddr>, result: Result<T, Error>) -> Result<T, Status> {
@@ -314,13 +350,32 @@ impl Workers {
         result.map_err(status)
     }
 
-    async fn artifact(&self, announced: Announced) -> Result<ArtifactRecord, Error> {
-        let Announced { digest, kind, of, size_bytes } = announced;
+    /// Opens a session in the engine, and gives it the number that its worker is told.
+    async fn enter(&self, request: v1::RegisterRequest, identity: Identity) -> Result<(Registered, u64), Error> {
+        let request = register(request)?;
+        let worker = request.worker.clone();
+        let other = self.sessions.of_another(&worker, &identity);
+        if other.is_some() || self.sessions.are_many() {
+            let live: Vec<_> = self.engine.workers().await?.into_iter().map(|worker| worker.session).collect();
+            self.sessions.keep(|session| live.contains(&session));
+            if other.is_some_and(|session| live.contains(&session)) {
+                return Err(Error::Held { worker });
+            }
+        }
+        let registered = self.engine.register(request).await?;
+        let session = self.sessions.open(&worker, registered.session, identity)?;
+        Ok((registered, session))
+    }
+
+    /// Whose content it is: of an attempt, only the worker's that had it.
+    async fn artifact(&self, announced: Announced, worker: &str) -> Result<ArtifactRecord, Error> {
+        let Announced { digest, kind, of, size_bytes, .. } = announced;
         let (owner, data_digest) = match of {
             Of::Data(data) => (None, Some(data)),
             Of::Attempt(lease) => {
                 let attempt = self.engine.store().attempt(lease).await?;
-                let attempt = attempt.ok_or_else(|| Error::NotFound { what: "such attempt".into() })?;
+                let attempt = attempt.filter(|attempt| attempt.worker == worker);
+                let attempt = attempt.ok_or_else(|| Error::NotFound { what: "such attempt of this worker".into() })?;
                 (Some((attempt.key, lease.trial, lease.attempt)), None)
             }
         };
@@ -338,6 +393,7 @@ pub(crate) enum Piece {
 
 /// An artifact that is to come.
 pub(crate) struct Announced {
+    session: u64,
     digest: Digest,
     kind: v1::ArtifactKind,
     of: Of,
@@ -373,5 +429,5 @@ fn announced(header: v1::ArtifactHeader) -> Result<Announced, Error> {
         v1::ArtifactKind::Log | v1::ArtifactKind::Weights => Of::Attempt(convert::lease("lease", header.lease)?),
         v1::ArtifactKind::Unspecified => return Err(Invalid { field: "kind", problem: "unknown".into() }.into()),
     };
-    Ok(Announced { digest, kind, of, size_bytes: header.size_bytes })
+    Ok(Announced { session: header.session, digest, kind, of, size_bytes: header.size_bytes })
 }

@@ -128,6 +128,10 @@ code! {
         LossAccepted = 16,
         /// A trial is not tried again, because it killed its workers.
         Quarantined = 17,
+        /// Somebody made a token.
+        TokenCreated = 18,
+        /// Somebody revoked one.
+        TokenRevoked = 19,
         /// A round began. Read from the rounds, never written as a row of the audit log, as all that follow.
         RoundOpened = 100,
         /// An attempt was assigned to a slot.
@@ -167,6 +171,8 @@ impl AuditAction {
             Self::CoordinatorStarted => "coordinator_started",
             Self::LossAccepted => "loss_accepted",
             Self::Quarantined => "quarantined",
+            Self::TokenCreated => "token_created",
+            Self::TokenRevoked => "token_revoked",
             Self::RoundOpened => "round_opened",
             Self::AttemptAssigned => "attempt_assigned",
             Self::AttemptEnded => "attempt_ended",

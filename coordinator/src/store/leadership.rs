@@ -6,7 +6,8 @@ use async_trait::async_trait;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::Store;
+use super::tokens::TokenRecord;
+use super::{Error, Store};
 
 /// Why a coordinator does not lead yet.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -39,6 +40,12 @@ pub struct Led {
 pub trait Leadership: Send + Sync + 'static {
     /// Waits until this coordinator leads, and says meanwhile why it does not.
     async fn acquire(&self, waiting: &watch::Sender<Waiting>) -> Led;
+
+    /// Every token, whoever leads.
+    async fn tokens(&self) -> Result<Vec<TokenRecord>, Error>;
+
+    /// Whether others can change the store, so that what was read of it grows old.
+    fn is_shared(&self) -> bool;
 }
 
 /// A store that nobody else can open.
@@ -55,5 +62,13 @@ impl Alone {
 impl Leadership for Alone {
     async fn acquire(&self, _waiting: &watch::Sender<Waiting>) -> Led {
         Led { store: Arc::clone(&self.0), lost: CancellationToken::new() }
+    }
+
+    async fn tokens(&self) -> Result<Vec<TokenRecord>, Error> {
+        self.0.tokens().await
+    }
+
+    fn is_shared(&self) -> bool {
+        false
     }
 }

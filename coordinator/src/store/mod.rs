@@ -17,6 +17,7 @@ pub mod postgres;
 pub mod record;
 pub mod seal;
 pub mod sqlite;
+pub mod tokens;
 pub mod write;
 
 use std::collections::{HashMap, HashSet};
@@ -39,6 +40,7 @@ use record::{
     ResultRecord, SweepRecord, TrialPage, TrialRecord, TrialRow, WorkerRecord,
 };
 use sqlite::{Options, SqliteStore};
+use tokens::Tokens;
 use write::{AuditRow, Commit, Preparation};
 
 /// Why the store did not do what it was asked.
@@ -59,6 +61,12 @@ pub enum Error {
         found: i64,
         /// The newest migration of this program.
         known: i64,
+    },
+    /// The layout is one of an older Sweep, and only a coordinator may change that.
+    #[error("{path} was written by an older version of Sweep: start a coordinator of this one on it first")]
+    Older {
+        /// Which.
+        path: String,
     },
     /// Another coordinator has it.
     #[error("{path} is in use by another coordinator")]
@@ -226,7 +234,7 @@ pub struct Loss {
 
 /// What a store does.
 #[async_trait]
-pub trait Store: Send + Sync + 'static {
+pub trait Store: Tokens {
     /// Writes all of `commit` or nothing; when it returns `Ok`, it is on disk. After an error the outcome is unknown,
     /// and the caller reloads.
     async fn commit(&self, commit: &Commit) -> Result<(), Error>;

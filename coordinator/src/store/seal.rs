@@ -188,6 +188,14 @@ pub const TABLES: &[Table] = &[
         key: &["attempt"],
         groups: &[whole(&["epoch", "loss", "accuracy"]), named("body_sum", &["body"])],
     },
+    Table {
+        name: "tokens",
+        key: &["id"],
+        groups: &[
+            whole(&["name", "role", "digest", "created_ms", "created_by", "expires_ms"]),
+            named("state_sum", &["revoked_ms"]),
+        ],
+    },
 ];
 
 /// The layout that a table is in from on; of an earlier file it is not asked.
@@ -195,6 +203,7 @@ pub fn since(table: &str) -> i64 {
     match table {
         "submissions" | "origins" | "tests" => 3,
         "predictions" => 4,
+        "tokens" => 5,
         _ => 1,
     }
 }

@@ -10,6 +10,7 @@ use axum::routing::get;
 use tokio::sync::watch;
 use tracing::warn;
 
+use crate::access;
 use crate::engine::{Error, Gauges, Handle, Trouble};
 use crate::leading::Standing;
 use crate::metrics::{Metrics, SweepGauges};
@@ -37,11 +38,13 @@ impl Web {
 }
 
 /// All routes.
-pub fn router(web: Web) -> Router {
+pub fn router(web: Web, door: access::http::Door) -> Router {
     Router::new()
         .route("/metrics", get(metrics))
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(readyz))
+        .merge(access::login::router())
+        .layer(axum::middleware::from_fn_with_state(door, access::http::guard))
         .with_state(web)
 }
 

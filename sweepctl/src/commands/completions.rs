@@ -13,8 +13,9 @@ use sweep_proto::v1::{ListSweepsRequest, ListWorkersRequest};
 use sweep_shapes::text::is_active;
 
 use super::Context;
-use crate::arguments::{COORDINATOR_VARIABLE, DEFAULT_COORDINATOR};
+use crate::arguments::{COORDINATOR_VARIABLE, Connection, DEFAULT_COORDINATOR};
 use crate::client;
+use crate::coordinator::Coordinator;
 use crate::failure::{Exit, Failure};
 
 /// Set by the scripts when they ask for candidates.
@@ -132,11 +133,25 @@ fn ask<T>(question: impl AsyncFnOnce(client::Client) -> Option<T>) -> Option<T> 
     })
 }
 
-/// The coordinator of the line that is being typed, or of the environment.
-fn coordinator() -> String {
+/// The coordinator of the line that is being typed, or of the environment, and what it is shown.
+fn coordinator() -> Coordinator {
     let words: Vec<String> = std::env::args().collect();
-    let behind = words.iter().position(|word| word == "--coordinator").and_then(|at| words.get(at + 1).cloned());
-    let joined = words.iter().find_map(|word| word.strip_prefix("--coordinator=").map(str::to_owned));
-    let named = behind.or(joined).or_else(|| std::env::var(COORDINATOR_VARIABLE).ok());
-    named.filter(|url| !url.is_empty()).unwrap_or_else(|| DEFAULT_COORDINATOR.to_owned())
+    let (shown, ca_file) = typed(&words).credentials();
+    let urls = typed(&words).coordinator.or_else(|| std::env::var(COORDINATOR_VARIABLE).ok());
+    let urls = urls.filter(|url| !url.is_empty()).unwrap_or_else(|| DEFAULT_COORDINATOR.to_owned());
+    Coordinator { urls, shown, ca_file }
+}
+
+/// What of the connection stands on the line so far.
+fn typed(words: &[String]) -> Connection {
+    let value = |flag: &str| {
+        let behind = words.iter().position(|word| word == flag).and_then(|at| words.get(at + 1).cloned());
+        let joined = || words.iter().find_map(|word| word.strip_prefix(flag)?.strip_prefix('=').map(str::to_owned));
+        behind.or_else(joined)
+    };
+    Connection {
+        coordinator: value("--coordinator"),
+        token_file: value("--token-file").map(Into::into),
+        ca_file: value("--ca-file").map(Into::into),
+    }
 }

@@ -11,6 +11,7 @@ use sweep_shapes::{Accuracy, Prediction};
 
 use super::Context;
 use crate::client::{self, Client};
+use crate::coordinator::Coordinator;
 use crate::cost::{self, Rate, about};
 use crate::failure::Failure;
 use crate::power::{NoiseShape, PowerShape};
@@ -207,7 +208,7 @@ impl From<EstimateResponse> for CostShape {
     }
 }
 
-async fn there(coordinator: &str, request: EstimateRequest) -> Result<EstimateResponse, Failure> {
+async fn there(coordinator: &Coordinator, request: EstimateRequest) -> Result<EstimateResponse, Failure> {
     estimate(&mut client::connect(coordinator).await?, request).await
 }
 
@@ -218,7 +219,7 @@ async fn estimate(client: &mut Client, request: EstimateRequest) -> Result<Estim
 #[cfg(feature = "local")]
 async fn here(source: &Source, request: EstimateRequest) -> Result<Option<EstimateResponse>, Failure> {
     let Some(local) = crate::local::Reader::open(source.store.as_deref()).await? else { return Ok(None) };
-    let answer = match client::connect(&local.url()).await {
+    let answer = match client::connect(&local.coordinator()).await {
         Ok(mut client) => estimate(&mut client, request).await,
         Err(failure) => Err(failure),
     };

@@ -3,6 +3,7 @@
 pub(crate) mod ablation;
 pub(crate) mod artifacts;
 pub(crate) mod cancel;
+pub(crate) mod certs;
 pub(crate) mod compare;
 pub(crate) mod completions;
 #[cfg(feature = "local")]
@@ -25,6 +26,7 @@ pub(crate) mod steer;
 #[cfg(feature = "local")]
 pub(crate) mod store;
 pub(crate) mod submit;
+pub(crate) mod token;
 pub(crate) mod trial;
 pub(crate) mod watch;
 pub(crate) mod workers;
@@ -34,6 +36,7 @@ use std::future::Future;
 use clap::CommandFactory;
 
 use crate::arguments::{Cli, Command, DEFAULT_COORDINATOR};
+use crate::coordinator::Coordinator;
 use crate::failure::{Exit, Failure};
 use crate::output::Output;
 use crate::probe;
@@ -42,7 +45,7 @@ use crate::probe;
 #[derive(Debug)]
 pub(crate) struct Context {
     pub(crate) output: Output,
-    pub(crate) coordinator: String,
+    pub(crate) coordinator: Coordinator,
     /// Somebody named it; otherwise it is the default.
     pub(crate) named: bool,
 }
@@ -50,12 +53,14 @@ pub(crate) struct Context {
 /// Does what the command line says. Where nobody at the address speaks as a coordinator does, it is said what does listen.
 pub(crate) fn run(cli: Cli, output: Output) -> Result<Exit, Failure> {
     let named = cli.named_coordinator();
-    let coordinator = named.clone().unwrap_or_else(|| DEFAULT_COORDINATOR.to_owned());
+    let urls = named.clone().unwrap_or_else(|| DEFAULT_COORDINATOR.to_owned());
+    let (shown, ca_file) = cli.credentials();
+    let coordinator = Coordinator { urls, shown, ca_file };
     let context = Context { output, coordinator, named: named.is_some() };
     match dispatch(&context, cli) {
         Err(failure) if failure.is_of_the_connection() => {
-            let found = block_on(async { Ok(probe::listener(&context.coordinator).await) });
-            match found.ok().and_then(|listener| listener.advice(&context.coordinator)) {
+            let found = block_on(async { Ok(probe::listener(context.coordinator.as_str()).await) });
+            match found.ok().and_then(|listener| listener.advice(context.coordinator.as_str())) {
                 Some((found, advice)) => Err(Failure::failed(found).hint(advice)),
                 None => Err(failure),
             }
@@ -86,6 +91,8 @@ fn dispatch(context: &Context, cli: Cli) -> Result<Exit, Failure> {
         Command::Explain(verb) => block_on(explain::run(context, &verb.arguments)),
         Command::Audit(verb) => block_on(explain::audit(context, &verb.arguments)),
         Command::Workers(verb) => block_on(workers::run(context, &verb.arguments)),
+        Command::Token(verb) => block_on(token::run(context, &verb.arguments)),
+        Command::Certs(verb) => certs::run(context, &verb),
         Command::Extend(verb) => block_on(extend::run(context, &verb.arguments)),
         Command::Report(verb) => block_on(report::run(context, &verb.arguments)),
         Command::Export(verb) => block_on(export::run(context, &verb.arguments)),

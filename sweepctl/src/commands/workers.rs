@@ -58,7 +58,7 @@ impl Arguments {
     pub(crate) fn connection(&self) -> Option<&Connection> {
         let (Change::Drain { connection, .. } | Change::Suspend { connection, .. } | Change::Return { connection, .. }) =
             self.change.as_ref()?;
-        connection.coordinator.is_some().then_some(connection)
+        Some(connection)
     }
 }
 

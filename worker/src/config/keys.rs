@@ -34,6 +34,10 @@ pub(super) struct Key {
 /// Every key, in the order of the default file.
 pub(super) const KEYS: &[Key] = &[
     Key { name: "coordinator", read: |config, input| list(input).map(|value| config.coordinator = value) },
+    Key { name: "token_file", read: |config, input| folder(input).map(|value| config.token_file = value) },
+    Key { name: "ca_file", read: |config, input| folder(input).map(|value| config.ca_file = value) },
+    Key { name: "client_cert", read: |config, input| folder(input).map(|value| config.client_cert = value) },
+    Key { name: "client_key", read: |config, input| folder(input).map(|value| config.client_key = value) },
     Key { name: "name", read: read_name },
     Key { name: "slots", read: |config, input| slots(input).map(|value| config.slots = value) },
     Key { name: "slot_memory", read: |config, input| memory(input).map(|value| config.slot_memory = value) },

@@ -42,6 +42,7 @@ const TABLES: &[&str] = &[
     "submissions",
     "origins",
     "tests",
+    "tokens",
 ];
 
 /// Tables that are there and are not copied: which layouts were made, and who leads.

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use sqlx::postgres::{PgConnectOptions, PgConnection};
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
 use sqlx::{Connection, Row};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -19,9 +19,10 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::{info, warn};
 
 use super::columns::{signed, unsigned};
-use super::{Layout, PostgresStore, dial, layout, migrate};
+use super::{CONNECT, Layout, PostgresStore, dial, layout, migrate, tokens};
 use crate::store::Error;
 use crate::store::leadership::{Leadership, Led, Waiting};
+use crate::store::tokens::TokenRecord;
 
 /// How long the right lasts after a renewal.
 const TERM: Duration = Duration::from_secs(3);
@@ -45,6 +46,8 @@ pub struct Candidate {
     holder: String,
     /// Where this coordinator is dialled.
     address: String,
+    /// A connection for what is asked whoever leads.
+    asking: PgPool,
 }
 
 impl Candidate {
@@ -60,7 +63,9 @@ impl Candidate {
         if layout(&mut connection, &name).await? == Layout::Empty {
             migrate(&mut connection, &name).await?;
         }
-        Ok(Self { options, name, holder, address })
+        let one = PgPoolOptions::new().max_connections(1).acquire_timeout(CONNECT);
+        let asking = one.connect_lazy_with(options.clone().options([("default_transaction_read_only", "on")]));
+        Ok(Self { options, name, holder, address, asking })
     }
 
     /// Leads at once.
@@ -159,6 +164,17 @@ impl Leadership for Candidate {
             });
             sleep(pause).await;
         }
+    }
+
+    async fn tokens(&self) -> Result<Vec<TokenRecord>, Error> {
+        match timeout(PATIENCE, tokens::all(&self.asking)).await {
+            Ok(found) => found,
+            Err(_) => Err(Error::silent()),
+        }
+    }
+
+    fn is_shared(&self) -> bool {
+        true
     }
 }
 

@@ -8,6 +8,7 @@ mod load;
 mod observed;
 mod prepare;
 mod read;
+pub(crate) mod tokens;
 mod trials;
 mod write;
 
@@ -30,6 +31,7 @@ use super::record::{
     ArtifactRecord, AttemptKey, AttemptRecord, AuditFilter, ConfigurationRecord, LiveSweep, Loaded, Point, Replicate,
     ResultRecord, SweepRecord, TrialPage, TrialRecord, TrialRow, WorkerRecord,
 };
+use super::tokens::{TokenRecord, Tokens};
 use super::write::{AuditRow, Commit, Preparation};
 use super::{Error, Store};
 pub(crate) use columns::text;
@@ -46,6 +48,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (2, "proof", include_str!("migrations/0002_proof.sql")),
     (3, "origin", include_str!("migrations/0003_origin.sql")),
     (4, "cost", include_str!("migrations/0004_cost.sql")),
+    (5, "tokens", include_str!("migrations/0005_tokens.sql")),
 ];
 
 /// A PostgreSQL database, in one term of this coordinator's.
@@ -148,6 +151,32 @@ pub(crate) async fn dial(options: &PgConnectOptions) -> Result<PgConnection, Err
     match tokio::time::timeout(CONNECT, PgConnection::connect_with(options)).await {
         Ok(connected) => Ok(connected?),
         Err(_) => Err(Error::silent()),
+    }
+}
+
+#[async_trait]
+impl Tokens for PostgresStore {
+    async fn tokens(&self) -> Result<Vec<TokenRecord>, Error> {
+        tokens::all(&self.readers).await
+    }
+
+    async fn add_token(&self, token: &TokenRecord) -> Result<(), Error> {
+        self.in_term(async {
+            let mut transaction = self.begin().await?;
+            tokens::add(&mut transaction, token).await?;
+            Ok(transaction.commit().await?)
+        })
+        .await
+    }
+
+    async fn revoke_token(&self, id: &str, at_ms: i64, actor: &str) -> Result<bool, Error> {
+        self.in_term(async {
+            let mut transaction = self.begin().await?;
+            let done = tokens::revoke(&mut transaction, id, at_ms, actor).await?;
+            transaction.commit().await?;
+            Ok(done)
+        })
+        .await
     }
 }
 

@@ -122,6 +122,11 @@ impl<'r> Cells<'r> {
         self.seal.int(value);
     }
 
+    /// As [`Cells::known`], of a text.
+    pub(super) fn known_text(&mut self, value: &str) {
+        self.seal.text(value.as_bytes());
+    }
+
     /// As [`Cells::known`], of a trial.
     pub(super) fn known_trial(&mut self, trial: TrialId) {
         self.seal.blob(trial.as_bytes());

@@ -16,6 +16,7 @@ mod read;
 mod repair;
 mod rows;
 mod scan;
+mod tokens;
 mod trials;
 mod write;
 
@@ -43,6 +44,7 @@ use super::record::{
     ArtifactRecord, AttemptKey, AttemptRecord, AuditFilter, ConfigurationRecord, LiveSweep, Loaded, Point, Replicate,
     ResultRecord, SweepRecord, TrialPage, TrialRecord, TrialRow, WorkerRecord,
 };
+use super::tokens::{TokenRecord, Tokens};
 use super::write::{AuditRow, Commit, Preparation};
 use super::{Error, Loss, Store};
 use number::{Acknowledged, Writer};
@@ -70,6 +72,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (2, "proof", include_str!("migrations/0002_proof.sql")),
     (3, "origin", include_str!("migrations/0003_origin.sql")),
     (4, "cost", include_str!("migrations/0004_cost.sql")),
+    (5, "tokens", include_str!("migrations/0005_tokens.sql")),
 ];
 
 /// Which store, and how it is opened.
@@ -268,6 +271,21 @@ async fn migrate(writer: &SqlitePool, path: &str) -> Result<(), Error> {
     let migrator = Migrator::with_migrations(migrations.collect());
     let failed = |source| Error::Migration { path: path.to_owned(), source: Box::new(source) };
     migrator.run(writer).await.map_err(failed)
+}
+
+#[async_trait]
+impl Tokens for SqliteStore {
+    async fn tokens(&self) -> Result<Vec<TokenRecord>, Error> {
+        tokens::all(&self.readers).await
+    }
+
+    async fn add_token(&self, token: &TokenRecord) -> Result<(), Error> {
+        tokens::add(&self.writer, token).await
+    }
+
+    async fn revoke_token(&self, id: &str, at_ms: i64, actor: &str) -> Result<bool, Error> {
+        tokens::revoke(&self.writer, id, at_ms, actor).await
+    }
 }
 
 #[async_trait]

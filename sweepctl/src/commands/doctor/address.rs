@@ -10,6 +10,7 @@ use tonic::Code;
 
 use super::Check;
 use crate::client::{self, Client};
+use crate::coordinator::Coordinator as Named;
 use crate::failure::Failure;
 use crate::probe::{self, host_and_port};
 
@@ -25,7 +26,8 @@ pub(super) struct Found {
 }
 
 /// Goes step by step to the coordinator at an address. What is found on the way is told.
-pub(super) async fn reach(url: &str, checks: &mut Vec<Check>) -> Option<Found> {
+pub(super) async fn reach(named: &Named, checks: &mut Vec<Check>) -> Option<Found> {
+    let url = named.as_str();
     let Some((host, port)) = host_and_port(url) else {
         let found = format!("`{url}` is not the address of a coordinator");
         checks.push(Check::wrong("address", found, "expected http://HOST:PORT, such as http://127.0.0.1:7733"));
@@ -36,7 +38,7 @@ pub(super) async fn reach(url: &str, checks: &mut Vec<Check>) -> Option<Found> {
         return None;
     }
     let begun = Instant::now();
-    match timeout(PATIENCE, answered(url)).await {
+    match timeout(PATIENCE, answered(named)).await {
         Ok(Ok((client, answer, sent_ms, came_ms))) => {
             let coordinator = Coordinator::from(answer);
             let took = begun.elapsed().as_millis();
@@ -86,8 +88,8 @@ enum Refusal {
 
 type Answer = (Client, sweep_proto::v1::GetCoordinatorResponse, i64, i64);
 
-async fn answered(url: &str) -> Result<Answer, Refusal> {
-    let mut client = client::connect(url).await.map_err(Refusal::Failed)?;
+async fn answered(named: &Named) -> Result<Answer, Refusal> {
+    let mut client = client::connect(named).await.map_err(Refusal::Failed)?;
     let sent_ms = now_ms();
     let answer = client.get_coordinator(GetCoordinatorRequest {}).await.map_err(Refusal::Status)?;
     Ok((client, answer.into_inner(), sent_ms, now_ms()))

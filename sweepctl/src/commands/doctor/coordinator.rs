@@ -22,11 +22,17 @@ const HTTP_PATIENCE: Duration = Duration::from_secs(3);
 const BEHIND: [&str; 6] = ["version", "clock", "tls", "token", "store", "workers"];
 
 /// Looks at the coordinator, or at each of several.
-pub(super) async fn look(urls: &str, needed: bool, study: Option<&Study>, checks: &mut Vec<Check>) {
+pub(super) async fn look(
+    named: &crate::coordinator::Coordinator,
+    needed: bool,
+    study: Option<&Study>,
+    checks: &mut Vec<Check>,
+) {
     let mut leader = None;
-    for url in urls.split(',').map(str::trim) {
+    for url in named.urls.split(',').map(str::trim) {
         let mut found = Vec::new();
-        let reached = address::reach(url, &mut found).await;
+        let one = crate::coordinator::Coordinator { urls: url.to_owned(), ..named.clone() };
+        let reached = address::reach(&one, &mut found).await;
         if !needed {
             found.iter_mut().for_each(excuse);
         }

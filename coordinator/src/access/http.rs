@@ -1,0 +1,240 @@
+//! The door of HTTP: every request passes here before it is routed, and every answer leaves with the headers that browsers
+//! need to be careful.
+//!
+//! A browser shows its token as a cookie, and sends it whoever made the page that asks. So what changes something must
+//! come from a page of ours: browsers say where a request comes from, and what they do not say is refused. Where no token
+//! is needed, because only this machine can ask, a page on the other side of the world must still not reach in through
+//! the browser of whoever reads it: names other than this machine's are refused, which a name that suddenly means
+//! 127.0.0.1 would have.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Redirect, Response};
+
+use super::ending::Ending;
+use super::keyring::{Admitted, Presented};
+use super::{Keyring, Need, Refusal, Secret, need, unix_ms};
+
+/// Names of the cookie: without TLS, and with it, where browsers then hold that nobody else could set it.
+pub(super) const COOKIE: &str = "sweep";
+pub(super) const SECURE_COOKIE: &str = "__Host-sweep";
+/// How long a request that changes something may take to come in and be answered.
+const CHANGE: Duration = Duration::from_secs(60);
+
+/// What a page may do: show what comes from here, and nothing else. A page that needs other words brings its own.
+pub const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; \
+                          connect-src 'self'; manifest-src 'self'; form-action 'self'; base-uri 'none'; \
+                          frame-ancestors 'none'";
+
+/// The door.
+#[derive(Debug, Clone)]
+pub struct Door {
+    /// The tokens.
+    pub keyring: Arc<Keyring>,
+    /// Where no token is needed, any name of this machine may be asked for: other machines are meant to reach it.
+    pub any_host: bool,
+    /// Connections are secret here.
+    pub tls: bool,
+}
+
+/// How a token was shown.
+enum Shown {
+    Header(Secret),
+    Cookie(Secret),
+    Not,
+}
+
+/// Lets a request pass, or says why not.
+pub(crate) async fn guard(State(door): State<Door>, mut request: Request, next: Next) -> Response {
+    let shown = shown(request.headers());
+    // Nothing behind the door can show it.
+    request.headers_mut().remove(header::AUTHORIZATION);
+    request.headers_mut().remove(header::COOKIE);
+    let need = need::of_http(request.method(), request.uri().path());
+    let changes = !matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
+    if !door.any_host && !door.keyring.is_needed() && !is_local(host(&request)) {
+        return careful(refuse(StatusCode::MISDIRECTED_REQUEST, "this coordinator answers this machine alone"));
+    }
+    if changes && !comes_from_here(&request, matches!(shown, Shown::Cookie(_))) {
+        return careful(refuse(
+            StatusCode::FORBIDDEN,
+            "what changes something must come from a page of this coordinator",
+        ));
+    }
+    let secret = match &shown {
+        Shown::Header(secret) | Shown::Cookie(secret) => Some(secret),
+        Shown::Not => None,
+    };
+    let presented = Presented { secret, certificate: None };
+    let Admitted { caller, ended } = match door.keyring.admit(presented, need, unix_ms()) {
+        Ok(admitted) => admitted,
+        Err(refusal) => return careful(turned_away(&request, &refusal)),
+    };
+    let private = need != Need::Nothing;
+    request.extensions_mut().insert(caller);
+    request.extensions_mut().insert(door);
+    let answer = if changes {
+        let late = || refuse(StatusCode::REQUEST_TIMEOUT, "the request took too long");
+        tokio::time::timeout(CHANGE, next.run(request)).await.unwrap_or_else(|_| late())
+    } else {
+        next.run(request).await
+    };
+    let answer = match ended {
+        Some(ended) => answer.map(|body| axum::body::Body::new(Ending::new(body, ended, None))),
+        None => answer,
+    };
+    let mut answer = careful(answer);
+    if private && !answer.headers().contains_key(header::CACHE_CONTROL) {
+        answer.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    }
+    answer
+}
+
+fn shown(headers: &HeaderMap) -> Shown {
+    let text = |value: &HeaderValue| value.to_str().ok().map(str::to_owned);
+    if let Some(value) = headers.get(header::AUTHORIZATION) {
+        return text(value).and_then(|value| Secret::bearer(&value)).map_or(Shown::Not, Shown::Header);
+    }
+    let cookies: Vec<String> = headers.get_all(header::COOKIE).iter().filter_map(text).collect();
+    let pairs = cookies.iter().flat_map(|cookies| cookies.split(';')).filter_map(|pair| pair.trim().split_once('='));
+    let mut ours = pairs.filter(|(name, _)| [COOKIE, SECURE_COOKIE].contains(name));
+    ours.find_map(|(_, value)| Secret::of(value)).map_or(Shown::Not, Shown::Cookie)
+}
+
+/// The name that was asked for.
+fn host(request: &Request) -> Option<&str> {
+    request.uri().host().or_else(|| {
+        let value = request.headers().get(header::HOST)?.to_str().ok()?;
+        Some(
+            value
+                .rsplit_once(':')
+                .filter(|(_, port)| port.bytes().all(|byte| byte.is_ascii_digit()))
+                .map_or(value, |(host, _)| host),
+        )
+    })
+}
+
+/// Whether a name can mean nothing but what was dialled. Programs without a name are no browsers.
+fn is_local(host: Option<&str>) -> bool {
+    let Some(host) = host else { return true };
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    host.eq_ignore_ascii_case("localhost") || bare.parse::<IpAddr>().is_ok()
+}
+
+/// Whether a request comes from a page of ours, or from no page at all.
+fn comes_from_here(request: &Request, by_cookie: bool) -> bool {
+    let header = |name: &str| request.headers().get(name).map(|value| value.to_str().unwrap_or("?"));
+    match (header("sec-fetch-site"), header("origin")) {
+        (Some(site), _) => matches!(site, "same-origin" | "none"),
+        (None, Some(origin)) => {
+            let origin = origin.parse::<Uri>().ok();
+            let asked = request.headers().get(header::HOST).and_then(|value| value.to_str().ok());
+            let origin = origin.as_ref().and_then(|uri| uri.authority()).map(|authority| authority.as_str());
+            origin.is_some() && origin == asked
+        }
+        (None, None) => !by_cookie,
+    }
+}
+
+/// People are shown where to enter a token; programs are told that they need one.
+fn turned_away(request: &Request, refusal: &Refusal) -> Response {
+    let accept = request.headers().get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or("");
+    let person = *request.method() == Method::GET && accept.contains("text/html");
+    if !refusal.is_unauthenticated() {
+        return refuse(StatusCode::FORBIDDEN, &refusal.to_string());
+    }
+    if person {
+        let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
+        return Redirect::to(&format!("/login?next={}", super::login::encode(path))).into_response();
+    }
+    let mut answer = refuse(StatusCode::UNAUTHORIZED, &refusal.to_string());
+    answer.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"sweep\""));
+    answer
+}
+
+fn refuse(status: StatusCode, why: &str) -> Response {
+    (status, axum::Json(serde_json::json!({ "error": why }))).into_response()
+}
+
+/// What every answer says to browsers; what a handler has said already stays.
+fn careful(mut answer: Response) -> Response {
+    let headers = answer.headers_mut();
+    for (name, value) in [
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::X_FRAME_OPTIONS, "DENY"),
+        (header::REFERRER_POLICY, "same-origin"),
+        (header::CONTENT_SECURITY_POLICY, POLICY),
+        (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+        (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+        (HeaderName::from_static("permissions-policy"), "camera=(), geolocation=(), microphone=()"),
+    ] {
+        headers.entry(name).or_insert(HeaderValue::from_static(value));
+    }
+    answer
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(headers: &[(&str, &str)]) -> Request {
+        let builder = Request::builder().method("POST").uri("/api/v1/sweeps/1/cancel");
+        let builder = headers.iter().fold(builder, |builder, (name, value)| builder.header(*name, *value));
+        builder.body(axum::body::Body::empty()).unwrap()
+    }
+
+    #[test]
+    fn what_changes_something_comes_from_here_or_from_no_page() {
+        let here = ("host", "sweep.example:7734");
+        for (headers, by_cookie, comes) in [
+            (&[here] as &[_], false, true),
+            (&[here], true, false),
+            (&[here, ("origin", "http://sweep.example:7734")], true, true),
+            (&[here, ("origin", "http://evil.example")], true, false),
+            (&[here, ("origin", "http://evil.example")], false, false),
+            (&[here, ("origin", "http://sweep.example:7735")], true, false),
+            (&[here, ("origin", "null")], true, false),
+            (&[here, ("sec-fetch-site", "same-origin")], true, true),
+            (&[here, ("sec-fetch-site", "same-site")], true, false),
+            (&[here, ("sec-fetch-site", "cross-site"), ("origin", "http://sweep.example:7734")], true, false),
+        ] {
+            assert_eq!(comes_from_here(&request(headers), by_cookie), comes, "{headers:?} {by_cookie}");
+        }
+    }
+
+    #[test]
+    fn only_names_of_this_machine_are_answered_without_a_token() {
+        for (name, local) in [
+            ("127.0.0.1:7734", true),
+            ("localhost:7734", true),
+            ("LocalHost", true),
+            ("[::1]:7734", true),
+            ("::1", true),
+            ("10.0.0.1", true),
+            ("evil.example:7734", false),
+            ("127.0.0.1.evil.example", false),
+            ("localhost.evil.example:80", false),
+        ] {
+            assert_eq!(is_local(host(&request(&[("host", name)]))), local, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_token_is_shown_as_a_header_or_as_our_cookie() {
+        let of = |headers: &[(&str, &str)]| match shown(request(headers).headers()) {
+            Shown::Header(secret) => format!("header {}", secret.reveal()),
+            Shown::Cookie(secret) => format!("cookie {}", secret.reveal()),
+            Shown::Not => "not".to_owned(),
+        };
+        assert_eq!(of(&[("authorization", "Bearer abc"), ("cookie", "sweep=def")]), "header abc");
+        assert_eq!(of(&[("cookie", "a=b; sweep=def")]), "cookie def");
+        assert_eq!(of(&[("cookie", "__Host-sweep=def")]), "cookie def");
+        assert_eq!(of(&[("authorization", "Basic abc"), ("cookie", "sweep=def")]), "not");
+        assert_eq!(of(&[("cookie", "sweeper=def; sweep=")]), "not");
+    }
+}

@@ -1,0 +1,349 @@
+//! The tokens that are known, and whether one of them opens a door.
+//!
+//! Secrets are not here: a token is found by the hash of what was presented. Whoever measures how long that takes learns
+//! something about hashes of his own guesses, which tells nothing about the secret, so a hash table does; and digests are
+//! compared whole.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{PoisonError, RwLock};
+
+use sweep_spec::Digest;
+use tokio_util::sync::CancellationToken;
+
+use super::{Need, Role, Secret};
+use crate::store::tokens::TokenRecord;
+
+/// A token that was given with the configuration.
+#[derive(Debug, Clone)]
+pub struct Given {
+    /// What it opens.
+    pub role: Role,
+    /// The secret's hash.
+    pub digest: Digest,
+}
+
+/// Who calls, for handlers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Caller {
+    /// The name of the token; none where tokens are not needed, or where it came with the configuration and has none.
+    pub name: Option<String>,
+    /// Its role; none where tokens are not needed.
+    pub role: Option<Role>,
+    /// Which token and which certificate, for sessions that belong to whoever opened them.
+    pub(crate) identity: Identity,
+}
+
+impl Caller {
+    /// Whether this caller may do what needs `role`: for pages that show only what would be answered.
+    pub fn may(&self, role: Role) -> bool {
+        self.role.is_none_or(|own| own.covers(role))
+    }
+}
+
+/// Which token and which certificate. Nobody at all is one too.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Identity {
+    token: Option<Digest>,
+    certificate: Option<Digest>,
+}
+
+/// Whoever was let in.
+#[derive(Debug)]
+pub struct Admitted {
+    /// Who.
+    pub caller: Caller,
+    /// Cancelled when the token does not hold any more; none where there is no token.
+    pub ended: Option<CancellationToken>,
+}
+
+/// Why somebody was not let in.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// No token.
+    #[error("a token is needed: `sweepctl` reads one from SWEEP_TOKEN or --token-file")]
+    Missing,
+    /// A token that nobody made.
+    #[error("the token is unknown")]
+    Unknown,
+    /// A token whose time is over.
+    #[error("the token has expired")]
+    Expired,
+    /// A token that was revoked.
+    #[error("the token was revoked")]
+    Revoked,
+    /// A token of another role.
+    #[error("this needs a token with the role `{needed}`, and this one has `{role}`")]
+    Role {
+        /// The token's.
+        role: Role,
+        /// What is needed.
+        needed: Role,
+    },
+    /// No certificate.
+    #[error("workers must show a certificate here: `client_cert` and `client_key` name one")]
+    Certificate,
+}
+
+impl Refusal {
+    /// Whether another token would help, rather than another role.
+    pub fn is_unauthenticated(&self) -> bool {
+        !matches!(self, Self::Role { .. })
+    }
+}
+
+/// What somebody presents.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Presented<'a> {
+    /// A token.
+    pub secret: Option<&'a Secret>,
+    /// The digest of a certificate that was checked during the handshake.
+    pub certificate: Option<Digest>,
+}
+
+/// A known token.
+struct Key {
+    digest: Digest,
+    name: Option<String>,
+    role: Role,
+    expires_ms: Option<i64>,
+    revoked: bool,
+    ended: CancellationToken,
+}
+
+impl Key {
+    fn holds(&self, now_ms: i64) -> bool {
+        !self.revoked && self.expires_ms.is_none_or(|expires| now_ms < expires)
+    }
+
+    /// Whether nothing but time tells them apart.
+    fn is_as(&self, other: &Self) -> bool {
+        self.role == other.role && self.name == other.name && self.revoked == other.revoked
+    }
+}
+
+#[derive(Default)]
+struct State {
+    given: Vec<Given>,
+    stored: Vec<TokenRecord>,
+    keys: HashMap<Digest, Key>,
+}
+
+/// The tokens that are known.
+#[derive(Default)]
+pub struct Keyring {
+    state: RwLock<State>,
+    /// Whether workers must show a certificate.
+    certificates: bool,
+}
+
+impl fmt::Debug for Keyring {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Keyring").field("certificates", &self.certificates).finish_non_exhaustive()
+    }
+}
+
+impl Keyring {
+    /// Without tokens; `certificates` says whether workers must show a certificate.
+    pub fn new(certificates: bool) -> Self {
+        Self { certificates, ..Self::default() }
+    }
+
+    /// Whether a token is needed. It is from the first one on, even when all were revoked since: a last token that ends
+    /// must close the door, not open it.
+    pub fn is_needed(&self) -> bool {
+        let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
+        !state.given.is_empty() || !state.stored.is_empty()
+    }
+
+    /// What the configuration gives, instead of what it gave before.
+    pub fn give(&self, given: Vec<Given>, now_ms: i64) {
+        self.change(now_ms, |state| state.given = given);
+    }
+
+    /// What the store has, instead of what it had before.
+    pub fn stored(&self, stored: Vec<TokenRecord>, now_ms: i64) {
+        self.change(now_ms, |state| state.stored = stored);
+    }
+
+    /// Ends what hangs on tokens whose time is over.
+    pub fn tick(&self, now_ms: i64) {
+        let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
+        state.keys.values().filter(|key| !key.holds(now_ms)).for_each(|key| key.ended.cancel());
+    }
+
+    fn change(&self, now_ms: i64, change: impl FnOnce(&mut State)) {
+        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        change(&mut state);
+        let given = state.given.iter().map(|given| Key {
+            digest: given.digest,
+            name: None,
+            role: given.role,
+            expires_ms: None,
+            revoked: false,
+            ended: CancellationToken::new(),
+        });
+        let stored = state.stored.iter().map(|token| Key {
+            digest: token.digest,
+            name: Some(token.name.clone()),
+            role: token.role,
+            expires_ms: token.expires_ms,
+            revoked: token.revoked_ms.is_some(),
+            ended: CancellationToken::new(),
+        });
+        // What the configuration gives holds whatever the store says of the same secret.
+        let keys: HashMap<Digest, Key> = stored.chain(given).map(|key| (key.digest, key)).collect();
+        let before = std::mem::replace(&mut state.keys, keys);
+        for (digest, old) in before {
+            match state.keys.get_mut(&digest) {
+                // What goes on with an unchanged token is not disturbed.
+                Some(key) if key.is_as(&old) && key.holds(now_ms) && !old.ended.is_cancelled() => key.ended = old.ended,
+                Some(_) | None => old.ended.cancel(),
+            }
+        }
+    }
+
+    /// Whether whoever presents this may do what needs that.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn admit(&self, presented: Presented<'_>, need: Need, now_ms: i64) -> Result<Admitted, Refusal> {
+        let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
+        let needed = match need {
+            Need::Nothing => return Ok(nobody()),
+            Need::Role(role) => role,
+        };
+        if needed == Role::Worker && self.certificates && presented.certificate.is_none() {
+            return Err(Refusal::Certificate);
+        }
+        let certificate = presented.certificate.filter(|_| needed == Role::Worker);
+        if state.given.is_empty() && state.stored.is_empty() {
+            let mut open = nobody();
+            open.caller.identity.certificate = certificate;
+            return Ok(open);
+        }
+        let digest = presented.secret.ok_or(Refusal::Missing)?.digest();
+        let key = state.keys.get(&digest).ok_or(Refusal::Unknown)?;
+        if key.revoked {
+            return Err(Refusal::Revoked);
+        }
+        if !key.holds(now_ms) {
+            return Err(Refusal::Expired);
+        }
+        if !key.role.covers(needed) {
+            return Err(Refusal::Role { role: key.role, needed });
+        }
+        let identity = Identity { token: Some(digest), certificate };
+        let caller = Caller { name: key.name.clone(), role: Some(key.role), identity };
+        Ok(Admitted { caller, ended: Some(key.ended.clone()) })
+    }
+}
+
+fn nobody() -> Admitted {
+    Admitted { caller: Caller { name: None, role: None, identity: Identity::default() }, ended: None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: i64 = 1000;
+
+    fn token(secret: &Secret, role: Role) -> TokenRecord {
+        TokenRecord {
+            id: "0123".into(),
+            name: "ci".into(),
+            role,
+            digest: secret.digest(),
+            created_ms: 1,
+            created_by: "me".into(),
+            expires_ms: None,
+            revoked_ms: None,
+        }
+    }
+
+    fn ask(keyring: &Keyring, secret: Option<&Secret>, role: Role) -> Result<Admitted, Refusal> {
+        keyring.admit(Presented { secret, certificate: None }, Need::Role(role), NOW)
+    }
+
+    #[test]
+    fn without_any_token_everybody_may_do_everything() {
+        let keyring = Keyring::new(false);
+        assert!(!keyring.is_needed());
+        for role in Role::ALL {
+            let admitted = ask(&keyring, None, role).unwrap();
+            assert!(admitted.caller.name.is_none() && admitted.caller.may(Role::Admin));
+        }
+    }
+
+    #[test]
+    fn from_the_first_token_on_one_is_needed_and_it_must_be_of_the_right_role() {
+        let (keyring, secret, other) = (Keyring::new(false), Secret::generate().unwrap(), Secret::generate().unwrap());
+        keyring.stored(vec![token(&secret, Role::Read)], NOW);
+        let admitted = ask(&keyring, Some(&secret), Role::Read).unwrap();
+        assert_eq!((admitted.caller.name.as_deref(), admitted.caller.may(Role::Submit)), (Some("ci"), false));
+        assert_eq!(ask(&keyring, None, Role::Read).unwrap_err(), Refusal::Missing);
+        assert_eq!(ask(&keyring, Some(&other), Role::Read).unwrap_err(), Refusal::Unknown);
+        for needed in [Role::Submit, Role::Admin, Role::Worker] {
+            let refused = ask(&keyring, Some(&secret), needed).unwrap_err();
+            assert_eq!(refused, Refusal::Role { role: Role::Read, needed });
+        }
+        assert!(keyring.admit(Presented::default(), Need::Nothing, NOW).is_ok());
+    }
+
+    #[test]
+    fn a_token_that_ends_ends_what_hangs_on_it_and_closes_the_door() {
+        let (keyring, secret) = (Keyring::new(false), Secret::generate().unwrap());
+        keyring.stored(vec![token(&secret, Role::Admin)], NOW);
+        let ended = ask(&keyring, Some(&secret), Role::Read).unwrap().ended.unwrap();
+        // Read again without a change.
+        keyring.stored(vec![token(&secret, Role::Admin)], NOW);
+        assert!(!ended.is_cancelled());
+        keyring.stored(vec![TokenRecord { revoked_ms: Some(5), ..token(&secret, Role::Admin) }], NOW);
+        assert!(ended.is_cancelled());
+        assert_eq!(ask(&keyring, Some(&secret), Role::Read).unwrap_err(), Refusal::Revoked);
+        assert_eq!(ask(&keyring, None, Role::Read).unwrap_err(), Refusal::Missing, "the last token does not open");
+    }
+
+    #[test]
+    fn a_token_ends_with_its_time() {
+        let (keyring, secret) = (Keyring::new(false), Secret::generate().unwrap());
+        keyring.stored(vec![TokenRecord { expires_ms: Some(NOW + 1), ..token(&secret, Role::Read) }], NOW);
+        let ended = ask(&keyring, Some(&secret), Role::Read).unwrap().ended.unwrap();
+        keyring.tick(NOW);
+        assert!(!ended.is_cancelled());
+        keyring.tick(NOW + 1);
+        assert!(ended.is_cancelled());
+        let presented = Presented { secret: Some(&secret), certificate: None };
+        let late = keyring.admit(presented, Need::Role(Role::Read), NOW + 1);
+        assert_eq!(late.unwrap_err(), Refusal::Expired);
+    }
+
+    #[test]
+    fn a_secret_of_the_configuration_can_be_changed_while_others_go_on() {
+        let (keyring, old, new) = (Keyring::new(false), Secret::generate().unwrap(), Secret::generate().unwrap());
+        let given = |role, secret: &Secret| Given { role, digest: secret.digest() };
+        let stays = Secret::generate().unwrap();
+        keyring.give(vec![given(Role::Worker, &old), given(Role::Admin, &stays)], NOW);
+        let worker = ask(&keyring, Some(&old), Role::Worker).unwrap().ended.unwrap();
+        let admin = ask(&keyring, Some(&stays), Role::Admin).unwrap().ended.unwrap();
+        keyring.give(vec![given(Role::Worker, &new), given(Role::Admin, &stays)], NOW);
+        assert!(worker.is_cancelled() && !admin.is_cancelled());
+        assert_eq!(ask(&keyring, Some(&old), Role::Worker).unwrap_err(), Refusal::Unknown);
+        assert!(ask(&keyring, Some(&new), Role::Worker).is_ok());
+    }
+
+    #[test]
+    fn workers_show_a_certificate_where_one_is_wanted_and_others_need_none() {
+        let keyring = Keyring::new(true);
+        let shown = Presented { secret: None, certificate: Some(Digest::of(b"certificate")) };
+        assert_eq!(ask(&keyring, None, Role::Worker).unwrap_err(), Refusal::Certificate);
+        let admitted = keyring.admit(shown, Need::Role(Role::Worker), NOW).unwrap();
+        assert_ne!(admitted.caller.identity, Identity::default());
+        assert!(ask(&keyring, None, Role::Admin).is_ok());
+        let secret = Secret::generate().unwrap();
+        keyring.give(vec![Given { role: Role::Worker, digest: secret.digest() }], NOW);
+        assert_eq!(keyring.admit(shown, Need::Role(Role::Worker), NOW).unwrap_err(), Refusal::Missing);
+        assert_eq!(ask(&keyring, Some(&secret), Role::Worker).unwrap_err(), Refusal::Certificate);
+    }
+}

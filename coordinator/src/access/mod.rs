@@ -1,0 +1,26 @@
+//! Who may do what: roles, what each call needs, and the tokens that are known. The decision is pure (`need.rs`,
+//! `keyring.rs`) and is asked for in two places, one for each door: `grpc.rs` and `http.rs`.
+//!
+//! What may not enter: what a call does. Handlers are told who calls ([`Caller`]) and nothing else.
+
+pub(crate) mod ending;
+pub mod grpc;
+pub mod http;
+pub mod keyring;
+pub(crate) mod login;
+pub mod need;
+pub mod refresh;
+pub mod role;
+pub mod secret;
+pub(crate) mod sessions;
+
+pub use keyring::{Caller, Keyring, Refusal};
+pub use need::Need;
+pub use role::Role;
+pub use secret::Secret;
+
+/// Milliseconds since 1970 by this machine's clock.
+pub(crate) fn unix_ms() -> i64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,136 @@
+//! The layers of a configuration: values by key, a later layer over an earlier one, and every value held against what is
+//! expected of it.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use sweep_spec::retry::{Changes, MAX_FAILURES};
+
+use super::{GivenTokens, MAX_FILE_BYTES, Role};
+use crate::engine::Limits;
+use crate::listen::tls;
+
+/// Values by key, each with where it came from.
+pub(super) struct Layers {
+    pub(super) values: BTreeMap<String, (String, String)>,
+    pub(super) errors: Vec<String>,
+}
+
+impl Layers {
+    pub(super) fn read(&mut self, text: &str, source: &str) {
+        let parsed: Result<Option<BTreeMap<String, serde_yaml::Value>>, _> = serde_yaml::from_str(text);
+        match parsed {
+            Ok(values) => values.into_iter().flatten().for_each(|(key, value)| self.set(key, value, source)),
+            Err(error) => self.errors.push(format!("{source}: {error}")),
+        }
+    }
+
+    pub(super) fn set(&mut self, key: String, value: serde_yaml::Value, source: &str) {
+        let text = match value {
+            serde_yaml::Value::Bool(value) => value.to_string(),
+            serde_yaml::Value::Number(value) => value.to_string(),
+            serde_yaml::Value::String(value) => value,
+            value @ serde_yaml::Value::Mapping(_) if key == "retry" => match serde_yaml::to_string(&value) {
+                Ok(text) => text,
+                Err(error) => return self.errors.push(format!("{source}: `{key}`: {error}")),
+            },
+            _ => return self.errors.push(format!("{source}: `{key}`: expected one plain value")),
+        };
+        if source == "default" || self.values.contains_key(&key) {
+            self.values.insert(key, (text, source.to_owned()));
+        } else {
+            self.errors.push(format!("{source}: unknown key `{key}`"));
+        }
+    }
+
+    pub(super) fn file(&mut self, path: &Path) {
+        let source = path.display().to_string();
+        let size = std::fs::metadata(path).map(|metadata| metadata.len());
+        match size
+            .and_then(|size| if size > MAX_FILE_BYTES { Ok(None) } else { std::fs::read_to_string(path).map(Some) })
+        {
+            Ok(Some(text)) => self.read(&text, &source),
+            Ok(None) => self.errors.push(format!("{source}: longer than {MAX_FILE_BYTES} bytes")),
+            Err(error) => self.errors.push(format!("{source}: {error}")),
+        }
+    }
+
+    /// How much there may be at a time.
+    pub(super) fn limits(&mut self) -> Option<Limits> {
+        let most = "a count from 1 to 10000000";
+        let trials = self.take("max_trials", most, |value| (1..=10_000_000).contains(value));
+        let count = "a count from 1 to 100000";
+        let fits = |value: &usize| (1..=100_000).contains(value);
+        let (sweeps, workers) = (self.take("max_sweeps", count, fits), self.take("max_workers", count, fits));
+        Some(Limits { trials: trials?, sweeps: sweeps?, workers: workers? })
+    }
+
+    /// A file, where one is named.
+    fn named(&mut self, key: &str) -> Option<Option<PathBuf>> {
+        let path = self.take::<String>(key, "the path of a file", |_| true)?;
+        Some((!path.is_empty()).then(|| PathBuf::from(path)))
+    }
+
+    /// `tls_cert`, `tls_key` and `tls_client_ca`.
+    pub(super) fn tls(&mut self) -> Option<Option<tls::Files>> {
+        let (certificate, key) = (self.named("tls_cert"), self.named("tls_key"));
+        let client_authority = self.named("tls_client_ca")?;
+        match (certificate?, key?) {
+            (Some(certificate), Some(key)) => Some(Some(tls::Files { certificate, key, client_authority })),
+            (None, None) if client_authority.is_none() => Some(None),
+            (None, None) => {
+                self.errors.push("`tls_client_ca` needs `tls_cert` and `tls_key`".to_owned());
+                None
+            }
+            (Some(_), None) | (None, Some(_)) => {
+                self.errors.push("`tls_cert` and `tls_key` are needed together".to_owned());
+                None
+            }
+        }
+    }
+
+    /// Files of tokens, each with the role that its token has.
+    pub(super) fn tokens(&mut self) -> Option<GivenTokens> {
+        let roles = [Role::Admin, Role::Submit, Role::Worker, Role::Read];
+        let mut files = Vec::new();
+        for role in roles {
+            files.extend(self.named(&format!("{role}_token_file"))?.map(|path| (role, path)));
+        }
+        Some(GivenTokens { files, digests: Vec::new() })
+    }
+
+    /// `retry`: a mapping in a file, its text elsewhere.
+    pub(super) fn rules(&mut self) -> Option<Changes> {
+        let (text, source) = self.values.get("retry")?;
+        let parsed: Result<Option<Changes>, _> = serde_yaml::from_str(text);
+        let changes = match parsed {
+            Ok(changes) => changes.unwrap_or_default(),
+            Err(error) => {
+                self.errors.push(format!("{source}: `retry`: {error}"));
+                return None;
+            }
+        };
+        if changes.values().any(|change| change.failures.is_some_and(|count| !(1..=MAX_FAILURES).contains(&count))) {
+            self.errors.push(format!("{source}: `retry`: expected `failures` from 1 to {MAX_FAILURES}"));
+            return None;
+        }
+        Some(changes)
+    }
+
+    pub(super) fn take<T: std::str::FromStr>(
+        &mut self,
+        key: &str,
+        expected: &str,
+        fits: impl Fn(&T) -> bool,
+    ) -> Option<T> {
+        let (text, source) = self.values.get(key)?;
+        let value = text.trim().parse().ok().filter(fits);
+        if value.is_none() {
+            // What looks like a URL may hold a password.
+            let shown: String = text.chars().take(80).collect();
+            let found = if text.contains("://") { "something else".to_owned() } else { format!("`{shown}`") };
+            self.errors.push(format!("{source}: `{key}`: expected {expected}, found {found}"));
+        }
+        value
+    }
+}

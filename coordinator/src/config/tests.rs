@@ -1,0 +1,94 @@
+use super::*;
+
+fn environment(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+    pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+}
+
+#[test]
+fn the_embedded_file_is_whole_and_listens_on_loopback() {
+    let config = Config::defaults().unwrap();
+    assert!(config.listen.ip().is_loopback() && config.listen_http.ip().is_loopback());
+    assert_eq!((config.listen.port(), config.listen_http.port()), (7733, 7734));
+    let keys: BTreeMap<String, serde_yaml::Value> = serde_yaml::from_str(DEFAULT).unwrap();
+    let flags: Vec<_> = Args::default().flags().into_iter().map(|(key, _)| key.to_owned()).collect();
+    assert_eq!(keys.len(), flags.len(), "every key is also a flag");
+    assert!(flags.iter().all(|flag| keys.contains_key(flag)));
+}
+
+#[test]
+fn a_flag_beats_the_environment_and_that_beats_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("coordinator.yaml");
+    std::fs::write(&path, "max_failures: 5\nmax_losses: 6\nlog: debug\n").unwrap();
+    let args = Args { config: Some(path), log: Some("warn".into()), ..Args::default() };
+    let environment =
+        environment(&[("SWEEP_COORDINATOR_MAX_LOSSES", "7"), ("SWEEP_COORDINATOR_LOG", "trace"), ("OTHER", "1")]);
+    let config = Config::from_layers(&args, environment).unwrap();
+    assert_eq!((config.max_failures, config.max_losses, config.log.as_str()), (5, 7, "warn"));
+}
+
+#[test]
+fn every_error_is_told_at_once_with_where_it_came_from() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("coordinator.yaml");
+    std::fs::write(&path, "max_failure: 5\nstore: [a]\nlease_ttl_ms: -3\n").unwrap();
+    let args = Args { config: Some(path), listen: Some("here".into()), ..Args::default() };
+    let environment = environment(&[("SWEEP_COORDINATOR_SHUTDOWN_SECONDS", "soon")]);
+    let Errors(errors) = Config::from_layers(&args, environment).unwrap_err();
+    let all = errors.join("\n");
+    for part in [
+        "unknown key `max_failure`",
+        "`store`: expected one plain value",
+        "found `-3`",
+        "--listen: `listen`",
+        "SWEEP_COORDINATOR_SHUTDOWN_SECONDS",
+    ] {
+        assert!(all.contains(part), "{part} is missing in\n{all}");
+    }
+    assert_eq!(errors.len(), 5);
+}
+
+#[test]
+fn a_variable_that_names_no_key_is_left_alone_and_can_be_told() {
+    let foreign = "SWEEP_COORDINATOR_PORT_7733_TCP";
+    let environment = environment(&[(foreign, "tcp://10.0.0.1:7733"), ("SWEEP_COORDINATOR_MAX_LOSSES", "7")]);
+    let config = Config::from_layers(&Args::default(), environment.clone()).unwrap();
+    assert_eq!(config.max_losses, 7);
+    assert_eq!(unknown_variables(environment.into_iter().map(|(name, _)| name)), [foreign]);
+}
+
+#[test]
+fn a_database_needs_a_folder_and_its_password_is_not_told() {
+    let args = Args { store: Some("postgres://me:secret@host/study".into()), ..Args::default() };
+    let Errors(errors) = Config::from_layers(&args, []).unwrap_err();
+    assert!(errors[0].contains("`artifacts`") && errors.len() == 1, "{errors:?}");
+    let folder = Args { artifacts: Some("/shared".into()), advertise: Some("c1:7733".into()), ..args };
+    let config = Config::from_layers(&folder, []).unwrap();
+    assert_eq!((config.artifacts(), config.advertise.as_deref()), (PathBuf::from("/shared"), Some("c1:7733")));
+    let wrong = Args { store: Some("postgres://me:secret@host:x/study".into()), ..Args::default() };
+    let told = format!("{config:?} {}", Config::from_layers(&wrong, []).unwrap_err());
+    assert!(told.contains("postgres://me@host:5432/study") && !told.contains("secret"), "{told}");
+}
+
+#[test]
+fn a_certificate_needs_its_key_and_an_authority_needs_both() {
+    let with = |cert: Option<&str>, key: Option<&str>, authority: Option<&str>| {
+        let text = |text: Option<&str>| text.map(str::to_owned);
+        let args = Args { tls_cert: text(cert), tls_key: text(key), tls_client_ca: text(authority), ..Args::default() };
+        Config::from_layers(&args, [])
+    };
+    assert_eq!(with(None, None, None).unwrap().tls, None);
+    let files = with(Some("c"), Some("k"), Some("a")).unwrap().tls.unwrap();
+    assert_eq!((files.certificate, files.key, files.client_authority), ("c".into(), "k".into(), Some("a".into())));
+    for wrong in [with(Some("c"), None, None), with(None, Some("k"), None), with(None, None, Some("a"))] {
+        assert!(wrong.unwrap_err().to_string().contains("tls_"));
+    }
+}
+
+#[test]
+fn files_of_tokens_have_the_role_of_their_key() {
+    let environment = environment(&[("SWEEP_COORDINATOR_WORKER_TOKEN_FILE", "/run/worker")]);
+    let args = Args { admin_token_file: Some("/run/admin".into()), ..Args::default() };
+    let config = Config::from_layers(&args, environment).unwrap();
+    assert_eq!(config.tokens.files, [(Role::Admin, "/run/admin".into()), (Role::Worker, "/run/worker".into())]);
+}

@@ -1,0 +1,103 @@
+//! Tokens: added, revoked, read, never removed.
+
+use async_trait::async_trait;
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions, PgRow};
+use sqlx::{Executor, Postgres, Row};
+
+use super::audit;
+use super::columns::text;
+use super::read::digest;
+use super::{CONNECT, Layout, dial, layout, migrate};
+use crate::access::Role;
+use crate::store::Error;
+use crate::store::tokens::{TokenRecord, Tokens, made, revoked};
+
+/// `undefined_table`: a layout that knows no tokens yet.
+const NO_SUCH_TABLE: &str = "42P01";
+
+/// Every token. A database of an older layout, which another coordinator still leads, has none.
+pub(super) async fn all<'e>(connection: impl Executor<'e, Database = Postgres>) -> Result<Vec<TokenRecord>, Error> {
+    let query = sqlx::query(
+        "SELECT id, name, role, digest, created_ms, created_by, expires_ms, revoked_ms FROM tokens \
+         ORDER BY created_ms, id",
+    );
+    match query.fetch_all(connection).await {
+        Ok(rows) => rows.iter().map(token).collect(),
+        Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some(NO_SUCH_TABLE) => Ok(Vec::new()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn token(row: &PgRow) -> Result<TokenRecord, Error> {
+    Ok(TokenRecord {
+        id: row.try_get("id")?,
+        name: row.try_get("name")?,
+        role: Role::of(row.try_get("role")?)?,
+        digest: digest(row.try_get("digest")?)?,
+        created_ms: row.try_get("created_ms")?,
+        created_by: row.try_get("created_by")?,
+        expires_ms: row.try_get("expires_ms")?,
+        revoked_ms: row.try_get("revoked_ms")?,
+    })
+}
+
+pub(super) async fn add(tx: &mut PgConnection, token: &TokenRecord) -> Result<(), Error> {
+    let insert = sqlx::query(
+        "INSERT INTO tokens (id, name, role, digest, created_ms, created_by, expires_ms, revoked_ms) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+    );
+    let insert = insert.bind(&token.id).bind(text(&token.name)).bind(token.role.code());
+    let insert = insert.bind(token.digest.as_bytes().as_slice()).bind(token.created_ms).bind(text(&token.created_by));
+    insert.bind(token.expires_ms).bind(token.revoked_ms).execute(&mut *tx).await?;
+    audit::write(tx, &[made(token)]).await
+}
+
+pub(super) async fn revoke(tx: &mut PgConnection, id: &str, at_ms: i64, actor: &str) -> Result<bool, Error> {
+    let update =
+        sqlx::query_scalar("UPDATE tokens SET revoked_ms = $1 WHERE id = $2 AND revoked_ms IS NULL RETURNING name");
+    let name: Option<String> = update.bind(at_ms).bind(id).fetch_optional(&mut *tx).await?;
+    let Some(name) = name else { return Ok(false) };
+    audit::write(tx, &[revoked(&name, at_ms, actor)]).await?;
+    Ok(true)
+}
+
+/// The tokens of a database, whoever leads. They belong to no term: the one that leads keeps none of them in memory for
+/// longer than a second, so that writing them needs no right.
+pub(crate) struct Beside(PgPool);
+
+impl Beside {
+    /// Dials the database, and makes its tables if it is empty.
+    ///
+    /// # Errors
+    /// It cannot be reached, is not ours, or is of an older layout, which a coordinator has to bring up to date.
+    pub(crate) async fn open(options: &PgConnectOptions, name: &str) -> Result<Self, Error> {
+        let mut connection = dial(options).await?;
+        match layout(&mut connection, name).await? {
+            Layout::Empty => migrate(&mut connection, name).await?,
+            Layout::Current => {}
+            Layout::Older => return Err(Error::Older { path: name.to_owned() }),
+        }
+        let one = PgPoolOptions::new().max_connections(1).acquire_timeout(CONNECT);
+        Ok(Self(one.connect_lazy_with(options.clone())))
+    }
+}
+
+#[async_trait]
+impl Tokens for Beside {
+    async fn tokens(&self) -> Result<Vec<TokenRecord>, Error> {
+        all(&self.0).await
+    }
+
+    async fn add_token(&self, token: &TokenRecord) -> Result<(), Error> {
+        let mut transaction = self.0.begin().await?;
+        add(&mut transaction, token).await?;
+        Ok(transaction.commit().await?)
+    }
+
+    async fn revoke_token(&self, id: &str, at_ms: i64, actor: &str) -> Result<bool, Error> {
+        let mut transaction = self.0.begin().await?;
+        let done = revoke(&mut transaction, id, at_ms, actor).await?;
+        transaction.commit().await?;
+        Ok(done)
+    }
+}

@@ -1,0 +1,348 @@
+//! `sweepctl token`: who may do what. Tokens are asked of a coordinator by an admin, or, for the first one and for the way
+//! back in, of a store that no coordinator has.
+
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Subcommand, ValueEnum};
+use serde::Serialize;
+use sweep_proto::v1::{
+    self, CreateTokenRequest, CreateTokenResponse, ListTokensRequest, ListTokensResponse, RevokeTokenRequest,
+    RevokeTokenResponse,
+};
+use sweep_shapes::text::{ago, duration};
+
+use super::Context;
+use crate::arguments::Connection;
+use crate::client;
+use crate::failure::{Exit, Failure};
+use crate::table::Table;
+
+#[derive(Debug, Args)]
+#[command(
+    arg_required_else_help = true,
+    after_help = "The first token of a coordinator, while it does not run:\n  \
+        sweepctl token create me --role admin --store sweep.db > ~/.sweep-token\n\n\
+        Example:\n  sweepctl token create ci --role submit --expires 90d --out ci.token\n  sweepctl token list\n  \
+        sweepctl token revoke ci"
+)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Make a token; its secret is shown this once
+    #[command(after_help = "Example:\n  sweepctl token create ci --role submit --expires 90d --out ci.token")]
+    Create {
+        /// Stands in the audit log for whoever uses it
+        name: String,
+        /// What it opens
+        #[arg(long, value_enum)]
+        role: Role,
+        /// How long it holds, such as 12h, 90d or 1y [default: for ever]
+        #[arg(long, value_name = "TIME")]
+        expires: Option<String>,
+        /// Write the secret into a new file that only you can read, instead of stdout
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+        #[command(flatten)]
+        place: Place,
+    },
+    /// List the tokens; their secrets are nowhere
+    #[command(after_help = "Example:\n  sweepctl token list")]
+    List {
+        #[command(flatten)]
+        place: Place,
+    },
+    /// End a token at once, and whatever hangs on it
+    #[command(after_help = "Example:\n  sweepctl token revoke ci")]
+    Revoke {
+        /// Its name, or its id
+        token: String,
+        #[command(flatten)]
+        place: Place,
+    },
+}
+
+/// A coordinator, or a store.
+#[derive(Debug, Args)]
+struct Place {
+    /// A store instead of a coordinator: a SQLite file that none uses, or postgres://USER@HOST:PORT/DATABASE
+    #[cfg(feature = "local")]
+    #[arg(long, value_name = "FILE|URL")]
+    store: Option<String>,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Role {
+    /// Looks at everything
+    Read,
+    /// Also submits, cancels, pauses, retries
+    Submit,
+    /// Also takes workers out of service, and makes and revokes tokens
+    Admin,
+    /// Trains, and nothing else
+    Worker,
+}
+
+impl From<Role> for v1::TokenRole {
+    fn from(role: Role) -> Self {
+        match role {
+            Role::Read => Self::Read,
+            Role::Submit => Self::Submit,
+            Role::Admin => Self::Admin,
+            Role::Worker => Self::Worker,
+        }
+    }
+}
+
+impl Arguments {
+    fn place(&self) -> &Place {
+        match &self.verb {
+            Verb::Create { place, .. } | Verb::List { place } | Verb::Revoke { place, .. } => place,
+        }
+    }
+
+    /// The coordinator that was named behind `create` and its like.
+    pub(crate) fn connection(&self) -> Option<&Connection> {
+        Some(&self.place().connection)
+    }
+}
+
+/// A token, for programs.
+#[derive(Serialize)]
+struct Shape {
+    id: String,
+    name: String,
+    role: &'static str,
+    created_unix_ms: i64,
+    created_by: String,
+    expires_unix_ms: Option<i64>,
+    revoked_unix_ms: Option<i64>,
+    holds: bool,
+}
+
+impl From<v1::Token> for Shape {
+    fn from(token: v1::Token) -> Self {
+        let role = match token.role() {
+            v1::TokenRole::Read => "read",
+            v1::TokenRole::Submit => "submit",
+            v1::TokenRole::Admin => "admin",
+            v1::TokenRole::Worker => "worker",
+            v1::TokenRole::Unspecified => "unknown",
+        };
+        let given = |ms: i64| (ms != 0).then_some(ms);
+        let (expires, revoked) = (given(token.expires_unix_ms), given(token.revoked_unix_ms));
+        Self {
+            id: token.id,
+            name: token.name,
+            role,
+            created_unix_ms: token.created_unix_ms,
+            created_by: token.created_by,
+            expires_unix_ms: expires,
+            revoked_unix_ms: revoked,
+            holds: revoked.is_none() && expires.is_none_or(|expires| now_ms() < expires),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Created {
+    token: Option<Shape>,
+    secret: String,
+}
+
+#[derive(Serialize)]
+struct Listed {
+    tokens: Vec<Shape>,
+}
+
+pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<Exit, Failure> {
+    let place = arguments.place();
+    match &arguments.verb {
+        Verb::Create { name, role, expires, out, .. } => {
+            let request = CreateTokenRequest {
+                name: name.clone(),
+                role: v1::TokenRole::from(*role).into(),
+                lifetime_ms: expires.as_deref().map(lifetime_ms).transpose()?.unwrap_or(0),
+                user: client::user(),
+            };
+            // Before anything is made: a secret that cannot be kept is lost.
+            let file = out.as_deref().map(private).transpose()?;
+            show(context, create(context, place, request).await?, file)
+        }
+        Verb::List { .. } => {
+            let tokens: Vec<Shape> = list(context, place).await?.tokens.into_iter().map(Shape::from).collect();
+            if context.output.is_json() {
+                context.output.json(&Listed { tokens })?;
+            } else if tokens.is_empty() {
+                context.output.say("no tokens: whoever reaches the coordinator may do everything");
+            } else {
+                context.output.table(table(&tokens))?;
+            }
+            Ok(Exit::Well)
+        }
+        Verb::Revoke { token, .. } => {
+            let request = RevokeTokenRequest { token: token.clone(), user: client::user() };
+            let tokens: Vec<Shape> =
+                revoke(context, place, request).await?.token.into_iter().map(Shape::from).collect();
+            if context.output.is_json() {
+                context.output.json(&Listed { tokens })?;
+            } else {
+                context.output.table(table(&tokens))?;
+            }
+            Ok(Exit::Well)
+        }
+    }
+}
+
+/// A new file that nobody else can read.
+fn private(path: &Path) -> Result<std::fs::File, Failure> {
+    let opened = std::fs::File::options().write(true).create_new(true).mode(0o600).open(path);
+    opened.map_err(|error| Failure::usage(format!("cannot make {}", path.display())).because(error))
+}
+
+fn show(context: &Context, created: CreateTokenResponse, file: Option<std::fs::File>) -> Result<Exit, Failure> {
+    let CreateTokenResponse { token, secret } = created;
+    let to_file = file.is_some();
+    if let Some(mut file) = file {
+        let written = writeln!(file, "{secret}").and_then(|()| file.sync_all());
+        written.map_err(|error| {
+            Failure::failed("the token was made, but its secret was not kept: revoke it").because(error)
+        })?;
+    }
+    let shape = token.map(Shape::from);
+    let until = shape.as_ref().and_then(|token| token.expires_unix_ms).map_or_else(
+        || "it does not expire".to_owned(),
+        |expires| format!("it expires in {}", duration((expires - now_ms()).max(0) as f64 / 1000.0)),
+    );
+    if context.output.is_json() {
+        let secret = if to_file { String::new() } else { secret };
+        context.output.json(&Created { token: shape, secret })?;
+    } else if !to_file {
+        let mut out = context.output.data();
+        writeln!(out, "{secret}").and_then(|()| out.flush()).map_err(Failure::writing)?;
+    }
+    context.output.say(&format!("the secret is shown this once and kept nowhere; {until}"));
+    Ok(Exit::Well)
+}
+
+/// A time such as `90d`.
+fn lifetime_ms(text: &str) -> Result<u64, Failure> {
+    let wrong = || Failure::usage(format!("`{text}` is no time")).hint("expected such as 30m, 12h, 90d or 1y");
+    let unit = text.chars().last().ok_or_else(wrong)?;
+    let seconds: u64 = match unit {
+        's' => 1,
+        'm' => 60,
+        'h' => 3600,
+        'd' => 24 * 3600,
+        'y' => 365 * 24 * 3600,
+        _ => return Err(wrong()),
+    };
+    let number = text.strip_suffix(unit).and_then(|number| number.parse::<u64>().ok()).filter(|number| *number > 0);
+    number.and_then(|number| number.checked_mul(seconds * 1000)).ok_or_else(wrong)
+}
+
+fn now_ms() -> i64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
+fn table(tokens: &[Shape]) -> Table {
+    let mut table = Table::new(&["id", "name", "role", "made", "by", "state"]);
+    for token in tokens {
+        let state = match (token.revoked_unix_ms, token.expires_unix_ms) {
+            (Some(revoked), _) => format!("revoked {}", ago(revoked)),
+            (None, Some(expires)) if token.holds => {
+                format!("holds for {}", duration((expires - now_ms()).max(0) as f64 / 1000.0))
+            }
+            (None, Some(expires)) => format!("expired {}", ago(expires)),
+            (None, None) => "holds".to_owned(),
+        };
+        let made = ago(token.created_unix_ms);
+        let row = [token.id.clone(), token.name.clone(), token.role.to_owned(), made, token.created_by.clone(), state];
+        table.row(row);
+    }
+    table
+}
+
+async fn create(context: &Context, place: &Place, request: CreateTokenRequest) -> Result<CreateTokenResponse, Failure> {
+    #[cfg(feature = "local")]
+    if let Some(store) = &place.store {
+        let opened = offline::open(store).await?;
+        let answer = opened.create(request).await;
+        opened.close().await;
+        return answer.map_err(offline::refused);
+    }
+    let _ = place;
+    Ok(client::access(&context.coordinator).await?.create_token(request).await?.into_inner())
+}
+
+async fn list(context: &Context, place: &Place) -> Result<ListTokensResponse, Failure> {
+    #[cfg(feature = "local")]
+    if let Some(store) = &place.store {
+        let opened = offline::open(store).await?;
+        let answer = opened.list().await;
+        opened.close().await;
+        return answer.map_err(offline::refused);
+    }
+    let _ = place;
+    Ok(client::access(&context.coordinator).await?.list_tokens(ListTokensRequest {}).await?.into_inner())
+}
+
+async fn revoke(context: &Context, place: &Place, request: RevokeTokenRequest) -> Result<RevokeTokenResponse, Failure> {
+    #[cfg(feature = "local")]
+    if let Some(store) = &place.store {
+        let opened = offline::open(store).await?;
+        let answer = opened.revoke(request).await;
+        opened.close().await;
+        return answer.map_err(offline::refused);
+    }
+    let _ = place;
+    Ok(client::access(&context.coordinator).await?.revoke_token(request).await?.into_inner())
+}
+
+#[cfg(feature = "local")]
+mod offline {
+    use sweep_coordinator::offline::Offline;
+    use sweep_coordinator::store;
+
+    use crate::failure::Failure;
+
+    pub(super) async fn open(place: &str) -> Result<Offline, Failure> {
+        // What is wrong with a place is told without the place: it may hold a password.
+        let location = place.parse().map_err(|error| Failure::usage("--store names no store").because(error))?;
+        Offline::open(&location).await.map_err(|error| {
+            let in_use = matches!(error, store::Error::InUse { .. });
+            let failure = Failure::failed("the store cannot be used").because(error);
+            if in_use { failure.hint("leave --store out: the coordinator that has it can be asked") } else { failure }
+        })
+    }
+
+    pub(super) fn refused(error: sweep_coordinator::engine::Error) -> Failure {
+        match error {
+            sweep_coordinator::engine::Error::Invalid(invalid) => Failure::usage(invalid.to_string()),
+            other => Failure::failed("the store refused").because(other),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_has_a_unit() {
+        for (text, ms) in [("1s", 1000), ("30m", 1_800_000), ("12h", 43_200_000), ("90d", 7_776_000_000)] {
+            assert_eq!(lifetime_ms(text).unwrap(), ms, "{text}");
+        }
+        for wrong in ["", "d", "0d", "5", "5w", "-5d", "5.5d", "99999999999999999y", "1ü"] {
+            assert!(lifetime_ms(wrong).is_err(), "{wrong:?}");
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! Which coordinator, what it is shown, and whom it is believed by.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use tonic::codegen::http::HeaderValue;
+use tonic::transport::Certificate;
+
+use crate::failure::Failure;
+
+/// The largest file that is read, in bytes.
+const MAX_FILE_BYTES: u64 = 1024 * 1024;
+
+/// A token; it is never shown.
+#[derive(Clone)]
+pub(crate) struct Token(String);
+
+impl Token {
+    pub(crate) fn new(text: &str) -> Self {
+        Self(text.trim().to_owned())
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Token(...)")
+    }
+}
+
+/// Where a token is found.
+#[derive(Debug, Clone, Default)]
+pub(crate) enum Shown {
+    /// Nothing is shown.
+    #[default]
+    Nothing,
+    /// This.
+    Token(Token),
+    /// What stands in a file.
+    File(PathBuf),
+}
+
+/// One coordinator, or several of which one leads.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Coordinator {
+    /// Addresses, separated by commas.
+    pub(crate) urls: String,
+    /// What is shown with every call.
+    pub(crate) shown: Shown,
+    /// The authority that signed its certificate, if this machine does not know it.
+    pub(crate) ca_file: Option<PathBuf>,
+}
+
+impl Coordinator {
+    /// At an address, showing a token that this process made.
+    #[cfg(feature = "local")]
+    pub(crate) fn local(url: String, token: &str) -> Self {
+        Self { urls: url, shown: Shown::Token(Token::new(token)), ca_file: None }
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        &self.urls
+    }
+
+    /// The header that shows the token.
+    pub(crate) fn header(&self) -> Result<Option<HeaderValue>, Failure> {
+        let token = match &self.shown {
+            Shown::Nothing => return Ok(None),
+            Shown::Token(token) => token.clone(),
+            Shown::File(path) => Token::new(&String::from_utf8_lossy(&read(path)?)),
+        };
+        let header = HeaderValue::from_str(&format!("Bearer {}", token.0)).ok().filter(|_| !token.0.is_empty());
+        let header = header.map(|mut header| {
+            header.set_sensitive(true);
+            header
+        });
+        // What was found is not repeated.
+        let none = || Failure::usage("the token is none: expected letters, digits and signs on one line");
+        header.ok_or_else(none).map(Some)
+    }
+
+    /// The authority that is believed, if one was named.
+    pub(crate) fn authority(&self) -> Result<Option<Certificate>, Failure> {
+        self.ca_file.as_deref().map(|path| Ok(Certificate::from_pem(read(path)?))).transpose()
+    }
+}
+
+impl fmt::Display for Coordinator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.urls)
+    }
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, Failure> {
+    let failed = |error: std::io::Error| Failure::usage(format!("cannot read {}", path.display())).because(error);
+    if std::fs::metadata(path).map_err(failed)?.len() > MAX_FILE_BYTES {
+        return Err(failed(std::io::ErrorKind::FileTooLarge.into()));
+    }
+    std::fs::read(path).map_err(failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_goes_into_a_header_and_is_not_shown() {
+        let coordinator = Coordinator { shown: Shown::Token(Token::new("secret-secret\n")), ..Coordinator::default() };
+        let header = coordinator.header().unwrap().unwrap();
+        assert_eq!(header, "Bearer secret-secret");
+        assert!(!format!("{coordinator:?} {header:?}").contains("secret-secret"));
+    }
+
+    #[test]
+    fn a_file_without_a_token_is_a_wrong_command_line_and_its_content_is_not_told() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let coordinator = Coordinator { shown: Shown::File(file.path().to_owned()), ..Coordinator::default() };
+        for content in ["", "secret\nsecret"] {
+            std::fs::write(file.path(), content).unwrap();
+            let failure = coordinator.header().unwrap_err().to_string();
+            assert!(!failure.contains("secret"), "{failure}");
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! What a worker shows the coordinator: a token with every call, and a certificate where one is wanted; and whom it
+//! believes. A token's file is read again now and then, so that one that is replaced needs no restart.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use tonic::metadata::{Ascii, MetadataValue};
+use tonic::service::Interceptor;
+use tonic::transport::{Certificate, ClientTlsConfig, Identity};
+use tonic::{Request, Status};
+
+use crate::config::Config;
+
+/// How long a token that was read from a file is used before the file is looked at again.
+const FRESH: Duration = Duration::from_secs(5);
+/// The largest file that is read, in bytes.
+const MAX_FILE_BYTES: u64 = 1 << 20;
+
+/// A token. It is never shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Token(String);
+
+impl Token {
+    /// What stands in a text, but for what is around it.
+    pub fn new(text: &str) -> Self {
+        Self(text.trim().to_owned())
+    }
+
+    fn header(&self) -> Option<MetadataValue<Ascii>> {
+        let mut value: MetadataValue<Ascii> = format!("Bearer {}", self.0).parse().ok()?;
+        value.set_sensitive(true);
+        Some(value).filter(|_| !self.0.is_empty())
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Token(...)")
+    }
+}
+
+/// Why a worker has nothing to show. What is in a file is not repeated.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A file.
+    #[error("cannot read {}", path.display())]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// What is in it.
+    #[error("{} holds no token on one line", path.display())]
+    NotAToken {
+        /// Which.
+        path: PathBuf,
+    },
+    /// One without the other.
+    #[error("`client_cert` and `client_key` are needed together")]
+    Half,
+}
+
+/// Puts the token on every call.
+#[derive(Clone)]
+pub(crate) struct Bearer(Arc<Mutex<Held>>);
+
+struct Held {
+    header: Option<MetadataValue<Ascii>>,
+    file: Option<PathBuf>,
+    read: Instant,
+}
+
+impl Bearer {
+    pub(crate) fn new(config: &Config) -> Result<Self, Error> {
+        let header = match (&config.token, &config.token_file) {
+            (Some(token), _) => token.header(),
+            (None, Some(path)) => Some(read_token(path)?),
+            (None, None) => None,
+        };
+        let file = config.token_file.clone().filter(|_| config.token.is_none());
+        Ok(Self(Arc::new(Mutex::new(Held { header, file, read: Instant::now() }))))
+    }
+}
+
+impl Interceptor for Bearer {
+    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
+        let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(path) = &held.file
+            && held.read.elapsed() > FRESH
+        {
+            // What cannot be read now leaves what was read before.
+            let header = read_token(path).ok();
+            held.header = header.or(held.header.take());
+            held.read = Instant::now();
+        }
+        if let Some(header) = &held.header {
+            request.metadata_mut().insert("authorization", header.clone());
+        }
+        Ok(request)
+    }
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, Error> {
+    let failed = |source| Error::File { path: path.to_owned(), source };
+    if std::fs::metadata(path).map_err(failed)?.len() > MAX_FILE_BYTES {
+        return Err(failed(std::io::ErrorKind::FileTooLarge.into()));
+    }
+    std::fs::read(path).map_err(failed)
+}
+
+fn read_token(path: &Path) -> Result<MetadataValue<Ascii>, Error> {
+    let bytes = read(path)?;
+    let token = std::str::from_utf8(&bytes).ok().map(Token::new);
+    token.and_then(|token| token.header()).ok_or_else(|| Error::NotAToken { path: path.to_owned() })
+}
+
+/// How a coordinator with an `https` address is spoken to.
+pub(crate) fn tls(config: &Config) -> Result<ClientTlsConfig, Error> {
+    let tls = ClientTlsConfig::new();
+    let tls = match &config.ca_file {
+        // Whoever names an authority believes no other.
+        Some(path) => tls.ca_certificate(Certificate::from_pem(read(path)?)),
+        None => tls.with_native_roots(),
+    };
+    match (&config.client_cert, &config.client_key) {
+        (Some(certificate), Some(key)) => Ok(tls.identity(Identity::from_pem(read(certificate)?, read(key)?))),
+        (None, None) => Ok(tls),
+        (Some(_), None) | (None, Some(_)) => Err(Error::Half),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn header(bearer: &mut Bearer) -> Option<String> {
+        let request = bearer.call(Request::new(())).unwrap();
+        request.metadata().get("authorization").map(|value| value.to_str().unwrap().to_owned())
+    }
+
+    #[test]
+    fn a_token_goes_with_every_call_and_is_not_shown() {
+        let config = Config { token: Some(Token::new(" secret-secret\n")), ..Config::default() };
+        let mut bearer = Bearer::new(&config).unwrap();
+        assert_eq!(header(&mut bearer).as_deref(), Some("Bearer secret-secret"));
+        assert!(!format!("{config:?}").contains("secret-secret"));
+        assert_eq!(header(&mut Bearer::new(&Config::default()).unwrap()), None);
+    }
+
+    #[test]
+    fn a_file_that_is_replaced_is_read_again_and_one_that_is_gone_is_not_missed() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "first\n").unwrap();
+        let config = Config { token_file: Some(file.path().to_owned()), ..Config::default() };
+        let mut bearer = Bearer::new(&config).unwrap();
+        let later = |bearer: &Bearer| bearer.0.lock().unwrap().read -= 2 * FRESH;
+        std::fs::write(file.path(), "second\n").unwrap();
+        assert_eq!(header(&mut bearer).as_deref(), Some("Bearer first"));
+        later(&bearer);
+        assert_eq!(header(&mut bearer).as_deref(), Some("Bearer second"));
+        drop(file);
+        later(&bearer);
+        assert_eq!(header(&mut bearer).as_deref(), Some("Bearer second"));
+    }
+
+    #[test]
+    fn a_file_that_holds_no_token_is_named_without_its_content() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        for content in ["", "\n", "one\ntwo", "\u{7}"] {
+            std::fs::write(file.path(), content).unwrap();
+            let config = Config { token_file: Some(file.path().to_owned()), ..Config::default() };
+            assert!(matches!(Bearer::new(&config), Err(Error::NotAToken { .. })), "{content:?}");
+        }
+    }
+}

@@ -133,7 +133,12 @@ pub async fn start(config: Config, shutdown: CancellationToken) -> Result<Handle
         folder: config.artifacts(),
         http: http_address,
     });
-    let rooms = Rooms { stands: stands.clone(), ready: is_ready.clone(), keyring: Arc::clone(&keyring), about: Arc::clone(&about) };
+    let rooms = Rooms {
+        stands: stands.clone(),
+        ready: is_ready.clone(),
+        keyring: Arc::clone(&keyring),
+        about: Arc::clone(&about),
+    };
     let grpc = Door { listener: grpc, speech: Speech::Grpc, tls: tls.clone() }.open(&tasks, &shutdown);
     serve_grpc(grpc, rooms, &tasks, &shutdown)?;
     let door = access::http::Door { keyring: Arc::clone(&keyring), any_host: config.insecure, tls: tls.is_some() };

@@ -42,7 +42,10 @@ impl Terminal {
             "stty rows {ROWS} cols {COLUMNS}; tty; sh -c 'echo pid=$$; exec {program} {arguments}'; echo code=$?; stty -a"
         );
         let mut command = Command::new("script");
-        command.args(["-q", "-e", "-f", "-c", &line, "/dev/null"]).env("TERM", "xterm-256color").env("SHELL", "/bin/sh");
+        command
+            .args(["-q", "-e", "-f", "-c", &line, "/dev/null"])
+            .env("TERM", "xterm-256color")
+            .env("SHELL", "/bin/sh");
         command.env_remove("NO_COLOR").env_remove("SWEEP_COORDINATOR").env_remove("COLUMNS");
         command.envs(environment.iter().copied()).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut script = command.spawn().expect("script starts");

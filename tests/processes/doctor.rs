@@ -17,7 +17,9 @@ fn a_fleet_that_is_well_is_told_to_be_and_what_is_lost_is_seen() {
     env.until_log("w1", "registered");
     let spec = env.file("some.yaml", &study("some", 2, &[2], &[0]));
     let report = env.sweepctl(["doctor", &spec, "--output", "json"]).expect_code(0).json();
-    for name in ["address", "version", "clock", "tls", "token", "store", "http", "workers", "devices", "memory", "trainer"] {
+    for name in
+        ["address", "version", "clock", "tls", "token", "store", "http", "workers", "devices", "memory", "trainer"]
+    {
         assert_eq!(state(&report, name).0, "ok", "{name}: {report}");
     }
     assert!(state(&report, "store").1.starts_with("sqlite; the coordinator leads"), "{report}");

@@ -14,6 +14,7 @@ use tonic::codegen::{BoxFuture, Service};
 use tonic::{Request, Response, Status};
 
 use crate::access::{Caller, unix_ms};
+use crate::config::Config;
 use crate::engine::{Gauges, Handle, Trouble};
 use crate::grpc::gate;
 use crate::leading::Standing;
@@ -28,15 +29,21 @@ const COUNTS_WAIT: Duration = Duration::from_secs(2);
 
 /// What does not change while it runs, and where it is seen how it stands.
 pub(crate) struct About {
-    pub(crate) standing: watch::Receiver<Standing>,
-    pub(crate) started_unix_ms: i64,
-    pub(crate) store: Location,
+    standing: watch::Receiver<Standing>,
+    started_unix_ms: i64,
+    store: Location,
     /// Artifacts lie here, and as a rule the store.
-    pub(crate) folder: PathBuf,
-    pub(crate) http: SocketAddr,
+    folder: PathBuf,
+    http: SocketAddr,
 }
 
 impl About {
+    /// Of a coordinator that starts now, and serves HTTP at `http`.
+    pub(crate) fn new(config: &Config, standing: watch::Receiver<Standing>, http: SocketAddr) -> Self {
+        let (store, folder) = (config.store.clone(), config.artifacts());
+        Self { standing, started_unix_ms: unix_ms(), store, folder, http }
+    }
+
     /// The answer to whoever asks, by what is known now.
     pub(crate) async fn answer(&self, caller: Option<&Caller>) -> GetCoordinatorResponse {
         let (state, reason, engine) = stands(&self.standing.borrow());

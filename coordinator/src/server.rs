@@ -126,13 +126,7 @@ pub async fn start(config: Config, shutdown: CancellationToken) -> Result<Handle
     let (standing, stands) = watch::channel(Standing::Waiting(Waiting::Looking));
     let (ready, is_ready) = watch::channel(false);
     let (damage, damaged) = watch::channel(None);
-    let about = Arc::new(About {
-        standing: stands.clone(),
-        started_unix_ms: unix_ms(),
-        store: config.store.clone(),
-        folder: config.artifacts(),
-        http: http_address,
-    });
+    let about = Arc::new(About::new(&config, stands.clone(), http_address));
     let rooms = Rooms {
         stands: stands.clone(),
         ready: is_ready.clone(),

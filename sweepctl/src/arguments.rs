@@ -262,12 +262,13 @@ mod tests {
 
     use super::*;
 
-    /// Every verb, and every verb within a verb, with its help.
+    /// Every verb, and every verb within a verb, with what stands behind its help.
     fn verbs(command: &clap::Command) -> Vec<(String, String)> {
         let own = command.get_subcommands().filter(|verb| verb.get_name() != "help");
         let name = |verb: &clap::Command| verb.get_display_name().unwrap_or_else(|| verb.get_name()).to_owned();
         own.flat_map(|verb| {
-            let mut all = vec![(name(verb), verb.clone().render_help().to_string())];
+            let after = verb.get_after_help().map(ToString::to_string).unwrap_or_default();
+            let mut all = vec![(name(verb), after)];
             all.extend(verbs(verb));
             all
         })
@@ -310,6 +311,8 @@ mod tests {
         command.build();
         let mut tried = 0;
         for (name, help) in verbs(&command) {
+            // A line may go on behind a backslash.
+            let help = help.replace("\\\n", " ");
             let lines = help.lines().map(str::trim).filter(|line| line.starts_with("sweepctl "));
             for line in lines {
                 tried += 1;

@@ -41,6 +41,10 @@ impl Listener {
                 "write https:// instead of http://, and name its authority with --ca-file where it is your own"
                     .to_owned(),
             )),
+            Self::Http2 if url.starts_with("https://") => Some((
+                format!("what listens at {url} speaks without TLS"),
+                "write http:// instead of https://, or give the coordinator `tls_cert` and `tls_key`".to_owned(),
+            )),
             Self::Nobody | Self::Http2 | Self::Unknown => None,
         }
     }

@@ -38,8 +38,9 @@ impl Terminal {
             return None;
         }
         let program = env!("CARGO_BIN_EXE_sweepctl");
+        // Ctrl-C on a terminal that takes it for a signal reaches the shell as well, which has more to tell.
         let line = format!(
-            "stty rows {ROWS} cols {COLUMNS}; tty; sh -c 'echo pid=$$; exec {program} {arguments}'; echo code=$?; stty -a"
+            "trap : INT; stty rows {ROWS} cols {COLUMNS}; tty; sh -c 'echo pid=$$; exec {program} {arguments}'; echo code=$?; stty -a"
         );
         let mut command = Command::new("script");
         command
@@ -125,7 +126,7 @@ fn watch_is_a_live_screen_that_q_leaves_and_says_how_to_come_back() {
     let Some(mut terminal) = Terminal::run(&format!("watch 3 --coordinator {address}"), &[]) else { return };
     terminal.until_shown("sweep 3 scene-cnn: running");
     // Each part comes by a question of its own.
-    for words in ["filters=64", "w1:0", "by val_accuracy, highest first", "── Events ──"] {
+    for words in ["filters=64", "w1:0", "by val_accuracy, highest first", "── Events ─"] {
         terminal.until_shown(words);
     }
     terminal.press("?");

@@ -163,7 +163,7 @@ mod tests {
             let path = folder.path().join(&name);
             std::fs::write(&path, page).unwrap();
             let groff = std::process::Command::new("groff")
-                .args(["-man", "-Tascii", "-ww", "-z"])
+                .args(["-K", "utf8", "-man", "-Tutf8", "-ww", "-z"])
                 .arg(&path)
                 .stdin(Stdio::null())
                 .output();

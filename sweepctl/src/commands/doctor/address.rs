@@ -12,7 +12,7 @@ use super::Check;
 use crate::client::{self, Client};
 use crate::coordinator::Coordinator as Named;
 use crate::failure::Failure;
-use crate::probe::{self, host_and_port};
+use crate::probe::{self, Listener, host_and_port};
 
 /// For a name to be looked up, a connection to be made, and a question to be answered.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -115,7 +115,8 @@ async fn no_answer(url: &str, refusal: Refusal) -> Check {
             _ => {}
         }
     }
-    if let Some((found, advice)) = probe::listener(url).await.advice(url) {
+    let listener = probe::listener(url).await;
+    if let Some((found, advice)) = listener.advice(url) {
         return Check::wrong("address", found, advice);
     }
     let why = match refusal {
@@ -123,6 +124,11 @@ async fn no_answer(url: &str, refusal: Refusal) -> Check {
         Refusal::Status(status) => status.message().to_owned(),
         Refusal::Silent => format!("no answer in {} s", PATIENCE.as_secs()),
     };
+    if listener == Listener::Tls {
+        let advice = "name the authority that signed the certificate with --ca-file, and use a name that stands in it; `sweepctl \
+                      certs init` makes both for a first try";
+        return Check::wrong("tls", format!("{url} speaks TLS, and is not trusted or not understood: {why}"), advice);
+    }
     let advice = "look at the coordinator's log, and whether it is a coordinator at all";
     Check::wrong("address", format!("{url} is open, but no coordinator answers there: {why}"), advice)
 }

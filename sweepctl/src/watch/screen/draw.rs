@@ -66,8 +66,11 @@ fn places(state: &State, area: Rect) -> Vec<(Pane, Rect)> {
     }
     let stages = wanted(Pane::Stages).clamp(2, (area.height / 5).max(3));
     let slots = wanted(Pane::Slots).clamp(3, (area.height / 3).max(4));
+    // What the leaderboard does not need goes to what happened.
+    let rest = area.height.saturating_sub(stages + slots);
+    let board = wanted(Pane::Leaderboard).clamp(3, rest.saturating_sub(events).max(3));
     let heights =
-        [Constraint::Length(stages), Constraint::Length(slots), Constraint::Min(3), Constraint::Length(events)];
+        [Constraint::Length(stages), Constraint::Length(slots), Constraint::Length(board), Constraint::Min(events)];
     let areas: [Rect; 4] = Layout::vertical(heights).areas(area);
     Pane::ALL.into_iter().zip(areas).collect()
 }

@@ -251,7 +251,7 @@ fn leaderboard(state: &State, columns: usize, (theme, now_ms): (Theme, i64)) -> 
         layout.push(column("seconds", 7, true));
     }
     if columns >= 76 {
-        layout.push(column("verdict", 16, false));
+        layout.push(column("verdict", 19, false));
     }
     let layout = laid_out(layout, columns);
     let row = |row: &sweep_shapes::Row| {
@@ -277,7 +277,9 @@ fn leaderboard(state: &State, columns: usize, (theme, now_ms): (Theme, i64)) -> 
             "params" => (count(row.params), theme.plain()),
             "seconds" => (row.seconds.map_or("-".to_owned(), |seconds| format!("{:.1}", seconds.mean)), theme.plain()),
             "verdict" => {
+                // Why stands beside the configuration, or in `sweepctl ablation`.
                 let said = row.comparison.as_ref().map_or(String::new(), verdict);
+                let said = said.split([':', ';']).next().unwrap_or_default().to_owned();
                 let style = match said.as_str() {
                     "helps" => theme.good(),
                     "hurts" => theme.bad(),

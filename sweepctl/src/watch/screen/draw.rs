@@ -155,8 +155,12 @@ fn headline(sweep: &Sweep, theme: Theme, columns: usize, age_ms: i64) -> Line<'s
         SweepState::Running | SweepState::Unknown if sweep.paused => theme.notable(),
         SweepState::Running | SweepState::Unknown => theme.accent(),
     };
-    let left = left_over(sweep, age_ms as f64 / 1000.0);
     let name = format!("sweep {} ", sweep.id);
+    let taken = width(&name) + width(&sweep.name) + width(state) + 5;
+    // The name comes before the interval of the time that is left.
+    let left = left_over(sweep, age_ms as f64 / 1000.0);
+    let left =
+        if taken + width(&left) > columns { left.split(" (").next().unwrap_or_default().to_owned() } else { left };
     let room = columns.saturating_sub(width(&name) + width(state) + width(&left) + 5);
     let title = fit(&sweep.name, room);
     let gap = columns.saturating_sub(width(&name) + width(&title) + 2 + width(state) + width(&left));

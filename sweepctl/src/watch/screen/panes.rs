@@ -251,7 +251,7 @@ fn leaderboard(state: &State, columns: usize, (theme, now_ms): (Theme, i64)) -> 
         layout.push(column("seconds", 7, true));
     }
     if columns >= 76 {
-        layout.push(column("verdict", 19, false));
+        layout.push(column("verdict", if columns >= 100 { 19 } else { 16 }, false));
     }
     let layout = laid_out(layout, columns);
     let row = |row: &sweep_shapes::Row| {

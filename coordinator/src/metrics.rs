@@ -2,26 +2,35 @@
 //! labels and help stand beside each other in one definition; `docs/metrics.md` is held to the table that they make.
 
 mod definition;
+mod fill;
+mod places;
 
 use std::time::Duration;
 
-use prometheus::{Histogram, IntCounter, IntCounterVec, Registry, TextEncoder};
+use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec, Registry, TextEncoder};
 
 pub use definition::{Definition, Kind, TABLE};
+pub use places::{Places, Room};
+use sweep_analysis::cost::Prediction;
 use sweep_analysis::leaderboard::Leaderboard;
+use sweep_spec::FailureClass;
 
-use crate::engine::{Gauges, Running};
+use crate::engine::Gauges;
 use crate::store::codes::AttemptState;
 use definition as d;
 
-/// Ranks of a leaderboard that are shown.
-const RANKS: u32 = 10;
+/// How a failure is labelled whose worker was not heard of.
+pub(crate) const LOST: &str = "lost";
 
 /// The counters and histograms of one coordinator. Gauges are made anew for every scrape, so nothing that has ended stays.
 pub struct Metrics {
     registry: Registry,
     attempts: IntCounterVec,
     expired: IntCounter,
+    failures: IntCounterVec,
+    retries: IntCounterVec,
+    trials_failed: IntCounterVec,
+    workers_lost: IntCounter,
     dispatch: Histogram,
     commit: Histogram,
     rows: Histogram,
@@ -30,6 +39,8 @@ pub struct Metrics {
     reused: IntCounter,
     effects: IntCounterVec,
     prediction_errors: Histogram,
+    predictions: IntCounterVec,
+    calls: HistogramVec,
 }
 
 /// A sweep's leaderboard and where the sweep stands, for the gauges.
@@ -47,6 +58,21 @@ pub struct SweepGauges {
     pub board: Leaderboard,
 }
 
+/// What a scrape shows beside the counters.
+#[derive(Debug, Clone, Default)]
+pub struct Scrape {
+    /// Whether this coordinator leads.
+    pub leads: bool,
+    /// By the owner task's word.
+    pub gauges: Gauges,
+    /// By the store's.
+    pub sweeps: Vec<SweepGauges>,
+    /// Of file systems.
+    pub rooms: Vec<Room>,
+    /// What the store takes.
+    pub store_bytes: Option<u64>,
+}
+
 impl Metrics {
     /// New ones, all at zero.
     ///
@@ -57,6 +83,10 @@ impl Metrics {
         let metrics = Self {
             attempts: d::counter_vec(&registry, &d::ATTEMPTS)?,
             expired: d::counter(&registry, &d::LEASES_EXPIRED)?,
+            failures: d::counter_vec(&registry, &d::FAILURES)?,
+            retries: d::counter_vec(&registry, &d::RETRIES)?,
+            trials_failed: d::counter_vec(&registry, &d::TRIALS_FAILED)?,
+            workers_lost: d::counter(&registry, &d::WORKERS_LOST)?,
             dispatch: d::histogram(&registry, &d::DISPATCH, d::seconds_buckets())?,
             commit: d::histogram(&registry, &d::COMMIT, d::seconds_buckets())?,
             rows: d::histogram(&registry, &d::COMMIT_ROWS, d::row_buckets())?,
@@ -65,19 +95,53 @@ impl Metrics {
             reused: d::counter(&registry, &d::TRIALS_REUSED)?,
             effects: d::counter_vec(&registry, &d::EFFECTS)?,
             prediction_errors: d::histogram(&registry, &d::PREDICTION_ERROR, d::share_buckets())?,
+            predictions: d::counter_vec(&registry, &d::PREDICTIONS)?,
+            calls: d::histogram_vec(&registry, &d::RPC, d::call_buckets())?,
             registry,
         };
         for state in [AttemptState::Succeeded, AttemptState::Failed, AttemptState::Stopped, AttemptState::Expired] {
             metrics.attempts.with_label_values(&[state.name()]);
         }
+        // A rate needs a zero to rise from.
+        for class in FailureClass::ALL.map(FailureClass::name).into_iter().chain([LOST]) {
+            metrics.failures.with_label_values(&[class]);
+            metrics.retries.with_label_values(&[class]);
+            if class != LOST {
+                metrics.trials_failed.with_label_values(&[class]);
+            }
+        }
+        for outcome in ["below", "inside", "above"] {
+            metrics.predictions.with_label_values(&[outcome]);
+        }
         Ok(metrics)
     }
 
-    pub(crate) fn attempt(&self, state: AttemptState) {
+    /// An attempt ended; with the class of its failure, if it failed.
+    pub(crate) fn attempt(&self, state: AttemptState, failure: Option<&'static str>) {
         self.attempts.with_label_values(&[state.name()]).inc();
+        if let Some(class) = failure {
+            self.failures.with_label_values(&[class]).inc();
+        }
         if state == AttemptState::Expired {
             self.expired.inc();
         }
+    }
+
+    pub(crate) fn retry(&self, class: &'static str) {
+        self.retries.with_label_values(&[class]).inc();
+    }
+
+    pub(crate) fn trial_failed(&self, class: &'static str) {
+        self.trials_failed.with_label_values(&[class]).inc();
+    }
+
+    pub(crate) fn worker_lost(&self) {
+        self.workers_lost.inc();
+    }
+
+    /// A call to a service ended.
+    pub(crate) fn call(&self, method: &str, code: &'static str, took: Duration) {
+        self.calls.with_label_values(&[method, code]).observe(took.as_secs_f64());
     }
 
     pub(crate) fn dispatched(&self, after: Duration) {
@@ -108,107 +172,27 @@ impl Metrics {
         self.effects.with_label_values(&[name]).inc();
     }
 
-    /// By which share of what came a prediction was off.
-    pub(crate) fn predicted(&self, error: f64) {
-        self.prediction_errors.observe(error);
+    /// What was predicted of a trial, and the seconds that it took.
+    pub(crate) fn predicted(&self, said: &Prediction, actual: f64) {
+        self.prediction_errors.observe((said.expected / actual - 1.0).abs());
+        let outcome = match actual {
+            actual if actual < said.low => "below",
+            actual if actual > said.high => "above",
+            _ => "inside",
+        };
+        self.predictions.with_label_values(&[outcome]).inc();
     }
 
     /// The text of a scrape.
     ///
     /// # Errors
     /// A definition is wrong.
-    pub fn render(&self, gauges: &Gauges, sweeps: &[SweepGauges]) -> Result<String, prometheus::Error> {
-        let scrape = Registry::new();
-        fill(&scrape, gauges, sweeps)?;
+    pub fn render(&self, scrape: &Scrape) -> Result<String, prometheus::Error> {
+        let gauges = Registry::new();
+        fill::fill(&gauges, scrape)?;
         let mut families = self.registry.gather();
-        families.extend(scrape.gather());
+        families.extend(gauges.gather());
         families.sort_by(|a, b| a.name().cmp(b.name()));
         TextEncoder::new().encode_to_string(&families)
     }
-}
-
-fn fill(registry: &Registry, gauges: &Gauges, sweeps: &[SweepGauges]) -> Result<(), prometheus::Error> {
-    d::gauge_vec(registry, &d::INFO)?.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1.0);
-    d::gauge(registry, &d::QUEUE_DEPTH)?.set(gauges.queue_depth as f64);
-    let workers = d::gauge_vec(registry, &d::WORKERS)?;
-    workers.with_label_values(&["connected"]).set(gauges.workers.0 as f64);
-    workers.with_label_values(&["draining"]).set(gauges.workers.1 as f64);
-    let slots = d::gauge_vec(registry, &d::SLOTS)?;
-    slots.with_label_values(&["busy"]).set(gauges.slots.0 as f64);
-    slots.with_label_values(&["free"]).set(gauges.slots.1 as f64);
-    fill_trials(registry, gauges)?;
-    let spent = d::gauge_vec(registry, &d::SPENT)?;
-    for (sweep, seconds) in &gauges.spent {
-        spent.with_label_values(&[sweep.to_string().as_str()]).set(*seconds);
-    }
-    fill_sweeps(registry, sweeps)?;
-    fill_running(registry, &gauges.running)
-}
-
-fn fill_trials(registry: &Registry, gauges: &Gauges) -> Result<(), prometheus::Error> {
-    let trials = d::gauge_vec(registry, &d::TRIALS)?;
-    let sum = |of: fn(&sweep_scheduler::SweepCounts) -> u64| gauges.sweeps.iter().map(|row| of(&row.2)).sum::<u64>();
-    let states: [(&str, u64); 6] = [
-        ("queued", sum(|counts| counts.queued)),
-        ("running", sum(|counts| counts.running)),
-        ("succeeded", sum(|counts| counts.succeeded - counts.diverged.min(counts.succeeded))),
-        ("diverged", sum(|counts| counts.diverged)),
-        ("failed", sum(|counts| counts.failed)),
-        ("cancelled", sum(|counts| counts.cancelled)),
-    ];
-    for (state, count) in states {
-        trials.with_label_values(&[state]).set(count as f64);
-    }
-    Ok(())
-}
-
-fn fill_sweeps(registry: &Registry, sweeps: &[SweepGauges]) -> Result<(), prometheus::Error> {
-    let progress = d::gauge_vec(registry, &d::PROGRESS)?;
-    let by_state = d::gauge_vec(registry, &d::SWEEP_TRIALS)?;
-    let best = d::gauge_vec(registry, &d::BEST)?;
-    let values = d::gauge_vec(registry, &d::LEADERBOARD_VALUE)?;
-    let params = d::gauge_vec(registry, &d::LEADERBOARD_PARAMS)?;
-    for sweep in sweeps {
-        let id = sweep.sweep.to_string();
-        progress.with_label_values(&[id.as_str(), sweep.name.as_str()]).set(sweep.progress);
-        for (state, count) in &sweep.trials {
-            by_state.with_label_values(&[id.as_str(), state]).set(*count as f64);
-        }
-        let metric = sweep.board.metric;
-        for row in &sweep.board.rows {
-            let Some(rank) = row.rank.filter(|rank| *rank <= RANKS) else { break };
-            let label = if row.name.is_empty() { &row.label } else { &row.name };
-            let rank_text = rank.to_string();
-            let labels = [id.as_str(), rank_text.as_str(), label.as_str()];
-            if let Some(value) = row.value(metric) {
-                values.with_label_values(&labels).set(value);
-                if rank == 1 {
-                    best.with_label_values(&[id.as_str(), metric.name()]).set(value);
-                }
-            }
-            params.with_label_values(&labels).set(row.params as f64);
-        }
-    }
-    Ok(())
-}
-
-fn fill_running(registry: &Registry, running: &[Running]) -> Result<(), prometheus::Error> {
-    let epoch = d::gauge_vec(registry, &d::RUNNING_EPOCH)?;
-    let train_loss = d::gauge_vec(registry, &d::RUNNING_TRAIN_LOSS)?;
-    let val_loss = d::gauge_vec(registry, &d::RUNNING_VAL_LOSS)?;
-    let train_accuracy = d::gauge_vec(registry, &d::RUNNING_TRAIN_ACCURACY)?;
-    let val_accuracy = d::gauge_vec(registry, &d::RUNNING_VAL_ACCURACY)?;
-    let speed = d::gauge_vec(registry, &d::RUNNING_SPEED)?;
-    for row in running {
-        let (sweep, trial) = (row.sweep.to_string(), row.lease.trial.short());
-        let labels = [sweep.as_str(), trial.as_str(), row.worker.as_str()];
-        epoch.with_label_values(&labels).set(row.newest.map_or(0.0, |newest| f64::from(newest.epoch)));
-        let Some(newest) = row.newest else { continue };
-        train_loss.with_label_values(&labels).set(newest.train_loss);
-        val_loss.with_label_values(&labels).set(newest.val_loss);
-        train_accuracy.with_label_values(&labels).set(newest.train_accuracy);
-        val_accuracy.with_label_values(&labels).set(newest.val_accuracy);
-        speed.with_label_values(&labels).set(newest.images_per_second);
-    }
-    Ok(())
 }

@@ -18,7 +18,7 @@ fn a_spec_is_written_with_comments_and_the_next_command_plans_it() {
     let folder = tempfile::tempdir().unwrap();
     let (code, stdout, stderr) = run(folder.path(), &["init", "--yes"]);
     assert_eq!(code, 0, "{stderr}");
-    assert!(stdout.contains("wrote my-study.yaml\n") && stdout.contains("5 configurations, 30 trials"), "{stdout}");
+    assert!(stdout.contains("wrote my-study.yaml\n") && stdout.contains("5 configurations, 40 trials"), "{stdout}");
     assert!(stderr.contains("  sweepctl plan my-study.yaml\n"), "{stderr}");
     insta::assert_snapshot!("init_usual", std::fs::read_to_string(folder.path().join("my-study.yaml")).unwrap());
     let (code, planned, stderr) = run(folder.path(), &["plan", "my-study.yaml"]);

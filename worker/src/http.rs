@@ -1,6 +1,7 @@
 //! `/metrics`, `/healthz` and `/readyz`.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use axum::Router;
@@ -21,6 +22,8 @@ use crate::metrics::Metrics;
 pub(crate) struct Pages {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) gpus: Option<Arc<Gpus>>,
+    /// Folders of whose disks the room is told.
+    pub(crate) folders: Arc<[(&'static str, PathBuf)]>,
     /// Whether the worker has a session.
     pub(crate) registered: watch::Receiver<bool>,
 }
@@ -44,11 +47,13 @@ pub(crate) async fn serve(address: SocketAddr, pages: Pages, end: CancellationTo
 }
 
 async fn metrics(State(pages): State<Pages>) -> Response {
-    if let Some(gpus) = pages.gpus {
-        let metrics = Arc::clone(&pages.metrics);
-        // The driver may take its time; no other task should.
-        drop(tokio::task::spawn_blocking(move || gpus.sample(&metrics)).await);
-    }
+    let (metrics, gpus, folders) = (Arc::clone(&pages.metrics), pages.gpus, pages.folders);
+    // The driver and file systems may take their time; no other task should.
+    let sampled = tokio::task::spawn_blocking(move || {
+        gpus.inspect(|gpus| gpus.sample(&metrics));
+        metrics.rooms(&folders);
+    });
+    drop(sampled.await);
     match pages.metrics.render() {
         Ok(text) => ([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)], text).into_response(),
         Err(error) => {

@@ -1,10 +1,21 @@
 //! The worker's Prometheus metrics: one struct, built from one table that the documentation is checked against.
 
+mod slots;
+
+use std::collections::HashMap;
 use std::fmt;
+use std::path::PathBuf;
+use std::sync::Mutex;
+use std::time::Instant;
 
 use prometheus::core::Collector;
-use prometheus::{GaugeVec, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts};
+use prometheus::{
+    CounterVec, GaugeVec, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+};
 use prometheus::{Registry, TextEncoder};
+
+use slots::SlotClock;
+pub(crate) use slots::SlotState;
 
 /// What kind of metric it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,6 +64,8 @@ macro_rules! definitions {
 definitions! {
     CONNECTED = "sweep_worker_connected", Gauge, [], "1 while the worker has a session and its last poll was answered.";
     SLOTS = "sweep_worker_slots", Gauge, ["state"], "Slots by what they do: idle, starting, running, ending.";
+    SLOT_SECONDS = "sweep_worker_slot_seconds_total", Counter, ["slot", "state"], "Time of a slot by what it did: idle, starting, running, ending.";
+    GAP_SECONDS = "sweep_worker_gap_seconds", Histogram, [], "Time that a slot lay idle between two trials.";
     ATTEMPTS = "sweep_worker_attempts_total", Counter, ["outcome"],
         "Attempts that ended here: converged, diverged, stopped, or the class of the failure.";
     POINTS_SENT = "sweep_worker_points_sent_total", Counter, [], "Metric points that the coordinator acknowledged.";
@@ -64,6 +77,8 @@ definitions! {
     TRAINER_STARTS = "sweep_worker_trainer_starts_total", Counter, [], "Trainer processes that were started.";
     IMAGES_PER_SECOND = "sweep_worker_images_per_second", Gauge, ["slot"],
         "Training images a second in the last epoch of the trial that runs on the slot.";
+    DISK_FREE = "sweep_worker_disk_free_bytes", Gauge, ["place"], "Free room on the disk of the worker's folders: state, cache.";
+    DISK = "sweep_worker_disk_bytes", Gauge, ["place"], "All room on that disk.";
     OUTBOX_BYTES = "sweep_worker_outbox_bytes", Gauge, [], "Bytes on disk of what is not handed in.";
     OUTBOX_UNWRITTEN = "sweep_worker_outbox_unwritten", Gauge, [],
         "Attempts of which something is in memory only, because the disk does not take it.";
@@ -79,26 +94,12 @@ definitions! {
     GPU_MEMORY_TOTAL = "sweep_worker_gpu_memory_bytes", Gauge, ["gpu"], "Memory of the GPU.";
 }
 
-/// What a slot does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum SlotState {
-    Idle,
-    Starting,
-    Running,
-    Ending,
-}
+/// The label that every metric has: the worker's name, as the coordinator's metrics have it.
+const WORKER: &str = "worker";
 
-impl SlotState {
-    const ALL: [Self; 4] = [Self::Idle, Self::Starting, Self::Running, Self::Ending];
-
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Idle => "idle",
-            Self::Starting => "starting",
-            Self::Running => "running",
-            Self::Ending => "ending",
-        }
-    }
+/// From a hundredth of a second to an hour.
+fn gap_buckets() -> Vec<f64> {
+    vec![0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 3600.0]
 }
 
 /// The metrics of one worker.
@@ -106,6 +107,9 @@ pub struct Metrics {
     registry: Registry,
     pub(crate) connected: IntGauge,
     slots: IntGaugeVec,
+    slot_seconds: CounterVec,
+    gap_seconds: Histogram,
+    clocks: Mutex<Vec<SlotClock>>,
     pub(crate) attempts: IntCounterVec,
     pub(crate) points_sent: IntCounter,
     pub(crate) points_waiting: IntGauge,
@@ -121,23 +125,30 @@ pub struct Metrics {
     pub(crate) checkpoint_failures: IntCounterVec,
     pub(crate) out_of_service: IntGauge,
     images_per_second: GaugeVec,
+    disk_free: GaugeVec,
+    disk: GaugeVec,
     gpu_utilization: GaugeVec,
     gpu_memory_used: GaugeVec,
     gpu_memory_total: GaugeVec,
 }
 
 impl Metrics {
-    /// Fresh metrics in a registry of their own.
+    /// Fresh metrics of the worker of this name, in a registry of their own.
     ///
     /// # Errors
     /// The table names a metric twice or wrongly, which a test excludes.
-    pub fn new() -> Result<Self, prometheus::Error> {
-        let registry = Registry::new();
+    pub fn new(worker: &str) -> Result<Self, prometheus::Error> {
+        let name = HashMap::from([(WORKER.to_owned(), worker.to_owned())]);
+        let registry = Registry::new_custom(None, Some(name))?;
         let buckets = vec![0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
         let report = HistogramOpts { common_opts: options(&REPORT_SECONDS), buckets };
+        let gap = HistogramOpts { common_opts: options(&GAP_SECONDS), buckets: gap_buckets() };
         let metrics = Self {
             connected: added(&registry, IntGauge::with_opts(options(&CONNECTED)))?,
             slots: added(&registry, IntGaugeVec::new(options(&SLOTS), SLOTS.labels))?,
+            slot_seconds: added(&registry, CounterVec::new(options(&SLOT_SECONDS), SLOT_SECONDS.labels))?,
+            gap_seconds: added(&registry, Histogram::with_opts(gap))?,
+            clocks: Mutex::default(),
             attempts: added(&registry, IntCounterVec::new(options(&ATTEMPTS), ATTEMPTS.labels))?,
             points_sent: added(&registry, IntCounter::with_opts(options(&POINTS_SENT)))?,
             points_waiting: added(&registry, IntGauge::with_opts(options(&POINTS_WAITING)))?,
@@ -147,6 +158,8 @@ impl Metrics {
             reconnects: added(&registry, IntCounter::with_opts(options(&RECONNECTS)))?,
             trainer_starts: added(&registry, IntCounter::with_opts(options(&TRAINER_STARTS)))?,
             images_per_second: added(&registry, GaugeVec::new(options(&IMAGES_PER_SECOND), IMAGES_PER_SECOND.labels))?,
+            disk_free: added(&registry, GaugeVec::new(options(&DISK_FREE), DISK_FREE.labels))?,
+            disk: added(&registry, GaugeVec::new(options(&DISK), DISK.labels))?,
             outbox_bytes: added(&registry, IntGauge::with_opts(options(&OUTBOX_BYTES)))?,
             outbox_unwritten: added(&registry, IntGauge::with_opts(options(&OUTBOX_UNWRITTEN)))?,
             recovered: added(&registry, IntCounterVec::new(options(&RECOVERED), RECOVERED.labels))?,
@@ -172,16 +185,27 @@ impl Metrics {
     /// # Errors
     /// A metric cannot be written as text.
     pub fn render(&self) -> Result<String, prometheus::Error> {
+        self.pass_time(Instant::now());
         TextEncoder::new().encode_to_string(&self.registry.gather())
     }
 
-    pub(crate) fn slot_appears(&self) {
-        self.slots.with_label_values(&[SlotState::Idle.name()]).inc();
-    }
-
-    pub(crate) fn slot_moves(&self, from: SlotState, to: SlotState) {
-        self.slots.with_label_values(&[from.name()]).dec();
-        self.slots.with_label_values(&[to.name()]).inc();
+    /// How much room there is on the disks of these folders; one that does not answer shows nothing. May block.
+    pub(crate) fn rooms(&self, folders: &[(&'static str, PathBuf)]) {
+        for (place, folder) in folders {
+            match rustix::fs::statvfs(folder) {
+                Ok(found) => {
+                    let bytes = |blocks: u64| blocks.saturating_mul(found.f_frsize) as f64;
+                    self.disk_free.with_label_values(&[place]).set(bytes(found.f_bavail));
+                    self.disk.with_label_values(&[place]).set(bytes(found.f_blocks));
+                }
+                Err(error) => {
+                    tracing::debug!(place, folder = %folder.display(), %error, "cannot tell how much room there is");
+                    // What was said before may no longer hold.
+                    drop(self.disk_free.remove_label_values(&[place]));
+                    drop(self.disk.remove_label_values(&[place]));
+                }
+            }
+        }
     }
 
     pub(crate) fn speed(&self, slot: u32, images_per_second: f64) {
@@ -222,12 +246,14 @@ mod tests {
 
     #[test]
     fn the_table_is_what_is_served() {
-        let metrics = Metrics::new().unwrap();
+        let metrics = Metrics::new("w1").unwrap();
         metrics.attempts.with_label_values(&["converged"]).inc();
         metrics.calls_failed.with_label_values(&["poll"]).inc();
         metrics.recovered.with_label_values(&["lost"]).inc();
         metrics.checkpoint_failures.with_label_values(&["copy"]).inc();
         metrics.speed(0, 1.0);
+        metrics.slot_appears(0);
+        metrics.rooms(&[("state", std::env::temp_dir())]);
         metrics.gpu(0, 0.5, 1, 2);
         let families = metrics.registry.gather();
         let served: BTreeSet<_> = families.iter().map(|family| family.name().to_owned()).collect();
@@ -240,7 +266,10 @@ mod tests {
             assert!(text.contains(&format!("# TYPE {} {}", definition.name, definition.kind)), "{text}");
             let labels: Vec<_> =
                 family.get_metric()[0].get_label().iter().map(|label| label.name().to_owned()).collect();
-            assert_eq!(labels, definition.labels);
+            let mut expected = definition.labels.to_vec();
+            expected.push(WORKER);
+            expected.sort_unstable();
+            assert_eq!(labels, expected, "{}", definition.name);
         }
     }
 
@@ -258,22 +287,22 @@ mod tests {
     }
 
     #[test]
-    fn a_speed_goes_with_its_trial() {
-        let metrics = Metrics::new().unwrap();
-        metrics.speed(3, 100.0);
-        assert!(metrics.render().unwrap().contains("sweep_worker_images_per_second{slot=\"3\"} 100"));
-        metrics.speed_ends(3);
-        metrics.speed_ends(3);
-        assert!(!metrics.render().unwrap().contains("slot=\"3\""));
+    fn a_folder_that_is_gone_has_no_room() {
+        let metrics = Metrics::new("w1").unwrap();
+        let folder = std::env::temp_dir();
+        metrics.rooms(&[("cache", folder.clone())]);
+        assert!(metrics.render().unwrap().contains("sweep_worker_disk_free_bytes{place=\"cache\""));
+        metrics.rooms(&[("cache", folder.join("no such folder"))]);
+        assert!(!metrics.render().unwrap().contains("place=\"cache\""));
     }
 
     #[test]
-    fn slots_are_counted_once_wherever_they_stand() {
-        let metrics = Metrics::new().unwrap();
-        metrics.slot_appears();
-        metrics.slot_moves(SlotState::Idle, SlotState::Running);
-        let text = metrics.render().unwrap();
-        assert!(text.contains("sweep_worker_slots{state=\"running\"} 1"));
-        assert!(text.contains("sweep_worker_slots{state=\"idle\"} 0"));
+    fn a_speed_goes_with_its_trial() {
+        let metrics = Metrics::new("w1").unwrap();
+        metrics.speed(3, 100.0);
+        assert!(metrics.render().unwrap().contains("sweep_worker_images_per_second{slot=\"3\",worker=\"w1\"} 100"));
+        metrics.speed_ends(3);
+        metrics.speed_ends(3);
+        assert!(!metrics.render().unwrap().contains("slot=\"3\""));
     }
 }

@@ -67,16 +67,15 @@ pub(crate) struct SlotTask {
     index: u32,
     device: String,
     seat: Seat,
-    state: SlotState,
     /// A checkpoint of the attempt is on disk.
     written: Arc<Notify>,
 }
 
 impl SlotTask {
     pub(crate) fn new(index: u32, device: String, place: Arc<Workplace>) -> Self {
-        place.metrics.slot_appears();
+        place.metrics.slot_appears(index);
         let threads = if device == "cpu" { Threads::One } else { Threads::Any };
-        Self { index, device, seat: Seat::new(place, threads, None), state: SlotState::Idle, written: Arc::default() }
+        Self { index, device, seat: Seat::new(place, threads, None), written: Arc::default() }
     }
 
     /// Works until the agent gives up the other end of `jobs`.
@@ -215,9 +214,8 @@ impl SlotTask {
         self.seat.trainer.as_mut().ok_or_else(missing)
     }
 
-    fn move_to(&mut self, state: SlotState) {
-        self.seat.place.metrics.slot_moves(self.state, state);
-        self.state = state;
+    fn move_to(&self, state: SlotState) {
+        self.seat.place.metrics.slot_moves(self.index, state);
     }
 }
 

@@ -155,7 +155,9 @@ impl Coordinator {
     }
 
     pub(crate) fn has_uncommitted_work(&self) -> bool {
-        self.pending.iter().any(|pending| !matches!(pending, Pending::Effect(Effect::Wake { .. } | Effect::Ignored(_))))
+        let says_nothing =
+            |effect: &Effect| matches!(effect, Effect::WorkerLost { .. } | Effect::Wake { .. } | Effect::Ignored(_));
+        self.pending.iter().any(|pending| !matches!(pending, Pending::Effect(effect) if says_nothing(effect)))
     }
 
     /// Stores what is pending; what may be said now.

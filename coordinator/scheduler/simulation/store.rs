@@ -122,6 +122,7 @@ impl Store {
             Effect::StageReopened { open: true, .. }
             | Effect::AttemptAdopted { .. }
             | Effect::StageEnded { .. }
+            | Effect::WorkerLost { .. }
             | Effect::Wake { .. }
             | Effect::Ignored(_) => {}
         }

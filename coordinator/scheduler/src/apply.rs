@@ -242,6 +242,8 @@ impl Scheduler {
         let now = self.now;
         let gone: Vec<_> = self.sessions.iter().filter(|(_, s)| s.deadline <= now).map(|(id, _)| *id).collect();
         for id in gone {
+            let silent = self.sessions.get(&id).filter(|session| !session.draining);
+            effects.extend(silent.map(|session| Effect::WorkerLost { worker: session.worker.clone() }));
             self.end_session(id, effects);
         }
         let forgetful = self.has(Bug::ForgottenDeadline);

@@ -5,7 +5,7 @@ use sweep_spec::{Digest, FailureClass, Outcome, TrialId};
 use crate::event::{Ending, Service};
 use crate::id::{Lease, SessionId, StageIndex, SweepId, WorkerName};
 
-/// One thing to do. All but `Wake` and `Ignored` are state edges to be stored.
+/// One thing to do. All but `WorkerLost`, `Wake` and `Ignored` are state edges to be stored.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Effect {
     /// The content that this sweep's trials are trained on is settled.
@@ -123,6 +123,11 @@ pub enum Effect {
         /// What it is.
         service: Service,
     },
+    /// A worker that had not said that it leaves was not heard of for the length of a lease.
+    WorkerLost {
+        /// Which.
+        worker: WorkerName,
+    },
     /// A session's poll has something to answer: see `Scheduler::poll_answer`.
     Wake {
         /// Whose.
@@ -210,6 +215,7 @@ impl Effect {
             Self::SweepReopened { .. } => "sweep_reopened",
             Self::StageReopened { .. } => "stage_reopened",
             Self::ServiceChanged { .. } => "service_changed",
+            Self::WorkerLost { .. } => "worker_lost",
             Self::Wake { .. } => "wake",
             Self::Ignored(_) => "ignored",
         }

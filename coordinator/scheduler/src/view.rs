@@ -50,6 +50,8 @@ pub struct SweepView {
     pub ended_stages: Vec<StageIndex>,
     /// The content that it is pinned to.
     pub pin: Option<Digest>,
+    /// Nothing of it may be started: it is paused, or its budget is spent.
+    pub rests: bool,
 }
 
 /// A connected worker.
@@ -101,7 +103,7 @@ impl Scheduler {
         let stages = sweep.stages.iter().zip(&sweep.stage_totals).map(opened).collect();
         let ended = sweep.stages.iter().enumerate().filter(|(_, stage)| **stage == Stage::Ended);
         let ended_stages = ended.map(|(index, _)| index as StageIndex).collect();
-        Some(SweepView { counts: sweep.totals, stages, ended_stages, pin: sweep.pin })
+        Some(SweepView { counts: sweep.totals, stages, ended_stages, pin: sweep.pin, rests: sweep.rests() })
     }
 
     /// The connected workers, by name.

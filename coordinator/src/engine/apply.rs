@@ -177,7 +177,7 @@ impl Driver {
         if !self.scheduler.knows_session(request.session) {
             return self.batch.say(reply, Err(Error::UnknownSession));
         }
-        let mut stop = Vec::new();
+        let (mut stop, mut touched) = (Vec::new(), HashSet::new());
         let (mut taken, mut invalid) = (0, None);
         for (lease, sequence, metrics) in request.points {
             let live = self.scheduler.is_live(request.session, lease);
@@ -207,9 +207,11 @@ impl Driver {
                 attempt.newest = Some(metrics);
             }
             taken += 1;
+            touched.insert(lease.trial);
             self.batch.commit.points.push(PointRow { attempt: key, sequence, metrics });
         }
         self.parts.metrics.points(taken);
+        self.progressed(&touched);
         self.batch.say(reply, invalid.map_or(Ok(Reported { stop, taken }), |invalid| Err(invalid.into())));
     }
 

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use sweep_analysis::cost::Prediction;
 use sweep_scheduler::event::{NewSweep, Service, WantedTrial};
 use sweep_scheduler::snapshot::SweepSnapshot;
 use sweep_scheduler::{Lease, Outlook, SessionId, SweepCounts, SweepId};
@@ -311,4 +312,21 @@ pub struct Gauges {
     pub running: Vec<Running>,
     /// Seconds of slots that live sweeps have spent.
     pub spent: Vec<(SweepId, f64)>,
+    /// How live sweeps come on.
+    pub paces: Vec<PaceGauges>,
+}
+
+/// How a live sweep comes on.
+#[derive(Debug, Clone)]
+pub struct PaceGauges {
+    /// Which.
+    pub sweep: SweepId,
+    /// When it last took an epoch's numbers or the end of a trial, in Unix seconds.
+    pub progress_at: f64,
+    /// Seconds since a slot last took a trial of it; 0 while none waits.
+    pub waits_seconds: f64,
+    /// Nothing of it may be started.
+    pub rests: bool,
+    /// Seconds until it is expected to end.
+    pub remaining: Option<Prediction>,
 }

@@ -7,7 +7,7 @@ use sweep_scheduler::effect::{RoundEnd, SweepEnd};
 use sweep_scheduler::event::{Ending, Known};
 use sweep_scheduler::{Effect, Ignored, Lease, SessionId, SweepId};
 use sweep_spec::{Digest, FailureClass, TrialId};
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use super::apply::ignored;
 use super::batch::Decide;
@@ -17,6 +17,7 @@ use super::learning::prediction_row;
 use super::live::LiveAttempt;
 use super::people::{NOBODY, audit};
 use crate::convert::sentence;
+use crate::metrics::LOST;
 use crate::store::codes::{AttemptState, AuditAction, RoundState, StageState, SweepState};
 use crate::store::record::AttemptKey;
 use crate::store::write::{
@@ -32,6 +33,15 @@ struct Lost {
     lease: Lease,
     worker: String,
     log_tail: String,
+}
+
+/// The class of an attempt's failure, as metrics call it; nothing where it did not fail.
+fn failure_of(ending: &Ending) -> Option<&'static str> {
+    match ending {
+        Ending::Failed { class, .. } => Some(class.name()),
+        Ending::Lost => Some(LOST),
+        Ending::Succeeded { .. } | Ending::Stopped => None,
+    }
 }
 
 /// The last lines of a log that say something, as one.
@@ -59,6 +69,7 @@ impl Driver {
         let mut reasons = Vec::new();
         let mut answered: Option<(TrialId, Digest)> = None;
         let mut lost = HashMap::new();
+        let mut failures: HashMap<TrialId, &'static str> = HashMap::new();
         for effect in effects {
             self.parts.metrics.effect(effect.name());
             reasons.extend(ignored(&effect));
@@ -114,6 +125,7 @@ impl Driver {
                     if let Ending::Succeeded { data_digest, .. } = &ending {
                         answered = Some((lease.trial, *data_digest));
                     }
+                    failures.extend(failure_of(&ending).map(|class| (lease.trial, class)));
                     let said =
                         if finish.as_ref().is_some_and(|said| said.lease == lease) { finish.take() } else { None };
                     if ending == Ending::Lost {
@@ -125,6 +137,7 @@ impl Driver {
                     self.attempt_ended(lease, ending, said);
                 }
                 Effect::RoundEnded { trial, round, mut end } => {
+                    failures.remove(&trial);
                     if let Some(lost) = lost.remove(&trial) {
                         self.note_quarantine(&lost, &mut end);
                     }
@@ -133,12 +146,18 @@ impl Driver {
                 }
                 Effect::StageEnded { sweep, stage } => self.stage_ended(sweep, stage),
                 Effect::SweepEnded { sweep, end } => self.sweep_ended(sweep, end),
+                Effect::WorkerLost { worker } => {
+                    self.parts.metrics.worker_lost();
+                    warn!(worker_id = worker.0, "a worker was not heard of for the length of a lease");
+                }
                 Effect::Wake { session } => {
                     self.batch.wake.insert(session);
                 }
                 Effect::Ignored(_) => {}
             }
         }
+        // What failed and whose round goes on is tried again.
+        failures.into_values().for_each(|class| self.parts.metrics.retry(class));
         reasons
     }
 
@@ -187,6 +206,7 @@ impl Driver {
             told,
         };
         self.live.attempts.insert(lease, attempt);
+        self.started(lease.trial);
         self.uncommitted.insert(lease, self.batch.number);
         self.batch.wake.insert(session);
         self.remember(lease.trial, |history| history.attempts = history.attempts.max(lease.attempt));
@@ -209,7 +229,7 @@ impl Driver {
                 (AttemptState::Expired, own_word)
             }
         };
-        self.parts.metrics.attempt(state);
+        self.parts.metrics.attempt(state, failure_of(&ending));
         let (start_seconds, run_seconds, log_tail) = said
             .as_ref()
             .map_or((0.0, 0.0, String::new()), |said| (said.start_seconds, said.run_seconds, said.log_tail.clone()));
@@ -287,7 +307,10 @@ impl Driver {
                 }
                 (RoundState::Succeeded, Some((attempt, outcome)), None)
             }
-            RoundEnd::Failed { class, reason } => (RoundState::Failed, None, Some((class, reason))),
+            RoundEnd::Failed { class, reason } => {
+                self.parts.metrics.trial_failed(class.name());
+                (RoundState::Failed, None, Some((class, reason)))
+            }
             RoundEnd::Cancelled => (RoundState::Cancelled, None, None),
         };
         let at_ms = unix_ms();
@@ -305,6 +328,7 @@ impl Driver {
             return;
         }
         live.one_less(trial);
+        live.pace.progressed();
         self.batch.changed.insert(sweep);
     }
 

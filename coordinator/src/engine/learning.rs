@@ -68,7 +68,7 @@ impl Driver {
         if let (Some(said), actual) = (said, took.slot_seconds)
             && actual > 0.0
         {
-            self.parts.metrics.predicted((said.expected / actual - 1.0).abs());
+            self.parts.metrics.predicted(&said, actual);
         }
         costs.learn(work, took);
     }

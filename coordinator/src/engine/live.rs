@@ -17,6 +17,7 @@ use super::Error;
 use super::budget::LiveBudget;
 use super::coming::{Coming, to_come};
 use super::command::{Begin, Poll, PollReply, Reply};
+use super::pace::Pace;
 use crate::store::record::{AttemptKey, SweepRecord};
 
 /// A sweep that has not ended.
@@ -39,6 +40,8 @@ pub(crate) struct LiveSweep {
     pub(crate) dataset: Arc<Vec<Setting>>,
     /// Of the protocol that all its trials share.
     pub(crate) protocol_digest: Digest,
+    /// When something of it happened last, and when it is expected to end.
+    pub(crate) pace: Pace,
 }
 
 /// A configuration of a live sweep.
@@ -78,6 +81,7 @@ impl LiveSweep {
             shared,
             dataset,
             protocol_digest,
+            pace: Pace::begun(),
         })
     }
 

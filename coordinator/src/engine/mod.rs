@@ -22,11 +22,13 @@ mod live;
 mod looks;
 mod noise;
 mod outlook;
+mod pace;
 mod people;
 mod poll;
 mod report;
 mod reproduce;
 mod restore;
+mod single;
 mod status;
 mod study;
 mod submit;
@@ -46,14 +48,15 @@ use tokio_util::task::TaskTracker;
 
 pub use analysis::{Analysed, Pairwise};
 pub use command::{
-    Assignment, Describe, Finish, FinishEnding, Finished, Gauges, LiveStatus, Poll, PollReply, Register, Registered,
-    Report, Reported, Running, WorkerView,
+    Assignment, Describe, Finish, FinishEnding, Finished, Gauges, LiveStatus, PaceGauges, Poll, PollReply, Register,
+    Registered, Report, Reported, Running, WorkerView,
 };
 pub use driver::Trouble;
 pub use error::Error;
 pub use forecast::PlanCost;
 pub use noise::Noise;
 pub use outlook::Cost;
+pub(crate) use report::material;
 pub use reproduce::{Answered, Reproducing};
 pub use status::{Board, StageStatus, Status};
 pub(crate) use study::epoch;
@@ -84,6 +87,8 @@ pub struct Handle {
     /// Sweeps whose boards are being made.
     making: Arc<Mutex<HashSet<SweepId>>>,
     analyses: Arc<Mutex<Vec<analysis::Kept>>>,
+    /// Analyses that are being made.
+    analysing: Arc<Mutex<HashMap<analysis::Key, Arc<tokio::sync::Mutex<()>>>>>,
     lease_ttl_ms: u64,
     limits: Limits,
     costs: costs::Shared,
@@ -126,6 +131,7 @@ pub fn start(
         boards: Arc::default(),
         making: Arc::default(),
         analyses: Arc::default(),
+        analysing: Arc::default(),
         lease_ttl_ms: scheduler.lease_ttl_ms,
         limits,
         costs: costs.clone(),

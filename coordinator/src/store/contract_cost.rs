@@ -54,3 +54,11 @@ pub(super) async fn what_trials_took_is_found_with_what_was_expected(place: &dyn
     store.commit(&Commit { bound: vec![bound], ..begin(second) }).await.unwrap();
     assert_eq!(store.spent_ms(second).await.unwrap(), 0);
 }
+
+pub(super) async fn a_store_takes_room_and_more_of_it_with_more_in_it(place: &dyn Place) {
+    let store = place.open().await;
+    let empty = store.size_bytes().await.unwrap();
+    store.prepare(&preparation(SWEEP, 0..5_000)).await.unwrap();
+    let full = store.size_bytes().await.unwrap();
+    assert!(0 < empty && empty < full, "{empty} bytes, then {full}");
+}

@@ -318,3 +318,14 @@ pub(crate) fn by_filters() -> Answer {
         v1::finish_request::Ending::Result(result(0.5 + filters / 100.0 - seed / 1000.0))
     })
 }
+
+/// The same of trials that tell how long they took, as long as their attempts.
+pub(crate) fn timed() -> Answer {
+    Arc::new(|settings| {
+        let mut ending = by_filters()(settings);
+        if let v1::finish_request::Ending::Result(result) = &mut ending {
+            result.provenance.as_mut().unwrap().seconds = 1.0;
+        }
+        ending
+    })
+}

@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod analysis;
 #[cfg(test)]
+mod api;
+#[cfg(test)]
 mod budgets;
 #[cfg(test)]
 mod damage;
@@ -14,10 +16,15 @@ mod extend;
 mod faults;
 #[cfg(test)]
 mod flow;
+mod gauges;
+#[cfg(test)]
+mod http;
 #[cfg(test)]
 mod known;
 #[cfg(test)]
 mod limits;
+#[cfg(test)]
+mod pages;
 #[cfg(test)]
 mod people;
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use sweep_proto::v1;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::env::{Env, SPEC, by_filters, reference};
+use crate::env::{Env, SPEC, by_filters, reference, timed};
 
 pub(crate) async fn http(env: &Env, path: &str) -> String {
     let mut stream = tokio::net::TcpStream::connect(env.handle.http_address()).await.unwrap();
@@ -58,7 +58,7 @@ async fn the_documented_table_is_what_a_scrape_shows() {
     let env = Env::new().await;
     let sweep = env.submit(SPEC).await.id;
     let mut worker = env.worker("w1", 2).await;
-    let one = worker.work(&env, sweep, &by_filters()).await;
+    let one = worker.work(&env, sweep, &timed()).await;
     assert_eq!(one.state(), v1::SweepState::Succeeded);
     env.submit(&SPEC.replace("epochs: 3", "epochs: 4")).await;
     worker.until_running().await;

@@ -5,11 +5,14 @@
 mod analysis;
 mod artifact;
 mod audit;
+pub mod cells;
 mod coordinator;
 mod cost;
 mod leaderboard;
+mod page;
 mod reproduction;
 mod sweep;
+pub mod table;
 pub mod text;
 mod trial;
 mod worker;
@@ -18,6 +21,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 use sweep_proto::v1::{self, setting};
+use utoipa::ToSchema;
 
 pub use analysis::{Analysis, Compared, Comparison, FactorTable, Interval, Level, Noise, Pair, Stage};
 pub use artifact::Artifact;
@@ -25,6 +29,10 @@ pub use audit::AuditEntry;
 pub use coordinator::{Coordinator, Holds};
 pub use cost::{Accuracy, Cost, Prediction};
 pub use leaderboard::{Estimate, Leaderboard, Row};
+pub use page::{
+    ArtifactList, AuditPage, ConfusionMatrix, Confusions, Curve, Epoch, EpochPage, Explanation, LeaderboardPage, Log,
+    MissedImage, MissedImages, Override, Retried, Specification, Submitted, SweepPage, TrialPage, WorkerList,
+};
 pub use reproduction::Reproduction;
 pub use sweep::{Best, Counts, Outlook, Running, Stage as SweepStage, State, Sweep};
 pub use trial::{Attempt, Detail, Failure, Origin, Provenance, Summary};
@@ -62,7 +70,7 @@ fn value(value: Option<setting::Value>) -> serde_json::Value {
 }
 
 /// The numbers of one epoch.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, ToSchema)]
 pub struct Metrics {
     pub epoch: u32,
     pub train_loss: f64,

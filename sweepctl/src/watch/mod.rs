@@ -35,14 +35,14 @@ const LEFT: u8 = 2;
 /// How progress is shown to a person.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub(crate) enum Progress {
-    /// What suits the terminal, or the lack of one
+    // What suits the terminal, or the lack of one.
     #[default]
     Auto,
-    /// A live screen, which takes keys
+    // A live screen, which takes keys.
     Screen,
-    /// Bars below what is said
+    // Bars below what is said.
     Bars,
-    /// Lines at changes, for a log
+    // Lines at changes, for a log.
     Lines,
 }
 

@@ -120,7 +120,7 @@ async fn a_bucket_is_spoken_to_over_http() {
 async fn a_store_that_fails_is_counted_and_nothing_else() {
     let state = tempfile::tempdir().unwrap();
     let shared = tempfile::tempdir().unwrap();
-    let metrics = Arc::new(Metrics::new().unwrap());
+    let metrics = Arc::new(Metrics::new("w1").unwrap());
     let open = || Checkpoints::open(state.path(), shared.path().to_str().unwrap(), 1, Arc::clone(&metrics)).unwrap();
     let checkpoints = open();
     // A file where the trial's folder should be.
@@ -129,8 +129,8 @@ async fn a_store_that_fails_is_counted_and_nothing_else() {
     write(&folder, &["epoch-000001.checkpoint"]);
     checkpoints.copy_last(&lease(), Duration::from_secs(60)).await;
     let text = metrics.render().unwrap();
-    assert!(text.contains("sweep_worker_checkpoint_failures_total{operation=\"copy\"} 1"), "{text}");
-    assert!(text.contains("sweep_worker_checkpoints_copied_total 0"), "{text}");
+    assert!(text.contains("sweep_worker_checkpoint_failures_total{operation=\"copy\",worker=\"w1\"} 1"), "{text}");
+    assert!(text.contains("sweep_worker_checkpoints_copied_total{worker=\"w1\"} 0"), "{text}");
     checkpoints.remove(lease()).await;
     assert!(!folder.exists());
 }

@@ -23,6 +23,21 @@ async fn a_drained_worker_finishes_what_it_has_and_leaves() {
 }
 
 #[tokio::test]
+async fn a_worker_that_drains_itself_says_so_and_finishes_what_it_has() {
+    let env = Env::new("started; epoch 1; wait_here gate; epoch 2; epoch 3; finished");
+    let gate = env.gate("gate");
+    let worker = env.start().await;
+    let lease = env.assign(1);
+    env.coordinator.points(&lease, 1).await;
+    worker.drain();
+    env.coordinator.until("a draining poll", |state| state.polls.last()?.draining.then_some(())).await;
+    gate.open().await;
+    assert_eq!(worker.join().await.unwrap(), Ending::Drained);
+    assert!(matches!(env.coordinator.finish(&lease).await.ending, Some(How::Result(_))));
+    assert!(env.pids("starts").into_iter().all(|pid| !runs(pid)));
+}
+
+#[tokio::test]
 async fn a_stopped_worker_gives_its_attempts_back() {
     let env = Env::new("started; trap 'exit 75' TERM; epoch 1; while :; do sleep 0.05; done");
     let worker = env.start().await;
@@ -57,11 +72,11 @@ async fn why_a_worker_is_out_of_service_is_shown_while_it_is() {
     let env = Env::new("whole");
     let worker = env.start().await;
     let shown = |line: &str| worker.metrics().render().unwrap().contains(line);
-    assert!(shown("sweep_worker_out_of_service 0"));
+    assert!(shown("sweep_worker_out_of_service{worker=\"w1\"} 0"));
     env.coordinator.state().out_of_service = "five trials in a row failed here".to_owned();
-    eventually("its end of service", || shown("sweep_worker_out_of_service 1")).await;
+    eventually("its end of service", || shown("sweep_worker_out_of_service{worker=\"w1\"} 1")).await;
     env.coordinator.state().out_of_service.clear();
-    eventually("its return", || shown("sweep_worker_out_of_service 0")).await;
+    eventually("its return", || shown("sweep_worker_out_of_service{worker=\"w1\"} 0")).await;
     worker.stop().await.unwrap();
 }
 
@@ -110,14 +125,17 @@ async fn the_pages_show_what_the_worker_does() {
     let lease = env.assign(1);
     env.coordinator.points(&lease, 1).await;
     let text = page(address, "/metrics").await;
-    for line in ["sweep_worker_slots{state=\"running\"} 1", "sweep_worker_images_per_second{slot=\"0\"} 128"] {
+    for line in [
+        "sweep_worker_slots{state=\"running\",worker=\"w1\"} 1",
+        "sweep_worker_images_per_second{slot=\"0\",worker=\"w1\"} 128",
+    ] {
         assert!(text.contains(line), "{line} is missing in {text}");
     }
     gate.open().await;
     env.coordinator.finish(&lease).await;
     let text = page(address, "/metrics").await;
-    assert!(text.contains("sweep_worker_attempts_total{outcome=\"converged\"} 1"), "{text}");
-    assert!(!text.contains("sweep_worker_images_per_second{slot=\"0\"}"), "{text}");
+    assert!(text.contains("sweep_worker_attempts_total{outcome=\"converged\",worker=\"w1\"} 1"), "{text}");
+    assert!(!text.contains("sweep_worker_images_per_second{slot=\"0\""), "{text}");
     worker.stop().await.unwrap();
 }
 

@@ -94,7 +94,7 @@ async fn a_result_survives_the_death_of_its_worker_while_the_coordinator_is_away
     }
     nothing_is_kept(&env).await;
     let metrics = worker.metrics().render().unwrap();
-    assert!(metrics.contains("sweep_worker_attempts_recovered_total{state=\"ended\"} 1"), "{metrics}");
+    assert!(metrics.contains("sweep_worker_attempts_recovered_total{state=\"ended\",worker=\"w1\"} 1"), "{metrics}");
     worker.stop().await.unwrap();
     assert_eq!(env.pids("starts").len(), 3, "two probes and one trial");
 }
@@ -255,7 +255,10 @@ async fn a_checkpoint_store_that_cannot_be_used_holds_nothing_up() {
     let finish = env.coordinator.finish(&lease).await;
     assert!(matches!(finish.ending, Some(How::Result(_))));
     let metrics = worker.metrics().render().unwrap();
-    assert!(metrics.contains("sweep_worker_checkpoint_failures_total{operation=\"fetch\"} 1"), "{metrics}");
+    assert!(
+        metrics.contains("sweep_worker_checkpoint_failures_total{operation=\"fetch\",worker=\"w1\"} 1"),
+        "{metrics}"
+    );
     worker.stop().await.unwrap();
 }
 
@@ -288,9 +291,9 @@ async fn a_disk_that_takes_nothing_loses_nothing() {
     env.coordinator.say(PollResponse { start: vec![start], ..PollResponse::default() });
     env.coordinator.points(&lease, 1).await;
     let shown = |line: &str| worker.metrics().render().unwrap().contains(line);
-    eventually("a word about the disk", || shown("sweep_worker_outbox_unwritten 1")).await;
+    eventually("a word about the disk", || shown("sweep_worker_outbox_unwritten{worker=\"w1\"} 1")).await;
     std::fs::remove_file(&obstacle).unwrap();
-    eventually("the end of it", || shown("sweep_worker_outbox_unwritten 0")).await;
+    eventually("the end of it", || shown("sweep_worker_outbox_unwritten{worker=\"w1\"} 0")).await;
     assert!(obstacle.join("journal").exists(), "what memory had is on disk now");
     gate.open().await;
     let finish = env.coordinator.finish(&lease).await;

@@ -238,6 +238,13 @@ async fn layout_is_text(pool: &SqlitePool) -> Result<(), Error> {
     }
 }
 
+/// The log that goes with a file.
+fn log_of(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push("-wal");
+    PathBuf::from(name)
+}
+
 /// The newest migration in the file, 0 for a new one.
 async fn check_layout(pool: &SqlitePool, path: &str) -> Result<i64, Error> {
     let named = |error| name_error(path, error);
@@ -407,8 +414,16 @@ impl Store for SqliteStore {
         read::artifacts(&self.readers, sweep).await
     }
 
-    async fn artifact_size(&self, digest: Digest) -> Result<Option<u64>, Error> {
-        read::artifact_size(&self.readers, digest).await
+    async fn artifact(&self, digest: Digest) -> Result<Option<(v1::ArtifactKind, u64)>, Error> {
+        read::artifact_of(&self.readers, digest).await
+    }
+
+    async fn size_bytes(&self) -> Result<u64, Error> {
+        let io = |source| Error::Io { path: self.path.display().to_string(), source };
+        let file = tokio::fs::metadata(&self.path).await.map_err(io)?.len();
+        // Without a log there is nothing in it.
+        let log = tokio::fs::metadata(log_of(&self.path)).await.map_or(0, |log| log.len());
+        Ok(file + log)
     }
 
     async fn check(&self) -> Result<(), Error> {

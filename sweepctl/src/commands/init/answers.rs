@@ -91,15 +91,17 @@ impl Given {
     /// With the default of everything that was not answered.
     pub(super) fn with_defaults(self) -> Answers {
         let kind = self.kind.unwrap_or(Kind::SyntheticScenes);
-        let usual = || USUAL.iter().filter_map(|name| parse_factor(name).ok()).collect();
+        let design = self.design.unwrap_or(Design::OneAtATime);
+        let usual = || USUAL.iter().filter_map(|name| parse_factor(name).ok()).collect::<Vec<_>>();
+        let factors = if self.factors.is_empty() { usual() } else { self.factors };
         Answers {
             name: self.name.unwrap_or_else(|| "my-study".to_owned()),
             path: self.path.unwrap_or_else(|| usual_path(kind).to_owned()),
             image_size: self.image_size.or(usual_size(kind)),
             classes: self.classes.or((kind == Kind::ImageFolder).then_some(8)),
-            factors: if self.factors.is_empty() { usual() } else { self.factors },
-            design: self.design.unwrap_or(Design::OneAtATime),
-            seeds: self.seeds.unwrap_or(USUAL_SEEDS),
+            seeds: self.seeds.unwrap_or_else(|| usual_seeds(&factors, design)),
+            factors,
+            design,
             epochs: self.epochs.unwrap_or(usual_epochs(kind)),
             metric: self.metric.unwrap_or(Metric::ValAccuracy),
             kind,
@@ -107,8 +109,21 @@ impl Given {
     }
 }
 
-/// The fewest that can show a difference: with six, one change can be told from chance at 5 %.
-pub(super) const USUAL_SEEDS: u32 = 6;
+/// More are not proposed, whatever is varied: they cost too much for a beginning.
+const MOST_SEEDS: u32 = 12;
+
+/// The fewest seeds under which a change can be told from chance at 5 %, corrected for as many comparisons as a design makes:
+/// with n seeds and m comparisons the least p-value is m × 2^(1 - n).
+pub(super) fn usual_seeds(factors: &[(String, Vec<String>)], design: Design) -> u32 {
+    let changes: Vec<f64> = factors.iter().map(|(_, levels)| levels.len().saturating_sub(1) as f64).collect();
+    let alone: f64 = changes.iter().sum();
+    let comparisons = match design {
+        Design::OneAtATime | Design::Greedy => alone,
+        Design::Grid => changes.iter().map(|levels| levels + 1.0).product::<f64>() - 1.0,
+        Design::Pairwise => (alone * alone - changes.iter().map(|levels| levels * levels).sum::<f64>()) / 2.0 + alone,
+    };
+    (2..MOST_SEEDS).find(|seeds| comparisons * f64::from(1 - *seeds as i32).exp2() <= 0.05).unwrap_or(MOST_SEEDS)
+}
 
 pub(super) fn usual_path(kind: Kind) -> &'static str {
     match kind {
@@ -185,5 +200,16 @@ mod tests {
         assert_eq!(named("../../etc/passwd"), "..-etc-passwd".trim_start_matches(['.', '-']));
         assert_eq!(named("Größe und Tiefe"), "Größe-und-Tiefe");
         assert_eq!(named("///"), "study");
+    }
+
+    #[test]
+    fn as_many_seeds_are_proposed_as_can_show_something() {
+        let factors =
+            |count: usize| FACTORS[1..=count].iter().filter_map(|one| parse_factor(one.name).ok()).collect::<Vec<_>>();
+        assert_eq!(usual_seeds(&factors(1), Design::OneAtATime), 6);
+        assert_eq!(usual_seeds(&factors(3), Design::OneAtATime), 7);
+        assert_eq!(usual_seeds(&factors(3), Design::Grid), 9);
+        assert_eq!(usual_seeds(&factors(3), Design::Pairwise), 8);
+        assert_eq!(usual_seeds(&factors(7), Design::Grid), MOST_SEEDS);
     }
 }

@@ -3,7 +3,7 @@
 use dialoguer::theme::{ColorfulTheme, SimpleTheme, Theme};
 use dialoguer::{Confirm, Input, Select};
 
-use super::answers::{Answers, FACTORS, Given, USUAL, parse_factor, usual_epochs, usual_path, usual_size};
+use super::answers::{Answers, FACTORS, Given, USUAL, parse_factor, usual_epochs, usual_path, usual_seeds, usual_size};
 use super::{Design, Kind, Metric};
 use crate::failure::Failure;
 use crate::output::Output;
@@ -44,11 +44,9 @@ pub(super) fn all(given: &Given, output: &Output) -> Result<Answers, Failure> {
     };
     let factors = asker.factors(&given.factors)?;
     let design = asker.choice("How are their levels tried?", given.design, &DESIGNS)?;
-    let seeds = asker.number(
-        "Under how many seeds? (with fewer than 6 no difference can be shown)",
-        given.seeds,
-        super::answers::USUAL_SEEDS,
-    )?;
+    let enough = usual_seeds(&factors, design);
+    let question = format!("Under how many seeds? (with fewer than {enough} these changes cannot be told from chance)");
+    let seeds = asker.number(&question, given.seeds, enough)?;
     let epochs = asker.number("For how many epochs?", given.epochs, usual_epochs(kind))?;
     let metric = given.metric.unwrap_or(Metric::ValAccuracy);
     Ok(Answers { name, kind, path, image_size, classes, factors, design, seeds, epochs, metric })

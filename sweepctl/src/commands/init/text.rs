@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::answers::{Answers, FACTORS};
+use super::answers::{Answers, FACTORS, usual_seeds};
 use super::{Design, Kind, Metric};
 
 /// The YAML text.
@@ -104,10 +104,11 @@ fn seeds(text: &mut String, answers: &Answers) -> std::fmt::Result {
         text,
         "# Each configuration is trained under as many seeds, and compared with its starting point seed by seed."
     )?;
-    if seeds < 6 {
+    let enough = usual_seeds(&answers.factors, answers.design);
+    if seeds < enough {
         writeln!(
             text,
-            "# With fewer than 6 no difference can be shown to be real at 5 %; `plan` says what these can show."
+            "# With fewer than {enough} none of these changes can be told from chance at 5 %, corrected for their number."
         )?;
     }
     writeln!(text, "seeds: {seeds}\n")

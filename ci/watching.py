@@ -6,6 +6,7 @@ worker."""
 import http.server
 import json
 import os
+import secrets
 import signal
 import socket
 import sqlite3
@@ -37,6 +38,7 @@ stages:
 # With --long there is more to see in a picture.
 SIZES = {False: {"EPOCHS": "10", "IMAGES": "480"}, True: {"EPOCHS": "25", "IMAGES": "2400"}}
 PATIENCE = 600
+TOKENS = {role: secrets.token_hex(20) for role in ("admin", "worker", "reader", "stranger")}
 ATTEMPT_STATES = {1: "succeeded", 2: "failed", 3: "stopped", 4: "expired"}
 
 
@@ -50,8 +52,10 @@ def free_port():
         return probe.getsockname()[1]
 
 
-def text_of(address):
-    with urllib.request.urlopen(f"http://{address}/metrics", timeout=10) as answer:
+def text_of(address, token="reader"):
+    """What is served to somebody who shows a token. Workers ask for none."""
+    request = urllib.request.Request(f"http://{address}/metrics", headers={"Authorization": f"Bearer {TOKENS[token]}"})
+    with urllib.request.urlopen(request, timeout=10) as answer:
         return answer.read().decode()
 
 
@@ -93,6 +97,9 @@ class Scenario:
 
     def __init__(self, folder, long):
         self.folder, self.processes, self.long = folder, {}, long
+        for role, token in TOKENS.items():
+            (folder / f"{role}.token").write_text(token)
+            (folder / f"{role}.token").chmod(0o600)
         self.grpc, self.http = (f"127.0.0.1:{free_port()}" for _ in range(2))
         self.workers = {name: f"127.0.0.1:{free_port()}" for name in ("early", "steady", "doomed")}
 
@@ -103,7 +110,9 @@ class Scenario:
             until(f"{name} to be ready", ready)
 
     def sweepctl(self, *words, code=0):
-        command = [SWEEPCTL, "--coordinator", f"http://{self.grpc}", "--output", "json", *words]
+        command = [
+            SWEEPCTL, "--coordinator", f"http://{self.grpc}", "--token-file", self.folder / "admin.token", "--output", "json", *words,
+        ]
         done = subprocess.run(command, capture_output=True, text=True, timeout=120)
         if done.returncode != code:
             fail(f"{' '.join(map(str, words))} gave {done.returncode}: {done.stderr}")
@@ -113,14 +122,16 @@ class Scenario:
         folder = self.folder / name
         self.start(
             name, SWEEPCTL, "worker", "--coordinator", f"http://{self.grpc}", "--name", name, "--slots", "1",
-            "--state-dir", folder, "--cache-dir", self.folder / "cache", "--http-listen", self.workers[name],
+            "--token-file", self.folder / "worker.token", "--state-dir", folder, "--cache-dir", self.folder / "cache", "--http-listen", self.workers[name],
             ready=lambda: text_of(self.workers[name]),
         )
 
     def start_coordinator(self):
         self.start(
             "coordinator", SWEEPCTL, "coordinator", "--listen", self.grpc, "--listen-http", self.http,
-            "--store", self.folder / "sweep.db", "--lease-ttl-ms", str(LEASE_MS), "--retry-backoff-ms", "500",
+            "--admin-token-file", self.folder / "admin.token", "--worker-token-file", self.folder / "worker.token",
+            "--read-token-file", self.folder / "reader.token", "--store", self.folder / "sweep.db",
+            "--lease-ttl-ms", str(LEASE_MS), "--retry-backoff-ms", "500",
             ready=lambda: text_of(self.http),
         )
 
@@ -128,15 +139,13 @@ class Scenario:
         server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), RecordedWorker)
         threading.Thread(target=server.serve_forever, daemon=True).start()
         recorded = f"127.0.0.1:{server.server_address[1]}"
-        token = self.folder / "token"
-        token.write_text("nobody asks for it\n")
         shipped = (ROOT / "deploy/prometheus/prometheus.yml").read_text()
         quoted = lambda addresses: ", ".join(f'"{address}"' for address in addresses)
         for old, new in (
             ("scrape_interval: 15s", "scrape_interval: 1s"),
             ("evaluation_interval: 30s", "evaluation_interval: 1s"),
             ("rules/*.yaml", f"{ROOT}/deploy/prometheus/rules/*.yaml"),
-            ("/etc/prometheus/sweep-read-token", str(token)),
+            ("/etc/prometheus/sweep-read-token", str(self.folder / "reader.token")),
             ('"coordinator:7734"', quoted([self.http])),
             ('"worker-1:9465", "worker-2:9465"', quoted([*self.workers.values(), recorded])),
         ):
@@ -239,7 +248,13 @@ def hold_against_store(scenario, prometheus, sweep):
 
 
 def check_pages(scenario):
-    """Prometheus's own checker reads what is served, names and units included."""
+    """Prometheus's own checker reads what is served, names and units included; and who shows no token of ours reads nothing."""
+    try:
+        text_of(scenario.http, "stranger")
+        fail("a stranger reads the coordinator's metrics")
+    except urllib.error.HTTPError as error:
+        if error.code != 401:
+            fail(f"a stranger is refused with {error.code}")
     for address in (scenario.http, scenario.workers["early"], scenario.workers["steady"]):
         done = subprocess.run(["promtool", "check", "metrics"], input=text_of(address), text=True)
         if done.returncode != 0:

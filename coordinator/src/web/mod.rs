@@ -1,4 +1,12 @@
-//! HTTP: metrics and health. Pages have their room here.
+//! HTTP: metrics and health here, `api` for programs, `pages` for people, `assets` for what pages load. `desk` answers
+//! questions in shapes; `problem` says what is wrong; `finish` marks and compresses answers.
+
+pub(crate) mod api;
+mod assets;
+pub(crate) mod desk;
+pub(crate) mod finish;
+mod pages;
+pub(crate) mod problem;
 
 use std::sync::Arc;
 
@@ -16,6 +24,8 @@ use crate::leading::Standing;
 use crate::metrics::{Metrics, Places, Room, Scrape, SweepGauges};
 use crate::store::codes::SweepState;
 use crate::store::leadership::Waiting;
+use desk::Desk;
+use problem::Problem;
 
 /// Sweeps whose progress and leaderboard are shown: those that run and the newest that have ended, at most so many.
 const SHOWN_SWEEPS: usize = 10;
@@ -38,6 +48,14 @@ impl Web {
         tokio::task::spawn_blocking(move || places.rooms()).await.unwrap_or_default()
     }
 
+    /// Who answers pages; where this coordinator does not lead, what to say instead.
+    pub(crate) fn desk(&self) -> Result<Desk, Problem> {
+        match &*self.standing.borrow() {
+            Standing::Leading(room) => Ok(Desk::new(room.people.clone())),
+            Standing::Waiting(waiting) => Err(Problem::standby(waiting)),
+        }
+    }
+
     fn engine(&self) -> Option<Handle> {
         match &*self.standing.borrow() {
             Standing::Leading(room) => Some(room.engine.clone()),
@@ -52,9 +70,11 @@ pub fn router(web: Web, door: access::http::Door) -> Router {
         .route("/metrics", get(metrics))
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(readyz))
+        .with_state(web.clone())
+        .nest(api::ROOT, api::router(web.clone()))
+        .merge(pages::router(web))
         .merge(access::login::router())
         .layer(axum::middleware::from_fn_with_state(door, access::http::guard))
-        .with_state(web)
 }
 
 /// Whether this coordinator answers. With `?standby=ready`, one that sees another lead is ready too: to take over.

@@ -195,7 +195,7 @@ pub(super) struct LeaderboardQuestion {
     #[param(inline, required = false)]
     pub(super) order: Order,
     /// Only configurations whose name has this in it.
-    #[param(max_length = 256)]
+    #[param(max_length = 256, pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]*$")]
     pub(super) contains: Option<String>,
     /// After the configuration of this place: `next` of the page before, of the same order.
     #[param(maximum = 4294967295_u32)]
@@ -260,11 +260,11 @@ pub(super) struct AnalysisQuestion {
 #[into_params(parameter_in = Query)]
 pub(super) struct ComparisonQuestion {
     /// A configuration: its rank as `#3`, its name, or what differs from the baseline.
-    #[param(min_length = 1, max_length = 1000, example = "#1")]
+    #[param(min_length = 1, max_length = 1000, pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]*$", example = "#1")]
     pub(super) configuration: String,
     /// What it is held against; the baseline if nothing is said.
     #[serde(default = "baseline")]
-    #[param(min_length = 1, max_length = 1000, required = false)]
+    #[param(min_length = 1, max_length = 1000, pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]*$", required = false)]
     pub(super) reference: String,
     /// What is compared; the sweep's objective if nothing is said.
     #[param(inline)]

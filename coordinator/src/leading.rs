@@ -47,6 +47,8 @@ pub struct Room {
     endings: WorkerServiceServer<Workers>,
     /// What people ask.
     sweeps: SweepServiceServer<Sweeps>,
+    /// The same, for pages, which ask without a wire.
+    pub(crate) people: Sweeps,
     /// What admins ask.
     access: AccessServiceServer<Access>,
 }
@@ -165,11 +167,13 @@ impl Office {
     fn room(&self, engine: engine::Handle, store: Arc<dyn Store>, term: &CancellationToken) -> Room {
         let workers = WorkerServiceServer::new(Workers::new(engine.clone(), self.artifacts.clone()));
         let sweeps = Sweeps::new(engine.clone(), self.artifacts.clone(), self.tasks.clone(), term.clone());
+        let people = sweeps.clone();
         let sweeps = SweepServiceServer::new(sweeps);
         let workers = workers.max_encoding_message_size(MAX_RESPONSE_BYTES);
         let access = AccessServiceServer::new(Access::new(store, Arc::clone(&self.keyring)));
         Room {
             engine,
+            people,
             access,
             endings: workers.clone().max_decoding_message_size(MAX_ENDING_BYTES),
             workers: workers.max_decoding_message_size(MAX_REPORT_BYTES),

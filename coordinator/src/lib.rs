@@ -6,6 +6,7 @@ pub mod config;
 pub mod convert;
 pub mod engine;
 pub mod grpc;
+pub mod health;
 pub mod leading;
 pub mod listen;
 pub mod metrics;

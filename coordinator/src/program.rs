@@ -7,6 +7,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{self, Args, Config, DEFAULT};
+use crate::health;
 use crate::server::Handle;
 
 /// A failure of ours.
@@ -23,6 +24,12 @@ pub fn main_with(args: &Args) -> ExitCode {
         Ok(config) => config,
         Err(errors) => return fail(USAGE, &format!("the configuration is wrong\n{errors}")),
     };
+    if args.healthy {
+        return match health::ask(&config) {
+            Ok(()) => say("healthy"),
+            Err(error) => fail(FAILED, &format!("the coordinator is not healthy: {}", crate::chain(&error))),
+        };
+    }
     crate::listen::raise_file_limit();
     let filter = tracing_subscriber::EnvFilter::new(&config.log);
     let colours = std::io::stderr().is_terminal();

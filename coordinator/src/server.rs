@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
 
+use crate::access::keyring::Given;
 use crate::access::refresh::Refresh;
 use crate::access::{self, Keyring, unix_ms};
 use crate::config::Config;
@@ -40,8 +41,6 @@ const KEEPALIVE: Duration = Duration::from_secs(20);
 const KEEPALIVE_WAIT: Duration = Duration::from_secs(10);
 /// Calls that one connection may have under way: a worker has some dozen, `sweepctl` a few.
 const MAX_STREAMS: u32 = 256;
-/// Calls that one connection may have begun and taken back before we have seen them.
-const MAX_RESETS: usize = 64;
 /// The longest headers of a call, in bytes.
 const MAX_HEADER_BYTES: u32 = 32 * 1024;
 
@@ -121,7 +120,9 @@ pub async fn start(config: Config, shutdown: CancellationToken) -> Result<Handle
     let (grpc_address, http_address) = (bound(&grpc, config.listen)?, bound(&http, config.listen_http)?);
     let leadership = store::open(&config.store, config.address(grpc_address), config.accept_loss).await?;
     let leadership: Arc<dyn Leadership> = Arc::from(leadership);
-    let keyring = keyring(&config, leadership.as_ref()).await?;
+    let given = config.tokens.read()?;
+    let digests = given.iter().map(|given| given.digest).collect();
+    let keyring = keyring(&config, given, leadership.as_ref()).await?;
     let tasks = TaskTracker::new();
     let (standing, stands) = watch::channel(Standing::Waiting(Waiting::Looking));
     let (ready, is_ready) = watch::channel(false);
@@ -147,6 +148,8 @@ pub async fn start(config: Config, shutdown: CancellationToken) -> Result<Handle
         given: config.tokens.clone(),
         leadership: Arc::clone(&leadership),
         shutdown: shutdown.clone(),
+        digests,
+        said: (false, false),
     };
     tasks.spawn(refresh.run());
     // A parked poll must not hold the listeners open: the engine leaves with the token, before they do.
@@ -182,10 +185,10 @@ pub async fn start(config: Config, shutdown: CancellationToken) -> Result<Handle
 
 /// What is known of tokens at the start. Without any, only this machine may reach the coordinator, unless somebody said
 /// otherwise.
-async fn keyring(config: &Config, leadership: &dyn Leadership) -> Result<Arc<Keyring>, Error> {
+async fn keyring(config: &Config, given: Vec<Given>, leadership: &dyn Leadership) -> Result<Arc<Keyring>, Error> {
     let workers_show = config.tls.as_ref().is_some_and(|files| files.client_authority.is_some());
     let keyring = Arc::new(Keyring::new(workers_show));
-    keyring.give(config.tokens.read()?, unix_ms());
+    keyring.give(given, unix_ms());
     keyring.stored(leadership.tokens().await?, unix_ms());
     let exposed = [("--listen", config.listen), ("--listen-http", config.listen_http)];
     let exposed = exposed.into_iter().find(|(_, address)| !address.ip().is_loopback());
@@ -227,7 +230,6 @@ fn serve_grpc(
         .http2_keepalive_interval(Some(KEEPALIVE))
         .http2_keepalive_timeout(Some(KEEPALIVE_WAIT))
         .max_concurrent_streams(MAX_STREAMS)
-        .http2_max_pending_accept_reset_streams(Some(MAX_RESETS))
         .http2_max_header_list_size(MAX_HEADER_BYTES)
         .layer(Timing::new(rooms.metrics))
         .layer(access::grpc::Door(rooms.keyring))

@@ -38,7 +38,7 @@ fn without_a_coordinator_it_says_how_to_start_one() {
 
 #[test]
 fn an_address_that_is_none_is_a_wrong_command_line() {
-    insta::assert_snapshot!(transcript(&["list", "--coordinator", "https://127.0.0.1:1"]));
+    insta::assert_snapshot!(transcript(&["list", "--coordinator", "ftp://127.0.0.1:1"]));
 }
 
 #[test]

@@ -67,6 +67,27 @@ fn a_second_signal_ends_a_worker_at_once_and_its_trainers_with_it() {
 }
 
 #[test]
+fn a_worker_that_a_signal_drains_ends_its_trial_and_takes_no_other() {
+    let env = Env::new();
+    let _coordinator = env.coordinator().start();
+    let first = env.worker("w1").start();
+    let spec = env.file("two.yaml", &study("two", 400, &[2, 3], &[0]));
+    let sweep = env.submit(&spec);
+    let mut watch = env.watch(sweep);
+    watch.until_sweep("it ran", |sweep| sweep["running"][0]["newest"].is_object());
+    first.signal(Signal::USR1);
+    assert_eq!(first.wait().code(), Some(0), "{}", env.log("w1"));
+    assert!(env.log("w1").contains("Drained"), "{}", env.log("w1"));
+    let status = env.sweepctl(["status", "two", "--output", "json"]).expect_code(0).json();
+    let counts = &status["counts"];
+    assert_eq!((&counts["succeeded"], &counts["queued"]), (&1.into(), &1.into()), "{status}");
+    let _second = env.worker("w2").start();
+    watch.until_sweep("it was done", |sweep| sweep["state"] == "succeeded");
+    let trials = env.sweepctl(["export", "two", "--format", "json"]).expect_code(0).json();
+    assert!(trials.as_array().unwrap().iter().all(|trial| trial["attempts"] == 1), "{trials}");
+}
+
+#[test]
 fn a_drained_worker_hands_back_what_it_has_and_another_goes_on() {
     let env = Env::new();
     let _coordinator = env.coordinator().start();

@@ -1,5 +1,7 @@
 //! Two coordinators on one PostgreSQL database: one leads, and the other takes over when it is killed or frozen.
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
@@ -117,6 +119,40 @@ fn a_leader_that_was_frozen_cannot_write_and_stands_by() {
     watch.until_sweep("it was done", |sweep| sweep["state"] == "succeeded");
     trials_once(server, &url, 8);
     assert_eq!(server.ask(&url, "SELECT term FROM leader"), term, "nobody else has led since");
+}
+
+/// The first line of what an HTTP address answers.
+fn status(address: &str, path: &str) -> String {
+    let mut stream = TcpStream::connect(address).unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer.lines().next().unwrap_or_default().to_owned()
+}
+
+#[test]
+fn a_standby_is_ready_to_take_over_but_not_to_answer() {
+    let Some(server) = shared() else { return };
+    let (env, url) = (Env::new(), server.database());
+    let http = |name: &str, begins: &str| {
+        let words = ["coordinator", "--listen", "127.0.0.1:0", "--listen-http", "127.0.0.1:0", "--store", &url];
+        let mut process = env.start(name, env.command(words).args(["--artifacts", "artifacts"]));
+        let address = process.until("it said where it listens", |line| {
+            let (_, rest) = line.strip_prefix(begins)?.split_once("http=")?;
+            rest.split(' ').next().map(str::to_owned)
+        });
+        (process, address)
+    };
+    let (_first, leader) = http("first", "ready ");
+    let (_second, standby) = http("second", "standby ");
+    let of = |address: &str| ["/healthz", "/readyz", "/readyz?standby=ready"].map(|path| status(address, path));
+    assert!(of(&leader).iter().all(|line| line.contains(" 200 ")), "{:?}", of(&leader));
+    let [healthy, answers, takes_over] = of(&standby);
+    assert!(
+        healthy.contains(" 200 ") && answers.contains(" 503 ") && takes_over.contains(" 200 "),
+        "{:?}",
+        of(&standby)
+    );
 }
 
 #[test]

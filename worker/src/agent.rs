@@ -63,6 +63,8 @@ pub(crate) struct Parts {
     pub(crate) report_batch_points: usize,
     pub(crate) retry_max: Duration,
     pub(crate) shutdown_limit: Duration,
+    /// Cancelled when nothing new is to be taken; what runs may end.
+    pub(crate) drain: CancellationToken,
 }
 
 /// The agent's end of one slot.
@@ -196,7 +198,7 @@ impl Agent {
         }
     }
 
-    /// Works until `shutdown`, or until the coordinator has drained it, or refuses it.
+    /// Works until `shutdown`, or until it is drained, or until the coordinator refuses it.
     pub(crate) async fn run(mut self, shutdown: CancellationToken) -> Result<Ending, Error> {
         while !self.is_done() {
             self.start_calls();
@@ -205,6 +207,7 @@ impl Agent {
             let may_listen = self.outbox.has_room() || self.leave_by.is_some();
             tokio::select! {
                 () = shutdown.cancelled(), if self.leave_by.is_none() => self.leave("the worker is leaving"),
+                () = self.parts.drain.cancelled(), if !self.draining => self.drain(),
                 Some(answer) = self.calls.join_next() => self.answered(answer),
                 Some(event) = self.parts.events.recv(), if may_listen => self.slot_said(event),
                 () = self.outbox.journal_said() => self.journal_said(),
@@ -241,6 +244,14 @@ impl Agent {
             }
             Some(_) => false,
         }
+    }
+
+    /// Takes nothing new; what runs may end.
+    fn drain(&mut self) {
+        tracing::info!(attempts = self.held.len(), "draining by a signal");
+        self.draining = true;
+        // The next poll says so.
+        self.end_poll();
     }
 
     /// Takes nothing new and stops what runs.

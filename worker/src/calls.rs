@@ -60,6 +60,8 @@ impl Link {
                 .keep_alive_while_idle(true);
             if endpoint.uri().scheme_str() == Some("https") {
                 endpoint = endpoint.tls_config(credentials::tls(config)?)?;
+            } else if bearer.is_shown() && !endpoint.uri().host().is_some_and(is_here) {
+                tracing::warn!(address, "the token travels in clear text: https needs a coordinator with tls_cert");
             }
             let client = WorkerServiceClient::with_interceptor(endpoint.connect_lazy(), bearer.clone());
             Ok((address.clone(), client.max_decoding_message_size(MAX_MESSAGE_BYTES)))
@@ -79,6 +81,12 @@ impl Link {
     pub(crate) fn turn(&mut self) {
         self.current = (self.current + 1) % self.clients.len();
     }
+}
+
+/// Whether a host is this machine.
+fn is_here(host: &str) -> bool {
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    host == "localhost" || bare.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 /// What a failed call means.

@@ -104,7 +104,8 @@ impl Args {
 }
 
 /// Runs a worker until a signal, a drain or a failure, and says what went wrong on stderr. `trainer_command` is used where
-/// neither file, environment nor flag names one. A first SIGINT or SIGTERM leaves in good order, a second at once.
+/// neither file, environment nor flag names one. SIGUSR1 drains: what runs may end. A first SIGINT or SIGTERM leaves in good
+/// order, a second at once.
 pub async fn main_with(args: Args, trainer_command: Vec<String>) -> ExitCode {
     if args.print_default_config {
         let written = std::io::stdout().write_all(DEFAULT_YAML.as_bytes());
@@ -132,12 +133,16 @@ async fn work(args: &Args, trainer_command: Vec<String>) -> Result<Option<Ending
     let config = args.config()?;
     let mut signals =
         Signals { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? };
-    let shutdown = CancellationToken::new();
-    let running = start::run(config, trainer_command, shutdown.clone());
+    let mut draining = signal(SignalKind::user_defined1())?;
+    let (shutdown, drain) = (CancellationToken::new(), CancellationToken::new());
+    let running = start::run(config, trainer_command, shutdown.clone(), drain.clone());
     let mut running = std::pin::pin!(running);
-    tokio::select! {
-        ending = &mut running => return ending.map(Some),
-        () = signals.next() => shutdown.cancel(),
+    while !shutdown.is_cancelled() {
+        tokio::select! {
+            ending = &mut running => return ending.map(Some),
+            () = signals.next() => shutdown.cancel(),
+            _ = draining.recv() => drain.cancel(),
+        }
     }
     tokio::select! {
         ending = running => ending.map(Some),

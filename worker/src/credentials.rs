@@ -86,6 +86,13 @@ impl Bearer {
     }
 }
 
+impl Bearer {
+    /// Whether there is a token at all.
+    pub(crate) fn is_shown(&self) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).header.is_some()
+    }
+}
+
 impl Interceptor for Bearer {
     fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
         let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);

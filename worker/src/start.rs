@@ -40,6 +40,7 @@ pub struct Handle {
     pub slots: Vec<Slot>,
     metrics: Arc<Metrics>,
     registered: watch::Receiver<bool>,
+    drain: CancellationToken,
     end: DropGuard,
     task: JoinHandle<Result<Ending, Error>>,
 }
@@ -53,6 +54,11 @@ impl Handle {
     /// Returns once a coordinator has taken the worker; `false` if it ended before.
     pub async fn registered(&self) -> bool {
         self.registered.clone().wait_for(|registered| *registered).await.is_ok()
+    }
+
+    /// Lets the worker take nothing new; it ends when what runs has ended and is handed in.
+    pub fn drain(&self) {
+        self.drain.cancel();
     }
 
     /// Returns when the worker has ended.
@@ -77,18 +83,29 @@ impl Handle {
     }
 }
 
-/// Runs a worker until `shutdown`, until it is drained, or until it fails. `trainer_command` is used where the
-/// configuration names none.
+/// Runs a worker until `shutdown`, until it is drained, by the coordinator or by `drain`, or until it fails.
+/// `trainer_command` is used where the configuration names none.
 ///
 /// # Errors
 /// The worker cannot start, or the coordinator refuses it.
-pub async fn run(config: Config, trainer_command: Vec<String>, shutdown: CancellationToken) -> Result<Ending, Error> {
+pub async fn run(
+    config: Config,
+    trainer_command: Vec<String>,
+    shutdown: CancellationToken,
+    drain: CancellationToken,
+) -> Result<Ending, Error> {
     let handle = tokio::select! {
         biased;
         () = shutdown.cancelled() => return Ok(Ending::Stopped),
         handle = start(config, trainer_command, &shutdown) => handle?,
     };
-    handle.join().await
+    let draining = handle.drain.clone();
+    let mut ended = std::pin::pin!(handle.join());
+    tokio::select! {
+        ending = &mut ended => return ending,
+        () = drain.cancelled() => draining.cancel(),
+    }
+    ended.await
 }
 
 /// Starts a worker within this process. It ends with `shutdown`, or when the handle is dropped.
@@ -121,7 +138,7 @@ pub async fn start(
     let slots = plan(&config, &offered)?;
     let (registered_sender, registered) = watch::channel(false);
     let end = shutdown.child_token();
-    let pages_end = CancellationToken::new();
+    let (pages_end, drain) = (CancellationToken::new(), CancellationToken::new());
     let http_address = match config.http_listen {
         Some(address) => {
             let pages = http::Pages {
@@ -163,6 +180,7 @@ pub async fn start(
         report_batch_points: config.report_batch_points,
         retry_max: config.retry_max,
         shutdown_limit: config.shutdown,
+        drain: drain.clone(),
     };
     let agent = Agent::new(parts, journal, recovered);
     let agent_end = end.clone();
@@ -182,7 +200,7 @@ pub async fn start(
         drop(ground);
         result
     });
-    Ok(Handle { http_address, slots, metrics, registered, end: end.drop_guard(), task })
+    Ok(Handle { http_address, slots, metrics, registered, drain, end: end.drop_guard(), task })
 }
 
 /// The worker's folders, and the lock that keeps them its own.

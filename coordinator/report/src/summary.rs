@@ -18,6 +18,12 @@ pub(crate) struct Confusion {
 }
 
 impl Confusion {
+    /// Of one network; nothing where the counts do not fit the classes.
+    pub(crate) fn new(classes: usize, counts: &[u32]) -> Option<Self> {
+        let counts: Vec<u64> = counts.iter().map(|count| u64::from(*count)).collect();
+        (classes > 0 && counts.len() == classes * classes).then_some(Self { classes, counts, networks: 1 })
+    }
+
     /// Of a configuration; nothing without a validation.
     pub(crate) fn of(view: &View<'_>, subject: &Subject) -> Option<Self> {
         let classes = view.study.classes.len();

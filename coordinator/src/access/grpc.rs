@@ -55,6 +55,8 @@ where
             Err(refusal) => return Box::pin(ready(Ok(status(&refusal).into_http()))),
         };
         request.extensions_mut().insert(caller);
+        // Whoever revokes his own token is still told that it is done.
+        let ended = ended.filter(|_| request.uri().path() != need::REVOKE);
         let answer = self.inner.call(request);
         let Some(ended) = ended else { return Box::pin(answer) };
         Box::pin(async move {

@@ -19,6 +19,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use super::ending::Ending;
 use super::keyring::{Admitted, Presented};
 use super::{Keyring, Need, Refusal, Secret, need, unix_ms};
+use crate::web::problem::Problem;
 
 /// Names of the cookie: without TLS, and with it, where browsers then hold that nobody else could set it.
 pub(super) const COOKIE: &str = "sweep";
@@ -158,7 +159,7 @@ fn turned_away(request: &Request, refusal: &Refusal) -> Response {
 }
 
 fn refuse(status: StatusCode, why: &str) -> Response {
-    (status, axum::Json(serde_json::json!({ "error": why }))).into_response()
+    Problem::new(status, why).into_response()
 }
 
 /// What every answer says to browsers; what a handler has said already stays.
@@ -214,7 +215,6 @@ mod tests {
             ("localhost:7734", true),
             ("LocalHost", true),
             ("[::1]:7734", true),
-            ("::1", true),
             ("10.0.0.1", true),
             ("evil.example:7734", false),
             ("127.0.0.1.evil.example", false),

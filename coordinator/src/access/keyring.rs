@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{PoisonError, RwLock};
 
 use sweep_spec::Digest;
@@ -135,6 +136,8 @@ pub struct Keyring {
     state: RwLock<State>,
     /// Whether workers must show a certificate.
     certificates: bool,
+    /// Calls that were not let in since somebody asked.
+    refused: AtomicU64,
 }
 
 impl fmt::Debug for Keyring {
@@ -203,11 +206,22 @@ impl Keyring {
         }
     }
 
+    /// How many calls were not let in since this was asked last.
+    pub(crate) fn take_refused(&self) -> u64 {
+        self.refused.swap(0, Ordering::Relaxed)
+    }
+
     /// Whether whoever presents this may do what needs that.
     ///
     /// # Errors
     /// Why not.
     pub fn admit(&self, presented: Presented<'_>, need: Need, now_ms: i64) -> Result<Admitted, Refusal> {
+        self.judge(presented, need, now_ms).inspect_err(|_| {
+            self.refused.fetch_add(1, Ordering::Relaxed);
+        })
+    }
+
+    fn judge(&self, presented: Presented<'_>, need: Need, now_ms: i64) -> Result<Admitted, Refusal> {
         let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
         let needed = match need {
             Need::Nothing => return Ok(nobody()),

@@ -19,6 +19,9 @@ const SUBMIT: Need = Need::Role(Role::Submit);
 const ADMIN: Need = Need::Role(Role::Admin);
 const WORKER: Need = Need::Role(Role::Worker);
 
+/// The method that ends tokens.
+pub(super) const REVOKE: &str = "/sweep.v1.AccessService/RevokeToken";
+
 /// Every method of our services.
 const METHODS: &[(&str, Need)] = &[
     ("/sweep.v1.SweepService/Submit", SUBMIT),
@@ -53,10 +56,9 @@ const METHODS: &[(&str, Need)] = &[
     ("/sweep.v1.WorkerService/PutArtifact", WORKER),
     ("/sweep.v1.AccessService/CreateToken", ADMIN),
     ("/sweep.v1.AccessService/ListTokens", ADMIN),
-    ("/sweep.v1.AccessService/RevokeToken", ADMIN),
+    (REVOKE, ADMIN),
     ("/grpc.health.v1.Health/Check", Need::Nothing),
     ("/grpc.health.v1.Health/Watch", Need::Nothing),
-    ("/grpc.health.v1.Health/List", Need::Nothing),
     ("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", READ),
 ];
 

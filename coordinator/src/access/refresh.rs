@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sweep_spec::Digest;
 use tokio_util::sync::CancellationToken;
@@ -15,6 +15,8 @@ use super::{Keyring, Role, Secret, unix_ms};
 use crate::store::leadership::Leadership;
 
 const PAUSE: Duration = Duration::from_secs(1);
+/// Refused calls are told of together, once in so long.
+const TELL: Duration = Duration::from_secs(60);
 
 /// Tokens that the configuration gives.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -44,49 +46,69 @@ pub(crate) struct Refresh {
     pub(crate) given: GivenTokens,
     pub(crate) leadership: Arc<dyn Leadership>,
     pub(crate) shutdown: CancellationToken,
+    /// What the files held.
+    pub(crate) digests: Vec<Digest>,
+    /// What was said of files and of the store, and need not be said again.
+    pub(crate) said: (bool, bool),
 }
 
 impl Refresh {
     /// Until the coordinator stops. What cannot be read leaves what was known before.
-    pub(crate) async fn run(self) {
-        let (mut digests, mut said) = (Vec::new(), (false, false));
+    pub(crate) async fn run(mut self) {
+        let mut told: Option<Instant> = None;
         loop {
             tokio::select! {
                 () = self.shutdown.cancelled() => return,
                 () = tokio::time::sleep(PAUSE) => {}
             }
-            if !self.given.files.is_empty() {
-                match self.given.read() {
-                    Ok(given) => {
-                        let now: Vec<_> = given.iter().map(|given| given.digest).collect();
-                        if now != digests && !digests.is_empty() {
-                            info!("a token file has changed");
-                        }
-                        digests = now;
-                        self.keyring.give(given, unix_ms());
-                        said.0 = false;
-                    }
-                    Err(error) if !said.0 => {
-                        warn!(error = %crate::chain(&error), "a token file cannot be read: the token before still holds");
-                        said.0 = true;
-                    }
-                    Err(_) => {}
-                }
-            }
+            self.files();
             if self.leadership.is_shared() {
-                match self.leadership.tokens().await {
-                    Ok(tokens) => {
-                        self.keyring.stored(tokens, unix_ms());
-                        said.1 = false;
-                    }
-                    Err(error) if !said.1 => {
-                        warn!(error = %crate::chain(&error), "tokens cannot be read: those before still hold");
-                        said.1 = true;
-                    }
-                    Err(_) => {}
-                }
+                self.store().await;
             }
             self.keyring.tick(unix_ms());
+            if told.is_none_or(|at| at.elapsed() > TELL) {
+                let calls = self.keyring.take_refused();
+                if calls > 0 {
+                    told = Some(Instant::now());
+                    warn!(calls, "calls were refused: they showed no token, a wrong one, or one of another role");
+                }
+            }
+        }
+    }
+
+    fn files(&mut self) {
+        if self.given.files.is_empty() {
+            return;
+        }
+        match self.given.read() {
+            Ok(given) => {
+                let digests = given.iter().map(|given| given.digest).collect();
+                if digests != self.digests {
+                    info!("a token file has changed");
+                    self.digests = digests;
+                    self.keyring.give(given, unix_ms());
+                }
+                self.said.0 = false;
+            }
+            Err(error) => {
+                if !std::mem::replace(&mut self.said.0, true) {
+                    warn!(error = %crate::chain(&error), "a token file cannot be read: the token before still holds");
+                }
+            }
+        }
+    }
+
+    async fn store(&mut self) {
+        match self.leadership.tokens().await {
+            Ok(tokens) => {
+                self.keyring.stored(tokens, unix_ms());
+                self.said.1 = false;
+            }
+            Err(error) => {
+                if !std::mem::replace(&mut self.said.1, true) {
+                    warn!(error = %crate::chain(&error), "tokens cannot be read: those before still hold");
+                }
+            }
         }
     }
 }

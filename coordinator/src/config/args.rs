@@ -18,6 +18,9 @@ pub struct Args {
     /// Print the default configuration and leave
     #[arg(long)]
     pub print_config: bool,
+    /// Ask the coordinator that runs here with this configuration whether it is healthy, and leave
+    #[arg(long)]
+    pub healthy: bool,
     /// The store: a SQLite file, or postgres://USER@HOST:PORT/DATABASE
     #[arg(long, value_name = "FILE|URL")]
     pub store: Option<String>,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use sweep_analysis::analyse::{self, Compared, Request};
 use sweep_analysis::find::find;
@@ -14,6 +15,7 @@ use sweep_scheduler::SweepId;
 use sweep_spec::TrialId;
 use sweep_spec::trainer::Validation;
 
+use super::driver::unix_ms;
 use super::submit::blocking;
 use super::{Error, Handle, restore, study};
 use crate::store::codes::{AttemptState, SweepState};
@@ -21,6 +23,11 @@ use crate::store::record::{SweepRecord, TrialPage, TrialState};
 
 /// Analyses that are kept.
 const KEPT: usize = 16;
+/// An analysis that took longer than this is not waited for a second time by whoever can do with an older one.
+const SLOW: Duration = Duration::from_millis(200);
+/// And a newer one is made only when this many times what making it took has passed, so that a page that is open does not
+/// keep a processor busy.
+const PATIENCE: u32 = 10;
 /// Single images are looked at in sweeps of at most so many trials.
 const MOST_VALIDATIONS: usize = 2_000;
 /// Failed trials whose reasons are told.
@@ -39,6 +46,8 @@ pub struct Analysed {
     pub analysis: Analysis,
     /// The results along each factor.
     pub tables: Vec<Table>,
+    /// When the store was read, in milliseconds since 1970.
+    pub read_ms: i64,
 }
 
 /// Two configurations of a sweep.
@@ -56,9 +65,29 @@ pub struct Pairwise {
 
 /// What is kept of an analysis.
 pub(crate) struct Kept {
-    key: (SweepId, Request, bool),
+    key: Key,
     analysed: Arc<Analysed>,
     change: u64,
+    made: Instant,
+    took: Duration,
+}
+
+/// Of what, by what, and with or without single images.
+pub(crate) type Key = (SweepId, Request, bool);
+
+impl Kept {
+    /// Nothing changes a sweep that has ended but a retry, which forgets what is kept of it.
+    fn holds(&self, change: u64) -> bool {
+        self.change == change || self.analysed.record.state != SweepState::Running
+    }
+}
+
+/// What is at hand of an analysis.
+enum AtHand {
+    Current(Arc<Analysed>),
+    /// Of some moments ago; the flag says that it is time for a newer one.
+    Older(Arc<Analysed>, bool),
+    Nothing,
 }
 
 impl Handle {
@@ -68,12 +97,61 @@ impl Handle {
     /// There is no such sweep, or the store failed.
     pub async fn analysed(&self, id: SweepId, request: Request, images: bool) -> Result<Arc<Analysed>, Error> {
         let key = (id, request, images);
-        let change = *self.changes.borrow();
-        if let Ok(kept) = self.analyses.lock()
-            && let Some(found) = kept.iter().find(|kept| kept.key == key && kept.change == change)
-        {
-            return Ok(Arc::clone(&found.analysed));
+        if let AtHand::Current(analysed) = self.at_hand(&key) {
+            return Ok(analysed);
         }
+        // Whoever asks the same meanwhile waits for this answer instead of making it too.
+        let making = self.analysing.lock().map(|mut making| Arc::clone(making.entry(key).or_default()));
+        let making = making.unwrap_or_default();
+        let alone = making.lock().await;
+        if let AtHand::Current(analysed) = self.at_hand(&key) {
+            return Ok(analysed);
+        }
+        let made = self.analyse(id, request, images).await;
+        if let Ok(mut making) = self.analysing.lock() {
+            making.remove(&key);
+        }
+        drop(alone);
+        made
+    }
+
+    /// Like `analysed`; of a large sweep that goes on, what is at hand is taken, and a newer one is made meanwhile.
+    ///
+    /// # Errors
+    /// There is no such sweep, or the store failed.
+    pub async fn analysed_soon(&self, id: SweepId, request: Request, images: bool) -> Result<Arc<Analysed>, Error> {
+        match self.at_hand(&(id, request, images)) {
+            AtHand::Current(analysed) | AtHand::Older(analysed, false) => Ok(analysed),
+            AtHand::Older(analysed, true) => {
+                let handle = self.clone();
+                tokio::spawn(async move {
+                    if let Err(error) = handle.analysed(id, request, images).await {
+                        tracing::warn!(sweep_id = %id, error = %crate::chain(&error), "cannot analyse a sweep");
+                    }
+                });
+                Ok(analysed)
+            }
+            AtHand::Nothing => self.analysed(id, request, images).await,
+        }
+    }
+
+    fn at_hand(&self, key: &Key) -> AtHand {
+        let change = *self.changes.borrow();
+        let Ok(kept) = self.analyses.lock() else { return AtHand::Nothing };
+        let Some(found) = kept.iter().find(|kept| kept.key == *key) else { return AtHand::Nothing };
+        let analysed = Arc::clone(&found.analysed);
+        if found.holds(change) {
+            return AtHand::Current(analysed);
+        }
+        if found.took < SLOW {
+            AtHand::Nothing
+        } else {
+            AtHand::Older(analysed, found.made.elapsed() > found.took * PATIENCE)
+        }
+    }
+
+    async fn analyse(&self, id: SweepId, request: Request, images: bool) -> Result<Arc<Analysed>, Error> {
+        let (change, began, read_ms) = (*self.changes.borrow(), Instant::now(), unix_ms());
         let (record, mut study) = self.study(id).await?;
         let mut note = None;
         if images {
@@ -90,14 +168,18 @@ impl Handle {
             analysis.notes.extend(note);
             let board = leaderboard(&study, request.metric);
             let tables = tables(&study);
-            Ok(Arc::new(Analysed { record, study, board, analysis, tables }))
+            Ok(Arc::new(Analysed { record, study, board, analysis, tables, read_ms }))
         })
         .await?;
         if let Ok(mut kept) = self.analyses.lock() {
-            kept.retain(|kept| kept.change == change && kept.key != key);
-            if kept.len() < KEPT {
-                kept.push(Kept { key, analysed: Arc::clone(&analysed), change });
+            let key = (id, request, images);
+            kept.retain(|kept| kept.key != key);
+            if kept.len() >= KEPT {
+                // The oldest stands first.
+                kept.remove(0);
             }
+            let (made, took) = (Instant::now(), began.elapsed());
+            kept.push(Kept { key, analysed: Arc::clone(&analysed), change, made, took });
         }
         Ok(analysed)
     }

@@ -28,6 +28,7 @@ mod poll;
 mod report;
 mod reproduce;
 mod restore;
+mod single;
 mod status;
 mod study;
 mod submit;
@@ -55,6 +56,7 @@ pub use error::Error;
 pub use forecast::PlanCost;
 pub use noise::Noise;
 pub use outlook::Cost;
+pub(crate) use report::material;
 pub use reproduce::{Answered, Reproducing};
 pub use status::{Board, StageStatus, Status};
 pub(crate) use study::epoch;
@@ -85,6 +87,8 @@ pub struct Handle {
     /// Sweeps whose boards are being made.
     making: Arc<Mutex<HashSet<SweepId>>>,
     analyses: Arc<Mutex<Vec<analysis::Kept>>>,
+    /// Analyses that are being made.
+    analysing: Arc<Mutex<HashMap<analysis::Key, Arc<tokio::sync::Mutex<()>>>>>,
     lease_ttl_ms: u64,
     limits: Limits,
     costs: costs::Shared,
@@ -127,6 +131,7 @@ pub fn start(
         boards: Arc::default(),
         making: Arc::default(),
         analyses: Arc::default(),
+        analysing: Arc::default(),
         lease_ttl_ms: scheduler.lease_ttl_ms,
         limits,
         costs: costs.clone(),

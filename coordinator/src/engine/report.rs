@@ -67,6 +67,16 @@ impl Handle {
         .await
     }
 
+    /// What pages show beside an analysis that has single images: who and when, and the pictures.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub async fn pictured(&self, analysed: &Analysed, folder: &Folder) -> Result<Material, Error> {
+        let mut material = material(analysed);
+        self.add_sheet(analysed, &mut material, folder).await?;
+        Ok(material)
+    }
+
     async fn add_curves(&self, analysed: &Analysed, material: &mut Material) -> Result<(), Error> {
         let wanted = wanted(analysed);
         let all = analysed.study.subjects.len();
@@ -113,7 +123,12 @@ impl Handle {
     }
 
     /// Pictures are an extra: without a sound sheet the report has none, and says so.
-    async fn add_sheet(&self, analysed: &Analysed, material: &mut Material, folder: &Folder) -> Result<(), Error> {
+    pub(super) async fn add_sheet(
+        &self,
+        analysed: &Analysed,
+        material: &mut Material,
+        folder: &Folder,
+    ) -> Result<(), Error> {
         let found = self.store.artifacts(analysed.record.id).await?;
         let is_sheet = |artifact: &&crate::store::record::ArtifactRecord| {
             artifact.kind == v1::ArtifactKind::Thumbnails && artifact.data_digest == analysed.record.pin
@@ -148,7 +163,8 @@ fn wanted(analysed: &Analysed) -> BTreeSet<u32> {
     best.chain(analysed.study.baseline().map(|baseline| baseline.position)).collect()
 }
 
-fn material(analysed: &Analysed) -> Material {
+/// Who and when; without curves and pictures.
+pub(crate) fn material(analysed: &Analysed) -> Material {
     let record: &SweepRecord = &analysed.record;
     let state = match record.state {
         SweepState::Preparing | SweepState::Running => "running",

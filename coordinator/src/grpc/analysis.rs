@@ -1,17 +1,22 @@
 //! What the results say: the leaderboard, an analysis, two configurations.
 
+use std::collections::HashMap;
+use std::sync::Arc;
+
 use sweep_analysis::analyse::Request;
+use sweep_analysis::leaderboard::Row;
 use sweep_analysis::result::{Correction, Verdict};
 use sweep_proto::v1;
 use sweep_spec::spec::{Goal, Metric};
 
 use super::analysis_messages as messages;
+use super::board_part::Part;
 use super::sweep::Sweeps;
 use crate::convert::{self, Invalid, MAX_TEXT_BYTES};
-use crate::engine::Error;
+use crate::engine::{Analysed, Error};
 
 impl Sweeps {
-    pub(super) async fn leaderboard(
+    pub(crate) async fn leaderboard(
         &self,
         request: v1::GetLeaderboardRequest,
     ) -> Result<v1::GetLeaderboardResponse, Error> {
@@ -20,46 +25,59 @@ impl Sweeps {
         let status = self.status(sweep).await?;
         let analysed = self.engine.analysed(sweep, asked, false).await?;
         let limit = if request.limit == 0 { usize::MAX } else { request.limit as usize };
-        let (board, analysis) = (&analysed.board, &analysed.analysis);
-        Ok(v1::GetLeaderboardResponse {
-            sweep: Some(status),
-            metric: board.metric.name().to_owned(),
-            maximize: board.goal == Goal::Maximize,
-            rows: messages::rows(&analysed, limit, true)?,
-            notes: analysis.notes.clone(),
-            alpha: analysis.alpha,
-            noise: analysis.noise.as_ref().map(messages::noise),
-        })
+        let rows: Vec<&Row> = analysed.board.rows.iter().take(limit).collect();
+        board(&analysed, status, &rows)
     }
 
-    pub(super) async fn analysis(&self, request: v1::GetAnalysisRequest) -> Result<v1::GetAnalysisResponse, Error> {
+    /// Some rows of a leaderboard, in some order. Of a large sweep that goes on it may be some moments old.
+    pub(crate) async fn leaderboard_part(
+        &self,
+        request: v1::GetLeaderboardRequest,
+        part: &Part,
+    ) -> Result<PartOfBoard, Error> {
         let sweep = self.find(request.sweep).await?;
-        let correction = correction(request.correction)?;
-        let metric = metric(&request.metric)?;
-        let asked = Request { metric, against_baseline: request.against_baseline, correction };
+        let asked = Request { metric: metric(&request.metric)?, ..Request::default() };
+        let analysed = self.engine.analysed_soon(sweep, asked, false).await?;
         let status = self.status(sweep).await?;
-        let analysed = self.engine.analysed(sweep, asked, request.images).await?;
-        let analysis = &analysed.analysis;
-        let of = |comparisons: &[sweep_analysis::result::Comparison]| {
-            comparisons.iter().map(|one| messages::comparison(&analysed.study, one)).collect()
-        };
-        Ok(v1::GetAnalysisResponse {
-            sweep: Some(status),
-            metric: analysis.metric.name().to_owned(),
-            maximize: analysis.goal == Goal::Maximize,
-            alpha: analysis.alpha,
-            rows: messages::rows(&analysed, usize::MAX, false)?,
-            comparisons: of(&analysis.comparisons),
-            against_baseline: of(&analysis.against_baseline),
-            stages: analysis.stages.iter().map(|stage| messages::stage(&analysed.study, stage)).collect(),
-            noise: analysis.noise.as_ref().map(messages::noise),
-            excluded: analysis.excluded.iter().map(|one| messages::exclusion(&analysed.study, one)).collect(),
-            notes: analysis.notes.clone(),
-            tables: analysed.tables.iter().map(|table| messages::table(&analysed.study, table)).collect(),
-        })
+        let (rows, next, total) = part.of(&analysed)?;
+        Ok(PartOfBoard { board: board(&analysed, status, &rows)?, total, next, read_ms: analysed.read_ms })
     }
 
-    pub(super) async fn compare(
+    /// All rows of a leaderboard in the order of `part`.
+    pub(crate) async fn ordered_board(
+        &self,
+        request: v1::GetLeaderboardRequest,
+        part: &Part,
+    ) -> Result<OrderedBoard, Error> {
+        let sweep = self.find(request.sweep).await?;
+        let asked = Request { metric: metric(&request.metric)?, ..Request::default() };
+        let analysed = self.engine.analysed_soon(sweep, asked, false).await?;
+        let indices: HashMap<u32, usize> = (analysed.board.rows.iter().map(|row| row.position)).zip(0..).collect();
+        let all = Part { after: None, limit: usize::MAX, ..part.clone() };
+        let (rows, ..) = all.of(&analysed)?;
+        let order = rows.iter().filter_map(|row| indices.get(&row.position).copied()).collect();
+        Ok(OrderedBoard { order: Arc::new(order), analysed })
+    }
+
+    pub(crate) async fn analysis(&self, request: v1::GetAnalysisRequest) -> Result<v1::GetAnalysisResponse, Error> {
+        let sweep = self.find(request.sweep.clone()).await?;
+        let status = self.status(sweep).await?;
+        let analysed = self.engine.analysed(sweep, asked(&request)?, request.images).await?;
+        analysis(&analysed, status)
+    }
+
+    /// The same; of a large sweep that goes on, it may be some moments old.
+    pub(crate) async fn analysis_soon(
+        &self,
+        request: v1::GetAnalysisRequest,
+    ) -> Result<v1::GetAnalysisResponse, Error> {
+        let sweep = self.find(request.sweep.clone()).await?;
+        let analysed = self.engine.analysed_soon(sweep, asked(&request)?, request.images).await?;
+        let status = self.status(sweep).await?;
+        analysis(&analysed, status)
+    }
+
+    pub(crate) async fn compare(
         &self,
         request: v1::CompareConfigurationsRequest,
     ) -> Result<v1::CompareConfigurationsResponse, Error> {
@@ -87,6 +105,78 @@ impl Sweeps {
             notes: compared.notes.clone(),
         })
     }
+}
+
+/// All rows of a leaderboard in some order.
+#[derive(Clone)]
+pub(crate) struct OrderedBoard {
+    analysed: Arc<Analysed>,
+    /// Indices into the rows of the board.
+    order: Arc<Vec<usize>>,
+}
+
+impl OrderedBoard {
+    /// What a file of it is called.
+    pub(crate) fn name(&self) -> String {
+        format!("{}-{}", self.analysed.record.name, self.analysed.record.id)
+    }
+
+    /// At most `most` rows from the one at `start` on.
+    pub(crate) fn rows(&self, start: usize, most: usize) -> Result<Vec<v1::LeaderboardRow>, Error> {
+        let rows = self.order.iter().skip(start).take(most).filter_map(|index| self.analysed.board.rows.get(*index));
+        messages::rows(&self.analysed, &rows.collect::<Vec<_>>(), true)
+    }
+}
+
+/// A part of a leaderboard, with what a reader needs to ask for the next.
+pub(crate) struct PartOfBoard {
+    pub(crate) board: v1::GetLeaderboardResponse,
+    /// Rows on all pages.
+    pub(crate) total: usize,
+    /// The place of the last row, if there are more.
+    pub(crate) next: Option<u32>,
+    /// When the store was read.
+    pub(crate) read_ms: i64,
+}
+
+fn board(analysed: &Analysed, status: v1::SweepStatus, rows: &[&Row]) -> Result<v1::GetLeaderboardResponse, Error> {
+    let (board, analysis) = (&analysed.board, &analysed.analysis);
+    Ok(v1::GetLeaderboardResponse {
+        sweep: Some(status),
+        metric: board.metric.name().to_owned(),
+        maximize: board.goal == Goal::Maximize,
+        rows: messages::rows(analysed, rows, true)?,
+        notes: analysis.notes.clone(),
+        alpha: analysis.alpha,
+        noise: analysis.noise.as_ref().map(messages::noise),
+    })
+}
+
+/// What is asked of the results.
+fn asked(request: &v1::GetAnalysisRequest) -> Result<Request, Error> {
+    let (metric, correction) = (metric(&request.metric)?, correction(request.correction)?);
+    Ok(Request { metric, against_baseline: request.against_baseline, correction })
+}
+
+fn analysis(analysed: &Analysed, status: v1::SweepStatus) -> Result<v1::GetAnalysisResponse, Error> {
+    let analysis = &analysed.analysis;
+    let of = |comparisons: &[sweep_analysis::result::Comparison]| {
+        comparisons.iter().map(|one| messages::comparison(&analysed.study, one)).collect()
+    };
+    Ok(v1::GetAnalysisResponse {
+        sweep: Some(status),
+        metric: analysis.metric.name().to_owned(),
+        maximize: analysis.goal == Goal::Maximize,
+        alpha: analysis.alpha,
+        rows: messages::rows(analysed, &analysed.board.rows.iter().collect::<Vec<_>>(), false)?,
+        comparisons: of(&analysis.comparisons),
+        against_baseline: of(&analysis.against_baseline),
+        stages: analysis.stages.iter().map(|stage| messages::stage(&analysed.study, stage)).collect(),
+        noise: analysis.noise.as_ref().map(messages::noise),
+        excluded: analysis.excluded.iter().map(|one| messages::exclusion(&analysed.study, one)).collect(),
+        notes: analysis.notes.clone(),
+        tables: analysed.tables.iter().map(|table| messages::table(&analysed.study, table)).collect(),
+    })
 }
 
 pub(super) fn correction(code: i32) -> Result<Correction, Invalid> {

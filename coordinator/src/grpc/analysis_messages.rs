@@ -1,7 +1,8 @@
 //! From an analysis to its messages. Nothing is computed here.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
+use sweep_analysis::leaderboard::Row;
 use sweep_analysis::result::{
     ClassDifference, Comparison, Effect, Exclusion, Interval, McNemar, NoiseFloor, SignFlip, StageFinding, Standing,
     Verdict,
@@ -14,16 +15,18 @@ use super::analysis::verdict;
 use super::sweep_messages;
 use crate::engine::{Analysed, Error};
 
-/// The rows of a leaderboard with where each stands, at most `limit`; with its comparison where that is asked for.
-pub(super) fn rows(analysed: &Analysed, limit: usize, compared: bool) -> Result<Vec<v1::LeaderboardRow>, Error> {
+/// Rows of a leaderboard with where each stands; with its comparison where that is asked for.
+pub(super) fn rows(analysed: &Analysed, rows: &[&Row], compared: bool) -> Result<Vec<v1::LeaderboardRow>, Error> {
     let (study, analysis) = (&analysed.study, &analysed.analysis);
-    let standings: HashMap<u32, &Standing> = analysis.standings.iter().map(|one| (one.position, one)).collect();
+    let wanted: HashSet<u32> = rows.iter().map(|row| row.position).collect();
+    let standings = analysis.standings.iter().filter(|one| wanted.contains(&one.position));
+    let standings: HashMap<u32, &Standing> = standings.map(|one| (one.position, one)).collect();
     let mut comparisons: HashMap<u32, &Comparison> = HashMap::new();
-    for one in analysis.comparisons.iter().filter(|_| compared) {
+    for one in analysis.comparisons.iter().filter(|one| compared && wanted.contains(&one.position)) {
         // A configuration of several stages is told by the first.
         comparisons.entry(one.position).or_insert(one);
     }
-    let row = |row: &sweep_analysis::leaderboard::Row| {
+    let row = |row: &&Row| {
         let standing = standings.get(&row.position);
         let short = |one: &&Comparison| v1::Comparison { pairs: vec![], classes: vec![], ..comparison(study, one) };
         Ok(v1::LeaderboardRow {
@@ -34,7 +37,7 @@ pub(super) fn rows(analysed: &Analysed, limit: usize, compared: bool) -> Result<
             ..sweep_messages::row(&analysed.record, row)?
         })
     };
-    analysed.board.rows.iter().take(limit).map(row).collect()
+    rows.iter().map(row).collect()
 }
 
 fn title(study: &Study, position: u32) -> String {

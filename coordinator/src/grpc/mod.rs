@@ -3,6 +3,7 @@
 pub(crate) mod access;
 pub(crate) mod analysis;
 mod analysis_messages;
+pub(crate) mod board_part;
 mod cost;
 pub mod gate;
 mod patience;
@@ -15,6 +16,7 @@ mod sweep_messages;
 pub mod timing;
 pub mod worker;
 
+pub(crate) use sweep_messages::status as status_message;
 use sweep_spec::Problems;
 use tonic::{Code, Status};
 use tracing::error;

@@ -15,31 +15,31 @@ const DEFAULT_AUDIT: u32 = 100;
 const MAX_AUDIT: u32 = 10_000;
 
 impl Sweeps {
-    pub(super) async fn cancel(&self, request: v1::CancelSweepRequest) -> Result<v1::CancelSweepResponse, Error> {
+    pub(crate) async fn cancel(&self, request: v1::CancelSweepRequest) -> Result<v1::CancelSweepResponse, Error> {
         let (id, user) = (self.find(request.sweep).await?, user(request.user)?);
         self.engine.cancel(id, &user).await?;
         Ok(v1::CancelSweepResponse { sweep: Some(self.status(id).await?) })
     }
 
-    pub(super) async fn pause(&self, request: v1::PauseSweepRequest) -> Result<v1::PauseSweepResponse, Error> {
+    pub(crate) async fn pause(&self, request: v1::PauseSweepRequest) -> Result<v1::PauseSweepResponse, Error> {
         let (id, user) = (self.find(request.sweep).await?, user(request.user)?);
         self.engine.pause(id, request.paused, &user).await?;
         Ok(v1::PauseSweepResponse { sweep: Some(self.status(id).await?) })
     }
 
-    pub(super) async fn prioritise(&self, request: v1::SetPriorityRequest) -> Result<v1::SetPriorityResponse, Error> {
+    pub(crate) async fn prioritise(&self, request: v1::SetPriorityRequest) -> Result<v1::SetPriorityResponse, Error> {
         let (id, user) = (self.find(request.sweep).await?, user(request.user)?);
         self.engine.set_priority(id, request.priority, &user).await?;
         Ok(v1::SetPriorityResponse { sweep: Some(self.status(id).await?) })
     }
 
-    pub(super) async fn retry(&self, request: v1::RetrySweepRequest) -> Result<v1::RetrySweepResponse, Error> {
+    pub(crate) async fn retry(&self, request: v1::RetrySweepRequest) -> Result<v1::RetrySweepResponse, Error> {
         let (id, user) = (self.find(request.sweep).await?, user(request.user)?);
         let trials = self.engine.retry(id, &user).await?;
         Ok(v1::RetrySweepResponse { sweep: Some(self.status(id).await?), trials })
     }
 
-    pub(super) async fn explain(&self, text: &str) -> Result<v1::ExplainTrialResponse, Error> {
+    pub(crate) async fn explain(&self, text: &str) -> Result<v1::ExplainTrialResponse, Error> {
         let (_, row, board) = self.trial_row(text).await?;
         let store = self.engine.store();
         let attempts = store.attempts(row.trial).await?;
@@ -53,7 +53,7 @@ impl Sweeps {
         })
     }
 
-    pub(super) async fn audit(&self, request: v1::ListAuditRequest) -> Result<v1::ListAuditResponse, Error> {
+    pub(crate) async fn audit(&self, request: v1::ListAuditRequest) -> Result<v1::ListAuditResponse, Error> {
         let page = audit_page(&request)?;
         let sweep = match request.sweep.filter(|sweep| !sweep.text.is_empty()) {
             Some(sweep) => Some(self.find(Some(sweep)).await?),
@@ -68,7 +68,7 @@ impl Sweeps {
         Ok(v1::ListAuditResponse { entries: entries.into_iter().map(entry).collect() })
     }
 
-    pub(super) async fn serve(
+    pub(crate) async fn serve(
         &self,
         request: v1::SetWorkerServiceRequest,
     ) -> Result<v1::SetWorkerServiceResponse, Error> {
@@ -110,7 +110,7 @@ fn user(user: String) -> Result<String, Invalid> {
     convert::name("user", user, MAX_NAME_BYTES)
 }
 
-fn entry(row: AuditRow) -> v1::AuditEntry {
+pub(crate) fn entry(row: AuditRow) -> v1::AuditEntry {
     v1::AuditEntry {
         at_unix_ms: row.at_ms,
         actor: row.actor,

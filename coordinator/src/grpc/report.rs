@@ -15,7 +15,7 @@ use crate::engine::Error;
 const CHUNK_BYTES: usize = 256 * 1024;
 
 impl Sweeps {
-    pub(super) async fn report(&self, request: v1::GetReportRequest) -> Result<Bytes, Error> {
+    pub(crate) async fn report(&self, request: v1::GetReportRequest) -> Result<Bytes, Error> {
         let sweep = self.find(request.sweep).await?;
         let format = match v1::ReportFormat::try_from(request.format) {
             Ok(v1::ReportFormat::Html) => Format::Html,

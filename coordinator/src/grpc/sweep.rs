@@ -8,7 +8,7 @@ use sweep_proto::v1;
 use sweep_proto::v1::sweep_service_server::SweepService;
 use sweep_scheduler::SweepId;
 use sweep_scheduler::event::Service;
-use sweep_spec::TrialId;
+use sweep_spec::{Digest, TrialId};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
@@ -42,8 +42,8 @@ type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 /// Answers people.
 #[derive(Clone)]
 pub struct Sweeps {
-    pub(super) engine: Handle,
-    pub(super) artifacts: Folder,
+    pub(crate) engine: Handle,
+    pub(crate) artifacts: Folder,
     tasks: TaskTracker,
     shutdown: CancellationToken,
 }
@@ -54,15 +54,77 @@ impl Sweeps {
         Self { engine, artifacts, tasks, shutdown }
     }
 
-    pub(super) async fn find(&self, reference: Option<v1::SweepReference>) -> Result<SweepId, Error> {
+    pub(crate) async fn find(&self, reference: Option<v1::SweepReference>) -> Result<SweepId, Error> {
         self.engine.find(&self::reference(reference)?).await
     }
 
-    pub(super) async fn status(&self, sweep: SweepId) -> Result<v1::SweepStatus, Error> {
+    pub(crate) async fn status(&self, sweep: SweepId) -> Result<v1::SweepStatus, Error> {
         Ok(messages::status(&self.engine.status(sweep).await?))
     }
 
-    async fn submit_one(&self, request: v1::SubmitRequest) -> Result<v1::SubmitResponse, Error> {
+    /// A trial as a message.
+    pub(crate) fn summary(&self, board: &Board, row: &TrialRow) -> Result<v1::TrialSummary, Error> {
+        messages::trial(board, row)
+    }
+
+    /// A sweep with what was submitted.
+    pub(crate) async fn sweep(&self, reference: Option<v1::SweepReference>) -> Result<v1::GetSweepResponse, Error> {
+        let id = self.find(reference).await?;
+        let found = self.engine.status(id).await?;
+        let pair = |(key, value): &(String, String)| v1::Override { key: key.clone(), value: value.clone() };
+        Ok(v1::GetSweepResponse {
+            sweep: Some(messages::status(&found)),
+            spec: found.record.spec.clone().into(),
+            overrides: found.record.overrides.iter().map(pair).collect(),
+        })
+    }
+
+    /// The content of an artifact, piece by piece.
+    pub(crate) fn artifact_content(&self, digest: Digest) -> ReceiverStream<Result<v1::GetArtifactResponse, Status>> {
+        let (answers, stream) = mpsc::channel(STREAM_QUEUE);
+        let service = self.clone();
+        self.tasks.spawn(async move {
+            let done = tokio::select! {
+                () = service.shutdown.cancelled() => Err(Error::Unavailable),
+                done = service.send_artifact(digest, &answers) => done,
+            };
+            if let Err(error) = done {
+                let _ = answers.send(Err(status(error))).await;
+            }
+        });
+        ReceiverStream::new(stream)
+    }
+
+    /// A sweep's status on every change until it has ended.
+    pub(crate) fn watched(&self, id: SweepId) -> ReceiverStream<Result<v1::WatchSweepResponse, Status>> {
+        let (answers, stream) = mpsc::channel(STREAM_QUEUE);
+        let service = self.clone();
+        self.tasks.spawn(async move {
+            tokio::select! {
+                () = service.shutdown.cancelled() => drop(answers.send(Err(status(Error::Unavailable))).await),
+                () = service.watch(id, &answers) => {}
+            }
+        });
+        ReceiverStream::new(stream)
+    }
+
+    pub(crate) async fn artifacts_of(
+        &self,
+        reference: Option<v1::SweepReference>,
+    ) -> Result<v1::ListArtifactsResponse, Error> {
+        let id = self.find(reference).await?;
+        let found = self.engine.store().artifacts(id).await?;
+        let artifacts = found.into_iter().map(|artifact| v1::Artifact {
+            digest: bytes(artifact.digest.as_bytes()),
+            kind: artifact.kind.into(),
+            size_bytes: artifact.size_bytes,
+            trial_id: artifact.owner.map(|(_, trial, _)| bytes(trial.as_bytes())).unwrap_or_default(),
+            attempt: artifact.owner.map_or(0, |(.., attempt)| attempt),
+        });
+        Ok(v1::ListArtifactsResponse { artifacts: artifacts.collect() })
+    }
+
+    pub(crate) async fn submit_one(&self, request: v1::SubmitRequest) -> Result<v1::SubmitResponse, Error> {
         let extends = match request.extends.clone() {
             Some(reference) => Some(self.find(Some(reference)).await?),
             None => None,
@@ -74,7 +136,7 @@ impl Sweeps {
         Ok(v1::SubmitResponse { sweep: Some(sweep), resumed: submitted.resumed, outlook })
     }
 
-    async fn trials(&self, request: v1::ListTrialsRequest) -> Result<v1::ListTrialsResponse, Error> {
+    pub(crate) async fn trials(&self, request: v1::ListTrialsRequest) -> Result<v1::ListTrialsResponse, Error> {
         let sweep = self.find(request.sweep.clone()).await?;
         let page = TrialPage { sweep, ..page(request)? };
         let limit = page.limit;
@@ -86,7 +148,7 @@ impl Sweeps {
         Ok(v1::ListTrialsResponse { trials, next_page_token: last.unwrap_or_default() })
     }
 
-    async fn trial(&self, text: &str) -> Result<v1::GetTrialResponse, Error> {
+    pub(crate) async fn trial(&self, text: &str) -> Result<v1::GetTrialResponse, Error> {
         let (record, row, board) = self.trial_row(text).await?;
         let (id, sweep) = (row.trial, board.record.id);
         let store = self.engine.store();
@@ -118,7 +180,7 @@ impl Sweeps {
     }
 
     /// A trial, its row in the newest sweep that refers to it, and that sweep's board.
-    pub(super) async fn trial_row(&self, text: &str) -> Result<(TrialRecord, TrialRow, Arc<Board>), Error> {
+    pub(crate) async fn trial_row(&self, text: &str) -> Result<(TrialRecord, TrialRow, Arc<Board>), Error> {
         let id = self.trial_named(text).await?;
         let store = self.engine.store();
         let unknown = || Error::NotFound { what: format!("trial `{text}`") };
@@ -135,7 +197,7 @@ impl Sweeps {
         Ok((record, row, board))
     }
 
-    pub(super) async fn trial_named(&self, text: &str) -> Result<TrialId, Error> {
+    pub(crate) async fn trial_named(&self, text: &str) -> Result<TrialId, Error> {
         trial_digits(text)?;
         match self.engine.store().trials_like(text, 2).await?.as_slice() {
             [] => Err(Error::NotFound { what: format!("trial `{text}`") }),
@@ -144,7 +206,7 @@ impl Sweeps {
         }
     }
 
-    pub(super) async fn workers(&self) -> Result<v1::ListWorkersResponse, Error> {
+    pub(crate) async fn workers(&self) -> Result<v1::ListWorkersResponse, Error> {
         let live = self.engine.workers().await?;
         let known = self.engine.store().workers().await?;
         let worker = |worker: crate::store::record::WorkerRecord| {
@@ -269,14 +331,7 @@ impl SweepService for Sweeps {
     }
 
     async fn get_sweep(&self, request: Request<v1::GetSweepRequest>) -> Result<Response<v1::GetSweepResponse>, Status> {
-        let id = self.find(request.into_inner().sweep).await.map_err(status)?;
-        let found = self.engine.status(id).await.map_err(status)?;
-        let pair = |(key, value): &(String, String)| v1::Override { key: key.clone(), value: value.clone() };
-        Ok(Response::new(v1::GetSweepResponse {
-            sweep: Some(messages::status(&found)),
-            spec: found.record.spec.clone().into(),
-            overrides: found.record.overrides.iter().map(pair).collect(),
-        }))
+        self.sweep(request.into_inner().sweep).await.map(Response::new).map_err(status)
     }
 
     async fn watch_sweep(
@@ -284,15 +339,7 @@ impl SweepService for Sweeps {
         request: Request<v1::WatchSweepRequest>,
     ) -> Result<Response<Self::WatchSweepStream>, Status> {
         let id = self.find(request.into_inner().sweep).await.map_err(status)?;
-        let (answers, stream) = mpsc::channel(STREAM_QUEUE);
-        let service = self.clone();
-        self.tasks.spawn(async move {
-            tokio::select! {
-                () = service.shutdown.cancelled() => drop(answers.send(Err(status(Error::Unavailable))).await),
-                () = service.watch(id, &answers) => {}
-            }
-        });
-        Ok(Response::new(Box::pin(ReceiverStream::new(stream))))
+        Ok(Response::new(Box::pin(self.watched(id))))
     }
 
     async fn get_leaderboard(
@@ -440,16 +487,7 @@ impl SweepService for Sweeps {
         &self,
         request: Request<v1::ListArtifactsRequest>,
     ) -> Result<Response<v1::ListArtifactsResponse>, Status> {
-        let id = self.find(request.into_inner().sweep).await.map_err(status)?;
-        let found = self.engine.store().artifacts(id).await.map_err(Error::from).map_err(status)?;
-        let artifacts = found.into_iter().map(|artifact| v1::Artifact {
-            digest: bytes(artifact.digest.as_bytes()),
-            kind: artifact.kind.into(),
-            size_bytes: artifact.size_bytes,
-            trial_id: artifact.owner.map(|(_, trial, _)| bytes(trial.as_bytes())).unwrap_or_default(),
-            attempt: artifact.owner.map_or(0, |(.., attempt)| attempt),
-        });
-        Ok(Response::new(v1::ListArtifactsResponse { artifacts: artifacts.collect() }))
+        self.artifacts_of(request.into_inner().sweep).await.map(Response::new).map_err(status)
     }
 
     async fn get_artifact(
@@ -457,21 +495,10 @@ impl SweepService for Sweeps {
         request: Request<v1::GetArtifactRequest>,
     ) -> Result<Response<Self::GetArtifactStream>, Status> {
         let digest = convert::digest("digest", &request.into_inner().digest).map_err(Error::from).map_err(status)?;
-        let size = self.engine.store().artifact_size(digest).await.map_err(Error::from).map_err(status)?;
-        if size.is_none() {
+        let found = self.engine.store().artifact(digest).await.map_err(Error::from).map_err(status)?;
+        if found.is_none() {
             return Err(status(Error::NotFound { what: format!("artifact {}", digest.short()) }));
         }
-        let (answers, stream) = mpsc::channel(STREAM_QUEUE);
-        let service = self.clone();
-        self.tasks.spawn(async move {
-            let done = tokio::select! {
-                () = service.shutdown.cancelled() => Err(Error::Unavailable),
-                done = service.send_artifact(digest, &answers) => done,
-            };
-            if let Err(error) = done {
-                let _ = answers.send(Err(status(error))).await;
-            }
-        });
-        Ok(Response::new(Box::pin(ReceiverStream::new(stream))))
+        Ok(Response::new(Box::pin(self.artifact_content(digest))))
     }
 }

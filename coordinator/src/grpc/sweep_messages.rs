@@ -16,7 +16,7 @@ pub(super) const fn outlook(outlook: Outlook) -> v1::Outlook {
     v1::Outlook { known, shared, to_run, at_most }
 }
 
-pub(super) fn status(status: &Status) -> v1::SweepStatus {
+pub(crate) fn status(status: &Status) -> v1::SweepStatus {
     let record = &status.record;
     let state = match record.state {
         SweepState::Preparing | SweepState::Running => v1::SweepState::Running,

@@ -15,8 +15,11 @@ mod cost;
 mod postgres_tests;
 #[path = "../../tests/postgres_server/mod.rs"]
 mod server;
+#[path = "contract_tokens.rs"]
+mod tokens;
 
 use cost::{a_store_takes_room_and_more_of_it_with_more_in_it, what_trials_took_is_found_with_what_was_expected};
+use tokens::tokens_come_back_and_stay_when_they_are_revoked;
 
 use super::Store;
 use super::codes::{AttemptState, AuditAction, RoundState, StageState, SweepState};
@@ -84,6 +87,7 @@ on_every_backend!(
     the_audit_log_tells_everything_in_order,
     where_a_result_comes_from_and_what_was_made_of_the_test_part_come_back,
     what_trials_took_is_found_with_what_was_expected,
+    tokens_come_back_and_stay_when_they_are_revoked,
     a_store_takes_room_and_more_of_it_with_more_in_it,
 );
 
@@ -680,6 +684,9 @@ async fn the_audit_log_tells_everything_in_order(place: &dyn Place) {
     assert_eq!(store.audit(&all).await.unwrap().len(), 8);
     let newest = store.audit(&AuditFilter { limit: 2, since_ms: 9, ..all.clone() }).await.unwrap();
     assert_eq!(newest.iter().map(|entry| entry.action).collect::<Vec<_>>(), [SweepEnded, PriorityChanged]);
+    let older = store.audit(&AuditFilter { limit: 3, until_ms: Some(20), skip: 1, ..all.clone() }).await.unwrap();
+    let before: Vec<_> = store.audit(&all).await.unwrap().into_iter().filter(|entry| entry.at_ms <= 20).collect();
+    assert_eq!(older, before[before.len() - 4..before.len() - 1]);
     let of_trial = store.audit(&AuditFilter { trial: Some(lease(0).trial), ..all.clone() }).await.unwrap();
     assert_eq!(of_trial.len(), 4);
     assert_eq!(store.audit(&AuditFilter { worker: Some("x".into()), ..all }).await.unwrap(), [other]);

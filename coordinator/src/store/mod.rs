@@ -325,8 +325,8 @@ pub trait Store: Tokens {
     /// The artifacts of a sweep's trials and data.
     async fn artifacts(&self, sweep: SweepId) -> Result<Vec<ArtifactRecord>, Error>;
 
-    /// Whether an artifact of this digest is known, and its size.
-    async fn artifact_size(&self, digest: Digest) -> Result<Option<u64>, Error>;
+    /// What an artifact of this digest is, if it is known, and its size.
+    async fn artifact(&self, digest: Digest) -> Result<Option<(v1::ArtifactKind, u64)>, Error>;
 
     /// How much room the store takes, in bytes, what is not yet put in its place included.
     async fn size_bytes(&self) -> Result<u64, Error>;

@@ -228,6 +228,10 @@ pub struct AuditFilter {
     pub worker: Option<String>,
     /// Nothing older.
     pub since_ms: i64,
+    /// Nothing newer.
+    pub until_ms: Option<i64>,
+    /// Without the newest so many of those.
+    pub skip: u32,
     /// The newest so many.
     pub limit: u32,
 }

@@ -1,9 +1,17 @@
-//! HTTP: metrics and health. Pages have their room here.
+//! HTTP: metrics and health here, `api` for programs, `pages` for people, `assets` for what pages load. `desk` answers
+//! questions in shapes; `problem` says what is wrong; `finish` marks and compresses answers.
+
+pub(crate) mod api;
+mod assets;
+pub(crate) mod desk;
+pub(crate) mod finish;
+mod pages;
+pub(crate) mod problem;
 
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::State;
+use axum::extract::{RawQuery, State};
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
@@ -15,6 +23,9 @@ use crate::engine::{Error, Handle, Trouble};
 use crate::leading::Standing;
 use crate::metrics::{Metrics, Places, Room, Scrape, SweepGauges};
 use crate::store::codes::SweepState;
+use crate::store::leadership::Waiting;
+use desk::Desk;
+use problem::Problem;
 
 /// Sweeps whose progress and leaderboard are shown: those that run and the newest that have ended, at most so many.
 const SHOWN_SWEEPS: usize = 10;
@@ -37,6 +48,14 @@ impl Web {
         tokio::task::spawn_blocking(move || places.rooms()).await.unwrap_or_default()
     }
 
+    /// Who answers pages; where this coordinator does not lead, what to say instead.
+    pub(crate) fn desk(&self) -> Result<Desk, Problem> {
+        match &*self.standing.borrow() {
+            Standing::Leading(room) => Ok(Desk::new(room.people.clone())),
+            Standing::Waiting(waiting) => Err(Problem::standby(waiting)),
+        }
+    }
+
     fn engine(&self) -> Option<Handle> {
         match &*self.standing.borrow() {
             Standing::Leading(room) => Some(room.engine.clone()),
@@ -51,12 +70,24 @@ pub fn router(web: Web, door: access::http::Door) -> Router {
         .route("/metrics", get(metrics))
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(readyz))
+        .with_state(web.clone())
+        .nest(api::ROOT, api::router(web.clone()))
+        .merge(pages::router(web))
         .merge(access::login::router())
         .layer(axum::middleware::from_fn_with_state(door, access::http::guard))
-        .with_state(web)
 }
 
-async fn readyz(State(web): State<Web>) -> impl IntoResponse {
+/// Whether this coordinator answers. With `?standby=ready`, one that sees another lead is ready too: to take over.
+async fn readyz(State(web): State<Web>, RawQuery(query): RawQuery) -> impl IntoResponse {
+    let waiting = match &*web.standing.borrow() {
+        Standing::Waiting(waiting) => Some(waiting.clone()),
+        Standing::Leading(_) => None,
+    };
+    match waiting {
+        Some(Waiting::Led { .. }) if query.as_deref() == Some("standby=ready") => return (StatusCode::OK, "standby\n"),
+        Some(_) => return (StatusCode::SERVICE_UNAVAILABLE, "standby\n"),
+        None => {}
+    }
     let Some(engine) = web.engine() else { return (StatusCode::SERVICE_UNAVAILABLE, "standby\n") };
     if *engine.trouble().borrow() != Trouble::None {
         return (StatusCode::SERVICE_UNAVAILABLE, "the store cannot be written\n");

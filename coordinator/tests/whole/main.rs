@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod analysis;
 #[cfg(test)]
+mod api;
+#[cfg(test)]
 mod budgets;
 #[cfg(test)]
 mod damage;
@@ -16,9 +18,13 @@ mod faults;
 mod flow;
 mod gauges;
 #[cfg(test)]
+mod http;
+#[cfg(test)]
 mod known;
 #[cfg(test)]
 mod limits;
+#[cfg(test)]
+mod pages;
 #[cfg(test)]
 mod people;
 #[cfg(test)]

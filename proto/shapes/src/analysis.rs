@@ -2,20 +2,21 @@
 
 use serde::Serialize;
 use sweep_proto::v1;
+use utoipa::ToSchema;
 
 use crate::sweep::some_text;
 use crate::{Incomplete, expect};
 use crate::{Row, Sweep};
 
 /// A 95 % interval.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, ToSchema)]
 pub struct Interval {
     pub low: f64,
     pub high: f64,
 }
 
 /// The values of both under one seed.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, ToSchema)]
 pub struct Pair {
     pub seed: u64,
     pub value: f64,
@@ -23,7 +24,7 @@ pub struct Pair {
 }
 
 /// McNemar's exact test on the same images.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct Images {
     pub seed: u64,
     pub gained: u64,
@@ -33,7 +34,7 @@ pub struct Images {
 }
 
 /// A difference of one class's recall.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct Class {
     pub class: u32,
     pub name: Option<String>,
@@ -45,7 +46,7 @@ pub struct Class {
 }
 
 /// One configuration held against another.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct Comparison {
     pub position: u32,
     pub reference_position: u32,
@@ -151,7 +152,7 @@ impl From<v1::Comparison> for Comparison {
 }
 
 /// How far the baseline is from itself.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct Noise {
     pub count: u32,
     pub standard_deviation: f64,
@@ -173,7 +174,7 @@ impl From<v1::NoiseFloor> for Noise {
 }
 
 /// A main effect or an interaction.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct Effect {
     pub factors: Vec<String>,
     pub size: Option<f64>,
@@ -184,7 +185,8 @@ pub struct Effect {
 }
 
 /// What a stage showed.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[schema(as = StageFinding)]
 pub struct Stage {
     pub stage: String,
     pub start: Option<String>,
@@ -214,7 +216,7 @@ impl From<v1::StageFinding> for Stage {
 }
 
 /// What did not enter.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct Exclusion {
     pub configuration: String,
     pub seed: Option<u64>,
@@ -222,7 +224,7 @@ pub struct Exclusion {
 }
 
 /// Configurations along one factor, or in combination.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct FactorTable {
     pub stage: String,
     pub factors: Vec<String>,
@@ -230,7 +232,7 @@ pub struct FactorTable {
 }
 
 /// A row of such a table.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct Level {
     pub level: String,
     /// The configuration's place in the plan.
@@ -246,7 +248,7 @@ impl From<v1::FactorTable> for FactorTable {
 }
 
 /// Everything that a sweep's results say of one metric.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct Analysis {
     pub sweep: Sweep,
     pub metric: String,
@@ -290,7 +292,7 @@ impl TryFrom<v1::GetAnalysisResponse> for Analysis {
 }
 
 /// Two configurations of a sweep.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct Compared {
     pub sweep: Sweep,
     pub metric: String,

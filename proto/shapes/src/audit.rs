@@ -2,12 +2,13 @@
 
 use serde::Serialize;
 use sweep_proto::v1;
+use utoipa::ToSchema;
 
 use crate::sweep::some_text;
 use crate::text::hex;
 
 /// Who did what, or what happened to what.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct AuditEntry {
     pub at_unix_ms: i64,
     pub actor: String,

@@ -2,11 +2,12 @@
 
 use serde::Serialize;
 use sweep_proto::v1;
+use utoipa::ToSchema;
 
 use crate::sweep::some_text;
 
 /// A number with its 90 % interval.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, ToSchema)]
 pub struct Prediction {
     pub expected: f64,
     pub low: f64,
@@ -20,7 +21,7 @@ impl From<v1::Prediction> for Prediction {
 }
 
 /// How far predictions were off that were made before trials ran. Shares: 0.08 is 8 %.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct Accuracy {
     pub device: String,
     pub trials: u32,
@@ -43,7 +44,7 @@ impl From<v1::PredictionAccuracy> for Accuracy {
 }
 
 /// What a sweep costs. Times are seconds of slots.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct Cost {
     /// Failed attempts and running ones included.
     pub spent_slot_seconds: f64,

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 use sweep_proto::v1;
+use utoipa::ToSchema;
 
 use crate::sweep::some_text;
 use crate::text::hex;
@@ -9,7 +10,7 @@ use crate::{Comparison, Counts, Noise, Settings, Sweep, settings};
 use crate::{Incomplete, expect};
 
 /// Mean and spread over the replicates.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, ToSchema)]
 pub struct Estimate {
     pub mean: f64,
     /// Absent with fewer than two replicates.
@@ -24,7 +25,7 @@ impl From<v1::Estimate> for Estimate {
 }
 
 /// One configuration.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct Row {
     /// Absent where it cannot be ranked: a replicate has not ended, failed or diverged.
     pub rank: Option<u32>,
@@ -53,6 +54,7 @@ pub struct Row {
     pub seconds: Option<Estimate>,
     pub counts: Counts,
     pub remark: Option<String>,
+    #[schema(value_type = Object)]
     pub settings: Settings,
     pub trial_ids: Vec<String>,
     /// Against the starting point of its stage.
@@ -95,7 +97,7 @@ impl From<v1::LeaderboardRow> for Row {
 }
 
 /// The leaderboard of a sweep.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct Leaderboard {
     pub sweep: Sweep,
     /// What ranks.

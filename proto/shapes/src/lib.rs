@@ -5,10 +5,13 @@
 mod analysis;
 mod artifact;
 mod audit;
+pub mod cells;
 mod cost;
 mod leaderboard;
+mod page;
 mod reproduction;
 mod sweep;
+pub mod table;
 pub mod text;
 mod trial;
 mod worker;
@@ -17,16 +20,21 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 use sweep_proto::v1::{self, setting};
+use utoipa::ToSchema;
 
 pub use analysis::{Analysis, Compared, Comparison, FactorTable, Interval, Level, Noise, Pair, Stage};
 pub use artifact::Artifact;
 pub use audit::AuditEntry;
 pub use cost::{Accuracy, Cost, Prediction};
 pub use leaderboard::{Estimate, Leaderboard, Row};
+pub use page::{
+    ArtifactList, AuditPage, ConfusionMatrix, Confusions, Curve, Epoch, EpochPage, Explanation, LeaderboardPage, Log,
+    MissedImage, MissedImages, Override, Retried, Specification, Submitted, SweepPage, TrialPage, WorkerList,
+};
 pub use reproduction::Reproduction;
-pub use sweep::{Counts, Outlook, State, Sweep};
+pub use sweep::{Counts, Outlook, Running, State, Sweep};
 pub use trial::{Attempt, Detail, Failure, Origin, Provenance, Summary};
-pub use worker::Worker;
+pub use worker::{Slot, Worker};
 
 /// A message without a part that the contract promises.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -60,7 +68,7 @@ fn value(value: Option<setting::Value>) -> serde_json::Value {
 }
 
 /// The numbers of one epoch.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, ToSchema)]
 pub struct Metrics {
     pub epoch: u32,
     pub train_loss: f64,

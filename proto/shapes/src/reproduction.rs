@@ -2,13 +2,14 @@
 
 use serde::Serialize;
 use sweep_proto::v1;
+use utoipa::ToSchema;
 
 use crate::sweep::some_text;
 use crate::text::hex;
 use crate::{Metrics, Provenance};
 
 /// What the comparison came to.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct Reproduction {
     pub trial_id: String,
     /// The sweep that ran it again.
@@ -35,7 +36,7 @@ pub struct Reproduction {
 }
 
 /// One of the two.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct Answer {
     pub round: u32,
     pub attempt: u32,

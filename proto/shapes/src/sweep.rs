@@ -2,12 +2,13 @@
 
 use serde::Serialize;
 use sweep_proto::v1;
+use utoipa::ToSchema;
 
 use crate::text::{count, hex};
 use crate::{Cost, Metrics};
 
 /// Where a sweep stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
     Running,
@@ -47,7 +48,7 @@ impl State {
 }
 
 /// How many trials stand where.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, ToSchema)]
 pub struct Counts {
     pub queued: u64,
     pub running: u64,
@@ -75,7 +76,7 @@ impl Counts {
 }
 
 /// Where the trials of a new sweep come from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Outlook {
     /// Their results are known.
     pub known: u64,
@@ -127,7 +128,7 @@ impl From<v1::TrialCounts> for Counts {
 }
 
 /// A stage of a sweep.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct Stage {
     pub name: String,
     pub counts: Counts,
@@ -136,7 +137,7 @@ pub struct Stage {
 }
 
 /// The best value of the objective so far.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct Best {
     pub metric: String,
     pub value: f64,
@@ -144,7 +145,7 @@ pub struct Best {
 }
 
 /// A trial that runs.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct Running {
     pub trial_id: String,
     pub configuration: String,
@@ -157,7 +158,7 @@ pub struct Running {
 }
 
 /// A sweep. Moments are milliseconds since 1970.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct Sweep {
     pub id: u64,
     pub name: String,

@@ -2,13 +2,14 @@
 
 use serde::Serialize;
 use sweep_proto::v1;
+use utoipa::ToSchema;
 
 use crate::sweep::some_text;
 use crate::text::hex;
 use crate::{Metrics, Settings, settings};
 
 /// Whose fault a failure was, and one sentence.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Failure {
     pub class: String,
     pub reason: String,
@@ -32,7 +33,7 @@ impl From<v1::Failure> for Failure {
 }
 
 /// How an answer was made.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct Provenance {
     pub images_per_second: f64,
     pub seconds: f64,
@@ -49,7 +50,7 @@ pub struct Provenance {
 }
 
 /// Where it was made, and by what. What is not known is left out: older programs say less.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, ToSchema)]
 pub struct Origin {
     /// Of the device; `none` for a CPU.
     pub driver: Option<String>,
@@ -86,7 +87,7 @@ impl From<v1::Origin> for Origin {
 }
 
 /// What the network of one epoch made of the test part, where a holdout chooses the epoch.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, ToSchema)]
 pub struct Tested {
     pub epoch: u32,
     pub loss: f64,
@@ -112,7 +113,7 @@ impl From<v1::Provenance> for Provenance {
 }
 
 /// A trial of a sweep.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct Summary {
     pub trial_id: String,
     pub configuration: String,
@@ -131,6 +132,7 @@ pub struct Summary {
     /// On the test part, where a holdout chooses the epoch.
     pub test: Option<Tested>,
     pub provenance: Option<Provenance>,
+    #[schema(value_type = Object)]
     pub settings: Settings,
 }
 
@@ -169,7 +171,7 @@ impl From<v1::TrialSummary> for Summary {
 }
 
 /// One execution of a trial.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct Attempt {
     pub round: u32,
     pub attempt: u32,
@@ -208,7 +210,7 @@ impl From<v1::AttemptRecord> for Attempt {
 }
 
 /// What a network said of the validation data.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct Validation {
     pub labels: Vec<u32>,
     pub predicted: Vec<u32>,
@@ -230,7 +232,7 @@ impl From<v1::Validation> for Validation {
 }
 
 /// Everything that is known of one trial.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct Detail {
     #[serde(flatten)]
     pub trial: Summary,

@@ -2,12 +2,13 @@
 
 use serde::Serialize;
 use sweep_proto::v1;
+use utoipa::ToSchema;
 
 use crate::sweep::some_text;
 use crate::text::hex;
 
 /// A place where one trial can run.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Slot {
     pub index: u32,
     pub device: String,
@@ -21,7 +22,7 @@ pub struct Slot {
 }
 
 /// A worker.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Worker {
     pub name: String,
     pub host: String,

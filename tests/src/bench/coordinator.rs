@@ -13,7 +13,9 @@ use super::Error;
 /// A running coordinator; it is killed when this goes.
 pub(crate) struct Process {
     child: Child,
+    /// gRPC.
     pub(crate) address: SocketAddr,
+    pub(crate) http: SocketAddr,
 }
 
 impl Process {
@@ -28,8 +30,9 @@ impl Process {
         let stdout = child.stdout.take().ok_or("the coordinator has no stdout")?;
         let mut line = String::new();
         BufReader::new(stdout).read_line(&mut line)?;
-        let address = line.trim().parse()?;
-        Ok(Self { child, address })
+        let (grpc, http) = line.trim().split_once(' ').ok_or("the coordinator does not say where it listens")?;
+        let (address, http) = (grpc.parse()?, http.parse()?);
+        Ok(Self { child, address, http })
     }
 
     pub(crate) fn id(&self) -> u32 {
@@ -58,14 +61,14 @@ pub async fn serve(folder: &Path) -> Result<(), Error> {
     };
     let stop = CancellationToken::new();
     let handle = sweep_coordinator::start(config, stop.clone()).await?;
-    say(handle.grpc_address());
+    say(handle.grpc_address(), handle.http_address());
     // The one that started this process holds the other end.
     tokio::task::spawn_blocking(|| std::io::copy(&mut std::io::stdin(), &mut std::io::sink())).await??;
     stop.cancel();
     Ok(())
 }
 
-#[expect(clippy::print_stdout, reason = "the address is what the parent waits for")]
-fn say(address: SocketAddr) {
-    println!("{address}");
+#[expect(clippy::print_stdout, reason = "the addresses are what the parent waits for")]
+fn say(grpc: SocketAddr, http: SocketAddr) {
+    println!("{grpc} {http}");
 }

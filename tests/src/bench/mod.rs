@@ -1,17 +1,21 @@
 //! The ruler: what one coordinator and one trainer thread can do on this machine. Timings live here and in no test.
 
+mod board;
 mod coordinator;
 mod dispatch;
 mod ingest;
 mod machine;
 mod noop;
+mod page;
 mod restart;
 mod run;
 mod train;
 
+pub use board::{Board, board};
 pub use coordinator::serve;
 pub use dispatch::{Dispatch, dispatch};
 pub use ingest::{Ingest, ingest};
+pub use page::{Page, page};
 pub use restart::{Restart, restart};
 pub use train::{Train, train};
 

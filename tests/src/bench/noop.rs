@@ -147,7 +147,7 @@ impl Worker {
             last_sequence: self.work.points,
             phases: Some(AttemptPhases { start_seconds: 0.0, run_seconds: 0.0 }),
             log_tail: String::new(),
-            ending: Some(finish_request::Ending::Result(self.result())),
+            ending: Some(finish_request::Ending::Result(self.result(&lease))),
         };
         let verdict = client.finish(request).await?.into_inner().verdict();
         if verdict != FinishVerdict::Accepted {
@@ -157,8 +157,11 @@ impl Worker {
         Ok(lease)
     }
 
-    fn result(&self) -> TrialResult {
+    fn result(&self, lease: &Lease) -> TrialResult {
+        // Trials differ, as if something had been learned.
+        let luck = lease.trial_id.first().map_or(0.0, |byte| f64::from(*byte) / 2550.0);
         let newest = metrics(self.work.points.max(1) as u32);
+        let newest = EpochMetrics { val_accuracy: newest.val_accuracy + luck, ..newest };
         let provenance = Provenance {
             params: 1,
             images_per_second: 1.0,

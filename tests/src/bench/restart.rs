@@ -79,16 +79,22 @@ pub async fn restart(options: Restart) -> Result<serde_json::Value, Error> {
     }))
 }
 
-/// Leaves a store in which so many trials have ended, by a coordinator that is killed in the middle of it.
 async fn fill(folder: &Path, options: &Restart) -> Result<(), Error> {
     let work = Work { points: options.points, batch: options.points.max(1) };
     let layout = Layout { trials: options.trials, workers: 4, slots: 32, work };
+    let request = SubmitRequest { spec: spec(layout).into(), ..SubmitRequest::default() };
+    filled(folder, request, (layout, options.done)).await
+}
+
+/// Leaves a store in which so many trials have ended, by a coordinator that is killed in the middle of it.
+pub(crate) async fn filled(folder: &Path, request: SubmitRequest, (layout, done): (Layout, u32)) -> Result<(), Error> {
+    let work = layout.work;
     let coordinator = Process::start(folder)?;
     let endpoint = Endpoint::from_shared(format!("http://{}", coordinator.address))?;
     let counted = Arc::new(Counted::default());
     let stop = CancellationToken::new();
     let mut client = SweepServiceClient::new(endpoint.connect().await?);
-    client.submit(SubmitRequest { spec: spec(layout).into(), ..SubmitRequest::default() }).await?;
+    client.submit(request).await?;
     let mut workers = tokio::task::JoinSet::new();
     for index in 0..layout.workers {
         let channel = endpoint.connect().await?;
@@ -96,7 +102,7 @@ async fn fill(folder: &Path, options: &Restart) -> Result<(), Error> {
         workers
             .spawn(Worker::register(channel, format!("bench-{index}"), layout.slots, shared).await?.run(stop.clone()));
     }
-    while counted.finished.load(Ordering::Relaxed) < u64::from(options.done) {
+    while counted.finished.load(Ordering::Relaxed) < u64::from(done) {
         tokio::select! {
             Some(ended) = workers.join_next() => return Err(format!("a worker ended early: {ended:?}").into()),
             () = tokio::time::sleep(PAUSE) => {}

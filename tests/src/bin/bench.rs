@@ -1,4 +1,4 @@
-//! `bench dispatch | ingest | restart | train`: ends in one JSON line.
+//! `bench dispatch | ingest | board | page | restart | train`: ends in one JSON line.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -19,6 +19,10 @@ enum What {
     Dispatch(bench::Dispatch),
     /// Durable metric points.
     Ingest(bench::Ingest),
+    /// The page of a large sweep, as a browser waits for it.
+    Page(bench::Page),
+    /// Pages of a large leaderboard, over HTTP.
+    Board(bench::Board),
     /// From the start of a coordinator that was killed to its first answer.
     Restart(bench::Restart),
     /// Training of the reference's networks on one thread.
@@ -36,6 +40,8 @@ async fn main() -> ExitCode {
     let result = match Arguments::parse().what {
         What::Dispatch(options) => bench::dispatch(options).await.map(Some),
         What::Ingest(options) => bench::ingest(options).await.map(Some),
+        What::Page(options) => bench::page(options).await.map(Some),
+        What::Board(options) => bench::board(options).await.map(Some),
         What::Restart(options) => bench::restart(options).await.map(Some),
         What::Train(options) => bench::train(options).map(Some),
         What::Coordinator { folder } => bench::serve(&folder).await.map(|()| None),

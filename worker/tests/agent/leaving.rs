@@ -23,6 +23,21 @@ async fn a_drained_worker_finishes_what_it_has_and_leaves() {
 }
 
 #[tokio::test]
+async fn a_worker_that_drains_itself_says_so_and_finishes_what_it_has() {
+    let env = Env::new("started; epoch 1; wait_here gate; epoch 2; epoch 3; finished");
+    let gate = env.gate("gate");
+    let worker = env.start().await;
+    let lease = env.assign(1);
+    env.coordinator.points(&lease, 1).await;
+    worker.drain();
+    env.coordinator.until("a draining poll", |state| state.polls.last()?.draining.then_some(())).await;
+    gate.open().await;
+    assert_eq!(worker.join().await.unwrap(), Ending::Drained);
+    assert!(matches!(env.coordinator.finish(&lease).await.ending, Some(How::Result(_))));
+    assert!(env.pids("starts").into_iter().all(|pid| !runs(pid)));
+}
+
+#[tokio::test]
 async fn a_stopped_worker_gives_its_attempts_back() {
     let env = Env::new("started; trap 'exit 75' TERM; epoch 1; while :; do sleep 0.05; done");
     let worker = env.start().await;

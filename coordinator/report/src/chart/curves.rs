@@ -13,15 +13,15 @@ use crate::Error;
 use crate::view::{View, estimate};
 
 /// One number of an epoch over the seeds.
-struct Line {
+pub(crate) struct Line {
     /// Epoch, mean, standard deviation (0 for one seed).
-    points: Vec<(f64, f64, f64)>,
+    pub(crate) points: Vec<(f64, f64, f64)>,
 }
 
 /// A line of more points would be drawn finer than anybody sees.
 const MOST_POINTS: usize = 250;
 
-type Read = fn(&EpochMetrics) -> f64;
+pub(crate) type Read = fn(&EpochMetrics) -> f64;
 
 const ACCURACIES: (Read, Read) = (|epoch| epoch.train_accuracy, |epoch| epoch.val_accuracy);
 const LOSSES: (Read, Read) = (|epoch| epoch.train_loss, |epoch| epoch.val_loss);
@@ -52,19 +52,26 @@ pub(crate) fn all(view: &View<'_>) -> Vec<Curves> {
             .filter(|curve| curve.position == position && !curve.epochs.is_empty())
             .map(|curve| curve.epochs.as_slice())
             .collect();
-        let line = |read: Read| Line::of(&trials, read);
-        (!trials.is_empty()).then(|| Curves {
-            position,
-            seeds: trials.len(),
-            accuracy: (line(ACCURACIES.0), line(ACCURACIES.1)),
-            loss: (line(LOSSES.0), line(LOSSES.1)),
-        })
+        (!trials.is_empty()).then(|| Curves::of(position, &trials))
     };
     view.analysis.standings.iter().filter_map(|standing| of(standing.position)).collect()
 }
 
+impl Curves {
+    /// Of these trials of a configuration.
+    pub(crate) fn of(position: u32, trials: &[&[EpochMetrics]]) -> Self {
+        let line = |read: Read| Line::of(trials, read);
+        Self {
+            position,
+            seeds: trials.len(),
+            accuracy: (line(ACCURACIES.0), line(ACCURACIES.1)),
+            loss: (line(LOSSES.0), line(LOSSES.1)),
+        }
+    }
+}
+
 impl Line {
-    fn of(trials: &[&[EpochMetrics]], read: Read) -> Self {
+    pub(crate) fn of(trials: &[&[EpochMetrics]], read: Read) -> Self {
         let mut values: BTreeMap<u32, Vec<f64>> = BTreeMap::new();
         for epoch in trials.iter().copied().flatten() {
             values.entry(epoch.epoch).or_default().push(read(epoch));

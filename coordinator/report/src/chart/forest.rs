@@ -57,9 +57,9 @@ impl Axis {
     /// The labels of the axis, for the first row of the chart.
     pub(crate) fn labels(&self) -> Markup {
         html! {
-            div.ticks aria-hidden="true" {
+            svg.ticks aria-hidden="true" {
                 @for tick in self.ticks() {
-                    span style={ "left:" (self.share(tick)) } { (self.tick(tick)) }
+                    text x=(self.share(tick)) y="1em" text-anchor="middle" { (self.tick(tick)) }
                 }
             }
         }

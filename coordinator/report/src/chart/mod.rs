@@ -4,5 +4,7 @@
 pub(crate) mod curves;
 pub(crate) mod forest;
 pub(crate) mod frame;
+pub(crate) mod overlay;
+pub(crate) mod parallel;
 pub(crate) mod pareto;
 pub(crate) mod scale;

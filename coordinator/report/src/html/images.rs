@@ -16,7 +16,7 @@ const EXAMPLES: usize = 6;
 const HARDEST: usize = 24;
 
 /// What is shown of single images.
-pub(super) struct Shown {
+pub(crate) struct Shown {
     images: Option<Images>,
     pictures: Pictures,
     /// The configuration whose confusions are told: the best of those with a matrix.
@@ -25,7 +25,7 @@ pub(super) struct Shown {
 }
 
 impl Shown {
-    pub(super) fn of(view: &View<'_>) -> Self {
+    pub(crate) fn of(view: &View<'_>) -> Self {
         let images = Images::of(view);
         let order = view.analysis.standings.iter().filter_map(|standing| view.subject(standing.position));
         let found = order.filter_map(|subject| Some((subject.position, Confusion::of(view, subject)?))).next();
@@ -57,7 +57,7 @@ impl Shown {
         }
     }
 
-    pub(super) fn pairs(&self, view: &View<'_>) -> Option<Markup> {
+    pub(crate) fn pairs(&self, view: &View<'_>) -> Option<Markup> {
         let (subject, confusion) = (self.subject?, self.confusion.as_ref()?);
         let pairs = confusion.pairs(PAIRS);
         let baseline = view.baseline().filter(|baseline| baseline.position != subject);
@@ -68,7 +68,7 @@ impl Shown {
                 "What " strong { (view.name(subject)) } " takes for something else, over "
                 (plural(confusion.networks, "network")) ", with the images that this happens to most often."
             }
-            figure.table { div.scroll role="region" aria-label="Most confused pairs" tabindex="0" {
+            figure.table { div.scroll role="group" aria-label="Most confused pairs" tabindex="0" {
                 table.pairs {
                     caption { "Most confused pairs" }
                     thead { tr {
@@ -98,7 +98,7 @@ impl Shown {
         })
     }
 
-    pub(super) fn hardest(&self, view: &View<'_>) -> Option<Markup> {
+    pub(crate) fn hardest(&self, view: &View<'_>) -> Option<Markup> {
         let Some(images) = &self.images else {
             let any = !view.study.validations.is_empty();
             return any.then(

@@ -1,5 +1,6 @@
 //! Confusion matrices: of every configuration, and how each differs from the baseline's. Each stands in a `details`
-//! element, so that a page without its script, or on paper, still has them.
+//! element, so that a page without its script, or on paper, still has them. Colours are one of twenty classes rather than
+//! a style of the cell's own, which a strict content policy would refuse.
 
 use maud::{Markup, html};
 
@@ -12,7 +13,7 @@ const MOST_MATRICES: usize = 60;
 /// With more classes a matrix is no picture any more; the most confused pairs are told instead.
 const MOST_CLASSES: usize = 30;
 
-pub(super) fn section(view: &View<'_>) -> Option<Markup> {
+pub(crate) fn section(view: &View<'_>) -> Option<Markup> {
     let classes = &view.study.classes;
     let order = view.analysis.standings.iter().filter_map(|standing| view.subject(standing.position));
     let mut all: Vec<_> = order.filter_map(|subject| Some((subject, Confusion::of(view, subject)?))).collect();
@@ -81,13 +82,59 @@ fn difference(confusion: &Confusion, baseline: &Confusion, truth: usize, said: u
     Cell { class, strength: (3.0 * difference.abs()).min(1.0), text, title }
 }
 
+/// The strength of a colour in twentieths; 0 is none.
+fn step(strength: f64) -> u8 {
+    (20.0 * strength.clamp(0.0, 1.0)).round() as u8
+}
+
+/// The matrices of these configurations beside each other, in this order; with `difference`, those to the baseline's.
+/// Configurations without a matrix are left out.
+pub(crate) fn beside(view: &View<'_>, positions: &[u32], difference: bool) -> Option<Markup> {
+    let classes = &view.study.classes;
+    let all = positions.iter().filter_map(|position| view.subject(*position));
+    let all: Vec<_> = all.filter_map(|subject| Some((subject, Confusion::of(view, subject)?))).collect();
+    if all.is_empty() || classes.len() > MOST_CLASSES {
+        return None;
+    }
+    let baseline = view.baseline().and_then(|subject| Confusion::of(view, subject)).filter(|_| difference);
+    Some(html! {
+        div.beside {
+            @for (subject, confusion) in &all {
+                @let name = view.name(subject.position);
+                figure.matrix {
+                    figcaption {
+                        strong { (name) }
+                        @if subject.baseline { span.quiet { " baseline" } }
+                        span.quiet { " " (plural(confusion.networks, "network")) }
+                    }
+                    @match baseline.as_ref().filter(|_| !subject.baseline) {
+                        Some(baseline) => (matrix(classes, ("Difference to the baseline, in points", &name), |truth, said| self::difference(confusion, baseline, truth, said))),
+                        None => (matrix(classes, ("Confusion, in percent", &name), |truth, said| share(confusion, truth, said))),
+                    }
+                }
+            }
+        }
+    })
+}
+
+/// The matrix of one network.
+pub(crate) fn one(classes: &[String], confusion: &Confusion, name: &str) -> Option<Markup> {
+    let shown = classes.len() <= MOST_CLASSES;
+    shown.then(|| matrix(classes, ("Confusion, in percent", name), |truth, said| share(confusion, truth, said)))
+}
+
+/// With more classes there is no matrix.
+pub(crate) fn too_many_classes(view: &View<'_>) -> bool {
+    view.study.classes.len() > MOST_CLASSES
+}
+
 fn matrix(classes: &[String], (title, name): (&str, &str), cell: impl Fn(usize, usize) -> Cell) -> Markup {
     html! {
-        div.scroll role="region" aria-label={ (title) ": " (name) } tabindex="0" {
+        div.scroll role="group" aria-label={ (title) ": " (name) } tabindex="0" {
             table.confusion {
                 caption { (title) }
                 thead { tr {
-                    td {}
+                    td { span.unseen { "True class" } }
                     @for class in classes { th scope="col" { span { (class) } } }
                 } }
                 tbody {
@@ -96,7 +143,7 @@ fn matrix(classes: &[String], (title, name): (&str, &str), cell: impl Fn(usize, 
                             th scope="row" { (class) }
                             @for said in 0..classes.len() {
                                 @let cell = cell(truth, said);
-                                td class=(cell.class) style={ "--strength:" (format!("{:.3}", cell.strength)) } title=(cell.title) { (cell.text) }
+                                td class={ (cell.class) " s" (step(cell.strength)) } title=(cell.title) { (cell.text) }
                             }
                         }
                     }

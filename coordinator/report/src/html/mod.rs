@@ -2,10 +2,10 @@
 //! person; what is put in as it is (style, script, drawings) is ours. A policy in the page forbids requests, so that a
 //! mistake here could not make one either.
 
-mod images;
-mod matrix;
-mod sections;
-mod table;
+pub(crate) mod images;
+pub(crate) mod matrix;
+pub(crate) mod sections;
+pub(crate) mod table;
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
@@ -13,7 +13,9 @@ use crate::Error;
 use crate::view::View;
 use crate::words::{number, plural};
 
-const STYLE: &str = include_str!("page.css");
+/// What the parts look like, on this page and on others.
+pub(crate) const PARTS: &str = include_str!("parts.css");
+const STYLE: &str = concat!(include_str!("parts.css"), include_str!("page.css"));
 const SCRIPT: &str = include_str!("page.js");
 const POLICY: &str = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'; \
                       base-uri 'none'; form-action 'none'";
@@ -92,8 +94,8 @@ fn all(view: &View<'_>) -> Result<Vec<Section>, Error> {
     let sections = [
         Some(Section::new("question", "The question", sections::question(view))),
         Some(Section::new("answer", "The answer", sections::answer(view))),
-        sections::deltas(view).map(|body| Section::new("deltas", "Every change, with its interval", body)),
-        sections::pareto(view)?.map(|body| Section::new("cost", "Accuracy against parameters", body)),
+        sections::deltas(view, None).map(|body| Section::new("deltas", "Every change, with its interval", body)),
+        sections::pareto(view, None)?.map(|body| Section::new("cost", "Accuracy against parameters", body)),
         Some(Section::new("leaderboard", "Leaderboard", sections::leaderboard(view))),
         sections::factors(view).map(|body| Section::new("factors", "Factor by factor", body)),
         sections::effects(view).map(|body| Section::new("effects", "Effects and interactions", body)),

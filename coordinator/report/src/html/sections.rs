@@ -1,7 +1,7 @@
 //! The parts of the page that are words, tables and charts.
 
 use maud::{Markup, html};
-use sweep_analysis::result::Comparison;
+use sweep_analysis::result::{Comparison, Verdict};
 
 use super::table::table;
 use crate::Error;
@@ -15,7 +15,7 @@ fn list(pairs: &[(String, String)]) -> Markup {
     html! { dl { @for (key, text) in pairs { div { dt { (key) } dd { (text) } } } } }
 }
 
-pub(super) fn question(view: &View<'_>) -> Markup {
+pub(crate) fn question(view: &View<'_>) -> Markup {
     html! {
         @for paragraph in questions::paragraphs(view) { p { (paragraph) } }
         p { "What varies:" }
@@ -23,7 +23,7 @@ pub(super) fn question(view: &View<'_>) -> Markup {
     }
 }
 
-pub(super) fn answer(view: &View<'_>) -> Markup {
+pub(crate) fn answer(view: &View<'_>) -> Markup {
     let answer = answers::answer(view);
     html! {
         p.lead { (answer.lead) }
@@ -40,8 +40,18 @@ pub(super) fn answer(view: &View<'_>) -> Markup {
     }
 }
 
-pub(super) fn deltas(view: &View<'_>) -> Option<Markup> {
-    let comparisons = findings::drawn(view);
+/// With `most`, of more changes than that only so many: those that were decided first, then the largest differences.
+pub(crate) fn deltas(view: &View<'_>, most: Option<usize>) -> Option<Markup> {
+    let mut comparisons = findings::drawn(view);
+    let all = comparisons.len();
+    if let Some(most) = most.filter(|most| *most < all) {
+        let decided = |one: &Comparison| matches!(one.verdict, Verdict::Helps | Verdict::Hurts);
+        let size = |one: &Comparison| one.delta.map_or(0.0, f64::abs);
+        comparisons.sort_by(|a, b| decided(b).cmp(&decided(a)).then(size(b).total_cmp(&size(a))));
+        comparisons.truncate(most);
+        comparisons.sort_by_key(|one| (one.group, one.position));
+    }
+    let left = all - comparisons.len();
     let axis = forest::Axis::of(view, &comparisons)?;
     let mut groups: Vec<(String, Vec<&Comparison>)> = Vec::new();
     for comparison in comparisons {
@@ -59,9 +69,10 @@ pub(super) fn deltas(view: &View<'_>) -> Option<Markup> {
                 "The grey band is the noise floor: a baseline against itself stays within it in 95 of 100 comparisons. "
             }
             "An arrow says that an interval goes on beyond the chart."
+            @if left > 0 { " Of " (number::count(all as u64)) " changes, " (number::count(left as u64)) " are left out: those that were not decided and differ least." }
         }
         figure.table {
-            div.scroll role="region" aria-label="Every change, with its interval" tabindex="0" {
+            div.scroll role="group" aria-label="Every change, with its interval" tabindex="0" {
                 table.forest {
                     caption { "Differences in " (metric) " with 95 % intervals" }
                     thead { tr {
@@ -102,8 +113,14 @@ fn delta(view: &View<'_>, axis: &forest::Axis, comparison: &Comparison) -> Marku
     }
 }
 
-pub(super) fn pareto(view: &View<'_>) -> Result<Option<Markup>, Error> {
-    let marks = pareto::marks(view);
+/// With `most`, of more configurations than that the best so many, those on the front, and the baseline.
+pub(crate) fn pareto(view: &View<'_>, most: Option<usize>) -> Result<Option<Markup>, Error> {
+    let mut marks = pareto::marks(view);
+    let all = marks.len();
+    if let Some(most) = most {
+        marks.retain(|mark| mark.number <= most || mark.standing.on_front || mark.subject.baseline);
+    }
+    let left = all - marks.len();
     let Some(chart) = pareto::draw(view, &marks)? else { return Ok(None) };
     Ok(Some(html! {
         p {
@@ -111,9 +128,10 @@ pub(super) fn pareto(view: &View<'_>) -> Result<Option<Markup>, Error> {
              seeds, the diamond is the baseline. The line joins those that nothing smaller beats. Filled marks are on the \
              front of four costs and gains together: " (leaderboard::title(view.analysis.metric)) ", parameters, FLOPs \
              and time. The percentage is how often that is so when the seeds are drawn again."
+            @if left > 0 { " Of " (number::count(all as u64)) " configurations, " (number::count(left as u64)) " further down that are not on the front are left out." }
         }
         figure {
-            div.scroll role="region" aria-label="Accuracy against parameters" tabindex="0" { div.large { (chart) } }
+            div.scroll role="group" aria-label="Accuracy against parameters" tabindex="0" { div.large { (chart) } }
             figcaption {
                 ol.marks {
                     @for mark in &marks {
@@ -129,11 +147,11 @@ pub(super) fn pareto(view: &View<'_>) -> Result<Option<Markup>, Error> {
     }))
 }
 
-pub(super) fn leaderboard(view: &View<'_>) -> Markup {
+pub(crate) fn leaderboard(view: &View<'_>) -> Markup {
     table(&leaderboard::table(view))
 }
 
-pub(super) fn factors(view: &View<'_>) -> Option<Markup> {
+pub(crate) fn factors(view: &View<'_>) -> Option<Markup> {
     let tables = factors::tables(view);
     let against = findings::against_baseline(view);
     if tables.is_empty() && against.is_none() {
@@ -142,29 +160,29 @@ pub(super) fn factors(view: &View<'_>) -> Option<Markup> {
     Some(html! { @for one in tables.iter().chain(&against) { (table(one)) } })
 }
 
-pub(super) fn effects(view: &View<'_>) -> Option<Markup> {
+pub(crate) fn effects(view: &View<'_>) -> Option<Markup> {
     let tables = findings::effects(view);
     (!tables.is_empty()).then(|| html! { @for one in &tables { (table(one)) } })
 }
 
-pub(super) fn path(view: &View<'_>) -> Option<Markup> {
+pub(crate) fn path(view: &View<'_>) -> Option<Markup> {
     findings::path(view).map(|one| table(&one))
 }
 
-pub(super) fn undecided(view: &View<'_>) -> Markup {
+pub(crate) fn undecided(view: &View<'_>) -> Markup {
     match findings::undecided(view) {
         Some(one) => table(&one),
         None => html! { p { "Every comparison was decided." } },
     }
 }
 
-pub(super) fn classes(view: &View<'_>) -> Option<Markup> {
+pub(crate) fn classes(view: &View<'_>) -> Option<Markup> {
     let tables = [findings::classes(view), findings::single_pairs(view)];
     let tables: Vec<_> = tables.into_iter().flatten().collect();
     (!tables.is_empty()).then(|| html! { @for one in &tables { (table(one)) } })
 }
 
-pub(super) fn curves(view: &View<'_>) -> Result<Option<Markup>, Error> {
+pub(crate) fn curves(view: &View<'_>) -> Result<Option<Markup>, Error> {
     let all = curves::all(view);
     let Some(axes) = curves::Axes::of(&all) else { return Ok(None) };
     let baseline = view.baseline().and_then(|subject| all.iter().find(|curves| curves.position == subject.position));
@@ -190,7 +208,7 @@ pub(super) fn curves(view: &View<'_>) -> Result<Option<Markup>, Error> {
     }))
 }
 
-pub(super) fn excluded(view: &View<'_>) -> Markup {
+pub(crate) fn excluded(view: &View<'_>) -> Markup {
     html! {
         @match findings::excluded(view) {
             Some(one) => (table(&one)),
@@ -200,11 +218,11 @@ pub(super) fn excluded(view: &View<'_>) -> Markup {
     }
 }
 
-pub(super) fn protocol(view: &View<'_>) -> Markup {
+pub(crate) fn protocol(view: &View<'_>) -> Markup {
     html! { p { "The same for every trial." } (list(&protocols::lines(view))) }
 }
 
-pub(super) fn notes(view: &View<'_>) -> Markup {
+pub(crate) fn notes(view: &View<'_>) -> Markup {
     html! { ul {
         @for note in &view.analysis.notes { li { (crate::words::capital(note)) } }
         li { "The epoch that counts: " (protocols::epoch(&view.study.spec.protocol)) "." }
@@ -212,7 +230,7 @@ pub(super) fn notes(view: &View<'_>) -> Markup {
     } }
 }
 
-pub(super) fn provenance(view: &View<'_>) -> Markup {
+pub(crate) fn provenance(view: &View<'_>) -> Markup {
     let material = view.material;
     html! {
         (list(&provenances::lines(view)))

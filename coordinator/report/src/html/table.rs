@@ -7,7 +7,7 @@ use crate::tables::{Kind, Table, Tone};
 pub(crate) fn table(table: &Table) -> Markup {
     html! {
         figure.table {
-            div.scroll role="region" aria-label=(table.title) tabindex="0" {
+            div.scroll role="group" aria-label=(table.title) tabindex="0" {
                 table {
                     caption { (table.title) }
                     thead { tr {

@@ -2,13 +2,13 @@
 //! nothing in here is escaped for anybody.
 
 pub(crate) mod answer;
-pub(crate) mod number;
+pub mod number;
 pub(crate) mod protocol;
 pub(crate) mod provenance;
 pub(crate) mod question;
 
 /// `1 seed`, `6 seeds`.
-pub(crate) fn plural(count: usize, word: &str) -> String {
+pub fn plural(count: usize, word: &str) -> String {
     match count {
         1 => format!("1 {word}"),
         _ => format!("{} {word}s", number::count(count as u64)),
@@ -16,7 +16,7 @@ pub(crate) fn plural(count: usize, word: &str) -> String {
 }
 
 /// `a`, `a and b`, `a, b and c`.
-pub(crate) fn list(items: &[String]) -> String {
+pub fn list(items: &[String]) -> String {
     match items {
         [] => String::new(),
         [one] => one.clone(),
@@ -25,7 +25,7 @@ pub(crate) fn list(items: &[String]) -> String {
 }
 
 /// The text with a capital letter in front.
-pub(crate) fn capital(text: &str) -> String {
+pub fn capital(text: &str) -> String {
     let mut characters = text.chars();
     match characters.next() {
         Some(first) => first.to_uppercase().chain(characters).collect(),

@@ -4,11 +4,11 @@ use sweep_analysis::result::{Estimate, Interval};
 use sweep_spec::spec::Metric;
 
 /// What stands where there is nothing to say.
-pub(crate) const ABSENT: &str = "–";
+pub const ABSENT: &str = "–";
 
 /// What a metric's numbers are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Unit {
+pub enum Unit {
     /// A share in [0, 1], shown with four decimals.
     Share,
     /// A loss, shown with four decimals.
@@ -18,7 +18,7 @@ pub(crate) enum Unit {
 }
 
 impl Unit {
-    pub(crate) const fn of(metric: Metric) -> Self {
+    pub const fn of(metric: Metric) -> Self {
         match metric {
             Metric::ValAccuracy | Metric::TrainAccuracy => Self::Share,
             Metric::ValLoss | Metric::TrainLoss => Self::Loss,
@@ -27,7 +27,7 @@ impl Unit {
     }
 
     /// A value.
-    pub(crate) fn value(self, value: f64) -> String {
+    pub fn value(self, value: f64) -> String {
         match self {
             _ if !value.is_finite() => ABSENT.to_owned(),
             Self::Share | Self::Loss => minus(format!("{value:.4}")),
@@ -36,12 +36,12 @@ impl Unit {
     }
 
     /// A value that may be absent.
-    pub(crate) fn maybe(self, value: Option<f64>) -> String {
+    pub fn maybe(self, value: Option<f64>) -> String {
         value.map_or_else(|| ABSENT.to_owned(), |value| self.value(value))
     }
 
     /// A difference, with its sign.
-    pub(crate) fn delta(self, value: f64) -> String {
+    pub fn delta(self, value: f64) -> String {
         let text = self.value(value);
         let plain =
             value.is_finite() && value > 0.0 && text.chars().any(|digit| digit.is_ascii_digit() && digit != '0');
@@ -49,7 +49,7 @@ impl Unit {
     }
 
     /// Mean and spread: `0.8674 ± 0.0031`.
-    pub(crate) fn estimate(self, estimate: Option<Estimate>) -> String {
+    pub fn estimate(self, estimate: Option<Estimate>) -> String {
         let Some(estimate) = estimate else { return ABSENT.to_owned() };
         match estimate.standard_deviation {
             Some(spread) => format!("{} ± {}", self.value(estimate.mean), self.value(spread)),
@@ -58,7 +58,7 @@ impl Unit {
     }
 
     /// `[−0.0012, 0.0301]`.
-    pub(crate) fn interval(self, interval: Option<Interval>) -> String {
+    pub fn interval(self, interval: Option<Interval>) -> String {
         interval.map_or_else(
             || ABSENT.to_owned(),
             |interval| format!("[{}, {}]", self.value(interval.low), self.value(interval.high)),
@@ -66,7 +66,7 @@ impl Unit {
     }
 
     /// A difference in prose: `2.1 percentage points`, `0.0310`.
-    pub(crate) fn amount(self, value: f64) -> String {
+    pub fn amount(self, value: f64) -> String {
         match self {
             Self::Share => format!("{} percentage points", minus(format!("{:.1}", 100.0 * value))),
             Self::Loss | Self::Small => self.value(value),
@@ -74,7 +74,7 @@ impl Unit {
     }
 
     /// An interval in prose, without the unit: `1.2 to 3.0`.
-    pub(crate) fn range(self, low: f64, high: f64) -> String {
+    pub fn range(self, low: f64, high: f64) -> String {
         match self {
             Self::Share => minus(format!("{:.1} to {:.1}", 100.0 * low, 100.0 * high)),
             Self::Loss | Self::Small => format!("{} to {}", self.value(low), self.value(high)),
@@ -88,7 +88,7 @@ fn minus(text: String) -> String {
 }
 
 /// `1.48e−08`, as the reference study prints its ratios.
-pub(crate) fn scientific(value: f64) -> String {
+pub fn scientific(value: f64) -> String {
     let text = format!("{value:.2e}");
     let Some((mantissa, exponent)) = text.split_once('e') else { return text };
     let (sign, digits) = exponent.strip_prefix('-').map_or(("+", exponent), |digits| ("\u{2212}", digits));
@@ -96,7 +96,7 @@ pub(crate) fn scientific(value: f64) -> String {
 }
 
 /// `0.031`, `< 0.001`.
-pub(crate) fn p(value: Option<f64>) -> String {
+pub fn p(value: Option<f64>) -> String {
     match value {
         None => ABSENT.to_owned(),
         Some(value) if !value.is_finite() => ABSENT.to_owned(),
@@ -106,13 +106,13 @@ pub(crate) fn p(value: Option<f64>) -> String {
 }
 
 /// `p = 0.031`, `p < 0.001`.
-pub(crate) fn p_said(value: f64) -> String {
+pub fn p_said(value: f64) -> String {
     let text = p(Some(value));
     if text.starts_with('<') { format!("p {text}") } else { format!("p = {text}") }
 }
 
 /// `6256392` as `6,256,392`.
-pub(crate) fn count(number: u64) -> String {
+pub fn count(number: u64) -> String {
     let digits = number.to_string();
     let mut grouped = String::with_capacity(digits.len() + digits.len() / 3);
     for (index, digit) in digits.chars().enumerate() {
@@ -125,7 +125,7 @@ pub(crate) fn count(number: u64) -> String {
 }
 
 /// A round number with an SI prefix: `500k`, `2M`.
-pub(crate) fn round_si(number: f64) -> String {
+pub fn round_si(number: f64) -> String {
     let (value, prefix) = match number {
         1e9.. => (number / 1e9, "G"),
         1e6.. => (number / 1e6, "M"),
@@ -137,7 +137,7 @@ pub(crate) fn round_si(number: f64) -> String {
 }
 
 /// Three digits and an SI prefix: `1.23 G`.
-pub(crate) fn si(number: u64) -> String {
+pub fn si(number: u64) -> String {
     const PREFIXES: [&str; 7] = ["", " k", " M", " G", " T", " P", " E"];
     let (mut value, mut prefix) = (number as f64, 0);
     while value >= 999.5 && prefix + 1 < PREFIXES.len() {
@@ -149,7 +149,7 @@ pub(crate) fn si(number: u64) -> String {
 }
 
 /// `850 ms`, `12.4 s`, `3 min 20 s`, `2 h 5 min`.
-pub(crate) fn seconds(value: f64) -> String {
+pub fn seconds(value: f64) -> String {
     if !value.is_finite() || value < 0.0 {
         return ABSENT.to_owned();
     }
@@ -163,7 +163,7 @@ pub(crate) fn seconds(value: f64) -> String {
 }
 
 /// `16 times the parameters`, `0.25 times the time`; what is nearly the same is said to be.
-pub(crate) fn times_of(value: f64, what: &str) -> String {
+pub fn times_of(value: f64, what: &str) -> String {
     match value {
         _ if !value.is_finite() || value < 0.0 => format!("unknown {what}"),
         0.985..1.015 => format!("nearly the same {what}"),
@@ -174,12 +174,12 @@ pub(crate) fn times_of(value: f64, what: &str) -> String {
 }
 
 /// `83 %`.
-pub(crate) fn percent(share: f64) -> String {
+pub fn percent(share: f64) -> String {
     if share.is_finite() { format!("{:.0} %", 100.0 * share) } else { ABSENT.to_owned() }
 }
 
 /// A moment in UTC: `2026-11-25 14:03`.
-pub(crate) fn moment(unix_ms: i64) -> String {
+pub fn moment(unix_ms: i64) -> String {
     let minutes = unix_ms.div_euclid(60_000);
     let (days, minute) = (minutes.div_euclid(1440), minutes.rem_euclid(1440));
     // Days are counted in 400-year eras that begin on 1 March, so that the leap day is the last of its year.

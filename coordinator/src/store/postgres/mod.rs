@@ -319,8 +319,8 @@ impl Store for PostgresStore {
         read::artifacts(&self.readers, sweep).await
     }
 
-    async fn artifact_size(&self, digest: Digest) -> Result<Option<u64>, Error> {
-        read::artifact_size(&self.readers, digest).await
+    async fn artifact(&self, digest: Digest) -> Result<Option<(v1::ArtifactKind, u64)>, Error> {
+        read::artifact_of(&self.readers, digest).await
     }
 
     async fn size_bytes(&self) -> Result<u64, Error> {

@@ -201,8 +201,11 @@ fn artifact(row: &PgRow) -> Result<ArtifactRecord, Error> {
     })
 }
 
-pub(super) async fn artifact_size(pool: &PgPool, digest: Digest) -> Result<Option<u64>, Error> {
-    let query = sqlx::query_scalar("SELECT size_bytes FROM artifacts WHERE digest = $1 LIMIT 1");
-    let size: Option<i64> = query.bind(digest.as_bytes().as_slice()).fetch_optional(pool).await?;
-    Ok(size.map(unsigned))
+pub(super) async fn artifact_of(pool: &PgPool, digest: Digest) -> Result<Option<(v1::ArtifactKind, u64)>, Error> {
+    let query = sqlx::query("SELECT kind, size_bytes FROM artifacts WHERE digest = $1 ORDER BY kind LIMIT 1");
+    let row = query.bind(digest.as_bytes().as_slice()).fetch_optional(pool).await?;
+    let Some(row) = row else { return Ok(None) };
+    let kind: i32 = small(&row, "kind")?;
+    let kind = v1::ArtifactKind::try_from(kind).map_err(|error| Error::damaged(error.to_string()))?;
+    Ok(Some((kind, large(&row, "size_bytes")?)))
 }

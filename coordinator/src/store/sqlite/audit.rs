@@ -45,17 +45,21 @@ pub(super) async fn read(pool: &SqlitePool, filter: &AuditFilter) -> Result<Vec<
     if filter.trial.is_some() {
         conditions.push_str(" AND trial = ?3");
     }
+    if filter.until_ms.is_some() {
+        conditions.push_str(" AND at_ms <= ?7");
+    }
     if filter.worker.is_some() {
         conditions.push_str(" AND (worker = ?4 OR actor = ?4)");
     }
     let text = format!(
         "SELECT number, at_ms, actor, action, sweep, trial, attempt, worker, detail, sum FROM audit_log \
-         WHERE {conditions} ORDER BY at_ms DESC, step DESC, number DESC LIMIT ?5"
+         WHERE {conditions} ORDER BY at_ms DESC, step DESC, number DESC LIMIT ?5 OFFSET ?6"
     );
     let query = sqlx::query(AssertSqlSafe(text)).bind(filter.since_ms);
     let query = query.bind(filter.sweep.map(|sweep| signed(sweep.0)));
     let query = query.bind(filter.trial.as_ref().map(|trial| trial.as_bytes().to_vec()));
-    let rows = query.bind(filter.worker.as_deref()).bind(filter.limit).fetch_all(pool).await?;
+    let query = query.bind(filter.worker.as_deref()).bind(filter.limit).bind(filter.skip).bind(filter.until_ms);
+    let rows = query.fetch_all(pool).await?;
     rows.iter().rev().map(entry).collect()
 }
 

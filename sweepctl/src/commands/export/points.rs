@@ -5,10 +5,12 @@ use std::io::Write;
 
 use serde::Serialize;
 use sweep_proto::v1::ExportPointsRequest;
-use sweep_shapes::Metrics;
+use sweep_shapes::cells::{guard, number};
+use sweep_shapes::table::Tabular;
 use sweep_shapes::text::hex;
+use sweep_shapes::{Epoch, Metrics};
 
-use super::cells::{JsonArray, csv_failure, guard, number};
+use super::cells::{JsonArray, csv_failure};
 use super::pages::Trials;
 use crate::client::{self, Client};
 use crate::failure::Failure;
@@ -65,20 +67,7 @@ pub(super) async fn as_csv<W: Write>(
 ) -> Result<(), Failure> {
     let failed = |error: csv::Error| csv_failure(error, failed);
     let mut writer = csv::Writer::from_writer(out);
-    let header = [
-        "trial_id",
-        "configuration",
-        "seed",
-        "attempt",
-        "epoch",
-        "train_accuracy",
-        "val_accuracy",
-        "train_loss",
-        "val_loss",
-        "learning_rate",
-        "seconds",
-        "images_per_second",
-    ];
+    let header = Epoch::COLUMNS;
     writer.write_record(header).map_err(failed)?;
     let row = |point: Point<'_>| {
         let metrics = point.metrics;

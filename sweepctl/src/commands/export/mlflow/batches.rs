@@ -3,7 +3,6 @@
 use serde_json::{Value, json};
 use sweep_shapes::Metrics;
 
-use crate::commands::export::cells;
 use crate::commands::export::curves::Curve;
 
 /// MLflow's limits for one `log-batch`.
@@ -44,7 +43,7 @@ fn split(entries: Vec<Value>, most: usize) -> Vec<Vec<Value>> {
 
 /// The settings, and what follows from them.
 fn params(curve: &Curve) -> Vec<Value> {
-    let settings = curve.trial.settings.iter().map(|(path, value)| (name(path), cells::plain(value)));
+    let settings = curve.trial.settings.iter().map(|(path, value)| (name(path), sweep_shapes::cells::plain(value)));
     let params = ("params".to_owned(), curve.trial.params.to_string());
     std::iter::once(params)
         .chain(settings)

@@ -13,7 +13,6 @@ use self::messages::{Content, Event, Metadata, Plugin, Shape, Summary, Tensor, V
 use sweep_shapes::Metrics;
 use sweep_shapes::text::escape;
 
-use super::cells;
 use super::curves::{self, Curve};
 use crate::client::Client;
 use crate::failure::Failure;
@@ -134,7 +133,7 @@ fn table(curve: &Curve) -> String {
         ("stages", trial.stages.join(", ")),
         ("params", trial.params.to_string()),
     ];
-    let settings = trial.settings.iter().map(|(path, value)| (path.as_str(), cells::plain(value)));
+    let settings = trial.settings.iter().map(|(path, value)| (path.as_str(), sweep_shapes::cells::plain(value)));
     let cell = |text: &str| escape(text).replace('\\', "\\\\").replace('|', "\\|");
     let row = |(name, value): (&str, String)| format!("| {} | {} |\n", cell(name), cell(&value));
     let rows: String = about.into_iter().chain(settings).map(row).collect();

@@ -1,0 +1,170 @@
+//! What changes something: submitting, cancelling, pausing, trying again.
+
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::IntoResponse;
+use serde::Deserialize;
+use sweep_proto::v1;
+use sweep_shapes::{Override, Retried, Submitted, Sweep};
+use utoipa::ToSchema;
+
+use super::parameters::{MOST_AN_INTEGER, SweepPath};
+use super::question::{Content, Json, Named, Who, json, text};
+use super::{Answered, Open, ROOT, answer, status};
+use crate::web::problem::Problem;
+
+/// What is done, and by whom.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Action {
+    /// Who, for the audit log.
+    #[schema(max_length = 64, pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]*$")]
+    user: Option<String>,
+}
+
+/// A place among the other sweeps.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PriorityAction {
+    /// The higher, the earlier; 0 if nobody said anything.
+    #[schema(minimum = -2147483648, maximum = 2147483647)]
+    priority: i32,
+    /// Who, for the audit log.
+    #[schema(max_length = 64, pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]*$")]
+    user: Option<String>,
+}
+
+/// What is done to a worker, and why.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ServiceAction {
+    /// Why, for the audit log and for the worker.
+    #[schema(max_length = 1000, pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]*$")]
+    pub(super) reason: Option<String>,
+    /// Who, for the audit log.
+    #[schema(max_length = 64, pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]*$")]
+    pub(super) user: Option<String>,
+}
+
+/// A spec, and how it is to be taken.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Submission {
+    /// The YAML text.
+    spec: String,
+    /// Applied to it before it is read.
+    #[serde(default)]
+    #[schema(max_items = 1000)]
+    overrides: Vec<Override>,
+    /// Replaces the spec's name.
+    #[schema(max_length = 64, pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]*$")]
+    name: Option<String>,
+    /// Refused with more trials than this.
+    #[schema(maximum = 9007199254740991_u64)]
+    trial_limit: Option<u64>,
+    #[serde(default)]
+    priority: i32,
+    /// Takes up an unfinished sweep with the same spec, if there is one.
+    #[serde(default)]
+    resume: bool,
+    /// Asks everything again, though it is known.
+    #[serde(default)]
+    fresh: bool,
+    /// Who, for the provenance.
+    #[schema(max_length = 64, pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]*$")]
+    user: Option<String>,
+    /// The git revision that the spec came from, for the provenance.
+    #[schema(max_length = 64, pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]*$")]
+    revision: Option<String>,
+    /// A sweep that this one goes on from.
+    #[schema(max_length = 64, pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]*$")]
+    extends: Option<String>,
+}
+
+impl TryFrom<Submission> for v1::SubmitRequest {
+    type Error = Problem;
+
+    fn try_from(submission: Submission) -> Result<Self, Problem> {
+        if submission.trial_limit.is_some_and(|limit| limit > MOST_AN_INTEGER) {
+            return Err(Problem::invalid("trial_limit", "too large"));
+        }
+        let pair = |pair: Override| v1::Override { key: pair.key, value: pair.value };
+        let extends = text("extends", submission.extends, 64)?;
+        Ok(Self {
+            spec: submission.spec.into(),
+            overrides: submission.overrides.into_iter().map(pair).collect(),
+            name: text("name", submission.name, 64)?,
+            trial_limit: submission.trial_limit.unwrap_or(0),
+            priority: submission.priority,
+            resume: submission.resume,
+            user: text("user", submission.user, 64)?,
+            fresh: submission.fresh,
+            revision: text("revision", submission.revision, 64)?,
+            extends: (!extends.is_empty()).then_some(v1::SweepReference { text: extends }),
+        })
+    }
+}
+
+/// Submits a spec, as YAML alone or with more in JSON.
+#[utoipa::path(post, path = "/sweeps", operation_id = "submitSweep", tag = "sweeps",
+    request_body(content((Submission = "application/json"), (String = "application/yaml"))),
+    responses(
+        (status = 201, description = "A new sweep", body = Submitted, headers(("Location" = String, description = "Where it is"))),
+        (status = 200, description = "An unfinished one is taken up", body = Submitted)))]
+pub(super) async fn submit(Open(desk): Open, who: Who, content: Content) -> Answered {
+    let mut request: v1::SubmitRequest = match content {
+        Content::Json(body) => json::<Submission>(&body)?.try_into()?,
+        Content::Yaml(spec) => v1::SubmitRequest { spec, ..Default::default() },
+    };
+    let user = who.user(Some(std::mem::take(&mut request.user)))?;
+    let request = v1::SubmitRequest { user, ..request };
+    let submitted = desk.submit(request).await?;
+    if submitted.resumed {
+        return answer(&submitted);
+    }
+    let place = HeaderValue::try_from(format!("{ROOT}/sweeps/{}", submitted.sweep.id));
+    let mut response = status(StatusCode::CREATED, &submitted)?;
+    if let Ok(place) = place {
+        response.headers_mut().insert(header::LOCATION, place);
+    }
+    Ok(response.into_response())
+}
+
+/// Ends a sweep. One that has ended stays as it is.
+#[utoipa::path(post, path = "/sweeps/{sweep}/cancel", operation_id = "cancelSweep", tag = "sweeps",
+    params(SweepPath), request_body = Action, responses((status = 200, description = "The sweep", body = Sweep)))]
+pub(super) async fn cancel(Open(desk): Open, who: Who, Named(sweep): Named, Json(action): Json<Action>) -> Answered {
+    answer(&desk.cancel(&sweep, who.user(action.user)?).await?)
+}
+
+/// Starts nothing of a sweep any more; what runs goes on.
+#[utoipa::path(post, path = "/sweeps/{sweep}/pause", operation_id = "pauseSweep", tag = "sweeps",
+    params(SweepPath), request_body = Action, responses((status = 200, description = "The sweep", body = Sweep)))]
+pub(super) async fn pause(Open(desk): Open, who: Who, Named(sweep): Named, Json(action): Json<Action>) -> Answered {
+    answer(&desk.pause(&sweep, true, who.user(action.user)?).await?)
+}
+
+/// Starts trials of a paused sweep again.
+#[utoipa::path(post, path = "/sweeps/{sweep}/resume", operation_id = "resumeSweep", tag = "sweeps",
+    params(SweepPath), request_body = Action, responses((status = 200, description = "The sweep", body = Sweep)))]
+pub(super) async fn resume(Open(desk): Open, who: Who, Named(sweep): Named, Json(action): Json<Action>) -> Answered {
+    answer(&desk.pause(&sweep, false, who.user(action.user)?).await?)
+}
+
+/// Tries again what failed of a sweep, and nothing else.
+#[utoipa::path(post, path = "/sweeps/{sweep}/retry", operation_id = "retrySweep", tag = "sweeps",
+    params(SweepPath), request_body = Action, responses((status = 200, description = "The sweep, and how many trials that are", body = Retried)))]
+pub(super) async fn retry(Open(desk): Open, who: Who, Named(sweep): Named, Json(action): Json<Action>) -> Answered {
+    answer(&desk.retry(&sweep, who.user(action.user)?).await?)
+}
+
+/// Gives a sweep another place among the others.
+#[utoipa::path(post, path = "/sweeps/{sweep}/priority", operation_id = "prioritiseSweep", tag = "sweeps",
+    params(SweepPath), request_body = PriorityAction, responses((status = 200, description = "The sweep", body = Sweep)))]
+pub(super) async fn priority(
+    Open(desk): Open,
+    who: Who,
+    Named(sweep): Named,
+    Json(action): Json<PriorityAction>,
+) -> Answered {
+    answer(&desk.prioritise(&sweep, action.priority, who.user(action.user)?).await?)
+}

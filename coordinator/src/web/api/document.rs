@@ -1,0 +1,188 @@
+//! The OpenAPI document. Paths, parameters and answers come from the handlers; what holds for every operation is added here.
+
+use axum::response::IntoResponse;
+use utoipa::openapi::path::{HttpMethod, Operation};
+use utoipa::openapi::schema::Schema;
+use utoipa::openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityRequirement, SecurityScheme};
+use utoipa::openapi::{Content, OpenApi, Ref, RefOr, Response, ResponseBuilder, path::PathItem};
+use utoipa::{Modify, OpenApi as _};
+
+use super::{Answered, ROOT, answer};
+use super::{actions, artifacts, document, events, results, sweeps, trials, workers};
+use crate::web::problem::{MEDIA_TYPE, Problem};
+
+#[derive(utoipa::OpenApi)]
+#[openapi(
+    info(title = "Sweep", description = DESCRIPTION),
+    paths(
+        document::document,
+        sweeps::list, actions::submit, sweeps::one, sweeps::specification, events::events,
+        results::leaderboard, results::analysis, results::comparison, results::confusions, results::images, results::report,
+        trials::list, trials::points, sweeps::artifacts, sweeps::audit,
+        actions::cancel, actions::pause, actions::resume, actions::retry, actions::priority,
+        trials::one, trials::curve, trials::log, trials::explanation, trials::audit,
+        workers::list, workers::drain, workers::resume, workers::audit, artifacts::one,
+    ),
+    components(schemas(Problem)),
+    modifiers(&Common),
+)]
+struct Document;
+
+const DESCRIPTION: &str = "Sweeps, their trials and what they show: the same shapes as `sweepctl --output json` prints. Moments \
+    are milliseconds since 1970, numbers that are not finite are `null`, and a field may be added at any time. What is wrong is said \
+    as problem details (RFC 9457). Only the coordinator that leads answers; a standby says 503, and where the leader is.";
+
+/// The document itself.
+#[utoipa::path(get, path = "/openapi.json", operation_id = "getDocument", tag = "document",
+    responses((status = 200, description = "This document", body = Object)))]
+pub(super) async fn document() -> Answered {
+    Ok(answer(&whole())?.into_response())
+}
+
+/// The document as a whole.
+pub(super) fn whole() -> OpenApi {
+    Document::openapi()
+}
+
+/// What every operation has: where it is, who may ask, and what else can be answered.
+struct Common;
+
+impl Modify for Common {
+    fn modify(&self, document: &mut OpenApi) {
+        document.servers = Some(vec![utoipa::openapi::Server::new(ROOT)]);
+        let components = document.components.get_or_insert_default();
+        components.add_security_scheme("bearer", SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer)));
+        let cookie = ApiKey::Cookie(ApiKeyValue::with_description("sweep", "Set by the page `/login`."));
+        components.add_security_scheme("cookie", SecurityScheme::ApiKey(cookie));
+        // Without any token nobody needs one.
+        let anybody = vec![
+            SecurityRequirement::new("bearer", Vec::<String>::new()),
+            SecurityRequirement::new("cookie", Vec::<String>::new()),
+            SecurityRequirement::default(),
+        ];
+        for (path, item) in &mut document.paths.paths {
+            for (method, operation) in operations(item) {
+                operation.security = Some(anybody.clone());
+                for (status, description) in refusals(path, &method) {
+                    operation.responses.responses.entry(status.to_owned()).or_insert(RefOr::T(refusal(description)));
+                }
+                if method == HttpMethod::Get {
+                    let unchanged = Response::new("Nothing has changed since the answer with that `ETag`");
+                    operation.responses.responses.entry("304".to_owned()).or_insert(RefOr::T(unchanged));
+                }
+            }
+        }
+    }
+}
+
+/// The operations of a path, with their methods.
+fn operations(item: &mut PathItem) -> impl Iterator<Item = (HttpMethod, &mut Operation)> {
+    let get = item.get.as_mut().map(|operation| (HttpMethod::Get, operation));
+    let post = item.post.as_mut().map(|operation| (HttpMethod::Post, operation));
+    get.into_iter().chain(post)
+}
+
+/// What may be refused at a path.
+fn refusals(path: &str, method: &HttpMethod) -> Vec<(&'static str, &'static str)> {
+    let mut refusals = vec![
+        ("400", "Something that was asked makes no sense"),
+        ("401", "A token is needed"),
+        ("403", "The token does not allow it"),
+        ("500", "The coordinator failed; its log says why"),
+        ("503", "Not now, or not here: this coordinator does not lead or cannot write"),
+    ];
+    if path.contains('{') {
+        refusals.push(("404", "There is no such thing"));
+        refusals.push(("409", "Where it stands, it cannot be done, or it is too much"));
+    }
+    if *method == HttpMethod::Post {
+        refusals.extend([
+            ("408", "The body did not arrive in time"),
+            ("409", "Where it stands, it cannot be done, or it is too much"),
+            ("413", "The body is too long"),
+            ("415", "The content type is not one of these"),
+        ]);
+    }
+    refusals
+}
+
+fn refusal(description: &str) -> Response {
+    let content = Content::new(Some(RefOr::<Schema>::Ref(Ref::from_schema_name("Problem"))));
+    ResponseBuilder::new().description(description).content(MEDIA_TYPE, content).build()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use axum::body::Body;
+    use axum::http::{Method, Request, header};
+    use tokio::sync::watch;
+    use tonic::codegen::Service;
+
+    use super::super::{router, routes};
+    use super::*;
+    use crate::leading::Standing;
+    use crate::metrics::Metrics;
+    use crate::store::leadership::Waiting;
+    use crate::web::Web;
+
+    /// The methods of each path, as the document has them.
+    fn described() -> BTreeMap<String, Vec<String>> {
+        let methods = |mut item: PathItem| {
+            let found = operations(&mut item).map(|(method, _)| if method == HttpMethod::Get { "GET" } else { "POST" });
+            found.map(str::to_owned).collect()
+        };
+        whole().paths.paths.into_iter().map(|(path, item)| (path, methods(item))).collect()
+    }
+
+    async fn allowed(path: &str) -> Vec<String> {
+        let (_sender, standing) = watch::channel(Standing::Waiting(Waiting::Looking));
+        let mut router = router(Web { standing, metrics: Metrics::new().unwrap().into() });
+        let request = Request::builder().method(Method::DELETE).uri(path.replace(['{', '}'], ""));
+        let answer = router.call(request.body(Body::empty()).unwrap()).await.unwrap();
+        assert_eq!(answer.status(), 405, "{path}");
+        assert_eq!(answer.headers()[header::CONTENT_TYPE], MEDIA_TYPE);
+        let allowed = answer.headers()[header::ALLOW].to_str().unwrap();
+        allowed.split(',').filter(|method| *method != "HEAD").map(str::to_owned).collect()
+    }
+
+    #[tokio::test]
+    async fn every_route_is_in_the_document_and_nothing_else_is() {
+        let mut served = BTreeMap::new();
+        for (path, _) in routes() {
+            served.insert(path.to_owned(), allowed(path).await);
+        }
+        assert_eq!(served, described());
+    }
+
+    #[test]
+    fn every_operation_has_a_name_of_its_own_and_says_what_it_refuses() {
+        let mut names = Vec::new();
+        for (path, item) in &mut whole().paths.paths {
+            for (_, operation) in operations(item) {
+                names.push(operation.operation_id.clone().unwrap());
+                assert!(operation.summary.is_some() || operation.description.is_some(), "{path}");
+                for status in ["400", "401", "403", "500", "503"] {
+                    assert!(operation.responses.responses.contains_key(status), "{path} {status}");
+                }
+            }
+        }
+        let count = names.len();
+        names.sort();
+        names.dedup();
+        assert_eq!(names.len(), count);
+    }
+
+    /// `SWEEP_BLESS=1 cargo test -p sweep-coordinator document` writes it anew.
+    #[test]
+    fn the_document_is_the_one_in_docs() {
+        let text = whole().to_pretty_json().unwrap() + "\n";
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/openapi.json");
+        if std::env::var_os("SWEEP_BLESS").is_some() {
+            std::fs::write(path, &text).unwrap();
+        }
+        let kept = std::fs::read_to_string(path).unwrap_or_default();
+        assert!(kept == text, "docs/openapi.json is not what the coordinator says; SWEEP_BLESS=1 writes it anew");
+    }
+}

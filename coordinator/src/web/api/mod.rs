@@ -1,0 +1,121 @@
+//! `/api/v1`: what pages show, for programs. Handlers read the question, ask the desk, and wrap the answer; the document that
+//! describes all of it is made of their signatures (`document`).
+
+mod actions;
+mod artifacts;
+mod document;
+mod events;
+mod parameters;
+mod question;
+mod results;
+mod sweeps;
+mod table;
+mod trials;
+mod workers;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodRouter, get, post};
+use serde::Serialize;
+use tokio::sync::Semaphore;
+
+use super::Web;
+use super::desk::Desk;
+use super::finish::finish;
+use super::problem::Problem;
+use crate::engine::Error;
+
+/// Where it lives.
+pub(super) const ROOT: &str = "/api/v1";
+/// Streams of events that are open at a time.
+const MAX_WATCHERS: usize = 256;
+/// Answers are for programs: a browser that is shown one runs nothing in it.
+const POLICY: HeaderValue = HeaderValue::from_static("default-src 'none'; sandbox");
+
+/// What handlers need.
+#[derive(Clone)]
+pub(super) struct Api {
+    web: Web,
+    watchers: Arc<Semaphore>,
+}
+
+/// The desk, where this coordinator leads.
+struct Open(Desk);
+
+impl FromRequestParts<Api> for Open {
+    type Rejection = Problem;
+
+    async fn from_request_parts(_parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
+        api.web.desk().map(Self)
+    }
+}
+
+/// An answer as JSON, or what is wrong.
+type Answered = Result<Response, Problem>;
+
+fn answer<T: Serialize>(shape: &T) -> Answered {
+    status(StatusCode::OK, shape)
+}
+
+fn status<T: Serialize>(status: StatusCode, shape: &T) -> Answered {
+    let body = serde_json::to_vec(shape).map_err(|error| Error::Internal(error.to_string()))?;
+    Ok((status, [(header::CONTENT_TYPE, "application/json")], body).into_response())
+}
+
+/// Every route below the root. A test holds the document to this list.
+fn routes() -> Vec<(&'static str, MethodRouter<Api>)> {
+    vec![
+        ("/openapi.json", get(document::document)),
+        ("/sweeps", get(sweeps::list).post(actions::submit)),
+        ("/sweeps/{sweep}", get(sweeps::one)),
+        ("/sweeps/{sweep}/specification", get(sweeps::specification)),
+        ("/sweeps/{sweep}/events", get(events::events)),
+        ("/sweeps/{sweep}/leaderboard", get(results::leaderboard)),
+        ("/sweeps/{sweep}/analysis", get(results::analysis)),
+        ("/sweeps/{sweep}/comparison", get(results::comparison)),
+        ("/sweeps/{sweep}/confusions", get(results::confusions)),
+        ("/sweeps/{sweep}/images", get(results::images)),
+        ("/sweeps/{sweep}/report", get(results::report)),
+        ("/sweeps/{sweep}/trials", get(trials::list)),
+        ("/sweeps/{sweep}/points", get(trials::points)),
+        ("/sweeps/{sweep}/artifacts", get(sweeps::artifacts)),
+        ("/sweeps/{sweep}/audit", get(sweeps::audit)),
+        ("/sweeps/{sweep}/cancel", post(actions::cancel)),
+        ("/sweeps/{sweep}/pause", post(actions::pause)),
+        ("/sweeps/{sweep}/resume", post(actions::resume)),
+        ("/sweeps/{sweep}/retry", post(actions::retry)),
+        ("/sweeps/{sweep}/priority", post(actions::priority)),
+        ("/trials/{trial}", get(trials::one)),
+        ("/trials/{trial}/points", get(trials::curve)),
+        ("/trials/{trial}/log", get(trials::log)),
+        ("/trials/{trial}/explanation", get(trials::explanation)),
+        ("/trials/{trial}/audit", get(trials::audit)),
+        ("/workers", get(workers::list)),
+        ("/workers/{worker}/drain", post(workers::drain)),
+        ("/workers/{worker}/resume", post(workers::resume)),
+        ("/audit", get(workers::audit)),
+        ("/artifacts/{digest}", get(artifacts::one)),
+    ]
+}
+
+/// All routes, to be put under the root.
+pub(super) fn router(web: Web) -> Router<()> {
+    let api = Api { web, watchers: Arc::new(Semaphore::new(MAX_WATCHERS)) };
+    let routes = routes().into_iter().fold(Router::new(), |router, (path, handlers)| router.route(path, handlers));
+    routes
+        .method_not_allowed_fallback(async || {
+            Problem::new(StatusCode::METHOD_NOT_ALLOWED, "this cannot be done here: see the header `Allow`")
+        })
+        .fallback(async || Problem::new(StatusCode::NOT_FOUND, "there is nothing at this address"))
+        .layer(axum::middleware::from_fn(finish))
+        .layer(axum::middleware::map_response(async |mut response: Response| {
+            response.headers_mut().entry(header::CONTENT_SECURITY_POLICY).or_insert(POLICY);
+            response
+        }))
+        .with_state(api)
+}

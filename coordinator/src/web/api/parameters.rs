@@ -1,0 +1,439 @@
+//! The parameters of every question, as they are read and as the document describes them.
+
+use serde::de::{Error as _, IntoDeserializer};
+use serde::{Deserialize, Deserializer};
+use sweep_proto::v1;
+use utoipa::{IntoParams, ToSchema};
+
+use crate::grpc::board_part::Key;
+use crate::web::problem::Problem;
+
+/// The largest number that every reader of JSON understands.
+pub(super) const MOST_AN_INTEGER: u64 = 9_007_199_254_740_991;
+/// Values of one list.
+const MOST_LISTED: usize = 16;
+/// Rows of a page, unless asked otherwise.
+const DEFAULT_LIMIT: u32 = 100;
+
+/// How a table is answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Format {
+    /// A page of it.
+    #[default]
+    Json,
+    /// All of its rows, as a file to keep.
+    Csv,
+}
+
+/// Rows of a page: 1 to `MOST`; 100 if nothing is said.
+pub(super) fn limit<const MOST: u32>(limit: Option<u32>) -> Result<u32, Problem> {
+    match limit {
+        None => Ok(DEFAULT_LIMIT.min(MOST)),
+        Some(limit) if (1..=MOST).contains(&limit) => Ok(limit),
+        Some(_) => Err(Problem::invalid("limit", format!("not within 1 and {MOST}"))),
+    }
+}
+
+/// States with commas between them.
+fn states<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<TrialState>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let parts: Vec<&str> = text.split(',').filter(|part| !part.is_empty()).collect();
+    if parts.len() > MOST_LISTED {
+        return Err(D::Error::custom(format!("more than {MOST_LISTED}")));
+    }
+    parts.into_iter().map(|part| TrialState::deserialize(part.into_deserializer())).collect()
+}
+
+/// Numbers with commas between them.
+fn numbers<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u32>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let parts: Vec<&str> = text.split(',').filter(|part| !part.is_empty()).collect();
+    if parts.len() > MOST_LISTED {
+        return Err(D::Error::custom(format!("more than {MOST_LISTED}")));
+    }
+    parts.into_iter().map(|part| part.parse().map_err(D::Error::custom)).collect()
+}
+
+/// A sweep in a path.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Path)]
+#[expect(dead_code, reason = "for the document alone: handlers take the name")]
+pub(super) struct SweepPath {
+    /// Its number, or a name: then the newest sweep of that name.
+    #[param(min_length = 1, max_length = 256, pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]+$", example = "1")]
+    sweep: String,
+}
+
+/// A trial in a path.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Path)]
+#[expect(dead_code, reason = "for the document alone: handlers take the name")]
+pub(super) struct TrialPath {
+    /// The first digits of its id, as many as name no other.
+    #[param(pattern = "^[0-9a-fA-F]{6,64}$")]
+    trial: String,
+}
+
+/// A worker in a path.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Path)]
+#[expect(dead_code, reason = "for the document alone: handlers take the name")]
+pub(super) struct WorkerPath {
+    /// Its name.
+    #[param(min_length = 1, max_length = 256, pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]+$")]
+    worker: String,
+}
+
+/// An artifact in a path.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Path)]
+#[expect(dead_code, reason = "for the document alone: handlers take the name")]
+pub(super) struct DigestPath {
+    /// BLAKE3 of its content.
+    #[param(pattern = "^[0-9a-fA-F]{64}$")]
+    digest: String,
+}
+
+/// Which sweeps.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct SweepsQuestion {
+    /// Those older than this: `next` of the page before.
+    #[param(minimum = 1, maximum = 9007199254740991_u64)]
+    pub(super) after: Option<u64>,
+    /// At most so many; 100 if nothing is said.
+    #[param(minimum = 1, maximum = 100)]
+    pub(super) limit: Option<u32>,
+    #[serde(default)]
+    #[param(inline, required = false)]
+    pub(super) format: Format,
+}
+
+/// A list in one answer.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct ListQuestion {
+    #[serde(default)]
+    #[param(inline, required = false)]
+    pub(super) format: Format,
+}
+
+/// What is ranked by, or compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum MetricName {
+    TrainAccuracy,
+    ValAccuracy,
+    TrainLoss,
+    ValLoss,
+    Ratio,
+}
+
+impl MetricName {
+    /// As messages have it; empty for the objective.
+    pub(super) fn text(metric: Option<Self>) -> &'static str {
+        match metric {
+            None => "",
+            Some(Self::TrainAccuracy) => "train_accuracy",
+            Some(Self::ValAccuracy) => "val_accuracy",
+            Some(Self::TrainLoss) => "train_loss",
+            Some(Self::ValLoss) => "val_loss",
+            Some(Self::Ratio) => "ratio",
+        }
+    }
+}
+
+/// What rows are put in order by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Sort {
+    #[default]
+    Rank,
+    Position,
+    Configuration,
+    TrainAccuracy,
+    ValAccuracy,
+    TrainLoss,
+    ValLoss,
+    TestAccuracy,
+    TestLoss,
+    Params,
+    Flops,
+    Ratio,
+    Seconds,
+    /// Against the starting point of the stage.
+    Delta,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Order {
+    #[default]
+    Ascending,
+    Descending,
+}
+
+/// Which rows of a leaderboard.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct LeaderboardQuestion {
+    /// What ranks; the sweep's objective if nothing is said.
+    #[param(inline)]
+    pub(super) metric: Option<MetricName>,
+    #[serde(default)]
+    #[param(inline, required = false)]
+    pub(super) sort: Sort,
+    #[serde(default)]
+    #[param(inline, required = false)]
+    pub(super) order: Order,
+    /// Only configurations whose name has this in it.
+    #[param(max_length = 256)]
+    pub(super) contains: Option<String>,
+    /// After the configuration of this place: `next` of the page before, of the same order.
+    #[param(maximum = 4294967295_u32)]
+    pub(super) after: Option<u32>,
+    /// At most so many; 100 if nothing is said.
+    #[param(minimum = 1, maximum = 1000)]
+    pub(super) limit: Option<u32>,
+    #[serde(default)]
+    #[param(inline, required = false)]
+    pub(super) format: Format,
+}
+
+impl From<Sort> for Key {
+    fn from(sort: Sort) -> Self {
+        match sort {
+            Sort::Rank => Self::Rank,
+            Sort::Position => Self::Position,
+            Sort::Configuration => Self::Configuration,
+            Sort::TrainAccuracy => Self::TrainAccuracy,
+            Sort::ValAccuracy => Self::ValAccuracy,
+            Sort::TrainLoss => Self::TrainLoss,
+            Sort::ValLoss => Self::ValLoss,
+            Sort::TestAccuracy => Self::TestAccuracy,
+            Sort::TestLoss => Self::TestLoss,
+            Sort::Params => Self::Params,
+            Sort::Flops => Self::Flops,
+            Sort::Ratio => Self::Ratio,
+            Sort::Seconds => Self::Seconds,
+            Sort::Delta => Self::Delta,
+        }
+    }
+}
+
+/// What is asked of a sweep's results.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct AnalysisQuestion {
+    /// What is compared; the sweep's objective if nothing is said.
+    #[param(inline)]
+    pub(super) metric: Option<MetricName>,
+    /// Everything against the sweep's baseline too, as a family of its own.
+    #[serde(default)]
+    #[param(required = false)]
+    pub(super) against_baseline: bool,
+    /// Also what single images say.
+    #[serde(default)]
+    #[param(required = false)]
+    pub(super) images: bool,
+    /// Also p-values by Benjamini and Hochberg.
+    #[serde(default)]
+    #[param(required = false)]
+    pub(super) false_discovery: bool,
+    #[serde(default)]
+    #[param(inline, required = false)]
+    pub(super) format: Format,
+}
+
+/// Which two configurations.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct ComparisonQuestion {
+    /// A configuration: its rank as `#3`, its name, or what differs from the baseline.
+    #[param(min_length = 1, max_length = 1000, example = "#1")]
+    pub(super) configuration: String,
+    /// What it is held against; the baseline if nothing is said.
+    #[serde(default = "baseline")]
+    #[param(min_length = 1, max_length = 1000, required = false)]
+    pub(super) reference: String,
+    /// What is compared; the sweep's objective if nothing is said.
+    #[param(inline)]
+    pub(super) metric: Option<MetricName>,
+}
+
+fn baseline() -> String {
+    "baseline".to_owned()
+}
+
+/// Where a trial stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum TrialState {
+    Queued,
+    Running,
+    Succeeded,
+    Failed,
+    Cancelled,
+}
+
+impl From<TrialState> for v1::TrialState {
+    fn from(state: TrialState) -> Self {
+        match state {
+            TrialState::Queued => Self::Queued,
+            TrialState::Running => Self::Running,
+            TrialState::Succeeded => Self::Succeeded,
+            TrialState::Failed => Self::Failed,
+            TrialState::Cancelled => Self::Cancelled,
+        }
+    }
+}
+
+/// Which trials.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct TrialsQuestion {
+    /// Only these states.
+    #[serde(default, deserialize_with = "states")]
+    #[param(inline, style = Form, explode = false, max_items = 16, required = false)]
+    pub(super) state: Vec<TrialState>,
+    /// `next` of the page before.
+    #[param(pattern = "^[0-9]{1,9}\\.[0-9]{1,19}$")]
+    pub(super) after: Option<String>,
+    /// At most so many; 100 if nothing is said.
+    #[param(minimum = 1, maximum = 1000)]
+    pub(super) limit: Option<u32>,
+    #[serde(default)]
+    #[param(inline, required = false)]
+    pub(super) format: Format,
+}
+
+/// Whose epochs.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct PointsQuestion {
+    /// `next` of the page before.
+    #[param(pattern = "^[0-9]{1,9}\\.[0-9]{1,19}$")]
+    pub(super) after: Option<String>,
+    /// The epochs of at most so many trials; 100 if nothing is said.
+    #[param(minimum = 1, maximum = 100)]
+    pub(super) limit: Option<u32>,
+    #[serde(default)]
+    #[param(inline, required = false)]
+    pub(super) format: Format,
+}
+
+/// Which part of the audit log.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct AuditQuestion {
+    /// Only what was done to this worker, or what it did.
+    #[param(max_length = 64, pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]*$")]
+    pub(super) worker: Option<String>,
+    /// Only from then on: milliseconds since 1970.
+    #[param(minimum = 0, maximum = 9007199254740991_i64)]
+    pub(super) since: Option<i64>,
+    /// `next` of the page before.
+    #[param(pattern = "^[0-9]{1,18}\\.[0-9]{1,9}$")]
+    pub(super) after: Option<String>,
+    /// At most so many; 100 if nothing is said.
+    #[param(minimum = 1, maximum = 1000)]
+    pub(super) limit: Option<u32>,
+    #[serde(default)]
+    #[param(inline, required = false)]
+    pub(super) format: Format,
+}
+
+/// Of which configurations.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct ConfusionsQuestion {
+    /// Places in the plan, with commas between them; of the best configuration that has a matrix if nothing is said.
+    #[serde(default, deserialize_with = "numbers")]
+    #[param(style = Form, explode = false, max_items = 16, required = false)]
+    pub(super) positions: Vec<u32>,
+}
+
+/// Which images.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct ImagesQuestion {
+    /// At most so many; 24 if nothing is said.
+    #[param(minimum = 1, maximum = 200)]
+    pub(super) limit: Option<u32>,
+    /// With their pictures; true if nothing is said.
+    pub(super) pictures: Option<bool>,
+}
+
+/// Which attempt.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct LogQuestion {
+    /// Its number; the accepted attempt, or the newest, if nothing is said.
+    #[param(minimum = 1, maximum = 4294967295_u32)]
+    pub(super) attempt: Option<u32>,
+}
+
+/// What a report is written as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum ReportFormat {
+    #[default]
+    Html,
+    Markdown,
+    Latex,
+    Csv,
+    Parquet,
+}
+
+/// Which report.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct ReportQuestion {
+    #[serde(default)]
+    #[param(inline, required = false)]
+    pub(super) format: ReportFormat,
+    /// What is compared; the sweep's objective if nothing is said.
+    #[param(inline)]
+    pub(super) metric: Option<MetricName>,
+    /// Everything against the sweep's baseline too.
+    #[serde(default)]
+    #[param(required = false)]
+    pub(super) against_baseline: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_are_read_with_commas_and_nonsense_in_them_is_refused() {
+        let read = |text| serde_urlencoded::from_str::<TrialsQuestion>(text);
+        assert_eq!(read("state=failed,queued").unwrap().state, [TrialState::Failed, TrialState::Queued]);
+        assert_eq!(read("").unwrap().state, []);
+        assert_eq!(read("state=").unwrap().state, []);
+        for bad in ["state=failed,gone", "state=a%26value%3Dqueued", "limit=1&limit=2", "limit=-1", "colour=red"] {
+            assert!(read(bad).is_err(), "{bad}");
+        }
+        let positions = serde_urlencoded::from_str::<ConfusionsQuestion>("positions=3,1").unwrap().positions;
+        assert_eq!(positions, [3, 1]);
+    }
+
+    #[test]
+    fn a_page_has_between_one_row_and_the_most() {
+        assert_eq!([limit::<1000>(None), limit::<24>(None), limit::<1000>(Some(1000))], [Ok(100), Ok(24), Ok(1000)]);
+        assert!(limit::<1000>(Some(0)).is_err() && limit::<1000>(Some(1001)).is_err());
+    }
+}

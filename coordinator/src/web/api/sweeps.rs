@@ -1,0 +1,104 @@
+//! Sweeps: which there are, where they stand, what was submitted, what they left.
+
+use sweep_shapes::{ArtifactList, AuditPage, Specification, Sweep, SweepPage};
+
+use super::parameters::{AuditQuestion, Format, ListQuestion, MOST_AN_INTEGER, SweepPath, SweepsQuestion, limit};
+use super::question::{Named, Parameters, text};
+use super::{Answered, Open, answer, table};
+use crate::web::desk;
+use crate::web::problem::Problem;
+
+/// Sweeps of one page.
+const MOST_SWEEPS: u32 = 100;
+/// Lines of the audit log of one page.
+const MOST_LINES: u32 = 1000;
+/// Lines of the audit log that a file has at most.
+const MOST_LINES_OF_A_FILE: u32 = 100_000;
+
+/// Every sweep, the newest first.
+#[utoipa::path(get, path = "/sweeps", operation_id = "listSweeps", tag = "sweeps", params(SweepsQuestion),
+    responses((status = 200, description = "Some of them", content((SweepPage = "application/json"), (String = "text/csv")))))]
+pub(super) async fn list(Open(desk): Open, Parameters(question): Parameters<SweepsQuestion>) -> Answered {
+    if question.after.is_some_and(|after| !(1..=MOST_AN_INTEGER).contains(&after)) {
+        return Err(Problem::invalid("after", "not one of ours"));
+    }
+    let most = limit::<MOST_SWEEPS>(question.limit)? as usize;
+    if question.format == Format::Csv {
+        let pages = move || {
+            table::unfolded(desk.clone(), |desk: desk::Desk, before: Option<u64>| async move {
+                let page = desk.sweeps(before, MOST_SWEEPS as usize).await?;
+                Ok((page.sweeps, page.next.and_then(|next| next.parse().ok()).map(Some)))
+            })
+        };
+        return Ok(table::csv("sweeps", pages, false));
+    }
+    answer(&desk.sweeps(question.after, most).await?)
+}
+
+/// Where a sweep stands.
+#[utoipa::path(get, path = "/sweeps/{sweep}", operation_id = "getSweep", tag = "sweeps", params(SweepPath),
+    responses((status = 200, description = "The sweep", body = Sweep)))]
+pub(super) async fn one(Open(desk): Open, Named(sweep): Named) -> Answered {
+    answer(&desk.sweep(&sweep).await?)
+}
+
+/// What was submitted.
+#[utoipa::path(get, path = "/sweeps/{sweep}/specification", operation_id = "getSpecification", tag = "sweeps",
+    params(SweepPath), responses((status = 200, description = "The sweep with its spec", body = Specification)))]
+pub(super) async fn specification(Open(desk): Open, Named(sweep): Named) -> Answered {
+    answer(&desk.specification(&sweep).await?)
+}
+
+/// What a sweep has left: logs, weights, pictures of the validation images.
+#[utoipa::path(get, path = "/sweeps/{sweep}/artifacts", operation_id = "listArtifacts", tag = "sweeps",
+    params(SweepPath, ListQuestion),
+    responses((status = 200, description = "All of it", content((ArtifactList = "application/json"), (String = "text/csv")))))]
+pub(super) async fn artifacts(
+    Open(desk): Open,
+    Named(sweep): Named,
+    Parameters(question): Parameters<ListQuestion>,
+) -> Answered {
+    let found = desk.artifacts(&sweep).await?;
+    match question.format {
+        Format::Json => answer(&found),
+        Format::Csv => {
+            let pages = move || table::at_hand(found.artifacts.clone());
+            Ok(table::csv(&format!("{sweep}-artifacts"), pages, false))
+        }
+    }
+}
+
+/// Who did what to a sweep, and what happened to its trials.
+#[utoipa::path(get, path = "/sweeps/{sweep}/audit", operation_id = "listAuditOfSweep", tag = "sweeps",
+    params(SweepPath, AuditQuestion),
+    responses((status = 200, description = "The newest lines", content((AuditPage = "application/json"), (String = "text/csv")))))]
+pub(super) async fn audit(
+    Open(desk): Open,
+    Named(sweep): Named,
+    Parameters(question): Parameters<AuditQuestion>,
+) -> Answered {
+    let of = desk::AuditQuestion { sweep, ..desk::AuditQuestion::default() };
+    audit_of(&desk, of, question).await
+}
+
+/// The audit log of something.
+pub(super) async fn audit_of(desk: &desk::Desk, of: desk::AuditQuestion, question: AuditQuestion) -> Answered {
+    let since = question.since.unwrap_or(0);
+    if !(0..=MOST_AN_INTEGER as i64).contains(&since) {
+        return Err(Problem::invalid("since", "not milliseconds since 1970"));
+    }
+    let most = limit::<MOST_LINES>(question.limit)?;
+    let whole = question.format == Format::Csv;
+    let asked = desk::AuditQuestion {
+        worker: text("worker", question.worker, 64)?,
+        since_unix_ms: since,
+        after: question.after,
+        limit: if whole { MOST_LINES_OF_A_FILE } else { most },
+        ..of
+    };
+    let found = desk.audit(&asked).await?;
+    if whole {
+        return Ok(table::csv("audit", move || table::at_hand(found.entries.clone()), false));
+    }
+    answer(&found)
+}

@@ -1,0 +1,137 @@
+//! Trials: a sweep's, and one with all that is known of it.
+
+use axum::http::header;
+use axum::response::IntoResponse;
+use sweep_proto::v1;
+use sweep_shapes::{AuditPage, Curve, Detail, EpochPage, Explanation, TrialPage};
+
+use super::parameters::{
+    AuditQuestion, Format, ListQuestion, LogQuestion, PointsQuestion, SweepPath, TrialPath, TrialsQuestion, limit,
+};
+use super::question::{Named, Parameters};
+use super::sweeps::audit_of;
+use super::{Answered, Open, answer, table};
+use crate::web::desk::{self, Desk};
+use crate::web::problem::Problem;
+
+/// Trials of one page.
+const MOST_TRIALS: u32 = 1000;
+/// Trials whose epochs are one page.
+const MOST_CURVES: u32 = 100;
+
+/// The trials of a sweep, in the order of its spec.
+#[utoipa::path(get, path = "/sweeps/{sweep}/trials", operation_id = "listTrials", tag = "trials",
+    params(SweepPath, TrialsQuestion),
+    responses((status = 200, description = "Some of them", content((TrialPage = "application/json"), (String = "text/csv")))))]
+pub(super) async fn list(
+    Open(desk): Open,
+    Named(sweep): Named,
+    Parameters(question): Parameters<TrialsQuestion>,
+) -> Answered {
+    let states: Vec<v1::TrialState> = question.state.into_iter().map(v1::TrialState::from).collect();
+    let most = limit::<MOST_TRIALS>(question.limit)?;
+    if question.format == Format::Csv {
+        let found = desk.sweep(&sweep).await?;
+        let name = format!("{}-{}-trials", found.name, found.id);
+        let pages = move || {
+            let about = (desk.clone(), found.id.to_string(), states.clone());
+            table::unfolded(
+                about,
+                |(desk, sweep, states): (Desk, String, Vec<v1::TrialState>), after: String| async move {
+                    let page = desk.trials(&sweep, &states, (&after, MOST_TRIALS)).await?;
+                    Ok((page.trials, page.next))
+                },
+            )
+        };
+        return Ok(table::csv(&name, pages, true));
+    }
+    let after = question.after.unwrap_or_default();
+    answer(&desk.trials(&sweep, &states, (&after, most)).await?)
+}
+
+/// The epochs of a sweep's trials, one row an epoch, a page for so many trials.
+#[utoipa::path(get, path = "/sweeps/{sweep}/points", operation_id = "listPoints", tag = "trials",
+    params(SweepPath, PointsQuestion),
+    responses((status = 200, description = "Some of them", content((EpochPage = "application/json"), (String = "text/csv")))))]
+pub(super) async fn points(
+    Open(desk): Open,
+    Named(sweep): Named,
+    Parameters(question): Parameters<PointsQuestion>,
+) -> Answered {
+    let most = limit::<MOST_CURVES>(question.limit)?;
+    if question.format == Format::Csv {
+        let found = desk.sweep(&sweep).await?;
+        let name = format!("{}-{}-points", found.name, found.id);
+        let pages = move || {
+            let about = (desk.clone(), found.id.to_string());
+            table::unfolded(about, |(desk, sweep): (Desk, String), after: String| async move {
+                let page = desk.epochs(&sweep, (&after, MOST_CURVES)).await?;
+                Ok((page.points, page.next))
+            })
+        };
+        return Ok(table::csv(&name, pages, false));
+    }
+    answer(&desk.epochs(&sweep, (&question.after.unwrap_or_default(), most)).await?)
+}
+
+/// Everything that is known of a trial: settings, result, provenance, attempts, epochs, predictions.
+#[utoipa::path(get, path = "/trials/{trial}", operation_id = "getTrial", tag = "trials", params(TrialPath),
+    responses((status = 200, description = "The trial", body = Detail)))]
+pub(super) async fn one(Open(desk): Open, Named(trial): Named) -> Answered {
+    answer(&desk.trial(&trial).await?)
+}
+
+/// A trial's learning curve.
+#[utoipa::path(get, path = "/trials/{trial}/points", operation_id = "getCurve", tag = "trials",
+    params(TrialPath, ListQuestion),
+    responses((status = 200, description = "Its epochs", content((Curve = "application/json"), (String = "text/csv")))))]
+pub(super) async fn curve(
+    Open(desk): Open,
+    Named(trial): Named,
+    Parameters(question): Parameters<ListQuestion>,
+) -> Answered {
+    let found = desk.curve(&trial).await?;
+    match question.format {
+        Format::Json => answer(&found),
+        Format::Csv => {
+            let name = format!("{}-points", found.trial_id.get(..12).unwrap_or_default());
+            Ok(table::csv(&name, move || table::at_hand(found.rows()), false))
+        }
+    }
+}
+
+/// The end of what a trial's trainer wrote, as text.
+#[utoipa::path(get, path = "/trials/{trial}/log", operation_id = "getLog", tag = "trials",
+    params(TrialPath, LogQuestion), responses((status = 200, description = "The last lines", body = String, content_type = "text/plain")))]
+pub(super) async fn log(
+    Open(desk): Open,
+    Named(trial): Named,
+    Parameters(question): Parameters<LogQuestion>,
+) -> Answered {
+    if question.attempt == Some(0) {
+        return Err(Problem::invalid("attempt", "attempts are counted from 1"));
+    }
+    let found = desk.log(&trial, question.attempt).await?;
+    // Whatever a trainer wrote is shown as text and never acted upon.
+    Ok(([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], found.text).into_response())
+}
+
+/// Why a trial stands where it stands.
+#[utoipa::path(get, path = "/trials/{trial}/explanation", operation_id = "explainTrial", tag = "trials",
+    params(TrialPath), responses((status = 200, description = "In sentences, with what happened", body = Explanation)))]
+pub(super) async fn explanation(Open(desk): Open, Named(trial): Named) -> Answered {
+    answer(&desk.explanation(&trial).await?)
+}
+
+/// What happened to a trial.
+#[utoipa::path(get, path = "/trials/{trial}/audit", operation_id = "listAuditOfTrial", tag = "trials",
+    params(TrialPath, AuditQuestion),
+    responses((status = 200, description = "The newest lines", content((AuditPage = "application/json"), (String = "text/csv")))))]
+pub(super) async fn audit(
+    Open(desk): Open,
+    Named(trial): Named,
+    Parameters(question): Parameters<AuditQuestion>,
+) -> Answered {
+    let of = desk::AuditQuestion { trial, ..desk::AuditQuestion::default() };
+    audit_of(&desk, of, question).await
+}

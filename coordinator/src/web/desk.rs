@@ -1,0 +1,372 @@
+//! What pages and `/api/v1` ask, answered in the shapes that `sweepctl --output json` has too. The questions go to the very
+//! services that gRPC asks, only without a wire: here nothing is computed and nothing is decided.
+
+use bytes::Bytes;
+use futures::{Stream, StreamExt};
+use sweep_proto::v1;
+use sweep_shapes as shapes;
+use sweep_spec::Digest;
+use tonic::Status;
+
+use super::problem::Problem;
+use crate::convert::{self, Invalid, MAX_NAME_BYTES};
+use crate::engine::Error;
+use crate::grpc;
+use crate::grpc::analysis::OrderedBoard;
+use crate::grpc::board_part::Part;
+use crate::grpc::sweep::Sweeps;
+use crate::store::record::{AuditFilter, TrialPage};
+use crate::store::write::AuditRow;
+
+/// Answers pages while this coordinator leads.
+#[derive(Clone)]
+pub(crate) struct Desk {
+    pub(super) people: Sweeps,
+}
+
+/// Which part of the audit log is asked for; empty texts ask for everything.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct AuditQuestion {
+    pub(crate) sweep: String,
+    pub(crate) trial: String,
+    pub(crate) worker: String,
+    pub(crate) since_unix_ms: i64,
+    /// What the page before said.
+    pub(crate) after: Option<String>,
+    pub(crate) limit: u32,
+}
+
+fn named(text: &str) -> Option<v1::SweepReference> {
+    Some(v1::SweepReference { text: text.to_owned() })
+}
+
+impl Desk {
+    pub(crate) fn new(people: Sweeps) -> Self {
+        Self { people }
+    }
+
+    /// Sweeps with numbers below `before`, the newest first.
+    pub(crate) async fn sweeps(&self, before: Option<u64>, limit: usize) -> Result<shapes::SweepPage, Problem> {
+        let records = self.people.engine.store().sweeps().await?;
+        let mut rest = records.iter().filter(|record| before.is_none_or(|before| record.id.0 < before));
+        let mut sweeps: Vec<shapes::Sweep> = Vec::new();
+        for record in rest.by_ref().take(limit) {
+            sweeps.push(self.people.status(record.id).await?.into());
+        }
+        let more = rest.next().is_some();
+        let next = sweeps.last().filter(|_| more).map(|last| last.id.to_string());
+        Ok(shapes::SweepPage { sweeps, next })
+    }
+
+    /// A sweep by its number, or the newest of a name.
+    pub(crate) async fn sweep(&self, sweep: &str) -> Result<shapes::Sweep, Problem> {
+        let id = self.people.find(named(sweep)).await?;
+        Ok(self.people.status(id).await?.into())
+    }
+
+    /// What was submitted.
+    pub(crate) async fn specification(&self, sweep: &str) -> Result<shapes::Specification, Problem> {
+        Ok(self.people.sweep(named(sweep)).await?.try_into()?)
+    }
+
+    /// Some rows of a leaderboard by a metric; by the sweep's objective if that is empty.
+    pub(crate) async fn leaderboard(
+        &self,
+        sweep: &str,
+        metric: &str,
+        part: &Part,
+    ) -> Result<shapes::LeaderboardPage, Problem> {
+        let request = v1::GetLeaderboardRequest { sweep: named(sweep), metric: metric.to_owned(), limit: 0 };
+        let found = self.people.leaderboard_part(request, part).await?;
+        Ok(shapes::LeaderboardPage {
+            leaderboard: found.board.try_into()?,
+            total: found.total as u64,
+            next: found.next.map(|position| position.to_string()),
+            read_unix_ms: found.read_ms,
+        })
+    }
+
+    /// All rows of a leaderboard in some order, to be taken a part at a time; with what a file of them is called.
+    pub(crate) async fn ordered_board(
+        &self,
+        sweep: &str,
+        metric: &str,
+        part: &Part,
+    ) -> Result<(String, OrderedBoard), Problem> {
+        let request = v1::GetLeaderboardRequest { sweep: named(sweep), metric: metric.to_owned(), limit: 0 };
+        let board = self.people.ordered_board(request, part).await?;
+        Ok((board.name(), board))
+    }
+
+    /// Everything that a sweep's results say; `request.sweep` is overwritten.
+    pub(crate) async fn analysis(
+        &self,
+        sweep: &str,
+        request: v1::GetAnalysisRequest,
+    ) -> Result<shapes::Analysis, Problem> {
+        let request = v1::GetAnalysisRequest { sweep: named(sweep), ..request };
+        Ok(self.people.analysis_soon(request).await?.try_into()?)
+    }
+
+    /// Two configurations, held against each other.
+    pub(crate) async fn comparison(
+        &self,
+        sweep: &str,
+        request: v1::CompareConfigurationsRequest,
+    ) -> Result<shapes::Compared, Problem> {
+        let request = v1::CompareConfigurationsRequest { sweep: named(sweep), ..request };
+        Ok(self.people.compare(request).await?.try_into()?)
+    }
+
+    /// Trials of a sweep in the order of the spec; of these states, or all.
+    pub(crate) async fn trials(
+        &self,
+        sweep: &str,
+        states: &[v1::TrialState],
+        (after, limit): (&str, u32),
+    ) -> Result<shapes::TrialPage, Problem> {
+        let request = v1::ListTrialsRequest {
+            sweep: named(sweep),
+            page_size: limit,
+            page_token: after.to_owned(),
+            states: states.iter().map(|state| (*state).into()).collect(),
+        };
+        let found = self.people.trials(request).await?;
+        let next = Some(found.next_page_token).filter(|token| !token.is_empty());
+        Ok(shapes::TrialPage { trials: found.trials.into_iter().map(shapes::Summary::from).collect(), next })
+    }
+
+    /// Everything that is known of a trial, by the first digits of its id.
+    pub(crate) async fn trial(&self, trial: &str) -> Result<shapes::Detail, Problem> {
+        Ok(self.people.trial(trial).await?.into())
+    }
+
+    /// A trial's epochs.
+    pub(crate) async fn curve(&self, trial: &str) -> Result<shapes::Curve, Problem> {
+        let (_, row, board) = self.people.trial_row(trial).await?;
+        let points = match row.newest {
+            Some((_, key)) => self.people.engine.store().points(key).await?,
+            None => Vec::new(),
+        };
+        let summary: shapes::Summary = self.people.summary(&board, &row)?.into();
+        let metrics = |point: crate::store::record::Point| convert::metrics_message(&point.metrics).into();
+        Ok(shapes::Curve {
+            trial_id: summary.trial_id,
+            configuration: summary.configuration,
+            seed: summary.seed,
+            state: summary.state,
+            attempt: row.newest.map_or(0, |(attempt, _)| attempt),
+            points: points.into_iter().map(metrics).collect(),
+        })
+    }
+
+    /// The epochs of some trials of a sweep, in the order of the spec.
+    pub(crate) async fn epochs(&self, sweep: &str, (after, limit): (&str, u32)) -> Result<shapes::EpochPage, Problem> {
+        let id = self.people.find(named(sweep)).await?;
+        let request = v1::ListTrialsRequest {
+            page_size: limit,
+            page_token: after.to_owned(),
+            ..v1::ListTrialsRequest::default()
+        };
+        let page = TrialPage { sweep: id, ..grpc::sweep::page(request)? };
+        let store = self.people.engine.store();
+        let rows = store.trials(&page).await?;
+        let mut points = Vec::new();
+        for row in &rows {
+            let Some((attempt, key)) = row.newest else { continue };
+            points.extend(store.points(key).await?.into_iter().map(|point| shapes::Epoch {
+                trial_id: row.trial.to_string(),
+                configuration: row.label.clone(),
+                seed: row.seed,
+                attempt,
+                metrics: convert::metrics_message(&point.metrics).into(),
+            }));
+        }
+        let full = rows.len() == limit as usize;
+        let next = rows.last().filter(|_| full).map(|row| format!("{}.{}", row.configuration, row.seed));
+        Ok(shapes::EpochPage { points, next })
+    }
+
+    /// The end of a trial's log: of this attempt, or of the one that was accepted, or of the newest.
+    pub(crate) async fn log(&self, trial: &str, attempt: Option<u32>) -> Result<shapes::Log, Problem> {
+        let found = self.people.explain(trial).await?;
+        let trial_id = found.trial.map(|trial| trial.trial_id).unwrap_or_default();
+        let mut attempts = found.attempts;
+        let chosen = match attempt {
+            Some(number) => attempts.iter().position(|one| one.attempt == number),
+            None => attempts.iter().rposition(|one| one.outcome == "succeeded").or(attempts.len().checked_sub(1)),
+        };
+        let chosen = chosen.ok_or_else(|| Error::not_found("such attempt"))?;
+        Ok(shapes::Log::new(&trial_id, attempts.swap_remove(chosen)))
+    }
+
+    /// Why a trial stands where it stands.
+    pub(crate) async fn explanation(&self, trial: &str) -> Result<shapes::Explanation, Problem> {
+        Ok(self.people.explain(trial).await?.try_into()?)
+    }
+
+    /// Every worker that is known.
+    pub(crate) async fn workers(&self) -> Result<shapes::WorkerList, Problem> {
+        let found = self.people.workers().await?.workers;
+        Ok(shapes::WorkerList { workers: found.into_iter().map(shapes::Worker::from).collect() })
+    }
+
+    /// What a sweep has left.
+    pub(crate) async fn artifacts(&self, sweep: &str) -> Result<shapes::ArtifactList, Problem> {
+        let found = self.people.artifacts_of(named(sweep)).await?.artifacts;
+        Ok(shapes::ArtifactList { artifacts: found.into_iter().map(shapes::Artifact::from).collect() })
+    }
+
+    /// A document.
+    pub(crate) async fn report(&self, sweep: &str, request: v1::GetReportRequest) -> Result<Bytes, Problem> {
+        let request = v1::GetReportRequest { sweep: named(sweep), ..request };
+        Ok(self.people.report(request).await?)
+    }
+
+    /// What an artifact is, and its size; nothing where none is known.
+    pub(crate) async fn artifact(&self, digest: Digest) -> Result<Option<(v1::ArtifactKind, u64)>, Problem> {
+        Ok(self.people.engine.store().artifact(digest).await?)
+    }
+
+    /// The content of an artifact, piece by piece. It ends with a problem if it is not what its name says.
+    pub(crate) fn artifact_content(&self, digest: Digest) -> impl Stream<Item = Result<Bytes, Problem>> + Send + use<> {
+        self.people.artifact_content(digest).map(|piece| Ok(piece?.chunk))
+    }
+
+    /// How often classes were taken for each other: of configurations by their places, or of the best.
+    pub(crate) async fn confusions(&self, sweep: &str, positions: Vec<u32>) -> Result<shapes::Confusions, Problem> {
+        let id = self.people.find(named(sweep)).await?;
+        let found = self.people.engine.confusions(id, positions).await?;
+        let matrix = |(position, configuration, matrix): (u32, String, sweep_report::single::Matrix)| {
+            let networks = matrix.networks as u64;
+            shapes::ConfusionMatrix { position, configuration, networks, counts: matrix.counts }
+        };
+        Ok(shapes::Confusions { classes: found.classes, matrices: found.matrices.into_iter().map(matrix).collect() })
+    }
+
+    /// The validation images that most configurations get wrong, with or without pictures.
+    pub(crate) async fn missed(
+        &self,
+        sweep: &str,
+        most: usize,
+        pictures: bool,
+    ) -> Result<shapes::MissedImages, Problem> {
+        let id = self.people.find(named(sweep)).await?;
+        let folder = pictures.then_some(&self.people.artifacts);
+        let found = self.people.engine.hardest(id, most, folder).await?;
+        let class = |class: usize| u32::try_from(class).unwrap_or(u32::MAX);
+        let image = |image: sweep_report::single::MissedImage| shapes::MissedImage {
+            index: image.index as u64,
+            label: class(image.label),
+            taken_for: class(image.taken_for),
+            wrong: image.wrong as u64,
+            networks: image.networks as u64,
+            configurations: image.configurations as u64,
+            picture: image.picture,
+        };
+        let (missed, all, configurations) =
+            found.missed.as_ref().map_or((0, 0, 0), |missed| (missed.missed, missed.all, missed.configurations));
+        Ok(shapes::MissedImages {
+            classes: found.classes,
+            images: found.missed.into_iter().flat_map(|missed| missed.images).map(image).collect(),
+            missed: missed as u64,
+            all: all as u64,
+            configurations: configurations as u64,
+            notes: found.notes,
+        })
+    }
+
+    /// Lines of the audit log, the newest first.
+    pub(crate) async fn audit(&self, question: &AuditQuestion) -> Result<shapes::AuditPage, Problem> {
+        let sweep = match question.sweep.as_str() {
+            "" => None,
+            text => Some(self.people.find(named(text)).await?),
+        };
+        let trial = match question.trial.as_str() {
+            "" => None,
+            text => Some(self.people.trial_named(text).await?),
+        };
+        let worker = convert::name("worker", question.worker.clone(), MAX_NAME_BYTES)?;
+        let (until_ms, skip) = question.after.as_deref().map(audit_place).transpose()?.unzip();
+        let filter = AuditFilter {
+            sweep,
+            trial,
+            worker: (!worker.is_empty()).then_some(worker),
+            since_ms: question.since_unix_ms,
+            until_ms,
+            skip: skip.unwrap_or_default(),
+            limit: question.limit,
+        };
+        let rows = self.people.engine.store().audit(&filter).await?;
+        let full = rows.len() == question.limit as usize;
+        let next = rows.first().filter(|_| full).map(|oldest| next_audit_place(&rows, oldest, &filter));
+        let entries = rows.into_iter().rev().map(|row| crate::grpc::people::entry(row).into());
+        Ok(shapes::AuditPage { entries: entries.collect(), next })
+    }
+
+    /// A sweep's status now and on every change, until it has ended.
+    pub(crate) async fn watched(
+        &self,
+        sweep: &str,
+    ) -> Result<impl Stream<Item = Result<shapes::Sweep, Problem>> + Send + use<>, Problem> {
+        let id = self.people.find(named(sweep)).await?;
+        let shape = |answer: Result<v1::WatchSweepResponse, Status>| {
+            let status = shapes::expect(answer?.sweep, "sweep")?;
+            Ok(shapes::Sweep::from(status))
+        };
+        Ok(self.people.watched(id).map(shape))
+    }
+
+    /// Submits a spec.
+    pub(crate) async fn submit(&self, request: v1::SubmitRequest) -> Result<shapes::Submitted, Problem> {
+        Ok(self.people.submit_one(request).await?.try_into()?)
+    }
+
+    /// Ends a sweep.
+    pub(crate) async fn cancel(&self, sweep: &str, user: String) -> Result<shapes::Sweep, Problem> {
+        let answer = self.people.cancel(v1::CancelSweepRequest { sweep: named(sweep), user }).await?;
+        Ok(shapes::expect(answer.sweep, "sweep")?.into())
+    }
+
+    /// Starts nothing of a sweep any more, or starts it again.
+    pub(crate) async fn pause(&self, sweep: &str, paused: bool, user: String) -> Result<shapes::Sweep, Problem> {
+        let answer = self.people.pause(v1::PauseSweepRequest { sweep: named(sweep), paused, user }).await?;
+        Ok(shapes::expect(answer.sweep, "sweep")?.into())
+    }
+
+    /// Tries again what failed.
+    pub(crate) async fn retry(&self, sweep: &str, user: String) -> Result<shapes::Retried, Problem> {
+        Ok(self.people.retry(v1::RetrySweepRequest { sweep: named(sweep), user }).await?.try_into()?)
+    }
+
+    /// Gives a sweep another place among the others.
+    pub(crate) async fn prioritise(&self, sweep: &str, priority: i32, user: String) -> Result<shapes::Sweep, Problem> {
+        let answer = self.people.prioritise(v1::SetPriorityRequest { sweep: named(sweep), priority, user }).await?;
+        Ok(shapes::expect(answer.sweep, "sweep")?.into())
+    }
+
+    /// Takes a worker out of service, or puts it back.
+    pub(crate) async fn serve(
+        &self,
+        worker: &str,
+        service: v1::WorkerServiceState,
+        (reason, user): (String, String),
+    ) -> Result<shapes::Worker, Problem> {
+        let request = v1::SetWorkerServiceRequest { worker: worker.to_owned(), service: service.into(), reason, user };
+        let answer = self.people.serve(request).await?;
+        Ok(shapes::expect(answer.worker, "worker")?.into())
+    }
+}
+
+/// Where a page of the audit log goes on: nothing newer than a moment, without so many of that moment.
+fn audit_place(text: &str) -> Result<(i64, u32), Invalid> {
+    let parts = text.split_once('.').and_then(|(at_ms, skip)| Some((at_ms.parse().ok()?, skip.parse().ok()?)));
+    parts.ok_or(Invalid { field: "after", problem: "not one of ours".into() })
+}
+
+fn next_audit_place(rows: &[AuditRow], oldest: &AuditRow, filter: &AuditFilter) -> String {
+    let same = rows.iter().take_while(|row| row.at_ms == oldest.at_ms).count() as u32;
+    // A page that lies within one moment goes on counting from the page before.
+    let before = if filter.until_ms == Some(oldest.at_ms) { filter.skip } else { 0 };
+    format!("{}.{}", oldest.at_ms, same.saturating_add(before))
+}

@@ -1,0 +1,168 @@
+//! What people change, as forms: they work without a script, answer with a redirect, and a change that cannot be taken
+//! back is asked for twice.
+
+use axum::body::Bytes;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Redirect, Response};
+use maud::html;
+use sweep_scheduler::SweepId;
+use sweep_scheduler::event::Service;
+
+use super::Pages;
+use super::access::{Asked, is_ours};
+use super::frame::{Frame, Place};
+use super::query::{Query, part};
+use super::refusals::Refusal;
+use super::words::counted;
+use crate::engine::Handle;
+
+/// Who is written into the audit log for what pages do.
+const ACTOR: &str = "page";
+const PRIORITIES: std::ops::RangeInclusive<i32> = -1000..=1000;
+
+/// A sweep that is to be changed, by somebody who may.
+async fn changed(
+    pages: &Pages,
+    sweep: &str,
+    (headers, asked): (&HeaderMap, &Asked),
+) -> Result<(Handle, SweepId), Refusal> {
+    allowed(headers, asked.may_change)?;
+    let engine = pages.people()?.engine;
+    let id = engine.find(sweep).await?;
+    Ok((engine, id))
+}
+
+fn allowed(headers: &HeaderMap, may: bool) -> Result<(), Refusal> {
+    if !is_ours(headers) {
+        return Err(Refusal::Forbidden("this form was sent from another site"));
+    }
+    if !may {
+        return Err(Refusal::Forbidden("your token does not allow this change"));
+    }
+    Ok(())
+}
+
+/// Back to the sweep; a browser asks for it with GET.
+fn back(id: SweepId) -> Response {
+    Redirect::to(&format!("/sweeps/{id}")).into_response()
+}
+
+pub(super) async fn confirm_cancel(
+    State(pages): State<Pages>,
+    Path(sweep): Path<String>,
+    asked: Asked,
+) -> Result<Response, Refusal> {
+    if !asked.may_change {
+        return Err(Refusal::Forbidden("your token can read and not change"));
+    }
+    let engine = pages.people()?.engine;
+    let id = engine.find(&sweep).await?;
+    let status = super::sweep::shape(&engine.status(id).await?);
+    let ended = status.state.has_ended();
+    let body = html! {
+        div.refusal {
+            h1 { "Cancel " (status.name) "?" }
+            @if ended {
+                p.lead { "This sweep has ended already." }
+                p { a href={ "/sweeps/" (id) } { "Back to it" } }
+            } @else {
+                p.lead { (counted(&status.counts)) "." }
+                p { "What runs is stopped, what waits is never started. Results that are known stay, and count again when the same is submitted anew. A cancelled sweep cannot be taken up again." }
+                div.actions {
+                    form method="post" action={ "/sweeps/" (id) "/cancel" } { button.grave type="submit" { "Cancel the sweep" } }
+                    a.button href={ "/sweeps/" (id) } { "Let it run" }
+                }
+            }
+        }
+    };
+    Ok(Frame::new(format!("Cancel {}?", status.name), Place::Sweeps, body).respond(StatusCode::OK))
+}
+
+pub(super) async fn cancel(
+    State(pages): State<Pages>,
+    Path(sweep): Path<String>,
+    headers: HeaderMap,
+    asked: Asked,
+) -> Result<Response, Refusal> {
+    let (engine, id) = changed(&pages, &sweep, (&headers, &asked)).await?;
+    engine.cancel(id, ACTOR).await?;
+    Ok(back(id))
+}
+
+pub(super) async fn pause(
+    State(pages): State<Pages>,
+    Path(sweep): Path<String>,
+    headers: HeaderMap,
+    asked: Asked,
+) -> Result<Response, Refusal> {
+    let (engine, id) = changed(&pages, &sweep, (&headers, &asked)).await?;
+    engine.pause(id, true, ACTOR).await?;
+    Ok(back(id))
+}
+
+pub(super) async fn resume(
+    State(pages): State<Pages>,
+    Path(sweep): Path<String>,
+    headers: HeaderMap,
+    asked: Asked,
+) -> Result<Response, Refusal> {
+    let (engine, id) = changed(&pages, &sweep, (&headers, &asked)).await?;
+    engine.pause(id, false, ACTOR).await?;
+    Ok(back(id))
+}
+
+pub(super) async fn retry(
+    State(pages): State<Pages>,
+    Path(sweep): Path<String>,
+    headers: HeaderMap,
+    asked: Asked,
+) -> Result<Response, Refusal> {
+    let (engine, id) = changed(&pages, &sweep, (&headers, &asked)).await?;
+    engine.retry(id, ACTOR).await?;
+    Ok(back(id))
+}
+
+pub(super) async fn priority(
+    State(pages): State<Pages>,
+    Path(sweep): Path<String>,
+    headers: HeaderMap,
+    asked: Asked,
+    form: Bytes,
+) -> Result<Response, Refusal> {
+    let (engine, id) = changed(&pages, &sweep, (&headers, &asked)).await?;
+    let form = Query::of(&String::from_utf8_lossy(&form));
+    let priority =
+        form.get("priority").and_then(|text| text.trim().parse().ok()).filter(|one| PRIORITIES.contains(one));
+    let problem = || Refusal::Form("a priority is a whole number from -1000 to 1000".to_owned());
+    engine.set_priority(id, priority.ok_or_else(problem)?, ACTOR).await?;
+    Ok(back(id))
+}
+
+async fn serve(
+    pages: &Pages,
+    (worker, service): (&str, Service),
+    (headers, asked): (&HeaderMap, &Asked),
+) -> Result<Response, Refusal> {
+    allowed(headers, asked.may_serve)?;
+    pages.people()?.engine.set_service(worker, service, ACTOR).await?;
+    Ok(Redirect::to(&format!("/workers#worker-{}", part(worker))).into_response())
+}
+
+pub(super) async fn drain(
+    State(pages): State<Pages>,
+    Path(worker): Path<String>,
+    headers: HeaderMap,
+    asked: Asked,
+) -> Result<Response, Refusal> {
+    serve(&pages, (&worker, Service::Draining), (&headers, &asked)).await
+}
+
+pub(super) async fn put_back(
+    State(pages): State<Pages>,
+    Path(worker): Path<String>,
+    headers: HeaderMap,
+    asked: Asked,
+) -> Result<Response, Refusal> {
+    serve(&pages, (&worker, Service::Active), (&headers, &asked)).await
+}

@@ -1,0 +1,150 @@
+//! What takes long is not waited for: a page is shown with what is there after a moment, says what is still being worked
+//! out, and asks again. What was asked for goes on meanwhile, once, and is kept by the engine; of a large sweep that goes
+//! on, what is shown may be some moments old.
+
+use std::collections::{HashMap, HashSet};
+use std::hash::Hash;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use sweep_analysis::analyse::Request;
+use sweep_report::Curve;
+use sweep_scheduler::SweepId;
+use sweep_spec::spec::Metric;
+use tokio::sync::Notify;
+
+use crate::engine::{Analysed, Error, Handle};
+use crate::store::record::TrialPage;
+
+/// How long a page waits for what it shows.
+pub(super) const MOMENT: Duration = Duration::from_millis(120);
+/// The most trials of a configuration whose curves are read.
+const MOST_SEEDS: u32 = 256;
+/// Sections about images that are kept.
+const KEPT: usize = 8;
+
+/// Something that is being worked out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Work {
+    Status(SweepId),
+    Analysis(SweepId, Option<Metric>, bool),
+    Trials(SweepId),
+}
+
+/// The two sections about single images, and what they were made of.
+type Pictures = (Arc<Analysed>, Arc<[Option<String>; 2]>);
+
+/// What pages of one coordinator share.
+#[derive(Default)]
+pub(super) struct Desk {
+    making: Arc<Mutex<HashSet<Work>>>,
+    done: Arc<Notify>,
+    pictures: Mutex<HashMap<SweepId, Pictures>>,
+}
+
+impl Desk {
+    /// The answer, if it is there within a moment. If it is not, the work goes on.
+    async fn within<T, F>(&self, work: Work, wait: Duration, make: F) -> Option<Result<T, Error>>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, Error>> + Send + 'static,
+    {
+        let until = tokio::time::Instant::now() + wait;
+        loop {
+            let done = self.done.notified();
+            if self.making.lock().is_ok_and(|mut making| making.insert(work)) {
+                break;
+            }
+            tokio::time::timeout_at(until, done).await.ok()?;
+        }
+        let made = Done { making: Arc::clone(&self.making), done: Arc::clone(&self.done), work };
+        let task = tokio::spawn(async move {
+            let answer = make.await;
+            drop(made);
+            answer
+        });
+        tokio::time::timeout_at(until, task).await.ok().and_then(Result::ok)
+    }
+
+    /// Where a sweep stands.
+    pub(super) async fn status(
+        &self,
+        engine: &Handle,
+        id: SweepId,
+        wait: Duration,
+    ) -> Result<Option<crate::engine::Status>, Error> {
+        let asked = engine.clone();
+        self.within(Work::Status(id), wait, async move { asked.status(id).await }).await.transpose()
+    }
+
+    /// What a sweep's results say.
+    pub(super) async fn analysed(
+        &self,
+        engine: &Handle,
+        (id, metric, images): (SweepId, Option<Metric>, bool),
+    ) -> Result<Option<Arc<Analysed>>, Error> {
+        let asked = engine.clone();
+        let request = Request { metric, ..Request::default() };
+        let make = async move { asked.analysed_soon(id, request, images).await };
+        self.within(Work::Analysis(id, metric, images), MOMENT, make).await.transpose()
+    }
+
+    /// Anything else about the trials of a sweep.
+    pub(super) async fn trials<T, F>(&self, id: SweepId, make: F) -> Result<Option<T>, Error>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, Error>> + Send + 'static,
+    {
+        self.within(Work::Trials(id), 4 * MOMENT, make).await.transpose()
+    }
+
+    /// The sections about images that were made of this very analysis.
+    pub(super) fn pictures(&self, id: SweepId, of: &Arc<Analysed>) -> Option<Arc<[Option<String>; 2]>> {
+        let pictures = self.pictures.lock().ok()?;
+        pictures.get(&id).filter(|(analysed, _)| Arc::ptr_eq(analysed, of)).map(|(_, made)| Arc::clone(made))
+    }
+
+    /// Keeps them.
+    pub(super) fn keep_pictures(&self, id: SweepId, of: &Arc<Analysed>, made: &Arc<[Option<String>; 2]>) {
+        if let Ok(mut pictures) = self.pictures.lock() {
+            if pictures.len() >= KEPT {
+                pictures.clear();
+            }
+            pictures.insert(id, (Arc::clone(of), Arc::clone(made)));
+        }
+    }
+}
+
+/// Says that a piece of work has ended, however it did.
+struct Done {
+    making: Arc<Mutex<HashSet<Work>>>,
+    done: Arc<Notify>,
+    work: Work,
+}
+
+impl Drop for Done {
+    fn drop(&mut self) {
+        if let Ok(mut making) = self.making.lock() {
+            making.remove(&self.work);
+        }
+        self.done.notify_waiters();
+    }
+}
+
+/// The epochs of the trials of these configurations, those that run included.
+pub(super) async fn curves(engine: &Handle, sweep: SweepId, positions: &[u32]) -> Result<Vec<Curve>, Error> {
+    let store = engine.store();
+    let mut curves = Vec::new();
+    for &position in positions {
+        let after = position.checked_sub(1).map(|before| (before, i64::MAX as u64));
+        let page = TrialPage { sweep, after, limit: MOST_SEEDS, states: Vec::new() };
+        for row in store.trials(&page).await?.into_iter().filter(|row| row.configuration == position) {
+            let Some((_, key)) = row.newest else { continue };
+            let epochs = store.points(key).await?.into_iter().map(|point| point.metrics).collect::<Vec<_>>();
+            if !epochs.is_empty() {
+                curves.push(Curve { position, seed: row.seed, epochs });
+            }
+        }
+    }
+    Ok(curves)
+}

@@ -1,0 +1,236 @@
+//! All sweeps: where each stands and what it has found so far.
+
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use futures::future::join_all;
+use maud::{Markup, html};
+use sweep_shapes::text::{count, plural};
+use sweep_shapes::{State as SweepState, Sweep};
+
+use super::access::Asked;
+use super::desk::MOMENT;
+use super::frame::{Frame, Place};
+use super::query::Query;
+use super::refusals::Refusal;
+use super::words::{Head, bar, counted, downloads, empty, moment, pages, percent, seconds, state};
+use super::{Pages, sweep};
+use crate::engine::Gauges;
+use crate::store::codes;
+use crate::store::record::SweepRecord;
+
+/// Sweeps of one page.
+const SIZE: usize = 25;
+
+/// A sweep of the list; where it stands may not be known yet.
+struct Line {
+    record: SweepRecord,
+    sweep: Option<Sweep>,
+}
+
+pub(super) async fn page(State(pages): State<Pages>, asked: Asked) -> Result<Response, Refusal> {
+    let people = pages.people()?;
+    let engine = &people.engine;
+    let records = engine.store().sweeps().await?;
+    let gauges = engine.gauges().await?;
+    let all = records.len();
+    let mut records = wanted(records, &asked.query);
+    let found = records.len();
+    let (key, high) = ordered(&asked.query);
+    order(&mut records, key, high);
+    let page = asked.query.page().min(found.div_ceil(SIZE).max(1));
+    let shown: Vec<SweepRecord> = records.into_iter().skip((page - 1) * SIZE).take(SIZE).collect();
+    let lines = lines(&pages, engine, shown).await?;
+    let pending = lines.iter().any(|line| line.sweep.is_none());
+    let running = gauges.sweeps.len();
+    let body = html! {
+        div.title {
+            h1 { "Sweeps" }
+            (machine(&gauges))
+        }
+        @if all == 0 { (nothing_yet()) } @else {
+            (filter(&asked.query))
+            @if found == 0 {
+                (empty("No sweep is like that.", &html! { p { a href="/" { "Show all " (count(all as u64)) } } }))
+            } @else {
+                (table(&lines, &asked.query, (key, high)))
+                div.under {
+                    (self::pages("/", &asked.query, (page, SIZE, found)))
+                    (downloads("/api/v1/sweeps", "all sweeps"))
+                }
+            }
+        }
+    };
+    let said = format!("{} running", plural(running as u64, "sweep"));
+    Ok(Frame::new("Sweeps", Place::Sweeps, body)
+        .live("/events", pending)
+        .saying(said)
+        .of(&asked)
+        .respond(StatusCode::OK)
+        .into_response())
+}
+
+async fn lines(pages: &Pages, engine: &crate::engine::Handle, records: Vec<SweepRecord>) -> Result<Vec<Line>, Refusal> {
+    let of = |record: SweepRecord| async {
+        // All are asked at once, so a page of slow ones waits no longer than one of them.
+        let wait = if record.state == codes::SweepState::Running { 4 * MOMENT } else { MOMENT };
+        let status = pages.desk.status(engine, record.id, wait.max(Duration::from_millis(1))).await?;
+        Ok(Line { sweep: status.map(|status| sweep::shape(&status)), record })
+    };
+    join_all(records.into_iter().map(of)).await.into_iter().collect()
+}
+
+fn state_of(record: &SweepRecord) -> SweepState {
+    match record.state {
+        codes::SweepState::Preparing | codes::SweepState::Running => SweepState::Running,
+        codes::SweepState::Succeeded => SweepState::Succeeded,
+        codes::SweepState::Failed => SweepState::Failed,
+        codes::SweepState::Cancelled => SweepState::Cancelled,
+    }
+}
+
+fn wanted(records: Vec<SweepRecord>, query: &Query) -> Vec<SweepRecord> {
+    let searched = query.searched();
+    let state = query.get("state");
+    let like = |record: &SweepRecord| {
+        let text = format!("{} {} {}", record.id, record.name, record.submitter).to_lowercase();
+        searched.split_whitespace().all(|word| text.contains(word))
+            && state.is_none_or(|state| state_of(record).name() == state)
+    };
+    records.into_iter().filter(like).collect()
+}
+
+fn ordered(query: &Query) -> (&'static str, bool) {
+    let key = match query.get("sort") {
+        Some("name") => "name",
+        Some("state") => "state",
+        _ => "submitted",
+    };
+    (key, query.get("order").map_or(key == "submitted", |order| order == "desc"))
+}
+
+fn order(records: &mut [SweepRecord], key: &str, high: bool) {
+    match key {
+        "name" => records.sort_by_key(|record| record.name.to_lowercase()),
+        "state" => records.sort_by_key(|record| (state_of(record).name(), std::cmp::Reverse(record.id))),
+        _ => records.sort_by_key(|record| record.id),
+    }
+    if high {
+        records.reverse();
+    }
+}
+
+/// What the machines do, in a line.
+fn machine(gauges: &Gauges) -> Markup {
+    let (connected, draining) = gauges.workers;
+    let (busy, free) = gauges.slots;
+    html! {
+        p.facts {
+            strong { (plural(gauges.sweeps.len() as u64, "sweep")) } " running · "
+            strong { (plural(gauges.queue_depth as u64, "trial")) } " waiting · "
+            a href="/workers" { strong { (plural((connected + draining) as u64, "worker")) } }
+            @if draining > 0 { ", " (draining) " draining" }
+            " · " strong { (busy) " of " (busy + free) } " slots busy"
+        }
+    }
+}
+
+fn nothing_yet() -> Markup {
+    empty(
+        "No sweep has been submitted yet.",
+        &html! {
+            p { "A sweep is one YAML file: a data set, a training protocol, a baseline network, and what to vary. Start a worker and submit the first one that ships:" }
+            pre tabindex="0" { code { "sweepctl worker\nsweepctl submit sweeps/quickstart.yaml" } }
+            p { "It shows here as soon as it is submitted, and again with every trial that ends." }
+        },
+    )
+}
+
+fn filter(query: &Query) -> Markup {
+    let state = query.get("state").unwrap_or_default();
+    html! {
+        form.filter method="get" action="/" role="search" aria-label="Filter sweeps" {
+            @for (key, value) in query.others(&["q", "state", "page"]) { input type="hidden" name=(key) value=(value); }
+            label { span { "Name, number or submitter" } input type="search" name="q" value=[query.get("q")] maxlength="200" autocomplete="off"; }
+            label { span { "State" } select name="state" {
+                option value="" { "any" }
+                @for word in ["running", "succeeded", "failed", "cancelled"] {
+                    option value=(word) selected[state == word] { (word) }
+                }
+            } }
+            button type="submit" { "Show" }
+            @if query.get("q").is_some() || query.get("state").is_some() { a href="/" { "Show all" } }
+        }
+    }
+}
+
+fn table(lines: &[Line], query: &Query, now: (&str, bool)) -> Markup {
+    let head = |key, title, class, high_first| Head { key, title, class, high_first }.draw("/", query, now);
+    html! {
+        div.scroll role="group" aria-label="Sweeps" tabindex="0" {
+            table.sweeps #sweeps {
+                caption.unseen { "All sweeps and where they stand" }
+                thead { tr {
+                    (head("name", "Sweep", "name", false))
+                    (head("state", "State", "text", false))
+                    th scope="col" class="text" { "Progress" }
+                    th scope="col" class="text" { "Best" }
+                    (head("submitted", "Submitted", "text", true))
+                    th scope="col" class="number" { "Time" }
+                } }
+                tbody { @for line in lines { (row(line)) } }
+            }
+        }
+    }
+}
+
+fn row(line: &Line) -> Markup {
+    let record = &line.record;
+    let link = format!("/sweeps/{}", record.id);
+    let ended = (record.ended_ms > 0).then(|| (record.ended_ms - record.submitted_ms) as f64 / 1000.0);
+    let eta = line.sweep.as_ref().and_then(|sweep| sweep.eta_seconds);
+    html! {
+        tr id={ "sweep-" (record.id) } {
+            th scope="row" class="name" {
+                a href=(link) { (record.name) }
+                span.quiet { " #" (record.id) @if !record.submitter.is_empty() { " by " (record.submitter) } }
+            }
+            td.text { (state(state_of(record), record.paused)) }
+            @match &line.sweep {
+                Some(sweep) => {
+                    td class="text progress" {
+                        (bar(&sweep.counts))
+                        span.under-bar { (percent(&sweep.counts)) " % · " span.quiet { (counted(&sweep.counts)) } }
+                    }
+                    td.text { (best(sweep)) }
+                },
+                None => {
+                    td class="text progress" { span.quiet { "being counted" } }
+                    td.text { span.quiet { "–" } }
+                }
+            }
+            td.text { (moment(record.submitted_ms)) }
+            td.number {
+                @match (ended, eta) {
+                    (Some(ended), _) => (seconds(Some(ended))),
+                    (None, Some(eta)) => { span.quiet { "about " } (seconds(Some(eta))) span.quiet { " left" } },
+                    (None, None) => span.quiet { "–" },
+                }
+            }
+        }
+    }
+}
+
+fn best(sweep: &Sweep) -> Markup {
+    html! {
+        @match &sweep.best {
+            Some(best) => {
+                span.value { (sweep::value(&best.metric, best.value)) } " "
+                span.quiet { (best.configuration) }
+            },
+            None => span.quiet { "–" },
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! One configuration of a sweep: its levels, what it came to seed by seed, how it compares, its curves and its confusions.
+
+use axum::extract::{Path, State};
+use axum::response::Response;
+use maud::{Markup, html};
+use sweep_analysis::study::{Replicate, State as TrialState, Subject};
+use sweep_report::Curve;
+use sweep_report::parts::{self, Parts, number};
+use sweep_spec::Outcome;
+
+use super::{Part, Sheet, with_parts};
+use crate::engine::{Analysed, Error, material};
+use crate::web::pages::Pages;
+use crate::web::pages::access::Asked;
+use crate::web::pages::desk;
+use crate::web::pages::refusals::Refusal;
+use crate::web::pages::words::{pending, verdict, word};
+
+pub(in crate::web::pages) async fn page(
+    State(pages): State<Pages>,
+    Path((sweep, position)): Path<(String, String)>,
+    asked: Asked,
+) -> Result<Response, Refusal> {
+    let mut sheet = Sheet::of(&pages, &sweep, asked).await?;
+    let missing = || Error::not_found(format!("configuration {position} in sweep {}", sheet.record.id));
+    let number: u32 = position.parse().map_err(|_| missing())?;
+    let Some(analysed) = sheet.analysed(&pages, false).await? else {
+        let body = html! { section { (pending("The results are being read.")) } };
+        return Ok(sheet.respond(Part::Below, &body));
+    };
+    let missing = || Error::not_found(format!("configuration {position} in sweep {}", sheet.record.id));
+    let subject = analysed.study.subject(number).ok_or_else(missing)?;
+    let mut material = material(&analysed);
+    let mut wanted = vec![number];
+    wanted.extend(analysed.study.baseline().map(|baseline| baseline.position).filter(|baseline| *baseline != number));
+    material.curves = desk::curves(&sheet.people.engine, sheet.id(), &wanted).await?;
+    let own: Vec<Curve> = material.curves.iter().filter(|curve| curve.position == number).cloned().collect();
+    let body = with_parts(&analysed, &material, |parts| whole(&sheet, &analysed, (subject, parts, &own)))?;
+    Ok(sheet.respond(Part::Below, &body))
+}
+
+fn whole(
+    sheet: &Sheet,
+    analysed: &Analysed,
+    (subject, parts, curves): (&Subject, &Parts<'_>, &[Curve]),
+) -> Result<Markup, sweep_report::Error> {
+    let metric = analysed.analysis.metric;
+    let standing = analysed.analysis.standings.iter().find(|standing| standing.position == subject.position);
+    let epochs: Vec<_> = curves.iter().map(|curve| curve.epochs.as_slice()).collect();
+    let chosen = [subject.position].into_iter().chain(analysed.study.baseline().map(|baseline| baseline.position));
+    let chosen = chosen.map(|position| position.to_string()).collect::<Vec<_>>().join(",");
+    let images = format!("{}?chosen={chosen}", sheet.path("/images"));
+    Ok(html! {
+        section aria-labelledby="configuration-title" {
+            h2 #configuration-title { (subject.title()) @if subject.baseline { span.quiet { " baseline" } } }
+            dl.facts {
+                @if let Some(rank) = standing.and_then(|standing| standing.rank) { div { dt { "Rank" } dd { (rank) } } }
+                div { dt { (parts::short(metric)) } dd { (parts::unit(metric).estimate(standing.and_then(|standing| standing.value))) } }
+                div { dt { "Parameters" } dd { (number::count(subject.params)) } }
+                div { dt { "FLOPs" } dd { (number::si(subject.flops)) } }
+                div { dt { "Time of a trial" } dd { (subject.seconds().map_or_else(|| "–".to_owned(), |seconds| number::seconds(seconds.mean))) } }
+                div { dt { "Family" } dd { (subject.configuration.family().name()) } }
+                @for (factor, level) in subject.configuration.levels() { div { dt { (factor.name()) } dd { (level.to_string()) } } }
+            }
+            p { a href=(images) { "Confusion matrix beside the baseline’s" } }
+        }
+        (comparisons(analysed, subject, parts))
+        section aria-labelledby="seeds-title" {
+            h2 #seeds-title { "Seed by seed" }
+            (seeds(analysed, subject))
+        }
+        @if !epochs.is_empty() {
+            section aria-labelledby="curves-title" {
+                h2 #curves-title { "Learning curves" }
+                (parts.curves()?.unwrap_or_default())
+            }
+        }
+    })
+}
+
+fn comparisons(analysed: &Analysed, subject: &Subject, parts: &Parts<'_>) -> Markup {
+    let own = analysed.analysis.comparisons.iter().filter(|comparison| comparison.position == subject.position);
+    let own: Vec<_> = own.collect();
+    let unit = parts::unit(analysed.analysis.metric);
+    html! {
+        @if !own.is_empty() {
+            section aria-labelledby="compared-title" {
+                h2 #compared-title { "Compared" }
+                div.scroll role="group" aria-label="Comparisons" tabindex="0" { table {
+                    caption.unseen { "Comparisons of this configuration" }
+                    thead { tr {
+                        th scope="col" class="name" { "Where" } th scope="col" class="number" { "Pairs" }
+                        th scope="col" class="number" { "Δ" } th scope="col" class="number" { "95 % interval" }
+                        th scope="col" class="number" { "p" } th scope="col" class="text" { "Verdict" }
+                    } }
+                    tbody { @for one in own { tr {
+                        th scope="row" class="name" { (parts.place(one)) }
+                        td.number { (one.pairs.len()) }
+                        td.number { (one.delta.map_or_else(|| "–".to_owned(), |delta| unit.delta(delta))) }
+                        td.number { (unit.interval(one.t_interval.or(one.bca_interval))) }
+                        td.number { (number::p(one.adjusted_p)) }
+                        td.text { (verdict(one)) @if !one.remark.is_empty() { " " span.quiet { (one.remark) } } }
+                    } } }
+                } }
+            }
+        }
+    }
+}
+
+fn state(replicate: &Replicate) -> &'static str {
+    match (&replicate.state, &replicate.answer) {
+        (TrialState::Queued, _) => "queued",
+        (TrialState::Running, _) => "running",
+        (TrialState::Succeeded, Some(answer)) if answer.outcome == Outcome::Diverged => "diverged",
+        (TrialState::Succeeded, _) => "succeeded",
+        (TrialState::Failed(_), _) => "failed",
+        (TrialState::Cancelled, _) => "cancelled",
+    }
+}
+
+fn seeds(analysed: &Analysed, subject: &Subject) -> Markup {
+    let reported = |replicate: &Replicate| {
+        replicate.answer.as_ref().and_then(|answer| answer.reported(&analysed.study.spec)).copied()
+    };
+    html! {
+        div.scroll role="group" aria-label="Trials by seed" tabindex="0" { table {
+            caption.unseen { "Trials of this configuration" }
+            thead { tr {
+                th scope="col" class="name" { "Trial" } th scope="col" class="text" { "State" }
+                th scope="col" class="number" { "Val. accuracy" } th scope="col" class="number" { "Val. loss" }
+                th scope="col" class="number" { "Train accuracy" } th scope="col" class="number" { "Time" }
+            } }
+            tbody { @for replicate in &subject.replicates { tr {
+                th scope="row" class="name" { a href={ "/trials/" (replicate.trial) } { "seed " (replicate.seed) }
+                    @if replicate.noise { span.quiet { " for the noise floor" } }
+                    @if replicate.reused { span.quiet { " known before" } } }
+                td.text { (word(state(replicate))) @if let TrialState::Failed(why) = &replicate.state { " " span.quiet { (why) } } }
+                @match reported(replicate) {
+                    Some(epoch) => {
+                        td.number { (format!("{:.4}", epoch.val_accuracy)) } td.number { (format!("{:.4}", epoch.val_loss)) }
+                        td.number { (format!("{:.4}", epoch.train_accuracy)) }
+                    },
+                    None => { td.number { "–" } td.number { "–" } td.number { "–" } }
+                }
+                td.number { (replicate.answer.as_ref().map_or_else(|| "–".to_owned(), |answer| number::seconds(answer.provenance.seconds))) }
+            } } }
+        } }
+    }
+}

@@ -1,0 +1,89 @@
+//! Learning curves of chosen configurations, on one chart and each by itself; those of running trials grow.
+
+use axum::extract::{Path, State};
+use axum::response::Response;
+use maud::{Markup, html};
+use sweep_report::Curve;
+use sweep_report::parts::{Parts, Which};
+
+use super::{Part, Sheet, choose, chosen, with_parts};
+use crate::engine::{Analysed, material};
+use crate::web::pages::Pages;
+use crate::web::pages::access::Asked;
+use crate::web::pages::desk;
+use crate::web::pages::refusals::Refusal;
+use crate::web::pages::words::{empty, pending};
+
+/// Shown where nothing is chosen: the best so many, and the baseline.
+const BEST: usize = 5;
+
+pub(in crate::web::pages) async fn page(
+    State(pages): State<Pages>,
+    Path(sweep): Path<String>,
+    asked: Asked,
+) -> Result<Response, Refusal> {
+    let mut sheet = Sheet::of(&pages, &sweep, asked).await?;
+    let Some(analysed) = sheet.analysed(&pages, false).await? else {
+        let body = html! { section { (pending("The ranking is being worked out; the curves of the best show as soon as it is there.")) } };
+        return Ok(sheet.respond(Part::Curves, &body));
+    };
+    let positions = chosen(&sheet.asked.query, &analysed, BEST);
+    let mut material = material(&analysed);
+    material.curves = desk::curves(&sheet.people.engine, sheet.id(), &positions).await?;
+    let body =
+        with_parts(&analysed, &material, |parts| whole(&sheet, &analysed, (parts, &positions, &material.curves)))?;
+    Ok(sheet.respond(Part::Curves, &body))
+}
+
+fn whole(
+    sheet: &Sheet,
+    analysed: &Analysed,
+    (parts, positions, curves): (&Parts<'_>, &[u32], &[Curve]),
+) -> Result<Markup, sweep_report::Error> {
+    let path = sheet.path("/curves");
+    let asked = sheet.asked.query.get("curve");
+    let which = Which::ALL.into_iter().find(|which| asked == Some(which.name())).unwrap_or(Which::ValAccuracy);
+    let overlay = parts.overlay(positions, which)?;
+    let each = parts.curves()?;
+    Ok(html! {
+        section aria-labelledby="overlay-title" {
+            h2 #overlay-title { "Learning curves" }
+            (choose(sheet, &path, analysed, positions))
+            nav.choice aria-label="Which curve" {
+                span { "Curve" }
+                ul { @for other in Which::ALL {
+                    li { a href=(sheet.asked.query.with(&[("curve", Some(other.name()))]).link(&path)) aria-current=[(other == which).then_some("true")] { (other.title()) } }
+                } }
+            }
+            @match overlay {
+                Some(overlay) => (overlay),
+                None => (empty("No epoch of these configurations is known yet.", &html! { p { "Curves show as soon as the first epoch of a trial has been reported." } })),
+            }
+            (trials(analysed, positions, curves))
+        }
+        @if let Some(each) = each {
+            section aria-labelledby="each-title" { h2 #each-title { "Each by itself" } (each) }
+        }
+    })
+}
+
+/// The trials behind the lines.
+fn trials(analysed: &Analysed, positions: &[u32], curves: &[Curve]) -> Markup {
+    let subjects = positions.iter().filter_map(|position| analysed.study.subject(*position));
+    html! {
+        details #curve-trials {
+            summary { "The trials behind the lines" }
+            div.scroll role="group" aria-label="Trials behind the lines" tabindex="0" { table {
+                caption.unseen { "Trials behind the lines" }
+                thead { tr { th scope="col" class="name" { "Configuration" } th scope="col" class="text" { "Trials, by seed" } } }
+                tbody { @for subject in subjects { tr {
+                    th scope="row" class="name" { (subject.title()) }
+                    td.text { @for replicate in subject.own() {
+                        @let epochs = curves.iter().find(|curve| curve.position == subject.position && curve.seed == replicate.seed).map_or(0, |curve| curve.epochs.len());
+                        a href={ "/trials/" (replicate.trial) } { "seed " (replicate.seed) } span.quiet { " (" (epochs) " epochs)" } " "
+                    } }
+                } } }
+            } }
+        }
+    }
+}

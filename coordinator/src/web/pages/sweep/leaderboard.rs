@@ -1,0 +1,308 @@
+//! The leaderboard: every configuration, ordered by any column, a hundred at a time.
+
+use std::collections::HashMap;
+
+use maud::{Markup, html};
+use sweep_analysis::leaderboard::Row;
+use sweep_analysis::result::{Comparison, Estimate, Standing};
+use sweep_report::parts::{self, number};
+use sweep_spec::spec::Metric;
+
+use super::{Sheet, metrics};
+use crate::engine::Analysed;
+use crate::web::pages::query::{MOST_CHOSEN, Query};
+use crate::web::pages::words::{Head, downloads, empty, pages, verdict};
+
+/// Configurations of one page.
+const SIZE: usize = 100;
+
+/// A configuration with all that is said of it.
+struct Line<'a> {
+    row: &'a Row,
+    standing: Option<&'a Standing>,
+    /// Against the starting point of its stage.
+    comparison: Option<&'a Comparison>,
+    /// On the board, counted from 0.
+    place: usize,
+}
+
+impl Line<'_> {
+    fn estimate(&self, metric: Metric) -> Option<Estimate> {
+        match metric {
+            Metric::ValAccuracy => self.row.val_accuracy,
+            Metric::ValLoss => self.row.val_loss,
+            Metric::TrainAccuracy => self.row.train_accuracy,
+            Metric::TrainLoss => self.row.train_loss,
+            Metric::Ratio => self.row.ratio,
+        }
+    }
+
+    fn title(&self) -> &str {
+        if self.row.name.is_empty() { &self.row.label } else { &self.row.name }
+    }
+
+    /// The number by which a column orders.
+    fn key(&self, column: &str) -> Option<f64> {
+        if let Some(metric) = Metric::named(column) {
+            return self.estimate(metric).map(|estimate| estimate.mean);
+        }
+        match column {
+            "params" => Some(self.row.params as f64),
+            "flops" => Some(self.row.flops as f64),
+            "seconds" => self.row.seconds.map(|seconds| seconds.mean),
+            "delta" => self.comparison.and_then(|comparison| comparison.delta),
+            "p" => self.comparison.and_then(|comparison| comparison.adjusted_p),
+            "test_accuracy" => self.row.test_accuracy.map(|estimate| estimate.mean),
+            "n" => Some(self.row.counts.succeeded as f64),
+            _ => Some(self.place as f64),
+        }
+    }
+}
+
+/// What the table is ordered by, and whether from high to low.
+fn ordered(query: &Query) -> (&str, bool) {
+    const NUMBERS: [&str; 7] = ["params", "flops", "seconds", "delta", "p", "test_accuracy", "n"];
+    let key = query.get("sort").filter(|key| *key == "name" || NUMBERS.contains(key) || Metric::named(key).is_some());
+    (key.unwrap_or("rank"), query.get("order").is_some_and(|order| order == "desc"))
+}
+
+pub(super) fn section(sheet: &Sheet, analysed: &Analysed) -> Markup {
+    let query = &sheet.asked.query;
+    let metric = analysed.analysis.metric;
+    let path = sheet.path("");
+    let mut lines = lines(analysed);
+    let all = lines.len();
+    lines.retain(|line| wanted(line, query));
+    let found = lines.len();
+    let now = ordered(query);
+    order(&mut lines, now);
+    let page = query.page().min(found.div_ceil(SIZE).max(1));
+    let range = range(&lines, metric);
+    let shown = lines.iter().skip((page - 1) * SIZE).take(SIZE);
+    html! {
+        section.board aria-labelledby="board-title" {
+            h2 #board-title { "Leaderboard" }
+            (metrics(sheet, &path, metric))
+            (filter(query, &path, all))
+            (levels(query, &path))
+            @if all == 0 {
+                (empty("No configuration is known yet.", &html! { p { "They are, as soon as the first stage is open." } }))
+            } @else if found == 0 {
+                (empty("No configuration is like that.", &html! { p { a href=(path) { "Show all " (number::count(all as u64)) } } }))
+            } @else {
+                form method="get" action=(sheet.path("/curves")) {
+                    @if let Some(metric) = query.get("metric") { input type="hidden" name="metric" value=(metric); }
+                    div.scroll role="group" aria-label="Leaderboard" tabindex="0" {
+                        table.leaderboard #leaderboard {
+                            caption { "Configurations" @if now.0 == "rank" { ", the best first" } span.quiet { " – " (parts::title(metric)) ", mean ± standard deviation over seeds" } }
+                            (head(&path, query, (metric, now), has_tests(&lines)))
+                            tbody { @for line in shown { (row(sheet, line, (metric, range), has_tests(&lines))) } }
+                        }
+                    }
+                    div.compare {
+                        p { "Choose up to " (MOST_CHOSEN) " and compare their " }
+                        button type="submit" { "curves" }
+                        button type="submit" formaction=(sheet.path("/images")) { "confusion matrices" }
+                    }
+                }
+                div.under {
+                    (pages(&path, query, (page, SIZE, found)))
+                    (downloads(&format!("/api/v1{}/leaderboard?metric={}", sheet.path(""), metric.name()), "the leaderboard"))
+                }
+            }
+            @if !analysed.board.notes.is_empty() {
+                ul.notes { @for note in &analysed.board.notes { li { (parts::capital(note)) } } }
+            }
+            p.quiet.explained {
+                "Rank counts how many configurations were shown to be better, so those that the data do not tell apart share one. "
+                "A verdict is against the starting point of the configuration’s stage, by the corrected test alone. "
+                span.front aria-hidden="true" { "◆" } " is on the front of " (parts::title(metric)) ", parameters, FLOPs and time."
+            }
+        }
+    }
+}
+
+fn lines(analysed: &Analysed) -> Vec<Line<'_>> {
+    let standings: HashMap<u32, &Standing> =
+        analysed.analysis.standings.iter().map(|standing| (standing.position, standing)).collect();
+    let mut comparisons: HashMap<u32, &Comparison> = HashMap::new();
+    for comparison in &analysed.analysis.comparisons {
+        comparisons.entry(comparison.position).or_insert(comparison);
+    }
+    let line = |(place, row): (usize, &'_ Row)| (place, row.position);
+    let rows = analysed.board.rows.iter().enumerate();
+    rows.map(|entry| {
+        let (place, position) = line(entry);
+        Line {
+            row: entry.1,
+            standing: standings.get(&position).copied(),
+            comparison: comparisons.get(&position).copied(),
+            place,
+        }
+    })
+    .collect()
+}
+
+fn wanted(line: &Line<'_>, query: &Query) -> bool {
+    let searched = query.searched();
+    let text = || format!("{} {} {}", line.row.position, line.row.name, line.row.label).to_lowercase();
+    if !searched.is_empty() {
+        let text = text();
+        if !searched.split_whitespace().all(|word| text.contains(word)) {
+            return false;
+        }
+    }
+    let verdict = query.get("verdict");
+    if verdict.is_some() && line.comparison.map(|comparison| comparison.verdict.word()) != verdict {
+        return false;
+    }
+    let mut levels = query.all("where").peekable();
+    levels.peek().is_none()
+        || levels.all(|wanted| {
+            let Some((factor, level)) = wanted.split_once(':') else { return true };
+            let mut own = line.row.configuration.levels().into_iter();
+            own.any(|(other, value)| other.name() == factor && value.to_string() == level)
+        })
+}
+
+fn order(lines: &mut [Line<'_>], (key, high): (&str, bool)) {
+    if key == "name" {
+        lines.sort_by(|a, b| a.title().cmp(b.title()));
+        if high {
+            lines.reverse();
+        }
+        return;
+    }
+    lines.sort_by(|a, b| {
+        let (a, b) = (a.key(key).filter(|value| value.is_finite()), b.key(key).filter(|value| value.is_finite()));
+        match (a, b) {
+            (Some(a), Some(b)) if high => b.total_cmp(&a),
+            (Some(a), Some(b)) => a.total_cmp(&b),
+            // What has no value stands last, whichever way.
+            (a, b) => b.is_some().cmp(&a.is_some()),
+        }
+    });
+}
+
+fn has_tests(lines: &[Line<'_>]) -> bool {
+    lines.iter().any(|line| line.row.test_accuracy.is_some())
+}
+
+fn filter(query: &Query, path: &str, all: usize) -> Markup {
+    let verdict = query.get("verdict").unwrap_or_default();
+    html! {
+        form.filter method="get" action=(path) role="search" aria-label="Filter configurations" {
+            @for (key, value) in query.others(&["q", "verdict", "page"]) { input type="hidden" name=(key) value=(value); }
+            label { span { "Configuration" } input type="search" name="q" value=[query.get("q")] maxlength="200" autocomplete="off"; }
+            label { span { "Verdict" } select name="verdict" {
+                option value="" { "any" }
+                @for word in ["helps", "hurts", "no difference shown", "after selection", "open"] {
+                    option value=(word) selected[verdict == word] { (word) }
+                }
+            } }
+            button type="submit" { "Show" }
+            @if ["q", "verdict", "where"].iter().any(|key| query.get(key).is_some()) {
+                a href=(query.with(&[("q", None), ("verdict", None), ("where", None), ("page", None)]).link(path)) { "Show all " (number::count(all as u64)) }
+            }
+        }
+    }
+}
+
+/// The levels to which the table is narrowed.
+fn levels(query: &Query, path: &str) -> Markup {
+    html! {
+        @if query.get("where").is_some() {
+            p.levels { "Only "
+                @for level in query.all("where") {
+                    a.level href=(query.without("where", level).with(&[("page", None)]).link(path)) aria-label={ "Without the condition " (level) } { (level.replace(':', " = ")) " ×" } " "
+                }
+            }
+        }
+    }
+}
+
+fn head(path: &str, query: &Query, (metric, now): (Metric, (&str, bool)), tested: bool) -> Markup {
+    let column = |key, title, class, high_first| Head { key, title, class, high_first }.draw(path, query, now);
+    let beside = if metric == Metric::TrainAccuracy { Metric::ValAccuracy } else { Metric::TrainAccuracy };
+    let high = |metric: Metric| metric.natural_goal() == sweep_spec::spec::Goal::Maximize;
+    html! {
+        thead { tr {
+            th scope="col" class="pick" { span.unseen { "Choose" } }
+            (column("rank", "Rank", "number", false))
+            (column("name", "Configuration", "name", false))
+            (column(metric.name(), parts::short(metric), "number", high(metric)))
+            th scope="col" class="strip" { span.unseen { "Drawing of mean and spread" } }
+            (column("delta", "Δ", "number", true))
+            (column("p", "Verdict", "text", false))
+            (column(beside.name(), parts::short(beside), "number", high(beside)))
+            @if tested { (column("test_accuracy", "Test accuracy", "number", true)) }
+            (column("params", "Parameters", "number", false))
+            (column("flops", "FLOPs", "number", false))
+            (column("seconds", "Time", "number", false))
+            (column("n", "n", "number", true))
+            @if metric != Metric::Ratio { (column("ratio", "Ratio", "number", true)) }
+        } }
+    }
+}
+
+fn row(sheet: &Sheet, line: &Line<'_>, (metric, range): (Metric, Option<(f64, f64)>), tested: bool) -> Markup {
+    let (row, unit) = (line.row, parts::unit(metric));
+    let position = row.position.to_string();
+    let beside = if metric == Metric::TrainAccuracy { Metric::ValAccuracy } else { Metric::TrainAccuracy };
+    let mean = |metric: Metric| parts::unit(metric).maybe(line.estimate(metric).map(|estimate| estimate.mean));
+    let delta = line.comparison.and_then(|comparison| comparison.delta);
+    let rank = line.standing.and_then(|standing| standing.rank);
+    html! {
+        tr id={ "configuration-" (position) } class=[row.baseline.then_some("reference")] {
+            td.pick { input type="checkbox" name="chosen" value=(position) aria-label={ "Choose " (line.title()) } checked[sheet.asked.query.chosen().contains(&row.position)]; }
+            td.number { (rank.map_or_else(|| "–".to_owned(), |rank| rank.to_string())) }
+            th scope="row" class="name" {
+                a href=(sheet.path(&format!("/configurations/{position}"))) { (line.title()) }
+                @if line.standing.is_some_and(|standing| standing.on_front) { span.front title="on the front" aria-label="on the front" role="img" { " ◆" } }
+                @if !row.remark.is_empty() { span.remark { " " (row.remark) } }
+            }
+            td.number { (unit.estimate(line.estimate(metric))) }
+            td.strip { (strip(line.estimate(metric), range, row.baseline)) }
+            td.number { (delta.map_or_else(|| "–".to_owned(), |delta| unit.delta(delta))) }
+            td.text {
+                @match line.comparison {
+                    _ if row.baseline => span.quiet { "baseline" },
+                    Some(comparison) => (verdict(comparison)),
+                    None => span.quiet { "–" },
+                }
+            }
+            td.number { (mean(beside)) }
+            @if tested { td.number { (parts::unit(Metric::ValAccuracy).maybe(row.test_accuracy.map(|estimate| estimate.mean))) } }
+            td.number { (number::count(row.params)) }
+            td.number { (number::si(row.flops)) }
+            td.number { (row.seconds.map_or_else(|| "–".to_owned(), |seconds| number::seconds(seconds.mean))) }
+            td.number { (row.counts.succeeded) }
+            @if metric != Metric::Ratio { td.number { (mean(Metric::Ratio)) } }
+        }
+    }
+}
+
+/// The range that the drawings of all rows share.
+fn range(lines: &[Line<'_>], metric: Metric) -> Option<(f64, f64)> {
+    let estimates = lines.iter().filter_map(|line| line.estimate(metric));
+    let ends = estimates.flat_map(|estimate| {
+        let spread = estimate.standard_deviation.unwrap_or(0.0);
+        [estimate.mean - spread, estimate.mean + spread]
+    });
+    let ends = ends.filter(|end| end.is_finite());
+    let (low, high) = ends.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), end| (low.min(end), high.max(end)));
+    (low < high).then_some((low, high))
+}
+
+/// Mean and spread, drawn.
+fn strip(estimate: Option<Estimate>, range: Option<(f64, f64)>, baseline: bool) -> Markup {
+    let (Some(estimate), Some((low, high))) = (estimate, range) else { return html! {} };
+    let at = |value: f64| format!("{:.1}", 4.0 + 92.0 * ((value - low) / (high - low)).clamp(0.0, 1.0));
+    let spread = estimate.standard_deviation.unwrap_or(0.0);
+    html! {
+        svg class=(if baseline { "dot baseline" } else { "dot" }) viewBox="0 0 100 14" aria-hidden="true" {
+            line x1=(at(estimate.mean - spread)) x2=(at(estimate.mean + spread)) y1="7" y2="7" {}
+            circle cx=(at(estimate.mean)) cy="7" r="3.2" {}
+        }
+    }
+}

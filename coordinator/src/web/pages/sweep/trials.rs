@@ -1,0 +1,115 @@
+//! The trials of a sweep, in the order of its spec, those of one state if that is asked for.
+
+use axum::extract::{Path, State};
+use axum::response::Response;
+use maud::{Markup, html};
+use sweep_proto::v1;
+use sweep_shapes::Summary;
+
+use super::{Part, Sheet};
+use crate::web::pages::Pages;
+use crate::web::pages::access::Asked;
+use crate::web::pages::refusals::Refusal;
+use crate::web::pages::words::{downloads, empty, pending, word};
+
+/// Trials of one page.
+const SIZE: u32 = 100;
+const STATES: [(&str, v1::TrialState); 5] = [
+    ("queued", v1::TrialState::Queued),
+    ("running", v1::TrialState::Running),
+    ("succeeded", v1::TrialState::Succeeded),
+    ("failed", v1::TrialState::Failed),
+    ("cancelled", v1::TrialState::Cancelled),
+];
+
+pub(in crate::web::pages) async fn page(
+    State(pages): State<Pages>,
+    Path(sweep): Path<String>,
+    asked: Asked,
+) -> Result<Response, Refusal> {
+    let mut sheet = Sheet::of(&pages, &sweep, asked).await?;
+    let query = &sheet.asked.query;
+    let state = query.get("state").and_then(|word| STATES.into_iter().find(|(name, _)| *name == word));
+    let request = v1::ListTrialsRequest {
+        sweep: Some(v1::SweepReference { text: sheet.record.id.to_string() }),
+        page_size: SIZE,
+        page_token: query.get("after").unwrap_or_default().to_owned(),
+        states: state.map(|(_, state)| state.into()).into_iter().collect(),
+    };
+    let people = sheet.people.clone();
+    let answer = pages.desk.trials(sheet.id(), async move { people.trials(request).await }).await?;
+    sheet.pending |= answer.is_none();
+    let body = html! {
+        section aria-labelledby="trials-title" {
+            h2 #trials-title { "Trials" }
+            (states(&sheet))
+            @match answer {
+                None => (pending("The trials are being read.")),
+                Some(answer) => {
+                    @let next = answer.next_page_token;
+                    @let rows: Vec<Summary> = answer.trials.into_iter().map(Summary::from).collect();
+                    @if rows.is_empty() { (empty("No trial is in that state.", &html! { p { "Trials show here as soon as their stage is open." } })) }
+                    @else { (table(&rows)) }
+                    div.under {
+                        @if !next.is_empty() || sheet.asked.query.get("after").is_some() {
+                            nav.pages aria-label="Pages of the table" { ul {
+                                @if sheet.asked.query.get("after").is_some() { li { a href=(sheet.asked.query.with(&[("after", None)]).link(&sheet.path("/trials"))) { "First" } } }
+                                @if !next.is_empty() { li { a href=(sheet.asked.query.with(&[("after", Some(&next))]).link(&sheet.path("/trials"))) rel="next" { "Next" } } }
+                            } }
+                        }
+                        (downloads(&format!("/api/v1{}/trials", sheet.path("")), "the trials"))
+                    }
+                }
+            }
+        }
+    };
+    Ok(sheet.respond(Part::Trials, &body))
+}
+
+fn states(sheet: &Sheet) -> Markup {
+    let path = sheet.path("/trials");
+    let now = sheet.asked.query.get("state").unwrap_or_default();
+    let counts = sheet.sweep.as_ref().map(|sweep| sweep.counts);
+    let of = |name: &str| {
+        counts.map(|counts| match name {
+            "queued" => counts.queued,
+            "running" => counts.running,
+            "succeeded" => counts.succeeded,
+            "failed" => counts.failed,
+            _ => counts.cancelled,
+        })
+    };
+    html! {
+        nav.choice aria-label="State of the trials" { span { "State" } ul {
+            li { a href=(path) aria-current=[now.is_empty().then_some("true")] { "any" } }
+            @for (name, _) in STATES {
+                li { a href={ (path) "?state=" (name) } aria-current=[(now == name).then_some("true")] { (name) @if let Some(count) = of(name) { span.quiet { " " (count) } } } }
+            }
+        } }
+    }
+}
+
+fn table(rows: &[Summary]) -> Markup {
+    html! {
+        div.scroll role="group" aria-label="Trials" tabindex="0" { table #trials {
+            caption.unseen { "Trials of the sweep" }
+            thead { tr {
+                th scope="col" class="name" { "Trial" } th scope="col" class="text" { "State" }
+                th scope="col" class="number" { "Val. accuracy" } th scope="col" class="number" { "Val. loss" }
+                th scope="col" class="number" { "Attempts" } th scope="col" class="text" { "Worker" } th scope="col" class="text" { "Stage" }
+            } }
+            tbody { @for row in rows { tr id={ "trial-" (row.trial_id) } {
+                th scope="row" class="name" { a href={ "/trials/" (row.trial_id) } { (row.configuration) } span.quiet { " seed " (row.seed) } }
+                td.text {
+                    (word(row.outcome.filter(|outcome| *outcome == "diverged").unwrap_or(row.state)))
+                    @if let Some(failure) = &row.failure { " " span.quiet { (failure.class) ": " (failure.reason) } }
+                }
+                td.number { (row.reported.map_or_else(|| "–".to_owned(), |epoch| format!("{:.4}", epoch.val_accuracy))) }
+                td.number { (row.reported.map_or_else(|| "–".to_owned(), |epoch| format!("{:.4}", epoch.val_loss))) }
+                td.number { (row.attempts) }
+                td.text { (row.worker.as_deref().unwrap_or("–")) }
+                td.text { (row.stages.join(", ")) }
+            } } }
+        } }
+    }
+}

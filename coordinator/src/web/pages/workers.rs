@@ -1,0 +1,144 @@
+//! The workers: their slots, what each trains, how busy they are.
+
+use std::collections::HashMap;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use maud::{Markup, html};
+use sweep_shapes::text::{ago, bytes, count, plural};
+use sweep_shapes::{Slot, Worker};
+
+use super::Pages;
+use super::access::Asked;
+use super::frame::{Frame, Place};
+use super::query::part;
+use super::refusals::Refusal;
+use super::words::{downloads, empty, word};
+use crate::engine::Running;
+
+/// What runs, by worker and slot.
+type Busy = HashMap<(String, u32), Running>;
+
+pub(super) async fn page(State(pages): State<Pages>, asked: Asked) -> Result<Response, Refusal> {
+    let people = pages.people()?;
+    let all = people.workers().await?.workers.into_iter().map(Worker::from).collect::<Vec<_>>();
+    let running = people.engine.gauges().await?.running;
+    let running: Busy = running.into_iter().map(|running| ((running.worker.clone(), running.slot), running)).collect();
+    let lost_too = asked.query.is_on("lost");
+    let searched = asked.query.searched();
+    let lost = all.iter().filter(|worker| worker.state == "lost").count();
+    let is_shown = |worker: &&Worker| {
+        (lost_too || worker.state != "lost")
+            && (searched.is_empty() || format!("{} {}", worker.name, worker.host).to_lowercase().contains(&searched))
+    };
+    let mut shown: Vec<&Worker> = all.iter().filter(is_shown).collect();
+    shown.sort_by(|a, b| (a.state == "lost", &a.name).cmp(&(b.state == "lost", &b.name)));
+    let connected = || all.iter().filter(|worker| worker.state != "lost");
+    let slots = || connected().flat_map(|worker| &worker.slots);
+    let (busy, total) = (slots().filter(|slot| slot.trial_id.is_some()).count(), slots().count());
+    let rate: f64 = running.values().filter_map(|running| running.newest).map(|newest| newest.images_per_second).sum();
+    let body = html! {
+        div.title {
+            h1 { "Workers" }
+            p.facts {
+                strong { (plural(connected().count() as u64, "worker")) } " connected · "
+                strong { (busy) " of " (total) } " slots busy"
+                @if total > 0 { " (" (busy * 100 / total) " %)" }
+                @if rate > 0.0 { " · " strong { (count(rate as u64)) } " images a second" }
+            }
+        }
+        @if all.is_empty() { (nobody()) } @else {
+            form.filter method="get" action="/workers" role="search" aria-label="Filter workers" {
+                label { span { "Name or machine" } input type="search" name="q" value=[asked.query.get("q")] maxlength="200" autocomplete="off"; }
+                label.check { input type="checkbox" name="lost" value="1" checked[lost_too]; span { "lost ones too (" (lost) ")" } }
+                button type="submit" { "Show" }
+            }
+            @if shown.is_empty() { (empty("No worker is like that.", &html! { p { a href="/workers?lost=1" { "Show all " (all.len()) } } })) }
+            div.workers { @for worker in shown { (one(worker, &running, asked.may_serve)) } }
+            div.under { (downloads("/api/v1/workers", "all workers")) }
+        }
+    };
+    let said = format!("{busy} of {total} slots busy");
+    Ok(Frame::new("Workers", Place::Workers, body)
+        .live("/events", false)
+        .saying(said)
+        .of(&asked)
+        .respond(StatusCode::OK))
+}
+
+fn nobody() -> Markup {
+    empty(
+        "No worker has ever connected.",
+        &html! {
+            p { "A worker trains what sweeps ask for: one on each machine with GPUs, or on this one." }
+            pre tabindex="0" { code { "sweepctl worker" } }
+            p { "It dials the coordinator by itself, so it needs its address and no open port of its own." }
+        },
+    )
+}
+
+fn one(worker: &Worker, running: &Busy, may_change: bool) -> Markup {
+    let busy = worker.slots.iter().filter(|slot| slot.trial_id.is_some()).count();
+    let path = format!("/workers/{}", part(&worker.name));
+    html! {
+        article.worker id={ "worker-" (worker.name) } aria-label={ "Worker " (worker.name) } {
+            header {
+                h2 { (worker.name) }
+                (word(&worker.state))
+                p.quiet {
+                    @if worker.host != worker.name { (worker.host) " · " }
+                    "version " (worker.version) " · seen " (ago(worker.last_seen_unix_ms)) " · "
+                    (busy) " of " (plural(worker.slots.len() as u64, "slot")) " busy"
+                }
+                @if let Some(why) = &worker.out_of_service { p.warning { (why) } }
+                @if may_change && worker.state != "lost" {
+                    @if worker.state == "connected" {
+                        form method="post" action={ (path) "/drain" } { button type="submit" title="It finishes what it trains and takes nothing new" { "Drain" span.unseen { " " (worker.name) } } }
+                    } @else {
+                        form method="post" action={ (path) "/resume" } { button type="submit" { "Put back into service" span.unseen { " " (worker.name) } } }
+                    }
+                }
+            }
+            @if !worker.slots.is_empty() {
+                div.scroll role="group" aria-label={ "Slots of " (worker.name) } tabindex="0" { table {
+                    caption.unseen { "Slots of " (worker.name) }
+                    thead { tr {
+                        th scope="col" class="number" { "Slot" } th scope="col" class="text" { "Device" }
+                        th scope="col" class="name" { "Trains" } th scope="col" class="text" { "Epoch" } th scope="col" class="number" { "Images/s" }
+                    } }
+                    tbody { @for slot in &worker.slots { (self::slot(slot, running.get(&(worker.name.clone(), slot.index)))) } }
+                } }
+            }
+        }
+    }
+}
+
+fn slot(slot: &Slot, running: Option<&Running>) -> Markup {
+    let newest = running.and_then(|running| running.newest);
+    html! {
+        tr {
+            th scope="row" class="number" { (slot.index) }
+            td.text { (slot.device_name) span.quiet { " " (slot.device) @if let Some(memory) = slot.memory_bytes { ", " (bytes(memory)) } } }
+            @match &slot.trial_id {
+                Some(trial) => {
+                    td.name {
+                        a href={ "/trials/" (trial) } { (slot.configuration.as_deref().unwrap_or("a trial")) }
+                        @if let Some(running) = running { span.quiet { " seed " (running.seed) } }
+                        @if let Some(sweep) = slot.sweep { span.quiet { " of " a href={ "/sweeps/" (sweep) } { "sweep " (sweep) } } }
+                    }
+                    td.text {
+                        @if let Some(running) = running {
+                            @let epoch = newest.map_or(0, |newest| newest.epoch);
+                            @let share = 100.0 * f64::from(epoch) / f64::from(running.epochs.max(1));
+                            svg.bar.small aria-hidden="true" { rect.room width="100%" height="100%" {} rect.running width={ (format!("{share:.1}")) "%" } height="100%" {} }
+                            (epoch) " of " (running.epochs)
+                        }
+                    }
+                    td.number { (newest.map_or_else(|| "–".to_owned(), |newest| count(newest.images_per_second.max(0.0) as u64))) }
+                },
+                None => { td.name { span.quiet { "free" } } td.text { "–" } td.number { "–" } }
+            }
+        }
+    }
+}

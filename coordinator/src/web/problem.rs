@@ -1,0 +1,131 @@
+//! What is said when something is not as asked: problem details (RFC 9457), made from the one mapping of errors.
+
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use sweep_shapes::Incomplete;
+use tonic::{Code, Status};
+use utoipa::ToSchema;
+
+use crate::convert::Invalid;
+use crate::engine::Error;
+use crate::grpc;
+use crate::store::leadership::Waiting;
+
+/// The media type of a problem.
+pub(crate) const MEDIA_TYPE: &str = "application/problem+json";
+/// Whoever is told to come back later is told after how many seconds.
+const RETRY_SECONDS: HeaderValue = HeaderValue::from_static("2");
+
+/// Problem details as RFC 9457 has them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub(crate) struct Problem {
+    /// Always `about:blank`: the status says what kind of problem it is.
+    #[serde(rename = "type")]
+    kind: &'static str,
+    /// The name of the status.
+    title: &'static str,
+    /// The HTTP status.
+    #[schema(minimum = 400, maximum = 599)]
+    status: u16,
+    /// What is wrong, in a sentence; of a spec, a line for each problem.
+    detail: String,
+    /// Where the coordinator that leads is dialled with gRPC, if this one is a standby.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    leader: Option<String>,
+}
+
+impl Problem {
+    /// Of this status.
+    pub(crate) fn new(status: StatusCode, detail: impl Into<String>) -> Self {
+        let title = status.canonical_reason().unwrap_or("Problem");
+        Self { kind: "about:blank", title, status: status.as_u16(), detail: detail.into(), leader: None }
+    }
+
+    /// A parameter makes no sense.
+    pub(crate) fn invalid(field: &'static str, problem: impl Into<String>) -> Self {
+        Error::from(Invalid { field, problem: problem.into() }).into()
+    }
+
+    /// This coordinator does not lead.
+    pub(crate) fn standby(waiting: &Waiting) -> Self {
+        let leader = match waiting {
+            Waiting::Led { address } => Some(address.clone()),
+            Waiting::Looking | Waiting::Unreachable { .. } => None,
+        };
+        Self { leader, ..Self::new(StatusCode::SERVICE_UNAVAILABLE, grpc::gate::reason(waiting)) }
+    }
+
+    /// The status of its answer.
+    pub(crate) fn status(&self) -> StatusCode {
+        StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+
+    /// What is wrong, in a sentence.
+    pub(crate) fn detail(&self) -> &str {
+        &self.detail
+    }
+}
+
+/// What gRPC's codes are over HTTP.
+const fn http(code: Code) -> StatusCode {
+    match code {
+        Code::InvalidArgument | Code::OutOfRange => StatusCode::BAD_REQUEST,
+        Code::NotFound => StatusCode::NOT_FOUND,
+        Code::PermissionDenied => StatusCode::FORBIDDEN,
+        Code::Unauthenticated => StatusCode::UNAUTHORIZED,
+        // Too much of something is a matter of what there is, and no reason to ask the same again soon.
+        Code::FailedPrecondition | Code::ResourceExhausted | Code::AlreadyExists | Code::Aborted => {
+            StatusCode::CONFLICT
+        }
+        Code::Unavailable | Code::Cancelled => StatusCode::SERVICE_UNAVAILABLE,
+        Code::DeadlineExceeded => StatusCode::GATEWAY_TIMEOUT,
+        Code::Unimplemented => StatusCode::NOT_IMPLEMENTED,
+        Code::Ok | Code::Unknown | Code::Internal | Code::DataLoss => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
+
+impl From<Status> for Problem {
+    fn from(status: Status) -> Self {
+        Self::new(http(status.code()), status.message())
+    }
+}
+
+impl From<Error> for Problem {
+    fn from(error: Error) -> Self {
+        grpc::status(error).into()
+    }
+}
+
+impl From<Invalid> for Problem {
+    fn from(invalid: Invalid) -> Self {
+        Error::from(invalid).into()
+    }
+}
+
+impl From<crate::store::Error> for Problem {
+    fn from(error: crate::store::Error) -> Self {
+        Error::from(error).into()
+    }
+}
+
+impl From<Incomplete> for Problem {
+    fn from(incomplete: Incomplete) -> Self {
+        Error::Internal(incomplete.to_string()).into()
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let status = self.status();
+        // A struct of texts and numbers is always JSON.
+        let body = serde_json::to_vec(&self).unwrap_or_default();
+        let mut response = (status, [(header::CONTENT_TYPE, MEDIA_TYPE)], body).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            headers.insert(HeaderName::from_static("retry-after"), RETRY_SECONDS);
+        }
+        response
+    }
+}

@@ -1,0 +1,121 @@
+{{/* The pod of a coordinator, for a Deployment with SQLite and for a StatefulSet with PostgreSQL. */}}
+{{- define "sweep.coordinatorPod" -}}
+metadata:
+  labels:
+    {{- include "sweep.labels" . | nindent 4 }}
+    app.kubernetes.io/component: coordinator
+  annotations:
+    # A changed configuration starts it again.
+    checksum/config: {{ include (print $.Template.BasePath "/coordinator-config.yaml") . | sha256sum }}
+    {{- with .Values.coordinator.podAnnotations }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
+spec:
+  serviceAccountName: {{ include "sweep.fullname" . }}
+  automountServiceAccountToken: false
+  # Kubernetes would otherwise make variables that look like ours.
+  enableServiceLinks: false
+  terminationGracePeriodSeconds: {{ add (int .Values.coordinator.shutdownSeconds) 10 }}
+  {{- with .Values.imagePullSecrets }}
+  imagePullSecrets: {{- toYaml . | nindent 4 }}
+  {{- end }}
+  {{- with .Values.coordinator.priorityClassName }}
+  priorityClassName: {{ . }}
+  {{- end }}
+  securityContext: {{- include "sweep.podSecurity" . | nindent 4 }}
+  {{- with .Values.coordinator.nodeSelector }}
+  nodeSelector: {{- toYaml . | nindent 4 }}
+  {{- end }}
+  {{- with .Values.coordinator.tolerations }}
+  tolerations: {{- toYaml . | nindent 4 }}
+  {{- end }}
+  {{- with .Values.coordinator.affinity }}
+  affinity: {{- toYaml . | nindent 4 }}
+  {{- end }}
+  topologySpreadConstraints:
+    - maxSkew: 1
+      topologyKey: kubernetes.io/hostname
+      # Two coordinators on one node would fall together.
+      whenUnsatisfiable: {{ ternary "DoNotSchedule" "ScheduleAnyway" (eq .Values.coordinator.store "postgres") }}
+      labelSelector:
+        matchLabels:
+          {{- include "sweep.selector" . | nindent 10 }}
+          app.kubernetes.io/component: coordinator
+    - maxSkew: 1
+      topologyKey: topology.kubernetes.io/zone
+      whenUnsatisfiable: ScheduleAnyway
+      labelSelector:
+        matchLabels:
+          {{- include "sweep.selector" . | nindent 10 }}
+          app.kubernetes.io/component: coordinator
+  containers:
+    - name: coordinator
+      image: {{ include "sweep.image" (dict "image" .Values.coordinator.image "tag" .Chart.AppVersion) }}
+      imagePullPolicy: {{ .Values.coordinator.image.pullPolicy }}
+      args: [--config, /etc/sweep/coordinator.yaml]
+      {{- if or (include "sweep.replicated" .) .Values.coordinator.env }}
+      env:
+        {{- with .Values.coordinator.env }}
+        {{- toYaml . | nindent 8 }}
+        {{- end }}
+      {{- end }}
+      {{- if include "sweep.replicated" . }}
+        - name: SWEEP_COORDINATOR_STORE
+          valueFrom:
+            secretKeyRef: { name: {{ .Values.coordinator.postgres.existingSecret }}, key: {{ .Values.coordinator.postgres.key }} }
+        - name: POD_NAME
+          valueFrom: { fieldRef: { fieldPath: metadata.name } }
+        # Where the others say that this one leads.
+        - name: SWEEP_COORDINATOR_ADVERTISE
+          value: $(POD_NAME).{{ include "sweep.coordinator" . }}-peers.{{ .Release.Namespace }}.svc.{{ .Values.clusterDomain }}:7733
+      {{- end }}
+      ports:
+        - { name: grpc, containerPort: 7733 }
+        - { name: http, containerPort: 7734 }
+      # Opening a store may bring its tables up to date first: ten minutes.
+      startupProbe:
+        httpGet: { path: /healthz, port: http, scheme: {{ include "sweep.scheme" . | upper }} }
+        periodSeconds: 2
+        failureThreshold: 300
+      # A standby that sees who leads is ready to take over, so that budgets and rollouts count it.
+      readinessProbe:
+        httpGet: { path: "/readyz?standby=ready", port: http, scheme: {{ include "sweep.scheme" . | upper }} }
+        periodSeconds: 5
+        timeoutSeconds: 5
+        failureThreshold: 2
+      # Not the store: a database that is away is no reason to start again.
+      livenessProbe:
+        httpGet: { path: /healthz, port: http, scheme: {{ include "sweep.scheme" . | upper }} }
+        periodSeconds: 10
+        timeoutSeconds: 5
+        failureThreshold: 6
+      resources: {{- toYaml .Values.coordinator.resources | nindent 8 }}
+      securityContext: {{- include "sweep.containerSecurity" . | nindent 8 }}
+      volumeMounts:
+        - { name: config, mountPath: /etc/sweep/coordinator.yaml, subPath: coordinator.yaml, readOnly: true }
+        - { name: tokens, mountPath: /etc/sweep/tokens, readOnly: true }
+        {{- if .Values.tls.enabled }}
+        - { name: tls, mountPath: /etc/sweep/tls, readOnly: true }
+        {{- end }}
+        - { name: store, mountPath: /var/lib/sweep }
+        - { name: tmp, mountPath: /tmp }
+        {{- with .Values.coordinator.volumeMounts }}
+        {{- toYaml . | nindent 8 }}
+        {{- end }}
+  volumes:
+    - name: config
+      configMap: { name: {{ include "sweep.coordinator" . }} }
+    - name: tokens
+      secret: { secretName: {{ include "sweep.tokens" . }}, defaultMode: 0440 }
+    {{- if .Values.tls.enabled }}
+    - name: tls
+      secret: { secretName: {{ .Values.tls.secret }}, defaultMode: 0440 }
+    {{- end }}
+    - name: store
+      persistentVolumeClaim: { claimName: {{ .Values.coordinator.storage.existingClaim | default (include "sweep.coordinator" .) }} }
+    - name: tmp
+      emptyDir: { sizeLimit: 1Gi }
+    {{- with .Values.coordinator.volumes }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
+{{- end }}

@@ -1,0 +1,21 @@
+//! Attacks on real processes: what somebody would try who reaches a coordinator and should not get in, or is in and wants
+//! more than is his. `docs/security.md` says of each what happened.
+
+#![expect(clippy::expect_used, clippy::unwrap_used, reason = "a test that cannot go on should stop there")]
+#![expect(clippy::print_stderr, reason = "what could not be tried is told to the person who reads it")]
+
+#[expect(dead_code, reason = "it is shared with other tests")]
+#[path = "../processes/env.rs"]
+mod env;
+mod floods;
+mod frames;
+mod http;
+mod intruder;
+mod names;
+#[path = "../../coordinator/tests/postgres_server/mod.rs"]
+mod postgres_server;
+mod secrets;
+mod sessions;
+mod standby;
+mod tls;
+mod tokens;

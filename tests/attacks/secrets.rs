@@ -1,0 +1,123 @@
+//! Secrets stay where they belong: not in logs, pages, errors, the list of processes, the store, or a trainer's environment.
+
+use std::os::unix::fs::PermissionsExt;
+
+use super::env::study;
+use super::intruder::{Fleet, ask};
+
+#[test]
+fn no_secret_is_in_a_log_a_page_an_error_the_store_or_the_list_of_processes() {
+    let fleet = Fleet::with(&["--log", "trace"]);
+    let env = &fleet.env;
+    let file = env.file("worker.token", &fleet.worker);
+    let mut words = env.command(["worker", "--http-listen", "off", "--data-root", ".", "--slots", "1", "--name", "w1"]);
+    words
+        .args(["--coordinator", &env.address(), "--token-file", &file, "--state-dir"])
+        .arg(env.path("w1.state"))
+        .env("RUST_LOG", "trace");
+    let worker = env.start("w1", &mut words);
+    let spec = env.file("study.yaml", &study("secrets", 2, &[2, 3], &[1]));
+    let submitted = env.command(["submit", &spec, "--output", "json"]).env("SWEEP_TOKEN", &fleet.submit).output();
+    let submitted = submitted.unwrap();
+    assert!(submitted.status.success(), "{submitted:?}");
+    let mut watch = env.start("watch", env.command(["watch", "1", "--output", "json"]).env("SWEEP_TOKEN", &fleet.read));
+    let mut lines = env.living();
+    while watch.line().is_some() {
+        lines.extend(env.living());
+        lines.extend(environments());
+    }
+    // Wrong ones, so that errors speak of them.
+    let wrong = "sweep_wrong-wrong-wrong-wrong-wrong-wrong-wrong";
+    for token in [wrong, &fleet.worker] {
+        let refused = env.command(["submit", &spec]).env("SWEEP_TOKEN", token).output().unwrap();
+        lines.push(String::from_utf8_lossy(&refused.stderr).into_owned());
+        lines.push(format!(
+            "{:?}",
+            ask(&fleet.http, "GET /metrics", &[("authorization", &format!("Bearer {token}"))], "")
+        ));
+    }
+    let form = ("content-type", "application/x-www-form-urlencoded");
+    lines.push(format!("{:?}", ask(&fleet.http, "POST /login", &[form], &format!("token={wrong}"))));
+    lines.push(env.log("coordinator"));
+    lines.push(env.log("w1"));
+    drop(worker);
+    for name in ["sweep.db", "sweep.db-wal"] {
+        lines.push(String::from_utf8_lossy(&std::fs::read(env.path(name)).unwrap_or_default()).into_owned());
+    }
+    for (name, secret) in [
+        ("admin", fleet.admin.as_str()),
+        ("submit", &fleet.submit),
+        ("read", &fleet.read),
+        ("worker", &fleet.worker),
+        ("wrong", wrong),
+    ] {
+        let found = lines.iter().find(|line| line.contains(secret));
+        let around = found.map(|line| {
+            let place = line.find(secret).unwrap();
+            line[..place].chars().rev().take(200).collect::<Vec<_>>().into_iter().rev().collect::<String>()
+        });
+        assert_eq!(around, None, "the secret of `{name}` is shown behind this");
+    }
+}
+
+/// The environments of trainers, whoever started them.
+fn environments() -> Vec<String> {
+    let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten().map(|entry| entry.path());
+    let trainers = processes.filter(|path| {
+        let line = std::fs::read(path.join("cmdline")).unwrap_or_default();
+        line.split(|byte| *byte == 0).any(|word| word == b"trainer")
+    });
+    trainers
+        .map(|path| String::from_utf8_lossy(&std::fs::read(path.join("environ")).unwrap_or_default()).into_owned())
+        .collect()
+}
+
+#[test]
+fn a_trainer_does_not_get_its_workers_token() {
+    let fleet = Fleet::start();
+    let env = &fleet.env;
+    let script = env.file(
+        "trainer.sh",
+        "#!/bin/sh\nenv > \"$SWEEP_TEST_FOLDER/trainer.env\"\nexec \"$SWEEP_TEST_TRAINER\" trainer\n",
+    );
+    std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let mut words = env.command(["worker", "--http-listen", "off", "--data-root", ".", "--slots", "1", "--name", "w1"]);
+    words
+        .args(["--coordinator", &env.address(), "--trainer-command", &script, "--state-dir"])
+        .arg(env.path("w1.state"));
+    words.env("SWEEP_WORKER_TOKEN", &fleet.worker).env("SWEEP_TEST_TRAINER", env!("CARGO_BIN_EXE_sweepctl"));
+    let _worker = env.start("w1", &mut words);
+    let begun = std::time::Instant::now();
+    loop {
+        let listed = env.command(["workers", "--output", "json"]).env("SWEEP_TOKEN", &fleet.read).output().unwrap();
+        if String::from_utf8_lossy(&listed.stdout).contains("\"connected\"") {
+            break;
+        }
+        assert!(begun.elapsed() < super::intruder::PATIENCE, "{listed:?} {}", env.log("w1"));
+    }
+    let got = std::fs::read_to_string(env.path("trainer.env")).unwrap();
+    assert!(got.contains("SWEEP_TEST_FOLDER") && !got.contains(&fleet.worker), "the token is in it");
+}
+
+#[test]
+fn files_of_secrets_are_for_their_owner_alone() {
+    let fleet = Fleet::start();
+    let out = fleet.env.path("ci.token");
+    let shown = fleet.token(&["ci", "--role", "submit", "--out", out.to_str().unwrap()]);
+    assert_eq!(shown, "", "what is in a file is not on stdout");
+    assert_eq!(std::fs::metadata(&out).unwrap().permissions().mode() & 0o777, 0o600);
+    let again = fleet.env.command(["token", "create", "ci2", "--role", "read", "--out"]).arg(&out).output().unwrap();
+    assert_eq!(again.status.code(), Some(2), "nothing is overwritten: {again:?}");
+    fleet.env.sweepctl(["certs", "init", "certs", "--host", "sweep.example"]).expect_code(0);
+    let mut keys = 0;
+    for entry in std::fs::read_dir(fleet.env.path("certs")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "key") {
+            keys += 1;
+            assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600, "{}", path.display());
+        }
+    }
+    assert_eq!(keys, 3);
+    assert_eq!(std::fs::metadata(fleet.env.path("certs")).unwrap().permissions().mode() & 0o777, 0o700);
+    fleet.env.sweepctl(["certs", "init", "certs"]).expect_code(2);
+}

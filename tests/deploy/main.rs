@@ -1,0 +1,20 @@
+//! What stands in `deploy/` and in its documentation, held against the programs: ports, paths, flags, variables, keys and
+//! metrics. `ci/deploy` holds the same files against Kubernetes.
+
+#![expect(clippy::expect_used, reason = "a test that cannot go on should stop there")]
+
+mod commands;
+mod configurations;
+mod files;
+mod lifetimes;
+mod manifests;
+mod metrics;
+mod ports;
+mod slurm;
+mod variables;
+
+/// Fails with every problem, one a line.
+#[track_caller]
+fn none(problems: Vec<String>) {
+    assert!(problems.is_empty(), "{} problems\n{}", problems.len(), problems.join("\n"));
+}

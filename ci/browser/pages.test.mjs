@@ -234,16 +234,6 @@ test("pause, priority and cancel do what they say; cancel asks first, and all wo
     await page.context().close();
 });
 
-test("a worker is drained and put back", async () => {
-    const page = await browser.page();
-    await visit(page, "/workers");
-    await page.getByRole("button", { name: "Drain w1" }).click();
-    await page.waitForFunction(() => document.querySelector(".worker .chip").innerText.includes("draining"));
-    await page.getByRole("button", { name: "Put back into service w1" }).click();
-    await page.waitForFunction(() => document.querySelector(".worker .chip").innerText.includes("connected"));
-    await page.context().close();
-});
-
 test("a page says when it lost the coordinator, and goes on when that is back", async () => {
     browser.expected = [/ERR_|Failed to load resource/];
     const page = await browser.page();
@@ -257,6 +247,24 @@ test("a page says when it lost the coordinator, and goes on when that is back", 
     await page.waitForSelector("#lost", { state: "hidden" });
     await page.waitForFunction(() => !document.getElementById("live-mark").hidden);
     browser.expected = [];
+    await page.context().close();
+});
+
+test("a worker is suspended, put back, and drained when that was asked twice", async () => {
+    const page = await browser.page();
+    const is = word => page.waitForFunction(word => document.querySelector(".worker .chip")?.innerText.includes(word), word);
+    await visit(page, "/workers");
+    await page.getByRole("button", { name: "Suspend w1" }).click();
+    await is("suspended");
+    await page.getByRole("button", { name: "Put back into service w1" }).click();
+    await is("connected");
+    await page.getByRole("link", { name: "Drain… w1" }).click();
+    await page.getByRole("link", { name: "Let it work" }).click();
+    await is("connected");
+    await page.getByRole("link", { name: "Drain… w1" }).click();
+    await page.getByRole("button", { name: "Drain the worker" }).click();
+    // It finishes and leaves, and the page sees it go.
+    await page.waitForFunction(() => document.querySelector(".title .facts")?.innerText.startsWith("0 workers"), null, { timeout: 90000 });
     await page.context().close();
 });
 

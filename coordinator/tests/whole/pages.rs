@@ -172,11 +172,16 @@ async fn a_form_of_another_site_changes_nothing() {
 }
 
 #[tokio::test]
-async fn a_worker_is_drained_and_put_back_by_a_form() {
+async fn a_worker_is_suspended_drained_and_put_back_by_forms() {
     let env = Env::new().await;
     let _worker = env.worker("gpu box/1", 2).await;
     let text = whole(&env, "/workers").await;
-    assert!(text.contains("action=\"/workers/gpu%20box%2F1/drain\""), "{text}");
+    assert!(text.contains("href=\"/workers/gpu%20box%2F1/drain\""), "{text}");
+    let asks = whole(&env, "/workers/gpu%20box%2F1/drain").await;
+    assert!(asks.contains("Let it work") && asks.contains("method=\"post\" action=\"/workers/gpu%20box%2F1/drain\""));
+    assert!(whole(&env, "/workers").await.contains("connected"), "asking changes nothing");
+    assert_eq!(form(&env, "/workers/gpu%20box%2F1/suspend", "", "").await.status, 303);
+    assert!(whole(&env, "/workers").await.contains("suspended"));
     let drained = form(&env, "/workers/gpu%20box%2F1/drain", "", "").await;
     assert_eq!((drained.status, drained.header("location")), (303, "/workers#worker-gpu%20box%2F1"));
     let text = whole(&env, "/workers").await;

@@ -45,14 +45,18 @@ fn states<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<TrialState>,
     parts.into_iter().map(|part| TrialState::deserialize(part.into_deserializer())).collect()
 }
 
-/// Numbers with commas between them.
+/// Numbers with commas between them. A place beyond all that there can be is one of nothing, and no mistake.
 fn numbers<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u32>, D::Error> {
     let text = String::deserialize(deserializer)?;
     let parts: Vec<&str> = text.split(',').filter(|part| !part.is_empty()).collect();
     if parts.len() > MOST_LISTED {
         return Err(D::Error::custom(format!("more than {MOST_LISTED}")));
     }
-    parts.into_iter().map(|part| part.parse().map_err(D::Error::custom)).collect()
+    let number = |part: &str| match part.bytes().all(|byte| byte.is_ascii_digit()) {
+        true => Ok(part.parse().unwrap_or(u32::MAX)),
+        false => Err(D::Error::custom(format!("`{part}` is not a number"))),
+    };
+    parts.into_iter().map(number).collect()
 }
 
 /// A sweep in a path.

@@ -76,7 +76,7 @@ pub(super) async fn confirm_cancel(
             }
         }
     };
-    Ok(Frame::new(format!("Cancel {}?", status.name), Place::Sweeps, body).respond(StatusCode::OK))
+    Ok(Frame::new(format!("Cancel {}?", status.name), Place::Sweeps, body).of(&asked).respond(StatusCode::OK))
 }
 
 pub(super) async fn cancel(
@@ -147,6 +147,42 @@ async fn serve(
     allowed(headers, asked.may_serve)?;
     pages.people()?.engine.set_service(worker, service, ACTOR).await?;
     Ok(Redirect::to(&format!("/workers#worker-{}", part(worker))).into_response())
+}
+
+pub(super) async fn confirm_drain(
+    State(pages): State<Pages>,
+    Path(worker): Path<String>,
+    asked: Asked,
+) -> Result<Response, Refusal> {
+    if !asked.may_serve {
+        return Err(Refusal::Forbidden("your token does not allow this change"));
+    }
+    let known = pages.people()?.workers().await?.workers.into_iter().find(|known| known.name == worker);
+    let missing = || Refusal::Engine(crate::engine::Error::not_found(format!("worker `{worker}`")));
+    let known = known.ok_or_else(missing)?;
+    let busy = known.slots.iter().filter(|slot| !slot.trial_id.is_empty()).count();
+    let body = html! {
+        div.refusal {
+            h1 { "Drain " (worker) "?" }
+            p.lead { (busy) " of its " (known.slots.len()) " slots are busy." }
+            p { "It finishes what it trains, takes nothing new, and leaves: then somebody has to start it again. To keep it and give it nothing for a while, suspend it." }
+            div.actions {
+                form method="post" action={ "/workers/" (part(&worker)) "/drain" } { button.grave type="submit" { "Drain the worker" } }
+                a.button href="/workers" { "Let it work" }
+            }
+        }
+    };
+    Ok(Frame::new(format!("Drain {worker}?"), Place::Workers, body).of(&asked).respond(StatusCode::OK))
+}
+
+pub(super) async fn suspend(
+    State(pages): State<Pages>,
+    Path(worker): Path<String>,
+    headers: HeaderMap,
+    asked: Asked,
+) -> Result<Response, Refusal> {
+    let why = "suspended on its page: put it back when it may work again".to_owned();
+    serve(&pages, (&worker, Service::Suspended(why)), (&headers, &asked)).await
 }
 
 pub(super) async fn drain(

@@ -13,13 +13,15 @@ use sweep_scheduler::SweepId;
 use sweep_spec::spec::Metric;
 use tokio::sync::Notify;
 
-use crate::engine::{Analysed, Error, Handle};
+use crate::engine::{Analysed, Error, Handle, Status};
 use crate::store::record::TrialPage;
 
 /// How long a page waits for what it shows.
 pub(super) const MOMENT: Duration = Duration::from_millis(120);
 /// The most trials of a configuration whose curves are read.
 const MOST_SEEDS: u32 = 256;
+/// Answers that are kept for when newer ones are late.
+const KEPT_BEFORE: usize = 64;
 /// Sections about images that are kept.
 const KEPT: usize = 8;
 
@@ -31,6 +33,16 @@ enum Work {
     Trials(SweepId),
 }
 
+/// Of which sweep, by which metric, with or without single images.
+pub(super) type Asked = (SweepId, Option<Metric>, bool);
+
+/// What was known last, for as long as nothing newer is there: a page that goes on must not lose what it shows.
+#[derive(Default)]
+struct Before {
+    statuses: HashMap<SweepId, Status>,
+    analyses: HashMap<Asked, Arc<Analysed>>,
+}
+
 /// The two sections about single images, and what they were made of.
 type Pictures = (Arc<Analysed>, Arc<[Option<String>; 2]>);
 
@@ -39,6 +51,7 @@ type Pictures = (Arc<Analysed>, Arc<[Option<String>; 2]>);
 pub(super) struct Desk {
     making: Arc<Mutex<HashSet<Work>>>,
     done: Arc<Notify>,
+    before: Mutex<Before>,
     pictures: Mutex<HashMap<SweepId, Pictures>>,
 }
 
@@ -66,27 +79,41 @@ impl Desk {
         tokio::time::timeout_at(until, task).await.ok().and_then(Result::ok)
     }
 
-    /// Where a sweep stands.
+    /// Where a sweep stands, and whether that is the newest; else what was known before.
     pub(super) async fn status(
         &self,
         engine: &Handle,
         id: SweepId,
         wait: Duration,
-    ) -> Result<Option<crate::engine::Status>, Error> {
+    ) -> Result<(Option<Status>, bool), Error> {
         let asked = engine.clone();
-        self.within(Work::Status(id), wait, async move { asked.status(id).await }).await.transpose()
+        let newest = self.within(Work::Status(id), wait, async move { asked.status(id).await }).await.transpose()?;
+        let Ok(mut before) = self.before.lock() else { return Ok((newest, true)) };
+        let is_newest = newest.is_some();
+        if let Some(newest) = &newest {
+            make_room(&mut before.statuses);
+            before.statuses.insert(id, newest.clone());
+        }
+        Ok((newest.or_else(|| before.statuses.get(&id).cloned()), is_newest))
     }
 
-    /// What a sweep's results say.
+    /// What a sweep's results say, and whether that is the newest; else what was known before.
     pub(super) async fn analysed(
         &self,
         engine: &Handle,
-        (id, metric, images): (SweepId, Option<Metric>, bool),
-    ) -> Result<Option<Arc<Analysed>>, Error> {
+        (id, metric, images): Asked,
+    ) -> Result<(Option<Arc<Analysed>>, bool), Error> {
         let asked = engine.clone();
         let request = Request { metric, ..Request::default() };
         let make = async move { asked.analysed_soon(id, request, images).await };
-        self.within(Work::Analysis(id, metric, images), MOMENT, make).await.transpose()
+        let newest = self.within(Work::Analysis(id, metric, images), MOMENT, make).await.transpose()?;
+        let Ok(mut before) = self.before.lock() else { return Ok((newest, true)) };
+        let is_newest = newest.is_some();
+        if let Some(newest) = &newest {
+            make_room(&mut before.analyses);
+            before.analyses.insert((id, metric, images), Arc::clone(newest));
+        }
+        Ok((newest.or_else(|| before.analyses.get(&(id, metric, images)).cloned()), is_newest))
     }
 
     /// Anything else about the trials of a sweep.
@@ -112,6 +139,13 @@ impl Desk {
             }
             pictures.insert(id, (Arc::clone(of), Arc::clone(made)));
         }
+    }
+}
+
+/// What is forgotten is worked out again.
+fn make_room<K, V>(kept: &mut HashMap<K, V>) {
+    if kept.len() >= KEPT_BEFORE {
+        kept.clear();
     }
 }
 

@@ -28,6 +28,7 @@ const SIZE: usize = 25;
 struct Line {
     record: SweepRecord,
     sweep: Option<Sweep>,
+    is_newest: bool,
 }
 
 pub(super) async fn page(State(pages): State<Pages>, asked: Asked) -> Result<Response, Refusal> {
@@ -43,7 +44,7 @@ pub(super) async fn page(State(pages): State<Pages>, asked: Asked) -> Result<Res
     let page = asked.query.page().min(found.div_ceil(SIZE).max(1));
     let shown: Vec<SweepRecord> = records.into_iter().skip((page - 1) * SIZE).take(SIZE).collect();
     let lines = lines(&pages, engine, shown).await?;
-    let pending = lines.iter().any(|line| line.sweep.is_none());
+    let pending = lines.iter().any(|line| !line.is_newest);
     let running = gauges.sweeps.len();
     let body = html! {
         div.title {
@@ -76,8 +77,8 @@ async fn lines(pages: &Pages, engine: &crate::engine::Handle, records: Vec<Sweep
     let of = |record: SweepRecord| async {
         // All are asked at once, so a page of slow ones waits no longer than one of them.
         let wait = if record.state == codes::SweepState::Running { 4 * MOMENT } else { MOMENT };
-        let status = pages.desk.status(engine, record.id, wait.max(Duration::from_millis(1))).await?;
-        Ok(Line { sweep: status.map(|status| sweep::shape(&status)), record })
+        let (status, is_newest) = pages.desk.status(engine, record.id, wait.max(Duration::from_millis(1))).await?;
+        Ok(Line { sweep: status.map(|status| sweep::shape(&status)), is_newest, record })
     };
     join_all(records.into_iter().map(of)).await.into_iter().collect()
 }
@@ -151,10 +152,10 @@ fn nothing_yet() -> Markup {
 fn filter(query: &Query) -> Markup {
     let state = query.get("state").unwrap_or_default();
     html! {
-        form.filter method="get" action="/" role="search" aria-label="Filter sweeps" {
+        form.filter #filter method="get" action="/" role="search" aria-label="Filter sweeps" {
             @for (key, value) in query.others(&["q", "state", "page"]) { input type="hidden" name=(key) value=(value); }
-            label { span { "Name, number or submitter" } input type="search" name="q" value=[query.get("q")] maxlength="200" autocomplete="off"; }
-            label { span { "State" } select name="state" {
+            label { span { "Name, number or submitter" } input #filter-q type="search" name="q" value=[query.get("q")] maxlength="200" autocomplete="off"; }
+            label { span { "State" } select #filter-state name="state" {
                 option value="" { "any" }
                 @for word in ["running", "succeeded", "failed", "cancelled"] {
                     option value=(word) selected[state == word] { (word) }

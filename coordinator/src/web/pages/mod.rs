@@ -60,7 +60,8 @@ pub(crate) fn router(web: Web) -> Router {
         .route("/sweeps/{sweep}/resume", post(actions::resume))
         .route("/sweeps/{sweep}/retry", post(actions::retry))
         .route("/sweeps/{sweep}/priority", post(actions::priority))
-        .route("/workers/{worker}/drain", post(actions::drain))
+        .route("/workers/{worker}/drain", get(actions::confirm_drain).post(actions::drain))
+        .route("/workers/{worker}/suspend", post(actions::suspend))
         .route("/workers/{worker}/resume", post(actions::put_back))
         .layer(DefaultBodyLimit::max(MAX_FORM_BYTES));
     Router::new()

@@ -49,9 +49,9 @@ pub(super) async fn page(State(pages): State<Pages>, asked: Asked) -> Result<Res
             }
         }
         @if all.is_empty() { (nobody()) } @else {
-            form.filter method="get" action="/workers" role="search" aria-label="Filter workers" {
-                label { span { "Name or machine" } input type="search" name="q" value=[asked.query.get("q")] maxlength="200" autocomplete="off"; }
-                label.check { input type="checkbox" name="lost" value="1" checked[lost_too]; span { "lost ones too (" (lost) ")" } }
+            form.filter #filter method="get" action="/workers" role="search" aria-label="Filter workers" {
+                label { span { "Name or machine" } input #filter-q type="search" name="q" value=[asked.query.get("q")] maxlength="200" autocomplete="off"; }
+                label.check { input #filter-lost type="checkbox" name="lost" value="1" checked[lost_too]; span { "lost ones too (" (lost) ")" } }
                 button type="submit" { "Show" }
             }
             @if shown.is_empty() { (empty("No worker is like that.", &html! { p { a href="/workers?lost=1" { "Show all " (all.len()) } } })) }
@@ -92,13 +92,7 @@ fn one(worker: &Worker, running: &Busy, may_change: bool) -> Markup {
                     (busy) " of " (plural(worker.slots.len() as u64, "slot")) " busy"
                 }
                 @if let Some(why) = &worker.out_of_service { p.warning { (why) } }
-                @if may_change && worker.state != "lost" {
-                    @if worker.state == "connected" {
-                        form method="post" action={ (path) "/drain" } { button type="submit" title="It finishes what it trains and takes nothing new" { "Drain" span.unseen { " " (worker.name) } } }
-                    } @else {
-                        form method="post" action={ (path) "/resume" } { button type="submit" { "Put back into service" span.unseen { " " (worker.name) } } }
-                    }
-                }
+                @if may_change && worker.state != "lost" { (changes(worker, &path)) }
             }
             @if !worker.slots.is_empty() {
                 div.scroll role="group" aria-label={ "Slots of " (worker.name) } tabindex="0" { table {
@@ -110,6 +104,21 @@ fn one(worker: &Worker, running: &Busy, may_change: bool) -> Markup {
                     tbody { @for slot in &worker.slots { (self::slot(slot, running.get(&(worker.name.clone(), slot.index)))) } }
                 } }
             }
+        }
+    }
+}
+
+/// What can be done to it.
+fn changes(worker: &Worker, path: &str) -> Markup {
+    let name = html! { span.unseen { " " (worker.name) } };
+    html! {
+        div.actions {
+            @if worker.state == "connected" {
+                form method="post" action={ (path) "/suspend" } { button type="submit" title="It takes nothing new until it is put back; what it trains goes on" { "Suspend" (name) } }
+            } @else {
+                form method="post" action={ (path) "/resume" } { button type="submit" { "Put back into service" (name) } }
+            }
+            @if worker.state != "draining" { a.button href={ (path) "/drain" } { "Drain…" (name) } }
         }
     }
 }

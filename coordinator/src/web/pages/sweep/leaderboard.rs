@@ -80,7 +80,7 @@ pub(super) fn section(sheet: &Sheet, analysed: &Analysed) -> Markup {
     let range = range(&lines, metric);
     let shown = lines.iter().skip((page - 1) * SIZE).take(SIZE);
     html! {
-        section.board aria-labelledby="board-title" {
+        section.board #board aria-labelledby="board-title" {
             h2 #board-title { "Leaderboard" }
             (metrics(sheet, &path, metric))
             (filter(query, &path, all))
@@ -90,7 +90,7 @@ pub(super) fn section(sheet: &Sheet, analysed: &Analysed) -> Markup {
             } @else if found == 0 {
                 (empty("No configuration is like that.", &html! { p { a href=(path) { "Show all " (number::count(all as u64)) } } }))
             } @else {
-                form method="get" action=(sheet.path("/curves")) {
+                form #compare method="get" action=(sheet.path("/curves")) {
                     @if let Some(metric) = query.get("metric") { input type="hidden" name="metric" value=(metric); }
                     div.scroll role="group" aria-label="Leaderboard" tabindex="0" {
                         table.leaderboard #leaderboard {
@@ -191,10 +191,10 @@ fn has_tests(lines: &[Line<'_>]) -> bool {
 fn filter(query: &Query, path: &str, all: usize) -> Markup {
     let verdict = query.get("verdict").unwrap_or_default();
     html! {
-        form.filter method="get" action=(path) role="search" aria-label="Filter configurations" {
+        form.filter #filter method="get" action=(path) role="search" aria-label="Filter configurations" {
             @for (key, value) in query.others(&["q", "verdict", "page"]) { input type="hidden" name=(key) value=(value); }
-            label { span { "Configuration" } input type="search" name="q" value=[query.get("q")] maxlength="200" autocomplete="off"; }
-            label { span { "Verdict" } select name="verdict" {
+            label { span { "Configuration" } input #filter-q type="search" name="q" value=[query.get("q")] maxlength="200" autocomplete="off"; }
+            label { span { "Verdict" } select #filter-verdict name="verdict" {
                 option value="" { "any" }
                 @for word in ["helps", "hurts", "no difference shown", "after selection", "open"] {
                     option value=(word) selected[verdict == word] { (word) }
@@ -254,7 +254,7 @@ fn row(sheet: &Sheet, line: &Line<'_>, (metric, range): (Metric, Option<(f64, f6
     let rank = line.standing.and_then(|standing| standing.rank);
     html! {
         tr id={ "configuration-" (position) } class=[row.baseline.then_some("reference")] {
-            td.pick { input type="checkbox" name="chosen" value=(position) aria-label={ "Choose " (line.title()) } checked[sheet.asked.query.chosen().contains(&row.position)]; }
+            td.pick { input id={ "choose-" (position) } type="checkbox" name="chosen" value=(position) aria-label={ "Choose " (line.title()) } checked[sheet.asked.query.chosen().contains(&row.position)]; }
             td.number { (rank.map_or_else(|| "–".to_owned(), |rank| rank.to_string())) }
             th scope="row" class="name" {
                 a href=(sheet.path(&format!("/configurations/{position}"))) { (line.title()) }

@@ -90,10 +90,10 @@ impl Sheet {
         let id = people.engine.find(text).await?;
         let missing = || crate::engine::Error::not_found(format!("sweep {id}"));
         let record = people.engine.store().sweep(id).await?.ok_or_else(missing)?;
-        let status = pages.desk.status(&people.engine, id, MOMENT).await?;
+        let (status, is_newest) = pages.desk.status(&people.engine, id, MOMENT).await?;
         let sweep = status.as_ref().map(shape);
         let metric = asked.query.get("metric").and_then(Metric::named);
-        Ok(Self { people, record, pending: sweep.is_none(), sweep, asked, metric })
+        Ok(Self { people, record, pending: !is_newest, sweep, asked, metric })
     }
 
     pub(super) fn id(&self) -> SweepId {
@@ -107,8 +107,9 @@ impl Sheet {
 
     /// What the results say, if that is known within a moment.
     pub(super) async fn analysed(&mut self, pages: &Pages, images: bool) -> Result<Option<Arc<Analysed>>, Refusal> {
-        let found = pages.desk.analysed(&self.people.engine, (self.id(), self.metric, images)).await?;
-        self.pending |= found.is_none();
+        let asked = (self.id(), self.metric, images);
+        let (found, is_newest) = pages.desk.analysed(&self.people.engine, asked).await?;
+        self.pending |= !is_newest;
         Ok(found)
     }
 
@@ -158,7 +159,7 @@ impl Sheet {
                 }
             }
             @if self.asked.may_change && part == Part::Overview { (self.actions(running)) }
-            nav.tabs aria-label="Parts of this sweep" { ul {
+            nav.tabs #parts aria-label="Parts of this sweep" { ul {
                 @for (other, below, name) in Part::ALL {
                     li { a href=(kept.link(&self.path(below))) aria-current=[(other == part).then_some("page")] { (name) } }
                 }
@@ -171,7 +172,7 @@ impl Sheet {
         let failed = self.sweep.as_ref().map_or(0, |sweep| sweep.counts.failed);
         let cancelled = self.record.state == SweepState::Cancelled;
         html! {
-            div.actions role="group" aria-label="Change this sweep" {
+            div.actions #actions role="group" aria-label="Change this sweep" {
                 @if running {
                     @if self.record.paused {
                         form method="post" action=(self.path("/resume")) { button type="submit" { "Resume" } }
@@ -184,7 +185,7 @@ impl Sheet {
                 }
                 @if running {
                     form.priority method="post" action=(self.path("/priority")) {
-                        label { span { "Priority" } input type="number" name="priority" value=(self.record.priority) min="-1000" max="1000" step="1" required; }
+                        label { span { "Priority" } input #priority type="number" name="priority" value=(self.record.priority) min="-1000" max="1000" step="1" required; }
                         button type="submit" { "Set" }
                     }
                     a.button.grave href=(self.path("/cancel")) { "Cancel…" }
@@ -283,7 +284,7 @@ fn answer(sheet: &Sheet, analysed: &Analysed, parts: &Parts<'_>) -> Markup {
         return html! {};
     }
     html! {
-        section.answer aria-labelledby="answer-title" {
+        section.answer #answer aria-labelledby="answer-title" {
             h2 #answer-title { "The answer" @if sheet.record.state == SweepState::Running { span.quiet { " so far" } } }
             p.lead { (parts.lead()) }
             details #answer-details {

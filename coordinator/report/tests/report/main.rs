@@ -9,4 +9,5 @@ mod documents;
 mod example;
 mod look;
 mod odd;
+mod parts;
 mod structure;

@@ -30,6 +30,9 @@ pub(crate) enum Key {
     Delta,
 }
 
+/// What a row has to be put in order by.
+type Number = Box<dyn Fn(&Row) -> Option<f64>>;
+
 /// Rows after one, in some order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Part {
@@ -69,7 +72,7 @@ impl Part {
 
     /// What has no number stands last in either direction.
     fn order(&self, analysed: &Analysed, rows: &mut [&Row]) {
-        let number: Box<dyn Fn(&Row) -> Option<f64>> = match self.key {
+        let number: Number = match self.key {
             Key::Rank => {
                 if self.descending {
                     rows.reverse();

@@ -110,7 +110,7 @@ pub(super) fn counted(counts: &Counts) -> String {
 /// Share of trials that have ended, in whole percent; 100 only when all have.
 pub(super) fn percent(counts: &Counts) -> u64 {
     let all = counts.total() + counts.to_come_at_most;
-    if all == 0 { 0 } else { counts.ended() * 100 / all }
+    (counts.ended() * 100).checked_div(all).unwrap_or(0)
 }
 
 /// A moment, as a page says it.

@@ -120,7 +120,7 @@ mod tests {
         let url = format!("http://{}", web.local_addr().unwrap());
         let answered = tokio::spawn(async move {
             let (mut stream, _) = web.accept().await.unwrap();
-            stream.read(&mut [0; 64]).await.unwrap();
+            stream.read_exact(&mut [0; QUESTION.len()]).await.unwrap();
             stream.write_all(b"HTTP/1.1 404 Not Found\r\n\r\n").await.unwrap();
         });
         let found = listener(&url).await;

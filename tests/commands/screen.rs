@@ -99,8 +99,7 @@ impl Terminal {
     fn told(&self, begin: &str) -> String {
         let seen = self.seen.0.lock().expect("no panic holds it");
         let text = String::from_utf8_lossy(&seen.bytes).into_owned();
-        let line = text.lines().find(|line| line.starts_with(begin)).expect("it was printed").trim().to_owned();
-        line
+        text.lines().find(|line| line.starts_with(begin)).expect("it was printed").trim().to_owned()
     }
 
     /// Waits for the end; gives what the terminal shows then, and every byte that it was sent.
@@ -114,7 +113,7 @@ impl Terminal {
         assert!(shows.contains(&format!("code={code}\n")), "{shows}");
         assert!(!screen.alternate_screen() && !screen.hide_cursor(), "the screen was not given back:\n{shows}");
         for mode in [" icanon ", " echo ", " isig "] {
-            assert!(shows.replace(';', " ").replace('\n', " ").contains(mode), "{mode:?} is not set again:\n{shows}");
+            assert!(shows.replace([';', '\n'], " ").contains(mode), "{mode:?} is not set again:\n{shows}");
         }
         (shows, String::from_utf8_lossy(&seen.bytes).into_owned())
     }

@@ -156,7 +156,6 @@ mod tests {
     }
 
     #[test]
-    #[expect(clippy::print_stderr, reason = "a test that is skipped says so")]
     fn man_renders_every_page_without_a_warning() {
         let folder = tempfile::tempdir().unwrap();
         for (name, page) in all() {

@@ -96,10 +96,12 @@ fn clock(ahead_ms: i64) -> Check {
     let side = if ahead_ms > 0 { "ahead of" } else { "behind" };
     let found = format!("the coordinator's clock is {} {side} this machine's", duration(off as f64 / 1000.0));
     let advice = "let both machines set their clocks by NTP: `timedatectl` says whether they do";
-    match off {
-        ..=NOTABLE_MS => Check::ok("clock", found),
-        ..=WRONG_MS => Check::warning("clock", found, advice),
-        _ => Check::wrong("clock", found, format!("tokens and certificates expire at the wrong time; {advice}")),
+    if off <= NOTABLE_MS {
+        Check::ok("clock", found)
+    } else if off <= WRONG_MS {
+        Check::warning("clock", found, advice)
+    } else {
+        Check::wrong("clock", found, format!("tokens and certificates expire at the wrong time; {advice}"))
     }
 }
 
@@ -143,10 +145,12 @@ fn disk(coordinator: &Coordinator) -> Option<Check> {
 
 /// Whether there is room enough on a disk.
 pub(super) fn room(name: &'static str, free: u64, found: String) -> Check {
-    match free {
-        ..WRONG_BYTES => Check::wrong(name, found, "make room: a store that cannot be written stops every sweep"),
-        ..NOTABLE_BYTES => Check::warning(name, found, "make room before a long sweep"),
-        _ => Check::ok(name, found),
+    if free < WRONG_BYTES {
+        Check::wrong(name, found, "make room: a store that cannot be written stops every sweep")
+    } else if free < NOTABLE_BYTES {
+        Check::warning(name, found, "make room before a long sweep")
+    } else {
+        Check::ok(name, found)
     }
 }
 

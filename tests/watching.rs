@@ -1,6 +1,8 @@
 //! What watches Sweep, held against what is watched: rules, dashboards and runbook name metrics and labels that there are,
 //! each alert has a paragraph, and tests in which it speaks and in which it does not.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by a panic")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};

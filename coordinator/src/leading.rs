@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::warn;
 
+use crate::about::About;
 use crate::access::{Keyring, unix_ms};
 use crate::engine::{self, Trouble};
 use crate::grpc::access::Access;
@@ -78,6 +79,8 @@ pub(crate) struct Office {
     pub(crate) scheduler: sweep_scheduler::Config,
     pub(crate) limits: engine::Limits,
     pub(crate) artifacts: Folder,
+    /// What this coordinator is.
+    pub(crate) about: Arc<About>,
     /// Where streams run.
     pub(crate) tasks: TaskTracker,
     pub(crate) standing: watch::Sender<Standing>,
@@ -166,7 +169,8 @@ impl Office {
 
     fn room(&self, engine: engine::Handle, store: Arc<dyn Store>, term: &CancellationToken) -> Room {
         let workers = WorkerServiceServer::new(Workers::new(engine.clone(), self.artifacts.clone()));
-        let sweeps = Sweeps::new(engine.clone(), self.artifacts.clone(), self.tasks.clone(), term.clone());
+        let about = Arc::clone(&self.about);
+        let sweeps = Sweeps::new(engine.clone(), self.artifacts.clone(), about, (self.tasks.clone(), term.clone()));
         let people = sweeps.clone();
         let sweeps = SweepServiceServer::new(sweeps);
         let workers = workers.max_encoding_message_size(MAX_RESPONSE_BYTES);

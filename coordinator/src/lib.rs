@@ -1,6 +1,7 @@
 //! The coordinator: expands sweeps to trials, shards them across workers, keeps every metric in the store, and answers
 //! what the study was for. A program of its own, or embedded in another process by [`start`].
 
+mod about;
 pub mod access;
 pub mod config;
 pub mod convert;

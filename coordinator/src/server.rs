@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
 
+use crate::about::About;
 use crate::access::keyring::Given;
 use crate::access::refresh::Refresh;
 use crate::access::{self, Keyring, unix_ms};
@@ -127,10 +128,12 @@ pub async fn start(config: Config, shutdown: CancellationToken) -> Result<Handle
     let (standing, stands) = watch::channel(Standing::Waiting(Waiting::Looking));
     let (ready, is_ready) = watch::channel(false);
     let (damage, damaged) = watch::channel(None);
+    let about = Arc::new(About::new(&config, stands.clone(), http_address));
     let rooms = Rooms {
         stands: stands.clone(),
         ready: is_ready.clone(),
         keyring: Arc::clone(&keyring),
+        about: Arc::clone(&about),
         metrics: Arc::clone(&metrics),
     };
     let grpc = Door { listener: grpc, speech: Speech::Grpc, tls: tls.clone() }.open(&tasks, &shutdown);
@@ -160,6 +163,7 @@ pub async fn start(config: Config, shutdown: CancellationToken) -> Result<Handle
         scheduler: config.scheduler(),
         limits: config.limits(),
         artifacts,
+        about,
         tasks: tasks.clone(),
         standing,
         ready,
@@ -211,6 +215,7 @@ struct Rooms {
     stands: watch::Receiver<Standing>,
     ready: watch::Receiver<bool>,
     keyring: Arc<Keyring>,
+    about: Arc<About>,
     metrics: Arc<Metrics>,
 }
 
@@ -236,7 +241,7 @@ fn serve_grpc(
         .add_service(health)
         .add_service(reflection)
         .add_service(Gate::new(rooms.stands.clone(), Room::workers))
-        .add_service(Gate::new(rooms.stands.clone(), Room::sweeps))
+        .add_service(Gate::new(rooms.stands.clone(), Room::sweeps).with_about(rooms.about))
         .add_service(Gate::new(rooms.stands, Room::access))
         .serve_with_incoming_shutdown(connections, shutdown.clone().cancelled_owned());
     tasks.spawn(async move {

@@ -5,11 +5,10 @@ use std::path::PathBuf;
 use clap::builder::Styles;
 use clap::builder::styling::AnsiColor;
 use clap::{Args, Parser, Subcommand};
-use clap_complete::Shell;
 
 use crate::commands::{
-    ablation, artifacts, cancel, certs, compare, explain, export, extend, import, leaderboard, list, plan, report,
-    reproduce, status, steer, submit, token, trial, watch, workers,
+    ablation, artifacts, cancel, certs, compare, completions, doctor, explain, export, extend, import, init,
+    leaderboard, list, man, plan, report, reproduce, status, steer, submit, token, trial, watch, workers,
 };
 #[cfg(feature = "local")]
 use crate::commands::{data, store};
@@ -91,6 +90,10 @@ pub(crate) struct Dialling<T: Args> {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Write a commented spec from a few answers
+    Init(Box<init::Arguments>),
+    /// Look at everything that a sweep needs, and say what to do
+    Doctor(Box<Dialling<doctor::Arguments>>),
     /// Show what a spec asks for, what its seeds can show, and what it would cost
     Plan(Box<Dialling<plan::Arguments>>),
     /// Make a spec of what another system's users write
@@ -171,13 +174,9 @@ pub(crate) enum Command {
     )]
     Trainer,
     /// Print completions for a shell
-    #[command(
-        after_help = "Example:\n  sweepctl completions bash > ~/.local/share/bash-completion/completions/sweepctl"
-    )]
-    Completions {
-        /// The shell
-        shell: Shell,
-    },
+    Completions(completions::Arguments),
+    /// Write manual pages
+    Man(man::Arguments),
 }
 
 impl Command {
@@ -208,7 +207,8 @@ impl Command {
             Self::Report(verb) => Some(&verb.connection),
             Self::Export(verb) => Some(&verb.connection),
             Self::Artifacts(verb) => Some(&verb.connection),
-            Self::Import(_) | Self::Certs(_) | Self::Completions { .. } => None,
+            Self::Doctor(verb) => Some(&verb.connection),
+            Self::Import(_) | Self::Certs(_) | Self::Init(_) | Self::Completions(_) | Self::Man(_) => None,
             #[cfg(feature = "local")]
             Self::Data(_) | Self::Store(_) | Self::Coordinator(_) | Self::Worker(_) | Self::Trainer => None,
         };
@@ -232,17 +232,23 @@ impl Cli {
         self.connection().coordinator.or_else(|| variable(COORDINATOR_VARIABLE))
     }
 
-    /// What it is shown, and whom it is believed by: flags, then the environment. A token is no flag, because flags are in
-    /// the list of processes.
+    /// What it is shown, and whom it is believed by.
     pub(crate) fn credentials(&self) -> (Shown, Option<PathBuf>) {
-        let Connection { token_file, ca_file, .. } = self.connection();
-        let shown = match (token_file, variable(TOKEN_VARIABLE), variable(TOKEN_FILE_VARIABLE)) {
+        self.connection().credentials()
+    }
+}
+
+impl Connection {
+    /// What is shown, and who is believed: flags, then the environment. A token is no flag, because flags are in the list of
+    /// processes.
+    pub(crate) fn credentials(self) -> (Shown, Option<PathBuf>) {
+        let shown = match (self.token_file, variable(TOKEN_VARIABLE), variable(TOKEN_FILE_VARIABLE)) {
             (Some(path), ..) => Shown::File(path),
             (None, Some(token), _) => Shown::Token(Token::new(&token)),
             (None, None, Some(path)) => Shown::File(path.into()),
             (None, None, None) => Shown::Nothing,
         };
-        (shown, ca_file.or_else(|| variable(CA_FILE_VARIABLE).map(PathBuf::from)))
+        (shown, self.ca_file.or_else(|| variable(CA_FILE_VARIABLE).map(PathBuf::from)))
     }
 }
 
@@ -256,15 +262,66 @@ mod tests {
 
     use super::*;
 
+    /// Every verb, and every verb within a verb, with what stands behind its help.
+    fn verbs(command: &clap::Command) -> Vec<(String, String)> {
+        let own = command.get_subcommands().filter(|verb| verb.get_name() != "help");
+        let name = |verb: &clap::Command| verb.get_display_name().unwrap_or_else(|| verb.get_name()).to_owned();
+        own.flat_map(|verb| {
+            let after = verb.get_after_help().map(ToString::to_string).unwrap_or_default();
+            let mut all = vec![(name(verb), after)];
+            all.extend(verbs(verb));
+            all
+        })
+        .collect()
+    }
+
     #[test]
     fn the_command_line_is_consistent_and_every_verb_has_an_example() {
         let mut command = Cli::command();
         command.build();
         command.clone().debug_assert();
-        for verb in command.get_subcommands().filter(|verb| verb.get_name() != "help") {
-            let help = verb.clone().render_help().to_string();
-            assert!(help.contains("Example") || help.contains("EXAMPLE"), "{} has no example", verb.get_name());
+        let all = verbs(&command);
+        assert!(all.iter().any(|(name, _)| name == "sweepctl-workers-drain"), "verbs within verbs are looked at");
+        for (name, help) in all {
+            assert!(help.contains("Example:") || help.contains("Examples:"), "{name} has no example");
         }
+    }
+
+    /// The words of an example up to a pipe or a redirection, as a shell parts them.
+    fn words(line: &str) -> Vec<String> {
+        let mut words = vec![String::new()];
+        let mut quoted = false;
+        for letter in line.chars() {
+            match letter {
+                '\'' => quoted = !quoted,
+                ' ' if !quoted => words.push(String::new()),
+                _ => words.last_mut().unwrap().push(letter),
+            }
+        }
+        words.retain(|word| !word.is_empty());
+        let end = |word: &String| word == "|" || word == "&&" || word.starts_with('>') || word.starts_with("2>");
+        let ends = words.iter().position(end).unwrap_or(words.len());
+        words.truncate(ends);
+        words
+    }
+
+    #[test]
+    fn every_example_is_a_command_line_that_is_understood() {
+        let mut command = Cli::command();
+        command.build();
+        let mut tried = 0;
+        for (name, help) in verbs(&command) {
+            // A line may go on behind a backslash.
+            let help = help.replace("\\\n", " ");
+            let lines = help.lines().map(str::trim).filter(|line| line.starts_with("sweepctl "));
+            for line in lines {
+                tried += 1;
+                if let Err(error) = Cli::try_parse_from(words(line)) {
+                    panic!("{name}: `{line}` is not understood: {error}");
+                }
+            }
+        }
+        assert!(tried > 40, "{tried} examples");
     }
 
     #[test]

@@ -113,10 +113,13 @@ fn endpoint(url: &str, authority: Option<&Certificate>) -> Result<Endpoint, Fail
 }
 
 fn unreachable(url: &str, error: tonic::transport::Error) -> Failure {
-    Failure::failed(format!("cannot reach a coordinator at {url}")).because(error).hint(
-        "start one with `sweepctl coordinator`, name another with --coordinator URL or SWEEP_COORDINATOR, \
-         or run on this machine alone with `sweepctl submit FILE --local`",
-    )
+    Failure::failed(format!("cannot reach a coordinator at {url}"))
+        .because(error)
+        .hint(
+            "start one with `sweepctl coordinator`, name another with --coordinator URL or SWEEP_COORDINATOR, \
+         or run on this machine alone with `sweepctl submit FILE --local`; `sweepctl doctor` looks closer",
+        )
+        .of_the_connection()
 }
 
 /// Who sits here, for the audit log.

@@ -60,6 +60,8 @@ pub(crate) struct Failure {
     hint: Option<String>,
     /// Problems of a spec, each a line of its own.
     problems: Vec<String>,
+    /// The connection broke, or what is at its other end does not speak as a coordinator does.
+    connection: bool,
 }
 
 impl Failure {
@@ -84,7 +86,7 @@ impl Failure {
     }
 
     fn new(kind: Kind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), source: None, hint: None, problems: Vec::new() }
+        Self { kind, message: message.into(), source: None, hint: None, problems: Vec::new(), connection: false }
     }
 
     /// With the cause.
@@ -111,6 +113,16 @@ impl Failure {
             Kind::Failed | Kind::Ours => ExitCode::from(1),
             Kind::Usage => ExitCode::from(2),
         }
+    }
+
+    /// The same, of a connection that broke.
+    pub(crate) fn of_the_connection(self) -> Self {
+        Self { connection: true, ..self }
+    }
+
+    /// Whether what listens at the address may explain it.
+    pub(crate) fn is_of_the_connection(&self) -> bool {
+        self.connection
     }
 
     /// Whether there is nothing to be said.
@@ -183,38 +195,65 @@ impl From<Incomplete> for Failure {
     }
 }
 
+/// What to do about a thing that is not there, by its kind.
+fn where_to_look(status: &tonic::Status) -> Option<&'static str> {
+    match status.metadata().get(MISSING).and_then(|kind| kind.to_str().ok()) {
+        Some("sweep") => Some("`sweepctl list` shows the sweeps that are there"),
+        Some("trial") => Some("`sweepctl export SWEEP` names the trials of a sweep"),
+        Some("worker") => Some("`sweepctl workers` shows the workers that are known"),
+        Some("artifact") => Some("`sweepctl artifacts SWEEP` lists what a sweep has left"),
+        Some("configuration") => {
+            Some("`sweepctl leaderboard SWEEP` shows the configurations, and a place such as #1 names one")
+        }
+        _ => None,
+    }
+}
+
+/// The metadata in which a coordinator says what kind of thing is not there.
+const MISSING: &str = "sweep-missing";
+
 impl From<tonic::Status> for Failure {
     fn from(status: tonic::Status) -> Self {
-        use tonic::Code;
-        let said = status.message().to_owned();
-        match status.code() {
-            Code::NotFound => Self::failed(said).hint("`sweepctl list` shows the sweeps that are there"),
-            Code::InvalidArgument | Code::OutOfRange => Self::usage(said),
-            // What it says itself has no cause on this side.
-            Code::Unavailable if std::error::Error::source(&status).is_none() && !said.is_empty() => {
-                Self::failed(said).hint("nothing is lost and workers go on; try again when the cause is gone")
-            }
-            Code::Unavailable => Self::failed("the coordinator does not answer")
-                .because(status)
-                .hint("start it again with `sweepctl coordinator`, or name another with --coordinator URL"),
-            Code::DeadlineExceeded | Code::Cancelled => {
-                Self::failed("the coordinator did not answer in time").because(status)
-            }
-            Code::Unimplemented => Self::failed("the coordinator does not know this request")
-                .hint("coordinator and sweepctl should be of one version (`--version`)"),
-            Code::Internal | Code::Unknown | Code::DataLoss => {
-                Self::failed(format!("the coordinator failed: {said}")).hint("its log says more")
-            }
-            Code::Unauthenticated => Self::failed(said).hint(
-                "name a file with a token with --token-file or SWEEP_TOKEN_FILE, or put the token into SWEEP_TOKEN; an \
-                 admin makes one with `sweepctl token create`",
-            ),
-            Code::PermissionDenied => {
-                Self::failed(said).hint("an admin makes a token of another role with `sweepctl token create`")
-            }
-            Code::Ok | Code::AlreadyExists | Code::ResourceExhausted | Code::FailedPrecondition | Code::Aborted => {
-                Self::failed(said)
-            }
+        // Made on this side: nobody answered, or nobody who speaks gRPC.
+        let ours = Error::source(&status).is_some();
+        let failure = by_code(status);
+        if ours { failure.of_the_connection() } else { failure }
+    }
+}
+
+fn by_code(status: tonic::Status) -> Failure {
+    use tonic::Code;
+    let said = status.message().to_owned();
+    match status.code() {
+        Code::NotFound => match where_to_look(&status) {
+            Some(hint) => Failure::failed(said).hint(hint),
+            None => Failure::failed(said),
+        },
+        Code::InvalidArgument | Code::OutOfRange => Failure::usage(said),
+        // What it says itself has no cause on this side.
+        Code::Unavailable if Error::source(&status).is_none() && !said.is_empty() => {
+            Failure::failed(said).hint("nothing is lost and workers go on; try again when the cause is gone")
+        }
+        Code::Unavailable => Failure::failed("the coordinator does not answer")
+            .because(status)
+            .hint("start it again with `sweepctl coordinator`, or name another with --coordinator URL"),
+        Code::DeadlineExceeded | Code::Cancelled => {
+            Failure::failed("the coordinator did not answer in time").because(status)
+        }
+        Code::Unimplemented => Failure::failed("the coordinator does not know this request")
+            .hint("coordinator and sweepctl should be of one version (`--version`); `sweepctl doctor` tells them"),
+        Code::Internal | Code::Unknown | Code::DataLoss => {
+            Failure::failed(format!("the coordinator failed: {said}")).hint("its log says more")
+        }
+        Code::Unauthenticated => Failure::failed(said).hint(
+            "name a file with a token with --token-file or SWEEP_TOKEN_FILE, or put the token into SWEEP_TOKEN; an admin \
+             makes one with `sweepctl token create`",
+        ),
+        Code::PermissionDenied => {
+            Failure::failed(said).hint("an admin makes a token of another role with `sweepctl token create`")
+        }
+        Code::Ok | Code::AlreadyExists | Code::ResourceExhausted | Code::FailedPrecondition | Code::Aborted => {
+            Failure::failed(said)
         }
     }
 }

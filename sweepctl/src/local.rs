@@ -1,25 +1,23 @@
 //! `submit --local` and `reproduce --local`: coordinator, worker and store in this process. They talk gRPC over loopback as a fleet does; only
 //! the trainers are processes of their own, and each of them is this program again.
 
-use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
-use indicatif::MultiProgress;
 use sweep_coordinator::access::refresh::GivenTokens;
 use sweep_coordinator::access::{Role, Secret};
 use sweep_worker::Ending;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
-use tracing_subscriber::fmt::MakeWriter;
 
 use crate::client::{self, Client};
 use crate::coordinator::Coordinator;
 use crate::failure::Failure;
+use crate::watch::Beside;
 
 /// Where a store is made unless `--store` says otherwise.
-const DEFAULT_STORE: &str = ".sweep/sweep.db";
+pub(crate) const DEFAULT_STORE: &str = ".sweep/sweep.db";
 /// The name of the one worker.
 const WORKER: &str = "local";
 
@@ -48,8 +46,8 @@ impl Local {
     ///
     /// # Errors
     /// The store cannot be used, the slots cannot be had, or no trainer starts.
-    pub(crate) async fn start(here: &Here, progress: &MultiProgress) -> Result<(Self, Client), Failure> {
-        start_log(progress.clone());
+    pub(crate) async fn start(here: &Here, beside: &Beside) -> Result<(Self, Client), Failure> {
+        start_log(beside.clone());
         let store = here.store.clone().unwrap_or_else(|| PathBuf::from(DEFAULT_STORE));
         let store = std::path::absolute(&store)
             .map_err(|error| Failure::usage(format!("cannot use the store {}", store.display())).because(error))?;
@@ -98,7 +96,7 @@ impl Reader {
         if !store.exists() {
             return Ok(None);
         }
-        start_log(MultiProgress::new());
+        start_log(Beside::default());
         let secrets = Secrets::new()?;
         Ok(Some(Self(start_coordinator(store, &secrets).await?, secrets)))
     }
@@ -188,32 +186,10 @@ fn worker_failure(error: sweep_worker::Error) -> Failure {
     Failure::failed("the embedded worker cannot go on").because(error)
 }
 
-/// Warnings of coordinator and worker go to stderr, around the bars. SWEEP_LOG asks for more.
-fn start_log(progress: MultiProgress) {
+/// Warnings of coordinator and worker go to stderr, around the progress. SWEEP_LOG asks for more.
+fn start_log(beside: Beside) {
     let filter = EnvFilter::try_from_env("SWEEP_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).with_writer(Around(progress));
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).with_writer(beside);
     // In tests there may be one already.
     log.try_init().ok();
-}
-
-/// stderr, with the bars out of the way.
-#[derive(Clone)]
-struct Around(MultiProgress);
-
-impl io::Write for Around {
-    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        self.0.suspend(|| io::stderr().write(line))
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        io::stderr().flush()
-    }
-}
-
-impl<'a> MakeWriter<'a> for Around {
-    type Writer = Self;
-
-    fn make_writer(&'a self) -> Self {
-        self.clone()
-    }
 }

@@ -12,6 +12,7 @@ mod interrupt;
 mod local;
 mod output;
 mod power;
+mod probe;
 mod revision;
 mod study;
 mod table;
@@ -25,6 +26,7 @@ use arguments::Cli;
 use output::Output;
 
 fn main() -> ExitCode {
+    commands::completions::answer(Cli::command);
     let command = Cli::command().color(asked_color());
     let cli = match command.try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => cli,

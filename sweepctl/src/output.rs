@@ -45,6 +45,8 @@ impl From<Color> for ColorChoice {
 }
 
 pub(crate) const ERROR: Style = AnsiColor::Red.on_default().bold();
+pub(crate) const GOOD: Style = AnsiColor::Green.on_default();
+pub(crate) const WARNING: Style = AnsiColor::Magenta.on_default();
 pub(crate) const HINT: Style = AnsiColor::Cyan.on_default();
 pub(crate) const FAINT: Style = Style::new().dimmed();
 pub(crate) const STRONG: Style = Style::new().bold();
@@ -69,6 +71,12 @@ impl Output {
     /// Whether stderr is a terminal that progress bars can live on.
     pub(crate) fn talks_to_a_terminal(&self) -> bool {
         io::stderr().is_terminal()
+    }
+
+    /// Whether somebody at a terminal that knows more than letters can press keys.
+    pub(crate) fn hears_a_terminal(&self) -> bool {
+        let knows = std::env::var("TERM").is_ok_and(|term| !term.is_empty() && term != "dumb");
+        knows && io::stdin().is_terminal()
     }
 
     /// Whether talk is coloured.

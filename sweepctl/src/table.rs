@@ -104,8 +104,15 @@ impl Table {
             self.inner.force_no_tty();
         }
         let text = self.inner.to_string();
-        text.lines().map(|line| line.strip_prefix(' ').unwrap_or(line).trim_end()).collect::<Vec<_>>().join("\n")
+        text.lines().map(without_margin).collect::<Vec<_>>().join("\n")
     }
+}
+
+/// A line without the blank that every row begins with, also where its style stands before that.
+fn without_margin(line: &str) -> String {
+    let style = if line.starts_with('\u{1b}') { line.find('m').map_or(0, |end| end + 1) } else { 0 };
+    let (style, text) = line.split_at(style);
+    format!("{style}{}", text.strip_prefix(' ').unwrap_or(text).trim_end())
 }
 
 /// How many columns of characters there are: what `COLUMNS` says, or what the terminal has; nothing in a file or a pipe.
@@ -127,5 +134,12 @@ mod tests {
         assert!(!table.is_empty());
         let text = table.render(false);
         assert_eq!(text, "name        params\na\\u{1b}[0m       9\nb            1,000");
+    }
+
+    #[test]
+    fn a_row_that_stands_out_stands_where_the_others_do() {
+        assert_eq!(without_margin(" a  b "), "a  b");
+        assert_eq!(without_margin("\u{1b}[1m a\u{1b}[0m"), "\u{1b}[1ma\u{1b}[0m");
+        assert_eq!(without_margin("a"), "a");
     }
 }

@@ -1,5 +1,5 @@
 //! What a person sees who types a command that needs no coordinator: words, streams and exit codes, as snapshots.
-//! A snapshot that should change is written anew by `INSTA_UPDATE=always cargo test -p sweepctl --test commands`.
+//! A snapshot that should change is written anew by `INSTA_UPDATE=always cargo test --workspace --test commands`.
 
 #![expect(clippy::expect_used, reason = "a test that cannot go on should stop there")]
 #![expect(clippy::print_stderr, reason = "a test that is skipped says so")]
@@ -8,13 +8,16 @@ mod answers;
 mod canned;
 mod check;
 mod data;
+mod doctor;
 mod exports;
 mod help;
 mod import;
+mod init;
 mod plan;
 #[path = "../../coordinator/tests/postgres_server/mod.rs"]
 mod postgres_server;
 mod refusals;
+mod screen;
 mod store;
 
 use std::fmt::Write as _;

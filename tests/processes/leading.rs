@@ -206,3 +206,21 @@ fn workers_train_on_while_the_database_is_away() {
     trials_once(&server, &url, 8);
     assert_eq!(server.ask(&url, "SELECT COUNT(*) FROM sweeps"), "1", "nothing refused was taken");
 }
+
+#[test]
+fn doctor_tells_the_standby_from_the_leader() {
+    let Some(server) = shared() else { return };
+    let (env, url) = (Env::new(), server.database());
+    let _both = pair(&env, &url);
+    let report = env.sweepctl(["doctor", "--output", "json"]).expect_code(0).json();
+    let stores: Vec<&str> = report["checks"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|check| check["name"] == "store")
+        .map(|check| check["found"].as_str().unwrap())
+        .collect();
+    assert_eq!(stores.len(), 2, "{report}");
+    assert!(stores[0].starts_with("postgres; the coordinator leads"), "{stores:?}");
+    assert!(stores[1].starts_with("postgres; this coordinator is a standby: the one at "), "{stores:?}");
+}

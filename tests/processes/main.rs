@@ -3,6 +3,7 @@
 #![expect(clippy::expect_used, clippy::unwrap_used, reason = "a test that cannot go on should stop there")]
 #![expect(clippy::print_stderr, reason = "logs of a failed test are for the person who reads it")]
 
+mod doctor;
 mod env;
 mod faults;
 mod hostile;

@@ -298,9 +298,17 @@ async fn probe(launcher: &Launcher) -> Result<(Trainer, Devices), Error> {
     }
 }
 
-fn plan(config: &Config, offered: &Devices) -> Result<Vec<Slot>, Error> {
+/// The slots that a worker of this configuration offers on this machine, of what a trainer names.
+///
+/// # Errors
+/// A device was asked for that is not there.
+pub fn slots(config: &Config, offered: &Devices) -> Result<Vec<Slot>, Error> {
     let machine = Machine { cores: machine::cores(), memory_bytes: machine::memory_bytes() };
-    let slots = devices::plan(&config.slots, config.slot_memory, offered, machine)?;
+    Ok(devices::plan(&config.slots, config.slot_memory, offered, machine)?)
+}
+
+fn plan(config: &Config, offered: &Devices) -> Result<Vec<Slot>, Error> {
+    let slots = slots(config, offered)?;
     if let Some(reason) = &offered.cuda_unavailable {
         tracing::info!(reason, "no cuda device, trials run on the cpu");
     }

@@ -48,6 +48,7 @@ const METHODS: &[(&str, Need)] = &[
     ("/sweep.v1.SweepService/GetAnalysis", READ),
     ("/sweep.v1.SweepService/CompareConfigurations", READ),
     ("/sweep.v1.SweepService/Estimate", READ),
+    ("/sweep.v1.SweepService/GetCoordinator", READ),
     ("/sweep.v1.WorkerService/Register", WORKER),
     ("/sweep.v1.WorkerService/Poll", WORKER),
     ("/sweep.v1.WorkerService/Describe", WORKER),

@@ -68,7 +68,7 @@ pub(crate) struct Kept {
     key: Key,
     analysed: Arc<Analysed>,
     change: u64,
-    made: Instant,
+    began: Instant,
     took: Duration,
 }
 
@@ -96,23 +96,27 @@ impl Handle {
     /// # Errors
     /// There is no such sweep, or the store failed.
     pub async fn analysed(&self, id: SweepId, request: Request, images: bool) -> Result<Arc<Analysed>, Error> {
-        let key = (id, request, images);
+        let (key, asked) = ((id, request, images), Instant::now());
         if let AtHand::Current(analysed) = self.at_hand(&key) {
             return Ok(analysed);
         }
         // Whoever asks the same meanwhile waits for this answer instead of making it too.
         let making = self.analysing.lock().map(|mut making| Arc::clone(making.entry(key).or_default()));
         let making = making.unwrap_or_default();
-        let alone = making.lock().await;
-        if let AtHand::Current(analysed) = self.at_hand(&key) {
-            return Ok(analysed);
-        }
-        let made = self.analyse(id, request, images).await;
-        if let Ok(mut making) = self.analysing.lock() {
-            making.remove(&key);
-        }
-        drop(alone);
-        made
+        let handle = self.clone();
+        // Whoever asks may go away meanwhile: what was begun is finished, for whoever asks next.
+        let made = tokio::spawn(async move {
+            let _alone = making.lock_owned().await;
+            if let Some(analysed) = handle.analysed_since(&key, asked) {
+                return Ok(analysed);
+            }
+            let made = handle.analyse(id, request, images).await;
+            if let Ok(mut making) = handle.analysing.lock() {
+                making.remove(&key);
+            }
+            made
+        });
+        made.await.unwrap_or_else(|error| Err(Error::Internal(error.to_string())))
     }
 
     /// Like `analysed`; of a large sweep that goes on, what is at hand is taken, and a newer one is made meanwhile.
@@ -123,16 +127,26 @@ impl Handle {
         match self.at_hand(&(id, request, images)) {
             AtHand::Current(analysed) | AtHand::Older(analysed, false) => Ok(analysed),
             AtHand::Older(analysed, true) => {
+                let made = self.analysing.lock().is_ok_and(|making| making.contains_key(&(id, request, images)));
                 let handle = self.clone();
-                tokio::spawn(async move {
-                    if let Err(error) = handle.analysed(id, request, images).await {
-                        tracing::warn!(sweep_id = %id, error = %crate::chain(&error), "cannot analyse a sweep");
-                    }
-                });
+                if !made {
+                    tokio::spawn(async move {
+                        if let Err(error) = handle.analysed(id, request, images).await {
+                            tracing::warn!(sweep_id = %id, error = %crate::chain(&error), "cannot analyse a sweep");
+                        }
+                    });
+                }
                 Ok(analysed)
             }
             AtHand::Nothing => self.analysed(id, request, images).await,
         }
+    }
+
+    /// An analysis that was begun after this moment: it knows all that there was to know then.
+    fn analysed_since(&self, key: &Key, moment: Instant) -> Option<Arc<Analysed>> {
+        let kept = self.analyses.lock().ok()?;
+        let found = kept.iter().find(|kept| kept.key == *key && kept.began >= moment)?;
+        Some(Arc::clone(&found.analysed))
     }
 
     fn at_hand(&self, key: &Key) -> AtHand {
@@ -146,7 +160,7 @@ impl Handle {
         if found.took < SLOW {
             AtHand::Nothing
         } else {
-            AtHand::Older(analysed, found.made.elapsed() > found.took * PATIENCE)
+            AtHand::Older(analysed, found.began.elapsed() > found.took * PATIENCE)
         }
     }
 
@@ -178,8 +192,7 @@ impl Handle {
                 // The oldest stands first.
                 kept.remove(0);
             }
-            let (made, took) = (Instant::now(), began.elapsed());
-            kept.push(Kept { key, analysed: Arc::clone(&analysed), change, made, took });
+            kept.push(Kept { key, analysed: Arc::clone(&analysed), change, began, took: began.elapsed() });
         }
         Ok(analysed)
     }

@@ -249,8 +249,27 @@ impl Handle {
             Ok(number) => self.store.sweep(SweepId(number)).await?.map(|record| record.id),
             Err(_) => self.store.sweep_named(text).await?,
         };
-        found.ok_or_else(|| Error::not_found(format!("sweep `{text}`")))
+        match found {
+            Some(id) => Ok(id),
+            None => {
+                let names: Vec<String> = self.store.sweeps().await?.into_iter().map(|record| record.name).collect();
+                let meant = nearest(text, &names).map(|name| format!("; did you mean `{name}`?")).unwrap_or_default();
+                Err(Error::not_found(format!("sweep `{text}`{meant}")))
+            }
+        }
     }
+}
+
+/// The name that somebody meant who wrote `text`, if one is near enough.
+fn nearest<'a>(text: &str, names: &'a [String]) -> Option<&'a str> {
+    // A long name is no slip of the fingers, and comparing it would take long.
+    const LONGEST: usize = 64;
+    let short = |text: &str| text.chars().count() <= LONGEST;
+    let slips = |name: &String| strsim::osa_distance(&text.to_lowercase(), &name.to_lowercase());
+    let most = (text.chars().count() / 3).max(1);
+    let near = names.iter().filter(|name| short(name) && short(text)).map(|name| (slips(name), name));
+    // Of equally near ones the newest, which comes first.
+    near.filter(|(slips, _)| *slips <= most).min_by_key(|(slips, _)| *slips).map(|(_, name)| name.as_str())
 }
 
 impl Board {
@@ -294,4 +313,18 @@ fn count(plan: &sweep_spec::Plan, study: &Study) -> (SweepCounts, Vec<SweepCount
         reused: counts.reused,
     };
     (convert(&all), by_group.iter().map(convert).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slip_of_the_fingers_finds_the_name() {
+        let names = ["scene-cnn", "quickstart", "scene-cnn"].map(str::to_owned);
+        assert_eq!(nearest("scene-cn", &names), Some("scene-cnn"));
+        assert_eq!(nearest("Quikcstart", &names), Some("quickstart"));
+        assert_eq!(nearest("other", &names), None);
+        assert_eq!(nearest(&"x".repeat(100_000), &names), None);
+    }
 }

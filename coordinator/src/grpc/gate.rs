@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::future::ready;
+use std::sync::Arc;
 
 use tokio::sync::watch;
 use tonic::Status;
@@ -10,6 +11,7 @@ use tonic::codegen::http::{Request, Response};
 use tonic::codegen::{BoxFuture, Context, Poll, Service};
 use tonic::server::NamedService;
 
+use crate::about::{self, About};
 use crate::leading::{Room, Standing};
 use crate::store::leadership::Waiting;
 
@@ -18,12 +20,19 @@ use crate::store::leadership::Waiting;
 pub struct Gate<S> {
     standing: watch::Receiver<Standing>,
     service: fn(&Room, &str) -> S,
+    /// Answers what this coordinator is while the service is closed.
+    about: Option<Arc<About>>,
 }
 
 impl<S> Gate<S> {
     /// Before the service that `service` gives of a room, for a request's path.
     pub fn new(standing: watch::Receiver<Standing>, service: fn(&Room, &str) -> S) -> Self {
-        Self { standing, service }
+        Self { standing, service, about: None }
+    }
+
+    /// With the answer to what this coordinator is, which needs no right to write.
+    pub(crate) fn with_about(self, about: Arc<About>) -> Self {
+        Self { about: Some(about), ..self }
     }
 }
 
@@ -48,7 +57,10 @@ where
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         match &*self.standing.borrow() {
             Standing::Leading(room) => Box::pin((self.service)(room, request.uri().path()).call(request)),
-            Standing::Waiting(waiting) => Box::pin(ready(Ok(Status::unavailable(reason(waiting)).into_http()))),
+            Standing::Waiting(waiting) => match &self.about {
+                Some(about) if request.uri().path() == about::PATH => about::answer_closed(Arc::clone(about), request),
+                Some(_) | None => Box::pin(ready(Ok(Status::unavailable(reason(waiting)).into_http()))),
+            },
         }
     }
 }

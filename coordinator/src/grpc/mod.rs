@@ -34,15 +34,16 @@ pub const MAX_QUESTION_BYTES: usize = 4 * 1024 * 1024;
 /// The longest message that is sent, in bytes: a leaderboard of many thousand configurations.
 pub const MAX_RESPONSE_BYTES: usize = 256 * 1024 * 1024;
 
+/// The metadata of a NOT_FOUND that says what kind of thing is not there: `sweep`, `trial`, `worker`, `configuration`, ...
+pub const MISSING: &str = "sweep-missing";
+
 /// The one mapping of errors. Causes inside the coordinator are logged, not sent.
 pub fn status(error: Error) -> Status {
     match error {
         Error::Invalid(invalid) => Status::invalid_argument(invalid.to_string()),
         Error::Spec(problems) => spec_status(&problems),
         Error::NotAnExtension { .. } => Status::invalid_argument(error.to_string()),
-        Error::NotFound { .. } | Error::Configuration(_) | Error::UnknownSession => {
-            Status::not_found(error.to_string())
-        }
+        Error::NotFound { .. } | Error::Configuration(_) | Error::UnknownSession => not_found(&error),
         // Not FAILED_PRECONDITION: registering again would not help.
         Error::Semantics { .. } | Error::Version { .. } => Status::permission_denied(error.to_string()),
         Error::Refused(_) | Error::Ended { .. } | Error::Cancelled { .. } | Error::NameTaken { .. } => {
@@ -62,6 +63,21 @@ pub fn status(error: Error) -> Status {
             Status::internal("the coordinator failed; its log says why")
         }
     }
+}
+
+/// What is not there, in words, and of which kind it is, so that nobody has to read them.
+fn not_found(error: &Error) -> Status {
+    let kind = match error {
+        Error::Configuration(_) => "configuration",
+        // It begins with its kind: "sweep `x`".
+        Error::NotFound { what } => what.split(' ').next().unwrap_or_default(),
+        _ => "",
+    };
+    let mut status = Status::not_found(error.to_string());
+    if let Ok(kind) = kind.parse() {
+        status.metadata_mut().insert(MISSING, kind);
+    }
+    status
 }
 
 /// Every problem on a line of its own: `line:column: path: message`.

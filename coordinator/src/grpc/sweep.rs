@@ -17,6 +17,7 @@ use tonic::{Request, Response, Status};
 
 use super::worker::out_of_service;
 use super::{status, sweep_messages as messages};
+use crate::about::About;
 use crate::access::grpc::named;
 use crate::convert::{self, Invalid, MAX_NAME_BYTES, MAX_TEXT_BYTES, bytes, metrics_message};
 use crate::engine::{Board, Error, Handle, Submit};
@@ -46,12 +47,18 @@ pub struct Sweeps {
     pub(crate) artifacts: Folder,
     tasks: TaskTracker,
     shutdown: CancellationToken,
+    about: Arc<About>,
 }
 
 impl Sweeps {
     /// On an engine and a folder of artifacts. Streams are run on `tasks` and end with `shutdown`.
-    pub fn new(engine: Handle, artifacts: Folder, tasks: TaskTracker, shutdown: CancellationToken) -> Self {
-        Self { engine, artifacts, tasks, shutdown }
+    pub(crate) fn new(
+        engine: Handle,
+        artifacts: Folder,
+        about: Arc<About>,
+        (tasks, shutdown): (TaskTracker, CancellationToken),
+    ) -> Self {
+        Self { engine, artifacts, tasks, shutdown, about }
     }
 
     pub(crate) async fn find(&self, reference: Option<v1::SweepReference>) -> Result<SweepId, Error> {
@@ -481,6 +488,13 @@ impl SweepService for Sweeps {
 
     async fn estimate(&self, request: Request<v1::EstimateRequest>) -> Result<Response<v1::EstimateResponse>, Status> {
         self.estimate_one(request.into_inner()).await.map(Response::new).map_err(status)
+    }
+
+    async fn get_coordinator(
+        &self,
+        request: Request<v1::GetCoordinatorRequest>,
+    ) -> Result<Response<v1::GetCoordinatorResponse>, Status> {
+        Ok(Response::new(self.about.answer(request.extensions().get()).await))
     }
 
     async fn list_artifacts(

@@ -12,7 +12,8 @@ use crate::watching::http;
 /// The number of a line that begins like this; fails if there is none.
 fn number(scrape: &str, series: &str) -> f64 {
     let line = scrape.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
-    line.unwrap_or_else(|| panic!("no {series} in\n{scrape}")).parse().unwrap()
+    let text = line.unwrap_or_else(|| panic!("no {series} in\n{scrape}"));
+    text.parse().unwrap_or_else(|_| panic!("{series} is {text}"))
 }
 
 async fn scrape(env: &Env) -> String {

@@ -6,6 +6,7 @@ mod analysis;
 mod artifact;
 mod audit;
 pub mod cells;
+mod coordinator;
 mod cost;
 mod leaderboard;
 mod page;
@@ -25,6 +26,7 @@ use utoipa::ToSchema;
 pub use analysis::{Analysis, Compared, Comparison, FactorTable, Interval, Level, Noise, Pair, Stage};
 pub use artifact::Artifact;
 pub use audit::AuditEntry;
+pub use coordinator::{Coordinator, Holds};
 pub use cost::{Accuracy, Cost, Prediction};
 pub use leaderboard::{Estimate, Leaderboard, Row};
 pub use page::{
@@ -32,7 +34,7 @@ pub use page::{
     MissedImage, MissedImages, Override, Retried, Specification, Submitted, SweepPage, TrialPage, WorkerList,
 };
 pub use reproduction::Reproduction;
-pub use sweep::{Counts, Outlook, Running, State, Sweep};
+pub use sweep::{Best, Counts, Outlook, Running, Stage as SweepStage, State, Sweep};
 pub use trial::{Attempt, Detail, Failure, Origin, Provenance, Summary};
 pub use worker::{Slot, Worker};
 

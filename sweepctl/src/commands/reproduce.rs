@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use indicatif::MultiProgress;
 use sweep_proto::v1::{GetReproductionRequest, ReproduceTrialRequest};
 use sweep_shapes::text::{count, escape, plural};
 use sweep_shapes::{Reproduction, Sweep};
@@ -14,7 +13,7 @@ use crate::client::{self, Client};
 use crate::failure::{Exit, Failure};
 use crate::interrupt::Interrupt;
 use crate::output::{FAINT, STRONG};
-use crate::watch::{Display, Ending, Setting, follow};
+use crate::watch::{Beside, Display, Ending, Setting, follow};
 
 #[derive(Debug, Args)]
 #[command(
@@ -93,12 +92,12 @@ async fn run_here(
     use crate::local::{Here, Local};
 
     let data_root = arguments.data_root.clone().unwrap_or_else(|| PathBuf::from("."));
-    let progress = MultiProgress::new();
+    let beside = Beside::default();
     let here = Here { store: arguments.store.clone(), data_root, slots: arguments.slots.clone() };
     let (mut local, mut client) = tokio::select! {
         biased;
         number = interrupt.signalled() => return Ok(Exit::Signal(number)),
-        started = Local::start(&here, &progress) => started?,
+        started = Local::start(&here, &beside) => started?,
     };
     let run = tokio::select! {
         run = again(context, arguments, digits, &mut client, &mut interrupt) => run,

@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use indicatif::MultiProgress;
 use serde::Serialize;
 use sweep_proto::v1::{Override, SubmitRequest};
 use sweep_shapes::{Outlook, Sweep};
@@ -17,7 +16,7 @@ use crate::failure::{Exit, Failure};
 use crate::interrupt::Interrupt;
 use crate::revision;
 use crate::study::{self, Study};
-use crate::watch::{Display, Ending, Setting, follow};
+use crate::watch::{Beside, Display, Ending, Progress, Setting, follow};
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  sweepctl submit sweeps/quickstart.yaml --local --watch\n  \
@@ -31,6 +30,9 @@ pub(crate) struct Arguments {
     /// Show the plan and the progress, then the leaderboard
     #[arg(long)]
     watch: bool,
+    /// How `--watch` shows the progress; auto: a live screen on a terminal, else lines
+    #[arg(long, value_enum, default_value_t, value_name = "FORM", requires = "watch")]
+    progress: Progress,
     /// Wait quietly, then show the leaderboard
     #[arg(long, conflicts_with = "watch")]
     wait: bool,
@@ -110,7 +112,7 @@ async fn run_there(
         }
         return Ok(Exit::Well);
     }
-    let display = display(context, arguments, study, &MultiProgress::new());
+    let display = display(context, arguments, study, &Beside::default());
     let setting = Setting { output: context.output, embedded: false };
     match follow(&mut client, sweep.id, display, &mut interrupt, setting).await? {
         Ending::Ended(sweep) => {
@@ -143,12 +145,12 @@ async fn run_here(
     let beside_spec = || study::folder_of(&arguments.file).to_owned();
     let data_root = arguments.data_root.clone().unwrap_or_else(beside_spec);
     let here = Here { store: arguments.store.clone(), data_root, slots: arguments.slots.clone() };
-    let progress = MultiProgress::new();
-    let display = display(context, arguments, study, &progress);
+    let beside = Beside::default();
+    let display = display(context, arguments, study, &beside);
     let (mut local, mut client) = tokio::select! {
         biased;
         number = interrupt.signalled() => return Ok(Exit::Signal(number)),
-        started = Local::start(&here, &progress) => started?,
+        started = Local::start(&here, &beside) => started?,
     };
     let watched = tokio::select! {
         watched = watch_here(context, arguments, study, &mut client, display, &mut interrupt) => watched,
@@ -221,12 +223,12 @@ fn command_line() -> String {
 }
 
 /// What is shown on the way; the plan comes first.
-fn display(context: &Context, arguments: &Arguments, study: &Study, progress: &MultiProgress) -> Display {
+fn display(context: &Context, arguments: &Arguments, study: &Study, beside: &Beside) -> Display {
     if !arguments.watch {
         return Display::Quiet;
     }
     context.output.say(&study.summary());
-    Display::new(context.output, progress)
+    Display::new(context.output, arguments.progress, beside)
 }
 
 /// Says what is known before anything runs; a sweep that shares nothing with any other needs no words.

@@ -1,7 +1,6 @@
 //! `sweepctl watch`: follows a sweep to its end, then shows the leaderboard.
 
 use clap::Args;
-use indicatif::MultiProgress;
 use serde::Serialize;
 use sweep_proto::v1::GetSweepRequest;
 use sweep_shapes::{Leaderboard, Sweep};
@@ -12,15 +11,22 @@ use crate::cost;
 use crate::failure::{Exit, Failure};
 use crate::interrupt::Interrupt;
 use crate::study::Study;
-use crate::watch::{Display, Ending, Setting, follow};
+use crate::watch::{Beside, Display, Ending, Progress, Setting, follow};
 
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  sweepctl watch scene-cnn\n\n\
+#[command(
+    after_help = "On a terminal this is a live screen: q or Ctrl-C leave it (the sweep goes on), Tab changes the pane, the\n\
+    arrows scroll, ? tells every key. Exit codes: those of the sweep, and 130 where you left before its end.\n\n\
+    Examples:\n  sweepctl watch scene-cnn\n  sweepctl watch 3 --progress lines 2>> sweep.log\n\n\
     With `--output json`, stdout carries an object a line: `{\"event\": \"status\", \"sweep\": ...}` at every change,\n\
-    and at the end `{\"event\": \"end\", \"leaderboard\": ..., \"store\": ...}`.")]
+    and at the end `{\"event\": \"end\", \"leaderboard\": ..., \"store\": ...}`."
+)]
 pub(crate) struct Arguments {
     /// The sweep: its number, or a name (the newest sweep of that name)
     sweep: String,
+    /// How progress is shown; auto: a live screen on a terminal, else lines
+    #[arg(long, value_enum, default_value_t, value_name = "FORM")]
+    progress: Progress,
 }
 
 pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<Exit, Failure> {
@@ -34,7 +40,7 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<Exit
     if let Ok(study) = Study::read("spec", answer.spec.to_vec(), overrides, None) {
         context.output.say(&study.summary());
     }
-    let display = Display::new(context.output, &MultiProgress::new());
+    let display = Display::new(context.output, arguments.progress, &Beside::default());
     let setting = Setting { output: context.output, embedded: false };
     match follow(&mut client, sweep.id, display, &mut interrupt, setting).await? {
         Ending::Ended(sweep) => finish(context, &mut client, &sweep, End { streamed: true, store: None }).await,

@@ -2,11 +2,14 @@
 //! goes away does to it.
 
 mod bars;
+mod beside;
 mod plain;
+mod screen;
 
+use std::future::Future;
 use std::time::Duration;
 
-use indicatif::MultiProgress;
+use clap::ValueEnum;
 use serde::Serialize;
 use sweep_proto::v1::{WatchSweepRequest, WatchSweepResponse};
 use sweep_shapes::Sweep;
@@ -18,11 +21,30 @@ use crate::failure::Failure;
 use crate::interrupt::Interrupt;
 use crate::output::Output;
 use bars::Bars;
+pub(crate) use beside::Beside;
 use plain::Plain;
+use screen::Screen;
 
 /// Waits between tries to reach a coordinator that went away: from the first, doubled, to the last.
 const FIRST_RETRY: Duration = Duration::from_millis(250);
 const LAST_RETRY: Duration = Duration::from_secs(5);
+
+/// Who leaves by a key ends as by Ctrl-C: the sweep has not ended.
+const LEFT: u8 = 2;
+
+/// How progress is shown to a person.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub(crate) enum Progress {
+    // What suits the terminal, or the lack of one.
+    #[default]
+    Auto,
+    // A live screen, which takes keys.
+    Screen,
+    // Bars below what is said.
+    Bars,
+    // Lines at changes, for a log.
+    Lines,
+}
 
 /// How following ended.
 pub(crate) enum Ending {
@@ -40,6 +62,8 @@ pub(crate) enum Display {
     Plain(Plain),
     /// Progress bars on stderr.
     Bars(Box<Bars>),
+    /// A live screen on stderr, once there is something to show.
+    Screen(Option<Screen>, Beside),
     /// A line of JSON to stdout for each status.
     Json(Output),
 }
@@ -51,14 +75,43 @@ struct Event<'a> {
 }
 
 impl Display {
-    /// What suits the output. `progress` is where the bars live, so that other talk can go around them.
-    pub(crate) fn new(output: Output, progress: &MultiProgress) -> Self {
-        if output.is_json() {
-            Self::Json(output)
-        } else if output.talks_to_a_terminal() {
-            Self::Bars(Box::new(Bars::new(output, progress.clone())))
-        } else {
-            Self::Plain(Plain::new(output))
+    /// What suits the output, and was asked for. `beside` is where other talk goes meanwhile.
+    pub(crate) fn new(output: Output, progress: Progress, beside: &Beside) -> Self {
+        let keys = output.talks_to_a_terminal() && output.hears_a_terminal();
+        match progress {
+            _ if output.is_json() => Self::Json(output),
+            Progress::Screen => Self::Screen(None, beside.clone()),
+            Progress::Auto if keys => Self::Screen(None, beside.clone()),
+            Progress::Bars => Self::Bars(Box::new(Bars::new(output, beside.bars.clone()))),
+            Progress::Auto if output.talks_to_a_terminal() => {
+                Self::Bars(Box::new(Bars::new(output, beside.bars.clone())))
+            }
+            Progress::Auto | Progress::Lines => Self::Plain(Plain::new(output)),
+        }
+    }
+
+    /// Begins to show a sweep.
+    fn begin(&mut self, client: &Client, id: u64, setting: Setting) -> Result<(), Failure> {
+        if let Self::Screen(screen, beside) = self {
+            let how = screen::Setting { coloured: setting.output.talk_is_coloured(), embedded: setting.embedded };
+            let begun = Screen::begin(client, id, &how)?;
+            beside.speak_through(begun.voice());
+            *screen = Some(begun);
+        }
+        Ok(())
+    }
+
+    /// Returns when the person leaves, which only a screen lets them.
+    fn left(&mut self) -> impl Future<Output = Result<(), Failure>> + use<> {
+        let leaving = match self {
+            Self::Screen(Some(screen), _) => screen.leaving(),
+            Self::Screen(None, _) | Self::Quiet | Self::Plain(_) | Self::Bars(_) | Self::Json(_) => None,
+        };
+        async move {
+            match leaving {
+                Some(leaving) => leaving.await.map_err(|_| Failure::ours("the screen failed")),
+                None => std::future::pending().await,
+            }
         }
     }
 
@@ -67,22 +120,31 @@ impl Display {
             Self::Quiet => {}
             Self::Plain(plain) => plain.update(sweep),
             Self::Bars(bars) => bars.update(sweep),
+            Self::Screen(screen, _) => screen.iter().for_each(|screen| screen.update(sweep)),
             Self::Json(output) => output.json_line(&Event { event: "status", sweep })?,
         }
         Ok(())
     }
 
-    /// Says something beside the progress.
-    fn say(&self, output: Output, text: &str) {
+    /// Says that nothing comes from the coordinator.
+    fn lost(&self, output: Output, why: &str) {
+        let text = format!("lost the coordinator ({why}); the sweep goes on, waiting for it");
         match self {
-            Self::Bars(bars) => bars.say(text),
-            Self::Quiet | Self::Plain(_) | Self::Json(_) => output.say(text),
+            Self::Bars(bars) => bars.say(&text),
+            Self::Screen(Some(screen), _) => screen.lost(why),
+            Self::Screen(None, _) | Self::Quiet | Self::Plain(_) | Self::Json(_) => output.say(&text),
         }
     }
 
-    fn end(&mut self) {
-        if let Self::Bars(bars) = self {
-            bars.clear();
+    /// Gives the terminal back. What a screen was told meanwhile is said again.
+    async fn end(self, output: Output) {
+        match self {
+            Self::Bars(mut bars) => bars.clear(),
+            Self::Screen(Some(screen), beside) => {
+                beside.speak_plainly();
+                screen.end().await.iter().for_each(|line| output.say(line));
+            }
+            Self::Screen(None, _) | Self::Quiet | Self::Plain(_) | Self::Json(_) => {}
         }
     }
 }
@@ -99,12 +161,15 @@ pub(crate) async fn follow(
     interrupt: &mut Interrupt,
     setting: Setting,
 ) -> Result<Ending, Failure> {
+    display.begin(client, id, setting)?;
+    let left = display.left();
     let ending = tokio::select! {
         biased;
         number = interrupt.signalled() => Ok(Ending::Interrupted(number)),
+        left = left => left.map(|()| Ending::Interrupted(LEFT)),
         ended = to_the_end(client, id, &mut display, setting) => ended.map(|sweep| Ending::Ended(Box::new(sweep))),
     };
-    display.end();
+    display.end(setting.output).await;
     ending
 }
 
@@ -132,7 +197,7 @@ async fn to_the_end(client: &mut Client, id: u64, display: &mut Display, setting
         }
         if wait == FIRST_RETRY {
             let why = escape(lost.message());
-            display.say(setting.output, &format!("lost the coordinator ({why}); the sweep goes on, waiting for it"));
+            display.lost(setting.output, &why);
         }
         tokio::time::sleep(wait).await;
         wait = (wait * 2).min(LAST_RETRY);

@@ -138,7 +138,7 @@ mod tests {
 
     async fn allowed(path: &str) -> Vec<String> {
         let (_sender, standing) = watch::channel(Standing::Waiting(Waiting::Looking));
-        let mut router = router(Web { standing, metrics: Metrics::new().unwrap().into() });
+        let mut router = router(Web { standing, metrics: Metrics::new().unwrap().into(), places: Default::default() });
         let request = Request::builder().method(Method::DELETE).uri(path.replace(['{', '}'], ""));
         let answer = router.call(request.body(Body::empty()).unwrap()).await.unwrap();
         assert_eq!(answer.status(), 405, "{path}");

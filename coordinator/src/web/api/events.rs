@@ -26,7 +26,7 @@ const RETRY: Duration = Duration::from_secs(2);
 ///
 /// A stream that cannot go on says `problem` and ends; then it is asked for again.
 #[utoipa::path(get, path = "/sweeps/{sweep}/events", operation_id = "watchSweep", tag = "sweeps", params(SweepPath),
-    responses((status = 200, description = "Server-sent events", body = String, content_type = "text/event-stream")))]
+    responses((status = 200, description = "Server-sent events", body = Object, content_type = "text/event-stream")))]
 pub(super) async fn events(State(api): State<Api>, Open(desk): Open, Named(sweep): Named) -> Answered {
     let Ok(place) = Arc::clone(&api.watchers).try_acquire_owned() else {
         let detail = "as many streams of events are open as there may be: close one, or ask for the sweep now and then";

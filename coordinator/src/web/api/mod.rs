@@ -119,3 +119,37 @@ pub(super) fn router(web: Web) -> Router<()> {
         }))
         .with_state(api)
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::body::{Body, to_bytes};
+    use axum::http::Request;
+    use tokio::sync::watch;
+    use tonic::codegen::Service;
+
+    use super::*;
+    use crate::leading::Standing;
+    use crate::metrics::Metrics;
+    use crate::store::leadership::Waiting;
+
+    #[tokio::test]
+    async fn a_standby_says_who_leads_and_still_describes_itself() {
+        let waiting = Waiting::Led { address: "10.0.0.7:7733".into() };
+        let (_sender, standing) = watch::channel(Standing::Waiting(waiting));
+        let mut router = router(Web { standing, metrics: Metrics::new().unwrap().into(), places: Default::default() });
+        let mut ask = async |path: &str| {
+            let request = Request::builder().uri(path).body(Body::empty()).unwrap();
+            let answer = router.call(request).await.unwrap();
+            let (parts, body) = answer.into_parts();
+            let body = to_bytes(body, usize::MAX).await.unwrap();
+            (parts, serde_json::from_slice::<serde_json::Value>(&body).unwrap())
+        };
+        for path in ["/sweeps", "/sweeps/1/events", "/artifacts/zz"] {
+            let (parts, problem) = ask(path).await;
+            assert_eq!((parts.status.as_u16(), problem["leader"].as_str()), (503, Some("10.0.0.7:7733")), "{path}");
+            assert!(parts.headers.contains_key("retry-after"));
+        }
+        assert_eq!(ask("/openapi.json").await.1["openapi"], "3.1.0");
+        assert_eq!(ask("/nothing").await.0.status, 404);
+    }
+}

@@ -45,14 +45,18 @@ fn states<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<TrialState>,
     parts.into_iter().map(|part| TrialState::deserialize(part.into_deserializer())).collect()
 }
 
-/// Numbers with commas between them.
+/// Numbers with commas between them. A place beyond all that there can be is one of nothing, and no mistake.
 fn numbers<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u32>, D::Error> {
     let text = String::deserialize(deserializer)?;
     let parts: Vec<&str> = text.split(',').filter(|part| !part.is_empty()).collect();
     if parts.len() > MOST_LISTED {
         return Err(D::Error::custom(format!("more than {MOST_LISTED}")));
     }
-    parts.into_iter().map(|part| part.parse().map_err(D::Error::custom)).collect()
+    let number = |part: &str| match part.bytes().all(|byte| byte.is_ascii_digit()) {
+        true => Ok(part.parse().unwrap_or(u32::MAX)),
+        false => Err(D::Error::custom(format!("`{part}` is not a number"))),
+    };
+    parts.into_iter().map(number).collect()
 }
 
 /// A sweep in a path.
@@ -191,7 +195,7 @@ pub(super) struct LeaderboardQuestion {
     #[param(inline, required = false)]
     pub(super) order: Order,
     /// Only configurations whose name has this in it.
-    #[param(max_length = 256)]
+    #[param(max_length = 256, pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]*$")]
     pub(super) contains: Option<String>,
     /// After the configuration of this place: `next` of the page before, of the same order.
     #[param(maximum = 4294967295_u32)]
@@ -256,11 +260,11 @@ pub(super) struct AnalysisQuestion {
 #[into_params(parameter_in = Query)]
 pub(super) struct ComparisonQuestion {
     /// A configuration: its rank as `#3`, its name, or what differs from the baseline.
-    #[param(min_length = 1, max_length = 1000, example = "#1")]
+    #[param(min_length = 1, max_length = 1000, pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]*$", example = "#1")]
     pub(super) configuration: String,
     /// What it is held against; the baseline if nothing is said.
     #[serde(default = "baseline")]
-    #[param(min_length = 1, max_length = 1000, required = false)]
+    #[param(min_length = 1, max_length = 1000, pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]*$", required = false)]
     pub(super) reference: String,
     /// What is compared; the sweep's objective if nothing is said.
     #[param(inline)]

@@ -19,6 +19,14 @@ const MOST_TRIALS: u32 = 1000;
 /// Trials whose epochs are one page.
 const MOST_CURVES: u32 = 100;
 
+/// Where a page begins; empty for the first.
+fn place(after: Option<String>) -> Result<String, Problem> {
+    match after {
+        Some(after) if after.is_empty() => Err(Problem::invalid("after", "empty")),
+        after => Ok(after.unwrap_or_default()),
+    }
+}
+
 /// The trials of a sweep, in the order of its spec.
 #[utoipa::path(get, path = "/sweeps/{sweep}/trials", operation_id = "listTrials", tag = "trials",
     params(SweepPath, TrialsQuestion),
@@ -45,7 +53,7 @@ pub(super) async fn list(
         };
         return Ok(table::csv(&name, pages, true));
     }
-    let after = question.after.unwrap_or_default();
+    let after = place(question.after)?;
     answer(&desk.trials(&sweep, &states, (&after, most)).await?)
 }
 
@@ -71,7 +79,7 @@ pub(super) async fn points(
         };
         return Ok(table::csv(&name, pages, false));
     }
-    answer(&desk.epochs(&sweep, (&question.after.unwrap_or_default(), most)).await?)
+    answer(&desk.epochs(&sweep, (&place(question.after)?, most)).await?)
 }
 
 /// Everything that is known of a trial: settings, result, provenance, attempts, epochs, predictions.

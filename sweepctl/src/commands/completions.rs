@@ -1,0 +1,157 @@
+//! `sweepctl completions`: what a shell needs so that Tab completes verbs, flags and paths, and, asked of the coordinator at
+//! that moment, names of sweeps and workers.
+
+use std::collections::HashSet;
+use std::io::Write;
+use std::time::Duration;
+
+use clap::{Args, Command};
+use clap_complete::engine::{ArgValueCandidates, CompletionCandidate};
+use clap_complete::env::Shells;
+use clap_complete::{CompleteEnv, Shell};
+use sweep_proto::v1::{ListSweepsRequest, ListWorkersRequest};
+use sweep_shapes::text::is_active;
+
+use super::Context;
+use crate::arguments::{COORDINATOR_VARIABLE, Connection, DEFAULT_COORDINATOR};
+use crate::client;
+use crate::coordinator::Coordinator;
+use crate::failure::{Exit, Failure};
+
+/// Set by the scripts when they ask for candidates.
+const VARIABLE: &str = "SWEEPCTL_COMPLETE";
+/// Who presses Tab does not wait longer.
+const PATIENCE: Duration = Duration::from_millis(800);
+/// Newest sweeps that are offered.
+const MOST: usize = 200;
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "The script asks this program at every Tab, so that names of sweeps and workers complete too; it has to be of\n\
+    the same version, so it is best made anew when a shell starts. --static makes one that stands alone.\n\n\
+    Examples:\n  source <(sweepctl completions bash)\n  \
+    sweepctl completions fish > ~/.config/fish/completions/sweepctl.fish\n  \
+    sweepctl completions zsh --static > _sweepctl"
+)]
+pub(crate) struct Arguments {
+    /// The shell
+    shell: Shell,
+    /// A script that stands alone: verbs and flags, no names
+    #[arg(long = "static")]
+    alone: bool,
+}
+
+pub(crate) fn run(context: &Context, arguments: &Arguments, mut whole: Command) -> Result<Exit, Failure> {
+    let mut script = Vec::new();
+    if arguments.alone {
+        clap_complete::generate(arguments.shell, &mut whole, "sweepctl", &mut script);
+    } else {
+        let shells = Shells::builtins();
+        let shell = shells.completer(&arguments.shell.to_string());
+        let shell =
+            shell.ok_or_else(|| Failure::usage("this shell has only a script of its own").hint("try --static"))?;
+        let made = shell.write_registration(VARIABLE, "sweepctl", "sweepctl", "sweepctl", &mut script);
+        made.map_err(|error| Failure::ours("the script cannot be made").because(error))?;
+    }
+    let mut out = context.output.data();
+    out.write_all(&script).and_then(|()| out.flush()).map_err(Failure::writing)?;
+    Ok(Exit::Well)
+}
+
+/// Answers a shell that asks for candidates, and then does not return.
+pub(crate) fn answer(whole: fn() -> Command) {
+    if std::env::var_os(VARIABLE).is_some() {
+        CompleteEnv::with_factory(move || with_names(whole())).var(VARIABLE).bin("sweepctl").complete();
+    }
+}
+
+/// The command line, with what stands for a sweep or a worker known as one.
+fn with_names(command: Command) -> Command {
+    let named = |arg: clap::Arg| {
+        if arg.get_possible_values().is_empty() {
+            match arg.get_id().as_str() {
+                "sweep" => return arg.add(ArgValueCandidates::new(sweeps)),
+                "worker" => return arg.add(ArgValueCandidates::new(workers)),
+                _ => {}
+            }
+        }
+        arg
+    };
+    let of_workers = command.get_name() == "workers";
+    let command = command.mut_args(named);
+    let names: Vec<String> = command.get_subcommands().map(|verb| verb.get_name().to_owned()).collect();
+    names.into_iter().fold(command, |command, name| {
+        command.mut_subcommand(name, |verb| {
+            let verb = with_names(verb);
+            let has_name = verb.get_arguments().any(|arg| arg.get_id() == "name" && arg.is_positional());
+            match of_workers && has_name {
+                true => verb.mut_arg("name", |arg| arg.add(ArgValueCandidates::new(workers))),
+                false => verb,
+            }
+        })
+    })
+}
+
+fn sweeps() -> Vec<CompletionCandidate> {
+    let found = ask(async |mut client| {
+        let sweeps = client.list_sweeps(ListSweepsRequest {}).await.ok()?.into_inner().sweeps;
+        Some(sweeps.into_iter().take(MOST).map(|sweep| (sweep.id, sweep.name)).collect::<Vec<_>>())
+    });
+    let mut seen = HashSet::new();
+    let mut candidates = Vec::new();
+    for (id, name) in found.unwrap_or_default() {
+        let about = format!("sweep {id}");
+        // A name means the newest of its sweeps; it is listed first.
+        if is_a_word(&name) && seen.insert(name.clone()) {
+            candidates.push(CompletionCandidate::new(name.clone()).help(Some(about.into())));
+        }
+        candidates.push(CompletionCandidate::new(id.to_string()).help(is_a_word(&name).then(|| name.into())));
+    }
+    candidates
+}
+
+fn workers() -> Vec<CompletionCandidate> {
+    let found = ask(async |mut client| {
+        let workers = client.list_workers(ListWorkersRequest {}).await.ok()?.into_inner().workers;
+        Some(workers.into_iter().take(MOST).collect::<Vec<_>>())
+    });
+    let workers = found.unwrap_or_default().into_iter().filter(|worker| is_a_word(&worker.name));
+    workers.map(|worker| CompletionCandidate::new(worker.name).help(Some(worker.state.into()))).collect()
+}
+
+/// A name that a shell may be handed: nothing in it acts on a terminal or ends a line.
+fn is_a_word(name: &str) -> bool {
+    !name.is_empty() && !name.chars().any(|letter| is_active(letter) || letter.is_whitespace())
+}
+
+/// Asks the coordinator for a moment; nothing comes of one that is not there.
+fn ask<T>(question: impl AsyncFnOnce(client::Client) -> Option<T>) -> Option<T> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
+    runtime.block_on(async {
+        let asked = async { question(client::connect(&coordinator()).await.ok()?).await };
+        tokio::time::timeout(PATIENCE, asked).await.ok().flatten()
+    })
+}
+
+/// The coordinator of the line that is being typed, or of the environment, and what it is shown.
+fn coordinator() -> Coordinator {
+    let words: Vec<String> = std::env::args().collect();
+    let (shown, ca_file) = typed(&words).credentials();
+    let urls = typed(&words).coordinator.or_else(|| std::env::var(COORDINATOR_VARIABLE).ok());
+    let urls = urls.filter(|url| !url.is_empty()).unwrap_or_else(|| DEFAULT_COORDINATOR.to_owned());
+    Coordinator { urls, shown, ca_file }
+}
+
+/// What of the connection stands on the line so far.
+fn typed(words: &[String]) -> Connection {
+    let value = |flag: &str| {
+        let behind = words.iter().position(|word| word == flag).and_then(|at| words.get(at + 1).cloned());
+        let joined = || words.iter().find_map(|word| word.strip_prefix(flag)?.strip_prefix('=').map(str::to_owned));
+        behind.or_else(joined)
+    };
+    Connection {
+        coordinator: value("--coordinator"),
+        token_file: value("--token-file").map(Into::into),
+        ca_file: value("--ca-file").map(Into::into),
+    }
+}

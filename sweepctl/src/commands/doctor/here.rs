@@ -1,0 +1,218 @@
+//! This machine, as `submit --local` uses it: trainer, devices, memory, store, disk, and the data set of a spec.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use sweep_shapes::text::{bytes, plural};
+use sweep_spec::TRAINER_SEMANTICS;
+use sweep_spec::trainer::{Command, Devices, Event, Hello, MAX_LINE_BYTES};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::time::timeout;
+
+use super::{Arguments, Check, coordinator, dataset, workers};
+use crate::local::{DEFAULT_STORE, trainer_command};
+use crate::study::{self, Study};
+
+/// A trainer that has not said its devices by then hangs. The first start of a GPU's driver can take long.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+pub(super) async fn look(arguments: &Arguments, study: Option<&Study>, checks: &mut Vec<Check>) {
+    let devices = trainer(checks).await;
+    if let Some(devices) = &devices {
+        let wanted = arguments.slots.as_deref().unwrap_or("auto");
+        checks.push(told(devices));
+        match slots(wanted, devices) {
+            Ok(slots) => {
+                checks.push(Check::ok("slots", format!("`{wanted}` comes to {}", plural(slots.len() as u64, "slot"))));
+                checks.extend(study.and_then(|study| memory(&slots, study)));
+            }
+            Err(why) => checks.push(Check::wrong("slots", why, "`auto`, a number, or devices such as `cpu,cpu`")),
+        }
+    }
+    let store = arguments.store.clone().unwrap_or_else(|| PathBuf::from(DEFAULT_STORE));
+    checks.push(local_store(&store));
+    checks.extend(local_disk(&store));
+    if let Some(study) = study {
+        let beside = arguments.file.as_deref().map(|file| study::folder_of(file).to_owned());
+        let root = arguments.data_root.clone().or(beside).unwrap_or_else(|| PathBuf::from("."));
+        checks.push(dataset::look(&study.plan.spec().dataset, &root));
+    }
+}
+
+/// Starts a trainer and asks for its devices.
+async fn trainer(checks: &mut Vec<Check>) -> Option<Devices> {
+    let asked = match trainer_command() {
+        Ok(command) => timeout(PATIENCE, ask(&command)).await,
+        Err(failure) => Ok(Err(failure.to_string())),
+    };
+    let advice = "this program starts itself as a trainer: `echo '{\"command\": \"devices\"}' | sweepctl trainer` shows what \
+                  happens";
+    match asked {
+        Ok(Ok((hello, devices))) if hello.semantics == TRAINER_SEMANTICS => {
+            checks.push(Check::ok("trainer", format!("{} starts", hello.trainer)));
+            Some(devices)
+        }
+        Ok(Ok((hello, _))) => {
+            let found = format!("{} trains semantics {}, not {TRAINER_SEMANTICS}", hello.trainer, hello.semantics);
+            checks.push(Check::wrong("trainer", found, "use a trainer of this version"));
+            None
+        }
+        Ok(Err(why)) => {
+            checks.push(Check::wrong("trainer", format!("no trainer starts: {why}"), advice));
+            None
+        }
+        Err(_) => {
+            let found = format!("a trainer starts and says nothing for {} s", PATIENCE.as_secs());
+            checks.push(Check::wrong("trainer", found, advice));
+            None
+        }
+    }
+}
+
+async fn ask(command: &[String]) -> Result<(Hello, Devices), String> {
+    let [program, arguments @ ..] = command else { return Err("nothing says how".to_owned()) };
+    let failed = |error: std::io::Error| error.to_string();
+    let mut child = tokio::process::Command::new(program)
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .map_err(failed)?;
+    let question = serde_json::to_string(&Command::Devices).map_err(|error| error.to_string())?;
+    // Its end of file comes with the end of this function: then it leaves.
+    let mut stdin = child.stdin.take().ok_or("it has no stdin")?;
+    stdin.write_all(format!("{question}\n").as_bytes()).await.map_err(failed)?;
+    let stdout = child.stdout.take().ok_or("it has no stdout")?;
+    let mut lines = BufReader::new(stdout.take(MAX_LINE_BYTES as u64)).lines();
+    let mut hello = None;
+    while let Some(line) = lines.next_line().await.map_err(failed)? {
+        match serde_json::from_str(&line).map_err(|error| format!("it says what is no event: {error}"))? {
+            Event::Hello(said) => hello = Some(said),
+            Event::Devices(devices) => return Ok((hello.ok_or("it does not say who it is")?, devices)),
+            Event::Failed(failed) => return Err(failed.reason),
+            _ => return Err("it says what it was not asked".to_owned()),
+        }
+    }
+    Err("it ended before it said its devices".to_owned())
+}
+
+fn told(devices: &Devices) -> Check {
+    let named = devices.devices.iter().map(|device| match device.memory_bytes {
+        Some(memory) if device.name != "cpu" => format!("{} ({}, {})", device.name, device.description, bytes(memory)),
+        _ => format!("{} ({})", device.name, device.description),
+    });
+    let found = named.collect::<Vec<_>>().join(", ");
+    match &devices.cuda_unavailable {
+        None => Check::ok("devices", found),
+        // A build without CUDA on a machine that may have none: nothing is amiss.
+        Some(why) if !cfg!(feature = "cuda") => Check::ok("devices", format!("{found}; no CUDA: {why}")),
+        Some(why) => {
+            Check::warning("devices", format!("{found}; no CUDA: {why}"), "without a GPU everything trains on CPUs")
+        }
+    }
+}
+
+/// A slot's memory, where it is known.
+type Slot = Option<u64>;
+
+/// The slots that a worker would offer, by the same rules.
+fn slots(wanted: &str, devices: &Devices) -> Result<Vec<Slot>, String> {
+    let flags = vec![("coordinator", "http://127.0.0.1:1".to_owned()), ("slots", wanted.to_owned())];
+    let config = sweep_worker::Config::load(None, [], flags).map_err(|problems| problems.to_string())?;
+    let slots = sweep_worker::slots(&config, devices).map_err(|error| {
+        let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
+        format!("{error}{cause}")
+    })?;
+    Ok(slots.into_iter().map(|slot| slot.memory_bytes).collect())
+}
+
+fn memory(slots: &[Slot], study: &Study) -> Option<Check> {
+    let needed = workers::needed(study)?;
+    let largest = slots.iter().flatten().copied().max()?;
+    let found = format!("the largest network needs {}, a slot has {}", bytes(needed), bytes(largest));
+    Some(if needed > largest {
+        Check::wrong("memory", found, "`--slots 1` gives one slot all of it; or a smaller batch_size or image_size")
+    } else {
+        Check::ok("memory", found)
+    })
+}
+
+fn local_store(store: &Path) -> Check {
+    let place = store.display();
+    if store.is_dir() {
+        return Check::wrong("store", format!("{place} is a folder"), "--store names a file");
+    }
+    if store.exists() {
+        let size = std::fs::metadata(store).map_or(0, |found| found.len());
+        return match std::fs::File::options().append(true).open(store) {
+            Ok(_) => Check::ok("store", format!("{place} is there, {}", bytes(size))),
+            Err(error) => {
+                Check::wrong("store", format!("{place} cannot be written: {error}"), "look at its owner and mode")
+            }
+        };
+    }
+    let Some(folder) = standing(store) else {
+        return Check::wrong("store", format!("no folder can be made for {place}"), "--store PATH names another place");
+    };
+    match rustix::fs::access(folder, rustix::fs::Access::WRITE_OK) {
+        Ok(()) => Check::ok("store", format!("{place} will be made")),
+        Err(error) => {
+            let found = format!("{place} cannot be made: {} cannot be written ({error})", folder.display());
+            Check::wrong("store", found, "--store PATH names another place")
+        }
+    }
+}
+
+/// The nearest folder above a file that is there.
+fn standing(file: &Path) -> Option<&Path> {
+    let above =
+        file.ancestors().skip(1).map(|folder| if folder.as_os_str().is_empty() { Path::new(".") } else { folder });
+    above.into_iter().find(|folder| folder.exists()).filter(|folder| folder.is_dir())
+}
+
+fn local_disk(store: &Path) -> Option<Check> {
+    let folder = standing(store)?;
+    let found = rustix::fs::statvfs(folder).ok()?;
+    let (free, whole) = (found.f_bavail.saturating_mul(found.f_frsize), found.f_blocks.saturating_mul(found.f_frsize));
+    let told = format!("{} of {} are free where the store lies", bytes(free), bytes(whole));
+    Some(coordinator::room("disk", free, told))
+}
+
+#[cfg(test)]
+mod tests {
+    use sweep_spec::trainer::Device;
+
+    use super::*;
+    use crate::commands::doctor::State;
+
+    #[test]
+    fn slots_are_counted_as_a_worker_counts_them() {
+        let cpu = Device { name: "cpu".into(), description: "a processor".into(), memory_bytes: None };
+        let devices = Devices { devices: vec![cpu], cuda_unavailable: Some("no driver".into()) };
+        assert_eq!(slots("3", &devices).unwrap().len(), 3);
+        assert!(slots("cuda:0", &devices).unwrap_err().contains("no driver"));
+        assert!(slots("many", &devices).is_err());
+    }
+
+    #[test]
+    fn a_store_is_a_file_that_can_be_written_or_made() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(local_store(&folder.path().join("new/sweep.db")).state, State::Ok);
+        assert_eq!(local_store(folder.path()).state, State::Wrong);
+        let file = folder.path().join("sweep.db");
+        std::fs::write(&file, "x").unwrap();
+        assert_eq!(local_store(&file).state, State::Ok);
+        assert_eq!(local_store(&file.join("below/sweep.db")).state, State::Wrong, "no folder can be made in a file");
+    }
+
+    #[tokio::test]
+    async fn what_is_no_trainer_is_told_and_waited_for_no_longer() {
+        let program = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+        assert!(ask(&program(&["/nowhere/trainer"])).await.is_err());
+        assert!(ask(&program(&["true"])).await.is_err());
+        assert!(ask(&program(&["cat"])).await.unwrap_err().contains("no event"));
+    }
+}

@@ -1,0 +1,184 @@
+//! `sweepctl doctor`: looks at everything that a sweep needs, one thing after the other, and says for each whether it is as it
+//! should be and, if not, what to do. Nothing is changed, and nothing is waited for longer than a few seconds.
+
+mod address;
+mod coordinator;
+#[cfg(feature = "local")]
+mod dataset;
+#[cfg(feature = "local")]
+mod here;
+mod workers;
+
+use std::path::PathBuf;
+
+use clap::Args;
+use serde::Serialize;
+use sweep_shapes::text::{escape, plural};
+
+use super::Context;
+use crate::failure::{Exit, Failure};
+use crate::output::{ERROR, FAINT, GOOD, Output, STRONG, WARNING};
+use crate::study::{self, Study};
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Without --local the coordinator is asked; with a SPEC or --local this machine is looked at as well, as for\n\
+    `submit SPEC --local`. Exit codes: 0 nothing is wrong (there may be warnings), 1 something is.\n\n\
+    Examples:\n  sweepctl doctor\n  sweepctl doctor --coordinator http://first-machine:7733 --output json\n  \
+    sweepctl doctor sweeps/quickstart.yaml --local"
+)]
+pub(crate) struct Arguments {
+    /// A spec: whether its data set is there and its networks fit is looked at too
+    #[arg(value_name = "SPEC")]
+    file: Option<PathBuf>,
+    /// Look at this machine alone, as for `submit --local`
+    #[arg(long)]
+    local: bool,
+    /// The folder that data sets lie in [default: the spec's]
+    #[arg(long, value_name = "FOLDER")]
+    data_root: Option<PathBuf>,
+    /// The database of `submit --local` [default: .sweep/sweep.db]
+    #[arg(long, value_name = "PATH")]
+    store: Option<PathBuf>,
+    /// As `submit --local` takes them: `auto`, a number, or devices such as `cuda:0,cuda:1`
+    #[arg(long, value_name = "SLOTS")]
+    slots: Option<String>,
+}
+
+/// How a thing is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum State {
+    Ok,
+    /// It works, but not as somebody may think.
+    Warning,
+    /// It does not work.
+    Wrong,
+    /// It could not be looked at, because of something that is wrong.
+    NotChecked,
+}
+
+/// One thing that was looked at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+struct Check {
+    name: &'static str,
+    state: State,
+    /// What was found, in a sentence.
+    found: String,
+    /// What to do about it.
+    advice: Option<String>,
+}
+
+impl Check {
+    fn ok(name: &'static str, found: impl Into<String>) -> Self {
+        Self { name, state: State::Ok, found: found.into(), advice: None }
+    }
+
+    fn warning(name: &'static str, found: impl Into<String>, advice: impl Into<String>) -> Self {
+        Self { name, state: State::Warning, found: found.into(), advice: Some(advice.into()) }
+    }
+
+    fn wrong(name: &'static str, found: impl Into<String>, advice: impl Into<String>) -> Self {
+        Self { name, state: State::Wrong, found: found.into(), advice: Some(advice.into()) }
+    }
+
+    fn not_checked(name: &'static str, why: impl Into<String>) -> Self {
+        Self { name, state: State::NotChecked, found: why.into(), advice: None }
+    }
+}
+
+/// Everything that was looked at.
+#[derive(Debug, Serialize)]
+struct Report {
+    checks: Vec<Check>,
+    warnings: usize,
+    wrong: usize,
+}
+
+impl Report {
+    fn new(checks: Vec<Check>) -> Self {
+        let count = |state| checks.iter().filter(|check| check.state == state).count();
+        Self { warnings: count(State::Warning), wrong: count(State::Wrong), checks }
+    }
+
+    /// One line for people.
+    fn verdict(&self) -> String {
+        match (self.wrong as u64, self.warnings as u64) {
+            (0, 0) => "all is well".to_owned(),
+            (0, warnings) => format!("nothing is wrong; {} to look at", plural(warnings, "thing")),
+            (1, 0) => "1 thing is wrong".to_owned(),
+            (wrong, 0) => format!("{} are wrong", plural(wrong, "thing")),
+            (wrong, warnings) => format!("wrong: {wrong}; to look at: {warnings}"),
+        }
+    }
+}
+
+pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<Exit, Failure> {
+    let study = match &arguments.file {
+        Some(file) => Some(Study::read(&file.display().to_string(), study::load(file)?, Vec::new(), None)?),
+        None => None,
+    };
+    let mut checks = Vec::new();
+    if !arguments.local {
+        // Who names no coordinator and has a spec may want none.
+        let needed = context.named || study.is_none();
+        coordinator::look(&context.coordinator, needed, study.as_ref(), &mut checks).await;
+    }
+    if arguments.local || study.is_some() {
+        this_machine(arguments, study.as_ref(), &mut checks).await;
+    }
+    let report = Report::new(checks);
+    if context.output.is_json() {
+        context.output.json(&report)?;
+    } else {
+        print(&context.output, &report)?;
+    }
+    Ok(if report.wrong > 0 { Exit::Failed } else { Exit::Well })
+}
+
+#[cfg(feature = "local")]
+async fn this_machine(arguments: &Arguments, study: Option<&Study>, checks: &mut Vec<Check>) {
+    here::look(arguments, study, checks).await;
+}
+
+#[cfg(not(feature = "local"))]
+async fn this_machine(_: &Arguments, _: Option<&Study>, checks: &mut Vec<Check>) {
+    let advice = "build it with the feature `local`, or submit to a coordinator";
+    checks.push(Check::wrong("this machine", "this sweepctl was built without `--local`", advice));
+}
+
+fn print(output: &Output, report: &Report) -> Result<(), Failure> {
+    let widest = report.checks.iter().map(|check| check.name.len()).max().unwrap_or(0);
+    for check in &report.checks {
+        let (word, style) = match check.state {
+            State::Ok => ("ok", GOOD),
+            State::Warning => ("warning", WARNING),
+            State::Wrong => ("wrong", ERROR),
+            State::NotChecked => ("-", FAINT),
+        };
+        let found = escape(&check.found);
+        output.text(&format!("{style}{word:<7}{style:#}  {:<widest$}  {found}", check.name))?;
+        if let Some(advice) = &check.advice {
+            output.text(&format!("{:<7}  {:<widest$}  {FAINT}>{FAINT:#} {}", "", "", escape(advice)))?;
+        }
+    }
+    output.say(&format!("{STRONG}{}{STRONG:#}", report.verdict()));
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_verdict_counts_what_is_wrong() {
+        let (ok, warning) = (Check::ok("a", ""), Check::warning("b", "", ""));
+        let wrong = Check::wrong("c", "", "");
+        let said = |checks: &[&Check]| Report::new(checks.iter().map(|check| (*check).clone()).collect()).verdict();
+        assert_eq!(said(&[&ok]), "all is well");
+        assert_eq!(said(&[&ok, &warning]), "nothing is wrong; 1 thing to look at");
+        assert_eq!(said(&[&wrong]), "1 thing is wrong");
+        assert_eq!(said(&[&wrong, &wrong]), "2 things are wrong");
+        assert_eq!(said(&[&wrong, &warning, &warning]), "wrong: 1; to look at: 2");
+    }
+}

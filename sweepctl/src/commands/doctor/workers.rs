@@ -1,0 +1,150 @@
+//! Who works for a coordinator, on which devices, and whether any sweep waits for what nobody has.
+
+use std::time::Duration;
+
+use sweep_proto::v1::{ListSweepsRequest, ListWorkersRequest};
+use sweep_shapes::text::{ago, bytes, plural};
+use sweep_shapes::{Coordinator, Sweep, Worker};
+use tokio::time::timeout;
+
+use super::Check;
+use crate::client::Client;
+use crate::study::Study;
+
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Sweeps whose waiting is told of.
+const MOST_WAITING: usize = 5;
+
+pub(super) async fn look(
+    mut client: Client,
+    coordinator: &Coordinator,
+    study: Option<&Study>,
+    checks: &mut Vec<Check>,
+) {
+    let workers = match timeout(PATIENCE, client.list_workers(ListWorkersRequest {})).await {
+        Ok(Ok(answer)) => answer.into_inner().workers.into_iter().map(Worker::from).collect::<Vec<_>>(),
+        Ok(Err(status)) => {
+            checks.push(Check::wrong("workers", status.message().to_owned(), "the coordinator's log says more"));
+            return;
+        }
+        Err(_) => {
+            checks.push(Check::wrong("workers", "no answer in time", "the coordinator's log says more"));
+            return;
+        }
+    };
+    checks.extend(told(&workers, coordinator));
+    checks.extend(study.and_then(|study| memory(&workers, study)));
+    if let Ok(Ok(answer)) = timeout(PATIENCE, client.list_sweeps(ListSweepsRequest {})).await {
+        let sweeps = answer.into_inner().sweeps.into_iter().map(Sweep::from);
+        let waiting = sweeps.filter(|sweep| !sweep.state.has_ended() && !sweep.waiting_for.is_empty());
+        checks.extend(waiting.take(MOST_WAITING).map(|sweep| {
+            let found = format!("sweep {} {} waits: {}", sweep.id, sweep.name, sweep.waiting_for.join("; "));
+            Check::warning("sweeps", found, format!("`sweepctl status {}` shows the rest of it", sweep.id))
+        }));
+    }
+}
+
+fn told(workers: &[Worker], coordinator: &Coordinator) -> Vec<Check> {
+    let there: Vec<&Worker> = workers.iter().filter(|worker| worker.state != "lost").collect();
+    if there.is_empty() {
+        let last = workers.iter().map(|worker| worker.last_seen_unix_ms).max();
+        let last = last.map(|at| format!(", the last was seen {}", ago(at))).unwrap_or_default();
+        let advice =
+            "start one on each machine that is to train: `sweepctl worker --coordinator URL --data-root FOLDER`";
+        return vec![Check::warning("workers", format!("none is connected{last}: nothing will be trained"), advice)];
+    }
+    let mut checks = Vec::new();
+    let idle: Vec<&str> = there.iter().filter(|worker| worker.state != "connected").map(|w| w.name.as_str()).collect();
+    let others: Vec<String> = there
+        .iter()
+        .filter(|worker| worker.version != coordinator.version)
+        .map(|worker| format!("{} ({})", worker.name, worker.version))
+        .collect();
+    let found = format!("{} connected", plural(there.len() as u64, "worker"));
+    checks.push(if !others.is_empty() {
+        let found = format!("{found}; of another version than the coordinator: {}", others.join(", "));
+        Check::warning("workers", found, "one version everywhere is simpler")
+    } else if idle.len() == there.len() {
+        let advice = "`sweepctl workers return NAME` puts one back into service";
+        Check::warning("workers", format!("{found}, all of them out of service"), advice)
+    } else if !idle.is_empty() {
+        Check::ok("workers", format!("{found}; out of service: {}", idle.join(", ")))
+    } else {
+        Check::ok("workers", found)
+    });
+    checks.push(devices(&there));
+    checks
+}
+
+fn devices(workers: &[&Worker]) -> Check {
+    let slots: Vec<_> = workers.iter().flat_map(|worker| &worker.slots).collect();
+    let gpus = slots.iter().filter(|slot| slot.device != "cpu").count() as u64;
+    let cpus = slots.len() as u64 - gpus;
+    let busy = slots.iter().filter(|slot| slot.trial_id.is_some()).count();
+    let of = match (gpus, cpus) {
+        (0, cpus) => format!("{} on CPUs", plural(cpus, "slot")),
+        (gpus, 0) => format!("{} on GPUs", plural(gpus, "slot")),
+        (gpus, cpus) => format!("{} on GPUs, {} on CPUs", plural(gpus, "slot"), plural(cpus, "slot")),
+    };
+    if slots.is_empty() {
+        return Check::warning("devices", "no worker offers a slot", "`--slots auto` offers what a machine has");
+    }
+    Check::ok("devices", format!("{of}; {busy} busy"))
+}
+
+/// Whether the largest network of a spec fits anywhere.
+fn memory(workers: &[Worker], study: &Study) -> Option<Check> {
+    let needed = needed(study)?;
+    let slots = workers.iter().filter(|worker| worker.state != "lost").flat_map(|worker| &worker.slots);
+    let largest = slots.filter_map(|slot| slot.memory_bytes).max()?;
+    let found = format!("the largest network needs {}, the largest slot has {}", bytes(needed), bytes(largest));
+    Some(if needed > largest {
+        Check::wrong("memory", found, "a smaller batch_size or image_size, fewer slots on a device, or a larger device")
+    } else {
+        Check::ok("memory", found)
+    })
+}
+
+/// Configurations that are looked at for the largest.
+const MOST_CONFIGURATIONS: usize = 100_000;
+
+/// The memory of the largest network that a spec asks for, in bytes.
+pub(super) fn needed(study: &Study) -> Option<u64> {
+    let released = study.plan.released(&[]);
+    let batch = study.plan.spec().protocol.batch_size;
+    released.configurations().take(MOST_CONFIGURATIONS).map(|one| one.counts.training_memory_bytes(batch)).max()
+}
+
+#[cfg(test)]
+mod tests {
+    use sweep_proto::v1;
+
+    use super::*;
+    use crate::commands::doctor::State;
+
+    fn worker(state: &str, version: &str) -> Worker {
+        let slot = v1::WorkerSlot { device: "cpu".into(), ..Default::default() };
+        Worker::from(v1::WorkerStatus {
+            name: "w".into(),
+            state: state.into(),
+            version: version.into(),
+            slots: vec![slot.clone(), v1::WorkerSlot { device: "cuda:0".into(), ..slot }],
+            ..Default::default()
+        })
+    }
+
+    #[test]
+    fn who_is_not_there_does_not_count() {
+        let coordinator =
+            Coordinator::from(v1::GetCoordinatorResponse { version: "0.1.0".into(), ..Default::default() });
+        let checks = told(&[worker("lost", "0.1.0")], &coordinator);
+        assert_eq!((checks.len(), checks[0].state), (1, State::Warning));
+        let checks = told(&[worker("connected", "0.1.0"), worker("suspended", "0.1.0")], &coordinator);
+        assert!(checks.iter().all(|check| check.state == State::Ok), "{checks:?}");
+        assert_eq!(checks[1].found, "2 slots on GPUs, 2 slots on CPUs; 0 busy");
+        let checks = told(&[worker("connected", "0.2.0")], &coordinator);
+        assert!(checks[0].found.contains("w (0.2.0)"), "{checks:?}");
+        let checks = told(&[worker("suspended", "0.1.0")], &coordinator);
+        assert!(checks[0].advice.as_ref().unwrap().contains("workers return"), "{checks:?}");
+    }
+}

@@ -1,0 +1,168 @@
+//! `sweepctl init`: a commented spec from a few answers. What a flag does not answer is asked on a terminal, or takes its
+//! default. What comes of it is planned before it is written, and nothing that is there is written over.
+
+mod answers;
+mod ask;
+mod text;
+
+use std::io::{IsTerminal, Write};
+use std::path::{Path, PathBuf};
+
+use clap::{Args, ValueEnum};
+use serde::Serialize;
+
+use super::Context;
+use crate::failure::{Exit, Failure};
+use crate::study::Study;
+use answers::{Answers, parse_factor};
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Every question has a flag; on a terminal the others are asked, with --yes they take their defaults.\n\n\
+    Examples:\n  sweepctl init\n  sweepctl init study.yaml --yes\n  \
+    sweepctl init --name scenes --dataset image_folder --path scenes --image-size 64 --classes 8 \
+    --factor filters=16,32,64 --factor dropout=0,0.2 --seeds 5 --yes"
+)]
+pub(crate) struct Arguments {
+    /// The file to write, or `-` for stdout [default: NAME.yaml]
+    file: Option<PathBuf>,
+    /// The study's name
+    #[arg(long)]
+    name: Option<String>,
+    /// What every network is trained on
+    #[arg(long, value_enum, value_name = "KIND")]
+    dataset: Option<Kind>,
+    /// The folder of the data set, below the data root
+    #[arg(long, value_name = "FOLDER")]
+    path: Option<String>,
+    /// Height and width that images are resized to, in pixels
+    #[arg(long, value_name = "PIXELS")]
+    image_size: Option<u32>,
+    /// How many classes there are
+    #[arg(long)]
+    classes: Option<u32>,
+    /// A factor and its levels, the baseline's first, such as `filters=16,32,64`; may be repeated
+    #[arg(long = "factor", value_name = "FACTOR=LEVELS", value_parser = parse_factor)]
+    factors: Vec<(String, Vec<String>)>,
+    /// How the levels are tried
+    #[arg(long, value_enum, value_name = "DESIGN")]
+    design: Option<Design>,
+    /// Under how many seeds each configuration is trained
+    #[arg(long, value_name = "NUMBER")]
+    seeds: Option<u32>,
+    /// Passes over the training data
+    #[arg(long, value_name = "NUMBER")]
+    epochs: Option<u32>,
+    /// What ranks
+    #[arg(long, value_enum, value_name = "METRIC")]
+    metric: Option<Metric>,
+    /// Ask nothing
+    #[arg(long, short)]
+    yes: bool,
+}
+
+/// The kinds of data set, as a spec names them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "snake_case")]
+enum Kind {
+    /// Drawn scenes in eight classes: needs no file
+    SyntheticScenes,
+    /// A folder with train/CLASS/* and test/CLASS/*, JPEG or PNG
+    ImageFolder,
+    /// The four files of the MNIST family
+    Idx,
+    /// CIFAR-10's binary files
+    #[value(name = "cifar10")]
+    Cifar10,
+}
+
+/// How levels are tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "snake_case")]
+enum Design {
+    /// The baseline, then each level of each factor against it
+    OneAtATime,
+    /// One factor after the other, each from the best of the one before
+    Greedy,
+    /// Every combination
+    Grid,
+    /// Each level alone, and each pair of levels of two factors
+    Pairwise,
+}
+
+/// What ranks, as a spec names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "snake_case")]
+enum Metric {
+    /// The share of validation images that is right, the highest first
+    ValAccuracy,
+    /// Cross-entropy over the validation images, the lowest first
+    ValLoss,
+}
+
+/// What was written.
+#[derive(Serialize)]
+struct Written {
+    file: String,
+    configurations: u64,
+    trials: u64,
+    next: Vec<String>,
+}
+
+pub(crate) fn run(context: &Context, arguments: &Arguments) -> Result<Exit, Failure> {
+    let asks = !arguments.yes && std::io::stdin().is_terminal() && context.output.talks_to_a_terminal();
+    let given = answers::Given::from(arguments);
+    if !asks && !arguments.yes && given.lacks_something() {
+        return Err(Failure::usage("there is no terminal to ask on, and not every question is answered by a flag")
+            .hint("--yes takes the default of every question that no flag answers"));
+    }
+    let answers = if asks { ask::all(&given, &context.output)? } else { given.with_defaults() };
+    let file = arguments.file.clone().unwrap_or_else(|| PathBuf::from(format!("{}.yaml", answers.file_name())));
+    let text = text::spec(&answers);
+    let study =
+        Study::read(&file.display().to_string(), text.clone().into_bytes(), Vec::new(), None).map_err(|failure| {
+            failure.hint(
+                "nothing was written; the levels of a factor, and what else a key takes, stand in sweeps/README.md",
+            )
+        })?;
+    if file.as_os_str() == "-" {
+        context.output.text(text.trim_end())?;
+        return Ok(Exit::Well);
+    }
+    write(&file, &text)?;
+    tell(context, &answers, &file, &study)
+}
+
+/// Writes a new file, and never over one.
+fn write(file: &Path, text: &str) -> Result<(), Failure> {
+    let failed = |error: std::io::Error| match error.kind() {
+        std::io::ErrorKind::AlreadyExists => Failure::usage(format!("{} is there already", file.display()))
+            .hint("name another file: `sweepctl init FILE`; nothing is written over"),
+        _ => Failure::failed(format!("cannot write {}", file.display())).because(error),
+    };
+    let mut made = std::fs::File::options().write(true).create_new(true).open(file).map_err(failed)?;
+    made.write_all(text.as_bytes()).map_err(failed)
+}
+
+fn tell(context: &Context, answers: &Answers, file: &Path, study: &Study) -> Result<Exit, Failure> {
+    let shown = file.display().to_string();
+    let root = if answers.needs_files() { " --data-root FOLDER" } else { "" };
+    let next = vec![
+        format!("sweepctl plan {shown}"),
+        format!("sweepctl doctor {shown} --local{root}"),
+        format!("sweepctl submit {shown} --local --watch{root}"),
+    ];
+    let summary = study.plan.summary(&[]);
+    if context.output.is_json() {
+        let written = Written { file: shown, configurations: summary.configurations, trials: summary.trials, next };
+        context.output.json(&written)?;
+        return Ok(Exit::Well);
+    }
+    context.output.text(&format!("wrote {shown}"))?;
+    context.output.text(&study.summary())?;
+    context.output.say("next:");
+    for command in next {
+        context.output.say(&format!("  {command}"));
+    }
+    Ok(Exit::Well)
+}

@@ -1,0 +1,135 @@
+//! What listens at an address that gives no answer a coordinator would give. Asks once, in plain HTTP, for a bounded time.
+
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+/// For each step: to connect, to ask, to be answered.
+const PATIENCE: Duration = Duration::from_secs(2);
+const QUESTION: &[u8] = b"GET /healthz HTTP/1.0\r\n\r\n";
+
+/// What is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Listener {
+    /// Nobody.
+    Nobody,
+    /// A web server: the coordinator's pages and metrics, a worker's, or something else.
+    Http,
+    /// Something that wants TLS first.
+    Tls,
+    /// Something that speaks HTTP/2, as gRPC does.
+    Http2,
+    /// Something else, or something that says nothing.
+    Unknown,
+}
+
+impl Listener {
+    /// What a person should know of it, and do.
+    pub(crate) fn advice(self, url: &str) -> Option<(String, String)> {
+        match self {
+            Self::Http => Some((
+                format!("what listens at {url} is a web server, and no coordinator's gRPC"),
+                "a coordinator has two ports: gRPC (7733 unless it was told otherwise) for sweepctl and workers, HTTP \
+                 (7734) for browsers and Prometheus; name the first"
+                    .to_owned(),
+            )),
+            Self::Tls if url.starts_with("https://") => None,
+            Self::Tls => Some((
+                format!("what listens at {url} wants TLS"),
+                "write https:// instead of http://, and name its authority with --ca-file where it is your own"
+                    .to_owned(),
+            )),
+            Self::Http2 if url.starts_with("https://") => Some((
+                format!("what listens at {url} speaks without TLS"),
+                "write http:// instead of https://, or give the coordinator `tls_cert` and `tls_key`".to_owned(),
+            )),
+            Self::Nobody | Self::Http2 | Self::Unknown => None,
+        }
+    }
+}
+
+/// Host and port of an address; the scheme may be left out.
+pub(crate) fn host_and_port(url: &str) -> Option<(String, u16)> {
+    let with_scheme = if url.contains("://") { url.to_owned() } else { format!("http://{url}") };
+    let uri: tonic::codegen::http::Uri = with_scheme.parse().ok()?;
+    let port = uri.port_u16().or(match uri.scheme_str() {
+        Some("https") => Some(443),
+        _ => Some(80),
+    })?;
+    Some((uri.host()?.trim_matches(['[', ']']).to_owned(), port))
+}
+
+/// Asks what listens there.
+pub(crate) async fn listener(url: &str) -> Listener {
+    let Some((host, port)) = host_and_port(url) else { return Listener::Nobody };
+    let Ok(Ok(mut stream)) = timeout(PATIENCE, TcpStream::connect((host.as_str(), port))).await else {
+        return Listener::Nobody;
+    };
+    let asked = async {
+        stream.write_all(QUESTION).await?;
+        let mut answer = [0; 64];
+        let read = stream.read(&mut answer).await?;
+        std::io::Result::Ok(answer[..read].to_vec())
+    };
+    match timeout(PATIENCE, asked).await {
+        Ok(Ok(answer)) => recognised(&answer),
+        Ok(Err(_)) | Err(_) => Listener::Unknown,
+    }
+}
+
+/// By the first bytes that it says.
+fn recognised(answer: &[u8]) -> Listener {
+    match answer {
+        [b'H', b'T', b'T', b'P', b'/', b'1', ..] => Listener::Http,
+        // An alert, or another record of TLS.
+        [0x15 | 0x16, 0x03, ..] => Listener::Tls,
+        // The head of a frame: its length, SETTINGS or GOAWAY, no flags.
+        [0, _, _, 4 | 7, 0, ..] => Listener::Http2,
+        _ => Listener::Unknown,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_listener_is_known_by_its_first_bytes() {
+        assert_eq!(recognised(b"HTTP/1.0 200 OK\r\n"), Listener::Http);
+        assert_eq!(recognised(&[0x15, 0x03, 0x03, 0, 2, 2, 70]), Listener::Tls);
+        assert_eq!(recognised(&[0, 0, 24, 4, 0, 0, 0, 0, 0]), Listener::Http2);
+        assert_eq!(recognised(b"SSH-2.0"), Listener::Unknown);
+        assert_eq!(recognised(b""), Listener::Unknown);
+    }
+
+    #[test]
+    fn an_address_has_a_host_and_a_port() {
+        let found = |url: &str| host_and_port(url).map(|(host, port)| format!("{host} {port}"));
+        assert_eq!(found("127.0.0.1:7733").as_deref(), Some("127.0.0.1 7733"));
+        assert_eq!(found("https://study.example").as_deref(), Some("study.example 443"));
+        assert_eq!(found("http://[::1]:7733").as_deref(), Some("::1 7733"));
+        assert_eq!(found("http://").as_deref(), None);
+    }
+
+    #[tokio::test]
+    async fn a_real_listener_is_asked() {
+        let listen = || async { tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap() };
+        let web = listen().await;
+        let url = format!("http://{}", web.local_addr().unwrap());
+        let answered = tokio::spawn(async move {
+            let (mut stream, _) = web.accept().await.unwrap();
+            stream.read(&mut [0; 64]).await.unwrap();
+            stream.write_all(b"HTTP/1.1 404 Not Found\r\n\r\n").await.unwrap();
+        });
+        let found = listener(&url).await;
+        assert_eq!(found, Listener::Http);
+        assert!(found.advice(&url).unwrap().0.contains("web server"));
+        answered.await.unwrap();
+        let gone = listen().await;
+        let url = gone.local_addr().unwrap().to_string();
+        drop(gone);
+        assert_eq!(listener(&url).await, Listener::Nobody);
+    }
+}

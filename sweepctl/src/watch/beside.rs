@@ -1,0 +1,57 @@
+//! Where talk goes while progress is shown: around the bars, or onto the screen, which says it again at its end.
+
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use indicatif::MultiProgress;
+use sweep_shapes::text::escape_log;
+use tracing_subscriber::fmt::MakeWriter;
+
+/// Takes a line, unless the screen is gone.
+type Voice = Box<dyn Fn(String) -> bool + Send>;
+
+/// stderr, with whatever lives on it out of the way.
+#[derive(Clone, Default)]
+pub(crate) struct Beside {
+    pub(super) bars: MultiProgress,
+    screen: Arc<Mutex<Option<Voice>>>,
+}
+
+impl Beside {
+    /// From now on a screen takes what is said, until it is gone.
+    pub(super) fn speak_through(&self, voice: impl Fn(String) -> bool + Send + 'static) {
+        *self.screen.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(voice));
+    }
+
+    /// The screen is gone.
+    pub(super) fn speak_plainly(&self) {
+        *self.screen.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    fn through_screen(&self, line: &[u8]) -> bool {
+        let screen = self.screen.lock().unwrap_or_else(PoisonError::into_inner);
+        let text = || escape_log(String::from_utf8_lossy(line).trim_end());
+        screen.as_ref().is_some_and(|voice| voice(text()))
+    }
+}
+
+impl io::Write for Beside {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        if self.through_screen(line) {
+            return Ok(line.len());
+        }
+        self.bars.suspend(|| io::stderr().write(line))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
+    }
+}
+
+impl<'a> MakeWriter<'a> for Beside {
+    type Writer = Self;
+
+    fn make_writer(&'a self) -> Self {
+        self.clone()
+    }
+}

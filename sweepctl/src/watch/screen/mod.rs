@@ -1,0 +1,218 @@
+//! The live screen: one sweep, what it trains, who leads, and how long it takes. It only looks: the sweep goes on without it.
+//!
+//! One task owns what is shown; statuses, answers and keys come to it, and it draws. Others hold a handle.
+
+mod draw;
+mod feed;
+mod keys;
+mod panes;
+mod state;
+#[cfg(test)]
+mod tests;
+mod text;
+mod theme;
+mod tty;
+
+use std::io;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use ratatui_core::terminal::Terminal;
+use sweep_shapes::Sweep;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+use crate::client::Client;
+use crate::failure::Failure;
+use feed::{Brief, News};
+use keys::Keys;
+use state::{State, Wish};
+use theme::Theme;
+use tty::Paper;
+
+/// The least time between two drawings.
+const PAUSE: Duration = Duration::from_millis(50);
+/// How often clocks on the screen move on without news.
+const TICK: Duration = Duration::from_secs(1);
+/// Answers that wait to be shown.
+const QUEUE: usize = 16;
+
+enum Message {
+    Status(Box<Sweep>),
+    Lost(String),
+    Say(String),
+}
+
+/// The screen, from its beginning to its end. Dropped, it gives the terminal back too.
+pub(crate) struct Screen {
+    messages: Option<mpsc::UnboundedSender<Message>>,
+    left: Option<oneshot::Receiver<()>>,
+    task: Option<JoinHandle<Vec<String>>>,
+}
+
+/// What a screen depends on.
+pub(crate) struct Setting {
+    pub(crate) coloured: bool,
+    /// The coordinator lives in this process: who leaves stops it.
+    pub(crate) embedded: bool,
+}
+
+impl Screen {
+    /// Takes the terminal and begins to show a sweep.
+    ///
+    /// # Errors
+    /// The terminal does not let itself be taken.
+    pub(crate) fn begin(client: &Client, sweep: u64, setting: &Setting) -> Result<Self, Failure> {
+        let failed = |error: io::Error| Failure::failed("the terminal cannot show a live screen").because(error);
+        let resized = signal(SignalKind::window_change()).map_err(failed)?;
+        tty::take().map_err(|error| failed(error).hint("`--progress lines` needs no terminal"))?;
+        let terminal = Terminal::new(Paper::default()).map_err(|error| {
+            tty::give_back();
+            failed(error)
+        })?;
+        let (messages, incoming) = mpsc::unbounded_channel();
+        let (leave, left) = oneshot::channel();
+        let (brief, briefs) = watch::channel(None);
+        let (answers, news) = mpsc::channel(QUEUE);
+        tokio::spawn(feed::run(client.clone(), sweep, briefs, answers));
+        let shown = Shown {
+            terminal,
+            state: State { embedded: setting.embedded, ..State::default() },
+            theme: Theme::new(setting.coloured),
+            brief,
+        };
+        let task = tokio::spawn(shown.run(incoming, news, resized, leave));
+        Ok(Self { messages: Some(messages), left: Some(left), task: Some(task) })
+    }
+
+    fn tell(&self, message: Message) {
+        if let Some(messages) = &self.messages {
+            messages.send(message).ok();
+        }
+    }
+
+    pub(crate) fn update(&self, sweep: &Sweep) {
+        self.tell(Message::Status(Box::new(sweep.clone())));
+    }
+
+    /// Nothing comes from the coordinator, for this reason.
+    pub(crate) fn lost(&self, why: &str) {
+        self.tell(Message::Lost(why.to_owned()));
+    }
+
+    /// What else can say something here: lines are shown one by one, and said again at the end.
+    pub(crate) fn voice(&self) -> impl Fn(String) -> bool + Send + use<> {
+        let messages = self.messages.clone();
+        move |line| messages.as_ref().is_some_and(|messages| messages.send(Message::Say(line)).is_ok())
+    }
+
+    /// Ends when the person leaves; with an error, when the screen failed. Given once.
+    pub(crate) fn leaving(&mut self) -> Option<oneshot::Receiver<()>> {
+        self.left.take()
+    }
+
+    /// Gives the terminal back, and what was said meanwhile.
+    pub(crate) async fn end(mut self) -> Vec<String> {
+        self.messages = None;
+        let said = match self.task.take() {
+            // A panic in there has been told by now.
+            Some(task) => task.await.unwrap_or_default(),
+            None => Vec::new(),
+        };
+        tty::give_back();
+        said
+    }
+}
+
+impl Drop for Screen {
+    fn drop(&mut self) {
+        tty::give_back();
+    }
+}
+
+/// Milliseconds since 1970.
+fn now_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}
+
+/// What the task owns.
+struct Shown {
+    terminal: Terminal<Paper>,
+    state: State,
+    theme: Theme,
+    brief: watch::Sender<Option<Brief>>,
+}
+
+impl Shown {
+    async fn run(
+        mut self,
+        mut messages: mpsc::UnboundedReceiver<Message>,
+        mut news: mpsc::Receiver<News>,
+        mut resized: tokio::signal::unix::Signal,
+        leave: oneshot::Sender<()>,
+    ) -> Vec<String> {
+        let mut leave = Some(leave);
+        let mut keys = Keys::read();
+        let mut tick = tokio::time::interval(TICK);
+        let mut drawn = Instant::now().checked_sub(PAUSE);
+        let mut stale = true;
+        loop {
+            let next = drawn.map_or_else(Instant::now, |drawn| drawn + PAUSE);
+            let wish = tokio::select! {
+                message = messages.recv() => match message {
+                    Some(message) => self.take(message),
+                    None => return self.state.messages,
+                },
+                Some(answer) = news.recv() => self.learn(answer),
+                key = keys.next(), if leave.is_some() => key.map_or(Wish::Leave, |key| self.state.press(key)),
+                _ = resized.recv() => Wish::Nothing,
+                _ = tick.tick() => Wish::Nothing,
+                () = tokio::time::sleep_until(next), if stale => {
+                    stale = false;
+                    drawn = Some(Instant::now());
+                    if self.draw().is_err() { Wish::Leave } else { continue }
+                }
+            };
+            stale = true;
+            match wish {
+                Wish::Nothing => {}
+                Wish::Redraw => drop(self.terminal.clear()),
+                Wish::Leave => {
+                    if let Some(leave) = leave.take() {
+                        leave.send(()).ok();
+                    }
+                }
+            }
+        }
+    }
+
+    fn take(&mut self, message: Message) -> Wish {
+        match message {
+            Message::Status(sweep) => {
+                self.brief.send_replace(Some(Brief::from(&*sweep)));
+                self.state.status(*sweep, now_ms());
+            }
+            Message::Lost(why) => self.state.lost = Some(why),
+            Message::Say(text) => self.state.say(text),
+        }
+        Wish::Nothing
+    }
+
+    fn learn(&mut self, news: News) -> Wish {
+        match news {
+            News::Workers(workers) => self.state.workers = workers,
+            News::Board(Ok(board)) => self.state.leaderboard(*board, now_ms()),
+            News::Board(Err(why)) => self.state.board.missing = Some(why),
+            News::Events(events) => self.state.happened(events),
+            News::Earlier(trial, points) => self.state.earlier(&trial, points),
+        }
+        Wish::Nothing
+    }
+
+    fn draw(&mut self) -> io::Result<()> {
+        let (state, theme) = (&mut self.state, &self.theme);
+        self.terminal.draw(|frame| draw::draw(frame, state, theme, now_ms())).map(drop)
+    }
+}

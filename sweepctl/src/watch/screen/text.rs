@@ -1,0 +1,109 @@
+//! Letters of a screen: what fits into so many columns, bars, and small curves.
+
+use sweep_shapes::text::escape;
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+
+/// From low to high.
+const LEVELS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+
+/// Columns that a text takes.
+pub(super) fn width(text: &str) -> usize {
+    text.width()
+}
+
+/// As much of the text as fits, escaped; where something is left out, `…` says so.
+pub(super) fn fit(text: &str, columns: usize) -> String {
+    let text = escape(text);
+    if text.width() <= columns {
+        return text;
+    }
+    let mut fitted = String::new();
+    let mut taken = 0;
+    for letter in text.chars() {
+        let wide = letter.width().unwrap_or(0);
+        if taken + wide + 1 > columns {
+            break;
+        }
+        taken += wide;
+        fitted.push(letter);
+    }
+    if columns > 0 {
+        fitted.push('…');
+    }
+    fitted
+}
+
+/// Fitted, and filled up with blanks behind.
+pub(super) fn left(text: &str, columns: usize) -> String {
+    let fitted = fit(text, columns);
+    let blanks = columns.saturating_sub(fitted.width());
+    fitted + &" ".repeat(blanks)
+}
+
+/// Fitted, and filled up with blanks in front.
+pub(super) fn right(text: &str, columns: usize) -> String {
+    let fitted = fit(text, columns);
+    " ".repeat(columns.saturating_sub(fitted.width())) + &fitted
+}
+
+/// How many of so many columns a share fills, halves rounded down; never all of them before the end.
+pub(super) fn filled(share: f64, columns: usize) -> usize {
+    let share = if share.is_finite() { share.clamp(0.0, 1.0) } else { 0.0 };
+    ((share * columns as f64) as usize).min(columns)
+}
+
+/// A curve in so many columns: each the mean of its part, between the curve's least and most.
+pub(super) fn spark(values: &[f64], columns: usize) -> String {
+    let values: Vec<f64> = values.iter().copied().filter(|value| value.is_finite()).collect();
+    if values.is_empty() || columns == 0 {
+        return String::new();
+    }
+    let columns = columns.min(values.len());
+    let part = |column: usize| {
+        let (begin, end) = (column * values.len() / columns, (column + 1) * values.len() / columns);
+        let part = &values[begin..end];
+        part.iter().sum::<f64>() / part.len() as f64
+    };
+    let parts: Vec<f64> = (0..columns).map(part).collect();
+    let least = parts.iter().copied().fold(f64::INFINITY, f64::min);
+    let most = parts.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let level = |value: &f64| {
+        if most <= least {
+            return LEVELS[3];
+        }
+        LEVELS[(((value - least) / (most - least)) * 7.0).round().clamp(0.0, 7.0) as usize]
+    };
+    parts.iter().map(level).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_does_not_fit_says_so_and_wide_letters_count_twice() {
+        assert_eq!(fit("filters=64", 10), "filters=64");
+        assert_eq!(fit("filters=64", 7), "filter…");
+        assert_eq!(fit("図書館", 6), "図書館");
+        assert_eq!(fit("図書館", 5), "図書…");
+        assert_eq!(fit("図書館", 4), "図…");
+        assert_eq!(fit("a", 0), "");
+        assert_eq!((left("図", 4), right("7", 3)), ("図  ".to_owned(), "  7".to_owned()));
+        assert_eq!(fit("a\u{1b}[2J", 20), "a\\u{1b}[2J", "nothing paints the screen but the screen");
+        assert_eq!(width("e\u{301}"), 1);
+    }
+
+    #[test]
+    fn a_curve_goes_from_its_least_to_its_most() {
+        assert_eq!(spark(&[0.1, 0.2, 0.9], 10), "▁▂█");
+        assert_eq!(spark(&[0.5; 3], 10), "▄▄▄");
+        assert_eq!(spark(&[0.0, 0.0, 1.0, 1.0], 2), "▁█");
+        assert_eq!(spark(&[f64::NAN], 10), "");
+        assert_eq!(spark(&[], 10), "");
+    }
+
+    #[test]
+    fn a_bar_is_full_at_the_end_only() {
+        assert_eq!([filled(0.0, 10), filled(0.999, 10), filled(1.0, 10), filled(f64::NAN, 10)], [0, 9, 10, 0]);
+    }
+}

@@ -49,7 +49,7 @@ test("before anything was submitted the page says how to begin", async () => {
 });
 
 test("a sweep's page follows it while it runs, and keeps focus, scroll and what is open", async () => {
-    sweep = await program.submit(spec(NAME, 10));
+    sweep = await program.submit(spec(NAME, 8));
     const page = await browser.page();
     await visit(page, `/sweeps/${sweep}`);
     assert.match(await page.locator("#progress").innerText(), /no worker is connected/);
@@ -65,7 +65,7 @@ test("a sweep's page follows it while it runs, and keeps focus, scroll and what 
     assert.equal(await field.inputValue(), "batch", "what was typed stays");
     assert.equal(await field.evaluate(element => element === document.activeElement), true, "focus stays");
     assert.equal(await page.locator("#live-mark").isVisible(), true);
-    await page.locator("#answer-details > summary").click({ timeout: 120000 });
+    await page.locator("#answer-details > summary").click({ timeout: 240000 });
     await page.locator("#leaderboard tbody input[type=checkbox]").first().check();
     await page.evaluate(() => scrollTo(0, 300));
     const before = await share(page);

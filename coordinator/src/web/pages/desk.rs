@@ -14,7 +14,7 @@ use sweep_spec::spec::Metric;
 use tokio::sync::Notify;
 
 use crate::engine::{Analysed, Error, Handle, Status};
-use crate::store::record::TrialPage;
+use crate::store::record::{SweepRecord, TrialPage};
 
 /// How long a page waits for what it shows.
 pub(super) const MOMENT: Duration = Duration::from_millis(120);
@@ -83,9 +83,16 @@ impl Desk {
     pub(super) async fn status(
         &self,
         engine: &Handle,
-        id: SweepId,
+        record: &SweepRecord,
         wait: Duration,
     ) -> Result<(Option<Status>, bool), Error> {
+        let id = record.id;
+        // Nothing more happens to a sweep that has ended, unless it is taken up again.
+        let known = self.before.lock().ok().and_then(|before| before.statuses.get(&id).cloned());
+        let same = |known: &Status| known.record.ended_ms == record.ended_ms && record.ended_ms > 0;
+        if let Some(known) = known.filter(same) {
+            return Ok((Some(known), true));
+        }
         let asked = engine.clone();
         let newest = self.within(Work::Status(id), wait, async move { asked.status(id).await }).await.transpose()?;
         let Ok(mut before) = self.before.lock() else { return Ok((newest, true)) };

@@ -77,7 +77,7 @@ async fn lines(pages: &Pages, engine: &crate::engine::Handle, records: Vec<Sweep
     let of = |record: SweepRecord| async {
         // All are asked at once, so a page of slow ones waits no longer than one of them.
         let wait = if record.state == codes::SweepState::Running { 4 * MOMENT } else { MOMENT };
-        let (status, is_newest) = pages.desk.status(engine, record.id, wait.max(Duration::from_millis(1))).await?;
+        let (status, is_newest) = pages.desk.status(engine, &record, wait.max(Duration::from_millis(1))).await?;
         Ok(Line { sweep: status.map(|status| sweep::shape(&status)), is_newest, record })
     };
     join_all(records.into_iter().map(of)).await.into_iter().collect()

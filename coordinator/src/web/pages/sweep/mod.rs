@@ -90,7 +90,7 @@ impl Sheet {
         let id = people.engine.find(text).await?;
         let missing = || crate::engine::Error::not_found(format!("sweep {id}"));
         let record = people.engine.store().sweep(id).await?.ok_or_else(missing)?;
-        let (status, is_newest) = pages.desk.status(&people.engine, id, MOMENT).await?;
+        let (status, is_newest) = pages.desk.status(&people.engine, &record, MOMENT).await?;
         let sweep = status.as_ref().map(shape);
         let metric = asked.query.get("metric").and_then(Metric::named);
         Ok(Self { people, record, pending: !is_newest, sweep, asked, metric })

@@ -157,7 +157,10 @@ impl Office {
         }
         self.ready.send_replace(false);
         if self.shutdown.is_cancelled() {
-            return tasks.wait().await;
+            tasks.wait().await;
+            // The room knows of this channel, so nobody would ever let go of the store.
+            self.standing.send_replace(Standing::Waiting(Waiting::Looking));
+            return;
         }
         // Refuse first: what comes now is for another.
         self.standing.send_replace(Standing::Waiting(Waiting::Looking));

@@ -87,7 +87,7 @@ async fn the_leaderboard_is_ordered_narrowed_and_chosen_by_its_address() {
         rows.map(|row| row.split('"').next().unwrap().parse().unwrap()).collect()
     };
     let best = rows(&whole(&env, "/sweeps/1").await);
-    assert_eq!(best.len(), 8);
+    assert_eq!(best.len(), 7);
     let mut worst = rows(&whole(&env, "/sweeps/1?sort=rank&order=desc").await);
     worst.reverse();
     assert_eq!(best, worst);

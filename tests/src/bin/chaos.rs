@@ -26,7 +26,7 @@ enum Part {
     Coordinator(Box<sweep_coordinator::Args>),
     /// A worker, as it is, with a scripted trainer.
     #[command(hide = true)]
-    Worker(sweep_worker::Args),
+    Worker(Box<sweep_worker::Args>),
     /// The scripted trainer.
     #[command(hide = true)]
     Trainer(scripted::Options),
@@ -40,7 +40,7 @@ fn main() -> ExitCode {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => fail(&error),
         },
-        Some(Part::Worker(args)) => in_runtime(async { sweep_worker::main_with(args, Vec::new()).await }),
+        Some(Part::Worker(args)) => in_runtime(async { sweep_worker::main_with(*args, Vec::new()).await }),
         Some(Part::Partitions(options)) => in_runtime(async { partition(&options).await }),
         None => in_runtime(async { wreak(&arguments.options).await }),
     }

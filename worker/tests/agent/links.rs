@@ -71,7 +71,7 @@ async fn a_coordinator_that_was_away_finds_the_attempt_still_running() {
     }
     assert_eq!(env.pids("starts").len(), 2, "the trial was trained once");
     let metrics = worker.metrics().render().unwrap();
-    assert!(metrics.contains("sweep_worker_sessions_total 2"), "{metrics}");
+    assert!(metrics.contains("sweep_worker_sessions_total{worker=\"w1\"} 2"), "{metrics}");
     worker.stop().await.unwrap();
 }
 

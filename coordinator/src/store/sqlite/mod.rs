@@ -98,8 +98,8 @@ pub struct SqliteStore {
     readers: SqlitePool,
     path: PathBuf,
     losses: Vec<Loss>,
-    /// Held as long as the store is open.
-    _lock: File,
+    /// Held as long as the store is open, whoever still has a handle to it when it is closed.
+    lock: File,
 }
 
 impl SqliteStore {
@@ -130,7 +130,7 @@ impl SqliteStore {
         let few = SqlitePoolOptions::new().max_connections(READERS).max_lifetime(None);
         let readers = few.connect_with(connect.read_only(true)).await.map_err(named)?;
         let writer = Writer { pool, acknowledged };
-        Ok(Self { writer, readers, path: path.to_owned(), losses, _lock: lock })
+        Ok(Self { writer, readers, path: path.to_owned(), losses, lock })
     }
 
     /// What it goes on without since it was opened; empty unless that was accepted.
@@ -434,5 +434,8 @@ impl Store for SqliteStore {
     async fn close(&self) {
         self.readers.close().await;
         self.writer.pool.close().await;
+        if let Err(error) = self.lock.unlock() {
+            warn!(%error, store = %self.path.display(), "the store's lock stays until this process ends");
+        }
     }
 }

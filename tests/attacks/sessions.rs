@@ -114,7 +114,7 @@ fn a_worker_reports_for_attempts_that_it_holds_and_for_no_others() {
         let own = register(&mut liar, "w2").await;
         let report = v1::ReportRequest { session: own, points: vec![point(&lease)] };
         let answer = liar.report(report).await.unwrap().into_inner();
-        assert_eq!(answer.stop, [lease.clone()], "it is told that this lease is not its own");
+        assert_eq!(answer.stop, std::slice::from_ref(&lease), "it is told that this lease is not its own");
         let finished = liar.finish(failed(own, &lease)).await.unwrap().into_inner();
         assert_eq!(finished.verdict, i32::from(v1::FinishVerdict::Stale));
         // Nor does it hand in a file for it.

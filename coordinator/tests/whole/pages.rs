@@ -102,7 +102,7 @@ async fn the_leaderboard_is_ordered_narrowed_and_chosen_by_its_address() {
     assert_eq!(chosen.matches(" checked>").count(), 2);
     assert!(chosen.contains("/sweeps/1/curves?chosen=1%2C2"), "what is chosen goes along");
     for nonsense in
-        ["?sort=<script>", "?page=99999999999999999999", "?chosen=-1,x", "?metric=nothing", "?where=a:b:c&where="]
+        ["?sort=%3Cscript%3E", "?page=99999999999999999999", "?chosen=-1,x", "?metric=nothing", "?where=a:b:c&where="]
     {
         assert_eq!(page(&env, &format!("/sweeps/1{nonsense}")).await.status, 200, "{nonsense}");
     }

@@ -49,7 +49,8 @@ test("before anything was submitted the page says how to begin", async () => {
 });
 
 test("a sweep's page follows it while it runs, and keeps focus, scroll and what is open", async () => {
-    sweep = await program.submit(spec(NAME, 8));
+    // Long enough on a fast machine that the page is looked at while it runs.
+    sweep = await program.submit(spec(NAME, 200));
     const page = await browser.page();
     await visit(page, `/sweeps/${sweep}`);
     assert.match(await page.locator("#progress").innerText(), /no worker is connected/);

@@ -97,6 +97,7 @@ fn refusals(path: &str, method: &HttpMethod) -> Vec<(&'static str, &'static str)
     }
     if *method == HttpMethod::Post {
         refusals.extend([
+            ("404", "There is no such thing"),
             ("408", "The body did not arrive in time"),
             ("409", "Where it stands, it cannot be done, or it is too much"),
             ("413", "The body is too long"),

@@ -162,14 +162,14 @@ fn a_terminal_that_changes_its_size_is_drawn_anew() {
     let address = serve().to_string();
     let Some(mut terminal) = Terminal::run(&format!("watch 3 --coordinator {address}"), &[]) else { return };
     terminal.until_shown("── Stages ──");
-    terminal.until_shown("── Leaderboard ──");
+    terminal.until_shown("── Leaderboard ─");
     let device = terminal.told("/dev/");
     let resized = Command::new("stty").args(["-F", &device, "rows", "12", "cols", "60"]).status().expect("stty starts");
     assert!(resized.success());
     // There is room for one pane then, which is the leaderboard.
     terminal.until("drew one pane", |seen| {
         let shows = seen.emulator.screen().contents();
-        shows.contains("── Leaderboard ──") && !shows.contains("── Stages ──")
+        shows.contains("── Leaderboard ─") && !shows.contains("── Stages ──")
     });
     terminal.press("q");
     terminal.end(130);

@@ -13,13 +13,14 @@ use tonic::codegen::http::{Request as HttpRequest, Response as HttpResponse};
 use tonic::codegen::{BoxFuture, Service};
 use tonic::{Request, Response, Status};
 
-use crate::access::{Caller, unix_ms};
+use crate::access::Caller;
 use crate::config::Config;
 use crate::engine::{Gauges, Handle, Trouble};
 use crate::grpc::gate;
 use crate::leading::Standing;
 use crate::store::leadership::Waiting;
 use crate::store::location::Location;
+use crate::unix_ms;
 
 /// The path that is answered by a standby.
 pub(crate) const PATH: &str = "/sweep.v1.SweepService/GetCoordinator";

@@ -13,7 +13,7 @@ use tokio_util::task::TaskTracker;
 use tracing::warn;
 
 use crate::about::About;
-use crate::access::{Keyring, unix_ms};
+use crate::access::Keyring;
 use crate::engine::{self, Trouble};
 use crate::grpc::access::Access;
 use crate::grpc::sweep::Sweeps;
@@ -23,6 +23,7 @@ use crate::metrics::Metrics;
 use crate::store::Store;
 use crate::store::artifacts::Folder;
 use crate::store::leadership::{Leadership, Led, Waiting};
+use crate::unix_ms;
 
 /// How long an engine that lost its right may take to end. It can write nothing any more.
 const PATIENCE: Duration = Duration::from_secs(5);

@@ -23,6 +23,12 @@ pub use config::{Args, Config};
 pub use program::main_with;
 pub use server::{Handle, start};
 
+/// Milliseconds since 1970 by this machine's clock, for people and the store; never for decisions of the scheduler.
+pub(crate) fn unix_ms() -> i64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
 /// An error with its causes, on one line.
 pub fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();

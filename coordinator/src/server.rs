@@ -22,7 +22,7 @@ use tracing::{error, info, warn};
 use crate::about::About;
 use crate::access::keyring::Given;
 use crate::access::refresh::Refresh;
-use crate::access::{self, Keyring, unix_ms};
+use crate::access::{self, Keyring};
 use crate::config::Config;
 use crate::engine;
 use crate::grpc::gate::Gate;
@@ -35,6 +35,7 @@ use crate::store::artifacts::Folder;
 use crate::store::leadership::{Leadership, Waiting};
 use crate::store::location::Location;
 use crate::store::{self, Store};
+use crate::unix_ms;
 use crate::web::{Web, router};
 
 /// A quiet connection is asked whether it still lives this often.

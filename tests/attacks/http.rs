@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::env::Env;
 use super::intruder::{Fleet, PATIENCE, ask, coordinator, exchange};
 
-const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded");
+pub(crate) const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded");
 
 #[test]
 fn a_person_signs_in_with_a_token_and_the_cookie_is_for_this_site_alone() {

@@ -6,6 +6,7 @@ use sweep_proto::v1;
 use tonic::Code;
 
 use super::env::study;
+use super::http::FORM;
 use super::intruder::{Fleet, ask, channel, coordinator, made, registration, runtime};
 use crate::env::Env;
 
@@ -67,12 +68,17 @@ fn a_role_opens_what_it_is_for_and_nothing_else() {
             let entered = fleet.workers(token).await.register(registration("w1")).await.unwrap_err();
             assert_eq!(entered.code(), Code::PermissionDenied, "not even an admin trains");
         }
-        // Who did it is what the token says, whatever the request does.
+        // Who did it is what the token says, whatever the request does; a form of a page says it too.
+        let bearer = format!("Bearer {}", fleet.submit);
+        let form = [FORM, ("authorization", bearer.as_str())];
+        assert_eq!(ask(&fleet.http, "POST /sweeps/1/pause", &form, "").status, 303);
         fleet.sweeps(&fleet.submit).await.cancel_sweep(cancel()).await.unwrap();
         let audit = v1::ListAuditRequest { sweep: reference(), ..Default::default() };
         let entries = fleet.sweeps(&fleet.read).await.list_audit(audit).await.unwrap().into_inner().entries;
-        let cancelled = entries.iter().find(|entry| entry.action == "cancelled").unwrap();
-        assert_eq!(cancelled.actor, "submit");
+        for action in ["paused", "cancelled"] {
+            let entry = entries.iter().find(|entry| entry.action == action).unwrap();
+            assert_eq!(entry.actor, "submit", "{action}");
+        }
     });
     let bearer = format!("Bearer {}", fleet.read);
     let read = [("authorization", bearer.as_str())];

@@ -13,8 +13,9 @@ use tower::Layer;
 
 use super::ending::Ending;
 use super::keyring::{Admitted, Presented};
-use super::{Caller, Keyring, Refusal, Secret, need, unix_ms};
+use super::{Caller, Keyring, Refusal, Secret, need};
 use crate::listen::Peer;
+use crate::unix_ms;
 
 /// Puts the door before services.
 #[derive(Debug, Clone)]

@@ -18,7 +18,8 @@ use axum::response::{IntoResponse, Redirect, Response};
 
 use super::ending::Ending;
 use super::keyring::{Admitted, Presented};
-use super::{Keyring, Need, Refusal, Secret, need, unix_ms};
+use super::{Keyring, Need, Refusal, Secret, need};
+use crate::unix_ms;
 use crate::web::problem::Problem;
 
 /// Names of the cookie: without TLS, and with it, where browsers then hold that nobody else could set it.

@@ -10,7 +10,8 @@ use maud::{DOCTYPE, html};
 
 use super::http::{COOKIE, Door, SECURE_COOKIE};
 use super::keyring::Presented;
-use super::{Need, Role, Secret, unix_ms};
+use super::{Need, Role, Secret};
+use crate::unix_ms;
 
 /// The longest form, in bytes.
 const MAX_FORM_BYTES: usize = 8 * 1024;

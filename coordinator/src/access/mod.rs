@@ -18,9 +18,3 @@ pub use keyring::{Caller, Keyring, Refusal};
 pub use need::Need;
 pub use role::Role;
 pub use secret::Secret;
-
-/// Milliseconds since 1970 by this machine's clock.
-pub(crate) fn unix_ms() -> i64 {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
-}

@@ -11,8 +11,9 @@ use tracing::{info, warn};
 
 use super::keyring::Given;
 use super::secret::Error;
-use super::{Keyring, Role, Secret, unix_ms};
+use super::{Keyring, Role, Secret};
 use crate::store::leadership::Leadership;
+use crate::unix_ms;
 
 const PAUSE: Duration = Duration::from_secs(1);
 /// Refused calls are told of together, once in so long.

@@ -15,11 +15,11 @@ use sweep_scheduler::SweepId;
 use sweep_spec::TrialId;
 use sweep_spec::trainer::Validation;
 
-use super::driver::unix_ms;
 use super::submit::blocking;
 use super::{Error, Handle, restore, study};
 use crate::store::codes::{AttemptState, SweepState};
 use crate::store::record::{SweepRecord, TrialPage, TrialState};
+use crate::unix_ms;
 
 /// Analyses that are kept.
 const KEPT: usize = 16;

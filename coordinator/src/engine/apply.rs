@@ -15,12 +15,13 @@ use super::Error;
 use super::command::{
     Begin, Command, Describe, Finish, FinishEnding, Finished, Register, Registered, Reply, Report, Reported, Ticket,
 };
-use super::driver::{Driver, unix_ms};
+use super::driver::Driver;
 use super::live::Session;
 use super::people::audit;
 use crate::convert::Invalid;
 use crate::store::codes::{AuditAction, StageState};
 use crate::store::write::{AuditRow, PointRow, StageChange, WorkerRow};
+use crate::unix_ms;
 
 impl Driver {
     pub(crate) fn command(&mut self, command: Command) {

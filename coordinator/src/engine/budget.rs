@@ -10,11 +10,12 @@ use sweep_scheduler::{Event, SweepId};
 use sweep_spec::Plan;
 use tracing::info;
 
-use super::driver::{Driver, unix_ms};
+use super::driver::Driver;
 use super::live::LiveSweep;
 use super::people::{NOBODY, audit};
 use crate::store::codes::AuditAction;
 use crate::store::write::AuditRow;
+use crate::unix_ms;
 
 /// A queue longer than this is gone through at most so often, while something of it may be started anyway.
 const LONG: usize = 5_000;

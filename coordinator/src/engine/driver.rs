@@ -27,6 +27,7 @@ use crate::store::observed::Observed;
 use crate::store::record::Loaded;
 use crate::store::write::{Bound, Commit};
 use crate::store::{self, Store};
+use crate::unix_ms;
 
 /// Commands that are taken before a commit is begun.
 const MAX_COMMANDS: usize = 4096;
@@ -385,10 +386,4 @@ async fn finished(in_flight: &mut Option<InFlight>) -> Result<Duration, String> 
             Err(error) => Err(error.to_string()),
         },
     }
-}
-
-/// Milliseconds since 1970, for people and the store; never for decisions.
-pub(crate) fn unix_ms() -> i64 {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }

@@ -12,7 +12,7 @@ use tracing::{error, info, warn};
 use super::apply::ignored;
 use super::batch::Decide;
 use super::command::{Finish, FinishEnding};
-use super::driver::{Driver, unix_ms};
+use super::driver::Driver;
 use super::learning::prediction_row;
 use super::live::LiveAttempt;
 use super::people::{NOBODY, audit};
@@ -23,6 +23,7 @@ use crate::store::record::AttemptKey;
 use crate::store::write::{
     AttemptEnd, AttemptStart, AuditRow, Bound, ResultRow, RoundEndRow, StageChange, SweepEndRow,
 };
+use crate::unix_ms;
 
 /// Lines of a log that a reason quotes, and how long they may be together, in bytes.
 const QUOTED_LINES: usize = 5;

@@ -9,7 +9,8 @@ use sweep_scheduler::SweepId;
 use sweep_spec::TrialId;
 
 use super::command::PaceGauges;
-use super::driver::{Driver, unix_ms};
+use super::driver::Driver;
+use crate::unix_ms;
 
 /// When a sweep is expected to end is made anew only when this many times what making it took has passed: of a hundred
 /// thousand trials it takes a while, and everybody waits meanwhile.

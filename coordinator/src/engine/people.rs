@@ -7,10 +7,11 @@ use tracing::info;
 
 use super::batch::Decide;
 use super::command::{Reply, Retry};
-use super::driver::{Driver, unix_ms};
+use super::driver::Driver;
 use super::{Error, restore};
 use crate::store::codes::{AuditAction, StageState};
 use crate::store::write::{AuditRow, ServiceRow, StageChange};
+use crate::unix_ms;
 
 /// Who acts where nobody does.
 pub(crate) const NOBODY: &str = "coordinator";

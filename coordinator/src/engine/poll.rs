@@ -9,8 +9,9 @@ use tracing::error;
 
 use super::Error;
 use super::command::{Assignment, Poll, PollReply, Reply};
-use super::driver::{Driver, unix_ms};
+use super::driver::Driver;
 use super::live::{LiveAttempt, Parked};
+use crate::unix_ms;
 
 impl Driver {
     pub(crate) fn poll(&mut self, poll: Poll, reply: Reply<PollReply>) {

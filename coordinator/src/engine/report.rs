@@ -10,12 +10,12 @@ use sweep_scheduler::SweepId;
 use tokio::io::AsyncReadExt;
 
 use super::analysis::Analysed;
-use super::driver::unix_ms;
 use super::submit::blocking;
 use super::{Error, Handle};
 use crate::store::artifacts::{self, Folder};
 use crate::store::codes::SweepState;
 use crate::store::record::{AttemptKey, SweepRecord, TrialPage, TrialState};
+use crate::unix_ms;
 
 /// Configurations of a report for people; more are for tables that programs read.
 const MOST_CONFIGURATIONS: usize = 2_000;

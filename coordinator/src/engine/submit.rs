@@ -12,7 +12,6 @@ use sweep_spec::{Digest, Plan, Spec};
 use tracing::info;
 
 use super::command::{Begin, Command};
-use super::driver::unix_ms;
 use super::expand::Expansion;
 use super::live::{LiveSweep, dataset_key};
 use super::{Error, Handle, Trouble, fitting};
@@ -20,6 +19,7 @@ use crate::convert::Invalid;
 use crate::store::codes::{StageState, SweepState};
 use crate::store::record::{AttemptKey, StageRecord, Submission, SweepRecord};
 use crate::store::write::{Preparation, StageRow, SweepRow};
+use crate::unix_ms;
 
 /// How long a submit waits for a connected worker's word about the data.
 const DESCRIBED_WITHIN: Duration = Duration::from_secs(3);

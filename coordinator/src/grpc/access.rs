@@ -8,11 +8,12 @@ use tonic::{Request, Response, Status};
 
 use super::status;
 use crate::access::grpc::named;
-use crate::access::{Keyring, Role, Secret, unix_ms};
+use crate::access::{Keyring, Role, Secret};
 use crate::convert::{self, Invalid, MAX_NAME_BYTES};
 use crate::engine::Error;
 use crate::store::Store;
 use crate::store::tokens::{TokenRecord, Tokens};
+use crate::unix_ms;
 
 /// The longest life of a token: a hundred years.
 const LONGEST_MS: u64 = 100 * 366 * 24 * 3600 * 1000;

@@ -3,13 +3,16 @@
 use std::cmp::Ordering;
 use std::collections::HashMap;
 
+use serde::Deserialize;
 use sweep_analysis::leaderboard::Row;
 use sweep_analysis::result::Estimate;
+use utoipa::ToSchema;
 
 use crate::engine::{Analysed, Error};
 
 /// What rows are put in order by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
 pub(crate) enum Key {
     /// As they are ranked.
     #[default]
@@ -70,7 +73,6 @@ impl Part {
             || row.name.to_lowercase().contains(&self.containing)
     }
 
-    /// What has no number stands last in either direction.
     fn order(&self, analysed: &Analysed, rows: &mut [&Row]) {
         let number: Number = match self.key {
             Key::Rank => {
@@ -107,14 +109,19 @@ impl Part {
                 Box::new(move |row| deltas.get(&row.position).copied().flatten().filter(|_| !row.baseline))
             }
         };
-        let turned = |order: Ordering| if self.descending { order.reverse() } else { order };
-        rows.sort_by(|a, b| match (number(a), number(b)) {
-            (Some(a), Some(b)) => turned(a.total_cmp(&b)),
-            (Some(_), None) => Ordering::Less,
-            (None, Some(_)) => Ordering::Greater,
-            (None, None) => Ordering::Equal,
-        });
+        by_number(rows, |row| number(row), self.descending);
     }
+}
+
+/// Puts rows in order by a number; what has none stands last in either direction.
+pub(crate) fn by_number<T>(rows: &mut [T], number: impl Fn(&T) -> Option<f64>, descending: bool) {
+    let turned = |order: Ordering| if descending { order.reverse() } else { order };
+    rows.sort_by(|a, b| match (number(a), number(b)) {
+        (Some(a), Some(b)) => turned(a.total_cmp(&b)),
+        (Some(_), None) => Ordering::Less,
+        (None, Some(_)) => Ordering::Greater,
+        (None, None) => Ordering::Equal,
+    });
 }
 
 fn mean(estimate: Option<Estimate>) -> Option<f64> {

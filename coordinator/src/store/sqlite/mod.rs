@@ -47,6 +47,7 @@ use super::record::{
 use super::tokens::{TokenRecord, Tokens};
 use super::write::{AuditRow, Commit, Preparation};
 use super::{Error, Loss, Store};
+use crate::unix_ms;
 use number::{Acknowledged, Writer};
 
 /// Marks a file as ours: "SWEP".
@@ -182,11 +183,6 @@ async fn verify(pool: &SqlitePool, options: &Options, acknowledged: Option<u64>)
     }
     transaction.commit().await?;
     Ok((losses, commits))
-}
-
-fn unix_ms() -> i64 {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// A file that is there must begin as a database does; an empty one is taken as new.

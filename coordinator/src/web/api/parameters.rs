@@ -150,28 +150,6 @@ impl MetricName {
     }
 }
 
-/// What rows are put in order by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum Sort {
-    #[default]
-    Rank,
-    Position,
-    Configuration,
-    TrainAccuracy,
-    ValAccuracy,
-    TrainLoss,
-    ValLoss,
-    TestAccuracy,
-    TestLoss,
-    Params,
-    Flops,
-    Ratio,
-    Seconds,
-    /// Against the starting point of the stage.
-    Delta,
-}
-
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Order {
@@ -190,7 +168,7 @@ pub(super) struct LeaderboardQuestion {
     pub(super) metric: Option<MetricName>,
     #[serde(default)]
     #[param(inline, required = false)]
-    pub(super) sort: Sort,
+    pub(super) sort: Key,
     #[serde(default)]
     #[param(inline, required = false)]
     pub(super) order: Order,
@@ -206,27 +184,6 @@ pub(super) struct LeaderboardQuestion {
     #[serde(default)]
     #[param(inline, required = false)]
     pub(super) format: Format,
-}
-
-impl From<Sort> for Key {
-    fn from(sort: Sort) -> Self {
-        match sort {
-            Sort::Rank => Self::Rank,
-            Sort::Position => Self::Position,
-            Sort::Configuration => Self::Configuration,
-            Sort::TrainAccuracy => Self::TrainAccuracy,
-            Sort::ValAccuracy => Self::ValAccuracy,
-            Sort::TrainLoss => Self::TrainLoss,
-            Sort::ValLoss => Self::ValLoss,
-            Sort::TestAccuracy => Self::TestAccuracy,
-            Sort::TestLoss => Self::TestLoss,
-            Sort::Params => Self::Params,
-            Sort::Flops => Self::Flops,
-            Sort::Ratio => Self::Ratio,
-            Sort::Seconds => Self::Seconds,
-            Sort::Delta => Self::Delta,
-        }
-    }
 }
 
 /// What is asked of a sweep's results.

@@ -31,7 +31,7 @@ pub(super) async fn leaderboard(
     Parameters(question): Parameters<LeaderboardQuestion>,
 ) -> Answered {
     let part = Part {
-        key: question.sort.into(),
+        key: question.sort,
         descending: question.order == Order::Descending,
         after: question.after,
         containing: text("contains", question.contains, 256)?.to_lowercase(),

@@ -3,44 +3,27 @@
 
 use axum::body::Bytes;
 use axum::extract::{Path, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use maud::html;
 use sweep_scheduler::SweepId;
 use sweep_scheduler::event::Service;
 
 use super::Pages;
-use super::access::{Asked, is_ours};
+use super::access::Asked;
 use super::frame::{Frame, Place};
 use super::query::{Query, part};
 use super::refusals::Refusal;
 use super::words::counted;
 use crate::engine::Handle;
 
-/// Who is written into the audit log for what pages do.
-const ACTOR: &str = "page";
 const PRIORITIES: std::ops::RangeInclusive<i32> = -1000..=1000;
 
-/// A sweep that is to be changed, by somebody who may.
-async fn changed(
-    pages: &Pages,
-    sweep: &str,
-    (headers, asked): (&HeaderMap, &Asked),
-) -> Result<(Handle, SweepId), Refusal> {
-    allowed(headers, asked.may_change)?;
+/// A sweep that is to be changed. That whoever asks may, and asks from a page of ours, was seen at the door.
+async fn changed(pages: &Pages, sweep: &str) -> Result<(Handle, SweepId), Refusal> {
     let engine = pages.people()?.engine;
     let id = engine.find(sweep).await?;
     Ok((engine, id))
-}
-
-fn allowed(headers: &HeaderMap, may: bool) -> Result<(), Refusal> {
-    if !is_ours(headers) {
-        return Err(Refusal::Forbidden("this form was sent from another site"));
-    }
-    if !may {
-        return Err(Refusal::Forbidden("your token does not allow this change"));
-    }
-    Ok(())
 }
 
 /// Back to the sweep; a browser asks for it with GET.
@@ -82,70 +65,60 @@ pub(super) async fn confirm_cancel(
 pub(super) async fn cancel(
     State(pages): State<Pages>,
     Path(sweep): Path<String>,
-    headers: HeaderMap,
     asked: Asked,
 ) -> Result<Response, Refusal> {
-    let (engine, id) = changed(&pages, &sweep, (&headers, &asked)).await?;
-    engine.cancel(id, ACTOR).await?;
+    let (engine, id) = changed(&pages, &sweep).await?;
+    engine.cancel(id, &asked.actor).await?;
     Ok(back(id))
 }
 
 pub(super) async fn pause(
     State(pages): State<Pages>,
     Path(sweep): Path<String>,
-    headers: HeaderMap,
     asked: Asked,
 ) -> Result<Response, Refusal> {
-    let (engine, id) = changed(&pages, &sweep, (&headers, &asked)).await?;
-    engine.pause(id, true, ACTOR).await?;
+    let (engine, id) = changed(&pages, &sweep).await?;
+    engine.pause(id, true, &asked.actor).await?;
     Ok(back(id))
 }
 
 pub(super) async fn resume(
     State(pages): State<Pages>,
     Path(sweep): Path<String>,
-    headers: HeaderMap,
     asked: Asked,
 ) -> Result<Response, Refusal> {
-    let (engine, id) = changed(&pages, &sweep, (&headers, &asked)).await?;
-    engine.pause(id, false, ACTOR).await?;
+    let (engine, id) = changed(&pages, &sweep).await?;
+    engine.pause(id, false, &asked.actor).await?;
     Ok(back(id))
 }
 
 pub(super) async fn retry(
     State(pages): State<Pages>,
     Path(sweep): Path<String>,
-    headers: HeaderMap,
     asked: Asked,
 ) -> Result<Response, Refusal> {
-    let (engine, id) = changed(&pages, &sweep, (&headers, &asked)).await?;
-    engine.retry(id, ACTOR).await?;
+    let (engine, id) = changed(&pages, &sweep).await?;
+    engine.retry(id, &asked.actor).await?;
     Ok(back(id))
 }
 
 pub(super) async fn priority(
     State(pages): State<Pages>,
     Path(sweep): Path<String>,
-    headers: HeaderMap,
     asked: Asked,
     form: Bytes,
 ) -> Result<Response, Refusal> {
-    let (engine, id) = changed(&pages, &sweep, (&headers, &asked)).await?;
+    let (engine, id) = changed(&pages, &sweep).await?;
     let form = Query::of(&String::from_utf8_lossy(&form));
     let priority =
         form.get("priority").and_then(|text| text.trim().parse().ok()).filter(|one| PRIORITIES.contains(one));
     let problem = || Refusal::Form("a priority is a whole number from -1000 to 1000".to_owned());
-    engine.set_priority(id, priority.ok_or_else(problem)?, ACTOR).await?;
+    engine.set_priority(id, priority.ok_or_else(problem)?, &asked.actor).await?;
     Ok(back(id))
 }
 
-async fn serve(
-    pages: &Pages,
-    (worker, service): (&str, Service),
-    (headers, asked): (&HeaderMap, &Asked),
-) -> Result<Response, Refusal> {
-    allowed(headers, asked.may_serve)?;
-    pages.people()?.engine.set_service(worker, service, ACTOR).await?;
+async fn serve(pages: &Pages, (worker, service): (&str, Service), asked: &Asked) -> Result<Response, Refusal> {
+    pages.people()?.engine.set_service(worker, service, &asked.actor).await?;
     Ok(Redirect::to(&format!("/workers#worker-{}", part(worker))).into_response())
 }
 
@@ -178,27 +151,24 @@ pub(super) async fn confirm_drain(
 pub(super) async fn suspend(
     State(pages): State<Pages>,
     Path(worker): Path<String>,
-    headers: HeaderMap,
     asked: Asked,
 ) -> Result<Response, Refusal> {
     let why = "suspended on its page: put it back when it may work again".to_owned();
-    serve(&pages, (&worker, Service::Suspended(why)), (&headers, &asked)).await
+    serve(&pages, (&worker, Service::Suspended(why)), &asked).await
 }
 
 pub(super) async fn drain(
     State(pages): State<Pages>,
     Path(worker): Path<String>,
-    headers: HeaderMap,
     asked: Asked,
 ) -> Result<Response, Refusal> {
-    serve(&pages, (&worker, Service::Draining), (&headers, &asked)).await
+    serve(&pages, (&worker, Service::Draining), &asked).await
 }
 
 pub(super) async fn put_back(
     State(pages): State<Pages>,
     Path(worker): Path<String>,
-    headers: HeaderMap,
     asked: Asked,
 ) -> Result<Response, Refusal> {
-    serve(&pages, (&worker, Service::Active), (&headers, &asked)).await
+    serve(&pages, (&worker, Service::Active), &asked).await
 }

@@ -11,8 +11,8 @@ use sweep_shapes::text::{count, plural};
 use sweep_shapes::{State as SweepState, Sweep};
 
 use super::access::Asked;
-use super::desk::MOMENT;
 use super::frame::{Frame, Place};
+use super::meanwhile::MOMENT;
 use super::query::Query;
 use super::refusals::Refusal;
 use super::words::{Head, bar, counted, downloads, empty, moment, pages, percent, seconds, state};
@@ -77,7 +77,7 @@ async fn lines(pages: &Pages, engine: &crate::engine::Handle, records: Vec<Sweep
     let of = |record: SweepRecord| async {
         // All are asked at once, so a page of slow ones waits no longer than one of them.
         let wait = if record.state == codes::SweepState::Running { 4 * MOMENT } else { MOMENT };
-        let (status, is_newest) = pages.desk.status(engine, &record, wait.max(Duration::from_millis(1))).await?;
+        let (status, is_newest) = pages.meanwhile.status(engine, &record, wait.max(Duration::from_millis(1))).await?;
         Ok(Line { sweep: status.map(|status| sweep::shape(&status)), is_newest, record })
     };
     join_all(records.into_iter().map(of)).await.into_iter().collect()

@@ -2,14 +2,14 @@
 //! what the engine and the store say and compute nothing that is not about showing it.
 //!
 //! `query` reads addresses, `frame` stands around every page, `refusals` are the pages that say why there is nothing to
-//! see, `desk` keeps a page from waiting. What a page shows stands in a room of its own.
+//! see, `meanwhile` keeps a page from waiting. What a page shows stands in a room of its own.
 
 mod access;
 mod actions;
-mod desk;
 mod events;
 mod frame;
 mod home;
+mod meanwhile;
 mod query;
 mod refusals;
 mod sweep;
@@ -29,7 +29,7 @@ use super::finish::finish;
 use super::{Web, assets};
 use crate::grpc::sweep::Sweeps;
 use crate::leading::Standing;
-use desk::Desk;
+use meanwhile::Meanwhile;
 use refusals::Refusal;
 
 /// The longest form, in bytes.
@@ -39,7 +39,7 @@ const MAX_FORM_BYTES: usize = 16 * 1024;
 #[derive(Clone)]
 pub(crate) struct Pages {
     web: Web,
-    desk: Arc<Desk>,
+    meanwhile: Arc<Meanwhile>,
 }
 
 impl Pages {
@@ -81,5 +81,5 @@ pub(crate) fn router(web: Web) -> Router {
         .merge(changes)
         .fallback(async |uri: Uri| Refusal::Address(uri.path().to_owned()))
         .layer(axum::middleware::from_fn(finish))
-        .with_state(Pages { web, desk: Arc::default() })
+        .with_state(Pages { web, meanwhile: Arc::default() })
 }

@@ -8,11 +8,10 @@ use sweep_report::Curve;
 use sweep_report::parts::{self, Parts, number};
 use sweep_spec::Outcome;
 
-use super::{Part, Sheet, with_parts};
+use super::{Part, Sheet, curves, with_parts};
 use crate::engine::{Analysed, Error, material};
 use crate::web::pages::Pages;
 use crate::web::pages::access::Asked;
-use crate::web::pages::desk;
 use crate::web::pages::refusals::Refusal;
 use crate::web::pages::words::{pending, verdict, word};
 
@@ -33,7 +32,7 @@ pub(in crate::web::pages) async fn page(
     let mut material = material(&analysed);
     let mut wanted = vec![number];
     wanted.extend(analysed.study.baseline().map(|baseline| baseline.position).filter(|baseline| *baseline != number));
-    material.curves = desk::curves(&sheet.people.engine, sheet.id(), &wanted).await?;
+    material.curves = curves::of(&sheet.people.engine, sheet.id(), &wanted).await?;
     let own: Vec<Curve> = material.curves.iter().filter(|curve| curve.position == number).cloned().collect();
     let body = with_parts(&analysed, &material, |parts| whole(&sheet, &analysed, (subject, parts, &own)))?;
     Ok(sheet.respond(Part::Below, &body))

@@ -5,15 +5,18 @@ use axum::response::Response;
 use maud::{Markup, html};
 use sweep_report::Curve;
 use sweep_report::parts::{Parts, Which};
+use sweep_scheduler::SweepId;
 
 use super::{Part, Sheet, choose, chosen, with_parts};
-use crate::engine::{Analysed, material};
+use crate::engine::{Analysed, Error, Handle, material};
+use crate::store::record::TrialPage;
 use crate::web::pages::Pages;
 use crate::web::pages::access::Asked;
-use crate::web::pages::desk;
 use crate::web::pages::refusals::Refusal;
 use crate::web::pages::words::{empty, pending};
 
+/// The most trials of a configuration whose curves are read.
+const MOST_SEEDS: u32 = 256;
 /// Shown where nothing is chosen: the best so many, and the baseline.
 const BEST: usize = 5;
 
@@ -29,7 +32,7 @@ pub(in crate::web::pages) async fn page(
     };
     let positions = chosen(&sheet.asked.query, &analysed, BEST);
     let mut material = material(&analysed);
-    material.curves = desk::curves(&sheet.people.engine, sheet.id(), &positions).await?;
+    material.curves = of(&sheet.people.engine, sheet.id(), &positions).await?;
     let body =
         with_parts(&analysed, &material, |parts| whole(&sheet, &analysed, (parts, &positions, &material.curves)))?;
     Ok(sheet.respond(Part::Curves, &body))
@@ -86,4 +89,22 @@ fn trials(analysed: &Analysed, positions: &[u32], curves: &[Curve]) -> Markup {
             } }
         }
     }
+}
+
+/// The epochs of the trials of these configurations, those that run included.
+pub(super) async fn of(engine: &Handle, sweep: SweepId, positions: &[u32]) -> Result<Vec<Curve>, Error> {
+    let store = engine.store();
+    let mut curves = Vec::new();
+    for &position in positions {
+        let after = position.checked_sub(1).map(|before| (before, i64::MAX as u64));
+        let page = TrialPage { sweep, after, limit: MOST_SEEDS, states: Vec::new() };
+        for row in store.trials(&page).await?.into_iter().filter(|row| row.configuration == position) {
+            let Some((_, key)) = row.newest else { continue };
+            let epochs = store.points(key).await?.into_iter().map(|point| point.metrics).collect::<Vec<_>>();
+            if !epochs.is_empty() {
+                curves.push(Curve { position, seed: row.seed, epochs });
+            }
+        }
+    }
+    Ok(curves)
 }

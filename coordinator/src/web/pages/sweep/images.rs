@@ -44,10 +44,10 @@ async fn pictures(
     analysed: &Arc<Analysed>,
 ) -> Result<Option<Arc<[Option<String>; 2]>>, Refusal> {
     let id = sheet.id();
-    if let Some(made) = pages.desk.pictures(id, analysed) {
+    if let Some(made) = pages.meanwhile.pictures(id, analysed) {
         return Ok(Some(made));
     }
-    let (people, of, desk) = (sheet.people.clone(), Arc::clone(analysed), Arc::clone(&pages.desk));
+    let (people, of, meanwhile) = (sheet.people.clone(), Arc::clone(analysed), Arc::clone(&pages.meanwhile));
     let make = async move {
         let material = people.engine.pictured(&of, &people.artifacts).await?;
         let drawn = tokio::task::spawn_blocking(move || {
@@ -55,10 +55,10 @@ async fn pictures(
             (of, Arc::new([pairs.map(PreEscaped::into_string), hardest.map(PreEscaped::into_string)]))
         });
         let (of, made) = drawn.await.map_err(|error| crate::engine::Error::Internal(error.to_string()))?;
-        desk.keep_pictures(id, &of, &made);
+        meanwhile.keep_pictures(id, &of, &made);
         Ok(made)
     };
-    Ok(pages.desk.trials(id, make).await?)
+    Ok(pages.meanwhile.trials(id, make).await?)
 }
 
 fn whole(

@@ -10,6 +10,7 @@ use sweep_spec::spec::Metric;
 
 use super::{Sheet, metrics};
 use crate::engine::Analysed;
+use crate::grpc::board_part::by_number;
 use crate::web::pages::query::{MOST_CHOSEN, Query};
 use crate::web::pages::words::{Head, downloads, empty, pages, verdict};
 
@@ -173,15 +174,7 @@ fn order(lines: &mut [Line<'_>], (key, high): (&str, bool)) {
         }
         return;
     }
-    lines.sort_by(|a, b| {
-        let (a, b) = (a.key(key).filter(|value| value.is_finite()), b.key(key).filter(|value| value.is_finite()));
-        match (a, b) {
-            (Some(a), Some(b)) if high => b.total_cmp(&a),
-            (Some(a), Some(b)) => a.total_cmp(&b),
-            // What has no value stands last, whichever way.
-            (a, b) => b.is_some().cmp(&a.is_some()),
-        }
-    });
+    by_number(lines, |line| line.key(key).filter(|value| value.is_finite()), high);
 }
 
 fn has_tests(lines: &[Line<'_>]) -> bool {

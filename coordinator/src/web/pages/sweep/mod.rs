@@ -24,8 +24,8 @@ use sweep_spec::spec::Metric;
 
 use super::Pages;
 use super::access::Asked;
-use super::desk::MOMENT;
 use super::frame::{Frame, Place};
+use super::meanwhile::MOMENT;
 use super::query::Query;
 use super::refusals::Refusal;
 use super::words::{counted, moment, pending, state};
@@ -90,7 +90,7 @@ impl Sheet {
         let id = people.engine.find(text).await?;
         let missing = || crate::engine::Error::not_found(format!("sweep {id}"));
         let record = people.engine.store().sweep(id).await?.ok_or_else(missing)?;
-        let (status, is_newest) = pages.desk.status(&people.engine, &record, MOMENT).await?;
+        let (status, is_newest) = pages.meanwhile.status(&people.engine, &record, MOMENT).await?;
         let sweep = status.as_ref().map(shape);
         let metric = asked.query.get("metric").and_then(Metric::named);
         Ok(Self { people, record, pending: !is_newest, sweep, asked, metric })
@@ -108,7 +108,7 @@ impl Sheet {
     /// What the results say, if that is known within a moment.
     pub(super) async fn analysed(&mut self, pages: &Pages, images: bool) -> Result<Option<Arc<Analysed>>, Refusal> {
         let asked = (self.id(), self.metric, images);
-        let (found, is_newest) = pages.desk.analysed(&self.people.engine, asked).await?;
+        let (found, is_newest) = pages.meanwhile.analysed(&self.people.engine, asked).await?;
         self.pending |= !is_newest;
         Ok(found)
     }

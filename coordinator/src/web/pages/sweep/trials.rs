@@ -37,7 +37,7 @@ pub(in crate::web::pages) async fn page(
         states: state.map(|(_, state)| state.into()).into_iter().collect(),
     };
     let people = sheet.people.clone();
-    let answer = pages.desk.trials(sheet.id(), async move { people.trials(request).await }).await?;
+    let answer = pages.meanwhile.trials(sheet.id(), async move { people.trials(request).await }).await?;
     sheet.pending |= answer.is_none();
     let body = html! {
         section aria-labelledby="trials-title" {

@@ -8,18 +8,15 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use sweep_analysis::analyse::Request;
-use sweep_report::Curve;
 use sweep_scheduler::SweepId;
 use sweep_spec::spec::Metric;
 use tokio::sync::Notify;
 
 use crate::engine::{Analysed, Error, Handle, Status};
-use crate::store::record::{SweepRecord, TrialPage};
+use crate::store::record::SweepRecord;
 
 /// How long a page waits for what it shows.
 pub(super) const MOMENT: Duration = Duration::from_millis(120);
-/// The most trials of a configuration whose curves are read.
-const MOST_SEEDS: u32 = 256;
 /// Answers that are kept for when newer ones are late.
 const KEPT_BEFORE: usize = 64;
 /// Sections about images that are kept.
@@ -48,14 +45,14 @@ type Pictures = (Arc<Analysed>, Arc<[Option<String>; 2]>);
 
 /// What pages of one coordinator share.
 #[derive(Default)]
-pub(super) struct Desk {
+pub(super) struct Meanwhile {
     making: Arc<Mutex<HashSet<Work>>>,
     done: Arc<Notify>,
     before: Mutex<Before>,
     pictures: Mutex<HashMap<SweepId, Pictures>>,
 }
 
-impl Desk {
+impl Meanwhile {
     /// The answer, if it is there within a moment. If it is not, the work goes on.
     async fn within<T, F>(&self, work: Work, wait: Duration, make: F) -> Option<Result<T, Error>>
     where
@@ -170,22 +167,4 @@ impl Drop for Done {
         }
         self.done.notify_waiters();
     }
-}
-
-/// The epochs of the trials of these configurations, those that run included.
-pub(super) async fn curves(engine: &Handle, sweep: SweepId, positions: &[u32]) -> Result<Vec<Curve>, Error> {
-    let store = engine.store();
-    let mut curves = Vec::new();
-    for &position in positions {
-        let after = position.checked_sub(1).map(|before| (before, i64::MAX as u64));
-        let page = TrialPage { sweep, after, limit: MOST_SEEDS, states: Vec::new() };
-        for row in store.trials(&page).await?.into_iter().filter(|row| row.configuration == position) {
-            let Some((_, key)) = row.newest else { continue };
-            let epochs = store.points(key).await?.into_iter().map(|point| point.metrics).collect::<Vec<_>>();
-            if !epochs.is_empty() {
-                curves.push(Curve { position, seed: row.seed, epochs });
-            }
-        }
-    }
-    Ok(curves)
 }

@@ -1,7 +1,6 @@
 //! What this coordinator is and how it stands, whether it leads or not: the one question that a standby answers too.
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -18,6 +17,7 @@ use crate::config::Config;
 use crate::engine::{Gauges, Handle, Trouble};
 use crate::grpc::gate;
 use crate::leading::Standing;
+use crate::metrics::Places;
 use crate::store::leadership::Waiting;
 use crate::store::location::Location;
 use crate::unix_ms;
@@ -33,16 +33,15 @@ pub(crate) struct About {
     standing: watch::Receiver<Standing>,
     started_unix_ms: i64,
     store: Location,
-    /// Artifacts lie here, and as a rule the store.
-    folder: PathBuf,
+    places: Places,
     http: SocketAddr,
 }
 
 impl About {
     /// Of a coordinator that starts now, and serves HTTP at `http`.
     pub(crate) fn new(config: &Config, standing: watch::Receiver<Standing>, http: SocketAddr) -> Self {
-        let (store, folder) = (config.store.clone(), config.artifacts());
-        Self { standing, started_unix_ms: unix_ms(), store, folder, http }
+        let (store, places) = (config.store.clone(), Places::of(config));
+        Self { standing, started_unix_ms: unix_ms(), store, places, http }
     }
 
     /// The answer to whoever asks, by what is known now.
@@ -52,7 +51,10 @@ impl About {
             Some(engine) => tokio::time::timeout(COUNTS_WAIT, engine.gauges()).await.ok().and_then(Result::ok),
             None => None,
         };
-        let disk = disk(self.store.file().and_then(Path::parent).unwrap_or(&self.folder));
+        // Where the store lies, or where artifacts do if that is a database.
+        let places = self.places.clone();
+        let rooms = tokio::task::spawn_blocking(move || places.rooms()).await.unwrap_or_default();
+        let disk = rooms.first().map(|room| (room.free, room.all));
         GetCoordinatorResponse {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             trainer_semantics: sweep_spec::TRAINER_SEMANTICS,
@@ -97,13 +99,6 @@ fn kind(store: &Location) -> &'static str {
         Location::File(_) => "sqlite",
         Location::Postgres(_) => "postgres",
     }
-}
-
-/// Bytes that are free to this process on the disk of a folder, and all of them.
-fn disk(folder: &Path) -> Option<(u64, u64)> {
-    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
-    let found = rustix::fs::statvfs(folder).ok()?;
-    Some((found.f_bavail.saturating_mul(found.f_frsize), found.f_blocks.saturating_mul(found.f_frsize)))
 }
 
 fn message(gauges: &Gauges) -> v1::CoordinatorCounts {

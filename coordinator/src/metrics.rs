@@ -15,7 +15,7 @@ use sweep_analysis::cost::Prediction;
 use sweep_analysis::leaderboard::Leaderboard;
 use sweep_spec::FailureClass;
 
-use crate::engine::Gauges;
+use crate::engine::{Gauges, PaceGauges};
 use crate::store::codes::AttemptState;
 use definition as d;
 
@@ -65,6 +65,8 @@ pub struct Scrape {
     pub leads: bool,
     /// By the owner task's word.
     pub gauges: Gauges,
+    /// How live sweeps come on.
+    pub paces: Vec<PaceGauges>,
     /// By the store's.
     pub sweeps: Vec<SweepGauges>,
     /// Of file systems.

@@ -1,7 +1,7 @@
 //! What a sweep's results say, computed from the store outside the owner task, and kept while nothing changes.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use sweep_analysis::analyse::{self, Compared, Request};
@@ -82,6 +82,28 @@ impl Kept {
     }
 }
 
+/// The analyses that are kept.
+#[derive(Default)]
+pub(crate) struct Shelf {
+    kept: Vec<Kept>,
+    /// How often something was forgotten: what was read before that is not kept after it.
+    forgotten: u64,
+}
+
+/// Takes the mark away that an analysis is being made, however that ends.
+struct Making {
+    analysing: Arc<Mutex<HashMap<Key, Arc<tokio::sync::Mutex<()>>>>>,
+    key: Key,
+}
+
+impl Drop for Making {
+    fn drop(&mut self) {
+        if let Ok(mut analysing) = self.analysing.lock() {
+            analysing.remove(&self.key);
+        }
+    }
+}
+
 /// What is at hand of an analysis.
 enum AtHand {
     Current(Arc<Analysed>),
@@ -106,15 +128,12 @@ impl Handle {
         let handle = self.clone();
         // Whoever asks may go away meanwhile: what was begun is finished, for whoever asks next.
         let made = tokio::spawn(async move {
+            let _mark = Making { analysing: Arc::clone(&handle.analysing), key };
             let _alone = making.lock_owned().await;
             if let Some(analysed) = handle.analysed_since(&key, asked) {
                 return Ok(analysed);
             }
-            let made = handle.analyse(id, request, images).await;
-            if let Ok(mut making) = handle.analysing.lock() {
-                making.remove(&key);
-            }
-            made
+            handle.analyse(id, request, images).await
         });
         made.await.unwrap_or_else(|error| Err(Error::Internal(error.to_string())))
     }
@@ -144,15 +163,15 @@ impl Handle {
 
     /// An analysis that was begun after this moment: it knows all that there was to know then.
     fn analysed_since(&self, key: &Key, moment: Instant) -> Option<Arc<Analysed>> {
-        let kept = self.analyses.lock().ok()?;
-        let found = kept.iter().find(|kept| kept.key == *key && kept.began >= moment)?;
+        let shelf = self.analyses.lock().ok()?;
+        let found = shelf.kept.iter().find(|kept| kept.key == *key && kept.began >= moment)?;
         Some(Arc::clone(&found.analysed))
     }
 
     fn at_hand(&self, key: &Key) -> AtHand {
         let change = *self.changes.borrow();
-        let Ok(kept) = self.analyses.lock() else { return AtHand::Nothing };
-        let Some(found) = kept.iter().find(|kept| kept.key == *key) else { return AtHand::Nothing };
+        let Ok(shelf) = self.analyses.lock() else { return AtHand::Nothing };
+        let Some(found) = shelf.kept.iter().find(|kept| kept.key == *key) else { return AtHand::Nothing };
         let analysed = Arc::clone(&found.analysed);
         if found.holds(change) {
             return AtHand::Current(analysed);
@@ -166,6 +185,7 @@ impl Handle {
 
     async fn analyse(&self, id: SweepId, request: Request, images: bool) -> Result<Arc<Analysed>, Error> {
         let (change, began, read_ms) = (*self.changes.borrow(), Instant::now(), unix_ms());
+        let forgotten = self.analyses.lock().map(|shelf| shelf.forgotten).unwrap_or_default();
         let (record, mut study) = self.study(id).await?;
         let mut note = None;
         if images {
@@ -185,8 +205,10 @@ impl Handle {
             Ok(Arc::new(Analysed { record, study, board, analysis, tables, read_ms }))
         })
         .await?;
-        if let Ok(mut kept) = self.analyses.lock() {
-            let key = (id, request, images);
+        if let Ok(mut shelf) = self.analyses.lock()
+            && shelf.forgotten == forgotten
+        {
+            let (key, kept) = ((id, request, images), &mut shelf.kept);
             kept.retain(|kept| kept.key != key);
             if kept.len() >= KEPT {
                 // The oldest stands first.
@@ -276,8 +298,9 @@ impl Handle {
         if let Ok(mut boards) = self.boards.lock() {
             boards.remove(&sweep);
         }
-        if let Ok(mut kept) = self.analyses.lock() {
-            kept.retain(|kept| kept.key.0 != sweep);
+        if let Ok(mut shelf) = self.analyses.lock() {
+            shelf.forgotten += 1;
+            shelf.kept.retain(|kept| kept.key.0 != sweep);
         }
     }
 }

@@ -61,6 +61,7 @@ impl Driver {
             }
             // Gauges may be a commit ahead: they promise nothing, and a scrape must not wait for a slow disk.
             Command::Gauges(reply) => drop(reply.send(Ok(self.gauges()))),
+            Command::Paces(reply) => drop(reply.send(Ok(self.paces()))),
         }
     }
 

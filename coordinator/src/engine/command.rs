@@ -42,6 +42,7 @@ pub(crate) enum Command {
     Devices(Reply<Devices>),
     Workers(Reply<Vec<WorkerView>>),
     Gauges(Reply<Gauges>),
+    Paces(Reply<Vec<PaceGauges>>),
 }
 
 /// A worker that opens a session.
@@ -312,8 +313,6 @@ pub struct Gauges {
     pub running: Vec<Running>,
     /// Seconds of slots that live sweeps have spent.
     pub spent: Vec<(SweepId, f64)>,
-    /// How live sweeps come on.
-    pub paces: Vec<PaceGauges>,
 }
 
 /// How a live sweep comes on.

@@ -86,7 +86,7 @@ pub struct Handle {
     boards: Arc<Mutex<HashMap<SweepId, status::CachedBoard>>>,
     /// Sweeps whose boards are being made.
     making: Arc<Mutex<HashSet<SweepId>>>,
-    analyses: Arc<Mutex<Vec<analysis::Kept>>>,
+    analyses: Arc<Mutex<analysis::Shelf>>,
     /// Analyses that are being made.
     analysing: Arc<Mutex<HashMap<analysis::Key, Arc<tokio::sync::Mutex<()>>>>>,
     lease_ttl_ms: u64,
@@ -324,6 +324,14 @@ impl Handle {
     /// The coordinator is leaving.
     pub async fn gauges(&self) -> Result<Gauges, Error> {
         self.ask(Command::Gauges).await
+    }
+
+    /// How live sweeps come on. When they are expected to end is worked out for it, so it costs more than the gauges.
+    ///
+    /// # Errors
+    /// The engine has left.
+    pub async fn paces(&self) -> Result<Vec<PaceGauges>, Error> {
+        self.ask(Command::Paces).await
     }
 
     /// Rises with every commit that changed some sweep.

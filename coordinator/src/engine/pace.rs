@@ -69,6 +69,9 @@ impl Driver {
 
     /// Epochs of these trials were taken.
     pub(crate) fn progressed(&mut self, trials: &HashSet<TrialId>) {
+        if trials.is_empty() {
+            return;
+        }
         for sweep in self.live.sweeps.values_mut() {
             if trials.iter().any(|trial| sweep.trials.contains_key(trial)) {
                 sweep.pace.progressed();

@@ -245,18 +245,16 @@ impl Handle {
     /// # Errors
     /// There is no such sweep, or the store failed.
     pub async fn find(&self, text: &str) -> Result<SweepId, Error> {
-        let found = match text.parse() {
-            Ok(number) => self.store.sweep(SweepId(number)).await?.map(|record| record.id),
-            Err(_) => self.store.sweep_named(text).await?,
-        };
-        match found {
-            Some(id) => Ok(id),
-            None => {
-                let names: Vec<String> = self.store.sweeps().await?.into_iter().map(|record| record.name).collect();
-                let meant = nearest(text, &names).map(|name| format!("; did you mean `{name}`?")).unwrap_or_default();
-                Err(Error::not_found(format!("sweep `{text}`{meant}")))
-            }
+        if let Ok(number) = text.parse() {
+            let found = self.store.sweep(SweepId(number)).await?;
+            return found.map(|record| record.id).ok_or_else(|| Error::not_found(format!("sweep `{text}`")));
         }
+        if let Some(id) = self.store.sweep_named(text).await? {
+            return Ok(id);
+        }
+        let names: Vec<String> = self.store.sweeps().await?.into_iter().map(|record| record.name).collect();
+        let meant = nearest(text, &names).map(|name| format!("; did you mean `{name}`?")).unwrap_or_default();
+        Err(Error::not_found(format!("sweep `{text}`{meant}")))
     }
 }
 

@@ -65,8 +65,7 @@ impl Driver {
         views.collect()
     }
 
-    pub(crate) fn gauges(&mut self) -> Gauges {
-        let paces = self.paces();
+    pub(crate) fn gauges(&self) -> Gauges {
         let workers = self.scheduler.workers();
         let busy = workers.iter().flat_map(|worker| &worker.slots).filter(|(_, lease)| lease.is_some()).count();
         let slots: usize = workers.iter().map(|worker| worker.slots.len()).sum();
@@ -77,7 +76,6 @@ impl Driver {
             queue_depth: self.scheduler.queue_depth(),
             workers: (workers.len() - draining, draining),
             slots: (busy, slots - busy),
-            paces,
             ..Gauges::default()
         };
         for sweep in sweeps {

@@ -26,7 +26,7 @@ pub(super) fn fill(registry: &Registry, scrape: &Scrape) -> Result<(), prometheu
     for (sweep, seconds) in &gauges.spent {
         spent.with_label_values(&[sweep.to_string().as_str()]).set(*seconds);
     }
-    fill_paces(registry, &gauges.paces)?;
+    fill_paces(registry, &scrape.paces)?;
     fill_sweeps(registry, sweeps)?;
     fill_running(registry, &gauges.running)
 }

@@ -122,7 +122,7 @@ async fn scrape(web: &Web) -> Result<String, Error> {
     let Some(engine) = web.engine() else {
         return web.metrics.render(&Scrape { rooms, ..Scrape::default() }).map_err(failed);
     };
-    let gauges = engine.gauges().await?;
+    let (gauges, paces) = (engine.gauges().await?, engine.paces().await?);
     let mut sweeps = Vec::new();
     let records = engine.store().sweeps().await?;
     let running = |state| state == SweepState::Running;
@@ -150,5 +150,5 @@ async fn scrape(web: &Web) -> Result<String, Error> {
         });
     }
     let store_bytes = Some(engine.store().size_bytes().await?);
-    web.metrics.render(&Scrape { leads: true, gauges, sweeps, rooms, store_bytes }).map_err(failed)
+    web.metrics.render(&Scrape { leads: true, gauges, paces, sweeps, rooms, store_bytes }).map_err(failed)
 }

@@ -108,6 +108,9 @@ fn files_of_secrets_are_for_their_owner_alone() {
     assert_eq!(std::fs::metadata(&out).unwrap().permissions().mode() & 0o777, 0o600);
     let again = fleet.env.command(["token", "create", "ci2", "--role", "read", "--out"]).arg(&out).output().unwrap();
     assert_eq!(again.status.code(), Some(2), "nothing is overwritten: {again:?}");
+    let other = fleet.env.path("other.token");
+    let refused = fleet.env.command(["token", "create", "", "--role", "read", "--out"]).arg(&other).output().unwrap();
+    assert!(!refused.status.success() && !other.exists(), "no token, no file: {refused:?}");
     fleet.env.sweepctl(["certs", "init", "certs", "--host", "sweep.example"]).expect_code(0);
     let mut keys = 0;
     for entry in std::fs::read_dir(fleet.env.path("certs")).unwrap() {

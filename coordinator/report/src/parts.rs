@@ -2,11 +2,8 @@
 //! same words; how they look stands in [`STYLE`], whose colours are the page's custom properties. None of them has a
 //! style or a script of its own, so a strict content policy may stand around them.
 
-use std::collections::BTreeSet;
-
 use maud::{Markup, html};
-use sweep_analysis::result::{Comparison, Verdict};
-use sweep_analysis::study::Subject;
+use sweep_analysis::result::Comparison;
 use sweep_spec::spec::Metric;
 use sweep_spec::trainer::EpochMetrics;
 
@@ -16,8 +13,8 @@ use crate::html::{images, matrix, sections};
 use crate::summary::Confusion;
 use crate::tables::leaderboard;
 use crate::view::View;
+use crate::words::answer;
 use crate::words::number::Unit;
-use crate::words::{answer, question};
 use crate::{Error, Report};
 
 pub use crate::chart::overlay::{MOST_SERIES, Which};
@@ -42,11 +39,6 @@ impl<'a> Parts<'a> {
     /// What is asked, in paragraphs.
     pub fn question(&self) -> Markup {
         sections::question(&self.view)
-    }
-
-    /// What is asked, in a sentence for each stage: its name, and what varies in it.
-    pub fn stages(&self) -> Vec<(String, String)> {
-        question::stages(&self.view)
     }
 
     /// The training protocol.
@@ -154,29 +146,9 @@ impl<'a> Parts<'a> {
         (shown.pairs(&self.view), shown.hardest(&self.view))
     }
 
-    /// What a configuration is called.
-    pub fn name(&self, position: u32) -> String {
-        self.view.name(position)
-    }
-
-    /// What a comparison is about.
-    pub fn change(&self, comparison: &Comparison) -> String {
-        self.view.change(comparison)
-    }
-
     /// Where a comparison stands.
     pub fn place(&self, comparison: &Comparison) -> String {
         self.view.place(comparison)
-    }
-
-    /// The configuration that leads.
-    pub fn best(&self) -> Option<&'a Subject> {
-        self.view.best()
-    }
-
-    /// Configurations that were shown to help, by position.
-    pub fn helping(&self) -> BTreeSet<u32> {
-        self.view.with(&Verdict::Helps).into_iter().map(|comparison| comparison.position).collect()
     }
 }
 

@@ -112,14 +112,18 @@ pub fn duration(seconds: f64) -> String {
     }
 }
 
+/// Milliseconds since 1970 by this machine's clock.
+pub fn now_unix_ms() -> i64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
 /// How long ago a moment was, in milliseconds since the epoch: `3 min 20 s ago`.
 pub fn ago(unix_ms: i64) -> String {
     if unix_ms <= 0 {
         return "-".into();
     }
-    let now =
-        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64());
-    let seconds = (now - unix_ms as f64 / 1000.0).max(0.0).floor();
+    let seconds = ((now_unix_ms() - unix_ms) as f64 / 1000.0).max(0.0).floor();
     format!("{} ago", if seconds < 1.0 { "0 s".to_owned() } else { duration(seconds) })
 }
 

@@ -10,7 +10,6 @@ use clap_complete::engine::{ArgValueCandidates, CompletionCandidate};
 use clap_complete::env::Shells;
 use clap_complete::{CompleteEnv, Shell};
 use sweep_proto::v1::{ListSweepsRequest, ListWorkersRequest};
-use sweep_shapes::text::is_active;
 
 use super::Context;
 use crate::arguments::{COORDINATOR_VARIABLE, Connection, DEFAULT_COORDINATOR};
@@ -119,9 +118,11 @@ fn workers() -> Vec<CompletionCandidate> {
     workers.map(|worker| CompletionCandidate::new(worker.name).help(Some(worker.state.into()))).collect()
 }
 
-/// A name that a shell may be handed: nothing in it acts on a terminal or ends a line.
+/// A name that a shell may be handed. Bash puts it on the line as it is, so whoever names a sweep must not be able to write
+/// there what a shell acts on; a sweep can be told by its number too.
 fn is_a_word(name: &str) -> bool {
-    !name.is_empty() && !name.chars().any(|letter| is_active(letter) || letter.is_whitespace())
+    let plain = |letter: char| letter.is_alphanumeric() || "-_.@+".contains(letter);
+    !name.is_empty() && !name.starts_with('-') && name.chars().all(plain)
 }
 
 /// Asks the coordinator for a moment; nothing comes of one that is not there.
@@ -153,5 +154,20 @@ fn typed(words: &[String]) -> Connection {
         coordinator: value("--coordinator"),
         token_file: value("--token-file").map(Into::into),
         ca_file: value("--ca-file").map(Into::into),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_shell_would_act_on_is_never_put_on_its_line() {
+        for word in ["scene-cnn", "größe_2", "v1.2", "gpu@7"] {
+            assert!(is_a_word(word), "{word}");
+        }
+        for other in ["", "-rf", "$(id)", "`id`", "a;b", "a*", "a b", "a\u{1b}[31m", "a'b", "a|b", "~root", "a&"] {
+            assert!(!is_a_word(other), "{other}");
+        }
     }
 }

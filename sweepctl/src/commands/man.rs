@@ -75,6 +75,9 @@ fn page(command: &Command, name: &str) -> std::io::Result<Vec<u8>> {
 
 const ENVIRONMENT: &str = ".SH ENVIRONMENT\n\
     .TP\n\\fBSWEEP_COORDINATOR\\fR\nThe coordinator, where \\fB\\-\\-coordinator\\fR does not name one.\n\
+    .TP\n\\fBSWEEP_TOKEN\\fR\nThe token that is shown, where \\fB\\-\\-token\\-file\\fR names no file.\n\
+    .TP\n\\fBSWEEP_TOKEN_FILE\\fR\nA file with it.\n\
+    .TP\n\\fBSWEEP_CA_FILE\\fR\nThe authority of the coordinator's certificate, where \\fB\\-\\-ca\\-file\\fR names none.\n\
     .TP\n\\fBSWEEP_LOG\\fR\nWhat \\fB\\-\\-local\\fR logs, such as \\fBinfo\\fR or \\fBsweep_worker=debug\\fR.\n\
     .TP\n\\fBNO_COLOR\\fR\nNo colours, if it is set.\n\
     .TP\n\\fBCOLUMNS\\fR\nThe width of tables.\n";

@@ -11,7 +11,7 @@ use sweep_proto::v1::{
     self, CreateTokenRequest, CreateTokenResponse, ListTokensRequest, ListTokensResponse, RevokeTokenRequest,
     RevokeTokenResponse,
 };
-use sweep_shapes::text::{ago, duration};
+use sweep_shapes::text::{ago, duration, now_unix_ms};
 
 use super::Context;
 use crate::arguments::Connection;
@@ -146,7 +146,7 @@ impl From<v1::Token> for Shape {
             created_by: token.created_by,
             expires_unix_ms: expires,
             revoked_unix_ms: revoked,
-            holds: revoked.is_none() && expires.is_none_or(|expires| now_ms() < expires),
+            holds: revoked.is_none() && expires.is_none_or(|expires| now_unix_ms() < expires),
         }
     }
 }
@@ -174,14 +174,19 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<Exit
             };
             // Before anything is made: a secret that cannot be kept is lost.
             let file = out.as_deref().map(private).transpose()?;
-            show(context, create(context, place, request).await?, file)
+            let created = create(context, place, request).await;
+            if let (Err(_), Some(path)) = (&created, out) {
+                // Nothing is in it, and the same line shall work again.
+                std::fs::remove_file(path).ok();
+            }
+            show(context, created?, file)
         }
         Verb::List { .. } => {
             let tokens: Vec<Shape> = list(context, place).await?.tokens.into_iter().map(Shape::from).collect();
             if context.output.is_json() {
                 context.output.json(&Listed { tokens })?;
             } else if tokens.is_empty() {
-                context.output.say("no tokens: whoever reaches the coordinator may do everything");
+                context.output.say("no tokens are in the store");
             } else {
                 context.output.table(table(&tokens))?;
             }
@@ -219,7 +224,7 @@ fn show(context: &Context, created: CreateTokenResponse, file: Option<std::fs::F
     let shape = token.map(Shape::from);
     let until = shape.as_ref().and_then(|token| token.expires_unix_ms).map_or_else(
         || "it does not expire".to_owned(),
-        |expires| format!("it expires in {}", duration((expires - now_ms()).max(0) as f64 / 1000.0)),
+        |expires| format!("it expires in {}", duration((expires - now_unix_ms()).max(0) as f64 / 1000.0)),
     );
     if context.output.is_json() {
         let secret = if to_file { String::new() } else { secret };
@@ -248,18 +253,13 @@ fn lifetime_ms(text: &str) -> Result<u64, Failure> {
     number.and_then(|number| number.checked_mul(seconds * 1000)).ok_or_else(wrong)
 }
 
-fn now_ms() -> i64 {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
-}
-
 fn table(tokens: &[Shape]) -> Table {
     let mut table = Table::new(&["id", "name", "role", "made", "by", "state"]);
     for token in tokens {
         let state = match (token.revoked_unix_ms, token.expires_unix_ms) {
             (Some(revoked), _) => format!("revoked {}", ago(revoked)),
             (None, Some(expires)) if token.holds => {
-                format!("holds for {}", duration((expires - now_ms()).max(0) as f64 / 1000.0))
+                format!("holds for {}", duration((expires - now_unix_ms()).max(0) as f64 / 1000.0))
             }
             (None, Some(expires)) => format!("expired {}", ago(expires)),
             (None, None) => "holds".to_owned(),

@@ -8,7 +8,7 @@
     const said = document.getElementById("said");
     const address = document.body.dataset.events;
     // Between two refreshes at least, and so many times what one took: a slow coordinator is not asked more often.
-    const LEAST = 1000, PATIENCE = 4, PENDING = 700, AGAIN = 2500, SPEAK = 30000;
+    const LEAST = 1000, PATIENCE = 4, PENDING = 1000, AGAIN = 2500, SPEAK = 30000;
     let live = Boolean(address), source = null, timer = 0, busy = false, wanted = false, last = 0, took = 0, spoken = 0, words = "";
 
     // What somebody has set by hand stays as it is.
@@ -85,7 +85,7 @@
 
     const later = wait => {
         if (timer) return;
-        const rest = Math.max(wait, LEAST * (wait < LEAST ? 0 : 1), last + took * PATIENCE - performance.now());
+        const rest = Math.max(wait, last + Math.max(LEAST, took * PATIENCE) - performance.now());
         timer = setTimeout(() => { timer = 0; refresh(); }, Math.max(0, rest));
     };
 

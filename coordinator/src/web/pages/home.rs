@@ -15,7 +15,7 @@ use super::frame::{Frame, Place};
 use super::meanwhile::MOMENT;
 use super::query::Query;
 use super::refusals::Refusal;
-use super::words::{Head, bar, counted, downloads, empty, moment, pages, percent, seconds, state};
+use super::words::{Head, bar, counted, empty, long_download, moment, pages, percent, seconds, state};
 use super::{Pages, sweep};
 use crate::engine::Gauges;
 use crate::store::codes;
@@ -59,7 +59,7 @@ pub(super) async fn page(State(pages): State<Pages>, asked: Asked) -> Result<Res
                 (table(&lines, &asked.query, (key, high)))
                 div.under {
                     (self::pages("/", &asked.query, (page, SIZE, found)))
-                    (downloads("/api/v1/sweeps", "all sweeps"))
+                    (long_download("/api/v1/sweeps", "all sweeps"))
                 }
             }
         }

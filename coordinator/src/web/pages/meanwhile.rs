@@ -12,7 +12,7 @@ use sweep_scheduler::SweepId;
 use sweep_spec::spec::Metric;
 use tokio::sync::Notify;
 
-use crate::engine::{Analysed, Error, Handle, Status};
+use crate::engine::{Analysed, Board, Error, Handle, Status};
 use crate::store::record::SweepRecord;
 
 /// How long a page waits for what it shows.
@@ -27,7 +27,8 @@ const KEPT: usize = 8;
 enum Work {
     Status(SweepId),
     Analysis(SweepId, Option<Metric>, bool),
-    Trials(SweepId),
+    Board(SweepId),
+    Pictures(SweepId),
 }
 
 /// Of which sweep, by which metric, with or without single images.
@@ -120,13 +121,20 @@ impl Meanwhile {
         Ok((newest.or_else(|| before.analyses.get(&(id, metric, images)).cloned()), is_newest))
     }
 
-    /// Anything else about the trials of a sweep.
-    pub(super) async fn trials<T, F>(&self, id: SweepId, make: F) -> Result<Option<T>, Error>
+    /// The board of a sweep.
+    pub(super) async fn board(&self, engine: &Handle, id: SweepId) -> Result<Option<Arc<Board>>, Error> {
+        let asked = engine.clone();
+        let make = async move { asked.board(id, false).await };
+        self.within(Work::Board(id), 4 * MOMENT, make).await.transpose()
+    }
+
+    /// The sections about images, which are cut from the predictions of many trials.
+    pub(super) async fn cut<T, F>(&self, id: SweepId, make: F) -> Result<Option<T>, Error>
     where
         T: Send + 'static,
         F: Future<Output = Result<T, Error>> + Send + 'static,
     {
-        self.within(Work::Trials(id), 4 * MOMENT, make).await.transpose()
+        self.within(Work::Pictures(id), 4 * MOMENT, make).await.transpose()
     }
 
     /// The sections about images that were made of this very analysis.

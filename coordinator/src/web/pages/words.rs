@@ -4,7 +4,7 @@
 use maud::{Markup, html};
 use sweep_analysis::result::{Comparison, Verdict};
 use sweep_report::parts::number;
-use sweep_shapes::text::{count, duration};
+use sweep_shapes::text::count;
 use sweep_shapes::{Counts, State};
 
 use super::query::Query;
@@ -121,7 +121,7 @@ pub(super) fn moment(unix_ms: i64) -> Markup {
 
 /// `12.4 s`, with a dash for nothing.
 pub(super) fn seconds(seconds: Option<f64>) -> String {
-    seconds.filter(|seconds| seconds.is_finite() && *seconds >= 0.0).map_or_else(|| "–".to_owned(), duration)
+    seconds.map_or_else(|| number::ABSENT.to_owned(), number::seconds)
 }
 
 /// A head of a column by which the table can be ordered: a link, with the way that it is ordered now.
@@ -184,12 +184,20 @@ pub(super) fn pages(path: &str, query: &Query, (page, size, all): (usize, usize,
 
 /// Where a table can be had as a file.
 pub(super) fn downloads(path: &str, what: &str) -> Markup {
+    files(path, what, &["csv", "json"])
+}
+
+/// Where a table of any length can be had as a file: as CSV, because of JSON the interface gives a page at a time.
+pub(super) fn long_download(path: &str, what: &str) -> Markup {
+    files(path, what, &["csv"])
+}
+
+fn files(path: &str, what: &str, formats: &[&str]) -> Markup {
     let with = |format: &str| format!("{path}{}format={format}", if path.contains('?') { '&' } else { '?' });
     html! {
         p.downloads {
-            "Download " (what) ": "
-            a href=(with("csv")) download { "CSV" span.unseen { " of " (what) } } " "
-            a href=(with("json")) download { "JSON" span.unseen { " of " (what) } }
+            "Download " (what) ":"
+            @for format in formats { " " a href=(with(format)) download { (format.to_uppercase()) span.unseen { " of " (what) } } }
         }
     }
 }

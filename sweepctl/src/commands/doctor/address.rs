@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use sweep_proto::v1::GetCoordinatorRequest;
 use sweep_shapes::Coordinator;
+use sweep_shapes::text::now_unix_ms;
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
 use tonic::Code;
@@ -90,14 +91,9 @@ type Answer = (Client, sweep_proto::v1::GetCoordinatorResponse, i64, i64);
 
 async fn answered(named: &Named) -> Result<Answer, Refusal> {
     let mut client = client::connect(named).await.map_err(Refusal::Failed)?;
-    let sent_ms = now_ms();
+    let sent_ms = now_unix_ms();
     let answer = client.get_coordinator(GetCoordinatorRequest {}).await.map_err(Refusal::Status)?;
-    Ok((client, answer.into_inner(), sent_ms, now_ms()))
-}
-
-fn now_ms() -> i64 {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    since.map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+    Ok((client, answer.into_inner(), sent_ms, now_unix_ms()))
 }
 
 /// The port is open, and no coordinator answered.

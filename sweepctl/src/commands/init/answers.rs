@@ -1,5 +1,7 @@
 //! The questions of `init`, their defaults, and what was answered.
 
+use sweep_analysis::statistics::{ALPHA, seeds_to_reach};
+
 use super::{Arguments, Design, Kind, Metric};
 
 /// A factor that can be varied, what it is, and levels that are a good beginning, the baseline's first.
@@ -112,9 +114,9 @@ impl Given {
 /// More are not proposed, whatever is varied: they cost too much for a beginning.
 const MOST_SEEDS: u32 = 12;
 
-/// The fewest seeds under which a change can be told from chance at 5 %, corrected for as many comparisons as a design makes:
-/// with n seeds and m comparisons the least p-value is m × 2^(1 - n).
-pub(super) fn usual_seeds(factors: &[(String, Vec<String>)], design: Design) -> u32 {
+/// The fewest seeds under which a change can be told from chance at 5 %, corrected for as many comparisons as a design makes;
+/// nothing where no number of them is enough.
+pub(super) fn seeds_needed(factors: &[(String, Vec<String>)], design: Design) -> Option<u32> {
     let changes: Vec<f64> = factors.iter().map(|(_, levels)| levels.len().saturating_sub(1) as f64).collect();
     let alone: f64 = changes.iter().sum();
     let comparisons = match design {
@@ -122,7 +124,12 @@ pub(super) fn usual_seeds(factors: &[(String, Vec<String>)], design: Design) -> 
         Design::Grid => changes.iter().map(|levels| levels + 1.0).product::<f64>() - 1.0,
         Design::Pairwise => (alone * alone - changes.iter().map(|levels| levels * levels).sum::<f64>()) / 2.0 + alone,
     };
-    (2..MOST_SEEDS).find(|seeds| comparisons * f64::from(1 - *seeds as i32).exp2() <= 0.05).unwrap_or(MOST_SEEDS)
+    seeds_to_reach(ALPHA, comparisons as usize)
+}
+
+/// As many, unless they are too many for a beginning.
+pub(super) fn usual_seeds(factors: &[(String, Vec<String>)], design: Design) -> u32 {
+    seeds_needed(factors, design).unwrap_or(MOST_SEEDS).min(MOST_SEEDS)
 }
 
 pub(super) fn usual_path(kind: Kind) -> &'static str {
@@ -211,5 +218,6 @@ mod tests {
         assert_eq!(usual_seeds(&factors(3), Design::Grid), 9);
         assert_eq!(usual_seeds(&factors(3), Design::Pairwise), 8);
         assert_eq!(usual_seeds(&factors(7), Design::Grid), MOST_SEEDS);
+        assert!(seeds_needed(&factors(7), Design::Grid).is_none_or(|seeds| seeds > MOST_SEEDS), "and more are needed");
     }
 }

@@ -3,7 +3,9 @@
 use dialoguer::theme::{ColorfulTheme, SimpleTheme, Theme};
 use dialoguer::{Confirm, Input, Select};
 
-use super::answers::{Answers, FACTORS, Given, USUAL, parse_factor, usual_epochs, usual_path, usual_seeds, usual_size};
+use super::answers::{
+    Answers, FACTORS, Given, USUAL, parse_factor, seeds_needed, usual_epochs, usual_path, usual_seeds, usual_size,
+};
 use super::{Design, Kind, Metric};
 use crate::failure::Failure;
 use crate::output::Output;
@@ -44,9 +46,13 @@ pub(super) fn all(given: &Given, output: &Output) -> Result<Answers, Failure> {
     };
     let factors = asker.factors(&given.factors)?;
     let design = asker.choice("How are their levels tried?", given.design, &DESIGNS)?;
-    let enough = usual_seeds(&factors, design);
-    let question = format!("Under how many seeds? (with fewer than {enough} these changes cannot be told from chance)");
-    let seeds = asker.number(&question, given.seeds, enough)?;
+    let question = match seeds_needed(&factors, design) {
+        Some(enough) => {
+            format!("Under how many seeds? (with fewer than {enough} these changes cannot be told from chance)")
+        }
+        None => "Under how many seeds? (so many changes cannot be told from chance by any number)".to_owned(),
+    };
+    let seeds = asker.number(&question, given.seeds, usual_seeds(&factors, design))?;
     let epochs = asker.number("For how many epochs?", given.epochs, usual_epochs(kind))?;
     let metric = given.metric.unwrap_or(Metric::ValAccuracy);
     Ok(Answers { name, kind, path, image_size, classes, factors, design, seeds, epochs, metric })

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::answers::{Answers, FACTORS, usual_seeds};
+use super::answers::{Answers, FACTORS, seeds_needed};
 use super::{Design, Kind, Metric};
 
 /// The YAML text.
@@ -104,12 +104,16 @@ fn seeds(text: &mut String, answers: &Answers) -> std::fmt::Result {
         text,
         "# Each configuration is trained under as many seeds, and compared with its starting point seed by seed."
     )?;
-    let enough = usual_seeds(&answers.factors, answers.design);
-    if seeds < enough {
-        writeln!(
+    match seeds_needed(&answers.factors, answers.design) {
+        Some(enough) if seeds >= enough => {}
+        Some(enough) => writeln!(
             text,
             "# With fewer than {enough} none of these changes can be told from chance at 5 %, corrected for their number."
-        )?;
+        )?,
+        None => writeln!(
+            text,
+            "# There are so many changes that under no number of seeds one can be told from chance at 5 %, corrected for it."
+        )?,
     }
     writeln!(text, "seeds: {seeds}\n")
 }

@@ -14,10 +14,11 @@ mod theme;
 mod tty;
 
 use std::io;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use ratatui_core::terminal::Terminal;
 use sweep_shapes::Sweep;
+use sweep_shapes::text::now_unix_ms;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
@@ -66,10 +67,11 @@ impl Screen {
     pub(crate) fn begin(client: &Client, sweep: u64, setting: &Setting) -> Result<Self, Failure> {
         let failed = |error: io::Error| Failure::failed("the terminal cannot show a live screen").because(error);
         let resized = signal(SignalKind::window_change()).map_err(failed)?;
-        tty::take().map_err(|error| failed(error).hint("`--progress lines` needs no terminal"))?;
-        let terminal = Terminal::new(Paper::default()).map_err(|error| {
+        let taken = tty::take().and_then(|()| Terminal::new(Paper::default()));
+        let terminal = taken.map_err(|error| {
+            // It may have been taken half.
             tty::give_back();
-            failed(error)
+            failed(error).hint("`--progress lines` needs no terminal")
         })?;
         let (messages, incoming) = mpsc::unbounded_channel();
         let (leave, left) = oneshot::channel();
@@ -131,12 +133,6 @@ impl Drop for Screen {
     }
 }
 
-/// Milliseconds since 1970.
-fn now_ms() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    since.map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
-}
-
 /// What the task owns.
 struct Shown {
     terminal: Terminal<Paper>,
@@ -192,7 +188,7 @@ impl Shown {
         match message {
             Message::Status(sweep) => {
                 self.brief.send_replace(Some(Brief::from(&*sweep)));
-                self.state.status(*sweep, now_ms());
+                self.state.status(*sweep, now_unix_ms());
             }
             Message::Lost(why) => self.state.lost = Some(why),
             Message::Say(text) => self.state.say(text),
@@ -203,7 +199,7 @@ impl Shown {
     fn learn(&mut self, news: News) -> Wish {
         match news {
             News::Workers(workers) => self.state.workers = workers,
-            News::Board(Ok(board)) => self.state.leaderboard(*board, now_ms()),
+            News::Board(Ok(board)) => self.state.leaderboard(*board, now_unix_ms()),
             News::Board(Err(why)) => self.state.board.missing = Some(why),
             News::Events(events) => self.state.happened(events),
             News::Earlier(trial, points) => self.state.earlier(&trial, points),
@@ -213,6 +209,6 @@ impl Shown {
 
     fn draw(&mut self) -> io::Result<()> {
         let (state, theme) = (&mut self.state, &self.theme);
-        self.terminal.draw(|frame| draw::draw(frame, state, theme, now_ms())).map(drop)
+        self.terminal.draw(|frame| draw::draw(frame, state, theme, now_unix_ms())).map(drop)
     }
 }

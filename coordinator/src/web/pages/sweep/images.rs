@@ -58,7 +58,7 @@ async fn pictures(
         meanwhile.keep_pictures(id, &of, &made);
         Ok(made)
     };
-    Ok(pages.meanwhile.trials(id, make).await?)
+    Ok(pages.meanwhile.cut(id, make).await?)
 }
 
 fn whole(

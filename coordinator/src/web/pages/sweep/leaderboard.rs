@@ -12,7 +12,7 @@ use super::{Sheet, metrics};
 use crate::engine::Analysed;
 use crate::grpc::board_part::by_number;
 use crate::web::pages::query::{MOST_CHOSEN, Query};
-use crate::web::pages::words::{Head, downloads, empty, pages, verdict};
+use crate::web::pages::words::{Head, empty, long_download, pages, verdict};
 
 /// Configurations of one page.
 const SIZE: usize = 100;
@@ -108,7 +108,7 @@ pub(super) fn section(sheet: &Sheet, analysed: &Analysed) -> Markup {
                 }
                 div.under {
                     (pages(&path, query, (page, SIZE, found)))
-                    (downloads(&format!("/api/v1{}/leaderboard?metric={}", sheet.path(""), metric.name()), "the leaderboard"))
+                    (long_download(&format!("/api/v1{}/leaderboard?metric={}", sheet.path(""), metric.name()), "the leaderboard"))
                 }
             }
             @if !analysed.board.notes.is_empty() {

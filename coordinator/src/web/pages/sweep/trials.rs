@@ -10,7 +10,7 @@ use super::{Part, Sheet};
 use crate::web::pages::Pages;
 use crate::web::pages::access::Asked;
 use crate::web::pages::refusals::Refusal;
-use crate::web::pages::words::{downloads, empty, pending, word};
+use crate::web::pages::words::{empty, long_download, pending, word};
 
 /// Trials of one page.
 const SIZE: u32 = 100;
@@ -36,9 +36,13 @@ pub(in crate::web::pages) async fn page(
         page_token: query.get("after").unwrap_or_default().to_owned(),
         states: state.map(|(_, state)| state.into()).into_iter().collect(),
     };
-    let people = sheet.people.clone();
-    let answer = pages.meanwhile.trials(sheet.id(), async move { people.trials(request).await }).await?;
+    // The first board of a large sweep takes a while; the rows of one page do not.
+    let answer = match pages.meanwhile.board(&sheet.people.engine, sheet.id()).await? {
+        Some(_) => Some(sheet.people.trials(request).await?),
+        None => None,
+    };
     sheet.pending |= answer.is_none();
+    let file = sheet.asked.query.only(&["state"]).link(&format!("/api/v1{}/trials", sheet.path("")));
     let body = html! {
         section aria-labelledby="trials-title" {
             h2 #trials-title { "Trials" }
@@ -57,7 +61,7 @@ pub(in crate::web::pages) async fn page(
                                 @if !next.is_empty() { li { a href=(sheet.asked.query.with(&[("after", Some(&next))]).link(&sheet.path("/trials"))) rel="next" { "Next" } } }
                             } }
                         }
-                        (downloads(&format!("/api/v1{}/trials", sheet.path("")), "the trials"))
+                        (long_download(&file, "the trials"))
                     }
                 }
             }

@@ -199,6 +199,9 @@ def selecting(objects):
         matching = [labels for labels in services if selected(loaded["spec"]["selector"]["matchLabels"], labels)]
         if len(matching) != 1:
             found.append(f"ServiceMonitor {name} selects {len(matching)} services")
+    for name, policy in named(objects, "NetworkPolicy").items():
+        if any("from" in rule and not rule["from"] for rule in policy["spec"].get("ingress", [])):
+            found.append(f"NetworkPolicy {name} has a rule for nobody, which lets everybody in")
     allowed = {port["port"] for policy in named(objects, "NetworkPolicy").values()
                for rule in policy["spec"].get("ingress", []) for port in rule.get("ports", [])}
     open_ports = {port["containerPort"] for workload in workloads(objects)
@@ -268,6 +271,7 @@ MISTAKES = {
     "an ingress to nowhere": change("Ingress", "grpc", "spec", "rules", 0, "http", "paths", 0, "backend", "service", "name", "nobody"),
     "a grace period that is too short": change("Deployment", "gpu", *POD, "terminationGracePeriodSeconds", 5),
     "an open port where nobody listens": change("NetworkPolicy", "coordinator", "spec", "ingress", 0, "ports", [{"port": 22}]),
+    "a rule that lets in nobody, and so everybody": change("NetworkPolicy", "coordinator", "spec", "ingress", 0, "from", []),
     "something scaled that is not there": change("ScaledObject", "", "spec", "scaleTargetRef", "name", "nobody"),
 }
 

@@ -7,7 +7,7 @@ import yaml
 
 FOLDER = pathlib.Path("deploy/compose")
 # Made by tokens.sh, or the user's own.
-MADE = {"./tokens", "./tokens/worker", "./tokens/read", "${SWEEP_DATA:-./data}"}
+MADE = {"./private/tokens", "./private/tokens/worker", "./private/tokens/read", "${SWEEP_DATA:-./data}"}
 KNOWN = {"image", "build", "user", "read_only", "cap_drop", "security_opt", "tmpfs", "restart", "depends_on", "environment", "volumes",
          "ports", "stop_grace_period", "shm_size", "profiles", "hostname", "deploy", "command", "healthcheck"}
 
@@ -36,5 +36,8 @@ def problems():
     found += [f"volume {name} is not declared" for name in used - set(volumes)]
     found += [f"nobody uses volume {name}" for name in set(volumes) - used]
     scraped = yaml.safe_load((FOLDER / "prometheus.yaml").read_text())["scrape_configs"]
-    targets = [target for job in scraped for config in job["static_configs"] for target in config["targets"]]
-    return found + [f"Prometheus scrapes {target}" for target in targets if target.split(":")[0] not in services]
+    fixed = [target for job in scraped for config in job.get("static_configs", []) for target in config["targets"]]
+    looked_up = [name for job in scraped for config in job.get("dns_sd_configs", []) for name in config["names"]]
+    if not fixed or not looked_up:
+        found.append("Prometheus does not scrape the coordinator and the workers")
+    return found + [f"Prometheus scrapes {name}" for name in fixed + looked_up if name.split(":")[0] not in services]

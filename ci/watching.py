@@ -295,9 +295,11 @@ def run(scenario):
     until("the sweep to end", lambda: scenario.sweepctl("status", str(sweep))["state"] != "running", PATIENCE)
     ended = f'sweep_progress_ratio{{sweep="{sweep}"}} == 1 and on (sweep) sweep_sweep_trials{{state="succeeded"}}'
     prometheus.until("the end of the sweep", lambda: prometheus.at(ended))
-    # What workers count arrives with their next scrape.
-    prometheus.until("two more scrapes", lambda: prometheus.value("min(timestamp(sweep_worker_connected))") > time.time() - 1)
-    time.sleep(2)
+    # What workers count arrives with their next scrape, and what rules make of it with their next evaluation.
+    seen = time.time()
+    prometheus.until("a scrape of everybody", lambda: (prometheus.value("min(timestamp(up))") or 0) > seen)
+    scraped = time.time()
+    prometheus.until("an evaluation of every rule", lambda: all(moment > scraped for moment in prometheus.evaluated()))
     answers = Answers(prometheus, begun, time.time())
     hold_against_store(scenario, prometheus, sweep)
     check_pages(scenario)

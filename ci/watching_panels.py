@@ -5,6 +5,7 @@ import re
 import time
 import urllib.parse
 import urllib.request
+from datetime import datetime
 from pathlib import Path
 
 DASHBOARDS = Path(__file__).resolve().parent.parent / "deploy/grafana/dashboards"
@@ -42,6 +43,12 @@ class Prometheus:
 
     def over(self, expression, start, end, step):
         return self.get("query_range", query=expression, start=start, end=end, step=step)["result"]
+
+    def evaluated(self):
+        """When each rule was evaluated last, in Unix seconds."""
+        rules = [rule for group in self.get("rules")["groups"] for rule in group["rules"]]
+        # Python reads six digits of a second at most.
+        return [datetime.fromisoformat(re.sub(r"(\.\d{6})\d*", r"\1", rule["lastEvaluation"])).timestamp() for rule in rules]
 
     def until(self, what, holds, limit=60):
         end = time.monotonic() + limit

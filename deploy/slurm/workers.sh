@@ -8,8 +8,8 @@
 #   export SWEEP_WORKER_DATA_ROOT=/shared/data SWEEP_WORKER_CHECKPOINT_STORE=/shared/sweep/checkpoints
 #   sbatch --array=0-15 deploy/slurm/workers.sh
 #
-# A worker that has nothing to do stays until its time is up: `scancel --signal=USR1 JOB` lets running trials end first, and
-# `scancel JOB` ends it with checkpoints.
+# A worker that has nothing to do stays until its time is up: `scancel --signal=USR1 --batch JOB` lets running trials end first, and
+# `scancel JOB` ends it with checkpoints where Slurm's KillWait gives it the time.
 #SBATCH --job-name=sweep-worker
 #SBATCH --array=0-3
 #SBATCH --ntasks=1

@@ -55,7 +55,7 @@ macro_rules! definitions {
 
 definitions! {
     INFO: Gauge "sweep_coordinator_info" in "1" by ["version"] "The coordinator's version, as a label.";
-    LEADING: Gauge "sweep_coordinator_leading" in "1" by [] "1 while this coordinator leads; a standby shows nothing of sweeps and workers.";
+    LEADING: Gauge "sweep_coordinator_leading" in "1" by [] "1 while this coordinator leads; a standby shows no sweep, and zero workers and slots.";
     TRIALS: Gauge "sweep_trials" in "trials" by ["state"] "Trials of the sweeps that run, by state.";
     ATTEMPTS: Counter "sweep_attempts_total" in "attempts" by ["outcome"] "Attempts that have ended, by outcome.";
     FAILURES: Counter "sweep_attempt_failures_total" in "attempts" by ["class"] "Attempts that failed, by the class of the failure; `lost` where the worker was not heard of.";

@@ -5,7 +5,7 @@ use prost::Message;
 use sweep_proto::v1;
 
 use crate::engine::Error;
-use crate::grpc::{analysis, people, sweep, worker};
+use crate::grpc::{analysis, people, sweep_questions, worker};
 use crate::store::sqlite;
 
 /// How many methods `request` knows.
@@ -26,8 +26,9 @@ fn said<T>(result: Result<T, Error>) -> Result<(), String> {
 /// It is refused.
 pub fn request(bytes: &[u8]) -> Result<(), String> {
     let (method, message) = bytes.split_first().ok_or("nothing")?;
-    let found = |reference: Option<v1::SweepReference>| said(sweep::reference(reference).map_err(Error::from));
-    let trial = |text: &str| said(sweep::trial_digits(text).map_err(Error::from));
+    let found =
+        |reference: Option<v1::SweepReference>| said(sweep_questions::reference(reference).map_err(Error::from));
+    let trial = |text: &str| said(sweep_questions::trial_digits(text).map_err(Error::from));
     match method % METHODS {
         0 => said(worker::register(decoded(message)?)),
         1 => said(worker::poll(decoded(message)?)),
@@ -38,7 +39,7 @@ pub fn request(bytes: &[u8]) -> Result<(), String> {
         6 => submit(decoded(message)?),
         7 => said(people::service(decoded(message)?)),
         8 => said(people::audit_page(&decoded(message)?)),
-        9 => said(sweep::page(decoded(message)?)),
+        9 => said(sweep_questions::page(decoded(message)?)),
         10 => found(decoded::<v1::GetSweepRequest>(message)?.sweep),
         11 => found(decoded::<v1::WatchSweepRequest>(message)?.sweep),
         12 => {
@@ -61,7 +62,7 @@ pub fn request(bytes: &[u8]) -> Result<(), String> {
 }
 
 fn submit(request: v1::SubmitRequest) -> Result<(), String> {
-    let submit = sweep::submission(request).map_err(|error| error.to_string())?;
+    let submit = sweep_questions::submission(request).map_err(|error| error.to_string())?;
     let limits = sweep_spec::spec::Limits { trials: submit.trial_limit.clamp(1, 1_000_000) };
     let spec = sweep_spec::Spec::parse(&submit.spec, &submit.overrides, &limits).map_err(|found| found.to_string())?;
     let plan = sweep_spec::Plan::new(&spec);

@@ -3,7 +3,8 @@
 use sweep_analysis::cost::{Accuracy, Prediction};
 use sweep_proto::v1;
 
-use super::sweep::{Sweeps, submission};
+use super::sweep::Sweeps;
+use super::sweep_questions::submission;
 use crate::engine::{Error, Noise, PlanCost, Status};
 
 fn prediction(prediction: Prediction) -> v1::Prediction {

@@ -13,6 +13,7 @@ mod reproduce;
 mod streams;
 pub mod sweep;
 mod sweep_messages;
+pub mod sweep_questions;
 pub mod timing;
 pub mod worker;
 

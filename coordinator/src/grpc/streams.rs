@@ -10,7 +10,8 @@ use tokio::sync::mpsc;
 use tonic::Status;
 
 use super::status;
-use super::sweep::{MAX_PAGE, Sweeps};
+use super::sweep::Sweeps;
+use super::sweep_questions::MAX_PAGE;
 use crate::convert::{bytes, metrics_message};
 use crate::engine::Error;
 use crate::store::artifacts;

@@ -15,26 +15,16 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tonic::{Request, Response, Status};
 
+use super::sweep_questions::{page, reference, submission, trial_digits};
 use super::worker::out_of_service;
 use super::{status, sweep_messages as messages};
 use crate::about::About;
 use crate::access::grpc::named;
-use crate::convert::{self, Invalid, MAX_NAME_BYTES, MAX_TEXT_BYTES, bytes, metrics_message};
+use crate::convert::{self, Invalid, bytes, metrics_message};
 use crate::engine::{Board, Error, Handle, Submit};
 use crate::store::artifacts::Folder;
 use crate::store::record::{TrialPage, TrialRecord, TrialRow};
 
-/// The longest spec, in bytes: as much as its reader reads.
-pub const MAX_SPEC_BYTES: usize = 1024 * 1024;
-/// The most overrides of one submit.
-pub const MAX_OVERRIDES: usize = 1000;
-/// The most trials of one page.
-pub const MAX_PAGE: u32 = 1000;
-const DEFAULT_PAGE: u32 = 100;
-/// The most states of one question; there are fewer.
-const MAX_STATES: usize = 16;
-/// The fewest digits that name a trial.
-const MIN_PREFIX: usize = 6;
 /// Messages that wait for a slow reader.
 const STREAM_QUEUE: usize = 4;
 
@@ -61,8 +51,8 @@ impl Sweeps {
         Self { engine, artifacts, tasks, shutdown, about }
     }
 
-    pub(crate) async fn find(&self, reference: Option<v1::SweepReference>) -> Result<SweepId, Error> {
-        self.engine.find(&self::reference(reference)?).await
+    pub(crate) async fn find(&self, asked: Option<v1::SweepReference>) -> Result<SweepId, Error> {
+        self.engine.find(&reference(asked)?).await
     }
 
     pub(crate) async fn status(&self, sweep: SweepId) -> Result<v1::SweepStatus, Error> {
@@ -252,66 +242,6 @@ impl Sweeps {
         };
         Ok(v1::ListWorkersResponse { workers: known.into_iter().map(worker).collect() })
     }
-}
-
-/// A sweep's number or name.
-pub(crate) fn reference(reference: Option<v1::SweepReference>) -> Result<String, Invalid> {
-    let Some(reference) = reference else { return convert::invalid("sweep", "absent") };
-    convert::name("sweep", reference.text, MAX_NAME_BYTES)
-}
-
-/// A spec that is submitted; it is not read here, nor is what it extends looked up.
-pub(crate) fn submission(request: v1::SubmitRequest) -> Result<Submit, Error> {
-    if request.spec.len() > MAX_SPEC_BYTES {
-        return Err(Invalid { field: "spec", problem: format!("longer than {MAX_SPEC_BYTES} bytes") }.into());
-    }
-    if request.overrides.len() > MAX_OVERRIDES {
-        return Err(Invalid { field: "overrides", problem: format!("more than {MAX_OVERRIDES}") }.into());
-    }
-    let pair = |pair: v1::Override| {
-        let key = convert::name("overrides.key", pair.key, MAX_TEXT_BYTES)?;
-        Ok((key, convert::name("overrides.value", pair.value, MAX_TEXT_BYTES)?))
-    };
-    Ok(Submit {
-        extends: None,
-        spec: request.spec.to_vec(),
-        overrides: request.overrides.into_iter().map(pair).collect::<Result<_, Invalid>>()?,
-        name: convert::name("name", request.name, MAX_NAME_BYTES)?,
-        trial_limit: request.trial_limit,
-        priority: request.priority,
-        resume: request.resume,
-        user: convert::name("user", request.user, MAX_NAME_BYTES)?,
-        fresh: request.fresh,
-        revision: convert::name("revision", request.revision, MAX_NAME_BYTES)?,
-        reproduces: None,
-    })
-}
-
-/// Which trials of a sweep are asked for; of which sweep stands elsewhere.
-pub(crate) fn page(request: v1::ListTrialsRequest) -> Result<TrialPage, Error> {
-    let limit = match request.page_size {
-        0 => DEFAULT_PAGE,
-        size => size.min(MAX_PAGE),
-    };
-    if request.states.len() > MAX_STATES {
-        return Err(Invalid { field: "states", problem: format!("more than {MAX_STATES}") }.into());
-    }
-    let states = request.states.into_iter().map(convert::trial_state).collect::<Result<_, Invalid>>()?;
-    Ok(TrialPage { sweep: SweepId(0), after: page_token(&request.page_token)?, limit, states })
-}
-
-/// Digits that may name a trial.
-pub(crate) fn trial_digits(text: &str) -> Result<(), Invalid> {
-    let digits = text.len() >= MIN_PREFIX && text.len() <= 64 && text.chars().all(|c| c.is_ascii_hexdigit());
-    if digits { Ok(()) } else { convert::invalid("trial", format!("expected {MIN_PREFIX} to 64 hexadecimal digits")) }
-}
-
-fn page_token(text: &str) -> Result<Option<(u32, u64)>, Invalid> {
-    if text.is_empty() {
-        return Ok(None);
-    }
-    let parts = text.split_once('.').and_then(|(first, second)| Some((first.parse().ok()?, second.parse().ok()?)));
-    parts.map(Some).ok_or(Invalid { field: "page_token", problem: "not one of ours".into() })
 }
 
 #[tonic::async_trait]

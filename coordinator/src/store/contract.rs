@@ -9,8 +9,14 @@ use sweep_scheduler::{Lease, SweepId, WorkerName};
 use sweep_spec::trainer::{EpochMetrics, Origin, Provenance};
 use sweep_spec::{Cnn, Configuration, Dataset, Digest, FailureClass, Outcome, Protocol, Trial, TrialId, canonical};
 
+#[path = "contract_changes.rs"]
+mod changes;
+#[path = "contract_choices.rs"]
+mod choices;
 #[path = "contract_cost.rs"]
 mod cost;
+#[path = "contract_files.rs"]
+mod files;
 #[path = "postgres/tests.rs"]
 mod postgres_tests;
 #[path = "../../tests/postgres_server/mod.rs"]
@@ -18,6 +24,15 @@ mod server;
 #[path = "contract_tokens.rs"]
 mod tokens;
 
+use changes::{
+    a_sweep_that_has_ended_can_go_on, an_expired_attempt_is_remembered_and_can_go_on,
+    the_audit_log_tells_everything_in_order, what_failed_before_is_remembered, what_somebody_changes_comes_back,
+    where_a_result_comes_from_and_what_was_made_of_the_test_part_come_back,
+};
+use choices::{
+    a_choice_is_never_revised, what_an_uncommitted_choice_prepared_goes,
+    who_got_more_seeds_stays_when_a_stage_is_opened_again,
+};
 use cost::{a_store_takes_room_and_more_of_it_with_more_in_it, what_trials_took_is_found_with_what_was_expected};
 use tokens::tokens_come_back_and_stay_when_they_are_revoked;
 
@@ -420,78 +435,6 @@ async fn large_batches_are_whole(place: &dyn Place) {
     assert_eq!(rows.iter().map(|row| row.seed).collect::<Vec<_>>(), [many - 2, many - 1]);
 }
 
-async fn a_choice_is_never_revised(place: &dyn Place) {
-    let store = place.open().await;
-    store.prepare(&preparation(SWEEP, 0..1)).await.unwrap();
-    store.commit(&begin(SWEEP)).await.unwrap();
-    let ended = Commit { stages: vec![stage(SWEEP, Some(StageState::Ended), "")], ..Commit::default() };
-    store.commit(&ended).await.unwrap();
-    assert_eq!(store.load().await.unwrap().undecided, [(SWEEP, 0)]);
-    for choice in ["filters=8", "filters=16"] {
-        let commit = Commit { stages: vec![stage(SWEEP, None, choice)], ..Commit::default() };
-        store.commit(&commit).await.unwrap();
-    }
-    let found = store.sweep(SWEEP).await.unwrap().unwrap().stages.remove(0);
-    assert_eq!((found.choice.as_str(), found.winner, found.state), ("filters=8", Some(0), StageState::Ended));
-    assert!(store.load().await.unwrap().undecided.is_empty());
-}
-
-/// A second stage, as another choice would prepare it: its one configuration, under one more seed.
-fn chosen(position: u32, seed: u64) -> Preparation {
-    let mut rows = preparation(SWEEP, seed..seed + 1);
-    (rows.sweep, rows.stages) = (None, Vec::new());
-    rows.configurations[0].position = position;
-    rows.configurations[0].label = format!("chosen {position}");
-    rows.stage_configurations = vec![(SWEEP, 1, position)];
-    rows.trials[0].configuration = position;
-    rows.afresh = Some(Afresh { sweep: SWEEP, stages: vec![1], seeds: vec![8, 9] });
-    rows
-}
-
-async fn what_an_uncommitted_choice_prepared_goes(place: &dyn Place) {
-    let store = place.open().await;
-    let mut rows = preparation(SWEEP, 0..2);
-    let second = StageRow { position: 1, name: "two".into(), keep_best: false, ..rows.stages[0].clone() };
-    rows.stages.push(second);
-    store.prepare(&rows).await.unwrap();
-    for commit in [begin(SWEEP), started(0, 1)] {
-        store.commit(&commit).await.unwrap();
-    }
-    // Two choices that were never committed, and the one that is.
-    store.prepare(&chosen(5, 8)).await.unwrap();
-    store.prepare(&chosen(0, 8)).await.unwrap();
-    store.prepare(&chosen(0, 9)).await.unwrap();
-    let loaded = store.load().await.unwrap();
-    let configurations: Vec<u32> = loaded.sweeps[0].configurations.iter().map(|row| row.position).collect();
-    assert_eq!(configurations, [0]);
-    let mut seeds: Vec<u64> = loaded.sweeps[0].trials.iter().map(|(_, _, seed)| *seed).collect();
-    seeds.sort_unstable();
-    assert_eq!(seeds, [0, 1, 9], "what is bound or belongs to an open stage stays");
-    let open = StageChange { stage: 1, ..stage(SWEEP, Some(StageState::Open), "") };
-    store.commit(&Commit { stages: vec![open], ..Commit::default() }).await.unwrap();
-    store.prepare(&Preparation { afresh: chosen(0, 9).afresh, ..Preparation::default() }).await.unwrap();
-    assert_eq!(store.load().await.unwrap().sweeps[0].trials.len(), 3, "of an open stage nothing goes");
-    assert_eq!(store.configurations(SWEEP).await.unwrap()[0].stages, [0, 1]);
-}
-
-async fn who_got_more_seeds_stays_when_a_stage_is_opened_again(place: &dyn Place) {
-    let store = place.open().await;
-    let mut rows = preparation(SWEEP, 0..1);
-    rows.stages[0].keep_best = false;
-    store.prepare(&rows).await.unwrap();
-    let ended =
-        StageChange { winner: None, ..stage(SWEEP, Some(StageState::Ended), "filters=8 and what it is compared with") };
-    for commit in [begin(SWEEP), Commit { stages: vec![ended], ..Commit::default() }] {
-        store.commit(&commit).await.unwrap();
-    }
-    for (state, choice) in [(StageState::Open, "filters=8 and what it is compared with"), (StageState::Waiting, "")] {
-        let again = Commit { stages_reopened: vec![(SWEEP, 0, state)], ..Commit::default() };
-        store.commit(&again).await.unwrap();
-        let found = store.sweep(SWEEP).await.unwrap().unwrap().stages.remove(0);
-        assert_eq!((found.state, found.choice.as_str()), (state, choice));
-    }
-}
-
 async fn extreme_numbers_survive(place: &dyn Place) {
     let store = place.open().await;
     let seed = u64::MAX - 1;
@@ -506,243 +449,4 @@ async fn extreme_numbers_survive(place: &dyn Place) {
     let rows = store.trials(&page(Vec::new())).await.unwrap();
     assert_eq!((rows[0].seed, rows[0].result.as_ref().unwrap().last), (seed, Some(extreme)));
     assert_eq!(rows[0].trial, TrialId::from_bytes(*trial(seed).id().unwrap().as_bytes()));
-}
-
-fn ended(seed: u64, key: i64, state: AttemptState, failure: Option<(FailureClass, String)>) -> Commit {
-    let mut commit = finished(seed, key);
-    (commit.results, commit.rounds_ended) = (Vec::new(), Vec::new());
-    (commit.attempts_ended[0].state, commit.attempts_ended[0].failure) = (state, failure);
-    commit
-}
-
-fn sweep_end(state: SweepState) -> Commit {
-    let end = SweepEndRow { sweep: SWEEP, state, reason: "a reason".into(), at_ms: 10 };
-    Commit { sweeps_ended: vec![end], ..Commit::default() }
-}
-
-fn service(worker: &str, service: Service) -> ServiceRow {
-    ServiceRow { worker: worker.into(), service, actor: "somebody".into(), at_ms: 1 }
-}
-
-async fn what_somebody_changes_comes_back(place: &dyn Place) {
-    let store = place.open().await;
-    store.prepare(&preparation(SWEEP, 0..1)).await.unwrap();
-    store.commit(&begin(SWEEP)).await.unwrap();
-    let away = Service::Suspended("it fails".into());
-    let services = vec![service("a", Service::Draining), service("b", away.clone()), service("c", Service::Leaving)];
-    let commit =
-        Commit { paused: vec![(SWEEP, true)], priorities: vec![(SWEEP, i32::MIN)], services, ..Commit::default() };
-    assert_eq!(commit.rows(), 5);
-    store.commit(&commit).await.unwrap();
-    let back = Commit { services: vec![service("a", Service::Active)], ..Commit::default() };
-    store.commit(&back).await.unwrap();
-    store.close().await;
-    drop(store);
-    let loaded = place.open().await.load().await.unwrap();
-    let sweep = &loaded.snapshot.sweeps[0].sweep;
-    assert_eq!((sweep.paused, sweep.priority), (true, i32::MIN));
-    assert!(loaded.sweeps[0].record.paused);
-    let name = |name: &str| WorkerName(name.into());
-    assert_eq!(loaded.snapshot.workers, [(name("b"), away), (name("c"), Service::Leaving)]);
-}
-
-async fn a_sweep_that_has_ended_can_go_on(place: &dyn Place) {
-    let store = place.open().await;
-    store.prepare(&preparation(SWEEP, 0..2)).await.unwrap();
-    let ended = Commit { stages: vec![stage(SWEEP, Some(StageState::Ended), "filters=8")], ..Commit::default() };
-    for commit in [begin(SWEEP), started(0, 1), finished(0, 1), ended] {
-        store.commit(&commit).await.unwrap();
-    }
-    assert!(store.ended(SWEEP).await.unwrap().is_none(), "it runs");
-    store.commit(&sweep_end(SweepState::Failed)).await.unwrap();
-    assert!(store.load().await.unwrap().sweeps.is_empty());
-    assert!(store.ended(SweepId(9)).await.unwrap().is_none(), "there is none");
-    let (live, snapshot) = store.ended(SWEEP).await.unwrap().unwrap();
-    assert_eq!((live.record.state, live.record.ended_ms, live.trials.len()), (SweepState::Failed, 10, 2));
-    assert_eq!((snapshot.bound.len(), snapshot.stages[0].1.len()), (1, 2));
-    assert_eq!(snapshot.stages[0].1[0].history.known.as_ref().map(|known| known.round), Some(1));
-    let reopened = vec![(SWEEP, 0, StageState::Open)];
-    let again = Commit { sweeps_reopened: vec![SWEEP], stages_reopened: reopened, ..Commit::default() };
-    store.commit(&again).await.unwrap();
-    let loaded = store.load().await.unwrap();
-    let record = &loaded.sweeps[0].record;
-    assert_eq!((record.state, record.reason.as_str(), record.ended_ms), (SweepState::Running, "", 0));
-    let stage = &record.stages[0];
-    assert_eq!((stage.state, stage.choice.as_str()), (StageState::Open, "filters=8"), "a winner is never revised");
-    assert!(stage.winner.is_some() && stage.decided.is_some());
-}
-
-async fn an_expired_attempt_is_remembered_and_can_go_on(place: &dyn Place) {
-    let store = place.open().await;
-    store.prepare(&preparation(SWEEP, 0..2)).await.unwrap();
-    for commit in [begin(SWEEP), started(0, 1), ended(0, 1, AttemptState::Expired, None)] {
-        store.commit(&commit).await.unwrap();
-    }
-    let mut loaded = store.load().await.unwrap();
-    assert_eq!((loaded.given_up.len(), loaded.given_up[0].key, loaded.given_up[0].lease), (1, AttemptKey(1), lease(0)));
-    let round = loaded.snapshot.open_rounds.remove(0);
-    let lost = round.lost.unwrap();
-    assert_eq!((lost.lease, lost.worker.0.as_str(), lost.slot), (lease(0), "w", 3));
-    assert_eq!((round.losses, round.live), (1, None));
-    let revive = Commit { attempts_revived: vec![(AttemptKey(1), lease(0), 9)], ..Commit::default() };
-    store.commit(&revive).await.unwrap();
-    let attempt = store.attempt(lease(0)).await.unwrap().unwrap();
-    assert_eq!((attempt.state, attempt.ended_ms, attempt.log_tail.as_str()), (AttemptState::Live, 0, ""));
-    assert_eq!((attempt.slot_memory_bytes, attempt.device.as_str()), (Some(1 << 34), "cpu"));
-    let loaded = store.load().await.unwrap();
-    assert_eq!((loaded.attempts[0].key, loaded.attempts[0].stored_sequence), (AttemptKey(1), 3));
-    let round = &loaded.snapshot.open_rounds[0];
-    assert!(round.live.is_some() && round.lost.is_none() && round.losses == 0);
-    store.commit(&finished(0, 1)).await.unwrap();
-    store.commit(&revive).await.unwrap();
-    let attempt = store.attempt(lease(0)).await.unwrap().unwrap();
-    assert_eq!((attempt.state, attempt.ended_ms), (AttemptState::Succeeded, 9), "only what has expired comes back");
-}
-
-async fn what_failed_before_is_remembered(place: &dyn Place) {
-    let store = place.open().await;
-    store.prepare(&preparation(SWEEP, 0..1)).await.unwrap();
-    store.commit(&begin(SWEEP)).await.unwrap();
-    let classes = [FailureClass::OutOfMemory, FailureClass::OutOfMemory, FailureClass::Trainer, FailureClass::Machine];
-    for (index, class) in (0_u32..).zip(classes) {
-        let key = i64::from(index) + 1;
-        let mut commit = started(0, key);
-        let start = &mut commit.attempts_started[0];
-        start.lease.attempt = index + 1;
-        (start.worker, start.slot_memory_bytes) = (format!("w{}", index / 2), Some(100 - u64::from(index)));
-        store.commit(&commit).await.unwrap();
-        let mut end = ended(0, key, AttemptState::Failed, Some((class, "why".into())));
-        end.attempts_ended[0].lease.attempt = index + 1;
-        store.commit(&end).await.unwrap();
-    }
-    let round = store.load().await.unwrap().snapshot.open_rounds.remove(0);
-    let mut failed_on: Vec<_> = round.failed_on.iter().map(|worker| worker.0.as_str()).collect();
-    failed_on.sort_unstable();
-    assert_eq!((failed_on, round.too_small, round.failures), (vec!["w0", "w1"], Some(100), 4));
-    assert!(round.lost.is_none() && round.live.is_none());
-}
-
-async fn where_a_result_comes_from_and_what_was_made_of_the_test_part_come_back(place: &dyn Place) {
-    let store = place.open().await;
-    store.prepare(&preparation(SWEEP, 0..2)).await.unwrap();
-    let mut commit = finished(0, 1);
-    commit.results = commit.results.into_iter().map(tested).collect();
-    let expected = commit.results[0].clone();
-    let mut bare = finished(1, 2);
-    bare.results[0].result.provenance.origin = Origin::default();
-    for commit in [begin(SWEEP), started(0, 1), started(1, 2), commit, bare] {
-        store.commit(&commit).await.unwrap();
-    }
-    let rows = store.trials(&page(Vec::new())).await.unwrap();
-    assert_eq!(rows[0].result.as_ref(), Some(&expected.result));
-    let replicates = store.replicates(SWEEP).await.unwrap();
-    assert_eq!(replicates[0].result.as_ref(), Some(&expected.result));
-    let other = replicates[1].result.as_ref().unwrap();
-    assert_eq!((&other.provenance.origin, other.test), (&Origin::default(), None), "an older worker says nothing");
-    assert_eq!(store.result(AttemptKey(1)).await.unwrap(), Some(expected.result));
-    assert_eq!(store.result(AttemptKey(9)).await.unwrap(), None);
-    assert_eq!(store.test_predictions(AttemptKey(1)).await.unwrap(), expected.said.test);
-    assert_eq!(store.validation(AttemptKey(1)).await.unwrap(), expected.said.validation);
-    assert_eq!(store.test_predictions(AttemptKey(2)).await.unwrap(), None);
-    let submission = store.sweep(SWEEP).await.unwrap().unwrap().submission;
-    assert_eq!(Some(submission.clone()), preparation(SWEEP, 0..1).sweep.map(|row| row.submission));
-    assert_eq!(store.sweeps().await.unwrap()[0].submission, submission);
-    assert!(store.load().await.unwrap().snapshot.sweeps[0].sweep.fresh);
-}
-
-async fn the_audit_log_tells_everything_in_order(place: &dyn Place) {
-    let store = place.open().await;
-    store.prepare(&preparation(SWEEP, 0..2)).await.unwrap();
-    store.prepare(&preparation(SweepId(2), 5..6)).await.unwrap();
-    let row = |at_ms, action, worker: &str| AuditRow {
-        at_ms,
-        actor: "somebody".into(),
-        action,
-        sweep: Some(SWEEP),
-        trial: None,
-        attempt: None,
-        worker: worker.into(),
-        detail: "a detail".into(),
-    };
-    let written = vec![row(1, AuditAction::Submitted, ""), row(20, AuditAction::PriorityChanged, "")];
-    let other = AuditRow { sweep: Some(SweepId(2)), ..row(2, AuditAction::Submitted, "x") };
-    let commit = Commit { audit: [written.clone(), vec![other.clone()]].concat(), ..Commit::default() };
-    for commit in [begin(SWEEP), started(0, 1), finished(0, 1), sweep_end(SweepState::Failed), commit] {
-        store.commit(&commit).await.unwrap();
-    }
-    let all = AuditFilter { limit: 100, ..AuditFilter::default() };
-    let of_sweep = store.audit(&AuditFilter { sweep: Some(SWEEP), ..all.clone() }).await.unwrap();
-    use AuditAction::*;
-    let actions: Vec<_> = of_sweep.iter().map(|entry| entry.action).collect();
-    assert_eq!(
-        actions,
-        [Submitted, RoundOpened, AttemptAssigned, AttemptEnded, RoundEnded, SweepEnded, PriorityChanged]
-    );
-    assert_eq!((&of_sweep[0], &of_sweep[6]), (&written[0], &written[1]));
-    assert_eq!((of_sweep[3].attempt, of_sweep[3].worker.as_str()), (Some(1), "w"));
-    assert_eq!(of_sweep[5].detail, "failed: a reason");
-    assert_eq!(store.audit(&all).await.unwrap().len(), 8);
-    let newest = store.audit(&AuditFilter { limit: 2, since_ms: 9, ..all.clone() }).await.unwrap();
-    assert_eq!(newest.iter().map(|entry| entry.action).collect::<Vec<_>>(), [SweepEnded, PriorityChanged]);
-    let older = store.audit(&AuditFilter { limit: 3, until_ms: Some(20), skip: 1, ..all.clone() }).await.unwrap();
-    let before: Vec<_> = store.audit(&all).await.unwrap().into_iter().filter(|entry| entry.at_ms <= 20).collect();
-    assert_eq!(older, before[before.len() - 4..before.len() - 1]);
-    let of_trial = store.audit(&AuditFilter { trial: Some(lease(0).trial), ..all.clone() }).await.unwrap();
-    assert_eq!(of_trial.len(), 4);
-    assert_eq!(store.audit(&AuditFilter { worker: Some("x".into()), ..all }).await.unwrap(), [other]);
-}
-
-mod files {
-    //! What SQLite alone can be given.
-
-    use super::super::Error;
-    use super::*;
-
-    async fn refusal(content: &[u8]) -> Error {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("store.db");
-        std::fs::write(&path, content).unwrap();
-        let error = SqliteStore::open(&Options::new(&path)).await.unwrap_err();
-        assert_eq!(std::fs::read(&path).unwrap(), content, "what is not ours stays as it is");
-        error
-    }
-
-    #[tokio::test]
-    async fn a_file_that_is_not_a_database_is_refused() {
-        assert!(matches!(refusal(b"hello").await, Error::NotAStore { .. }));
-        assert!(matches!(refusal(&[b'x'; 10_000]).await, Error::NotAStore { .. }));
-        let mut damaged = b"SQLite format 3\0".to_vec();
-        damaged.extend([7; 5000]);
-        assert!(matches!(refusal(&damaged).await, Error::NotAStore { .. }));
-    }
-
-    #[tokio::test]
-    async fn another_program_s_database_is_refused() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("other.db");
-        let options = sqlx::sqlite::SqliteConnectOptions::new().filename(&path).create_if_missing(true);
-        let pool = sqlx::SqlitePool::connect_with(options).await.unwrap();
-        sqlx::query("CREATE TABLE theirs (a)").execute(&pool).await.unwrap();
-        pool.close().await;
-        assert!(matches!(SqliteStore::open(&Options::new(&path)).await.unwrap_err(), Error::NotAStore { .. }));
-    }
-
-    #[tokio::test]
-    async fn a_store_in_use_and_one_from_a_newer_version_are_refused() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("store.db");
-        let store = SqliteStore::open(&Options::new(&path)).await.unwrap();
-        assert!(matches!(SqliteStore::open(&Options::new(&path)).await.unwrap_err(), Error::InUse { .. }));
-        store.close().await;
-        drop(store);
-        drop(SqliteStore::open(&Options::new(&path)).await.unwrap());
-        let pool =
-            sqlx::SqlitePool::connect_with(sqlx::sqlite::SqliteConnectOptions::new().filename(&path)).await.unwrap();
-        let later = "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) \
-                     VALUES (999, 'later', 1, x'00', 0)";
-        sqlx::query(later).execute(&pool).await.unwrap();
-        pool.close().await;
-        let error = SqliteStore::open(&Options::new(&path)).await.unwrap_err();
-        assert!(matches!(error, Error::Newer { found: 999, .. }), "{error}");
-    }
 }

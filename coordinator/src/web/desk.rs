@@ -168,7 +168,7 @@ impl Desk {
             page_token: after.to_owned(),
             ..v1::ListTrialsRequest::default()
         };
-        let page = TrialPage { sweep: id, ..grpc::sweep::page(request)? };
+        let page = TrialPage { sweep: id, ..grpc::sweep_questions::page(request)? };
         let store = self.people.engine.store();
         let rows = store.trials(&page).await?;
         let mut points = Vec::new();

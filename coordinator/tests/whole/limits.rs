@@ -45,7 +45,7 @@ async fn a_message_that_is_too_long_is_not_even_read() {
     let spec = vec![b'#'; sweep_coordinator::grpc::MAX_QUESTION_BYTES + 1];
     let submit = v1::SubmitRequest { spec: spec.into(), ..Default::default() };
     refused(env.sweeps().await.submit(submit).await, Code::OutOfRange, "too large");
-    let spec = vec![b'#'; sweep_coordinator::grpc::sweep::MAX_SPEC_BYTES + 1];
+    let spec = vec![b'#'; sweep_coordinator::grpc::sweep_questions::MAX_SPEC_BYTES + 1];
     let submit = v1::SubmitRequest { spec: spec.into(), ..Default::default() };
     refused(env.sweeps().await.submit(submit).await, Code::InvalidArgument, "spec: longer than 1048576 bytes");
     assert!(worker.poll().await.is_ok(), "the worker goes on");

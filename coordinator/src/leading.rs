@@ -77,8 +77,7 @@ pub(crate) struct Office {
     pub(crate) leadership: Arc<dyn Leadership>,
     pub(crate) keyring: Arc<Keyring>,
     pub(crate) metrics: Arc<Metrics>,
-    pub(crate) scheduler: sweep_scheduler::Config,
-    pub(crate) limits: engine::Limits,
+    pub(crate) engine: engine::Settings,
     pub(crate) artifacts: Folder,
     /// What this coordinator is.
     pub(crate) about: Arc<About>,
@@ -137,7 +136,7 @@ impl Office {
         }
         let (term, tasks) = (self.shutdown.child_token(), TaskTracker::new());
         let (store, metrics) = (Arc::clone(&led.store), Arc::clone(&self.metrics));
-        let engine = engine::start(store, metrics, (self.scheduler.clone(), self.limits), &tasks, &term);
+        let engine = engine::start(store, metrics, self.engine.clone(), &tasks, &term);
         tasks.close();
         let (mut ready, mut trouble) = (engine.ready(), engine.trouble());
         self.standing.send_replace(Standing::Leading(Arc::new(self.room(engine, Arc::clone(&led.store), &term))));

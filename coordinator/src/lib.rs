@@ -3,6 +3,7 @@
 
 mod about;
 pub mod access;
+pub mod clock;
 pub mod config;
 pub mod convert;
 pub mod engine;
@@ -21,7 +22,7 @@ pub mod web;
 
 pub use config::{Args, Config};
 pub use program::main_with;
-pub use server::{Handle, start};
+pub use server::{Handle, start, start_at};
 
 /// Milliseconds since 1970 by this machine's clock, for people and the store; never for decisions of the scheduler.
 pub(crate) fn unix_ms() -> i64 {

@@ -23,6 +23,7 @@ use crate::about::About;
 use crate::access::keyring::Given;
 use crate::access::refresh::Refresh;
 use crate::access::{self, Keyring};
+use crate::clock::Clock;
 use crate::config::Config;
 use crate::engine;
 use crate::grpc::gate::Gate;
@@ -111,6 +112,14 @@ pub struct Handle {
 /// # Errors
 /// The store cannot be opened, or a port is taken.
 pub async fn start(config: Config, shutdown: CancellationToken) -> Result<Handle, Error> {
+    start_at(config, Clock::default(), shutdown).await
+}
+
+/// The same by another clock than the machine's.
+///
+/// # Errors
+/// As of [`start`].
+pub async fn start_at(config: Config, clock: Clock, shutdown: CancellationToken) -> Result<Handle, Error> {
     let artifacts = Folder::open(&config.artifacts())?;
     let metrics = Arc::new(Metrics::new()?);
     let tls = config.tls.clone().map(Tls::open).transpose()?.map(Arc::new);
@@ -161,8 +170,7 @@ pub async fn start(config: Config, shutdown: CancellationToken) -> Result<Handle
         leadership,
         keyring,
         metrics,
-        scheduler: config.scheduler(),
-        limits: config.limits(),
+        engine: engine::Settings { scheduler: config.scheduler(), limits: config.limits(), clock },
         artifacts,
         about,
         tasks: tasks.clone(),

@@ -36,6 +36,8 @@ fn git(folder: &Path, arguments: &[&str]) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use sweep_require::Part;
+
     use super::*;
 
     fn run(folder: &Path, arguments: &[&str]) -> bool {
@@ -50,7 +52,7 @@ mod tests {
         std::fs::write(&spec, "version: 1").unwrap();
         assert_eq!(of(&spec), None, "no repository");
         if !run(folder.path(), &["init", "-q"]) {
-            return eprintln!("SKIPPED: there is no git");
+            return sweep_require::skip(Part::Git, "git init fails here");
         }
         assert_eq!(of(&spec), None, "no revision yet");
         assert!(run(folder.path(), &["add", "."]) && run(folder.path(), &["commit", "-q", "-m", "one"]));

@@ -17,7 +17,7 @@ use tonic::{Request, Status};
 use super::env::{Env, Process};
 
 /// An answer that does not come in this time hangs.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(600);
 
 /// A coordinator that asks for tokens, and one token of each role.
 pub(crate) struct Fleet {

@@ -8,13 +8,14 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
+use sweep_require::Part;
 
 use super::canned::{serve, serve_at};
 
 const ROWS: u16 = 30;
 const COLUMNS: u16 = 100;
 /// A test that waits longer has failed.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(600);
 
 /// A terminal with a shell that runs one `sweepctl` and then tells its exit code and the terminal's modes.
 struct Terminal {
@@ -34,7 +35,7 @@ impl Terminal {
     fn run(arguments: &str, environment: &[(&str, &str)]) -> Option<Self> {
         let known = Command::new("script").arg("--version").output();
         if !known.is_ok_and(|output| String::from_utf8_lossy(&output.stdout).contains("util-linux")) {
-            eprintln!("skipped: the `script` of util-linux is not there to make a terminal");
+            sweep_require::skip(Part::Terminal, "there is no `script` of util-linux on this machine");
             return None;
         }
         let program = env!("CARGO_BIN_EXE_sweepctl");

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection};
+use sweep_require::Part;
 use sweep_tests::scripted::Script;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -39,10 +40,13 @@ fn value(metrics: &str, name: &str) -> f64 {
     line.and_then(|value| value.trim().parse().ok()).unwrap_or_else(|| panic!("no {name} in {metrics}"))
 }
 
+/// A lease that is shorter than the store is held up for, and longer than a busy machine delays a poll.
+const LEASE_MS: u64 = 4000;
+
 /// Holds the store's write lock for so long in the middle of a sweep, as another process would, or a disk that stands still.
 async fn held_up(hold: Duration) -> Env {
     let script = Script { epoch_ms: 5, ..Script::default() };
-    let env = Env::with(&script, |fleet| fleet.coordinator_key("lease_ttl_ms", 1000.into()));
+    let env = Env::with(&script, |fleet| fleet.coordinator_key("lease_ttl_ms", LEASE_MS.into()));
     let _worker = env.worker("w1");
     let sweep = env.submit(TRIALS).await;
     env.stored(sweep, SOME).await;
@@ -59,7 +63,7 @@ async fn held_up(hold: Duration) -> Env {
 
 #[tokio::test]
 async fn a_commit_that_takes_seconds_loses_nothing_and_shows() {
-    let env = held_up(Duration::from_secs(3)).await;
+    let env = held_up(Duration::from_millis(LEASE_MS + 2000)).await;
     let metrics = metrics(&env).await;
     assert!(value(&metrics, "sweep_commit_seconds_sum") > 2.0, "{metrics}");
     assert!(env.fleet.log("coordinator").contains("the store is slow"), "it says so");
@@ -104,7 +108,7 @@ impl Drop for Disk {
 #[tokio::test]
 async fn a_full_disk_refuses_new_work_with_words_and_goes_on_when_there_is_room() {
     let Some(disk) = Disk::new(24) else {
-        eprintln!("SKIPPED: a small disk can be mounted by root only");
+        sweep_require::skip(Part::Mount, "a tmpfs cannot be mounted here; root can mount one");
         return;
     };
     let script = Script { epoch_ms: 20, ..Script::default() };

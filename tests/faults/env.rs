@@ -11,7 +11,7 @@ use sweep_tests::fleet::{Fleet, Process};
 use sweep_tests::scripted::Script;
 
 /// Nothing in these tests takes this long unless it never ends.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(600);
 
 /// Between two looks at what cannot be awaited: a store, a log.
 const LOOK: Duration = Duration::from_millis(20);

@@ -17,7 +17,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 /// A test that takes longer hangs: everything is killed, so that what it waits for fails with words.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(600);
 
 /// The fleet's folder, and who is in it.
 pub(crate) struct Env {
@@ -133,8 +133,22 @@ impl Env {
         }
     }
 
-    /// Processes of this fleet that live, whoever started them, by their command lines.
+    /// Processes of this fleet that live, whatever started them, by their command lines.
     pub(crate) fn living(&self) -> Vec<String> {
+        self.processes().into_iter().map(|(_, line)| line).collect()
+    }
+
+    /// Freezes every process of this fleet whose command line has `words`; there must be one.
+    pub(crate) fn freeze(&self, words: &str) {
+        let found: Vec<Pid> =
+            self.processes().iter().filter(|(_, line)| line.contains(words)).map(|(pid, _)| *pid).collect();
+        assert!(!found.is_empty(), "no process has {words:?} in its command line: {:?}", self.living());
+        for pid in found {
+            kill_process(pid, Signal::STOP).expect("it lives");
+        }
+    }
+
+    fn processes(&self) -> Vec<(Pid, String)> {
         let mark = format!("SWEEP_TEST_FOLDER={}\0", self.folder.path().display());
         let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten().map(|entry| entry.path());
         let ours = |path: &PathBuf| {
@@ -143,8 +157,10 @@ impl Env {
             with_end.push(0);
             with_end.windows(mark.len()).any(|window| window == mark.as_bytes())
         };
-        let command_line = |path: PathBuf| std::fs::read_to_string(path.join("cmdline")).unwrap_or_default();
-        processes.filter(ours).map(command_line).filter(|line| !line.is_empty()).collect()
+        let line = |path: PathBuf| std::fs::read_to_string(path.join("cmdline")).unwrap_or_default();
+        let pid = |path: &Path| path.file_name()?.to_str()?.parse().ok().and_then(Pid::from_raw);
+        let known = processes.filter(ours).filter_map(|path| Some((pid(&path)?, line(path))));
+        known.filter(|(_, line)| !line.is_empty()).collect()
     }
 }
 

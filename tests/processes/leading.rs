@@ -10,8 +10,11 @@ use serde_json::Value;
 use super::env::{Env, Process, study};
 use super::postgres_server::{Server, shared};
 
-/// Far more than a takeover takes; a test that waits as long has failed.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// A call that is repeated for longer hangs.
+const PATIENCE: Duration = Duration::from_secs(600);
+
+/// How long the right to lead lasts after a renewal, as `docs/reliability.md` has it.
+const TERM: &str = "interval '3 seconds'";
 
 /// A study that is met in the middle of it.
 fn long(env: &Env) -> String {
@@ -55,11 +58,22 @@ fn points(server: &Server, url: &str) -> u64 {
     server.ask(url, "SELECT COUNT(*) FROM points").parse().unwrap()
 }
 
+/// Returns when the process leads. How long that takes depends on the machine; it is printed and never asserted.
 fn took_over(what: &str, process: &mut Process, since: Instant) {
     process.until("it led", |line| line.strip_prefix("ready ").map(drop));
-    let took = since.elapsed();
-    eprintln!("{what}: the other led after {:.2} s", took.as_secs_f64());
-    assert!(took < PATIENCE);
+    eprintln!("{what}: the other led after {:.2} s", since.elapsed().as_secs_f64());
+}
+
+/// When the right of the present leader ends, by the database's clock.
+fn deadline(server: &Server, url: &str) -> String {
+    server.ask(url, "SELECT deadline FROM leader")
+}
+
+/// The present leader took the right only when the one before had lost it. A renewal moves a deadline into the future, and
+/// the newest one is one term after the moment at which it was made.
+fn waited_for(server: &Server, url: &str, before: &str) {
+    let waited = format!("SELECT deadline - {TERM} >= '{before}' FROM leader");
+    assert_eq!(server.ask(url, &waited), "t", "the right was taken before {before}");
 }
 
 fn runs(sweep: &Value) -> bool {
@@ -77,8 +91,9 @@ fn the_other_leads_when_the_leader_is_killed_and_nothing_is_lost() {
     watch.until_sweep("it ran", runs);
     let since = Instant::now();
     first.kill();
-    let stored = points(server, &url);
+    let (right_ends, stored) = (deadline(server, &url), points(server, &url));
     took_over("kill -9", &mut second, since);
+    waited_for(server, &url, &right_ends);
     // The watch follows.
     watch.until_sweep("it was done", |sweep| sweep["state"] == "succeeded");
     assert!(points(server, &url) > stored);
@@ -98,20 +113,14 @@ fn a_leader_that_was_frozen_cannot_write_and_stands_by() {
     watch.until_sweep("it ran", runs);
     let since = Instant::now();
     first.signal(Signal::STOP);
+    let right_ends = deadline(server, &url);
     took_over("SIGSTOP", &mut second, since);
+    waited_for(server, &url, &right_ends);
     let term = server.ask(&url, "SELECT term FROM leader");
     first.signal(Signal::CONT);
     // It says that it stands by, and to whom.
     let (one, two) = env.address().split_once(',').map(|(one, two)| (one.to_owned(), two.to_owned())).unwrap();
-    let begun = Instant::now();
-    loop {
-        let log = env.log("first");
-        if log.contains("no longer leads") {
-            break;
-        }
-        assert!(begun.elapsed() < PATIENCE, "it does not know that it was deposed:\n{log}");
-        std::thread::yield_now();
-    }
+    env.until_log("first", "no longer leads");
     let refused = env.sweepctl(["list", "--coordinator", &one]);
     assert_eq!(refused.code, Some(1), "{refused:#?}");
     assert!(refused.stderr.contains("standby") || refused.stderr.contains("who leads"), "{refused:#?}");
@@ -165,8 +174,12 @@ fn a_leader_that_leaves_lets_the_other_lead_at_once() {
     let mut watch = env.watch(sweep);
     watch.until_sweep("it ran", runs);
     let since = Instant::now();
+    let holder = server.ask(&url, "SELECT holder FROM leader");
     first.signal(Signal::TERM);
     assert_eq!(first.wait().code(), Some(0));
+    // It gave the right back: the other one has no deadline to wait for.
+    let free = format!("SELECT holder <> '{holder}' OR deadline <= clock_timestamp() FROM leader");
+    assert_eq!(server.ask(&url, &free), "t", "the right that {holder} had was not given back");
     took_over("SIGTERM", &mut second, since);
     watch.until_sweep("it was done", |sweep| sweep["state"] == "succeeded");
     trials_once(server, &url, 8);

@@ -21,7 +21,6 @@ use super::people::audit;
 use crate::convert::Invalid;
 use crate::store::codes::{AuditAction, StageState};
 use crate::store::write::{AuditRow, PointRow, StageChange, WorkerRow};
-use crate::unix_ms;
 
 impl Driver {
     pub(crate) fn command(&mut self, command: Command) {
@@ -89,7 +88,7 @@ impl Driver {
             session: session.0,
             slots: request.slots.clone(),
             labels: request.labels,
-            at_ms: unix_ms(),
+            at_ms: self.parts.clock.unix_ms(),
         });
         let known = |bytes: u64| (bytes > 0).then_some(bytes);
         let slot =
@@ -99,7 +98,10 @@ impl Driver {
         info!(worker_id = request.worker, session = session.0, slots = slots.len(), "a worker registered");
         let worker = WorkerName(request.worker);
         let offers = slots.clone();
-        self.live.sessions.insert(session, Session { seen_ms: unix_ms(), offers, device_names, ..Session::default() });
+        self.live.sessions.insert(
+            session,
+            Session { seen_ms: self.parts.clock.unix_ms(), offers, device_names, ..Session::default() },
+        );
         let live = request.live.clone();
         self.event(Event::Register(Registration { worker: worker.clone(), session, slots, live: request.live, fresh }));
         let mut leases = live.into_iter().map(|(lease, _)| lease);

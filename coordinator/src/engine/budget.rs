@@ -15,7 +15,6 @@ use super::live::LiveSweep;
 use super::people::{NOBODY, audit};
 use crate::store::codes::AuditAction;
 use crate::store::write::AuditRow;
-use crate::unix_ms;
 
 /// A queue longer than this is gone through at most so often, while something of it may be started anyway.
 const LONG: usize = 5_000;
@@ -93,7 +92,7 @@ impl Driver {
 
     fn mind_budget(&mut self, id: SweepId) {
         let Some(view) = self.scheduler.sweep(id) else { return };
-        let now = Instant::now();
+        let now = self.parts.clock.now();
         if let Some(budget) = self.live.sweeps.get(&id).and_then(|sweep| sweep.budget.as_ref())
             && view.counts.queued as usize > LONG
             && self.scheduler.allowance(id) != Some(0)
@@ -142,7 +141,7 @@ impl Driver {
         let hours = |seconds: f64| format!("{:.4}", seconds / 3600.0);
         let (spent, whole) = (hours(spent), hours(budget.seconds));
         let reason = format!("budget spent: {spent} of {whole} slot-hours used, {trials} left out");
-        info!(sweep_id = %id, reason, at = unix_ms(), "a sweep stops at its budget");
+        info!(sweep_id = %id, reason, at = self.parts.clock.unix_ms(), "a sweep stops at its budget");
         self.note(AuditRow { sweep: Some(id), detail: reason.clone(), ..audit(NOBODY, AuditAction::Cancelled) });
         self.event(Event::StopSweep { sweep: id, reason });
     }

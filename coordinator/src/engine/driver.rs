@@ -21,13 +21,13 @@ use super::instances::Instances;
 use super::live::Live;
 use super::people::{NOBODY, audit};
 use super::restore;
+use crate::clock::Clock;
 use crate::metrics::Metrics;
 use crate::store::codes::AuditAction;
 use crate::store::observed::Observed;
 use crate::store::record::Loaded;
 use crate::store::write::{Bound, Commit};
 use crate::store::{self, Store};
-use crate::unix_ms;
 
 /// Commands that are taken before a commit is begun.
 const MAX_COMMANDS: usize = 4096;
@@ -46,6 +46,7 @@ pub(crate) struct Parts {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) scheduler: sweep_scheduler::Config,
     pub(crate) limits: super::Limits,
+    pub(crate) clock: Clock,
     pub(crate) commands: mpsc::Receiver<Command>,
     pub(crate) decide: mpsc::UnboundedSender<Decide>,
     pub(crate) changes: watch::Sender<u64>,
@@ -118,7 +119,6 @@ impl Driver {
         let scheduler = Scheduler::new(parts.scheduler.clone());
         Self {
             costs: parts.costs.clone(),
-            parts,
             scheduler,
             live: Live::default(),
             batch: Batch::numbered(1),
@@ -128,11 +128,12 @@ impl Driver {
             generation: 0,
             next_attempt: 0,
             next_session: 0,
-            started: Instant::now(),
+            started: parts.clock.now(),
             in_flight: None,
             committed: 0,
             stopping: false,
             slow_said: None,
+            parts,
         }
     }
 
@@ -143,7 +144,7 @@ impl Driver {
         }
         loop {
             self.begin_commit();
-            let deadline = self.scheduler.next_deadline().map(|at| self.instant(at));
+            let deadline = self.scheduler.next_deadline().and_then(|at| self.instant(at));
             let gathered = self.batch.commit.rows() >= MAX_ROWS;
             tokio::select! {
                 biased;
@@ -157,7 +158,7 @@ impl Driver {
                     Some(command) => self.take(command),
                     None => self.stop(),
                 },
-                () = tokio::time::sleep_until(deadline.unwrap_or_else(far).into()), if deadline.is_some() && !self.stopping => {
+                () = wait(&self.parts.clock, deadline), if !self.stopping => {
                     self.event(Event::Tick);
                     self.mind_budgets();
                 }
@@ -329,7 +330,7 @@ impl Driver {
         self.next_session = loaded.last_session + 1;
         self.parts.last_sweep.fetch_max(loaded.last_sweep, std::sync::atomic::Ordering::SeqCst);
         let (sweeps, attempts) = (loaded.sweeps.len(), loaded.attempts.len());
-        self.live = restore::live(&loaded, Instant::now(), unix_ms());
+        self.live = restore::live(&loaded, &self.parts.clock);
         restore::narrow_all(&self.live, &mut loaded.snapshot);
         restore::complete_all(&self.live, &mut loaded.snapshot);
         let (scheduler, effects) = Scheduler::restore(self.parts.scheduler.clone(), self.now(), loaded.snapshot);
@@ -347,11 +348,13 @@ impl Driver {
 
     /// Milliseconds since this task began.
     pub(crate) fn now(&self) -> Timestamp {
-        Timestamp(u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX))
+        let passed = self.parts.clock.now().saturating_duration_since(self.started);
+        Timestamp(u64::try_from(passed.as_millis()).unwrap_or(u64::MAX))
     }
 
-    fn instant(&self, at: Timestamp) -> Instant {
-        self.started.checked_add(Duration::from_millis(at.0)).unwrap_or_else(far)
+    /// None where it is further than this machine can tell.
+    fn instant(&self, at: Timestamp) -> Option<Instant> {
+        self.started.checked_add(Duration::from_millis(at.0))
     }
 }
 
@@ -373,8 +376,12 @@ fn keep_newest(bound: &mut Vec<Bound>) {
     bound.dedup_by_key(|row| place(row));
 }
 
-fn far() -> Instant {
-    Instant::now() + Duration::from_secs(3600)
+/// Returns when the deadline has come, and never where there is none.
+async fn wait(clock: &Clock, deadline: Option<Instant>) {
+    match deadline {
+        Some(at) => clock.sleep_until(at).await,
+        None => std::future::pending().await,
+    }
 }
 
 async fn finished(in_flight: &mut Option<InFlight>) -> Result<Duration, String> {

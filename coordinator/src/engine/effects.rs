@@ -1,7 +1,6 @@
 //! Effects to rows: the one place where what the scheduler wants becomes what the store gets.
 
 use std::collections::HashMap;
-use std::time::Instant;
 
 use sweep_scheduler::effect::{RoundEnd, SweepEnd};
 use sweep_scheduler::event::{Ending, Known};
@@ -23,7 +22,6 @@ use crate::store::record::AttemptKey;
 use crate::store::write::{
     AttemptEnd, AttemptStart, AuditRow, Bound, ResultRow, RoundEndRow, StageChange, SweepEndRow,
 };
-use crate::unix_ms;
 
 /// Lines of a log that a reason quotes, and how long they may be together, in bytes.
 const QUOTED_LINES: usize = 5;
@@ -92,7 +90,7 @@ impl Driver {
                     }
                 }
                 Effect::RoundOpened { trial, round } => {
-                    self.batch.commit.rounds_opened.push((trial, round, unix_ms()));
+                    self.batch.commit.rounds_opened.push((trial, round, self.parts.clock.unix_ms()));
                     self.remember(trial, |history| history.rounds = history.rounds.max(round));
                 }
                 Effect::AttemptStarted { lease, worker, session, slot } => {
@@ -180,7 +178,7 @@ impl Driver {
         let device = offer.map(|offer| offer.device.clone()).unwrap_or_default();
         let slot_memory_bytes = offer.and_then(|offer| offer.memory_bytes);
         self.live.given_up.remove(&lease.trial);
-        let at_ms = unix_ms();
+        let at_ms = self.parts.clock.unix_ms();
         self.batch.commit.attempts_started.push(AttemptStart {
             key,
             lease,
@@ -200,7 +198,7 @@ impl Driver {
             slot,
             sequence,
             newest,
-            assigned: Instant::now(),
+            assigned: self.parts.clock.now(),
             assigned_ms: at_ms,
             predicted,
             counted_ms: 0,
@@ -234,7 +232,7 @@ impl Driver {
         let (start_seconds, run_seconds, log_tail) = said
             .as_ref()
             .map_or((0.0, 0.0, String::new()), |said| (said.start_seconds, said.run_seconds, said.log_tail.clone()));
-        let at_ms = unix_ms();
+        let at_ms = self.parts.clock.unix_ms();
         attempt.counted_ms = u64::try_from(at_ms.saturating_sub(attempt.assigned_ms)).unwrap_or(0);
         self.spend(lease, attempt.counted_ms as i64);
         self.batch.commit.attempts_ended.push(AttemptEnd {
@@ -314,7 +312,7 @@ impl Driver {
             }
             RoundEnd::Cancelled => (RoundState::Cancelled, None, None),
         };
-        let at_ms = unix_ms();
+        let at_ms = self.parts.clock.unix_ms();
         self.live.given_up.remove(&trial);
         self.batch.commit.rounds_ended.push(RoundEndRow { trial, round, state, accepted, failure, at_ms });
         let sweeps: Vec<SweepId> = self.live.sweeps.keys().copied().collect();
@@ -329,7 +327,7 @@ impl Driver {
             return;
         }
         live.one_less(trial);
-        live.pace.progressed();
+        live.pace.progressed(self.parts.clock.unix_ms());
         self.batch.changed.insert(sweep);
     }
 
@@ -360,7 +358,7 @@ impl Driver {
             SweepEnd::Stopped { reason } => (SweepState::Cancelled, reason),
         };
         info!(sweep_id = %sweep, ?state, reason, "a sweep ended");
-        self.batch.commit.sweeps_ended.push(SweepEndRow { sweep, state, reason, at_ms: unix_ms() });
+        self.batch.commit.sweeps_ended.push(SweepEndRow { sweep, state, reason, at_ms: self.parts.clock.unix_ms() });
         self.batch.changed.insert(sweep);
         self.live.sweeps.remove(&sweep);
     }

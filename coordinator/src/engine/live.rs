@@ -18,6 +18,7 @@ use super::budget::LiveBudget;
 use super::coming::{Coming, to_come};
 use super::command::{Begin, Poll, PollReply, Reply};
 use super::pace::Pace;
+use crate::clock::Clock;
 use crate::store::record::{AttemptKey, SweepRecord};
 
 /// A sweep that has not ended.
@@ -61,7 +62,7 @@ impl LiveConfiguration {
 }
 
 impl LiveSweep {
-    pub(crate) fn new(record: SweepRecord, plan: Arc<Plan>) -> Result<Self, Error> {
+    pub(crate) fn new(record: SweepRecord, plan: Arc<Plan>, clock: &Clock) -> Result<Self, Error> {
         let spec = plan.spec();
         let trial = plan.trial(&spec.baseline, 0);
         let internal = |error: settings::Error| Error::Internal(error.to_string());
@@ -81,7 +82,7 @@ impl LiveSweep {
             shared,
             dataset,
             protocol_digest,
-            pace: Pace::begun(),
+            pace: Pace::begun(clock),
         })
     }
 

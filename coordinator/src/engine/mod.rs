@@ -65,6 +65,7 @@ pub use submit::{Submit, Submitted};
 use command::{Command, Ended, Reply, Retry};
 use driver::{Driver, Parts};
 
+use crate::clock::Clock;
 use crate::metrics::Metrics;
 use crate::store::Store;
 use crate::store::codes::{AttemptState, SweepState};
@@ -91,6 +92,7 @@ pub struct Handle {
     analysing: Arc<Mutex<HashMap<analysis::Key, Arc<tokio::sync::Mutex<()>>>>>,
     lease_ttl_ms: u64,
     limits: Limits,
+    clock: Clock,
     costs: costs::Shared,
 }
 
@@ -105,11 +107,22 @@ pub struct Limits {
     pub workers: usize,
 }
 
+/// What an engine goes by.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The scheduler's numbers.
+    pub scheduler: sweep_scheduler::Config,
+    /// How much there may be at a time.
+    pub limits: Limits,
+    /// Where it reads the time.
+    pub clock: Clock,
+}
+
 /// Starts the owner task and the one that decides by results; both end after `shutdown`, the last batch being on disk.
 pub fn start(
     store: Arc<dyn Store>,
     metrics: Arc<Metrics>,
-    (scheduler, limits): (sweep_scheduler::Config, Limits),
+    Settings { scheduler, limits, clock }: Settings,
     tasks: &TaskTracker,
     shutdown: &CancellationToken,
 ) -> Handle {
@@ -134,6 +147,7 @@ pub fn start(
         analysing: Arc::default(),
         lease_ttl_ms: scheduler.lease_ttl_ms,
         limits,
+        clock: clock.clone(),
         costs: costs.clone(),
     };
     let parts = Parts {
@@ -141,6 +155,7 @@ pub fn start(
         metrics,
         scheduler,
         limits,
+        clock,
         commands: receiver,
         decide,
         changes,
@@ -282,7 +297,7 @@ impl Handle {
         }
         let ended = match self.store.ended(sweep).await? {
             Some((row, mut snapshot)) => {
-                let live = restore::live_sweep(&row, &snapshot)?;
+                let live = restore::live_sweep(&row, &snapshot, &self.clock)?;
                 restore::narrow(&live, &mut snapshot);
                 Some(Ended { live, snapshot })
             }

@@ -1,7 +1,6 @@
 //! What is expected of a live sweep: of each trial before it runs, of what runs, and of the whole.
 
 use std::collections::{BTreeMap, HashMap};
-use std::time::Instant;
 
 use sweep_analysis::cost::schedule::{Batch, Forecast, Left, forecast};
 use sweep_analysis::cost::{Estimate, Prediction};
@@ -64,7 +63,7 @@ impl Driver {
 
     /// What runs of a sweep, and what it still needs. An attempt that has told of an epoch is judged by its own pace.
     pub(crate) fn still_running(&self, sweep: &LiveSweep, devices: &Devices) -> Vec<StillRunning> {
-        let now = Instant::now();
+        let now = self.parts.clock.now();
         let of = |(lease, attempt): (&Lease, &LiveAttempt)| {
             let (configuration, _) = *sweep.trials.get(&lease.trial)?;
             let so_far = now.saturating_duration_since(attempt.assigned).as_secs_f64();
@@ -77,7 +76,7 @@ impl Driver {
 
     /// Seconds of slots so far.
     pub(crate) fn spent_seconds(&self, sweep: &LiveSweep) -> f64 {
-        let now = Instant::now();
+        let now = self.parts.clock.now();
         let running = self.live.attempts.iter().filter(|(lease, _)| sweep.trials.contains_key(&lease.trial));
         let so_far = running.map(|(_, attempt)| now.saturating_duration_since(attempt.assigned).as_secs_f64());
         sweep.spent_ms as f64 / 1000.0 + so_far.sum::<f64>()

@@ -10,7 +10,7 @@ use sweep_spec::TrialId;
 
 use super::command::PaceGauges;
 use super::driver::Driver;
-use crate::unix_ms;
+use crate::clock::Clock;
 
 /// When a sweep is expected to end is made anew only when this many times what making it took has passed: of a hundred
 /// thousand trials it takes a while, and everybody waits meanwhile.
@@ -33,17 +33,17 @@ struct KeptEnd {
 }
 
 impl Pace {
-    pub(crate) fn begun() -> Self {
-        Self { progress_ms: unix_ms(), started: Instant::now(), end: None }
+    pub(crate) fn begun(clock: &Clock) -> Self {
+        Self { progress_ms: clock.unix_ms(), started: clock.now(), end: None }
     }
 
     /// It took an epoch's numbers, or the end of a trial.
-    pub(crate) fn progressed(&mut self) {
-        self.progress_ms = unix_ms();
+    pub(crate) fn progressed(&mut self, unix_ms: i64) {
+        self.progress_ms = unix_ms;
     }
 
-    fn started(&mut self) {
-        self.started = Instant::now();
+    fn started(&mut self, now: Instant) {
+        self.started = now;
     }
 }
 
@@ -64,7 +64,8 @@ impl Driver {
     /// An attempt of a trial began.
     pub(crate) fn started(&mut self, trial: TrialId) {
         let sweeps = self.live.sweeps.values_mut().filter(|sweep| sweep.trials.contains_key(&trial));
-        sweeps.for_each(|sweep| sweep.pace.started());
+        let now = self.parts.clock.now();
+        sweeps.for_each(|sweep| sweep.pace.started(now));
     }
 
     /// Epochs of these trials were taken.
@@ -74,7 +75,7 @@ impl Driver {
         }
         for sweep in self.live.sweeps.values_mut() {
             if trials.iter().any(|trial| sweep.trials.contains_key(trial)) {
-                sweep.pace.progressed();
+                sweep.pace.progressed(self.parts.clock.unix_ms());
             }
         }
     }
@@ -87,13 +88,14 @@ impl Driver {
     }
 
     fn pace(&mut self, id: SweepId) -> Option<PaceGauges> {
-        let now = Instant::now();
+        let now = self.parts.clock.now();
         let sweep = self.live.sweeps.get(&id)?;
         let end = match &sweep.pace.end {
             Some(kept) if kept.is_fresh(now) => kept.clone(),
             Some(_) | None => {
+                let begun = Instant::now();
                 let end = self.cost(sweep).end;
-                KeptEnd { made: now, took: now.elapsed(), end }
+                KeptEnd { made: now, took: begun.elapsed(), end }
             }
         };
         let view = self.scheduler.sweep(id)?;

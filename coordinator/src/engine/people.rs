@@ -140,7 +140,7 @@ impl Driver {
         };
         info!(worker_id = worker, action = action.name(), detail, actor, "a worker's service changed");
         self.note(AuditRow { worker: worker.clone(), detail, ..audit(actor, action) });
-        let row = ServiceRow { worker, service, actor: actor.to_owned(), at_ms: unix_ms() };
+        let row = ServiceRow { worker, service, actor: actor.to_owned(), at_ms: self.parts.clock.unix_ms() };
         self.batch.commit.services.push(row);
     }
 

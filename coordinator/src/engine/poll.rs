@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::hash::Hash;
-use std::time::Instant;
 
 use sweep_scheduler::{Event, Ignored, SessionId};
 use tracing::error;
@@ -11,7 +10,6 @@ use super::Error;
 use super::command::{Assignment, Poll, PollReply, Reply};
 use super::driver::Driver;
 use super::live::{LiveAttempt, Parked};
-use crate::unix_ms;
 
 impl Driver {
     pub(crate) fn poll(&mut self, poll: Poll, reply: Reply<PollReply>) {
@@ -22,7 +20,7 @@ impl Driver {
             return;
         }
         let session = self.live.sessions.entry(id).or_default();
-        session.seen_ms = unix_ms();
+        session.seen_ms = self.parts.clock.unix_ms();
         // A worker polls once at a time: an earlier poll that still waits has lost its listener.
         if let Some(earlier) = session.parked.replace(Parked { poll, reply }) {
             let _ = earlier.reply.send(Ok(PollReply::default()));
@@ -85,7 +83,7 @@ impl Driver {
             if let Some(attempt) = self.live.attempts.get_mut(&begun.lease)
                 && !std::mem::replace(&mut attempt.told, true)
             {
-                self.parts.metrics.dispatched(Instant::now().saturating_duration_since(attempt.assigned));
+                self.parts.metrics.dispatched(self.parts.clock.now().saturating_duration_since(attempt.assigned));
             }
         }
         Ok(Some(PollReply { start, stop, describe, number, service }))

@@ -2,7 +2,6 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::time::Instant;
 
 use sweep_scheduler::SweepId;
 use sweep_scheduler::effect::RoundEnd;
@@ -15,6 +14,7 @@ use tracing::error;
 
 use super::Error;
 use super::live::{Live, LiveAttempt, LiveConfiguration, LiveSweep};
+use crate::clock::Clock;
 use crate::store::codes::StageState;
 use crate::store::record::{self, Loaded, Replicate, SweepRecord};
 
@@ -91,20 +91,20 @@ pub(crate) fn failed(snapshot: &SweepSnapshot) -> u64 {
 }
 
 /// Everything that lives.
-pub(crate) fn live(loaded: &Loaded, now: Instant, now_ms: i64) -> Live {
+pub(crate) fn live(loaded: &Loaded, clock: &Clock) -> Live {
     let mut live = Live::default();
     let snapshots: HashMap<SweepId, &SweepSnapshot> =
         loaded.snapshot.sweeps.iter().map(|snapshot| (snapshot.sweep.id, snapshot)).collect();
     for sweep in &loaded.sweeps {
         let Some(snapshot) = snapshots.get(&sweep.record.id) else { continue };
-        match live_sweep(sweep, snapshot) {
+        match live_sweep(sweep, snapshot, clock) {
             Ok(found) => drop(live.sweeps.insert(sweep.record.id, found)),
             // Its trials stay in the scheduler and its results in the store; it gets no new assignment.
             Err(error) => error!(sweep_id = %sweep.record.id, error = %crate::chain(&error), "cannot take up a sweep"),
         }
     }
     for attempt in &loaded.attempts {
-        live.attempts.insert(attempt.lease, live_attempt(attempt, now, now_ms));
+        live.attempts.insert(attempt.lease, live_attempt(attempt, clock));
         for sweep in live.sweeps.values_mut() {
             let seed = sweep.trials.get(&attempt.lease.trial).map(|(_, seed)| *seed);
             if let (Some(seed), Some(budget)) = (seed, &mut sweep.budget) {
@@ -113,13 +113,14 @@ pub(crate) fn live(loaded: &Loaded, now: Instant, now_ms: i64) -> Live {
         }
     }
     for attempt in &loaded.given_up {
-        live.given_up.insert(attempt.lease.trial, (attempt.lease, live_attempt(attempt, now, now_ms)));
+        live.given_up.insert(attempt.lease.trial, (attempt.lease, live_attempt(attempt, clock)));
     }
     live
 }
 
-fn live_attempt(attempt: &record::LiveAttempt, now: Instant, now_ms: i64) -> LiveAttempt {
-    let age = u64::try_from(now_ms.saturating_sub(attempt.assigned_ms)).unwrap_or(0);
+fn live_attempt(attempt: &record::LiveAttempt, clock: &Clock) -> LiveAttempt {
+    let now = clock.now();
+    let age = u64::try_from(clock.unix_ms().saturating_sub(attempt.assigned_ms)).unwrap_or(0);
     LiveAttempt {
         key: attempt.key,
         worker: attempt.worker.clone(),
@@ -138,8 +139,12 @@ fn live_attempt(attempt: &record::LiveAttempt, now: Instant, now_ms: i64) -> Liv
     }
 }
 
-pub(crate) fn live_sweep(sweep: &record::LiveSweep, snapshot: &SweepSnapshot) -> Result<LiveSweep, Error> {
-    let mut live = LiveSweep::new(sweep.record.clone(), Arc::new(plan(&sweep.record)?))?;
+pub(crate) fn live_sweep(
+    sweep: &record::LiveSweep,
+    snapshot: &SweepSnapshot,
+    clock: &Clock,
+) -> Result<LiveSweep, Error> {
+    let mut live = LiveSweep::new(sweep.record.clone(), Arc::new(plan(&sweep.record)?), clock)?;
     let input = Input::from(&live.plan.spec().dataset);
     for row in &sweep.configurations {
         let label = if row.name.is_empty() { row.label.clone() } else { row.name.clone() };

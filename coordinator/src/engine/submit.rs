@@ -19,7 +19,6 @@ use crate::convert::Invalid;
 use crate::store::codes::{StageState, SweepState};
 use crate::store::record::{AttemptKey, StageRecord, Submission, SweepRecord};
 use crate::store::write::{Preparation, StageRow, SweepRow};
-use crate::unix_ms;
 
 /// How long a submit waits for a connected worker's word about the data.
 const DESCRIBED_WITHIN: Duration = Duration::from_secs(3);
@@ -75,7 +74,7 @@ impl Handle {
             None => None,
         };
         let (request, plan, limits) = self.parse(request).await?;
-        let mut record = record(&request, &plan, limits)?;
+        let mut record = record(&request, &plan, limits, self.clock.unix_ms())?;
         if let Some(from) = &from {
             // One study is on one data set, so what is known and what runs can be taken at once.
             record.pin = record.pin.or(from.pin);
@@ -181,7 +180,7 @@ impl Handle {
         info!(seeds = kept, "only these seeds fit the budget");
         // It is known by what was asked for, so that the same spec is found again when it is resumed.
         let (spec_digest, pin) = (record.spec_digest, record.pin);
-        let record = SweepRecord { spec_digest, pin, ..self::record(&request, &fitted, limits)? };
+        let record = SweepRecord { spec_digest, pin, ..self::record(&request, &fitted, limits, self.clock.unix_ms())? };
         Ok((record, fitted))
     }
 
@@ -217,7 +216,7 @@ impl Handle {
             sweep: id,
             actor: record.submitter.clone(),
             extends,
-            new: Some((new, LiveSweep::new(record, plan)?)),
+            new: Some((new, LiveSweep::new(record, plan, &self.clock)?)),
             choice: None,
             open: expanded.open,
             fail: Vec::new(),
@@ -236,7 +235,7 @@ pub(super) async fn blocking<T: Send + 'static>(
     done.unwrap_or_else(|error| Err(Error::Internal(error.to_string())))
 }
 
-fn record(request: &Submit, plan: &Plan, limits: Limits) -> Result<SweepRecord, Error> {
+fn record(request: &Submit, plan: &Plan, limits: Limits, submitted_ms: i64) -> Result<SweepRecord, Error> {
     let spec = plan.spec();
     let stage = |(index, group): (usize, &sweep_spec::plan::Group)| StageRecord {
         name: group.name.clone(),
@@ -263,7 +262,7 @@ fn record(request: &Submit, plan: &Plan, limits: Limits) -> Result<SweepRecord, 
         pin: request.reproduces.map(|(_, data)| data).or(spec.dataset.digest),
         state: SweepState::Running,
         reason: String::new(),
-        submitted_ms: unix_ms(),
+        submitted_ms,
         ended_ms: 0,
         stages: plan.groups().iter().enumerate().map(stage).collect(),
         submission: Submission {

@@ -8,6 +8,7 @@ use sweep_coordinator::store::record::AuditFilter;
 use sweep_coordinator::store::sqlite::{Options, SqliteStore};
 use sweep_coordinator::store::write::Commit;
 use sweep_coordinator::store::{Error, Store};
+use sweep_require::Part;
 
 use crate::env::{audit, fill, points};
 
@@ -40,7 +41,7 @@ impl Drop for Disk {
 async fn a_full_disk_refuses_a_commit_and_takes_it_when_there_is_room() {
     let _alone = crate::ALONE.lock().await;
     let Some(disk) = Disk::new(6) else {
-        eprintln!("SKIPPED: a small disk can be mounted by root only");
+        sweep_require::skip(Part::Mount, "a tmpfs cannot be mounted here; root can mount one");
         return;
     };
     let filler = disk.path().join("filler");

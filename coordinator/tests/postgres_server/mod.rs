@@ -1,12 +1,14 @@
 //! A PostgreSQL server of a test's own: its data in a temporary folder, a socket there and no port. A shell holds it that
 //! reads from this process and ends it when nothing more can come: whatever end this process takes, nothing is left.
-//! Where PostgreSQL is not installed, tests say so and pass.
+//! Where PostgreSQL is not installed, tests skip themselves aloud, or fail if SWEEP_REQUIRE asks for it.
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
+
+use sweep_require::Part;
 
 /// Makes a server, says where, and ends it when stdin does.
 const SCRIPT: &str = r#"
@@ -39,7 +41,7 @@ impl Server {
     /// Starts one, or says why there is none.
     pub(crate) fn start() -> Option<Self> {
         let Some(programs) = programs() else {
-            eprintln!("SKIPPED: PostgreSQL is not installed (no initdb); ci/install installs it");
+            sweep_require::skip(Part::Postgres, "there is no initdb on this machine; ci/install installs PostgreSQL");
             return None;
         };
         let mut command = as_its_user("sh");

@@ -3,25 +3,27 @@
 use std::time::Duration;
 
 use sweep_coordinator::Args;
+use sweep_coordinator::clock::Manual;
 use sweep_proto::v1;
 use sweep_proto::v1::finish_request::Ending;
 
 use crate::env::{Env, SPEC, Worker, metrics, reference, result};
 
-/// What one pretended trial takes, in milliseconds of its slot; its epochs take all of it.
-const TAKES: u64 = 250;
+/// What one pretended trial takes of its slot by the coordinator's clock, which only these tests advance; its epochs take
+/// all of it.
+const TAKES: Duration = Duration::from_millis(250);
 
 /// Trains one trial for so long, or fails.
-async fn train(worker: &mut Worker, fails: bool) {
+async fn train(worker: &mut Worker, clock: &Manual, fails: bool) {
     worker.until_running().await;
     let (lease, ..) = worker.running.values().next().unwrap().clone();
-    tokio::time::sleep(Duration::from_millis(TAKES)).await;
+    clock.advance(TAKES);
     let ending = if fails {
         Ending::Failure(v1::Failure { class: v1::FailureClass::Trainer.into(), reason: "meant".into() })
     } else {
         let mut result = result(0.5);
         if let Some(made) = &mut result.provenance {
-            made.seconds = TAKES as f64 / 1000.0;
+            made.seconds = TAKES.as_secs_f64();
         }
         result.last = Some(metrics(3, 0.5));
         Ending::Result(result)
@@ -36,7 +38,7 @@ fn with_budget(budget: &str) -> String {
 }
 
 /// Works until the sweep has ended; says how many trials it trained.
-async fn work(env: &Env, worker: &mut Worker, sweep: u64) -> (v1::SweepStatus, u64) {
+async fn work(env: &Env, worker: &mut Worker, clock: &Manual, sweep: u64) -> (v1::SweepStatus, u64) {
     let mut trained = 0;
     loop {
         let status = env.status(sweep).await;
@@ -44,7 +46,7 @@ async fn work(env: &Env, worker: &mut Worker, sweep: u64) -> (v1::SweepStatus, u
             return (status, trained);
         }
         if status.counts.unwrap().running > 0 {
-            train(worker, false).await;
+            train(worker, clock, false).await;
             trained += 1;
         } else {
             // Nothing may come any more: the poll is not waited for, and what it misses is told again.
@@ -62,30 +64,31 @@ async fn estimate(env: &Env, spec: &str) -> v1::EstimateResponse {
 
 #[tokio::test]
 async fn a_sweep_stops_at_its_budget_even_over_a_restart_and_failed_attempts_are_paid() {
-    let env = Env::with(Args { lease_ttl_ms: Some("5000".into()), ..Args::default() }).await;
+    let clock = Manual::begin();
+    let env = Env::by(&clock, Args::default()).await;
     let mut worker = env.worker("w1", 1).await;
     // Nothing is known: trials are started while something is left. With one known, no more than expected to fit.
     let sweep = env.submit(&with_budget("2s")).await;
     assert_eq!(sweep.cost.as_ref().unwrap().budget_slot_seconds, Some(2.0));
-    train(&mut worker, true).await;
-    train(&mut worker, false).await;
+    train(&mut worker, &clock, true).await;
+    train(&mut worker, &clock, false).await;
     let before = env.status(sweep.id).await.cost.unwrap();
-    assert!(before.spent_slot_seconds >= 2.0 * TAKES as f64 / 1000.0, "{before:?}");
+    assert_eq!(before.spent_slot_seconds, 2.0 * TAKES.as_secs_f64(), "{before:?}");
     assert!(before.left_slot_seconds.is_some(), "one trial was measured");
     let env = env.restart().await;
     let mut worker = env.worker("w1", 1).await;
     let after = env.status(sweep.id).await.cost.unwrap();
-    assert!(after.spent_slot_seconds >= before.spent_slot_seconds - 0.01, "{before:?} {after:?}");
-    let (ended, _) = work(&env, &mut worker, sweep.id).await;
+    assert_eq!(after.spent_slot_seconds, before.spent_slot_seconds);
+    let (ended, _) = work(&env, &mut worker, &clock, sweep.id).await;
     assert_eq!(ended.state(), v1::SweepState::Cancelled);
     assert!(ended.reason.starts_with("budget spent: "), "{}", ended.reason);
     let counts = ended.counts.unwrap();
     assert!(counts.succeeded >= 2 && counts.cancelled > 0 && counts.failed == 0, "{counts:?}");
     let cost = ended.cost.unwrap();
-    // Never more than one trial's error above, and the failed attempt is in it.
+    // The failed attempt is in it, and it is never more than one trial's error above.
     let spent = cost.spent_slot_seconds;
-    assert!(spent < 2.0 + 2.0 * TAKES as f64 / 1000.0, "{spent}");
-    assert!(spent > (counts.succeeded + 1) as f64 * TAKES as f64 / 1000.0, "{spent} for {counts:?}");
+    assert_eq!(spent, (counts.succeeded + 1) as f64 * TAKES.as_secs_f64(), "{counts:?}");
+    assert!(spent < 2.0 + 2.0 * TAKES.as_secs_f64(), "{spent}");
     assert_eq!(cost.price_per_hour, "3600usd");
     let again = env.restart().await.status(sweep.id).await;
     assert_eq!(again.cost.unwrap().spent_slot_seconds, spent, "the store says the same");
@@ -93,20 +96,20 @@ async fn a_sweep_stops_at_its_budget_even_over_a_restart_and_failed_attempts_are
 
 #[tokio::test]
 async fn whole_seeds_are_left_out_once_times_are_known_and_known_results_cost_nothing() {
-    // Nobody polls while a submit waits for the worker's word about the data, and the session outlives that.
-    let env = Env::with(Args { lease_ttl_ms: Some("60000".into()), ..Args::default() }).await;
+    let clock = Manual::begin();
+    let env = Env::by(&clock, Args::default()).await;
     let mut worker = env.worker("w1", 1).await;
     let unknown = estimate(&env, SPEC).await;
     assert!(unknown.slot_seconds.is_none() && unknown.noise.is_none() && unknown.slots == 1);
     let teacher = SPEC.replace("name: pretend", "name: teacher").replace("seeds: [0, 1]", "seeds: [7, 8]");
     let teacher = teacher.replace("filters: 4, ", "filters: 5, ");
     let first = env.submit(&teacher).await.id;
-    let (ended, trained) = work(&env, &mut worker, first).await;
+    let (ended, trained) = work(&env, &mut worker, &clock, first).await;
     assert_eq!(ended.state(), v1::SweepState::Succeeded);
     let errors = &ended.cost.as_ref().unwrap().accuracy;
     assert!(errors.len() == 1 && errors[0].trials >= 5 && errors[0].device.contains("pretend"), "{errors:?}");
     assert!(trained > 10);
-    // Seven configurations under two seeds: one seed takes about 1.8 s.
+    // Seven configurations under two seeds: one seed takes 1.75 s.
     let told = estimate(&env, &with_budget("3s")).await;
     assert_eq!((told.trials, told.known, told.left_out_seeds.clone()), (14, 0, vec![1]));
     let noise = told.noise.unwrap();
@@ -115,7 +118,7 @@ async fn whole_seeds_are_left_out_once_times_are_known_and_known_results_cost_no
     assert!(work_left.low < work_left.expected && work_left.expected < work_left.high);
     let sweep = env.submit(&with_budget("3s")).await;
     assert_eq!(sweep.cost.unwrap().left_out_seeds, [1]);
-    let (ended, trained) = work(&env, &mut worker, sweep.id).await;
+    let (ended, trained) = work(&env, &mut worker, &clock, sweep.id).await;
     assert_eq!((ended.state(), trained), (v1::SweepState::Succeeded, 7), "{}", ended.reason);
     let env = env.restart().await;
     let mut worker = env.worker("w1", 1).await;
@@ -124,10 +127,10 @@ async fn whole_seeds_are_left_out_once_times_are_known_and_known_results_cost_no
     let told = estimate(&env, &with_budget("3s")).await;
     assert_eq!((told.known, told.left_out_seeds.len()), (7, 0));
     let third = env.submit(&with_budget("3s")).await;
-    let (ended, trained) = work(&env, &mut worker, third.id).await;
+    let (ended, trained) = work(&env, &mut worker, &clock, third.id).await;
     assert_eq!((ended.state(), trained), (v1::SweepState::Succeeded, 7));
     let spent = ended.cost.unwrap().spent_slot_seconds;
-    assert!(spent > 7.0 * TAKES as f64 / 1000.0 && spent < 4.0, "what was known is not paid again: {spent}");
+    assert_eq!(spent, 7.0 * TAKES.as_secs_f64(), "what was known is not paid again");
 }
 
 #[tokio::test]

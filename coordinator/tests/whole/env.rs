@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
+use sweep_coordinator::clock::{Clock, Manual};
 use sweep_coordinator::{Args, Config, Handle};
 use sweep_proto::v1;
 use sweep_proto::v1::sweep_service_client::SweepServiceClient;
@@ -31,6 +33,7 @@ pub(crate) struct Env {
     folder: tempfile::TempDir,
     pub(crate) handle: Handle,
     flags: Args,
+    clock: Clock,
 }
 
 impl Env {
@@ -39,16 +42,23 @@ impl Env {
     }
 
     pub(crate) async fn with(flags: Args) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let handle = start(&folder, &flags).await;
-        Self { folder, handle, flags }
+        Self::at(tempfile::tempdir().unwrap(), flags, Clock::default()).await
+    }
+
+    /// One whose coordinator's time passes only when the test advances the clock.
+    pub(crate) async fn by(clock: &Manual, flags: Args) -> Self {
+        Self::at(tempfile::tempdir().unwrap(), flags, clock.clone().into()).await
+    }
+
+    async fn at(folder: tempfile::TempDir, flags: Args, clock: Clock) -> Self {
+        let handle = start(&folder, &flags, &clock).await;
+        Self { folder, handle, flags, clock }
     }
 
     /// Stops the coordinator and starts another on the same store.
     pub(crate) async fn restart(self) -> Self {
         self.handle.stop().await;
-        let handle = start(&self.folder, &self.flags).await;
-        Self { folder: self.folder, handle, flags: self.flags }
+        Self::at(self.folder, self.flags, self.clock).await
     }
 
     /// Stops the coordinator and hands out the folder of its store.
@@ -59,8 +69,7 @@ impl Env {
 
     /// Starts a coordinator on the store in this folder.
     pub(crate) async fn on(folder: tempfile::TempDir, flags: Args) -> Self {
-        let handle = start(&folder, &flags).await;
-        Self { folder, handle, flags }
+        Self::at(folder, flags, Clock::default()).await
     }
 
     pub(crate) async fn channel(&self) -> Channel {
@@ -96,7 +105,7 @@ impl Env {
     }
 }
 
-async fn start(folder: &tempfile::TempDir, flags: &Args) -> Handle {
+async fn start(folder: &tempfile::TempDir, flags: &Args, clock: &Clock) -> Handle {
     let args = Args {
         store: Some(folder.path().join("sweep.db").display().to_string()),
         listen: Some("127.0.0.1:0".into()),
@@ -106,9 +115,20 @@ async fn start(folder: &tempfile::TempDir, flags: &Args) -> Handle {
         ..flags.clone()
     };
     let config = Config::from_layers(&args, []).unwrap();
-    let handle = sweep_coordinator::start(config, CancellationToken::new()).await.unwrap();
+    let handle = sweep_coordinator::start_at(config, clock.clone(), CancellationToken::new()).await.unwrap();
     handle.ready().await;
     handle
+}
+
+/// A lease that tests let run out, in milliseconds of their own clock.
+pub(crate) const SHORT_LEASE_MS: u64 = 400;
+
+/// A part of that lease: a worker that polls after every step of the clock keeps its session.
+pub(crate) const STEP: Duration = Duration::from_millis(SHORT_LEASE_MS / 4);
+
+/// Settings with that lease.
+pub(crate) fn short_lease() -> Args {
+    Args { lease_ttl_ms: Some(SHORT_LEASE_MS.to_string()), ..Args::default() }
 }
 
 pub(crate) fn reference(sweep: u64) -> Option<v1::SweepReference> {

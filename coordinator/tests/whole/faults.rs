@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use sweep_coordinator::Args;
+use sweep_coordinator::clock::Manual;
 use sweep_proto::v1;
 use sweep_proto::v1::finish_request::Ending;
 
-use crate::env::{Answer, Env, SPEC, by_filters, key, metrics, reference, result};
+use crate::env::{Answer, Env, SPEC, STEP, by_filters, key, metrics, reference, result, short_lease};
 
 fn failure(class: v1::FailureClass) -> Ending {
     Ending::Failure(v1::Failure { class: class.into(), reason: "it is meant to".into() })
@@ -66,12 +67,18 @@ async fn what_is_said_twice_counts_once() {
 
 #[tokio::test]
 async fn a_silent_worker_loses_its_trials_and_its_late_word_is_stale() {
-    let env = Env::with(Args { lease_ttl_ms: Some("400".into()), ..Args::default() }).await;
+    let clock = Manual::begin();
+    let env = Env::by(&clock, short_lease()).await;
     let sweep = env.submit(SPEC).await.id;
     let mut silent = env.worker("silent", 1).await;
     silent.until_running().await;
     let (lease, settings, _) = silent.running.values().next().unwrap().clone();
     let mut worker = env.worker("w1", 2).await;
+    // The lease of the silent one runs out, and the pause before its trial is tried again passes.
+    for _ in 0..8 {
+        clock.advance(STEP);
+        worker.poll().await.unwrap();
+    }
     let ended = worker.work(&env, sweep, &by_filters()).await;
     assert_eq!((ended.state(), ended.counts.unwrap().succeeded), (v1::SweepState::Succeeded, 14));
     let request = v1::ReportRequest {

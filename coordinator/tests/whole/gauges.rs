@@ -2,11 +2,12 @@
 //! do not, calls, room.
 
 use sweep_coordinator::Args;
+use sweep_coordinator::clock::Manual;
 use sweep_proto::v1;
 use sweep_proto::v1::finish_request::Ending;
 use tonic::codegen::Service;
 
-use crate::env::{Env, SPEC, by_filters, key, reference, timed};
+use crate::env::{Env, SPEC, STEP, by_filters, key, reference, short_lease, timed};
 use crate::watching::http;
 
 /// The number of a line that begins like this; fails if there is none.
@@ -45,7 +46,8 @@ async fn a_failure_is_counted_by_class_and_so_is_what_is_tried_again() {
 
 #[tokio::test]
 async fn a_silent_worker_is_lost_and_one_that_said_that_it_leaves_is_not() {
-    let env = Env::with(Args { lease_ttl_ms: Some("300".into()), ..Args::default() }).await;
+    let clock = Manual::begin();
+    let env = Env::by(&clock, short_lease()).await;
     env.submit(SPEC).await;
     let mut leaving = env.worker("leaving", 1).await;
     let request = v1::PollRequest { session: leaving.session, draining: true, ..Default::default() };
@@ -57,6 +59,7 @@ async fn a_silent_worker_is_lost_and_one_that_said_that_it_leaves_is_not() {
         number(text, r#"sweep_workers{state="connected"}"#) + number(text, r#"sweep_workers{state="draining"}"#)
     };
     let text = loop {
+        clock.advance(STEP);
         worker.poll().await.unwrap();
         let text = scrape(&env).await;
         if connected(&text) == 1.0 {

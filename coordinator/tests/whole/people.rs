@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use sweep_coordinator::Args;
+use sweep_coordinator::clock::Manual;
 use sweep_proto::v1;
 use sweep_proto::v1::finish_request::Ending;
 
-use crate::env::{Answer, Env, SPEC, by_filters, key, reference, result};
+use crate::env::{Answer, Env, SPEC, STEP, by_filters, key, reference, result, short_lease};
 
 /// A spec's fault for one configuration, in one of its seeds.
 fn one_fails() -> Answer {
@@ -168,7 +168,8 @@ async fn a_worker_is_told_that_it_is_out_of_service_and_when_it_is_back() {
 
 #[tokio::test]
 async fn a_worker_that_was_cut_off_goes_on_where_it_was_even_over_a_restart() {
-    let env = Env::with(Args { lease_ttl_ms: Some("300".into()), ..Args::default() }).await;
+    let clock = Manual::begin();
+    let env = Env::by(&clock, short_lease()).await;
     let sweep = env.submit(SPEC).await.id;
     let mut worker = env.worker("w1", 1).await;
     worker.until_running().await;
@@ -177,6 +178,7 @@ async fn a_worker_that_was_cut_off_goes_on_where_it_was_even_over_a_restart() {
     // Its lease runs out: the session is gone when a poll of another says so.
     let mut other = env.worker("w2", 0).await;
     while env.status(sweep).await.counts.unwrap().running > 0 {
+        clock.advance(STEP);
         other.poll().await.unwrap();
     }
     let env = env.restart().await;

@@ -131,6 +131,7 @@ mod tests {
     use std::process::Stdio;
 
     use clap::CommandFactory;
+    use sweep_require::Part;
 
     use super::*;
     use crate::arguments::Cli;
@@ -170,7 +171,7 @@ mod tests {
                 .stdin(Stdio::null())
                 .output();
             let Ok(groff) = groff else {
-                eprintln!("skipped: there is no groff to render manual pages with");
+                sweep_require::skip(Part::Groff, "there is no groff on this machine; ci/install installs it");
                 return;
             };
             let said = String::from_utf8_lossy(&groff.stderr).into_owned();

@@ -20,7 +20,7 @@ use crate::scripted::Script;
 const CUT: Duration = Duration::from_secs(6);
 
 /// A sweep that takes longer is stuck.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(600);
 
 /// How often the store is looked at.
 const LOOK: Duration = Duration::from_millis(20);

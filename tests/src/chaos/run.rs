@@ -15,7 +15,7 @@ use super::count::Witness;
 use super::crew::Crew;
 use super::plan::{Counts, plan};
 use super::report::{Poison, Report, read_journal};
-use super::scribe::{Entry, Scribe, forgotten};
+use super::scribe::{Book, Scribe, forgotten};
 use super::study::{grid, poison};
 use crate::fleet::Fleet;
 use crate::scripted::Script;
@@ -24,7 +24,7 @@ use crate::scripted::Script;
 const LOOK: Duration = Duration::from_millis(20);
 
 /// A sweep that does not come forward for this long is stuck.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(600);
 
 /// How long who is frozen stays so; leases are 2 s.
 const PAUSE: Duration = Duration::from_secs(4);
@@ -108,9 +108,10 @@ async fn run_in(program: &Path, folder: &Path, options: &Options) -> Result<Repo
     if let Some(other) = poisonous {
         until_ended(&mut crew, &mut witness, other).await?;
     }
-    let book = scribes.stop().await?;
+    let Book { entries: book, poisoned } = scribes.stop().await?;
     let mut problems = Vec::new();
-    let done = crew.done.clone();
+    let mut done = crew.done.clone();
+    done.poisoned += poisoned;
     if let Err(error) = crew.dismiss() {
         problems.push(error.to_string());
     }
@@ -140,7 +141,7 @@ async fn run_in(program: &Path, folder: &Path, options: &Options) -> Result<Repo
 
 /// The scribes of a run.
 struct Scribes {
-    tasks: JoinSet<Vec<Entry>>,
+    tasks: JoinSet<Book>,
     end: CancellationToken,
 }
 
@@ -154,12 +155,14 @@ impl Scribes {
         Self { tasks, end }
     }
 
-    /// Everything that was acknowledged to them.
-    async fn stop(mut self) -> Result<Vec<Entry>, Error> {
+    /// What all of them wrote down.
+    async fn stop(mut self) -> Result<Book, Error> {
         self.end.cancel();
-        let mut book = Vec::new();
+        let mut book = Book::default();
         while let Some(written) = self.tasks.join_next().await {
-            book.extend(written?);
+            let written = written?;
+            book.entries.extend(written.entries);
+            book.poisoned += written.poisoned;
         }
         Ok(book)
     }

@@ -1,5 +1,6 @@
 //! A worker within the driver that trains nothing and writes down what was acknowledged to it: every point, every
-//! accepted result. In the end all of it has to be in the store, whenever the coordinator was killed.
+//! accepted result. In the end all of it has to be in the store, whenever the coordinator was killed. A poisonous trial kills
+//! it like any other worker: it drops its session and its attempt, and registers again.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -7,9 +8,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use sweep_proto::v1::worker_service_client::WorkerServiceClient;
 use sweep_proto::v1::{
-    AttemptPhases, DataDescription, DescribeRequest, EpochMetrics, FinishRequest, FinishVerdict, Lease, LiveAttempt,
-    Outcome, Point, PollRequest, Provenance, RegisterRequest, ReportRequest, Slot, TrialResult, describe_request,
-    finish_request,
+    Assignment, AttemptPhases, DataDescription, DescribeRequest, EpochMetrics, FinishRequest, FinishVerdict, Lease,
+    LiveAttempt, Outcome, Point, PollRequest, Provenance, RegisterRequest, ReportRequest, Slot, TrialResult,
+    describe_request, finish_request, setting,
 };
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Channel;
@@ -17,7 +18,7 @@ use tonic::transport::Channel;
 use super::Error;
 use super::count::Witness;
 use super::study::{CLASSES, EPOCHS};
-use crate::scripted::described;
+use crate::scripted::{POISON_FILTERS, described};
 
 /// Between a call that failed and the next session.
 const PAUSE: Duration = Duration::from_millis(20);
@@ -31,6 +32,15 @@ pub(super) struct Entry {
     point: Option<u64>,
 }
 
+/// What a scribe has to show in the end.
+#[derive(Debug, Default)]
+pub(super) struct Book {
+    /// Everything that was acknowledged to it.
+    pub(super) entries: Vec<Entry>,
+    /// How often a poisonous trial killed it.
+    pub(super) poisoned: u32,
+}
+
 /// One slot's worker.
 pub(super) struct Scribe {
     name: String,
@@ -38,7 +48,7 @@ pub(super) struct Scribe {
     /// How long an epoch takes.
     epoch: Duration,
     current: Option<Course>,
-    book: Vec<Entry>,
+    book: Book,
 }
 
 /// How far an attempt has come.
@@ -50,11 +60,11 @@ struct Course {
 
 impl Scribe {
     pub(super) fn new(name: String, address: SocketAddr, epoch: Duration) -> Self {
-        Self { name, address, epoch, current: None, book: Vec::new() }
+        Self { name, address, epoch, current: None, book: Book::default() }
     }
 
     /// Works until it is told to stop, over as many coordinators as there are on the address; gives what it wrote down.
-    pub(super) async fn run(mut self, stop: CancellationToken) -> Vec<Entry> {
+    pub(super) async fn run(mut self, stop: CancellationToken) -> Book {
         loop {
             // Why a session ended does not matter: what was not acknowledged is said again in the next.
             tokio::select! {
@@ -80,8 +90,12 @@ impl Scribe {
                 client.describe(description(session, task.dataset_key)).await?;
             }
             seen = seen.max(answer.number);
-            let lease = answer.start.into_iter().find_map(|assignment| assignment.lease);
-            self.current = lease.map(|lease| Course { lease, next: 1 });
+            let Some(assignment) = answer.start.into_iter().next() else { continue };
+            if is_poisonous(&assignment) {
+                self.book.poisoned += 1;
+                return Err("the trial kills its worker".into());
+            }
+            self.current = assignment.lease.map(|lease| Course { lease, next: 1 });
         }
     }
 
@@ -109,7 +123,7 @@ impl Scribe {
             let point = Point { lease: Some(lease.clone()), sequence: *next, metrics };
             let stop = client.report(ReportRequest { session, points: vec![point] }).await?.into_inner().stop;
             if stop.is_empty() {
-                self.book.push(entry(Some(*next)));
+                self.book.entries.push(entry(Some(*next)));
                 *next += 1;
             }
             self.drop_stopped(&stop);
@@ -125,7 +139,7 @@ impl Scribe {
         };
         let answer = client.finish(request).await?.into_inner();
         match answer.verdict() {
-            FinishVerdict::Accepted => self.book.push(entry(None)),
+            FinishVerdict::Accepted => self.book.entries.push(entry(None)),
             FinishVerdict::Stale => {}
             FinishVerdict::PointsMissing => {
                 // It counts them as acknowledged: the end will show that they are not there.
@@ -141,6 +155,11 @@ impl Scribe {
     fn drop_stopped(&mut self, stop: &[Lease]) {
         self.current.take_if(|course| stop.contains(&course.lease));
     }
+}
+
+fn is_poisonous(assignment: &Assignment) -> bool {
+    let filters = assignment.settings.iter().find(|setting| setting.path == "configuration.filters");
+    filters.is_some_and(|filters| filters.value == Some(setting::Value::Integer(POISON_FILTERS.into())))
 }
 
 /// How many of the entries are not in the store.

@@ -93,7 +93,8 @@ impl Env {
             cache_dir: Some(folder.path().join("cache")),
             trainer_command: vec!["/bin/sh".to_owned(), path.to_str().unwrap().to_owned()],
             http_listen: None,
-            trainer_grace: Duration::from_millis(300),
+            // A trainer that leaves when it is asked to has all the time that a busy machine needs.
+            trainer_grace: PATIENCE,
             retry_max: Duration::from_millis(100),
             ..Config::default()
         };

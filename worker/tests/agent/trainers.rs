@@ -6,8 +6,11 @@ use sweep_proto::v1::finish_request::Ending;
 use sweep_proto::v1::{FailureClass, Lease, PollResponse};
 use sweep_worker::Error;
 
-use crate::coordinator::failure;
+use crate::coordinator::{PATIENCE, failure};
 use crate::env::{Env, runs};
+
+/// How long a trainer that ignores its interrupt is waited for.
+const SHORT_GRACE: Duration = Duration::from_millis(300);
 
 /// Runs a trial whose trainer does `on_train`, and afterwards one that goes well; the first one's failure comes back.
 async fn failing(on_train: &str) -> (FailureClass, String, String) {
@@ -16,8 +19,12 @@ async fn failing(on_train: &str) -> (FailureClass, String, String) {
 
 /// The same, with a limit on the trainer's silence.
 async fn failing_within(on_train: &str, silence: Duration) -> (FailureClass, String, String) {
+    fails(on_train, silence, PATIENCE).await
+}
+
+async fn fails(on_train: &str, silence: Duration, grace: Duration) -> (FailureClass, String, String) {
     let mut env = Env::new(&format!("if [ -e $DIR/second ]; then whole; else :> $DIR/second\n{on_train}\nfi"));
-    env.config.trainer_silence = silence;
+    (env.config.trainer_silence, env.config.trainer_grace) = (silence, grace);
     let worker = env.start().await;
     let lease = env.assign(1);
     let finish = env.coordinator.finish(&lease).await;
@@ -85,7 +92,7 @@ async fn silence_is_not_for_ever() {
 #[tokio::test]
 async fn one_that_hangs_is_asked_and_then_killed_though_it_talks_on_stderr() {
     let spam = "started; trap '' TERM; epoch 1; yes 'still here' >&2";
-    let found = failing_within(spam, Duration::from_secs(3)).await;
+    let found = fails(spam, Duration::from_secs(3), SHORT_GRACE).await;
     assert_trainer_failed(&found, &["said nothing for 3 seconds", "its log ends: still here"]);
     assert!(found.2.len() <= 16 * 1024, "the log is short");
     // A letter a second is no event either.
@@ -134,8 +141,9 @@ async fn one_that_is_stopped_leaves_by_itself() {
 
 #[tokio::test]
 async fn one_that_ignores_its_interrupt_is_killed_with_all_it_started() {
-    let env =
+    let mut env =
         Env::new("started; trap '' TERM; sleep 1000 & echo $! > $DIR/grandchild; epoch 1; while :; do sleep 1; done");
+    env.config.trainer_grace = SHORT_GRACE;
     let worker = env.start().await;
     let lease = env.assign(1);
     env.coordinator.points(&lease, 1).await;
@@ -145,7 +153,7 @@ async fn one_that_ignores_its_interrupt_is_killed_with_all_it_started() {
     stopped(&env, &lease).await;
     assert!(!runs(trainer), "the slot is free only when the trainer is gone");
     // It was sent the signal before the trainer counted as gone; the kernel may need a moment to act on it.
-    tokio::time::timeout(Duration::from_secs(60), async {
+    tokio::time::timeout(PATIENCE, async {
         while runs(grandchild) {
             tokio::task::yield_now().await;
         }

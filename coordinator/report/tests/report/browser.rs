@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 use sweep_report::Format;
+use sweep_require::Part;
 
 use crate::example::Example;
 use crate::example::browser::{self, Seen};
@@ -64,7 +65,7 @@ fn look(browser: &Path, page: &str, width: u32, flags: &[&str]) -> (Value, Seen)
 fn chromium() -> Option<PathBuf> {
     let found = browser::find();
     if found.is_none() {
-        eprintln!("SKIPPED: there is no chromium on this machine; ci/install brings one");
+        sweep_require::skip(Part::Chromium, "there is no chromium on this machine; ci/install installs one");
     }
     found
 }

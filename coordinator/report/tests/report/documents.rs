@@ -7,6 +7,7 @@ use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::Field;
 use sweep_report::Format;
 use sweep_report::rows::COLUMNS;
+use sweep_require::Part;
 
 use crate::example::Example;
 use crate::odd;
@@ -21,7 +22,7 @@ fn compile(text: &str) -> Option<String> {
         command.current_dir(folder).output()
     };
     let Ok(first) = run(folder.path()) else {
-        eprintln!("SKIPPED: there is no pdflatex on this machine; ci/install brings one");
+        sweep_require::skip(Part::Latex, "there is no pdflatex on this machine; ci/install installs it");
         return None;
     };
     let log = String::from_utf8_lossy(&first.stdout).into_owned();

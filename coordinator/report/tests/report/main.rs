@@ -2,7 +2,6 @@
 //! make of them.
 
 #![expect(clippy::expect_used, reason = "a test that cannot go on says so by a panic")]
-#![expect(clippy::print_stderr, reason = "a test that is skipped says so")]
 
 mod browser;
 mod documents;

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use image::{DynamicImage, GrayImage, Luma, Rgb, RgbImage};
+use sweep_require::Part;
 use sweep_spec::dataset::{Source, TestSplit};
 use sweep_spec::{Classes, Dataset};
 
@@ -155,7 +156,7 @@ fn drawn_data_are_looked_at_too() {
 fn the_scene_photographs_have_known_copies() {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data/scenes");
     if !folder.is_dir() {
-        eprintln!("SKIPPED: the scene photographs are not in {}", folder.display());
+        sweep_require::skip(Part::Photographs, format!("there is no folder {}", folder.display()));
         return;
     }
     let begun = std::time::Instant::now();

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use sweep_require::Part;
 use sweep_spec::protocol::{Augment, BatchNormalization, Normalize, Optimizer};
 
 use super::*;
@@ -39,7 +40,7 @@ fn accuracy(cnn: &Cnn, root: &Path, cache: &Path) -> f64 {
 #[test]
 fn photographs_of_scenes_are_learnt() {
     let Some(root) = scenes() else {
-        eprintln!("SKIPPED: no shared/data/scenes beside the checkout");
+        sweep_require::skip(Part::Photographs, "there is no shared/data/scenes beside the checkout");
         return;
     };
     let cache = tempfile::tempdir().unwrap();

@@ -2,7 +2,7 @@
 //! network, no store, no clock, and random numbers only from fixed seeds, so that the same results always say the same.
 //!
 //! `study` is what is analysed, `result` what comes out of it, `analyse` makes the one of the other, `statistics` the numbers
-//! themselves; `leaderboard`, `tables` and `words` are how people read it; `cost` says what trials will take.
+//! themselves; `leaderboard`, `tables`, `words` and `number` are how people read it; `cost` says what trials will take.
 
 pub mod adaptive;
 pub mod analyse;
@@ -12,6 +12,7 @@ pub mod find;
 #[cfg(test)]
 mod hand_made;
 pub mod leaderboard;
+pub mod number;
 pub mod result;
 pub mod statistics;
 pub mod study;

@@ -1,5 +1,6 @@
 //! How findings read to people. One place, so that a table, a report and a message say the same.
 
+use crate::number::{count, fixed, plural, probability};
 use crate::result::{Comparison, McNemar, NoiseFloor, Verdict};
 
 impl Verdict {
@@ -38,9 +39,12 @@ impl McNemar {
     /// What it says, and of what.
     pub fn sentence(&self) -> String {
         format!(
-            "under seed {}, {} images only it got right, {} only the other (McNemar's exact test: p = {:.4}); this speaks of \
-             this one pair of trained networks and not of the method",
-            self.seed, self.gained, self.lost, self.p
+            "under seed {}, only it got {} right, only the other {} (McNemar's exact test: p = {}); this speaks of this one pair \
+             of trained networks and not of the method",
+            self.seed,
+            plural(self.gained.into(), "image"),
+            count(self.lost.into()),
+            probability(self.p)
         )
     }
 }
@@ -49,9 +53,12 @@ impl NoiseFloor {
     /// What it says.
     pub fn sentence(&self) -> String {
         format!(
-            "the baseline against itself: one run scatters by {:.4} over {} seeds, so a mean difference over {} stays within \
-             ± {:.4} in 95 of 100 such comparisons",
-            self.standard_deviation, self.count, self.pairs, self.half_width
+            "the baseline against itself: one run scatters by {} over {}, so a mean difference over {} stays within ± {} in 95 \
+             of 100 such comparisons",
+            fixed(self.standard_deviation, 4),
+            plural(self.count as u64, "seed"),
+            self.pairs,
+            fixed(self.half_width, 4)
         )
     }
 }

@@ -56,8 +56,10 @@ impl Scheduler {
     fn explain_waiting(&self, id: TrialId, trial: &Trial, round: &Round, said: &mut Vec<String>) {
         if round.failures + round.losses > 0 {
             said.push(format!(
-                "round {} so far: failed {} times, lost with its worker {} times",
-                round.number, round.failures, round.losses
+                "round {} so far: failed {}, lost with its worker {}",
+                round.number,
+                times(round.failures),
+                times(round.losses)
             ));
         }
         if let RoundState::Delayed { until } = round.state {
@@ -71,7 +73,10 @@ impl Scheduler {
             said.extend(before.map(|before| match (sweep.spec.paused, bound) {
                 (true, _) => format!("sweep {} is paused", sweep.spec.id),
                 (_, true) => format!("sweep {}: its budget lets nothing more be started", sweep.spec.id),
-                (false, false) => format!("sweep {}: {before} trials go before it", sweep.spec.id),
+                (false, false) => match before {
+                    1 => format!("sweep {}: 1 trial goes before it", sweep.spec.id),
+                    before => format!("sweep {}: {before} trials go before it", sweep.spec.id),
+                },
             }));
         }
         if self.sessions.is_empty() {
@@ -81,7 +86,7 @@ impl Scheduler {
             said.push(format!("worker {}: {}", session.worker, self.explain_worker(trial, round, session)));
         }
         if self.sessions.len() > MOST_WORKERS {
-            said.push(format!("{} more workers are not gone through", self.sessions.len() - MOST_WORKERS));
+            said.push(format!("and {} more are not listed", self.sessions.len() - MOST_WORKERS));
         }
     }
 
@@ -116,5 +121,14 @@ impl Scheduler {
             return "every slot is taken".to_owned();
         }
         "a slot is free".to_owned()
+    }
+}
+
+/// `once`, `3 times`.
+fn times(number: u32) -> String {
+    match number {
+        0 => "never".to_owned(),
+        1 => "once".to_owned(),
+        number => format!("{number} times"),
     }
 }

@@ -5,6 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::time::{Duration, Instant};
 
 use sweep_analysis::cost::budget::{Allowed, Waiting, allowed};
+use sweep_analysis::number;
 use sweep_scheduler::snapshot::SweepSnapshot;
 use sweep_scheduler::{Event, SweepId};
 use sweep_spec::Plan;
@@ -137,8 +138,8 @@ impl Driver {
         let Some(sweep) = self.live.sweeps.get(&id) else { return };
         let Some(budget) = &sweep.budget else { return };
         let waiting = self.scheduler.sweep(id).map_or(0, |view| view.counts.queued);
-        let trials = if waiting == 1 { "1 trial".to_owned() } else { format!("{waiting} trials") };
-        let hours = |seconds: f64| format!("{:.4}", seconds / 3600.0);
+        let trials = number::plural(waiting, "trial");
+        let hours = |seconds: f64| number::fixed(seconds / 3600.0, 4);
         let (spent, whole) = (hours(spent), hours(budget.seconds));
         let reason = format!("budget spent: {spent} of {whole} slot-hours used, {trials} left out");
         info!(sweep_id = %id, reason, at = self.parts.clock.unix_ms(), "a sweep stops at its budget");

@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 
 use sweep_analysis::choice::{Choice, best_if_significant};
+use sweep_analysis::number;
 use sweep_scheduler::SweepId;
 use sweep_spec::plan::{self, Candidate, Plan, Winner};
 use sweep_spec::spec::Keep;
@@ -181,8 +182,11 @@ fn winner<'a>(
 fn significance(choice: &Choice, best: &str, start: &str) -> String {
     let Some(tested) = choice.tested else { return format!("{start}: nothing is better than this starting point") };
     let found = format!(
-        "by {:+.4} (p = {:.3} over {} seeds, Holm over {} comparisons)",
-        tested.delta, tested.p, tested.pairs, tested.family
+        "by {} (p = {} over {}, Holm over {})",
+        number::signed(tested.delta, 4),
+        number::probability(tested.p),
+        number::plural(tested.pairs as u64, "seed"),
+        number::plural(tested.family as u64, "comparison")
     );
     if choice.index == tested.index {
         format!("{best}: better than {start} {found}")

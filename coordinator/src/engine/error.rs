@@ -28,10 +28,12 @@ pub enum Error {
     #[error(transparent)]
     Refused(#[from] sweep_analysis::analyse::Refused),
     /// Nothing can be done to a sweep that is over.
-    #[error("sweep {sweep} has ended")]
+    #[error("sweep {sweep} has ended{how}")]
     Ended {
         /// Which.
         sweep: SweepId,
+        /// `: it was cancelled at 2026-11-25 14:03 UTC`; empty where only the scheduler was asked.
+        how: String,
     },
     /// A cancelled sweep is not taken up again.
     #[error("sweep {sweep} was cancelled: submit it again; what is known is not run again")]

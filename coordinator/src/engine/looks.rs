@@ -5,6 +5,7 @@
 use std::collections::BTreeSet;
 
 use sweep_analysis::adaptive::{Followed, State, follow};
+use sweep_analysis::number::plural;
 use sweep_analysis::study::Study;
 use sweep_scheduler::SweepId;
 use sweep_spec::Plan;
@@ -72,12 +73,13 @@ fn undecided(study: &Study, look: usize) -> (BTreeSet<u32>, String) {
     let chosen = open.iter().flat_map(|comparison| [comparison.position, comparison.reference]).collect();
     let count = |state| followed.iter().filter(|comparison| comparison.state == state).count();
     let (decided, excluded) = (count(State::Decided), count(State::Excluded));
-    let mut rest = format!("{decided} of {} comparisons are decided", followed.len());
+    let are = if decided == 1 { "is" } else { "are" };
+    let mut rest = format!("{decided} of {} {are} decided", plural(followed.len() as u64, "comparison"));
     if excluded > 0 {
         rest = format!("{rest}, {excluded} lack a value");
     }
     if open.is_empty() {
-        return (chosen, format!("nobody: {rest}"));
+        return (chosen, format!("none: {rest}"));
     }
     let title = |comparison: &&Followed| study.subject(comparison.position).map(|subject| subject.title().to_owned());
     let titles: BTreeSet<String> = open.iter().filter_map(title).collect();

@@ -39,6 +39,7 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use sweep_report::parts::number::moment;
 use sweep_scheduler::SweepId;
 use sweep_scheduler::event::Service;
 use sweep_spec::TrialId;
@@ -258,12 +259,13 @@ impl Handle {
         Ok(verdict)
     }
 
-    /// Ends a sweep. One that has ended stays as it is.
+    /// Ends a sweep.
     ///
     /// # Errors
-    /// The commit failed.
+    /// The sweep has ended, or the commit failed.
     pub async fn cancel(&self, sweep: SweepId, actor: &str) -> Result<(), Error> {
-        self.ask(|reply| Command::Cancel(sweep, actor.to_owned(), reply)).await
+        let asked = self.ask(|reply| Command::Cancel(sweep, actor.to_owned(), reply)).await;
+        self.told_how_it_ended(asked).await
     }
 
     /// Starts nothing of a sweep any more, or starts it again. What runs goes on.
@@ -271,7 +273,8 @@ impl Handle {
     /// # Errors
     /// The sweep has ended, or the commit failed.
     pub async fn pause(&self, sweep: SweepId, paused: bool, actor: &str) -> Result<(), Error> {
-        self.ask(|reply| Command::Pause((sweep, paused), actor.to_owned(), reply)).await
+        let asked = self.ask(|reply| Command::Pause((sweep, paused), actor.to_owned(), reply)).await;
+        self.told_how_it_ended(asked).await
     }
 
     /// Gives a sweep another place among the others.
@@ -279,7 +282,23 @@ impl Handle {
     /// # Errors
     /// The sweep has ended, or the commit failed.
     pub async fn set_priority(&self, sweep: SweepId, priority: i32, actor: &str) -> Result<(), Error> {
-        self.ask(|reply| Command::SetPriority((sweep, priority), actor.to_owned(), reply)).await
+        let asked = self.ask(|reply| Command::SetPriority((sweep, priority), actor.to_owned(), reply)).await;
+        self.told_how_it_ended(asked).await
+    }
+
+    /// An answer that a sweep has ended says how it ended, and when.
+    async fn told_how_it_ended(&self, asked: Result<(), Error>) -> Result<(), Error> {
+        let Err(Error::Ended { sweep, .. }) = asked else { return asked };
+        let record = self.store.sweep(sweep).await?.ok_or_else(|| Error::not_found(format!("sweep {sweep}")))?;
+        let verb = match record.state {
+            SweepState::Succeeded => "it succeeded",
+            SweepState::Failed => "it failed",
+            SweepState::Cancelled => "it was cancelled",
+            // What ended it is on its way to the store.
+            SweepState::Preparing | SweepState::Running => return Err(Error::Ended { sweep, how: String::new() }),
+        };
+        let when = moment(record.ended_ms);
+        Err(Error::Ended { sweep, how: format!(": {verb} at {when} UTC") })
     }
 
     /// Tries again what failed of a sweep, and nothing else. Says how many trials that are.

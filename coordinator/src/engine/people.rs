@@ -1,5 +1,6 @@
 //! What people do to sweeps and workers that live: each becomes an event, and a line of the audit log that says who.
 
+use sweep_analysis::number::plural;
 use sweep_scheduler::event::Service;
 use sweep_scheduler::snapshot::SweepSnapshot;
 use sweep_scheduler::{Effect, Event, Ignored, SweepId, WorkerName};
@@ -41,7 +42,7 @@ impl Driver {
         if ignored.is_empty() {
             self.note(AuditRow { sweep: Some(sweep), ..audit(actor, AuditAction::Cancelled) });
         }
-        self.batch.say(reply, Ok(()));
+        self.batch.say(reply, living(&ignored, sweep));
     }
 
     pub(crate) fn pause(&mut self, (sweep, paused): (SweepId, bool), actor: &str, reply: Reply<()>) {
@@ -89,7 +90,7 @@ impl Driver {
         self.count_left(sweep);
         let answer = match ignored.first() {
             None => {
-                let detail = format!("{before} trials");
+                let detail = plural(before, "trial");
                 self.note(AuditRow { sweep: Some(sweep), detail, ..audit(&retry.actor, AuditAction::Retried) });
                 info!(sweep_id = %sweep, trials = before, "what failed is tried again");
                 Ok(before)
@@ -166,10 +167,10 @@ impl Driver {
     }
 }
 
-/// What is said to somebody who speaks of a sweep that does not live.
+/// A sweep that the scheduler does not know has ended: those that never were are refused before.
 fn living(ignored: &[Ignored], sweep: SweepId) -> Result<(), Error> {
     if ignored.contains(&Ignored::UnknownSweep) {
-        return Err(Error::Ended { sweep });
+        return Err(Error::Ended { sweep, how: String::new() });
     }
     Ok(())
 }

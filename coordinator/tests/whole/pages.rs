@@ -36,6 +36,44 @@ async fn ended(spec: &str) -> (Env, u64) {
     (env, sweep)
 }
 
+/// Every address in backticks of the documentation's table.
+fn documented() -> Vec<String> {
+    let text = include_str!("../../../docs/pages.md");
+    let rows = text.lines().filter(|line| line.starts_with("| ") && !line.contains("!["));
+    let addresses = rows.flat_map(|row| row.split('`').skip(1).step_by(2)).filter(|word| word.starts_with('/'));
+    addresses.map(str::to_owned).collect()
+}
+
+#[tokio::test]
+async fn every_address_that_the_documentation_names_answers() {
+    let (env, sweep) = ended(SPEC).await;
+    let trials = whole(&env, "/sweeps/1/trials").await;
+    let trial = trials.split("href=\"/trials/").nth(1).and_then(|rest| rest.split('"').next()).unwrap();
+    let addresses = documented();
+    assert!(addresses.len() >= 10, "{addresses:?}");
+    for address in addresses {
+        let path = address.replace("/sweeps/7", &format!("/sweeps/{sweep}")).replace("3de5b414", &trial[..8]);
+        whole(&env, &path).await;
+    }
+}
+
+#[tokio::test]
+async fn a_configuration_is_found_by_its_position_or_its_name_and_a_wrong_one_is_told_which_there_are() {
+    let (env, _) = ended(SPEC).await;
+    for (address, title) in
+        [("0", "baseline"), ("baseline", "baseline"), ("filters=16", "filters=16"), ("wide", "wide")]
+    {
+        let text = whole(&env, &format!("/sweeps/1/configurations/{address}")).await;
+        let heading = text.split("id=\"configuration-title\">").nth(1).unwrap_or_default();
+        assert!(heading.starts_with(title), "{address}: {}", &heading[..heading.len().min(80)]);
+    }
+    for address in ["999", "nothing", "-1"] {
+        let answer = page(&env, &format!("/sweeps/1/configurations/{address}")).await;
+        assert_eq!(answer.status, 404, "{address}");
+        assert!(answer.text().contains("filters=16"), "{address} names none: {}", answer.text());
+    }
+}
+
 #[tokio::test]
 async fn every_page_is_whole_and_lets_a_browser_load_nothing_from_elsewhere() {
     let (env, _) = ended(SPEC).await;

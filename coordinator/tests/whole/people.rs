@@ -78,14 +78,22 @@ async fn retry_opens_stages_that_had_no_winner_to_start_from() {
 }
 
 #[tokio::test]
-async fn a_cancelled_sweep_is_not_retried_and_an_ended_one_not_paused() {
+async fn a_cancelled_sweep_is_not_retried_and_an_ended_one_not_changed() {
     let env = Env::new().await;
     let sweep = env.submit(SPEC).await.id;
     let request = v1::CancelSweepRequest { sweep: reference(sweep), user: "ann".into() };
     env.sweeps().await.cancel_sweep(request).await.unwrap();
-    for refused in [retry(&env, sweep).await.map(drop), pause(&env, sweep, true).await.map(drop)] {
-        assert_eq!(refused.unwrap_err().code(), tonic::Code::FailedPrecondition);
+    let request = v1::CancelSweepRequest { sweep: reference(sweep), user: "bob".into() };
+    let again = env.sweeps().await.cancel_sweep(request).await.map(drop);
+    let request = v1::SetPriorityRequest { sweep: reference(sweep), priority: 3, user: "bob".into() };
+    let priority = env.sweeps().await.set_priority(request).await.map(drop);
+    for refused in [again, priority, pause(&env, sweep, true).await.map(drop)] {
+        let refused = refused.unwrap_err();
+        assert_eq!(refused.code(), tonic::Code::FailedPrecondition);
+        let said = format!("sweep {sweep} has ended: it was cancelled at ");
+        assert!(refused.message().starts_with(&said) && refused.message().ends_with(" UTC"), "{}", refused.message());
     }
+    assert_eq!(retry(&env, sweep).await.map(drop).unwrap_err().code(), tonic::Code::FailedPrecondition);
     let said = actions(&env, sweep).await;
     assert_eq!(said.iter().filter(|said| said.as_str() == "ann cancelled").count(), 1, "{said:?}");
 }

@@ -155,7 +155,7 @@ async fn only_what_is_undecided_gets_more_seeds_up_to_a_bound() {
         [
             "",
             "filters=16, filters=8, with what they are compared with: 0 of 2 comparisons are decided",
-            "filters=16, with what they are compared with: 1 of 2 comparisons are decided"
+            "filters=16, with what they are compared with: 1 of 2 comparisons is decided"
         ]
     );
     let board = env.leaderboard(submitted.id).await;
@@ -174,7 +174,7 @@ async fn what_is_decided_gets_none() {
     let sweep = env.submit(&text).await.id;
     let status = env.worker("w1", 4).await.work(&env, sweep, &by_seed()).await;
     assert_eq!((status.state(), ended(&status)), (v1::SweepState::Succeeded, vec![24, 0, 0]));
-    assert_eq!(choices(&status)[1..], ["nobody: 1 of 1 comparisons are decided"; 2]);
+    assert_eq!(choices(&status)[1..], ["none: 1 of 1 comparison is decided"; 2]);
 }
 
 #[tokio::test]
@@ -216,7 +216,7 @@ async fn a_trial_that_fails_among_the_added_ones_can_be_retried() {
         });
     let status = env.worker("w1", 4).await.work(&env, sweep, &fails).await;
     assert_eq!((status.state(), ended(&status)), (v1::SweepState::Failed, vec![18, 17, 0]));
-    let last = "nobody: 1 of 2 comparisons are decided, 1 lack a value";
+    let last = "none: 1 of 2 comparisons is decided, 1 lack a value";
     assert_eq!(choices(&status)[2], last);
     let env = env.restart().await;
     let request = v1::RetrySweepRequest { sweep: reference(sweep), user: "ann".into() };

@@ -8,6 +8,7 @@ use super::bounds;
 use super::context::Context;
 use super::pairing::{self, Extent};
 use crate::adaptive::follow;
+use crate::number::plural;
 use crate::result::{Comparison, Correction, Verdict};
 use crate::statistics::{ALPHA, Finding, Power, benjamini_hochberg, differences, holm};
 
@@ -49,12 +50,14 @@ fn look_again(context: &Context<'_>, family: &mut [Comparison], notes: &mut Vec<
         one.verdict = verdict(context.goal, one);
         if let (true, Some(finding)) = (one.verdict != Verdict::NoDifferenceShown, finding) {
             one.more_seeds = None;
-            let said = format!("decided by {} seeds, at look {} of {looks}", finding.seeds, finding.look + 1);
+            let said =
+                format!("decided by {}, at look {} of {looks}", plural(finding.seeds as u64, "seed"), finding.look + 1);
             one.remark = if one.remark.is_empty() { said } else { format!("{}; {said}", one.remark) };
         }
     }
+    let looks = plural(looks as u64, "look");
     notes.push(format!(
-        "seeds were added to what was undecided: p-values are corrected for {looks} looks at the results as well"
+        "seeds were added to what was undecided: p-values are corrected for {looks} at the results as well"
     ));
 }
 
@@ -128,7 +131,8 @@ fn paired(context: &Context<'_>, pairs: Vec<(u32, u32, Option<usize>)>, notes: &
     let extent = Extent::of(pairs.len());
     if !extent.intervals {
         let (count, most) = (pairs.len(), bounds::INTERVALS);
-        notes.push(format!("{count} comparisons: bootstrap intervals are left out above {most}"));
+        let (found, most) = (plural(count as u64, "comparison"), crate::number::count(most as u64));
+        notes.push(format!("{found}: bootstrap intervals are left out above {most}"));
     }
     pairs.into_iter().map(|pair| pairing::pair(context, pair, extent)).collect()
 }

@@ -23,8 +23,9 @@ mod standing;
 use sweep_spec::spec::Metric;
 
 use crate::leaderboard::leaderboard;
+use crate::number::plural;
 use crate::result::{Analysis, Comparison, Correction, NoiseFloor};
-use crate::statistics::{ALPHA, seeds_to_reach, smallest_p};
+use crate::statistics::{ALPHA, largest_family, seeds_to_reach, smallest_p};
 use crate::study::Study;
 use context::Context;
 
@@ -126,11 +127,14 @@ fn reach(context: &Context<'_>, comparisons: &[Comparison]) -> Option<String> {
     }
     let over = match family {
         1 => "one comparison".to_owned(),
-        _ => format!("{family} comparisons"),
+        _ => plural(family as u64, "comparison"),
     };
-    let needed = seeds_to_reach(ALPHA, family).map(|needed| format!("; {needed} seeds can")).unwrap_or_default();
-    let metric = context.metric.name();
-    Some(format!("{seeds} seeds can show no difference of {metric} over {over}, whatever they come to{needed}"))
+    let needed = seeds_to_reach(ALPHA, family).map_or_else(
+        || format!("; no number of seeds can, over more than {}", plural(largest_family(ALPHA), "comparison")),
+        |needed| format!("; {} can", plural(needed.into(), "seed")),
+    );
+    let (seeds, metric) = (plural(seeds.into(), "seed"), context.metric.name());
+    Some(format!("{seeds} can show no difference of {metric} over {over}, whatever they come to{needed}"))
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::bounds;
 use super::context::{Context, Series};
+use crate::number::plural;
 use crate::result::{Comparison, Pair, Verdict};
 use crate::statistics::{EXACT_UP_TO, bca_interval, differences, effect_size, mean, sign_flip, t_interval};
 use crate::study::{Answer, Replicate};
@@ -139,7 +140,10 @@ fn select(found: &mut Comparison, who: &str, chose: &BTreeSet<u64>, remarks: &mu
         remarks.push(format!("{who} on these very seeds"));
         return;
     }
-    remarks.push(format!("{who}: only the {} seeds of {all} that did not choose speak here", fresh.len()));
+    remarks.push(format!(
+        "{who}: only {} of {all}, which did not choose, counted here",
+        plural(fresh.len() as u64, "seed")
+    ));
     found.pairs = fresh;
 }
 

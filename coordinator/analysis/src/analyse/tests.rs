@@ -217,7 +217,7 @@ fn with_fresh_seeds_only_these_speak() {
     let seeds: Vec<u64> = won.pairs.iter().map(|pair| pair.seed).collect();
     assert_eq!(seeds, [2, 3, 4, 5, 6, 7, 8, 9]);
     assert_eq!((won.verdict.clone(), won.after_selection), (Verdict::Helps, false));
-    assert_eq!(won.remark, "`c1` won `width`: only the 8 seeds of 10 that did not choose speak here");
+    assert_eq!(won.remark, "`c1` won `width`: only 8 seeds of 10, which did not choose, counted here");
 }
 
 #[test]

@@ -22,7 +22,7 @@ pub use correction::{benjamini_hochberg, holm};
 pub use estimate::{differences, effect_size, estimate, mean, t_interval};
 pub use mcnemar::mcnemar;
 pub use pareto::{FRONT_RESAMPLES, front, front_shares};
-pub use power::{POWER, Power, detectable, more_seeds, seeds_to_reach, smallest_p};
+pub use power::{POWER, Power, detectable, largest_family, more_seeds, seeds_to_reach, smallest_p};
 pub use random::Random;
 pub use ranks::{shared_ranks, told_apart};
 pub use sequential::{Finding, Looks};

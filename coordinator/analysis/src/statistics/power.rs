@@ -34,6 +34,12 @@ pub fn seeds_to_reach(alpha: f64, family: usize) -> Option<u32> {
     (1..=EXACT_UP_TO as u32 + 1).find(|seeds| can_reject(*seeds, alpha, family))
 }
 
+/// The most comparisons over which any number of seeds can reject at `alpha` under Holm.
+pub fn largest_family(alpha: f64) -> u64 {
+    let smallest = (1..=EXACT_UP_TO as u32 + 1).map(smallest_p).fold(1.0, f64::min);
+    (alpha / smallest) as u64
+}
+
 fn can_reject(seeds: u32, alpha: f64, family: usize) -> bool {
     smallest_p(seeds) * family.max(1) as f64 <= alpha
 }
@@ -220,6 +226,8 @@ mod tests {
         assert_eq!(seeds_to_reach(0.05, 0), Some(6));
         assert_eq!(seeds_to_reach(0.05, 1_000), Some(16));
         assert_eq!(seeds_to_reach(0.05, 1_000_000), None);
+        let most = largest_family(0.05) as usize;
+        assert_eq!((most, seeds_to_reach(0.05, most), seeds_to_reach(0.05, most + 1)), (26_214, Some(20), None));
         assert_eq!(smallest_p(3), 0.25);
         assert_eq!(smallest_p(0), 1.0);
         assert_eq!(smallest_p(21), 1e-5);

@@ -66,7 +66,7 @@ fn share(confusion: &Confusion, truth: usize, said: usize) -> Cell {
         // A tenth of a class's images is much for one mistake.
         false => ("heat wrong", (3.0 * share).min(1.0)),
     };
-    Cell { class, strength, text, title: format!("{} images", confusion.count(truth, said)) }
+    Cell { class, strength, text, title: plural(confusion.count(truth, said) as usize, "image") }
 }
 
 fn difference(confusion: &Confusion, baseline: &Confusion, truth: usize, said: usize) -> Cell {

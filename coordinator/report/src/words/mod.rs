@@ -9,10 +9,7 @@ pub(crate) mod question;
 
 /// `1 seed`, `6 seeds`.
 pub fn plural(count: usize, word: &str) -> String {
-    match count {
-        1 => format!("1 {word}"),
-        _ => format!("{} {word}s", number::count(count as u64)),
-    }
+    sweep_analysis::number::plural(count as u64, word)
 }
 
 /// `a`, `a and b`, `a, b and c`.

@@ -1,5 +1,7 @@
 //! How single numbers read. The minus is a real one (U+2212); what is absent or not finite is a dash.
 
+pub use sweep_analysis::number::count;
+use sweep_analysis::number::{self, fixed};
 use sweep_analysis::result::{Estimate, Interval};
 use sweep_spec::spec::Metric;
 
@@ -30,7 +32,7 @@ impl Unit {
     pub fn value(self, value: f64) -> String {
         match self {
             _ if !value.is_finite() => ABSENT.to_owned(),
-            Self::Share | Self::Loss => minus(format!("{value:.4}")),
+            Self::Share | Self::Loss => minus(&fixed(value, 4)),
             Self::Small => scientific(value),
         }
     }
@@ -68,7 +70,7 @@ impl Unit {
     /// A difference in prose: `2.1 percentage points`, `0.0310`.
     pub fn amount(self, value: f64) -> String {
         match self {
-            Self::Share => format!("{} percentage points", minus(format!("{:.1}", 100.0 * value))),
+            Self::Share => format!("{} percentage points", minus(&fixed(100.0 * value, 1))),
             Self::Loss | Self::Small => self.value(value),
         }
     }
@@ -76,23 +78,25 @@ impl Unit {
     /// An interval in prose, without the unit: `1.2 to 3.0`.
     pub fn range(self, low: f64, high: f64) -> String {
         match self {
-            Self::Share => minus(format!("{:.1} to {:.1}", 100.0 * low, 100.0 * high)),
+            Self::Share => minus(&format!("{} to {}", fixed(100.0 * low, 1), fixed(100.0 * high, 1))),
             Self::Loss | Self::Small => format!("{} to {}", self.value(low), self.value(high)),
         }
     }
 }
 
-fn minus(text: String) -> String {
-    let zero = text.chars().all(|character| matches!(character, '-' | '0' | '.'));
-    if zero { text.trim_start_matches('-').to_owned() } else { text.replace('-', "\u{2212}") }
+/// What was measured in an epoch, with four decimals.
+pub fn measured(value: f64) -> String {
+    Unit::Loss.value(value)
+}
+
+/// With a minus of its own.
+fn minus(text: &str) -> String {
+    text.replace('-', "\u{2212}")
 }
 
 /// `1.48e−08`, as the reference study prints its ratios.
 pub fn scientific(value: f64) -> String {
-    let text = format!("{value:.2e}");
-    let Some((mantissa, exponent)) = text.split_once('e') else { return text };
-    let (sign, digits) = exponent.strip_prefix('-').map_or(("+", exponent), |digits| ("\u{2212}", digits));
-    format!("{}e{sign}{digits:0>2}", mantissa.replace('-', "\u{2212}"))
+    minus(&number::scientific(value, 2))
 }
 
 /// `0.031`, `< 0.001`.
@@ -101,7 +105,7 @@ pub fn p(value: Option<f64>) -> String {
         None => ABSENT.to_owned(),
         Some(value) if !value.is_finite() => ABSENT.to_owned(),
         Some(value) if value < 0.001 => "< 0.001".to_owned(),
-        Some(value) => format!("{value:.3}"),
+        Some(value) => fixed(value, 3),
     }
 }
 
@@ -109,19 +113,6 @@ pub fn p(value: Option<f64>) -> String {
 pub fn p_said(value: f64) -> String {
     let text = p(Some(value));
     if text.starts_with('<') { format!("p {text}") } else { format!("p = {text}") }
-}
-
-/// `6256392` as `6,256,392`.
-pub fn count(number: u64) -> String {
-    let digits = number.to_string();
-    let mut grouped = String::with_capacity(digits.len() + digits.len() / 3);
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            grouped.push(',');
-        }
-        grouped.push(digit);
-    }
-    grouped
 }
 
 /// A round number with an SI prefix: `500k`, `2M`.
@@ -132,7 +123,10 @@ pub fn round_si(number: f64) -> String {
         1e3.. => (number / 1e3, "k"),
         _ => (number, ""),
     };
-    let text = format!("{value:.2}");
+    let text = fixed(value, 2);
+    if text.contains('e') {
+        return text + prefix;
+    }
     format!("{}{prefix}", text.trim_end_matches('0').trim_end_matches('.'))
 }
 
@@ -167,15 +161,16 @@ pub fn times_of(value: f64, what: &str) -> String {
     match value {
         _ if !value.is_finite() || value < 0.0 => format!("unknown {what}"),
         0.985..1.015 => format!("nearly the same {what}"),
-        ..0.995 => format!("{value:.2} times the {what}"),
-        ..9.95 => format!("{value:.1} times the {what}"),
-        _ => format!("{} times the {what}", count(value.round() as u64)),
+        ..0.995 => format!("{} times the {what}", fixed(value, 2)),
+        ..9.95 => format!("{} times the {what}", fixed(value, 1)),
+        ..1e6 => format!("{} times the {what}", count(value.round() as u64)),
+        _ => format!("{} times the {what}", scientific(value)),
     }
 }
 
 /// `83 %`.
 pub fn percent(share: f64) -> String {
-    if share.is_finite() { format!("{:.0} %", 100.0 * share) } else { ABSENT.to_owned() }
+    if share.is_finite() { minus(&number::percent(share)) } else { ABSENT.to_owned() }
 }
 
 /// A moment in UTC: `2026-11-25 14:03`.
@@ -211,6 +206,18 @@ mod tests {
         assert_eq!(times_of(16.1, "time"), "16 times the time");
         assert_eq!([times_of(0.25, "time"), times_of(1.01, "time")], ["0.25 times the time", "nearly the same time"]);
         assert_eq!([seconds(0.5), seconds(75.0), seconds(7500.0)], ["500 ms", "1 min 15 s", "2 h 5 min"]);
+    }
+
+    #[test]
+    fn no_number_is_wider_than_its_bound() {
+        for value in [0.0, 1e6, -1e34, 1e34, f64::MAX, f64::MIN, f64::NAN, f64::INFINITY, -1e-9, 5e-324] {
+            for text in [Unit::Loss.value(value), Unit::Share.delta(value), Unit::Small.delta(value), round_si(value)] {
+                assert!(text.chars().count() <= number::widest(4) + 1, "{value:e} is {text}");
+            }
+        }
+        assert_eq!([Unit::Loss.value(1e34), Unit::Share.delta(-1e34)], ["1.0000e+34", "\u{2212}1.0000e+34"]);
+        assert_eq!([Unit::Loss.delta(1e34), Unit::Loss.delta(-1e-9)], ["+1.0000e+34", "0.0000"]);
+        assert_eq!(times_of(1e34, "time"), "1.00e+34 times the time");
     }
 
     #[test]

@@ -138,12 +138,12 @@ fn answer(detail: &Detail) -> Markup {
     html! {
         dl.facts {
             @if let Some(reported) = &trial.reported {
-                div { dt { "Val. accuracy" } dd { strong { (format!("{:.4}", reported.val_accuracy)) } " in epoch " (reported.epoch) } }
-                div { dt { "Train accuracy" } dd { (format!("{:.4}", reported.train_accuracy)) } }
-                div { dt { "Val. loss" } dd { (format!("{:.4}", reported.val_loss)) } }
+                div { dt { "Val. accuracy" } dd { strong { (number::measured(reported.val_accuracy)) } " in epoch " (reported.epoch) } }
+                div { dt { "Train accuracy" } dd { (number::measured(reported.train_accuracy)) } }
+                div { dt { "Val. loss" } dd { (number::measured(reported.val_loss)) } }
             }
-            @if let Some(test) = &trial.test { div { dt { "Test accuracy" } dd { (format!("{:.4}", test.accuracy)) } } }
-            @if let Some(best) = &detail.best { div { dt { "Best epoch" } dd { (best.epoch) ", with " (format!("{:.4}", best.val_accuracy)) } } }
+            @if let Some(test) = &trial.test { div { dt { "Test accuracy" } dd { (number::measured(test.accuracy)) } } }
+            @if let Some(best) = &detail.best { div { dt { "Best epoch" } dd { (best.epoch) ", with " (number::measured(best.val_accuracy)) } } }
             div { dt { "Parameters" } dd { (count(trial.params)) } }
             @if !trial.stages.is_empty() { div { dt { "Stage" } dd { (trial.stages.join(", ")) } } }
             @if let Some(worker) = &trial.worker { div { dt { "Worker" } dd { (worker) } } }
@@ -152,7 +152,6 @@ fn answer(detail: &Detail) -> Markup {
 }
 
 fn points(detail: &Detail) -> Markup {
-    let number = |value: f64| if value.is_finite() { format!("{value:.4}") } else { "–".to_owned() };
     html! {
         @if !detail.points.is_empty() {
             details #epochs {
@@ -167,8 +166,8 @@ fn points(detail: &Detail) -> Markup {
                     } }
                     tbody { @for point in &detail.points { tr {
                         th scope="row" class="number" { (point.epoch) }
-                        td.number { (number(point.train_loss)) } td.number { (number(point.train_accuracy)) }
-                        td.number { (number(point.val_loss)) } td.number { (number(point.val_accuracy)) }
+                        td.number { (number::measured(point.train_loss)) } td.number { (number::measured(point.train_accuracy)) }
+                        td.number { (number::measured(point.val_loss)) } td.number { (number::measured(point.val_accuracy)) }
                         td.number { (number::scientific(point.learning_rate)) } td.number { (seconds(Some(point.seconds))) }
                         td.number { (count(point.images_per_second.max(0.0) as u64)) }
                     } } }

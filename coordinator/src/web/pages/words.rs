@@ -4,7 +4,7 @@
 use maud::{Markup, html};
 use sweep_analysis::result::{Comparison, Verdict};
 use sweep_report::parts::number;
-use sweep_shapes::text::count;
+use sweep_shapes::text::{count, plural};
 use sweep_shapes::{Counts, State};
 
 use super::query::Query;
@@ -93,7 +93,7 @@ pub(super) fn bar(counts: &Counts) -> Markup {
 pub(super) fn counted(counts: &Counts) -> String {
     let all = counts.total() + counts.to_come_at_most;
     let bound = if counts.to_come_at_most > 0 { "at most " } else { "" };
-    let mut text = format!("{} of {bound}{} trials ended", count(counts.ended()), count(all));
+    let mut text = format!("{} of {bound}{} ended", count(counts.ended()), plural(all, "trial"));
     let more = [
         (counts.running, "running"),
         (counts.failed, "failed"),

@@ -3,6 +3,8 @@
 use axum::extract::{Path, State};
 use axum::response::Response;
 use maud::{Markup, html};
+use sweep_analysis::find::find;
+use sweep_analysis::leaderboard::leaderboard;
 use sweep_analysis::study::{Replicate, State as TrialState, Subject};
 use sweep_report::Curve;
 use sweep_report::parts::{self, Parts, number};
@@ -21,14 +23,12 @@ pub(in crate::web::pages) async fn page(
     asked: Asked,
 ) -> Result<Response, Refusal> {
     let mut sheet = Sheet::of(&pages, &sweep, asked).await?;
-    let missing = || Error::not_found(format!("configuration {position} in sweep {}", sheet.record.id));
-    let number: u32 = position.parse().map_err(|_| missing())?;
     let Some(analysed) = sheet.analysed(&pages, false).await? else {
         let body = html! { section { (pending("The results are being read.")) } };
         return Ok(sheet.respond(Part::Below, &body));
     };
-    let missing = || Error::not_found(format!("configuration {position} in sweep {}", sheet.record.id));
-    let subject = analysed.study.subject(number).ok_or_else(missing)?;
+    let subject = named(&analysed, &position)?;
+    let number = subject.position;
     let mut material = material(&analysed);
     let mut wanted = vec![number];
     wanted.extend(analysed.study.baseline().map(|baseline| baseline.position).filter(|baseline| *baseline != number));
@@ -36,6 +36,16 @@ pub(in crate::web::pages) async fn page(
     let own: Vec<Curve> = material.curves.iter().filter(|curve| curve.position == number).cloned().collect();
     let body = with_parts(&analysed, &material, |parts| whole(&sheet, &analysed, (subject, parts, &own)))?;
     Ok(sheet.respond(Part::Below, &body))
+}
+
+/// The configuration at a position of the plan, or of this name.
+fn named<'a>(analysed: &'a Analysed, text: &str) -> Result<&'a Subject, Error> {
+    let study = &analysed.study;
+    if let Some(subject) = text.parse().ok().and_then(|position| study.subject(position)) {
+        return Ok(subject);
+    }
+    let position = find(study, &leaderboard(study, Some(analysed.analysis.metric)), text)?;
+    study.subject(position).ok_or_else(|| Error::not_found(format!("configuration {text}")))
 }
 
 fn whole(
@@ -136,8 +146,8 @@ fn seeds(analysed: &Analysed, subject: &Subject) -> Markup {
                 td.text { (word(state(replicate))) @if let TrialState::Failed(why) = &replicate.state { " " span.quiet { (why) } } }
                 @match reported(replicate) {
                     Some(epoch) => {
-                        td.number { (format!("{:.4}", epoch.val_accuracy)) } td.number { (format!("{:.4}", epoch.val_loss)) }
-                        td.number { (format!("{:.4}", epoch.train_accuracy)) }
+                        td.number { (number::measured(epoch.val_accuracy)) } td.number { (number::measured(epoch.val_loss)) }
+                        td.number { (number::measured(epoch.train_accuracy)) }
                     },
                     None => { td.number { "–" } td.number { "–" } td.number { "–" } }
                 }

@@ -1,6 +1,7 @@
 //! Where a sweep stands: how many trials have ended, stage by stage, when the rest will, and what runs now.
 
 use maud::{Markup, html};
+use sweep_report::parts::number;
 use sweep_shapes::text::{count, duration};
 use sweep_shapes::{Prediction, Sweep};
 
@@ -123,7 +124,7 @@ fn one(trial: &sweep_shapes::Running) -> Markup {
             }
             @match &trial.newest {
                 Some(newest) => {
-                    td.number { (format!("{:.4}", newest.val_accuracy)) }
+                    td.number { (number::measured(newest.val_accuracy)) }
                     td.number { (count(newest.images_per_second.max(0.0) as u64)) }
                 },
                 None => { td.number { "–" } td.number { "–" } }

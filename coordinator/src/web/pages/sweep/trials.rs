@@ -4,6 +4,7 @@ use axum::extract::{Path, State};
 use axum::response::Response;
 use maud::{Markup, html};
 use sweep_proto::v1;
+use sweep_report::parts::number;
 use sweep_shapes::Summary;
 
 use super::{Part, Sheet};
@@ -108,8 +109,8 @@ fn table(rows: &[Summary]) -> Markup {
                     (word(row.outcome.filter(|outcome| *outcome == "diverged").unwrap_or(row.state)))
                     @if let Some(failure) = &row.failure { " " span.quiet { (failure.class) ": " (failure.reason) } }
                 }
-                td.number { (row.reported.map_or_else(|| "–".to_owned(), |epoch| format!("{:.4}", epoch.val_accuracy))) }
-                td.number { (row.reported.map_or_else(|| "–".to_owned(), |epoch| format!("{:.4}", epoch.val_loss))) }
+                td.number { (row.reported.map_or_else(|| "–".to_owned(), |epoch| number::measured(epoch.val_accuracy))) }
+                td.number { (row.reported.map_or_else(|| "–".to_owned(), |epoch| number::measured(epoch.val_loss))) }
                 td.number { (row.attempts) }
                 td.text { (row.worker.as_deref().unwrap_or("–")) }
                 td.text { (row.stages.join(", ")) }

@@ -22,7 +22,7 @@ pub mod spec;
 pub mod trainer;
 pub mod trial;
 pub mod untrusted;
-mod yaml;
+pub mod yaml;
 
 pub use configuration::{Cnn, Configuration, Vgg19};
 pub use dataset::{Classes, Dataset};

@@ -1,12 +1,12 @@
-//! A spec's text as a tree in which every key and value knows its line and column. Only this room knows the YAML
-//! parser. Whatever the bytes are, reading them takes bounded time and memory and ends in a tree or in problems.
+//! A spec's text, and that of other YAML files that become specs, as a tree in which every key and value knows its line and
+//! column. Only this room knows the YAML parser. Whatever the bytes are, reading them takes bounded time and memory and ends in a tree or in problems.
 
 mod overrides;
 mod parse;
 mod scalar;
 
 pub(crate) use overrides::apply;
-pub(crate) use parse::parse;
+pub use parse::parse;
 
 use crate::problem::Problem;
 
@@ -19,9 +19,11 @@ pub(crate) const MAX_DEPTH: usize = 32;
 
 /// A place in the text, counted from 1 in lines and characters; 0 for a value that came from an override.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Mark {
-    pub(crate) line: u32,
-    pub(crate) column: u32,
+pub struct Mark {
+    /// From 1; 0 for an override.
+    pub line: u32,
+    /// From 1; 0 for an override.
+    pub column: u32,
 }
 
 impl Mark {
@@ -37,31 +39,43 @@ impl Mark {
 
 /// A value and its place.
 #[derive(Debug, Clone)]
-pub(crate) struct Node {
-    pub(crate) mark: Mark,
-    pub(crate) value: Value,
+pub struct Node {
+    /// Where it begins.
+    pub mark: Mark,
+    /// What it is.
+    pub value: Value,
     /// How many characters behind `mark` the text begins, if it stands in the file letter by letter: 1 behind a quote.
     pub(crate) verbatim: Option<u32>,
 }
 
 /// A value as YAML's core schema reads it.
 #[derive(Debug, Clone)]
-pub(crate) enum Value {
+pub enum Value {
+    /// Nothing.
     Null,
+    /// A truth value.
     Switch(bool),
+    /// A whole number.
     Whole(i128),
+    /// Another number.
     Float(f64),
+    /// A text, in quotes or not.
     Text(String),
+    /// A list.
     List(Vec<Node>),
+    /// A mapping, in the order of the file.
     Mapping(Vec<Entry>),
 }
 
 /// A key, its place and its value.
 #[derive(Debug, Clone)]
-pub(crate) struct Entry {
-    pub(crate) key: String,
-    pub(crate) mark: Mark,
-    pub(crate) node: Node,
+pub struct Entry {
+    /// The key.
+    pub key: String,
+    /// Where the key begins.
+    pub mark: Mark,
+    /// Its value.
+    pub node: Node,
 }
 
 impl Node {
@@ -80,8 +94,13 @@ impl Node {
         }
     }
 
+    /// Whether it stands in the file without quotes.
+    pub fn is_plain(&self) -> bool {
+        self.verbatim == Some(0)
+    }
+
     /// The value in a few words, for a problem's "found".
-    pub(crate) fn describe(&self) -> String {
+    pub fn describe(&self) -> String {
         match &self.value {
             Value::Null => "nothing".into(),
             Value::Switch(value) => value.to_string(),

@@ -18,7 +18,7 @@ const MAX_KEYS: usize = 1024;
 ///
 /// # Errors
 /// The one problem behind which nothing can be read: too long, empty, not UTF-8, not YAML, or beyond a bound.
-pub(crate) fn parse(text: &[u8]) -> Result<(Node, Vec<Problem>), Problem> {
+pub fn parse(text: &[u8]) -> Result<(Node, Vec<Problem>), Problem> {
     if text.len() > MAX_BYTES {
         let message = format!("expected a spec of at most {MAX_BYTES} bytes, found {}", text.len());
         return Err(Mark::START.problem("", message, None));

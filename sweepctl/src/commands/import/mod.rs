@@ -1,4 +1,5 @@
-//! `sweepctl import`: what others write, as a spec. stdout is the spec, stderr what was left out or assumed.
+//! `sweepctl import`: what others write, as a spec. stdout is the spec, stderr what was renamed, left out or
+//! assumed.
 
 mod names;
 mod wandb;
@@ -37,7 +38,7 @@ pub(crate) struct Arguments {
 struct Imported {
     /// The YAML text.
     spec: String,
-    /// What was left out or assumed.
+    /// What was renamed, left out or assumed.
     notes: Vec<String>,
 }
 
@@ -46,7 +47,6 @@ pub(crate) fn run(context: &Context, verb: &Verb) -> Result<Exit, Failure> {
     let file = arguments.file.display().to_string();
     let file = if file == "-" { "stdin".to_owned() } else { file };
     let text = study::load(&arguments.file)?;
-    let text = String::from_utf8(text).map_err(|_| Failure::usage(format!("{file} is no text")))?;
     let imported = imported(&file, &text, arguments.drop_unknown)?;
     if context.output.is_json() {
         context.output.json(&imported)?;
@@ -59,7 +59,7 @@ pub(crate) fn run(context: &Context, verb: &Verb) -> Result<Exit, Failure> {
     Ok(Exit::Well)
 }
 
-fn imported(file: &str, text: &str, drop_unknown: bool) -> Result<Imported, Failure> {
+fn imported(file: &str, text: &[u8], drop_unknown: bool) -> Result<Imported, Failure> {
     let sweep = wandb::read(file, text)?;
     let study = names::mapped(&sweep, drop_unknown);
     if !study.problems.is_empty() {
@@ -78,7 +78,8 @@ fn imported(file: &str, text: &str, drop_unknown: bool) -> Result<Imported, Fail
         Failure::spec(format!("{file} asks for a spec that cannot be run"), lines)
             .hint("change the sweep file; sweeps/README.md describes what values there may be")
     })?;
-    Ok(Imported { spec, notes: study.notes })
+    let assumed = format!("the sweep file names no data set: {}", write::assumed(&study));
+    Ok(Imported { spec, notes: study.notes.into_iter().chain([assumed]).collect() })
 }
 
 #[cfg(test)]

@@ -1,10 +1,9 @@
 //! From the names that people give their parameters to ours: factors vary, everything else is the same for every trial.
 
-use serde_yaml::Value;
 use sweep_spec::levels::{Factor, Family, Kind};
 use sweep_spec::spec::Metric;
 
-use super::wandb::{Parameter, Sweep};
+use super::wandb::{Kind as Wanted, Parameter, Scalar, Sweep};
 
 /// What a parameter means here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,12 +42,34 @@ const NAMES: &[(Target, &[&str])] = &[
     ),
     (
         Target::Factor(Factor::Dropout),
-        &["dropout", "dropout_rate", "drop_rate", "dropout_prob", "dropout_p", "p_dropout"],
+        &["dropout", "dropout_rate", "drop_rate", "dropout_prob", "dropout_p", "p_dropout", "drop", "drop_out"],
     ),
     (Target::Protocol("epochs"), &["epochs", "epoch", "num_epochs", "n_epochs", "max_epochs"]),
     (Target::Protocol("batch_size"), &["batch_size", "batchsize", "batch", "bs", "train_batch_size"]),
-    (Target::Protocol("optimizer.kind"), &["optimizer", "optim", "opt"]),
-    (Target::Protocol("optimizer.learning_rate"), &["learning_rate", "lr", "init_lr", "initial_lr"]),
+    (
+        Target::Protocol("optimizer.kind"),
+        &["optimizer", "optim", "opt", "optimizer_kind", "optimizer_name", "optimizer_type"],
+    ),
+    (
+        Target::Protocol("optimizer.learning_rate"),
+        &[
+            "learning_rate",
+            "learningrate",
+            "learn_rate",
+            "learnrate",
+            "lrn_rate",
+            "lrate",
+            "l_rate",
+            "lr",
+            "base_lr",
+            "start_lr",
+            "init_lr",
+            "initial_lr",
+            "init_learning_rate",
+            "initial_learning_rate",
+            "base_learning_rate",
+        ],
+    ),
     (Target::Protocol("optimizer.beta_1"), &["beta_1", "beta1", "adam_beta1"]),
     (Target::Protocol("optimizer.beta_2"), &["beta_2", "beta2", "adam_beta2"]),
     (Target::Protocol("optimizer.epsilon"), &["epsilon", "eps", "adam_epsilon"]),
@@ -101,20 +122,30 @@ pub(super) struct Mapped {
 pub(super) fn mapped(sweep: &Sweep, drop_unknown: bool) -> Mapped {
     let mut mapped = Mapped { name: sweep.name.clone(), ..Mapped::default() };
     let mut taken: Vec<(Target, &str)> = Vec::new();
-    for (name, parameter) in &sweep.parameters {
+    for Parameter { name, line, kind, note } in &sweep.parameters {
+        // What is no parameter of a grid is refused whatever its name is.
+        let values = match kind {
+            Wanted::Values(values) => values,
+            Wanted::Wrong(why) => {
+                mapped.problem(*line, format!("`{name}`: {why}"));
+                continue;
+            }
+        };
         let Some(target) = target(name) else {
-            mapped.unknown(name, drop_unknown);
+            mapped.unknown((name, *line), drop_unknown);
             continue;
         };
+        let meant = said(target);
         if let Some((_, other)) = taken.iter().find(|(other, _)| *other == target) {
-            mapped.problems.push(format!("`{name}` and `{other}` mean the same here ({})", said(target)));
+            mapped.problem(*line, format!("`{name}` and `{other}` mean the same here ({meant})"));
             continue;
         }
         taken.push((target, name));
-        match parameter {
-            Parameter::Wrong(why) => mapped.problems.push(format!("`{name}`: {why}")),
-            Parameter::Values(values) => mapped.take(name, target, values),
+        if *name != meant {
+            mapped.notes.push(format!("`{name}` is `{meant}` here"));
         }
+        mapped.notes.extend(note.as_ref().map(|note| format!("`{name}`: {note}")));
+        mapped.take((name, *line), target, values);
     }
     mapped.factors.sort_by_key(|(factor, _)| *factor);
     mapped.metric(sweep);
@@ -132,7 +163,7 @@ fn target(name: &str) -> Option<Target> {
 }
 
 fn plain(name: &str) -> String {
-    name.to_lowercase().replace(['-', '.', ' ', '/'], "_")
+    name.to_lowercase().replace(['-', '.', ' ', '/'], "_").replace(['[', ']'], "")
 }
 
 fn said(target: Target) -> String {
@@ -155,7 +186,11 @@ fn why_left_out(key: &str) -> &'static str {
 }
 
 impl Mapped {
-    fn unknown(&mut self, name: &str, drop_unknown: bool) {
+    fn problem(&mut self, line: u32, what: String) {
+        self.problems.push(format!("line {line}: {what}"));
+    }
+
+    fn unknown(&mut self, (name, line): (&str, u32), drop_unknown: bool) {
         let factors: Vec<&str> = Family::Cnn.factors().iter().map(|factor| factor.name()).collect();
         if drop_unknown {
             self.notes.push(format!("`{name}` is left out: nothing here has this name or meaning"));
@@ -163,12 +198,15 @@ impl Mapped {
         }
         self.droppable = true;
         let known = factors.join(", ");
-        self.problems.push(format!(
-            "`{name}`: nothing here has this name or meaning; what varies is {known}; rename it if it is one of them"
-        ));
+        self.problem(
+            line,
+            format!(
+                "`{name}`: nothing here has this name or meaning; what varies is {known}; rename it if it is one of them"
+            ),
+        );
     }
 
-    fn take(&mut self, name: &str, target: Target, values: &[Value]) {
+    fn take(&mut self, (name, line): (&str, u32), target: Target, values: &[Scalar]) {
         let texts: Option<Vec<String>> = values.iter().map(|value| text(value, target)).collect();
         let Some(mut texts) = texts else {
             let expected = match target {
@@ -177,8 +215,8 @@ impl Mapped {
                 Target::Protocol("optimizer.kind") => "`adam`, the one optimizer that is trained here".to_owned(),
                 Target::Protocol(_) | Target::Dataset(_) => "a single value".to_owned(),
             };
-            let found: Vec<String> = values.iter().map(shown).collect();
-            self.problems.push(format!("`{name}`: expected {expected}, found {}", found.join(", ")));
+            let found: Vec<String> = values.iter().map(Scalar::shown).collect();
+            self.problem(line, format!("`{name}`: expected {expected}, found {}", found.join(", ")));
             return;
         };
         let mut seen = std::collections::BTreeSet::new();
@@ -187,11 +225,11 @@ impl Mapped {
             Target::Factor(factor) => self.factors.push((factor, texts)),
             Target::Seeds => self.seeds = texts,
             Target::Protocol(_) | Target::Dataset(_) if texts.len() > 1 => {
-                self.problems.push(format!(
-                    "`{name}` varies ({}), but it is the same for every trial of a sweep here, so that differences come \
-                     from the networks: choose one value, or make a sweep for each",
-                    texts.join(", ")
-                ));
+                let listed = texts.join(", ");
+                let why =
+                    "but it is the same for every trial of a sweep here, so that differences come from the networks";
+                let advice = "choose one value, or make a sweep for each";
+                self.problem(line, format!("`{name}` varies ({listed}), {why}: {advice}"));
             }
             Target::Protocol(key) => self.protocol.extend(texts.pop().map(|text| (key, text))),
             Target::Dataset(key) => self.dataset.extend(texts.pop().map(|text| (key, text))),
@@ -216,6 +254,9 @@ impl Mapped {
             // What the sweep file leaves out means `minimize` there, which nobody wants of an accuracy.
             _ => metric.natural_goal().name(),
         };
+        if name != metric.name() {
+            self.notes.push(format!("metric `{name}` is `{}` here", metric.name()));
+        }
         if goal != metric.natural_goal().name() {
             self.notes.push(format!("metric `{name}` is to be {goal}d, as the file says; look whether that is meant"));
         }
@@ -224,35 +265,28 @@ impl Mapped {
 }
 
 /// A value as YAML, if it fits.
-fn text(value: &Value, target: Target) -> Option<String> {
-    let whole = |value: &Value| {
-        let whole = value.as_f64().filter(|number| number.fract() == 0.0 && number.abs() < 9e15);
-        value.as_i64().or(whole.map(|number| number as i64)).map(|number| number.to_string())
-    };
-    let switch = |value: &Value| match value {
-        Value::Bool(value) => Some(value.to_string()),
-        Value::Number(number) if number.as_i64() == Some(0) => Some("false".to_owned()),
-        Value::Number(number) if number.as_i64() == Some(1) => Some("true".to_owned()),
-        Value::String(text) if matches!(text.to_lowercase().as_str(), "true" | "false") => Some(text.to_lowercase()),
-        _ => None,
-    };
+fn text(value: &Scalar, target: Target) -> Option<String> {
+    let whole = |value: &Scalar| matches!(value, Scalar::Whole(_)).then(|| value.shown());
     match target {
-        Target::Factor(factor) => match factor.kind() {
-            Kind::Switch => switch(value),
-            Kind::Whole { .. } => whole(value),
-            Kind::Share => value.as_f64().map(|number| format!("{number:?}")),
+        Target::Factor(factor) => match (factor.kind(), value) {
+            (Kind::Switch, Scalar::Switch(_)) => Some(value.shown()),
+            (Kind::Switch, Scalar::Whole(number @ (0 | 1))) => Some((*number == 1).to_string()),
+            (Kind::Switch, Scalar::Text(text)) if matches!(text.to_lowercase().as_str(), "true" | "false") => {
+                Some(text.to_lowercase())
+            }
+            (Kind::Switch, _) => None,
+            (Kind::Whole { .. }, value) => whole(value),
+            (Kind::Share, Scalar::Whole(_) | Scalar::Real(_)) => Some(value.shown()),
+            (Kind::Share, _) => None,
         },
         Target::Seeds => whole(value),
-        Target::Protocol("optimizer.kind") => value.as_str().map(str::to_lowercase).filter(|name| name == "adam"),
+        Target::Protocol("optimizer.kind") => match value {
+            Scalar::Text(text) => Some(text.to_lowercase()).filter(|name| name == "adam"),
+            _ => None,
+        },
         Target::Protocol(_) | Target::Dataset(_) => match value {
-            Value::Bool(_) | Value::Number(_) => Some(shown(value)),
-            Value::String(text) => serde_json::to_string(text).ok(),
-            Value::Null | Value::Sequence(_) | Value::Mapping(_) | Value::Tagged(_) => None,
+            Scalar::Other(_) => None,
+            value => Some(value.shown()),
         },
     }
-}
-
-/// A value for people, in one line.
-fn shown(value: &Value) -> String {
-    serde_yaml::to_string(value).unwrap_or_default().trim().replace('\n', " ").chars().take(60).collect()
 }

@@ -1,13 +1,12 @@
-//! A W&B sweep file as plain data: its method is checked and its parameters, nested ones too, are lists of values.
+//! A W&B sweep file as plain data: its method is checked and its parameters, nested ones too, are lists of values, as the
+//! grid search of W&B makes them. Every parameter knows its line.
 
-use serde_yaml::{Mapping, Value};
+use sweep_spec::yaml::{self, Entry, Node, Value};
 
 use crate::failure::Failure;
 
-/// The longest file that is read, in bytes.
-const MOST_BYTES: usize = 1024 * 1024;
 /// The most values of one range.
-const LONGEST_RANGE: i64 = 1000;
+const LONGEST_RANGE: usize = 1000;
 /// How deep parameters may stand in each other.
 const DEEPEST: usize = 16;
 
@@ -17,107 +16,254 @@ pub(super) struct Sweep {
     pub(super) name: Option<String>,
     /// Its metric and its goal, if it gives one.
     pub(super) metric: Option<(String, Option<String>)>,
-    /// Names with dots between the levels, and what each is to be.
-    pub(super) parameters: Vec<(String, Parameter)>,
+    pub(super) parameters: Vec<Parameter>,
     /// Other keys that say something about running.
     pub(super) keys: Vec<String>,
 }
 
+/// A parameter and what it is to be.
+#[derive(Debug)]
+pub(super) struct Parameter {
+    /// With dots between the levels.
+    pub(super) name: String,
+    pub(super) line: u32,
+    pub(super) kind: Kind,
+    /// What became of it that its author may not expect.
+    pub(super) note: Option<String>,
+}
+
 /// What a parameter is to be.
 #[derive(Debug)]
-pub(super) enum Parameter {
+pub(super) enum Kind {
     /// Each of these; one, if it is constant.
-    Values(Vec<Value>),
+    Values(Vec<Scalar>),
     /// Something that no grid has, and why.
     Wrong(String),
 }
 
-pub(super) fn read(file: &str, text: &str) -> Result<Sweep, Failure> {
-    if text.len() > MOST_BYTES {
-        return Err(Failure::usage(format!("{file} is longer than {MOST_BYTES} bytes")));
+/// A value as W&B's YAML, which is 1.1, reads it.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Scalar {
+    Switch(bool),
+    Whole(i128),
+    Real(f64),
+    Text(String),
+    /// Nothing, a list or a mapping, in a few words.
+    Other(String),
+}
+
+impl Scalar {
+    fn of(node: &Node) -> Self {
+        match &node.value {
+            Value::Switch(value) => Self::Switch(*value),
+            Value::Whole(value) => Self::Whole(*value),
+            Value::Float(value) => Self::number(*value),
+            Value::Text(text) => match switch(text).filter(|_| node.is_plain()) {
+                Some(value) => Self::Switch(value),
+                None => Self::Text(text.clone()),
+            },
+            Value::Null | Value::List(_) | Value::Mapping(_) => Self::Other(node.describe()),
+        }
     }
-    let root: Value =
-        serde_yaml::from_str(text).map_err(|error| Failure::usage(format!("{file} is no YAML")).because(error))?;
-    let Value::Mapping(root) = root else {
-        return Err(Failure::usage(format!("{file} is no W&B sweep: expected `method`, `parameters`, ...")));
+
+    /// A number without a fraction is a whole one, however it is written.
+    fn number(value: f64) -> Self {
+        if value.fract() == 0.0 && value.abs() < 9e15 { Self::Whole(value as i128) } else { Self::Real(value) }
+    }
+
+    /// For people, and for a spec.
+    pub(super) fn shown(&self) -> String {
+        match self {
+            Self::Switch(value) => value.to_string(),
+            Self::Whole(value) => value.to_string(),
+            Self::Real(value) => format!("{value:?}"),
+            Self::Text(text) => serde_json::to_string(text).unwrap_or_default(),
+            Self::Other(words) => words.clone(),
+        }
+    }
+}
+
+/// The truth values that YAML 1.1 has beside `true` and `false`.
+fn switch(text: &str) -> Option<bool> {
+    match text {
+        "yes" | "Yes" | "YES" | "on" | "On" | "ON" => Some(true),
+        "no" | "No" | "NO" | "off" | "Off" | "OFF" => Some(false),
+        _ => None,
+    }
+}
+
+pub(super) fn read(file: &str, text: &[u8]) -> Result<Sweep, Failure> {
+    let (root, problems) = match yaml::parse(text) {
+        Ok(read) => read,
+        Err(_) if text.trim_ascii().is_empty() => return Err(no_sweep(file, "it is empty")),
+        Err(problem) => return Err(Failure::spec(format!("{file} is no YAML"), vec![problem.to_string()])),
     };
-    check_method(file, &root)?;
+    if !problems.is_empty() {
+        let lines = problems.iter().map(ToString::to_string).collect();
+        return Err(Failure::spec(format!("{file} is no W&B sweep"), lines));
+    }
+    let Value::Mapping(root) = &root.value else {
+        return Err(no_sweep(file, "expected `method`, `parameters`, ..."));
+    };
+    check_method(file, root)?;
     let mut sweep = Sweep::default();
-    for (key, value) in &root {
-        match (key.as_str(), value) {
-            (Some("name"), Value::String(name)) => sweep.name = Some(name.clone()),
-            (Some("metric"), Value::Mapping(metric)) => sweep.metric = metric_of(metric),
-            (Some("parameters"), Value::Mapping(parameters)) => {
-                flatten(parameters, "", 0, &mut sweep.parameters);
-            }
-            (Some("parameters"), _) => {
+    for entry in root {
+        match (entry.key.as_str(), &entry.node.value) {
+            ("name", Value::Text(name)) => sweep.name = Some(name.clone()),
+            ("metric", Value::Mapping(metric)) => sweep.metric = metric_of(metric),
+            ("parameters", Value::Mapping(parameters)) => flatten(parameters, "", 0, &mut sweep.parameters),
+            ("parameters", _) => {
                 return Err(Failure::usage(format!("{file}: expected `parameters` to be a mapping")));
             }
-            (Some("method"), _) => {}
-            (Some(key), _) => sweep.keys.push(key.to_owned()),
-            (None, _) => {}
+            ("method", _) => {}
+            (key, _) => sweep.keys.push(key.to_owned()),
         }
     }
     if sweep.parameters.is_empty() {
-        return Err(Failure::usage(format!("{file} is no W&B sweep: it has no `parameters`")));
+        return Err(no_sweep(file, "it has no `parameters`"));
     }
     Ok(sweep)
 }
 
-fn check_method(file: &str, root: &Mapping) -> Result<(), Failure> {
-    match root.get("method").and_then(Value::as_str) {
+fn no_sweep(file: &str, why: &str) -> Failure {
+    Failure::usage(format!("{file} is no W&B sweep: {why}"))
+}
+
+fn find<'a>(entries: &'a [Entry], key: &str) -> Option<&'a Node> {
+    entries.iter().find(|entry| entry.key == key).map(|entry| &entry.node)
+}
+
+fn text<'a>(entries: &'a [Entry], key: &str) -> Option<&'a str> {
+    match &find(entries, key)?.value {
+        Value::Text(text) => Some(text),
+        _ => None,
+    }
+}
+
+fn check_method(file: &str, root: &[Entry]) -> Result<(), Failure> {
+    match text(root, "method") {
         Some("grid") => Ok(()),
         Some(method @ ("random" | "bayes")) => Err(Failure::usage(format!(
             "{file} has `method: {method}`, which chooses its trials while it runs; a study says beforehand what it compares"
         ))
         .hint("list the values that are to be compared and write `method: grid`")),
         Some(method) => Err(Failure::usage(format!("{file} has the unknown method `{method}`; only `grid` is read"))),
-        None => Err(Failure::usage(format!("{file} is no W&B sweep: it has no `method`"))),
+        None => Err(no_sweep(file, "it has no `method`")),
     }
 }
 
-fn metric_of(metric: &Mapping) -> Option<(String, Option<String>)> {
-    let text = |key: &str| metric.get(key).and_then(Value::as_str).map(str::to_owned);
-    Some((text("name")?, text("goal")))
+fn metric_of(metric: &[Entry]) -> Option<(String, Option<String>)> {
+    Some((text(metric, "name")?.to_owned(), text(metric, "goal").map(str::to_owned)))
 }
 
 /// Parameters that hold others are left out, and their names stand before those of the others.
-fn flatten(parameters: &Mapping, before: &str, depth: usize, out: &mut Vec<(String, Parameter)>) {
-    for (key, value) in parameters {
-        let key = match key {
-            Value::String(key) => key.clone(),
-            other => serde_yaml::to_string(other).unwrap_or_default().trim().to_owned(),
+fn flatten(parameters: &[Entry], before: &str, depth: usize, out: &mut Vec<Parameter>) {
+    for entry in parameters {
+        let name = if before.is_empty() { entry.key.clone() } else { format!("{before}.{}", entry.key) };
+        let mut push = |kind: Kind, note: Option<String>| {
+            out.push(Parameter { name: name.clone(), line: entry.mark.line, kind, note });
         };
-        let name = if before.is_empty() { key } else { format!("{before}.{key}") };
-        let nested = value.as_mapping().and_then(|value| value.get("parameters")).and_then(Value::as_mapping);
-        match (nested, value) {
-            (Some(_), _) if depth >= DEEPEST => {
-                out.push((name, Parameter::Wrong(format!("parameters stand more than {DEEPEST} deep in each other"))));
+        let Value::Mapping(parameter) = &entry.node.value else {
+            push(Kind::Wrong("expected `value` or `values`".to_owned()), None);
+            continue;
+        };
+        match find(parameter, "parameters").map(|node| &node.value) {
+            Some(Value::Mapping(_)) if depth >= DEEPEST => {
+                push(Kind::Wrong(format!("parameters stand more than {DEEPEST} deep in each other")), None);
             }
-            (Some(nested), _) => flatten(nested, &name, depth + 1, out),
-            (None, Value::Mapping(parameter)) => out.push((name, one(parameter))),
-            (None, _) => out.push((name, Parameter::Wrong("expected `value` or `values`".to_owned()))),
+            Some(Value::Mapping(nested)) => flatten(nested, &name, depth + 1, out),
+            Some(_) | None => match one(parameter) {
+                Ok((values, note)) => push(Kind::Values(values), note),
+                Err(why) => push(Kind::Wrong(why), None),
+            },
         }
     }
 }
 
-fn one(parameter: &Mapping) -> Parameter {
-    if let Some(value) = parameter.get("value") {
-        return Parameter::Values(vec![value.clone()]);
+/// The values of a parameter, and a note about them.
+type Values = Result<(Vec<Scalar>, Option<String>), String>;
+
+/// A parameter without a distribution has the one that W&B gives it for its keys.
+fn one(parameter: &[Entry]) -> Values {
+    if find(parameter, "probabilities").is_some() {
+        return Err("a grid trains every value once, so it has no `probabilities`; W&B refuses this too".to_owned());
     }
-    match parameter.get("values") {
-        Some(Value::Sequence(values)) if !values.is_empty() => return Parameter::Values(values.clone()),
-        Some(_) => return Parameter::Wrong("expected `values` to be a list with something in it".to_owned()),
-        None => {}
-    }
-    let bound = |key: &str| parameter.get(key).and_then(Value::as_i64);
-    match (bound("min"), bound("max")) {
-        (Some(min), Some(max)) if min <= max && max.saturating_sub(min) < LONGEST_RANGE => {
-            Parameter::Values((min..=max).map(Value::from).collect())
+    let whole_bounds = ["min", "max"]
+        .iter()
+        .all(|key| find(parameter, key).is_some_and(|bound| matches!(bound.value, Value::Whole(_))));
+    let distribution = match text(parameter, "distribution") {
+        Some(distribution) => distribution,
+        None if find(parameter, "value").is_some() => "constant",
+        None if find(parameter, "values").is_some() => "categorical",
+        None if whole_bounds => "int_uniform",
+        None if find(parameter, "min").is_some() || find(parameter, "max").is_some() => "uniform",
+        None => return Err("expected `value` or `values`".to_owned()),
+    };
+    match distribution {
+        "constant" => {
+            let value = find(parameter, "value").ok_or("expected `value`, because it is constant")?;
+            Ok((vec![Scalar::of(value)], None))
         }
-        _ if parameter.contains_key("min") || parameter.contains_key("distribution") => {
-            Parameter::Wrong("a range or distribution is no list of values: write `values: [...]`".to_owned())
-        }
-        _ => Parameter::Wrong("expected `value` or `values`".to_owned()),
+        "categorical" => match find(parameter, "values").map(|values| &values.value) {
+            Some(Value::List(values)) if !values.is_empty() => Ok((values.iter().map(Scalar::of).collect(), None)),
+            Some(_) | None => Err("expected `values` to be a list with something in it".to_owned()),
+        },
+        "int_uniform" => whole_numbers(parameter),
+        "q_uniform" => steps(parameter),
+        other => Err(format!(
+            "a grid has a list of values, and `{other}` draws them at random; W&B's grid refuses it too: write \
+             `values: [...]`, or `q_uniform` with `min`, `max` and `q`"
+        )),
     }
+}
+
+fn whole_numbers(parameter: &[Entry]) -> Values {
+    let bound = |key: &str| match find(parameter, key).map(Scalar::of) {
+        Some(Scalar::Whole(value)) => Ok(value),
+        Some(other) => Err(format!("expected `{key}` to be a whole number, found {}", other.shown())),
+        None => Err(format!("expected `{key}`, a whole number")),
+    };
+    let (min, max) = (bound("min")?, bound("max")?);
+    if min > max {
+        return Err(format!("expected `min` to be at most `max`, found {min} and {max}"));
+    }
+    if max.saturating_sub(min) >= LONGEST_RANGE as i128 {
+        return Err(format!("{min} to {max} are more than {LONGEST_RANGE} values: list those that are to be compared"));
+    }
+    Ok(((min..=max).map(Scalar::Whole).collect(), None))
+}
+
+/// From `min` in steps of `q`, below `max`: W&B's grid leaves out the end.
+fn steps(parameter: &[Entry]) -> Values {
+    let bound = |key: &str| match find(parameter, key).map(Scalar::of) {
+        Some(Scalar::Whole(value)) => Ok(Some(value as f64)),
+        Some(Scalar::Real(value)) if value.is_finite() => Ok(Some(value)),
+        Some(other) => Err(format!("expected `{key}` to be a number, found {}", other.shown())),
+        None => Ok(None),
+    };
+    let needed = |key: &str| bound(key)?.ok_or_else(|| format!("expected `{key}`, a number"));
+    // W&B steps by 1 where nothing is said.
+    let (min, max, q) = (needed("min")?, needed("max")?, bound("q")?.unwrap_or(1.0));
+    if q <= 0.0 {
+        return Err(format!("expected `q` to be more than 0, found {q}"));
+    }
+    let count = ((max - min) / q).ceil();
+    if count < 1.0 {
+        return Err(format!("`q_uniform` has no value from {min} to below {max}"));
+    }
+    if count > LONGEST_RANGE as f64 {
+        return Err(format!(
+            "{min} to {max} by {q} are more than {LONGEST_RANGE} values: list those that are to be compared"
+        ));
+    }
+    let values: Vec<Scalar> =
+        (0..count as u32).map(|step| Scalar::number(rounded(f64::from(step).mul_add(q, min)))).collect();
+    let shown: Vec<String> = values.iter().map(Scalar::shown).collect();
+    let note = format!("`q_uniform` is {}, as W&B's grid makes it: {max} itself is not one of them", shown.join(", "));
+    Ok((values, Some(note)))
+}
+
+/// Without the last digits, which only say that decimal fractions are not binary ones: 0.3 and not 0.30000000000000004.
+fn rounded(value: f64) -> f64 {
+    format!("{value:.12e}").parse().unwrap_or(value)
 }

@@ -4,21 +4,20 @@
 use std::fmt::Write;
 use std::path::Path;
 
-use super::names::Mapped;
 use sweep_shapes::text::is_active;
+use sweep_spec::dataset::SCENES;
+
+use super::names::Mapped;
 
 /// The longest name of a spec, in characters.
 const LONGEST_NAME: usize = 100;
 
 pub(super) fn yaml(file: &str, study: &Mapped) -> String {
-    let mut text = String::from(
-        "# Made from a W&B sweep file. It names no data set, so drawn scenes stand here: put yours in before it counts.\n",
-    );
+    let mut text = format!("# Made from a W&B sweep file, which names no data set: {}.\n", assumed(study));
     let mut line = |key: &str, value: &str| writeln!(text, "{key}: {value}").unwrap_or_default();
     line("version", "1");
     line("name", &serde_json::to_string(&name(file, study)).unwrap_or_else(|_| "imported".to_owned()));
-    let dataset = study.dataset.iter().map(|(key, value)| format!(", {key}: {value}")).collect::<String>();
-    line("dataset", &format!("{{ kind: synthetic_scenes{dataset} }}"));
+    line("dataset", &dataset(study));
     if !study.protocol.is_empty() {
         line("protocol", &protocol(study));
     }
@@ -44,6 +43,37 @@ pub(super) fn yaml(file: &str, study: &Mapped) -> String {
         line("objective", &format!("{{ metric: {}, goal: {goal} }}", metric.name()));
     }
     text.replace("stages: \n", "stages:\n")
+}
+
+/// Whether the drawn scenes can stand for the data set: they have eight classes.
+fn is_drawn(study: &Mapped) -> bool {
+    let drawn = SCENES.len().to_string();
+    study.dataset.iter().all(|(key, value)| *key != "classes" || *value == drawn)
+}
+
+/// What is said of the data set, which a sweep file does not name.
+pub(super) fn assumed(study: &Mapped) -> &'static str {
+    if is_drawn(study) {
+        "the spec uses drawn scenes until you put in yours"
+    } else {
+        "the spec names the folder `data`, because drawn scenes have other classes; put in yours"
+    }
+}
+
+fn dataset(study: &Mapped) -> String {
+    let mut keys = study.dataset.clone();
+    let kind = if is_drawn(study) {
+        "synthetic_scenes"
+    } else {
+        // A folder of pictures says its size itself, if the sweep file does not.
+        if !keys.iter().any(|(key, _)| *key == "image_size") {
+            keys.push(("image_size", "32".to_owned()));
+        }
+        keys.insert(0, ("path", "data".to_owned()));
+        "image_folder"
+    };
+    let keys = keys.iter().map(|(key, value)| format!(", {key}: {value}")).collect::<String>();
+    format!("{{ kind: {kind}{keys} }}")
 }
 
 /// `{ epochs: 10, optimizer: { kind: adam } }`

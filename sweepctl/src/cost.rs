@@ -1,5 +1,6 @@
 //! How costs read: times of slots, money, and how far predictions were off.
 
+use sweep_analysis::number::{fixed, percent};
 use sweep_spec::budget::Money;
 
 use sweep_shapes::text::{duration, escape, plural};
@@ -23,24 +24,22 @@ impl Rate {
         if seconds < 360.0 {
             format!("{} of one {one}", duration(seconds))
         } else {
-            format!("{:.2} {hours}", seconds / 3600.0)
+            format!("{} {hours}", fixed(seconds / 3600.0, 2))
         }
     }
 
     /// `0.52 GPU-hours (0.40 to 0.70)`: one unit for all three.
     pub(crate) fn span(&self, prediction: &Prediction) -> String {
-        let Prediction { expected, low, high } = prediction;
-        if *expected < 360.0 {
-            return format!("{} ({} to {})", self.time(*expected), duration(*low), duration(*high));
-        }
-        format!("{} ({:.2} to {:.2})", self.time(*expected), low / 3600.0, high / 3600.0)
+        let hours = |seconds: f64| fixed(seconds / 3600.0, 2);
+        let show: fn(f64) -> String = if prediction.expected < 360.0 { duration } else { hours };
+        between(self.time(prediction.expected), show(prediction.low), show(prediction.high))
     }
 
     /// `1.25 usd`; nothing without a price.
     pub(crate) fn money(&self, seconds: f64) -> Option<String> {
         let price = self.price.as_ref()?;
         let unit = if price.currency.is_empty() { "" } else { " " };
-        Some(format!("{:.2}{unit}{}", seconds / 3600.0 * price.amount, price.currency))
+        Some(format!("{}{unit}{}", fixed(seconds / 3600.0 * price.amount, 2), price.currency))
     }
 
     /// Both, in one.
@@ -54,7 +53,12 @@ impl Rate {
 
 /// `3 min (2 min to 5 min)`.
 pub(crate) fn about(prediction: &Prediction, show: impl Fn(f64) -> String) -> String {
-    format!("{} ({} to {})", show(prediction.expected), show(prediction.low), show(prediction.high))
+    between(show(prediction.expected), show(prediction.low), show(prediction.high))
+}
+
+/// An interval that is a point says nothing.
+fn between(expected: String, low: String, high: String) -> String {
+    if low == high { expected } else { format!("{expected} ({low} to {high})") }
 }
 
 /// What a sweep has cost and will, in a sentence.
@@ -69,6 +73,8 @@ pub(crate) fn sentence(cost: &Cost) -> String {
                 _ => format!("{spent} so far, about {} more{money}", rate.span(left)),
             }
         }
+        // Every answer was known, or nothing has begun.
+        Some(_) | None if cost.spent_slot_seconds == 0.0 => "none".to_owned(),
         Some(_) | None => spent,
     }
 }
@@ -78,7 +84,7 @@ pub(crate) fn budget(cost: &Cost) -> Option<String> {
     let budget = cost.budget.as_ref()?;
     let mut text = escape(budget);
     if let Some(seconds) = cost.budget_slot_seconds.filter(|seconds| *seconds > 0.0) {
-        text.push_str(&format!(", {:.0} % of it spent", 100.0 * cost.spent_slot_seconds / seconds));
+        text.push_str(&format!(", {} of it spent", percent(cost.spent_slot_seconds / seconds)));
     }
     if let Some(seeds) = seeds(&cost.left_out_seeds) {
         text.push_str(&format!("; {seeds} left out before it began"));
@@ -105,9 +111,9 @@ pub(crate) fn seeds(seeds: &[u64]) -> Option<String> {
 /// `predictions were off by 8 % (median), worst 31 %, over 18 trials on ...`.
 pub(crate) fn accuracy(accuracy: &Accuracy) -> String {
     format!(
-        "predictions were off by {:.0} % (median), worst {:.0} %, over {} on {}",
-        accuracy.median * 100.0,
-        accuracy.worst * 100.0,
+        "predictions were off by {} (median), worst {}, over {} on {}",
+        percent(accuracy.median),
+        percent(accuracy.worst),
         plural(accuracy.trials.into(), "trial"),
         escape(&accuracy.device)
     )
@@ -124,6 +130,22 @@ mod tests {
         assert_eq!(gpu.both(5400.0), "1.50 GPU-hours (3.75 usd)");
         assert_eq!((slot.both(5400.0), slot.time(40.0)), ("1.50 slot-hours".to_owned(), "40 s of one slot".to_owned()));
         assert_eq!(Rate { price: Money::parse("3"), ..slot }.money(3600.0), Some("3.00".to_owned()));
+    }
+
+    #[test]
+    fn costs_are_said_at_their_extremes() {
+        let rate = Rate { on_gpus: true, price: Money::parse("2.5usd") };
+        let about = |expected: f64, low: f64, high: f64| rate.span(&Prediction { expected, low, high });
+        assert_eq!(about(0.0, 0.0, 0.0), "0 ms of one GPU");
+        assert_eq!(about(3600.0, 1800.0, 7200.0), "1.00 GPU-hours (0.50 to 2.00)");
+        assert_eq!(about(1e30, 1e29, 1e31), "2.78e+26 GPU-hours (2.78e+25 to 2.78e+27)");
+        assert_eq!(about(f64::NAN, f64::NAN, f64::NAN), "NaN GPU-hours");
+        assert_eq!(rate.money(1e30), Some("6.94e+26 usd".to_owned()));
+        let found = Accuracy { device: "a".into(), trials: 1, median: 0.0001, worst: 1e20, within: 0.9 };
+        assert_eq!(
+            accuracy(&found),
+            "predictions were off by less than 1 % (median), worst 1e+22 %, over 1 trial on a"
+        );
     }
 
     #[test]

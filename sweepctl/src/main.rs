@@ -10,9 +10,11 @@ mod fleet;
 mod interrupt;
 #[cfg(feature = "local")]
 mod local;
+mod names;
 mod output;
 mod power;
 mod probe;
+mod prose;
 mod revision;
 mod study;
 mod table;

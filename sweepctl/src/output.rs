@@ -10,7 +10,8 @@ use serde_json::ser::{CompactFormatter, Formatter, PrettyFormatter, Serializer};
 use sweep_shapes::text::is_active;
 
 use crate::failure::Failure;
-use crate::table::Table;
+use crate::prose::fitted;
+use crate::table::{Table, available_width, terminal_width};
 
 /// What stdout carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
@@ -102,10 +103,35 @@ impl Output {
         writeln!(stdout, "{text}").and_then(|()| stdout.flush()).map_err(Failure::writing)
     }
 
-    /// Data, as a table.
+    /// Data, as sentences, in lines that are no wider than a table.
+    pub(crate) fn prose(&self, text: &str) -> Result<(), Failure> {
+        self.text(&fitted(text, available_width()))
+    }
+
+    /// Data, as a table; what it had no room for is said.
     pub(crate) fn table(&self, table: Table) -> Result<(), Failure> {
-        let text = table.render(self.data_is_coloured());
-        self.text(&text)
+        self.tables([(None, table)])
+    }
+
+    /// Data, as tables below headings; what they had no room for is said once, behind them.
+    pub(crate) fn tables(&self, tables: impl IntoIterator<Item = (Option<String>, Table)>) -> Result<(), Failure> {
+        let mut left_out: Vec<String> = Vec::new();
+        for (number, (heading, table)) in tables.into_iter().enumerate() {
+            let rendered = table.render(self.data_is_coloured());
+            if let Some(heading) = heading {
+                let gap = if number > 0 { "\n" } else { "" };
+                self.prose(&format!("{gap}{STRONG}{heading}{STRONG:#}"))?;
+            }
+            self.text(&rendered.text)?;
+            left_out.extend(rendered.left_out);
+        }
+        let mut seen = std::collections::BTreeSet::new();
+        left_out.retain(|heading| seen.insert(heading.clone()));
+        if !left_out.is_empty() {
+            let columns = left_out.join(", ");
+            self.say(&format!("columns left out: {columns}; use --output json or a wider terminal"));
+        }
+        Ok(())
     }
 
     /// Data, as indented JSON.
@@ -127,8 +153,13 @@ impl Output {
         BufWriter::new(io::stdout().lock())
     }
 
-    /// Talk: a line to stderr. Who closed stderr does not want to hear it.
+    /// Talk: a line to stderr, which a terminal gets in lines that fit.
     pub(crate) fn say(&self, text: &str) {
+        self.say_line(&fitted(text, terminal_width(&io::stderr())));
+    }
+
+    /// A line to stderr as it is. A reader that closed stderr is no failure.
+    fn say_line(&self, text: &str) {
         let mut stderr = AutoStream::new(io::stderr(), self.color.into()).lock();
         writeln!(stderr, "{text}").ok();
     }
@@ -141,7 +172,7 @@ impl Output {
         if self.is_json() {
             let mut line = Vec::new();
             write_json(&mut line, CompactFormatter, &failure.report()).ok();
-            self.say(&String::from_utf8_lossy(&line));
+            self.say_line(&String::from_utf8_lossy(&line));
             return;
         }
         for line in failure.to_string().lines() {

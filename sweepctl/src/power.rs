@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use serde::Serialize;
-use sweep_analysis::statistics::{ALPHA, POWER, Power, seeds_to_reach, smallest_p};
+use sweep_analysis::number::{fixed, percent};
+use sweep_analysis::statistics::{ALPHA, POWER, Power, largest_family, seeds_to_reach, smallest_p};
 use sweep_proto::v1;
 use sweep_spec::Plan;
 
@@ -123,22 +124,32 @@ impl PowerShape {
         let family = plural(self.family as u64, "comparison");
         let alpha = self.alpha;
         let reaches = |least: Option<u32>| least.is_some_and(|least| self.seeds >= least);
-        let number = |least: Option<u32>| least.map_or("no number".to_owned(), |least| count(least.into()));
+        let alone = self.seeds_alone.map_or("no number".to_owned(), |least| count(least.into()));
+        let most = plural(largest_family(alpha), "comparison");
         match (reaches(self.seeds_alone), reaches(self.seeds_in_family)) {
             (true, true) if self.family == 1 => format!("{seeds}: an exact test can reach {alpha}"),
             (true, true) => format!("{seeds}: exact tests can reach {alpha}, with Holm over {family} too"),
-            (true, false) => format!(
-                "{seeds}: one exact test alone can reach {alpha}, but with Holm over {family} none; {} can",
-                number(self.seeds_in_family)
-            ),
-            (false, _) if self.family == 1 => {
-                format!("{seeds}: no exact test can reach {alpha}; {} can", number(self.seeds_alone))
-            }
-            (false, _) => format!(
-                "{seeds}: no exact test can reach {alpha}; {} can; with Holm over {family}, {}",
-                number(self.seeds_alone),
-                number(self.seeds_in_family)
-            ),
+            (true, false) => match self.seeds_in_family {
+                Some(least) => format!(
+                    "{seeds}: one exact test alone can reach {alpha}, but with Holm over {family} none; {} can",
+                    plural(least.into(), "seed")
+                ),
+                None => format!(
+                    "{seeds}: one exact test alone can reach {alpha}, but no number of seeds can with Holm over {family}: at \
+                     most over {most}"
+                ),
+            },
+            (false, _) if self.family == 1 => format!("{seeds}: no exact test can reach {alpha}; {alone} can"),
+            (false, _) => match self.seeds_in_family {
+                Some(least) => format!(
+                    "{seeds}: no exact test can reach {alpha}; {alone} can; with Holm over {family}, {}",
+                    count(least.into())
+                ),
+                None => format!(
+                    "{seeds}: no exact test can reach {alpha}; {alone} can, but no number of seeds can with Holm over {family}: \
+                     at most over {most}"
+                ),
+            },
         }
     }
 
@@ -149,15 +160,18 @@ impl PowerShape {
                 .to_owned();
         };
         let seen = match noise.of_differences {
-            Some(of) => format!("differences of {metric} under one seed scatter by {of:.4}"),
-            None => format!("{metric} scatters by {:.4} between seeds", noise.of_runs),
+            Some(of) => format!("differences of {metric} under one seed scatter by {}", fixed(of, 4)),
+            None => format!("{metric} scatters by {} between seeds", fixed(noise.of_runs, 4)),
         };
         let sweeps = plural(noise.sweeps.into(), "earlier sweep");
-        let percent = POWER * 100.0;
+        let chance = percent(POWER);
         let shown = match (self.detectable, self.detectable_with_more, self.seeds_in_family) {
-            (Some(least), ..) => format!("a difference of {least:.4} would be shown with a chance of {percent:.0} %"),
+            (Some(least), ..) => {
+                format!("a difference of {} would be shown with a chance of {chance}", fixed(least, 4))
+            }
             (None, Some(least), Some(seeds)) => {
-                format!("{seeds} seeds would show a difference of {least:.4} with a chance of {percent:.0} %")
+                let (seeds, least) = (plural(seeds.into(), "seed"), fixed(least, 4));
+                format!("{seeds} would show a difference of {least} with a chance of {chance}")
             }
             (None, ..) => "no difference would be shown".to_owned(),
         };
@@ -212,6 +226,33 @@ extra: [ { name: both, family: cnn, filters: 9 }, { name: base, family: cnn, fil
         assert_eq!(said[0], "3 seeds: no exact test can reach 0.05; 6 can; with Holm over 10 comparisons, 9");
         assert_eq!(said.len(), 1, "{said:?}");
         assert!(shape.lines("val_accuracy", true)[1].contains("is not known"));
+    }
+
+    #[test]
+    fn a_family_for_which_no_number_of_seeds_is_enough_is_told_what_would_be() {
+        let shape = |seeds: u32, family: usize| PowerShape {
+            family,
+            seeds,
+            seeds_in_family: seeds_to_reach(ALPHA, family),
+            ..PowerShape::of(&plan(TEN), None)
+        };
+        let said = |seeds, family| shape(seeds, family).lines("val_accuracy", false).remove(0);
+        assert_eq!(said(1, 1), "1 seed: no exact test can reach 0.05; 6 can");
+        assert_eq!(said(6, 1), "6 seeds: an exact test can reach 0.05");
+        assert_eq!(
+            said(6, 2),
+            "6 seeds: one exact test alone can reach 0.05, but with Holm over 2 comparisons none; 7 seeds can"
+        );
+        assert_eq!(
+            said(6, 1_000_000),
+            "6 seeds: one exact test alone can reach 0.05, but no number of seeds can with Holm over 1,000,000 comparisons: \
+             at most over 26,214 comparisons"
+        );
+        assert_eq!(
+            said(0, usize::MAX),
+            "0 seeds: no exact test can reach 0.05; 6 can, but no number of seeds can with Holm over \
+             18,446,744,073,709,551,615 comparisons: at most over 26,214 comparisons"
+        );
     }
 
     #[test]

@@ -92,10 +92,10 @@ impl Study {
         };
         let (size, channels) = (dataset.image_size, dataset.channels);
         format!(
-            "{}: {}{path}, {size}×{size}×{channels}, {} classes; {}, {}; {} {}",
+            "{}: {}{path}, {size}×{size}×{channels}, {}; {}, {}; {} {}",
             escape(&self.name),
             dataset.kind(),
-            dataset.classes.count(),
+            classes(dataset.classes.count()),
             plural(spec.protocol.epochs.into(), "epoch"),
             seeds(spec),
             spec.objective.goal.name(),
@@ -107,6 +107,11 @@ impl Study {
     pub(crate) fn summary(&self) -> String {
         format!("{}\n{}", self.head(), totals(&self.plan.summary(&[])))
     }
+}
+
+/// `1 class`, `8 classes`.
+fn classes(number: u32) -> String {
+    format!("{} class{}", count(number.into()), if number == 1 { "" } else { "es" })
 }
 
 /// `6 seeds`, or `6 to 18 seeds`.

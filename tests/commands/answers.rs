@@ -17,7 +17,7 @@ fn asked(arguments: &[&str]) -> String {
 }
 
 /// The same in a terminal of so many columns.
-fn asked_in(columns: u16, arguments: &[&str]) -> String {
+pub(super) fn asked_in(columns: u16, arguments: &[&str]) -> String {
     let address = serve().to_string();
     let whole: Vec<&str> = arguments.iter().copied().chain(["--coordinator", address.as_str()]).collect();
     let mut command = sweepctl(&whole);
@@ -148,6 +148,22 @@ fn a_report_goes_to_stdout_or_whole_into_a_file_whose_ending_says_what_it_is() {
     assert!(text.contains("exit code: 1") && text.contains("there is no sweep `7`"), "{text}");
     assert_eq!(std::fs::read_to_string(&file).unwrap(), told, "what was there stays");
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn a_report_has_a_machine_form_and_no_file_gets_an_ending_that_is_not_written() {
+    let text = asked(&["report", "3", "--format", "markdown", "--output", "json"]);
+    let json: serde_json::Value =
+        serde_json::from_str(&text[text.find('{').unwrap()..=text.rfind('}').unwrap()]).unwrap();
+    assert_eq!(json["format"], "markdown");
+    assert!(json["text"].as_str().unwrap().starts_with("report as REPORT_FORMAT_MARKDOWN"), "{text}");
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("x.pdf");
+    let text = asked(&["report", "3", "--out", file.to_str().unwrap()]);
+    assert!(text.contains("exit code: 2") && text.contains(".html, .htm, .md, .markdown, .tex, .csv"), "{text}");
+    assert!(!file.exists());
+    let text = asked(&["report", "3", "--format", "parquet", "--output", "json"]);
+    assert!(text.contains("exit code: 2") && text.contains("--out FILE"), "{text}");
 }
 
 #[test]

@@ -3,17 +3,18 @@
 use std::collections::HashMap;
 
 use clap::{Args, ValueEnum};
+use sweep_analysis::number::{fixed, percent, probability, scientific};
 use sweep_proto::v1::{self, GetAnalysisRequest};
-use sweep_shapes::text::{count, escape, plural, scientific};
+use sweep_shapes::text::{count, escape, plural};
 use sweep_shapes::{Analysis, Comparison, FactorTable, Level, Row, Stage};
 
-use super::compare::{probability, range, signed, words};
+use super::compare::{range, signed, words};
 use super::leaderboard::estimate;
 use super::{Context, status};
 use crate::client;
 use crate::failure::{Exit, Failure};
-use crate::output::{Output, STRONG};
-use crate::table::{Lines, Table};
+use crate::output::Output;
+use crate::table::Table;
 
 #[derive(Debug, Args)]
 #[command(
@@ -75,24 +76,16 @@ fn print(output: &Output, analysis: &Analysis, arguments: &Arguments) -> Result<
         if against_baseline { "the baseline" } else { "the starting point of the stage" }
     ));
     output.say(&format!(
-        "p: exact sign-flip test, corrected by Holm over {}; verdicts at {:.0} %",
+        "p: exact sign-flip test, corrected by Holm over {}; verdicts at {}",
         plural(family.len() as u64, "comparison"),
-        analysis.alpha * 100.0
+        percent(analysis.alpha)
     ));
     let rows: HashMap<u32, &Row> = analysis.configurations.iter().map(|row| (row.position, row)).collect();
     let printer = Printer { analysis, rows, family, arguments };
-    let mut first = true;
-    for table in &analysis.tables {
-        if !std::mem::take(&mut first) {
-            output.text("")?;
-        }
-        output.text(&format!("{STRONG}{}{STRONG:#}", escape(&heading(table))))?;
-        output.table(printer.table(table))?;
-    }
-    for stage in analysis.stages.iter().filter(|stage| !stage.effects.is_empty()) {
-        output.text(&format!("\n{STRONG}{}: effects{STRONG:#}", escape(&stage.stage)))?;
-        output.table(effects(&analysis.metric, stage))?;
-    }
+    let factors = analysis.tables.iter().map(|table| (heading(table), printer.table(table)));
+    let with_effects = analysis.stages.iter().filter(|stage| !stage.effects.is_empty());
+    let effects = with_effects.map(|stage| (format!("{}: effects", stage.stage), effects(&analysis.metric, stage)));
+    output.tables(factors.chain(effects).map(|(heading, table)| (Some(escape(&heading)), table)))?;
     let mut lines = path(analysis);
     lines.extend(analysis.noise.iter().map(|noise| escape(&noise.sentence)));
     if !analysis.excluded.is_empty() {
@@ -103,7 +96,7 @@ fn print(output: &Output, analysis: &Analysis, arguments: &Arguments) -> Result<
         }));
     }
     if !lines.is_empty() {
-        output.text(&format!("\n{}", lines.join("\n")))?;
+        output.prose(&format!("\n{}", lines.join("\n")))?;
     }
     for note in &analysis.notes {
         output.say(&format!("note: {}", escape(note)));
@@ -138,8 +131,9 @@ impl Printer<'_> {
         if self.arguments.correction == Correction::Bh {
             headings.push("p (BH)#");
         }
-        headings.push("verdict");
-        let mut shown = Table::new(&headings);
+        headings.extend(["verdict", "remark"]);
+        let optional = ["ratio", "train acc", "p (BH)", "params", "p", "95 % interval", "remark"];
+        let mut shown = Table::new(&headings).names(&[level.as_str()]).optional(&optional);
         for entry in &table.rows {
             let comparison = self.comparison(table, entry);
             let cells = self.cells(entry, comparison);
@@ -162,11 +156,11 @@ impl Printer<'_> {
         of.find(|one| start.is_none_or(|start| one.reference_position == start))
     }
 
-    fn cells(&self, entry: &Level, comparison: Option<&Comparison>) -> Vec<Lines> {
+    fn cells(&self, entry: &Level, comparison: Option<&Comparison>) -> Vec<String> {
         let metric = self.analysis.metric.as_str();
         let row = self.rows.get(&entry.position);
         let none = || "-".to_owned();
-        let share = |value: f64| format!("{value:.4}");
+        let share = |value: f64| fixed(value, 4);
         let mut cells = vec![
             entry.level.clone(),
             estimate(row.and_then(|row| row.train_accuracy), share),
@@ -181,34 +175,31 @@ impl Printer<'_> {
             cells.push(comparison.and_then(|one| one.false_discovery_p).map_or_else(none, probability));
         }
         let verdict = match comparison {
-            Some(one) => verdict(one),
+            Some(one) => words(one.verdict),
             None if entry.start => "(starting point)".to_owned(),
             None if row.is_some_and(|row| row.baseline) => "(baseline)".to_owned(),
             None => none(),
         };
-        cells.push(verdict);
-        cells.into_iter().map(Lines::from).collect()
+        cells.extend([verdict, comparison.and_then(why).unwrap_or_default()]);
+        cells
     }
 }
 
-/// A verdict for a table: with why, or with how many more seeds would help.
-pub(crate) fn verdict(one: &Comparison) -> String {
-    let word = words(one.verdict);
-    match (&one.reason, one.more_seeds) {
-        (Some(reason), _) => format!("{word}: {reason}"),
-        (None, Some(more)) => format!("{word}; about {} more", plural(more.into(), "seed")),
-        (None, None) => word,
-    }
+/// Why a verdict is what it is, or how many more seeds would show a difference.
+pub(crate) fn why(one: &Comparison) -> Option<String> {
+    let more = || Some(format!("about {}", plural(one.more_seeds?.into(), "more seed")));
+    one.reason.clone().or_else(more)
 }
 
 fn effects(metric: &str, stage: &Stage) -> Table {
-    let mut table = Table::new(&["effect", "size#", "95 % interval#", "share of variance#", "also"]);
+    let headings = ["effect", "size#", "95 % interval#", "share of variance#", "also"];
+    let mut table = Table::new(&headings).optional(&["share of variance", "95 % interval", "also"]);
     for effect in &stage.effects {
         table.row([
             effect.factors.join(" × "),
             effect.size.map_or_else(|| "-".to_owned(), |size| signed(metric, size)),
             effect.interval.map_or_else(|| "-".to_owned(), |interval| range(metric, interval)),
-            format!("{:.1} %", effect.variance_share * 100.0),
+            format!("{} %", fixed(effect.variance_share * 100.0, 1)),
             effect.aliases.join(", "),
         ]);
     }

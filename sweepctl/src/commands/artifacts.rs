@@ -97,7 +97,7 @@ async fn fetch(client: &mut Client, artifact: &Artifact, file: &Path) -> Result<
 }
 
 fn table(artifacts: &[Artifact]) -> Table {
-    let mut table = Table::new(&["digest", "kind", "size#", "trial", "attempt#"]);
+    let mut table = Table::new(&["digest", "kind", "size#", "trial", "attempt#"]).optional(&["attempt"]);
     let short = |id: &str| id.get(..12).unwrap_or(id).to_owned();
     for artifact in artifacts {
         table.row([

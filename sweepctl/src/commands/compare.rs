@@ -1,8 +1,9 @@
 //! `sweepctl compare`: two configurations of a sweep, seed by seed.
 
 use clap::Args;
+use sweep_analysis::number::{self, fixed, probability, scientific};
 use sweep_proto::v1::CompareConfigurationsRequest;
-use sweep_shapes::text::{count, duration, escape, plural, scientific};
+use sweep_shapes::text::{count, duration, escape, plural};
 use sweep_shapes::{Compared, Comparison, Interval};
 
 use super::Context;
@@ -49,7 +50,7 @@ fn print(output: &Output, compared: &Compared) -> Result<(), Failure> {
     let one = &compared.comparison;
     let names = [title(&compared.configuration), title(&compared.reference)];
     let better = if compared.maximize { "more" } else { "less" };
-    output.text(&format!(
+    output.prose(&format!(
         "{STRONG}{} against {}{STRONG:#}, by {} ({better} is better)",
         escape(&names[0]),
         escape(&names[1]),
@@ -58,7 +59,7 @@ fn print(output: &Output, compared: &Compared) -> Result<(), Failure> {
     output.text("")?;
     output.table(seeds(compared, names))?;
     output.text("")?;
-    output.text(&findings(compared).join("\n"))?;
+    output.prose(&findings(compared).join("\n"))?;
     if !one.classes.is_empty() {
         output.text("")?;
         output.table(classes(one))?;
@@ -106,7 +107,8 @@ fn findings(compared: &Compared) -> Vec<String> {
         line(format!("95 % interval of the difference: {} (bootstrap, BCa)", range(metric, interval)));
     }
     if let Some(size) = one.effect_size {
-        line(format!("effect size: {size:+.2} standard deviations of the difference"));
+        let size = number::signed(size, 2);
+        line(format!("effect size: {size} standard deviations of the difference"));
     }
     if let Some(p) = one.p {
         let kind = if one.exact == Some(false) { "sampled" } else { "exact" };
@@ -130,11 +132,11 @@ fn findings(compared: &Compared) -> Vec<String> {
 }
 
 fn classes(one: &Comparison) -> Table {
-    let mut table = Table::new(&["class", "recall, difference#", "p#", "verdict"]);
+    let mut table = Table::new(&["class", "recall, difference#", "p#", "verdict"]).names(&["class"]).optional(&["p"]);
     for class in &one.classes {
         let name = class.name.clone().unwrap_or_else(|| class.class.to_string());
         let p = class.adjusted_p.map_or_else(|| "-".to_owned(), probability);
-        table.row([name, format!("{:+.4}", class.delta), p, words(class.verdict)]);
+        table.row([name, number::signed(class.delta, DECIMALS), p, words(class.verdict)]);
     }
     table
 }
@@ -144,20 +146,18 @@ pub(crate) fn words(verdict: &str) -> String {
     verdict.replace('_', " ")
 }
 
+/// Decimals of a metric that has an exponent.
+const RATIO_DECIMALS: usize = 3;
+const DECIMALS: usize = 4;
+
 /// A value of a metric: four decimals, or as the reference prints its ratios.
 pub(crate) fn number(metric: &str, value: f64) -> String {
-    if metric == "ratio" { scientific(value, 3) } else { format!("{value:.4}") }
+    if metric == "ratio" { scientific(value, RATIO_DECIMALS) } else { fixed(value, DECIMALS) }
 }
 
 /// A difference of a metric, with its sign.
 pub(crate) fn signed(metric: &str, value: f64) -> String {
-    if metric != "ratio" {
-        // What is nothing to four decimals has no sign.
-        let text = format!("{value:+.4}");
-        return if text == "-0.0000" { "+0.0000".to_owned() } else { text };
-    }
-    let sign = if value < 0.0 { "" } else { "+" };
-    format!("{sign}{}", scientific(value, 3))
+    if metric == "ratio" { number::scientific_signed(value, RATIO_DECIMALS) } else { number::signed(value, DECIMALS) }
 }
 
 /// `-0.0012 to +0.0310`.
@@ -165,20 +165,15 @@ pub(crate) fn range(metric: &str, interval: Interval) -> String {
     format!("{} to {}", signed(metric, interval.low), signed(metric, interval.high))
 }
 
-/// A p-value: four decimals, and what is smaller in full.
-pub(crate) fn probability(p: f64) -> String {
-    if p < 0.0001 { scientific(p, 1) } else { format!("{p:.4}") }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn differences_have_a_sign_and_small_probabilities_their_digits() {
+    fn differences_have_a_sign_and_no_number_is_wide() {
         assert_eq!([signed("val_loss", 0.25), signed("val_loss", -0.000_01)], ["+0.2500", "+0.0000"]);
         assert_eq!([signed("ratio", 1.5e-8), signed("ratio", -1.5e-8)], ["+1.500e-08", "-1.500e-08"]);
-        assert_eq!([probability(0.031_25), probability(0.000_015)], ["0.0312", "1.5e-05"]);
+        assert_eq!([number("val_loss", 1e34), number("ratio", 1e-9)], ["1.0000e+34", "1.000e-09"]);
         assert_eq!(words("no_difference_shown"), "no difference shown");
     }
 }

@@ -86,7 +86,7 @@ fn print(output: &Output, report: &Report) -> Result<(), Failure> {
     pairs(output, "twice in one part", &report.within)?;
     output.text(&totals(report))?;
     output.text("")?;
-    let mut table = Table::new(&["class", "train#", "test#"]);
+    let mut table = Table::new(&["class", "train#", "test#"]).names(&["class"]);
     for class in &report.classes {
         table.row([class.name.clone(), count(class.train), count(class.test)]);
     }

@@ -147,12 +147,21 @@ impl CostShape {
             return vec!["how long it takes is not known: no trial has been measured there yet".to_owned()];
         };
         let mut lines = Vec::new();
+        if self.known > 0 && self.known == self.trials {
+            return vec![format!("time: none, because every result is known: {}", plural(self.trials, "trial"))];
+        }
         let known = match self.known {
             0 => String::new(),
+            1 => format!("; 1 of {} is known", plural(self.trials, "trial")),
             known => format!("; {} of {} are known", count(known), plural(self.trials, "trial")),
         };
         let slots = plural(self.slots.into(), if self.on_gpus { "GPU" } else { "slot" });
-        let there = if self.connected { "that are connected" } else { "that were there last" };
+        let there = match (self.connected, self.slots) {
+            (true, 1) => "that is connected",
+            (true, _) => "that are connected",
+            (false, 1) => "that was there last",
+            (false, _) => "that were there last",
+        };
         let end = self.end_seconds.as_ref().filter(|_| self.slots > 0);
         let end = end.map(|end| format!("; {} on the {slots} {there}", about(end, duration))).unwrap_or_default();
         lines.push(format!("time: {}{end}{known}", rate.span(work)));

@@ -64,7 +64,7 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<Exit
         context.output.json(&explanation)?;
         return Ok(Exit::Well);
     }
-    context.output.text(&describe(&explanation))?;
+    context.output.prose(&describe(&explanation))?;
     if !explanation.attempts.is_empty() {
         context.output.text("")?;
         context.output.table(trial::attempts(&explanation.attempts))?;
@@ -111,10 +111,12 @@ pub(crate) async fn audit(context: &Context, arguments: &AuditArguments) -> Resu
 /// Oldest first; of one trial its id is not repeated.
 fn table(entries: &[AuditEntry], with_subject: bool) -> Table {
     let mut table = if with_subject {
-        Table::new(&["when", "who", "what", "sweep#", "trial", "attempt#", "worker", ""])
+        Table::new(&["when", "who", "what", "sweep#", "trial", "attempt#", "worker", "detail"])
     } else {
-        Table::new(&["when", "who", "what", "attempt#", "worker", ""])
-    };
+        Table::new(&["when", "who", "what", "attempt#", "worker", "detail"])
+    }
+    .names(&["who", "worker"])
+    .optional(&["attempt", "sweep", "trial", "worker", "who"]);
     let number = |number: Option<u64>| number.map_or_else(|| "-".to_owned(), |number| number.to_string());
     for entry in entries {
         let mut row = vec![ago(entry.at_unix_ms), entry.actor.clone(), entry.action.replace('_', " ")];

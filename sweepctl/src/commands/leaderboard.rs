@@ -1,17 +1,18 @@
 //! `sweepctl leaderboard`: which change helps, by how much, at what cost.
 
 use clap::Args;
+use sweep_analysis::number::{fixed, percent, scientific};
 use sweep_proto::v1::GetLeaderboardRequest;
-use sweep_shapes::text::{count, escape, scientific};
-use sweep_shapes::{Estimate, Interval, Leaderboard, Row};
+use sweep_shapes::text::{count, escape};
+use sweep_shapes::{Estimate, Leaderboard, Row};
 
-use super::ablation::verdict;
-use super::compare::{range, signed};
+use super::ablation::why;
+use super::compare::{range, signed, words};
 use super::{Context, status};
 use crate::client::{self, Client};
 use crate::failure::{Exit, Failure};
 use crate::output::Output;
-use crate::table::{Lines, Table, available_width};
+use crate::table::Table;
 
 #[derive(Debug, Args)]
 #[command(
@@ -60,8 +61,8 @@ pub(crate) fn print(output: &Output, leaderboard: &Leaderboard) -> Result<(), Fa
     if leaderboard.rows.iter().any(|row| row.comparison.is_some()) {
         output.say(&format!(
             "delta: against the starting point of the stage, with its 95 % interval by Student's t; verdict: exact sign-flip \
-             test under Holm at {:.0} %; what was not told apart shares a rank",
-            leaderboard.alpha * 100.0
+             test under Holm at {}; what was not told apart shares a rank",
+            percent(leaderboard.alpha)
         ));
     }
     if !leaderboard.rows.is_empty() {
@@ -73,101 +74,70 @@ pub(crate) fn print(output: &Output, leaderboard: &Leaderboard) -> Result<(), Fa
     Ok(())
 }
 
-/// Narrower than this, losses stand below accuracies, intervals below differences, and remarks below configurations.
-const WIDE: u16 = 170;
+/// The columns of metrics: each with its heading and what a row has of it.
+const METRICS: [(&str, &str, fn(&Row) -> Option<Estimate>); 4] = [
+    ("train_accuracy", "train acc#", |row| row.train_accuracy),
+    ("val_accuracy", "val acc#", |row| row.val_accuracy),
+    ("train_loss", "train loss#", |row| row.train_loss),
+    ("val_loss", "val loss#", |row| row.val_loss),
+];
+
+/// Everything else, the least important first: what is compared with what comes before what it costs.
+const OPTIONAL: [&str; 10] = [
+    "train loss",
+    "train acc",
+    "val loss",
+    "val acc",
+    "ratio",
+    "seconds",
+    "params",
+    "95 % interval",
+    "remark",
+    "delta",
+];
 
 fn table(leaderboard: &Leaderboard) -> Table {
-    let wide = available_width().is_none_or(|width| width >= WIDE);
-    let headings: &[&str] = if wide {
-        &[
-            "rank#",
-            "configuration",
-            "train acc#",
-            "val acc#",
-            "train loss#",
-            "val loss#",
-            "params#",
-            "ratio#",
-            "seconds#",
-            "delta#",
-            "95 % interval#",
-            "verdict",
-            "remark",
-        ]
-    } else {
-        &[
-            "rank#",
-            "configuration",
-            "train acc and loss#",
-            "val acc and loss#",
-            "params and ratio#",
-            "seconds#",
-            "delta and interval#",
-            "verdict",
-        ]
-    };
-    let mut table = Table::new(headings);
+    let mut headings = vec!["rank#", "configuration"];
+    headings.extend(METRICS.map(|(_, heading, _)| heading));
+    headings.extend(["params#", "ratio#", "seconds#", "delta#", "95 % interval#", "verdict", "remark"]);
+    // What is ranked by is never left out.
+    let ranked_by = METRICS.iter().find(|(metric, ..)| *metric == leaderboard.metric).map(|(_, heading, _)| *heading);
+    let ranked_by = ranked_by.unwrap_or(if leaderboard.metric == "ratio" { "ratio#" } else { "val acc#" });
+    let optional = OPTIONAL.into_iter().filter(|heading| *heading != ranked_by.trim_end_matches('#'));
+    let mut table = Table::new(&headings).names(&["configuration"]).optional(&optional.collect::<Vec<_>>());
     for row in &leaderboard.rows {
-        let cells = if wide { wide_cells(leaderboard, row) } else { narrow_cells(leaderboard, row) };
+        let cells = cells(leaderboard, row);
         if row.rank == Some(1) { table.strong_row(cells) } else { table.row(cells) }
     }
     table
 }
 
-fn wide_cells(leaderboard: &Leaderboard, row: &Row) -> Vec<Lines> {
-    let [rank, title, params, ratio, seconds, remark] = common_cells(row);
-    let [train_accuracy, train_loss, val_accuracy, val_loss] = metric_cells(row);
-    let (delta, interval, verdict) = comparison_cells(leaderboard, row);
-    let interval = interval.map_or_else(|| "-".to_owned(), |interval| range(&leaderboard.metric, interval));
-    let metrics = [rank, title, train_accuracy, val_accuracy, train_loss, val_loss, params, ratio, seconds];
-    let said = [delta, interval, verdict, remark];
-    metrics.into_iter().chain(said).map(Lines::from).collect()
-}
-
-fn narrow_cells(leaderboard: &Leaderboard, row: &Row) -> Vec<Lines> {
-    let [rank, title, params, ratio, seconds, remark] = common_cells(row);
-    let [train_accuracy, train_loss, val_accuracy, val_loss] = metric_cells(row);
-    let (delta, interval, verdict) = comparison_cells(leaderboard, row);
-    let title = if remark.is_empty() { Lines::from(title) } else { Lines::from([title, format!("({remark})")]) };
-    let (train, val) = (Lines::from([train_accuracy, train_loss]), Lines::from([val_accuracy, val_loss]));
-    let delta = match interval {
-        None => Lines::from(delta),
-        Some(interval) => Lines::from([delta, range(&leaderboard.metric, interval)]),
-    };
-    let size = Lines::from([params, ratio]);
-    vec![rank.into(), title, train, val, size, seconds.into(), delta, verdict.into()]
-}
-
-/// Difference, interval and verdict.
-fn comparison_cells(leaderboard: &Leaderboard, row: &Row) -> (String, Option<Interval>, String) {
-    let Some(one) = &row.comparison else { return ("-".to_owned(), None, "-".to_owned()) };
-    let delta = one.delta.map_or_else(|| "-".to_owned(), |delta| signed(&leaderboard.metric, delta));
-    (delta, one.t_interval, verdict(one))
-}
-
-fn common_cells(row: &Row) -> [String; 6] {
-    [
-        row.shared_rank.or(row.rank).map_or_else(|| "-".to_owned(), |rank| rank.to_string()),
-        title(row),
+fn cells(leaderboard: &Leaderboard, row: &Row) -> Vec<String> {
+    let none = || "-".to_owned();
+    let metric = leaderboard.metric.as_str();
+    let mut cells = vec![row.shared_rank.or(row.rank).map_or_else(none, |rank| rank.to_string()), title(row)];
+    cells.extend(METRICS.map(|(_, _, of)| estimate(of(row), |value| fixed(value, 4))));
+    let one = row.comparison.as_ref();
+    cells.extend([
         count(row.params),
-        row.ratio.map_or_else(|| "-".to_owned(), |ratio| scientific(ratio.mean, 6)),
-        estimate(row.seconds, |value| format!("{value:.1}")),
+        row.ratio.map_or_else(none, |ratio| scientific(ratio.mean, 6)),
+        estimate(row.seconds, |value| fixed(value, 1)),
+        one.and_then(|one| one.delta).map_or_else(none, |delta| signed(metric, delta)),
+        one.and_then(|one| one.t_interval).map_or_else(none, |interval| range(metric, interval)),
+        one.map_or_else(none, |one| words(one.verdict)),
         remark(row),
-    ]
+    ]);
+    cells
 }
 
-/// What is to be known of a row; first the test part, where it only reports.
+/// What there is to know of a row: why its verdict is what it is, its accuracy on the test part where that only reports, and
+/// what else was noted.
 fn remark(row: &Row) -> String {
-    // The reason of an open verdict says it already.
-    let said = row.comparison.as_ref().and_then(|one| one.reason.as_ref());
-    let remark = row.remark.clone().filter(|remark| said.is_none_or(|said| !said.contains(remark.as_str())));
-    let test = row.test_accuracy.map(|test| format!("test {}", estimate(Some(test), |value| format!("{value:.4}"))));
-    test.into_iter().chain(remark).collect::<Vec<_>>().join(", ")
-}
-
-fn metric_cells(row: &Row) -> [String; 4] {
-    let metrics = [row.train_accuracy, row.train_loss, row.val_accuracy, row.val_loss];
-    metrics.map(|metric| estimate(metric, |value| format!("{value:.4}")))
+    let reason = row.comparison.as_ref().and_then(why);
+    // A reason says it already.
+    let remark = row.remark.clone().filter(|remark| reason.as_ref().is_none_or(|reason| !reason.contains(remark)));
+    let test = row.test_accuracy.map(|test| format!("test {}", estimate(Some(test), |value| fixed(value, 4))));
+    reason.into_iter().chain(test).chain(remark).collect::<Vec<_>>().join(", ")
 }
 
 /// The entry's name, or what differs from the baseline.
@@ -181,13 +151,13 @@ pub(crate) fn title(row: &Row) -> String {
     }
 }
 
-/// `0.8621 ± 0.0040`, the spread only where there are several. A line is broken before the sign, not behind it.
+/// `0.8621 ± 0.0040`, the spread only where there are several.
 pub(crate) fn estimate(estimate: Option<Estimate>, write: impl Fn(f64) -> String) -> String {
     match estimate {
         None => "-".to_owned(),
         Some(Estimate { mean, standard_deviation: None, .. }) => write(mean),
         Some(Estimate { mean, standard_deviation: Some(spread), .. }) => {
-            format!("{} ±\u{a0}{}", write(mean), write(spread))
+            format!("{} ± {}", write(mean), write(spread))
         }
     }
 }
@@ -203,6 +173,6 @@ mod tests {
         let one = Estimate { mean: 0.5, standard_deviation: None, count: 1 };
         assert_eq!(estimate(Some(one), write), "0.50");
         let two = Estimate { standard_deviation: Some(0.125), count: 2, ..one };
-        assert_eq!(estimate(Some(two), write), "0.50 ±\u{a0}0.12");
+        assert_eq!(estimate(Some(two), write), "0.50 ± 0.12");
     }
 }

@@ -7,6 +7,7 @@ use sweep_shapes::Sweep;
 use sweep_shapes::text::{ago, count};
 
 use super::Context;
+use super::compare::number;
 use crate::client;
 use crate::failure::{Exit, Failure};
 use crate::table::Table;
@@ -35,7 +36,8 @@ pub(crate) async fn run(context: &Context) -> Result<Exit, Failure> {
 }
 
 fn table(sweeps: &[Sweep]) -> Table {
-    let mut table = Table::new(&["sweep#", "name", "state", "ended#", "trials#", "failed#", "best", "", "submitted"]);
+    let headings = ["sweep#", "name", "state", "ended#", "trials#", "failed#", "best", "with", "submitted"];
+    let mut table = Table::new(&headings).names(&["name", "with"]).optional(&["submitted", "with", "best", "failed"]);
     for sweep in sweeps {
         let best = sweep.best.as_ref();
         table.row([
@@ -45,7 +47,7 @@ fn table(sweeps: &[Sweep]) -> Table {
             count(sweep.counts.ended()),
             count(sweep.counts.total()),
             count(sweep.counts.failed),
-            best.map(|best| format!("{} {:.4}", best.metric, best.value)).unwrap_or_default(),
+            best.map(|best| format!("{} {}", best.metric, number(&best.metric, best.value))).unwrap_or_default(),
             best.map(|best| best.configuration.clone()).unwrap_or_default(),
             ago(sweep.submitted_unix_ms),
         ]);

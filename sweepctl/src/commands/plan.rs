@@ -85,10 +85,12 @@ struct View<'a> {
 
 impl View<'_> {
     fn print(&self, output: &Output) -> Result<(), Failure> {
-        output.text(&format!("{STRONG}{}{STRONG:#}\n", self.study.head()))?;
+        output.prose(&format!("{STRONG}{}{STRONG:#}\n", self.study.head()))?;
         let mut configurations = self.released.configurations().take(self.shown).peekable();
         while configurations.peek().is_some() {
-            let mut table = Table::new(&["stage", "configuration", "params#", "FLOPs/image#", "memory#", "trials#"]);
+            let headings = ["stage", "configuration", "params#", "FLOPs/image#", "memory#", "trials#"];
+            let mut table =
+                Table::new(&headings).names(&["configuration"]).optional(&["FLOPs/image", "memory", "trials", "stage"]);
             for planned in configurations.by_ref().take(TABLE_ROWS) {
                 table.row(self.cells(&planned));
             }
@@ -99,11 +101,11 @@ impl View<'_> {
         }
         output.text("")?;
         for line in self.groups() {
-            output.text(&line)?;
+            output.prose(&line)?;
         }
-        output.text(&totals(&self.summary))?;
+        output.prose(&totals(&self.summary))?;
         for line in self.estimate.lines(self.study) {
-            output.text(&line)?;
+            output.prose(&line)?;
         }
         Ok(())
     }
@@ -160,7 +162,8 @@ impl View<'_> {
                 lines.extend(said.lines());
             } else if numbers.merged > 0 {
                 let merged = format!("{} of {}", count(numbers.merged), plural(numbers.points, "point"));
-                lines.push(format!("{name}: {merged} stand in an earlier place too"));
+                let verb = if numbers.merged == 1 { "stands" } else { "stand" };
+                lines.push(format!("{name}: {merged} {verb} in an earlier place too"));
             }
         }
         lines
@@ -178,10 +181,8 @@ impl View<'_> {
         let most = spec.seeds.len() + adaptive.seeds().len();
         let times = plural(adaptive.looks() as u64, "time");
         let trials = plural(self.summary.more_seeds, "trial");
-        let step = plural(adaptive.step() as u64, "seed");
-        Some(format!(
-            "more seeds: {step} at once for what is undecided, up to {times} and {most} seeds; at most {trials}"
-        ))
+        let (step, most) = (plural(adaptive.step() as u64, "seed"), plural(most as u64, "seed"));
+        Some(format!("more seeds: {step} at once for what is undecided, up to {times} and {most}; at most {trials}"))
     }
 
     fn waiting(&self, index: usize, numbers: &GroupSummary) -> String {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 use sweep_proto::v1::{Correction, GetReportRequest, ReportFormat};
-use sweep_shapes::text::bytes;
+use sweep_shapes::text::{bytes, escape};
 
 use super::Context;
 use crate::client;
@@ -33,10 +33,10 @@ enum Format {
 pub(crate) struct Arguments {
     /// The sweep: its number, or a name (the newest sweep of that name)
     sweep: String,
-    /// What it is written as; by the ending of --out if it is not given, else html
+    /// The kind of document [default: what the ending of --out says, else html]
     #[arg(long, value_enum)]
     format: Option<Format>,
-    /// Write to this file instead of stdout
+    /// The file to write instead of stdout: .html, .md, .tex, .csv or .parquet
     #[arg(long, value_name = "FILE", visible_alias = "file")]
     out: Option<PathBuf>,
     /// Judge by this metric instead of the sweep's objective
@@ -50,6 +50,13 @@ pub(crate) struct Arguments {
     false_discovery: bool,
 }
 
+/// A document in the machine form, where no file takes it.
+#[derive(Serialize)]
+struct Document {
+    format: &'static str,
+    text: String,
+}
+
 /// What was written, and where it is now.
 #[derive(Serialize)]
 struct Written<'a> {
@@ -59,9 +66,14 @@ struct Written<'a> {
 }
 
 pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<Exit, Failure> {
-    let format = arguments.format.or_else(|| ending(arguments.out.as_deref()?)).unwrap_or(Format::Html);
-    if arguments.out.is_none() && format == Format::Parquet && std::io::stdout().is_terminal() {
-        return Err(Failure::usage("Parquet is not for a terminal").hint("name a file with --out FILE"));
+    let format = format(arguments.format, arguments.out.as_deref())?;
+    if arguments.out.is_none() && format == Format::Parquet {
+        let place = if context.output.is_json() { Some("in JSON") } else { None };
+        let place = place.or_else(|| std::io::stdout().is_terminal().then_some("on a terminal"));
+        if let Some(place) = place {
+            let message = format!("a Parquet file is not text and cannot be shown {place}");
+            return Err(Failure::usage(message).hint("name a file with --out FILE"));
+        }
     }
     let mut client = client::connect(&context.coordinator).await?;
     let correction = if arguments.false_discovery { Correction::BenjaminiHochberg } else { Correction::Holm };
@@ -78,6 +90,10 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<Exit
         document.extend_from_slice(&part.chunk);
     }
     match &arguments.out {
+        None if context.output.is_json() => {
+            let text = String::from_utf8(document).map_err(|_| Failure::ours("the report is not text"))?;
+            context.output.json(&Document { format: name(format), text })?;
+        }
         None => {
             let mut out = context.output.data();
             out.write_all(&document).and_then(|()| out.flush()).map_err(Failure::writing)?;
@@ -112,16 +128,44 @@ fn write(file: &Path, document: &[u8]) -> std::io::Result<()> {
     done
 }
 
+/// What to write: what was asked for, or what the file's ending says. Another ending is refused, because a program that opens
+/// the file goes by it.
+fn format(asked: Option<Format>, file: Option<&Path>) -> Result<Format, Failure> {
+    let Some(file) = file else { return Ok(asked.unwrap_or(Format::Html)) };
+    let shown = escape(&file.display().to_string());
+    let endings: Vec<&str> = ENDINGS.iter().flat_map(|(_, endings)| *endings).copied().collect();
+    match (asked, ending(file)) {
+        (Some(asked), Some(other)) if asked != other => {
+            let message =
+                format!("--format {} does not go into {shown}, which is named as {}", name(asked), name(other));
+            Err(Failure::usage(message).hint("leave out --format, or change the name of the file"))
+        }
+        (Some(asked), _) => Ok(asked),
+        (None, Some(format)) => Ok(format),
+        (None, None) => {
+            let message =
+                format!("the ending of {shown} does not say what to write; a report ends in .{}", endings.join(", ."));
+            Err(Failure::usage(message).hint(
+                "a browser prints the page of a .html file as PDF, and pdflatex makes one of a .tex file; with --format the \
+                 file may have any other name",
+            ))
+        }
+    }
+}
+
+/// The endings of the files that are written.
+const ENDINGS: [(Format, &[&str]); 5] = [
+    (Format::Html, &["html", "htm"]),
+    (Format::Markdown, &["md", "markdown"]),
+    (Format::Latex, &["tex"]),
+    (Format::Csv, &["csv"]),
+    (Format::Parquet, &["parquet", "pq"]),
+];
+
 /// What a file's ending asks for.
 fn ending(file: &Path) -> Option<Format> {
-    match file.extension()?.to_str()?.to_ascii_lowercase().as_str() {
-        "html" | "htm" => Some(Format::Html),
-        "md" | "markdown" => Some(Format::Markdown),
-        "tex" => Some(Format::Latex),
-        "csv" => Some(Format::Csv),
-        "parquet" | "pq" => Some(Format::Parquet),
-        _ => None,
-    }
+    let ending = file.extension()?.to_str()?.to_ascii_lowercase();
+    ENDINGS.iter().find(|(_, endings)| endings.contains(&ending.as_str())).map(|(format, _)| *format)
 }
 
 const fn wire(format: Format) -> ReportFormat {
@@ -154,6 +198,19 @@ mod tests {
         assert_eq!(ending(Path::new("table.tex")), Some(Format::Latex));
         assert_eq!(ending(Path::new("rows.parquet")), Some(Format::Parquet));
         assert_eq!([ending(Path::new("report")), ending(Path::new("report.pdf"))], [None, None]);
+    }
+
+    #[test]
+    fn another_ending_is_refused_with_those_that_there_are() {
+        assert_eq!(format(None, None).unwrap(), Format::Html);
+        assert_eq!(format(None, Some(Path::new("a.md"))).unwrap(), Format::Markdown);
+        assert_eq!(format(Some(Format::Csv), Some(Path::new("rows.txt"))).unwrap(), Format::Csv);
+        for file in ["x.pdf", "report", "x.json"] {
+            let said = format(None, Some(Path::new(file))).unwrap_err().to_string();
+            assert!(said.contains(file) && said.contains(".html, .htm, .md"), "{said}");
+        }
+        let said = format(Some(Format::Html), Some(Path::new("x.csv"))).unwrap_err().to_string();
+        assert!(said.contains("--format html does not go into x.csv"), "{said}");
     }
 
     #[test]

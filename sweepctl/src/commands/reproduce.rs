@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use sweep_analysis::number::fixed;
 use sweep_proto::v1::{GetReproductionRequest, ReproduceTrialRequest};
 use sweep_shapes::text::{count, escape, plural};
 use sweep_shapes::{Reproduction, Sweep};
@@ -143,7 +144,7 @@ async fn again(
     if context.output.is_json() {
         context.output.json(&found)?;
     } else {
-        context.output.text(&describe(&found))?;
+        context.output.prose(&describe(&found))?;
     }
     Ok(Run::Compared(if found.same { Exit::Well } else { Exit::Failed }))
 }
@@ -174,7 +175,8 @@ fn describe(found: &Reproduction) -> String {
         let Some(answer) = answer else { continue };
         let device = answer.provenance.as_ref().map_or("", |made| &made.device_name);
         let reported = answer.reported.map_or_else(String::new, |metrics| {
-            format!(", epoch {}: validation {:.4} (loss {:.4})", metrics.epoch, metrics.val_accuracy, metrics.val_loss)
+            let (accuracy, loss) = (fixed(metrics.val_accuracy, 4), fixed(metrics.val_loss, 4));
+            format!(", epoch {}: validation {accuracy} (loss {loss})", metrics.epoch)
         });
         line(label, format!("round {}, attempt {}, {}{reported}", answer.round, answer.attempt, escape(device)));
     }

@@ -1,11 +1,13 @@
 //! `sweepctl status`: where one sweep stands.
 
 use clap::Args;
+use sweep_analysis::number::fixed;
 use sweep_proto::v1::GetSweepRequest;
 use sweep_shapes::text::{ago, count, duration, escape, plural};
-use sweep_shapes::{Counts, State, Sweep};
+use sweep_shapes::{Best, Counts, State, Sweep};
 
 use super::Context;
+use super::compare::number;
 use crate::client;
 use crate::cost;
 use crate::failure::{Exit, Failure};
@@ -29,7 +31,7 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<Exit
     if context.output.is_json() {
         context.output.json(&sweep)?;
     } else {
-        context.output.text(&describe(&sweep))?;
+        context.output.prose(&describe(&sweep))?;
     }
     Ok(Exit::Well)
 }
@@ -43,7 +45,7 @@ fn describe(sweep: &Sweep) -> String {
         line("epochs", format!("{} of {}", count(sweep.epochs_done), count(sweep.epochs_total)));
     }
     if let Some(best) = &sweep.best {
-        line("best", format!("{} {:.4} with {}", escape(&best.metric), best.value, escape(&best.configuration)));
+        line("best", best_of(best));
     }
     line("submitted", ago(sweep.submitted_unix_ms));
     if let Some(ended) = sweep.ended_unix_ms {
@@ -68,8 +70,8 @@ fn describe(sweep: &Sweep) -> String {
     }
     for trial in &sweep.running {
         let newest = trial.newest.map_or_else(String::new, |newest| {
-            let (loss, accuracy) = (newest.train_loss, newest.val_accuracy);
-            format!(", epoch {} of {}, loss {loss:.4}, val accuracy {accuracy:.4}", newest.epoch, trial.epochs)
+            let (loss, accuracy) = (fixed(newest.train_loss, 4), fixed(newest.val_accuracy, 4));
+            format!(", epoch {} of {}, loss {loss}, val accuracy {accuracy}", newest.epoch, trial.epochs)
         });
         let place = format!("{} slot {}", escape(&trial.worker), trial.slot);
         let short = trial.trial_id.get(..12).unwrap_or(&trial.trial_id);
@@ -81,6 +83,12 @@ fn describe(sweep: &Sweep) -> String {
     lines.join("\n")
 }
 
+/// `val_accuracy 0.8463 with filters=64`.
+pub(crate) fn best_of(best: &Best) -> String {
+    let value = number(&best.metric, best.value);
+    format!("{} {value} with {}", escape(&best.metric), escape(&best.configuration))
+}
+
 /// `sweep 3 scene-cnn: running`, and why it failed.
 pub(crate) fn headline(sweep: &Sweep) -> String {
     let reason = sweep.reason.as_ref().map(|reason| format!(": {}", escape(reason))).unwrap_or_default();
@@ -90,7 +98,10 @@ pub(crate) fn headline(sweep: &Sweep) -> String {
 
 /// `3 of 16 ended (1 failed, 2 diverged), 2 running`.
 pub(crate) fn counts(counts: &Counts) -> String {
-    let mut text = format!("{} of {} ended", count(counts.ended()), count(counts.total()));
+    let mut text = match counts.total() {
+        0 => "no trials yet".to_owned(),
+        total => format!("{} of {} ended", count(counts.ended()), count(total)),
+    };
     let noted = [
         (counts.failed, "failed"),
         (counts.diverged, "diverged"),
@@ -136,6 +147,16 @@ pub(crate) fn exit(sweep: &Sweep) -> Exit {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn counts_read_well_at_their_extremes() {
+        let none = Counts::default();
+        assert_eq!(counts(&none), "no trials yet");
+        assert_eq!(counts(&Counts { to_come_at_most: 1, ..none }), "no trials yet, at most 1 trial to come");
+        assert_eq!(counts(&Counts { failed: 1, ..none }), "1 of 1 ended (1 failed)");
+        let many = Counts { succeeded: 1_000_000, to_come_at_most: 8_000_000, ..none };
+        assert_eq!(counts(&many), "1,000,000 of 1,000,000 ended, at most 8,000,000 trials to come");
+    }
 
     #[test]
     fn counts_name_only_what_is_there() {

@@ -67,6 +67,7 @@ pub(crate) async fn retry(context: &Context, arguments: &RetryArguments) -> Resu
     let answer = client.retry_sweep(request).await?.into_inner();
     context.output.say(&match answer.trials {
         0 => "nothing of it has failed: nothing is run again".to_owned(),
+        1 => "1 trial runs again".to_owned(),
         trials => format!("{} run again", plural(trials, "trial")),
     });
     tell(context, answer.sweep)

@@ -77,7 +77,7 @@ fn refused(error: copy::Refused) -> Failure {
 }
 
 fn table(report: &Report) -> Table {
-    let mut table = Table::new(&["table", "rows#", "checksum"]);
+    let mut table = Table::new(&["table", "rows#", "checksum"]).optional(&["checksum"]);
     for copied in &report.tables {
         table.row([copied.table.clone(), count(copied.rows), copied.checksum.clone()]);
     }

@@ -254,7 +254,8 @@ fn lifetime_ms(text: &str) -> Result<u64, Failure> {
 }
 
 fn table(tokens: &[Shape]) -> Table {
-    let mut table = Table::new(&["id", "name", "role", "made", "by", "state"]);
+    let mut table =
+        Table::new(&["id", "name", "role", "made", "by", "state"]).names(&["name", "by"]).optional(&["by", "made"]);
     for token in tokens {
         let state = match (token.revoked_unix_ms, token.expires_unix_ms) {
             (Some(revoked), _) => format!("revoked {}", ago(revoked)),

@@ -2,9 +2,10 @@
 
 use clap::Args;
 use serde::Serialize;
+use sweep_analysis::number::{fixed, scientific, widest};
 use sweep_proto::v1::GetTrialRequest;
 use sweep_shapes::Detail;
-use sweep_shapes::text::{ago, bytes, count, duration, escape, escape_log};
+use sweep_shapes::text::{ago, bytes, count, duration, escape, escape_log, plural};
 
 use super::Context;
 use crate::client;
@@ -66,7 +67,7 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<Exit
         context.output.json(&detail)?;
         return Ok(Exit::Well);
     }
-    context.output.text(&describe(&detail, arguments.settings))?;
+    context.output.prose(&describe(&detail, arguments.settings))?;
     if !detail.attempt_records.is_empty() {
         context.output.text("")?;
         context.output.table(attempts(&detail.attempt_records))?;
@@ -92,19 +93,22 @@ fn describe(detail: &Detail, all_settings: bool) -> String {
     }
     for (label, metrics) in [("reported", trial.reported), ("best", detail.best), ("last", detail.last)] {
         if let Some(metrics) = metrics {
-            let training = format!("train {:.4} (loss {:.4})", metrics.train_accuracy, metrics.train_loss);
-            let validation = format!("validation {:.4} (loss {:.4})", metrics.val_accuracy, metrics.val_loss);
+            let share = |accuracy: f64, loss: f64| format!("{} (loss {})", fixed(accuracy, 4), fixed(loss, 4));
+            let training = format!("train {}", share(metrics.train_accuracy, metrics.train_loss));
+            let validation = format!("validation {}", share(metrics.val_accuracy, metrics.val_loss));
             line(label, format!("epoch {}: {training}, {validation}", metrics.epoch));
         }
     }
     if let Some(test) = trial.test {
-        line("test", format!("epoch {}: {:.4} (loss {:.4}), chosen without it", test.epoch, test.accuracy, test.loss));
+        let (accuracy, loss) = (fixed(test.accuracy, 4), fixed(test.loss, 4));
+        line("test", format!("epoch {}: {accuracy} (loss {loss}), chosen without it", test.epoch));
     }
     if let Some(made) = &trial.provenance {
         let device =
             format!("{} ({}, {})", escape(&made.device), escape(&made.device_name), escape(&made.instruction_set));
         line("device", device);
-        let speed = format!("{:.0} images/s, {} of memory", made.images_per_second, bytes(made.peak_memory_bytes));
+        let speed = fixed(made.images_per_second, 0);
+        let speed = format!("{speed} images/s, {} of memory", bytes(made.peak_memory_bytes));
         line("took", format!("{}, {speed}", duration(made.seconds)));
         line("data", made.data_digest.clone());
         line("split", made.split_digest.clone());
@@ -148,7 +152,10 @@ fn origin(origin: &sweep_shapes::Origin, line: &mut impl FnMut(&str, String)) {
 }
 
 pub(super) fn attempts(records: &[sweep_shapes::Attempt]) -> Table {
-    let mut table = Table::new(&["attempt#", "worker", "slot#", "device", "assigned", "start#", "run#", "outcome", ""]);
+    let headings = ["attempt#", "worker", "slot#", "device", "assigned", "start#", "run#", "outcome", "failure"];
+    let mut table = Table::new(&headings)
+        .names(&["worker", "device"])
+        .optional(&["assigned", "start", "slot", "device", "run", "failure"]);
     for attempt in records {
         let seconds = |seconds: Option<f64>| seconds.map_or_else(|| "-".to_owned(), duration);
         let failure = attempt.failure.as_ref().map(|failure| format!("{}: {}", failure.class, failure.reason));
@@ -167,22 +174,35 @@ pub(super) fn attempts(records: &[sweep_shapes::Attempt]) -> Table {
     table
 }
 
+/// As few digits as tell it from every other.
+fn learning_rate(value: f64) -> String {
+    let text = format!("{value:e}");
+    if text.len() <= widest(4) { text } else { scientific(value, 4) }
+}
+
 fn print_points(output: &Output, detail: &Detail, all: bool) -> Result<(), Failure> {
     let points = &detail.points;
     let shown = if all { points.len() } else { points.len().min(EPOCHS_SHOWN) };
     let headings =
         ["epoch#", "train acc#", "val acc#", "train loss#", "val loss#", "learning rate#", "seconds#", "images/s#"];
-    let mut table = Table::new(&headings);
+    let mut table = Table::new(&headings).optional(&[
+        "images/s",
+        "learning rate",
+        "seconds",
+        "train loss",
+        "train acc",
+        "val loss",
+    ]);
     for point in &points[points.len() - shown..] {
         table.row([
             point.epoch.to_string(),
-            format!("{:.4}", point.train_accuracy),
-            format!("{:.4}", point.val_accuracy),
-            format!("{:.4}", point.train_loss),
-            format!("{:.4}", point.val_loss),
-            format!("{:e}", point.learning_rate),
-            format!("{:.2}", point.seconds),
-            format!("{:.0}", point.images_per_second),
+            fixed(point.train_accuracy, 4),
+            fixed(point.val_accuracy, 4),
+            fixed(point.train_loss, 4),
+            fixed(point.val_loss, 4),
+            learning_rate(point.learning_rate),
+            fixed(point.seconds, 2),
+            fixed(point.images_per_second, 0),
         ]);
     }
     if !table.is_empty() {
@@ -190,7 +210,11 @@ fn print_points(output: &Output, detail: &Detail, all: bool) -> Result<(), Failu
         output.table(table)?;
     }
     if shown < points.len() {
-        output.say(&format!("the last {shown} of {} epochs; --points shows all", points.len()));
+        output.say(&format!(
+            "the last {} of {}; --points shows all",
+            count(shown as u64),
+            plural(points.len() as u64, "epoch")
+        ));
     }
     Ok(())
 }

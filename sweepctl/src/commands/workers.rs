@@ -107,8 +107,11 @@ async fn serve(context: &Context, change: &Change) -> Result<Exit, Failure> {
 
 /// One row a slot; a worker without slots has one too.
 fn table(workers: &[Worker]) -> Table {
-    let headings = ["worker", "state", "host", "version", "seen", "slot#", "device", "memory#", "sweep#", "runs"];
-    let mut table = Table::new(&headings);
+    let headings =
+        ["worker", "state", "host", "version", "seen", "slot#", "device", "memory#", "sweep#", "trial", "runs"];
+    let mut table = Table::new(&headings)
+        .names(&["worker", "host", "device", "runs"])
+        .optional(&["version", "host", "memory", "trial", "seen", "device"]);
     for worker in workers {
         let own = || {
             let seen = ago(worker.last_seen_unix_ms);
@@ -119,7 +122,7 @@ fn table(workers: &[Worker]) -> Table {
             [worker.name.clone(), state, worker.host.clone(), worker.version.clone(), seen]
         };
         if worker.slots.is_empty() {
-            table.row(own().into_iter().chain(std::iter::repeat_n("-".to_owned(), 5)));
+            table.row(own().into_iter().chain(std::iter::repeat_n("-".to_owned(), 6)));
         }
         for slot in &worker.slots {
             let runs = slot.configuration.clone().unwrap_or_else(|| "free".to_owned());
@@ -129,7 +132,8 @@ fn table(workers: &[Worker]) -> Table {
                 slot.device.clone(),
                 slot.memory_bytes.map_or_else(|| "-".to_owned(), bytes),
                 slot.sweep.map_or_else(|| "-".to_owned(), |sweep| sweep.to_string()),
-                trial.map_or(runs.clone(), |trial| format!("{trial} {runs}")),
+                trial.unwrap_or("-").to_owned(),
+                runs,
             ]));
         }
     }

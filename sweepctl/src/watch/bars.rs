@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use sweep_analysis::number::fixed;
 use sweep_shapes::Sweep;
 use sweep_shapes::text::escape;
 
-use crate::commands::status::counts;
+use crate::commands::status::{best_of, counts};
 use crate::output::Output;
 
 /// More running trials than this are counted, not shown.
@@ -58,7 +59,10 @@ impl Bars {
             });
             let numbers = trial.newest.map_or_else(
                 || "starts".to_owned(),
-                |newest| format!("loss {:.4}  val accuracy {:.4}", newest.train_loss, newest.val_accuracy),
+                |newest| {
+                    let (loss, accuracy) = (fixed(newest.train_loss, 4), fixed(newest.val_accuracy, 4));
+                    format!("loss {loss}  val accuracy {accuracy}")
+                },
             );
             bar.set_length(trial.epochs.into());
             bar.set_position(trial.newest.map_or(0, |newest| newest.epoch.into()));
@@ -87,7 +91,7 @@ fn headline(sweep: &Sweep) -> String {
         parts.push(super::plain::to_go(sweep, eta));
     }
     if let Some(best) = &sweep.best {
-        parts.push(format!("best {} {:.4} ({})", escape(&best.metric), best.value, escape(&best.configuration)));
+        parts.push(format!("best {}", best_of(best)));
     }
     parts.join("; ")
 }

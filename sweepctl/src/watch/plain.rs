@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 use sweep_shapes::text::{count, duration, escape};
-use sweep_shapes::{Counts, Sweep};
+use sweep_shapes::{Counts, Prediction, Sweep};
 
-use crate::commands::status::{counts, headline};
+use crate::commands::status::{best_of, counts, headline};
 use crate::output::Output;
 
 /// The shortest time between two lines, unless a trial failed or the sweep ended.
@@ -65,7 +65,7 @@ fn line(sweep: &Sweep) -> String {
         parts.push(format!("epoch {} of {}", count(sweep.epochs_done), count(sweep.epochs_total)));
     }
     if let Some(best) = &sweep.best {
-        parts.push(format!("best {} {:.4} ({})", escape(&best.metric), best.value, escape(&best.configuration)));
+        parts.push(format!("best {}", best_of(best)));
     }
     if let (Some(eta), false) = (sweep.eta_seconds, sweep.state.has_ended()) {
         parts.push(to_go(sweep, eta));
@@ -75,9 +75,19 @@ fn line(sweep: &Sweep) -> String {
 
 /// `2 min to go (1 min to 3 min)`.
 pub(super) fn to_go(sweep: &Sweep, eta: f64) -> String {
-    match sweep.cost.as_ref().and_then(|cost| cost.end_seconds) {
-        Some(end) => format!("{} to go ({} to {})", duration(eta), duration(end.low), duration(end.high)),
-        None => format!("{} to go", duration(eta)),
+    remaining(eta, sweep.cost.as_ref().and_then(|cost| cost.end_seconds))
+}
+
+/// The same of what is expected and its interval. Below a second there is nothing to tell apart.
+pub(in crate::watch) fn remaining(eta: f64, interval: Option<Prediction>) -> String {
+    let said = |seconds: f64| match seconds.round() {
+        seconds if seconds < 1.0 => "less than 1 s".to_owned(),
+        seconds => duration(seconds),
+    };
+    let expected = said(eta);
+    match interval.map(|interval| (said(interval.low), said(interval.high))) {
+        Some((low, high)) if low != high => format!("{expected} to go ({low} to {high})"),
+        Some(_) | None => format!("{expected} to go"),
     }
 }
 
@@ -86,6 +96,17 @@ mod tests {
     use sweep_proto::v1;
 
     use super::*;
+
+    #[test]
+    fn the_time_that_is_left_is_said_only_as_far_as_it_says_something() {
+        let interval = |low: f64, high: f64| Some(Prediction { expected: 1.0, low, high });
+        assert_eq!(remaining(754.0, interval(603.0, 980.0)), "12 min 34 s to go (10 min 3 s to 16 min 20 s)");
+        assert_eq!(remaining(0.0, interval(0.0, 0.2)), "less than 1 s to go");
+        assert_eq!(remaining(0.4, interval(0.2, 3.2)), "less than 1 s to go (less than 1 s to 3 s)");
+        assert_eq!(remaining(5.0, interval(4.9, 5.2)), "5 s to go");
+        assert_eq!(remaining(61.0, None), "1 min 1 s to go");
+        assert_eq!(remaining(f64::NAN, None), "? to go");
+    }
 
     fn sweep(counts: v1::TrialCounts, state: v1::SweepState) -> Sweep {
         let mut status = v1::SweepStatus { id: 3, name: "x".into(), counts: Some(counts), ..Default::default() };

@@ -157,9 +157,9 @@ fn print(output: &Output, report: &Report) -> Result<(), Failure> {
             State::NotChecked => ("-", FAINT),
         };
         let found = escape(&check.found);
-        output.text(&format!("{style}{word:<7}{style:#}  {:<widest$}  {found}", check.name))?;
+        output.prose(&format!("{style}{word:<7}{style:#}  {:<widest$}  {found}", check.name))?;
         if let Some(advice) = &check.advice {
-            output.text(&format!("{:<7}  {:<widest$}  {FAINT}>{FAINT:#} {}", "", "", escape(advice)))?;
+            output.prose(&format!("{:<7}  {:<widest$}  {FAINT}>{FAINT:#} {}", "", "", escape(advice)))?;
         }
     }
     output.say(&format!("{STRONG}{}{STRONG:#}", report.verdict()));

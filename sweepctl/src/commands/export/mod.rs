@@ -41,7 +41,7 @@ enum Format {
 pub(crate) struct Arguments {
     /// The sweep: its number, or a name (the newest sweep of that name)
     sweep: String,
-    /// csv if it is not given, json with `--output json`
+    /// The kind of file [default: what the ending of --out says, else csv, or json with `--output json`]
     #[arg(long, value_enum)]
     format: Option<Format>,
     /// One row an epoch instead of one a trial, as CSV or JSON
@@ -73,9 +73,34 @@ enum Form {
 }
 
 impl Arguments {
+    /// What was asked for, or what the file's ending says. A program that opens the file goes by its ending, so another one
+    /// is refused.
+    fn format(&self, default: Format) -> Result<Format, Failure> {
+        let Some(file) = &self.out else { return Ok(self.format.unwrap_or(default)) };
+        let ending = file.extension().and_then(|ending| ending.to_str()).map(str::to_ascii_lowercase);
+        let said = match ending.as_deref() {
+            Some("csv") => Some(Format::Csv),
+            Some("json") => Some(Format::Json),
+            Some(_) | None => None,
+        };
+        let shown = escape(&file.display().to_string());
+        match (self.format, said) {
+            (Some(Format::Csv), Some(Format::Json)) => {
+                Err(Failure::usage(format!("--format csv does not go into {shown}, which is named as JSON")))
+            }
+            (Some(Format::Json), Some(Format::Csv)) => {
+                Err(Failure::usage(format!("--format json does not go into {shown}, which is named as CSV")))
+            }
+            (Some(asked), _) => Ok(asked),
+            (None, Some(said)) => Ok(said),
+            (None, None) => Err(Failure::usage(format!("the ending of {shown} does not say what to write"))
+                .hint("name a file that ends in .csv or .json, or say --format")),
+        }
+    }
+
     /// Refuses what does not go together, before anything is dialled.
     fn wanted(&self, default: Format) -> Result<Wanted<'_>, Failure> {
-        let format = self.format.unwrap_or(default);
+        let format = self.format(default)?;
         let curves = matches!(format, Format::Tensorboard | Format::Mlflow);
         if format != Format::Mlflow && (self.to.is_some() || self.experiment.is_some()) {
             return Err(Failure::usage("--to and --experiment are for `--format mlflow`"));
@@ -166,4 +191,33 @@ async fn write<W: Write>(
         (Form::Json, true) => points::as_json(client, sweep, &mut out, &failed).await?,
     }
     out.flush().map_err(failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_s_ending_says_what_goes_into_it() {
+        let asked = |format: Option<Format>, out: &str| Arguments {
+            format,
+            out: Some(out.into()),
+            sweep: "3".into(),
+            points: false,
+            to: None,
+            experiment: None,
+        };
+        for (given, out, expected) in [
+            (None, "rows.csv", Format::Csv),
+            (None, "rows.JSON", Format::Json),
+            (Some(Format::Csv), "rows", Format::Csv),
+            (Some(Format::Tensorboard), "curves", Format::Tensorboard),
+        ] {
+            assert_eq!(asked(given, out).format(Format::Csv).unwrap(), expected, "{out}");
+        }
+        for (given, out) in [(None, "rows.parquet"), (None, "rows"), (Some(Format::Csv), "rows.json")] {
+            let said = asked(given, out).format(Format::Csv).unwrap_err().to_string();
+            assert!(said.contains(out), "{said}");
+        }
+    }
 }

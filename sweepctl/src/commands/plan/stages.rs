@@ -85,6 +85,7 @@ impl Said<'_> {
         }
         match numbers.merged {
             0 => {}
+            1 if numbers.points == 1 => text.push_str(", which stands in an earlier place too"),
             1 => text.push_str(", 1 of them stands in an earlier place too"),
             merged => text.push_str(&format!(", {} of them stand in an earlier place too", count(merged))),
         }

@@ -8,18 +8,22 @@ use ratatui_widgets::block::Block;
 use ratatui_widgets::clear::Clear;
 use ratatui_widgets::paragraph::Paragraph;
 use sweep_shapes::text::{count, duration, escape};
-use sweep_shapes::{State as SweepState, Sweep};
+use sweep_shapes::{Prediction, State as SweepState, Sweep};
 
 use super::panes;
 use super::state::{Pane, State};
-use super::text::{filled, fit, width};
+use super::text::{filled, fit, fit_name, fit_parts, width};
 use super::theme::Theme;
+use crate::commands::compare::number;
 use crate::commands::status;
+use crate::watch::plain::remaining;
 
 /// Fewer lines than this for panes, and one is shown at a time.
 const LEAST_FOR_PANES: u16 = 14;
 /// At least as many columns as this, and panes stand side by side.
 const LEAST_FOR_TWO: u16 = 150;
+/// So many columns stay for what runs, beside a leaderboard with long names.
+const LEAST_FOR_SLOTS: u16 = 72;
 /// A screen smaller than this shows its headline.
 const LEAST_LINES: u16 = 6;
 
@@ -34,7 +38,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, state: &mut State, theme: &Theme, now_
     let [top, middle, bottom] =
         Layout::vertical([Constraint::Length(head), Constraint::Min(1), Constraint::Length(1)]).areas(area);
     lines(frame, top, header);
-    for (pane, place) in places(state, middle) {
+    for (pane, place) in places(state, middle, now_ms) {
         draw_pane(frame, (pane, place), state, *theme, now_ms);
     }
     lines(frame, bottom, vec![footer(state, *theme, area.width)]);
@@ -48,14 +52,22 @@ fn lines(frame: &mut Frame<'_>, area: Rect, lines: Vec<Line<'_>>) {
 }
 
 /// Which panes are shown, and where.
-fn places(state: &State, area: Rect) -> Vec<(Pane, Rect)> {
+fn places(state: &State, area: Rect, now_ms: i64) -> Vec<(Pane, Rect)> {
     if area.height < LEAST_FOR_PANES {
         return vec![(state.pane, area)];
     }
     let wanted = |pane: Pane| u16::try_from(panes::rows(state, pane) + 1).unwrap_or(u16::MAX);
     let events = wanted(Pane::Events).clamp(2, (area.height / 5).max(3));
-    if area.width >= LEAST_FOR_TWO {
-        let [left, right] = Layout::horizontal([Constraint::Fill(1), Constraint::Fill(1)]).spacing(2).areas(area);
+    // The leaderboard takes what its names need, before what runs has more than its half.
+    let board = u16::try_from(panes::board_width(state, now_ms)).unwrap_or(u16::MAX);
+    let beside = area.width.saturating_sub(LEAST_FOR_SLOTS);
+    let all: u16 = Pane::ALL.into_iter().map(wanted).fold(0, u16::saturating_add);
+    // Below each other they show more, where all of them have room and the names would not have it otherwise.
+    let stacked = board > beside && all <= area.height;
+    if area.width >= LEAST_FOR_TWO && !stacked {
+        let half = area.width / 2;
+        let right = board.clamp(half, beside.max(half));
+        let [left, right] = Layout::horizontal([Constraint::Fill(1), Constraint::Length(right)]).spacing(2).areas(area);
         let stages = wanted(Pane::Stages).clamp(2, area.height / 3);
         let [stages, slots] = Layout::vertical([Constraint::Length(stages), Constraint::Min(3)]).areas(left);
         let [board, happened] = Layout::vertical([Constraint::Min(3), Constraint::Length(events)]).areas(right);
@@ -125,15 +137,15 @@ fn header(state: &State, theme: Theme, columns: u16, now_ms: i64) -> Vec<Line<'s
     };
     lines.push(headline(sweep, theme, columns, now_ms - state.received_ms));
     lines.push(bar(sweep, theme, columns));
-    lines.push(Line::from(fit(&counts(sweep), columns)));
+    lines.push(Line::from(fit_parts(&counts(sweep), columns)));
     if let Some(best) = &sweep.best {
-        let value = format!("{:.4}", best.value);
+        let value = number(&best.metric, best.value);
         let before = format!("best {} ", escape(&best.metric));
         let room = columns.saturating_sub(width(&before) + value.len() + 2);
         lines.push(Line::from(vec![
             Span::raw(before),
             Span::styled(value, theme.good().patch(theme.strong())),
-            Span::raw(format!("  {}", fit(&best.configuration, room))),
+            Span::raw(format!("  {}", fit_name(&best.configuration, room))),
         ]));
     }
     for reason in sweep.waiting_for.iter().take(2) {
@@ -162,7 +174,7 @@ fn headline(sweep: &Sweep, theme: Theme, columns: usize, age_ms: i64) -> Line<'s
     let left =
         if taken + width(&left) > columns { left.split(" (").next().unwrap_or_default().to_owned() } else { left };
     let room = columns.saturating_sub(width(&name) + width(state) + width(&left) + 5);
-    let title = fit(&sweep.name, room);
+    let title = fit_name(&sweep.name, room);
     let gap = columns.saturating_sub(width(&name) + width(&title) + 2 + width(state) + width(&left));
     let left = if gap == 0 { String::new() } else { left };
     Line::from(vec![
@@ -181,11 +193,13 @@ fn left_over(sweep: &Sweep, age_seconds: f64) -> String {
         return String::new();
     }
     let Some(eta) = sweep.eta_seconds else { return String::new() };
-    let from_now = |seconds: f64| duration((seconds - age_seconds.max(0.0)).max(0.0).round());
-    match sweep.cost.as_ref().and_then(|cost| cost.end_seconds) {
-        Some(end) => format!("{} to go ({} to {})", from_now(eta), from_now(end.low), from_now(end.high)),
-        None => format!("{} to go", from_now(eta)),
-    }
+    let from_now = |seconds: f64| (seconds - age_seconds.max(0.0)).max(0.0);
+    let end = sweep.cost.as_ref().and_then(|cost| cost.end_seconds).map(|end| Prediction {
+        expected: from_now(end.expected),
+        low: from_now(end.low),
+        high: from_now(end.high),
+    });
+    remaining(from_now(eta), end)
 }
 
 fn bar(sweep: &Sweep, theme: Theme, columns: usize) -> Line<'static> {
@@ -204,15 +218,16 @@ fn bar(sweep: &Sweep, theme: Theme, columns: usize) -> Line<'static> {
     ])
 }
 
-fn counts(sweep: &Sweep) -> String {
-    let mut text = status::counts(&sweep.counts);
+/// The parts of a sentence, the most important first.
+fn counts(sweep: &Sweep) -> Vec<String> {
+    let mut parts = vec![status::counts(&sweep.counts)];
     if sweep.epochs_total > 0 {
-        text.push_str(&format!("; epoch {} of {}", count(sweep.epochs_done), count(sweep.epochs_total)));
+        parts.push(format!("epoch {} of {}", count(sweep.epochs_done), count(sweep.epochs_total)));
     }
     if let Some(cost) = &sweep.cost {
-        text.push_str(&format!("; {} of slots spent", duration(cost.spent_slot_seconds)));
+        parts.push(format!("{} of slots spent", duration(cost.spent_slot_seconds)));
     }
-    text
+    parts
 }
 
 fn footer(state: &State, theme: Theme, columns: u16) -> Line<'static> {

@@ -2,15 +2,17 @@
 
 use ratatui_core::style::Style;
 use ratatui_core::text::{Line, Span};
-use sweep_shapes::text::{ago, count, duration};
+use sweep_analysis::number::fixed;
+use sweep_shapes::text::{ago, count, duration, plural};
 use sweep_shapes::{Running, Slot, Worker};
 
 use super::state::{Pane, State};
-use super::text::{filled, fit, left, right, spark, width};
+use super::text::{filled, fit, fit_name, left, spark, width};
 use super::theme::Theme;
-use crate::commands::ablation::verdict;
-use crate::commands::compare::signed;
+use crate::commands::compare::{number, signed, words};
+use crate::commands::leaderboard::estimate;
 use crate::commands::status;
+use crate::table::Table;
 
 /// What a pane shows.
 pub(super) struct Drawn {
@@ -45,42 +47,27 @@ pub(super) fn draw(state: &State, pane: Pane, columns: usize, (theme, now_ms): (
     }
 }
 
-/// A column: its heading, its width, and whether it stands to the right.
-struct Column {
-    heading: &'static str,
+/// A table as lines of the screen; what a cell looks like depends on its row and column.
+fn tabled(
+    table: &Table,
     columns: usize,
-    numeric: bool,
-}
-
-fn column(heading: &'static str, columns: usize, numeric: bool) -> Column {
-    Column { heading, columns, numeric }
-}
-
-/// Columns with one blank between; the one without a width takes what is left.
-fn laid_out(mut columns: Vec<Column>, room: usize) -> Vec<Column> {
-    let taken: usize = columns.iter().map(|column| column.columns).sum::<usize>() + columns.len().saturating_sub(1);
-    for column in &mut columns {
-        if column.columns == 0 {
-            column.columns = room.saturating_sub(taken);
+    theme: Theme,
+    look: impl Fn(usize, usize) -> Style,
+) -> (Line<'static>, Vec<Line<'static>>) {
+    let grid = table.grid(columns);
+    let line = |texts: Vec<String>, look: &dyn Fn(usize) -> Style| {
+        let mut spans = Vec::new();
+        for (text, column) in texts.into_iter().zip(&grid.columns) {
+            if !spans.is_empty() {
+                spans.push(Span::raw(" "));
+            }
+            spans.push(Span::styled(text, look(*column)));
         }
-    }
-    columns
-}
-
-fn heading(columns: &[Column], theme: Theme) -> Line<'static> {
-    line(columns, columns.iter().map(|column| (column.heading.to_owned(), theme.faint())).collect())
-}
-
-fn line(columns: &[Column], cells: Vec<(String, Style)>) -> Line<'static> {
-    let mut spans = Vec::new();
-    for (number, (column, (text, style))) in columns.iter().zip(cells).enumerate() {
-        if number > 0 {
-            spans.push(Span::raw(" "));
-        }
-        let text = if column.numeric { right(&text, column.columns) } else { left(&text, column.columns) };
-        spans.push(Span::styled(text, style));
-    }
-    Line::from(spans)
+        Line::from(spans)
+    };
+    let rows = grid.rows.into_iter().enumerate();
+    let rows = rows.map(|(row, texts)| line(texts, &|column| look(row, column))).collect();
+    (line(grid.headings, &|_| theme.faint()), rows)
 }
 
 fn stages(state: &State, columns: usize, theme: Theme) -> Drawn {
@@ -99,12 +86,12 @@ fn stages(state: &State, columns: usize, theme: Theme) -> Drawn {
         let verb = if stage.name.starts_with("more seeds ") { "for" } else { "kept" };
         let choice = stage.choice.as_ref().map(|choice| format!("; {verb} {choice}")).unwrap_or_default();
         let told = match total {
-            0 if counts.to_come_at_most > 0 => format!("waits, at most {} trials", count(counts.to_come_at_most)),
+            0 if counts.to_come_at_most > 0 => format!("waits, at most {}", plural(counts.to_come_at_most, "trial")),
             0 => "waits for what comes before".to_owned(),
             _ => status::counts(counts) + &choice,
         };
         Line::from(vec![
-            Span::styled(left(&stage.name, named), theme.strong()),
+            Span::styled(left(&fit_name(&stage.name, named), named), theme.strong()),
             Span::raw(" "),
             Span::styled("━".repeat(done), style),
             Span::styled("╌".repeat(bar - done), theme.faint()),
@@ -152,27 +139,20 @@ fn slots(state: &State, columns: usize, theme: Theme) -> Drawn {
         return Drawn::nothing("no worker is connected: `sweepctl worker` starts one", theme);
     }
     let sweep = state.sweep.as_ref().map_or(0, |sweep| sweep.id);
-    let named = places.iter().map(|place| width(&name_of(place))).max().unwrap_or(0).clamp(4, (columns / 6).max(8));
-    let mut layout = vec![column("slot", named, false)];
-    if columns >= 100 {
-        layout.push(column("device", 7, false));
+    let curve = if columns >= 100 { 16 } else { 10 };
+    let headings = ["slot", "device", "trial", "configuration", "seed#", "epoch#", "val acc#", "curve", "img/s#"];
+    let mut table = Table::new(&headings)
+        .names(&["slot", "configuration"])
+        .optional(&["device", "trial", "img/s", "seed", "curve"]);
+    let cells: Vec<[(String, Style); 9]> =
+        places.iter().map(|place| slot_cells(state, place, curve, (theme, sweep))).collect();
+    for row in &cells {
+        table.row(row.iter().map(|(text, _)| text.as_str()));
     }
-    if columns >= 75 {
-        layout.push(column("trial", 8, false));
-    }
-    layout.extend([column("configuration", 0, false), column("seed", 4, true), column("epoch", 9, true)]);
-    layout.push(column("val acc", 7, true));
-    if columns >= 60 {
-        layout.push(column("curve", if columns >= 100 { 16 } else { 10 }, false));
-    }
-    if columns >= 70 {
-        layout.push(column("img/s", 6, true));
-    }
-    let layout = laid_out(layout, columns);
     let busy = places.iter().filter(|place| is_busy(place)).count();
     let note = format!("{busy} of {} busy", places.len());
-    let rows = places.iter().map(|place| slot_row(state, place, &layout, (theme, sweep))).collect();
-    Drawn { note, heading: Some(heading(&layout, theme)), rows }
+    let (heading, rows) = tabled(&table, columns, theme, |row, column| cells[row][column].1);
+    Drawn { note, heading: Some(heading), rows }
 }
 
 fn name_of(place: &Place<'_>) -> String {
@@ -183,51 +163,43 @@ fn is_busy(place: &Place<'_>) -> bool {
     place.running.is_some() || place.known.is_some_and(|(_, slot)| slot.trial_id.is_some())
 }
 
-fn slot_row(state: &State, place: &Place<'_>, layout: &[Column], (theme, sweep): (Theme, u64)) -> Line<'static> {
+/// In the order of the headings.
+fn slot_cells(state: &State, place: &Place<'_>, curve: usize, (theme, sweep): (Theme, u64)) -> [(String, Style); 9] {
+    let Some(trial) = place.running else { return idle_cells(place, (theme, sweep)) };
+    let newest = trial.newest;
     let device = place.known.map_or("", |(_, slot)| slot.device.as_str());
-    let cell = |column: &Column| -> (String, Style) {
-        let Some(trial) = place.running else { return idle(column, place, (theme, sweep)) };
-        let newest = trial.newest;
-        match column.heading {
-            "slot" => (name_of(place), theme.strong()),
-            "device" => (device.to_owned(), theme.faint()),
-            "trial" => (trial.trial_id.chars().take(8).collect(), theme.faint()),
-            "configuration" => (trial.configuration.clone(), theme.plain()),
-            "seed" => (trial.seed.to_string(), theme.plain()),
-            "epoch" => (format!("{}/{}", newest.map_or(0, |newest| newest.epoch), trial.epochs), theme.plain()),
-            "val acc" => {
-                (newest.map_or("starts".to_owned(), |newest| format!("{:.4}", newest.val_accuracy)), theme.plain())
-            }
-            "curve" => {
-                let curve = state.curves.get(&trial.trial_id);
-                let values: Vec<f64> = curve.into_iter().flat_map(|curve| curve.values().copied()).collect();
-                (spark(&values, column.columns), theme.good())
-            }
-            "img/s" => {
-                let speed = newest.map(|newest| count(newest.images_per_second.max(0.0) as u64));
-                (speed.unwrap_or_default(), theme.plain())
-            }
-            _ => (String::new(), theme.plain()),
-        }
-    };
-    line(layout, layout.iter().map(cell).collect())
+    let points = state.curves.get(&trial.trial_id);
+    let values: Vec<f64> = points.into_iter().flat_map(|points| points.values().copied()).collect();
+    let epoch = newest.map_or(0, |newest| newest.epoch);
+    let accuracy = newest.map_or("starts".to_owned(), |newest| fixed(newest.val_accuracy, 4));
+    let speed = newest.map(|newest| count(newest.images_per_second.max(0.0) as u64));
+    [
+        (name_of(place), theme.strong()),
+        (device.to_owned(), theme.faint()),
+        (trial.trial_id.chars().take(8).collect(), theme.faint()),
+        (trial.configuration.clone(), theme.plain()),
+        (trial.seed.to_string(), theme.plain()),
+        (format!("{epoch}/{}", trial.epochs), theme.plain()),
+        (accuracy, theme.plain()),
+        (spark(&values, curve), theme.good()),
+        (speed.unwrap_or_default(), theme.plain()),
+    ]
 }
 
 /// A slot that runs nothing of this sweep.
-fn idle(column: &Column, place: &Place<'_>, (theme, sweep): (Theme, u64)) -> (String, Style) {
-    let Some((worker, slot)) = place.known else { return (String::new(), theme.plain()) };
-    match column.heading {
-        "slot" => (name_of(place), theme.faint()),
-        "device" => (slot.device.clone(), theme.faint()),
-        "configuration" => match (&slot.configuration, slot.sweep) {
-            // Begun a moment ago; the status will say it.
-            (Some(configuration), Some(other)) if other == sweep => (configuration.clone(), theme.plain()),
-            (Some(configuration), Some(other)) => (format!("sweep {other}: {configuration}"), theme.faint()),
-            _ if worker.state == "connected" => ("free".to_owned(), theme.faint()),
-            _ => (worker.state.clone(), theme.notable()),
-        },
-        _ => (String::new(), theme.plain()),
-    }
+fn idle_cells(place: &Place<'_>, (theme, sweep): (Theme, u64)) -> [(String, Style); 9] {
+    let mut cells = std::array::from_fn(|_| (String::new(), theme.plain()));
+    let Some((worker, slot)) = place.known else { return cells };
+    cells[0] = (name_of(place), theme.faint());
+    cells[1] = (slot.device.clone(), theme.faint());
+    cells[3] = match (&slot.configuration, slot.sweep) {
+        // Begun a moment ago; the status will say it.
+        (Some(configuration), Some(other)) if other == sweep => (configuration.clone(), theme.plain()),
+        (Some(configuration), Some(other)) => (format!("sweep {other}: {configuration}"), theme.faint()),
+        _ if worker.state == "connected" => ("free".to_owned(), theme.faint()),
+        _ => (worker.state.clone(), theme.notable()),
+    };
+    cells
 }
 
 fn leaderboard(state: &State, columns: usize, (theme, now_ms): (Theme, i64)) -> Drawn {
@@ -238,62 +210,68 @@ fn leaderboard(state: &State, columns: usize, (theme, now_ms): (Theme, i64)) -> 
     if board.rows.is_empty() {
         return Drawn::nothing("nothing has a result yet", theme);
     }
-    let metric = &board.metric;
-    let mut layout = vec![column("rank", 4, true), column("", 3, false), column("configuration", 0, false)];
-    layout.push(column("value", 15, true));
-    if columns >= 70 {
-        layout.push(column("delta", 8, true));
-    }
-    if columns >= 60 {
-        layout.push(column("params", 11, true));
-    }
-    if columns >= 90 {
-        layout.push(column("seconds", 7, true));
-    }
-    if columns >= 76 {
-        layout.push(column("verdict", if columns >= 100 { 19 } else { 16 }, false));
-    }
-    let layout = laid_out(layout, columns);
-    let row = |row: &sweep_shapes::Row| {
-        let moved = state.board.moved(row.position, now_ms);
-        let style = if row.rank == Some(1) { theme.strong() } else { theme.plain() };
-        let value = match metric.as_str() {
+    let (table, looks) = ranking(state, board, (theme, now_ms));
+    let (heading, rows) = tabled(&table, columns, theme, |row, column| looks[row][column]);
+    let direction = if board.maximize { "highest" } else { "lowest" };
+    let note = format!("by {}, {direction} first", board.metric);
+    Drawn { note, heading: Some(heading), rows }
+}
+
+/// So many columns show the leaderboard whole.
+pub(super) fn board_width(state: &State, now_ms: i64) -> usize {
+    let Some(board) = &state.board.board else { return 0 };
+    let (table, _) = ranking(state, board, (Theme::new(false), now_ms));
+    table.grid(usize::MAX).headings.iter().map(|heading| width(heading) + 1).sum()
+}
+
+/// The leaderboard as a table, and what each cell looks like.
+fn ranking(
+    state: &State,
+    board: &sweep_shapes::Leaderboard,
+    (theme, now_ms): (Theme, i64),
+) -> (Table, Vec<[Style; 8]>) {
+    let metric = board.metric.as_str();
+    // Where a row moves stands in a column that keeps its width.
+    let headings = ["rank#", "   ", "configuration", "value#", "delta#", "params#", "seconds#", "verdict"];
+    let mut table =
+        Table::new(&headings).names(&["configuration"]).optional(&["seconds", "params", "delta", "verdict"]);
+    let mut looks = Vec::new();
+    for row in &board.rows {
+        let none = || "-".to_owned();
+        let (plain, strong) = (theme.plain(), if row.rank == Some(1) { theme.strong() } else { theme.plain() });
+        let moved = match state.board.moved(row.position, now_ms) {
+            0 => (String::new(), plain),
+            places if places > 0 => (format!("▲{places}"), theme.good()),
+            places => (format!("▼{}", -places), theme.notable()),
+        };
+        let value = match metric {
             "val_loss" => row.val_loss,
             "train_accuracy" => row.train_accuracy,
             "train_loss" => row.train_loss,
             "ratio" => row.ratio,
             _ => row.val_accuracy,
         };
-        let told = |column: &Column| match column.heading {
-            "rank" => (row.shared_rank.or(row.rank).map_or("-".to_owned(), |rank| rank.to_string()), style),
-            "" if moved > 0 => (format!("▲{moved}"), theme.good()),
-            "" if moved < 0 => (format!("▼{}", -moved), theme.notable()),
-            "configuration" => (title(row), style),
-            "value" => (value.map_or("-".to_owned(), |value| spread(metric, value)), style),
-            "delta" => {
-                let delta = row.comparison.as_ref().and_then(|one| one.delta);
-                (delta.map_or("-".to_owned(), |delta| signed(metric, delta)), theme.plain())
-            }
-            "params" => (count(row.params), theme.plain()),
-            "seconds" => (row.seconds.map_or("-".to_owned(), |seconds| format!("{:.1}", seconds.mean)), theme.plain()),
-            "verdict" => {
-                // Why stands beside the configuration, or in `sweepctl ablation`.
-                let said = row.comparison.as_ref().map_or(String::new(), verdict);
-                let said = said.split([':', ';']).next().unwrap_or_default().to_owned();
-                let style = match said.as_str() {
-                    "helps" => theme.good(),
-                    "hurts" => theme.bad(),
-                    _ => theme.faint(),
-                };
-                (said, style)
-            }
-            _ => (String::new(), theme.plain()),
+        let one = row.comparison.as_ref();
+        // Why stands beside the configuration, or in `sweepctl ablation`.
+        let verdict = one.map_or_else(String::new, |one| words(one.verdict));
+        let judged = match verdict.as_str() {
+            "helps" => theme.good(),
+            "hurts" => theme.bad(),
+            _ => theme.faint(),
         };
-        line(&layout, layout.iter().map(told).collect())
-    };
-    let direction = if board.maximize { "highest" } else { "lowest" };
-    let note = format!("by {metric}, {direction} first");
-    Drawn { note, heading: Some(heading(&layout, theme)), rows: board.rows.iter().map(row).collect() }
+        table.row([
+            row.shared_rank.or(row.rank).map_or_else(none, |rank| rank.to_string()),
+            moved.0,
+            title(row),
+            estimate(value, |value| number(metric, value)),
+            one.and_then(|one| one.delta).map_or_else(none, |delta| signed(metric, delta)),
+            count(row.params),
+            row.seconds.map_or_else(none, |seconds| fixed(seconds.mean, 1)),
+            verdict,
+        ]);
+        looks.push([strong, moved.1, strong, strong, plain, plain, plain, judged]);
+    }
+    (table, looks)
 }
 
 /// A name, what differs, and what has to be known of it.
@@ -309,15 +287,6 @@ fn title(row: &sweep_shapes::Row) -> String {
         title.push_str(&format!(" ({} of {})", row.counts.ended(), row.counts.total()));
     }
     title
-}
-
-/// `0.8463 ± 0.0120`.
-fn spread(metric: &str, estimate: sweep_shapes::Estimate) -> String {
-    let mean = if metric == "ratio" { format!("{:.3e}", estimate.mean) } else { format!("{:.4}", estimate.mean) };
-    match estimate.standard_deviation {
-        Some(deviation) if metric != "ratio" => format!("{mean} ± {deviation:.4}"),
-        Some(_) | None => mean,
-    }
 }
 
 fn events(state: &State, columns: usize, (theme, now_ms): (Theme, i64)) -> Drawn {

@@ -191,6 +191,43 @@ fn no_screen_is_too_small() {
     insta::assert_snapshot!("headline_alone", drawn(&mut full(), 50, 4));
 }
 
+/// Nine configurations, five of which run, with long names that differ at their ends.
+fn nine() -> State {
+    let name =
+        |number: u32| format!("conv_layers=4 batch_norm=true max_pool=false kernel_size=5 filters={}", 8 << number);
+    let mut state = full();
+    let running: Vec<_> = (0..5).map(|slot| running("gpu-node-7.cluster", slot, &name(slot), 10 + slot)).collect();
+    let (best_configuration, name_of) = (name(8), "a study of widths, with everything else as it was".to_owned());
+    state.status(Sweep::from(v1::SweepStatus { running, best_configuration, name: name_of, ..status() }), NOW);
+    let verdicts = [v1::Verdict::Helps, v1::Verdict::NoDifferenceShown, v1::Verdict::AfterSelection];
+    let rows = (0..9)
+        .map(|number| row(number, &name(number), 0.85 - f64::from(number) / 100.0, verdicts[number as usize % 3]));
+    state.leaderboard(board(rows.collect()), NOW - 60_000);
+    state.workers.clear();
+    state
+}
+
+#[test]
+fn names_that_are_shortened_stay_different_at_every_size() {
+    for (columns, rows) in [(60, 15), (80, 24), (120, 34), (200, 50)] {
+        let text = drawn(&mut nine(), columns, rows);
+        insta::assert_snapshot!(format!("nine_{columns}"), text);
+        let board = text.split("Leaderboard").nth(1).expect("there is a leaderboard at every size");
+        let shown = (0..9).filter(|number| board.contains(&format!("filters={} ", 8 << number))).count();
+        assert!(shown >= 5, "{columns}×{rows}: only {shown} rows can be told apart\n{text}");
+    }
+}
+
+#[test]
+fn at_the_end_there_is_no_time_of_nothing() {
+    let nothing = Some(v1::Prediction::default());
+    let cost = Some(v1::Cost { end_seconds: nothing, ..Default::default() });
+    let mut state = full();
+    state.status(Sweep::from(v1::SweepStatus { eta_seconds: Some(0.0), cost, epochs_done: 5_999, ..status() }), NOW);
+    let text = drawn(&mut state, 80, 24);
+    assert!(text.contains("99 %") && text.contains("less than 1 s to go\n") && !text.contains("0 ms"), "{text}");
+}
+
 #[test]
 fn before_the_first_answer_it_says_what_it_waits_for() {
     insta::assert_snapshot!("nothing_yet", drawn(&mut State::default(), 80, 24));

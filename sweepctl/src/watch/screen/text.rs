@@ -1,7 +1,10 @@
 //! Letters of a screen: what fits into so many columns, bars, and small curves.
 
 use sweep_shapes::text::escape;
-use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+use unicode_width::UnicodeWidthStr;
+
+use crate::names::end_of;
+use crate::prose::cut;
 
 /// From low to high.
 const LEVELS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
@@ -11,26 +14,21 @@ pub(super) fn width(text: &str) -> usize {
     text.width()
 }
 
-/// As much of the text as fits, escaped; where something is left out, `…` says so.
+/// As much of the text as fits, escaped; where something is left out, `…` says so. No word is broken that can stay whole.
 pub(super) fn fit(text: &str, columns: usize) -> String {
-    let text = escape(text);
-    if text.width() <= columns {
-        return text;
-    }
-    let mut fitted = String::new();
-    let mut taken = 0;
-    for letter in text.chars() {
-        let wide = letter.width().unwrap_or(0);
-        if taken + wide + 1 > columns {
-            break;
-        }
-        taken += wide;
-        fitted.push(letter);
-    }
-    if columns > 0 {
-        fitted.push('…');
-    }
-    fitted
+    cut(&escape(text), columns)
+}
+
+/// The end of a name, escaped.
+pub(super) fn fit_name(name: &str, columns: usize) -> String {
+    end_of(&escape(name), columns)
+}
+
+/// As many of the parts of a sentence as fit whole, and at least the beginning of the first.
+pub(super) fn fit_parts(parts: &[String], columns: usize) -> String {
+    let joined = |count: usize| escape(&parts[..count].join("; "));
+    let whole = (1..=parts.len()).rev().map(joined).find(|text| text.width() <= columns);
+    whole.unwrap_or_else(|| fit(parts.first().map_or("", String::as_str), columns))
 }
 
 /// Fitted, and filled up with blanks behind.
@@ -38,12 +36,6 @@ pub(super) fn left(text: &str, columns: usize) -> String {
     let fitted = fit(text, columns);
     let blanks = columns.saturating_sub(fitted.width());
     fitted + &" ".repeat(blanks)
-}
-
-/// Fitted, and filled up with blanks in front.
-pub(super) fn right(text: &str, columns: usize) -> String {
-    let fitted = fit(text, columns);
-    " ".repeat(columns.saturating_sub(fitted.width())) + &fitted
 }
 
 /// How many of so many columns a share fills, halves rounded down; never all of them before the end.
@@ -88,9 +80,21 @@ mod tests {
         assert_eq!(fit("図書館", 5), "図書…");
         assert_eq!(fit("図書館", 4), "図…");
         assert_eq!(fit("a", 0), "");
-        assert_eq!((left("図", 4), right("7", 3)), ("図  ".to_owned(), "  7".to_owned()));
+        assert_eq!(left("図", 4), "図  ");
         assert_eq!(fit("a\u{1b}[2J", 20), "a\\u{1b}[2J", "nothing paints the screen but the screen");
         assert_eq!(width("e\u{301}"), 1);
+    }
+
+    #[test]
+    fn names_keep_their_ends_and_sentences_whole_parts() {
+        assert_eq!([fit_name("conv_layers=4 filters=64", 12), fit_name("a\u{7}", 4)], ["… filters=64", "…{7}"]);
+        let parts = ["28 of 60 ended", "epoch 2,950 of 6,000", "30 min of slots spent"].map(str::to_owned);
+        assert_eq!(fit_parts(&parts, 80), "28 of 60 ended; epoch 2,950 of 6,000; 30 min of slots spent");
+        assert_eq!(
+            [fit_parts(&parts, 50), fit_parts(&parts, 12)],
+            ["28 of 60 ended; epoch 2,950 of 6,000", "28 of 60 …"]
+        );
+        assert_eq!(fit_parts(&[], 10), "");
     }
 
     #[test]

@@ -135,7 +135,8 @@ impl Office {
             }
         }
         let (term, tasks) = (self.shutdown.child_token(), TaskTracker::new());
-        let (store, metrics) = (Arc::clone(&led.store), Arc::clone(&self.metrics));
+        let metrics = Arc::clone(&self.metrics);
+        let store = (Arc::clone(&led.store), self.artifacts.clone());
         let engine = engine::start(store, metrics, self.engine.clone(), &tasks, &term);
         tasks.close();
         let (mut ready, mut trouble) = (engine.ready(), engine.trouble());

@@ -235,10 +235,10 @@ impl SplitSeed {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum KeepWeights {
-    /// Nobody's.
+    /// No trial's.
     #[default]
     None,
-    /// The winner's.
+    /// Those of the configuration that ranks first when the sweep ends, under all of its seeds.
     Winner,
     /// Every trial's.
     All,

@@ -57,7 +57,7 @@ pub struct Train {
     /// A checkpoint follows every so many epochs, and never the last one; 0 counts as 1. SIGTERM brings one at any time.
     #[serde(default = "every_epoch")]
     pub checkpoint_every: u32,
-    /// A folder in which artifacts (`weights.bin`, `thumbnails.png`) are left for the agent; none are without it.
+    /// A folder in which artifacts (`weights.safetensors`, `thumbnails.png`) are left for the agent; none are without it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub artifact_folder: Option<String>,
 }

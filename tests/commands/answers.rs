@@ -170,7 +170,7 @@ fn a_report_has_a_machine_form_and_no_file_gets_an_ending_that_is_not_written() 
 fn an_artifact_is_fetched_whole_or_not_at_all() {
     insta::assert_snapshot!("artifacts", asked(&["artifacts", "3"]));
     let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("weights.bin");
+    let file = folder.path().join("weights.safetensors");
     let name = file.to_str().unwrap();
     let digits = sweep_spec::Digest::of(ARTIFACT).to_string();
     let text = asked(&["artifacts", "3", "--get", &digits[..8], "--file", name]);

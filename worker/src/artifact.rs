@@ -49,7 +49,7 @@ pub(crate) fn sweep(state_folder: &Path, waited_for: impl Fn(&Path) -> bool) {
 /// What a trainer calls a file of this kind; `None` where it leaves none.
 pub(crate) fn file_name(kind: ArtifactKind) -> Option<&'static str> {
     match kind {
-        ArtifactKind::Weights => Some("weights.bin"),
+        ArtifactKind::Weights => Some("weights.safetensors"),
         ArtifactKind::Thumbnails => Some("thumbnails.png"),
         ArtifactKind::Log | ArtifactKind::Unspecified => None,
     }
@@ -122,7 +122,7 @@ mod tests {
     #[tokio::test]
     async fn a_file_travels_in_pieces_behind_its_hash() {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("weights.bin");
+        let path = folder.path().join("weights.safetensors");
         let content: Vec<u8> = (0..CHUNK_BYTES + 7).map(|n| n as u8).collect();
         std::fs::write(&path, &content).unwrap();
         let lease = Lease { trial_id: TrialId::of(b"t"), round: 1, attempt: 1 };

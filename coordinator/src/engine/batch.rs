@@ -18,6 +18,10 @@ pub(crate) enum Decide {
     Winner(SweepId, u32),
     /// What gets more seeds, if everything before has ended.
     MoreSeeds(SweepId),
+    /// Whose weights a sweep that has ended keeps.
+    Weights(SweepId),
+    /// Nothing: files that nothing refers to any more are to be removed.
+    Files,
 }
 
 #[derive(Default)]

@@ -1,5 +1,6 @@
 //! `keep: best` and `keep: best_if_significant`: when such a stage has ended and that is on disk, its winner is computed from
-//! the store, and the choice is committed together with the stages that it opens. `looks.rs` decides about more seeds.
+//! the store, and the choice is committed together with the stages that it opens. `looks.rs` decides about more seeds,
+//! `weights.rs` about whose weights stay.
 
 use std::collections::HashMap;
 
@@ -54,14 +55,19 @@ struct Decision {
 
 impl Handle {
     async fn decide(&self, what: Decide) -> Result<(), Error> {
-        let _one = self.expansions.lock().await;
         match what {
             Decide::Winner(sweep, stage) => {
+                let _one = self.expansions.lock().await;
                 self.choose(sweep, stage).await?;
                 // A last choice may be all that more seeds waited for.
                 self.look(sweep).await
             }
-            Decide::MoreSeeds(sweep) => self.look(sweep).await,
+            Decide::MoreSeeds(sweep) => {
+                let _one = self.expansions.lock().await;
+                self.look(sweep).await
+            }
+            Decide::Weights(sweep) => self.settle_weights(sweep).await,
+            Decide::Files => self.remove_files().await,
         }
     }
 

@@ -339,6 +339,8 @@ impl Driver {
         self.mind_budgets();
         self.batch.decide.extend(loaded.undecided.into_iter().map(|(sweep, stage)| Decide::Winner(sweep, stage)));
         self.batch.decide.extend(restore::adaptive(&self.live).map(Decide::MoreSeeds));
+        self.batch.decide.extend(loaded.weights_due.into_iter().map(Decide::Weights));
+        self.batch.decide.push(Decide::Files);
         self.batch.wake.insert(SessionId(0));
         self.note(audit(NOBODY, AuditAction::CoordinatorStarted));
         info!(sweeps, attempts, "read the store");

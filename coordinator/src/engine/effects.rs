@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use sweep_scheduler::effect::{RoundEnd, SweepEnd};
 use sweep_scheduler::event::{Ending, Known};
 use sweep_scheduler::{Effect, Ignored, Lease, SessionId, SweepId};
+use sweep_spec::protocol::KeepWeights;
 use sweep_spec::{Digest, FailureClass, TrialId};
 use tracing::{error, info, warn};
 
@@ -358,9 +359,14 @@ impl Driver {
             SweepEnd::Stopped { reason } => (SweepState::Cancelled, reason),
         };
         info!(sweep_id = %sweep, ?state, reason, "a sweep ended");
-        self.batch.commit.sweeps_ended.push(SweepEndRow { sweep, state, reason, at_ms: self.parts.clock.unix_ms() });
+        let at_ms = self.parts.clock.unix_ms();
+        self.batch.commit.sweeps_ended.push(SweepEndRow { sweep, state, reason, at_ms });
         self.batch.changed.insert(sweep);
-        self.live.sweeps.remove(&sweep);
+        let ended = self.live.sweeps.remove(&sweep);
+        if ended.is_some_and(|ended| ended.plan.spec().protocol.keep_weights == KeepWeights::Winner) {
+            self.batch.commit.weights_due.push((sweep, at_ms));
+            self.batch.decide.push(Decide::Weights(sweep));
+        }
     }
 
     /// Notes what changed about a trial, while somebody has a ticket.

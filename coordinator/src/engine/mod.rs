@@ -33,6 +33,7 @@ mod status;
 mod study;
 mod submit;
 mod view;
+mod weights;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::AtomicU64;
@@ -69,6 +70,7 @@ use driver::{Driver, Parts};
 use crate::clock::Clock;
 use crate::metrics::Metrics;
 use crate::store::Store;
+use crate::store::artifacts::Folder;
 use crate::store::codes::{AttemptState, SweepState};
 
 /// Commands that wait for the owner task; callers wait when there are more.
@@ -79,6 +81,7 @@ const QUEUE: usize = 8192;
 pub struct Handle {
     commands: mpsc::Sender<Command>,
     store: Arc<dyn Store>,
+    artifacts: Folder,
     /// One sweep is expanded at a time, which bounds memory and gives choices their order.
     expansions: Arc<tokio::sync::Mutex<()>>,
     changes: watch::Receiver<u64>,
@@ -121,7 +124,7 @@ pub struct Settings {
 
 /// Starts the owner task and the one that decides by results; both end after `shutdown`, the last batch being on disk.
 pub fn start(
-    store: Arc<dyn Store>,
+    (store, artifacts): (Arc<dyn Store>, Folder),
     metrics: Arc<Metrics>,
     Settings { scheduler, limits, clock }: Settings,
     tasks: &TaskTracker,
@@ -137,6 +140,7 @@ pub fn start(
     let handle = Handle {
         commands,
         store: Arc::clone(&store),
+        artifacts,
         expansions: Arc::default(),
         changes: changed,
         ready: is_ready,

@@ -111,6 +111,7 @@ impl Sweeps {
     ) -> Result<v1::ListArtifactsResponse, Error> {
         let id = self.find(reference).await?;
         let found = self.engine.store().artifacts(id).await?;
+        let notes = self.engine.weights_note(id, &found).await?.into_iter().collect();
         let artifacts = found.into_iter().map(|artifact| v1::Artifact {
             digest: bytes(artifact.digest.as_bytes()),
             kind: artifact.kind.into(),
@@ -118,7 +119,7 @@ impl Sweeps {
             trial_id: artifact.owner.map(|(_, trial, _)| bytes(trial.as_bytes())).unwrap_or_default(),
             attempt: artifact.owner.map_or(0, |(.., attempt)| attempt),
         });
-        Ok(v1::ListArtifactsResponse { artifacts: artifacts.collect() })
+        Ok(v1::ListArtifactsResponse { artifacts: artifacts.collect(), notes })
     }
 
     pub(crate) async fn submit_one(&self, request: v1::SubmitRequest) -> Result<v1::SubmitResponse, Error> {

@@ -323,6 +323,11 @@ impl WorkerService for Workers {
             };
             incoming.write(&chunk).await.map_err(refused)?;
         }
+        if !self.wanted(&record).await.map_err(status)? {
+            // Its sweeps ended meanwhile and keep another trial's weights: the worker has done its part.
+            return Ok(Response::new(v1::PutArtifactResponse {}));
+        }
+        let _adding = self.artifacts.adding().await;
         incoming.keep().await.map_err(refused)?;
         self.engine.store().add_artifact(&record).await.map_err(Error::from).map_err(status)?;
         Ok(Response::new(v1::PutArtifactResponse {}))
@@ -365,6 +370,14 @@ impl Workers {
         let registered = self.engine.register(request).await?;
         let session = self.sessions.open(&worker, registered.session, identity)?;
         Ok((registered, session))
+    }
+
+    /// Whether an artifact is to be kept at all.
+    async fn wanted(&self, record: &ArtifactRecord) -> Result<bool, Error> {
+        match (record.kind, record.owner) {
+            (v1::ArtifactKind::Weights, Some((_, trial, _))) => Ok(self.engine.store().wants_weights(trial).await?),
+            _ => Ok(true),
+        }
     }
 
     /// Whose content it is: of an attempt, only the worker's that had it.

@@ -1,10 +1,12 @@
 //! The folder of artifacts beside the store: a file for each content, named by its hash, written whole or not at all.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use sweep_spec::Digest;
 use tokio::fs::File;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock};
 
 use super::Error;
 
@@ -15,6 +17,8 @@ pub const MAX_ARTIFACT_BYTES: u64 = 512 * 1024 * 1024;
 #[derive(Debug, Clone)]
 pub struct Folder {
     root: PathBuf,
+    /// Held together by those that bring a file and its row in the store, alone by whoever removes a file that no row has.
+    changes: Arc<RwLock<()>>,
 }
 
 /// An artifact that is being written. Dropped before it is kept, it leaves nothing.
@@ -56,12 +60,12 @@ impl Folder {
     /// It cannot be made.
     pub fn open(root: &Path) -> Result<Self, Error> {
         std::fs::create_dir_all(root).map_err(|source| io(root, source))?;
-        Ok(Self { root: root.to_owned() })
+        Ok(Self::at(root))
     }
 
     /// The folder at `root`, which may not be there.
     pub(crate) fn at(root: &Path) -> Self {
-        Self { root: root.to_owned() }
+        Self { root: root.to_owned(), changes: Arc::default() }
     }
 
     /// Where the content of this hash lies, or will.
@@ -82,6 +86,28 @@ impl Folder {
         let (file, temporary) = named.map_err(|source| io(&folder, source))?.into_parts();
         let hasher = blake3::Hasher::new();
         Ok(Incoming { file: File::from_std(file), temporary, hasher, written: 0, size, digest, place })
+    }
+
+    /// While this is held no file is removed: what is kept now still has its file when the store has its row.
+    pub(crate) async fn adding(&self) -> OwnedRwLockReadGuard<()> {
+        Arc::clone(&self.changes).read_owned().await
+    }
+
+    /// While this is held no file and no row of one is added.
+    pub(crate) async fn removing(&self) -> OwnedRwLockWriteGuard<()> {
+        Arc::clone(&self.changes).write_owned().await
+    }
+
+    /// Removes a file; one that is gone already is as good.
+    ///
+    /// # Errors
+    /// It cannot be removed.
+    pub(crate) async fn remove(&self, digest: Digest) -> Result<(), Error> {
+        let place = self.place(digest);
+        match tokio::fs::remove_file(&place).await {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(io(&place, error)),
+            Ok(()) | Err(_) => Ok(()),
+        }
     }
 
     /// Opens an artifact to be read.

@@ -132,6 +132,8 @@ code! {
         TokenCreated = 18,
         /// Somebody revoked one.
         TokenRevoked = 19,
+        /// A sweep that ended keeps some weights and removes the others.
+        WeightsKept = 20,
         /// A round began. Read from the rounds, never written as a row of the audit log, as all that follow.
         RoundOpened = 100,
         /// An attempt was assigned to a slot.
@@ -173,6 +175,7 @@ impl AuditAction {
             Self::Quarantined => "quarantined",
             Self::TokenCreated => "token_created",
             Self::TokenRevoked => "token_revoked",
+            Self::WeightsKept => "weights_kept",
             Self::RoundOpened => "round_opened",
             Self::AttemptAssigned => "attempt_assigned",
             Self::AttemptEnded => "attempt_ended",

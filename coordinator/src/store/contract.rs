@@ -23,6 +23,8 @@ mod postgres_tests;
 mod server;
 #[path = "contract_tokens.rs"]
 mod tokens;
+#[path = "contract_weights.rs"]
+mod weights;
 
 use changes::{
     a_sweep_that_has_ended_can_go_on, an_expired_attempt_is_remembered_and_can_go_on,
@@ -35,6 +37,7 @@ use choices::{
 };
 use cost::{a_store_takes_room_and_more_of_it_with_more_in_it, what_trials_took_is_found_with_what_was_expected};
 use tokens::tokens_come_back_and_stay_when_they_are_revoked;
+use weights::{a_sweep_that_ended_keeps_the_weights_that_it_chose, weights_stay_while_any_sweep_keeps_them};
 
 use super::Store;
 use super::codes::{AttemptState, AuditAction, RoundState, StageState, SweepState};
@@ -104,6 +107,8 @@ on_every_backend!(
     what_trials_took_is_found_with_what_was_expected,
     tokens_come_back_and_stay_when_they_are_revoked,
     a_store_takes_room_and_more_of_it_with_more_in_it,
+    a_sweep_that_ended_keeps_the_weights_that_it_chose,
+    weights_stay_while_any_sweep_keeps_them,
 );
 
 const SWEEP: SweepId = SweepId(1);

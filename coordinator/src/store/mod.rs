@@ -18,6 +18,7 @@ pub mod record;
 pub mod seal;
 pub mod sqlite;
 pub mod tokens;
+pub mod weights;
 pub mod write;
 
 use std::collections::{HashMap, HashSet};
@@ -41,6 +42,7 @@ use record::{
 };
 use sqlite::{Options, SqliteStore};
 use tokens::Tokens;
+use weights::{Settled, Settlement};
 use write::{AuditRow, Commit, Preparation};
 
 /// Why the store did not do what it was asked.
@@ -327,6 +329,20 @@ pub trait Store: Tokens {
 
     /// What an artifact of this digest is, if it is known, and its size.
     async fn artifact(&self, digest: Digest) -> Result<Option<(v1::ArtifactKind, u64)>, Error>;
+
+    /// Whether the weights of a trial are to be kept: some sweep that has it runs, keeps all weights, has not chosen yet, or
+    /// has chosen this trial's configuration.
+    async fn wants_weights(&self, trial: TrialId) -> Result<bool, Error>;
+
+    /// Says whose weights a sweep keeps. Weights of its other trials that no sweep keeps any more are forgotten, and their
+    /// contents are listed in `removals` unless another artifact has them. Said twice, it counts once.
+    async fn settle_weights(&self, settlement: &Settlement) -> Result<Settled, Error>;
+
+    /// Contents whose files are to be removed.
+    async fn removals(&self) -> Result<Vec<Digest>, Error>;
+
+    /// The file with this content is removed, or is wanted again.
+    async fn removed(&self, digest: Digest) -> Result<(), Error>;
 
     /// How much room the store takes, in bytes, what is not yet put in its place included.
     async fn size_bytes(&self) -> Result<u64, Error>;

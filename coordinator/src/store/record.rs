@@ -33,6 +33,8 @@ pub struct Loaded {
     pub last_session: u64,
     /// Stages that have ended and whose choice is not made.
     pub undecided: Vec<(SweepId, u32)>,
+    /// Sweeps that have ended, keep their winner's weights alone, and have not chosen it.
+    pub weights_due: Vec<SweepId>,
 }
 
 /// A sweep that has not ended.

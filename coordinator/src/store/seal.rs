@@ -196,6 +196,9 @@ pub const TABLES: &[Table] = &[
             named("state_sum", &["revoked_ms"]),
         ],
     },
+    Table { name: "weight_choices", key: &["sweep"], groups: &[whole(&["ended_ms", "settled"])] },
+    Table { name: "weights_kept", key: &["sweep", "configuration"], groups: &[whole(&[])] },
+    Table { name: "removals", key: &["digest"], groups: &[whole(&[])] },
 ];
 
 /// The layout that a table is in from on; of an earlier file it is not asked.
@@ -204,6 +207,7 @@ pub fn since(table: &str) -> i64 {
         "submissions" | "origins" | "tests" => 3,
         "predictions" => 4,
         "tokens" => 5,
+        "weight_choices" | "weights_kept" | "removals" => 6,
         _ => 1,
     }
 }

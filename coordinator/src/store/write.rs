@@ -53,6 +53,8 @@ pub struct Commit {
     pub rounds_ended: Vec<RoundEndRow>,
     /// Sweeps that end.
     pub sweeps_ended: Vec<SweepEndRow>,
+    /// Of these, the ones that keep the weights of their winner alone, and when they end.
+    pub weights_due: Vec<(SweepId, i64)>,
     /// The last session number that was given.
     pub last_session: Option<u64>,
     /// Who did what.
@@ -83,6 +85,7 @@ impl Commit {
             + self.attempts_ended.len()
             + self.rounds_ended.len()
             + self.sweeps_ended.len()
+            + self.weights_due.len()
             + usize::from(self.last_session.is_some())
             + self.audit.len()
     }

@@ -213,8 +213,8 @@ impl Desk {
 
     /// What a sweep has left.
     pub(crate) async fn artifacts(&self, sweep: &str) -> Result<shapes::ArtifactList, Problem> {
-        let found = self.people.artifacts_of(named(sweep)).await?.artifacts;
-        Ok(shapes::ArtifactList { artifacts: found.into_iter().map(shapes::Artifact::from).collect() })
+        let v1::ListArtifactsResponse { artifacts, notes } = self.people.artifacts_of(named(sweep)).await?;
+        Ok(shapes::ArtifactList { artifacts: artifacts.into_iter().map(shapes::Artifact::from).collect(), notes })
     }
 
     /// A document.

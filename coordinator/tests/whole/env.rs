@@ -72,6 +72,11 @@ impl Env {
         Self::at(folder, flags, Clock::default()).await
     }
 
+    /// The folder of artifacts.
+    pub(crate) fn artifacts(&self) -> std::path::PathBuf {
+        self.folder.path().join("sweep.db.artifacts")
+    }
+
     pub(crate) async fn channel(&self) -> Channel {
         let address = format!("http://{}", self.handle.grpc_address());
         Channel::from_shared(address).unwrap().connect().await.unwrap()

@@ -33,3 +33,5 @@ mod reports;
 mod seeds;
 #[cfg(test)]
 mod watching;
+#[cfg(test)]
+mod weights;

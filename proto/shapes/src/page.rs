@@ -55,6 +55,8 @@ pub struct WorkerList {
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct ArtifactList {
     pub artifacts: Vec<Artifact>,
+    /// Whose weights are among them.
+    pub notes: Vec<String>,
 }
 
 /// A setting that replaced one of a spec.

@@ -17,7 +17,7 @@ use crate::table::Table;
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Example:\n  sweepctl artifacts scene-cnn\n  sweepctl artifacts 3 --get 9b1de0 --file weights.bin"
+    after_help = "Example:\n  sweepctl artifacts scene-cnn\n  sweepctl artifacts 3 --get 9b1de0 --file weights.safetensors"
 )]
 pub(crate) struct Arguments {
     /// The sweep: its number, or a name (the newest sweep of that name)
@@ -33,6 +33,7 @@ pub(crate) struct Arguments {
 #[derive(Serialize)]
 struct Answer {
     artifacts: Vec<Artifact>,
+    notes: Vec<String>,
 }
 
 /// What was fetched, and where it is now.
@@ -56,11 +57,12 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<Exit
             context.output.say(&format!("wrote {}, {}", file.display(), bytes(artifact.size_bytes)));
         }
     } else if context.output.is_json() {
-        context.output.json(&Answer { artifacts })?;
+        context.output.json(&Answer { artifacts, notes: answer.notes })?;
     } else if artifacts.is_empty() {
         context.output.say("no artifacts: `protocol.keep_weights` in a spec keeps weights");
     } else {
         context.output.table(table(&artifacts))?;
+        answer.notes.iter().for_each(|note| context.output.say(note));
     }
     Ok(Exit::Well)
 }

@@ -341,7 +341,10 @@ impl SweepService for Canned {
         };
         // Said to be there, and another when it is fetched.
         let broken = Artifact { digest: id(0xbb), kind: ArtifactKind::Log.into(), ..artifact.clone() };
-        Ok(Response::new(ListArtifactsResponse { artifacts: vec![artifact, broken] }))
+        Ok(Response::new(ListArtifactsResponse {
+            artifacts: vec![artifact, broken],
+            notes: vec!["the weights of the winner are kept: filters=16".into()],
+        }))
     }
 
     async fn get_report(&self, request: Request<GetReportRequest>) -> Answer<Self::GetReportStream> {

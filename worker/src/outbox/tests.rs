@@ -135,7 +135,7 @@ async fn an_ending_comes_back_with_its_points_and_files() {
     (1..=4).for_each(|epoch| outbox.push(lease(1), metrics(epoch)));
     let artifact = Artifact {
         kind: v1::ArtifactKind::Weights,
-        path: crate::artifact::folder(state.path(), &lease(1)).join("weights.bin"),
+        path: crate::artifact::folder(state.path(), &lease(1)).join("weights.safetensors"),
         lease: lease(1),
         data_digest: sweep_spec::Digest::of(b"data"),
     };

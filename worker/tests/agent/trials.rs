@@ -145,7 +145,7 @@ async fn a_data_set_that_cannot_be_described_has_its_reason() {
 #[tokio::test]
 async fn weights_and_thumbnails_are_handed_in_before_the_ending() {
     let env = Env::new(
-        "started; printf weights > $folder/weights.bin; printf png > $folder/thumbnails.png; epoch 1; epoch 2; epoch 3; finished",
+        "started; printf weights > $folder/weights.safetensors; printf png > $folder/thumbnails.png; epoch 1; epoch 2; epoch 3; finished",
     );
     let worker = env.start().await;
     for seed in [1, 2] {

@@ -43,6 +43,9 @@ const TABLES: &[&str] = &[
     "origins",
     "tests",
     "tokens",
+    "weight_choices",
+    "weights_kept",
+    "removals",
 ];
 
 /// Tables that are there and are not copied: which layouts were made, and who leads.

@@ -14,7 +14,7 @@ use sweep_spec::{FailureClass, TrialId};
 use super::columns::{flag, large, signed, small, small_or_none, unsigned};
 use super::read::{self, digest, trial_id};
 use super::trials::metrics;
-use super::{audit, observed};
+use super::{audit, observed, weights};
 use crate::store::Error;
 use crate::store::codes::{AttemptState, RoundState, StageState, SweepState, class_of, outcome_of};
 use crate::store::record::{AttemptKey, ConfigurationRecord, LiveAttempt, LiveSweep, Loaded, SweepRecord};
@@ -38,6 +38,7 @@ pub(super) async fn load(pool: &PgPool) -> Result<Loaded, Error> {
     let number = |text: &'static str| sqlx::query_scalar::<_, i64>(text).fetch_one(pool);
     loaded.last_sweep = unsigned(number("SELECT COALESCE(MAX(id), 0) FROM sweeps").await?);
     loaded.last_attempt = number("SELECT COALESCE(MAX(key), 0) FROM attempts").await?;
+    loaded.weights_due = weights::due(pool).await?;
     let session = "SELECT COALESCE((SELECT value FROM counters WHERE name = 'session'), 0)";
     loaded.last_session = unsigned(number(session).await?);
     Ok(loaded)

@@ -10,6 +10,7 @@ mod prepare;
 mod read;
 pub(crate) mod tokens;
 mod trials;
+mod weights;
 mod write;
 
 use std::collections::{HashMap, HashSet};
@@ -32,6 +33,7 @@ use super::record::{
     ResultRecord, SweepRecord, TrialPage, TrialRecord, TrialRow, WorkerRecord,
 };
 use super::tokens::{TokenRecord, Tokens};
+use super::weights::{Settled, Settlement};
 use super::write::{AuditRow, Commit, Preparation};
 use super::{Error, Store};
 pub(crate) use columns::text;
@@ -49,6 +51,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (3, "origin", include_str!("migrations/0003_origin.sql")),
     (4, "cost", include_str!("migrations/0004_cost.sql")),
     (5, "tokens", include_str!("migrations/0005_tokens.sql")),
+    (6, "weights", include_str!("migrations/0006_weights.sql")),
 ];
 
 /// A PostgreSQL database, in one term of this coordinator's.
@@ -321,6 +324,33 @@ impl Store for PostgresStore {
 
     async fn artifact(&self, digest: Digest) -> Result<Option<(v1::ArtifactKind, u64)>, Error> {
         read::artifact_of(&self.readers, digest).await
+    }
+
+    async fn wants_weights(&self, trial: TrialId) -> Result<bool, Error> {
+        weights::wanted(&self.readers, trial).await
+    }
+
+    async fn settle_weights(&self, settlement: &Settlement) -> Result<Settled, Error> {
+        self.in_term(async {
+            let mut transaction = self.begin().await?;
+            let settled = weights::settle(&mut transaction, settlement).await?;
+            transaction.commit().await?;
+            Ok(settled)
+        })
+        .await
+    }
+
+    async fn removals(&self) -> Result<Vec<Digest>, Error> {
+        weights::removals(&self.readers).await
+    }
+
+    async fn removed(&self, digest: Digest) -> Result<(), Error> {
+        self.in_term(async {
+            let mut transaction = self.begin().await?;
+            weights::removed(&mut transaction, digest).await?;
+            Ok(transaction.commit().await?)
+        })
+        .await
     }
 
     async fn size_bytes(&self) -> Result<u64, Error> {

@@ -5,7 +5,7 @@ use sqlx::PgConnection;
 use sweep_spec::FailureClass;
 use sweep_spec::trainer::{EpochMetrics, Origin};
 
-use super::audit;
+use super::{audit, weights};
 use super::columns::{Change, Columns, pieces, signed, text};
 use crate::store::Error;
 use crate::store::codes::{SweepState, class_code, outcome_code};
@@ -18,6 +18,7 @@ pub(super) async fn commit(tx: &mut PgConnection, commit: &Commit) -> Result<(),
     sweeps(tx, commit).await?;
     trials(tx, commit).await?;
     endings(tx, commit).await?;
+    weights::changes(tx, commit).await?;
     audit::write(tx, &commit.audit).await
 }
 

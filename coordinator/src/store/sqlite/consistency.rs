@@ -62,6 +62,21 @@ const ORPHANS: &[(&str, &str, &str)] = &[
         "owner <> 0 AND NOT EXISTS (SELECT 1 FROM attempts a WHERE a.key = artifacts.owner)",
         "their attempt is gone",
     ),
+    (
+        "weight_choices",
+        "NOT EXISTS (SELECT 1 FROM sweeps s WHERE s.id = weight_choices.sweep)",
+        "their sweep is gone",
+    ),
+    (
+        "weight_choices",
+        "settled = 1 AND NOT EXISTS (SELECT 1 FROM weights_kept k WHERE k.sweep = weight_choices.sweep)",
+        "whose weights are kept is gone, and all that are there stay",
+    ),
+    (
+        "weights_kept",
+        "NOT EXISTS (SELECT 1 FROM weight_choices w WHERE w.sweep = weights_kept.sweep)",
+        "the choice that they belong to is gone",
+    ),
 ];
 
 /// Trials whose round is gone.

@@ -13,7 +13,7 @@ use super::cells::Cells;
 use super::facts::{self, AttemptFacts, Floors, RoundFacts, TrialFacts};
 use super::read;
 use super::write::SESSION;
-use super::{audit, number, observed, repair};
+use super::{audit, number, observed, repair, weights};
 use crate::store::Error;
 use crate::store::codes::{AttemptState, RoundState, StageState, SweepState};
 use crate::store::record::{AttemptKey, ConfigurationRecord, LiveAttempt, LiveSweep, Loaded, SweepRecord};
@@ -44,6 +44,7 @@ pub(super) async fn load(pool: &SqlitePool) -> Result<Loaded, Error> {
     loaded.snapshot.workers = audit::services(pool).await?;
     let last = sqlx::query_scalar("SELECT COALESCE(MAX(key), 0) FROM attempts").fetch_one(pool).await?;
     loaded.last_attempt = last;
+    loaded.weights_due = weights::due(pool).await?;
     Ok(loaded)
 }
 

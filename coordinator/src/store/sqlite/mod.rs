@@ -18,6 +18,7 @@ mod rows;
 mod scan;
 mod tokens;
 mod trials;
+mod weights;
 mod write;
 
 pub(crate) use content::content;
@@ -45,6 +46,7 @@ use super::record::{
     ResultRecord, SweepRecord, TrialPage, TrialRecord, TrialRow, WorkerRecord,
 };
 use super::tokens::{TokenRecord, Tokens};
+use super::weights::{Settled, Settlement};
 use super::write::{AuditRow, Commit, Preparation};
 use super::{Error, Loss, Store};
 use crate::unix_ms;
@@ -74,6 +76,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (3, "origin", include_str!("migrations/0003_origin.sql")),
     (4, "cost", include_str!("migrations/0004_cost.sql")),
     (5, "tokens", include_str!("migrations/0005_tokens.sql")),
+    (6, "weights", include_str!("migrations/0006_weights.sql")),
 ];
 
 /// Which store, and how it is opened.
@@ -412,6 +415,22 @@ impl Store for SqliteStore {
 
     async fn artifact(&self, digest: Digest) -> Result<Option<(v1::ArtifactKind, u64)>, Error> {
         read::artifact_of(&self.readers, digest).await
+    }
+
+    async fn wants_weights(&self, trial: TrialId) -> Result<bool, Error> {
+        weights::wanted(&self.readers, trial).await
+    }
+
+    async fn settle_weights(&self, settlement: &Settlement) -> Result<Settled, Error> {
+        weights::settle(&self.writer, settlement).await
+    }
+
+    async fn removals(&self) -> Result<Vec<Digest>, Error> {
+        weights::removals(&self.readers).await
+    }
+
+    async fn removed(&self, digest: Digest) -> Result<(), Error> {
+        weights::removed(&self.writer, digest).await
     }
 
     async fn size_bytes(&self) -> Result<u64, Error> {

@@ -5,7 +5,7 @@ use sqlx::SqliteConnection;
 
 use super::number::{self, Writer};
 use super::rows::{Statement, Values, signed};
-use super::{audit, change};
+use super::{audit, change, weights};
 use crate::store::codes::{class_code, outcome_code};
 use crate::store::record::{ArtifactRecord, AttemptKey, TestScore};
 use crate::store::write::{Commit, ResultRow, WorkerRow};
@@ -122,6 +122,7 @@ pub(super) async fn commit(writer: &Writer, commit: &Commit) -> Result<(), Error
     trials(tx, commit).await?;
     endings(tx, commit).await?;
     change::sweeps_ended(tx, &commit.sweeps_ended).await?;
+    weights::changes(tx, commit).await?;
     audit::write(tx, &commit.audit).await?;
     numbered.commit().await
 }

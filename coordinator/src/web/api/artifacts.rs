@@ -36,7 +36,8 @@ pub(super) async fn one(Open(desk): Open, Named(digest): Named, headers: HeaderM
     let (content_type, extension) = match kind {
         ArtifactKind::Thumbnails => ("image/png", "png"),
         ArtifactKind::Log => ("text/plain; charset=utf-8", "log"),
-        ArtifactKind::Weights | ArtifactKind::Unspecified => ("application/octet-stream", "bin"),
+        ArtifactKind::Weights => ("application/octet-stream", "safetensors"),
+        ArtifactKind::Unspecified => ("application/octet-stream", "bin"),
     };
     let pieces = desk
         .artifact_content(found)

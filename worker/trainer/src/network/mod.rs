@@ -3,6 +3,7 @@
 
 mod build;
 mod initial;
+pub(crate) mod weights;
 
 #[cfg(test)]
 mod tests;

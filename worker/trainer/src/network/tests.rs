@@ -142,3 +142,61 @@ fn first_weights_depend_on_seed_name_and_shape_alone() {
     // The fourth moment of a cut normal is below 3 variances squared: five deviations of the mean are 5·√(2/2400) = 0.144.
     assert!((variance / (2.0 / 40.0) - 1.0).abs() < 0.144, "{variance}");
 }
+
+#[test]
+fn weights_are_a_safetensors_file_named_after_the_layers() {
+    let network = one_block(true);
+    network.forward(pixels([1.0, 3.0, -1.0, 1.0]), Vec::new());
+    let file = weights::file(&network.valid()).unwrap();
+    let read = safetensors::SafeTensors::deserialize(&file).unwrap();
+    let mut shapes: Vec<(String, Vec<usize>)> =
+        read.tensors().into_iter().map(|(name, tensor)| (name, tensor.shape().to_vec())).collect();
+    shapes.sort();
+    let expected = [
+        ("batch_norm1.bias", vec![1]),
+        ("batch_norm1.running_mean", vec![1]),
+        ("batch_norm1.running_var", vec![1]),
+        ("batch_norm1.weight", vec![1]),
+        ("batch_norm2.bias", vec![2]),
+        ("batch_norm2.running_mean", vec![2]),
+        ("batch_norm2.running_var", vec![2]),
+        ("batch_norm2.weight", vec![2]),
+        ("conv1.bias", vec![1]),
+        ("conv1.weight", vec![1, 1, 3, 3]),
+        ("dense1.bias", vec![2]),
+        ("dense1.weight", vec![2, 1]),
+        ("output.bias", vec![2]),
+        ("output.weight", vec![2, 2]),
+    ];
+    assert_eq!(shapes, expected.map(|(name, shape)| (name.to_owned(), shape)));
+    let stored = |name: &str| -> Vec<f32> {
+        let tensor = read.tensor(name).unwrap();
+        assert_eq!(tensor.dtype(), safetensors::Dtype::F32);
+        tensor.data().chunks_exact(4).map(|bytes| f32::from_le_bytes(bytes.try_into().unwrap())).collect()
+    };
+    assert_eq!(stored("conv1.weight"), values(network.blocks[0].convolution.weight.val()));
+    // The network has (inputs, outputs): [[1, -1]] and [[1, 2], [3, 4]].
+    assert_eq!(stored("dense1.weight"), [1.0, -1.0]);
+    assert_eq!(stored("output.weight"), [1.0, 3.0, 2.0, 4.0]);
+    assert_eq!(stored("output.bias"), [0.5, 0.0]);
+    let norm = network.dense[0].norm.as_ref().unwrap();
+    assert_eq!(stored("batch_norm2.running_mean"), values(norm.running_mean.value_sync()));
+    assert_eq!(stored("batch_norm2.running_var"), values(norm.running_var.value_sync()));
+    assert!(stored("batch_norm1.running_mean")[0] > 0.02, "the statistics of the last step");
+    let (_, about) = safetensors::SafeTensors::read_metadata(&file).unwrap();
+    assert!(about.metadata().as_ref().unwrap()["layout"].contains("(outputs, inputs, rows, columns)"));
+    assert_eq!(file, weights::file(&network.valid()).unwrap(), "equal weights are equal bytes");
+}
+
+#[test]
+fn a_file_of_weights_names_every_layer_of_the_largest_network() {
+    let input = Input { image_size: 32, channels: 3, classes: 8 };
+    let vgg19 = Vgg19 { batch_norm: true, ..Vgg19::default() };
+    let network = build(&Configuration::Vgg19(vgg19), input, &Protocol::default());
+    let file = weights::file(&network.valid()).unwrap();
+    let read = safetensors::SafeTensors::deserialize(&file).unwrap();
+    let named: usize = read.tensors().iter().map(|(_, tensor)| tensor.shape().iter().product::<usize>()).sum();
+    assert_eq!(named, network.num_params());
+    assert_eq!(read.tensor("conv16.weight").unwrap().shape(), [512, 512, 3, 3]);
+    assert_eq!(read.tensor("batch_norm19.running_var").unwrap().shape(), [1024]);
+}

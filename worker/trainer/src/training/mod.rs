@@ -242,7 +242,7 @@ fn leave_artifacts(request: &Train, images: &Images, split: &Split, state: &Stat
         |error| Failure::machine(format!("artifacts cannot be left in {}", folder.display())).because(error);
     fs::create_dir_all(folder).map_err(unwritten)?;
     if let Some(weights) = &state.progress.weights {
-        fs::write(folder.join("weights.bin"), weights).map_err(unwritten)?;
+        fs::write(folder.join("weights.safetensors"), weights).map_err(unwritten)?;
     }
     // One sheet goes with a data set, for all trials; where each seed has validation images of its own, there is none.
     if !request.trial.protocol.split.is_fixed() {

@@ -2,9 +2,7 @@
 //! by epoch and step, so they are no part of it.
 
 use burn::module::AutodiffModule;
-use burn::module::Module;
 use burn::optim::adaptor::OptimizerAdaptor;
-use burn::record::{BinBytesRecorder, FullPrecisionSettings, Recorder};
 use sweep_spec::FailureClass;
 use sweep_spec::protocol::{Optimizer, Protocol, Report};
 use sweep_spec::trainer::{EpochMetrics, Tested, Validation};
@@ -14,9 +12,7 @@ use super::schedule::Pace;
 use super::score::Score;
 use crate::device::{Inner, Training};
 use crate::failure::Failure;
-use crate::network::Network;
-
-type Recording = BinBytesRecorder<FullPrecisionSettings>;
+use crate::network::{Network, weights};
 
 /// The optimizer of a trial.
 pub(super) type Stepping = OptimizerAdaptor<Adam, Network<Training>, Training>;
@@ -40,7 +36,7 @@ pub(super) struct Progress {
     pub(super) validation: Option<Validation>,
     /// On the test part, of that epoch, where a holdout leaves the test part aside.
     pub(super) tested: Option<Tested>,
-    /// Weights of that epoch, where they are kept.
+    /// Weights of that epoch as a file, where they are kept.
     pub(super) weights: Option<Vec<u8>>,
     /// Wall time of training and validation.
     pub(super) seconds: f64,
@@ -95,6 +91,13 @@ impl State {
         self.network.valid()
     }
 
+    /// The network's weights as a file.
+    fn weights(&self) -> Result<Vec<u8>, Failure> {
+        // A network that validates has the running statistics of the last step; one that trains may be a step behind.
+        weights::file(&self.validating())
+            .map_err(|error| Failure::new(FailureClass::Trainer, "the weights cannot be written").because(error))
+    }
+
     /// Takes notice of an epoch that is over. `keep` says whether the weights of the reported epoch are wanted.
     pub(super) fn end_epoch(
         &mut self,
@@ -108,7 +111,7 @@ impl State {
             self.progress.validation = Some(validation);
             self.progress.tested = tested;
             if keep {
-                self.progress.weights = Some(weights(&self.network)?);
+                self.progress.weights = Some(self.weights()?);
             }
         }
         Ok(())
@@ -127,21 +130,19 @@ impl State {
     }
 }
 
-/// The network's record in full precision.
-fn weights(network: &Network<Training>) -> Result<Vec<u8>, Failure> {
-    Recorder::<Training>::record(&Recording::default(), network.clone().into_record(), ())
-        .map_err(|error| Failure::new(FailureClass::Trainer, "the weights cannot be recorded").because(error))
-}
-
 #[cfg(test)]
 mod tests {
+    use burn::module::Module;
     use burn::optim::{GradientsParams, Optimizer as _};
+    use burn::record::{BinBytesRecorder, FullPrecisionSettings, Recorder};
     use burn::tensor::{Tensor, TensorData};
     use sweep_spec::{Cnn, Configuration};
 
     use super::*;
     use crate::device::Room;
     use crate::network::{Build, Input};
+
+    type Recording = BinBytesRecorder<FullPrecisionSettings>;
 
     fn fresh(room: &Room, seed: u64) -> State {
         let protocol = Protocol::default();
@@ -165,8 +166,9 @@ mod tests {
         let room = Room::cpu();
         let mut straight = fresh(&room, 1);
         step(&mut straight, &room, 0.3);
-        let network = weights(&straight.network).unwrap();
         let recording = Recording::default();
+        let network = straight.network.clone().into_record();
+        let network = Recorder::<Training>::record(&recording, network, ()).unwrap();
         let optimizer = Recorder::<Training>::record(&recording, straight.optimizer.to_record(), ()).unwrap();
         let mut resumed = fresh(&room, 2);
         let record = Recorder::<Training>::load(&recording, network, room.device()).unwrap();
@@ -176,6 +178,6 @@ mod tests {
         for state in [&mut straight, &mut resumed] {
             step(state, &room, 0.7);
         }
-        assert_eq!(weights(&straight.network).unwrap(), weights(&resumed.network).unwrap());
+        assert_eq!(straight.weights().unwrap(), resumed.weights().unwrap());
     }
 }

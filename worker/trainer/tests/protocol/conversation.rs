@@ -36,9 +36,12 @@ fn a_trainer_answers_one_trial_after_the_other() {
         assert_eq!(finished["validation"]["labels"].as_array().unwrap().len(), 16);
         assert!(finished["provenance"]["peak_memory_bytes"].as_u64().unwrap() > 1_000_000);
     }
-    for file in ["weights.bin", "thumbnails.png"] {
+    for file in ["weights.safetensors", "thumbnails.png"] {
         assert!(cache.path().join("artifacts").join(file).metadata().unwrap().len() > 0, "{file}");
     }
+    let file = std::fs::read(cache.path().join("artifacts/weights.safetensors")).unwrap();
+    let weights = safetensors::SafeTensors::deserialize(&file).unwrap();
+    assert!(weights.tensor("conv1.weight").is_ok() && weights.tensor("output.bias").is_ok(), "{:?}", weights.names());
     assert_eq!(trainer.status(), Some(0));
 }
 

@@ -40,7 +40,7 @@ fn answer(mut trainer: Trainer, request: &Train) -> Value {
     assert_eq!(trainer.status(), Some(0));
     assert_eq!(events.last().unwrap()["event"], "finished");
     events.retain(|event| event["event"] == "epoch" || event["event"] == "finished");
-    let weights = fs::read(Path::new(request.artifact_folder.as_ref().unwrap()).join("weights.bin")).unwrap();
+    let weights = fs::read(Path::new(request.artifact_folder.as_ref().unwrap()).join("weights.safetensors")).unwrap();
     let mut answer = json!({ "events": events, "weights": blake3::hash(&weights).to_hex().to_string() });
     forget_times(&mut answer);
     answer

@@ -11,7 +11,7 @@
 //! | each epoch's numbers, in the order of `EpochMetrics`, without the epoch | 56 each |
 //! | validation: images, then labels, predictions, confidences, confusion where there are any | 4, 2, 2, 4 each; 4 each |
 //! | format 2 only, the test part: epoch, 0 for none; then loss, accuracy, and what `validation` has | 4; 8, 8, ... |
-//! | kept weights: length, bytes | 8, length |
+//! | kept weights: length, a safetensors file | 8, length |
 //! | tensors: count, each as `tensors` writes it | 4, … |
 //! | BLAKE3 digest of everything before | 32 |
 //!
@@ -26,6 +26,7 @@ use sweep_spec::{Digest, Protocol, TRAINER_SEMANTICS, TrialId};
 use super::bytes::{Bytes, write_floats};
 use super::refusal::Refusal;
 use super::tensors::{self, Held};
+use crate::network::weights;
 use crate::training::schedule::Pace;
 use crate::training::score::Score;
 use crate::training::state::{Partial, State};
@@ -36,8 +37,8 @@ const MAGIC: [u8; 8] = *b"sweepchk";
 const DIGEST_BYTES: u64 = 32;
 /// Magic and format.
 const SHORTEST_BYTES: u64 = 12 + DIGEST_BYTES;
-/// All parts whose length does not depend on the trial, generously.
-const FIXED_BYTES: u64 = 1024;
+/// All parts whose length does not depend on the trial, generously; kept weights say in words how they lie.
+const FIXED_BYTES: u64 = 2048;
 /// More than a tensor's shape needs, here and with its name in kept weights.
 const TENSOR_BYTES: u64 = 512;
 
@@ -233,7 +234,8 @@ fn read_contents(fit: &Fit<'_>, shapes: &[Vec<usize>], bytes: &mut Bytes<impl Re
     let tested = if fit.test_images > 0 { read_tested(epochs, fit, bytes)? } else { None };
     let length = bytes.u64()?;
     let weights = bytes.bytes(length)?;
-    if fit.keeps_weights && epochs > 0 && weights.is_empty() {
+    // Earlier releases kept them in a form that only Burn reads.
+    if fit.keeps_weights && epochs > 0 && !weights::is_whole(&weights) {
         return Err(Refusal::Weights);
     }
     let weights = fit.keeps_weights.then_some(weights).filter(|weights| !weights.is_empty());

@@ -31,7 +31,7 @@ pub(super) enum Refusal {
     InstructionSet { found: String, here: String },
     #[error("it was made with other images, or another split of them")]
     Data,
-    #[error("it lacks the weights that are to be kept now")]
+    #[error("it lacks the weights that are to be kept now, or has them in the form of an earlier release")]
     Weights,
 }
 

@@ -82,7 +82,7 @@ fn bits(finished: &Finished, epochs: &[EpochMetrics], folder: &Path) -> String {
         let numbers = [metrics.train_loss, metrics.train_accuracy, metrics.val_loss, metrics.val_accuracy];
         (metrics.epoch, metrics.learning_rate.to_bits(), numbers.map(f64::to_bits))
     };
-    let weights = blake3::hash(&fs::read(folder.join("artifacts/weights.bin")).unwrap());
+    let weights = blake3::hash(&fs::read(folder.join("artifacts/weights.safetensors")).unwrap());
     format!(
         "{:?} {:?} {:?} {:?} {:?} {} {} {weights}",
         finished.outcome,

@@ -10,6 +10,7 @@ use std::time::Duration;
 use serde_yaml::Value;
 
 use crate::credentials::Token;
+use crate::machine::folders::{Place, user_folder};
 use crate::{checkpoints, machine};
 
 mod keys;
@@ -221,13 +222,22 @@ impl Config {
 
     /// Where this worker keeps its state.
     pub fn state_folder(&self) -> PathBuf {
-        let usual = || machine::user_folder("XDG_STATE_HOME", ".local/state").join("sweep");
-        self.state_dir.clone().unwrap_or_else(|| usual().join(format!("worker-{}", self.name)))
+        self.state_place().path
+    }
+
+    pub(crate) fn state_place(&self) -> Place {
+        let usual = || user_folder("XDG_STATE_HOME", ".local/state").join("sweep");
+        let usual = || usual().join(format!("worker-{}", self.name));
+        self.state_dir.as_deref().map_or_else(usual, Place::named)
     }
 
     /// Where this machine's trainers keep decoded images.
     pub fn cache_folder(&self) -> PathBuf {
-        self.cache_dir.clone().unwrap_or_else(|| machine::user_folder("XDG_CACHE_HOME", ".cache").join("sweep"))
+        self.cache_place().path
+    }
+
+    pub(crate) fn cache_place(&self) -> Place {
+        self.cache_dir.as_deref().map_or_else(|| user_folder("XDG_CACHE_HOME", ".cache").join("sweep"), Place::named)
     }
 }
 

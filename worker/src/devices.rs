@@ -55,7 +55,9 @@ pub(crate) fn plan(
     }
     let slot = |name: &String| {
         let device = find(offered, name).ok_or_else(|| unknown(name, offered))?;
-        let whole = device.memory_bytes.or(if name == "cpu" { machine.memory_bytes } else { None });
+        // A trainer says what memory the machine has, and the container may leave less of it.
+        let here = if name == "cpu" { machine.memory_bytes } else { None };
+        let whole = device.memory_bytes.into_iter().chain(here).min();
         let share = whole.map(|bytes| bytes / sharers.get(name.as_str()).copied().unwrap_or(1).max(1));
         Ok(Slot { device: name.clone(), device_name: device.description.clone(), memory_bytes: slot_memory.or(share) })
     };
@@ -111,6 +113,17 @@ mod tests {
         assert_eq!(slots[1].memory_bytes, Some(80 << 30));
         let slots = plan(&Slots::Count(1), Some(7), &offered(0), MACHINE).unwrap();
         assert_eq!(slots[0].memory_bytes, Some(7));
+    }
+
+    #[test]
+    fn slots_share_what_the_container_leaves_of_the_memory_that_the_trainer_sees() {
+        let mut offered = offered(0);
+        offered.devices[0].memory_bytes = Some(64 << 30);
+        let slots = plan(&Slots::Count(2), None, &offered, MACHINE).unwrap();
+        assert_eq!(slots[0].memory_bytes, Some(6 << 30));
+        offered.devices[0].memory_bytes = Some(8 << 30);
+        let slots = plan(&Slots::Count(2), None, &offered, MACHINE).unwrap();
+        assert_eq!(slots[0].memory_bytes, Some(4 << 30));
     }
 
     #[test]

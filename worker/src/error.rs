@@ -21,6 +21,17 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
+    /// A folder that it keeps for itself cannot be made or is not its own.
+    #[error("the folder {} cannot be used: --{flag} names another, and HOME says where this user's folders lie", path.display())]
+    OwnFolder {
+        /// Which.
+        path: PathBuf,
+        /// What names another.
+        flag: &'static str,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
     /// Another worker uses its state folder.
     #[error("another worker uses {}; give this one another --name or --state-dir", path.display())]
     Locked {

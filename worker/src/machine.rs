@@ -1,6 +1,9 @@
 //! What this machine is: its name, cores and memory, with the limits of the container that it may be.
 
-use std::path::PathBuf;
+pub(crate) mod folders;
+mod limits;
+
+use std::path::Path;
 use std::time::Duration;
 
 /// The host's name; `worker` where it cannot be told.
@@ -11,13 +14,13 @@ pub(crate) fn host_name() -> String {
 
 /// Cores that this process may use, container limits included.
 pub(crate) fn cores() -> usize {
-    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    limits::read(Path::new("/")).cores.map_or(cores, |limit| limit.min(cores))
 }
 
 /// Memory that this process may use, in bytes: the machine's, or the container's limit where it is lower.
 pub(crate) fn memory_bytes() -> Option<u64> {
-    let limit = std::fs::read_to_string("/sys/fs/cgroup/memory.max").ok().and_then(|text| text.trim().parse().ok());
-    [physical_memory_bytes(), limit].into_iter().flatten().min()
+    [physical_memory_bytes(), limits::read(Path::new("/")).memory_bytes].into_iter().flatten().min()
 }
 
 #[cfg(target_os = "linux")]
@@ -29,12 +32,6 @@ fn physical_memory_bytes() -> Option<u64> {
 #[cfg(not(target_os = "linux"))]
 fn physical_memory_bytes() -> Option<u64> {
     None
-}
-
-/// A folder of the user's by the usual variable, or below the home folder, or below the temporary one.
-pub(crate) fn user_folder(variable: &str, below_home: &str) -> PathBuf {
-    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    set(variable).or_else(|| set("HOME").map(|home| home.join(below_home))).unwrap_or_else(std::env::temp_dir)
 }
 
 /// `duration` times a random share of at least one half, so that workers that lost one coordinator come back apart.

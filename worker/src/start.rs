@@ -21,6 +21,7 @@ use crate::config::{Config, Problem, Problems};
 use crate::devices::{Machine, Slot};
 use crate::gpu::Gpus;
 use crate::log_tail::LogTail;
+use crate::machine::folders::Place;
 use crate::metrics::Metrics;
 use crate::outbox::{self, Journal, Recovered};
 use crate::seat::{Seat, Workplace};
@@ -212,12 +213,16 @@ struct Ground {
 
 impl Ground {
     fn prepare(config: &Config) -> Result<Self, Error> {
-        let made = |path: PathBuf| {
-            let usable = std::fs::create_dir_all(&path).and_then(|()| std::fs::canonicalize(&path));
-            usable.map_err(|source| Error::Folder { path, source })
+        let made = |place: Place, flag: &'static str| {
+            let usable = place.make().and_then(|()| std::fs::canonicalize(&place.path));
+            if let (Ok(folder), Some(_)) = (&usable, &place.guard) {
+                let folder = folder.display();
+                tracing::warn!(%folder, "HOME names no folder of this user's: this one lies among the temporary files");
+            }
+            usable.map_err(|source| Error::OwnFolder { path: place.path, flag, source })
         };
-        let state = made(config.state_folder())?;
-        let cache = made(config.cache_folder())?;
+        let state = made(config.state_place(), "state-dir")?;
+        let cache = made(config.cache_place(), "cache-dir")?;
         let data_root = std::fs::canonicalize(&config.data_root)
             .map_err(|source| Error::Folder { path: config.data_root.clone(), source })?;
         let lock = lock(&state)?;
@@ -295,6 +300,19 @@ async fn probe(launcher: &Launcher) -> Result<(Trainer, Devices), Error> {
             let what = format!("`{}` is no answer to `devices`", name_of(&other));
             Err(trainer::Error::Protocol { what }.into())
         }
+    }
+}
+
+/// The folder of decoded images that a worker of this configuration uses, and whether it lies among the temporary files
+/// because nothing names this user's home. Makes nothing.
+///
+/// # Errors
+/// The folder cannot be made, or is not this user's alone.
+pub fn cache(config: &Config) -> Result<(PathBuf, bool), Error> {
+    let place = config.cache_place();
+    match place.check() {
+        Ok(()) => Ok((place.path, place.guard.is_some())),
+        Err(source) => Err(Error::OwnFolder { path: place.path, flag: "cache-dir", source }),
     }
 }
 

@@ -30,6 +30,7 @@ pub(super) async fn look(arguments: &Arguments, study: Option<&Study>, checks: &
             Err(why) => checks.push(Check::wrong("slots", why, "`auto`, a number, or devices such as `cpu,cpu`")),
         }
     }
+    checks.push(cache());
     let store = arguments.store.clone().unwrap_or_else(|| PathBuf::from(DEFAULT_STORE));
     checks.push(local_store(&store));
     checks.extend(local_disk(&store));
@@ -111,6 +112,27 @@ fn told(devices: &Devices) -> Check {
         Some(why) if !cfg!(feature = "cuda") => Check::ok("devices", format!("{found}; no CUDA: {why}")),
         Some(why) => {
             Check::warning("devices", format!("{found}; no CUDA: {why}"), "without a GPU everything trains on CPUs")
+        }
+    }
+}
+
+/// Where decoded images are kept, by the rule of a worker.
+fn cache() -> Check {
+    let advice = "set HOME or XDG_CACHE_HOME to a folder of this user's";
+    let local = vec![("coordinator", "http://127.0.0.1:1".to_owned())];
+    let config = match sweep_worker::Config::load(None, [], local) {
+        Ok(config) => config,
+        Err(problems) => return Check::wrong("cache", problems.to_string(), advice),
+    };
+    match sweep_worker::cache(&config) {
+        Ok((folder, false)) => Check::ok("cache", format!("decoded images are kept in {}", folder.display())),
+        Ok((folder, true)) => {
+            let found = format!("HOME is not set or is /: decoded images are kept in {}", folder.display());
+            Check::warning("cache", found, "set HOME, or they are made again whenever temporary files are removed")
+        }
+        Err(error) => {
+            let cause = std::error::Error::source(&error).map(|cause| format!(" ({cause})")).unwrap_or_default();
+            Check::wrong("cache", format!("{error}{cause}"), advice)
         }
     }
 }

@@ -315,11 +315,12 @@ pub fn description(found: v1::DataDescription) -> Result<Described, Invalid> {
     })
 }
 
-/// Phases of an attempt: seconds until it started, seconds until it ended.
-pub fn phases(phases: Option<v1::AttemptPhases>) -> Result<(f64, f64), Invalid> {
-    let Some(phases) = phases else { return Ok((0.0, 0.0)) };
+/// Phases of an attempt: seconds until it started, seconds until it ended, and seconds in which it did not run.
+pub fn phases(phases: Option<v1::AttemptPhases>) -> Result<(f64, f64, f64), Invalid> {
+    let Some(phases) = phases else { return Ok((0.0, 0.0, 0.0)) };
     let start = seconds("phases.start_seconds", phases.start_seconds)?;
-    Ok((start, seconds("phases.run_seconds", phases.run_seconds)?))
+    let run = seconds("phases.run_seconds", phases.run_seconds)?;
+    Ok((start, run, seconds("phases.paused_seconds", phases.paused_seconds)?))
 }
 
 /// The message of a setting.

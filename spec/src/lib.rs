@@ -17,6 +17,7 @@ pub mod problem;
 pub mod protocol;
 mod read;
 pub mod retry;
+pub mod running;
 pub mod settings;
 pub mod spec;
 pub mod trainer;

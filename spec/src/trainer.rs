@@ -229,8 +229,16 @@ pub struct Finished {
     /// On the test part, of the same epoch, where `protocol.holdout` keeps it out of every choice. It only reports.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub test: Option<Tested>,
+    /// Seconds of this attempt in which the trainer's process did not run: it was stopped, or the machine slept. They are in no
+    /// other number.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub paused_seconds: f64,
     /// How it was made.
     pub provenance: Provenance,
+}
+
+fn is_zero(seconds: &f64) -> bool {
+    *seconds == 0.0
 }
 
 /// What a network said of every validation image, in the data set's order.

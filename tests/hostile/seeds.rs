@@ -72,7 +72,7 @@ fn finish(ending: v1::finish_request::Ending) -> v1::FinishRequest {
         session: 1,
         lease: lease(),
         last_sequence: EPOCHS.into(),
-        phases: Some(v1::AttemptPhases { start_seconds: 0.5, run_seconds: 2.0 }),
+        phases: Some(v1::AttemptPhases { start_seconds: 0.5, run_seconds: 2.0, paused_seconds: 0.0 }),
         log_tail: "the end\n".into(),
         ending: Some(ending),
     }

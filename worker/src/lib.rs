@@ -9,6 +9,7 @@ mod artifact;
 mod calls;
 mod checkpoints;
 mod cli;
+mod clock;
 pub mod config;
 mod conversation;
 pub mod credentials;

@@ -13,6 +13,7 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use crate::checkpoints::Checkpoints;
+use crate::clock::Clock;
 use crate::log_tail::LogTail;
 use crate::metrics::Metrics;
 use crate::outbox::LogBook;
@@ -33,6 +34,7 @@ pub(crate) struct Workplace {
     pub(crate) events: mpsc::Sender<SlotEvent>,
     pub(crate) log_book: LogBook,
     pub(crate) checkpoints: Arc<Checkpoints>,
+    pub(crate) clock: Clock,
 }
 
 /// A seat: empty, or with a trainer that waits for a command or answers one.

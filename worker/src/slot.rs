@@ -9,13 +9,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use sweep_proto::v1::{ArtifactKind, AttemptPhases};
 use sweep_spec::protocol::KeepWeights;
-use sweep_spec::trainer::{Command, Described, EpochMetrics, Failed, Finished, Train};
+use sweep_spec::trainer::{Command, Described, EpochMetrics, Event, Failed, Finished, Train};
 use sweep_spec::{Digest, FailureClass, Trial};
 use tokio::sync::{Notify, mpsc};
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use crate::artifact::{self, Artifact};
+use crate::clock::{self, Mark, Told};
 use crate::conversation::{Conversation, Step};
 use crate::log_tail::LogTail;
 use crate::metrics::SlotState;
@@ -33,8 +34,6 @@ pub(crate) struct Job {
     pub(crate) trial: Trial,
     /// Cancelled when the attempt is to be stopped.
     pub(crate) stop: CancellationToken,
-    /// When the assignment came.
-    pub(crate) received: Instant,
 }
 
 /// What slots, and whoever describes data sets, say to the agent.
@@ -69,13 +68,15 @@ pub(crate) struct SlotTask {
     seat: Seat,
     /// A checkpoint of the attempt is on disk.
     written: Arc<Notify>,
+    /// What the trainer told of its time.
+    told: Told,
 }
 
 impl SlotTask {
     pub(crate) fn new(index: u32, device: String, place: Arc<Workplace>) -> Self {
         place.metrics.slot_appears(index);
         let threads = if device == "cpu" { Threads::One } else { Threads::Any };
-        Self { index, device, seat: Seat::new(place, threads, None), written: Arc::default() }
+        Self { index, device, seat: Seat::new(place, threads, None), written: Arc::default(), told: Told::default() }
     }
 
     /// Works until the agent gives up the other end of `jobs`.
@@ -94,7 +95,8 @@ impl SlotTask {
 
     async fn attempt(&mut self, job: Job) {
         self.move_to(SlotState::Starting);
-        let mut started = None;
+        let (begun, mut started) = (self.seat.place.clock.mark(), None);
+        self.told = Told::default();
         // The words of the attempt before are not this one's.
         self.seat.log.clear();
         let keeping = keep_log(self.seat.place.log_book.clone(), job.lease, self.seat.log.clone());
@@ -118,7 +120,8 @@ impl SlotTask {
             }
         };
         self.seat.place.metrics.speed_ends(self.index);
-        let ended = Box::new(Ended { how, phases: phases(&job, started), log_tail: self.seat.log.text(), artifacts });
+        let phases = clock::phases(begun, started, self.seat.place.clock.mark(), self.told);
+        let ended = Box::new(Ended { how, phases, log_tail: self.seat.log.text(), artifacts });
         self.move_to(SlotState::Idle);
         let event = SlotEvent::Ended { slot: self.index, lease: job.lease, ended };
         // Without an agent there is nobody left to tell.
@@ -132,7 +135,7 @@ impl SlotTask {
     async fn train(
         &mut self,
         job: &Job,
-        started: &mut Option<Instant>,
+        started: &mut Option<Mark>,
     ) -> Result<(Box<Finished>, Vec<Artifact>), Option<Failed>> {
         let folder = artifact::folder(&self.seat.place.state_folder, &job.lease);
         if let Err(error) = tokio::fs::create_dir_all(&folder).await {
@@ -180,27 +183,36 @@ impl SlotTask {
         &mut self,
         lease: Lease,
         train: &Train,
-        started: &mut Option<Instant>,
+        started: &mut Option<Mark>,
     ) -> Result<(Box<Finished>, Digest), Failed> {
         let mut conversation = Conversation::new(train);
+        let mut first_epoch = 1;
         let silence = self.seat.place.silence;
         self.trainer()?.send(&Command::Train(Box::new(train.clone()))).await.map_err(|error| failed(&error))?;
         loop {
             let event = self.trainer()?.event_within(silence, "an event of the trial").await;
             let event = event.map_err(|error| failed(&error))?;
+            if let Event::Started(started) = &event {
+                first_epoch = started.first_epoch;
+            }
             let step = conversation.take(event).map_err(|what| failed(&trainer::Error::Protocol { what }))?;
             match step {
                 Step::Started => {
-                    *started = Some(Instant::now());
+                    *started = Some(self.seat.place.clock.mark());
                     self.move_to(SlotState::Running);
                 }
                 Step::Point(metrics) => {
+                    // Those of a checkpoint are said again, and were trained by an earlier attempt.
+                    if metrics.epoch >= first_epoch {
+                        self.told.trained_seconds += metrics.seconds;
+                    }
                     self.seat.place.metrics.speed(self.index, metrics.images_per_second);
                     // When the agent has no room, the trainer waits: nothing is dropped.
                     drop(self.seat.place.events.send(SlotEvent::Point { lease, metrics }).await);
                 }
                 Step::Checkpoint => self.written.notify_one(),
                 Step::Finished(finished) => {
+                    self.told.paused_seconds = finished.paused_seconds;
                     let digest = finished.provenance.data_digest;
                     return Ok((finished, digest));
                 }
@@ -216,15 +228,6 @@ impl SlotTask {
 
     fn move_to(&self, state: SlotState) {
         self.seat.place.metrics.slot_moves(self.index, state);
-    }
-}
-
-fn phases(job: &Job, started: Option<Instant>) -> AttemptPhases {
-    let now = Instant::now();
-    let seconds = |from: Instant, to: Instant| to.saturating_duration_since(from).as_secs_f64();
-    AttemptPhases {
-        start_seconds: seconds(job.received, started.unwrap_or(now)),
-        run_seconds: started.map_or(0.0, |started| seconds(started, now)),
     }
 }
 

@@ -17,6 +17,7 @@ use crate::agent::{Agent, MAX_DESCRIBES, Parts, Post};
 use crate::artifact;
 use crate::calls::Link;
 use crate::checkpoints::Checkpoints;
+use crate::clock::Clock;
 use crate::config::{Config, Problem, Problems};
 use crate::devices::{Machine, Slot};
 use crate::gpu::Gpus;
@@ -165,6 +166,7 @@ pub async fn start(
         events: events_sender,
         log_book: journal.log_book(),
         checkpoints: Arc::clone(&checkpoints),
+        clock: Clock::start(),
     });
     let mut crew = Crew::hire(&place, &slots, trainer);
     let parts = Parts {

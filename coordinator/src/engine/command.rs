@@ -167,6 +167,8 @@ pub struct Finish {
     pub start_seconds: f64,
     /// Seconds until it ended.
     pub run_seconds: f64,
+    /// Seconds in which it did not run.
+    pub paused_seconds: f64,
     /// The last lines of its log.
     pub log_tail: String,
 }

@@ -234,7 +234,13 @@ impl Driver {
             .as_ref()
             .map_or((0.0, 0.0, String::new()), |said| (said.start_seconds, said.run_seconds, said.log_tail.clone()));
         let at_ms = self.parts.clock.unix_ms();
-        attempt.counted_ms = u64::try_from(at_ms.saturating_sub(attempt.assigned_ms)).unwrap_or(0);
+        let whole_ms = u64::try_from(at_ms.saturating_sub(attempt.assigned_ms)).unwrap_or(0);
+        // Time that did not run is not cost; a worker cannot have stood still for longer than the attempt took.
+        let paused_ms = said.as_ref().map_or(0, |said| (said.paused_seconds * 1000.0) as u64).min(whole_ms);
+        if paused_ms > 0 {
+            self.batch.commit.pauses.push((key, paused_ms));
+        }
+        attempt.counted_ms = whole_ms - paused_ms;
         self.spend(lease, attempt.counted_ms as i64);
         self.batch.commit.attempts_ended.push(AttemptEnd {
             key,

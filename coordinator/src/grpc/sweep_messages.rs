@@ -169,7 +169,11 @@ pub(super) fn attempt(attempt: &AttemptRecord) -> v1::AttemptRecord {
         ended_unix_ms: attempt.ended_ms,
         outcome: attempt.state.name().to_owned(),
         failure: attempt.failure.as_ref().map(|(class, reason)| convert::failure_message(*class, reason)),
-        phases: Some(v1::AttemptPhases { start_seconds: attempt.start_seconds, run_seconds: attempt.run_seconds }),
+        phases: Some(v1::AttemptPhases {
+            start_seconds: attempt.start_seconds,
+            run_seconds: attempt.run_seconds,
+            paused_seconds: 0.0,
+        }),
         log_tail: attempt.log_tail.clone(),
     }
 }

@@ -204,7 +204,7 @@ pub(crate) fn finish(request: v1::FinishRequest) -> Result<Finish, Error> {
         }
         None => return Err(Invalid { field: "ending", problem: "absent".into() }.into()),
     };
-    let (start_seconds, run_seconds) = convert::phases(request.phases)?;
+    let (start_seconds, run_seconds, paused_seconds) = convert::phases(request.phases)?;
     Ok(Finish {
         session: SessionId(request.session),
         lease: convert::lease("lease", request.lease)?,
@@ -212,6 +212,7 @@ pub(crate) fn finish(request: v1::FinishRequest) -> Result<Finish, Error> {
         ending,
         start_seconds,
         run_seconds,
+        paused_seconds,
         log_tail: convert::log_tail(&request.log_tail),
     })
 }

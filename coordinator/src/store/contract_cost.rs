@@ -31,13 +31,15 @@ pub(super) async fn what_trials_took_is_found_with_what_was_expected(place: &dyn
         test_images: 32,
     };
     failed.descriptions.push((Digest::of(b"dataset"), found));
+    // Of its 20 ms it did not run for 7.
+    failed.pauses = vec![(AttemptKey(2), 7)];
     store.commit(&failed).await.unwrap();
     store.close().await;
     drop(store);
     let store = place.open().await;
-    assert_eq!(store.spent_ms(SWEEP).await.unwrap(), 23, "a failed attempt is paid");
+    assert_eq!(store.spent_ms(SWEEP).await.unwrap(), 16, "a failed attempt is paid, but for what did not run");
     let loaded = store.load().await.unwrap();
-    assert_eq!(loaded.sweeps[0].spent_ms, 23);
+    assert_eq!(loaded.sweeps[0].spent_ms, 16);
     let observed = store.observed(10).await.unwrap();
     assert_eq!(observed.sizes[&Digest::of(b"dataset")], (64, 32));
     let one = &observed.trials[0];
@@ -45,6 +47,11 @@ pub(super) async fn what_trials_took_is_found_with_what_was_expected(place: &dyn
     assert_eq!((one.seconds, one.run_seconds, one.slot_seconds), (2.5, 0.2, 0.003));
     assert_eq!((&one.configuration, &one.question.protocol), (&trial(0).configuration, &trial(0).protocol));
     assert_eq!((one.device_name.as_str(), one.threads, one.peak_memory_bytes), ("a name", 2, 1 << 63));
+    let mut paused = Commit { pauses: vec![(AttemptKey(1), 1)], ..Commit::default() };
+    store.commit(&paused).await.unwrap();
+    paused.pauses[0].1 = u64::from(u32::MAX);
+    store.commit(&paused).await.unwrap();
+    assert_eq!(store.observed(10).await.unwrap().trials[0].slot_seconds, 0.002, "said twice, it counts once");
     let asked: Vec<TrialId> = (0..1_200).map(|seed| trial(seed).id().unwrap()).collect();
     assert_eq!(store.answered(&asked).await.unwrap(), [lease(0).trial].into());
     // A sweep that finds the result known has not paid for it.

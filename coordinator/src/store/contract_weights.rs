@@ -20,8 +20,13 @@ async fn two_answered(store: &dyn Store) {
 
 async fn leave(store: &dyn Store, kind: v1::ArtifactKind, seed: u64, content: &[u8]) {
     let owner = Some((AttemptKey(seed as i64 + 1), lease(seed).trial, 1));
-    let record =
-        ArtifactRecord { digest: Digest::of(content), kind, owner, data_digest: None, size_bytes: content.len() as u64 };
+    let record = ArtifactRecord {
+        digest: Digest::of(content),
+        kind,
+        owner,
+        data_digest: None,
+        size_bytes: content.len() as u64,
+    };
     store.add_artifact(&record).await.unwrap();
 }
 

@@ -198,6 +198,7 @@ pub const TABLES: &[Table] = &[
     },
     Table { name: "weight_choices", key: &["sweep"], groups: &[whole(&["ended_ms", "settled"])] },
     Table { name: "weights_kept", key: &["sweep", "configuration"], groups: &[whole(&[])] },
+    Table { name: "pauses", key: &["attempt"], groups: &[whole(&["ms"])] },
     Table { name: "removals", key: &["digest"], groups: &[whole(&[])] },
 ];
 
@@ -208,6 +209,7 @@ pub fn since(table: &str) -> i64 {
         "predictions" => 4,
         "tokens" => 5,
         "weight_choices" | "weights_kept" | "removals" => 6,
+        "pauses" => 7,
         _ => 1,
     }
 }

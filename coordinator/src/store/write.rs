@@ -49,6 +49,8 @@ pub struct Commit {
     pub results: Vec<ResultRow>,
     /// Attempts that end.
     pub attempts_ended: Vec<AttemptEnd>,
+    /// Milliseconds in which attempts that end did not run; an attempt without a row ran all the time.
+    pub pauses: Vec<(AttemptKey, u64)>,
     /// Rounds that end.
     pub rounds_ended: Vec<RoundEndRow>,
     /// Sweeps that end.
@@ -83,6 +85,7 @@ impl Commit {
             + self.points.len()
             + self.results.len()
             + self.attempts_ended.len()
+            + self.pauses.len()
             + self.rounds_ended.len()
             + self.sweeps_ended.len()
             + self.weights_due.len()

@@ -306,11 +306,10 @@ pub(crate) async fn fill(store: &dyn Store) {
     store.commit(&ended).await.unwrap();
     begin(store, SweepId(2), 10..12).await;
     let cancelled = SweepEndRow { sweep: SweepId(2), state: SweepState::Cancelled, reason: String::new(), at_ms: 9 };
-    store.commit(&Commit {
-        sweeps_ended: vec![cancelled],
-        weights_due: vec![(SweepId(2), 9)],
-        ..Commit::default()
-    }).await.unwrap();
+    store
+        .commit(&Commit { sweeps_ended: vec![cancelled], weights_due: vec![(SweepId(2), 9)], ..Commit::default() })
+        .await
+        .unwrap();
     let artifact = ArtifactRecord {
         digest: Digest::of(b"log"),
         kind: v1::ArtifactKind::Log,

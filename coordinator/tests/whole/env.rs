@@ -255,7 +255,7 @@ impl Worker {
             lease: Some(lease.clone()),
             last_sequence,
             ending: Some(ending),
-            phases: Some(v1::AttemptPhases { start_seconds: 0.1, run_seconds: 1.0 }),
+            phases: Some(v1::AttemptPhases { start_seconds: 0.1, run_seconds: 1.0, paused_seconds: 0.0 }),
             log_tail: "pretended".into(),
         };
         self.client.finish(request).await.unwrap().into_inner()

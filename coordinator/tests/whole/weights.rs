@@ -155,7 +155,8 @@ async fn a_later_sweep_with_another_winner_says_that_its_weights_are_gone() {
     chosen(&env, first).await;
     until_files_are(&env, 2).await;
     // Without the wide one, the first sweep's second best wins, whose weights went with the first sweep.
-    let narrow: String = keeping("winner").lines().filter(|line| !line.starts_with("extra")).collect::<Vec<_>>().join("\n");
+    let narrow: String =
+        keeping("winner").lines().filter(|line| !line.starts_with("extra")).collect::<Vec<_>>().join("\n");
     let second = env.submit(&narrow).await.id;
     let left = chosen(&env, second).await;
     assert!(left.artifacts.is_empty());

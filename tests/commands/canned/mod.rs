@@ -164,7 +164,7 @@ impl SweepService for Canned {
             log_tail: format!("first line\n{HOSTILE}\n"),
             ..Default::default()
         };
-        let phases = AttemptPhases { start_seconds: 0.5, run_seconds: 305.0 };
+        let phases = AttemptPhases { start_seconds: 0.5, run_seconds: 305.0, paused_seconds: 0.0 };
         let second = AttemptRecord {
             attempt: 2,
             device: "cpu".into(),

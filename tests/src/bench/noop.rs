@@ -145,7 +145,7 @@ impl Worker {
             session: self.session,
             lease: Some(lease.clone()),
             last_sequence: self.work.points,
-            phases: Some(AttemptPhases { start_seconds: 0.0, run_seconds: 0.0 }),
+            phases: Some(AttemptPhases { start_seconds: 0.0, run_seconds: 0.0, paused_seconds: 0.0 }),
             log_tail: String::new(),
             ending: Some(finish_request::Ending::Result(self.result(&lease))),
         };

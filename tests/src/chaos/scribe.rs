@@ -133,7 +133,7 @@ impl Scribe {
             session,
             lease: Some(lease.clone()),
             last_sequence: EPOCHS.into(),
-            phases: Some(AttemptPhases { start_seconds: 0.0, run_seconds: 0.0 }),
+            phases: Some(AttemptPhases { start_seconds: 0.0, run_seconds: 0.0, paused_seconds: 0.0 }),
             log_tail: String::new(),
             ending: Some(finish_request::Ending::Result(result(lease.attempt))),
         };

@@ -165,6 +165,7 @@ fn finished(train: &Train, outcome: Outcome, last: u32) -> Finished {
         best,
         validation: None,
         test: None,
+        paused_seconds: 0.0,
         provenance: Provenance {
             params: 1,
             images_per_second: f64::from(IMAGES),

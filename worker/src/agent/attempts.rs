@@ -6,7 +6,6 @@ use sweep_proto::v1::finish_request::Ending as How;
 use sweep_spec::trainer::{Described, Failed};
 use sweep_spec::{Dataset, FailureClass, Trial, settings};
 use tokio::sync::mpsc::error::TrySendError;
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{Agent, Describing, Held, Post};
@@ -58,7 +57,7 @@ impl Agent {
                 self.outbox.close(lease, ending(How::Stopped(v1::Stopped { reason })));
             }
             Ok((slot, trial)) => {
-                let job = Job { lease, trial, stop, received: Instant::now() };
+                let job = Job { lease, trial, stop };
                 if let Some(post) = self.parts.posts.get_mut(slot) {
                     post.waiting.push_back(job);
                     hand_out(post);

@@ -47,7 +47,8 @@ impl Place {
         }
         use rustix::fs::Access;
         let writable = rustix::fs::access(there, Access::WRITE_OK | Access::EXEC_OK).map_err(io::Error::from);
-        writable.map_err(|error| io::Error::new(error.kind(), format!("{} cannot be written: {error}", there.display())))
+        writable
+            .map_err(|error| io::Error::new(error.kind(), format!("{} cannot be written: {error}", there.display())))
     }
 }
 
@@ -101,7 +102,8 @@ mod tests {
     use super::*;
 
     fn chosen(variables: &[(&str, &str)]) -> Place {
-        let set = |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| PathBuf::from(value));
+        let set =
+            |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| PathBuf::from(value));
         choose(("XDG_CACHE_HOME", ".cache"), set, Path::new("/tmp/sweep-7"))
     }
 

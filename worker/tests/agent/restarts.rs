@@ -144,8 +144,9 @@ async fn a_damaged_journal_is_set_aside_and_its_attempt_is_lost() {
 
 #[tokio::test]
 async fn files_that_go_before_an_ending_survive_too() {
-    let mut env =
-        Env::new("started; epoch 1; wait_here gate; printf weights > $folder/weights.safetensors; epoch 2; epoch 3; finished");
+    let mut env = Env::new(
+        "started; epoch 1; wait_here gate; printf weights > $folder/weights.safetensors; epoch 2; epoch 3; finished",
+    );
     let gate = env.gate("gate");
     let mut trial = trial(1);
     trial.protocol.keep_weights = KeepWeights::All;

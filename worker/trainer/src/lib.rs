@@ -3,6 +3,7 @@
 //! database and no async runtime may enter here.
 
 pub mod bench;
+mod clock;
 mod conversation;
 mod crash;
 mod data;

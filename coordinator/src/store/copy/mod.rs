@@ -46,6 +46,7 @@ const TABLES: &[&str] = &[
     "weight_choices",
     "weights_kept",
     "removals",
+    "pauses",
 ];
 
 /// Tables that are there and are not copied: which layouts were made, and who leads.

@@ -52,6 +52,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (4, "cost", include_str!("migrations/0004_cost.sql")),
     (5, "tokens", include_str!("migrations/0005_tokens.sql")),
     (6, "weights", include_str!("migrations/0006_weights.sql")),
+    (7, "pauses", include_str!("migrations/0007_pauses.sql")),
 ];
 
 /// A PostgreSQL database, in one term of this coordinator's.

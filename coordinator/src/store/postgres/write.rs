@@ -5,8 +5,8 @@ use sqlx::PgConnection;
 use sweep_spec::FailureClass;
 use sweep_spec::trainer::{EpochMetrics, Origin};
 
-use super::{audit, weights};
 use super::columns::{Change, Columns, pieces, signed, text};
+use super::{audit, weights};
 use crate::store::Error;
 use crate::store::codes::{SweepState, class_code, outcome_code};
 use crate::store::record::{ArtifactRecord, TestScore};
@@ -193,6 +193,10 @@ async fn endings(tx: &mut PgConnection, commit: &Commit) -> Result<(), Error> {
             condition: "attempts.state = 0",
         };
         columns.update(tx, "attempts", &["key"], change).await?;
+    }
+    for rows in pieces(&commit.pauses) {
+        let columns = Columns::of(rows).number("attempt", |(attempt, _)| attempt.0).number("ms", |row| signed(row.1));
+        columns.insert(tx, "pauses", NOTHING).await?;
     }
     for rows in pieces(&commit.rounds_ended) {
         let columns = Columns::of(rows).bytes("trial", |row| row.trial.as_bytes().as_slice());

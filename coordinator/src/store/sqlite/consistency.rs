@@ -48,6 +48,7 @@ const ORPHANS: &[(&str, &str, &str)] = &[
     ),
     ("points", "NOT EXISTS (SELECT 1 FROM attempts a WHERE a.key = points.attempt)", "their attempt is gone"),
     ("predictions", "NOT EXISTS (SELECT 1 FROM attempts a WHERE a.key = predictions.attempt)", "their attempt is gone"),
+    ("pauses", "NOT EXISTS (SELECT 1 FROM attempts a WHERE a.key = pauses.attempt)", "their attempt is gone"),
     ("results", "NOT EXISTS (SELECT 1 FROM attempts a WHERE a.key = results.attempt)", "their attempt is gone"),
     (
         "validations",
@@ -62,11 +63,7 @@ const ORPHANS: &[(&str, &str, &str)] = &[
         "owner <> 0 AND NOT EXISTS (SELECT 1 FROM attempts a WHERE a.key = artifacts.owner)",
         "their attempt is gone",
     ),
-    (
-        "weight_choices",
-        "NOT EXISTS (SELECT 1 FROM sweeps s WHERE s.id = weight_choices.sweep)",
-        "their sweep is gone",
-    ),
+    ("weight_choices", "NOT EXISTS (SELECT 1 FROM sweeps s WHERE s.id = weight_choices.sweep)", "their sweep is gone"),
     (
         "weight_choices",
         "settled = 1 AND NOT EXISTS (SELECT 1 FROM weights_kept k WHERE k.sweep = weight_choices.sweep)",

@@ -19,9 +19,10 @@ pub(super) async fn observed(pool: &SqlitePool, limit: u32) -> Result<Observed, 
     let query = sqlx::query(
         "SELECT p.attempt, p.seconds, p.low, p.high, p.memory_bytes, p.sum, a.key, a.assigned_ms, a.ended_ms, \
          a.run_seconds, r.outcome, r.seconds AS trained, r.peak_memory_bytes, r.device_name, r.instruction_set, \
-         r.threads, t.configuration, q.body \
+         r.threads, t.configuration, q.body, COALESCE(u.ms, 0) AS paused_ms \
          FROM results r JOIN attempts a ON a.key = r.attempt AND a.state = 1 JOIN trials t ON t.id = a.trial \
          JOIN questions q ON q.digest = t.question LEFT JOIN predictions p ON p.attempt = a.key \
+         LEFT JOIN pauses u ON u.attempt = a.key \
          ORDER BY r.attempt DESC LIMIT ?",
     );
     let rows = query.bind(limit).fetch_all(pool).await?;
@@ -40,7 +41,10 @@ fn trial(row: &SqliteRow, questions: &mut Questions) -> Result<ObservedTrial, Er
         outcome: outcome_of(row.try_get("outcome")?)?,
         seconds: row.try_get("trained")?,
         run_seconds: row.try_get("run_seconds")?,
-        slot_seconds: seconds_between(row.try_get("assigned_ms")?, row.try_get("ended_ms")?),
+        slot_seconds: seconds_between(
+            row.try_get::<i64, _>("assigned_ms")?.saturating_add(row.try_get("paused_ms")?),
+            row.try_get("ended_ms")?,
+        ),
         peak_memory_bytes: unsigned(row.try_get("peak_memory_bytes")?),
         device_name: row.try_get("device_name")?,
         instruction_set: row.try_get("instruction_set")?,
@@ -81,8 +85,9 @@ async fn sizes(pool: &SqlitePool) -> Result<HashMap<sweep_spec::Digest, (u64, u6
 /// Milliseconds of slots: attempts of the rounds that are a sweep's own, and that have ended.
 pub(super) async fn spent_ms(pool: &SqlitePool, sweep: SweepId) -> Result<u64, Error> {
     let query = sqlx::query_scalar(
-        "SELECT COALESCE(SUM(MAX(a.ended_ms - a.assigned_ms, 0)), 0) FROM sweep_trials t \
-         JOIN attempts a ON a.trial = t.trial AND a.round = t.round AND a.state > 0 WHERE t.sweep = ? AND t.reused = 0",
+        "SELECT COALESCE(SUM(MAX(a.ended_ms - a.assigned_ms - COALESCE(u.ms, 0), 0)), 0) FROM sweep_trials t \
+         JOIN attempts a ON a.trial = t.trial AND a.round = t.round AND a.state > 0 \
+         LEFT JOIN pauses u ON u.attempt = a.key WHERE t.sweep = ? AND t.reused = 0",
     );
     let found: i64 = query.bind(signed(sweep.0)).fetch_one(pool).await?;
     Ok(u64::try_from(found).unwrap_or(0))

@@ -105,6 +105,12 @@ const ATTEMPT_ENDED: Statement = Statement {
            end_sum = excluded.end_sum, log_tail = excluded.log_tail, log_sum = excluded.log_sum \
            WHERE attempts.state = 0",
 };
+const PAUSE: Statement = Statement {
+    head: "INSERT INTO pauses (attempt, ms, sum) VALUES",
+    columns: 3,
+    constants: "",
+    tail: "ON CONFLICT DO NOTHING",
+};
 const ROUND_ENDED: Statement = Statement {
     head: "INSERT INTO rounds (trial, round, state, attempt, outcome, class, reason, ended_ms, end_sum, opened_ms) VALUES",
     columns: 9,
@@ -235,6 +241,7 @@ async fn endings(tx: &mut SqliteConnection, commit: &Commit) -> Result<(), Error
             values.loose(row.lease.trial.as_bytes().as_slice()).loose(row.lease.round).loose(row.lease.attempt)
         })
         .await?;
+    PAUSE.run(tx, &commit.pauses, |values, (attempt, ms)| values.int(attempt.0).number(*ms).sum()).await?;
     ROUND_ENDED
         .run(tx, &commit.rounds_ended, |values, row| {
             let (class, reason) = failure(&row.failure);

@@ -16,7 +16,6 @@ mod tests;
 use std::fs;
 use std::mem;
 use std::path::Path;
-use std::time::Instant;
 
 use burn::module::Module;
 use sweep_spec::protocol::{KeepWeights, Report};
@@ -28,6 +27,7 @@ use self::checkpoint::{Checkpoints, Fit};
 use self::epoch::Epochs;
 use self::score::Score;
 use self::state::{Partial, State};
+use crate::clock::Clock;
 use crate::data::{Images, Split, write_thumbnails};
 use crate::device::{Room, Training};
 use crate::failure::{Failure, Stop};
@@ -49,6 +49,7 @@ pub(crate) trait Listener {
 /// Trains a trial, from its newest checkpoint on where there is one. Every event but the last goes to the listener.
 pub(crate) fn train(request: &Train, listener: &mut dyn Listener) -> Result<(Finished, Phases), Stop> {
     check(request)?;
+    let clock = Clock::start();
     provenance::forget_peak_memory();
     let trial = &request.trial;
     let room = Room::open(&request.device)?;
@@ -90,7 +91,7 @@ pub(crate) fn train(request: &Train, listener: &mut dyn Listener) -> Result<(Fin
         first_epoch: state.progress.epochs() + 1,
     }))?;
     let epochs = Epochs::new(trial, &room, &split, &batches, input.classes as usize);
-    let mut course = Course { request, epochs, checkpoints };
+    let mut course = Course { request, epochs, checkpoints, clock };
     let outcome = course.run(&mut state, listener)?;
     leave_artifacts(request, &images, &split, &state)?;
     let phases = course.epochs.phases;
@@ -104,6 +105,7 @@ pub(crate) fn train(request: &Train, listener: &mut dyn Listener) -> Result<(Fin
         best: progress.best,
         validation: progress.validation,
         test: progress.tested,
+        paused_seconds: course.clock.paused().as_secs_f64(),
         provenance,
     };
     Ok((finished, phases))
@@ -114,6 +116,7 @@ struct Course<'a> {
     request: &'a Train,
     epochs: Epochs<'a>,
     checkpoints: Option<Checkpoints<'a>>,
+    clock: Clock,
 }
 
 impl Course<'_> {
@@ -149,13 +152,13 @@ impl Course<'_> {
     fn run_epoch(&mut self, state: &mut State, listener: &dyn Listener) -> Result<Option<EpochMetrics>, Stop> {
         let epoch = state.progress.epochs() + 1;
         let learning_rate = state.pace.learning_rate();
-        let started = Instant::now();
+        let started = self.clock.ran();
         let trained = self.epochs.train(state, epoch, learning_rate, listener);
-        state.partial.training_seconds += started.elapsed().as_secs_f64();
+        state.partial.training_seconds += (self.clock.ran() - started).as_secs_f64();
         trained?;
-        let started = Instant::now();
+        let started = self.clock.ran();
         let answered = self.look(epoch, state, listener);
-        state.partial.validation_seconds += started.elapsed().as_secs_f64();
+        state.partial.validation_seconds += (self.clock.ran() - started).as_secs_f64();
         let (validated, validation, tested) = answered?;
         let Partial { score: trained, training_seconds, validation_seconds, .. } = mem::take(&mut state.partial);
         let seconds = training_seconds + validation_seconds;

@@ -49,7 +49,7 @@ fn answer(mut trainer: Trainer, request: &Train) -> Value {
 fn forget_times(value: &mut Value) {
     match value {
         Value::Object(fields) => {
-            for name in ["attempt", "seconds", "images_per_second", "peak_memory_bytes"] {
+            for name in ["attempt", "seconds", "images_per_second", "peak_memory_bytes", "paused_seconds"] {
                 fields.remove(name);
             }
             fields.values_mut().for_each(forget_times);

@@ -4,4 +4,5 @@
 
 mod conversation;
 mod killed;
+mod stopped;
 mod trainer;

@@ -1,0 +1,130 @@
+//! How long this agent ran. A task's own thread reads the clock in between, so that a gap shows whatever the agent waits for.
+
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use rustix::time::ClockId;
+use sweep_proto::v1::AttemptPhases;
+use sweep_spec::running::{RunningTime, TICK};
+
+/// A clock that goes on while the machine sleeps, where the system has one: then sleep is a gap like any other.
+#[cfg(target_os = "linux")]
+const GOES_ON: ClockId = ClockId::Boottime;
+#[cfg(not(target_os = "linux"))]
+const GOES_ON: ClockId = ClockId::Monotonic;
+
+/// Measures from when it was started until it is dropped.
+pub(crate) struct Clock {
+    time: Arc<Mutex<RunningTime>>,
+    /// Its end tells the thread to leave.
+    _end: mpsc::Sender<()>,
+}
+
+/// A moment: how long the agent had run by then, and how long not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Mark {
+    ran: Duration,
+    paused: Duration,
+}
+
+/// What the trainer tells of its own time in one attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub(crate) struct Told {
+    /// Of the epochs that it trained, those of a checkpoint left out.
+    pub(crate) trained_seconds: f64,
+    /// In which its process did not run.
+    pub(crate) paused_seconds: f64,
+}
+
+impl Clock {
+    pub(crate) fn start() -> Self {
+        let time = Arc::new(Mutex::new(RunningTime::since(reading())));
+        let (end, ended) = mpsc::channel();
+        let shared = Arc::clone(&time);
+        let ticking = thread::Builder::new().name("clock".to_owned()).spawn(move || {
+            while let Err(RecvTimeoutError::Timeout) = ended.recv_timeout(TICK) {
+                look(&shared);
+            }
+        });
+        if let Err(error) = ticking {
+            tracing::warn!(%error, "no thread for the clock: time in which this process does not run is counted");
+        }
+        Self { time, _end: end }
+    }
+
+    pub(crate) fn mark(&self) -> Mark {
+        let time = look(&self.time);
+        Mark { ran: time.ran(), paused: time.paused() }
+    }
+}
+
+/// Where the time of an attempt went. Time in which neither ran is in no phase; agent and trainer may be stopped apart, and
+/// what the trainer trained while only the agent stood still was run.
+pub(crate) fn phases(begun: Mark, started: Option<Mark>, ended: Mark, told: Told) -> AttemptPhases {
+    let between = |from: Duration, to: Duration| to.saturating_sub(from).as_secs_f64();
+    let until = started.unwrap_or(ended);
+    let paused_before = between(begun.paused, until.paused);
+    let stood = between(until.paused, ended.paused);
+    let whole = between(until.ran, ended.ran) + stood;
+    let paused_after = stood.max(told.paused_seconds).min((whole - told.trained_seconds.max(0.0)).max(0.0));
+    AttemptPhases {
+        start_seconds: between(begun.ran, until.ran),
+        run_seconds: whole - paused_after,
+        paused_seconds: paused_before + paused_after,
+    }
+}
+
+fn look(time: &Mutex<RunningTime>) -> RunningTime {
+    let mut time = time.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(gap) = time.read(reading()) {
+        tracing::warn!("this worker did not run for {} s; the time is not counted", gap.as_secs());
+    }
+    time.clone()
+}
+
+fn reading() -> Duration {
+    let now = rustix::time::clock_gettime(GOES_ON);
+    Duration::new(u64::try_from(now.tv_sec).unwrap_or(0), u32::try_from(now.tv_nsec).unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mark(ran: u64, paused: u64) -> Mark {
+        Mark { ran: Duration::from_secs(ran), paused: Duration::from_secs(paused) }
+    }
+
+    fn told(trained_seconds: f64, paused_seconds: f64) -> Told {
+        Told { trained_seconds, paused_seconds }
+    }
+
+    fn numbers(phases: AttemptPhases) -> (f64, f64, f64) {
+        (phases.start_seconds, phases.run_seconds, phases.paused_seconds)
+    }
+
+    #[test]
+    fn time_that_did_not_run_is_in_no_phase() {
+        let (begun, started) = (mark(10, 5), Some(mark(12, 5)));
+        assert_eq!(numbers(phases(begun, started, mark(32, 5), told(18.0, 0.0))), (2.0, 20.0, 0.0));
+        // Both were stopped for 300 s.
+        assert_eq!(numbers(phases(begun, started, mark(32, 305), told(18.0, 300.0))), (2.0, 20.0, 300.0));
+        // Stopped before the trainer had started, and no word of it.
+        assert_eq!(numbers(phases(begun, Some(mark(12, 65)), mark(32, 65), told(18.0, 0.0))), (2.0, 20.0, 60.0));
+        assert_eq!(numbers(phases(begun, None, mark(14, 65), Told::default())), (4.0, 0.0, 60.0));
+    }
+
+    #[test]
+    fn agent_and_trainer_may_be_stopped_apart() {
+        let (begun, started) = (mark(0, 0), Some(mark(0, 0)));
+        // The agent stood for 300 s, and the trainer trained for all but 10 of them.
+        assert_eq!(numbers(phases(begun, started, mark(20, 300), told(310.0, 0.0))), (0.0, 310.0, 10.0));
+        // The trainer stood, and the agent waited for it.
+        assert_eq!(numbers(phases(begun, started, mark(320, 0), told(19.0, 300.0))), (0.0, 20.0, 300.0));
+        // A trainer that claims more than there was.
+        assert_eq!(numbers(phases(begun, started, mark(20, 0), told(1e9, 1e9))), (0.0, 20.0, 0.0));
+        assert_eq!(numbers(phases(begun, started, mark(20, 0), told(0.0, 1e9))), (0.0, 0.0, 20.0));
+    }
+}

@@ -1,0 +1,78 @@
+//! How long this process ran. A thread reads the clock in between, so that a gap shows even in the middle of a long step.
+
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use rustix::time::ClockId;
+use sweep_spec::running::{RunningTime, TICK};
+
+/// A clock that goes on while the machine sleeps, where the system has one: then sleep is a gap like any other.
+#[cfg(target_os = "linux")]
+const GOES_ON: ClockId = ClockId::Boottime;
+#[cfg(not(target_os = "linux"))]
+const GOES_ON: ClockId = ClockId::Monotonic;
+
+/// Measures from when it was started until it is dropped.
+pub(crate) struct Clock {
+    time: Arc<Mutex<RunningTime>>,
+    /// Its end tells the thread to leave.
+    _end: mpsc::Sender<()>,
+}
+
+impl Clock {
+    pub(crate) fn start() -> Self {
+        let time = Arc::new(Mutex::new(RunningTime::since(reading())));
+        let (end, ended) = mpsc::channel();
+        let shared = Arc::clone(&time);
+        let ticking = thread::Builder::new().name("clock".to_owned()).spawn(move || {
+            while let Err(RecvTimeoutError::Timeout) = ended.recv_timeout(TICK) {
+                look(&shared);
+            }
+        });
+        if let Err(error) = ticking {
+            tracing::warn!(%error, "no thread for the clock: time in which this process does not run is counted");
+        }
+        Self { time, _end: end }
+    }
+
+    /// How long the process ran so far.
+    pub(crate) fn ran(&self) -> Duration {
+        look(&self.time).ran()
+    }
+
+    /// How long it did not.
+    pub(crate) fn paused(&self) -> Duration {
+        look(&self.time).paused()
+    }
+}
+
+fn look(time: &Mutex<RunningTime>) -> RunningTime {
+    let mut time = time.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(gap) = time.read(reading()) {
+        tracing::warn!("this process did not run for {} s; the time is not counted", gap.as_secs());
+    }
+    time.clone()
+}
+
+fn reading() -> Duration {
+    let now = rustix::time::clock_gettime(GOES_ON);
+    Duration::new(u64::try_from(now.tv_sec).unwrap_or(0), u32::try_from(now.tv_nsec).unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_that_runs_has_no_gap() {
+        let clock = Clock::start();
+        let before = clock.ran();
+        let mut work = 0_u64;
+        while clock.ran() == before {
+            work += 1;
+        }
+        assert!(work < u64::MAX && clock.ran() > before);
+    }
+}

@@ -37,5 +37,6 @@ pub use trial::Trial;
 
 /// Raised whenever a trainer of the same trial would produce other numbers than before.
 ///
-/// It is part of every trial's id, and a coordinator refuses a worker whose trainer has another one.
-pub const TRAINER_SEMANTICS: u32 = 1;
+/// It is part of every trial's id, and a coordinator refuses a worker whose trainer has another one. CONTRIBUTING.md lists
+/// the versions.
+pub const TRAINER_SEMANTICS: u32 = 2;

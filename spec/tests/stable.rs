@@ -7,7 +7,10 @@ use std::path::Path;
 
 use sweep_spec::plan::{Released, Winner};
 use sweep_spec::spec::Limits;
-use sweep_spec::{Digest, Plan, Spec};
+use sweep_spec::{Configuration, Digest, Plan, Spec, Trial};
+
+/// The trainer semantics of the first release. Later ones have other trial ids, and share everything else.
+const SEMANTICS: u32 = 1;
 
 fn plan(name: &str) -> Plan {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/first_release");
@@ -15,12 +18,16 @@ fn plan(name: &str) -> Plan {
     Plan::new(&Spec::parse(&text, &[], &Limits::default()).unwrap())
 }
 
+fn trial_ids(plan: &Plan, configuration: &Configuration) -> Vec<String> {
+    let trial = |seed: &u64| Trial { semantics: SEMANTICS, ..plan.trial(configuration, *seed) };
+    plan.spec().seeds.iter().map(|seed| trial(seed).id().unwrap().to_string()).collect()
+}
+
 /// A digest of every configuration in the order of release, with its ordinal, groups and trial ids.
 fn content(plan: &Plan, released: &Released<'_>) -> String {
     let mut text = String::new();
     for planned in released.configurations() {
-        let ids: Vec<String> =
-            plan.trial_ids(&planned.configuration).unwrap().iter().map(ToString::to_string).collect();
+        let ids = trial_ids(plan, &planned.configuration);
         let (ordinal, groups, label) = (planned.ordinal, &planned.groups, planned.label(plan));
         text.push_str(&format!("{ordinal} {groups:?} {label} {}\n", ids.join(" ")));
     }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use sweep_scheduler::event::{History, WantedTrial};
 use sweep_scheduler::{Event, Lease, Scheduler, SessionId, Timestamp};
-use sweep_spec::TrialId;
+use sweep_spec::{TRAINER_SEMANTICS, TrialId};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -26,7 +26,7 @@ use crate::metrics::Metrics;
 use crate::store::codes::AuditAction;
 use crate::store::observed::Observed;
 use crate::store::record::Loaded;
-use crate::store::write::{Bound, Commit};
+use crate::store::write::{AuditRow, Bound, Commit};
 use crate::store::{self, Store};
 
 /// Commands that are taken before a commit is begun.
@@ -336,6 +336,7 @@ impl Driver {
         let (scheduler, effects) = Scheduler::restore(self.parts.scheduler.clone(), self.now(), loaded.snapshot);
         self.scheduler = scheduler;
         self.carry_out(effects, None);
+        self.stop_sweeps_of_other_semantics();
         self.mind_budgets();
         self.batch.decide.extend(loaded.undecided.into_iter().map(|(sweep, stage)| Decide::Winner(sweep, stage)));
         self.batch.decide.extend(restore::adaptive(&self.live).map(Decide::MoreSeeds));
@@ -346,6 +347,24 @@ impl Driver {
         info!(sweeps, attempts, "read the store");
         self.parts.ready.send_replace(true);
         true
+    }
+
+    /// A trial belongs to one trainer semantics, and every worker of this release has the newest: what an earlier release
+    /// left unfinished would only fail, trial by trial.
+    fn stop_sweeps_of_other_semantics(&mut self) {
+        let live = self.live.sweeps.iter();
+        let mut found: Vec<_> =
+            live.filter(|(_, sweep)| restore::is_of_other_semantics(sweep)).map(|(id, _)| *id).collect();
+        found.sort_unstable();
+        for id in found {
+            let reason = format!(
+                "trainers of this release have trainer semantics {TRAINER_SEMANTICS}, and the trials of this sweep ask \
+                for another one: submit the sweep again"
+            );
+            warn!(sweep_id = %id, reason, "a sweep of another trainer semantics stops");
+            self.note(AuditRow { sweep: Some(id), detail: reason.clone(), ..audit(NOBODY, AuditAction::Cancelled) });
+            self.event(Event::StopSweep { sweep: id, reason });
+        }
     }
 
     /// Milliseconds since this task began.

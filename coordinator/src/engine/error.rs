@@ -35,6 +35,16 @@ pub enum Error {
         /// `: it was cancelled at 2026-11-25 14:03 UTC`; empty where only the scheduler was asked.
         how: String,
     },
+    /// Its trials belong to another trainer semantics, which no worker of this release has.
+    #[error(
+        "the trials of sweep {sweep} ask for another trainer semantics than {}, which every worker of this release \
+        has: submit it again",
+        sweep_spec::TRAINER_SEMANTICS
+    )]
+    OtherSemantics {
+        /// Which.
+        sweep: SweepId,
+    },
     /// A cancelled sweep is not taken up again.
     #[error("sweep {sweep} was cancelled: submit it again; what is known is not run again")]
     Cancelled {
@@ -123,6 +133,7 @@ impl Error {
             | Self::NotFound { .. }
             | Self::Ended { .. }
             | Self::Cancelled { .. }
+            | Self::OtherSemantics { .. }
             | Self::NameTaken { .. }
             | Self::TooMany { .. }
             | Self::UnknownSession

@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use sweep_scheduler::SweepId;
 use sweep_spec::plan::Winner;
-use sweep_spec::{Plan, TrialId};
+use sweep_spec::{Plan, TRAINER_SEMANTICS, TrialId};
 
 use super::submit::{Submit, blocking};
 use super::{Error, Handle, fitting, restore};
@@ -44,6 +44,12 @@ impl Handle {
             let mut lost: HashMap<TrialId, (u32, u64)> =
                 replicates.iter().map(|row| (row.trial, (row.configuration, row.seed))).collect();
             let of = lost.len();
+            let other_semantics = replicates.first().is_some_and(|row| {
+                let found = configurations.iter().find(|found| found.position == row.configuration);
+                found.is_some_and(|found| {
+                    restore::asks_for_other_semantics(&before, &found.configuration, (row.trial, row.seed))
+                })
+            });
             let winners = winners(&from, &configurations, &plan);
             asked_for(&plan, &winners, |id| {
                 lost.remove(&id);
@@ -57,7 +63,14 @@ impl Handle {
                 lost: places.len(),
                 of,
                 examples: examples(&places, &configurations),
-                hint: hint(&before, &plan),
+                hint: if other_semantics {
+                    format!(
+                        "it was asked of another trainer semantics than {TRAINER_SEMANTICS}, so no trial is the same: \
+                        submit it as a sweep of its own"
+                    )
+                } else {
+                    hint(&before, &plan)
+                },
             })
         })
         .await

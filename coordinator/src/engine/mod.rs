@@ -308,7 +308,7 @@ impl Handle {
     /// Tries again what failed of a sweep, and nothing else. Says how many trials that are.
     ///
     /// # Errors
-    /// There is no such sweep, it was cancelled, or the commit failed.
+    /// There is no such sweep, it was cancelled, it asks for another trainer semantics, or the commit failed.
     pub async fn retry(&self, sweep: SweepId, actor: &str) -> Result<u64, Error> {
         let ticket = self.ask(Command::Ticket).await?;
         let record = self.store.sweep(sweep).await?.ok_or_else(|| Error::not_found(format!("sweep {sweep}")))?;
@@ -321,6 +321,9 @@ impl Handle {
         let ended = match self.store.ended(sweep).await? {
             Some((row, mut snapshot)) => {
                 let live = restore::live_sweep(&row, &snapshot, &self.clock)?;
+                if restore::is_of_other_semantics(&live) {
+                    return Err(Error::OtherSemantics { sweep });
+                }
                 restore::narrow(&live, &mut snapshot);
                 Some(Ended { live, snapshot })
             }

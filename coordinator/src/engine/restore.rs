@@ -9,7 +9,7 @@ use sweep_scheduler::snapshot::{Snapshot, SweepSnapshot};
 use sweep_spec::count::Input;
 use sweep_spec::plan::Winner;
 use sweep_spec::spec::Limits;
-use sweep_spec::{Plan, Spec};
+use sweep_spec::{Configuration, Plan, Spec, TrialId};
 use tracing::error;
 
 use super::Error;
@@ -83,6 +83,19 @@ pub(crate) fn begun(plan: &Plan, record: &SweepRecord, replicates: &mut Vec<Repl
     if !waiting.is_empty() {
         replicates.retain(|replicate| !waiting.contains(&replicate.seed));
     }
+}
+
+/// Whether a stored trial was asked of another trainer semantics: then its plan gives it another id today.
+pub(crate) fn asks_for_other_semantics(plan: &Plan, configuration: &Configuration, (id, seed): (TrialId, u64)) -> bool {
+    plan.trial(configuration, seed).id().is_ok_and(|today| today != id)
+}
+
+/// Whether no trainer of this release can run the trials of a sweep.
+pub(crate) fn is_of_other_semantics(sweep: &LiveSweep) -> bool {
+    sweep.trials.iter().next().is_some_and(|(id, (position, seed))| {
+        let found = sweep.configurations.get(position);
+        found.is_some_and(|found| asks_for_other_semantics(&sweep.plan, &found.configuration, (*id, *seed)))
+    })
 }
 
 /// How many trials of a sweep failed.

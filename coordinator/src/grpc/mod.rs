@@ -47,9 +47,11 @@ pub fn status(error: Error) -> Status {
         Error::NotFound { .. } | Error::Configuration(_) | Error::UnknownSession => not_found(&error),
         // Not FAILED_PRECONDITION: registering again would not help.
         Error::Semantics { .. } | Error::Version { .. } => Status::permission_denied(error.to_string()),
-        Error::Refused(_) | Error::Ended { .. } | Error::Cancelled { .. } | Error::NameTaken { .. } => {
-            Status::failed_precondition(error.to_string())
-        }
+        Error::Refused(_)
+        | Error::Ended { .. }
+        | Error::Cancelled { .. }
+        | Error::OtherSemantics { .. }
+        | Error::NameTaken { .. } => Status::failed_precondition(error.to_string()),
         Error::TooMany { .. } => Status::resource_exhausted(error.to_string()),
         Error::Unavailable | Error::Troubled { .. } | Error::Held { .. } => Status::unavailable(error.to_string()),
         Error::Store(error @ store::Error::Deposed { .. }) => Status::unavailable(error.to_string()),

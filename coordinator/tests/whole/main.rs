@@ -32,6 +32,8 @@ mod reports;
 #[cfg(test)]
 mod seeds;
 #[cfg(test)]
+mod upgrade;
+#[cfg(test)]
 mod watching;
 #[cfg(test)]
 mod weights;

@@ -85,6 +85,7 @@ fn print(output: &Output, report: &Report) -> Result<(), Failure> {
     unreadable(output, report)?;
     pairs(output, "twice in one part", &report.within)?;
     output.text(&totals(report))?;
+    passed_over(output, report)?;
     output.text("")?;
     let mut table = Table::new(&["class", "train#", "test#"]).names(&["class"]);
     for class in &report.classes {
@@ -125,18 +126,36 @@ fn more(output: &Output, number: u64) -> Result<(), Failure> {
     }
 }
 
+/// What no trainer reads, pictures in other formats first.
+fn passed_over(output: &Output, report: &Report) -> Result<(), Failure> {
+    let passed_over = &report.passed_over;
+    if passed_over.count == 0 {
+        return Ok(());
+    }
+    let files = plural(passed_over.count, "file");
+    let kinds = escape(&passed_over.to_string());
+    output.text(&format!("  passed over, because a trainer reads JPEG and PNG alone: {files} ({kinds})"))?;
+    for file in passed_over.files.iter().take(SHOWN) {
+        output.text(&format!("    {}", escape(file)))?;
+    }
+    match passed_over.count.saturating_sub(SHOWN as u64) {
+        0 => Ok(()),
+        rest => output.text(&format!("    {FAINT}and {} more{FAINT:#}", count(rest))),
+    }
+}
+
 fn totals(report: &Report) -> String {
     let imbalance = report.imbalance.map(|ratio| format!(", the largest class has {ratio:.2} times the smallest"));
     let sizes = report.sizes.iter().take(3);
     let sizes: Vec<_> = sizes.map(|size| format!("{}×{} ({})", size.width, size.height, count(size.images))).collect();
     let others = report.sizes.len().saturating_sub(3) as u64;
     let others = if others > 0 { format!(" and {}", plural(others, "other size")) } else { String::new() };
-    let passed_over = match report.passed_over {
+    let turned = match report.turned_images {
         0 => String::new(),
-        number => format!("\n  passed over: {} that no trainer looks at", plural(number, "file")),
+        number => format!("\n  turned as their EXIF orientation says: {}", plural(number, "image")),
     };
     format!(
-        "  images: {} train, {} test{}\n  sizes: {}{others}\n  channels: {} grey, {} in colour{passed_over}",
+        "  images: {} train, {} test{}\n  sizes: {}{others}\n  channels: {} grey, {} in colour{turned}",
         count(report.train_images),
         count(report.test_images),
         imbalance.unwrap_or_default(),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use sweep_proto::v1::{Assignment, Lease, PollResponse, Setting, TextList, setting};
 use sweep_spec::dataset::{Classes, Dataset, Source};
 use sweep_spec::settings::{Scalar, flatten};
-use sweep_spec::{Cnn, Configuration, Protocol, Trial};
+use sweep_spec::{Cnn, Configuration, Protocol, TRAINER_SEMANTICS, Trial};
 use sweep_worker::config::Slots;
 use sweep_worker::{Config, Handle};
 use tokio_util::sync::CancellationToken;
@@ -20,7 +20,7 @@ pub(crate) const EPOCHS: u32 = 3;
 const SCRIPT: &str = r#"
 echo $$ >> "$DIR/starts"
 say() { printf '%s\n' "$1"; }
-hello() { say '{"event":"hello","protocol":1,"semantics":1,"trainer":"scripted 1"}'; }
+hello() { say '{"event":"hello","protocol":1,"semantics":'$SEMANTICS',"trainer":"scripted 1"}'; }
 devices() { say '{"event":"devices","devices":[{"name":"cpu","description":"a cpu"}],"cuda_unavailable":"no driver"}'; }
 D=0000000000000000000000000000000000000000000000000000000000000000
 DATA='"digest":"'$D'","classes":["a","b"],"channels":3,"train_images":64,"test_images":2'
@@ -81,7 +81,8 @@ impl Env {
     pub(crate) fn with_script(script: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("trainer.sh");
-        std::fs::write(&path, format!("DIR='{}'\n{script}", folder.path().display())).unwrap();
+        let beginning = format!("DIR='{}'\nSEMANTICS={TRAINER_SEMANTICS}\n", folder.path().display());
+        std::fs::write(&path, format!("{beginning}{script}")).unwrap();
         let coordinator = Coordinator::new();
         let server = Server::start(&coordinator, 0);
         let config = Config {

@@ -30,7 +30,8 @@ async fn a_trial_goes_from_its_assignment_to_its_result() {
     {
         let state = env.coordinator.state();
         let registration = &state.registrations[0];
-        assert_eq!((registration.worker.as_str(), registration.trainer_semantics), ("w1", 1));
+        let expected = ("w1", sweep_spec::TRAINER_SEMANTICS);
+        assert_eq!((registration.worker.as_str(), registration.trainer_semantics), expected);
         assert_eq!(registration.slots[0].device, "cpu");
         assert_eq!(registration.labels[0].key, "zone");
     }

@@ -90,6 +90,7 @@ fn of_engine(error: &engine::Error) -> Said {
         Error::Refused(_)
         | Error::Ended { .. }
         | Error::Cancelled { .. }
+        | Error::OtherSemantics { .. }
         | Error::NameTaken { .. }
         | Error::Held { .. }
         | Error::TooMany { .. } => Said::new(

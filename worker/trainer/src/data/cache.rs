@@ -16,7 +16,7 @@ use super::{Contents, Images, Shape, Source};
 use crate::failure::Failure;
 
 /// Raised whenever the layout changes or a decoder gives other pixels than before.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 const MAGIC: [u8; 8] = *b"sweepimg";
 /// Length of the pixels, length of the JSON, digest of the pixels, digest of the JSON, magic.
 const FOOTER_BYTES: usize = 8 + 8 + 32 + 32 + 8;

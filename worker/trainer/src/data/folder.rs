@@ -1,5 +1,6 @@
 //! Image folders: `train/<class>/*` and `test/<class>/*`, or `<class>/*` of which a share is held out. JPEG and PNG of any
-//! size; classes by sorted name. Hidden files are passed over, and so is what has neither extension.
+//! size; classes by sorted name. Hidden files are passed over in silence. Files of other formats are passed over too, and
+//! the log names them.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,9 +8,13 @@ use std::path::{Path, PathBuf};
 use sweep_spec::Digest;
 use sweep_spec::dataset::TestSplit;
 
+use super::passed_over::{PassedOver, is_read};
 use super::paths::Place;
 use super::{Contents, Shape, Sink, Source, picture, split};
 use crate::failure::Failure;
+
+/// Files that the log names.
+const LOGGED: usize = 20;
 
 /// A folder of images, listed.
 #[derive(Debug)]
@@ -56,15 +61,19 @@ impl Folder {
                 train.display()
             )));
         }
-        let mut files = list(&place, &train, &classes)?;
+        let mut passed_over = Vec::new();
+        let mut files = list(&place, (&train, &classes), &mut passed_over)?;
         let train = files.len();
-        files.extend(list(&place, &test, &classes)?);
+        files.extend(list(&place, (&test, &classes), &mut passed_over)?);
+        log(&place, passed_over);
         Ok(Self { place, classes, files, train })
     }
 
     fn held_out(place: Place, test_split: &TestSplit) -> Result<Self, Failure> {
         let classes = folders(&place, &place.folder)?;
-        let files = list(&place, &place.folder, &classes)?;
+        let mut passed_over = Vec::new();
+        let files = list(&place, (&place.folder, &classes), &mut passed_over)?;
+        log(&place, passed_over);
         let labels: Vec<u16> = files.iter().map(|(_, class)| *class).collect();
         let draw = split::Draw { fraction: test_split.fraction, seed: test_split.seed, place: &[] };
         let held = split::hold_out(&labels, &classes, draw)?;
@@ -120,18 +129,26 @@ fn folders(place: &Place, folder: &Path) -> Result<Vec<String>, Failure> {
     Ok(names)
 }
 
-/// The images of every class, sorted by class and then by name.
-fn list(place: &Place, folder: &Path, classes: &[String]) -> Result<Vec<(PathBuf, u16)>, Failure> {
+/// The images of every class of `folder`, sorted by class and then by name. Files of other formats go to `passed_over`.
+fn list(
+    place: &Place,
+    (folder, classes): (&Path, &[String]),
+    passed_over: &mut Vec<String>,
+) -> Result<Vec<(PathBuf, u16)>, Failure> {
     let mut files = Vec::new();
     for (class, name) in classes.iter().enumerate() {
         let folder = folder.join(name);
-        let mut images: Vec<PathBuf> = entries(&folder)?.into_iter().filter(|path| is_image(path)).collect();
+        let (mut images, others): (Vec<_>, Vec<_>) = entries(&folder)?.into_iter().partition(|path| is_read(path));
+        let others: Vec<String> = others.iter().map(|path| name_in(place, path)).collect();
         if images.is_empty() {
-            return Err(Failure::data(format!(
-                "class {name} is empty: {} holds no JPEG or PNG file",
-                folder.display()
-            )));
+            let place = folder.display();
+            let reason = match PassedOver::of(others) {
+                others if others.count == 0 => format!("class {name} is empty: {place} holds no JPEG or PNG file"),
+                others => format!("class {name} is empty: {place} holds {others}, and no JPEG or PNG file"),
+            };
+            return Err(Failure::data(reason));
         }
+        passed_over.extend(others);
         images.sort();
         for path in images {
             place.inside(&path)?;
@@ -139,6 +156,22 @@ fn list(place: &Place, folder: &Path, classes: &[String]) -> Result<Vec<(PathBuf
         }
     }
     Ok(files)
+}
+
+/// Names in the log what no trial reads.
+fn log(place: &Place, passed_over: Vec<String>) {
+    let passed_over = PassedOver::of(passed_over);
+    if passed_over.count > 0 {
+        let (folder, first) = (place.folder.display(), passed_over.files.iter().take(LOGGED));
+        let first = first.map(String::as_str).collect::<Vec<_>>().join(", ");
+        tracing::warn!(%folder, files = %passed_over, first, "files that are neither JPEG nor PNG are passed over");
+    }
+}
+
+/// The path of a file within the data set; that of a folder ends with a slash.
+pub(super) fn name_in(place: &Place, path: &Path) -> String {
+    let name = path.strip_prefix(&place.folder).unwrap_or(path).display();
+    if path.is_dir() { format!("{name}/") } else { name.to_string() }
 }
 
 pub(super) fn entries(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
@@ -156,11 +189,6 @@ pub(super) fn entries(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
 fn name(path: &Path) -> Result<String, Failure> {
     let name = path.file_name().and_then(|name| name.to_str());
     name.map(str::to_owned).ok_or_else(|| Failure::data(format!("the name of {} is not UTF-8", path.display())))
-}
-
-pub(super) fn is_image(path: &Path) -> bool {
-    let extension = path.extension().map(|extension| extension.to_string_lossy().to_ascii_lowercase());
-    extension.is_some_and(|extension| matches!(extension.as_str(), "jpg" | "jpeg" | "png"))
 }
 
 #[cfg(test)]
@@ -237,6 +265,38 @@ mod tests {
             let failure = read(root.path(), None).unwrap_err();
             assert_eq!(failure.class, sweep_spec::FailureClass::Data);
             assert!(failure.reason.contains(named), "{named}: {}", failure.reason);
+        }
+    }
+
+    #[test]
+    fn jfif_files_are_read_and_an_empty_class_says_what_it_holds() {
+        let root = data();
+        let folder = root.path().join("set/train/a");
+        for name in ["0.png", "1.png", "2.png", "3.png"] {
+            fs::rename(folder.join(name), folder.join(name.replace("png", "webp"))).unwrap();
+        }
+        let reason = read(root.path(), None).unwrap_err().reason;
+        assert!(reason.contains("class a is empty") && reason.contains("holds 4 .webp"), "{reason}");
+        fs::write(folder.join("whole.jfif"), PROGRESSIVE).unwrap();
+        assert_eq!(read(root.path(), None).unwrap().0.train, 5);
+    }
+
+    const BASELINE: &[u8] = include_bytes!("../../tests/data/pictures/baseline.jpg");
+    const PROGRESSIVE: &[u8] = include_bytes!("../../tests/data/pictures/progressive.jpg");
+
+    #[test]
+    fn no_trial_is_trained_on_a_part_of_a_picture() {
+        for whole in [BASELINE, PROGRESSIVE] {
+            let root = data();
+            let file = root.path().join("set/test/b/cut.jpg");
+            fs::write(&file, whole).unwrap();
+            assert_eq!(read(root.path(), None).unwrap().0.labels.len(), 17);
+            for percent in 1..100 {
+                fs::write(&file, &whole[..whole.len() * percent / 100]).unwrap();
+                let failure = read(root.path(), None).unwrap_err();
+                assert_eq!(failure.class, sweep_spec::FailureClass::Data);
+                assert!(failure.reason.contains("test/b/cut.jpg"), "{percent} %: {}", failure.reason);
+            }
         }
     }
 

@@ -4,8 +4,10 @@
 mod cache;
 pub mod check;
 mod cifar10;
+mod complete;
 mod folder;
 mod idx;
+mod passed_over;
 mod paths;
 mod picture;
 mod scenes;

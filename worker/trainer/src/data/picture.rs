@@ -1,24 +1,60 @@
-//! One picture: from a file's bytes or raw planes to planes of the shape that is asked for. Grey is repeated, colour
-//! converted (Rec. 709 luma), the size changed with a triangle filter without regard to proportions.
+//! One picture: from a file's bytes or raw planes to planes of the shape that is asked for. A file is turned as its EXIF
+//! orientation says. Grey is repeated, colour converted (Rec. 709 luma), the size changed with a triangle filter without
+//! regard to proportions.
 
 use std::io::Cursor;
 
 use image::imageops::{FilterType, resize};
-use image::{DynamicImage, GrayImage, ImageReader, RgbImage};
+use image::metadata::Orientation;
+use image::{DynamicImage, GrayImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits, RgbImage};
 
-use super::Shape;
+use super::{Shape, complete};
+
+/// Why a file is no picture that can be trained on.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Unreadable {
+    #[error("the file is cut off: the mark that ends a {0} file is missing")]
+    CutOff(&'static str),
+    #[error(transparent)]
+    Decoder(#[from] ImageError),
+}
+
+impl From<std::io::Error> for Unreadable {
+    fn from(error: std::io::Error) -> Self {
+        Self::Decoder(error.into())
+    }
+}
+
+/// A picture as people see it.
+#[derive(Debug)]
+pub(super) struct Opened {
+    pub(super) picture: DynamicImage,
+    /// Its file says that the stored picture has to be turned or mirrored, and it was.
+    pub(super) turned: bool,
+}
 
 /// Decodes a JPEG or PNG file.
 ///
 /// # Errors
-/// What the decoder says of it.
-pub(super) fn decode(bytes: &[u8], shape: Shape) -> Result<Vec<u8>, image::ImageError> {
-    Ok(fit(open(bytes)?, shape))
+/// It is cut off, or the decoder refuses it.
+pub(super) fn decode(bytes: &[u8], shape: Shape) -> Result<Vec<u8>, Unreadable> {
+    Ok(fit(open(bytes)?.picture, shape))
 }
 
-/// A JPEG or PNG file as it is.
-pub(super) fn open(bytes: &[u8]) -> Result<DynamicImage, image::ImageError> {
-    ImageReader::new(Cursor::new(bytes)).with_guessed_format()?.decode()
+/// A JPEG or PNG file in its own size, turned as its EXIF orientation says.
+pub(super) fn open(bytes: &[u8]) -> Result<Opened, Unreadable> {
+    let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format()?;
+    match reader.format() {
+        Some(ImageFormat::Jpeg) if !complete::jpeg(bytes) => return Err(Unreadable::CutOff("JPEG")),
+        Some(ImageFormat::Png) if !complete::png(bytes) => return Err(Unreadable::CutOff("PNG")),
+        Some(_) | None => {}
+    }
+    let mut decoder = reader.into_decoder()?;
+    Limits::default().reserve(decoder.total_bytes())?;
+    let orientation = decoder.orientation()?;
+    let mut picture = DynamicImage::from_decoder(decoder)?;
+    picture.apply_orientation(orientation);
+    Ok(Opened { picture, turned: orientation != Orientation::NoTransforms })
 }
 
 /// Brings a decoded picture to `shape`: one plane of bytes for each channel.
@@ -82,5 +118,51 @@ mod tests {
         let shape = Shape { channels: 1, size: 3 };
         assert!(decode(b"", shape).is_err());
         assert!(decode(b"\xff\xd8\xff\xe0 not a picture", shape).is_err());
+    }
+
+    /// Twelve blocks of 8 × 8 pixels that no turn and no mirror leaves as they are.
+    fn stored() -> GrayImage {
+        GrayImage::from_fn(32, 24, |x, y| image::Luma([(20 * (x / 8 + 4 * (y / 8))) as u8]))
+    }
+
+    /// Where the pixel that is seen at `x`, `y` is stored, by the table of the EXIF standard.
+    fn place(orientation: u8, (x, y): (u32, u32), (width, height): (u32, u32)) -> (u32, u32) {
+        match orientation {
+            2 => (width - 1 - x, y),
+            3 => (width - 1 - x, height - 1 - y),
+            4 => (x, height - 1 - y),
+            5 => (y, x),
+            6 => (y, height - 1 - x),
+            7 => (width - 1 - y, height - 1 - x),
+            8 => (width - 1 - y, x),
+            _ => (x, y),
+        }
+    }
+
+    fn oriented(mut encoder: impl image::ImageEncoder, orientation: u8) {
+        let exif = [&b"MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0"[..], &[orientation, 0, 0, 0, 0, 0, 0]].concat();
+        encoder.set_exif_metadata(exif).unwrap();
+        encoder.write_image(stored().as_raw(), 32, 24, image::ExtendedColorType::L8).unwrap();
+    }
+
+    #[test]
+    fn all_orientations_are_applied() {
+        for orientation in 0..=9 {
+            let (mut png, mut jpeg) = (Vec::new(), Vec::new());
+            oriented(image::codecs::png::PngEncoder::new(&mut png), orientation);
+            oriented(image::codecs::jpeg::JpegEncoder::new_with_quality(&mut jpeg, 100), orientation);
+            let seen = if (5..=8).contains(&orientation) { (24, 32) } else { (32, 24) };
+            for file in [png, jpeg] {
+                let Opened { picture, turned } = open(&file).unwrap();
+                assert_eq!(turned, (2..=8).contains(&orientation), "{orientation}");
+                let picture = picture.to_luma8();
+                assert_eq!(picture.dimensions(), seen, "{orientation}");
+                for (x, y, found) in picture.enumerate_pixels() {
+                    let (column, row) = place(orientation, (x, y), (32, 24));
+                    let expected = stored().get_pixel(column, row)[0];
+                    assert!(found[0].abs_diff(expected) <= 2, "{orientation} at {x}, {y}: {} for {expected}", found[0]);
+                }
+            }
+        }
     }
 }

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use sweep_spec::dataset::TestSplit;
 
-use super::super::folder::{entries, is_image};
+use super::super::folder::{entries, name_in};
+use super::super::passed_over::is_read;
 use super::super::paths::Place;
 use super::super::split;
 use crate::failure::Failure;
@@ -30,7 +31,8 @@ pub(super) struct Listing {
     /// The training part first.
     pub(super) files: Vec<File>,
     pub(super) problems: Vec<String>,
-    pub(super) passed_over: u64,
+    /// Files that no trainer reads.
+    pub(super) passed_over: Vec<String>,
 }
 
 /// The folder of a spec.
@@ -106,7 +108,7 @@ impl Listing {
             match place.inside(&path) {
                 Ok(real) if real.is_dir() => {}
                 Ok(_) => {
-                    self.passed_over += 1;
+                    self.passed_over.push(name_in(place, &path));
                     continue;
                 }
                 Err(failure) => {
@@ -115,17 +117,15 @@ impl Listing {
                 }
             }
             let class = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            let mut files = entries(&path)?;
+            let (mut files, others): (Vec<_>, Vec<_>) = entries(&path)?.into_iter().partition(|file| is_read(file));
             files.sort();
-            let all = files.len();
-            files.retain(|file| is_image(file));
-            self.passed_over += (all - files.len()) as u64;
+            self.passed_over.extend(others.iter().map(|file| name_in(place, file)));
             if files.is_empty() {
                 let name = if part.is_empty() { class.clone() } else { format!("{part}/{class}") };
                 self.problems.push(format!("{name} holds no JPEG or PNG file"));
             }
             for path in files {
-                let name = path.strip_prefix(&place.folder).unwrap_or(&path).display().to_string();
+                let name = name_in(place, &path);
                 self.files.push(File { name, path, class: class.clone(), test });
             }
             classes.insert(class);

@@ -14,6 +14,7 @@ use serde::Serialize;
 use sweep_spec::Dataset;
 use sweep_spec::dataset::Source as Kind;
 
+pub use super::passed_over::{Ending, PassedOver};
 use super::{Shape, check_shape, picture};
 use crate::failure::Failure;
 use files::{File, Listing};
@@ -40,8 +41,10 @@ pub struct Report {
     pub problems: Vec<String>,
     /// Files that are no picture, or a damaged one.
     pub unreadable: Vec<Unreadable>,
-    /// Files that no trainer looks at, because their names end otherwise than in jpg, jpeg or png.
-    pub passed_over: u64,
+    /// Pictures that their files say are to be turned or mirrored (EXIF orientation 2 to 8), and that were.
+    pub turned_images: u64,
+    /// Files that no trainer reads, because their names end otherwise than those of JPEG and PNG files.
+    pub passed_over: PassedOver,
     /// Pictures that are in the training part and in the test part.
     pub across: Pairs,
     /// Pictures that are twice in one part.
@@ -128,8 +131,10 @@ pub fn check_folder(folder: &Path) -> Result<Report, Failure> {
 fn check_listing(listing: Listing) -> Result<Report, Failure> {
     let looked = look_at_all(&listing.files, |file| {
         let bytes = std::fs::read(&file.path).map_err(|error| error.to_string())?;
-        let picture = picture::open(&bytes).map_err(|error| error.to_string())?;
-        Ok(Print::of(&picture))
+        let opened = picture::open(&bytes).map_err(|error| error.to_string())?;
+        let mut print = Print::of(&opened.picture);
+        print.turned = opened.turned;
+        Ok(print)
     });
     let parts = (listing.place, listing.classes, listing.problems, listing.passed_over);
     Ok(report(parts, &listing.files, looked))
@@ -152,7 +157,7 @@ fn check_planes(kind: &str, source: &dyn super::Source, shape: Shape) -> Result<
         File { name, path: Default::default(), class, test: index >= contents.train }
     };
     let files: Vec<File> = contents.labels.iter().enumerate().map(file).collect();
-    Ok(report((kind.to_owned(), contents.classes.clone(), Vec::new(), 0), &files, prints))
+    Ok(report((kind.to_owned(), contents.classes.clone(), Vec::new(), Vec::new()), &files, prints))
 }
 
 /// Every file's print, made by as many threads as the machine has.
@@ -171,7 +176,7 @@ fn look_at_all(files: &[File], look: impl Fn(&File) -> Result<Print, String> + S
     })
 }
 
-type Parts = (String, Vec<String>, Vec<String>, u64);
+type Parts = (String, Vec<String>, Vec<String>, Vec<String>);
 
 fn report(parts: Parts, files: &[File], looked: Vec<Result<Print, String>>) -> Report {
     let (place, classes, problems, passed_over) = parts;
@@ -207,7 +212,8 @@ fn report(parts: Parts, files: &[File], looked: Vec<Result<Print, String>>) -> R
         classes,
         problems,
         unreadable,
-        passed_over,
+        turned_images: prints.iter().filter(|(_, print)| print.turned).count() as u64,
+        passed_over: PassedOver::of(passed_over),
         across: named(across),
         within: named(within),
         sizes,

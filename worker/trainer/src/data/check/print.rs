@@ -32,6 +32,8 @@ pub(super) struct Print {
     pub(super) height: u32,
     /// 1 or 3; transparency is no channel.
     pub(super) channels: u32,
+    /// Its file has an orientation, which was applied.
+    pub(super) turned: bool,
     bits: u64,
     mean: f32,
     /// Details, scaled so that their squares add up to 1; empty of a flat picture.
@@ -49,7 +51,16 @@ impl Print {
         let grey = picture.to_luma8();
         let small = resize(&grey, SIDE as u32, SIDE as u32, FilterType::Triangle).into_raw();
         let mean = small.iter().map(|&value| f32::from(value)).sum::<f32>() / small.len() as f32;
-        Self { content, width, height, channels, bits: difference_hash(&grey), mean, details: details(&small) }
+        Self {
+            content,
+            width,
+            height,
+            channels,
+            turned: false,
+            bits: difference_hash(&grey),
+            mean,
+            details: details(&small),
+        }
     }
 
     /// How alike two pictures are that show the same, from `SAME` to 1; nothing of two that do not.

@@ -56,7 +56,7 @@ fn in_a_clean_folder_nothing_is_found() {
     let folder = clean();
     let report = check_folder(folder.path()).unwrap();
     assert!(report.is_sound(), "{report:?}");
-    assert_eq!((report.train_images, report.test_images, report.passed_over), (8, 8, 0));
+    assert_eq!((report.train_images, report.test_images, report.passed_over.count), (8, 8, 0));
     assert_eq!((report.across.count, report.within.count), (0, 0), "{report:?}");
     assert_eq!(report.classes[0], ClassCount { name: "a".into(), train: 4, test: 4 });
     assert_eq!((report.imbalance, report.colour_images, report.grey_images), (Some(1.0), 16, 0));
@@ -111,9 +111,51 @@ fn everything_that_stands_in_the_way_is_told_at_once() {
             "class d is in test and not in train"
         ]
     );
-    assert_eq!((report.passed_over, report.grey_images), (1, 1));
+    assert_eq!((report.passed_over.files.as_slice(), report.grey_images), (&["train/a/notes.txt".to_owned()][..], 1));
     assert_eq!(report.imbalance, None, "a class without training images has no share");
     assert!(report.sizes.contains(&SizeCount { width: 20, height: 30, images: 1 }));
+}
+
+const BASELINE: &[u8] = include_bytes!("../../../tests/data/pictures/baseline.jpg");
+const PROGRESSIVE: &[u8] = include_bytes!("../../../tests/data/pictures/progressive.jpg");
+
+#[test]
+fn every_cut_file_is_named() {
+    let folder = clean();
+    for (kind, whole) in [("baseline", BASELINE), ("progressive", PROGRESSIVE)] {
+        for percent in 1..100 {
+            let name = format!("train/a/{kind}_{percent:02}.jpg");
+            fs::write(folder.path().join(name), &whole[..whole.len() * percent / 100]).unwrap();
+        }
+        fs::write(folder.path().join(format!("test/a/{kind}.jpg")), whole).unwrap();
+    }
+    let report = check_folder(folder.path()).unwrap();
+    assert_eq!((report.unreadable.len(), report.test_images), (198, 10));
+    assert!(report.unreadable.iter().all(|found| found.file.starts_with("train/a/")));
+    let cut_off = report.unreadable.iter().filter(|found| found.reason.starts_with("the file is cut off")).count();
+    assert!(cut_off > 190, "{:?}", report.unreadable);
+}
+
+#[test]
+fn turned_pictures_are_counted_and_pictures_in_other_formats_named() {
+    let folder = clean();
+    let path = folder.path();
+    let mut thumbnail = include_bytes!("../../../tests/data/pictures/thumbnail.jpg").to_vec();
+    fs::write(path.join("train/a/upright.jpg"), &thumbnail).unwrap();
+    // The orientation: a tag, a kind of number, a count of one, and a 1.
+    let tag = [0x01, 0x12, 0, 3, 0, 0, 0, 1, 0, 1];
+    let at = thumbnail.windows(10).position(|bytes| *bytes == tag).unwrap();
+    thumbnail[at + 9] = 6;
+    fs::write(path.join("train/a/turned.jfif"), &thumbnail).unwrap();
+    for name in ["train/a/x.webp", "test/b/y.bmp", "test/b/z.txt"] {
+        fs::write(path.join(name), "").unwrap();
+    }
+    let report = check_folder(path).unwrap();
+    assert!(report.unreadable.is_empty());
+    assert_eq!((report.turned_images, report.train_images), (1, 10));
+    assert!(report.sizes.contains(&SizeCount { width: 40, height: 56, images: 1 }), "{:?}", report.sizes);
+    assert_eq!(report.passed_over.to_string(), "1 .bmp, 1 .webp and 1 .txt");
+    assert_eq!(report.passed_over.files, ["test/b/y.bmp", "train/a/x.webp", "test/b/z.txt"]);
 }
 
 #[test]
@@ -163,7 +205,7 @@ fn the_scene_photographs_have_known_copies() {
     let report = check_folder(&folder).unwrap();
     eprintln!("looked at 2,688 pictures in {:?}", begun.elapsed());
     assert_eq!((report.train_images, report.test_images, report.classes.len()), (1881, 807, 8));
-    assert!(report.unreadable.is_empty() && report.problems.is_empty() && report.passed_over == 0);
+    assert!(report.unreadable.is_empty() && report.problems.is_empty() && report.passed_over.count == 0);
     assert_eq!(report.sizes, [SizeCount { width: 64, height: 64, images: 2688 }]);
     assert!(names(&report.within).contains(&("train/inside_city/207.jpg", "train/tall_building/054.jpg", true)));
     assert!(names(&report.within).contains(&("test/mountain/026.jpg", "test/mountain/047.jpg", true)));

@@ -1,0 +1,129 @@
+//! Whether a picture's file is there to its end. Decoders fill what is missing with grey and say nothing of it, so the
+//! structure of the file is followed here, segment by segment, to the mark that ends it. What stands behind that mark
+//! belongs to no picture and is not looked at; marks inside a segment, such as those of a thumbnail, are skipped with it.
+
+/// Bytes before the first chunk of a PNG file.
+const PNG_SIGNATURE: usize = 8;
+
+/// Whether a JPEG file reaches its end-of-image marker.
+///
+/// Between two markers anything may stand: the compressed picture, in which no marker but a restart occurs, and stray
+/// bytes, which decoders skip too.
+pub(super) fn jpeg(bytes: &[u8]) -> bool {
+    const START_OF_IMAGE: u8 = 0xD8;
+    const END_OF_IMAGE: u8 = 0xD9;
+    let mut at = 0;
+    while let Some(&[first, second]) = bytes.get(at..at + 2) {
+        at += match (first, second) {
+            (0xFF, END_OF_IMAGE) => return true,
+            // A byte that fills: the marker's code comes later.
+            (0xFF, 0xFF) => 1,
+            // A stuffed byte and the markers without a length, restarts among them.
+            (0xFF, 0x00 | 0x01 | 0xD0..=START_OF_IMAGE) => 2,
+            (0xFF, _) => match bytes.get(at + 2..at + 4) {
+                Some(&[high, low]) => 2 + usize::from(u16::from_be_bytes([high, low])),
+                Some(_) | None => return false,
+            },
+            _ => 1,
+        };
+    }
+    false
+}
+
+/// Whether a PNG file holds its last chunk.
+pub(super) fn png(bytes: &[u8]) -> bool {
+    let mut rest = bytes.get(PNG_SIGNATURE..).unwrap_or_default();
+    // Length, kind, content, checksum.
+    while let Some((&[a, b, c, d, ref kind @ ..], _)) = rest.split_first_chunk::<8>() {
+        let whole = (u32::from_be_bytes([a, b, c, d]) as usize).saturating_add(12);
+        let Some(behind) = rest.get(whole..) else { return false };
+        if kind == b"IEND" {
+            return true;
+        }
+        rest = behind;
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::picture::open;
+
+    /// Drawn at random and written by another library: with one scan and with many, grey and in colour, with restarts.
+    const FILES: [(&str, &[u8]); 5] = [
+        ("baseline", include_bytes!("../../tests/data/pictures/baseline.jpg")),
+        ("progressive", include_bytes!("../../tests/data/pictures/progressive.jpg")),
+        ("grey baseline", include_bytes!("../../tests/data/pictures/grey_restarts.jpg")),
+        ("grey progressive", include_bytes!("../../tests/data/pictures/grey_progressive.jpg")),
+        ("with a thumbnail", include_bytes!("../../tests/data/pictures/thumbnail.jpg")),
+    ];
+
+    const END: [u8; 2] = [0xFF, 0xD9];
+
+    fn drawn_png() -> Vec<u8> {
+        let picture =
+            image::RgbImage::from_fn(40, 30, |x, y| image::Rgb([(x * y) as u8, (x + y) as u8, (x ^ y) as u8]));
+        let mut bytes = std::io::Cursor::new(Vec::new());
+        picture.write_to(&mut bytes, image::ImageFormat::Png).unwrap();
+        bytes.into_inner()
+    }
+
+    #[test]
+    fn a_file_that_is_cut_anywhere_is_refused() {
+        let png = drawn_png();
+        for (name, whole) in FILES.into_iter().chain([("png", png.as_slice())]) {
+            assert!(open(whole).is_ok(), "{name}");
+            for percent in 1..100 {
+                let reason = open(&whole[..whole.len() * percent / 100]).map(drop).unwrap_err().to_string();
+                assert!(!reason.is_empty(), "{name} at {percent} %");
+            }
+            for length in 0..whole.len() {
+                assert!(open(&whole[..length]).is_err(), "{name} cut to {length} of {} bytes", whole.len());
+            }
+        }
+    }
+
+    #[test]
+    fn a_cut_file_is_called_one() {
+        let png = drawn_png();
+        for (name, whole) in FILES.into_iter().chain([("png", png.as_slice())]) {
+            let reason = open(&whole[..whole.len() - 20]).map(drop).unwrap_err().to_string();
+            assert!(reason.starts_with("the file is cut off"), "{name}: {reason}");
+        }
+    }
+
+    #[test]
+    fn the_end_of_a_thumbnail_is_not_the_end_of_the_picture() {
+        let (_, whole) = FILES[4];
+        let ends: Vec<_> = whole.windows(2).enumerate().filter(|(_, pair)| *pair == END).map(|(at, _)| at).collect();
+        assert_eq!(ends.len(), 2, "one of the thumbnail and one of the picture");
+        assert!(!super::jpeg(&whole[..ends[0] + 400]));
+    }
+
+    #[test]
+    fn what_stands_behind_the_end_or_between_segments_does_no_harm() {
+        for (name, whole) in FILES {
+            let expected = open(whole).unwrap().picture.to_rgb8();
+            let followed = [whole, b"\0\0", whole, b"more bytes \xff\xd8"].concat();
+            assert_eq!(open(&followed).unwrap().picture.to_rgb8(), expected, "{name}");
+            let first = 4 + usize::from(u16::from_be_bytes([whole[4], whole[5]])) - 2 + 2;
+            let between = [&whole[..first], b"stray bytes", &whole[first..]].concat();
+            assert_eq!(open(&between).unwrap().picture.to_rgb8(), expected, "{name}");
+            let filled = [&whole[..first], &[0xFF; 5], &whole[first..]].concat();
+            assert_eq!(open(&filled).unwrap().picture.to_rgb8(), expected, "{name}");
+        }
+        let png = drawn_png();
+        let followed = [png.as_slice(), b"more bytes"].concat();
+        assert_eq!(open(&followed).unwrap().picture, open(&png).unwrap().picture);
+    }
+
+    #[test]
+    fn lengths_that_lead_nowhere_end_the_walk() {
+        for bytes in [&b"\xff\xd8\xff\xe0\0\0\xff\xd9"[..], b"\xff\xd8\xff\xe0\xff\xff\xff\xd9", b"\xff", b""] {
+            let _ = super::jpeg(bytes);
+        }
+        assert!(!super::jpeg(b"\xff\xd8\xff\xe0\xff\xff\xff\xd9"));
+        assert!(!super::png(b"\x89PNG\r\n\x1a\n\xff\xff\xff\xffIDAT"));
+        assert!(!super::png(b""));
+    }
+}

@@ -13,14 +13,23 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("sweep-require", &[]),
     ("sweep-shapes", &["sweep-proto"]),
     ("sweep-spec", &[]),
+    ("sweep-trust", &[]),
     ("sweep-scheduler", &["sweep-spec"]),
     ("sweep-analysis", &["sweep-spec"]),
     ("sweep-report", &["sweep-analysis", "sweep-spec"]),
     (
         "sweep-coordinator",
-        &["sweep-proto", "sweep-shapes", "sweep-spec", "sweep-scheduler", "sweep-analysis", "sweep-report"],
+        &[
+            "sweep-proto",
+            "sweep-shapes",
+            "sweep-spec",
+            "sweep-scheduler",
+            "sweep-analysis",
+            "sweep-report",
+            "sweep-trust",
+        ],
     ),
-    ("sweep-worker", &["sweep-proto", "sweep-spec"]),
+    ("sweep-worker", &["sweep-proto", "sweep-spec", "sweep-trust"]),
     ("sweep-trainer", &["sweep-spec"]),
     (
         "sweepctl",
@@ -32,6 +41,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "sweep-coordinator",
             "sweep-worker",
             "sweep-trainer",
+            "sweep-trust",
         ],
     ),
     (
@@ -53,6 +63,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
 const FORBIDDEN: &[(&str, &[&str])] = &[
     ("sweep-spec", &["tokio", "tonic", "sqlx", "burn", "axum"]),
     ("sweep-proto", &["sqlx", "burn", "axum"]),
+    ("sweep-trust", &["tonic", "sqlx", "burn", "axum", "prost"]),
     ("sweep-shapes", &["tokio", "tonic", "sqlx", "burn", "axum"]),
     ("sweep-analysis", &["tokio", "tonic", "sqlx", "burn", "axum", "prost"]),
     ("sweep-report", &["tokio", "tonic", "sqlx", "burn", "axum", "prost"]),

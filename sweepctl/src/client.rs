@@ -7,7 +7,7 @@ use sweep_proto::v1::sweep_service_client::SweepServiceClient;
 use sweep_proto::v1::{GetSweepRequest, SweepReference};
 use tonic::Code;
 use tonic::codegen::http::HeaderValue;
-use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint};
+use tonic::transport::{Channel, ClientTlsConfig, Endpoint};
 
 use crate::coordinator::Coordinator;
 use crate::failure::Failure;
@@ -42,8 +42,7 @@ pub(crate) async fn access(coordinator: &Coordinator) -> Result<AccessServiceCli
 async fn fleet(coordinator: &Coordinator) -> Result<Fleet, Failure> {
     let urls: Vec<&str> = coordinator.urls.split(',').map(str::trim).collect();
     let header = coordinator.header()?;
-    let authority = coordinator.authority()?;
-    let endpoint = |url: &&str| endpoint(url, authority.as_ref());
+    let endpoint = |url: &&str| endpoint(url, coordinator);
     let endpoints = urls.iter().map(endpoint).collect::<Result<Vec<_>, _>>()?;
     let (channels, current) = match (urls.as_slice(), endpoints.as_slice()) {
         ([url], [endpoint]) => (vec![dial(url, endpoint).await?], 0),
@@ -87,8 +86,8 @@ async fn leads(url: &str, endpoint: &Endpoint, header: Option<&HeaderValue>) -> 
     }
 }
 
-/// `http://` may be left out. Who names an authority believes no other.
-fn endpoint(url: &str, authority: Option<&Certificate>) -> Result<Endpoint, Failure> {
+/// `http://` may be left out.
+fn endpoint(url: &str, coordinator: &Coordinator) -> Result<Endpoint, Failure> {
     let wrong = || Failure::usage(format!("`{url}` is not the address of a coordinator"));
     let expected = "expected http://HOST:PORT or https://HOST:PORT";
     let with_scheme = if url.contains("://") { url.to_owned() } else { format!("http://{url}") };
@@ -105,14 +104,14 @@ fn endpoint(url: &str, authority: Option<&Certificate>) -> Result<Endpoint, Fail
     if !secret {
         return Ok(endpoint);
     }
-    let tls = match authority {
-        Some(authority) => ClientTlsConfig::new().ca_certificate(authority.clone()),
-        None => ClientTlsConfig::new().with_native_roots(),
-    };
-    endpoint.tls_config(tls).map_err(|error| Failure::usage("the authority cannot be used").because(error))
+    let tls = endpoint.tls_config_with_verifier(ClientTlsConfig::new(), coordinator.verifier()?);
+    tls.map_err(|error| Failure::usage("TLS cannot be used").because(error))
 }
 
 fn unreachable(url: &str, error: tonic::transport::Error) -> Failure {
+    if let Some(distrust) = sweep_trust::find(&error) {
+        return Failure::of_distrust(distrust);
+    }
     Failure::failed(format!("cannot reach a coordinator at {url}"))
         .because(error)
         .hint(
@@ -138,11 +137,12 @@ mod tests {
 
     #[test]
     fn addresses_are_checked_before_anything_is_dialled() {
-        for right in ["127.0.0.1:7733", "http://localhost:7733", "https://sweep.example:7733"] {
-            assert!(endpoint(right, None).is_ok(), "{right}");
+        let none = Coordinator::default();
+        for right in ["127.0.0.1:7733", "http://localhost:7733"] {
+            assert!(endpoint(right, &none).is_ok(), "{right}");
         }
         for wrong in ["", "ftp://a", "http://", "http://a b", "\u{0}"] {
-            assert!(endpoint(wrong, None).is_err(), "{wrong:?}");
+            assert!(endpoint(wrong, &none).is_err(), "{wrong:?}");
         }
     }
 }

@@ -2,9 +2,10 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use sweep_trust::{Roots, ServerCertVerifier};
 use tonic::codegen::http::HeaderValue;
-use tonic::transport::Certificate;
 
 use crate::failure::Failure;
 
@@ -78,9 +79,16 @@ impl Coordinator {
         header.ok_or_else(none).map(Some)
     }
 
-    /// The authority that is believed, if one was named.
-    pub(crate) fn authority(&self) -> Result<Option<Certificate>, Failure> {
-        self.ca_file.as_deref().map(|path| Ok(Certificate::from_pem(read(path)?))).transpose()
+    /// Checks the certificates of coordinators. Who names an authority believes no other.
+    pub(crate) fn verifier(&self) -> Result<Arc<dyn ServerCertVerifier>, Failure> {
+        let verifier = match self.ca_file.as_deref() {
+            Some(path) => sweep_trust::verifier(Roots::File(path, &read(path)?)),
+            None => sweep_trust::verifier(Roots::Machine),
+        };
+        verifier.map_err(|error| {
+            let failure = Failure::usage("no coordinator can be trusted").because(error);
+            failure.hint("--ca-file FILE names the certificate (PEM) of the authority that signed the coordinator's")
+        })
     }
 }
 

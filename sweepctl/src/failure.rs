@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use sweep_shapes::Incomplete;
 use sweep_shapes::text::escape;
+use sweep_trust::{Distrust, Reason};
 
 /// How a command ended that did what it was asked.
 #[derive(Debug, Clone, Copy)]
@@ -62,6 +63,8 @@ pub(crate) struct Failure {
     problems: Vec<String>,
     /// The connection broke, or what is at its other end does not speak as a coordinator does.
     connection: bool,
+    /// The certificate of the coordinator is not trusted.
+    distrust: bool,
 }
 
 impl Failure {
@@ -86,7 +89,47 @@ impl Failure {
     }
 
     fn new(kind: Kind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), source: None, hint: None, problems: Vec::new(), connection: false }
+        Self {
+            kind,
+            message: message.into(),
+            source: None,
+            hint: None,
+            problems: Vec::new(),
+            connection: false,
+            distrust: false,
+        }
+    }
+
+    /// A coordinator whose certificate is not trusted, and what to do about that.
+    pub(crate) fn of_distrust(distrust: &Distrust) -> Self {
+        let hint = match &distrust.reason {
+            Reason::Expired(_) => {
+                "renew it (`sweepctl certs init DIR` makes a new one with its own authority): a coordinator reads changed \
+                 files by itself"
+            }
+            Reason::NotYet(_) => "let both machines set their clocks by NTP: `timedatectl` says whether they do",
+            Reason::UnknownIssuer => {
+                "--ca-file FILE (or SWEEP_CA_FILE) names the certificate of the authority that signed it; the coordinator's \
+                 owner has it, and `sweepctl certs init` calls it ca.crt"
+            }
+            Reason::OtherName(_) => {
+                "name the coordinator by a host that is in its certificate; `sweepctl certs init DIR --host NAME` makes one \
+                 for another"
+            }
+            Reason::Other(_) => "look at the certificate: `openssl x509 -text -noout -in FILE`",
+        };
+        let failure = Self::failed("the coordinator is not trusted").because(distrust.clone()).hint(hint);
+        Self { distrust: true, ..failure }
+    }
+
+    /// Whether the certificate of a coordinator is not trusted.
+    pub(crate) fn is_of_distrust(&self) -> bool {
+        self.distrust
+    }
+
+    /// What the person can do, if that is known.
+    pub(crate) fn advice(&self) -> Option<&str> {
+        self.hint.as_deref()
     }
 
     /// With the cause.
@@ -131,7 +174,7 @@ impl Failure {
     }
 
     /// The chain of causes, outermost first; a cause that says what the one above it said is left out.
-    fn causes(&self) -> Vec<String> {
+    pub(crate) fn causes(&self) -> Vec<String> {
         let mut causes: Vec<String> = Vec::new();
         let mut next = self.source.as_deref().map(|source| source as &dyn Error);
         while let Some(error) = next {
@@ -214,6 +257,9 @@ const MISSING: &str = "sweep-missing";
 
 impl From<tonic::Status> for Failure {
     fn from(status: tonic::Status) -> Self {
+        if let Some(distrust) = sweep_trust::find(&status) {
+            return Self::of_distrust(distrust);
+        }
         // Made on this side: nobody answered, or nobody who speaks gRPC.
         let ours = Error::source(&status).is_some();
         let failure = by_code(status);

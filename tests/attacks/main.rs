@@ -4,6 +4,7 @@
 #![expect(clippy::expect_used, clippy::unwrap_used, reason = "a test that cannot go on should stop there")]
 #![expect(clippy::print_stderr, reason = "what could not be tried is told to the person who reads it")]
 
+mod distrust;
 #[expect(dead_code, reason = "it is shared with other tests")]
 #[path = "../processes/env.rs"]
 mod env;

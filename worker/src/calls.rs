@@ -5,6 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use sweep_proto::v1;
 use sweep_proto::v1::worker_service_client::WorkerServiceClient;
+use sweep_trust::Reason;
 use tokio::time::Instant;
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Channel, Endpoint};
@@ -38,6 +39,10 @@ const KEEP_ALIVE: Duration = Duration::from_secs(10);
 /// The pause after the first failure.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 
+/// Where this program reads what it shows.
+const TOKEN_HINT: &str = "a worker reads its token from --token-file, `token_file` or SWEEP_WORKER_TOKEN, and its certificate \
+                          from --client-cert and --client-key; `sweepctl token create NAME --role worker` makes a token";
+
 /// A client of one coordinator.
 pub(crate) type Client = WorkerServiceClient<InterceptedService<Channel, Bearer>>;
 
@@ -59,7 +64,8 @@ impl Link {
                 .keep_alive_timeout(KEEP_ALIVE)
                 .keep_alive_while_idle(true);
             if endpoint.uri().scheme_str() == Some("https") {
-                endpoint = endpoint.tls_config(credentials::tls(config)?)?;
+                endpoint =
+                    endpoint.tls_config_with_verifier(credentials::tls(config)?, credentials::verifier(config)?)?;
             } else if bearer.is_shown() && !endpoint.uri().host().is_some_and(is_here) {
                 tracing::warn!(address, "the token travels in clear text: https needs a coordinator with tls_cert");
             }
@@ -127,6 +133,9 @@ impl Trouble {
     /// For `Register`, which knows no session that could be lost.
     pub(crate) fn of_registration(status: &Status) -> Self {
         match Self::of(status) {
+            Self::SessionLost if status.code() == Code::Unauthenticated => {
+                Self::Refused(format!("{}; {TOKEN_HINT}", sentence(status)))
+            }
             Self::SessionLost => Self::Refused(sentence(status)),
             other => other,
         }
@@ -134,6 +143,16 @@ impl Trouble {
 }
 
 fn sentence(status: &Status) -> String {
+    if let Some(distrust) = sweep_trust::find(status) {
+        return match distrust.reason {
+            Reason::UnknownIssuer => format!("{distrust}: --ca-file names that authority's certificate"),
+            Reason::OtherName(_) => format!("{distrust}: --coordinator takes a name that is in the certificate"),
+            Reason::Expired(_) | Reason::NotYet(_) | Reason::Other(_) => distrust.to_string(),
+        };
+    }
+    if let Some(refused) = sweep_trust::refused(status) {
+        return format!("the coordinator ends the connection: {refused}; --client-cert and --client-key name another");
+    }
     match status.message() {
         "" => status.code().description().to_owned(),
         message => message.to_owned(),

@@ -6,9 +6,11 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use sweep_trust::{Certificate, Roots, ServerCertVerifier, Validity, shown};
+use time::OffsetDateTime;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::Interceptor;
-use tonic::transport::{Certificate, ClientTlsConfig, Identity};
+use tonic::transport::{ClientTlsConfig, Identity};
 use tonic::{Request, Status};
 
 use crate::config::Config;
@@ -58,6 +60,28 @@ pub enum Error {
     NotAToken {
         /// Which.
         path: PathBuf,
+    },
+    /// A file that holds no authority, or a machine that knows none.
+    #[error(
+        "no coordinator can be trusted: --ca-file names the certificate of the authority that signed the coordinator's"
+    )]
+    Authority(#[from] sweep_trust::Error),
+    /// A certificate to show that cannot be read.
+    #[error("{} cannot be shown", path.display())]
+    NotACertificate {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: sweep_trust::Damaged,
+    },
+    /// A certificate to show that no coordinator would take.
+    #[error("{}: {certificate}, holds from {} to {}, and not now", path.display(), shown(certificate.not_before), shown(certificate.not_after))]
+    OutOfTime {
+        /// Which file.
+        path: PathBuf,
+        /// What is in it.
+        certificate: Box<Certificate>,
     },
     /// One without the other.
     #[error("`client_cert` and `client_key` are needed together")]
@@ -125,18 +149,40 @@ fn read_token(path: &Path) -> Result<MetadataValue<Ascii>, Error> {
     token.and_then(|token| token.header()).ok_or_else(|| Error::NotAToken { path: path.to_owned() })
 }
 
-/// How a coordinator with an `https` address is spoken to.
+/// What is shown to a coordinator with an `https` address.
 pub(crate) fn tls(config: &Config) -> Result<ClientTlsConfig, Error> {
     let tls = ClientTlsConfig::new();
-    let tls = match &config.ca_file {
-        // Whoever names an authority believes no other.
-        Some(path) => tls.ca_certificate(Certificate::from_pem(read(path)?)),
-        None => tls.with_native_roots(),
-    };
     match (&config.client_cert, &config.client_key) {
-        (Some(certificate), Some(key)) => Ok(tls.identity(Identity::from_pem(read(certificate)?, read(key)?))),
+        (Some(path), Some(key)) => {
+            let pem = read(path)?;
+            in_time(path, &pem)?;
+            Ok(tls.identity(Identity::from_pem(pem, read(key)?)))
+        }
         (None, None) => Ok(tls),
         (Some(_), None) | (None, Some(_)) => Err(Error::Half),
+    }
+}
+
+/// Which coordinators are believed.
+pub(crate) fn verifier(config: &Config) -> Result<Arc<dyn ServerCertVerifier>, Error> {
+    let Some(path) = &config.ca_file else { return Ok(sweep_trust::verifier(Roots::Machine)?) };
+    // Whoever names an authority believes no other.
+    Ok(sweep_trust::verifier(Roots::File(path, &read(path)?))?)
+}
+
+/// Refuses a certificate that a coordinator would refuse for its dates, in words that name it.
+fn in_time(path: &Path, pem: &[u8]) -> Result<(), Error> {
+    let damaged = |source| Error::NotACertificate { path: path.to_owned(), source };
+    let certificate = Certificate::from_pem(pem).map_err(damaged)?;
+    match certificate.validity(OffsetDateTime::now_utc()) {
+        Validity::Holds => Ok(()),
+        Validity::EndsSoon => {
+            tracing::warn!(path = %path.display(), not_after = shown(certificate.not_after), "the certificate expires soon: renew it");
+            Ok(())
+        }
+        Validity::Expired | Validity::NotYet => {
+            Err(Error::OutOfTime { path: path.to_owned(), certificate: Box::new(certificate) })
+        }
     }
 }
 

@@ -4,12 +4,14 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 
+use sweep_trust::{Certificate, Damaged, Validity, shown};
+use time::OffsetDateTime;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::crypto::{CryptoProvider, aws_lc_rs};
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, pem};
 use tokio_rustls::rustls::server::{VerifierBuilderError, WebPkiClientVerifier};
-use tokio_rustls::rustls::{self, RootCertStore, ServerConfig};
+use tokio_rustls::rustls::{self, InconsistentKeys, RootCertStore, ServerConfig};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -17,6 +19,8 @@ use super::Speech;
 
 /// How often the files are looked at.
 const LOOK: Duration = Duration::from_secs(10);
+/// How often the log says that a certificate ends soon, or has ended.
+const REMIND: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Which files.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,6 +62,42 @@ pub enum Error {
         #[source]
         source: rustls::Error,
     },
+    /// A key of another certificate.
+    #[error("the key {key} does not belong to the certificate {certificate}; name the key that was made with it")]
+    Mismatch {
+        /// The certificate's file.
+        certificate: String,
+        /// The key's.
+        key: String,
+    },
+    /// A certificate whose time is over.
+    #[error("{path}: {certificate}, expired on {}; renew it, no client would trust it", shown(certificate.not_after))]
+    Expired {
+        /// Which file.
+        path: String,
+        /// What is in it.
+        certificate: Box<Certificate>,
+    },
+    /// A certificate whose time has not come.
+    #[error(
+        "{path}: {certificate}, holds only from {} on; look at this machine's clock, no client would trust it",
+        shown(certificate.not_before)
+    )]
+    NotYet {
+        /// Which file.
+        path: String,
+        /// What is in it.
+        certificate: Box<Certificate>,
+    },
+    /// A certificate that cannot be read.
+    #[error("{path} cannot be used")]
+    Damaged {
+        /// Which file.
+        path: String,
+        /// Why.
+        #[source]
+        source: Damaged,
+    },
     /// An authority that is none.
     #[error("{path} is no authority")]
     Authority {
@@ -72,6 +112,8 @@ pub enum Error {
 struct Pair {
     grpc: Arc<ServerConfig>,
     http: Arc<ServerConfig>,
+    /// What is in the certificate.
+    certificate: Certificate,
 }
 
 /// What connections are made secret with.
@@ -86,8 +128,22 @@ impl Tls {
     /// # Errors
     /// What is wrong with them.
     pub fn open(files: Files) -> Result<Self, Error> {
-        let pair = RwLock::new(read(&files)?);
+        let pair = RwLock::new(read(&files, OffsetDateTime::now_utc())?);
         Ok(Self { files, pair })
+    }
+
+    /// Warns of a certificate that does not hold for long any more, or not at all.
+    fn warn_of_the_end(&self) {
+        let pair = self.pair.read().unwrap_or_else(PoisonError::into_inner);
+        let (path, certificate) = (self.files.certificate.display(), &pair.certificate);
+        let not_after = shown(certificate.not_after);
+        match certificate.validity(OffsetDateTime::now_utc()) {
+            Validity::Holds | Validity::NotYet => {}
+            Validity::EndsSoon => warn!(%path, %not_after, "the certificate expires soon: renew it"),
+            Validity::Expired => {
+                warn!(%path, %not_after, "the certificate has expired, clients do not trust it any more: renew it");
+            }
+        }
     }
 
     pub(super) fn acceptor(&self, speech: Speech) -> TlsAcceptor {
@@ -101,9 +157,14 @@ impl Tls {
     /// Reads the files again whenever they change; what cannot be used leaves what was.
     pub(crate) async fn follow(self: Arc<Self>, shutdown: CancellationToken) {
         let mut seen = self.changed();
+        let mut remind = tokio::time::interval(REMIND);
         loop {
             tokio::select! {
                 () = shutdown.cancelled() => return,
+                _ = remind.tick() => {
+                    self.warn_of_the_end();
+                    continue;
+                }
                 () = tokio::time::sleep(LOOK) => {}
             }
             let now = self.changed();
@@ -111,10 +172,12 @@ impl Tls {
                 continue;
             }
             seen = now;
-            match read(&self.files) {
+            match read(&self.files, OffsetDateTime::now_utc()) {
                 Ok(pair) => {
+                    let not_after = shown(pair.certificate.not_after);
                     *self.pair.write().unwrap_or_else(PoisonError::into_inner) = pair;
-                    info!(certificate = %self.files.certificate.display(), "the certificate was read anew");
+                    info!(certificate = %self.files.certificate.display(), %not_after, "the certificate was read anew");
+                    remind.reset_immediately();
                 }
                 Err(error) => warn!(error = %crate::chain(&error), "the certificate before is used on"),
             }
@@ -134,14 +197,17 @@ fn provider() -> Arc<CryptoProvider> {
     Arc::new(aws_lc_rs::default_provider())
 }
 
-fn read(files: &Files) -> Result<Pair, Error> {
+fn read(files: &Files, now: OffsetDateTime) -> Result<Pair, Error> {
     let chain = certificates(&files.certificate)?;
+    let certificate = checked(&files.certificate, &chain, now)?;
     let failed = |source| Error::File { path: files.key.display().to_string(), source };
     let key = PrivateKeyDer::from_pem_file(&files.key).map_err(failed)?;
-    let unusable = |source| Error::Pair {
-        certificate: files.certificate.display().to_string(),
-        key: files.key.display().to_string(),
-        source,
+    let unusable = |source| {
+        let (certificate, key) = (files.certificate.display().to_string(), files.key.display().to_string());
+        match source {
+            rustls::Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => Error::Mismatch { certificate, key },
+            source => Error::Pair { certificate, key, source },
+        }
     };
     let builder = || ServerConfig::builder_with_provider(provider()).with_safe_default_protocol_versions();
     let http = builder().map_err(unusable)?.with_no_client_auth();
@@ -168,7 +234,22 @@ fn read(files: &Files) -> Result<Pair, Error> {
     let mut grpc = grpc.with_single_cert(chain, key).map_err(unusable)?;
     grpc.alpn_protocols = vec![b"h2".to_vec()];
     http.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(Pair { grpc: Arc::new(grpc), http: Arc::new(http) })
+    Ok(Pair { grpc: Arc::new(grpc), http: Arc::new(http), certificate })
+}
+
+/// The first certificate of a file, where it holds: with another no client would speak, and none could say why so well.
+fn checked(path: &Path, chain: &[CertificateDer<'_>], now: OffsetDateTime) -> Result<Certificate, Error> {
+    let path = path.display().to_string();
+    let Some(first) = chain.first() else { return Err(Error::Empty { path }) };
+    let certificate = match Certificate::from_der(first) {
+        Ok(certificate) => certificate,
+        Err(source) => return Err(Error::Damaged { path, source }),
+    };
+    match certificate.validity(now) {
+        Validity::Holds | Validity::EndsSoon => Ok(certificate),
+        Validity::Expired => Err(Error::Expired { path, certificate: Box::new(certificate) }),
+        Validity::NotYet => Err(Error::NotYet { path, certificate: Box::new(certificate) }),
+    }
 }
 
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Error> {

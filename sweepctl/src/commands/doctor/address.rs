@@ -98,6 +98,17 @@ async fn answered(named: &Named) -> Result<Answer, Refusal> {
 
 /// The port is open, and no coordinator answered.
 async fn no_answer(url: &str, refusal: Refusal) -> Check {
+    // A status may carry the same: the first answer on a connection that is made late.
+    let refusal = match refusal {
+        Refusal::Status(status) if sweep_trust::find(&status).is_some() => Refusal::Failed(status.into()),
+        other => other,
+    };
+    if let Refusal::Failed(failure) = &refusal
+        && failure.is_of_distrust()
+    {
+        let advice = failure.advice().unwrap_or_default().to_owned();
+        return Check::wrong("tls", failure.causes().join(": "), advice);
+    }
     if let Refusal::Status(status) = &refusal {
         match status.code() {
             Code::Unauthenticated | Code::PermissionDenied => {

@@ -1,0 +1,13 @@
+//! Certificates: what is in one, whether it holds now, and why a program does not trust one. Coordinator, worker and
+//! `sweepctl` say the same sentences about them.
+//!
+//! What may not enter: connections, configuration, hints that name a flag of one program.
+
+mod certificate;
+mod distrust;
+mod verifier;
+
+pub use certificate::{Certificate, Damaged, Validity, shown};
+pub use distrust::{Distrust, Reason, find, refused};
+pub use tokio_rustls::rustls::client::danger::ServerCertVerifier;
+pub use verifier::{Error, Roots, verifier};

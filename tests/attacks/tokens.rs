@@ -204,3 +204,16 @@ fn a_token_file_is_enough_to_listen_for_others_and_can_be_replaced() {
     }
     assert_eq!(status(first), 401);
 }
+
+#[test]
+fn who_shows_no_token_is_told_where_the_program_at_hand_reads_one() {
+    let fleet = Fleet::start();
+    let address = format!("http://{}", fleet.grpc);
+    let state = fleet.env.path("none.state").display().to_string();
+    let words = ["worker", "--http-listen", "off", "--slots", "1", "--state-dir", &state, "--coordinator", &address];
+    let worker = fleet.env.sweepctl(words).expect_code(1);
+    assert!(worker.stderr.contains("SWEEP_WORKER_TOKEN") && worker.stderr.contains("--token-file"), "{worker:?}");
+    assert!(!worker.stderr.contains("SWEEP_TOKEN"), "a worker does not read it: {worker:?}");
+    let listed = fleet.env.sweepctl(["list", "--coordinator", &address]).expect_code(1);
+    assert!(listed.stderr.contains("SWEEP_TOKEN_FILE") && !listed.stderr.contains("SWEEP_WORKER"), "{listed:?}");
+}

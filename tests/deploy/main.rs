@@ -6,6 +6,7 @@
 mod commands;
 mod configurations;
 mod files;
+mod hints;
 mod lifetimes;
 mod manifests;
 mod metrics;

@@ -61,8 +61,8 @@ pub struct Admitted {
 /// Why somebody was not let in.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// No token.
-    #[error("a token is needed: `sweepctl` reads one from SWEEP_TOKEN or --token-file")]
+    /// No token. Where a program reads one from, it says itself: each has other flags and variables.
+    #[error("a token is needed, and none was shown")]
     Missing,
     /// A token that nobody made.
     #[error("the token is unknown")]

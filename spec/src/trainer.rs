@@ -69,10 +69,21 @@ fn every_epoch() -> u32 {
 /// Where files are on this machine, as absolute paths.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Folders {
-    /// No path of a data set leads out of this one.
+    /// Data sets lie in this one. No path of a data set leads out of it and of `more_data_roots`.
     pub data_root: String,
+    /// Further folders that data sets may lie in, and that links may lead into. A path is looked for in `data_root` first,
+    /// then here, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub more_data_roots: Vec<String>,
     /// Decoded images are kept here, shared by all trainers of the machine.
     pub cache: String,
+}
+
+impl Folders {
+    /// Every folder that data sets may lie in, in the order in which a path is looked for.
+    pub fn data_roots(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(&self.data_root).chain(&self.more_data_roots).map(String::as_str)
+    }
 }
 
 /// What a trainer says.

@@ -26,8 +26,8 @@ const WORKER: &str = "local";
 pub(crate) struct Here {
     /// The database; the default one if it is not given.
     pub(crate) store: Option<PathBuf>,
-    /// The folder that data sets lie in.
-    pub(crate) data_root: PathBuf,
+    /// The folders that data sets lie in.
+    pub(crate) data_roots: Vec<PathBuf>,
     /// As `--slots` takes them.
     pub(crate) slots: Option<String>,
 }
@@ -155,15 +155,22 @@ async fn start_worker(
     let mut flags = vec![
         ("coordinator", url.to_owned()),
         ("name", WORKER.to_owned()),
-        ("data_root", text(&here.data_root)?),
         ("state_dir", text(Path::new(&state))?),
         ("http_listen", "off".to_owned()),
     ];
+    for root in &here.data_roots {
+        flags.push(("data_root", text(root)?));
+    }
     flags.extend(here.slots.clone().map(|slots| ("slots", slots)));
     let mut config = sweep_worker::Config::load(None, [], flags).map_err(|problems| worker_failure(problems.into()))?;
     config.token = Some(sweep_worker::credentials::Token::new(secrets.worker.reveal()));
     let handle = sweep_worker::start(config, trainer_command()?, shutdown).await.map_err(worker_failure)?;
     Ok(tokio::spawn(handle.join()))
+}
+
+/// The folders that were named, or the usual one.
+pub(crate) fn data_roots(named: &[PathBuf], usual: &Path) -> Vec<PathBuf> {
+    if named.is_empty() { vec![usual.to_owned()] } else { named.to_vec() }
 }
 
 /// This program, as a trainer.

@@ -116,7 +116,7 @@ async fn every_path_that_is_asked_is_served() {
     coordinator.ready().await;
     let worker = sweep_worker::Config {
         coordinator: vec![format!("http://{}", coordinator.grpc_address())],
-        data_root: folder.path().to_owned(),
+        data_roots: vec![folder.path().to_owned()],
         state_dir: Some(folder.path().join("worker")),
         cache_dir: Some(folder.path().join("cache")),
         http_listen: Some(([127, 0, 0, 1], 0).into()),

@@ -248,7 +248,7 @@ fn stored_trial(folder: &str) -> Train {
         attempt: 1,
         trial: Trial::new(Configuration::Cnn(cnn), 1, protocol, dataset),
         device: "cpu".into(),
-        folders: Folders { data_root: folder.into(), cache: format!("{folder}/cache") },
+        folders: Folders { data_root: folder.into(), more_data_roots: Vec::new(), cache: format!("{folder}/cache") },
         checkpoint_folder: Some(format!("{folder}/checkpoints")),
         checkpoint_every: 1,
         artifact_folder: None,

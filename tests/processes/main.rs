@@ -19,3 +19,4 @@ mod postgres_server;
 #[path = "../src/random.rs"]
 mod random;
 mod refusals;
+mod unreadable;

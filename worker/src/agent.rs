@@ -105,6 +105,14 @@ struct Session {
     id: u64,
     poll_wait: Duration,
     since: Instant,
+    /// What was logged about sweeps that give this worker nothing.
+    left_out: BTreeSet<String>,
+}
+
+impl Session {
+    fn new(id: u64, poll_wait: Duration) -> Self {
+        Self { id, poll_wait, since: Instant::now(), left_out: BTreeSet::new() }
+    }
 }
 
 /// A data set that the coordinator asked about.

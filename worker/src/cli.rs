@@ -43,9 +43,9 @@ pub struct Args {
     /// Memory that a trial may use on a slot, such as 8GiB [default: auto]
     #[arg(long, value_name = "BYTES")]
     slot_memory: Option<String>,
-    /// Data sets are found below this folder [default: .]
+    /// A folder that data sets lie in, or that links lead into; may be repeated [default: .]
     #[arg(long, value_name = "FOLDER")]
-    data_root: Option<String>,
+    data_root: Vec<String>,
     /// The worker's own files
     #[arg(long, value_name = "FOLDER")]
     state_dir: Option<String>,
@@ -91,7 +91,6 @@ impl Args {
             ("name", &self.name),
             ("slots", &self.slots),
             ("slot_memory", &self.slot_memory),
-            ("data_root", &self.data_root),
             ("state_dir", &self.state_dir),
             ("cache_dir", &self.cache_dir),
             ("labels", &self.labels),
@@ -99,7 +98,9 @@ impl Args {
             ("http_listen", &self.http_listen),
         ];
         let insecure = self.insecure.then(|| ("insecure", "true".to_owned()));
-        given.into_iter().filter_map(|(key, text)| Some((key, text.clone()?))).chain(insecure).collect()
+        let roots = self.data_root.iter().map(|root| ("data_root", root.clone()));
+        let given = given.into_iter().filter_map(|(key, text)| Some((key, text.clone()?)));
+        given.chain(roots).chain(insecure).collect()
     }
 }
 

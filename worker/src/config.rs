@@ -16,7 +16,7 @@ use crate::{checkpoints, machine};
 mod keys;
 
 pub(crate) use keys::MAX_SLOTS;
-use keys::{Input, KEYS};
+use keys::{DATA_ROOT, Input, KEYS};
 
 /// The defaults as a commented file.
 pub const DEFAULT_YAML: &str = include_str!("default.yaml");
@@ -63,8 +63,8 @@ pub struct Config {
     pub slots: Slots,
     /// Memory of each slot in bytes; `None` derives it from the device.
     pub slot_memory: Option<u64>,
-    /// Data sets lie below this folder.
-    pub data_root: PathBuf,
+    /// Data sets lie below these folders, and links lead into none but these.
+    pub data_roots: Vec<PathBuf>,
     /// Files to be handed in and the lock; `None`: a folder of the user's by the worker's name.
     pub state_dir: Option<PathBuf>,
     /// Where other workers find checkpoints: a folder or a URL; empty: they stay in the state folder.
@@ -111,7 +111,7 @@ impl Default for Config {
             name: machine::host_name(),
             slots: Slots::Auto,
             slot_memory: None,
-            data_root: PathBuf::from("."),
+            data_roots: vec![PathBuf::from(".")],
             state_dir: None,
             checkpoint_store: String::new(),
             checkpoint_every_epochs: 1,
@@ -155,7 +155,8 @@ impl fmt::Display for Problems {
 impl std::error::Error for Problems {}
 
 impl Config {
-    /// Reads `file`, then `environment`, then `flags` (key and text) over the defaults.
+    /// Reads `file`, then `environment`, then `flags` (key and text) over the defaults. The flag of `data_root` may stand
+    /// several times, each time with one folder.
     ///
     /// # Errors
     /// Everything that is wrong, in that order.
@@ -179,8 +180,16 @@ impl Config {
                 reading.set(&name, &key, Input::Text(&text));
             }
         }
+        let mut roots = Vec::new();
         for (key, text) in flags {
+            if key == DATA_ROOT && !text.is_empty() {
+                roots.push(PathBuf::from(text));
+                continue;
+            }
             reading.set(&format!("--{}", key.replace('_', "-")), key, Input::Text(&text));
+        }
+        if !roots.is_empty() {
+            reading.config.data_roots = roots;
         }
         reading.finish()
     }
@@ -213,6 +222,9 @@ impl Config {
         }
         if self.client_cert.is_some() != self.client_key.is_some() {
             problem("`client_cert` and `client_key` are needed together".to_owned());
+        }
+        if self.data_roots.is_empty() {
+            problem("`data_root`: at least one folder is needed".to_owned());
         }
         if self.slots == Slots::Devices(Vec::new()) {
             problem("`slots`: at least one device is needed".to_owned());
@@ -357,6 +369,22 @@ mod tests {
             assert!(text.contains(part), "{part} is missing in {text}");
         }
         assert_eq!(problems.0.len(), 8, "{text}");
+    }
+
+    #[test]
+    fn data_roots_are_several_in_a_file_a_variable_and_flags() {
+        let roots = |file: &str, variable: Option<&str>, flags: &[&str]| {
+            let file = written(file);
+            let variable = variable.map(|text| ("SWEEP_WORKER_DATA_ROOT".to_owned(), text.to_owned()));
+            let flags = flags.iter().map(|text| ("data_root", (*text).to_owned()));
+            let config = Config::load(Some(file.path()), variable, flags).unwrap();
+            config.data_roots.iter().map(|root| root.display().to_string()).collect::<Vec<_>>()
+        };
+        assert_eq!(roots("", None, &[]), ["."]);
+        assert_eq!(roots("data_root: /a:b,c\n", None, &[]), ["/a:b,c"], "one text in a file is one folder");
+        assert_eq!(roots("data_root: [/a, /b]\n", None, &[]), ["/a", "/b"]);
+        assert_eq!(roots("data_root: /a\n", Some("/c:/d"), &[]), ["/c", "/d"]);
+        assert_eq!(roots("data_root: /a\n", Some("/c:/d"), &["/e:f", "/g"]), ["/e:f", "/g"]);
     }
 
     #[test]

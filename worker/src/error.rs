@@ -32,6 +32,15 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
+    /// A folder that data sets lie in.
+    #[error("the data root {} cannot be used; --data-root names the folder that data sets lie in", path.display())]
+    DataRoot {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
     /// Another worker uses its state folder.
     #[error("another worker uses {}; give this one another --name or --state-dir", path.display())]
     Locked {

@@ -35,7 +35,7 @@ mod wire;
 pub use cli::{Args, main_with};
 pub use config::Config;
 pub use error::Error;
-pub use start::{Handle, cache, run, slots, start};
+pub use start::{Handle, cache, folders, run, slots, start};
 
 /// How a worker ended that did not fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -215,20 +215,9 @@ struct Ground {
 
 impl Ground {
     fn prepare(config: &Config) -> Result<Self, Error> {
-        let made = |place: Place, flag: &'static str| {
-            let usable = place.make().and_then(|()| std::fs::canonicalize(&place.path));
-            if let (Ok(folder), Some(_)) = (&usable, &place.guard) {
-                let folder = folder.display();
-                tracing::warn!(%folder, "HOME names no folder of this user's: this one lies among the temporary files");
-            }
-            usable.map_err(|source| Error::OwnFolder { path: place.path, flag, source })
-        };
         let state = made(config.state_place(), "state-dir")?;
-        let cache = made(config.cache_place(), "cache-dir")?;
-        let data_root = std::fs::canonicalize(&config.data_root)
-            .map_err(|source| Error::Folder { path: config.data_root.clone(), source })?;
+        let folders = folders(config)?;
         let lock = lock(&state)?;
-        let folders = Folders { data_root: text(&data_root)?, cache: text(&cache)? };
         text(&state)?;
         Ok(Self { state, folders, _lock: lock })
     }
@@ -265,6 +254,37 @@ impl Ground {
         let known = recovered.iter().filter_map(|found| Some((found.lease, found.length?))).collect();
         Ok((Journal::start(&self.state, known).map_err(unusable)?, recovered))
     }
+}
+
+/// The folders that a worker of this configuration gives to its trainers; the cache is made.
+///
+/// # Errors
+/// One of them cannot be used.
+pub fn folders(config: &Config) -> Result<Folders, Error> {
+    let cache = made(config.cache_place(), "cache-dir")?;
+    let mut data_roots = config.data_roots.iter().map(|root| data_root(root)).collect::<Result<Vec<_>, _>>()?;
+    let more_data_roots = data_roots.split_off(1.min(data_roots.len()));
+    Ok(Folders { data_root: data_roots.pop().unwrap_or_default(), more_data_roots, cache: text(&cache)? })
+}
+
+/// One of the worker's own folders; `flag` names another.
+fn made(place: Place, flag: &'static str) -> Result<PathBuf, Error> {
+    let usable = place.make().and_then(|()| std::fs::canonicalize(&place.path));
+    if let (Ok(folder), Some(_)) = (&usable, &place.guard) {
+        let folder = folder.display();
+        tracing::warn!(%folder, "HOME names no folder of this user's: this one lies among the temporary files");
+    }
+    usable.map_err(|source| Error::OwnFolder { path: place.path, flag, source })
+}
+
+/// A folder that data sets lie in, without links.
+fn data_root(root: &Path) -> Result<String, Error> {
+    let unusable = |source| Error::DataRoot { path: root.to_owned(), source };
+    let real = std::fs::canonicalize(root).map_err(unusable)?;
+    if !real.is_dir() {
+        return Err(unusable(std::io::ErrorKind::NotADirectory.into()));
+    }
+    text(&real)
 }
 
 /// Paths travel to the trainer in JSON, so they must be text.

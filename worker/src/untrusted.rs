@@ -36,7 +36,7 @@ pub fn asked() -> Result<Train, String> {
         attempt: 1,
         trial,
         device: "cpu".to_owned(),
-        folders: Folders { data_root: "/".to_owned(), cache: "/".to_owned() },
+        folders: Folders { data_root: "/".to_owned(), more_data_roots: Vec::new(), cache: "/".to_owned() },
         checkpoint_folder: None,
         checkpoint_every: 1,
         artifact_folder: None,

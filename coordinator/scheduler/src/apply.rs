@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use sweep_spec::{Digest, FailureClass};
+use sweep_spec::Digest;
 
 use crate::Scheduler;
 use crate::bug::Bug;
@@ -310,53 +310,18 @@ impl Scheduler {
     fn give_up_on_the_unplaceable(&mut self, effects: &mut Vec<Effect>) {
         let ids: Vec<_> = self.sweeps.keys().copied().collect();
         for id in ids {
-            let reason = self.unplaceable_reason(id);
+            let unplaceable = self.unplaceable(id);
             let now = self.now;
             let Some(sweep) = self.sweeps.get_mut(&id) else { continue };
-            let Some((class, reason)) = reason else {
+            let Some(unplaceable) = unplaceable else {
                 sweep.unplaceable_since = None;
                 continue;
             };
             let since = *sweep.unplaceable_since.get_or_insert(now);
             if since.plus(self.config.unplaceable_grace_ms) <= now {
                 sweep.unplaceable_since = None;
-                self.fail_waiting(id, class, &reason, effects);
+                self.fail_waiting(id, unplaceable.class, &unplaceable.to_string(), effects);
             }
         }
-    }
-
-    /// Why nothing that waits in this sweep can ever run on the workers that are connected; `None` if something can,
-    /// nothing waits, something runs, a worker has yet to say what it has, or no worker is there at all.
-    pub(crate) fn unplaceable_reason(&self, id: crate::SweepId) -> Option<(FailureClass, String)> {
-        let sweep = self.sweeps.get(&id)?;
-        let waits = !sweep.queue.is_empty() || (sweep.pin.is_none() && !sweep.references.is_empty());
-        if !waits || sweep.rests() || sweep.totals.running > 0 || self.sessions.is_empty() {
-            return None;
-        }
-        let (mut with_data, mut absent) = (Vec::new(), None);
-        for session in self.sessions.values() {
-            match (session.data.get(&sweep.spec.dataset), sweep.pin) {
-                (None | Some(Knowledge::Asked), _) | (Some(Knowledge::Present(_)), None) => return None,
-                (Some(Knowledge::Present(digest)), Some(pin)) if *digest == pin => with_data.push(session),
-                (Some(Knowledge::Present(_)), Some(_)) => {
-                    absent.get_or_insert((&session.worker, "its data are not those that the sweep is pinned to"));
-                }
-                (Some(Knowledge::Absent { reason, .. } | Knowledge::AskedAgain { reason }), _) => {
-                    absent.get_or_insert((&session.worker, reason.as_str()));
-                }
-            }
-        }
-        if with_data.is_empty() {
-            let (worker, reason) = absent?;
-            return Some((FailureClass::Data, format!("no connected worker has the data; {worker} says: {reason}")));
-        }
-        let least = sweep.queue.least_memory()?;
-        if with_data.iter().any(|session| session.fits(least)) {
-            return None;
-        }
-        let largest =
-            with_data.iter().flat_map(|session| &session.slots).filter_map(|slot| slot.offer.memory_bytes).max();
-        let reason = format!("needs {least} bytes of memory; the largest slot has {}", largest.unwrap_or(0));
-        Some((FailureClass::OutOfMemory, reason))
     }
 }

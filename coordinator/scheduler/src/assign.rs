@@ -139,8 +139,8 @@ impl Scheduler {
         if self.sessions.is_empty() {
             return vec!["no worker is connected".to_owned()];
         }
-        if let Some((_, reason)) = self.unplaceable_reason(id) {
-            return vec![reason];
+        if let Some(unplaceable) = self.unplaceable(id) {
+            return vec![unplaceable.to_string()];
         }
         if !self.sessions.values().any(|session| self.takes_trials(session)) {
             return vec!["every connected worker is leaving or out of service".to_owned()];

@@ -5,7 +5,7 @@ use sweep_spec::TrialId;
 use crate::Scheduler;
 use crate::event::Service;
 use crate::id::SweepId;
-use crate::session::{Knowledge, Session};
+use crate::session::Session;
 use crate::sweep::ReferenceState;
 use crate::trial::{Place, Round, RoundState, Trial};
 
@@ -101,13 +101,12 @@ impl Scheduler {
             Service::Active => {}
         }
         let sweep = trial.wanted_by.iter().find_map(|sweep| self.sweeps.get(sweep));
-        match sweep.and_then(|sweep| session.data.get(&sweep.spec.dataset)) {
-            Some(Knowledge::Present(digest)) if *digest == round.pin => {}
-            Some(Knowledge::Present(_)) => return "its data are not those that the sweep is pinned to".to_owned(),
-            Some(Knowledge::Absent { reason, .. } | Knowledge::AskedAgain { reason }) => {
-                return format!("it cannot read the data: {reason}");
-            }
-            Some(Knowledge::Asked) | None => return "it has yet to say what is in the data set".to_owned(),
+        let dataset = sweep.map(|sweep| &sweep.spec.dataset);
+        if let Some(unfit) = dataset.and_then(|dataset| session.unfit_data(dataset, Some(round.pin))) {
+            return unfit.to_string();
+        }
+        if dataset.is_none_or(|dataset| session.content(dataset).is_none()) {
+            return "it has yet to say what is in the data set".to_owned();
         }
         let needs = trial.needs_bytes();
         if !session.fits(needs) {

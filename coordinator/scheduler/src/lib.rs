@@ -22,6 +22,7 @@ pub mod snapshot;
 mod submit;
 mod sweep;
 mod trial;
+mod unfit;
 mod view;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -34,6 +35,7 @@ pub use crate::event::Event;
 pub use crate::id::{Lease, SessionId, StageIndex, SweepId, Timestamp, WorkerName};
 pub use crate::outlook::Outlook;
 pub use crate::sweep::SweepCounts;
+pub use crate::unfit::{LeftOut, Unplaceable};
 pub use crate::view::{PollAnswer, Start, SweepView, WorkerView};
 
 use crate::service::Health;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use sweep_analysis::cost::Prediction;
 use sweep_scheduler::event::{NewSweep, Service, WantedTrial};
 use sweep_scheduler::snapshot::SweepSnapshot;
-use sweep_scheduler::{Lease, Outlook, SessionId, SweepCounts, SweepId};
+use sweep_scheduler::{Lease, LeftOut, Outlook, SessionId, SweepCounts, SweepId, Unplaceable};
 use sweep_spec::settings::Setting;
 use sweep_spec::trainer::{Described, EpochMetrics};
 use sweep_spec::{Digest, FailureClass, TrialId};
@@ -101,6 +101,8 @@ pub struct PollReply {
     pub number: u64,
     /// Whether it is given trials.
     pub service: Service,
+    /// Sweeps that give it nothing.
+    pub left_out: Vec<LeftOut>,
 }
 
 impl PollReply {
@@ -260,6 +262,10 @@ pub struct LiveStatus {
     pub running_epochs: u64,
     /// Why nothing runs.
     pub waiting_for: Vec<String>,
+    /// Why none of the connected workers can ever run what waits.
+    pub unplaceable: Option<Unplaceable>,
+    /// Connected workers that it gives nothing.
+    pub leaves_out: Vec<LeftOut>,
 }
 
 /// A trial that runs.
@@ -298,6 +304,8 @@ pub struct WorkerView {
     pub slots: Vec<Option<(TrialId, String, SweepId)>>,
     /// When it polled last, in Unix milliseconds.
     pub seen_ms: i64,
+    /// Sweeps that give it nothing.
+    pub left_out: Vec<LeftOut>,
 }
 
 /// What the gauges show.

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use sweep_analysis::cost::Estimate;
 use sweep_scheduler::event::{Service, Slot};
-use sweep_scheduler::{Lease, SessionId, SweepId};
+use sweep_scheduler::{Lease, LeftOut, SessionId, SweepId};
 use sweep_spec::count::{Counts, Input};
 use sweep_spec::settings::{self, Scalar, Setting};
 use sweep_spec::trainer::EpochMetrics;
@@ -160,8 +160,9 @@ pub(crate) struct Session {
     pub(crate) offers: Vec<Slot>,
     /// Of each slot, what its device is called.
     pub(crate) device_names: Vec<String>,
-    /// What it was told that it is, and under which number.
+    /// What it was told that it is, which sweeps give it nothing, and under which number.
     pub(crate) service: Service,
+    pub(crate) left_out: Vec<LeftOut>,
     pub(crate) service_told: u64,
 }
 

@@ -64,18 +64,20 @@ impl Driver {
             });
         }
         let stops: Vec<_> = answer.stop.into_iter().filter(|lease| !self.uncommitted.contains_key(lease)).collect();
+        let left_out = self.left_out(poll.session);
         let Some(session) = self.live.sessions.get_mut(&poll.session) else { return Err(Error::UnknownSession) };
         let number = session.number + 1;
         let stop = untold(&mut session.stops, &stops, number, poll.seen);
         let asked = untold(&mut session.describes, &answer.describe, number, poll.seen);
         let service = answer.service;
-        let news = service != session.service || session.service_told > poll.seen;
+        let news = service != session.service || left_out != session.left_out || session.service_told > poll.seen;
         if start.is_empty() && stop.is_empty() && asked.is_empty() && !news {
             return Ok(None);
         }
         session.number = number;
         if news {
             session.service = service.clone();
+            session.left_out.clone_from(&left_out);
             session.service_told = number;
         }
         let describe = asked.into_iter().filter_map(|key| Some((key, self.live.dataset(key)?))).collect();
@@ -86,7 +88,7 @@ impl Driver {
                 self.parts.metrics.dispatched(self.parts.clock.now().saturating_duration_since(attempt.assigned));
             }
         }
-        Ok(Some(PollReply { start, stop, describe, number, service }))
+        Ok(Some(PollReply { start, stop, describe, number, service, left_out }))
     }
 }
 

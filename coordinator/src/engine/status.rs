@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use sweep_analysis::cost::Accuracy;
 use sweep_analysis::leaderboard::{self, Counts, Leaderboard};
 use sweep_analysis::study::Study;
-use sweep_scheduler::{SweepCounts, SweepId};
+use sweep_scheduler::{LeftOut, SweepCounts, SweepId, Unplaceable};
 use sweep_spec::budget::{Budget, Money};
 use sweep_spec::spec::Metric;
 
@@ -52,6 +52,10 @@ pub struct Status {
     pub running: Vec<Running>,
     /// Why nothing runs.
     pub waiting_for: Vec<String>,
+    /// Why none of the connected workers can ever run what waits.
+    pub unplaceable: Option<Unplaceable>,
+    /// Connected workers that it gives nothing.
+    pub leaves_out: Vec<LeftOut>,
     /// Epochs done, over all trials.
     pub epochs_done: u64,
     /// Epochs asked for.
@@ -158,6 +162,8 @@ impl Handle {
             best: board.as_ref().and_then(|board| board.best()),
             objective: spec.objective.metric,
             waiting_for: live.as_ref().map(|live| live.waiting_for.clone()).unwrap_or_default(),
+            unplaceable: live.as_ref().and_then(|live| live.unplaceable.clone()),
+            leaves_out: live.as_ref().map(|live| live.leaves_out.clone()).unwrap_or_default(),
             running: live.map(|live| live.running).unwrap_or_default(),
             epochs_done,
             epochs_total: (trials + to_come_at_most).saturating_mul(epochs),

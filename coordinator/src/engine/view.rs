@@ -1,6 +1,6 @@
 //! What the owner task shows of its memory.
 
-use sweep_scheduler::{SweepCounts, SweepId};
+use sweep_scheduler::{LeftOut, SessionId, SweepCounts, SweepId};
 
 use super::command::{Gauges, LiveStatus, Running, WorkerView};
 use super::driver::Driver;
@@ -8,6 +8,8 @@ use super::live::LiveSweep;
 
 /// The most running trials that one status lists.
 const MAX_RUNNING: usize = 256;
+/// The most workers of a sweep, and sweeps of a worker, that one answer says are given nothing.
+pub(super) const MAX_LEFT_OUT: usize = 20;
 
 impl Driver {
     pub(crate) fn status(&self, id: SweepId) -> Option<LiveStatus> {
@@ -19,7 +21,19 @@ impl Driver {
         running.truncate(MAX_RUNNING);
         let waits = view.counts.queued > 0 && view.counts.running == 0;
         let waiting_for = if waits { self.scheduler.waiting_for(id) } else { Vec::new() };
-        Some(LiveStatus { counts: view.counts, stages: view.stages, running, cost, running_epochs, waiting_for })
+        let unplaceable = if waits { self.scheduler.unplaceable(id) } else { None };
+        let mut leaves_out = self.scheduler.leaves_out(id);
+        leaves_out.truncate(MAX_LEFT_OUT);
+        Some(LiveStatus {
+            counts: view.counts,
+            stages: view.stages,
+            running,
+            cost,
+            running_epochs,
+            waiting_for,
+            unplaceable,
+            leaves_out,
+        })
     }
 
     fn running_of(&self, sweep: &LiveSweep) -> Vec<Running> {
@@ -55,6 +69,7 @@ impl Driver {
             });
             WorkerView {
                 slots: slots.collect(),
+                left_out: self.left_out(worker.session),
                 name: worker.name.0,
                 session: worker.session,
                 draining: worker.draining,
@@ -63,6 +78,13 @@ impl Driver {
             }
         });
         views.collect()
+    }
+
+    /// Sweeps that give a session nothing.
+    pub(crate) fn left_out(&self, session: SessionId) -> Vec<LeftOut> {
+        let mut left_out = self.scheduler.left_out(session);
+        left_out.truncate(MAX_LEFT_OUT);
+        left_out
     }
 
     pub(crate) fn gauges(&self) -> Gauges {

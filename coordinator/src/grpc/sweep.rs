@@ -219,6 +219,7 @@ impl Sweeps {
                 },
             };
             let out_of_service = live.map(|live| out_of_service(&live.service)).unwrap_or_default();
+            let left_out = live.iter().flat_map(|live| &live.left_out).map(messages::left_out);
             let slots = (0_u32..).zip(worker.slots).map(|(index, slot)| {
                 let runs = live.and_then(|live| live.slots.get(index as usize)).and_then(Option::as_ref);
                 v1::WorkerSlot {
@@ -238,6 +239,7 @@ impl Sweeps {
                 version: worker.version,
                 state: state.to_owned(),
                 out_of_service,
+                left_out: left_out.collect(),
                 last_seen_unix_ms: live.map_or(worker.seen_ms, |live| live.seen_ms.max(worker.seen_ms)),
             }
         };

@@ -3,7 +3,7 @@
 use sweep_analysis::leaderboard::{Counts, Row};
 use sweep_analysis::result::Estimate;
 use sweep_proto::v1;
-use sweep_scheduler::Outlook;
+use sweep_scheduler::{LeftOut, Outlook, Unplaceable};
 use sweep_spec::settings;
 
 use crate::convert::{self, bytes, counts_message, metrics_message};
@@ -41,11 +41,26 @@ pub(crate) fn status(status: &Status) -> v1::SweepStatus {
         objective_metric: status.objective.name().to_owned(),
         running: status.running.iter().map(running).collect(),
         waiting_for: status.waiting_for.clone(),
+        unplaceable: status.unplaceable.as_ref().map(unplaceable),
+        leaves_out: status.leaves_out.iter().map(left_out).collect(),
         priority: record.priority,
         spec_digest: bytes(record.spec_digest.as_bytes()),
         epochs_done: status.epochs_done,
         epochs_total: status.epochs_total,
     }
+}
+
+fn unplaceable(unplaceable: &Unplaceable) -> v1::Unplaceable {
+    v1::Unplaceable {
+        failure: Some(convert::failure_message(unplaceable.class, &unplaceable.reason)),
+        worker: unplaceable.worker.as_ref().map(|worker| worker.0.clone()).unwrap_or_default(),
+    }
+}
+
+/// A sweep that gives a worker nothing.
+pub(super) fn left_out(left_out: &LeftOut) -> v1::LeftOut {
+    let LeftOut { sweep, worker, reason } = left_out;
+    v1::LeftOut { sweep: sweep.0, worker: worker.0.clone(), reason: reason.clone() }
 }
 
 fn stage(stage: &StageStatus) -> v1::StageProgress {

@@ -160,6 +160,7 @@ fn poll_message(reply: PollReply) -> v1::PollResponse {
         leave: reply.service == Service::Leaving,
         out_of_service: out_of_service(&reply.service),
         number: reply.number,
+        left_out: reply.left_out.iter().map(|one| format!("sweep {}: {}", one.sweep, one.reason)).collect(),
     }
 }
 

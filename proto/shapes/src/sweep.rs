@@ -5,7 +5,7 @@ use sweep_proto::v1;
 use utoipa::ToSchema;
 
 use crate::text::{count, hex};
-use crate::{Cost, Metrics};
+use crate::{Cost, Failure, Metrics};
 
 /// Where a sweep stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
@@ -178,6 +178,10 @@ pub struct Sweep {
     pub running: Vec<Running>,
     /// Why nothing runs, if trials wait.
     pub waiting_for: Vec<String>,
+    /// Why none of the workers that are connected can ever run what waits; absent while one may.
+    pub unplaceable: Option<Unplaceable>,
+    /// Connected workers that it gives nothing, although it has not ended.
+    pub leaves_out: Vec<LeftOut>,
     /// Nothing of it is started until it is resumed.
     pub paused: bool,
     pub spec_digest: String,
@@ -212,10 +216,40 @@ impl From<v1::SweepStatus> for Sweep {
             stages: status.stages.into_iter().map(stage).collect(),
             running: status.running.into_iter().map(Running::from).collect(),
             waiting_for: status.waiting_for,
+            unplaceable: status.unplaceable.map(Unplaceable::from),
+            leaves_out: status.leaves_out.into_iter().map(LeftOut::from).collect(),
             paused: status.paused,
             spec_digest: hex(&status.spec_digest),
             cost: status.cost.map(Cost::from),
         }
+    }
+}
+
+/// Why nothing that waits can run on any worker that is connected.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Unplaceable {
+    pub failure: Failure,
+    /// The worker that says so; absent where it is true of all of them alike.
+    pub worker: Option<String>,
+}
+
+impl From<v1::Unplaceable> for Unplaceable {
+    fn from(unplaceable: v1::Unplaceable) -> Self {
+        Self { failure: unplaceable.failure.unwrap_or_default().into(), worker: some_text(unplaceable.worker) }
+    }
+}
+
+/// A sweep that gives a connected worker nothing, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct LeftOut {
+    pub sweep: u64,
+    pub worker: String,
+    pub reason: String,
+}
+
+impl From<v1::LeftOut> for LeftOut {
+    fn from(left_out: v1::LeftOut) -> Self {
+        Self { sweep: left_out.sweep, worker: left_out.worker, reason: left_out.reason }
     }
 }
 

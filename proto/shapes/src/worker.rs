@@ -4,7 +4,7 @@ use serde::Serialize;
 use sweep_proto::v1;
 use utoipa::ToSchema;
 
-use crate::sweep::some_text;
+use crate::sweep::{LeftOut, some_text};
 use crate::text::hex;
 
 /// A place where one trial can run.
@@ -31,6 +31,8 @@ pub struct Worker {
     pub state: String,
     /// Why it is out of service, if it is.
     pub out_of_service: Option<String>,
+    /// Sweeps that have not ended and give it nothing.
+    pub left_out: Vec<LeftOut>,
     pub last_seen_unix_ms: i64,
     pub slots: Vec<Slot>,
 }
@@ -43,6 +45,7 @@ impl From<v1::WorkerStatus> for Worker {
             version: worker.version,
             state: worker.state,
             out_of_service: some_text(worker.out_of_service),
+            left_out: worker.left_out.into_iter().map(LeftOut::from).collect(),
             last_seen_unix_ms: worker.last_seen_unix_ms,
             slots: worker.slots.into_iter().map(Slot::from).collect(),
         }

@@ -33,9 +33,9 @@ pub(crate) struct Arguments {
     /// A spec, or a folder with `train` and `test` or with a folder for each class
     #[arg(value_name = "SPEC|FOLDER")]
     place: PathBuf,
-    /// The folder that a spec's data set lies in [default: the spec's]
+    /// A folder that a spec's data set lies in, or that links lead into; may be repeated [default: the spec's]
     #[arg(long, value_name = "FOLDER")]
-    data_root: Option<PathBuf>,
+    data_root: Vec<PathBuf>,
     /// Change a value of the spec, such as `dataset.path=scenes`; may be repeated
     #[arg(long = "set", value_name = "KEY=VALUE", value_parser = study::parse_override)]
     overrides: Vec<(String, String)>,
@@ -53,7 +53,7 @@ pub(crate) fn run(context: &Context, verb: &Verb) -> Result<Exit, Failure> {
 }
 
 fn of_folder(arguments: &Arguments) -> Result<Report, Failure> {
-    if arguments.data_root.is_some() || !arguments.overrides.is_empty() {
+    if !arguments.data_root.is_empty() || !arguments.overrides.is_empty() {
         return Err(Failure::usage("`--data-root` and `--set` belong to a spec, and this is a folder"));
     }
     data_check::check_folder(&arguments.place).map_err(|failure| cannot_look(&arguments.place, failure))
@@ -63,8 +63,8 @@ fn of_spec(arguments: &Arguments) -> Result<Report, Failure> {
     let file = &arguments.place;
     let study = Study::read(&file.display().to_string(), study::load(file)?, arguments.overrides.clone(), None)?;
     let dataset = &study.plan.spec().dataset;
-    let data_root = arguments.data_root.clone().unwrap_or_else(|| folder_of(file).to_owned());
-    data_check::check(dataset, &data_root).map_err(|failure| match dataset.source {
+    let data_roots = crate::local::data_roots(&arguments.data_root, folder_of(file));
+    data_check::check(dataset, &data_roots).map_err(|failure| match dataset.source {
         Source::SyntheticScenes { .. } => cannot_look(file, failure),
         Source::ImageFolder { .. } | Source::Idx { .. } | Source::Cifar10 { .. } => {
             cannot_look(file, failure).hint("--data-root FOLDER names the folder that the data set lies in")

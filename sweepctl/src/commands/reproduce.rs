@@ -36,9 +36,9 @@ pub(crate) struct Arguments {
     /// Run it here, on the store of `submit --local`
     #[arg(long)]
     local: bool,
-    /// With --local: the folder that data sets lie in [default: .]
+    /// With --local: a folder that data sets lie in, or that links lead into; may be repeated [default: .]
     #[arg(long, value_name = "FOLDER", requires = "local")]
-    data_root: Option<PathBuf>,
+    data_root: Vec<PathBuf>,
     /// With --local: the database that keeps everything [default: .sweep/sweep.db]
     #[arg(long, value_name = "PATH", requires = "local")]
     store: Option<PathBuf>,
@@ -90,11 +90,11 @@ async fn run_here(
     digits: &str,
     mut interrupt: Interrupt,
 ) -> Result<Exit, Failure> {
-    use crate::local::{Here, Local};
+    use crate::local::{self, Here, Local};
 
-    let data_root = arguments.data_root.clone().unwrap_or_else(|| PathBuf::from("."));
+    let data_roots = local::data_roots(&arguments.data_root, std::path::Path::new("."));
     let beside = Beside::default();
-    let here = Here { store: arguments.store.clone(), data_root, slots: arguments.slots.clone() };
+    let here = Here { store: arguments.store.clone(), data_roots, slots: arguments.slots.clone() };
     let (mut local, mut client) = tokio::select! {
         biased;
         number = interrupt.signalled() => return Ok(Exit::Signal(number)),
@@ -128,7 +128,7 @@ async fn again(
         "sweep {} runs it again; its answer is held against attempt {} of round {}",
         sweep.id, begun.attempt, begun.round
     ));
-    let setting = Setting { output: context.output, embedded: arguments.local };
+    let setting = Setting { output: context.output, embedded: arguments.local, made: true };
     let ended = match follow(client, sweep.id, Display::Quiet, interrupt, setting).await? {
         Ending::Ended(ended) => ended,
         Ending::Interrupted(number) => return Ok(Run::Interrupted(sweep.id, number)),

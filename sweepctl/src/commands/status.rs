@@ -80,6 +80,9 @@ fn describe(sweep: &Sweep) -> String {
     for reason in &sweep.waiting_for {
         line("waits", escape(reason));
     }
+    for one in &sweep.leaves_out {
+        line("leaves out", format!("worker {}: {}", escape(&one.worker), escape(&one.reason)));
+    }
     lines.join("\n")
 }
 

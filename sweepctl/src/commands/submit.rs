@@ -53,9 +53,9 @@ pub(crate) struct Arguments {
     trial_limit: Option<u64>,
     #[command(flatten)]
     money: Money,
-    /// With --local: the folder that data sets lie in [default: the spec's]
+    /// With --local: a folder that data sets lie in, or that links lead into; may be repeated [default: the spec's]
     #[arg(long, value_name = "FOLDER", requires = "local")]
-    pub(crate) data_root: Option<PathBuf>,
+    pub(crate) data_root: Vec<PathBuf>,
     /// With --local: the database that keeps everything [default: .sweep/sweep.db]
     #[arg(long, value_name = "PATH", requires = "local")]
     pub(crate) store: Option<PathBuf>,
@@ -113,7 +113,7 @@ async fn run_there(
         return Ok(Exit::Well);
     }
     let display = display(context, arguments, study, &Beside::default());
-    let setting = Setting { output: context.output, embedded: false };
+    let setting = Setting { output: context.output, embedded: false, made: !resumed };
     match follow(&mut client, sweep.id, display, &mut interrupt, setting).await? {
         Ending::Ended(sweep) => {
             finish(context, &mut client, &sweep, End { streamed: arguments.watch, store: None }).await
@@ -140,11 +140,10 @@ async fn run_here(
     study: &Study,
     mut interrupt: Interrupt,
 ) -> Result<Exit, Failure> {
-    use crate::local::{Here, Local};
+    use crate::local::{self, Here, Local};
 
-    let beside_spec = || study::folder_of(&arguments.file).to_owned();
-    let data_root = arguments.data_root.clone().unwrap_or_else(beside_spec);
-    let here = Here { store: arguments.store.clone(), data_root, slots: arguments.slots.clone() };
+    let data_roots = local::data_roots(&arguments.data_root, study::folder_of(&arguments.file));
+    let here = Here { store: arguments.store.clone(), data_roots, slots: arguments.slots.clone() };
     let beside = Beside::default();
     let display = display(context, arguments, study, &beside);
     let (mut local, mut client) = tokio::select! {
@@ -195,7 +194,7 @@ async fn watch_here(
         context.output.say(&format!("sweep {} is taken up again: {known}", sweep.id));
     }
     say_cost(context, &sweep);
-    let setting = Setting { output: context.output, embedded: true };
+    let setting = Setting { output: context.output, embedded: true, made: !resumed };
     follow(client, sweep.id, display, interrupt, setting).await
 }
 

@@ -41,7 +41,7 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<Exit
         context.output.say(&study.summary());
     }
     let display = Display::new(context.output, arguments.progress, &Beside::default());
-    let setting = Setting { output: context.output, embedded: false };
+    let setting = Setting { output: context.output, embedded: false, made: false };
     match follow(&mut client, sweep.id, display, &mut interrupt, setting).await? {
         Ending::Ended(sweep) => finish(context, &mut client, &sweep, End { streamed: true, store: None }).await,
         Ending::Interrupted(number) => {

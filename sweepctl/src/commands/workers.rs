@@ -4,7 +4,7 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 use sweep_proto::v1::{ListWorkersRequest, SetWorkerServiceRequest, WorkerServiceState};
 use sweep_shapes::Worker;
-use sweep_shapes::text::{ago, bytes};
+use sweep_shapes::text::{ago, bytes, escape};
 
 use super::Context;
 use crate::arguments::Connection;
@@ -81,6 +81,10 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<Exit
         context.output.say(&hint);
     } else {
         context.output.table(table(&workers))?;
+        for one in workers.iter().flat_map(|worker| &worker.left_out) {
+            let (worker, reason) = (escape(&one.worker), escape(&one.reason));
+            context.output.say(&format!("sweep {} gives worker {worker} nothing: {reason}", one.sweep));
+        }
     }
     Ok(Exit::Well)
 }

@@ -5,6 +5,7 @@ mod bars;
 mod beside;
 mod plain;
 mod screen;
+mod stuck;
 
 use std::future::Future;
 use std::time::Duration;
@@ -12,8 +13,8 @@ use std::time::Duration;
 use clap::ValueEnum;
 use serde::Serialize;
 use sweep_proto::v1::{WatchSweepRequest, WatchSweepResponse};
-use sweep_shapes::Sweep;
 use sweep_shapes::text::escape;
+use sweep_shapes::{Sweep, Unplaceable};
 use tonic::{Code, Status, Streaming};
 
 use crate::client::{self, Client};
@@ -153,7 +154,7 @@ impl Display {
 /// own (`embedded`).
 ///
 /// # Errors
-/// There is no such sweep; the embedded coordinator failed; stdout cannot be written.
+/// There is no such sweep; the embedded coordinator failed, or its worker can run nothing of it; stdout cannot be written.
 pub(crate) async fn follow(
     client: &mut Client,
     id: u64,
@@ -177,8 +178,10 @@ pub(crate) async fn follow(
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Setting {
     pub(crate) output: Output,
-    /// The coordinator lives in this process: it does not come back.
+    /// The coordinator lives in this process: it does not come back, and no worker joins the one that is here.
     pub(crate) embedded: bool,
+    /// This command has made the sweep.
+    pub(crate) made: bool,
 }
 
 async fn to_the_end(client: &mut Client, id: u64, display: &mut Display, setting: Setting) -> Result<Sweep, Failure> {
@@ -186,8 +189,9 @@ async fn to_the_end(client: &mut Client, id: u64, display: &mut Display, setting
     loop {
         let request = WatchSweepRequest { sweep: client::reference(&id.to_string()) };
         let lost = match client.watch_sweep(request).await {
-            Ok(answer) => match until_lost(answer.into_inner(), display, &mut wait).await? {
+            Ok(answer) => match until_lost(answer.into_inner(), display, &mut wait, setting).await? {
                 Watched::Ended(sweep) => return Ok(*sweep),
+                Watched::Stuck(sweep, why) => return Err(stuck::give_up(client, &sweep, &why, setting.made).await),
                 Watched::Lost(status) => status,
             },
             Err(status) => status,
@@ -206,6 +210,8 @@ async fn to_the_end(client: &mut Client, id: u64, display: &mut Display, setting
 
 enum Watched {
     Ended(Box<Sweep>),
+    /// The one worker can run nothing of it.
+    Stuck(Box<Sweep>, Unplaceable),
     Lost(Status),
 }
 
@@ -213,6 +219,7 @@ async fn until_lost(
     mut stream: Streaming<WatchSweepResponse>,
     display: &mut Display,
     wait: &mut Duration,
+    setting: Setting,
 ) -> Result<Watched, Failure> {
     loop {
         match stream.message().await {
@@ -222,6 +229,9 @@ async fn until_lost(
                 *wait = FIRST_RETRY;
                 if sweep.state.has_ended() {
                     return Ok(Watched::Ended(Box::new(sweep)));
+                }
+                if let Some(why) = sweep.unplaceable.clone().filter(|_| setting.embedded) {
+                    return Ok(Watched::Stuck(Box::new(sweep), why));
                 }
             }
             Ok(None) => return Ok(Watched::Lost(Status::unavailable("it closed the stream"))),

@@ -21,6 +21,9 @@ const HASTY_POLLS: u32 = 3;
 /// A session that ends sooner than this was taken by somebody.
 const SHORT_SESSION: Duration = Duration::from_secs(2);
 
+/// Sentences about sweeps that give this worker nothing which one session logs.
+const MAX_LEFT_OUT: usize = 1024;
+
 /// Which calls a failure holds up.
 #[derive(Debug, Clone, Copy)]
 enum Kind {
@@ -81,7 +84,7 @@ impl Agent {
                     "registered"
                 );
                 let poll_wait = Duration::from_millis(response.poll_wait_ms);
-                self.session = Some(Session { id: response.session, poll_wait, since: Instant::now() });
+                self.session = Some(Session::new(response.session, poll_wait));
                 self.seen = 0;
                 self.parts.metrics.sessions.inc();
                 self.reached();
@@ -146,6 +149,7 @@ impl Agent {
             self.leave("the coordinator told the worker to leave");
         }
         self.in_service(response.out_of_service);
+        self.left_out(response.left_out);
         if complete {
             self.seen = self.seen.max(response.number);
         }
@@ -162,6 +166,16 @@ impl Agent {
             reason => tracing::warn!(reason, "the coordinator took this worker out of service"),
         }
         self.out_of_service = reason;
+    }
+
+    /// Sweeps that give this worker nothing: each is said once in a session.
+    fn left_out(&mut self, sentences: Vec<String>) {
+        let Some(session) = &mut self.session else { return };
+        for reason in sentences {
+            if session.left_out.len() < MAX_LEFT_OUT && session.left_out.insert(reason.clone()) {
+                tracing::warn!(reason, "a sweep gives this worker nothing");
+            }
+        }
     }
 
     fn reported(&mut self, session: u64, points: usize, result: Result<v1::ReportResponse, Trouble>) {

@@ -18,6 +18,9 @@ const MAX_NAME_BYTES: usize = 128;
 /// A week: no limit of ours is longer.
 const MAX_SECONDS: f64 = 604_800.0;
 
+/// The one key whose flag may be repeated.
+pub(super) const DATA_ROOT: &str = "data_root";
+
 /// What was written for a key.
 pub(super) enum Input<'a> {
     /// In a file.
@@ -41,7 +44,7 @@ pub(super) const KEYS: &[Key] = &[
     Key { name: "name", read: read_name },
     Key { name: "slots", read: |config, input| slots(input).map(|value| config.slots = value) },
     Key { name: "slot_memory", read: |config, input| memory(input).map(|value| config.slot_memory = value) },
-    Key { name: "data_root", read: |config, input| text(input).map(|value| config.data_root = value.into()) },
+    Key { name: DATA_ROOT, read: |config, input| folders(input).map(|value| config.data_roots = value) },
     Key { name: "state_dir", read: |config, input| folder(input).map(|value| config.state_dir = value) },
     Key { name: "checkpoint_store", read: |config, input| text(input).map(|value| config.checkpoint_store = value) },
     Key {
@@ -128,6 +131,20 @@ fn text(input: &Input<'_>) -> Result<String, String> {
 
 fn folder(input: &Input<'_>) -> Result<Option<PathBuf>, String> {
     text(input).map(|path| Some(path).filter(|path| !path.is_empty()).map(PathBuf::from))
+}
+
+/// A list of folders: in YAML one text is one folder; in a variable colons part them, as in PATH.
+fn folders(input: &Input<'_>) -> Result<Vec<PathBuf>, String> {
+    let found: Vec<PathBuf> = match input {
+        Input::Text(text) => std::env::split_paths(text).collect(),
+        Input::Yaml(Value::String(text)) => vec![PathBuf::from(text)],
+        Input::Yaml(Value::Sequence(items)) => {
+            items.iter().map(|item| text(&Input::Yaml(item)).map(PathBuf::from)).collect::<Result<_, _>>()?
+        }
+        Input::Yaml(other) => return Err(format!("expected a folder or a list of folders, found {}", shown(other))),
+    };
+    let found: Vec<PathBuf> = found.into_iter().filter(|path| !path.as_os_str().is_empty()).collect();
+    if found.is_empty() { Err("at least one folder is needed".to_owned()) } else { Ok(found) }
 }
 
 fn number<T: std::str::FromStr>(input: &Input<'_>, expected: &str) -> Result<T, String> {

@@ -25,7 +25,7 @@ fn train() -> Train {
         attempt: 3,
         trial,
         device: "cpu".to_owned(),
-        folders: Folders { data_root: "/".to_owned(), cache: "/".to_owned() },
+        folders: Folders { data_root: "/".to_owned(), more_data_roots: Vec::new(), cache: "/".to_owned() },
         checkpoint_folder: None,
         checkpoint_every: 1,
         artifact_folder: None,

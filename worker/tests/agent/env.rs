@@ -89,7 +89,7 @@ impl Env {
             coordinator: vec![format!("http://{}", server.address)],
             name: "w1".to_owned(),
             slots: Slots::Count(1),
-            data_root: folder.path().to_owned(),
+            data_roots: vec![folder.path().to_owned()],
             state_dir: Some(folder.path().join("state")),
             cache_dir: Some(folder.path().join("cache")),
             trainer_command: vec!["/bin/sh".to_owned(), path.to_str().unwrap().to_owned()],

@@ -54,7 +54,7 @@ pub fn train(
         attempt: 1,
         trial: Trial::new(configuration.clone(), 0, protocol, dataset),
         device: "cpu".to_owned(),
-        folders: Folders { data_root: cache.clone(), cache },
+        folders: Folders { data_root: cache.clone(), more_data_roots: Vec::new(), cache },
         checkpoint_folder: None,
         checkpoint_every: 1,
         artifact_folder: None,

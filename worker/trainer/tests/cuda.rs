@@ -50,7 +50,7 @@ fn train(device: &str, cache: &Path) -> Value {
         attempt: 1,
         trial,
         device: device.to_owned(),
-        folders: Folders { data_root: cache.clone(), cache },
+        folders: Folders { data_root: cache.clone(), more_data_roots: Vec::new(), cache },
         checkpoint_folder: None,
         checkpoint_every: 1,
         artifact_folder: None,

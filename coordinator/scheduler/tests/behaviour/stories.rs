@@ -149,6 +149,35 @@ fn data_that_no_worker_has_fail_the_sweep_after_the_grace_with_the_reason() {
 }
 
 #[test]
+fn who_gets_nothing_of_a_sweep_is_named_from_both_sides() {
+    let mut env = Env::new(config());
+    for (session, name) in [(1, "w1"), (2, "w2"), (3, "w3")] {
+        env.worker(session, name, 1);
+    }
+    env.submit(1, &[&[(10, 5), (11, 5)]]);
+    let says = |session: u64, answer: Result<sweep_spec::Digest, &str>| Event::Described {
+        session: SessionId(session),
+        dataset: env::dataset(),
+        answer: answer.map_err(str::to_owned),
+    };
+    env.apply(says(3, Err("no such folder")));
+    assert_eq!(env.scheduler.unplaceable(env::sweep(1)), None, "two workers have yet to say what they have");
+    env.apply(says(1, Ok(env::data())));
+    env.apply(says(2, Ok(sweep_spec::Digest::of(b"other"))));
+    assert!(env.scheduler.left_out(SessionId(1)).is_empty());
+    let of = |session: u64| env.scheduler.left_out(SessionId(session))[0].reason.clone();
+    assert!(of(2).contains("pinned to") && of(3).contains("no such folder"));
+    let named = |env: &Env| {
+        let left_out = env.scheduler.leaves_out(env::sweep(1));
+        left_out.into_iter().map(|one| one.worker.0).collect::<Vec<_>>()
+    };
+    assert_eq!(named(&env), ["w2", "w3"]);
+    // A sweep that rests gives nobody anything, and that is no worker's fault.
+    env.apply(Event::PauseSweep { sweep: env::sweep(1), paused: true });
+    assert!(named(&env).is_empty());
+}
+
+#[test]
 fn what_fits_no_slot_fails_with_the_numbers() {
     let mut env = Env::new(Config { unplaceable_grace_ms: 0, ..config() });
     env.worker(1, "w1", 1).has_data(1);

@@ -92,6 +92,7 @@ fn one(worker: &Worker, running: &Busy, may_change: bool) -> Markup {
                     (busy) " of " (plural(worker.slots.len() as u64, "slot")) " busy"
                 }
                 @if let Some(why) = &worker.out_of_service { p.warning { (why) } }
+                @for one in &worker.left_out { p.warning { "Sweep " (one.sweep) " gives it nothing: " (one.reason) } }
                 @if may_change && worker.state != "lost" { (changes(worker, &path)) }
             }
             @if !worker.slots.is_empty() {

@@ -11,7 +11,7 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::time::timeout;
 
 use super::{Arguments, Check, coordinator, dataset, workers};
-use crate::local::{DEFAULT_STORE, trainer_command};
+use crate::local::{DEFAULT_STORE, data_roots, trainer_command};
 use crate::study::{self, Study};
 
 /// A trainer that has not said its devices by then hangs. The first start of a GPU's driver can take long.
@@ -35,16 +35,20 @@ pub(super) async fn look(arguments: &Arguments, study: Option<&Study>, checks: &
     checks.push(local_store(&store));
     checks.extend(local_disk(&store));
     if let Some(study) = study {
-        let beside = arguments.file.as_deref().map(|file| study::folder_of(file).to_owned());
-        let root = arguments.data_root.clone().or(beside).unwrap_or_else(|| PathBuf::from("."));
-        checks.push(dataset::look(&study.plan.spec().dataset, &root));
+        let usual = arguments.file.as_deref().map_or(Path::new("."), study::folder_of);
+        let roots = data_roots(&arguments.data_root, usual);
+        let check = match (&devices, trainer_command()) {
+            (Some(_), Ok(command)) => dataset::look(&command, &study.plan.spec().dataset, &roots).await,
+            (None, _) | (_, Err(_)) => Check::not_checked("data set", "no trainer starts"),
+        };
+        checks.push(check);
     }
 }
 
 /// Starts a trainer and asks for its devices.
 async fn trainer(checks: &mut Vec<Check>) -> Option<Devices> {
     let asked = match trainer_command() {
-        Ok(command) => timeout(PATIENCE, ask(&command)).await,
+        Ok(command) => timeout(PATIENCE, devices(&command)).await,
         Err(failure) => Ok(Err(failure.to_string())),
     };
     let advice = "this program starts itself as a trainer: `echo '{\"command\": \"devices\"}' | sweepctl trainer` shows what \
@@ -71,7 +75,15 @@ async fn trainer(checks: &mut Vec<Check>) -> Option<Devices> {
     }
 }
 
-async fn ask(command: &[String]) -> Result<(Hello, Devices), String> {
+async fn devices(command: &[String]) -> Result<(Hello, Devices), String> {
+    match ask(command, &Command::Devices).await? {
+        (hello, Event::Devices(devices)) => Ok((hello, devices)),
+        _ => Err("it says what it was not asked".to_owned()),
+    }
+}
+
+/// Starts a trainer and asks it one thing.
+pub(super) async fn ask(command: &[String], question: &Command) -> Result<(Hello, Event), String> {
     let [program, arguments @ ..] = command else { return Err("nothing says how".to_owned()) };
     let failed = |error: std::io::Error| error.to_string();
     let mut child = tokio::process::Command::new(program)
@@ -82,7 +94,7 @@ async fn ask(command: &[String]) -> Result<(Hello, Devices), String> {
         .kill_on_drop(true)
         .spawn()
         .map_err(failed)?;
-    let question = serde_json::to_string(&Command::Devices).map_err(|error| error.to_string())?;
+    let question = serde_json::to_string(question).map_err(|error| error.to_string())?;
     // Its end of file comes with the end of this function: then it leaves.
     let mut stdin = child.stdin.take().ok_or("it has no stdin")?;
     stdin.write_all(format!("{question}\n").as_bytes()).await.map_err(failed)?;
@@ -92,12 +104,11 @@ async fn ask(command: &[String]) -> Result<(Hello, Devices), String> {
     while let Some(line) = lines.next_line().await.map_err(failed)? {
         match serde_json::from_str(&line).map_err(|error| format!("it says what is no event: {error}"))? {
             Event::Hello(said) => hello = Some(said),
-            Event::Devices(devices) => return Ok((hello.ok_or("it does not say who it is")?, devices)),
             Event::Failed(failed) => return Err(failed.reason),
-            _ => return Err("it says what it was not asked".to_owned()),
+            answer => return Ok((hello.ok_or("it does not say who it is")?, answer)),
         }
     }
-    Err("it ended before it said its devices".to_owned())
+    Err("it ended before it answered".to_owned())
 }
 
 fn told(devices: &Devices) -> Check {
@@ -233,8 +244,8 @@ mod tests {
     #[tokio::test]
     async fn what_is_no_trainer_is_told_and_waited_for_no_longer() {
         let program = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
-        assert!(ask(&program(&["/nowhere/trainer"])).await.is_err());
-        assert!(ask(&program(&["true"])).await.is_err());
-        assert!(ask(&program(&["cat"])).await.unwrap_err().contains("no event"));
+        assert!(devices(&program(&["/nowhere/trainer"])).await.is_err());
+        assert!(devices(&program(&["true"])).await.is_err());
+        assert!(devices(&program(&["cat"])).await.unwrap_err().contains("no event"));
     }
 }

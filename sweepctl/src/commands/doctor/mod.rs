@@ -1,5 +1,6 @@
 //! `sweepctl doctor`: looks at everything that a sweep needs, one thing after the other, and says for each whether it is as it
-//! should be and, if not, what to do. Nothing is changed, and nothing is waited for longer than a few seconds.
+//! should be and, if not, what to do. Nothing is changed but the cache of decoded images, which a sweep then finds filled, and
+//! nothing is waited for longer than a minute.
 
 mod address;
 mod coordinator;
@@ -34,9 +35,9 @@ pub(crate) struct Arguments {
     /// Look at this machine alone, as for `submit --local`
     #[arg(long)]
     local: bool,
-    /// The folder that data sets lie in [default: the spec's]
+    /// A folder that data sets lie in, or that links lead into; may be repeated [default: the spec's]
     #[arg(long, value_name = "FOLDER")]
-    data_root: Option<PathBuf>,
+    data_root: Vec<PathBuf>,
     /// The database of `submit --local` [default: .sweep/sweep.db]
     #[arg(long, value_name = "PATH")]
     store: Option<PathBuf>,

@@ -14,6 +14,8 @@ use crate::study::Study;
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Sweeps whose waiting is told of.
 const MOST_WAITING: usize = 5;
+/// Workers that a sweep gives nothing, of which it is told.
+const MOST_LEFT_OUT: usize = 5;
 
 pub(super) async fn look(
     mut client: Client,
@@ -73,6 +75,13 @@ fn told(workers: &[Worker], coordinator: &Coordinator) -> Vec<Check> {
         Check::ok("workers", found)
     });
     checks.push(devices(&there));
+    let left_out = there.iter().flat_map(|worker| &worker.left_out);
+    checks.extend(left_out.take(MOST_LEFT_OUT).map(|one| {
+        let found = format!("sweep {} gives worker {} nothing: {}", one.sweep, one.worker, one.reason);
+        let advice =
+            "give every worker the same data below its --data-root; `sweepctl data check SPEC` there says what it has";
+        Check::warning("workers", found, advice)
+    }));
     checks
 }
 

@@ -1,6 +1,6 @@
 //! CIFAR-10's binary version: files of records, each a label and three planes of 32×32 bytes.
 
-use std::path::Path;
+use std::path::PathBuf;
 
 use sweep_spec::Digest;
 
@@ -22,8 +22,8 @@ pub(super) struct Cifar10 {
 }
 
 impl Cifar10 {
-    pub(super) fn open(data_root: &Path, path: &str) -> Result<Self, Failure> {
-        Ok(Self { place: Place::open(data_root, path)? })
+    pub(super) fn open(roots: &[PathBuf], path: &str) -> Result<Self, Failure> {
+        Ok(Self { place: Place::open(roots, path)? })
     }
 
     fn records(&self, name: &str) -> Result<Vec<u8>, Failure> {
@@ -92,7 +92,7 @@ mod tests {
     #[test]
     fn records_are_read_in_order() {
         let folder = folder();
-        let source = Cifar10::open(folder.path(), ".").unwrap();
+        let source = Cifar10::open(&[folder.path().to_owned()], ".").unwrap();
         source.identity().unwrap();
         let mut blue = Vec::new();
         let contents = source.decode(Shape { channels: 3, size: 32 }, &mut |planes| {
@@ -110,7 +110,7 @@ mod tests {
         let shape = Shape { channels: 3, size: 32 };
         let folder = folder();
         fs::write(folder.path().join("data_batch_3.bin"), [0; 100]).unwrap();
-        let source = Cifar10::open(folder.path(), ".").unwrap();
+        let source = Cifar10::open(&[folder.path().to_owned()], ".").unwrap();
         assert!(source.identity().unwrap_err().reason.contains("data_batch_3.bin"));
         fs::write(folder.path().join("data_batch_3.bin"), [10; RECORD_BYTES]).unwrap();
         let failure = source.decode(shape, &mut |_| Ok(())).unwrap_err();

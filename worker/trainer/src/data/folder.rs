@@ -27,8 +27,8 @@ pub(super) struct Folder {
 }
 
 impl Folder {
-    pub(super) fn open(data_root: &Path, path: &str, test_split: Option<&TestSplit>) -> Result<Self, Failure> {
-        let place = Place::open(data_root, path)?;
+    pub(super) fn open(roots: &[PathBuf], path: &str, test_split: Option<&TestSplit>) -> Result<Self, Failure> {
+        let place = Place::open(roots, path)?;
         match test_split {
             Some(test_split) => Self::held_out(place, test_split),
             None => Self::parts(place),
@@ -108,6 +108,10 @@ impl Source for Folder {
         }
         let labels = self.files.iter().map(|(_, class)| *class).collect();
         Ok(Contents { classes: self.classes.clone(), labels, train: self.train })
+    }
+
+    fn classes(&self) -> Option<&[String]> {
+        Some(&self.classes)
     }
 }
 
@@ -220,7 +224,7 @@ mod tests {
 
     fn read(root: &Path, test_split: Option<&TestSplit>) -> Result<(Contents, Vec<u8>), Failure> {
         let path = if test_split.is_some() { "set/train" } else { "set" };
-        let folder = Folder::open(root, path, test_split)?;
+        let folder = Folder::open(&[root.to_owned()], path, test_split)?;
         let mut first = Vec::new();
         let contents = folder.decode(SHAPE, &mut |pixels| {
             first.push(pixels[0]);
@@ -303,7 +307,7 @@ mod tests {
     #[test]
     fn the_identity_follows_the_content() {
         let root = data();
-        let identity = || Folder::open(root.path(), "set", None).unwrap().identity().unwrap();
+        let identity = || Folder::open(&[root.path().to_owned()], "set", None).unwrap().identity().unwrap();
         let before = identity();
         assert_eq!(before, identity());
         png(&root.path().join("set/train/a/0.png"), 99, 2);

@@ -2,7 +2,7 @@
 //! with `t10k`. Classes have no names there, so they are numbered.
 
 use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use flate2::read::MultiGzDecoder;
 use sweep_spec::Digest;
@@ -23,8 +23,8 @@ pub(super) struct Idx {
 }
 
 impl Idx {
-    pub(super) fn open(data_root: &Path, path: &str, classes: u32) -> Result<Self, Failure> {
-        Ok(Self { place: Place::open(data_root, path)?, classes })
+    pub(super) fn open(roots: &[PathBuf], path: &str, classes: u32) -> Result<Self, Failure> {
+        Ok(Self { place: Place::open(roots, path)?, classes })
     }
 
     fn path(&self, part: &str, kind: &str) -> Result<PathBuf, Failure> {
@@ -114,6 +114,7 @@ impl Source for Idx {
 mod tests {
     use std::fs;
     use std::io::Write;
+    use std::path::Path;
 
     use flate2::write::GzEncoder;
 
@@ -141,7 +142,7 @@ mod tests {
     }
 
     fn read(folder: &Path) -> Result<Contents, Failure> {
-        let idx = Idx::open(folder, ".", 3)?;
+        let idx = Idx::open(&[folder.to_owned()], ".", 3)?;
         idx.identity()?;
         let mut bytes = 0;
         let contents = idx.decode(Shape { channels: 3, size: 4 }, &mut |pixels| {

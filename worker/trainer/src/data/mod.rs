@@ -14,7 +14,7 @@ mod scenes;
 mod split;
 mod thumbnails;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use memmap2::Mmap;
 use sweep_spec::dataset::Source as Kind;
@@ -60,6 +60,11 @@ trait Source {
 
     /// Brings every image to `shape`, one plane of bytes for each channel, and hands them over in order.
     fn decode(&self, shape: Shape, sink: &mut Sink<'_>) -> Result<Contents, Failure>;
+
+    /// The names of the classes, where they are known before anything is decoded.
+    fn classes(&self) -> Option<&[String]> {
+        None
+    }
 }
 
 /// Takes one image after the other.
@@ -85,7 +90,12 @@ impl Images {
     /// written.
     pub(crate) fn open(dataset: &Dataset, folders: &Folders) -> Result<Self, Failure> {
         let shape = check_shape(dataset)?;
-        let source = source(dataset, Path::new(&folders.data_root))?;
+        let roots: Vec<PathBuf> = folders.data_roots().map(PathBuf::from).collect();
+        let source = source(dataset, &roots)?;
+        if let Some(found) = source.classes() {
+            // Before hours of decoding, where that can be.
+            check_classes(dataset, found)?;
+        }
         let images = cache::open(source.as_ref(), shape, Path::new(&folders.cache))?;
         images.check(dataset)?;
         Ok(images)
@@ -109,19 +119,7 @@ impl Images {
     }
 
     fn check(&self, dataset: &Dataset) -> Result<(), Failure> {
-        let found = &self.contents.classes;
-        let matches = match &dataset.classes {
-            Classes::Count(count) => *count as usize == found.len(),
-            Classes::Names(names) => names == found,
-        };
-        if !matches {
-            let asked = match &dataset.classes {
-                Classes::Count(count) => format!("{count} classes"),
-                Classes::Names(names) => format!("the classes {}", names.join(", ")),
-            };
-            let found = format!("{}: {}", found.len(), found.join(", "));
-            return Err(Failure::data(format!("the spec says {asked}, the data set has {found}")));
-        }
+        check_classes(dataset, &self.contents.classes)?;
         match dataset.digest {
             Some(digest) if digest != self.digest => Err(Failure::data(format!(
                 "the spec asks for the data set of digest {}, and this one has {}",
@@ -131,6 +129,23 @@ impl Images {
             Some(_) | None => Ok(()),
         }
     }
+}
+
+/// Whether the data set has the classes that the spec says.
+fn check_classes(dataset: &Dataset, found: &[String]) -> Result<(), Failure> {
+    let matches = match &dataset.classes {
+        Classes::Count(count) => *count as usize == found.len(),
+        Classes::Names(names) => names == found,
+    };
+    if matches {
+        return Ok(());
+    }
+    let asked = match &dataset.classes {
+        Classes::Count(count) => format!("{count} classes"),
+        Classes::Names(names) => format!("the classes {}", names.join(", ")),
+    };
+    let found = format!("{}: {}", found.len(), found.join(", "));
+    Err(Failure::data(format!("the spec says {asked}, the data set has {found}")))
 }
 
 /// Refuses what a checked spec cannot hold.
@@ -148,11 +163,12 @@ fn check_shape(dataset: &Dataset) -> Result<Shape, Failure> {
     Ok(shape)
 }
 
-fn source(dataset: &Dataset, data_root: &Path) -> Result<Box<dyn Source>, Failure> {
+/// `roots` are the folders that the data set may lie in.
+fn source(dataset: &Dataset, roots: &[PathBuf]) -> Result<Box<dyn Source>, Failure> {
     Ok(match &dataset.source {
-        Kind::ImageFolder { path, test_split } => Box::new(folder::Folder::open(data_root, path, test_split.as_ref())?),
-        Kind::Idx { path } => Box::new(idx::Idx::open(data_root, path, dataset.classes.count())?),
-        Kind::Cifar10 { path } => Box::new(cifar10::Cifar10::open(data_root, path)?),
+        Kind::ImageFolder { path, test_split } => Box::new(folder::Folder::open(roots, path, test_split.as_ref())?),
+        Kind::Idx { path } => Box::new(idx::Idx::open(roots, path, dataset.classes.count())?),
+        Kind::Cifar10 { path } => Box::new(cifar10::Cifar10::open(roots, path)?),
         Kind::SyntheticScenes { seed, train_images, test_images } => {
             Box::new(scenes::Scenes::new(*seed, *train_images, *test_images)?)
         }

@@ -1,43 +1,51 @@
-//! Paths that a spec gives, held inside the data root: neither `..` nor a link may lead out of it.
+//! Paths that a spec gives, held inside the data roots: the folders that the owner of this machine allowed. Neither `..` nor
+//! a link leads out of them; a link from one of them into another holds.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use crate::failure::Failure;
 
-/// The data root and a folder in it, both without links.
+/// The data roots and a folder in one of them, all without links.
 #[derive(Debug)]
 pub(super) struct Place {
-    root: PathBuf,
+    roots: Vec<PathBuf>,
     pub(super) folder: PathBuf,
 }
 
 impl Place {
-    /// The folder `path` of `data_root`.
+    /// The folder `path` of the first data root that has it.
     ///
     /// # Errors
-    /// It is not there, or not in there.
-    pub(super) fn open(data_root: &Path, path: &str) -> Result<Self, Failure> {
-        let root = fs::canonicalize(data_root).map_err(|error| {
-            Failure::data(format!("the data root {} cannot be read", data_root.display())).because(error)
-        })?;
-        let place = Self { folder: root.join(path), root };
+    /// It is not there, not a folder, or not inside the data roots.
+    pub(super) fn open(roots: &[PathBuf], path: &str) -> Result<Self, Failure> {
+        let roots = roots.iter().map(|root| real_root(root)).collect::<Result<Vec<_>, _>>()?;
+        let inner = |part: Component<'_>| matches!(part, Component::Normal(_) | Component::CurDir);
+        // Refused unread: whether something is there is not told of places outside the data roots.
+        if !Path::new(path).components().all(inner) {
+            let roots = listed(&roots);
+            return Err(Failure::data(format!("the path {path} of the data set leads out of the data root {roots}")));
+        }
+        let candidates = || roots.iter().map(|root| root.join(path));
+        let Some(folder) = candidates().find(|folder| fs::symlink_metadata(folder).is_ok()) else {
+            let places: Vec<_> = candidates().map(|folder| folder.display().to_string()).collect();
+            return Err(Failure::data(format!(
+                "{} is not there: --data-root names the folder that the data set's path {path} lies in",
+                places.join(" or ")
+            )));
+        };
+        let place = Self { roots, folder };
         let folder = place.inside(&place.folder)?;
         if !folder.is_dir() {
-            return Err(Failure::data(format!("{} is not a folder", folder.display())));
+            return Err(Failure::data(format!("{} is a file, and a data set lies in a folder", folder.display())));
         }
         Ok(Self { folder, ..place })
     }
 
-    /// `path` without links, where it lies inside the data root.
+    /// `path` without links, where it lies inside the data roots.
     pub(super) fn inside(&self, path: &Path) -> Result<PathBuf, Failure> {
-        let real = fs::canonicalize(path)
-            .map_err(|error| Failure::data(format!("{} cannot be read", path.display())).because(error))?;
-        if !real.starts_with(&self.root) {
-            let root = self.root.display();
-            return Err(Failure::data(format!("{} leads out of the data root {root}", path.display())));
-        }
-        Ok(real)
+        let real = fs::canonicalize(path).map_err(|error| unreadable(path).because(error))?;
+        if self.holds(&real) { Ok(real) } else { Err(self.leads_out(path, &real)) }
     }
 
     /// The whole of a file of the folder.
@@ -45,28 +53,125 @@ impl Place {
         let path = self.inside(path)?;
         fs::read(&path).map_err(|error| Failure::data(format!("{} cannot be read", path.display())).because(error))
     }
+
+    fn holds(&self, real: &Path) -> bool {
+        self.roots.iter().any(|root| real.starts_with(root))
+    }
+
+    /// Names the link that leads out, where it leads, and the flags that allow it.
+    fn leads_out(&self, path: &Path, real: &Path) -> Failure {
+        let ancestors: Vec<&Path> = path.ancestors().collect();
+        let links = ancestors.into_iter().rev().filter(|part| part.is_symlink());
+        let mut leading = links.filter_map(|link| Some((link, fs::canonicalize(link).ok()?)));
+        let (link, target) = leading.find(|(_, target)| !self.holds(target)).unwrap_or((path, real.to_owned()));
+        let allowed = if target.is_dir() { target.as_path() } else { target.parent().unwrap_or(&target) };
+        let roots = self.roots.iter().map(PathBuf::as_path).chain([allowed]);
+        let flags: Vec<_> = roots.map(|root| format!("--data-root {}", root.display())).collect();
+        Failure::data(format!(
+            "{} is a link to {}, which leads out of the data root {}; to allow it: {}",
+            link.display(),
+            target.display(),
+            listed(&self.roots),
+            flags.join(" ")
+        ))
+    }
+}
+
+fn real_root(root: &Path) -> Result<PathBuf, Failure> {
+    let failed = |what: &str| Failure::data(format!("the data root {} {what}", root.display()));
+    let real = fs::canonicalize(root).map_err(|error| failed("cannot be read").because(error))?;
+    if real.is_dir() { Ok(real) } else { Err(failed("is a file: --data-root names a folder")) }
+}
+
+fn unreadable(path: &Path) -> Failure {
+    match fs::read_link(path) {
+        Ok(target) => {
+            Failure::data(format!("{} is a link to {} that cannot be followed", path.display(), target.display()))
+        }
+        Err(_) => Failure::data(format!("{} cannot be read", path.display())),
+    }
+}
+
+fn listed(roots: &[PathBuf]) -> String {
+    roots.iter().map(|root| root.display().to_string()).collect::<Vec<_>>().join(" and ")
 }
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::symlink;
+
     use super::*;
+
+    struct Disk(tempfile::TempDir);
+
+    impl Disk {
+        /// `root` with the folder `inside`, and `outside` with a file and a folder.
+        fn new() -> Self {
+            let disk = Self(tempfile::tempdir().unwrap());
+            fs::create_dir_all(disk.path("root/inside")).unwrap();
+            fs::create_dir_all(disk.path("outside/set")).unwrap();
+            fs::write(disk.path("outside/file"), "secret").unwrap();
+            disk
+        }
+
+        fn path(&self, path: &str) -> PathBuf {
+            fs::canonicalize(self.0.path()).unwrap().join(path)
+        }
+
+        fn open(&self, roots: &[&str], path: &str) -> Result<Place, String> {
+            let roots: Vec<_> = roots.iter().map(|root| self.path(root)).collect();
+            Place::open(&roots, path).map_err(|failure| failure.reason)
+        }
+    }
 
     #[test]
     fn nothing_leads_out_of_the_data_root() {
-        let temporary = tempfile::tempdir().unwrap();
-        let root = temporary.path().join("root");
-        let outside = temporary.path().join("outside");
-        fs::create_dir_all(root.join("inside")).unwrap();
-        fs::create_dir_all(&outside).unwrap();
-        fs::write(outside.join("file"), "secret").unwrap();
-        std::os::unix::fs::symlink(&outside, root.join("link")).unwrap();
-        std::os::unix::fs::symlink(outside.join("file"), root.join("inside/file")).unwrap();
-        for path in ["../outside", "link", "inside/../../outside", outside.to_str().unwrap()] {
-            let reason = Place::open(&root, path).unwrap_err().reason;
+        let disk = Disk::new();
+        symlink(disk.path("outside"), disk.path("root/link")).unwrap();
+        symlink(disk.path("outside/file"), disk.path("root/inside/file")).unwrap();
+        let absolute = disk.path("outside");
+        for path in ["../outside", "../absent", "link", "inside/../../outside", absolute.to_str().unwrap()] {
+            let reason = disk.open(&["root"], path).unwrap_err();
             assert!(reason.contains("leads out of the data root"), "{reason}");
         }
-        let place = Place::open(&root, "inside").unwrap();
+        let place = disk.open(&["root"], "inside").unwrap();
         assert!(place.read(&place.folder.join("file")).is_err());
-        assert!(Place::open(&root, "absent").unwrap_err().reason.contains("absent"));
+        assert!(disk.open(&["root"], "absent").unwrap_err().contains("absent is not there"));
+    }
+
+    #[test]
+    fn a_link_that_leads_out_is_named_with_its_target_and_the_flags_that_allow_it() {
+        let disk = Disk::new();
+        symlink(disk.path("outside"), disk.path("root/link")).unwrap();
+        let reason = disk.open(&["root"], "link/set").unwrap_err();
+        let (root, link, target) = (disk.path("root"), disk.path("root/link"), disk.path("outside"));
+        let named = format!("{} is a link to {}", link.display(), target.display());
+        let flags = format!("--data-root {} --data-root {}", root.display(), target.display());
+        assert!(reason.starts_with(&named) && reason.ends_with(&flags), "{reason}");
+    }
+
+    #[test]
+    fn a_link_into_another_data_root_holds() {
+        let disk = Disk::new();
+        symlink(disk.path("outside/set"), disk.path("root/link")).unwrap();
+        symlink(disk.path("outside/file"), disk.path("root/inside/file")).unwrap();
+        assert!(disk.open(&["root"], "link").is_err());
+        let place = disk.open(&["root", "outside"], "link").unwrap();
+        assert_eq!(place.folder, disk.path("outside/set"));
+        let place = disk.open(&["root", "outside"], "inside").unwrap();
+        assert_eq!(place.read(&place.folder.join("file")).unwrap(), b"secret");
+        let other = disk.open(&["root", "outside"], "set").unwrap();
+        assert_eq!(other.folder, disk.path("outside/set"), "a data set may lie in any of them");
+    }
+
+    #[test]
+    fn what_is_no_folder_is_told_from_what_is_not_there() {
+        let disk = Disk::new();
+        fs::write(disk.path("root/file"), "").unwrap();
+        symlink(disk.path("nowhere"), disk.path("root/dangling")).unwrap();
+        assert!(disk.open(&["root"], "file").unwrap_err().contains("is a file"));
+        assert!(disk.open(&["root"], "dangling").unwrap_err().contains("is a link to"));
+        assert!(disk.open(&["root/file"], "set").unwrap_err().contains("--data-root names a folder"));
+        assert!(disk.open(&["absent"], "set").unwrap_err().contains("cannot be read"));
     }
 }

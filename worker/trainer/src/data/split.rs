@@ -153,7 +153,7 @@ mod tests {
     fn a_split_for_each_seed_is_the_same_for_all_configurations_and_another_for_each_seed() {
         let root = tempfile::tempdir().unwrap();
         let path = root.path().to_string_lossy().into_owned();
-        let folders = Folders { data_root: path.clone(), cache: path };
+        let folders = Folders { data_root: path.clone(), more_data_roots: Vec::new(), cache: path };
         let dataset = folder(root.path());
         let images = Images::open(&dataset, &folders).unwrap();
         let holdout = Some(Holdout { fraction: 0.2, seed: 3 });

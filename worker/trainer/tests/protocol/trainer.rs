@@ -101,7 +101,7 @@ pub(crate) fn train(cache: &std::path::Path, epochs: u32) -> Train {
         attempt: 3,
         trial,
         device: "cpu".into(),
-        folders: Folders { data_root: cache.clone(), cache: cache.clone() },
+        folders: Folders { data_root: cache.clone(), more_data_roots: Vec::new(), cache: cache.clone() },
         checkpoint_folder: None,
         checkpoint_every: 1,
         artifact_folder: Some(format!("{cache}/artifacts")),

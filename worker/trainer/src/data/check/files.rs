@@ -36,8 +36,8 @@ pub(super) struct Listing {
 }
 
 /// The folder of a spec.
-pub(super) fn of_spec(data_root: &Path, path: &str, test_split: Option<&TestSplit>) -> Result<Listing, Failure> {
-    let place = Place::open(data_root, path)?;
+pub(super) fn of_spec(roots: &[PathBuf], path: &str, test_split: Option<&TestSplit>) -> Result<Listing, Failure> {
+    let place = Place::open(roots, path)?;
     let Some(test_split) = test_split else { return parts(&place) };
     let mut listing = one_part(&place)?;
     hold_out(&mut listing, test_split);
@@ -46,7 +46,7 @@ pub(super) fn of_spec(data_root: &Path, path: &str, test_split: Option<&TestSpli
 
 /// Any folder.
 pub(super) fn of_folder(folder: &Path) -> Result<Listing, Failure> {
-    let place = Place::open(folder, ".")?;
+    let place = Place::open(&[folder.to_owned()], ".")?;
     if place.folder.join("train").is_dir() || place.folder.join("test").is_dir() {
         return parts(&place);
     }

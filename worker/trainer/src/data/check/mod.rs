@@ -8,7 +8,7 @@ mod print;
 mod tests;
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use sweep_spec::Dataset;
@@ -105,16 +105,16 @@ impl Report {
     }
 }
 
-/// Looks at the data of a spec. Its files lie in `data_root`.
+/// Looks at the data of a spec. Its files lie in one of `roots`.
 ///
 /// # Errors
-/// There is nothing to look at: the folder is not there, or leads out of the data root.
-pub fn check(dataset: &Dataset, data_root: &Path) -> Result<Report, Failure> {
+/// There is nothing to look at: the folder is not there, or leads out of the data roots.
+pub fn check(dataset: &Dataset, roots: &[PathBuf]) -> Result<Report, Failure> {
     let shape = check_shape(dataset)?;
     match &dataset.source {
-        Kind::ImageFolder { path, test_split } => check_listing(files::of_spec(data_root, path, test_split.as_ref())?),
+        Kind::ImageFolder { path, test_split } => check_listing(files::of_spec(roots, path, test_split.as_ref())?),
         Kind::Idx { .. } | Kind::Cifar10 { .. } | Kind::SyntheticScenes { .. } => {
-            let source = super::source(dataset, data_root)?;
+            let source = super::source(dataset, roots)?;
             check_planes(dataset.kind(), source.as_ref(), shape)
         }
     }

@@ -178,17 +178,17 @@ fn the_data_of_a_spec_are_parted_as_the_trainer_does() {
     let folder = clean();
     let split = TestSplit { fraction: 0.25, seed: 3 };
     let source = Source::ImageFolder { path: "train".into(), test_split: Some(split) };
-    let report = check(&dataset(source), folder.path()).unwrap();
+    let report = check(&dataset(source), &[folder.path().to_owned()]).unwrap();
     assert_eq!((report.train_images, report.test_images), (6, 2));
     assert_eq!(report.classes[1], ClassCount { name: "b".into(), train: 3, test: 1 });
     let absent = Source::ImageFolder { path: "absent".into(), test_split: None };
-    assert!(check(&dataset(absent), folder.path()).unwrap_err().reason.contains("absent"));
+    assert!(check(&dataset(absent), &[folder.path().to_owned()]).unwrap_err().reason.contains("absent"));
 }
 
 #[test]
 fn drawn_data_are_looked_at_too() {
     let source = Source::SyntheticScenes { seed: 1, train_images: 40, test_images: 24 };
-    let report = check(&dataset(source), Path::new("/")).unwrap();
+    let report = check(&dataset(source), &["/".into()]).unwrap();
     assert_eq!((report.train_images, report.test_images, report.colour_images), (40, 24, 64));
     assert_eq!(report.classes.len(), 8);
 }

@@ -64,7 +64,7 @@ fn request(cnn: &Cnn, seed: u64, protocol: Protocol, dataset: Dataset, cache: &P
         attempt: 1,
         trial,
         device: "cpu".to_owned(),
-        folders: Folders { data_root: cache.clone(), cache },
+        folders: Folders { data_root: cache.clone(), more_data_roots: Vec::new(), cache },
         checkpoint_folder: None,
         checkpoint_every: 1,
         artifact_folder: None,

@@ -1,0 +1,136 @@
+//! Which workers can run nothing of a sweep, and why: other data, data that they cannot read, too little memory. What one
+//! worker lacks is told beside its name; what all of them lack is why a sweep waits, and in the end why it fails.
+
+use std::fmt;
+
+use sweep_spec::{Digest, FailureClass};
+
+use crate::Scheduler;
+use crate::id::{DatasetKey, SessionId, SweepId, WorkerName};
+use crate::session::{Knowledge, Session};
+use crate::sweep::Sweep;
+
+/// Why nothing that waits in a sweep can run on any worker that is connected.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unplaceable {
+    /// Whose fault it is.
+    pub class: FailureClass,
+    /// The worker that says so; `None` where it is true of all of them alike.
+    pub worker: Option<WorkerName>,
+    /// One sentence for people.
+    pub reason: String,
+}
+
+impl fmt::Display for Unplaceable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.worker {
+            Some(worker) => write!(f, "no connected worker has the data; {worker} says: {}", self.reason),
+            None => f.write_str(&self.reason),
+        }
+    }
+}
+
+/// A sweep that gives a connected worker nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeftOut {
+    /// Which.
+    pub sweep: SweepId,
+    /// The worker.
+    pub worker: WorkerName,
+    /// Why, in a sentence for people.
+    pub reason: String,
+}
+
+impl Scheduler {
+    /// Why nothing that waits in this sweep can ever run on the workers that are connected; `None` if something can,
+    /// nothing waits, something runs, a worker has yet to say what it has, or no worker is there at all.
+    pub fn unplaceable(&self, id: SweepId) -> Option<Unplaceable> {
+        let sweep = self.sweeps.get(&id)?;
+        let waits = !sweep.queue.is_empty() || (sweep.pin.is_none() && !sweep.references.is_empty());
+        if !waits || sweep.rests() || sweep.totals.running > 0 || self.sessions.is_empty() {
+            return None;
+        }
+        let (mut with_data, mut without) = (Vec::new(), None);
+        for session in self.sessions.values() {
+            match (session.data.get(&sweep.spec.dataset), session.unfit_data(&sweep.spec.dataset, sweep.pin)) {
+                (None | Some(Knowledge::Asked), _) => return None,
+                (Some(_), Some(unfit)) => drop(without.get_or_insert((&session.worker, unfit))),
+                (Some(_), None) if sweep.pin.is_none() => return None,
+                (Some(_), None) => with_data.push(session),
+            }
+        }
+        if with_data.is_empty() {
+            let (worker, unfit) = without?;
+            let (worker, reason) = (Some(worker.clone()), unfit.to_string());
+            return Some(Unplaceable { class: FailureClass::Data, worker, reason });
+        }
+        let least = sweep.queue.least_memory()?;
+        if with_data.iter().any(|session| session.fits(least)) {
+            return None;
+        }
+        let slots = with_data.iter().flat_map(|session| &session.slots);
+        let largest = slots.filter_map(|slot| slot.offer.memory_bytes).max().unwrap_or(0);
+        let reason = format!("needs {least} bytes of memory; the largest slot has {largest}");
+        Some(Unplaceable { class: FailureClass::OutOfMemory, worker: None, reason })
+    }
+
+    /// The sweeps that give a session nothing although they have not ended, by number.
+    pub fn left_out(&self, id: SessionId) -> Vec<LeftOut> {
+        let Some(session) = self.sessions.get(&id) else { return Vec::new() };
+        self.sweeps.values().filter_map(|sweep| self.passes_over(sweep, session)).collect()
+    }
+
+    /// The connected workers that this sweep gives nothing although it has not ended, by name.
+    pub fn leaves_out(&self, id: SweepId) -> Vec<LeftOut> {
+        let Some(sweep) = self.sweeps.get(&id) else { return Vec::new() };
+        let sessions = self.workers.values().filter_map(|id| self.sessions.get(id));
+        sessions.filter_map(|session| self.passes_over(sweep, session)).collect()
+    }
+
+    fn passes_over(&self, sweep: &Sweep, session: &Session) -> Option<LeftOut> {
+        if sweep.rests() || sweep.totals.queued + sweep.totals.running == 0 {
+            return None;
+        }
+        let unfit = session.unfit_data(&sweep.spec.dataset, sweep.pin).map(|unfit| unfit.to_string());
+        let reason = unfit.or_else(|| {
+            let too_small = sweep.queue.least_memory().is_some_and(|least| !session.fits(least));
+            // Without numbers: they change from trial to trial, and the sentence is said once.
+            too_small.then(|| "no slot of it has the memory that the waiting trials need".to_owned())
+        })?;
+        Some(LeftOut { sweep: sweep.spec.id, worker: session.worker.clone(), reason })
+    }
+}
+
+impl Session {
+    /// Why a session's data rule it out of what is pinned to this content; `None` if they do not, or it has yet to say.
+    pub(crate) fn unfit_data(&self, dataset: &DatasetKey, pin: Option<Digest>) -> Option<Unfit<'_>> {
+        match (self.data.get(dataset)?, pin) {
+            (Knowledge::Present(found), Some(pin)) if *found != pin => Some(Unfit::Other { found: *found, pin }),
+            (Knowledge::Absent { reason, .. } | Knowledge::AskedAgain { reason }, _) => Some(Unfit::Unreadable(reason)),
+            (Knowledge::Asked | Knowledge::Present(_), _) => None,
+        }
+    }
+}
+
+/// What is wrong with a worker's data. Events are many and sentences few: it becomes one when it is shown.
+#[derive(Debug)]
+pub(crate) enum Unfit<'a> {
+    /// Another content than the pinned one.
+    Other { found: Digest, pin: Digest },
+    /// It cannot be read.
+    Unreadable(&'a str),
+}
+
+impl fmt::Display for Unfit<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Other { found, pin } => write!(
+                f,
+                "its data are not those that the sweep is pinned to: they have the digest {}, the sweep's {}",
+                found.short(),
+                pin.short()
+            ),
+            Self::Unreadable(reason) => f.write_str(reason),
+        }
+    }
+}

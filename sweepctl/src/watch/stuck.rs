@@ -1,0 +1,37 @@
+//! A sweep of which nothing can run on the one worker of this process. No other worker can join, so waiting would not end:
+//! the command ends with the reason that the coordinator gives.
+
+use sweep_proto::v1::CancelSweepRequest;
+use sweep_shapes::text::plural;
+use sweep_shapes::{Sweep, Unplaceable};
+
+use crate::client::{self, Client};
+use crate::failure::Failure;
+
+/// Why a sweep is given up. One that the command itself has made, and of which nothing has run, is cancelled: it would only
+/// stand in the way of the next.
+pub(super) async fn give_up(client: &mut Client, sweep: &Sweep, why: &Unplaceable, made: bool) -> Failure {
+    let counts = &sweep.counts;
+    let untouched = counts.succeeded == counts.reused && counts.failed + counts.cancelled == 0;
+    let what = match counts.queued {
+        queued if untouched && queued == counts.total() => format!("nothing of sweep {}", sweep.id),
+        queued => format!("{} of sweep {}", plural(queued, "trial"), sweep.id),
+    };
+    let failure = Failure::failed(format!("{what} can be trained on this machine")).because(why.failure.reason.clone());
+    let mend = match why.failure.class.as_str() {
+        "out_of_memory" => {
+            "`--slots 1` gives one slot all of the memory; or ask for a smaller batch_size or image_size"
+        }
+        _ => "mend that and submit again; `sweepctl doctor SPEC --local` says when all is well",
+    };
+    if !(made && untouched) {
+        return failure.hint(format!("{mend}; sweep {} then goes on where it stands", sweep.id));
+    }
+    let reference = client::reference(&sweep.id.to_string());
+    let request = CancelSweepRequest { sweep: reference, user: client::user() };
+    match client.cancel_sweep(request).await {
+        Ok(_) => failure.hint(format!("{mend}; sweep {} is cancelled", sweep.id)),
+        // What the person has to know is why nothing runs.
+        Err(status) => failure.hint(format!("{mend}; sweep {} cannot be cancelled: {}", sweep.id, status.message())),
+    }
+}

@@ -132,12 +132,12 @@ fn trainer_output() {
         event.to_string()
     };
     let metrics = |epoch: u32| {
-        json!({"epoch": epoch, "train_loss": 1.5, "train_accuracy": 0.5, "val_loss": 1.25, "val_accuracy": 0.625,
+        json!({"epoch": epoch, "train_loss": 1.5, "train_accuracy": 0.5, "val_loss": 1.25, "val_accuracy": 0.75,
                "learning_rate": 0.001, "seconds": 0.5, "images_per_second": 128.0})
     };
     let zeros = "0".repeat(64);
     let data = json!({"digest": zeros, "classes": ["a", "b"], "channels": 1, "train_images": 8, "test_images": 4});
-    let started = about(json!({"event": "started", "device": "cpu", "params": 10, "first_epoch": 1, "data": data}));
+    let started = about(json!({"event": "started", "device": "cpu", "params": 70274, "first_epoch": 1, "data": data}));
     let epoch = |number: u32| {
         let mut event = metrics(number);
         event["event"] = json!("epoch");
@@ -148,7 +148,7 @@ fn trainer_output() {
         json!({"event": "finished", "outcome": "converged", "last": metrics(EPOCHS), "best": metrics(2),
         "validation": {"labels": [0, 1, 1, 0], "predicted": [0, 1, 0, 0], "confidence": [0.9, 0.8, 0.7, 0.6],
                        "confusion": [2, 0, 1, 1]},
-        "provenance": {"params": 10, "images_per_second": 1.0, "seconds": 1.0, "peak_memory_bytes": 1, "data_digest": zeros,
+        "provenance": {"params": 70274, "images_per_second": 1.0, "seconds": 1.0, "peak_memory_bytes": 1, "data_digest": zeros,
                        "split_digest": zeros, "device": "cpu", "device_name": "x", "instruction_set": "x", "trainer": "x 1",
                        "threads": 1}}),
     );

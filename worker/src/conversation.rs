@@ -1,9 +1,12 @@
 //! What a trainer may say in answer to `train`, and in which order. Pure: it is given events and says what they mean.
 
+pub(crate) mod agreement;
+
 use sweep_spec::Outcome;
 use sweep_spec::trainer::{EpochMetrics, Event, Failed, Finished, Train, Validation};
 
 use crate::trainer::name_of;
+use agreement::Said;
 
 /// Checkpoints that a trainer may speak of for each epoch, and before the first: more is spam.
 const CHECKPOINTS_AN_EPOCH: u64 = 16;
@@ -28,12 +31,14 @@ pub(crate) struct Conversation<'a> {
     train: &'a Train,
     /// `None` before `started`. An attempt says every epoch from the first on, those that it found in a checkpoint too.
     next_epoch: Option<u32>,
+    /// The same, with what was said.
+    said: Option<Said>,
     checkpoints: u64,
 }
 
 impl<'a> Conversation<'a> {
     pub(crate) fn new(train: &'a Train) -> Self {
-        Self { train, next_epoch: None, checkpoints: 0 }
+        Self { train, next_epoch: None, said: None, checkpoints: 0 }
     }
 
     /// What `event` means, or in which way it breaks the protocol.
@@ -51,6 +56,7 @@ impl<'a> Conversation<'a> {
                 if started.first_epoch == 0 || u64::from(started.first_epoch) > u64::from(epochs) + 1 {
                     return Err(format!("`started` says first_epoch {} of {epochs}", started.first_epoch));
                 }
+                self.said = Some(Said::new(started, self.train)?);
                 self.next_epoch = Some(1);
                 Ok(Step::Started)
             }
@@ -64,6 +70,7 @@ impl<'a> Conversation<'a> {
                 {
                     return Err(format!("`finished` as converged where epoch {next} of {epochs} was next"));
                 }
+                self.said.as_ref().map_or(Ok(()), |said| said.check(&finished, self.train))?;
                 Ok(Step::Finished(finished))
             }
             Event::Started(_) => Err("`started` came twice".to_owned()),
@@ -88,6 +95,7 @@ impl<'a> Conversation<'a> {
         match self.next_epoch {
             None => Err("`epoch` came before `started`".to_owned()),
             Some(next) if metrics.epoch == next && next <= epochs => {
+                self.said.as_mut().map_or(Ok(()), |said| said.epoch(metrics, self.train))?;
                 self.next_epoch = next.checked_add(1);
                 Ok(Step::Point(metrics))
             }
@@ -142,8 +150,9 @@ fn check_validation(validation: &Validation, part: &str, classes: u32) -> Result
     if !validation.labels.iter().all(known) || !validation.predicted.iter().all(known) {
         return Err(format!("`finished` names a class that is none of the {classes}"));
     }
-    if !validation.confidence.iter().all(|value| value.is_finite()) {
-        return Err("`finished` has a confidence that is not finite".to_owned());
+    let is_probability = |value: &&f32| (0.0..=1.001).contains(*value);
+    if let Some(value) = validation.confidence.iter().find(|value| !is_probability(value)) {
+        return Err(format!("`finished` has a confidence of {value}, which is no probability"));
     }
     Ok(())
 }

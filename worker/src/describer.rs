@@ -7,6 +7,7 @@ use sweep_spec::{Dataset, FailureClass};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use crate::conversation::agreement;
 use crate::seat::{Seat, failed};
 use crate::slot::SlotEvent;
 use crate::trainer::{self, name_of};
@@ -46,10 +47,13 @@ async fn describe(seat: &mut Seat, dataset: Dataset, end: &CancellationToken) ->
     let (folders, silence) = (seat.place.folders.clone(), seat.place.silence);
     let leaving = || Failed { class: FailureClass::Machine, reason: "the worker is leaving".to_owned() };
     let trainer = seat.ready(end).await.map_err(|failed| failed.unwrap_or_else(leaving))?;
-    let command = Command::Describe(Describe { dataset, folders });
+    let command = Command::Describe(Describe { dataset: dataset.clone(), folders });
     trainer.send(&command).await.map_err(|error| failed(&error))?;
     match trainer.event_within(silence, "the description of a data set").await.map_err(|error| failed(&error))? {
-        Event::Described(described) => Ok(described),
+        Event::Described(described) => match agreement::described(&described, &dataset) {
+            Ok(()) => Ok(described),
+            Err(what) => Err(failed(&trainer::Error::Protocol { what: format!("`described`: {what}") })),
+        },
         Event::Failed(failed) => Err(failed),
         other => {
             let what = format!("`{}` is no answer to `describe`", name_of(&other));

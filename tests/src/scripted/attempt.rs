@@ -5,11 +5,13 @@ use std::path::Path;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, getpid, getppid, kill_process};
+use sweep_spec::count::{Counts, Input};
+use sweep_spec::protocol::Optimizer;
 use sweep_spec::trainer::{Epoch, EpochMetrics, Event, Failed, Finished, Provenance, Started, Train};
 use sweep_spec::{FailureClass, Outcome};
 
 use super::behaviour::{Behaviour, Script, random};
-use super::{Error, IMAGES, data_digest, described, say, write};
+use super::{Error, IMAGES, data_digest, described_as, say, write};
 
 /// How much longer an epoch of a slow attempt takes.
 const SLOWNESS: u32 = 10;
@@ -83,8 +85,8 @@ fn started(train: &Train) -> Result<(), Error> {
         trial_id: train.trial_id,
         attempt: train.attempt,
         device: "cpu".to_owned(),
-        params: 1,
-        data: described(train.trial.dataset.classes.count()),
+        params: params(train),
+        data: described_as(&train.trial.dataset),
         first_epoch: 1,
     }))
 }
@@ -148,7 +150,7 @@ fn metrics(train: &Train, epoch: u32) -> EpochMetrics {
         train_accuracy: numbers.share(),
         val_loss: numbers.share(),
         val_accuracy: numbers.share(),
-        learning_rate: 1e-3,
+        learning_rate: learning_rate(train),
         seconds: 0.01,
         images_per_second: f64::from(train.attempt),
     }
@@ -167,7 +169,7 @@ fn finished(train: &Train, outcome: Outcome, last: u32) -> Finished {
         test: None,
         paused_seconds: 0.0,
         provenance: Provenance {
-            params: 1,
+            params: params(train),
             images_per_second: f64::from(IMAGES),
             seconds: 0.01,
             peak_memory_bytes: 1,
@@ -181,6 +183,17 @@ fn finished(train: &Train, outcome: Outcome, last: u32) -> Finished {
             origin: Default::default(),
         },
     }
+}
+
+/// Parameters of the network that was asked for.
+fn params(train: &Train) -> u64 {
+    let counts = Counts::of(&train.trial.configuration, Input::from(&train.trial.dataset));
+    counts.map_or(1, |counts| counts.params)
+}
+
+fn learning_rate(train: &Train) -> f64 {
+    let Optimizer::Adam { learning_rate, .. } = train.trial.protocol.optimizer;
+    learning_rate
 }
 
 fn die_by(process: Pid) {

@@ -14,8 +14,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use serde::Serialize;
 use signal_hook::consts::SIGTERM;
 use signal_hook::iterator::Signals;
+use sweep_spec::dataset::Source;
 use sweep_spec::trainer::{Command, Described, Device, Devices, EXIT_LEFT, Event, Hello, PROTOCOL, Train};
-use sweep_spec::{Configuration, Digest, TRAINER_SEMANTICS};
+use sweep_spec::{Classes, Configuration, Dataset, Digest, TRAINER_SEMANTICS};
 
 pub use behaviour::{Behaviour, Script};
 
@@ -66,7 +67,7 @@ pub fn run(options: &Options) -> Result<(), Error> {
     for line in io::stdin().lock().lines() {
         match serde_json::from_str(&line?)? {
             Command::Devices => say(&Event::Devices(devices()))?,
-            Command::Describe(describe) => say(&Event::Described(described(describe.dataset.classes.count())))?,
+            Command::Describe(describe) => say(&Event::Described(described_as(&describe.dataset)))?,
             Command::Train(train) => {
                 note(options, "begun", &train)?;
                 let poisoned = match &train.trial.configuration {
@@ -110,6 +111,20 @@ pub(crate) fn described(classes: u32) -> Described {
         train_images: IMAGES,
         test_images: IMAGES,
     }
+}
+
+/// The data of a sweep that asks for this data set.
+fn described_as(dataset: &Dataset) -> Described {
+    let (train_images, test_images) = match dataset.source {
+        Source::SyntheticScenes { train_images, test_images, .. } => (train_images, test_images),
+        Source::ImageFolder { .. } | Source::Idx { .. } | Source::Cifar10 { .. } => (IMAGES, IMAGES),
+    };
+    let named = described(dataset.classes.count());
+    let classes = match &dataset.classes {
+        Classes::Names(names) => names.clone(),
+        Classes::Count(_) => named.classes,
+    };
+    Described { classes, channels: dataset.channels, train_images, test_images, ..named }
 }
 
 fn data_digest() -> Digest {

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 use sweep_spec::dataset::{Classes, Dataset, Source};
+use sweep_spec::protocol::{Holdout, Report};
 use sweep_spec::trainer::Folders;
 use sweep_spec::{Cnn, Configuration, Protocol, Trial};
 
@@ -33,7 +34,7 @@ fn train() -> Train {
 }
 
 fn numbers(epoch: u32) -> Value {
-    json!({"epoch": epoch, "train_loss": 1.5, "train_accuracy": 0.5, "val_loss": 1.25, "val_accuracy": 0.625,
+    json!({"epoch": epoch, "train_loss": 1.5, "train_accuracy": 0.5, "val_loss": 1.25, "val_accuracy": 0.5,
            "learning_rate": 0.001, "seconds": 0.5, "images_per_second": 128.0})
 }
 
@@ -47,7 +48,7 @@ fn lines(train: &Train, first_epoch: u32) -> Vec<String> {
         event.to_string()
     };
     let mut lines = vec![said(
-        json!({"event": "started", "device": "cpu", "params": 10, "first_epoch": first_epoch, "data": data}),
+        json!({"event": "started", "device": "cpu", "params": 73474, "first_epoch": first_epoch, "data": data}),
     )];
     for epoch in 1..=EPOCHS {
         let mut event = numbers(epoch);
@@ -60,7 +61,7 @@ fn lines(train: &Train, first_epoch: u32) -> Vec<String> {
     lines.push(said(json!({
         "event": "finished", "outcome": "converged", "last": numbers(EPOCHS), "best": numbers(1),
         "validation": {"labels": [0, 1], "predicted": [0, 0], "confidence": [0.5, 0.75], "confusion": [1, 0, 1, 0]},
-        "provenance": {"params": 10, "images_per_second": 128.0, "seconds": 1.5, "peak_memory_bytes": 1000,
+        "provenance": {"params": 73474, "images_per_second": 128.0, "seconds": 1.5, "peak_memory_bytes": 1000,
                        "data_digest": zeros, "split_digest": zeros, "device": "cpu", "device_name": "a cpu",
                        "instruction_set": "none", "trainer": "scripted 1", "threads": 1},
     })));
@@ -111,9 +112,11 @@ fn a_result_without_all_of_its_epochs_is_none() {
 
 #[test]
 fn what_is_said_of_the_test_part_has_to_make_sense() {
-    let train = train();
-    let predictions = json!({"labels": [0], "predicted": [1], "confidence": [0.5], "confusion": [0, 1, 0, 0]});
-    let good = json!({"epoch": 2, "loss": 1.5, "accuracy": 0.0, "predictions": predictions});
+    let mut train = train();
+    train.trial.protocol.holdout = Some(Holdout { fraction: 0.25, seed: 1 });
+    let predictions =
+        json!({"labels": [0, 1], "predicted": [1, 0], "confidence": [0.5, 0.5], "confusion": [0, 1, 1, 0]});
+    let good = json!({"epoch": EPOCHS, "loss": 1.5, "accuracy": 0.0, "predictions": predictions});
     let heard = |test: &Value| {
         let mut lines = lines(&train, 1);
         let mut finished: Value = serde_json::from_str(&lines.pop().unwrap()).unwrap();
@@ -123,14 +126,20 @@ fn what_is_said_of_the_test_part_has_to_make_sense() {
     };
     let Ok(Some(Step::Finished(finished))) = heard(&good) else { panic!() };
     let message = crate::wire::result(*finished, &agent());
-    assert_eq!(message.test.map(|test| (test.epoch, test.loss)), Some((2, 1.5)));
-    assert_eq!(message.test_predictions.unwrap().predicted, [1]);
+    assert_eq!(message.test.map(|test| (test.epoch, test.loss)), Some((EPOCHS, 1.5)));
+    assert_eq!(message.test_predictions.unwrap().predicted, [1, 0]);
+    let one = json!({"labels": [0], "predicted": [1], "confidence": [0.5], "confusion": [0, 1, 0, 0]});
+    let other = json!({"labels": [0, 1], "predicted": [1, 2], "confidence": [0.5, 0.5], "confusion": [0, 1, 1, 0]});
+    let uneven = json!({"labels": [0, 1], "predicted": [1], "confidence": [0.5, 0.5], "confusion": [0, 1, 1, 0]});
     for (key, bad) in [
         ("epoch", json!(0)),
         ("epoch", json!(EPOCHS + 1)),
+        ("epoch", json!(1)),
         ("accuracy", json!(1.5)),
-        ("predictions", json!({"labels": [0], "predicted": [2], "confidence": [0.5], "confusion": [0, 1, 0, 0]})),
-        ("predictions", json!({"labels": [0], "predicted": [], "confidence": [0.5], "confusion": [0, 1, 0, 0]})),
+        ("accuracy", json!(0.5)),
+        ("predictions", one),
+        ("predictions", other),
+        ("predictions", uneven),
     ] {
         let mut test = good.clone();
         test[key] = bad.clone();
@@ -226,4 +235,122 @@ fn mutated_lines_never_say_more_than_a_trial_has() {
             assert_eq!(epochs.len(), EPOCHS as usize, "seed {seed}");
         }
     }
+}
+
+/// What is said of an attempt whose line `at` has other values at these places.
+fn with(train: &Train, at: usize, changes: &[(&str, Value)]) -> Result<Option<Step>, String> {
+    let mut lines = lines(train, 1);
+    let mut event: Value = serde_json::from_str(&lines[at]).unwrap();
+    for (pointer, value) in changes {
+        *event.pointer_mut(pointer).unwrap() = value.clone();
+    }
+    lines[at] = event.to_string();
+    hear(train, &lines).1
+}
+
+/// The line of `finished`.
+const FINISHED: usize = 1 + 2 * EPOCHS as usize;
+
+#[test]
+fn an_accuracy_that_the_confusion_matrix_does_not_have_is_refused() {
+    let train = train();
+    let all = |share: f64| {
+        let mut lines = lines(&train, 1);
+        for line in &mut lines {
+            *line = line.replace("\"val_accuracy\":0.5", &format!("\"val_accuracy\":{share}"));
+        }
+        hear(&train, &lines).1
+    };
+    assert!(matches!(all(0.5), Ok(Some(Step::Finished(_)))));
+    assert!(matches!(all(f64::from(0.500_01_f32)), Ok(Some(Step::Finished(_)))), "a number may be rounded");
+    assert_eq!(
+        all(0.99).unwrap_err(),
+        "`finished` reports val_accuracy 0.99 of epoch 4, and its confusion matrix has 1 of 2 images right, which is 0.5"
+    );
+    let confused = with(&train, FINISHED, &[("/validation/confusion", json!([1, 0, 0, 1]))]).unwrap_err();
+    assert_eq!(confused, "`confusion` has 0 images of class 1 predicted as 0; the lists have 1");
+}
+
+#[test]
+fn each_value_that_has_to_agree_with_another_is_held_against_it() {
+    let train = train();
+    let ones = "1".repeat(64);
+    let cases: Vec<(usize, &str, Value, &str)> = vec![
+        (0, "/data/classes", json!(["a"]), "the data have 1 classes; the data set is described with 2"),
+        (0, "/data/channels", json!(1), "the data have 1 channels; 3 were asked for"),
+        (0, "/data/test_images", json!(3), "64 and 3 images"),
+        (0, "/params", json!(73_475), "73475 parameters; the configuration has 73474"),
+        (0, "/device", json!("cuda:0"), "says device cuda:0; the trial was given cpu"),
+        (1, "/val_accuracy", json!(1.5), "`epoch` 1 says val_accuracy 1.5"),
+        (1, "/train_accuracy", json!(-0.1), "`epoch` 1 says train_accuracy -0.1"),
+        (1, "/train_loss", json!(-1.0), "`epoch` 1 says train_loss -1"),
+        (1, "/seconds", json!(-1.0), "`epoch` 1 says seconds -1"),
+        (1, "/learning_rate", json!(0.5), "says learning_rate 0.5; the protocol begins with 0.001"),
+        (FINISHED, "/last/val_loss", json!(0.5), "`last` has val_loss 0.5 for epoch 4; `epoch` 4 said 1.25"),
+        (FINISHED, "/best/train_accuracy", json!(0.9), "`best` has train_accuracy 0.9 for epoch 1; `epoch` 1 said 0.5"),
+        (FINISHED, "/best/epoch", json!(9), "`best` is epoch 9, which was not said"),
+        (FINISHED, "/provenance/params", json!(10), "the network has 10 parameters; `started` said 73474"),
+        (FINISHED, "/provenance/data_digest", json!(ones), "says data 111111111111; `started` said 000000000000"),
+        (FINISHED, "/provenance/device", json!("cuda:1"), "says device cuda:1; `started` said cpu"),
+        (FINISHED, "/provenance/seconds", json!(-2.0), "took -2 seconds"),
+        (FINISHED, "/validation/confidence", json!([0.5, 7.5]), "a confidence of 7.5"),
+        (FINISHED, "/outcome", json!("diverged"), "as diverged, and all 4 epochs have finite numbers"),
+    ];
+    for (at, place, value, sentence) in cases {
+        let error = with(&train, at, &[(place, value)]).unwrap_err();
+        assert!(error.contains(sentence), "{place}: {error}");
+    }
+    let short = json!({"labels": [0], "predicted": [0], "confidence": [0.5], "confusion": [1, 0, 0, 0]});
+    let error = with(&train, FINISHED, &[("/validation", short)]).unwrap_err();
+    assert_eq!(error, "`validation` has 1 images; the test part, which validates, has 2");
+    let test = json!({"epoch": 4, "loss": 1.0, "accuracy": 0.5, "predictions": {
+        "labels": [0, 1], "predicted": [0, 0], "confidence": [0.5, 0.5], "confusion": [1, 0, 1, 0]}});
+    let mut lines = lines(&train, 1);
+    let mut finished: Value = serde_json::from_str(&lines[FINISHED]).unwrap();
+    finished["test"] = test;
+    lines[FINISHED] = finished.to_string();
+    assert_eq!(hear(&train, &lines).1.unwrap_err(), "`finished` has a `test`, and the protocol has no holdout");
+}
+
+#[test]
+fn the_best_epoch_is_the_best_of_those_that_were_said() {
+    let mut train = train();
+    let better = with(&train, 5, &[("/val_accuracy", json!(0.75))]).unwrap_err();
+    assert_eq!(better, "`best` is epoch 1 with val_accuracy 0.5; epoch 3 has 0.75");
+    // The predictions are those of the epoch that the protocol reports.
+    train.trial.protocol.report = Report::Best;
+    let mut lines = lines(&train, 1);
+    let mut finished: Value = serde_json::from_str(&lines[FINISHED]).unwrap();
+    lines[5] = lines[5].replace("\"val_accuracy\":0.5", "\"val_accuracy\":1.0");
+    finished["best"] = numbers(3);
+    finished["best"]["val_accuracy"] = json!(1.0);
+    lines[FINISHED] = finished.to_string();
+    let error = hear(&train, &lines).1.unwrap_err();
+    assert!(error.contains("val_accuracy 1 of epoch 3") && error.contains("1 of 2 images right"), "{error}");
+}
+
+#[test]
+fn a_trial_that_diverged_says_what_came_before() {
+    let train = train();
+    let mut lines = lines(&train, 1);
+    let mut finished: Value = serde_json::from_str(&lines[FINISHED]).unwrap();
+    finished["outcome"] = json!("diverged");
+    lines.drain(5..);
+    let heard = |finished: &Value| {
+        let mut lines = lines.clone();
+        lines.push(finished.to_string());
+        hear(&train, &lines).1
+    };
+    let error = heard(&finished).unwrap_err();
+    assert_eq!(error, "`last` is epoch 4; the last `epoch` was 2");
+    finished["last"] = numbers(2);
+    assert!(matches!(heard(&finished), Ok(Some(Step::Finished(_)))));
+    finished["last"] = Value::Null;
+    assert_eq!(heard(&finished).unwrap_err(), "`finished` has no `last`, and `epoch` 2 was said");
+    lines.drain(1..);
+    for absent in ["last", "best", "validation"] {
+        finished[absent] = Value::Null;
+    }
+    lines.push(finished.to_string());
+    assert!(matches!(hear(&train, &lines).1, Ok(Some(Step::Finished(_)))), "it diverged in its first epoch");
 }

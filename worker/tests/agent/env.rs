@@ -25,13 +25,13 @@ devices() { say '{"event":"devices","devices":[{"name":"cpu","description":"a cp
 D=0000000000000000000000000000000000000000000000000000000000000000
 DATA='"digest":"'$D'","classes":["a","b"],"channels":3,"train_images":64,"test_images":2'
 described() { say '{"event":"described",'"$DATA"'}'; }
-started_at() { say '{"event":"started",'"$ECHO"',"device":"cpu","params":10,"first_epoch":'$1',"data":{'"$DATA"'}}'; }
+started_at() { say '{"event":"started",'"$ECHO"',"device":"cpu","params":73474,"first_epoch":'$1',"data":{'"$DATA"'}}'; }
 started() { started_at 1; }
-numbers() { N='"epoch":'$1',"train_loss":1.5,"train_accuracy":0.5,"val_loss":1.25,"val_accuracy":0.625,"learning_rate":0.001,"seconds":0.5,"images_per_second":128.0'; }
+numbers() { N='"epoch":'$1',"train_loss":1.5,"train_accuracy":0.5,"val_loss":1.25,"val_accuracy":0.5,"learning_rate":0.001,"seconds":0.5,"images_per_second":128.0'; }
 epoch() { numbers "$1"; say '{"event":"epoch",'"$ECHO"','"$N"'}'; }
 finished() {
   numbers 3
-  say '{"event":"finished",'"$ECHO"',"outcome":"converged","last":{'"$N"'},"best":{'"$N"'},"validation":{"labels":[0,1],"predicted":[0,0],"confidence":[0.5,0.75],"confusion":[1,0,1,0]},"provenance":{"params":10,"images_per_second":128.0,"seconds":1.5,"peak_memory_bytes":1000,"data_digest":"'$D'","split_digest":"'$D'","device":"cpu","device_name":"a cpu","instruction_set":"none","trainer":"scripted 1","threads":1}}'
+  say '{"event":"finished",'"$ECHO"',"outcome":"converged","last":{'"$N"'},"best":{'"$N"'},"validation":{"labels":[0,1],"predicted":[0,0],"confidence":[0.5,0.75],"confusion":[1,0,1,0]},"provenance":{"params":73474,"images_per_second":128.0,"seconds":1.5,"peak_memory_bytes":1000,"data_digest":"'$D'","split_digest":"'$D'","device":"cpu","device_name":"a cpu","instruction_set":"none","trainer":"scripted 1","threads":1}}'
 }
 # Leaves a checkpoint after epoch $1.
 checkpoint() {

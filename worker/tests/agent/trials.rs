@@ -22,7 +22,7 @@ async fn a_trial_goes_from_its_assignment_to_its_result() {
     assert_eq!(result.outcome(), Outcome::Converged);
     assert_eq!(result.last.unwrap().epoch, 3);
     assert_eq!(result.validation.as_ref().unwrap().confusion, [1, 0, 1, 0]);
-    assert_eq!(result.provenance.as_ref().unwrap().params, 10);
+    assert_eq!(result.provenance.as_ref().unwrap().params, 73_474);
     assert!(finish.log_tail.contains("training"));
     let phases = finish.phases.unwrap();
     assert!(phases.start_seconds > 0.0 && phases.run_seconds > 0.0);
@@ -140,6 +140,36 @@ async fn a_data_set_that_cannot_be_described_has_its_reason() {
             _ => assert_eq!(failure.class(), FailureClass::Coordinator),
         }
     }
+    worker.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_description_that_does_not_fit_the_data_set_is_the_trainers_fault() {
+    let one_class = r#""digest":"'$D'","classes":["a"],"channels":3,"train_images":64,"test_images":2"#;
+    let env = Env::describing(&format!("say '{{\"event\":\"described\",{one_class}}}'"));
+    let worker = env.start().await;
+    let task = DescribeTask { dataset_key: vec![1; 32].into(), settings: settings(&trial(1).dataset) };
+    env.coordinator.say(PollResponse { describe: vec![task], ..PollResponse::default() });
+    let first = |state: &crate::coordinator::State| state.described.first().cloned();
+    let described = env.coordinator.until("a description", first).await;
+    let Some(Answer::Failure(failure)) = &described.answer else { panic!("{:?}", described.answer) };
+    assert_eq!(failure.class(), FailureClass::Trainer);
+    assert!(failure.reason.contains("the data have 1 classes; the data set is described with 2"), "{}", failure.reason);
+    worker.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_result_that_contradicts_itself_is_the_trainers_fault() {
+    let env = Env::new(
+        "started; epoch 1; epoch 2; numbers() { N='\"epoch\":'$1',\"train_loss\":1.5,\"train_accuracy\":0.5,\"val_loss\":1.25,\"val_accuracy\":0.99,\"learning_rate\":0.001,\"seconds\":0.5,\"images_per_second\":128.0'; }; epoch 3; finished",
+    );
+    let worker = env.start().await;
+    let lease = env.assign(1);
+    let finish = env.coordinator.finish(&lease).await;
+    let Some(Ending::Failure(failure)) = &finish.ending else { panic!("{:?}", finish.ending) };
+    assert_eq!(failure.class(), FailureClass::Trainer);
+    let both = "val_accuracy 0.99 of epoch 3, and its confusion matrix has 1 of 2 images right";
+    assert!(failure.reason.contains(both), "{}", failure.reason);
     worker.stop().await.unwrap();
 }
 

@@ -1,0 +1,273 @@
+//! Whether what a trainer says agrees with what it was asked and with what it said before. A contradiction means that one of
+//! two values is wrong, and nobody can tell which: the attempt has failed, and the sentence names both.
+
+use sweep_spec::count::{Counts, Input};
+use sweep_spec::dataset::Source;
+use sweep_spec::protocol::{Optimizer, Report};
+use sweep_spec::trainer::{Described, EpochMetrics, Finished, Provenance, Started, Tested, Train, Validation};
+use sweep_spec::{Classes, Dataset, Outcome};
+
+/// How far two numbers may be apart that are the same one: a trainer may print them rounded to four digits.
+const ROUNDING: f64 = 1e-4;
+
+/// The device that leaves the choice to the trainer.
+const ANY_DEVICE: &str = "auto";
+
+/// What one attempt has said so far.
+#[derive(Debug)]
+pub(super) struct Said {
+    params: u64,
+    device: String,
+    data: Described,
+    epochs: Vec<EpochMetrics>,
+}
+
+impl Said {
+    /// What `started` says, if it agrees with what was asked.
+    pub(super) fn new(started: Started, train: &Train) -> Result<Self, String> {
+        let Started { params, device, data, .. } = started;
+        described(&data, &train.trial.dataset).map_err(|what| format!("`started`: {what}"))?;
+        let counts = Counts::of(&train.trial.configuration, Input::from(&train.trial.dataset));
+        if let Ok(counts) = counts
+            && counts.params != params
+        {
+            return Err(format!(
+                "`started` says that the network has {params} parameters; the configuration has {}",
+                counts.params
+            ));
+        }
+        if train.device != ANY_DEVICE && train.device != device {
+            return Err(format!("`started` says device {device}; the trial was given {}", train.device));
+        }
+        Ok(Self { params, device, data, epochs: Vec::new() })
+    }
+
+    /// Takes the numbers of the next epoch.
+    pub(super) fn epoch(&mut self, metrics: EpochMetrics, train: &Train) -> Result<(), String> {
+        numbers(&metrics)?;
+        let Optimizer::Adam { learning_rate, .. } = train.trial.protocol.optimizer;
+        if self.epochs.is_empty() && !same(metrics.learning_rate, learning_rate) {
+            let said = metrics.learning_rate;
+            return Err(format!("`epoch` 1 says learning_rate {said}; the protocol begins with {learning_rate}"));
+        }
+        self.epochs.push(metrics);
+        Ok(())
+    }
+
+    /// Holds the answer against everything before it.
+    pub(super) fn check(&self, finished: &Finished, train: &Train) -> Result<(), String> {
+        let protocol = &train.trial.protocol;
+        if finished.outcome == Outcome::Diverged && self.epochs.len() as u64 >= u64::from(protocol.epochs) {
+            let epochs = protocol.epochs;
+            return Err(format!("`finished` as diverged, and all {epochs} epochs have finite numbers"));
+        }
+        self.last(finished.last.as_ref())?;
+        self.best(finished.best.as_ref())?;
+        self.provenance(&finished.provenance)?;
+        let reported = match protocol.report {
+            Report::Last => finished.last.as_ref(),
+            Report::Best => finished.best.as_ref(),
+        };
+        if let Some(validation) = &finished.validation {
+            let reported = reported.ok_or("`finished` has a `validation` and no epoch that it is of")?;
+            self.validation_part(validation, train)?;
+            let accuracy = format!("val_accuracy {} of epoch {}", reported.val_accuracy, reported.epoch);
+            right(validation, (reported.val_accuracy, &accuracy))?;
+        }
+        if let Some(test) = &finished.test {
+            let reported = reported.ok_or("`finished` has a `test` and no epoch that it is of")?;
+            self.test_part(test, reported, train)?;
+        }
+        Ok(())
+    }
+
+    fn last(&self, last: Option<&EpochMetrics>) -> Result<(), String> {
+        match (self.epochs.last(), last) {
+            (None, None) => Ok(()),
+            (Some(said), Some(last)) => repeated(("last", last), said),
+            (Some(said), None) => Err(format!("`finished` has no `last`, and `epoch` {} was said", said.epoch)),
+            (None, Some(last)) => Err(format!("`last` is epoch {}, and no `epoch` was said", last.epoch)),
+        }
+    }
+
+    fn best(&self, best: Option<&EpochMetrics>) -> Result<(), String> {
+        let better = |best: &EpochMetrics, next: &EpochMetrics| next.val_accuracy > best.val_accuracy + ROUNDING;
+        let Some(best) = best else {
+            let Some(first) = self.epochs.first() else { return Ok(()) };
+            return Err(format!("`finished` has no `best`, and `epoch` {} was said", first.epoch));
+        };
+        let said = self.epochs.iter().find(|said| said.epoch == best.epoch);
+        let said = said.ok_or_else(|| format!("`best` is epoch {}, which was not said", best.epoch))?;
+        repeated(("best", best), said)?;
+        match self.epochs.iter().find(|next| better(best, next)) {
+            Some(other) => Err(format!(
+                "`best` is epoch {} with val_accuracy {}; epoch {} has {}",
+                best.epoch, best.val_accuracy, other.epoch, other.val_accuracy
+            )),
+            None => Ok(()),
+        }
+    }
+
+    fn provenance(&self, made: &Provenance) -> Result<(), String> {
+        if made.params != self.params {
+            let (now, before) = (made.params, self.params);
+            return Err(format!("`finished` says that the network has {now} parameters; `started` said {before}"));
+        }
+        if made.data_digest != self.data.digest {
+            let (now, before) = (made.data_digest.short(), self.data.digest.short());
+            return Err(format!("`finished` says data {now}; `started` said {before}"));
+        }
+        if made.device != self.device {
+            return Err(format!("`finished` says device {}; `started` said {}", made.device, self.device));
+        }
+        if !is_amount(made.seconds) || !is_amount(made.images_per_second) {
+            let (seconds, speed) = (made.seconds, made.images_per_second);
+            return Err(format!("`finished` took {seconds} seconds at {speed} images a second"));
+        }
+        Ok(())
+    }
+
+    /// Every image of the part that validates has an answer.
+    fn validation_part(&self, validation: &Validation, train: &Train) -> Result<(), String> {
+        let images = validation.labels.len() as u64;
+        let (trains, tests) = (u64::from(self.data.train_images), u64::from(self.data.test_images));
+        match &train.trial.protocol.holdout {
+            None if has_fixed_parts(train) && images != tests => {
+                Err(format!("`validation` has {images} images; the test part, which validates, has {tests}"))
+            }
+            Some(_) if images > trains + tests => {
+                Err(format!("`validation` has {images} images; the data set has {}", trains + tests))
+            }
+            None | Some(_) => Ok(()),
+        }
+    }
+
+    fn test_part(&self, test: &Tested, reported: &EpochMetrics, train: &Train) -> Result<(), String> {
+        if train.trial.protocol.holdout.is_none() {
+            return Err("`finished` has a `test`, and the protocol has no holdout".to_owned());
+        }
+        if test.epoch != reported.epoch {
+            return Err(format!("`test` is of epoch {}; the protocol reports epoch {}", test.epoch, reported.epoch));
+        }
+        let (images, there) = (test.predictions.labels.len() as u64, u64::from(self.data.test_images));
+        if has_fixed_parts(train) && images != there {
+            return Err(format!("`test` has {images} images; the test part has {there}"));
+        }
+        right(&test.predictions, (test.accuracy, &format!("test accuracy {}", test.accuracy)))
+    }
+}
+
+/// Whether a description fits the reference to the data set.
+pub(crate) fn described(data: &Described, dataset: &Dataset) -> Result<(), String> {
+    let (found, asked) = (data.classes.len(), dataset.classes.count());
+    if found as u64 != u64::from(asked) {
+        return Err(format!("the data have {found} classes; the data set is described with {asked}"));
+    }
+    if let Classes::Names(names) = &dataset.classes
+        && let Some((found, asked)) = data.classes.iter().zip(names).find(|(found, asked)| found != asked)
+    {
+        return Err(format!("the data have a class `{found}` where `{asked}` was asked for"));
+    }
+    if data.channels != dataset.channels {
+        return Err(format!("the data have {} channels; {} were asked for", data.channels, dataset.channels));
+    }
+    if let Source::SyntheticScenes { train_images, test_images, .. } = dataset.source
+        && (data.train_images, data.test_images) != (train_images, test_images)
+    {
+        return Err(format!(
+            "the data have {} and {} images for training and testing; {train_images} and {test_images} were asked for",
+            data.train_images, data.test_images
+        ));
+    }
+    Ok(())
+}
+
+/// Whether the parts of the data set are those that `described` counts, whatever the seed.
+fn has_fixed_parts(train: &Train) -> bool {
+    train.trial.protocol.split.is_fixed()
+        || !matches!(&train.trial.dataset.source, Source::ImageFolder { test_split: Some(_), .. })
+}
+
+/// Whether the numbers of an epoch can be what they are called.
+fn numbers(metrics: &EpochMetrics) -> Result<(), String> {
+    let epoch = metrics.epoch;
+    for (name, share) in [("train_accuracy", metrics.train_accuracy), ("val_accuracy", metrics.val_accuracy)] {
+        if !(0.0..=1.0).contains(&share) {
+            return Err(format!("`epoch` {epoch} says {name} {share}, which is no share from 0 to 1"));
+        }
+    }
+    for (name, loss) in [("train_loss", metrics.train_loss), ("val_loss", metrics.val_loss)] {
+        if !loss.is_finite() || loss < -ROUNDING {
+            return Err(format!("`epoch` {epoch} says {name} {loss}; a cross-entropy is finite and not negative"));
+        }
+    }
+    let amounts = [
+        ("learning_rate", metrics.learning_rate),
+        ("seconds", metrics.seconds),
+        ("images_per_second", metrics.images_per_second),
+    ];
+    match amounts.into_iter().find(|(_, amount)| !is_amount(*amount)) {
+        Some((name, amount)) => Err(format!("`epoch` {epoch} says {name} {amount}, which cannot be")),
+        None => Ok(()),
+    }
+}
+
+fn is_amount(value: f64) -> bool {
+    value.is_finite() && value >= 0.0
+}
+
+/// The same number, but for rounding.
+fn same(one: f64, other: f64) -> bool {
+    (one - other).abs() <= ROUNDING * one.abs().max(other.abs())
+}
+
+/// Whether `finished` repeats what was said of an epoch.
+fn repeated((name, again): (&str, &EpochMetrics), said: &EpochMetrics) -> Result<(), String> {
+    if again.epoch != said.epoch {
+        return Err(format!("`{name}` is epoch {}; the last `epoch` was {}", again.epoch, said.epoch));
+    }
+    let pairs = [
+        ("train_loss", again.train_loss, said.train_loss),
+        ("train_accuracy", again.train_accuracy, said.train_accuracy),
+        ("val_loss", again.val_loss, said.val_loss),
+        ("val_accuracy", again.val_accuracy, said.val_accuracy),
+        ("learning_rate", again.learning_rate, said.learning_rate),
+    ];
+    match pairs.into_iter().find(|(_, again, said)| !same(*again, *said)) {
+        Some((what, now, before)) => {
+            Err(format!("`{name}` has {what} {now} for epoch {}; `epoch` {} said {before}", again.epoch, said.epoch))
+        }
+        None => Ok(()),
+    }
+}
+
+/// Whether the confusion matrix is that of the lists, and the accuracy that of the matrix. Their lengths and classes are
+/// checked before.
+fn right(said: &Validation, (accuracy, words): (f64, &str)) -> Result<(), String> {
+    let images = said.labels.len();
+    if images == 0 {
+        return Err(format!("`finished` reports {words}, and has no image that it is of"));
+    }
+    let classes = said.confusion.len().isqrt();
+    let mut counted = vec![0_u32; said.confusion.len()];
+    for (label, predicted) in said.labels.iter().zip(&said.predicted) {
+        if let Some(count) = counted.get_mut(usize::from(*label) * classes + usize::from(*predicted)) {
+            *count += 1;
+        }
+    }
+    let mut cells = counted.iter().zip(&said.confusion).enumerate();
+    if let Some((cell, (counted, confused))) = cells.find(|(_, (counted, confused))| counted != confused) {
+        let (label, predicted) = (cell / classes, cell % classes);
+        return Err(format!(
+            "`confusion` has {confused} images of class {label} predicted as {predicted}; the lists have {counted}"
+        ));
+    }
+    let right = said.labels.iter().zip(&said.predicted).filter(|(label, predicted)| label == predicted).count();
+    let share = right as f64 / images as f64;
+    if (accuracy - share).abs() > ROUNDING {
+        return Err(format!(
+            "`finished` reports {words}, and its confusion matrix has {right} of {images} images right, which is {share}"
+        ));
+    }
+    Ok(())
+}

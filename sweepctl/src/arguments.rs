@@ -8,7 +8,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
     ablation, artifacts, cancel, certs, compare, completions, doctor, explain, export, extend, import, init,
-    leaderboard, list, man, plan, report, reproduce, status, steer, submit, token, trial, watch, workers,
+    leaderboard, list, man, plan, report, reproduce, status, steer, submit, token, trial, trials, watch, workers,
 };
 #[cfg(feature = "local")]
 use crate::commands::{data, store};
@@ -115,6 +115,8 @@ pub(crate) enum Command {
     Compare(Dialling<compare::Arguments>),
     /// Show one table for each factor, with differences and verdicts
     Ablation(Dialling<ablation::Arguments>),
+    /// List the trials of a sweep with their states, workers, values and failures
+    Trials(Dialling<trials::Arguments>),
     /// Show one trial: its settings, attempts and epochs
     Trial(Dialling<trial::Arguments>),
     /// Show what a trial's trainer wrote
@@ -192,6 +194,7 @@ impl Command {
             Self::Leaderboard(verb) => Some(&verb.connection),
             Self::Compare(verb) => Some(&verb.connection),
             Self::Ablation(verb) => Some(&verb.connection),
+            Self::Trials(verb) => Some(&verb.connection),
             Self::Trial(verb) => Some(&verb.connection),
             Self::Logs(verb) => Some(&verb.connection),
             Self::Cancel(verb) => Some(&verb.connection),
@@ -322,6 +325,53 @@ mod tests {
             }
         }
         assert!(tried > 40, "{tried} examples");
+    }
+
+    /// The command lines of `sweepctl` in the boxes of a page, each with the line that follows it.
+    #[cfg(feature = "local")]
+    fn boxed_commands(page: &str) -> Vec<(String, String)> {
+        let page = page.replace("\\\n", " ");
+        let boxes = page.split("```").skip(1).step_by(2);
+        let mut found = Vec::new();
+        for text in boxes {
+            let mut lines = text.lines().peekable();
+            while let Some(line) = lines.next() {
+                let line = line.trim_start().trim_start_matches("$ ");
+                let line = line
+                    .strip_prefix("cargo run --bin sweepctl -- ")
+                    .map_or_else(|| line.to_owned(), |arguments| format!("sweepctl {arguments}"));
+                if line.starts_with("sweepctl ") {
+                    // What stands behind a command is a remark.
+                    let command = line.split("  #").next().unwrap_or_default().to_owned();
+                    found.push((command, lines.peek().map(|next| (*next).to_owned()).unwrap_or_default()));
+                }
+            }
+        }
+        found
+    }
+
+    #[cfg(feature = "local")]
+    #[test]
+    fn every_command_in_the_documents_is_a_command_line_that_is_understood() {
+        let root = std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
+        let docs = std::fs::read_dir(root.join("docs")).unwrap().map(|entry| entry.unwrap().path());
+        let pages = docs.filter(|path| path.extension().is_some_and(|ending| ending == "md"));
+        let mut tried = 0;
+        for path in pages.chain([root.join("README.md"), root.join("sweeps/README.md")]) {
+            for (line, answer) in boxed_commands(&std::fs::read_to_string(&path).unwrap()) {
+                tried += 1;
+                let refused = Cli::try_parse_from(words(&line)).err();
+                let expected = answer.starts_with("error: unrecognized subcommand");
+                let place = path.display();
+                assert_eq!(
+                    refused.is_some(),
+                    expected,
+                    "{place}: `{line}`: {}",
+                    refused.map_or_else(String::new, |error| error.to_string())
+                );
+            }
+        }
+        assert!(tried > 30, "{tried} commands");
     }
 
     #[test]

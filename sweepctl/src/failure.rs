@@ -242,7 +242,7 @@ impl From<Incomplete> for Failure {
 fn where_to_look(status: &tonic::Status) -> Option<&'static str> {
     match status.metadata().get(MISSING).and_then(|kind| kind.to_str().ok()) {
         Some("sweep") => Some("`sweepctl list` shows the sweeps that are there"),
-        Some("trial") => Some("`sweepctl export SWEEP` names the trials of a sweep"),
+        Some("trial") => Some("`sweepctl trials SWEEP` lists the trials of a sweep"),
         Some("worker") => Some("`sweepctl workers` shows the workers that are known"),
         Some("artifact") => Some("`sweepctl artifacts SWEEP` lists what a sweep has left"),
         Some("configuration") => {

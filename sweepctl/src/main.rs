@@ -18,6 +18,7 @@ mod prose;
 mod revision;
 mod study;
 mod table;
+mod trial_pages;
 mod watch;
 
 use std::process::ExitCode;

@@ -79,6 +79,20 @@ fn a_trial_is_shown_with_its_attempts_and_epochs() {
 }
 
 #[test]
+fn the_trials_of_a_sweep_are_listed_as_far_as_they_are_asked_for() {
+    insta::assert_snapshot!("trials", asked_in(200, &["trials", "3"]));
+    insta::assert_snapshot!("trials_failed", asked_in(120, &["trials", "3", "--state", "failed", "--full"]));
+    insta::assert_snapshot!("trials_first", asked_in(120, &["trials", "3", "--limit", "1", "--full"]));
+    insta::assert_snapshot!("trials_json", asked(&["trials", "3", "--limit", "1", "--output", "json"]));
+    insta::assert_snapshot!("trials_none", asked(&["trials", "3", "--seed", "99"]));
+    insta::assert_snapshot!("trials_no_place", asked(&["trials", "3", "--after", "here"]));
+    let text = asked(&["trials", "3", "--output", "json"]);
+    let json: serde_json::Value =
+        serde_json::from_str(&text[text.find('{').unwrap()..=text.rfind('}').unwrap()]).unwrap();
+    assert_eq!((json["trials"].as_array().unwrap().len(), &json["next"]), (2, &serde_json::Value::Null), "{json}");
+}
+
+#[test]
 fn logs_are_the_newest_attempt_s_unless_another_is_asked_for() {
     insta::assert_snapshot!("logs", asked(&["logs", "ababab"]));
     insta::assert_snapshot!("logs_of_the_first", asked(&["logs", "ababab", "--attempt", "1"]));
@@ -247,6 +261,7 @@ fn no_name_acts_on_the_terminal() {
         &["ablation", "4"],
         &["compare", "4", "evil", "baseline"],
         &["compare", "4", "#1", "baseline"],
+        &["trials", "4"],
         &["trial", "ababab"],
         &["logs", "ababab", "--attempt", "1"],
         &["workers"],

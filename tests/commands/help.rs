@@ -8,8 +8,9 @@ fn help_names_every_verb_and_every_exit_code() {
 }
 
 #[test]
-fn the_help_of_submit_and_export_shows_how() {
+fn the_help_of_submit_trials_and_export_shows_how() {
     insta::assert_snapshot!("help_of_submit", transcript(&["submit", "--help"]));
+    insta::assert_snapshot!("help_of_trials", transcript(&["trials", "--help"]));
     insta::assert_snapshot!("help_of_export", transcript(&["export", "--help"]));
 }
 

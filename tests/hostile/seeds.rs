@@ -231,7 +231,9 @@ fn requests() {
     });
     request(9, "trials", &|| {
         let states = vec![v1::TrialState::Failed.into()];
-        v1::ListTrialsRequest { sweep: sweep(), page_token: "3.1".into(), page_size: 10, states }.encode_to_vec()
+        let (configuration, seed) = ("filters=8".to_owned(), Some(3));
+        let page_token = "3.1".to_owned();
+        v1::ListTrialsRequest { sweep: sweep(), page_token, page_size: 10, states, configuration, seed }.encode_to_vec()
     });
     request(10, "get-sweep", &|| v1::GetSweepRequest { sweep: sweep() }.encode_to_vec());
     request(11, "watch", &|| v1::WatchSweepRequest { sweep: sweep() }.encode_to_vec());

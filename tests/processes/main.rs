@@ -19,4 +19,5 @@ mod postgres_server;
 #[path = "../src/random.rs"]
 mod random;
 mod refusals;
+mod two_machines;
 mod unreadable;

@@ -219,6 +219,15 @@ impl Handle {
         Ok(analysed)
     }
 
+    /// The place in the plan of the configuration that `text` names.
+    ///
+    /// # Errors
+    /// There is no such sweep, no such configuration, or the store failed.
+    pub async fn position(&self, id: SweepId, text: &str) -> Result<u32, Error> {
+        let analysed = self.analysed_soon(id, Request::default(), false).await?;
+        Ok(find(&analysed.study, &analysed.board, text)?)
+    }
+
     /// Two configurations of a sweep, held against each other.
     ///
     /// # Errors
@@ -267,7 +276,7 @@ impl Handle {
     }
 
     async fn reasons(&self, sweep: SweepId) -> Result<BTreeMap<TrialId, String>, Error> {
-        let page = TrialPage { sweep, after: None, limit: MOST_REASONS, states: vec![TrialState::Failed] };
+        let page = TrialPage { states: vec![TrialState::Failed], ..TrialPage::first(sweep, MOST_REASONS) };
         let rows = self.store.trials(&page).await?;
         let reason = |row: crate::store::record::TrialRow| {
             let (class, reason) = row.failure?;

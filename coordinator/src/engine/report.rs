@@ -107,7 +107,7 @@ impl Handle {
         wanted: &BTreeSet<u32>,
     ) -> Result<BTreeMap<(u32, u64), AttemptKey>, Error> {
         let mut keys = BTreeMap::new();
-        let mut page = TrialPage { sweep, after: None, limit: PAGE, states: vec![TrialState::Succeeded] };
+        let mut page = TrialPage { states: vec![TrialState::Succeeded], ..TrialPage::first(sweep, PAGE) };
         loop {
             let rows = self.store.trials(&page).await?;
             let Some(last) = rows.last() else { return Ok(keys) };

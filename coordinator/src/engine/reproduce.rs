@@ -83,7 +83,7 @@ impl Handle {
         let Some(old) = record.submission.reproduces else {
             return Err(invalid("sweep", format!("sweep {sweep} reproduces nothing")));
         };
-        let page = TrialPage { sweep, after: None, limit: 1, states: vec![TrialState::Succeeded] };
+        let page = TrialPage { states: vec![TrialState::Succeeded], ..TrialPage::first(sweep, 1) };
         let row = self.store.trials(&page).await?.into_iter().next();
         let row = row.ok_or_else(|| invalid("sweep", format!("sweep {sweep} has no answer")))?;
         let attempts = self.store.attempts(row.trial).await?;

@@ -54,7 +54,7 @@ impl Sweeps {
         sweep: SweepId,
         answers: &mpsc::Sender<Result<v1::ExportPointsResponse, Status>>,
     ) -> Result<(), Error> {
-        let mut page = TrialPage { sweep, after: None, limit: MAX_PAGE, states: Vec::new() };
+        let mut page = TrialPage::first(sweep, MAX_PAGE);
         let mut points = Vec::new();
         loop {
             let rows = self.engine.store().trials(&page).await?;

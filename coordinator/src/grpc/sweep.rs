@@ -20,7 +20,7 @@ use super::worker::out_of_service;
 use super::{status, sweep_messages as messages};
 use crate::about::About;
 use crate::access::grpc::named;
-use crate::convert::{self, Invalid, bytes, metrics_message};
+use crate::convert::{self, Invalid, MAX_TEXT_BYTES, bytes, metrics_message};
 use crate::engine::{Board, Error, Handle, Submit};
 use crate::store::artifacts::Folder;
 use crate::store::record::{TrialPage, TrialRecord, TrialRow};
@@ -136,7 +136,9 @@ impl Sweeps {
 
     pub(crate) async fn trials(&self, request: v1::ListTrialsRequest) -> Result<v1::ListTrialsResponse, Error> {
         let sweep = self.find(request.sweep.clone()).await?;
-        let page = TrialPage { sweep, ..page(request)? };
+        let named = convert::name("configuration", request.configuration.clone(), MAX_TEXT_BYTES)?;
+        let configuration = if named.is_empty() { None } else { Some(self.engine.position(sweep, &named).await?) };
+        let page = TrialPage { sweep, configuration, ..page(request)? };
         let limit = page.limit;
         let board = self.engine.board(sweep, false).await?;
         let rows = self.engine.store().trials(&page).await?;
@@ -189,7 +191,7 @@ impl Sweeps {
             (configuration, 0) => Some((configuration - 1, i64::MAX as u64)),
             (configuration, seed) => Some((configuration, seed.wrapping_sub(1))),
         };
-        let page = TrialPage { sweep, after: before, limit: 1, states: Vec::new() };
+        let page = TrialPage { after: before, ..TrialPage::first(sweep, 1) };
         let row = store.trials(&page).await?.into_iter().find(|row| row.trial == id).ok_or_else(unknown)?;
         let board = self.engine.board(sweep, false).await?;
         Ok((record, row, board))

@@ -51,7 +51,7 @@ pub(crate) fn submission(request: v1::SubmitRequest) -> Result<Submit, Error> {
     })
 }
 
-/// Which trials of a sweep are asked for; of which sweep stands elsewhere.
+/// Which trials of a sweep are asked for. The caller looks up the sweep and the configuration.
 pub(crate) fn page(request: v1::ListTrialsRequest) -> Result<TrialPage, Error> {
     let limit = match request.page_size {
         0 => DEFAULT_PAGE,
@@ -61,7 +61,8 @@ pub(crate) fn page(request: v1::ListTrialsRequest) -> Result<TrialPage, Error> {
         return Err(Invalid { field: "states", problem: format!("more than {MAX_STATES}") }.into());
     }
     let states = request.states.into_iter().map(convert::trial_state).collect::<Result<_, Invalid>>()?;
-    Ok(TrialPage { sweep: SweepId(0), after: page_token(&request.page_token)?, limit, states })
+    let (after, seed) = (page_token(&request.page_token)?, request.seed);
+    Ok(TrialPage { after, states, seed, ..TrialPage::first(SweepId(0), limit) })
 }
 
 /// Digits that may name a trial.

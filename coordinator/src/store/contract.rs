@@ -306,7 +306,7 @@ fn finished(seed: u64, key: i64) -> Commit {
 }
 
 fn page(states: Vec<TrialState>) -> TrialPage {
-    TrialPage { sweep: SWEEP, after: None, limit: 100, states }
+    TrialPage { states, ..TrialPage::first(SWEEP, 100) }
 }
 
 async fn a_sweep_lives_through_a_reopening(place: &dyn Place) {
@@ -438,6 +438,21 @@ async fn large_batches_are_whole(place: &dyn Place) {
     (next.limit, next.after) = (10, Some((0, many - 3)));
     let rows = store.trials(&next).await.unwrap();
     assert_eq!(rows.iter().map(|row| row.seed).collect::<Vec<_>>(), [many - 2, many - 1]);
+    only_what_is_asked_for(&*store, many).await;
+}
+
+/// A page of one configuration or of one seed, also where states are asked for.
+async fn only_what_is_asked_for(store: &dyn Store, many: u64) {
+    let seeds = async |configuration, seed, states| {
+        let page = TrialPage { configuration, seed, ..page(states) };
+        store.trials(&page).await.unwrap().iter().map(|row| row.seed).collect::<Vec<_>>()
+    };
+    assert_eq!(seeds(Some(0), Some(many - 1), Vec::new()).await, [many - 1]);
+    assert_eq!(seeds(None, Some(7), vec![TrialState::Succeeded]).await, [7]);
+    assert!(seeds(None, Some(7), vec![TrialState::Failed]).await.is_empty());
+    assert!(seeds(Some(1), None, Vec::new()).await.is_empty(), "there is only the configuration 0");
+    assert!(seeds(None, Some(u64::MAX), Vec::new()).await.is_empty());
+    assert_eq!(seeds(Some(0), None, Vec::new()).await.len(), 100, "the limit holds");
 }
 
 async fn extreme_numbers_survive(place: &dyn Place) {

@@ -249,6 +249,17 @@ pub struct TrialPage {
     pub limit: u32,
     /// Only these states; all if empty.
     pub states: Vec<TrialState>,
+    /// Only the trials of this configuration, by its place in the plan.
+    pub configuration: Option<u32>,
+    /// Only the trials under this seed.
+    pub seed: Option<u64>,
+}
+
+impl TrialPage {
+    /// The first trials of a sweep, at most so many.
+    pub fn first(sweep: SweepId, limit: u32) -> Self {
+        Self { sweep, after: None, limit, states: Vec::new(), configuration: None, seed: None }
+    }
 }
 
 /// Where a trial stands in a sweep.

@@ -36,6 +36,15 @@ pub(crate) struct AuditQuestion {
     pub(crate) limit: u32,
 }
 
+/// Which trials of a sweep are asked for; all of them where nothing is said.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct TrialsQuestion {
+    pub(crate) states: Vec<v1::TrialState>,
+    /// As a person writes it; empty for every configuration.
+    pub(crate) configuration: String,
+    pub(crate) seed: Option<u64>,
+}
+
 fn named(text: &str) -> Option<v1::SweepReference> {
     Some(v1::SweepReference { text: text.to_owned() })
 }
@@ -118,18 +127,20 @@ impl Desk {
         Ok(self.people.compare(request).await?.try_into()?)
     }
 
-    /// Trials of a sweep in the order of the spec; of these states, or all.
+    /// Trials of a sweep in the order of the spec, those that `asked` is about.
     pub(crate) async fn trials(
         &self,
         sweep: &str,
-        states: &[v1::TrialState],
+        asked: &TrialsQuestion,
         (after, limit): (&str, u32),
     ) -> Result<shapes::TrialPage, Problem> {
         let request = v1::ListTrialsRequest {
             sweep: named(sweep),
             page_size: limit,
             page_token: after.to_owned(),
-            states: states.iter().map(|state| (*state).into()).collect(),
+            states: asked.states.iter().map(|state| (*state).into()).collect(),
+            configuration: asked.configuration.clone(),
+            seed: asked.seed,
         };
         let found = self.people.trials(request).await?;
         let next = Some(found.next_page_token).filter(|token| !token.is_empty());

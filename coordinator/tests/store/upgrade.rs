@@ -52,7 +52,7 @@ async fn a_store_of_the_first_release_opens_and_is_whole() {
     assert_eq!(replicates.iter().filter(|found| found.result.is_some()).count(), 5);
     let configurations = store.configurations(SweepId(1)).await.unwrap();
     assert!(configurations.iter().all(|row| row.params > 0 && !row.stages.is_empty()));
-    let page = TrialPage { sweep: SweepId(1), after: None, limit: 100, states: Vec::new() };
+    let page = TrialPage::first(SweepId(1), 100);
     let trials = store.trials(&page).await.unwrap();
     assert_eq!(trials.len(), replicates.len());
     for key in 1..=5 {

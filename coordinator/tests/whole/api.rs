@@ -71,6 +71,10 @@ async fn trials_come_in_pages_and_each_has_all_that_is_known_of_it() {
     let count = |page: &serde_json::Value| page["trials"].as_array().unwrap().len();
     assert_eq!((count(&first), count(&second), &second["next"]), (9, 5, &serde_json::Value::Null));
     assert_eq!(count(&get(&env, "/sweeps/1/trials?state=failed").await.json()), 0);
+    let asked = async |query: &str| count(&get(&env, &format!("/sweeps/1/trials?{query}")).await.json());
+    assert_eq!((asked("configuration=%231").await, asked("seed=0").await), (2, 7));
+    assert_eq!(asked("configuration=baseline&seed=0&state=succeeded").await, 1);
+    get(&env, "/sweeps/1/trials?configuration=filters=7").await.problem(404);
     let trial = first["trials"][0]["trial_id"].as_str().unwrap();
     let told = get(&env, &format!("/trials/{}", &trial[..10])).await.json();
     assert_eq!((told["trial_id"].as_str(), told["attempt_records"][0]["worker"].as_str()), (Some(trial), Some("w1")));

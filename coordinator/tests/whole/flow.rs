@@ -42,7 +42,7 @@ async fn a_trial_shows_its_attempts_points_and_validation() {
         sweep: reference(sweep),
         page_token: token,
         page_size: 5,
-        states: vec![],
+        ..Default::default()
     };
     let (mut token, mut trials) = (String::new(), Vec::new());
     loop {

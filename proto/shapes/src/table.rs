@@ -89,7 +89,6 @@ impl Tabular for Summary {
             guard(made.and_then(|made| read(&made.origin)).map_or("", String::as_str))
         };
         let failure = trial.failure.as_ref();
-        let ratio = trial.reported.map(|metrics| metrics.train_accuracy / (10.0 * trial.params as f64));
         vec![
             trial.trial_id.clone(),
             guard(&trial.configuration),
@@ -104,7 +103,7 @@ impl Tabular for Summary {
             metric(|metrics| metrics.val_accuracy),
             metric(|metrics| metrics.train_loss),
             metric(|metrics| metrics.val_loss),
-            ratio.map_or_else(String::new, number),
+            trial.value("ratio").map_or_else(String::new, number),
             made.map_or_else(String::new, |made| number(made.seconds)),
             made.map_or_else(String::new, |made| number(made.images_per_second)),
             made.map_or_else(String::new, |made| made.peak_memory_bytes.to_string()),

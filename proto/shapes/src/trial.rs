@@ -136,6 +136,26 @@ pub struct Summary {
     pub settings: Settings,
 }
 
+impl Summary {
+    /// What it reached in a metric, in the epoch that the protocol reports.
+    pub fn value(&self, metric: &str) -> Option<f64> {
+        let reported = self.reported?;
+        match metric {
+            "train_accuracy" => Some(reported.train_accuracy),
+            "val_accuracy" => Some(reported.val_accuracy),
+            "train_loss" => Some(reported.train_loss),
+            "val_loss" => Some(reported.val_loss),
+            "ratio" => Some(reported.train_accuracy / (10.0 * self.params as f64)),
+            _ => None,
+        }
+    }
+
+    /// How long its answer took to train, in seconds.
+    pub fn seconds(&self) -> Option<f64> {
+        self.provenance.as_ref().map(|made| made.seconds)
+    }
+}
+
 impl From<v1::TrialSummary> for Summary {
     fn from(trial: v1::TrialSummary) -> Self {
         let state = match trial.state() {

@@ -28,6 +28,7 @@ pub(crate) mod store;
 pub(crate) mod submit;
 pub(crate) mod token;
 pub(crate) mod trial;
+pub(crate) mod trials;
 pub(crate) mod watch;
 pub(crate) mod workers;
 
@@ -80,6 +81,7 @@ fn dispatch(context: &Context, cli: Cli) -> Result<Exit, Failure> {
         Command::Leaderboard(verb) => block_on(leaderboard::run(context, &verb.arguments)),
         Command::Compare(verb) => block_on(compare::run(context, &verb.arguments)),
         Command::Ablation(verb) => block_on(ablation::run(context, &verb.arguments)),
+        Command::Trials(verb) => block_on(trials::run(context, &verb.arguments)),
         Command::Trial(verb) => block_on(trial::run(context, &verb.arguments)),
         Command::Logs(verb) => block_on(trial::logs(context, &verb.arguments)),
         Command::Cancel(verb) => block_on(cancel::run(context, &verb.arguments)),

@@ -11,7 +11,7 @@ use sweep_proto::v1::{
     self, CreateTokenRequest, CreateTokenResponse, ListTokensRequest, ListTokensResponse, RevokeTokenRequest,
     RevokeTokenResponse,
 };
-use sweep_shapes::text::{ago, duration, now_unix_ms};
+use sweep_shapes::text::{ago, duration, escape, now_unix_ms};
 
 use super::Context;
 use crate::arguments::Connection;
@@ -179,7 +179,7 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<Exit
                 // Nothing is in it, and the same line shall work again.
                 std::fs::remove_file(path).ok();
             }
-            show(context, created?, file)
+            show(context, created?, out.as_deref().zip(file))
         }
         Verb::List { .. } => {
             let tokens: Vec<Shape> = list(context, place).await?.tokens.into_iter().map(Shape::from).collect();
@@ -212,10 +212,15 @@ fn private(path: &Path) -> Result<std::fs::File, Failure> {
     opened.map_err(|error| Failure::usage(format!("cannot make {}", path.display())).because(error))
 }
 
-fn show(context: &Context, created: CreateTokenResponse, file: Option<std::fs::File>) -> Result<Exit, Failure> {
+fn show(
+    context: &Context,
+    created: CreateTokenResponse,
+    file: Option<(&Path, std::fs::File)>,
+) -> Result<Exit, Failure> {
     let CreateTokenResponse { token, secret } = created;
+    let path = file.as_ref().map(|(path, _)| *path);
     let to_file = file.is_some();
-    if let Some(mut file) = file {
+    if let Some((_, mut file)) = file {
         let written = writeln!(file, "{secret}").and_then(|()| file.sync_all());
         written.map_err(|error| {
             Failure::failed("the token was made, but its secret was not kept: revoke it").because(error)
@@ -233,7 +238,13 @@ fn show(context: &Context, created: CreateTokenResponse, file: Option<std::fs::F
         let mut out = context.output.data();
         writeln!(out, "{secret}").and_then(|()| out.flush()).map_err(Failure::writing)?;
     }
-    context.output.say(&format!("the secret is shown this once and kept nowhere; {until}"));
+    context.output.say(&match path {
+        Some(path) => {
+            let place = escape(&path.display().to_string());
+            format!("wrote the secret to {place}, which only you can read; the coordinator keeps no copy; {until}")
+        }
+        None => format!("the secret is shown this once and kept nowhere; {until}"),
+    });
     Ok(Exit::Well)
 }
 

@@ -101,8 +101,10 @@ pub(crate) async fn finish(context: &Context, client: &mut Client, sweep: &Sweep
     }
     let exit = status::exit(sweep);
     if matches!(exit, Exit::TrialsFailed) {
-        let text =
-            format!("some trials failed: `sweepctl export {}` names them, `sweepctl logs TRIAL` says why", sweep.id);
+        let text = format!(
+            "some trials failed: `sweepctl trials {} --state failed` lists them, `sweepctl logs TRIAL` shows why",
+            sweep.id
+        );
         output.say(&text);
     }
     Ok(exit)

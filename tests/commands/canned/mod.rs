@@ -137,15 +137,21 @@ impl SweepService for Canned {
         Ok(Response::new(coordinator()))
     }
 
-    /// One trial a page.
+    /// One trial a page: the first has succeeded, the second failed.
     async fn list_trials(&self, request: Request<ListTrialsRequest>) -> Answer<ListTrialsResponse> {
         let request = request.into_inner();
-        sweep(request.sweep)?;
-        let (state, next_page_token) = match request.page_token.as_str() {
-            "" => (TrialState::Succeeded, "second"),
-            _ => (TrialState::Failed, ""),
+        sweep(request.sweep.clone())?;
+        let wanted = |trial: &TrialSummary| {
+            let state = request.states.is_empty() || request.states.contains(&trial.state);
+            let configuration = request.configuration.is_empty() || request.configuration == trial.configuration;
+            state && configuration && request.seed.is_none_or(|seed| seed == trial.seed)
         };
-        Ok(Response::new(ListTrialsResponse { trials: vec![trial(state)], next_page_token: next_page_token.into() }))
+        let all = [TrialState::Succeeded, TrialState::Failed].map(trial);
+        let rest = all.into_iter().filter(wanted).skip(usize::from(!request.page_token.is_empty()));
+        let mut rest: Vec<TrialSummary> = rest.collect();
+        let next_page_token = if rest.len() > 1 { "0.7".to_owned() } else { String::new() };
+        rest.truncate(1);
+        Ok(Response::new(ListTrialsResponse { trials: rest, next_page_token }))
     }
 
     async fn get_trial(&self, request: Request<GetTrialRequest>) -> Answer<GetTrialResponse> {

@@ -78,7 +78,7 @@ fn replicate(row: &SqliteRow) -> Result<Replicate, Error> {
 
 pub(super) async fn page(pool: &SqlitePool, page: &TrialPage) -> Result<Vec<TrialRow>, Error> {
     let (configuration, seed) = page.after.map_or((-1, 0), |(configuration, seed)| (i64::from(configuration), seed));
-    let states = condition(&page.states);
+    let condition = condition(page);
     let text = format!(
         "SELECT t.configuration, t.seed, t.trial, t.reused, o.state AS round_state, s.state AS sweep_state, \
          o.class, o.reason, {RUNNING} AS running, k.name, k.label, k.body, k.params, \
@@ -86,7 +86,7 @@ pub(super) async fn page(pool: &SqlitePool, page: &TrialPage) -> Result<Vec<Tria
           WHERE g.sweep = t.sweep AND g.configuration = t.configuration) AS stages, \
          (SELECT MAX(attempt) FROM attempts n WHERE n.trial = t.trial) AS attempts, \
          n.attempt AS newest_attempt, n.key AS newest_key, n.worker AS newest_worker, {RESULT} \
-         {from} AND (t.configuration, t.seed) > (?, ?) {states} \
+         {from} AND (t.configuration, t.seed) > (?, ?) {condition} \
          ORDER BY t.configuration, t.seed LIMIT ?",
         from = TRIALS.replacen(
             "WHERE",
@@ -101,8 +101,16 @@ pub(super) async fn page(pool: &SqlitePool, page: &TrialPage) -> Result<Vec<Tria
     rows.iter().map(trial_row).collect()
 }
 
-/// The rows in any of these states. The words come from here, not from outside.
-fn condition(states: &[TrialState]) -> String {
+/// The rows that a page is about. The words come from here, and from outside only numbers.
+fn condition(page: &TrialPage) -> String {
+    let configuration = page.configuration.map(|position| format!(" AND t.configuration = {position}"));
+    let seed = page.seed.map(|seed| format!(" AND t.seed = {}", signed(seed)));
+    let states = in_states(&page.states);
+    [Some(states), configuration, seed].into_iter().flatten().collect()
+}
+
+/// The rows in any of these states.
+fn in_states(states: &[TrialState]) -> String {
     let given_up = "(s.state = 4 AND (o.state IS NULL OR o.state = 0))";
     let one = |state: &TrialState| match state {
         TrialState::Queued => {

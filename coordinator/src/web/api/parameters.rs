@@ -264,6 +264,12 @@ pub(super) struct TrialsQuestion {
     #[serde(default, deserialize_with = "states")]
     #[param(inline, style = Form, explode = false, max_items = 16, required = false)]
     pub(super) state: Vec<TrialState>,
+    /// Only of this configuration: its rank as `#3`, its name, or what differs from the baseline.
+    #[param(min_length = 1, max_length = 1000, pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]*$", example = "#1")]
+    pub(super) configuration: Option<String>,
+    /// Only under this seed.
+    #[param(maximum = 9007199254740991_u64)]
+    pub(super) seed: Option<u64>,
     /// `next` of the page before.
     #[param(pattern = "^[0-9]{1,9}\\.[0-9]{1,19}$")]
     pub(super) after: Option<String>,

@@ -36,17 +36,21 @@ pub(super) async fn list(
     Named(sweep): Named,
     Parameters(question): Parameters<TrialsQuestion>,
 ) -> Answered {
-    let states: Vec<v1::TrialState> = question.state.into_iter().map(v1::TrialState::from).collect();
+    let asked = desk::TrialsQuestion {
+        states: question.state.into_iter().map(v1::TrialState::from).collect(),
+        configuration: question.configuration.unwrap_or_default(),
+        seed: question.seed,
+    };
     let most = limit::<MOST_TRIALS>(question.limit)?;
     if question.format == Format::Csv {
         let found = desk.sweep(&sweep).await?;
         let name = format!("{}-{}-trials", found.name, found.id);
         let pages = move || {
-            let about = (desk.clone(), found.id.to_string(), states.clone());
+            let about = (desk.clone(), found.id.to_string(), asked.clone());
             table::unfolded(
                 about,
-                |(desk, sweep, states): (Desk, String, Vec<v1::TrialState>), after: String| async move {
-                    let page = desk.trials(&sweep, &states, (&after, MOST_TRIALS)).await?;
+                |(desk, sweep, asked): (Desk, String, desk::TrialsQuestion), after: String| async move {
+                    let page = desk.trials(&sweep, &asked, (&after, MOST_TRIALS)).await?;
                     Ok((page.trials, page.next))
                 },
             )
@@ -54,7 +58,7 @@ pub(super) async fn list(
         return Ok(table::csv(&name, pages, true));
     }
     let after = place(question.after)?;
-    answer(&desk.trials(&sweep, &states, (&after, most)).await?)
+    answer(&desk.trials(&sweep, &asked, (&after, most)).await?)
 }
 
 /// The epochs of a sweep's trials, one row an epoch, a page for so many trials.

@@ -9,23 +9,23 @@ use crate::failure::Failure;
 use crate::output::write_json;
 
 /// A JSON array that is written element by element, one a line.
-pub(super) struct JsonArray<'a, W> {
+pub(in crate::commands) struct JsonArray<'a, W> {
     out: &'a mut W,
     empty: bool,
 }
 
 impl<'a, W: Write> JsonArray<'a, W> {
-    pub(super) fn new(out: &'a mut W) -> Self {
+    pub(in crate::commands) fn new(out: &'a mut W) -> Self {
         Self { out, empty: true }
     }
 
-    pub(super) fn push<T: Serialize>(&mut self, element: &T) -> std::io::Result<()> {
+    pub(in crate::commands) fn push<T: Serialize>(&mut self, element: &T) -> std::io::Result<()> {
         self.out.write_all(if self.empty { b"[\n" } else { b",\n" })?;
         self.empty = false;
         write_json(&mut *self.out, CompactFormatter, element)
     }
 
-    pub(super) fn end(self) -> std::io::Result<()> {
+    pub(in crate::commands) fn end(self) -> std::io::Result<()> {
         self.out.write_all(if self.empty { b"[]\n" } else { b"\n]\n" })
     }
 }

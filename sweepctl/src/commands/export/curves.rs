@@ -7,9 +7,9 @@ use sweep_proto::v1::{ExportPointsRequest, GetTrialRequest, TrialPoint};
 use sweep_shapes::text::hex;
 use sweep_shapes::{Detail, Metrics, Summary};
 
-use super::pages::Trials;
 use crate::client::{self, Client};
 use crate::failure::Failure;
+use crate::trial_pages::Trials;
 
 /// One trial, and the epochs of the attempt that counts for the sweep.
 #[derive(Debug, Clone)]
@@ -86,7 +86,7 @@ type Known = BTreeMap<String, Summary>;
 
 async fn known(client: &mut Client, sweep: &str) -> Result<Known, Failure> {
     let mut known = Known::new();
-    let mut trials = Trials::new(client, sweep);
+    let mut trials = Trials::all(client, sweep);
     while let Some(page) = trials.next().await? {
         for trial in page {
             let light = Summary { settings: Default::default(), provenance: None, ..trial };

@@ -1,10 +1,9 @@
 //! `sweepctl export`: every trial of a sweep with its settings beside its metrics, or every epoch of every trial; and the curves
 //! as TensorBoard and MLflow have them.
 
-mod cells;
+pub(super) mod cells;
 mod curves;
 mod mlflow;
-mod pages;
 mod points;
 mod tensorboard;
 mod trials;

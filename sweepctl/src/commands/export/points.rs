@@ -11,9 +11,9 @@ use sweep_shapes::text::hex;
 use sweep_shapes::{Epoch, Metrics};
 
 use super::cells::{JsonArray, csv_failure};
-use super::pages::Trials;
 use crate::client::{self, Client};
 use crate::failure::Failure;
+use crate::trial_pages::Trials;
 
 /// One epoch of one attempt.
 #[derive(Serialize)]
@@ -31,7 +31,7 @@ type Names = BTreeMap<String, (String, u64)>;
 
 async fn names(client: &mut Client, sweep: &str) -> Result<Names, Failure> {
     let mut names = Names::new();
-    let mut trials = Trials::new(client, sweep);
+    let mut trials = Trials::all(client, sweep);
     while let Some(page) = trials.next().await? {
         names.extend(page.into_iter().map(|trial| (trial.trial_id, (trial.configuration, trial.seed))));
     }

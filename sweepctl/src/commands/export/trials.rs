@@ -7,9 +7,9 @@ use sweep_shapes::cells::{guard, setting};
 use sweep_shapes::table::Tabular;
 
 use super::cells::{JsonArray, csv_failure};
-use super::pages::Trials;
 use crate::client::Client;
 use crate::failure::Failure;
+use crate::trial_pages::Trials;
 
 /// Two walks over the trials, because the header needs every setting's path and memory is not for all of them.
 pub(super) async fn as_csv<W: Write>(
@@ -19,7 +19,7 @@ pub(super) async fn as_csv<W: Write>(
     failed: &impl Fn(std::io::Error) -> Failure,
 ) -> Result<(), Failure> {
     let mut paths = BTreeSet::new();
-    let mut trials = Trials::new(client, sweep);
+    let mut trials = Trials::all(client, sweep);
     while let Some(page) = trials.next().await? {
         for trial in page {
             paths.extend(trial.settings.into_keys());
@@ -29,7 +29,7 @@ pub(super) async fn as_csv<W: Write>(
     let mut writer = csv::Writer::from_writer(out);
     let header = Summary::COLUMNS.iter().map(|column| (*column).to_owned()).chain(paths.iter().map(|path| guard(path)));
     writer.write_record(header).map_err(failed)?;
-    let mut trials = Trials::new(client, sweep);
+    let mut trials = Trials::all(client, sweep);
     while let Some(page) = trials.next().await? {
         for trial in page {
             if trial.settings.keys().any(|path| !paths.contains(path)) {
@@ -48,7 +48,7 @@ pub(super) async fn as_json<W: Write>(
     out: &mut W,
     failed: &impl Fn(std::io::Error) -> Failure,
 ) -> Result<(), Failure> {
-    let mut trials = Trials::new(client, sweep);
+    let mut trials = Trials::all(client, sweep);
     let mut array = JsonArray::new(out);
     while let Some(page) = trials.next().await? {
         for trial in page {

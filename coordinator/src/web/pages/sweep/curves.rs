@@ -97,7 +97,7 @@ pub(super) async fn of(engine: &Handle, sweep: SweepId, positions: &[u32]) -> Re
     let mut curves = Vec::new();
     for &position in positions {
         let after = position.checked_sub(1).map(|before| (before, i64::MAX as u64));
-        let page = TrialPage { sweep, after, limit: MOST_SEEDS, states: Vec::new() };
+        let page = TrialPage { after, ..TrialPage::first(sweep, MOST_SEEDS) };
         for row in store.trials(&page).await?.into_iter().filter(|row| row.configuration == position) {
             let Some((_, key)) = row.newest else { continue };
             let epochs = store.points(key).await?.into_iter().map(|point| point.metrics).collect::<Vec<_>>();

@@ -36,6 +36,7 @@ pub(in crate::web::pages) async fn page(
         page_size: SIZE,
         page_token: query.get("after").unwrap_or_default().to_owned(),
         states: state.map(|(_, state)| state.into()).into_iter().collect(),
+        ..v1::ListTrialsRequest::default()
     };
     // The first board of a large sweep takes a while; the rows of one page do not.
     let answer = match pages.meanwhile.board(&sheet.people.engine, sheet.id()).await? {

@@ -113,6 +113,35 @@ test("every page is without complaint, in the light, in the dark and on a phone"
     }
 });
 
+test("on a phone a configuration, its difference and its verdict are on the screen without scrolling sideways", async () => {
+    const page = await browser.page({ viewport: { width: 390, height: 844 } });
+    const boxes = selector => page.locator(selector).evaluateAll(all => all.map(element => {
+        const box = element.getBoundingClientRect();
+        return { text: element.textContent.trim(), left: box.left, right: box.right, width: box.width };
+    }));
+    const inside = async (path, selectors) => {
+        for (const selector of selectors) {
+            const found = await boxes(selector);
+            assert.ok(found.length > 0, `${path} has no ${selector}`);
+            for (const box of found) assert.ok(box.width > 0 && box.left >= 0 && box.right <= 390, `${path} ${selector} ${JSON.stringify(box)}`);
+        }
+    };
+    await visit(page, `/sweeps/${sweep}`);
+    await inside("the board", ["#leaderboard tbody th.name a", "#leaderboard tbody td.difference", "#leaderboard tbody td.judged", "#leaderboard tbody td.judged .verdict"]);
+    const first = await page.locator("#leaderboard tbody tr").first().boundingBox();
+    assert.ok(first.height < 844, "a configuration fits on a screen");
+    await visit(page, `/sweeps/${sweep}/charts`);
+    await inside("the changes", [".forest tbody th.name", ".forest tbody td.number:not(.interval)", ".forest tbody td.text", "figure.table .cards tbody td"]);
+    await visit(page, `/sweeps/${sweep}/configurations/1`);
+    await inside("a configuration", ["section[aria-labelledby=compared-title] td.difference", "section[aria-labelledby=compared-title] .verdict"]);
+    // The report that is sent to a colleague.
+    await page.setContent(await program.report(sweep));
+    await inside("the report", ["#leaderboard .cards th.name", "#leaderboard .cards tbody td", "#deltas .forest td.number:not(.interval)", "#deltas .forest td.text", "#factors .cards td"]);
+    const over = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+    assert.ok(over <= 0, `the report sticks out by ${over}`);
+    await page.context().close();
+});
+
 test("charts have their parts, and a level of the parallel coordinates leads to its configurations", async () => {
     const page = await browser.page();
     await visit(page, `/sweeps/${sweep}/charts`);

@@ -1,6 +1,6 @@
 // Starts and ends the program under test, and a browser that may talk to nobody else.
 import { spawn } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { chromium } from "playwright-core";
@@ -70,6 +70,15 @@ export class Program {
         if (code !== 0) throw new Error(`submit left with ${code}: ${talk}`);
         const answer = JSON.parse(out);
         return (answer.sweep ?? answer).id;
+    }
+
+    /// The report of a sweep, as a page.
+    async report(sweep) {
+        const path = join(this.folder, "report.html");
+        const child = spawn(PROGRAM, ["report", String(sweep), "--coordinator", `http://${this.grpc}`, "--out", path], { cwd: this.folder, stdio: "ignore" });
+        const code = await new Promise(done => child.on("exit", done));
+        if (code !== 0) throw new Error(`report left with ${code}`);
+        return readFileSync(path, "utf8");
     }
 
     /// Kills the coordinator, as the plug does.

@@ -17,4 +17,4 @@ pub mod result;
 pub mod statistics;
 pub mod study;
 pub mod tables;
-mod words;
+pub mod words;

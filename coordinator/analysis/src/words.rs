@@ -1,7 +1,72 @@
 //! How findings read to people. One place, so that a table, a report and a message say the same.
 
+use std::collections::{BTreeMap, BTreeSet};
+
+use sweep_spec::levels::{Factor, Level};
+
 use crate::number::{count, fixed, plural, probability};
 use crate::result::{Comparison, McNemar, NoiseFloor, Verdict};
+use crate::study::{Study, Subject};
+
+/// Levels of the baseline that are named.
+const MOST_LEVELS: usize = 6;
+/// Starting points that are named.
+const MOST_STARTS: usize = 4;
+
+/// What the differences of a family of comparisons are measured from: `baseline (conv_layers=1 filters=64)` where it is the same
+/// for all, else the starting point of each stage. Empty where nothing is compared.
+pub fn against(study: &Study, comparisons: &[Comparison]) -> String {
+    // In the order of the plan, with the stages that start from each.
+    let mut starts: Vec<(u32, BTreeSet<usize>)> = Vec::new();
+    for comparison in comparisons {
+        let at = starts.iter().position(|(reference, _)| *reference == comparison.reference).unwrap_or(starts.len());
+        if at == starts.len() {
+            starts.push((comparison.reference, BTreeSet::new()));
+        }
+        if let Some((_, groups)) = starts.get_mut(at) {
+            groups.extend(comparison.group);
+        }
+    }
+    let named = |reference: &u32| {
+        study.subject(*reference).map_or_else(|| "a configuration".to_owned(), |one| start(study, one))
+    };
+    if let [(only, _)] = starts.as_slice() {
+        return named(only);
+    }
+    let stages = |groups: &BTreeSet<usize>| {
+        let names: Vec<&str> =
+            groups.iter().filter_map(|group| study.groups.get(*group)).map(|group| group.name.as_str()).collect();
+        names.join(" and ")
+    };
+    let mut told: Vec<String> = starts
+        .iter()
+        .take(MOST_STARTS)
+        .map(|(reference, groups)| format!("{}: {}", stages(groups), named(reference)))
+        .collect();
+    if starts.len() > MOST_STARTS {
+        told.push(format!("{} more", starts.len() - MOST_STARTS));
+    }
+    if told.is_empty() { String::new() } else { format!("the starting point of the stage ({})", told.join("; ")) }
+}
+
+/// A starting point: the baseline by its levels of what varies, another by what differs from it.
+fn start(study: &Study, subject: &Subject) -> String {
+    if !subject.baseline {
+        return subject.title().to_owned();
+    }
+    let mut seen: BTreeMap<Factor, BTreeSet<String>> = BTreeMap::new();
+    for (factor, level) in study.subjects.iter().flat_map(|subject| subject.configuration.levels()) {
+        seen.entry(factor).or_default().insert(level.to_string());
+    }
+    let varies = |(factor, _): &(Factor, Level)| seen.get(factor).is_some_and(|levels| levels.len() > 1);
+    let own = subject.configuration.levels().into_iter().filter(varies);
+    let mut levels: Vec<String> = own.map(|(factor, level)| format!("{}={level}", factor.name())).collect();
+    if levels.len() > MOST_LEVELS {
+        levels.truncate(MOST_LEVELS);
+        levels.push("…".to_owned());
+    }
+    if levels.is_empty() { "baseline".to_owned() } else { format!("baseline ({})", levels.join(" ")) }
+}
 
 impl Verdict {
     /// In a word or three, for a table.
@@ -65,9 +130,27 @@ impl NoiseFloor {
 
 #[cfg(test)]
 mod tests {
+    use sweep_spec::{Cnn, Configuration};
+
     use super::*;
-    use crate::analyse::{Request, compare};
-    use crate::hand_made::{replicates, spec, study, subject};
+    use crate::analyse::{Request, analyse, compare};
+    use crate::hand_made::{group, replicates, spec, study, subject};
+
+    #[test]
+    fn a_difference_says_what_it_is_measured_from() {
+        let values = replicates(&[0.5, 0.6]);
+        let mut study = study(spec(""), (0..4).map(|position| subject(position, 1, values.clone())).collect());
+        for subject in &mut study.subjects {
+            subject.configuration = Configuration::Cnn(Cnn { filters: 8 << subject.position, ..Cnn::default() });
+        }
+        let told = |study: &Study| against(study, &analyse(study, &Request::default()).comparisons);
+        assert_eq!(told(&study), "baseline (filters=8)", "the levels of what varies");
+        study.groups.push(group(1, "head", 2));
+        study.subjects[3].groups = vec![1];
+        assert_eq!(told(&study), "the starting point of the stage (width: baseline (filters=8); head: c2)");
+        study.subjects.truncate(1);
+        assert_eq!(told(&study), "", "nothing is compared");
+    }
 
     #[test]
     fn every_verdict_reads_as_a_sentence() {

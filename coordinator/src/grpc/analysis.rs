@@ -6,6 +6,7 @@ use std::sync::Arc;
 use sweep_analysis::analyse::Request;
 use sweep_analysis::leaderboard::Row;
 use sweep_analysis::result::{Correction, Verdict};
+use sweep_analysis::words::against;
 use sweep_proto::v1;
 use sweep_spec::spec::{Goal, Metric};
 
@@ -149,6 +150,7 @@ fn board(analysed: &Analysed, status: v1::SweepStatus, rows: &[&Row]) -> Result<
         notes: analysis.notes.clone(),
         alpha: analysis.alpha,
         noise: analysis.noise.as_ref().map(messages::noise),
+        against: against(&analysed.study, &analysis.comparisons),
     })
 }
 
@@ -176,6 +178,7 @@ fn analysis(analysed: &Analysed, status: v1::SweepStatus) -> Result<v1::GetAnaly
         excluded: analysis.excluded.iter().map(|one| messages::exclusion(&analysed.study, one)).collect(),
         notes: analysis.notes.clone(),
         tables: analysed.tables.iter().map(|table| messages::table(&analysed.study, table)).collect(),
+        against: against(&analysed.study, &analysis.comparisons),
     })
 }
 

@@ -61,7 +61,7 @@ pub struct Comparison {
     pub remark: Option<String>,
     /// How many seeds speak.
     pub seeds: u32,
-    /// Mean of value minus reference.
+    /// Mean over the seeds of the value of `configuration` minus that of `reference`.
     pub delta: Option<f64>,
     /// By Student's t.
     pub t_interval: Option<Interval>,
@@ -266,6 +266,8 @@ pub struct Analysis {
     /// The best first.
     pub configurations: Vec<Row>,
     pub notes: Vec<String>,
+    /// What every `delta` of `comparisons` is measured from, for people; absent where nothing is compared.
+    pub against: Option<String>,
 }
 
 impl TryFrom<v1::GetAnalysisResponse> for Analysis {
@@ -287,6 +289,7 @@ impl TryFrom<v1::GetAnalysisResponse> for Analysis {
             excluded: answer.excluded.into_iter().map(exclusion).collect(),
             configurations: answer.rows.into_iter().map(Row::from).collect(),
             notes: answer.notes,
+            against: some_text(answer.against),
         })
     }
 }

@@ -110,6 +110,8 @@ pub struct Leaderboard {
     /// The error rate of all verdicts together.
     pub alpha: f64,
     pub noise: Option<Noise>,
+    /// What every `comparison.delta` is measured from, for people; absent where nothing is compared.
+    pub against: Option<String>,
 }
 
 impl TryFrom<v1::GetLeaderboardResponse> for Leaderboard {
@@ -124,6 +126,7 @@ impl TryFrom<v1::GetLeaderboardResponse> for Leaderboard {
             notes: answer.notes,
             alpha: answer.alpha,
             noise: answer.noise.map(Noise::from),
+            against: some_text(answer.against),
         })
     }
 }

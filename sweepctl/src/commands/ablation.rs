@@ -9,7 +9,7 @@ use sweep_shapes::text::{count, escape, plural};
 use sweep_shapes::{Analysis, Comparison, FactorTable, Level, Row, Stage};
 
 use super::compare::{range, signed, words};
-use super::leaderboard::estimate;
+use super::leaderboard::{estimate, from};
 use super::{Context, status};
 use crate::client;
 use crate::failure::{Exit, Failure};
@@ -71,9 +71,9 @@ fn print(output: &Output, analysis: &Analysis, arguments: &Arguments) -> Result<
     let family = if against_baseline { &analysis.against_baseline } else { &analysis.comparisons };
     output.say(&format!("{}; {}", status::headline(&analysis.sweep), status::counts(&analysis.sweep.counts)));
     output.say(&format!(
-        "delta: {} minus that of {}, mean over seeds, with its 95 % interval by Student's t",
+        "delta: mean difference over seeds in {} from {}, with its 95 % interval by Student's t",
         escape(&analysis.metric),
-        if against_baseline { "the baseline" } else { "the starting point of the stage" }
+        if against_baseline { "the baseline".to_owned() } else { from(analysis.against.as_deref()) }
     ));
     output.say(&format!(
         "p: exact sign-flip test, corrected by Holm over {}; verdicts at {}",

@@ -60,8 +60,10 @@ pub(crate) fn print(output: &Output, leaderboard: &Leaderboard) -> Result<(), Fa
     output.say(&format!("ranked by {}, {direction} first", escape(&leaderboard.metric)));
     if leaderboard.rows.iter().any(|row| row.comparison.is_some()) {
         output.say(&format!(
-            "delta: against the starting point of the stage, with its 95 % interval by Student's t; verdict: exact sign-flip \
-             test under Holm at {}; what was not told apart shares a rank",
+            "delta: difference in {} from {}, with its 95 % interval by Student's t; verdict: exact sign-flip test under Holm \
+             at {}; what was not told apart shares a rank",
+            escape(&leaderboard.metric),
+            from(leaderboard.against.as_deref()),
             percent(leaderboard.alpha)
         ));
     }
@@ -72,6 +74,11 @@ pub(crate) fn print(output: &Output, leaderboard: &Leaderboard) -> Result<(), Fa
         output.say(&format!("note: {}", escape(note)));
     }
     Ok(())
+}
+
+/// What differences are measured from; a coordinator of an earlier version does not name it.
+pub(super) fn from(against: Option<&str>) -> String {
+    against.map_or_else(|| "the starting point of the stage".to_owned(), escape)
 }
 
 /// The columns of metrics: each with its heading and what a row has of it.

@@ -21,6 +21,8 @@ use crate::trial_pages::Trials;
 
 /// Digits of an id that are shown; every command takes six or more.
 const SHORT: usize = 12;
+/// Columns that may be left out where there is little room, the least important first.
+const OPTIONAL: [&str; 4] = ["attempts", "seconds", "worker", "why it failed"];
 
 #[derive(Debug, Args)]
 #[command(
@@ -191,7 +193,7 @@ fn table(page: &[Summary], metric: &str, full: bool) -> Table {
     let value = format!("{metric}#");
     let headings =
         ["trial", "configuration", "seed#", "state", "attempts#", "worker", &value, "seconds#", "why it failed"];
-    let mut table = Table::new(&headings);
+    let mut table = Table::new(&headings).names(&["configuration", "worker"]).optional(&OPTIONAL);
     for trial in page {
         let state = trial.outcome.filter(|outcome| *outcome == "diverged").unwrap_or(trial.state);
         let failure = trial.failure.as_ref().map(|failure| format!("{}: {}", failure.class, failure.reason));

@@ -3,8 +3,8 @@
 use sweep_proto::v1::*;
 use tonic::Status;
 
-use super::HOSTILE;
 use super::parts::{missing, rows, sweep};
+use super::{AGAINST, HOSTILE};
 
 pub(super) fn comparison(position: u32, verdict: Verdict) -> Comparison {
     let interval = |low: f64, high: f64| Some(Interval { low, high });
@@ -107,6 +107,7 @@ pub(super) fn analysis(request: GetAnalysisRequest) -> Result<GetAnalysisRespons
             table("depth", &["conv_layers"], vec![level("1", 0), level("4", 2), level("8", 3)]),
             table(HOSTILE, &["batch_norm", "dropout"], vec![level("starting point", 0), level(HOSTILE, 4)]),
         ],
+        against: AGAINST.into(),
     })
 }
 

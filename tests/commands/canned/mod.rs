@@ -19,6 +19,9 @@ use parts::*;
 /// A name that would turn a terminal red, ring its bell and start a formula.
 pub(crate) const HOSTILE: &str = "=evil\u{1b}[31m\u{7}\u{9b}2J\u{202e}";
 
+/// What differences are measured from.
+pub(crate) const AGAINST: &str = "baseline (conv_layers=1 dropout=0)";
+
 /// What the one artifact holds.
 pub(crate) const ARTIFACT: &[u8] = b"weights";
 
@@ -119,6 +122,7 @@ impl SweepService for Canned {
             notes: vec!["epoch chosen on the test set".into()],
             alpha: 0.05,
             noise: noise(),
+            against: AGAINST.into(),
         }))
     }
 

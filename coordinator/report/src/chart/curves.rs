@@ -8,9 +8,10 @@ use plotters::style::RGBColor;
 use sweep_spec::trainer::EpochMetrics;
 
 use super::frame::{BASELINE, Frame, Shape, TRAIN, VALIDATION};
-use super::scale::range;
+use super::scale::{AxisText, range};
 use crate::Error;
 use crate::view::{View, estimate};
+use crate::words::number;
 
 /// One number of an epoch over the seeds.
 pub(crate) struct Line {
@@ -20,6 +21,9 @@ pub(crate) struct Line {
 
 /// A line of more points would be drawn finer than anybody sees.
 const MOST_POINTS: usize = 250;
+/// Losses more than so many times as high as 97 of 100 of them are cut: the first epochs of a bad start would press
+/// everything else to the bottom.
+const WILD: f64 = 3.0;
 
 pub(crate) type Read = fn(&EpochMetrics) -> f64;
 
@@ -86,58 +90,79 @@ impl Line {
         Self { points: kept.map(|(_, point)| point).collect() }
     }
 
-    fn shape(&self, color: RGBColor, width: f64, axis: (f64, f64)) -> Shape {
-        let points = self.points.iter().map(|(x, mean, _)| (*x, mean.clamp(axis.0, axis.1))).collect();
-        Shape::Line { points, color, width }
+    fn shape(&self, color: RGBColor, width: f64) -> Shape {
+        Shape::Line { points: self.points.iter().map(|(x, mean, _)| (*x, *mean)).collect(), color, width }
     }
 
-    fn band(&self, color: RGBColor, axis: (f64, f64)) -> Option<Shape> {
+    fn band(&self, color: RGBColor) -> Option<Shape> {
         if self.points.len() < 2 || self.points.iter().all(|(_, _, spread)| *spread == 0.0) {
             return None;
         }
         let upper = self.points.iter().map(|(x, mean, spread)| (*x, mean + spread));
         let lower = self.points.iter().rev().map(|(x, mean, spread)| (*x, mean - spread));
-        let points = upper.chain(lower).map(|(x, y)| (x, y.clamp(axis.0, axis.1))).collect();
-        Some(Shape::Area { points, color })
+        Some(Shape::Area { points: upper.chain(lower).collect(), color })
+    }
+
+    /// Where it is drawn, with its band.
+    fn extent(&self) -> impl Iterator<Item = f64> {
+        self.points.iter().flat_map(|(_, mean, spread)| [mean - spread, *mean, mean + spread])
     }
 
     fn last(&self) -> Option<f64> {
-        self.points.last().map(|(_, mean, _)| *mean)
+        self.points.last().map(|(_, mean, _)| *mean).filter(|mean| mean.is_finite())
     }
 }
 
 impl Axes {
     /// Nothing where no curve has a finite number.
     pub(crate) fn of(curves: &[Curves]) -> Option<Self> {
-        let lines = |which: fn(&Curves) -> [&Line; 2]| curves.iter().flat_map(which).flat_map(|line| &line.points);
-        let accuracies = || lines(|curves| [&curves.accuracy.0, &curves.accuracy.1]);
-        let losses = || lines(|curves| [&curves.loss.0, &curves.loss.1]);
-        let last = accuracies().chain(losses()).map(|(x, ..)| *x).fold(1.0, f64::max);
-        let accuracy = range(accuracies().map(|(_, y, _)| *y), 0.03)?;
-        // The first epochs of a bad start would press everything else to the bottom: what is far above is cut.
-        let mut sorted: Vec<f64> = losses().map(|(_, y, _)| *y).collect();
-        sorted.sort_by(f64::total_cmp);
-        let high = sorted.get(sorted.len().saturating_sub(1) * 97 / 100).copied().unwrap_or(1.0);
-        let high = if high.is_finite() && high > 0.0 { high * 1.05 } else { 1.0 };
+        let accuracies = || curves.iter().flat_map(|curves| [&curves.accuracy.0, &curves.accuracy.1]);
+        let losses = || curves.iter().flat_map(|curves| [&curves.loss.0, &curves.loss.1]);
+        let epochs = || accuracies().chain(losses()).flat_map(|line| &line.points).map(|(epoch, ..)| *epoch);
+        let accuracy = accuracy_range(accuracies().flat_map(Line::extent));
+        let loss = loss_range(losses().flat_map(Line::extent));
+        if accuracy.is_none() && loss.is_none() {
+            return None;
+        }
         Some(Self {
-            epochs: (1.0, last.max(2.0)),
-            accuracy: (accuracy.0.max(0.0), accuracy.1.min(1.0)),
-            loss: (0.0, high),
+            epochs: (epochs().fold(1.0, f64::min), epochs().fold(2.0, f64::max)),
+            accuracy: accuracy.unwrap_or((0.0, 1.0)),
+            loss: loss.unwrap_or((0.0, 1.0)),
         })
     }
+}
+
+/// Holds every band. The room beyond them does not leave what an accuracy can be.
+fn accuracy_range(values: impl Iterator<Item = f64>) -> Option<(f64, f64)> {
+    let finite: Vec<f64> = values.filter(|value| value.is_finite()).collect();
+    let (low, high) = range(finite.iter().copied(), 0.03)?;
+    let low = if finite.iter().all(|value| *value >= 0.0) { low.max(0.0) } else { low };
+    let high = if finite.iter().all(|value| *value <= 1.0) { high.min(1.0) } else { high };
+    Some((low, high))
+}
+
+/// From zero, or from the lowest band below it, to the highest band; but not to a wild one.
+fn loss_range(values: impl Iterator<Item = f64>) -> Option<(f64, f64)> {
+    let mut sorted: Vec<f64> = values.filter(|value| value.is_finite()).collect();
+    sorted.sort_by(f64::total_cmp);
+    let (lowest, highest) = (*sorted.first()?, *sorted.last()?);
+    let usual = *sorted.get((sorted.len() - 1) * 97 / 100)?;
+    let top = if usual > 0.0 && highest > WILD * usual { usual } else { highest };
+    let (low, high) = range([0.0, lowest, top].into_iter(), 0.05)?;
+    Some((if lowest < 0.0 { low } else { 0.0 }, high))
 }
 
 /// The two charts of a configuration, with the baseline's validation curve behind its own.
 pub(crate) fn draw(axes: &Axes, curves: &Curves, baseline: Option<&Curves>, name: &str) -> Result<Markup, Error> {
     let baseline = baseline.filter(|baseline| baseline.position != curves.position);
-    let chart = |title: &str, axis: (f64, f64), own: &(Line, Line), base: Option<&Line>, decimals: usize| {
-        let ends = |line: &Line| line.last().map_or_else(|| "nothing".to_owned(), |value| format!("{value:.3}"));
+    let chart = |title: &str, axis: (f64, f64), own: &(Line, Line), base: Option<&Line>| {
+        let ends = |line: &Line| line.last().map_or_else(|| "nothing".to_owned(), three_decimals);
         let title = format!(
             "{title} of {name} over the epochs: it ends at {} in training and {} in validation.",
             ends(&own.0),
             ends(&own.1)
         );
-        let y_text = move |value: f64| format!("{value:.decimals$}");
+        let text = AxisText::of(axis);
         let frame = Frame {
             title: &title,
             what: "learning curves",
@@ -147,22 +172,106 @@ pub(crate) fn draw(axes: &Axes, curves: &Curves, baseline: Option<&Curves>, name
             y: axis.0..axis.1,
             x_label: "Epoch",
             x_text: Some(&|value| if value.fract() == 0.0 { format!("{value:.0}") } else { String::new() }),
-            y_text: &y_text,
+            y_text: &|value| text.write(value),
         };
-        let mut shapes: Vec<Shape> = base.map(|line| line.shape(BASELINE, 1.2, axis)).into_iter().collect();
-        shapes.extend(own.0.band(TRAIN, axis));
-        shapes.extend(own.1.band(VALIDATION, axis));
-        shapes.push(own.0.shape(TRAIN, 1.6, axis));
-        shapes.push(own.1.shape(VALIDATION, 1.8, axis));
+        let mut shapes: Vec<Shape> = base.map(|line| line.shape(BASELINE, 1.2)).into_iter().collect();
+        shapes.extend(own.0.band(TRAIN));
+        shapes.extend(own.1.band(VALIDATION));
+        shapes.push(own.0.shape(TRAIN, 1.6));
+        shapes.push(own.1.shape(VALIDATION, 1.8));
         frame.draw(&shapes, |_| html! {})
     };
-    let decimals = if axes.accuracy.1 - axes.accuracy.0 < 0.08 { 3 } else { 2 };
-    let accuracy = chart("Accuracy", axes.accuracy, &curves.accuracy, baseline.map(|base| &base.accuracy.1), decimals)?;
-    let loss = chart("Loss", axes.loss, &curves.loss, baseline.map(|base| &base.loss.1), 2)?;
+    let accuracy = chart("Accuracy", axes.accuracy, &curves.accuracy, baseline.map(|base| &base.accuracy.1))?;
+    let loss = chart("Loss", axes.loss, &curves.loss, baseline.map(|base| &base.loss.1))?;
     Ok(html! {
         div.pair {
             div { p.axis { "Accuracy" } (accuracy) }
             div { p.axis { "Loss" } (loss) }
         }
     })
+}
+
+/// `0.867`; large numbers with an exponent.
+fn three_decimals(value: f64) -> String {
+    if value.abs() < 1e5 { format!("{value:.3}") } else { number::scientific(value) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn epoch(epoch: u32, accuracy: f64, loss: f64) -> EpochMetrics {
+        EpochMetrics {
+            epoch,
+            train_accuracy: accuracy,
+            val_accuracy: accuracy,
+            train_loss: loss,
+            val_loss: loss,
+            learning_rate: 0.001,
+            seconds: 1.0,
+            images_per_second: 1.0,
+        }
+    }
+
+    /// The curves of trials that reach these accuracies and losses in their epochs.
+    fn curves(trials: &[Vec<(f64, f64)>]) -> Curves {
+        let trial = |of: &Vec<(f64, f64)>| {
+            let epochs = (1..).zip(of).map(|(number, (accuracy, loss))| epoch(number, *accuracy, *loss));
+            epochs.collect::<Vec<_>>()
+        };
+        let trials: Vec<Vec<EpochMetrics>> = trials.iter().map(trial).collect();
+        Curves::of(0, &trials.iter().map(Vec::as_slice).collect::<Vec<_>>())
+    }
+
+    fn holds((low, high): (f64, f64), lines: &(Line, Line)) -> bool {
+        let ends = lines.0.extent().chain(lines.1.extent());
+        ends.filter(|end| end.is_finite()).all(|end| (low..=high).contains(&end))
+    }
+
+    #[test]
+    fn the_axes_hold_the_bands() {
+        // Two seeds far apart: 2.166 ± 0.880 on the loss.
+        let wide = curves(&[vec![(0.2, 2.788), (0.9, 1.0)], vec![(0.4, 1.544), (1.0, 0.4)]]);
+        let narrow = curves(&[vec![(0.5, 1.0), (0.6, 0.9)]]);
+        let all = [wide, narrow];
+        let axes = Axes::of(&all).unwrap();
+        for curves in &all {
+            assert!(holds(axes.accuracy, &curves.accuracy), "{:?}", axes.accuracy);
+            assert!(holds(axes.loss, &curves.loss), "{:?}", axes.loss);
+            let drawn = draw(&axes, curves, None, "one").unwrap().into_string();
+            assert!(!drawn.contains("class=\"cut\""), "nothing is cut: {drawn}");
+        }
+    }
+
+    #[test]
+    fn a_wild_start_is_cut_and_the_chart_says_how_far_it_went() {
+        let mut calm: Vec<(f64, f64)> = (0..60).map(|_| (0.5, 1.0)).collect();
+        calm[0].1 = 5_000.0;
+        let curves = [curves(&[calm])];
+        let axes = Axes::of(&curves).unwrap();
+        assert!(axes.loss.1 < 1.2, "{:?}", axes.loss);
+        let drawn = draw(&axes, &curves[0], None, "one").unwrap().into_string();
+        assert!(drawn.contains("class=\"cut\"") && drawn.contains(">to 5000<"), "{drawn}");
+    }
+
+    /// Everything that a trainer can report, in every order: what is drawn lies within the axis, or a sign says that it does
+    /// not.
+    #[test]
+    fn no_number_leaves_a_chart_without_a_sign() {
+        let odd =
+            [0.5, 0.0, 1.0, -3.0, 1e34, -1e34, f64::MAX, f64::MIN_POSITIVE, f64::NAN, f64::INFINITY, f64::NEG_INFINITY];
+        for one in odd {
+            for other in odd {
+                for third in odd {
+                    let curves = [curves(&[vec![(one, other), (0.5, third)], vec![(other, one), (third, 0.5)]])];
+                    let Some(axes) = Axes::of(&curves) else { continue };
+                    let drawn = draw(&axes, &curves[0], None, "one").unwrap().into_string();
+                    let signs = drawn.contains("class=\"cut\"");
+                    let held = holds(axes.accuracy, &curves[0].accuracy) && holds(axes.loss, &curves[0].loss);
+                    assert!(held || signs, "{one} {other} {third}: {:?} {:?}", axes.accuracy, axes.loss);
+                    assert!(!drawn.contains("NaN") && !drawn.contains("inf"), "{one} {other} {third}");
+                }
+            }
+        }
+    }
 }

@@ -4,7 +4,7 @@
 use maud::{Markup, html};
 use sweep_analysis::result::{Comparison, Interval, Verdict};
 
-use super::scale::ticks;
+use super::scale::{AxisText, ticks};
 use crate::view::View;
 use crate::words::number::{self, Unit};
 
@@ -69,13 +69,7 @@ impl Axis {
         match self.unit {
             _ if tick == 0.0 => "0".to_owned(),
             Unit::Small => number::scientific(tick),
-            Unit::Share | Unit::Loss => {
-                let decimals = (0..6).find(|&decimals| {
-                    ((tick * 10_f64.powi(decimals)).round() / 10_f64.powi(decimals) - tick).abs() < 1e-9
-                });
-                let text = format!("{tick:+.*}", decimals.unwrap_or(6) as usize);
-                text.replace('-', "\u{2212}")
-            }
+            Unit::Share | Unit::Loss => AxisText::of((self.low, self.high)).signed(tick),
         }
     }
 
@@ -96,7 +90,7 @@ impl Axis {
                     @if interval.low < self.low { polyline.interval points="14,12 2,20 14,28" {} }
                     @if interval.high > self.high { polyline.interval points="986,12 998,20 986,28" {} }
                 }
-                @if let Some(delta) = comparison.delta {
+                @if let Some(delta) = comparison.delta.filter(|delta| delta.is_finite()) {
                     // A line without length and with round ends stays round however the drawing is stretched.
                     line.point x1=(px(self.at(delta))) x2=(px(self.at(delta))) y1=(px(middle)) y2=(px(middle)) {}
                 }

@@ -1,5 +1,7 @@
-//! Axes, lines and areas by Plotters, brought into the page's form.
+//! Axes, lines and areas by Plotters, brought into the page's form. What lies beyond the vertical axis is drawn at its end,
+//! with a sign that says how far it goes: nothing is cut without one.
 
+use std::cell::RefCell;
 use std::ops::Range;
 
 use maud::{Markup, PreEscaped, html};
@@ -8,6 +10,7 @@ use plotters::prelude::{
     ShapeStyle,
 };
 
+use super::cut::Cuts;
 use crate::Error;
 
 /// Plotters places in whole numbers, so it draws on a canvas of so many units a pixel.
@@ -101,24 +104,28 @@ impl Frame<'_> {
             .axis_desc_style(font)
             .draw()
             .map_err(|error| error.to_string())?;
+        let cuts = RefCell::new(Cuts::of(&self.y));
         for shape in shapes {
             let drawn = match shape {
                 Shape::Line { points, color, width } => {
                     let style = ShapeStyle::from(color).stroke_width((width * f64::from(UNITS)) as u32);
-                    chart.draw_series([PathElement::new(points.clone(), style)]).map(|_| ())
+                    chart.draw_series([PathElement::new(cuts.borrow_mut().inside(points), style)]).map(|_| ())
                 }
                 Shape::Area { points, color } => {
-                    chart.draw_series([Polygon::new(points.clone(), color.mix(0.18))]).map(|_| ())
+                    let points = cuts.borrow_mut().inside(points);
+                    chart.draw_series([Polygon::new(points, color.mix(0.18))]).map(|_| ())
                 }
             };
             drawn.map_err(|error| error.to_string())?;
         }
-        let place = |x: f64, y: f64| {
+        let at = |x: f64, y: f64| {
             let (x, y) = chart.backend_coord(&(x, y));
             (f64::from(x) / f64::from(UNITS), f64::from(y) / f64::from(UNITS))
         };
+        let place = |x: f64, y: f64| at(x, cuts.borrow_mut().held(x, y));
         let overlay = over(&place);
+        let signs = cuts.borrow().signs(&at);
         root.present().map_err(|error| error.to_string())?;
-        Ok(overlay)
+        Ok(html! { (overlay) (signs) })
     }
 }

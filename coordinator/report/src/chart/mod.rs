@@ -2,6 +2,7 @@
 //! draws axes, lines and areas; marks that a reader can ask about (with a `title`) are put over them.
 
 pub(crate) mod curves;
+mod cut;
 pub(crate) mod forest;
 pub(crate) mod frame;
 pub(crate) mod overlay;

@@ -6,7 +6,7 @@ use sweep_spec::trainer::EpochMetrics;
 
 use super::curves::Line;
 use super::frame::{Frame, Place};
-use super::scale::range;
+use super::scale::{AxisText, range};
 use crate::Error;
 use crate::view::View;
 use crate::words::plural;
@@ -17,6 +17,8 @@ pub const MOST_SERIES: usize = 8;
 const LABEL: f64 = 13.0;
 const WIDTH: i32 = 620;
 const HEIGHT: i32 = 300;
+/// Beneath it stand the numbers of the axis.
+const LOWEST_LABEL: f64 = 260.0;
 
 /// Which curve.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,19 +91,19 @@ pub(crate) fn draw(view: &View<'_>, positions: &[u32], which: Which) -> Result<O
     let all: Vec<Series> = positions.iter().take(MOST_SERIES).filter_map(of).collect();
     let values = || all.iter().flat_map(|series| series.line.points.iter().map(|(_, mean, _)| *mean));
     let Some(y) = range(values(), 0.05) else { return Ok(None) };
-    let last = all.iter().filter_map(|series| series.line.points.last()).map(|(x, ..)| *x).fold(2.0, f64::max);
+    let epochs = || all.iter().flat_map(|series| &series.line.points).map(|(epoch, ..)| *epoch);
     let title = format!("{} over the epochs, of {}.", which.title(), plural(all.len(), "configuration"));
-    let decimals = (2 - (y.1 - y.0).log10().floor() as i32).clamp(0, 6) as usize - 1;
+    let text = AxisText::of(y);
     let y_text = move |value: f64| match which {
         Which::LearningRate => crate::words::number::scientific(value),
-        _ => format!("{value:.decimals$}"),
+        _ => text.write(value),
     };
     let frame = Frame {
         title: &title,
         what: "learning curves",
         width: WIDTH,
         height: HEIGHT,
-        x: 1.0..last,
+        x: epochs().fold(1.0, f64::min)..epochs().fold(2.0, f64::max),
         y: y.0..y.1,
         x_label: "Epoch",
         x_text: Some(&|value| if value.fract() == 0.0 { format!("{value:.0}") } else { String::new() }),
@@ -152,11 +154,19 @@ fn apart(ends: &[(f64, f64)]) -> Vec<f64> {
     order.sort_by(|a, b| height(*a).total_cmp(&height(*b)));
     let mut heights = vec![0.0; ends.len()];
     let mut least = f64::NEG_INFINITY;
-    for index in order {
+    for &index in &order {
         let at = height(index).max(least);
         least = at + LABEL;
         if let Some(place) = heights.get_mut(index) {
             *place = at;
+        }
+    }
+    // Those that were pushed out of the chart push the others up.
+    let mut most = LOWEST_LABEL;
+    for index in order.into_iter().rev() {
+        if let Some(place) = heights.get_mut(index) {
+            *place = place.min(most);
+            most = *place - LABEL;
         }
     }
     heights
@@ -174,5 +184,6 @@ mod tests {
     fn numbers_at_the_ends_stand_apart_and_in_the_order_of_the_lines() {
         let heights = apart(&[(0.0, 50.0), (0.0, 51.0), (0.0, 10.0), (0.0, 52.0)]);
         assert_eq!(heights, [50.0, 63.0, 10.0, 76.0]);
+        assert_eq!(apart(&[(0.0, 259.0), (0.0, 260.0), (0.0, 258.0)]), [247.0, 260.0, 234.0], "none leaves the chart");
     }
 }

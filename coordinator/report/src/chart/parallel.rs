@@ -10,7 +10,7 @@ use sweep_analysis::tables::by_level;
 use sweep_spec::levels::{Factor, Level};
 use sweep_spec::spec::Goal;
 
-use super::scale::{log_ticks, range, ticks};
+use super::scale::{AxisText, log_ticks, range, ticks};
 use crate::tables::leaderboard::short;
 use crate::view::View;
 use crate::words::number::{self, Unit};
@@ -207,19 +207,16 @@ fn axis_markup(axis: &Axis, index: usize, view: &View<'_>, links: &Links<'_>) ->
                 Axis::Parameters(range) => @for tick in log_ticks((10_f64.powf(range.0), 10_f64.powf(range.1))) {
                     (label(share(tick.log10(), *range), &number::round_si(tick)))
                 },
-                Axis::Value(range) => @for tick in ticks(*range, 5) { (label(share(tick, *range), &plain(tick, view))) },
+                Axis::Value(range) => @for tick in ticks(*range, 5) { (label(share(tick, *range), &plain(tick, *range, view))) },
             }
         }
     }
 }
 
-fn plain(tick: f64, view: &View<'_>) -> String {
+fn plain(tick: f64, range: (f64, f64), view: &View<'_>) -> String {
     match Unit::of(view.analysis.metric) {
         Unit::Small => number::scientific(tick),
-        Unit::Share | Unit::Loss => {
-            let text = format!("{tick:.4}");
-            text.trim_end_matches('0').trim_end_matches('.').replace('-', "\u{2212}")
-        }
+        Unit::Share | Unit::Loss => AxisText::of(range).write(tick),
     }
 }
 

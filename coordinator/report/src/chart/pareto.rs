@@ -6,7 +6,7 @@ use sweep_analysis::study::Subject;
 use sweep_spec::spec::Goal;
 
 use super::frame::{Frame, Place, Shape, VALIDATION};
-use super::scale::{log_ticks, range};
+use super::scale::{AxisText, log_ticks, range};
 use crate::Error;
 use crate::tables::leaderboard::{short, title};
 use crate::view::View;
@@ -57,9 +57,9 @@ pub(crate) fn draw(view: &View<'_>, marks: &[Mark<'_>]) -> Result<Option<Markup>
         crate::words::plural(marks.len(), "configuration"),
         marks.iter().filter(|mark| mark.standing.on_front).count()
     );
-    let decimals = (2 - (y.1 - y.0).log10().floor() as i32).clamp(0, 8) as usize - 1;
+    let text = AxisText::of(y);
     let y_text = move |value: f64| match Unit::of(metric) {
-        Unit::Share | Unit::Loss => format!("{value:.decimals$}"),
+        Unit::Share | Unit::Loss => text.write(value),
         Unit::Small => number::scientific(value),
     };
     let frame = Frame {
@@ -94,7 +94,8 @@ pub(crate) fn draw(view: &View<'_>, marks: &[Mark<'_>]) -> Result<Option<Markup>
                 g class=(class(mark)) {
                     title { (described(view, mark)) }
                     @if let Some(spread) = spread(mark) {
-                        @let (low, high) = (place(0.0, mark.value - spread).1, place(0.0, mark.value + spread).1);
+                        @let end = |value: f64| place(mark.params.log10(), value).1;
+                        @let (low, high) = (end(mark.value - spread), end(mark.value + spread));
                         line.spread x1=(px(at_x)) x2=(px(at_x)) y1=(px(low)) y2=(px(high)) {}
                     }
                     @if mark.subject.baseline {

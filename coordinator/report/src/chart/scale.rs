@@ -1,18 +1,70 @@
 //! Ranges and ticks. Ranges are never empty and never infinite, whatever the values were.
 
-/// A range that holds all finite values with some room around them.
+/// Numbers beyond this are drawn at it: the width of an axis is a number too.
+const LARGEST: f64 = 1e300;
+/// From here on, numbers of an axis are written with an exponent.
+const EXPONENT_FROM: f64 = 1e5;
+/// An axis whose numbers are all smaller is written with an exponent.
+const EXPONENT_BELOW: f64 = 1e-3;
+
+/// A range that holds all finite values with some room around them; nothing where none is finite.
 pub(crate) fn range(values: impl Iterator<Item = f64>, room: f64) -> Option<(f64, f64)> {
-    let finite = values.filter(|value| value.is_finite());
+    let finite = values.filter(|value| value.is_finite()).map(|value| value.clamp(-LARGEST, LARGEST));
     let (low, high) =
         finite.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| (low.min(value), high.max(value)));
     if low > high {
         return None;
     }
     let width = high - low;
-    // All values alike: a range around them that shows them in the middle.
-    let pad = if width > 0.0 { width * room } else { (low.abs() * 0.05).max(1e-9) };
-    let (low, high) = (low - pad, high + pad);
-    (low.is_finite() && high.is_finite() && low < high).then_some((low, high))
+    // All values alike, or so nearly that no number lies between them: a range that shows them in the middle.
+    let least = (low.abs().max(high.abs()) * 1e-12).max(1e-12);
+    let pad = if width > least { width * room } else { (low.abs() * 0.05).max(1e-9) };
+    Some((low - pad, high + pad))
+}
+
+/// How the numbers of an axis are written: with as many decimals as tell its ticks apart, or with an exponent where the
+/// decimals or the zeros would be many.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct AxisText {
+    decimals: usize,
+    exponent: bool,
+}
+
+impl AxisText {
+    /// For an axis from `low` to `high`.
+    pub(crate) fn of((low, high): (f64, f64)) -> Self {
+        let largest = low.abs().max(high.abs());
+        let exponent = !(EXPONENT_BELOW..EXPONENT_FROM).contains(&largest) && largest > 0.0;
+        let power = |value: f64| value.log10().floor();
+        let above = if exponent { power(largest) } else { 0.0 };
+        // A range of five ticks has one every two tenths of its power of ten.
+        let decimals = (1.0 + above - power(high - low)).clamp(0.0, 6.0);
+        Self { decimals: if decimals.is_nan() { 0 } else { decimals as usize }, exponent }
+    }
+
+    pub(crate) fn write(self, value: f64) -> String {
+        let digits = self.decimals;
+        let text = match self.exponent {
+            _ if value == 0.0 && self.exponent => "0".to_owned(),
+            false => format!("{value:.digits$}"),
+            true => {
+                let text = format!("{value:.digits$e}");
+                let (mantissa, power) = text.split_once('e').unwrap_or((&text, "0"));
+                let short = if digits > 0 { mantissa.trim_end_matches('0').trim_end_matches('.') } else { mantissa };
+                format!("{short}e{power}")
+            }
+        };
+        text.replace('-', "\u{2212}")
+    }
+
+    /// The same with the sign of a difference, and zero without decimals.
+    pub(crate) fn signed(self, value: f64) -> String {
+        match value {
+            0.0 => "0".to_owned(),
+            value if value > 0.0 => format!("+{}", self.write(value)),
+            value => self.write(value),
+        }
+    }
 }
 
 /// Round numbers in a range, about `about` of them.
@@ -61,12 +113,41 @@ mod tests {
     fn a_range_is_never_empty_or_infinite() {
         assert_eq!(range([].into_iter(), 0.1), None);
         assert_eq!(range([f64::NAN, f64::INFINITY].into_iter(), 0.1), None);
-        for values in [vec![0.0], vec![0.5; 6], vec![-1e300, 1e300], vec![0.1, f64::NAN, 0.2]] {
-            if let Some((low, high)) = range(values.iter().copied(), 0.1) {
-                assert!(low < high && low.is_finite() && high.is_finite(), "{values:?}");
-            }
+        for values in [
+            vec![0.0],
+            vec![0.5; 6],
+            vec![1e34; 2],
+            vec![1.0, 1.0 + f64::EPSILON],
+            vec![0.1, f64::NAN, 0.2],
+            vec![-f64::MAX, f64::MAX],
+            vec![f64::MIN_POSITIVE],
+        ] {
+            let (low, high) = range(values.iter().copied(), 0.1).unwrap();
+            assert!(low < high && low.is_finite() && high.is_finite() && (high - low).is_finite(), "{values:?}");
+            let held = |value: &&f64| value.abs() <= LARGEST;
+            assert!(values.iter().filter(held).all(|value| (low..=high).contains(value)), "{values:?}");
         }
-        assert_eq!(range([-f64::MAX, f64::MAX].into_iter(), 0.1), None);
+    }
+
+    #[test]
+    fn the_numbers_of_an_axis_are_told_apart_and_short() {
+        let written = |low: f64, high: f64| {
+            let text = AxisText::of((low, high));
+            ticks((low, high), 5).into_iter().map(|tick| text.write(tick)).collect::<Vec<_>>()
+        };
+        assert_eq!(written(0.0, 1.0), ["0.0", "0.2", "0.4", "0.6", "0.8", "1.0"]);
+        assert_eq!(written(0.0, 0.9), ["0.00", "0.20", "0.40", "0.60", "0.80"]);
+        assert_eq!(written(0.0, 3.1), ["0.0", "1.0", "2.0", "3.0"]);
+        assert_eq!(written(0.0, 340.0), ["0", "100", "200", "300"]);
+        assert_eq!(written(-1e34, 1e34), ["\u{2212}1e34", "\u{2212}5e33", "0", "5e33", "1e34"]);
+        assert_eq!(written(0.0, 4e-9), ["0", "1e\u{2212}9", "2e\u{2212}9", "3e\u{2212}9", "4e\u{2212}9"]);
+        for (low, high) in [(-1e300, 1e300), (0.0, 1e-300), (1e15, 1e15 + 8.0), (0.86, 0.860_01), (-7.0, 1234.5)] {
+            let all = written(low, high);
+            assert!(all.iter().all(|text| text.chars().count() <= 13), "{all:?}");
+            assert!(all.windows(2).all(|pair| pair[0] != pair[1]) || high / (high - low) > 1e5, "{all:?}");
+        }
+        let text = AxisText::of((-0.02, 0.05));
+        assert_eq!([text.signed(0.02), text.signed(-0.02), text.signed(0.0)], ["+0.020", "\u{2212}0.020", "0"]);
     }
 
     #[test]

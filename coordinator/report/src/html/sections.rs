@@ -90,7 +90,7 @@ pub(crate) fn deltas(view: &View<'_>, most: Option<usize>) -> Option<Markup> {
                     }
                 }
             }
-            figcaption { p { (judged_note(view)) } }
+            figcaption { p { (judged_note(view, &view.analysis.comparisons)) } }
         }
     })
 }
@@ -195,7 +195,7 @@ pub(crate) fn curves(view: &View<'_>) -> Result<Option<Markup>, Error> {
         p {
             "Mean over the seeds, with a band of one standard deviation; the best configuration first, all on the same \
              axes. Training numbers are running means with dropout and augmentation on, which is why they may lie \
-             below those of validation."
+             below those of validation. Where a curve leaves its chart, a triangle at the edge says how far it goes."
         }
         p.legend aria-hidden="true" {
             span.train { "training" } span.validation { "validation" } span.baseline { "baseline, validation" }

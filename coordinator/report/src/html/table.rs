@@ -1,4 +1,5 @@
-//! A table of the page: with a caption, heads for rows and columns, and room to scroll sideways on a phone.
+//! A table of the page: with a caption and heads for rows and columns. On a phone a row is a card in which every cell has the
+//! head of its column beside it, so that no column lies beyond the screen.
 
 use maud::{Markup, html};
 
@@ -8,7 +9,7 @@ pub(crate) fn table(table: &Table) -> Markup {
     html! {
         figure.table {
             div.scroll role="group" aria-label=(table.title) tabindex="0" {
-                table {
+                table.cards {
                     caption { (table.title) }
                     thead { tr {
                         @for column in &table.columns {
@@ -23,7 +24,7 @@ pub(crate) fn table(table: &Table) -> Markup {
                                     @if column.kind == Kind::Name {
                                         th scope="row" class=(class) { (cell.text) }
                                     } @else {
-                                        td class=(class) { (cell.text) }
+                                        td class=(class) data-label=(column.title) { (cell.text) }
                                     }
                                 }
                             }

@@ -16,7 +16,7 @@ pub(crate) fn tables(view: &View<'_>) -> Vec<Table> {
     let shown = found.iter().filter_map(|found| Some((found, view.study.groups.get(found.group)?)));
     let mut tables: Vec<Table> = shown.map(|(found, group)| table(view, found, group)).collect();
     if let Some(last) = tables.last_mut() {
-        last.notes.push(judged_note(view));
+        last.notes.push(judged_note(view, &view.analysis.comparisons));
     }
     tables
 }

@@ -59,7 +59,7 @@ pub(crate) fn against_baseline(view: &View<'_>) -> Option<Table> {
         cells.extend(judged(view, comparison));
         table.rows.push(row(cells));
     }
-    table.notes.push(format!("A family of its own. {}", judged_note(view)));
+    table.notes.push(format!("A family of its own. {}", judged_note(view, &view.analysis.against_baseline)));
     filled(table)
 }
 

@@ -5,6 +5,7 @@ pub(crate) mod findings;
 pub(crate) mod leaderboard;
 
 use sweep_analysis::result::{Comparison, Verdict};
+use sweep_analysis::words::against;
 
 use crate::view::View;
 use crate::words::number;
@@ -140,12 +141,13 @@ pub(crate) fn judged_columns() -> [Column; 4] {
     [number("Δ"), number("95 % interval"), number("p"), text("Verdict")]
 }
 
-/// What has to be known of the columns that `judged_columns` gives.
-pub(crate) fn judged_note(view: &View<'_>) -> String {
-    let count = view.analysis.comparisons.len();
+/// What has to be known of the columns that `judged_columns` gives, of a family of comparisons.
+pub(crate) fn judged_note(view: &View<'_>, family: &[Comparison]) -> String {
     format!(
-        "Δ is the mean difference over seeds, the interval Student's t; p is of the paired sign-flip test, corrected by \
-         Holm over {}. Verdicts follow from p alone.",
-        crate::words::plural(count, "comparison"),
+        "Δ is the mean difference over seeds in {} from {}, the interval Student's t; p is of the paired sign-flip test, \
+         corrected by Holm over {}. Verdicts follow from p alone.",
+        leaderboard::title(view.analysis.metric),
+        against(view.study, family),
+        crate::words::plural(view.analysis.comparisons.len(), "comparison"),
     )
 }

@@ -213,7 +213,9 @@ fn leaderboard(state: &State, columns: usize, (theme, now_ms): (Theme, i64)) -> 
     let (table, looks) = ranking(state, board, (theme, now_ms));
     let (heading, rows) = tabled(&table, columns, theme, |row, column| looks[row][column]);
     let direction = if board.maximize { "highest" } else { "lowest" };
-    let note = format!("by {}, {direction} first", board.metric);
+    // The head of the column has no room for what it is measured from.
+    let from = board.against.as_deref().map(|against| format!("; delta from {against}")).unwrap_or_default();
+    let note = format!("by {}, {direction} first{from}", board.metric);
     Drawn { note, heading: Some(heading), rows }
 }
 

@@ -95,8 +95,8 @@ fn comparisons(analysed: &Analysed, subject: &Subject, parts: &Parts<'_>) -> Mar
         @if !own.is_empty() {
             section aria-labelledby="compared-title" {
                 h2 #compared-title { "Compared" }
-                div.scroll role="group" aria-label="Comparisons" tabindex="0" { table {
-                    caption.unseen { "Comparisons of this configuration" }
+                div.scroll role="group" aria-label="Comparisons" tabindex="0" { table.cards {
+                    caption { span.quiet { "Δ: difference in " (parts::title(analysed.analysis.metric)) " from what the first column names" } }
                     thead { tr {
                         th scope="col" class="name" { "Where" } th scope="col" class="number" { "Pairs" }
                         th scope="col" class="number" { "Δ" } th scope="col" class="number" { "95 % interval" }
@@ -104,10 +104,10 @@ fn comparisons(analysed: &Analysed, subject: &Subject, parts: &Parts<'_>) -> Mar
                     } }
                     tbody { @for one in own { tr {
                         th scope="row" class="name" { (parts.place(one)) }
-                        td.number { (one.pairs.len()) }
-                        td.number { (one.delta.map_or_else(|| "–".to_owned(), |delta| unit.delta(delta))) }
-                        td.number { (unit.interval(one.t_interval.or(one.bca_interval))) }
-                        td.number { (number::p(one.adjusted_p)) }
+                        td.number data-label="Pairs" { (one.pairs.len()) }
+                        td.number.difference data-label="Δ" { (one.delta.map_or_else(|| "–".to_owned(), |delta| unit.delta(delta))) }
+                        td.number data-label="95 % interval" { (unit.interval(one.t_interval.or(one.bca_interval))) }
+                        td.number data-label="p" { (number::p(one.adjusted_p)) }
                         td.text { (verdict(one)) @if !one.remark.is_empty() { " " span.quiet { (one.remark) } } }
                     } } }
                 } }

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use maud::{Markup, html};
 use sweep_analysis::leaderboard::Row;
 use sweep_analysis::result::{Comparison, Estimate, Standing};
+use sweep_analysis::words::against;
 use sweep_report::parts::{self, number};
 use sweep_spec::spec::Metric;
 
@@ -80,6 +81,7 @@ pub(super) fn section(sheet: &Sheet, analysed: &Analysed) -> Markup {
     let page = query.page().min(found.div_ceil(SIZE).max(1));
     let range = range(&lines, metric);
     let shown = lines.iter().skip((page - 1) * SIZE).take(SIZE);
+    let against = against(&analysed.study, &analysed.analysis.comparisons);
     html! {
         section.board #board aria-labelledby="board-title" {
             h2 #board-title { "Leaderboard" }
@@ -94,8 +96,8 @@ pub(super) fn section(sheet: &Sheet, analysed: &Analysed) -> Markup {
                 form #compare method="get" action=(sheet.path("/curves")) {
                     @if let Some(metric) = query.get("metric") { input type="hidden" name="metric" value=(metric); }
                     div.scroll role="group" aria-label="Leaderboard" tabindex="0" {
-                        table.leaderboard #leaderboard {
-                            caption { "Configurations" @if now.0 == "rank" { ", the best first" } span.quiet { " – " (parts::title(metric)) ", mean ± standard deviation over seeds" } }
+                        table.leaderboard.cards #leaderboard {
+                            caption { "Configurations" @if now.0 == "rank" { ", the best first" } span.quiet { " – " (parts::title(metric)) ", mean ± standard deviation over seeds" @if !against.is_empty() { "; Δ: difference from " (against) } } }
                             (head(&path, query, (metric, now), has_tests(&lines)))
                             tbody { @for line in shown { (row(sheet, line, (metric, range), has_tests(&lines))) } }
                         }
@@ -248,7 +250,7 @@ fn row(sheet: &Sheet, line: &Line<'_>, (metric, range): (Metric, Option<(f64, f6
     html! {
         tr id={ "configuration-" (position) } class=[row.baseline.then_some("reference")] {
             td.pick { input id={ "choose-" (position) } type="checkbox" name="chosen" value=(position) aria-label={ "Choose " (line.title()) } checked[sheet.asked.query.chosen().contains(&row.position)]; }
-            td.number { (rank.map_or_else(|| "–".to_owned(), |rank| rank.to_string())) }
+            td.number.rank { (rank.map_or_else(|| "–".to_owned(), |rank| rank.to_string())) }
             th scope="row" class="name" {
                 a href=(sheet.path(&format!("/configurations/{position}"))) { (line.title()) }
                 @if line.standing.is_some_and(|standing| standing.on_front) { span.front title="on the front" aria-label="on the front" role="img" { " ◆" } }
@@ -256,21 +258,21 @@ fn row(sheet: &Sheet, line: &Line<'_>, (metric, range): (Metric, Option<(f64, f6
             }
             td.number { (unit.estimate(line.estimate(metric))) }
             td.strip { (strip(line.estimate(metric), range, row.baseline)) }
-            td.number { (delta.map_or_else(|| "–".to_owned(), |delta| unit.delta(delta))) }
-            td.text {
+            td.number.difference data-label="Δ" { (delta.map_or_else(|| "–".to_owned(), |delta| unit.delta(delta))) }
+            td.text.judged {
                 @match line.comparison {
                     _ if row.baseline => span.quiet { "baseline" },
                     Some(comparison) => (verdict(comparison)),
                     None => span.quiet { "–" },
                 }
             }
-            td.number { (mean(beside)) }
-            @if tested { td.number { (parts::unit(Metric::ValAccuracy).maybe(row.test_accuracy.map(|estimate| estimate.mean))) } }
-            td.number { (number::count(row.params)) }
-            td.number { (number::si(row.flops)) }
-            td.number { (row.seconds.map_or_else(|| "–".to_owned(), |seconds| number::seconds(seconds.mean))) }
-            td.number { (row.counts.succeeded) }
-            @if metric != Metric::Ratio { td.number { (mean(Metric::Ratio)) } }
+            td.number.more data-label=(parts::short(beside)) { (mean(beside)) }
+            @if tested { td.number.more data-label="Test accuracy" { (parts::unit(Metric::ValAccuracy).maybe(row.test_accuracy.map(|estimate| estimate.mean))) } }
+            td.number.more data-label="Parameters" { (number::count(row.params)) }
+            td.number.more data-label="FLOPs" { (number::si(row.flops)) }
+            td.number.more data-label="Time" { (row.seconds.map_or_else(|| "–".to_owned(), |seconds| number::seconds(seconds.mean))) }
+            td.number.more data-label="n" { (row.counts.succeeded) }
+            @if metric != Metric::Ratio { td.number.more data-label="Ratio" { (mean(Metric::Ratio)) } }
         }
     }
 }
@@ -291,7 +293,10 @@ fn range(lines: &[Line<'_>], metric: Metric) -> Option<(f64, f64)> {
 fn strip(estimate: Option<Estimate>, range: Option<(f64, f64)>, baseline: bool) -> Markup {
     let (Some(estimate), Some((low, high))) = (estimate, range) else { return html! {} };
     let at = |value: f64| format!("{:.1}", 4.0 + 92.0 * ((value - low) / (high - low)).clamp(0.0, 1.0));
-    let spread = estimate.standard_deviation.unwrap_or(0.0);
+    if !estimate.mean.is_finite() {
+        return html! {};
+    }
+    let spread = estimate.standard_deviation.filter(|spread| spread.is_finite()).unwrap_or(0.0);
     html! {
         svg class=(if baseline { "dot baseline" } else { "dot" }) viewBox="0 0 100 14" aria-hidden="true" {
             line x1=(at(estimate.mean - spread)) x2=(at(estimate.mean + spread)) y1="7" y2="7" {}

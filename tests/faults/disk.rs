@@ -7,7 +7,6 @@ use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection};
 use sweep_require::Part;
 use sweep_tests::scripted::Script;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::env::Env;
 
@@ -16,23 +15,6 @@ const TRIALS: u32 = 12;
 /// Trials with a result.
 const SOME: &str = "SELECT COUNT(*) >= 4 FROM sweep_trials t JOIN rounds r ON r.trial = t.trial
     WHERE t.sweep = ?1 AND r.state = 1";
-
-/// The coordinator's metrics, as Prometheus reads them.
-async fn metrics(env: &Env) -> String {
-    http(env, "/metrics").await
-}
-
-/// What the coordinator's HTTP says.
-async fn http(env: &Env, path: &str) -> String {
-    let log = env.fleet.log("coordinator");
-    let address = log.split("http=").nth(1).and_then(|rest| rest.split_whitespace().next()).expect("where it listens");
-    let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
-    let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
-    stream.write_all(request.as_bytes()).await.unwrap();
-    let mut text = String::new();
-    stream.read_to_string(&mut text).await.unwrap();
-    text
-}
 
 /// The value of a metric without labels.
 fn value(metrics: &str, name: &str) -> f64 {
@@ -64,7 +46,7 @@ async fn held_up(hold: Duration) -> Env {
 #[tokio::test]
 async fn a_commit_that_takes_seconds_loses_nothing_and_shows() {
     let env = held_up(Duration::from_millis(LEASE_MS + 2000)).await;
-    let metrics = metrics(&env).await;
+    let metrics = env.http("/metrics").await;
     assert!(value(&metrics, "sweep_commit_seconds_sum") > 2.0, "{metrics}");
     assert!(env.fleet.log("coordinator").contains("the store is slow"), "it says so");
 }
@@ -123,12 +105,12 @@ async fn a_full_disk_refuses_new_work_with_words_and_goes_on_when_there_is_room(
     env.logged("coordinator", "the store cannot be written").await;
     let refused = sweep_tests::chaos::submit(env.address, sweep_tests::chaos::grid(2)).await.unwrap_err().to_string();
     assert!(refused.contains("cannot commit now") && refused.contains("full"), "{refused}");
-    let ready = http(&env, "/readyz").await;
+    let ready = env.http("/readyz").await;
     assert!(ready.starts_with("HTTP/1.1 503"), "{ready}");
     disk.empty();
     env.ended(sweep).await;
     let count = env.exactly_once(sweep, TRIALS.into()).await;
     assert_eq!(count.attempts_max, 1, "workers went on meanwhile: {count:?}");
-    let ready = http(&env, "/readyz").await;
+    let ready = env.http("/readyz").await;
     assert!(ready.starts_with("HTTP/1.1 200"), "{ready}");
 }

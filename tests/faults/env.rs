@@ -9,6 +9,8 @@ use sweep_proto::v1::{SweepReference, SweepState, SweepStatus, WatchSweepRequest
 use sweep_tests::chaos::{Count, Witness, grid, submit};
 use sweep_tests::fleet::{Fleet, Process};
 use sweep_tests::scripted::Script;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 /// Nothing in these tests takes this long unless it never ends.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(600);
@@ -135,6 +137,18 @@ impl Env {
             }
         };
         tokio::time::timeout(PATIENCE, waiting).await.expect("the trainer has ended");
+    }
+
+    /// What the coordinator answers over HTTP.
+    pub(crate) async fn http(&self, path: &str) -> String {
+        let log = self.fleet.log("coordinator");
+        let address = log.split("http=").nth(1).and_then(|rest| rest.split_whitespace().next());
+        let mut stream = TcpStream::connect(address.expect("where it listens")).await.unwrap();
+        let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut text = String::new();
+        stream.read_to_string(&mut text).await.unwrap();
+        text
     }
 
     /// What became of the sweep; all of it has to be right.

@@ -4,6 +4,7 @@
 
 mod behaviours;
 mod disk;
+mod endings;
 mod env;
 mod links;
 mod small;

@@ -298,6 +298,11 @@ impl Outbox {
         Some((*lease, message))
     }
 
+    /// Whether it is known how the attempt ended.
+    pub(crate) fn has_ended(&self, lease: &Lease) -> bool {
+        self.attempts.get(lease).is_some_and(|attempt| attempt.ending.is_some())
+    }
+
     /// Whether the attempt ended with an answer.
     pub(crate) fn has_result(&self, lease: &Lease) -> bool {
         let ending = self.attempts.get(lease).and_then(|attempt| attempt.ending.as_ref());

@@ -139,7 +139,7 @@ impl Coordinator {
             ToCoordinator::Finish { session, lease, ending } => {
                 let ignored = self.event(now, Event::Finish { session, lease, ending })?;
                 Some(match ignored.first() {
-                    None => ToWorker::Accepted { lease },
+                    None | Some(Ignored::Repeated) => ToWorker::Accepted { lease },
                     Some(Ignored::UnknownSession) => ToWorker::UnknownSession { session },
                     Some(_) => ToWorker::Stale { lease },
                 })

@@ -47,6 +47,8 @@ pub(crate) struct Turn {
     pub(crate) ended: Vec<(Lease, Ending)>,
     /// A trial took it down.
     pub(crate) poisoned: bool,
+    /// What the coordinator should not have said.
+    pub(crate) wrong: Option<String>,
 }
 
 impl Worker {
@@ -77,6 +79,7 @@ impl Worker {
         self.up = true;
         self.instance = random.next();
         self.session = None;
+        self.polling = 0;
         self.draining = false;
         let ended = self
             .disk
@@ -174,7 +177,7 @@ impl Worker {
         }
         match message {
             ToWorker::Registered { serial, session, stop } if serial == self.registering => {
-                self.registering = 0;
+                (self.registering, self.polling) = (0, 0);
                 self.session = Some(session);
                 stop.iter().for_each(|lease| self.forget(lease));
             }
@@ -190,6 +193,9 @@ impl Worker {
     }
 
     fn obey(&mut self, answer: PollAnswer, random: &mut Random, turn: &mut Turn) {
+        // Whatever it does not hold any more it has handed in, or was told to stop before.
+        let vain = answer.stop.iter().find(|lease| !self.held.contains_key(lease));
+        turn.wrong = vain.map(|lease| format!("{} is told to stop {lease:?}, whose end it has said", self.name));
         answer.stop.iter().for_each(|lease| self.forget(lease));
         for start in answer.start {
             let left = 1 + random.below(5);

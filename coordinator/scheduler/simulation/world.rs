@@ -95,9 +95,10 @@ impl World {
                 self.coordinator.receive(self.now, (index, &name), said)
             }
             Some(Message::Down(index, said)) => {
-                let turn = self.workers[index].receive(said, &mut self.random);
+                let mut turn = self.workers[index].receive(said, &mut self.random);
+                let wrong = turn.wrong.take();
                 self.carry_out(index, turn);
-                Ok(())
+                wrong.map_or(Ok(()), Err)
             }
         }
     }

@@ -1,7 +1,5 @@
 //! Events in, effects out: where each event goes, and what sessions do.
 
-use std::collections::BTreeMap;
-
 use sweep_spec::Digest;
 
 use crate::Scheduler;
@@ -9,7 +7,7 @@ use crate::bug::Bug;
 use crate::effect::{Effect, Ignored, SweepEnd};
 use crate::event::{Ending, Event, Registration};
 use crate::id::{DatasetKey, Lease, SessionId, Timestamp};
-use crate::session::{Knowledge, Session, SlotState, SlotUse};
+use crate::session::{Knowledge, Session, SlotUse};
 use crate::trial::{Place, RoundState};
 
 impl Scheduler {
@@ -66,9 +64,7 @@ impl Scheduler {
         if fresh {
             self.welcome(&worker, effects);
         }
-        let slots = slots.into_iter().map(|offer| SlotState { offer, use_: SlotUse::Free }).collect();
-        let deadline = self.now.plus(self.config.lease_ttl_ms);
-        let mut session = Session { worker: worker.clone(), slots, deadline, draining: false, data: BTreeMap::new() };
+        let mut session = Session::new(worker.clone(), slots, self.now.plus(self.config.lease_ttl_ms));
         let mut lost = Vec::new();
         for lease in self.attempts_of(&worker) {
             match session.seat(lease, &live) {
@@ -164,6 +160,7 @@ impl Scheduler {
         let session = self.sessions.get_mut(&id).ok_or(Ignored::UnknownSession)?;
         session.deadline = self.now.plus(self.config.lease_ttl_ms);
         session.draining = draining;
+        session.keep_handed_in(held);
         for slot in session.slots.iter_mut().filter(|_| !leaks) {
             if matches!(slot.use_, SlotUse::Stopping(lease) if !held.contains(&lease)) {
                 slot.use_ = SlotUse::Free;
@@ -215,8 +212,11 @@ impl Scheduler {
                 slot.use_ = SlotUse::Free;
             }
         }
-        if session.holds(lease).is_none() {
-            return self.stale(lease, ending, effects);
+        let holds = session.holds(lease).is_some();
+        let repeated = session.handed_in.get(&lease) == Some(&true);
+        session.hand_in(lease, holds);
+        if !holds {
+            return self.stale(lease, ending, effects).map_err(|why| if repeated { Ignored::Repeated } else { why });
         }
         let by_its_own_word = ending == Ending::Lost;
         self.end_attempt(lease, ending, effects);

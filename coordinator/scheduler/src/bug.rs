@@ -14,11 +14,19 @@ pub enum Bug {
     ForgottenDeadline,
     /// An attempt that was given up goes on though another has begun.
     RevivedTooLate,
+    /// A worker is told to stop an attempt whose end it has said.
+    StoppedThoughHandedIn,
 }
 
 impl Bug {
     /// Every mistake.
-    pub const ALL: [Self; 4] = [Self::UnfencedLease, Self::LeakedSlot, Self::ForgottenDeadline, Self::RevivedTooLate];
+    pub const ALL: [Self; 5] = [
+        Self::UnfencedLease,
+        Self::LeakedSlot,
+        Self::ForgottenDeadline,
+        Self::RevivedTooLate,
+        Self::StoppedThoughHandedIn,
+    ];
 }
 
 impl Scheduler {

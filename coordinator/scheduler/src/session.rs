@@ -1,6 +1,6 @@
 //! A session of a worker: its slots, its deadline, and what it knows of data sets.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sweep_spec::Digest;
 
@@ -15,7 +15,13 @@ pub(crate) struct Session {
     pub(crate) deadline: Timestamp,
     pub(crate) draining: bool,
     pub(crate) data: BTreeMap<DatasetKey, Knowledge>,
+    /// Attempts whose end the worker itself has said in this session, and whether that was accepted. A poll that was
+    /// sent before may still name them, so they stay here until a poll no longer does.
+    pub(crate) handed_in: BTreeMap<Lease, bool>,
 }
+
+/// Attempts of one session that are remembered as handed in: no poll names more.
+const MAX_HANDED_IN: usize = 4096;
 
 #[derive(Debug, Clone)]
 pub(crate) struct SlotState {
@@ -52,6 +58,27 @@ pub(crate) enum Knowledge {
 }
 
 impl Session {
+    pub(crate) fn new(worker: WorkerName, offers: Vec<Slot>, deadline: Timestamp) -> Self {
+        let slots = offers.into_iter().map(|offer| SlotState { offer, use_: SlotUse::Free }).collect();
+        let (data, handed_in) = (BTreeMap::new(), BTreeMap::new());
+        Self { worker, slots, deadline, draining: false, data, handed_in }
+    }
+
+    /// The worker has said how an attempt ended.
+    pub(crate) fn hand_in(&mut self, lease: Lease, accepted: bool) {
+        if self.handed_in.len() < MAX_HANDED_IN {
+            self.handed_in.entry(lease).or_insert(accepted);
+        }
+    }
+
+    /// Forgets the attempts that a poll no longer names.
+    pub(crate) fn keep_handed_in(&mut self, held: &[Lease]) {
+        if !self.handed_in.is_empty() {
+            let held: BTreeSet<Lease> = held.iter().copied().collect();
+            self.handed_in.retain(|lease, _| held.contains(lease));
+        }
+    }
+
     pub(crate) fn holds(&self, lease: Lease) -> Option<u32> {
         self.slots.iter().position(|slot| slot.use_ == SlotUse::Busy(lease)).map(|index| index as u32)
     }

@@ -3,6 +3,7 @@
 use sweep_spec::{Digest, TrialId};
 
 use crate::Scheduler;
+use crate::bug::Bug;
 use crate::effect::Ignored;
 use crate::event::{Service, Slot};
 use crate::id::{DatasetKey, Lease, SessionId, StageIndex, SweepId, WorkerName};
@@ -85,7 +86,11 @@ impl Scheduler {
                 answer.start.push(Start { lease, slot: slot as u32 });
             }
         }
-        answer.stop = held.iter().copied().filter(|lease| session.holds(*lease).is_none()).collect();
+        // A poll was sent before the end of an attempt was said, as a rule: it names the attempt, and needs no answer.
+        let repeats = self.has(Bug::StoppedThoughHandedIn);
+        let handed_in = |lease: &Lease| !repeats && session.handed_in.contains_key(lease);
+        let stops = held.iter().copied().filter(|lease| session.holds(*lease).is_none() && !handed_in(lease));
+        answer.stop = stops.collect();
         answer.describe = session.unanswered().collect();
         answer.service = self.service(&session.worker);
         Ok(answer)

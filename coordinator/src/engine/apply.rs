@@ -258,11 +258,14 @@ impl Driver {
             FinishEnding::Lost(_) => Ending::Lost,
         };
         let event = Event::Finish { session: request.session, lease: request.lease, ending };
+        let last_sequence = request.last_sequence;
         let effects = self.scheduler.apply(self.now(), event);
         let ignored = self.carry_out(effects, Some(request));
         let verdict = match ignored.first() {
             None => Ok(Finished::Accepted { stored_sequence }),
             Some(Ignored::UnknownSession) => Err(Error::UnknownSession),
+            // The answer was lost on its way.
+            Some(Ignored::Repeated) => Ok(Finished::Accepted { stored_sequence: last_sequence }),
             Some(_) => Ok(Finished::Stale),
         };
         self.batch.say(reply, verdict);

@@ -133,7 +133,7 @@ impl Agent {
         }
         for lease in &response.stop {
             match Lease::from_wire(lease) {
-                Some(lease) => self.stop_or_disown(&lease),
+                Some(lease) => self.obey_stop(&lease),
                 None => tracing::error!("coordinator stops a lease without a trial id"),
             }
         }
@@ -224,7 +224,7 @@ impl Agent {
                 self.handed_in(&lease);
             }
             v1::FinishVerdict::Stale => {
-                tracing::info!(trial_id = %lease.trial_id, attempt = lease.attempt, "attempt ended in vain, its lease no longer holds");
+                tracing::info!(trial_id = %lease.trial_id, attempt = lease.attempt, "the coordinator did not take the attempt's end: its lease no longer holds");
                 self.endings.succeed();
                 self.handed_in(&lease);
             }

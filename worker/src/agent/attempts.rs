@@ -96,13 +96,11 @@ impl Agent {
         Ok((slot, trial))
     }
 
-    /// The coordinator wants an attempt stopped, whether we know it or not.
-    pub(super) fn stop_or_disown(&mut self, lease: &Lease) {
+    /// The coordinator wants an attempt stopped. One that is not held any more needs no answer: the next poll, which
+    /// does not name it, says enough.
+    pub(super) fn obey_stop(&mut self, lease: &Lease) {
         if !self.held.contains_key(lease) {
-            // Its assignment never arrived; the slot is promised to it until somebody says that it does not run.
-            self.hold(*lease, 0, CancellationToken::new());
-            let reason = "the worker does not run it".to_owned();
-            return self.outbox.close(*lease, ending(How::Stopped(v1::Stopped { reason })));
+            return tracing::debug!(trial_id = %lease.trial_id, attempt = lease.attempt, "attempt is not held any more");
         }
         let reason = "the coordinator stopped it";
         self.outbox.stopping(*lease, reason);
@@ -131,7 +129,12 @@ impl Agent {
         for lease in leases.iter().filter_map(Lease::from_wire) {
             if self.held.contains_key(&lease) {
                 self.end_poll();
-                tracing::info!(trial_id = %lease.trial_id, attempt = lease.attempt, "lease no longer holds, attempt is stopped");
+                if self.outbox.has_ended(&lease) {
+                    // Its end may have arrived, and the answer may not have.
+                    tracing::info!(trial_id = %lease.trial_id, attempt = lease.attempt, "the coordinator asks for no end of this attempt");
+                } else {
+                    tracing::info!(trial_id = %lease.trial_id, attempt = lease.attempt, "lease no longer holds, attempt is stopped");
+                }
                 self.stop(&lease, "its lease no longer holds");
                 self.forget(&lease);
                 if !self.runs(&lease) {

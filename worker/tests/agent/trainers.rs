@@ -164,12 +164,23 @@ async fn one_that_ignores_its_interrupt_is_killed_with_all_it_started() {
 }
 
 #[tokio::test]
-async fn a_stop_for_an_attempt_that_never_came_is_answered() {
+async fn a_stop_for_an_attempt_that_was_handed_in_or_never_came_is_not_answered() {
     let env = Env::new("whole");
     let worker = env.start().await;
-    let (lease, _) = crate::env::assignment(1);
-    stopped(&env, &lease).await;
+    let lease = env.assign(1);
+    env.coordinator.finish(&lease).await;
+    let (other, _) = crate::env::assignment(2);
+    let polls = env.coordinator.state().polls.len();
+    env.coordinator.say(PollResponse { stop: vec![lease.clone(), other], ..PollResponse::default() });
+    let next = |state: &crate::coordinator::State| {
+        let poll = state.polls.last()?;
+        (state.polls.len() > polls && poll.held.is_empty() && state.to_say.is_empty()).then_some(())
+    };
+    env.coordinator.until("a poll that names neither", next).await;
     worker.stop().await.unwrap();
+    let state = env.coordinator.state();
+    let finished: Vec<_> = state.finishes.iter().map(|finish| finish.lease.clone().unwrap()).collect();
+    assert_eq!(finished, [lease], "one attempt, one end");
 }
 
 #[tokio::test]

@@ -3,8 +3,26 @@
 use crate::env::{self, BACKOFF_MS, Env, FAILURES, config, lease, trial};
 use sweep_scheduler::effect::{RoundEnd, SweepEnd};
 use sweep_scheduler::event::{Ending, History, Known};
-use sweep_scheduler::{Config, Effect, Event, SessionId, Timestamp};
+use sweep_scheduler::{Config, Effect, Event, Ignored, SessionId, Timestamp};
 use sweep_spec::{FailureClass, Outcome};
+
+#[test]
+fn a_worker_that_has_said_the_end_of_an_attempt_is_not_told_to_stop_it() {
+    let mut env = Env::new(config());
+    env.worker(1, "w1", 1).has_data(1);
+    env.submit(1, &[&[(10, 9), (11, 5)]]);
+    let first = env.only_running(1);
+    env.succeed(1, first);
+    // The poll that waits was sent before the end was said.
+    let answer = env.scheduler.poll_answer(SessionId(1), &[first]).unwrap();
+    assert!(answer.stop.is_empty() && answer.start.len() == 1, "{answer:?}");
+    let again = env.succeed(1, first);
+    assert!(again.contains(&Effect::Ignored(Ignored::Repeated)), "the answer was lost, and the end is said again");
+    assert_eq!(env.only_running(1).trial, env::trial(11));
+    // The next poll does not name it. One that did would mean that the worker still runs it.
+    env.poll(1);
+    assert_eq!(env.scheduler.poll_answer(SessionId(1), &[first]).unwrap().stop, [first]);
+}
 
 #[test]
 fn a_sweep_runs_to_its_end_longest_trial_first() {

@@ -134,7 +134,10 @@ async fn start_coordinator(store: &Path, secrets: &Secrets) -> Result<sweep_coor
     let defaults = defaults.map_err(|error| Failure::ours("the coordinator's defaults are wrong").because(error))?;
     let tokens = secrets.given();
     let store_at = store.to_owned().into();
-    let config = sweep_coordinator::Config { listen: free, listen_http: free, store: store_at, tokens, ..defaults };
+    // No other worker can reach it, so no name is kept for one.
+    let keeps_names = false;
+    let config =
+        sweep_coordinator::Config { listen: free, listen_http: free, store: store_at, tokens, keeps_names, ..defaults };
     let started = sweep_coordinator::start(config, CancellationToken::new()).await;
     let coordinator = started.map_err(|error| {
         let failure = Failure::failed(format!("cannot run here with the store {}", store.display()));

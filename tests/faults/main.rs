@@ -7,4 +7,5 @@ mod disk;
 mod endings;
 mod env;
 mod links;
+mod names;
 mod small;

@@ -49,7 +49,7 @@ pub enum Error {
 }
 
 /// The folder and the ways of a fleet.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Fleet {
     folder: PathBuf,
     program: PathBuf,
@@ -154,12 +154,24 @@ impl Fleet {
     /// # Errors
     /// It cannot be started.
     pub fn worker_within(&self, words: &[&str], name: &str, address: SocketAddr) -> Result<Process, Error> {
+        self.start(words, name, &self.worker_keys(name, name, address))
+    }
+
+    /// Starts a worker under a name that others may have too; its log and its folders are called `files`.
+    ///
+    /// # Errors
+    /// It cannot be started.
+    pub fn worker_named(&self, files: &str, name: &str, address: SocketAddr) -> Result<Process, Error> {
+        self.start(&[], files, &self.worker_keys(files, name, address))
+    }
+
+    fn worker_keys(&self, files: &str, name: &str, address: SocketAddr) -> Map<String, Value> {
         let mut keys = self.worker.clone();
         keys.insert("coordinator".to_owned(), json!([format!("http://{address}")]));
         keys.insert("name".to_owned(), json!(name));
-        keys.insert("state_dir".to_owned(), json!(self.folder.join(format!("{name}.state"))));
-        keys.insert("cache_dir".to_owned(), json!(self.folder.join(format!("{name}.cache"))));
-        self.start(words, name, &keys)
+        keys.insert("state_dir".to_owned(), json!(self.folder.join(format!("{files}.state"))));
+        keys.insert("cache_dir".to_owned(), json!(self.folder.join(format!("{files}.cache"))));
+        keys
     }
 
     fn start(&self, words: &[&str], name: &str, keys: &Map<String, Value>) -> Result<Process, Error> {

@@ -43,6 +43,9 @@ const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const TOKEN_HINT: &str = "a worker reads its token from --token-file, `token_file` or SWEEP_WORKER_TOKEN, and its certificate \
                           from --client-cert and --client-key; `sweepctl token create NAME --role worker` makes a token";
 
+/// The metadata of a refusal that says who holds the worker's name: a `NameHeld`.
+const NAME_HELD: &str = "sweep-name-held-bin";
+
 /// A client of one coordinator.
 pub(crate) type Client = WorkerServiceClient<InterceptedService<Channel, Bearer>>;
 
@@ -194,7 +197,11 @@ impl Backoff {
 
 /// What a call came to.
 pub(crate) enum Answer {
-    Registered(Result<v1::RegisterResponse, Trouble>),
+    Registered {
+        result: Result<v1::RegisterResponse, Trouble>,
+        /// Who holds the worker's name, where that is why it was refused.
+        held: Option<Box<v1::NameHeld>>,
+    },
     Polled {
         serial: u64,
         session: u64,
@@ -227,7 +234,14 @@ pub(crate) enum Answer {
 
 pub(crate) async fn register(mut client: Client, request: v1::RegisterRequest) -> Answer {
     let result = within(CALL, client.register(request)).await;
-    Answer::Registered(result.map_err(|status| Trouble::of_registration(&status)))
+    let held = result.as_ref().err().and_then(name_held);
+    Answer::Registered { result: result.map_err(|status| Trouble::of_registration(&status)), held }
+}
+
+/// Who holds the worker's name, if a status says so.
+fn name_held(status: &Status) -> Option<Box<v1::NameHeld>> {
+    let bytes = status.metadata().get_bin(NAME_HELD)?.to_bytes().ok()?;
+    prost::Message::decode(bytes).ok().map(Box::new)
 }
 
 /// `serial` tells polls apart: one that was given up may have been answered already.

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::config::Problems;
 use crate::{credentials, devices, trainer};
@@ -90,6 +91,16 @@ pub enum Error {
         address: String,
         /// In its words.
         reason: String,
+    },
+    /// Another worker holds its name, and is alive.
+    #[error("the coordinator at {address} refused this worker: {reason}")]
+    NameHeld {
+        /// Where.
+        address: String,
+        /// Who that is, in the coordinator's words.
+        reason: String,
+        /// The name is free after this time, if the other worker is gone.
+        free_in: Duration,
     },
     /// The system gives no thread or no signal.
     #[error("the system refuses what a worker needs")]

@@ -27,6 +27,7 @@ mod seat;
 mod slot;
 mod spawner;
 mod start;
+mod state_key;
 pub mod trainer;
 pub mod untrusted;
 mod version;

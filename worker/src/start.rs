@@ -29,7 +29,7 @@ use crate::seat::{Seat, Workplace};
 use crate::slot::SlotTask;
 use crate::spawner::Spawner;
 use crate::trainer::{self, Launcher, Threads, Trainer, name_of};
-use crate::{Ending, Error, describer, devices, http, machine};
+use crate::{Ending, Error, describer, devices, http, machine, state_key};
 
 /// Events of slots that may wait for the agent.
 const EVENTS: usize = 1024;
@@ -170,7 +170,7 @@ pub async fn start(
     });
     let mut crew = Crew::hire(&place, &slots, trainer);
     let parts = Parts {
-        registration: registration(&config, &slots, place.semantics),
+        registration: registration(&config, &slots, place.semantics, &ground.key),
         link: Link::new(&config)?,
         posts: std::mem::take(&mut crew.posts),
         events,
@@ -209,6 +209,8 @@ pub async fn start(
 /// The worker's folders, and the lock that keeps them its own.
 struct Ground {
     state: PathBuf,
+    /// What tells this worker from another of its name.
+    key: String,
     folders: Folders,
     _lock: File,
 }
@@ -219,7 +221,8 @@ impl Ground {
         let folders = folders(config)?;
         let lock = lock(&state)?;
         text(&state)?;
-        Ok(Self { state, folders, _lock: lock })
+        let key = state_key::of(&state).map_err(|source| Error::Folder { path: state.clone(), source })?;
+        Ok(Self { state, key, folders, _lock: lock })
     }
 
     /// Folders of whose disks the room is told.
@@ -369,7 +372,7 @@ fn open_gpus() -> Option<Arc<Gpus>> {
     }
 }
 
-fn registration(config: &Config, slots: &[Slot], semantics: u32) -> v1::RegisterRequest {
+fn registration(config: &Config, slots: &[Slot], semantics: u32, key: &str) -> v1::RegisterRequest {
     let slot = |(index, slot): (u32, &Slot)| v1::Slot {
         index,
         device: slot.device.clone(),
@@ -386,6 +389,7 @@ fn registration(config: &Config, slots: &[Slot], semantics: u32) -> v1::Register
         live_attempts: Vec::new(),
         host: machine::host_name(),
         instance: machine::random_bytes().to_vec().into(),
+        state_key: key.as_bytes().to_vec().into(),
     }
 }
 

@@ -9,6 +9,7 @@ use sweep_scheduler::{
 };
 
 use super::counts::Counts;
+use super::holders::Holders;
 use super::network::{Message, ToCoordinator, ToWorker};
 use super::store::Store;
 use super::study;
@@ -35,8 +36,7 @@ pub(crate) struct Coordinator {
     config: Config,
     pending: Vec<Pending>,
     parked: BTreeMap<SessionId, Parked>,
-    /// The process that registered last under each name.
-    instances: BTreeMap<WorkerName, u64>,
+    holders: Holders,
     last_session: u64,
     /// The stages of every sweep that ever was, as its spec tells them.
     studies: BTreeMap<SweepId, Vec<Vec<u64>>>,
@@ -53,7 +53,7 @@ impl Coordinator {
             config,
             pending: Vec::new(),
             parked: BTreeMap::new(),
-            instances: BTreeMap::new(),
+            holders: Holders::default(),
             last_session: 0,
             studies: BTreeMap::new(),
             truth: BTreeMap::new(),
@@ -81,7 +81,7 @@ impl Coordinator {
                 Effect::SweepReopened { .. } => self.counts.reopened += 1,
                 Effect::AttemptAdopted { .. } => self.counts.adopted += 1,
                 Effect::AttemptRevived { .. } => self.counts.revived += 1,
-                Effect::ServiceChanged { service: sweep_scheduler::event::Service::Suspended(_), .. } => {
+                Effect::ServiceChanged { service: sweep_scheduler::event::Service::Suspended { .. }, .. } => {
                     self.counts.suspended += 1;
                 }
                 Effect::RoundEnded { end: sweep_scheduler::effect::RoundEnd::Failed { reason, .. }, .. } => {
@@ -113,14 +113,16 @@ impl Coordinator {
         let (index, name) = worker;
         let answer = match said {
             ToCoordinator::Register { serial, slots, live, instance } => {
-                let (session, name) = (self.next_session(), WorkerName(name.to_owned()));
-                let fresh = self.instances.insert(name.clone(), instance) != Some(instance);
+                let (session, worker) = (self.next_session(), WorkerName(name.to_owned()));
                 let named = live.clone();
-                let registration = Registration { worker: name, session, slots, live, fresh };
-                self.event(now, Event::Register(registration))?;
+                let registration = Registration { worker, session, slots, live, instance };
+                let refused = self.event(now, Event::Register(registration))?.contains(&Ignored::NameHeld);
+                let until = now.plus(self.config.lease_ttl_ms);
+                self.holders.registers((now, until), name, instance, refused)?;
+                self.counts.names_refused += u64::from(refused);
                 let named = named.into_iter().map(|(lease, _)| lease);
                 let stop = named.filter(|lease| !self.scheduler.is_live(session, *lease)).collect();
-                Some(ToWorker::Registered { serial, session, stop })
+                (!refused).then_some(ToWorker::Registered { serial, session, stop })
             }
             ToCoordinator::Poll { serial, session, held, draining } => {
                 let event = Event::Poll { session, held: held.clone(), draining };
@@ -128,6 +130,7 @@ impl Coordinator {
                 if ignored.contains(&Ignored::UnknownSession) {
                     Some(ToWorker::UnknownSession { session })
                 } else {
+                    self.holders.polls(name, now.plus(self.config.lease_ttl_ms), draining && held.is_empty());
                     self.parked.insert(session, Parked { worker: index, serial, held });
                     None
                 }
@@ -139,7 +142,7 @@ impl Coordinator {
             ToCoordinator::Finish { session, lease, ending } => {
                 let ignored = self.event(now, Event::Finish { session, lease, ending })?;
                 Some(match ignored.first() {
-                    None | Some(Ignored::Repeated) => ToWorker::Accepted { lease },
+                    None => ToWorker::Accepted { lease },
                     Some(Ignored::UnknownSession) => ToWorker::UnknownSession { session },
                     Some(_) => ToWorker::Stale { lease },
                 })
@@ -294,7 +297,7 @@ impl Coordinator {
     pub(crate) fn crash(&mut self, now: Timestamp) -> Result<(), String> {
         self.pending.clear();
         self.parked.clear();
-        self.instances.clear();
+        self.holders = Holders::returning(&self.store.names, now.plus(self.config.name_grace_ms));
         let (scheduler, effects) = Scheduler::restore(self.config.clone(), now, self.store.snapshot());
         self.scheduler = scheduler;
         self.scheduler.check_invariants().map_err(|violation| format!("after a restart: {violation}"))?;

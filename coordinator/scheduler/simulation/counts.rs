@@ -53,4 +53,6 @@ counts!(
     retries,
     reopened,
     services,
+    names_refused,
+    names_replaced,
 );

@@ -7,6 +7,7 @@
 
 pub(crate) mod coordinator;
 pub(crate) mod counts;
+pub(crate) mod holders;
 pub(crate) mod network;
 pub(crate) mod random;
 pub(crate) mod store;

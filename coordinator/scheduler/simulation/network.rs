@@ -1,7 +1,7 @@
 //! Messages between workers and the coordinator. The network may lose, keep, repeat and reorder every one of them, and
 //! each direction of each link may be cut.
 
-use sweep_scheduler::event::{Ending, Slot};
+use sweep_scheduler::event::{Ending, Instance, Slot};
 use sweep_scheduler::{Lease, PollAnswer, SessionId};
 use sweep_spec::Digest;
 
@@ -11,7 +11,7 @@ use super::random::Random;
 /// What a worker says. An answer carries the serial number of its question, as a call and its reply belong together.
 #[derive(Debug, Clone)]
 pub(crate) enum ToCoordinator {
-    Register { serial: u64, slots: Vec<Slot>, live: Vec<(Lease, u32)>, instance: u64 },
+    Register { serial: u64, slots: Vec<Slot>, live: Vec<(Lease, u32)>, instance: Instance },
     Poll { serial: u64, session: SessionId, held: Vec<Lease>, draining: bool },
     Describe { session: SessionId, dataset: Digest, answer: Result<Digest, String> },
     Finish { session: SessionId, lease: Lease, ending: Ending },

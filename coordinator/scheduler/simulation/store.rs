@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use sweep_scheduler::effect::{Effect, RoundEnd, SweepEnd};
-use sweep_scheduler::event::{Ending, History, Known, NewSweep, Service, WantedTrial};
+use sweep_scheduler::event::{Ending, History, Instance, Known, NewSweep, Service, WantedTrial};
 use sweep_scheduler::snapshot::{BoundTrial, LiveAttempt, OpenRound, Snapshot, SweepSnapshot};
 use sweep_scheduler::{Lease, StageIndex, SweepId, WorkerName};
 use sweep_spec::{Digest, FailureClass, TrialId};
@@ -31,6 +31,8 @@ pub(crate) struct Store {
     rounds: BTreeMap<(TrialId, u32), Round>,
     attempts: BTreeMap<TrialId, u32>,
     services: BTreeMap<WorkerName, Service>,
+    /// Who took each name last, and whether it holds it still.
+    pub(crate) names: BTreeMap<WorkerName, (Instance, bool)>,
     /// Leases whose results were accepted.
     pub(crate) accepted: BTreeSet<Lease>,
     pub(crate) attempts_started: u64,
@@ -109,6 +111,13 @@ impl Store {
             }
             Effect::ServiceChanged { worker, service } => {
                 self.services.insert(worker.clone(), service.clone());
+            }
+            Effect::NameTaken { worker, instance } => {
+                self.names.insert(worker.clone(), (*instance, true));
+            }
+            Effect::NameFreed { worker } => {
+                let name = self.names.get_mut(worker).filter(|(_, held)| *held);
+                name.ok_or_else(|| format!("the name {worker} is freed and was not held"))?.1 = false;
             }
             Effect::SweepEnded { sweep, end } => {
                 // Who cancels a sweep does not want it again.
@@ -261,6 +270,7 @@ impl Store {
             sweeps: self.live.values().map(|sweep| self.recalled(sweep)).collect(),
             open_rounds: open_rounds.collect(),
             workers: self.services.clone().into_iter().collect(),
+            names: self.names.iter().map(|(worker, (instance, held))| (worker.clone(), *instance, *held)).collect(),
         }
     }
 }

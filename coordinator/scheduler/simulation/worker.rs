@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use sweep_scheduler::event::{Ending, Service, Slot};
+use sweep_scheduler::event::{Ending, Instance, Service, Slot};
 use sweep_scheduler::{Lease, PollAnswer, SessionId};
 
 use super::network::{ToCoordinator, ToWorker};
@@ -28,7 +28,7 @@ pub(crate) struct Worker {
     pub(crate) name: String,
     pub(crate) machine: Machine,
     pub(crate) up: bool,
-    instance: u64,
+    instance: Instance,
     session: Option<SessionId>,
     /// Of the newest register and poll; an answer to an older one is nobody's.
     registering: u64,
@@ -52,12 +52,12 @@ pub(crate) struct Turn {
 }
 
 impl Worker {
-    pub(crate) fn new(name: String, machine: Machine) -> Self {
+    pub(crate) fn new(name: String, folder: u64, machine: Machine) -> Self {
         Self {
             name,
             machine,
             up: false,
-            instance: 0,
+            instance: Instance { folder, process: 0 },
             session: None,
             registering: 0,
             polling: 0,
@@ -77,7 +77,7 @@ impl Worker {
     /// A new process finds what is on its disk.
     pub(crate) fn start(&mut self, random: &mut Random) {
         self.up = true;
-        self.instance = random.next();
+        self.instance.process = random.next();
         self.session = None;
         self.polling = 0;
         self.draining = false;
@@ -86,6 +86,12 @@ impl Worker {
             .iter()
             .map(|(lease, (slot, ending))| (*lease, Held::Ended { slot: *slot, ending: ending.clone() }));
         self.held = ended.collect();
+    }
+
+    /// Its machine is another one, of the same name: nothing is on its disk.
+    pub(crate) fn replace(&mut self, random: &mut Random) {
+        self.instance.folder = random.next();
+        self.disk.clear();
     }
 
     /// SIGTERM: nothing new; what runs is stopped and handed back.
@@ -123,6 +129,8 @@ impl Worker {
             return turn;
         }
         if self.draining && self.held.is_empty() {
+            let goodbye = |session| ToCoordinator::Poll { serial: 0, session, held: Vec::new(), draining: true };
+            turn.says.extend(self.session.map(goodbye));
             self.crash();
             return turn;
         }
@@ -210,7 +218,7 @@ impl Worker {
         match answer.service {
             Service::Draining => self.draining = true,
             Service::Leaving => turn.ended.extend(self.drain()),
-            Service::Active | Service::Suspended(_) => {}
+            Service::Active | Service::Suspended { .. } => {}
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Everything together: which fault comes when, and whether all ends well.
 
 use sweep_scheduler::bug::Bug;
-use sweep_scheduler::event::Service;
+use sweep_scheduler::event::{Service, Until};
 use sweep_scheduler::{Config, Event, SweepId, Timestamp, WorkerName};
 
 use super::coordinator::Coordinator;
@@ -37,13 +37,15 @@ impl World {
                 let memory_bytes = if random.one_in(2) { SMALL } else { LARGE };
                 let slots = random.below(3) as usize;
                 let broken = random.one_in(6);
-                Worker::new(format!("w{index}"), Machine { slots, memory_bytes, content, broken })
+                Worker::new(format!("w{index}"), index as u64, Machine { slots, memory_bytes, content, broken })
             })
             .collect();
+        let machine = |content| Machine { slots: 2, memory_bytes: LARGE, content, broken: false };
         for content in [study::content(), study::other_content()] {
-            let machine = Machine { slots: 2, memory_bytes: LARGE, content, broken: false };
-            workers.push(Worker::new(format!("w{}", workers.len()), machine));
+            workers.push(Worker::new(format!("w{}", workers.len()), workers.len() as u64, machine(content)));
         }
+        // Two of one name.
+        workers.push(Worker::new("w0".to_owned(), workers.len() as u64, machine(study::content())));
         let mut world = Self {
             network: Network::new(workers.len()),
             random,
@@ -166,6 +168,10 @@ impl World {
         let index = self.random.below(self.workers.len() as u64) as usize;
         if !self.workers[index].up {
             self.counts.worker_restarts += 1;
+            if self.random.one_in(8) {
+                self.counts.names_replaced += 1;
+                self.workers[index].replace(&mut self.random);
+            }
             self.workers[index].start(&mut self.random);
         }
         Ok(())
@@ -227,7 +233,8 @@ impl World {
             _ => {
                 self.counts.services += 1;
                 let worker = WorkerName(format!("w{}", self.random.below(7)));
-                let services = [Service::Active, Service::Draining, Service::Leaving, Service::Suspended("no".into())];
+                let suspended = Service::Suspended { reason: "no".into(), until: Until::Return };
+                let services = [Service::Active, Service::Draining, Service::Leaving, suspended];
                 let service = services[self.random.below(4) as usize].clone();
                 Event::SetService { worker, service }
             }

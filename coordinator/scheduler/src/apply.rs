@@ -27,7 +27,7 @@ impl Scheduler {
             Event::RetrySweep { sweep, ended } => self.retry(sweep, ended.as_deref(), &mut effects),
             Event::SetService { worker, service } => self.set_service(worker, service, &mut effects),
             Event::Register(registration) => self.register(registration, &mut effects),
-            Event::Poll { session, held, draining } => self.poll(session, &held, draining),
+            Event::Poll { session, held, draining } => self.poll(session, &held, draining, &mut effects),
             Event::Described { session, dataset, answer } => self.described(session, dataset, answer, &mut effects),
             Event::Finish { session, lease, ending } => self.finish(session, lease, ending, &mut effects),
             Event::Tick => Ok(()),
@@ -57,13 +57,15 @@ impl Scheduler {
     }
 
     fn register(&mut self, registration: Registration, effects: &mut Vec<Effect>) -> Result<(), Ignored> {
-        let Registration { worker, session: id, slots, live, fresh } = registration;
+        let Registration { worker, session: id, slots, live, instance } = registration;
         if self.sessions.contains_key(&id) {
             return Err(Ignored::Repeated);
         }
-        if fresh {
-            self.welcome(&worker, effects);
+        if self.holder(self.now, &worker, instance).is_some() {
+            return Err(Ignored::NameHeld);
         }
+        let arrival = self.take_name(&worker, instance, effects);
+        self.welcome(&worker, arrival, effects);
         let mut session = Session::new(worker.clone(), slots, self.now.plus(self.config.lease_ttl_ms));
         let mut lost = Vec::new();
         for lease in self.attempts_of(&worker) {
@@ -155,7 +157,13 @@ impl Scheduler {
         }
     }
 
-    fn poll(&mut self, id: SessionId, held: &[Lease], draining: bool) -> Result<(), Ignored> {
+    fn poll(
+        &mut self,
+        id: SessionId,
+        held: &[Lease],
+        draining: bool,
+        effects: &mut Vec<Effect>,
+    ) -> Result<(), Ignored> {
         let leaks = self.has(Bug::LeakedSlot);
         let session = self.sessions.get_mut(&id).ok_or(Ignored::UnknownSession)?;
         session.deadline = self.now.plus(self.config.lease_ttl_ms);
@@ -165,6 +173,11 @@ impl Scheduler {
             if matches!(slot.use_, SlotUse::Stopping(lease) if !held.contains(&lease)) {
                 slot.use_ = SlotUse::Free;
             }
+        }
+        let leaves = draining && held.is_empty();
+        if std::mem::replace(&mut session.left, leaves) != leaves {
+            let worker = session.worker.clone();
+            self.leave_name(&worker, leaves, effects);
         }
         Ok(())
     }
@@ -212,11 +225,9 @@ impl Scheduler {
                 slot.use_ = SlotUse::Free;
             }
         }
-        let holds = session.holds(lease).is_some();
-        let repeated = session.handed_in.get(&lease) == Some(&true);
-        session.hand_in(lease, holds);
-        if !holds {
-            return self.stale(lease, ending, effects).map_err(|why| if repeated { Ignored::Repeated } else { why });
+        session.hand_in(lease);
+        if session.holds(lease).is_none() {
+            return self.stale(lease, ending, effects);
         }
         let by_its_own_word = ending == Ending::Lost;
         self.end_attempt(lease, ending, effects);
@@ -246,6 +257,7 @@ impl Scheduler {
             effects.extend(silent.map(|session| Effect::WorkerLost { worker: session.worker.clone() }));
             self.end_session(id, effects);
         }
+        self.free_names_of_the_missing(effects);
         let forgetful = self.has(Bug::ForgottenDeadline);
         let unheard = self.awaited.iter().filter(|(_, deadline)| !forgetful && **deadline <= now);
         let unheard: Vec<_> = unheard.map(|(lease, _)| *lease).collect();
@@ -280,6 +292,7 @@ impl Scheduler {
         let Some(session) = self.sessions.remove(&id) else { return };
         if self.workers.get(&session.worker) == Some(&id) {
             self.workers.remove(&session.worker);
+            self.free_name(&session.worker, effects);
         }
         effects.push(Effect::Wake { session: id });
     }

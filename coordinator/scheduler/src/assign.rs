@@ -5,6 +5,7 @@ use sweep_spec::TrialId;
 
 use crate::Scheduler;
 use crate::effect::Effect;
+use crate::explain::MOST_WORKERS;
 use crate::id::{Lease, SessionId, SweepId};
 use crate::session::{Knowledge, Session, SlotState, SlotUse};
 use crate::sweep::{ReferenceState, Sweep};
@@ -143,7 +144,7 @@ impl Scheduler {
             return vec![unplaceable.to_string()];
         }
         if !self.sessions.values().any(|session| self.takes_trials(session)) {
-            return vec!["every connected worker is leaving or out of service".to_owned()];
+            return self.sessions.values().take(MOST_WORKERS).map(|session| self.explain_absence(session)).collect();
         }
         if unpinned {
             return vec!["a worker has yet to say what is in the data set".to_owned()];

@@ -16,16 +16,19 @@ pub enum Bug {
     RevivedTooLate,
     /// A worker is told to stop an attempt whose end it has said.
     StoppedThoughHandedIn,
+    /// Another worker takes a name whose holder is alive.
+    EvictedHolder,
 }
 
 impl Bug {
     /// Every mistake.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::UnfencedLease,
         Self::LeakedSlot,
         Self::ForgottenDeadline,
         Self::RevivedTooLate,
         Self::StoppedThoughHandedIn,
+        Self::EvictedHolder,
     ];
 }
 

@@ -9,6 +9,8 @@ pub struct Config {
     pub lease_ttl_ms: u64,
     /// After a restart, how long the attempts that workers may still run are waited for.
     pub restart_grace_ms: u64,
+    /// After a restart, how long names are kept for the workers that held them.
+    pub name_grace_ms: u64,
     /// What is done about failures, by class.
     pub rules: Rules,
     /// Workers that may be lost under one round before it is quarantined: it has failed, and only somebody's word tries
@@ -27,6 +29,7 @@ impl Default for Config {
         Self {
             lease_ttl_ms: 30_000,
             restart_grace_ms: 60_000,
+            name_grace_ms: 60_000,
             rules: Rules::new(3, 1_000),
             max_losses: 5,
             suspend_after: 3,

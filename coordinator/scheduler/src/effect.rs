@@ -2,7 +2,7 @@
 
 use sweep_spec::{Digest, FailureClass, Outcome, TrialId};
 
-use crate::event::{Ending, Service};
+use crate::event::{Ending, Instance, Service};
 use crate::id::{Lease, SessionId, StageIndex, SweepId, WorkerName};
 
 /// One thing to do. All but `WorkerLost`, `Wake` and `Ignored` are state edges to be stored.
@@ -123,6 +123,18 @@ pub enum Effect {
         /// What it is.
         service: Service,
     },
+    /// A worker took its name, and keeps it until `NameFreed`.
+    NameTaken {
+        /// The name.
+        worker: WorkerName,
+        /// Which worker of this name.
+        instance: Instance,
+    },
+    /// A worker has left, or its lease has run out: any other may take its name.
+    NameFreed {
+        /// The name.
+        worker: WorkerName,
+    },
     /// A worker that had not said that it leaves was not heard of for the length of a lease.
     WorkerLost {
         /// Which.
@@ -190,6 +202,8 @@ pub enum Ignored {
     NothingFailed,
     /// The session has ended or never was: the worker must register again.
     UnknownSession,
+    /// Another worker holds the name: see `Scheduler::holder`.
+    NameHeld,
     /// The lease no longer holds: the worker must stop and forget the attempt.
     StaleLease,
     /// It was said before.
@@ -215,6 +229,8 @@ impl Effect {
             Self::SweepReopened { .. } => "sweep_reopened",
             Self::StageReopened { .. } => "stage_reopened",
             Self::ServiceChanged { .. } => "service_changed",
+            Self::NameTaken { .. } => "name_taken",
+            Self::NameFreed { .. } => "name_freed",
             Self::WorkerLost { .. } => "worker_lost",
             Self::Wake { .. } => "wake",
             Self::Ignored(_) => "ignored",

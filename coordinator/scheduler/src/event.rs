@@ -183,8 +183,17 @@ pub struct Registration {
     pub slots: Vec<Slot>,
     /// Attempts that it still runs or has not handed in, and their slots.
     pub live: Vec<(Lease, u32)>,
-    /// Its process is another than the one that registered last: who sent that one away does not mean this one.
-    pub fresh: bool,
+    /// Which of the workers of this name it is.
+    pub instance: Instance,
+}
+
+/// Which worker it is, beyond its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Instance {
+    /// Of its state folder: the same after a restart.
+    pub folder: u64,
+    /// Of its process; 0 where it does not say.
+    pub process: u64,
 }
 
 /// Whether a worker is given trials.
@@ -197,8 +206,24 @@ pub enum Service {
     Draining,
     /// By somebody's word it hands back what it runs, and leaves.
     Leaving,
-    /// It gets nothing, for this reason, until somebody says otherwise.
-    Suspended(String),
+    /// It gets nothing for now.
+    Suspended {
+        /// Why, as one sentence.
+        reason: String,
+        /// What ends it.
+        until: Until,
+    },
+}
+
+/// What ends a suspension, beside the word of a person.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Until {
+    /// A new process of the worker.
+    Restart,
+    /// A worker of the same name with another state folder: another machine, as a rule.
+    Replacement,
+    /// Nothing else: a person said so.
+    Return,
 }
 
 /// A place where one trial can run.

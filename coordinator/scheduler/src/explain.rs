@@ -10,7 +10,7 @@ use crate::sweep::ReferenceState;
 use crate::trial::{Place, Round, RoundState, Trial};
 
 /// Workers that one explanation goes through.
-const MOST_WORKERS: usize = 20;
+pub(crate) const MOST_WORKERS: usize = 20;
 
 impl Scheduler {
     /// What becomes of a trial now; empty when no live sweep waits for it.
@@ -90,13 +90,21 @@ impl Scheduler {
         }
     }
 
+    /// Why a worker that takes no trials takes none.
+    pub(crate) fn explain_absence(&self, session: &Session) -> String {
+        match self.service(&session.worker) {
+            Service::Suspended { reason, .. } => format!("worker {} is out of service: {reason}", session.worker),
+            Service::Active | Service::Draining | Service::Leaving => format!("worker {} is leaving", session.worker),
+        }
+    }
+
     /// Why this worker does not run it.
     fn explain_worker(&self, trial: &Trial, round: &Round, session: &Session) -> String {
         if session.draining {
             return "it is leaving".to_owned();
         }
         match self.service(&session.worker) {
-            Service::Suspended(reason) => return format!("out of service: {reason}"),
+            Service::Suspended { reason, .. } => return format!("out of service: {reason}"),
             Service::Draining | Service::Leaving => return "it was told to leave".to_owned(),
             Service::Active => {}
         }

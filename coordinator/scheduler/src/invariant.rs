@@ -30,6 +30,8 @@ pub enum Invariant {
     RetriesAreBounded,
     /// Counts agree with what is counted.
     CountsAgree,
+    /// A worker that is connected holds its name, unless it has said that it leaves.
+    OneHolder,
 }
 
 /// An invariant that does not hold, and where.
@@ -93,6 +95,12 @@ impl Scheduler {
             }
             let known = self.workers.get(&session.worker) == Some(id);
             ensure(known, Invariant::SlotsWithinOffer, || format!("{id:?} is not the session of {}", session.worker))?;
+            let name = self.names.get(&session.worker);
+            let holds =
+                name.is_some_and(|name| name.held != session.left) && !self.returning.contains_key(&session.worker);
+            ensure(holds, Invariant::OneHolder, || {
+                format!("{} is connected, and its name is {name:?}", session.worker)
+            })?;
         }
         Ok(())
     }

@@ -13,6 +13,7 @@ pub mod event;
 mod explain;
 pub mod id;
 pub mod invariant;
+mod names;
 mod outlook;
 mod reopen;
 mod restore;
@@ -33,11 +34,13 @@ pub use crate::config::Config;
 pub use crate::effect::{Effect, Ignored};
 pub use crate::event::Event;
 pub use crate::id::{Lease, SessionId, StageIndex, SweepId, Timestamp, WorkerName};
+pub use crate::names::Holder;
 pub use crate::outlook::Outlook;
 pub use crate::sweep::SweepCounts;
 pub use crate::unfit::{LeftOut, Unplaceable};
 pub use crate::view::{PollAnswer, Start, SweepView, WorkerView};
 
+use crate::names::Name;
 use crate::service::Health;
 use crate::session::Session;
 use crate::sweep::Sweep;
@@ -55,6 +58,10 @@ pub struct Scheduler {
     workers: BTreeMap<WorkerName, SessionId>,
     /// Workers of which more is to be known than their session says.
     health: BTreeMap<WorkerName, Health>,
+    /// The worker that took each name last.
+    names: BTreeMap<WorkerName, Name>,
+    /// Names whose holders have not come back since the restart, and until when they are kept for them.
+    returning: BTreeMap<WorkerName, Timestamp>,
     /// Rounds that wait for their next try.
     delayed: BTreeSet<(Timestamp, TrialId)>,
     /// Live attempts whose worker has not come back since the restart.
@@ -74,6 +81,8 @@ impl Scheduler {
             sessions: BTreeMap::new(),
             workers: BTreeMap::new(),
             health: BTreeMap::new(),
+            names: BTreeMap::new(),
+            returning: BTreeMap::new(),
             delayed: BTreeSet::new(),
             awaited: BTreeMap::new(),
             bug: None,
@@ -91,7 +100,7 @@ impl Scheduler {
                 }
             });
         let delayed = self.delayed.first().map(|(until, _)| *until);
-        let awaited = self.awaited.values().copied();
+        let awaited = self.awaited.values().chain(self.returning.values()).copied();
         let grace = self.config.unplaceable_grace_ms;
         let unplaceable =
             self.sweeps.values().filter_map(|sweep| sweep.unplaceable_since).map(|since| since.plus(grace));

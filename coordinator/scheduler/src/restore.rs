@@ -5,6 +5,7 @@ use crate::config::Config;
 use crate::effect::{Effect, RoundEnd};
 use crate::event::Event;
 use crate::id::{SweepId, Timestamp};
+use crate::names::Name;
 use crate::service::Health;
 use crate::snapshot::{BoundTrial, OpenRound, Snapshot, SweepSnapshot};
 use crate::sweep::{Reference, ReferenceEnd, ReferenceState, Stage, Sweep};
@@ -21,6 +22,13 @@ impl Scheduler {
         }
         for (worker, service) in snapshot.workers {
             scheduler.health.insert(worker, Health::of(service));
+        }
+        let until = now.plus(scheduler.config.name_grace_ms);
+        for (worker, instance, held) in snapshot.names {
+            if held {
+                scheduler.returning.insert(worker.clone(), until);
+            }
+            scheduler.names.insert(worker, Name::new(instance, held));
         }
         for round in snapshot.open_rounds {
             scheduler.restore_round(round);

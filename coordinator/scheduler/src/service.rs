@@ -1,26 +1,43 @@
 //! Which workers are given trials: what people said of them, and which of them fail what others can run.
+//!
+//! Failures speak against the process on which they happened. A new process starts clean: it is given trials, and what
+//! earlier ones did does not suspend it. A worker that fails again on every start is found all the same, because the
+//! starts are counted until a trial succeeds on it; after the third one a restart no longer ends its suspension.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sweep_spec::{FailureClass, TrialId};
 
 use crate::Scheduler;
 use crate::effect::{Effect, Ignored};
-use crate::event::{Ending, Service};
+use crate::event::{Ending, Service, Until};
 use crate::id::WorkerName;
+use crate::names::Arrival;
 use crate::session::Session;
 
 /// Trials of one row of failures that are remembered.
 const MAX_ROW: usize = 1_000;
 
+/// Starts in a row on which trials failed that others could run, after which another start is no remedy.
+const BAD_STARTS: usize = 3;
+
 /// What is known of a worker beyond its session.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Health {
     pub(crate) service: Service,
+    /// The worker's processes since a trial last succeeded on it.
+    start: u32,
     /// Trials that failed on it since the last one that succeeded there.
-    failed: BTreeSet<TrialId>,
-    /// Of these, the ones that have succeeded on another worker since.
-    vindicated: BTreeSet<TrialId>,
+    failed: BTreeMap<TrialId, Failure>,
+}
+
+/// A trial that failed on a worker.
+#[derive(Debug, Clone, Copy)]
+struct Failure {
+    /// On which of the worker's processes.
+    start: u32,
+    /// It has succeeded on another worker since.
+    vindicated: bool,
 }
 
 impl Health {
@@ -31,12 +48,43 @@ impl Health {
     fn is_blank(&self) -> bool {
         self.service == Service::Active && self.failed.is_empty()
     }
+
+    /// Why the worker is unfit by what failed on it, if it is.
+    fn unfit(&self, limit: usize) -> Option<Service> {
+        let vindicated = || self.failed.values().filter(|failure| failure.vindicated);
+        let here = vindicated().filter(|failure| failure.start == self.start).count();
+        let starts = vindicated().map(|failure| failure.start).collect::<BTreeSet<_>>().len();
+        if limit == 0 || here == 0 {
+            return None;
+        }
+        if starts >= BAD_STARTS {
+            let reason = format!(
+                "trials failed here on {starts} starts of the worker in a row that succeeded on other workers, and none succeeded"
+            );
+            return Some(Service::Suspended { reason, until: Until::Replacement });
+        }
+        let reason = match here {
+            1 => "1 trial failed here that succeeded on another worker".to_owned(),
+            _ => format!("{here} trials failed here in a row that succeeded on other workers"),
+        };
+        (here >= limit).then_some(Service::Suspended { reason, until: Until::Restart })
+    }
 }
 
 impl Scheduler {
     /// What a worker is, by name.
     pub fn service(&self, worker: &WorkerName) -> Service {
         self.health.get(worker).map_or(Service::Active, |health| health.service.clone())
+    }
+
+    /// Connected workers that are suspended.
+    pub fn suspended(&self) -> impl Iterator<Item = (&WorkerName, &Service)> {
+        let is_connected = |worker: &WorkerName| {
+            let session = self.workers.get(worker).and_then(|id| self.sessions.get(id));
+            session.is_some_and(|session| !session.left)
+        };
+        let suspended = self.health.iter().filter(|(_, health)| matches!(health.service, Service::Suspended { .. }));
+        suspended.filter(move |(worker, _)| is_connected(worker)).map(|(worker, health)| (worker, &health.service))
     }
 
     /// Whether a session is given trials.
@@ -56,15 +104,15 @@ impl Scheduler {
         if self.service(&worker) == service {
             return Err(Ignored::Repeated);
         }
+        if service == Service::Active {
+            self.health.insert(worker.clone(), Health::default());
+        }
         self.change_service(worker, service, effects);
         Ok(())
     }
 
     fn change_service(&mut self, worker: WorkerName, service: Service, effects: &mut Vec<Effect>) {
         let health = self.health.entry(worker.clone()).or_default();
-        if service == Service::Active {
-            *health = Health::default();
-        }
         health.service = service.clone();
         if health.is_blank() {
             self.health.remove(&worker);
@@ -73,10 +121,24 @@ impl Scheduler {
         effects.push(Effect::ServiceChanged { worker, service });
     }
 
-    /// A new process of a worker: who sent the one before it away did not mean this one.
-    pub(crate) fn welcome(&mut self, worker: &WorkerName, effects: &mut Vec<Effect>) {
-        if matches!(self.service(worker), Service::Draining | Service::Leaving) {
+    /// A worker has registered. What was said of a process before it ends with that process.
+    pub(crate) fn welcome(&mut self, worker: &WorkerName, arrival: Arrival, effects: &mut Vec<Effect>) {
+        let Some(health) = self.health.get_mut(worker) else { return };
+        match arrival {
+            Arrival::Same => return,
+            Arrival::Restarted => health.start = health.start.saturating_add(1),
+            Arrival::Replaced => health.failed.clear(),
+        }
+        let is_over = match &health.service {
+            Service::Active => false,
+            Service::Draining | Service::Leaving | Service::Suspended { until: Until::Restart, .. } => true,
+            Service::Suspended { until: Until::Replacement, .. } => arrival == Arrival::Replaced,
+            Service::Suspended { until: Until::Return, .. } => false,
+        };
+        if is_over {
             self.change_service(worker.clone(), Service::Active, effects);
+        } else if health.is_blank() {
+            self.health.remove(worker);
         }
     }
 
@@ -93,7 +155,9 @@ impl Scheduler {
             Ending::Failed { class, .. } if may_be_the_machines(*class) => {
                 let health = self.health.entry(worker.clone()).or_default();
                 if health.failed.len() < MAX_ROW {
-                    health.failed.insert(trial);
+                    let start = health.start;
+                    let failure = health.failed.entry(trial).or_insert(Failure { start, vindicated: false });
+                    failure.start = start;
                 }
             }
             Ending::Failed { .. } | Ending::Stopped | Ending::Lost => {}
@@ -103,7 +167,7 @@ impl Scheduler {
     fn note_success(&mut self, worker: &WorkerName, trial: TrialId, effects: &mut Vec<Effect>) {
         if let Some(health) = self.health.get_mut(worker) {
             health.failed.clear();
-            health.vindicated.clear();
+            health.start = 0;
             if health.is_blank() {
                 self.health.remove(worker);
             }
@@ -111,17 +175,14 @@ impl Scheduler {
         let limit = self.config.suspend_after as usize;
         let mut unfit = Vec::new();
         for (name, health) in &mut self.health {
-            if health.failed.contains(&trial) {
-                health.vindicated.insert(trial);
-                let row = health.vindicated.len();
-                if limit > 0 && row >= limit && health.service == Service::Active {
-                    unfit.push((name.clone(), row));
-                }
+            if let Some(failure) = health.failed.get_mut(&trial) {
+                failure.vindicated = true;
+                let found = health.unfit(limit).filter(|_| health.service == Service::Active);
+                unfit.extend(found.map(|service| (name.clone(), service)));
             }
         }
-        for (name, row) in unfit {
-            let reason = format!("{row} trials failed here in a row that succeeded on other workers");
-            self.change_service(name, Service::Suspended(reason), effects);
+        for (name, service) in unfit {
+            self.change_service(name, service, effects);
         }
     }
 }

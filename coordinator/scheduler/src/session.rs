@@ -14,14 +14,17 @@ pub(crate) struct Session {
     /// Every live attempt of the session is lost at this moment, unless a poll comes first.
     pub(crate) deadline: Timestamp,
     pub(crate) draining: bool,
+    /// It takes nothing new and holds nothing: its process is about to end.
+    pub(crate) left: bool,
     pub(crate) data: BTreeMap<DatasetKey, Knowledge>,
-    /// Attempts whose end the worker itself has said in this session, and whether that was accepted. A poll that was
-    /// sent before may still name them, so they stay here until a poll no longer does.
-    pub(crate) handed_in: BTreeMap<Lease, bool>,
+    /// Attempts whose end the worker itself has said in this session. A poll that was sent before may still name them.
+    pub(crate) handed_in: BTreeSet<Lease>,
 }
 
 /// Attempts of one session that are remembered as handed in: no poll names more.
 const MAX_HANDED_IN: usize = 4096;
+/// Beyond so many, those that a poll does not name are forgotten. Polls may overtake each other, so not before.
+const KEPT_HANDED_IN: usize = 256;
 
 #[derive(Debug, Clone)]
 pub(crate) struct SlotState {
@@ -60,22 +63,22 @@ pub(crate) enum Knowledge {
 impl Session {
     pub(crate) fn new(worker: WorkerName, offers: Vec<Slot>, deadline: Timestamp) -> Self {
         let slots = offers.into_iter().map(|offer| SlotState { offer, use_: SlotUse::Free }).collect();
-        let (data, handed_in) = (BTreeMap::new(), BTreeMap::new());
-        Self { worker, slots, deadline, draining: false, data, handed_in }
+        let (data, handed_in) = (BTreeMap::new(), BTreeSet::new());
+        Self { worker, slots, deadline, draining: false, left: false, data, handed_in }
     }
 
     /// The worker has said how an attempt ended.
-    pub(crate) fn hand_in(&mut self, lease: Lease, accepted: bool) {
+    pub(crate) fn hand_in(&mut self, lease: Lease) {
         if self.handed_in.len() < MAX_HANDED_IN {
-            self.handed_in.entry(lease).or_insert(accepted);
+            self.handed_in.insert(lease);
         }
     }
 
-    /// Forgets the attempts that a poll no longer names.
+    /// Forgets attempts that a poll no longer names, if there are many.
     pub(crate) fn keep_handed_in(&mut self, held: &[Lease]) {
-        if !self.handed_in.is_empty() {
+        if self.handed_in.len() > KEPT_HANDED_IN {
             let held: BTreeSet<Lease> = held.iter().copied().collect();
-            self.handed_in.retain(|lease, _| held.contains(lease));
+            self.handed_in.retain(|lease| held.contains(lease));
         }
     }
 

@@ -3,7 +3,7 @@
 use sweep_spec::{Digest, TrialId};
 
 use crate::effect::RoundEnd;
-use crate::event::{NewSweep, Service, WantedTrial};
+use crate::event::{Instance, NewSweep, Service, WantedTrial};
 use crate::id::{Lease, StageIndex, WorkerName};
 
 /// Everything that lives: sweeps that have not ended, their trials, and the attempts that workers may still run.
@@ -15,6 +15,8 @@ pub struct Snapshot {
     pub open_rounds: Vec<OpenRound>,
     /// Workers that somebody, or the scheduler, has taken out of service.
     pub workers: Vec<(WorkerName, Service)>,
+    /// The worker that took each name last, and whether it holds it still.
+    pub names: Vec<(WorkerName, Instance, bool)>,
 }
 
 /// A sweep that has not ended.

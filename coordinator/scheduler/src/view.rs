@@ -64,6 +64,8 @@ pub struct WorkerView {
     pub session: SessionId,
     /// It takes nothing new: it said so itself.
     pub draining: bool,
+    /// It has said that it leaves, and holds nothing.
+    pub left: bool,
     /// Whether it is given trials.
     pub service: Service,
     /// Its slots, and the attempt on each.
@@ -88,7 +90,7 @@ impl Scheduler {
         }
         // A poll was sent before the end of an attempt was said, as a rule: it names the attempt, and needs no answer.
         let repeats = self.has(Bug::StoppedThoughHandedIn);
-        let handed_in = |lease: &Lease| !repeats && session.handed_in.contains_key(lease);
+        let handed_in = |lease: &Lease| !repeats && session.handed_in.contains(lease);
         let stops = held.iter().copied().filter(|lease| session.holds(*lease).is_none() && !handed_in(lease));
         answer.stop = stops.collect();
         answer.describe = session.unanswered().collect();
@@ -121,7 +123,8 @@ impl Scheduler {
             });
             let slots = slots.collect();
             let service = self.service(name);
-            Some(WorkerView { name: name.clone(), session: *id, draining: session.draining, service, slots })
+            let (draining, left) = (session.draining, session.left);
+            Some(WorkerView { name: name.clone(), session: *id, draining, left, service, slots })
         };
         self.workers.iter().filter_map(view).collect()
     }

@@ -48,6 +48,9 @@ pub struct Config {
     pub lease_ttl_ms: u64,
     /// How long attempts are waited for after a restart.
     pub restart_grace_ms: u64,
+    /// After a restart, names are kept for the workers that held them. No key: only a coordinator whose one worker is in its
+    /// own process keeps none.
+    pub keeps_names: bool,
     /// Failures of one round after which it has failed.
     pub max_failures: u32,
     /// Attempts of one round that may be lost with their workers.
@@ -195,6 +198,7 @@ impl Config {
                 tokens: tokens?,
                 lease_ttl_ms: lease_ttl_ms?,
                 restart_grace_ms: restart_grace_ms?,
+                keeps_names: true,
                 max_failures: max_failures?,
                 max_losses: max_losses?,
                 retry_backoff_ms: retry_backoff_ms?,
@@ -240,6 +244,7 @@ impl Config {
         sweep_scheduler::Config {
             lease_ttl_ms: self.lease_ttl_ms,
             restart_grace_ms: self.restart_grace_ms,
+            name_grace_ms: if self.keeps_names { self.restart_grace_ms } else { 0 },
             rules: Rules::new(self.max_failures, self.retry_backoff_ms).with(&self.retry),
             max_losses: self.max_losses,
             suspend_after: self.suspend_after,

@@ -74,10 +74,10 @@ impl Driver {
         if let Err(error) = self.room_for(&request.worker) {
             return drop(reply.send(Err(error)));
         }
-        let fresh = match self.instances.take(&request.worker, request.instance) {
-            Some(fresh) => fresh,
-            None => return drop(reply.send(Err(Error::NameTaken { worker: request.worker }))),
-        };
+        if let Err(error) = self.name_for(&request) {
+            return drop(reply.send(Err(error)));
+        }
+        self.remember_name(&request);
         let session = SessionId(self.next_session);
         self.next_session += 1;
         self.batch.commit.last_session = Some(session.0);
@@ -96,14 +96,15 @@ impl Driver {
         let device_names = request.slots.iter().map(|slot| slot.device_name.clone()).collect();
         let slots: Vec<Slot> = request.slots.into_iter().map(slot).collect();
         info!(worker_id = request.worker, session = session.0, slots = slots.len(), "a worker registered");
-        let worker = WorkerName(request.worker);
+        let (worker, instance) = (WorkerName(request.worker), request.instance);
         let offers = slots.clone();
         self.live.sessions.insert(
             session,
             Session { seen_ms: self.parts.clock.unix_ms(), offers, device_names, ..Session::default() },
         );
         let live = request.live.clone();
-        self.event(Event::Register(Registration { worker: worker.clone(), session, slots, live: request.live, fresh }));
+        let registration = Registration { worker: worker.clone(), session, slots, live: request.live, instance };
+        self.event(Event::Register(registration));
         let mut leases = live.into_iter().map(|(lease, _)| lease);
         let stop = leases.by_ref().filter(|lease| !self.scheduler.is_live(session, *lease)).collect();
         self.forget_old_sessions();
@@ -258,14 +259,11 @@ impl Driver {
             FinishEnding::Lost(_) => Ending::Lost,
         };
         let event = Event::Finish { session: request.session, lease: request.lease, ending };
-        let last_sequence = request.last_sequence;
         let effects = self.scheduler.apply(self.now(), event);
         let ignored = self.carry_out(effects, Some(request));
         let verdict = match ignored.first() {
             None => Ok(Finished::Accepted { stored_sequence }),
             Some(Ignored::UnknownSession) => Err(Error::UnknownSession),
-            // The answer was lost on its way.
-            Some(Ignored::Repeated) => Ok(Finished::Accepted { stored_sequence: last_sequence }),
             Some(_) => Ok(Finished::Stale),
         };
         self.batch.say(reply, verdict);

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use sweep_analysis::cost::Prediction;
-use sweep_scheduler::event::{NewSweep, Service, WantedTrial};
+use sweep_scheduler::event::{Instance, NewSweep, Service, WantedTrial};
 use sweep_scheduler::snapshot::SweepSnapshot;
 use sweep_scheduler::{Lease, LeftOut, Outlook, SessionId, SweepCounts, SweepId, Unplaceable};
 use sweep_spec::settings::Setting;
@@ -60,8 +60,10 @@ pub struct Register {
     pub labels: Vec<(String, String)>,
     /// Attempts that it still runs or has not handed in, and their slots.
     pub live: Vec<(Lease, u32)>,
-    /// Of its process; 0 where it does not say.
-    pub instance: u64,
+    /// Which of the workers of its name it is.
+    pub instance: Instance,
+    /// From where it connects; empty where that is not known.
+    pub address: String,
 }
 
 /// A session that was opened.
@@ -266,6 +268,8 @@ pub struct LiveStatus {
     pub unplaceable: Option<Unplaceable>,
     /// Connected workers that it gives nothing.
     pub leaves_out: Vec<LeftOut>,
+    /// Connected workers that are suspended, and what they are.
+    pub out_of_service: Vec<(String, Service)>,
 }
 
 /// A trial that runs.
@@ -298,6 +302,8 @@ pub struct WorkerView {
     pub session: SessionId,
     /// It takes nothing new.
     pub draining: bool,
+    /// It has said that it leaves, and holds nothing.
+    pub left: bool,
     /// Whether it is given trials.
     pub service: Service,
     /// What runs on each slot: trial, label, sweep.

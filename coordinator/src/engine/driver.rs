@@ -17,7 +17,6 @@ use tracing::{error, info, warn};
 use super::batch::{Batch, Decide};
 use super::command::Command;
 use super::costs::{READ, Shared};
-use super::instances::Instances;
 use super::live::Live;
 use super::people::{NOBODY, audit};
 use super::restore;
@@ -96,7 +95,6 @@ pub(crate) struct Driver {
     /// Leases that began or ended in a batch that is not on disk yet, and its number.
     pub(crate) uncommitted: HashMap<Lease, u64>,
     pub(crate) journal: Journal,
-    pub(crate) instances: Instances,
     pub(crate) costs: Shared,
     /// Raised by every reload; a ticket of an earlier one is void.
     pub(crate) generation: u64,
@@ -124,7 +122,6 @@ impl Driver {
             batch: Batch::numbered(1),
             uncommitted: HashMap::new(),
             journal: Journal::default(),
-            instances: Instances::default(),
             generation: 0,
             next_attempt: 0,
             next_session: 0,
@@ -333,6 +330,7 @@ impl Driver {
         self.live = restore::live(&loaded, &self.parts.clock);
         restore::narrow_all(&self.live, &mut loaded.snapshot);
         restore::complete_all(&self.live, &mut loaded.snapshot);
+        restore::names(&mut self.live, &mut loaded);
         let (scheduler, effects) = Scheduler::restore(self.parts.scheduler.clone(), self.now(), loaded.snapshot);
         self.scheduler = scheduler;
         self.carry_out(effects, None);

@@ -146,6 +146,8 @@ impl Driver {
                 }
                 Effect::StageEnded { sweep, stage } => self.stage_ended(sweep, stage),
                 Effect::SweepEnded { sweep, end } => self.sweep_ended(sweep, end),
+                Effect::NameTaken { worker, instance } => self.name_taken(&worker.0, instance),
+                Effect::NameFreed { worker } => self.name_freed(&worker.0),
                 Effect::WorkerLost { worker } => {
                     self.parts.metrics.worker_lost();
                     warn!(worker_id = worker.0, "a worker was not heard of for the length of a lease");

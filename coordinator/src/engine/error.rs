@@ -3,6 +3,7 @@
 use sweep_scheduler::SweepId;
 use sweep_spec::Problems;
 
+use super::NameHeld;
 use crate::convert::Invalid;
 use crate::store;
 
@@ -65,12 +66,9 @@ pub enum Error {
         /// What is different, or what to do.
         hint: String,
     },
-    /// Another process uses the worker's name.
-    #[error("another worker is called `{worker}`: every worker needs a name of its own")]
-    NameTaken {
-        /// The name.
-        worker: String,
-    },
+    /// Another worker holds the name, and is alive.
+    #[error("{0}")]
+    NameHeld(Box<NameHeld>),
     /// Another token or certificate has opened the worker's session, which lives.
     #[error(
         "`{worker}` is connected with another token or certificate: try again when it has left or its lease has run out"
@@ -134,7 +132,7 @@ impl Error {
             | Self::Ended { .. }
             | Self::Cancelled { .. }
             | Self::OtherSemantics { .. }
-            | Self::NameTaken { .. }
+            | Self::NameHeld(_)
             | Self::TooMany { .. }
             | Self::UnknownSession
             | Self::Semantics { .. }

@@ -20,6 +20,7 @@ use super::command::{Begin, Poll, PollReply, Reply};
 use super::pace::Pace;
 use crate::clock::Clock;
 use crate::store::record::{AttemptKey, SweepRecord};
+use crate::store::write::NameRow;
 
 /// A sweep that has not ended.
 #[derive(Debug)]
@@ -174,6 +175,8 @@ pub(crate) struct Live {
     /// The newest attempts of open rounds that were given up: their workers may come back with them. By trial.
     pub(crate) given_up: HashMap<TrialId, (Lease, LiveAttempt)>,
     pub(crate) sessions: HashMap<SessionId, Session>,
+    /// The worker that took each name last.
+    pub(crate) names: HashMap<String, NameRow>,
 }
 
 impl Live {

@@ -14,8 +14,7 @@ use crate::store::codes::{AuditAction, StageState};
 use crate::store::write::{AuditRow, ServiceRow, StageChange};
 use crate::unix_ms;
 
-/// Who acts where nobody does.
-pub(crate) const NOBODY: &str = "coordinator";
+pub(crate) use crate::store::codes::NOBODY;
 
 /// A line of the audit log that concerns nothing yet.
 pub(crate) fn audit(actor: &str, action: AuditAction) -> AuditRow {
@@ -137,7 +136,7 @@ impl Driver {
             Service::Active => (AuditAction::WorkerReturned, String::new()),
             Service::Draining => (AuditAction::WorkerDraining, String::new()),
             Service::Leaving => (AuditAction::WorkerLeaving, String::new()),
-            Service::Suspended(reason) => (AuditAction::WorkerSuspended, reason.clone()),
+            Service::Suspended { reason, .. } => (AuditAction::WorkerSuspended, reason.clone()),
         };
         info!(worker_id = worker, action = action.name(), detail, actor, "a worker's service changed");
         self.note(AuditRow { worker: worker.clone(), detail, ..audit(actor, action) });

@@ -3,9 +3,9 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use sweep_scheduler::SweepId;
 use sweep_scheduler::effect::RoundEnd;
 use sweep_scheduler::snapshot::{Snapshot, SweepSnapshot};
+use sweep_scheduler::{SweepId, WorkerName};
 use sweep_spec::count::Input;
 use sweep_spec::plan::Winner;
 use sweep_spec::spec::Limits;
@@ -69,6 +69,14 @@ pub(crate) fn complete_all(live: &Live, snapshot: &mut Snapshot) {
             live.complete(snapshot);
         }
     }
+}
+
+/// Who took each name last.
+pub(crate) fn names(live: &mut Live, loaded: &mut Loaded) {
+    let names = std::mem::take(&mut loaded.names).into_iter();
+    live.names = names.map(|row| (row.worker.clone(), row)).collect();
+    let known = live.names.values().map(|row| (WorkerName(row.worker.clone()), row.instance, row.held));
+    loaded.snapshot.names = known.collect();
 }
 
 /// The live sweeps that may get more seeds.

@@ -24,6 +24,7 @@ impl Driver {
         let unplaceable = if waits { self.scheduler.unplaceable(id) } else { None };
         let mut leaves_out = self.scheduler.leaves_out(id);
         leaves_out.truncate(MAX_LEFT_OUT);
+        let suspended = self.scheduler.suspended();
         Some(LiveStatus {
             counts: view.counts,
             stages: view.stages,
@@ -33,6 +34,7 @@ impl Driver {
             waiting_for,
             unplaceable,
             leaves_out,
+            out_of_service: suspended.map(|(worker, service)| (worker.0.clone(), service.clone())).collect(),
         })
     }
 
@@ -73,6 +75,7 @@ impl Driver {
                 name: worker.name.0,
                 session: worker.session,
                 draining: worker.draining,
+                left: worker.left,
                 service: worker.service,
                 seen_ms: self.live.sessions.get(&worker.session).map_or(0, |session| session.seen_ms),
             }

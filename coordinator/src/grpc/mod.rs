@@ -18,11 +18,13 @@ pub mod timing;
 pub mod worker;
 
 pub(crate) use sweep_messages::status as status_message;
+use sweep_proto::v1;
 use sweep_spec::Problems;
+use tonic::metadata::MetadataValue;
 use tonic::{Code, Status};
 use tracing::error;
 
-use crate::engine::Error;
+use crate::engine::{Error, NameHeld};
 use crate::store;
 
 /// The longest ending that is taken, in bytes: a result with a million images.
@@ -38,6 +40,9 @@ pub const MAX_RESPONSE_BYTES: usize = 256 * 1024 * 1024;
 /// The metadata of a NOT_FOUND that says what kind of thing is not there: `sweep`, `trial`, `worker`, `configuration`, ...
 pub const MISSING: &str = "sweep-missing";
 
+/// The metadata of an ALREADY_EXISTS that says who holds a worker's name: a `NameHeld`.
+pub const NAME_HELD: &str = "sweep-name-held-bin";
+
 /// The one mapping of errors. Causes inside the coordinator are logged, not sent.
 pub fn status(error: Error) -> Status {
     match error {
@@ -47,11 +52,10 @@ pub fn status(error: Error) -> Status {
         Error::NotFound { .. } | Error::Configuration(_) | Error::UnknownSession => not_found(&error),
         // Not FAILED_PRECONDITION: registering again would not help.
         Error::Semantics { .. } | Error::Version { .. } => Status::permission_denied(error.to_string()),
-        Error::Refused(_)
-        | Error::Ended { .. }
-        | Error::Cancelled { .. }
-        | Error::OtherSemantics { .. }
-        | Error::NameTaken { .. } => Status::failed_precondition(error.to_string()),
+        Error::Refused(_) | Error::Ended { .. } | Error::Cancelled { .. } | Error::OtherSemantics { .. } => {
+            Status::failed_precondition(error.to_string())
+        }
+        Error::NameHeld(held) => name_held(&held),
         Error::TooMany { .. } => Status::resource_exhausted(error.to_string()),
         Error::Unavailable | Error::Troubled { .. } | Error::Held { .. } => Status::unavailable(error.to_string()),
         Error::Store(error @ store::Error::Deposed { .. }) => Status::unavailable(error.to_string()),
@@ -80,6 +84,22 @@ fn not_found(error: &Error) -> Status {
     if let Ok(kind) = kind.parse() {
         status.metadata_mut().insert(MISSING, kind);
     }
+    status
+}
+
+/// Who holds a worker's name, in words and as a message.
+fn name_held(held: &NameHeld) -> Status {
+    let message = v1::NameHeld {
+        worker: held.worker.clone(),
+        host: held.host.clone(),
+        address: held.address.clone(),
+        since_unix_ms: held.since_ms,
+        last_heard_unix_ms: held.heard_ms,
+        free_in_ms: held.free_in_ms,
+    };
+    let mut status = Status::already_exists(held.to_string());
+    let bytes = prost::Message::encode_to_vec(&message);
+    status.metadata_mut().insert_bin(NAME_HELD, MetadataValue::from_bytes(&bytes));
     status
 }
 

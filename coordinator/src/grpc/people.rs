@@ -1,7 +1,7 @@
 //! What people change about sweeps and workers, and what they ask when something is not as they expect.
 
 use sweep_proto::v1;
-use sweep_scheduler::event::Service;
+use sweep_scheduler::event::{Service, Until};
 
 use super::sweep::Sweeps;
 use super::sweep_messages as messages;
@@ -87,10 +87,11 @@ pub(crate) fn service(request: v1::SetWorkerServiceRequest) -> Result<(String, S
         Ok(v1::WorkerServiceState::Active) => Service::Active,
         Ok(v1::WorkerServiceState::Draining) => Service::Draining,
         Ok(v1::WorkerServiceState::Leaving) => Service::Leaving,
-        Ok(v1::WorkerServiceState::Suspended) if reason.is_empty() => {
-            Service::Suspended(format!("by the word of {}", if user.is_empty() { "somebody" } else { &user }))
+        Ok(v1::WorkerServiceState::Suspended) => {
+            let by = |user: &str| format!("suspended by {}", if user.is_empty() { "a person" } else { user });
+            let reason = if reason.is_empty() { by(&user) } else { reason };
+            Service::Suspended { reason, until: Until::Return }
         }
-        Ok(v1::WorkerServiceState::Suspended) => Service::Suspended(reason),
         Ok(v1::WorkerServiceState::Unspecified) | Err(_) => {
             return Err(Invalid { field: "service", problem: "absent or unknown".into() }.into());
         }

@@ -16,7 +16,7 @@ use tokio_util::task::TaskTracker;
 use tonic::{Request, Response, Status};
 
 use super::sweep_questions::{page, reference, submission, trial_digits};
-use super::worker::out_of_service;
+use super::worker::{out_of_service, remedy};
 use super::{status, sweep_messages as messages};
 use crate::about::About;
 use crate::access::grpc::named;
@@ -217,7 +217,7 @@ impl Sweeps {
                     _ if live.draining => "draining",
                     Service::Active => "connected",
                     Service::Draining | Service::Leaving => "draining",
-                    Service::Suspended(_) => "suspended",
+                    Service::Suspended { .. } => "suspended",
                 },
             };
             let out_of_service = live.map(|live| out_of_service(&live.service)).unwrap_or_default();
@@ -242,6 +242,7 @@ impl Sweeps {
                 state: state.to_owned(),
                 out_of_service,
                 left_out: left_out.collect(),
+                remedy: live.map(|live| remedy(&live.name, &live.service)).unwrap_or_default(),
                 last_seen_unix_ms: live.map_or(worker.seen_ms, |live| live.seen_ms.max(worker.seen_ms)),
             }
         };

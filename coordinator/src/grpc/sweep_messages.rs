@@ -3,9 +3,11 @@
 use sweep_analysis::leaderboard::{Counts, Row};
 use sweep_analysis::result::Estimate;
 use sweep_proto::v1;
+use sweep_scheduler::event::Service;
 use sweep_scheduler::{LeftOut, Outlook, Unplaceable};
 use sweep_spec::settings;
 
+use super::worker::{out_of_service, remedy};
 use crate::convert::{self, bytes, counts_message, metrics_message};
 use crate::engine::{Board, Error, Running, StageStatus, Status, epoch};
 use crate::store::codes::SweepState;
@@ -43,6 +45,7 @@ pub(crate) fn status(status: &Status) -> v1::SweepStatus {
         waiting_for: status.waiting_for.clone(),
         unplaceable: status.unplaceable.as_ref().map(unplaceable),
         leaves_out: status.leaves_out.iter().map(left_out).collect(),
+        out_of_service: status.out_of_service.iter().map(absent).collect(),
         priority: record.priority,
         spec_digest: bytes(record.spec_digest.as_bytes()),
         epochs_done: status.epochs_done,
@@ -61,6 +64,10 @@ fn unplaceable(unplaceable: &Unplaceable) -> v1::Unplaceable {
 pub(super) fn left_out(left_out: &LeftOut) -> v1::LeftOut {
     let LeftOut { sweep, worker, reason } = left_out;
     v1::LeftOut { sweep: sweep.0, worker: worker.0.clone(), reason: reason.clone() }
+}
+
+fn absent((worker, service): &(String, Service)) -> v1::OutOfService {
+    v1::OutOfService { worker: worker.clone(), reason: out_of_service(service), remedy: remedy(worker, service) }
 }
 
 fn stage(stage: &StageStatus) -> v1::StageProgress {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use sweep_proto::v1;
 use sweep_proto::v1::worker_service_server::WorkerService;
-use sweep_scheduler::event::Service;
+use sweep_scheduler::event::{Instance, Service, Until};
 use sweep_scheduler::{Lease, SessionId};
 use sweep_spec::Digest;
 use tonic::{Request, Response, Status, Streaming};
@@ -63,6 +63,7 @@ pub(crate) fn register(request: v1::RegisterRequest) -> Result<Register, Error> 
         let found = convert::name("version", request.version, MAX_NAME_BYTES)?;
         return Err(Error::Version { found, ours: env!("CARGO_PKG_VERSION") });
     }
+    let instance = instance(&request)?;
     let worker = convert::name("worker", request.worker, MAX_NAME_BYTES)?;
     if worker.is_empty() {
         return Err(Invalid { field: "worker", problem: "empty".into() }.into());
@@ -99,7 +100,8 @@ pub(crate) fn register(request: v1::RegisterRequest) -> Result<Register, Error> 
         slots,
         labels: request.labels.into_iter().map(label).collect::<Result<_, Invalid>>()?,
         live: request.live_attempts.into_iter().map(live).collect::<Result<_, Invalid>>()?,
-        instance: instance(&request.instance)?,
+        instance,
+        address: String::new(),
     })
 }
 
@@ -110,17 +112,30 @@ fn talks_to(version: &str) -> bool {
     major(version).is_none_or(|found| Some(found) == major(env!("CARGO_PKG_VERSION")))
 }
 
-/// A process's own number, however long; 0 where it gives none.
-fn instance(bytes: &[u8]) -> Result<u64, Invalid> {
-    if bytes.len() > MAX_NAME_BYTES {
-        return Err(Invalid { field: "instance", problem: format!("longer than {MAX_NAME_BYTES} bytes") });
+/// Which of the workers of its name it is. The host counts with the folder, because folders are copied from machine to
+/// machine. A worker that knows no key of its folder is another one in each process.
+fn instance(request: &v1::RegisterRequest) -> Result<Instance, Invalid> {
+    for (field, bytes) in [("instance", &request.instance), ("state_key", &request.state_key)] {
+        if bytes.len() > MAX_NAME_BYTES {
+            return Err(Invalid { field, problem: format!("longer than {MAX_NAME_BYTES} bytes") });
+        }
     }
+    let process = number(&request.instance);
+    let folder = match &request.state_key[..] {
+        [] => process,
+        key => number(&[key, b" ", request.host.as_bytes()].concat()),
+    };
+    Ok(Instance { folder, process })
+}
+
+/// A number for these bytes, however many; 0 for none.
+fn number(bytes: &[u8]) -> u64 {
     if bytes.is_empty() {
-        return Ok(0);
+        return 0;
     }
     let digest = Digest::of(bytes);
     let number = digest.as_bytes().iter().take(8).fold(0, |number, byte| (number << 8) | u64::from(*byte));
-    Ok(number.max(1))
+    number.max(1)
 }
 
 pub(crate) fn poll(request: v1::PollRequest) -> Result<Poll, Error> {
@@ -135,8 +150,22 @@ pub(crate) fn poll(request: v1::PollRequest) -> Result<Poll, Error> {
 /// Why the worker gets nothing; empty for one that does.
 pub(super) fn out_of_service(service: &Service) -> String {
     match service {
-        Service::Suspended(reason) => reason.clone(),
+        Service::Suspended { reason, .. } => reason.clone(),
         Service::Active | Service::Draining | Service::Leaving => String::new(),
+    }
+}
+
+/// What gives a worker trials again; empty for one that gets them.
+pub(super) fn remedy(worker: &str, service: &Service) -> String {
+    let until = match service {
+        Service::Suspended { until, .. } => until,
+        Service::Active | Service::Draining | Service::Leaving => return String::new(),
+    };
+    let back = format!("`sweepctl workers return {worker}` puts it back into service");
+    match until {
+        Until::Restart => format!("mend its machine and restart the worker, or {back}"),
+        Until::Replacement => format!("restarts of the worker did not help: mend its machine, then {back}"),
+        Until::Return => back,
     }
 }
 
@@ -223,7 +252,8 @@ impl WorkerService for Workers {
     async fn register(&self, request: Request<v1::RegisterRequest>) -> Result<Response<v1::RegisterResponse>, Status> {
         let peer = peer(&request);
         let identity = identity(&request);
-        let (registered, session) = self.patiently(peer, self.enter(request.into_inner(), identity).await).await?;
+        let (registered, session) =
+            self.patiently(peer, self.enter(request.into_inner(), (peer, identity)).await).await?;
         Ok(Response::new(v1::RegisterResponse {
             session,
             lease_ttl_ms: self.engine.lease_ttl_ms(),
@@ -358,14 +388,20 @@ impl Workers {
     }
 
     /// Opens a session in the engine, and gives it the number that its worker is told.
-    async fn enter(&self, request: v1::RegisterRequest, identity: Identity) -> Result<(Registered, u64), Error> {
-        let request = register(request)?;
+    async fn enter(
+        &self,
+        request: v1::RegisterRequest,
+        (peer, identity): (Option<SocketAddr>, Identity),
+    ) -> Result<(Registered, u64), Error> {
+        let address = peer.map(|peer| peer.to_string()).unwrap_or_default();
+        let request = Register { address, ..register(request)? };
         let worker = request.worker.clone();
         let other = self.sessions.of_another(&worker, &identity);
         if other.is_some() || self.sessions.are_many() {
-            let live: Vec<_> = self.engine.workers().await?.into_iter().map(|worker| worker.session).collect();
-            self.sessions.keep(|session| live.contains(&session));
-            if other.is_some_and(|session| live.contains(&session)) {
+            let live = self.engine.workers().await?;
+            self.sessions.keep(|session| live.iter().any(|worker| worker.session == session));
+            let stays = |session| live.iter().any(|worker| worker.session == session && !worker.left);
+            if other.is_some_and(stays) {
                 return Err(Error::Held { worker });
             }
         }

@@ -1,9 +1,12 @@
 //! The small numbers that stand for states and classes in the tables. They are never renumbered.
 
-use sweep_scheduler::event::Service;
+use sweep_scheduler::event::{Service, Until};
 use sweep_spec::{FailureClass, Outcome};
 
 use super::Error;
+
+/// Who acts where no person does.
+pub(crate) const NOBODY: &str = "coordinator";
 
 macro_rules! code {
     ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $code:literal,)+ }) => {
@@ -191,22 +194,28 @@ pub fn service_code(service: &Service) -> (i64, &str) {
         Service::Active => (0, ""),
         Service::Draining => (1, ""),
         Service::Leaving => (2, ""),
-        Service::Suspended(reason) => (3, reason),
+        Service::Suspended { reason, until: Until::Return } => (3, reason),
+        Service::Suspended { reason, until: Until::Restart } => (4, reason),
+        Service::Suspended { reason, until: Until::Replacement } => (5, reason),
     }
 }
 
-/// Whether a worker is given trials, from the tables.
+/// Whether a worker is given trials, from the tables. Releases before the eighth layout wrote 3 for every suspension; of
+/// those, the ones by the coordinator's own word end with a restart.
 ///
 /// # Errors
 /// The number stands for nothing.
-pub fn service_of(code: i64, reason: String) -> Result<Service, Error> {
-    match code {
-        0 => Ok(Service::Active),
-        1 => Ok(Service::Draining),
-        2 => Ok(Service::Leaving),
-        3 => Ok(Service::Suspended(reason)),
-        _ => Err(Error::damaged(format!("service {code}"))),
-    }
+pub fn service_of(code: i64, reason: String, actor: &str) -> Result<Service, Error> {
+    let until = match code {
+        0 => return Ok(Service::Active),
+        1 => return Ok(Service::Draining),
+        2 => return Ok(Service::Leaving),
+        3 if actor != NOBODY => Until::Return,
+        3 | 4 => Until::Restart,
+        5 => Until::Replacement,
+        _ => return Err(Error::damaged(format!("service {code}"))),
+    };
+    Ok(Service::Suspended { reason, until })
 }
 
 impl AttemptState {
@@ -281,11 +290,15 @@ mod tests {
             assert_eq!(SweepState::of(code).unwrap().code(), code);
             assert_eq!(AttemptState::of(code).unwrap().code(), code);
         }
-        for service in [Service::Active, Service::Draining, Service::Leaving, Service::Suspended("it fails".into())] {
+        let suspended = |until| Service::Suspended { reason: "it fails".into(), until };
+        let suspensions = [Until::Return, Until::Restart, Until::Replacement].map(suspended);
+        for service in [Service::Active, Service::Draining, Service::Leaving].into_iter().chain(suspensions) {
             let (code, reason) = service_code(&service);
-            assert_eq!(service_of(code, reason.to_owned()).unwrap(), service);
+            assert_eq!(service_of(code, reason.to_owned(), "ann").unwrap(), service);
         }
-        assert!(AuditAction::of(0).is_err() && service_of(4, String::new()).is_err());
+        let by_itself = service_of(3, "it fails".into(), NOBODY).unwrap();
+        assert_eq!(by_itself, suspended(Until::Restart), "as an earlier release wrote it");
+        assert!(AuditAction::of(0).is_err() && service_of(6, String::new(), "ann").is_err());
         assert!(StageState::of(4).is_err() && RoundState::of(-1).is_err() && class_of(0).is_err());
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use sweep_proto::v1;
-use sweep_scheduler::event::Service;
+use sweep_scheduler::event::{Instance, Service, Until};
 use sweep_scheduler::{Lease, SweepId, WorkerName};
 use sweep_spec::trainer::{EpochMetrics, Origin, Provenance};
 use sweep_spec::{Cnn, Configuration, Dataset, Digest, FailureClass, Outcome, Protocol, Trial, TrialId, canonical};
@@ -29,7 +29,7 @@ mod weights;
 use changes::{
     a_sweep_that_has_ended_can_go_on, an_expired_attempt_is_remembered_and_can_go_on,
     the_audit_log_tells_everything_in_order, what_failed_before_is_remembered, what_somebody_changes_comes_back,
-    where_a_result_comes_from_and_what_was_made_of_the_test_part_come_back,
+    where_a_result_comes_from_and_what_was_made_of_the_test_part_come_back, who_holds_a_name_comes_back,
 };
 use choices::{
     a_choice_is_never_revised, what_an_uncommitted_choice_prepared_goes,
@@ -99,6 +99,7 @@ on_every_backend!(
     who_got_more_seeds_stays_when_a_stage_is_opened_again,
     extreme_numbers_survive,
     what_somebody_changes_comes_back,
+    who_holds_a_name_comes_back,
     a_sweep_that_has_ended_can_go_on,
     an_expired_attempt_is_remembered_and_can_go_on,
     what_failed_before_is_remembered,

@@ -23,11 +23,17 @@ pub(super) async fn what_somebody_changes_comes_back(place: &dyn Place) {
     let store = place.open().await;
     store.prepare(&preparation(SWEEP, 0..1)).await.unwrap();
     store.commit(&begin(SWEEP)).await.unwrap();
-    let away = Service::Suspended("it fails".into());
-    let services = vec![service("a", Service::Draining), service("b", away.clone()), service("c", Service::Leaving)];
-    let commit =
-        Commit { paused: vec![(SWEEP, true)], priorities: vec![(SWEEP, i32::MIN)], services, ..Commit::default() };
-    assert_eq!(commit.rows(), 5);
+    let suspended = |until| Service::Suspended { reason: "it fails".into(), until };
+    let (away, failing) = (suspended(Until::Return), suspended(Until::Replacement));
+    let services = vec![
+        service("a", Service::Draining),
+        service("b", away.clone()),
+        service("c", Service::Leaving),
+        service("d", failing.clone()),
+    ];
+    let (paused, priorities) = (vec![(SWEEP, true)], vec![(SWEEP, i32::MIN)]);
+    let commit = Commit { paused, priorities, services, ..Commit::default() };
+    assert_eq!(commit.rows(), 6);
     store.commit(&commit).await.unwrap();
     let back = Commit { services: vec![service("a", Service::Active)], ..Commit::default() };
     store.commit(&back).await.unwrap();
@@ -38,7 +44,29 @@ pub(super) async fn what_somebody_changes_comes_back(place: &dyn Place) {
     assert_eq!((sweep.paused, sweep.priority), (true, i32::MIN));
     assert!(loaded.sweeps[0].record.paused);
     let name = |name: &str| WorkerName(name.into());
-    assert_eq!(loaded.snapshot.workers, [(name("b"), away), (name("c"), Service::Leaving)]);
+    let expected = [(name("b"), away), (name("c"), Service::Leaving), (name("d"), failing)];
+    assert_eq!(loaded.snapshot.workers, expected);
+}
+
+pub(super) async fn who_holds_a_name_comes_back(place: &dyn Place) {
+    let store = place.open().await;
+    let row = |worker: &str, process, held| NameRow {
+        worker: worker.into(),
+        instance: Instance { folder: u64::MAX, process },
+        held,
+        host: "host".into(),
+        address: "[::1]:7".into(),
+        since_ms: i64::from(held),
+    };
+    let names = vec![row("b", 1, true), row("a", u64::MAX, true)];
+    let commit = Commit { names, ..Commit::default() };
+    assert_eq!(commit.rows(), 2);
+    store.commit(&commit).await.unwrap();
+    store.commit(&Commit { names: vec![row("b", 2, false)], ..Commit::default() }).await.unwrap();
+    store.close().await;
+    drop(store);
+    let loaded = place.open().await.load().await.unwrap();
+    assert_eq!(loaded.names, [row("a", u64::MAX, true), row("b", 2, false)]);
 }
 
 pub(super) async fn a_sweep_that_has_ended_can_go_on(place: &dyn Place) {

@@ -8,7 +8,7 @@ use sweep_spec::trainer::{EpochMetrics, Provenance};
 use sweep_spec::{Configuration, Digest, FailureClass, Outcome, Trial, TrialId};
 
 use super::codes::{AttemptState, RoundState, StageState, SweepState};
-use super::write::SlotRow;
+use super::write::{NameRow, SlotRow};
 
 /// The number of an attempt in the store, given by the engine, never given twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -35,6 +35,8 @@ pub struct Loaded {
     pub undecided: Vec<(SweepId, u32)>,
     /// Sweeps that have ended, keep their winner's weights alone, and have not chosen it.
     pub weights_due: Vec<SweepId>,
+    /// The worker that took each name last.
+    pub names: Vec<NameRow>,
 }
 
 /// A sweep that has not ended.

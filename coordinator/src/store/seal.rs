@@ -155,6 +155,11 @@ pub const TABLES: &[Table] = &[
     },
     Table { name: "services", key: &["worker"], groups: &[whole(&["state", "reason", "actor", "at_ms"])] },
     Table {
+        name: "names",
+        key: &["worker"],
+        groups: &[whole(&["folder", "process", "held", "host", "address", "since_ms"])],
+    },
+    Table {
         name: "descriptions",
         key: &["dataset_key", "digest"],
         groups: &[whole(&["classes", "channels", "train_images", "test_images"])],
@@ -210,6 +215,7 @@ pub fn since(table: &str) -> i64 {
         "tokens" => 5,
         "weight_choices" | "weights_kept" | "removals" => 6,
         "pauses" => 7,
+        "names" => 8,
         _ => 1,
     }
 }

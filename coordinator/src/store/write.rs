@@ -1,6 +1,6 @@
 //! What is written: one batch of the engine, and the rows of a sweep before it begins.
 
-use sweep_scheduler::event::Service;
+use sweep_scheduler::event::{Instance, Service};
 use sweep_scheduler::{Lease, SweepId};
 use sweep_spec::trainer::{Described, EpochMetrics};
 use sweep_spec::{Configuration, Digest, FailureClass, Outcome, TrialId};
@@ -31,6 +31,8 @@ pub struct Commit {
     pub workers: Vec<WorkerRow>,
     /// Workers that are taken out of service, or back into it.
     pub services: Vec<ServiceRow>,
+    /// Names that workers take, and names that are free again.
+    pub names: Vec<NameRow>,
     /// Rounds that begin: trial, number, when.
     pub rounds_opened: Vec<(TrialId, u32, i64)>,
     /// Trials that are settled on a round.
@@ -76,6 +78,7 @@ impl Commit {
             + self.descriptions.len()
             + self.workers.len()
             + self.services.len()
+            + self.names.len()
             + self.rounds_opened.len()
             + self.bound.len()
             + self.attempts_started.len()
@@ -267,6 +270,23 @@ pub struct ServiceRow {
     pub actor: String,
     /// When.
     pub at_ms: i64,
+}
+
+/// The worker that took a name last.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NameRow {
+    /// The name.
+    pub worker: String,
+    /// Its state folder and its process.
+    pub instance: Instance,
+    /// It has not left, and its lease has not run out.
+    pub held: bool,
+    /// Its machine.
+    pub host: String,
+    /// From where it connected; empty where that is not known.
+    pub address: String,
+    /// When this process took the name.
+    pub since_ms: i64,
 }
 
 /// Who did what. Written once and never changed.

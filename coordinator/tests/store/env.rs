@@ -11,7 +11,7 @@ use sweep_coordinator::store::record::{ArtifactRecord, AttemptKey, Predictions, 
 use sweep_coordinator::store::sqlite::{Options, SqliteStore};
 use sweep_coordinator::store::write::*;
 use sweep_proto::v1;
-use sweep_scheduler::event::Service;
+use sweep_scheduler::event::{Instance, Service, Until};
 use sweep_scheduler::{Lease, SweepId};
 use sweep_spec::trainer::{Described, EpochMetrics, Origin, Provenance};
 use sweep_spec::{Cnn, Configuration, Dataset, Digest, FailureClass, Outcome, Protocol, Trial, TrialId, canonical};
@@ -264,6 +264,7 @@ pub(crate) async fn fill(store: &dyn Store) {
         test_images: 32,
     };
     let service = |worker: &str, service| ServiceRow { worker: worker.into(), service, actor: "me".into(), at_ms: 1 };
+    let suspended = Service::Suspended { reason: "it fails".into(), until: Until::Return };
     let started = Commit {
         descriptions: vec![(Digest::of(b"dataset"), described)],
         workers: vec![WorkerRow {
@@ -275,7 +276,15 @@ pub(crate) async fn fill(store: &dyn Store) {
             labels: vec![("zone".into(), "a".into())],
             at_ms: 1,
         }],
-        services: vec![service("v", Service::Draining), service("u", Service::Suspended("it fails".into()))],
+        services: vec![service("v", Service::Draining), service("u", suspended)],
+        names: vec![NameRow {
+            worker: "w".into(),
+            instance: Instance { folder: 1, process: 2 },
+            held: true,
+            host: "h".into(),
+            address: "127.0.0.1:5".into(),
+            since_ms: 1,
+        }],
         rounds_opened: (0..5).map(|seed| (trial(seed), 1, 2)).collect(),
         bound: (0..5).map(bound).collect(),
         attempts_started: (0..4).map(|seed| start(seed, seed as i64 + 1)).collect(),

@@ -88,8 +88,8 @@ impl Env {
 
     pub(crate) async fn worker(&self, name: &str, slots: u32) -> Worker {
         let client = WorkerServiceClient::new(self.channel().await);
-        let mut worker =
-            Worker { client, name: name.into(), slots, session: 0, seen: 0, data: 1, running: HashMap::new() };
+        let running = HashMap::new();
+        let mut worker = Worker { client, name: name.into(), process: 1, slots, session: 0, seen: 0, data: 1, running };
         worker.register().await;
         worker
     }
@@ -150,6 +150,8 @@ pub(crate) type Attempt = (v1::Lease, HashMap<String, String>, u32);
 pub(crate) struct Worker {
     pub(crate) client: WorkerServiceClient<Channel>,
     pub(crate) name: String,
+    /// Raised by a restart of its program.
+    pub(crate) process: u8,
     pub(crate) slots: u32,
     pub(crate) session: u64,
     pub(crate) seen: u64,
@@ -168,6 +170,8 @@ impl Worker {
             trainer_semantics: sweep_spec::TRAINER_SEMANTICS,
             slots: (0..self.slots).map(slot).collect(),
             live_attempts: self.running.values().map(live).collect(),
+            instance: vec![self.process; 8].into(),
+            state_key: self.name.clone().into(),
             ..Default::default()
         };
         let answer = self.client.register(request).await.unwrap().into_inner();

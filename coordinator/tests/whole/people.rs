@@ -203,22 +203,3 @@ async fn a_worker_that_was_cut_off_goes_on_where_it_was_even_over_a_restart() {
     let said = actions(&env, sweep).await;
     assert!(said.contains(&"coordinator attempt_revived".to_owned()), "{said:?}");
 }
-
-#[tokio::test]
-async fn two_processes_of_one_name_do_not_steal_from_each_other_for_ever() {
-    let env = Env::new().await;
-    let mut client = env.worker("someone else", 0).await.client;
-    let mut register = async |instance: u8| {
-        let request = v1::RegisterRequest {
-            worker: "w1".into(),
-            trainer_semantics: sweep_spec::TRAINER_SEMANTICS,
-            instance: vec![instance; 16].into(),
-            ..Default::default()
-        };
-        client.register(request).await.map(drop).map_err(|refused| refused.code())
-    };
-    assert_eq!(register(1).await, Ok(()));
-    assert_eq!(register(2).await, Ok(()), "it was started again");
-    assert_eq!(register(1).await, Err(tonic::Code::FailedPrecondition), "and the first still lives");
-    assert_eq!(register(2).await, Ok(()));
-}

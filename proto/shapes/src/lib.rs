@@ -34,7 +34,9 @@ pub use page::{
     MissedImage, MissedImages, Override, Retried, Specification, Submitted, SweepPage, TrialPage, WorkerList,
 };
 pub use reproduction::Reproduction;
-pub use sweep::{Best, Counts, LeftOut, Outlook, Running, Stage as SweepStage, State, Sweep, Unplaceable};
+pub use sweep::{
+    Best, Counts, LeftOut, OutOfService, Outlook, Running, Stage as SweepStage, State, Sweep, Unplaceable,
+};
 pub use trial::{Attempt, Detail, Failure, Origin, Provenance, Summary};
 pub use worker::{Slot, Worker};
 

@@ -157,6 +157,28 @@ pub struct Running {
     pub newest: Option<Metrics>,
 }
 
+/// A connected worker that gets no trials.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub struct OutOfService {
+    pub worker: String,
+    /// Why, as one sentence.
+    pub reason: String,
+    /// What puts it back into service, as one sentence.
+    pub remedy: String,
+}
+
+impl std::fmt::Display for OutOfService {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "worker {} is out of service: {}; {}", self.worker, self.reason, self.remedy)
+    }
+}
+
+impl From<v1::OutOfService> for OutOfService {
+    fn from(found: v1::OutOfService) -> Self {
+        Self { worker: found.worker, reason: found.reason, remedy: found.remedy }
+    }
+}
+
 /// A sweep. Moments are milliseconds since 1970.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct Sweep {
@@ -182,6 +204,8 @@ pub struct Sweep {
     pub unplaceable: Option<Unplaceable>,
     /// Connected workers that it gives nothing, although it has not ended.
     pub leaves_out: Vec<LeftOut>,
+    /// Connected workers that get no trials, while it has not ended.
+    pub out_of_service: Vec<OutOfService>,
     /// Nothing of it is started until it is resumed.
     pub paused: bool,
     pub spec_digest: String,
@@ -218,6 +242,7 @@ impl From<v1::SweepStatus> for Sweep {
             waiting_for: status.waiting_for,
             unplaceable: status.unplaceable.map(Unplaceable::from),
             leaves_out: status.leaves_out.into_iter().map(LeftOut::from).collect(),
+            out_of_service: status.out_of_service.into_iter().map(OutOfService::from).collect(),
             paused: status.paused,
             spec_digest: hex(&status.spec_digest),
             cost: status.cost.map(Cost::from),

@@ -33,6 +33,8 @@ pub struct Worker {
     pub out_of_service: Option<String>,
     /// Sweeps that have not ended and give it nothing.
     pub left_out: Vec<LeftOut>,
+    /// What puts it back into service, if it is out of it.
+    pub remedy: Option<String>,
     pub last_seen_unix_ms: i64,
     pub slots: Vec<Slot>,
 }
@@ -46,6 +48,7 @@ impl From<v1::WorkerStatus> for Worker {
             state: worker.state,
             out_of_service: some_text(worker.out_of_service),
             left_out: worker.left_out.into_iter().map(LeftOut::from).collect(),
+            remedy: some_text(worker.remedy),
             last_seen_unix_ms: worker.last_seen_unix_ms,
             slots: worker.slots.into_iter().map(Slot::from).collect(),
         }

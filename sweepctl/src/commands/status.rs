@@ -83,6 +83,9 @@ fn describe(sweep: &Sweep) -> String {
     for one in &sweep.leaves_out {
         line("leaves out", format!("worker {}: {}", escape(&one.worker), escape(&one.reason)));
     }
+    for absent in &sweep.out_of_service {
+        line("worker", escape(&format!("{} is out of service: {}; {}", absent.worker, absent.reason, absent.remedy)));
+    }
     lines.join("\n")
 }
 

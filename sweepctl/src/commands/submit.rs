@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use serde::Serialize;
 use sweep_proto::v1::{Override, SubmitRequest};
+use sweep_shapes::text::escape;
 use sweep_shapes::{Outlook, Sweep};
 
 use super::estimate::Money;
@@ -97,6 +98,7 @@ async fn run_there(
 ) -> Result<Exit, Failure> {
     let mut client = client::connect(&context.coordinator).await?;
     let (sweep, resumed, outlook) = submit(&mut client, arguments, study, false).await?;
+    say_who_is_out_of_service(context, &sweep);
     if arguments.watch || arguments.wait {
         tell(context, outlook);
     } else {
@@ -196,6 +198,13 @@ async fn watch_here(
     say_cost(context, &sweep);
     let setting = Setting { output: context.output, embedded: true, made: !resumed };
     follow(client, sweep.id, display, interrupt, setting).await
+}
+
+/// Workers that will train nothing of it as things are.
+fn say_who_is_out_of_service(context: &Context, sweep: &Sweep) {
+    for absent in &sweep.out_of_service {
+        context.output.say(&format!("warning: {}", escape(&absent.to_string())));
+    }
 }
 
 /// What it will cost, and what the budget left out, as far as that is known.

@@ -308,6 +308,7 @@ impl SweepService for Canned {
             last_seen_unix_ms: 0,
             out_of_service: String::new(),
             left_out: Vec::new(),
+            remedy: String::new(),
         };
         let lost = WorkerStatus { name: HOSTILE.into(), state: "lost".into(), slots: Vec::new(), ..worker.clone() };
         Ok(Response::new(ListWorkersResponse { workers: vec![worker, lost] }))

@@ -35,7 +35,7 @@ enum Kind {
 impl Agent {
     pub(super) fn answered(&mut self, answer: Result<Answer, JoinError>) {
         match answer {
-            Ok(Answer::Registered(result)) => self.registered(result),
+            Ok(Answer::Registered { result, held }) => self.registered(result, held),
             Ok(Answer::Polled { serial, session, seconds, result }) => {
                 if self.poll_serial == serial {
                     self.polling = None;
@@ -68,7 +68,7 @@ impl Agent {
         }
     }
 
-    fn registered(&mut self, result: Result<v1::RegisterResponse, Trouble>) {
+    fn registered(&mut self, result: Result<v1::RegisterResponse, Trouble>, held: Option<Box<v1::NameHeld>>) {
         self.registering = false;
         let result = result.and_then(|response| {
             let checked = version::check(env!("CARGO_PKG_VERSION"), &response.coordinator_version);
@@ -94,7 +94,14 @@ impl Agent {
             }
             Err(Trouble::Refused(reason)) => {
                 tracing::error!(reason, "registration was refused");
-                self.fatal = Some(Error::Refused { address: self.parts.link.address().to_owned(), reason });
+                let address = self.parts.link.address().to_owned();
+                self.fatal = Some(match held {
+                    Some(held) => {
+                        let free_in = Duration::from_millis(held.free_in_ms);
+                        Error::NameHeld { address, reason, free_in }
+                    }
+                    None => Error::Refused { address, reason },
+                });
                 self.leave("the coordinator refused the worker");
             }
             Err(Trouble::SessionLost) => self.control.fail(),

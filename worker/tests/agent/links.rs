@@ -1,7 +1,7 @@
 //! Coordinators that lose answers, forget sessions, refuse, go away and come back.
 
 use sweep_proto::v1::finish_request::Ending;
-use sweep_proto::v1::{FailureClass, FinishResponse, FinishVerdict};
+use sweep_proto::v1::{FailureClass, FinishResponse, FinishVerdict, NameHeld};
 use sweep_worker::Error;
 use tonic::Status;
 
@@ -120,6 +120,35 @@ async fn a_refused_worker_ends_with_the_coordinators_words() {
     assert!(!worker.registered().await);
     let error = worker.join().await.unwrap_err();
     assert!(matches!(&error, Error::Refused { reason, .. } if reason == words), "{error}");
+}
+
+#[tokio::test]
+async fn a_worker_whose_name_another_holds_asks_once_and_ends_with_when_it_is_free() {
+    let env = Env::new("whole");
+    let mut refusal = Status::already_exists("another worker holds the name `w1`");
+    let held = NameHeld { free_in_ms: 1500, ..NameHeld::default() };
+    let bytes = prost::Message::encode_to_vec(&held);
+    refusal.metadata_mut().insert_bin("sweep-name-held-bin", tonic::metadata::MetadataValue::from_bytes(&bytes));
+    env.coordinator.state().refusal = Some(refusal);
+    let worker = sweep_worker::start(env.config.clone(), Vec::new(), &env.shutdown).await.unwrap();
+    let error = worker.join().await.unwrap_err();
+    let told = matches!(&error, Error::NameHeld { reason, free_in, .. }
+        if reason == "another worker holds the name `w1`" && free_in.as_millis() == 1500);
+    assert!(told && !error.is_usage(), "{error}: a restart policy tries again");
+}
+
+#[tokio::test]
+async fn a_worker_shows_the_key_of_its_state_folder_in_every_process() {
+    let mut env = Env::new("whole");
+    let (first, second) = (env.config.state_dir.clone(), Some(env.folder.path().join("other")));
+    for folder in [first.clone(), first, second] {
+        env.config.state_dir = folder;
+        env.start().await.stop().await.unwrap();
+    }
+    let state = env.coordinator.state();
+    let keys: Vec<_> = state.registrations.iter().map(|request| &request.state_key).collect();
+    assert!(keys[0] == keys[1] && keys[1] != keys[2] && keys.iter().all(|key| key.len() == 32), "{keys:?}");
+    assert_ne!(state.registrations[0].instance, state.registrations[1].instance);
 }
 
 #[tokio::test]

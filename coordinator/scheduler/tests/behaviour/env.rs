@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use sweep_scheduler::event::{Ending, History, NewSweep, Registration, Service, Slot, WantedTrial};
+use sweep_scheduler::event::{Ending, History, Instance, NewSweep, Registration, Service, Slot, WantedTrial};
 use sweep_scheduler::{Config, Effect, Event, Lease, Scheduler, SessionId, SweepId, Timestamp, WorkerName};
 use sweep_spec::retry::Changes;
 use sweep_spec::{Digest, FailureClass, Outcome, TrialId};
@@ -110,8 +110,15 @@ impl Env {
 
     pub(crate) fn register(&mut self, session: u64, name: &str, slots: usize, live: Vec<(Lease, u32)>) -> Vec<Effect> {
         let slots = vec![slot(SMALL); slots];
-        let worker = WorkerName(name.to_owned());
-        self.apply(Event::Register(Registration { worker, session: SessionId(session), slots, live, fresh: false }))
+        let (worker, instance) = (WorkerName(name.to_owned()), Instance { folder: 1, process: 1 });
+        self.apply(Event::Register(Registration { worker, session: SessionId(session), slots, live, instance }))
+    }
+
+    /// A worker with one slot, on this state folder and as this process of it.
+    pub(crate) fn arrive(&mut self, session: u64, name: &str, (folder, process): (u64, u64)) -> Vec<Effect> {
+        let (worker, instance) = (WorkerName(name.to_owned()), Instance { folder, process });
+        let (session, slots, live) = (SessionId(session), vec![slot(SMALL)], Vec::new());
+        self.apply(Event::Register(Registration { worker, session, slots, live, instance }))
     }
 
     pub(crate) fn has_data(&mut self, session: u64) -> Vec<Effect> {

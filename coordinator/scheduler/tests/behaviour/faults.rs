@@ -1,7 +1,7 @@
 //! What the scheduler does about machines and trials that fail.
 
 use sweep_scheduler::effect::RoundEnd;
-use sweep_scheduler::event::{Ending, NewSweep, Registration, Service};
+use sweep_scheduler::event::{Ending, Instance, NewSweep, Registration, Service, Until};
 use sweep_scheduler::{Config, Effect, Event, SessionId, WorkerName};
 use sweep_spec::FailureClass;
 use sweep_spec::retry::{Change, Retry};
@@ -112,7 +112,13 @@ fn too_little_memory_is_tried_again_on_a_larger_slot_only() {
     let mut env = Env::new(config());
     let slots = vec![env::slot(SMALL), env::slot(LARGE)];
     let (worker, session) = (WorkerName("w1".to_owned()), SessionId(1));
-    env.apply(Event::Register(Registration { worker, session, slots, live: Vec::new(), fresh: true }));
+    env.apply(Event::Register(Registration {
+        worker,
+        session,
+        slots,
+        live: Vec::new(),
+        instance: Instance::default(),
+    }));
     env.has_data(1);
     env.submit(1, &[&[(10, 5)]]);
     let first = env.only_running(1);
@@ -123,7 +129,13 @@ fn too_little_memory_is_tried_again_on_a_larger_slot_only() {
     env.restart();
     let (worker, session) = (WorkerName("w1".to_owned()), SessionId(2));
     let slots = vec![env::slot(SMALL); 2];
-    env.apply(Event::Register(Registration { worker, session, slots, live: Vec::new(), fresh: true }));
+    env.apply(Event::Register(Registration {
+        worker,
+        session,
+        slots,
+        live: Vec::new(),
+        instance: Instance::default(),
+    }));
     env.has_data(2);
     assert!(env.running(2).is_empty(), "a restart forgets nothing of it");
     assert!(env.scheduler.waiting_for(env::sweep(1))[0].contains("bytes of memory"));
@@ -176,12 +188,15 @@ fn a_worker_that_fails_what_others_can_run_is_taken_out_of_service() {
         env.running(2).first().copied().into_iter().for_each(|lease| drop(env.succeed(2, lease)));
     }
     let service = env.scheduler.service(&WorkerName("bad".to_owned()));
-    assert!(matches!(&service, Service::Suspended(reason) if reason.contains("2 trials")), "{service:?}");
+    let reason = "2 trials failed here in a row that succeeded on other workers".to_owned();
+    assert_eq!(service, Service::Suspended { reason, until: Until::Restart });
     env.submit(2, &[&[(20, 5), (21, 5)]]);
     assert!(env.running(1).is_empty());
     env.restart();
     env.worker(3, "bad", 1).has_data(3);
-    assert!(env.running(3).is_empty(), "a restart does not put it back");
+    assert!(env.running(3).is_empty(), "the coordinator's restart does not put it back");
+    let waits = env.scheduler.waiting_for(env::sweep(2));
+    assert!(waits[0].starts_with("worker bad is out of service: 2 trials failed here"), "{waits:?}");
     env.serve("bad", Service::Active);
     assert_eq!(env.running(3).len(), 1);
 }

@@ -7,6 +7,7 @@ mod budgets;
 mod env;
 mod faults;
 mod known;
+mod names;
 mod people;
 #[path = "../../simulation/mod.rs"]
 mod simulation;

@@ -1,11 +1,11 @@
 //! What people do to sweeps and workers while they run, and after.
 
 use sweep_scheduler::effect::SweepEnd;
-use sweep_scheduler::event::{Registration, Service};
-use sweep_scheduler::{Effect, Event, Ignored, SessionId, WorkerName};
+use sweep_scheduler::event::Service;
+use sweep_scheduler::{Effect, Event, Ignored, SessionId};
 use sweep_spec::FailureClass;
 
-use crate::env::{self, Env, SMALL, config, lease, trial};
+use crate::env::{self, Env, config, lease, trial};
 
 fn pause(env: &mut Env, sweep: u64, paused: bool) -> Vec<Effect> {
     env.apply(Event::PauseSweep { sweep: env::sweep(sweep), paused })
@@ -105,9 +105,7 @@ fn a_drained_worker_gets_nothing_new_and_its_next_process_does() {
     assert_eq!((answer.stop.len(), answer.service), (0, Service::Draining));
     env.succeed(1, first);
     assert!(env.running(1).is_empty());
-    let (worker, session) = (WorkerName("w1".to_owned()), SessionId(2));
-    let again = Registration { worker, session, slots: vec![env::slot(SMALL)], live: Vec::new(), fresh: true };
-    env.apply(Event::Register(again));
+    env.arrive(2, "w1", (1, 2));
     env.has_data(2);
     assert_eq!(env.only_running(2), lease(11, 1, 1));
     assert!(env.serve("nobody", Service::Draining).contains(&Effect::Ignored(Ignored::UnknownWorker)));

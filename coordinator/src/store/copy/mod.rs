@@ -34,6 +34,7 @@ const TABLES: &[&str] = &[
     "validations",
     "workers",
     "services",
+    "names",
     "descriptions",
     "artifacts",
     "counters",

@@ -1,16 +1,16 @@
-//! Who did what, and which workers are out of service.
+//! Who did what, which workers are out of service, and which hold their names.
 
 use sqlx::postgres::{PgPool, PgRow};
 use sqlx::{AssertSqlSafe, PgConnection, Row};
-use sweep_scheduler::event::Service;
+use sweep_scheduler::event::{Instance, Service};
 use sweep_scheduler::{SweepId, WorkerName};
 
-use super::columns::{Columns, pieces, signed, small_or_none, text, unsigned};
+use super::columns::{Columns, large, pieces, signed, small_or_none, text, unsigned};
 use super::read::trial_id;
 use crate::store::Error;
 use crate::store::codes::{AuditAction, service_code, service_of};
 use crate::store::record::AuditFilter;
-use crate::store::write::{AuditRow, ServiceRow};
+use crate::store::write::{AuditRow, NameRow, ServiceRow};
 
 pub(super) async fn write(connection: &mut PgConnection, rows: &[AuditRow]) -> Result<(), Error> {
     for rows in pieces(rows) {
@@ -80,13 +80,42 @@ pub(super) async fn service(connection: &mut PgConnection, row: &ServiceRow) -> 
 
 /// Workers that are out of service.
 pub(super) async fn services(pool: &PgPool) -> Result<Vec<(WorkerName, Service)>, Error> {
-    let rows = sqlx::query("SELECT worker, state, reason FROM services ORDER BY worker").fetch_all(pool).await?;
+    let rows = sqlx::query("SELECT worker, state, reason, actor FROM services ORDER BY worker").fetch_all(pool).await?;
     let mut found = Vec::with_capacity(rows.len());
     for row in &rows {
-        let service = service_of(row.try_get("state")?, row.try_get("reason")?)?;
+        let service = service_of(row.try_get("state")?, row.try_get("reason")?, row.try_get("actor")?)?;
         if service != Service::Active {
             found.push((WorkerName(row.try_get("worker")?), service));
         }
     }
     Ok(found)
+}
+
+pub(super) async fn name(connection: &mut PgConnection, row: &NameRow) -> Result<(), Error> {
+    let upsert = sqlx::query(
+        "INSERT INTO names (worker, folder, process, held, host, address, since_ms) VALUES ($1, $2, $3, $4, $5, $6, $7) \
+         ON CONFLICT (worker) DO UPDATE SET folder = excluded.folder, process = excluded.process, held = excluded.held, \
+         host = excluded.host, address = excluded.address, since_ms = excluded.since_ms",
+    );
+    let Instance { folder, process } = row.instance;
+    let upsert = upsert.bind(text(&row.worker)).bind(signed(folder)).bind(signed(process)).bind(i64::from(row.held));
+    let upsert = upsert.bind(text(&row.host)).bind(text(&row.address)).bind(row.since_ms);
+    upsert.execute(connection).await?;
+    Ok(())
+}
+
+/// The worker that took each name last.
+pub(super) async fn names(pool: &PgPool) -> Result<Vec<NameRow>, Error> {
+    let query = sqlx::query("SELECT worker, folder, process, held, host, address, since_ms FROM names ORDER BY worker");
+    let record = |row: &PgRow| {
+        Ok(NameRow {
+            worker: row.try_get("worker")?,
+            instance: Instance { folder: large(row, "folder")?, process: large(row, "process")? },
+            held: row.try_get::<i64, _>("held")? != 0,
+            host: row.try_get("host")?,
+            address: row.try_get("address")?,
+            since_ms: row.try_get("since_ms")?,
+        })
+    };
+    query.fetch_all(pool).await?.iter().map(record).collect()
 }

@@ -31,6 +31,7 @@ pub(super) async fn load(pool: &PgPool) -> Result<Loaded, Error> {
         loaded.sweeps.push(live);
     }
     loaded.snapshot.workers = audit::services(pool).await?;
+    loaded.names = audit::names(pool).await?;
     loaded.snapshot.open_rounds = open_rounds(pool, &loaded.attempts).await?;
     let lost: Vec<Lease> =
         loaded.snapshot.open_rounds.iter().filter_map(|round| Some(round.lost.as_ref()?.lease)).collect();

@@ -75,6 +75,9 @@ async fn sweeps(tx: &mut PgConnection, commit: &Commit) -> Result<(), Error> {
     for row in &commit.services {
         audit::service(tx, row).await?;
     }
+    for row in &commit.names {
+        audit::name(tx, row).await?;
+    }
     if let Some(session) = commit.last_session {
         let counter = sqlx::query(
             "INSERT INTO counters (name, value) VALUES ('session', $1) \

@@ -1,8 +1,8 @@
-//! Who did what, and which workers are out of service.
+//! Who did what, which workers are out of service, and which hold their names.
 
 use sqlx::sqlite::{SqlitePool, SqliteRow};
 use sqlx::{AssertSqlSafe, SqliteConnection};
-use sweep_scheduler::event::Service;
+use sweep_scheduler::event::{Instance, Service};
 use sweep_scheduler::{SweepId, WorkerName};
 
 use super::cells::Cells;
@@ -11,7 +11,7 @@ use super::rows::{Statement, Values, signed, unsigned};
 use crate::store::Error;
 use crate::store::codes::{AuditAction, service_code, service_of};
 use crate::store::record::AuditFilter;
-use crate::store::write::{AuditRow, ServiceRow};
+use crate::store::write::{AuditRow, NameRow, ServiceRow};
 
 const AUDIT: Statement = Statement {
     head: "INSERT INTO audit (id, at_ms, actor, action, sweep, trial, attempt, worker, detail, sum) VALUES",
@@ -98,8 +98,8 @@ pub(super) async fn services(pool: &SqlitePool) -> Result<Vec<(WorkerName, Servi
     for row in &query.fetch_all(pool).await? {
         let mut cells = Cells::new(row, "services");
         let worker = cells.text()?.to_owned();
-        let service = service_of(cells.int()?, cells.text()?.to_owned())?;
-        cells.text()?;
+        let (state, reason) = (cells.int()?, cells.text()?.to_owned());
+        let service = service_of(state, reason, cells.text()?)?;
         cells.int()?;
         cells.sum(|| format!("worker {worker}"))?;
         if service != Service::Active {
@@ -107,4 +107,33 @@ pub(super) async fn services(pool: &SqlitePool) -> Result<Vec<(WorkerName, Servi
         }
     }
     Ok(found)
+}
+
+pub(super) async fn name(connection: &mut SqliteConnection, row: &NameRow) -> Result<(), Error> {
+    let upsert = sqlx::query(
+        "INSERT INTO names (worker, folder, process, held, host, address, since_ms, sum) VALUES (?, ?, ?, ?, ?, ?, ?, ?) \
+         ON CONFLICT (worker) DO UPDATE SET folder = excluded.folder, process = excluded.process, held = excluded.held, \
+         host = excluded.host, address = excluded.address, since_ms = excluded.since_ms, sum = excluded.sum",
+    );
+    let Instance { folder, process } = row.instance;
+    let values = Values::of(upsert).text(&row.worker).number(folder).number(process).int(row.held);
+    let values = values.text(&row.host).text(&row.address).int(row.since_ms).sum();
+    values.query.execute(connection).await?;
+    Ok(())
+}
+
+/// The worker that took each name last.
+pub(super) async fn names(pool: &SqlitePool) -> Result<Vec<NameRow>, Error> {
+    let query =
+        sqlx::query("SELECT worker, folder, process, held, host, address, since_ms, sum FROM names ORDER BY worker");
+    let record = |row: &SqliteRow| {
+        let mut cells = Cells::new(row, "names");
+        let worker = cells.text()?.to_owned();
+        let instance = Instance { folder: cells.number()?, process: cells.number()? };
+        let held = cells.int()? != 0;
+        let (host, address, since_ms) = (cells.text()?.to_owned(), cells.text()?.to_owned(), cells.int()?);
+        cells.sum(|| format!("the name {worker}"))?;
+        Ok(NameRow { worker, instance, held, host, address, since_ms })
+    };
+    query.fetch_all(pool).await?.iter().map(record).collect()
 }

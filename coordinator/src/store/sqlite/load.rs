@@ -42,6 +42,7 @@ pub(super) async fn load(pool: &SqlitePool) -> Result<Loaded, Error> {
     }
     loaded.snapshot.open_rounds = open.rounds;
     loaded.snapshot.workers = audit::services(pool).await?;
+    loaded.names = audit::names(pool).await?;
     let last = sqlx::query_scalar("SELECT COALESCE(MAX(key), 0) FROM attempts").fetch_one(pool).await?;
     loaded.last_attempt = last;
     loaded.weights_due = weights::due(pool).await?;

@@ -78,6 +78,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (5, "tokens", include_str!("migrations/0005_tokens.sql")),
     (6, "weights", include_str!("migrations/0006_weights.sql")),
     (7, "pauses", include_str!("migrations/0007_pauses.sql")),
+    (8, "names", include_str!("migrations/0008_names.sql")),
 ];
 
 /// Which store, and how it is opened.

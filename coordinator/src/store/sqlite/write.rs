@@ -150,6 +150,9 @@ async fn side_tables(tx: &mut SqliteConnection, commit: &Commit) -> Result<(), E
     for row in &commit.services {
         audit::service(tx, row).await?;
     }
+    for row in &commit.names {
+        audit::name(tx, row).await?;
+    }
     if let Some(session) = commit.last_session {
         let last = number::read(tx, SESSION).await?;
         number::set(tx, SESSION, session.max(last)).await?;

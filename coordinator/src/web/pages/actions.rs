@@ -7,7 +7,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use maud::html;
 use sweep_scheduler::SweepId;
-use sweep_scheduler::event::Service;
+use sweep_scheduler::event::{Service, Until};
 
 use super::Pages;
 use super::access::Asked;
@@ -154,7 +154,7 @@ pub(super) async fn suspend(
     asked: Asked,
 ) -> Result<Response, Refusal> {
     let why = "suspended on its page: put it back when it may work again".to_owned();
-    serve(&pages, (&worker, Service::Suspended(why)), &asked).await
+    serve(&pages, (&worker, Service::Suspended { reason: why, until: Until::Return }), &asked).await
 }
 
 pub(super) async fn drain(

@@ -91,7 +91,7 @@ fn of_engine(error: &engine::Error) -> Said {
         | Error::Ended { .. }
         | Error::Cancelled { .. }
         | Error::OtherSemantics { .. }
-        | Error::NameTaken { .. }
+        | Error::NameHeld(_)
         | Error::Held { .. }
         | Error::TooMany { .. } => Said::new(
             StatusCode::CONFLICT,

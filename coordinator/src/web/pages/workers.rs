@@ -91,7 +91,9 @@ fn one(worker: &Worker, running: &Busy, may_change: bool) -> Markup {
                     "version " (worker.version) " · seen " (ago(worker.last_seen_unix_ms)) " · "
                     (busy) " of " (plural(worker.slots.len() as u64, "slot")) " busy"
                 }
-                @if let Some(why) = &worker.out_of_service { p.warning { (why) } }
+                @if let Some(why) = &worker.out_of_service {
+                    p.warning { (why) @if let Some(remedy) = &worker.remedy { ": " (remedy) } }
+                }
                 @for one in &worker.left_out { p.warning { "Sweep " (one.sweep) " gives it nothing: " (one.reason) } }
                 @if may_change && worker.state != "lost" { (changes(worker, &path)) }
             }

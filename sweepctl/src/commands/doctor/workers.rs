@@ -12,6 +12,8 @@ use crate::client::Client;
 use crate::study::Study;
 
 const PATIENCE: Duration = Duration::from_secs(10);
+/// Workers whose being out of service is told of, one by one.
+const MOST_OUT_OF_SERVICE: usize = 20;
 /// Sweeps whose waiting is told of.
 const MOST_WAITING: usize = 5;
 /// Workers that a sweep gives nothing, of which it is told.
@@ -56,7 +58,8 @@ fn told(workers: &[Worker], coordinator: &Coordinator) -> Vec<Check> {
         return vec![Check::warning("workers", format!("none is connected{last}: nothing will be trained"), advice)];
     }
     let mut checks = Vec::new();
-    let idle: Vec<&str> = there.iter().filter(|worker| worker.state != "connected").map(|w| w.name.as_str()).collect();
+    let leaving: Vec<&str> =
+        there.iter().filter(|worker| worker.state == "draining").map(|w| w.name.as_str()).collect();
     let others: Vec<String> = there
         .iter()
         .filter(|worker| worker.version != coordinator.version)
@@ -66,11 +69,11 @@ fn told(workers: &[Worker], coordinator: &Coordinator) -> Vec<Check> {
     checks.push(if !others.is_empty() {
         let found = format!("{found}; of another version than the coordinator: {}", others.join(", "));
         Check::warning("workers", found, "one version everywhere is simpler")
-    } else if idle.len() == there.len() {
+    } else if !there.iter().any(|worker| worker.state == "connected") {
         let advice = "`sweepctl workers return NAME` puts one back into service";
-        Check::warning("workers", format!("{found}, all of them out of service"), advice)
-    } else if !idle.is_empty() {
-        Check::ok("workers", format!("{found}; out of service: {}", idle.join(", ")))
+        Check::warning("workers", format!("{found}, and none of them gets trials"), advice)
+    } else if !leaving.is_empty() {
+        Check::ok("workers", format!("{found}; leaving: {}", leaving.join(", ")))
     } else {
         Check::ok("workers", found)
     });
@@ -82,7 +85,16 @@ fn told(workers: &[Worker], coordinator: &Coordinator) -> Vec<Check> {
             "give every worker the same data below its --data-root; `sweepctl data check SPEC` there says what it has";
         Check::warning("workers", found, advice)
     }));
+    checks.extend(there.iter().filter_map(|worker| out_of_service(worker)).take(MOST_OUT_OF_SERVICE));
     checks
+}
+
+/// A worker that gets no trials, and why.
+fn out_of_service(worker: &Worker) -> Option<Check> {
+    let reason = worker.out_of_service.as_ref()?;
+    let found = format!("worker {} is out of service: {reason}", worker.name);
+    let usual = || format!("`sweepctl workers return {}` puts it back into service", worker.name);
+    Some(Check::warning("workers", found, worker.remedy.clone().unwrap_or_else(usual)))
 }
 
 fn devices(workers: &[&Worker]) -> Check {
@@ -137,6 +149,7 @@ mod tests {
             name: "w".into(),
             state: state.into(),
             version: version.into(),
+            out_of_service: if state == "suspended" { "its fan is loud".into() } else { String::new() },
             slots: vec![slot.clone(), v1::WorkerSlot { device: "cuda:0".into(), ..slot }],
             ..Default::default()
         })
@@ -149,8 +162,11 @@ mod tests {
         let checks = told(&[worker("lost", "0.1.0")], &coordinator);
         assert_eq!((checks.len(), checks[0].state), (1, State::Warning));
         let checks = told(&[worker("connected", "0.1.0"), worker("suspended", "0.1.0")], &coordinator);
-        assert!(checks.iter().all(|check| check.state == State::Ok), "{checks:?}");
+        let states: Vec<State> = checks.iter().map(|check| check.state).collect();
+        assert_eq!(states, [State::Ok, State::Ok, State::Warning], "{checks:?}");
         assert_eq!(checks[1].found, "2 slots on GPUs, 2 slots on CPUs; 0 busy");
+        assert_eq!(checks[2].found, "worker w is out of service: its fan is loud");
+        assert!(checks[2].advice.as_ref().unwrap().contains("workers return w"), "{checks:?}");
         let checks = told(&[worker("connected", "0.2.0")], &coordinator);
         assert!(checks[0].found.contains("w (0.2.0)"), "{checks:?}");
         let checks = told(&[worker("suspended", "0.1.0")], &coordinator);

@@ -24,6 +24,9 @@ pub(super) fn section(sheet: &Sheet, sweep: &Sweep) -> Markup {
             @if !sweep.waiting_for.is_empty() {
                 div.warning { p { "Nothing runs. It waits for:" } ul { @for why in &sweep.waiting_for { li { (why) } } } }
             }
+            @if !sweep.out_of_service.is_empty() {
+                div.warning { ul { @for absent in &sweep.out_of_service { li { (absent) } } } }
+            }
             (stages(sweep))
             (running(sheet, sweep))
         }

@@ -1,0 +1,66 @@
+//! What tells this worker from another one of its name: a key that is made once in its state folder. A worker that is started
+//! again on the folder shows the same key, and takes its name over at once; one with another key has to wait until the
+//! name is free.
+
+use std::io::{Error, ErrorKind, Write};
+use std::path::Path;
+
+use crate::machine;
+
+/// The file's name in the state folder.
+const FILE: &str = "key";
+/// Hexadecimal digits of a key.
+const DIGITS: usize = 32;
+
+/// The key of a state folder. It is made where there is none.
+///
+/// # Errors
+/// The folder cannot be read or written.
+pub(crate) fn of(state_folder: &Path) -> Result<String, Error> {
+    let path = state_folder.join(FILE);
+    match std::fs::read_to_string(&path) {
+        Ok(text) if is_key(&text) => return Ok(text),
+        Ok(_) => tracing::warn!(path = %path.display(), "the worker's key is damaged, and a new one is made"),
+        Err(error) if error.kind() == ErrorKind::NotFound => {}
+        Err(error) if error.kind() == ErrorKind::InvalidData => {
+            tracing::warn!(path = %path.display(), "the worker's key is damaged, and a new one is made");
+        }
+        Err(error) => return Err(error),
+    }
+    let bytes = [machine::random_bytes(), machine::random_bytes()].concat();
+    let key: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    // Renamed when it is whole: a crash leaves the file as it was.
+    let draft = state_folder.join("key.tmp");
+    let mut file = std::fs::File::create(&draft)?;
+    file.write_all(key.as_bytes())?;
+    file.sync_all()?;
+    std::fs::rename(&draft, &path)?;
+    Ok(key)
+}
+
+fn is_key(text: &str) -> bool {
+    text.len() == DIGITS && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_keeps_its_key_and_every_folder_has_its_own() {
+        let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let key = of(one.path()).unwrap();
+        assert_eq!((key.len(), &of(one.path()).unwrap()), (DIGITS, &key));
+        assert_ne!(of(other.path()).unwrap(), key);
+    }
+
+    #[test]
+    fn a_damaged_key_is_made_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        for damage in [&b""[..], b"0123", b"not thirty-two digits of sixteen", &[0xff; DIGITS]] {
+            std::fs::write(folder.path().join(FILE), damage).unwrap();
+            let key = of(folder.path()).unwrap();
+            assert!(is_key(&key) && of(folder.path()).unwrap() == key, "{damage:?}");
+        }
+    }
+}

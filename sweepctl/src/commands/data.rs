@@ -13,7 +13,7 @@ use crate::output::{ERROR, FAINT, Output, STRONG};
 use crate::study::{self, Study, folder_of};
 use crate::table::Table;
 
-/// So many files, pairs and sizes of each kind are shown; JSON has them all.
+/// So many files and pairs of each kind are shown. JSON has up to 1,000 pairs of each kind, and every unreadable file.
 const SHOWN: usize = 20;
 
 #[derive(Debug, Subcommand)]
@@ -100,11 +100,11 @@ fn pairs(output: &Output, title: &str, pairs: &Pairs) -> Result<(), Failure> {
     }
     output.text(&format!("  {title}: {}", plural(pairs.count, "pair")))?;
     for pair in pairs.named.iter().take(SHOWN) {
-        let kind = if pair.exact { "same".to_owned() } else { format!("{:.2}", pair.likeness) };
+        let kind = if pair.exact { "same".to_owned() } else { format!("{:.3}", pair.likeness) };
         let classes = if pair.two_classes { ", in two classes" } else { "" };
-        output.text(&format!("    {kind:<4} {}  {}{classes}", escape(&pair.first), escape(&pair.second)))?;
+        output.text(&format!("    {kind:<5} {}  {}{classes}", escape(&pair.first), escape(&pair.second)))?;
     }
-    more(output, pairs.count)
+    more(output, pairs.count, if pairs.count > pairs.named.len() as u64 { "1,000 of them" } else { "all" })
 }
 
 fn unreadable(output: &Output, report: &Report) -> Result<(), Failure> {
@@ -116,13 +116,13 @@ fn unreadable(output: &Output, report: &Report) -> Result<(), Failure> {
     for found in report.unreadable.iter().take(SHOWN) {
         output.text(&format!("    {}: {}", escape(&found.file), escape(&found.reason)))?;
     }
-    more(output, number)
+    more(output, number, "all")
 }
 
-fn more(output: &Output, number: u64) -> Result<(), Failure> {
+fn more(output: &Output, number: u64, named: &str) -> Result<(), Failure> {
     match number.saturating_sub(SHOWN as u64) {
         0 => Ok(()),
-        rest => output.text(&format!("    {FAINT}and {} more; `--output json` names them{FAINT:#}", count(rest))),
+        rest => output.text(&format!("    {FAINT}and {} more; `--output json` names {named}{FAINT:#}", count(rest))),
     }
 }
 

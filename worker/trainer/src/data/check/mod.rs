@@ -1,11 +1,17 @@
 //! A look at a data set before anybody trains on it: counts, balance, unreadable files, sizes, and pictures that occur more
 //! than once, those in both parts first. Nothing ends it early: what is wrong is what it is for.
 
+mod cells;
 mod files;
+mod near;
 mod pairs;
+#[cfg(test)]
+mod planted;
 mod print;
+mod register;
 #[cfg(test)]
 mod tests;
+mod thumbnail;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -18,11 +24,8 @@ pub use super::passed_over::{Ending, PassedOver};
 use super::{Shape, check_shape, picture};
 use crate::failure::Failure;
 use files::{File, Listing};
-pub use pairs::Pair;
+pub use pairs::{Pair, Pairs};
 use print::Print;
-
-/// Pairs that are named in each list; what there is beyond is counted.
-const NAMED: usize = 1000;
 
 /// What was found.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -55,15 +58,6 @@ pub struct Report {
     pub grey_images: u64,
     /// The same.
     pub colour_images: u64,
-}
-
-/// Pictures that occur more than once.
-#[derive(Debug, Clone, PartialEq, Default, Serialize)]
-pub struct Pairs {
-    /// How many pairs there are.
-    pub count: u64,
-    /// The exact copies first, then the most alike.
-    pub named: Vec<Pair>,
 }
 
 /// A class and its pictures.
@@ -203,7 +197,7 @@ fn report(parts: Parts, files: &[File], looked: Vec<Result<Print, String>>) -> R
     sizes.sort_by_key(|size| std::cmp::Reverse(size.images));
     let colour_images = prints.iter().filter(|(_, print)| print.channels == 3).count() as u64;
     let grey_images = prints.len() as u64 - colour_images;
-    let (across, within) = pairs::find(&prints).into_iter().partition::<Vec<_>, _>(|pair| pair.across);
+    let (across, within) = pairs::find(&prints);
     Report {
         place,
         train_images: files.iter().filter(|file| !file.test).count() as u64,
@@ -214,16 +208,10 @@ fn report(parts: Parts, files: &[File], looked: Vec<Result<Print, String>>) -> R
         unreadable,
         turned_images: prints.iter().filter(|(_, print)| print.turned).count() as u64,
         passed_over: PassedOver::of(passed_over),
-        across: named(across),
-        within: named(within),
+        across,
+        within,
         sizes,
         grey_images,
         colour_images,
     }
-}
-
-fn named(mut pairs: Vec<Pair>) -> Pairs {
-    let count = pairs.len() as u64;
-    pairs.truncate(NAMED);
-    Pairs { count, named: pairs }
 }

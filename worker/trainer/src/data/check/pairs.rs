@@ -7,6 +7,21 @@ use sweep_spec::Digest;
 
 use super::Print;
 use super::files::File;
+use super::near;
+
+/// Pairs that are named in each list; what there is beyond is counted.
+const NAMED: usize = 1000;
+/// Means of a colour in two flat pictures that count as one differ by no more.
+const FLAT_STEP: u8 = 2;
+
+/// Pictures that occur more than once.
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+pub struct Pairs {
+    /// How many pairs there are.
+    pub count: u64,
+    /// The exact copies first, then the most alike; at most 1,000.
+    pub named: Vec<Pair>,
+}
 
 /// Two files with one picture.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -17,7 +32,7 @@ pub struct Pair {
     pub second: String,
     /// Every pixel is the same; otherwise they are alike.
     pub exact: bool,
-    /// Correlation of their details, 1 for exact copies.
+    /// The share of the one's contrast that the other explains once it is laid over it: 1 for exact copies.
     pub likeness: f32,
     /// They are in two classes: one of the labels is wrong.
     pub two_classes: bool,
@@ -25,41 +40,74 @@ pub struct Pair {
     pub across: bool,
 }
 
-/// All pairs, the exact ones first, then the most alike. Of a picture that is there many times, each copy is told once, with
-/// the first.
-pub(super) fn find(prints: &[(&File, Print)]) -> Vec<Pair> {
-    // The training part stands first, so a copy in the test part is always told with one that trains.
-    let mut firsts: HashMap<Digest, usize> = HashMap::new();
-    let (mut pairs, mut distinct) = (Vec::new(), Vec::new());
-    for (index, (_, print)) in prints.iter().enumerate() {
-        match firsts.get(&print.content) {
-            Some(first) => pairs.push(pair(prints, *first, index, None)),
-            None => {
-                firsts.insert(print.content, index);
-                distinct.push(index);
-            }
-        }
-    }
-    for (place, &second) in distinct.iter().enumerate() {
-        for &first in &distinct[..place] {
-            if let Some(likeness) = prints[first].1.likeness(&prints[second].1) {
-                pairs.push(pair(prints, first, second, Some(likeness)));
-            }
-        }
-    }
-    pairs.sort_by(|a, b| {
-        b.exact.cmp(&a.exact).then(b.likeness.total_cmp(&a.likeness)).then_with(|| a.first.cmp(&b.first))
-    });
-    pairs
+/// Two places in the list of pictures.
+struct Found {
+    first: usize,
+    second: usize,
+    /// Nothing for exact copies.
+    difference: Option<f32>,
 }
 
-fn pair(prints: &[(&File, Print)], first: usize, second: usize, likeness: Option<f32>) -> Pair {
-    let (one, other) = (prints[first].0, prints[second].0);
+/// Pairs across the parts, and pairs within one. Of a picture that is there many times, each exact copy is told once, with the
+/// first.
+pub(super) fn find(prints: &[(&File, Print)]) -> (Pairs, Pairs) {
+    // The training part comes first, so a copy in the test part is always told with one that trains.
+    let mut firsts: HashMap<Digest, usize> = HashMap::new();
+    let (mut found, mut distinct) = (Vec::new(), Vec::new());
+    for (second, (_, print)) in prints.iter().enumerate() {
+        match firsts.get(&print.content) {
+            Some(&first) => found.push(Found { first, second, difference: None }),
+            None => {
+                firsts.insert(print.content, second);
+                distinct.push(second);
+            }
+        }
+    }
+    let (flat, distinct): (Vec<_>, Vec<_>) = distinct.into_iter().partition(|place| prints[*place].1.flat.is_some());
+    found.extend(alike_and_flat(prints, &flat));
+    let thumbnails: Vec<_> = distinct.iter().map(|place| &prints[*place].1.thumbnail).collect();
+    found.extend(near::find(&thumbnails).into_iter().map(|near| Found {
+        first: distinct[near.first],
+        second: distinct[near.second],
+        difference: Some(near.difference),
+    }));
+    let across = |found: &Found| prints[found.first].0.test != prints[found.second].0.test;
+    let (across, within) = found.into_iter().partition(across);
+    (named(prints, across), named(prints, within))
+}
+
+/// Each flat picture with the first one of its colour.
+fn alike_and_flat(prints: &[(&File, Print)], flat: &[usize]) -> Vec<Found> {
+    // By the first of their three colours, so that few have to be compared.
+    let mut firsts: Vec<Vec<(usize, [u8; 3])>> = vec![Vec::new(); 256];
+    let mut found = Vec::new();
+    for &second in flat {
+        let Some(colour) = prints[second].1.flat else { continue };
+        let close = |other: &[u8; 3]| colour.iter().zip(other).all(|(one, other)| one.abs_diff(*other) <= FLAT_STEP);
+        let range = usize::from(colour[0].saturating_sub(FLAT_STEP))..=usize::from(colour[0].saturating_add(FLAT_STEP));
+        let first = firsts[range].iter().flatten().find(|(_, other)| close(other)).map(|(first, _)| *first);
+        match first {
+            Some(first) => found.push(Found { first, second, difference: Some(0.0) }),
+            None => firsts[usize::from(colour[0])].push((second, colour)),
+        }
+    }
+    found
+}
+
+fn named(prints: &[(&File, Print)], mut found: Vec<Found>) -> Pairs {
+    let rank = |found: &Found| found.difference.unwrap_or(-1.0);
+    let place = |found: &Found| (found.first, found.second);
+    found.sort_by(|one, other| rank(one).total_cmp(&rank(other)).then_with(|| place(one).cmp(&place(other))));
+    Pairs { count: found.len() as u64, named: found.iter().take(NAMED).map(|found| pair(prints, found)).collect() }
+}
+
+fn pair(prints: &[(&File, Print)], found: &Found) -> Pair {
+    let (one, other) = (prints[found.first].0, prints[found.second].0);
     Pair {
         first: one.name.clone(),
         second: other.name.clone(),
-        exact: likeness.is_none(),
-        likeness: likeness.unwrap_or(1.0),
+        exact: found.difference.is_none(),
+        likeness: 1.0 - found.difference.unwrap_or(0.0),
         two_classes: one.class != other.class,
         across: one.test != other.test,
     }

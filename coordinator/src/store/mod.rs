@@ -109,7 +109,7 @@ pub enum Error {
     },
     /// What was read makes no sense, or is not what was written.
     #[error(
-        "the store is damaged: {what}; put a copy of the store in its place, or start the coordinator with \
+        "the store is damaged: {what}; put a copy of the store in its place, or start with \
          --accept-loss, which goes on without what is damaged and lists it (`sweepctl store check` shows everything)"
     )]
     Damaged {
@@ -125,11 +125,33 @@ pub enum Error {
         /// What the database says of it.
         what: String,
     },
+    /// The file is not there, and had commits.
+    #[error(
+        "{path} is not there or empty, but {number} beside it says that {acknowledged} commits were made in it; put {path} back in \
+         its place, with {path}-wal if there is one; or remove {number} to begin with an empty store"
+    )]
+    Missing {
+        /// The file.
+        path: String,
+        /// The file beside it that has the number of the last commit.
+        number: String,
+        /// That number.
+        acknowledged: u64,
+    },
+    /// The file was removed or replaced while it was used: what is written does not go into the file of that name.
+    #[error(
+        "{path} was removed or replaced while it was in use; put it back in its place and start again, or remove what \
+         belongs to it too ({path}-wal, {path}.acknowledged) to begin with an empty store"
+    )]
+    Vanished {
+        /// The file.
+        path: String,
+    },
     /// What was written last is not there.
     #[error(
         "{path} lacks the last {missing} of the {acknowledged} commits that were acknowledged: it is an older copy, or \
          the end of its log ({path}-wal) was lost with the disk or removed by somebody; put the newest copy of the store \
-         with its log in its place, or start the coordinator with --accept-loss, which goes on without them"
+         with its log in its place, or start with --accept-loss, which goes on without them"
     )]
     Behind {
         /// The file.
@@ -176,7 +198,20 @@ impl Error {
 
     /// Whether what is stored is not what was written: then nobody goes on without somebody's word.
     pub fn is_damage(&self) -> bool {
-        matches!(self, Self::Damaged { .. } | Self::Unreadable { .. } | Self::Behind { .. } | Self::NotAStore { .. })
+        matches!(
+            self,
+            Self::Damaged { .. }
+                | Self::Unreadable { .. }
+                | Self::Missing { .. }
+                | Self::Vanished { .. }
+                | Self::Behind { .. }
+                | Self::NotAStore { .. }
+        )
+    }
+
+    /// Whether the store is not where it was: no later write can reach it.
+    pub fn is_gone(&self) -> bool {
+        matches!(self, Self::Vanished { .. })
     }
 
     /// A server that says nothing.

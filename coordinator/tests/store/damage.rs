@@ -213,6 +213,42 @@ async fn a_log_that_ends_too_early_is_noticed() {
 }
 
 #[tokio::test]
+async fn a_store_that_was_removed_alone_is_not_made_anew_without_a_word() {
+    let folder = filled().await;
+    std::fs::remove_file(folder.path()).unwrap();
+    for _ in 0..2 {
+        let refused = SqliteStore::open(&folder.options(false)).await.unwrap_err();
+        let Error::Missing { number, acknowledged, .. } = &refused else { panic!("{refused}") };
+        assert_eq!((number.as_str(), *acknowledged > 0), (folder.beside(".acknowledged").to_str().unwrap(), true));
+        assert!(!folder.path().exists(), "refusing makes no file");
+    }
+    std::fs::remove_file(folder.beside(".acknowledged")).unwrap();
+    folder.open().await.load().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_store_that_vanishes_or_is_replaced_takes_no_commit_and_says_so() {
+    for replaced in [false, true] {
+        let folder = Folder::new();
+        let store = folder.open().await;
+        fill(&store).await;
+        let commit = Commit { audit: vec![audit(1, "x".into())], ..Commit::default() };
+        store.commit(&commit).await.unwrap();
+        store.check().await.unwrap();
+        let elsewhere = folder.beside(".elsewhere");
+        std::fs::rename(folder.path(), &elsewhere).unwrap();
+        if replaced {
+            std::fs::copy(&elsewhere, folder.path()).unwrap();
+        }
+        for error in [store.commit(&commit).await.unwrap_err(), store.check().await.unwrap_err()] {
+            assert!(error.is_gone() && error.is_damage(), "{error}");
+        }
+        std::fs::rename(&elsewhere, folder.path()).unwrap();
+        store.commit(&commit).await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn a_file_beside_the_store_that_says_nothing_is_no_reason_to_stop() {
     for content in [None, Some(&b""[..]), Some(&b"SWEEPACK and nonsense 24"[..])] {
         let folder = filled().await;

@@ -11,6 +11,7 @@ mod facts;
 mod load;
 mod number;
 mod observed;
+mod place;
 mod prepare;
 mod read;
 mod repair;
@@ -51,6 +52,7 @@ use super::write::{AuditRow, Commit, Preparation};
 use super::{Error, Loss, Store};
 use crate::unix_ms;
 use number::{Acknowledged, Writer};
+use place::Place;
 
 /// Marks a file as ours: "SWEP".
 const APPLICATION_ID: i64 = 0x5357_4550;
@@ -122,6 +124,7 @@ impl SqliteStore {
         }
         check_header(path)?;
         let lock = lock(path)?;
+        is_there_or_new(options)?;
         let connect = connect_options(path).create_if_missing(true);
         let named = |error| name_error(&name, error);
         let one = SqlitePoolOptions::new().max_connections(1).idle_timeout(None).max_lifetime(None);
@@ -135,7 +138,7 @@ impl SqliteStore {
         let acknowledged = Acknowledged::open(path, commits)?;
         let few = SqlitePoolOptions::new().max_connections(READERS).max_lifetime(None);
         let readers = few.connect_with(connect.read_only(true)).await.map_err(named)?;
-        let writer = Writer { pool, acknowledged };
+        let writer = Writer { pool, acknowledged, place: Place::of(path)? };
         Ok(Self { writer, readers, path: path.to_owned(), losses, lock })
     }
 
@@ -203,6 +206,24 @@ fn check_header(path: &Path) -> Result<(), Error> {
         Ok(_) if header.is_empty() || header == HEADER => Ok(()),
         Ok(_) => Err(Error::NotAStore { path: name() }),
         Err(source) => Err(Error::Io { path: name(), source }),
+    }
+}
+
+/// A store that is not there must be a new one: one that had commits was removed or lies elsewhere. Seen before a file is
+/// made, so that refusing leaves none behind.
+fn is_there_or_new(options: &Options) -> Result<(), Error> {
+    let path = options.path.as_path();
+    let is_there = std::fs::metadata(path).is_ok_and(|found| found.len() > 0);
+    if is_there || options.accept_loss {
+        return Ok(());
+    }
+    match Acknowledged::read(path).filter(|number| *number > 0) {
+        None => Ok(()),
+        Some(acknowledged) => Err(Error::Missing {
+            path: path.display().to_string(),
+            number: Acknowledged::path(path).display().to_string(),
+            acknowledged,
+        }),
     }
 }
 
@@ -444,6 +465,7 @@ impl Store for SqliteStore {
     }
 
     async fn check(&self) -> Result<(), Error> {
+        self.writer.place.check()?;
         sqlx::query("SELECT 1").execute(&self.readers).await?;
         Ok(())
     }

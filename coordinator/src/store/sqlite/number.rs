@@ -13,6 +13,7 @@ use sqlx::sqlite::SqlitePool;
 use sqlx::{Sqlite, SqliteConnection, Transaction};
 use tracing::warn;
 
+use super::place::Place;
 use super::rows::{signed, unsigned};
 use crate::store::{Error, seal};
 
@@ -100,6 +101,7 @@ impl Acknowledged {
 pub(super) struct Writer {
     pub(super) pool: SqlitePool,
     pub(super) acknowledged: Acknowledged,
+    pub(super) place: Place,
 }
 
 /// A transaction with a number. Dropped, it leaves nothing.
@@ -111,6 +113,7 @@ pub(super) struct Numbered<'w> {
 
 impl Writer {
     pub(super) async fn begin(&self) -> Result<Numbered<'_>, Error> {
+        self.place.check()?;
         let mut transaction = match self.pool.begin_with(BEGIN).await {
             // A full disk makes SQLite roll back by itself; the connection then believes that it is in a transaction.
             Err(sqlx::Error::InvalidSavePointStatement) => {
@@ -129,6 +132,8 @@ impl Numbered<'_> {
     /// Puts it on disk, then says so.
     pub(super) async fn commit(self) -> Result<(), Error> {
         self.transaction.commit().await?;
+        // What went into a file without a name is lost.
+        self.writer.place.check()?;
         self.writer.acknowledged.write(self.number);
         Ok(())
     }

@@ -27,6 +27,8 @@ use crate::unix_ms;
 
 /// How long an engine that lost its right may take to end. It can write nothing any more.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How often a store's file is looked for between commits.
+const LOOK: Duration = Duration::from_secs(1);
 /// After a store could not be read.
 const RETRY: Duration = Duration::from_millis(500);
 
@@ -140,6 +142,8 @@ impl Office {
         let engine = engine::start(store, metrics, self.engine.clone(), &tasks, &term);
         tasks.close();
         let (mut ready, mut trouble) = (engine.ready(), engine.trouble());
+        let gone = self.gone(led.store.as_ref());
+        tokio::pin!(gone);
         self.standing.send_replace(Standing::Leading(Arc::new(self.room(engine, Arc::clone(&led.store), &term))));
         loop {
             self.ready.send_replace(*ready.borrow_and_update());
@@ -147,6 +151,11 @@ impl Office {
                 () = term.cancelled() => break,
                 () = led.lost.cancelled() => break,
                 changed = ready.changed() => if changed.is_err() { break },
+                why = &mut gone => {
+                    self.damage.send_replace(Some(why));
+                    self.shutdown.cancel();
+                    break;
+                }
                 found = trouble.wait_for(|trouble| matches!(trouble, Trouble::Damage(_))) => {
                     if let Ok(Trouble::Damage(why)) = found.as_deref() {
                         self.damage.send_replace(Some(why.clone()));
@@ -168,6 +177,22 @@ impl Office {
         term.cancel();
         if tokio::time::timeout(PATIENCE, tasks.wait()).await.is_err() {
             warn!("the engine did not end in time");
+        }
+    }
+
+    /// Returns when the store's file is not there any more. A file can be removed under a coordinator that has nothing to
+    /// commit; a database that is shared says so itself.
+    async fn gone(&self, store: &dyn Store) -> String {
+        loop {
+            tokio::time::sleep(LOOK).await;
+            if self.leadership.is_shared() {
+                continue;
+            }
+            if let Err(error) = store.check().await
+                && error.is_gone()
+            {
+                return crate::chain(&error);
+            }
         }
     }
 

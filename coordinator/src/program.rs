@@ -68,6 +68,7 @@ async fn run(config: Config) -> ExitCode {
         tokio::select! {
             () = handle.ready() => {
                 say(&ready);
+                say_page(&handle);
                 break;
             }
             leader = handle.standby(), if !standing_by => {
@@ -99,6 +100,22 @@ async fn run(config: Config) -> ExitCode {
         _ = interrupt.recv() => ExitCode::from(FAILED),
         _ = terminate.recv() => ExitCode::from(FAILED),
     }
+}
+
+/// Tells a person at a terminal where the pages are. The address may hold a code that signs a browser in, which has no
+/// place in a service's log.
+fn say_page(handle: &Handle) {
+    let mut err = std::io::stderr();
+    if !err.is_terminal() {
+        return;
+    }
+    let said = match handle.page() {
+        Ok(None) => return,
+        Ok(Some(page)) => writeln!(err, "{page}"),
+        Err(error) => writeln!(err, "no address of the pages can be made: {}", crate::chain(&error)),
+    };
+    // Who closed the terminal does not read it.
+    let _ = said;
 }
 
 fn places(handle: &Handle) -> String {

@@ -92,6 +92,20 @@ pub enum Error {
     Reflection(#[from] tonic_reflection::server::Error),
 }
 
+/// Where a browser on this machine finds the pages.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Page {
+    url: String,
+    opens_once: bool,
+}
+
+impl std::fmt::Display for Page {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let bound = if self.opens_once { " (it opens once, within an hour)" } else { "" };
+        write!(f, "pages: {}{bound}", self.url)
+    }
+}
+
 /// A coordinator that runs.
 pub struct Handle {
     grpc: SocketAddr,
@@ -100,6 +114,8 @@ pub struct Handle {
     standing: watch::Receiver<Standing>,
     ready: watch::Receiver<bool>,
     damage: watch::Receiver<Option<String>>,
+    keyring: Arc<Keyring>,
+    secure: bool,
     tasks: TaskTracker,
     shutdown: CancellationToken,
     shutdown_seconds: u64,
@@ -124,11 +140,13 @@ pub async fn start_at(config: Config, clock: Clock, shutdown: CancellationToken)
     let metrics = Arc::new(Metrics::new()?);
     let tls = config.tls.clone().map(Tls::open).transpose()?.map(Arc::new);
     let grpc = bind(config.listen, Speech::Grpc).await?;
-    let http = bind(config.listen_http, Speech::Http).await?;
+    // A question needs no pages.
+    let http = if config.asked_once { None } else { Some(bind(config.listen_http, Speech::Http).await?) };
     let bound = |listener: &TcpListener, address| {
         listener.local_addr().map_err(|source| Error::Listen { address, purpose: "its own address", source })
     };
-    let (grpc_address, http_address) = (bound(&grpc, config.listen)?, bound(&http, config.listen_http)?);
+    let grpc_address = bound(&grpc, config.listen)?;
+    let http_address = http.as_ref().map_or(Ok(config.listen_http), |http| bound(http, config.listen_http))?;
     let leadership = store::open(&config.store, config.address(grpc_address), config.accept_loss).await?;
     let leadership: Arc<dyn Leadership> = Arc::from(leadership);
     let given = config.tokens.read()?;
@@ -151,8 +169,11 @@ pub async fn start_at(config: Config, clock: Clock, shutdown: CancellationToken)
     let door = access::http::Door { keyring: Arc::clone(&keyring), any_host: config.insecure, tls: tls.is_some() };
     let places = Places::of(&config);
     let web = router(Web { standing: stands.clone(), metrics: Arc::clone(&metrics), places }, door);
-    let http = Door { listener: http, speech: Speech::Http, tls: tls.clone() }.open(&tasks, &shutdown);
-    tasks.spawn(listen::http::serve(http, web, tasks.clone(), shutdown.clone()));
+    let secure = tls.is_some();
+    if let Some(listener) = http {
+        let http = Door { listener, speech: Speech::Http, tls: tls.clone() }.open(&tasks, &shutdown);
+        tasks.spawn(listen::http::serve(http, web, tasks.clone(), shutdown.clone()));
+    }
     if let Some(tls) = tls {
         tasks.spawn(tls.follow(shutdown.clone()));
     }
@@ -168,9 +189,14 @@ pub async fn start_at(config: Config, clock: Clock, shutdown: CancellationToken)
     // A parked poll must not hold the listeners open: the engine leaves with the token, before they do.
     let office = Office {
         leadership,
-        keyring,
+        keyring: Arc::clone(&keyring),
         metrics,
-        engine: engine::Settings { scheduler: config.scheduler(), limits: config.limits(), clock },
+        engine: engine::Settings {
+            scheduler: config.scheduler(),
+            limits: config.limits(),
+            clock,
+            asked_once: config.asked_once,
+        },
         artifacts,
         about,
         tasks: tasks.clone(),
@@ -189,6 +215,8 @@ pub async fn start_at(config: Config, clock: Clock, shutdown: CancellationToken)
         standing: stands,
         ready: is_ready,
         damage: damaged,
+        keyring,
+        secure,
         tasks,
         shutdown,
         shutdown_seconds: config.shutdown_seconds,
@@ -298,6 +326,24 @@ impl Handle {
     /// Where HTTP listens.
     pub fn http_address(&self) -> SocketAddr {
         self.http
+    }
+
+    /// The address of the pages for a browser on this machine, as it can be opened: where a token is needed, it holds a
+    /// code that signs one browser in. None where the pages are not served on loopback.
+    ///
+    /// # Errors
+    /// The machine gives no random numbers.
+    pub fn page(&self) -> Result<Option<Page>, access::secret::Error> {
+        if !self.http.ip().is_loopback() || self.http.port() == 0 {
+            return Ok(None);
+        }
+        let scheme = if self.secure { "https" } else { "http" };
+        let root = format!("{scheme}://{}/", self.http);
+        if !self.keyring.is_needed() {
+            return Ok(Some(Page { url: root, opens_once: false }));
+        }
+        let code = self.keyring.issue_link(access::Role::Submit, unix_ms())?;
+        Ok(Some(Page { url: format!("{root}open/{}", code.reveal()), opens_once: true }))
     }
 
     /// Where the store is.

@@ -1,25 +1,40 @@
-//! `submit --local` and `reproduce --local`: coordinator, worker and store in this process. They talk gRPC over loopback as a fleet does; only
-//! the trainers are processes of their own, and each of them is this program again.
+//! Sweep on this machine alone: coordinator, worker and store in this process. They talk gRPC over loopback as a fleet does;
+//! only the trainers are processes of their own, and each of them is this program again. And the store of such a process
+//! when a question is put to it: by way of the process that has it, or by a coordinator that lives as long as the question.
+
+mod announcement;
+mod log;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use sweep_coordinator::access::refresh::GivenTokens;
 use sweep_coordinator::access::{Role, Secret};
+use sweep_coordinator::{server, store};
 use sweep_worker::Ending;
+use tokio::net::TcpStream;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use tracing_subscriber::EnvFilter;
+
+use announcement::{Announcement, Content};
+use log::Log;
 
 use crate::client::{self, Client};
 use crate::coordinator::Coordinator;
 use crate::failure::Failure;
+use crate::output::Output;
 use crate::watch::Beside;
 
 /// Where a store is made unless `--store` says otherwise.
 pub(crate) const DEFAULT_STORE: &str = ".sweep/sweep.db";
 /// The name of the one worker.
 const WORKER: &str = "local";
+/// How long a store is waited for that a process has without saying where it answers: as long as another question takes.
+const HELD: Duration = Duration::from_secs(5);
+/// Between two looks at it.
+const LOOK_PAUSE: Duration = Duration::from_millis(50);
 
 /// What the one machine has.
 #[derive(Debug, Clone)]
@@ -30,83 +45,182 @@ pub(crate) struct Here {
     pub(crate) data_roots: Vec<PathBuf>,
     /// As `--slots` takes them.
     pub(crate) slots: Option<String>,
+    /// Goes on without what of the store is damaged or lost.
+    pub(crate) accept_loss: bool,
+}
+
+impl Here {
+    pub(crate) fn store(&self) -> Result<PathBuf, Failure> {
+        let store = self.store.as_deref().unwrap_or(Path::new(DEFAULT_STORE));
+        std::path::absolute(store)
+            .map_err(|error| Failure::usage(format!("cannot use the store {}", store.display())).because(error))
+    }
 }
 
 /// Everything that runs in this process.
 pub(crate) struct Local {
-    coordinator: sweep_coordinator::Handle,
-    worker: JoinHandle<Result<Ending, sweep_worker::Error>>,
-    worker_shutdown: CancellationToken,
+    coordinator: server::Handle,
+    secrets: Secrets,
+    worker: Option<Worker>,
+    announcement: Option<Announcement>,
+    log: Option<Log>,
+    output: Output,
     /// Absolute.
     pub(crate) store: PathBuf,
 }
 
+/// The one worker.
+struct Worker {
+    task: JoinHandle<Result<Ending, sweep_worker::Error>>,
+    shutdown: CancellationToken,
+}
+
 impl Local {
-    /// Starts coordinator and worker; when it returns, both answer.
+    /// Starts a coordinator on the store; when this returns, it answers. Nothing is assigned before [`Local::train`].
     ///
     /// # Errors
-    /// The store cannot be used, the slots cannot be had, or no trainer starts.
-    pub(crate) async fn start(here: &Here, beside: &Beside) -> Result<(Self, Client), Failure> {
-        start_log(beside.clone());
-        let store = here.store.clone().unwrap_or_else(|| PathBuf::from(DEFAULT_STORE));
-        let store = std::path::absolute(&store)
-            .map_err(|error| Failure::usage(format!("cannot use the store {}", store.display())).because(error))?;
+    /// The store cannot be used.
+    pub(crate) async fn open(here: &Here, output: Output, progress: &Beside) -> Result<(Self, Client), Failure> {
+        let store = here.store()?;
+        let log = Log::start(&store, output, progress);
         let secrets = Secrets::new()?;
-        let coordinator = start_coordinator(&store, &secrets).await?;
-        let url = format!("http://{}", coordinator.grpc_address());
-        let client = client::connect(&Coordinator::local(url.clone(), secrets.admin.reveal())).await?;
-        let worker_shutdown = CancellationToken::new();
-        match start_worker(here, (&url, &secrets), &store, &worker_shutdown).await {
-            Ok(worker) => Ok((Self { coordinator, worker, worker_shutdown, store }, client)),
-            Err(failure) => {
-                coordinator.stop().await;
-                Err(failure)
+        let start = Start { store: &store, asked_once: false, accept_loss: here.accept_loss };
+        let coordinator = match start.or_find(&secrets).await? {
+            Found::Ours(coordinator) => coordinator,
+            Found::Theirs(content) => return Err(in_use(&store, content.process)),
+        };
+        let content = Content {
+            process: std::process::id(),
+            address: coordinator.grpc_address(),
+            token: secrets.admin.reveal().to_owned(),
+        };
+        let announcement = match Announcement::make(&store, &content) {
+            Ok(announcement) => Some(announcement),
+            Err(error) => {
+                output.say(&format!("other commands cannot ask while this runs: beside the store, {error}"));
+                None
             }
+        };
+        let client = client::connect(&content.coordinator()).await?;
+        Ok((Self { coordinator, secrets, worker: None, announcement, log, output, store }, client))
+    }
+
+    /// Starts the worker.
+    ///
+    /// # Errors
+    /// The slots cannot be had, or no trainer starts.
+    pub(crate) async fn train(&mut self, here: &Here) -> Result<(), Failure> {
+        let shutdown = CancellationToken::new();
+        let url = format!("http://{}", self.coordinator.grpc_address());
+        let task = start_worker(here, (&url, &self.secrets), &self.store, &shutdown).await?;
+        self.worker = Some(Worker { task, shutdown });
+        Ok(())
+    }
+
+    /// Says where a browser finds the pages. A screen shows it too.
+    pub(crate) fn say_page(&self, progress: &Beside) -> Result<(), Failure> {
+        let page = self.coordinator.page();
+        let page = page.map_err(|error| Failure::failed("no address of the pages can be made").because(error))?;
+        if let Some(page) = page {
+            self.output.say(&page.to_string());
+            progress.begin_with(page.to_string());
+        }
+        Ok(())
+    }
+
+    /// Returns only if the coordinator or the worker ends by itself, which they should not.
+    pub(crate) async fn failed(&mut self) -> Failure {
+        let mut damage = self.coordinator.damage();
+        let store = &self.store;
+        let worker = async {
+            match &mut self.worker {
+                Some(worker) => (&mut worker.task).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            found = damage.wait_for(Option::is_some) => match found.as_deref() {
+                Ok(Some(what)) => Failure::failed(what.clone()),
+                Ok(None) | Err(_) => Failure::ours(format!("the coordinator on {} left", store.display())),
+            },
+            ended = worker => match ended {
+                Ok(Ok(Ending::Stopped | Ending::Drained)) => Failure::ours("the embedded worker left"),
+                Ok(Err(error)) => worker_failure(error),
+                Err(error) => Failure::ours("the embedded worker failed").because(error),
+            },
         }
     }
 
-    /// Returns only if the worker ends by itself, which it should not.
-    pub(crate) async fn worker_failed(&mut self) -> Failure {
-        match (&mut self.worker).await {
-            Ok(Ok(Ending::Stopped | Ending::Drained)) => Failure::ours("the embedded worker left"),
-            Ok(Err(error)) => worker_failure(error),
-            Err(error) => Failure::ours("the embedded worker failed").because(error),
-        }
+    /// What of the store is damaged or gone, if that is why the coordinator leaves.
+    pub(crate) fn damage(&self) -> watch::Receiver<Option<String>> {
+        self.coordinator.damage()
     }
 
     /// Stops the trainers, then the worker, then the coordinator; what is known by then is in the store.
     pub(crate) async fn stop(self) {
-        self.worker_shutdown.cancel();
-        // Whether it had failed before has been told by `worker_failed`.
-        self.worker.await.ok();
+        if let Some(worker) = self.worker {
+            worker.shutdown.cancel();
+            if !worker.task.is_finished() {
+                // `failed` has said how it ended, if it did.
+                worker.task.await.ok();
+            }
+        }
+        // Who asks from now on waits for the store.
+        drop(self.announcement);
         self.coordinator.stop().await;
+        if let Some(log) = self.log {
+            log.tell(self.output);
+        }
     }
 }
 
-/// A coordinator on the store of this machine that is asked something and takes no trials.
-pub(crate) struct Reader(sweep_coordinator::Handle, Secrets);
+/// A local store that is asked something.
+pub(crate) enum Asked {
+    /// By a coordinator in this process, which has no worker.
+    Here(Reader),
+    /// By way of the process that has the store.
+    There(Coordinator),
+}
 
-impl Reader {
+/// A coordinator in this process for one question.
+pub(crate) struct Reader {
+    coordinator: server::Handle,
+    secrets: Secrets,
+}
+
+impl Asked {
     /// Opens the store if it is there; it is not made for a question.
     ///
     /// # Errors
-    /// The store cannot be used.
-    pub(crate) async fn open(store: Option<&Path>) -> Result<Option<Self>, Failure> {
+    /// The store cannot be used, or a process has it that does not say where it answers.
+    pub(crate) async fn open(store: Option<&Path>, output: Output) -> Result<Option<Self>, Failure> {
         let store = store.unwrap_or(Path::new(DEFAULT_STORE));
         if !store.exists() {
             return Ok(None);
         }
-        start_log(Beside::default());
+        Log::start(store, output, &Beside::default());
         let secrets = Secrets::new()?;
-        Ok(Some(Self(start_coordinator(store, &secrets).await?, secrets)))
+        Ok(Some(match (Start { store, asked_once: true, accept_loss: false }).or_find(&secrets).await? {
+            Found::Ours(coordinator) => Self::Here(Reader { coordinator, secrets }),
+            Found::Theirs(content) => Self::There(content.coordinator()),
+        }))
     }
 
     pub(crate) fn coordinator(&self) -> Coordinator {
-        Coordinator::local(format!("http://{}", self.0.grpc_address()), self.1.admin.reveal())
+        match self {
+            Self::Here(reader) => {
+                let url = format!("http://{}", reader.coordinator.grpc_address());
+                Coordinator::local(url, reader.secrets.admin.reveal())
+            }
+            Self::There(coordinator) => coordinator.clone(),
+        }
     }
 
     pub(crate) async fn stop(self) {
-        self.0.stop().await;
+        if let Self::Here(reader) = self {
+            reader.coordinator.stop().await;
+        }
     }
 }
 
@@ -128,23 +242,89 @@ impl Secrets {
     }
 }
 
-async fn start_coordinator(store: &Path, secrets: &Secrets) -> Result<sweep_coordinator::Handle, Failure> {
-    let free = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    let defaults = sweep_coordinator::Config::defaults();
-    let defaults = defaults.map_err(|error| Failure::ours("the coordinator's defaults are wrong").because(error))?;
-    let tokens = secrets.given();
-    let store_at = store.to_owned().into();
-    // No other worker can reach it, so no name is kept for one.
-    let keeps_names = false;
-    let config =
-        sweep_coordinator::Config { listen: free, listen_http: free, store: store_at, tokens, keeps_names, ..defaults };
-    let started = sweep_coordinator::start(config, CancellationToken::new()).await;
-    let coordinator = started.map_err(|error| {
-        let failure = Failure::failed(format!("cannot run here with the store {}", store.display()));
-        failure.because(error).hint("--store PATH keeps everything in another file")
-    })?;
-    coordinator.ready().await;
-    Ok(coordinator)
+/// How a coordinator is started on a store.
+struct Start<'a> {
+    store: &'a Path,
+    asked_once: bool,
+    accept_loss: bool,
+}
+
+/// Who has a store.
+enum Found {
+    /// This process.
+    Ours(server::Handle),
+    /// Another one, which says where it answers.
+    Theirs(Content),
+}
+
+impl Start<'_> {
+    /// Starts a coordinator, or finds the process that has the store. One that has it for a moment is waited for.
+    async fn or_find(&self, secrets: &Secrets) -> Result<Found, Failure> {
+        let begun = Instant::now();
+        loop {
+            let error = match self.start(secrets).await? {
+                Ok(coordinator) => return Ok(Found::Ours(coordinator)),
+                Err(error) => error,
+            };
+            if !matches!(error, server::Error::Store(store::Error::InUse { .. })) {
+                return Err(self.refused(error).hint("--store PATH keeps everything in another file"));
+            }
+            if let Some(content) = Content::read(self.store)
+                && TcpStream::connect(content.address).await.is_ok()
+            {
+                return Ok(Found::Theirs(content));
+            }
+            if begun.elapsed() > HELD {
+                let hint =
+                    "name the coordinator that uses it with --coordinator URL, or another store with --store PATH";
+                return Err(self.refused(error).hint(hint));
+            }
+            tokio::time::sleep(LOOK_PAUSE).await;
+        }
+    }
+
+    async fn start(&self, secrets: &Secrets) -> Result<Result<server::Handle, server::Error>, Failure> {
+        let free = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let defaults = sweep_coordinator::Config::defaults();
+        let defaults =
+            defaults.map_err(|error| Failure::ours("the coordinator's defaults are wrong").because(error))?;
+        let config = sweep_coordinator::Config {
+            listen: free,
+            listen_http: free,
+            store: self.store.to_owned().into(),
+            tokens: secrets.given(),
+            asked_once: self.asked_once,
+            accept_loss: self.accept_loss,
+            // No other worker can reach it, so no name is kept for one.
+            keeps_names: false,
+            ..defaults
+        };
+        let started = sweep_coordinator::start(config, CancellationToken::new()).await;
+        if let Ok(coordinator) = &started {
+            coordinator.ready().await;
+        }
+        Ok(started)
+    }
+
+    fn refused(&self, error: server::Error) -> Failure {
+        let what = if self.asked_once { "cannot read the store" } else { "cannot run here with the store" };
+        Failure::failed(format!("{what} {}", self.store.display())).because(error)
+    }
+}
+
+fn in_use(store: &Path, process: u32) -> Failure {
+    let text = format!("process {process} trains on the store {} already", store.display());
+    Failure::failed(text).hint(
+        "in this folder `sweepctl list`, `watch` and `cancel` ask that process; --store PATH keeps a sweep of its own \
+         in another file",
+    )
+}
+
+/// A file or folder that belongs to a store, by its ending.
+pub(crate) fn beside(store: &Path, ending: &str) -> PathBuf {
+    let mut path = store.as_os_str().to_owned();
+    path.push(ending);
+    PathBuf::from(path)
 }
 
 async fn start_worker(
@@ -153,12 +333,11 @@ async fn start_worker(
     store: &Path,
     shutdown: &CancellationToken,
 ) -> Result<JoinHandle<Result<Ending, sweep_worker::Error>>, Failure> {
-    let mut state = store.as_os_str().to_owned();
-    state.push(".worker");
+    let state = beside(store, ".worker");
     let mut flags = vec![
         ("coordinator", url.to_owned()),
         ("name", WORKER.to_owned()),
-        ("state_dir", text(Path::new(&state))?),
+        ("state_dir", text(&state)?),
         ("http_listen", "off".to_owned()),
     ];
     for root in &here.data_roots {
@@ -194,12 +373,4 @@ fn worker_failure(error: sweep_worker::Error) -> Failure {
         return failure.hint("--slots takes `auto`, a number, or devices such as `cpu,cpu`");
     }
     Failure::failed("the embedded worker cannot go on").because(error)
-}
-
-/// Warnings of coordinator and worker go to stderr, around the progress. SWEEP_LOG asks for more.
-fn start_log(beside: Beside) {
-    let filter = EnvFilter::try_from_env("SWEEP_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).with_writer(beside);
-    // In tests there may be one already.
-    log.try_init().ok();
 }

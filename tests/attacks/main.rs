@@ -12,6 +12,7 @@ mod floods;
 mod frames;
 mod http;
 mod intruder;
+mod links;
 mod names;
 #[path = "../../coordinator/tests/postgres_server/mod.rs"]
 mod postgres_server;

@@ -208,3 +208,62 @@ fn a_terminal_that_knows_no_screen_gets_bars() {
     let (_, bytes) = terminal.end(130);
     assert!(!bytes.contains("\x1b[?1049h"), "{bytes}");
 }
+
+#[cfg(feature = "local")]
+#[test]
+fn an_unfinished_sweep_of_the_local_store_is_asked_about_and_the_screen_shows_the_address_of_the_pages() {
+    use std::io::{BufRead, BufReader};
+
+    let folder = tempfile::tempdir().expect("a folder");
+    let spec = |name: &str, filters: u32| {
+        let data =
+            "{ kind: synthetic_scenes, train_images: 32, test_images: 16, image_size: 8, channels: 1, classes: 8 }";
+        let text = format!(
+            "version: 1\nname: {name}\ndataset: {data}\nprotocol: {{ epochs: 100000, batch_size: 16 }}\nseeds: [0]\n\
+             baseline: {{ family: cnn, conv_layers: 1, filters: {filters}, kernel_size: 3 }}\n\
+             stages: [ {{ name: width, vary: {{ filters: [{filters}] }} }} ]\n"
+        );
+        let path = folder.path().join(format!("{name}.yaml"));
+        std::fs::write(&path, text).expect("the folder can be written");
+        path.display().to_string()
+    };
+    let store = folder.path().join("sweep.db").display().to_string();
+    let (old, new) = (spec("old", 2), spec("new", 3));
+    let words = ["submit", &old, "--local", "--store", &store, "--slots", "1", "--watch", "--output", "json"];
+    let mut left = super::sweepctl(&words).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("it starts");
+    let mut first = String::new();
+    BufReader::new(left.stdout.take().expect("its stdout is ours")).read_line(&mut first).expect("it says something");
+    assert!(first.contains("\"old\""), "{first}");
+    left.kill().and_then(|()| left.wait()).expect("it is ours");
+
+    let line = format!("submit {new} --local --store {store} --slots 1 --watch");
+    let Some(mut terminal) = Terminal::run(&line, &[]) else { return };
+    terminal.until("asked", |seen| {
+        let shows = seen.emulator.screen().contents();
+        shows.contains("sweep 1 old is unfinished") && shows.contains("cancel it")
+    });
+    // The third answer.
+    terminal.press("\x1b[B\x1b[B\r");
+    terminal.until_shown("sweep 2 new: running");
+    terminal.until_shown("pages: http://127.0.0.1:");
+    terminal.press("\x03");
+    let (shows, bytes) = terminal.end(130);
+    assert!(bytes.contains("/open/") && !shows.contains("WARN"), "{shows}");
+}
+
+#[cfg(feature = "local")]
+#[test]
+fn a_coordinator_at_a_terminal_says_where_a_browser_finds_its_pages() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let place = |name: &str| folder.path().join(name).display().to_string();
+    std::fs::write(place("token"), "a-token-that-is-long-enough").expect("the folder can be written");
+    let open = format!("coordinator --listen 127.0.0.1:0 --listen-http 127.0.0.1:0 --store {}", place("sweep.db"));
+    let closed = format!("{open} --admin-token-file {}", place("token"));
+    for (line, opens_once) in [(open, false), (closed, true)] {
+        let Some(mut terminal) = Terminal::run(&line, &[]) else { return };
+        terminal.until("said so", |seen| seen.emulator.screen().contents().contains("pages: http://127.0.0.1:"));
+        terminal.press("\x03");
+        let (shows, _) = terminal.end(0);
+        assert_eq!((shows.contains("/open/"), shows.contains("opens once")), (opens_once, opens_once), "{shows}");
+    }
+}

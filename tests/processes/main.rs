@@ -12,6 +12,7 @@ mod hostile;
 mod hostile_bytes;
 mod leading;
 mod local;
+mod local_store;
 mod main_job;
 #[path = "../../coordinator/tests/postgres_server/mod.rs"]
 mod postgres_server;

@@ -19,6 +19,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use super::ending::Ending;
 use super::keyring::{Admitted, Presented};
 use super::{Keyring, Need, Refusal, Secret, need};
+use crate::listen::Peer;
 use crate::unix_ms;
 use crate::web::problem::Problem;
 
@@ -59,7 +60,7 @@ pub(crate) async fn guard(State(door): State<Door>, mut request: Request, next: 
     request.headers_mut().remove(header::COOKIE);
     let need = need::of_http(request.method(), request.uri().path());
     let changes = !matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
-    if !door.any_host && !door.keyring.is_needed() && !is_local(host(&request)) {
+    if !door.any_host && !door.keyring.is_needed() && !is_local(host(request.uri(), request.headers())) {
         return careful(refuse(StatusCode::MISDIRECTED_REQUEST, "this coordinator answers this machine alone"));
     }
     if changes && !comes_from_here(&request, matches!(shown, Shown::Cookie(_))) {
@@ -109,9 +110,9 @@ fn shown(headers: &HeaderMap) -> Shown {
 }
 
 /// The name that was asked for.
-fn host(request: &Request) -> Option<&str> {
-    request.uri().host().or_else(|| {
-        let value = request.headers().get(header::HOST)?.to_str().ok()?;
+fn host<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> Option<&'a str> {
+    uri.host().or_else(|| {
+        let value = headers.get(header::HOST)?.to_str().ok()?;
         Some(
             value
                 .rsplit_once(':')
@@ -126,6 +127,18 @@ fn is_local(host: Option<&str>) -> bool {
     let Some(host) = host else { return true };
     let bare = host.trim_start_matches('[').trim_end_matches(']');
     host.eq_ignore_ascii_case("localhost") || bare.parse::<IpAddr>().is_ok()
+}
+
+/// Whether a request was made on this machine: its peer is, it asked for this machine, and no proxy says that it passes the
+/// request on for another.
+pub(super) fn is_from_this_machine(peer: &Peer, uri: &Uri, headers: &HeaderMap) -> bool {
+    const PROXIES: [&str; 4] = ["forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip"];
+    let Some(host) = host(uri, headers) else { return false };
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    let names_it = host.eq_ignore_ascii_case("localhost")
+        || host.parse::<IpAddr>().is_ok_and(|address| address.to_canonical().is_loopback());
+    let direct = !PROXIES.iter().any(|name| headers.contains_key(*name));
+    peer.address.ip().to_canonical().is_loopback() && names_it && direct
 }
 
 /// Whether a request comes from a page of ours, or from no page at all.
@@ -221,7 +234,31 @@ mod tests {
             ("127.0.0.1.evil.example", false),
             ("localhost.evil.example:80", false),
         ] {
-            assert_eq!(is_local(host(&request(&[("host", name)]))), local, "{name}");
+            let request = request(&[("host", name)]);
+            assert_eq!(is_local(host(request.uri(), request.headers())), local, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_request_of_this_machine_has_a_peer_and_a_host_here_and_no_proxy() {
+        let here = "127.0.0.1:7734";
+        for (peer, headers, is) in [
+            ("127.0.0.1:1", &[("host", here)] as &[_], true),
+            ("127.0.0.9:1", &[("host", "localhost:7734")], true),
+            ("[::1]:1", &[("host", "[::1]:7734")], true),
+            ("[::ffff:127.0.0.1]:1", &[("host", here)], true),
+            ("10.0.0.2:1", &[("host", here)], false),
+            ("127.0.0.1:1", &[("host", "10.0.0.1:7734")], false),
+            ("127.0.0.1:1", &[("host", "evil.example:7734")], false),
+            ("127.0.0.1:1", &[("host", "localhost.evil.example")], false),
+            ("127.0.0.1:1", &[], false),
+            ("127.0.0.1:1", &[("host", here), ("x-forwarded-for", "10.0.0.2")], false),
+            ("127.0.0.1:1", &[("host", here), ("forwarded", "for=10.0.0.2")], false),
+        ] {
+            let request = request(headers);
+            let peer_here = Peer { address: peer.parse().unwrap(), certificate: None };
+            let found = is_from_this_machine(&peer_here, request.uri(), request.headers());
+            assert_eq!(found, is, "{peer} {headers:?}");
         }
     }
 

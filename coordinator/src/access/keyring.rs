@@ -12,7 +12,8 @@ use std::sync::{PoisonError, RwLock};
 use sweep_spec::Digest;
 use tokio_util::sync::CancellationToken;
 
-use super::{Need, Role, Secret};
+use super::opening::Links;
+use super::{Need, Role, Secret, secret};
 use crate::store::tokens::TokenRecord;
 
 /// A token that was given with the configuration.
@@ -127,6 +128,8 @@ impl Key {
 struct State {
     given: Vec<Given>,
     stored: Vec<TokenRecord>,
+    /// Tokens of browsers that opened a link. They end with this process.
+    browsers: Vec<Given>,
     keys: HashMap<Digest, Key>,
 }
 
@@ -138,6 +141,8 @@ pub struct Keyring {
     certificates: bool,
     /// Calls that were not let in since somebody asked.
     refused: AtomicU64,
+    /// Links that sign a browser in once.
+    links: Links,
 }
 
 impl fmt::Debug for Keyring {
@@ -173,6 +178,26 @@ impl Keyring {
         self.change(now_ms, |state| state.stored = stored);
     }
 
+    /// The code of a link that signs one browser in, with this role.
+    ///
+    /// # Errors
+    /// The machine gives no random numbers.
+    pub(crate) fn issue_link(&self, role: Role, now_ms: i64) -> Result<Secret, secret::Error> {
+        self.links.issue(role, now_ms)
+    }
+
+    /// A new token for the browser that shows a link's code, which is used up; none where the code does not hold.
+    ///
+    /// # Errors
+    /// The machine gives no random numbers.
+    pub(crate) fn open_link(&self, code: &Secret, now_ms: i64) -> Result<Option<Secret>, secret::Error> {
+        let Some(role) = self.links.redeem(code, now_ms) else { return Ok(None) };
+        let token = Secret::generate()?;
+        let given = Given { role, digest: token.digest() };
+        self.change(now_ms, |state| state.browsers.push(given));
+        Ok(Some(token))
+    }
+
     /// Ends what hangs on tokens whose time is over.
     pub fn tick(&self, now_ms: i64) {
         let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
@@ -182,7 +207,7 @@ impl Keyring {
     fn change(&self, now_ms: i64, change: impl FnOnce(&mut State)) {
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
         change(&mut state);
-        let given = state.given.iter().map(|given| Key {
+        let given = state.given.iter().chain(&state.browsers).map(|given| Key {
             digest: given.digest,
             name: None,
             role: given.role,
@@ -349,6 +374,21 @@ mod tests {
         assert!(worker.is_cancelled() && !admin.is_cancelled());
         assert_eq!(ask(&keyring, Some(&old), Role::Worker).unwrap_err(), Refusal::Unknown);
         assert!(ask(&keyring, Some(&new), Role::Worker).is_ok());
+    }
+
+    #[test]
+    fn a_link_gives_a_browser_a_token_once_which_other_tokens_do_not_disturb() {
+        let (keyring, worker) = (Keyring::new(false), Secret::generate().unwrap());
+        let given = |secret: &Secret| vec![Given { role: Role::Worker, digest: secret.digest() }];
+        keyring.give(given(&worker), NOW);
+        let code = keyring.issue_link(Role::Submit, NOW).unwrap();
+        assert_eq!(ask(&keyring, Some(&code), Role::Read).unwrap_err(), Refusal::Unknown, "a code is no token");
+        let token = keyring.open_link(&code, NOW).unwrap().unwrap();
+        assert!(keyring.open_link(&code, NOW).unwrap().is_none());
+        let admitted = ask(&keyring, Some(&token), Role::Submit).unwrap();
+        assert!(ask(&keyring, Some(&token), Role::Admin).is_err());
+        keyring.give(given(&Secret::generate().unwrap()), NOW);
+        assert!(!admitted.ended.unwrap().is_cancelled() && ask(&keyring, Some(&token), Role::Submit).is_ok());
     }
 
     #[test]

@@ -1,16 +1,18 @@
-//! The page where people enter their token, which a cookie then shows for them.
+//! The page where people enter their token, which a cookie then shows for them; and the link that signs a browser of this
+//! machine in once.
 
 use axum::Router;
 use axum::extract::rejection::FormRejection;
-use axum::extract::{DefaultBodyLimit, Extension, Form, Query};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::extract::{DefaultBodyLimit, Extension, Form, Path, Query};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use maud::{DOCTYPE, html};
 
-use super::http::{COOKIE, Door, SECURE_COOKIE};
+use super::http::{COOKIE, Door, SECURE_COOKIE, is_from_this_machine};
 use super::keyring::Presented;
 use super::{Need, Role, Secret};
+use crate::listen::Peer;
 use crate::unix_ms;
 
 /// The longest form, in bytes.
@@ -33,10 +35,16 @@ struct Entered {
     next: String,
 }
 
-/// `/login` and `/logout`.
+/// What a link says that does not open anything.
+const CLOSED: &str =
+    "This link was used already, or has expired. If this browser used it, open the address without `/open/`.";
+const ELSEWHERE: &str = "A link like this opens only on the machine where the coordinator runs.";
+
+/// `/login`, `/logout` and `/open/CODE`.
 pub(crate) fn router<S: Clone + Send + Sync + 'static>() -> Router<S> {
     Router::new()
         .route("/login", get(show).post(enter))
+        .route("/open/{code}", get(open))
         .route("/logout", post(leave))
         .route("/assets/login.css", get(async || ([(header::CONTENT_TYPE, "text/css; charset=utf-8")], STYLE)))
         .layer(DefaultBodyLimit::max(MAX_FORM_BYTES))
@@ -67,6 +75,32 @@ async fn enter(
         (Err(refusal), _) => {
             let said = refusal.to_string();
             fresh((StatusCode::UNAUTHORIZED, page(&entered.next, Some(&said))).into_response())
+        }
+    }
+}
+
+/// Signs a browser of this machine in: its cookie holds a token that was made for it.
+async fn open(
+    Extension(door): Extension<Door>,
+    peer: Option<Extension<Peer>>,
+    Path(code): Path<String>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Response {
+    let here = peer.is_some_and(|Extension(peer)| is_from_this_machine(&peer, &uri, &headers));
+    if !here {
+        return fresh((StatusCode::FORBIDDEN, page("", Some(ELSEWHERE))).into_response());
+    }
+    let opened = Secret::of(&code).map(|code| door.keyring.open_link(&code, unix_ms())).transpose();
+    match opened.map(Option::flatten) {
+        Ok(Some(token)) => {
+            let answer = Redirect::to("/").into_response();
+            with_cookie(answer, &cookie(token.reveal(), COOKIE_SECONDS, is_secure(&door, &headers)))
+        }
+        Ok(None) => fresh((StatusCode::GONE, page("", Some(CLOSED))).into_response()),
+        Err(error) => {
+            tracing::error!(error = %crate::chain(&error), "a link cannot be opened");
+            fresh((StatusCode::INTERNAL_SERVER_ERROR, page("", Some("No token can be made now."))).into_response())
         }
     }
 }

@@ -9,6 +9,7 @@ pub mod http;
 pub mod keyring;
 pub(crate) mod login;
 pub mod need;
+pub(crate) mod opening;
 pub mod refresh;
 pub mod role;
 pub mod secret;

@@ -72,6 +72,8 @@ pub fn of_method(path: &str) -> Need {
 const OPEN: &[&str] = &["/healthz", "/readyz", "/login", "/logout"];
 /// Files of the pages themselves.
 const ASSETS: &str = "/assets/";
+/// Links that sign a browser in: the code in the address is what they show.
+const LINKS: &str = "/open/";
 /// Where whatever is changed is an admin's affair.
 const ADMINS: &[&str] = &["/api/v1/workers", "/api/v1/tokens", "/workers", "/tokens"];
 /// Where even looking is.
@@ -80,7 +82,8 @@ const SECRET: &[&str] = &["/api/v1/tokens", "/tokens"];
 /// What a request over HTTP needs: looking needs `read`, changing `submit`, and changing workers or tokens `admin`.
 pub fn of_http(method: &Method, path: &str) -> Need {
     let plain = !path.contains(['%', '\\']) && !path.contains("..");
-    if OPEN.contains(&path) || (plain && path.starts_with(ASSETS)) {
+    let link = *method == Method::GET && path.starts_with(LINKS);
+    if OPEN.contains(&path) || (plain && (link || path.starts_with(ASSETS))) {
         return Need::Nothing;
     }
     let below = |folders: &[&str]| {
@@ -148,6 +151,10 @@ mod tests {
             (Method::POST, "/login", Need::Nothing),
             (Method::GET, "/assets/pages.css", Need::Nothing),
             (Method::GET, "/assets/../metrics", READ),
+            (Method::GET, "/open/abc", Need::Nothing),
+            (Method::HEAD, "/open/abc", READ),
+            (Method::GET, "/open/../metrics", READ),
+            (Method::GET, "/open/%2e%2e/metrics", READ),
             (Method::GET, "/assets/%2e%2e/metrics", READ),
             (Method::GET, "/metrics", READ),
             (Method::GET, "/", READ),

@@ -11,6 +11,8 @@ use sweep_spec::Digest;
 const PREFIX: &str = "sweep_";
 /// As many random bytes: nobody guesses them, however fast the hash is that they are stored under.
 const RANDOM_BYTES: usize = 32;
+/// Fewer for a code that opens once and expires: it has to fit on a line of a terminal.
+const CODE_BYTES: usize = 16;
 /// The shortest secret that is taken from a file, and the longest that is looked at.
 const SHORTEST: usize = 20;
 const LONGEST: usize = 512;
@@ -50,9 +52,15 @@ impl Secret {
     /// # Errors
     /// The machine gives no random numbers.
     pub fn generate() -> Result<Self, Error> {
-        let mut bytes = [0; RANDOM_BYTES];
-        getrandom::fill(&mut bytes).map_err(Error::Random)?;
-        Ok(Self(format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(bytes))))
+        Ok(Self(format!("{PREFIX}{}", random::<RANDOM_BYTES>()?)))
+    }
+
+    /// A new one for an address: without the prefix, because it is no token.
+    ///
+    /// # Errors
+    /// The machine gives no random numbers.
+    pub(crate) fn code() -> Result<Self, Error> {
+        Ok(Self(random::<CODE_BYTES>()?))
     }
 
     /// The one in a file; what stands around it does not count.
@@ -93,6 +101,13 @@ impl Secret {
     pub fn reveal(&self) -> &str {
         &self.0
     }
+}
+
+/// Random bytes as letters that an address and a header can hold.
+fn random<const BYTES: usize>() -> Result<String, Error> {
+    let mut bytes = [0; BYTES];
+    getrandom::fill(&mut bytes).map_err(Error::Random)?;
+    Ok(URL_SAFE_NO_PAD.encode(bytes))
 }
 
 impl fmt::Debug for Secret {

@@ -73,6 +73,9 @@ pub struct Config {
     pub log: String,
     /// Goes on without what is damaged in the store. A flag alone: it is meant for one start.
     pub accept_loss: bool,
+    /// Whoever embeds it asks one question of a store: it serves no pages, and its start is not in the audit log. No key
+    /// sets it.
+    pub asked_once: bool,
 }
 
 /// Everything that is wrong with a configuration, each with where it came from.
@@ -210,6 +213,7 @@ impl Config {
                 shutdown_seconds: shutdown_seconds?,
                 log: log?,
                 accept_loss: false,
+                asked_once: false,
             })
         };
         match config() {

@@ -46,6 +46,8 @@ pub(crate) struct Parts {
     pub(crate) scheduler: sweep_scheduler::Config,
     pub(crate) limits: super::Limits,
     pub(crate) clock: Clock,
+    /// It was started for one question: that it started is no event.
+    pub(crate) asked_once: bool,
     pub(crate) commands: mpsc::Receiver<Command>,
     pub(crate) decide: mpsc::UnboundedSender<Decide>,
     pub(crate) changes: watch::Sender<u64>,
@@ -270,6 +272,10 @@ impl Driver {
         let mut wait = RELOAD_WAIT;
         while let Err(error) = self.parts.store.commit(&probe).await {
             let why = crate::chain(&error);
+            if error.is_gone() {
+                self.parts.trouble.send_replace(Trouble::Damage(why));
+                return false;
+            }
             warn!(error = why, "the store cannot be written; what workers report waits with them");
             self.parts.trouble.send_replace(Trouble::Passing(why));
             if !self.refuse_for(wait).await {
@@ -341,7 +347,9 @@ impl Driver {
         self.batch.decide.extend(loaded.weights_due.into_iter().map(Decide::Weights));
         self.batch.decide.push(Decide::Files);
         self.batch.wake.insert(SessionId(0));
-        self.note(audit(NOBODY, AuditAction::CoordinatorStarted));
+        if !self.parts.asked_once {
+            self.note(audit(NOBODY, AuditAction::CoordinatorStarted));
+        }
         info!(sweeps, attempts, "read the store");
         self.parts.ready.send_replace(true);
         true

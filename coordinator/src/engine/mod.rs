@@ -121,13 +121,15 @@ pub struct Settings {
     pub limits: Limits,
     /// Where it reads the time.
     pub clock: Clock,
+    /// It was started for one question, and leaves its start out of the audit log.
+    pub asked_once: bool,
 }
 
 /// Starts the owner task and the one that decides by results; both end after `shutdown`, the last batch being on disk.
 pub fn start(
     (store, artifacts): (Arc<dyn Store>, Folder),
     metrics: Arc<Metrics>,
-    Settings { scheduler, limits, clock }: Settings,
+    Settings { scheduler, limits, clock, asked_once }: Settings,
     tasks: &TaskTracker,
     shutdown: &CancellationToken,
 ) -> Handle {
@@ -162,6 +164,7 @@ pub fn start(
         scheduler,
         limits,
         clock,
+        asked_once,
         commands: receiver,
         decide,
         changes,

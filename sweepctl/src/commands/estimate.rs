@@ -109,7 +109,7 @@ impl Estimate {
             trial_limit: trial_limit.unwrap_or(0),
         };
         let answer = match (source.local, &context.named) {
-            (true, _) => here(source, request).await,
+            (true, _) => here(context, source, request).await,
             (false, true) => there(&context.coordinator, request).await.map(Some),
             (false, false) => Ok(None),
         };
@@ -226,8 +226,13 @@ async fn estimate(client: &mut Client, request: EstimateRequest) -> Result<Estim
 }
 
 #[cfg(feature = "local")]
-async fn here(source: &Source, request: EstimateRequest) -> Result<Option<EstimateResponse>, Failure> {
-    let Some(local) = crate::local::Reader::open(source.store.as_deref()).await? else { return Ok(None) };
+async fn here(
+    context: &Context,
+    source: &Source,
+    request: EstimateRequest,
+) -> Result<Option<EstimateResponse>, Failure> {
+    let asked = crate::local::Asked::open(source.store.as_deref(), context.output).await?;
+    let Some(local) = asked else { return Ok(None) };
     let answer = match client::connect(&local.coordinator()).await {
         Ok(mut client) => estimate(&mut client, request).await,
         Err(failure) => Err(failure),
@@ -237,6 +242,6 @@ async fn here(source: &Source, request: EstimateRequest) -> Result<Option<Estima
 }
 
 #[cfg(not(feature = "local"))]
-async fn here(_: &Source, _: EstimateRequest) -> Result<Option<EstimateResponse>, Failure> {
+async fn here(_: &Context, _: &Source, _: EstimateRequest) -> Result<Option<EstimateResponse>, Failure> {
     Err(Failure::usage("this sweepctl was built without `--local`").hint("name a coordinator instead"))
 }

@@ -18,7 +18,7 @@ use crate::study;
 #[command(
     after_help = "Every trial of the old sweep has to be in the new one, which gets its name: results that are known are\n\
     taken, and what runs is shared.\n\nExamples:\n  sweepctl extend 3 --seeds 12\n  \
-    sweepctl extend scene-cnn --set 'stages[0].vary.filters=[32, 64, 128, 256, 512]'"
+    sweepctl extend scene-cnn --set 'stages[0].vary.filters=[32, 64, 128, 256, 512]'\n  sweepctl extend 3 --seeds 12 --local --data-root ~/data"
 )]
 pub(crate) struct Arguments {
     /// The sweep: its number, or a name (the newest sweep of that name)
@@ -35,6 +35,9 @@ pub(crate) struct Arguments {
     /// Refuse a grid of more trials than this [default: as the sweep]
     #[arg(long, value_name = "TRIALS")]
     trial_limit: Option<u64>,
+    #[cfg(feature = "local")]
+    #[command(flatten)]
+    pub(crate) place: super::here::Place,
 }
 
 /// What `extend` answers as JSON.
@@ -49,32 +52,54 @@ struct Extended<'a> {
     to_run: u64,
 }
 
-pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<Exit, Failure> {
+/// What is submitted.
+fn request(arguments: &Arguments) -> Result<SubmitRequest, Failure> {
     let spec = arguments.spec.as_deref().map(study::load).transpose()?.unwrap_or_default();
     let seeds = arguments.seeds.iter().map(|seeds| ("seeds".to_owned(), seeds.clone()));
     let overrides: Vec<(String, String)> = seeds.chain(arguments.overrides.iter().cloned()).collect();
     if spec.is_empty() && overrides.is_empty() {
         return Err(Failure::usage("nothing is said of what to extend it by").hint("give --seeds, --set or --spec"));
     }
-    let mut client = client::connect(&context.coordinator).await?;
-    let request = SubmitRequest {
+    Ok(SubmitRequest {
         spec: spec.into(),
         overrides: overrides.into_iter().map(|(key, value)| Override { key, value }).collect(),
         trial_limit: arguments.trial_limit.unwrap_or(0),
         user: client::user(),
         extends: client::reference(&arguments.sweep),
         ..SubmitRequest::default()
+    })
+}
+
+/// Extends it here, and trains what is new.
+#[cfg(feature = "local")]
+pub(crate) async fn run_here(context: &Context, arguments: &Arguments) -> Result<Exit, Failure> {
+    let request = request(arguments)?;
+    let begin = async |client: &mut client::Client| {
+        let answer = client.submit(request).await?.into_inner();
+        let sweep = Sweep::from(sweep_shapes::expect(answer.sweep, "sweep")?);
+        context.output.say(&told(&sweep.counts));
+        Ok(sweep)
     };
+    arguments.place.train(context, super::unfinished::Own::New, begin).await
+}
+
+pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<Exit, Failure> {
+    let request = request(arguments)?;
+    let mut client = client::connect(&context.coordinator).await?;
     let answer = client.submit(request).await?.into_inner();
     let sweep = Sweep::from(sweep_shapes::expect(answer.sweep, "sweep")?);
     let Counts { reused: known, running: shared, queued: to_run, .. } = sweep.counts;
     if context.output.is_json() {
         context.output.json(&Extended { sweep: &sweep, known, shared, to_run })?;
-        return Ok(Exit::Well);
+    } else {
+        context.output.text(&status::headline(&sweep))?;
+        context.output.text(&told(&sweep.counts))?;
     }
-    context.output.text(&status::headline(&sweep))?;
-    context.output.text(&told(&sweep.counts))?;
-    context.output.say(&format!("follow it with `sweepctl watch {}`", sweep.id));
+    if context.answering.is_idle() {
+        context.say_how_to_train(&sweep);
+    } else if !context.output.is_json() {
+        context.output.say(&format!("follow it with `sweepctl watch {}`", sweep.id));
+    }
     Ok(Exit::Well)
 }
 

@@ -43,7 +43,7 @@ fn table(sweeps: &[Sweep]) -> Table {
         table.row([
             sweep.id.to_string(),
             sweep.name.clone(),
-            sweep.state.name().to_owned(),
+            if sweep.paused { "paused" } else { sweep.state.name() }.to_owned(),
             count(sweep.counts.ended()),
             count(sweep.counts.total()),
             count(sweep.counts.failed),

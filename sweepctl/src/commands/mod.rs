@@ -1,6 +1,7 @@
 //! One file a verb: its arguments, and what it does with them.
 
 pub(crate) mod ablation;
+mod answering;
 pub(crate) mod artifacts;
 pub(crate) mod cancel;
 pub(crate) mod certs;
@@ -13,6 +14,8 @@ pub(crate) mod estimate;
 pub(crate) mod explain;
 pub(crate) mod export;
 pub(crate) mod extend;
+#[cfg(feature = "local")]
+pub(crate) mod here;
 pub(crate) mod import;
 pub(crate) mod init;
 pub(crate) mod leaderboard;
@@ -29,18 +32,22 @@ pub(crate) mod submit;
 pub(crate) mod token;
 pub(crate) mod trial;
 pub(crate) mod trials;
+#[cfg(feature = "local")]
+pub(crate) mod unfinished;
 pub(crate) mod watch;
 pub(crate) mod workers;
 
 use std::future::Future;
 
 use clap::CommandFactory;
+use sweep_shapes::Sweep;
 
 use crate::arguments::{Cli, Command, DEFAULT_COORDINATOR};
 use crate::coordinator::Coordinator;
 use crate::failure::{Exit, Failure};
 use crate::output::Output;
 use crate::probe;
+pub(crate) use answering::Answering;
 
 /// What every verb has.
 #[derive(Debug)]
@@ -49,6 +56,20 @@ pub(crate) struct Context {
     pub(crate) coordinator: Coordinator,
     /// Somebody named it; otherwise it is the default.
     pub(crate) named: bool,
+    /// Who answers in its place.
+    pub(crate) answering: Answering,
+}
+
+impl Context {
+    /// Says how a sweep is trained that was changed where nothing trains.
+    pub(crate) fn say_how_to_train(&self, sweep: &Sweep) {
+        if self.answering.is_idle() && !sweep.state.has_ended() {
+            self.output.say(&format!(
+                "nothing trains on the local store now: `sweepctl resume {} --local` trains it and follows it",
+                sweep.id
+            ));
+        }
+    }
 }
 
 /// Does what the command line says. Where nobody at the address speaks as a coordinator does, it is said what does listen.
@@ -57,7 +78,7 @@ pub(crate) fn run(cli: Cli, output: Output) -> Result<Exit, Failure> {
     let urls = named.clone().unwrap_or_else(|| DEFAULT_COORDINATOR.to_owned());
     let (shown, ca_file) = cli.credentials();
     let coordinator = Coordinator { urls, shown, ca_file };
-    let context = Context { output, coordinator, named: named.is_some() };
+    let context = Context { output, coordinator, named: named.is_some(), answering: Answering::default() };
     match dispatch(&context, cli) {
         Err(failure) if failure.is_of_the_connection() => {
             let found = block_on(async { Ok(probe::listener(context.coordinator.as_str()).await) });
@@ -75,30 +96,39 @@ fn dispatch(context: &Context, cli: Cli) -> Result<Exit, Failure> {
         Command::Plan(verb) => block_on(plan::run(context, &verb.arguments)),
         Command::Import(verb) => import::run(context, &verb),
         Command::Submit(verb) => block_on(submit::run(context, &verb.arguments)),
-        Command::List(_) => block_on(list::run(context)),
-        Command::Status(verb) => block_on(status::run(context, &verb.arguments)),
-        Command::Watch(verb) => block_on(watch::run(context, &verb.arguments)),
-        Command::Leaderboard(verb) => block_on(leaderboard::run(context, &verb.arguments)),
-        Command::Compare(verb) => block_on(compare::run(context, &verb.arguments)),
-        Command::Ablation(verb) => block_on(ablation::run(context, &verb.arguments)),
-        Command::Trials(verb) => block_on(trials::run(context, &verb.arguments)),
-        Command::Trial(verb) => block_on(trial::run(context, &verb.arguments)),
-        Command::Logs(verb) => block_on(trial::logs(context, &verb.arguments)),
-        Command::Cancel(verb) => block_on(cancel::run(context, &verb.arguments)),
-        Command::Pause(verb) => block_on(steer::pause(context, verb.arguments.sweep(), true)),
-        Command::Resume(verb) => block_on(steer::pause(context, verb.arguments.sweep(), false)),
-        Command::Priority(verb) => block_on(steer::priority(context, &verb.arguments)),
-        Command::Retry(verb) => block_on(steer::retry(context, &verb.arguments)),
-        Command::Reproduce(verb) => block_on(reproduce::run(context, &verb.arguments)),
-        Command::Explain(verb) => block_on(explain::run(context, &verb.arguments)),
-        Command::Audit(verb) => block_on(explain::audit(context, &verb.arguments)),
-        Command::Workers(verb) => block_on(workers::run(context, &verb.arguments)),
+        Command::List(_) => ask(context, async |context| list::run(context).await),
+        Command::Status(verb) => ask(context, async |context| status::run(context, &verb.arguments).await),
+        Command::Watch(verb) => ask(context, async |context| watch::run(context, &verb.arguments).await),
+        Command::Leaderboard(verb) => ask(context, async |context| leaderboard::run(context, &verb.arguments).await),
+        Command::Compare(verb) => ask(context, async |context| compare::run(context, &verb.arguments).await),
+        Command::Ablation(verb) => ask(context, async |context| ablation::run(context, &verb.arguments).await),
+        Command::Trials(verb) => ask(context, async |context| trials::run(context, &verb.arguments).await),
+        Command::Trial(verb) => ask(context, async |context| trial::run(context, &verb.arguments).await),
+        Command::Logs(verb) => ask(context, async |context| trial::logs(context, &verb.arguments).await),
+        Command::Cancel(verb) => ask(context, async |context| cancel::run(context, &verb.arguments).await),
+        Command::Pause(verb) => ask(context, async |context| steer::pause(context, verb.arguments.sweep(), true).await),
+        #[cfg(feature = "local")]
+        Command::Resume(verb) if verb.arguments.place.local => block_on(steer::resume_here(context, &verb.arguments)),
+        Command::Resume(verb) => {
+            ask(context, async |context| steer::pause(context, verb.arguments.sweep(), false).await)
+        }
+        Command::Priority(verb) => ask(context, async |context| steer::priority(context, &verb.arguments).await),
+        #[cfg(feature = "local")]
+        Command::Retry(verb) if verb.arguments.place.local => block_on(steer::retry_here(context, &verb.arguments)),
+        Command::Retry(verb) => ask(context, async |context| steer::retry(context, &verb.arguments).await),
+        Command::Reproduce(verb) if verb.arguments.local => block_on(reproduce::run(context, &verb.arguments)),
+        Command::Reproduce(verb) => ask(context, async |context| reproduce::run(context, &verb.arguments).await),
+        Command::Explain(verb) => ask(context, async |context| explain::run(context, &verb.arguments).await),
+        Command::Audit(verb) => ask(context, async |context| explain::audit(context, &verb.arguments).await),
+        Command::Workers(verb) => ask(context, async |context| workers::run(context, &verb.arguments).await),
         Command::Token(verb) => block_on(token::run(context, &verb.arguments)),
         Command::Certs(verb) => certs::run(context, &verb),
-        Command::Extend(verb) => block_on(extend::run(context, &verb.arguments)),
-        Command::Report(verb) => block_on(report::run(context, &verb.arguments)),
-        Command::Export(verb) => block_on(export::run(context, &verb.arguments)),
-        Command::Artifacts(verb) => block_on(artifacts::run(context, &verb.arguments)),
+        #[cfg(feature = "local")]
+        Command::Extend(verb) if verb.arguments.place.local => block_on(extend::run_here(context, &verb.arguments)),
+        Command::Extend(verb) => ask(context, async |context| extend::run(context, &verb.arguments).await),
+        Command::Report(verb) => ask(context, async |context| report::run(context, &verb.arguments).await),
+        Command::Export(verb) => ask(context, async |context| export::run(context, &verb.arguments).await),
+        Command::Artifacts(verb) => ask(context, async |context| artifacts::run(context, &verb.arguments).await),
         #[cfg(feature = "local")]
         Command::Data(verb) => data::run(context, &verb),
         #[cfg(feature = "local")]
@@ -121,6 +151,11 @@ fn dispatch(context: &Context, cli: Cli) -> Result<Exit, Failure> {
         Command::Completions(arguments) => completions::run(context, &arguments, Cli::command()),
         Command::Man(arguments) => man::run(context, &arguments, Cli::command()),
     }
+}
+
+/// Runs a verb that asks a coordinator, or the local store in its place.
+fn ask(context: &Context, verb: impl AsyncFnOnce(&Context) -> Result<Exit, Failure>) -> Result<Exit, Failure> {
+    block_on(answering::ask(context, verb))
 }
 
 fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {

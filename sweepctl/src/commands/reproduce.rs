@@ -35,7 +35,7 @@ pub(crate) struct Arguments {
     priority: i32,
     /// Run it here, on the store of `submit --local`
     #[arg(long)]
-    local: bool,
+    pub(crate) local: bool,
     /// With --local: a folder that data sets lie in, or that links lead into; may be repeated [default: .]
     #[arg(long, value_name = "FOLDER", requires = "local")]
     data_root: Vec<PathBuf>,
@@ -66,6 +66,10 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<Exit
     if arguments.local {
         return run_here(context, arguments, &digits, interrupt).await;
     }
+    if context.answering.is_idle() {
+        let failure = Failure::failed("nothing trains on the local store now, so the trial cannot be run again");
+        return Err(failure.hint("--local trains it here: the data sets lie in --data-root FOLDER"));
+    }
     let mut client = client::connect(&context.coordinator).await?;
     match again(context, arguments, &digits, &mut client, &mut interrupt).await? {
         Run::Compared(exit) => Ok(exit),
@@ -88,29 +92,24 @@ async fn run_here(
     context: &Context,
     arguments: &Arguments,
     digits: &str,
-    mut interrupt: Interrupt,
+    interrupt: Interrupt,
 ) -> Result<Exit, Failure> {
-    use crate::local::{self, Here, Local};
+    use super::here::{Again, Done, Job, train};
+    use super::unfinished::Own;
+    use crate::local::{Here, data_roots};
 
-    let data_roots = local::data_roots(&arguments.data_root, std::path::Path::new("."));
-    let beside = Beside::default();
-    let here = Here { store: arguments.store.clone(), data_roots, slots: arguments.slots.clone() };
-    let (mut local, mut client) = tokio::select! {
-        biased;
-        number = interrupt.signalled() => return Ok(Exit::Signal(number)),
-        started = Local::start(&here, &beside) => started?,
-    };
-    let run = tokio::select! {
-        run = again(context, arguments, digits, &mut client, &mut interrupt) => run,
-        failure = local.worker_failed() => Err(failure),
-    };
-    interrupt.leave_at_the_next();
-    drop(client);
-    local.stop().await;
-    Ok(match run? {
-        Run::Compared(exit) => exit,
-        Run::Interrupted(_, number) => Exit::Signal(number),
+    let data_roots = data_roots(&arguments.data_root, std::path::Path::new("."));
+    let (store, slots) = (arguments.store.clone(), arguments.slots.clone());
+    let here = Here { store, data_roots, slots, accept_loss: false };
+    let (progress, again_as_typed) = (Beside::default(), Again::AsTyped);
+    let job = Job { here: &here, own: Own::New, resume_others: false, progress: &progress, again: again_as_typed };
+    train(context, job, interrupt, async |client, interrupt, _store| {
+        Ok(match again(context, arguments, digits, client, interrupt).await? {
+            Run::Compared(exit) => Done::Exit(exit),
+            Run::Interrupted(sweep, number) => Done::Interrupted(number, Some(sweep)),
+        })
     })
+    .await
 }
 
 async fn again(

@@ -33,6 +33,7 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<Exit
     } else {
         context.output.prose(&describe(&sweep))?;
     }
+    context.say_how_to_train(&sweep);
     Ok(Exit::Well)
 }
 

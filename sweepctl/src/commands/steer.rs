@@ -6,8 +6,10 @@ use sweep_proto::v1::{PauseSweepRequest, RetrySweepRequest, SetPriorityRequest, 
 use sweep_shapes::Sweep;
 use sweep_shapes::text::plural;
 
+#[cfg(feature = "local")]
+use super::unfinished::Own;
 use super::{Context, status};
-use crate::client;
+use crate::client::{self, Client};
 use crate::failure::{Exit, Failure};
 
 #[derive(Debug, Args)]
@@ -20,10 +22,13 @@ pub(crate) struct PauseArguments {
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  sweepctl resume 3")]
+#[command(after_help = "Examples:\n  sweepctl resume 3\n  sweepctl resume 3 --local --data-root ~/data")]
 pub(crate) struct ResumeArguments {
     /// The sweep: its number, or a name (the newest sweep of that name)
     sweep: String,
+    #[cfg(feature = "local")]
+    #[command(flatten)]
+    pub(crate) place: super::here::Place,
 }
 
 #[derive(Debug, Args)]
@@ -37,13 +42,16 @@ pub(crate) struct PriorityArguments {
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  sweepctl retry 3 --failed")]
+#[command(after_help = "Examples:\n  sweepctl retry 3 --failed\n  sweepctl retry 3 --local --data-root ~/data")]
 pub(crate) struct RetryArguments {
     /// The sweep: its number, or a name (the newest sweep of that name)
     sweep: String,
     /// Run again what failed, and nothing else. There is nothing else to retry, so it may be left out
     #[arg(long)]
     failed: bool,
+    #[cfg(feature = "local")]
+    #[command(flatten)]
+    pub(crate) place: super::here::Place,
 }
 
 pub(crate) async fn pause(context: &Context, sweep: &str, paused: bool) -> Result<Exit, Failure> {
@@ -63,14 +71,43 @@ pub(crate) async fn priority(context: &Context, arguments: &PriorityArguments) -
 
 pub(crate) async fn retry(context: &Context, arguments: &RetryArguments) -> Result<Exit, Failure> {
     let mut client = client::connect(&context.coordinator).await?;
-    let request = RetrySweepRequest { sweep: client::reference(&arguments.sweep), user: client::user() };
+    let answer = reopen(context, &mut client, &arguments.sweep).await?;
+    tell(context, answer)
+}
+
+async fn reopen(context: &Context, client: &mut Client, sweep: &str) -> Result<Option<SweepStatus>, Failure> {
+    let request = RetrySweepRequest { sweep: client::reference(sweep), user: client::user() };
     let answer = client.retry_sweep(request).await?.into_inner();
     context.output.say(&match answer.trials {
         0 => "nothing of it has failed: nothing is run again".to_owned(),
         1 => "1 trial runs again".to_owned(),
         trials => format!("{} run again", plural(trials, "trial")),
     });
-    tell(context, answer.sweep)
+    Ok(answer.sweep)
+}
+
+/// Tries again here what failed.
+#[cfg(feature = "local")]
+pub(crate) async fn retry_here(context: &Context, arguments: &RetryArguments) -> Result<Exit, Failure> {
+    let own = Own::Sweep(arguments.sweep.clone());
+    let begin = async |client: &mut Client| {
+        let answer = reopen(context, client, &arguments.sweep).await?;
+        Ok(sweep_shapes::expect(answer, "sweep")?.into())
+    };
+    arguments.place.train(context, own, begin).await
+}
+
+/// Trains here what is left of a sweep.
+#[cfg(feature = "local")]
+pub(crate) async fn resume_here(context: &Context, arguments: &ResumeArguments) -> Result<Exit, Failure> {
+    let own = Own::Sweep(arguments.sweep.clone());
+    let begin = async |client: &mut Client| {
+        let sweep = client::reference(&arguments.sweep);
+        let request = PauseSweepRequest { sweep, paused: false, user: client::user() };
+        let answer = client.pause_sweep(request).await?.into_inner();
+        Ok(sweep_shapes::expect(answer.sweep, "sweep")?.into())
+    };
+    arguments.place.train(context, own, begin).await
 }
 
 impl PauseArguments {
@@ -91,6 +128,9 @@ fn tell(context: &Context, answer: Option<SweepStatus>) -> Result<Exit, Failure>
         context.output.json(&sweep)?;
     } else {
         context.output.text(&format!("{}; {}", status::headline(&sweep), status::counts(&sweep.counts)))?;
+    }
+    if !sweep.paused {
+        context.say_how_to_train(&sweep);
     }
     Ok(Exit::Well)
 }

@@ -63,6 +63,12 @@ pub(crate) struct Arguments {
     /// With --local: `auto`, a number, or devices such as `cuda:0,cuda:1` [default: auto]
     #[arg(long, value_name = "SLOTS", requires = "local")]
     pub(crate) slots: Option<String>,
+    /// With --local: train the other unfinished sweeps of the store too; otherwise they are paused
+    #[arg(long, requires = "local")]
+    resume_others: bool,
+    /// With --local: go on without what of the store is damaged or lost, and log what that is
+    #[arg(long, requires = "local")]
+    accept_loss: bool,
 }
 
 /// What `submit` answers as JSON when it does not wait.
@@ -140,64 +146,55 @@ async fn run_here(
     context: &Context,
     arguments: &Arguments,
     study: &Study,
-    mut interrupt: Interrupt,
+    interrupt: Interrupt,
 ) -> Result<Exit, Failure> {
-    use crate::local::{self, Here, Local};
+    use super::here::{Again, Job, train};
+    use super::unfinished::Own;
+    use crate::local::{Here, data_roots};
 
-    let data_roots = local::data_roots(&arguments.data_root, study::folder_of(&arguments.file));
-    let here = Here { store: arguments.store.clone(), data_roots, slots: arguments.slots.clone() };
-    let beside = Beside::default();
-    let display = display(context, arguments, study, &beside);
-    let (mut local, mut client) = tokio::select! {
-        biased;
-        number = interrupt.signalled() => return Ok(Exit::Signal(number)),
-        started = Local::start(&here, &beside) => started?,
+    let here = Here {
+        store: arguments.store.clone(),
+        data_roots: data_roots(&arguments.data_root, study::folder_of(&arguments.file)),
+        slots: arguments.slots.clone(),
+        accept_loss: arguments.accept_loss,
     };
-    let watched = tokio::select! {
-        watched = watch_here(context, arguments, study, &mut client, display, &mut interrupt) => watched,
-        failure = local.worker_failed() => Err(failure),
-    };
-    let store = local.store.display().to_string();
-    let result = match watched {
-        Ok(Ending::Ended(sweep)) => {
-            let end = End { streamed: arguments.watch, store: Some(store) };
-            finish(context, &mut client, &sweep, end).await
-        }
-        Ok(Ending::Interrupted(number)) => {
-            context.output.say("stopping; once more leaves at once");
-            Ok(Exit::Signal(number))
-        }
-        Err(failure) => Err(failure),
-    };
-    interrupt.leave_at_the_next();
-    drop(client);
-    local.stop().await;
-    if let Ok(Exit::Signal(_)) = &result {
-        context.output.say(&format!("stopped; go on where it stood with `{}`", command_line()));
-    }
-    result
+    let digest = study.plan.spec().digest();
+    let digest = digest.map_err(|error| Failure::ours("the spec has no digest").because(error))?;
+    // What is to be fresh is a sweep of its own, and not the rest of another.
+    let own = if arguments.fresh { Own::New } else { Own::Spec(digest) };
+    let progress = Beside::default();
+    let display = display(context, arguments, study, &progress);
+    let (resume_others, again) = (arguments.resume_others, Again::AsTyped);
+    let job = Job { here: &here, own, resume_others, progress: &progress, again };
+    train(context, job, interrupt, async |client, interrupt, store| {
+        watch_here(context, (arguments, study), client, (display, store), interrupt).await
+    })
+    .await
 }
 
 /// Submits to the embedded coordinator and follows to the end.
 #[cfg(feature = "local")]
 async fn watch_here(
     context: &Context,
-    arguments: &Arguments,
-    study: &Study,
+    (arguments, study): (&Arguments, &Study),
     client: &mut Client,
-    display: Display,
+    (display, store): (Display, &str),
     interrupt: &mut Interrupt,
-) -> Result<Ending, Failure> {
-    // What is to be fresh is a sweep of its own, and not the rest of another.
-    let (sweep, resumed, outlook) = submit(client, arguments, study, !arguments.fresh).await?;
+) -> Result<super::here::Done, Failure> {
+    use super::here::{Followed, follow_here};
+
+    let (mut sweep, resumed, outlook) = submit(client, arguments, study, !arguments.fresh).await?;
     tell(context, outlook);
+    if sweep.paused {
+        sweep = super::unfinished::let_go_on(client, sweep.id).await?;
+    }
     if resumed {
         let known = status::counts(&sweep.counts);
         context.output.say(&format!("sweep {} is taken up again: {known}", sweep.id));
     }
     say_cost(context, &sweep);
-    let setting = Setting { output: context.output, embedded: true, made: !resumed };
-    follow(client, sweep.id, display, interrupt, setting).await
+    let followed = Followed { sweep: sweep.id, display, streamed: arguments.watch, made: !resumed };
+    follow_here(context, client, followed, interrupt, store).await
 }
 
 /// Workers that will train nothing of it as things are.
@@ -216,18 +213,6 @@ fn say_cost(context: &Context, sweep: &Sweep) {
     if let Some(budget) = cost::budget(cost) {
         context.output.say(&format!("budget: {budget}"));
     }
-}
-
-/// What was typed, so that it can be typed again.
-#[cfg(feature = "local")]
-fn command_line() -> String {
-    let plain = |letter: char| letter.is_alphanumeric() || "-_./=:,@%+".contains(letter);
-    let quoted = |word: String| match !word.is_empty() && word.chars().all(plain) {
-        true => word,
-        false => format!("'{}'", word.replace('\'', r"'\''")),
-    };
-    let words = std::env::args_os().skip(1).map(|word| quoted(word.to_string_lossy().into_owned()));
-    std::iter::once("sweepctl".to_owned()).chain(words).collect::<Vec<_>>().join(" ")
 }
 
 /// What is shown on the way; the plan comes first.

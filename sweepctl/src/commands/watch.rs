@@ -40,6 +40,12 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<Exit
     if let Ok(study) = Study::read("spec", answer.spec.to_vec(), overrides, None) {
         context.output.say(&study.summary());
     }
+    if context.answering.is_idle() && !sweep.state.has_ended() {
+        let name = sweep_shapes::text::escape(&sweep.name);
+        let text = format!("sweep {} {name} is unfinished, and nothing trains on the local store now", sweep.id);
+        let hint = format!("`sweepctl resume {} --local` trains it and follows it", sweep.id);
+        return Err(Failure::failed(text).hint(hint));
+    }
     let display = Display::new(context.output, arguments.progress, &Beside::default());
     let setting = Setting { output: context.output, embedded: false, made: false };
     match follow(&mut client, sweep.id, display, &mut interrupt, setting).await? {
@@ -55,6 +61,8 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<Exit
 pub(crate) fn say_how_to_come_back(context: &Context, sweep: u64) {
     let coordinator = match context.coordinator.as_str() {
         crate::arguments::DEFAULT_COORDINATOR => String::new(),
+        // Its address and token are found beside the store.
+        _ if context.answering.is_local() => String::new(),
         other => format!(" --coordinator {other}"),
     };
     let text = format!("sweep {sweep} goes on; come back with `sweepctl watch {sweep}{coordinator}`");

@@ -15,11 +15,27 @@ type Voice = Box<dyn Fn(String) -> bool + Send>;
 pub(crate) struct Beside {
     pub(super) bars: MultiProgress,
     screen: Arc<Mutex<Option<Voice>>>,
+    /// What was said before there was a screen, and is to be seen on it too.
+    first: Arc<Mutex<Vec<String>>>,
 }
 
 impl Beside {
+    /// What a screen shows from its beginning.
+    #[cfg(feature = "local")]
+    pub(crate) fn begin_with(&self, line: String) {
+        self.first.lock().unwrap_or_else(PoisonError::into_inner).push(line);
+    }
+
+    /// Whether a line was said before there was a screen.
+    pub(super) fn began_with(&self, line: &String) -> bool {
+        self.first.lock().unwrap_or_else(PoisonError::into_inner).contains(line)
+    }
+
     /// From now on a screen takes what is said, until it is gone.
     pub(super) fn speak_through(&self, voice: impl Fn(String) -> bool + Send + 'static) {
+        for line in self.first.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            voice(line.clone());
+        }
         *self.screen.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(voice));
     }
 

@@ -143,7 +143,8 @@ impl Display {
             Self::Bars(mut bars) => bars.clear(),
             Self::Screen(Some(screen), beside) => {
                 beside.speak_plainly();
-                screen.end().await.iter().for_each(|line| output.say(line));
+                let said = screen.end().await;
+                said.iter().filter(|line| !beside.began_with(line)).for_each(|line| output.say(line));
             }
             Self::Screen(None, _) | Self::Quiet | Self::Plain(_) | Self::Json(_) => {}
         }

@@ -11,7 +11,7 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::time::timeout;
 
 use super::{Arguments, Check, coordinator, dataset, workers};
-use crate::local::{DEFAULT_STORE, data_roots, trainer_command};
+use crate::local::{DEFAULT_STORE, beside, data_roots, trainer_command};
 use crate::study::{self, Study};
 
 /// A trainer that has not said its devices by then hangs. The first start of a GPU's driver can take long.
@@ -187,6 +187,16 @@ fn local_store(store: &Path) -> Check {
             }
         };
     }
+    let number = beside(store, ".acknowledged");
+    if number.exists() {
+        let number = number.display();
+        let found = format!("{place} is not there, but {number} says that commits were made in it");
+        return Check::wrong(
+            "store",
+            found,
+            format!("put {place} back, or remove {number} to begin with an empty store"),
+        );
+    }
     let Some(folder) = standing(store) else {
         return Check::wrong("store", format!("no folder can be made for {place}"), "--store PATH names another place");
     };
@@ -236,6 +246,8 @@ mod tests {
         assert_eq!(local_store(&folder.path().join("new/sweep.db")).state, State::Ok);
         assert_eq!(local_store(folder.path()).state, State::Wrong);
         let file = folder.path().join("sweep.db");
+        std::fs::write(beside(&file, ".acknowledged"), "x").unwrap();
+        assert_eq!(local_store(&file).state, State::Wrong, "it was removed alone");
         std::fs::write(&file, "x").unwrap();
         assert_eq!(local_store(&file).state, State::Ok);
         assert_eq!(local_store(&file.join("below/sweep.db")).state, State::Wrong, "no folder can be made in a file");

@@ -1,0 +1,92 @@
+//! Who answers a verb that names no coordinator: the one at the default address; where none is there, the local store of this
+//! folder, by way of the process that trains on it or by a coordinator in this process.
+
+use std::path::Path;
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use super::Context;
+use crate::arguments::DEFAULT_COORDINATOR;
+use crate::failure::Failure;
+use crate::probe::host_and_port;
+
+/// Where `submit --local` makes a store in the current folder.
+const STORE: &str = ".sweep/sweep.db";
+/// How long something at the default address may take to be there.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Who answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Answering {
+    /// A coordinator.
+    #[default]
+    Coordinator,
+    /// A process that trains on the local store.
+    #[cfg(feature = "local")]
+    Process,
+    /// The local store, on which nothing trains.
+    #[cfg(feature = "local")]
+    Store,
+}
+
+impl Answering {
+    /// Whether nothing trains where the question is answered.
+    pub(crate) fn is_idle(self) -> bool {
+        #[cfg(feature = "local")]
+        return self == Self::Store;
+        #[cfg(not(feature = "local"))]
+        false
+    }
+
+    /// Whether it is the local store, whoever has it.
+    pub(crate) fn is_local(self) -> bool {
+        self != Self::Coordinator
+    }
+}
+
+/// Asks `verb` of whoever answers.
+pub(super) async fn ask<T>(
+    context: &Context,
+    verb: impl AsyncFnOnce(&Context) -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    if context.named || !Path::new(STORE).exists() || listens(DEFAULT_COORDINATOR).await {
+        return Box::pin(verb(context)).await;
+    }
+    ask_here(context, verb).await
+}
+
+async fn listens(url: &str) -> bool {
+    let Some((host, port)) = host_and_port(url) else { return false };
+    matches!(timeout(PATIENCE, TcpStream::connect((host.as_str(), port))).await, Ok(Ok(_)))
+}
+
+#[cfg(feature = "local")]
+async fn ask_here<T>(context: &Context, verb: impl AsyncFnOnce(&Context) -> Result<T, Failure>) -> Result<T, Failure> {
+    use crate::local::Asked;
+
+    let store = Path::new(STORE);
+    let Some(asked) = Asked::open(Some(store), context.output).await? else {
+        return Box::pin(verb(context)).await;
+    };
+    let (answering, how) = match &asked {
+        Asked::Here(_) => (Answering::Store, ""),
+        Asked::There(_) => (Answering::Process, ", by way of the process that trains on it"),
+    };
+    context.output.say(&format!("using the local store {STORE}{how}"));
+    let context = Context { coordinator: asked.coordinator(), answering, ..*context };
+    let answered = Box::pin(verb(&context)).await;
+    asked.stop().await;
+    answered
+}
+
+#[cfg(not(feature = "local"))]
+async fn ask_here<T>(_: &Context, _: impl AsyncFnOnce(&Context) -> Result<T, Failure>) -> Result<T, Failure> {
+    let text = format!(
+        "no coordinator answers at {DEFAULT_COORDINATOR}, and this sweepctl was built without the feature \
+                        `local`, which reads the store {STORE}"
+    );
+    Err(Failure::failed(text)
+        .hint("name a coordinator with --coordinator URL, or build sweepctl with the feature `local`"))
+}

@@ -1,0 +1,219 @@
+//! Training in this process: what every `--local` has in common. The store is opened, other sweeps are settled, the worker
+//! starts, the work is followed, and everything is stopped in the end.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use sweep_shapes::Sweep;
+
+use super::unfinished::{self, Own};
+use super::watch::{End, finish};
+use super::{Context, status};
+use crate::client::Client;
+use crate::failure::{Exit, Failure};
+use crate::interrupt::Interrupt;
+use crate::local::{Here, Local, data_roots};
+use crate::watch::{Beside, Display, Ending, Progress, Setting, follow};
+
+/// What is trained, and where.
+pub(crate) struct Job<'a> {
+    pub(crate) here: &'a Here,
+    pub(crate) own: Own,
+    /// Other unfinished sweeps of the store are trained too.
+    pub(crate) resume_others: bool,
+    pub(crate) progress: &'a Beside,
+    /// What is typed to go on after an interruption.
+    pub(crate) again: Again,
+}
+
+/// How a person goes on with what was interrupted.
+pub(crate) enum Again {
+    /// With the line that was typed.
+    AsTyped,
+    /// By the sweep's number, with these flags.
+    Resume(String),
+}
+
+impl Again {
+    fn line(&self, sweep: Option<u64>) -> Option<String> {
+        match (self, sweep) {
+            (Self::AsTyped, _) => Some(command_line()),
+            (Self::Resume(flags), Some(sweep)) => Some(format!("sweepctl resume {sweep} --local{flags}")),
+            (Self::Resume(_), None) => None,
+        }
+    }
+}
+
+/// How a piece of work ended.
+pub(crate) enum Done {
+    /// As it should.
+    Exit(Exit),
+    /// A signal of this number came while this sweep was trained.
+    Interrupted(u8, Option<u64>),
+}
+
+/// Does `work` with a coordinator and a worker in this process.
+pub(crate) async fn train(
+    context: &Context,
+    job: Job<'_>,
+    mut interrupt: Interrupt,
+    work: impl AsyncFnOnce(&mut Client, &mut Interrupt, &str) -> Result<Done, Failure>,
+) -> Result<Exit, Failure> {
+    let opened = tokio::select! {
+        biased;
+        number = interrupt.signalled() => return Ok(Exit::Signal(number)),
+        opened = Local::open(job.here, context.output, job.progress) => opened,
+    };
+    let (mut local, mut client) = opened?;
+    let begun = tokio::select! {
+        biased;
+        number = interrupt.signalled() => Ok(Some(number)),
+        begun = begin(context, &job, &mut local, &mut client) => begun.map(|()| None),
+    };
+    let (store, damage) = (local.store.display().to_string(), local.damage());
+    let done = match begun {
+        Ok(None) => tokio::select! {
+            biased;
+            done = Box::pin(work(&mut client, &mut interrupt, &store)) => done,
+            failure = local.failed() => Err(failure),
+        },
+        Ok(Some(number)) => Ok(Done::Interrupted(number, None)),
+        Err(failure) => Err(failure),
+    };
+    if let Ok(Done::Interrupted(..)) = &done {
+        context.output.say("stopping; once more leaves at once");
+    }
+    interrupt.leave_at_the_next();
+    drop(client);
+    local.stop().await;
+    // A store that fails shows itself as an unanswered question first.
+    let damaged = damage.borrow().clone().filter(|_| done.is_err());
+    if let Some(what) = damaged {
+        return Err(Failure::failed(what));
+    }
+    match done? {
+        Done::Exit(exit) => Ok(exit),
+        Done::Interrupted(number, sweep) => {
+            let again = job.again.line(sweep).map(|line| format!("; go on where it stood with `{line}`"));
+            context.output.say(&format!("stopped{}", again.unwrap_or_default()));
+            Ok(Exit::Signal(number))
+        }
+    }
+}
+
+async fn begin(context: &Context, job: &Job<'_>, local: &mut Local, client: &mut Client) -> Result<(), Failure> {
+    // Without a worker nothing is assigned: what is paused now is paused before anything could be.
+    unfinished::settle(context, client, &job.own, job.resume_others).await?;
+    local.train(job.here).await?;
+    local.say_page(job.progress)
+}
+
+/// Where a verb trains that is asked about a sweep of the local store.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Place {
+    /// Train it here, on the store of `submit --local`, and follow it to its end
+    #[arg(long)]
+    pub(crate) local: bool,
+    /// With --local: how the progress is shown; auto: a live screen on a terminal, else lines
+    #[arg(long, value_enum, default_value_t, value_name = "FORM", requires = "local")]
+    progress: Progress,
+    /// With --local: train the other unfinished sweeps of the store too
+    #[arg(long, requires = "local")]
+    resume_others: bool,
+    /// With --local: a folder that data sets lie in, or that links lead into; may be repeated [default: .]
+    #[arg(long, value_name = "FOLDER", requires = "local")]
+    data_root: Vec<PathBuf>,
+    /// With --local: the database that keeps everything [default: .sweep/sweep.db]
+    #[arg(long, value_name = "PATH", requires = "local")]
+    store: Option<PathBuf>,
+    /// With --local: `auto`, a number, or devices such as `cuda:0,cuda:1` [default: auto]
+    #[arg(long, value_name = "SLOTS", requires = "local")]
+    slots: Option<String>,
+}
+
+impl Place {
+    /// The flags that say where it trains, for a line that goes on with it.
+    fn flags(&self) -> String {
+        let text = |path: &PathBuf| path.display().to_string();
+        let roots = self.data_root.iter().map(|root| ("--data-root", text(root)));
+        let store = self.store.iter().map(|store| ("--store", text(store)));
+        let slots = self.slots.iter().map(|slots| ("--slots", slots.clone()));
+        let given = roots.chain(store).chain(slots);
+        given.map(|(flag, value)| format!(" {flag} {}", quoted(&value))).collect()
+    }
+
+    /// Trains a sweep that `begin` names, and follows it to its end.
+    pub(crate) async fn train(
+        &self,
+        context: &Context,
+        own: Own,
+        begin: impl AsyncFnOnce(&mut Client) -> Result<Sweep, Failure>,
+    ) -> Result<Exit, Failure> {
+        let data_roots = data_roots(&self.data_root, Path::new("."));
+        let (store, slots) = (self.store.clone(), self.slots.clone());
+        let here = Here { store, data_roots, slots, accept_loss: false };
+        let progress = Beside::default();
+        let made = matches!(own, Own::New);
+        let job = Job {
+            here: &here,
+            own,
+            resume_others: self.resume_others,
+            progress: &progress,
+            again: Again::Resume(self.flags()),
+        };
+        let display = Display::new(context.output, self.progress, &progress);
+        let interrupt = Interrupt::listen()?;
+        train(context, job, interrupt, async |client, interrupt, store| {
+            let sweep = begin(client).await?;
+            let sweep = if sweep.paused { unfinished::let_go_on(client, sweep.id).await? } else { sweep };
+            context.output.say(&format!("{}; {}", status::headline(&sweep), status::counts(&sweep.counts)));
+            let followed = Followed { sweep: sweep.id, display, streamed: true, made };
+            follow_here(context, client, followed, interrupt, store).await
+        })
+        .await
+    }
+}
+
+/// A sweep that is followed.
+pub(crate) struct Followed {
+    pub(crate) sweep: u64,
+    pub(crate) display: Display,
+    /// stdout carries its statuses.
+    pub(crate) streamed: bool,
+    /// This command has made it.
+    pub(crate) made: bool,
+}
+
+/// Follows a sweep that is trained here, and shows its end.
+pub(crate) async fn follow_here(
+    context: &Context,
+    client: &mut Client,
+    followed: Followed,
+    interrupt: &mut Interrupt,
+    store: &str,
+) -> Result<Done, Failure> {
+    let Followed { sweep, display, streamed, made } = followed;
+    let setting = Setting { output: context.output, embedded: true, made };
+    match follow(client, sweep, display, interrupt, setting).await? {
+        Ending::Ended(sweep) => {
+            let end = End { streamed, store: Some(store.to_owned()) };
+            finish(context, client, &sweep, end).await.map(Done::Exit)
+        }
+        Ending::Interrupted(number) => Ok(Done::Interrupted(number, Some(sweep))),
+    }
+}
+
+/// What was typed, so that it can be typed again.
+fn command_line() -> String {
+    let words = std::env::args_os().skip(1).map(|word| quoted(&word.to_string_lossy()));
+    std::iter::once("sweepctl".to_owned()).chain(words).collect::<Vec<_>>().join(" ")
+}
+
+/// A word as a shell takes it.
+fn quoted(word: &str) -> String {
+    let plain = |letter: char| letter.is_alphanumeric() || "-_./=:,@%+".contains(letter);
+    match !word.is_empty() && word.chars().all(plain) {
+        true => word.to_owned(),
+        false => format!("'{}'", word.replace('\'', r"'\''")),
+    }
+}

@@ -1,0 +1,144 @@
+//! The other sweeps of a local store that have not ended. Before anything is trained here they are paused, so that what was
+//! asked for has the slots; a person at a terminal decides otherwise, and so does `--resume-others`.
+
+use dialoguer::Select;
+use dialoguer::theme::{ColorfulTheme, SimpleTheme, Theme};
+use sweep_proto::v1::{
+    CancelSweepRequest, GetSweepRequest, ListSweepsRequest, PauseSweepRequest, SweepState, SweepStatus,
+};
+use sweep_shapes::Sweep;
+use sweep_shapes::text::{count, escape};
+use sweep_spec::Digest;
+
+use super::Context;
+use crate::client::{self, Client};
+use crate::failure::Failure;
+
+/// Sweeps that are named; more are counted.
+const MOST: usize = 5;
+
+/// What is trained here.
+#[derive(Debug, Clone)]
+pub(crate) enum Own {
+    /// The newest unfinished sweep with this spec, if there is one.
+    Spec(Digest),
+    /// The sweep of this name or number.
+    Sweep(String),
+    /// A sweep that is not there yet.
+    New,
+}
+
+/// What becomes of an unfinished sweep.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Choice {
+    Leave,
+    Resume,
+    Cancel,
+}
+
+const CHOICES: [(Choice, &str); 3] = [
+    (Choice::Leave, "leave it: it stays paused"),
+    (Choice::Resume, "resume it: it is trained too"),
+    (Choice::Cancel, "cancel it: it ends here, and its results are kept"),
+];
+
+/// Settles what becomes of every unfinished sweep but the one that is trained. Nothing may train meanwhile.
+pub(crate) async fn settle(
+    context: &Context,
+    client: &mut Client,
+    own: &Own,
+    resume_others: bool,
+) -> Result<(), Failure> {
+    let others = others(client, own).await?;
+    let asks = context.output.talks_to_a_terminal() && context.output.hears_a_terminal();
+    let mut left = Vec::new();
+    for other in others {
+        let choice = match (resume_others, other.paused) {
+            (true, _) => Choice::Resume,
+            // Somebody has decided before.
+            (false, true) => Choice::Leave,
+            (false, false) if asks => asked(context, &other).await?,
+            (false, false) => Choice::Leave,
+        };
+        carry_out(client, &other, choice).await?;
+        if choice == Choice::Leave {
+            left.push(other);
+        }
+    }
+    for other in left.iter().take(MOST) {
+        let (id, named) = (other.id, named(other));
+        context.output.say(&format!(
+            "{named} and stays paused; `sweepctl resume {id} --local` trains it, `sweepctl cancel {id}` ends it"
+        ));
+    }
+    if left.len() > MOST {
+        context.output.say(&format!("{} more are unfinished and stay paused: `sweepctl list`", left.len() - MOST));
+    }
+    Ok(())
+}
+
+/// The unfinished sweeps, oldest first, without the one that is trained.
+async fn others(client: &mut Client, own: &Own) -> Result<Vec<SweepStatus>, Failure> {
+    let sweeps = client.list_sweeps(ListSweepsRequest {}).await?.into_inner().sweeps;
+    let mut open: Vec<SweepStatus> = sweeps.into_iter().filter(|sweep| sweep.state() == SweepState::Running).collect();
+    open.sort_by_key(|sweep| sweep.id);
+    let own = match own {
+        Own::New => None,
+        Own::Spec(digest) => {
+            open.iter().rfind(|sweep| sweep.spec_digest == digest.as_bytes().as_slice()).map(|sweep| sweep.id)
+        }
+        Own::Sweep(text) => {
+            let request = GetSweepRequest { sweep: client::reference(text) };
+            client.get_sweep(request).await?.into_inner().sweep.map(|sweep| sweep.id)
+        }
+    };
+    open.retain(|sweep| Some(sweep.id) != own);
+    Ok(open)
+}
+
+/// `sweep 1 some is unfinished (3 of 16 ended)`.
+fn named(sweep: &SweepStatus) -> String {
+    let counts = Sweep::from(sweep.clone()).counts;
+    let (ended, total) = (count(counts.ended()), count(counts.total()));
+    format!("sweep {} {} is unfinished ({ended} of {total} ended)", sweep.id, escape(&sweep.name))
+}
+
+async fn asked(context: &Context, sweep: &SweepStatus) -> Result<Choice, Failure> {
+    let question = format!("{}: what becomes of it?", named(sweep));
+    let coloured = context.output.talk_is_coloured();
+    // A key is waited for; other tasks go on meanwhile.
+    let chosen = tokio::task::spawn_blocking(move || {
+        let theme: Box<dyn Theme> = if coloured { Box::new(ColorfulTheme::default()) } else { Box::new(SimpleTheme) };
+        let items = CHOICES.map(|(_, about)| about);
+        Select::with_theme(&*theme).with_prompt(question).items(items).default(0).interact()
+    });
+    let chosen = chosen.await.map_err(|error| Failure::ours("the question failed").because(error))?;
+    let chosen = chosen.map_err(|error| {
+        let failure = Failure::failed("it was not said what becomes of an unfinished sweep").because(error);
+        failure.hint("--resume-others trains the unfinished sweeps too; without a terminal they stay paused")
+    })?;
+    CHOICES.get(chosen).map(|(choice, _)| *choice).ok_or_else(|| Failure::ours("what was chosen was not offered"))
+}
+
+async fn carry_out(client: &mut Client, sweep: &SweepStatus, choice: Choice) -> Result<(), Failure> {
+    let reference = client::reference(&sweep.id.to_string());
+    let pause = |paused| PauseSweepRequest { sweep: reference.clone(), paused, user: client::user() };
+    match choice {
+        Choice::Leave if !sweep.paused => drop(client.pause_sweep(pause(true)).await?),
+        Choice::Resume if sweep.paused => drop(client.pause_sweep(pause(false)).await?),
+        Choice::Leave | Choice::Resume => {}
+        Choice::Cancel => {
+            let request = CancelSweepRequest { sweep: reference, user: client::user() };
+            client.cancel_sweep(request).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Lets a sweep go on that is to be trained here.
+pub(crate) async fn let_go_on(client: &mut Client, sweep: u64) -> Result<Sweep, Failure> {
+    let reference = client::reference(&sweep.to_string());
+    let request = PauseSweepRequest { sweep: reference, paused: false, user: client::user() };
+    let answer = client.pause_sweep(request).await?.into_inner();
+    Ok(sweep_shapes::expect(answer.sweep, "sweep")?.into())
+}

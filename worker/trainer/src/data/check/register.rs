@@ -150,15 +150,14 @@ impl Fit {
 
 /// Solves symmetric equations by elimination. A little is added to the diagonal, so that flat directions move nothing.
 fn solve(mut matrix: [[f32; UNKNOWNS]; UNKNOWNS], mut right: [f32; UNKNOWNS]) -> [f32; UNKNOWNS] {
-    for at in 0..UNKNOWNS {
-        matrix[at][at] = matrix[at][at] * 1.001 + 1e-3;
+    for (at, row) in matrix.iter_mut().enumerate() {
+        row[at] = row[at] * 1.001 + 1e-3;
     }
     for pivot in 0..UNKNOWNS {
+        let above = matrix[pivot];
         for row in pivot + 1..UNKNOWNS {
-            let factor = matrix[row][pivot] / matrix[pivot][pivot];
-            for column in pivot..UNKNOWNS {
-                matrix[row][column] -= factor * matrix[pivot][column];
-            }
+            let factor = matrix[row][pivot] / above[pivot];
+            matrix[row].iter_mut().zip(above).for_each(|(value, above)| *value -= factor * above);
             right[row] -= factor * right[pivot];
         }
     }

@@ -37,7 +37,7 @@ const STYLES: Styles = Styles::styled()
     max_term_width = 100,
     after_help = "Example:\n  sweepctl submit sweeps/quickstart.yaml --local --watch\n\n\
         Exit codes: 0 all is well, 1 it failed, 2 the command line or the spec is wrong,\n\
-        3 the sweep ended with failed trials, 130 and 143 interrupted."
+        3 the sweep ended with failed trials or is held back, 130 and 143 interrupted."
 )]
 pub(crate) struct Cli {
     #[command(flatten)]
@@ -125,7 +125,7 @@ pub(crate) enum Command {
     Cancel(Dialling<cancel::Arguments>),
     /// Start nothing of a sweep any more; what runs goes on
     Pause(Dialling<steer::PauseArguments>),
-    /// Let a paused sweep go on
+    /// Let a sweep go on that is paused or held back
     Resume(Dialling<steer::ResumeArguments>),
     /// Give a sweep another place among the others
     Priority(Dialling<steer::PriorityArguments>),

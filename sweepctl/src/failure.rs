@@ -18,7 +18,7 @@ pub(crate) enum Exit {
     Well,
     /// The answer is a failure, which has been said already: 1.
     Failed,
-    /// The sweep ended with failed trials: 3.
+    /// The sweep ended with failed trials, or needs a person because the first ones failed alike: 3.
     TrialsFailed,
     /// SIGINT or SIGTERM ended it: 128 and the signal's number, as shells have it.
     Signal(u8),

@@ -78,6 +78,11 @@ impl Coordinator {
         for effect in effects {
             match &effect {
                 Effect::AttemptEnded { lease, ending } => self.check_ending(*lease, ending)?,
+                Effect::AttemptStarted { lease, .. } if self.scheduler.is_held_back(lease.trial) => {
+                    return Err(format!("{lease:?} begins although it is held back"));
+                }
+                Effect::HoldChanged { hold: Some(_), .. } => self.counts.held_back += 1,
+                Effect::HoldChanged { hold: None, .. } => self.counts.released += 1,
                 Effect::SweepReopened { .. } => self.counts.reopened += 1,
                 Effect::AttemptAdopted { .. } => self.counts.adopted += 1,
                 Effect::AttemptRevived { .. } => self.counts.revived += 1,

@@ -55,4 +55,6 @@ counts!(
     services,
     names_refused,
     names_replaced,
+    held_back,
+    released,
 );

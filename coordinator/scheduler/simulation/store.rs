@@ -45,7 +45,7 @@ fn ensure(holds: bool, what: impl FnOnce() -> String) -> Result<(), String> {
 impl Store {
     pub(crate) fn begin(&mut self, sweep: NewSweep) {
         let (stages, failed_stages, bound) = (Vec::new(), Vec::new(), Vec::new());
-        self.live.insert(sweep.id, SweepSnapshot { sweep, stages, failed_stages, bound });
+        self.live.insert(sweep.id, SweepSnapshot { sweep, stages, failed_stages, bound, hold: None });
     }
 
     pub(crate) fn open_stage(&mut self, sweep: SweepId, stage: StageIndex, trials: Vec<WantedTrial>) {
@@ -99,6 +99,7 @@ impl Store {
             Effect::AttemptRevived { lease, .. } => self.revive(*lease)?,
             Effect::RoundEnded { trial, round, end } => self.end_round(*trial, *round, end)?,
             Effect::SweepPaused { sweep, paused } => self.change(*sweep, |stored| stored.sweep.paused = *paused),
+            Effect::HoldChanged { sweep, hold } => self.change(*sweep, |stored| stored.hold.clone_from(hold)),
             Effect::PriorityChanged { sweep, priority } => {
                 self.change(*sweep, |stored| stored.sweep.priority = *priority);
             }

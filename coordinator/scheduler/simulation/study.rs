@@ -22,6 +22,8 @@ pub(crate) fn other_content() -> Digest {
 
 /// Trials that any sweep may want: few, so that sweeps share them.
 pub(crate) const TRIALS: u64 = 24;
+/// Trials that nearly always fail, and all alike: a sweep of them is a mistake of its submitter. They come after the others.
+const SLIPS: u64 = 10;
 /// Memory of a small slot and of a large one.
 pub(crate) const SMALL: u64 = 1 << 30;
 pub(crate) const LARGE: u64 = 1 << 32;
@@ -43,6 +45,8 @@ pub(crate) enum Nature {
     Hungry,
     /// It takes its worker with it.
     Poison,
+    /// It fails like all of its kind, but for now and then.
+    Slip,
 }
 
 pub(crate) fn nature(number: u64) -> Nature {
@@ -53,6 +57,7 @@ pub(crate) fn nature(number: u64) -> Nature {
         3 => Nature::Hungry,
         4 => Nature::Diverges,
         5..=7 => Nature::Flaky,
+        TRIALS.. => Nature::Slip,
         _ => Nature::Good,
     }
 }
@@ -76,21 +81,26 @@ pub(crate) fn ending(number: u64, machine: &Machine, random: &mut Random) -> Opt
         Nature::Poison => None,
         _ if machine.broken => failed(FailureClass::Trainer),
         Nature::Fails(class) => failed(class),
+        Nature::Slip if !random.one_in(8) => failed(FailureClass::Trainer),
         Nature::Flaky if random.one_in(3) => failed(FailureClass::Trainer),
         Nature::Hungry if machine.memory_bytes < LARGE => failed(FailureClass::OutOfMemory),
         Nature::Diverges => succeeded(Outcome::Diverged),
-        Nature::Good | Nature::Flaky | Nature::Hungry => succeeded(Outcome::Converged),
+        Nature::Good | Nature::Flaky | Nature::Hungry | Nature::Slip => succeeded(Outcome::Converged),
     }
 }
 
 /// The number of a trial.
 pub(crate) fn number(id: TrialId) -> u64 {
-    (0..TRIALS).find(|number| trial(*number) == id).unwrap_or(u64::MAX)
+    (0..TRIALS + SLIPS).find(|number| trial(*number) == id).unwrap_or(u64::MAX)
 }
 
 /// The stages of a sweep: each is a few trials, possibly some of an earlier one.
 pub(crate) fn stages(random: &mut Random) -> Vec<Vec<u64>> {
     let stage = |random: &mut Random| (0..random.below(6)).map(|_| random.below(TRIALS)).collect();
+    if random.one_in(6) {
+        let first = TRIALS + random.below(4);
+        return vec![(first..=first + 4 + random.below(2)).collect(), stage(random)];
+    }
     (0..1 + random.below(3)).map(|_| stage(random)).collect()
 }
 

@@ -4,11 +4,12 @@
 use sweep_spec::TrialId;
 
 use crate::Scheduler;
+use crate::bug::Bug;
 use crate::effect::Effect;
 use crate::explain::MOST_WORKERS;
 use crate::id::{Lease, SessionId, SweepId};
 use crate::session::{Knowledge, Session, SlotState, SlotUse};
-use crate::sweep::{ReferenceState, Sweep};
+use crate::sweep::{Entry, ReferenceState, Sweep};
 use crate::trial::{Place, RoundState};
 
 impl Scheduler {
@@ -52,12 +53,14 @@ impl Scheduler {
     fn pick_from(&self, sweep: &Sweep, session_id: SessionId, slot: u32) -> Option<TrialId> {
         let session = self.sessions.get(&session_id)?;
         let offer = &session.slots.get(slot as usize)?.offer;
-        if !session.has(&sweep.spec.dataset, sweep.pin?) || !offer.fits(sweep.queue.least_memory()?) {
+        if !session.has(&sweep.spec.dataset, sweep.pin?) || !offer.fits(sweep.least_memory()?) {
             return None;
         }
-        let fitting = sweep.queue.iter().filter(|entry| offer.fits(entry.memory_bytes)).map(|entry| entry.trial);
-        fitting
-            .into_iter()
+        let startable: Box<dyn Iterator<Item = Entry>> =
+            if self.has(Bug::HoldIgnored) { Box::new(sweep.queue.iter()) } else { sweep.startable() };
+        startable
+            .filter(|entry| offer.fits(entry.memory_bytes))
+            .map(|entry| entry.trial)
             .find(|trial| !self.better_elsewhere(sweep, session_id, *trial) && !self.better_apart(session, *trial))
     }
 
@@ -77,12 +80,15 @@ impl Scheduler {
         losses > 0 && losses.saturating_mul(2) >= self.config.max_losses
     }
 
-    /// Whether a trial failed on this session's worker, and another one that it has not failed on could run it.
+    /// Whether a trial failed on this session's worker, or is the canary for trials that did, and another worker could run
+    /// it.
     fn better_elsewhere(&self, sweep: &Sweep, session_id: SessionId, trial_id: TrialId) -> bool {
         let Some(trial) = self.trials.get(&trial_id) else { return false };
-        let Some(round) = trial.open.as_ref().filter(|round| !round.avoid.is_empty()) else { return false };
-        let avoids =
-            |id: &SessionId| self.sessions.get(id).is_some_and(|session| round.avoid.contains(&session.worker));
+        let Some(round) = trial.open.as_ref() else { return false };
+        let avoids = |id: &SessionId| {
+            let worker = self.sessions.get(id).map(|session| &session.worker);
+            worker.is_some_and(|worker| round.avoid.contains(worker) || sweep.avoids(trial_id, worker))
+        };
         avoids(&session_id)
             && self.sessions.iter().any(|(id, other)| {
                 !avoids(id)
@@ -127,6 +133,14 @@ impl Scheduler {
     /// Why trials of a sweep wait, in sentences for people; empty if none does.
     pub fn waiting_for(&self, id: SweepId) -> Vec<String> {
         let Some(sweep) = self.sweeps.get(&id) else { return Vec::new() };
+        if let Some(held) = sweep.held_back().filter(|_| !sweep.spec.paused) {
+            let unplaceable = self.unplaceable(id).map(|unplaceable| unplaceable.to_string());
+            let tried = (held.tried > 0).then(|| match held.tried {
+                1 => "1 trial is still tried: if it succeeds, the others go on".to_owned(),
+                tried => format!("{tried} trials are still tried: if one succeeds, the others go on"),
+            });
+            return [held.to_string()].into_iter().chain(tried).chain(unplaceable).collect();
+        }
         let unpinned = sweep.pin.is_none() && !sweep.references.is_empty();
         if sweep.queue.is_empty() && !unpinned {
             return Vec::new();

@@ -18,17 +18,23 @@ pub enum Bug {
     StoppedThoughHandedIn,
     /// Another worker takes a name whose holder is alive.
     EvictedHolder,
+    /// What is held back is started all the same.
+    HoldIgnored,
+    /// A trial succeeds, and the rest of its sweep stays held back.
+    HeldBackForEver,
 }
 
 impl Bug {
     /// Every mistake.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 8] = [
         Self::UnfencedLease,
         Self::LeakedSlot,
         Self::ForgottenDeadline,
         Self::RevivedTooLate,
         Self::StoppedThoughHandedIn,
         Self::EvictedHolder,
+        Self::HoldIgnored,
+        Self::HeldBackForEver,
     ];
 }
 

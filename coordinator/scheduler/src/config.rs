@@ -18,6 +18,8 @@ pub struct Config {
     pub max_losses: u32,
     /// Trials in a row that fail on a worker and succeed on others, after which it is taken out of service; 0 for never.
     pub suspend_after: u32,
+    /// Trials of a sweep that fail alike before any has succeeded, after which the rest is held back; 0 for never.
+    pub hold_back_after: u32,
     /// How long trials are kept that no connected worker can ever run, before they fail with the reason.
     pub unplaceable_grace_ms: u64,
     /// How long after a failure a worker is asked again what is in a data set.
@@ -33,6 +35,7 @@ impl Default for Config {
             rules: Rules::new(3, 1_000),
             max_losses: 5,
             suspend_after: 3,
+            hold_back_after: 3,
             unplaceable_grace_ms: 600_000,
             describe_again_ms: 60_000,
         }

@@ -2,6 +2,7 @@
 
 use sweep_spec::{Digest, FailureClass, Outcome, TrialId};
 
+use crate::canary::Hold;
 use crate::event::{Ending, Instance, Service};
 use crate::id::{Lease, SessionId, StageIndex, SweepId, WorkerName};
 
@@ -94,6 +95,13 @@ pub enum Effect {
         sweep: SweepId,
         /// Whether it rests.
         paused: bool,
+    },
+    /// The rest of a sweep is held back because its first trials failed alike, or no longer is.
+    HoldChanged {
+        /// Which.
+        sweep: SweepId,
+        /// Why; `None` when it goes on.
+        hold: Option<Hold>,
     },
     /// A sweep has another place among the others.
     PriorityChanged {
@@ -225,6 +233,7 @@ impl Effect {
             Self::SweepEnded { .. } => "sweep_ended",
             Self::AttemptRevived { .. } => "attempt_revived",
             Self::SweepPaused { .. } => "sweep_paused",
+            Self::HoldChanged { .. } => "hold_changed",
             Self::PriorityChanged { .. } => "priority_changed",
             Self::SweepReopened { .. } => "sweep_reopened",
             Self::StageReopened { .. } => "stage_reopened",

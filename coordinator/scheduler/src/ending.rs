@@ -47,7 +47,14 @@ impl Scheduler {
         if let Some(freed) = &freed {
             self.note_health(&freed.worker, lease.trial, &ending, effects);
         }
-        match self.next(lease, &ending, freed) {
+        let worker = freed.as_ref().map(|freed| freed.worker.clone());
+        let next = self.next(lease, &ending, freed);
+        let round = match &next {
+            Next::End(end) => Some(end),
+            Next::Again { .. } => None,
+        };
+        self.note_canary(lease, (&ending, round), worker.as_ref(), effects);
+        match next {
             Next::End(end) => {
                 if let (RoundEnd::Succeeded { outcome, .. }, Some(trial)) = (&end, self.trials.get_mut(&lease.trial)) {
                     trial.history.known = Some(Known { round: lease.round, data_digest: pin, outcome: *outcome });
@@ -199,6 +206,9 @@ impl Scheduler {
                     if let (None, Some(failure)) = (&sweep.failure, &failure) {
                         sweep.failure = Some(failure.clone());
                     }
+                    if matches!(short, ReferenceEnd::Succeeded(_)) {
+                        self.prove(id, effects);
+                    }
                     self.end_reference(id, trial_id, (round.number, false, short), effects);
                 }
                 Some(ReferenceState::Unbound) => self.bind(id, trial_id, effects),
@@ -266,7 +276,7 @@ impl Scheduler {
             }
             return;
         }
-        let trials: Vec<TrialId> = sweep.queue.iter().map(|entry| entry.trial).collect();
+        let trials: Vec<TrialId> = sweep.startable().map(|entry| entry.trial).collect();
         for trial in trials {
             self.end_round(trial, RoundEnd::Failed { class, reason: reason.to_owned() }, effects);
         }

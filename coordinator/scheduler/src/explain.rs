@@ -70,6 +70,10 @@ impl Scheduler {
         for sweep in trial.wanted_by.iter().filter_map(|sweep| self.sweeps.get(sweep)) {
             let before = sweep.queue.iter().position(|entry| entry.trial == id);
             let bound = sweep.spec.allowance == Some(0);
+            if let Some(held) = sweep.held_back().filter(|_| sweep.holds_back(id)) {
+                said.push(format!("sweep {}: {held}", sweep.spec.id));
+                continue;
+            }
             said.extend(before.map(|before| match (sweep.spec.paused, bound) {
                 (true, _) => format!("sweep {} is paused", sweep.spec.id),
                 (_, true) => format!("sweep {}: its budget lets nothing more be started", sweep.spec.id),

@@ -9,7 +9,7 @@ use sweep_spec::retry::MAX_FAILURES;
 use crate::Scheduler;
 use crate::id::{Lease, SweepId};
 use crate::session::SlotUse;
-use crate::sweep::{ReferenceState, Stage, Sweep, SweepCounts};
+use crate::sweep::{Reference, ReferenceEnd, ReferenceState, Stage, Sweep, SweepCounts};
 use crate::trial::{Place, Round, RoundState};
 
 /// The invariants of the design that can be seen in one state. The others (attempt numbers only grow, a terminal trial
@@ -32,6 +32,8 @@ pub enum Invariant {
     CountsAgree,
     /// A worker that is connected holds its name, unless it has said that it leaves.
     OneHolder,
+    /// A sweep is held back only while none of its trials has succeeded in it, and says which trials it tries.
+    HoldsBackWithReason,
 }
 
 /// An invariant that does not hold, and where.
@@ -158,6 +160,7 @@ impl Scheduler {
                 reference.stages.iter().for_each(|stage| remaining[*stage as usize] += 1);
             }
         }
+        self.check_hold(id, sweep)?;
         let agree = totals == sweep.totals && stage_totals == sweep.stage_totals;
         ensure(agree, Invariant::CountsAgree, || format!("{id} counts {:?}, there are {totals:?}", sweep.totals))?;
         for (index, (stage, remaining)) in sweep.stages.iter().zip(remaining).enumerate() {
@@ -169,6 +172,17 @@ impl Scheduler {
         }
         let lives = sweep.stages.is_empty() || sweep.stages.iter().any(|stage| *stage != Stage::Ended);
         ensure(lives, Invariant::NothingWaitsInSilence, || format!("{id} has ended all stages and lives"))
+    }
+
+    fn check_hold(&self, id: SweepId, sweep: &Sweep) -> Result<(), Violation> {
+        let Some(hold) = sweep.canary.hold() else { return Ok(()) };
+        let proven = |reference: &Reference| {
+            matches!(reference.state, ReferenceState::Ended { reused: false, end: ReferenceEnd::Succeeded(_), .. })
+        };
+        let unproven = !sweep.canary.proven && !sweep.references.values().any(proven);
+        let bounded = hold.failed > 0 && hold.canaries.len() <= hold.failed as usize + 1;
+        let theirs = hold.canaries.iter().all(|canary| sweep.references.contains_key(canary));
+        ensure(unproven && bounded && theirs, Invariant::HoldsBackWithReason, || format!("{id}: {hold:?}"))
     }
 
     fn check_waiting_rooms(&self) -> Result<(), Violation> {

@@ -3,9 +3,11 @@
 //!
 //! What may not enter: anything that waits, anything that a store or a network knows.
 
+mod alike;
 mod apply;
 mod assign;
 pub mod bug;
+mod canary;
 mod config;
 pub mod effect;
 mod ending;
@@ -30,6 +32,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use sweep_spec::TrialId;
 
+pub use crate::canary::{HeldBack, Hold};
 pub use crate::config::Config;
 pub use crate::effect::{Effect, Ignored};
 pub use crate::event::Event;

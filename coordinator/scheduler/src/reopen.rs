@@ -11,13 +11,15 @@ use crate::sweep::{ReferenceEnd, ReferenceState, Stage};
 impl Scheduler {
     pub(crate) fn pause(&mut self, id: SweepId, paused: bool, effects: &mut Vec<Effect>) -> Result<(), Ignored> {
         let sweep = self.sweeps.get_mut(&id).ok_or(Ignored::UnknownSweep)?;
-        if sweep.spec.paused == paused {
-            return Err(Ignored::Repeated);
+        let repeated = sweep.spec.paused == paused;
+        if !repeated {
+            sweep.spec.paused = paused;
+            sweep.unplaceable_since = None;
+            effects.push(Effect::SweepPaused { sweep: id, paused });
         }
-        sweep.spec.paused = paused;
-        sweep.unplaceable_since = None;
-        effects.push(Effect::SweepPaused { sweep: id, paused });
-        Ok(())
+        // Who resumes a sweep wants all of it to go on.
+        let released = !paused && self.release_hold(id, effects);
+        if repeated && !released { Err(Ignored::Repeated) } else { Ok(()) }
     }
 
     pub(crate) fn set_allowance(&mut self, id: SweepId, starts: Option<u64>) -> Result<(), Ignored> {
@@ -57,6 +59,9 @@ impl Scheduler {
         }
         let failed = self.failed_trials(id);
         if failed.is_empty() {
+            if lived && self.release_hold(id, effects) {
+                return Ok(());
+            }
             if !lived {
                 self.forget(id);
             }
@@ -65,6 +70,7 @@ impl Scheduler {
         if !lived {
             effects.push(Effect::SweepReopened { sweep: id });
         }
+        self.release_hold(id, effects);
         let stages = self.sweeps.get_mut(&id).map(|sweep| std::mem::take(&mut sweep.failed_stages)).unwrap_or_default();
         for stage in stages {
             self.reopen_stage(id, stage, Stage::Unopened, effects);

@@ -1,5 +1,7 @@
 //! From what the store remembers to a scheduler that goes on as if nothing had happened.
 
+use std::collections::BTreeSet;
+
 use crate::Scheduler;
 use crate::config::Config;
 use crate::effect::{Effect, RoundEnd};
@@ -61,6 +63,9 @@ impl Scheduler {
             }
         }
         self.sweeps.insert(id, sweep);
+        if let Some(hold) = &snapshot.hold {
+            self.set_hold(id, hold.clone(), BTreeSet::new());
+        }
     }
 
     fn restore_round(&mut self, snapshot: OpenRound) {
@@ -141,6 +146,8 @@ impl Scheduler {
         };
         let Some(sweep) = self.sweeps.get_mut(&id) else { return };
         sweep.set_state(bound.trial, state);
+        let succeeded = matches!(bound.end, Some(RoundEnd::Succeeded { .. }));
+        sweep.canary.proven |= succeeded && !bound.reused;
         if let Some(RoundEnd::Failed { class, reason }) = &bound.end {
             sweep.failure.get_or_insert_with(|| format!("{}: {reason}", class.name()));
         }

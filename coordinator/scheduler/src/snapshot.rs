@@ -2,6 +2,7 @@
 
 use sweep_spec::{Digest, TrialId};
 
+use crate::canary::Hold;
 use crate::effect::RoundEnd;
 use crate::event::{Instance, NewSweep, Service, WantedTrial};
 use crate::id::{Lease, StageIndex, WorkerName};
@@ -30,6 +31,8 @@ pub struct SweepSnapshot {
     pub failed_stages: Vec<(StageIndex, String)>,
     /// Trials that are bound to a round.
     pub bound: Vec<BoundTrial>,
+    /// Why its rest is held back, if it is.
+    pub hold: Option<Hold>,
 }
 
 /// A trial of a sweep that is bound to a round.

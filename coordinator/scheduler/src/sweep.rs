@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use sweep_spec::{Digest, Outcome, TrialId};
 
+use crate::canary::Canary;
 use crate::event::{NewSweep, WantedTrial};
 use crate::id::{StageIndex, Timestamp};
 
@@ -25,6 +26,8 @@ pub(crate) struct Sweep {
     pub(crate) failed_stages: BTreeSet<StageIndex>,
     /// Since when no connected worker can run anything that it waits for.
     pub(crate) unplaceable_since: Option<Timestamp>,
+    /// What its first trials have shown.
+    pub(crate) canary: Canary,
 }
 
 /// Where a stage stands.
@@ -81,6 +84,7 @@ impl Sweep {
             failure: None,
             failed_stages: BTreeSet::new(),
             unplaceable_since: None,
+            canary: Canary::default(),
             spec,
         }
     }
@@ -123,7 +127,7 @@ impl Sweep {
 
     /// Whether something of it could be started now.
     pub(crate) fn is_ready(&self) -> bool {
-        !self.rests() && !self.queue.is_empty()
+        !self.rests() && self.startable().next().is_some()
     }
 
     /// Whether nothing of it may be started, whatever waits.
@@ -233,6 +237,17 @@ impl Queue {
 
     pub(crate) fn contains(&self, key: Key) -> bool {
         self.entries.contains_key(&key)
+    }
+
+    pub(crate) fn get(&self, key: Key) -> Option<Entry> {
+        self.entries.get(&key).copied()
+    }
+
+    /// The last entry of those that go first by rank, among those that `wanted` takes.
+    pub(crate) fn last_of_first_rank(&self, wanted: impl Fn(&Entry) -> bool) -> Option<Entry> {
+        let rank = self.entries.iter().find(|(_, entry)| wanted(entry)).map(|((rank, ..), _)| *rank)?;
+        let last = (rank, Reverse(0), u64::MAX);
+        self.entries.range(..=last).rev().map(|(_, entry)| *entry).find(wanted)
     }
 
     pub(crate) fn len(&self) -> usize {

@@ -46,7 +46,7 @@ impl Scheduler {
     /// nothing waits, something runs, a worker has yet to say what it has, or no worker is there at all.
     pub fn unplaceable(&self, id: SweepId) -> Option<Unplaceable> {
         let sweep = self.sweeps.get(&id)?;
-        let waits = !sweep.queue.is_empty() || (sweep.pin.is_none() && !sweep.references.is_empty());
+        let waits = sweep.startable().next().is_some() || (sweep.pin.is_none() && !sweep.references.is_empty());
         if !waits || sweep.rests() || sweep.totals.running > 0 || self.sessions.is_empty() {
             return None;
         }
@@ -64,7 +64,7 @@ impl Scheduler {
             let (worker, reason) = (Some(worker.clone()), unfit.to_string());
             return Some(Unplaceable { class: FailureClass::Data, worker, reason });
         }
-        let least = sweep.queue.least_memory()?;
+        let least = sweep.least_memory()?;
         if with_data.iter().any(|session| session.fits(least)) {
             return None;
         }

@@ -4,6 +4,7 @@ use sweep_spec::{Digest, TrialId};
 
 use crate::Scheduler;
 use crate::bug::Bug;
+use crate::canary::HeldBack;
 use crate::effect::Ignored;
 use crate::event::{Service, Slot};
 use crate::id::{DatasetKey, Lease, SessionId, StageIndex, SweepId, WorkerName};
@@ -51,8 +52,10 @@ pub struct SweepView {
     pub ended_stages: Vec<StageIndex>,
     /// The content that it is pinned to.
     pub pin: Option<Digest>,
-    /// Nothing of it may be started: it is paused, or its budget is spent.
+    /// Nothing of it may be started: it is paused, its budget is spent, or all that is left is held back.
     pub rests: bool,
+    /// Why its rest is held back, if it is.
+    pub held: Option<HeldBack>,
 }
 
 /// A connected worker.
@@ -110,7 +113,9 @@ impl Scheduler {
         let stages = sweep.stages.iter().zip(&sweep.stage_totals).map(opened).collect();
         let ended = sweep.stages.iter().enumerate().filter(|(_, stage)| **stage == Stage::Ended);
         let ended_stages = ended.map(|(index, _)| index as StageIndex).collect();
-        Some(SweepView { counts: sweep.totals, stages, ended_stages, pin: sweep.pin, rests: sweep.rests() })
+        let held = sweep.held_back();
+        let rests = sweep.rests() || held.as_ref().is_some_and(|held| held.tried == 0);
+        Some(SweepView { counts: sweep.totals, stages, ended_stages, pin: sweep.pin, rests, held })
     }
 
     /// The connected workers, by name.

@@ -81,6 +81,9 @@ pub struct Args {
     /// Trials in a row that fail on a worker and succeed on others before it is taken out of service; 0: never
     #[arg(long, value_name = "COUNT")]
     pub suspend_after: Option<String>,
+    /// Trials of a sweep that fail alike before any has succeeded until the rest is held back; 0: never
+    #[arg(long, value_name = "COUNT")]
+    pub hold_back_after: Option<String>,
     /// Milliseconds that trials are kept that no connected worker can run
     #[arg(long, value_name = "MILLISECONDS")]
     pub unplaceable_grace_ms: Option<String>,
@@ -130,6 +133,7 @@ impl Args {
             ("retry_backoff_ms", self.retry_backoff_ms.as_deref()),
             ("retry", self.retry.as_deref()),
             ("suspend_after", self.suspend_after.as_deref()),
+            ("hold_back_after", self.hold_back_after.as_deref()),
             ("unplaceable_grace_ms", self.unplaceable_grace_ms.as_deref()),
             ("describe_again_ms", self.describe_again_ms.as_deref()),
             ("max_trials", self.max_trials.as_deref()),

@@ -61,6 +61,8 @@ pub struct Config {
     pub retry: Changes,
     /// Trials in a row that fail on a worker and succeed on others, after which it is taken out of service.
     pub suspend_after: u32,
+    /// Trials of a sweep that fail alike before any has succeeded, after which the rest is held back; 0 for never.
+    pub hold_back_after: u32,
     /// How long trials are kept that no connected worker can ever run.
     pub unplaceable_grace_ms: u64,
     /// How long after a failure a worker is asked again what is in a data set.
@@ -180,6 +182,7 @@ impl Config {
         let retry_backoff_ms = layers.take("retry_backoff_ms", MILLISECONDS, is_milliseconds);
         let retry = layers.rules();
         let suspend_after = layers.take("suspend_after", "a count from 0 to 1000000", |value| *value <= 1_000_000);
+        let hold_back_after = layers.take("hold_back_after", "a count from 0 to 1000", |value| *value <= 1_000);
         let unplaceable_grace_ms = layers.take("unplaceable_grace_ms", MILLISECONDS, is_milliseconds);
         let describe_again_ms = layers.take("describe_again_ms", MILLISECONDS, is_milliseconds);
         let limits = layers.limits();
@@ -207,6 +210,7 @@ impl Config {
                 retry_backoff_ms: retry_backoff_ms?,
                 retry: retry?,
                 suspend_after: suspend_after?,
+                hold_back_after: hold_back_after?,
                 unplaceable_grace_ms: unplaceable_grace_ms?,
                 describe_again_ms: describe_again_ms?,
                 limits: limits?,
@@ -252,6 +256,7 @@ impl Config {
             rules: Rules::new(self.max_failures, self.retry_backoff_ms).with(&self.retry),
             max_losses: self.max_losses,
             suspend_after: self.suspend_after,
+            hold_back_after: self.hold_back_after,
             unplaceable_grace_ms: self.unplaceable_grace_ms,
             describe_again_ms: self.describe_again_ms,
         }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use sweep_analysis::cost::Prediction;
 use sweep_scheduler::event::{Instance, NewSweep, Service, WantedTrial};
 use sweep_scheduler::snapshot::SweepSnapshot;
-use sweep_scheduler::{Lease, LeftOut, Outlook, SessionId, SweepCounts, SweepId, Unplaceable};
+use sweep_scheduler::{HeldBack, Lease, LeftOut, Outlook, SessionId, SweepCounts, SweepId, Unplaceable};
 use sweep_spec::settings::Setting;
 use sweep_spec::trainer::{Described, EpochMetrics};
 use sweep_spec::{Digest, FailureClass, TrialId};
@@ -270,6 +270,8 @@ pub struct LiveStatus {
     pub leaves_out: Vec<LeftOut>,
     /// Connected workers that are suspended, and what they are.
     pub out_of_service: Vec<(String, Service)>,
+    /// Why its rest is held back, if it is.
+    pub held: Option<HeldBack>,
 }
 
 /// A trial that runs.
@@ -342,6 +344,8 @@ pub struct PaceGauges {
     pub waits_seconds: f64,
     /// Nothing of it may be started.
     pub rests: bool,
+    /// Trials that are held back.
+    pub held_back: u64,
     /// Seconds until it is expected to end.
     pub remaining: Option<Prediction>,
 }

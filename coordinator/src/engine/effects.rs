@@ -111,6 +111,7 @@ impl Driver {
                     self.batch.commit.paused.push((sweep, paused));
                     self.batch.changed.insert(sweep);
                 }
+                Effect::HoldChanged { sweep, hold } => self.hold_changed(sweep, hold, actor),
                 Effect::PriorityChanged { sweep, priority } => {
                     self.batch.commit.priorities.push((sweep, priority));
                     self.batch.changed.insert(sweep);

@@ -109,6 +109,7 @@ impl Driver {
             progress_at: pace.progress_ms as f64 / 1000.0,
             waits_seconds: if waits { waited } else { 0.0 },
             rests: view.rests,
+            held_back: view.held.map_or(0, |held| held.trials),
             remaining,
         })
     }

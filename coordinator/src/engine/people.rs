@@ -3,15 +3,15 @@
 use sweep_analysis::number::plural;
 use sweep_scheduler::event::Service;
 use sweep_scheduler::snapshot::SweepSnapshot;
-use sweep_scheduler::{Effect, Event, Ignored, SweepId, WorkerName};
-use tracing::info;
+use sweep_scheduler::{Effect, Event, Hold, Ignored, SweepId, WorkerName};
+use tracing::{info, warn};
 
 use super::batch::Decide;
 use super::command::{Reply, Retry};
 use super::driver::Driver;
 use super::{Error, restore};
 use crate::store::codes::{AuditAction, StageState};
-use crate::store::write::{AuditRow, ServiceRow, StageChange};
+use crate::store::write::{AuditRow, HoldRow, ServiceRow, StageChange};
 use crate::unix_ms;
 
 pub(crate) use crate::store::codes::NOBODY;
@@ -142,6 +142,23 @@ impl Driver {
         self.note(AuditRow { worker: worker.clone(), detail, ..audit(actor, action) });
         let row = ServiceRow { worker, service, actor: actor.to_owned(), at_ms: self.parts.clock.unix_ms() };
         self.batch.commit.services.push(row);
+    }
+
+    /// The rest of a sweep is held back, or goes on.
+    pub(crate) fn hold_changed(&mut self, sweep: SweepId, hold: Option<Hold>, actor: &str) {
+        let (action, detail) = match &hold {
+            Some(hold) => {
+                warn!(sweep_id = %sweep, reason = %hold, "the rest of a sweep is held back");
+                (AuditAction::HeldBack, hold.to_string())
+            }
+            None => {
+                info!(sweep_id = %sweep, actor, "the rest of a sweep is no longer held back");
+                (AuditAction::Released, String::new())
+            }
+        };
+        self.note(AuditRow { sweep: Some(sweep), detail, ..audit(actor, action) });
+        self.batch.commit.holds.push(HoldRow { sweep, hold, at_ms: unix_ms() });
+        self.batch.changed.insert(sweep);
     }
 
     pub(crate) fn stage_reopened(&mut self, sweep: SweepId, stage: u32, open: bool) {

@@ -8,7 +8,7 @@ use sweep_analysis::cost::Accuracy;
 use sweep_analysis::leaderboard::{self, Counts, Leaderboard};
 use sweep_analysis::study::Study;
 use sweep_scheduler::event::Service;
-use sweep_scheduler::{LeftOut, SweepCounts, SweepId, Unplaceable};
+use sweep_scheduler::{HeldBack, LeftOut, SweepCounts, SweepId, Unplaceable};
 use sweep_spec::budget::{Budget, Money};
 use sweep_spec::spec::Metric;
 
@@ -59,6 +59,8 @@ pub struct Status {
     pub leaves_out: Vec<LeftOut>,
     /// Connected workers that are suspended, and what they are.
     pub out_of_service: Vec<(String, Service)>,
+    /// Why its rest is held back, if it is.
+    pub held: Option<HeldBack>,
     /// Epochs done, over all trials.
     pub epochs_done: u64,
     /// Epochs asked for.
@@ -168,6 +170,7 @@ impl Handle {
             unplaceable: live.as_ref().and_then(|live| live.unplaceable.clone()),
             leaves_out: live.as_ref().map(|live| live.leaves_out.clone()).unwrap_or_default(),
             out_of_service: live.as_ref().map(|live| live.out_of_service.clone()).unwrap_or_default(),
+            held: live.as_ref().and_then(|live| live.held.clone()),
             running: live.map(|live| live.running).unwrap_or_default(),
             epochs_done,
             epochs_total: (trials + to_come_at_most).saturating_mul(epochs),

@@ -84,6 +84,10 @@ impl Handle {
         if request.resume
             && let Some(sweep) = self.store.unfinished(record.spec_digest).await?
         {
+            // Who asks for it again has seen why it was held back.
+            if self.status(sweep).await?.held.is_some() {
+                self.pause(sweep, false, &request.user).await?;
+            }
             return Ok(Submitted { sweep, resumed: true, outlook: None });
         }
         // The number is the owner task's to give only once it has read the store.

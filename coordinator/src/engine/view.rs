@@ -20,7 +20,7 @@ impl Driver {
         let running_epochs = running.iter().filter_map(|row| row.newest).map(|newest| u64::from(newest.epoch)).sum();
         running.truncate(MAX_RUNNING);
         let waits = view.counts.queued > 0 && view.counts.running == 0;
-        let waiting_for = if waits { self.scheduler.waiting_for(id) } else { Vec::new() };
+        let waiting_for = if waits || view.held.is_some() { self.scheduler.waiting_for(id) } else { Vec::new() };
         let unplaceable = if waits { self.scheduler.unplaceable(id) } else { None };
         let mut leaves_out = self.scheduler.leaves_out(id);
         leaves_out.truncate(MAX_LEFT_OUT);
@@ -35,6 +35,7 @@ impl Driver {
             unplaceable,
             leaves_out,
             out_of_service: suspended.map(|(worker, service)| (worker.0.clone(), service.clone())).collect(),
+            held: view.held,
         })
     }
 

@@ -4,7 +4,7 @@ use sweep_analysis::leaderboard::{Counts, Row};
 use sweep_analysis::result::Estimate;
 use sweep_proto::v1;
 use sweep_scheduler::event::Service;
-use sweep_scheduler::{LeftOut, Outlook, Unplaceable};
+use sweep_scheduler::{HeldBack, LeftOut, Outlook, Unplaceable};
 use sweep_spec::settings;
 
 use super::worker::{out_of_service, remedy};
@@ -46,6 +46,7 @@ pub(crate) fn status(status: &Status) -> v1::SweepStatus {
         unplaceable: status.unplaceable.as_ref().map(unplaceable),
         leaves_out: status.leaves_out.iter().map(left_out).collect(),
         out_of_service: status.out_of_service.iter().map(absent).collect(),
+        held_back: status.held.as_ref().map(held_back),
         priority: record.priority,
         spec_digest: bytes(record.spec_digest.as_bytes()),
         epochs_done: status.epochs_done,
@@ -68,6 +69,11 @@ pub(super) fn left_out(left_out: &LeftOut) -> v1::LeftOut {
 
 fn absent((worker, service): &(String, Service)) -> v1::OutOfService {
     v1::OutOfService { worker: worker.clone(), reason: out_of_service(service), remedy: remedy(worker, service) }
+}
+
+fn held_back(held: &HeldBack) -> v1::HeldBack {
+    let failure = convert::failure_message(held.hold.class, &held.hold.reason);
+    v1::HeldBack { sentence: held.to_string(), trials: held.trials, tried: held.tried, failure: Some(failure) }
 }
 
 fn stage(stage: &StageStatus) -> v1::StageProgress {

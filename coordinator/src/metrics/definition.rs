@@ -84,7 +84,8 @@ definitions! {
     REMAINING: Gauge "sweep_remaining_seconds" in "seconds" by ["sweep", "bound"] "Seconds until a sweep that runs is expected to end, and the ends of the 90 % interval: low, expected, high.";
     PROGRESS_AT: Gauge "sweep_last_progress_timestamp_seconds" in "seconds" by ["sweep"] "Unix time at which a sweep that runs last took an epoch or the end of a trial, or was taken up.";
     QUEUE_WAIT: Gauge "sweep_queue_wait_seconds" in "seconds" by ["sweep"] "Seconds since a slot last took a trial of a sweep of which trials wait; 0 where none waits.";
-    RESTING: Gauge "sweep_resting" in "1" by ["sweep"] "1 while nothing of a sweep may be started: it is paused, or its budget is spent.";
+    RESTING: Gauge "sweep_resting" in "1" by ["sweep"] "1 while nothing of a sweep may be started: it is paused, its budget is spent, or all that is left is held back.";
+    HELD_BACK: Gauge "sweep_held_back_trials" in "trials" by ["sweep"] "Trials of a sweep that are held back because its first trials failed alike.";
     SWEEP_TRIALS: Gauge "sweep_sweep_trials" in "trials" by ["sweep", "state"] "Trials of one sweep, by state.";
     BEST: Gauge "sweep_best_value" in "the metric's" by ["sweep", "metric"] "Mean of the best-ranked configuration, by the sweep's objective.";
     RUNNING_EPOCH: Gauge "sweep_running_epoch" in "epochs" by ["sweep", "trial", "worker", "slot"] "Epochs that a running trial has done.";

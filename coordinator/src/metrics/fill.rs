@@ -47,12 +47,14 @@ fn fill_paces(registry: &Registry, paces: &[PaceGauges]) -> Result<(), prometheu
     let progress = d::gauge_vec(registry, &d::PROGRESS_AT)?;
     let waits = d::gauge_vec(registry, &d::QUEUE_WAIT)?;
     let rests = d::gauge_vec(registry, &d::RESTING)?;
+    let held_back = d::gauge_vec(registry, &d::HELD_BACK)?;
     let remaining = d::gauge_vec(registry, &d::REMAINING)?;
     for pace in paces {
         let sweep = pace.sweep.to_string();
         progress.with_label_values(&[&sweep]).set(pace.progress_at);
         waits.with_label_values(&[&sweep]).set(pace.waits_seconds);
         rests.with_label_values(&[&sweep]).set(if pace.rests { 1.0 } else { 0.0 });
+        held_back.with_label_values(&[&sweep]).set(pace.held_back as f64);
         let Some(end) = pace.remaining else { continue };
         for (bound, seconds) in [("low", end.low), ("expected", end.expected), ("high", end.high)] {
             remaining.with_label_values(&[sweep.as_str(), bound]).set(seconds);

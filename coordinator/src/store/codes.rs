@@ -1,7 +1,7 @@
 //! The small numbers that stand for states and classes in the tables. They are never renumbered.
 
 use sweep_scheduler::event::{Service, Until};
-use sweep_spec::{FailureClass, Outcome};
+use sweep_spec::{FailureClass, Outcome, TrialId};
 
 use super::Error;
 
@@ -137,6 +137,10 @@ code! {
         TokenRevoked = 19,
         /// A sweep that ended keeps some weights and removes the others.
         WeightsKept = 20,
+        /// The rest of a sweep is held back, because its first trials failed alike.
+        HeldBack = 21,
+        /// A trial succeeded, and the rest of its sweep goes on.
+        Released = 22,
         /// A round began. Read from the rounds, never written as a row of the audit log, as all that follow.
         RoundOpened = 100,
         /// An attempt was assigned to a slot.
@@ -179,6 +183,8 @@ impl AuditAction {
             Self::TokenCreated => "token_created",
             Self::TokenRevoked => "token_revoked",
             Self::WeightsKept => "weights_kept",
+            Self::HeldBack => "held_back",
+            Self::Released => "released",
             Self::RoundOpened => "round_opened",
             Self::AttemptAssigned => "attempt_assigned",
             Self::AttemptEnded => "attempt_ended",
@@ -272,6 +278,15 @@ pub const fn class_code(class: FailureClass) -> i64 {
 pub fn class_of(code: i64) -> Result<FailureClass, Error> {
     let found = FailureClass::ALL.into_iter().find(|class| class_code(*class) == code);
     found.ok_or_else(|| Error::damaged(format!("failure class {code}")))
+}
+
+/// Trials whose ids stand one behind the other.
+pub(crate) fn canaries_of(bytes: &[u8]) -> Result<Vec<TrialId>, Error> {
+    let (ids, rest) = bytes.as_chunks::<32>();
+    if !rest.is_empty() {
+        return Err(Error::damaged(format!("{} bytes are no ids of trials", bytes.len())));
+    }
+    Ok(ids.iter().map(|id| TrialId::from_bytes(*id)).collect())
 }
 
 #[cfg(test)]

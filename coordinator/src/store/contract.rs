@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use sweep_proto::v1;
 use sweep_scheduler::event::{Instance, Service, Until};
-use sweep_scheduler::{Lease, SweepId, WorkerName};
+use sweep_scheduler::{Hold, Lease, SweepId, WorkerName};
 use sweep_spec::trainer::{EpochMetrics, Origin, Provenance};
 use sweep_spec::{Cnn, Configuration, Dataset, Digest, FailureClass, Outcome, Protocol, Trial, TrialId, canonical};
 
@@ -28,7 +28,8 @@ mod weights;
 
 use changes::{
     a_sweep_that_has_ended_can_go_on, an_expired_attempt_is_remembered_and_can_go_on,
-    the_audit_log_tells_everything_in_order, what_failed_before_is_remembered, what_somebody_changes_comes_back,
+    the_audit_log_tells_everything_in_order, what_failed_before_is_remembered,
+    what_is_held_back_comes_back_until_it_goes_on, what_somebody_changes_comes_back,
     where_a_result_comes_from_and_what_was_made_of_the_test_part_come_back, who_holds_a_name_comes_back,
 };
 use choices::{
@@ -100,6 +101,7 @@ on_every_backend!(
     extreme_numbers_survive,
     what_somebody_changes_comes_back,
     who_holds_a_name_comes_back,
+    what_is_held_back_comes_back_until_it_goes_on,
     a_sweep_that_has_ended_can_go_on,
     an_expired_attempt_is_remembered_and_can_go_on,
     what_failed_before_is_remembered,

@@ -69,6 +69,30 @@ pub(super) async fn who_holds_a_name_comes_back(place: &dyn Place) {
     assert_eq!(loaded.names, [row("a", u64::MAX, true), row("b", 2, false)]);
 }
 
+pub(super) async fn what_is_held_back_comes_back_until_it_goes_on(place: &dyn Place) {
+    let store = place.open().await;
+    store.prepare(&preparation(SWEEP, 0..1)).await.unwrap();
+    store.commit(&begin(SWEEP)).await.unwrap();
+    assert_eq!(store.load().await.unwrap().snapshot.sweeps[0].hold, None);
+    let canaries = vec![TrialId::of(b"one"), TrialId::of(b"other")];
+    let hold = Hold { failed: 3, class: FailureClass::Trainer, reason: "it said\0 what is not so".into(), canaries };
+    let row = |hold: Option<&Hold>| HoldRow { sweep: SWEEP, hold: hold.cloned(), at_ms: 1 };
+    let commit = |hold| Commit { holds: vec![row(hold)], ..Commit::default() };
+    assert_eq!(commit(Some(&hold)).rows(), 1);
+    store.commit(&commit(Some(&hold))).await.unwrap();
+    store.close().await;
+    drop(store);
+    let store = place.open().await;
+    let loaded = store.load().await.unwrap().snapshot.sweeps[0].hold.clone().unwrap();
+    assert_eq!((loaded.failed, loaded.class, &loaded.canaries), (3, FailureClass::Trainer, &hold.canaries));
+    assert!(loaded.reason.starts_with("it said") && loaded.reason.ends_with("what is not so"));
+    let none = Hold { canaries: Vec::new(), failed: 1, ..hold.clone() };
+    store.commit(&commit(Some(&none))).await.unwrap();
+    assert!(store.load().await.unwrap().snapshot.sweeps[0].hold.as_ref().is_some_and(|hold| hold.canaries.is_empty()));
+    store.commit(&commit(None)).await.unwrap();
+    assert_eq!(store.load().await.unwrap().snapshot.sweeps[0].hold, None);
+}
+
 pub(super) async fn a_sweep_that_has_ended_can_go_on(place: &dyn Place) {
     let store = place.open().await;
     store.prepare(&preparation(SWEEP, 0..2)).await.unwrap();

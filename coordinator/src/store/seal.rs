@@ -153,6 +153,7 @@ pub const TABLES: &[Table] = &[
         key: &["name"],
         groups: &[whole(&["host", "version", "session", "slots", "labels", "seen_ms"])],
     },
+    Table { name: "holds", key: &["sweep"], groups: &[whole(&["failed", "class", "reason", "canaries", "at_ms"])] },
     Table { name: "services", key: &["worker"], groups: &[whole(&["state", "reason", "actor", "at_ms"])] },
     Table {
         name: "names",
@@ -216,6 +217,7 @@ pub fn since(table: &str) -> i64 {
         "weight_choices" | "weights_kept" | "removals" => 6,
         "pauses" => 7,
         "names" => 8,
+        "holds" => 9,
         _ => 1,
     }
 }

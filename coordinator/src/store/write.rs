@@ -1,7 +1,7 @@
 //! What is written: one batch of the engine, and the rows of a sweep before it begins.
 
 use sweep_scheduler::event::{Instance, Service};
-use sweep_scheduler::{Lease, SweepId};
+use sweep_scheduler::{Hold, Lease, SweepId};
 use sweep_spec::trainer::{Described, EpochMetrics};
 use sweep_spec::{Configuration, Digest, FailureClass, Outcome, TrialId};
 
@@ -33,6 +33,8 @@ pub struct Commit {
     pub services: Vec<ServiceRow>,
     /// Names that workers take, and names that are free again.
     pub names: Vec<NameRow>,
+    /// Sweeps whose rest is held back, or no longer is.
+    pub holds: Vec<HoldRow>,
     /// Rounds that begin: trial, number, when.
     pub rounds_opened: Vec<(TrialId, u32, i64)>,
     /// Trials that are settled on a round.
@@ -79,6 +81,7 @@ impl Commit {
             + self.workers.len()
             + self.services.len()
             + self.names.len()
+            + self.holds.len()
             + self.rounds_opened.len()
             + self.bound.len()
             + self.attempts_started.len()
@@ -287,6 +290,25 @@ pub struct NameRow {
     pub address: String,
     /// When this process took the name.
     pub since_ms: i64,
+}
+
+/// A sweep whose rest is held back, or no longer is.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HoldRow {
+    /// Which.
+    pub sweep: SweepId,
+    /// Why; `None` once it goes on.
+    pub hold: Option<Hold>,
+    /// When.
+    pub at_ms: i64,
+}
+
+impl HoldRow {
+    /// The trials that are tried all the same, as the store keeps them.
+    pub(crate) fn canaries(&self) -> Vec<u8> {
+        let canaries = self.hold.iter().flat_map(|hold| &hold.canaries);
+        canaries.flat_map(|trial| trial.as_bytes().iter().copied()).collect()
+    }
 }
 
 /// Who did what. Written once and never changed.

@@ -7,6 +7,8 @@ mod api;
 #[cfg(test)]
 mod budgets;
 #[cfg(test)]
+mod canaries;
+#[cfg(test)]
 mod damage;
 #[cfg(test)]
 mod env;

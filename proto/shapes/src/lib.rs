@@ -35,7 +35,7 @@ pub use page::{
 };
 pub use reproduction::Reproduction;
 pub use sweep::{
-    Best, Counts, LeftOut, OutOfService, Outlook, Running, Stage as SweepStage, State, Sweep, Unplaceable,
+    Best, Counts, HeldBack, LeftOut, OutOfService, Outlook, Running, Stage as SweepStage, State, Sweep, Unplaceable,
 };
 pub use trial::{Attempt, Detail, Failure, Origin, Provenance, Summary};
 pub use worker::{Slot, Worker};

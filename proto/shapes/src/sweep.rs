@@ -179,6 +179,26 @@ impl From<v1::OutOfService> for OutOfService {
     }
 }
 
+/// A sweep whose first trials all failed alike.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub struct HeldBack {
+    /// In one sentence: how many trials, and what the first ones failed of.
+    pub sentence: String,
+    /// Trials that are held back.
+    pub trials: u64,
+    /// Trials that run or are tried again: if one succeeds, the others follow. With 0, nothing happens before a person acts.
+    pub tried: u64,
+    /// Of the first of these failures.
+    pub failure: Option<Failure>,
+}
+
+impl From<v1::HeldBack> for HeldBack {
+    fn from(held: v1::HeldBack) -> Self {
+        let v1::HeldBack { sentence, trials, tried, failure } = held;
+        Self { sentence, trials, tried, failure: failure.map(Failure::from) }
+    }
+}
+
 /// A sweep. Moments are milliseconds since 1970.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct Sweep {
@@ -208,6 +228,8 @@ pub struct Sweep {
     pub out_of_service: Vec<OutOfService>,
     /// Nothing of it is started until it is resumed.
     pub paused: bool,
+    /// Why its rest is held back, if it is.
+    pub held_back: Option<HeldBack>,
     pub spec_digest: String,
     /// What it has cost and will; absent where the coordinator is older.
     pub cost: Option<Cost>,
@@ -244,6 +266,7 @@ impl From<v1::SweepStatus> for Sweep {
             leaves_out: status.leaves_out.into_iter().map(LeftOut::from).collect(),
             out_of_service: status.out_of_service.into_iter().map(OutOfService::from).collect(),
             paused: status.paused,
+            held_back: status.held_back.map(HeldBack::from),
             spec_digest: hex(&status.spec_digest),
             cost: status.cost.map(Cost::from),
         }

@@ -87,6 +87,9 @@ fn describe(sweep: &Sweep) -> String {
     for absent in &sweep.out_of_service {
         line("worker", escape(&format!("{} is out of service: {}; {}", absent.worker, absent.reason, absent.remedy)));
     }
+    if sweep.held_back.is_some() {
+        line("mend", format!("the cause, then run {}", how_to_go_on(sweep.id)));
+    }
     lines.join("\n")
 }
 
@@ -96,10 +99,24 @@ pub(crate) fn best_of(best: &Best) -> String {
     format!("{} {value} with {}", escape(&best.metric), escape(&best.configuration))
 }
 
+/// Which commands let a sweep go on whose rest is held back.
+pub(crate) fn how_to_go_on(id: u64) -> String {
+    format!("`sweepctl resume {id}`, or `sweepctl retry {id}`, which also tries the failed trials again")
+}
+
+/// Whether nothing of a sweep happens before a person acts, because its first trials failed alike.
+pub(crate) fn needs_a_person(sweep: &Sweep) -> bool {
+    !sweep.state.has_ended() && !sweep.paused && sweep.held_back.as_ref().is_some_and(|held| held.tried == 0)
+}
+
 /// `sweep 3 scene-cnn: running`, and why it failed.
 pub(crate) fn headline(sweep: &Sweep) -> String {
     let reason = sweep.reason.as_ref().map(|reason| format!(": {}", escape(reason))).unwrap_or_default();
-    let state = if sweep.paused { "paused" } else { sweep.state.name() };
+    let state = match sweep.paused {
+        true => "paused",
+        false if needs_a_person(sweep) => "held back",
+        false => sweep.state.name(),
+    };
     format!("sweep {} {}: {state}{reason}", sweep.id, escape(&sweep.name))
 }
 
@@ -147,6 +164,7 @@ pub(crate) fn exit(sweep: &Sweep) -> Exit {
             0 => Exit::Well,
             _ => Exit::TrialsFailed,
         },
+        State::Running if needs_a_person(sweep) => Exit::TrialsFailed,
         State::Running | State::Cancelled | State::Unknown => Exit::Failed,
     }
 }

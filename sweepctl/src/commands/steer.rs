@@ -22,7 +22,10 @@ pub(crate) struct PauseArguments {
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  sweepctl resume 3\n  sweepctl resume 3 --local --data-root ~/data")]
+#[command(
+    after_help = "A paused sweep goes on, and so does one whose rest is held back because its first trials failed alike.\n\n\
+    Examples:\n  sweepctl resume 3\n  sweepctl resume 3 --local --data-root ~/data"
+)]
 pub(crate) struct ResumeArguments {
     /// The sweep: its number, or a name (the newest sweep of that name)
     sweep: String,

@@ -3,13 +3,15 @@
 use clap::Args;
 use serde::Serialize;
 use sweep_proto::v1::GetSweepRequest;
-use sweep_shapes::{Leaderboard, Sweep};
+use sweep_shapes::text::escape;
+use sweep_shapes::{HeldBack, Leaderboard, Sweep};
 
 use super::{Context, leaderboard, status};
 use crate::client::{self, Client};
 use crate::cost;
 use crate::failure::{Exit, Failure};
 use crate::interrupt::Interrupt;
+use crate::output::Output;
 use crate::study::Study;
 use crate::watch::{Beside, Display, Ending, Progress, Setting, follow};
 
@@ -83,6 +85,21 @@ struct Ended<'a> {
     event: &'static str,
     leaderboard: &'a Leaderboard,
     store: &'a Option<String>,
+    /// Why it has not ended after all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    held_back: Option<&'a HeldBack>,
+}
+
+/// Says why a sweep does not go on, and what a person can do.
+fn say_what_is_held_back(output: &Output, sweep: &Sweep, embedded: bool) {
+    let why = sweep.held_back.as_ref().map_or_else(String::new, |held| escape(&held.sentence));
+    output.say(&format!("sweep {} has not ended: {why}", sweep.id));
+    output.say(&if embedded {
+        "mend the cause, then run the same command again: it goes on with the trials that are held back".to_owned()
+    } else {
+        let id = sweep.id;
+        format!("mend the cause, then run {}; `sweepctl cancel {id}` ends the sweep", status::how_to_go_on(id))
+    });
 }
 
 /// Shows the leaderboard of a sweep that has ended, and tells how it ended.
@@ -90,7 +107,8 @@ pub(crate) async fn finish(context: &Context, client: &mut Client, sweep: &Sweep
     let board = leaderboard::fetch(client, sweep.id).await?;
     let output = &context.output;
     if output.is_json() {
-        let ended = Ended { event: "end", leaderboard: &board, store: &end.store };
+        let held_back = sweep.held_back.as_ref().filter(|_| status::needs_a_person(sweep));
+        let ended = Ended { event: "end", leaderboard: &board, store: &end.store, held_back };
         if end.streamed { output.json_line(&ended)? } else { output.json(&ended)? }
     } else {
         leaderboard::print(output, &board)?;
@@ -108,6 +126,10 @@ pub(crate) async fn finish(context: &Context, client: &mut Client, sweep: &Sweep
         }
     }
     let exit = status::exit(sweep);
+    if status::needs_a_person(sweep) {
+        say_what_is_held_back(output, sweep, end.store.is_some());
+        return Ok(exit);
+    }
     if matches!(exit, Exit::TrialsFailed) {
         let text = format!(
             "some trials failed: `sweepctl trials {} --state failed` lists them, `sweepctl logs TRIAL` shows why",

@@ -18,6 +18,7 @@ use sweep_shapes::{Sweep, Unplaceable};
 use tonic::{Code, Status, Streaming};
 
 use crate::client::{self, Client};
+use crate::commands::status::needs_a_person;
 use crate::failure::Failure;
 use crate::interrupt::Interrupt;
 use crate::output::Output;
@@ -49,7 +50,7 @@ pub(crate) enum Progress {
 
 /// How following ended.
 pub(crate) enum Ending {
-    /// The sweep has ended.
+    /// The sweep has ended, or nothing of it happens before a person acts.
     Ended(Box<Sweep>),
     /// A signal of this number came.
     Interrupted(u8),
@@ -151,7 +152,7 @@ impl Display {
     }
 }
 
-/// Follows sweep `id` until it has ended or a signal comes. A coordinator that goes away is waited for, unless it is our
+/// Follows sweep `id` until it has ended, needs a person, or a signal comes. A coordinator that goes away is waited for, unless it is our
 /// own (`embedded`).
 ///
 /// # Errors
@@ -228,7 +229,7 @@ async fn until_lost(
                 let sweep = Sweep::from(sweep_shapes::expect(answer.sweep, "sweep")?);
                 display.update(&sweep)?;
                 *wait = FIRST_RETRY;
-                if sweep.state.has_ended() {
+                if sweep.state.has_ended() || needs_a_person(&sweep) {
                     return Ok(Watched::Ended(Box::new(sweep)));
                 }
                 if let Some(why) = sweep.unplaceable.clone().filter(|_| setting.embedded) {

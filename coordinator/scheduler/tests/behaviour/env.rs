@@ -51,7 +51,7 @@ pub(crate) struct Env {
     pub(crate) scheduler: Scheduler,
     config: Config,
     pub(crate) now: Timestamp,
-    store: Store,
+    pub(crate) store: Store,
     /// Sessions that answer by themselves when they are asked about data.
     with_data: BTreeSet<u64>,
 }
@@ -197,7 +197,11 @@ impl Env {
     }
 
     pub(crate) fn fail(&mut self, session: u64, lease: Lease, class: FailureClass) -> Vec<Effect> {
-        let ending = Ending::Failed { class, reason: "as planned".to_owned() };
+        self.fail_with(session, lease, class, "as planned")
+    }
+
+    pub(crate) fn fail_with(&mut self, session: u64, lease: Lease, class: FailureClass, reason: &str) -> Vec<Effect> {
+        let ending = Ending::Failed { class, reason: reason.to_owned() };
         self.apply(Event::Finish { session: SessionId(session), lease, ending })
     }
 

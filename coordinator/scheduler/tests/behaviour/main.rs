@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by a panic")]
 
 mod budgets;
+mod canaries;
 mod env;
 mod faults;
 mod known;

@@ -48,6 +48,7 @@ const TABLES: &[&str] = &[
     "weights_kept",
     "removals",
     "pauses",
+    "holds",
 ];
 
 /// Tables that are there and are not copied: which layouts were made, and who leads.

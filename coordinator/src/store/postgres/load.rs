@@ -14,7 +14,7 @@ use sweep_spec::{FailureClass, TrialId};
 use super::columns::{flag, large, signed, small, small_or_none, unsigned};
 use super::read::{self, digest, trial_id};
 use super::trials::metrics;
-use super::{audit, observed, weights};
+use super::{audit, holds, observed, weights};
 use crate::store::Error;
 use crate::store::codes::{AttemptState, RoundState, StageState, SweepState, class_of, outcome_of};
 use crate::store::record::{AttemptKey, ConfigurationRecord, LiveAttempt, LiveSweep, Loaded, SweepRecord};
@@ -163,6 +163,7 @@ async fn sweep_snapshot(
         stages,
         failed_stages: failed.map(|(index, stage)| (index, stage.choice.clone())).collect(),
         bound: trials.iter().filter_map(|row| row.bound.clone()).collect(),
+        hold: holds::read(pool, record.id).await?,
     })
 }
 

@@ -6,7 +6,7 @@ use sweep_spec::FailureClass;
 use sweep_spec::trainer::{EpochMetrics, Origin};
 
 use super::columns::{Change, Columns, pieces, signed, text};
-use super::{audit, weights};
+use super::{audit, holds, weights};
 use crate::store::Error;
 use crate::store::codes::{SweepState, class_code, outcome_code};
 use crate::store::record::{ArtifactRecord, TestScore};
@@ -77,6 +77,9 @@ async fn sweeps(tx: &mut PgConnection, commit: &Commit) -> Result<(), Error> {
     }
     for row in &commit.names {
         audit::name(tx, row).await?;
+    }
+    for row in &commit.holds {
+        holds::write(tx, row).await?;
     }
     if let Some(session) = commit.last_session {
         let counter = sqlx::query(

@@ -90,6 +90,11 @@ const REFERENCES: &[(&str, &str, &str)] = &[
         "NOT EXISTS (SELECT 1 FROM results r WHERE r.attempt = x.attempt)",
         "numbers of a test part without their result",
     ),
+    (
+        "holds",
+        "NOT EXISTS (SELECT 1 FROM sweeps s WHERE s.id = x.sweep)",
+        "what is held back of a sweep that is not there",
+    ),
     ("submissions", "NOT EXISTS (SELECT 1 FROM sweeps s WHERE s.id = x.sweep)", "a submission without its sweep"),
     (
         "artifacts",

@@ -57,6 +57,7 @@ const ORPHANS: &[(&str, &str, &str)] = &[
     ),
     ("origins", "NOT EXISTS (SELECT 1 FROM results r WHERE r.attempt = origins.attempt)", "their result is gone"),
     ("tests", "NOT EXISTS (SELECT 1 FROM results r WHERE r.attempt = tests.attempt)", "their result is gone"),
+    ("holds", "NOT EXISTS (SELECT 1 FROM sweeps s WHERE s.id = holds.sweep)", "their sweep is gone"),
     ("submissions", "NOT EXISTS (SELECT 1 FROM sweeps s WHERE s.id = submissions.sweep)", "their sweep is gone"),
     (
         "artifacts",

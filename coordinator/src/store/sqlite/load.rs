@@ -13,7 +13,7 @@ use super::cells::Cells;
 use super::facts::{self, AttemptFacts, Floors, RoundFacts, TrialFacts};
 use super::read;
 use super::write::SESSION;
-use super::{audit, number, observed, repair, weights};
+use super::{audit, holds, number, observed, repair, weights};
 use crate::store::Error;
 use crate::store::codes::{AttemptState, RoundState, StageState, SweepState};
 use crate::store::record::{AttemptKey, ConfigurationRecord, LiveAttempt, LiveSweep, Loaded, SweepRecord};
@@ -89,7 +89,8 @@ async fn whole(
     let configurations = read::configurations(pool, record.id).await?;
     let by_position: HashMap<u32, &ConfigurationRecord> =
         configurations.iter().map(|row| (row.position, row)).collect();
-    let snapshot = sweep_snapshot(&record, &by_position, trials, floors)?;
+    let mut snapshot = sweep_snapshot(&record, &by_position, trials, floors)?;
+    snapshot.hold = holds::read(pool, record.id).await?;
     let spent_ms = observed::spent_ms(pool, record.id).await?;
     let trials = trials.iter().map(|row| (row.trial, row.configuration, row.seed)).collect();
     Ok((LiveSweep { record, configurations, trials, spent_ms }, snapshot))
@@ -149,6 +150,7 @@ fn sweep_snapshot(
         stages,
         failed_stages: failed.map(|(index, stage)| (index, stage.choice.clone())).collect(),
         bound,
+        hold: None,
     })
 }
 

@@ -8,6 +8,7 @@ pub(crate) mod check;
 mod consistency;
 mod content;
 mod facts;
+mod holds;
 mod load;
 mod number;
 mod observed;

@@ -5,7 +5,7 @@ use sqlx::SqliteConnection;
 
 use super::number::{self, Writer};
 use super::rows::{Statement, Values, signed};
-use super::{audit, change, weights};
+use super::{audit, change, holds, weights};
 use crate::store::codes::{class_code, outcome_code};
 use crate::store::record::{ArtifactRecord, AttemptKey, TestScore};
 use crate::store::write::{Commit, ResultRow, WorkerRow};
@@ -152,6 +152,9 @@ async fn side_tables(tx: &mut SqliteConnection, commit: &Commit) -> Result<(), E
     }
     for row in &commit.names {
         audit::name(tx, row).await?;
+    }
+    for row in &commit.holds {
+        holds::write(tx, row).await?;
     }
     if let Some(session) = commit.last_session {
         let last = number::read(tx, SESSION).await?;

@@ -174,7 +174,8 @@ impl Sheet {
         html! {
             div.actions #actions role="group" aria-label="Change this sweep" {
                 @if running {
-                    @if self.record.paused {
+                    @let held_back = self.sweep.as_ref().is_some_and(|sweep| sweep.held_back.is_some());
+                    @if self.record.paused || held_back {
                         form method="post" action=(self.path("/resume")) { button type="submit" { "Resume" } }
                     } @else {
                         form method="post" action=(self.path("/pause")) { button type="submit" { "Pause" } }

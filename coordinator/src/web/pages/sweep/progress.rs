@@ -22,7 +22,11 @@ pub(super) fn section(sheet: &Sheet, sweep: &Sweep) -> Markup {
             @if let Some(reason) = &sweep.reason { p.warning { (reason) } }
             (facts(sweep))
             @if !sweep.waiting_for.is_empty() {
-                div.warning { p { "Nothing runs. It waits for:" } ul { @for why in &sweep.waiting_for { li { (why) } } } }
+                div.warning {
+                    @if sweep.counts.running == 0 { p { "Nothing runs. It waits for:" } }
+                    ul { @for why in &sweep.waiting_for { li { (why) } } }
+                    @if sweep.held_back.is_some() { p { "Mend the cause, then resume the sweep, or retry what failed as well." } }
+                }
             }
             @if !sweep.out_of_service.is_empty() {
                 div.warning { ul { @for absent in &sweep.out_of_service { li { (absent) } } } }

@@ -1,0 +1,314 @@
+//! Whether the first trials of a sweep all fail alike. Then the rest is held back, so that one mistake does not fail every
+//! trial of the sweep; a trial that succeeds releases it, and so does the word of a person.
+//!
+//! ```text
+//!              ┌────────── resumed, or retried ──────────┐
+//!              ▼                                         │
+//!          watching ── so many trials fail alike ──▶ held back
+//!              │                                         │
+//!              └──── a trial succeeds ──▶ proven ◀───────┘
+//! ```
+//!
+//! While a sweep is held back, only its canaries are tried: the trials that failed alike, as often as their class allows,
+//! and one more, from the other end of the queue and on another worker if there is one. The first of a queue are
+//! its longest, so the last is as unlike them as any trial: if only large networks fail, it succeeds.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use sweep_spec::{FailureClass, TrialId};
+
+use crate::Scheduler;
+use crate::alike::pattern;
+use crate::bug::Bug;
+use crate::effect::{Effect, RoundEnd};
+use crate::event::Ending;
+use crate::id::{Lease, SweepId, WorkerName};
+use crate::sweep::{Entry, Key, ReferenceState, Sweep};
+
+/// Kinds of failure that are told apart in one sweep, and workers that are remembered of each.
+const MOST: usize = 16;
+
+/// Why the rest of a sweep is held back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hold {
+    /// How many trials failed alike.
+    pub failed: u32,
+    /// The class of these failures.
+    pub class: FailureClass,
+    /// The reason of the first of them.
+    pub reason: String,
+    /// The trials that are tried all the same.
+    pub canaries: Vec<TrialId>,
+}
+
+/// A sweep that is held back, as it is now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HeldBack {
+    /// Why.
+    pub hold: Hold,
+    /// Trials that are held back.
+    pub trials: u64,
+    /// Trials that run or are tried again: if one succeeds, the others follow.
+    pub tried: u64,
+}
+
+impl fmt::Display for Hold {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (class, reason) = (self.class.name(), &self.reason);
+        match self.failed {
+            1 => write!(f, "the first trial failed: {class}: {reason}"),
+            failed => write!(f, "the first {failed} trials failed alike: {class}: {reason}"),
+        }
+    }
+}
+
+impl fmt::Display for HeldBack {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (trials, are) = if self.trials == 1 { ("trial", "is") } else { ("trials", "are") };
+        write!(f, "{} {trials} {are} held back: {}", self.trials, self.hold)
+    }
+}
+
+/// What a sweep has shown so far.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Canary {
+    /// A trial succeeded in this sweep: nothing of it is ever held back again.
+    pub(crate) proven: bool,
+    /// The failures before that, by kind.
+    kinds: Vec<Kind>,
+    held: Option<Held>,
+}
+
+/// Failures that are alike.
+#[derive(Debug, Clone)]
+struct Kind {
+    class: FailureClass,
+    pattern: String,
+    /// Of the first.
+    reason: String,
+    /// The first trials that failed so, each once.
+    trials: Vec<TrialId>,
+    workers: BTreeSet<WorkerName>,
+}
+
+#[derive(Debug, Clone)]
+struct Held {
+    hold: Hold,
+    /// Where the canaries stand in the queue when they wait.
+    keys: BTreeMap<Key, TrialId>,
+    /// Workers on which trials failed alike: others are tried first. Forgotten by a restart.
+    workers: BTreeSet<WorkerName>,
+}
+
+/// A failure of a trial of a sweep.
+struct Failure<'a> {
+    trial: TrialId,
+    class: FailureClass,
+    reason: &'a str,
+    worker: Option<&'a WorkerName>,
+}
+
+impl Canary {
+    pub(crate) fn hold(&self) -> Option<&Hold> {
+        self.held.as_ref().map(|held| &held.hold)
+    }
+
+    /// Begins anew, unless a trial has succeeded.
+    fn release(&mut self) -> bool {
+        self.kinds.clear();
+        self.held.take().is_some()
+    }
+}
+
+impl Sweep {
+    /// The trials that may be started, in their order.
+    pub(crate) fn startable(&self) -> Box<dyn Iterator<Item = Entry> + '_> {
+        match &self.canary.held {
+            Some(held) => Box::new(held.keys.keys().filter_map(|key| self.queue.get(*key))),
+            None => Box::new(self.queue.iter()),
+        }
+    }
+
+    /// The least memory that any of them needs.
+    pub(crate) fn least_memory(&self) -> Option<u64> {
+        match &self.canary.held {
+            Some(_) => self.startable().map(|entry| entry.memory_bytes).min(),
+            None => self.queue.least_memory(),
+        }
+    }
+
+    /// Whether a trial waits because the sweep is held back.
+    pub(crate) fn holds_back(&self, trial: TrialId) -> bool {
+        self.canary.held.as_ref().is_some_and(|held| !held.keys.values().any(|canary| *canary == trial))
+    }
+
+    /// Whether trials failed on this worker like the canary has not.
+    pub(crate) fn avoids(&self, trial: TrialId, worker: &WorkerName) -> bool {
+        let held = self.canary.held.as_ref();
+        held.is_some_and(|held| held.workers.contains(worker) && held.keys.values().any(|canary| *canary == trial))
+    }
+
+    pub(crate) fn held_back(&self) -> Option<HeldBack> {
+        let held = self.canary.held.as_ref()?;
+        let waits = |trial: &&TrialId| {
+            let state = self.references.get(trial).map(|reference| reference.state);
+            matches!(state, Some(ReferenceState::Unbound | ReferenceState::Bound { running: false, .. }))
+        };
+        let canaries = held.keys.values().filter(waits).count() as u64;
+        let trials = self.totals.queued.saturating_sub(canaries);
+        Some(HeldBack { hold: held.hold.clone(), trials, tried: self.totals.running + canaries })
+    }
+
+    /// Trials that have not ended and would be held back.
+    fn others(&self, canaries: &[TrialId]) -> u64 {
+        let ended = |trial: &&TrialId| {
+            let state = self.references.get(trial).map(|reference| reference.state);
+            matches!(state, None | Some(ReferenceState::Ended { .. }))
+        };
+        let unended = canaries.iter().filter(|trial| !ended(trial)).count() as u64;
+        (self.totals.queued + self.totals.running).saturating_sub(unended)
+    }
+}
+
+impl Scheduler {
+    /// Why the rest of a live sweep is held back, if it is.
+    pub fn held_back(&self, id: SweepId) -> Option<HeldBack> {
+        self.sweeps.get(&id)?.held_back()
+    }
+
+    /// Whether every live sweep that waits for a trial holds it back.
+    pub fn is_held_back(&self, trial: TrialId) -> bool {
+        let wanted_by = self.trials.get(&trial).into_iter().flat_map(|trial| &trial.wanted_by);
+        let mut waiting = wanted_by.filter_map(|id| self.sweeps.get(id)).filter(|sweep| {
+            let state = sweep.references.get(&trial).map(|reference| reference.state);
+            matches!(state, Some(ReferenceState::Bound { .. }))
+        });
+        let mut some = false;
+        waiting.all(|sweep| {
+            some = true;
+            sweep.holds_back(trial)
+        }) && some
+    }
+
+    /// Takes notice of how an attempt ended, and with it perhaps its round.
+    pub(crate) fn note_canary(
+        &mut self,
+        lease: Lease,
+        (ending, round): (&Ending, Option<&RoundEnd>),
+        worker: Option<&WorkerName>,
+        effects: &mut Vec<Effect>,
+    ) {
+        let (class, reason) = match (ending, round) {
+            (Ending::Failed { class, reason }, _) | (Ending::Lost, Some(RoundEnd::Failed { class, reason })) => {
+                (*class, reason.as_str())
+            }
+            (Ending::Succeeded { .. } | Ending::Stopped | Ending::Lost, _) => return,
+        };
+        let failure = Failure { trial: lease.trial, class, reason, worker };
+        let wanted_by = self.trials.get(&lease.trial).map(|trial| trial.wanted_by.clone()).unwrap_or_default();
+        for id in wanted_by {
+            let reference = self.sweeps.get(&id).and_then(|sweep| sweep.references.get(&lease.trial));
+            if reference.is_some_and(|reference| reference.is_bound_to(lease.round)) {
+                self.note_failure(id, &failure, effects);
+            }
+        }
+    }
+
+    fn note_failure(&mut self, id: SweepId, failure: &Failure<'_>, effects: &mut Vec<Effect>) {
+        let limit = self.config.hold_back_after as usize;
+        let Some(sweep) = self.sweeps.get_mut(&id) else { return };
+        if limit == 0 || sweep.canary.proven || sweep.canary.held.is_some() {
+            return;
+        }
+        let pattern = pattern(failure.reason);
+        let kinds = &mut sweep.canary.kinds;
+        let known = kinds.iter().position(|kind| kind.class == failure.class && kind.pattern == pattern);
+        let index = match known {
+            Some(index) => index,
+            None if kinds.len() < MOST => {
+                let (reason, trials, workers) = (failure.reason.to_owned(), Vec::new(), BTreeSet::new());
+                kinds.push(Kind { class: failure.class, pattern, reason, trials, workers });
+                kinds.len() - 1
+            }
+            None => return,
+        };
+        let Some(kind) = kinds.get_mut(index) else { return };
+        if kind.trials.len() < limit && !kind.trials.contains(&failure.trial) {
+            kind.trials.push(failure.trial);
+        }
+        if kind.workers.len() < MOST {
+            kind.workers.extend(failure.worker.cloned());
+        }
+        let kind = kind.clone();
+        if kind.trials.len() >= limit && !self.is_one_machines_fault(id, &kind) {
+            self.hold_back(id, kind, failure.trial, effects);
+        }
+    }
+
+    /// Whether a machine may be at fault, all failures were on one worker, and another could run the sweep's trials.
+    fn is_one_machines_fault(&self, id: SweepId, kind: &Kind) -> bool {
+        let may_be = match kind.class {
+            FailureClass::Data | FailureClass::DeviceUnavailable | FailureClass::DeviceLost | FailureClass::Machine => {
+                true
+            }
+            FailureClass::Spec | FailureClass::OutOfMemory | FailureClass::Trainer | FailureClass::Coordinator => false,
+        };
+        let Some(sweep) = self.sweeps.get(&id).filter(|_| may_be && kind.workers.len() == 1) else { return false };
+        let Some(pin) = sweep.pin else { return false };
+        self.sessions.values().any(|session| {
+            !kind.workers.contains(&session.worker)
+                && self.takes_trials(session)
+                && session.has(&sweep.spec.dataset, pin)
+        })
+    }
+
+    fn hold_back(&mut self, id: SweepId, kind: Kind, newest: TrialId, effects: &mut Vec<Effect>) {
+        let Some(sweep) = self.sweeps.get(&id) else { return };
+        let failed = kind.trials.len() as u32;
+        let mut canaries = kind.trials;
+        let unlike = sweep.queue.last_of_first_rank(|entry| !canaries.contains(&entry.trial));
+        let last = unlike.map_or(newest, |entry| entry.trial);
+        if !canaries.contains(&last) {
+            canaries.push(last);
+        }
+        if sweep.others(&canaries) == 0 {
+            return;
+        }
+        let hold = Hold { failed, class: kind.class, reason: kind.reason, canaries };
+        self.set_hold(id, hold.clone(), kind.workers);
+        effects.push(Effect::HoldChanged { sweep: id, hold: Some(hold) });
+    }
+
+    /// Holds a sweep back, now or as it was before a restart.
+    pub(crate) fn set_hold(&mut self, id: SweepId, hold: Hold, workers: BTreeSet<WorkerName>) {
+        let Some(sweep) = self.sweeps.get_mut(&id) else { return };
+        let key = |trial: &TrialId| {
+            let cost = self.trials.get(trial).map_or(0, |trial| trial.cost);
+            sweep.references.get(trial).map(|reference| (reference.key(cost), *trial))
+        };
+        let keys = hold.canaries.iter().filter_map(key).collect();
+        sweep.canary.held = Some(Held { hold, keys, workers });
+    }
+
+    /// A trial of a sweep succeeded in it: whatever fails from now on, not everything does.
+    pub(crate) fn prove(&mut self, id: SweepId, effects: &mut Vec<Effect>) {
+        let forgets = self.has(Bug::HeldBackForEver);
+        let Some(sweep) = self.sweeps.get_mut(&id) else { return };
+        sweep.canary.proven = true;
+        if !forgets && sweep.canary.release() {
+            effects.push(Effect::HoldChanged { sweep: id, hold: None });
+        }
+    }
+
+    /// A person says that the sweep may go on. What failed is counted anew. Says whether it was held back.
+    pub(crate) fn release_hold(&mut self, id: SweepId, effects: &mut Vec<Effect>) -> bool {
+        let Some(sweep) = self.sweeps.get_mut(&id) else { return false };
+        let released = sweep.canary.release();
+        if released {
+            sweep.unplaceable_since = None;
+            effects.push(Effect::HoldChanged { sweep: id, hold: None });
+        }
+        released
+    }
+}

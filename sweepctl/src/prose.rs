@@ -46,10 +46,12 @@ fn fitted_line(line: &str, columns: usize) -> String {
         return line.to_owned();
     }
     let indent = indent(line).min(columns / 2);
-    let (mut fitted, mut taken, mut begins) = (String::new(), 0, true);
+    let (mut fitted, mut taken, mut before) = (String::new(), 0, "");
     for (number, word) in line.split(' ').enumerate() {
         let wide = width(word);
-        if number > 0 && !begins && wide > 0 && taken + 1 + wide > columns {
+        // A sign stays with its number, and a first word with its label.
+        let sticks = word.starts_with('%') || before.ends_with('±') || taken < indent;
+        if number > 0 && !sticks && wide > 0 && taken + 1 + wide > columns {
             fitted.truncate(fitted.trim_end_matches(' ').len());
             fitted.push('\n');
             fitted.push_str(&" ".repeat(indent));
@@ -60,7 +62,7 @@ fn fitted_line(line: &str, columns: usize) -> String {
         }
         fitted.push_str(word);
         taken += wide;
-        begins = begins && wide == 0;
+        before = word;
     }
     fitted
 }
@@ -108,6 +110,14 @@ mod tests {
         assert_eq!(cut("no difference shown", 18), "no difference …");
         assert_eq!(cut("no difference shown", 19), "no difference shown");
         assert_eq!([cut("difference", 6), cut("difference", 1), cut("difference", 0)], ["diffe…", "…", ""]);
+    }
+
+    #[test]
+    fn a_sign_stays_with_its_number_and_a_long_word_with_its_label() {
+        assert_eq!(fitted("off by 31 % of it", Some(10)), "off by 31 %\n  of it");
+        assert_eq!(fitted("stays within ± 0.0052 here", Some(15)), "stays within ± 0.0052\n  here");
+        let digest = "da".repeat(12);
+        assert_eq!(fitted(&format!("  data       {digest}"), Some(20)), format!("  data       {digest}"));
     }
 
     #[test]

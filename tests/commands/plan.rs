@@ -3,7 +3,7 @@
 use std::io::Read;
 use std::process::Stdio;
 
-use super::{sweepctl, transcript, transcript_with_input};
+use super::{sweepctl, transcript, transcript_of, transcript_with_input};
 
 /// A grid of 8,192 configurations.
 const LARGE: &str = "
@@ -140,7 +140,11 @@ fn with_a_coordinator_it_says_how_long_it_takes_and_what_would_be_shown() {
     let address = super::canned::serve().to_string();
     let plan = |more: &[&str]| {
         let spec = ["plan", "tests/specs/tiny.yaml", "--coordinator", &address];
-        transcript(&[&spec[..], more].concat())
+        let arguments = [&spec[..], more].concat();
+        let mut command = sweepctl(&arguments);
+        // Sentences are whole lines then.
+        command.env("COLUMNS", "200");
+        transcript_of(command, &arguments, b"")
     };
     let text = plan(&["--budget", "2h", "--price-per-hour", "2usd"]);
     for said in [

@@ -8,7 +8,7 @@ use crate::prose::{cut, wrapped};
 
 /// Names have at least so much room, and so much before a less important column comes.
 const NAME_LEAST: usize = 12;
-const NAME_COMFORT: usize = 32;
+const NAME_COMFORT: usize = 24;
 /// Text is not squeezed into less than this for the sake of another column.
 const TEXT_LEAST: usize = 28;
 /// A text of no more than this is shown in one line if there is any room.
@@ -129,7 +129,7 @@ impl Needs {
             Kind::Text => {
                 let word = cells.iter().map(|cell| longest_word(cell)).max().unwrap_or(0);
                 let least = word.min(TEXT_LEAST).max(two_lines(&cells, widest.min(TEXT_LEAST)));
-                (least, least)
+                (least, if widest <= SHORT_TEXT { widest } else { least })
             }
         };
         let empty = !cells.is_empty() && cells.iter().all(|cell| cell.is_empty());

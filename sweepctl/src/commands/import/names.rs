@@ -141,7 +141,7 @@ pub(super) fn mapped(sweep: &Sweep, drop_unknown: bool) -> Mapped {
             continue;
         }
         taken.push((target, name));
-        if *name != meant {
+        if meant.rsplit('.').next() != Some(name.as_str()) {
             mapped.notes.push(format!("`{name}` is `{meant}` here"));
         }
         mapped.notes.extend(note.as_ref().map(|note| format!("`{name}`: {note}")));

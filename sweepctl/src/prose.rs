@@ -46,12 +46,14 @@ fn fitted_line(line: &str, columns: usize) -> String {
         return line.to_owned();
     }
     let indent = indent(line).min(columns / 2);
-    let (mut fitted, mut taken, mut before) = (String::new(), 0, "");
+    // A sign stays with its number.
+    let line = line.replace(" %", "\u{a0}%").replace("± ", "±\u{a0}");
+    let (mut fitted, mut taken) = (String::new(), 0);
     for (number, word) in line.split(' ').enumerate() {
         let wide = width(word);
-        // A sign stays with its number, and a first word with its label.
-        let sticks = word.starts_with('%') || before.ends_with('±') || taken < indent;
-        if number > 0 && !sticks && wide > 0 && taken + 1 + wide > columns {
+        // The first word stays with its label.
+        let begins = taken < indent;
+        if number > 0 && !begins && wide > 0 && taken + 1 + wide > columns {
             fitted.truncate(fitted.trim_end_matches(' ').len());
             fitted.push('\n');
             fitted.push_str(&" ".repeat(indent));
@@ -62,9 +64,8 @@ fn fitted_line(line: &str, columns: usize) -> String {
         }
         fitted.push_str(word);
         taken += wide;
-        before = word;
     }
-    fitted
+    fitted.replace('\u{a0}', " ")
 }
 
 /// Where the text of a line begins that has a label before it: `  trials     3 of 16 ended`.
@@ -114,8 +115,8 @@ mod tests {
 
     #[test]
     fn a_sign_stays_with_its_number_and_a_long_word_with_its_label() {
-        assert_eq!(fitted("off by 31 % of it", Some(10)), "off by 31 %\n  of it");
-        assert_eq!(fitted("stays within ± 0.0052 here", Some(15)), "stays within ± 0.0052\n  here");
+        assert_eq!(fitted("off by 31 % of it", Some(10)), "off by\n  31 % of\n  it");
+        assert_eq!(fitted("stays within ± 0.0052 here", Some(15)), "stays within\n  ± 0.0052 here");
         let digest = "da".repeat(12);
         assert_eq!(fitted(&format!("  data       {digest}"), Some(20)), format!("  data       {digest}"));
     }

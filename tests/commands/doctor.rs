@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
+use std::process::Command;
 
 use serde_json::Value;
 
@@ -15,8 +16,13 @@ struct Found {
 }
 
 fn doctor(arguments: &[&str]) -> Found {
+    doctor_under(arguments, |command| command)
+}
+
+/// The same in another environment.
+fn doctor_under(arguments: &[&str], change: impl FnOnce(&mut Command) -> &mut Command) -> Found {
     let whole: Vec<&str> = ["doctor", "--output", "json"].into_iter().chain(arguments.iter().copied()).collect();
-    let output = sweepctl(&whole).output().unwrap();
+    let output = change(&mut sweepctl(&whole)).output().unwrap();
     let report = serde_json::from_slice(&output.stdout)
         .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&output.stderr)));
     Found { code: output.status.code().unwrap(), report }
@@ -132,6 +138,36 @@ fn this_machine_is_looked_at_as_for_a_local_sweep() {
     assert_eq!(found.code, 1);
     assert_eq!((found.state("slots"), found.state("data set")), ("wrong".to_owned(), "wrong".to_owned()));
     assert!(found.check("data set").1.contains("scenes is not there"), "{}", found.report);
+}
+
+#[cfg(feature = "local")]
+#[test]
+fn without_a_home_the_cache_is_private_or_refused() {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+
+    let temporary = tempfile::tempdir().unwrap();
+    let store = temporary.path().join("sweep.db");
+    let arguments = ["--local", "--store", store.to_str().unwrap()];
+    let look = |home: Option<&str>| {
+        doctor_under(&arguments, |command| {
+            let command = command.env_remove("HOME").env_remove("XDG_CACHE_HOME").env("TMPDIR", temporary.path());
+            command.envs(home.map(|home| ("HOME", home)))
+        })
+    };
+    let private = temporary.path().join(format!("sweep-{}", temporary.path().metadata().unwrap().uid()));
+    for home in [None, Some("/")] {
+        let (state, found, advice) = look(home).check("cache");
+        assert_eq!(state, "warning", "{found}");
+        assert!(found.contains(private.to_str().unwrap()) && advice.contains("HOME"), "{found} {advice}");
+    }
+    assert!(!private.exists(), "it looks and makes nothing");
+    let home = temporary.path().join("home");
+    assert_eq!(look(home.to_str()).state("cache"), "ok");
+    std::fs::create_dir(&private).unwrap();
+    std::fs::set_permissions(&private, std::fs::Permissions::from_mode(0o777)).unwrap();
+    let (state, found, _) = look(None).check("cache");
+    assert_eq!(state, "wrong");
+    assert!(found.contains("has mode 777 and not 700"), "{found}");
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! How long this agent ran. A task's own thread reads the clock in between, so that a gap shows whatever the agent waits for.
+//! How long this agent ran. A thread of its own reads the clock twice a second, so that a gap shows whatever the agent waits
+//! for.
 
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex, PoisonError};

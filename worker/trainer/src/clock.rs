@@ -1,4 +1,5 @@
-//! How long this process ran. A thread reads the clock in between, so that a gap shows even in the middle of a long step.
+//! How long this process ran. A thread of its own reads the clock twice a second, so that a gap shows even in the middle of a
+//! long step.
 
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex, PoisonError};

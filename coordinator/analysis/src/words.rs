@@ -107,8 +107,8 @@ impl McNemar {
             "under seed {}, only it got {} right, only the other {} (McNemar's exact test: p = {}); this speaks of this one pair \
              of trained networks and not of the method",
             self.seed,
-            plural(self.gained.into(), "image"),
-            count(self.lost.into()),
+            plural(self.gained, "image"),
+            count(self.lost),
             probability(self.p)
         )
     }

@@ -81,8 +81,11 @@ pub(super) fn from(against: Option<&str>) -> String {
     against.map_or_else(|| "the starting point of the stage".to_owned(), escape)
 }
 
+/// What a row has of a metric.
+type Read = fn(&Row) -> Option<Estimate>;
+
 /// The columns of metrics: each with its heading and what a row has of it.
-const METRICS: [(&str, &str, fn(&Row) -> Option<Estimate>); 4] = [
+const METRICS: [(&str, &str, Read); 4] = [
     ("train_accuracy", "train acc#", |row| row.train_accuracy),
     ("val_accuracy", "val acc#", |row| row.val_accuracy),
     ("train_loss", "train loss#", |row| row.train_loss),

@@ -13,11 +13,14 @@ use crate::failure::Failure;
 pub(super) async fn give_up(client: &mut Client, sweep: &Sweep, why: &Unplaceable, made: bool) -> Failure {
     let counts = &sweep.counts;
     let untouched = counts.succeeded == counts.reused && counts.failed + counts.cancelled == 0;
-    let what = match counts.queued {
-        queued if untouched && queued == counts.total() => format!("nothing of sweep {}", sweep.id),
-        queued => format!("{} of sweep {}", plural(queued, "trial"), sweep.id),
+    let what = match untouched {
+        true => format!("nothing of sweep {} can be trained on this machine", sweep.id),
+        false => {
+            let waiting = plural(counts.queued, "trial");
+            format!("{waiting} of sweep {} cannot be trained on this machine", sweep.id)
+        }
     };
-    let failure = Failure::failed(format!("{what} can be trained on this machine")).because(why.failure.reason.clone());
+    let failure = Failure::failed(what).because(why.failure.reason.clone());
     let mend = match why.failure.class.as_str() {
         "out_of_memory" => {
             "`--slots 1` gives one slot all of the memory; or ask for a smaller batch_size or image_size"

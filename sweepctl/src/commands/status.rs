@@ -171,6 +171,8 @@ pub(crate) fn exit(sweep: &Sweep) -> Exit {
 
 #[cfg(test)]
 mod tests {
+    use sweep_proto::v1;
+
     use super::*;
 
     #[test]
@@ -181,6 +183,23 @@ mod tests {
         assert_eq!(counts(&Counts { failed: 1, ..none }), "1 of 1 ended (1 failed)");
         let many = Counts { succeeded: 1_000_000, to_come_at_most: 8_000_000, ..none };
         assert_eq!(counts(&many), "1,000,000 of 1,000,000 ended, at most 8,000,000 trials to come");
+    }
+
+    #[test]
+    fn workers_out_of_service_are_named_with_the_reason_and_what_puts_them_back() {
+        let absent = v1::OutOfService {
+            worker: "gpu-7".into(),
+            reason: "3 trials failed here in a row that succeeded on other workers".into(),
+            remedy: "mend its machine and restart the worker".into(),
+        };
+        let sweep = Sweep::from(v1::SweepStatus { out_of_service: vec![absent], ..Default::default() });
+        let said = anstream::adapter::strip_str(&describe(&sweep)).to_string();
+        let line = said.lines().last().unwrap();
+        assert_eq!(
+            line,
+            "  worker     gpu-7 is out of service: 3 trials failed here in a row that succeeded on other workers; mend its \
+             machine and restart the worker"
+        );
     }
 
     #[test]

@@ -98,6 +98,23 @@ fn manner(old: &Provenance, new: &Provenance) -> (bool, String) {
 }
 
 impl Reproduction {
+    /// For people: whether it is the same, and what differs.
+    pub fn sentence(&self) -> String {
+        let manner = if self.exactly { "bit for bit".to_owned() } else { format!("within {}", self.tolerance) };
+        if self.same {
+            return format!("the same, {manner}");
+        }
+        let mut differs = self.mismatches.clone();
+        if let Some((largest, place)) = &self.largest {
+            let (changed, numbers) = (self.numbers_changed, self.numbers);
+            differs.push(format!("{changed} of {numbers} numbers differ, by {largest:.1e} at most ({place})"));
+        }
+        if self.predictions_changed > 0 {
+            differs.push(format!("{} of {} images have another class", self.predictions_changed, self.predictions));
+        }
+        format!("not the same, {manner}: {}", differs.join("; "))
+    }
+
     /// What has to be equal before numbers can be compared.
     fn whole(&mut self, old: &Answer<'_>, new: &Answer<'_>) {
         let (made, again) = (&old.result.provenance, &new.result.provenance);

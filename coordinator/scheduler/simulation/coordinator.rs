@@ -284,6 +284,7 @@ impl Coordinator {
             pin: None,
             stages: stages.len() as u32,
             fresh: false,
+            reproduces: false,
             allowance: None,
         };
         let first = stages.first().cloned().unwrap_or_default();

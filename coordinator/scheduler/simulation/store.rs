@@ -66,6 +66,7 @@ impl Store {
         let rounds = self.rounds.range((wanted.id, 0)..=(wanted.id, u32::MAX));
         let newest = rounds.clone().map(|((_, round), _)| *round).max().unwrap_or(0);
         let known = rounds.rev().find_map(|((_, round), stored)| match (&stored.end, stored.pin) {
+            _ if self.only_reproduces(wanted.id, *round) => None,
             (Some(RoundEnd::Succeeded { outcome, .. }), Some(data_digest)) => {
                 Some(Known { round: *round, data_digest, outcome: *outcome })
             }
@@ -73,6 +74,14 @@ impl Store {
         });
         let attempts = self.attempts.get(&wanted.id).copied().unwrap_or(0);
         WantedTrial { history: History { rounds: newest, attempts, known }, ..wanted }
+    }
+
+    /// Whether only sweeps that ask again what has an answer are bound to a round.
+    fn only_reproduces(&self, trial: TrialId, round: u32) -> bool {
+        let sweeps = self.live.values().chain(self.ended.values()).chain(self.cancelled.values());
+        let bound = |bound: &BoundTrial| bound.trial == trial && bound.round == round && !bound.reused;
+        let mut bound = sweeps.filter(|sweep| sweep.bound.iter().any(bound)).peekable();
+        bound.peek().is_some() && bound.all(|sweep| sweep.sweep.reproduces)
     }
 
     /// How the round ended that a sweep uses for a trial.

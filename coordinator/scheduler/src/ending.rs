@@ -9,7 +9,7 @@ use crate::effect::{Effect, RoundEnd, SweepEnd};
 use crate::event::{Ending, Known};
 use crate::id::{Lease, StageIndex, SweepId, WorkerName};
 use crate::session::SlotUse;
-use crate::sweep::{ReferenceEnd, ReferenceState, Stage};
+use crate::sweep::{ReferenceEnd, ReferenceState, Stage, Sweep};
 use crate::trial::{Place, RoundState};
 
 /// What becomes of a round whose attempt has ended.
@@ -56,13 +56,27 @@ impl Scheduler {
         self.note_canary(lease, (&ending, round), worker.as_ref(), effects);
         match next {
             Next::End(end) => {
-                if let (RoundEnd::Succeeded { outcome, .. }, Some(trial)) = (&end, self.trials.get_mut(&lease.trial)) {
+                let repeats = self.only_reproduces(lease);
+                if let (RoundEnd::Succeeded { outcome, .. }, Some(trial)) = (&end, self.trials.get_mut(&lease.trial))
+                    && !repeats
+                {
                     trial.history.known = Some(Known { round: lease.round, data_digest: pin, outcome: *outcome });
                 }
                 self.end_round(lease.trial, end, effects);
             }
             Next::Again { delay_ms } => self.requeue(lease.trial, delay_ms),
         }
+    }
+
+    /// Whether only sweeps that ask again what has an answer wait for this round.
+    fn only_reproduces(&self, lease: Lease) -> bool {
+        let wanted_by = self.trials.get(&lease.trial).into_iter().flat_map(|trial| &trial.wanted_by);
+        let sweeps = wanted_by.filter_map(|id| self.sweeps.get(id));
+        let bound = |sweep: &&Sweep| {
+            sweep.references.get(&lease.trial).is_some_and(|reference| reference.is_bound_to(lease.round))
+        };
+        let mut waiting = sweeps.filter(bound).peekable();
+        waiting.peek().is_some() && waiting.all(|sweep| sweep.spec.reproduces)
     }
 
     fn next(&mut self, lease: Lease, ending: &Ending, freed: Option<Freed>) -> Next {

@@ -131,6 +131,8 @@ pub struct NewSweep {
     pub stages: u32,
     /// Known results do not answer its trials: each gets a round that ends while the sweep lives.
     pub fresh: bool,
+    /// It asks again what has an answer. A round that only such sweeps wait for does not become the known answer.
+    pub reproduces: bool,
     /// How many attempts may be started before `SetAllowance` says otherwise; `None` for any number.
     pub allowance: Option<u64>,
 }

@@ -310,7 +310,7 @@ impl Driver {
     fn round_ended(&mut self, trial: TrialId, round: u32, end: RoundEnd, digest: Option<Digest>) {
         let (state, accepted, failure) = match end {
             RoundEnd::Succeeded { attempt, outcome } => {
-                if let Some(data_digest) = digest {
+                if let Some(data_digest) = digest.filter(|_| !self.only_reproduces(trial, round)) {
                     let known = Known { round, data_digest, outcome };
                     self.remember(trial, |history| history.known = Some(known));
                 }
@@ -329,6 +329,14 @@ impl Driver {
         for sweep in sweeps {
             self.count_ended(sweep, trial);
         }
+    }
+
+    /// Whether only sweeps that ask again what has an answer wait for this round, which has just ended: the known answer
+    /// stays the one before. A sweep that the round was the last of lives no longer.
+    fn only_reproduces(&self, trial: TrialId, round: u32) -> bool {
+        let wanting = self.live.sweeps.iter().filter(|(_, sweep)| sweep.trials.contains_key(&trial));
+        let mut bound = wanting.filter(|(id, _)| self.scheduler.uses(**id, trial, round).unwrap_or(true)).peekable();
+        bound.peek().is_some() && bound.all(|(_, sweep)| sweep.record.submission.reproduces.is_some())
     }
 
     fn count_ended(&mut self, sweep: SweepId, trial: TrialId) {

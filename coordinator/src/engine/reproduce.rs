@@ -10,9 +10,12 @@ use sweep_spec::{TRAINER_SEMANTICS, Trial, TrialId};
 use super::submit::Submit;
 use super::{Error, Handle};
 use crate::convert::Invalid;
-use crate::reproduction::{self, Reproduction};
+use crate::reproduction::{self, Reproduction, TOLERANCE};
 use crate::store::codes::AttemptState;
-use crate::store::record::{AttemptRecord, Predictions, ResultRecord, TrialPage, TrialState};
+use crate::store::record::{AttemptRecord, Predictions, Repeat, ResultRecord, TrialPage, TrialState};
+
+/// Repetitions of one trial that are compared when it is shown.
+const MOST_REPEATS: usize = 8;
 
 /// A trial that runs again.
 #[derive(Debug, Clone)]
@@ -54,8 +57,8 @@ impl Handle {
             return Err(invalid("trial", problem));
         }
         let attempts = self.store.attempts(id).await?;
-        let accepted = attempts.into_iter().rev().find(|attempt| attempt.state == AttemptState::Succeeded);
-        let old = accepted.ok_or_else(|| invalid("trial", "it has no answer yet that could be given again"))?;
+        let old = self.accepted(id, attempts).await?;
+        let old = old.ok_or_else(|| invalid("trial", "it has no answer yet that could be given again"))?;
         let answer = self.store.result(old.key).await?;
         let answer = answer.ok_or_else(|| Error::Internal(format!("attempt {} has no result", old.lease.attempt)))?;
         let spec = spec_of(&record.trial, id)?;
@@ -68,6 +71,41 @@ impl Handle {
             ..Submit::default()
         };
         Ok(Reproducing { sweep: self.submit(request).await?.sweep, trial: id, old })
+    }
+
+    /// The attempt whose answer counts: the newest that was accepted in a round that did not only ask again what had an answer.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub async fn accepted(&self, id: TrialId, attempts: Vec<AttemptRecord>) -> Result<Option<AttemptRecord>, Error> {
+        let repeats = self.store.repeats(id).await?;
+        let repeated = |attempt: &AttemptRecord| repeats.iter().any(|repeat| repeat.round == attempt.lease.round);
+        let accepted = attempts.into_iter().rev().filter(|attempt| attempt.state == AttemptState::Succeeded);
+        let (again, first): (Vec<_>, Vec<_>) = accepted.partition(repeated);
+        Ok(first.into_iter().chain(again).next())
+    }
+
+    /// What came of asking a trial again: the sweep, the round, and how the answers compare; the newest so many, oldest first.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub async fn reproductions(
+        &self,
+        id: TrialId,
+        attempts: &[AttemptRecord],
+    ) -> Result<Vec<(Repeat, Reproduction)>, Error> {
+        let mut found = Vec::new();
+        for repeat in self.store.repeats(id).await?.into_iter().rev().take(MOST_REPEATS) {
+            let answers = |attempt: &&AttemptRecord| {
+                attempt.lease.round == repeat.round && attempt.state == AttemptState::Succeeded
+            };
+            let Some(new) = attempts.iter().find(answers) else { continue };
+            let Some(old) = attempts.iter().find(|attempt| attempt.key == repeat.old) else { continue };
+            let (old, new) = (self.answered(Some(old)).await?, self.answered(Some(new)).await?);
+            found.push((repeat, reproduction::compare(&old.as_answer(), &new.as_answer(), TOLERANCE)));
+        }
+        found.reverse();
+        Ok(found)
     }
 
     /// The two answers of a sweep that reproduces, and what they come to.

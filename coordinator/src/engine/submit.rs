@@ -202,6 +202,7 @@ impl Handle {
         let ticket = self.ask(Command::Ticket).await?;
         let expanded = expansion.known(self.store.as_ref()).await?;
         let new = NewSweep {
+            reproduces: record.submission.reproduces.is_some(),
             id,
             priority: record.priority,
             weight: record.weight,

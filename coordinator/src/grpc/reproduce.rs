@@ -6,7 +6,8 @@ use super::sweep::Sweeps;
 use crate::convert::{self, Invalid, MAX_NAME_BYTES, bytes, metrics_message, outcome_message, provenance_message};
 use crate::engine::epoch;
 use crate::engine::{Answered, Board, Error};
-use crate::reproduction::TOLERANCE;
+use crate::reproduction::{Reproduction, TOLERANCE};
+use crate::store::record::Repeat;
 
 impl Sweeps {
     pub(super) async fn reproduce(
@@ -52,6 +53,17 @@ impl Sweeps {
             old: Some(answer(&board, &old)),
             new: Some(answer(&board, &new)),
         })
+    }
+}
+
+/// How a trial is marked that was asked again.
+pub(super) fn mark((repeat, found): &(Repeat, Reproduction)) -> v1::ReproductionMark {
+    v1::ReproductionMark {
+        sweep: repeat.sweep.0,
+        round: repeat.round,
+        same: found.same,
+        exactly: found.exactly,
+        sentence: found.sentence(),
     }
 }
 

@@ -153,9 +153,9 @@ impl Sweeps {
         let (id, sweep) = (row.trial, board.record.id);
         let store = self.engine.store();
         let attempts = store.attempts(id).await?;
-        let accepted =
-            attempts.iter().rev().find(|attempt| attempt.state == crate::store::codes::AttemptState::Succeeded);
-        let shown = accepted.or(attempts.last());
+        let accepted = self.engine.accepted(id, attempts.clone()).await?;
+        let shown = accepted.as_ref().or(attempts.last());
+        let reproductions = self.engine.reproductions(id, &attempts).await?;
         let (points, validation, test_predictions) = match shown.map(|attempt| attempt.key) {
             Some(key) => (store.points(key).await?, store.validation(key).await?, store.test_predictions(key).await?),
             None => (Vec::new(), None, None),
@@ -176,16 +176,20 @@ impl Sweeps {
             sweeps: record.sweeps.iter().map(|(sweep, ..)| sweep.0).collect(),
             waiting_for: waiting,
             test_predictions,
+            reproductions: reproductions.iter().map(super::reproduce::mark).collect(),
         })
     }
 
-    /// A trial, its row in the newest sweep that refers to it, and that sweep's board.
+    /// A trial, its row in the newest sweep that refers to it and does not only ask it again, and that sweep's board.
     pub(crate) async fn trial_row(&self, text: &str) -> Result<(TrialRecord, TrialRow, Arc<Board>), Error> {
         let id = self.trial_named(text).await?;
         let store = self.engine.store();
         let unknown = || Error::NotFound { what: format!("trial `{text}`") };
         let record = store.trial(id).await?.ok_or_else(unknown)?;
-        let (sweep, configuration, seed) = record.sweeps.last().copied().ok_or_else(unknown)?;
+        let repeats = store.repeats(id).await?;
+        let repeats = |sweep: SweepId| repeats.iter().any(|repeat| repeat.sweep == sweep);
+        let newest = record.sweeps.iter().rev().find(|(sweep, ..)| !repeats(*sweep)).or(record.sweeps.last());
+        let (sweep, configuration, seed) = newest.copied().ok_or_else(unknown)?;
         let before = match (configuration, seed) {
             (0, 0) => None,
             (configuration, 0) => Some((configuration - 1, i64::MAX as u64)),

@@ -37,8 +37,8 @@ use location::Location;
 use observed::Observed;
 use postgres::leader::Candidate;
 use record::{
-    ArtifactRecord, AttemptKey, AttemptRecord, AuditFilter, ConfigurationRecord, LiveSweep, Loaded, Point, Replicate,
-    ResultRecord, SweepRecord, TrialPage, TrialRecord, TrialRow, WorkerRecord,
+    ArtifactRecord, AttemptKey, AttemptRecord, AuditFilter, ConfigurationRecord, LiveSweep, Loaded, Point, Repeat,
+    Replicate, ResultRecord, SweepRecord, TrialPage, TrialRecord, TrialRow, WorkerRecord,
 };
 use sqlite::{Options, SqliteStore};
 use tokens::Tokens;
@@ -269,6 +269,12 @@ pub struct Loss {
     pub reason: String,
 }
 
+/// Rounds that only sweeps are bound to which ask again what has an answer, as trial and round.
+pub(crate) const REPEATS: &str = "SELECT y.trial AS trial, y.round AS round FROM submissions b \
+     JOIN sweep_trials y ON y.sweep = b.sweep WHERE b.reproduces IS NOT NULL AND y.round IS NOT NULL AND NOT EXISTS \
+     (SELECT 1 FROM sweep_trials z LEFT JOIN submissions c ON c.sweep = z.sweep \
+     WHERE z.trial = y.trial AND z.round = y.round AND z.reused = 0 AND c.reproduces IS NULL)";
+
 /// What a store does.
 #[async_trait]
 pub trait Store: Tokens {
@@ -327,6 +333,9 @@ pub trait Store: Tokens {
 
     /// A trial's attempts, oldest first.
     async fn attempts(&self, trial: TrialId) -> Result<Vec<AttemptRecord>, Error>;
+
+    /// The sweeps that asked a trial again after it had an answer, oldest first.
+    async fn repeats(&self, trial: TrialId) -> Result<Vec<Repeat>, Error>;
 
     /// An attempt by its lease.
     async fn attempt(&self, lease: Lease) -> Result<Option<AttemptRecord>, Error>;

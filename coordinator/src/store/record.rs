@@ -319,6 +319,17 @@ pub struct TrialRecord {
     pub sweeps: Vec<(SweepId, u32, u64)>,
 }
 
+/// A trial that was asked again after it had an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Repeat {
+    /// The sweep that asked.
+    pub sweep: SweepId,
+    /// The round that answered it, or will.
+    pub round: u32,
+    /// The attempt whose answer the new one is compared with.
+    pub old: AttemptKey,
+}
+
 /// An attempt.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AttemptRecord {

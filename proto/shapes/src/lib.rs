@@ -37,7 +37,7 @@ pub use reproduction::Reproduction;
 pub use sweep::{
     Best, Counts, HeldBack, LeftOut, OutOfService, Outlook, Running, Stage as SweepStage, State, Sweep, Unplaceable,
 };
-pub use trial::{Attempt, Detail, Failure, Origin, Provenance, Summary};
+pub use trial::{Attempt, Detail, Failure, Origin, Provenance, ReproductionMark, Summary};
 pub use worker::{Slot, Worker};
 
 /// A message without a part that the contract promises.

@@ -251,6 +251,26 @@ impl From<v1::Validation> for Validation {
     }
 }
 
+/// A trial that was run again after it had an answer, which it keeps.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub struct ReproductionMark {
+    /// The sweep that ran it again.
+    pub sweep: u64,
+    pub round: u32,
+    pub same: bool,
+    /// Bit for bit; otherwise within the usual tolerance.
+    pub exactly: bool,
+    /// Whether it is the same, and what differs.
+    pub sentence: String,
+}
+
+impl From<v1::ReproductionMark> for ReproductionMark {
+    fn from(mark: v1::ReproductionMark) -> Self {
+        let v1::ReproductionMark { sweep, round, same, exactly, sentence } = mark;
+        Self { sweep, round, same, exactly, sentence }
+    }
+}
+
 /// Everything that is known of one trial.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct Detail {
@@ -268,6 +288,8 @@ pub struct Detail {
     pub test_predictions: Option<Validation>,
     /// The sweeps that want it.
     pub sweeps: Vec<u64>,
+    /// What came of running it again, oldest first.
+    pub reproductions: Vec<ReproductionMark>,
 }
 
 impl From<v1::GetTrialResponse> for Detail {
@@ -282,6 +304,7 @@ impl From<v1::GetTrialResponse> for Detail {
             validation: answer.validation.map(Validation::from),
             test_predictions: answer.test_predictions.map(Validation::from),
             sweeps: answer.sweeps,
+            reproductions: answer.reproductions.into_iter().map(ReproductionMark::from).collect(),
         }
     }
 }

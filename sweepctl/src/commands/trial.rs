@@ -91,6 +91,9 @@ fn describe(detail: &Detail, all_settings: bool) -> String {
     if let Some(reason) = &detail.waiting_for {
         line("waits", escape(reason));
     }
+    for mark in &detail.reproductions {
+        line("run again", format!("sweep {}, round {}: {}", mark.sweep, mark.round, escape(&mark.sentence)));
+    }
     for (label, metrics) in [("reported", trial.reported), ("best", detail.best), ("last", detail.last)] {
         if let Some(metrics) = metrics {
             let share = |accuracy: f64, loss: f64| format!("{} (loss {})", fixed(accuracy, 4), fixed(loss, 4));

@@ -19,6 +19,7 @@ fn submit(env: &mut Env, allowance: Option<u64>, trials: &[(u64, u64, u32)]) {
         pin: None,
         stages: 1,
         fresh: false,
+        reproduces: false,
         allowance,
     };
     env.apply(Event::SubmitSweep(new));

@@ -152,14 +152,25 @@ impl Env {
     /// One stage that ignores what is known.
     pub(crate) fn submit_fresh(&mut self, id: u64, trials: &[(u64, u64)]) -> Vec<Effect> {
         let trials = trials.iter().map(|(number, cost)| self.store.remembered(wanted(*number, *cost))).collect();
-        self.submit_with(id, vec![trials], true)
+        self.submit_with(id, vec![trials], (true, false))
     }
 
     pub(crate) fn submit_trials(&mut self, id: u64, stages: Vec<Vec<WantedTrial>>) -> Vec<Effect> {
-        self.submit_with(id, stages, false)
+        self.submit_with(id, stages, (false, false))
     }
 
-    fn submit_with(&mut self, id: u64, stages: Vec<Vec<WantedTrial>>, fresh: bool) -> Vec<Effect> {
+    /// A sweep that asks one trial again.
+    pub(crate) fn reproduce(&mut self, id: u64, number: u64) -> Vec<Effect> {
+        let trials = vec![self.store.remembered(wanted(number, 1))];
+        self.submit_with(id, vec![trials], (true, true))
+    }
+
+    fn submit_with(
+        &mut self,
+        id: u64,
+        stages: Vec<Vec<WantedTrial>>,
+        (fresh, reproduces): (bool, bool),
+    ) -> Vec<Effect> {
         let count = stages.len() as u32;
         let new = NewSweep {
             id: sweep(id),
@@ -171,6 +182,7 @@ impl Env {
             pin: None,
             stages: count,
             fresh,
+            reproduces,
             allowance: None,
         };
         let mut effects = self.apply(Event::SubmitSweep(new));

@@ -161,6 +161,7 @@ fn a_spec_may_want_more_tries_or_none() {
             pin: None,
             stages: 1,
             fresh: false,
+            reproduces: false,
             allowance: None,
         };
         env.apply(Event::SubmitSweep(new));

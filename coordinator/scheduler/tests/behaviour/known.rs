@@ -75,3 +75,21 @@ fn fresh_sweeps_share_a_round_that_is_open_and_stay_fresh_over_a_restart() {
     env.succeed(2, first);
     assert_eq!((env.only_running(2).trial, env.only_running(2).round), (trial(11), 2));
 }
+
+#[test]
+fn an_answer_that_was_asked_again_stays_the_known_one() {
+    let mut env = answered();
+    env.reproduce(2, 10);
+    let again = env.only_running(1);
+    assert_eq!(again, lease(10, 2, 2));
+    env.succeed(1, again);
+    for (id, restart) in [(3, false), (4, true)] {
+        if restart {
+            env.restart();
+            env.worker(2, "w1", 1).has_data(2);
+        }
+        let effects = env.submit(id, &[&[(10, 9)]]);
+        let bound = Effect::TrialBound { sweep: sweep(id), trial: trial(10), round: 1, reused: true };
+        assert!(effects.contains(&bound), "{effects:?}");
+    }
+}

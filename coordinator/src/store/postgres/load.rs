@@ -15,9 +15,9 @@ use super::columns::{flag, large, signed, small, small_or_none, unsigned};
 use super::read::{self, digest, trial_id};
 use super::trials::metrics;
 use super::{audit, holds, observed, weights};
-use crate::store::Error;
 use crate::store::codes::{AttemptState, RoundState, StageState, SweepState, class_of, outcome_of};
 use crate::store::record::{AttemptKey, ConfigurationRecord, LiveAttempt, LiveSweep, Loaded, SweepRecord};
+use crate::store::{Error, REPEATS};
 
 pub(super) async fn load(pool: &PgPool) -> Result<Loaded, Error> {
     let live = sqlx::query_scalar("SELECT id FROM sweeps WHERE state = 1 ORDER BY id");
@@ -158,6 +158,7 @@ async fn sweep_snapshot(
             pin: record.pin,
             stages: record.stages.len() as u32,
             fresh: record.submission.fresh,
+            reproduces: record.submission.reproduces.is_some(),
             allowance: None,
         },
         stages,
@@ -172,13 +173,15 @@ pub(super) async fn histories(
     sweep: SweepId,
     stages: &[u32],
 ) -> Result<HashMap<TrialId, History>, Error> {
-    let query = sqlx::query(
-        "SELECT t.trial, (SELECT MAX(o.round) FROM rounds o WHERE o.trial = t.trial) AS rounds, \
+    let text = format!(
+        "WITH repeats AS ({REPEATS}) \
+         SELECT t.trial, (SELECT MAX(o.round) FROM rounds o WHERE o.trial = t.trial) AS rounds, \
          (SELECT MAX(a.attempt) FROM attempts a WHERE a.trial = t.trial) AS attempts, \
          k.round AS known_round, k.outcome, r.data_digest \
          FROM sweep_trials t \
          LEFT JOIN rounds k ON k.trial = t.trial AND k.round = (SELECT MAX(x.round) FROM rounds x \
-             WHERE x.trial = t.trial AND x.state = 1) \
+             WHERE x.trial = t.trial AND x.state = 1 \
+             AND NOT EXISTS (SELECT 1 FROM repeats p WHERE p.trial = x.trial AND p.round = x.round)) \
          LEFT JOIN attempts a ON a.trial = t.trial AND a.attempt = k.attempt \
          LEFT JOIN results r ON r.attempt = a.key \
          WHERE t.sweep = $1 AND EXISTS (SELECT 1 FROM rounds o WHERE o.trial = t.trial) \
@@ -186,6 +189,7 @@ pub(super) async fn histories(
              AND c.configuration = t.configuration AND c.stage = ANY ($2))",
     );
     let stages: Vec<i64> = stages.iter().copied().map(i64::from).collect();
+    let query = sqlx::query(AssertSqlSafe(text));
     let rows = query.bind(signed(sweep.0)).bind(stages).fetch_all(pool).await?;
     rows.iter().map(history).collect()
 }

@@ -30,8 +30,8 @@ use sweep_spec::{Digest, TrialId};
 
 use super::observed::Observed;
 use super::record::{
-    ArtifactRecord, AttemptKey, AttemptRecord, AuditFilter, ConfigurationRecord, LiveSweep, Loaded, Point, Replicate,
-    ResultRecord, SweepRecord, TrialPage, TrialRecord, TrialRow, WorkerRecord,
+    ArtifactRecord, AttemptKey, AttemptRecord, AuditFilter, ConfigurationRecord, LiveSweep, Loaded, Point, Repeat,
+    Replicate, ResultRecord, SweepRecord, TrialPage, TrialRecord, TrialRow, WorkerRecord,
 };
 use super::tokens::{TokenRecord, Tokens};
 use super::weights::{Settled, Settlement};
@@ -275,6 +275,10 @@ impl Store for PostgresStore {
 
     async fn attempts(&self, trial: TrialId) -> Result<Vec<AttemptRecord>, Error> {
         trials::attempts(&self.readers, trial).await
+    }
+
+    async fn repeats(&self, trial: TrialId) -> Result<Vec<Repeat>, Error> {
+        trials::repeats(&self.readers, trial).await
     }
 
     async fn attempt(&self, lease: Lease) -> Result<Option<AttemptRecord>, Error> {

@@ -12,7 +12,8 @@ use super::read::{digest, from_json, stages, trial_id};
 use crate::store::Error;
 use crate::store::codes::{AttemptState, RoundState, SweepState, class_of, outcome_of};
 use crate::store::record::{
-    AttemptKey, AttemptRecord, Point, Replicate, ResultRecord, TestScore, TrialPage, TrialRecord, TrialRow, TrialState,
+    AttemptKey, AttemptRecord, Point, Repeat, Replicate, ResultRecord, TestScore, TrialPage, TrialRecord, TrialRow,
+    TrialState,
 };
 
 /// The columns of a result; all absent where a left join found none.
@@ -286,6 +287,20 @@ pub(super) async fn trial(pool: &PgPool, id: TrialId) -> Result<Option<TrialReco
 
 const ATTEMPT: &str = "SELECT key, trial, round, attempt, worker, slot, device, slot_memory_bytes, state, class, \
                        reason, assigned_ms, ended_ms, start_seconds, run_seconds, log_tail FROM attempts WHERE trial = $1";
+
+pub(super) async fn repeats(pool: &PgPool, trial: TrialId) -> Result<Vec<Repeat>, Error> {
+    let query = sqlx::query(
+        "SELECT b.sweep, y.round, b.reproduces FROM submissions b JOIN sweeps s ON s.id = b.sweep AND s.state > 0 \
+         JOIN sweep_trials y ON y.sweep = b.sweep AND y.round IS NOT NULL \
+         WHERE y.trial = $1 AND b.reproduces IS NOT NULL ORDER BY b.sweep",
+    );
+    let rows = query.bind(trial.as_bytes().as_slice()).fetch_all(pool).await?;
+    let repeat = |row: &PgRow| {
+        let (sweep, round) = (SweepId(large(row, "sweep")?), small(row, "round")?);
+        Ok(Repeat { sweep, round, old: AttemptKey(row.try_get("reproduces")?) })
+    };
+    rows.iter().map(repeat).collect()
+}
 
 pub(super) async fn attempts(pool: &PgPool, trial: TrialId) -> Result<Vec<AttemptRecord>, Error> {
     let query = sqlx::query(AssertSqlSafe(format!("{ATTEMPT} ORDER BY attempt")));

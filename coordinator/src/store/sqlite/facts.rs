@@ -1,21 +1,22 @@
 //! What is known of the trials of a sweep: three scans, each in the order of the spec, and every row held against its
 //! checksum. A restart reads all of it for what lives, so rows are put together here rather than by subqueries.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use futures::TryStreamExt;
-use sqlx::AssertSqlSafe;
 use sqlx::sqlite::SqlitePool;
+use sqlx::{AssertSqlSafe, Row};
 use sweep_scheduler::SweepId;
 use sweep_scheduler::effect::RoundEnd;
 use sweep_scheduler::event::{History, Known};
 use sweep_spec::{Digest, FailureClass, TrialId};
 
 use super::cells::Cells;
+use super::read::trial_id;
 use super::rows::signed;
-use crate::store::Error;
 use crate::store::codes::{AttemptState, RoundState, class_of, outcome_of};
 use crate::store::record::AttemptKey;
+use crate::store::{Error, REPEATS};
 
 /// A trial of a sweep.
 pub(super) struct TrialFacts {
@@ -33,6 +34,8 @@ pub(super) struct TrialFacts {
 pub(super) struct RoundFacts {
     pub(super) round: u32,
     pub(super) state: RoundState,
+    /// Only sweeps wait for it that ask again what has an answer.
+    repeats: bool,
     attempt: Option<u32>,
     outcome: Option<i64>,
     class: Option<i64>,
@@ -86,7 +89,8 @@ impl TrialFacts {
 
     /// What the store knows of the question. Numbers below the floors are never given again.
     pub(super) fn history(&self, floors: Floors) -> Result<History, Error> {
-        let newest = self.rounds.iter().rev().find(|round| round.state == RoundState::Succeeded);
+        let counts = |round: &&RoundFacts| round.state == RoundState::Succeeded && !round.repeats;
+        let newest = self.rounds.iter().rev().find(counts);
         let known = match newest.and_then(|round| Some((round, self.answer(round)?, round.outcome?))) {
             Some((round, (data_digest, _), outcome)) => {
                 Some(Known { round: round.round, data_digest, outcome: outcome_of(outcome)? })
@@ -136,8 +140,24 @@ pub(super) async fn trials(pool: &SqlitePool, sweep: SweepId, only_known: bool) 
         }
     }
     drop(rows);
+    repeats(pool, sweep, &mut found).await?;
     attempts(pool, sweep, &mut found).await?;
     Ok(found)
+}
+
+/// Marks the rounds that do not change which answer is known.
+async fn repeats(pool: &SqlitePool, sweep: SweepId, found: &mut [TrialFacts]) -> Result<(), Error> {
+    let text = format!("{REPEATS} AND y.trial IN (SELECT t.trial FROM sweep_trials t WHERE t.sweep = ?)");
+    let rows = sqlx::query(AssertSqlSafe(text)).bind(signed(sweep.0)).fetch_all(pool).await?;
+    let mut repeated: HashSet<(TrialId, u32)> = HashSet::with_capacity(rows.len());
+    for row in &rows {
+        repeated.insert((trial_id(row.try_get("trial")?)?, row.try_get("round")?));
+    }
+    for facts in found.iter_mut().filter(|_| !repeated.is_empty()) {
+        let trial = facts.trial;
+        facts.rounds.iter_mut().for_each(|round| round.repeats = repeated.contains(&(trial, round.round)));
+    }
+    Ok(())
 }
 
 fn round_facts(cells: &mut Cells<'_>, trial: TrialId) -> Result<RoundFacts, Error> {
@@ -153,7 +173,7 @@ fn round_facts(cells: &mut Cells<'_>, trial: TrialId) -> Result<RoundFacts, Erro
     let reason = cells.text()?.to_owned();
     cells.int()?;
     cells.sum(|| format!("the end of round {round} of trial {trial}"))?;
-    Ok(RoundFacts { round, state: RoundState::of(state)?, attempt, outcome, class, reason })
+    Ok(RoundFacts { round, state: RoundState::of(state)?, repeats: false, attempt, outcome, class, reason })
 }
 
 async fn attempts(pool: &SqlitePool, sweep: SweepId, trials: &mut [TrialFacts]) -> Result<(), Error> {

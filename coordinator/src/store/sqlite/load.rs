@@ -145,6 +145,7 @@ fn sweep_snapshot(
             pin: record.pin,
             stages: record.stages.len() as u32,
             fresh: record.submission.fresh,
+            reproduces: record.submission.reproduces.is_some(),
             allowance: None,
         },
         stages,

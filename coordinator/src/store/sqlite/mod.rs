@@ -44,8 +44,8 @@ use tracing::warn;
 
 use super::observed::Observed;
 use super::record::{
-    ArtifactRecord, AttemptKey, AttemptRecord, AuditFilter, ConfigurationRecord, LiveSweep, Loaded, Point, Replicate,
-    ResultRecord, SweepRecord, TrialPage, TrialRecord, TrialRow, WorkerRecord,
+    ArtifactRecord, AttemptKey, AttemptRecord, AuditFilter, ConfigurationRecord, LiveSweep, Loaded, Point, Repeat,
+    Replicate, ResultRecord, SweepRecord, TrialPage, TrialRecord, TrialRow, WorkerRecord,
 };
 use super::tokens::{TokenRecord, Tokens};
 use super::weights::{Settled, Settlement};
@@ -391,6 +391,10 @@ impl Store for SqliteStore {
 
     async fn attempts(&self, trial: TrialId) -> Result<Vec<AttemptRecord>, Error> {
         trials::attempts(&self.readers, trial).await
+    }
+
+    async fn repeats(&self, trial: TrialId) -> Result<Vec<Repeat>, Error> {
+        trials::repeats(&self.readers, trial).await
     }
 
     async fn attempt(&self, lease: Lease) -> Result<Option<AttemptRecord>, Error> {

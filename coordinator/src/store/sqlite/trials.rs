@@ -12,7 +12,8 @@ use super::read::{self, digest, from_json, trial_id};
 use super::rows::{signed, unsigned};
 use crate::store::codes::{AttemptState, RoundState, SweepState, class_of, outcome_of};
 use crate::store::record::{
-    AttemptKey, AttemptRecord, Point, Replicate, ResultRecord, TestScore, TrialPage, TrialRecord, TrialRow, TrialState,
+    AttemptKey, AttemptRecord, Point, Repeat, Replicate, ResultRecord, TestScore, TrialPage, TrialRecord, TrialRow,
+    TrialState,
 };
 use crate::store::{Error, seal};
 
@@ -315,6 +316,20 @@ pub(super) async fn trial(pool: &SqlitePool, id: TrialId) -> Result<Option<Trial
 const ATTEMPT: &str = "SELECT key, trial, round, attempt, worker, slot, device, slot_memory_bytes, assigned_ms, \
                        start_sum, state, class, reason, ended_ms, start_seconds, run_seconds, end_sum, log_tail, log_sum \
                        FROM attempts WHERE trial = ?";
+
+pub(super) async fn repeats(pool: &SqlitePool, trial: TrialId) -> Result<Vec<Repeat>, Error> {
+    let query = sqlx::query(
+        "SELECT b.sweep, y.round, b.reproduces FROM submissions b JOIN sweeps s ON s.id = b.sweep AND s.state > 0 \
+         JOIN sweep_trials y ON y.sweep = b.sweep AND y.round IS NOT NULL \
+         WHERE y.trial = ? AND b.reproduces IS NOT NULL ORDER BY b.sweep",
+    );
+    let rows = query.bind(trial.as_bytes().as_slice()).fetch_all(pool).await?;
+    let repeat = |row: &SqliteRow| {
+        let sweep = SweepId(unsigned(row.try_get("sweep")?));
+        Ok(Repeat { sweep, round: row.try_get("round")?, old: AttemptKey(row.try_get("reproduces")?) })
+    };
+    rows.iter().map(repeat).collect()
+}
 
 pub(super) async fn attempts(pool: &SqlitePool, trial: TrialId) -> Result<Vec<AttemptRecord>, Error> {
     let query = sqlx::query(AssertSqlSafe(format!("{ATTEMPT} ORDER BY attempt")));

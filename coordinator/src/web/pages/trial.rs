@@ -99,6 +99,12 @@ fn whole(
         }
         @if let Some(failure) = &trial.failure { p.warning { strong { (failure.class) } ": " (failure.reason) } }
         @if let Some(why) = &detail.waiting_for { p.warning { "It waits for: " (why) } }
+        @for mark in &detail.reproductions {
+            p class=(if mark.same { "facts" } else { "warning" }) {
+                "Run again by " a href={ "/sweeps/" (mark.sweep) } { "sweep " (mark.sweep) } " in round " (mark.round) ": " (mark.sentence) "."
+                @if !mark.same { " The answer below is the first one, which sweeps go on using." }
+            }
+        }
         (answer(detail))
         section aria-labelledby="curves-title" {
             h2 #curves-title { "Learning curves" }

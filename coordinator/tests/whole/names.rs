@@ -102,7 +102,8 @@ async fn fail_on(env: &Env, sweep: u64, (bad, good): (&mut Worker, &mut Worker))
 
 #[tokio::test]
 async fn a_suspended_worker_is_named_with_the_reason_and_starts_clean_when_it_is_started_again() {
-    let env = Env::with(Args { suspend_after: Some("1".into()), ..Args::default() }).await;
+    let (suspend_after, lease_ttl_ms) = (Some("1".into()), Some("60000".into()));
+    let env = Env::with(Args { suspend_after, lease_ttl_ms, ..Args::default() }).await;
     let sweep = env.submit(SPEC).await.id;
     let mut bad = env.worker("bad", 1).await;
     let mut good = env.worker("good", 1).await;

@@ -88,7 +88,7 @@ fn day(at: OffsetDateTime) -> String {
 fn all_say(env: &Env, url: &str, authority: &str, said: &[&str]) {
     let connection = ["--coordinator", url, "--ca-file", authority];
     let listed = env.sweepctl(["list"].iter().chain(&connection)).expect_code(1);
-    let diagnosed: Ran = env.sweepctl(["doctor"].iter().chain(&connection)).expect_code(1);
+    let diagnosed: Ran = env.sweepctl(["doctor", "--output", "json"].iter().chain(&connection)).expect_code(1);
     let mut command =
         env.command(["worker", "--http-listen", "off", "--name", "w1", "--slots", "1"].iter().chain(&connection));
     let worker = env.start("w1", command.arg("--state-dir").arg(env.path("w1.state")));
@@ -104,7 +104,9 @@ fn all_say(env: &Env, url: &str, authority: &str, said: &[&str]) {
     for text in [&listed.stderr, &diagnosed.stdout] {
         assert!(!text.contains("start one with"), "{text}");
     }
-    assert!(diagnosed.stdout.contains("wrong    tls"), "{diagnosed:?}");
+    let report = diagnosed.json();
+    let checks = report["checks"].as_array().unwrap();
+    assert!(checks.iter().any(|check| check["name"] == "tls" && check["state"] == "wrong"), "{report}");
 }
 
 #[test]

@@ -148,7 +148,7 @@ fn what_needs_more_memory_than_the_machine_has_is_told_at_once() {
 fn a_fleet_says_which_worker_gets_nothing_and_why_on_both_sides() {
     let env = Env::new();
     let _coordinator = env.coordinator().start();
-    let spec = env.file("pictures.yaml", &STUDY.replace("epochs: 1", "epochs: 200000"));
+    let spec = env.file("pictures.yaml", &STUDY.replace("epochs: 1", "epochs: 100000"));
     for root in ["one", "other", "none"] {
         pictures(&env.path(root).join("data"));
     }
@@ -187,7 +187,7 @@ fn a_fleet_says_which_worker_gets_nothing_and_why_on_both_sides() {
     let status = env.sweepctl(["status", &sweep.to_string(), "--output", "json"]).expect_code(0).json();
     assert_eq!(status["leaves_out"].as_array().map(Vec::len), Some(2), "{status}");
     assert_eq!(status["unplaceable"], Value::Null, "one worker has the data: {status}");
-    let doctor = env.sweepctl(["doctor"]).stdout;
+    let doctor = env.sweepctl(["doctor", "--output", "json"]).stdout;
     for name in ["other", "none"] {
         assert!(doctor.contains(&format!("sweep {sweep} gives worker {name} nothing")), "{doctor}");
     }

@@ -100,13 +100,13 @@ async fn a_winner_has_to_be_significant_or_the_starting_point_stays() {
         (
             "[8]",
             5,
-            "baseline: filters=8 differs by +0.1000 (p = 0.062 over 5 seeds, Holm over 1 comparisons), which is not significant",
+            "baseline: filters=8 differs by +0.1000 (p = 0.0625 over 5 seeds, Holm over 1 comparison), which is not significant",
         ),
-        ("[8]", 6, "filters=8: better than baseline by +0.1000 (p = 0.031 over 6 seeds, Holm over 1 comparisons)"),
+        ("[8]", 6, "filters=8: better than baseline by +0.1000 (p = 0.0312 over 6 seeds, Holm over 1 comparison)"),
         (
             "[8, 16]",
             6,
-            "baseline: filters=8 differs by +0.1000 (p = 0.062 over 6 seeds, Holm over 2 comparisons), which is not significant",
+            "baseline: filters=8 differs by +0.1000 (p = 0.0625 over 6 seeds, Holm over 2 comparisons), which is not significant",
         ),
     ] {
         let text = spec(filters, ", keep: best_if_significant", &format!("{behind}seeds: {seeds}"));

@@ -143,7 +143,9 @@ async fn a_worker_shows_the_key_of_its_state_folder_in_every_process() {
     let (first, second) = (env.config.state_dir.clone(), Some(env.folder.path().join("other")));
     for folder in [first.clone(), first, second] {
         env.config.state_dir = folder;
-        env.start().await.stop().await.unwrap();
+        let worker = sweep_worker::start(env.config.clone(), Vec::new(), &env.shutdown).await.unwrap();
+        assert!(worker.registered().await);
+        worker.stop().await.unwrap();
     }
     let state = env.coordinator.state();
     let keys: Vec<_> = state.registrations.iter().map(|request| &request.state_key).collect();

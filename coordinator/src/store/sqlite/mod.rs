@@ -82,6 +82,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (6, "weights", include_str!("migrations/0006_weights.sql")),
     (7, "pauses", include_str!("migrations/0007_pauses.sql")),
     (8, "names", include_str!("migrations/0008_names.sql")),
+    (9, "holds", include_str!("migrations/0009_holds.sql")),
 ];
 
 /// Which store, and how it is opened.

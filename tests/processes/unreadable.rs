@@ -24,6 +24,7 @@ dataset: { kind: image_folder, path: data, image_size: 8, channels: 1, classes: 
 protocol: { epochs: 1, batch_size: 2 }
 seeds: [0]
 baseline: { family: cnn, conv_layers: 1, filters: 2, kernel_size: 3, dense_layers: 1, dense_units: 4 }
+stages: [ { name: head, vary: { dense_units: [4, 5] } } ]
 ";
 
 /// A data set that can be read: two classes, two pictures of each in either part.

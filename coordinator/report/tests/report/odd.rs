@@ -1,8 +1,11 @@
 //! Studies that are not as one would like them: hostile names, one configuration, forty, all alike, without numbers.
 
+use sweep_analysis::analyse::{Request, analyse};
 use sweep_analysis::result::{Exclusion, Verdict};
 use sweep_analysis::study::State;
-use sweep_report::{Format, Sheet};
+use sweep_report::parts::{Parts, Which};
+use sweep_report::{Format, Report, Sheet};
+use sweep_spec::spec::Metric;
 
 use crate::example::Example;
 
@@ -196,6 +199,51 @@ fn validations_that_do_not_fit_are_left_out_and_said() {
     let mut example = small();
     example.material.sheet = Some(Sheet { png: b"no picture".to_vec(), columns: 32 });
     assert!(example.text(Format::Html).contains("No pictures of the images were kept."));
+}
+
+/// Losses of every size: each chart is drawn, its axis has numbers that fit, and no mark leaves the drawing.
+#[test]
+fn losses_of_any_size_make_every_chart() {
+    for size in [1e-300, 1e-9, 1.0, 250.0, 1e6, 1e34, 1e300] {
+        let mut example = small();
+        for epoch in example.material.curves.iter_mut().flat_map(|curve| &mut curve.epochs) {
+            epoch.train_loss *= size;
+            epoch.val_loss *= size;
+        }
+        for replicate in example.study.subjects.iter_mut().flat_map(|subject| &mut subject.replicates) {
+            let last = replicate.answer.as_mut().and_then(|answer| answer.last.as_mut()).expect("an epoch");
+            last.val_loss *= size;
+        }
+        example.analysis = analyse(&example.study, &Request { metric: Some(Metric::ValLoss), ..Request::default() });
+        let report = Report { study: &example.study, analysis: &example.analysis, material: &example.material };
+        let parts = Parts::new(&report);
+        let overlay = parts.overlay(&[0, 1, 2], Which::ValLoss).expect("an overlay");
+        let pareto = parts.pareto(100).expect("a chart");
+        let curves = parts.curves().expect("curves");
+        for (name, drawn) in
+            [("overlay", overlay), ("pareto", pareto), ("curves", curves), ("changes", parts.deltas(100))]
+        {
+            let text = drawn.unwrap_or_else(|| panic!("{name} at {size}")).into_string();
+            no_bad_number(&text);
+            stays_inside(&text, &format!("{name} at {size}"));
+        }
+    }
+}
+
+/// Every point of a drawing by Plotters lies within its `viewBox`.
+fn stays_inside(text: &str, what: &str) {
+    for svg in text.split("<svg class=\"chart\"").skip(1) {
+        let size = svg.split_once("viewBox=\"0 0 ").and_then(|(_, rest)| rest.split('"').next()).expect("a size");
+        let (width, height) = size.split_once(' ').expect("two numbers");
+        let (width, height): (f64, f64) = (width.parse().expect("a width"), height.parse().expect("a height"));
+        for points in svg.split(" points=\"").skip(1).filter_map(|rest| rest.split('"').next()) {
+            for point in points.split_whitespace() {
+                let (x, y) = point.split_once(',').expect("x and y");
+                let (x, y): (f64, f64) = (x.parse().expect("x"), y.parse().expect("y"));
+                assert!((0.0..=width).contains(&x) && (0.0..=height).contains(&y), "{what}: {point} in {size}");
+            }
+        }
+    }
 }
 
 fn no_bad_number(page: &str) {

@@ -45,14 +45,15 @@ fn fitted_line(line: &str, columns: usize) -> String {
     if width(line) <= columns {
         return line.to_owned();
     }
-    let indent = indent(line).min(columns / 2);
+    let label = indent(line);
+    let indent = label.min(columns / 2);
     // A sign stays with its number.
     let line = line.replace(" %", "\u{a0}%").replace("± ", "±\u{a0}");
     let (mut fitted, mut taken) = (String::new(), 0);
     for (number, word) in line.split(' ').enumerate() {
         let wide = width(word);
         // The first word stays with its label.
-        let begins = taken < indent;
+        let begins = taken < label;
         if number > 0 && !begins && wide > 0 && taken + 1 + wide > columns {
             fitted.truncate(fitted.trim_end_matches(' ').len());
             fitted.push('\n');

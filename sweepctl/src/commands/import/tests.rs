@@ -94,7 +94,7 @@ fn what_cannot_be_mapped_is_refused_with_a_word_for_each() {
     for expected in [
         "`lr` varies (0.1, 0.01), but it is the same for every trial of a sweep here",
         "`weight_decay`: nothing here has this name or meaning",
-        "`optimizer`: expected `adam`, the one optimizer that is trained here, found adam, sgd",
+        "`optimizer`: expected `adam`, the one optimizer that is trained here, found \"adam\", \"sgd\"",
         "`model.use_bn`: expected true or false, found 0, 2",
         "line 8: `epochs`: a grid has a list of values, and `uniform` draws them at random",
         "`model.n_filters` and `model.num_filters` mean the same here (filters)",

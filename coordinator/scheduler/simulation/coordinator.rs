@@ -147,9 +147,9 @@ impl Coordinator {
             ToCoordinator::Finish { session, lease, ending } => {
                 let ignored = self.event(now, Event::Finish { session, lease, ending })?;
                 Some(match ignored.first() {
-                    None => ToWorker::Accepted { lease },
+                    None => ToWorker::Accepted { session, lease },
                     Some(Ignored::UnknownSession) => ToWorker::UnknownSession { session },
-                    Some(_) => ToWorker::Stale { lease },
+                    Some(_) => ToWorker::Stale { session, lease },
                 })
             }
         };
@@ -211,7 +211,7 @@ impl Coordinator {
 
     /// A success that is acknowledged is in the store.
     fn check_promise(&self, message: &Message) -> Result<(), String> {
-        let Message::Down(_, ToWorker::Accepted { lease }) = message else { return Ok(()) };
+        let Message::Down(_, ToWorker::Accepted { lease, .. }) = message else { return Ok(()) };
         let succeeded = matches!(self.truth.get(lease), Some(Ending::Succeeded { data_digest, .. })
             if *data_digest == study::content());
         let failed_all_the_same = !self.store.accepted.contains(lease);

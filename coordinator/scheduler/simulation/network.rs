@@ -22,8 +22,8 @@ pub(crate) enum ToCoordinator {
 pub(crate) enum ToWorker {
     Registered { serial: u64, session: SessionId, stop: Vec<Lease> },
     Answer { serial: u64, answer: PollAnswer },
-    Accepted { lease: Lease },
-    Stale { lease: Lease },
+    Accepted { session: SessionId, lease: Lease },
+    Stale { session: SessionId, lease: Lease },
     UnknownSession { session: SessionId },
 }
 

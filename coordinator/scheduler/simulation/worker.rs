@@ -193,7 +193,12 @@ impl Worker {
                 self.polling = 0;
                 self.obey(answer, random, &mut turn);
             }
-            ToWorker::Accepted { lease } | ToWorker::Stale { lease } => self.forget(&lease),
+            // An answer belongs to a call, and a call to a session: what an earlier session was told says nothing now.
+            ToWorker::Accepted { session, lease } | ToWorker::Stale { session, lease } => {
+                if self.session == Some(session) {
+                    self.forget(&lease);
+                }
+            }
             ToWorker::UnknownSession { session } if self.session == Some(session) => self.session = None,
             ToWorker::Registered { .. } | ToWorker::Answer { .. } | ToWorker::UnknownSession { .. } => {}
         }

@@ -81,8 +81,8 @@ fn a_trial_is_shown_with_its_attempts_and_epochs() {
 #[test]
 fn the_trials_of_a_sweep_are_listed_as_far_as_they_are_asked_for() {
     insta::assert_snapshot!("trials", asked_in(200, &["trials", "3"]));
-    insta::assert_snapshot!("trials_failed", asked_in(120, &["trials", "3", "--state", "failed", "--full"]));
-    insta::assert_snapshot!("trials_first", asked_in(120, &["trials", "3", "--limit", "1", "--full"]));
+    insta::assert_snapshot!("trials_failed", asked_in(240, &["trials", "3", "--state", "failed", "--full"]));
+    insta::assert_snapshot!("trials_first", asked_in(240, &["trials", "3", "--limit", "1", "--full"]));
     insta::assert_snapshot!("trials_json", asked(&["trials", "3", "--limit", "1", "--output", "json"]));
     insta::assert_snapshot!("trials_none", asked(&["trials", "3", "--seed", "99"]));
     insta::assert_snapshot!("trials_no_place", asked(&["trials", "3", "--after", "here"]));

@@ -191,8 +191,9 @@ async fn print(
 
 fn table(page: &[Summary], metric: &str, full: bool) -> Table {
     let value = format!("{metric}#");
+    // An id is shown whole, as numbers are.
     let headings =
-        ["trial", "configuration", "seed#", "state", "attempts#", "worker", &value, "seconds#", "why it failed"];
+        ["trial#", "configuration", "seed#", "state", "attempts#", "worker", &value, "seconds#", "why it failed"];
     let mut table = Table::new(&headings).names(&["configuration", "worker"]).optional(&OPTIONAL);
     for trial in page {
         let state = trial.outcome.filter(|outcome| *outcome == "diverged").unwrap_or(trial.state);

@@ -74,6 +74,13 @@ pub(super) fn sweep(reference: Option<SweepReference>) -> Result<SweepStatus, St
         objective_metric: "val_accuracy".into(),
         running: vec![running],
         waiting_for: vec!["no worker has 16 GiB of memory".into()],
+        out_of_service: vec![OutOfService {
+            worker: "gpu-7".into(),
+            reason: "3 trials failed here in a row that succeeded on other workers".into(),
+            remedy:
+                "mend its machine and restart the worker, or `sweepctl workers return gpu-7` puts it back into service"
+                    .into(),
+        }],
         spec_digest: id(0xdd),
         epochs_done: 34,
         epochs_total: 60,

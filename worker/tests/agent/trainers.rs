@@ -111,7 +111,8 @@ async fn valid_events_without_end_are_ended() {
     assert_trainer_failed(&found, &["`hello` is no answer to `train`"]);
     let found = failing("started; epoch 1; finished").await;
     assert_trainer_failed(&found, &["as converged where epoch 2 of 3 was next"]);
-    let found = failing("started; epoch 1 | sed s/1.5/NaN/; sleep 1000").await;
+    // Near the beginning of the line, which is all that the reason quotes.
+    let found = failing(r#"started; epoch 1 | sed 's/"epoch":1/"epoch":NaN/'; sleep 1000"#).await;
     assert_trainer_failed(&found, &["is no event", "NaN"]);
 }
 

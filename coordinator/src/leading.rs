@@ -147,22 +147,24 @@ impl Office {
         self.standing.send_replace(Standing::Leading(Arc::new(self.room(engine, Arc::clone(&led.store), &term))));
         loop {
             self.ready.send_replace(*ready.borrow_and_update());
+            // An engine that found damage leaves at once, and its channels close with it: damage is looked at first.
             tokio::select! {
+                biased;
                 () = term.cancelled() => break,
                 () = led.lost.cancelled() => break,
-                changed = ready.changed() => if changed.is_err() { break },
-                why = &mut gone => {
-                    self.damage.send_replace(Some(why));
-                    self.shutdown.cancel();
-                    break;
-                }
-                found = trouble.wait_for(|trouble| matches!(trouble, Trouble::Damage(_))) => {
-                    if let Ok(Trouble::Damage(why)) = found.as_deref() {
+                Ok(found) = trouble.wait_for(|trouble| matches!(trouble, Trouble::Damage(_))) => {
+                    if let Trouble::Damage(why) = &*found {
                         self.damage.send_replace(Some(why.clone()));
                     }
                     self.shutdown.cancel();
                     break;
                 }
+                why = &mut gone => {
+                    self.damage.send_replace(Some(why));
+                    self.shutdown.cancel();
+                    break;
+                }
+                changed = ready.changed() => if changed.is_err() { break },
             }
         }
         self.ready.send_replace(false);

@@ -80,8 +80,11 @@ pub(crate) async fn train(
         Ok(Some(number)) => Ok(Done::Interrupted(number, None)),
         Err(failure) => Err(failure),
     };
-    if let Ok(Done::Interrupted(..)) = &done {
-        context.output.say("stopping; once more leaves at once");
+    match &done {
+        Ok(Done::Interrupted(..)) => context.output.say("stopping; once more leaves at once"),
+        // Leaving takes some seconds where the worker finds no coordinator any more.
+        Err(_) if damage.borrow().is_some() => context.output.say("the store is gone or damaged: stopping"),
+        Ok(Done::Exit(_)) | Err(_) => {}
     }
     interrupt.leave_at_the_next();
     drop(client);

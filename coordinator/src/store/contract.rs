@@ -151,7 +151,7 @@ fn preparation(sweep: SweepId, seeds: std::ops::Range<u64>) -> Preparation {
         dataset_key: key,
         pin: None,
         submitted_ms: 7,
-        submission: Submission { fresh: true, reproduces: Some(AttemptKey(i64::MAX)), revision: "0123-dirty".into() },
+        submission: Submission { fresh: true, reproduces: None, revision: "0123-dirty".into() },
     };
     let (name, keep_best) = ("one".to_owned(), true);
     let configuration = trial(0).configuration;

@@ -171,7 +171,11 @@ pub(super) async fn what_failed_before_is_remembered(place: &dyn Place) {
 
 pub(super) async fn where_a_result_comes_from_and_what_was_made_of_the_test_part_come_back(place: &dyn Place) {
     let store = place.open().await;
-    store.prepare(&preparation(SWEEP, 0..2)).await.unwrap();
+    let mut rows = preparation(SWEEP, 0..2);
+    let submitted =
+        Submission { reproduces: Some(AttemptKey(i64::MAX)), ..rows.sweep.as_ref().unwrap().submission.clone() };
+    rows.sweep.as_mut().unwrap().submission = submitted.clone();
+    store.prepare(&rows).await.unwrap();
     let mut commit = finished(0, 1);
     commit.results = commit.results.into_iter().map(tested).collect();
     let expected = commit.results[0].clone();
@@ -192,7 +196,7 @@ pub(super) async fn where_a_result_comes_from_and_what_was_made_of_the_test_part
     assert_eq!(store.validation(AttemptKey(1)).await.unwrap(), expected.said.validation);
     assert_eq!(store.test_predictions(AttemptKey(2)).await.unwrap(), None);
     let submission = store.sweep(SWEEP).await.unwrap().unwrap().submission;
-    assert_eq!(Some(submission.clone()), preparation(SWEEP, 0..1).sweep.map(|row| row.submission));
+    assert_eq!(submission, submitted);
     assert_eq!(store.sweeps().await.unwrap()[0].submission, submission);
     assert!(store.load().await.unwrap().snapshot.sweeps[0].sweep.fresh);
 }

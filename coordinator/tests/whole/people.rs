@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use sweep_coordinator::Args;
 use sweep_coordinator::clock::Manual;
 use sweep_proto::v1;
 use sweep_proto::v1::finish_request::Ending;
@@ -62,7 +63,8 @@ async fn retry_takes_up_an_ended_sweep_and_runs_what_failed_and_nothing_else() {
 #[tokio::test]
 async fn retry_opens_stages_that_had_no_winner_to_start_from() {
     let spec = SPEC.replace("keep: { filters: 8 }", "keep: best");
-    let env = Env::new().await;
+    // All of a stage is to fail, and alike: nothing may be held back.
+    let env = Env::with(Args { hold_back_after: Some("0".into()), ..Args::default() }).await;
     let sweep = env.submit(&spec).await.id;
     let mut worker = env.worker("w1", 2).await;
     let all_fail: Answer =

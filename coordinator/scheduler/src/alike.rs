@@ -30,6 +30,7 @@ fn end_word(word: &mut String, pattern: &mut String) {
     let is_number = word.chars().any(|character| character.is_numeric());
     let is_hash = word.chars().count() >= HASH && word.chars().all(|character| character.is_ascii_hexdigit());
     if is_number || is_hash {
+        drop_sign(pattern);
         let between = |character: char| !character.is_alphanumeric() && character != '#' && character != '_';
         let before = pattern.trim_end_matches(between).len();
         // Brackets and words end a list; what separates numbers does not.
@@ -44,6 +45,14 @@ fn end_word(word: &mut String, pattern: &mut String) {
         pattern.push_str(word);
     }
     word.clear();
+}
+
+/// A sign right before a number is a part of it; a hyphen inside of a name is not.
+fn drop_sign(pattern: &mut String) {
+    let of_a_name = |character: char| character.is_alphanumeric() || character == '#' || character == '_';
+    if pattern.strip_suffix(['-', '+']).is_some_and(|before| !before.ends_with(of_a_name)) {
+        pattern.pop();
+    }
 }
 
 #[cfg(test)]
@@ -63,6 +72,7 @@ mod tests {
         alike("fault at 0x7ffd2c, thread 1", "fault at 0x55aa, thread 27");
         alike("/tmp/run-81/out: no space left", "/tmp/run-9/out: no space left");
         alike("1,024 bytes wanted", "16 bytes wanted");
+        alike("+3 and -4", "5 and 6");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! A coordinator: the real scheduler, a batch that is not committed yet, and a store. What is said waits for the commit
 //! that it rests on; a crash loses the batch and what was to be said.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sweep_scheduler::event::{Ending, NewSweep, Registration};
 use sweep_scheduler::{
@@ -37,6 +37,8 @@ pub(crate) struct Coordinator {
     pending: Vec<Pending>,
     parked: BTreeMap<SessionId, Parked>,
     holders: Holders,
+    /// Attempts whose ends workers have said, each in a session.
+    handed_in: BTreeSet<(SessionId, Lease)>,
     last_session: u64,
     /// The stages of every sweep that ever was, as its spec tells them.
     studies: BTreeMap<SweepId, Vec<Vec<u64>>>,
@@ -54,6 +56,7 @@ impl Coordinator {
             pending: Vec::new(),
             parked: BTreeMap::new(),
             holders: Holders::default(),
+            handed_in: BTreeSet::new(),
             last_session: 0,
             studies: BTreeMap::new(),
             truth: BTreeMap::new(),
@@ -146,6 +149,7 @@ impl Coordinator {
             }
             ToCoordinator::Finish { session, lease, ending } => {
                 let ignored = self.event(now, Event::Finish { session, lease, ending })?;
+                self.handed_in.insert((session, lease));
                 Some(match ignored.first() {
                     None => ToWorker::Accepted { session, lease },
                     Some(Ignored::UnknownSession) => ToWorker::UnknownSession { session },
@@ -205,7 +209,7 @@ impl Coordinator {
         for message in &says {
             self.check_promise(message)?;
         }
-        says.extend(self.answers());
+        says.extend(self.answers()?);
         Ok(says)
     }
 
@@ -222,19 +226,28 @@ impl Coordinator {
     }
 
     /// Answers to parked polls that have something to tell.
-    fn answers(&mut self) -> Vec<Message> {
-        let mut says = Vec::new();
-        let scheduler = &self.scheduler;
+    ///
+    /// # Errors
+    /// A worker is told to stop an attempt whose end it has said in this session.
+    fn answers(&mut self) -> Result<Vec<Message>, String> {
+        let (mut says, mut wrong) = (Vec::new(), None);
+        let (scheduler, handed_in) = (&self.scheduler, &self.handed_in);
         self.parked.retain(|session, parked| {
             let message = match scheduler.poll_answer(*session, &parked.held) {
                 Err(_) => ToWorker::UnknownSession { session: *session },
-                Ok(answer) if is_news(&answer) => ToWorker::Answer { serial: parked.serial, answer },
+                Ok(answer) if is_news(&answer) => {
+                    let vain = answer.stop.iter().find(|lease| handed_in.contains(&(*session, **lease)));
+                    wrong = wrong
+                        .take()
+                        .or(vain.map(|lease| format!("{session:?} is told to stop {lease:?}, which has ended")));
+                    ToWorker::Answer { serial: parked.serial, answer }
+                }
                 Ok(_) => return true,
             };
             says.push(Message::Down(parked.worker, message));
             false
         });
-        says
+        wrong.map_or(Ok(says), Err)
     }
 
     /// A stage has ended: the next is opened if anything of it succeeded.
@@ -303,6 +316,7 @@ impl Coordinator {
     pub(crate) fn crash(&mut self, now: Timestamp) -> Result<(), String> {
         self.pending.clear();
         self.parked.clear();
+        self.handed_in.clear();
         self.holders = Holders::returning(&self.store.names, now.plus(self.config.name_grace_ms));
         let (scheduler, effects) = Scheduler::restore(self.config.clone(), now, self.store.snapshot());
         self.scheduler = scheduler;

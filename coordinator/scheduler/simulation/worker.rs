@@ -47,8 +47,6 @@ pub(crate) struct Turn {
     pub(crate) ended: Vec<(Lease, Ending)>,
     /// A trial took it down.
     pub(crate) poisoned: bool,
-    /// What the coordinator should not have said.
-    pub(crate) wrong: Option<String>,
 }
 
 impl Worker {
@@ -206,9 +204,6 @@ impl Worker {
     }
 
     fn obey(&mut self, answer: PollAnswer, random: &mut Random, turn: &mut Turn) {
-        // Whatever it does not hold any more it has handed in, or was told to stop before.
-        let vain = answer.stop.iter().find(|lease| !self.held.contains_key(lease));
-        turn.wrong = vain.map(|lease| format!("{} is told to stop {lease:?}, whose end it has said", self.name));
         answer.stop.iter().for_each(|lease| self.forget(lease));
         for start in answer.start {
             let left = 1 + random.below(5);

@@ -323,7 +323,8 @@ fn a_worker_outlives_whatever_its_trainers_say() {
     let env = Env::new();
     // A trial that ran out of memory, by its trainer's word, waits for a larger slot; here there is none.
     let coordinator = env.coordinator().with("--retry-backoff-ms", "1").with("--unplaceable-grace-ms", "500");
-    let _coordinator = coordinator.with("--suspend-after", "0").start();
+    // Here trials fail alike, and every one of them has to be tried.
+    let _coordinator = coordinator.with("--suspend-after", "0").with("--hold-back-after", "0").start();
     let folder = env.path("");
     let lines = hostile("trainer_output", Kind::Text, 80);
     for (number, bytes) in (1..=500).zip(lines.iter().cycle()) {

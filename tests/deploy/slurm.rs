@@ -26,7 +26,8 @@ struct Job {
 }
 
 impl Job {
-    fn start(coordinator: &str, state: &str) -> Self {
+    /// One that Slurm queued again has the number, and so the state folder, of the one before.
+    fn start(coordinator: &str, state: &str, state_root: &Path) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let at = |name: &str| folder.path().join(name);
         program(&at("worker"), &format!("exec {} worker \"$@\"", env!("CARGO_BIN_EXE_sweepctl")));
@@ -36,7 +37,7 @@ impl Job {
         let mut command = Command::new("bash");
         command.arg(root().join("deploy/slurm/workers.sh")).env("PATH", path);
         command.envs([("SLURM_JOB_ID", "42"), ("SLURM_ARRAY_JOB_ID", "40"), ("SLURM_ARRAY_TASK_ID", "2")]);
-        command.env("SWEEP_WORKER_PROGRAM", at("worker")).env("SWEEP_WORKER_STATE_ROOT", at("state"));
+        command.env("SWEEP_WORKER_PROGRAM", at("worker")).env("SWEEP_WORKER_STATE_ROOT", state_root);
         command.env("SWEEP_WORKER_COORDINATOR", coordinator).env("SWEEP_WORKER_DATA_ROOT", folder.path());
         command.env("SWEEP_WORKER_SLOTS", "1").env("XDG_CACHE_HOME", at("cache")).env("NO_COLOR", "1");
         let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("bash starts");
@@ -72,9 +73,9 @@ async fn a_job_whose_time_is_up_leaves_and_is_queued_again_and_no_other() {
     for (signal, state, asked) in
         [(Signal::TERM, "RUNNING", "requeue 42\n"), (Signal::TERM, "COMPLETING", ""), (Signal::USR1, "RUNNING", "")]
     {
-        let address = address.clone();
+        let (address, state_root) = (address.clone(), folder.path().join("state"));
         let told = tokio::task::spawn_blocking(move || {
-            let mut job = Job::start(&address, state);
+            let mut job = Job::start(&address, state, &state_root);
             job.until("registered");
             job.end(signal)
         });

@@ -14,7 +14,7 @@ use crate::client::{self, Client};
 use crate::failure::{Exit, Failure};
 use crate::interrupt::Interrupt;
 use crate::output::{FAINT, STRONG};
-use crate::watch::{Beside, Display, Ending, Setting, follow};
+use crate::watch::{Display, Ending, Setting, follow};
 
 #[derive(Debug, Args)]
 #[command(
@@ -97,6 +97,7 @@ async fn run_here(
     use super::here::{Again, Done, Job, train};
     use super::unfinished::Own;
     use crate::local::{Here, data_roots};
+    use crate::watch::Beside;
 
     let data_roots = data_roots(&arguments.data_root, std::path::Path::new("."));
     let (store, slots) = (arguments.store.clone(), arguments.slots.clone());

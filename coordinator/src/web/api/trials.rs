@@ -16,6 +16,8 @@ use crate::web::problem::Problem;
 
 /// Trials of one page.
 const MOST_TRIALS: u32 = 1000;
+/// The largest seed that a JSON number holds exactly.
+const LARGEST_SEED: u64 = (1 << 53) - 1;
 /// Trials whose epochs are one page.
 const MOST_CURVES: u32 = 100;
 
@@ -36,6 +38,9 @@ pub(super) async fn list(
     Named(sweep): Named,
     Parameters(question): Parameters<TrialsQuestion>,
 ) -> Answered {
+    if question.seed.is_some_and(|seed| seed > LARGEST_SEED) {
+        return Err(Problem::invalid("seed", "larger than 9007199254740991"));
+    }
     let asked = desk::TrialsQuestion {
         states: question.state.into_iter().map(v1::TrialState::from).collect(),
         configuration: question.configuration.unwrap_or_default(),
@@ -44,6 +49,8 @@ pub(super) async fn list(
     let most = limit::<MOST_TRIALS>(question.limit)?;
     if question.format == Format::Csv {
         let found = desk.sweep(&sweep).await?;
+        // What is wrong with the question is said before the first row.
+        desk.trials(&found.id.to_string(), &asked, ("", 1)).await?;
         let name = format!("{}-{}-trials", found.name, found.id);
         let pages = move || {
             let about = (desk.clone(), found.id.to_string(), asked.clone());

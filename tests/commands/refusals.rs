@@ -43,5 +43,6 @@ fn an_address_that_is_none_is_a_wrong_command_line() {
 
 #[test]
 fn an_id_that_is_none_is_a_wrong_command_line() {
-    insta::assert_snapshot!(transcript(&["trial", "xyz"]));
+    // With a coordinator named, no store of the folder is looked for.
+    insta::assert_snapshot!(transcript(&["trial", "xyz", "--coordinator", "http://127.0.0.1:1"]));
 }

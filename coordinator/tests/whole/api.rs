@@ -78,6 +78,7 @@ async fn trials_come_in_pages_and_each_has_all_that_is_known_of_it() {
     // A table is not begun where the question has no answer.
     get(&env, "/sweeps/1/trials?configuration=filters=7&format=csv").await.problem(404);
     get(&env, "/sweeps/1/trials?seed=9007199254740992").await.problem(400);
+    get(&env, "/sweeps/1/trials?configuration=").await.problem(400);
     let trial = first["trials"][0]["trial_id"].as_str().unwrap();
     let told = get(&env, &format!("/trials/{}", &trial[..10])).await.json();
     assert_eq!((told["trial_id"].as_str(), told["attempt_records"][0]["worker"].as_str()), (Some(trial), Some("w1")));

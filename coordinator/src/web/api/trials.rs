@@ -38,6 +38,9 @@ pub(super) async fn list(
     Named(sweep): Named,
     Parameters(question): Parameters<TrialsQuestion>,
 ) -> Answered {
+    if question.configuration.as_deref() == Some("") {
+        return Err(Problem::invalid("configuration", "empty"));
+    }
     if question.seed.is_some_and(|seed| seed > LARGEST_SEED) {
         return Err(Problem::invalid("seed", "larger than 9007199254740991"));
     }

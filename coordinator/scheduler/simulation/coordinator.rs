@@ -228,7 +228,7 @@ impl Coordinator {
     /// Answers to parked polls that have something to tell.
     ///
     /// # Errors
-    /// A worker is told to stop an attempt whose end it has said in this session.
+    /// The coordinator stops an attempt that the worker has handed in within this session.
     fn answers(&mut self) -> Result<Vec<Message>, String> {
         let (mut says, mut wrong) = (Vec::new(), None);
         let (scheduler, handed_in) = (&self.scheduler, &self.handed_in);

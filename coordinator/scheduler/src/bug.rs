@@ -14,7 +14,7 @@ pub enum Bug {
     ForgottenDeadline,
     /// An attempt that was given up goes on though another has begun.
     RevivedTooLate,
-    /// A worker is told to stop an attempt whose end it has said.
+    /// The scheduler stops an attempt that its worker has handed in.
     StoppedThoughHandedIn,
     /// Another worker takes a name whose holder is alive.
     EvictedHolder,

@@ -48,7 +48,7 @@ fn a_worker_that_was_started_again_on_its_folder_takes_over_at_once() {
     assert!(effects.contains(&Effect::NameTaken { worker: w1(), instance }), "{effects:?}");
     env.has_data(2);
     assert_eq!(env.only_running(2).attempt, first.attempt + 1, "what the earlier process ran is lost");
-    // The earlier process is alive after all: somebody copied its folder. The newer one keeps the name.
+    // The earlier process is alive after all: a person copied its folder. The newer one keeps the name.
     assert!(env.arrive(3, "w1", (1, 1)).contains(&HELD));
     assert!(!env.arrive(4, "w1", (1, 2)).contains(&HELD), "its connection broke");
 }

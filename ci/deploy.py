@@ -1,6 +1,7 @@
 """Holds rendered manifests against Kubernetes' schemas, the operators', pod security and each other; and makes the plain
 manifests of deploy/kubernetes from the chart. Started by ci/deploy."""
 
+import os
 import pathlib
 import re
 import sys
@@ -9,6 +10,8 @@ import yaml
 
 import deploy_checks as checks
 import deploy_compose
+import deploy_pages
+import deploy_server as server
 import deploy_values
 
 VERSIONS = ["1.29", "1.32", "1.35", "1.37"]
@@ -81,8 +84,8 @@ def plain(folder, write):
         put(f"components/{name}", added, component + (scaled if name in ("keda", "hpa") else ""))
         composed = folder / "composed" / f"with-{name}"
         composed.mkdir(parents=True)
-        up = pathlib.Path(*[".."] * len(composed.resolve().relative_to(pathlib.Path.cwd()).parts)) \
-            if composed.resolve().is_relative_to(pathlib.Path.cwd()) else pathlib.Path.cwd()
+        # kustomize follows no absolute path.
+        up = os.path.relpath(pathlib.Path.cwd(), composed.resolve())
         (composed / "kustomization.yaml").write_text(
             f"resources: [{up}/{PLAIN}/overlays/sqlite]\ncomponents: [{up}/{PLAIN}/components/{name}]\n")
     wanted[deploy_values.CHART / "README.md"] = deploy_values.readme()
@@ -107,6 +110,8 @@ def validate(paths):
         loaded = [loaded for loaded, _ in documents(path.read_text())]
         count += len(loaded)
         problems += [f"{path.name}: {problem}" for problem in checks.problems(loaded, VERSIONS)]
+        if path.name == "helm-volumes.yaml":
+            problems += server.sources(loaded)
     if problems:
         sys.exit("\n".join(problems))
     print(f"{count} objects in {len(paths)} installations: right for Kubernetes {', '.join(VERSIONS)}, KEDA and the Prometheus "
@@ -130,6 +135,8 @@ def main():
         plain(pathlib.Path(arguments[0]), "--write" in arguments)
     elif command == "validate":
         validate([pathlib.Path(path) for path in arguments])
+    elif command == "examples":
+        deploy_pages.write_values(pathlib.Path(arguments[0]))
     elif command == "front":
         front(pathlib.Path(arguments[0]))
     else:

@@ -1,10 +1,13 @@
 """What is asked of the objects of one installation. No cluster is here to refuse them, so this does."""
 
 import copy
+import functools
+import json
 import warnings
 
 warnings.filterwarnings("ignore")
 
+import deploy_server as server
 import kubernetes_validate
 from cloudcoil.models.keda import v1alpha1 as keda
 from cloudcoil.models.prometheus_operator import v1 as monitoring
@@ -16,14 +19,14 @@ OPERATORS = {
 }
 # Made by people or by cert-manager, never by the chart.
 OUTSIDE = {"tokens", "coordinator-tls", "worker-tls", "postgres", "sweep-postgres", "bucket", "pages", "grpc", "sweep-tls",
-           "sweep-tokens", "store", "data", "cache", "registry"}
+           "sweep-tokens", "store", "data", "cache", "registry", "datasets", "sweep-cache"}
 
 
 def problems(objects, versions):
     found = []
     for loaded in objects:
         name = f"{loaded['kind']} {loaded['metadata']['name']}"
-        found += [f"{name}: {problem}" for problem in schema(loaded, versions)]
+        found += [f"{name}: {problem}" for problem in schema(loaded, versions) + server.problems(loaded)]
         for pod in pods(loaded):
             found += [f"{name}: {problem}" for problem in restricted(pod)]
     return found + fitting(objects)
@@ -37,13 +40,18 @@ def schema(loaded, versions):
         except ValueError as error:
             return [str(error)]
         return unknown(loaded, read, "")
-    found = []
-    for version in versions:
-        try:
-            kubernetes_validate.validate(loaded, version, strict=True)
-        except kubernetes_validate.ValidationError as error:
-            found.append(f"Kubernetes {version}: {error}")
-    return found
+    found = [(version, kubernetes(json.dumps(loaded, sort_keys=True), version)) for version in versions]
+    return [f"Kubernetes {version}: {problem}" for version, problem in found if problem]
+
+
+@functools.cache
+def kubernetes(text, version):
+    """What a version of Kubernetes says of an object. Installations share many."""
+    try:
+        kubernetes_validate.validate(json.loads(text), version, strict=True)
+    except kubernetes_validate.ValidationError as error:
+        return str(error)
+    return None
 
 
 def unknown(given, read, place):
@@ -58,11 +66,8 @@ def unknown(given, read, place):
 
 def pods(loaded):
     """The pod specs of an object."""
-    if loaded["kind"] == "Pod":
-        return [loaded["spec"]]
-    if loaded["kind"] in ("Deployment", "StatefulSet"):
-        return [loaded["spec"]["template"]["spec"]]
-    return []
+    spec = server.pod(loaded)
+    return [spec] if spec else []
 
 
 def restricted(pod):
@@ -253,6 +258,8 @@ def change(kind, part, *path_and_value):
 
 POD = ("spec", "template", "spec")
 MISTAKES = {
+    "a volume with two sources": change("Deployment", "gpu", *POD, "volumes", 3, "emptyDir", {}),
+    "a volume without a source": change("Deployment", "gpu", *POD, "volumes", 0, {"name": "config"}),
     "a field that Kubernetes does not know": change("Deployment", "gpu", "spec", "replica", 2),
     "a wrong type": change("StatefulSet", "", "spec", "replicas", "two"),
     "a field that KEDA does not know": change("ScaledObject", "", "spec", "cooldown", 3),

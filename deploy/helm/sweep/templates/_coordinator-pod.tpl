@@ -70,8 +70,8 @@ spec:
           value: $(POD_NAME).{{ include "sweep.coordinator" . }}-peers.{{ .Release.Namespace }}.svc.{{ .Values.clusterDomain }}:7733
       {{- end }}
       ports:
-        - { name: grpc, containerPort: 7733 }
-        - { name: http, containerPort: 7734 }
+        - { name: grpc, containerPort: 7733, protocol: TCP }
+        - { name: http, containerPort: 7734, protocol: TCP }
       # Opening a store may bring its tables up to date first: ten minutes.
       startupProbe:
         httpGet: { path: /healthz, port: http, scheme: {{ include "sweep.scheme" . | upper }} }

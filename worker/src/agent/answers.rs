@@ -155,7 +155,10 @@ impl Agent {
         if response.leave && self.leave_by.is_none() {
             self.leave("the coordinator told the worker to leave");
         }
-        self.in_service(response.out_of_service);
+        // An answer without a number carries no news: the poll ran out of time.
+        if response.number > 0 {
+            self.in_service(response.out_of_service);
+        }
         self.left_out(response.left_out);
         if complete {
             self.seen = self.seen.max(response.number);

@@ -53,8 +53,8 @@ pub(crate) struct State {
     pub(crate) verdicts: VecDeque<FinishResponse>,
     /// Errors of finishes to come.
     pub(crate) finish_errors: VecDeque<Status>,
-    /// What every answer says of the worker.
-    pub(crate) out_of_service: String,
+    /// News for the next answer: why the worker is out of service, empty where it is back.
+    pub(crate) out_of_service: Option<String>,
     /// Whose points are refused.
     pub(crate) refused_points: Option<Name>,
 }
@@ -182,7 +182,7 @@ impl WorkerService for Coordinator {
                 poll_wait_ms: PARK.as_millis() as u64,
                 stop: std::mem::take(&mut state.not_adopted),
                 coordinator_version: state.version.unwrap_or("test").to_owned(),
-                out_of_service: state.out_of_service.clone(),
+                out_of_service: state.out_of_service.take().unwrap_or_default(),
             }))
         })
     }
@@ -209,8 +209,13 @@ impl WorkerService for Coordinator {
             }
         };
         let answer = tokio::time::timeout(PARK, parked).await.unwrap_or(Ok(PollResponse::default()))?;
-        let out_of_service = self.state().out_of_service.clone();
-        Ok(Response::new(PollResponse { out_of_service, ..answer }))
+        let mut state = self.state();
+        let number = state.polls.len() as u64;
+        let news = state.out_of_service.take();
+        Ok(Response::new(match news {
+            Some(out_of_service) => PollResponse { out_of_service, number, ..answer },
+            None => answer,
+        }))
     }
 
     async fn describe(&self, request: Request<DescribeRequest>) -> Result<Response<DescribeResponse>, Status> {

@@ -73,9 +73,16 @@ async fn why_a_worker_is_out_of_service_is_shown_while_it_is() {
     let worker = env.start().await;
     let shown = |line: &str| worker.metrics().render().unwrap().contains(line);
     assert!(shown("sweep_worker_out_of_service{worker=\"w1\"} 0"));
-    env.coordinator.state().out_of_service = "five trials in a row failed here".to_owned();
+    env.coordinator.state().out_of_service = Some("five trials in a row failed here".to_owned());
     eventually("its end of service", || shown("sweep_worker_out_of_service{worker=\"w1\"} 1")).await;
-    env.coordinator.state().out_of_service.clear();
+    let polls = || env.coordinator.state().polls.len();
+    let before = polls();
+    eventually("two answers without news", || polls() >= before + 3).await;
+    assert!(
+        shown("sweep_worker_out_of_service{worker=\"w1\"} 1"),
+        "an answer without news put the worker back in service"
+    );
+    env.coordinator.state().out_of_service = Some(String::new());
     eventually("its return", || shown("sweep_worker_out_of_service{worker=\"w1\"} 0")).await;
     worker.stop().await.unwrap();
 }

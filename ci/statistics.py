@@ -76,8 +76,17 @@ def sign_flips(random, cases):
         values = differences(random, 2 + index % 13)
         test = stats.permutation_test((values,), np.mean, permutation_type="samples", n_resamples=np.inf, vectorized=True)
         cases.add("sign_flip, exact", {"function": "sign_flip", "values": values.tolist()}, [test.pvalue])
+    # Too many assignments for SciPy: whole images, whose sums a table counts without rounding, ...
+    for count in range(15, 41):
+        images = random.integers(-6, 10, count)
+        question = {"function": "sign_flip", "values": (images / 1024.0).tolist()}
+        cases.add("sign_flip, whole images", question, [share_of_whole_sums(images.tolist())])
+    # ... and every assignment of 24 pairs, one by one.
+    for _ in range(3):
+        values = random.normal(0.3, 1.0, 24)
+        cases.add("sign_flip, 24 pairs", {"function": "sign_flip", "values": values.tolist()}, [share_of_all(values)])
     for _ in range(10):
-        values = random.normal(0.3, 1.0, int(random.integers(21, 60)))
+        values = random.normal(0.3, 1.0, int(random.integers(41, 60)))
         draws = 99_999
         test = stats.permutation_test(
             (values,), np.mean, permutation_type="samples", n_resamples=draws, vectorized=True, batch=10_000, rng=random
@@ -86,6 +95,28 @@ def sign_flips(random, cases):
         error = 6.0 * math.sqrt(2.0 * max(test.pvalue * (1.0 - test.pvalue), 1.0 / draws) / draws)
         question = {"function": "sign_flip", "values": values.tolist()}
         cases.add("sign_flip, Monte Carlo", question, [test.pvalue], relative=0.0, absolute=error)
+
+
+def share_of_whole_sums(values):
+    """How many of all assignments of signs reach the sum that was seen, as a share: whole numbers, counted without rounding."""
+    counts = {0: 1}
+    for value in values:
+        after = {}
+        for total, count in counts.items():
+            for then in (total - value, total + value):
+                after[then] = after.get(then, 0) + count
+        counts = after
+    seen = abs(sum(values))
+    return sum(count for total, count in counts.items() if abs(total) >= seen) / 2 ** len(values)
+
+
+def share_of_all(values):
+    """The same for any values, by writing down every sum. The first sign stays: all signs turned give the same magnitude."""
+    sums = values[:1].copy()
+    for value in values[1:]:
+        sums = np.concatenate((sums - value, sums + value))
+    bound = abs(values.sum()) - 1e-9 * np.abs(values).sum()
+    return np.count_nonzero(np.abs(sums) >= bound) / len(sums)
 
 
 def corrections(random, cases):

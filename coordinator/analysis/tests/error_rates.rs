@@ -70,10 +70,12 @@ fn a_baseline_against_itself_is_rarely_found_to_differ() {
 }
 
 #[test]
-fn so_it_is_with_so_many_seeds_that_signs_are_drawn() {
-    let share = any_finding(2, 22, Noise::Images, 0.0);
-    println!("2 variants, 22 seeds: {:.1} % of sweeps with a false finding", share * 100.0);
-    assert!(share <= AT_MOST, "{share}");
+fn so_it_is_where_sums_meet_in_the_middle_and_where_signs_are_sampled() {
+    for seeds in [22, 42] {
+        let share = any_finding(2, seeds, Noise::Images, 0.0);
+        println!("2 variants, {seeds} seeds: {:.1} % of sweeps with a false finding", share * 100.0);
+        assert!(share <= AT_MOST, "{seeds} seeds: {share}");
+    }
 }
 
 #[test]

@@ -9,7 +9,7 @@ use sweep_shapes::text::{count, escape, plural};
 use sweep_shapes::{Analysis, Comparison, FactorTable, Level, Row, Stage};
 
 use super::compare::{range, signed, words};
-use super::leaderboard::{estimate, from};
+use super::leaderboard::{estimate, from, kind_of_test};
 use super::{Context, status};
 use crate::client;
 use crate::failure::{Exit, Failure};
@@ -76,7 +76,8 @@ fn print(output: &Output, analysis: &Analysis, arguments: &Arguments) -> Result<
         if against_baseline { "the baseline".to_owned() } else { from(analysis.against.as_deref()) }
     ));
     output.say(&format!(
-        "p: exact sign-flip test, corrected by Holm over {}; verdicts at {}",
+        "p: {} sign-flip test, corrected by Holm over {}; verdicts at {}",
+        kind_of_test(family.iter()),
         plural(family.len() as u64, "comparison"),
         percent(analysis.alpha)
     ));

@@ -1,10 +1,12 @@
 //! `sweepctl leaderboard`: which change helps, by how much, at what cost.
 
+use std::collections::BTreeSet;
+
 use clap::Args;
 use sweep_analysis::number::{fixed, percent, scientific};
 use sweep_proto::v1::GetLeaderboardRequest;
 use sweep_shapes::text::{count, escape};
-use sweep_shapes::{Estimate, Leaderboard, Row};
+use sweep_shapes::{Comparison, Estimate, Leaderboard, Row};
 
 use super::ablation::why;
 use super::compare::{range, signed, words};
@@ -58,12 +60,14 @@ pub(crate) fn print(output: &Output, leaderboard: &Leaderboard) -> Result<(), Fa
     let direction = if leaderboard.maximize { "highest" } else { "lowest" };
     output.say(&format!("{}; {}", status::headline(sweep), status::counts(&sweep.counts)));
     output.say(&format!("ranked by {}, {direction} first", escape(&leaderboard.metric)));
-    if leaderboard.rows.iter().any(|row| row.comparison.is_some()) {
+    let comparisons = || leaderboard.rows.iter().filter_map(|row| row.comparison.as_ref());
+    if comparisons().next().is_some() {
         output.say(&format!(
-            "delta: difference in {} from {}, with its 95 % interval by Student's t; verdict: exact sign-flip test under Holm \
+            "delta: difference in {} from {}, with its 95 % interval by Student's t; verdict: {} sign-flip test under Holm \
              at {}; what was not told apart shares a rank",
             escape(&leaderboard.metric),
             from(leaderboard.against.as_deref()),
+            kind_of_test(comparisons()),
             percent(leaderboard.alpha)
         ));
     }
@@ -74,6 +78,16 @@ pub(crate) fn print(output: &Output, leaderboard: &Leaderboard) -> Result<(), Fa
         output.say(&format!("note: {}", escape(note)));
     }
     Ok(())
+}
+
+/// How the tests of these comparisons were made: above 40 seeds signs are sampled.
+pub(super) fn kind_of_test<'a>(comparisons: impl Iterator<Item = &'a Comparison>) -> &'static str {
+    let made: BTreeSet<bool> = comparisons.filter_map(|one| one.exact).collect();
+    match (made.contains(&true), made.contains(&false)) {
+        (true, true) => "exact or sampled",
+        (false, true) => "sampled",
+        (_, false) => "exact",
+    }
 }
 
 /// What differences are measured from; a coordinator of an earlier version does not name it.

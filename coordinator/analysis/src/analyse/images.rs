@@ -4,6 +4,7 @@ use sweep_spec::trainer::Validation;
 
 use super::bounds;
 use super::context::Context;
+use crate::number::plural;
 use crate::result::{ClassDifference, Comparison, McNemar, Verdict};
 use crate::statistics::{ALPHA, holm, mcnemar, mean, sign_flip};
 
@@ -14,8 +15,15 @@ pub(super) fn classes(context: &Context<'_>, comparisons: &mut [Comparison], not
     }
     let classes = context.study.validations.values().map(|said| said.confusion.len().isqrt()).max().unwrap_or(0);
     let tests = comparisons.len().saturating_mul(classes);
-    if tests > bounds::CLASS_TESTS {
-        notes.push(format!("{tests} differences of single classes: they are left out above {}", bounds::CLASS_TESTS));
+    let most = comparisons.iter().map(|one| one.pairs.len()).max().unwrap_or(0);
+    let made =
+        tests <= bounds::CLASS_TESTS && bounds::test_steps(most).saturating_mul(tests as u64) <= bounds::CLASS_STEPS;
+    if !made {
+        notes.push(format!(
+            "{} of single classes over {}: they are left out, because their tests take too long",
+            plural(tests as u64, "difference"),
+            plural(most as u64, "seed"),
+        ));
     }
     for one in comparisons {
         let pairs = validations(context, one);
@@ -25,7 +33,7 @@ pub(super) fn classes(context: &Context<'_>, comparisons: &mut [Comparison], not
             one.images = same_images(*seed, value, reference);
         }
         // Classes are of the same replicates as the comparison itself, or of none.
-        if tests <= bounds::CLASS_TESTS && !pairs.is_empty() && pairs.len() == one.pairs.len() {
+        if made && !pairs.is_empty() && pairs.len() == one.pairs.len() {
             one.classes = differences(&pairs, one);
         }
     }

@@ -6,7 +6,7 @@ use super::bounds;
 use super::context::{Context, Series};
 use crate::number::plural;
 use crate::result::{Comparison, Pair, Verdict};
-use crate::statistics::{EXACT_UP_TO, bca_interval, differences, effect_size, mean, sign_flip, t_interval};
+use crate::statistics::{bca_interval, differences, effect_size, mean, sign_flip, t_interval};
 use crate::study::{Answer, Replicate};
 
 /// How much is computed of each comparison.
@@ -14,14 +14,14 @@ use crate::study::{Answer, Replicate};
 pub(super) struct Extent {
     /// With the bootstrap interval.
     pub(super) intervals: bool,
-    /// With tests that have to be drawn.
-    pub(super) drawn: bool,
+    /// In a family of so many comparisons.
+    pub(super) family: usize,
 }
 
 impl Extent {
     /// For a family of so many.
     pub(super) fn of(family: usize) -> Self {
-        Self { intervals: family <= bounds::INTERVALS, drawn: family <= bounds::DRAWN_TESTS }
+        Self { intervals: family <= bounds::INTERVALS, family }
     }
 }
 
@@ -117,11 +117,9 @@ pub(super) fn pair(
             found.t_interval = t_interval(&values);
             found.effect_size = effect_size(&values);
             found.bca_interval = extent.intervals.then(|| bca_interval(&values)).flatten();
-            if pairs <= EXACT_UP_TO || extent.drawn {
-                found.test = sign_flip(&values);
-            } else {
-                let reason = "the family is too large for a test of so many seeds to show anything".to_owned();
-                found.verdict = Verdict::Open(reason);
+            match bounds::no_test(pairs, extent.family) {
+                None => found.test = sign_flip(&values),
+                Some(reason) => found.verdict = Verdict::Open(reason),
             }
         }
     }

@@ -29,7 +29,7 @@ pub fn smallest_p(seeds: u32) -> f64 {
 }
 
 /// The least number of seeds with which the test can reject at all at `alpha`, under Holm over so many comparisons: 6
-/// for one and 9 for ten at 5 %. `None` for families so large (26,000 at 5 %) that no number is enough.
+/// for one, 9 for ten and 19 for 10,000 at 5 %. `None` for families so large (27 billion at 5 %) that no number is enough.
 pub fn seeds_to_reach(alpha: f64, family: usize) -> Option<u32> {
     (1..=EXACT_UP_TO as u32 + 1).find(|seeds| can_reject(*seeds, alpha, family))
 }
@@ -225,19 +225,46 @@ mod tests {
         assert_eq!(seeds_to_reach(0.05, 10), Some(9));
         assert_eq!(seeds_to_reach(0.05, 0), Some(6));
         assert_eq!(seeds_to_reach(0.05, 1_000), Some(16));
-        assert_eq!(seeds_to_reach(0.05, 1_000_000), None);
+        assert_eq!(seeds_to_reach(0.05, 10_000), Some(19));
+        assert_eq!(seeds_to_reach(0.05, 1_000_000), Some(26));
         let most = largest_family(0.05) as usize;
-        assert_eq!((most, seeds_to_reach(0.05, most), seeds_to_reach(0.05, most + 1)), (26_214, Some(20), None));
+        assert_eq!(most, 27_487_790_694);
+        assert_eq!((seeds_to_reach(0.05, most), seeds_to_reach(0.05, most + 1)), (Some(40), None));
         assert_eq!(smallest_p(3), 0.25);
         assert_eq!(smallest_p(0), 1.0);
-        assert_eq!(smallest_p(21), 1e-5);
+        assert_eq!(smallest_p(21), 2f64.powi(-20));
+        assert_eq!(smallest_p(40), 2f64.powi(-39));
+        assert_eq!(smallest_p(41), 1e-5);
+    }
+
+    #[test]
+    fn in_a_large_family_more_seeds_never_take_away_what_fewer_could_show() {
+        let power = Power::new(ALPHA, 10_000);
+        let shown: Vec<u32> =
+            (0..=EXACT_UP_TO as u32).filter(|seeds| power.detectable(1.0, *seeds).is_some()).collect();
+        assert_eq!(shown, (19..=40).collect::<Vec<u32>>());
+        for seeds in 19..=40 {
+            let differences: Vec<f64> = (0..seeds).map(|seed| 0.1 + 0.001 * f64::from(seed)).collect();
+            assert!(sign_flip(&differences).unwrap().p * 10_000.0 <= ALPHA, "{seeds} seeds");
+        }
     }
 
     #[test]
     fn what_is_called_detectable_is_detected_four_times_of_five() {
-        for (seeds, family) in
-            [(6, 1), (8, 1), (10, 1), (9, 10), (10, 5), (11, 1), (12, 30), (14, 10), (14, 100), (20, 1), (20, 10)]
-        {
+        for (seeds, family) in [
+            (6, 1),
+            (8, 1),
+            (10, 1),
+            (9, 10),
+            (10, 5),
+            (11, 1),
+            (12, 30),
+            (14, 10),
+            (14, 100),
+            (20, 1),
+            (20, 10),
+            (24, 10_000),
+        ] {
             let least = detectable(1.0, seeds, family).unwrap();
             let share = detected(least, seeds, ALPHA / family as f64, 1_500);
             println!("{seeds} seeds, family {family}: {least:.3} -> {share:.3}");

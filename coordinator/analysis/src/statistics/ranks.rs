@@ -20,8 +20,8 @@ pub fn shared_ranks(count: usize, shown_better: impl Fn(usize, usize) -> bool) -
 /// mean difference of i over j, over the seeds that both have, where it was shown, else `None`. `values` are by seed,
 /// each seed once.
 ///
-/// Takes the time of count² / 2 tests: with up to 12 seeds some microseconds each, with 20 about a tenth of a
-/// millisecond, with more some milliseconds.
+/// Takes the time of count² / 2 tests: with up to 20 seeds some microseconds each, with 30 half a millisecond, with 40
+/// some ten milliseconds.
 pub fn told_apart(values: &[Vec<(u64, f64)>], alpha: f64) -> Vec<Vec<Option<f64>>> {
     let count = values.len();
     let mut pairs = Vec::new();

@@ -1,9 +1,11 @@
 """Holds rendered manifests against Kubernetes' schemas, the operators', pod security and each other; and makes the plain
 manifests of deploy/kubernetes from the chart. Started by ci/deploy."""
 
+import copy
 import os
 import pathlib
 import re
+import shutil
 import sys
 
 import yaml
@@ -47,49 +49,82 @@ def plain_text(text):
 
 
 def objects(path):
-    """By file name, the objects that a plain installation has: no tokens, which nobody should write into files, and no hooks."""
+    """By file name, the objects of a plain installation: no tokens, which do not belong into files, and no hooks."""
     found = {}
     for loaded, text in documents(path.read_text()):
         hook = "helm.sh/hook" in loaded["metadata"].get("annotations", {})
-        if loaded["kind"] != "Secret" and not hook:
-            found[key(loaded)] = plain_text(text)
+        if loaded["kind"] == "Secret" or hook:
+            continue
+        if loaded["kind"] == "Deployment" and "worker" in loaded["metadata"]["name"]:
+            # Kubernetes starts with one. A number here would be set again by every apply, whoever scales the Deployment.
+            text = text.replace("\n  replicas: 1\n", "\n")
+        found[key(loaded)] = plain_text(text)
     return found
 
 
-def plain(folder, write):
-    """Splits the chart's two forms into what they share and what they do not, and adds what components add."""
-    sqlite, postgres = objects(folder / "helm-sqlite.yaml"), objects(folder / "helm-postgres.yaml")
-    shared = {name for name in sqlite if postgres.get(name) == sqlite[name]}
+HEAD = "# Rendered from deploy/helm/sweep by `ci/deploy --write`; change it there.\n"
+KUSTOMIZATION = HEAD + "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nresources:\n"
+COMPONENT = HEAD + "apiVersion: kustomize.config.k8s.io/v1alpha1\nkind: Component\nresources:\n"
+STORES = ("sqlite", "postgres")
+COMPONENTS = ("monitoring", "keda", "hpa", "ingress")
+
+
+def plain_files(folder):
+    """What the plain manifests are: what the chart's two forms share, what they do not, and what components add. Claims have
+    folders of their own, so that deleting an installation leaves them."""
+    every = {store: objects(folder / f"helm-{store}.yaml") for store in STORES}
+    claims = {store: {name: text for name, text in listed.items() if name.startswith("persistentvolumeclaim-")}
+              for store, listed in every.items()}
+    removable = {store: {name: text for name, text in listed.items() if name not in claims[store]} for store, listed in every.items()}
+    shared = {name for name, text in removable["sqlite"].items() if removable["postgres"].get(name) == text}
     wanted = {}
 
-    def put(place, files, head):
-        for name, text in files.items():
-            wanted[PLAIN / place / f"{name}.yaml"] = text
-        listed = "".join(f"  - {name}.yaml\n" for name in sorted(files))
-        wanted[PLAIN / place / "kustomization.yaml"] = head.replace("@RESOURCES@", listed)
+    def put(place, files, head, first=()):
+        wanted.update({PLAIN / place / f"{name}.yaml": text for name, text in files.items()})
+        listed = list(first) + [f"{name}.yaml" for name in sorted(files)]
+        wanted[PLAIN / place / "kustomization.yaml"] = head + "".join(f"  - {name}\n" for name in listed)
 
-    head = "# Rendered from deploy/helm/sweep by `ci/deploy --write`; change it there.\n"
-    kustomization = head + "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nnamespace: sweep\nresources:\n"
-    put("base", {name: sqlite[name] for name in shared}, kustomization + "  - ../namespace.yaml\n@RESOURCES@".replace("../", ""))
-    for store, all_of in (("sqlite", sqlite), ("postgres", postgres)):
-        put(f"overlays/{store}", {name: text for name, text in all_of.items() if name not in shared},
-            kustomization + "  - ../../base\n@RESOURCES@")
-    component = head + "apiVersion: kustomize.config.k8s.io/v1alpha1\nkind: Component\nresources:\n@RESOURCES@"
-    # Who scales decides how many there are.
-    scaled = ("patches:\n  - target: { kind: Deployment, labelSelector: app.kubernetes.io/component=worker }\n"
-              "    patch: |\n      - { op: remove, path: /spec/replicas }\n")
-    for name in ("monitoring", "keda", "hpa", "ingress"):
+    put("base", {name: every["sqlite"][name] for name in shared}, KUSTOMIZATION)
+    for store in STORES:
+        put(f"storage/{store}", claims[store], KUSTOMIZATION)
+        put(f"overlays/{store}", {name: text for name, text in removable[store].items() if name not in shared}, KUSTOMIZATION, ["../../base"])
+    known = {name for listed in every.values() for name in listed}
+    for name in COMPONENTS:
         added = objects(folder / f"component-{name}.txt")
-        added = {name: text for name, text in added.items() if name not in sqlite and name not in postgres}
-        put(f"components/{name}", added, component + (scaled if name in ("keda", "hpa") else ""))
-        composed = folder / "composed" / f"with-{name}"
+        put(f"components/{name}", {name: text for name, text in added.items() if name not in known}, COMPONENT)
+    added = objects(folder / "component-migration.txt")
+    put("migration", {name: text for name, text in added.items() if name not in known}, KUSTOMIZATION)
+    wanted[deploy_values.CHART / "README.md"] = deploy_values.readme()
+    return wanted
+
+
+def compose(folder):
+    """Overlays such as a user writes them: each component, and all of them in another namespace."""
+    def put(name, lines):
+        composed = folder / "composed" / name
         composed.mkdir(parents=True)
         # kustomize follows no absolute path.
         up = os.path.relpath(pathlib.Path.cwd(), composed.resolve())
-        (composed / "kustomization.yaml").write_text(
-            f"resources: [{up}/{PLAIN}/overlays/sqlite]\ncomponents: [{up}/{PLAIN}/components/{name}]\n")
-    wanted[deploy_values.CHART / "README.md"] = deploy_values.readme()
-    kept = {PLAIN / "base/namespace.yaml", PLAIN / "prometheus-adapter.yaml"} | {path for path in PLAIN.rglob("values.yaml")}
+        # kustomize reads replacements from the overlay's own folder alone.
+        shutil.copy(PLAIN / "another-namespace.yaml", composed)
+        (composed / "kustomization.yaml").write_text("\n".join(lines).replace("@", f"{up}/{PLAIN}") + "\n")
+
+    for name in COMPONENTS:
+        put(f"with-{name}", ["resources: [@/overlays/sqlite, @/storage/sqlite]", f"components: [@/components/{name}]"])
+    put("with-replicas", ["resources: [@/overlays/sqlite, @/storage/sqlite]", "replicas: [{ name: sweep-worker-gpu, count: 8 }]"])
+    put("with-migration", ["resources: [@/overlays/postgres, @/storage/postgres, @/storage/sqlite, @/migration]"])
+    for store in STORES:
+        for scaler in ("keda", "hpa"):
+            listed = ", ".join(f"@/components/{name}" for name in COMPONENTS if name == scaler or name not in ("keda", "hpa"))
+            put(f"lab-{store}-{scaler}", [f"namespace: {server.OTHER_NAMESPACE}", f"resources: [@/overlays/{store}, @/storage/{store}]",
+                f"components: [{listed}]", "replacements: [{ path: another-namespace.yaml }]"])
+
+
+def plain(folder, write):
+    wanted = plain_files(folder)
+    compose(folder)
+    kept = {PLAIN / "namespace.yaml", PLAIN / "prometheus-adapter.yaml", PLAIN / "another-namespace.yaml"}
+    kept |= {path for path in PLAIN.rglob("values.yaml")}
     stale = [path for path in PLAIN.rglob("*.yaml") if path not in wanted and path not in kept]
     differing = [path for path, text in wanted.items() if not path.exists() or path.read_text() != text]
     if write:
@@ -104,23 +139,53 @@ def plain(folder, write):
                  + "\n".join(f"  {path}" for path in sorted(stale + differing)))
 
 
+def besides(path):
+    """What an overlay needs and has not: its claim, which is in a folder of its own."""
+    store = path.stem.removeprefix("kustomize-")
+    if store not in STORES:
+        return []
+    return [loaded for loaded, _ in documents((path.parent / f"kustomize-storage-{store}.yaml").read_text())]
+
+
+def installation(path):
+    """What is wrong with one rendered installation, and how many objects it has."""
+    loaded, others = [loaded for loaded, _ in documents(path.read_text())], besides(path)
+    found = checks.problems(loaded + others, VERSIONS) + server.namespaces(loaded, server.namespace_of(path.stem))
+    if others:
+        found += server.kept(loaded)
+    if path.name == "helm-volumes.yaml":
+        found += server.sources(loaded)
+    return [f"{path.name}: {problem}" for problem in found], len(loaded)
+
+
+def planted(path):
+    """Mistakes that are not found in an installation that is right."""
+    loaded = [loaded for loaded, _ in documents(path.read_text())]
+    missed = checks.missed(loaded, VERSIONS[-1:])
+    for name, place in (("an object of another namespace", "metadata"), ("an address of another namespace", "spec")):
+        wrong = copy.deepcopy(loaded)
+        checks.first(wrong, "Service", "peers")[place]["namespace"] = "elsewhere"
+        if not server.namespaces(wrong, server.namespace_of(path.stem)):
+            missed.append(name)
+    if not server.kept(loaded):
+        missed.append("claims that go with an installation")
+    return missed
+
+
 def validate(paths):
-    problems, count = deploy_compose.problems(), 0
+    scraped = yaml.safe_load(pathlib.Path("deploy/prometheus/prometheus-kubernetes.yml").read_text())
+    problems, count = deploy_compose.problems() + server.scraping(scraped), 0
     for path in paths:
-        loaded = [loaded for loaded, _ in documents(path.read_text())]
-        count += len(loaded)
-        problems += [f"{path.name}: {problem}" for problem in checks.problems(loaded, VERSIONS)]
-        if path.name == "helm-volumes.yaml":
-            problems += server.sources(loaded)
+        found, objects_of = installation(path)
+        problems, count = problems + found, count + objects_of
     if problems:
         sys.exit("\n".join(problems))
     print(f"{count} objects in {len(paths)} installations: right for Kubernetes {', '.join(VERSIONS)}, KEDA and the Prometheus "
           "operator, restricted, and fitting each other")
-    everything = next(path for path in paths if path.name == "helm-everything.yaml")
-    missed = checks.missed([loaded for loaded, _ in documents(everything.read_text())], VERSIONS[-1:])
+    missed = planted(next(path for path in paths if path.name == "helm-everything.yaml"))
     if missed:
         sys.exit("these mistakes were planted and not found:\n" + "\n".join(f"  {name}" for name in missed))
-    print(f"{len(checks.MISTAKES)} planted mistakes were found")
+    print(f"{len(checks.MISTAKES) + 3} planted mistakes were found")
 
 
 def front(path):

@@ -86,7 +86,7 @@ def restricted(pod):
     allowed = {"configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "persistentVolumeClaim", "projected", "secret", "name"}
     for volume in pod.get("volumes", []):
         found += [f"volumes of kind {kind} are forbidden" for kind in volume if kind not in allowed]
-    for container in pod["containers"] + pod.get("initContainers", []):
+    for container in server.containers(pod):
         own = container.get("securityContext", {})
         if own.get("allowPrivilegeEscalation") is not False or own.get("privileged"):
             found.append(f"{container['name']} may gain privileges")
@@ -94,8 +94,10 @@ def restricted(pod):
             found.append(f"{container['name']} keeps capabilities")
         if own.get("readOnlyRootFilesystem") is not True:
             found.append(f"{container['name']} may write its root")
-        if "memory" not in container.get("resources", {}).get("limits", {}):
-            found.append(f"{container['name']} may take all memory")
+        # A namespace with a quota refuses a pod that leaves one of these out.
+        for of in ("requests", "limits"):
+            missing = {"cpu", "memory", "ephemeral-storage"} - set(container.get("resources", {}).get(of, {}))
+            found += [f"{container['name']} has no {name} among its {of}" for name in sorted(missing)]
         found += [f"{container['name']} has a port below 1024" for port in container.get("ports", []) if port["containerPort"] < 1024]
     return found
 
@@ -114,6 +116,12 @@ def labels_of(workload):
 
 def selected(selector, labels):
     return all(labels.get(name) == value for name, value in selector.items())
+
+
+def chosen(selector, labels):
+    """A selector with expressions, of which `In` is used."""
+    fits = [labels.get(one["key"]) in one["values"] for one in selector.get("matchExpressions", [])]
+    return selected(selector.get("matchLabels", {}), labels) and all(fits)
 
 
 def fitting(objects):
@@ -163,10 +171,10 @@ def references(pod, objects):
         if "persistentVolumeClaim" in volume:
             have("PersistentVolumeClaim", volume["persistentVolumeClaim"]["claimName"])
     volumes = {volume["name"] for volume in pod.get("volumes", [])}
+    mounted = {mount["name"] for container in server.containers(pod) for mount in container.get("volumeMounts", [])}
+    found += [f"volume {name} is mounted and is not there" for name in mounted - volumes]
+    found += [f"volume {name} is there and is not mounted" for name in volumes - mounted]
     for container in pod["containers"]:
-        mounted = {mount["name"] for mount in container.get("volumeMounts", [])}
-        found += [f"volume {name} is mounted and is not there" for name in mounted - volumes]
-        found += [f"volume {name} is there and is not mounted" for name in volumes - mounted]
         ports = {port["name"] for port in container.get("ports", [])}
         for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
             asked = container.get(probe, {}).get("httpGet", {}).get("port")
@@ -191,13 +199,12 @@ def lifetimes(workload):
 def selecting(objects):
     """Budgets, policies and monitors that select nothing guard nothing."""
     found = []
-    pod_labels = [labels_of(workload) for workload in workloads(objects)]
-    pod_labels += [loaded["metadata"]["labels"] for loaded in objects if loaded["kind"] == "Pod"]
+    pod_labels = [server.template(loaded)["metadata"]["labels"] for loaded in objects if server.template(loaded)]
     for kind in ("PodDisruptionBudget", "NetworkPolicy"):
         for name, loaded in named(objects, kind).items():
-            selector = (loaded["spec"].get("selector") or loaded["spec"].get("podSelector"))["matchLabels"]
-            component = selector.get("app.kubernetes.io/component")
-            if component not in ("test", "worker") and not any(selected(selector, labels) for labels in pod_labels):
+            selector = loaded["spec"].get("selector") or loaded["spec"].get("podSelector")
+            component = selector["matchLabels"].get("app.kubernetes.io/component")
+            if component not in ("test", "worker") and not any(chosen(selector, labels) for labels in pod_labels):
                 found.append(f"{kind} {name} selects no pod")
     services = [service["metadata"]["labels"] for service in named(objects, "Service").values()]
     for name, loaded in named(objects, "ServiceMonitor").items():
@@ -258,6 +265,7 @@ def change(kind, part, *path_and_value):
 
 POD = ("spec", "template", "spec")
 MISTAKES = {
+    "a container that may take every core": change("Deployment", "front", *POD, "containers", 0, "resources", "limits", {"memory": "1Gi", "ephemeral-storage": "1Gi"}),
     "a volume with two sources": change("Deployment", "gpu", *POD, "volumes", 3, "emptyDir", {}),
     "a volume without a source": change("Deployment", "gpu", *POD, "volumes", 0, {"name": "config"}),
     "a field that Kubernetes does not know": change("Deployment", "gpu", "spec", "replica", 2),
@@ -272,12 +280,14 @@ MISTAKES = {
     "a config map that is not there": change("StatefulSet", "", *POD, "volumes", 0, "configMap", "name", "nobody"),
     "a probe of a port that is not there": change("Deployment", "gpu", *POD, "containers", 0, "livenessProbe", "httpGet", "port", "web"),
     "a service in front of nothing": change("Service", "peers", "spec", "selector", {"app": "nobody"}),
-    "a service's port that no pod has": change("Service", "front", "spec", "ports", 0, "targetPort", "web"),
+    "a service's port that no pod has": change("Service", "coordinator", "spec", "ports", 0, "targetPort", "web"),
     "a budget for nobody": change("PodDisruptionBudget", "coordinator", "spec", "selector", {"matchLabels": {"app": "nobody"}}),
     "a monitor of nobody": change("ServiceMonitor", "coordinator", "spec", "selector", {"matchLabels": {"app": "nobody"}}),
     "an ingress to nowhere": change("Ingress", "grpc", "spec", "rules", 0, "http", "paths", 0, "backend", "service", "name", "nobody"),
     "a grace period that is too short": change("Deployment", "gpu", *POD, "terminationGracePeriodSeconds", 5),
-    "an open port where nobody listens": change("NetworkPolicy", "coordinator", "spec", "ingress", 0, "ports", [{"port": 22}]),
+    "an open port where nobody listens": change("NetworkPolicy", "coordinator", "spec", "ingress", 0, "ports", [{"port": 22, "protocol": "TCP"}]),
+    "a port without a protocol": change("Service", "peers", "spec", "ports", 0, {"name": "grpc", "port": 7733, "targetPort": "grpc"}),
+    "a GPU count that is a number": change("Deployment", "gpu", *POD, "containers", 0, "resources", "limits", "nvidia.com/gpu", 1),
     "a rule that lets in nobody, and so everybody": change("NetworkPolicy", "coordinator", "spec", "ingress", 0, "from", []),
     "something scaled that is not there": change("ScaledObject", "", "spec", "scaleTargetRef", "name", "nobody"),
 }

@@ -1,5 +1,14 @@
 """What an API server refuses, or silently does otherwise, although schemas take it."""
 
+import json
+import re
+
+# What files are rendered for, if their names do not say another.
+NAMESPACE, OTHER_NAMESPACE = "sweep", "lab"
+# Objects of the whole cluster.
+CLUSTER_KINDS = {"Namespace", "PersistentVolume", "ClusterQueue", "ResourceFlavor"}
+# Namespaces of others that files name: Prometheus is asked there.
+OTHERS = {"monitoring"}
 # Keys of a volume that name no source.
 NO_SOURCE = {"name"}
 
@@ -82,3 +91,35 @@ def sources(objects):
         have = {volume["name"]: sorted(set(volume) - NO_SOURCE) for spec in specs for volume in spec["volumes"]}
         found += [f"pool {pool}: {name} has {have.get(name)}, not {source}" for name, source in wanted.items() if have.get(name) != [source]]
     return found
+
+
+def namespace_of(name):
+    """The namespace that a rendered file is for."""
+    return OTHER_NAMESPACE if OTHER_NAMESPACE in name.split("-") else NAMESPACE
+
+
+def namespaces(objects, wanted):
+    """Objects that land elsewhere, and names and queries that lead elsewhere: a monitor in another namespace selects nothing,
+    and says nothing of it."""
+    found = []
+    for loaded in objects:
+        name = f"{loaded['kind']} {loaded['metadata']['name']}"
+        own = loaded["metadata"].get("namespace")
+        if loaded["kind"] not in CLUSTER_KINDS and own != wanted:
+            found.append(f"{name} is in the namespace {own}, not in {wanted}")
+        text = json.dumps({key: value for key, value in loaded.items() if key != "metadata"})
+        named = set(re.findall(r"\.([a-z0-9-]+)\.svc\b", text)) | set(re.findall(r'namespace\\?"?[:=] ?\\?"([a-z0-9-]+)', text))
+        found += [f"{name} names the namespace {other}" for other in sorted(named - {wanted} - OTHERS)]
+    return found
+
+
+def kept(objects):
+    """What `kubectl delete -k` would take away and cannot be made again."""
+    return [f"{loaded['kind']} {loaded['metadata']['name']} is deleted with the installation" for loaded in objects
+            if loaded["kind"] in ("Namespace", "PersistentVolumeClaim", "Secret")]
+
+
+def scraping(configuration):
+    """Queries ask for the namespace; the operator adds that label by itself, and a scrape configuration has to."""
+    return [f"the job {job['job_name']} sets no label namespace" for job in configuration["scrape_configs"]
+            if not any(rule.get("target_label") == "namespace" for rule in job.get("relabel_configs", []))]

@@ -10,7 +10,10 @@ mod hints;
 mod lifetimes;
 mod manifests;
 mod metrics;
+mod migration;
 mod ports;
+#[path = "../../coordinator/tests/postgres_server/mod.rs"]
+mod postgres_server;
 mod slurm;
 mod variables;
 

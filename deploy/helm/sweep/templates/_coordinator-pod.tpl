@@ -4,6 +4,11 @@ metadata:
   labels:
     {{- include "sweep.labels" . | nindent 4 }}
     app.kubernetes.io/component: coordinator
+    # A coordinator with another store is behind other services, while one replaces the other.
+    sweep.store: {{ .Values.coordinator.store }}
+    {{- with .Values.coordinator.podLabels }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
   annotations:
     # A changed configuration starts it again.
     checksum/config: {{ include (print $.Template.BasePath "/coordinator-config.yaml") . | sha256sum }}
@@ -11,7 +16,7 @@ metadata:
     {{- toYaml . | nindent 4 }}
     {{- end }}
 spec:
-  serviceAccountName: {{ include "sweep.fullname" . }}
+  serviceAccountName: {{ include "sweep.account" . }}
   automountServiceAccountToken: false
   # Kubernetes would otherwise make variables that look like ours.
   enableServiceLinks: false
@@ -35,6 +40,8 @@ spec:
   topologySpreadConstraints:
     - maxSkew: 1
       topologyKey: kubernetes.io/hostname
+      # Nodes whose taints it does not tolerate, such as those with GPUs, do not count.
+      nodeTaintsPolicy: Honor
       # Two coordinators on one node would fall together.
       whenUnsatisfiable: {{ ternary "DoNotSchedule" "ScheduleAnyway" (eq .Values.coordinator.store "postgres") }}
       labelSelector:
@@ -43,6 +50,7 @@ spec:
           app.kubernetes.io/component: coordinator
     - maxSkew: 1
       topologyKey: topology.kubernetes.io/zone
+      nodeTaintsPolicy: Honor
       whenUnsatisfiable: ScheduleAnyway
       labelSelector:
         matchLabels:
@@ -53,22 +61,28 @@ spec:
       image: {{ include "sweep.image" (dict "image" .Values.coordinator.image "tag" .Chart.AppVersion) }}
       imagePullPolicy: {{ .Values.coordinator.image.pullPolicy }}
       args: [--config, /etc/sweep/coordinator.yaml]
-      {{- if or (include "sweep.replicated" .) .Values.coordinator.env }}
       env:
-        {{- with .Values.coordinator.env }}
-        {{- toYaml . | nindent 8 }}
+        # For `kubectl exec ... -- sweepctl`: nothing has to be named.
+        - { name: SWEEP_COORDINATOR, value: {{ include "sweep.addresses" . | quote }} }
+        - { name: SWEEP_TOKEN_FILE, value: /etc/sweep/tokens/admin }
+        {{- if .Values.tls.enabled }}
+        - { name: SWEEP_CA_FILE, value: /etc/sweep/tls/ca.crt }
         {{- end }}
-      {{- end }}
-      {{- if include "sweep.replicated" . }}
+        {{- if include "sweep.replicated" . }}
         - name: SWEEP_COORDINATOR_STORE
           valueFrom:
             secretKeyRef: { name: {{ .Values.coordinator.postgres.existingSecret }}, key: {{ .Values.coordinator.postgres.key }} }
         - name: POD_NAME
           valueFrom: { fieldRef: { fieldPath: metadata.name } }
-        # Where the others say that this one leads.
+        - name: POD_NAMESPACE
+          valueFrom: { fieldRef: { fieldPath: metadata.namespace } }
+        # What a standby answers while this one leads: the whole name, because clients may be in other namespaces.
         - name: SWEEP_COORDINATOR_ADVERTISE
-          value: $(POD_NAME).{{ include "sweep.coordinator" . }}-peers.{{ .Release.Namespace }}.svc.{{ .Values.clusterDomain }}:7733
-      {{- end }}
+          value: $(POD_NAME).{{ include "sweep.coordinator" . }}-peers.$(POD_NAMESPACE).svc.{{ .Values.clusterDomain }}:7733
+        {{- end }}
+        {{- with .Values.coordinator.env }}
+        {{- toYaml . | nindent 8 }}
+        {{- end }}
       ports:
         - { name: grpc, containerPort: 7733, protocol: TCP }
         - { name: http, containerPort: 7734, protocol: TCP }
@@ -112,7 +126,7 @@ spec:
       secret: { secretName: {{ .Values.tls.secret }}, defaultMode: 0440 }
     {{- end }}
     - name: store
-      persistentVolumeClaim: { claimName: {{ .Values.coordinator.storage.existingClaim | default (include "sweep.coordinator" .) }} }
+      persistentVolumeClaim: { claimName: {{ include "sweep.claim" . }} }
     - name: tmp
       emptyDir: { sizeLimit: 1Gi }
     {{- with .Values.coordinator.volumes }}

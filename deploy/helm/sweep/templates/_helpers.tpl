@@ -56,17 +56,57 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- if eq .Values.coordinator.store "postgres" }}true{{ end }}
 {{- end }}
 
-{{/* Every coordinator's address, for those who find out themselves which one leads. */}}
+{{/* HAProxy stands in front of several coordinators, and is the way in. */}}
+{{- define "sweep.fronted" -}}
+{{- if and (include "sweep.replicated" .) .Values.front.enabled }}true{{ end }}
+{{- end }}
+
+{{/*
+What follows a service's name. Names within the namespace need nothing; with TLS the whole name, which the certificate has.
+*/}}
+{{- define "sweep.domain" -}}
+{{- if .Values.tls.enabled -}}
+.{{ .Release.Namespace }}.svc.{{ .Values.clusterDomain }}
+{{- end }}
+{{- end }}
+
+{{/* Every coordinator's address. Of several, each program finds out which one leads. */}}
 {{- define "sweep.addresses" -}}
 {{- $service := include "sweep.coordinator" . }}
+{{- $scheme := include "sweep.scheme" . }}
+{{- $domain := include "sweep.domain" . }}
 {{- if include "sweep.replicated" . }}
 {{- $list := list }}
 {{- range $number := until (int .Values.coordinator.replicas) }}
-{{- $list = append $list (printf "%s://%s-%d.%s-peers.%s.svc.%s:7733" (include "sweep.scheme" $) $service $number $service $.Release.Namespace $.Values.clusterDomain) }}
+{{- $list = append $list (printf "%s://%s-%d.%s-peers%s:7733" $scheme $service $number $service $domain) }}
 {{- end }}
 {{- join "," $list }}
 {{- else -}}
-{{ include "sweep.scheme" . }}://{{ $service }}.{{ .Release.Namespace }}.svc.{{ .Values.clusterDomain }}:7733
+{{ $scheme }}://{{ $service }}{{ $domain }}:7733
+{{- end }}
+{{- end }}
+
+{{- define "sweep.account" -}}
+{{ .Values.serviceAccount.existing | default (include "sweep.fullname" .) }}
+{{- end }}
+
+{{/*
+The claim of the coordinators. With PostgreSQL it has another name than with SQLite: claims cannot be changed, and both are
+needed while a store is copied. A claim of many writers that has the SQLite name is of an older chart, and stays in use.
+*/}}
+{{- define "sweep.claim" -}}
+{{- $name := include "sweep.coordinator" . }}
+{{- if .Values.coordinator.storage.existingClaim -}}
+{{ .Values.coordinator.storage.existingClaim }}
+{{- else if include "sweep.replicated" . }}
+{{- $older := lookup "v1" "PersistentVolumeClaim" .Release.Namespace $name }}
+{{- if has "ReadWriteMany" (dig "spec" "accessModes" list ($older | default dict)) -}}
+{{ $name }}
+{{- else -}}
+{{ $name }}-artifacts
+{{- end }}
+{{- else -}}
+{{ $name }}
 {{- end }}
 {{- end }}
 
@@ -86,36 +126,32 @@ readOnlyRootFilesystem: true
 capabilities: { drop: [ALL] }
 {{- end }}
 
-{{/* What is wrong with the values and no schema can say. */}}
-{{- define "sweep.check" -}}
-{{- if and (include "sweep.replicated" .) (not .Values.coordinator.postgres.existingSecret) }}
-{{- fail "coordinator.store is postgres: coordinator.postgres.existingSecret has to name the secret with its URL" }}
-{{- end }}
-{{- if and .Values.tls.enabled (not .Values.tls.secret) }}
-{{- fail "tls.enabled: tls.secret has to name the secret with tls.crt, tls.key and ca.crt" }}
-{{- end }}
-{{- if and .Values.tls.requireClientCertificates (not .Values.tls.workerSecret) }}
-{{- fail "tls.requireClientCertificates: tls.workerSecret has to name the certificate that workers show" }}
-{{- end }}
-{{- if and .Values.ingress.enabled (include "sweep.replicated" .) (not .Values.front.enabled) }}
-{{- fail "ingress.enabled with postgres: set front.enabled, which knows the coordinator that leads" }}
-{{- end }}
-{{- if and .Values.ingress.enabled (not .Values.ingress.tlsSecret) }}
-{{- fail "ingress.enabled: ingress.tlsSecret has to name a certificate; tokens do not travel in the clear" }}
-{{- end }}
-{{- if and .Values.ingress.grpc.enabled (not .Values.ingress.grpc.tlsSecret) }}
-{{- fail "ingress.grpc.enabled: ingress.grpc.tlsSecret has to name a certificate" }}
-{{- end }}
-{{- if and .Values.front.enabled (not (include "sweep.replicated" .)) }}
-{{- fail "front.enabled is for several coordinators, with coordinator.store postgres" }}
-{{- end }}
+{{/* The way to PostgreSQL, as an egress rule. */}}
+{{- define "sweep.databaseEgress" -}}
+- ports: [{ port: {{ .Values.coordinator.postgres.port }}, protocol: TCP }]
+  {{- with .Values.coordinator.postgres.cidr }}
+  to: [{ ipBlock: { cidr: {{ . }} } }]
+  {{- end }}
 {{- end }}
 
-{{/* The service that leads to whoever answers. */}}
-{{- define "sweep.answering" -}}
-{{- if .Values.front.enabled -}}
-{{ include "sweep.fullname" . }}-front
-{{- else -}}
-{{ include "sweep.coordinator" . }}
+{{/*
+What a pool's pods tolerate, as YAML: besides the pool's own list, the taints that nodes with its GPUs have. MIG slices are
+on nodes with the taint of whole GPUs. Of: the pool's values.
+*/}}
+{{- define "sweep.tolerations" -}}
+{{- $tolerations := .tolerations | default list }}
+{{- $known := list }}
+{{- range $tolerations }}{{ $known = append $known .key }}{{ end }}
+{{- if gt (int .gpus) 0 }}
+{{- $keys := list .gpuResource }}
+{{- if hasPrefix "nvidia.com/" .gpuResource }}{{ $keys = prepend $keys "nvidia.com/gpu" }}{{ end }}
+{{- range $key := $keys | uniq }}
+{{- if not (has $key $known) }}
+{{- $tolerations = append $tolerations (dict "key" $key "operator" "Exists" "effect" "NoSchedule") }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- with $tolerations }}
+{{- toYaml . }}
 {{- end }}
 {{- end }}

@@ -3,6 +3,7 @@
 
 pub mod budget;
 pub mod build;
+pub mod bytes;
 pub mod canonical;
 pub mod condition;
 pub mod configuration;

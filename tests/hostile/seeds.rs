@@ -186,7 +186,7 @@ fn requests() {
             live_attempts: vec![v1::LiveAttempt { lease: lease(), slot: 0 }],
             host: "h".into(),
             instance: vec![1, 2, 3].into(),
-            state_key: Default::default(),
+            ..v1::RegisterRequest::default()
         }
         .encode_to_vec()
     });

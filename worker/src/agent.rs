@@ -65,6 +65,8 @@ pub(crate) struct Parts {
     pub(crate) shutdown_limit: Duration,
     /// Cancelled when nothing new is to be taken; what runs may end.
     pub(crate) drain: CancellationToken,
+    /// Without a trial for this long the worker ends; `None`: never.
+    pub(crate) idle_exit: Option<Duration>,
 }
 
 /// The agent's end of one slot.
@@ -122,6 +124,19 @@ enum Describing {
     Sending(v1::DescribeRequest),
 }
 
+/// How long a worker has had nothing to do, and what comes of it. It asks the coordinator for nothing more before it ends, so
+/// that what is assigned meanwhile is not lost with it.
+#[derive(Debug, Clone, Copy)]
+enum Idle {
+    /// It has had nothing to do since then.
+    Since(Instant),
+    /// It is to end, and the coordinator has yet to answer the poll of this number, which says so. Without an answer it ends
+    /// at this moment.
+    Asking { poll: u64, until: Instant },
+    /// It has answered.
+    Heard,
+}
+
 pub(crate) struct Agent {
     parts: Parts,
     outbox: Outbox,
@@ -156,6 +171,8 @@ pub(crate) struct Agent {
     /// A call failed since the coordinator was last reached.
     away: bool,
     draining: bool,
+    /// How far it is on its way out for having had nothing to do.
+    idle: Idle,
     /// When leaving must be over, once it has begun.
     leave_by: Option<Instant>,
     /// When handing in must be over, once nothing runs any more.
@@ -199,6 +216,7 @@ impl Agent {
             poll_not_before: None,
             away: false,
             draining: false,
+            idle: Idle::Since(Instant::now()),
             leave_by: None,
             hand_in_by: None,
             fatal: None,
@@ -209,6 +227,7 @@ impl Agent {
     /// Works until `shutdown`, or until it is drained, or until the coordinator refuses it.
     pub(crate) async fn run(mut self, shutdown: CancellationToken) -> Result<Ending, Error> {
         while !self.is_done() {
+            self.mind_idleness();
             self.start_calls();
             self.write_again();
             let wake = self.next_wake();
@@ -239,7 +258,10 @@ impl Agent {
     fn is_done(&mut self) -> bool {
         let now = Instant::now();
         match self.leave_by {
-            None => self.draining && self.held.is_empty() && self.is_idle(),
+            None => {
+                let waits = matches!(self.idle, Idle::Asking { until, .. } if until > now);
+                self.draining && self.held.is_empty() && self.is_idle() && !waits
+            }
             Some(by) if by <= now => {
                 tracing::warn!(attempts = self.held.len(), "leaving takes too long, what is left is abandoned");
                 true
@@ -260,6 +282,51 @@ impl Agent {
         self.draining = true;
         // The next poll says so.
         self.end_poll();
+    }
+
+    /// Ends a worker that has had nothing to do for as long as it may.
+    fn mind_idleness(&mut self) {
+        let Some(limit) = self.parts.idle_exit.filter(|_| !self.draining) else { return };
+        let now = Instant::now();
+        if self.idle_since(now) + limit > now {
+            return;
+        }
+        // An answer that is there already may bring a trial.
+        while let Some(answer) = self.calls.try_join_next() {
+            self.answered(answer);
+        }
+        if self.draining || self.idle_since(now) + limit > now {
+            return;
+        }
+        tracing::info!(seconds = limit.as_secs_f64(), "no trial for so long: draining (idle_exit)");
+        self.draining = true;
+        self.idle = if self.session.is_some() {
+            Idle::Asking { poll: self.poll_serial + 1, until: now + self.parts.shutdown_limit }
+        } else {
+            Idle::Heard
+        };
+        // The next poll says so, and its answer shows that nothing was assigned.
+        self.end_poll();
+    }
+
+    /// Since when it has had nothing to do; now, if it has something.
+    fn idle_since(&mut self, now: Instant) -> Instant {
+        if !self.is_idle() || !self.held.is_empty() || !self.describing.is_empty() {
+            self.idle = Idle::Since(now);
+        }
+        match self.idle {
+            Idle::Since(since) => since,
+            Idle::Asking { .. } | Idle::Heard => now,
+        }
+    }
+
+    /// When it has had nothing to do for as long as it may.
+    fn idle_until(&self) -> Option<Instant> {
+        match self.idle {
+            Idle::Since(since) => self.parts.idle_exit.filter(|_| !self.draining).map(|limit| since + limit),
+            Idle::Asking { until, .. } => Some(until),
+            Idle::Heard => None,
+        }
     }
 
     /// Takes nothing new and stops what runs.
@@ -287,7 +354,7 @@ impl Agent {
     fn next_wake(&self) -> Option<Instant> {
         let retries = [&self.control, &self.reports, &self.endings, &self.disk].into_iter().filter_map(Backoff::until);
         let pacing = self.poll_not_before.filter(|at| *at > Instant::now());
-        retries.chain(pacing).chain(self.leave_by).min()
+        retries.chain(pacing).chain(self.leave_by).chain(self.idle_until()).min()
     }
 
     fn start_calls(&mut self) {

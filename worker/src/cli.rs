@@ -40,6 +40,12 @@ pub struct Args {
     /// auto, a number, or devices separated by commas [default: auto]
     #[arg(long, value_name = "auto|N|DEVICES")]
     slots: Option<String>,
+    /// A pool of the coordinator's configuration that the worker belongs to
+    #[arg(long, value_name = "NAME")]
+    pool: Option<String>,
+    /// End after this long without a trial, such as 10m [default: never]
+    #[arg(long, value_name = "DURATION")]
+    idle_exit: Option<String>,
     /// Memory that a trial may use on a slot, such as 8GiB [default: auto]
     #[arg(long, value_name = "BYTES")]
     slot_memory: Option<String>,
@@ -90,6 +96,8 @@ impl Args {
             ("client_key", &self.client_key),
             ("name", &self.name),
             ("slots", &self.slots),
+            ("pool", &self.pool),
+            ("idle_exit", &self.idle_exit),
             ("slot_memory", &self.slot_memory),
             ("state_dir", &self.state_dir),
             ("cache_dir", &self.cache_dir),

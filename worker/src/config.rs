@@ -61,6 +61,10 @@ pub struct Config {
     pub name: String,
     /// Which slots to offer.
     pub slots: Slots,
+    /// The pool of the coordinator's configuration that it belongs to.
+    pub pool: Option<String>,
+    /// Without a trial for this long, it drains and ends; `None`: never.
+    pub idle_exit: Option<Duration>,
     /// Memory of each slot in bytes; `None` derives it from the device.
     pub slot_memory: Option<u64>,
     /// Data sets lie below these folders, and links lead into none but these.
@@ -110,6 +114,8 @@ impl Default for Config {
             client_key: None,
             name: machine::host_name(),
             slots: Slots::Auto,
+            pool: None,
+            idle_exit: None,
             slot_memory: None,
             data_roots: vec![PathBuf::from(".")],
             state_dir: None,

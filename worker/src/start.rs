@@ -184,6 +184,7 @@ pub async fn start(
         retry_max: config.retry_max,
         shutdown_limit: config.shutdown,
         drain: drain.clone(),
+        idle_exit: config.idle_exit,
     };
     let agent = Agent::new(parts, journal, recovered);
     let agent_end = end.clone();
@@ -390,6 +391,8 @@ fn registration(config: &Config, slots: &[Slot], semantics: u32, key: &str) -> v
         host: machine::host_name(),
         instance: machine::random_bytes().to_vec().into(),
         state_key: key.as_bytes().to_vec().into(),
+        pool: config.pool.clone().unwrap_or_default(),
+        shares_checkpoints: !config.checkpoint_store.is_empty() && config.checkpoint_every_epochs > 0,
     }
 }
 

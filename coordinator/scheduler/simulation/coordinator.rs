@@ -93,6 +93,10 @@ impl Coordinator {
                     self.counts.suspended += 1;
                 }
                 Effect::RoundEnded { end: sweep_scheduler::effect::RoundEnd::Failed { reason, .. }, .. } => {
+                    let started = self.scheduler.pools().iter().any(|pool| pool.workers > 0);
+                    if reason.starts_with("needs ") && !started {
+                        return Err(format!("a trial fails that a worker of a pool could run: {reason}"));
+                    }
                     self.counts.quarantined += u64::from(reason.starts_with("quarantined"));
                 }
                 Effect::Ignored(reason) => ignored.push(*reason),
@@ -123,7 +127,8 @@ impl Coordinator {
             ToCoordinator::Register { serial, slots, live, instance } => {
                 let (session, worker) = (self.next_session(), WorkerName(name.to_owned()));
                 let named = live.clone();
-                let registration = Registration { worker, session, slots, live, instance };
+                let pool = study::pool_of(name);
+                let registration = Registration { worker, session, slots, live, instance, pool };
                 let refused = self.event(now, Event::Register(registration))?.contains(&Ignored::NameHeld);
                 let until = now.plus(self.config.lease_ttl_ms);
                 self.holders.registers((now, until), name, instance, refused)?;
@@ -134,7 +139,13 @@ impl Coordinator {
             }
             ToCoordinator::Poll { serial, session, held, draining } => {
                 let event = Event::Poll { session, held: held.clone(), draining };
+                let leaves = draining && held.is_empty();
+                let had = self.slots_in_use(session);
                 let ignored = self.event(now, event)?;
+                self.counts.taken_back += u64::from(leaves && had && !self.slots_in_use(session));
+                if leaves && self.slots_in_use(session) {
+                    return Err(format!("{session:?} has left, and a trial waits for it"));
+                }
                 if ignored.contains(&Ignored::UnknownSession) {
                     Some(ToWorker::UnknownSession { session })
                 } else {
@@ -161,6 +172,13 @@ impl Coordinator {
         Ok(())
     }
 
+    /// Whether a trial is live in a session.
+    fn slots_in_use(&self, session: SessionId) -> bool {
+        let is_live = |lease: Option<Lease>| lease.is_some_and(|lease| self.scheduler.is_live(session, lease));
+        let mut workers = self.scheduler.workers().into_iter().filter(|worker| worker.session == session);
+        workers.any(|worker| worker.slots.into_iter().any(|(_, lease)| is_live(lease)))
+    }
+
     fn next_session(&mut self) -> SessionId {
         self.last_session += 1;
         SessionId(self.last_session)
@@ -175,6 +193,12 @@ impl Coordinator {
     /// Stores what is pending; what may be said now.
     pub(crate) fn commit(&mut self, now: Timestamp) -> Result<Vec<Message>, String> {
         let mut says = Vec::new();
+        let waits = |id: SweepId| self.scheduler.awaited_pool(id).is_some();
+        self.counts.waited_for_a_pool += u64::from(self.scheduler.live_sweeps().any(waits));
+        if self.scheduler.has_more_to_release() {
+            self.counts.cancelled_in_parts += 1;
+            self.event(now, Event::ReleaseMore)?;
+        }
         loop {
             let mut decide = Vec::new();
             for pending in std::mem::take(&mut self.pending) {
@@ -255,7 +279,7 @@ impl Coordinator {
         let next = stage + 1;
         let Some(view) = self.scheduler.sweep(sweep) else { return Ok(()) };
         let unopened = view.stages.get(next as usize).is_some_and(Option::is_none);
-        if !view.ended_stages.contains(&stage) || !unopened {
+        if !view.ended_stages.contains(&stage) || !unopened || self.scheduler.is_stopping(sweep) {
             return Ok(());
         }
         let study = self.studies.get(&sweep).cloned().unwrap_or_default();
@@ -322,6 +346,7 @@ impl Coordinator {
         self.scheduler = scheduler;
         self.scheduler.check_invariants().map_err(|violation| format!("after a restart: {violation}"))?;
         self.take(effects)?;
+        self.counts.cancelled_over_a_restart += u64::from(self.scheduler.has_more_to_release());
         let live: Vec<SweepId> = self.scheduler.live_sweeps().collect();
         for sweep in live {
             let ended = self.scheduler.sweep(sweep).map(|view| view.ended_stages).unwrap_or_default();

@@ -47,6 +47,8 @@ counts!(
     clock_jumps_backward,
     submits,
     cancels,
+    cancelled_in_parts,
+    cancelled_over_a_restart,
     pauses,
     resumes,
     priorities,
@@ -57,4 +59,6 @@ counts!(
     names_replaced,
     held_back,
     released,
+    waited_for_a_pool,
+    taken_back,
 );

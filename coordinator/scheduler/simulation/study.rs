@@ -2,6 +2,7 @@
 //! worker.
 
 use sweep_scheduler::event::{Ending, WantedTrial};
+use sweep_scheduler::{Pool, PoolName};
 use sweep_spec::{Digest, FailureClass, Outcome, TrialId};
 
 use super::random::Random;
@@ -62,6 +63,17 @@ pub(crate) fn nature(number: u64) -> Nature {
     }
 }
 
+/// A pool of one worker, whose slots are large.
+pub(crate) fn pools() -> Vec<Pool> {
+    let (name, device) = (PoolName("large".to_owned()), "cpu".to_owned());
+    vec![Pool { name, slots: 2, device, memory_bytes: Some(LARGE), max_workers: Some(1) }]
+}
+
+/// The pool that a worker belongs to.
+pub(crate) fn pool_of(worker: &str) -> Option<PoolName> {
+    (worker == "w4").then(|| PoolName("large".to_owned()))
+}
+
 /// What a worker runs on.
 #[derive(Debug, Clone)]
 pub(crate) struct Machine {
@@ -108,7 +120,8 @@ pub(crate) fn wanted(number: u64) -> WantedTrial {
     WantedTrial {
         id: trial(number),
         cost: 1 + number % 3,
-        memory_bytes: SMALL / 2,
+        // Some are known to need a large slot.
+        memory_bytes: if number % 8 == 7 { LARGE / 2 } else { SMALL / 2 },
         history: Default::default(),
         rank: 0,
     }

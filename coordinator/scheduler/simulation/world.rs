@@ -30,7 +30,14 @@ pub(crate) struct World {
 impl World {
     pub(crate) fn new(seed: u64, bug: Option<Bug>) -> Self {
         let mut random = Random::new(seed);
-        let config = Config { max_losses: 4, ..Config::default() };
+        let config = Config {
+            max_losses: 4,
+            release_batch: 2,
+            pools: study::pools(),
+            // Shorter than a lease: trials that nothing fits fail while workers are connected.
+            unplaceable_grace_ms: 15_000,
+            ..Config::default()
+        };
         let mut workers: Vec<Worker> = (0..WORKERS)
             .map(|index| {
                 let content = if random.one_in(6) { study::other_content() } else { study::content() };

@@ -7,7 +7,7 @@ use crate::bug::Bug;
 use crate::effect::{Effect, Ignored, SweepEnd};
 use crate::event::{Ending, Event, Registration};
 use crate::id::{DatasetKey, Lease, SessionId, Timestamp};
-use crate::session::{Knowledge, Session, SlotUse};
+use crate::session::{Knowledge, Session, SlotState, SlotUse};
 use crate::trial::{Place, RoundState};
 
 impl Scheduler {
@@ -23,6 +23,7 @@ impl Scheduler {
             Event::PauseSweep { sweep, paused } => self.pause(sweep, paused, &mut effects),
             Event::SetAllowance { sweep, starts } => self.set_allowance(sweep, starts),
             Event::StopSweep { sweep, reason } => self.stop(sweep, SweepEnd::Stopped { reason }, &mut effects),
+            Event::ReleaseMore => self.release_more(&mut effects),
             Event::SetPriority { sweep, priority } => self.set_priority(sweep, priority, &mut effects),
             Event::RetrySweep { sweep, ended } => self.retry(sweep, ended.as_deref(), &mut effects),
             Event::SetService { worker, service } => self.set_service(worker, service, &mut effects),
@@ -42,10 +43,11 @@ impl Scheduler {
         effects
     }
 
-    /// Renews a session's leases, and does nothing else: no time passes for the others. A driver that was held up calls
-    /// it for every poll that waits before it applies anything, so that nobody is expired for the driver's own delay.
-    pub fn renew(&mut self, now: Timestamp, session: SessionId) {
-        let deadline = self.now.max(now).plus(self.config.lease_ttl_ms);
+    /// Renews the leases of a session whose poll came in at `heard` and is not applied yet. It does nothing else: no time
+    /// passes for the others. The driver calls it for every poll that waits before it applies an event, so that its own
+    /// delay expires no worker.
+    pub fn renew(&mut self, heard: Timestamp, session: SessionId) {
+        let deadline = heard.plus(self.config.lease_ttl_ms);
         if let Some(session) = self.sessions.get_mut(&session) {
             session.deadline = session.deadline.max(deadline);
         }
@@ -57,7 +59,7 @@ impl Scheduler {
     }
 
     fn register(&mut self, registration: Registration, effects: &mut Vec<Effect>) -> Result<(), Ignored> {
-        let Registration { worker, session: id, slots, live, instance } = registration;
+        let Registration { worker, session: id, slots, live, instance, pool } = registration;
         if self.sessions.contains_key(&id) {
             return Err(Ignored::Repeated);
         }
@@ -66,7 +68,8 @@ impl Scheduler {
         }
         let arrival = self.take_name(&worker, instance, effects);
         self.welcome(&worker, arrival, effects);
-        let mut session = Session::new(worker.clone(), slots, self.now.plus(self.config.lease_ttl_ms));
+        let deadline = self.now.plus(self.config.lease_ttl_ms);
+        let mut session = Session { pool, ..Session::new(worker.clone(), slots, deadline) };
         let mut lost = Vec::new();
         for lease in self.attempts_of(&worker) {
             match session.seat(lease, &live) {
@@ -175,11 +178,27 @@ impl Scheduler {
             }
         }
         let leaves = draining && held.is_empty();
+        let worker = session.worker.clone();
         if std::mem::replace(&mut session.left, leaves) != leaves {
-            let worker = session.worker.clone();
             self.leave_name(&worker, leaves, effects);
         }
+        if leaves {
+            self.take_back_what_it_never_got(id, effects);
+        }
         Ok(())
+    }
+
+    /// A worker that takes nothing new and holds nothing will never run what it was assigned and has not heard of: others
+    /// take it at once.
+    fn take_back_what_it_never_got(&mut self, id: SessionId, effects: &mut Vec<Effect>) {
+        let busy = |slot: &SlotState| match slot.use_ {
+            SlotUse::Busy(lease) => Some(lease),
+            SlotUse::Free | SlotUse::Stopping(_) => None,
+        };
+        let slots = self.sessions.get(&id).into_iter().flat_map(|session| &session.slots);
+        for lease in slots.filter_map(busy).collect::<Vec<_>>() {
+            self.end_attempt(lease, Ending::Stopped, effects);
+        }
     }
 
     fn described(
@@ -203,7 +222,7 @@ impl Scheduler {
         let unpinned: Vec<_> = self
             .sweeps
             .iter()
-            .filter(|(_, sweep)| sweep.pin.is_none() && sweep.spec.dataset == dataset)
+            .filter(|(_, sweep)| sweep.pin.is_none() && sweep.spec.dataset == dataset && sweep.stopping.is_none())
             .map(|(id, _)| *id)
             .collect();
         for sweep in unpinned {

@@ -133,6 +133,9 @@ impl Scheduler {
     /// Why trials of a sweep wait, in sentences for people; empty if none does.
     pub fn waiting_for(&self, id: SweepId) -> Vec<String> {
         let Some(sweep) = self.sweeps.get(&id) else { return Vec::new() };
+        if sweep.stopping.is_some() {
+            return vec!["the sweep is being cancelled".to_owned()];
+        }
         if let Some(held) = sweep.held_back().filter(|_| !sweep.spec.paused) {
             let unplaceable = self.unplaceable(id).map(|unplaceable| unplaceable.to_string());
             let tried = (held.tried > 0).then(|| match held.tried {
@@ -148,14 +151,21 @@ impl Scheduler {
         if sweep.spec.paused {
             return vec!["the sweep is paused".to_owned()];
         }
-        if sweep.spec.allowance == Some(0) {
+        // Before the data are known, nothing is in the queue that a budget could allow.
+        if sweep.spec.allowance == Some(0) && !unpinned {
             return vec!["the sweep's budget lets nothing more be started".to_owned()];
         }
         if self.sessions.is_empty() {
-            return vec!["no worker is connected".to_owned()];
+            return vec![match self.pool_for(sweep) {
+                Some(pool) => format!("it waits for a worker of pool `{}`: no worker is connected", pool.name),
+                None => "no worker is connected".to_owned(),
+            }];
         }
-        if let Some(unplaceable) = self.unplaceable(id) {
-            return vec![unplaceable.to_string()];
+        if let Some(lack) = self.lack(sweep) {
+            return vec![match self.pool_for(sweep) {
+                Some(pool) => format!("it waits for a worker of pool `{}`: {lack}", pool.name),
+                None => lack.to_string(),
+            }];
         }
         if !self.sessions.values().any(|session| self.takes_trials(session)) {
             return self.sessions.values().take(MOST_WORKERS).map(|session| self.explain_absence(session)).collect();

@@ -22,11 +22,13 @@ pub enum Bug {
     HoldIgnored,
     /// A trial succeeds, and the rest of its sweep stays held back.
     HeldBackForEver,
+    /// What a declared pool could run fails because no connected worker can.
+    PoolForgotten,
 }
 
 impl Bug {
     /// Every mistake.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::UnfencedLease,
         Self::LeakedSlot,
         Self::ForgottenDeadline,
@@ -35,6 +37,7 @@ impl Bug {
         Self::EvictedHolder,
         Self::HoldIgnored,
         Self::HeldBackForEver,
+        Self::PoolForgotten,
     ];
 }
 

@@ -217,7 +217,7 @@ impl Scheduler {
 
     fn note_failure(&mut self, id: SweepId, failure: &Failure<'_>, effects: &mut Vec<Effect>) {
         let limit = self.config.hold_back_after as usize;
-        let Some(sweep) = self.sweeps.get_mut(&id) else { return };
+        let Ok(sweep) = self.living(id) else { return };
         if limit == 0 || sweep.canary.proven || sweep.canary.held.is_some() {
             return;
         }

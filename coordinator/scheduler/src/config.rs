@@ -2,6 +2,8 @@
 
 use sweep_spec::retry::Rules;
 
+use crate::pool::Pool;
+
 /// Times are in milliseconds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
@@ -24,6 +26,10 @@ pub struct Config {
     pub unplaceable_grace_ms: u64,
     /// How long after a failure a worker is asked again what is in a data set.
     pub describe_again_ms: u64,
+    /// Trials of a sweep that is cancelled that one event lets go.
+    pub release_batch: usize,
+    /// Workers that may be started for what waits; a trial counts for the first that fits it.
+    pub pools: Vec<Pool>,
 }
 
 impl Default for Config {
@@ -38,6 +44,8 @@ impl Default for Config {
             hold_back_after: 3,
             unplaceable_grace_ms: 600_000,
             describe_again_ms: 60_000,
+            release_batch: 10_000,
+            pools: Vec::new(),
         }
     }
 }

@@ -257,7 +257,7 @@ impl Scheduler {
     }
 
     pub(crate) fn close_stage_if_done(&mut self, id: SweepId, stage: StageIndex, effects: &mut Vec<Effect>) {
-        let Some(sweep) = self.sweeps.get_mut(&id) else { return };
+        let Ok(sweep) = self.living(id) else { return };
         let Some(state) = sweep.stages.get_mut(stage as usize) else { return };
         if *state != (Stage::Open { remaining: 0 }) {
             return;

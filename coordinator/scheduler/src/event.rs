@@ -3,7 +3,7 @@
 use sweep_spec::retry::Changes;
 use sweep_spec::{Digest, FailureClass, Outcome, TrialId};
 
-use crate::id::{DatasetKey, Lease, SessionId, StageIndex, SweepId, WorkerName};
+use crate::id::{DatasetKey, Lease, PoolName, SessionId, StageIndex, SweepId, WorkerName};
 use crate::snapshot::SweepSnapshot;
 
 /// Something that happened. `Scheduler::apply` turns it into effects.
@@ -55,6 +55,8 @@ pub enum Event {
         /// Which rule, for people.
         reason: String,
     },
+    /// More trials of a sweep that is being cancelled are let go: see `Scheduler::has_more_to_release`.
+    ReleaseMore,
     /// A sweep gets another place among the others.
     SetPriority {
         /// Which.
@@ -187,6 +189,8 @@ pub struct Registration {
     pub live: Vec<(Lease, u32)>,
     /// Which of the workers of this name it is.
     pub instance: Instance,
+    /// The pool that it belongs to, if it was started for one.
+    pub pool: Option<PoolName>,
 }
 
 /// Which worker it is, beyond its name.

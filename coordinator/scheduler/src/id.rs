@@ -40,6 +40,16 @@ impl fmt::Display for WorkerName {
     }
 }
 
+/// The name of a pool of workers.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PoolName(pub String);
+
+impl fmt::Display for PoolName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
 /// The hash of a reference to a data set: its canonical JSON's, not its content's.
 pub type DatasetKey = Digest;
 

@@ -1,6 +1,6 @@
 //! What must hold after every event, by name. `check_invariants` walks the whole state; tests call it after each step.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use sweep_spec::TrialId;
@@ -130,8 +130,20 @@ impl Scheduler {
         let mut remaining = vec![0; sweep.stages.len()];
         let mut totals = SweepCounts::default();
         let mut stage_totals = vec![SweepCounts::default(); sweep.stages.len()];
+        let mut unbound = BTreeMap::new();
         for (trial_id, reference) in &sweep.references {
             let trial = self.trials.get(trial_id);
+            totals.add(reference.state);
+            if reference.state == ReferenceState::Unbound {
+                *unbound.entry(reference.memory_bytes).or_default() += 1;
+            }
+            reference.stages.iter().for_each(|stage| stage_totals[*stage as usize].add(reference.state));
+            if !matches!(reference.state, ReferenceState::Ended { .. }) {
+                reference.stages.iter().for_each(|stage| remaining[*stage as usize] += 1);
+            }
+            if sweep.stopping.is_some() {
+                continue;
+            }
             let wanted = trial.is_some_and(|trial| trial.wanted_by.contains(&id));
             ensure(wanted, Invariant::NothingWaitsInSilence, || format!("{id} has lost trial {}", trial_id.short()))?;
             let open = trial.and_then(|trial| trial.open.as_ref());
@@ -154,19 +166,18 @@ impl Scheduler {
             ensure(right, Invariant::NothingWaitsInSilence, || {
                 format!("{id}, trial {}: {reference:?}, queued {queued}, open {open:?}", trial_id.short())
             })?;
-            totals.add(reference.state);
-            reference.stages.iter().for_each(|stage| stage_totals[*stage as usize].add(reference.state));
-            if !matches!(reference.state, ReferenceState::Ended { .. }) {
-                reference.stages.iter().for_each(|stage| remaining[*stage as usize] += 1);
-            }
         }
         self.check_hold(id, sweep)?;
-        let agree = totals == sweep.totals && stage_totals == sweep.stage_totals;
+        ensure(sweep.can_go_on(), Invariant::NothingWaitsInSilence, || format!("{id} is released and lives"))?;
+        ensure(sweep.queue.counts_agree(), Invariant::CountsAgree, || format!("{id} miscounts its queue"))?;
+        let agree = totals == sweep.totals && stage_totals == sweep.stage_totals && unbound == sweep.unbound;
         ensure(agree, Invariant::CountsAgree, || format!("{id} counts {:?}, there are {totals:?}", sweep.totals))?;
         for (index, (stage, remaining)) in sweep.stages.iter().zip(remaining).enumerate() {
             let right = match stage {
                 Stage::Unopened | Stage::Ended => remaining == 0,
-                Stage::Open { remaining: counted } => remaining > 0 && *counted == remaining,
+                Stage::Open { remaining: counted } => {
+                    *counted == remaining && (remaining > 0 || sweep.stopping.is_some())
+                }
             };
             ensure(right, Invariant::CountsAgree, || format!("{id}, stage {index}: {stage:?}, {remaining} remain"))?;
         }

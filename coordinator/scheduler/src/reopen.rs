@@ -10,7 +10,7 @@ use crate::sweep::{ReferenceEnd, ReferenceState, Stage};
 
 impl Scheduler {
     pub(crate) fn pause(&mut self, id: SweepId, paused: bool, effects: &mut Vec<Effect>) -> Result<(), Ignored> {
-        let sweep = self.sweeps.get_mut(&id).ok_or(Ignored::UnknownSweep)?;
+        let sweep = self.living(id)?;
         let repeated = sweep.spec.paused == paused;
         if !repeated {
             sweep.spec.paused = paused;
@@ -23,7 +23,7 @@ impl Scheduler {
     }
 
     pub(crate) fn set_allowance(&mut self, id: SweepId, starts: Option<u64>) -> Result<(), Ignored> {
-        let sweep = self.sweeps.get_mut(&id).ok_or(Ignored::UnknownSweep)?;
+        let sweep = self.living(id)?;
         sweep.spec.allowance = starts;
         Ok(())
     }
@@ -34,7 +34,7 @@ impl Scheduler {
         priority: i32,
         effects: &mut Vec<Effect>,
     ) -> Result<(), Ignored> {
-        let sweep = self.sweeps.get_mut(&id).ok_or(Ignored::UnknownSweep)?;
+        let sweep = self.living(id)?;
         if sweep.spec.priority == priority {
             return Err(Ignored::Repeated);
         }
@@ -50,6 +50,9 @@ impl Scheduler {
         ended: Option<&SweepSnapshot>,
         effects: &mut Vec<Effect>,
     ) -> Result<(), Ignored> {
+        if self.is_stopping(id) {
+            return Err(Ignored::UnknownSweep);
+        }
         let lived = self.sweeps.contains_key(&id);
         if !lived {
             let snapshot = ended.filter(|snapshot| snapshot.sweep.id == id).ok_or(Ignored::UnknownSweep)?;

@@ -111,6 +111,12 @@ impl Scheduler {
     /// What is left unbound of a pinned sweep is bound anew, what is open waits where it did, and what is over ends.
     fn go_on(&mut self, id: SweepId, effects: &mut Vec<Effect>) {
         let Some(sweep) = self.sweeps.get(&id) else { return };
+        let is_cancelled = |reference: &Reference| {
+            matches!(reference.state, ReferenceState::Ended { end: ReferenceEnd::Cancelled, .. })
+        };
+        if sweep.references.values().any(is_cancelled) {
+            return self.go_on_stopping(id);
+        }
         let stages = sweep.stages.len() as u32;
         let unbound = sweep.references.iter().filter(|(_, reference)| reference.state == ReferenceState::Unbound);
         let unbound: Vec<_> = unbound.map(|(trial, _)| *trial).collect();

@@ -5,11 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use sweep_spec::Digest;
 
 use crate::event::Slot;
-use crate::id::{DatasetKey, Lease, Timestamp, WorkerName};
+use crate::id::{DatasetKey, Lease, PoolName, Timestamp, WorkerName};
 
 #[derive(Debug, Clone)]
 pub(crate) struct Session {
     pub(crate) worker: WorkerName,
+    pub(crate) pool: Option<PoolName>,
     pub(crate) slots: Vec<SlotState>,
     /// Every live attempt of the session is lost at this moment, unless a poll comes first.
     pub(crate) deadline: Timestamp,
@@ -64,7 +65,7 @@ impl Session {
     pub(crate) fn new(worker: WorkerName, offers: Vec<Slot>, deadline: Timestamp) -> Self {
         let slots = offers.into_iter().map(|offer| SlotState { offer, use_: SlotUse::Free }).collect();
         let (data, handed_in) = (BTreeMap::new(), BTreeSet::new());
-        Self { worker, slots, deadline, draining: false, left: false, data, handed_in }
+        Self { worker, pool: None, slots, deadline, draining: false, left: false, data, handed_in }
     }
 
     /// The worker has said how an attempt ended.

@@ -34,7 +34,7 @@ impl Scheduler {
         trials: Vec<WantedTrial>,
         effects: &mut Vec<Effect>,
     ) -> Result<(), Ignored> {
-        let sweep = self.sweeps.get_mut(&id).ok_or(Ignored::UnknownSweep)?;
+        let sweep = self.living(id)?;
         let place = sweep.stages.get_mut(stage as usize).filter(|state| **state == Stage::Unopened);
         *place.ok_or(Ignored::UnknownStage)? = Stage::Open { remaining: 0 };
         let pin = sweep.pin;
@@ -83,7 +83,8 @@ impl Scheduler {
     /// Settles which round answers a sweep's trial: a known one, the open one, or a new one. While another sweep's round
     /// is open on other data, none does, and this is tried again when that one ends.
     pub(crate) fn bind(&mut self, id: SweepId, trial_id: TrialId, effects: &mut Vec<Effect>) {
-        let Some((Some(pin), fresh)) = self.sweeps.get(&id).map(|sweep| (sweep.pin, sweep.spec.fresh)) else { return };
+        let living = self.sweeps.get(&id).filter(|sweep| sweep.stopping.is_none());
+        let Some((Some(pin), fresh)) = living.map(|sweep| (sweep.pin, sweep.spec.fresh)) else { return };
         let Some(trial) = self.trials.get_mut(&trial_id) else { return };
         if let Some(known) = trial.history.known.clone().filter(|known| known.data_digest == pin && !fresh) {
             effects.push(Effect::TrialBound { sweep: id, trial: trial_id, round: known.round, reused: true });
@@ -148,24 +149,12 @@ impl Scheduler {
         reason: String,
         effects: &mut Vec<Effect>,
     ) -> Result<(), Ignored> {
-        let sweep = self.sweeps.get_mut(&id).ok_or(Ignored::UnknownSweep)?;
+        let sweep = self.living(id)?;
         let place = sweep.stages.get_mut(stage as usize).filter(|state| **state == Stage::Unopened);
         *place.ok_or(Ignored::UnknownStage)? = Stage::Open { remaining: 0 };
         sweep.failure.get_or_insert(reason);
         sweep.failed_stages.insert(stage);
         self.close_stage_if_done(id, stage, effects);
-        Ok(())
-    }
-
-    /// Ends a sweep at once. Its rounds go on only where another live sweep wants them.
-    pub(crate) fn stop(&mut self, id: SweepId, end: SweepEnd, effects: &mut Vec<Effect>) -> Result<(), Ignored> {
-        let sweep = self.sweeps.get(&id).ok_or(Ignored::UnknownSweep)?;
-        let trials: Vec<TrialId> = sweep.references.keys().copied().collect();
-        for trial in trials {
-            self.release(id, trial, effects);
-        }
-        self.sweeps.remove(&id);
-        effects.push(Effect::SweepEnded { sweep: id, end });
         Ok(())
     }
 

@@ -2,12 +2,14 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
 
 use sweep_spec::{Digest, Outcome, TrialId};
 
 use crate::canary::Canary;
 use crate::event::{NewSweep, WantedTrial};
 use crate::id::{StageIndex, Timestamp};
+use crate::stopping::Stopping;
 
 #[derive(Debug, Clone)]
 pub(crate) struct Sweep {
@@ -28,6 +30,10 @@ pub(crate) struct Sweep {
     pub(crate) unplaceable_since: Option<Timestamp>,
     /// What its first trials have shown.
     pub(crate) canary: Canary,
+    /// It is being cancelled.
+    pub(crate) stopping: Option<Stopping>,
+    /// How many of its trials are bound to no round, by the memory that they need.
+    pub(crate) unbound: BTreeMap<u64, u64>,
 }
 
 /// Where a stage stands.
@@ -48,6 +54,8 @@ pub(crate) struct Reference {
     pub(crate) rank: u32,
     /// The order in which trials of equal cost are taken.
     pub(crate) ordinal: u64,
+    /// Memory that it needs, as it was predicted.
+    pub(crate) memory_bytes: u64,
     /// The stages that it belongs to, each once.
     pub(crate) stages: Vec<StageIndex>,
     pub(crate) state: ReferenceState,
@@ -85,6 +93,8 @@ impl Sweep {
             failed_stages: BTreeSet::new(),
             unplaceable_since: None,
             canary: Canary::default(),
+            stopping: None,
+            unbound: BTreeMap::new(),
             spec,
         }
     }
@@ -96,10 +106,12 @@ impl Sweep {
         let mut new = false;
         let reference = self.references.entry(wanted.id).or_insert_with(|| {
             new = true;
-            Reference { rank: wanted.rank, ordinal, stages: Vec::new(), state: ReferenceState::Unbound }
+            let (rank, memory_bytes) = (wanted.rank, wanted.memory_bytes);
+            Reference { rank, ordinal, memory_bytes, stages: Vec::new(), state: ReferenceState::Unbound }
         });
         if new {
             self.totals.add(reference.state);
+            *self.unbound.entry(wanted.memory_bytes).or_default() += 1;
         }
         if reference.stages.contains(&stage) {
             return (false, new);
@@ -115,6 +127,11 @@ impl Sweep {
     pub(crate) fn set_state(&mut self, trial: TrialId, state: ReferenceState) {
         let Some(reference) = self.references.get_mut(&trial) else { return };
         let before = std::mem::replace(&mut reference.state, state);
+        let was = before == ReferenceState::Unbound;
+        let is = state == ReferenceState::Unbound;
+        if was != is {
+            count_one(&mut self.unbound, reference.memory_bytes, is);
+        }
         self.totals.remove(before);
         self.totals.add(state);
         for stage in &reference.stages {
@@ -132,13 +149,22 @@ impl Sweep {
 
     /// Whether nothing of it may be started, whatever waits.
     pub(crate) fn rests(&self) -> bool {
-        self.spec.paused || self.spec.allowance == Some(0)
+        self.spec.paused || self.spec.allowance == Some(0) || self.stopping.is_some()
     }
 
     /// Its place among sweeps that want a slot: first the higher priority, then the smaller share of what it may have.
     pub(crate) fn claim(&self) -> (Reverse<i32>, u64, u64) {
         let share = self.totals.running * 1_000_000 / u64::from(self.spec.weight.max(1));
         (Reverse(self.spec.priority), share, self.spec.id.0)
+    }
+}
+
+/// Counts one more, or one less. What there is none of is not kept.
+fn count_one<K: Ord + Copy>(counts: &mut BTreeMap<K, u64>, key: K, more: bool) {
+    let count = counts.entry(key).or_default();
+    *count = if more { *count + 1 } else { count.saturating_sub(1) };
+    if *count == 0 {
+        counts.remove(&key);
     }
 }
 
@@ -208,7 +234,9 @@ pub(crate) type Key = (u32, Reverse<u64>, u64);
 pub(crate) struct Queue {
     entries: BTreeMap<Key, Entry>,
     /// How many entries need so much memory.
-    memory: BTreeMap<u64, usize>,
+    memory: BTreeMap<u64, u64>,
+    /// How many entries have each rank.
+    ranks: BTreeMap<u32, u64>,
 }
 
 /// A trial in a queue.
@@ -221,18 +249,15 @@ pub(crate) struct Entry {
 impl Queue {
     pub(crate) fn insert(&mut self, key: Key, entry: Entry) {
         if self.entries.insert(key, entry).is_none() {
-            *self.memory.entry(entry.memory_bytes).or_default() += 1;
+            count_one(&mut self.memory, entry.memory_bytes, true);
+            count_one(&mut self.ranks, key.0, true);
         }
     }
 
     pub(crate) fn remove(&mut self, key: Key) {
         let Some(entry) = self.entries.remove(&key) else { return };
-        if let Some(count) = self.memory.get_mut(&entry.memory_bytes) {
-            *count -= 1;
-            if *count == 0 {
-                self.memory.remove(&entry.memory_bytes);
-            }
-        }
+        count_one(&mut self.memory, entry.memory_bytes, false);
+        count_one(&mut self.ranks, key.0, false);
     }
 
     pub(crate) fn contains(&self, key: Key) -> bool {
@@ -261,6 +286,33 @@ impl Queue {
     /// The least memory that any entry needs.
     pub(crate) fn least_memory(&self) -> Option<u64> {
         self.memory.keys().next().copied()
+    }
+
+    /// The memory that its entries need, least first, each with how many entries need it.
+    pub(crate) fn memory(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
+        self.memory.iter().map(|(bytes, count)| (*bytes, *count))
+    }
+
+    /// The ranks of its entries, each with how many entries have it.
+    pub(crate) fn ranks(&self) -> impl Iterator<Item = (u32, u64)> + '_ {
+        self.ranks.iter().map(|(rank, count)| (*rank, *count))
+    }
+
+    /// The entries of some ranks in their order.
+    pub(crate) fn of_ranks(&self, ranks: RangeInclusive<u32>) -> impl Iterator<Item = Entry> + '_ {
+        let (first, last) = ((*ranks.start(), Reverse(u64::MAX), 0), (*ranks.end(), Reverse(0), u64::MAX));
+        let range = if first <= last { Some(self.entries.range(first..=last)) } else { None };
+        range.into_iter().flatten().map(|(_, entry)| *entry)
+    }
+
+    /// Whether the counts agree with what is counted.
+    pub(crate) fn counts_agree(&self) -> bool {
+        let (mut memory, mut ranks) = (BTreeMap::new(), BTreeMap::new());
+        for ((rank, ..), entry) in &self.entries {
+            *memory.entry(entry.memory_bytes).or_default() += 1;
+            *ranks.entry(*rank).or_default() += 1;
+        }
+        memory == self.memory && ranks == self.ranks
     }
 
     /// The entries in their order.

@@ -6,6 +6,7 @@ use std::fmt;
 use sweep_spec::{Digest, FailureClass};
 
 use crate::Scheduler;
+use crate::bug::Bug;
 use crate::id::{DatasetKey, SessionId, SweepId, WorkerName};
 use crate::session::{Knowledge, Session};
 use crate::sweep::Sweep;
@@ -42,10 +43,16 @@ pub struct LeftOut {
 }
 
 impl Scheduler {
-    /// Why nothing that waits in this sweep can ever run on the workers that are connected; `None` if something can,
-    /// nothing waits, something runs, a worker has yet to say what it has, or no worker is there at all.
+    /// Why nothing that waits in this sweep can ever run; `None` if something can, nothing waits, something runs, a worker
+    /// has yet to say what it has, no worker is there at all, or workers of a pool that fits may be started.
     pub fn unplaceable(&self, id: SweepId) -> Option<Unplaceable> {
         let sweep = self.sweeps.get(&id)?;
+        let lack = self.lack(sweep)?;
+        if !self.has(Bug::PoolForgotten) && self.pool_for(sweep).is_some() { None } else { Some(lack) }
+    }
+
+    /// What all workers lack that are connected.
+    pub(crate) fn lack(&self, sweep: &Sweep) -> Option<Unplaceable> {
         let waits = sweep.startable().next().is_some() || (sweep.pin.is_none() && !sweep.references.is_empty());
         if !waits || sweep.rests() || sweep.totals.running > 0 || self.sessions.is_empty() {
             return None;

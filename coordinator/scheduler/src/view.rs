@@ -1,5 +1,7 @@
 //! What can be asked of the scheduler without changing it.
 
+use std::ops::RangeInclusive;
+
 use sweep_spec::{Digest, TrialId};
 
 use crate::Scheduler;
@@ -136,8 +138,19 @@ impl Scheduler {
 
     /// The trials of a sweep that could be started now, in the order in which they are.
     pub fn waiting(&self, id: SweepId) -> impl Iterator<Item = TrialId> + '_ {
+        self.waiting_of_ranks(id, 0..=u32::MAX)
+    }
+
+    /// Those of some ranks. A caller that stops early pays only for what it has taken.
+    pub fn waiting_of_ranks(&self, id: SweepId, ranks: RangeInclusive<u32>) -> impl Iterator<Item = TrialId> + '_ {
         let queue = self.sweeps.get(&id).map(|sweep| &sweep.queue);
-        queue.into_iter().flat_map(|queue| queue.iter().map(|entry| entry.trial))
+        queue.into_iter().flat_map(move |queue| queue.of_ranks(ranks.clone())).map(|entry| entry.trial)
+    }
+
+    /// The ranks of the trials of a sweep that could be started now, each with how many trials have it. These counts are
+    /// kept: no trial is looked at.
+    pub fn waiting_ranks(&self, id: SweepId) -> impl Iterator<Item = (u32, u64)> + '_ {
+        self.sweeps.get(&id).into_iter().flat_map(|sweep| sweep.queue.ranks())
     }
 
     /// The trials of a sweep that have not ended.
@@ -164,6 +177,11 @@ impl Scheduler {
     /// Whether a session is open.
     pub fn knows_session(&self, id: SessionId) -> bool {
         self.sessions.contains_key(&id)
+    }
+
+    /// Trials that have not ended; one that several sweeps want counts in each.
+    pub fn live_trials(&self) -> u64 {
+        self.sweeps.values().map(|sweep| sweep.totals.queued + sweep.totals.running).sum()
     }
 
     /// Trials in queues; one that several sweeps want counts in each.

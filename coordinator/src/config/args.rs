@@ -93,12 +93,18 @@ pub struct Args {
     /// The most trials of one sweep
     #[arg(long, value_name = "COUNT")]
     pub max_trials: Option<String>,
+    /// The most trials of all sweeps together that have not ended
+    #[arg(long, value_name = "COUNT")]
+    pub max_live_trials: Option<String>,
     /// The most sweeps that have not ended
     #[arg(long, value_name = "COUNT")]
     pub max_sweeps: Option<String>,
     /// The most workers that are connected
     #[arg(long, value_name = "COUNT")]
     pub max_workers: Option<String>,
+    /// Workers that an autoscaler starts when trials wait, as YAML: '[{name: gpu, slots: 1, device: cuda, memory: 40GiB}]'
+    #[arg(long, value_name = "POOLS")]
+    pub pools: Option<String>,
     /// Seconds that everything may take to end
     #[arg(long, value_name = "SECONDS")]
     pub shutdown_seconds: Option<String>,
@@ -137,8 +143,10 @@ impl Args {
             ("unplaceable_grace_ms", self.unplaceable_grace_ms.as_deref()),
             ("describe_again_ms", self.describe_again_ms.as_deref()),
             ("max_trials", self.max_trials.as_deref()),
+            ("max_live_trials", self.max_live_trials.as_deref()),
             ("max_sweeps", self.max_sweeps.as_deref()),
             ("max_workers", self.max_workers.as_deref()),
+            ("pools", self.pools.as_deref()),
             ("shutdown_seconds", self.shutdown_seconds.as_deref()),
             ("log", self.log.as_deref()),
         ]

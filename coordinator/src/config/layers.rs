@@ -4,11 +4,71 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use sweep_scheduler::{Pool, PoolName};
 use sweep_spec::retry::{Changes, MAX_FAILURES};
 
 use super::{GivenTokens, MAX_FILE_BYTES, Role};
 use crate::engine::Limits;
 use crate::listen::tls;
+
+/// The most slots of a pool's worker, and the most workers of a pool.
+const MAX_POOL_SLOTS: u32 = 1024;
+const MAX_POOL_WORKERS: u32 = 100_000;
+
+/// Whether the value of a key is a list or a mapping.
+fn is_nested(key: &str) -> bool {
+    matches!(key, "retry" | "pools")
+}
+
+/// A pool as the configuration has it.
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WrittenPool {
+    name: String,
+    slots: u32,
+    device: String,
+    memory: Option<Memory>,
+    max_workers: Option<u32>,
+}
+
+/// Bytes, or a text such as `8GiB`.
+#[derive(serde::Deserialize)]
+#[serde(untagged)]
+enum Memory {
+    Bytes(u64),
+    Text(String),
+}
+
+impl WrittenPool {
+    fn read(self) -> Result<Pool, String> {
+        let Self { name, slots, device, memory, max_workers } = self;
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+        if name.is_empty() || name.len() > 128 || !name.chars().all(plain) {
+            return Err(format!("expected a `name` of up to 128 letters, digits, '-', '_' and '.', found {name:?}"));
+        }
+        if !(1..=MAX_POOL_SLOTS).contains(&slots) {
+            return Err(format!("`{name}`: expected `slots` of one worker from 1 to {MAX_POOL_SLOTS}, found {slots}"));
+        }
+        if !matches!(device.as_str(), "cpu" | "cuda") {
+            return Err(format!("`{name}`: expected `device` as cpu or cuda, found {device:?}"));
+        }
+        let memory_bytes = match memory {
+            None => None,
+            Some(Memory::Bytes(bytes)) if bytes > 0 => Some(bytes),
+            Some(Memory::Bytes(_)) => {
+                return Err(format!("`{name}`: expected `memory` of one slot such as 8GiB, found 0"));
+            }
+            Some(Memory::Text(text)) => Some(
+                sweep_spec::bytes::parse(&text)
+                    .ok_or_else(|| format!("`{name}`: expected `memory` of one slot such as 8GiB, found {text:?}"))?,
+            ),
+        };
+        if max_workers.is_some_and(|most| !(1..=MAX_POOL_WORKERS).contains(&most)) {
+            return Err(format!("`{name}`: expected `max_workers` from 1 to {MAX_POOL_WORKERS}"));
+        }
+        Ok(Pool { name: PoolName(name), slots, device, memory_bytes, max_workers })
+    }
+}
 
 /// Values by key, each with where it came from.
 pub(super) struct Layers {
@@ -30,10 +90,12 @@ impl Layers {
             serde_yaml::Value::Bool(value) => value.to_string(),
             serde_yaml::Value::Number(value) => value.to_string(),
             serde_yaml::Value::String(value) => value,
-            value @ serde_yaml::Value::Mapping(_) if key == "retry" => match serde_yaml::to_string(&value) {
-                Ok(text) => text,
-                Err(error) => return self.errors.push(format!("{source}: `{key}`: {error}")),
-            },
+            value @ (serde_yaml::Value::Mapping(_) | serde_yaml::Value::Sequence(_)) if is_nested(&key) => {
+                match serde_yaml::to_string(&value) {
+                    Ok(text) => text,
+                    Err(error) => return self.errors.push(format!("{source}: `{key}`: {error}")),
+                }
+            }
             _ => return self.errors.push(format!("{source}: `{key}`: expected one plain value")),
         };
         if source == "default" || self.values.contains_key(&key) {
@@ -55,14 +117,43 @@ impl Layers {
         }
     }
 
+    /// `pools`: a list in a file, its text elsewhere.
+    pub(super) fn pools(&mut self) -> Option<Vec<Pool>> {
+        let (text, source) = self.values.get("pools")?;
+        let problem = |problem: String| format!("{source}: `pools`: {problem}");
+        let written: Option<Vec<WrittenPool>> = match serde_yaml::from_str(text) {
+            Ok(written) => written,
+            Err(error) => {
+                self.errors.push(problem(error.to_string()));
+                return None;
+            }
+        };
+        let mut pools: Vec<Pool> = Vec::new();
+        let mut problems = Vec::new();
+        for one in written.unwrap_or_default() {
+            match one.read() {
+                Ok(pool) if pools.iter().any(|other| other.name == pool.name) => {
+                    problems.push(problem(format!("`{}` is there twice", pool.name)));
+                }
+                Ok(pool) => pools.push(pool),
+                Err(found) => problems.push(problem(found)),
+            }
+        }
+        let sound = problems.is_empty();
+        self.errors.extend(problems);
+        sound.then_some(pools)
+    }
+
     /// How much there may be at a time.
     pub(super) fn limits(&mut self) -> Option<Limits> {
         let most = "a count from 1 to 10000000";
         let trials = self.take("max_trials", most, |value| (1..=10_000_000).contains(value));
+        let most = "a count from 1 to 100000000";
+        let live_trials = self.take("max_live_trials", most, |value| (1..=100_000_000).contains(value));
         let count = "a count from 1 to 100000";
         let fits = |value: &usize| (1..=100_000).contains(value);
         let (sweeps, workers) = (self.take("max_sweeps", count, fits), self.take("max_workers", count, fits));
-        Some(Limits { trials: trials?, sweeps: sweeps?, workers: workers? })
+        Some(Limits { trials: trials?, live_trials: live_trials?, sweeps: sweeps?, workers: workers? })
     }
 
     /// A file, where one is named.

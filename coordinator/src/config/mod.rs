@@ -8,6 +8,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use sweep_scheduler::Pool;
 use sweep_spec::retry::{Changes, Rules};
 
 pub use args::Args;
@@ -69,6 +70,8 @@ pub struct Config {
     pub describe_again_ms: u64,
     /// Trials of one sweep, sweeps that have not ended, connected workers: the most of each.
     pub limits: Limits,
+    /// Workers that something outside starts when trials wait.
+    pub pools: Vec<Pool>,
     /// How long everything may take to end.
     pub shutdown_seconds: u64,
     /// What is logged.
@@ -186,6 +189,7 @@ impl Config {
         let unplaceable_grace_ms = layers.take("unplaceable_grace_ms", MILLISECONDS, is_milliseconds);
         let describe_again_ms = layers.take("describe_again_ms", MILLISECONDS, is_milliseconds);
         let limits = layers.limits();
+        let pools = layers.pools();
         let shutdown = "a number of seconds from 1 to 3600";
         let shutdown_seconds = layers.take("shutdown_seconds", shutdown, |value| (1..=3600).contains(value));
         let filter = |text: &String| text.parse::<tracing_subscriber::EnvFilter>().is_ok();
@@ -214,6 +218,7 @@ impl Config {
                 unplaceable_grace_ms: unplaceable_grace_ms?,
                 describe_again_ms: describe_again_ms?,
                 limits: limits?,
+                pools: pools?,
                 shutdown_seconds: shutdown_seconds?,
                 log: log?,
                 accept_loss: false,
@@ -259,6 +264,8 @@ impl Config {
             hold_back_after: self.hold_back_after,
             unplaceable_grace_ms: self.unplaceable_grace_ms,
             describe_again_ms: self.describe_again_ms,
+            pools: self.pools.clone(),
+            ..sweep_scheduler::Config::default()
         }
     }
 }

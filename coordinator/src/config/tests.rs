@@ -92,3 +92,44 @@ fn files_of_tokens_have_the_role_of_their_key() {
     let config = Config::from_layers(&args, environment).unwrap();
     assert_eq!(config.tokens.files, [(Role::Admin, "/run/admin".into()), (Role::Worker, "/run/worker".into())]);
 }
+
+#[test]
+fn pools_are_a_list_in_a_file_and_its_text_elsewhere() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("coordinator.yaml");
+    std::fs::write(&path, "pools:\n  - { name: cpu, slots: 4, device: cpu }\n  - { name: a100, slots: 1, device: cuda, memory: 40GiB, max_workers: 8 }\n").unwrap();
+    let args = Args { config: Some(path), ..Args::default() };
+    let config = Config::from_layers(&args, []).unwrap();
+    let pool = |config: &Config, index: usize| {
+        let pool = &config.pools[index];
+        (pool.name.0.clone(), pool.slots, pool.device.clone(), pool.memory_bytes, pool.max_workers)
+    };
+    assert_eq!(pool(&config, 0), ("cpu".into(), 4, "cpu".into(), None, None));
+    assert_eq!(pool(&config, 1), ("a100".into(), 1, "cuda".into(), Some(40 << 30), Some(8)));
+    assert_eq!(config.scheduler().pools.len(), 2);
+    let environment = environment(&[("SWEEP_COORDINATOR_POOLS", "[{name: x, slots: 2, device: cpu, memory: 1000}]")]);
+    let config = Config::from_layers(&args, environment).unwrap();
+    assert_eq!(pool(&config, 0), ("x".into(), 2, "cpu".into(), Some(1000), None));
+}
+
+#[test]
+fn what_is_wrong_with_pools_is_told_pool_by_pool() {
+    let told = |pools: &str| {
+        let args = Args { pools: Some(pools.into()), ..Args::default() };
+        Config::from_layers(&args, []).unwrap_err().to_string()
+    };
+    for (pools, words) in [
+        ("[{name: a b, slots: 1, device: cpu}]", "expected a `name`"),
+        ("[{name: a, slots: 0, device: cpu}]", "`a`: expected `slots`"),
+        ("[{name: a, slots: 1, device: tpu}]", "`a`: expected `device` as cpu or cuda, found \"tpu\""),
+        ("[{name: a, slots: 1, device: cpu, memory: 8GB}]", "`a`: expected `memory` of one slot such as 8GiB"),
+        ("[{name: a, slots: 1, device: cpu, max_workers: 0}]", "`a`: expected `max_workers`"),
+        ("[{name: a, slots: 1, device: cpu, colour: red}]", "colour"),
+        ("[{name: a, slots: 1}]", "device"),
+        ("[{name: a, slots: 1, device: cpu}, {name: a, slots: 2, device: cpu}]", "`a` is there twice"),
+        ("7", "--pools: `pools`"),
+    ] {
+        let text = told(pools);
+        assert!(text.starts_with("--pools: `pools`: ") && text.contains(words), "{pools}: {text}");
+    }
+}

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use sweep_analysis::cost::Size;
 use sweep_scheduler::event::{Ending, Registration, Slot};
-use sweep_scheduler::{Effect, Event, Ignored, Outlook, SessionId, WorkerName};
+use sweep_scheduler::{Effect, Event, Ignored, Outlook, PoolName, SessionId, WorkerName};
 use sweep_spec::TrialId;
 use sweep_spec::trainer::Origin;
 use tracing::{info, warn};
@@ -30,7 +30,7 @@ impl Driver {
             Command::Describe(request, reply) => self.describe(request, reply),
             Command::Report(request, reply) => self.report(request, reply),
             Command::Finish(request, reply) => self.finish(*request, reply),
-            Command::Room(reply) => self.room(reply),
+            Command::Room(asked, reply) => self.room(asked, reply),
             Command::Ticket(reply) => self.ticket(reply),
             Command::Begin(begin, reply) => self.begin(*begin, reply),
             Command::Outlook(sweep, reply) => {
@@ -54,6 +54,10 @@ impl Driver {
                 let devices = self.devices();
                 self.batch.say(reply, Ok(devices));
             }
+            Command::Warnings(reply) => {
+                let warnings = self.warnings();
+                self.batch.say(reply, Ok(warnings));
+            }
             Command::Workers(reply) => {
                 let workers = self.worker_views();
                 self.batch.say(reply, Ok(workers));
@@ -66,7 +70,7 @@ impl Driver {
 
     /// Applies an event and carries its effects out.
     pub(crate) fn event(&mut self, event: Event) -> Vec<Ignored> {
-        let effects = self.scheduler.apply(self.now(), event);
+        let effects = self.apply(event);
         self.carry_out(effects, None)
     }
 
@@ -96,14 +100,24 @@ impl Driver {
         let device_names = request.slots.iter().map(|slot| slot.device_name.clone()).collect();
         let slots: Vec<Slot> = request.slots.into_iter().map(slot).collect();
         info!(worker_id = request.worker, session = session.0, slots = slots.len(), "a worker registered");
-        let (worker, instance) = (WorkerName(request.worker), request.instance);
+        if let Some(pool) = request.pool.as_ref().filter(|pool| !self.declares(pool)) {
+            warn!(worker_id = request.worker, %pool, "a worker names a pool that the configuration does not declare (`pools`)");
+        }
+        let (worker, instance, pool) = (WorkerName(request.worker), request.instance, request.pool.clone());
         let offers = slots.clone();
         self.live.sessions.insert(
             session,
-            Session { seen_ms: self.parts.clock.unix_ms(), offers, device_names, ..Session::default() },
+            Session {
+                seen_ms: self.parts.clock.unix_ms(),
+                offers,
+                device_names,
+                pool: request.pool,
+                shares_checkpoints: request.shares_checkpoints,
+                ..Session::default()
+            },
         );
         let live = request.live.clone();
-        let registration = Registration { worker: worker.clone(), session, slots, live: request.live, instance };
+        let registration = Registration { worker: worker.clone(), session, slots, live: request.live, instance, pool };
         self.event(Event::Register(registration));
         let mut leases = live.into_iter().map(|(lease, _)| lease);
         let stop = leases.by_ref().filter(|lease| !self.scheduler.is_live(session, *lease)).collect();
@@ -113,6 +127,10 @@ impl Driver {
             live.service = service.clone();
         }
         self.batch.say(reply, Ok(Registered { session, stop, service }));
+    }
+
+    fn declares(&self, pool: &PoolName) -> bool {
+        self.parts.scheduler.pools.iter().any(|declared| declared.name == *pool)
     }
 
     /// Sessions that the scheduler has ended are forgotten; a poll that waits in one is told.
@@ -125,31 +143,6 @@ impl Driver {
             }
             known
         });
-    }
-
-    /// Whether another worker may connect. One that is connected comes back whenever it likes.
-    fn room_for(&self, worker: &str) -> Result<(), Error> {
-        let most = self.parts.limits.workers;
-        if self.live.sessions.len() < most {
-            return Ok(());
-        }
-        let connected = self.scheduler.workers();
-        if connected.len() < most || connected.iter().any(|known| known.name.0 == worker) {
-            return Ok(());
-        }
-        Err(Error::TooMany {
-            what: format!("{most} workers are connected, and this coordinator takes no more (max_workers)"),
-        })
-    }
-
-    /// Whether another sweep may begin.
-    fn room(&mut self, reply: Reply<()>) {
-        let most = self.parts.limits.sweeps;
-        let full = || Error::TooMany {
-            what: format!("{most} sweeps have not ended, and this coordinator takes no more at a time (max_sweeps)"),
-        };
-        let room = if self.live.sweeps.len() < most { Ok(()) } else { Err(full()) };
-        self.batch.say(reply, room);
     }
 
     fn describe(&mut self, request: Describe, reply: Reply<bool>) {
@@ -259,7 +252,7 @@ impl Driver {
             FinishEnding::Lost(_) => Ending::Lost,
         };
         let event = Event::Finish { session: request.session, lease: request.lease, ending };
-        let effects = self.scheduler.apply(self.now(), event);
+        let effects = self.apply(event);
         let ignored = self.carry_out(effects, Some(request));
         let verdict = match ignored.first() {
             None => Ok(Finished::Accepted { stored_sequence }),
@@ -308,7 +301,9 @@ impl Driver {
             self.batch.commit.sweeps_begun.push(sweep);
             self.event(Event::SubmitSweep(event));
         }
-        if let Some(live) = self.live.sweeps.get_mut(&sweep) {
+        // One that is being cancelled opens nothing any more.
+        let goes_on = !self.scheduler.is_stopping(sweep);
+        if let Some(live) = self.live.sweeps.get_mut(&sweep).filter(|_| goes_on) {
             live.extend(&mut begin);
             let state = |stage, state| StageChange {
                 sweep,

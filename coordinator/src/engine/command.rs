@@ -6,7 +6,9 @@ use std::sync::Arc;
 use sweep_analysis::cost::Prediction;
 use sweep_scheduler::event::{Instance, NewSweep, Service, WantedTrial};
 use sweep_scheduler::snapshot::SweepSnapshot;
-use sweep_scheduler::{HeldBack, Lease, LeftOut, Outlook, SessionId, SweepCounts, SweepId, Unplaceable};
+use sweep_scheduler::{
+    HeldBack, Lease, LeftOut, Outlook, PoolName, PoolView, SessionId, SweepCounts, SweepId, Unplaceable,
+};
 use sweep_spec::settings::Setting;
 use sweep_spec::trainer::{Described, EpochMetrics};
 use sweep_spec::{Digest, FailureClass, TrialId};
@@ -15,6 +17,7 @@ use tokio::sync::oneshot;
 use super::Error;
 use super::live::{LiveConfiguration, LiveSweep};
 use super::outlook::{Cost, Devices};
+use super::room::Wanted;
 use crate::store::record::{Predictions, ResultRecord};
 use crate::store::write::{SlotRow, StageChange};
 
@@ -27,8 +30,8 @@ pub(crate) enum Command {
     Describe(Describe, Reply<bool>),
     Report(Report, Reply<Reported>),
     Finish(Box<Finish>, Reply<Finished>),
-    /// Whether there is room for another sweep.
-    Room(Reply<()>),
+    /// Whether there is room for more.
+    Room(Wanted, Reply<()>),
     Ticket(Reply<Ticket>),
     Begin(Box<Begin>, Reply<Outlook>),
     Outlook(SweepId, Reply<Option<Outlook>>),
@@ -40,6 +43,8 @@ pub(crate) enum Command {
     Explain(TrialId, Reply<Vec<String>>),
     Sweep(SweepId, Reply<Option<LiveStatus>>),
     Devices(Reply<Devices>),
+    /// What may go wrong with any sweep as things are.
+    Warnings(Reply<Vec<String>>),
     Workers(Reply<Vec<WorkerView>>),
     Gauges(Reply<Gauges>),
     Paces(Reply<Vec<PaceGauges>>),
@@ -64,6 +69,10 @@ pub struct Register {
     pub instance: Instance,
     /// From where it connects; empty where that is not known.
     pub address: String,
+    /// The pool that it belongs to.
+    pub pool: Option<PoolName>,
+    /// Other workers can go on with its trials.
+    pub shares_checkpoints: bool,
 }
 
 /// A session that was opened.
@@ -331,6 +340,8 @@ pub struct Gauges {
     pub running: Vec<Running>,
     /// Seconds of slots that live sweeps have spent.
     pub spent: Vec<(SweepId, f64)>,
+    /// The declared pools.
+    pub pools: Vec<PoolView>,
 }
 
 /// How a live sweep comes on.

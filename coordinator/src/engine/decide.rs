@@ -2,7 +2,7 @@
 //! the store, and the choice is committed together with the stages that it opens. `looks.rs` decides about more seeds,
 //! `weights.rs` about whose weights stay.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 
 use sweep_analysis::choice::{Choice, best_if_significant};
 use sweep_analysis::number;
@@ -24,20 +24,44 @@ use crate::store::codes::{StageState, SweepState};
 use crate::store::record::{ConfigurationRecord, Replicate, SweepRecord};
 use crate::store::write::StageChange;
 
-/// Decides one thing after the other until the token is cancelled.
+/// What became of a decision.
+pub(super) enum Decided {
+    /// It is made, or there was none to make.
+    Done,
+    /// It would open so many trials, for which there is no room yet.
+    Waits { sweep: SweepId, trials: u64 },
+}
+
+/// Decides one thing after the other until the token is cancelled. What has to wait for room goes on in its order when
+/// there is some, and holds up nothing else.
 pub(super) async fn run(handle: Handle, mut due: UnboundedReceiver<Decide>, shutdown: CancellationToken) {
+    let mut changes = handle.changes();
+    let mut waiting: VecDeque<(Decide, SweepId, u64)> = VecDeque::new();
     loop {
         let next = tokio::select! {
             () = shutdown.cancelled() => return,
             next = due.recv() => next,
+            changed = changes.changed(), if !waiting.is_empty() => match (changed, waiting.front()) {
+                (Ok(()), Some((what, sweep, trials))) => match handle.may_open(*sweep, *trials).await {
+                    Ok(true) => Some(*what),
+                    Ok(false) | Err(_) => continue,
+                },
+                (Ok(()), None) => continue,
+                (Err(_), _) => return,
+            },
         };
         let Some(what) = next else { return };
+        waiting.retain(|(waits, ..)| *waits != what);
         let decided = tokio::select! {
             () = shutdown.cancelled() => return,
             decided = handle.decide(what) => decided,
         };
         match decided {
-            Ok(()) => {}
+            Ok(Decided::Done) => {}
+            Ok(Decided::Waits { sweep, trials }) => {
+                info!(sweep_id = %sweep, trials, "a stage waits for room (max_live_trials)");
+                waiting.push_back((what, sweep, trials));
+            }
             // The reload that follows says again what is undecided.
             Err(Error::Unavailable | Error::Troubled { .. }) => {}
             Err(error) => error!(?what, error = %crate::chain(&error), "cannot decide by results"),
@@ -54,11 +78,13 @@ struct Decision {
 }
 
 impl Handle {
-    async fn decide(&self, what: Decide) -> Result<(), Error> {
+    async fn decide(&self, what: Decide) -> Result<Decided, Error> {
         match what {
             Decide::Winner(sweep, stage) => {
                 let _one = self.expansions.lock().await;
-                self.choose(sweep, stage).await?;
+                if let waits @ Decided::Waits { .. } = self.choose(sweep, stage).await? {
+                    return Ok(waits);
+                }
                 // A last choice may be all that more seeds waited for.
                 self.look(sweep).await
             }
@@ -66,20 +92,20 @@ impl Handle {
                 let _one = self.expansions.lock().await;
                 self.look(sweep).await
             }
-            Decide::Weights(sweep) => self.settle_weights(sweep).await,
-            Decide::Files => self.remove_files().await,
+            Decide::Weights(sweep) => self.settle_weights(sweep).await.map(|()| Decided::Done),
+            Decide::Files => self.remove_files().await.map(|()| Decided::Done),
         }
     }
 
-    async fn choose(&self, sweep: SweepId, stage: u32) -> Result<(), Error> {
-        let Some(record) = self.store.sweep(sweep).await? else { return Ok(()) };
+    async fn choose(&self, sweep: SweepId, stage: u32) -> Result<Decided, Error> {
+        let Some(record) = self.store.sweep(sweep).await? else { return Ok(Decided::Done) };
         // One that was opened again in the meantime is asked for again when it has ended.
         let undecided = record
             .stages
             .get(stage as usize)
             .is_some_and(|row| row.keep_best && row.choice.is_empty() && row.state == StageState::Ended);
         if !undecided || record.state == SweepState::Cancelled {
-            return Ok(());
+            return Ok(Decided::Done);
         }
         let configurations = self.store.configurations(sweep).await?;
         let replicates = self.store.replicates(sweep).await?;
@@ -92,21 +118,25 @@ impl Handle {
         self.open(expansion, decision.choice, decision.fail).await
     }
 
-    /// Commits a choice with what it opens and what it makes impossible.
+    /// Commits a choice with what it opens and what it makes impossible, unless there is no room for what it opens.
     pub(super) async fn open(
         &self,
         mut expansion: Expansion,
         choice: StageChange,
         fail: Vec<(u32, String)>,
-    ) -> Result<(), Error> {
+    ) -> Result<Decided, Error> {
         let sweep = expansion.sweep;
+        let trials = expansion.ids().len() as u64;
+        if trials > 0 && !self.may_open(sweep, trials).await? {
+            return Ok(Decided::Waits { sweep, trials });
+        }
         expansion.write(self.store.as_ref()).await?;
         let ticket = self.ask(Command::Ticket).await?;
         let Expanded { open, configurations, trials } = expansion.known(self.store.as_ref()).await?;
         let (actor, choice) = (NOBODY.to_owned(), Some(choice));
         let begin =
             Begin { ticket, sweep, new: None, actor, extends: None, choice, open, fail, configurations, trials };
-        self.ask(|reply| Command::Begin(Box::new(begin), reply)).await.map(drop)
+        self.ask(|reply| Command::Begin(Box::new(begin), reply)).await.map(|_| Decided::Done)
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use sweep_scheduler::event::{History, WantedTrial};
-use sweep_scheduler::{Event, Lease, Scheduler, SessionId, Timestamp};
+use sweep_scheduler::{Effect, Event, Lease, Scheduler, SessionId, Timestamp};
 use sweep_spec::{TRAINER_SEMANTICS, TrialId};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
@@ -17,6 +17,7 @@ use tracing::{error, info, warn};
 use super::batch::{Batch, Decide};
 use super::command::Command;
 use super::costs::{READ, Shared};
+use super::heard::Heard;
 use super::live::Live;
 use super::people::{NOBODY, audit};
 use super::restore;
@@ -49,6 +50,7 @@ pub(crate) struct Parts {
     /// It was started for one question: that it started is no event.
     pub(crate) asked_once: bool,
     pub(crate) commands: mpsc::Receiver<Command>,
+    pub(crate) heard: Heard,
     pub(crate) decide: mpsc::UnboundedSender<Decide>,
     pub(crate) changes: watch::Sender<u64>,
     pub(crate) ready: watch::Sender<bool>,
@@ -145,6 +147,7 @@ impl Driver {
             self.begin_commit();
             let deadline = self.scheduler.next_deadline().and_then(|at| self.instant(at));
             let gathered = self.batch.commit.rows() >= MAX_ROWS;
+            let may_release = !gathered && !self.stopping && self.scheduler.has_more_to_release();
             tokio::select! {
                 biased;
                 done = finished(&mut self.in_flight) => {
@@ -154,9 +157,16 @@ impl Driver {
                 }
                 () = self.parts.shutdown.cancelled(), if !self.stopping => self.stop(),
                 command = self.parts.commands.recv(), if !gathered && !self.stopping => match command {
-                    Some(command) => self.take(command),
+                    Some(command) => {
+                        self.take(command);
+                        // However many commands come, what is being cancelled goes on too.
+                        if may_release {
+                            self.event(Event::ReleaseMore);
+                        }
+                    }
                     None => self.stop(),
                 },
+                () = std::future::ready(()), if may_release => drop(self.event(Event::ReleaseMore)),
                 () = wait(&self.parts.clock, deadline), if !self.stopping => {
                     self.event(Event::Tick);
                     self.mind_budgets();
@@ -168,8 +178,7 @@ impl Driver {
         }
     }
 
-    /// Takes one command and those that wait behind it. Polls among them renew first: what waited while this task was
-    /// busy must not be expired by the time that passed meanwhile.
+    /// Takes one command and those that wait behind it.
     fn take(&mut self, first: Command) {
         let mut commands = vec![first];
         while commands.len() < MAX_COMMANDS
@@ -177,16 +186,20 @@ impl Driver {
         {
             commands.push(command);
         }
-        let now = self.now();
-        for command in &commands {
-            if let Command::Poll(poll, _) = command {
-                self.scheduler.renew(now, poll.session);
-            }
-        }
         for command in commands {
             self.command(command);
         }
         self.mind_budgets();
+    }
+
+    /// Lets an event happen now. Workers whose polls have come in, and wait behind whatever this task did, are renewed
+    /// first: only a worker's own silence expires it.
+    pub(crate) fn apply(&mut self, event: Event) -> Vec<Effect> {
+        let now = self.now();
+        for (session, heard) in self.parts.heard.take() {
+            self.scheduler.renew(self.timestamp(heard), session);
+        }
+        self.scheduler.apply(now, event)
     }
 
     fn stop(&mut self) {
@@ -375,7 +388,11 @@ impl Driver {
 
     /// Milliseconds since this task began.
     pub(crate) fn now(&self) -> Timestamp {
-        let passed = self.parts.clock.now().saturating_duration_since(self.started);
+        self.timestamp(self.parts.clock.now())
+    }
+
+    fn timestamp(&self, at: Instant) -> Timestamp {
+        let passed = at.saturating_duration_since(self.started);
         Timestamp(u64::try_from(passed.as_millis()).unwrap_or(u64::MAX))
     }
 

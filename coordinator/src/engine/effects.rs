@@ -379,7 +379,10 @@ impl Driver {
         let at_ms = self.parts.clock.unix_ms();
         self.batch.commit.sweeps_ended.push(SweepEndRow { sweep, state, reason, at_ms });
         self.batch.changed.insert(sweep);
-        let ended = self.live.sweeps.remove(&sweep);
+        let mut ended = self.live.sweeps.remove(&sweep);
+        for reply in ended.iter_mut().flat_map(|ended| std::mem::take(&mut ended.cancels)) {
+            self.batch.say(reply, Ok(()));
+        }
         if ended.is_some_and(|ended| ended.plan.spec().protocol.keep_weights == KeepWeights::Winner) {
             self.batch.commit.weights_due.push((sweep, at_ms));
             self.batch.decide.push(Decide::Weights(sweep));

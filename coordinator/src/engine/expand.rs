@@ -190,6 +190,11 @@ impl Expansion {
         Ok(())
     }
 
+    /// Its trials, each once.
+    pub(crate) fn ids(&self) -> Vec<TrialId> {
+        self.trials.iter().map(|trial| trial.id).collect()
+    }
+
     /// Writes its rows, in pieces.
     pub(crate) async fn write(&mut self, store: &dyn Store) -> Result<(), Error> {
         // In the order of their ids: tables that are sorted by them then grow at one place.

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use sweep_analysis::cost::Estimate;
 use sweep_scheduler::event::{Service, Slot};
-use sweep_scheduler::{Lease, LeftOut, SessionId, SweepId};
+use sweep_scheduler::{Lease, LeftOut, PoolName, SessionId, SweepId};
 use sweep_spec::count::{Counts, Input};
 use sweep_spec::settings::{self, Scalar, Setting};
 use sweep_spec::trainer::EpochMetrics;
@@ -44,6 +44,8 @@ pub(crate) struct LiveSweep {
     pub(crate) protocol_digest: Digest,
     /// When something of it happened last, and when it is expected to end.
     pub(crate) pace: Pace,
+    /// Callers who wait until it is cancelled.
+    pub(crate) cancels: Vec<Reply<()>>,
 }
 
 /// A configuration of a live sweep.
@@ -84,6 +86,7 @@ impl LiveSweep {
             dataset,
             protocol_digest,
             pace: Pace::begun(clock),
+            cancels: Vec::new(),
         })
     }
 
@@ -165,6 +168,10 @@ pub(crate) struct Session {
     pub(crate) service: Service,
     pub(crate) left_out: Vec<LeftOut>,
     pub(crate) service_told: u64,
+    /// The pool that it was started for.
+    pub(crate) pool: Option<PoolName>,
+    /// Other workers can go on with its trials.
+    pub(crate) shares_checkpoints: bool,
 }
 
 /// The side tables.

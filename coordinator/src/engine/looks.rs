@@ -12,6 +12,7 @@ use sweep_spec::Plan;
 use sweep_spec::plan::GroupKind;
 use tracing::info;
 
+use super::decide::Decided;
 use super::expand::Expansion;
 use super::submit::blocking;
 use super::{Error, Handle, restore, study};
@@ -24,10 +25,10 @@ const NAMED: usize = 8;
 
 impl Handle {
     /// Gives more seeds to what is undecided, if it is time to.
-    pub(super) async fn look(&self, sweep: SweepId) -> Result<(), Error> {
-        let Some(record) = self.store.sweep(sweep).await? else { return Ok(()) };
+    pub(super) async fn look(&self, sweep: SweepId) -> Result<Decided, Error> {
+        let Some(record) = self.store.sweep(sweep).await? else { return Ok(Decided::Done) };
         let plan = restore::plan(&record)?;
-        let Some(group) = due(&plan, &record) else { return Ok(()) };
+        let Some(group) = due(&plan, &record) else { return Ok(Decided::Done) };
         let configurations = self.store.configurations(sweep).await?;
         let replicates = self.store.replicates(sweep).await?;
         let costs = self.costs.clone();

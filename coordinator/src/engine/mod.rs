@@ -16,6 +16,7 @@ mod expand;
 mod extend;
 mod fitting;
 mod forecast;
+mod heard;
 mod learning;
 mod live;
 mod looks;
@@ -28,10 +29,13 @@ mod poll;
 mod report;
 mod reproduce;
 mod restore;
+mod room;
 mod single;
 mod status;
 mod study;
 mod submit;
+#[cfg(test)]
+mod test_driver;
 mod view;
 mod weights;
 
@@ -67,6 +71,7 @@ pub use submit::{Submit, Submitted};
 
 use command::{Command, Ended, Reply, Retry};
 use driver::{Driver, Parts};
+use heard::Heard;
 
 use crate::clock::Clock;
 use crate::metrics::Metrics;
@@ -81,6 +86,7 @@ const QUEUE: usize = 8192;
 #[derive(Clone)]
 pub struct Handle {
     commands: mpsc::Sender<Command>,
+    heard: Heard,
     store: Arc<dyn Store>,
     artifacts: Folder,
     /// One sweep is expanded at a time, which bounds memory and gives choices their order.
@@ -92,6 +98,8 @@ pub struct Handle {
     boards: Arc<Mutex<HashMap<SweepId, status::CachedBoard>>>,
     /// Sweeps whose boards are being made.
     making: Arc<Mutex<HashSet<SweepId>>>,
+    /// Sweeps whose next stage waits for room, and how many trials it has.
+    waiting_stages: Arc<Mutex<HashMap<SweepId, u64>>>,
     analyses: Arc<Mutex<analysis::Shelf>>,
     /// Analyses that are being made.
     analysing: Arc<Mutex<HashMap<analysis::Key, Arc<tokio::sync::Mutex<()>>>>>,
@@ -106,6 +114,8 @@ pub struct Handle {
 pub struct Limits {
     /// Trials of one sweep.
     pub trials: u64,
+    /// Trials of all sweeps together that have not ended.
+    pub live_trials: u64,
     /// Sweeps that have not ended.
     pub sweeps: usize,
     /// Workers that are connected, and so parked polls.
@@ -127,21 +137,35 @@ pub struct Settings {
 
 /// Starts the owner task and the one that decides by results; both end after `shutdown`, the last batch being on disk.
 pub fn start(
-    (store, artifacts): (Arc<dyn Store>, Folder),
+    store: (Arc<dyn Store>, Folder),
     metrics: Arc<Metrics>,
-    Settings { scheduler, limits, clock, asked_once }: Settings,
+    settings: Settings,
     tasks: &TaskTracker,
     shutdown: &CancellationToken,
 ) -> Handle {
+    let (handle, parts, decisions) = parts(store, metrics, settings, shutdown);
+    tasks.spawn(Driver::new(parts).run());
+    tasks.spawn(decide::run(handle.clone(), decisions, shutdown.clone()));
+    handle
+}
+
+/// A handle, what its owner task is made of, and what is to be decided by results.
+fn parts(
+    (store, artifacts): (Arc<dyn Store>, Folder),
+    metrics: Arc<Metrics>,
+    Settings { scheduler, limits, clock, asked_once }: Settings,
+    shutdown: &CancellationToken,
+) -> (Handle, Parts, mpsc::UnboundedReceiver<batch::Decide>) {
     let (commands, receiver) = mpsc::channel(QUEUE);
     let (decide, decisions) = mpsc::unbounded_channel();
     let (changes, changed) = watch::channel(0);
     let (ready, is_ready) = watch::channel(false);
     let (trouble, troubled) = watch::channel(Trouble::None);
     let last_sweep = Arc::new(AtomicU64::new(0));
-    let costs = costs::Shared::default();
+    let (costs, heard) = (costs::Shared::default(), Heard::default());
     let handle = Handle {
         commands,
+        heard: heard.clone(),
         store: Arc::clone(&store),
         artifacts,
         expansions: Arc::default(),
@@ -151,6 +175,7 @@ pub fn start(
         last_sweep: Arc::clone(&last_sweep),
         boards: Arc::default(),
         making: Arc::default(),
+        waiting_stages: Arc::default(),
         analyses: Arc::default(),
         analysing: Arc::default(),
         lease_ttl_ms: scheduler.lease_ttl_ms,
@@ -166,6 +191,7 @@ pub fn start(
         clock,
         asked_once,
         commands: receiver,
+        heard,
         decide,
         changes,
         ready,
@@ -174,9 +200,7 @@ pub fn start(
         shutdown: shutdown.clone(),
         costs,
     };
-    tasks.spawn(Driver::new(parts).run());
-    tasks.spawn(decide::run(handle.clone(), decisions, shutdown.clone()));
-    handle
+    (handle, parts, decisions)
 }
 
 impl Handle {
@@ -215,6 +239,7 @@ impl Handle {
     /// # Errors
     /// The session is unknown.
     pub async fn poll(&self, request: Poll, wait: Duration) -> Result<PollReply, Error> {
+        self.heard.note(request.session, self.clock.now());
         let answer = tokio::time::timeout(wait, self.ask(|reply| Command::Poll(request, reply)));
         answer.await.unwrap_or_else(|_| Ok(PollReply::default()))
     }
@@ -320,7 +345,8 @@ impl Handle {
             return Err(Error::Cancelled { sweep });
         }
         if record.state != SweepState::Running {
-            self.ask(Command::Room).await?;
+            let wanted = room::Wanted::Sweep { trials: 0 };
+            self.ask(|reply| Command::Room(wanted, reply)).await?;
         }
         let ended = match self.store.ended(sweep).await? {
             Some((row, mut snapshot)) => {
@@ -361,6 +387,14 @@ impl Handle {
     /// The coordinator is leaving.
     pub async fn workers(&self) -> Result<Vec<WorkerView>, Error> {
         self.ask(Command::Workers).await
+    }
+
+    /// What may go wrong with any sweep as things are, in sentences.
+    ///
+    /// # Errors
+    /// The coordinator is leaving.
+    pub async fn warnings(&self) -> Result<Vec<String>, Error> {
+        self.ask(Command::Warnings).await
     }
 
     /// What the gauges show.

@@ -95,7 +95,7 @@ impl Driver {
             left: forecast.map(|forecast: Forecast| forecast.slot_seconds),
             end: forecast.and_then(|forecast| forecast.end),
             budget_seconds: sweep.budget.as_ref().map(|budget| budget.seconds),
-            left_out: sweep.budget.as_ref().map_or(0, |budget| budget.left_out.0),
+            left_out: sweep.budget.as_ref().map_or(0, |budget| budget.left_out),
             on_gpus: !gpus.is_empty() && processors.is_empty(),
         }
     }

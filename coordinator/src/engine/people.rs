@@ -41,7 +41,11 @@ impl Driver {
         if ignored.is_empty() {
             self.note(AuditRow { sweep: Some(sweep), ..audit(actor, AuditAction::Cancelled) });
         }
-        self.batch.say(reply, living(&ignored, sweep));
+        // A large one takes a while, and its caller hears of it when it is done.
+        match self.live.sweeps.get_mut(&sweep) {
+            Some(live) if self.scheduler.is_stopping(sweep) => live.cancels.push(reply),
+            Some(_) | None => self.batch.say(reply, living(&ignored, sweep)),
+        }
     }
 
     pub(crate) fn pause(&mut self, (sweep, paused): (SweepId, bool), actor: &str, reply: Reply<()>) {
@@ -78,8 +82,11 @@ impl Driver {
             Some(ended) => restore::failed(&ended.snapshot),
             None => failed(self),
         };
+        if let Err(full) = self.room_for_trials(before) {
+            return self.batch.say(reply, Err(full));
+        }
         let snapshot = ended.as_ref().map(|ended| Box::new(ended.snapshot.clone()));
-        let effects = self.scheduler.apply(self.now(), Event::RetrySweep { sweep, ended: snapshot });
+        let effects = self.apply(Event::RetrySweep { sweep, ended: snapshot });
         if effects.iter().any(|effect| matches!(effect, Effect::SweepReopened { .. }))
             && let Some(ended) = ended
         {
@@ -120,7 +127,7 @@ impl Driver {
 
     pub(crate) fn set_service(&mut self, worker: String, service: Service, actor: &str, reply: Reply<()>) {
         let name = WorkerName(worker.clone());
-        let effects = self.scheduler.apply(self.now(), Event::SetService { worker: name, service });
+        let effects = self.apply(Event::SetService { worker: name, service });
         let ignored = self.carry_out_for(effects, None, actor);
         let answer = if ignored.contains(&Ignored::UnknownWorker) {
             Err(Error::not_found(format!("worker `{worker}`")))
@@ -189,4 +196,44 @@ fn living(ignored: &[Ignored], sweep: SweepId) -> Result<(), Error> {
         return Err(Error::Ended { sweep, how: String::new() });
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use sweep_scheduler::Config;
+    use tokio::sync::oneshot;
+
+    use super::super::command::Command;
+    use super::super::test_driver::TestDriver;
+    use super::*;
+
+    const SPEC: &str = "
+version: 1
+name: some
+dataset: { kind: synthetic_scenes, seed: 1, train_images: 32, test_images: 16, image_size: 8, channels: 1, classes: 8 }
+seeds: [0, 1, 2]
+baseline: { family: cnn, filters: 1 }
+stages: [ { name: all, grid: { filters: [1, 2, 3, 4, 5, 6, 7, 8, 9] } } ]
+";
+
+    #[tokio::test]
+    async fn a_large_sweep_is_cancelled_in_bounded_batches_and_its_caller_hears_of_the_last() {
+        let mut test = TestDriver::with(Config { release_batch: 10, ..Config::default() }).await;
+        let sweep = test.submit(SPEC).await;
+        test.committed();
+        let (reply, mut answer) = oneshot::channel();
+        let mut rows = Vec::new();
+        test.driver.command(Command::Cancel(sweep, "me".into(), reply));
+        while test.driver.scheduler.has_more_to_release() {
+            rows.push(std::mem::take(&mut test.driver.batch.commit).rounds_ended.len());
+            test.committed();
+            assert!(answer.try_recv().is_err(), "it is not cancelled yet");
+            test.driver.event(Event::ReleaseMore);
+        }
+        rows.push(test.driver.batch.commit.rounds_ended.len());
+        test.committed();
+        assert_eq!(rows, [10, 10, 7]);
+        assert!(matches!(answer.try_recv(), Ok(Ok(()))));
+        assert!(!test.driver.live.sweeps.contains_key(&sweep));
+    }
 }

@@ -72,7 +72,8 @@ impl Driver {
         let service = answer.service;
         let news = service != session.service || left_out != session.left_out || session.service_told > poll.seen;
         if start.is_empty() && stop.is_empty() && asked.is_empty() && !news {
-            return Ok(None);
+            // A worker that is about to end waits for nothing but to have been heard.
+            return Ok((poll.draining && poll.held.is_empty()).then(PollReply::default));
         }
         session.number = number;
         if news {

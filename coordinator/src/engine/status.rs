@@ -12,7 +12,7 @@ use sweep_scheduler::{HeldBack, LeftOut, SweepCounts, SweepId, Unplaceable};
 use sweep_spec::budget::{Budget, Money};
 use sweep_spec::spec::Metric;
 
-use super::command::{Command, Running};
+use super::command::{Command, LiveStatus, Running};
 use super::{Cost, Error, Handle, fitting, restore, study};
 use crate::store::codes::{StageState, SweepState};
 use crate::store::record::SweepRecord;
@@ -166,7 +166,7 @@ impl Handle {
             accuracy: self.costs.get().accuracy(),
             best: board.as_ref().and_then(|board| board.best()),
             objective: spec.objective.metric,
-            waiting_for: live.as_ref().map(|live| live.waiting_for.clone()).unwrap_or_default(),
+            waiting_for: live.as_ref().map(|live| self.waiting_for(id, live)).unwrap_or_default(),
             unplaceable: live.as_ref().and_then(|live| live.unplaceable.clone()),
             leaves_out: live.as_ref().map(|live| live.leaves_out.clone()).unwrap_or_default(),
             out_of_service: live.as_ref().map(|live| live.out_of_service.clone()).unwrap_or_default(),
@@ -176,6 +176,11 @@ impl Handle {
             epochs_total: (trials + to_come_at_most).saturating_mul(epochs),
             record: Arc::new(record),
         })
+    }
+
+    /// Why trials of a live sweep wait, and why its next stage does.
+    fn waiting_for(&self, id: SweepId, live: &LiveStatus) -> Vec<String> {
+        live.waiting_for.iter().cloned().chain(self.waits_for_room(id)).collect()
     }
 
     /// The newest board that is at hand; a newer one is made meanwhile. Nobody waits for the best of a hundred thousand

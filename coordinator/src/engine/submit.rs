@@ -14,6 +14,7 @@ use tracing::info;
 use super::command::{Begin, Command};
 use super::expand::Expansion;
 use super::live::{LiveSweep, dataset_key};
+use super::room::Wanted;
 use super::{Error, Handle, Trouble, fitting};
 use crate::convert::Invalid;
 use crate::store::codes::{StageState, SweepState};
@@ -92,7 +93,7 @@ impl Handle {
         }
         // The number is the owner task's to give only once it has read the store.
         self.until_ready().await?;
-        self.ask(Command::Room).await?;
+        self.ask(|reply| Command::Room(Wanted::Sweep { trials: 0 }, reply)).await?;
         let id = SweepId(self.last_sweep.fetch_add(1, Ordering::SeqCst) + 1);
         let extends = request.extends;
         let (record, plan) = self.fit(record, request, plan, from.as_ref()).await?;
@@ -196,6 +197,7 @@ impl Handle {
             let costs = self.costs.clone();
             blocking(move || Expansion::new((id, &plan), &[], &groups, &costs)).await?
         };
+        self.room_for_trials(&expansion.ids(), record.submission.fresh).await?;
         self.store.prepare(&preparation(&record)).await?;
         expansion.write(self.store.as_ref()).await?;
         // From here on the owner task remembers what changes, so that what is looked up can be brought up to date.
@@ -240,7 +242,7 @@ pub(super) async fn blocking<T: Send + 'static>(
     done.unwrap_or_else(|error| Err(Error::Internal(error.to_string())))
 }
 
-fn record(request: &Submit, plan: &Plan, limits: Limits, submitted_ms: i64) -> Result<SweepRecord, Error> {
+pub(super) fn record(request: &Submit, plan: &Plan, limits: Limits, submitted_ms: i64) -> Result<SweepRecord, Error> {
     let spec = plan.spec();
     let stage = |(index, group): (usize, &sweep_spec::plan::Group)| StageRecord {
         name: group.name.clone(),

@@ -91,6 +91,28 @@ impl Driver {
         left_out
     }
 
+    /// Pools whose workers come and go, and keep checkpoints where no other worker finds them.
+    pub(crate) fn warnings(&self) -> Vec<String> {
+        let mut warnings = Vec::new();
+        for pool in &self.parts.scheduler.pools {
+            let sessions = self.live.sessions.values().filter(|session| session.pool.as_ref() == Some(&pool.name));
+            let (mut connected, mut alone) = (0_u64, 0_u64);
+            for session in sessions {
+                connected += 1;
+                alone += u64::from(!session.shares_checkpoints);
+            }
+            if alone > 0 {
+                warnings.push(format!(
+                    "workers of pool `{}` come and go, and {alone} of the {connected} that are connected keep no checkpoints \
+                     where other workers find them: a trial that loses its worker begins anew; `checkpoint_store` in \
+                     the workers' configuration changes that",
+                    pool.name
+                ));
+            }
+        }
+        warnings
+    }
+
     pub(crate) fn gauges(&self) -> Gauges {
         let workers = self.scheduler.workers();
         let busy = workers.iter().flat_map(|worker| &worker.slots).filter(|(_, lease)| lease.is_some()).count();
@@ -102,6 +124,7 @@ impl Driver {
             queue_depth: self.scheduler.queue_depth(),
             workers: (workers.len() - draining, draining),
             slots: (busy, slots - busy),
+            pools: self.scheduler.pools(),
             ..Gauges::default()
         };
         for sweep in sweeps {

@@ -68,6 +68,7 @@ fn plan_cost(cost: PlanCost) -> v1::EstimateResponse {
         measured: cost.basis.into_iter().map(measured).collect(),
         accuracy: cost.accuracy.iter().map(accuracy).collect(),
         noise: cost.noise.map(noise),
+        warnings: Vec::new(),
     }
 }
 
@@ -75,6 +76,7 @@ impl Sweeps {
     pub(super) async fn estimate_one(&self, request: v1::EstimateRequest) -> Result<v1::EstimateResponse, Error> {
         let v1::EstimateRequest { spec, overrides, trial_limit } = request;
         let submit = submission(v1::SubmitRequest { spec, overrides, trial_limit, ..Default::default() })?;
-        self.engine.estimate(submit).await.map(plan_cost)
+        let cost = self.engine.estimate(submit).await?;
+        Ok(v1::EstimateResponse { warnings: self.engine.warnings().await?, ..plan_cost(cost) })
     }
 }

@@ -131,7 +131,8 @@ impl Sweeps {
         let submitted = self.engine.submit(submit).await?;
         let sweep = self.status(submitted.sweep).await?;
         let outlook = submitted.outlook.map(messages::outlook);
-        Ok(v1::SubmitResponse { sweep: Some(sweep), resumed: submitted.resumed, outlook })
+        let warnings = self.engine.warnings().await?;
+        Ok(v1::SubmitResponse { sweep: Some(sweep), resumed: submitted.resumed, outlook, warnings })
     }
 
     pub(crate) async fn trials(&self, request: v1::ListTrialsRequest) -> Result<v1::ListTrialsResponse, Error> {

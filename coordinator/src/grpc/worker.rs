@@ -7,7 +7,7 @@ use bytes::Bytes;
 use sweep_proto::v1;
 use sweep_proto::v1::worker_service_server::WorkerService;
 use sweep_scheduler::event::{Instance, Service, Until};
-use sweep_scheduler::{Lease, SessionId};
+use sweep_scheduler::{Lease, PoolName, SessionId};
 use sweep_spec::Digest;
 use tonic::{Request, Response, Status, Streaming};
 
@@ -102,6 +102,8 @@ pub(crate) fn register(request: v1::RegisterRequest) -> Result<Register, Error> 
         live: request.live_attempts.into_iter().map(live).collect::<Result<_, Invalid>>()?,
         instance,
         address: String::new(),
+        pool: Some(convert::name("pool", request.pool, MAX_NAME_BYTES)?).filter(|pool| !pool.is_empty()).map(PoolName),
+        shares_checkpoints: request.shares_checkpoints,
     })
 }
 

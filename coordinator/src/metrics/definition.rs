@@ -71,6 +71,9 @@ definitions! {
     WORKERS: Gauge "sweep_workers" in "workers" by ["state"] "Workers that are connected.";
     WORKERS_LOST: Counter "sweep_workers_lost_total" in "workers" by [] "Times that a worker was not heard of for the length of a lease without having said that it leaves.";
     SLOTS: Gauge "sweep_slots" in "slots" by ["state"] "Slots of the connected workers.";
+    POOL_QUEUED: Gauge "sweep_pool_queued_slots" in "slots" by ["pool"] "Slots that waiting trials would take in a pool; each trial counts for the first pool of the configuration that fits it and may have more workers.";
+    POOL_BUSY: Gauge "sweep_pool_busy_slots" in "slots" by ["pool"] "Slots of a pool's workers that run a trial.";
+    POOL_WORKERS: Gauge "sweep_pool_workers" in "workers" by ["pool"] "Workers of a pool that are connected.";
     TRIALS_REUSED: Counter "sweep_trials_reused_total" in "trials" by [] "Trials of sweeps that took a result that was known and were not run.";
     POINTS: Counter "sweep_points_ingested_total" in "points" by [] "Epochs' metrics that were taken.";
     EFFECTS: Counter "sweep_effects_total" in "effects" by ["effect"] "What the scheduler decided, by kind.";

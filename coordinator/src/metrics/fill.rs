@@ -21,6 +21,7 @@ pub(super) fn fill(registry: &Registry, scrape: &Scrape) -> Result<(), prometheu
     let slots = d::gauge_vec(registry, &d::SLOTS)?;
     slots.with_label_values(&["busy"]).set(gauges.slots.0 as f64);
     slots.with_label_values(&["free"]).set(gauges.slots.1 as f64);
+    fill_pools(registry, gauges)?;
     fill_trials(registry, gauges)?;
     let spent = d::gauge_vec(registry, &d::SPENT)?;
     for (sweep, seconds) in &gauges.spent {
@@ -39,6 +40,19 @@ fn fill_rooms(registry: &Registry, scrape: &Scrape) -> Result<(), prometheus::Er
     for room in &scrape.rooms {
         free.with_label_values(&[room.place]).set(room.free as f64);
         all.with_label_values(&[room.place]).set(room.all as f64);
+    }
+    Ok(())
+}
+
+fn fill_pools(registry: &Registry, gauges: &Gauges) -> Result<(), prometheus::Error> {
+    let queued = d::gauge_vec(registry, &d::POOL_QUEUED)?;
+    let busy = d::gauge_vec(registry, &d::POOL_BUSY)?;
+    let workers = d::gauge_vec(registry, &d::POOL_WORKERS)?;
+    for pool in &gauges.pools {
+        let name = [pool.name.0.as_str()];
+        queued.with_label_values(&name).set(pool.queued_slots as f64);
+        busy.with_label_values(&name).set(pool.busy_slots as f64);
+        workers.with_label_values(&name).set(pool.workers as f64);
     }
     Ok(())
 }

@@ -202,3 +202,72 @@ async fn minor_versions_talk_and_major_ones_are_refused_with_a_sentence() {
     let ended = worker.work(&env, sweep, &by_filters()).await;
     assert_eq!(ended.state(), v1::SweepState::Succeeded);
 }
+
+/// Two filters under two seeds, then four rates of dropout with the better of them.
+const STAGED: &str = "
+version: 1
+name: staged
+dataset: { kind: synthetic_scenes, seed: 1, train_images: 64, test_images: 32, image_size: 32, channels: 3, classes: 8 }
+protocol: { epochs: 3 }
+seeds: [0, 1]
+baseline: { family: cnn, filters: 4, dense_units: 8 }
+stages:
+  - { name: width, vary: { filters: [4, 8] }, keep: best }
+  - { name: rest, from: width, vary: { dropout: [0.0, 0.1, 0.2, 0.3] } }
+";
+
+fn submit(spec: &str) -> v1::SubmitRequest {
+    v1::SubmitRequest { spec: spec.to_owned().into(), ..Default::default() }
+}
+
+#[tokio::test]
+async fn trials_that_have_not_ended_are_bounded_over_all_sweeps() {
+    let env = Env::with(Args { max_live_trials: Some("20".into()), ..Args::default() }).await;
+    let first = env.submit(SPEC).await.id;
+    let other = SPEC.replace("seeds: [0, 1]", "seeds: [2, 3]");
+    let mut sweeps = env.sweeps().await;
+    let words =
+        "14 trials without an answer would be added to 14 trials that have not ended, and this coordinator keeps 20";
+    refused(sweeps.submit(submit(&other)).await, Code::ResourceExhausted, words);
+    let mut worker = env.worker("w1", 2).await;
+    let ended = worker.work(&env, first, &by_filters()).await;
+    assert_eq!(ended.state(), v1::SweepState::Succeeded);
+    let second = env.submit(&other).await.id;
+    // What has an answer needs no room; what is asked afresh does.
+    env.submit(SPEC).await;
+    let fresh = v1::SubmitRequest { fresh: true, ..submit(SPEC) };
+    refused(sweeps.submit(fresh).await, Code::ResourceExhausted, "cancel a sweep that is not needed");
+    let large = SPEC.replace("seeds: [0, 1]", "seeds: [4, 5, 6]");
+    refused(sweeps.submit(submit(&large)).await, Code::ResourceExhausted, "ask for fewer trials, or in stages");
+    assert_eq!(env.status(second).await.counts.unwrap().queued, 14);
+}
+
+#[tokio::test]
+async fn a_stage_that_results_open_waits_for_room_and_says_so() {
+    let env = Env::with(Args { max_live_trials: Some("7".into()), ..Args::default() }).await;
+    let staged = env.submit(STAGED).await.id;
+    let (plain, _) = STAGED.split_once("stages:").unwrap();
+    let plain = plain.replace("seeds: [0, 1]", "seeds: [5]");
+    let other =
+        env.submit(&format!("{plain}stages: [ {{ name: width, vary: {{ filters: [4, 8, 16] }} }} ]\n")).await.id;
+    let mut sweeps = env.sweeps().await;
+    let rest = v1::PauseSweepRequest { sweep: reference(other), paused: true, ..Default::default() };
+    sweeps.pause_sweep(rest).await.unwrap();
+    let mut worker = env.worker("w1", 4).await;
+    worker.until_running().await;
+    while env.status(staged).await.counts.unwrap().succeeded < 4 {
+        worker.finish_all(&by_filters()).await;
+    }
+    let waits = loop {
+        let status = env.status(staged).await;
+        if let Some(said) = status.waiting_for.iter().find(|said| said.contains("max_live_trials")) {
+            break said.clone();
+        }
+        tokio::task::yield_now().await;
+    };
+    assert!(waits.starts_with("its next 8 trials wait for room: this coordinator keeps 7 trials"), "{waits}");
+    // It is larger than the limit, and is opened once nothing else lives.
+    sweeps.cancel_sweep(v1::CancelSweepRequest { sweep: reference(other), ..Default::default() }).await.unwrap();
+    let ended = worker.work(&env, staged, &by_filters()).await;
+    assert_eq!((ended.state(), ended.counts.unwrap().succeeded), (v1::SweepState::Succeeded, 10));
+}

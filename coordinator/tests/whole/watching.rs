@@ -55,7 +55,8 @@ async fn metrics_show_running_trials_and_forget_them() {
 /// The documentation's table, a scrape, and the definitions say the same.
 #[tokio::test]
 async fn the_documented_table_is_what_a_scrape_shows() {
-    let env = Env::new().await;
+    let pools = "[{name: p, slots: 1, device: cpu}]".to_owned();
+    let env = Env::with(sweep_coordinator::Args { pools: Some(pools), ..Default::default() }).await;
     let sweep = env.submit(SPEC).await.id;
     let mut worker = env.worker("w1", 2).await;
     let one = worker.work(&env, sweep, &timed()).await;

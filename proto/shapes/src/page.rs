@@ -223,6 +223,8 @@ pub struct Submitted {
     pub resumed: bool,
     /// Where its trials come from; absent for one that is taken up.
     pub outlook: Option<Outlook>,
+    /// What may go wrong with it as things are, in sentences.
+    pub warnings: Vec<String>,
 }
 
 impl TryFrom<v1::SubmitResponse> for Submitted {
@@ -233,6 +235,7 @@ impl TryFrom<v1::SubmitResponse> for Submitted {
             sweep: expect(answer.sweep, "sweep")?.into(),
             resumed: answer.resumed,
             outlook: answer.outlook.map(Outlook::from),
+            warnings: answer.warnings,
         })
     }
 }

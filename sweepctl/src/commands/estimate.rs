@@ -71,6 +71,8 @@ pub(crate) struct CostShape {
     configurations: Vec<ConfigurationShape>,
     measured: Vec<MeasuredShape>,
     accuracy: Vec<Accuracy>,
+    /// What may go wrong with such a sweep as things are, in sentences.
+    warnings: Vec<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -137,6 +139,7 @@ impl Estimate {
         };
         let rate = Rate { on_gpus: cost.on_gpus, price: study.plan.spec().price_per_hour.clone() };
         lines.extend(cost.lines(&rate));
+        lines.extend(cost.warnings.iter().map(|warning| format!("warning: {}", escape(warning))));
         lines
     }
 }
@@ -213,6 +216,7 @@ impl From<EstimateResponse> for CostShape {
             configurations: answer.configurations.into_iter().map(configuration).collect(),
             measured: answer.measured.into_iter().map(measured).collect(),
             accuracy: answer.accuracy.into_iter().map(Accuracy::from).collect(),
+            warnings: answer.warnings,
         }
     }
 }

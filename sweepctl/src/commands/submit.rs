@@ -79,6 +79,16 @@ struct Submitted<'a> {
     resumed: bool,
     /// What its opened stages come to; absent for one that is taken up.
     outlook: Option<Outlook>,
+    /// What may go wrong with it as things are, in sentences.
+    warnings: Vec<String>,
+}
+
+/// What a coordinator has made of a submit.
+struct Accepted {
+    sweep: Sweep,
+    resumed: bool,
+    outlook: Option<Outlook>,
+    warnings: Vec<String>,
 }
 
 pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<Exit, Failure> {
@@ -103,13 +113,16 @@ async fn run_there(
     mut interrupt: Interrupt,
 ) -> Result<Exit, Failure> {
     let mut client = client::connect(&context.coordinator).await?;
-    let (sweep, resumed, outlook) = submit(&mut client, arguments, study, false).await?;
+    let Accepted { sweep, resumed, outlook, warnings } = submit(&mut client, arguments, study, false).await?;
     say_who_is_out_of_service(context, &sweep);
+    for warning in &warnings {
+        context.output.say(&format!("warning: {}", escape(warning)));
+    }
     if arguments.watch || arguments.wait {
         tell(context, outlook);
     } else {
         if context.output.is_json() {
-            context.output.json(&Submitted { sweep: &sweep, resumed, outlook })?;
+            context.output.json(&Submitted { sweep: &sweep, resumed, outlook, warnings })?;
         } else {
             context.output.text(&status::headline(&sweep))?;
             if let Some(outlook) = outlook {
@@ -183,7 +196,7 @@ async fn watch_here(
 ) -> Result<super::here::Done, Failure> {
     use super::here::{Followed, follow_here};
 
-    let (mut sweep, resumed, outlook) = submit(client, arguments, study, !arguments.fresh).await?;
+    let Accepted { mut sweep, resumed, outlook, .. } = submit(client, arguments, study, !arguments.fresh).await?;
     tell(context, outlook);
     if sweep.paused {
         sweep = super::unfinished::let_go_on(client, sweep.id).await?;
@@ -231,12 +244,7 @@ fn tell(context: &Context, outlook: Option<Outlook>) {
     }
 }
 
-async fn submit(
-    client: &mut Client,
-    arguments: &Arguments,
-    study: &Study,
-    resume: bool,
-) -> Result<(Sweep, bool, Option<Outlook>), Failure> {
+async fn submit(client: &mut Client, arguments: &Arguments, study: &Study, resume: bool) -> Result<Accepted, Failure> {
     let overrides = arguments.money.overrides(&arguments.overrides);
     let overrides = overrides.into_iter().map(|(key, value)| Override { key, value });
     let request = SubmitRequest {
@@ -252,5 +260,10 @@ async fn submit(
         revision: revision::of(&arguments.file).unwrap_or_default(),
     };
     let answer = client.submit(request).await?.into_inner();
-    Ok((sweep_shapes::expect(answer.sweep, "sweep")?.into(), answer.resumed, answer.outlook.map(Outlook::from)))
+    Ok(Accepted {
+        sweep: sweep_shapes::expect(answer.sweep, "sweep")?.into(),
+        resumed: answer.resumed,
+        outlook: answer.outlook.map(Outlook::from),
+        warnings: answer.warnings,
+    })
 }

@@ -90,7 +90,12 @@ impl SweepService for Canned {
         // One that is wanted fresh knows nothing.
         let known = if request.fresh { 0 } else { 14 };
         let outlook = Outlook { known, shared: 1, to_run: 19 - known, at_most: !request.fresh };
-        Ok(Response::new(SubmitResponse { sweep: Some(sweep), resumed: false, outlook: Some(outlook) }))
+        Ok(Response::new(SubmitResponse {
+            sweep: Some(sweep),
+            resumed: false,
+            outlook: Some(outlook),
+            ..Default::default()
+        }))
     }
 
     async fn list_sweeps(&self, _: Request<ListSweepsRequest>) -> Answer<ListSweepsResponse> {

@@ -62,7 +62,7 @@ impl Worker {
             live_attempts: Vec::new(),
             host: "bench".into(),
             instance: b"one-only".to_vec().into(),
-            state_key: Default::default(),
+            ..RegisterRequest::default()
         };
         let session = client.register(request).await?.into_inner().session;
         Ok(Self { client, session, work, counted, data: sweep_spec::Digest::of(b"no data") })

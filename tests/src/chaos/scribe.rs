@@ -110,7 +110,7 @@ impl Scribe {
             live_attempts: live.collect(),
             host: "chaos".into(),
             instance: b"scribbles".to_vec().into(),
-            state_key: Default::default(),
+            ..RegisterRequest::default()
         }
     }
 

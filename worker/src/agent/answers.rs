@@ -7,7 +7,7 @@ use sweep_proto::v1;
 use tokio::task::JoinError;
 use tokio::time::Instant;
 
-use super::{Agent, Describing, Session};
+use super::{Agent, Describing, Idle, Session};
 use crate::calls::{Answer, Trouble};
 use crate::wire::Lease;
 use crate::{Error, version};
@@ -39,6 +39,9 @@ impl Agent {
             Ok(Answer::Polled { serial, session, seconds, result }) => {
                 if self.poll_serial == serial {
                     self.polling = None;
+                }
+                if matches!(self.idle, Idle::Asking { poll, .. } if result.is_ok() && serial >= poll) {
+                    self.idle = Idle::Heard;
                 }
                 self.polled(session, seconds, result);
             }

@@ -43,6 +43,8 @@ pub(super) const KEYS: &[Key] = &[
     Key { name: "client_key", read: |config, input| folder(input).map(|value| config.client_key = value) },
     Key { name: "name", read: read_name },
     Key { name: "slots", read: |config, input| slots(input).map(|value| config.slots = value) },
+    Key { name: "pool", read: read_pool },
+    Key { name: "idle_exit", read: |config, input| patience(input).map(|value| config.idle_exit = value) },
     Key { name: "slot_memory", read: |config, input| memory(input).map(|value| config.slot_memory = value) },
     Key { name: DATA_ROOT, read: |config, input| folders(input).map(|value| config.data_roots = value) },
     Key { name: "state_dir", read: |config, input| folder(input).map(|value| config.state_dir = value) },
@@ -101,6 +103,18 @@ fn read_name(config: &mut Config, input: &Input<'_>) -> Result<(), String> {
     let name = text(input)?;
     config.name = if name.is_empty() { machine::host_name() } else { name };
     Ok(())
+}
+
+/// A pool's name follows the rules of a worker's. Empty: none.
+fn read_pool(config: &mut Config, input: &Input<'_>) -> Result<(), String> {
+    let name = text(input)?;
+    match name_problem(&name).filter(|_| !name.is_empty()) {
+        Some(problem) => Err(problem),
+        None => {
+            config.pool = Some(name).filter(|name| !name.is_empty());
+            Ok(())
+        }
+    }
 }
 
 fn read_http_listen(config: &mut Config, input: &Input<'_>) -> Result<(), String> {
@@ -172,6 +186,34 @@ fn seconds(input: &Input<'_>) -> Result<Duration, String> {
     }
 }
 
+/// A time with a unit, such as 90s, 10m or 2h, or seconds; `None` for none and for never.
+fn patience(input: &Input<'_>) -> Result<Option<Duration>, String> {
+    let written = match input {
+        Input::Text(text) => text.trim().to_owned(),
+        Input::Yaml(Value::String(text)) => text.trim().to_owned(),
+        Input::Yaml(Value::Number(number)) => number.to_string(),
+        Input::Yaml(other) => return Err(format!("expected a time such as 10m, or never, found {}", shown(other))),
+    };
+    let wrong = || format!("expected a time such as 90s, 10m or 2h, up to a week, or never; found {written:?}");
+    if written == "never" {
+        return Ok(None);
+    }
+    let digits = written.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit = match written.get(digits.len()..) {
+        Some("" | "s") => 1.0,
+        Some("m") => 60.0,
+        Some("h") => 3_600.0,
+        Some("d") => 86_400.0,
+        Some(_) | None => return Err(wrong()),
+    };
+    let seconds = digits.parse::<f64>().map_err(|_| wrong())? * unit;
+    match seconds {
+        0.0 => Ok(None),
+        seconds if (0.0..=MAX_SECONDS).contains(&seconds) => Ok(Some(Duration::from_secs_f64(seconds))),
+        _ => Err(wrong()),
+    }
+}
+
 fn truth(input: &Input<'_>) -> Result<bool, String> {
     match input {
         Input::Text("true") | Input::Yaml(Value::Bool(true)) => Ok(true),
@@ -230,16 +272,7 @@ fn memory(input: &Input<'_>) -> Result<Option<u64>, String> {
     if text == "auto" {
         return Ok(None);
     }
-    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic()).trim_end();
-    let unit: u64 = match text[digits.len()..].trim() {
-        "" | "B" => 1,
-        "KiB" => 1 << 10,
-        "MiB" => 1 << 20,
-        "GiB" => 1 << 30,
-        "TiB" => 1 << 40,
-        _ => 0,
-    };
-    let bytes = digits.parse::<u64>().ok().and_then(|count| count.checked_mul(unit)).filter(|bytes| *bytes > 0);
+    let bytes = sweep_spec::bytes::parse(&text);
     bytes.map(Some).ok_or_else(|| format!("expected auto or bytes such as 8GiB, found {text:?}"))
 }
 
@@ -292,6 +325,19 @@ mod tests {
             assert!(seconds(&Input::Text(bad)).is_err(), "{bad}");
         }
         assert_eq!(seconds(&Input::Text("0.5")), Ok(Duration::from_millis(500)));
+    }
+
+    #[test]
+    fn a_worker_may_wait_for_a_while_or_for_ever() {
+        let minutes = |text: &str| patience(&Input::Text(text)).unwrap().map(|time| time.as_secs_f64() / 60.0);
+        for (text, expected) in [("10m", 10.0), ("90s", 1.5), ("2h", 120.0), ("30", 0.5), ("1.5m", 1.5), ("1d", 1440.0)]
+        {
+            assert_eq!(minutes(text), Some(expected), "{text}");
+        }
+        assert_eq!((minutes("never"), minutes("0")), (None, None));
+        for bad in ["", "m", "-1m", "soon", "8d", "NaN", "10 minutes"] {
+            assert!(patience(&Input::Text(bad)).is_err(), "{bad}");
+        }
     }
 
     #[test]

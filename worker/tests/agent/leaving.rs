@@ -38,6 +38,56 @@ async fn a_worker_that_drains_itself_says_so_and_finishes_what_it_has() {
 }
 
 #[tokio::test]
+async fn a_worker_without_a_trial_for_long_enough_asks_to_leave_and_ends() {
+    let mut env = Env::new("whole");
+    env.config.idle_exit = Some(std::time::Duration::from_millis(20));
+    env.config.pool = Some("spot".to_owned());
+    let worker = env.start().await;
+    assert_eq!(worker.join().await.unwrap(), Ending::Drained);
+    let state = env.coordinator.state();
+    assert_eq!(state.registrations[0].pool, "spot");
+    let draining = state.polls.iter().filter(|poll| poll.draining).count();
+    assert_eq!(draining, 2, "it asked, was answered, and said goodbye: {:?}", state.polls);
+}
+
+#[tokio::test]
+async fn a_worker_with_a_trial_is_not_idle_however_long_that_takes() {
+    let mut env = Env::new("started; epoch 1; wait_here gate; epoch 2; epoch 3; finished");
+    env.config.idle_exit = Some(std::time::Duration::from_millis(20));
+    let gate = env.gate("gate");
+    let lease = env.assign(1);
+    let worker = env.start().await;
+    env.coordinator.points(&lease, 1).await;
+    // Each poll is parked for far longer than the worker may be idle.
+    let polls = env.coordinator.state().polls.len();
+    env.coordinator.until("more polls", |state| (state.polls.len() > polls + 1).then_some(())).await;
+    assert!(env.coordinator.state().polls.iter().all(|poll| !poll.draining));
+    gate.open().await;
+    assert_eq!(worker.join().await.unwrap(), Ending::Drained);
+    assert!(matches!(env.coordinator.finish(&lease).await.ending, Some(How::Result(_))));
+}
+
+#[tokio::test]
+async fn a_trial_that_was_assigned_while_an_idle_worker_asked_to_leave_is_trained() {
+    let mut env = Env::new("whole");
+    env.config.idle_exit = Some(std::time::Duration::from_millis(20));
+    let worker = env.start().await;
+    env.coordinator.until("a draining poll", |state| state.polls.last()?.draining.then_some(())).await;
+    let lease = env.assign(1);
+    assert_eq!(worker.join().await.unwrap(), Ending::Drained);
+    assert!(matches!(env.coordinator.finish(&lease).await.ending, Some(How::Result(_))));
+}
+
+#[tokio::test]
+async fn an_idle_worker_ends_though_no_coordinator_answers() {
+    let mut env = Env::new("whole");
+    env.config.idle_exit = Some(std::time::Duration::from_millis(20));
+    env.kill_coordinator();
+    let worker = sweep_worker::start(env.config.clone(), Vec::new(), &env.shutdown).await.unwrap();
+    assert_eq!(worker.join().await.unwrap(), Ending::Drained);
+}
+
+#[tokio::test]
 async fn a_stopped_worker_gives_its_attempts_back() {
     let env = Env::new("started; trap 'exit 75' TERM; epoch 1; while :; do sleep 0.05; done");
     let worker = env.start().await;

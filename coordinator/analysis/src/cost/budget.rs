@@ -25,65 +25,105 @@ pub fn seeds_that_fit(needs: &[SeedNeed], budget: f64) -> (usize, f64) {
     (fit, sum)
 }
 
-/// A trial that waits, in the order in which trials are started.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Waiting {
+/// Trials of one seed that wait.
+pub struct Seed<'a> {
     /// The seed's place in the spec.
-    pub seed: u32,
-    /// Expected seconds; nothing while nothing is known.
-    pub seconds: Option<f64>,
+    pub place: u32,
+    /// Something of it has begun.
+    pub has_begun: bool,
+    /// How many trials of it wait.
+    pub trials: u64,
+    /// What they need together, where that was added up before.
+    pub known_sum: Option<f64>,
+    /// What each needs, in the order in which they are started; nothing while nothing is known. Looked at no further than
+    /// it has to be.
+    pub seconds: Box<dyn Iterator<Item = Option<f64>> + 'a>,
 }
 
 /// What may be started.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Allowed {
     /// So many of those that wait, from the first on.
     pub starts: u64,
-    /// Some that wait are not among them.
+    /// Some that wait are not among them, because the budget does not hold them.
     pub is_short: bool,
+    /// How many trials were looked at.
+    pub looked_at: u64,
+    /// What seeds need that were added up, by their places.
+    pub sums: Vec<(u32, f64)>,
+}
+
+impl Allowed {
+    fn short(self) -> Self {
+        Self { is_short: true, ..self }
+    }
 }
 
 /// What may still be started with `left` seconds, those of running trials being taken off already. A seed of which
-/// something has begun goes on trial by trial; another one must fit whole.
-pub fn allowed(waiting: &[Waiting], left: f64, has_begun: impl Fn(u32) -> bool) -> Allowed {
+/// something has begun goes on trial by trial; another one must fit whole. The answer is complete once `enough` starts are
+/// found: what waits behind them is not looked at.
+pub fn allowed<'a>(seeds: impl IntoIterator<Item = Seed<'a>>, left: f64, enough: u64) -> Allowed {
     let mut left = left;
-    let mut starts = 0;
-    let mut rest = waiting;
-    while let Some(first) = rest.first() {
-        let count = rest.iter().take_while(|one| one.seed == first.seed).count();
-        let (seed, after) = rest.split_at(count);
-        let need: f64 = seed.iter().filter_map(|one| one.seconds).sum();
+    let mut found = Allowed::default();
+    for seed in seeds {
+        if found.starts >= enough {
+            return found;
+        }
         // What is not known needs at least some of what is left.
         if left <= 0.0 {
-            return Allowed { starts, is_short: true };
+            return found.short();
         }
-        let whole_only = !has_begun(first.seed) && starts + u64::from(first.seed > 0) > 0;
-        if need > left {
-            if !whole_only {
-                for one in seed {
-                    let seconds = one.seconds.unwrap_or(0.0);
-                    if seconds > left {
-                        break;
-                    }
-                    left -= seconds;
-                    starts += 1;
-                }
+        let whole_only = !seed.has_begun && found.starts + u64::from(seed.place > 0) > 0;
+        if whole_only {
+            let sum = seed.known_sum.unwrap_or_else(|| {
+                found.looked_at += seed.trials;
+                seed.seconds.flatten().sum()
+            });
+            found.sums.push((seed.place, sum));
+            if sum > left {
+                return found.short();
             }
-            return Allowed { starts, is_short: true };
+            left -= sum;
+            found.starts += seed.trials;
+            continue;
         }
-        left -= need;
-        starts += count as u64;
-        rest = after;
+        for seconds in seed.seconds {
+            if found.starts >= enough {
+                return found;
+            }
+            found.looked_at += 1;
+            let seconds = seconds.unwrap_or(0.0);
+            if seconds > left {
+                return found.short();
+            }
+            left -= seconds;
+            found.starts += 1;
+        }
     }
-    Allowed { starts, is_short: false }
+    found
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn waiting(seeds: &[(u32, f64)]) -> Vec<Waiting> {
-        seeds.iter().map(|(seed, seconds)| Waiting { seed: *seed, seconds: Some(*seconds) }).collect()
+    fn allowed_of(all: &[(u32, Option<f64>)], left: f64, begun: impl Fn(u32) -> bool) -> (u64, bool) {
+        let found = allowed(seeds(all, begun), left, u64::MAX);
+        (found.starts, found.is_short)
+    }
+
+    fn seeds(all: &[(u32, Option<f64>)], begun: impl Fn(u32) -> bool) -> Vec<Seed<'_>> {
+        let groups = all.chunk_by(|one, next| one.0 == next.0);
+        let seed = |group: &'_ [(u32, Option<f64>)]| (group[0].0, group.len() as u64, begun(group[0].0));
+        let seeds = groups.map(|group| {
+            let (place, trials, has_begun) = seed(group);
+            Seed { place, has_begun, trials, known_sum: None, seconds: Box::new(group.iter().map(|one| one.1)) }
+        });
+        seeds.collect()
+    }
+
+    fn waiting(seeds: &[(u32, f64)]) -> Vec<(u32, Option<f64>)> {
+        seeds.iter().map(|(seed, seconds)| (*seed, Some(*seconds))).collect()
     }
 
     #[test]
@@ -98,23 +138,40 @@ mod tests {
     #[test]
     fn a_seed_is_begun_only_if_all_of_it_fits() {
         let all = waiting(&[(0, 4.0), (0, 4.0), (1, 4.0), (1, 4.0)]);
-        assert_eq!(allowed(&all, 15.0, |_| false), Allowed { starts: 2, is_short: true });
-        assert_eq!(allowed(&all, 16.0, |_| false), Allowed { starts: 4, is_short: false });
-        assert_eq!(allowed(&all[2..], 7.0, |_| false), Allowed { starts: 0, is_short: true });
-        assert_eq!(allowed(&all[2..], 7.0, |seed| seed == 1), Allowed { starts: 1, is_short: true });
+        assert_eq!(allowed_of(&all, 15.0, |_| false), (2, true));
+        assert_eq!(allowed_of(&all, 16.0, |_| false), (4, false));
+        assert_eq!(allowed_of(&all[2..], 7.0, |_| false), (0, true));
+        assert_eq!(allowed_of(&all[2..], 7.0, |seed| seed == 1), (1, true));
     }
 
     #[test]
     fn the_first_seed_is_taken_as_far_as_it_goes() {
-        assert_eq!(allowed(&waiting(&[(0, 4.0), (0, 4.0)]), 5.0, |_| false), Allowed { starts: 1, is_short: true });
-        assert_eq!(allowed(&waiting(&[(0, 4.0)]), 0.0, |_| true), Allowed { starts: 0, is_short: true });
+        assert_eq!(allowed_of(&waiting(&[(0, 4.0), (0, 4.0)]), 5.0, |_| false), (1, true));
+        assert_eq!(allowed_of(&waiting(&[(0, 4.0)]), 0.0, |_| true), (0, true));
     }
 
     #[test]
     fn what_is_not_known_is_started_until_the_budget_is_gone() {
-        let unknown = [Waiting { seed: 0, seconds: None }, Waiting { seed: 1, seconds: None }];
-        assert_eq!(allowed(&unknown, 0.5, |_| false), Allowed { starts: 2, is_short: false });
-        assert!(allowed(&unknown, 0.0, |_| false).is_short);
+        let unknown = [(0, None), (1, None)];
+        assert_eq!(allowed_of(&unknown, 0.5, |_| false), (2, false));
+        assert!(allowed_of(&unknown, 0.0, |_| false).1);
+    }
+
+    #[test]
+    fn no_more_trials_are_looked_at_than_the_answer_needs() {
+        let all: Vec<_> = (0..2).flat_map(|seed| (0..50_000).map(move |_| (seed, Some(1.0)))).collect();
+        let look = |left: f64, enough: u64| allowed(seeds(&all, |seed| seed == 0), left, enough);
+        assert_eq!(look(0.0, u64::MAX).looked_at, 0, "the budget is spent");
+        assert_eq!((look(10.5, u64::MAX).starts, look(10.5, u64::MAX).looked_at), (10, 11));
+        assert_eq!((look(1e9, 100).starts, look(1e9, 100).looked_at), (100, 100));
+        // Whether a seed fits whole is known once its trials are added up, and then without them.
+        let second = allowed(seeds(&all[50_000..], |_| false), 10.5, u64::MAX);
+        assert_eq!((second.starts, second.is_short, second.looked_at), (0, true, 50_000));
+        let sum = second.sums[0].1;
+        let known = || seeds(&all[50_000..], |_| false).into_iter().map(|seed| Seed { known_sum: Some(sum), ..seed });
+        let (short, whole) = (allowed(known(), 10.5, u64::MAX), allowed(known(), 1e5, u64::MAX));
+        assert_eq!((short.starts, short.is_short, short.looked_at), (0, true, 0));
+        assert_eq!((whole.starts, whole.is_short, whole.looked_at), (50_000, false, 0));
     }
 
     #[test]
@@ -125,19 +182,19 @@ mod tests {
             (state >> 33) as f64 / f64::from(1_u32 << 31)
         };
         for _ in 0..500 {
-            let seeds = 1 + (random() * 5.0) as u32;
+            let count = 1 + (random() * 5.0) as u32;
             let mut all = Vec::new();
-            for seed in 0..seeds {
+            for seed in 0..count {
                 all.extend((0..1 + (random() * 4.0) as u32).map(|_| (seed, random() * 10.0)));
             }
             let all = waiting(&all);
             let left = random() * 60.0;
-            let found = allowed(&all, left, |seed| seed == 0);
-            let taken: f64 = all.iter().take(found.starts as usize).filter_map(|one| one.seconds).sum();
+            let (starts, is_short) = allowed_of(&all, left, |seed| seed == 0);
+            let taken: f64 = all.iter().take(starts as usize).filter_map(|one| one.1).sum();
             assert!(taken <= left + 1e-9);
-            assert_eq!(found.is_short, (found.starts as usize) < all.len());
-            let edge = all.get(found.starts as usize).map(|one| one.seed);
-            let before = found.starts.checked_sub(1).and_then(|last| all.get(last as usize)).map(|one| one.seed);
+            assert_eq!(is_short, (starts as usize) < all.len());
+            let edge = all.get(starts as usize).map(|one| one.0);
+            let before = starts.checked_sub(1).and_then(|last| all.get(last as usize)).map(|one| one.0);
             assert!(edge.is_none() || before.is_none() || before != edge || edge == Some(0), "only the first is cut");
         }
     }

@@ -111,14 +111,21 @@ impl Env {
     pub(crate) fn register(&mut self, session: u64, name: &str, slots: usize, live: Vec<(Lease, u32)>) -> Vec<Effect> {
         let slots = vec![slot(SMALL); slots];
         let (worker, instance) = (WorkerName(name.to_owned()), Instance { folder: 1, process: 1 });
-        self.apply(Event::Register(Registration { worker, session: SessionId(session), slots, live, instance }))
+        self.apply(Event::Register(Registration {
+            worker,
+            session: SessionId(session),
+            slots,
+            live,
+            instance,
+            pool: None,
+        }))
     }
 
     /// A worker with one slot, on this state folder and as this process of it.
     pub(crate) fn arrive(&mut self, session: u64, name: &str, (folder, process): (u64, u64)) -> Vec<Effect> {
         let (worker, instance) = (WorkerName(name.to_owned()), Instance { folder, process });
         let (session, slots, live) = (SessionId(session), vec![slot(SMALL)], Vec::new());
-        self.apply(Event::Register(Registration { worker, session, slots, live, instance }))
+        self.apply(Event::Register(Registration { worker, session, slots, live, instance, pool: None }))
     }
 
     pub(crate) fn has_data(&mut self, session: u64) -> Vec<Effect> {

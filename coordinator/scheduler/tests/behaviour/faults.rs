@@ -118,6 +118,7 @@ fn too_little_memory_is_tried_again_on_a_larger_slot_only() {
         slots,
         live: Vec::new(),
         instance: Instance::default(),
+        pool: None,
     }));
     env.has_data(1);
     env.submit(1, &[&[(10, 5)]]);
@@ -135,6 +136,7 @@ fn too_little_memory_is_tried_again_on_a_larger_slot_only() {
         slots,
         live: Vec::new(),
         instance: Instance::default(),
+        pool: None,
     }));
     env.has_data(2);
     assert!(env.running(2).is_empty(), "a restart forgets nothing of it");

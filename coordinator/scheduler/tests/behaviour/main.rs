@@ -5,11 +5,13 @@
 
 mod budgets;
 mod canaries;
+mod cancels;
 mod env;
 mod faults;
 mod known;
 mod names;
 mod people;
+mod pools;
 #[path = "../../simulation/mod.rs"]
 mod simulation;
 mod stories;

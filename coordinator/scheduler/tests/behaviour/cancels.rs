@@ -1,0 +1,79 @@
+//! Large sweeps are cancelled in parts: nothing of them starts meanwhile, other sweeps go on, and a restart forgets nothing.
+
+use sweep_scheduler::effect::{RoundEnd, SweepEnd};
+use sweep_scheduler::{Config, Effect, Event, Ignored};
+
+use crate::env::{self, Env, config, trial};
+
+const TRIALS: [(u64, u64); 5] = [(10, 5), (11, 4), (12, 3), (13, 2), (14, 1)];
+
+fn env() -> Env {
+    let mut env = Env::new(Config { release_batch: 2, ..config() });
+    env.worker(1, "w1", 1).has_data(1);
+    env.submit(1, &[&TRIALS]);
+    env
+}
+
+fn cancelled(effects: &[Effect]) -> usize {
+    let ends = |effect: &&Effect| matches!(effect, Effect::RoundEnded { end: RoundEnd::Cancelled, .. });
+    effects.iter().filter(ends).count()
+}
+
+/// Lets more go until nothing is left; how many rounds each event cancelled, and how the sweep ended.
+fn release_all(env: &mut Env) -> (Vec<usize>, Vec<SweepEnd>) {
+    let (mut counts, mut ends) = (Vec::new(), Vec::new());
+    while env.scheduler.has_more_to_release() {
+        let effects = env.apply(Event::ReleaseMore);
+        counts.push(cancelled(&effects));
+        ends.extend(effects.into_iter().filter_map(|effect| match effect {
+            Effect::SweepEnded { end, .. } => Some(end),
+            _ => None,
+        }));
+    }
+    (counts, ends)
+}
+
+#[test]
+fn a_large_sweep_is_cancelled_in_parts_and_starts_nothing_meanwhile() {
+    let mut env = env();
+    let effects = env.apply(Event::CancelSweep { sweep: env::sweep(1) });
+    assert_eq!(cancelled(&effects), 2);
+    assert!(env.scheduler.is_stopping(env::sweep(1)));
+    assert_eq!(env.scheduler.waiting_for(env::sweep(1)), ["the sweep is being cancelled"]);
+    let counts = env.scheduler.sweep(env::sweep(1)).unwrap().counts;
+    assert_eq!((counts.cancelled, counts.queued + counts.running), (2, 3));
+    // Other events come between, and let nothing go and start nothing.
+    let starts = |effects: &[Effect]| effects.iter().any(|effect| matches!(effect, Effect::AttemptStarted { .. }));
+    let effects = env.pass(1_000);
+    assert!(!starts(&effects) && cancelled(&effects) == 0, "{effects:?}");
+    let ignored = |effects: Vec<Effect>, why| effects.contains(&Effect::Ignored(why));
+    let sweep = env::sweep(1);
+    assert!(ignored(env.apply(Event::CancelSweep { sweep }), Ignored::Repeated));
+    assert!(ignored(env.apply(Event::PauseSweep { sweep, paused: true }), Ignored::UnknownSweep));
+    assert_eq!(release_all(&mut env), (vec![2, 1], vec![SweepEnd::Cancelled]));
+    assert!(env.scheduler.sweep(sweep).is_none());
+}
+
+#[test]
+fn what_another_sweep_wants_goes_on() {
+    let mut env = env();
+    env.submit(2, &[&[(14, 1)]]);
+    env.apply(Event::CancelSweep { sweep: env::sweep(1) });
+    let (counts, _) = release_all(&mut env);
+    assert!(counts.iter().sum::<usize>() >= 2);
+    env.poll(1);
+    assert_eq!(env.only_running(1).trial, trial(14));
+}
+
+#[test]
+fn a_restart_goes_on_with_a_cancellation() {
+    let mut env = env();
+    env.apply(Event::CancelSweep { sweep: env::sweep(1) });
+    env.restart();
+    assert!(env.scheduler.is_stopping(env::sweep(1)));
+    env.worker(2, "w1", 1).has_data(2);
+    assert!(env.running(2).is_empty(), "nothing of it starts again");
+    let (counts, ends) = release_all(&mut env);
+    assert_eq!(counts.iter().sum::<usize>(), 3, "what was cancelled before stays so");
+    assert!(matches!(ends.as_slice(), [SweepEnd::Stopped { .. }]), "{ends:?}");
+}

@@ -37,6 +37,7 @@ pub fn main_with(args: &Args) -> ExitCode {
     let log = log.with_target(false).with_ansi(colours);
     // A program that embeds us may have set up its own log.
     let _ = log.try_init();
+    forbid_inspection();
     let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
     for variable in config::unknown_variables(names) {
         tracing::warn!(variable, "this variable of the environment sets no key of the configuration");
@@ -99,6 +100,15 @@ async fn run(config: Config) -> ExitCode {
         },
         _ = interrupt.recv() => ExitCode::from(FAILED),
         _ = terminate.recv() => ExitCode::from(FAILED),
+    }
+}
+
+/// Keeps other programs of this user out of this process's environment and memory: the address of a store may hold a
+/// password, and a worker's trainers may run beside it. Linux alone has such a switch.
+fn forbid_inspection() {
+    #[cfg(target_os = "linux")]
+    if let Err(error) = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable) {
+        tracing::warn!(%error, "other programs of this user can read this coordinator's memory");
     }
 }
 

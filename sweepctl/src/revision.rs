@@ -25,11 +25,28 @@ pub(crate) fn of(file: &Path) -> Option<String> {
     Some(format!("{revision}{dirty}"))
 }
 
+/// Variables that git gets. A repository's settings can have git run programs, and they need no token of ours; and settings
+/// of a hook that called us would name another repository.
+const VARIABLES: [&str; 11] = [
+    "GIT_CEILING_DIRECTORIES",
+    "GIT_CONFIG_GLOBAL",
+    "GIT_CONFIG_NOSYSTEM",
+    "GIT_CONFIG_SYSTEM",
+    "GIT_DISCOVERY_ACROSS_FILESYSTEM",
+    "GIT_EXEC_PATH",
+    "HOME",
+    "LD_LIBRARY_PATH",
+    "PATH",
+    "TMPDIR",
+    "XDG_CONFIG_HOME",
+];
+
 fn git(folder: &Path, arguments: &[&str]) -> Option<String> {
     let mut command = Command::new("git");
-    // Settings of a hook that called us would name another repository.
-    command.env_remove("GIT_DIR").env_remove("GIT_WORK_TREE").env_remove("GIT_INDEX_FILE");
-    command.env("GIT_OPTIONAL_LOCKS", "0").arg("-C").arg(folder).args(arguments);
+    let given = VARIABLES.iter().filter_map(|name| Some((name, std::env::var_os(name)?)));
+    command.env_clear().envs(given).env("GIT_OPTIONAL_LOCKS", "0");
+    // A monitor of files is a program that the repository's own settings name.
+    command.args(["-c", "core.fsmonitor=false", "-C"]).arg(folder).args(arguments);
     let output = command.stdin(Stdio::null()).stderr(Stdio::null()).output().ok()?;
     output.status.success().then(|| String::from_utf8(output.stdout).ok()).flatten()
 }

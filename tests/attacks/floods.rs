@@ -99,16 +99,8 @@ fn pings_and_settings_without_end_harm_nobody() {
 
 /// What the coordinator has in memory, in MiB.
 fn memory(fleet: &Fleet) -> u64 {
-    let mark = format!("SWEEP_TEST_FOLDER={}", fleet.env.path("").display());
-    let mark = mark.trim_end_matches('/').as_bytes().to_vec();
-    let has = |path: &std::path::Path, name: &str, wanted: &[u8]| {
-        let bytes = std::fs::read(path.join(name)).unwrap_or_default();
-        bytes.split(|byte| *byte == 0).any(|word| word == wanted)
-    };
-    let mut processes = std::fs::read_dir("/proc").unwrap().flatten().map(|entry| entry.path());
-    let coordinator =
-        processes.find(|path| has(path, "environ", &mark) && has(path, "cmdline", b"coordinator")).unwrap();
-    let status = std::fs::read_to_string(coordinator.join("status")).unwrap();
+    let process = fleet.coordinator.pid().as_raw_nonzero();
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
     let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
     line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() / 1024
 }

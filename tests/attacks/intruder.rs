@@ -28,7 +28,7 @@ pub(crate) struct Fleet {
     pub(crate) submit: String,
     pub(crate) read: String,
     pub(crate) worker: String,
-    _coordinator: Process,
+    pub(crate) coordinator: Process,
 }
 
 impl Fleet {
@@ -43,7 +43,7 @@ impl Fleet {
         let (admin, submit, read, worker) = (make("admin"), make("submit"), make("read"), make("worker"));
         let (coordinator, grpc, http) = coordinator(&env, flags);
         env.set_address(&format!("http://{grpc}"));
-        Self { env, grpc, http, admin, submit, read, worker, _coordinator: coordinator }
+        Self { env, grpc, http, admin, submit, read, worker, coordinator }
     }
 
     /// A token that an admin makes.

@@ -1,6 +1,8 @@
 //! Secrets stay where they belong: not in logs, pages, errors, the list of processes, the store, or a trainer's environment.
 
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
 
 use super::env::study;
 use super::intruder::{Fleet, ask};
@@ -72,31 +74,77 @@ fn environments() -> Vec<String> {
         .collect()
 }
 
-#[test]
-fn a_trainer_does_not_get_its_workers_token() {
-    let fleet = Fleet::start();
-    let env = &fleet.env;
-    let script = env.file(
-        "trainer.sh",
-        "#!/bin/sh\nenv > \"$SWEEP_TEST_FOLDER/trainer.env\"\nexec \"$SWEEP_TEST_TRAINER\" trainer\n",
-    );
+/// A trainer that looks for its worker's token wherever a process of the same user may look, and then trains.
+const THIEF: &str = r#"#!/bin/sh
+exec 3> "{folder}/loot"
+env >&3
+for file in environ maps mem; do
+  cat "/proc/$PPID/$file" >&3 2> /dev/null || echo "refused: $file" >&3
+done
+ls -l "/proc/$PPID/fd" >&3 2> /dev/null || echo "refused: fd" >&3
+cat "/proc/$PPID/cmdline" >&3
+cat /proc/[0-9]*/environ >&3 2> /dev/null
+grep -rhoaE 'sweep_[A-Za-z0-9_-]{20,}' "{folder}/state" "{folder}/cache" >&3
+exec 3>&-
+exec "{program}" trainer
+"#;
+
+/// Runs a worker, as another user if one is given, whose trainer is a thief, until it is registered; what the thief found.
+fn loot(fleet: &Fleet, user: Option<u32>) -> String {
+    let (env, own) = (&fleet.env, tempfile::tempdir().unwrap());
+    let folder = own.path().to_str().unwrap();
+    let script = own.path().join("trainer.sh");
+    let text = THIEF.replace("{folder}", folder).replace("{program}", env!("CARGO_BIN_EXE_sweepctl"));
+    std::fs::write(&script, text).unwrap();
     std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).unwrap();
-    let mut words = env.command(["worker", "--http-listen", "off", "--data-root", ".", "--slots", "1", "--name", "w1"]);
-    words
-        .args(["--coordinator", &env.address(), "--trainer-command", &script, "--state-dir"])
-        .arg(env.path("w1.state"));
-    words.env("SWEEP_WORKER_TOKEN", &fleet.worker).env("SWEEP_TEST_TRAINER", env!("CARGO_BIN_EXE_sweepctl"));
-    let _worker = env.start("w1", &mut words);
+    let name = format!("w-{}", user.unwrap_or(0));
+    let mut words =
+        env.command(["worker", "--http-listen", "off", "--data-root", ".", "--slots", "1", "--name", &name]);
+    words.args(["--coordinator", &env.address(), "--state-dir", "state", "--cache-dir", "cache", "--trainer-command"]);
+    words.arg(&script).current_dir(own.path());
+    words.env("SWEEP_WORKER_TOKEN", &fleet.worker).env("AWS_SECRET_ACCESS_KEY", CLOUD_SECRET);
+    if let Some(user) = user {
+        std::os::unix::fs::chown(own.path(), Some(user), Some(user)).unwrap();
+        words.uid(user).gid(user);
+    }
+    let _worker = env.start(&name, &mut words);
     let begun = std::time::Instant::now();
     loop {
         let listed = env.command(["workers", "--output", "json"]).env("SWEEP_TOKEN", &fleet.read).output().unwrap();
-        if String::from_utf8_lossy(&listed.stdout).contains("\"connected\"") {
+        let listed: serde_json::Value = serde_json::from_slice(&listed.stdout).unwrap_or_default();
+        let workers = listed["workers"].as_array().cloned().unwrap_or_default();
+        if workers.iter().any(|worker| worker["name"] == name.as_str() && worker["state"] == "connected") {
             break;
         }
-        assert!(begun.elapsed() < super::intruder::PATIENCE, "{listed:?} {}", env.log("w1"));
+        assert!(begun.elapsed() < super::intruder::PATIENCE, "{listed:?} {}", env.log(&name));
     }
-    let got = std::fs::read_to_string(env.path("trainer.env")).unwrap();
-    assert!(got.contains("SWEEP_TEST_FOLDER") && !got.contains(&fleet.worker), "the token is in it");
+    String::from_utf8_lossy(&std::fs::read(own.path().join("loot")).unwrap()).into_owned()
+}
+
+const CLOUD_SECRET: &str = "a-secret-of-some-cloud";
+
+/// A user that is nobody else's on most systems.
+const NOBODY: u32 = 65_534;
+
+#[test]
+fn a_trainer_cannot_steal_its_workers_token() {
+    let fleet = Fleet::start();
+    let root = rustix::process::geteuid().is_root();
+    let program = env!("CARGO_BIN_EXE_sweepctl");
+    let runs =
+        |user| Command::new(program).arg("--version").uid(user).gid(user).output().is_ok_and(|it| it.status.success());
+    // Nothing is kept from a trainer that has the rights of root.
+    let user = root.then_some(NOBODY);
+    if user.is_some_and(|user| !runs(user)) {
+        return eprintln!("NOT TRIED: as root a trainer may look anywhere, and user {NOBODY} cannot run {program}");
+    }
+    let found = loot(&fleet, user);
+    assert!(found.contains("PATH=") && found.contains("trainer.sh"), "the thief has looked: {found}");
+    assert!(!found.contains(&fleet.worker), "the token is in it");
+    assert!(!found.contains(CLOUD_SECRET), "the credentials of a cloud are in it");
+    for what in ["environ", "maps", "mem", "fd"] {
+        assert!(found.contains(&format!("refused: {what}\n")), "the thief opened {what} of its worker");
+    }
 }
 
 #[test]

@@ -149,16 +149,19 @@ impl Env {
     }
 
     fn processes(&self) -> Vec<(Pid, String)> {
-        let mark = format!("SWEEP_TEST_FOLDER={}\0", self.folder.path().display());
+        let mark = format!("SWEEP_TEST_FOLDER={}", self.folder.path().display());
         let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten().map(|entry| entry.path());
+        let folder = self.folder.path().canonicalize().expect("the folder is there");
+        let started = self.living.lock().expect("no panic holds it").clone();
+        let pid = |path: &Path| path.file_name()?.to_str()?.parse().ok().and_then(Pid::from_raw);
+        // A trainer's environment does not have the mark, and only root may read that of a worker or its folder.
         let ours = |path: &PathBuf| {
             let environment = std::fs::read(path.join("environ")).unwrap_or_default();
-            let mut with_end = environment;
-            with_end.push(0);
-            with_end.windows(mark.len()).any(|window| window == mark.as_bytes())
+            pid(path).is_some_and(|pid| started.contains(&pid))
+                || std::fs::read_link(path.join("cwd")).is_ok_and(|at| at == folder)
+                || environment.split(|byte| *byte == 0).any(|variable| variable == mark.as_bytes())
         };
         let line = |path: PathBuf| std::fs::read_to_string(path.join("cmdline")).unwrap_or_default();
-        let pid = |path: &Path| path.file_name()?.to_str()?.parse().ok().and_then(Pid::from_raw);
         let known = processes.filter(ours).filter_map(|path| Some((pid(&path)?, line(path))));
         known.filter(|(_, line)| !line.is_empty()).collect()
     }
@@ -207,7 +210,12 @@ pub(crate) struct Process {
 
 impl Process {
     pub(crate) fn signal(&self, signal: Signal) {
-        kill_process(Pid::from_child(&self.child), signal).expect("it lives");
+        kill_process(self.pid(), signal).expect("it lives");
+    }
+
+    /// Its number.
+    pub(crate) fn pid(&self) -> Pid {
+        Pid::from_child(&self.child)
     }
 
     /// `kill -9`, and waits until it is gone.
@@ -252,7 +260,7 @@ impl Process {
     fn end(&mut self) {
         self.child.kill().ok();
         self.child.wait().ok();
-        let pid = Pid::from_child(&self.child);
+        let pid = self.pid();
         self.living.lock().expect("no panic holds it").retain(|other| *other != pid);
     }
 }

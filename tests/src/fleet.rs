@@ -14,7 +14,7 @@ use serde_json::{Map, Value, json};
 
 use crate::scripted::Script;
 
-/// Stands in the environment of every process of a fleet, and of what they start.
+/// Marks every process of a fleet but its trainers, whose environment has what a worker gives them.
 const MARK: &str = "SWEEP_TEST_FOLDER";
 
 /// How often a process is asked whether it has ended, where that cannot be awaited.
@@ -196,8 +196,12 @@ impl Fleet {
     /// How many processes of this fleet live, whoever started them.
     pub fn living(&self) -> usize {
         let mark = format!("{MARK}={}", self.folder.display());
+        let folder = std::fs::canonicalize(&self.folder).ok();
         let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
         let ours = |path: PathBuf| {
+            if std::fs::read_link(path.join("cwd")).is_ok_and(|at| Some(at) == folder) {
+                return true;
+            }
             let environment = std::fs::read(path.join("environ")).unwrap_or_default();
             environment.split(|byte| *byte == 0).any(|variable| variable == mark.as_bytes())
         };

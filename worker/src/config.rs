@@ -11,7 +11,7 @@ use serde_yaml::Value;
 
 use crate::credentials::Token;
 use crate::machine::folders::{Place, user_folder};
-use crate::{checkpoints, machine};
+use crate::{checkpoints, environment, files, machine};
 
 mod keys;
 
@@ -81,6 +81,8 @@ pub struct Config {
     pub labels: BTreeMap<String, String>,
     /// How a trainer is started; empty: as the program that embeds the worker says.
     pub trainer_command: Vec<String>,
+    /// Variables of the worker's environment that its trainers get beside the usual ones; a `*` ends a beginning.
+    pub trainer_environment: Vec<String>,
     /// Where metrics are served, if anywhere.
     pub http_listen: Option<SocketAddr>,
     /// `http_listen` may be another address than loopback.
@@ -124,6 +126,7 @@ impl Default for Config {
             cache_dir: None,
             labels: BTreeMap::new(),
             trainer_command: Vec::new(),
+            trainer_environment: Vec::new(),
             http_listen: Some(SocketAddr::from(([127, 0, 0, 1], 9465))),
             insecure: false,
             report_batch_points: 512,
@@ -226,6 +229,9 @@ impl Config {
         if let Some(text) = checkpoints::problem(&self.checkpoint_store) {
             problem(format!("`checkpoint_store`: {text}"));
         }
+        for text in self.trainer_environment.iter().filter_map(|name| environment::problem(name)) {
+            problem(format!("`trainer_environment`: {text}"));
+        }
         if self.client_cert.is_some() != self.client_key.is_some() {
             problem("`client_cert` and `client_key` are needed together".to_owned());
         }
@@ -285,16 +291,15 @@ impl Reading {
 
     fn file(&mut self, path: &Path) {
         let source = path.display().to_string();
-        let text = match std::fs::metadata(path) {
-            Ok(metadata) if metadata.len() > MAX_FILE_BYTES => {
+        let bytes = match files::read(path, MAX_FILE_BYTES) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == std::io::ErrorKind::FileTooLarge => {
                 return self.problem(&source, format!("larger than {MAX_FILE_BYTES} bytes"));
             }
-            Ok(_) => std::fs::read_to_string(path),
-            Err(error) => Err(error),
-        };
-        let text = match text {
-            Ok(text) => text,
             Err(error) => return self.problem(&source, format!("cannot be read: {error}")),
+        };
+        let Ok(text) = String::from_utf8(bytes) else {
+            return self.problem(&source, "is not UTF-8".to_owned());
         };
         match serde_yaml::from_str::<Value>(&text) {
             Ok(Value::Null) => {}

@@ -14,6 +14,7 @@ use tonic::transport::{ClientTlsConfig, Identity};
 use tonic::{Request, Status};
 
 use crate::config::Config;
+use crate::files;
 
 /// How long a token that was read from a file is used before the file is looked at again.
 const FRESH: Duration = Duration::from_secs(5);
@@ -136,11 +137,7 @@ impl Interceptor for Bearer {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, Error> {
-    let failed = |source| Error::File { path: path.to_owned(), source };
-    if std::fs::metadata(path).map_err(failed)?.len() > MAX_FILE_BYTES {
-        return Err(failed(std::io::ErrorKind::FileTooLarge.into()));
-    }
-    std::fs::read(path).map_err(failed)
+    files::read(path, MAX_FILE_BYTES).map_err(|source| Error::File { path: path.to_owned(), source })
 }
 
 fn read_token(path: &Path) -> Result<MetadataValue<Ascii>, Error> {

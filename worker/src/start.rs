@@ -29,7 +29,7 @@ use crate::seat::{Seat, Workplace};
 use crate::slot::SlotTask;
 use crate::spawner::Spawner;
 use crate::trainer::{self, Launcher, Threads, Trainer, name_of};
-use crate::{Ending, Error, describer, devices, http, machine, state_key};
+use crate::{Ending, Error, describer, devices, environment, http, inspection, machine, state_key};
 
 /// Events of slots that may wait for the agent.
 const EVENTS: usize = 1024;
@@ -120,22 +120,12 @@ pub async fn start(
     shutdown: &CancellationToken,
 ) -> Result<Handle, Error> {
     config.validate()?;
-    let command = if config.trainer_command.is_empty() { trainer_command } else { config.trainer_command.clone() };
-    if command.is_empty() {
-        let text = "`trainer_command`: nothing says how a trainer is started".to_owned();
-        return Err(Problems(vec![Problem { source: "configuration".to_owned(), text }]).into());
-    }
+    forbid_inspection();
     let metrics = Arc::new(Metrics::new(&config.name)?);
+    let launcher = launcher(&config, trainer_command, &metrics)?;
     let ground = Ground::prepare(&config)?;
     let (journal, recovered) = ground.outbox(&metrics)?;
     let checkpoints = ground.checkpoints(&config, &metrics)?;
-    let launcher = Launcher {
-        command,
-        spawner: Spawner::start()?,
-        start_limit: config.trainer_start,
-        grace: config.trainer_grace,
-        metrics: Arc::clone(&metrics),
-    };
     let (trainer, offered) = probe(&launcher).await?;
     let slots = plan(&config, &offered)?;
     let (registered_sender, registered) = watch::channel(false);
@@ -205,6 +195,43 @@ pub async fn start(
         result
     });
     Ok(Handle { http_address, slots, metrics, registered, drain, end: end.drop_guard(), task })
+}
+
+/// A trainer is a process of the same user. Everything that it is to know goes through its environment and its stdin.
+fn forbid_inspection() {
+    if let Err(error) = inspection::forbid() {
+        tracing::warn!(%error, "trainers and other programs of this user can read this worker's token in its memory");
+    }
+}
+
+/// How trainers are started; `usual` is the command where the configuration has none.
+fn launcher(config: &Config, usual: Vec<String>, metrics: &Arc<Metrics>) -> Result<Launcher, Error> {
+    let command = if config.trainer_command.is_empty() { usual } else { config.trainer_command.clone() };
+    if command.is_empty() {
+        let text = "`trainer_command`: nothing says how a trainer is started".to_owned();
+        return Err(Problems(vec![Problem { source: "configuration".to_owned(), text }]).into());
+    }
+    if !config.trainer_command.is_empty() {
+        let withheld = environment::withheld(&config.trainer_environment);
+        tracing::info!(
+            variables = withheld.len(),
+            "trainers do not get all of this environment: trainer_environment adds names"
+        );
+        tracing::debug!(variables = withheld.join(" "), "trainers do not get these");
+        if inspection::is_open_to_children() {
+            tracing::warn!(
+                "this worker has the rights of root, so its trainers can read its token: run it as another user"
+            );
+        }
+    }
+    Ok(Launcher {
+        command,
+        more_environment: config.trainer_environment.clone(),
+        spawner: Spawner::start()?,
+        start_limit: config.trainer_start,
+        grace: config.trainer_grace,
+        metrics: Arc::clone(metrics),
+    })
 }
 
 /// The worker's folders, and the lock that keeps them its own.

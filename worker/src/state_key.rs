@@ -5,7 +5,7 @@
 use std::io::{Error, ErrorKind, Write};
 use std::path::Path;
 
-use crate::machine;
+use crate::{files, machine};
 
 /// The file's name in the state folder.
 const FILE: &str = "key";
@@ -18,14 +18,11 @@ const DIGITS: usize = 32;
 /// The folder cannot be read or written.
 pub(crate) fn of(state_folder: &Path) -> Result<String, Error> {
     let path = state_folder.join(FILE);
-    match std::fs::read_to_string(&path) {
-        Ok(text) if is_key(&text) => return Ok(text),
-        Ok(_) => tracing::warn!(path = %path.display(), "the worker's key is damaged, and a new one is made"),
+    match files::read(&path, DIGITS as u64).map(String::from_utf8) {
+        Ok(Ok(text)) if is_key(&text) => return Ok(text),
         Err(error) if error.kind() == ErrorKind::NotFound => {}
-        Err(error) if error.kind() == ErrorKind::InvalidData => {
-            tracing::warn!(path = %path.display(), "the worker's key is damaged, and a new one is made");
-        }
-        Err(error) => return Err(error),
+        Err(error) if error.kind() != ErrorKind::FileTooLarge => return Err(error),
+        Ok(_) | Err(_) => tracing::warn!(path = %path.display(), "the worker's key is damaged, and a new one is made"),
     }
     let bytes = [machine::random_bytes(), machine::random_bytes()].concat();
     let key: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();

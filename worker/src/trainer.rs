@@ -13,13 +13,11 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
+use crate::environment;
 use crate::lines::{Line, Lines, excerpt};
 use crate::log_tail::LogTail;
 use crate::metrics::Metrics;
 use crate::spawner::Spawner;
-
-/// Variables of the environment that a trainer does not get.
-const SECRETS: [&str; 2] = ["SWEEP_WORKER_TOKEN", "SWEEP_TOKEN"];
 
 /// Lines of the log that an error message quotes.
 const QUOTED_LINES: usize = 5;
@@ -85,6 +83,8 @@ pub enum Error {
 /// How trainers of this worker are started.
 pub(crate) struct Launcher {
     pub(crate) command: Vec<String>,
+    /// Names of variables that trainers get beside the usual ones.
+    pub(crate) more_environment: Vec<String>,
     pub(crate) spawner: Spawner,
     pub(crate) start_limit: Duration,
     pub(crate) grace: Duration,
@@ -178,12 +178,10 @@ impl Launcher {
         })?;
         let mut process = tokio::process::Command::new(program);
         process.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        // A trainer talks to its worker alone, so it needs no credentials.
+        process.env_clear().envs(environment::of_trainers(&self.more_environment));
         // So that `cuda:1` is the second GPU of nvidia-smi too, and not the second fastest.
         process.env("CUDA_DEVICE_ORDER", "PCI_BUS_ID");
-        // A trainer talks to nobody but its worker.
-        for name in SECRETS {
-            process.env_remove(name);
-        }
         if threads == Threads::One {
             // A CPU slot is one thread; these are the names that libraries ask for.
             process.envs([("RAYON_NUM_THREADS", "1"), ("OMP_NUM_THREADS", "1")]);

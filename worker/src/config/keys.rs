@@ -59,6 +59,10 @@ pub(super) const KEYS: &[Key] = &[
     Key { name: "cache_dir", read: |config, input| folder(input).map(|value| config.cache_dir = value) },
     Key { name: "labels", read: |config, input| labels(input).map(|value| config.labels = value) },
     Key { name: "trainer_command", read: |config, input| words(input).map(|value| config.trainer_command = value) },
+    Key {
+        name: "trainer_environment",
+        read: |config, input| list(input).map(|value| config.trainer_environment = value),
+    },
     Key { name: "http_listen", read: read_http_listen },
     Key { name: "insecure", read: |config, input| truth(input).map(|value| config.insecure = value) },
     Key {

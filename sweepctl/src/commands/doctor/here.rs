@@ -88,6 +88,9 @@ pub(super) async fn ask(command: &[String], question: &Command) -> Result<(Hello
     let failed = |error: std::io::Error| error.to_string();
     let mut child = tokio::process::Command::new(program)
         .args(arguments)
+        // As a worker starts it: what is found here holds there.
+        .env_clear()
+        .envs(sweep_worker::environment::of_trainers(&[]))
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())

@@ -83,6 +83,8 @@ pub(crate) enum Error {
     File { path: PathBuf, source: io::Error },
     #[error("{0}")]
     Store(#[from] object_store::Error),
+    #[error("a checkpoint in the store is larger than {MAX_BYTES} bytes")]
+    TooLarge,
     #[error("no answer within {} s", .0.as_secs())]
     TooLong(Duration),
 }

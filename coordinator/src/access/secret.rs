@@ -1,6 +1,7 @@
 //! The secret of a token: made here, read from a file or a header, and never shown.
 
 use std::fmt;
+use std::io::Read;
 use std::path::Path;
 
 use base64::Engine;
@@ -70,11 +71,13 @@ impl Secret {
     pub fn read(path: &Path) -> Result<Self, Error> {
         let name = || path.display().to_string();
         let file = |source| Error::File { path: name(), source };
-        let size = std::fs::metadata(path).map_err(file)?.len();
-        if size > MAX_FILE_BYTES {
+        let mut bytes = Vec::new();
+        // A pipe or a device does not say how much it holds.
+        let opened = std::fs::File::open(path).map_err(file)?;
+        opened.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(file)?;
+        if bytes.len() as u64 > MAX_FILE_BYTES {
             return Err(Error::NotAToken { path: name() });
         }
-        let bytes = std::fs::read(path).map_err(file)?;
         let text = std::str::from_utf8(&bytes).ok().and_then(Self::of);
         text.filter(|secret| secret.0.len() >= SHORTEST).ok_or_else(|| Error::NotAToken { path: name() })
     }

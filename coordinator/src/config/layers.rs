@@ -2,6 +2,8 @@
 //! expected of it.
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use sweep_scheduler::{Pool, PoolName};
@@ -107,14 +109,16 @@ impl Layers {
 
     pub(super) fn file(&mut self, path: &Path) {
         let source = path.display().to_string();
-        let size = std::fs::metadata(path).map(|metadata| metadata.len());
-        match size
-            .and_then(|size| if size > MAX_FILE_BYTES { Ok(None) } else { std::fs::read_to_string(path).map(Some) })
-        {
-            Ok(Some(text)) => self.read(&text, &source),
-            Ok(None) => self.errors.push(format!("{source}: longer than {MAX_FILE_BYTES} bytes")),
-            Err(error) => self.errors.push(format!("{source}: {error}")),
-        }
+        let mut bytes = Vec::new();
+        // A pipe or a device does not say how much it holds.
+        let read = File::open(path).and_then(|file| file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes));
+        let problem = match (read, String::from_utf8(bytes)) {
+            (Err(error), _) => error.to_string(),
+            (Ok(length), _) if length as u64 > MAX_FILE_BYTES => format!("longer than {MAX_FILE_BYTES} bytes"),
+            (Ok(_), Err(_)) => "it is not UTF-8".to_owned(),
+            (Ok(_), Ok(text)) => return self.read(&text, &source),
+        };
+        self.errors.push(format!("{source}: {problem}"));
     }
 
     /// `pools`: a list in a file, its text elsewhere.

@@ -15,6 +15,9 @@ use super::{Error, Found, MAX_BYTES, Mark, files};
 /// Bytes that are sent to a bucket at a time.
 const PART_BYTES: usize = 8 << 20;
 
+/// Objects of a round that are looked at: a round has a few.
+const MAX_LISTED: usize = 10_000;
+
 /// Only these variables are handed to the library: it knows short names as well, such as `region`, that may mean anything.
 const VARIABLES: [&str; 3] = ["AWS_", "GOOGLE_", "AZURE_"];
 
@@ -66,7 +69,7 @@ impl Store {
             Self::Folder(root) => return files::list(&root.join(round)).await,
             Self::Bucket { bucket, prefix } => (bucket, key(prefix, round)),
         };
-        let objects: Vec<_> = bucket.list(Some(&folder)).try_collect().await?;
+        let objects: Vec<_> = bucket.list(Some(&folder)).take(MAX_LISTED).try_collect().await?;
         let found = objects.into_iter().filter_map(|object| {
             let name = object.location.filename()?.to_owned();
             Some(Found { mark: Mark::of(&name)?, name, bytes: object.size })
@@ -81,7 +84,8 @@ impl Store {
             Self::Bucket { bucket, prefix } => (bucket, key(prefix, &format!("{round}/{name}"))),
         };
         let path = folder.join(name);
-        let mut file = File::open(&path).await.map_err(Error::at(&path))?;
+        let opened = crate::files::open_plain(&path, 1).map_err(Error::at(&path))?;
+        let mut file = File::from_std(opened);
         let first = part(&mut file).await.map_err(Error::at(&path))?;
         if first.len() < PART_BYTES {
             bucket.put(&key, first.into()).await?;
@@ -105,8 +109,12 @@ impl Store {
         let mut chunks = bucket.get(&key).await?.into_stream();
         let path = files::unfinished(folder, name);
         let mut file = File::create(&path).await.map_err(Error::at(&path))?;
+        let mut left = MAX_BYTES;
         while let Some(chunk) = chunks.next().await {
-            file.write_all(&chunk?).await.map_err(Error::at(&path))?;
+            let chunk = chunk?;
+            // It may have been replaced since its size was asked for.
+            left = left.checked_sub(chunk.len() as u64).ok_or(Error::TooLarge)?;
+            file.write_all(&chunk).await.map_err(Error::at(&path))?;
         }
         file.sync_all().await.map_err(Error::at(&path))?;
         let (owned, name) = (folder.to_owned(), name.to_owned());

@@ -10,6 +10,8 @@ use crate::failure::Failure;
 
 const SIDE: u32 = 32;
 const RECORD_BYTES: usize = 1 + 3 * (SIDE * SIDE) as usize;
+/// The largest file that is read: ten times what there is of the data set.
+const MAX_BYTES: u64 = 300 << 20;
 const TRAIN: [&str; 5] =
     ["data_batch_1.bin", "data_batch_2.bin", "data_batch_3.bin", "data_batch_4.bin", "data_batch_5.bin"];
 const TEST: &str = "test_batch.bin";
@@ -28,7 +30,7 @@ impl Cifar10 {
 
     fn records(&self, name: &str) -> Result<Vec<u8>, Failure> {
         let path = self.place.folder.join(name);
-        let bytes = self.place.read(&path)?;
+        let bytes = self.place.read(&path, MAX_BYTES)?;
         if bytes.is_empty() || bytes.len() % RECORD_BYTES != 0 {
             let length = bytes.len();
             return Err(Failure::data(format!(

@@ -10,6 +10,7 @@ use sweep_spec::dataset::TestSplit;
 
 use super::passed_over::{PassedOver, is_read};
 use super::paths::Place;
+use super::plain::MAX_PICTURE_BYTES;
 use super::{Contents, Shape, Sink, Source, picture, split};
 use crate::failure::Failure;
 
@@ -92,15 +93,15 @@ impl Source for Folder {
             hasher.update(&(name.len() as u64).to_le_bytes()).update(name.as_bytes());
         }
         for (path, class) in &self.files {
-            let bytes = self.place.read(path)?;
-            hasher.update(&class.to_le_bytes()).update(blake3::hash(&bytes).as_bytes());
+            let hash = self.place.hash(path, MAX_PICTURE_BYTES)?;
+            hasher.update(&class.to_le_bytes()).update(hash.as_bytes());
         }
         Ok(Digest::from_bytes(*hasher.finalize().as_bytes()))
     }
 
     fn decode(&self, shape: Shape, sink: &mut Sink<'_>) -> Result<Contents, Failure> {
         for (path, _) in &self.files {
-            let bytes = self.place.read(path)?;
+            let bytes = self.place.read(path, MAX_PICTURE_BYTES)?;
             let planes = picture::decode(&bytes, shape).map_err(|error| {
                 Failure::data(format!("{} is not an image that can be read", path.display())).because(error)
             })?;

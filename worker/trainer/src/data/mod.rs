@@ -10,6 +10,7 @@ mod idx;
 mod passed_over;
 mod paths;
 mod picture;
+mod plain;
 mod scenes;
 mod split;
 mod thumbnails;

@@ -4,6 +4,7 @@
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 
+use super::plain::{self, Plain};
 use crate::failure::Failure;
 
 /// The data roots and a folder in one of them, all without links.
@@ -48,10 +49,22 @@ impl Place {
         if self.holds(&real) { Ok(real) } else { Err(self.leads_out(path, &real)) }
     }
 
-    /// The whole of a file of the folder.
-    pub(super) fn read(&self, path: &Path) -> Result<Vec<u8>, Failure> {
-        let path = self.inside(path)?;
-        fs::read(&path).map_err(|error| Failure::data(format!("{} cannot be read", path.display())).because(error))
+    /// The whole of a file of the folder, of at most `limit` bytes.
+    pub(super) fn read(&self, path: &Path, limit: u64) -> Result<Vec<u8>, Failure> {
+        plain::read(&self.inside(path)?, limit)
+    }
+
+    /// Opens a file of the folder, of at most `limit` bytes.
+    pub(super) fn open_file(&self, path: &Path, limit: u64) -> Result<Plain, Failure> {
+        plain::open(&self.inside(path)?, limit)
+    }
+
+    /// The hash of a file of the folder, of at most `limit` bytes; it is not held in memory.
+    pub(super) fn hash(&self, path: &Path, limit: u64) -> Result<blake3::Hash, Failure> {
+        let unreadable = |error| Failure::data(format!("{} cannot be read", path.display())).because(error);
+        let mut hasher = blake3::Hasher::new();
+        hasher.update_reader(self.open_file(path, limit)?.bounded()).map_err(unreadable)?;
+        Ok(hasher.finalize())
     }
 
     fn holds(&self, real: &Path) -> bool {
@@ -135,7 +148,7 @@ mod tests {
             assert!(reason.contains("leads out of the data root"), "{reason}");
         }
         let place = disk.open(&["root"], "inside").unwrap();
-        assert!(place.read(&place.folder.join("file")).is_err());
+        assert!(place.read(&place.folder.join("file"), 100).is_err());
         assert!(disk.open(&["root"], "absent").unwrap_err().contains("absent is not there"));
     }
 
@@ -159,7 +172,7 @@ mod tests {
         let place = disk.open(&["root", "outside"], "link").unwrap();
         assert_eq!(place.folder, disk.path("outside/set"));
         let place = disk.open(&["root", "outside"], "inside").unwrap();
-        assert_eq!(place.read(&place.folder.join("file")).unwrap(), b"secret");
+        assert_eq!(place.read(&place.folder.join("file"), 100).unwrap(), b"secret");
         let other = disk.open(&["root", "outside"], "set").unwrap();
         assert_eq!(other.folder, disk.path("outside/set"), "a data set may lie in any of them");
     }

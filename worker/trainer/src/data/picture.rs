@@ -10,13 +10,40 @@ use image::{DynamicImage, GrayImage, ImageDecoder, ImageError, ImageFormat, Imag
 
 use super::{Shape, complete};
 
+/// The longest side of a picture that is read, in pixels. To change its size takes 16 bytes for each pixel of a side times
+/// the new size, so a side without a limit takes any memory, however few pixels there are.
+const MAX_SIDE: u32 = 16_384;
+/// Pixels of a picture that is read.
+const MAX_PIXELS: u64 = 100_000_000;
+/// What decoding may allocate, in bytes.
+const MAX_ALLOCATED: u64 = 512 << 20;
+
 /// Why a file is no picture that can be trained on.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Unreadable {
     #[error("the file is cut off: the mark that ends a {0} file is missing")]
     CutOff(&'static str),
     #[error(transparent)]
+    TooLarge(#[from] TooLarge),
+    #[error(transparent)]
     Decoder(#[from] ImageError),
+}
+
+/// A picture has more pixels than are read.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "it has {width} x {height} pixels, and a picture may have {MAX_SIDE} pixels on a side and {MAX_PIXELS} in all: make it \
+     smaller"
+)]
+pub(super) struct TooLarge {
+    width: u32,
+    height: u32,
+}
+
+/// Refuses a size before there is anything of that size in memory.
+pub(super) fn check_size(width: u32, height: u32) -> Result<(), TooLarge> {
+    let fits = width.max(height) <= MAX_SIDE && u64::from(width) * u64::from(height) <= MAX_PIXELS;
+    if fits { Ok(()) } else { Err(TooLarge { width, height }) }
 }
 
 impl From<std::io::Error> for Unreadable {
@@ -43,18 +70,29 @@ pub(super) fn decode(bytes: &[u8], shape: Shape) -> Result<Vec<u8>, Unreadable> 
 
 /// A JPEG or PNG file in its own size, turned as its EXIF orientation says.
 pub(super) fn open(bytes: &[u8]) -> Result<Opened, Unreadable> {
-    let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format()?;
+    let mut reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format()?;
     match reader.format() {
         Some(ImageFormat::Jpeg) if !complete::jpeg(bytes) => return Err(Unreadable::CutOff("JPEG")),
         Some(ImageFormat::Png) if !complete::png(bytes) => return Err(Unreadable::CutOff("PNG")),
         Some(_) | None => {}
     }
+    reader.limits(limits());
+    // The header is read here, and no pixel.
     let mut decoder = reader.into_decoder()?;
-    Limits::default().reserve(decoder.total_bytes())?;
+    let (width, height) = decoder.dimensions();
+    check_size(width, height)?;
+    limits().reserve(decoder.total_bytes())?;
     let orientation = decoder.orientation()?;
     let mut picture = DynamicImage::from_decoder(decoder)?;
     picture.apply_orientation(orientation);
     Ok(Opened { picture, turned: orientation != Orientation::NoTransforms })
+}
+
+/// What a decoder is held to. Its sides are checked here, so that the error names them.
+fn limits() -> Limits {
+    let mut limits = Limits::no_limits();
+    limits.max_alloc = Some(MAX_ALLOCATED);
+    limits
 }
 
 /// Brings a decoded picture to `shape`: one plane of bytes for each channel.
@@ -111,6 +149,17 @@ mod tests {
     fn any_size_is_brought_to_the_shape() {
         let picture = from_planes(&[100; 7 * 5], 7, 5).unwrap();
         assert_eq!(fit(picture, Shape { channels: 1, size: 3 }), [100; 9]);
+    }
+
+    #[test]
+    fn a_side_and_all_pixels_have_a_limit() {
+        for (width, height) in [(1, 1), (MAX_SIDE, 1), (1, MAX_SIDE), (10_000, 10_000)] {
+            assert!(check_size(width, height).is_ok(), "{width} x {height}");
+        }
+        for (width, height) in [(MAX_SIDE + 1, 1), (1, u32::MAX), (10_001, 10_000), (u32::MAX, u32::MAX)] {
+            let reason = check_size(width, height).unwrap_err().to_string();
+            assert!(reason.starts_with(&format!("it has {width} x {height} pixels")), "{reason}");
+        }
     }
 
     #[test]

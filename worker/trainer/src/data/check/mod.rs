@@ -21,6 +21,7 @@ use sweep_spec::Dataset;
 use sweep_spec::dataset::Source as Kind;
 
 pub use super::passed_over::{Ending, PassedOver};
+use super::plain::{self, MAX_PICTURE_BYTES};
 use super::{Shape, check_shape, picture};
 use crate::failure::Failure;
 use files::{File, Listing};
@@ -124,7 +125,7 @@ pub fn check_folder(folder: &Path) -> Result<Report, Failure> {
 
 fn check_listing(listing: Listing) -> Result<Report, Failure> {
     let looked = look_at_all(&listing.files, |file| {
-        let bytes = std::fs::read(&file.path).map_err(|error| error.to_string())?;
+        let bytes = plain::read(&file.path, MAX_PICTURE_BYTES).map_err(|failure| failure.reason)?;
         let opened = picture::open(&bytes).map_err(|error| error.to_string())?;
         let mut print = Print::of(&opened.picture);
         print.turned = opened.turned;

@@ -1,0 +1,97 @@
+//! Small files that say they hold a lot: they are refused by their headers, with a sentence that names the file and the limit,
+//! and without the memory that they ask for. One test, because the memory that is counted is the whole program's.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop there")]
+#![expect(clippy::print_stderr, reason = "what was measured is told to the person who reads it")]
+
+use std::fs::File;
+use std::io::Write;
+use std::path::Path;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use peak_alloc::PeakAlloc;
+use sweep_spec::dataset::Source;
+use sweep_spec::{Classes, Dataset};
+use sweep_trainer::data_check::{check, check_folder};
+
+#[global_allocator]
+static ALLOCATOR: PeakAlloc = PeakAlloc;
+
+/// What may be allocated beside what the files themselves have.
+const MOST: usize = 48 << 20;
+
+/// Runs `work` and panics if it takes more memory than the refusal of a small file explains.
+#[track_caller]
+fn bounded<T>(what: &str, work: impl FnOnce() -> T) -> T {
+    let before = ALLOCATOR.current_usage();
+    ALLOCATOR.reset_peak_usage();
+    let result = work();
+    let taken = ALLOCATOR.peak_usage().saturating_sub(before);
+    eprintln!("{what}: {} KiB at the highest", taken >> 10);
+    assert!(taken < MOST, "{what} took {taken} bytes");
+    result
+}
+
+/// Has so many pixels, and no more in its file than a few thousand bytes.
+fn picture(path: &Path, width: u32, height: u32) {
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    image::GrayImage::new(width, height).save(path).unwrap();
+}
+
+fn gzipped(path: &Path, header: &[u8], zeros: usize) {
+    let mut out = GzEncoder::new(File::create(path).unwrap(), Compression::fast());
+    out.write_all(header).unwrap();
+    for _ in 0..zeros >> 16 {
+        out.write_all(&[0; 1 << 16]).unwrap();
+    }
+    out.finish().unwrap();
+}
+
+fn idx_header(sides: &[u32]) -> Vec<u8> {
+    let mut header = vec![0, 0, 8, sides.len() as u8];
+    sides.iter().for_each(|side| header.extend(side.to_be_bytes()));
+    header
+}
+
+#[test]
+fn a_small_file_takes_little_memory_whatever_it_says() {
+    let folder = tempfile::tempdir().unwrap();
+    // Wide, which is dear to make smaller; and one that would be decoded to 200 MB.
+    for (name, width, height) in [("wide.png", 1_500_000, 4), ("large.png", 15_000, 14_000)] {
+        picture(&folder.path().join("set/train/a").join(name), width, height);
+    }
+    picture(&folder.path().join("set/train/a/good.png"), 64, 48);
+    let report = bounded("two pictures", || check_folder(&folder.path().join("set")).unwrap());
+    let reasons: Vec<_> = report.unreadable.iter().map(|file| (file.file.as_str(), file.reason.as_str())).collect();
+    assert_eq!(reasons.len(), 2, "{reasons:?}");
+    assert!(reasons.iter().any(|(file, why)| *file == "train/a/wide.png" && why.contains("1500000 x 4 pixels")));
+    assert!(reasons.iter().any(|(_, why)| why.contains("15000 x 14000") && why.contains("100000000 in all")));
+
+    let idx = folder.path().join("idx");
+    std::fs::create_dir(&idx).unwrap();
+    for part in ["train", "t10k"] {
+        // 256 MiB of zeros behind one image of six pixels.
+        gzipped(&idx.join(format!("{part}-images-idx3-ubyte.gz")), &idx_header(&[1, 2, 3]), 1 << 28);
+        std::fs::write(idx.join(format!("{part}-labels-idx1-ubyte")), [idx_header(&[1]), vec![0]].concat()).unwrap();
+    }
+    let dataset = Dataset {
+        source: Source::Idx { path: "idx".into() },
+        image_size: 8,
+        channels: 1,
+        classes: Classes::Count(2),
+        digest: None,
+    };
+    let roots = [folder.path().to_owned()];
+    let refused = bounded("a packed file", || check(&dataset, &roots).unwrap_err().reason);
+    assert!(
+        refused.contains("train-images-idx3-ubyte.gz") && refused.contains("1 x 2 x 3 = 6 values, and more"),
+        "{refused}"
+    );
+    // As many images as there are zeros: it says the truth, and is read one image after the other.
+    gzipped(&idx.join("train-images-idx3-ubyte.gz"), &idx_header(&[1 << 8, 1 << 10, 1 << 10]), 1 << 28);
+    let labels = [idx_header(&[1 << 8]), vec![0; 1 << 8]].concat();
+    std::fs::write(idx.join("train-labels-idx1-ubyte"), labels).unwrap();
+    let refused = bounded("256 images of 1 MiB", || check(&dataset, &roots).unwrap_err().reason);
+    assert!(refused.contains("t10k-images-idx3-ubyte.gz"), "the training part is sound: {refused}");
+}

@@ -10,7 +10,7 @@ use sweep_proto::v1::worker_service_server::WorkerServiceServer;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::warn;
+use tracing::{info, warn};
 
 use crate::about::About;
 use crate::access::Keyring;
@@ -136,6 +136,7 @@ impl Office {
                 return tokio::time::sleep(RETRY).await;
             }
         }
+        self.clear_artifacts().await;
         let (term, tasks) = (self.shutdown.child_token(), TaskTracker::new());
         let metrics = Arc::clone(&self.metrics);
         let store = (Arc::clone(&led.store), self.artifacts.clone());
@@ -179,6 +180,15 @@ impl Office {
         term.cancel();
         if tokio::time::timeout(PATIENCE, tasks.wait()).await.is_err() {
             warn!("the engine did not end in time");
+        }
+    }
+
+    /// Removes artifacts that an earlier leader had begun to take. Their workers send them again, to this one.
+    async fn clear_artifacts(&self) {
+        match self.artifacts.remove_unfinished().await {
+            Ok(0) => {}
+            Ok(files) => info!(files, "removed artifacts that had not come to their end"),
+            Err(error) => warn!(error = %crate::chain(&error), "unfinished artifacts cannot be removed"),
         }
     }
 

@@ -262,6 +262,7 @@ fn answers() {
         stop: stop.clone(),
         coordinator_version: env!("CARGO_PKG_VERSION").into(),
         out_of_service: String::new(),
+        max_artifact_bytes: 1 << 20,
     };
     answer(0, "registered", registered.encode_to_vec());
     let setting = |setting: settings::Setting| {

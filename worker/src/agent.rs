@@ -106,14 +106,23 @@ impl Held {
 struct Session {
     id: u64,
     poll_wait: Duration,
+    /// The largest artifact that the coordinator takes.
+    max_artifact_bytes: u64,
     since: Instant,
     /// What was logged about sweeps that give this worker nothing.
     left_out: BTreeSet<String>,
 }
 
 impl Session {
-    fn new(id: u64, poll_wait: Duration) -> Self {
-        Self { id, poll_wait, since: Instant::now(), left_out: BTreeSet::new() }
+    fn new(response: &v1::RegisterResponse) -> Self {
+        Self {
+            id: response.session,
+            poll_wait: Duration::from_millis(response.poll_wait_ms),
+            // One that names no limit refuses for itself what is too large.
+            max_artifact_bytes: Some(response.max_artifact_bytes).filter(|limit| *limit > 0).unwrap_or(u64::MAX),
+            since: Instant::now(),
+            left_out: BTreeSet::new(),
+        }
     }
 }
 
@@ -409,10 +418,11 @@ impl Agent {
                 *describing = Describing::Sending(request);
             }
         }
+        let limit = self.session.as_ref().map_or(u64::MAX, |session| session.max_artifact_bytes);
         for held in self.held.values_mut().filter(|held| !held.uploading) {
             if let Some(artifact) = held.uploads.front() {
                 held.uploading = true;
-                self.calls.spawn(calls::upload(self.parts.link.client(), session, artifact.clone()));
+                self.calls.spawn(calls::upload(self.parts.link.client(), session, limit, artifact.clone()));
             }
         }
         while self.finishing < MAX_FINISHES

@@ -1,6 +1,7 @@
 //! Files that a trainer left, on their way to the coordinator: hashed first, then streamed in bounded pieces.
 
-use std::io::Read;
+use std::fs::File;
+use std::io::{Read, Seek};
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
@@ -11,10 +12,8 @@ use sweep_proto::v1::{ArtifactHeader, ArtifactKind, PutArtifactRequest};
 use sweep_spec::Digest;
 use tokio::io::AsyncReadExt;
 
+use crate::files;
 use crate::wire::Lease;
-
-/// A larger file is not handed in.
-const MAX_BYTES: u64 = 4 << 30;
 
 /// Bytes in one message; the contract allows 1 MiB.
 const CHUNK_BYTES: usize = 512 * 1024;
@@ -29,6 +28,9 @@ pub(crate) struct Artifact {
     /// Of which data set, for thumbnails.
     pub(crate) data_digest: Digest,
 }
+
+/// Parts of an artifact's path that a trainer can make to be links: the folder of all, the attempt's, and the file.
+const DEPTH: usize = 3;
 
 /// Where the trainer leaves files of an attempt.
 pub(crate) fn folder(state_folder: &Path, lease: &Lease) -> PathBuf {
@@ -60,20 +62,22 @@ pub(crate) fn file_name(kind: ArtifactKind) -> Option<&'static str> {
 pub(crate) enum Error {
     #[error("it cannot be read")]
     Read(#[from] std::io::Error),
-    #[error("it has {size} bytes; at most {MAX_BYTES} are taken")]
-    TooLarge { size: u64 },
+    #[error("it has {size} bytes, and the coordinator takes {limit} at most")]
+    TooLarge { size: u64, limit: u64 },
 }
 
 impl Artifact {
-    /// The messages that carry the file, header first. A file that shrinks meanwhile ends the stream early, which the
-    /// other side notices by the size.
+    /// The messages that carry the file, header first; it may have `limit` bytes. A file that shrinks meanwhile ends the
+    /// stream early, which the other side notices by the size.
     pub(crate) async fn messages(
         &self,
         session: u64,
+        limit: u64,
     ) -> Result<impl Stream<Item = PutArtifactRequest> + Send + 'static, Error> {
         let path = self.path.clone();
-        let hashed = tokio::task::spawn_blocking(move || hash(&path)).await;
-        let (size_bytes, digest) = hashed.map_err(std::io::Error::other)??;
+        let hashed = tokio::task::spawn_blocking(move || hash(&path, limit)).await;
+        // The file that was hashed is the one that is sent, whatever its name leads to by then.
+        let Hashed { file, size_bytes, digest } = hashed.map_err(std::io::Error::other)??;
         let thumbnails = self.kind == ArtifactKind::Thumbnails;
         let header = ArtifactHeader {
             session,
@@ -83,7 +87,7 @@ impl Artifact {
             size_bytes,
             digest: Bytes::copy_from_slice(&digest),
         };
-        let file = tokio::fs::File::open(&self.path).await?;
+        let file = tokio::fs::File::from_std(file).take(size_bytes);
         let header = stream::iter([PutArtifactRequest { part: Some(Part::Header(header)) }]);
         let chunks = stream::unfold(file, |mut file| async move {
             let mut chunk = vec![0; CHUNK_BYTES];
@@ -95,21 +99,37 @@ impl Artifact {
     }
 }
 
-fn hash(path: &Path) -> Result<(u64, [u8; 32]), Error> {
-    let mut file = std::fs::File::open(path)?;
+/// A file that is at its beginning.
+struct Hashed {
+    file: File,
+    size_bytes: u64,
+    digest: [u8; 32],
+}
+
+fn hash(path: &Path, limit: u64) -> Result<Hashed, Error> {
+    let mut file = files::open_plain(path, DEPTH)?;
     let size = file.metadata()?.len();
-    if size > MAX_BYTES {
-        return Err(Error::TooLarge { size });
+    if size > limit {
+        return Err(Error::TooLarge { size, limit });
     }
     let mut hasher = blake3::Hasher::new();
-    let mut chunk = vec![0; CHUNK_BYTES];
-    loop {
-        let count = file.read(&mut chunk)?;
-        if count == 0 {
-            return Ok((hasher.count(), *hasher.finalize().as_bytes()));
-        }
-        hasher.update(&chunk[..count]);
+    hasher.update_reader(file.by_ref().take(limit.saturating_add(1)))?;
+    if hasher.count() > limit {
+        return Err(Error::TooLarge { size: hasher.count(), limit });
     }
+    file.rewind()?;
+    Ok(Hashed { file, size_bytes: hasher.count(), digest: *hasher.finalize().as_bytes() })
+}
+
+/// Has an artifact written to disk, with the folders that name it: an ending that names a file survives a loss of power only if
+/// the file does.
+pub(crate) async fn synced(path: &Path) -> std::io::Result<()> {
+    let path = path.to_owned();
+    let synced = tokio::task::spawn_blocking(move || {
+        files::open_plain(&path, DEPTH)?.sync_all()?;
+        path.ancestors().take(DEPTH).skip(1).try_for_each(|folder| File::open(folder)?.sync_all())
+    });
+    synced.await.map_err(std::io::Error::other)?
 }
 
 #[cfg(test)]
@@ -127,7 +147,7 @@ mod tests {
         std::fs::write(&path, &content).unwrap();
         let lease = Lease { trial_id: TrialId::of(b"t"), round: 1, attempt: 1 };
         let artifact = Artifact { kind: ArtifactKind::Weights, path, lease, data_digest: Digest::of(b"d") };
-        let messages: Vec<_> = artifact.messages(3).await.unwrap().collect().await;
+        let messages: Vec<_> = artifact.messages(3, content.len() as u64).await.unwrap().collect().await;
         let mut received = Vec::new();
         let mut headers = Vec::new();
         for message in messages {
@@ -140,7 +160,12 @@ mod tests {
         assert_eq!(headers.len(), 1);
         assert_eq!(headers[0].size_bytes, content.len() as u64);
         assert_eq!(&headers[0].digest[..], Digest::of(&content).as_bytes());
+        let small = artifact.messages(3, content.len() as u64 - 1).await.map(drop).unwrap_err().to_string();
+        assert_eq!(
+            small,
+            format!("it has {} bytes, and the coordinator takes {} at most", content.len(), content.len() - 1)
+        );
         let missing = Artifact { path: folder.path().join("none"), ..artifact };
-        assert!(missing.messages(3).await.is_err());
+        assert!(missing.messages(3, u64::MAX).await.is_err());
     }
 }

@@ -269,9 +269,10 @@ pub(crate) async fn describe(mut client: Client, request: v1::DescribeRequest) -
     Answer::Described { session, key, result: result.map(drop).map_err(|status| Trouble::of(&status)) }
 }
 
-pub(crate) async fn upload(mut client: Client, session: u64, artifact: Artifact) -> Answer {
+/// `limit`: bytes that the coordinator takes at most.
+pub(crate) async fn upload(mut client: Client, session: u64, limit: u64, artifact: Artifact) -> Answer {
     let lease = artifact.lease;
-    let result = match artifact.messages(session).await {
+    let result = match artifact.messages(session, limit).await {
         Ok(messages) => {
             let stored = within(UPLOAD, client.put_artifact(messages)).await;
             stored.map(|_| true).map_err(|status| Trouble::of(&status))

@@ -238,18 +238,13 @@ async fn left_behind(folder: &Path, trial: &Trial, lease: Lease, data_digest: Di
         let unwanted = kind == ArtifactKind::Weights && trial.protocol.keep_weights == KeepWeights::None;
         let Some(name) = artifact::file_name(kind).filter(|_| !unwanted) else { continue };
         let path = folder.join(name);
-        match synced(&path).await {
+        match artifact::synced(&path).await {
             Ok(()) => artifacts.push(Artifact { kind, path, lease, data_digest }),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
             Err(error) => tracing::warn!(path = %path.display(), error = %error, "artifact cannot be handed in"),
         }
     }
     artifacts
-}
-
-/// An ending that names a file survives a loss of power only if the file does.
-async fn synced(path: &Path) -> std::io::Result<()> {
-    tokio::fs::File::open(path).await?.sync_all().await
 }
 
 /// Keeps the end of the log on disk, so that there are last words even of a trial that takes its worker with it.

@@ -263,6 +263,7 @@ impl WorkerService for Workers {
             stop: registered.stop.into_iter().map(convert::lease_message).collect(),
             coordinator_version: env!("CARGO_PKG_VERSION").to_owned(),
             out_of_service: out_of_service(&registered.service),
+            max_artifact_bytes: MAX_ARTIFACT_BYTES,
         }))
     }
 

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rustix::fs::OFlags;
 use sweep_spec::Digest;
 use tokio::fs::File;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -12,6 +13,9 @@ use super::Error;
 
 /// The largest artifact, in bytes: VGG19's weights in full precision with room to spare.
 pub const MAX_ARTIFACT_BYTES: u64 = 512 * 1024 * 1024;
+
+/// How files begin that are not whole yet.
+const UNFINISHED: &str = "incoming-";
 
 /// Artifacts by the hash of their content.
 #[derive(Debug, Clone)]
@@ -82,7 +86,7 @@ impl Folder {
         let place = self.place(digest);
         let folder = place.parent().unwrap_or(&self.root).to_owned();
         tokio::fs::create_dir_all(&folder).await.map_err(|source| io(&folder, source))?;
-        let named = tempfile::Builder::new().prefix("incoming-").tempfile_in(&folder);
+        let named = tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(&folder);
         let (file, temporary) = named.map_err(|source| io(&folder, source))?.into_parts();
         let hasher = blake3::Hasher::new();
         Ok(Incoming { file: File::from_std(file), temporary, hasher, written: 0, size, digest, place })
@@ -116,8 +120,43 @@ impl Folder {
     /// It is not there or cannot be read.
     pub async fn read(&self, digest: Digest) -> Result<File, Error> {
         let place = self.place(digest);
-        File::open(&place).await.map_err(|source| io(&place, source))
+        // A file of ours is no link, and a pipe under its name would be waited for.
+        let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
+        let opened = File::options().read(true).custom_flags(flags).open(&place).await;
+        let file = opened.map_err(|source| io(&place, source))?;
+        if !file.metadata().await.map_err(|source| io(&place, source))?.is_file() {
+            return Err(io(&place, std::io::Error::other("it is not a plain file")));
+        }
+        Ok(file)
     }
+
+    /// Removes what a process that ended had begun to take; says how many files there were. Only for who alone writes here.
+    ///
+    /// # Errors
+    /// The folder cannot be read, or a file not be removed.
+    pub(crate) async fn remove_unfinished(&self) -> Result<u64, Error> {
+        let root = self.root.clone();
+        let removed = tokio::task::spawn_blocking(move || remove_unfinished(&root)).await;
+        removed.map_err(std::io::Error::other).and_then(|removed| removed).map_err(|source| io(&self.root, source))
+    }
+}
+
+fn remove_unfinished(root: &Path) -> std::io::Result<u64> {
+    let mut removed = 0;
+    for folder in std::fs::read_dir(root)? {
+        let folder = folder?;
+        if !folder.file_type()?.is_dir() {
+            continue;
+        }
+        for file in std::fs::read_dir(folder.path())? {
+            let file = file?;
+            if file.file_name().to_string_lossy().starts_with(UNFINISHED) {
+                std::fs::remove_file(file.path())?;
+                removed += 1;
+            }
+        }
+    }
+    Ok(removed)
 }
 
 /// An artifact that is not what its name says.
@@ -158,7 +197,7 @@ impl Incoming {
         Ok(())
     }
 
-    /// Keeps it, on disk when this returns.
+    /// Keeps it, on disk when this returns, with the folders that name it.
     ///
     /// # Errors
     /// It is not what was announced, or cannot be written.
@@ -171,10 +210,75 @@ impl Incoming {
         self.file.sync_all().await.map_err(failed)?;
         drop(self.file);
         self.temporary.persist(&self.place).map_err(|error| io(&self.place, error.error))?;
+        // The folder of this file, and the one that names that: it may be new.
+        for folder in self.place.ancestors().skip(1).take(2) {
+            File::open(folder).await.map_err(failed)?.sync_all().await.map_err(failed)?;
+        }
         Ok(())
     }
 }
 
 fn io(path: &Path, source: std::io::Error) -> Error {
     Error::Io { path: path.display().to_string(), source }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    const CONTENT: &[u8] = b"weights of a network";
+
+    async fn kept(folder: &Folder) -> Digest {
+        let digest = Digest::of(CONTENT);
+        let mut incoming = folder.begin(digest, CONTENT.len() as u64).await.unwrap();
+        incoming.write(CONTENT).await.unwrap();
+        incoming.keep().await.unwrap();
+        digest
+    }
+
+    #[tokio::test]
+    async fn what_a_process_began_and_did_not_end_is_removed_and_nothing_else() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = Folder::open(root.path()).unwrap();
+        let digest = kept(&folder).await;
+        let other = Digest::of(b"other");
+        let mut incoming = folder.begin(other, 5).await.unwrap();
+        incoming.write(b"ot").await.unwrap();
+        // As a process that is killed leaves it.
+        std::mem::forget(incoming);
+        assert_eq!(folder.remove_unfinished().await.unwrap(), 1);
+        assert_eq!(folder.remove_unfinished().await.unwrap(), 0);
+        assert_eq!(verify(&folder, digest).await.unwrap(), Some(CONTENT.len() as u64));
+        assert_eq!(std::fs::read_dir(folder.place(other).parent().unwrap()).unwrap().count(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_link_or_a_pipe_under_the_name_of_an_artifact_is_refused_without_waiting() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = Folder::open(root.path()).unwrap();
+        let place = folder.place(kept(&folder).await);
+        let aside = root.path().join("aside");
+        std::fs::rename(&place, &aside).unwrap();
+        symlink(&aside, &place).unwrap();
+        assert!(folder.read(Digest::of(CONTENT)).await.is_err());
+        std::fs::remove_file(&place).unwrap();
+        rustix::fs::mknodat(rustix::fs::CWD, &place, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+        let reason = crate::chain(&folder.read(Digest::of(CONTENT)).await.unwrap_err());
+        assert!(reason.contains("not a plain file"), "{reason}");
+    }
+
+    #[tokio::test]
+    async fn more_than_was_announced_is_refused_and_leaves_no_file() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = Folder::open(root.path()).unwrap();
+        let digest = Digest::of(CONTENT);
+        let mut incoming = folder.begin(digest, 3).await.unwrap();
+        assert!(matches!(incoming.write(CONTENT).await, Err(Refused::TooLong { size: 3 })));
+        drop(incoming);
+        let incoming = folder.begin(digest, CONTENT.len() as u64).await.unwrap();
+        assert!(matches!(incoming.keep().await, Err(Refused::NotTheContent { .. })));
+        assert_eq!(std::fs::read_dir(folder.place(digest).parent().unwrap()).unwrap().count(), 0);
+    }
 }

@@ -86,8 +86,7 @@ impl Agent {
                     attempts = self.held.len(),
                     "registered"
                 );
-                let poll_wait = Duration::from_millis(response.poll_wait_ms);
-                self.session = Some(Session::new(response.session, poll_wait));
+                self.session = Some(Session::new(&response));
                 self.seen = 0;
                 self.parts.metrics.sessions.inc();
                 self.reached();

@@ -1,6 +1,6 @@
 //! Checkpoints in folders: found by name, copied so that no half one is ever seen under its name, and removed.
 
-use std::io;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -45,7 +45,13 @@ pub(super) async fn copy(from: &Path, to: &Path, name: &str) -> Result<(), Error
         std::fs::create_dir_all(&to).map_err(Error::at(&to))?;
         let begun = unfinished(&to, &name);
         let source = from.join(&name);
-        std::fs::copy(&source, &begun).map_err(Error::at(&source))?;
+        // Trainers and other workers write here: a name may have become a link to anything since it was listed.
+        let opened = crate::files::open_plain(&source, 1).map_err(Error::at(&source))?;
+        let mut out = std::fs::File::create(&begun).map_err(Error::at(&begun))?;
+        let copied = io::copy(&mut opened.take(MAX_BYTES + 1), &mut out).map_err(Error::at(&source))?;
+        if copied > MAX_BYTES {
+            return Err(Error::TooLarge);
+        }
         finish(&to, &name).map_err(Error::at(&begun))
     });
     copied.await.unwrap_or_else(|error| Err(io::Error::other(error).into()))

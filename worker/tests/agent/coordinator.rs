@@ -22,6 +22,9 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(600);
 /// How long a poll is parked when there is nothing to say.
 const PARK: Duration = Duration::from_secs(1);
 
+/// The largest artifact that it takes.
+pub(crate) const MAX_ARTIFACT_BYTES: u64 = 1000;
+
 /// A trial's id, round and attempt.
 pub(crate) type Name = (Vec<u8>, u32, u32);
 
@@ -183,6 +186,7 @@ impl WorkerService for Coordinator {
                 stop: std::mem::take(&mut state.not_adopted),
                 coordinator_version: state.version.unwrap_or("test").to_owned(),
                 out_of_service: state.out_of_service.take().unwrap_or_default(),
+                max_artifact_bytes: MAX_ARTIFACT_BYTES,
             }))
         })
     }

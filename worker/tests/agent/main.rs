@@ -7,5 +7,6 @@ mod env;
 mod leaving;
 mod links;
 mod restarts;
+mod secrets;
 mod trainers;
 mod trials;

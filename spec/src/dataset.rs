@@ -68,6 +68,12 @@ pub struct TestSplit {
     pub seed: u64,
 }
 
+/// How many of a class's images are held out by a share: at least one, and never all. None of a class that is too small.
+pub fn held_out(images: u64, fraction: f64) -> Option<u64> {
+    let share = (images as f64 * fraction).round() as u64;
+    (images >= 2).then(|| share.clamp(1, images - 1))
+}
+
 /// The classes: a count, or names.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]

@@ -40,4 +40,4 @@ pub use trial::Trial;
 ///
 /// It is part of every trial's id, and a coordinator refuses a worker whose trainer has another one. CONTRIBUTING.md lists
 /// the versions.
-pub const TRAINER_SEMANTICS: u32 = 2;
+pub const TRAINER_SEMANTICS: u32 = 3;

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use sweep_shapes::text::{count, escape, plural};
 use sweep_spec::dataset::Source;
-use sweep_spec::plan::Summary;
+use sweep_spec::plan::{LoneBatch, Summary};
 use sweep_spec::spec::Limits;
 use sweep_spec::{Plan, Spec};
 
@@ -101,6 +101,11 @@ impl Study {
             spec.objective.goal.name(),
             spec.objective.metric.name(),
         )
+    }
+
+    /// Warnings for the person who submits it: it can be trained, with a flaw.
+    pub(crate) fn warnings(&self) -> Vec<String> {
+        self.plan.lone_batch().map(|lone| format!("{lone}; {}", LoneBatch::ADVICE)).into_iter().collect()
     }
 
     /// Head and totals, in two lines.

@@ -75,6 +75,22 @@ fn seeds_that_are_not_for_everything_are_told_with_their_bounds() {
 }
 
 #[test]
+fn a_last_batch_of_one_image_is_warned_about_where_it_harms() {
+    let lone = |batch_norm: bool| {
+        LARGE
+            .replace("train_images: 32", "train_images: 33")
+            .replace("batch_norm: [false, true]", &format!("batch_norm: [{batch_norm}]"))
+    };
+    let warning = "33 images in batches of 32 leave one image for the last batch of every epoch";
+    for (batch_norm, warned) in [(true, true), (false, false)] {
+        let text = transcript_with_input(&["plan", "-", "--output", "json"], lone(batch_norm).as_bytes());
+        assert_eq!(text.contains(warning), warned, "batch_norm: {batch_norm}");
+    }
+    let text = transcript_with_input(&["plan", "-"], lone(true).as_bytes());
+    assert!(text.contains("warning: 33 images"), "{text}");
+}
+
+#[test]
 fn every_design_is_told_in_words_with_what_it_leaves_out_and_cannot_tell_apart() {
     insta::assert_snapshot!(transcript(&["plan", "tests/specs/designs.yaml"]));
 }

@@ -98,7 +98,7 @@ fn write_the_corpus() {
     answers();
     stored();
     journals();
-    let whole = include_bytes!("../../worker/trainer/tests/data/format-1-semantics-2.checkpoint");
+    let whole = include_bytes!("../../worker/trainer/tests/data/format-1-semantics-3.checkpoint");
     write("checkpoint", "whole", whole);
     write("checkpoint", "cut", &whole[..whole.len() / 2]);
     write("checkpoint", "head", &whole[..12]);

@@ -220,7 +220,7 @@ fn a_damaged_store_is_refused_with_words_or_opened() {
     assert!(opened + refused == 16 && refused > 0, "{opened} opened, {refused} refused");
 }
 
-/// The trial of `worker/trainer/tests/data/format-1-semantics-2.checkpoint`.
+/// The trial of `worker/trainer/tests/data/format-1-semantics-3.checkpoint`.
 fn stored_trial(folder: &str) -> Train {
     let source = Source::SyntheticScenes { seed: 5, train_images: 40, test_images: 16 };
     let dataset = Dataset { source, image_size: 8, channels: 3, classes: Classes::Count(8), digest: None };

@@ -3,11 +3,13 @@
 //! holds those two derives the same plan again.
 
 mod assumed;
+mod lone_batch;
 mod order;
 mod released;
 mod summary;
 mod winner;
 
+pub use lone_batch::LoneBatch;
 pub(crate) use order::circles;
 pub use released::{LeftOut, PlannedConfiguration, Released};
 pub use summary::{GroupSummary, Summary};

@@ -135,7 +135,7 @@ impl Plan {
     }
 
     /// For each factor, every level that a point of `stage` may have.
-    fn region(&self, stage: usize) -> Option<Region> {
+    pub(super) fn region(&self, stage: usize) -> Option<Region> {
         let mut path = Vec::new();
         let mut next = Some(stage);
         while let Some(index) = next {
@@ -171,7 +171,7 @@ impl Plan {
     }
 }
 
-type Region = Vec<(Factor, Vec<Level>)>;
+pub(super) type Region = Vec<(Factor, Vec<Level>)>;
 
 fn region_of(configuration: &Configuration) -> Region {
     configuration.levels().into_iter().map(|(factor, level)| (factor, vec![level])).collect()

@@ -21,7 +21,7 @@ use sweep_shapes::text::{bytes, count, escape, plural, si};
 use super::Context;
 use super::estimate::{CostShape, Estimate, Money, Source};
 use crate::failure::{Exit, Failure};
-use crate::output::{Output, STRONG};
+use crate::output::{Output, STRONG, WARNING};
 use crate::power::PowerShape;
 use crate::study::{self, Study, parameters, totals};
 use crate::table::Table;
@@ -106,6 +106,9 @@ impl View<'_> {
         output.prose(&totals(&self.summary))?;
         for line in self.estimate.lines(self.study) {
             output.prose(&line)?;
+        }
+        for warning in self.study.warnings() {
+            output.prose(&format!("{WARNING}warning{WARNING:#}: {warning}"))?;
         }
         Ok(())
     }
@@ -228,6 +231,7 @@ impl View<'_> {
             omitted: self.omitted,
             power: &self.estimate.power,
             cost: self.estimate.cost.as_ref(),
+            warnings: self.study.warnings(),
         }
     }
 
@@ -335,6 +339,8 @@ struct Shape<'a, I: Iterator<Item = ConfigurationShape>> {
     power: &'a PowerShape,
     /// Absent where nobody was asked.
     cost: Option<&'a CostShape>,
+    /// Warnings: it can be trained, with a flaw.
+    warnings: Vec<String>,
 }
 
 #[derive(Serialize)]

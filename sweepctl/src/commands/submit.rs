@@ -98,6 +98,9 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<Exit
     let overrides = arguments.money.overrides(&arguments.overrides);
     let study = Study::read(&file, text, overrides, arguments.trial_limit)?;
     let study = study.named(arguments.name.as_deref());
+    for warning in study.warnings() {
+        context.output.say(&format!("warning: {warning}"));
+    }
     let interrupt = Interrupt::listen()?;
     if arguments.local {
         return run_here(context, arguments, &study, interrupt).await;

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use sweep_shapes::text::count;
-use sweep_spec::dataset::{Dataset, Source};
+use sweep_spec::Plan;
+use sweep_spec::dataset::Source;
+use sweep_spec::plan::LoneBatch;
 use sweep_spec::trainer::{Command, Describe, Described, Event, Folders};
 use tokio::time::timeout;
 
@@ -17,9 +19,10 @@ const NAME: &str = "data set";
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// `trainer` starts one; `roots` are the folders that the data set may lie in.
-pub(super) async fn look(trainer: &[String], dataset: &Dataset, roots: &[PathBuf]) -> Check {
+pub(super) async fn look(trainer: &[String], plan: &Plan, roots: &[PathBuf]) -> Check {
+    let dataset = &plan.spec().dataset;
     if let Source::SyntheticScenes { .. } = &dataset.source {
-        return Check::ok(NAME, "drawn scenes: no file is needed");
+        return told("drawn scenes: no file is needed".to_owned(), plan.lone_batch());
     }
     let folders = match folders(roots) {
         Ok(folders) => folders,
@@ -27,7 +30,12 @@ pub(super) async fn look(trainer: &[String], dataset: &Dataset, roots: &[PathBuf
     };
     let question = Command::Describe(Describe { dataset: dataset.clone(), folders });
     match timeout(PATIENCE, ask(trainer, &question)).await {
-        Ok(Ok((_, Event::Described(found)))) => Check::ok(NAME, told(&found)),
+        Ok(Ok((_, Event::Described(found)))) => {
+            // How many images of each class a holdout takes is not described.
+            let whole = plan.spec().protocol.holdout.is_none();
+            let lone = plan.lone_batch_of(found.train_images.into()).filter(|_| whole);
+            told(counted(&found), lone)
+        }
         Ok(Ok(_)) => Check::wrong(NAME, "the trainer answers what it was not asked", "use a trainer of this version"),
         Ok(Err(why)) => {
             let advice = "sweeps/README.md says how each kind of data set lies in its folder; `sweepctl data check SPEC` \
@@ -54,7 +62,14 @@ fn folders(roots: &[PathBuf]) -> Result<Folders, String> {
     })
 }
 
-fn told(found: &Described) -> String {
+fn told(found: String, lone: Option<LoneBatch>) -> Check {
+    match lone {
+        Some(lone) => Check::warning(NAME, format!("{found}; {lone}"), LoneBatch::ADVICE),
+        None => Check::ok(NAME, found),
+    }
+}
+
+fn counted(found: &Described) -> String {
     let classes = count(found.classes.len() as u64);
     let (train, test) = (count(found.train_images.into()), count(found.test_images.into()));
     format!("{classes} classes, {train} images to train and {test} to test; every one can be read")

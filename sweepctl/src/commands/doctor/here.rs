@@ -38,7 +38,7 @@ pub(super) async fn look(arguments: &Arguments, study: Option<&Study>, checks: &
         let usual = arguments.file.as_deref().map_or(Path::new("."), study::folder_of);
         let roots = data_roots(&arguments.data_root, usual);
         let check = match (&devices, trainer_command()) {
-            (Some(_), Ok(command)) => dataset::look(&command, &study.plan.spec().dataset, &roots).await,
+            (Some(_), Ok(command)) => dataset::look(&command, &study.plan, &roots).await,
             (None, _) | (_, Err(_)) => Check::not_checked("data set", "no trainer starts"),
         };
         checks.push(check);

@@ -76,7 +76,7 @@ impl Folder {
         let files = list(&place, (&place.folder, &classes), &mut passed_over)?;
         log(&place, passed_over);
         let labels: Vec<u16> = files.iter().map(|(_, class)| *class).collect();
-        let draw = split::Draw { fraction: test_split.fraction, seed: test_split.seed, place: &[] };
+        let draw = split::Draw::test_part(test_split.fraction, test_split.seed);
         let held = split::hold_out(&labels, &classes, draw)?;
         let (test, train): (Vec<_>, Vec<_>) = files.into_iter().zip(held).partition(|(_, held)| *held);
         let count = train.len();

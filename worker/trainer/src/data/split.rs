@@ -1,17 +1,14 @@
 //! Which images train and which validate. A held-out share is taken from each class by its own stream, so it is the
 //! same for every trial of a sweep, whatever the trials' seeds; or, where the protocol asks for that, for every trial of one
-//! seed.
+//! seed. The test part and the holdout are drawn by streams of their own: under one seed, what the one takes says nothing about
+//! what the other takes of the rest.
 
-use sweep_spec::dataset::Source;
+use sweep_spec::dataset::{Source, held_out};
 use sweep_spec::{Digest, Trial};
 
 use super::Images;
 use crate::failure::Failure;
 use crate::random::{Purpose, Stream};
-
-/// Tells what a trial's seed draws for the test part from what it draws for the holdout.
-const TEST_PART: &[u64] = &[1];
-const HOLDOUT: &[u64] = &[2];
 
 /// Indices into a data set's images.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,7 +26,24 @@ pub(super) struct Draw<'a> {
     pub(super) fraction: f64,
     pub(super) seed: u64,
     /// Tells draws under one seed apart.
-    pub(super) place: &'a [u64],
+    place: &'a [u64],
+}
+
+impl Draw<'static> {
+    /// The test part, by a seed of its own. It has the place that it had before there were others.
+    pub(super) fn test_part(fraction: f64, seed: u64) -> Self {
+        Self { fraction, seed, place: &[] }
+    }
+
+    /// The test part, by a trial's seed.
+    fn test_part_of_trial(fraction: f64, seed: u64) -> Self {
+        Self { fraction, seed, place: &[1] }
+    }
+
+    /// The holdout, by whichever seed.
+    fn holdout(fraction: f64, seed: u64) -> Self {
+        Self { fraction, seed, place: &[2] }
+    }
 }
 
 impl Split {
@@ -40,13 +54,12 @@ impl Split {
         let fixed = trial.protocol.split.is_fixed();
         let mut split = Self { train: (0..train).collect(), validation: (train..total).collect(), test: Vec::new() };
         if let (false, Source::ImageFolder { test_split: Some(test), .. }) = (fixed, &trial.dataset.source) {
-            let draw = Draw { fraction: test.fraction, seed: trial.seed, place: TEST_PART };
+            let draw = Draw::test_part_of_trial(test.fraction, trial.seed);
             split = Self::drawn(images, (0..total).collect(), draw)?;
         }
         if let Some(holdout) = &trial.protocol.holdout {
-            let (seed, place) = if fixed { (holdout.seed, &[][..]) } else { (trial.seed, HOLDOUT) };
+            let draw = Draw::holdout(holdout.fraction, if fixed { holdout.seed } else { trial.seed });
             let test = split.validation;
-            let draw = Draw { fraction: holdout.fraction, seed, place };
             split = Self { test, ..Self::drawn(images, split.train, draw)? };
         }
         Ok(split)
@@ -85,13 +98,12 @@ pub(super) fn hold_out(labels: &[u16], classes: &[String], draw: Draw<'_>) -> Re
     for (class, name) in classes.iter().enumerate() {
         let members: Vec<usize> =
             labels.iter().enumerate().filter(|(_, label)| usize::from(**label) == class).map(|(at, _)| at).collect();
-        if members.len() < 2 {
+        let Some(count) = held_out(members.len() as u64, fraction) else {
             let count = members.len();
             return Err(Failure::data(format!("class {name} has {count} images: too few to hold one out")));
-        }
-        let count = ((members.len() as f64 * fraction).round() as usize).clamp(1, members.len() - 1);
+        };
         let order = Stream::new(seed, Purpose::Split, name, place).order(members.len());
-        for &chosen in &order[..count] {
+        for &chosen in &order[..count as usize] {
             held[members[chosen as usize]] = true;
         }
     }
@@ -111,8 +123,10 @@ mod tests {
     use super::*;
 
     fn draw(fraction: f64, seed: u64) -> Draw<'static> {
-        Draw { fraction, seed, place: &[] }
+        Draw::test_part(fraction, seed)
     }
+
+    const TEST_SEED: u64 = 9;
 
     #[test]
     fn the_share_is_of_each_class_and_depends_on_the_seed() {
@@ -123,7 +137,40 @@ mod tests {
         assert_eq!(held[100..].iter().filter(|held| **held).count(), 20);
         assert_eq!(held, hold_out(&labels, &classes, draw(0.1, 1)).unwrap());
         assert_ne!(held, hold_out(&labels, &classes, draw(0.1, 2)).unwrap());
-        assert_ne!(held, hold_out(&labels, &classes, Draw { place: &[1], ..draw(0.1, 1) }).unwrap());
+    }
+
+    #[test]
+    fn under_one_seed_the_test_part_and_the_holdout_have_no_more_in_common_than_chance_has() {
+        let (labels, classes) = ([0; 40], ["a".to_owned()]);
+        let held = |draw: Draw<'_>| hold_out(&labels, &classes, draw).unwrap();
+        let common = |one: &[bool], other: &[bool]| one.iter().zip(other).filter(|(a, b)| **a && **b).count();
+        for test_part in [Draw::test_part, Draw::test_part_of_trial] {
+            let seeds = 0..400;
+            let draws = seeds.map(|seed| (held(test_part(0.5, seed)), held(Draw::holdout(0.5, seed))));
+            let total: usize = draws.map(|(test, holdout)| common(&test, &holdout)).sum();
+            // Twenty of forty and twenty of forty share ten, give or take 1.6; the mean of 400, give or take 0.08.
+            let mean = total as f64 / 400.0;
+            assert!((mean - 10.0).abs() < 0.5, "{mean} of 20 are in both");
+        }
+    }
+
+    #[test]
+    fn a_data_set_with_a_test_split_and_a_holdout_of_one_seed_is_parted_by_two_draws() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().to_string_lossy().into_owned();
+        let folders = Folders { data_root: path.clone(), more_data_roots: Vec::new(), cache: path };
+        let dataset = folder(root.path());
+        let images = Images::open(&dataset, &folders).unwrap();
+        let seed = TEST_SEED;
+        let protocol = Protocol { holdout: Some(Holdout { fraction: 0.25, seed }), ..Protocol::default() };
+        let trial = Trial::new(Configuration::Cnn(Cnn::default()), 1, protocol, dataset);
+        let split = Split::new(&images, &trial).unwrap();
+        // What the stream of the test part would hold out of the rest.
+        let labels: Vec<u16> = images.contents.labels[..images.contents.train].to_vec();
+        let same = hold_out(&labels, &images.contents.classes, Draw::test_part(0.25, seed)).unwrap();
+        let same: Vec<u32> = (0..).zip(same).filter(|(_, held)| *held).map(|(index, _)| index).collect();
+        assert_eq!(split.validation.len(), same.len());
+        assert_ne!(split.validation, same);
     }
 
     #[test]
@@ -144,7 +191,7 @@ mod tests {
                 image::GrayImage::from_pixel(4, 4, image::Luma([number])).save(path).unwrap();
             }
         }
-        let test_split = Some(TestSplit { fraction: 0.25, seed: 9 });
+        let test_split = Some(TestSplit { fraction: 0.25, seed: TEST_SEED });
         let source = Source::ImageFolder { path: "set".into(), test_split };
         Dataset { source, image_size: 4, channels: 1, classes: Classes::Count(2), digest: None }
     }

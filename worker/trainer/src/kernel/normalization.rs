@@ -147,6 +147,17 @@ mod tests {
         }
     }
 
+    /// What a plan warns about: a batch of one image after a dense layer.
+    #[test]
+    fn a_channel_of_one_value_has_no_variance_and_lets_no_gradient_through() {
+        let sizes = Sizes { channels: 2, area: 1 };
+        let (gamma, beta) = ([1.2_f32, 0.7], [0.1_f32, 0.3]);
+        let (out, normalized) = forward(sizes, &[3.0, -4.0], &gamma, &beta, 1e-3);
+        assert_eq!((out.as_slice(), normalized.variance.as_slice()), (&beta[..], &[0.0, 0.0][..]));
+        let gradients = backward(sizes, &normalized, (&gamma, &beta), vec![0.5, -2.0]);
+        assert_eq!(gradients.values, [0.0, 0.0]);
+    }
+
     #[test]
     fn each_channel_has_mean_0_and_variance_1() {
         let (_, normalized) = forward(SIZES, &VALUES, &[1.0; 2], &[0.0; 2], 0.0);

@@ -18,6 +18,7 @@ use std::mem;
 use std::path::Path;
 
 use burn::module::Module;
+use sweep_spec::plan::LoneBatch;
 use sweep_spec::protocol::{KeepWeights, Report};
 use sweep_spec::trainer::{Checkpoint, Epoch, EpochMetrics, Event, Finished, Started, Tested, Train, Validation};
 use sweep_spec::{Outcome, TRAINER_SEMANTICS};
@@ -64,6 +65,10 @@ pub(crate) fn train(request: &Train, listener: &mut dyn Listener) -> Result<(Fin
     };
     let build = Build::<Training>::new(trial.seed, &trial.protocol, room.device());
     let network = build.network(&trial.configuration, input)?;
+    let images_to_train = split.train.len() as u64;
+    if let Some(lone) = LoneBatch::of(&trial.configuration, images_to_train, trial.protocol.batch_size) {
+        tracing::warn!("{lone}; {}", LoneBatch::ADVICE);
+    }
     let params = network.num_params() as u64;
     let mut state = State::new(network, &trial.protocol)?;
     let fit = Fit {

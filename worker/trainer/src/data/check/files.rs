@@ -87,7 +87,7 @@ fn one_part(place: &Place) -> Result<Listing, Failure> {
 fn hold_out(listing: &mut Listing, test_split: &TestSplit) {
     let label = |file: &File| listing.classes.iter().position(|class| *class == file.class).unwrap_or(0) as u16;
     let labels: Vec<u16> = listing.files.iter().map(label).collect();
-    let draw = split::Draw { fraction: test_split.fraction, seed: test_split.seed, place: &[] };
+    let draw = split::Draw::test_part(test_split.fraction, test_split.seed);
     match split::hold_out(&labels, &listing.classes, draw) {
         Ok(held) => {
             listing.files.iter_mut().zip(held).for_each(|(file, held)| file.test = held);

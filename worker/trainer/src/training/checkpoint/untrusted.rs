@@ -20,7 +20,7 @@ const DIGEST_BYTES: usize = 32;
 
 /// Reads `bytes` as a checkpoint of the trial, the images and the machine that they name, as they are, and once more with the
 /// digest that belongs to them, as somebody would put it there who means harm; the network is the one of
-/// `tests/data/format-1-semantics-2.checkpoint`.
+/// `tests/data/format-1-semantics-3.checkpoint`.
 ///
 /// # Errors
 /// They are refused both times; the second reason is told.
@@ -95,7 +95,7 @@ mod tests {
 
     #[test]
     fn the_stored_checkpoint_is_taken_and_another_digest_is_put_right() {
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/format-1-semantics-2.checkpoint");
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/format-1-semantics-3.checkpoint");
         let mut bytes = std::fs::read(path).unwrap();
         assert_eq!(checkpoint(&bytes), Ok(()));
         *bytes.last_mut().unwrap() ^= 1;

@@ -50,9 +50,9 @@ fn tiny(folder: &Path) -> Train {
 #[test]
 fn a_checkpoint_of_format_1_opens_and_goes_on() {
     let folder = tempfile::tempdir().unwrap();
-    let bytes = fs::read(data().join("format-1-semantics-2.checkpoint")).unwrap();
+    let bytes = fs::read(data().join("format-1-semantics-3.checkpoint")).unwrap();
     let expected: Expected =
-        serde_json::from_slice(&fs::read(data().join("format-1-semantics-2.json")).unwrap()).unwrap();
+        serde_json::from_slice(&fs::read(data().join("format-1-semantics-3.json")).unwrap()).unwrap();
     let here = Room::cpu().instruction_set;
     fs::write(folder.path().join(NAME), with_instruction_set(&bytes, &here)).unwrap();
     let (finished, memory) = answer(&tiny(folder.path())).unwrap();
@@ -92,8 +92,8 @@ fn write_the_stored_checkpoint() {
     let request = tiny(folder.path());
     let mut leaving = super::resuming::Impatient::after(Some(3 * 7 + 2));
     assert!(matches!(train(&request, &mut leaving), Err(Stop::Left)));
-    fs::copy(folder.path().join(NAME), data().join("format-1-semantics-2.checkpoint")).unwrap();
+    fs::copy(folder.path().join(NAME), data().join("format-1-semantics-3.checkpoint")).unwrap();
     let (_, memory) = answer(&request).unwrap();
     let expected = Expected { instruction_set: Room::cpu().instruction_set, epochs: memory.epochs };
-    fs::write(data().join("format-1-semantics-2.json"), serde_json::to_vec_pretty(&expected).unwrap()).unwrap();
+    fs::write(data().join("format-1-semantics-3.json"), serde_json::to_vec_pretty(&expected).unwrap()).unwrap();
 }

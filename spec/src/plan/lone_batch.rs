@@ -100,16 +100,21 @@ mod tests {
     use super::*;
     use crate::spec::{Limits, Spec};
 
+    fn parsed(text: &str) -> Plan {
+        let width =
+            if text.contains("stages:") { "" } else { "stages: [ { name: width, vary: { filters: [2, 4] } } ]" };
+        Plan::new(&Spec::parse(format!("{text}\n{width}").as_bytes(), &[], &Limits::default()).unwrap())
+    }
+
     fn plan(train_images: u32, rest: &str) -> Plan {
-        let text = format!(
+        parsed(&format!(
             "version: 1\nname: lone\nseeds: [0]\n\
              dataset: {{ kind: synthetic_scenes, train_images: {train_images}, test_images: 16, image_size: 8, channels: 1 }}\n\
              {rest}"
-        );
-        Plan::new(&Spec::parse(text.as_bytes(), &[], &Limits::default()).unwrap())
+        ))
     }
 
-    const NORMALIZED: &str = "protocol: { batch_size: 16 }\nbaseline: { family: cnn, batch_norm: true }\nstages: []";
+    const NORMALIZED: &str = "protocol: { batch_size: 16 }\nbaseline: { family: cnn, batch_norm: true }";
 
     #[test]
     fn a_last_batch_of_one_image_is_found_where_dense_layers_are_normalised() {
@@ -119,15 +124,12 @@ mod tests {
         for (images, rest) in [
             (32, NORMALIZED),
             (34, NORMALIZED),
-            (33, "protocol: { batch_size: 16 }\nbaseline: { family: cnn }\nstages: []"),
-            (
-                33,
-                "protocol: { batch_size: 16 }\nbaseline: { family: cnn, batch_norm: true, dense_layers: 0 }\nstages: []",
-            ),
+            (33, "protocol: { batch_size: 16 }\nbaseline: { family: cnn }"),
+            (33, "protocol: { batch_size: 16 }\nbaseline: { family: cnn, batch_norm: true, dense_layers: 0 }"),
         ] {
             assert_eq!(plan(images, rest).lone_batch(), None, "{images} {rest}");
         }
-        let one = plan(32, "protocol: { batch_size: 1 }\nbaseline: { family: cnn, batch_norm: true }\nstages: []");
+        let one = plan(32, "protocol: { batch_size: 1 }\nbaseline: { family: cnn, batch_norm: true }");
         assert!(one.lone_batch().unwrap().to_string().starts_with("batches of one image"));
     }
 
@@ -148,7 +150,7 @@ mod tests {
         let held = |batch: u32| {
             format!(
                 "protocol: {{ batch_size: {batch}, holdout: {{ fraction: 0.2 }} }}\n\
-                 baseline: {{ family: cnn, batch_norm: true }}\nstages: []"
+                 baseline: {{ family: cnn, batch_norm: true }}"
             )
         };
         assert_eq!(plan(80, &held(21)).lone_batch(), Some(LoneBatch { train_images: 64, batch_size: 21 }));
@@ -160,8 +162,8 @@ mod tests {
     #[test]
     fn of_data_that_are_not_known_nothing_is_said_before_they_are_counted() {
         let text = "version: 1\nname: files\nseeds: [0]\ndataset: { kind: idx, path: x }\n\
-                    baseline: { family: cnn, batch_norm: true }\nstages: []";
-        let plan = Plan::new(&Spec::parse(text.as_bytes(), &[], &Limits::default()).unwrap());
+                    baseline: { family: cnn, batch_norm: true }";
+        let plan = parsed(text);
         assert_eq!(plan.lone_batch(), None);
         assert!(plan.lone_batch_of(60_001).is_some() && plan.lone_batch_of(60_000).is_none());
     }

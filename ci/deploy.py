@@ -11,6 +11,7 @@ import sys
 import yaml
 
 import deploy_checks as checks
+import deploy_commands
 import deploy_compose
 import deploy_pages
 import deploy_server as server
@@ -56,8 +57,10 @@ def objects(path):
         if loaded["kind"] == "Secret" or hook:
             continue
         if loaded["kind"] == "Deployment" and "worker" in loaded["metadata"]["name"]:
-            # Kubernetes starts with one. A number here would be set again by every apply, whoever scales the Deployment.
+            # Kubernetes starts with one. A number here would be set again by every apply, and undo what scales the Deployment.
             text = text.replace("\n  replicas: 1\n", "\n")
+        # Components scale up to so many workers; a coordinator counts no demand beyond what it knows of.
+        text = re.sub(r"^(\s+max_workers:) 1$", rf"\1 {COMPONENT_WORKERS}", text, flags=re.M)
         found[key(loaded)] = plain_text(text)
     return found
 
@@ -66,6 +69,10 @@ HEAD = "# Rendered from deploy/helm/sweep by `ci/deploy --write`; change it ther
 KUSTOMIZATION = HEAD + "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nresources:\n"
 COMPONENT = HEAD + "apiVersion: kustomize.config.k8s.io/v1alpha1\nkind: Component\nresources:\n"
 STORES = ("sqlite", "postgres")
+# What is applied once, while no coordinator runs.
+JOBS = ("migration",)
+# `maxReplicas` of components/keda and components/hpa.
+COMPONENT_WORKERS = 8
 COMPONENTS = ("monitoring", "keda", "hpa", "ingress")
 
 
@@ -91,9 +98,11 @@ def plain_files(folder):
     known = {name for listed in every.values() for name in listed}
     for name in COMPONENTS:
         added = objects(folder / f"component-{name}.txt")
-        put(f"components/{name}", {name: text for name, text in added.items() if name not in known}, COMPONENT)
-    added = objects(folder / "component-migration.txt")
-    put("migration", {name: text for name, text in added.items() if name not in known}, KUSTOMIZATION)
+        added = {name: text for name, text in added.items() if name not in known}
+        put(f"components/{name}", added, COMPONENT)
+    for name in JOBS:
+        added = objects(folder / f"component-{name.replace('/', '-')}.txt")
+        put(name, {name: text for name, text in added.items() if name not in known}, KUSTOMIZATION)
     wanted[deploy_values.CHART / "README.md"] = deploy_values.readme()
     return wanted
 
@@ -113,6 +122,8 @@ def compose(folder):
         put(f"with-{name}", ["resources: [@/overlays/sqlite, @/storage/sqlite]", f"components: [@/components/{name}]"])
     put("with-replicas", ["resources: [@/overlays/sqlite, @/storage/sqlite]", "replicas: [{ name: sweep-worker-gpu, count: 8 }]"])
     put("with-migration", ["resources: [@/overlays/postgres, @/storage/postgres, @/storage/sqlite, @/migration]"])
+    page = deploy_pages.files()["kustomization.yaml"].text.replace("../deploy/kubernetes", "@")
+    put(f"{server.OTHER_NAMESPACE}-page", page.splitlines())
     for store in STORES:
         for scaler in ("keda", "hpa"):
             listed = ", ".join(f"@/components/{name}" for name in COMPONENTS if name == scaler or name not in ("keda", "hpa"))
@@ -188,6 +199,19 @@ def validate(paths):
     print(f"{len(checks.MISTAKES) + 3} planted mistakes were found")
 
 
+def commands_of_pages(folder, kubectl, helm):
+    """What is wrong with the commands of the pages, and with the objects that people write by them."""
+    found, count = deploy_commands.problems(folder, kubectl, helm)
+    for place, loaded in deploy_pages.objects():
+        own = server.problems(loaded) + [problem for pod in checks.pods(loaded) for problem in checks.restricted(pod)]
+        if "kueue" not in loaded["apiVersion"]:
+            own += checks.schema(loaded, VERSIONS)
+        found += [f"{place}: {loaded['kind']} {loaded['metadata']['name']}: {problem}" for problem in own]
+    if found:
+        sys.exit("\n".join(found))
+    print(f"{count} commands of the pages, and {len(deploy_commands.MISTAKES)} planted mistakes in such commands were found")
+
+
 def front(path):
     for loaded, _ in documents(path.read_text()):
         if "haproxy.cfg" in loaded.get("data", {}):
@@ -201,7 +225,9 @@ def main():
     elif command == "validate":
         validate([pathlib.Path(path) for path in arguments])
     elif command == "examples":
-        deploy_pages.write_values(pathlib.Path(arguments[0]))
+        deploy_pages.write(pathlib.Path(arguments[0]))
+    elif command == "pages":
+        commands_of_pages(pathlib.Path(arguments[0]), *arguments[1:])
     elif command == "front":
         front(pathlib.Path(arguments[0]))
     else:

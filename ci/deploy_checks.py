@@ -14,12 +14,14 @@ from cloudcoil.models.prometheus_operator import v1 as monitoring
 
 OPERATORS = {
     ("keda.sh/v1alpha1", "ScaledObject"): keda.ScaledObject,
+    ("keda.sh/v1alpha1", "ScaledJob"): keda.ScaledJob,
     ("monitoring.coreos.com/v1", "ServiceMonitor"): monitoring.ServiceMonitor,
     ("monitoring.coreos.com/v1", "PrometheusRule"): monitoring.PrometheusRule,
 }
 # Made by people or by cert-manager, never by the chart.
 OUTSIDE = {"tokens", "coordinator-tls", "worker-tls", "postgres", "sweep-postgres", "bucket", "pages", "grpc", "sweep-tls",
-           "sweep-tokens", "store", "data", "cache", "registry", "datasets", "sweep-cache"}
+           "sweep-tokens", "store", "data", "cache", "registry", "datasets", "sweep-cache", "backup", "backup-token", "sweep-worker-tls",
+           "sweep-pages-tls", "sweep-grpc-tls"}
 
 
 def problems(objects, versions):
@@ -34,14 +36,24 @@ def problems(objects, versions):
 
 def schema(loaded, versions):
     model = OPERATORS.get((loaded["apiVersion"], loaded["kind"]))
+    if loaded["kind"] == "ScaledJob":
+        # What is in the Job is Kubernetes' to read: the operator's model does not take its quantities.
+        job = {"apiVersion": "batch/v1", "kind": "Job", "metadata": loaded["metadata"], "spec": loaded["spec"]["jobTargetRef"]}
+        rest = {**loaded["spec"], "jobTargetRef": {"template": {"spec": {"containers": [{"name": "worker"}]}}}}
+        return schema(job, versions) + operators(model, {**loaded, "spec": rest})
     if model:
-        try:
-            read = model.model_validate(loaded).model_dump(by_alias=True, exclude_unset=True, mode="json")
-        except ValueError as error:
-            return [str(error)]
-        return unknown(loaded, read, "")
+        return operators(model, loaded)
     found = [(version, kubernetes(json.dumps(loaded, sort_keys=True), version)) for version in versions]
     return [f"Kubernetes {version}: {problem}" for version, problem in found if problem]
+
+
+def operators(model, loaded):
+    """What an operator's model says of an object."""
+    try:
+        read = model.model_validate(loaded).model_dump(by_alias=True, exclude_unset=True, mode="json")
+    except ValueError as error:
+        return [str(error)]
+    return unknown(loaded, read, "")
 
 
 @functools.cache
@@ -216,8 +228,8 @@ def selecting(objects):
             found.append(f"NetworkPolicy {name} has a rule for nobody, which lets everybody in")
     allowed = {port["port"] for policy in named(objects, "NetworkPolicy").values()
                for rule in policy["spec"].get("ingress", []) for port in rule.get("ports", [])}
-    open_ports = {port["containerPort"] for workload in workloads(objects)
-                  for container in pods(workload)[0]["containers"] for port in container["ports"]}
+    open_ports = {port["containerPort"] for loaded in objects for pod in pods(loaded)
+                  for container in pod["containers"] for port in container.get("ports", [])}
     found += [f"a network policy opens port {port}, where nobody listens" for port in allowed - open_ports]
     return found
 
@@ -225,6 +237,8 @@ def selecting(objects):
 def pointing(objects):
     """What is scaled and what an ingress leads to."""
     found = []
+    pools = {name for name, loaded in named(objects, "ConfigMap").items() if "worker.yaml" in loaded.get("data", {})}
+    found += [f"ScaledJob {name} is for no pool" for name in named(objects, "ScaledJob") if name not in pools]
     for kind in ("ScaledObject", "HorizontalPodAutoscaler"):
         for name, loaded in named(objects, kind).items():
             target = named(objects, "Deployment").get(loaded["spec"]["scaleTargetRef"]["name"])
@@ -289,6 +303,8 @@ MISTAKES = {
     "a port without a protocol": change("Service", "peers", "spec", "ports", 0, {"name": "grpc", "port": 7733, "targetPort": "grpc"}),
     "a GPU count that is a number": change("Deployment", "gpu", *POD, "containers", 0, "resources", "limits", "nvidia.com/gpu", 1),
     "a rule that lets in nobody, and so everybody": change("NetworkPolicy", "coordinator", "spec", "ingress", 0, "from", []),
+    "a pod of Jobs with a field that Kubernetes does not know": change("ScaledJob", "", "spec", "jobTargetRef", "template", "spec", "container", []),
+    "Jobs for no pool": change("ScaledJob", "", "metadata", "name", "nobody"),
     "something scaled that is not there": change("ScaledObject", "", "spec", "scaleTargetRef", "name", "nobody"),
 }
 

@@ -67,6 +67,10 @@ fn command_lines(piece: &str) -> Vec<(Vec<String>, Vec<String>)> {
         if word.ends_with(',') && !word.contains(['[', '/']) {
             continue;
         }
+        // An object of Kubernetes: `kubectl scale deployment/sweep-coordinator --replicas=0`.
+        if ["deployment/", "statefulset/"].iter().any(|kind| word.starts_with(kind)) {
+            continue;
+        }
         let word = word.trim_start_matches(['"', '\'', '(', '[', '$']).trim_end_matches([',', '"', '\'', ']', ')']);
         let name = word.trim_start_matches("ExecStart=").rsplit('/').next().unwrap_or(word);
         // An argument of another program: `cargo build -p sweep-worker --bin sweep-worker`.

@@ -91,7 +91,7 @@ fn problems(folder: &str, allowed: &BTreeSet<String>, lines: &[String], name: &s
         found.extend(foreign.map(|flag| format!("{name}: this program has no flag {flag}: {}", line.trim())));
         for (_, prefix) in VARIABLES.iter().filter(|(speaker, _)| *speaker == folder) {
             // Before the first quote stands code, with constants of such names.
-            let sentence = said.split_once('"').map_or("", |(_, sentence)| sentence);
+            let sentence = said.find('"').map_or("", |quote| &said[quote..]);
             let variables = words(sentence, "SWEEP_").into_iter();
             let foreign = variables.filter(|word| !word.starts_with(prefix) && *word != COMMON);
             found.extend(foreign.map(|word| format!("{name}: this program does not read {word}: {}", line.trim())));

@@ -26,10 +26,10 @@ fn pods_have_the_time_that_their_hook_and_their_program_take() {
     for container in manifests::containers(&objects) {
         let (file, name) = container.place.split_once(": ").expect("a place has both");
         let is = |(other, object): &&(String, Value)| {
-            other == file && object["metadata"]["name"] == name && !object["spec"]["template"].is_null()
+            other == file && object["metadata"]["name"] == name && !manifests::pod(object).is_null()
         };
         let (_, workload) = objects.iter().find(is).expect("it is there");
-        let pod = &workload["spec"]["template"]["spec"];
+        let pod = manifests::pod(workload);
         let grace = pod["terminationGracePeriodSeconds"].as_u64().expect("a pod says how long it may take");
         for text in super::configurations::of(&container, &objects) {
             let leaving = number(&text, "shutdown_seconds:");

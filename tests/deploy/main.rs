@@ -7,6 +7,7 @@ mod commands;
 mod configurations;
 mod files;
 mod hints;
+mod jobs;
 mod lifetimes;
 mod manifests;
 mod metrics;

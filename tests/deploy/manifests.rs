@@ -27,7 +27,7 @@ pub(crate) struct Container {
 pub(crate) fn containers(objects: &[(String, Value)]) -> Vec<Container> {
     let mut found = Vec::new();
     for (file, object) in objects {
-        let pod = &object["spec"]["template"]["spec"];
+        let pod = pod(object);
         for container in list(&pod["containers"]) {
             let program = text(&container["name"]);
             if program == "coordinator" || program == "worker" {
@@ -36,6 +36,20 @@ pub(crate) fn containers(objects: &[(String, Value)]) -> Vec<Container> {
         }
     }
     found
+}
+
+/// The pod of a Deployment, a StatefulSet, a ScaledJob or a CronJob; null for what makes no pods.
+pub(crate) fn pod(object: &Value) -> &Value {
+    let spec = &object["spec"];
+    let places = [&spec["template"], &spec["jobTargetRef"]["template"], &spec["jobTemplate"]["spec"]["template"]];
+    let template = places.into_iter().find(|template| !template.is_null());
+    &template.unwrap_or(spec)["spec"]
+}
+
+/// The commands of a pod's containers, in the order in which Kubernetes runs them.
+pub(crate) fn commands(pod: &Value) -> Vec<Vec<String>> {
+    let containers = list(&pod["initContainers"]).iter().chain(list(&pod["containers"]));
+    containers.map(|container| list(&container["command"]).iter().map(text).collect()).collect()
 }
 
 fn read(place: String, program: String, container: &Value, pod: &Value) -> Container {

@@ -56,7 +56,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- if eq .Values.coordinator.store "postgres" }}true{{ end }}
 {{- end }}
 
-{{/* HAProxy stands in front of several coordinators, and is the way in. */}}
+{{/* Whether HAProxy is before the coordinators: it is the way in then. */}}
 {{- define "sweep.fronted" -}}
 {{- if and (include "sweep.replicated" .) .Values.front.enabled }}true{{ end }}
 {{- end }}
@@ -83,6 +83,15 @@ What follows a service's name. Names within the namespace need nothing; with TLS
 {{- join "," $list }}
 {{- else -}}
 {{ $scheme }}://{{ $service }}{{ $domain }}:7733
+{{- end }}
+{{- end }}
+
+{{/* The address that leads to the coordinator that answers; without HAProxy, every coordinator's. */}}
+{{- define "sweep.wayIn" -}}
+{{- if and (include "sweep.replicated" .) (not .Values.front.enabled) }}
+{{- include "sweep.addresses" . }}
+{{- else -}}
+{{ include "sweep.scheme" . }}://{{ include "sweep.coordinator" . }}{{ include "sweep.domain" . }}:7733
 {{- end }}
 {{- end }}
 

@@ -36,3 +36,74 @@ default's whole.
 {{- end }}
 {{- toYaml $values }}
 {{- end }}
+
+{{- define "sweep.workerName" -}}
+{{- printf "%s-worker-%s" (include "sweep.fullname" .root) .pool }}
+{{- end }}
+
+{{/* Whether a pool's workers are Jobs that end when they have nothing to do. Of: the pool's values. */}}
+{{- define "sweep.asJobs" -}}
+{{- if and .autoscaling.enabled (eq .autoscaling.mode "jobs") }}true{{ end }}
+{{- end }}
+
+{{/*
+Slots of one worker: what `slots` says, and for `auto` the worker's GPUs or cores. Of: the pool's values.
+*/}}
+{{- define "sweep.slots" -}}
+{{- if .autoscaling.slotsPerWorker }}
+{{- int .autoscaling.slotsPerWorker }}
+{{- else if kindIs "slice" .slots }}
+{{- len .slots }}
+{{- else if regexMatch "^[0-9]+$" (toString .slots) }}
+{{- toString .slots }}
+{{- else if ne .slots "auto" }}
+{{- splitList "," .slots | len }}
+{{- else if gt (int .gpus) 0 }}
+{{- int .gpus }}
+{{- else }}
+{{- $limits := .resources.limits | default dict }}
+{{- $cores := toString ($limits.cpu | default "1") }}
+{{- if hasSuffix "m" $cores }}
+{{- max 1 (ceil (divf (trimSuffix "m" $cores | float64) 1000)) }}
+{{- else }}
+{{- max 1 (ceil (float64 $cores)) }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{/*
+How long running trials may go on when a pod has to leave. A pod that an autoscaler takes away may be a busy one, so a pool
+that is scaled as a Deployment lets them end. Of: the pool's values.
+*/}}
+{{- define "sweep.drainSeconds" -}}
+{{- if and .autoscaling.enabled (eq .autoscaling.mode "deployment") }}
+{{- max (int .drainSeconds) (int .autoscaling.drainSeconds) }}
+{{- else }}
+{{- int .drainSeconds }}
+{{- end }}
+{{- end }}
+
+{{/*
+The pools as the coordinator's configuration has them, in the order in which waiting trials count for them. Of: the root.
+*/}}
+{{- define "sweep.pools" -}}
+{{- $root := . }}
+{{- $sorted := dict }}
+{{- range $pool, $own := .Values.workers }}
+{{- $values := include "sweep.pool" (dict "root" $root "pool" $pool "own" $own) | fromYaml }}
+{{- if $values.enabled }}
+{{- $most := ternary (int $values.autoscaling.maxReplicas) (max 1 (int $values.replicas)) $values.autoscaling.enabled }}
+{{- $entry := dict "name" $pool "slots" (include "sweep.slots" $values | int) "device" (ternary "cuda" "cpu" (gt (int $values.gpus) 0)) "max_workers" $most }}
+{{- $memory := toString (get $values.config "slot_memory" | default "auto") }}
+{{- if ne $memory "auto" }}
+{{- $_ := set $entry "memory" $memory }}
+{{- end }}
+{{- $_ := set $sorted (printf "%04d %s" (int $values.autoscaling.order) $pool) $entry }}
+{{- end }}
+{{- end }}
+{{- $list := list }}
+{{- range $_, $entry := $sorted }}
+{{- $list = append $list $entry }}
+{{- end }}
+{{- toYaml $list }}
+{{- end }}

@@ -2,6 +2,12 @@
 {{- define "sweep.workerPod" -}}
 {{- $root := .root }}
 {{- $values := .values }}
+{{- $drain := include "sweep.drainSeconds" $values | int }}
+{{- $annotations := $values.podAnnotations | default dict }}
+{{- if include "sweep.asJobs" $values }}
+{{- /* An autoscaler of nodes would move it, which for a Job is its end. */}}
+{{- $annotations = merge (deepCopy $annotations) (dict "cluster-autoscaler.kubernetes.io/safe-to-evict" "false") }}
+{{- end -}}
 metadata:
   labels:
     {{- include "sweep.labels" $root | nindent 4 }}
@@ -12,15 +18,18 @@ metadata:
     {{- end }}
   annotations:
     checksum/config: {{ toYaml .config | sha256sum }}
-    {{- with $values.podAnnotations }}
+    {{- with $annotations }}
     {{- toYaml . | nindent 4 }}
     {{- end }}
 spec:
   serviceAccountName: {{ $values.serviceAccountName | default (include "sweep.account" $root) }}
   automountServiceAccountToken: false
   enableServiceLinks: false
-  # {{ $values.drainSeconds }} s for running trials, {{ $values.shutdownSeconds }} s for checkpoints and the last words, and 30 s to spare.
-  terminationGracePeriodSeconds: {{ add (int $values.drainSeconds) (int $values.shutdownSeconds) 30 }}
+  {{- if include "sweep.asJobs" $values }}
+  restartPolicy: Never
+  {{- end }}
+  # {{ $drain }} s for running trials, {{ $values.shutdownSeconds }} s for checkpoints and last results, and 30 s to spare.
+  terminationGracePeriodSeconds: {{ add $drain (int $values.shutdownSeconds) 30 }}
   {{- with $root.Values.imagePullSecrets }}
   imagePullSecrets: {{- toYaml . | nindent 4 }}
   {{- end }}
@@ -40,12 +49,14 @@ spec:
   {{- with $values.affinity }}
   affinity: {{- toYaml . | nindent 4 }}
   {{- end }}
+  {{- if not (include "sweep.asJobs" $values) }}
   topologySpreadConstraints:
     - maxSkew: 1
       topologyKey: kubernetes.io/hostname
       whenUnsatisfiable: ScheduleAnyway
       labelSelector:
         matchLabels: {{- .selector | nindent 10 }}
+  {{- end }}
   containers:
     - name: worker
       image: {{ include "sweep.image" (dict "image" $values.image "tag" (printf "%s%s" $root.Chart.AppVersion (ternary "" "-cpu" (gt (int $values.gpus) 0)))) }}
@@ -82,7 +93,7 @@ spec:
       lifecycle:
         # Takes nothing new and lets running trials end, for so many seconds. SIGTERM comes after it: trainers write
         # checkpoints, and what is left goes back to the queue.
-        preStop: { exec: { command: [/usr/local/bin/sweep-drain, "{{ $values.drainSeconds }}"] } }
+        preStop: { exec: { command: [/usr/local/bin/sweep-drain, "{{ $drain }}"] } }
       {{- $resources := deepCopy $values.resources }}
       {{- if gt (int $values.gpus) 0 }}
       {{- $_ := set $resources "limits" (mustMergeOverwrite (dict) ($resources.limits | default dict) (dict $values.gpuResource ($values.gpus | int | toString))) }}

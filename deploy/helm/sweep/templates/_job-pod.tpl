@@ -1,0 +1,42 @@
+{{/*
+What the pods of Jobs that look after stores share: everything but containers and volumes. Of: root, component.
+*/}}
+{{- define "sweep.jobPodMetadata" -}}
+labels:
+  {{- include "sweep.labels" .root | nindent 2 }}
+  app.kubernetes.io/component: {{ .component }}
+{{- end }}
+
+{{- define "sweep.jobPodSpec" -}}
+{{- $values := .root.Values -}}
+restartPolicy: Never
+serviceAccountName: {{ include "sweep.account" .root }}
+automountServiceAccountToken: false
+enableServiceLinks: false
+{{- with $values.imagePullSecrets }}
+imagePullSecrets: {{- toYaml . | nindent 2 }}
+{{- end }}
+securityContext: {{- include "sweep.podSecurity" .root | nindent 2 }}
+{{- with $values.coordinator.nodeSelector }}
+nodeSelector: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with $values.coordinator.tolerations }}
+tolerations: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+
+{{/* The image of the coordinators, which has sweepctl. */}}
+{{- define "sweep.sweepctlImage" -}}
+{{ include "sweep.image" (dict "image" .Values.coordinator.image "tag" .Chart.AppVersion) }}
+{{- end }}
+
+{{/* An image with bash, cp and diff: the coordinators' has no shell. Of: root, image. */}}
+{{- define "sweep.shellImage" -}}
+{{- $workers := include "sweep.image" (dict "image" .root.Values.workerDefaults.image "tag" (printf "%s-cpu" .root.Chart.AppVersion)) -}}
+{{ .image | default $workers }}
+{{- end }}
+
+{{/* No coordinator runs while a Job makes the store that it will open. */}}
+{{- define "sweep.stopped" -}}
+{{- if .Values.migration.enabled }}true{{ end }}
+{{- end }}

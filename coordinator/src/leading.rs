@@ -21,6 +21,7 @@ use crate::grpc::worker::Workers;
 use crate::grpc::{MAX_ENDING_BYTES, MAX_QUESTION_BYTES, MAX_REPORT_BYTES, MAX_RESPONSE_BYTES};
 use crate::metrics::Metrics;
 use crate::store::Store;
+use crate::streams::Streams;
 use crate::store::artifacts::Folder;
 use crate::store::leadership::{Leadership, Led, Waiting};
 use crate::unix_ms;
@@ -83,6 +84,8 @@ pub(crate) struct Office {
     pub(crate) artifacts: Folder,
     /// What this coordinator is.
     pub(crate) about: Arc<About>,
+    /// How many of them there may be.
+    pub(crate) streams: Streams,
     /// Where streams run.
     pub(crate) tasks: TaskTracker,
     pub(crate) standing: watch::Sender<Standing>,
@@ -211,7 +214,8 @@ impl Office {
     fn room(&self, engine: engine::Handle, store: Arc<dyn Store>, term: &CancellationToken) -> Room {
         let workers = WorkerServiceServer::new(Workers::new(engine.clone(), self.artifacts.clone()));
         let about = Arc::clone(&self.about);
-        let sweeps = Sweeps::new(engine.clone(), self.artifacts.clone(), about, (self.tasks.clone(), term.clone()));
+        let run = (self.streams.clone(), self.tasks.clone(), term.clone());
+        let sweeps = Sweeps::new(engine.clone(), self.artifacts.clone(), about, run);
         let people = sweeps.clone();
         let sweeps = SweepServiceServer::new(sweeps);
         let workers = workers.max_encoding_message_size(MAX_RESPONSE_BYTES);

@@ -17,6 +17,7 @@ pub mod program;
 pub mod reproduction;
 pub mod server;
 pub mod store;
+pub mod streams;
 pub mod untrusted;
 pub mod web;
 

@@ -36,6 +36,7 @@ use crate::store::artifacts::Folder;
 use crate::store::leadership::{Leadership, Waiting};
 use crate::store::location::Location;
 use crate::store::{self, Store};
+use crate::streams::Streams;
 use crate::unix_ms;
 use crate::web::{Web, router};
 
@@ -199,6 +200,7 @@ pub async fn start_at(config: Config, clock: Clock, shutdown: CancellationToken)
         },
         artifacts,
         about,
+        streams: Streams::new(config.streams),
         tasks: tasks.clone(),
         standing,
         ready,

@@ -44,10 +44,18 @@ impl Caller {
 }
 
 /// Which token and which certificate. Nobody at all is one too.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub(crate) struct Identity {
     token: Option<Digest>,
     certificate: Option<Digest>,
+}
+
+#[cfg(test)]
+impl Identity {
+    /// Of a token alone.
+    pub(crate) fn of_token(token: Digest) -> Self {
+        Self { token: Some(token), certificate: None }
+    }
 }
 
 /// Whoever was let in.

@@ -105,6 +105,9 @@ pub struct Args {
     /// Workers that an autoscaler starts when trials wait, as YAML: '[{name: gpu, slots: 1, device: cuda, memory: 40GiB}]'
     #[arg(long, value_name = "POOLS")]
     pub pools: Option<String>,
+    /// The most streams, exports and estimates at a time, as YAML: '{watches: 500, per_token: 50}'
+    #[arg(long, value_name = "LIMITS")]
+    pub limits: Option<String>,
     /// Seconds that everything may take to end
     #[arg(long, value_name = "SECONDS")]
     pub shutdown_seconds: Option<String>,
@@ -147,6 +150,7 @@ impl Args {
             ("max_sweeps", self.max_sweeps.as_deref()),
             ("max_workers", self.max_workers.as_deref()),
             ("pools", self.pools.as_deref()),
+            ("limits", self.limits.as_deref()),
             ("shutdown_seconds", self.shutdown_seconds.as_deref()),
             ("log", self.log.as_deref()),
         ]

@@ -12,6 +12,7 @@ use sweep_spec::retry::{Changes, MAX_FAILURES};
 use super::{GivenTokens, MAX_FILE_BYTES, Role};
 use crate::engine::Limits;
 use crate::listen::tls;
+use crate::streams;
 
 /// The most slots of a pool's worker, and the most workers of a pool.
 const MAX_POOL_SLOTS: u32 = 1024;
@@ -19,7 +20,20 @@ const MAX_POOL_WORKERS: u32 = 100_000;
 
 /// Whether the value of a key is a list or a mapping.
 fn is_nested(key: &str) -> bool {
-    matches!(key, "retry" | "pools")
+    matches!(key, "retry" | "pools" | "limits")
+}
+
+/// The largest of `limits`.
+const MAX_LIMIT: usize = 100_000;
+
+/// `limits` as the configuration has them.
+#[derive(Default, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WrittenLimits {
+    watches: Option<usize>,
+    exports: Option<usize>,
+    estimates: Option<usize>,
+    per_token: Option<usize>,
 }
 
 /// A pool as the configuration has it.
@@ -146,6 +160,37 @@ impl Layers {
         let sound = problems.is_empty();
         self.errors.extend(problems);
         sound.then_some(pools)
+    }
+
+    /// `limits`: a mapping in a file, its text elsewhere.
+    pub(super) fn streams(&mut self) -> Option<streams::Limits> {
+        let (text, source) = self.values.get("limits")?;
+        let written: Option<WrittenLimits> = match serde_yaml::from_str(text) {
+            Ok(written) => written,
+            Err(error) => {
+                self.errors.push(format!("{source}: `limits`: {error}"));
+                return None;
+            }
+        };
+        let WrittenLimits { watches, exports, estimates, per_token } = written.unwrap_or_default();
+        let (usual, mut problems) = (streams::Limits::default(), Vec::new());
+        let mut limit = |name: &str, written: Option<usize>, usual: usize| match written {
+            Some(limit) if !(1..=MAX_LIMIT).contains(&limit) => {
+                problems.push(format!("{source}: `limits`: expected `{name}` from 1 to {MAX_LIMIT}, found {limit}"));
+                usual
+            }
+            Some(limit) => limit,
+            None => usual,
+        };
+        let limits = streams::Limits {
+            watches: limit("watches", watches, usual.watches),
+            exports: limit("exports", exports, usual.exports),
+            estimates: limit("estimates", estimates, usual.estimates),
+            per_token: limit("per_token", per_token, usual.per_token),
+        };
+        let sound = problems.is_empty();
+        self.errors.extend(problems);
+        sound.then_some(limits)
     }
 
     /// How much there may be at a time.

@@ -19,6 +19,7 @@ use crate::access::refresh::GivenTokens;
 use crate::engine::Limits;
 use crate::listen::tls;
 use crate::store::location::Location;
+use crate::streams;
 
 /// The default file, with comments.
 pub const DEFAULT: &str = include_str!("../coordinator.yaml");
@@ -72,6 +73,8 @@ pub struct Config {
     pub limits: Limits,
     /// Workers that something outside starts when trials wait.
     pub pools: Vec<Pool>,
+    /// Answers that take long: the most at a time.
+    pub streams: streams::Limits,
     /// How long everything may take to end.
     pub shutdown_seconds: u64,
     /// What is logged.
@@ -189,7 +192,7 @@ impl Config {
         let unplaceable_grace_ms = layers.take("unplaceable_grace_ms", MILLISECONDS, is_milliseconds);
         let describe_again_ms = layers.take("describe_again_ms", MILLISECONDS, is_milliseconds);
         let limits = layers.limits();
-        let pools = layers.pools();
+        let (pools, streams) = (layers.pools(), layers.streams());
         let shutdown = "a number of seconds from 1 to 3600";
         let shutdown_seconds = layers.take("shutdown_seconds", shutdown, |value| (1..=3600).contains(value));
         let filter = |text: &String| text.parse::<tracing_subscriber::EnvFilter>().is_ok();
@@ -219,6 +222,7 @@ impl Config {
                 describe_again_ms: describe_again_ms?,
                 limits: limits?,
                 pools: pools?,
+                streams: streams?,
                 shutdown_seconds: shutdown_seconds?,
                 log: log?,
                 accept_loss: false,

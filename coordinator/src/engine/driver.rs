@@ -21,6 +21,7 @@ use super::heard::Heard;
 use super::live::Live;
 use super::people::{NOBODY, audit};
 use super::restore;
+use super::touched::Touched;
 use crate::clock::Clock;
 use crate::metrics::Metrics;
 use crate::store::codes::AuditAction;
@@ -53,6 +54,7 @@ pub(crate) struct Parts {
     pub(crate) heard: Heard,
     pub(crate) decide: mpsc::UnboundedSender<Decide>,
     pub(crate) changes: watch::Sender<u64>,
+    pub(crate) touched: Touched,
     pub(crate) ready: watch::Sender<bool>,
     pub(crate) trouble: watch::Sender<Trouble>,
     pub(crate) last_sweep: Arc<std::sync::atomic::AtomicU64>,
@@ -265,6 +267,7 @@ impl Driver {
             let _ = self.parts.decide.send(what);
         }
         if !batch.changed.is_empty() {
+            self.parts.touched.touch(&batch.changed);
             self.parts.changes.send_modify(|count| *count += 1);
         }
     }

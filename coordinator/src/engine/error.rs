@@ -83,6 +83,12 @@ pub enum Error {
         /// Of what, and how many there may be.
         what: String,
     },
+    /// So many of its kind are under way that no more is begun.
+    #[error("{what}: try again in a moment")]
+    Busy {
+        /// Of what, and how many there may be.
+        what: String,
+    },
     /// The session has ended or never was.
     #[error("the session is unknown: register again")]
     UnknownSession,
@@ -137,7 +143,7 @@ impl Error {
             | Self::UnknownSession
             | Self::Semantics { .. }
             | Self::Version { .. } => true,
-            Self::Unavailable | Self::Held { .. } | Self::Troubled { .. } | Self::Store(_) | Self::Internal(_) => false,
+            Self::Unavailable | Self::Busy { .. } | Self::Held { .. } | Self::Troubled { .. } | Self::Store(_) | Self::Internal(_) => false,
         }
     }
 

@@ -36,6 +36,7 @@ mod study;
 mod submit;
 #[cfg(test)]
 mod test_driver;
+mod touched;
 mod view;
 mod weights;
 
@@ -66,6 +67,7 @@ pub use outlook::Cost;
 pub(crate) use report::material;
 pub use reproduce::{Answered, Reproducing};
 pub use status::{Board, StageStatus, Status};
+pub(crate) use touched::Touched;
 pub(crate) use study::epoch;
 pub use submit::{Submit, Submitted};
 
@@ -92,6 +94,7 @@ pub struct Handle {
     /// One sweep is expanded at a time, which bounds memory and gives choices their order.
     expansions: Arc<tokio::sync::Mutex<()>>,
     changes: watch::Receiver<u64>,
+    touched: Touched,
     ready: watch::Receiver<bool>,
     trouble: watch::Receiver<Trouble>,
     last_sweep: Arc<AtomicU64>,
@@ -162,7 +165,7 @@ fn parts(
     let (ready, is_ready) = watch::channel(false);
     let (trouble, troubled) = watch::channel(Trouble::None);
     let last_sweep = Arc::new(AtomicU64::new(0));
-    let (costs, heard) = (costs::Shared::default(), Heard::default());
+    let (costs, heard, touched) = (costs::Shared::default(), Heard::default(), Touched::default());
     let handle = Handle {
         commands,
         heard: heard.clone(),
@@ -170,6 +173,7 @@ fn parts(
         artifacts,
         expansions: Arc::default(),
         changes: changed,
+        touched: touched.clone(),
         ready: is_ready,
         trouble: troubled,
         last_sweep: Arc::clone(&last_sweep),
@@ -194,6 +198,7 @@ fn parts(
         heard,
         decide,
         changes,
+        touched,
         ready,
         trouble,
         last_sweep,
@@ -416,6 +421,11 @@ impl Handle {
     /// Rises with every commit that changed some sweep.
     pub fn changes(&self) -> watch::Receiver<u64> {
         self.changes.clone()
+    }
+
+    /// Rises with every commit that changed this sweep.
+    pub(crate) fn changes_of(&self, sweep: SweepId) -> watch::Receiver<u64> {
+        self.touched.of(sweep)
     }
 
     /// Whether the engine holds what the store holds.

@@ -15,6 +15,7 @@ pub mod sweep;
 mod sweep_messages;
 pub mod sweep_questions;
 pub mod timing;
+pub(crate) mod watching;
 pub mod worker;
 
 pub(crate) use sweep_messages::status as status_message;
@@ -56,7 +57,7 @@ pub fn status(error: Error) -> Status {
             Status::failed_precondition(error.to_string())
         }
         Error::NameHeld(held) => name_held(&held),
-        Error::TooMany { .. } => Status::resource_exhausted(error.to_string()),
+        Error::TooMany { .. } | Error::Busy { .. } => Status::resource_exhausted(error.to_string()),
         Error::Unavailable | Error::Troubled { .. } | Error::Held { .. } => Status::unavailable(error.to_string()),
         Error::Store(error @ store::Error::Deposed { .. }) => Status::unavailable(error.to_string()),
         Error::Store(error) if error.is_unreachable() => {

@@ -1,54 +1,36 @@
-//! What is sent in pieces: a watched sweep, an export, an artifact.
+//! What is sent in pieces: an export, an artifact.
 
-use std::time::Duration;
-
+use futures::future::BoxFuture;
 use sweep_proto::v1;
 use sweep_scheduler::SweepId;
 use sweep_spec::Digest;
 use tokio::io::AsyncReadExt;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tonic::Status;
 
-use super::status;
 use super::sweep::Sweeps;
 use super::sweep_questions::MAX_PAGE;
+use super::watching::Source;
 use crate::convert::{bytes, metrics_message};
 use crate::engine::Error;
 use crate::store::artifacts;
 use crate::store::record::TrialPage;
 
-/// A watched sweep's status is sent at most this often.
-const WATCH_PAUSE: Duration = Duration::from_millis(250);
-/// Though nothing changed, a watched sweep's status is sent this often: its estimate of the time left goes down.
-const WATCH_LONGEST: Duration = Duration::from_secs(5);
 /// Points of one message of an export.
 const EXPORT_POINTS: usize = 1000;
 const CHUNK_BYTES: usize = 256 * 1024;
 
-impl Sweeps {
-    /// Sends a sweep's status on every change until it has ended.
-    pub(super) async fn watch(&self, sweep: SweepId, answers: &mpsc::Sender<Result<v1::WatchSweepResponse, Status>>) {
-        let mut changes = self.engine.changes();
-        loop {
-            changes.mark_unchanged();
-            let answer = self.status(sweep).await.map_err(status);
-            let running = answer.as_ref().is_ok_and(|status| status.state == i32::from(v1::SweepState::Running));
-            let answer = answer.map(|sweep| v1::WatchSweepResponse { sweep: Some(sweep) });
-            if answers.send(answer).await.is_err() || !running {
-                return;
-            }
-            tokio::select! {
-                () = answers.closed() => return,
-                () = tokio::time::sleep(WATCH_PAUSE) => {}
-            }
-            tokio::select! {
-                () = answers.closed() => return,
-                changed = changes.changed() => if changed.is_err() { return },
-                () = tokio::time::sleep(WATCH_LONGEST) => {}
-            }
-        }
+impl Source for Sweeps {
+    fn ask(&self, sweep: SweepId) -> BoxFuture<'_, Result<v1::SweepStatus, Error>> {
+        Box::pin(self.status(sweep))
     }
 
+    fn changes(&self, sweep: SweepId) -> watch::Receiver<u64> {
+        self.engine.changes_of(sweep)
+    }
+}
+
+impl Sweeps {
     pub(super) async fn export(
         &self,
         sweep: SweepId,

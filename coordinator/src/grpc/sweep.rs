@@ -3,7 +3,7 @@
 use std::pin::Pin;
 use std::sync::Arc;
 
-use futures::Stream;
+use futures::{Stream, StreamExt};
 use sweep_proto::v1;
 use sweep_proto::v1::sweep_service_server::SweepService;
 use sweep_scheduler::SweepId;
@@ -16,14 +16,17 @@ use tokio_util::task::TaskTracker;
 use tonic::{Request, Response, Status};
 
 use super::sweep_questions::{page, reference, submission, trial_digits};
+use super::watching::{Told, Watching};
 use super::worker::{out_of_service, remedy};
 use super::{status, sweep_messages as messages};
 use crate::about::About;
+use crate::access::Caller;
 use crate::access::grpc::named;
 use crate::convert::{self, Invalid, MAX_TEXT_BYTES, bytes, metrics_message};
 use crate::engine::{Board, Error, Handle, Submit};
 use crate::store::artifacts::Folder;
 use crate::store::record::{TrialPage, TrialRecord, TrialRow};
+use crate::streams::{Kind, Permit, Streams};
 
 /// Messages that wait for a slow reader.
 const STREAM_QUEUE: usize = 4;
@@ -35,20 +38,30 @@ type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 pub struct Sweeps {
     pub(crate) engine: Handle,
     pub(crate) artifacts: Folder,
+    watching: Watching,
+    streams: Streams,
     tasks: TaskTracker,
     shutdown: CancellationToken,
     about: Arc<About>,
 }
 
 impl Sweeps {
-    /// On an engine and a folder of artifacts. Streams are run on `tasks` and end with `shutdown`.
+    /// On an engine and a folder of artifacts. As many streams as there may be run on `tasks` and end with `shutdown`.
     pub(crate) fn new(
         engine: Handle,
         artifacts: Folder,
         about: Arc<About>,
-        (tasks, shutdown): (TaskTracker, CancellationToken),
+        (streams, tasks, shutdown): (Streams, TaskTracker, CancellationToken),
     ) -> Self {
-        Self { engine, artifacts, tasks, shutdown, about }
+        Self { engine, artifacts, watching: Watching::default(), streams, tasks, shutdown, about }
+    }
+
+    /// The right to an answer that takes long.
+    ///
+    /// # Errors
+    /// There are as many as there may be.
+    pub(crate) fn begin(&self, kind: Kind, caller: Option<&Caller>) -> Result<Permit, Error> {
+        self.streams.begin(kind, caller.map(|caller| &caller.identity))
     }
 
     pub(crate) async fn find(&self, asked: Option<v1::SweepReference>) -> Result<SweepId, Error> {
@@ -92,17 +105,9 @@ impl Sweeps {
         ReceiverStream::new(stream)
     }
 
-    /// A sweep's status on every change until it has ended.
-    pub(crate) fn watched(&self, id: SweepId) -> ReceiverStream<Result<v1::WatchSweepResponse, Status>> {
-        let (answers, stream) = mpsc::channel(STREAM_QUEUE);
-        let service = self.clone();
-        self.tasks.spawn(async move {
-            tokio::select! {
-                () = service.shutdown.cancelled() => drop(answers.send(Err(status(Error::Unavailable))).await),
-                () = service.watch(id, &answers) => {}
-            }
-        });
-        ReceiverStream::new(stream)
+    /// Where a sweep stands, now and on every change until it has ended.
+    pub(crate) fn watched(&self, id: SweepId) -> impl Stream<Item = Told> + Send + use<> {
+        self.watching.watch(&Arc::new(self.clone()), id, (&self.tasks, &self.shutdown))
     }
 
     pub(crate) async fn artifacts_of(
@@ -286,8 +291,14 @@ impl SweepService for Sweeps {
         &self,
         request: Request<v1::WatchSweepRequest>,
     ) -> Result<Response<Self::WatchSweepStream>, Status> {
+        let permit = self.begin(Kind::Watch, request.extensions().get()).map_err(status)?;
         let id = self.find(request.into_inner().sweep).await.map_err(status)?;
-        Ok(Response::new(Box::pin(self.watched(id))))
+        let answers = self.watched(id).map(move |told| {
+            // The permit ends with the stream.
+            let _held = &permit;
+            told.map(|seen| v1::WatchSweepResponse { sweep: Some(seen.message.clone()) })
+        });
+        Ok(Response::new(Box::pin(answers)))
     }
 
     async fn get_leaderboard(
@@ -396,10 +407,12 @@ impl SweepService for Sweeps {
         &self,
         request: Request<v1::ExportPointsRequest>,
     ) -> Result<Response<Self::ExportPointsStream>, Status> {
+        let permit = self.begin(Kind::Export, request.extensions().get()).map_err(status)?;
         let id = self.find(request.into_inner().sweep).await.map_err(status)?;
         let (answers, stream) = mpsc::channel(STREAM_QUEUE);
         let service = self.clone();
         self.tasks.spawn(async move {
+            let _held = permit;
             let done = tokio::select! {
                 () = service.shutdown.cancelled() => Err(Error::Unavailable),
                 done = service.export(id, &answers) => done,
@@ -415,10 +428,12 @@ impl SweepService for Sweeps {
         &self,
         request: Request<v1::GetReportRequest>,
     ) -> Result<Response<Self::GetReportStream>, Status> {
+        let permit = self.begin(Kind::Export, request.extensions().get()).map_err(status)?;
         let document = self.report(request.into_inner()).await.map_err(status)?;
         let (answers, stream) = mpsc::channel(STREAM_QUEUE);
         let service = self.clone();
         self.tasks.spawn(async move {
+            let _held = permit;
             tokio::select! {
                 () = service.shutdown.cancelled() => drop(answers.send(Err(status(Error::Unavailable))).await),
                 () = super::report::send(document, &answers) => {}
@@ -428,6 +443,7 @@ impl SweepService for Sweeps {
     }
 
     async fn estimate(&self, request: Request<v1::EstimateRequest>) -> Result<Response<v1::EstimateResponse>, Status> {
+        let _permit = self.begin(Kind::Estimate, request.extensions().get()).map_err(status)?;
         self.estimate_one(request.into_inner()).await.map(Response::new).map_err(status)
     }
 

@@ -1,22 +1,26 @@
 //! What pages and `/api/v1` ask, answered in the shapes that `sweepctl --output json` has too. The questions go to the very
 //! services that gRPC asks, only without a wire: here nothing is computed and nothing is decided.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use futures::{Stream, StreamExt};
 use sweep_proto::v1;
 use sweep_shapes as shapes;
 use sweep_spec::Digest;
-use tonic::Status;
 
 use super::problem::Problem;
+use crate::access::Caller;
 use crate::convert::{self, Invalid, MAX_NAME_BYTES};
 use crate::engine::Error;
 use crate::grpc;
 use crate::grpc::analysis::OrderedBoard;
 use crate::grpc::board_part::Part;
 use crate::grpc::sweep::Sweeps;
+use crate::grpc::watching::Seen;
 use crate::store::record::{AuditFilter, TrialPage};
 use crate::store::write::AuditRow;
+use crate::streams::{Kind, Permit};
 
 /// Answers pages while this coordinator leads.
 #[derive(Clone)]
@@ -315,17 +319,18 @@ impl Desk {
         Ok(shapes::AuditPage { entries: entries.collect(), next })
     }
 
-    /// A sweep's status now and on every change, until it has ended.
+    /// Where a sweep stands, now and on every change, until it has ended.
     pub(crate) async fn watched(
         &self,
         sweep: &str,
-    ) -> Result<impl Stream<Item = Result<shapes::Sweep, Problem>> + Send + use<>, Problem> {
+    ) -> Result<impl Stream<Item = Result<Arc<Seen>, Problem>> + Send + use<>, Problem> {
         let id = self.people.find(named(sweep)).await?;
-        let shape = |answer: Result<v1::WatchSweepResponse, Status>| {
-            let status = shapes::expect(answer?.sweep, "sweep")?;
-            Ok(shapes::Sweep::from(status))
-        };
-        Ok(self.people.watched(id).map(shape))
+        Ok(self.people.watched(id).map(|told| told.map_err(Problem::from)))
+    }
+
+    /// The right to an answer that takes long.
+    pub(crate) fn begin(&self, kind: Kind, caller: Option<&Caller>) -> Result<Permit, Problem> {
+        Ok(self.people.begin(kind, caller)?)
     }
 
     /// Submits a spec.

@@ -1,6 +1,6 @@
 //! What is said when something is not as asked: problem details (RFC 9457), made from the one mapping of errors.
 
-use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use sweep_shapes::Incomplete;
@@ -15,7 +15,7 @@ use crate::store::leadership::Waiting;
 /// The media type of a problem.
 pub(crate) const MEDIA_TYPE: &str = "application/problem+json";
 /// Whoever is told to come back later is told after how many seconds.
-const RETRY_SECONDS: HeaderValue = HeaderValue::from_static("2");
+pub(crate) const RETRY_SECONDS: HeaderValue = HeaderValue::from_static("2");
 
 /// Problem details as RFC 9457 has them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
@@ -93,6 +93,10 @@ impl From<Status> for Problem {
 
 impl From<Error> for Problem {
     fn from(error: Error) -> Self {
+        // Not a conflict: the same may be asked again soon.
+        if matches!(error, Error::Busy { .. }) {
+            return Self::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string());
+        }
         grpc::status(error).into()
     }
 }
@@ -124,7 +128,7 @@ impl IntoResponse for Problem {
         let headers = response.headers_mut();
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if status == StatusCode::SERVICE_UNAVAILABLE {
-            headers.insert(HeaderName::from_static("retry-after"), RETRY_SECONDS);
+            headers.insert(header::RETRY_AFTER, RETRY_SECONDS);
         }
         response
     }

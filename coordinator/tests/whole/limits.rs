@@ -205,6 +205,32 @@ async fn minor_versions_talk_and_major_ones_are_refused_with_a_sentence() {
     assert_eq!(ended.state(), v1::SweepState::Succeeded);
 }
 
+#[tokio::test]
+async fn streams_and_estimates_are_bounded_and_one_that_ends_makes_room() {
+    let limits = Some("{watches: 3, exports: 1}".to_owned());
+    let env = Env::with(Args { limits, ..Args::default() }).await;
+    let sweep = env.submit(SPEC).await.id;
+    let mut sweeps = env.sweeps().await;
+    let request = || v1::WatchSweepRequest { sweep: reference(sweep) };
+    let mut open = Vec::new();
+    for _ in 0..3 {
+        let mut stream = sweeps.watch_sweep(request()).await.unwrap().into_inner();
+        assert!(stream.message().await.unwrap().is_some());
+        open.push(stream);
+    }
+    let words = "3 streams that watch sweeps are open, and this coordinator takes no more at a time (limits.watches)";
+    refused(sweeps.watch_sweep(request()).await.map(drop), Code::ResourceExhausted, words);
+    for path in [format!("/api/v1/sweeps/{sweep}/events"), "/events".to_owned()] {
+        let answer = crate::watching::http(&env, &path).await;
+        assert!(answer.starts_with("HTTP/1.1 503") && answer.contains("retry-after: 2"), "{path}: {answer}");
+    }
+    drop(open);
+    // The coordinator hears of it with the connection's next word.
+    while sweeps.watch_sweep(request()).await.is_err() {
+        tokio::task::yield_now().await;
+    }
+}
+
 /// Two filters under two seeds, then four rates of dropout with the better of them.
 const STAGED: &str = "
 version: 1
@@ -241,7 +267,8 @@ async fn trials_that_have_not_ended_are_bounded_over_all_sweeps() {
     refused(sweeps.submit(fresh).await, Code::ResourceExhausted, "cancel a sweep that is not needed");
     let large = SPEC.replace("seeds: [0, 1]", "seeds: [4, 5, 6]");
     refused(sweeps.submit(submit(&large)).await, Code::ResourceExhausted, "ask for fewer trials, or in stages");
-    assert_eq!(env.status(second).await.counts.unwrap().queued, 14);
+    let counts = env.status(second).await.counts.unwrap();
+    assert_eq!(counts.queued + counts.running, 14);
 }
 
 #[tokio::test]

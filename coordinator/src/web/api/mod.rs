@@ -13,8 +13,6 @@ mod table;
 mod trials;
 mod workers;
 
-use std::sync::Arc;
-
 use axum::Router;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
@@ -22,7 +20,6 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post};
 use serde::Serialize;
-use tokio::sync::Semaphore;
 
 use super::Web;
 use super::desk::Desk;
@@ -32,8 +29,6 @@ use crate::engine::Error;
 
 /// Where it lives.
 pub(super) const ROOT: &str = "/api/v1";
-/// Streams of events that are open at a time.
-const MAX_WATCHERS: usize = 256;
 /// Answers are for programs: a browser that is shown one runs nothing in it.
 const POLICY: HeaderValue = HeaderValue::from_static("default-src 'none'; sandbox");
 
@@ -41,7 +36,6 @@ const POLICY: HeaderValue = HeaderValue::from_static("default-src 'none'; sandbo
 #[derive(Clone)]
 pub(super) struct Api {
     web: Web,
-    watchers: Arc<Semaphore>,
 }
 
 /// The desk, where this coordinator leads.
@@ -105,7 +99,7 @@ fn routes() -> Vec<(&'static str, MethodRouter<Api>)> {
 
 /// All routes, to be put under the root.
 pub(super) fn router(web: Web) -> Router<()> {
-    let api = Api { web, watchers: Arc::new(Semaphore::new(MAX_WATCHERS)) };
+    let api = Api { web };
     let routes = routes().into_iter().fold(Router::new(), |router, (path, handlers)| router.route(path, handlers));
     routes
         .method_not_allowed_fallback(async || {

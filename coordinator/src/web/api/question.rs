@@ -52,6 +52,17 @@ impl<S: Send + Sync> FromRequestParts<S> for Named {
     }
 }
 
+/// Who asks, as the door let them in.
+pub(super) struct Asker(pub(super) Option<Caller>);
+
+impl<S: Sync> FromRequestParts<S> for Asker {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Infallible> {
+        Ok(Self(parts.extensions.get::<Caller>().cloned()))
+    }
+}
+
 /// Who asks, where a token says it.
 pub(super) struct Who(Option<String>);
 

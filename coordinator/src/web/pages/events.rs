@@ -5,7 +5,7 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
-use axum::extract::State;
+use axum::extract::{Request, State};
 use axum::http::header;
 use axum::response::IntoResponse;
 use axum::response::sse::{Event, KeepAlive, Sse};
@@ -14,6 +14,8 @@ use tokio::sync::watch;
 
 use super::Pages;
 use super::refusals::Refusal;
+use crate::access::Caller;
+use crate::streams::Kind;
 
 /// Between two events.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -22,8 +24,10 @@ const ALIVE: Duration = Duration::from_secs(10);
 /// A browser dials again after so long.
 const AGAIN: Duration = Duration::from_secs(2);
 
-pub(super) async fn stream(State(pages): State<Pages>) -> Result<impl IntoResponse, Refusal> {
-    let mut changes = pages.people()?.engine.changes();
+pub(super) async fn stream(State(pages): State<Pages>, request: Request) -> Result<impl IntoResponse, Refusal> {
+    let people = pages.people()?;
+    let permit = people.begin(Kind::Watch, request.extensions().get::<Caller>())?;
+    let mut changes = people.engine.changes();
     changes.mark_unchanged();
     let events = stream::unfold((changes, true), |(mut changes, first)| async move {
         if first {
@@ -34,7 +38,11 @@ pub(super) async fn stream(State(pages): State<Pages>) -> Result<impl IntoRespon
         changes.changed().await.ok()?;
         Some((event("change", &changes), (changes, false)))
     });
-    let events = futures::StreamExt::map(events, Ok::<_, Infallible>);
+    let events = futures::StreamExt::map(events, move |event| {
+        // The permit ends with the stream.
+        let _held = &permit;
+        Ok::<_, Infallible>(event)
+    });
     let alive = KeepAlive::new().interval(ALIVE);
     Ok(([(header::CACHE_CONTROL, "no-store")], Sse::new(events).keep_alive(alive)))
 }

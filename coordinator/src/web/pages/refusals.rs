@@ -1,6 +1,6 @@
 //! Pages that say why there is nothing to see, and what can be done.
 
-use axum::http::StatusCode;
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use maud::{Markup, html};
 use tracing::error;
@@ -9,6 +9,7 @@ use super::frame::{Frame, Place};
 use crate::engine;
 use crate::store;
 use crate::store::leadership::Waiting;
+use crate::web::problem::RETRY_SECONDS;
 
 /// Why a page is not shown.
 #[derive(Debug, thiserror::Error)]
@@ -99,6 +100,13 @@ fn of_engine(error: &engine::Error) -> Said {
             sentence(&error.to_string()),
             html! { p { "Nothing was changed." } },
         ),
+        Error::Busy { .. } => Said::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "There is too much to do at the moment",
+            sentence(&error.to_string()),
+            html! { p { "Nothing was changed." } },
+        )
+        .passing(),
         Error::Unavailable => Said::new(
             StatusCode::SERVICE_UNAVAILABLE,
             "The coordinator is not ready",
@@ -198,6 +206,10 @@ impl IntoResponse for Refusal {
         };
         let frame = Frame::new(said.title, Place::Nowhere, body);
         let frame = if said.passes { frame.live("/events", true) } else { frame };
-        frame.respond(said.status)
+        let mut response = frame.respond(said.status);
+        if said.status == StatusCode::SERVICE_UNAVAILABLE {
+            response.headers_mut().insert(header::RETRY_AFTER, RETRY_SECONDS);
+        }
+        response
     }
 }

@@ -1,0 +1,265 @@
+//! Watched sweeps: one task a sweep asks where it stands, once for all who watch it, and puts the answer where each of them
+//! finds it, as a message and as the JSON that the API sends.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use futures::{Stream, stream};
+use sweep_proto::v1;
+use sweep_scheduler::SweepId;
+use sweep_shapes::Sweep;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tonic::Status;
+
+use super::status;
+use crate::engine::Error;
+
+/// A watched sweep's status is asked for at most this often.
+const PAUSE: Duration = Duration::from_millis(250);
+/// Without a change it is asked for this often: its estimate of the time left goes down.
+const LONGEST: Duration = Duration::from_secs(5);
+
+/// Where a sweep stood at some moment.
+#[derive(Debug)]
+pub(crate) struct Seen {
+    /// As gRPC says it.
+    pub(crate) message: v1::SweepStatus,
+    json: OnceLock<Arc<str>>,
+}
+
+impl Seen {
+    fn new(message: v1::SweepStatus) -> Self {
+        Self { message, json: OnceLock::new() }
+    }
+
+    /// Whether nothing follows.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.message.state != i32::from(v1::SweepState::Running)
+    }
+
+    /// As the API says it. It is made once, for all who ask.
+    pub(crate) fn json(&self) -> Arc<str> {
+        // A shape is of texts and numbers, and always JSON.
+        let make = || serde_json::to_string(&Sweep::from(self.message.clone())).unwrap_or_default().into();
+        Arc::clone(self.json.get_or_init(make))
+    }
+}
+
+/// What watchers are told: where the sweep stands, or why that cannot be said.
+pub(crate) type Told = Result<Arc<Seen>, Status>;
+
+/// An answer, and the number of the sweep's newest change when it was asked for.
+type Kept = Option<(u64, Told)>;
+
+/// Where answers come from.
+pub(crate) trait Source: Send + Sync + 'static {
+    /// Where a sweep stands.
+    fn ask(&self, sweep: SweepId) -> BoxFuture<'_, Result<v1::SweepStatus, Error>>;
+
+    /// A number that rises with every change of a sweep.
+    fn changes(&self, sweep: SweepId) -> watch::Receiver<u64>;
+}
+
+/// The sweeps that are watched. Clones share them.
+#[derive(Clone, Default)]
+pub(crate) struct Watching {
+    sweeps: Arc<Mutex<HashMap<SweepId, watch::Sender<Kept>>>>,
+    asked: Arc<AtomicU64>,
+}
+
+impl Watching {
+    /// Where a sweep stands, now and after every change, until it has ended. `tasks` runs what asks, until `shutdown`.
+    pub(crate) fn watch<S: Source>(
+        &self,
+        source: &Arc<S>,
+        sweep: SweepId,
+        (tasks, shutdown): (&TaskTracker, &CancellationToken),
+    ) -> impl Stream<Item = Told> + Send + use<S> {
+        let changes = source.changes(sweep);
+        // What was asked for before this moment may be older than what its watcher knows already.
+        let least = *changes.borrow();
+        let answers = match self.lock().entry(sweep) {
+            Entry::Occupied(found) => found.get().subscribe(),
+            Entry::Vacant(place) => {
+                let sender = place.insert(watch::channel(None).0).clone();
+                let answers = sender.subscribe();
+                let (all, source, shutdown) = (self.clone(), Arc::clone(source), shutdown.clone());
+                tasks.spawn(async move { all.ask(source.as_ref(), sweep, (changes, sender, shutdown)).await });
+                answers
+            }
+        };
+        stream::unfold(Some(Watcher { answers, least, has_begun: false }), next)
+    }
+
+    /// How many answers were asked for.
+    #[cfg(test)]
+    fn asked(&self) -> u64 {
+        self.asked.load(Ordering::Relaxed)
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<SweepId, watch::Sender<Kept>>> {
+        self.sweeps.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Asks where a sweep stands whenever it may stand elsewhere, while somebody listens.
+    async fn ask<S: Source>(
+        &self,
+        source: &S,
+        sweep: SweepId,
+        (mut changes, answers, shutdown): (watch::Receiver<u64>, watch::Sender<Kept>, CancellationToken),
+    ) {
+        loop {
+            let change = *changes.borrow_and_update();
+            self.asked.fetch_add(1, Ordering::Relaxed);
+            let told = tokio::select! {
+                () = shutdown.cancelled() => Err(status(Error::Unavailable)),
+                answer = source.ask(sweep) => answer.map(|message| Arc::new(Seen::new(message))).map_err(status),
+            };
+            let goes_on = told.as_ref().is_ok_and(|seen| !seen.has_ended());
+            answers.send_replace(Some((change, told)));
+            if !goes_on {
+                drop(self.lock().remove(&sweep));
+                return;
+            }
+            tokio::select! {
+                () = shutdown.cancelled() => continue,
+                () = tokio::time::sleep(PAUSE) => {}
+            }
+            tokio::select! {
+                () = shutdown.cancelled() => {}
+                () = answers.closed() => {}
+                changed = changes.changed() => if changed.is_err() { shutdown.cancelled().await },
+                () = tokio::time::sleep(LONGEST) => {}
+            }
+            let mut watched = self.lock();
+            if answers.receiver_count() == 0 {
+                watched.remove(&sweep);
+                return;
+            }
+        }
+    }
+}
+
+/// One who watches a sweep.
+struct Watcher {
+    answers: watch::Receiver<Kept>,
+    /// The number of the newest change when it came.
+    least: u64,
+    has_begun: bool,
+}
+
+/// The next answer, first one that is not older than its watcher.
+async fn next(watcher: Option<Watcher>) -> Option<(Told, Option<Watcher>)> {
+    let mut watcher = watcher?;
+    let mut waits = watcher.has_begun;
+    loop {
+        let is_over = waits && watcher.answers.changed().await.is_err();
+        let kept = watcher.answers.borrow_and_update().clone();
+        if is_over && watcher.has_begun {
+            return None;
+        }
+        waits = true;
+        let fits = |change: u64, told: &Told| change >= watcher.least || told.is_err() || is_over;
+        match kept {
+            Some((change, told)) if fits(change, &told) => {
+                let goes_on = told.as_ref().is_ok_and(|seen| !seen.has_ended());
+                return Some((told, goes_on.then_some(Watcher { has_begun: true, ..watcher })));
+            }
+            Some(_) | None if is_over => return None,
+            Some(_) | None => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use futures::StreamExt;
+
+    use super::*;
+    use crate::engine::Touched;
+
+    const SWEEP: SweepId = SweepId(1);
+
+    /// A sweep whose priority says how often it changed.
+    #[derive(Default)]
+    struct Pretend {
+        touched: Touched,
+        changes: AtomicU64,
+        has_ended: std::sync::atomic::AtomicBool,
+    }
+
+    impl Pretend {
+        fn change(&self) {
+            self.changes.fetch_add(1, Ordering::Relaxed);
+            self.touched.touch(&BTreeSet::from([SWEEP]));
+        }
+    }
+
+    impl Source for Pretend {
+        fn ask(&self, sweep: SweepId) -> BoxFuture<'_, Result<v1::SweepStatus, Error>> {
+            let ended = self.has_ended.load(Ordering::Relaxed);
+            let state = if ended { v1::SweepState::Succeeded } else { v1::SweepState::Running };
+            let priority = self.changes.load(Ordering::Relaxed) as i32;
+            let status = v1::SweepStatus { id: sweep.0, state: state.into(), priority, ..Default::default() };
+            Box::pin(async move { Ok(status) })
+        }
+
+        fn changes(&self, sweep: SweepId) -> watch::Receiver<u64> {
+            self.touched.of(sweep)
+        }
+    }
+
+    #[tokio::test]
+    async fn a_status_is_asked_for_once_however_many_watch() {
+        let (watching, source) = (Watching::default(), Arc::new(Pretend::default()));
+        let (tasks, shutdown) = (TaskTracker::new(), CancellationToken::new());
+        let watch = || Box::pin(watching.watch(&source, SWEEP, (&tasks, &shutdown)));
+        let mut watchers: Vec<_> = (0..100).map(|_| watch()).collect();
+        for watcher in &mut watchers {
+            assert_eq!(watcher.next().await.unwrap().unwrap().message.priority, 0);
+        }
+        assert_eq!(watching.asked(), 1, "a hundred watchers, one status");
+        source.change();
+        let mut texts = Vec::new();
+        for watcher in &mut watchers {
+            let seen = watcher.next().await.unwrap().unwrap();
+            assert_eq!(seen.message.priority, 1);
+            texts.push(seen.json());
+        }
+        assert_eq!(watching.asked(), 2);
+        assert!(texts.iter().all(|text| Arc::ptr_eq(text, &texts[0])), "it is written as JSON once");
+        // One who comes after a change does not get what was asked for before it.
+        source.change();
+        let mut late = watch();
+        assert_eq!(late.next().await.unwrap().unwrap().message.priority, 2);
+        source.has_ended.store(true, Ordering::Relaxed);
+        source.change();
+        for watcher in watchers.iter_mut().chain([&mut late]) {
+            while !watcher.next().await.unwrap().unwrap().has_ended() {}
+            assert!(watcher.next().await.is_none());
+        }
+        tasks.close();
+        tasks.wait().await;
+        assert!(watching.lock().is_empty());
+    }
+
+    #[tokio::test]
+    async fn nothing_is_asked_for_a_sweep_that_is_no_longer_watched() {
+        let (watching, source) = (Watching::default(), Arc::new(Pretend::default()));
+        let (tasks, shutdown) = (TaskTracker::new(), CancellationToken::new());
+        let mut watcher = Box::pin(watching.watch(&source, SWEEP, (&tasks, &shutdown)));
+        assert!(watcher.next().await.is_some());
+        drop(watcher);
+        tasks.close();
+        tasks.wait().await;
+        assert!(watching.lock().is_empty());
+    }
+}

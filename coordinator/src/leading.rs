@@ -21,9 +21,9 @@ use crate::grpc::worker::Workers;
 use crate::grpc::{MAX_ENDING_BYTES, MAX_QUESTION_BYTES, MAX_REPORT_BYTES, MAX_RESPONSE_BYTES};
 use crate::metrics::Metrics;
 use crate::store::Store;
-use crate::streams::Streams;
 use crate::store::artifacts::Folder;
 use crate::store::leadership::{Leadership, Led, Waiting};
+use crate::streams::Streams;
 use crate::unix_ms;
 
 /// How long an engine that lost its right may take to end. It can write nothing any more.

@@ -1,6 +1,8 @@
 //! A checked spec: what one YAML file asks, with every default applied and every name resolved. Written by the reader
 //! only; who wants the text keeps the text.
 
+use std::ops::RangeInclusive;
+
 use serde::Serialize;
 
 use crate::budget::{Budget, Money};
@@ -19,6 +21,9 @@ use crate::trainer::EpochMetrics;
 
 /// The version of the spec's form that is read.
 pub const VERSION: u64 = 1;
+
+/// The priorities that a sweep may have.
+pub const PRIORITIES: RangeInclusive<i32> = -1000..=1000;
 
 /// One study.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -40,7 +45,7 @@ pub struct Spec {
     pub extra: Vec<Extra>,
     /// What the leaderboard ranks by and `keep: best` chooses by.
     pub objective: Objective,
-    /// Sweeps of a higher priority are served first.
+    /// Sweeps of a higher priority are served first; one of `PRIORITIES`.
     pub priority: i32,
     /// The sweep's share among sweeps of one priority.
     pub weight: u32,

@@ -315,6 +315,7 @@ impl Coordinator {
             id,
             priority,
             weight: 1,
+            owner: (id.0 % 3).to_string(),
             paused: false,
             retry: Default::default(),
             dataset: study::dataset(),

@@ -61,4 +61,5 @@ counts!(
     released,
     waited_for_a_pool,
     taken_back,
+    most_passed_over,
 );

@@ -7,6 +7,7 @@
 
 pub(crate) mod coordinator;
 pub(crate) mod counts;
+mod fairness;
 pub(crate) mod holders;
 pub(crate) mod network;
 pub(crate) mod random;
@@ -23,11 +24,20 @@ use world::World;
 /// Steps of one schedule before the faults end and everything has to come to its end.
 const STEPS: u32 = 400;
 
+/// Every so manyth schedule goes on with people who share slots.
+const FAIRNESS: u64 = 40;
+
 /// Runs one schedule. What happened, and what was wrong if anything was.
 pub(crate) fn schedule(seed: u64, bug: Option<Bug>) -> (Counts, Result<(), String>) {
     let mut world = World::new(seed, bug);
     let result = (0..STEPS).try_for_each(|_| world.step()).and_then(|()| world.settle());
-    (world.counts(), result)
+    let mut counts = world.counts();
+    if !seed.is_multiple_of(FAIRNESS) {
+        return (counts, result);
+    }
+    let (shared, fair) = fairness::run(seed, bug);
+    counts.add(&shared);
+    (counts, result.and(fair))
 }
 
 /// Runs schedules on every core. What happened in all, and the first seeds that failed, with the reasons.

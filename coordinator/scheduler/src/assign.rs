@@ -1,5 +1,5 @@
-//! Which trial goes to which free slot: sweeps by priority and share, in a sweep the longest trial that fits. The order
-//! never changes what a trial computes.
+//! Which trial goes to which free slot: sweeps in the order of `share`, in a sweep the longest trial that fits. The order never
+//! changes what a trial computes.
 
 use sweep_spec::TrialId;
 
@@ -9,6 +9,7 @@ use crate::effect::Effect;
 use crate::explain::MOST_WORKERS;
 use crate::id::{Lease, SessionId, SweepId};
 use crate::session::{Knowledge, Session, SlotState, SlotUse};
+use crate::share::Line;
 use crate::sweep::{Entry, ReferenceState, Sweep};
 use crate::trial::{Place, RoundState};
 
@@ -37,17 +38,20 @@ impl Scheduler {
         let ready = self.sessions.iter().filter(|(_, session)| self.takes_trials(session));
         let free: Vec<(SessionId, u32)> =
             ready.flat_map(|(id, session)| session.free_slots().map(|slot| (*id, slot))).collect();
+        let mut line = None;
         for (session, slot) in free {
-            if let Some(trial) = self.pick(session, slot) {
-                self.start(session, slot, trial, effects);
+            let waiting = line.get_or_insert_with(|| self.line());
+            let Some(trial) = self.pick(waiting, session, slot) else { continue };
+            self.start(session, slot, trial, effects);
+            if let Some(waiting) = line.take() {
+                self.note_start(&waiting, (session, slot));
             }
         }
     }
 
-    fn pick(&self, session_id: SessionId, slot: u32) -> Option<TrialId> {
-        let mut sweeps: Vec<&Sweep> = self.sweeps.values().filter(|sweep| sweep.is_ready()).collect();
-        sweeps.sort_by_key(|sweep| sweep.claim());
-        sweeps.into_iter().find_map(|sweep| self.pick_from(sweep, session_id, slot))
+    fn pick(&self, line: &Line, session: SessionId, slot: u32) -> Option<TrialId> {
+        let sweeps = line.in_order(|id| self.could_use(id, session, slot), self.starvation_limit());
+        sweeps.into_iter().filter_map(|id| self.sweeps.get(&id)).find_map(|sweep| self.pick_from(sweep, session, slot))
     }
 
     fn pick_from(&self, sweep: &Sweep, session_id: SessionId, slot: u32) -> Option<TrialId> {
@@ -113,19 +117,21 @@ impl Scheduler {
         }
         let worker = session.worker.clone();
         self.count_running(trial_id, true);
-        self.spend_allowance(trial_id);
+        self.note_served(trial_id);
         effects.push(Effect::AttemptStarted { lease, worker, session: session_id, slot });
         effects.push(Effect::Wake { session: session_id });
     }
 
-    /// An attempt has begun: every sweep that waits for it has one less to start.
-    fn spend_allowance(&mut self, trial_id: TrialId) {
+    /// An attempt has begun: every sweep that waits for it has got a slot, and one start less before it.
+    fn note_served(&mut self, trial_id: TrialId) {
+        self.starts += 1;
         let wanted_by = self.trials.get(&trial_id).into_iter().flat_map(|trial| &trial.wanted_by);
         for id in wanted_by {
             let Some(sweep) = self.sweeps.get_mut(id) else { continue };
             let state = sweep.references.get(&trial_id).map(|reference| reference.state);
             if matches!(state, Some(ReferenceState::Bound { running: true, .. })) {
                 sweep.spec.allowance = sweep.spec.allowance.map(|starts| starts.saturating_sub(1));
+                (sweep.served, sweep.passed) = (self.starts, 0);
             }
         }
     }

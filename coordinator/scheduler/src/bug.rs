@@ -24,11 +24,13 @@ pub enum Bug {
     HeldBackForEver,
     /// What a declared pool could run fails because no connected worker can.
     PoolForgotten,
+    /// A sweep of a low priority waits while any of a higher one does.
+    Starvation,
 }
 
 impl Bug {
     /// Every mistake.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::UnfencedLease,
         Self::LeakedSlot,
         Self::ForgottenDeadline,
@@ -38,6 +40,7 @@ impl Bug {
         Self::HoldIgnored,
         Self::HeldBackForEver,
         Self::PoolForgotten,
+        Self::Starvation,
     ];
 }
 

@@ -28,6 +28,9 @@ pub struct Config {
     pub describe_again_ms: u64,
     /// Trials of a sweep that is cancelled that one event lets go.
     pub release_batch: usize,
+    /// A sweep that waits is passed over so often for each sweep that waits, at most, by those of a higher priority; 0 for any
+    /// number.
+    pub starvation_limit: u32,
     /// Workers that may be started for what waits; a trial counts for the first that fits it.
     pub pools: Vec<Pool>,
 }
@@ -45,6 +48,7 @@ impl Default for Config {
             unplaceable_grace_ms: 600_000,
             describe_again_ms: 60_000,
             release_batch: 10_000,
+            starvation_limit: 16,
             pools: Vec::new(),
         }
     }

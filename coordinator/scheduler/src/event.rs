@@ -119,8 +119,10 @@ pub struct NewSweep {
     pub id: SweepId,
     /// Higher goes first.
     pub priority: i32,
-    /// Its share of slots among sweeps of one priority; 0 counts as 1.
+    /// Its share of slots among sweeps of one priority and one owner; 0 counts as 1.
     pub weight: u32,
+    /// Whose it is: slots are shared among owners first.
+    pub owner: String,
     /// Nothing of it is started.
     pub paused: bool,
     /// Which failures its spec wants treated otherwise.

@@ -22,6 +22,7 @@ mod reopen;
 mod restore;
 mod service;
 mod session;
+mod share;
 pub mod snapshot;
 mod stopping;
 mod submit;
@@ -72,6 +73,8 @@ pub struct Scheduler {
     delayed: BTreeSet<(Timestamp, TrialId)>,
     /// Live attempts whose worker has not come back since the restart.
     awaited: BTreeMap<Lease, Timestamp>,
+    /// How many attempts were started.
+    starts: u64,
     /// What a test has broken.
     bug: Option<bug::Bug>,
 }
@@ -91,6 +94,7 @@ impl Scheduler {
             returning: BTreeMap::new(),
             delayed: BTreeSet::new(),
             awaited: BTreeMap::new(),
+            starts: 0,
             bug: None,
         }
     }

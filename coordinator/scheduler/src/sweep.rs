@@ -34,6 +34,10 @@ pub(crate) struct Sweep {
     pub(crate) stopping: Option<Stopping>,
     /// How many of its trials are bound to no round, by the memory that they need.
     pub(crate) unbound: BTreeMap<u64, u64>,
+    /// The number of the start that it got last, among all starts.
+    pub(crate) served: u64,
+    /// Starts of others since then in slots that it could have had.
+    pub(crate) passed: u64,
 }
 
 /// Where a stage stands.
@@ -95,6 +99,8 @@ impl Sweep {
             canary: Canary::default(),
             stopping: None,
             unbound: BTreeMap::new(),
+            served: 0,
+            passed: 0,
             spec,
         }
     }
@@ -150,12 +156,6 @@ impl Sweep {
     /// Whether nothing of it may be started, whatever waits.
     pub(crate) fn rests(&self) -> bool {
         self.spec.paused || self.spec.allowance == Some(0) || self.stopping.is_some()
-    }
-
-    /// Its place among sweeps that want a slot: first the higher priority, then the smaller share of what it may have.
-    pub(crate) fn claim(&self) -> (Reverse<i32>, u64, u64) {
-        let share = self.totals.running * 1_000_000 / u64::from(self.spec.weight.max(1));
-        (Reverse(self.spec.priority), share, self.spec.id.0)
     }
 }
 

@@ -141,7 +141,8 @@ fn limits_that_are_left_out_keep_their_defaults() {
     assert_eq!(usual, streams::Limits::default(), "the file says what the defaults are");
     let some = with("{watches: 3, per_token: 2}").unwrap().streams;
     assert_eq!(some, streams::Limits { watches: 3, per_token: 2, ..usual });
-    for (wrong, words) in [("{watches: 0}", "expected `watches` from 1"), ("{watch: 3}", "watch"), ("[3]", "`limits`")] {
+    for (wrong, words) in [("{watches: 0}", "expected `watches` from 1"), ("{watch: 3}", "watch"), ("[3]", "`limits`")]
+    {
         assert!(with(wrong).unwrap_err().to_string().contains(words), "{wrong}");
     }
 }

@@ -9,6 +9,7 @@ use sweep_analysis::cost::budget::{Allowed, Seed, allowed};
 use sweep_analysis::number;
 use sweep_scheduler::snapshot::SweepSnapshot;
 use sweep_scheduler::{Event, SweepId};
+use sweep_spec::spec::PRIORITIES;
 use sweep_spec::{Plan, TrialId};
 use tracing::info;
 
@@ -104,6 +105,8 @@ impl LiveSweep {
     /// with a budget.
     pub(crate) fn complete(&self, snapshot: &mut SweepSnapshot) {
         snapshot.sweep.retry = self.plan.spec().retry.clone();
+        // Earlier releases took any number.
+        snapshot.sweep.priority = snapshot.sweep.priority.clamp(*PRIORITIES.start(), *PRIORITIES.end());
         let Some(budget) = &self.budget else { return };
         snapshot.sweep.allowance = Some(0);
         for wanted in snapshot.stages.iter_mut().flat_map(|(_, trials)| trials) {

@@ -143,7 +143,12 @@ impl Error {
             | Self::UnknownSession
             | Self::Semantics { .. }
             | Self::Version { .. } => true,
-            Self::Unavailable | Self::Busy { .. } | Self::Held { .. } | Self::Troubled { .. } | Self::Store(_) | Self::Internal(_) => false,
+            Self::Unavailable
+            | Self::Busy { .. }
+            | Self::Held { .. }
+            | Self::Troubled { .. }
+            | Self::Store(_)
+            | Self::Internal(_) => false,
         }
     }
 

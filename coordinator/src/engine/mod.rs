@@ -67,9 +67,9 @@ pub use outlook::Cost;
 pub(crate) use report::material;
 pub use reproduce::{Answered, Reproducing};
 pub use status::{Board, StageStatus, Status};
-pub(crate) use touched::Touched;
 pub(crate) use study::epoch;
 pub use submit::{Submit, Submitted};
+pub(crate) use touched::Touched;
 
 use command::{Command, Ended, Reply, Retry};
 use driver::{Driver, Parts};
@@ -318,8 +318,9 @@ impl Handle {
     /// Gives a sweep another place among the others.
     ///
     /// # Errors
-    /// The sweep has ended, or the commit failed.
+    /// There is no such priority, the sweep has ended, or the commit failed.
     pub async fn set_priority(&self, sweep: SweepId, priority: i32, actor: &str) -> Result<(), Error> {
+        submit::check_priority(priority)?;
         let asked = self.ask(|reply| Command::SetPriority((sweep, priority), actor.to_owned(), reply)).await;
         self.told_how_it_ended(asked).await
     }

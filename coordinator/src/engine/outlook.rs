@@ -129,8 +129,8 @@ impl Driver {
         Some(Left { running: running.iter().map(|one| one.left).collect(), steps })
     }
 
-    /// The slots that a sweep can count on: all of them, shared by weight with the others of its priority that have
-    /// something to do.
+    /// The slots that a sweep can count on: all of them, shared evenly among the people whose sweeps of its priority have
+    /// something to do, and by weight among the sweeps of each.
     fn slots_of(&self, sweep: &LiveSweep, devices: &Devices) -> usize {
         let slots: usize = devices.iter().map(|(_, count)| count).sum();
         let busy = |other: &&LiveSweep| {
@@ -140,10 +140,13 @@ impl Driver {
                     .sweep(other.record.id)
                     .is_some_and(|view| view.counts.queued + view.counts.running > 0)
         };
-        let weights: u64 =
-            self.live.sweeps.values().filter(busy).map(|other| u64::from(other.record.weight.max(1))).sum();
+        let mut weights: BTreeMap<&str, u64> = BTreeMap::new();
+        for other in self.live.sweeps.values().filter(busy) {
+            *weights.entry(&other.record.submitter).or_default() += u64::from(other.record.weight.max(1));
+        }
         let own = u64::from(sweep.record.weight.max(1));
-        let share = slots as f64 * own as f64 / weights.max(own) as f64;
+        let all = weights.get(sweep.record.submitter.as_str()).copied().unwrap_or(own).max(own);
+        let share = slots as f64 / weights.len().max(1) as f64 * own as f64 / all as f64;
         if slots == 0 { 0 } else { (share.round() as usize).max(1) }
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use sweep_scheduler::event::NewSweep;
 use sweep_scheduler::{Outlook, SweepId};
-use sweep_spec::spec::Limits;
+use sweep_spec::spec::{Limits, PRIORITIES};
 use sweep_spec::{Digest, Plan, Spec};
 use tracing::info;
 
@@ -35,7 +35,7 @@ pub struct Submit {
     pub name: String,
     /// Larger grids are refused; 0 means the default.
     pub trial_limit: u64,
-    /// Higher goes first; 0 leaves it to the spec.
+    /// Higher goes first; 0 leaves it to the spec. One of `PRIORITIES`.
     pub priority: i32,
     /// Takes up an unfinished sweep with the same spec.
     pub resume: bool,
@@ -117,6 +117,7 @@ impl Handle {
     /// How large the sweep may be: what its submitter says, within what the coordinator takes at all.
     fn limits_of(&self, request: &Submit) -> Result<Limits, Error> {
         let most = self.limits.trials;
+        check_priority(request.priority)?;
         if request.trial_limit > most {
             let problem = format!("{} is more than {most}, the most that this coordinator takes", request.trial_limit);
             return Err(Invalid { field: "trial_limit", problem }.into());
@@ -208,6 +209,7 @@ impl Handle {
             id,
             priority: record.priority,
             weight: record.weight,
+            owner: record.submitter.clone(),
             paused: false,
             retry: plan.spec().retry.clone(),
             dataset: record.dataset_key,
@@ -278,6 +280,16 @@ pub(super) fn record(request: &Submit, plan: &Plan, limits: Limits, submitted_ms
             revision: request.revision.clone(),
         },
     })
+}
+
+/// Whether a sweep may have this priority.
+pub(super) fn check_priority(priority: i32) -> Result<(), Error> {
+    if PRIORITIES.contains(&priority) {
+        return Ok(());
+    }
+    let (least, most) = (PRIORITIES.start(), PRIORITIES.end());
+    let problem = format!("expected a whole number from {least} to {most}, found {priority}");
+    Err(Invalid { field: "priority", problem }.into())
 }
 
 fn preparation(record: &SweepRecord) -> Preparation {

@@ -73,6 +73,7 @@ impl TestDriver {
             id,
             priority: record.priority,
             weight: record.weight,
+            owner: record.submitter.clone(),
             paused: false,
             retry: plan.spec().retry.clone(),
             dataset: record.dataset_key,

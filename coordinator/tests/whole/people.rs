@@ -205,3 +205,25 @@ async fn a_worker_that_was_cut_off_goes_on_where_it_was_even_over_a_restart() {
     let said = actions(&env, sweep).await;
     assert!(said.contains(&"coordinator attempt_revived".to_owned()), "{said:?}");
 }
+
+#[tokio::test]
+async fn a_priority_outside_of_the_range_is_refused_wherever_it_is_said() {
+    let env = Env::new().await;
+    let sweep = env.submit(SPEC).await.id;
+    let mut sweeps = env.sweeps().await;
+    for priority in [1_001, -1_001, i32::MAX, i32::MIN] {
+        let request = v1::SetPriorityRequest { sweep: reference(sweep), priority, user: "ann".into() };
+        let changed = sweeps.set_priority(request).await.map(drop);
+        let request = v1::SubmitRequest { spec: SPEC.to_owned().into(), priority, ..Default::default() };
+        let submitted = sweeps.submit(request).await.map(drop);
+        for refused in [changed, submitted] {
+            let refused = refused.unwrap_err();
+            assert_eq!(refused.code(), tonic::Code::InvalidArgument);
+            let said = format!("priority: expected a whole number from -1000 to 1000, found {priority}");
+            assert!(refused.message().contains(&said), "{}", refused.message());
+        }
+    }
+    let request = v1::SetPriorityRequest { sweep: reference(sweep), priority: -1_000, user: "ann".into() };
+    sweeps.set_priority(request).await.unwrap();
+    assert_eq!(env.status(sweep).await.priority, -1_000);
+}

@@ -8,7 +8,7 @@ use crate::configuration::Configuration;
 use crate::levels::Family;
 use crate::plan::circles;
 use crate::problem::Problem;
-use crate::spec::{Extra, Goal, Limits, Metric, Objective, Spec, Stage, Start, VERSION};
+use crate::spec::{Extra, Goal, Limits, Metric, Objective, PRIORITIES, Spec, Stage, Start, VERSION};
 use crate::yaml::{self, Value};
 
 /// The most stages, and the most extras, of a sweep.
@@ -51,7 +51,7 @@ fn whole(at: &At<'_>, reader: &mut Reader) -> Option<Spec> {
     let extra = section.get("extra").map_or(Some(Vec::new()), |at| extras(&at, reader));
     let objective = section.get("objective");
     let objective = objective.map_or(Some(default_objective()), |at| self::objective(&at, reader));
-    let priority = section.get("priority").map_or(Some(0), |at| at.signed(reader, -1000..=1000));
+    let priority = section.get("priority").map_or(Some(0), |at| at.signed(reader, PRIORITIES));
     let weight = section.get("weight").map_or(Some(1), |at| at.small(reader, 1..=1000));
     let retry = section.get("retry").map_or(Some(Default::default()), |at| retry::retry(&at, reader));
     let noise = section.get("noise");

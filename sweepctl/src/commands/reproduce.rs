@@ -31,7 +31,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "X", value_parser = tolerance)]
     tolerance: Option<f64>,
     /// Sweeps of a higher priority go first
-    #[arg(long, default_value_t = 0, allow_negative_numbers = true)]
+    #[arg(long, default_value_t = 0, allow_negative_numbers = true, value_parser = clap::value_parser!(i32).range(-1000..=1000))]
     priority: i32,
     /// Run it here, on the store of `submit --local`
     #[arg(long)]

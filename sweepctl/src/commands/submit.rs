@@ -44,7 +44,7 @@ pub(crate) struct Arguments {
     #[arg(long)]
     name: Option<String>,
     /// Sweeps of a higher priority go first
-    #[arg(long, default_value_t = 0, allow_negative_numbers = true)]
+    #[arg(long, default_value_t = 0, allow_negative_numbers = true, value_parser = clap::value_parser!(i32).range(-1000..=1000))]
     priority: i32,
     /// Run every trial again, in new rounds, even where its result is known; old results are kept
     #[arg(long)]

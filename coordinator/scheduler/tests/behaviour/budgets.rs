@@ -13,6 +13,7 @@ fn submit(env: &mut Env, allowance: Option<u64>, trials: &[(u64, u64, u32)]) {
         id: env::sweep(1),
         priority: 0,
         weight: 1,
+        owner: String::new(),
         paused: false,
         retry: Changes::new(),
         dataset: env::dataset(),

@@ -183,6 +183,7 @@ impl Env {
             id: sweep(id),
             priority: 0,
             weight: 1,
+            owner: String::new(),
             paused: false,
             retry: Changes::new(),
             dataset: dataset(),

@@ -157,6 +157,7 @@ fn a_spec_may_want_more_tries_or_none() {
             id,
             priority: 0,
             weight: 1,
+            owner: String::new(),
             paused: false,
             retry,
             dataset,

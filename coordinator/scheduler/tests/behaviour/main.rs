@@ -12,6 +12,7 @@ mod known;
 mod names;
 mod people;
 mod pools;
+mod shares;
 #[path = "../../simulation/mod.rs"]
 mod simulation;
 mod stories;

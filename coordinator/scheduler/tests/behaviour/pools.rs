@@ -126,6 +126,7 @@ fn a_budget_that_waits_for_the_data_does_not_keep_a_pool_at_zero() {
         id: env::sweep(1),
         priority: 0,
         weight: 1,
+        owner: String::new(),
         paused: false,
         retry: Changes::new(),
         dataset: env::dataset(),

@@ -152,6 +152,7 @@ async fn sweep_snapshot(
             id: record.id,
             priority: record.priority,
             weight: record.weight,
+            owner: record.submitter.clone(),
             paused: record.paused,
             retry: Default::default(),
             dataset: record.dataset_key,

@@ -139,6 +139,7 @@ fn sweep_snapshot(
             id: record.id,
             priority: record.priority,
             weight: record.weight,
+            owner: record.submitter.clone(),
             paused: record.paused,
             retry: Default::default(),
             dataset: record.dataset_key,

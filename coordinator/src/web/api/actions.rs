@@ -26,7 +26,7 @@ pub(super) struct Action {
 #[serde(deny_unknown_fields)]
 pub(super) struct PriorityAction {
     /// The higher, the earlier; 0 if nobody said anything.
-    #[schema(minimum = -2147483648, maximum = 2147483647)]
+    #[schema(minimum = -1000, maximum = 1000)]
     priority: i32,
     /// Who, for the audit log.
     #[schema(max_length = 64, pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]*$")]
@@ -61,7 +61,9 @@ pub(super) struct Submission {
     /// Refused with more trials than this.
     #[schema(maximum = 9007199254740991_u64)]
     trial_limit: Option<u64>,
+    /// Sweeps of a higher priority go first; 0 leaves it to the spec.
     #[serde(default)]
+    #[schema(minimum = -1000, maximum = 1000)]
     priority: i32,
     /// Takes up an unfinished sweep with the same spec, if there is one.
     #[serde(default)]

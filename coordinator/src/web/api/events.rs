@@ -44,7 +44,11 @@ fn events_of(watched: impl Stream<Item = Result<Arc<Seen>, Problem>>) -> impl St
             Ok(seen) => {
                 let status = Event::default().event("status").data(seen.json());
                 let status = status.id(number.to_string()).retry(RETRY);
-                if seen.has_ended() { vec![status, event("end", &Sweep::from(seen.message.clone()).state)] } else { vec![status] }
+                if seen.has_ended() {
+                    vec![status, event("end", &Sweep::from(seen.message.clone()).state)]
+                } else {
+                    vec![status]
+                }
             }
             Err(problem) => vec![event("problem", &problem)],
         };

@@ -8,6 +8,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use maud::html;
 use sweep_scheduler::SweepId;
 use sweep_scheduler::event::{Service, Until};
+use sweep_spec::spec::PRIORITIES;
 
 use super::Pages;
 use super::access::Asked;
@@ -16,8 +17,6 @@ use super::query::{Query, part};
 use super::refusals::Refusal;
 use super::words::counted;
 use crate::engine::Handle;
-
-const PRIORITIES: std::ops::RangeInclusive<i32> = -1000..=1000;
 
 /// A sweep that is to be changed. That whoever asks may, and asks from a page of ours, was seen at the door.
 async fn changed(pages: &Pages, sweep: &str) -> Result<(Handle, SweepId), Refusal> {

@@ -1,0 +1,133 @@
+//! Which sweep gets the next slot: by priority, then by person, then by the person's sweeps. A person who has fewer slots
+//! goes first, whatever the number of their sweeps; among the sweeps of one person, the one with fewer slots for its weight.
+//!
+//! No sweep starves. Each counts the starts of others in slots that it could have had. When they are too many it goes next,
+//! whatever its priority. How many those are grows with the number of sweeps that wait, so that all such turns together are
+//! at most one start in `starvation_limit`.
+
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+
+use crate::Scheduler;
+use crate::bug::Bug;
+use crate::id::{SessionId, SweepId};
+
+/// The sweeps of which something could be started, while free slots are filled.
+#[derive(Debug, Default)]
+pub(crate) struct Line {
+    sweeps: Vec<Waiting>,
+    people: Vec<Person>,
+}
+
+/// A sweep that waits for a slot.
+#[derive(Debug)]
+struct Waiting {
+    id: SweepId,
+    person: usize,
+    priority: i32,
+    weight: u64,
+    running: u64,
+    /// Starts of others, since its own last one, in slots that it could have had.
+    passed: u64,
+}
+
+/// Somebody whose sweeps are among them.
+#[derive(Debug, Default)]
+struct Person {
+    /// Slots of all of their sweeps.
+    running: u64,
+    /// When one of their sweeps last got a slot, as a number of starts.
+    served: u64,
+    /// How many of their sweeps wait.
+    waiting: u64,
+}
+
+impl Line {
+    /// Those that could use a slot, the first in the line first. `fits` says which could.
+    pub(crate) fn in_order(&self, fits: impl Fn(SweepId) -> bool, limit: u64) -> Vec<SweepId> {
+        let mut found: Vec<&Waiting> = self.sweeps.iter().filter(|sweep| fits(sweep.id)).collect();
+        // The one that is overdue for longest goes first, and those that are not come behind.
+        found.sort_by_key(|sweep| (Reverse(self.overdue(sweep, limit).map_or(0, |by| by + 1)), self.claim(sweep)));
+        found.into_iter().map(|sweep| sweep.id).collect()
+    }
+
+    /// Its place among the others, by right.
+    fn claim(&self, sweep: &Waiting) -> (Reverse<i32>, u64, u64, u64, SweepId) {
+        let person = self.people.get(sweep.person);
+        let (running, served) = person.map_or((0, 0), |person| (person.running, person.served));
+        let share = sweep.running.saturating_mul(1_000_000) / sweep.weight.max(1);
+        (Reverse(sweep.priority), running, served, share, sweep.id)
+    }
+
+    /// By how many starts a sweep has been passed over more often than it may be.
+    fn overdue(&self, sweep: &Waiting, limit: u64) -> Option<u64> {
+        if limit == 0 {
+            return None;
+        }
+        let own = self.people.get(sweep.person).map_or(1, |person| person.waiting);
+        let most = limit.saturating_mul(self.people.len() as u64).saturating_mul(own);
+        sweep.passed.checked_sub(most)
+    }
+}
+
+impl Scheduler {
+    /// The sweeps of which something could be started now.
+    pub(crate) fn line(&self) -> Line {
+        let mut numbers: BTreeMap<&str, usize> = BTreeMap::new();
+        let mut people: Vec<Person> = Vec::new();
+        let mut sweeps = Vec::new();
+        let ready = self.sweeps.values().filter(|sweep| sweep.is_ready());
+        for sweep in ready {
+            let person = *numbers.entry(sweep.spec.owner.as_str()).or_insert_with(|| {
+                people.push(Person::default());
+                people.len() - 1
+            });
+            if let Some(person) = people.get_mut(person) {
+                person.waiting += 1;
+            }
+            sweeps.push(Waiting {
+                id: sweep.spec.id,
+                person,
+                priority: sweep.spec.priority,
+                weight: u64::from(sweep.spec.weight),
+                running: sweep.totals.running,
+                passed: sweep.passed,
+            });
+        }
+        // What a person has counts from all of their sweeps, also those of which nothing waits.
+        for sweep in self.sweeps.values() {
+            let person = numbers.get(sweep.spec.owner.as_str()).and_then(|person| people.get_mut(*person));
+            if let Some(person) = person {
+                person.running += sweep.totals.running;
+                person.served = person.served.max(sweep.served);
+            }
+        }
+        Line { sweeps, people }
+    }
+
+    /// Takes notice of a start on a slot: those who wait in the line, and could have had it, were passed over.
+    pub(crate) fn note_start(&mut self, line: &Line, (session, slot): (SessionId, u32)) {
+        let passed: Vec<SweepId> =
+            line.sweeps.iter().map(|sweep| sweep.id).filter(|id| self.could_use(*id, session, slot)).collect();
+        for id in passed {
+            // Its own start has set the count to nothing, and its number is the newest.
+            if let Some(sweep) = self.sweeps.get_mut(&id).filter(|sweep| sweep.served != self.starts) {
+                sweep.passed += 1;
+            }
+        }
+    }
+
+    /// Whether a slot has the data and the memory for something of a sweep that waits.
+    pub(crate) fn could_use(&self, id: SweepId, session: SessionId, slot: u32) -> bool {
+        let Some(sweep) = self.sweeps.get(&id).filter(|sweep| sweep.is_ready()) else { return false };
+        let Some(session) = self.sessions.get(&session) else { return false };
+        let offer = session.slots.get(slot as usize).map(|slot| &slot.offer);
+        let (Some(offer), Some(pin), Some(least)) = (offer, sweep.pin, sweep.least_memory()) else { return false };
+        session.has(&sweep.spec.dataset, pin) && offer.fits(least)
+    }
+
+    /// After how many starts of others a sweep goes next; 0 for never.
+    pub(crate) fn starvation_limit(&self) -> u64 {
+        if self.has(Bug::Starvation) { 0 } else { u64::from(self.config.starvation_limit) }
+    }
+}

@@ -32,6 +32,8 @@ mod pages;
 #[cfg(test)]
 mod people;
 #[cfg(test)]
+mod pools;
+#[cfg(test)]
 mod reports;
 #[cfg(test)]
 mod seeds;

@@ -3,7 +3,13 @@
 use std::path::PathBuf;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let files = ["sweep/v1/common.proto", "sweep/v1/worker.proto", "sweep/v1/sweep.proto", "sweep/v1/access.proto"];
+    let files = [
+        "sweep/v1/common.proto",
+        "sweep/v1/worker.proto",
+        "sweep/v1/sweep.proto",
+        "sweep/v1/access.proto",
+        "sweep/v1/store.proto",
+    ];
     println!("cargo::rerun-if-changed=sweep");
     let descriptors = protox::compile(files, ["."])?;
     let out = PathBuf::from(std::env::var("OUT_DIR")?);

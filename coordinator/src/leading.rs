@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sweep_proto::v1::access_service_server::AccessServiceServer;
+use sweep_proto::v1::store_service_server::StoreServiceServer;
 use sweep_proto::v1::sweep_service_server::SweepServiceServer;
 use sweep_proto::v1::worker_service_server::WorkerServiceServer;
 use tokio::sync::watch;
@@ -17,6 +18,7 @@ use crate::access::Keyring;
 use crate::engine::{self, Trouble};
 use crate::grpc::access::Access;
 use crate::grpc::sweep::Sweeps;
+use crate::grpc::upkeep::Upkeep;
 use crate::grpc::worker::Workers;
 use crate::grpc::{MAX_ENDING_BYTES, MAX_QUESTION_BYTES, MAX_REPORT_BYTES, MAX_RESPONSE_BYTES};
 use crate::metrics::Metrics;
@@ -56,6 +58,8 @@ pub struct Room {
     pub(crate) people: Sweeps,
     /// What admins ask.
     access: AccessServiceServer<Access>,
+    /// What keeps the store in order.
+    upkeep: StoreServiceServer<Upkeep>,
 }
 
 impl Room {
@@ -72,6 +76,11 @@ impl Room {
     /// What answers admins, at any path.
     pub(crate) fn access(&self, _path: &str) -> AccessServiceServer<Access> {
         self.access.clone()
+    }
+
+    /// What keeps the store in order, at any path.
+    pub(crate) fn upkeep(&self, _path: &str) -> StoreServiceServer<Upkeep> {
+        self.upkeep.clone()
     }
 }
 
@@ -220,10 +229,14 @@ impl Office {
         let sweeps = SweepServiceServer::new(sweeps);
         let workers = workers.max_encoding_message_size(MAX_RESPONSE_BYTES);
         let access = AccessServiceServer::new(Access::new(store, Arc::clone(&self.keyring)));
+        let tasks = (self.tasks.clone(), term.clone());
+        let upkeep =
+            StoreServiceServer::new(Upkeep::new(people.clone(), (engine.clone(), self.artifacts.clone()), tasks));
         Room {
             engine,
             people,
             access,
+            upkeep,
             endings: workers.clone().max_decoding_message_size(MAX_ENDING_BYTES),
             workers: workers.max_decoding_message_size(MAX_REPORT_BYTES),
             sweeps: sweeps.max_decoding_message_size(MAX_QUESTION_BYTES).max_encoding_message_size(MAX_RESPONSE_BYTES),

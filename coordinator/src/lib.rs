@@ -3,6 +3,7 @@
 
 mod about;
 pub mod access;
+mod backup;
 pub mod clock;
 pub mod config;
 pub mod convert;
@@ -15,6 +16,7 @@ pub mod metrics;
 pub mod offline;
 pub mod program;
 pub mod reproduction;
+pub mod restore;
 pub mod server;
 pub mod store;
 pub mod streams;

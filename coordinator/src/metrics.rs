@@ -73,6 +73,8 @@ pub struct Scrape {
     pub rooms: Vec<Room>,
     /// What the store takes.
     pub store_bytes: Option<u64>,
+    /// Deleted sweeps of which something is left.
+    pub deletions: Option<usize>,
 }
 
 impl Metrics {

@@ -1,12 +1,20 @@
-//! Tokens of a store that is opened for this alone: the first one, and the way back in. SQLite's file must be free; a
-//! PostgreSQL database may be in use, and its coordinators hear of the change within a second or two.
+//! What is done to a store that is opened for this alone.
+//!
+//! Tokens: the first one, and the way back in. SQLite's file must be free; a PostgreSQL database may be in use, and its
+//! coordinators hear of the change within a second or two. Everything else needs the right to write that a coordinator has.
+
+use std::path::Path;
+use std::sync::Arc;
 
 use sweep_proto::v1;
 
 use crate::convert::{self, MAX_NAME_BYTES};
 use crate::engine::Error;
+use crate::engine::offline::{self, Cancelled};
 use crate::grpc::access;
 use crate::store::location::Location;
+use crate::store::postgres::durability::Safety;
+use crate::store::postgres::leader::Candidate;
 use crate::store::postgres::tokens::Beside;
 use crate::store::sqlite::{Options, SqliteStore};
 use crate::store::tokens::Tokens;
@@ -76,4 +84,49 @@ impl Offline {
             store.close().await;
         }
     }
+}
+
+/// Opens a store with the right to write, as a coordinator does. Closing it gives the right up.
+///
+/// # Errors
+/// It is not there, cannot be used, or a coordinator has it.
+pub async fn open(location: &Location) -> Result<Arc<dyn Store>, store::Error> {
+    match location {
+        Location::File(path) => {
+            let there = std::fs::metadata(path);
+            there.map_err(|source| store::Error::Io { path: path.display().to_string(), source })?;
+            Ok(Arc::new(SqliteStore::open(&Options::new(path)).await?))
+        }
+        Location::Postgres(options) => {
+            // Its coordinator says whether such a database may be used; what mends it must not be stricter.
+            let name = location.to_string();
+            let candidate = Candidate::open(options, name, "a repair".to_owned(), Safety::Waived).await?;
+            Ok(candidate.take().await?.store)
+        }
+    }
+}
+
+/// Cancels a sweep in a store that no coordinator has.
+///
+/// # Errors
+/// The store cannot be used, there is no such sweep, or it has ended.
+pub async fn cancel(location: &Location, sweep: &str, user: &str) -> Result<Cancelled, Error> {
+    let user = convert::name("user", user.to_owned(), MAX_NAME_BYTES)?;
+    let store = open(location).await?;
+    let cancelled = offline::cancel(store.as_ref(), sweep, &user).await;
+    store.close().await;
+    cancelled
+}
+
+/// Rewrites a file without the room of removed rows; says how many bytes were given back.
+///
+/// # Errors
+/// It is not there, cannot be used, or a coordinator has it.
+pub async fn compact(path: &Path) -> Result<u64, store::Error> {
+    let there = std::fs::metadata(path);
+    there.map_err(|source| store::Error::Io { path: path.display().to_string(), source })?;
+    let store = SqliteStore::open(&Options::new(path)).await?;
+    let given_back = store.compact().await;
+    store.close().await;
+    given_back
 }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sweep_proto::v1::access_service_server::SERVICE_NAME as ACCESS;
+use sweep_proto::v1::store_service_server::SERVICE_NAME as STORE;
 use sweep_proto::v1::sweep_service_server::SERVICE_NAME as SWEEPS;
 use sweep_proto::v1::worker_service_server::SERVICE_NAME as WORKERS;
 use tokio::net::TcpListener;
@@ -35,7 +36,8 @@ use crate::metrics::{Metrics, Places};
 use crate::store::artifacts::Folder;
 use crate::store::leadership::{Leadership, Waiting};
 use crate::store::location::Location;
-use crate::store::{self, Store};
+use crate::store::postgres::durability::Safety;
+use crate::store::{self, Opening, Store};
 use crate::streams::Streams;
 use crate::unix_ms;
 use crate::web::{Web, router};
@@ -148,7 +150,10 @@ pub async fn start_at(config: Config, clock: Clock, shutdown: CancellationToken)
     };
     let grpc_address = bound(&grpc, config.listen)?;
     let http_address = http.as_ref().map_or(Ok(config.listen_http), |http| bound(http, config.listen_http))?;
-    let leadership = store::open(&config.store, config.address(grpc_address), config.accept_loss).await?;
+    let address = config.address(grpc_address);
+    let safety = if config.allow_unsafe_database { Safety::Waived } else { Safety::Required };
+    let opening = Opening { address, accept_loss: config.accept_loss, safety };
+    let leadership = store::open(&config.store, opening).await?;
     let leadership: Arc<dyn Leadership> = Arc::from(leadership);
     let given = config.tokens.read()?;
     let digests = given.iter().map(|given| given.digest).collect();
@@ -281,6 +286,7 @@ fn serve_grpc(
         .add_service(reflection)
         .add_service(Gate::new(rooms.stands.clone(), Room::workers))
         .add_service(Gate::new(rooms.stands.clone(), Room::sweeps).with_about(rooms.about))
+        .add_service(Gate::new(rooms.stands.clone(), Room::upkeep))
         .add_service(Gate::new(rooms.stands, Room::access))
         .serve_with_incoming_shutdown(connections, shutdown.clone().cancelled_owned());
     tasks.spawn(async move {
@@ -306,7 +312,7 @@ async fn report_health(
         let serving = *ready.borrow_and_update() && !shutdown.is_cancelled();
         let status =
             if serving { tonic_health::ServingStatus::Serving } else { tonic_health::ServingStatus::NotServing };
-        for service in ["", SWEEPS, WORKERS, ACCESS] {
+        for service in ["", SWEEPS, WORKERS, ACCESS, STORE] {
             reporter.set_service_status(service, status).await;
         }
         if shutdown.is_cancelled() {

@@ -6,12 +6,15 @@ use clap::builder::Styles;
 use clap::builder::styling::AnsiColor;
 use clap::{Args, Parser, Subcommand};
 
-use crate::commands::{
-    ablation, artifacts, cancel, certs, compare, completions, doctor, explain, export, extend, import, init,
-    leaderboard, list, man, plan, report, reproduce, status, steer, submit, token, trial, trials, watch, workers,
-};
 #[cfg(feature = "local")]
-use crate::commands::{data, store};
+use crate::commands::data;
+use crate::commands::{
+    ablation, artifacts, backup, cancel, certs, compare, completions, delete, doctor, explain, export, extend, gc,
+    import, init, leaderboard, list, man, plan, report, reproduce, status, steer, submit, token, trial, trials, watch,
+    workers,
+};
+#[cfg(feature = "store")]
+use crate::commands::{restore, store};
 use crate::coordinator::{Shown, Token};
 use crate::output::{Color, Format};
 
@@ -123,6 +126,8 @@ pub(crate) enum Command {
     Logs(Dialling<trial::LogArguments>),
     /// End a sweep
     Cancel(Dialling<cancel::Arguments>),
+    /// Delete a sweep that has ended, and what only it refers to
+    Delete(Dialling<delete::Arguments>),
     /// Start nothing of a sweep any more; what runs goes on
     Pause(Dialling<steer::PauseArguments>),
     /// Let a sweep go on that is paused or held back
@@ -141,6 +146,13 @@ pub(crate) enum Command {
     Workers(Dialling<workers::Arguments>),
     /// Make, list and revoke the tokens that a coordinator asks for
     Token(Box<Dialling<token::Arguments>>),
+    /// Remove what nothing refers to: trials of no sweep, files of no artifact
+    Gc(Dialling<gc::Arguments>),
+    /// Copy everything that a coordinator keeps into a folder, while it runs
+    Backup(Dialling<backup::Arguments>),
+    /// Make a store of a backup
+    #[cfg(feature = "store")]
+    Restore(restore::Arguments),
     /// Make certificates for a fleet that has none
     #[command(subcommand)]
     Certs(certs::Verb),
@@ -155,7 +167,7 @@ pub(crate) enum Command {
     #[command(subcommand, after_help = "Example:\n  sweepctl data check sweeps/scene-cnn.yaml --data-root ~/data")]
     Data(data::Verb),
     /// Look after a store that no coordinator uses
-    #[cfg(feature = "local")]
+    #[cfg(feature = "store")]
     #[command(subcommand, after_help = "Example:\n  sweepctl store check .sweep/sweep.db")]
     Store(store::Verb),
     /// Run a coordinator: it takes sweeps, shards them across workers and keeps every metric
@@ -198,6 +210,9 @@ impl Command {
             Self::Trial(verb) => Some(&verb.connection),
             Self::Logs(verb) => Some(&verb.connection),
             Self::Cancel(verb) => Some(&verb.connection),
+            Self::Delete(verb) => Some(&verb.connection),
+            Self::Gc(verb) => Some(&verb.connection),
+            Self::Backup(verb) => Some(&verb.connection),
             Self::Pause(verb) => Some(&verb.connection),
             Self::Resume(verb) => Some(&verb.connection),
             Self::Priority(verb) => Some(&verb.connection),
@@ -212,8 +227,10 @@ impl Command {
             Self::Artifacts(verb) => Some(&verb.connection),
             Self::Doctor(verb) => Some(&verb.connection),
             Self::Import(_) | Self::Certs(_) | Self::Init(_) | Self::Completions(_) | Self::Man(_) => None,
+            #[cfg(feature = "store")]
+            Self::Store(_) | Self::Restore(_) => None,
             #[cfg(feature = "local")]
-            Self::Data(_) | Self::Store(_) | Self::Coordinator(_) | Self::Worker(_) | Self::Trainer => None,
+            Self::Data(_) | Self::Coordinator(_) | Self::Worker(_) | Self::Trainer => None,
         };
         given.cloned()
     }

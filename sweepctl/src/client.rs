@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use sweep_proto::v1::access_service_client::AccessServiceClient;
+use sweep_proto::v1::store_service_client::StoreServiceClient;
 use sweep_proto::v1::sweep_service_client::SweepServiceClient;
 use sweep_proto::v1::{GetSweepRequest, SweepReference};
 use tonic::Code;
@@ -37,6 +38,11 @@ pub(crate) async fn connect(coordinator: &Coordinator) -> Result<Client, Failure
 /// The same, for what admins ask.
 pub(crate) async fn access(coordinator: &Coordinator) -> Result<AccessServiceClient<Fleet>, Failure> {
     Ok(AccessServiceClient::new(fleet(coordinator).await?))
+}
+
+/// The same, for what admins do to the store.
+pub(crate) async fn upkeep(coordinator: &Coordinator) -> Result<StoreServiceClient<Fleet>, Failure> {
+    Ok(StoreServiceClient::new(fleet(coordinator).await?))
 }
 
 async fn fleet(coordinator: &Coordinator) -> Result<Fleet, Failure> {

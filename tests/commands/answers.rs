@@ -10,7 +10,7 @@ use super::canned::{ARTIFACT, serve};
 use super::{sweepctl, transcript, transcript_of};
 
 /// The transcript of a command that asks the canned coordinator.
-fn asked(arguments: &[&str]) -> String {
+pub(super) fn asked(arguments: &[&str]) -> String {
     let address = serve().to_string();
     let whole: Vec<&str> = arguments.iter().copied().chain(["--coordinator", address.as_str()]).collect();
     transcript(&whole).replace(&address, "ADDRESS")
@@ -269,6 +269,7 @@ fn no_name_acts_on_the_terminal() {
         &["export", "4", "--points"],
         &["watch", "4"],
         &["cancel", "4"],
+        &["delete", "4"],
         &["reproduce", "cdcdcd"],
     ];
     for command in commands {

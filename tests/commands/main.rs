@@ -18,6 +18,7 @@ mod postgres_server;
 mod refusals;
 mod screen;
 mod store;
+mod upkeep;
 mod widths;
 
 use std::fmt::Write as _;

@@ -22,3 +22,4 @@ mod random;
 mod refusals;
 mod two_machines;
 mod unreadable;
+mod upkeep;

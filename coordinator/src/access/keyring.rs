@@ -41,6 +41,12 @@ impl Caller {
     pub fn may(&self, role: Role) -> bool {
         self.role.is_none_or(|own| own.covers(role))
     }
+
+    /// Whether this caller may delete a sweep of this submitter: a sweep belongs to the name of the token that submitted it.
+    pub fn may_delete(&self, submitter: &str) -> bool {
+        let own = !submitter.is_empty() && self.name.as_deref() == Some(submitter);
+        self.may(Role::Admin) || (own && self.may(Role::Submit))
+    }
 }
 
 /// Which token and which certificate. Nobody at all is one too.

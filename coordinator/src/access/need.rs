@@ -34,6 +34,8 @@ const METHODS: &[(&str, Need)] = &[
     ("/sweep.v1.SweepService/ReproduceTrial", SUBMIT),
     ("/sweep.v1.SweepService/GetReproduction", READ),
     ("/sweep.v1.SweepService/CancelSweep", SUBMIT),
+    // The submitter's token, or an admin's: the service looks.
+    ("/sweep.v1.SweepService/DeleteSweep", SUBMIT),
     ("/sweep.v1.SweepService/PauseSweep", SUBMIT),
     ("/sweep.v1.SweepService/SetPriority", SUBMIT),
     ("/sweep.v1.SweepService/RetrySweep", SUBMIT),
@@ -55,6 +57,11 @@ const METHODS: &[(&str, Need)] = &[
     ("/sweep.v1.WorkerService/Report", WORKER),
     ("/sweep.v1.WorkerService/Finish", WORKER),
     ("/sweep.v1.WorkerService/PutArtifact", WORKER),
+    ("/sweep.v1.StoreService/CollectGarbage", ADMIN),
+    ("/sweep.v1.StoreService/BeginBackup", ADMIN),
+    ("/sweep.v1.StoreService/ListBackup", ADMIN),
+    ("/sweep.v1.StoreService/ReadBackup", ADMIN),
+    ("/sweep.v1.StoreService/EndBackup", ADMIN),
     ("/sweep.v1.AccessService/CreateToken", ADMIN),
     ("/sweep.v1.AccessService/ListTokens", ADMIN),
     (REVOKE, ADMIN),
@@ -75,7 +82,7 @@ const ASSETS: &str = "/assets/";
 /// Links that sign a browser in: the code in the address is what they show.
 const LINKS: &str = "/open/";
 /// Where whatever is changed is an admin's affair.
-const ADMINS: &[&str] = &["/api/v1/workers", "/api/v1/tokens", "/workers", "/tokens"];
+const ADMINS: &[&str] = &["/api/v1/workers", "/api/v1/tokens", "/api/v1/garbage", "/workers", "/tokens"];
 /// Where even looking is.
 const SECRET: &[&str] = &["/api/v1/tokens", "/tokens"];
 
@@ -160,6 +167,8 @@ mod tests {
             (Method::GET, "/", READ),
             (Method::HEAD, "/sweeps/1", READ),
             (Method::POST, "/api/v1/sweeps/1/cancel", SUBMIT),
+            (Method::POST, "/api/v1/sweeps/1/delete", SUBMIT),
+            (Method::POST, "/api/v1/garbage/collect", ADMIN),
             (Method::DELETE, "/anything", SUBMIT),
             (Method::POST, "/api/v1/workers/w1/drain", ADMIN),
             (Method::POST, "/workers", ADMIN),

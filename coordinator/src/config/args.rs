@@ -60,6 +60,9 @@ pub struct Args {
     /// Listen on an address that other machines can reach although there is no token: whoever reaches it may do everything
     #[arg(long)]
     pub insecure: bool,
+    /// Use a PostgreSQL database with `fsync` or `full_page_writes` off, which can lose what it acknowledged
+    #[arg(long)]
+    pub allow_unsafe_database: bool,
     /// Milliseconds after which a worker that does not poll has lost its trials
     #[arg(long, value_name = "MILLISECONDS")]
     pub lease_ttl_ms: Option<String>,
@@ -135,6 +138,7 @@ impl Args {
             ("worker_token_file", self.worker_token_file.as_deref()),
             ("read_token_file", self.read_token_file.as_deref()),
             ("insecure", self.insecure.then_some("true")),
+            ("allow_unsafe_database", self.allow_unsafe_database.then_some("true")),
             ("lease_ttl_ms", self.lease_ttl_ms.as_deref()),
             ("restart_grace_ms", self.restart_grace_ms.as_deref()),
             ("max_failures", self.max_failures.as_deref()),

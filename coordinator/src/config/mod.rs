@@ -42,6 +42,8 @@ pub struct Config {
     pub listen_http: SocketAddr,
     /// Addresses other than loopback may be listened on although nobody needs a token.
     pub insecure: bool,
+    /// A PostgreSQL database may lose what it acknowledged.
+    pub allow_unsafe_database: bool,
     /// What connections are made secret with.
     pub tls: Option<tls::Files>,
     /// Tokens beside those in the store.
@@ -180,6 +182,7 @@ impl Config {
         let listen = layers.take::<SocketAddr>("listen", address, |_| true);
         let listen_http = layers.take::<SocketAddr>("listen_http", address, |_| true);
         let insecure = layers.take::<bool>("insecure", "true or false", |_| true);
+        let allow_unsafe_database = layers.take::<bool>("allow_unsafe_database", "true or false", |_| true);
         let lease = "a number of milliseconds from 100 to 86400000";
         let lease_ttl_ms = layers.take("lease_ttl_ms", lease, |value| *value >= 100 && is_milliseconds(value));
         let restart_grace_ms = layers.take("restart_grace_ms", MILLISECONDS, is_milliseconds);
@@ -207,6 +210,7 @@ impl Config {
                 listen: listen?,
                 listen_http: listen_http?,
                 insecure: insecure?,
+                allow_unsafe_database: allow_unsafe_database?,
                 tls: tls?,
                 tokens: tokens?,
                 lease_ttl_ms: lease_ttl_ms?,

@@ -41,6 +41,13 @@ impl Driver {
             Command::Pause(change, actor, reply) => self.pause(change, &actor, reply),
             Command::SetPriority(change, actor, reply) => self.set_priority(change, &actor, reply),
             Command::Retry(retry, reply) => self.retry(*retry, reply),
+            Command::Delete(sweep, audit, reply) => self.delete(sweep, *audit, reply),
+            Command::Forget(trials, reply) => {
+                for trial in &trials {
+                    self.journal.entries.remove(trial);
+                }
+                drop(reply.send(Ok(())));
+            }
             Command::SetService((worker, service), actor, reply) => self.set_service(worker, service, &actor, reply),
             Command::Explain(trial, reply) => {
                 let said = self.scheduler.explain(trial);

@@ -19,7 +19,7 @@ use super::live::{LiveConfiguration, LiveSweep};
 use super::outlook::{Cost, Devices};
 use super::room::Wanted;
 use crate::store::record::{Predictions, ResultRecord};
-use crate::store::write::{SlotRow, StageChange};
+use crate::store::write::{AuditRow, SlotRow, StageChange};
 
 pub(crate) type Reply<T> = oneshot::Sender<Result<T, Error>>;
 
@@ -39,6 +39,10 @@ pub(crate) enum Command {
     Pause((SweepId, bool), String, Reply<()>),
     SetPriority((SweepId, i32), String, Reply<()>),
     Retry(Box<Retry>, Reply<u64>),
+    /// A sweep that has ended; with what the audit log says of it.
+    Delete(SweepId, Box<AuditRow>, Reply<()>),
+    /// Trials that are about to be removed from the store.
+    Forget(Vec<TrialId>, Reply<()>),
     SetService((String, Service), String, Reply<()>),
     Explain(TrialId, Reply<Vec<String>>),
     Sweep(SweepId, Reply<Option<LiveStatus>>),

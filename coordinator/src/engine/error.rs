@@ -36,6 +36,20 @@ pub enum Error {
         /// `: it was cancelled at 2026-11-25 14:03 UTC`; empty where only the scheduler was asked.
         how: String,
     },
+    /// Only a sweep that has ended can be deleted.
+    #[error("sweep {sweep} has not ended: cancel it first (`sweepctl cancel {sweep}`)")]
+    StillRuns {
+        /// Which.
+        sweep: SweepId,
+    },
+    /// Somebody else submitted it.
+    #[error("{}", not_yours(*.sweep, .submitter))]
+    NotYours {
+        /// Which.
+        sweep: SweepId,
+        /// Who submitted it; empty where that is not known.
+        submitter: String,
+    },
     /// Its trials belong to another trainer semantics, which no worker of this release has.
     #[error(
         "the trials of sweep {sweep} ask for another trainer semantics than {}, which every worker of this release \
@@ -136,6 +150,8 @@ impl Error {
             | Self::Refused(_)
             | Self::NotFound { .. }
             | Self::Ended { .. }
+            | Self::StillRuns { .. }
+            | Self::NotYours { .. }
             | Self::Cancelled { .. }
             | Self::OtherSemantics { .. }
             | Self::NameHeld(_)
@@ -155,4 +171,12 @@ impl Error {
     pub(crate) fn not_found(what: impl Into<String>) -> Self {
         Self::NotFound { what: what.into() }
     }
+}
+
+fn not_yours(sweep: SweepId, submitter: &str) -> String {
+    let whose = match submitter {
+        "" => "it is not known who submitted it".to_owned(),
+        name => format!("`{name}` submitted it"),
+    };
+    format!("sweep {sweep} cannot be deleted with this token: {whose}; an admin's token, or that one, deletes it")
 }

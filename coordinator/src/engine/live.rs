@@ -1,7 +1,7 @@
 //! What the engine keeps in memory beside the scheduler: what trials are called, what attempts have stored, what sessions
 //! were told. All of it is read back from the store after a restart.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -184,6 +184,8 @@ pub(crate) struct Live {
     pub(crate) sessions: HashMap<SessionId, Session>,
     /// The worker that took each name last.
     pub(crate) names: HashMap<String, NameRow>,
+    /// Sweeps whose deletion was committed, or is about to be: what was read of them before must not bring them back.
+    pub(crate) deleted: HashSet<SweepId>,
 }
 
 impl Live {

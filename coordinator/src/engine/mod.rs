@@ -9,6 +9,7 @@ mod coming;
 pub mod command;
 mod costs;
 mod decide;
+mod delete;
 mod driver;
 mod effects;
 mod error;
@@ -22,6 +23,7 @@ mod live;
 mod looks;
 mod names;
 mod noise;
+pub mod offline;
 mod outlook;
 mod pace;
 mod people;
@@ -58,12 +60,14 @@ pub use command::{
     Assignment, Describe, Finish, FinishEnding, Finished, Gauges, LiveStatus, PaceGauges, Poll, PollReply, Register,
     Registered, Report, Reported, Running, WorkerView,
 };
+pub use delete::{Collected, Garbage};
 pub use driver::Trouble;
 pub use error::Error;
 pub use forecast::PlanCost;
 pub use names::NameHeld;
 pub use noise::Noise;
 pub use outlook::Cost;
+pub(crate) use people::audit;
 pub(crate) use report::material;
 pub use reproduce::{Answered, Reproducing};
 pub use status::{Board, StageStatus, Status};
@@ -110,6 +114,7 @@ pub struct Handle {
     limits: Limits,
     clock: Clock,
     costs: costs::Shared,
+    deleting: Arc<delete::Deleting>,
 }
 
 /// How much there may be at a time.
@@ -148,6 +153,7 @@ pub fn start(
 ) -> Handle {
     let (handle, parts, decisions) = parts(store, metrics, settings, shutdown);
     tasks.spawn(Driver::new(parts).run());
+    tasks.spawn(delete::run(handle.clone(), shutdown.clone()));
     tasks.spawn(decide::run(handle.clone(), decisions, shutdown.clone()));
     handle
 }
@@ -186,6 +192,7 @@ fn parts(
         limits,
         clock: clock.clone(),
         costs: costs.clone(),
+        deleting: Arc::default(),
     };
     let parts = Parts {
         store,

@@ -11,6 +11,7 @@ use super::command::{Reply, Retry};
 use super::driver::Driver;
 use super::{Error, restore};
 use crate::store::codes::{AuditAction, StageState};
+use crate::store::deletions::DeletionRow;
 use crate::store::write::{AuditRow, HoldRow, ServiceRow, StageChange};
 use crate::unix_ms;
 
@@ -72,6 +73,9 @@ impl Driver {
             return self.batch.say(reply, Err(Error::Unavailable));
         }
         let sweep = retry.sweep;
+        if self.live.deleted.contains(&sweep) {
+            return self.batch.say(reply, Err(Error::not_found(format!("sweep {sweep}"))));
+        }
         let ended = retry.ended.take().filter(|_| !self.live.sweeps.contains_key(&sweep)).map(|mut ended| {
             self.bring_up_to_date(&mut ended.snapshot);
             ended.live.complete(&mut ended.snapshot);
@@ -105,6 +109,21 @@ impl Driver {
             Some(_) => Err(Error::not_found(format!("sweep {sweep}"))),
         };
         self.batch.say(reply, answer);
+    }
+
+    /// Deletes a sweep that has ended.
+    pub(crate) fn delete(&mut self, sweep: SweepId, row: AuditRow, reply: Reply<()>) {
+        if self.scheduler.sweep(sweep).is_some() {
+            return self.batch.say(reply, Err(Error::StillRuns { sweep }));
+        }
+        info!(sweep_id = %sweep, actor = row.actor, "a sweep is deleted");
+        let deletion = DeletionRow { sweep, actor: row.actor.clone(), at_ms: row.at_ms };
+        if self.live.deleted.insert(sweep) {
+            self.note(row);
+            self.batch.commit.sweeps_deleted.push(deletion);
+            self.batch.changed.insert(sweep);
+        }
+        self.batch.say(reply, Ok(()));
     }
 
     /// Counts anew what is left of a sweep, of which something that had ended has not any more.

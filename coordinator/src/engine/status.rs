@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use sweep_analysis::cost::Accuracy;
 use sweep_analysis::leaderboard::{self, Counts, Leaderboard};
 use sweep_analysis::study::Study;
+use sweep_report::parts::number::moment;
 use sweep_scheduler::event::Service;
 use sweep_scheduler::{HeldBack, LeftOut, SweepCounts, SweepId, Unplaceable};
 use sweep_spec::budget::{Budget, Money};
@@ -265,7 +266,13 @@ impl Handle {
     pub async fn find(&self, text: &str) -> Result<SweepId, Error> {
         if let Ok(number) = text.parse() {
             let found = self.store.sweep(SweepId(number)).await?;
-            return found.map(|record| record.id).ok_or_else(|| Error::not_found(format!("sweep `{text}`")));
+            let Some(record) = found else {
+                let deleted = self.store.deletion(SweepId(number)).await?;
+                let how = deleted
+                    .map(|deleted| format!(": {} deleted it at {} UTC", deleted.actor, moment(deleted.asked_ms)));
+                return Err(Error::not_found(format!("sweep `{text}`{}", how.unwrap_or_default())));
+            };
+            return Ok(record.id);
         }
         if let Some(id) = self.store.sweep_named(text).await? {
             return Ok(id);

@@ -20,6 +20,10 @@ use crate::store::write::AuditRow;
 impl Handle {
     /// Chooses whose weights stay of a sweep that has ended.
     pub(super) async fn settle_weights(&self, sweep: SweepId) -> Result<(), Error> {
+        // It may have been deleted in the meantime.
+        if self.store.sweep(sweep).await?.is_none() {
+            return Ok(());
+        }
         let board = self.make_board(sweep, None).await?;
         // One that goes on chooses when it ends again.
         if board.record.state == SweepState::Running {
@@ -75,9 +79,16 @@ impl Handle {
     }
 
     /// Removes the files of contents that no artifact has any more.
-    pub(super) async fn remove_files(&self) -> Result<(), Error> {
+    /// While a backup is open they stay: it may refer to them.
+    pub(crate) async fn remove_files(&self) -> Result<(), Error> {
+        if self.artifacts.is_held() {
+            return Ok(());
+        }
         for digest in self.store.removals().await? {
             let _alone = self.artifacts.removing().await;
+            if self.artifacts.is_held() {
+                return Ok(());
+            }
             // The same content may have come again.
             if self.store.artifact(digest).await?.is_none()
                 && let Err(error) = self.artifacts.remove(digest).await

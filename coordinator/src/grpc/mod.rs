@@ -15,6 +15,7 @@ pub mod sweep;
 mod sweep_messages;
 pub mod sweep_questions;
 pub mod timing;
+pub(crate) mod upkeep;
 pub(crate) mod watching;
 pub mod worker;
 
@@ -53,6 +54,8 @@ pub fn status(error: Error) -> Status {
         Error::NotFound { .. } | Error::Configuration(_) | Error::UnknownSession => not_found(&error),
         // Not FAILED_PRECONDITION: registering again would not help.
         Error::Semantics { .. } | Error::Version { .. } => Status::permission_denied(error.to_string()),
+        Error::NotYours { .. } => Status::permission_denied(error.to_string()),
+        Error::StillRuns { .. } => Status::failed_precondition(error.to_string()),
         Error::Refused(_) | Error::Ended { .. } | Error::Cancelled { .. } | Error::OtherSemantics { .. } => {
             Status::failed_precondition(error.to_string())
         }

@@ -354,6 +354,15 @@ impl SweepService for Sweeps {
         self.cancel(named(request, |request| &mut request.user)).await.map(Response::new).map_err(status)
     }
 
+    async fn delete_sweep(
+        &self,
+        request: Request<v1::DeleteSweepRequest>,
+    ) -> Result<Response<v1::DeleteSweepResponse>, Status> {
+        let caller = request.extensions().get::<Caller>().cloned();
+        let request = named(request, |request| &mut request.user);
+        self.delete(request, caller.as_ref()).await.map(Response::new).map_err(status)
+    }
+
     async fn pause_sweep(
         &self,
         request: Request<v1::PauseSweepRequest>,

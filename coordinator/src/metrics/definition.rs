@@ -80,6 +80,7 @@ definitions! {
     PREDICTION_ERROR: Histogram "sweep_prediction_error_ratio" in "1" by [] "By which share of the time that it took a trial's predicted time was off.";
     PREDICTIONS: Counter "sweep_predictions_total" in "trials" by ["outcome"] "Answers by where the time that they took lies: inside the predicted 90 % interval, below or above it.";
     STORE_BYTES: Gauge "sweep_store_bytes" in "bytes" by [] "Room that the store takes, its log included.";
+    DELETIONS: Gauge "sweep_deletions_unfinished" in "sweeps" by [] "Deleted sweeps of which something is left to remove.";
     DISK_FREE: Gauge "sweep_disk_free_bytes" in "bytes" by ["place"] "Free room on the disk of the store, if that is a file, and of the artifacts.";
     DISK: Gauge "sweep_disk_bytes" in "bytes" by ["place"] "All room on that disk.";
     SPENT: Gauge "sweep_spent_slot_seconds" in "seconds" by ["sweep"] "Seconds of slots that a sweep has spent, failed attempts included.";

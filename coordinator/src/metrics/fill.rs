@@ -36,6 +36,9 @@ fn fill_rooms(registry: &Registry, scrape: &Scrape) -> Result<(), prometheus::Er
     if let Some(bytes) = scrape.store_bytes {
         d::gauge(registry, &d::STORE_BYTES)?.set(bytes as f64);
     }
+    if let Some(deletions) = scrape.deletions {
+        d::gauge(registry, &d::DELETIONS)?.set(deletions as f64);
+    }
     let (free, all) = (d::gauge_vec(registry, &d::DISK_FREE)?, d::gauge_vec(registry, &d::DISK)?);
     for room in &scrape.rooms {
         free.with_label_values(&[room.place]).set(room.free as f64);

@@ -1,7 +1,10 @@
 //! The folder of artifacts beside the store: a file for each content, named by its hash, written whole or not at all.
 
+pub(crate) mod strays;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rustix::fs::OFlags;
 use sweep_spec::Digest;
@@ -23,6 +26,18 @@ pub struct Folder {
     root: PathBuf,
     /// Held together by those that bring a file and its row in the store, alone by whoever removes a file that no row has.
     changes: Arc<RwLock<()>>,
+    /// How many want every file to stay that is there.
+    holds: Arc<AtomicUsize>,
+}
+
+/// As long as it is there, files of artifacts that were forgotten stay.
+#[derive(Debug)]
+pub(crate) struct Hold(Arc<AtomicUsize>);
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 /// An artifact that is being written. Dropped before it is kept, it leaves nothing.
@@ -69,7 +84,7 @@ impl Folder {
 
     /// The folder at `root`, which may not be there.
     pub(crate) fn at(root: &Path) -> Self {
-        Self { root: root.to_owned(), changes: Arc::default() }
+        Self { root: root.to_owned(), changes: Arc::default(), holds: Arc::default() }
     }
 
     /// Where the content of this hash lies, or will.
@@ -100,6 +115,22 @@ impl Folder {
     /// While this is held no file and no row of one is added.
     pub(crate) async fn removing(&self) -> OwnedRwLockWriteGuard<()> {
         Arc::clone(&self.changes).write_owned().await
+    }
+
+    /// Lets files stay until what is returned is dropped.
+    pub(crate) fn hold(&self) -> Hold {
+        self.holds.fetch_add(1, Ordering::SeqCst);
+        Hold(Arc::clone(&self.holds))
+    }
+
+    /// Whether files have to stay.
+    pub(crate) fn is_held(&self) -> bool {
+        self.holds.load(Ordering::SeqCst) > 0
+    }
+
+    /// Where copies of the store lie that backups read.
+    pub(crate) fn spool(&self) -> PathBuf {
+        self.root.join(".backup")
     }
 
     /// Removes a file; one that is gone already is as good.

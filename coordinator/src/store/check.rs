@@ -26,10 +26,21 @@ pub struct Report {
     pub rows: Vec<(String, u64)>,
     /// Artifacts whose content was read.
     pub artifacts: u64,
+    /// What is prepared and has not begun. It is no damage.
+    pub prepared: Vec<Prepared>,
     /// What is wrong, at most a thousand.
     pub problems: Vec<Problem>,
     /// How much is wrong.
     pub problems_found: u64,
+}
+
+/// Rows that were written ahead of a commit that has not come: the coordinator stopped or lost power in between.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Prepared {
+    /// Of which sweep.
+    pub sweep: u64,
+    /// What, in words, and what becomes of it.
+    pub what: String,
 }
 
 /// Something that is wrong.
@@ -63,6 +74,9 @@ impl fmt::Display for Report {
             writeln!(f, "  {table:width$}  {rows:>10}")?;
         }
         writeln!(f, "  {:width$}  {:>10}", "(files)", self.artifacts)?;
+        for Prepared { sweep, what } in &self.prepared {
+            writeln!(f, "sweep {sweep}: {what}")?;
+        }
         for problem in &self.problems {
             writeln!(f, "{}: {}", problem.place, problem.what)?;
         }

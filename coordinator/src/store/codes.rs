@@ -141,6 +141,12 @@ code! {
         HeldBack = 21,
         /// A trial succeeded, and the rest of its sweep goes on.
         Released = 22,
+        /// A sweep was deleted.
+        Deleted = 30,
+        /// What nothing refers to was removed.
+        Collected = 31,
+        /// A backup of the store was begun.
+        BackedUp = 32,
         /// A round began. Read from the rounds, never written as a row of the audit log, as all that follow.
         RoundOpened = 100,
         /// An attempt was assigned to a slot.
@@ -185,6 +191,9 @@ impl AuditAction {
             Self::WeightsKept => "weights_kept",
             Self::HeldBack => "held_back",
             Self::Released => "released",
+            Self::Deleted => "deleted",
+            Self::Collected => "collected",
+            Self::BackedUp => "backed_up",
             Self::RoundOpened => "round_opened",
             Self::AttemptAssigned => "attempt_assigned",
             Self::AttemptEnded => "attempt_ended",

@@ -9,14 +9,20 @@ use sweep_scheduler::{Hold, Lease, SweepId, WorkerName};
 use sweep_spec::trainer::{EpochMetrics, Origin, Provenance};
 use sweep_spec::{Cnn, Configuration, Dataset, Digest, FailureClass, Outcome, Protocol, Trial, TrialId, canonical};
 
+#[path = "contract_backups.rs"]
+mod backups;
 #[path = "contract_changes.rs"]
 mod changes;
 #[path = "contract_choices.rs"]
 mod choices;
 #[path = "contract_cost.rs"]
 mod cost;
+#[path = "contract_deletions.rs"]
+mod deletions;
 #[path = "contract_files.rs"]
 mod files;
+#[path = "contract_offline.rs"]
+mod offline;
 #[path = "postgres/tests.rs"]
 mod postgres_tests;
 #[path = "../../tests/postgres_server/mod.rs"]
@@ -26,6 +32,7 @@ mod tokens;
 #[path = "contract_weights.rs"]
 mod weights;
 
+use backups::a_snapshot_is_a_store_of_its_own;
 use changes::{
     a_sweep_that_has_ended_can_go_on, an_expired_attempt_is_remembered_and_can_go_on,
     the_audit_log_tells_everything_in_order, what_failed_before_is_remembered,
@@ -37,6 +44,13 @@ use choices::{
     who_got_more_seeds_stays_when_a_stage_is_opened_again,
 };
 use cost::{a_store_takes_room_and_more_of_it_with_more_in_it, what_trials_took_is_found_with_what_was_expected};
+use deletions::{
+    a_deleted_sweep_is_gone_at_once_and_what_others_have_stays, a_large_sweep_goes_in_pieces,
+    a_trial_goes_with_the_last_sweep_that_refers_to_it, a_trial_that_a_worker_still_runs_goes_last,
+    a_trial_that_is_wanted_again_meanwhile_stays, only_a_sweep_that_has_ended_is_deleted,
+    thumbnails_go_with_the_last_sweep_that_is_pinned_to_their_data, trials_of_no_sweep_are_found_and_removed,
+};
+use offline::{a_cancel_that_was_interrupted_goes_on, a_sweep_is_cancelled_without_an_engine};
 use tokens::tokens_come_back_and_stay_when_they_are_revoked;
 use weights::{a_sweep_that_ended_keeps_the_weights_that_it_chose, weights_stay_while_any_sweep_keeps_them};
 
@@ -112,6 +126,17 @@ on_every_backend!(
     a_store_takes_room_and_more_of_it_with_more_in_it,
     a_sweep_that_ended_keeps_the_weights_that_it_chose,
     weights_stay_while_any_sweep_keeps_them,
+    a_sweep_is_cancelled_without_an_engine,
+    a_cancel_that_was_interrupted_goes_on,
+    a_snapshot_is_a_store_of_its_own,
+    a_deleted_sweep_is_gone_at_once_and_what_others_have_stays,
+    a_trial_goes_with_the_last_sweep_that_refers_to_it,
+    only_a_sweep_that_has_ended_is_deleted,
+    a_trial_that_a_worker_still_runs_goes_last,
+    a_trial_that_is_wanted_again_meanwhile_stays,
+    a_large_sweep_goes_in_pieces,
+    trials_of_no_sweep_are_found_and_removed,
+    thumbnails_go_with_the_last_sweep_that_is_pinned_to_their_data,
 );
 
 const SWEEP: SweepId = SweepId(1);

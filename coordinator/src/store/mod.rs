@@ -10,6 +10,7 @@ pub mod codes;
 #[cfg(test)]
 mod contract;
 pub mod copy;
+pub mod deletions;
 pub mod leadership;
 pub mod location;
 pub mod observed;
@@ -22,6 +23,7 @@ pub mod weights;
 pub mod write;
 
 use std::collections::{HashMap, HashSet};
+use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -32,9 +34,11 @@ use sweep_scheduler::snapshot::SweepSnapshot;
 use sweep_scheduler::{Lease, SweepId};
 use sweep_spec::{Digest, TrialId};
 
+use deletions::Deletions;
 use leadership::{Alone, Leadership};
 use location::Location;
 use observed::Observed;
+use postgres::durability::Safety;
 use postgres::leader::Candidate;
 use record::{
     ArtifactRecord, AttemptKey, AttemptRecord, AuditFilter, ConfigurationRecord, LiveSweep, Loaded, Point, Repeat,
@@ -69,6 +73,17 @@ pub enum Error {
     Older {
         /// Which.
         path: String,
+    },
+    /// The database acknowledges what a crash of its machine can lose or damage.
+    #[error(
+        "{path} has `{setting} = off`: a crash of the database's machine can lose or damage what was acknowledged; set \
+         `{setting} = on` in postgresql.conf and reload it, or start the coordinator with --allow-unsafe-database"
+    )]
+    NotDurable {
+        /// The database.
+        path: String,
+        /// The setting.
+        setting: String,
     },
     /// Another coordinator has it.
     #[error("{path} is in use by another coordinator")]
@@ -240,12 +255,23 @@ fn deposed(by: &str) -> String {
     }
 }
 
-/// Opens the store at a place, for a coordinator that is dialled at `address`; others are told of it where several share
-/// a store. With `accept_loss`, a file goes on without what is damaged, and says what that is.
+/// How a coordinator opens its store.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Opening {
+    /// Where this coordinator is dialled; others learn it where several share a store.
+    pub address: String,
+    /// A file goes on without what is damaged, and says what that is.
+    pub accept_loss: bool,
+    /// What is done about a database that does not keep what it acknowledges.
+    pub safety: Safety,
+}
+
+/// Opens the store at a place, for a coordinator.
 ///
 /// # Errors
 /// The place cannot be reached or used, is something else, or is damaged.
-pub async fn open(location: &Location, address: String, accept_loss: bool) -> Result<Box<dyn Leadership>, Error> {
+pub async fn open(location: &Location, opening: Opening) -> Result<Box<dyn Leadership>, Error> {
+    let Opening { address, accept_loss, safety } = opening;
     match location {
         Location::File(path) => {
             let store = SqliteStore::open(&Options { path: path.clone(), accept_loss }).await?;
@@ -254,7 +280,9 @@ pub async fn open(location: &Location, address: String, accept_loss: bool) -> Re
             }
             Ok(Box::new(Alone::new(Arc::new(store))))
         }
-        Location::Postgres(options) => Ok(Box::new(Candidate::open(options, location.to_string(), address).await?)),
+        Location::Postgres(options) => {
+            Ok(Box::new(Candidate::open(options, location.to_string(), address, safety).await?))
+        }
     }
 }
 
@@ -277,7 +305,7 @@ pub(crate) const REPEATS: &str = "SELECT y.trial AS trial, y.round AS round FROM
 
 /// What a store does.
 #[async_trait]
-pub trait Store: Tokens {
+pub trait Store: Tokens + Deletions {
     /// Writes all of `commit` or nothing; when it returns `Ok`, it is on disk. After an error the outcome is unknown,
     /// and the caller reloads.
     async fn commit(&self, commit: &Commit) -> Result<(), Error>;
@@ -359,6 +387,9 @@ pub trait Store: Tokens {
     /// ones included, from its assignment to its end. Rounds that had ended before cost it nothing.
     async fn spent_ms(&self, sweep: SweepId) -> Result<u64, Error>;
 
+    /// Rounds that have not ended and that no other sweep that runs waits for, as trial and number.
+    async fn open_rounds(&self, sweep: SweepId) -> Result<Vec<(TrialId, u32)>, Error>;
+
     /// Which of these trials have an accepted result.
     async fn answered(&self, trials: &[TrialId]) -> Result<HashSet<TrialId>, Error>;
 
@@ -387,6 +418,9 @@ pub trait Store: Tokens {
 
     /// The file with this content is removed, or is wanted again.
     async fn removed(&self, digest: Digest) -> Result<(), Error>;
+
+    /// Copies everything, as it is at one moment, into a new SQLite file. Commits go on meanwhile.
+    async fn snapshot(&self, path: &Path) -> Result<(), Error>;
 
     /// How much room the store takes, in bytes, what is not yet put in its place included.
     async fn size_bytes(&self) -> Result<u64, Error>;

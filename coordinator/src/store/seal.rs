@@ -204,6 +204,14 @@ pub const TABLES: &[Table] = &[
     },
     Table { name: "weight_choices", key: &["sweep"], groups: &[whole(&["ended_ms", "settled"])] },
     Table { name: "weights_kept", key: &["sweep", "configuration"], groups: &[whole(&[])] },
+    Table {
+        name: "deletions",
+        key: &["sweep"],
+        groups: &[
+            whole(&["name", "submitter", "pin", "actor", "asked_ms"]),
+            named("state_sum", &["finished_ms", "trials", "kept", "artifacts", "artifact_bytes", "store_bytes"]),
+        ],
+    },
     Table { name: "pauses", key: &["attempt"], groups: &[whole(&["ms"])] },
     Table { name: "removals", key: &["digest"], groups: &[whole(&[])] },
 ];
@@ -218,6 +226,7 @@ pub fn since(table: &str) -> i64 {
         "pauses" => 7,
         "names" => 8,
         "holds" => 9,
+        "deletions" => 12,
         _ => 1,
     }
 }

@@ -6,6 +6,7 @@ use sweep_spec::trainer::{Described, EpochMetrics};
 use sweep_spec::{Configuration, Digest, FailureClass, Outcome, TrialId};
 
 use super::codes::{AttemptState, AuditAction, RoundState, StageState, SweepState};
+use super::deletions::DeletionRow;
 use super::record::{AttemptKey, Predictions, ResultRecord, Submission};
 
 /// One batch. Its parts are written in the order in which they stand here.
@@ -61,6 +62,8 @@ pub struct Commit {
     pub sweeps_ended: Vec<SweepEndRow>,
     /// Of these, the ones that keep the weights of their winner alone, and when they end.
     pub weights_due: Vec<(SweepId, i64)>,
+    /// Sweeps that are deleted; what only they refer to is removed afterwards.
+    pub sweeps_deleted: Vec<DeletionRow>,
     /// The last session number that was given.
     pub last_session: Option<u64>,
     /// Who did what.
@@ -95,6 +98,7 @@ impl Commit {
             + self.rounds_ended.len()
             + self.sweeps_ended.len()
             + self.weights_due.len()
+            + self.sweeps_deleted.len()
             + usize::from(self.last_session.is_some())
             + self.audit.len()
     }

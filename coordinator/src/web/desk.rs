@@ -344,6 +344,22 @@ impl Desk {
         Ok(shapes::expect(answer.sweep, "sweep")?.into())
     }
 
+    /// Deletes a sweep, or says what would go; `request.sweep` is overwritten.
+    pub(crate) async fn delete(
+        &self,
+        sweep: &str,
+        request: v1::DeleteSweepRequest,
+        caller: Option<&Caller>,
+    ) -> Result<shapes::Deletion, Problem> {
+        let request = v1::DeleteSweepRequest { sweep: named(sweep), ..request };
+        Ok(self.people.delete(request, caller).await?.try_into()?)
+    }
+
+    /// Removes what nothing refers to.
+    pub(crate) async fn collect(&self, request: v1::CollectGarbageRequest) -> Result<shapes::GarbageList, Problem> {
+        Ok(self.people.collect(request).await?.into())
+    }
+
     /// Starts nothing of a sweep any more, or starts it again.
     pub(crate) async fn pause(&self, sweep: &str, paused: bool, user: String) -> Result<shapes::Sweep, Problem> {
         let answer = self.people.pause(v1::PauseSweepRequest { sweep: named(sweep), paused, user }).await?;

@@ -150,5 +150,6 @@ async fn scrape(web: &Web) -> Result<String, Error> {
         });
     }
     let store_bytes = Some(engine.store().size_bytes().await?);
-    web.metrics.render(&Scrape { leads: true, gauges, paces, sweeps, rooms, store_bytes }).map_err(failed)
+    let deletions = Some(engine.store().unfinished_deletions().await?.len());
+    web.metrics.render(&Scrape { leads: true, gauges, paces, sweeps, rooms, store_bytes, deletions }).map_err(failed)
 }

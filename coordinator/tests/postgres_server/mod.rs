@@ -20,7 +20,6 @@ cat >> "$folder/data/postgresql.conf" <<END
 listen_addresses = ''
 unix_socket_directories = '$folder'
 max_connections = 300
-fsync = off
 END
 "$1/pg_ctl" -D "$folder/data" -l "$folder/log" -s -w start
 echo "$folder"

@@ -7,10 +7,11 @@ use sweep_coordinator::store::codes::AuditAction;
 use sweep_coordinator::store::record::{AttemptKey, AuditFilter};
 use sweep_coordinator::store::seal::TABLES;
 use sweep_coordinator::store::sqlite::SqliteStore;
-use sweep_coordinator::store::write::Commit;
+use sweep_coordinator::store::write::{Commit, Preparation};
 use sweep_coordinator::store::{Error, Store};
+use sweep_scheduler::SweepId;
 
-use crate::env::{Folder, Random, SWEEP, audit, fill, points};
+use crate::env::{Folder, Random, SWEEP, audit, fill, points, preparation};
 
 async fn filled() -> Folder {
     let folder = Folder::new();
@@ -25,6 +26,13 @@ async fn filled() -> Folder {
     folder
 }
 
+fn copy_artifacts(from: &Folder, to: &Folder) {
+    let digest = sweep_spec::Digest::of(b"log").to_string();
+    let place = |folder: &Folder| folder.beside(".artifacts").join(&digest[..2]).join(&digest);
+    std::fs::create_dir_all(place(to).parent().unwrap()).unwrap();
+    std::fs::copy(place(from), place(to)).unwrap();
+}
+
 async fn sql(folder: &Folder, text: &str) -> Result<u64, sqlx::Error> {
     let pool = SqlitePool::connect_with(SqliteConnectOptions::new().filename(folder.path())).await?;
     let done = sqlx::query(AssertSqlSafe(text.to_owned())).execute(&pool).await;
@@ -37,12 +45,63 @@ async fn a_sound_store_is_sound() {
     let folder = filled().await;
     let report = check(&folder.path()).await.unwrap();
     assert!(report.is_sound(), "{report}");
-    assert_eq!((report.layout, report.artifacts, report.acknowledged), (9, 1, Some(report.commits)));
+    assert_eq!((report.layout, report.artifacts, report.acknowledged), (12, 1, Some(report.commits)));
     let rows = |table: &str| report.rows.iter().find(|(name, _)| name == table).unwrap().1;
     assert_eq!((rows("attempts"), rows("rounds"), rows("points"), rows("sweep_trials")), (4, 5, 5, 8));
     let store = folder.open().await;
     assert!(store.losses().is_empty());
     assert!(matches!(check(&folder.path()).await, Err(Error::InUse { .. })));
+}
+
+/// A submit writes its rows in pieces, each a transaction of its own. Power can fail between any two of them.
+#[tokio::test]
+async fn a_submit_that_was_cut_off_is_no_damage_and_goes_with_the_next_start() {
+    let whole = preparation(SweepId(7), 20..23);
+    let Preparation { sweep, stages, questions, configurations, stage_configurations, trials, .. } = whole;
+    let (sweep, mut trials) = (Some(sweep.unwrap()), trials);
+    let late = trials.split_off(2);
+    let pieces = [
+        Preparation { sweep, stages, ..Preparation::default() },
+        Preparation { questions, ..Preparation::default() },
+        Preparation { configurations, ..Preparation::default() },
+        Preparation { stage_configurations, ..Preparation::default() },
+        Preparation { trials, ..Preparation::default() },
+        Preparation { trials: late, ..Preparation::default() },
+    ];
+    let folder = filled().await;
+    let before = check(&folder.path()).await.unwrap();
+    assert!(before.prepared.is_empty(), "{before}");
+    for (cut, piece) in pieces.into_iter().enumerate() {
+        let store = folder.open().await;
+        store.prepare(&piece).await.unwrap();
+        store.close().await;
+        drop(store);
+        // Each cut is looked at in a copy; the submit goes on in the store itself.
+        let cut_off = folder.copy();
+        copy_artifacts(&folder, &cut_off);
+        let report = check(&cut_off.path()).await.unwrap();
+        assert!(report.is_sound(), "cut {cut}: {report}");
+        let [prepared] = report.prepared.as_slice() else { panic!("cut {cut}: {report}") };
+        assert!(
+            prepared.sweep == 7 && prepared.what.contains("the next start of a coordinator removes it"),
+            "{report}"
+        );
+        let store = cut_off.open().await;
+        store.load().await.unwrap();
+        store.close().await;
+        drop(store);
+        let report = check(&cut_off.path()).await.unwrap();
+        assert!(report.is_sound() && report.prepared.is_empty(), "cut {cut}: {report}");
+    }
+}
+
+/// A configuration with trials that no stage has is damage, whatever was cut off.
+#[tokio::test]
+async fn a_configuration_with_trials_that_lost_its_stage_is_damage() {
+    let folder = filled().await;
+    sql(&folder, "DELETE FROM stage_configurations WHERE sweep = 1").await.unwrap();
+    let report = check(&folder.path()).await.unwrap();
+    assert!(report.to_string().contains("a configuration that has trials and is in no stage"), "{report}");
 }
 
 #[tokio::test]

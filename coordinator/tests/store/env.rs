@@ -89,7 +89,7 @@ pub(crate) fn trial(seed: u64) -> TrialId {
     question(seed).id().unwrap()
 }
 
-fn preparation(sweep: SweepId, seeds: std::ops::Range<u64>) -> Preparation {
+pub(crate) fn preparation(sweep: SweepId, seeds: std::ops::Range<u64>) -> Preparation {
     let asked = question(0);
     let shared = serde_json::json!({
         "dataset": asked.dataset, "protocol": asked.protocol, "semantics": asked.semantics,

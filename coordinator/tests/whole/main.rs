@@ -5,11 +5,15 @@ mod analysis;
 #[cfg(test)]
 mod api;
 #[cfg(test)]
+mod backups;
+#[cfg(test)]
 mod budgets;
 #[cfg(test)]
 mod canaries;
 #[cfg(test)]
 mod damage;
+#[cfg(test)]
+mod deleting;
 #[cfg(test)]
 mod env;
 #[cfg(test)]

@@ -8,7 +8,8 @@ use crate::env::{Env, SPEC};
 use crate::watching::http;
 
 fn args() -> Args {
-    let pools = "[{name: small, slots: 2, device: cpu, memory: 1MiB, max_workers: 2}, {name: large, slots: 1, device: cuda}]";
+    let pools =
+        "[{name: small, slots: 2, device: cpu, memory: 1MiB, max_workers: 2}, {name: large, slots: 1, device: cuda}]";
     Args { pools: Some(pools.into()), ..Args::default() }
 }
 

@@ -5,12 +5,14 @@
 mod analysis;
 mod artifact;
 mod audit;
+pub mod backup;
 pub mod cells;
 mod coordinator;
 mod cost;
 mod leaderboard;
 mod page;
 mod reproduction;
+mod store;
 mod sweep;
 pub mod table;
 pub mod text;
@@ -34,6 +36,7 @@ pub use page::{
     MissedImage, MissedImages, Override, Retried, Specification, Submitted, SweepPage, TrialPage, WorkerList,
 };
 pub use reproduction::Reproduction;
+pub use store::{Deletion, Garbage, GarbageList};
 pub use sweep::{
     Best, Counts, HeldBack, LeftOut, OutOfService, Outlook, Running, Stage as SweepStage, State, Sweep, Unplaceable,
 };

@@ -3,17 +3,20 @@
 pub(crate) mod ablation;
 mod answering;
 pub(crate) mod artifacts;
+pub(crate) mod backup;
 pub(crate) mod cancel;
 pub(crate) mod certs;
 pub(crate) mod compare;
 pub(crate) mod completions;
 #[cfg(feature = "local")]
 pub(crate) mod data;
+pub(crate) mod delete;
 pub(crate) mod doctor;
 pub(crate) mod estimate;
 pub(crate) mod explain;
 pub(crate) mod export;
 pub(crate) mod extend;
+pub(crate) mod gc;
 #[cfg(feature = "local")]
 pub(crate) mod here;
 pub(crate) mod import;
@@ -24,9 +27,11 @@ pub(crate) mod man;
 pub(crate) mod plan;
 pub(crate) mod report;
 pub(crate) mod reproduce;
+#[cfg(feature = "store")]
+pub(crate) mod restore;
 pub(crate) mod status;
 pub(crate) mod steer;
-#[cfg(feature = "local")]
+#[cfg(feature = "store")]
 pub(crate) mod store;
 pub(crate) mod submit;
 pub(crate) mod token;
@@ -106,6 +111,11 @@ fn dispatch(context: &Context, cli: Cli) -> Result<Exit, Failure> {
         Command::Trial(verb) => ask(context, async |context| trial::run(context, &verb.arguments).await),
         Command::Logs(verb) => ask(context, async |context| trial::logs(context, &verb.arguments).await),
         Command::Cancel(verb) => ask(context, async |context| cancel::run(context, &verb.arguments).await),
+        Command::Delete(verb) => ask(context, async |context| delete::run(context, &verb.arguments).await),
+        Command::Backup(verb) => ask(context, async |context| backup::run(context, &verb.arguments).await),
+        #[cfg(feature = "store")]
+        Command::Restore(verb) => block_on(restore::run(context, &verb)),
+        Command::Gc(verb) => ask(context, async |context| gc::run(context, &verb.arguments).await),
         Command::Pause(verb) => ask(context, async |context| steer::pause(context, verb.arguments.sweep(), true).await),
         #[cfg(feature = "local")]
         Command::Resume(verb) if verb.arguments.place.local => block_on(steer::resume_here(context, &verb.arguments)),
@@ -131,7 +141,7 @@ fn dispatch(context: &Context, cli: Cli) -> Result<Exit, Failure> {
         Command::Artifacts(verb) => ask(context, async |context| artifacts::run(context, &verb.arguments).await),
         #[cfg(feature = "local")]
         Command::Data(verb) => data::run(context, &verb),
-        #[cfg(feature = "local")]
+        #[cfg(feature = "store")]
         Command::Store(verb) => block_on(store::run(context, &verb)),
         #[cfg(feature = "local")]
         Command::Coordinator(arguments) => Ok(Exit::Program(sweep_coordinator::main_with(&arguments))),

@@ -1,6 +1,8 @@
 //! `sweepctl store`: what can be done to a store that no coordinator uses.
 
+mod cancel;
 mod check;
+mod compact;
 
 use clap::Subcommand;
 use sweep_coordinator::store::copy::{self, Report};
@@ -15,6 +17,10 @@ use crate::table::Table;
 pub(crate) enum Verb {
     /// Read everything in a store and say what is wrong with it; nothing is changed
     Check(check::Arguments),
+    /// End a sweep in the store of a coordinator that cannot start
+    Cancel(cancel::Arguments),
+    /// Give room that removed rows took back to the file system
+    Compact(compact::Arguments),
     /// Copy everything into a store that is empty, from SQLite to PostgreSQL or back
     #[command(
         after_help = "A PASSWORD is better kept in PGPASSWORD or ~/.pgpass than in a URL. Artifacts are files and \
@@ -34,12 +40,14 @@ pub(crate) enum Verb {
 pub(crate) async fn run(context: &Context, verb: &Verb) -> Result<Exit, Failure> {
     match verb {
         Verb::Check(arguments) => check::run(context, arguments).await,
+        Verb::Cancel(arguments) => cancel::run(context, arguments).await,
+        Verb::Compact(arguments) => compact::run(context, arguments).await,
         Verb::Copy { from, to } => copy(context, &place("FROM", from)?, &place("TO", to)?).await,
     }
 }
 
 /// What is wrong with a place is told without the place: it may hold a password.
-fn place(name: &str, text: &str) -> Result<Location, Failure> {
+pub(super) fn place(name: &str, text: &str) -> Result<Location, Failure> {
     text.parse().map_err(|error| Failure::usage(format!("{name} is no store")).because(error))
 }
 

@@ -71,7 +71,7 @@ enum Verb {
 #[derive(Debug, Args)]
 struct Place {
     /// A store instead of a coordinator: a SQLite file that none uses, or postgres://USER@HOST:PORT/DATABASE
-    #[cfg(feature = "local")]
+    #[cfg(feature = "store")]
     #[arg(long, value_name = "FILE|URL")]
     store: Option<String>,
     #[command(flatten)]
@@ -249,7 +249,7 @@ fn show(
 }
 
 /// A time such as `90d`.
-fn lifetime_ms(text: &str) -> Result<u64, Failure> {
+pub(super) fn lifetime_ms(text: &str) -> Result<u64, Failure> {
     let wrong = || Failure::usage(format!("`{text}` is no time")).hint("expected such as 30m, 12h, 90d or 1y");
     let unit = text.chars().last().ok_or_else(wrong)?;
     let seconds: u64 = match unit {
@@ -284,7 +284,7 @@ fn table(tokens: &[Shape]) -> Table {
 }
 
 async fn create(context: &Context, place: &Place, request: CreateTokenRequest) -> Result<CreateTokenResponse, Failure> {
-    #[cfg(feature = "local")]
+    #[cfg(feature = "store")]
     if let Some(store) = &place.store {
         let opened = offline::open(store).await?;
         let answer = opened.create(request).await;
@@ -296,7 +296,7 @@ async fn create(context: &Context, place: &Place, request: CreateTokenRequest) -
 }
 
 async fn list(context: &Context, place: &Place) -> Result<ListTokensResponse, Failure> {
-    #[cfg(feature = "local")]
+    #[cfg(feature = "store")]
     if let Some(store) = &place.store {
         let opened = offline::open(store).await?;
         let answer = opened.list().await;
@@ -308,7 +308,7 @@ async fn list(context: &Context, place: &Place) -> Result<ListTokensResponse, Fa
 }
 
 async fn revoke(context: &Context, place: &Place, request: RevokeTokenRequest) -> Result<RevokeTokenResponse, Failure> {
-    #[cfg(feature = "local")]
+    #[cfg(feature = "store")]
     if let Some(store) = &place.store {
         let opened = offline::open(store).await?;
         let answer = opened.revoke(request).await;
@@ -319,7 +319,7 @@ async fn revoke(context: &Context, place: &Place, request: RevokeTokenRequest) -
     Ok(client::access(&context.coordinator).await?.revoke_token(request).await?.into_inner())
 }
 
-#[cfg(feature = "local")]
+#[cfg(feature = "store")]
 mod offline {
     use sweep_coordinator::offline::Offline;
     use sweep_coordinator::store;

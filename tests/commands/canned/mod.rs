@@ -3,11 +3,13 @@
 
 mod findings;
 mod parts;
+mod upkeep;
 
 use std::net::SocketAddr;
 
 use futures::StreamExt;
 use futures::stream::{self, BoxStream};
+use sweep_proto::v1::store_service_server::StoreServiceServer;
 use sweep_proto::v1::sweep_service_server::{SweepService, SweepServiceServer};
 use sweep_proto::v1::*;
 use sweep_spec::Digest;
@@ -61,7 +63,9 @@ pub(crate) fn serve_at(address: &str) -> Serving {
             let listener = tokio::net::TcpListener::bind(address).await.expect("the port is free");
             sender.send(listener.local_addr().expect("an address")).expect("the test waits");
             let incoming = tokio_stream::wrappers::TcpListenerStream::new(listener);
-            let server = tonic::transport::Server::builder().add_service(SweepServiceServer::new(Canned));
+            let mut server = tonic::transport::Server::builder();
+            let server = server.add_service(SweepServiceServer::new(Canned));
+            let server = server.add_service(StoreServiceServer::new(upkeep::CannedStore));
             tokio::select! {
                 served = server.serve_with_incoming(incoming) => served.expect("it serves"),
                 _ = stopped => {}
@@ -245,6 +249,27 @@ impl SweepService for Canned {
             old: Some(answer(1, 2)),
             new: Some(answer(2, 3)),
         }))
+    }
+
+    async fn delete_sweep(&self, request: Request<DeleteSweepRequest>) -> Answer<DeleteSweepResponse> {
+        let request = request.into_inner();
+        let found = sweep(request.sweep)?;
+        let asked = Deletion {
+            sweep: found.id,
+            name: found.name,
+            trials: 1_200,
+            kept: 34,
+            artifacts: 5,
+            artifact_bytes: 5 << 20,
+            ..Deletion::default()
+        };
+        let deletion = match request.dry_run {
+            true => asked,
+            false => {
+                Deletion { actor: "me".into(), asked_unix_ms: 1, finished_unix_ms: 2, store_bytes: 3 << 20, ..asked }
+            }
+        };
+        Ok(Response::new(DeleteSweepResponse { deletion: Some(deletion), notes: vec!["a word about room".into()] }))
     }
 
     async fn cancel_sweep(&self, request: Request<CancelSweepRequest>) -> Answer<CancelSweepResponse> {

@@ -8,7 +8,10 @@ mod cell;
 mod postgres;
 mod sqlite;
 
+use std::path::Path;
+
 use serde::Serialize;
+use sqlx::postgres::PgConnectOptions;
 
 use super::location::Location;
 use super::sqlite::{Options, SqliteStore};
@@ -49,6 +52,7 @@ const TABLES: &[&str] = &[
     "removals",
     "pauses",
     "holds",
+    "deletions",
 ];
 
 /// Tables that are there and are not copied: which layouts were made, and who leads.
@@ -115,6 +119,16 @@ pub enum Refused {
     },
 }
 
+impl Refused {
+    /// The same as the store's own error.
+    fn cause(self) -> Error {
+        match self {
+            Self::From { source, .. } | Self::To { source, .. } => source,
+            other => Error::damaged(other.to_string()),
+        }
+    }
+}
+
 /// What was copied.
 #[derive(Debug, Serialize)]
 pub struct Report {
@@ -144,7 +158,7 @@ impl Side {
         match place {
             Location::File(path) => Ok(Self::File(Box::new(File::open(path, to_be_read).await?))),
             Location::Postgres(options) => {
-                Ok(Self::Database(Box::new(Database::open(options, &place.to_string()).await?)))
+                Ok(Self::Database(Box::new(Database::open(options, &place.to_string(), to_be_read).await?)))
             }
         }
     }
@@ -276,6 +290,56 @@ pub async fn copy(from: &Location, to: &Location) -> Result<Report, Refused> {
     Ok(report)
 }
 
+/// Whether there is anything in a store.
+///
+/// # Errors
+/// It is in use, or cannot be used.
+pub(crate) async fn is_filled(place: &Location) -> Result<bool, Refused> {
+    let places = Places { from: place.to_string(), to: place.to_string() };
+    let mut side = Side::open(place, false).await.map_err(|error| places.to(error))?;
+    let found = filled(&places, &mut side).await;
+    side.close().await;
+    match found {
+        Ok(()) => Ok(false),
+        Err(Refused::NotEmpty { .. }) => Ok(true),
+        Err(error) => Err(error),
+    }
+}
+
+/// Finds the first table with rows in it.
+async fn filled(places: &Places, target: &mut Side) -> Result<(), Refused> {
+    for table in TABLES.iter().filter(|table| **table != "counters") {
+        let rows = target.count(table).await.map_err(|error| places.to(error))?;
+        if rows > 0 {
+            return Err(Refused::NotEmpty { place: places.to.clone(), table: (*table).to_owned(), rows });
+        }
+    }
+    Ok(())
+}
+
+/// Copies a database, as it is at one moment, into a new file. Its coordinator goes on meanwhile.
+///
+/// # Errors
+/// The database cannot be read, or the file cannot be written.
+pub(crate) async fn snapshot(options: &PgConnectOptions, to: &Path) -> Result<(), Error> {
+    let places = Places { from: "the database".to_owned(), to: to.display().to_string() };
+    let mut target = Side::open(&Location::File(to.to_owned()), false).await?;
+    let copied = match Database::at_one_moment(options, &places.from).await {
+        Ok(source) => {
+            let mut source = Side::Database(Box::new(source));
+            let copied = everything(&places, &mut source, &mut target).await;
+            source.close().await;
+            copied.map(drop).map_err(Refused::cause)
+        }
+        Err(error) => Err(error),
+    };
+    target.close().await;
+    copied?;
+    // Gives the rows their checksums.
+    SqliteStore::open(&Options::new(to)).await?.close().await;
+    Ok(())
+}
+
 /// What reads a table.
 fn select(table: &str, columns: &[Column]) -> String {
     let names: Vec<_> = columns.iter().map(|column| column.name.as_str()).collect();
@@ -307,12 +371,7 @@ async fn everything(places: &Places, source: &mut Side, target: &mut Side) -> Re
             return Err(Refused::Unknown { place: place.clone(), table });
         }
     }
-    for table in TABLES.iter().filter(|table| **table != "counters") {
-        let rows = target.count(table).await.map_err(|error| places.to(error))?;
-        if rows > 0 {
-            return Err(Refused::NotEmpty { place: places.to.clone(), table: (*table).to_owned(), rows });
-        }
-    }
+    filled(places, target).await?;
     target.begin().await.map_err(|error| places.to(error))?;
     let mut report = Report { tables: Vec::with_capacity(TABLES.len()) };
     for table in TABLES {

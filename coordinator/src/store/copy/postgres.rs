@@ -1,4 +1,4 @@
-//! A PostgreSQL database that is copied, or filled. Whoever copies leads it meanwhile.
+//! A PostgreSQL database that is copied, or filled. Whoever copies leads it meanwhile, or sees one moment of it.
 
 use futures::TryStreamExt;
 use sqlx::postgres::{PgArguments, PgConnectOptions, PgConnection, PgRow};
@@ -9,10 +9,12 @@ use super::{Sink, select};
 use crate::store::Error;
 use crate::store::leadership::Led;
 use crate::store::postgres::dial;
+use crate::store::postgres::durability::{Safety, wait_for_disk};
 use crate::store::postgres::leader::Candidate;
 
 pub(super) struct Database {
-    led: Led,
+    /// The right to write; none for one that is only read at one moment.
+    led: Option<Led>,
     connection: PgConnection,
     /// Whose term it is.
     term: i64,
@@ -20,12 +22,23 @@ pub(super) struct Database {
 }
 
 impl Database {
-    pub(super) async fn open(options: &PgConnectOptions, name: &str) -> Result<Self, Error> {
-        let candidate = Candidate::open(options, name.to_owned(), "a copy".to_owned()).await?;
+    /// One that is only read may lose what it likes.
+    pub(super) async fn open(options: &PgConnectOptions, name: &str, to_be_read: bool) -> Result<Self, Error> {
+        let safety = if to_be_read { Safety::Waived } else { Safety::Required };
+        let candidate = Candidate::open(options, name.to_owned(), "a copy".to_owned(), safety).await?;
         let led = candidate.take().await?;
         let mut connection = dial(options).await?;
+        wait_for_disk(&mut connection).await?;
         let term = sqlx::query_scalar("SELECT term FROM leader WHERE id = 1").fetch_one(&mut connection).await?;
-        Ok(Self { led, connection, term, name: name.to_owned() })
+        Ok(Self { led: Some(led), connection, term, name: name.to_owned() })
+    }
+
+    /// As it is at one moment, whoever leads it and writes to it meanwhile.
+    pub(super) async fn at_one_moment(options: &PgConnectOptions, name: &str) -> Result<Self, Error> {
+        let connection = dial(options).await?;
+        let mut database = Self { led: None, connection, term: 0, name: name.to_owned() };
+        database.run("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
+        Ok(database)
     }
 
     pub(super) async fn run(&mut self, statement: &'static str) -> Result<(), Error> {
@@ -98,7 +111,9 @@ impl Database {
     pub(super) async fn close(self) {
         // What was not committed is rolled back by the end of the connection, however it comes.
         self.connection.close().await.ok();
-        self.led.store.close().await;
+        if let Some(led) = self.led {
+            led.store.close().await;
+        }
     }
 }
 

@@ -19,6 +19,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::{info, warn};
 
 use super::columns::{signed, unsigned};
+use super::durability::{self, Safety};
 use super::{CONNECT, Layout, PostgresStore, dial, layout, migrate, tokens};
 use crate::store::Error;
 use crate::store::leadership::{Leadership, Led, Waiting};
@@ -46,6 +47,7 @@ pub struct Candidate {
     holder: String,
     /// Where this coordinator is dialled.
     address: String,
+    safety: Safety,
     /// A connection for what is asked whoever leads.
     asking: PgPool,
 }
@@ -54,18 +56,24 @@ impl Candidate {
     /// Dials the database, and makes its tables if it is empty.
     ///
     /// # Errors
-    /// It cannot be reached, or is not ours.
-    pub async fn open(options: &PgConnectOptions, name: String, address: String) -> Result<Self, Error> {
+    /// It cannot be reached, is not ours, or would lose what it acknowledges.
+    pub async fn open(
+        options: &PgConnectOptions,
+        name: String,
+        address: String,
+        safety: Safety,
+    ) -> Result<Self, Error> {
         let holder = format!("{:016x}", RandomState::new().build_hasher().finish());
         let options = options.clone().application_name(&session_name(&holder));
         let mut connection = dial(&options).await?;
+        durability::check(&mut connection, &name, safety).await?;
         // A layout that another one's version can read is left alone until this one leads.
         if layout(&mut connection, &name).await? == Layout::Empty {
             migrate(&mut connection, &name).await?;
         }
         let one = PgPoolOptions::new().max_connections(1).acquire_timeout(CONNECT);
         let asking = one.connect_lazy_with(options.clone().options([("default_transaction_read_only", "on")]));
-        Ok(Self { options, name, holder, address, asking })
+        Ok(Self { options, name, holder, address, safety, asking })
     }
 
     /// Leads at once.
@@ -110,7 +118,12 @@ impl Candidate {
     async fn look(&self, connection: &mut Option<PgConnection>) -> Result<Result<Led, (String, Duration)>, Error> {
         let mut dialled = match connection.take() {
             Some(connection) => connection,
-            None => dial(&self.options).await?,
+            None => {
+                let mut dialled = dial(&self.options).await?;
+                // The server may have been started again with other settings.
+                durability::check(&mut dialled, &self.name, self.safety).await?;
+                dialled
+            }
         };
         let attempt = match timeout(PATIENCE, self.try_acquire(&mut dialled)).await {
             Ok(attempt) => attempt?,

@@ -3,6 +3,8 @@
 
 mod audit;
 mod columns;
+mod deletions;
+pub mod durability;
 mod holds;
 pub mod leader;
 mod load;
@@ -16,6 +18,7 @@ mod write;
 
 use std::collections::{HashMap, HashSet};
 use std::future::Future;
+use std::path::Path;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -36,10 +39,12 @@ use super::record::{
 use super::tokens::{TokenRecord, Tokens};
 use super::weights::{Settled, Settlement};
 use super::write::{AuditRow, Commit, Preparation};
-use super::{Error, Store};
+use super::{Error, Store, copy};
 pub(crate) use columns::text;
 use leader::Tenure;
 
+/// The advisory lock of references, by which pieces of a deletion are kept apart from what writes new ones.
+const REFERENCES: i64 = 0x5357_4550_0001;
 const WRITERS: u32 = 2;
 const READERS: u32 = 8;
 /// How long a connection is waited for. Longer than a database needs that lives, shorter than anybody's patience.
@@ -56,6 +61,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (7, "pauses", include_str!("migrations/0007_pauses.sql")),
     (8, "names", include_str!("migrations/0008_names.sql")),
     (9, "holds", include_str!("migrations/0009_holds.sql")),
+    (12, "deletions", include_str!("migrations/0012_deletions.sql")),
 ];
 
 /// A PostgreSQL database, in one term of this coordinator's.
@@ -63,18 +69,18 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
 pub struct PostgresStore {
     writers: PgPool,
     readers: PgPool,
+    options: PgConnectOptions,
     tenure: Tenure,
 }
 
 impl PostgresStore {
     /// Opens pools for a term. Nothing is dialled yet.
     pub(crate) fn new(options: &PgConnectOptions, tenure: Tenure) -> Self {
-        let pool = |count| PgPoolOptions::new().max_connections(count).acquire_timeout(CONNECT);
+        let writers = durability::writers(options, WRITERS);
         // A row that a result is written to must be found by later readers: every statement sees what is committed.
-        let writers = pool(WRITERS).connect_lazy_with(options.clone());
-        let readers =
-            pool(READERS).connect_lazy_with(options.clone().options([("default_transaction_read_only", "on")]));
-        Self { writers, readers, tenure }
+        let readers = PgPoolOptions::new().max_connections(READERS).acquire_timeout(CONNECT);
+        let readers = readers.connect_lazy_with(options.clone().options([("default_transaction_read_only", "on")]));
+        Self { writers, readers, options: options.clone(), tenure }
     }
 
     /// Ends with an error when the term does: what it waits for may never come.
@@ -88,6 +94,27 @@ impl PostgresStore {
     /// A transaction that no takeover can pass: it waits for this one, or has ended this term.
     async fn begin(&self) -> Result<Transaction<'static, Postgres>, Error> {
         let mut transaction = self.writers.begin().await?;
+        self.tenure.hold(&mut transaction).await?;
+        Ok(transaction)
+    }
+}
+
+impl PostgresStore {
+    /// A transaction that writes references to trials or artifacts. Any number of these run at a time.
+    async fn begin_referring(&self) -> Result<Transaction<'static, Postgres>, Error> {
+        self.begin_locked("SELECT pg_advisory_xact_lock_shared($1)").await
+    }
+
+    /// A transaction that removes what nothing refers to: nobody writes a reference meanwhile, and what it reads has every
+    /// reference that was written before.
+    async fn begin_alone(&self) -> Result<Transaction<'static, Postgres>, Error> {
+        self.begin_locked("SELECT pg_advisory_xact_lock($1)").await
+    }
+
+    /// The lock comes before the leader's row: in one order everywhere, no two wait for each other.
+    async fn begin_locked(&self, lock: &'static str) -> Result<Transaction<'static, Postgres>, Error> {
+        let mut transaction = self.writers.begin().await?;
+        sqlx::query(lock).bind(REFERENCES).execute(&mut *transaction).await?;
         self.tenure.hold(&mut transaction).await?;
         Ok(transaction)
     }
@@ -200,7 +227,7 @@ impl Store for PostgresStore {
 
     async fn prepare(&self, rows: &Preparation) -> Result<(), Error> {
         self.in_term(async {
-            let mut transaction = self.begin().await?;
+            let mut transaction = self.begin_referring().await?;
             prepare::prepare(&mut transaction, rows).await?;
             Ok(transaction.commit().await?)
         })
@@ -309,6 +336,10 @@ impl Store for PostgresStore {
         observed::spent_ms(&self.readers, sweep).await
     }
 
+    async fn open_rounds(&self, sweep: SweepId) -> Result<Vec<(TrialId, u32)>, Error> {
+        read::open_rounds(&self.readers, sweep).await
+    }
+
     async fn answered(&self, trials: &[TrialId]) -> Result<HashSet<TrialId>, Error> {
         observed::answered(&self.readers, trials).await
     }
@@ -319,7 +350,7 @@ impl Store for PostgresStore {
 
     async fn add_artifact(&self, artifact: &ArtifactRecord) -> Result<(), Error> {
         self.in_term(async {
-            let mut transaction = self.begin().await?;
+            let mut transaction = self.begin_referring().await?;
             write::add_artifact(&mut transaction, artifact).await?;
             Ok(transaction.commit().await?)
         })
@@ -359,6 +390,10 @@ impl Store for PostgresStore {
             Ok(transaction.commit().await?)
         })
         .await
+    }
+
+    async fn snapshot(&self, path: &Path) -> Result<(), Error> {
+        copy::snapshot(&self.options, path).await
     }
 
     async fn size_bytes(&self) -> Result<u64, Error> {

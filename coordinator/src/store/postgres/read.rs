@@ -209,3 +209,13 @@ pub(super) async fn artifact_of(pool: &PgPool, digest: Digest) -> Result<Option<
     let kind = v1::ArtifactKind::try_from(kind).map_err(|error| Error::damaged(error.to_string()))?;
     Ok(Some((kind, large(&row, "size_bytes")?)))
 }
+
+pub(super) async fn open_rounds(pool: &PgPool, sweep: SweepId) -> Result<Vec<(TrialId, u32)>, Error> {
+    let query = sqlx::query(
+        "SELECT t.trial, t.round FROM sweep_trials t JOIN rounds o ON o.trial = t.trial AND o.round = t.round \
+         AND o.state = 0 WHERE t.sweep = $1 AND NOT EXISTS (SELECT 1 FROM sweep_trials y JOIN sweeps s ON s.id = y.sweep \
+         AND s.state = 1 WHERE y.trial = t.trial AND y.round = t.round AND y.sweep <> t.sweep)",
+    );
+    let rows = query.bind(signed(sweep.0)).fetch_all(pool).await?;
+    rows.iter().map(|row| Ok((trial_id(row.try_get("trial")?)?, small(row, "round")?))).collect()
+}

@@ -13,6 +13,7 @@ use crate::store::codes::AttemptState;
 use crate::store::copy::{Refused, Report, copy};
 use crate::store::leadership::{Leadership, Led, Waiting};
 use crate::store::location::Location;
+use crate::store::postgres::durability::{self, Safety};
 use crate::store::postgres::leader::Candidate;
 use crate::store::record::AttemptKey;
 use crate::store::sqlite::{Options, SqliteStore};
@@ -23,7 +24,7 @@ async fn open(url: &str, address: &str) -> Result<Candidate, Error> {
     let place: Location = url.parse().unwrap();
     let name = place.to_string();
     let Location::Postgres(options) = place else { panic!("{name} is not a database") };
-    Candidate::open(&options, name, address.to_owned()).await
+    Candidate::open(&options, name, address.to_owned(), Safety::Required).await
 }
 
 /// Waits until a new coordinator leads.
@@ -376,4 +377,57 @@ async fn a_store_is_copied_to_the_other_database_and_back() {
     let refused = copied(&path("none.db"), &url).await.unwrap_err();
     assert!(matches!(&refused, Refused::From { source: Error::Io { .. }, .. }), "{refused}");
     assert!(!folder.path().join("none.db").exists());
+}
+
+/// A server of this test's own, because its settings change.
+#[tokio::test]
+async fn a_server_that_can_lose_what_it_acknowledged_is_refused_unless_that_is_waived() {
+    let Some(server) = Server::start() else { return };
+    let url = server.database();
+    let led = lead(&url, "here").await;
+    sweep_of(led.store.as_ref(), 1).await;
+    led.store.close().await;
+    for setting in ["fsync", "full_page_writes"] {
+        set(&server, &url, setting, "off");
+        let refused = open(&url, "here").await.err().unwrap();
+        let text = refused.to_string();
+        assert!(matches!(&refused, Error::NotDurable { .. }), "{text}");
+        assert!(text.contains(&format!("{setting} = off")) && text.contains("--allow-unsafe-database"), "{text}");
+        let place: Location = url.parse().unwrap();
+        let file = tempfile::tempdir().unwrap();
+        let (name, Location::Postgres(options)) = (place.to_string(), &place) else { panic!("{place}") };
+        let waived = Candidate::open(options, name, "here".to_owned(), Safety::Waived).await.unwrap();
+        leads(&waived).await.store.close().await;
+        // Such a database is read, and not filled.
+        let copied = Location::File(file.path().join("copy.db"));
+        copy(&place, &copied).await.unwrap();
+        let filled: Location = server.database().parse().unwrap();
+        assert!(matches!(copy(&copied, &filled).await, Err(Refused::To { source: Error::NotDurable { .. }, .. })));
+        set(&server, &url, setting, "on");
+    }
+    leads(&open(&url, "here").await.unwrap()).await.store.close().await;
+}
+
+/// Changes a setting of the server, and waits until sessions have it.
+fn set(server: &Server, url: &str, setting: &str, value: &str) {
+    server.ask(url, &format!("ALTER SYSTEM SET {setting} = {value}"));
+    server.ask(url, "SELECT pg_reload_conf()");
+    while server.ask(url, &format!("SHOW {setting}")) != value {}
+}
+
+/// Whatever the server or the role says, a commit of ours waits for the disk; one that waits for more keeps doing so.
+#[tokio::test]
+async fn commits_wait_for_the_disk_whatever_the_role_says() {
+    let Some(server) = shared() else { return };
+    for (said, expected) in [("off", "on"), ("local", "local"), ("remote_apply", "remote_apply")] {
+        let url = server.database();
+        let name = url.split(['/', '?']).nth(3).unwrap().to_owned();
+        server.ask(&url, &format!("ALTER DATABASE {name} SET synchronous_commit = {said}"));
+        let place: Location = url.parse().unwrap();
+        let Location::Postgres(options) = &place else { panic!("{place}") };
+        let writers = durability::writers(options, 1);
+        let found: String = sqlx::query_scalar("SHOW synchronous_commit").fetch_one(&writers).await.unwrap();
+        assert_eq!(found, expected);
+        writers.close().await;
+    }
 }

@@ -1,13 +1,13 @@
 //! Tokens: added, revoked, read, never removed.
 
 use async_trait::async_trait;
-use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions, PgRow};
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgRow};
 use sqlx::{Executor, Postgres, Row};
 
 use super::audit;
 use super::columns::text;
 use super::read::digest;
-use super::{CONNECT, Layout, dial, layout, migrate};
+use super::{Layout, dial, durability, layout, migrate};
 use crate::access::Role;
 use crate::store::Error;
 use crate::store::tokens::{TokenRecord, Tokens, made, revoked};
@@ -77,8 +77,7 @@ impl Beside {
             Layout::Current => {}
             Layout::Older => return Err(Error::Older { path: name.to_owned() }),
         }
-        let one = PgPoolOptions::new().max_connections(1).acquire_timeout(CONNECT);
-        Ok(Self(one.connect_lazy_with(options.clone())))
+        Ok(Self(durability::writers(options, 1)))
     }
 }
 

@@ -6,7 +6,7 @@ use sweep_spec::FailureClass;
 use sweep_spec::trainer::{EpochMetrics, Origin};
 
 use super::columns::{Change, Columns, pieces, signed, text};
-use super::{audit, holds, weights};
+use super::{audit, deletions, holds, weights};
 use crate::store::Error;
 use crate::store::codes::{SweepState, class_code, outcome_code};
 use crate::store::record::{ArtifactRecord, TestScore};
@@ -19,6 +19,9 @@ pub(super) async fn commit(tx: &mut PgConnection, commit: &Commit) -> Result<(),
     trials(tx, commit).await?;
     endings(tx, commit).await?;
     weights::changes(tx, commit).await?;
+    for row in &commit.sweeps_deleted {
+        deletions::record(tx, row).await?;
+    }
     audit::write(tx, &commit.audit).await
 }
 
@@ -338,9 +341,10 @@ pub(super) fn json<T: serde::Serialize>(value: &T) -> Result<String, Error> {
 }
 
 pub(super) async fn add_artifact(tx: &mut PgConnection, artifact: &ArtifactRecord) -> Result<(), Error> {
+    // The attempt may be gone with its sweep since the artifact was announced.
     let insert = sqlx::query(
-        "INSERT INTO artifacts (digest, kind, owner, data_digest, size_bytes) VALUES ($1, $2, $3, $4, $5) \
-         ON CONFLICT DO NOTHING",
+        "INSERT INTO artifacts (digest, kind, owner, data_digest, size_bytes) SELECT $1, $2, $3, $4, $5 \
+         WHERE $3 = 0 OR EXISTS (SELECT 1 FROM attempts a WHERE a.key = $3) ON CONFLICT DO NOTHING",
     );
     let insert = insert.bind(artifact.digest.as_bytes().as_slice()).bind(i64::from(i32::from(artifact.kind)));
     let insert = insert.bind(artifact.owner.map_or(0, |(key, ..)| key.0));

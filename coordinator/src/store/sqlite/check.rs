@@ -8,9 +8,10 @@ use sqlx::{AssertSqlSafe, Row};
 use sweep_spec::Digest;
 
 use super::cells::Cell;
+use super::deletions::GOING;
 use super::number::{Acknowledged, COMMIT};
 use super::rows::unsigned;
-use super::{check_header, check_layout, connect_options, lock, name_error, number, scan};
+use super::{check_header, check_layout, connect_options, lock, name_error, number, prepared, scan};
 use crate::store::artifacts::Folder;
 use crate::store::check::Report;
 use crate::store::seal::{TABLES, Table, since};
@@ -22,8 +23,10 @@ const REFERENCES: &[(&str, &str, &str)] = &[
     ("configurations", "NOT EXISTS (SELECT 1 FROM sweeps s WHERE s.id = x.sweep)", "a configuration without its sweep"),
     (
         "configurations",
-        "NOT EXISTS (SELECT 1 FROM stage_configurations c WHERE c.sweep = x.sweep AND c.configuration = x.position)",
-        "a configuration that is in no stage",
+        // One that has no trials either is prepared and has not begun: `prepared` tells of it.
+        "NOT EXISTS (SELECT 1 FROM stage_configurations c WHERE c.sweep = x.sweep AND c.configuration = x.position) \
+         AND EXISTS (SELECT 1 FROM sweep_trials t WHERE t.sweep = x.sweep AND t.configuration = x.position)",
+        "a configuration that has trials and is in no stage",
     ),
     (
         "stage_configurations",
@@ -150,6 +153,7 @@ async fn read_everything(pool: &SqlitePool, path: &Path, report: &mut Report) ->
     for (table, condition, what) in REFERENCES.iter().filter(|(table, ..)| since(table) <= layout) {
         references(&mut connection, table, condition, what, report).await?;
     }
+    report.prepared = prepared::find(&mut connection).await?;
     contents(&mut connection, path, report).await
 }
 
@@ -203,7 +207,11 @@ async fn references(
 ) -> Result<(), Error> {
     let key = TABLES.iter().find(|found| found.name == table).map_or(&["rowid"][..], |found| found.key);
     let columns: Vec<_> = key.iter().map(|column| format!("x.{column}")).collect();
-    let text = format!("SELECT {} FROM {table} x WHERE {condition}", columns.join(", "));
+    // What is left of a deleted sweep is on its way out.
+    let going = ["configurations", "stage_configurations", "sweep_trials"].contains(&table)
+        && report.layout >= since("deletions");
+    let besides = if going { format!(" AND x.sweep NOT IN ({GOING})") } else { String::new() };
+    let text = format!("SELECT {} FROM {table} x WHERE ({condition}){besides}", columns.join(", "));
     for row in &sqlx::query(AssertSqlSafe(text)).fetch_all(connection).await? {
         let mut words = Vec::with_capacity(row.len());
         for (index, column) in key.iter().enumerate() {

@@ -3,6 +3,7 @@
 
 use sqlx::{AssertSqlSafe, SqliteConnection};
 
+use super::deletions::GOING;
 use super::repair::Repair;
 use super::scan;
 use crate::store::Error;
@@ -97,7 +98,10 @@ const QUESTION: &str = "INSERT INTO trials (id, question, configuration, seed) \
 
 pub(super) async fn restore(connection: &mut SqliteConnection, repair: &mut Repair) -> Result<(), Error> {
     for (table, condition, reason) in ORPHANS {
-        let text = format!("DELETE FROM {table} WHERE {condition}");
+        // What is left of a deleted sweep is no loss, and goes with the rest of it.
+        let going = ["configurations", "stage_configurations", "sweep_trials"].contains(table);
+        let besides = if going { format!(" AND sweep NOT IN ({GOING})") } else { String::new() };
+        let text = format!("DELETE FROM {table} WHERE ({condition}){besides}");
         let done = sqlx::query(AssertSqlSafe(text)).execute(&mut *connection).await?;
         repair.follows(table, done.rows_affected(), reason);
     }

@@ -13,7 +13,7 @@ use super::cells::Cells;
 use super::facts::{self, AttemptFacts, Floors, RoundFacts, TrialFacts};
 use super::read;
 use super::write::SESSION;
-use super::{audit, holds, number, observed, repair, weights};
+use super::{audit, deletions, holds, number, observed, repair, weights};
 use crate::store::Error;
 use crate::store::codes::{AttemptState, RoundState, StageState, SweepState};
 use crate::store::record::{AttemptKey, ConfigurationRecord, LiveAttempt, LiveSweep, Loaded, SweepRecord};
@@ -43,8 +43,10 @@ pub(super) async fn load(pool: &SqlitePool) -> Result<Loaded, Error> {
     loaded.snapshot.open_rounds = open.rounds;
     loaded.snapshot.workers = audit::services(pool).await?;
     loaded.names = audit::names(pool).await?;
-    let last = sqlx::query_scalar("SELECT COALESCE(MAX(key), 0) FROM attempts").fetch_one(pool).await?;
-    loaded.last_attempt = last;
+    let last: i64 = sqlx::query_scalar("SELECT COALESCE(MAX(key), 0) FROM attempts").fetch_one(pool).await?;
+    let (last_sweep, last_attempt) = deletions::floors(pool).await?;
+    loaded.last_sweep = loaded.last_sweep.max(last_sweep);
+    loaded.last_attempt = last_attempt.max(last);
     loaded.weights_due = weights::due(pool).await?;
     Ok(loaded)
 }

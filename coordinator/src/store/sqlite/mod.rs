@@ -7,6 +7,8 @@ mod change;
 pub(crate) mod check;
 mod consistency;
 mod content;
+pub(crate) mod copied;
+mod deletions;
 mod facts;
 mod holds;
 mod load;
@@ -14,6 +16,7 @@ mod number;
 mod observed;
 mod place;
 mod prepare;
+mod prepared;
 mod read;
 mod repair;
 mod rows;
@@ -33,7 +36,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::sqlite::{
+    SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+};
 use sqlx::{AssertSqlSafe, SqlSafeStr};
 use sweep_proto::v1;
 use sweep_scheduler::event::History;
@@ -83,6 +88,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (7, "pauses", include_str!("migrations/0007_pauses.sql")),
     (8, "names", include_str!("migrations/0008_names.sql")),
     (9, "holds", include_str!("migrations/0009_holds.sql")),
+    (12, "deletions", include_str!("migrations/0012_deletions.sql")),
 ];
 
 /// Which store, and how it is opened.
@@ -130,7 +136,9 @@ impl SqliteStore {
         let connect = connect_options(path).create_if_missing(true);
         let named = |error| name_error(&name, error);
         let one = SqlitePoolOptions::new().max_connections(1).idle_timeout(None).max_lifetime(None);
-        let pool = one.connect_with(connect.clone()).await.map_err(named)?;
+        // It counts for a new file; one of an earlier release gets it when it is rewritten. Only a writer can say it.
+        let writing = connect.clone().auto_vacuum(SqliteAutoVacuum::Incremental);
+        let pool = one.connect_with(writing).await.map_err(named)?;
         migrate(&pool, &name).await?;
         let acknowledged = Acknowledged::read(path);
         let (losses, commits) = verify(&pool, options, acknowledged).await?;
@@ -229,7 +237,7 @@ fn is_there_or_new(options: &Options) -> Result<(), Error> {
     }
 }
 
-fn lock(path: &Path) -> Result<File, Error> {
+pub(crate) fn lock(path: &Path) -> Result<File, Error> {
     let mut lock_path = path.as_os_str().to_owned();
     lock_path.push(".lock");
     let lock_path = PathBuf::from(lock_path);
@@ -426,6 +434,10 @@ impl Store for SqliteStore {
         observed::spent_ms(&self.readers, sweep).await
     }
 
+    async fn open_rounds(&self, sweep: SweepId) -> Result<Vec<(TrialId, u32)>, Error> {
+        read::open_rounds(&self.readers, sweep).await
+    }
+
     async fn answered(&self, trials: &[TrialId]) -> Result<HashSet<TrialId>, Error> {
         observed::answered(&self.readers, trials).await
     }
@@ -460,6 +472,10 @@ impl Store for SqliteStore {
 
     async fn removed(&self, digest: Digest) -> Result<(), Error> {
         weights::removed(&self.writer, digest).await
+    }
+
+    async fn snapshot(&self, path: &Path) -> Result<(), Error> {
+        copied::make(&self.readers, path).await
     }
 
     async fn size_bytes(&self) -> Result<u64, Error> {

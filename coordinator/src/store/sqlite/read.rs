@@ -331,3 +331,13 @@ pub(super) async fn artifact_of(pool: &SqlitePool, digest: Digest) -> Result<Opt
     let kind = v1::ArtifactKind::try_from(kind).map_err(|error| Error::damaged(error.to_string()))?;
     Ok(Some((kind, unsigned(row.try_get("size_bytes")?))))
 }
+
+pub(super) async fn open_rounds(pool: &SqlitePool, sweep: SweepId) -> Result<Vec<(TrialId, u32)>, Error> {
+    let query = sqlx::query(
+        "SELECT t.trial, t.round FROM sweep_trials t JOIN rounds o ON o.trial = t.trial AND o.round = t.round \
+         AND o.state = 0 WHERE t.sweep = ? AND NOT EXISTS (SELECT 1 FROM sweep_trials y JOIN sweeps s ON s.id = y.sweep \
+         AND s.state = 1 WHERE y.trial = t.trial AND y.round = t.round AND y.sweep <> t.sweep)",
+    );
+    let rows = query.bind(signed(sweep.0)).fetch_all(pool).await?;
+    rows.iter().map(|row| Ok((trial_id(row.try_get("trial")?)?, row.try_get("round")?))).collect()
+}

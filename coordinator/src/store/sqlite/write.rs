@@ -5,7 +5,7 @@ use sqlx::SqliteConnection;
 
 use super::number::{self, Writer};
 use super::rows::{Statement, Values, signed};
-use super::{audit, change, holds, weights};
+use super::{audit, change, deletions, holds, weights};
 use crate::store::codes::{class_code, outcome_code};
 use crate::store::record::{ArtifactRecord, AttemptKey, TestScore};
 use crate::store::write::{Commit, ResultRow, WorkerRow};
@@ -129,6 +129,9 @@ pub(super) async fn commit(writer: &Writer, commit: &Commit) -> Result<(), Error
     endings(tx, commit).await?;
     change::sweeps_ended(tx, &commit.sweeps_ended).await?;
     weights::changes(tx, commit).await?;
+    for row in &commit.sweeps_deleted {
+        deletions::record(tx, row).await?;
+    }
     audit::write(tx, &commit.audit).await?;
     numbered.commit().await
 }
@@ -300,9 +303,10 @@ pub(super) fn json<T: serde::Serialize>(value: &T) -> Result<String, Error> {
 
 pub(super) async fn add_artifact(writer: &Writer, artifact: &ArtifactRecord) -> Result<(), Error> {
     let mut numbered = writer.begin().await?;
+    // The attempt may be gone with its sweep since the artifact was announced.
     let insert = sqlx::query(
-        "INSERT INTO artifacts (digest, kind, owner, data_digest, size_bytes, sum) VALUES (?, ?, ?, ?, ?, ?) \
-         ON CONFLICT DO NOTHING",
+        "INSERT INTO artifacts (digest, kind, owner, data_digest, size_bytes, sum) SELECT ?1, ?2, ?3, ?4, ?5, ?6 \
+         WHERE ?3 = 0 OR EXISTS (SELECT 1 FROM attempts a WHERE a.key = ?3) ON CONFLICT DO NOTHING",
     );
     let values = Values::of(insert).blob(artifact.digest.as_bytes().as_slice()).int(i32::from(artifact.kind));
     let values = values.int(artifact.owner.map_or(0, |(key, ..)| key.0));

@@ -4,11 +4,11 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::IntoResponse;
 use serde::Deserialize;
 use sweep_proto::v1;
-use sweep_shapes::{Override, Retried, Submitted, Sweep};
+use sweep_shapes::{Deletion, GarbageList, Override, Retried, Submitted, Sweep};
 use utoipa::ToSchema;
 
 use super::parameters::{MOST_AN_INTEGER, SweepPath};
-use super::question::{Content, Json, Named, Who, json, text};
+use super::question::{Asker, Content, Json, Named, Who, json, text};
 use super::{Answered, Open, ROOT, answer, status};
 use crate::web::problem::Problem;
 
@@ -16,6 +16,34 @@ use crate::web::problem::Problem;
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Action {
+    /// Who, for the audit log.
+    #[schema(max_length = 64, pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]*$")]
+    user: Option<String>,
+}
+
+/// What is deleted, and by whom.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct DeleteAction {
+    /// Says what would go, and deletes nothing.
+    #[serde(default)]
+    dry_run: bool,
+    /// Who, for the audit log.
+    #[schema(max_length = 64, pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]*$")]
+    user: Option<String>,
+}
+
+/// What is removed that nothing refers to.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct CollectAction {
+    /// Says what would be removed, and removes nothing.
+    #[serde(default)]
+    dry_run: bool,
+    /// Trials whose attempts ended within this time stay.
+    #[serde(default)]
+    #[schema(maximum = 9007199254740991_u64)]
+    older_than_ms: u64,
     /// Who, for the audit log.
     #[schema(max_length = 64, pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]*$")]
     user: Option<String>,
@@ -136,6 +164,38 @@ pub(super) async fn submit(Open(desk): Open, who: Who, content: Content) -> Answ
     params(SweepPath), request_body = Action, responses((status = 200, description = "The sweep", body = Sweep)))]
 pub(super) async fn cancel(Open(desk): Open, who: Who, Named(sweep): Named, Json(action): Json<Action>) -> Answered {
     answer(&desk.cancel(&sweep, who.user(action.user)?).await?)
+}
+
+/// Deletes a sweep that has ended, and what only it refers to: with an admin's token, or the one that submitted it.
+///
+/// From the answer on nothing finds the sweep. Asked again by its number, this says how far the removal is.
+#[utoipa::path(post, path = "/sweeps/{sweep}/delete", operation_id = "deleteSweep", tag = "sweeps",
+    params(SweepPath), request_body = DeleteAction,
+    responses((status = 200, description = "What goes, or went", body = Deletion)))]
+pub(super) async fn delete(
+    Open(desk): Open,
+    (who, asked): (Who, Asker),
+    Named(sweep): Named,
+    Json(action): Json<DeleteAction>,
+) -> Answered {
+    let request = v1::DeleteSweepRequest {
+        user: who.user(action.user)?,
+        dry_run: action.dry_run,
+        ..v1::DeleteSweepRequest::default()
+    };
+    answer(&desk.delete(&sweep, request, asked.0.as_ref()).await?)
+}
+
+/// Removes what nothing refers to.
+#[utoipa::path(post, path = "/garbage/collect", operation_id = "collectGarbage", tag = "store",
+    request_body = CollectAction, responses((status = 200, description = "What was found", body = GarbageList)))]
+pub(super) async fn collect(Open(desk): Open, who: Who, Json(action): Json<CollectAction>) -> Answered {
+    let request = v1::CollectGarbageRequest {
+        dry_run: action.dry_run,
+        older_than_ms: action.older_than_ms,
+        user: who.user(action.user)?,
+    };
+    answer(&desk.collect(request).await?)
 }
 
 /// Starts nothing of a sweep any more; what runs goes on.

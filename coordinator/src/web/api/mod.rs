@@ -80,6 +80,7 @@ fn routes() -> Vec<(&'static str, MethodRouter<Api>)> {
         ("/sweeps/{sweep}/artifacts", get(sweeps::artifacts)),
         ("/sweeps/{sweep}/audit", get(sweeps::audit)),
         ("/sweeps/{sweep}/cancel", post(actions::cancel)),
+        ("/sweeps/{sweep}/delete", post(actions::delete)),
         ("/sweeps/{sweep}/pause", post(actions::pause)),
         ("/sweeps/{sweep}/resume", post(actions::resume)),
         ("/sweeps/{sweep}/retry", post(actions::retry)),
@@ -94,6 +95,7 @@ fn routes() -> Vec<(&'static str, MethodRouter<Api>)> {
         ("/workers/{worker}/resume", post(workers::resume)),
         ("/audit", get(workers::audit)),
         ("/artifacts/{digest}", get(artifacts::one)),
+        ("/garbage/collect", post(actions::collect)),
     ]
 }
 

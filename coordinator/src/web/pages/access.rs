@@ -20,8 +20,16 @@ pub(super) struct Asked {
     pub(super) may_serve: bool,
     /// A token was shown.
     pub(super) signed_in: bool,
+    caller: Option<Caller>,
     /// Who is written into the audit log.
     pub(super) actor: String,
+}
+
+impl Asked {
+    /// Whether who asks may delete a sweep of this submitter.
+    pub(super) fn may_delete(&self, submitter: &str) -> bool {
+        self.caller.as_ref().is_some_and(|caller| caller.may_delete(submitter))
+    }
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Asked {
@@ -37,6 +45,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Asked {
             may_change: may(Role::Submit),
             may_serve: may(Role::Admin),
             signed_in: caller.is_some_and(|caller| caller.role.is_some()),
+            caller: caller.cloned(),
             actor: caller.and_then(|caller| caller.name.clone()).unwrap_or_else(|| NOBODY.to_owned()),
         })
     }

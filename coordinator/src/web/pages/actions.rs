@@ -8,6 +8,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use maud::html;
 use sweep_scheduler::SweepId;
 use sweep_scheduler::event::{Service, Until};
+use sweep_shapes::text::plural;
 use sweep_spec::spec::PRIORITIES;
 
 use super::Pages;
@@ -17,6 +18,7 @@ use super::query::{Query, part};
 use super::refusals::Refusal;
 use super::words::counted;
 use crate::engine::Handle;
+use crate::store::record::SweepRecord;
 
 /// A sweep that is to be changed. That whoever asks may, and asks from a page of ours, was seen at the door.
 async fn changed(pages: &Pages, sweep: &str) -> Result<(Handle, SweepId), Refusal> {
@@ -69,6 +71,52 @@ pub(super) async fn cancel(
     let (engine, id) = changed(&pages, &sweep).await?;
     engine.cancel(id, &asked.actor).await?;
     Ok(back(id))
+}
+
+pub(super) async fn confirm_delete(
+    State(pages): State<Pages>,
+    Path(sweep): Path<String>,
+    asked: Asked,
+) -> Result<Response, Refusal> {
+    let (engine, record) = deletable(&pages, &sweep, &asked).await?;
+    let would = engine.store().weigh(record.id).await.map_err(crate::engine::Error::from)?;
+    let body = html! {
+        div.refusal {
+            h1 { "Delete " (record.name) "?" }
+            p.lead { (plural(would.trials, "trial")) " and " (plural(would.artifacts, "artifact")) " go, with all that is known of them." }
+            @if would.kept > 0 {
+                p { (plural(would.kept, "trial")) " stay, because other sweeps refer to them." }
+            }
+            p { "This cannot be taken back. What is submitted again afterwards is trained again." }
+            div.actions {
+                form method="post" action={ "/sweeps/" (record.id) "/delete" } { button.grave type="submit" { "Delete the sweep" } }
+                a.button href={ "/sweeps/" (record.id) } { "Keep it" }
+            }
+        }
+    };
+    Ok(Frame::new(format!("Delete {}?", record.name), Place::Sweeps, body).of(&asked).respond(StatusCode::OK))
+}
+
+pub(super) async fn delete(
+    State(pages): State<Pages>,
+    Path(sweep): Path<String>,
+    asked: Asked,
+) -> Result<Response, Refusal> {
+    let (engine, record) = deletable(&pages, &sweep, &asked).await?;
+    engine.delete(record.id, &asked.actor).await?;
+    Ok(Redirect::to("/").into_response())
+}
+
+/// A sweep that whoever asks may delete.
+async fn deletable(pages: &Pages, sweep: &str, asked: &Asked) -> Result<(Handle, SweepRecord), Refusal> {
+    let (engine, id) = changed(pages, sweep).await?;
+    let record = engine.store().sweep(id).await.map_err(crate::engine::Error::from)?;
+    let record = record.ok_or_else(|| crate::engine::Error::not_found(format!("sweep `{sweep}`")))?;
+    if !asked.may_delete(&record.submitter) {
+        let submitter = record.submitter.clone();
+        return Err(crate::engine::Error::NotYours { sweep: id, submitter }.into());
+    }
+    Ok((engine, record))
 }
 
 pub(super) async fn pause(

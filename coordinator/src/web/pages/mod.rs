@@ -56,6 +56,7 @@ impl Pages {
 pub(crate) fn router(web: Web) -> Router {
     let changes = Router::new()
         .route("/sweeps/{sweep}/cancel", get(actions::confirm_cancel).post(actions::cancel))
+        .route("/sweeps/{sweep}/delete", get(actions::confirm_delete).post(actions::delete))
         .route("/sweeps/{sweep}/pause", post(actions::pause))
         .route("/sweeps/{sweep}/resume", post(actions::resume))
         .route("/sweeps/{sweep}/retry", post(actions::retry))

@@ -89,6 +89,7 @@ fn of_engine(error: &engine::Error) -> Said {
             html! { p { "Go back and try it another way." } },
         ),
         Error::Refused(_)
+        | Error::StillRuns { .. }
         | Error::Ended { .. }
         | Error::Cancelled { .. }
         | Error::OtherSemantics { .. }
@@ -107,6 +108,12 @@ fn of_engine(error: &engine::Error) -> Said {
             html! { p { "Nothing was changed." } },
         )
         .passing(),
+        Error::NotYours { .. } => Said::new(
+            StatusCode::FORBIDDEN,
+            "This is not yours to delete",
+            sentence(&error.to_string()),
+            html! { p { "Nothing was changed." } },
+        ),
         Error::Unavailable => Said::new(
             StatusCode::SERVICE_UNAVAILABLE,
             "The coordinator is not ready",

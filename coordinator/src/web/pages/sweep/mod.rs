@@ -190,6 +190,8 @@ impl Sheet {
                         button type="submit" { "Set" }
                     }
                     a.button.grave href=(self.path("/cancel")) { "Cancel…" }
+                } @else if self.asked.may_delete(&self.record.submitter) {
+                    a.button.grave href=(self.path("/delete")) { "Delete…" }
                 }
             }
         }

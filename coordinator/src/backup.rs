@@ -1,0 +1,332 @@
+//! Online backups. A backup is one consistent copy of the store, as a SQLite file whatever the store is, made in a folder of
+//! this coordinator's and read from there piece by piece; and the artifacts that this copy refers to. While a backup is
+//! open no artifact's file is removed. One that nobody reads from for a while is closed.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use sweep_spec::Digest;
+use tokio::io::{AsyncReadExt, AsyncSeekExt};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{info, warn};
+
+use crate::convert::Invalid;
+use crate::engine::{Error, Handle, audit};
+use crate::store::artifacts::{Folder, Hold};
+use crate::store::codes::AuditAction;
+use crate::store::sqlite::copied;
+use crate::store::write::{AuditRow, Commit};
+use crate::{store, unix_ms};
+
+/// Who reads a backup is taken to have gone after this time, and another may begin one.
+const QUIET: Duration = Duration::from_secs(60);
+/// A backup that nobody has read from for this long is closed.
+const IDLE: Duration = Duration::from_secs(3600);
+/// How often that is looked at.
+const LOOK: Duration = Duration::from_secs(30);
+const CHUNK_BYTES: usize = 256 * 1024;
+/// The longest name of a backup.
+const MAX_NAME: usize = 64;
+/// The file within the folder of a backup.
+const STORE: &str = "store.db";
+
+/// How far the copy of the store is.
+#[derive(Debug, Clone)]
+enum State {
+    Copying,
+    Failed(String),
+    Ready(Copied),
+}
+
+/// The copy of the store.
+#[derive(Debug, Clone)]
+pub(crate) struct Copied {
+    /// Its bytes.
+    pub(crate) bytes: u64,
+    /// The hash of its content.
+    pub(crate) digest: Digest,
+    /// Its newest migration.
+    pub(crate) layout: i64,
+    /// Artifacts that it refers to.
+    pub(crate) artifacts: u64,
+    /// Their bytes.
+    pub(crate) artifact_bytes: u64,
+}
+
+/// A backup that is open.
+pub(crate) struct Backup {
+    /// What it is called.
+    pub(crate) id: String,
+    /// When it was begun: everything that was acknowledged before is in it.
+    pub(crate) created_ms: i64,
+    folder: PathBuf,
+    state: watch::Receiver<State>,
+    used: Mutex<Instant>,
+    /// Keeps the files of artifacts until it is closed.
+    hold: Mutex<Option<Hold>>,
+}
+
+/// Makes backups, one at a time.
+pub(crate) struct Backups {
+    engine: Handle,
+    artifacts: Folder,
+    current: Mutex<Option<Arc<Backup>>>,
+    tasks: TaskTracker,
+    shutdown: CancellationToken,
+}
+
+impl Backups {
+    /// Of this engine's store. What an earlier coordinator left is removed.
+    pub(crate) fn new(engine: Handle, artifacts: Folder, tasks: TaskTracker, shutdown: CancellationToken) -> Arc<Self> {
+        let left = artifacts.spool();
+        tasks.spawn(async move {
+            if let Err(error) = tokio::fs::remove_dir_all(&left).await
+                && error.kind() != std::io::ErrorKind::NotFound
+            {
+                warn!(path = %left.display(), %error, "what a backup left cannot be removed");
+            }
+        });
+        Arc::new(Self { engine, artifacts, current: Mutex::default(), tasks, shutdown })
+    }
+
+    /// Begins a backup of this name, or gives the one that is open. Who asks chooses the name, so that a question whose
+    /// answer was lost can be asked again.
+    ///
+    /// # Errors
+    /// The name makes no sense, somebody reads another backup, or the store failed.
+    pub(crate) async fn begin(self: &Arc<Self>, id: &str, actor: &str) -> Result<Arc<Backup>, Error> {
+        if let Ok(open) = self.find(id) {
+            return Ok(open);
+        }
+        // It names a folder.
+        let sound = (1..=MAX_NAME).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        if !sound {
+            let problem = format!("expected 1 to {MAX_NAME} letters and digits");
+            return Err(Invalid { field: "backup", problem }.into());
+        }
+        let (sender, state) = watch::channel(State::Copying);
+        let id = id.to_owned();
+        let backup = Arc::new(Backup {
+            folder: self.artifacts.spool().join(&id),
+            id,
+            created_ms: unix_ms(),
+            state,
+            used: Mutex::new(Instant::now()),
+            hold: Mutex::new(Some(self.artifacts.hold())),
+        });
+        if let Some(before) = self.replace(&backup)? {
+            before.close().await;
+        }
+        let row = audit(actor, AuditAction::BackedUp);
+        let commit = Commit { audit: vec![AuditRow { detail: backup.id.clone(), ..row }], ..Commit::default() };
+        self.engine.store().commit(&commit).await?;
+        let (backups, made) = (Arc::clone(self), Arc::clone(&backup));
+        self.tasks.spawn(async move {
+            tokio::select! {
+                () = backups.shutdown.cancelled() => {}
+                () = backups.make(&made, &sender) => {}
+            }
+            backups.close_when_idle(&made).await;
+        });
+        Ok(backup)
+    }
+
+    /// Puts a backup in the place of one that nobody reads any more, which is returned.
+    fn replace(&self, backup: &Arc<Backup>) -> Result<Option<Arc<Backup>>, Error> {
+        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        if current.as_ref().is_some_and(|before| before.idle() < QUIET) {
+            return Err(Error::TooMany { what: "another backup is under way: try again when it has ended".into() });
+        }
+        Ok(current.replace(Arc::clone(backup)))
+    }
+
+    /// The backup of this name.
+    ///
+    /// # Errors
+    /// It is closed, or never was.
+    pub(crate) fn find(&self, id: &str) -> Result<Arc<Backup>, Error> {
+        let current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = current.as_ref().filter(|backup| backup.id == id).cloned();
+        let found = found.ok_or_else(|| Error::not_found(format!("backup `{id}` that is open")))?;
+        found.touch();
+        Ok(found)
+    }
+
+    /// Closes a backup; one that is closed already is as good.
+    pub(crate) async fn end(&self, id: &str) -> Result<(), Error> {
+        let ended = {
+            let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+            if current.as_ref().is_none_or(|backup| backup.id != id) { None } else { current.take() }
+        };
+        let Some(ended) = ended else { return Ok(()) };
+        ended.close().await;
+        // What could not be removed while it was open.
+        self.engine.remove_files().await
+    }
+
+    async fn make(&self, backup: &Backup, state: &watch::Sender<State>) {
+        let begun = Instant::now();
+        let path = backup.store();
+        let made = match tokio::fs::create_dir_all(&backup.folder).await {
+            Ok(()) => match self.engine.store().snapshot(&path).await {
+                Ok(()) => weigh(&path).await,
+                Err(error) => Err(error),
+            },
+            Err(source) => Err(store::Error::Io { path: backup.folder.display().to_string(), source }),
+        };
+        let now = match made {
+            Ok(copied) => {
+                let took = begun.elapsed().as_millis();
+                info!(backup = backup.id, bytes = copied.bytes, ms = took, "a backup has its copy of the store");
+                State::Ready(copied)
+            }
+            Err(error) => {
+                let why = crate::chain(&error);
+                warn!(backup = backup.id, error = why, "a backup could not copy the store");
+                State::Failed(why)
+            }
+        };
+        state.send_replace(now);
+    }
+
+    async fn close_when_idle(&self, backup: &Backup) {
+        loop {
+            tokio::select! {
+                () = self.shutdown.cancelled() => return backup.close().await,
+                () = tokio::time::sleep(LOOK) => {}
+            }
+            let open = self.current.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(|open| open.id.clone());
+            if open.as_deref() != Some(&backup.id) {
+                return;
+            }
+            if backup.idle() > IDLE {
+                warn!(backup = backup.id, "nobody reads a backup any more: it is closed");
+                if let Err(error) = self.end(&backup.id).await {
+                    warn!(error = %crate::chain(&error), "files of artifacts cannot be removed now");
+                }
+                return;
+            }
+        }
+    }
+}
+
+impl Backup {
+    fn store(&self) -> PathBuf {
+        self.folder.join(STORE)
+    }
+
+    /// Whoever still reads finds its files no more.
+    async fn close(&self) {
+        drop(self.hold.lock().unwrap_or_else(PoisonError::into_inner).take());
+        remove(&self.folder).await;
+    }
+
+    fn idle(&self) -> Duration {
+        self.used.lock().unwrap_or_else(PoisonError::into_inner).elapsed()
+    }
+
+    fn touch(&self) {
+        *self.used.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    }
+
+    /// The copy of the store, if it is there within that time.
+    ///
+    /// # Errors
+    /// It could not be made.
+    pub(crate) async fn copied(&self, within: Duration) -> Result<Option<Copied>, Error> {
+        let mut state = self.state.clone();
+        let waited = tokio::time::timeout(within, state.wait_for(|state| !matches!(state, State::Copying))).await;
+        match waited {
+            Err(_) => Ok(None),
+            Ok(Err(_)) => Err(Error::Unavailable),
+            Ok(Ok(state)) => match &*state {
+                State::Copying => Ok(None),
+                State::Ready(copied) => Ok(Some(copied.clone())),
+                State::Failed(why) => Err(Error::Troubled { why: format!("the store could not be copied: {why}") }),
+            },
+        }
+    }
+
+    /// A page of the artifacts that the copy refers to, in the order of their digests.
+    ///
+    /// # Errors
+    /// The copy cannot be read.
+    pub(crate) async fn artifacts(&self, after: Option<Digest>, limit: u32) -> Result<Vec<(Digest, u64)>, Error> {
+        self.touch();
+        Ok(copied::contents(&self.store(), after, limit).await?)
+    }
+
+    /// Opens the copy of the store, or an artifact, at a place.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub(crate) async fn open(
+        self: Arc<Self>,
+        (artifacts, content): (&Folder, Option<Digest>),
+        offset: u64,
+    ) -> Result<Reading, Error> {
+        let mut file = match content {
+            Some(digest) => artifacts.read(digest).await?,
+            None => tokio::fs::File::open(self.store()).await.map_err(unreadable)?,
+        };
+        file.seek(std::io::SeekFrom::Start(offset)).await.map_err(unreadable)?;
+        Ok(Reading { backup: self, file })
+    }
+}
+
+/// A file of a backup that is read.
+pub(crate) struct Reading {
+    backup: Arc<Backup>,
+    file: tokio::fs::File,
+}
+
+impl Reading {
+    /// The next piece; empty at the end.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub(crate) async fn next(&mut self) -> Result<Vec<u8>, Error> {
+        self.backup.touch();
+        let mut chunk = vec![0; CHUNK_BYTES];
+        let read = self.file.read(&mut chunk).await.map_err(unreadable)?;
+        chunk.truncate(read);
+        Ok(chunk)
+    }
+}
+
+fn unreadable(error: std::io::Error) -> Error {
+    Error::Internal(format!("a backup cannot be read: {error}"))
+}
+
+async fn weigh(path: &Path) -> Result<Copied, store::Error> {
+    let (bytes, digest) = hash(path).await?;
+    let (layout, artifacts, artifact_bytes) = copied::weigh(path).await?;
+    Ok(Copied { bytes, digest, layout, artifacts, artifact_bytes })
+}
+
+/// The length and the hash of a file.
+pub(crate) async fn hash(path: &Path) -> Result<(u64, Digest), store::Error> {
+    let io = |source| store::Error::Io { path: path.display().to_string(), source };
+    let mut file = tokio::fs::File::open(path).await.map_err(io)?;
+    let (mut hasher, mut buffer, mut bytes) = (blake3::Hasher::new(), vec![0; CHUNK_BYTES], 0);
+    loop {
+        let read = file.read(&mut buffer).await.map_err(io)?;
+        if read == 0 {
+            let digest = Digest::try_from(hasher.finalize().as_bytes().as_slice());
+            return Ok((bytes, digest.map_err(|error| store::Error::damaged(error.to_string()))?));
+        }
+        hasher.update(buffer.get(..read).unwrap_or_default());
+        bytes += read as u64;
+    }
+}
+
+async fn remove(folder: &Path) {
+    if let Err(error) = tokio::fs::remove_dir_all(folder).await
+        && error.kind() != std::io::ErrorKind::NotFound
+    {
+        warn!(path = %folder.display(), %error, "a backup's copy of the store cannot be removed");
+    }
+}

@@ -1,0 +1,266 @@
+//! The service that keeps a store in order, and what deletes sweeps.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::Stream;
+use sweep_proto::v1;
+use sweep_proto::v1::store_service_server::StoreService;
+use sweep_scheduler::SweepId;
+use sweep_spec::Digest;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tonic::{Request, Response, Status};
+
+use super::status;
+use super::sweep::Sweeps;
+use super::sweep_questions::reference;
+use crate::access::Caller;
+use crate::access::grpc::named;
+use crate::backup::{Backup, Backups};
+use crate::convert::{self, MAX_NAME_BYTES, bytes};
+use crate::engine::{Collected, Error, Garbage, Handle};
+use crate::store::artifacts::Folder;
+use crate::store::deletions::{Deletion, Gone};
+
+/// How long the end of a deletion is waited for before it is said how far it is.
+const DELETED_WITHIN: Duration = Duration::from_secs(20);
+
+/// How long the copy of a backup is waited for before it is said that it is not there yet.
+const COPIED_WITHIN: Duration = Duration::from_secs(20);
+/// Artifacts of one page.
+const BACKUP_PAGE: u32 = 10_000;
+/// Pieces that wait for a slow reader.
+const STREAM_QUEUE: usize = 4;
+
+/// Answers admins about the store.
+#[derive(Clone)]
+pub(crate) struct Upkeep {
+    people: Sweeps,
+    artifacts: Folder,
+    backups: Arc<Backups>,
+    tasks: TaskTracker,
+    shutdown: CancellationToken,
+}
+
+impl Upkeep {
+    /// Beside the service that answers people. Streams are run on `tasks` and end with `shutdown`.
+    pub(crate) fn new(
+        people: Sweeps,
+        (engine, artifacts): (Handle, Folder),
+        (tasks, shutdown): (TaskTracker, CancellationToken),
+    ) -> Self {
+        let backups = Backups::new(engine, artifacts.clone(), tasks.clone(), shutdown.clone());
+        Self { people, artifacts, backups, tasks, shutdown }
+    }
+
+    async fn begin(&self, request: v1::BeginBackupRequest) -> Result<v1::BeginBackupResponse, Error> {
+        let user = convert::name("user", request.user, MAX_NAME_BYTES)?;
+        let backup = self.backups.begin(&request.backup, &user).await?;
+        let copied = backup.copied(COPIED_WITHIN).await;
+        if copied.is_err() {
+            self.backups.end(&backup.id).await?;
+        }
+        let begun = v1::BeginBackupResponse {
+            backup: backup.id.clone(),
+            created_unix_ms: backup.created_ms,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            ..v1::BeginBackupResponse::default()
+        };
+        Ok(match copied? {
+            None => begun,
+            Some(copied) => v1::BeginBackupResponse {
+                ready: true,
+                store_bytes: copied.bytes,
+                store_digest: bytes(copied.digest.as_bytes()),
+                layout: copied.layout,
+                artifacts: copied.artifacts,
+                artifact_bytes: copied.artifact_bytes,
+                ..begun
+            },
+        })
+    }
+
+    async fn list(&self, request: v1::ListBackupRequest) -> Result<v1::ListBackupResponse, Error> {
+        let backup = self.backups.find(&request.backup)?;
+        let contents = backup.artifacts(digest_or_none("after", &request.after)?, BACKUP_PAGE).await?;
+        let content =
+            |(digest, size_bytes): (Digest, u64)| v1::BackupContent { digest: bytes(digest.as_bytes()), size_bytes };
+        Ok(v1::ListBackupResponse { contents: contents.into_iter().map(content).collect() })
+    }
+
+    fn read(&self, request: v1::ReadBackupRequest) -> Result<Pieces, Error> {
+        let backup = self.backups.find(&request.backup)?;
+        let content = digest_or_none("digest", &request.digest)?;
+        let (answers, stream) = mpsc::channel(STREAM_QUEUE);
+        let (service, offset) = (self.clone(), request.offset);
+        self.tasks.spawn(async move {
+            let done = tokio::select! {
+                () = service.shutdown.cancelled() => Err(Error::Unavailable),
+                done = service.send(backup, (content, offset), &answers) => done,
+            };
+            if let Err(error) = done {
+                let _ = answers.send(Err(status(error))).await;
+            }
+        });
+        Ok(Box::pin(ReceiverStream::new(stream)))
+    }
+
+    async fn send(
+        &self,
+        backup: Arc<Backup>,
+        (content, offset): (Option<Digest>, u64),
+        answers: &mpsc::Sender<Result<v1::ReadBackupResponse, Status>>,
+    ) -> Result<(), Error> {
+        let mut reading = backup.open((&self.artifacts, content), offset).await?;
+        loop {
+            let chunk = reading.next().await?;
+            // At the end, or where nobody wants more.
+            if chunk.is_empty() || answers.send(Ok(v1::ReadBackupResponse { chunk: chunk.into() })).await.is_err() {
+                return Ok(());
+            }
+        }
+    }
+}
+
+type Pieces = Pin<Box<dyn Stream<Item = Result<v1::ReadBackupResponse, Status>> + Send>>;
+
+/// A digest; nothing where none was said.
+fn digest_or_none(field: &'static str, said: &[u8]) -> Result<Option<Digest>, Error> {
+    if said.is_empty() { Ok(None) } else { Ok(Some(convert::digest(field, said)?)) }
+}
+
+impl Sweeps {
+    /// Deletes a sweep, or says what would go, or how far a deletion is.
+    pub(crate) async fn delete(
+        &self,
+        request: v1::DeleteSweepRequest,
+        caller: Option<&Caller>,
+    ) -> Result<v1::DeleteSweepResponse, Error> {
+        let text = reference(request.sweep)?;
+        let user = convert::name("user", request.user, MAX_NAME_BYTES)?;
+        let store = self.engine.store();
+        if let Ok(number) = text.parse()
+            && let Some(deletion) = store.deletion(SweepId(number)).await?
+        {
+            may_delete(caller, SweepId(number), &deletion.submitter)?;
+            return self.deleted(SweepId(number)).await;
+        }
+        let id = self.engine.find(&text).await?;
+        let record = store.sweep(id).await?.ok_or_else(|| Error::not_found(format!("sweep `{text}`")))?;
+        may_delete(caller, id, &record.submitter)?;
+        if request.dry_run {
+            let deletion = message(id, record.name, store.weigh(id).await?);
+            return Ok(v1::DeleteSweepResponse { deletion: Some(deletion), notes: Vec::new() });
+        }
+        self.engine.delete(id, &user).await?;
+        self.deleted(id).await
+    }
+
+    async fn deleted(&self, id: SweepId) -> Result<v1::DeleteSweepResponse, Error> {
+        let Deletion { sweep, name, actor, asked_ms, finished_ms, gone, store_bytes, .. } =
+            self.engine.deleted(id, DELETED_WITHIN).await?;
+        let deletion = v1::Deletion {
+            actor,
+            asked_unix_ms: asked_ms,
+            finished_unix_ms: finished_ms,
+            store_bytes,
+            ..message(sweep, name, gone)
+        };
+        let notes = match (finished_ms > 0, store_bytes) {
+            (true, 0) => vec![ROOM.to_owned()],
+            _ => Vec::new(),
+        };
+        Ok(v1::DeleteSweepResponse { deletion: Some(deletion), notes })
+    }
+
+    /// Removes what nothing refers to.
+    pub(crate) async fn collect(
+        &self,
+        request: v1::CollectGarbageRequest,
+    ) -> Result<v1::CollectGarbageResponse, Error> {
+        let user = convert::name("user", request.user, MAX_NAME_BYTES)?;
+        let older_than = Duration::from_millis(request.older_than_ms);
+        let Collected { found, store_bytes, reusable } =
+            self.engine.collect(request.dry_run, older_than, &user).await?;
+        let notes = match (request.dry_run, reusable) {
+            (true, _) | (false, Some(0)) => Vec::new(),
+            (false, Some(bytes)) => vec![format!(
+                "{bytes} bytes inside of the store's file are free for later rows; `sweepctl store compact FILE` gives them \
+                 back while no coordinator runs on it"
+            )],
+            (false, None) => vec![ROOM.to_owned()],
+        };
+        let row = |row: Garbage| v1::Garbage { kind: row.kind.to_owned(), count: row.count, bytes: row.bytes };
+        Ok(v1::CollectGarbageResponse { found: found.into_iter().map(row).collect(), store_bytes, notes })
+    }
+}
+
+/// Where nothing went back to the file system.
+const ROOM: &str = "the store keeps the room of removed rows for later ones";
+
+/// Whether this caller may delete a sweep of this submitter. Where no token is needed, anybody may.
+fn may_delete(caller: Option<&Caller>, sweep: SweepId, submitter: &str) -> Result<(), Error> {
+    match caller {
+        Some(caller) if !caller.may_delete(submitter) => {
+            Err(Error::NotYours { sweep, submitter: submitter.to_owned() })
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
+fn message(sweep: SweepId, name: String, gone: Gone) -> v1::Deletion {
+    v1::Deletion {
+        sweep: sweep.0,
+        name,
+        trials: gone.trials,
+        kept: gone.kept,
+        artifacts: gone.artifacts,
+        artifact_bytes: gone.artifact_bytes,
+        ..v1::Deletion::default()
+    }
+}
+
+#[tonic::async_trait]
+impl StoreService for Upkeep {
+    type ReadBackupStream = Pieces;
+
+    async fn begin_backup(
+        &self,
+        request: Request<v1::BeginBackupRequest>,
+    ) -> Result<Response<v1::BeginBackupResponse>, Status> {
+        self.begin(named(request, |request| &mut request.user)).await.map(Response::new).map_err(status)
+    }
+
+    async fn list_backup(
+        &self,
+        request: Request<v1::ListBackupRequest>,
+    ) -> Result<Response<v1::ListBackupResponse>, Status> {
+        self.list(request.into_inner()).await.map(Response::new).map_err(status)
+    }
+
+    async fn read_backup(
+        &self,
+        request: Request<v1::ReadBackupRequest>,
+    ) -> Result<Response<Self::ReadBackupStream>, Status> {
+        self.read(request.into_inner()).map(Response::new).map_err(status)
+    }
+
+    async fn end_backup(
+        &self,
+        request: Request<v1::EndBackupRequest>,
+    ) -> Result<Response<v1::EndBackupResponse>, Status> {
+        self.backups.end(&request.into_inner().backup).await.map_err(status)?;
+        Ok(Response::new(v1::EndBackupResponse {}))
+    }
+
+    async fn collect_garbage(
+        &self,
+        request: Request<v1::CollectGarbageRequest>,
+    ) -> Result<Response<v1::CollectGarbageResponse>, Status> {
+        self.people.collect(named(request, |request| &mut request.user)).await.map(Response::new).map_err(status)
+    }
+}

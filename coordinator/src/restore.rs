@@ -1,0 +1,296 @@
+//! A store made of a backup's folder. Artifacts come first, the store last and in one step: until it has its name, or its
+//! rows are committed, a coordinator finds nothing in that place. So an interrupted restore is made again and goes on.
+
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use sweep_shapes::backup::{FORMAT, Manifest};
+use sweep_spec::Digest;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use crate::store::artifacts::{self, Folder, Refused as ArtifactRefused};
+use crate::store::copy;
+use crate::store::location::Location;
+use crate::store::sqlite::{Options, SqliteStore, copied};
+use crate::store::{Error, Store};
+
+/// The parts of a backup's folder.
+const STORE: &str = "store.db";
+const ARTIFACTS: &str = "artifacts";
+/// The manifest, and the one that is about to take its place.
+const MANIFESTS: [&str; 2] = ["backup.json", "backup.json.next"];
+/// The largest manifest, in bytes.
+const MAX_MANIFEST_BYTES: u64 = 1024 * 1024;
+/// Artifacts that are looked up at a time.
+const PAGE: u32 = 10_000;
+const CHUNK_BYTES: usize = 256 * 1024;
+
+/// Why nothing was restored.
+#[derive(Debug, thiserror::Error)]
+pub enum Refused {
+    /// The folder has no manifest, or one that makes no sense.
+    #[error("{path} is no backup that is whole: {problem}")]
+    Unfinished {
+        /// The folder.
+        path: String,
+        /// What is wrong.
+        problem: String,
+    },
+    /// The manifest is not what was written.
+    #[error("{path} is no manifest of a backup")]
+    Manifest {
+        /// Which.
+        path: String,
+        /// Why not.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// A newer version made it.
+    #[error("the backup has form {found}, and this program knows {known}: use a newer sweepctl")]
+    Newer {
+        /// Its form.
+        found: u32,
+        /// The newest that is known.
+        known: u32,
+    },
+    /// A file is not what its hash says.
+    #[error("{path} is not what the backup says it is")]
+    Damaged {
+        /// Which.
+        path: String,
+    },
+    /// There is a store already.
+    #[error("there is a store in {place}, and a backup is only restored into a new one")]
+    NotEmpty {
+        /// Where.
+        place: String,
+    },
+    /// The log of a store that was there lies beside.
+    #[error("{path} belongs to a store that was there before")]
+    Log {
+        /// Which.
+        path: String,
+    },
+    /// The store, or the folder of artifacts.
+    #[error(transparent)]
+    Store(#[from] Error),
+    /// The database was not filled.
+    #[error(transparent)]
+    Copy(copy::Refused),
+    /// A file.
+    #[error("cannot use {path}")]
+    Io {
+        /// Which.
+        path: String,
+        /// Why not.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+/// What was restored.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Restored {
+    /// Everything that was acknowledged before is in it.
+    pub created_unix_ms: i64,
+    /// Bytes of the copy of the store.
+    pub store_bytes: u64,
+    /// Artifacts.
+    pub artifacts: u64,
+    /// Their bytes.
+    pub artifact_bytes: u64,
+}
+
+fn io(path: &Path) -> impl FnOnce(std::io::Error) -> Refused + use<'_> {
+    move |source| Refused::Io { path: path.display().to_string(), source }
+}
+
+/// Makes a store of the backup in `input`. Artifacts go into `folder`, or where a coordinator on that store looks for them.
+///
+/// # Errors
+/// The backup is not whole or not what it says, there is a store in that place, or something cannot be written.
+pub async fn restore(input: &Path, store: &Location, folder: Option<&Path>) -> Result<Restored, Refused> {
+    let manifest = manifest(input).await?;
+    let folder = folder.map_or_else(|| beside(store), Path::to_owned);
+    match store {
+        Location::File(path) => {
+            let made = File::begin(path)?;
+            copy_store(&input.join(STORE), &made.part, &manifest).await?;
+            artifacts(&made.part, input, &folder).await?;
+            made.finish().await?;
+        }
+        Location::Postgres(_) => {
+            if copy::is_filled(store).await.map_err(Refused::Copy)? {
+                return Err(Refused::NotEmpty { place: store.to_string() });
+            }
+            // The copy is written to when it is opened as a store, and the backup may be on a disk that cannot be written.
+            let spool = folder.join(".restore");
+            tokio::fs::create_dir_all(&spool).await.map_err(io(&spool))?;
+            let part = spool.join(STORE);
+            copy_store(&input.join(STORE), &part, &manifest).await?;
+            artifacts(&part, input, &folder).await?;
+            let copied = copy::copy(&Location::File(part), store).await;
+            tokio::fs::remove_dir_all(&spool).await.map_err(io(&spool))?;
+            copied.map_err(Refused::Copy)?;
+        }
+    }
+    Ok(Restored {
+        created_unix_ms: manifest.created_unix_ms,
+        store_bytes: manifest.store.bytes,
+        artifacts: manifest.artifacts.files,
+        artifact_bytes: manifest.artifacts.bytes,
+    })
+}
+
+/// Where a coordinator without other words keeps artifacts.
+fn beside(store: &Location) -> PathBuf {
+    let mut name = store.file().map_or_else(|| "sweep".into(), |file| file.as_os_str().to_owned());
+    name.push(".artifacts");
+    name.into()
+}
+
+/// The manifest that is about the store which is there. A backup that was interrupted between its last two steps has two.
+async fn manifest(input: &Path) -> Result<Manifest, Refused> {
+    let unfinished = |problem: &str| Refused::Unfinished { path: input.display().to_string(), problem: problem.into() };
+    let store = input.join(STORE);
+    match tokio::fs::metadata(&store).await {
+        Ok(_) => {}
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Err(unfinished("it has no store.db")),
+        Err(error) => return Err(io(&store)(error)),
+    }
+    let mut found = Vec::new();
+    for name in MANIFESTS {
+        let path = input.join(name);
+        match tokio::fs::metadata(&path).await {
+            Ok(metadata) if metadata.len() <= MAX_MANIFEST_BYTES => {}
+            Ok(_) => continue,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+            Err(error) => return Err(io(&path)(error)),
+        }
+        let text = tokio::fs::read(&path).await.map_err(io(&path))?;
+        let read: Manifest = serde_json::from_slice(&text)
+            .map_err(|source| Refused::Manifest { path: path.display().to_string(), source })?;
+        if read.format > FORMAT {
+            return Err(Refused::Newer { found: read.format, known: FORMAT });
+        }
+        found.push(read);
+    }
+    if found.is_empty() {
+        return Err(unfinished("it has no backup.json, which is written last"));
+    }
+    let (bytes, digest) = crate::backup::hash(&store).await?;
+    let right = |manifest: &Manifest| manifest.store.bytes == bytes && manifest.store.blake3 == digest.to_string();
+    found.into_iter().find(right).ok_or_else(|| Refused::Damaged { path: store.display().to_string() })
+}
+
+/// Copies the store and holds it against its hash once more.
+async fn copy_store(from: &Path, to: &Path, manifest: &Manifest) -> Result<(), Refused> {
+    let mut source = tokio::fs::File::open(from).await.map_err(io(from))?;
+    let mut target = tokio::fs::File::create(to).await.map_err(io(to))?;
+    let (mut hasher, mut buffer) = (blake3::Hasher::new(), vec![0; CHUNK_BYTES]);
+    loop {
+        let read = source.read(&mut buffer).await.map_err(io(from))?;
+        if read == 0 {
+            break;
+        }
+        let chunk = buffer.get(..read).unwrap_or_default();
+        hasher.update(chunk);
+        target.write_all(chunk).await.map_err(io(to))?;
+    }
+    target.flush().await.map_err(io(to))?;
+    target.sync_all().await.map_err(io(to))?;
+    let digest = Digest::try_from(hasher.finalize().as_bytes().as_slice());
+    if digest.is_ok_and(|digest| digest.to_string() == manifest.store.blake3) {
+        return Ok(());
+    }
+    Err(Refused::Damaged { path: from.display().to_string() })
+}
+
+/// Copies every artifact that the store refers to and that is not there yet.
+async fn artifacts(store: &Path, input: &Path, folder: &Path) -> Result<(), Refused> {
+    let target = Folder::open(folder)?;
+    let source = Folder::at(&input.join(ARTIFACTS));
+    let mut after = None;
+    loop {
+        let page = copied::contents(store, after, PAGE).await?;
+        let Some((last, _)) = page.last() else { return Ok(()) };
+        after = Some(*last);
+        for (digest, bytes) in page {
+            if tokio::fs::metadata(target.place(digest)).await.is_ok_and(|found| found.len() == bytes)
+                && artifacts::verify(&target, digest).await? == Some(bytes)
+            {
+                continue;
+            }
+            artifact(&source, &target, (digest, bytes)).await?;
+        }
+    }
+}
+
+async fn artifact(source: &Folder, target: &Folder, (digest, bytes): (Digest, u64)) -> Result<(), Refused> {
+    let place = source.place(digest);
+    let damaged = |refused| match refused {
+        ArtifactRefused::Store(error) => Refused::Store(error),
+        ArtifactRefused::TooLong { .. } | ArtifactRefused::NotTheContent { .. } => {
+            Refused::Damaged { path: place.display().to_string() }
+        }
+    };
+    let mut reading = source.read(digest).await?;
+    let mut writing = target.begin(digest, bytes).await?;
+    let mut buffer = vec![0; CHUNK_BYTES];
+    loop {
+        let read = reading.read(&mut buffer).await.map_err(io(&place))?;
+        if read == 0 {
+            return writing.keep().await.map_err(damaged);
+        }
+        writing.write(buffer.get(..read).unwrap_or_default()).await.map_err(damaged)?;
+    }
+}
+
+/// A SQLite file that is made.
+struct File {
+    place: PathBuf,
+    part: PathBuf,
+    /// Keeps a coordinator out until the file has its name.
+    lock: std::fs::File,
+}
+
+impl File {
+    fn begin(place: &Path) -> Result<Self, Refused> {
+        if let Some(folder) = place.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+            std::fs::create_dir_all(folder).map_err(io(folder))?;
+        }
+        let lock = crate::store::sqlite::lock(place)?;
+        if std::fs::metadata(place).is_ok_and(|found| found.len() > 0) {
+            return Err(Refused::NotEmpty { place: place.display().to_string() });
+        }
+        // A log is read with whatever file has its name.
+        let log = with_suffix(place, "-wal");
+        if std::fs::metadata(&log).is_ok_and(|found| found.len() > 0) {
+            return Err(Refused::Log { path: log.display().to_string() });
+        }
+        Ok(Self { place: place.to_owned(), part: with_suffix(place, ".restoring"), lock })
+    }
+
+    async fn finish(self) -> Result<(), Refused> {
+        // It has the number of the last commit of the store that was there before.
+        let number = with_suffix(&self.place, ".acknowledged");
+        match std::fs::remove_file(&number) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(io(&number)(error)),
+            Ok(()) | Err(_) => {}
+        }
+        std::fs::rename(&self.part, &self.place).map_err(io(&self.place))?;
+        let folder = self.place.parent().filter(|folder| !folder.as_os_str().is_empty());
+        let folder = folder.unwrap_or_else(|| Path::new("."));
+        std::fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(io(folder))?;
+        drop(self.lock);
+        // Opened once, so that what is wrong with it is said now.
+        SqliteStore::open(&Options::new(&self.place)).await?.close().await;
+        Ok(())
+    }
+}
+
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}

@@ -1,0 +1,54 @@
+//! A file that is a copy of a store and that nobody writes to: what it refers to, read without a lock beside it.
+
+use std::path::Path;
+
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqlitePool};
+use sqlx::{Connection, Row};
+use sweep_spec::Digest;
+
+use super::read::digest;
+use super::rows::unsigned;
+use crate::store::Error;
+
+/// Copies the store into a new file, as it is at one moment. Commits go on meanwhile.
+pub(super) async fn make(pool: &SqlitePool, path: &Path) -> Result<(), Error> {
+    let name = path.to_str().ok_or_else(|| Error::Io {
+        path: path.display().to_string(),
+        source: std::io::Error::new(std::io::ErrorKind::InvalidInput, "the path is no text"),
+    })?;
+    sqlx::query("VACUUM INTO ?").bind(name).execute(pool).await?;
+    Ok(())
+}
+
+async fn open(path: &Path) -> Result<SqliteConnection, Error> {
+    // Nobody writes to it, so that neither a log nor a lock is looked for.
+    let options = SqliteConnectOptions::new().filename(path).read_only(true).immutable(true);
+    Ok(SqliteConnection::connect_with(&options).await?)
+}
+
+/// The newest migration, the contents that artifacts have, and the bytes of these.
+pub(crate) async fn weigh(path: &Path) -> Result<(i64, u64, u64), Error> {
+    let mut connection = open(path).await?;
+    let layout = sqlx::query_scalar("SELECT COALESCE(MAX(version), 0) FROM _sqlx_migrations");
+    let layout: i64 = layout.fetch_one(&mut connection).await?;
+    let row = sqlx::query(
+        "SELECT COUNT(*) AS contents, COALESCE(SUM(size), 0) AS bytes FROM \
+         (SELECT MAX(size_bytes) AS size FROM artifacts GROUP BY digest)",
+    );
+    let row = row.fetch_one(&mut connection).await?;
+    let found = (layout, unsigned(row.try_get("contents")?), unsigned(row.try_get("bytes")?));
+    connection.close().await?;
+    Ok(found)
+}
+
+/// A page of the contents that artifacts have, in the order of their digests, with their sizes.
+pub(crate) async fn contents(path: &Path, after: Option<Digest>, limit: u32) -> Result<Vec<(Digest, u64)>, Error> {
+    let mut connection = open(path).await?;
+    let query = sqlx::query(
+        "SELECT digest, MAX(size_bytes) AS size FROM artifacts WHERE digest > ? GROUP BY digest ORDER BY digest LIMIT ?",
+    );
+    let after = after.map(|digest| digest.as_bytes().to_vec()).unwrap_or_default();
+    let rows = query.bind(after).bind(limit).fetch_all(&mut connection).await?;
+    connection.close().await?;
+    rows.iter().map(|row| Ok((digest(row.try_get("digest")?)?, unsigned(row.try_get("size")?)))).collect()
+}

@@ -1,0 +1,85 @@
+//! What keeps a store in order: deleted sweeps, and what nothing refers to.
+
+use serde::Serialize;
+use sweep_proto::v1;
+use utoipa::ToSchema;
+
+use crate::{Incomplete, expect};
+
+/// A sweep that was deleted, or would be.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Deletion {
+    /// Its number.
+    pub sweep: u64,
+    pub name: String,
+    /// Who deleted it; `null` where it would be.
+    pub actor: Option<String>,
+    pub asked_unix_ms: Option<i64>,
+    /// When the last of it was gone; `null` until then.
+    pub finished_unix_ms: Option<i64>,
+    /// Trials that go, with their attempts, points and results.
+    pub trials: u64,
+    /// Trials that stay, because another sweep refers to them.
+    pub kept: u64,
+    /// Contents of artifacts that nothing else has.
+    pub artifacts: u64,
+    pub artifact_bytes: u64,
+    /// Bytes that the store gave back to the file system.
+    pub store_bytes: u64,
+    /// What becomes of the room, in sentences.
+    pub notes: Vec<String>,
+}
+
+impl TryFrom<v1::DeleteSweepResponse> for Deletion {
+    type Error = Incomplete;
+
+    fn try_from(answer: v1::DeleteSweepResponse) -> Result<Self, Incomplete> {
+        let deletion = expect(answer.deletion, "deletion")?;
+        let given = |ms: i64| (ms > 0).then_some(ms);
+        Ok(Self {
+            sweep: deletion.sweep,
+            name: deletion.name,
+            actor: (!deletion.actor.is_empty()).then_some(deletion.actor),
+            asked_unix_ms: given(deletion.asked_unix_ms),
+            finished_unix_ms: given(deletion.finished_unix_ms),
+            trials: deletion.trials,
+            kept: deletion.kept,
+            artifacts: deletion.artifacts,
+            artifact_bytes: deletion.artifact_bytes,
+            store_bytes: deletion.store_bytes,
+            notes: answer.notes,
+        })
+    }
+}
+
+/// What nothing refers to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct GarbageList {
+    /// By kind.
+    pub found: Vec<Garbage>,
+    /// Bytes that the store gave back to the file system.
+    pub store_bytes: u64,
+    /// What becomes of the rest of the room, in sentences.
+    pub notes: Vec<String>,
+}
+
+/// What nothing refers to, of one kind.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Garbage {
+    /// `trials`, `thumbnails`, `files` of no artifact, `uploads` that never became whole.
+    pub kind: String,
+    pub count: u64,
+    /// 0 for trials, which are rows of the store.
+    pub bytes: u64,
+}
+
+impl From<v1::CollectGarbageResponse> for GarbageList {
+    fn from(answer: v1::CollectGarbageResponse) -> Self {
+        let garbage = |row: v1::Garbage| Garbage { kind: row.kind, count: row.count, bytes: row.bytes };
+        Self {
+            found: answer.found.into_iter().map(garbage).collect(),
+            store_bytes: answer.store_bytes,
+            notes: answer.notes,
+        }
+    }
+}

@@ -1,0 +1,292 @@
+//! The folder of a backup. Every file is written beside its place, synced, held against its hash and then renamed, so that
+//! whatever interrupts it, what has its name is whole.
+
+use std::collections::HashSet;
+use std::fs::{File, TryLockError};
+use std::io::{Read, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use sweep_shapes::backup::Manifest;
+use sweep_spec::Digest;
+
+use crate::failure::Failure;
+
+const STORE: &str = "store.db";
+const ARTIFACTS: &str = "artifacts";
+const MANIFEST: &str = "backup.json";
+/// The manifest until the store is in its place.
+const NEXT: &str = "backup.json.next";
+/// The name of the backup that is under way, and when its copy of the store was begun.
+const UNFINISHED: &str = "backup.unfinished";
+/// What a file is called until it is whole.
+const PART: &str = ".part";
+
+/// The folder of a backup, which nobody else writes to meanwhile.
+pub(super) struct Folder {
+    root: PathBuf,
+    _lock: File,
+}
+
+/// A file that is fetched.
+pub(super) struct Target {
+    place: PathBuf,
+    part: PathBuf,
+    digest: Digest,
+    bytes: u64,
+}
+
+/// A file that is being written.
+pub(super) struct Writing<'t> {
+    target: &'t Target,
+    file: File,
+    hasher: blake3::Hasher,
+    offset: u64,
+}
+
+/// The files of earlier backups, folder by folder in the order in which artifacts come.
+pub(super) struct Parts {
+    root: PathBuf,
+    /// Folders that artifacts have not come to.
+    coming: Vec<PathBuf>,
+    name: String,
+    files: HashSet<PathBuf>,
+    left: Vec<PathBuf>,
+}
+
+fn failed(path: &Path, error: std::io::Error) -> Failure {
+    Failure::failed(format!("cannot write the backup: {}", path.display())).because(error)
+}
+
+/// A folder that only its owner can enter: a store holds hashes of tokens, and what everybody trained.
+fn make(path: &Path) -> Result<(), Failure> {
+    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
+    made.map_err(|error| failed(path, error))
+}
+
+fn sync(path: &Path) -> Result<(), Failure> {
+    File::open(path).and_then(|file| file.sync_all()).map_err(|error| failed(path, error))
+}
+
+impl Folder {
+    /// Opens the folder, and makes it if it is not there.
+    pub(super) fn open(root: &Path) -> Result<Self, Failure> {
+        make(&root.join(ARTIFACTS))?;
+        let path = root.join(".lock");
+        let mut options = File::options();
+        let opened = options.create(true).write(true).truncate(false).mode(0o600).open(&path);
+        let lock = opened.map_err(|error| failed(&path, error))?;
+        match lock.try_lock() {
+            Ok(()) => Ok(Self { root: root.to_owned(), _lock: lock }),
+            Err(TryLockError::WouldBlock) => {
+                Err(Failure::failed(format!("another backup writes to {}", root.display()))
+                    .hint("wait until it has ended"))
+            }
+            Err(TryLockError::Error(error)) => Err(failed(&path, error)),
+        }
+    }
+
+    /// The name of the backup that was interrupted here, or a new one. It is written down before it is used: a coordinator
+    /// keeps others out for a while once it has heard of a backup.
+    pub(super) fn name(&self) -> Result<String, Failure> {
+        let (name, _) = self.unfinished();
+        if !name.is_empty() {
+            return Ok(name);
+        }
+        // Unlike any other: nothing of it is secret.
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        let seed = format!("{} {} {}", self.root.display(), std::process::id(), now.as_nanos());
+        let name = Digest::of(seed.as_bytes()).to_string().chars().take(32).collect::<String>();
+        self.note(&name, 0)?;
+        Ok(name)
+    }
+
+    /// The name of the backup that was interrupted here, and when its copy of the store was begun; 0 where that is not known.
+    fn unfinished(&self) -> (String, i64) {
+        let text = std::fs::read_to_string(self.root.join(UNFINISHED)).unwrap_or_default();
+        let mut words = text.split_whitespace();
+        let name = words.next().unwrap_or_default().to_owned();
+        (name, words.next().and_then(|word| word.parse().ok()).unwrap_or(0))
+    }
+
+    /// In one step: a name that is half written would be another backup's.
+    fn note(&self, name: &str, created_ms: i64) -> Result<(), Failure> {
+        let path = self.root.join(UNFINISHED);
+        let part = self.root.join(format!("{UNFINISHED}{PART}"));
+        let written = std::fs::write(&part, format!("{name} {created_ms}\n"));
+        written.and_then(|()| std::fs::rename(&part, &path)).map_err(|error| failed(&path, error))
+    }
+
+    /// Notes which copy of the store is fetched. What was fetched of another one is of no use.
+    pub(super) fn begin(&self, name: &str, created_ms: i64) -> Result<(), Failure> {
+        if self.unfinished() == (name.to_owned(), created_ms) {
+            return Ok(());
+        }
+        let part = self.root.join(format!("{STORE}{PART}"));
+        match std::fs::remove_file(&part) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(failed(&part, error)),
+            Ok(()) | Err(_) => {}
+        }
+        self.note(name, created_ms)
+    }
+
+    /// The copy of the store. It gets its name only with the manifest.
+    pub(super) fn store(&self, digest: Digest, bytes: u64) -> Target {
+        Target { place: self.root.join(STORE), part: self.root.join(format!("{STORE}{PART}")), digest, bytes }
+    }
+
+    /// An artifact.
+    pub(super) fn artifact(&self, digest: Digest, bytes: u64) -> Target {
+        let name = digest.to_string();
+        let place = self.root.join(ARTIFACTS).join(part_of(&name)).join(&name);
+        let mut part = place.clone().into_os_string();
+        part.push(PART);
+        Target { place, part: part.into(), digest, bytes }
+    }
+
+    /// What earlier backups left.
+    pub(super) fn parts(&self) -> Parts {
+        let root = self.root.join(ARTIFACTS);
+        let found = std::fs::read_dir(&root).into_iter().flatten().flatten().map(|entry| entry.path());
+        let mut coming: Vec<PathBuf> = found.filter(|path| path.is_dir()).collect();
+        coming.sort_by(|one, other| other.cmp(one));
+        Parts { root, coming, name: String::new(), files: HashSet::new(), left: Vec::new() }
+    }
+
+    /// Puts the copy of the store and the manifest in their places. Between the two renames the folder has the new store and
+    /// both manifests: whoever restores takes the one that is about the store that is there.
+    pub(super) fn finish(&self, manifest: &Manifest) -> Result<(), Failure> {
+        let text = serde_json::to_string_pretty(manifest);
+        let text = text.map_err(|error| Failure::ours("the manifest cannot be written").because(error))?;
+        let next = self.root.join(NEXT);
+        let written = File::create(&next).and_then(|mut file| {
+            file.write_all(text.as_bytes())?;
+            file.write_all(b"\n")?;
+            file.sync_all()
+        });
+        written.map_err(|error| failed(&next, error))?;
+        sync(&self.root)?;
+        for (from, to) in [(format!("{STORE}{PART}"), STORE), (NEXT.to_owned(), MANIFEST)] {
+            let to = self.root.join(to);
+            std::fs::rename(self.root.join(from), &to).map_err(|error| failed(&to, error))?;
+            sync(&self.root)?;
+        }
+        let unfinished = self.root.join(UNFINISHED);
+        std::fs::remove_file(&unfinished).map_err(|error| failed(&unfinished, error))
+    }
+}
+
+/// The folder of a file within `artifacts`.
+fn part_of(name: &str) -> &str {
+    name.get(..2).unwrap_or(name)
+}
+
+impl Target {
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Goes on behind what was fetched before.
+    pub(super) fn go_on(&self) -> Result<Writing<'_>, Failure> {
+        if let Some(folder) = self.part.parent() {
+            make(folder)?;
+        }
+        let mut options = File::options();
+        let opened = options.create(true).read(true).append(true).mode(0o600).open(&self.part);
+        let mut file = opened.map_err(|error| failed(&self.part, error))?;
+        let (mut hasher, mut buffer, mut offset) = (blake3::Hasher::new(), vec![0; 256 * 1024], 0);
+        loop {
+            let read = file.read(&mut buffer).map_err(|error| failed(&self.part, error))?;
+            if read == 0 {
+                break;
+            }
+            hasher.update(buffer.get(..read).unwrap_or_default());
+            offset += read as u64;
+        }
+        Ok(Writing { target: self, file, hasher, offset })
+    }
+
+    /// Gives it its name.
+    pub(super) fn keep(&self) -> Result<(), Failure> {
+        std::fs::rename(&self.part, &self.place).map_err(|error| failed(&self.place, error))?;
+        self.place.parent().map_or(Ok(()), sync)
+    }
+}
+
+impl Writing<'_> {
+    /// So much is there.
+    pub(super) fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    pub(super) fn write(&mut self, chunk: &[u8]) -> Result<(), Failure> {
+        self.hasher.update(chunk);
+        self.offset += chunk.len() as u64;
+        self.file.write_all(chunk).map_err(|error| failed(&self.target.part, error))
+    }
+
+    /// On disk when this returns, and what it was said to be.
+    pub(super) fn finish(self) -> Result<(), Failure> {
+        let Self { target, file, hasher, offset } = self;
+        if offset == target.bytes && hasher.finalize().as_bytes() == target.digest.as_bytes() {
+            return file.sync_all().map_err(|error| failed(&target.part, error));
+        }
+        // The next try begins anew.
+        std::fs::remove_file(&target.part).map_err(|error| failed(&target.part, error))?;
+        let what = format!("{} did not arrive as it was sent", target.place.display());
+        Err(Failure::failed(what).hint("run the backup again: it fetches this file anew and nothing else"))
+    }
+}
+
+impl Parts {
+    /// Whether an artifact is there already. They come in the order of their digests.
+    pub(super) fn has(&mut self, digest: Digest, bytes: u64) -> Result<bool, Failure> {
+        let name = digest.to_string();
+        let part = part_of(&name);
+        if self.name != part {
+            self.turn_to(part)?;
+        }
+        let place = self.root.join(part).join(&name);
+        Ok(self.files.remove(&place) && std::fs::metadata(&place).is_ok_and(|found| found.len() == bytes))
+    }
+
+    fn turn_to(&mut self, name: &str) -> Result<(), Failure> {
+        self.left.extend(self.files.drain());
+        self.name = name.to_owned();
+        let wanted = self.root.join(name);
+        while let Some(folder) = self.coming.pop_if(|folder| *folder <= wanted) {
+            let files = std::fs::read_dir(&folder).map_err(|error| failed(&folder, error))?;
+            let files = files.flatten().map(|entry| entry.path());
+            if folder == wanted {
+                // What is half there is gone on with; what is not by the end belongs to nothing.
+                let (half, whole): (Vec<_>, Vec<_>) = files.partition(|path| path.extension().is_some());
+                self.left.extend(half);
+                self.files = whole.into_iter().collect();
+            } else {
+                self.left.extend(files);
+            }
+        }
+        Ok(())
+    }
+
+    /// The files that belong to no artifact.
+    pub(super) fn finish(mut self) -> Result<Vec<PathBuf>, Failure> {
+        // Behind every folder there can be.
+        self.turn_to("~")?;
+        Ok(self.left)
+    }
+}
+
+/// Removes files; says how many.
+pub(super) fn remove(files: &[PathBuf]) -> Result<u64, Failure> {
+    let mut removed = 0;
+    for path in files {
+        match std::fs::remove_file(path) {
+            Ok(()) => removed += 1,
+            // Half a file that is whole by now.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => return Err(failed(path, error)),
+        }
+    }
+    Ok(removed)
+}

@@ -1,0 +1,66 @@
+//! `sweepctl delete`: removes a sweep that has ended, and what only it refers to.
+
+use clap::Args;
+use sweep_proto::v1::DeleteSweepRequest;
+use sweep_shapes::Deletion;
+use sweep_shapes::text::{bytes, count, escape};
+
+use super::Context;
+use crate::client;
+use crate::failure::{Exit, Failure};
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Trials that another sweep refers to stay with their results, and so do artifacts that something else has.\n\
+    The token that submitted the sweep deletes it, and any admin's. Asked again by its number, this says how far\n\
+    the removal is; a coordinator that stops in between goes on with it at its next start.\n\n\
+    Examples:\n  sweepctl delete 3 --dry-run\n  sweepctl delete 3"
+)]
+pub(crate) struct Arguments {
+    /// The sweep: its number, or a name (the newest sweep of that name)
+    sweep: String,
+    /// Show what would go, and delete nothing
+    #[arg(long)]
+    dry_run: bool,
+}
+
+pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<Exit, Failure> {
+    let mut client = client::connect(&context.coordinator).await?;
+    let mut sweep = arguments.sweep.clone();
+    loop {
+        let request =
+            DeleteSweepRequest { sweep: client::reference(&sweep), user: client::user(), dry_run: arguments.dry_run };
+        let deletion = Deletion::try_from(client.delete_sweep(request).await?.into_inner())?;
+        if arguments.dry_run || deletion.finished_unix_ms.is_some() {
+            return show(context, &deletion);
+        }
+        let gone = count(deletion.trials + deletion.kept);
+        context.output.say(&format!("sweep {} is deleted; {gone} of its trials have been dealt with", deletion.sweep));
+        // From now on only its number leads to it.
+        sweep = deletion.sweep.to_string();
+    }
+}
+
+fn show(context: &Context, deletion: &Deletion) -> Result<Exit, Failure> {
+    if context.output.is_json() {
+        context.output.json(deletion)?;
+        return Ok(Exit::Well);
+    }
+    let Deletion { sweep, trials, kept, artifacts, .. } = deletion;
+    let (name, size) = (escape(&deletion.name), bytes(deletion.artifact_bytes));
+    let (verb, go, stay) = match deletion.finished_unix_ms {
+        Some(_) => ("deleted", "went", "stayed"),
+        None => ("would be deleted", "would go", "would stay"),
+    };
+    let mut lines = vec![
+        format!("sweep {sweep} {name}: {verb}"),
+        format!("  trials     {} {go}, {} {stay} because other sweeps refer to them", count(*trials), count(*kept)),
+        format!("  artifacts  {} {go} ({size})", count(*artifacts)),
+    ];
+    if deletion.finished_unix_ms.is_some() {
+        lines.push(format!("  store      {} given back to the file system", bytes(deletion.store_bytes)));
+    }
+    context.output.text(&lines.join("\n"))?;
+    deletion.notes.iter().for_each(|note| context.output.say(note));
+    Ok(Exit::Well)
+}

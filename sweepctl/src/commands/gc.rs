@@ -1,0 +1,54 @@
+//! `sweepctl gc`: removes what nothing refers to.
+
+use clap::Args;
+use sweep_proto::v1::CollectGarbageRequest;
+use sweep_shapes::GarbageList;
+use sweep_shapes::text::{bytes, count};
+
+use super::Context;
+use super::token::lifetime_ms;
+use crate::client;
+use crate::failure::{Exit, Failure};
+use crate::table::Table;
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "What is removed: trials that no sweep refers to, thumbnails of data that no sweep uses, files of the folder of\n\
+    artifacts that no artifact has, and uploads that never became whole. It needs an admin's token.\n\n\
+    Examples:\n  sweepctl gc --dry-run\n  sweepctl gc --older-than 30d"
+)]
+pub(crate) struct Arguments {
+    /// Show what would be removed, and remove nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Keep trials whose last attempt ended within this time, such as 12h or 30d
+    #[arg(long, value_name = "TIME", default_value = "7d")]
+    older_than: String,
+}
+
+pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<Exit, Failure> {
+    let request = CollectGarbageRequest {
+        dry_run: arguments.dry_run,
+        older_than_ms: lifetime_ms(&arguments.older_than)?,
+        user: client::user(),
+    };
+    let mut client = client::upkeep(&context.coordinator).await?;
+    let found = GarbageList::from(client.collect_garbage(request).await?.into_inner());
+    if context.output.is_json() {
+        context.output.json(&found)?;
+        return Ok(Exit::Well);
+    }
+    let mut table = Table::new(&["what", "count#", "size#"]);
+    for row in &found.found {
+        let size = if row.kind == "trials" { String::new() } else { bytes(row.bytes) };
+        table.row([row.kind.clone(), count(row.count), size]);
+    }
+    context.output.table(table)?;
+    if arguments.dry_run {
+        context.output.say("nothing was removed: leave --dry-run out to remove it");
+    } else {
+        context.output.say(&format!("the store gave {} back to the file system", bytes(found.store_bytes)));
+    }
+    found.notes.iter().for_each(|note| context.output.say(note));
+    Ok(Exit::Well)
+}

@@ -1,0 +1,68 @@
+//! `sweepctl restore`: makes a store of a backup.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use sweep_coordinator::restore::{Refused, Restored, restore};
+use sweep_shapes::text::{bytes, count};
+
+use super::Context;
+use super::store::place;
+use crate::failure::{Exit, Failure};
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "The store must be new: a file that is not there, or an empty database. One that was interrupted goes on when\n\
+    it is run again; until it is whole, a coordinator finds no store in that place.\n\n\
+    Examples:\n  sweepctl restore --folder /backups/sweep --store sweep.db\n  \
+    sweepctl restore --folder /backups/sweep --store postgres://sweep@db.example/sweep --artifacts /artifacts"
+)]
+pub(crate) struct Arguments {
+    /// The folder of the backup
+    #[arg(long, value_name = "FOLDER", alias = "input")]
+    folder: PathBuf,
+    /// The store that is made: a SQLite file, or postgres://USER@HOST:PORT/DATABASE
+    #[arg(long, value_name = "FILE|URL")]
+    store: String,
+    /// The folder of artifacts, as the coordinator's configuration names it [env: SWEEP_COORDINATOR_ARTIFACTS]
+    /// [default: STORE.artifacts, or sweep.artifacts for a database]
+    #[arg(long, value_name = "FOLDER")]
+    artifacts: Option<PathBuf>,
+}
+
+/// The coordinator's own variable: what it would use is what is filled.
+const ARTIFACTS: &str = "SWEEP_COORDINATOR_ARTIFACTS";
+
+pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<Exit, Failure> {
+    let store = place("--store", &arguments.store)?;
+    let named = std::env::var_os(ARTIFACTS).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let artifacts = arguments.artifacts.clone().or(named);
+    let restored = restore(&arguments.folder, &store, artifacts.as_deref()).await.map_err(refused)?;
+    if context.output.is_json() {
+        context.output.json(&restored)?;
+        return Ok(Exit::Well);
+    }
+    let Restored { store_bytes, artifacts, artifact_bytes, .. } = &restored;
+    let (files, size) = (count(*artifacts), bytes(*artifact_bytes));
+    context.output.text(&format!("{store}: {}, {files} artifacts ({size})", bytes(*store_bytes)))?;
+    Ok(Exit::Well)
+}
+
+fn refused(error: Refused) -> Failure {
+    let hint = match &error {
+        Refused::NotEmpty { .. } => Some("name a file that is not there, or an empty database"),
+        Refused::Log { .. } => Some("move it away: what is in it belongs to the store that was there before"),
+        Refused::Unfinished { .. } => Some("run `sweepctl backup --folder` on this folder again"),
+        Refused::Damaged { .. } => Some("use another copy of this backup"),
+        Refused::Manifest { .. }
+        | Refused::Newer { .. }
+        | Refused::Store(_)
+        | Refused::Copy(_)
+        | Refused::Io { .. } => None,
+    };
+    let failure = Failure::failed("nothing was restored").because(error);
+    match hint {
+        Some(hint) => failure.hint(hint),
+        None => failure,
+    }
+}

@@ -1,0 +1,49 @@
+//! `sweepctl store cancel`: ends a sweep in a store that no coordinator has, as the coordinator would.
+
+use clap::Args;
+use sweep_coordinator::engine::Error;
+use sweep_coordinator::{offline, store};
+use sweep_shapes::text::{count, escape};
+
+use super::place;
+use crate::client;
+use crate::commands::Context;
+use crate::failure::{Exit, Failure};
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "A coordinator that runs cancels with `sweepctl cancel`. This is for one that cannot start, because it has\n\
+    not the memory for all the sweeps that run. Trials that another sweep wants go on.\n\n\
+    Example:\n  sweepctl store cancel 3 --store sweep.db"
+)]
+pub(crate) struct Arguments {
+    /// The sweep: its number, or a name (the newest sweep of that name)
+    sweep: String,
+    /// The store: a SQLite file, or postgres://USER@HOST:PORT/DATABASE
+    #[arg(long, value_name = "FILE|URL")]
+    store: String,
+}
+
+pub(super) async fn run(context: &Context, arguments: &Arguments) -> Result<Exit, Failure> {
+    let location = place("--store", &arguments.store)?;
+    let cancelled = offline::cancel(&location, &arguments.sweep, &client::user()).await.map_err(refused)?;
+    if context.output.is_json() {
+        context.output.json(&cancelled)?;
+    } else {
+        let (name, trials) = (escape(&cancelled.name), count(cancelled.trials));
+        let text = format!("sweep {} {name}: cancelled; {trials} trials waited or ran for it alone", cancelled.sweep);
+        context.output.text(&text)?;
+    }
+    Ok(Exit::Well)
+}
+
+fn refused(error: Error) -> Failure {
+    let failure = Failure::failed("nothing was cancelled");
+    match error {
+        Error::Store(error @ store::Error::InUse { .. }) => failure
+            .because(error)
+            .hint("a coordinator uses this store: ask it with `sweepctl cancel`, or stop it first"),
+        Error::Store(error) => failure.because(error),
+        other => failure.because(other),
+    }
+}

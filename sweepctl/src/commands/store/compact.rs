@@ -1,0 +1,41 @@
+//! `sweepctl store compact`: rewrites a store's file without the room of removed rows.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use serde::Serialize;
+use sweep_coordinator::{offline, store};
+use sweep_shapes::text::bytes;
+
+use crate::commands::Context;
+use crate::failure::{Exit, Failure};
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Only for a file that an earlier release made: later ones give room back by themselves. While it works it\n\
+    needs as much room again. PostgreSQL looks after its own room.\n\n\
+    Example:\n  sweepctl store compact sweep.db"
+)]
+pub(crate) struct Arguments {
+    /// The store's file
+    path: PathBuf,
+}
+
+#[derive(Serialize)]
+struct Answer {
+    store_bytes: u64,
+}
+
+pub(super) async fn run(context: &Context, arguments: &Arguments) -> Result<Exit, Failure> {
+    let store_bytes = offline::compact(&arguments.path).await.map_err(|error| {
+        let in_use = matches!(error, store::Error::InUse { .. });
+        let failure = Failure::failed(format!("cannot compact {}", arguments.path.display())).because(error);
+        if in_use { failure.hint("stop the coordinator that uses it first") } else { failure }
+    })?;
+    if context.output.is_json() {
+        context.output.json(&Answer { store_bytes })?;
+    } else {
+        context.output.text(&format!("{} given back to the file system", bytes(store_bytes)))?;
+    }
+    Ok(Exit::Well)
+}

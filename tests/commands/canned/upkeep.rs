@@ -1,0 +1,66 @@
+//! What the canned coordinator answers about its store: garbage, and one backup of a store that is no store.
+
+use futures::StreamExt;
+use futures::stream::{self, BoxStream};
+use sweep_proto::v1::store_service_server::StoreService;
+use sweep_proto::v1::*;
+use sweep_spec::Digest;
+use tonic::{Request, Response, Status};
+
+use super::{ARTIFACT, Answer};
+
+/// The copy of the store.
+const STORE: &[u8] = b"a store, word for word";
+
+pub(super) struct CannedStore;
+
+fn digest(content: &[u8]) -> Vec<u8> {
+    Digest::of(content).as_bytes().to_vec()
+}
+
+#[tonic::async_trait]
+impl StoreService for CannedStore {
+    type ReadBackupStream = BoxStream<'static, Result<ReadBackupResponse, Status>>;
+
+    async fn collect_garbage(&self, request: Request<CollectGarbageRequest>) -> Answer<CollectGarbageResponse> {
+        let garbage = |kind: &str, count, bytes| Garbage { kind: kind.into(), count, bytes };
+        Ok(Response::new(CollectGarbageResponse {
+            found: vec![garbage("trials", 12, 0), garbage("files", 3, 1 << 20), garbage("uploads", 0, 0)],
+            store_bytes: if request.into_inner().dry_run { 0 } else { 1 << 16 },
+            notes: Vec::new(),
+        }))
+    }
+
+    async fn begin_backup(&self, request: Request<BeginBackupRequest>) -> Answer<BeginBackupResponse> {
+        Ok(Response::new(BeginBackupResponse {
+            backup: request.into_inner().backup,
+            ready: true,
+            created_unix_ms: 1_700_000_000_000,
+            store_bytes: STORE.len() as u64,
+            store_digest: digest(STORE).into(),
+            layout: 12,
+            artifacts: 1,
+            artifact_bytes: ARTIFACT.len() as u64,
+            version: "0.1.0".into(),
+        }))
+    }
+
+    async fn list_backup(&self, request: Request<ListBackupRequest>) -> Answer<ListBackupResponse> {
+        let content = BackupContent { digest: digest(ARTIFACT).into(), size_bytes: ARTIFACT.len() as u64 };
+        let contents = if request.into_inner().after.is_empty() { vec![content] } else { Vec::new() };
+        Ok(Response::new(ListBackupResponse { contents }))
+    }
+
+    async fn read_backup(&self, request: Request<ReadBackupRequest>) -> Answer<Self::ReadBackupStream> {
+        let request = request.into_inner();
+        let content = if request.digest.is_empty() { STORE } else { ARTIFACT };
+        let rest = content.get(request.offset as usize..).unwrap_or_default();
+        let pieces: Vec<_> =
+            rest.chunks(5).map(|chunk| Ok(ReadBackupResponse { chunk: chunk.to_vec().into() })).collect();
+        Ok(Response::new(stream::iter(pieces).boxed()))
+    }
+
+    async fn end_backup(&self, _: Request<EndBackupRequest>) -> Answer<EndBackupResponse> {
+        Ok(Response::new(EndBackupResponse {}))
+    }
+}

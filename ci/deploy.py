@@ -70,10 +70,10 @@ KUSTOMIZATION = HEAD + "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kusto
 COMPONENT = HEAD + "apiVersion: kustomize.config.k8s.io/v1alpha1\nkind: Component\nresources:\n"
 STORES = ("sqlite", "postgres")
 # What is applied once, while no coordinator runs.
-JOBS = ("migration",)
+JOBS = ("migration", "restore/sqlite", "restore/postgres")
 # `maxReplicas` of components/keda and components/hpa.
 COMPONENT_WORKERS = 8
-COMPONENTS = ("monitoring", "keda", "hpa", "ingress")
+COMPONENTS = ("monitoring", "keda", "hpa", "ingress", "backup")
 
 
 def plain_files(folder):
@@ -99,7 +99,11 @@ def plain_files(folder):
     for name in COMPONENTS:
         added = objects(folder / f"component-{name}.txt")
         added = {name: text for name, text in added.items() if name not in known}
-        put(f"components/{name}", added, COMPONENT)
+        claimed = {name: text for name, text in added.items() if name.startswith("persistentvolumeclaim-")}
+        put(f"components/{name}", {name: text for name, text in added.items() if name not in claimed}, COMPONENT)
+        if claimed:
+            put(f"storage/{name}", claimed, KUSTOMIZATION)
+        known |= set(added) if name == "backup" else set()
     for name in JOBS:
         added = objects(folder / f"component-{name.replace('/', '-')}.txt")
         put(name, {name: text for name, text in added.items() if name not in known}, KUSTOMIZATION)
@@ -119,15 +123,18 @@ def compose(folder):
         (composed / "kustomization.yaml").write_text("\n".join(lines).replace("@", f"{up}/{PLAIN}") + "\n")
 
     for name in COMPONENTS:
-        put(f"with-{name}", ["resources: [@/overlays/sqlite, @/storage/sqlite]", f"components: [@/components/{name}]"])
+        claims = ", ".join(f"@/storage/{claim}" for claim in ("sqlite", name) if (PLAIN / "storage" / claim).exists())
+        put(f"with-{name}", [f"resources: [@/overlays/sqlite, {claims}]", f"components: [@/components/{name}]"])
     put("with-replicas", ["resources: [@/overlays/sqlite, @/storage/sqlite]", "replicas: [{ name: sweep-worker-gpu, count: 8 }]"])
     put("with-migration", ["resources: [@/overlays/postgres, @/storage/postgres, @/storage/sqlite, @/migration]"])
+    for store in STORES:
+        put(f"with-restore-{store}", [f"resources: [@/overlays/{store}, @/storage/{store}, @/storage/backup, @/restore/{store}]"])
     page = deploy_pages.files()["kustomization.yaml"].text.replace("../deploy/kubernetes", "@")
     put(f"{server.OTHER_NAMESPACE}-page", page.splitlines())
     for store in STORES:
         for scaler in ("keda", "hpa"):
             listed = ", ".join(f"@/components/{name}" for name in COMPONENTS if name == scaler or name not in ("keda", "hpa"))
-            put(f"lab-{store}-{scaler}", [f"namespace: {server.OTHER_NAMESPACE}", f"resources: [@/overlays/{store}, @/storage/{store}]",
+            put(f"lab-{store}-{scaler}", [f"namespace: {server.OTHER_NAMESPACE}", f"resources: [@/overlays/{store}, @/storage/{store}, @/storage/backup]",
                 f"components: [{listed}]", "replacements: [{ path: another-namespace.yaml }]"])
 
 

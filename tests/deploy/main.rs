@@ -3,6 +3,7 @@
 
 #![expect(clippy::expect_used, reason = "a test that cannot go on should stop there")]
 
+mod backup;
 mod commands;
 mod configurations;
 mod files;

@@ -18,6 +18,9 @@
 {{- if and .Values.ingress.grpc.enabled (not .Values.ingress.grpc.tlsSecret) }}
 {{- fail "ingress.grpc.enabled: name a certificate in ingress.grpc.tlsSecret" }}
 {{- end }}
+{{- if and .Values.migration.enabled .Values.restore.enabled }}
+{{- fail "migration.enabled and restore.enabled both make the store: enable one of them" }}
+{{- end }}
 {{- if and .Values.migration.enabled (not (include "sweep.replicated" .)) }}
 {{- fail "migration.enabled copies a SQLite store to PostgreSQL: set coordinator.store to postgres" }}
 {{- end }}

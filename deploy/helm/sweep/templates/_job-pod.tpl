@@ -38,5 +38,9 @@ tolerations: {{- toYaml . | nindent 2 }}
 
 {{/* No coordinator runs while a Job makes the store that it will open. */}}
 {{- define "sweep.stopped" -}}
-{{- if .Values.migration.enabled }}true{{ end }}
+{{- if or .Values.migration.enabled .Values.restore.enabled }}true{{ end }}
+{{- end }}
+
+{{- define "sweep.backupClaim" -}}
+{{ .Values.backup.storage.existingClaim | default (printf "%s-backup" (include "sweep.fullname" .)) }}
 {{- end }}

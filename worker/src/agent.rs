@@ -295,7 +295,7 @@ impl Agent {
 
     /// Ends a worker that has had nothing to do for as long as it may.
     fn mind_idleness(&mut self) {
-        let Some(limit) = self.parts.idle_exit.filter(|_| !self.draining) else { return };
+        let Some(limit) = self.parts.idle_exit.filter(|_| self.counts_idleness()) else { return };
         let now = Instant::now();
         if self.idle_since(now) + limit > now {
             return;
@@ -318,6 +318,11 @@ impl Agent {
         self.end_poll();
     }
 
+    /// A worker that is about to be registered is given the time to hear of a trial.
+    fn counts_idleness(&self) -> bool {
+        !self.draining && !self.registering
+    }
+
     /// Since when it has had nothing to do; now, if it has something.
     fn idle_since(&mut self, now: Instant) -> Instant {
         if !self.is_idle() || !self.held.is_empty() || !self.describing.is_empty() {
@@ -332,7 +337,7 @@ impl Agent {
     /// When it has had nothing to do for as long as it may.
     fn idle_until(&self) -> Option<Instant> {
         match self.idle {
-            Idle::Since(since) => self.parts.idle_exit.filter(|_| !self.draining).map(|limit| since + limit),
+            Idle::Since(since) => self.parts.idle_exit.filter(|_| self.counts_idleness()).map(|limit| since + limit),
             Idle::Asking { until, .. } => Some(until),
             Idle::Heard => None,
         }

@@ -87,6 +87,7 @@ impl Agent {
                     "registered"
                 );
                 self.session = Some(Session::new(&response));
+                self.idle = Idle::Since(Instant::now());
                 self.seen = 0;
                 self.parts.metrics.sessions.inc();
                 self.reached();

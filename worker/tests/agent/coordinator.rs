@@ -39,6 +39,8 @@ pub(crate) struct State {
     pub(crate) polls: Vec<PollRequest>,
     /// Answers of polls to come.
     pub(crate) to_say: VecDeque<PollResponse>,
+    /// The answer of the first poll that says that the worker takes nothing new.
+    pub(crate) to_say_to_one_that_drains: Option<PollResponse>,
     pub(crate) stored: BTreeMap<Name, BTreeSet<u64>>,
     pub(crate) duplicates: usize,
     pub(crate) finishes: Vec<FinishRequest>,
@@ -205,6 +207,9 @@ impl WorkerService for Coordinator {
                 {
                     let mut state = self.state();
                     Self::check(&state, request.session)?;
+                    if let Some(response) = state.to_say_to_one_that_drains.take_if(|_| request.draining) {
+                        return Ok::<_, Status>(response);
+                    }
                     if let Some(response) = state.to_say.pop_front() {
                         return Ok::<_, Status>(response);
                     }

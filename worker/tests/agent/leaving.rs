@@ -5,7 +5,7 @@ use sweep_proto::v1::finish_request::Ending as How;
 use sweep_worker::{Ending, Error};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::env::{Env, eventually, runs};
+use crate::env::{Env, assignment, eventually, runs};
 
 #[tokio::test]
 async fn a_drained_worker_finishes_what_it_has_and_leaves() {
@@ -53,14 +53,14 @@ async fn a_worker_without_a_trial_for_long_enough_asks_to_leave_and_ends() {
 #[tokio::test]
 async fn a_worker_with_a_trial_is_not_idle_however_long_that_takes() {
     let mut env = Env::new("started; epoch 1; wait_here gate; epoch 2; epoch 3; finished");
-    env.config.idle_exit = Some(std::time::Duration::from_millis(20));
+    env.config.idle_exit = Some(std::time::Duration::from_millis(1_500));
     let gate = env.gate("gate");
     let lease = env.assign(1);
     let worker = env.start().await;
     env.coordinator.points(&lease, 1).await;
-    // Each poll is parked for far longer than the worker may be idle.
+    // Each poll is parked for a second: three of them take longer than the worker may be idle.
     let polls = env.coordinator.state().polls.len();
-    env.coordinator.until("more polls", |state| (state.polls.len() > polls + 1).then_some(())).await;
+    env.coordinator.until("more polls", |state| (state.polls.len() > polls + 3).then_some(())).await;
     assert!(env.coordinator.state().polls.iter().all(|poll| !poll.draining));
     gate.open().await;
     assert_eq!(worker.join().await.unwrap(), Ending::Drained);
@@ -71,9 +71,10 @@ async fn a_worker_with_a_trial_is_not_idle_however_long_that_takes() {
 async fn a_trial_that_was_assigned_while_an_idle_worker_asked_to_leave_is_trained() {
     let mut env = Env::new("whole");
     env.config.idle_exit = Some(std::time::Duration::from_millis(20));
+    let (lease, assignment) = assignment(1);
+    let answer = PollResponse { start: vec![assignment], ..PollResponse::default() };
+    env.coordinator.state().to_say_to_one_that_drains = Some(answer);
     let worker = env.start().await;
-    env.coordinator.until("a draining poll", |state| state.polls.last()?.draining.then_some(())).await;
-    let lease = env.assign(1);
     assert_eq!(worker.join().await.unwrap(), Ending::Drained);
     assert!(matches!(env.coordinator.finish(&lease).await.ending, Some(How::Result(_))));
 }

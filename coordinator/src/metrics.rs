@@ -12,11 +12,12 @@ use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec, Registry, T
 pub use definition::{Definition, Kind, TABLE};
 pub use places::{Places, Room};
 use sweep_analysis::cost::Prediction;
-use sweep_analysis::leaderboard::Leaderboard;
 use sweep_spec::FailureClass;
+use sweep_spec::spec::Metric;
 
 use crate::engine::{Gauges, PaceGauges};
 use crate::store::codes::AttemptState;
+use crate::store::summary::Placed;
 use definition as d;
 
 /// How a failure is labelled whose worker was not heard of.
@@ -43,7 +44,7 @@ pub struct Metrics {
     calls: HistogramVec,
 }
 
-/// A sweep's leaderboard and where the sweep stands, for the gauges.
+/// The best of a sweep and where it stands, for the gauges.
 #[derive(Debug, Clone)]
 pub struct SweepGauges {
     /// Its number.
@@ -54,8 +55,10 @@ pub struct SweepGauges {
     pub trials: Vec<(&'static str, u64)>,
     /// Share of its trials that have ended.
     pub progress: f64,
-    /// Its leaderboard.
-    pub board: Leaderboard,
+    /// The metric that it is judged by; absent while it has not been counted.
+    pub objective: Option<Metric>,
+    /// Its best configurations.
+    pub best: Vec<Placed>,
 }
 
 /// What a scrape shows beside the counters.

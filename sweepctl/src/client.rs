@@ -5,7 +5,7 @@ use std::time::Duration;
 use sweep_proto::v1::access_service_client::AccessServiceClient;
 use sweep_proto::v1::store_service_client::StoreServiceClient;
 use sweep_proto::v1::sweep_service_client::SweepServiceClient;
-use sweep_proto::v1::{GetSweepRequest, SweepReference};
+use sweep_proto::v1::{GetSweepRequest, ListSweepsRequest, SweepReference, SweepStatus};
 use tonic::Code;
 use tonic::codegen::http::HeaderValue;
 use tonic::transport::{Channel, ClientTlsConfig, Endpoint};
@@ -28,6 +28,25 @@ const LOOK: Duration = Duration::from_secs(10);
 const LOOK_PAUSE: Duration = Duration::from_millis(250);
 
 pub(crate) type Client = SweepServiceClient<Fleet>;
+
+/// Every sweep, newest first, asked for page by page. A coordinator of an earlier release gives them all at once.
+pub(crate) async fn sweeps(client: &mut Client) -> Result<Vec<SweepStatus>, Failure> {
+    const PAGE: u32 = 100;
+    let mut sweeps = Vec::new();
+    let mut page_token = String::new();
+    loop {
+        let request = ListSweepsRequest { page_size: PAGE, page_token: page_token.clone() };
+        let answer = client.list_sweeps(request).await?.into_inner();
+        sweeps.extend(answer.sweeps);
+        if answer.next_page_token.is_empty() {
+            return Ok(sweeps);
+        }
+        if answer.next_page_token == page_token {
+            return Err(Failure::ours("the coordinator gave the same page of sweeps twice"));
+        }
+        page_token = answer.next_page_token;
+    }
+}
 
 /// A connection to the coordinator, or to the one that leads of several.
 pub(crate) async fn connect(coordinator: &Coordinator) -> Result<Client, Failure> {

@@ -22,7 +22,7 @@ const IDLE: usize = 10_000;
 fn answered(fleet: &Fleet) -> Duration {
     let begun = Instant::now();
     runtime().block_on(async {
-        let asked = fleet.sweeps(&fleet.read).await.list_sweeps(v1::ListSweepsRequest {}).await;
+        let asked = fleet.sweeps(&fleet.read).await.list_sweeps(v1::ListSweepsRequest::default()).await;
         assert!(asked.is_ok(), "{asked:?}");
     });
     assert_eq!(ask(&fleet.http, "GET /healthz", &[], "").status, 200);

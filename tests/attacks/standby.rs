@@ -26,7 +26,7 @@ fn coordinator(env: &Env, name: &str, url: &str) -> (Process, String, String) {
 fn listed(grpc: &str, token: &str) -> Result<(), Code> {
     runtime().block_on(async {
         let mut client = SweepServiceClient::with_interceptor(channel(grpc).await, Shown::new(token));
-        client.list_sweeps(v1::ListSweepsRequest {}).await.map(drop).map_err(|status| status.code())
+        client.list_sweeps(v1::ListSweepsRequest::default()).await.map(drop).map_err(|status| status.code())
     })
 }
 

@@ -15,7 +15,7 @@ fn whoever_has_no_token_is_told_nothing() {
     let fleet = Fleet::start();
     runtime().block_on(async {
         for token in ["", "sweep_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", &fleet.read[..fleet.read.len() - 1]] {
-            let asked = fleet.sweeps(token).await.list_sweeps(v1::ListSweepsRequest {}).await.unwrap_err();
+            let asked = fleet.sweeps(token).await.list_sweeps(v1::ListSweepsRequest::default()).await.unwrap_err();
             assert_eq!(asked.code(), Code::Unauthenticated, "{token:?}");
             let entered = fleet.workers(token).await.register(registration("w1")).await.unwrap_err();
             assert_eq!(entered.code(), Code::Unauthenticated, "{token:?}");

@@ -80,8 +80,8 @@ fn what_is_known_is_not_run_again_unless_it_is_to_be_fresh_and_repeats_to_the_la
     assert!(second.stderr.contains("2 of 2 trials are known; 0 to run"), "{second:?}");
     let fresh = env.sweepctl(words(&["--fresh"])).expect_code(0);
     assert!(!fresh.stderr.contains("known"), "{fresh:?}");
-    let trial = rows[0]["trial_ids"][0].as_str().unwrap();
-    let again = env.sweepctl(["reproduce", trial, "--local", "--output", "json"]).expect_code(0).json();
+    let trial = done(&env).into_iter().next().unwrap();
+    let again = env.sweepctl(["reproduce", trial.as_str(), "--local", "--output", "json"]).expect_code(0).json();
     assert_eq!((&again["same"], &again["exactly"], &again["numbers_changed"]), (&true.into(), &true.into(), &0.into()));
     assert_eq!((&again["old"]["round"], &again["new"]["round"]), (&2.into(), &3.into()), "{again}");
     // Every epoch, the last and the best have five numbers; the test part has two, and each image a confidence.

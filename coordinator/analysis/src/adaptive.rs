@@ -119,7 +119,7 @@ fn difference(study: &Study, (subject, reference): (&Subject, &Subject), seed: u
     let metric = study.spec.objective.metric;
     let of = |subject: &Subject| {
         let replicate = subject.own().find(|replicate| replicate.seed == seed)?;
-        let made = &replicate.answer.as_ref()?.provenance;
+        let made = &replicate.answer.as_ref()?.made;
         Some((study.value(subject, replicate, metric)?, (made.data_digest, made.split_digest)))
     };
     let ((value, data), (other, other_data)) = (of(subject)?, of(reference)?);

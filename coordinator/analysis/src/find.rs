@@ -32,6 +32,29 @@ fn tell(candidates: &[String], more: usize) -> String {
     }
 }
 
+/// What a configuration is called.
+#[derive(Debug, Clone, Copy)]
+pub struct Title<'a> {
+    /// Its place in the plan.
+    pub position: u32,
+    /// Of an entry of `extra` or a hand-picked point, else empty.
+    pub name: &'a str,
+    /// What differs from the baseline.
+    pub label: &'a str,
+    /// It is the baseline.
+    pub baseline: bool,
+}
+
+impl<'a> Title<'a> {
+    fn of(subject: &'a Subject) -> Self {
+        Self { position: subject.position, name: &subject.name, label: &subject.label, baseline: subject.baseline }
+    }
+
+    fn text(&self) -> &'a str {
+        if self.name.is_empty() { self.label } else { self.name }
+    }
+}
+
 /// The position of the configuration that `text` means: `baseline`, a name, a label such as `filters=64 dropout=0.2` (in any
 /// order), a place such as `#1`, or at least six digits of a trial's id.
 ///
@@ -39,41 +62,58 @@ fn tell(candidates: &[String], more: usize) -> String {
 /// It means nothing, or several.
 pub fn find(study: &Study, board: &Leaderboard, text: &str) -> Result<u32, NotFound> {
     let text = text.trim();
+    let titles: Vec<Title<'_>> = study.subjects.iter().map(Title::of).collect();
     if let Some(place) = text.strip_prefix('#') {
         let row = place.parse().ok().and_then(|place: u32| board.rows.iter().find(|row| row.rank == Some(place)));
-        let unknown = || not_found(study, text, "no configuration has the place");
+        let unknown = || not_found(&titles, text, "no configuration has the place");
         return row.map(|row| row.position).ok_or_else(unknown);
     }
-    let words = sorted(text);
-    let by_name = |subject: &&Subject| subject.name == text && !text.is_empty();
-    let by_label = |subject: &&Subject| !words.is_empty() && sorted(&subject.label) == words;
-    let found = one(study, text, by_name).or_else(|| one(study, text, by_label));
-    if let Some(found) = found {
+    if let Some(found) = by_title(&titles, text) {
         return found;
     }
-    if text == "baseline"
-        && let Some(baseline) = study.baseline()
-    {
-        return Ok(baseline.position);
-    }
-    if text.len() >= LEAST_DIGITS && text.chars().all(|digit| digit.is_ascii_hexdigit()) {
-        let digits = text.to_ascii_lowercase();
+    if let Some(digits) = trial_digits(text) {
         let has = |subject: &&Subject| subject.replicates.iter().any(|of| of.trial.to_string().starts_with(&digits));
-        if let Some(found) = one(study, text, has) {
+        let found: Vec<Title<'_>> = study.subjects.iter().filter(has).map(Title::of).take(CANDIDATES + 1).collect();
+        if let Some(found) = one(&found, text) {
             return found;
         }
     }
-    Err(not_found(study, text, "no configuration is called"))
+    Err(unknown(&titles, text))
+}
+
+/// The one that is called so, if any is: by its name, by its label, or as the baseline.
+pub fn by_title(titles: &[Title<'_>], text: &str) -> Option<Result<u32, NotFound>> {
+    let text = text.trim();
+    let words = sorted(text);
+    let by_name = |title: &&Title<'_>| title.name == text && !text.is_empty();
+    let by_label = |title: &&Title<'_>| !words.is_empty() && sorted(title.label) == words;
+    let few = |means: &dyn Fn(&&Title<'_>) -> bool| {
+        let found: Vec<Title<'_>> = titles.iter().filter(|title| means(title)).take(CANDIDATES + 1).copied().collect();
+        one(&found, text)
+    };
+    let baseline = || titles.iter().find(|title| text == "baseline" && title.baseline).map(|title| Ok(title.position));
+    few(&by_name).or_else(|| few(&by_label)).or_else(baseline)
+}
+
+/// The digits of a trial's id that `text` may be, in lower case.
+pub fn trial_digits(text: &str) -> Option<String> {
+    let text = text.trim();
+    let digits = text.len() >= LEAST_DIGITS && text.chars().all(|digit| digit.is_ascii_hexdigit());
+    digits.then(|| text.to_ascii_lowercase())
+}
+
+/// That no configuration of these is called so.
+pub fn unknown(titles: &[Title<'_>], text: &str) -> NotFound {
+    not_found(titles, text.trim(), "no configuration is called")
 }
 
 /// The one that is meant; nothing if none is.
-fn one(study: &Study, text: &str, means: impl Fn(&&Subject) -> bool) -> Option<Result<u32, NotFound>> {
-    let found: Vec<&Subject> = study.subjects.iter().filter(means).take(CANDIDATES + 1).collect();
-    match found.as_slice() {
+pub fn one(found: &[Title<'_>], text: &str) -> Option<Result<u32, NotFound>> {
+    match found {
         [] => None,
-        [subject] => Some(Ok(subject.position)),
+        [title] => Some(Ok(title.position)),
         several => {
-            let candidates = several.iter().take(CANDIDATES).map(|subject| subject.title().to_owned()).collect();
+            let candidates = several.iter().take(CANDIDATES).map(|title| title.text().to_owned()).collect();
             let problem = "several configurations are called";
             Some(Err(NotFound { text: text.to_owned(), problem, candidates, more: 0 }))
         }
@@ -81,17 +121,16 @@ fn one(study: &Study, text: &str, means: impl Fn(&&Subject) -> bool) -> Option<R
 }
 
 /// Those that have most of the words come first.
-fn not_found(study: &Study, text: &str, problem: &'static str) -> NotFound {
+fn not_found(titles: &[Title<'_>], text: &str, problem: &'static str) -> NotFound {
     let words = sorted(text);
-    let shared = |subject: &Subject| {
-        let said = sorted(subject.title());
+    let shared = |title: &Title<'_>| {
+        let said = sorted(title.text());
         words.iter().filter(|word| said.iter().any(|other| other.contains(*word) || word.contains(*other))).count()
     };
-    let mut subjects: Vec<(usize, &Subject)> =
-        study.subjects.iter().map(|subject| (shared(subject), subject)).collect();
-    subjects.sort_by_key(|(shared, subject)| (std::cmp::Reverse(*shared), subject.position));
-    let candidates = subjects.iter().take(CANDIDATES).map(|(_, subject)| subject.title().to_owned()).collect();
-    NotFound { text: text.to_owned(), problem, candidates, more: subjects.len().saturating_sub(CANDIDATES) }
+    let mut ordered: Vec<(usize, &Title<'_>)> = titles.iter().map(|title| (shared(title), title)).collect();
+    ordered.sort_by_key(|(shared, title)| (std::cmp::Reverse(*shared), title.position));
+    let candidates = ordered.iter().take(CANDIDATES).map(|(_, title)| title.text().to_owned()).collect();
+    NotFound { text: text.to_owned(), problem, candidates, more: titles.len().saturating_sub(CANDIDATES) }
 }
 
 fn sorted(text: &str) -> Vec<&str> {

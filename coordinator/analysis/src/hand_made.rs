@@ -1,10 +1,12 @@
 //! Studies that tests make by hand: a baseline, changes, and what each came to under each seed.
 
+use std::sync::Arc;
+
 use sweep_spec::spec::Limits;
-use sweep_spec::trainer::{EpochMetrics, Provenance, Validation};
+use sweep_spec::trainer::{EpochMetrics, Validation};
 use sweep_spec::{Configuration, Digest, Outcome, Spec, TrialId};
 
-use crate::study::{Answer, Group, GroupKind, Replicate, State, Study, Subject};
+use crate::study::{Answer, Group, GroupKind, Made, Replicate, State, Study, Subject};
 
 /// A study of one stage, `width`, unless `more` says otherwise.
 pub(crate) fn spec(more: &str) -> Spec {
@@ -36,12 +38,8 @@ fn epoch(epoch: u32, accuracy: f64) -> EpochMetrics {
     }
 }
 
-fn made() -> Provenance {
-    Provenance {
-        params: 1,
-        images_per_second: 1.0,
-        seconds: 3.0,
-        peak_memory_bytes: 1,
+fn made() -> Arc<Made> {
+    Arc::new(Made {
         data_digest: Digest::of(b"data"),
         split_digest: Digest::of(b"split"),
         device: "cpu".into(),
@@ -49,8 +47,8 @@ fn made() -> Provenance {
         instruction_set: "avx2".into(),
         trainer: "test 1".into(),
         threads: 1,
-        origin: Default::default(),
-    }
+        protocol_digest: None,
+    })
 }
 
 /// A converged replicate; the best epoch is a tenth above the last.
@@ -62,7 +60,7 @@ pub(crate) fn replicate(seed: u64, accuracy: f64) -> Replicate {
         state: State::Succeeded,
         reused: false,
         noise: false,
-        answer: Some(Answer { outcome: Outcome::Converged, last, best, provenance: made(), test: None }),
+        answer: Some(Answer { outcome: Outcome::Converged, last, best, seconds: 3.0, made: made(), test: None }),
     }
 }
 

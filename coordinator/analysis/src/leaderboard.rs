@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use sweep_spec::protocol::Report;
 use sweep_spec::spec::{Goal, Metric};
-use sweep_spec::{Configuration, Digest, Outcome, TrialId};
+use sweep_spec::{Configuration, Digest, Outcome};
 
 use crate::result::Estimate;
 use crate::statistics::estimate;
@@ -68,8 +68,6 @@ pub struct Row {
     pub counts: Counts,
     /// For people.
     pub remark: String,
-    /// Its trials.
-    pub trials: Vec<TrialId>,
 }
 
 /// How many trials of a configuration stand where.
@@ -134,7 +132,7 @@ impl Counts {
     }
 
     /// 0 for what is ranked, more for what stands below.
-    fn class(&self) -> u8 {
+    pub(crate) fn class(&self) -> u8 {
         let unended = self.failed + self.cancelled + self.queued + self.running;
         match (unended, self.diverged, self.succeeded) {
             (0, 0, 1..) => 0,
@@ -164,18 +162,22 @@ pub fn leaderboard(study: &Study, metric: Option<Metric>) -> Leaderboard {
 }
 
 fn order(goal: Goal, a: &(Row, Option<f64>), b: &(Row, Option<f64>)) -> Ordering {
-    let better = |a: f64, b: f64| match goal {
-        Goal::Maximize => b.total_cmp(&a),
-        Goal::Minimize => a.total_cmp(&b),
-    };
     let by_value = match (a.1, b.1) {
-        (Some(a), Some(b)) => better(a, b),
+        (Some(a), Some(b)) => better(goal, a, b),
         (Some(_), None) => Ordering::Less,
         (None, Some(_)) => Ordering::Greater,
         (None, None) => Ordering::Equal,
     };
     let tie = |row: &Row| (row.params, row.position);
     a.0.counts.class().cmp(&b.0.counts.class()).then(by_value).then_with(|| tie(&a.0).cmp(&tie(&b.0)))
+}
+
+/// The better of two values goes first.
+pub(crate) fn better(goal: Goal, a: f64, b: f64) -> Ordering {
+    match goal {
+        Goal::Maximize => b.total_cmp(&a),
+        Goal::Minimize => a.total_cmp(&b),
+    }
 }
 
 /// A row, and the value that it is ordered by.
@@ -210,7 +212,6 @@ fn row(study: &Study, metric: Metric, subject: &Subject) -> (Row, Option<f64>) {
         seconds: subject.seconds(),
         remark: counts.remark(),
         counts,
-        trials: subject.own().map(|replicate| replicate.trial).collect(),
     };
     let value = row.value(metric);
     (row, value)
@@ -236,20 +237,33 @@ impl Row {
     }
 }
 
-/// Whether configurations were trained on different data or splits, or under different protocols, where they are compared:
+/// Whether configurations were trained on the same data and splits, and under the same protocol, where they are compared:
 /// within each seed. A split may differ between seeds.
+#[derive(Debug, Default)]
+pub(crate) struct Likeness {
+    by_seed: BTreeMap<u64, (Digest, Digest)>,
+    protocols: BTreeSet<Digest>,
+    unequal: bool,
+}
+
+impl Likeness {
+    pub(crate) fn add(&mut self, replicate: &Replicate) {
+        let Some(answer) = &replicate.answer else { return };
+        // Of an answer of an earlier release it is not known; its trial's id vouches for its protocol.
+        self.protocols.extend(answer.made.protocol_digest);
+        let digests = (answer.made.data_digest, answer.made.split_digest);
+        self.unequal |= self.protocols.len() > 1 || *self.by_seed.entry(replicate.seed).or_insert(digests) != digests;
+    }
+
+    pub(crate) fn is_unequal(&self) -> bool {
+        self.unequal
+    }
+}
+
 fn unequal_data(study: &Study) -> bool {
-    let mut by_seed: BTreeMap<u64, (Digest, Digest)> = BTreeMap::new();
-    let mut protocols: BTreeSet<Digest> = BTreeSet::new();
-    let replicates = study.subjects.iter().flat_map(|subject| &subject.replicates);
-    replicates.filter_map(|replicate| Some((replicate.seed, &replicate.answer.as_ref()?.provenance))).any(
-        |(seed, made)| {
-            // Of an answer of an earlier release it is not known; its trial's id vouches for its protocol.
-            protocols.extend(made.origin.protocol_digest);
-            let digests = (made.data_digest, made.split_digest);
-            protocols.len() > 1 || *by_seed.entry(seed).or_insert(digests) != digests
-        },
-    )
+    let mut likeness = Likeness::default();
+    study.subjects.iter().flat_map(|subject| &subject.replicates).for_each(|replicate| likeness.add(replicate));
+    likeness.is_unequal()
 }
 
 fn notes(study: &Study, unequal: bool) -> Vec<String> {
@@ -261,7 +275,7 @@ fn notes(study: &Study, unequal: bool) -> Vec<String> {
     }
     notes.extend(choice_note(study));
     let replicates = || study.subjects.iter().flat_map(|subject| &subject.replicates);
-    let made = || replicates().filter_map(|replicate| replicate.answer.as_ref()).map(|answer| &answer.provenance);
+    let made = || replicates().filter_map(|replicate| replicate.answer.as_ref()).map(|answer| &answer.made);
     let kinds: BTreeSet<&str> = made().map(|made| made.device.split(':').next().unwrap_or_default()).collect();
     let sets: BTreeSet<&str> = made().map(|made| made.instruction_set.as_str()).collect();
     if kinds.len() > 1 || sets.len() > 1 {

@@ -1,5 +1,7 @@
 //! The leaderboard's rules, one by one, and the reference's own column.
 
+use std::sync::Arc;
+
 use sweep_spec::Digest;
 
 use super::*;
@@ -93,7 +95,8 @@ fn answers_under_two_protocols_are_not_compared_and_an_unknown_one_is_no_other()
     let notes = |one: Option<&[u8]>, other: Option<&[u8]>| {
         let mut study = study(spec(""), vec![subject(0, 1, replicates(&[0.5])), subject(1, 1, replicates(&[0.9]))]);
         for (subject, protocol) in study.subjects.iter_mut().zip([one, other]) {
-            subject.replicates[0].answer.as_mut().unwrap().provenance.origin.protocol_digest = protocol.map(Digest::of);
+            Arc::make_mut(&mut subject.replicates[0].answer.as_mut().unwrap().made).protocol_digest =
+                protocol.map(Digest::of);
         }
         leaderboard(&study, None).notes
     };
@@ -111,10 +114,11 @@ fn another_metric_ranks_its_own_way() {
 #[test]
 fn unequal_data_are_not_compared_and_mixed_devices_are_named() {
     let mut study = study(spec(""), vec![subject(0, 1, replicates(&[0.5])), subject(1, 1, replicates(&[0.9]))]);
-    study.subjects[1].replicates[0].answer.as_mut().unwrap().provenance.device = "cuda:0".into();
+    Arc::make_mut(&mut study.subjects[1].replicates[0].answer.as_mut().unwrap().made).device = "cuda:0".into();
     let mixed = leaderboard(&study, None);
     assert!(mixed.notes[0].contains("different devices (cpu, cuda; avx2)") && mixed.rows[0].rank.is_some());
-    study.subjects[1].replicates[0].answer.as_mut().unwrap().provenance.split_digest = Digest::of(b"another");
+    Arc::make_mut(&mut study.subjects[1].replicates[0].answer.as_mut().unwrap().made).split_digest =
+        Digest::of(b"another");
     let unequal = leaderboard(&study, None);
     assert!(unequal.notes[0].contains("cannot be compared"));
     assert!(unequal.rows.iter().all(|row| row.rank.is_none()));

@@ -6,6 +6,7 @@
 
 pub mod adaptive;
 pub mod analyse;
+pub mod best;
 pub mod choice;
 pub mod cost;
 pub mod find;

@@ -1,12 +1,13 @@
 //! What is analysed: a sweep's configurations with what came of their trials. Whoever holds a store makes one of these.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
 
 use serde::Serialize;
 use sweep_spec::protocol::Report;
 use sweep_spec::spec::{Goal, Metric, Spec};
 use sweep_spec::trainer::{EpochMetrics, Provenance, Validation};
-use sweep_spec::{Configuration, Outcome, TrialId};
+use sweep_spec::{Configuration, Digest, Outcome, TrialId};
 
 use crate::result::Estimate;
 use crate::statistics::estimate;
@@ -125,10 +126,33 @@ pub struct Answer {
     pub last: Option<EpochMetrics>,
     /// Of the best such epoch.
     pub best: Option<EpochMetrics>,
-    /// How it was made.
-    pub provenance: Provenance,
+    /// Wall time of training and validation.
+    pub seconds: f64,
+    /// How it was made, shared with every answer that was made alike.
+    pub made: Arc<Made>,
     /// On the test part, of the reported epoch, where a holdout chooses it.
     pub test: Option<TestScore>,
+}
+
+/// Where an answer was made, on what and by what: few trials of a sweep differ in it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Made {
+    /// The data that were read.
+    pub data_digest: Digest,
+    /// The images that trained and the images that validated.
+    pub split_digest: Digest,
+    /// `cpu` or `cuda:N`.
+    pub device: String,
+    /// For people: the model's name.
+    pub device_name: String,
+    /// Instruction set or compute capability: results are bit-equal only within one.
+    pub instruction_set: String,
+    /// Trainer's name and version.
+    pub trainer: String,
+    /// Threads that trained.
+    pub threads: u32,
+    /// The hash of the protocol that was followed; not known of an answer of an earlier release.
+    pub protocol_digest: Option<Digest>,
 }
 
 /// What the network of one epoch made of a test part that only reports.
@@ -166,8 +190,7 @@ impl Study {
 
     /// The number by which a replicate is judged; nothing for one that diverged or has no answer.
     pub fn value(&self, subject: &Subject, replicate: &Replicate, metric: Metric) -> Option<f64> {
-        let answer = replicate.answer.as_ref().filter(|answer| answer.outcome == Outcome::Converged)?;
-        metric.value(answer.reported(&self.spec)?, subject.params)
+        replicate.value(&self.spec, subject.params, metric)
     }
 }
 
@@ -184,8 +207,43 @@ impl Subject {
 
     /// Wall time of its trials, in seconds.
     pub fn seconds(&self) -> Option<Estimate> {
-        let seconds = self.own().filter_map(|replicate| Some(replicate.answer.as_ref()?.provenance.seconds));
+        let seconds = self.own().filter_map(|replicate| Some(replicate.answer.as_ref()?.seconds));
         estimate(&seconds.collect::<Vec<_>>())
+    }
+}
+
+impl Replicate {
+    /// The number by which it is judged, under a configuration with `params` parameters; nothing if it diverged or has no
+    /// answer.
+    pub fn value(&self, spec: &Spec, params: u64, metric: Metric) -> Option<f64> {
+        let answer = self.answer.as_ref().filter(|answer| answer.outcome == Outcome::Converged)?;
+        metric.value(answer.reported(spec)?, params)
+    }
+}
+
+/// Keeps one of each, for answers to share.
+#[derive(Debug, Default)]
+pub struct Makers(HashSet<Arc<Made>>);
+
+impl Makers {
+    /// What is shared of `provenance`.
+    pub fn shared(&mut self, provenance: Provenance) -> Arc<Made> {
+        let made = Made {
+            data_digest: provenance.data_digest,
+            split_digest: provenance.split_digest,
+            device: provenance.device,
+            device_name: provenance.device_name,
+            instruction_set: provenance.instruction_set,
+            trainer: provenance.trainer,
+            threads: provenance.threads,
+            protocol_digest: provenance.origin.protocol_digest,
+        };
+        if let Some(known) = self.0.get(&made) {
+            return Arc::clone(known);
+        }
+        let made = Arc::new(made);
+        self.0.insert(Arc::clone(&made));
+        made
     }
 }
 

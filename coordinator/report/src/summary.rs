@@ -106,8 +106,8 @@ impl Images {
         let first = subjects.iter().find_map(|subject| validations(view, subject).next())?;
         // Under another split, an index names another image, even if its class is the same.
         let replicates = || subjects.iter().flat_map(|subject| subject.own()).filter_map(converged);
-        let split = replicates().next()?.provenance.split_digest;
-        if replicates().any(|answer| answer.provenance.split_digest != split) {
+        let split = replicates().next()?.made.split_digest;
+        if replicates().any(|answer| answer.made.split_digest != split) {
             return None;
         }
         let mut images = Self {

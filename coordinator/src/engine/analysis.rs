@@ -1,11 +1,11 @@
 //! What a sweep's results say, computed from the store outside the owner task, and kept while nothing changes.
 
-use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use sweep_analysis::analyse::{self, Compared, Request};
-use sweep_analysis::find::find;
+use sweep_analysis::find::{self, Title, find};
 use sweep_analysis::leaderboard::{Leaderboard, leaderboard};
 use sweep_analysis::result::Analysis;
 use sweep_analysis::study::{State, Study};
@@ -16,13 +16,15 @@ use sweep_spec::TrialId;
 use sweep_spec::trainer::Validation;
 
 use super::submit::blocking;
-use super::{Error, Handle, restore, study};
+use super::{Error, Handle, Outline};
 use crate::store::codes::{AttemptState, SweepState};
-use crate::store::record::{SweepRecord, TrialPage, TrialState};
+use crate::store::record::{ConfigurationTitle, SweepRecord, TrialPage, TrialState};
 use crate::unix_ms;
 
 /// Analyses that are kept.
 const KEPT: usize = 16;
+/// Trials of all of them together; the newest is kept, however many it has.
+pub(crate) const KEPT_TRIALS: usize = 1_000_000;
 /// An analysis that took longer than this is not waited for a second time by whoever can do with an older one.
 const SLOW: Duration = Duration::from_millis(200);
 /// And a newer one is made only when this many times what making it took has passed, so that a page that is open does not
@@ -30,6 +32,8 @@ const SLOW: Duration = Duration::from_millis(200);
 const PATIENCE: u32 = 10;
 /// Single images are looked at in sweeps of at most so many trials.
 const MOST_VALIDATIONS: usize = 2_000;
+/// Trials whose ids begin with the same digits that are looked at.
+const MOST_LIKE: u32 = 16;
 /// Failed trials whose reasons are told.
 const MOST_REASONS: u32 = 1_000;
 
@@ -38,6 +42,8 @@ const MOST_REASONS: u32 = 1_000;
 pub struct Analysed {
     /// What was submitted.
     pub record: SweepRecord,
+    /// Its spec, as text.
+    pub spec: Vec<u8>,
     /// Its results.
     pub study: Study,
     /// The ranking by the metric that was asked for.
@@ -61,6 +67,13 @@ pub struct Pairwise {
     pub board: Leaderboard,
     /// What was found.
     pub compared: Compared,
+}
+
+impl Analysed {
+    /// How many trials are in it, for what may be kept.
+    pub(crate) fn weight(&self) -> usize {
+        self.study.subjects.iter().map(|subject| subject.replicates.len()).sum()
+    }
 }
 
 /// What is kept of an analysis.
@@ -90,20 +103,6 @@ pub(crate) struct Shelf {
     forgotten: u64,
 }
 
-/// Takes the mark away that an analysis is being made, however that ends.
-struct Making {
-    analysing: Arc<Mutex<HashMap<Key, Arc<tokio::sync::Mutex<()>>>>>,
-    key: Key,
-}
-
-impl Drop for Making {
-    fn drop(&mut self) {
-        if let Ok(mut analysing) = self.analysing.lock() {
-            analysing.remove(&self.key);
-        }
-    }
-}
-
 /// What is at hand of an analysis.
 enum AtHand {
     Current(Arc<Analysed>),
@@ -122,14 +121,10 @@ impl Handle {
         if let AtHand::Current(analysed) = self.at_hand(&key) {
             return Ok(analysed);
         }
-        // Whoever asks the same meanwhile waits for this answer instead of making it too.
-        let making = self.analysing.lock().map(|mut making| Arc::clone(making.entry(key).or_default()));
-        let making = making.unwrap_or_default();
         let handle = self.clone();
-        // Whoever asks may go away meanwhile: what was begun is finished, for whoever asks next.
+        // Who asks may go away meanwhile: what was begun is finished, for those who ask next.
         let made = tokio::spawn(async move {
-            let _mark = Making { analysing: Arc::clone(&handle.analysing), key };
-            let _alone = making.lock_owned().await;
+            let _flight = handle.analysing.board(key).await;
             if let Some(analysed) = handle.analysed_since(&key, asked) {
                 return Ok(analysed);
             }
@@ -146,7 +141,7 @@ impl Handle {
         match self.at_hand(&(id, request, images)) {
             AtHand::Current(analysed) | AtHand::Older(analysed, false) => Ok(analysed),
             AtHand::Older(analysed, true) => {
-                let made = self.analysing.lock().is_ok_and(|making| making.contains_key(&(id, request, images)));
+                let made = self.analysing.is_under_way(&(id, request, images));
                 let handle = self.clone();
                 if !made {
                     tokio::spawn(async move {
@@ -186,7 +181,9 @@ impl Handle {
     async fn analyse(&self, id: SweepId, request: Request, images: bool) -> Result<Arc<Analysed>, Error> {
         let (change, began, read_ms) = (*self.changes.borrow(), Instant::now(), unix_ms());
         let forgotten = self.analyses.lock().map(|shelf| shelf.forgotten).unwrap_or_default();
+        let _one = self.reading().await?;
         let (record, mut study) = self.study(id).await?;
+        let spec = self.spec(id).await?;
         let mut note = None;
         if images {
             let answered: Vec<TrialId> = answered(&study, None);
@@ -202,7 +199,7 @@ impl Handle {
             analysis.notes.extend(note);
             let board = leaderboard(&study, request.metric);
             let tables = tables(&study);
-            Ok(Arc::new(Analysed { record, study, board, analysis, tables, read_ms }))
+            Ok(Arc::new(Analysed { record, spec, study, board, analysis, tables, read_ms }))
         })
         .await?;
         if let Ok(mut shelf) = self.analyses.lock()
@@ -210,8 +207,9 @@ impl Handle {
         {
             let (key, kept) = ((id, request, images), &mut shelf.kept);
             kept.retain(|kept| kept.key != key);
-            if kept.len() >= KEPT {
-                // The oldest stands first.
+            // The oldest goes first.
+            let weight = |kept: &[Kept]| kept.iter().map(|kept| kept.analysed.weight()).sum::<usize>();
+            while kept.len() >= KEPT || !kept.is_empty() && weight(kept) + analysed.weight() > KEPT_TRIALS {
                 kept.remove(0);
             }
             kept.push(Kept { key, analysed: Arc::clone(&analysed), change, began, took: began.elapsed() });
@@ -224,8 +222,29 @@ impl Handle {
     /// # Errors
     /// There is no such sweep, no such configuration, or the store failed.
     pub async fn position(&self, id: SweepId, text: &str) -> Result<u32, Error> {
-        let analysed = self.analysed_soon(id, Request::default(), false).await?;
-        Ok(find(&analysed.study, &analysed.board, text)?)
+        let request = Request::default();
+        let at_hand = matches!(self.at_hand(&(id, request, false)), AtHand::Current(_) | AtHand::Older(..));
+        // A place on the leaderboard needs one; for what is called something, the names are enough.
+        if at_hand || text.trim().starts_with('#') {
+            let analysed = self.analysed_soon(id, request, false).await?;
+            return Ok(find(&analysed.study, &analysed.board, text)?);
+        }
+        let titles = self.store.configuration_titles(id).await?;
+        let titles: Vec<Title<'_>> = titles.iter().map(ConfigurationTitle::as_title).collect();
+        if let Some(found) = find::by_title(&titles, text) {
+            return Ok(found?);
+        }
+        let mut with_trial = BTreeSet::new();
+        if let Some(digits) = find::trial_digits(text) {
+            for trial in self.store.trials_like(&digits, MOST_LIKE).await? {
+                let sweeps = self.store.trial(trial).await?.map(|trial| trial.sweeps).unwrap_or_default();
+                with_trial.extend(sweeps.iter().filter(|(sweep, ..)| *sweep == id).map(|(_, position, _)| *position));
+            }
+        }
+        let meant: Vec<Title<'_>> =
+            titles.iter().filter(|title| with_trial.contains(&title.position)).copied().collect();
+        let unknown = || Err(find::unknown(&titles, text));
+        Ok(find::one(&meant, text.trim()).unwrap_or_else(unknown)?)
     }
 
     /// Two configurations of a sweep, held against each other.
@@ -233,6 +252,7 @@ impl Handle {
     /// # Errors
     /// There is no such sweep, no such configuration, they were not trained alike, or the store failed.
     pub async fn compared(&self, id: SweepId, request: Request, sides: [&str; 2]) -> Result<Pairwise, Error> {
+        let _one = self.reading().await?;
         let (record, mut study) = self.study(id).await?;
         let board = leaderboard(&study, request.metric);
         let [position, reference] = sides;
@@ -253,26 +273,19 @@ impl Handle {
     /// # Errors
     /// There is no such sweep, or the store failed.
     pub async fn study(&self, id: SweepId) -> Result<(SweepRecord, Study), Error> {
-        let record = self.store.sweep(id).await?.ok_or_else(|| Error::not_found(format!("sweep {id}")))?;
-        let configurations = self.store.configurations(id).await?;
-        let replicates = self.store.replicates(id).await?;
-        let classes = match record.pin {
+        let Outline { record, plan } = self.outline(id).await?;
+        let mut study = self.results(&plan, &record).await?;
+        study.classes = match record.pin {
             Some(pin) => self.store.classes(record.dataset_key, pin).await?,
             None => Vec::new(),
         };
         let reasons = if record.state == SweepState::Succeeded { BTreeMap::new() } else { self.reasons(id).await? };
-        blocking(move || {
-            let plan = restore::plan(&record)?;
-            let mut study = study::study(&plan, &record, configurations, replicates);
-            study.classes = classes;
-            for replicate in study.subjects.iter_mut().flat_map(|subject| &mut subject.replicates) {
-                if let (State::Failed(reason), Some(found)) = (&mut replicate.state, reasons.get(&replicate.trial)) {
-                    reason.clone_from(found);
-                }
+        for replicate in study.subjects.iter_mut().flat_map(|subject| &mut subject.replicates) {
+            if let (State::Failed(reason), Some(found)) = (&mut replicate.state, reasons.get(&replicate.trial)) {
+                reason.clone_from(found);
             }
-            Ok((record, study))
-        })
-        .await
+        }
+        Ok((record, study))
     }
 
     async fn reasons(&self, sweep: SweepId) -> Result<BTreeMap<TrialId, String>, Error> {
@@ -304,8 +317,8 @@ impl Handle {
 
     /// What was kept of a sweep that goes on is no longer so.
     pub(super) fn forget(&self, sweep: SweepId) {
-        if let Ok(mut boards) = self.boards.lock() {
-            boards.remove(&sweep);
+        if let Ok(mut summaries) = self.summaries.lock() {
+            summaries.remove(&sweep);
         }
         if let Ok(mut shelf) = self.analyses.lock() {
             shelf.forgotten += 1;

@@ -20,6 +20,8 @@ pub(crate) enum Decide {
     MoreSeeds(SweepId),
     /// Whose weights a sweep that has ended keeps.
     Weights(SweepId),
+    /// Nothing: what a sweep that has ended came to is counted once, and kept.
+    Summary(SweepId),
     /// Nothing: files that nothing refers to any more are to be removed.
     Files,
 }

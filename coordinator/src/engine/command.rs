@@ -11,7 +11,7 @@ use sweep_scheduler::{
 };
 use sweep_spec::settings::Setting;
 use sweep_spec::trainer::{Described, EpochMetrics};
-use sweep_spec::{Digest, FailureClass, TrialId};
+use sweep_spec::{Digest, FailureClass, Plan, TrialId};
 use tokio::sync::oneshot;
 
 use super::Error;
@@ -19,6 +19,7 @@ use super::live::{LiveConfiguration, LiveSweep};
 use super::outlook::{Cost, Devices};
 use super::room::Wanted;
 use crate::store::record::{Predictions, ResultRecord};
+use crate::store::summary::Asked;
 use crate::store::write::{AuditRow, SlotRow, StageChange};
 
 pub(crate) type Reply<T> = oneshot::Sender<Result<T, Error>>;
@@ -285,6 +286,10 @@ pub struct LiveStatus {
     pub out_of_service: Vec<(String, Service)>,
     /// Why its rest is held back, if it is.
     pub held: Option<HeldBack>,
+    /// Its plan.
+    pub plan: Arc<Plan>,
+    /// What a status says of its spec.
+    pub asked: Arc<Asked>,
 }
 
 /// A trial that runs.

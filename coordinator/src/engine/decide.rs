@@ -4,6 +4,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
+use futures::TryStreamExt;
 use sweep_analysis::choice::{Choice, best_if_significant};
 use sweep_analysis::number;
 use sweep_scheduler::SweepId;
@@ -21,7 +22,7 @@ use super::study::reported;
 use super::submit::blocking;
 use super::{Error, Handle, restore};
 use crate::store::codes::{StageState, SweepState};
-use crate::store::record::{ConfigurationRecord, Replicate, SweepRecord};
+use crate::store::record::{ConfigurationRecord, SweepRecord};
 use crate::store::write::StageChange;
 
 /// What became of a decision.
@@ -51,6 +52,12 @@ pub(super) async fn run(handle: Handle, mut due: UnboundedReceiver<Decide>, shut
             },
         };
         let Some(what) = next else { return };
+        if let Decide::Summary(sweep) = what {
+            // It takes as long as reading all trials of a sweep, and nothing waits for it.
+            let (handle, shutdown) = (handle.clone(), shutdown.clone());
+            tokio::spawn(async move { shutdown.run_until_cancelled(handle.summarise(sweep)).await });
+            continue;
+        }
         waiting.retain(|(waits, ..)| *waits != what);
         let decided = tokio::select! {
             () = shutdown.cancelled() => return,
@@ -77,6 +84,9 @@ struct Decision {
     fail: Vec<(u32, String)>,
 }
 
+/// Values of the objective, by configuration and seed.
+type Values = HashMap<(u32, u64), f64>;
+
 impl Handle {
     async fn decide(&self, what: Decide) -> Result<Decided, Error> {
         match what {
@@ -93,6 +103,8 @@ impl Handle {
                 self.look(sweep).await
             }
             Decide::Weights(sweep) => self.settle_weights(sweep).await.map(|()| Decided::Done),
+            // Counted beside the other decisions.
+            Decide::Summary(_) => Ok(Decided::Done),
             Decide::Files => self.remove_files().await.map(|()| Decided::Done),
         }
     }
@@ -108,14 +120,37 @@ impl Handle {
             return Ok(Decided::Done);
         }
         let configurations = self.store.configurations(sweep).await?;
-        let replicates = self.store.replicates(sweep).await?;
-        let plan = restore::plan(&record)?;
-        let decision = decision(&plan, &record, stage, &configurations, &replicates);
+        let plan = self.plan(&record).await?;
+        let values = self.values(&plan, sweep, stage, &configurations).await?;
+        let decision = decision(&plan, &record, stage, &configurations, &values);
         info!(sweep_id = %sweep, stage, choice = decision.choice.choice, "a stage has chosen");
         let (winners, open) = (decision.winners, decision.open);
         let costs = self.costs.clone();
         let expansion = blocking(move || Expansion::chosen((sweep, &plan), &winners, &open, &costs)).await?;
         self.open(expansion, decision.choice, decision.fail).await
+    }
+
+    /// What the configurations of a stage came to, under the seeds that choose.
+    async fn values(
+        &self,
+        plan: &Plan,
+        sweep: SweepId,
+        stage: u32,
+        configurations: &[ConfigurationRecord],
+    ) -> Result<Values, Error> {
+        let spec = plan.spec();
+        let of_stage = configurations.iter().filter(|configuration| configuration.stages.contains(&stage));
+        let params: HashMap<u32, u64> = of_stage.map(|row| (row.position, row.params)).collect();
+        let seeds = spec.chose_on(stage as usize);
+        let mut values = Values::new();
+        let mut rows = self.store.replicates(sweep);
+        while let Some(row) = rows.try_next().await? {
+            tokio::task::consume_budget().await;
+            let Some(params) = params.get(&row.configuration).filter(|_| seeds.contains(&row.seed)) else { continue };
+            let value = reported(spec, &row).and_then(|epoch| spec.objective.metric.value(epoch, *params));
+            values.extend(value.map(|value| ((row.configuration, row.seed), value)));
+        }
+        Ok(values)
     }
 
     /// Commits a choice with what it opens and what it makes impossible, unless there is no room for what it opens.
@@ -145,7 +180,7 @@ fn decision(
     record: &SweepRecord,
     stage: u32,
     configurations: &[ConfigurationRecord],
-    replicates: &[Replicate],
+    values: &Values,
 ) -> Decision {
     let decided = record.stages.iter().filter_map(|row| row.decided).max().unwrap_or(0) + 1;
     let waiting = |index: usize| record.stages.get(index).is_some_and(|row| row.state == StageState::Waiting);
@@ -158,7 +193,7 @@ fn decision(
         decided: Some(decided),
     };
     let mut winners = restore::winners(record, configurations);
-    match winner(plan, &winners, stage, (configurations, replicates)) {
+    match winner(plan, &winners, stage, (configurations, values)) {
         Ok((found, choice)) => {
             winners.push(Winner { stage: stage as usize, configuration: found.configuration.clone() });
             let open = plan.released(&winners).groups().iter().copied().filter(|group| waiting(*group)).collect();
@@ -179,18 +214,13 @@ fn winner<'a>(
     plan: &Plan,
     winners: &[Winner],
     stage: u32,
-    (configurations, replicates): (&'a [ConfigurationRecord], &[Replicate]),
+    (configurations, values): (&'a [ConfigurationRecord], &Values),
 ) -> Result<(&'a ConfigurationRecord, String), String> {
     let spec = plan.spec();
     let rows: Vec<&ConfigurationRecord> =
         configurations.iter().filter(|configuration| configuration.stages.contains(&stage)).collect();
     let stage = stage as usize;
-    let by_trial: HashMap<(u32, u64), &Replicate> =
-        replicates.iter().map(|replicate| ((replicate.configuration, replicate.seed), replicate)).collect();
-    let value = |row: &ConfigurationRecord, seed: &u64| {
-        let epoch = reported(spec, by_trial.get(&(row.position, *seed))?)?;
-        spec.objective.metric.value(epoch, row.params)
-    };
+    let value = |row: &ConfigurationRecord, seed: &u64| values.get(&(row.position, *seed)).copied();
     let candidate = |row: &&ConfigurationRecord| Candidate {
         ordinal: u64::from(row.position),
         params: row.params,

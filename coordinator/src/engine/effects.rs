@@ -379,6 +379,7 @@ impl Driver {
         let at_ms = self.parts.clock.unix_ms();
         self.batch.commit.sweeps_ended.push(SweepEndRow { sweep, state, reason, at_ms });
         self.batch.changed.insert(sweep);
+        self.batch.decide.push(Decide::Summary(sweep));
         let mut ended = self.live.sweeps.remove(&sweep);
         for reply in ended.iter_mut().flat_map(|ended| std::mem::take(&mut ended.cancels)) {
             self.batch.say(reply, Ok(()));

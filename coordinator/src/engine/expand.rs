@@ -195,6 +195,14 @@ impl Expansion {
         self.trials.iter().map(|trial| trial.id).collect()
     }
 
+    /// Its trials with their configurations' places and their seeds, in the order of the spec.
+    #[cfg(test)]
+    pub(crate) fn places(&self) -> Vec<(TrialId, u32, u64)> {
+        let mut places: Vec<_> = self.trials.iter().map(|one| (one.id, one.configuration, one.seed)).collect();
+        places.sort_unstable_by_key(|(_, configuration, seed)| (*configuration, *seed));
+        places
+    }
+
     /// Writes its rows, in pieces.
     pub(crate) async fn write(&mut self, store: &dyn Store) -> Result<(), Error> {
         // In the order of their ids: tables that are sorted by them then grow at one place.

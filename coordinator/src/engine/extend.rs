@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use futures::TryStreamExt;
 use sweep_scheduler::SweepId;
 use sweep_spec::plan::Winner;
 use sweep_spec::{Plan, TRAINER_SEMANTICS, TrialId};
@@ -17,11 +18,12 @@ const NAMED: usize = 5;
 impl Handle {
     /// Reads the sweep that another goes on from, and takes from it what the request leaves out.
     pub(super) async fn take_from(&self, from: SweepId, request: &mut Submit) -> Result<SweepRecord, Error> {
-        let record = self.store.sweep(from).await?.ok_or_else(|| Error::not_found(format!("sweep {from}")))?;
+        let record = self.record(from).await?;
         if request.spec.is_empty() {
-            request.spec.clone_from(&record.spec);
+            request.spec = self.spec(from).await?;
             let more = std::mem::take(&mut request.overrides);
-            let own = fitting::asked(&record, &restore::plan(&record)?);
+            let plan = self.plan(&record).await?;
+            let own = fitting::asked(&record, &plan);
             request.overrides = own.iter().cloned().chain(more).collect();
         }
         if request.name.is_empty() {
@@ -36,18 +38,24 @@ impl Handle {
     /// Whether every trial of the sweep `from` is one of `plan`, if its stages choose what they have chosen.
     pub(super) async fn check_extension(&self, from: &SweepRecord, plan: &Plan) -> Result<(), Error> {
         let configurations = self.store.configurations(from.id).await?;
-        let mut replicates = self.store.replicates(from.id).await?;
+        let before = self.plan(from).await?;
+        let waiting = restore::waiting_seeds(&before, from);
+        let mut lost: HashMap<TrialId, (u32, u64)> = HashMap::new();
+        let mut rows = self.store.replicates(from.id);
+        while let Some(row) = rows.try_next().await? {
+            tokio::task::consume_budget().await;
+            if !waiting.contains(&row.seed) {
+                lost.insert(row.trial, (row.configuration, row.seed));
+            }
+        }
+        drop(rows);
         let (from, plan) = (from.clone(), plan.clone());
         blocking(move || {
-            let before = restore::plan(&from)?;
-            restore::begun(&before, &from, &mut replicates);
-            let mut lost: HashMap<TrialId, (u32, u64)> =
-                replicates.iter().map(|row| (row.trial, (row.configuration, row.seed))).collect();
             let of = lost.len();
-            let other_semantics = replicates.first().is_some_and(|row| {
-                let found = configurations.iter().find(|found| found.position == row.configuration);
+            let other_semantics = lost.iter().next().is_some_and(|(trial, (position, seed))| {
+                let found = configurations.iter().find(|found| found.position == *position);
                 found.is_some_and(|found| {
-                    restore::asks_for_other_semantics(&before, &found.configuration, (row.trial, row.seed))
+                    restore::asks_for_other_semantics(&before, &found.configuration, (*trial, *seed))
                 })
             });
             let winners = winners(&from, &configurations, &plan);

@@ -52,13 +52,13 @@ pub(crate) fn asked<'a>(record: &'a SweepRecord, plan: &Plan) -> &'a [(String, S
     if fits { before } else { &record.overrides }
 }
 
-/// The seeds that were left out before a sweep began.
-pub(crate) fn left_out(record: &SweepRecord, plan: &Plan) -> Vec<u64> {
+/// The seeds that were left out before a sweep with this spec began.
+pub(crate) fn left_out(record: &SweepRecord, plan: &Plan, spec: &[u8]) -> Vec<u64> {
     let before = asked(record, plan);
     if before.len() == record.overrides.len() {
         return Vec::new();
     }
-    let whole = Spec::parse(&record.spec, before, &Limits { trials: record.trial_limit });
+    let whole = Spec::parse(spec, before, &Limits { trials: record.trial_limit });
     let seeds = whole.map(|spec| spec.seeds).unwrap_or_default();
     seeds.into_iter().filter(|seed| !plan.spec().seeds.contains(seed)).collect()
 }

@@ -13,13 +13,14 @@ use sweep_spec::settings::{self, Scalar, Setting};
 use sweep_spec::trainer::EpochMetrics;
 use sweep_spec::{Configuration, Digest, Plan, Trial, TrialId};
 
-use super::Error;
 use super::budget::LiveBudget;
 use super::coming::{Coming, to_come};
 use super::command::{Begin, Poll, PollReply, Reply};
 use super::pace::Pace;
+use super::{Error, fitting};
 use crate::clock::Clock;
 use crate::store::record::{AttemptKey, SweepRecord};
+use crate::store::summary::Asked;
 use crate::store::write::NameRow;
 
 /// A sweep that has not ended.
@@ -46,6 +47,8 @@ pub(crate) struct LiveSweep {
     pub(crate) pace: Pace,
     /// Callers who wait until it is cancelled.
     pub(crate) cancels: Vec<Reply<()>>,
+    /// What a status says of its spec.
+    pub(crate) asked: Arc<Asked>,
 }
 
 /// A configuration of a live sweep.
@@ -65,8 +68,10 @@ impl LiveConfiguration {
 }
 
 impl LiveSweep {
-    pub(crate) fn new(record: SweepRecord, plan: Arc<Plan>, clock: &Clock) -> Result<Self, Error> {
+    /// Of a sweep with this plan, read from the text of its spec.
+    pub(crate) fn new(record: SweepRecord, plan: Arc<Plan>, text: &[u8], clock: &Clock) -> Result<Self, Error> {
         let spec = plan.spec();
+        let asked = Arc::new(Asked::of(spec, fitting::left_out(&record, &plan, text)));
         let trial = plan.trial(&spec.baseline, 0);
         let internal = |error: settings::Error| Error::Internal(error.to_string());
         let mut shared = settings::flatten(&trial).map_err(internal)?;
@@ -87,6 +92,7 @@ impl LiveSweep {
             protocol_digest,
             pace: Pace::begun(clock),
             cancels: Vec::new(),
+            asked,
         })
     }
 

@@ -15,7 +15,7 @@ use tracing::info;
 use super::decide::Decided;
 use super::expand::Expansion;
 use super::submit::blocking;
-use super::{Error, Handle, restore, study};
+use super::{Error, Handle};
 use crate::store::codes::{StageState, SweepState};
 use crate::store::record::{ConfigurationRecord, SweepRecord};
 use crate::store::write::StageChange;
@@ -27,13 +27,12 @@ impl Handle {
     /// Gives more seeds to what is undecided, if it is time to.
     pub(super) async fn look(&self, sweep: SweepId) -> Result<Decided, Error> {
         let Some(record) = self.store.sweep(sweep).await? else { return Ok(Decided::Done) };
-        let plan = restore::plan(&record)?;
+        let plan = self.plan(&record).await?;
         let Some(group) = due(&plan, &record) else { return Ok(Decided::Done) };
+        let study = self.results(&plan, &record).await?;
         let configurations = self.store.configurations(sweep).await?;
-        let replicates = self.store.replicates(sweep).await?;
         let costs = self.costs.clone();
         let (expansion, change) = blocking(move || {
-            let study = study::study(&plan, &record, configurations.clone(), replicates);
             let (chosen, choice) = undecided(&study, look_of(&plan, group));
             let chosen: Vec<ConfigurationRecord> =
                 configurations.into_iter().filter(|row| chosen.contains(&row.position)).collect();

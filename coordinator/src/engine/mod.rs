@@ -16,8 +16,11 @@ mod error;
 mod expand;
 mod extend;
 mod fitting;
+mod flights;
 mod forecast;
 mod heard;
+#[cfg(test)]
+mod large;
 mod learning;
 mod live;
 mod looks;
@@ -27,6 +30,7 @@ pub mod offline;
 mod outlook;
 mod pace;
 mod people;
+mod plans;
 mod poll;
 mod report;
 mod reproduce;
@@ -36,13 +40,14 @@ mod single;
 mod status;
 mod study;
 mod submit;
+mod summary;
 #[cfg(test)]
 mod test_driver;
 mod touched;
 mod view;
 mod weights;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -51,10 +56,11 @@ use sweep_report::parts::number::moment;
 use sweep_scheduler::SweepId;
 use sweep_scheduler::event::Service;
 use sweep_spec::TrialId;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Semaphore, SemaphorePermit, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+pub(crate) use analysis::KEPT_TRIALS;
 pub use analysis::{Analysed, Pairwise};
 pub use command::{
     Assignment, Describe, Finish, FinishEnding, Finished, Gauges, LiveStatus, PaceGauges, Poll, PollReply, Register,
@@ -68,9 +74,10 @@ pub use names::NameHeld;
 pub use noise::Noise;
 pub use outlook::Cost;
 pub(crate) use people::audit;
+pub use plans::Outline;
 pub(crate) use report::material;
 pub use reproduce::{Answered, Reproducing};
-pub use status::{Board, StageStatus, Status};
+pub use status::{StageStatus, Status};
 pub(crate) use study::epoch;
 pub use submit::{Submit, Submitted};
 pub(crate) use touched::Touched;
@@ -87,6 +94,8 @@ use crate::store::codes::{AttemptState, SweepState};
 
 /// Commands that wait for the owner task; callers wait when there are more.
 const QUEUE: usize = 8192;
+/// Questions at a time that read all trials of a sweep. A file has four connections for reading.
+const READINGS: usize = 2;
 
 /// What others hold of the engine.
 #[derive(Clone)]
@@ -102,14 +111,20 @@ pub struct Handle {
     ready: watch::Receiver<bool>,
     trouble: watch::Receiver<Trouble>,
     last_sweep: Arc<AtomicU64>,
-    boards: Arc<Mutex<HashMap<SweepId, status::CachedBoard>>>,
-    /// Sweeps whose boards are being made.
-    making: Arc<Mutex<HashSet<SweepId>>>,
     /// Sweeps whose next stage waits for room, and how many trials it has.
     waiting_stages: Arc<Mutex<HashMap<SweepId, u64>>>,
+    /// What sweeps come to.
+    summaries: Arc<Mutex<summary::Shelf>>,
+    /// Sweeps that are being counted.
+    summing: flights::Flights<SweepId>,
+    plans: Arc<Mutex<plans::Plans>>,
+    /// One spec is expanded at a time.
+    planning: Arc<tokio::sync::Mutex<()>>,
+    /// Questions that read all trials of a sweep: a few at a time, so that short ones find a connection to the store.
+    readings: Arc<Semaphore>,
     analyses: Arc<Mutex<analysis::Shelf>>,
     /// Analyses that are being made.
-    analysing: Arc<Mutex<HashMap<analysis::Key, Arc<tokio::sync::Mutex<()>>>>>,
+    analysing: flights::Flights<analysis::Key>,
     lease_ttl_ms: u64,
     limits: Limits,
     clock: Clock,
@@ -183,11 +198,14 @@ fn parts(
         ready: is_ready,
         trouble: troubled,
         last_sweep: Arc::clone(&last_sweep),
-        boards: Arc::default(),
-        making: Arc::default(),
         waiting_stages: Arc::default(),
+        summaries: Arc::default(),
+        summing: flights::Flights::default(),
+        plans: Arc::default(),
+        planning: Arc::default(),
+        readings: Arc::new(Semaphore::new(READINGS)),
         analyses: Arc::default(),
-        analysing: Arc::default(),
+        analysing: flights::Flights::default(),
         lease_ttl_ms: scheduler.lease_ttl_ms,
         limits,
         clock: clock.clone(),
@@ -223,6 +241,11 @@ impl Handle {
             Ok(Err(Error::Unavailable)) | Err(_) => Err(self.refusal()),
             Ok(answered) => answered,
         }
+    }
+
+    /// Waits for its turn to read all trials of a sweep.
+    async fn reading(&self) -> Result<SemaphorePermit<'_>, Error> {
+        self.readings.acquire().await.map_err(|_| Error::Unavailable)
     }
 
     /// Why nothing can be said now.

@@ -3,16 +3,19 @@
 
 use std::collections::BTreeMap;
 
+use futures::TryStreamExt;
+use sweep_scheduler::SweepId;
+use sweep_spec::Plan;
 use sweep_spec::spec::Metric;
-use sweep_spec::{Outcome, Plan, Spec};
 
+use super::live::dataset_key;
 use super::study::reported;
 use super::submit::blocking;
 use super::{Error, Handle, restore};
-use crate::store::record::{ConfigurationRecord, Replicate};
+use crate::store::record::SweepPage;
 
 /// Sweeps that are looked through, the newest first, and of those how many may count.
-const LOOKED_AT: usize = 200;
+const LOOKED_AT: u32 = 200;
 const COUNTED: usize = 20;
 
 /// How much one metric scatters over seeds.
@@ -59,19 +62,24 @@ impl Handle {
         let spec = plan.spec();
         let metric = spec.objective.metric;
         let (mut runs, mut differences, mut sweeps) = (Pool::default(), Pool::default(), 0);
-        let records = self.store.sweeps().await?;
-        for record in records.into_iter().take(LOOKED_AT) {
-            let Ok(earlier) = restore::plan(&record) else { continue };
-            let earlier = earlier.spec().clone();
-            if sweeps >= COUNTED || earlier.dataset != spec.dataset || earlier.protocol != spec.protocol {
+        let dataset = dataset_key(&plan.trial(&spec.baseline, 0))?;
+        let records = self.store.sweeps(&SweepPage::newest(LOOKED_AT)).await?;
+        for record in records.into_iter().filter(|record| record.dataset_key == dataset) {
+            if sweeps >= COUNTED {
+                break;
+            }
+            // Read and forgotten: what is kept of plans is for sweeps that are asked about.
+            let Some(text) = self.store.spec(record.id).await? else { continue };
+            let Ok(earlier) = blocking(move || restore::plan(&record, &text).map(|plan| (record, plan))).await else {
+                continue;
+            };
+            let (record, earlier) = earlier;
+            if earlier.spec().dataset != spec.dataset || earlier.spec().protocol != spec.protocol {
                 continue;
             }
-            let configurations = self.store.configurations(record.id).await?;
-            let replicates = self.store.replicates(record.id).await?;
+            let values = self.scattered(&earlier, record.id, metric).await?;
             let before = runs.freedom;
-            (runs, differences) =
-                blocking(move || Ok(gather((runs, differences), &earlier, metric, &configurations, &replicates)))
-                    .await?;
+            (runs, differences) = gather((runs, differences), &values);
             sweeps += usize::from(runs.freedom > before);
         }
         Ok(runs.deviation().map(|of_runs| Noise {
@@ -84,29 +92,35 @@ impl Handle {
     }
 }
 
-fn gather(
-    (mut runs, mut differences): (Pool, Pool),
-    spec: &Spec,
-    metric: Metric,
-    configurations: &[ConfigurationRecord],
-    replicates: &[Replicate],
-) -> (Pool, Pool) {
-    let params: BTreeMap<u32, u64> = configurations.iter().map(|row| (row.position, row.params)).collect();
-    let mut values: BTreeMap<u32, BTreeMap<u64, f64>> = BTreeMap::new();
-    for replicate in replicates {
-        let converged = replicate.result.as_ref().is_some_and(|result| result.outcome == Outcome::Converged);
-        let params = params.get(&replicate.configuration).copied().unwrap_or(0);
-        if let Some(value) =
-            reported(spec, replicate).filter(|_| converged).and_then(|epoch| metric.value(epoch, params))
-        {
-            values.entry(replicate.configuration).or_default().insert(replicate.seed, value);
+/// What the configurations of a sweep came to, by place and seed, and which of them is the baseline.
+struct Scattered {
+    values: BTreeMap<u32, BTreeMap<u64, f64>>,
+    baseline: Option<u32>,
+}
+
+impl Handle {
+    async fn scattered(&self, plan: &Plan, sweep: SweepId, metric: Metric) -> Result<Scattered, Error> {
+        let titles = self.store.configuration_titles(sweep).await?;
+        let baseline = titles.iter().find(|title| title.baseline).map(|title| title.position);
+        let mut values: BTreeMap<u32, BTreeMap<u64, f64>> = BTreeMap::new();
+        let mut rows = self.store.replicates(sweep);
+        while let Some(row) = rows.try_next().await? {
+            tokio::task::consume_budget().await;
+            let value = reported(plan.spec(), &row).and_then(|epoch| metric.value(epoch, row.params));
+            if let Some(value) = value {
+                values.entry(row.configuration).or_default().insert(row.seed, value);
+            }
         }
+        Ok(Scattered { values, baseline })
     }
-    let baseline = configurations.iter().find(|row| row.baseline).and_then(|row| values.get(&row.position)).cloned();
-    for (position, of_one) in &values {
+}
+
+fn gather((mut runs, mut differences): (Pool, Pool), found: &Scattered) -> (Pool, Pool) {
+    let baseline = found.baseline.and_then(|position| found.values.get(&position));
+    for (position, of_one) in &found.values {
         runs.add(&of_one.values().copied().collect::<Vec<_>>());
-        let is_baseline = configurations.iter().any(|row| row.position == *position && row.baseline);
-        if let Some(baseline) = baseline.as_ref().filter(|_| !is_baseline) {
+        let is_baseline = found.baseline == Some(*position);
+        if let Some(baseline) = baseline.filter(|_| !is_baseline) {
             let paired = of_one.iter().filter_map(|(seed, value)| Some(value - baseline.get(seed)?));
             differences.add(&paired.collect::<Vec<_>>());
         }

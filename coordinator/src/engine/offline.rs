@@ -39,8 +39,9 @@ pub async fn cancel(store: &dyn Store, text: &str, actor: &str) -> Result<Cancel
         SweepState::Running => {
             let end = SweepEndRow { sweep, state: SweepState::Cancelled, reason: String::new(), at_ms };
             // Where the spec cannot be read any more, all weights stay.
-            let chooses =
-                restore::plan(&record).is_ok_and(|plan| plan.spec().protocol.keep_weights == KeepWeights::Winner);
+            let spec = store.spec(sweep).await.unwrap_or_default().unwrap_or_default();
+            let chooses = restore::plan(&record, &spec)
+                .is_ok_and(|plan| plan.spec().protocol.keep_weights == KeepWeights::Winner);
             let commit = Commit {
                 sweeps_ended: vec![end],
                 weights_due: if chooses { vec![(sweep, at_ms)] } else { Vec::new() },

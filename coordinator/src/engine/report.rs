@@ -45,7 +45,7 @@ impl Handle {
     ) -> Result<Vec<u8>, Error> {
         let for_people = !matches!(format, Format::Csv | Format::Parquet);
         if for_people {
-            let count = self.store.configurations(id).await?.len();
+            let count = self.store.configuration_titles(id).await?.len();
             if count > MOST_CONFIGURATIONS {
                 let what = format!(
                     "a report for people has at most {MOST_CONFIGURATIONS} configurations, and this sweep has {count}: \
@@ -181,7 +181,7 @@ pub(crate) fn material(analysed: &Analysed) -> Material {
         ended_ms: (record.ended_ms > 0).then_some(record.ended_ms),
         made_ms: unix_ms(),
         made_by: format!("Sweep {}", env!("CARGO_PKG_VERSION")),
-        spec: String::from_utf8_lossy(&record.spec).into_owned(),
+        spec: String::from_utf8_lossy(&analysed.spec).into_owned(),
         overrides: record.overrides.clone(),
         spec_digest: record.spec_digest.to_string(),
         ..Material::default()

@@ -16,12 +16,12 @@ use super::Error;
 use super::live::{Live, LiveAttempt, LiveConfiguration, LiveSweep};
 use crate::clock::Clock;
 use crate::store::codes::StageState;
-use crate::store::record::{self, Loaded, Replicate, SweepRecord};
+use crate::store::record::{self, Loaded, SweepRecord};
 
-/// The plan of a sweep that was accepted once.
-pub(crate) fn plan(record: &SweepRecord) -> Result<Plan, Error> {
+/// The plan of a sweep that was accepted once, from the text of its spec.
+pub(crate) fn plan(record: &SweepRecord, spec: &[u8]) -> Result<Plan, Error> {
     let limits = Limits { trials: record.trial_limit };
-    let spec = Spec::parse(&record.spec, &record.overrides, &limits).map_err(Error::Spec)?;
+    let spec = Spec::parse(spec, &record.overrides, &limits).map_err(Error::Spec)?;
     Ok(Plan::new(&spec))
 }
 
@@ -84,13 +84,10 @@ pub(crate) fn adaptive(live: &Live) -> impl Iterator<Item = SweepId> + '_ {
     live.sweeps.iter().filter(|(_, sweep)| sweep.plan.looks().next().is_some()).map(|(id, _)| *id)
 }
 
-/// Without replicates that are prepared for more seeds and not asked for yet.
-pub(crate) fn begun(plan: &Plan, record: &SweepRecord, replicates: &mut Vec<Replicate>) {
+/// Seeds whose replicates are prepared and not asked for yet: results have not decided who gets them.
+pub(crate) fn waiting_seeds(plan: &Plan, record: &SweepRecord) -> HashSet<u64> {
     let waits = |look: &usize| record.stages.get(*look).is_none_or(|row| row.state == StageState::Waiting);
-    let waiting: HashSet<u64> = plan.looks().filter(waits).flat_map(|look| plan.seeds(look)).copied().collect();
-    if !waiting.is_empty() {
-        replicates.retain(|replicate| !waiting.contains(&replicate.seed));
-    }
+    plan.looks().filter(waits).flat_map(|look| plan.seeds(look)).copied().collect()
 }
 
 /// Whether a stored trial was asked of another trainer semantics: then its plan gives it another id today.
@@ -165,7 +162,8 @@ pub(crate) fn live_sweep(
     snapshot: &SweepSnapshot,
     clock: &Clock,
 ) -> Result<LiveSweep, Error> {
-    let mut live = LiveSweep::new(sweep.record.clone(), Arc::new(plan(&sweep.record)?), clock)?;
+    let plan = Arc::new(plan(&sweep.record, &sweep.spec)?);
+    let mut live = LiveSweep::new(sweep.record.clone(), plan, &sweep.spec, clock)?;
     let input = Input::from(&live.plan.spec().dataset);
     for row in &sweep.configurations {
         let label = if row.name.is_empty() { row.label.clone() } else { row.name.clone() };

@@ -1,17 +1,20 @@
 //! From what the store holds to what is analysed: a sweep's configurations and what came of their trials, as a `Study`.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashSet};
 
-use sweep_analysis::study::{Answer, Group, GroupKind, Replicate, State, Study, Subject};
+use futures::TryStreamExt;
+use futures::stream::BoxStream;
+use sweep_analysis::study::{Answer, Group, GroupKind, Makers, Replicate, State, Study, Subject};
 use sweep_spec::plan;
 use sweep_spec::protocol::Report;
 use sweep_spec::spec::Keep;
 use sweep_spec::trainer::EpochMetrics;
 use sweep_spec::{Outcome, Plan, Spec};
 
-use super::restore;
+use super::{Error, Handle, restore};
 use crate::store::codes::{RoundState, StageState};
 use crate::store::record::{self, ConfigurationRecord, ResultRecord, StageRecord, SweepRecord};
+use crate::store::{self, Store};
 
 /// The epoch that a trial is judged by; nothing for one that diverged.
 pub(crate) fn reported<'a>(spec: &Spec, replicate: &'a record::Replicate) -> Option<&'a EpochMetrics> {
@@ -27,33 +30,80 @@ pub(crate) fn epoch<'a>(spec: &Spec, result: &'a ResultRecord) -> Option<&'a Epo
     }
 }
 
-/// A sweep's results, without what networks said of single images.
-pub(super) fn study(
-    plan: &Plan,
-    record: &SweepRecord,
-    configurations: Vec<ConfigurationRecord>,
-    mut replicates: Vec<record::Replicate>,
-) -> Study {
-    restore::begun(plan, record, &mut replicates);
-    let groups = groups(plan, record, &configurations);
-    let mut by_configuration: HashMap<u32, Vec<Replicate>> = HashMap::with_capacity(configurations.len());
-    for replicate in replicates {
-        by_configuration.entry(replicate.configuration).or_default().push(one(plan.spec(), replicate));
+impl Handle {
+    /// A sweep's results, without what networks said of single images and without why trials failed. Trials come one after
+    /// the other, and only what is analysed stays of each.
+    pub(super) async fn results(&self, plan: &Plan, record: &SweepRecord) -> Result<Study, Error> {
+        let configurations = self.store.configurations(record.id).await?;
+        let groups = groups(plan, record, &configurations);
+        let mut subjects: Vec<Subject> = configurations.into_iter().map(subject).collect();
+        subjects.sort_by_key(|subject| subject.position);
+        let mut next = 0;
+        let mut rows = Replicates::new(self.store.as_ref(), plan, record);
+        while let Some((position, _, replicates)) = rows.next().await? {
+            next += subjects.get(next..).unwrap_or_default().partition_point(|subject| subject.position < position);
+            if let Some(subject) = subjects.get_mut(next).filter(|subject| subject.position == position) {
+                subject.replicates = replicates;
+            }
+        }
+        let spec = plan.spec().clone();
+        Ok(Study { spec, groups, subjects, validations: BTreeMap::new(), classes: Vec::new() })
     }
-    let mut subjects: Vec<Subject> = configurations
-        .into_iter()
-        .map(|row| {
-            let mut replicates = by_configuration.remove(&row.position).unwrap_or_default();
-            replicates.sort_by_key(|replicate| replicate.seed);
-            subject(row, replicates)
-        })
-        .collect();
-    subjects.sort_by_key(|subject| subject.position);
-    let spec = plan.spec().clone();
-    Study { spec, groups, subjects, validations: BTreeMap::new(), classes: Vec::new() }
 }
 
-fn subject(row: ConfigurationRecord, replicates: Vec<Replicate>) -> Subject {
+/// The trials of a sweep, configuration by configuration, in the order of the spec.
+pub(super) struct Replicates<'a> {
+    rows: BoxStream<'a, Result<record::Replicate, store::Error>>,
+    spec: &'a Spec,
+    /// Seeds that nothing has asked for yet.
+    waiting: HashSet<u64>,
+    makers: Makers,
+    /// The first of the next configuration.
+    ahead: Option<record::Replicate>,
+}
+
+impl<'a> Replicates<'a> {
+    pub(super) fn new(store: &'a dyn Store, plan: &'a Plan, record: &SweepRecord) -> Self {
+        let (rows, spec) = (store.replicates(record.id), plan.spec());
+        Self { rows, spec, waiting: restore::waiting_seeds(plan, record), makers: Makers::default(), ahead: None }
+    }
+
+    /// The next configuration: its place, its parameters, and its replicates in the order of their seeds.
+    pub(super) async fn next(&mut self) -> Result<Option<(u32, u64, Vec<Replicate>)>, Error> {
+        let first = match self.ahead.take() {
+            Some(first) => first,
+            None => match self.row().await? {
+                Some(first) => first,
+                None => return Ok(None),
+            },
+        };
+        let (position, params) = (first.configuration, first.params);
+        let mut replicates = vec![one(self.spec, first, &mut self.makers)];
+        while let Some(row) = self.row().await? {
+            if row.configuration != position {
+                self.ahead = Some(row);
+                break;
+            }
+            replicates.push(one(self.spec, row, &mut self.makers));
+        }
+        replicates.shrink_to_fit();
+        replicates.sort_by_key(|replicate| replicate.seed);
+        Ok(Some((position, params, replicates)))
+    }
+
+    async fn row(&mut self) -> Result<Option<record::Replicate>, Error> {
+        while let Some(row) = self.rows.try_next().await? {
+            // Rows are read ahead, so that this seldom waits: other tasks get their turn all the same.
+            tokio::task::consume_budget().await;
+            if !self.waiting.contains(&row.seed) {
+                return Ok(Some(row));
+            }
+        }
+        Ok(None)
+    }
+}
+
+fn subject(row: ConfigurationRecord) -> Subject {
     Subject {
         position: row.position,
         name: row.name,
@@ -63,11 +113,11 @@ fn subject(row: ConfigurationRecord, replicates: Vec<Replicate>) -> Subject {
         baseline: row.baseline,
         params: row.params,
         flops: row.flops,
-        replicates,
+        replicates: Vec::new(),
     }
 }
 
-fn one(spec: &Spec, replicate: record::Replicate) -> Replicate {
+fn one(spec: &Spec, replicate: record::Replicate, makers: &mut Makers) -> Replicate {
     let state = match replicate.state {
         None | Some(RoundState::Open) if replicate.running => State::Running,
         None | Some(RoundState::Open) => State::Queued,
@@ -80,8 +130,9 @@ fn one(spec: &Spec, replicate: record::Replicate) -> Replicate {
         outcome: result.outcome,
         last: result.last,
         best: result.best,
-        provenance: result.provenance,
         test: result.test,
+        seconds: result.provenance.seconds,
+        made: makers.shared(result.provenance),
     };
     Replicate {
         seed: replicate.seed,

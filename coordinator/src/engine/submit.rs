@@ -95,9 +95,9 @@ impl Handle {
         self.until_ready().await?;
         self.ask(|reply| Command::Room(Wanted::Sweep { trials: 0 }, reply)).await?;
         let id = SweepId(self.last_sweep.fetch_add(1, Ordering::SeqCst) + 1);
-        let extends = request.extends;
+        let (extends, spec) = (request.extends, request.spec.clone());
         let (record, plan) = self.fit(record, request, plan, from.as_ref()).await?;
-        let outlook = self.begin(SweepRecord { id, ..record }, plan, extends).await?;
+        let outlook = self.begin((SweepRecord { id, ..record }, spec), plan, extends).await?;
         drop(one);
         let outlook = if outlook.at_most { self.settled(id, outlook).await? } else { outlook };
         Ok(Submitted { sweep: id, resumed: false, outlook: Some(outlook) })
@@ -190,7 +190,12 @@ impl Handle {
         Ok((record, fitted))
     }
 
-    async fn begin(&self, record: SweepRecord, plan: Arc<Plan>, extends: Option<SweepId>) -> Result<Outlook, Error> {
+    async fn begin(
+        &self,
+        (record, spec): (SweepRecord, Vec<u8>),
+        plan: Arc<Plan>,
+        extends: Option<SweepId>,
+    ) -> Result<Outlook, Error> {
         let id = record.id;
         let groups = plan.released(&[]).groups().to_vec();
         let mut expansion = {
@@ -199,7 +204,7 @@ impl Handle {
             blocking(move || Expansion::new((id, &plan), &[], &groups, &costs)).await?
         };
         self.room_for_trials(&expansion.ids(), record.submission.fresh).await?;
-        self.store.prepare(&preparation(&record)).await?;
+        self.store.prepare(&preparation(&record, &spec)).await?;
         expansion.write(self.store.as_ref()).await?;
         // From here on the owner task remembers what changes, so that what is looked up can be brought up to date.
         let ticket = self.ask(Command::Ticket).await?;
@@ -225,7 +230,7 @@ impl Handle {
             sweep: id,
             actor: record.submitter.clone(),
             extends,
-            new: Some((new, LiveSweep::new(record, plan, &self.clock)?)),
+            new: Some((new, LiveSweep::new(record, plan, &spec, &self.clock)?)),
             choice: None,
             open: expanded.open,
             fail: Vec::new(),
@@ -258,7 +263,6 @@ pub(super) fn record(request: &Submit, plan: &Plan, limits: Limits, submitted_ms
     Ok(SweepRecord {
         id: SweepId(0),
         name: if request.name.is_empty() { spec.name.clone() } else { request.name.clone() },
-        spec: request.spec.clone(),
         overrides: request.overrides.clone(),
         spec_digest: spec.digest().map_err(|error| Error::Internal(error.to_string()))?,
         submitter: request.user.clone(),
@@ -292,11 +296,11 @@ pub(super) fn check_priority(priority: i32) -> Result<(), Error> {
     Err(Invalid { field: "priority", problem }.into())
 }
 
-fn preparation(record: &SweepRecord) -> Preparation {
+pub(super) fn preparation(record: &SweepRecord, spec: &[u8]) -> Preparation {
     let sweep = SweepRow {
         id: record.id,
         name: record.name.clone(),
-        spec: record.spec.clone(),
+        spec: spec.to_vec(),
         overrides: record.overrides.clone(),
         spec_digest: record.spec_digest,
         submitter: record.submitter.clone(),

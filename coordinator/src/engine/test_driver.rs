@@ -83,7 +83,7 @@ impl TestDriver {
             reproduces: false,
             allowance: plan.spec().budget.as_ref().map(|_| 0),
         };
-        let live = LiveSweep::new(record, plan, &self.clock.clone().into()).unwrap();
+        let live = LiveSweep::new(record, plan, text.as_bytes(), &self.clock.clone().into()).unwrap();
         let begin = Begin {
             ticket: Ticket { generation: self.driver.generation, _alive: Arc::new(()) },
             sweep: id,

@@ -1,5 +1,7 @@
 //! What the owner task shows of its memory.
 
+use std::sync::Arc;
+
 use sweep_scheduler::{LeftOut, SessionId, SweepCounts, SweepId};
 
 use super::command::{Gauges, LiveStatus, Running, WorkerView};
@@ -26,6 +28,8 @@ impl Driver {
         leaves_out.truncate(MAX_LEFT_OUT);
         let suspended = self.scheduler.suspended();
         Some(LiveStatus {
+            plan: Arc::clone(&sweep.plan),
+            asked: Arc::clone(&sweep.asked),
             counts: view.counts,
             stages: view.stages,
             running,

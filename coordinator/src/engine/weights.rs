@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 
-use sweep_analysis::leaderboard::Row;
+use sweep_analysis::leaderboard::{Row, leaderboard};
 use sweep_proto::v1::ArtifactKind;
 use sweep_scheduler::SweepId;
 use sweep_spec::TrialId;
@@ -11,9 +11,10 @@ use sweep_spec::protocol::KeepWeights;
 use tracing::{info, warn};
 
 use super::people::{NOBODY, audit};
-use super::{Error, Handle, restore};
+use super::submit::blocking;
+use super::{Error, Handle, Outline};
 use crate::store::codes::{AuditAction, SweepState};
-use crate::store::record::ArtifactRecord;
+use crate::store::record::{ArtifactRecord, TrialPage};
 use crate::store::weights::Settlement;
 use crate::store::write::AuditRow;
 
@@ -24,18 +25,21 @@ impl Handle {
         if self.store.sweep(sweep).await?.is_none() {
             return Ok(());
         }
-        let board = self.make_board(sweep, None).await?;
+        let Outline { record, plan } = self.outline(sweep).await?;
         // One that goes on chooses when it ends again.
-        if board.record.state == SweepState::Running {
+        if record.state == SweepState::Running {
             return Ok(());
         }
-        let kept = kept(&board.board.rows, board.record.state);
+        let study = self.results(&plan, &record).await?;
+        let rows = blocking(move || Ok(leaderboard(&study, None).rows)).await?;
+        let kept = kept(&rows, record.state);
+        let winner = rows.iter().find(|row| row.rank == Some(1));
         let detail = match &kept {
-            Some(_) => format!("of the winner: {}", board.best().map(|(_, label)| label).unwrap_or_default()),
+            Some(_) => format!("of the winner: {}", winner.map(title).unwrap_or_default()),
             None => "of all trials: no configuration could be ranked".to_owned(),
         };
         let audit = AuditRow { sweep: Some(sweep), detail, ..audit(NOBODY, AuditAction::WeightsKept) };
-        let settlement = Settlement { sweep, ended_ms: board.record.ended_ms, kept, audit };
+        let settlement = Settlement { sweep, ended_ms: record.ended_ms, kept, audit };
         let settled = self.store.settle_weights(&settlement).await?;
         if settled.done {
             let (detail, removed) = (settlement.audit.detail, settled.released);
@@ -49,33 +53,51 @@ impl Handle {
     /// # Errors
     /// There is no such sweep, or the store failed.
     pub(crate) async fn weights_note(&self, id: SweepId, found: &[ArtifactRecord]) -> Result<Option<String>, Error> {
-        let record = self.store.sweep(id).await?.ok_or_else(|| Error::not_found(format!("sweep {id}")))?;
-        if restore::plan(&record)?.spec().protocol.keep_weights != KeepWeights::Winner {
+        let Outline { record, plan } = self.outline(id).await?;
+        if plan.spec().protocol.keep_weights != KeepWeights::Winner {
             return Ok(None);
         }
         if record.state == SweepState::Running {
             let note = "the weights of every trial are kept until the sweep ends; then only the winner's stay";
             return Ok(Some(note.to_owned()));
         }
-        let board = self.board(id, true).await?;
-        let Some(winner) = board.board.rows.iter().find(|row| row.rank == Some(1)) else {
+        let summary = self.summary(&record, true).await?;
+        let Some(winner) = summary.best.first() else {
             let note = "no configuration of this sweep can be ranked, so the weights of every trial are kept";
             return Ok(Some(note.to_owned()));
         };
         let weights = found.iter().filter(|artifact| artifact.kind == ArtifactKind::Weights);
         let have: HashSet<TrialId> = weights.filter_map(|artifact| Some(artifact.owner?.1)).collect();
-        let missing: Vec<&TrialId> = winner.trials.iter().filter(|trial| !have.contains(trial)).collect();
-        let label = board.best().map(|(_, label)| label).unwrap_or_default();
+        let mut trials = self.trials_of(id, winner.position).await?;
+        trials.retain(|(_, seed)| !plan.spec().is_noise(*seed));
+        let missing: Vec<TrialId> =
+            trials.iter().map(|(trial, _)| *trial).filter(|trial| !have.contains(trial)).collect();
+        let label = &winner.label;
         Ok(Some(match missing.first() {
             None => format!("the weights of the winner are kept: {label}"),
             Some(trial) => format!(
                 "{} of the {} trials of the winner ({label}) have no weights here: an earlier sweep trained them and kept \
                  those of another winner; `sweepctl reproduce {}` trains one again and keeps its weights",
                 missing.len(),
-                winner.trials.len(),
+                trials.len(),
                 trial.short()
             ),
         }))
+    }
+
+    /// The trials of a configuration, with their seeds.
+    async fn trials_of(&self, sweep: SweepId, position: u32) -> Result<Vec<(TrialId, u64)>, Error> {
+        const PAGE: u32 = 1_000;
+        let mut page = TrialPage { configuration: Some(position), ..TrialPage::first(sweep, PAGE) };
+        let mut trials = Vec::new();
+        loop {
+            let rows = self.store.trials(&page).await?;
+            trials.extend(rows.iter().map(|row| (row.trial, row.seed)));
+            match rows.last() {
+                Some(last) if rows.len() == PAGE as usize => page.after = Some((last.configuration, last.seed)),
+                _ => return Ok(trials),
+            }
+        }
     }
 
     /// Removes the files of contents that no artifact has any more.
@@ -100,6 +122,10 @@ impl Handle {
         }
         Ok(())
     }
+}
+
+fn title(row: &Row) -> String {
+    if row.name.is_empty() { row.label.clone() } else { row.name.clone() }
 }
 
 /// The configurations whose weights stay, by place: the winner, and those that a retry may still make the winner. `None`

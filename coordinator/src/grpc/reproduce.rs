@@ -5,7 +5,7 @@ use sweep_proto::v1;
 use super::sweep::Sweeps;
 use crate::convert::{self, Invalid, MAX_NAME_BYTES, bytes, metrics_message, outcome_message, provenance_message};
 use crate::engine::epoch;
-use crate::engine::{Answered, Board, Error};
+use crate::engine::{Answered, Error, Outline};
 use crate::reproduction::{Reproduction, TOLERANCE};
 use crate::store::record::Repeat;
 
@@ -35,7 +35,7 @@ impl Sweeps {
             return Err(Invalid { field: "tolerance", problem: "not a number above 0".into() }.into());
         }
         let (old, new, found) = self.engine.reproduction(sweep, tolerance).await?;
-        let board = self.engine.board(sweep, false).await?;
+        let outline = self.engine.outline(sweep).await?;
         let (largest_difference, largest_at) = found.largest.unwrap_or_default();
         Ok(v1::GetReproductionResponse {
             trial_id: bytes(new.attempt.lease.trial.as_bytes()),
@@ -50,8 +50,8 @@ impl Sweeps {
             numbers: found.numbers,
             numbers_changed: found.numbers_changed,
             mismatches: found.mismatches,
-            old: Some(answer(&board, &old)),
-            new: Some(answer(&board, &new)),
+            old: Some(answer(&outline, &old)),
+            new: Some(answer(&outline, &new)),
         })
     }
 }
@@ -67,13 +67,13 @@ pub(super) fn mark((repeat, found): &(Repeat, Reproduction)) -> v1::Reproduction
     }
 }
 
-fn answer(board: &Board, answered: &Answered) -> v1::Answer {
+fn answer(outline: &Outline, answered: &Answered) -> v1::Answer {
     let result = &answered.result;
     v1::Answer {
         round: answered.attempt.lease.round,
         attempt: answered.attempt.lease.attempt,
         outcome: outcome_message(result.outcome).into(),
-        reported: epoch(board.plan.spec(), result).map(metrics_message),
+        reported: epoch(outline.plan.spec(), result).map(metrics_message),
         provenance: Some(provenance_message(&result.provenance)),
     }
 }

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tonic::{Request, Response, Status};
 
-use super::sweep_questions::{page, reference, submission, trial_digits};
+use super::sweep_questions::{page, reference, submission, sweep_page, trial_digits};
 use super::watching::{Told, Watching};
 use super::worker::{out_of_service, remedy};
 use super::{status, sweep_messages as messages};
@@ -23,9 +23,9 @@ use crate::about::About;
 use crate::access::Caller;
 use crate::access::grpc::named;
 use crate::convert::{self, Invalid, MAX_TEXT_BYTES, bytes, metrics_message};
-use crate::engine::{Board, Error, Handle, Submit};
+use crate::engine::{Error, Handle, Outline, Submit};
 use crate::store::artifacts::Folder;
-use crate::store::record::{TrialPage, TrialRecord, TrialRow};
+use crate::store::record::{SweepPage, TrialPage, TrialRecord, TrialRow};
 use crate::streams::{Kind, Permit, Streams};
 
 /// Messages that wait for a slow reader.
@@ -72,9 +72,27 @@ impl Sweeps {
         Ok(messages::status(&self.engine.status(sweep).await?))
     }
 
+    /// A page of the sweeps, newest first; all of them where no size is asked for, as clients of earlier releases do.
+    pub(crate) async fn sweeps(&self, request: &v1::ListSweepsRequest) -> Result<v1::ListSweepsResponse, Error> {
+        let (mut page, whole) = sweep_page(request)?;
+        let mut sweeps = Vec::new();
+        loop {
+            let records = self.engine.store().sweeps(&SweepPage { limit: page.limit + 1, ..page }).await?;
+            let more = records.len() > page.limit as usize;
+            for record in records.into_iter().take(page.limit as usize) {
+                page.before = Some(record.id);
+                sweeps.push(self.status(record.id).await?);
+            }
+            if !more || !whole {
+                let next_page_token = page.before.filter(|_| more).map(|last| last.to_string()).unwrap_or_default();
+                return Ok(v1::ListSweepsResponse { sweeps, next_page_token });
+            }
+        }
+    }
+
     /// A trial as a message.
-    pub(crate) fn summary(&self, board: &Board, row: &TrialRow) -> Result<v1::TrialSummary, Error> {
-        messages::trial(board, row)
+    pub(crate) fn summary(&self, outline: &Outline, row: &TrialRow) -> Result<v1::TrialSummary, Error> {
+        messages::trial(outline, row)
     }
 
     /// A sweep with what was submitted.
@@ -84,7 +102,7 @@ impl Sweeps {
         let pair = |(key, value): &(String, String)| v1::Override { key: key.clone(), value: value.clone() };
         Ok(v1::GetSweepResponse {
             sweep: Some(messages::status(&found)),
-            spec: found.record.spec.clone().into(),
+            spec: self.engine.spec(id).await?.into(),
             overrides: found.record.overrides.iter().map(pair).collect(),
         })
     }
@@ -146,17 +164,17 @@ impl Sweeps {
         let configuration = if named.is_empty() { None } else { Some(self.engine.position(sweep, &named).await?) };
         let page = TrialPage { sweep, configuration, ..page(request)? };
         let limit = page.limit;
-        let board = self.engine.board(sweep, false).await?;
+        let outline = self.engine.outline(sweep).await?;
         let rows = self.engine.store().trials(&page).await?;
         let full = rows.len() == limit as usize;
         let last = rows.last().filter(|_| full).map(|row| format!("{}.{}", row.configuration, row.seed));
-        let trials = rows.iter().map(|row| messages::trial(&board, row)).collect::<Result<_, _>>()?;
+        let trials = rows.iter().map(|row| messages::trial(&outline, row)).collect::<Result<_, _>>()?;
         Ok(v1::ListTrialsResponse { trials, next_page_token: last.unwrap_or_default() })
     }
 
     pub(crate) async fn trial(&self, text: &str) -> Result<v1::GetTrialResponse, Error> {
-        let (record, row, board) = self.trial_row(text).await?;
-        let (id, sweep) = (row.trial, board.record.id);
+        let (record, row, outline) = self.trial_row(text).await?;
+        let (id, sweep) = (row.trial, outline.record.id);
         let store = self.engine.store();
         let attempts = store.attempts(id).await?;
         let accepted = self.engine.accepted(id, attempts.clone()).await?;
@@ -173,7 +191,7 @@ impl Sweeps {
             String::new()
         };
         Ok(v1::GetTrialResponse {
-            trial: Some(messages::trial(&board, &row)?),
+            trial: Some(messages::trial(&outline, &row)?),
             attempts: attempts.iter().map(messages::attempt).collect(),
             points: points.iter().map(|point| metrics_message(&point.metrics)).collect(),
             validation,
@@ -186,8 +204,8 @@ impl Sweeps {
         })
     }
 
-    /// A trial, its row in the newest sweep that refers to it and does not only ask it again, and that sweep's board.
-    pub(crate) async fn trial_row(&self, text: &str) -> Result<(TrialRecord, TrialRow, Arc<Board>), Error> {
+    /// A trial, its row in the newest sweep that refers to it and does not only ask it again, and that sweep.
+    pub(crate) async fn trial_row(&self, text: &str) -> Result<(TrialRecord, TrialRow, Outline), Error> {
         let id = self.trial_named(text).await?;
         let store = self.engine.store();
         let unknown = || Error::NotFound { what: format!("trial `{text}`") };
@@ -203,8 +221,8 @@ impl Sweeps {
         };
         let page = TrialPage { after: before, ..TrialPage::first(sweep, 1) };
         let row = store.trials(&page).await?.into_iter().find(|row| row.trial == id).ok_or_else(unknown)?;
-        let board = self.engine.board(sweep, false).await?;
-        Ok((record, row, board))
+        let outline = self.engine.outline(sweep).await?;
+        Ok((record, row, outline))
     }
 
     pub(crate) async fn trial_named(&self, text: &str) -> Result<TrialId, Error> {
@@ -273,14 +291,9 @@ impl SweepService for Sweeps {
 
     async fn list_sweeps(
         &self,
-        _request: Request<v1::ListSweepsRequest>,
+        request: Request<v1::ListSweepsRequest>,
     ) -> Result<Response<v1::ListSweepsResponse>, Status> {
-        let records = self.engine.store().sweeps().await.map_err(Error::from).map_err(status)?;
-        let mut sweeps = Vec::with_capacity(records.len());
-        for record in records {
-            sweeps.push(self.status(record.id).await.map_err(status)?);
-        }
-        Ok(Response::new(v1::ListSweepsResponse { sweeps }))
+        self.sweeps(&request.into_inner()).await.map(Response::new).map_err(status)
     }
 
     async fn get_sweep(&self, request: Request<v1::GetSweepRequest>) -> Result<Response<v1::GetSweepResponse>, Status> {

@@ -9,7 +9,7 @@ use sweep_spec::settings;
 
 use super::worker::{out_of_service, remedy};
 use crate::convert::{self, bytes, counts_message, metrics_message};
-use crate::engine::{Board, Error, Running, StageStatus, Status, epoch};
+use crate::engine::{Error, Outline, Running, StageStatus, Status, epoch};
 use crate::store::codes::SweepState;
 use crate::store::record::{AttemptRecord, SweepRecord, TrialRow};
 
@@ -144,17 +144,16 @@ pub(super) fn row(record: &SweepRecord, row: &Row) -> Result<v1::LeaderboardRow,
         counts: Some(counts(&row.counts)),
         remark: row.remark.clone(),
         baseline: row.baseline,
-        trial_ids: row.trials.iter().map(|trial| bytes(trial.as_bytes())).collect(),
         position: row.position,
         ..Default::default()
     })
 }
 
 /// The stages of a configuration that ask for it under this seed.
-fn trial_groups(board: &Board, row: &TrialRow) -> Vec<String> {
+fn trial_groups(outline: &Outline, row: &TrialRow) -> Vec<String> {
     let groups = row.stages.iter().map(|stage| *stage as usize);
-    let groups: Vec<usize> = groups.filter(|group| board.plan.seeds(*group).contains(&row.seed)).collect();
-    group_names(&board.record, &groups)
+    let groups: Vec<usize> = groups.filter(|group| outline.plan.seeds(*group).contains(&row.seed)).collect();
+    group_names(&outline.record, &groups)
 }
 
 fn group_names(record: &SweepRecord, groups: &[usize]) -> Vec<String> {
@@ -163,9 +162,9 @@ fn group_names(record: &SweepRecord, groups: &[usize]) -> Vec<String> {
 }
 
 /// A trial of a sweep, with all of its settings.
-pub(super) fn trial(board: &Board, row: &TrialRow) -> Result<v1::TrialSummary, Error> {
-    let spec = board.plan.spec();
-    let question = board.plan.trial(&row.body, row.seed);
+pub(super) fn trial(outline: &Outline, row: &TrialRow) -> Result<v1::TrialSummary, Error> {
+    let spec = outline.plan.spec();
+    let question = outline.plan.trial(&row.body, row.seed);
     let result = row.result.as_ref();
     let outcome = result.map_or(v1::Outcome::Unspecified, |result| convert::outcome_message(result.outcome));
     Ok(v1::TrialSummary {
@@ -177,7 +176,7 @@ pub(super) fn trial(board: &Board, row: &TrialRow) -> Result<v1::TrialSummary, E
         worker: row.worker.clone(),
         outcome: outcome.into(),
         reported: result.and_then(|result| epoch(spec, result)).map(metrics_message),
-        stages: trial_groups(board, row),
+        stages: trial_groups(outline, row),
         failure: row.failure.as_ref().map(|(class, reason)| convert::failure_message(*class, reason)),
         params: row.params,
         settings: flat(&question)?,

@@ -5,7 +5,7 @@ use sweep_scheduler::SweepId;
 
 use crate::convert::{self, Invalid, MAX_NAME_BYTES, MAX_TEXT_BYTES};
 use crate::engine::{Error, Submit};
-use crate::store::record::TrialPage;
+use crate::store::record::{SweepPage, TrialPage};
 
 /// The longest spec, in bytes: as much as its reader reads.
 pub const MAX_SPEC_BYTES: usize = 1024 * 1024;
@@ -14,6 +14,8 @@ pub const MAX_OVERRIDES: usize = 1000;
 /// The most trials of one page.
 pub const MAX_PAGE: u32 = 1000;
 const DEFAULT_PAGE: u32 = 100;
+/// The most sweeps of one page.
+pub(crate) const MAX_SWEEPS: u32 = 100;
 /// The most states of one question; there are fewer.
 const MAX_STATES: usize = 16;
 /// The fewest digits that name a trial.
@@ -63,6 +65,22 @@ pub(crate) fn page(request: v1::ListTrialsRequest) -> Result<TrialPage, Error> {
     let states = request.states.into_iter().map(convert::trial_state).collect::<Result<_, Invalid>>()?;
     let (after, seed) = (page_token(&request.page_token)?, request.seed);
     Ok(TrialPage { after, states, seed, ..TrialPage::first(SweepId(0), limit) })
+}
+
+/// Which sweeps are asked for; and whether it is all of them.
+pub(crate) fn sweep_page(request: &v1::ListSweepsRequest) -> Result<(SweepPage, bool), Invalid> {
+    let limit = match request.page_size {
+        0 => MAX_SWEEPS,
+        size => size.min(MAX_SWEEPS),
+    };
+    let before = match request.page_token.as_str() {
+        "" => None,
+        token => match token.parse() {
+            Ok(number) => Some(SweepId(number)),
+            Err(_) => return convert::invalid("page_token", "not one of ours"),
+        },
+    };
+    Ok((SweepPage { before, ..SweepPage::newest(limit) }, request.page_size == 0))
 }
 
 /// Digits that may name a trial.

@@ -6,9 +6,6 @@ use super::definition as d;
 use super::{Scrape, SweepGauges};
 use crate::engine::{Gauges, PaceGauges, Running};
 
-/// Ranks of a leaderboard that are shown.
-const RANKS: u32 = 10;
-
 pub(super) fn fill(registry: &Registry, scrape: &Scrape) -> Result<(), prometheus::Error> {
     let Scrape { leads, gauges, sweeps, .. } = scrape;
     d::gauge_vec(registry, &d::INFO)?.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1.0);
@@ -109,19 +106,14 @@ fn fill_sweeps(registry: &Registry, sweeps: &[SweepGauges]) -> Result<(), promet
         for (state, count) in &sweep.trials {
             by_state.with_label_values(&[id.as_str(), state]).set(*count as f64);
         }
-        let metric = sweep.board.metric;
-        for row in &sweep.board.rows {
-            let Some(rank) = row.rank.filter(|rank| *rank <= RANKS) else { break };
-            let label = if row.name.is_empty() { &row.label } else { &row.name };
-            let rank_text = rank.to_string();
-            let labels = [id.as_str(), rank_text.as_str(), label.as_str()];
-            if let Some(value) = row.value(metric) {
-                values.with_label_values(&labels).set(value);
-                if rank == 1 {
-                    best.with_label_values(&[id.as_str(), metric.name()]).set(value);
-                }
-            }
-            params.with_label_values(&labels).set(row.params as f64);
+        for placed in &sweep.best {
+            let rank = placed.rank.to_string();
+            let labels = [id.as_str(), rank.as_str(), placed.label.as_str()];
+            values.with_label_values(&labels).set(placed.value);
+            params.with_label_values(&labels).set(placed.params as f64);
+        }
+        if let (Some(metric), Some(first)) = (sweep.objective, sweep.best.first()) {
+            best.with_label_values(&[id.as_str(), metric.name()]).set(first.value);
         }
     }
     Ok(())

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use futures::TryStreamExt;
 use sweep_proto::v1;
 use sweep_scheduler::event::{Instance, Service, Until};
 use sweep_scheduler::{Hold, Lease, SweepId, WorkerName};
@@ -27,6 +28,8 @@ mod offline;
 mod postgres_tests;
 #[path = "../../tests/postgres_server/mod.rs"]
 mod server;
+#[path = "contract_sweeps.rs"]
+mod sweeps;
 #[path = "contract_tokens.rs"]
 mod tokens;
 #[path = "contract_weights.rs"]
@@ -51,12 +54,19 @@ use deletions::{
     thumbnails_go_with_the_last_sweep_that_is_pinned_to_their_data, trials_of_no_sweep_are_found_and_removed,
 };
 use offline::{a_cancel_that_was_interrupted_goes_on, a_sweep_is_cancelled_without_an_engine};
+use sweeps::{
+    a_list_of_sweeps_comes_page_by_page_and_newest_first, configurations_are_found_without_their_trials,
+    the_text_of_a_spec_comes_back_and_goes_with_what_never_began, what_a_sweep_came_to_is_kept_until_it_goes_on,
+    whether_it_answers_is_said_while_every_reader_is_busy,
+};
 use tokens::tokens_come_back_and_stay_when_they_are_revoked;
 use weights::{a_sweep_that_ended_keeps_the_weights_that_it_chose, weights_stay_while_any_sweep_keeps_them};
 
 use super::Store;
 use super::codes::{AttemptState, AuditAction, RoundState, StageState, SweepState};
-use super::record::{AttemptKey, AuditFilter, Predictions, ResultRecord, Submission, TestScore, TrialPage, TrialState};
+use super::record::{
+    AttemptKey, AuditFilter, Predictions, ResultRecord, Submission, SweepPage, TestScore, TrialPage, TrialState,
+};
 use super::sqlite::{Options, SqliteStore};
 use super::write::*;
 
@@ -137,6 +147,11 @@ on_every_backend!(
     a_large_sweep_goes_in_pieces,
     trials_of_no_sweep_are_found_and_removed,
     thumbnails_go_with_the_last_sweep_that_is_pinned_to_their_data,
+    a_list_of_sweeps_comes_page_by_page_and_newest_first,
+    the_text_of_a_spec_comes_back_and_goes_with_what_never_began,
+    what_a_sweep_came_to_is_kept_until_it_goes_on,
+    configurations_are_found_without_their_trials,
+    whether_it_answers_is_said_while_every_reader_is_busy,
 );
 
 const SWEEP: SweepId = SweepId(1);
@@ -340,7 +355,7 @@ fn page(states: Vec<TrialState>) -> TrialPage {
 async fn a_sweep_lives_through_a_reopening(place: &dyn Place) {
     let store = place.open().await;
     store.prepare(&preparation(SWEEP, 0..2)).await.unwrap();
-    assert!(store.sweeps().await.unwrap().is_empty(), "nobody is told before it has begun");
+    assert!(store.sweeps(&SweepPage::newest(9)).await.unwrap().is_empty(), "nobody is told before it has begun");
     let session = Commit { last_session: Some(41), ..begin(SWEEP) };
     store.commit(&session).await.unwrap();
     let before = store.sweep(SWEEP).await.unwrap().unwrap();
@@ -435,7 +450,7 @@ async fn a_live_attempt_comes_back_with_its_points(place: &dyn Place) {
     assert_eq!(round.live.as_ref().unwrap().lease, lease(1));
     let running = store.trials(&page(vec![TrialState::Running])).await.unwrap();
     assert_eq!(running.iter().map(|row| row.seed).collect::<Vec<_>>(), [1]);
-    assert!(store.replicates(SWEEP).await.unwrap()[1].running);
+    assert!(store.replicates(SWEEP).try_collect::<Vec<_>>().await.unwrap()[1].running);
 }
 
 async fn large_batches_are_whole(place: &dyn Place) {
@@ -456,7 +471,7 @@ async fn large_batches_are_whole(place: &dyn Place) {
         commit.rounds_ended.extend(end.rounds_ended);
     }
     store.commit(&commit).await.unwrap();
-    let replicates = store.replicates(SWEEP).await.unwrap();
+    let replicates: Vec<_> = store.replicates(SWEEP).try_collect().await.unwrap();
     assert_eq!(replicates.len(), many as usize);
     assert!(replicates.iter().all(|replicate| replicate.result.as_ref() == Some(&result())));
     for seed in [0, 511, 512, many - 1] {

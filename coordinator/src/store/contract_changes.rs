@@ -1,6 +1,8 @@
 //! What every backend must remember of what comes afterwards: what people change, what is taken up again, what failed before,
 //! where a result comes from, and the audit log.
 
+use futures::TryStreamExt;
+
 use super::*;
 
 fn ended(seed: u64, key: i64, state: AttemptState, failure: Option<(FailureClass, String)>) -> Commit {
@@ -186,7 +188,7 @@ pub(super) async fn where_a_result_comes_from_and_what_was_made_of_the_test_part
     }
     let rows = store.trials(&page(Vec::new())).await.unwrap();
     assert_eq!(rows[0].result.as_ref(), Some(&expected.result));
-    let replicates = store.replicates(SWEEP).await.unwrap();
+    let replicates = store.replicates(SWEEP).try_collect::<Vec<_>>().await.unwrap();
     assert_eq!(replicates[0].result.as_ref(), Some(&expected.result));
     let other = replicates[1].result.as_ref().unwrap();
     assert_eq!((&other.provenance.origin, other.test), (&Origin::default(), None), "an older worker says nothing");
@@ -197,7 +199,7 @@ pub(super) async fn where_a_result_comes_from_and_what_was_made_of_the_test_part
     assert_eq!(store.test_predictions(AttemptKey(2)).await.unwrap(), None);
     let submission = store.sweep(SWEEP).await.unwrap().unwrap().submission;
     assert_eq!(submission, submitted);
-    assert_eq!(store.sweeps().await.unwrap()[0].submission, submission);
+    assert_eq!(store.sweeps(&SweepPage::newest(1)).await.unwrap()[0].submission, submission);
     assert!(store.load().await.unwrap().snapshot.sweeps[0].sweep.fresh);
 }
 

@@ -21,7 +21,8 @@ pub(crate) const ROWS: u32 = 5_000;
 pub(crate) const BY_ATTEMPT: &[&str] =
     &["points", "predictions", "pauses", "validations", "origins", "tests", "results"];
 /// What a sweep alone has, and goes with its row.
-pub(crate) const BY_SWEEP: &[&str] = &["submissions", "stages", "holds", "weight_choices", "weights_kept"];
+pub(crate) const BY_SWEEP: &[&str] =
+    &["submissions", "stages", "holds", "weight_choices", "weights_kept", "specs", "summaries"];
 /// What a sweep alone has, and of which there may be much.
 pub(crate) const LARGE_BY_SWEEP: &[(&str, &str)] =
     &[("stage_configurations", "configuration"), ("configurations", "position")];

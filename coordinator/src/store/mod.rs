@@ -14,10 +14,12 @@ pub mod deletions;
 pub mod leadership;
 pub mod location;
 pub mod observed;
+pub(crate) mod packed;
 pub mod postgres;
 pub mod record;
 pub mod seal;
 pub mod sqlite;
+pub mod summary;
 pub mod tokens;
 pub mod weights;
 pub mod write;
@@ -27,6 +29,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use futures::stream::BoxStream;
 use sqlx::error::DatabaseError;
 use sweep_proto::v1;
 use sweep_scheduler::event::History;
@@ -41,10 +44,12 @@ use observed::Observed;
 use postgres::durability::Safety;
 use postgres::leader::Candidate;
 use record::{
-    ArtifactRecord, AttemptKey, AttemptRecord, AuditFilter, ConfigurationRecord, LiveSweep, Loaded, Point, Repeat,
-    Replicate, ResultRecord, SweepRecord, TrialPage, TrialRecord, TrialRow, WorkerRecord,
+    ArtifactRecord, AttemptKey, AttemptRecord, AuditFilter, ConfigurationRecord, ConfigurationTitle, LiveSweep, Loaded,
+    Point, Repeat, Replicate, ResultRecord, SweepPage, SweepRecord, SweepTitle, TrialPage, TrialRecord, TrialRow,
+    WorkerRecord,
 };
 use sqlite::{Options, SqliteStore};
+use summary::Summary;
 use tokens::Tokens;
 use weights::{Settled, Settlement};
 use write::{AuditRow, Commit, Preparation};
@@ -332,11 +337,23 @@ pub trait Store: Tokens + Deletions {
     /// The classes of a data set with this content, in its order; none where nobody has described it.
     async fn classes(&self, dataset_key: Digest, content: Digest) -> Result<Vec<String>, Error>;
 
-    /// Every sweep that has begun, newest first.
-    async fn sweeps(&self) -> Result<Vec<SweepRecord>, Error>;
+    /// Some of the sweeps that have begun, newest first. No spec is read.
+    async fn sweeps(&self, page: &SweepPage) -> Result<Vec<SweepRecord>, Error>;
 
-    /// A sweep that has begun.
+    /// Every sweep that has begun, newest first, with what a person finds it by.
+    async fn sweep_titles(&self) -> Result<Vec<SweepTitle>, Error>;
+
+    /// A sweep that has begun. Its spec is not read.
     async fn sweep(&self, id: SweepId) -> Result<Option<SweepRecord>, Error>;
+
+    /// The text of a sweep's spec.
+    async fn spec(&self, sweep: SweepId) -> Result<Option<Vec<u8>>, Error>;
+
+    /// What was kept of a sweep when it ended; nothing if it has gone on since.
+    async fn summary(&self, sweep: &SweepRecord) -> Result<Option<Summary>, Error>;
+
+    /// Keeps what a sweep that has ended came to. Of one that has gone on meanwhile nothing is kept.
+    async fn keep_summary(&self, sweep: &SweepRecord, summary: &Summary) -> Result<(), Error>;
 
     /// The newest sweep of this name.
     async fn sweep_named(&self, name: &str) -> Result<Option<SweepId>, Error>;
@@ -347,8 +364,18 @@ pub trait Store: Tokens + Deletions {
     /// The configurations of a sweep's opened stages, in the order of the spec.
     async fn configurations(&self, sweep: SweepId) -> Result<Vec<ConfigurationRecord>, Error>;
 
-    /// The trials of a sweep's opened stages with their results, in the order of the spec.
-    async fn replicates(&self, sweep: SweepId) -> Result<Vec<Replicate>, Error>;
+    /// One configuration of a sweep.
+    async fn configuration(&self, sweep: SweepId, position: u32) -> Result<Option<ConfigurationRecord>, Error>;
+
+    /// What a sweep's configurations are called, in the order of the spec.
+    async fn configuration_titles(&self, sweep: SweepId) -> Result<Vec<ConfigurationTitle>, Error>;
+
+    /// Which configurations belong to which stages: configuration and stage, in this order.
+    async fn memberships(&self, sweep: SweepId) -> Result<Vec<(u32, u32)>, Error>;
+
+    /// The trials of a sweep's opened stages with their results, in the order of the spec, one after the other: there may be
+    /// a million, so they are never held together.
+    fn replicates(&self, sweep: SweepId) -> BoxStream<'_, Result<Replicate, Error>>;
 
     /// A page of a sweep's trials, in the order of the spec.
     async fn trials(&self, page: &TrialPage) -> Result<Vec<TrialRow>, Error>;

@@ -1,5 +1,6 @@
 //! What is read.
 
+use sweep_analysis::find::Title;
 pub use sweep_analysis::study::TestScore;
 use sweep_proto::v1;
 use sweep_scheduler::snapshot::Snapshot;
@@ -44,6 +45,8 @@ pub struct Loaded {
 pub struct LiveSweep {
     /// What was submitted.
     pub record: SweepRecord,
+    /// Its spec, as text.
+    pub spec: Vec<u8>,
     /// Its configurations.
     pub configurations: Vec<ConfigurationRecord>,
     /// Its trials: id, configuration, seed.
@@ -73,15 +76,13 @@ pub struct LiveAttempt {
     pub ended_ms: i64,
 }
 
-/// A sweep that has begun.
+/// A sweep that has begun, without the text of its spec: `Store::spec` has that.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SweepRecord {
     /// Its number.
     pub id: SweepId,
     /// For people.
     pub name: String,
-    /// The YAML text.
-    pub spec: Vec<u8>,
     /// Applied to the spec before it is read.
     pub overrides: Vec<(String, String)>,
     /// Of the spec with its overrides.
@@ -112,6 +113,37 @@ pub struct SweepRecord {
     pub stages: Vec<StageRecord>,
     /// How it was submitted; of an earlier release's sweeps nothing is known.
     pub submission: Submission,
+}
+
+/// Which sweeps of the list, newest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SweepPage {
+    /// Only those with lower numbers.
+    pub before: Option<SweepId>,
+    /// At most so many.
+    pub limit: u32,
+    /// Only those that run, or only those that have ended.
+    pub running: Option<bool>,
+}
+
+impl SweepPage {
+    /// The newest so many.
+    pub fn newest(limit: u32) -> Self {
+        Self { before: None, limit, running: None }
+    }
+}
+
+/// A sweep as a person finds it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SweepTitle {
+    /// Its number.
+    pub id: SweepId,
+    /// Where it stands.
+    pub state: SweepState,
+    /// Its name.
+    pub name: String,
+    /// Who submitted it, if that was said.
+    pub submitter: String,
 }
 
 /// A stage.
@@ -158,11 +190,33 @@ pub struct ConfigurationRecord {
     pub stages: Vec<u32>,
 }
 
+/// What a configuration is called.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigurationTitle {
+    /// Its place in the spec.
+    pub position: u32,
+    /// Of an entry of `extra`, else empty.
+    pub name: String,
+    /// What differs from the baseline.
+    pub label: String,
+    /// It is the baseline.
+    pub baseline: bool,
+}
+
+impl ConfigurationTitle {
+    /// As it is looked for.
+    pub fn as_title(&self) -> Title<'_> {
+        Title { position: self.position, name: &self.name, label: &self.label, baseline: self.baseline }
+    }
+}
+
 /// A configuration under one seed, with what came of it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Replicate {
     /// The configuration's place in the spec.
     pub configuration: u32,
+    /// The parameters of its network, as planned.
+    pub params: u64,
     /// The seed.
     pub seed: u64,
     /// The trial.
@@ -261,6 +315,16 @@ impl TrialPage {
     /// The first trials of a sweep, at most so many.
     pub fn first(sweep: SweepId, limit: u32) -> Self {
         Self { sweep, after: None, limit, states: Vec::new(), configuration: None, seed: None }
+    }
+
+    /// The configuration and the seed that it goes on after, as the tables have them. Of one configuration, nothing before it
+    /// is looked at.
+    pub(crate) fn start(&self) -> (i64, i64) {
+        let after = self.after.map_or((-1, 0), |(configuration, seed)| (i64::from(configuration), seed as i64));
+        match self.configuration {
+            Some(configuration) => after.max((i64::from(configuration) - 1, i64::MAX)),
+            None => after,
+        }
     }
 }
 

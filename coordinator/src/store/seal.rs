@@ -204,6 +204,8 @@ pub const TABLES: &[Table] = &[
     },
     Table { name: "weight_choices", key: &["sweep"], groups: &[whole(&["ended_ms", "settled"])] },
     Table { name: "weights_kept", key: &["sweep", "configuration"], groups: &[whole(&[])] },
+    Table { name: "specs", key: &["sweep"], groups: &[whole(&["body"])] },
+    Table { name: "summaries", key: &["sweep"], groups: &[whole(&["ended_ms", "body"])] },
     Table {
         name: "deletions",
         key: &["sweep"],
@@ -226,6 +228,7 @@ pub fn since(table: &str) -> i64 {
         "pauses" => 7,
         "names" => 8,
         "holds" => 9,
+        "specs" | "summaries" => 10,
         "deletions" => 12,
         _ => 1,
     }

@@ -59,16 +59,14 @@ impl Desk {
     }
 
     /// Sweeps with numbers below `before`, the newest first.
-    pub(crate) async fn sweeps(&self, before: Option<u64>, limit: usize) -> Result<shapes::SweepPage, Problem> {
-        let records = self.people.engine.store().sweeps().await?;
-        let mut rest = records.iter().filter(|record| before.is_none_or(|before| record.id.0 < before));
-        let mut sweeps: Vec<shapes::Sweep> = Vec::new();
-        for record in rest.by_ref().take(limit) {
-            sweeps.push(self.people.status(record.id).await?.into());
-        }
-        let more = rest.next().is_some();
-        let next = sweeps.last().filter(|_| more).map(|last| last.id.to_string());
-        Ok(shapes::SweepPage { sweeps, next })
+    pub(crate) async fn sweeps(&self, before: Option<u64>, limit: u32) -> Result<shapes::SweepPage, Problem> {
+        let request = v1::ListSweepsRequest {
+            page_size: limit,
+            page_token: before.map(|before| before.to_string()).unwrap_or_default(),
+        };
+        let found = self.people.sweeps(&request).await?;
+        let next = Some(found.next_page_token).filter(|token| !token.is_empty());
+        Ok(shapes::SweepPage { sweeps: found.sweeps.into_iter().map(shapes::Sweep::from).collect(), next })
     }
 
     /// A sweep by its number, or the newest of a name.
@@ -158,12 +156,12 @@ impl Desk {
 
     /// A trial's epochs.
     pub(crate) async fn curve(&self, trial: &str) -> Result<shapes::Curve, Problem> {
-        let (_, row, board) = self.people.trial_row(trial).await?;
+        let (_, row, outline) = self.people.trial_row(trial).await?;
         let points = match row.newest {
             Some((_, key)) => self.people.engine.store().points(key).await?,
             None => Vec::new(),
         };
-        let summary: shapes::Summary = self.people.summary(&board, &row)?.into();
+        let summary: shapes::Summary = self.people.summary(&outline, &row)?.into();
         let metrics = |point: crate::store::record::Point| convert::metrics_message(&point.metrics).into();
         Ok(shapes::Curve {
             trial_id: summary.trial_id,

@@ -9,6 +9,7 @@ mod pages;
 pub(crate) mod problem;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{RawQuery, State};
@@ -22,13 +23,16 @@ use crate::access;
 use crate::engine::{Error, Handle, Trouble};
 use crate::leading::Standing;
 use crate::metrics::{Metrics, Places, Room, Scrape, SweepGauges};
-use crate::store::codes::SweepState;
 use crate::store::leadership::Waiting;
+use crate::store::record::{SweepPage, SweepRecord};
 use desk::Desk;
 use problem::Problem;
 
 /// Sweeps whose progress and leaderboard are shown: those that run and the newest that have ended, at most so many.
-const SHOWN_SWEEPS: usize = 10;
+const SHOWN_SWEEPS: u32 = 10;
+
+/// How long the store may take to say that it is there. Probes wait no longer than some seconds.
+const READY_WITHIN: Duration = Duration::from_secs(2);
 
 /// What the pages need.
 #[derive(Clone)]
@@ -95,13 +99,13 @@ async fn readyz(State(web): State<Web>, RawQuery(query): RawQuery) -> impl IntoR
     if !*engine.ready().borrow() {
         return (StatusCode::SERVICE_UNAVAILABLE, "the engine is reading the store\n");
     }
-    match engine.store().check().await {
-        Ok(()) => (StatusCode::OK, "ready\n"),
-        Err(error) => {
-            warn!(error = %crate::chain(&error), "the store does not answer");
-            (StatusCode::SERVICE_UNAVAILABLE, "the store does not answer\n")
-        }
+    // The store keeps a connection for this, so that it waits behind no other question.
+    match tokio::time::timeout(READY_WITHIN, engine.store().check()).await {
+        Ok(Ok(())) => return (StatusCode::OK, "ready\n"),
+        Ok(Err(error)) => warn!(error = %crate::chain(&error), "the store does not answer"),
+        Err(_) => warn!(seconds = READY_WITHIN.as_secs(), "the store does not answer in time"),
     }
+    (StatusCode::SERVICE_UNAVAILABLE, "the store does not answer\n")
 }
 
 async fn metrics(State(web): State<Web>) -> impl IntoResponse {
@@ -115,6 +119,18 @@ async fn metrics(State(web): State<Web>) -> impl IntoResponse {
     }
 }
 
+/// The sweeps that run and the newest that have ended, at most `SHOWN_SWEEPS`.
+async fn shown(engine: &Handle) -> Result<Vec<SweepRecord>, Error> {
+    let running = SweepPage { running: Some(true), ..SweepPage::newest(SHOWN_SWEEPS) };
+    let mut records = engine.store().sweeps(&running).await?;
+    let left = SHOWN_SWEEPS.saturating_sub(u32::try_from(records.len()).unwrap_or(SHOWN_SWEEPS));
+    if left > 0 {
+        let ended = SweepPage { running: Some(false), ..SweepPage::newest(left) };
+        records.extend(engine.store().sweeps(&ended).await?);
+    }
+    Ok(records)
+}
+
 async fn scrape(web: &Web) -> Result<String, Error> {
     let failed = |error: prometheus::Error| Error::Internal(error.to_string());
     // A standby counts nothing: what it knew is another one's by now.
@@ -124,14 +140,11 @@ async fn scrape(web: &Web) -> Result<String, Error> {
     };
     let (gauges, paces) = (engine.gauges().await?, engine.paces().await?);
     let mut sweeps = Vec::new();
-    let records = engine.store().sweeps().await?;
-    let running = |state| state == SweepState::Running;
-    let ended = records.iter().filter(|record| !running(record.state));
-    let shown = records.iter().filter(|record| running(record.state)).chain(ended).take(SHOWN_SWEEPS);
-    for record in shown {
-        let board = engine.board(record.id, false).await?;
+    for record in shown(&engine).await? {
         let live = gauges.sweeps.iter().find(|(id, ..)| *id == record.id);
-        let (counts, to_come) = live.map_or_else(|| (board.counts(), 0), |(_, _, counts, to_come)| (*counts, *to_come));
+        let live = live.map(|(_, _, counts, to_come)| (*counts, *to_come));
+        let summary = engine.summary_soon(&record, live.map(|(counts, _)| counts)).await?;
+        let (counts, to_come) = live.or(summary.as_ref().map(|summary| (summary.counts(), 0))).unwrap_or_default();
         let ended = counts.succeeded + counts.failed + counts.cancelled;
         let all = ended + counts.queued + counts.running + to_come;
         sweeps.push(SweepGauges {
@@ -146,7 +159,8 @@ async fn scrape(web: &Web) -> Result<String, Error> {
                 ("cancelled", counts.cancelled),
             ],
             progress: if all == 0 { 1.0 } else { ended as f64 / all as f64 },
-            board: board.board.clone(),
+            objective: summary.as_ref().and_then(|summary| summary.asked.objective()),
+            best: summary.map(|summary| summary.best.clone()).unwrap_or_default(),
         });
     }
     let store_bytes = Some(engine.store().size_bytes().await?);

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use futures::TryStreamExt;
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePool};
 use sweep_coordinator::store::Store;
 use sweep_coordinator::store::check::check;
@@ -81,7 +82,11 @@ async fn a_deletion_that_is_killed_goes_on_and_takes_nothing_that_another_sweep_
         assert!(store.sweep(DELETED).await.unwrap().is_none(), "kill {kills}, seed {seed}");
         assert_eq!(store.points(AttemptKey(1)).await.unwrap().len(), 3, "kill {kills}, seed {seed}");
         assert!(store.result(AttemptKey(1)).await.unwrap().is_some(), "kill {kills}, seed {seed}");
-        assert_eq!(store.replicates(SWEEP).await.unwrap().len(), 6, "kill {kills}, seed {seed}");
+        assert_eq!(
+            store.replicates(SWEEP).try_collect::<Vec<_>>().await.unwrap().len(),
+            6,
+            "kill {kills}, seed {seed}"
+        );
         store.close().await;
         drop(store);
         if gone {

@@ -1,10 +1,11 @@
 //! Cells, pages and log ends that are not what was written: never a panic, always either a name for it or a start.
 
+use futures::TryStreamExt;
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePool};
 use sqlx::{AssertSqlSafe, Row};
 use sweep_coordinator::store::check::check;
 use sweep_coordinator::store::codes::AuditAction;
-use sweep_coordinator::store::record::{AttemptKey, AuditFilter};
+use sweep_coordinator::store::record::{AttemptKey, AuditFilter, SweepPage};
 use sweep_coordinator::store::seal::TABLES;
 use sweep_coordinator::store::sqlite::SqliteStore;
 use sweep_coordinator::store::write::{Commit, Preparation};
@@ -189,8 +190,9 @@ async fn a_changed_cell_is_found_and_a_store_without_it_starts() {
         let loaded = store.load().await;
         let loaded = loaded.unwrap_or_else(|error| panic!("seed {seed}: {text}: {error}"));
         assert!(loaded.sweeps.len() <= 1);
-        for sweep in store.sweeps().await.unwrap() {
-            store.replicates(sweep.id).await.unwrap();
+        for sweep in store.sweeps(&SweepPage::newest(9)).await.unwrap() {
+            store.replicates(sweep.id).try_collect::<Vec<_>>().await.unwrap();
+            store.spec(sweep.id).await.unwrap().unwrap();
         }
         let filter = AuditFilter { limit: 1_000, ..AuditFilter::default() };
         let said = store.audit(&filter).await.unwrap();

@@ -3,10 +3,11 @@
 
 use std::path::Path;
 
+use futures::TryStreamExt;
 use sweep_coordinator::store::Store;
 use sweep_coordinator::store::check::check;
 use sweep_coordinator::store::codes::{AttemptState, RoundState, StageState, SweepState};
-use sweep_coordinator::store::record::{AttemptKey, AuditFilter, TrialPage};
+use sweep_coordinator::store::record::{AttemptKey, AuditFilter, SweepPage, TrialPage};
 use sweep_coordinator::store::write::Commit;
 use sweep_scheduler::{Scheduler, SweepId, Timestamp};
 
@@ -47,7 +48,10 @@ async fn a_store_of_the_first_release_opens_and_is_whole() {
     let (scheduler, _) = Scheduler::restore(config, Timestamp(0), loaded.snapshot);
     scheduler.check_invariants().unwrap();
 
-    let replicates = store.replicates(SweepId(1)).await.unwrap();
+    let replicates: Vec<_> = store.replicates(SweepId(1)).try_collect().await.unwrap();
+    let spec = store.spec(SweepId(1)).await.unwrap().unwrap();
+    assert!(String::from_utf8(spec).unwrap().contains("name: old"), "its text stays in its own row");
+    assert_eq!(store.sweeps(&SweepPage::newest(9)).await.unwrap(), [store.sweep(SweepId(1)).await.unwrap().unwrap()]);
     assert_eq!(replicates.iter().filter(|found| found.state == Some(RoundState::Succeeded)).count(), 5);
     assert_eq!(replicates.iter().filter(|found| found.result.is_some()).count(), 5);
     let configurations = store.configurations(SweepId(1)).await.unwrap();

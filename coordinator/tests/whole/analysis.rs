@@ -113,8 +113,9 @@ async fn any_two_are_compared_by_name_label_place_or_trial() {
     let one = found.comparison.as_ref().unwrap();
     assert_eq!((one.configuration.as_str(), one.reference_configuration.as_str()), ("wide", "baseline"));
     assert_eq!((one.verdict(), found.family), (v1::Verdict::Helps, 6));
-    let trial = &found.configuration.as_ref().unwrap().trial_ids[3];
-    let digits: String = trial.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+    let request = v1::ListTrialsRequest { sweep: reference(sweep), configuration: "wide".into(), ..Default::default() };
+    let trials = env.sweeps().await.list_trials(request).await.unwrap().into_inner().trials;
+    let digits: String = trials[3].trial_id.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
     let found = compare(&env, sweep, [&digits, "filters=16"]).await.unwrap();
     assert_eq!((found.comparison.unwrap().configuration.as_str(), found.family), ("wide", 7));
     assert!(found.notes.iter().any(|note| note.contains("beside the sweep's own 6")));

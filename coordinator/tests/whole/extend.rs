@@ -75,7 +75,7 @@ async fn what_would_be_lost_is_named_and_refused() {
     let wrong = extend(&env, sweep, &[("seeds", "0")]).await.unwrap_err();
     assert!(wrong.message().contains("seeds: expected"), "{}", wrong.message());
     assert_eq!(extend(&env, 9, &[("seeds", "3")]).await.unwrap_err().code(), tonic::Code::NotFound);
-    let listed = env.sweeps().await.list_sweeps(v1::ListSweepsRequest {}).await.unwrap().into_inner();
+    let listed = env.sweeps().await.list_sweeps(v1::ListSweepsRequest::default()).await.unwrap().into_inner();
     assert_eq!(listed.sweeps.len(), 1, "nothing was made");
 }
 

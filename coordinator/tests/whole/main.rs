@@ -38,6 +38,8 @@ mod people;
 #[cfg(test)]
 mod pools;
 #[cfg(test)]
+mod questions;
+#[cfg(test)]
 mod reports;
 #[cfg(test)]
 mod seeds;

@@ -10,7 +10,7 @@ use sweep_proto::v1::finish_request::Ending;
 use crate::env::{Answer, Env, SPEC, STEP, by_filters, key, reference, result, short_lease};
 
 /// A spec's fault for one configuration, in one of its seeds.
-fn one_fails() -> Answer {
+pub(crate) fn one_fails() -> Answer {
     Arc::new(|settings| match (settings["configuration.filters"].as_str(), settings["seed"].as_str()) {
         ("16", "0") => Ending::Failure(v1::Failure { class: v1::FailureClass::Spec.into(), reason: "meant".into() }),
         _ => by_filters()(settings),

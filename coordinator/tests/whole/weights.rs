@@ -70,9 +70,9 @@ async fn chosen(env: &Env, sweep: u64) -> v1::ListArtifactsResponse {
 
 /// The trials of a configuration.
 async fn trials(env: &Env, sweep: u64, name: &str) -> Vec<Vec<u8>> {
-    let rows = env.leaderboard(sweep).await.rows;
-    let row = rows.into_iter().find(|row| row.name == name || row.configuration == name).unwrap();
-    let mut trials: Vec<Vec<u8>> = row.trial_ids.into_iter().map(|trial| trial.to_vec()).collect();
+    let request = v1::ListTrialsRequest { sweep: reference(sweep), configuration: name.into(), ..Default::default() };
+    let rows = env.sweeps().await.list_trials(request).await.unwrap().into_inner().trials;
+    let mut trials: Vec<Vec<u8>> = rows.into_iter().map(|row| row.trial_id.to_vec()).collect();
     trials.sort();
     trials
 }

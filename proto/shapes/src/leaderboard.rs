@@ -5,7 +5,6 @@ use sweep_proto::v1;
 use utoipa::ToSchema;
 
 use crate::sweep::some_text;
-use crate::text::hex;
 use crate::{Comparison, Counts, Noise, Settings, Sweep, settings};
 use crate::{Incomplete, expect};
 
@@ -56,7 +55,6 @@ pub struct Row {
     pub remark: Option<String>,
     #[schema(value_type = Object)]
     pub settings: Settings,
-    pub trial_ids: Vec<String>,
     /// Against the starting point of its stage.
     pub comparison: Option<Comparison>,
     /// Nothing is at least as good in the metric, parameters, FLOPs and seconds, and better in one.
@@ -88,7 +86,6 @@ impl From<v1::LeaderboardRow> for Row {
             counts: row.counts.unwrap_or_default().into(),
             remark: some_text(row.remark),
             settings: settings(row.settings),
-            trial_ids: row.trial_ids.iter().map(|id| hex(id)).collect(),
             comparison: row.comparison.map(Comparison::from),
             on_front: row.on_front,
             front_share: row.front_share,

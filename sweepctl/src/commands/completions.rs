@@ -23,6 +23,8 @@ const VARIABLE: &str = "SWEEPCTL_COMPLETE";
 const PATIENCE: Duration = Duration::from_millis(800);
 /// Newest sweeps that are offered.
 const MOST: usize = 200;
+/// Sweeps that are asked for: the newest.
+const NEWEST: u32 = 100;
 
 #[derive(Debug, Args)]
 #[command(
@@ -93,7 +95,12 @@ fn with_names(command: Command) -> Command {
 
 fn sweeps() -> Vec<CompletionCandidate> {
     let found = ask(async |mut client| {
-        let sweeps = client.list_sweeps(ListSweepsRequest {}).await.ok()?.into_inner().sweeps;
+        let sweeps = client
+            .list_sweeps(ListSweepsRequest { page_size: NEWEST, ..Default::default() })
+            .await
+            .ok()?
+            .into_inner()
+            .sweeps;
         Some(sweeps.into_iter().take(MOST).map(|sweep| (sweep.id, sweep.name)).collect::<Vec<_>>())
     });
     let mut seen = HashSet::new();

@@ -2,7 +2,6 @@
 
 use clap::Args;
 use serde::Serialize;
-use sweep_proto::v1::ListSweepsRequest;
 use sweep_shapes::Sweep;
 use sweep_shapes::text::{ago, count};
 
@@ -23,8 +22,7 @@ struct Answer {
 
 pub(crate) async fn run(context: &Context) -> Result<Exit, Failure> {
     let mut client = client::connect(&context.coordinator).await?;
-    let answer = client.list_sweeps(ListSweepsRequest {}).await?.into_inner();
-    let sweeps: Vec<Sweep> = answer.sweeps.into_iter().map(Sweep::from).collect();
+    let sweeps: Vec<Sweep> = client::sweeps(&mut client).await?.into_iter().map(Sweep::from).collect();
     if context.output.is_json() {
         context.output.json(&Answer { sweeps })?;
     } else if sweeps.is_empty() {

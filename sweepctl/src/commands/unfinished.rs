@@ -3,9 +3,7 @@
 
 use dialoguer::Select;
 use dialoguer::theme::{ColorfulTheme, SimpleTheme, Theme};
-use sweep_proto::v1::{
-    CancelSweepRequest, GetSweepRequest, ListSweepsRequest, PauseSweepRequest, SweepState, SweepStatus,
-};
+use sweep_proto::v1::{CancelSweepRequest, GetSweepRequest, PauseSweepRequest, SweepState, SweepStatus};
 use sweep_shapes::Sweep;
 use sweep_shapes::text::{count, escape};
 use sweep_spec::Digest;
@@ -79,7 +77,7 @@ pub(crate) async fn settle(
 
 /// The unfinished sweeps, oldest first, without the one that is trained.
 async fn others(client: &mut Client, own: &Own) -> Result<Vec<SweepStatus>, Failure> {
-    let sweeps = client.list_sweeps(ListSweepsRequest {}).await?.into_inner().sweeps;
+    let sweeps = client::sweeps(client).await?;
     let mut open: Vec<SweepStatus> = sweeps.into_iter().filter(|sweep| sweep.state() == SweepState::Running).collect();
     open.sort_by_key(|sweep| sweep.id);
     let own = match own {

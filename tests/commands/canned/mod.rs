@@ -104,7 +104,7 @@ impl SweepService for Canned {
 
     async fn list_sweeps(&self, _: Request<ListSweepsRequest>) -> Answer<ListSweepsResponse> {
         let sweeps = ["4", "3"].into_iter().map(|text| sweep(Some(SweepReference { text: text.into() })));
-        Ok(Response::new(ListSweepsResponse { sweeps: sweeps.collect::<Result<_, _>>()? }))
+        Ok(Response::new(ListSweepsResponse { sweeps: sweeps.collect::<Result<_, _>>()?, ..Default::default() }))
     }
 
     async fn get_sweep(&self, request: Request<GetSweepRequest>) -> Answer<GetSweepResponse> {

@@ -28,9 +28,9 @@ impl Extent {
 /// Why the two were not trained alike, if they were not: digests are held against each other under each seed.
 pub(super) fn unequal(one: &Series<'_>, other: &Series<'_>) -> Option<String> {
     for (seed, one, other) in answers(one, other) {
-        let what = if one.provenance.data_digest != other.provenance.data_digest {
+        let what = if one.made.data_digest != other.made.data_digest {
             "data"
-        } else if one.provenance.split_digest != other.provenance.split_digest {
+        } else if one.made.split_digest != other.made.split_digest {
             "splits"
         } else {
             continue;
@@ -159,7 +159,7 @@ fn obstacles(one: &Series<'_>, other: &Series<'_>) -> Option<String> {
 /// That the two were trained on different kinds of device, if they were.
 fn devices(one: &Series<'_>, other: &Series<'_>) -> Option<String> {
     let kind = |answer: &Answer| {
-        let made = &answer.provenance;
+        let made = &answer.made;
         let device = made.device.split(':').next().unwrap_or_default().to_owned();
         (device, made.instruction_set.clone())
     };

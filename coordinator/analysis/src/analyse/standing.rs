@@ -73,7 +73,7 @@ fn fronts(context: &Context<'_>, board: &Leaderboard, notes: &mut Vec<String>) -
 /// A configuration's replicates in each objective, in the order of their seeds.
 fn replicates(context: &Context<'_>, row: &Row) -> Vec<Vec<f64>> {
     let values = context.series(row.position).map(|series| series.values.as_slice()).unwrap_or_default();
-    let seconds = |answer: &crate::study::Answer| answer.provenance.seconds;
+    let seconds = |answer: &crate::study::Answer| answer.seconds;
     vec![
         values.iter().map(|of| of.1).collect(),
         vec![row.params as f64],

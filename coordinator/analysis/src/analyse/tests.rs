@@ -1,5 +1,7 @@
 //! The rules of verdicts, one by one, on studies made by hand.
 
+use std::sync::Arc;
+
 use sweep_spec::Digest;
 
 use super::*;
@@ -130,7 +132,8 @@ fn a_reference_that_cannot_be_tested_leaves_everything_open_and_is_named() {
 fn unequal_data_and_splits_are_refused_within_a_seed() {
     let mut study = clear(8);
     let made = |study: &mut Study, place: usize| {
-        study.subjects[1].replicates[place].answer.as_mut().unwrap().provenance.split_digest = Digest::of(b"another");
+        Arc::make_mut(&mut study.subjects[1].replicates[place].answer.as_mut().unwrap().made).split_digest =
+            Digest::of(b"another");
     };
     made(&mut study, 4);
     let analysis = plain(&study);
@@ -141,10 +144,11 @@ fn unequal_data_and_splits_are_refused_within_a_seed() {
     assert_eq!(refused.to_string(), reason);
     // The same split of its own for all configurations under that seed.
     for subject in &mut study.subjects {
-        subject.replicates[4].answer.as_mut().unwrap().provenance.split_digest = Digest::of(b"another");
+        Arc::make_mut(&mut subject.replicates[4].answer.as_mut().unwrap().made).split_digest = Digest::of(b"another");
     }
     assert_eq!(plain(&study).comparisons[0].verdict, Verdict::Helps);
-    study.subjects[1].replicates[4].answer.as_mut().unwrap().provenance.data_digest = Digest::of(b"other images");
+    Arc::make_mut(&mut study.subjects[1].replicates[4].answer.as_mut().unwrap().made).data_digest =
+        Digest::of(b"other images");
     assert!(
         compare(&study, &Request::default(), 1, 0).unwrap_err().to_string().contains("different data under seed 4")
     );
@@ -389,7 +393,7 @@ fn what_is_under_way_counts_in_the_family_so_that_no_verdict_falls_when_it_arriv
 #[test]
 fn other_devices_are_remarked() {
     let mut study = clear(8);
-    study.subjects[1].replicates[2].answer.as_mut().unwrap().provenance.device = "cuda:1".into();
+    Arc::make_mut(&mut study.subjects[1].replicates[2].answer.as_mut().unwrap().made).device = "cuda:1".into();
     let one = &plain(&study).comparisons[0];
     assert_eq!(one.remark, "trained on different devices (cuda avx2, cpu avx2 under seed 2)");
     assert_eq!(one.verdict, Verdict::Helps);

@@ -2,8 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use sweep_analysis::study::Subject;
-use sweep_spec::trainer::Provenance;
+use sweep_analysis::study::{Answer, Made, Subject};
 
 use super::{number, plural};
 use crate::view::View;
@@ -23,7 +22,7 @@ pub(crate) fn lines(view: &View<'_>) -> Vec<(String, String)> {
     ];
     let trials = || view.study.subjects.iter().flat_map(|subject| subject.replicates.iter());
     let reused = trials().filter(|replicate| replicate.reused).count();
-    let seconds: f64 = made(view).map(|made| made.seconds).filter(|seconds| seconds.is_finite()).sum();
+    let seconds: f64 = answers(view).map(|answer| answer.seconds).filter(|seconds| seconds.is_finite()).sum();
     lines.push((
         "Trials".to_owned(),
         format!(
@@ -35,7 +34,7 @@ pub(crate) fn lines(view: &View<'_>) -> Vec<(String, String)> {
     ));
     lines.push(("Data".to_owned(), counted(view, |made| made.data_digest.to_string())));
     lines.push(("Split".to_owned(), counted(view, |made| made.split_digest.to_string())));
-    let device = |made: &Provenance| {
+    let device = |made: &Made| {
         let threads =
             if made.threads > 0 { format!(", {}", plural(made.threads as usize, "thread")) } else { String::new() };
         format!("{} ({}, {}{threads})", made.device_name, made.device, made.instruction_set)
@@ -47,16 +46,15 @@ pub(crate) fn lines(view: &View<'_>) -> Vec<(String, String)> {
     lines
 }
 
-fn made<'a>(view: &View<'a>) -> impl Iterator<Item = &'a Provenance> {
-    let answers = view.study.subjects.iter().flat_map(Subject::own).filter_map(|replicate| replicate.answer.as_ref());
-    answers.map(|answer| &answer.provenance)
+fn answers<'a>(view: &View<'a>) -> impl Iterator<Item = &'a Answer> {
+    view.study.subjects.iter().flat_map(Subject::own).filter_map(|replicate| replicate.answer.as_ref())
 }
 
 /// The values that there are; with how many trials have each, if there are several.
-fn counted(view: &View<'_>, of: impl Fn(&Provenance) -> String) -> String {
+fn counted(view: &View<'_>, of: impl Fn(&Made) -> String) -> String {
     let mut values: BTreeMap<String, usize> = BTreeMap::new();
-    for provenance in made(view) {
-        *values.entry(of(provenance)).or_default() += 1;
+    for answer in answers(view) {
+        *values.entry(of(&answer.made)).or_default() += 1;
     }
     match values.len() {
         1 => values.into_keys().collect(),

@@ -1,5 +1,7 @@
 //! Studies that are not as one would like them: hostile names, one configuration, forty, all alike, without numbers.
 
+use std::sync::Arc;
+
 use sweep_analysis::analyse::{Request, analyse};
 use sweep_analysis::result::{Exclusion, Verdict};
 use sweep_analysis::study::State;
@@ -32,8 +34,8 @@ pub(crate) fn hostile() -> Example {
     for subject in &mut example.study.subjects {
         subject.name = format!("{HOSTILE}{}", subject.position);
         for answer in subject.replicates.iter_mut().filter_map(|replicate| replicate.answer.as_mut()) {
-            answer.provenance.device_name = HOSTILE.to_owned();
-            answer.provenance.trainer = HOSTILE.to_owned();
+            Arc::make_mut(&mut answer.made).device_name = HOSTILE.to_owned();
+            Arc::make_mut(&mut answer.made).trainer = HOSTILE.to_owned();
         }
     }
     let mut example = example.again();
@@ -191,7 +193,8 @@ fn validations_that_do_not_fit_are_left_out_and_said() {
     assert!(page.contains("validated on different images"));
     let mut example = small();
     let replicate = example.study.subjects[1].replicates.last_mut().expect("a replicate");
-    replicate.answer.as_mut().expect("an answer").provenance.split_digest = sweep_spec::Digest::of(b"another split");
+    Arc::make_mut(&mut replicate.answer.as_mut().expect("an answer").made).split_digest =
+        sweep_spec::Digest::of(b"another split");
     assert!(example.text(Format::Html).contains("validated on different images"));
     let mut example = small();
     example.study.classes.pop();

@@ -53,6 +53,8 @@ const TABLES: &[&str] = &[
     "pauses",
     "holds",
     "deletions",
+    "specs",
+    "summaries",
 ];
 
 /// Tables that are there and are not copied: which layouts were made, and who leads.

@@ -12,9 +12,9 @@ use sweep_scheduler::{Lease, SweepId, WorkerName};
 use sweep_spec::{FailureClass, TrialId};
 
 use super::columns::{flag, large, signed, small, small_or_none, unsigned};
-use super::read::{self, digest, trial_id};
+use super::read::{digest, trial_id};
 use super::trials::metrics;
-use super::{audit, deletions, holds, observed, weights};
+use super::{audit, configurations, deletions, holds, observed, sweeps, weights};
 use crate::store::codes::{AttemptState, RoundState, StageState, SweepState, class_of, outcome_of};
 use crate::store::record::{AttemptKey, ConfigurationRecord, LiveAttempt, LiveSweep, Loaded, SweepRecord};
 use crate::store::{Error, REPEATS};
@@ -25,7 +25,7 @@ pub(super) async fn load(pool: &PgPool) -> Result<Loaded, Error> {
     let mut loaded = Loaded { attempts: attempts(pool).await?, undecided: undecided(pool).await?, ..Loaded::default() };
     for id in live {
         let id = SweepId(unsigned(id));
-        let Some(record) = read::sweep(pool, id).await? else { continue };
+        let Some(record) = sweeps::sweep(pool, id).await? else { continue };
         let (live, snapshot) = whole(pool, record).await?;
         loaded.snapshot.sweeps.push(snapshot);
         loaded.sweeps.push(live);
@@ -47,19 +47,20 @@ pub(super) async fn load(pool: &PgPool) -> Result<Loaded, Error> {
 
 /// A sweep that has ended, as if it lived.
 pub(super) async fn ended(pool: &PgPool, id: SweepId) -> Result<Option<(LiveSweep, SweepSnapshot)>, Error> {
-    match read::sweep(pool, id).await? {
+    match sweeps::sweep(pool, id).await? {
         Some(record) if record.state != SweepState::Running => whole(pool, record).await.map(Some),
         _ => Ok(None),
     }
 }
 
 async fn whole(pool: &PgPool, record: SweepRecord) -> Result<(LiveSweep, SweepSnapshot), Error> {
-    let configurations = read::configurations(pool, record.id).await?;
+    let configurations = configurations::all(pool, record.id).await?;
     let rows = sweep_trials(pool, record.id).await?;
     let snapshot = sweep_snapshot(pool, &record, &configurations, &rows).await?;
     let trials = rows.iter().map(|row| (row.trial, row.configuration, row.seed)).collect();
     let spent_ms = observed::spent_ms(pool, record.id).await?;
-    Ok((LiveSweep { record, configurations, trials, spent_ms }, snapshot))
+    let spec = sweeps::spec(pool, record.id).await?.unwrap_or_default();
+    Ok((LiveSweep { record, spec, configurations, trials, spent_ms }, snapshot))
 }
 
 async fn undecided(pool: &PgPool) -> Result<Vec<(SweepId, u32)>, Error> {

@@ -3,6 +3,7 @@
 
 mod audit;
 mod columns;
+mod configurations;
 mod deletions;
 pub mod durability;
 mod holds;
@@ -11,6 +12,7 @@ mod load;
 mod observed;
 mod prepare;
 mod read;
+mod sweeps;
 pub(crate) mod tokens;
 mod trials;
 mod weights;
@@ -22,6 +24,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures::stream::BoxStream;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
 use sqlx::{Connection, Postgres, SqlSafeStr, Transaction};
@@ -33,9 +36,11 @@ use sweep_spec::{Digest, TrialId};
 
 use super::observed::Observed;
 use super::record::{
-    ArtifactRecord, AttemptKey, AttemptRecord, AuditFilter, ConfigurationRecord, LiveSweep, Loaded, Point, Repeat,
-    Replicate, ResultRecord, SweepRecord, TrialPage, TrialRecord, TrialRow, WorkerRecord,
+    ArtifactRecord, AttemptKey, AttemptRecord, AuditFilter, ConfigurationRecord, ConfigurationTitle, LiveSweep, Loaded,
+    Point, Repeat, Replicate, ResultRecord, SweepPage, SweepRecord, SweepTitle, TrialPage, TrialRecord, TrialRow,
+    WorkerRecord,
 };
+use super::summary::Summary;
 use super::tokens::{TokenRecord, Tokens};
 use super::weights::{Settled, Settlement};
 use super::write::{AuditRow, Commit, Preparation};
@@ -61,6 +66,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (7, "pauses", include_str!("migrations/0007_pauses.sql")),
     (8, "names", include_str!("migrations/0008_names.sql")),
     (9, "holds", include_str!("migrations/0009_holds.sql")),
+    (10, "summaries", include_str!("migrations/0010_summaries.sql")),
     (12, "deletions", include_str!("migrations/0012_deletions.sql")),
 ];
 
@@ -69,6 +75,8 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
 pub struct PostgresStore {
     writers: PgPool,
     readers: PgPool,
+    /// One connection that no question about sweeps takes: whether the store answers is asked on it.
+    probe: PgPool,
     options: PgConnectOptions,
     tenure: Tenure,
 }
@@ -78,9 +86,11 @@ impl PostgresStore {
     pub(crate) fn new(options: &PgConnectOptions, tenure: Tenure) -> Self {
         let writers = durability::writers(options, WRITERS);
         // A row that a result is written to must be found by later readers: every statement sees what is committed.
+        let reading = options.clone().options([("default_transaction_read_only", "on")]);
         let readers = PgPoolOptions::new().max_connections(READERS).acquire_timeout(CONNECT);
-        let readers = readers.connect_lazy_with(options.clone().options([("default_transaction_read_only", "on")]));
-        Self { writers, readers, options: options.clone(), tenure }
+        let readers = readers.connect_lazy_with(reading.clone());
+        let probe = PgPoolOptions::new().max_connections(1).acquire_timeout(CONNECT).connect_lazy_with(reading);
+        Self { writers, readers, probe, options: options.clone(), tenure }
     }
 
     /// Ends with an error when the term does: what it waits for may never come.
@@ -264,28 +274,61 @@ impl Store for PostgresStore {
         read::classes(&self.readers, dataset_key, content).await
     }
 
-    async fn sweeps(&self) -> Result<Vec<SweepRecord>, Error> {
-        read::sweeps(&self.readers).await
+    async fn sweeps(&self, page: &SweepPage) -> Result<Vec<SweepRecord>, Error> {
+        sweeps::page(&self.readers, page).await
+    }
+
+    async fn sweep_titles(&self) -> Result<Vec<SweepTitle>, Error> {
+        sweeps::titles(&self.readers).await
     }
 
     async fn sweep(&self, id: SweepId) -> Result<Option<SweepRecord>, Error> {
-        read::sweep(&self.readers, id).await
+        sweeps::sweep(&self.readers, id).await
+    }
+
+    async fn spec(&self, sweep: SweepId) -> Result<Option<Vec<u8>>, Error> {
+        sweeps::spec(&self.readers, sweep).await
+    }
+
+    async fn summary(&self, sweep: &SweepRecord) -> Result<Option<Summary>, Error> {
+        sweeps::summary(&self.readers, sweep).await
+    }
+
+    async fn keep_summary(&self, sweep: &SweepRecord, summary: &Summary) -> Result<(), Error> {
+        self.in_term(async {
+            let mut transaction = self.begin().await?;
+            sweeps::keep_summary(&mut transaction, sweep, summary).await?;
+            Ok(transaction.commit().await?)
+        })
+        .await
     }
 
     async fn sweep_named(&self, name: &str) -> Result<Option<SweepId>, Error> {
-        read::sweep_named(&self.readers, name).await
+        sweeps::named(&self.readers, name).await
     }
 
     async fn unfinished(&self, spec_digest: Digest) -> Result<Option<SweepId>, Error> {
-        read::unfinished(&self.readers, spec_digest).await
+        sweeps::unfinished(&self.readers, spec_digest).await
     }
 
     async fn configurations(&self, sweep: SweepId) -> Result<Vec<ConfigurationRecord>, Error> {
-        read::configurations(&self.readers, sweep).await
+        configurations::all(&self.readers, sweep).await
     }
 
-    async fn replicates(&self, sweep: SweepId) -> Result<Vec<Replicate>, Error> {
-        trials::replicates(&self.readers, sweep).await
+    async fn configuration(&self, sweep: SweepId, position: u32) -> Result<Option<ConfigurationRecord>, Error> {
+        configurations::one(&self.readers, sweep, position).await
+    }
+
+    async fn configuration_titles(&self, sweep: SweepId) -> Result<Vec<ConfigurationTitle>, Error> {
+        configurations::titles(&self.readers, sweep).await
+    }
+
+    async fn memberships(&self, sweep: SweepId) -> Result<Vec<(u32, u32)>, Error> {
+        configurations::memberships(&self.readers, sweep).await
+    }
+
+    fn replicates(&self, sweep: SweepId) -> BoxStream<'_, Result<Replicate, Error>> {
+        trials::replicates(&self.readers, sweep)
     }
 
     async fn trials(&self, page: &TrialPage) -> Result<Vec<TrialRow>, Error> {
@@ -403,13 +446,14 @@ impl Store for PostgresStore {
     }
 
     async fn check(&self) -> Result<(), Error> {
-        sqlx::query("SELECT 1").execute(&self.readers).await?;
+        sqlx::query("SELECT 1").execute(&self.probe).await?;
         Ok(())
     }
 
     /// Also gives up the term, so that another can lead at once.
     async fn close(&self) {
         self.readers.close().await;
+        self.probe.close().await;
         self.writers.close().await;
         self.tenure.release().await;
     }

@@ -6,9 +6,9 @@ use sweep_spec::canonical;
 
 use super::columns::{Columns, pieces, signed, text};
 use super::write::json;
-use crate::store::Error;
 use crate::store::codes::SweepState;
 use crate::store::write::{Afresh, ConfigurationRow, Preparation, SweepRow};
+use crate::store::{Error, packed};
 
 const NOTHING: &str = "ON CONFLICT DO NOTHING";
 
@@ -101,7 +101,7 @@ async fn sweep(tx: &mut PgConnection, row: &SweepRow) -> Result<(), Error> {
         "INSERT INTO sweeps (id, name, spec, overrides, spec_digest, submitter, priority, weight, trial_limit, dataset_key, \
          pin, state, submitted_ms) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) ON CONFLICT DO NOTHING",
     );
-    let insert = insert.bind(signed(row.id.0)).bind(text(&row.name)).bind(&row.spec).bind(json(&row.overrides)?);
+    let insert = insert.bind(signed(row.id.0)).bind(text(&row.name)).bind(&[][..] as &[u8]).bind(json(&row.overrides)?);
     let insert = insert.bind(row.spec_digest.as_bytes().as_slice()).bind(text(&row.submitter));
     let insert = insert.bind(i64::from(row.priority)).bind(i64::from(row.weight));
     let insert = insert.bind(signed(row.trial_limit)).bind(row.dataset_key.as_bytes().as_slice());
@@ -113,7 +113,9 @@ async fn sweep(tx: &mut PgConnection, row: &SweepRow) -> Result<(), Error> {
     let submission = &row.submission;
     let insert = insert.bind(signed(row.id.0)).bind(i64::from(submission.fresh));
     let insert = insert.bind(submission.reproduces.map(|key| key.0)).bind(text(&submission.revision));
-    insert.execute(tx).await?;
+    insert.execute(&mut *tx).await?;
+    let insert = sqlx::query("INSERT INTO specs (sweep, body) VALUES ($1, $2) ON CONFLICT DO NOTHING");
+    insert.bind(signed(row.id.0)).bind(packed::pack(&row.spec)?).execute(tx).await?;
     Ok(())
 }
 
@@ -125,6 +127,7 @@ pub(super) async fn remove_abandoned(tx: &mut PgConnection) -> Result<(), Error>
         "DELETE FROM configurations WHERE sweep IN (SELECT id FROM sweeps WHERE state = 0)",
         "DELETE FROM stages WHERE sweep IN (SELECT id FROM sweeps WHERE state = 0)",
         "DELETE FROM submissions WHERE sweep IN (SELECT id FROM sweeps WHERE state = 0)",
+        "DELETE FROM specs WHERE sweep IN (SELECT id FROM sweeps WHERE state = 0)",
         "DELETE FROM sweeps WHERE state = 0",
     ] {
         sqlx::query(statement).execute(&mut *tx).await?;

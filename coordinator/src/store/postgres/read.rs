@@ -1,19 +1,14 @@
 //! Sweeps, configurations, workers and artifacts, as they are read.
 
-use std::collections::HashMap;
-
+use sqlx::Row;
 use sqlx::postgres::{PgPool, PgRow};
-use sqlx::{AssertSqlSafe, Row};
 use sweep_proto::v1;
 use sweep_scheduler::SweepId;
 use sweep_spec::{Digest, TrialId};
 
-use super::columns::{flag, large, signed, small, small_or_none, unsigned};
+use super::columns::{large, signed, small, small_or_none};
 use crate::store::Error;
-use crate::store::codes::{StageState, SweepState};
-use crate::store::record::{
-    ArtifactRecord, AttemptKey, ConfigurationRecord, StageRecord, Submission, SweepRecord, WorkerRecord,
-};
+use crate::store::record::{ArtifactRecord, AttemptKey, WorkerRecord};
 
 pub(super) fn digest(bytes: &[u8]) -> Result<Digest, Error> {
     Digest::try_from(bytes).map_err(|error| Error::damaged(error.to_string()))
@@ -38,119 +33,6 @@ pub(super) async fn classes(pool: &PgPool, dataset_key: Digest, content: Digest)
     let query = query.bind(dataset_key.as_bytes().as_slice()).bind(content.as_bytes().as_slice());
     let found: Option<String> = query.fetch_optional(pool).await?;
     found.map_or_else(|| Ok(Vec::new()), |text| from_json(&text))
-}
-
-const SWEEP: &str = "SELECT id, name, spec, overrides, spec_digest, submitter, priority, paused, weight, trial_limit, dataset_key, pin, \
-                     state, reason, submitted_ms, ended_ms, b.fresh, b.reproduces, b.revision FROM sweeps \
-                     LEFT JOIN submissions b ON b.sweep = id WHERE state > 0";
-
-pub(super) async fn sweeps(pool: &PgPool) -> Result<Vec<SweepRecord>, Error> {
-    let stages = sqlx::query(
-        "SELECT sweep, name, trials_at_most, state, choice, winner, decided, keep_best FROM stages ORDER BY sweep, position",
-    );
-    let mut by_sweep: HashMap<i64, Vec<StageRecord>> = HashMap::new();
-    for row in stages.fetch_all(pool).await? {
-        by_sweep.entry(row.try_get("sweep")?).or_default().push(stage(&row)?);
-    }
-    let rows = sqlx::query(AssertSqlSafe(format!("{SWEEP} ORDER BY id DESC"))).fetch_all(pool).await?;
-    let records = rows.iter().map(|row| sweep_record(row, by_sweep.remove(&row.try_get("id")?).unwrap_or_default()));
-    records.collect()
-}
-
-pub(super) async fn sweep(pool: &PgPool, id: SweepId) -> Result<Option<SweepRecord>, Error> {
-    let query = sqlx::query(AssertSqlSafe(format!("{SWEEP} AND id = $1"))).bind(signed(id.0));
-    let Some(row) = query.fetch_optional(pool).await? else { return Ok(None) };
-    let stages = sqlx::query(
-        "SELECT name, trials_at_most, state, choice, winner, decided, keep_best FROM stages WHERE sweep = $1 ORDER BY position",
-    );
-    let stages = stages.bind(signed(id.0)).fetch_all(pool).await?;
-    let stages = stages.iter().map(stage).collect::<Result<_, _>>()?;
-    sweep_record(&row, stages).map(Some)
-}
-
-fn stage(row: &PgRow) -> Result<StageRecord, Error> {
-    Ok(StageRecord {
-        name: row.try_get("name")?,
-        trials_at_most: large(row, "trials_at_most")?,
-        state: StageState::of(row.try_get("state")?)?,
-        choice: row.try_get("choice")?,
-        winner: small_or_none(row, "winner")?,
-        decided: small_or_none(row, "decided")?,
-        keep_best: flag(row, "keep_best")?,
-    })
-}
-
-fn sweep_record(row: &PgRow, stages: Vec<StageRecord>) -> Result<SweepRecord, Error> {
-    let pin: Option<Vec<u8>> = row.try_get("pin")?;
-    Ok(SweepRecord {
-        id: SweepId(large(row, "id")?),
-        name: row.try_get("name")?,
-        spec: row.try_get("spec")?,
-        overrides: from_json(row.try_get("overrides")?)?,
-        spec_digest: digest(row.try_get("spec_digest")?)?,
-        submitter: row.try_get("submitter")?,
-        priority: small(row, "priority")?,
-        paused: flag(row, "paused")?,
-        weight: small(row, "weight")?,
-        trial_limit: large(row, "trial_limit")?,
-        dataset_key: digest(row.try_get("dataset_key")?)?,
-        pin: pin.map(|pin| digest(&pin)).transpose()?,
-        state: SweepState::of(row.try_get("state")?)?,
-        reason: row.try_get("reason")?,
-        submitted_ms: row.try_get("submitted_ms")?,
-        ended_ms: row.try_get("ended_ms")?,
-        stages,
-        submission: Submission {
-            fresh: row.try_get::<Option<i64>, _>("fresh")?.unwrap_or(0) != 0,
-            reproduces: row.try_get::<Option<i64>, _>("reproduces")?.map(AttemptKey),
-            revision: row.try_get::<Option<String>, _>("revision")?.unwrap_or_default(),
-        },
-    })
-}
-
-pub(super) async fn sweep_named(pool: &PgPool, name: &str) -> Result<Option<SweepId>, Error> {
-    let query = sqlx::query_scalar("SELECT id FROM sweeps WHERE name = $1 AND state > 0 ORDER BY id DESC LIMIT 1");
-    let id: Option<i64> = query.bind(name).fetch_optional(pool).await?;
-    Ok(id.map(|id| SweepId(unsigned(id))))
-}
-
-pub(super) async fn unfinished(pool: &PgPool, spec_digest: Digest) -> Result<Option<SweepId>, Error> {
-    let query =
-        sqlx::query_scalar("SELECT id FROM sweeps WHERE spec_digest = $1 AND state = 1 ORDER BY id DESC LIMIT 1");
-    let id: Option<i64> = query.bind(spec_digest.as_bytes().as_slice()).fetch_optional(pool).await?;
-    Ok(id.map(|id| SweepId(unsigned(id))))
-}
-
-pub(super) async fn configurations(pool: &PgPool, sweep: SweepId) -> Result<Vec<ConfigurationRecord>, Error> {
-    let query = sqlx::query(
-        "SELECT position, name, label, body, params, flops, cost, memory_bytes, baseline, \
-         ARRAY(SELECT stage FROM stage_configurations s \
-          WHERE s.sweep = c.sweep AND s.configuration = c.position ORDER BY stage) AS stages \
-         FROM configurations c WHERE sweep = $1 ORDER BY position",
-    );
-    let rows = query.bind(signed(sweep.0)).fetch_all(pool).await?;
-    rows.iter().map(configuration).collect()
-}
-
-fn configuration(row: &PgRow) -> Result<ConfigurationRecord, Error> {
-    Ok(ConfigurationRecord {
-        position: small(row, "position")?,
-        name: row.try_get("name")?,
-        label: row.try_get("label")?,
-        configuration: from_json(row.try_get("body")?)?,
-        params: large(row, "params")?,
-        flops: large(row, "flops")?,
-        cost: large(row, "cost")?,
-        memory_bytes: large(row, "memory_bytes")?,
-        baseline: flag(row, "baseline")?,
-        stages: stages(row)?,
-    })
-}
-
-/// The stages of a configuration, in order.
-pub(super) fn stages(row: &PgRow) -> Result<Vec<u32>, Error> {
-    let found: Vec<i64> = row.try_get("stages")?;
-    found.iter().map(|stage| u32::try_from(*stage).map_err(|_| Error::damaged(format!("stage {stage}")))).collect()
 }
 
 pub(super) async fn workers(pool: &PgPool) -> Result<Vec<WorkerRecord>, Error> {

@@ -1,5 +1,7 @@
 //! Trials, attempts, points and results, as they are read.
 
+use futures::StreamExt;
+use futures::stream::BoxStream;
 use sqlx::postgres::{PgPool, PgRow};
 use sqlx::{AssertSqlSafe, Row};
 use sweep_proto::v1;
@@ -8,7 +10,8 @@ use sweep_spec::trainer::{EpochMetrics, Origin, Provenance};
 use sweep_spec::{FailureClass, Protocol, Trial, TrialId};
 
 use super::columns::{flag, large, signed, small, small_or_none, unsigned};
-use super::read::{digest, from_json, stages, trial_id};
+use super::configurations::stages;
+use super::read::{digest, from_json, trial_id};
 use crate::store::Error;
 use crate::store::codes::{AttemptState, RoundState, SweepState, class_of, outcome_of};
 use crate::store::record::{
@@ -34,6 +37,7 @@ const RESULT: &str = "r.outcome AS result_outcome, \
 /// open are left out.
 const TRIALS: &str = "FROM sweep_trials t \
     JOIN sweeps s ON s.id = t.sweep \
+    JOIN configurations k ON k.sweep = t.sweep AND k.position = t.configuration \
     LEFT JOIN rounds o ON o.trial = t.trial AND o.round = t.round \
     LEFT JOIN attempts a ON a.trial = t.trial AND a.attempt = o.attempt \
     LEFT JOIN results r ON r.attempt = a.key \
@@ -46,14 +50,14 @@ const TRIALS: &str = "FROM sweep_trials t \
 /// Whether an attempt of the trial's round is live.
 const RUNNING: &str = "EXISTS (SELECT 1 FROM attempts l WHERE l.trial = t.trial AND l.round = t.round AND l.state = 0)";
 
-pub(super) async fn replicates(pool: &PgPool, sweep: SweepId) -> Result<Vec<Replicate>, Error> {
+pub(super) fn replicates(pool: &PgPool, sweep: SweepId) -> BoxStream<'_, Result<Replicate, Error>> {
     let text = format!(
-        "SELECT t.configuration, t.seed, t.trial, t.reused, o.state AS round_state, s.state AS sweep_state, \
+        "SELECT t.configuration, k.params, t.seed, t.trial, t.reused, o.state AS round_state, s.state AS sweep_state, \
          CASE WHEN o.state = 0 THEN {RUNNING} ELSE FALSE END AS running, {RESULT} {TRIALS} \
          ORDER BY t.configuration, t.seed"
     );
-    let rows = sqlx::query(AssertSqlSafe(text)).bind(signed(sweep.0)).fetch_all(pool).await?;
-    rows.iter().map(replicate).collect()
+    let rows = sqlx::query(AssertSqlSafe(text)).bind(signed(sweep.0)).fetch(pool);
+    rows.map(|row| replicate(&row?)).boxed()
 }
 
 fn replicate(row: &PgRow) -> Result<Replicate, Error> {
@@ -62,6 +66,7 @@ fn replicate(row: &PgRow) -> Result<Replicate, Error> {
     let given_up = SweepState::of(row.try_get("sweep_state")?)? == SweepState::Cancelled;
     Ok(Replicate {
         configuration: small(row, "configuration")?,
+        params: large(row, "params")?,
         seed: large(row, "seed")?,
         trial: trial_id(row.try_get("trial")?)?,
         // What a cancelled sweep had not got when it was cancelled stays ungot, whoever else goes on with it.
@@ -76,7 +81,7 @@ fn replicate(row: &PgRow) -> Result<Replicate, Error> {
 }
 
 pub(super) async fn page(pool: &PgPool, page: &TrialPage) -> Result<Vec<TrialRow>, Error> {
-    let (configuration, seed) = page.after.map_or((-1, 0), |(configuration, seed)| (i64::from(configuration), seed));
+    let (configuration, seed) = page.start();
     let condition = condition(page);
     let text = format!(
         "SELECT t.configuration, t.seed, t.trial, t.reused, o.state AS round_state, s.state AS sweep_state, \
@@ -89,13 +94,12 @@ pub(super) async fn page(pool: &PgPool, page: &TrialPage) -> Result<Vec<TrialRow
          ORDER BY t.configuration, t.seed LIMIT $4",
         from = TRIALS.replacen(
             "WHERE",
-            "JOIN configurations k ON k.sweep = t.sweep AND k.position = t.configuration \
-             LEFT JOIN attempts n ON n.trial = t.trial AND n.attempt = (SELECT MAX(m.attempt) FROM attempts m \
+            "LEFT JOIN attempts n ON n.trial = t.trial AND n.attempt = (SELECT MAX(m.attempt) FROM attempts m \
              WHERE m.trial = t.trial AND m.round = t.round) WHERE",
             1
         ),
     );
-    let query = sqlx::query(AssertSqlSafe(text)).bind(signed(page.sweep.0)).bind(configuration).bind(signed(seed));
+    let query = sqlx::query(AssertSqlSafe(text)).bind(signed(page.sweep.0)).bind(configuration).bind(seed);
     let rows = query.bind(i64::from(page.limit)).fetch_all(pool).await?;
     rows.iter().map(trial_row).collect()
 }
@@ -143,7 +147,7 @@ fn trial_row(row: &PgRow) -> Result<TrialRow, Error> {
         configuration: found.configuration,
         label: if name.is_empty() { row.try_get("label")? } else { name },
         body: from_json(row.try_get("body")?)?,
-        params: large(row, "params")?,
+        params: found.params,
         stages: stages(row)?,
         seed: found.seed,
         trial: found.trial,

@@ -22,6 +22,16 @@ impl<'r> Cells<'r> {
         Self { row, next: 0, seal: Seal::new(), table }
     }
 
+    /// The cells from the one at `first` on.
+    pub(super) fn from(row: &'r SqliteRow, first: usize, table: &'static str) -> Self {
+        Self { next: first, ..Self::new(row, table) }
+    }
+
+    /// Passes cells over.
+    pub(super) fn skip(&mut self, count: usize) {
+        self.next += count;
+    }
+
     /// Goes on in another table of a join.
     pub(super) fn table(&mut self, table: &'static str) {
         self.table = table;
@@ -140,6 +150,12 @@ impl<'r> Cells<'r> {
     /// Whether the next cell is empty; it stays the next.
     pub(super) fn is_absent(&self) -> bool {
         self.row.try_get_raw(self.next).is_ok_and(|value| value.is_null())
+    }
+
+    /// Passes the checksum over, where not all of what it covers was read.
+    pub(super) fn pass_sum(&mut self) {
+        self.next += 1;
+        self.seal.clear();
     }
 
     /// Reads the checksum of what was read since the last one. `name` says which row it is.

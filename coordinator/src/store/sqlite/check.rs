@@ -98,6 +98,8 @@ const REFERENCES: &[(&str, &str, &str)] = &[
         "NOT EXISTS (SELECT 1 FROM sweeps s WHERE s.id = x.sweep)",
         "what is held back of a sweep that is not there",
     ),
+    ("specs", "NOT EXISTS (SELECT 1 FROM sweeps s WHERE s.id = x.sweep)", "a spec without its sweep"),
+    ("summaries", "NOT EXISTS (SELECT 1 FROM sweeps s WHERE s.id = x.sweep)", "what a sweep came to that is not there"),
     ("submissions", "NOT EXISTS (SELECT 1 FROM sweeps s WHERE s.id = x.sweep)", "a submission without its sweep"),
     (
         "artifacts",

@@ -20,6 +20,11 @@ const ORPHANS: &[(&str, &str, &str)] = &[
          (SELECT 1 FROM stages g WHERE g.sweep = c.sweep AND g.position = c.stage))",
         "the sweep is gone, because one of its stages is",
     ),
+    (
+        "sweeps",
+        "length(spec) = 0 AND NOT EXISTS (SELECT 1 FROM specs p WHERE p.sweep = sweeps.id)",
+        "the sweep is gone, because its spec is",
+    ),
     ("stages", "NOT EXISTS (SELECT 1 FROM sweeps s WHERE s.id = stages.sweep)", "their sweep is gone"),
     (
         "stage_configurations",
@@ -59,6 +64,8 @@ const ORPHANS: &[(&str, &str, &str)] = &[
     ("origins", "NOT EXISTS (SELECT 1 FROM results r WHERE r.attempt = origins.attempt)", "their result is gone"),
     ("tests", "NOT EXISTS (SELECT 1 FROM results r WHERE r.attempt = tests.attempt)", "their result is gone"),
     ("holds", "NOT EXISTS (SELECT 1 FROM sweeps s WHERE s.id = holds.sweep)", "their sweep is gone"),
+    ("specs", "NOT EXISTS (SELECT 1 FROM sweeps s WHERE s.id = specs.sweep)", "their sweep is gone"),
+    ("summaries", "NOT EXISTS (SELECT 1 FROM sweeps s WHERE s.id = summaries.sweep)", "their sweep is gone"),
     ("submissions", "NOT EXISTS (SELECT 1 FROM sweeps s WHERE s.id = submissions.sweep)", "their sweep is gone"),
     (
         "artifacts",

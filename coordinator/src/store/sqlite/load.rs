@@ -13,10 +13,10 @@ use super::cells::Cells;
 use super::facts::{self, AttemptFacts, Floors, RoundFacts, TrialFacts};
 use super::read;
 use super::write::SESSION;
-use super::{audit, deletions, holds, number, observed, repair, weights};
+use super::{audit, configurations, deletions, holds, number, observed, repair, sweeps, weights};
 use crate::store::Error;
 use crate::store::codes::{AttemptState, RoundState, StageState, SweepState};
-use crate::store::record::{AttemptKey, ConfigurationRecord, LiveAttempt, LiveSweep, Loaded, SweepRecord};
+use crate::store::record::{AttemptKey, ConfigurationRecord, LiveAttempt, LiveSweep, Loaded, SweepPage, SweepRecord};
 
 pub(super) async fn load(pool: &SqlitePool) -> Result<Loaded, Error> {
     let mut connection = pool.acquire().await?;
@@ -25,7 +25,7 @@ pub(super) async fn load(pool: &SqlitePool) -> Result<Loaded, Error> {
     let mut loaded = Loaded { attempts: attempts(pool).await?, last_session, ..Loaded::default() };
     let floors = floors(pool).await?;
     let mut open = OpenRounds::default();
-    for record in read::sweeps(pool).await?.into_iter().rev() {
+    for record in sweeps::page(pool, &SweepPage::newest(u32::MAX)).await?.into_iter().rev() {
         loaded.last_sweep = loaded.last_sweep.max(record.id.0);
         loaded.undecided.extend(undecided(&record));
         if record.state != SweepState::Running {
@@ -74,7 +74,7 @@ async fn floors(pool: &SqlitePool) -> Result<Floors, Error> {
 
 /// A sweep that has ended, as if it lived.
 pub(super) async fn ended(pool: &SqlitePool, id: SweepId) -> Result<Option<(LiveSweep, SweepSnapshot)>, Error> {
-    let Some(record) = read::sweep(pool, id).await? else { return Ok(None) };
+    let Some(record) = sweeps::sweep(pool, id).await? else { return Ok(None) };
     if record.state == SweepState::Running {
         return Ok(None);
     }
@@ -88,14 +88,15 @@ async fn whole(
     trials: &[TrialFacts],
     floors: Floors,
 ) -> Result<(LiveSweep, SweepSnapshot), Error> {
-    let configurations = read::configurations(pool, record.id).await?;
+    let configurations = configurations::all(pool, record.id).await?;
     let by_position: HashMap<u32, &ConfigurationRecord> =
         configurations.iter().map(|row| (row.position, row)).collect();
     let mut snapshot = sweep_snapshot(&record, &by_position, trials, floors)?;
     snapshot.hold = holds::read(pool, record.id).await?;
     let spent_ms = observed::spent_ms(pool, record.id).await?;
+    let spec = sweeps::spec(pool, record.id).await?.unwrap_or_default();
     let trials = trials.iter().map(|row| (row.trial, row.configuration, row.seed)).collect();
-    Ok((LiveSweep { record, configurations, trials, spent_ms }, snapshot))
+    Ok((LiveSweep { record, spec, configurations, trials, spent_ms }, snapshot))
 }
 
 fn sweep_snapshot(
@@ -165,9 +166,9 @@ pub(super) async fn histories(
 ) -> Result<HashMap<TrialId, History>, Error> {
     let floors = floors(pool).await?;
     let all = floors != Floors::default();
-    let belongs = read::stage_configurations(pool, sweep).await?;
-    let belongs = belongs.iter().filter(|(stage, _)| stages.contains(stage));
-    let wanted: HashSet<u32> = belongs.map(|(_, configuration)| *configuration).collect();
+    let belongs = configurations::memberships(pool, sweep).await?;
+    let belongs = belongs.iter().filter(|(_, stage)| stages.contains(stage));
+    let wanted: HashSet<u32> = belongs.map(|(configuration, _)| *configuration).collect();
     let trials = facts::trials(pool, sweep, !all).await?;
     let wanted = trials.iter().filter(|row| wanted.contains(&row.configuration));
     wanted.map(|row| Ok((row.trial, row.history(floors)?))).collect()

@@ -5,6 +5,7 @@ mod audit;
 mod cells;
 mod change;
 pub(crate) mod check;
+mod configurations;
 mod consistency;
 mod content;
 pub(crate) mod copied;
@@ -21,6 +22,7 @@ mod read;
 mod repair;
 mod rows;
 mod scan;
+mod sweeps;
 mod tokens;
 mod trials;
 mod weights;
@@ -35,6 +37,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures::stream::BoxStream;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::sqlite::{
     SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
@@ -49,9 +52,11 @@ use tracing::warn;
 
 use super::observed::Observed;
 use super::record::{
-    ArtifactRecord, AttemptKey, AttemptRecord, AuditFilter, ConfigurationRecord, LiveSweep, Loaded, Point, Repeat,
-    Replicate, ResultRecord, SweepRecord, TrialPage, TrialRecord, TrialRow, WorkerRecord,
+    ArtifactRecord, AttemptKey, AttemptRecord, AuditFilter, ConfigurationRecord, ConfigurationTitle, LiveSweep, Loaded,
+    Point, Repeat, Replicate, ResultRecord, SweepPage, SweepRecord, SweepTitle, TrialPage, TrialRecord, TrialRow,
+    WorkerRecord,
 };
+use super::summary::Summary;
 use super::tokens::{TokenRecord, Tokens};
 use super::weights::{Settled, Settlement};
 use super::write::{AuditRow, Commit, Preparation};
@@ -88,6 +93,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (7, "pauses", include_str!("migrations/0007_pauses.sql")),
     (8, "names", include_str!("migrations/0008_names.sql")),
     (9, "holds", include_str!("migrations/0009_holds.sql")),
+    (10, "summaries", include_str!("migrations/0010_summaries.sql")),
     (12, "deletions", include_str!("migrations/0012_deletions.sql")),
 ];
 
@@ -112,6 +118,8 @@ impl Options {
 pub struct SqliteStore {
     writer: Writer,
     readers: SqlitePool,
+    /// One connection that no question about sweeps takes: whether the store answers is asked on it.
+    probe: SqlitePool,
     path: PathBuf,
     losses: Vec<Loss>,
     /// Held as long as the store is open, whoever still has a handle to it when it is closed.
@@ -147,9 +155,12 @@ impl SqliteStore {
         }
         let acknowledged = Acknowledged::open(path, commits)?;
         let few = SqlitePoolOptions::new().max_connections(READERS).max_lifetime(None);
-        let readers = few.connect_with(connect.read_only(true)).await.map_err(named)?;
+        let connect = connect.read_only(true);
+        let readers = few.connect_with(connect.clone()).await.map_err(named)?;
+        let one = SqlitePoolOptions::new().max_connections(1).idle_timeout(None).max_lifetime(None);
+        let probe = one.connect_with(connect).await.map_err(named)?;
         let writer = Writer { pool, acknowledged, place: Place::of(path)? };
-        Ok(Self { writer, readers, path: path.to_owned(), losses, lock })
+        Ok(Self { writer, readers, probe, path: path.to_owned(), losses, lock })
     }
 
     /// What it goes on without since it was opened; empty unless that was accepted.
@@ -362,28 +373,56 @@ impl Store for SqliteStore {
         read::classes(&self.readers, dataset_key, content).await
     }
 
-    async fn sweeps(&self) -> Result<Vec<SweepRecord>, Error> {
-        read::sweeps(&self.readers).await
+    async fn sweeps(&self, page: &SweepPage) -> Result<Vec<SweepRecord>, Error> {
+        sweeps::page(&self.readers, page).await
+    }
+
+    async fn sweep_titles(&self) -> Result<Vec<SweepTitle>, Error> {
+        sweeps::titles(&self.readers).await
     }
 
     async fn sweep(&self, id: SweepId) -> Result<Option<SweepRecord>, Error> {
-        read::sweep(&self.readers, id).await
+        sweeps::sweep(&self.readers, id).await
+    }
+
+    async fn spec(&self, sweep: SweepId) -> Result<Option<Vec<u8>>, Error> {
+        sweeps::spec(&self.readers, sweep).await
+    }
+
+    async fn summary(&self, sweep: &SweepRecord) -> Result<Option<Summary>, Error> {
+        sweeps::summary(&self.readers, sweep).await
+    }
+
+    async fn keep_summary(&self, sweep: &SweepRecord, summary: &Summary) -> Result<(), Error> {
+        sweeps::keep_summary(&self.writer, sweep, summary).await
     }
 
     async fn sweep_named(&self, name: &str) -> Result<Option<SweepId>, Error> {
-        read::sweep_named(&self.readers, name).await
+        sweeps::named(&self.readers, name).await
     }
 
     async fn unfinished(&self, spec_digest: Digest) -> Result<Option<SweepId>, Error> {
-        read::unfinished(&self.readers, spec_digest).await
+        sweeps::unfinished(&self.readers, spec_digest).await
     }
 
     async fn configurations(&self, sweep: SweepId) -> Result<Vec<ConfigurationRecord>, Error> {
-        read::configurations(&self.readers, sweep).await
+        configurations::all(&self.readers, sweep).await
     }
 
-    async fn replicates(&self, sweep: SweepId) -> Result<Vec<Replicate>, Error> {
-        trials::replicates(&self.readers, sweep).await
+    async fn configuration(&self, sweep: SweepId, position: u32) -> Result<Option<ConfigurationRecord>, Error> {
+        configurations::one(&self.readers, sweep, position).await
+    }
+
+    async fn configuration_titles(&self, sweep: SweepId) -> Result<Vec<ConfigurationTitle>, Error> {
+        configurations::titles(&self.readers, sweep).await
+    }
+
+    async fn memberships(&self, sweep: SweepId) -> Result<Vec<(u32, u32)>, Error> {
+        configurations::memberships(&self.readers, sweep).await
+    }
+
+    fn replicates(&self, sweep: SweepId) -> BoxStream<'_, Result<Replicate, Error>> {
+        trials::replicates(&self.readers, sweep)
     }
 
     async fn trials(&self, page: &TrialPage) -> Result<Vec<TrialRow>, Error> {
@@ -488,12 +527,13 @@ impl Store for SqliteStore {
 
     async fn check(&self) -> Result<(), Error> {
         self.writer.place.check()?;
-        sqlx::query("SELECT 1").execute(&self.readers).await?;
+        sqlx::query("SELECT 1").execute(&self.probe).await?;
         Ok(())
     }
 
     async fn close(&self) {
         self.readers.close().await;
+        self.probe.close().await;
         self.writer.pool.close().await;
         if let Err(error) = self.lock.unlock() {
             warn!(%error, store = %self.path.display(), "the store's lock stays until this process ends");

@@ -9,9 +9,9 @@ use super::change;
 use super::number::Writer;
 use super::rows::{Statement, Values, signed, unsigned};
 use super::write::json;
-use crate::store::Error;
 use crate::store::codes::{StageState, SweepState};
 use crate::store::write::{Afresh, ConfigurationRow, Preparation, SweepRow};
+use crate::store::{Error, packed};
 
 const STAGE: Statement = Statement {
     head: "INSERT INTO stages (sweep, position, name, trials_at_most, keep_best, sum, state, choice, winner, decided, \
@@ -142,7 +142,7 @@ async fn sweep(connection: &mut SqliteConnection, row: &SweepRow) -> Result<(), 
          VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
     );
     let id = signed(row.id.0);
-    let values = Values::of(insert).int(id).text(&row.name).blob(&row.spec).text(&overrides);
+    let values = Values::of(insert).int(id).text(&row.name).blob(&[]).text(&overrides);
     let values = values.blob(row.spec_digest.as_bytes().as_slice()).text(&row.submitter).int(row.weight);
     let values = values.number(row.trial_limit).blob(row.dataset_key.as_bytes().as_slice()).int(row.submitted_ms).sum();
     let values = values.key(id).int(row.priority).int(false);
@@ -154,7 +154,10 @@ async fn sweep(connection: &mut SqliteConnection, row: &SweepRow) -> Result<(), 
     );
     let submission = &row.submission;
     let values = Values::of(insert).int(id).int(submission.fresh).option(submission.reproduces.map(|key| key.0));
-    values.text(&submission.revision).sum().query.execute(connection).await?;
+    values.text(&submission.revision).sum().query.execute(&mut *connection).await?;
+    let packed = packed::pack(&row.spec)?;
+    let insert = sqlx::query("INSERT INTO specs (sweep, body, sum) VALUES (?, ?, ?) ON CONFLICT DO NOTHING");
+    Values::of(insert).int(id).blob(&packed).sum().query.execute(connection).await?;
     Ok(())
 }
 
@@ -175,6 +178,7 @@ pub(super) async fn remove_abandoned(writer: &Writer) -> Result<(), Error> {
         "DELETE FROM configurations WHERE sweep IN (SELECT id FROM sweeps WHERE state = 0)",
         "DELETE FROM stages WHERE sweep IN (SELECT id FROM sweeps WHERE state = 0)",
         "DELETE FROM submissions WHERE sweep IN (SELECT id FROM sweeps WHERE state = 0)",
+        "DELETE FROM specs WHERE sweep IN (SELECT id FROM sweeps WHERE state = 0)",
         "DELETE FROM sweeps WHERE state = 0",
     ] {
         sqlx::query(statement).execute(&mut *numbered.transaction).await?;

@@ -1,5 +1,7 @@
 //! Trials, attempts, points and results, as they are read.
 
+use futures::StreamExt;
+use futures::stream::BoxStream;
 use sqlx::sqlite::{SqlitePool, SqliteRow};
 use sqlx::{AssertSqlSafe, Row};
 use sweep_proto::v1;
@@ -17,25 +19,24 @@ use crate::store::record::{
 };
 use crate::store::{Error, seal};
 
-/// The columns of a result; all absent where a left join found none.
-const RESULT: &str = "r.outcome AS result_outcome, \
+/// The columns of a result, of where it comes from and of its test part, as `result` reads them; all absent where a left
+/// join found none.
+const RESULT: &str = "r.attempt, r.outcome, \
     r.last_epoch, r.last_train_loss, r.last_train_accuracy, r.last_val_loss, r.last_val_accuracy, \
     r.last_learning_rate, r.last_seconds, r.last_images_per_second, \
     r.best_epoch, r.best_train_loss, r.best_train_accuracy, r.best_val_loss, r.best_val_accuracy, \
     r.best_learning_rate, r.best_seconds, r.best_images_per_second, \
-    r.params AS made_params, r.images_per_second AS made_images_per_second, r.seconds AS made_seconds, \
-    r.peak_memory_bytes, r.data_digest, r.split_digest, r.device AS made_device, r.device_name, r.instruction_set, \
-    r.trainer, r.threads, r.sum AS result_sum, r.attempt AS result_attempt, \
-    y.attempt AS origin_attempt, y.driver, y.kernel_cache, y.worker AS made_worker, y.worker_version, \
-    y.host AS made_host, y.coordinator_version, y.sweep AS made_sweep, y.spec_digest AS made_spec, \
-    y.revision AS made_revision, y.protocol_digest, \
-    x.attempt AS test_attempt, x.epoch AS test_epoch, x.loss AS test_loss, x.accuracy AS test_accuracy, \
-    y.sum AS origin_sum, x.sum AS test_sum";
+    r.params, r.images_per_second, r.seconds, r.peak_memory_bytes, r.data_digest, r.split_digest, \
+    r.device, r.device_name, r.instruction_set, r.trainer, r.threads, r.sum, \
+    y.attempt, y.driver, y.kernel_cache, y.worker, y.worker_version, y.host, y.coordinator_version, y.sweep, \
+    y.spec_digest, y.revision, y.protocol_digest, y.sum, \
+    x.attempt, x.epoch, x.loss, x.accuracy, x.sum";
 
 /// Every trial of a sweep's opened stages, with its round and its accepted attempt. Stages that are prepared but not
-/// open are left out.
+/// open are left out. The order of the joins is fixed: rows come in the order of the spec and are sorted nowhere.
 const TRIALS: &str = "FROM sweep_trials t \
-    JOIN sweeps s ON s.id = t.sweep \
+    CROSS JOIN sweeps s ON s.id = t.sweep \
+    CROSS JOIN configurations k ON k.sweep = t.sweep AND k.position = t.configuration \
     LEFT JOIN rounds o ON o.trial = t.trial AND o.round = t.round \
     LEFT JOIN attempts a ON a.trial = t.trial AND a.attempt = o.attempt \
     LEFT JOIN results r ON r.attempt = a.key \
@@ -48,14 +49,21 @@ const TRIALS: &str = "FROM sweep_trials t \
 /// Whether an attempt of the trial's round is live.
 const RUNNING: &str = "EXISTS (SELECT 1 FROM attempts l WHERE l.trial = t.trial AND l.round = t.round AND l.state = 0)";
 
-pub(super) async fn replicates(pool: &SqlitePool, sweep: SweepId) -> Result<Vec<Replicate>, Error> {
-    let text = format!(
-        "SELECT t.configuration, t.seed, t.trial, t.reused, o.state AS round_state, s.state AS sweep_state, \
-         CASE WHEN o.state = 0 THEN {RUNNING} ELSE 0 END AS running, {RESULT} {TRIALS} \
-         ORDER BY t.configuration, t.seed"
-    );
-    let rows = sqlx::query(AssertSqlSafe(text)).bind(signed(sweep.0)).fetch_all(pool).await?;
-    rows.iter().map(replicate).collect()
+/// What every question about trials reads of one, as `replicate` takes it.
+fn replicate_columns() -> String {
+    format!(
+        "t.configuration, k.params, t.seed, t.trial, t.reused, o.state AS round_state, s.state AS sweep_state, \
+         CASE WHEN o.state = 0 THEN {RUNNING} ELSE 0 END AS running, {RESULT}"
+    )
+}
+
+/// How many of them stand before the result.
+const BEFORE_RESULT: usize = 8;
+
+pub(super) fn replicates(pool: &SqlitePool, sweep: SweepId) -> BoxStream<'_, Result<Replicate, Error>> {
+    let text = format!("SELECT {} {TRIALS} ORDER BY t.configuration, t.seed", replicate_columns());
+    let rows = sqlx::query(AssertSqlSafe(text)).bind(signed(sweep.0)).fetch(pool);
+    rows.map(|row| replicate(&row?)).boxed()
 }
 
 fn replicate(row: &SqliteRow) -> Result<Replicate, Error> {
@@ -64,6 +72,7 @@ fn replicate(row: &SqliteRow) -> Result<Replicate, Error> {
     let given_up = SweepState::of(row.try_get("sweep_state")?)? == SweepState::Cancelled;
     Ok(Replicate {
         configuration: row.try_get("configuration")?,
+        params: unsigned(row.try_get(1)?),
         seed: unsigned(row.try_get("seed")?),
         trial: trial_id(row.try_get("trial")?)?,
         // What a cancelled sweep had not got when it was cancelled stays ungot, whoever else goes on with it.
@@ -73,31 +82,30 @@ fn replicate(row: &SqliteRow) -> Result<Replicate, Error> {
         },
         running: row.try_get::<i64, _>("running")? != 0 && !given_up,
         reused: row.try_get("reused")?,
-        result: result(row)?,
+        result: result(Cells::from(row, BEFORE_RESULT, "results"))?,
     })
 }
 
 pub(super) async fn page(pool: &SqlitePool, page: &TrialPage) -> Result<Vec<TrialRow>, Error> {
-    let (configuration, seed) = page.after.map_or((-1, 0), |(configuration, seed)| (i64::from(configuration), seed));
+    let (configuration, seed) = page.start();
     let condition = condition(page);
     let text = format!(
-        "SELECT t.configuration, t.seed, t.trial, t.reused, o.state AS round_state, s.state AS sweep_state, \
-         o.class, o.reason, {RUNNING} AS running, k.name, k.label, k.body, k.params, \
+        "SELECT {columns}, o.class, o.reason, k.name, k.label, k.body, \
          (SELECT json_group_array(stage) FROM stage_configurations g \
           WHERE g.sweep = t.sweep AND g.configuration = t.configuration) AS stages, \
          (SELECT MAX(attempt) FROM attempts n WHERE n.trial = t.trial) AS attempts, \
-         n.attempt AS newest_attempt, n.key AS newest_key, n.worker AS newest_worker, {RESULT} \
+         n.attempt AS newest_attempt, n.key AS newest_key, n.worker AS newest_worker \
          {from} AND (t.configuration, t.seed) > (?, ?) {condition} \
          ORDER BY t.configuration, t.seed LIMIT ?",
+        columns = replicate_columns(),
         from = TRIALS.replacen(
             "WHERE",
-            "JOIN configurations k ON k.sweep = t.sweep AND k.position = t.configuration \
-             LEFT JOIN attempts n ON n.trial = t.trial AND n.attempt = (SELECT MAX(m.attempt) FROM attempts m \
+            "LEFT JOIN attempts n ON n.trial = t.trial AND n.attempt = (SELECT MAX(m.attempt) FROM attempts m \
              WHERE m.trial = t.trial AND m.round = t.round) WHERE",
             1
         ),
     );
-    let query = sqlx::query(AssertSqlSafe(text)).bind(signed(page.sweep.0)).bind(configuration).bind(signed(seed));
+    let query = sqlx::query(AssertSqlSafe(text)).bind(signed(page.sweep.0)).bind(configuration).bind(seed);
     let rows = query.bind(page.limit).fetch_all(pool).await?;
     rows.iter().map(trial_row).collect()
 }
@@ -147,7 +155,7 @@ fn trial_row(row: &SqliteRow) -> Result<TrialRow, Error> {
         configuration: found.configuration,
         label: if name.is_empty() { row.try_get("label")? } else { name },
         body: from_json(row.try_get("body")?)?,
-        params: unsigned(row.try_get("params")?),
+        params: found.params,
         stages,
         seed: found.seed,
         trial: found.trial,
@@ -164,68 +172,70 @@ fn failure(class: Option<i64>, reason: String) -> Result<Option<(FailureClass, S
     class.map(|class| Ok((class_of(class)?, reason))).transpose()
 }
 
-fn result(row: &SqliteRow) -> Result<Option<ResultRecord>, Error> {
-    let Some(outcome) = row.try_get::<Option<i64>, _>("result_outcome")? else { return Ok(None) };
-    let found = ResultRecord {
-        outcome: outcome_of(outcome)?,
-        last: prefixed(row, "last_")?,
-        best: prefixed(row, "best_")?,
-        provenance: Provenance {
-            params: unsigned(row.try_get("made_params")?),
-            images_per_second: row.try_get("made_images_per_second")?,
-            seconds: row.try_get("made_seconds")?,
-            peak_memory_bytes: unsigned(row.try_get("peak_memory_bytes")?),
-            data_digest: digest(row.try_get("data_digest")?)?,
-            split_digest: digest(row.try_get("split_digest")?)?,
-            device: row.try_get("made_device")?,
-            device_name: row.try_get("device_name")?,
-            instruction_set: row.try_get("instruction_set")?,
-            trainer: row.try_get("trainer")?,
-            threads: row.try_get("threads")?,
-            origin: origin(row)?,
-        },
-        test: test_score(row)?,
-    };
-    let key = AttemptKey(row.try_get("result_attempt")?);
-    if row.try_get::<Option<i64>, _>("result_sum")? != Some(seal::result(key, &found)) {
-        return Err(Error::damaged_row("results", &format!("attempt number {}", key.0)));
+/// A result, from the columns of `RESULT` on.
+fn result(mut cells: Cells<'_>) -> Result<Option<ResultRecord>, Error> {
+    if cells.is_absent() {
+        return Ok(None);
     }
-    Ok(Some(found))
+    let key = cells.int()?;
+    let name = || format!("attempt number {key}");
+    let outcome = cells.int()?;
+    let (last, best) = (read::metrics(&mut cells)?, read::metrics(&mut cells)?);
+    let mut provenance = Provenance {
+        params: cells.number()?,
+        images_per_second: cells.real()?,
+        seconds: cells.real()?,
+        peak_memory_bytes: cells.number()?,
+        data_digest: cells.digest()?,
+        split_digest: cells.digest()?,
+        device: cells.text()?.to_owned(),
+        device_name: cells.text()?.to_owned(),
+        instruction_set: cells.text()?.to_owned(),
+        trainer: cells.text()?.to_owned(),
+        threads: cells.small()?,
+        origin: Origin::default(),
+    };
+    cells.sum(name)?;
+    provenance.origin = origin(&mut cells)?;
+    let test = test_score(&mut cells)?;
+    let named = |metrics: EpochMetrics| (metrics.epoch > 0).then_some(metrics);
+    Ok(Some(ResultRecord { outcome: outcome_of(outcome)?, last: named(last), best: named(best), provenance, test }))
 }
 
 /// Where a result comes from; nothing is known of one of an earlier release.
-fn origin(row: &SqliteRow) -> Result<Origin, Error> {
-    let Some(key) = row.try_get::<Option<i64>, _>("origin_attempt")? else { return Ok(Origin::default()) };
-    let optional = |name: &str| row.try_get::<Option<&[u8]>, _>(name)?.map(digest).transpose();
-    let found = Origin {
-        driver: row.try_get("driver")?,
-        kernel_cache: row.try_get("kernel_cache")?,
-        worker: row.try_get("made_worker")?,
-        worker_version: row.try_get("worker_version")?,
-        host: row.try_get("made_host")?,
-        coordinator_version: row.try_get("coordinator_version")?,
-        sweep: row.try_get::<Option<i64>, _>("made_sweep")?.map(unsigned),
-        spec_digest: optional("made_spec")?,
-        revision: row.try_get("made_revision")?,
-        protocol_digest: optional("protocol_digest")?,
-    };
-    match row.try_get::<Option<i64>, _>("origin_sum")? {
-        Some(sum) if sum == seal::origin(AttemptKey(key), &found) => Ok(found),
-        Some(_) | None => Err(Error::damaged_row("origins", &format!("attempt number {key}"))),
+fn origin(cells: &mut Cells<'_>) -> Result<Origin, Error> {
+    const COLUMNS: usize = 12;
+    cells.table("origins");
+    if cells.is_absent() {
+        cells.skip(COLUMNS);
+        return Ok(Origin::default());
     }
+    let key = cells.int()?;
+    let found = Origin {
+        driver: cells.text()?.to_owned(),
+        kernel_cache: cells.text()?.to_owned(),
+        worker: cells.text()?.to_owned(),
+        worker_version: cells.text()?.to_owned(),
+        host: cells.text()?.to_owned(),
+        coordinator_version: cells.text()?.to_owned(),
+        sweep: cells.option()?.map(unsigned),
+        spec_digest: cells.option_blob()?.map(digest).transpose()?,
+        revision: cells.text()?.to_owned(),
+        protocol_digest: cells.option_blob()?.map(digest).transpose()?,
+    };
+    cells.sum(|| format!("attempt number {key}"))?;
+    Ok(found)
 }
 
-fn test_score(row: &SqliteRow) -> Result<Option<TestScore>, Error> {
-    let Some(key) = row.try_get::<Option<i64>, _>("test_attempt")? else { return Ok(None) };
-    let found = TestScore {
-        epoch: row.try_get("test_epoch")?,
-        loss: row.try_get("test_loss")?,
-        accuracy: row.try_get("test_accuracy")?,
-    };
-    match row.try_get::<Option<i64>, _>("test_sum")? {
-        Some(sum) if sum == seal::test(AttemptKey(key), &found) => Ok(Some(found)),
-        Some(_) | None => Err(Error::damaged_row("tests", &format!("attempt number {key}"))),
+fn test_score(cells: &mut Cells<'_>) -> Result<Option<TestScore>, Error> {
+    cells.table("tests");
+    if cells.is_absent() {
+        return Ok(None);
     }
+    let key = cells.int()?;
+    let found = TestScore { epoch: cells.small()?, loss: cells.real()?, accuracy: cells.real()? };
+    cells.sum(|| format!("attempt number {key}"))?;
+    Ok(Some(found))
 }
 
 /// The answer of one attempt.
@@ -236,26 +246,7 @@ pub(super) async fn one_result(pool: &SqlitePool, attempt: AttemptKey) -> Result
          LEFT JOIN tests x ON x.attempt = r.attempt WHERE r.attempt = ?"
     );
     let row = sqlx::query(AssertSqlSafe(text)).bind(attempt.0).fetch_optional(pool).await?;
-    row.as_ref().map_or(Ok(None), result)
-}
-
-fn prefixed(row: &SqliteRow, prefix: &str) -> Result<Option<EpochMetrics>, Error> {
-    let metrics = metrics(row, prefix)?;
-    Ok((metrics.epoch > 0).then_some(metrics))
-}
-
-fn metrics(row: &SqliteRow, prefix: &str) -> Result<EpochMetrics, Error> {
-    let number = |name: &str| row.try_get::<f64, _>(format!("{prefix}{name}").as_str());
-    Ok(EpochMetrics {
-        epoch: row.try_get(format!("{prefix}epoch").as_str())?,
-        train_loss: number("train_loss")?,
-        train_accuracy: number("train_accuracy")?,
-        val_loss: number("val_loss")?,
-        val_accuracy: number("val_accuracy")?,
-        learning_rate: number("learning_rate")?,
-        seconds: number("seconds")?,
-        images_per_second: number("images_per_second")?,
-    })
+    row.as_ref().map_or(Ok(None), |row| result(Cells::from(row, 0, "results")))
 }
 
 /// An id's digits are a range of its bytes: those that begin with them.

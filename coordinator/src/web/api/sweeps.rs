@@ -22,11 +22,11 @@ pub(super) async fn list(Open(desk): Open, Parameters(question): Parameters<Swee
     if question.after.is_some_and(|after| !(1..=MOST_AN_INTEGER).contains(&after)) {
         return Err(Problem::invalid("after", "not one of ours"));
     }
-    let most = limit::<MOST_SWEEPS>(question.limit)? as usize;
+    let most = limit::<MOST_SWEEPS>(question.limit)?;
     if question.format == Format::Csv {
         let pages = move || {
             table::unfolded(desk.clone(), |desk: desk::Desk, before: Option<u64>| async move {
-                let page = desk.sweeps(before, MOST_SWEEPS as usize).await?;
+                let page = desk.sweeps(before, MOST_SWEEPS).await?;
                 Ok((page.sweeps, page.next.and_then(|next| next.parse().ok()).map(Some)))
             })
         };

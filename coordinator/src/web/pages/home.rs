@@ -19,7 +19,7 @@ use super::words::{Head, bar, counted, empty, long_download, moment, pages, perc
 use super::{Pages, sweep};
 use crate::engine::Gauges;
 use crate::store::codes;
-use crate::store::record::SweepRecord;
+use crate::store::record::{SweepRecord, SweepTitle};
 
 /// Sweeps of one page.
 const SIZE: usize = 25;
@@ -34,15 +34,18 @@ struct Line {
 pub(super) async fn page(State(pages): State<Pages>, asked: Asked) -> Result<Response, Refusal> {
     let people = pages.people()?;
     let engine = &people.engine;
-    let records = engine.store().sweeps().await?;
+    let titles = engine.store().sweep_titles().await?;
     let gauges = engine.gauges().await?;
-    let all = records.len();
-    let mut records = wanted(records, &asked.query);
-    let found = records.len();
+    let all = titles.len();
+    let mut titles = wanted(titles, &asked.query);
+    let found = titles.len();
     let (key, high) = ordered(&asked.query);
-    order(&mut records, key, high);
+    order(&mut titles, key, high);
     let page = asked.query.page().min(found.div_ceil(SIZE).max(1));
-    let shown: Vec<SweepRecord> = records.into_iter().skip((page - 1) * SIZE).take(SIZE).collect();
+    let mut shown = Vec::with_capacity(SIZE);
+    for title in titles.iter().skip((page - 1) * SIZE).take(SIZE) {
+        shown.extend(engine.store().sweep(title.id).await?);
+    }
     let lines = lines(&pages, engine, shown).await?;
     let pending = lines.iter().any(|line| !line.is_newest);
     let running = gauges.sweeps.len();
@@ -83,8 +86,8 @@ async fn lines(pages: &Pages, engine: &crate::engine::Handle, records: Vec<Sweep
     join_all(records.into_iter().map(of)).await.into_iter().collect()
 }
 
-fn state_of(record: &SweepRecord) -> SweepState {
-    match record.state {
+fn state_of(state: codes::SweepState) -> SweepState {
+    match state {
         codes::SweepState::Preparing | codes::SweepState::Running => SweepState::Running,
         codes::SweepState::Succeeded => SweepState::Succeeded,
         codes::SweepState::Failed => SweepState::Failed,
@@ -92,15 +95,15 @@ fn state_of(record: &SweepRecord) -> SweepState {
     }
 }
 
-fn wanted(records: Vec<SweepRecord>, query: &Query) -> Vec<SweepRecord> {
+fn wanted(titles: Vec<SweepTitle>, query: &Query) -> Vec<SweepTitle> {
     let searched = query.searched();
     let state = query.get("state");
-    let like = |record: &SweepRecord| {
-        let text = format!("{} {} {}", record.id, record.name, record.submitter).to_lowercase();
+    let like = |title: &SweepTitle| {
+        let text = format!("{} {} {}", title.id, title.name, title.submitter).to_lowercase();
         searched.split_whitespace().all(|word| text.contains(word))
-            && state.is_none_or(|state| state_of(record).name() == state)
+            && state.is_none_or(|state| state_of(title.state).name() == state)
     };
-    records.into_iter().filter(like).collect()
+    titles.into_iter().filter(like).collect()
 }
 
 fn ordered(query: &Query) -> (&'static str, bool) {
@@ -112,14 +115,14 @@ fn ordered(query: &Query) -> (&'static str, bool) {
     (key, query.get("order").map_or(key == "submitted", |order| order == "desc"))
 }
 
-fn order(records: &mut [SweepRecord], key: &str, high: bool) {
+fn order(titles: &mut [SweepTitle], key: &str, high: bool) {
     match key {
-        "name" => records.sort_by_key(|record| record.name.to_lowercase()),
-        "state" => records.sort_by_key(|record| (state_of(record).name(), std::cmp::Reverse(record.id))),
-        _ => records.sort_by_key(|record| record.id),
+        "name" => titles.sort_by_key(|title| title.name.to_lowercase()),
+        "state" => titles.sort_by_key(|title| (state_of(title.state).name(), std::cmp::Reverse(title.id))),
+        _ => titles.sort_by_key(|title| title.id),
     }
     if high {
-        records.reverse();
+        titles.reverse();
     }
 }
 
@@ -198,7 +201,7 @@ fn row(line: &Line) -> Markup {
                 a href=(link) { (record.name) }
                 span.quiet { " #" (record.id) @if !record.submitter.is_empty() { " by " (record.submitter) } }
             }
-            td.text { (state(state_of(record), record.paused)) }
+            td.text { (state(state_of(record.state), record.paused)) }
             @match &line.sweep {
                 Some(sweep) => {
                     td class="text progress" {

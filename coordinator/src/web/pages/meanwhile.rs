@@ -12,7 +12,7 @@ use sweep_scheduler::SweepId;
 use sweep_spec::spec::Metric;
 use tokio::sync::Notify;
 
-use crate::engine::{Analysed, Board, Error, Handle, Status};
+use crate::engine::{Analysed, Error, Handle, KEPT_TRIALS, Status};
 use crate::store::record::SweepRecord;
 
 /// How long a page waits for what it shows.
@@ -27,7 +27,6 @@ const KEPT: usize = 8;
 enum Work {
     Status(SweepId),
     Analysis(SweepId, Option<Metric>, bool),
-    Board(SweepId),
     Pictures(SweepId),
 }
 
@@ -116,16 +115,13 @@ impl Meanwhile {
         let is_newest = newest.is_some();
         if let Some(newest) = &newest {
             make_room(&mut before.analyses);
+            let others = before.analyses.values().map(|analysed| analysed.weight()).sum::<usize>();
+            if others + newest.weight() > KEPT_TRIALS {
+                before.analyses.clear();
+            }
             before.analyses.insert((id, metric, images), Arc::clone(newest));
         }
         Ok((newest.or_else(|| before.analyses.get(&(id, metric, images)).cloned()), is_newest))
-    }
-
-    /// The board of a sweep.
-    pub(super) async fn board(&self, engine: &Handle, id: SweepId) -> Result<Option<Arc<Board>>, Error> {
-        let asked = engine.clone();
-        let make = async move { asked.board(id, false).await };
-        self.within(Work::Board(id), 4 * MOMENT, make).await.transpose()
     }
 
     /// The sections about images, which are cut from the predictions of many trials.

@@ -16,6 +16,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const MOST_OUT_OF_SERVICE: usize = 20;
 /// Sweeps whose waiting is told of.
 const MOST_WAITING: usize = 5;
+/// Sweeps that are looked at: the newest.
+const NEWEST: u32 = 100;
 /// Workers that a sweep gives nothing, of which it is told.
 const MOST_LEFT_OUT: usize = 5;
 
@@ -38,7 +40,8 @@ pub(super) async fn look(
     };
     checks.extend(told(&workers, coordinator));
     checks.extend(study.and_then(|study| memory(&workers, study)));
-    if let Ok(Ok(answer)) = timeout(PATIENCE, client.list_sweeps(ListSweepsRequest {})).await {
+    let newest = ListSweepsRequest { page_size: NEWEST, ..Default::default() };
+    if let Ok(Ok(answer)) = timeout(PATIENCE, client.list_sweeps(newest)).await {
         let sweeps = answer.into_inner().sweeps.into_iter().map(Sweep::from);
         let waiting = sweeps.filter(|sweep| !sweep.state.has_ended() && !sweep.waiting_for.is_empty());
         checks.extend(waiting.take(MOST_WAITING).map(|sweep| {

@@ -5,13 +5,14 @@ pub(crate) mod browser;
 pub(crate) mod random;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use sweep_analysis::analyse::{Request, analyse};
 use sweep_analysis::result::Analysis;
-use sweep_analysis::study::{Answer, Group, GroupKind, Replicate, State, Study, Subject};
+use sweep_analysis::study::{Answer, Group, GroupKind, Made, Replicate, State, Study, Subject};
 use sweep_report::{Curve, Format, Material, Report, Sheet};
 use sweep_spec::spec::Limits;
-use sweep_spec::trainer::{EpochMetrics, Provenance, Validation};
+use sweep_spec::trainer::{EpochMetrics, Validation};
 use sweep_spec::{Configuration, Digest, Outcome, Plan, Spec};
 
 use random::Random;
@@ -128,7 +129,7 @@ fn study(text: &str) -> Study {
                 state: State::Succeeded,
                 reused: seed == 0,
                 noise: false,
-                answer: Some(answer(&epochs, subject.params, subject.flops)),
+                answer: Some(answer(&epochs, subject.flops)),
             });
         }
     }
@@ -173,7 +174,7 @@ fn epochs(last: f64, position: u32, seed: u64) -> Vec<EpochMetrics> {
     (1..=EPOCHS).map(epoch).collect()
 }
 
-fn answer(epochs: &[EpochMetrics], params: u64, flops: u64) -> Answer {
+fn answer(epochs: &[EpochMetrics], flops: u64) -> Answer {
     let best = epochs.iter().max_by(|a, b| a.val_accuracy.total_cmp(&b.val_accuracy)).copied();
     let seconds = 20.0 + flops as f64 * 1881.0 * 40.0 * 3.0 / 2e12;
     Answer {
@@ -181,11 +182,8 @@ fn answer(epochs: &[EpochMetrics], params: u64, flops: u64) -> Answer {
         last: epochs.last().copied(),
         best,
         test: None,
-        provenance: Provenance {
-            params,
-            images_per_second: 1881.0 * 40.0 / seconds,
-            seconds,
-            peak_memory_bytes: 900 << 20,
+        seconds,
+        made: Arc::new(Made {
             data_digest: Digest::of(b"scenes"),
             split_digest: Digest::of(b"split"),
             device: "cuda:0".to_owned(),
@@ -193,8 +191,8 @@ fn answer(epochs: &[EpochMetrics], params: u64, flops: u64) -> Answer {
             instruction_set: "sm_90".to_owned(),
             trainer: "sweep-trainer 0.1.0".to_owned(),
             threads: 1,
-            origin: Default::default(),
-        },
+            protocol_digest: None,
+        }),
     }
 }
 

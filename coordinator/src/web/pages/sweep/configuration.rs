@@ -151,7 +151,7 @@ fn seeds(analysed: &Analysed, subject: &Subject) -> Markup {
                     },
                     None => { td.number { "–" } td.number { "–" } td.number { "–" } }
                 }
-                td.number { (replicate.answer.as_ref().map_or_else(|| "–".to_owned(), |answer| number::seconds(answer.provenance.seconds))) }
+                td.number { (replicate.answer.as_ref().map_or_else(|| "–".to_owned(), |answer| number::seconds(answer.seconds))) }
             } } }
         } }
     }

@@ -11,7 +11,7 @@ use super::{Part, Sheet};
 use crate::web::pages::Pages;
 use crate::web::pages::access::Asked;
 use crate::web::pages::refusals::Refusal;
-use crate::web::pages::words::{empty, long_download, pending, word};
+use crate::web::pages::words::{empty, long_download, word};
 
 /// Trials of one page.
 const SIZE: u32 = 100;
@@ -28,7 +28,7 @@ pub(in crate::web::pages) async fn page(
     Path(sweep): Path<String>,
     asked: Asked,
 ) -> Result<Response, Refusal> {
-    let mut sheet = Sheet::of(&pages, &sweep, asked).await?;
+    let sheet = Sheet::of(&pages, &sweep, asked).await?;
     let query = &sheet.asked.query;
     let state = query.get("state").and_then(|word| STATES.into_iter().find(|(name, _)| *name == word));
     let request = v1::ListTrialsRequest {
@@ -38,34 +38,24 @@ pub(in crate::web::pages) async fn page(
         states: state.map(|(_, state)| state.into()).into_iter().collect(),
         ..v1::ListTrialsRequest::default()
     };
-    // The first board of a large sweep takes a while; the rows of one page do not.
-    let answer = match pages.meanwhile.board(&sheet.people.engine, sheet.id()).await? {
-        Some(_) => Some(sheet.people.trials(request).await?),
-        None => None,
-    };
-    sheet.pending |= answer.is_none();
+    let answer = sheet.people.trials(request).await?;
     let file = sheet.asked.query.only(&["state"]).link(&format!("/api/v1{}/trials", sheet.path("")));
     let body = html! {
         section aria-labelledby="trials-title" {
             h2 #trials-title { "Trials" }
             (states(&sheet))
-            @match answer {
-                None => (pending("The trials are being read.")),
-                Some(answer) => {
-                    @let next = answer.next_page_token;
-                    @let rows: Vec<Summary> = answer.trials.into_iter().map(Summary::from).collect();
-                    @if rows.is_empty() { (empty("No trial is in that state.", &html! { p { "Trials show here as soon as their stage is open." } })) }
-                    @else { (table(&rows)) }
-                    div.under {
-                        @if !next.is_empty() || sheet.asked.query.get("after").is_some() {
-                            nav.pages aria-label="Pages of the table" { ul {
-                                @if sheet.asked.query.get("after").is_some() { li { a href=(sheet.asked.query.with(&[("after", None)]).link(&sheet.path("/trials"))) { "First" } } }
-                                @if !next.is_empty() { li { a href=(sheet.asked.query.with(&[("after", Some(&next))]).link(&sheet.path("/trials"))) rel="next" { "Next" } } }
-                            } }
-                        }
-                        (long_download(&file, "the trials"))
-                    }
+            @let next = answer.next_page_token;
+            @let rows: Vec<Summary> = answer.trials.into_iter().map(Summary::from).collect();
+            @if rows.is_empty() { (empty("No trial is in that state.", &html! { p { "Trials show here as soon as their stage is open." } })) }
+            @else { (table(&rows)) }
+            div.under {
+                @if !next.is_empty() || sheet.asked.query.get("after").is_some() {
+                    nav.pages aria-label="Pages of the table" { ul {
+                        @if sheet.asked.query.get("after").is_some() { li { a href=(sheet.asked.query.with(&[("after", None)]).link(&sheet.path("/trials"))) { "First" } } }
+                        @if !next.is_empty() { li { a href=(sheet.asked.query.with(&[("after", Some(&next))]).link(&sheet.path("/trials"))) rel="next" { "Next" } } }
+                    } }
                 }
+                (long_download(&file, "the trials"))
             }
         }
     };

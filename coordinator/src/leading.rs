@@ -14,7 +14,7 @@ use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
 use crate::about::About;
-use crate::access::Keyring;
+use crate::access::{Keyring, SessionKey};
 use crate::engine::{self, Trouble};
 use crate::grpc::access::Access;
 use crate::grpc::sweep::Sweeps;
@@ -148,6 +148,16 @@ impl Office {
                 return tokio::time::sleep(RETRY).await;
             }
         }
+        // A question that is asked once has no pages, and so no browsers.
+        if !self.engine.asked_once {
+            match session_key(led.store.as_ref()).await {
+                Ok(key) => self.keyring.seal_with(key),
+                Err(error) => {
+                    warn!(error = %crate::chain(&error), "no session key can be kept: this coordinator does not lead");
+                    return tokio::time::sleep(RETRY).await;
+                }
+            }
+        }
         self.clear_artifacts().await;
         let (term, tasks) = (self.shutdown.child_token(), TaskTracker::new());
         let metrics = Arc::clone(&self.metrics);
@@ -242,4 +252,15 @@ impl Office {
             sweeps: sweeps.max_decoding_message_size(MAX_QUESTION_BYTES).max_encoding_message_size(MAX_RESPONSE_BYTES),
         }
     }
+}
+
+/// The key under which sessions of browsers are sealed; the first coordinator that leads makes it.
+async fn session_key(store: &dyn Store) -> Result<SessionKey, engine::Error> {
+    if let Some(key) = store.session_key().await? {
+        return Ok(key);
+    }
+    let key = SessionKey::generate().map_err(|error| engine::Error::Internal(error.to_string()))?;
+    store.keep_session_key(&key, unix_ms()).await?;
+    // What is kept counts, should another one have been faster.
+    Ok(store.session_key().await?.unwrap_or(key))
 }

@@ -39,7 +39,6 @@ use crate::store::location::Location;
 use crate::store::postgres::durability::Safety;
 use crate::store::{self, Opening, Store};
 use crate::streams::Streams;
-use crate::unix_ms;
 use crate::web::{Web, router};
 
 /// A quiet connection is asked whether it still lives this often.
@@ -118,6 +117,7 @@ pub struct Handle {
     ready: watch::Receiver<bool>,
     damage: watch::Receiver<Option<String>>,
     keyring: Arc<Keyring>,
+    clock: Clock,
     secure: bool,
     tasks: TaskTracker,
     shutdown: CancellationToken,
@@ -157,7 +157,8 @@ pub async fn start_at(config: Config, clock: Clock, shutdown: CancellationToken)
     let leadership: Arc<dyn Leadership> = Arc::from(leadership);
     let given = config.tokens.read()?;
     let digests = given.iter().map(|given| given.digest).collect();
-    let keyring = keyring(&config, given, leadership.as_ref()).await?;
+    let keyring = keyring(&config, given, (leadership.as_ref(), &clock)).await?;
+    let handle_clock = clock.clone();
     let tasks = TaskTracker::new();
     let (standing, stands) = watch::channel(Standing::Waiting(Waiting::Looking));
     let (ready, is_ready) = watch::channel(false);
@@ -166,13 +167,19 @@ pub async fn start_at(config: Config, clock: Clock, shutdown: CancellationToken)
     let rooms = Rooms {
         stands: stands.clone(),
         ready: is_ready.clone(),
-        keyring: Arc::clone(&keyring),
+        door: access::grpc::Door { keyring: Arc::clone(&keyring), clock: clock.clone() },
         about: Arc::clone(&about),
         metrics: Arc::clone(&metrics),
     };
     let grpc = Door { listener: grpc, speech: Speech::Grpc, tls: tls.clone() }.open(&tasks, &shutdown);
     serve_grpc(grpc, rooms, &tasks, &shutdown)?;
-    let door = access::http::Door { keyring: Arc::clone(&keyring), any_host: config.insecure, tls: tls.is_some() };
+    let door = access::http::Door {
+        keyring: Arc::clone(&keyring),
+        any_host: config.insecure,
+        tls: tls.is_some(),
+        port: http_address.port(),
+        clock: clock.clone(),
+    };
     let places = Places::of(&config);
     let web = router(Web { standing: stands.clone(), metrics: Arc::clone(&metrics), places }, door);
     let secure = tls.is_some();
@@ -188,6 +195,7 @@ pub async fn start_at(config: Config, clock: Clock, shutdown: CancellationToken)
         given: config.tokens.clone(),
         leadership: Arc::clone(&leadership),
         shutdown: shutdown.clone(),
+        clock: clock.clone(),
         digests,
         said: (false, false),
     };
@@ -223,6 +231,7 @@ pub async fn start_at(config: Config, clock: Clock, shutdown: CancellationToken)
         ready: is_ready,
         damage: damaged,
         keyring,
+        clock: handle_clock,
         secure,
         tasks,
         shutdown,
@@ -233,11 +242,18 @@ pub async fn start_at(config: Config, clock: Clock, shutdown: CancellationToken)
 
 /// What is known of tokens at the start. Without any, only this machine may reach the coordinator, unless somebody said
 /// otherwise.
-async fn keyring(config: &Config, given: Vec<Given>, leadership: &dyn Leadership) -> Result<Arc<Keyring>, Error> {
+async fn keyring(
+    config: &Config,
+    given: Vec<Given>,
+    (leadership, clock): (&dyn Leadership, &Clock),
+) -> Result<Arc<Keyring>, Error> {
     let workers_show = config.tls.as_ref().is_some_and(|files| files.client_authority.is_some());
     let keyring = Arc::new(Keyring::new(workers_show));
-    keyring.give(given, unix_ms());
-    keyring.stored(leadership.tokens().await?, unix_ms());
+    keyring.give(given, clock.unix_ms());
+    keyring.stored(leadership.tokens().await?, clock.unix_ms());
+    if let Some(key) = leadership.session_key().await? {
+        keyring.seal_with(key);
+    }
     let exposed = [("--listen", config.listen), ("--listen-http", config.listen_http)];
     let exposed = exposed.into_iter().find(|(_, address)| !address.ip().is_loopback());
     if let Some((key, address)) = exposed {
@@ -258,7 +274,7 @@ async fn keyring(config: &Config, given: Vec<Given>, leadership: &dyn Leadership
 struct Rooms {
     stands: watch::Receiver<Standing>,
     ready: watch::Receiver<bool>,
-    keyring: Arc<Keyring>,
+    door: access::grpc::Door,
     about: Arc<About>,
     metrics: Arc<Metrics>,
 }
@@ -281,7 +297,7 @@ fn serve_grpc(
         .max_concurrent_streams(MAX_STREAMS)
         .http2_max_header_list_size(MAX_HEADER_BYTES)
         .layer(Timing::new(rooms.metrics))
-        .layer(access::grpc::Door(rooms.keyring))
+        .layer(rooms.door)
         .add_service(health)
         .add_service(reflection)
         .add_service(Gate::new(rooms.stands.clone(), Room::workers))
@@ -350,7 +366,7 @@ impl Handle {
         if !self.keyring.is_needed() {
             return Ok(Some(Page { url: root, opens_once: false }));
         }
-        let code = self.keyring.issue_link(access::Role::Submit, unix_ms())?;
+        let code = self.keyring.issue_link(access::Role::Submit, self.clock.unix_ms())?;
         Ok(Some(Page { url: format!("{root}open/{}", code.reveal()), opens_once: true }))
     }
 

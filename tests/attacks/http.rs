@@ -29,12 +29,24 @@ fn a_person_signs_in_with_a_token_and_the_cookie_is_for_this_site_alone() {
         assert!(cookie.contains(part), "{cookie}");
     }
     let pair = cookie.split(';').next().unwrap();
+    assert!(!pair.contains(&fleet.submit), "the cookie is no token: {pair}");
     assert_eq!(ask(&fleet.http, "GET /metrics", &[("cookie", pair)], "").status, 200);
+    let again = ask(&fleet.http, "POST /login", &[FORM], &form).header("set-cookie").unwrap().to_owned();
+    let again = again.split(';').next().unwrap();
     let left = ask(&fleet.http, "POST /logout", &[("cookie", pair), ("sec-fetch-site", "same-origin")], "");
     assert!(left.status == 303 && left.header("set-cookie").unwrap().contains("Max-Age=0"), "{left:?}");
-    // A revoked token makes the cookie worthless.
+    assert_eq!(ask(&fleet.http, "GET /metrics", &[("cookie", pair)], "").status, 401, "a copy of the cookie");
+    // A revoked token ends its other sessions too.
+    assert_eq!(ask(&fleet.http, "GET /metrics", &[("cookie", again)], "").status, 200);
     fleet.revoke("submit");
-    assert_eq!(ask(&fleet.http, "GET /metrics", &[("cookie", pair)], "").status, 401);
+    assert_eq!(ask(&fleet.http, "GET /metrics", &[("cookie", again)], "").status, 401);
+}
+
+/// The cookie of a browser that signed in with this token.
+fn signed_in(fleet: &Fleet, token: &str) -> String {
+    let entered = ask(&fleet.http, "POST /login", &[FORM], &format!("token={token}"));
+    let set = entered.header("set-cookie").unwrap_or_else(|| panic!("{entered:?}"));
+    set.split(';').next().unwrap().to_owned()
 }
 
 #[test]
@@ -53,7 +65,7 @@ fn nobody_is_led_elsewhere_after_signing_in() {
 #[test]
 fn a_page_of_another_site_changes_nothing_through_a_browser() {
     let fleet = Fleet::start();
-    let cookie = format!("sweep={}", fleet.admin);
+    let cookie = signed_in(&fleet, &fleet.admin);
     let change = "POST /api/v1/sweeps/1/cancel";
     for (name, value) in [
         ("origin", "http://evil.example"),

@@ -14,25 +14,30 @@ use tower::Layer;
 use super::ending::Ending;
 use super::keyring::{Admitted, Presented};
 use super::{Caller, Keyring, Refusal, Secret, need};
+use crate::clock::Clock;
 use crate::listen::Peer;
-use crate::unix_ms;
 
 /// Puts the door before services.
 #[derive(Debug, Clone)]
-pub struct Door(pub Arc<Keyring>);
+pub struct Door {
+    /// The tokens.
+    pub keyring: Arc<Keyring>,
+    /// By which they expire.
+    pub clock: Clock,
+}
 
 impl<S> Layer<S> for Door {
     type Service = Guarded<S>;
 
     fn layer(&self, inner: S) -> Guarded<S> {
-        Guarded { keyring: Arc::clone(&self.0), inner }
+        Guarded { door: self.clone(), inner }
     }
 }
 
 /// Services behind the door.
 #[derive(Debug, Clone)]
 pub struct Guarded<S> {
-    keyring: Arc<Keyring>,
+    door: Door,
     inner: S,
 }
 
@@ -51,7 +56,7 @@ where
     }
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
-        let Admitted { caller, ended } = match admit(&self.keyring, &mut request) {
+        let Admitted { caller, ended } = match admit(&self.door, &mut request) {
             Ok(admitted) => admitted,
             Err(refusal) => return Box::pin(ready(Ok(status(&refusal).into_http()))),
         };
@@ -76,13 +81,13 @@ where
 }
 
 /// Takes the token out of the request, so that nothing behind the door can show it.
-fn admit(keyring: &Keyring, request: &mut Request<Body>) -> Result<Admitted, Refusal> {
+fn admit(door: &Door, request: &mut Request<Body>) -> Result<Admitted, Refusal> {
     let header = request.headers_mut().remove(header::AUTHORIZATION);
     let secret = header.as_ref().and_then(|value| Secret::bearer(value.to_str().ok()?));
     let certificate = request.extensions().get::<Peer>().and_then(|peer| peer.certificate);
     let presented = Presented { secret: secret.as_ref(), certificate };
     let need = need::of_method(request.uri().path());
-    keyring.admit(presented, need, unix_ms())
+    door.keyring.admit(presented, need, door.clock.unix_ms())
 }
 
 fn over() -> Status {

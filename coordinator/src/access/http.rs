@@ -1,9 +1,9 @@
 //! The door of HTTP: every request passes here before it is routed, and every answer leaves with the headers that browsers
 //! need to be careful.
 //!
-//! A browser shows its token as a cookie, and sends it whoever made the page that asks. So what changes something must
-//! come from a page of ours: browsers say where a request comes from, and what they do not say is refused. Where no token
-//! is needed, because only this machine can ask, a page on the other side of the world must still not reach in through
+//! A browser shows its session as a cookie (`cookie.rs`), and sends it whichever page asks. So what changes something must
+//! come from a page of ours: browsers say where a request comes from, and what they do not say is refused. A cookie counts
+//! only under the one name that belongs to this listener, and only if the browser sends it once. Where no token is needed, because only this machine can ask, a page on the other side of the world must still not reach in through
 //! the browser of whoever reads it: names other than this machine's are refused, which a name that suddenly means
 //! 127.0.0.1 would have.
 
@@ -16,16 +16,15 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, he
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
 
+use super::cookie::{Audience, Session};
 use super::ending::Ending;
 use super::keyring::{Admitted, Presented};
+use super::login::{cookie, set_cookie};
 use super::{Keyring, Need, Refusal, Secret, need};
+use crate::clock::Clock;
 use crate::listen::Peer;
-use crate::unix_ms;
 use crate::web::problem::Problem;
 
-/// Names of the cookie: without TLS, and with it, where browsers then hold that nobody else could set it.
-pub(super) const COOKIE: &str = "sweep";
-pub(super) const SECURE_COOKIE: &str = "__Host-sweep";
 /// How long a request that changes something may take to come in and be answered.
 const CHANGE: Duration = Duration::from_secs(60);
 
@@ -43,18 +42,47 @@ pub struct Door {
     pub any_host: bool,
     /// Connections are secret here.
     pub tls: bool,
+    /// The port that this process listens on.
+    pub port: u16,
+    /// By which tokens and sessions expire.
+    pub clock: Clock,
 }
 
-/// How a token was shown.
+impl Door {
+    /// For whom a cookie of this request is. It is secret as far as this listener or the proxy before it says: a client that
+    /// lies about that gets a cookie that its own browser sends less often, and nothing else.
+    pub(super) fn audience(&self, headers: &HeaderMap) -> Audience {
+        let secure = self.tls || headers.get("x-forwarded-proto").is_some_and(|value| value == "https");
+        Audience { port: self.port, secure }
+    }
+}
+
+/// What a request shows.
+#[derive(Debug, PartialEq)]
 enum Shown {
+    /// A token, as programs do.
     Header(Secret),
-    Cookie(Secret),
+    /// The cookie of this listener, unread.
+    Cookie(String),
+    /// More than one.
+    Cookies,
+    /// Neither.
     Not,
+}
+
+/// What the cookie of a request is worth, for the handlers of signing in and out.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Browser {
+    /// The session that it holds.
+    pub(super) session: Option<Session>,
+    /// Why it holds none.
+    pub(super) refused: Option<Refusal>,
 }
 
 /// Lets a request pass, or says why not.
 pub(crate) async fn guard(State(door): State<Door>, mut request: Request, next: Next) -> Response {
-    let shown = shown(request.headers());
+    let audience = door.audience(request.headers());
+    let shown = shown(request.headers(), &audience.cookie_name());
     // Nothing behind the door can show it.
     request.headers_mut().remove(header::AUTHORIZATION);
     request.headers_mut().remove(header::COOKIE);
@@ -63,23 +91,30 @@ pub(crate) async fn guard(State(door): State<Door>, mut request: Request, next: 
     if !door.any_host && !door.keyring.is_needed() && !is_local(host(request.uri(), request.headers())) {
         return careful(refuse(StatusCode::MISDIRECTED_REQUEST, "this coordinator answers this machine alone"));
     }
-    if changes && !comes_from_here(&request, matches!(shown, Shown::Cookie(_))) {
+    if changes && !comes_from_here(&request, matches!(shown, Shown::Cookie(_) | Shown::Cookies)) {
         return careful(refuse(
             StatusCode::FORBIDDEN,
             "what changes something must come from a page of this coordinator",
         ));
     }
-    let secret = match &shown {
-        Shown::Header(secret) | Shown::Cookie(secret) => Some(secret),
-        Shown::Not => None,
-    };
-    let presented = Presented { secret, certificate: None };
-    let Admitted { caller, ended } = match door.keyring.admit(presented, need, unix_ms()) {
+    let now_ms = door.clock.unix_ms();
+    let (secret, browser) = read(&door, shown, audience, now_ms);
+    let secret = browser.session.as_ref().map(Session::token).or(secret.as_ref());
+    let Admitted { caller, ended } = match door.keyring.admit(Presented { secret, certificate: None }, need, now_ms) {
         Ok(admitted) => admitted,
-        Err(refusal) => return careful(turned_away(&request, &refusal)),
+        Err(refusal) => return careful(turned_away(&request, &browser.refused.unwrap_or(refusal))),
     };
+    let cookies = door.keyring.cookies();
+    // Who signs out gets an answer after the session's end.
+    let ended = ended.map(|ended| match &browser.session {
+        Some(session) => cookies.ending(session, &ended, now_ms),
+        None => ended,
+    });
     let private = need != Need::Nothing;
+    let renewed = browser.session.as_ref().filter(|_| private);
+    let renewed = renewed.and_then(|session| cookies.renew(session, audience, now_ms));
     request.extensions_mut().insert(caller);
+    request.extensions_mut().insert(browser);
     request.extensions_mut().insert(door);
     let answer = if changes {
         let late = || refuse(StatusCode::REQUEST_TIMEOUT, "the request took too long");
@@ -92,21 +127,42 @@ pub(crate) async fn guard(State(door): State<Door>, mut request: Request, next: 
         None => answer,
     };
     let mut answer = careful(answer);
+    if let Some(renewed) = renewed {
+        set_cookie(&mut answer, &cookie(&audience.cookie_name(), &renewed, audience.secure));
+    }
     if private && !answer.headers().contains_key(header::CACHE_CONTROL) {
         answer.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }
     answer
 }
 
-fn shown(headers: &HeaderMap) -> Shown {
+/// The token of a header, or what a cookie is worth.
+fn read(door: &Door, shown: Shown, audience: Audience, now_ms: i64) -> (Option<Secret>, Browser) {
+    let refused = |refusal| (None, Browser { session: None, refused: Some(refusal) });
+    match shown {
+        Shown::Header(secret) => (Some(secret), Browser::default()),
+        Shown::Cookie(value) => match door.keyring.cookies().read(&value, audience, now_ms) {
+            Some(session) => (None, Browser { session: Some(session), refused: None }),
+            None => refused(Refusal::Session),
+        },
+        Shown::Cookies => refused(Refusal::Cookies),
+        Shown::Not => (None, Browser::default()),
+    }
+}
+
+fn shown(headers: &HeaderMap, cookie: &str) -> Shown {
     let text = |value: &HeaderValue| value.to_str().ok().map(str::to_owned);
     if let Some(value) = headers.get(header::AUTHORIZATION) {
         return text(value).and_then(|value| Secret::bearer(&value)).map_or(Shown::Not, Shown::Header);
     }
     let cookies: Vec<String> = headers.get_all(header::COOKIE).iter().filter_map(text).collect();
     let pairs = cookies.iter().flat_map(|cookies| cookies.split(';')).filter_map(|pair| pair.trim().split_once('='));
-    let mut ours = pairs.filter(|(name, _)| [COOKIE, SECURE_COOKIE].contains(name));
-    ours.find_map(|(_, value)| Secret::of(value)).map_or(Shown::Not, Shown::Cookie)
+    let mut ours = pairs.filter(|(name, _)| *name == cookie).map(|(_, value)| value);
+    match (ours.next(), ours.next()) {
+        (None, _) => Shown::Not,
+        (Some(value), None) => Shown::Cookie(value.to_owned()),
+        (Some(_), Some(_)) => Shown::Cookies,
+    }
 }
 
 /// The name that was asked for.
@@ -263,16 +319,36 @@ mod tests {
     }
 
     #[test]
-    fn a_token_is_shown_as_a_header_or_as_our_cookie() {
-        let of = |headers: &[(&str, &str)]| match shown(request(headers).headers()) {
+    fn a_token_is_shown_as_a_header_and_a_session_once_under_the_name_of_this_listener() {
+        let of = |headers: &[(&str, &str)]| match shown(request(headers).headers(), "sweep-7734") {
             Shown::Header(secret) => format!("header {}", secret.reveal()),
-            Shown::Cookie(secret) => format!("cookie {}", secret.reveal()),
+            Shown::Cookie(value) => format!("cookie {value}"),
+            Shown::Cookies => "cookies".to_owned(),
             Shown::Not => "not".to_owned(),
         };
-        assert_eq!(of(&[("authorization", "Bearer abc"), ("cookie", "sweep=def")]), "header abc");
-        assert_eq!(of(&[("cookie", "a=b; sweep=def")]), "cookie def");
-        assert_eq!(of(&[("cookie", "__Host-sweep=def")]), "cookie def");
-        assert_eq!(of(&[("authorization", "Basic abc"), ("cookie", "sweep=def")]), "not");
-        assert_eq!(of(&[("cookie", "sweeper=def; sweep=")]), "not");
+        assert_eq!(of(&[("authorization", "Bearer abc"), ("cookie", "sweep-7734=def")]), "header abc");
+        assert_eq!(of(&[("cookie", "a=b; sweep-7734=def")]), "cookie def");
+        assert_eq!(of(&[("authorization", "Basic abc"), ("cookie", "sweep-7734=def")]), "not");
+        for other in ["sweep", "__Host-sweep", "__Host-sweep-7734", "sweep-7735", "sweep-77340", "SWEEP-7734"] {
+            assert_eq!(of(&[("cookie", &format!("{other}=def"))]), "not", "{other}");
+        }
+        assert_eq!(of(&[("cookie", "sweep-7734=a; sweep-7734=a")]), "cookies");
+        assert_eq!(of(&[("cookie", "sweep-7734=a"), ("cookie", "x=y; sweep-7734=b")]), "cookies");
+        assert_eq!(of(&[("cookie", "sweep-7734=")]), "cookie ");
+    }
+
+    #[test]
+    fn a_proxy_that_ends_tls_makes_the_cookie_secret() {
+        let door = |tls| Door {
+            keyring: Arc::new(Keyring::new(false)),
+            any_host: false,
+            tls,
+            port: 7734,
+            clock: Clock::default(),
+        };
+        let secure = |tls, headers: &[(&str, &str)]| door(tls).audience(request(headers).headers()).secure;
+        assert!(!secure(false, &[]) && !secure(false, &[("x-forwarded-proto", "http")]));
+        assert!(secure(false, &[("x-forwarded-proto", "https")]) && secure(true, &[]));
+        assert!(secure(true, &[("x-forwarded-proto", "http")]), "a header does not make it less secret");
     }
 }

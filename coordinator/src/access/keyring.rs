@@ -12,8 +12,9 @@ use std::sync::{PoisonError, RwLock};
 use sweep_spec::Digest;
 use tokio_util::sync::CancellationToken;
 
+use super::cookie::Cookies;
 use super::opening::Links;
-use super::{Need, Role, Secret, secret};
+use super::{Need, Role, Secret, SessionKey, secret};
 use crate::store::tokens::TokenRecord;
 
 /// A token that was given with the configuration.
@@ -88,6 +89,15 @@ pub enum Refusal {
     /// A token that was revoked.
     #[error("the token was revoked")]
     Revoked,
+    /// A cookie that this coordinator did not seal for this listener, or that has expired.
+    #[error("the session of this browser has ended: sign in again")]
+    Session,
+    /// More than one cookie of the same name: one of them is another page's, and nothing says which.
+    #[error(
+        "this browser shows more than one session cookie for this coordinator: delete the cookies of this host, and sign in \
+         again"
+    )]
+    Cookies,
     /// A token of another role.
     #[error("this needs a token with the role `{needed}`, and this one has `{role}`")]
     Role {
@@ -157,6 +167,8 @@ pub struct Keyring {
     refused: AtomicU64,
     /// Links that sign a browser in once.
     links: Links,
+    /// Sessions of browsers.
+    cookies: Cookies,
 }
 
 impl fmt::Debug for Keyring {
@@ -212,8 +224,19 @@ impl Keyring {
         Ok(Some(token))
     }
 
-    /// Ends what hangs on tokens whose time is over.
+    /// The key under which the store has sessions of browsers sealed.
+    pub(crate) fn seal_with(&self, key: SessionKey) {
+        self.cookies.set_key(key);
+    }
+
+    /// The sessions of browsers.
+    pub(super) fn cookies(&self) -> &Cookies {
+        &self.cookies
+    }
+
+    /// Ends what hangs on tokens and sessions whose time is over.
     pub fn tick(&self, now_ms: i64) {
+        self.cookies.tick(now_ms);
         let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
         state.keys.values().filter(|key| !key.holds(now_ms)).for_each(|key| key.ended.cancel());
     }

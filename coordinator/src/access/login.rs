@@ -1,5 +1,5 @@
-//! The page where people enter their token, which a cookie then shows for them; and the link that signs a browser of this
-//! machine in once.
+//! The page where people enter their token and get a session for it, and leave it again; and the link that signs a browser of
+//! this machine in once.
 
 use axum::Router;
 use axum::extract::rejection::FormRejection;
@@ -9,16 +9,14 @@ use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use maud::{DOCTYPE, html};
 
-use super::http::{COOKIE, Door, SECURE_COOKIE, is_from_this_machine};
+use super::cookie::{Audience, FORMER_NAMES, Sealed};
+use super::http::{Browser, Door, is_from_this_machine};
 use super::keyring::Presented;
-use super::{Need, Role, Secret};
+use super::{Need, Refusal, Role, Secret};
 use crate::listen::Peer;
-use crate::unix_ms;
 
 /// The longest form, in bytes.
 const MAX_FORM_BYTES: usize = 8 * 1024;
-/// How long a browser keeps the cookie; the token may end sooner.
-const COOKIE_SECONDS: u32 = 30 * 24 * 3600;
 const STYLE: &str = include_str!("login.css");
 
 #[derive(serde::Deserialize)]
@@ -50,9 +48,18 @@ pub(crate) fn router<S: Clone + Send + Sync + 'static>() -> Router<S> {
         .layer(DefaultBodyLimit::max(MAX_FORM_BYTES))
 }
 
-async fn show(Extension(door): Extension<Door>, Query(place): Query<Place>) -> Response {
-    let said = if door.keyring.is_needed() { None } else { Some("No token is needed here.") };
-    fresh((StatusCode::OK, page(&place.next, said)).into_response())
+async fn show(
+    Extension(door): Extension<Door>,
+    Extension(browser): Extension<Browser>,
+    Query(place): Query<Place>,
+) -> Response {
+    let said = match browser.refused {
+        _ if !door.keyring.is_needed() => Some("No token is needed here.".to_owned()),
+        // Signing in replaces one of several cookies, and does not help.
+        Some(Refusal::Cookies) => Some(sentence(&Refusal::Cookies)),
+        _ => None,
+    };
+    fresh((StatusCode::OK, page(&place.next, said.as_deref())).into_response())
 }
 
 async fn enter(
@@ -65,21 +72,18 @@ async fn enter(
     };
     let secret = Secret::of(&entered.token);
     let presented = Presented { secret: secret.as_ref(), certificate: None };
-    let admitted = door.keyring.admit(presented, Need::Role(Role::Read), unix_ms());
+    let admitted = door.keyring.admit(presented, Need::Role(Role::Read), door.clock.unix_ms());
     match (admitted, secret) {
-        (Ok(_), Some(secret)) => {
-            let answer = Redirect::to(&local(&entered.next)).into_response();
-            with_cookie(answer, &cookie(secret.reveal(), COOKIE_SECONDS, is_secure(&door, &headers)))
-        }
+        (Ok(_), Some(secret)) => signed_in(&door, &headers, &secret, &entered.next),
         (Ok(_), None) => Redirect::to(&local(&entered.next)).into_response(),
         (Err(refusal), _) => {
-            let said = refusal.to_string();
+            let said = sentence(&refusal);
             fresh((StatusCode::UNAUTHORIZED, page(&entered.next, Some(&said))).into_response())
         }
     }
 }
 
-/// Signs a browser of this machine in: its cookie holds a token that was made for it.
+/// Signs a browser of this machine in: its session rests on a token that was made for it.
 async fn open(
     Extension(door): Extension<Door>,
     peer: Option<Extension<Peer>>,
@@ -91,12 +95,9 @@ async fn open(
     if !here {
         return fresh((StatusCode::FORBIDDEN, page("", Some(ELSEWHERE))).into_response());
     }
-    let opened = Secret::of(&code).map(|code| door.keyring.open_link(&code, unix_ms())).transpose();
+    let opened = Secret::of(&code).map(|code| door.keyring.open_link(&code, door.clock.unix_ms())).transpose();
     match opened.map(Option::flatten) {
-        Ok(Some(token)) => {
-            let answer = Redirect::to("/").into_response();
-            with_cookie(answer, &cookie(token.reveal(), COOKIE_SECONDS, is_secure(&door, &headers)))
-        }
+        Ok(Some(token)) => signed_in(&door, &headers, &token, "/"),
         Ok(None) => fresh((StatusCode::GONE, page("", Some(CLOSED))).into_response()),
         Err(error) => {
             tracing::error!(error = %crate::chain(&error), "a link cannot be opened");
@@ -105,28 +106,63 @@ async fn open(
     }
 }
 
-async fn leave(Extension(door): Extension<Door>, headers: HeaderMap) -> Response {
-    let answer = Redirect::to("/login").into_response();
-    with_cookie(answer, &cookie("", 0, is_secure(&door, &headers)))
+/// Leads on, with a session for this token.
+fn signed_in(door: &Door, headers: &HeaderMap, token: &Secret, next: &str) -> Response {
+    let audience = door.audience(headers);
+    match door.keyring.cookies().sign_in(token, audience, door.clock.unix_ms()) {
+        Ok(sealed) => {
+            let answer = Redirect::to(&local(next)).into_response();
+            with_cookie(answer, audience, &sealed)
+        }
+        Err(error) => {
+            tracing::warn!(error = %crate::chain(&error), "a browser cannot be signed in");
+            let said = sentence(&error);
+            fresh((StatusCode::SERVICE_UNAVAILABLE, page(next, Some(&said))).into_response())
+        }
+    }
 }
 
-/// Secret here, or as far as whoever stands before this coordinator says: who lies about that has a cookie that is sent
-/// less often, and nothing else.
-fn is_secure(door: &Door, headers: &HeaderMap) -> bool {
-    door.tls || headers.get("x-forwarded-proto").is_some_and(|value| value == "https")
+async fn leave(
+    Extension(door): Extension<Door>,
+    Extension(browser): Extension<Browser>,
+    headers: HeaderMap,
+) -> Response {
+    if let Some(session) = &browser.session {
+        door.keyring.cookies().leave(session, door.clock.unix_ms());
+    }
+    let nothing = Sealed { value: String::new(), seconds: 0 };
+    with_cookie(Redirect::to("/login").into_response(), door.audience(&headers), &nothing)
 }
 
-fn cookie(value: &str, seconds: u32, secure: bool) -> String {
-    let (name, more) = if secure { (SECURE_COOKIE, "; Secure") } else { (COOKIE, "") };
+/// A header that sets a cookie.
+pub(super) fn cookie(name: &str, sealed: &Sealed, secure: bool) -> String {
+    let Sealed { value, seconds } = sealed;
+    let more = if secure { "; Secure" } else { "" };
     format!("{name}={value}; Path=/; HttpOnly; SameSite=Strict; Max-Age={seconds}{more}")
 }
 
-fn with_cookie(mut answer: Response, cookie: &str) -> Response {
-    if let Ok(mut value) = HeaderValue::from_str(cookie) {
-        value.set_sensitive(true);
-        answer.headers_mut().insert(header::SET_COOKIE, value);
+/// Sets the cookie, and removes those of earlier releases, which held a token.
+fn with_cookie(mut answer: Response, audience: Audience, sealed: &Sealed) -> Response {
+    set_cookie(&mut answer, &cookie(&audience.cookie_name(), sealed, audience.secure));
+    let nothing = Sealed { value: String::new(), seconds: 0 };
+    for name in FORMER_NAMES.iter().filter(|name| audience.secure || !name.starts_with("__Host-")) {
+        set_cookie(&mut answer, &cookie(name, &nothing, audience.secure));
     }
     fresh(answer)
+}
+
+pub(super) fn set_cookie(answer: &mut Response, cookie: &str) {
+    if let Ok(mut value) = HeaderValue::from_str(cookie) {
+        value.set_sensitive(true);
+        answer.headers_mut().append(header::SET_COOKIE, value);
+    }
+}
+
+/// An error as a sentence.
+fn sentence(error: &impl std::fmt::Display) -> String {
+    let said = error.to_string();
+    let mut letters = said.chars();
+    letters.next().map_or_else(String::new, |first| format!("{}{}.", first.to_uppercase(), letters.as_str()))
 }
 
 fn fresh(mut answer: Response) -> Response {
@@ -214,8 +250,24 @@ mod tests {
 
     #[test]
     fn the_cookie_is_for_this_site_and_no_script_reads_it() {
-        let plain = cookie("abc", 5, false);
-        assert_eq!(plain, "sweep=abc; Path=/; HttpOnly; SameSite=Strict; Max-Age=5");
-        assert_eq!(cookie("", 0, true), "__Host-sweep=; Path=/; HttpOnly; SameSite=Strict; Max-Age=0; Secure");
+        let sealed = Sealed { value: "abc".to_owned(), seconds: 5 };
+        assert_eq!(cookie("sweep-1", &sealed, false), "sweep-1=abc; Path=/; HttpOnly; SameSite=Strict; Max-Age=5");
+        assert_eq!(
+            cookie("__Host-sweep-1", &sealed, true),
+            "__Host-sweep-1=abc; Path=/; HttpOnly; SameSite=Strict; Max-Age=5; Secure"
+        );
+    }
+
+    #[test]
+    fn signing_in_and_out_removes_the_cookies_of_earlier_releases() {
+        let sealed = Sealed { value: "abc".to_owned(), seconds: 5 };
+        let names = |secure| {
+            let answer = with_cookie(StatusCode::OK.into_response(), Audience { port: 1, secure }, &sealed);
+            let set =
+                answer.headers().get_all(header::SET_COOKIE).iter().map(|value| value.to_str().unwrap().to_owned());
+            set.map(|value| value.split('=').next().unwrap().to_owned()).collect::<Vec<String>>()
+        };
+        assert_eq!(names(false), ["sweep-1", "sweep"]);
+        assert_eq!(names(true), ["__Host-sweep-1", "sweep", "__Host-sweep"]);
     }
 }

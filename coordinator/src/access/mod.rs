@@ -3,6 +3,7 @@
 //!
 //! What may not enter: what a call does. Handlers are told who calls ([`Caller`]) and nothing else.
 
+pub mod cookie;
 pub(crate) mod ending;
 pub mod grpc;
 pub mod http;
@@ -15,6 +16,7 @@ pub mod role;
 pub mod secret;
 pub(crate) mod sessions;
 
+pub use cookie::SessionKey;
 pub use keyring::{Caller, Keyring, Refusal};
 pub use need::Need;
 pub use role::Role;

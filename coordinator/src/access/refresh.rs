@@ -12,8 +12,8 @@ use tracing::{info, warn};
 use super::keyring::Given;
 use super::secret::Error;
 use super::{Keyring, Role, Secret};
-use crate::store::leadership::Leadership;
-use crate::unix_ms;
+use crate::clock::Clock;
+use crate::store::{self, leadership::Leadership};
 
 const PAUSE: Duration = Duration::from_secs(1);
 /// Refused calls are told of together, once in so long.
@@ -47,6 +47,7 @@ pub(crate) struct Refresh {
     pub(crate) given: GivenTokens,
     pub(crate) leadership: Arc<dyn Leadership>,
     pub(crate) shutdown: CancellationToken,
+    pub(crate) clock: Clock,
     /// What the files held.
     pub(crate) digests: Vec<Digest>,
     /// What was said of files and of the store, and need not be said again.
@@ -66,7 +67,7 @@ impl Refresh {
             if self.leadership.is_shared() {
                 self.store().await;
             }
-            self.keyring.tick(unix_ms());
+            self.keyring.tick(self.clock.unix_ms());
             if told.is_none_or(|at| at.elapsed() > TELL) {
                 let calls = self.keyring.take_refused();
                 if calls > 0 {
@@ -87,7 +88,7 @@ impl Refresh {
                 if digests != self.digests {
                     info!("a token file has changed");
                     self.digests = digests;
-                    self.keyring.give(given, unix_ms());
+                    self.keyring.give(given, self.clock.unix_ms());
                 }
                 self.said.0 = false;
             }
@@ -100,12 +101,16 @@ impl Refresh {
     }
 
     async fn store(&mut self) {
-        match self.leadership.tokens().await {
-            Ok(tokens) => {
-                self.keyring.stored(tokens, unix_ms());
+        let read = async { Ok((self.leadership.tokens().await?, self.leadership.session_key().await?)) };
+        match read.await {
+            Ok((tokens, key)) => {
+                self.keyring.stored(tokens, self.clock.unix_ms());
+                if let Some(key) = key {
+                    self.keyring.seal_with(key);
+                }
                 self.said.1 = false;
             }
-            Err(error) => {
+            Err::<_, store::Error>(error) => {
                 if !std::mem::replace(&mut self.said.1, true) {
                     warn!(error = %crate::chain(&error), "tokens cannot be read: those before still hold");
                 }

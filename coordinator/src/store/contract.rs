@@ -59,7 +59,7 @@ use sweeps::{
     the_text_of_a_spec_comes_back_and_goes_with_what_never_began, what_a_sweep_came_to_is_kept_until_it_goes_on,
     whether_it_answers_is_said_while_every_reader_is_busy,
 };
-use tokens::tokens_come_back_and_stay_when_they_are_revoked;
+use tokens::{the_first_session_key_stays, tokens_come_back_and_stay_when_they_are_revoked};
 use weights::{a_sweep_that_ended_keeps_the_weights_that_it_chose, weights_stay_while_any_sweep_keeps_them};
 
 use super::Store;
@@ -133,6 +133,7 @@ on_every_backend!(
     where_a_result_comes_from_and_what_was_made_of_the_test_part_come_back,
     what_trials_took_is_found_with_what_was_expected,
     tokens_come_back_and_stay_when_they_are_revoked,
+    the_first_session_key_stays,
     a_store_takes_room_and_more_of_it_with_more_in_it,
     a_sweep_that_ended_keeps_the_weights_that_it_chose,
     weights_stay_while_any_sweep_keeps_them,

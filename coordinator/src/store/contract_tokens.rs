@@ -1,6 +1,6 @@
-//! What every backend must remember of tokens: who may do what, by hashes alone.
+//! What every backend must remember of tokens: who may do what, by hashes alone; and under which key sessions are sealed.
 
-use crate::access::Role;
+use crate::access::{Role, SessionKey};
 use crate::store::tokens::TokenRecord;
 
 use super::*;
@@ -47,5 +47,19 @@ pub(super) async fn tokens_come_back_and_stay_when_they_are_revoked(place: &dyn 
     assert_eq!((told(AuditAction::TokenCreated), told(AuditAction::TokenRevoked)), (5, 1));
     let revoked = audit.iter().find(|row| row.action == AuditAction::TokenRevoked).unwrap();
     assert_eq!((revoked.actor.as_str(), revoked.detail.as_str()), ("them", "admin"));
+    store.close().await;
+}
+
+pub(super) async fn the_first_session_key_stays(place: &dyn Place) {
+    let (first, second) = (SessionKey::generate().unwrap(), SessionKey::generate().unwrap());
+    let store = place.open().await;
+    assert_eq!(store.session_key().await.unwrap(), None);
+    store.keep_session_key(&first, 5).await.unwrap();
+    store.keep_session_key(&second, 6).await.unwrap();
+    assert_eq!(store.session_key().await.unwrap(), Some(first.clone()));
+    store.close().await;
+    drop(store);
+    let store = place.open().await;
+    assert_eq!(store.session_key().await.unwrap(), Some(first));
     store.close().await;
 }

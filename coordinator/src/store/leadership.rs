@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::tokens::TokenRecord;
 use super::{Error, Store};
+use crate::access::SessionKey;
 
 /// Why a coordinator does not lead yet.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -44,6 +45,9 @@ pub trait Leadership: Send + Sync + 'static {
     /// Every token, whoever leads.
     async fn tokens(&self) -> Result<Vec<TokenRecord>, Error>;
 
+    /// The key for sessions of browsers, whoever leads; none before the first one that leads has kept it.
+    async fn session_key(&self) -> Result<Option<SessionKey>, Error>;
+
     /// Whether others can change the store, so that what was read of it grows old.
     fn is_shared(&self) -> bool;
 }
@@ -66,6 +70,10 @@ impl Leadership for Alone {
 
     async fn tokens(&self) -> Result<Vec<TokenRecord>, Error> {
         self.0.tokens().await
+    }
+
+    async fn session_key(&self) -> Result<Option<SessionKey>, Error> {
+        self.0.session_key().await
     }
 
     fn is_shared(&self) -> bool {

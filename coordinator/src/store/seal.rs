@@ -202,6 +202,7 @@ pub const TABLES: &[Table] = &[
             named("state_sum", &["revoked_ms"]),
         ],
     },
+    Table { name: "keys", key: &["name"], groups: &[whole(&["content", "made_ms"])] },
     Table { name: "weight_choices", key: &["sweep"], groups: &[whole(&["ended_ms", "settled"])] },
     Table { name: "weights_kept", key: &["sweep", "configuration"], groups: &[whole(&[])] },
     Table { name: "specs", key: &["sweep"], groups: &[whole(&["body"])] },
@@ -230,6 +231,7 @@ pub fn since(table: &str) -> i64 {
         "holds" => 9,
         "specs" | "summaries" => 10,
         "deletions" => 12,
+        "keys" => 16,
         _ => 1,
     }
 }

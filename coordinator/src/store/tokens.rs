@@ -6,7 +6,7 @@ use sweep_spec::Digest;
 use super::Error;
 use super::codes::AuditAction;
 use super::write::AuditRow;
-use crate::access::Role;
+use crate::access::{Role, SessionKey};
 
 /// A token that somebody made. It is never removed, so that a door that it closed stays closed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,7 +47,16 @@ pub trait Tokens: Send + Sync + 'static {
 
     /// Revokes a token for `actor`; says whether there was one that was not revoked yet.
     async fn revoke_token(&self, id: &str, at_ms: i64, actor: &str) -> Result<bool, Error>;
+
+    /// The key under which sessions of browsers are sealed, if one was ever kept.
+    async fn session_key(&self) -> Result<Option<SessionKey>, Error>;
+
+    /// Keeps a key for sessions of browsers, if there is none yet: the first one stays.
+    async fn keep_session_key(&self, key: &SessionKey, at_ms: i64) -> Result<(), Error>;
 }
+
+/// Under which name the key for sessions of browsers is kept.
+pub(super) const SESSION_KEY: &str = "browser sessions";
 
 /// The line of the audit log that says that a token was made.
 pub(super) fn made(token: &TokenRecord) -> AuditRow {

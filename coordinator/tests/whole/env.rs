@@ -114,7 +114,7 @@ async fn start(folder: &tempfile::TempDir, flags: &Args, clock: &Clock) -> Handl
     let args = Args {
         store: Some(folder.path().join("sweep.db").display().to_string()),
         listen: Some("127.0.0.1:0".into()),
-        listen_http: Some("127.0.0.1:0".into()),
+        listen_http: flags.listen_http.clone().or_else(|| Some("127.0.0.1:0".into())),
         lease_ttl_ms: flags.lease_ttl_ms.clone().or_else(|| Some(LEASE_MS.to_string())),
         retry_backoff_ms: Some("1".into()),
         ..flags.clone()

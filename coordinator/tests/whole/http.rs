@@ -14,6 +14,8 @@ pub(crate) struct Answer {
     pub(crate) status: u16,
     /// By their names in lower case.
     pub(crate) headers: HashMap<String, String>,
+    /// Every cookie that it sets, with its attributes.
+    pub(crate) cookies: Vec<String>,
     pub(crate) body: Vec<u8>,
 }
 
@@ -57,10 +59,12 @@ fn parse(bytes: &[u8]) -> Answer {
     let mut lines = head.split("\r\n");
     let status = lines.next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
     let pair = |line: &str| line.split_once(": ").map(|(name, value)| (name.to_lowercase(), value.to_owned()));
-    let headers: HashMap<String, String> = lines.filter_map(pair).collect();
+    let pairs: Vec<(String, String)> = lines.filter_map(pair).collect();
+    let cookies = pairs.iter().filter(|(name, _)| name == "set-cookie").map(|(_, value)| value.clone()).collect();
+    let headers: HashMap<String, String> = pairs.into_iter().collect();
     let rest = &bytes[end + 4..];
     let chunked = headers.get("transfer-encoding").is_some_and(|coding| coding == "chunked");
-    Answer { status, headers, body: if chunked { unchunked(rest) } else { rest.to_vec() } }
+    Answer { status, headers, cookies, body: if chunked { unchunked(rest) } else { rest.to_vec() } }
 }
 
 fn unchunked(mut rest: &[u8]) -> Vec<u8> {

@@ -44,6 +44,8 @@ mod reports;
 #[cfg(test)]
 mod seeds;
 #[cfg(test)]
+mod sign_in;
+#[cfg(test)]
 mod upgrade;
 #[cfg(test)]
 mod watching;

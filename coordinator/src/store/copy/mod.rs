@@ -47,6 +47,7 @@ const TABLES: &[&str] = &[
     "origins",
     "tests",
     "tokens",
+    "keys",
     "weight_choices",
     "weights_kept",
     "removals",

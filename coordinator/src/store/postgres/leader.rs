@@ -21,6 +21,7 @@ use tracing::{info, warn};
 use super::columns::{signed, unsigned};
 use super::durability::{self, Safety};
 use super::{CONNECT, Layout, PostgresStore, dial, layout, migrate, tokens};
+use crate::access::SessionKey;
 use crate::store::Error;
 use crate::store::leadership::{Leadership, Led, Waiting};
 use crate::store::tokens::TokenRecord;
@@ -181,6 +182,13 @@ impl Leadership for Candidate {
 
     async fn tokens(&self) -> Result<Vec<TokenRecord>, Error> {
         match timeout(PATIENCE, tokens::all(&self.asking)).await {
+            Ok(found) => found,
+            Err(_) => Err(Error::silent()),
+        }
+    }
+
+    async fn session_key(&self) -> Result<Option<SessionKey>, Error> {
+        match timeout(PATIENCE, tokens::session_key(&self.asking)).await {
             Ok(found) => found,
             Err(_) => Err(Error::silent()),
         }

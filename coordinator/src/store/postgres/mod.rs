@@ -45,6 +45,7 @@ use super::tokens::{TokenRecord, Tokens};
 use super::weights::{Settled, Settlement};
 use super::write::{AuditRow, Commit, Preparation};
 use super::{Error, Store, copy};
+use crate::access::SessionKey;
 pub(crate) use columns::text;
 use leader::Tenure;
 
@@ -68,6 +69,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (9, "holds", include_str!("migrations/0009_holds.sql")),
     (10, "summaries", include_str!("migrations/0010_summaries.sql")),
     (12, "deletions", include_str!("migrations/0012_deletions.sql")),
+    (16, "keys", include_str!("migrations/0016_keys.sql")),
 ];
 
 /// A PostgreSQL database, in one term of this coordinator's.
@@ -219,6 +221,19 @@ impl Tokens for PostgresStore {
             let done = tokens::revoke(&mut transaction, id, at_ms, actor).await?;
             transaction.commit().await?;
             Ok(done)
+        })
+        .await
+    }
+
+    async fn session_key(&self) -> Result<Option<SessionKey>, Error> {
+        tokens::session_key(&self.readers).await
+    }
+
+    async fn keep_session_key(&self, key: &SessionKey, at_ms: i64) -> Result<(), Error> {
+        self.in_term(async {
+            let mut transaction = self.begin().await?;
+            tokens::keep_session_key(&mut transaction, key, at_ms).await?;
+            Ok(transaction.commit().await?)
         })
         .await
     }

@@ -1,4 +1,4 @@
-//! Tokens: added, revoked, read, never removed.
+//! Tokens: added, revoked, read, never removed; and the key for sessions of browsers.
 
 use async_trait::async_trait;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgRow};
@@ -8,9 +8,9 @@ use super::audit;
 use super::columns::text;
 use super::read::digest;
 use super::{Layout, dial, durability, layout, migrate};
-use crate::access::Role;
+use crate::access::{Role, SessionKey};
 use crate::store::Error;
-use crate::store::tokens::{TokenRecord, Tokens, made, revoked};
+use crate::store::tokens::{SESSION_KEY, TokenRecord, Tokens, made, revoked};
 
 /// `undefined_table`: a layout that knows no tokens yet.
 const NO_SUCH_TABLE: &str = "42P01";
@@ -61,6 +61,26 @@ pub(super) async fn revoke(tx: &mut PgConnection, id: &str, at_ms: i64, actor: &
     Ok(true)
 }
 
+/// The key for sessions of browsers. A database of an older layout has none.
+pub(super) async fn session_key<'e>(
+    connection: impl Executor<'e, Database = Postgres>,
+) -> Result<Option<SessionKey>, Error> {
+    let query = sqlx::query_scalar("SELECT content FROM keys WHERE name = $1").bind(SESSION_KEY);
+    let content: Option<Vec<u8>> = match query.fetch_optional(connection).await {
+        Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some(NO_SUCH_TABLE) => None,
+        found => found?,
+    };
+    let damaged = || Error::damaged_row("keys", SESSION_KEY);
+    content.map(|content| SessionKey::of(&content).ok_or_else(damaged)).transpose()
+}
+
+pub(super) async fn keep_session_key(tx: &mut PgConnection, key: &SessionKey, at_ms: i64) -> Result<(), Error> {
+    let insert =
+        sqlx::query("INSERT INTO keys (name, content, made_ms) VALUES ($1, $2, $3) ON CONFLICT (name) DO NOTHING");
+    insert.bind(SESSION_KEY).bind(key.as_bytes()).bind(at_ms).execute(tx).await?;
+    Ok(())
+}
+
 /// The tokens of a database, whoever leads. They belong to no term: the one that leads keeps none of them in memory for
 /// longer than a second, so that writing them needs no right.
 pub(crate) struct Beside(PgPool);
@@ -98,5 +118,15 @@ impl Tokens for Beside {
         let done = revoke(&mut transaction, id, at_ms, actor).await?;
         transaction.commit().await?;
         Ok(done)
+    }
+
+    async fn session_key(&self) -> Result<Option<SessionKey>, Error> {
+        session_key(&self.0).await
+    }
+
+    async fn keep_session_key(&self, key: &SessionKey, at_ms: i64) -> Result<(), Error> {
+        let mut transaction = self.0.begin().await?;
+        keep_session_key(&mut transaction, key, at_ms).await?;
+        Ok(transaction.commit().await?)
     }
 }

@@ -61,6 +61,7 @@ use super::tokens::{TokenRecord, Tokens};
 use super::weights::{Settled, Settlement};
 use super::write::{AuditRow, Commit, Preparation};
 use super::{Error, Loss, Store};
+use crate::access::SessionKey;
 use crate::unix_ms;
 use number::{Acknowledged, Writer};
 use place::Place;
@@ -95,6 +96,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (9, "holds", include_str!("migrations/0009_holds.sql")),
     (10, "summaries", include_str!("migrations/0010_summaries.sql")),
     (12, "deletions", include_str!("migrations/0012_deletions.sql")),
+    (16, "keys", include_str!("migrations/0016_keys.sql")),
 ];
 
 /// Which store, and how it is opened.
@@ -335,6 +337,14 @@ impl Tokens for SqliteStore {
 
     async fn revoke_token(&self, id: &str, at_ms: i64, actor: &str) -> Result<bool, Error> {
         tokens::revoke(&self.writer, id, at_ms, actor).await
+    }
+
+    async fn session_key(&self) -> Result<Option<SessionKey>, Error> {
+        tokens::session_key(&self.readers).await
+    }
+
+    async fn keep_session_key(&self, key: &SessionKey, at_ms: i64) -> Result<(), Error> {
+        tokens::keep_session_key(&self.writer, key, at_ms).await
     }
 }
 

@@ -1,4 +1,4 @@
-//! Tokens: added, revoked, read, never removed.
+//! Tokens: added, revoked, read, never removed; and the key for sessions of browsers.
 
 use sqlx::SqliteConnection;
 use sqlx::sqlite::{SqlitePool, SqliteRow};
@@ -7,10 +7,10 @@ use super::audit;
 use super::cells::Cells;
 use super::number::Writer;
 use super::rows::Values;
-use crate::access::Role;
+use crate::access::{Role, SessionKey};
 use crate::store::Error;
 use crate::store::seal::Seal;
-use crate::store::tokens::{TokenRecord, made, revoked};
+use crate::store::tokens::{SESSION_KEY, TokenRecord, made, revoked};
 
 pub(super) async fn all(pool: &SqlitePool) -> Result<Vec<TokenRecord>, Error> {
     let query = sqlx::query(
@@ -70,4 +70,24 @@ pub(super) async fn revoke(writer: &Writer, id: &str, at_ms: i64, actor: &str) -
     audit::write(connection, &[revoked(&name, at_ms, actor)]).await?;
     numbered.commit().await?;
     Ok(true)
+}
+
+pub(super) async fn session_key(pool: &SqlitePool) -> Result<Option<SessionKey>, Error> {
+    let query = sqlx::query("SELECT name, content, made_ms, sum FROM keys WHERE name = ?").bind(SESSION_KEY);
+    let Some(row) = query.fetch_optional(pool).await? else { return Ok(None) };
+    let mut cells = Cells::new(&row, "keys");
+    cells.text()?;
+    let key = SessionKey::of(cells.blob()?);
+    cells.int()?;
+    cells.sum(|| SESSION_KEY.to_owned())?;
+    key.map(Some).ok_or_else(|| Error::damaged_row("keys", SESSION_KEY))
+}
+
+pub(super) async fn keep_session_key(writer: &Writer, key: &SessionKey, at_ms: i64) -> Result<(), Error> {
+    let mut numbered = writer.begin().await?;
+    let insert =
+        sqlx::query("INSERT INTO keys (name, content, made_ms, sum) VALUES (?, ?, ?, ?) ON CONFLICT (name) DO NOTHING");
+    let values = Values::of(insert).text(SESSION_KEY).blob(key.as_bytes()).int(at_ms).sum();
+    values.query.execute(&mut *numbered.transaction).await?;
+    numbered.commit().await
 }

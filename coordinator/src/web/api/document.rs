@@ -53,7 +53,9 @@ impl Modify for Common {
         document.servers = Some(vec![utoipa::openapi::Server::new(ROOT)]);
         let components = document.components.get_or_insert_default();
         components.add_security_scheme("bearer", SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer)));
-        let cookie = ApiKey::Cookie(ApiKeyValue::with_description("sweep", "Set by the page `/login`."));
+        let said = "The session that the page `/login` opens. The name ends with the port that the coordinator listens on; with \
+                    TLS it begins with `__Host-`.";
+        let cookie = ApiKey::Cookie(ApiKeyValue::with_description("sweep-7734", said));
         components.add_security_scheme("cookie", SecurityScheme::ApiKey(cookie));
         // Without any token nobody needs one.
         let anybody = vec![

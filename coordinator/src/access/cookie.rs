@@ -1,0 +1,435 @@
+//! The session cookie of a signed-in browser: sealed, short, and of one listener.
+//!
+//! A browser sends a cookie to every port of its host, so the cookie is no token. It is a session, encrypted and
+//! authenticated under a key that the store keeps: a random number, when it began, when it ends, and the token that it
+//! rests on. The listener is authenticated with it, so a cookie of one coordinator is worth nothing to another one. Because
+//! the token is in it, a session ends when its token does; and a session cannot be forged with the key alone, which
+//! somebody may find in a copy of the store. Nothing has to be remembered about sessions for them to outlive a restart or a
+//! failover; what is remembered, while this process lives, is which of them have been left.
+//!
+//! Time is an argument. Which requests show a cookie, and whether they may, is decided in `http.rs`.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
+
+use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use tokio_util::sync::CancellationToken;
+
+use super::Secret;
+
+/// How long a session lasts after its last renewal, in milliseconds. A request in the second half renews it.
+pub(crate) const LIFETIME_MS: i64 = 12 * 60 * 60 * 1000;
+/// How long a session can be renewed before the token has to be entered again.
+pub(crate) const LONGEST_MS: i64 = 7 * 24 * 60 * 60 * 1000;
+/// A renewal that adds less than this is not worth a cookie.
+const WORTH_MS: i64 = 60 * 1000;
+/// Sessions that are remembered at most. Of those beyond, a stream that is open ends with its token only.
+const MOST: usize = 10_000;
+/// The longest cookie that is looked at.
+const MOST_BYTES: usize = 2048;
+/// The layout of what is sealed. Part of what is authenticated.
+const LAYOUT: &[u8] = b"sweep browser session 1";
+const NUMBER_BYTES: usize = 16;
+
+/// The names of earlier releases, whose cookies held the token itself.
+pub(super) const FORMER_NAMES: [&str; 2] = ["sweep", "__Host-sweep"];
+
+/// The key under which sessions are sealed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SessionKey([u8; 32]);
+
+impl SessionKey {
+    /// A new one.
+    ///
+    /// # Errors
+    /// The machine gives no random numbers.
+    pub fn generate() -> Result<Self, getrandom::Error> {
+        let mut bytes = [0; 32];
+        getrandom::fill(&mut bytes)?;
+        Ok(Self(bytes))
+    }
+
+    /// The one that the store has; none where its length is wrong.
+    pub fn of(bytes: &[u8]) -> Option<Self> {
+        Some(Self(bytes.try_into().ok()?))
+    }
+
+    /// For the store.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for SessionKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SessionKey(...)")
+    }
+}
+
+/// Which listener a cookie is for. The port is the same for every coordinator of a database behind one address, so a
+/// session survives a failover; two coordinators on one host have different ports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Audience {
+    /// The port that this process listens on.
+    pub(crate) port: u16,
+    /// The browser speaks TLS.
+    pub(crate) secure: bool,
+}
+
+impl Audience {
+    /// The cookie's name. Browsers accept a name with `__Host-` only over TLS, from this very host and for all of its paths.
+    pub(crate) fn cookie_name(self) -> String {
+        let prefix = if self.secure { "__Host-" } else { "" };
+        format!("{prefix}sweep-{}", self.port)
+    }
+
+    fn authenticated(self) -> Vec<u8> {
+        let mut bytes = LAYOUT.to_vec();
+        bytes.extend(self.port.to_be_bytes());
+        bytes.push(u8::from(self.secure));
+        bytes
+    }
+}
+
+/// The session of a browser.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Session {
+    number: [u8; NUMBER_BYTES],
+    begun_ms: i64,
+    expires_ms: i64,
+    token: Secret,
+}
+
+impl Session {
+    /// The token that it rests on.
+    pub(crate) fn token(&self) -> &Secret {
+        &self.token
+    }
+
+    fn encode(&self) -> Vec<u8> {
+        let mut bytes = self.number.to_vec();
+        bytes.extend(self.begun_ms.to_be_bytes());
+        bytes.extend(self.expires_ms.to_be_bytes());
+        bytes.extend(self.token.reveal().as_bytes());
+        bytes
+    }
+
+    fn decode(bytes: &[u8]) -> Option<Self> {
+        let (number, rest) = bytes.split_first_chunk::<NUMBER_BYTES>()?;
+        let (begun, rest) = rest.split_first_chunk::<8>()?;
+        let (expires, token) = rest.split_first_chunk::<8>()?;
+        let token = Secret::of(std::str::from_utf8(token).ok()?)?;
+        let (begun_ms, expires_ms) = (i64::from_be_bytes(*begun), i64::from_be_bytes(*expires));
+        Some(Self { number: *number, begun_ms, expires_ms, token })
+    }
+}
+
+/// A cookie's value, and for how long a browser is to keep it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Sealed {
+    pub(crate) value: String,
+    pub(crate) seconds: i64,
+}
+
+/// Why no browser can be signed in.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    /// The store has not been asked yet, or cannot be.
+    #[error("this coordinator does not lead yet, so it cannot sign a browser in: try again in some seconds")]
+    NoKey,
+    /// No random numbers.
+    #[error("this machine gives no random numbers")]
+    Random(#[source] getrandom::Error),
+    /// The library refuses.
+    #[error("the session cannot be sealed")]
+    Seal,
+}
+
+/// A session that somebody used.
+struct Known {
+    /// Ends what hangs on it.
+    ended: CancellationToken,
+    /// No copy of it holds after this.
+    until_ms: i64,
+    /// Its owner signed out.
+    left: bool,
+}
+
+struct Seal {
+    key: SessionKey,
+    cipher: RandomizedNonceKey,
+}
+
+/// Seals and reads the sessions of browsers.
+#[derive(Default)]
+pub(crate) struct Cookies {
+    seal: RwLock<Option<Seal>>,
+    known: Mutex<HashMap<[u8; NUMBER_BYTES], Known>>,
+}
+
+impl Cookies {
+    /// Takes the key that the store keeps. With another key, every session of before ends.
+    pub(crate) fn set_key(&self, key: SessionKey) {
+        let mut seal = self.seal.write().unwrap_or_else(PoisonError::into_inner);
+        if seal.as_ref().is_none_or(|seal| seal.key != key) {
+            // A key of this length always fits.
+            *seal = RandomizedNonceKey::new(&AES_256_GCM, key.as_bytes()).ok().map(|cipher| Seal { key, cipher });
+        }
+    }
+
+    /// A new session, for the browser that showed this token.
+    ///
+    /// # Errors
+    /// There is no key yet, or no randomness.
+    pub(crate) fn sign_in(&self, token: &Secret, audience: Audience, now_ms: i64) -> Result<Sealed, Error> {
+        let mut number = [0; NUMBER_BYTES];
+        getrandom::fill(&mut number).map_err(Error::Random)?;
+        let expires_ms = now_ms.saturating_add(LIFETIME_MS);
+        self.seal(&Session { number, begun_ms: now_ms, expires_ms, token: token.clone() }, audience, now_ms)
+    }
+
+    /// The session in a cookie; none where it was not sealed here for this listener, has expired, or has been left.
+    pub(crate) fn read(&self, value: &str, audience: Audience, now_ms: i64) -> Option<Session> {
+        let session = self.open(value, audience)?;
+        let left = self.known().get(&session.number).is_some_and(|known| known.left);
+        (now_ms < session.expires_ms && !left).then_some(session)
+    }
+
+    /// The session for longer, if it is time for that and its longest time is not over.
+    pub(crate) fn renew(&self, session: &Session, audience: Audience, now_ms: i64) -> Option<Sealed> {
+        if now_ms < session.expires_ms.saturating_sub(LIFETIME_MS / 2) {
+            return None;
+        }
+        let longest = session.begun_ms.saturating_add(LONGEST_MS);
+        let expires_ms = now_ms.saturating_add(LIFETIME_MS).min(longest);
+        if expires_ms < session.expires_ms.saturating_add(WORTH_MS) {
+            return None;
+        }
+        let renewed = Session { expires_ms, ..session.clone() };
+        let sealed = self.seal(&renewed, audience, now_ms).ok()?;
+        if let Some(known) = self.known().get_mut(&session.number) {
+            known.until_ms = known.until_ms.max(expires_ms);
+        }
+        Some(sealed)
+    }
+
+    /// What ends an answer to this session: signing out, its time, or the end of its token.
+    pub(crate) fn ending(&self, session: &Session, token: &CancellationToken, now_ms: i64) -> CancellationToken {
+        let mut known = self.known();
+        if !known.contains_key(&session.number) && !make_room(&mut known, now_ms) {
+            return token.clone();
+        }
+        let fresh = || Known { ended: token.child_token(), until_ms: session.expires_ms, left: false };
+        let known = known.entry(session.number).or_insert_with(fresh);
+        if known.ended.is_cancelled() && !known.left {
+            // The token did not hold for a while, and does again.
+            known.ended = token.child_token();
+        }
+        known.ended.clone()
+    }
+
+    /// Ends a session: neither this cookie nor a renewed one opens anything from now on.
+    pub(crate) fn leave(&self, session: &Session, now_ms: i64) {
+        let mut known = self.known();
+        let full = !known.contains_key(&session.number) && !make_room(&mut known, now_ms);
+        let live = || known.iter().filter(|(_, known)| !known.left).min_by_key(|(_, known)| known.until_ms);
+        if let Some(first) = full.then(live).flatten().map(|(number, _)| *number) {
+            known.remove(&first);
+        }
+        let fresh = || Known { ended: CancellationToken::new(), until_ms: 0, left: true };
+        let known = known.entry(session.number).or_insert_with(fresh);
+        known.left = true;
+        known.until_ms = now_ms.saturating_add(LIFETIME_MS).max(session.expires_ms);
+        known.ended.cancel();
+    }
+
+    /// Ends what hangs on sessions whose time is over, and forgets them.
+    pub(crate) fn tick(&self, now_ms: i64) {
+        forget(&mut self.known(), now_ms);
+    }
+
+    fn known(&self) -> MutexGuard<'_, HashMap<[u8; NUMBER_BYTES], Known>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn seal(&self, session: &Session, audience: Audience, now_ms: i64) -> Result<Sealed, Error> {
+        let seal = self.seal.read().unwrap_or_else(PoisonError::into_inner);
+        let Seal { cipher, .. } = seal.as_ref().ok_or(Error::NoKey)?;
+        let mut content = session.encode();
+        let nonce = cipher.seal_in_place_append_tag(Aad::from(audience.authenticated()), &mut content);
+        let nonce: [u8; NONCE_LEN] = *nonce.map_err(|_| Error::Seal)?.as_ref();
+        let value = URL_SAFE_NO_PAD.encode([nonce.as_slice(), &content].concat());
+        Ok(Sealed { value, seconds: session.expires_ms.saturating_sub(now_ms).max(0) / 1000 })
+    }
+
+    fn open(&self, value: &str, audience: Audience) -> Option<Session> {
+        if value.len() > MOST_BYTES {
+            return None;
+        }
+        let bytes = URL_SAFE_NO_PAD.decode(value).ok()?;
+        let (nonce, content) = bytes.split_first_chunk::<NONCE_LEN>()?;
+        let mut content = content.to_vec();
+        let seal = self.seal.read().unwrap_or_else(PoisonError::into_inner);
+        let Seal { cipher, .. } = seal.as_ref()?;
+        let nonce = Nonce::assume_unique_for_key(*nonce);
+        let opened = cipher.open_in_place(nonce, Aad::from(audience.authenticated()), &mut content).ok()?;
+        Session::decode(opened)
+    }
+}
+
+/// Whether one more can be remembered.
+fn make_room(known: &mut HashMap<[u8; NUMBER_BYTES], Known>, now_ms: i64) -> bool {
+    if known.len() >= MOST {
+        forget(known, now_ms);
+    }
+    known.len() < MOST
+}
+
+fn forget(known: &mut HashMap<[u8; NUMBER_BYTES], Known>, now_ms: i64) {
+    known.retain(|_, known| {
+        let holds = now_ms < known.until_ms;
+        if !holds {
+            known.ended.cancel();
+        }
+        holds
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: i64 = 1_000_000_000_000;
+    const HERE: Audience = Audience { port: 7734, secure: false };
+    const SECURE: Audience = Audience { port: 7734, secure: true };
+
+    fn cookies() -> Cookies {
+        let cookies = Cookies::default();
+        cookies.set_key(SessionKey::generate().unwrap());
+        cookies
+    }
+
+    #[test]
+    fn a_cookie_is_no_token_and_says_nothing_of_one() {
+        let (cookies, token) = (cookies(), Secret::generate().unwrap());
+        let sealed = cookies.sign_in(&token, HERE, NOW).unwrap();
+        assert_eq!(sealed.seconds, LIFETIME_MS / 1000);
+        assert!(!sealed.value.contains(token.reveal()));
+        let decoded = URL_SAFE_NO_PAD.decode(&sealed.value).unwrap();
+        let part = &token.reveal().as_bytes()[..12];
+        assert!(!decoded.windows(part.len()).any(|window| window == part));
+        assert_eq!(cookies.read(&sealed.value, HERE, NOW).unwrap().token(), &token);
+        assert_eq!(cookies.read(token.reveal(), HERE, NOW), None, "the token itself is no cookie");
+        assert_ne!(cookies.sign_in(&token, HERE, NOW).unwrap(), sealed);
+    }
+
+    #[test]
+    fn a_cookie_opens_only_the_listener_and_the_store_that_made_it() {
+        let (one, other, token) = (cookies(), cookies(), Secret::generate().unwrap());
+        let sealed = one.sign_in(&token, SECURE, NOW).unwrap();
+        assert!(one.read(&sealed.value, SECURE, NOW).is_some());
+        assert_eq!(one.read(&sealed.value, HERE, NOW), None, "made under TLS, shown without");
+        assert_eq!(one.read(&sealed.value, Audience { port: 7735, ..SECURE }, NOW), None, "another port");
+        assert_eq!(other.read(&sealed.value, SECURE, NOW), None, "another store");
+        assert!(matches!(Cookies::default().sign_in(&token, HERE, NOW), Err(Error::NoKey)));
+    }
+
+    #[test]
+    fn a_changed_byte_makes_a_cookie_worthless() {
+        let (cookies, token) = (cookies(), Secret::generate().unwrap());
+        let sealed = cookies.sign_in(&token, HERE, NOW).unwrap();
+        let bytes = URL_SAFE_NO_PAD.decode(&sealed.value).unwrap();
+        for place in 0..bytes.len() {
+            let mut changed = bytes.clone();
+            changed[place] ^= 1;
+            assert_eq!(cookies.read(&URL_SAFE_NO_PAD.encode(changed), HERE, NOW), None, "byte {place}");
+        }
+        for length in 0..bytes.len() {
+            assert_eq!(cookies.read(&URL_SAFE_NO_PAD.encode(&bytes[..length]), HERE, NOW), None, "{length} bytes");
+        }
+        for odd in ["", "=", "\u{e4}", &"A".repeat(100_000)] {
+            assert_eq!(cookies.read(odd, HERE, NOW), None);
+        }
+    }
+
+    #[test]
+    fn a_session_expires_unless_it_is_used_and_at_last_all_the_same() {
+        let (cookies, token) = (cookies(), Secret::generate().unwrap());
+        let first = cookies.sign_in(&token, HERE, NOW).unwrap();
+        let session = cookies.read(&first.value, HERE, NOW + LIFETIME_MS - 1).unwrap();
+        assert_eq!(cookies.read(&first.value, HERE, NOW + LIFETIME_MS), None);
+        assert_eq!(cookies.renew(&session, HERE, NOW + LIFETIME_MS / 2 - 1), None, "too early");
+        let (mut now, mut value, mut renewals) = (NOW, first.value, 0);
+        while let Some(session) = cookies.read(&value, HERE, now) {
+            if let Some(sealed) = cookies.renew(&session, HERE, now) {
+                (value, renewals) = (sealed.value, renewals + 1);
+            }
+            now += LIFETIME_MS / 2;
+        }
+        assert_eq!(now - NOW, LONGEST_MS, "used again and again, it lasts the longest time and no longer");
+        assert!(renewals > 10, "{renewals}");
+    }
+
+    #[test]
+    fn leaving_ends_a_session_its_renewals_and_what_hangs_on_it() {
+        let (cookies, token, holds) = (cookies(), Secret::generate().unwrap(), CancellationToken::new());
+        let first = cookies.sign_in(&token, HERE, NOW).unwrap().value;
+        let second = cookies.sign_in(&token, HERE, NOW).unwrap().value;
+        let session = cookies.read(&first, HERE, NOW).unwrap();
+        let other = cookies.read(&second, HERE, NOW).unwrap();
+        let later = NOW + LIFETIME_MS / 2;
+        let renewed = cookies.renew(&session, HERE, later).unwrap().value;
+        let (ending, others) = (cookies.ending(&session, &holds, later), cookies.ending(&other, &holds, later));
+        cookies.leave(&session, later);
+        assert!(ending.is_cancelled() && !others.is_cancelled() && !holds.is_cancelled());
+        cookies.tick(later + LIFETIME_MS - 1);
+        for value in [&first, &renewed] {
+            assert_eq!(cookies.read(value, HERE, later), None);
+        }
+        assert!(cookies.read(&second, HERE, later).is_some(), "another browser with the same token stays");
+        assert!(cookies.ending(&session, &holds, later).is_cancelled());
+    }
+
+    #[test]
+    fn what_hangs_on_a_session_ends_with_its_time_and_with_its_token() {
+        let (cookies, token) = (cookies(), Secret::generate().unwrap());
+        let session = |now| cookies.read(&cookies.sign_in(&token, HERE, now).unwrap().value, HERE, now).unwrap();
+        let (holds, old) = (CancellationToken::new(), session(NOW));
+        let ending = cookies.ending(&old, &holds, NOW);
+        cookies.tick(NOW + LIFETIME_MS - 1);
+        assert!(!ending.is_cancelled());
+        cookies.tick(NOW + LIFETIME_MS);
+        assert!(ending.is_cancelled());
+        let new = session(NOW);
+        let ending = cookies.ending(&new, &holds, NOW);
+        holds.cancel();
+        assert!(ending.is_cancelled());
+        let again = CancellationToken::new();
+        assert!(!cookies.ending(&new, &again, NOW).is_cancelled(), "the token holds again");
+    }
+
+    #[test]
+    fn what_is_remembered_is_bounded_and_leaving_still_counts() {
+        let (cookies, token, holds) = (cookies(), Secret::generate().unwrap(), CancellationToken::new());
+        let session = || cookies.read(&cookies.sign_in(&token, HERE, NOW).unwrap().value, HERE, NOW).unwrap();
+        for _ in 0..MOST + 10 {
+            cookies.ending(&session(), &holds, NOW);
+        }
+        assert_eq!(cookies.known().len(), MOST);
+        let sealed = cookies.sign_in(&token, HERE, NOW).unwrap();
+        cookies.leave(&cookies.read(&sealed.value, HERE, NOW).unwrap(), NOW);
+        assert_eq!(cookies.read(&sealed.value, HERE, NOW), None);
+        assert_eq!(cookies.known().len(), MOST);
+        cookies.tick(NOW + LIFETIME_MS);
+        assert!(cookies.known().is_empty());
+    }
+
+    #[test]
+    fn the_name_has_the_port_so_that_two_coordinators_of_a_host_do_not_replace_each_others_cookie() {
+        assert_eq!((HERE.cookie_name(), SECURE.cookie_name()), ("sweep-7734".into(), "__Host-sweep-7734".into()));
+        assert!(!FORMER_NAMES.contains(&HERE.cookie_name().as_str()));
+    }
+}

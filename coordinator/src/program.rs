@@ -1,14 +1,17 @@
 //! The coordinator as a program: flags to configuration, a log, signals, exit codes.
 
 use std::io::{IsTerminal, Write};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
+use sweep_trust::private::Sharing;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{self, Args, Config, DEFAULT};
 use crate::health;
 use crate::server::Handle;
+use crate::store::{self, location::Location};
 
 /// A failure of ours.
 const FAILED: u8 = 1;
@@ -30,6 +33,8 @@ pub fn main_with(args: &Args) -> ExitCode {
             Err(error) => fail(FAILED, &format!("the coordinator is not healthy: {}", crate::chain(&error))),
         };
     }
+    // Whatever this process makes from now on is for its owner alone, or for the group of a volume that is shared on purpose.
+    Sharing::of(&kept(&config)).limit_new_files();
     crate::listen::raise_file_limit();
     let filter = tracing_subscriber::EnvFilter::new(&config.log);
     let colours = std::io::stderr().is_terminal();
@@ -49,6 +54,14 @@ pub fn main_with(args: &Args) -> ExitCode {
     let code = runtime.block_on(run(config));
     runtime.shutdown_background();
     code
+}
+
+/// The folder that a coordinator keeps its files in.
+fn kept(config: &Config) -> PathBuf {
+    match &config.store {
+        Location::File(path) => store::private::folder_of(path).to_owned(),
+        Location::Postgres(_) => config.artifacts(),
+    }
 }
 
 async fn run(config: Config) -> ExitCode {

@@ -16,6 +16,7 @@ mod local_store;
 mod main_job;
 #[path = "../../coordinator/tests/postgres_server/mod.rs"]
 mod postgres_server;
+mod private;
 #[expect(unreachable_pub, dead_code, reason = "it is part of a library too")]
 #[path = "../src/random.rs"]
 mod random;

@@ -1,10 +1,12 @@
-//! Certificates: what is in one, whether it holds now, and why a program does not trust one. Coordinator, worker and
-//! `sweepctl` say the same sentences about them.
+//! Whom a program trusts. Certificates: what is in one, whether it holds now, and why a program does not trust one. Files
+//! (`private`): which of them other users could read, change or lock. Coordinator, worker and `sweepctl` say the same
+//! sentences about them.
 //!
 //! What may not enter: connections, configuration, hints that name a flag of one program.
 
 mod certificate;
 mod distrust;
+pub mod private;
 mod verifier;
 
 pub use certificate::{Certificate, Damaged, Validity, shown};

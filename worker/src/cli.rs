@@ -4,6 +4,7 @@ use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use sweep_trust::private::Sharing;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -140,6 +141,9 @@ pub async fn main_with(args: Args, trainer_command: Vec<String>) -> ExitCode {
 /// `None` when a second signal ended it. Its trainers are killed when their tasks are dropped, with the runtime.
 async fn work(args: &Args, trainer_command: Vec<String>) -> Result<Option<Ending>, Error> {
     let config = args.config()?;
+    // What this process and its trainers make from now on is for their owner alone, or for the group of a volume that is shared on
+    // purpose.
+    Sharing::of(&config.state_folder()).limit_new_files();
     let mut signals =
         Signals { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? };
     let mut draining = signal(SignalKind::user_defined1())?;

@@ -33,6 +33,9 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
+    /// Others could use its files.
+    #[error(transparent)]
+    NotPrivate(#[from] sweep_trust::private::Error),
     /// A folder that data sets lie in.
     #[error("the data root {} cannot be used; --data-root names the folder that data sets lie in", path.display())]
     DataRoot {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use sweep_proto::v1;
 use sweep_spec::trainer::{Command, Devices, Event, Folders};
+use sweep_trust::private::Sharing;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, timeout_at};
@@ -246,6 +247,7 @@ struct Ground {
 impl Ground {
     fn prepare(config: &Config) -> Result<Self, Error> {
         let state = made(config.state_place(), "state-dir")?;
+        close(&state)?;
         let folders = folders(config)?;
         let lock = lock(&state)?;
         text(&state)?;
@@ -327,9 +329,22 @@ fn text(path: &Path) -> Result<String, Error> {
     path.to_str().map(str::to_owned).ok_or_else(broken)
 }
 
+/// Takes from other users what they could do with the state folder and with what lies in it.
+fn close(state: &Path) -> Result<(), Error> {
+    let sharing = Sharing::of(state);
+    let unreadable = |source| Error::Folder { path: state.to_owned(), source };
+    let inside = std::fs::read_dir(state).map_err(unreadable)?.filter_map(|entry| Some(entry.ok()?.path()));
+    for path in std::iter::once(state.to_owned()).chain(inside) {
+        if let Some(open) = sharing.mend(&path)? {
+            tracing::warn!("{open}");
+        }
+    }
+    Ok(())
+}
+
 fn lock(state: &Path) -> Result<File, Error> {
     let path = state.join("lock");
-    let file = File::create(&path).map_err(|source| Error::Folder { path: path.clone(), source })?;
+    let file = Sharing::of(state).open(&path).map_err(|source| Error::Folder { path: path.clone(), source })?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(std::fs::TryLockError::WouldBlock) => Err(Error::Locked { path: state.to_owned() }),

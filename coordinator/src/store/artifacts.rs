@@ -2,17 +2,20 @@
 
 pub(crate) mod strays;
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rustix::fs::OFlags;
 use sweep_spec::Digest;
+use sweep_trust::private::Sharing;
 use tokio::fs::File;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock};
 
-use super::Error;
+use super::{Error, private};
 
 /// The largest artifact, in bytes: VGG19's weights in full precision with room to spare.
 pub const MAX_ARTIFACT_BYTES: u64 = 512 * 1024 * 1024;
@@ -24,6 +27,7 @@ const UNFINISHED: &str = "incoming-";
 #[derive(Debug, Clone)]
 pub struct Folder {
     root: PathBuf,
+    sharing: Sharing,
     /// Held together by those that bring a file and its row in the store, alone by whoever removes a file that no row has.
     changes: Arc<RwLock<()>>,
     /// How many want every file to stay that is there.
@@ -73,18 +77,19 @@ pub enum Refused {
 }
 
 impl Folder {
-    /// The folder at `root`, made if it is not there.
+    /// The folder at `root`, made if it is not there, and closed to other users.
     ///
     /// # Errors
-    /// It cannot be made.
+    /// It cannot be made or closed, or belongs to another user.
     pub fn open(root: &Path) -> Result<Self, Error> {
-        std::fs::create_dir_all(root).map_err(|source| io(root, source))?;
+        private::close_folder(root)?;
         Ok(Self::at(root))
     }
 
     /// The folder at `root`, which may not be there.
     pub(crate) fn at(root: &Path) -> Self {
-        Self { root: root.to_owned(), changes: Arc::default(), holds: Arc::default() }
+        let (changes, holds) = (Arc::default(), Arc::default());
+        Self { root: root.to_owned(), sharing: Sharing::of(root), changes, holds }
     }
 
     /// Where the content of this hash lies, or will.
@@ -100,8 +105,11 @@ impl Folder {
     pub async fn begin(&self, digest: Digest, size: u64) -> Result<Incoming, Error> {
         let place = self.place(digest);
         let folder = place.parent().unwrap_or(&self.root).to_owned();
-        tokio::fs::create_dir_all(&folder).await.map_err(|source| io(&folder, source))?;
-        let named = tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(&folder);
+        let mut builder = tokio::fs::DirBuilder::new();
+        builder.recursive(true).mode(self.sharing.folder_mode());
+        builder.create(&folder).await.map_err(|source| io(&folder, source))?;
+        let mode = Permissions::from_mode(self.sharing.file_mode());
+        let named = tempfile::Builder::new().prefix(UNFINISHED).permissions(mode).tempfile_in(&folder);
         let (file, temporary) = named.map_err(|source| io(&folder, source))?.into_parts();
         let hasher = blake3::Hasher::new();
         Ok(Incoming { file: File::from_std(file), temporary, hasher, written: 0, size, digest, place })

@@ -5,8 +5,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::Error;
-use super::sqlite;
+use super::{Error, private, sqlite};
 
 /// Findings that are kept; more are counted.
 pub(crate) const MAX_PROBLEMS: usize = 1_000;
@@ -32,6 +31,9 @@ pub struct Report {
     pub problems: Vec<Problem>,
     /// How much is wrong.
     pub problems_found: u64,
+    /// What is as it should not be, and is no damage.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
 }
 
 /// Rows that were written ahead of a commit that has not come: the coordinator stopped or lost power in between.
@@ -84,6 +86,9 @@ impl fmt::Display for Report {
         if more > 0 {
             writeln!(f, "and {more} more")?;
         }
+        for note in &self.notes {
+            writeln!(f, "note: {note}")?;
+        }
         match self.problems_found {
             0 => write!(f, "nothing is wrong"),
             1 => write!(f, "1 problem"),
@@ -97,5 +102,8 @@ impl fmt::Display for Report {
 /// # Errors
 /// It is no store, one of a newer version, in use, or cannot be opened. What is wrong inside is in the report.
 pub async fn check(path: &Path) -> Result<Report, Error> {
-    sqlite::check::check(path).await
+    let mut artifacts = path.as_os_str().to_owned();
+    artifacts.push(".artifacts");
+    let notes = private::findings(path, Path::new(&artifacts));
+    Ok(Report { notes, ..sqlite::check::check(path).await? })
 }

@@ -16,6 +16,7 @@ pub mod location;
 pub mod observed;
 pub(crate) mod packed;
 pub mod postgres;
+pub mod private;
 pub mod record;
 pub mod seal;
 pub mod sqlite;
@@ -105,6 +106,9 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
+    /// Others could use its files.
+    #[error(transparent)]
+    NotPrivate(#[from] sweep_trust::private::Error),
     /// There is no room for the store, or its disk fails. What was to be written is not there; what was written before
     /// stays, and the store can be used again when there is room.
     #[error("the disk of the store is full or fails")]

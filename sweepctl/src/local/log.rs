@@ -3,10 +3,12 @@
 
 use std::fs::File;
 use std::io;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use sweep_trust::private::Sharing;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
@@ -46,10 +48,12 @@ impl Log {
 
     fn open(store: &Path) -> io::Result<Self> {
         let path = path(store);
-        if let Some(folder) = path.parent() {
-            std::fs::create_dir_all(folder)?;
-        }
-        let file = File::options().create(true).append(true).open(&path)?;
+        let folder = path.parent().unwrap_or(Path::new("."));
+        let sharing = Sharing::of(folder);
+        sharing.make_folder(folder)?;
+        // A log that belongs to another user is not written: it may be a link to anything.
+        sharing.mend(&path).map_err(io::Error::other)?;
+        let file = File::options().create(true).append(true).mode(sharing.file_mode()).open(&path)?;
         if file.metadata()?.len() > MAX_BYTES {
             file.set_len(0)?;
         }

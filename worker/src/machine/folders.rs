@@ -6,6 +6,8 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
+use sweep_trust::private::Sharing;
+
 /// Only the owner reads, writes and enters.
 const PRIVATE: u32 = 0o700;
 
@@ -28,12 +30,13 @@ impl Place {
         Self { path: self.path.join(name), guard: self.guard }
     }
 
-    /// Makes the folder where it is missing; what is made is this user's alone.
+    /// Makes the folder where it is missing; what is made is this user's alone, or of the group of a volume that is shared on
+    /// purpose.
     pub(crate) fn make(&self) -> io::Result<()> {
         if let Some(guard) = &self.guard {
             make_private(guard)?;
         }
-        DirBuilder::new().recursive(true).mode(PRIVATE).create(&self.path)
+        Sharing::of(&self.path).make_folder(&self.path)
     }
 
     /// Whether `make` would work, without making anything.

@@ -48,6 +48,7 @@ use sweep_scheduler::event::History;
 use sweep_scheduler::snapshot::SweepSnapshot;
 use sweep_scheduler::{Lease, SweepId};
 use sweep_spec::{Digest, TrialId};
+use sweep_trust::private::Sharing;
 use tracing::warn;
 
 use super::observed::Observed;
@@ -60,7 +61,7 @@ use super::summary::Summary;
 use super::tokens::{TokenRecord, Tokens};
 use super::weights::{Settled, Settlement};
 use super::write::{AuditRow, Commit, Preparation};
-use super::{Error, Loss, Store};
+use super::{Error, Loss, Store, private};
 use crate::access::SessionKey;
 use crate::unix_ms;
 use number::{Acknowledged, Writer};
@@ -137,12 +138,12 @@ impl SqliteStore {
         let path = options.path.as_path();
         let name = path.display().to_string();
         let io = |source| Error::Io { path: name.clone(), source };
-        if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-            std::fs::create_dir_all(folder).map_err(io)?;
-        }
+        let sharing = private::close(path)?;
         check_header(path)?;
         let lock = lock(path)?;
         is_there_or_new(options)?;
+        // SQLite gives its log the mode that the file has.
+        drop(sharing.open(path).map_err(io)?);
         let connect = connect_options(path).create_if_missing(true);
         let named = |error| name_error(&name, error);
         let one = SqlitePoolOptions::new().max_connections(1).idle_timeout(None).max_lifetime(None);
@@ -255,7 +256,7 @@ pub(crate) fn lock(path: &Path) -> Result<File, Error> {
     lock_path.push(".lock");
     let lock_path = PathBuf::from(lock_path);
     let io = |source| Error::Io { path: lock_path.display().to_string(), source };
-    let file = File::options().create(true).write(true).truncate(false).open(&lock_path).map_err(io)?;
+    let file = Sharing::of(private::folder_of(path)).open(&lock_path).map_err(io)?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(Error::InUse { path: path.display().to_string() }),

@@ -11,11 +11,12 @@ use std::sync::Mutex;
 
 use sqlx::sqlite::SqlitePool;
 use sqlx::{Sqlite, SqliteConnection, Transaction};
+use sweep_trust::private::Sharing;
 use tracing::warn;
 
 use super::place::Place;
 use super::rows::{signed, unsigned};
-use crate::store::{Error, seal};
+use crate::store::{Error, private, seal};
 
 const MAGIC: &[u8; 8] = b"SWEEPACK";
 const BEGIN: &str = "BEGIN IMMEDIATE";
@@ -76,7 +77,7 @@ impl Acknowledged {
     pub(super) fn open(store: &Path, number: u64) -> Result<Self, Error> {
         let path = Self::path(store);
         let io = |source| Error::Io { path: path.display().to_string(), source };
-        let file = File::options().create(true).write(true).truncate(false).open(&path).map_err(io)?;
+        let file = Sharing::of(private::folder_of(store)).open(&path).map_err(io)?;
         file.write_all_at(&encode(number), 0).map_err(io)?;
         file.set_len(24).map_err(io)?;
         Ok(Self { file, path, last: Mutex::new((number, true)) })

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
+use sweep_coordinator::store::private;
 use sweep_shapes::text::{bytes, plural};
 use sweep_spec::TRAINER_SEMANTICS;
 use sweep_spec::trainer::{Command, Devices, Event, Hello, MAX_LINE_BYTES};
@@ -33,6 +34,7 @@ pub(super) async fn look(arguments: &Arguments, study: Option<&Study>, checks: &
     checks.push(cache());
     let store = arguments.store.clone().unwrap_or_else(|| PathBuf::from(DEFAULT_STORE));
     checks.push(local_store(&store));
+    checks.extend(local_privacy(&store));
     checks.extend(local_disk(&store));
     if let Some(study) = study {
         let usual = arguments.file.as_deref().map_or(Path::new("."), study::folder_of);
@@ -210,6 +212,13 @@ fn local_store(store: &Path) -> Check {
             Check::wrong("store", found, "--store PATH names another place")
         }
     }
+}
+
+/// What other users of this machine could do with the store.
+fn local_privacy(store: &Path) -> Option<Check> {
+    let found = private::findings(store, &beside(store, ".artifacts"));
+    let advice = "the next command that uses the store closes what is its user's; another user's files are refused";
+    (!found.is_empty()).then(|| Check::warning("privacy", found.join("; "), advice))
 }
 
 /// The nearest folder above a file that is there.

@@ -86,6 +86,10 @@ impl Coordinator {
                 }
                 Effect::HoldChanged { hold: Some(_), .. } => self.counts.held_back += 1,
                 Effect::HoldChanged { hold: None, .. } => self.counts.released += 1,
+                Effect::DataPinned { sweep, digest } => {
+                    let before = self.store.live.get(sweep).and_then(|stored| stored.sweep.pin);
+                    self.counts.pinned_anew += u64::from(before.is_some_and(|pin| pin != *digest));
+                }
                 Effect::SweepReopened { .. } => self.counts.reopened += 1,
                 Effect::AttemptAdopted { .. } => self.counts.adopted += 1,
                 Effect::AttemptRevived { .. } => self.counts.revived += 1,
@@ -320,6 +324,7 @@ impl Coordinator {
             retry: Default::default(),
             dataset: study::dataset(),
             pin: None,
+            settled: false,
             stages: stages.len() as u32,
             fresh: false,
             reproduces: false,

@@ -62,4 +62,5 @@ counts!(
     waited_for_a_pool,
     taken_back,
     most_passed_over,
+    pinned_anew,
 );

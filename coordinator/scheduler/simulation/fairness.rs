@@ -124,6 +124,7 @@ impl World {
             retry: Default::default(),
             dataset: study::dataset(),
             pin: None,
+            settled: false,
             stages: 1,
             fresh: false,
             reproduces: false,

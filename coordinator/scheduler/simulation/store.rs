@@ -97,6 +97,7 @@ impl Store {
     pub(crate) fn apply(&mut self, effect: &Effect) -> Result<(), String> {
         match effect {
             Effect::DataPinned { sweep, digest } => {
+                self.check_pin(*sweep, *digest)?;
                 self.change(*sweep, |stored| stored.sweep.pin = Some(*digest));
             }
             Effect::TrialBound { sweep, trial, round, reused } => self.bind(*sweep, *trial, *round, *reused),
@@ -146,6 +147,20 @@ impl Store {
             | Effect::Ignored(_) => {}
         }
         Ok(())
+    }
+
+    /// A pin with which a trial of the sweep has succeeded stays.
+    fn check_pin(&self, sweep: SweepId, digest: Digest) -> Result<(), String> {
+        let Some(stored) = self.live.get(&sweep).filter(|stored| stored.sweep.pin.is_some_and(|pin| pin != digest))
+        else {
+            return Ok(());
+        };
+        let succeeded =
+            |bound: &BoundTrial| matches!(self.end_of(stored, bound.trial), Some(RoundEnd::Succeeded { .. }));
+        let confirmed = stored.bound.iter().any(succeeded);
+        ensure(!confirmed, || {
+            format!("{sweep} gets the pin {} after a trial has succeeded with another", digest.short())
+        })
     }
 
     fn change(&mut self, sweep: SweepId, change: impl FnOnce(&mut SweepSnapshot)) {

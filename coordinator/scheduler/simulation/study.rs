@@ -83,6 +83,15 @@ pub(crate) struct Machine {
     pub(crate) content: Digest,
     /// Whatever runs there fails.
     pub(crate) broken: bool,
+    /// It describes a content that nobody has, another one each time, and trains on what it has.
+    pub(crate) lies: bool,
+}
+
+impl Machine {
+    /// What it says is in its data set.
+    pub(crate) fn described(&self, random: &mut Random) -> Digest {
+        if self.lies { Digest::of(&random.next().to_le_bytes()) } else { self.content }
+    }
 }
 
 /// How an attempt of a trial ends on a machine; `None` when it takes the worker with it.

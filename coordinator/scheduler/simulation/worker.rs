@@ -211,7 +211,7 @@ impl Worker {
         }
         if let Some(session) = self.session {
             for dataset in answer.describe {
-                let answer = if random.one_in(10) { Err("no".to_owned()) } else { Ok(self.machine.content) };
+                let answer = if random.one_in(10) { Err("no".to_owned()) } else { Ok(self.machine.described(random)) };
                 turn.says.push(ToCoordinator::Describe { session, dataset, answer });
             }
         }

@@ -43,11 +43,12 @@ impl World {
                 let content = if random.one_in(6) { study::other_content() } else { study::content() };
                 let memory_bytes = if random.one_in(2) { SMALL } else { LARGE };
                 let slots = random.below(3) as usize;
-                let broken = random.one_in(6);
-                Worker::new(format!("w{index}"), index as u64, Machine { slots, memory_bytes, content, broken })
+                let (broken, lies) = (random.one_in(6), random.one_in(6));
+                let machine = Machine { slots, memory_bytes, content, broken, lies };
+                Worker::new(format!("w{index}"), index as u64, machine)
             })
             .collect();
-        let machine = |content| Machine { slots: 2, memory_bytes: LARGE, content, broken: false };
+        let machine = |content| Machine { slots: 2, memory_bytes: LARGE, content, broken: false, lies: false };
         for content in [study::content(), study::other_content()] {
             workers.push(Worker::new(format!("w{}", workers.len()), workers.len() as u64, machine(content)));
         }

@@ -37,6 +37,7 @@ impl Scheduler {
             effects.push(Effect::Ignored(ignored));
         }
         self.expire(&mut effects);
+        self.follow_the_workers(&mut effects);
         self.ask_about_data(&mut effects);
         self.assign(&mut effects);
         self.give_up_on_the_unplaceable(&mut effects);
@@ -89,6 +90,7 @@ impl Scheduler {
         }
         // The old session goes before its lost attempts are counted: they have no slot that could be freed.
         if let Some(old) = self.workers.insert(worker, id) {
+            self.voice_changes(old);
             self.sessions.remove(&old);
             effects.push(Effect::Wake { session: old });
         }
@@ -180,6 +182,7 @@ impl Scheduler {
         let leaves = draining && held.is_empty();
         let worker = session.worker.clone();
         if std::mem::replace(&mut session.left, leaves) != leaves {
+            self.voice_changes(id);
             self.leave_name(&worker, leaves, effects);
         }
         if leaves {
@@ -210,7 +213,9 @@ impl Scheduler {
     ) -> Result<(), Ignored> {
         let ask_again = self.now.plus(self.config.describe_again_ms);
         let session = self.sessions.get_mut(&id).ok_or(Ignored::UnknownSession)?;
-        let knowledge = session.data.get_mut(&dataset).ok_or(Ignored::Repeated)?;
+        let asked = |known: &&mut Knowledge| matches!(known, Knowledge::Asked | Knowledge::AskedAgain { .. });
+        let knowledge = session.data.get_mut(&dataset).filter(asked).ok_or(Ignored::Repeated)?;
+        self.voices_changed.insert(dataset);
         let digest = match answer {
             Err(reason) => {
                 *knowledge = Knowledge::Absent { reason, ask_again };
@@ -308,6 +313,7 @@ impl Scheduler {
         for lease in busy.collect::<Vec<_>>() {
             self.give_up(lease, effects);
         }
+        self.voice_changes(id);
         let Some(session) = self.sessions.remove(&id) else { return };
         if self.workers.get(&session.worker) == Some(&id) {
             self.workers.remove(&session.worker);

@@ -26,11 +26,13 @@ pub enum Bug {
     PoolForgotten,
     /// A sweep of a low priority waits while any of a higher one does.
     Starvation,
+    /// The first description of a data set pins it whatever others read.
+    PinnedByOneWord,
 }
 
 impl Bug {
     /// Every mistake.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::UnfencedLease,
         Self::LeakedSlot,
         Self::ForgottenDeadline,
@@ -41,6 +43,7 @@ impl Bug {
         Self::HeldBackForEver,
         Self::PoolForgotten,
         Self::Starvation,
+        Self::PinnedByOneWord,
     ];
 }
 

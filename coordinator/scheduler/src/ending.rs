@@ -46,6 +46,7 @@ impl Scheduler {
         effects.push(Effect::AttemptEnded { lease, ending: ending.clone() });
         if let Some(freed) = &freed {
             self.note_health(&freed.worker, lease.trial, &ending, effects);
+            self.note_data(lease, (&ending, &freed.worker), effects);
         }
         let worker = freed.as_ref().map(|freed| freed.worker.clone());
         let next = self.next(lease, &ending, freed);
@@ -275,7 +276,7 @@ impl Scheduler {
         for trial in trials {
             self.release(id, trial, effects);
         }
-        self.sweeps.remove(&id);
+        self.remove_sweep(id);
         effects.push(Effect::SweepEnded { sweep: id, end });
     }
 

@@ -131,6 +131,8 @@ pub struct NewSweep {
     pub dataset: DatasetKey,
     /// The content that the spec or an earlier worker pinned.
     pub pin: Option<Digest>,
+    /// The pin was asked for, so no worker's word changes it.
+    pub settled: bool,
     /// How many stages it has; it ends when all have ended.
     pub stages: u32,
     /// Known results do not answer its trials: each gets a round that ends while the sweep lives.

@@ -34,6 +34,8 @@ pub enum Invariant {
     OneHolder,
     /// A sweep is held back only while none of its trials has succeeded in it, and says which trials it tries.
     HoldsBackWithReason,
+    /// A pin that no result confirms is what most of the connected workers read.
+    PinnedByAgreement,
 }
 
 /// An invariant that does not hold, and where.
@@ -170,6 +172,11 @@ impl Scheduler {
         self.check_hold(id, sweep)?;
         ensure(sweep.can_go_on(), Invariant::NothingWaitsInSilence, || format!("{id} is released and lives"))?;
         ensure(sweep.queue.counts_agree(), Invariant::CountsAgree, || format!("{id} miscounts its queue"))?;
+        let pin = sweep.pin.filter(|_| sweep.stopping.is_none());
+        let outvoted = pin.and_then(|pin| self.outvoted(&sweep.spec.dataset, pin));
+        ensure(outvoted.is_none(), Invariant::PinnedByAgreement, || {
+            format!("{id} is pinned to {:?}, and more workers read {outvoted:?}", sweep.pin)
+        })?;
         let agree = totals == sweep.totals && stage_totals == sweep.stage_totals && unbound == sweep.unbound;
         ensure(agree, Invariant::CountsAgree, || format!("{id} counts {:?}, there are {totals:?}", sweep.totals))?;
         for (index, (stage, remaining)) in sweep.stages.iter().zip(remaining).enumerate() {

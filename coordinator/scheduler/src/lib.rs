@@ -17,6 +17,7 @@ pub mod id;
 pub mod invariant;
 mod names;
 mod outlook;
+mod pin;
 mod pool;
 mod reopen;
 mod restore;
@@ -75,6 +76,8 @@ pub struct Scheduler {
     awaited: BTreeMap<Lease, Timestamp>,
     /// How many attempts were started.
     starts: u64,
+    /// Data sets of which it may have changed who reads what since pins were looked at.
+    voices_changed: BTreeSet<id::DatasetKey>,
     /// What a test has broken.
     bug: Option<bug::Bug>,
 }
@@ -95,6 +98,7 @@ impl Scheduler {
             delayed: BTreeSet::new(),
             awaited: BTreeMap::new(),
             starts: 0,
+            voices_changed: BTreeSet::new(),
             bug: None,
         }
     }

@@ -58,6 +58,8 @@ impl Scheduler {
             let snapshot = ended.filter(|snapshot| snapshot.sweep.id == id).ok_or(Ignored::UnknownSweep)?;
             self.restore_sweep(snapshot);
             self.restore_references(snapshot);
+            // While it had ended, its pin followed no one.
+            self.voices_changed.insert(snapshot.sweep.dataset);
             self.close_what_was_closed(id);
         }
         let failed = self.failed_trials(id);
@@ -135,7 +137,7 @@ impl Scheduler {
 
     /// Undoes `restore_sweep` for a sweep in which nothing is to be done.
     fn forget(&mut self, id: SweepId) {
-        let Some(sweep) = self.sweeps.remove(&id) else { return };
+        let Some(sweep) = self.remove_sweep(id) else { return };
         for trial_id in sweep.references.keys() {
             let Some(trial) = self.trials.get_mut(trial_id) else { continue };
             trial.wanted_by.remove(&id);

@@ -112,6 +112,9 @@ impl Scheduler {
     }
 
     fn change_service(&mut self, worker: WorkerName, service: Service, effects: &mut Vec<Effect>) {
+        if let Some(session) = self.workers.get(&worker).copied() {
+            self.voice_changes(session);
+        }
         let health = self.health.entry(worker.clone()).or_default();
         health.service = service.clone();
         if health.is_blank() {

@@ -18,6 +18,8 @@ pub(crate) struct Session {
     /// It takes nothing new and holds nothing: its process is about to end.
     pub(crate) left: bool,
     pub(crate) data: BTreeMap<DatasetKey, Knowledge>,
+    /// Data sets of which its word has proved wrong.
+    pub(crate) distrusted: BTreeSet<DatasetKey>,
     /// Attempts whose end the worker itself has said in this session. A poll that was sent before may still name them.
     pub(crate) handed_in: BTreeSet<Lease>,
 }
@@ -64,8 +66,8 @@ pub(crate) enum Knowledge {
 impl Session {
     pub(crate) fn new(worker: WorkerName, offers: Vec<Slot>, deadline: Timestamp) -> Self {
         let slots = offers.into_iter().map(|offer| SlotState { offer, use_: SlotUse::Free }).collect();
-        let (data, handed_in) = (BTreeMap::new(), BTreeSet::new());
-        Self { worker, pool: None, slots, deadline, draining: false, left: false, data, handed_in }
+        let (data, distrusted, handed_in) = (BTreeMap::new(), BTreeSet::new(), BTreeSet::new());
+        Self { worker, pool: None, slots, deadline, draining: false, left: false, data, distrusted, handed_in }
     }
 
     /// The worker has said how an attempt ended.

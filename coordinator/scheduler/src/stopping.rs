@@ -96,7 +96,7 @@ impl Scheduler {
         if sweep.can_go_on() {
             return;
         }
-        self.sweeps.remove(&id);
+        self.remove_sweep(id);
         effects.push(Effect::SweepEnded { sweep: id, end });
     }
 

@@ -1,6 +1,6 @@
 //! How sweeps begin, learn their trials, bind them to rounds, and are cancelled.
 
-use sweep_spec::{Digest, TrialId};
+use sweep_spec::TrialId;
 
 use crate::Scheduler;
 use crate::effect::{Effect, Ignored, RoundEnd, SweepEnd};
@@ -20,7 +20,8 @@ impl Scheduler {
         }
         let (id, dataset) = (sweep.id, sweep.dataset);
         self.sweeps.insert(id, Sweep::new(sweep));
-        let known = self.sessions.values().find_map(|session| session.content(&dataset));
+        let any = || self.sessions.values().find_map(|session| session.content(&dataset));
+        let known = self.most_read(&dataset).or_else(any);
         if let (Some(digest), None) = (known, self.sweeps.get(&id).and_then(|sweep| sweep.pin)) {
             self.pin(id, digest, effects);
         }
@@ -65,19 +66,6 @@ impl Scheduler {
         let trial = self.trials.entry(wanted.id).or_insert_with(|| Trial::new(wanted));
         trial.wanted_by.insert(id);
         sweep.refer(wanted, stage)
-    }
-
-    /// Settles the data of a sweep; now its trials can be bound.
-    pub(crate) fn pin(&mut self, id: SweepId, digest: Digest, effects: &mut Vec<Effect>) {
-        let Some(sweep) = self.sweeps.get_mut(&id) else { return };
-        sweep.pin = Some(digest);
-        effects.push(Effect::DataPinned { sweep: id, digest });
-        let mut trials: Vec<_> =
-            sweep.references.iter().map(|(trial, reference)| (reference.ordinal, *trial)).collect();
-        trials.sort_unstable();
-        for (_, trial) in trials {
-            self.bind(id, trial, effects);
-        }
     }
 
     /// Settles which round answers a sweep's trial: a known one, the open one, or a new one. While another sweep's round

@@ -15,6 +15,10 @@ use crate::stopping::Stopping;
 pub(crate) struct Sweep {
     pub(crate) spec: NewSweep,
     pub(crate) pin: Option<Digest>,
+    /// How often workers have changed the pin.
+    pub(crate) pin_changes: u32,
+    /// A sweep that shared the pin, and is gone, had a trial that succeeded with it.
+    pub(crate) confirmed: bool,
     pub(crate) stages: Vec<Stage>,
     pub(crate) references: BTreeMap<TrialId, Reference>,
     pub(crate) queue: Queue,
@@ -88,6 +92,8 @@ impl Sweep {
     pub(crate) fn new(spec: NewSweep) -> Self {
         Self {
             pin: spec.pin,
+            pin_changes: 0,
+            confirmed: false,
             stages: vec![Stage::Unopened; spec.stages as usize],
             references: BTreeMap::new(),
             queue: Queue::default(),
@@ -127,6 +133,17 @@ impl Sweep {
             totals.add(reference.state);
         }
         (!matches!(reference.state, ReferenceState::Ended { .. }), new)
+    }
+
+    /// Takes its references off the open rounds that they are bound to, and says which trials these were.
+    pub(crate) fn unbind_open(&mut self) -> Vec<TrialId> {
+        let bound = |reference: &Reference| matches!(reference.state, ReferenceState::Bound { .. });
+        let open: Vec<TrialId> =
+            self.references.iter().filter(|(_, reference)| bound(reference)).map(|(trial, _)| *trial).collect();
+        for trial in &open {
+            self.set_state(*trial, ReferenceState::Unbound);
+        }
+        open
     }
 
     /// The one place where a reference's state changes, so that the totals follow.

@@ -78,6 +78,11 @@ pub struct WorkerView {
 }
 
 impl Scheduler {
+    /// Whether a session has yet to say what is in a data set.
+    pub fn asks(&self, id: SessionId, dataset: DatasetKey) -> bool {
+        self.sessions.get(&id).is_some_and(|session| session.unanswered().any(|asked| asked == dataset))
+    }
+
     /// What this session is to be told, given what its worker says that it holds. A pure difference: an answer that was
     /// lost on its way is given again.
     ///

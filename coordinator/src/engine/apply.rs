@@ -159,8 +159,9 @@ impl Driver {
         let answer = match request.answer {
             Ok(found) => {
                 let digest = found.digest;
-                // Of what no sweep asks, nothing is kept.
-                if self.scheduler.knows_session(request.session) && self.live.dataset(request.dataset).is_some() {
+                // Of what nothing asks, nothing is kept.
+                let asked = self.scheduler.asks(request.session, request.dataset);
+                if asked && self.live.dataset(request.dataset).is_some() {
                     let size = Size { train: found.train_images.into(), test: found.test_images.into() };
                     self.costs.get().described(request.dataset, size);
                     self.batch.commit.descriptions.push((request.dataset, found));

@@ -101,12 +101,14 @@ impl LiveBudget {
 }
 
 impl LiveSweep {
-    /// What the scheduler has to know and the store does not: rules about failures, and the order and allowance of a sweep
-    /// with a budget.
+    /// What the scheduler has to know and the store does not: rules about failures, whose word the pin is, and the order and
+    /// allowance of a sweep with a budget.
     pub(crate) fn complete(&self, snapshot: &mut SweepSnapshot) {
         snapshot.sweep.retry = self.plan.spec().retry.clone();
         // Earlier releases took any number.
         snapshot.sweep.priority = snapshot.sweep.priority.clamp(*PRIORITIES.start(), *PRIORITIES.end());
+        snapshot.sweep.settled =
+            self.plan.spec().dataset.digest.is_some() || self.record.submission.reproduces.is_some();
         let Some(budget) = &self.budget else { return };
         snapshot.sweep.allowance = Some(0);
         for wanted in snapshot.stages.iter_mut().flat_map(|(_, trials)| trials) {

@@ -219,6 +219,7 @@ impl Handle {
             retry: plan.spec().retry.clone(),
             dataset: record.dataset_key,
             pin: record.pin,
+            settled: record.pin.is_some(),
             stages: u32::try_from(record.stages.len()).unwrap_or(u32::MAX),
             fresh: record.submission.fresh,
             // With a budget nothing is started before the owner task has looked at it.

@@ -78,6 +78,7 @@ impl TestDriver {
             retry: plan.spec().retry.clone(),
             dataset: record.dataset_key,
             pin: Some(data()),
+            settled: false,
             stages: record.stages.len() as u32,
             fresh: false,
             reproduces: false,

@@ -8,6 +8,7 @@ mod cost;
 pub mod gate;
 mod patience;
 pub(crate) mod people;
+mod quota;
 mod report;
 mod reproduce;
 mod streams;

@@ -8,10 +8,11 @@ use sweep_proto::v1;
 use sweep_proto::v1::worker_service_server::WorkerService;
 use sweep_scheduler::event::{Instance, Service, Until};
 use sweep_scheduler::{Lease, PoolName, SessionId};
-use sweep_spec::Digest;
+use sweep_spec::{Digest, FailureClass};
 use tonic::{Request, Response, Status, Streaming};
 
 use super::patience::Patience;
+use super::quota::Quotas;
 use super::status;
 use crate::access::Caller;
 use crate::access::keyring::Identity;
@@ -45,12 +46,14 @@ pub struct Workers {
     artifacts: Folder,
     patience: Patience,
     sessions: Sessions,
+    quotas: Quotas,
 }
 
 impl Workers {
     /// On an engine and a folder of artifacts.
     pub fn new(engine: Handle, artifacts: Folder) -> Self {
-        Self { engine, artifacts, patience: Patience::default(), sessions: Sessions::default() }
+        let (patience, sessions, quotas) = (Patience::default(), Sessions::default(), Quotas::default());
+        Self { engine, artifacts, patience, sessions, quotas }
     }
 }
 
@@ -288,8 +291,15 @@ impl WorkerService for Workers {
         let identity = identity(&request);
         let said = async {
             let mut request = request.into_inner();
-            request.session = self.sessions.find(request.session, &identity)?.0.0;
-            self.engine.describe(describe(request)?).await
+            let (session, worker) = self.sessions.find(request.session, &identity)?;
+            request.session = session.0;
+            let mut described = describe(request)?;
+            if let Ok(found) = &described.answer
+                && let Err(reason) = self.quotas.describe((&worker, &identity), described.dataset, found.digest)
+            {
+                described.answer = Err((FailureClass::Data, reason));
+            }
+            self.engine.describe(described).await
         };
         if !self.patiently(peer, said.await).await? {
             self.patience.lose(peer).await;
@@ -338,6 +348,7 @@ impl WorkerService for Workers {
         &self,
         request: Request<Streaming<v1::PutArtifactRequest>>,
     ) -> Result<Response<v1::PutArtifactResponse>, Status> {
+        let peer = peer(&request);
         let identity = identity(&request);
         let mut parts = request.into_inner();
         let first = parts.message().await?.map(piece).transpose().map_err(status)?;
@@ -345,6 +356,11 @@ impl WorkerService for Workers {
             return Err(Status::invalid_argument("the first message carries the header"));
         };
         let (_, worker) = self.sessions.find(announced.session, &identity).map_err(status)?;
+        if let Of::Data(content) = announced.of {
+            let sheet = (announced.digest, announced.size_bytes);
+            let taken = self.quotas.sheet((&worker, &identity), content, sheet).map_err(Error::from);
+            self.patiently(peer, taken).await?;
+        }
         let record = self.artifact(announced, &worker).await.map_err(status)?;
         let refused = |refused: Refused| match refused {
             Refused::Store(error) => status(error.into()),

@@ -36,6 +36,8 @@ mod pages;
 #[cfg(test)]
 mod people;
 #[cfg(test)]
+mod pins;
+#[cfg(test)]
 mod pools;
 #[cfg(test)]
 mod questions;

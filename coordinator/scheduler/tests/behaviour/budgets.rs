@@ -18,6 +18,7 @@ fn submit(env: &mut Env, allowance: Option<u64>, trials: &[(u64, u64, u32)]) {
         retry: Changes::new(),
         dataset: env::dataset(),
         pin: None,
+        settled: false,
         stages: 1,
         fresh: false,
         reproduces: false,

@@ -188,6 +188,7 @@ impl Env {
             retry: Changes::new(),
             dataset: dataset(),
             pin: None,
+            settled: false,
             stages: count,
             fresh,
             reproduces,

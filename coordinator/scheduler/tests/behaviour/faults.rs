@@ -162,6 +162,7 @@ fn a_spec_may_want_more_tries_or_none() {
             retry,
             dataset,
             pin: None,
+            settled: false,
             stages: 1,
             fresh: false,
             reproduces: false,

@@ -11,6 +11,7 @@ mod faults;
 mod known;
 mod names;
 mod people;
+mod pins;
 mod pools;
 mod shares;
 #[path = "../../simulation/mod.rs"]

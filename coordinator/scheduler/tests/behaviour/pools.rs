@@ -131,6 +131,7 @@ fn a_budget_that_waits_for_the_data_does_not_keep_a_pool_at_zero() {
         retry: Changes::new(),
         dataset: env::dataset(),
         pin: None,
+        settled: false,
         stages: 1,
         fresh: false,
         reproduces: false,

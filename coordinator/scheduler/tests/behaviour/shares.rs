@@ -19,6 +19,7 @@ fn submit(env: &mut Env, id: u64, (owner, priority): (&str, i32), trials: u64) {
         retry: Changes::new(),
         dataset: env::dataset(),
         pin: None,
+        settled: false,
         stages: 1,
         fresh: false,
         reproduces: false,

@@ -158,6 +158,7 @@ async fn sweep_snapshot(
             retry: Default::default(),
             dataset: record.dataset_key,
             pin: record.pin,
+            settled: false,
             stages: record.stages.len() as u32,
             fresh: record.submission.fresh,
             reproduces: record.submission.reproduces.is_some(),

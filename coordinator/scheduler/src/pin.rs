@@ -1,0 +1,223 @@
+//! Which content of its data a sweep is pinned to, while workers do not agree.
+//!
+//! The first description pins a sweep, so that nothing waits for a second one. Until a trial has succeeded with it, such a pin is
+//! one worker's word, and it follows what most workers read: when more of those that are connected describe another content,
+//! every sweep that has the pin gets that one instead, and its rounds begin anew. What a trial came to with the pin, in
+//! any sweep, confirms it, and what the spec says is not for workers to decide: after that, a worker with other data is the one
+//! that gets nothing. A worker that fails a trial for its data has shown that its word was wrong: it is asked again, and its
+//! word about these data counts no longer.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use sweep_spec::{Digest, FailureClass, TrialId};
+
+use crate::Scheduler;
+use crate::bug::Bug;
+use crate::effect::{Effect, RoundEnd};
+use crate::event::{Ending, Service};
+use crate::id::{DatasetKey, Lease, SessionId, SweepId, WorkerName};
+use crate::session::{Knowledge, Session};
+use crate::sweep::{ReferenceEnd, ReferenceState, Sweep};
+use crate::trial::{Round, RoundState};
+
+/// How often the pin of a sweep may follow the workers. Those that come and go with ever new contents must not keep a sweep
+/// from its end.
+const MAX_CHANGES: u32 = 8;
+
+/// Who reads a content: how many workers, and in which session it was first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Readers {
+    count: usize,
+    first: SessionId,
+}
+
+type Voices = BTreeMap<Digest, Readers>;
+
+impl Sweep {
+    /// Whether the pin is more than what workers say.
+    fn confirms_pin(&self) -> bool {
+        self.spec.settled || self.confirmed || self.totals.succeeded > 0
+    }
+}
+
+impl Scheduler {
+    /// What most connected workers read in a data set; among equals what was read first.
+    pub(crate) fn most_read(&self, dataset: &DatasetKey) -> Option<Digest> {
+        most(&self.voices(dataset)).map(|(digest, _)| digest)
+    }
+
+    /// Whether no result has confirmed this pin yet, and the spec does not say it either.
+    pub(crate) fn is_in_doubt(&self, sweep: &Sweep) -> bool {
+        let Some(pin) = sweep.pin else { return false };
+        !self.sharing(&sweep.spec.dataset, pin).any(Sweep::confirms_pin)
+    }
+
+    /// Settles the data of a sweep; now its trials can be bound.
+    pub(crate) fn pin(&mut self, id: SweepId, digest: Digest, effects: &mut Vec<Effect>) {
+        let Some(sweep) = self.sweeps.get_mut(&id) else { return };
+        sweep.pin = Some(digest);
+        effects.push(Effect::DataPinned { sweep: id, digest });
+        self.bind_unbound(id, effects);
+    }
+
+    /// Takes a sweep away. What it has confirmed stays confirmed for those that share its pin.
+    pub(crate) fn remove_sweep(&mut self, id: SweepId) -> Option<Sweep> {
+        let sweep = self.sweeps.remove(&id)?;
+        if sweep.confirms_pin() {
+            let shares = |other: &&mut Sweep| other.spec.dataset == sweep.spec.dataset && other.pin == sweep.pin;
+            self.sweeps.values_mut().filter(shares).for_each(|other| other.confirmed = true);
+        }
+        Some(sweep)
+    }
+
+    /// Who reads what may have changed, of everything that a session was asked about.
+    pub(crate) fn voice_changes(&mut self, id: SessionId) {
+        let Some(session) = self.sessions.get(&id) else { return };
+        self.voices_changed.extend(session.data.keys().copied());
+    }
+
+    /// Lets pins that are in doubt follow what most workers read, where that has changed.
+    pub(crate) fn follow_the_workers(&mut self, effects: &mut Vec<Effect>) {
+        let changed = std::mem::take(&mut self.voices_changed);
+        if changed.is_empty() || self.has(Bug::PinnedByOneWord) {
+            return;
+        }
+        let of_these = self.sweeps.values().filter(|sweep| changed.contains(&sweep.spec.dataset));
+        let pins: BTreeSet<(DatasetKey, Digest)> =
+            of_these.filter_map(|sweep| Some((sweep.spec.dataset, sweep.pin?))).collect();
+        for (dataset, pin) in pins {
+            if let Some(better) = self.outvoted(&dataset, pin) {
+                self.pin_anew(dataset, (pin, better), effects);
+            }
+        }
+    }
+
+    /// A worker that said it had the pinned content fails a trial for its data: what it said counts no longer.
+    pub(crate) fn note_data(
+        &mut self,
+        lease: Lease,
+        (ending, worker): (&Ending, &WorkerName),
+        effects: &mut Vec<Effect>,
+    ) {
+        let of_data = matches!(ending, Ending::Failed { class: FailureClass::Data, .. });
+        let wanted_by = self.trials.get(&lease.trial).into_iter().flat_map(|trial| &trial.wanted_by);
+        let mut sweeps = wanted_by.filter_map(|id| self.sweeps.get(id));
+        let Some(sweep) = sweeps.find(|sweep| of_data && self.is_in_doubt(sweep)) else { return };
+        let dataset = sweep.spec.dataset;
+        let Some(id) = self.workers.get(worker).copied() else { return };
+        let Some(session) = self.sessions.get_mut(&id) else { return };
+        session.distrusted.insert(dataset);
+        self.voices_changed.insert(dataset);
+        if matches!(session.data.get(&dataset), Some(Knowledge::Present(_))) {
+            session.data.insert(dataset, Knowledge::Asked);
+            effects.push(Effect::Wake { session: id });
+        }
+    }
+
+    /// The content that has to take the place of this one, if there is one.
+    pub(crate) fn outvoted(&self, dataset: &DatasetKey, pin: Digest) -> Option<Digest> {
+        let may_change = |sweep: &Sweep| !sweep.confirms_pin() && sweep.pin_changes < MAX_CHANGES;
+        let lives = |sweep: &Sweep| sweep.stopping.is_none();
+        if !self.sharing(dataset, pin).all(may_change) || !self.sharing(dataset, pin).any(lives) {
+            return None;
+        }
+        let voices = self.voices(dataset);
+        let own = voices.get(&pin).map_or(0, |readers| readers.count);
+        most(&voices).filter(|(digest, readers)| *digest != pin && readers.count > own).map(|(digest, _)| digest)
+    }
+
+    /// The sweeps that have this pin on this data set.
+    fn sharing<'a>(&'a self, dataset: &'a DatasetKey, pin: Digest) -> impl Iterator<Item = &'a Sweep> {
+        self.sweeps.values().filter(move |sweep| sweep.spec.dataset == *dataset && sweep.pin == Some(pin))
+    }
+
+    fn voices(&self, dataset: &DatasetKey) -> Voices {
+        let mut voices = Voices::new();
+        let counts = |session: &Session| !session.distrusted.contains(dataset) && self.has_a_voice(session);
+        for (id, session) in self.sessions.iter().filter(|(_, session)| counts(session)) {
+            if let Some(digest) = session.content(dataset) {
+                voices.entry(digest).or_insert(Readers { count: 0, first: *id }).count += 1;
+            }
+        }
+        voices
+    }
+
+    /// Whether what a worker reads counts. Who can train nothing is no reason to train on its data.
+    fn has_a_voice(&self, session: &Session) -> bool {
+        let suspended = matches!(self.service(&session.worker), Service::Suspended { .. });
+        !session.slots.is_empty() && !session.left && !suspended
+    }
+
+    /// Gives every sweep that has one pin another, and its rounds begin anew. All of them at once: no round with the old pin
+    /// stays but those of sweeps that are being cancelled.
+    fn pin_anew(&mut self, dataset: DatasetKey, (from, to): (Digest, Digest), effects: &mut Vec<Effect>) {
+        let lives = |sweep: &&Sweep| sweep.stopping.is_none();
+        let ids: Vec<SweepId> = self.sharing(&dataset, from).filter(lives).map(|sweep| sweep.spec.id).collect();
+        let mut rounds = BTreeSet::new();
+        for id in &ids {
+            let Some(sweep) = self.sweeps.get_mut(id) else { continue };
+            sweep.pin = Some(to);
+            sweep.pin_changes += 1;
+            sweep.unplaceable_since = None;
+            effects.push(Effect::DataPinned { sweep: *id, digest: to });
+            rounds.extend(sweep.unbind_open());
+            // What its first trials failed with was the other content.
+            self.release_hold(*id, effects);
+        }
+        for trial in rounds {
+            self.replace_round(trial, &ids, effects);
+        }
+        for id in ids {
+            self.bind_unbound(id, effects);
+        }
+    }
+
+    /// Cancels an open round, and binds the trial anew: first for the sweeps that were on it, so that each of them has a round
+    /// again in the same commit, then for those that waited for its end.
+    fn replace_round(&mut self, trial_id: TrialId, first: &[SweepId], effects: &mut Vec<Effect>) {
+        self.dequeue(trial_id);
+        let Some(trial) = self.trials.get(&trial_id) else { return };
+        let Some(round) = &trial.open else { return };
+        let number = round.number;
+        if let RoundState::Running { attempt, .. } = round.state {
+            let lease = Lease { trial: trial_id, round: number, attempt };
+            self.vacate(lease, effects);
+            effects.push(Effect::AttemptEnded { lease, ending: Ending::Stopped });
+        }
+        let Some(trial) = self.trials.get_mut(&trial_id) else { return };
+        if let Some(Round { state: RoundState::Delayed { until }, .. }) = trial.open.take() {
+            self.delayed.remove(&(until, trial_id));
+        }
+        let others = trial.wanted_by.iter().filter(|id| !first.contains(id));
+        let order: Vec<SweepId> = first.iter().chain(others).copied().collect();
+        effects.push(Effect::RoundEnded { trial: trial_id, round: number, end: RoundEnd::Cancelled });
+        for id in order {
+            let reference = self.sweeps.get(&id).and_then(|sweep| sweep.references.get(&trial_id));
+            match reference.map(|reference| reference.state) {
+                Some(ReferenceState::Unbound) => self.bind(id, trial_id, effects),
+                // It is being cancelled.
+                Some(ReferenceState::Bound { round, .. }) if round == number => {
+                    self.end_reference(id, trial_id, (number, false, ReferenceEnd::Cancelled), effects);
+                }
+                Some(ReferenceState::Bound { .. } | ReferenceState::Ended { .. }) | None => {}
+            }
+        }
+    }
+
+    /// Binds what is unbound of a sweep, in the order of its spec.
+    fn bind_unbound(&mut self, id: SweepId, effects: &mut Vec<Effect>) {
+        let Some(sweep) = self.sweeps.get(&id) else { return };
+        let unbound = sweep.references.iter().filter(|(_, reference)| reference.state == ReferenceState::Unbound);
+        let mut trials: Vec<_> = unbound.map(|(trial, reference)| (reference.ordinal, *trial)).collect();
+        trials.sort_unstable();
+        for (_, trial) in trials {
+            self.bind(id, trial, effects);
+        }
+    }
+}
+
+/// The content that most read; among equals what was read first.
+fn most(voices: &Voices) -> Option<(Digest, Readers)> {
+    let first = |(_, readers): &(Digest, Readers)| (readers.count, std::cmp::Reverse(readers.first));
+    voices.iter().map(|(digest, readers)| (*digest, *readers)).max_by_key(first)
+}

@@ -46,7 +46,7 @@ async fn a_sound_store_is_sound() {
     let folder = filled().await;
     let report = check(&folder.path()).await.unwrap();
     assert!(report.is_sound(), "{report}");
-    assert_eq!((report.layout, report.artifacts, report.acknowledged), (12, 1, Some(report.commits)));
+    assert_eq!((report.layout, report.artifacts, report.acknowledged), (16, 1, Some(report.commits)));
     let rows = |table: &str| report.rows.iter().find(|(name, _)| name == table).unwrap().1;
     assert_eq!((rows("attempts"), rows("rounds"), rows("points"), rows("sweep_trials")), (4, 5, 5, 8));
     let store = folder.open().await;

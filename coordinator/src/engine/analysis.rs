@@ -125,6 +125,10 @@ impl Handle {
         // Who asks may go away meanwhile: what was begun is finished, for those who ask next.
         let made = tokio::spawn(async move {
             let _flight = handle.analysing.board(key).await;
+            // Nothing has changed since the one before it was made: those who waited take what it made.
+            if let AtHand::Current(analysed) = handle.at_hand(&key) {
+                return Ok(analysed);
+            }
             if let Some(analysed) = handle.analysed_since(&key, asked) {
                 return Ok(analysed);
             }

@@ -57,7 +57,7 @@ async fn a_status_of_a_sweep_that_has_ended_reads_neither_its_trials_nor_its_spe
     assert_eq!(gauges(plain(&env, "/metrics").await.text()), scraped);
     let listed = env.sweeps().await.list_sweeps(v1::ListSweepsRequest::default()).await.unwrap().into_inner();
     assert_eq!(listed.sweeps.into_iter().map(counted).collect::<Vec<_>>(), [expected]);
-    let page = http::get(&env, "/api/v1/sweeps?limit=1").await.json();
+    let page = http::get(&env, "/sweeps?limit=1").await.json();
     assert_eq!(page["sweeps"][0]["counts"]["succeeded"], 14);
     let home = plain(&env, "/").await;
     assert!(home.status == 200 && home.text().contains("100 %"), "{}", home.text());

@@ -1,10 +1,12 @@
 //! `sweepctl store check`, on the store that the first release wrote.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use super::{root, sweepctl, transcript, transcript_of};
 
-/// A folder with a copy of that store, which may be spoilt.
+/// A folder with a copy of that store, which may be spoilt, with the modes that the first release gave its files.
 fn copy() -> tempfile::TempDir {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let from = root().join("coordinator/tests/data");
@@ -14,6 +16,9 @@ fn copy() -> tempfile::TempDir {
     for file in std::fs::read_dir(from.join("store-1.artifacts/94")).expect("the artifacts are there") {
         let file = file.expect("a file");
         std::fs::copy(file.path(), artifacts.join(file.file_name())).expect("a copy");
+    }
+    for (name, mode) in [("store.db", 0o644), ("store.db.artifacts", 0o755)] {
+        std::fs::set_permissions(folder.path().join(name), Permissions::from_mode(mode)).expect("its mode is set");
     }
     folder
 }

@@ -96,8 +96,8 @@ impl Backups {
     /// answer was lost can be asked again.
     ///
     /// # Errors
-    /// The name makes no sense, somebody reads another backup, or the store failed.
-    pub(crate) async fn begin(self: &Arc<Self>, id: &str, actor: &str) -> Result<Arc<Backup>, Error> {
+    /// The name is not one, or another backup is being read.
+    pub(crate) fn begin(self: &Arc<Self>, id: &str, actor: &str) -> Result<Arc<Backup>, Error> {
         if let Ok(open) = self.find(id) {
             return Ok(open);
         }
@@ -117,17 +117,18 @@ impl Backups {
             used: Mutex::new(Instant::now()),
             hold: Mutex::new(Some(self.artifacts.hold())),
         });
-        if let Some(before) = self.replace(&backup)? {
-            before.close().await;
-        }
+        let before = self.replace(&backup)?;
         let row = audit(actor, AuditAction::BackedUp);
         let commit = Commit { audit: vec![AuditRow { detail: backup.id.clone(), ..row }], ..Commit::default() };
-        self.engine.store().commit(&commit).await?;
+        // From here on it goes on although the client leaves: its next question finds this backup.
         let (backups, made) = (Arc::clone(self), Arc::clone(&backup));
         self.tasks.spawn(async move {
+            if let Some(before) = before {
+                before.close().await;
+            }
             tokio::select! {
                 () = backups.shutdown.cancelled() => {}
-                () = backups.make(&made, &sender) => {}
+                () = backups.make(&made, &commit, &sender) => {}
             }
             backups.close_when_idle(&made).await;
         });
@@ -167,19 +168,11 @@ impl Backups {
         self.engine.remove_files().await
     }
 
-    async fn make(&self, backup: &Backup, state: &watch::Sender<State>) {
-        let begun = Instant::now();
-        let path = backup.store();
-        let made = match tokio::fs::create_dir_all(&backup.folder).await {
-            Ok(()) => match self.engine.store().snapshot(&path).await {
-                Ok(()) => weigh(&path).await,
-                Err(error) => Err(error),
-            },
-            Err(source) => Err(store::Error::Io { path: backup.folder.display().to_string(), source }),
-        };
-        let now = match made {
+    async fn make(&self, backup: &Backup, begun: &Commit, state: &watch::Sender<State>) {
+        let since = Instant::now();
+        let now = match self.copy(backup, begun).await {
             Ok(copied) => {
-                let took = begun.elapsed().as_millis();
+                let took = since.elapsed().as_millis();
                 info!(backup = backup.id, bytes = copied.bytes, ms = took, "a backup has its copy of the store");
                 State::Ready(copied)
             }
@@ -190,6 +183,16 @@ impl Backups {
             }
         };
         state.send_replace(now);
+    }
+
+    /// Notes that the backup has begun, and copies the store.
+    async fn copy(&self, backup: &Backup, begun: &Commit) -> Result<Copied, store::Error> {
+        self.engine.store().commit(begun).await?;
+        let unusable = |source| store::Error::Io { path: backup.folder.display().to_string(), source };
+        tokio::fs::create_dir_all(&backup.folder).await.map_err(unusable)?;
+        let path = backup.store();
+        self.engine.store().snapshot(&path).await?;
+        weigh(&path).await
     }
 
     async fn close_when_idle(&self, backup: &Backup) {

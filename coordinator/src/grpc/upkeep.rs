@@ -59,7 +59,7 @@ impl Upkeep {
 
     async fn begin(&self, request: v1::BeginBackupRequest) -> Result<v1::BeginBackupResponse, Error> {
         let user = convert::name("user", request.user, MAX_NAME_BYTES)?;
-        let backup = self.backups.begin(&request.backup, &user).await?;
+        let backup = self.backups.begin(&request.backup, &user)?;
         let copied = backup.copied(COPIED_WITHIN).await;
         if copied.is_err() {
             self.backups.end(&backup.id).await?;

@@ -72,7 +72,8 @@ fn a_sweep_is_deleted_and_its_store_shrinks() {
     let env = Env::new();
     let coordinator = env.coordinator().start();
     let worker = env.worker("w1").start();
-    let spec = env.file("a.yaml", &study("a", 1, &[2, 3], &[0, 1, 2]));
+    // Enough epochs that their rows fill pages of the store.
+    let spec = env.file("a.yaml", &study("a", 60, &[2, 3], &[0, 1, 2]));
     env.sweepctl(["submit", &spec, "--wait"]).expect_code(0);
     let would = env.sweepctl(["delete", "a", "--dry-run", "--output", "json"]).expect_code(0).json();
     assert_eq!((&would["trials"], &would["finished_unix_ms"]), (&Value::from(6), &Value::Null));

@@ -2,7 +2,8 @@
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::IntoResponse;
-use serde::Deserialize;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
 use sweep_proto::v1;
 use sweep_shapes::{Deletion, GarbageList, Override, Retried, Submitted, Sweep};
 use utoipa::ToSchema;
@@ -41,12 +42,22 @@ pub(super) struct CollectAction {
     #[serde(default)]
     dry_run: bool,
     /// Trials whose attempts ended within this time stay.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "whole_number")]
     #[schema(maximum = 9007199254740991_u64)]
     older_than_ms: u64,
     /// Who, for the audit log.
     #[schema(max_length = 64, pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]*$")]
     user: Option<String>,
+}
+
+/// A whole number as JSON Schema has it: `416.0` is one, and the largest is the largest that every reader of JSON keeps.
+fn whole_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    const MOST: f64 = 9_007_199_254_740_991.0;
+    let number = f64::deserialize(deserializer)?;
+    if number.fract() != 0.0 || !(0.0..=MOST).contains(&number) {
+        return Err(D::Error::custom(format!("expected a whole number from 0 to {MOST}, found {number}")));
+    }
+    Ok(number as u64)
 }
 
 /// A place among the other sweeps.
@@ -229,4 +240,20 @@ pub(super) async fn priority(
     Json(action): Json<PriorityAction>,
 ) -> Answered {
     answer(&desk.prioritise(&sweep, action.priority, who.user(action.user)?).await?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_is_a_whole_number_that_json_holds() {
+        let read = |text: &str| serde_json::from_str::<CollectAction>(text).map(|action| action.older_than_ms);
+        assert_eq!(read(r#"{"older_than_ms": 416.0}"#).unwrap(), 416);
+        assert_eq!(read(r#"{"older_than_ms": 9007199254740991}"#).unwrap(), 9_007_199_254_740_991);
+        assert_eq!(read("{}").unwrap(), 0);
+        for wrong in ["9007199254740992", "-1", "0.5", "\"1\"", "null"] {
+            assert!(read(&format!(r#"{{"older_than_ms": {wrong}}}"#)).is_err(), "{wrong}");
+        }
+    }
 }

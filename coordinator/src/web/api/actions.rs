@@ -50,14 +50,22 @@ pub(super) struct CollectAction {
     user: Option<String>,
 }
 
-/// A whole number as JSON Schema has it: `416.0` is one, and the largest is the largest that every reader of JSON keeps.
-fn whole_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
-    const MOST: f64 = 9_007_199_254_740_991.0;
-    let number = f64::deserialize(deserializer)?;
-    if number.fract() != 0.0 || !(0.0..=MOST).contains(&number) {
-        return Err(D::Error::custom(format!("expected a whole number from 0 to {MOST}, found {number}")));
-    }
-    Ok(number as u64)
+/// A whole number as JSON Schema has it: `416.0` is one, and none is larger than every reader of JSON keeps.
+fn whole_number<'de, D: Deserializer<'de>, T: TryFrom<i64>>(deserializer: D) -> Result<T, D::Error> {
+    whole(f64::deserialize(deserializer)?).map_err(D::Error::custom)
+}
+
+/// The same, or none.
+fn whole_number_or_none<'de, D: Deserializer<'de>, T: TryFrom<i64>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    let number = Option::<f64>::deserialize(deserializer)?;
+    number.map(whole).transpose().map_err(D::Error::custom)
+}
+
+fn whole<T: TryFrom<i64>>(number: f64) -> Result<T, String> {
+    const MOST: f64 = MOST_AN_INTEGER as f64;
+    let sound = number.fract() == 0.0 && (-MOST..=MOST).contains(&number);
+    let found = if sound { T::try_from(number as i64).ok() } else { None };
+    found.ok_or_else(|| format!("expected a whole number in its range, found {number}"))
 }
 
 /// A place among the other sweeps.
@@ -65,6 +73,7 @@ fn whole_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Er
 #[serde(deny_unknown_fields)]
 pub(super) struct PriorityAction {
     /// The higher, the earlier; 0 if nobody said anything.
+    #[serde(deserialize_with = "whole_number")]
     #[schema(minimum = -1000, maximum = 1000)]
     priority: i32,
     /// Who, for the audit log.
@@ -98,10 +107,11 @@ pub(super) struct Submission {
     #[schema(max_length = 64, pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]*$")]
     name: Option<String>,
     /// Refused with more trials than this.
+    #[serde(default, deserialize_with = "whole_number_or_none")]
     #[schema(maximum = 9007199254740991_u64)]
     trial_limit: Option<u64>,
     /// Sweeps of a higher priority go first; 0 leaves it to the spec.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "whole_number")]
     #[schema(minimum = -1000, maximum = 1000)]
     priority: i32,
     /// Takes up an unfinished sweep with the same spec, if there is one.
@@ -255,5 +265,10 @@ mod tests {
         for wrong in ["9007199254740992", "-1", "0.5", "\"1\"", "null"] {
             assert!(read(&format!(r#"{{"older_than_ms": {wrong}}}"#)).is_err(), "{wrong}");
         }
+        let submission = |text: &str| serde_json::from_str::<Submission>(text);
+        let read = submission(r#"{"spec": "", "trial_limit": 5.0, "priority": -333.0}"#).unwrap();
+        assert_eq!((read.trial_limit, read.priority), (Some(5), -333));
+        assert_eq!(submission(r#"{"spec": "", "trial_limit": null}"#).unwrap().trial_limit, None);
+        assert!(submission(r#"{"spec": "", "priority": 4294967296}"#).is_err());
     }
 }

@@ -11,38 +11,27 @@ Timings are for people to read; no test compares them.
 import argparse
 import os
 import re
-import socket
 import subprocess
 import time
 import urllib.error
 import urllib.request
-from concurrent.futures import ThreadPoolExecutor
-
-
-def free_port():
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]
+from concurrent.futures import ThreadPoolExecutor, wait
 
 
 class Coordinator:
     """A coordinator on a store, until it is left."""
 
     def __init__(self, program, store):
-        self.port = free_port()
-        arguments = [program, "--store", store, "--listen", f"127.0.0.1:{free_port()}"]
-        arguments += ["--listen-http", f"127.0.0.1:{self.port}", "--log", "error"]
-        self.process = subprocess.Popen(arguments, stdout=subprocess.DEVNULL)
+        arguments = [program, "--store", store, "--listen", "127.0.0.1:0", "--listen-http", "127.0.0.1:0", "--log", "error"]
+        self.process = subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True)
 
     def __enter__(self):
-        while True:
-            try:
-                if self.ask("/readyz")[2] == 200:
-                    return self
-            except OSError:
-                if self.process.poll() is not None:
-                    raise SystemExit("the coordinator ended") from None
-            time.sleep(0.05)
+        # It prints one line, with its addresses, once it answers.
+        found = re.search(r"^ready .*http=(\S+:\d+)", self.process.stdout.readline())
+        if not found:
+            raise SystemExit("the coordinator ended")
+        self.address = found[1]
+        return self
 
     def __exit__(self, *_):
         self.process.terminate()
@@ -52,7 +41,7 @@ class Coordinator:
         """The seconds, the bytes and the status of an answer."""
         began = time.monotonic()
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=600) as answer:
+            with urllib.request.urlopen(f"http://{self.address}{path}", timeout=600) as answer:
                 size, status = len(answer.read()), answer.status
         except urllib.error.HTTPError as refused:
             size, status = len(refused.read()), refused.code
@@ -81,8 +70,8 @@ def one(arguments, what, *paths, together=1, beside=None):
                 began = time.monotonic()
                 asked = [threads.submit(coordinator.ask, path) for _ in range(together)]
                 waited, refused = [], 0
-                while beside and not all(one.done() for one in asked):
-                    time.sleep(0.05)
+                # Some twenty times a second, until every answer is there.
+                while beside and wait(asked, timeout=0.05).not_done:
                     took, _, status = coordinator.ask(beside)
                     waited.append(took)
                     refused += status != 200

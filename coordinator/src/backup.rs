@@ -1,6 +1,6 @@
 //! Online backups. A backup is one consistent copy of the store, as a SQLite file whatever the store is, made in a folder of
 //! this coordinator's and read from there piece by piece; and the artifacts that this copy refers to. While a backup is
-//! open no artifact's file is removed. One that nobody reads from for a while is closed.
+//! open no artifact's file is removed. A backup from which no client has read for an hour is closed.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -21,9 +21,9 @@ use crate::store::sqlite::copied;
 use crate::store::write::{AuditRow, Commit};
 use crate::{store, unix_ms};
 
-/// Who reads a backup is taken to have gone after this time, and another may begin one.
+/// A client that has read nothing for this long is taken to have gone, and another client may begin a backup.
 const QUIET: Duration = Duration::from_secs(60);
-/// A backup that nobody has read from for this long is closed.
+/// A backup from which no client has read for this long is closed.
 const IDLE: Duration = Duration::from_secs(3600);
 /// How often that is looked at.
 const LOOK: Duration = Duration::from_secs(30);
@@ -135,7 +135,7 @@ impl Backups {
         Ok(backup)
     }
 
-    /// Puts a backup in the place of one that nobody reads any more, which is returned.
+    /// Makes this the open backup, in the place of one that no client reads any more, which is returned.
     fn replace(&self, backup: &Arc<Backup>) -> Result<Option<Arc<Backup>>, Error> {
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
         if current.as_ref().is_some_and(|before| before.idle() < QUIET) {
@@ -206,7 +206,7 @@ impl Backups {
                 return;
             }
             if backup.idle() > IDLE {
-                warn!(backup = backup.id, "nobody reads a backup any more: it is closed");
+                warn!(backup = backup.id, "no client has read this backup for an hour: it is closed");
                 if let Err(error) = self.end(&backup.id).await {
                     warn!(error = %crate::chain(&error), "files of artifacts cannot be removed now");
                 }
@@ -221,7 +221,7 @@ impl Backup {
         self.folder.join(STORE)
     }
 
-    /// Whoever still reads finds its files no more.
+    /// A client that still reads gets an error for the next file.
     async fn close(&self) {
         drop(self.hold.lock().unwrap_or_else(PoisonError::into_inner).take());
         remove(&self.folder).await;

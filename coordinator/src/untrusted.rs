@@ -5,7 +5,7 @@ use prost::Message;
 use sweep_proto::v1;
 
 use crate::engine::Error;
-use crate::grpc::{analysis, people, sweep_questions, worker};
+use crate::grpc::{analysis, people, sweep_questions, upload, worker};
 use crate::store::sqlite;
 
 /// How many methods `request` knows.
@@ -35,7 +35,7 @@ pub fn request(bytes: &[u8]) -> Result<(), String> {
         2 => said(worker::describe(decoded(message)?)),
         3 => said(worker::report(decoded(message)?)),
         4 => said(worker::finish(decoded(message)?)),
-        5 => said(worker::piece(decoded(message)?)),
+        5 => said(upload::piece(decoded(message)?)),
         6 => submit(decoded(message)?),
         7 => said(people::service(decoded(message)?)),
         8 => said(people::audit_page(&decoded(message)?)),

@@ -1,4 +1,4 @@
-//! Files that nobody but their owner reads, changes or locks: with whom they are shared, how they are made, and what is
+//! Files that only their owner reads, changes or locks: with whom they are shared, how they are made, and what is
 //! done about those that are there with a looser mode or another owner.
 //!
 //! The owner alone is the rule. The exception is a folder that is shared with a group on purpose: it belongs to another

@@ -18,7 +18,7 @@ pub(crate) fn read(path: &Path, limit: u64) -> Result<Vec<u8>> {
     if bytes.len() as u64 > limit { Err(ErrorKind::FileTooLarge.into()) } else { Ok(bytes) }
 }
 
-/// Opens a plain file whose last `depth` components were made by somebody who may not be believed: none of them may be a link,
+/// Opens a plain file whose last `depth` components were made by a program that is not trusted: none of them may be a link,
 /// and the file may not be a pipe or a device.
 ///
 /// # Errors

@@ -1,5 +1,5 @@
-//! People who share slots of several sizes: one of them never stops asking, at a high priority. Whoever else waits gets a
-//! slot within a bounded number of starts, and people of one priority get equal shares.
+//! People who share slots of several sizes: one of them never stops asking, at a high priority. Everyone else
+//! who waits gets a slot within a bounded number of starts, and people of one priority get equal shares.
 
 use std::collections::BTreeMap;
 

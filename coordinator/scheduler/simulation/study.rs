@@ -83,7 +83,7 @@ pub(crate) struct Machine {
     pub(crate) content: Digest,
     /// Whatever runs there fails.
     pub(crate) broken: bool,
-    /// It describes a content that nobody has, another one each time, and trains on what it has.
+    /// It describes a content that no worker has, another one each time, and trains on what it has.
     pub(crate) lies: bool,
 }
 

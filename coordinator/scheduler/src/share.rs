@@ -31,7 +31,7 @@ struct Waiting {
     passed: u64,
 }
 
-/// Somebody whose sweeps are among them.
+/// A person with sweeps among them.
 #[derive(Debug, Default)]
 struct Person {
     /// Slots of all of their sweeps.

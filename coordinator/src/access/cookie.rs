@@ -3,9 +3,9 @@
 //! A browser sends a cookie to every port of its host, so the cookie is no token. It is a session, encrypted and
 //! authenticated under a key that the store keeps: a random number, when it began, when it ends, and the token that it
 //! rests on. The listener is authenticated with it, so a cookie of one coordinator is worth nothing to another one. Because
-//! the token is in it, a session ends when its token does; and a session cannot be forged with the key alone, which
-//! somebody may find in a copy of the store. Nothing has to be remembered about sessions for them to outlive a restart or a
-//! failover; what is remembered, while this process lives, is which of them have been left.
+//! the token is in it, a session ends when its token does; and the key alone, which a copy of the store has, does not forge
+//! one. Sessions outlive a restart or a failover without a table. This process remembers only which sessions were signed
+//! out.
 //!
 //! Time is an argument. Which requests show a cookie, and whether they may, is decided in `http.rs`.
 
@@ -148,7 +148,7 @@ pub(crate) enum Error {
     Seal,
 }
 
-/// A session that somebody used.
+/// A session that a browser used.
 struct Known {
     /// Ends what hangs on it.
     ended: CancellationToken,

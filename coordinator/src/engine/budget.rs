@@ -37,7 +37,7 @@ pub(crate) struct LiveBudget {
     places: HashMap<u64, u32>,
     /// The places of seeds of which something has begun.
     begun: BTreeSet<u32>,
-    /// Trials that wait and will not be started, by what is known now.
+    /// Trials that wait and that the budget will not pay for, as predicted now.
     pub(crate) left_out: u64,
     /// What seeds need whole, by place, with how many trials those were.
     sums: BTreeMap<u32, (u64, f64)>,

@@ -83,7 +83,7 @@ pub(super) async fn run(handle: Handle, shutdown: CancellationToken) {
 }
 
 impl Handle {
-    /// Deletes a sweep that has ended: from the answer on nobody finds it, and what only it referred to is removed by and by.
+    /// Deletes a sweep that has ended: from the answer on no question finds it, and what only it referred to is removed in pieces.
     ///
     /// # Errors
     /// There is no such sweep, it runs, or the commit failed.

@@ -42,7 +42,7 @@ pub enum Error {
         /// Which.
         sweep: SweepId,
     },
-    /// Somebody else submitted it.
+    /// Another user submitted it.
     #[error("{}", not_yours(*.sweep, .submitter))]
     NotYours {
         /// Which.

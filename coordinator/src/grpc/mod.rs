@@ -17,6 +17,7 @@ mod sweep_messages;
 pub mod sweep_questions;
 pub mod timing;
 pub(crate) mod upkeep;
+pub(crate) mod upload;
 pub(crate) mod watching;
 pub mod worker;
 

@@ -118,7 +118,7 @@ impl Upkeep {
         let mut reading = backup.open((&self.artifacts, content), offset).await?;
         loop {
             let chunk = reading.next().await?;
-            // At the end, or where nobody wants more.
+            // At the end, or when the client has gone.
             if chunk.is_empty() || answers.send(Ok(v1::ReadBackupResponse { chunk: chunk.into() })).await.is_err() {
                 return Ok(());
             }
@@ -202,7 +202,7 @@ impl Sweeps {
 /// Where nothing went back to the file system.
 const ROOM: &str = "the store keeps the room of removed rows for later ones";
 
-/// Whether this caller may delete a sweep of this submitter. Where no token is needed, anybody may.
+/// Whether this caller may delete a sweep of this submitter. Without tokens every caller may.
 fn may_delete(caller: Option<&Caller>, sweep: SweepId, submitter: &str) -> Result<(), Error> {
     match caller {
         Some(caller) if !caller.may_delete(submitter) => {

@@ -107,7 +107,7 @@ impl Watching {
         self.sweeps.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Asks where a sweep stands whenever it may stand elsewhere, while somebody listens.
+    /// Asks where a sweep stands after every change, while it has a watcher.
     async fn ask<S: Source>(
         &self,
         source: &S,

@@ -3,17 +3,17 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use sweep_proto::v1;
 use sweep_proto::v1::worker_service_server::WorkerService;
 use sweep_scheduler::event::{Instance, Service, Until};
-use sweep_scheduler::{Lease, PoolName, SessionId};
+use sweep_scheduler::{PoolName, SessionId};
 use sweep_spec::{Digest, FailureClass};
 use tonic::{Request, Response, Status, Streaming};
 
 use super::patience::Patience;
 use super::quota::Quotas;
 use super::status;
+use super::upload::{Announced, Of, Piece, piece};
 use crate::access::Caller;
 use crate::access::keyring::Identity;
 use crate::access::sessions::Sessions;
@@ -451,53 +451,4 @@ impl Workers {
         };
         Ok(ArtifactRecord { digest, kind, owner, data_digest, size_bytes })
     }
-}
-
-/// A part of an artifact on its way in.
-pub(crate) enum Piece {
-    /// What will come.
-    Announced(Announced),
-    /// Some of it.
-    Chunk(Bytes),
-}
-
-/// An artifact that is to come.
-pub(crate) struct Announced {
-    session: u64,
-    digest: Digest,
-    kind: v1::ArtifactKind,
-    of: Of,
-    size_bytes: u64,
-}
-
-/// What an artifact belongs to.
-enum Of {
-    Data(Digest),
-    Attempt(Lease),
-}
-
-pub(crate) fn piece(message: v1::PutArtifactRequest) -> Result<Piece, Error> {
-    use v1::put_artifact_request::Part;
-    match message.part {
-        Some(Part::Header(header)) => announced(header).map(Piece::Announced),
-        Some(Part::Chunk(chunk)) if chunk.len() <= MAX_CHUNK_BYTES => Ok(Piece::Chunk(chunk)),
-        Some(Part::Chunk(_)) => {
-            Err(Invalid { field: "chunk", problem: format!("longer than {MAX_CHUNK_BYTES} bytes") }.into())
-        }
-        None => Err(Invalid { field: "part", problem: "absent".into() }.into()),
-    }
-}
-
-fn announced(header: v1::ArtifactHeader) -> Result<Announced, Error> {
-    if header.size_bytes > MAX_ARTIFACT_BYTES {
-        return Err(Invalid { field: "size_bytes", problem: format!("more than {MAX_ARTIFACT_BYTES}") }.into());
-    }
-    let digest = convert::digest("digest", &header.digest)?;
-    let kind = v1::ArtifactKind::try_from(header.kind).unwrap_or(v1::ArtifactKind::Unspecified);
-    let of = match kind {
-        v1::ArtifactKind::Thumbnails => Of::Data(convert::digest("data_digest", &header.data_digest)?),
-        v1::ArtifactKind::Log | v1::ArtifactKind::Weights => Of::Attempt(convert::lease("lease", header.lease)?),
-        v1::ArtifactKind::Unspecified => return Err(Invalid { field: "kind", problem: "unknown".into() }.into()),
-    };
-    Ok(Announced { session: header.session, digest, kind, of, size_bytes: header.size_bytes })
 }

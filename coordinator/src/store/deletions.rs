@@ -115,7 +115,7 @@ impl Gone {
 pub enum Step {
     /// There is more to remove.
     More,
-    /// Workers still run trials of it that they have been told to stop.
+    /// Workers still run trials of it that the coordinator asked them to stop.
     Waits,
     /// Nothing is left.
     Nothing,
@@ -145,7 +145,7 @@ pub trait Deletions: Send + Sync + 'static {
     /// Trials that the next piece of a deletion would take.
     async fn next_to_go(&self, sweep: SweepId) -> Result<Vec<TrialId>, Error>;
 
-    /// Removes a piece of a deleted sweep. Of its trials only those in `forgotten` go, which nobody remembers any more;
+    /// Removes a piece of a deleted sweep. Of its trials only those in `forgotten` go, which no running coordinator remembers;
     /// references to trials of other sweeps go anyway.
     async fn delete_piece(&self, sweep: SweepId, forgotten: &[TrialId]) -> Result<Step, Error>;
 

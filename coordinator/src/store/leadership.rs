@@ -45,7 +45,7 @@ pub trait Leadership: Send + Sync + 'static {
     /// Every token, whoever leads.
     async fn tokens(&self) -> Result<Vec<TokenRecord>, Error>;
 
-    /// The key for sessions of browsers, whoever leads; none before the first one that leads has kept it.
+    /// The key for sessions of browsers, the same for every leader; none before the first leader has stored one.
     async fn session_key(&self) -> Result<Option<SessionKey>, Error>;
 
     /// Whether others can change the store, so that what was read of it grows old.

@@ -1,4 +1,4 @@
-//! The files of the folder, as they lie there: for whoever looks for those that nothing refers to.
+//! The files of the folder, as they lie there, for a garbage collection that looks for those without a reference.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -42,7 +42,7 @@ impl Folder {
         .await
     }
 
-    /// The plain files of one of them that nobody has written to for so long. Names that are not ours are left out.
+    /// The plain files of one of them that have not been written to for so long. Names that are not ours are left out.
     ///
     /// # Errors
     /// It cannot be read.

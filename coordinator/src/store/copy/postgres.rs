@@ -1,4 +1,4 @@
-//! A PostgreSQL database that is copied, or filled. Whoever copies leads it meanwhile, or sees one moment of it.
+//! A PostgreSQL database that is copied, or filled. A copy leads the database meanwhile, or reads one snapshot of it.
 
 use futures::TryStreamExt;
 use sqlx::postgres::{PgArguments, PgConnectOptions, PgConnection, PgRow};
@@ -33,7 +33,7 @@ impl Database {
         Ok(Self { led: Some(led), connection, term, name: name.to_owned() })
     }
 
-    /// As it is at one moment, whoever leads it and writes to it meanwhile.
+    /// One snapshot of it, although a coordinator leads it and writes meanwhile.
     pub(super) async fn at_one_moment(options: &PgConnectOptions, name: &str) -> Result<Self, Error> {
         let connection = dial(options).await?;
         let mut database = Self { led: None, connection, term: 0, name: name.to_owned() };

@@ -117,7 +117,7 @@ impl PostgresStore {
         self.begin_locked("SELECT pg_advisory_xact_lock_shared($1)").await
     }
 
-    /// A transaction that removes what nothing refers to: nobody writes a reference meanwhile, and what it reads has every
+    /// A transaction that removes what nothing refers to: no other transaction writes a reference meanwhile, and what it reads has every
     /// reference that was written before.
     async fn begin_alone(&self) -> Result<Transaction<'static, Postgres>, Error> {
         self.begin_locked("SELECT pg_advisory_xact_lock($1)").await

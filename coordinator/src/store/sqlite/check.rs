@@ -9,9 +9,10 @@ use sweep_spec::Digest;
 
 use super::cells::Cell;
 use super::deletions::GOING;
+use super::layout::{check_header, check_layout, name_error};
 use super::number::{Acknowledged, COMMIT};
 use super::rows::unsigned;
-use super::{check_header, check_layout, connect_options, lock, name_error, number, prepared, scan};
+use super::{connect_options, lock, number, prepared, scan};
 use crate::store::artifacts::Folder;
 use crate::store::check::Report;
 use crate::store::seal::{TABLES, Table, since};

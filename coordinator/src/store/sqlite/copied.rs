@@ -1,4 +1,4 @@
-//! A file that is a copy of a store and that nobody writes to: what it refers to, read without a lock beside it.
+//! A copy of a store that no process writes to: what it refers to, read without a lock beside it.
 
 use std::path::Path;
 
@@ -21,7 +21,7 @@ pub(super) async fn make(pool: &SqlitePool, path: &Path) -> Result<(), Error> {
 }
 
 async fn open(path: &Path) -> Result<SqliteConnection, Error> {
-    // Nobody writes to it, so that neither a log nor a lock is looked for.
+    // No process writes to it, so SQLite looks for neither a log nor a lock.
     let options = SqliteConnectOptions::new().filename(path).read_only(true).immutable(true);
     Ok(SqliteConnection::connect_with(&options).await?)
 }

@@ -12,6 +12,7 @@ pub(crate) mod copied;
 mod deletions;
 mod facts;
 mod holds;
+mod layout;
 mod load;
 mod number;
 mod observed;
@@ -32,17 +33,14 @@ pub(crate) use content::content;
 
 use std::collections::{HashMap, HashSet};
 use std::fs::{File, TryLockError};
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::stream::BoxStream;
-use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::sqlite::{
     SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
-use sqlx::{AssertSqlSafe, SqlSafeStr};
 use sweep_proto::v1;
 use sweep_scheduler::event::History;
 use sweep_scheduler::snapshot::SweepSnapshot;
@@ -64,41 +62,20 @@ use super::write::{AuditRow, Commit, Preparation};
 use super::{Error, Loss, Store, private};
 use crate::access::SessionKey;
 use crate::unix_ms;
+use layout::{check_header, migrate, name_error};
 use number::{Acknowledged, Writer};
 use place::Place;
 
-/// Marks a file as ours: "SWEP".
-const APPLICATION_ID: i64 = 0x5357_4550;
-const HEADER: &[u8; 16] = b"SQLite format 3\0";
 const READERS: u32 = 4;
 /// Rows that are read ahead of whoever takes them: a restart reads some hundred thousand, and a short queue makes two
 /// threads wait for each other at every few of them.
 const ROWS_AHEAD: usize = 2048;
 /// How long a reader waits for a writer's checkpoint, and the other way round.
 const BUSY: Duration = Duration::from_secs(10);
-/// `SQLITE_NOTADB`.
-const NOT_A_DATABASE: &str = "26";
-
 /// A file up to this size has its pages looked through at every opening, which takes some hundredths of a second.
 const QUICK_CHECK_BYTES: u64 = 16 * 1024 * 1024;
 /// The counter that says that every row has its checksums.
 const SEALED: &str = "sealed";
-
-/// The layouts, oldest first. Forward only; PostgreSQL's have the same numbers.
-const MIGRATIONS: &[(i64, &str, &str)] = &[
-    (1, "start", include_str!("migrations/0001_start.sql")),
-    (2, "proof", include_str!("migrations/0002_proof.sql")),
-    (3, "origin", include_str!("migrations/0003_origin.sql")),
-    (4, "cost", include_str!("migrations/0004_cost.sql")),
-    (5, "tokens", include_str!("migrations/0005_tokens.sql")),
-    (6, "weights", include_str!("migrations/0006_weights.sql")),
-    (7, "pauses", include_str!("migrations/0007_pauses.sql")),
-    (8, "names", include_str!("migrations/0008_names.sql")),
-    (9, "holds", include_str!("migrations/0009_holds.sql")),
-    (10, "summaries", include_str!("migrations/0010_summaries.sql")),
-    (12, "deletions", include_str!("migrations/0012_deletions.sql")),
-    (16, "keys", include_str!("migrations/0016_keys.sql")),
-];
 
 /// Which store, and how it is opened.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -217,22 +194,6 @@ async fn verify(pool: &SqlitePool, options: &Options, acknowledged: Option<u64>)
     Ok((losses, commits))
 }
 
-/// A file that is there must begin as a database does; an empty one is taken as new.
-fn check_header(path: &Path) -> Result<(), Error> {
-    let name = || path.display().to_string();
-    let mut file = match File::open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-        Err(source) => return Err(Error::Io { path: name(), source }),
-    };
-    let mut header = Vec::new();
-    match file.by_ref().take(HEADER.len() as u64).read_to_end(&mut header) {
-        Ok(_) if header.is_empty() || header == HEADER => Ok(()),
-        Ok(_) => Err(Error::NotAStore { path: name() }),
-        Err(source) => Err(Error::Io { path: name(), source }),
-    }
-}
-
 /// A store that is not there must be a new one: one that had commits was removed or lies elsewhere. Seen before a file is
 /// made, so that refusing leaves none behind.
 fn is_there_or_new(options: &Options) -> Result<(), Error> {
@@ -264,66 +225,11 @@ pub(crate) fn lock(path: &Path) -> Result<File, Error> {
     }
 }
 
-fn name_error(path: &str, error: sqlx::Error) -> Error {
-    let code = error.as_database_error().and_then(|error| error.code());
-    if code.as_deref() == Some(NOT_A_DATABASE) { Error::NotAStore { path: path.to_owned() } } else { error.into() }
-}
-
-/// The name of a table, and the statement that made it.
-type LayoutRow = (Option<Vec<u8>>, Option<Vec<u8>>);
-
-/// The layout is kept as text in the file. The library that reads it takes for granted that it is text, so that is seen to
-/// before anything else is asked.
-async fn layout_is_text(pool: &SqlitePool) -> Result<(), Error> {
-    let query = sqlx::query_as("SELECT CAST(name AS BLOB), CAST(sql AS BLOB) FROM sqlite_master");
-    let rows: Vec<LayoutRow> = query.fetch_all(pool).await?;
-    let parts = rows.iter().flat_map(|(name, sql)| [name, sql]).flatten();
-    match parts.map(|part| std::str::from_utf8(part)).find_map(Result::err) {
-        None => Ok(()),
-        Some(error) => Err(Error::Unreadable { what: format!("its layout is no text: {error}") }),
-    }
-}
-
 /// The log that goes with a file.
 fn log_of(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push("-wal");
     PathBuf::from(name)
-}
-
-/// The newest migration in the file, 0 for a new one.
-async fn check_layout(pool: &SqlitePool, path: &str) -> Result<i64, Error> {
-    let named = |error| name_error(path, error);
-    layout_is_text(pool).await.map_err(|error| match error {
-        Error::Database(error) => name_error(path, error),
-        other => other,
-    })?;
-    let application: i64 = sqlx::query_scalar("PRAGMA application_id").fetch_one(pool).await.map_err(named)?;
-    let tables: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM sqlite_master").fetch_one(pool).await.map_err(named)?;
-    if application != APPLICATION_ID && (application != 0 || tables != 0) {
-        return Err(Error::NotAStore { path: path.to_owned() });
-    }
-    let known = MIGRATIONS.iter().map(|(version, ..)| *version).max().unwrap_or(0);
-    let mut found = 0;
-    if tables > 0 {
-        let newest = sqlx::query_scalar("SELECT COALESCE(MAX(version), 0) FROM _sqlx_migrations");
-        found = newest.fetch_one(pool).await.map_err(named)?;
-        if found > known {
-            return Err(Error::Newer { path: path.to_owned(), found, known });
-        }
-    }
-    Ok(found)
-}
-
-async fn migrate(writer: &SqlitePool, path: &str) -> Result<(), Error> {
-    check_layout(writer, path).await?;
-    sqlx::query(AssertSqlSafe(format!("PRAGMA application_id = {APPLICATION_ID}"))).execute(writer).await?;
-    let migrations = MIGRATIONS.iter().map(|(version, description, text)| {
-        Migration::new(*version, (*description).into(), MigrationType::Simple, text.into_sql_str(), false)
-    });
-    let migrator = Migrator::with_migrations(migrations.collect());
-    let failed = |source| Error::Migration { path: path.to_owned(), source: Box::new(source) };
-    migrator.run(writer).await.map_err(failed)
 }
 
 #[async_trait]

@@ -107,7 +107,7 @@ pub(super) async fn delete(
     Ok(Redirect::to("/").into_response())
 }
 
-/// A sweep that whoever asks may delete.
+/// A sweep that the asking user may delete.
 async fn deletable(pages: &Pages, sweep: &str, asked: &Asked) -> Result<(Handle, SweepRecord), Refusal> {
     let (engine, id) = changed(pages, sweep).await?;
     let record = engine.store().sweep(id).await.map_err(crate::engine::Error::from)?;

@@ -22,7 +22,7 @@ const UNFINISHED: &str = "backup.unfinished";
 /// What a file is called until it is whole.
 const PART: &str = ".part";
 
-/// The folder of a backup, which nobody else writes to meanwhile.
+/// The folder of a backup, locked against other processes.
 pub(super) struct Folder {
     root: PathBuf,
     _lock: File,
@@ -154,7 +154,7 @@ impl Folder {
     }
 
     /// Puts the copy of the store and the manifest in their places. Between the two renames the folder has the new store and
-    /// both manifests: whoever restores takes the one that is about the store that is there.
+    /// both manifests: a restore takes the one that describes the store that is there.
     pub(super) fn finish(&self, manifest: &Manifest) -> Result<(), Failure> {
         let text = serde_json::to_string_pretty(manifest);
         let text = text.map_err(|error| Failure::ours("the manifest cannot be written").because(error))?;

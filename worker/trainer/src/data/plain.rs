@@ -1,5 +1,5 @@
 //! Files of a data set are opened here: plain ones, without waiting, of a bounded size. A pipe or a device would be read
-//! without end, and whoever can write a file can make it as large as the disk.
+//! without end, and a file can be made as large as the disk.
 
 use std::fs::{File, OpenOptions};
 use std::io::Read;

@@ -1,0 +1,64 @@
+//! The messages of an upload: what an artifact is, and pieces of its content.
+
+use bytes::Bytes;
+use sweep_proto::v1;
+use sweep_scheduler::Lease;
+use sweep_spec::Digest;
+
+use super::worker::MAX_CHUNK_BYTES;
+use crate::convert::{self, Invalid};
+use crate::engine::Error;
+use crate::store::artifacts::MAX_ARTIFACT_BYTES;
+
+/// A part of an artifact on its way in.
+pub(crate) enum Piece {
+    /// What will come.
+    Announced(Announced),
+    /// Some of it.
+    Chunk(Bytes),
+}
+
+/// An artifact that is to come.
+pub(crate) struct Announced {
+    pub(super) session: u64,
+    pub(super) digest: Digest,
+    pub(super) kind: v1::ArtifactKind,
+    pub(super) of: Of,
+    pub(super) size_bytes: u64,
+}
+
+/// What an artifact belongs to.
+pub(super) enum Of {
+    Data(Digest),
+    Attempt(Lease),
+}
+
+/// Reads one message of an upload.
+///
+/// # Errors
+/// It is not what an upload is made of, or too long.
+pub(crate) fn piece(message: v1::PutArtifactRequest) -> Result<Piece, Error> {
+    use v1::put_artifact_request::Part;
+    match message.part {
+        Some(Part::Header(header)) => announced(header).map(Piece::Announced),
+        Some(Part::Chunk(chunk)) if chunk.len() <= MAX_CHUNK_BYTES => Ok(Piece::Chunk(chunk)),
+        Some(Part::Chunk(_)) => {
+            Err(Invalid { field: "chunk", problem: format!("longer than {MAX_CHUNK_BYTES} bytes") }.into())
+        }
+        None => Err(Invalid { field: "part", problem: "absent".into() }.into()),
+    }
+}
+
+fn announced(header: v1::ArtifactHeader) -> Result<Announced, Error> {
+    if header.size_bytes > MAX_ARTIFACT_BYTES {
+        return Err(Invalid { field: "size_bytes", problem: format!("more than {MAX_ARTIFACT_BYTES}") }.into());
+    }
+    let digest = convert::digest("digest", &header.digest)?;
+    let kind = v1::ArtifactKind::try_from(header.kind).unwrap_or(v1::ArtifactKind::Unspecified);
+    let of = match kind {
+        v1::ArtifactKind::Thumbnails => Of::Data(convert::digest("data_digest", &header.data_digest)?),
+        v1::ArtifactKind::Log | v1::ArtifactKind::Weights => Of::Attempt(convert::lease("lease", header.lease)?),
+        v1::ArtifactKind::Unspecified => return Err(Invalid { field: "kind", problem: "unknown".into() }.into()),
+    };
+    Ok(Announced { session: header.session, digest, kind, of, size_bytes: header.size_bytes })
+}

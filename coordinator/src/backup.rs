@@ -79,16 +79,8 @@ pub(crate) struct Backups {
 }
 
 impl Backups {
-    /// Of this engine's store. What an earlier coordinator left is removed.
+    /// Of this engine's store.
     pub(crate) fn new(engine: Handle, artifacts: Folder, tasks: TaskTracker, shutdown: CancellationToken) -> Arc<Self> {
-        let left = artifacts.spool();
-        tasks.spawn(async move {
-            if let Err(error) = tokio::fs::remove_dir_all(&left).await
-                && error.kind() != std::io::ErrorKind::NotFound
-            {
-                warn!(path = %left.display(), %error, "what a backup left cannot be removed");
-            }
-        });
         Arc::new(Self { engine, artifacts, current: Mutex::default(), tasks, shutdown })
     }
 
@@ -324,6 +316,11 @@ pub(crate) async fn hash(path: &Path) -> Result<(u64, Digest), store::Error> {
         hasher.update(buffer.get(..read).unwrap_or_default());
         bytes += read as u64;
     }
+}
+
+/// Removes the copies of the store that an earlier coordinator left.
+pub(crate) async fn clear(artifacts: &Folder) {
+    remove(&artifacts.spool()).await;
 }
 
 async fn remove(folder: &Path) {

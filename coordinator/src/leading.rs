@@ -205,8 +205,10 @@ impl Office {
         }
     }
 
-    /// Removes artifacts that an earlier leader had begun to take. Their workers send them again, to this one.
+    /// Removes artifacts that an earlier leader had begun to take, and its backups' copies of the store. Workers and clients
+    /// begin again, with this one.
     async fn clear_artifacts(&self) {
+        crate::backup::clear(&self.artifacts).await;
         match self.artifacts.remove_unfinished().await {
             Ok(0) => {}
             Ok(files) => info!(files, "removed artifacts that had not come to their end"),

@@ -6,11 +6,13 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use sweep_shapes::backup::{FORMAT, Manifest};
 use sweep_spec::Digest;
+use sweep_trust::private::Sharing;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::store::artifacts::{self, Folder, Refused as ArtifactRefused};
 use crate::store::copy;
 use crate::store::location::Location;
+use crate::store::private::{close, folder_of};
 use crate::store::sqlite::{Options, SqliteStore, copied};
 use crate::store::{Error, Store};
 
@@ -29,7 +31,7 @@ const CHUNK_BYTES: usize = 256 * 1024;
 #[derive(Debug, thiserror::Error)]
 pub enum Refused {
     /// The folder has no manifest, or one that makes no sense.
-    #[error("{path} is no backup that is whole: {problem}")]
+    #[error("{path} is not a complete backup: {problem}")]
     Unfinished {
         /// The folder.
         path: String,
@@ -37,7 +39,7 @@ pub enum Refused {
         problem: String,
     },
     /// The manifest is not what was written.
-    #[error("{path} is no manifest of a backup")]
+    #[error("{path} is not the manifest of a backup")]
     Manifest {
         /// Which.
         path: String,
@@ -124,7 +126,14 @@ pub async fn restore(input: &Path, store: &Location, folder: Option<&Path>) -> R
                 return Err(Refused::NotEmpty { place: store.to_string() });
             }
             // The copy is written to when it is opened as a store, and the backup may be on a disk that cannot be written.
+            // Makes the folder, which is its owner's alone.
+            Folder::open(&folder)?;
             let spool = folder.join(".restore");
+            // An interrupted restore left its copy, with a log that belongs to it alone.
+            match tokio::fs::remove_dir_all(&spool).await {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(io(&spool)(error)),
+                Ok(()) | Err(_) => {}
+            }
             tokio::fs::create_dir_all(&spool).await.map_err(io(&spool))?;
             let part = spool.join(STORE);
             copy_store(&input.join(STORE), &part, &manifest).await?;
@@ -186,7 +195,10 @@ async fn manifest(input: &Path) -> Result<Manifest, Refused> {
 /// Copies the store and holds it against its hash once more.
 async fn copy_store(from: &Path, to: &Path, manifest: &Manifest) -> Result<(), Refused> {
     let mut source = tokio::fs::File::open(from).await.map_err(io(from))?;
-    let mut target = tokio::fs::File::create(to).await.map_err(io(to))?;
+    // Private from its first byte: it holds hashes of tokens and the key of sessions.
+    let made = Sharing::of(folder_of(to)).open(to).map_err(io(to))?;
+    made.set_len(0).map_err(io(to))?;
+    let mut target = tokio::fs::File::from_std(made);
     let (mut hasher, mut buffer) = (blake3::Hasher::new(), vec![0; CHUNK_BYTES]);
     loop {
         let read = source.read(&mut buffer).await.map_err(io(from))?;
@@ -256,9 +268,7 @@ struct File {
 
 impl File {
     fn begin(place: &Path) -> Result<Self, Refused> {
-        if let Some(folder) = place.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-            std::fs::create_dir_all(folder).map_err(io(folder))?;
-        }
+        close(place)?;
         let lock = crate::store::sqlite::lock(place)?;
         if std::fs::metadata(place).is_ok_and(|found| found.len() > 0) {
             return Err(Refused::NotEmpty { place: place.display().to_string() });
@@ -279,8 +289,7 @@ impl File {
             Ok(()) | Err(_) => {}
         }
         std::fs::rename(&self.part, &self.place).map_err(io(&self.place))?;
-        let folder = self.place.parent().filter(|folder| !folder.as_os_str().is_empty());
-        let folder = folder.unwrap_or_else(|| Path::new("."));
+        let folder = folder_of(&self.place);
         std::fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(io(folder))?;
         drop(self.lock);
         // Opened once, so that what is wrong with it is said now.

@@ -88,6 +88,11 @@ impl Handle {
     /// # Errors
     /// There is no such sweep, it runs, or the commit failed.
     pub async fn delete(&self, sweep: SweepId, actor: &str) -> Result<(), Error> {
+        let (handle, actor) = (self.clone(), actor.to_owned());
+        to_its_end(async move { handle.begin_deletion(sweep, &actor).await }).await
+    }
+
+    async fn begin_deletion(&self, sweep: SweepId, actor: &str) -> Result<(), Error> {
         // No stage of it is prepared meanwhile, and no sweep is made that goes on from it.
         let one = self.expansions.lock().await;
         let record = self.store.sweep(sweep).await?.ok_or_else(|| Error::not_found(format!("sweep {sweep}")))?;
@@ -172,22 +177,34 @@ impl Handle {
     /// The store or the folder of artifacts failed.
     pub async fn collect(&self, dry_run: bool, older_than: Duration, actor: &str) -> Result<Collected, Error> {
         let older_ms = i64::try_from(older_than.as_millis()).unwrap_or(i64::MAX);
-        let mut found = vec![
-            self.collect_trials(dry_run, unix_ms().saturating_sub(older_ms)).await?,
-            self.collect_thumbnails(dry_run).await?,
-        ];
+        let before_ms = unix_ms().saturating_sub(older_ms);
+        let mut found = Vec::new();
+        if dry_run {
+            self.collect_all(true, before_ms, &mut found).await?;
+            return Ok(Collected { found, store_bytes: 0, reusable: None });
+        }
+        let (handle, actor) = (self.clone(), actor.to_owned());
+        to_its_end(async move {
+            let collected = handle.collect_all(false, before_ms, &mut found).await;
+            // Also where it failed midway: what was removed is in the audit log.
+            let words: Vec<String> = found.iter().map(|row| format!("{} {}", row.count, row.kind)).collect();
+            let row = AuditRow { detail: words.join(", "), ..audit(&actor, AuditAction::Collected) };
+            handle.store.commit(&Commit { audit: vec![row], ..Commit::default() }).await?;
+            collected?;
+            let room = handle.store.shrink().await?;
+            Ok(Collected { found, store_bytes: room.returned, reusable: room.reusable })
+        })
+        .await
+    }
+
+    async fn collect_all(&self, dry_run: bool, before_ms: i64, found: &mut Vec<Garbage>) -> Result<(), Error> {
+        found.push(self.collect_trials(dry_run, before_ms).await?);
+        found.push(self.collect_thumbnails(dry_run).await?);
         if !dry_run {
             self.remove_files().await?;
         }
         found.extend(self.collect_files(dry_run).await?);
-        if dry_run {
-            return Ok(Collected { found, store_bytes: 0, reusable: None });
-        }
-        let words: Vec<String> = found.iter().map(|row| format!("{} {}", row.count, row.kind)).collect();
-        let row = AuditRow { detail: words.join(", "), ..audit(actor, AuditAction::Collected) };
-        self.store.commit(&Commit { audit: vec![row], ..Commit::default() }).await?;
-        let room = self.store.shrink().await?;
-        Ok(Collected { found, store_bytes: room.returned, reusable: room.reusable })
+        Ok(())
     }
 
     async fn collect_trials(&self, dry_run: bool, before_ms: i64) -> Result<Garbage, Error> {
@@ -206,10 +223,13 @@ impl Handle {
 
     async fn collect_thumbnails(&self, dry_run: bool) -> Result<Garbage, Error> {
         let found = self.store.stray_thumbnails().await?;
-        let bytes = found.iter().map(|(_, size)| size).sum();
+        if dry_run {
+            let bytes = found.iter().map(|(_, size)| size).sum();
+            return Ok(Garbage { kind: "thumbnails", count: found.len() as u64, bytes });
+        }
         let digests: Vec<_> = found.iter().map(|(digest, _)| *digest).collect();
-        let count = if dry_run { digests.len() as u64 } else { self.store.forget_thumbnails(&digests).await? };
-        Ok(Garbage { kind: "thumbnails", count, bytes })
+        let gone = self.store.forget_thumbnails(&digests).await?;
+        Ok(Garbage { kind: "thumbnails", count: gone.artifacts, bytes: gone.artifact_bytes })
     }
 
     /// Files that no artifact has, and uploads that never became whole.
@@ -246,4 +266,11 @@ impl Handle {
         self.artifacts.remove(digest).await?;
         Ok(true)
     }
+}
+
+/// What was begun is finished, although the client may leave meanwhile.
+async fn to_its_end<T: Send + 'static>(
+    work: impl Future<Output = Result<T, Error>> + Send + 'static,
+) -> Result<T, Error> {
+    tokio::spawn(work).await.unwrap_or_else(|error| Err(Error::Internal(error.to_string())))
 }

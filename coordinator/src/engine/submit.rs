@@ -82,6 +82,10 @@ impl Handle {
             self.check_extension(from, &plan).await?;
         }
         let one = self.expansions.lock().await;
+        if let Some(from) = &from {
+            // It may have been deleted meanwhile; from here on it cannot be.
+            self.record(from.id).await?;
+        }
         if request.resume
             && let Some(sweep) = self.store.unfinished(record.spec_digest).await?
         {

@@ -241,7 +241,7 @@ pub(super) async fn thumbnails_go_with_the_last_sweep_that_is_pinned_to_their_da
     store.add_artifact(&thumbnails(b"others")).await.unwrap();
     assert_eq!(store.stray_thumbnails().await.unwrap(), [(thumbnails(b"others").digest, 5)]);
     let both = [thumbnails(b"data").digest, thumbnails(b"others").digest];
-    assert_eq!(store.forget_thumbnails(&both).await.unwrap(), 1, "sweeps are pinned to the other");
+    assert_eq!(store.forget_thumbnails(&both).await.unwrap().artifacts, 1, "sweeps are pinned to the other");
     assert_eq!(store.known_contents(&both).await.unwrap().len(), 2, "one of them is to be removed");
     for sweep in [SWEEP, second] {
         assert!(store.artifact(both[0]).await.unwrap().is_some());

@@ -28,11 +28,12 @@ pub(crate) const LARGE_BY_SWEEP: &[(&str, &str)] =
     &[("stage_configurations", "configuration"), ("configurations", "position")];
 
 /// The trials of a deleted sweep that can go, and those that another sweep refers to: only the reference goes. A trial that a
-/// worker still runs for this sweep waits until its attempt has ended.
-pub(crate) const NEXT: &str = "SELECT x.trial AS trial, x.shared AS shared FROM (SELECT t.trial AS trial, CAST(CASE WHEN EXISTS \
+/// worker still runs for this sweep waits until its attempt has ended. In order, because it is asked twice for one piece: by
+/// the engine, which forgets these trials, and in the transaction that removes them.
+pub(crate) const NEXT: &str = "SELECT x.trial AS trial, x.shared AS shared FROM (SELECT t.trial AS trial, t.configuration AS configuration, t.seed AS seed, CAST(CASE WHEN EXISTS \
     (SELECT 1 FROM sweep_trials o WHERE o.trial = t.trial AND o.sweep <> t.sweep) THEN 1 ELSE 0 END AS BIGINT) AS shared \
     FROM sweep_trials t WHERE t.sweep = $1) x WHERE x.shared = 1 OR NOT EXISTS \
-    (SELECT 1 FROM attempts a WHERE a.trial = x.trial AND a.state = 0) LIMIT $2";
+    (SELECT 1 FROM attempts a WHERE a.trial = x.trial AND a.state = 0) ORDER BY x.configuration, x.seed LIMIT $2";
 
 /// Contents that only trials have which only this sweep refers to.
 pub(crate) const CONTENTS: &str = "SELECT COUNT(*) AS artifacts, CAST(COALESCE(SUM(d.size_bytes), 0) AS BIGINT) AS bytes FROM \
@@ -53,7 +54,7 @@ pub(crate) const ORPHANS: &str = "SELECT t.id FROM trials t WHERE NOT EXISTS (SE
     AND NOT EXISTS (SELECT 1 FROM attempts a WHERE a.trial = t.id AND (a.state = 0 OR a.ended_ms > $1)) LIMIT $2";
 
 /// Thumbnails of data that no sweep is pinned to.
-pub(crate) const STRAY_THUMBNAILS: &str = "SELECT f.digest, f.size_bytes FROM artifacts f WHERE f.owner = 0 AND NOT EXISTS \
+pub(crate) const STRAY_THUMBNAILS: &str = "SELECT DISTINCT f.digest, f.size_bytes FROM artifacts f WHERE f.owner = 0 AND NOT EXISTS \
     (SELECT 1 FROM sweeps s WHERE s.pin = f.data_digest)";
 
 /// A sweep that is to be deleted.
@@ -162,7 +163,7 @@ pub trait Deletions: Send + Sync + 'static {
     async fn stray_thumbnails(&self) -> Result<Vec<(Digest, u64)>, Error>;
 
     /// Forgets those of them that still are, so that their files are to be removed.
-    async fn forget_thumbnails(&self, digests: &[Digest]) -> Result<u64, Error>;
+    async fn forget_thumbnails(&self, digests: &[Digest]) -> Result<Gone, Error>;
 
     /// Which of these contents an artifact has, or is to be removed already.
     async fn known_contents(&self, digests: &[Digest]) -> Result<Vec<Digest>, Error>;

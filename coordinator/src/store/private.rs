@@ -30,7 +30,7 @@ fn files(store: &Path) -> impl Iterator<Item = PathBuf> {
 ///
 /// # Errors
 /// A file belongs to another user, or its mode cannot be changed.
-pub(super) fn close(store: &Path) -> Result<Sharing, Error> {
+pub(crate) fn close(store: &Path) -> Result<Sharing, Error> {
     let folder = folder_of(store);
     let sharing = Sharing::of(folder);
     sharing.make_folder(folder).map_err(|source| Error::Io { path: folder.display().to_string(), source })?;

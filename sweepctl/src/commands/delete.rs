@@ -35,7 +35,7 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<Exit
             return show(context, &deletion);
         }
         let gone = count(deletion.trials + deletion.kept);
-        context.output.say(&format!("sweep {} is deleted; {gone} of its trials have been dealt with", deletion.sweep));
+        context.output.say(&format!("sweep {} is deleted; {gone} of its trials are removed so far", deletion.sweep));
         // From now on only its number leads to it.
         sweep = deletion.sweep.to_string();
     }

@@ -134,7 +134,7 @@ async fn again(
         Ending::Interrupted(number) => return Ok(Run::Interrupted(sweep.id, number)),
     };
     if !matches!(status::exit(&ended), Exit::Well) {
-        let reason = ended.reason.as_deref().unwrap_or("nobody wanted it any more");
+        let reason = ended.reason.as_deref().unwrap_or("no sweep needs it any more");
         return Err(Failure::failed(format!("it was not answered again: {}", escape(reason)))
             .hint(format!("`sweepctl explain {digits}` says what happened to it")));
     }

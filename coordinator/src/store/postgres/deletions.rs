@@ -265,7 +265,7 @@ impl Deletions for PostgresStore {
         rows.iter().map(|row| Ok((digest(row.try_get("digest")?)?, large(row, "size_bytes")?))).collect()
     }
 
-    async fn forget_thumbnails(&self, digests: &[Digest]) -> Result<u64, Error> {
+    async fn forget_thumbnails(&self, digests: &[Digest]) -> Result<Gone, Error> {
         self.in_term(async {
             let mut transaction = self.begin_alone().await?;
             let contents: Vec<Vec<u8>> = digests.iter().map(|content| content.as_bytes().to_vec()).collect();
@@ -276,7 +276,7 @@ impl Deletions for PostgresStore {
             let rows = delete.bind(contents).fetch_all(&mut *transaction).await?;
             let gone = release(&mut transaction, &rows).await?;
             transaction.commit().await?;
-            Ok(gone.artifacts)
+            Ok(gone)
         })
         .await
     }

@@ -291,7 +291,7 @@ impl Deletions for SqliteStore {
         rows.iter().map(|row| Ok((digest(row.try_get("digest")?)?, unsigned(row.try_get("size_bytes")?)))).collect()
     }
 
-    async fn forget_thumbnails(&self, digests: &[Digest]) -> Result<u64, Error> {
+    async fn forget_thumbnails(&self, digests: &[Digest]) -> Result<Gone, Error> {
         let mut numbered = self.writer.begin().await?;
         let tx: &mut SqliteConnection = &mut numbered.transaction;
         let mut gone = Gone::default();
@@ -304,7 +304,7 @@ impl Deletions for SqliteStore {
             gone.add(release(tx, &rows).await?);
         }
         numbered.commit().await?;
-        Ok(gone.artifacts)
+        Ok(gone)
     }
 
     async fn known_contents(&self, digests: &[Digest]) -> Result<Vec<Digest>, Error> {

@@ -68,6 +68,19 @@ fn sync(path: &Path) -> Result<(), Failure> {
     File::open(path).and_then(|file| file.sync_all()).map_err(|error| failed(path, error))
 }
 
+/// Makes good what an interruption between the last renames left: where the store has its name already, its manifest gets its
+/// own; where it has not, the manifest belongs to a backup that never became whole.
+fn settle(root: &Path) -> Result<(), Failure> {
+    let next = root.join(NEXT);
+    if !next.exists() {
+        return Ok(());
+    }
+    let half = root.join(format!("{STORE}{PART}")).exists();
+    let done = if half { std::fs::remove_file(&next) } else { std::fs::rename(&next, root.join(MANIFEST)) };
+    done.map_err(|error| failed(&next, error))?;
+    sync(root)
+}
+
 impl Folder {
     /// Opens the folder, and makes it if it is not there.
     pub(super) fn open(root: &Path) -> Result<Self, Failure> {
@@ -77,7 +90,10 @@ impl Folder {
         let opened = options.create(true).write(true).truncate(false).mode(0o600).open(&path);
         let lock = opened.map_err(|error| failed(&path, error))?;
         match lock.try_lock() {
-            Ok(()) => Ok(Self { root: root.to_owned(), _lock: lock }),
+            Ok(()) => {
+                settle(root)?;
+                Ok(Self { root: root.to_owned(), _lock: lock })
+            }
             Err(TryLockError::WouldBlock) => {
                 Err(Failure::failed(format!("another backup writes to {}", root.display()))
                     .hint("wait until it has ended"))
@@ -158,7 +174,8 @@ impl Folder {
     pub(super) fn finish(&self, manifest: &Manifest) -> Result<(), Failure> {
         let text = serde_json::to_string_pretty(manifest);
         let text = text.map_err(|error| Failure::ours("the manifest cannot be written").because(error))?;
-        let next = self.root.join(NEXT);
+        let part = format!("{NEXT}{PART}");
+        let next = self.root.join(&part);
         let written = File::create(&next).and_then(|mut file| {
             file.write_all(text.as_bytes())?;
             file.write_all(b"\n")?;
@@ -166,7 +183,7 @@ impl Folder {
         });
         written.map_err(|error| failed(&next, error))?;
         sync(&self.root)?;
-        for (from, to) in [(format!("{STORE}{PART}"), STORE), (NEXT.to_owned(), MANIFEST)] {
+        for (from, to) in [(part, NEXT), (format!("{STORE}{PART}"), STORE), (NEXT.to_owned(), MANIFEST)] {
             let to = self.root.join(to);
             std::fs::rename(self.root.join(from), &to).map_err(|error| failed(&to, error))?;
             sync(&self.root)?;

@@ -101,16 +101,13 @@ impl Sharing {
     pub fn of(folder: &Path) -> Self {
         let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
         let full = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
-        let mut there = full.ancestors().filter_map(|folder| Some((folder, fs::metadata(folder).ok()?)));
-        let Some((nearest, found)) = there.next() else { return Self::Owner };
-        let above = nearest.parent().and_then(|folder| fs::metadata(folder).ok());
-        Self::granted((Found::of(&found), above.map(|above| Found::of(&above))), user(), &groups())
+        let there = full.ancestors().filter_map(|folder| fs::metadata(folder).ok());
+        Self::granted(there.map(|found| Found::of(&found)), user(), &groups())
     }
 
-    /// By the nearest folder that is there and the one above it. What we made ourselves is shared as the folder that it was
-    /// made in.
-    fn granted((nearest, above): (Found, Option<Found>), user: u32, groups: &[u32]) -> Self {
-        let by = if nearest.owner == user { above } else { Some(nearest) };
+    /// By the folders from the innermost outwards. What we made ourselves is shared as the folder that it was made in.
+    fn granted(folders: impl IntoIterator<Item = Found>, user: u32, groups: &[u32]) -> Self {
+        let by = folders.into_iter().find(|folder| folder.owner != user);
         let on_purpose = |folder: &Found| {
             let bits = SET_GROUP_ID | GROUP;
             folder.owner != user && folder.mode & bits == bits && groups.contains(&folder.group)
@@ -366,10 +363,14 @@ mod tests {
     #[test]
     fn a_folder_is_shared_by_another_owner_the_bits_and_our_membership_together() {
         let folder = |owner, mode| Found { owner, group: TEAM, mode };
-        let of = |nearest, above, groups: &[u32]| Sharing::granted((nearest, above), US, groups);
+        let of = |nearest, above: Option<Found>, groups: &[u32]| {
+            Sharing::granted(std::iter::once(nearest).chain(above), US, groups)
+        };
         let (volume, ours) = (folder(ROOT, 0o2775), folder(US, 0o2770));
         assert_eq!(of(volume, None, &[TEAM]), Sharing::Group(TEAM), "the volume itself");
         assert_eq!(of(ours, Some(volume), &[TEAM]), Sharing::Group(TEAM), "what we made in it");
+        let deep = Sharing::granted([ours, ours, volume], US, &[TEAM]);
+        assert_eq!(deep, Sharing::Group(TEAM), "what we made in what we made in it");
         assert_eq!(
             of(folder(THEM, 0o2770), Some(volume), &[TEAM]),
             Sharing::Group(TEAM),

@@ -127,7 +127,7 @@ pub(crate) async fn synced(path: &Path) -> std::io::Result<()> {
     let path = path.to_owned();
     let synced = tokio::task::spawn_blocking(move || {
         files::open_plain(&path, DEPTH)?.sync_all()?;
-        path.ancestors().take(DEPTH).skip(1).try_for_each(|folder| File::open(folder)?.sync_all())
+        path.ancestors().skip(1).take(DEPTH).try_for_each(|folder| File::open(folder)?.sync_all())
     });
     synced.await.map_err(std::io::Error::other)?
 }

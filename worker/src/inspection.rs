@@ -29,8 +29,8 @@ pub(crate) fn is_open_to_children() -> bool {
     capabilities(None).is_ok_and(|own| own.permitted.intersects(enough))
 }
 
-/// Other systems have no such rights, and nothing that they would break.
+/// Other systems have no such rights.
 #[cfg(not(target_os = "linux"))]
 pub(crate) fn is_open_to_children() -> bool {
-    true
+    false
 }

@@ -333,7 +333,10 @@ fn text(path: &Path) -> Result<String, Error> {
 fn close(state: &Path) -> Result<(), Error> {
     let sharing = Sharing::of(state);
     let unreadable = |source| Error::Folder { path: state.to_owned(), source };
-    let inside = std::fs::read_dir(state).map_err(unreadable)?.filter_map(|entry| Some(entry.ok()?.path()));
+    // A link may be another user's: what it leads to is not ours to change.
+    let plain = |entry: &std::fs::DirEntry| entry.file_type().is_ok_and(|kind| !kind.is_symlink());
+    let inside = std::fs::read_dir(state).map_err(unreadable)?.filter_map(Result::ok).filter(plain);
+    let inside = inside.map(|entry| entry.path());
     for path in std::iter::once(state.to_owned()).chain(inside) {
         if let Some(open) = sharing.mend(&path)? {
             tracing::warn!("{open}");

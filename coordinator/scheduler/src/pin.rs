@@ -99,10 +99,12 @@ impl Scheduler {
         (ending, worker): (&Ending, &WorkerName),
         effects: &mut Vec<Effect>,
     ) {
-        let of_data = matches!(ending, Ending::Failed { class: FailureClass::Data, .. });
+        if !matches!(ending, Ending::Failed { class: FailureClass::Data, .. }) {
+            return;
+        }
         let wanted_by = self.trials.get(&lease.trial).into_iter().flat_map(|trial| &trial.wanted_by);
         let mut sweeps = wanted_by.filter_map(|id| self.sweeps.get(id));
-        let Some(sweep) = sweeps.find(|sweep| of_data && self.is_in_doubt(sweep)) else { return };
+        let Some(sweep) = sweeps.find(|sweep| self.is_in_doubt(sweep)) else { return };
         let dataset = sweep.spec.dataset;
         let Some(id) = self.workers.get(worker).copied() else { return };
         let Some(session) = self.sessions.get_mut(&id) else { return };

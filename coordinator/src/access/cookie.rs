@@ -26,7 +26,8 @@ pub(crate) const LIFETIME_MS: i64 = 12 * 60 * 60 * 1000;
 pub(crate) const LONGEST_MS: i64 = 7 * 24 * 60 * 60 * 1000;
 /// A renewal that adds less than this is not worth a cookie.
 const WORTH_MS: i64 = 60 * 1000;
-/// Sessions that are remembered at most. Of those beyond, a stream that is open ends with its token only.
+/// Sessions that are remembered at most. Of those beyond, a stream that is open ends with its token only, and the oldest
+/// sign-out is forgotten where all are sign-outs.
 const MOST: usize = 10_000;
 /// The longest cookie that is looked at.
 const MOST_BYTES: usize = 2048;
@@ -224,6 +225,7 @@ impl Cookies {
         }
         let fresh = || Known { ended: token.child_token(), until_ms: session.expires_ms, left: false };
         let known = known.entry(session.number).or_insert_with(fresh);
+        known.until_ms = known.until_ms.max(session.expires_ms);
         if known.ended.is_cancelled() && !known.left {
             // The token did not hold for a while, and does again.
             known.ended = token.child_token();
@@ -235,8 +237,8 @@ impl Cookies {
     pub(crate) fn leave(&self, session: &Session, now_ms: i64) {
         let mut known = self.known();
         let full = !known.contains_key(&session.number) && !make_room(&mut known, now_ms);
-        let live = || known.iter().filter(|(_, known)| !known.left).min_by_key(|(_, known)| known.until_ms);
-        if let Some(first) = full.then(live).flatten().map(|(number, _)| *number) {
+        let least = || known.iter().min_by_key(|(_, known)| (known.left, known.until_ms));
+        if let Some(first) = full.then(least).flatten().map(|(number, _)| *number) {
             known.remove(&first);
         }
         let fresh = || Known { ended: CancellationToken::new(), until_ms: 0, left: true };

@@ -64,7 +64,8 @@ pub(super) async fn run(handle: Handle, mut due: UnboundedReceiver<Decide>, shut
             decided = handle.decide(what) => decided,
         };
         match decided {
-            Ok(Decided::Done) => {}
+            // What waits behind it is looked at again, also where this committed nothing.
+            Ok(Decided::Done) => changes.mark_changed(),
             Ok(Decided::Waits { sweep, trials }) => {
                 info!(sweep_id = %sweep, trials, "a stage waits for room (max_live_trials)");
                 waiting.push_back((what, sweep, trials));

@@ -57,6 +57,8 @@ impl<K: Eq + Hash> Drop for Flight<K> {
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
+    use futures::FutureExt;
+
     use super::*;
 
     #[tokio::test]
@@ -73,11 +75,12 @@ mod tests {
                 computing.fetch_sub(1, Ordering::SeqCst);
             });
         }
-        // One that goes away while it waits leaves nothing either.
-        let gone = { flights.board(0) };
-        drop(gone);
         while asked.join_next().await.is_some() {}
         assert!(most.load(Ordering::SeqCst) <= 2, "one for each of two keys");
+        // One that goes away while it waits leaves nothing either.
+        let held = flights.board(0).await;
+        assert!(flights.board(0).now_or_never().is_none());
+        drop(held);
         assert!(!flights.is_under_way(&0) && !flights.is_under_way(&1));
         assert!(flights.0.lock().unwrap().is_empty());
     }

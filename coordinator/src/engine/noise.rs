@@ -100,6 +100,7 @@ struct Scattered {
 
 impl Handle {
     async fn scattered(&self, plan: &Plan, sweep: SweepId, metric: Metric) -> Result<Scattered, Error> {
+        let _one = self.reading().await?;
         let titles = self.store.configuration_titles(sweep).await?;
         let baseline = titles.iter().find(|title| title.baseline).map(|title| title.position);
         let mut values: BTreeMap<u32, BTreeMap<u64, f64>> = BTreeMap::new();

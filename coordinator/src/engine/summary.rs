@@ -53,7 +53,9 @@ impl Handle {
         // Who asks may go away meanwhile: what was begun is finished, for those who ask next.
         let made = tokio::spawn(async move {
             let _flight = handle.summing.board(record.id).await;
-            match handle.kept(&record, |kept| kept.began >= asked) {
+            // Those that waited take what was counted meanwhile, unless something has changed since.
+            let enough = |kept: &Kept| kept.began >= asked || handle.is_current(kept) || !exact && kept.is_young();
+            match handle.kept(&record, enough) {
                 Some(found) => Ok(found),
                 None => handle.make_summary(&record).await,
             }

@@ -81,7 +81,12 @@ impl Sweeps {
             let more = records.len() > page.limit as usize;
             for record in records.into_iter().take(page.limit as usize) {
                 page.before = Some(record.id);
-                sweeps.push(self.status(record.id).await?);
+                match self.status(record.id).await {
+                    Ok(status) => sweeps.push(status),
+                    // It was deleted since the page was read.
+                    Err(Error::NotFound { .. }) => {}
+                    Err(error) => return Err(error),
+                }
             }
             if !more || !whole {
                 let next_page_token = page.before.filter(|_| more).map(|last| last.to_string()).unwrap_or_default();

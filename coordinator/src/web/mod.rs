@@ -143,7 +143,11 @@ async fn scrape(web: &Web) -> Result<String, Error> {
     for record in shown(&engine).await? {
         let live = gauges.sweeps.iter().find(|(id, ..)| *id == record.id);
         let live = live.map(|(_, _, counts, to_come)| (*counts, *to_come));
-        let summary = engine.summary_soon(&record, live.map(|(counts, _)| counts)).await?;
+        let summary = match engine.summary_soon(&record, live.map(|(counts, _)| counts)).await {
+            // It was deleted since the list was read.
+            Err(Error::NotFound { .. }) => continue,
+            summary => summary?,
+        };
         let (counts, to_come) = live.or(summary.as_ref().map(|summary| (summary.counts(), 0))).unwrap_or_default();
         let ended = counts.succeeded + counts.failed + counts.cancelled;
         let all = ended + counts.queued + counts.running + to_come;

@@ -11,13 +11,11 @@ use super::store::place;
 use crate::failure::{Exit, Failure};
 
 #[derive(Debug, Args)]
-#[command(
-    after_help = "The store must be new: a file that is not there, or an empty database. A restore\n\
+#[command(after_help = "The store must be new: a file that is not there, or an empty database. A restore\n\
     that was interrupted goes on when it is run again; until it is whole, a\n\
     coordinator finds no store in that place.\n\n\
     Examples:\n  sweepctl restore --folder /backups/sweep --store sweep.db\n  \
-    sweepctl restore --folder /backups/sweep --store postgres://sweep@db.example/sweep --artifacts /artifacts"
-)]
+    sweepctl restore --folder /backups/sweep --store postgres://sweep@db.example/sweep --artifacts /artifacts")]
 pub(crate) struct Arguments {
     /// The folder of the backup
     #[arg(long, value_name = "FOLDER", alias = "input")]

@@ -47,14 +47,24 @@ pub(super) async fn copy(from: &Path, to: &Path, name: &str) -> Result<(), Error
         let source = from.join(&name);
         // Trainers and other workers write here: a name may have become a link to anything since it was listed.
         let opened = crate::files::open_plain(&source, 1).map_err(Error::at(&source))?;
-        let mut out = std::fs::File::create(&begun).map_err(Error::at(&begun))?;
+        let mut out = create_anew(&begun).map_err(Error::at(&begun))?;
         let copied = io::copy(&mut opened.take(MAX_BYTES + 1), &mut out).map_err(Error::at(&source))?;
         if copied > MAX_BYTES {
+            std::fs::remove_file(&begun).map_err(Error::at(&begun))?;
             return Err(Error::TooLarge);
         }
         finish(&to, &name).map_err(Error::at(&begun))
     });
     copied.await.unwrap_or_else(|error| Err(io::Error::other(error).into()))
+}
+
+/// Makes a file in the place of what an interruption left there, and never through a link.
+fn create_anew(path: &Path) -> io::Result<std::fs::File> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        Ok(()) | Err(_) => {}
+    }
+    std::fs::File::create_new(path)
 }
 
 /// Gives an unfinished file its name.

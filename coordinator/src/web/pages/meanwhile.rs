@@ -114,6 +114,7 @@ impl Meanwhile {
         let Ok(mut before) = self.before.lock() else { return Ok((newest, true)) };
         let is_newest = newest.is_some();
         if let Some(newest) = &newest {
+            before.analyses.remove(&(id, metric, images));
             make_room(&mut before.analyses);
             let others = before.analyses.values().map(|analysed| analysed.weight()).sum::<usize>();
             if others + newest.weight() > KEPT_TRIALS {

@@ -50,7 +50,7 @@ spec:
     serverAddress: {{ $scaling.prometheus }}
     # Slots that wait for this pool, and those that are busy: without the second, workers would be taken from the last trials.
     # A standby shows zero.
-    query: {{ $scaling.query | default $query }}
+    query: {{ $scaling.query | default $query | quote }}
     threshold: {{ include "sweep.slots" .values | quote }}
     # No answer is not zero: workers train on while the coordinator is away.
     ignoreNullValues: "false"

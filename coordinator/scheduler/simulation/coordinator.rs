@@ -39,6 +39,8 @@ pub(crate) struct Coordinator {
     holders: Holders,
     /// Attempts whose ends workers have said, each in a session.
     handed_in: BTreeSet<(SessionId, Lease)>,
+    /// Sweeps whose cancellation had begun, and not ended, at the last commit.
+    stopping: BTreeSet<SweepId>,
     last_session: u64,
     /// The stages of every sweep that ever was, as its spec tells them.
     studies: BTreeMap<SweepId, Vec<Vec<u64>>>,
@@ -57,6 +59,7 @@ impl Coordinator {
             parked: BTreeMap::new(),
             holders: Holders::default(),
             handed_in: BTreeSet::new(),
+            stopping: BTreeSet::new(),
             last_session: 0,
             studies: BTreeMap::new(),
             truth: BTreeMap::new(),
@@ -234,6 +237,8 @@ impl Coordinator {
                 self.decide(now, sweep, stage)?;
             }
         }
+        let stopping = self.scheduler.live_sweeps().filter(|id| self.scheduler.is_stopping(*id));
+        self.stopping = stopping.collect();
         for message in &says {
             self.check_promise(message)?;
         }
@@ -352,7 +357,7 @@ impl Coordinator {
         self.scheduler = scheduler;
         self.scheduler.check_invariants().map_err(|violation| format!("after a restart: {violation}"))?;
         self.take(effects)?;
-        self.counts.cancelled_over_a_restart += u64::from(self.scheduler.has_more_to_release());
+        self.check_cancellations()?;
         let live: Vec<SweepId> = self.scheduler.live_sweeps().collect();
         for sweep in live {
             let ended = self.scheduler.sweep(sweep).map(|view| view.ended_stages).unwrap_or_default();
@@ -360,6 +365,16 @@ impl Coordinator {
                 self.decide(now, sweep, stage)?;
             }
         }
+        Ok(())
+    }
+
+    /// What was being cancelled at the last commit is being cancelled after a restart.
+    fn check_cancellations(&mut self) -> Result<(), String> {
+        let mut stopping = self.stopping.iter();
+        if let Some(id) = stopping.find(|id| !self.scheduler.is_stopping(**id)) {
+            return Err(format!("{id} was being cancelled, and a restart forgets it"));
+        }
+        self.counts.cancelled_over_a_restart += self.stopping.len() as u64;
         Ok(())
     }
 

@@ -28,11 +28,13 @@ pub enum Bug {
     Starvation,
     /// The first description of a data set pins it whatever others read.
     PinnedByOneWord,
+    /// The first batch of a cancellation may leave nothing in the store.
+    CancelForgotten,
 }
 
 impl Bug {
     /// Every mistake.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::UnfencedLease,
         Self::LeakedSlot,
         Self::ForgottenDeadline,
@@ -44,6 +46,7 @@ impl Bug {
         Self::PoolForgotten,
         Self::Starvation,
         Self::PinnedByOneWord,
+        Self::CancelForgotten,
     ];
 }
 

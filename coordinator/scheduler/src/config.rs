@@ -26,7 +26,8 @@ pub struct Config {
     pub unplaceable_grace_ms: u64,
     /// How long after a failure a worker is asked again what is in a data set.
     pub describe_again_ms: u64,
-    /// Trials of a sweep that is cancelled that one event lets go.
+    /// Trials of a sweep that one event releases when the sweep is cancelled. The first event releases more if these would
+    /// leave nothing in the store that a restart could see: then it goes on up to the first trial whose round it cancels.
     pub release_batch: usize,
     /// A sweep that waits is passed over so often for each sweep that waits, at most, by those of a higher priority; 0 for any
     /// number.

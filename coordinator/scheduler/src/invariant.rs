@@ -77,6 +77,10 @@ impl Scheduler {
         for (id, sweep) in &self.sweeps {
             self.check_sweep(*id, sweep)?;
         }
+        let stopping = self.sweeps.iter().filter(|(_, sweep)| sweep.stopping.is_some()).map(|(id, _)| id);
+        ensure(self.stopping.iter().eq(stopping), Invariant::CountsAgree, || {
+            format!("these are said to be cancelled: {:?}", self.stopping)
+        })?;
         self.check_waiting_rooms()
     }
 

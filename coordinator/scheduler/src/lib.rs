@@ -61,6 +61,8 @@ pub struct Scheduler {
     /// The latest time seen.
     now: Timestamp,
     sweeps: BTreeMap<SweepId, Sweep>,
+    /// The sweeps that are being cancelled.
+    stopping: BTreeSet<SweepId>,
     trials: BTreeMap<TrialId, Trial>,
     sessions: BTreeMap<SessionId, Session>,
     workers: BTreeMap<WorkerName, SessionId>,
@@ -89,6 +91,7 @@ impl Scheduler {
             config,
             now: Timestamp::default(),
             sweeps: BTreeMap::new(),
+            stopping: BTreeSet::new(),
             trials: BTreeMap::new(),
             sessions: BTreeMap::new(),
             workers: BTreeMap::new(),

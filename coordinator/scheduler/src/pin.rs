@@ -62,6 +62,7 @@ impl Scheduler {
 
     /// Takes a sweep away. What it has confirmed stays confirmed for those that share its pin.
     pub(crate) fn remove_sweep(&mut self, id: SweepId) -> Option<Sweep> {
+        self.stopping.remove(&id);
         let sweep = self.sweeps.remove(&id)?;
         if sweep.confirms_pin() {
             let shares = |other: &&mut Sweep| other.spec.dataset == sweep.spec.dataset && other.pin == sweep.pin;

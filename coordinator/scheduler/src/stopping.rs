@@ -1,14 +1,17 @@
 //! How sweeps are cancelled: so many trials at a time, so that events of others come between and no batch is larger than
 //! a store can take. A sweep that is being cancelled starts nothing, and lives until none of its trials is left.
 //!
-//! Nothing has to be stored about it: only a sweep that is being cancelled has a trial whose round was cancelled. After a
-//! restart its cancellation goes on.
+//! No row says that a sweep is being cancelled. The store shows it all the same: only such a sweep is bound to a round that
+//! was cancelled. So the first batch goes on until it has cancelled a round of the sweep, or has ended the sweep; trials without
+//! a round, trials that have ended, and trials that another sweep wants leave nothing in the store. After a restart the
+//! cancellation goes on.
 
 use std::ops::Bound;
 
 use sweep_spec::TrialId;
 
 use crate::Scheduler;
+use crate::bug::Bug;
 use crate::effect::{Effect, Ignored, SweepEnd};
 use crate::id::SweepId;
 use crate::sweep::{ReferenceEnd, ReferenceState, Stage, Sweep};
@@ -17,6 +20,8 @@ use crate::sweep::{ReferenceEnd, ReferenceState, Stage, Sweep};
 #[derive(Debug, Clone)]
 pub(crate) struct Stopping {
     end: SweepEnd,
+    /// A round of the sweep was cancelled, so that a restart finds the cancellation in the store.
+    shown: bool,
     /// The trial that was released last; they go in the order of their ids.
     last: Option<TrialId>,
 }
@@ -43,7 +48,7 @@ impl Scheduler {
 
     /// Whether `Event::ReleaseMore` does something.
     pub fn has_more_to_release(&self) -> bool {
-        self.sweeps.values().any(|sweep| sweep.stopping.is_some())
+        !self.stopping.is_empty()
     }
 
     /// A sweep that lives and is not being cancelled.
@@ -57,7 +62,8 @@ impl Scheduler {
         if sweep.stopping.is_some() {
             return Err(Ignored::Repeated);
         }
-        sweep.stopping = Some(Stopping { end, last: None });
+        sweep.stopping = Some(Stopping { end, shown: false, last: None });
+        self.stopping.insert(id);
         self.release_some(id, effects);
         Ok(())
     }
@@ -67,32 +73,33 @@ impl Scheduler {
         if let Some(sweep) = self.sweeps.get_mut(&id) {
             let reason = "it was being cancelled when the coordinator ended, and the restarted one went on; the audit \
                           log says why";
-            sweep.stopping = Some(Stopping { end: SweepEnd::Stopped { reason: reason.to_owned() }, last: None });
+            sweep.stopping =
+                Some(Stopping { end: SweepEnd::Stopped { reason: reason.to_owned() }, shown: true, last: None });
+            self.stopping.insert(id);
         }
     }
 
     /// Releases more trials of one sweep that is being cancelled.
     pub(crate) fn release_more(&mut self, effects: &mut Vec<Effect>) -> Result<(), Ignored> {
-        let stopping = self.sweeps.iter().find(|(_, sweep)| sweep.stopping.is_some()).map(|(id, _)| *id);
-        self.release_some(stopping.ok_or(Ignored::Repeated)?, effects);
+        let id = self.stopping.first().copied().ok_or(Ignored::Repeated)?;
+        self.release_some(id, effects);
         Ok(())
     }
 
     /// Its rounds go on only where another live sweep wants them.
     fn release_some(&mut self, id: SweepId, effects: &mut Vec<Effect>) {
         let batch = self.config.release_batch.max(1);
-        let Some(sweep) = self.sweeps.get(&id) else { return };
-        let Some(stopping) = &sweep.stopping else { return };
-        let rest = sweep.references.range(stopping.rest());
-        let trials: Vec<TrialId> = rest.take(batch).map(|(trial, _)| *trial).collect();
-        for trial in &trials {
-            self.release(id, *trial, effects);
-            self.note_released(id, *trial);
+        let mut released = 0;
+        while let Some(trial) = self.next_to_release(id, released < batch) {
+            self.release(id, trial, effects);
+            let cancelled = self.note_released(id, trial);
+            released += 1;
+            let Some(stopping) = self.sweeps.get_mut(&id).and_then(|sweep| sweep.stopping.as_mut()) else { return };
+            stopping.last = Some(trial);
+            stopping.shown |= cancelled;
         }
-        let Some(sweep) = self.sweeps.get_mut(&id) else { return };
-        let Some(stopping) = &mut sweep.stopping else { return };
-        stopping.last = trials.last().copied().or(stopping.last);
-        let end = stopping.end.clone();
+        let Some(sweep) = self.sweeps.get(&id) else { return };
+        let Some(end) = sweep.stopping.as_ref().map(|stopping| stopping.end.clone()) else { return };
         if sweep.can_go_on() {
             return;
         }
@@ -100,14 +107,28 @@ impl Scheduler {
         effects.push(Effect::SweepEnded { sweep: id, end });
     }
 
-    /// Counts a trial that its sweep has let go.
-    fn note_released(&mut self, id: SweepId, trial: TrialId) {
-        let Some(sweep) = self.sweeps.get_mut(&id) else { return };
-        let Some(reference) = sweep.references.get(&trial) else { return };
-        let round = match reference.state {
-            ReferenceState::Ended { .. } => return,
-            ReferenceState::Bound { round, .. } => round,
-            ReferenceState::Unbound => 0,
+    /// The trial that this batch releases next, if there is one. A full batch goes on while the store would not show the
+    /// cancellation.
+    fn next_to_release(&self, id: SweepId, has_room: bool) -> Option<TrialId> {
+        let sweep = self.sweeps.get(&id)?;
+        let stopping = sweep.stopping.as_ref()?;
+        if !has_room && (stopping.shown || self.has(Bug::CancelForgotten)) {
+            return None;
+        }
+        sweep.references.range(stopping.rest()).next().map(|(trial, _)| *trial)
+    }
+
+    /// Counts a trial that its sweep has let go. Says whether its round was cancelled with that.
+    fn note_released(&mut self, id: SweepId, trial: TrialId) -> bool {
+        let Some(sweep) = self.sweeps.get_mut(&id) else { return false };
+        let Some(reference) = sweep.references.get(&trial) else { return false };
+        let (round, cancelled) = match reference.state {
+            ReferenceState::Ended { .. } => return false,
+            ReferenceState::Unbound => (0, false),
+            ReferenceState::Bound { round, .. } => {
+                let open = self.trials.get(&trial).and_then(|trial| trial.open.as_ref());
+                (round, open.is_none_or(|open| open.number != round))
+            }
         };
         let stages = reference.stages.clone();
         sweep.set_state(trial, ReferenceState::Ended { round, reused: false, end: ReferenceEnd::Cancelled });
@@ -116,5 +137,6 @@ impl Scheduler {
                 *remaining = remaining.saturating_sub(1);
             }
         }
+        cancelled
     }
 }

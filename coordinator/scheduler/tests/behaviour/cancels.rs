@@ -5,6 +5,7 @@ use sweep_scheduler::{Config, Effect, Event, Ignored};
 
 use crate::env::{self, Env, config, trial};
 
+/// By number and cost.
 const TRIALS: [(u64, u64); 5] = [(10, 5), (11, 4), (12, 3), (13, 2), (14, 1)];
 
 fn env() -> Env {
@@ -12,6 +13,27 @@ fn env() -> Env {
     env.worker(1, "w1", 1).has_data(1);
     env.submit(1, &[&TRIALS]);
     env
+}
+
+/// The numbers of the trials in the order in which a cancellation releases them.
+fn release_order() -> Vec<u64> {
+    let mut numbers: Vec<u64> = TRIALS.iter().map(|(number, _)| *number).collect();
+    numbers.sort_by_key(|number| trial(*number));
+    numbers
+}
+
+/// Begins to cancel the first sweep, in batches of two trials. How many rounds the first batch cancels.
+fn cancel(env: &mut Env) -> usize {
+    cancelled(&env.apply(Event::CancelSweep { sweep: env::sweep(1) }))
+}
+
+/// The coordinator is killed after the first batch, and the restarted one finishes what that one began.
+fn assert_a_restart_finishes(env: &mut Env) {
+    assert!(env.scheduler.is_stopping(env::sweep(1)), "more than one batch is needed");
+    env.restart();
+    assert!(env.scheduler.is_stopping(env::sweep(1)), "the restart has forgotten the cancellation");
+    let (_, ends) = release_all(env);
+    assert!(matches!(ends.as_slice(), [SweepEnd::Stopped { .. }]), "{ends:?}");
 }
 
 fn cancelled(effects: &[Effect]) -> usize {
@@ -76,4 +98,44 @@ fn a_restart_goes_on_with_a_cancellation() {
     let (counts, ends) = release_all(&mut env);
     assert_eq!(counts.iter().sum::<usize>(), 3, "what was cancelled before stays so");
     assert!(matches!(ends.as_slice(), [SweepEnd::Stopped { .. }]), "{ends:?}");
+}
+
+#[test]
+fn a_restart_goes_on_with_a_cancellation_whose_first_trials_had_ended() {
+    let mut env = Env::new(Config { release_batch: 2, ..config() });
+    env.worker(1, "w1", 1).has_data(1);
+    // The longest run first.
+    let trials: Vec<(u64, u64)> = release_order().into_iter().zip([9, 8, 3, 2, 1]).collect();
+    env.submit(1, &[&trials]);
+    for (number, _) in &trials[..2] {
+        let lease = env.only_running(1);
+        assert_eq!(lease.trial, trial(*number));
+        env.succeed(1, lease);
+        env.poll(1);
+    }
+    assert_eq!(cancel(&mut env), 1, "the batch goes on up to the first round that it cancels");
+    assert_a_restart_finishes(&mut env);
+}
+
+#[test]
+fn a_restart_goes_on_with_a_cancellation_whose_first_trials_another_sweep_wants() {
+    let mut env = env();
+    let shared: Vec<(u64, u64)> = release_order()[..2].iter().map(|number| (*number, 1)).collect();
+    env.submit(2, &[&shared]);
+    assert_eq!(cancel(&mut env), 1);
+    assert_a_restart_finishes(&mut env);
+    let counts = env.scheduler.sweep(env::sweep(2)).unwrap().counts;
+    assert_eq!((counts.cancelled, counts.queued + counts.running), (0, 2), "the other sweep goes on");
+}
+
+#[test]
+fn a_sweep_without_rounds_is_cancelled_in_one_batch() {
+    let mut env = Env::new(Config { release_batch: 2, ..config() });
+    env.submit(1, &[&TRIALS]);
+    let effects = env.apply(Event::CancelSweep { sweep: env::sweep(1) });
+    let ended = Effect::SweepEnded { sweep: env::sweep(1), end: SweepEnd::Cancelled };
+    assert!(effects.contains(&ended), "a restart would forget it otherwise: {effects:?}");
+    assert!(!env.scheduler.has_more_to_release());
+    env.restart();
+    assert!(env.scheduler.sweep(env::sweep(1)).is_none());
 }

@@ -21,12 +21,12 @@ pub enum Value {
     Flag(Option<bool>),
 }
 
-/// A column: its name, and what it says.
+/// A column of the CSV and Parquet forms.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Column {
-    /// The name, the same in every file.
+    /// The same in every file.
     pub name: &'static str,
-    /// For the documentation.
+    /// For `docs/report.md`.
     pub meaning: &'static str,
 }
 
@@ -34,43 +34,43 @@ pub struct Column {
 pub const COLUMNS: [Column; 39] = [
     Column::new("sweep", "the sweep's number"),
     Column::new("position", "the configuration's place in the plan"),
-    Column::new("configuration", "what differs from the baseline, or its name"),
-    Column::new("stage", "the stage of the comparison, or the first in which the configuration stands"),
-    Column::new("metric", "what is judged"),
-    Column::new("rank", "on the leaderboard; shared by what cannot be told apart"),
-    Column::new("mean", "of the metric over the seeds"),
-    Column::new("standard_deviation", "of the metric over the seeds (n - 1)"),
+    Column::new("configuration", "the differences from the baseline, or the configuration's name"),
+    Column::new("stage", "the stage of the comparison, or the configuration's first stage"),
+    Column::new("metric", "the metric that decides the verdict"),
+    Column::new("rank", "the rank on the leaderboard; configurations that do not differ significantly share it"),
+    Column::new("mean", "mean of the metric over the seeds"),
+    Column::new("standard_deviation", "standard deviation of the metric over the seeds (n - 1)"),
     Column::new("n", "seeds with a value"),
     Column::new("trials", "trials of the configuration"),
-    Column::new("failed", "of them, those that failed or were cancelled"),
-    Column::new("diverged", "of them, those that diverged"),
+    Column::new("failed", "trials that failed or were cancelled"),
+    Column::new("diverged", "trials that diverged"),
     Column::new("train_accuracy", "mean over the seeds"),
     Column::new("val_accuracy", "mean over the seeds"),
     Column::new("train_loss", "mean over the seeds"),
     Column::new("val_loss", "mean over the seeds"),
     Column::new("ratio", "training accuracy / (10 x parameters), mean over the seeds"),
     Column::new("params", "parameters"),
-    Column::new("flops", "of one image's forward pass"),
+    Column::new("flops", "FLOPs of one image's forward pass"),
     Column::new("seconds", "wall time of a trial, mean over the seeds"),
     Column::new("on_front", "on the Pareto front of metric, parameters, FLOPs and seconds"),
-    Column::new("front_share", "share of bootstrap resamples in which it is on the front"),
-    Column::new("reference", "what it is compared with; empty without a comparison"),
-    Column::new("pairs", "seeds under which both have a value"),
-    Column::new("delta", "mean of value minus reference"),
-    Column::new("t_low", "95 % interval by Student's t, lower end"),
-    Column::new("t_high", "its upper end"),
-    Column::new("bca_low", "95 % interval by the BCa bootstrap, lower end"),
-    Column::new("bca_high", "its upper end"),
-    Column::new("p", "of the paired sign-flip test, two-sided"),
-    Column::new("p_exact", "whether every assignment of signs was looked at"),
-    Column::new("p_holm", "corrected by Holm over the family"),
-    Column::new("p_false_discovery", "corrected by Benjamini and Hochberg, where that was asked for"),
+    Column::new("front_share", "share of bootstrap resamples with the configuration on the front"),
+    Column::new("reference", "the configuration to compare with; empty without a comparison"),
+    Column::new("pairs", "seeds under which both configurations have a value"),
+    Column::new("delta", "mean difference: value minus reference"),
+    Column::new("t_low", "lower end of the 95 % interval by Student's t"),
+    Column::new("t_high", "upper end of the 95 % interval by Student's t"),
+    Column::new("bca_low", "lower end of the 95 % interval by the BCa bootstrap"),
+    Column::new("bca_high", "upper end of the 95 % interval by the BCa bootstrap"),
+    Column::new("p", "p-value of the paired sign-flip test, two-sided"),
+    Column::new("p_exact", "whether the test counted every assignment of signs"),
+    Column::new("p_holm", "p-value corrected by Holm over the family"),
+    Column::new("p_false_discovery", "p-value corrected by Benjamini and Hochberg, if requested"),
     Column::new("effect_size", "Cohen's d_z"),
     Column::new("verdict", "helps, hurts, no_difference_shown, after_selection or open"),
-    Column::new("reason", "why it is open"),
-    Column::new("more_seeds", "about so many more would show a difference of this size"),
-    Column::new("after_selection", "the replicates chose one of the two"),
-    Column::new("remark", "what else has to be known"),
+    Column::new("reason", "the reason of an open verdict"),
+    Column::new("more_seeds", "about how many more seeds would show a difference of this size"),
+    Column::new("after_selection", "whether the replicates selected one of the two configurations"),
+    Column::new("remark", "other facts that affect the comparison"),
 ];
 
 impl Column {

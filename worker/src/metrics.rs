@@ -63,35 +63,35 @@ macro_rules! definitions {
 
 definitions! {
     CONNECTED = "sweep_worker_connected", Gauge, [], "1 while the worker has a session and its last poll was answered.";
-    SLOTS = "sweep_worker_slots", Gauge, ["state"], "Slots by what they do: idle, starting, running, ending.";
-    SLOT_SECONDS = "sweep_worker_slot_seconds_total", Counter, ["slot", "state"], "Time of a slot by what it did: idle, starting, running, ending.";
-    GAP_SECONDS = "sweep_worker_gap_seconds", Histogram, [], "Time that a slot lay idle between two trials.";
+    SLOTS = "sweep_worker_slots", Gauge, ["state"], "Slots by state: idle, starting, running, ending.";
+    SLOT_SECONDS = "sweep_worker_slot_seconds_total", Counter, ["slot", "state"], "Time that a slot spent in each state: idle, starting, running, ending.";
+    GAP_SECONDS = "sweep_worker_gap_seconds", Histogram, [], "Idle time of a slot between two trials.";
     ATTEMPTS = "sweep_worker_attempts_total", Counter, ["outcome"],
-        "Attempts that ended here: converged, diverged, stopped, or the class of the failure.";
+        "Attempts that ended on this worker: converged, diverged, stopped, or the failure class.";
     POINTS_SENT = "sweep_worker_points_sent_total", Counter, [], "Metric points that the coordinator acknowledged.";
-    POINTS_WAITING = "sweep_worker_points_waiting", Gauge, [], "Metric points that are not yet acknowledged.";
+    POINTS_WAITING = "sweep_worker_points_waiting", Gauge, [], "Metric points that the coordinator has not acknowledged yet.";
     REPORT_SECONDS = "sweep_worker_report_seconds", Histogram, [], "Time from sending a batch of points to its acknowledgement.";
-    CALLS_FAILED = "sweep_worker_calls_failed_total", Counter, ["method"], "Calls to the coordinator that failed.";
+    CALLS_FAILED = "sweep_worker_calls_failed_total", Counter, ["method"], "Failed calls to the coordinator, by method.";
     SESSIONS = "sweep_worker_sessions_total", Counter, [], "Registrations that the coordinator accepted.";
-    RECONNECTS = "sweep_worker_reconnects_total", Counter, [], "Times that the coordinator was reached again after a failed call or a lost session.";
-    TRAINER_STARTS = "sweep_worker_trainer_starts_total", Counter, [], "Trainer processes that were started.";
+    RECONNECTS = "sweep_worker_reconnects_total", Counter, [], "Reconnections to the coordinator after a failed call or a lost session.";
+    TRAINER_STARTS = "sweep_worker_trainer_starts_total", Counter, [], "Trainer processes that the worker started.";
     IMAGES_PER_SECOND = "sweep_worker_images_per_second", Gauge, ["slot"],
-        "Training images a second in the last epoch of the trial that runs on the slot.";
-    DISK_FREE = "sweep_worker_disk_free_bytes", Gauge, ["place"], "Free room on the disk of the worker's folders: state, cache.";
-    DISK = "sweep_worker_disk_bytes", Gauge, ["place"], "All room on that disk.";
-    OUTBOX_BYTES = "sweep_worker_outbox_bytes", Gauge, [], "Bytes on disk of what is not handed in.";
+        "Training images per second in the last epoch of the trial on the slot.";
+    DISK_FREE = "sweep_worker_disk_free_bytes", Gauge, ["place"], "Free space on the disk of the worker's folders: state, cache.";
+    DISK = "sweep_worker_disk_bytes", Gauge, ["place"], "Size of the disk of the worker's folders: state, cache.";
+    OUTBOX_BYTES = "sweep_worker_outbox_bytes", Gauge, [], "Size of results and points on disk that the coordinator has not accepted yet.";
     OUTBOX_UNWRITTEN = "sweep_worker_outbox_unwritten", Gauge, [],
-        "Attempts of which something is in memory only, because the disk does not take it.";
+        "Attempts with data that is only in memory because the disk does not accept writes.";
     RECOVERED = "sweep_worker_attempts_recovered_total", Counter, ["state"],
-        "Attempts of an earlier run that were found on disk: ended, stopped, lost, or damaged.";
-    CHECKPOINTS_COPIED = "sweep_worker_checkpoints_copied_total", Counter, [], "Checkpoints that were copied to the checkpoint store.";
+        "Attempts of an earlier process that the worker found on disk: ended, stopped, lost, or damaged.";
+    CHECKPOINTS_COPIED = "sweep_worker_checkpoints_copied_total", Counter, [], "Checkpoints that the worker copied to the checkpoint store.";
     CHECKPOINT_FAILURES = "sweep_worker_checkpoint_failures_total", Counter, ["operation"],
-        "Times that the checkpoint store did not take, give or remove checkpoints: copy, fetch, remove.";
-    OUT_OF_SERVICE = "sweep_worker_out_of_service", Gauge, [], "1 while the coordinator gives this worker nothing to train; its log says why.";
+        "Failed operations of the checkpoint store: copy, fetch, remove.";
+    OUT_OF_SERVICE = "sweep_worker_out_of_service", Gauge, [], "1 while the coordinator assigns no trials to this worker; its log gives the reason.";
     GPU_UTILIZATION = "sweep_worker_gpu_utilization_ratio", Gauge, ["gpu"],
-        "Share of time in which the GPU computed, by its index in nvidia-smi.";
+        "Share of time in which the GPU was busy, by its index in nvidia-smi.";
     GPU_MEMORY_USED = "sweep_worker_gpu_memory_used_bytes", Gauge, ["gpu"], "Memory in use on the GPU.";
-    GPU_MEMORY_TOTAL = "sweep_worker_gpu_memory_bytes", Gauge, ["gpu"], "Memory of the GPU.";
+    GPU_MEMORY_TOTAL = "sweep_worker_gpu_memory_bytes", Gauge, ["gpu"], "Total memory of the GPU.";
 }
 
 /// The label that every metric has: the worker's name, as the coordinator's metrics have it.

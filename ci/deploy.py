@@ -21,7 +21,7 @@ VERSIONS = ["1.29", "1.32", "1.35", "1.37"]
 PLAIN = pathlib.Path("deploy/kubernetes")
 # What is helm's own, and what a configuration's checksum is good for.
 HELM_LINES = re.compile(r"^\s*(# Source: .*|app\.kubernetes\.io/managed-by: .*|helm\.sh/chart: .*|checksum/config: .*|"
-                        r"# A changed configuration starts it again\.|annotations: \{ helm\.sh/resource-policy: keep \})$")
+                        r"# A changed configuration restarts the pod\.|annotations: \{ helm\.sh/resource-policy: keep \})$")
 
 
 def documents(text):

@@ -26,7 +26,7 @@ def rows():
 
 
 def table():
-    lines = ["| value | default | what it is for |", "|---|---|---|"]
+    lines = ["| value | default | description |", "|---|---|---|"]
     for name, value, comment in rows():
         shown = f"`{value}`" if value else ""
         lines.append("| " + " | ".join(part.replace("|", "\\|") for part in (f"`{name}`", shown, comment)) + " |")

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Makes a token for each role, unless it is there. The containers run as nobody whom this machine knows, so the files may be
-# read by all; the folder around them lets nobody else of this machine in.
+# Creates a token for each role, unless the file exists. The containers run as a user that this machine does not know, so every
+# user may read the files; the folder around them keeps other users of this machine out.
 set -euo pipefail
 cd "$(dirname "$0")"
 install -d -m 0700 private

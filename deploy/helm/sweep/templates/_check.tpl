@@ -1,4 +1,4 @@
-{{/* What is wrong with the values, as far as the schema cannot say it. */}}
+{{/* Checks of the values that the schema cannot express. */}}
 {{- define "sweep.check" -}}
 {{- if and (include "sweep.replicated" .) (not .Values.coordinator.postgres.existingSecret) }}
 {{- fail "coordinator.store is postgres: name the secret with its URL in coordinator.postgres.existingSecret" }}
@@ -10,7 +10,7 @@
 {{- fail "tls.requireClientCertificates: name the secret with the workers' certificate in tls.workerSecret" }}
 {{- end }}
 {{- if and .Values.ingress.enabled (include "sweep.replicated" .) (not .Values.front.enabled) }}
-{{- fail "ingress.enabled with several coordinators: set front.enabled, because an ingress cannot find the coordinator that leads" }}
+{{- fail "ingress.enabled with several coordinators: set front.enabled, because an ingress cannot find the leader" }}
 {{- end }}
 {{- if and .Values.ingress.enabled (not .Values.ingress.tlsSecret) }}
 {{- fail "ingress.enabled: name a certificate in ingress.tlsSecret; without it tokens travel unencrypted" }}
@@ -19,7 +19,7 @@
 {{- fail "ingress.grpc.enabled: name a certificate in ingress.grpc.tlsSecret" }}
 {{- end }}
 {{- if and .Values.migration.enabled .Values.restore.enabled }}
-{{- fail "migration.enabled and restore.enabled both make the store: enable one of them" }}
+{{- fail "migration.enabled and restore.enabled both create the store: enable only one of them" }}
 {{- end }}
 {{- if and .Values.migration.enabled (not (include "sweep.replicated" .)) }}
 {{- fail "migration.enabled copies a SQLite store to PostgreSQL: set coordinator.store to postgres" }}

@@ -4,13 +4,13 @@ metadata:
   labels:
     {{- include "sweep.labels" . | nindent 4 }}
     app.kubernetes.io/component: coordinator
-    # A coordinator with another store is behind other services, while one replaces the other.
+    # Keeps coordinators of the two stores behind different services while one replaces the other.
     sweep.store: {{ .Values.coordinator.store }}
     {{- with .Values.coordinator.podLabels }}
     {{- toYaml . | nindent 4 }}
     {{- end }}
   annotations:
-    # A changed configuration starts it again.
+    # A changed configuration restarts the pod.
     checksum/config: {{ include (print $.Template.BasePath "/coordinator-config.yaml") . | sha256sum }}
     {{- with .Values.coordinator.podAnnotations }}
     {{- toYaml . | nindent 4 }}
@@ -18,7 +18,7 @@ metadata:
 spec:
   serviceAccountName: {{ include "sweep.account" . }}
   automountServiceAccountToken: false
-  # Kubernetes would otherwise make variables that look like ours.
+  # Kubernetes would otherwise set variables that look like Sweep's.
   enableServiceLinks: false
   terminationGracePeriodSeconds: {{ add (int .Values.coordinator.shutdownSeconds) 10 }}
   {{- with .Values.imagePullSecrets }}
@@ -40,9 +40,9 @@ spec:
   topologySpreadConstraints:
     - maxSkew: 1
       topologyKey: kubernetes.io/hostname
-      # Nodes whose taints it does not tolerate, such as those with GPUs, do not count.
+      # Nodes with taints that the pod does not tolerate, such as GPU nodes, do not count.
       nodeTaintsPolicy: Honor
-      # Two coordinators on one node would fall together.
+      # Two coordinators on one node would fail together.
       whenUnsatisfiable: {{ ternary "DoNotSchedule" "ScheduleAnyway" (eq .Values.coordinator.store "postgres") }}
       labelSelector:
         matchLabels:
@@ -62,7 +62,7 @@ spec:
       imagePullPolicy: {{ .Values.coordinator.image.pullPolicy }}
       args: [--config, /etc/sweep/coordinator.yaml]
       env:
-        # For `kubectl exec ... -- sweepctl`: nothing has to be named.
+        # For `kubectl exec ... -- sweepctl`, without further options.
         - { name: SWEEP_COORDINATOR, value: {{ include "sweep.addresses" . | quote }} }
         - { name: SWEEP_TOKEN_FILE, value: /etc/sweep/tokens/admin }
         {{- if .Values.tls.enabled }}
@@ -76,7 +76,7 @@ spec:
           valueFrom: { fieldRef: { fieldPath: metadata.name } }
         - name: POD_NAMESPACE
           valueFrom: { fieldRef: { fieldPath: metadata.namespace } }
-        # What a standby answers while this one leads: the whole name, because clients may be in other namespaces.
+        # The address that a standby gives to clients while this pod leads: a full name, because clients may be in other namespaces.
         - name: SWEEP_COORDINATOR_ADVERTISE
           value: $(POD_NAME).{{ include "sweep.coordinator" . }}-peers.$(POD_NAMESPACE).svc.{{ .Values.clusterDomain }}:7733
         {{- end }}
@@ -86,18 +86,18 @@ spec:
       ports:
         - { name: grpc, containerPort: 7733, protocol: TCP }
         - { name: http, containerPort: 7734, protocol: TCP }
-      # Opening a store may bring its tables up to date first: ten minutes.
+      # Opening a store may migrate its tables first: ten minutes.
       startupProbe:
         httpGet: { path: /healthz, port: http, scheme: {{ include "sweep.scheme" . | upper }} }
         periodSeconds: 2
         failureThreshold: 300
-      # A standby that sees who leads is ready to take over, so that budgets and rollouts count it.
+      # A standby that knows the leader counts as ready, so that disruption budgets and rollouts count it.
       readinessProbe:
         httpGet: { path: "/readyz?standby=ready", port: http, scheme: {{ include "sweep.scheme" . | upper }} }
         periodSeconds: 5
         timeoutSeconds: 5
         failureThreshold: 2
-      # Not the store: a database that is away is no reason to start again.
+      # Does not check the store: restarting does not help against an unreachable database.
       livenessProbe:
         httpGet: { path: /healthz, port: http, scheme: {{ include "sweep.scheme" . | upper }} }
         periodSeconds: 10

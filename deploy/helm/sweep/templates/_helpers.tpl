@@ -1,4 +1,4 @@
-{{/* Names, labels and the parts that several objects share. */}}
+{{/* Names, labels and other parts that several objects share. */}}
 
 {{- define "sweep.name" -}}
 {{- default .Chart.Name .Values.nameOverride | trunc 40 | trimSuffix "-" }}
@@ -18,7 +18,7 @@
 {{ include "sweep.fullname" . }}-coordinator
 {{- end }}
 
-{{/* What selects pods: never changed by an upgrade. */}}
+{{/* The labels that select pods. An upgrade must never change them. */}}
 {{- define "sweep.selector" -}}
 app.kubernetes.io/name: {{ include "sweep.name" . }}
 app.kubernetes.io/instance: {{ .Release.Name }}
@@ -35,7 +35,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end }}
 {{- end }}
 
-{{/* An image: repository with digest, or with tag. Of: image, default tag. */}}
+{{/* An image: repository with digest, or with tag. Arguments: image, default tag. */}}
 {{- define "sweep.image" -}}
 {{- if .image.digest -}}
 {{ .image.repository }}@{{ .image.digest }}
@@ -56,13 +56,13 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- if eq .Values.coordinator.store "postgres" }}true{{ end }}
 {{- end }}
 
-{{/* Whether HAProxy is before the coordinators: it is the way in then. */}}
+{{/* Whether HAProxy is before the coordinators. */}}
 {{- define "sweep.fronted" -}}
 {{- if and (include "sweep.replicated" .) .Values.front.enabled }}true{{ end }}
 {{- end }}
 
 {{/*
-What follows a service's name. Names within the namespace need nothing; with TLS the whole name, which the certificate has.
+The domain after a service's name. Names within the namespace need none; TLS needs the full name, which the certificate has.
 */}}
 {{- define "sweep.domain" -}}
 {{- if .Values.tls.enabled -}}
@@ -70,7 +70,7 @@ What follows a service's name. Names within the namespace need nothing; with TLS
 {{- end }}
 {{- end }}
 
-{{/* Every coordinator's address. Of several, each program finds out which one leads. */}}
+{{/* Every coordinator's address. Each program finds the leader among them. */}}
 {{- define "sweep.addresses" -}}
 {{- $service := include "sweep.coordinator" . }}
 {{- $scheme := include "sweep.scheme" . }}
@@ -86,7 +86,7 @@ What follows a service's name. Names within the namespace need nothing; with TLS
 {{- end }}
 {{- end }}
 
-{{/* The address that leads to the coordinator that answers; without HAProxy, every coordinator's. */}}
+{{/* The address that reaches the leader; without HAProxy, the addresses of all coordinators. */}}
 {{- define "sweep.wayIn" -}}
 {{- if and (include "sweep.replicated" .) (not .Values.front.enabled) }}
 {{- include "sweep.addresses" . }}
@@ -100,8 +100,8 @@ What follows a service's name. Names within the namespace need nothing; with TLS
 {{- end }}
 
 {{/*
-The claim of the coordinators. With PostgreSQL it has another name than with SQLite: claims cannot be changed, and both are
-needed while a store is copied. A claim of many writers that has the SQLite name is of an older chart, and stays in use.
+The claim of the coordinators. It has different names with PostgreSQL and with SQLite: claims cannot be changed, and the
+migration needs both. A ReadWriteMany claim with the SQLite name is from an older chart, and stays in use.
 */}}
 {{- define "sweep.claim" -}}
 {{- $name := include "sweep.coordinator" . }}
@@ -135,7 +135,7 @@ readOnlyRootFilesystem: true
 capabilities: { drop: [ALL] }
 {{- end }}
 
-{{/* The way to PostgreSQL, as an egress rule. */}}
+{{/* The egress rule for PostgreSQL. */}}
 {{- define "sweep.databaseEgress" -}}
 - ports: [{ port: {{ .Values.coordinator.postgres.port }}, protocol: TCP }]
   {{- with .Values.coordinator.postgres.cidr }}
@@ -144,8 +144,8 @@ capabilities: { drop: [ALL] }
 {{- end }}
 
 {{/*
-What a pool's pods tolerate, as YAML: besides the pool's own list, the taints that nodes with its GPUs have. MIG slices are
-on nodes with the taint of whole GPUs. Of: the pool's values.
+The tolerations of a pool, as YAML: the pool's own list, and the taints of nodes with its GPUs. Nodes with MIG slices have the
+taint of whole GPUs. Argument: the pool's values.
 */}}
 {{- define "sweep.tolerations" -}}
 {{- $tolerations := .tolerations | default list }}

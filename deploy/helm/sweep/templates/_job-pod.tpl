@@ -1,5 +1,5 @@
 {{/*
-What the pods of Jobs that look after stores share: everything but containers and volumes. Of: root, component.
+The common part of the Jobs that maintain stores: everything but containers and volumes. Arguments: root, component.
 */}}
 {{- define "sweep.jobPodMetadata" -}}
 labels:
@@ -25,18 +25,18 @@ tolerations: {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- end }}
 
-{{/* The image of the coordinators, which has sweepctl. */}}
+{{/* The coordinator's image, which includes sweepctl. */}}
 {{- define "sweep.sweepctlImage" -}}
 {{ include "sweep.image" (dict "image" .Values.coordinator.image "tag" .Chart.AppVersion) }}
 {{- end }}
 
-{{/* An image with bash, cp and diff: the coordinators' has no shell. Of: root, image. */}}
+{{/* An image with bash, cp and diff: the coordinator's image has no shell. Arguments: root, image. */}}
 {{- define "sweep.shellImage" -}}
 {{- $workers := include "sweep.image" (dict "image" .root.Values.workerDefaults.image "tag" (printf "%s-cpu" .root.Chart.AppVersion)) -}}
 {{ .image | default $workers }}
 {{- end }}
 
-{{/* No coordinator runs while a Job makes the store that it will open. */}}
+{{/* No coordinator may run while a Job creates the store that it will open. */}}
 {{- define "sweep.stopped" -}}
 {{- if or .Values.migration.enabled .Values.restore.enabled }}true{{ end }}
 {{- end }}

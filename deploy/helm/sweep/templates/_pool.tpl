@@ -1,6 +1,6 @@
-{{/* What a pool of workers is: the defaults with the pool's own values over them. */}}
+{{/* A pool of workers: the defaults, overridden by the pool's own values. */}}
 
-{{/* Removes every null from a map: `memory: null` in a pool takes the default's limit away. Changes the map that it is given. */}}
+{{/* Removes every null from a map: `memory: null` in a pool removes the default limit. Changes the map in place. */}}
 {{- define "sweep.withoutNulls" -}}
 {{- $map := . }}
 {{- range $key, $value := $map }}
@@ -13,11 +13,11 @@
 {{- end }}
 
 {{/*
-The values of a pool, as YAML. Of: root, pool (its name), own (its values).
+The values of a pool, as YAML. Arguments: root, pool (its name), own (its values).
 
-A volume has one source. Helm merges maps, so a claim that a pool or a values file names comes beside the default's emptyDir,
-and the API server refuses a volume with both: an emptyDir gives way to any other source, and a pool's own volume replaces the
-default's whole.
+A volume has one source. Helm merges maps, so the claim of a pool or a values file would appear beside the default's emptyDir,
+and the API server refuses a volume with both. So any other source replaces an emptyDir, and a pool's own volume replaces the
+whole default.
 */}}
 {{- define "sweep.pool" -}}
 {{- $own := deepCopy (.own | default dict) }}
@@ -41,13 +41,13 @@ default's whole.
 {{- printf "%s-worker-%s" (include "sweep.fullname" .root) .pool }}
 {{- end }}
 
-{{/* Whether a pool's workers are Jobs that end when they have nothing to do. Of: the pool's values. */}}
+{{/* Whether a pool's workers are Jobs that end when they are idle. Argument: the pool's values. */}}
 {{- define "sweep.asJobs" -}}
 {{- if and .autoscaling.enabled (eq .autoscaling.mode "jobs") }}true{{ end }}
 {{- end }}
 
 {{/*
-Slots of one worker: what `slots` says, and for `auto` the worker's GPUs or cores. Of: the pool's values.
+Slots of one worker: the value `slots`, and for `auto` the worker's GPUs or cores. Argument: the pool's values.
 */}}
 {{- define "sweep.slots" -}}
 {{- if .autoscaling.slotsPerWorker }}
@@ -72,8 +72,8 @@ Slots of one worker: what `slots` says, and for `auto` the worker's GPUs or core
 {{- end }}
 
 {{/*
-How long running trials may go on when a pod has to leave. A pod that an autoscaler takes away may be a busy one, so a pool
-that is scaled as a Deployment lets them end. Of: the pool's values.
+How long running trials may continue when a pod must stop. An autoscaler may remove a busy pod, so a pool that is scaled as a
+Deployment lets its trials end. Argument: the pool's values.
 */}}
 {{- define "sweep.drainSeconds" -}}
 {{- if and .autoscaling.enabled (eq .autoscaling.mode "deployment") }}
@@ -84,7 +84,7 @@ that is scaled as a Deployment lets them end. Of: the pool's values.
 {{- end }}
 
 {{/*
-The pools as the coordinator's configuration has them, in the order in which waiting trials count for them. Of: the root.
+The pools for the coordinator's configuration, in the order in which waiting trials count for them. Argument: the root.
 */}}
 {{- define "sweep.pools" -}}
 {{- $root := . }}

@@ -1,6 +1,6 @@
 {{/*
-Workers as Jobs: one starts for each worker that waiting trials need, and ends when it has been idle. Nothing ends a busy one.
-Of: what "sweep.workerPod" takes.
+Workers as Jobs: KEDA starts one for each worker that waiting trials need, and it ends when it has been idle. Nothing ends a busy
+worker. Arguments: those of "sweep.workerPod".
 */}}
 {{- define "sweep.workerJobs" -}}
 {{- $root := .root }}
@@ -11,7 +11,7 @@ kind: ScaledJob
 metadata:
   name: {{ .name }}
   namespace: {{ $root.Release.Namespace }}
-  # KEDA gives each Job these labels: Kueue reads its queue there.
+  # KEDA copies these labels to each Job; Kueue reads the queue from them.
   labels:
     {{- include "sweep.labels" $root | nindent 4 }}
     app.kubernetes.io/component: worker
@@ -25,20 +25,20 @@ spec:
   maxReplicaCount: {{ $scaling.maxReplicas }}
   successfulJobsHistoryLimit: 2
   failedJobsHistoryLimit: 5
-  # A changed configuration is for the Jobs that start after it.
+  # Jobs that run keep their configuration; a change applies to Jobs that start after it.
   rollout: { strategy: gradual }
-  # Jobs that run are subtracted from all that are wanted, which count busy slots too.
+  # KEDA subtracts running Jobs from the wanted ones, so the query counts busy slots too.
   scalingStrategy: { strategy: default }
   jobTargetRef:
     parallelism: 1
     completions: 1
-    # A worker that fails is not started again: the next Job is for the same trials.
+    # A failed worker is not restarted: the next Job runs the same trials.
     backoffLimit: 0
     template: {{- include "sweep.workerPod" . | nindent 6 }}
   triggers: {{- include "sweep.kedaTriggers" . | nindent 4 }}
 {{- end }}
 
-{{/* What KEDA asks Prometheus for one pool. Of: root, pool, values. */}}
+{{/* KEDA's Prometheus query for one pool. Arguments: root, pool, values. */}}
 {{- define "sweep.kedaTriggers" -}}
 {{- $scaling := .values.autoscaling }}
 {{- $query := printf "sum(max by (__name__) ({__name__=~\"sweep_pool_queued_slots|sweep_pool_busy_slots\", namespace=%q, pool=%q}))" .root.Release.Namespace .pool -}}
@@ -48,10 +48,10 @@ spec:
   {{- end }}
   metadata:
     serverAddress: {{ $scaling.prometheus }}
-    # Slots that wait for this pool, and those that are busy: without the second, workers would be taken from the last trials.
-    # A standby shows zero.
+    # Waiting slots of this pool plus busy slots: without the busy ones, KEDA would remove workers from the last trials.
+    # A standby reports zero.
     query: {{ $scaling.query | default $query | quote }}
     threshold: {{ include "sweep.slots" .values | quote }}
-    # No answer is not zero: workers train on while the coordinator is away.
+    # No answer does not mean zero: workers continue while the coordinator is away.
     ignoreNullValues: "false"
 {{- end }}

@@ -1,11 +1,11 @@
-{{/* The pod of a worker, for a Deployment and for Jobs. Of: root, pool, values, name, config, selector. */}}
+{{/* The pod of a worker, for a Deployment and for Jobs. Arguments: root, pool, values, name, config, selector. */}}
 {{- define "sweep.workerPod" -}}
 {{- $root := .root }}
 {{- $values := .values }}
 {{- $drain := include "sweep.drainSeconds" $values | int }}
 {{- $annotations := $values.podAnnotations | default dict }}
 {{- if include "sweep.asJobs" $values }}
-{{- /* An autoscaler of nodes would move it, which for a Job is its end. */}}
+{{- /* The cluster autoscaler would evict the pod, and a Job does not survive that. */}}
 {{- $annotations = merge (deepCopy $annotations) (dict "cluster-autoscaler.kubernetes.io/safe-to-evict" "false") }}
 {{- end -}}
 metadata:
@@ -28,7 +28,7 @@ spec:
   {{- if include "sweep.asJobs" $values }}
   restartPolicy: Never
   {{- end }}
-  # {{ $drain }} s for running trials, {{ $values.shutdownSeconds }} s for checkpoints and last results, and 30 s to spare.
+  # {{ $drain }} s for running trials, {{ $values.shutdownSeconds }} s for checkpoints and last results, and 30 s of reserve.
   terminationGracePeriodSeconds: {{ add $drain (int $values.shutdownSeconds) 30 }}
   {{- with $root.Values.imagePullSecrets }}
   imagePullSecrets: {{- toYaml . | nindent 4 }}
@@ -63,10 +63,10 @@ spec:
       imagePullPolicy: {{ $values.image.pullPolicy }}
       args: [--config, /etc/sweep/worker.yaml]
       env:
-        # Stable for as long as the pod is: its container may start again and hand in what the one before had.
+        # Stable for the life of the pod: a restarted container hands in the results of the one before.
         - name: SWEEP_WORKER_NAME
           valueFrom: { fieldRef: { fieldPath: metadata.name } }
-        # Decoded images and tuned kernels lie below it.
+        # The folder of decoded images and tuned kernels.
         - { name: XDG_CACHE_HOME, value: /var/cache/sweep }
         {{- with $values.env }}
         {{- toYaml . | nindent 8 }}
@@ -76,7 +76,7 @@ spec:
       {{- end }}
       ports:
         - { name: http, containerPort: 9465, protocol: TCP }
-      # A first trainer starts before anything is served.
+      # The worker starts a first trainer before it serves this port.
       startupProbe:
         httpGet: { path: /healthz, port: http }
         periodSeconds: 2
@@ -91,8 +91,8 @@ spec:
         timeoutSeconds: 10
         failureThreshold: 6
       lifecycle:
-        # Takes nothing new and lets running trials end, for so many seconds. SIGTERM comes after it: trainers write
-        # checkpoints, and what is left goes back to the queue.
+        # Stops new trials and lets running ones end, for this many seconds. Kubernetes then sends SIGTERM: trainers write
+        # checkpoints, and unfinished trials return to the queue.
         preStop: { exec: { command: [/usr/local/bin/sweep-drain, "{{ $drain }}"] } }
       {{- $resources := deepCopy $values.resources }}
       {{- if gt (int $values.gpus) 0 }}
@@ -120,7 +120,7 @@ spec:
   volumes:
     - name: config
       configMap: { name: {{ .name }} }
-    # Of the tokens, a worker gets its own alone.
+    # A worker gets only its own token.
     - name: token
       secret:
         secretName: {{ include "sweep.tokens" $root }}

@@ -122,7 +122,7 @@ class Scenario:
         folder = self.folder / name
         self.start(
             name, SWEEPCTL, "worker", "--coordinator", f"http://{self.grpc}", "--name", name, "--slots", "1",
-            "--token-file", self.folder / "worker.token", "--state-dir", folder, "--cache-dir", self.folder / "cache", "--http-listen", self.workers[name],
+            "--token-file", self.folder / "worker.token", "--state-dir", folder, "--cache-dir", self.folder / "cache", "--listen-http", self.workers[name],
             ready=lambda: text_of(self.workers[name]),
         )
 

@@ -52,7 +52,7 @@ export class Program {
     }
 
     async work(name) {
-        const args = ["worker", "--coordinator", `http://${this.grpc}`, "--name", name, "--slots", "1", "--http-listen", "off", "--state-dir", join(this.folder, name), "--cache-dir", join(this.folder, "cache")];
+        const args = ["worker", "--coordinator", `http://${this.grpc}`, "--name", name, "--slots", "1", "--listen-http", "off", "--state-dir", join(this.folder, name), "--cache-dir", join(this.folder, "cache")];
         const { child, ready } = begin(args, this.folder, /registered session/);
         this.worker = child;
         await ready;

@@ -20,7 +20,7 @@ const USAGE: u8 = 2;
 
 /// Runs a coordinator until SIGINT or SIGTERM; a second signal ends it at once.
 pub fn main_with(args: &Args) -> ExitCode {
-    if args.print_config {
+    if args.print_default_config {
         return say(DEFAULT.trim_end());
     }
     let config = match Config::load(args) {

@@ -32,7 +32,7 @@ export SWEEP_WORKER_NAME="slurm-${SLURM_ARRAY_JOB_ID:-$SLURM_JOB_ID}-${SLURM_ARR
 export SWEEP_WORKER_LABELS="node=$(hostname -s),partition=${SLURM_JOB_PARTITION:-none}"
 export SWEEP_WORKER_STATE_DIR="${SWEEP_WORKER_STATE_ROOT:-$HOME/.local/state/sweep}/$SWEEP_WORKER_NAME"
 # Several workers may run on one node.
-export SWEEP_WORKER_HTTP_LISTEN=127.0.0.1:0
+export SWEEP_WORKER_LISTEN_HTTP=127.0.0.1:0
 # Less than the 300 seconds of notice.
 export SWEEP_WORKER_TRAINER_GRACE_SECONDS=120 SWEEP_WORKER_SHUTDOWN_SECONDS=240
 

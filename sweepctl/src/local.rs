@@ -338,7 +338,7 @@ async fn start_worker(
         ("coordinator", url.to_owned()),
         ("name", WORKER.to_owned()),
         ("state_dir", text(&state)?),
-        ("http_listen", "off".to_owned()),
+        ("listen_http", "off".to_owned()),
     ];
     for root in &here.data_roots {
         flags.push(("data_root", text(root)?));

@@ -90,7 +90,7 @@ fn all_say(env: &Env, url: &str, authority: &str, said: &[&str]) {
     let listed = env.sweepctl(["list"].iter().chain(&connection)).expect_code(1);
     let diagnosed: Ran = env.sweepctl(["doctor", "--output", "json"].iter().chain(&connection)).expect_code(1);
     let mut command =
-        env.command(["worker", "--http-listen", "off", "--name", "w1", "--slots", "1"].iter().chain(&connection));
+        env.command(["worker", "--listen-http", "off", "--name", "w1", "--slots", "1"].iter().chain(&connection));
     let worker = env.start("w1", command.arg("--state-dir").arg(env.path("w1.state")));
     env.until_log("w1", "coordinator cannot be reached");
     let log = env.log("w1");
@@ -143,7 +143,7 @@ fn a_file_without_an_authority_is_a_wrong_command_line() {
     );
     let state = env.path("w1.state").display().to_string();
     let ran =
-        env.sweepctl(["worker", "--http-listen", "off", "--slots", "1", "--state-dir", &state].iter().chain(&words));
+        env.sweepctl(["worker", "--listen-http", "off", "--slots", "1", "--state-dir", &state].iter().chain(&words));
     assert!(ran.expect_code(2).stderr.contains("holds no authority's certificate"));
 }
 
@@ -179,7 +179,7 @@ fn a_worker_does_not_start_with_a_certificate_that_does_not_hold() {
     let expired = ours.sign(&env, &LOCAL, (-9 * DAY, -2 * DAY));
     let state = env.path("w1.state").display().to_string();
     let text = |path: &PathBuf| path.display().to_string();
-    let words = ["worker", "--http-listen", "off", "--slots", "1", "--state-dir", &state].map(str::to_owned);
+    let words = ["worker", "--listen-http", "off", "--slots", "1", "--state-dir", &state].map(str::to_owned);
     let shown =
         ["--ca-file", &ours.file, "--client-cert", &text(&expired.certificate), "--client-key", &text(&expired.key)];
     let shown =

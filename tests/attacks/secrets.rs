@@ -12,7 +12,7 @@ fn no_secret_is_in_a_log_a_page_an_error_the_store_or_the_list_of_processes() {
     let fleet = Fleet::with(&["--log", "trace"]);
     let env = &fleet.env;
     let file = env.file("worker.token", &fleet.worker);
-    let mut words = env.command(["worker", "--http-listen", "off", "--data-root", ".", "--slots", "1", "--name", "w1"]);
+    let mut words = env.command(["worker", "--listen-http", "off", "--data-root", ".", "--slots", "1", "--name", "w1"]);
     words
         .args(["--coordinator", &env.address(), "--token-file", &file, "--state-dir"])
         .arg(env.path("w1.state"))
@@ -99,7 +99,7 @@ fn loot(fleet: &Fleet, user: Option<u32>) -> String {
     std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).unwrap();
     let name = format!("w-{}", user.unwrap_or(0));
     let mut words =
-        env.command(["worker", "--http-listen", "off", "--data-root", ".", "--slots", "1", "--name", &name]);
+        env.command(["worker", "--listen-http", "off", "--data-root", ".", "--slots", "1", "--name", &name]);
     words.args(["--coordinator", &env.address(), "--state-dir", "state", "--cache-dir", "cache", "--trainer-command"]);
     words.arg(&script).current_dir(own.path());
     words.env("SWEEP_WORKER_TOKEN", &fleet.worker).env("AWS_SECRET_ACCESS_KEY", CLOUD_SECRET);

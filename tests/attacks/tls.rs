@@ -36,7 +36,7 @@ impl Secret {
     }
 
     fn worker(&self, name: &str, more: &[&str]) -> super::env::Process {
-        let words = ["worker", "--http-listen", "off", "--data-root", ".", "--slots", "1", "--name", name];
+        let words = ["worker", "--listen-http", "off", "--data-root", ".", "--slots", "1", "--name", name];
         let mut command = self.env.command(words.iter().chain(more));
         let state = self.env.path(&format!("{name}.state"));
         command.arg("--state-dir").arg(state).args(["--coordinator", &format!("https://{}", self.grpc)]);

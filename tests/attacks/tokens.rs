@@ -210,7 +210,7 @@ fn who_shows_no_token_is_told_where_the_program_at_hand_reads_one() {
     let fleet = Fleet::start();
     let address = format!("http://{}", fleet.grpc);
     let state = fleet.env.path("none.state").display().to_string();
-    let words = ["worker", "--http-listen", "off", "--slots", "1", "--state-dir", &state, "--coordinator", &address];
+    let words = ["worker", "--listen-http", "off", "--slots", "1", "--state-dir", &state, "--coordinator", &address];
     let worker = fleet.env.sweepctl(words).expect_code(1);
     assert!(worker.stderr.contains("SWEEP_WORKER_TOKEN") && worker.stderr.contains("--token-file"), "{worker:?}");
     assert!(!worker.stderr.contains("SWEEP_TOKEN"), "a worker does not read it: {worker:?}");

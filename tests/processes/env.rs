@@ -326,7 +326,7 @@ impl WorkerBuilder<'_> {
         let address = self.env.address();
         let slots = self.slots.to_string();
         let state = self.env.path(&format!("{}.state", self.name));
-        let mut command = self.env.command(["worker", "--http-listen", "off", "--data-root", ".", "--slots", &slots]);
+        let mut command = self.env.command(["worker", "--listen-http", "off", "--data-root", ".", "--slots", &slots]);
         command.args(["--name", &self.name, "--coordinator", &address]).arg("--state-dir").arg(state);
         self.env.start(&self.name, &mut command)
     }

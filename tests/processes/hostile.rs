@@ -339,7 +339,7 @@ fn a_worker_outlives_whatever_its_trainers_say() {
     let address = env.address();
     let trainer = format!("sh {script}");
     let mut command =
-        env.command(["worker", "--http-listen", "off", "--name", "w1", "--slots", "2", "--data-root", "."]);
+        env.command(["worker", "--listen-http", "off", "--name", "w1", "--slots", "2", "--data-root", "."]);
     command.args(["--coordinator", &address, "--state-dir", "w1.state", "--trainer-command", &trainer]);
     let worker = env.start("w1", &mut command);
     let seeds: Vec<u32> = (0..20).collect();

@@ -48,7 +48,7 @@ fn nothing_that_a_coordinator_or_a_worker_writes_is_for_other_users() {
         coordinator.until("it was ready", |line| Some(line.strip_prefix("ready grpc=")?.split(' ').next()?.to_owned()));
     env.set_address(&format!("http://{address}"));
     let spec = env.file("some.yaml", &study("some", 2, &[2], &[0]));
-    let words = ["worker", "--http-listen", "off", "--data-root", ".", "--slots", "1", "--name", "w1"];
+    let words = ["worker", "--listen-http", "off", "--data-root", ".", "--slots", "1", "--name", "w1"];
     let mut worker = env.command(words);
     worker.args(["--coordinator", &env.address(), "--state-dir"]).arg(env.path("worker"));
     let _worker = env.start("w1", &mut wrapped(&worker, &loose));

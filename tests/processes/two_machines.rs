@@ -116,7 +116,7 @@ impl<'a> Reader<'a> {
         let folders = [self.env.path("bin")].into_iter().chain(std::env::split_paths(&path).collect::<Vec<PathBuf>>());
         let path: OsString = std::env::join_paths(folders).expect("a path");
         // Two tests must not want one port for metrics.
-        command.env("PATH", path).env("MACHINES", self.env.path("")).env("SWEEP_WORKER_HTTP_LISTEN", "off");
+        command.env("PATH", path).env("MACHINES", self.env.path("")).env("SWEEP_WORKER_LISTEN_HTTP", "off");
         command
     }
 }

@@ -156,7 +156,7 @@ fn a_fleet_says_which_worker_gets_nothing_and_why_on_both_sides() {
     fs::remove_dir_all(env.path("none/data/test/b")).unwrap();
     fs::write(env.path("other/data/train/a/2.png"), PICTURE).unwrap();
     let worker = |name: &str| {
-        let words = ["worker", "--http-listen", "off", "--slots", "1", "--name", name, "--coordinator", &env.address()];
+        let words = ["worker", "--listen-http", "off", "--slots", "1", "--name", name, "--coordinator", &env.address()];
         let mut command = env.command(words);
         command.arg("--state-dir").arg(env.path(&format!("{name}.state"))).arg("--data-root").arg(env.path(name));
         let process = env.start(name, &mut command);

@@ -76,7 +76,7 @@ impl Fleet {
         });
         let worker = json!({
             "trainer_command": trainer,
-            "http_listen": "off",
+            "listen_http": "off",
             "data_root": folder,
             "slots": 2,
             "trainer_silence_seconds": 3,

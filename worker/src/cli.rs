@@ -66,9 +66,9 @@ pub struct Args {
     #[arg(long, value_name = "COMMAND")]
     trainer_command: Option<String>,
     /// Where metrics are served, or off [default: 127.0.0.1:9465]
-    #[arg(long, value_name = "ADDRESS")]
-    http_listen: Option<String>,
-    /// Allow --http-listen on another address than loopback
+    #[arg(long, alias = "http-listen", value_name = "ADDRESS")]
+    listen_http: Option<String>,
+    /// Allow --listen-http on another address than loopback
     #[arg(long)]
     insecure: bool,
 }
@@ -104,7 +104,7 @@ impl Args {
             ("cache_dir", &self.cache_dir),
             ("labels", &self.labels),
             ("trainer_command", &self.trainer_command),
-            ("http_listen", &self.http_listen),
+            ("listen_http", &self.listen_http),
         ];
         let insecure = self.insecure.then(|| ("insecure", "true".to_owned()));
         let roots = self.data_root.iter().map(|root| ("data_root", root.clone()));

@@ -85,7 +85,7 @@ pub struct Config {
     pub trainer_environment: Vec<String>,
     /// Where metrics are served, if anywhere.
     pub http_listen: Option<SocketAddr>,
-    /// `http_listen` may be another address than loopback.
+    /// `listen_http` may be another address than loopback.
     pub insecure: bool,
     /// Points in one report at most.
     pub report_batch_points: usize,
@@ -185,7 +185,7 @@ impl Config {
                 reading.config.token = Some(Token::new(&text));
                 continue;
             }
-            if let Some(key) = key.filter(|key| KEYS.iter().any(|known| known.name == *key)) {
+            if let Some(key) = key.filter(|key| KEYS.iter().any(|known| known.name == keys::current(key))) {
                 reading.set(&name, &key, Input::Text(&text));
             }
         }
@@ -223,7 +223,7 @@ impl Config {
         }
         if let Some(address) = self.http_listen.filter(|address| !address.ip().is_loopback() && !self.insecure) {
             problem(format!(
-                "`http_listen`: {address} is not loopback; anyone who reaches it can read it: --insecure allows it"
+                "`listen_http`: {address} is not loopback; anyone who reaches it can read it: --insecure allows it"
             ));
         }
         if let Some(text) = checkpoints::problem(&self.checkpoint_store) {
@@ -276,7 +276,7 @@ impl Reading {
     }
 
     fn set(&mut self, source: &str, name: &str, input: Input<'_>) {
-        match KEYS.iter().find(|key| key.name == name) {
+        match KEYS.iter().find(|key| key.name == keys::current(name)) {
             Some(key) => {
                 if let Err(text) = (key.read)(&mut self.config, &input) {
                     self.problem(source, format!("`{name}`: {text}"));
@@ -329,6 +329,13 @@ impl Reading {
 mod tests {
     use super::*;
 
+    #[test]
+    fn the_earlier_name_of_a_key_is_read() {
+        let file = written("http_listen: 127.0.0.1:1\n");
+        let loaded = Config::load(Some(file.path()), [], []).unwrap();
+        assert_eq!(loaded.http_listen, Some(([127, 0, 0, 1], 1).into()));
+    }
+
     fn written(text: &str) -> tempfile::NamedTempFile {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), text).unwrap();
@@ -362,7 +369,7 @@ mod tests {
 
     #[test]
     fn every_problem_is_listed_at_once() {
-        let file = written("slots: 0\nslotz: 1\ndata_root: 5\nhttp_listen: 0.0.0.0:1\nname: 'a b'\nlabels: [x]\n");
+        let file = written("slots: 0\nslotz: 1\ndata_root: 5\nlisten_http: 0.0.0.0:1\nname: 'a b'\nlabels: [x]\n");
         let environment = [("SWEEP_WORKER_SLOT_MEMORY".to_owned(), "8 potatoes".to_owned())];
         let flags = [("coordinator", "not an address".to_owned())];
         let problems = Config::load(Some(file.path()), environment, flags).unwrap_err();
@@ -371,7 +378,7 @@ mod tests {
             "`slots`",
             "`slotz`",
             "`data_root`",
-            "`http_listen`",
+            "`listen_http`",
             "`name`",
             "`labels`",
             "`slot_memory`",
@@ -410,7 +417,7 @@ mod tests {
 
     #[test]
     fn another_address_than_loopback_needs_insecure() {
-        let open = ("http_listen", "0.0.0.0:9465".to_owned());
+        let open = ("listen_http", "0.0.0.0:9465".to_owned());
         assert!(Config::load(None, [], [open.clone()]).is_err());
         assert!(Config::load(None, [], [open, ("insecure", "true".to_owned())]).is_ok());
     }

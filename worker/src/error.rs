@@ -64,7 +64,7 @@ pub enum Error {
     #[error("the slots cannot be had")]
     Slots(#[from] devices::Unknown),
     /// The address for metrics cannot be bound.
-    #[error("{address} cannot be listened on; --http-listen gives another address, or off")]
+    #[error("{address} cannot be listened on; --listen-http gives another address, or off")]
     Listen {
         /// Which.
         address: SocketAddr,

@@ -12,12 +12,12 @@ use clap::Parser;
     about = "Expands sweeps to trials, shards them across workers, keeps every metric"
 )]
 pub struct Args {
-    /// A configuration file; `--print-config` shows one with comments
+    /// A configuration file; `--print-default-config` shows one with comments
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Print the default configuration and leave
-    #[arg(long)]
-    pub print_config: bool,
+    #[arg(long, alias = "print-config")]
+    pub print_default_config: bool,
     /// Ask the coordinator that runs here with this configuration whether it is healthy, and leave
     #[arg(long)]
     pub healthy: bool,

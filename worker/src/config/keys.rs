@@ -63,7 +63,7 @@ pub(super) const KEYS: &[Key] = &[
         name: "trainer_environment",
         read: |config, input| list(input).map(|value| config.trainer_environment = value),
     },
-    Key { name: "http_listen", read: read_http_listen },
+    Key { name: "listen_http", read: read_listen_http },
     Key { name: "insecure", read: |config, input| truth(input).map(|value| config.insecure = value) },
     Key {
         name: "report_batch_points",
@@ -93,6 +93,11 @@ pub(super) const KEYS: &[Key] = &[
     Key { name: "shutdown_seconds", read: |config, input| seconds(input).map(|value| config.shutdown = value) },
 ];
 
+/// The current name of a key: earlier releases read `http_listen`.
+pub(super) fn current(name: &str) -> &str {
+    if name == "http_listen" { "listen_http" } else { name }
+}
+
 /// What is wrong with a worker's name, if anything: it stands in file names, metric labels and tables.
 pub(super) fn name_problem(name: &str) -> Option<String> {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
@@ -121,7 +126,7 @@ fn read_pool(config: &mut Config, input: &Input<'_>) -> Result<(), String> {
     }
 }
 
-fn read_http_listen(config: &mut Config, input: &Input<'_>) -> Result<(), String> {
+fn read_listen_http(config: &mut Config, input: &Input<'_>) -> Result<(), String> {
     let address = text(input).or_else(|error| match input {
         // YAML reads a bare `off` as a text, but some writers quote `false` for it.
         Input::Yaml(Value::Bool(false)) => Ok("off".to_owned()),

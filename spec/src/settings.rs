@@ -33,19 +33,19 @@ pub struct Setting {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Only nested objects of scalars and lists of texts can be flattened.
-    #[error("`{path}` is neither a number, a text, a truth value nor a list of texts")]
+    #[error("`{path}`: expected a number, a string, true or false, or a list of strings")]
     NotFlat {
         /// Where.
         path: String,
     },
     /// A path stands twice, or is the beginning of another.
-    #[error("`{path}` is set twice")]
+    #[error("`{path}` is set more than once")]
     Conflict {
         /// Where.
         path: String,
     },
     /// The settings do not make the thing that was asked for.
-    #[error("the settings are not complete or not understood")]
+    #[error("the settings are incomplete or cannot be read")]
     Json(#[from] serde_json::Error),
 }
 

@@ -36,5 +36,5 @@ pub fn spec(bytes: &[u8]) -> Result<usize, String> {
     let trial = plan.trial(&spec.baseline, 0);
     let flat = settings::flatten(&trial).map_err(|error| error.to_string())?;
     let back: Trial = settings::unflatten(&flat).map_err(|error| error.to_string())?;
-    if back == trial { Ok(named) } else { Err("its settings do not read back".to_owned()) }
+    if back == trial { Ok(named) } else { Err("its settings cannot be read".to_owned()) }
 }

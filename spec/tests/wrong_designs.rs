@@ -42,37 +42,40 @@ fn a_design_that_cannot_be_meant_is_refused() {
         ),
         (
             "leave_one_out: { filters: 8 }",
-            "leave_one_out.filters: the start has this level of `filters` already, so nothing is removed; `set`",
+            "leave_one_out.filters: the start already has this level of `filters`, so nothing is removed; `set`",
         ),
-        ("set: { dropout: 0.2 }, add_one_in: { dropout: 0.2 }", "already, so nothing is added"),
+        ("set: { dropout: 0.2 }, add_one_in: { dropout: 0.2 }", "so nothing is added"),
         ("leave_one_out: {}", "leave_one_out: expected at least one factor, found an empty mapping"),
         ("pairwise: { filter: [8] }", "pairwise.filter: unknown factor; did you mean `filters`?"),
         ("one_at_a_tme: { filters: [8] }", "stages[1].one_at_a_tme: unknown key; did you mean `one_at_a_time`?"),
-        ("list: [ { name: a, filters: 8 }, { name: a, filters: 9 } ]", "list[1]: an earlier point has this name"),
-        ("list: [ { filters: 8 }, { name: b, filters: 8 } ]", "list[1]: an earlier point has these levels"),
+        ("list: [ { name: a, filters: 8 }, { name: a, filters: 9 } ]", "list[1]: an earlier point has the same name"),
+        ("list: [ { filters: 8 }, { name: b, filters: 8 } ]", "list[1]: an earlier point has the same levels"),
         ("list: [ { filters: 0 } ]", "list[0].filters: expected a whole number from 1 to 8192, found 0"),
         ("list: [ { flters: 8 } ]", "list[0].flters: unknown factor; did you mean `filters`?"),
         ("list: { filters: 8 }", "list: expected a list of points: `[{ name: ..., factor: level }]`, found a mapping"),
         ("list: [ 8 ]", "list[0]: expected a point: `{ name: ..., factor: level }`, found 8"),
-        ("factorial: { filters: [8], dropout: [0.0, 0.2] }", "`filters` has one level here, so it has no effect"),
+        (
+            "factorial: { filters: [8], dropout: [0.0, 0.2] }",
+            "`filters` has one level in this stage, so it has no effect",
+        ),
         (
             "set: { filters: 9 }, factorial: { filters: [8, 16], dropout: [0.0, 0.2] }",
-            "`filters` is varied by this stage",
+            "this stage varies `filters`, so `set` cannot contain it",
         ),
         (
             "grid: { filters: [8, 16] }, fraction: { resolution: 3 }",
-            "only a `factorial` can be a fraction, found `grid`",
+            "`fraction` applies to a `factorial` only, found `grid`",
         ),
         (
             "factorial: { filters: [8, 16, 32], dropout: [0.0, 0.2], batch_norm: [false, true] }, fraction: { resolution: 3 }",
-            "a fraction is of factors with two levels, found 3 of `filters`",
+            "a fraction needs factors with two levels, but `filters` has 3",
         ),
         (&format!("{two}, fraction: {{ resolution: 6 }}"), "resolution: expected a whole number from 3 to 5, found 6"),
         (&format!("{two}, fraction: {{ resolution: 4 }}"), "no fraction of 3 factors has resolution 4; leave out"),
-        (&format!("{two}, fraction: {{}}"), "expected a `resolution` or `generators`, found none"),
+        (&format!("{two}, fraction: {{}}"), "expected either `resolution` or `generators`, found neither"),
         (
             &format!("{two}, fraction: {{ resolution: 3, generators: [x] }}"),
-            "a fraction has a `resolution` or `generators`, found both",
+            "expected either `resolution` or `generators`, found both",
         ),
         (&generators("dropout"), "expected a generator such as `dropout = batch_norm * max_pool`, found \"dropout\""),
         (&generators("dropout = filters"), "`filters` and `dropout` would always change together"),
@@ -80,23 +83,23 @@ fn a_design_that_cannot_be_meant_is_refused() {
             &generators("dropout = filters * flters"),
             "expected a factor of this stage, found \"flters\"; did you mean `filters`?",
         ),
-        (&generators("dropout = filters * dropout"), "\"dropout\" stands twice in"),
-        (&generators("dropout = filters * filters"), "\"filters\" stands twice in"),
+        (&generators("dropout = filters * dropout"), "\"dropout\" appears twice in"),
+        (&generators("dropout = filters * filters"), "\"filters\" appears twice in"),
         (&generators("= filters"), "expected a factor of this stage, found \"\""),
         (
             &format!(
                 "{two}, fraction: {{ generators: [\"dropout = filters * batch_norm\", \"filters = dropout * batch_norm\"] }}"
             ),
-            "generated itself, so it cannot stand in a product",
+            "is itself generated, so a product cannot contain it",
         ),
         (
             &format!("{two}, where: filters > 8"),
-            "stages[1].where: the effects of a `factorial` are only known if all its points are trained; `grid`",
+            "stages[1].where: a `factorial` accepts no conditions: its effects need all its points; `grid`",
         ),
     ] {
         let found = stage(text);
         // A design that is missing for a misspelt key is the same mistake.
-        let lines = found.lines().filter(|line| !line.contains("design is missing")).count();
+        let lines = found.lines().filter(|line| !line.contains("the stage has no design")).count();
         assert!(found.contains(expected) && lines == 1, "{text}:\n{found}\n{expected}");
     }
     let found = stage(&format!("{two}, fraction: {{ runs: 4 }}"));
@@ -111,7 +114,7 @@ fn factors_that_advance_together_must_fit() {
     for (zip, expected) in [
         (
             "zip: [[filters, dropout]]",
-            "zip[0]: expected as many levels of each, found that `filters` has 2 and `dropout` has 3",
+            "zip[0]: factors that advance together need equally many levels, but `filters` has 2 and `dropout` has 3",
         ),
         ("zip: [[filters, conv_layers]]", "zip[0]: this stage does not vary `conv_layers`"),
         ("zip: [[filters, filter]]", "zip[0][1]: unknown factor; did you mean `filters`?"),
@@ -119,7 +122,7 @@ fn factors_that_advance_together_must_fit() {
         ("zip: [filters, kernel_size]", "expected a list of factors that advance together, found \"filters\""),
         (
             "zip: [[filters, kernel_size], [kernel_size, dropout]]",
-            "zip[1][0]: `kernel_size` advances with others already",
+            "zip[1][0]: `kernel_size` already advances with other factors",
         ),
         (
             "zip: [[filters, kernel_size]], keep: { filters: 8 }",
@@ -127,15 +130,17 @@ fn factors_that_advance_together_must_fit() {
         ),
         (
             "zip: [[filters, kernel_size]], keep: { filters: 8, kernel_size: 5 }",
-            "in one step, found levels of different ones",
+            "expected levels of one step of `filters+kernel_size`, found levels of different steps",
         ),
     ] {
         let found = stage(&format!("{grid}, {zip}"));
         assert!(found.lines().any(|line| line.contains(expected)), "{zip}:\n{found}\n{expected}");
     }
     let repeated = "grid: { filters: [8, 8], kernel_size: [3, 3] }, zip: [[filters, kernel_size]]";
-    assert!(stage(repeated).contains("zip[0]: a step of `filters+kernel_size` stands twice"));
-    assert!(stage("list: [ { filters: 8 } ], zip: [[filters, kernel_size]]").contains("nothing to advance together"));
+    assert!(stage(repeated).contains("zip[0]: a step of `filters+kernel_size` appears twice"));
+    assert!(
+        stage("list: [ { filters: 8 } ], zip: [[filters, kernel_size]]").contains("and `list` names single points")
+    );
 }
 
 #[test]
@@ -151,11 +156,15 @@ fn a_wrong_condition_is_placed_at_its_letter() {
             16,
             "stages[1].where[1]: `dropout` is a number from 0 up to but not including 1, so it",
         ),
-        ("true", 1, "stages[1].where: expected a condition over factors, found true; write it as a text"),
+        ("true", 1, "stages[1].where: expected a condition over factors, found true; write it as a string"),
         ("{ filters: 8 }", 1, "stages[1].where: expected a condition over factors, found a mapping"),
-        ("filters > 16", 1, "stages[1].where: no point of this stage satisfies it"),
-        ("\"filters \\u003e 8 x\"", 1, "expected `and`, `or` or the end, found \"x\" (at letter 13)"),
-        ("filters < 16, keep: { filters: 16 }", 21, "stages[1].keep: the stage's own `where` excludes what it keeps"),
+        ("filters > 16", 1, "stages[1].where: no point of this stage meets the condition"),
+        ("\"filters \\u003e 8 x\"", 1, "expected `and`, `or` or the end of the condition, found \"x\" (at character 13)"),
+        (
+            "filters < 16, keep: { filters: 16 }",
+            21,
+            "stages[1].keep: `where` of this stage excludes the levels that it keeps",
+        ),
     ] {
         let found = stage(&format!("{grid}, where: {condition}"));
         assert!(found.contains(expected) && found.lines().count() == 1, "{condition}:\n{found}\n{expected}");
@@ -166,8 +175,11 @@ fn a_wrong_condition_is_placed_at_its_letter() {
             "{ kernel_size: batch_norm }",
             "only_if.kernel_size: this stage does not vary the factor; expected one of `filters`",
         ),
-        ("{ dropout: dropout > 0 }", "only_if: the conditions of `dropout` look at each other in a circle"),
-        ("{ dropout: filters > 8, filters: dropout > 0 }", "the conditions of `filters`, `dropout` look at each other"),
+        ("{ dropout: dropout > 0 }", "only_if: the conditions of `dropout` depend on each other in a circle"),
+        (
+            "{ dropout: filters > 8, filters: dropout > 0 }",
+            "the conditions of `filters`, `dropout` depend on each other",
+        ),
         ("{ dropot: batch_norm }", "only_if.dropot: unknown factor; did you mean `dropout`?"),
         ("{ dropout: batch_nrm }", "only_if.dropout: unknown factor \"batch_nrm\"; did you mean `batch_norm`?"),
         ("batch_norm", "only_if: expected factors and their conditions: `{ factor: condition }`, found \"batch_norm\""),
@@ -185,13 +197,13 @@ fn conditions_that_would_take_too_long_are_refused() {
     let grid = format!("grid: {{ filters: [{}], dense_units: [{}] }}", levels(2000), levels(2000));
     let found = stage(&format!("{grid}, where: filters < dense_units"));
     assert!(
-        found.contains("stages[1].where: the conditions of all stages ask about more than 1000000 combinations"),
+        found.contains("stages[1].where: the conditions of all stages test more than 1000000 combinations"),
         "{found}"
     );
     let grid = format!("grid: {{ filters: [{}], dense_units: [{}] }}", levels(8000), levels(8000));
     let found = stage(&format!("{grid}, where: filters < 9"));
     assert!(
-        found.contains("expected at most 10000000 combinations for conditions to choose from, found 64000000"),
+        found.contains("expected at most 10000000 combinations before the conditions apply, found 64000000"),
         "{found}"
     );
     // What a condition leaves is what counts against the limit.

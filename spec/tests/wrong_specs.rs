@@ -24,7 +24,7 @@ fn seeds_of_their_own_are_held_against_the_others() {
     assert_eq!(noise("[0, 1]", "{ seeds: 6 }"), "");
     assert_eq!(noise("1000", "{ seeds: [1000] }"), "");
     let both = noise("[0, 1]", "{ seeds: [7, 1] }");
-    assert!(both.contains("noise.seeds: expected other seeds than `seeds`, found 1 in both"), "{both}");
+    assert!(both.contains("noise.seeds: expected seeds that `seeds` does not contain, found 1 in both"), "{both}");
     let counted = noise("[1000000]", "{ seeds: 2 }");
     assert!(counted.contains("found 1000000 in both"), "{counted}");
     let added = noise("{ adaptive: { start: 2, step: 2, at_most: 6 } }", "{ seeds: [5] }");
@@ -33,7 +33,7 @@ fn seeds_of_their_own_are_held_against_the_others() {
         ("{}", "key `seeds` is missing"),
         ("{ seeds: 0 }", "from 1 to 10000"),
         ("{ seeds: [] }", "a list of seeds"),
-        ("{ seeds: [3, 3] }", "seed 3 stands twice"),
+        ("{ seeds: [3, 3] }", "seed 3 appears twice"),
         ("6", "seeds of the baseline alone"),
         ("{ seeds: 6, of: baseline }", "unknown key"),
     ] {
@@ -47,7 +47,10 @@ fn adaptive_seeds_have_a_start_a_step_and_a_bound() {
     let seeds = |text: &str| with("seeds: [0, 1]", &format!("seeds: {text}"));
     assert_eq!(seeds("{ adaptive: { start: 6, step: 3, at_most: 18 } }"), "");
     for (wrong, part) in [
-        ("{ adaptive: { start: 6, step: 3, at_most: 6 } }", "seeds.adaptive.at_most: expected more than the 6 seeds"),
+        (
+            "{ adaptive: { start: 6, step: 3, at_most: 6 } }",
+            "seeds.adaptive.at_most: expected more than 6, the number of seeds",
+        ),
         ("{ adaptive: { start: 6, step: 0, at_most: 9 } }", "from 1 to 1000"),
         ("{ adaptive: { start: 6, at_most: 9 } }", "key `step` is missing"),
         ("{ adaptive: { start: 1, step: 1, at_most: 100 } }", "expected at most 50 steps from 1 to 100, found 99"),
@@ -66,9 +69,9 @@ fn a_choice_needs_a_stage_that_chooses_and_seeds_of_the_sweep() {
     assert_eq!(keep("keep: best, choose_on: [1]"), "");
     assert_eq!(keep("keep: best_if_significant"), "");
     for (wrong, part) in [
-        ("choose_on: [1]", "stages[0].choose_on: nothing is chosen by this stage's results"),
-        ("keep: { conv_layers: 2 }, choose_on: [1]", "nothing is chosen"),
-        ("keep: best, choose_on: [2]", "stages[0].choose_on: expected seeds out of `seeds`, found 2"),
+        ("choose_on: [1]", "stages[0].choose_on: this stage chooses nothing by its results"),
+        ("keep: { conv_layers: 2 }, choose_on: [1]", "this stage chooses nothing"),
+        ("keep: best, choose_on: [2]", "stages[0].choose_on: expected seeds that `seeds` contains, found 2"),
         ("keep: best, choose_on: [0, 1]", "none is left to test the choice"),
         ("keep: best, choose_on: 1", "a list of seeds"),
         ("keep: best_if_signifcant", "did you mean `best_if_significant`?"),
@@ -84,7 +87,7 @@ fn a_split_for_each_seed_needs_something_to_split() {
     assert_eq!(split("split: per_seed, holdout: { fraction: 0.1 }"), "");
     assert_eq!(split("split: fixed"), "");
     let nothing = split("split: per_seed");
-    assert!(nothing.contains("protocol.split: nothing is held out"), "{nothing}");
+    assert!(nothing.contains("protocol.split: no images are held out"), "{nothing}");
     let wrong = split("split: per_sed, holdout: { fraction: 0.1 }");
     assert!(wrong.contains("did you mean `per_seed`?"), "{wrong}");
 }
@@ -98,11 +101,11 @@ fn a_budget_has_a_unit_and_money_has_a_price() {
         assert_eq!(budget(good), "", "{good}");
     }
     for (wrong, told) in [
-        ("budget: 20", "a budget with its unit"),
-        ("budget: -3h", "a budget with its unit"),
+        ("budget: 20", "a budget with a unit"),
+        ("budget: -3h", "a budget with a unit"),
         ("budget: 50usd", "needs a price"),
-        ("budget: 50usd\nprice_per_hour: 2eur", "the price in eur"),
-        ("budget: 2h\nprice_per_hour: 0", "the price of an hour"),
+        ("budget: 50usd\nprice_per_hour: 2eur", "the price is in eur"),
+        ("budget: 2h\nprice_per_hour: 0", "the price of one slot for an hour"),
     ] {
         assert!(budget(wrong).contains(told), "{wrong}: {}", budget(wrong));
     }
@@ -153,10 +156,10 @@ fn every_problem_is_found_in_one_go() {
 #[test]
 fn values_of_a_wrong_type_or_size_are_refused() {
     for (piece, replacement, expected) in [
-        ("version: 1", "version: 2", "version: expected 1, the version that is read here, found 2"),
-        ("version: 1", "version: 1.0", "version: expected 1, the version that is read here, found 1.0"),
+        ("version: 1", "version: 2", "version: expected 1, the only version of the format, found 2"),
+        ("version: 1", "version: 1.0", "version: expected 1, the only version of the format, found 1.0"),
         ("name: small", "name: 7", "name: expected a name, found 7; put it in quotes"),
-        ("name: small", "name: \"\"", "name: expected a name, found an empty text"),
+        ("name: small", "name: \"\"", "name: expected a name, found an empty string"),
         (
             "name: small",
             "name: \"a\\e[31m\"",
@@ -174,13 +177,13 @@ fn values_of_a_wrong_type_or_size_are_refused() {
         ("kind: adam", "kind: sgd", "optimizer.kind: expected one of `adam`, found \"sgd\""),
         ("channels: 3", "channels: 2", "dataset.channels: expected 1 (grey) or 3 (colour), found 2"),
         ("classes: 8", "classes: 1", "dataset.classes: expected a whole number from 2 to 1000, found 1"),
-        ("classes: 8", "classes: 9", "dataset.classes: expected the 8 classes of this kind, found 9"),
-        ("classes: 8", "classes: [a, a]", "dataset.classes[1]: this class stands twice"),
+        ("classes: 8", "classes: 9", "dataset.classes: expected the 8 classes of this kind of data set, found 9"),
+        ("classes: 8", "classes: [a, a]", "dataset.classes[1]: this class appears twice"),
         ("image_size: 32", "image_size: 100000", "dataset.image_size: expected a whole number from 4 to 1024"),
         ("kind: synthetic_scenes", "kind: synthetic", "dataset.kind: expected one of `image_folder`, `idx`"),
         ("seeds: [0, 1]", "seeds: 0", "seeds: expected a whole number from 1 to 1000000, found 0"),
         ("seeds: [0, 1]", "seeds: []", "seeds: expected a list of seeds, found an empty list"),
-        ("seeds: [0, 1]", "seeds: [1, 0, 1]", "seeds[2]: seed 1 stands twice"),
+        ("seeds: [0, 1]", "seeds: [1, 0, 1]", "seeds[2]: seed 1 appears twice"),
         ("seeds: [0, 1]", "seeds: [-1]", "seeds[0]: expected a whole number from 0"),
         ("filters: 8 }", "filters: 0 }", "baseline.filters: expected a whole number from 1 to 8192, found 0"),
         ("filters: 8 }", "filters: 8, kernel_size: 4 }", "baseline.kernel_size: expected an odd whole number from 1"),
@@ -192,12 +195,12 @@ fn values_of_a_wrong_type_or_size_are_refused() {
             "baseline.family: expected one of `cnn`, `vgg19`, found \"ccn\"; did you mean `cnn`?",
         ),
         ("filters: [8, 16]", "filters: 8", "stages[1].vary.filters: expected a list of levels, found 8; write `[8]`"),
-        ("filters: [8, 16]", "filters: [8, 8]", "stages[1].vary.filters[1]: level 8 stands twice"),
+        ("filters: [8, 16]", "filters: [8, 8]", "stages[1].vary.filters[1]: level 8 appears twice"),
         ("{ filters: [8, 16] }", "{}", "stages[1].vary: expected at least one factor, found an empty mapping"),
         (
             "vary: { filters: [8, 16] }",
             "from: depth",
-            "stages[1]: a design is missing; expected one of `vary`, `one_at",
+            "stages[1]: the stage has no design; expected one of `vary`, `one_at",
         ),
         ("goal: maximize", "goal: up", "objective.goal: expected one of `maximize`, `minimize`, found \"up\""),
         ("metric: val_accuracy", "metric: [a]", "objective.metric: expected one of `val_accuracy`"),
@@ -214,7 +217,7 @@ fn what_stages_say_of_each_other_is_checked() {
         (
             keep,
             "keep: { conv_layers: 4 }",
-            "keep.conv_layers: expected one of the levels that were varied (1, 2), found 4",
+            "keep.conv_layers: expected one of the levels that the stage varies (1, 2), found 4",
         ),
         (
             keep,
@@ -226,7 +229,7 @@ fn what_stages_say_of_each_other_is_checked() {
             "keep: bst",
             "stages[0].keep: expected `best`, `best_if_significant` or levels, found \"bst\"; did you mean `best`?",
         ),
-        (keep, "set: { conv_layers: 3 }", "stages[0].set: `conv_layers` is varied by this stage, so it cannot be set"),
+        (keep, "set: { conv_layers: 3 }", "stages[0].set: this stage varies `conv_layers`, so `set` cannot contain it"),
         (
             "name: width,",
             "name: width, from: dept,",
@@ -236,13 +239,17 @@ fn what_stages_say_of_each_other_is_checked() {
         (
             "name: depth,",
             "name: depth, from: width,",
-            "8:5: stages[0]: stages start from each other in a circle, so none can begin: \
-             `depth` from `width` from `depth`; let one of them say `from: baseline`",
+            "8:5: stages[0]: stages start from each other in a circle, so none can start: `depth` from `width` from \
+             `depth`; give one of them `from: baseline`",
         ),
-        ("name: width,", "name: depth,", "stages[1].name: an earlier stage has this name"),
-        ("name: width,", "name: baseline,", "stages[1].name: no stage can be named `baseline`"),
+        ("name: width,", "name: depth,", "stages[1].name: an earlier stage has the same name"),
+        ("name: width,", "name: baseline,", "stages[1].name: a stage cannot be named `baseline`"),
         ("name: width,", "", "9:5: stages[1]: key `name` is missing"),
-        ("name: width,", "name: width, grid: { filters: [8] },", "a stage has one design, found `vary` and `grid`"),
+        (
+            "name: width,",
+            "name: width, grid: { filters: [8] },",
+            "a stage can have only one design, found `vary` and `grid`",
+        ),
         ("baseline: { family: cnn, conv_layers: 1, filters: 8 }", "baseline: 3", "baseline: expected a configuration"),
     ] {
         let found = with(piece, replacement);
@@ -250,7 +257,10 @@ fn what_stages_say_of_each_other_is_checked() {
     }
     let vgg = WELL.replace("family: cnn, conv_layers: 1, filters: 8", "family: vgg19");
     let found = problems_of(vgg.as_bytes());
-    assert!(found.iter().all(|problem| problem.message.contains("family `vgg19` has none of this name")), "{found:?}");
+    assert!(
+        found.iter().all(|problem| problem.message.contains("family `vgg19` has no factor of this name")),
+        "{found:?}"
+    );
     assert_eq!(found.len(), 3);
 }
 
@@ -273,7 +283,8 @@ fn a_chain_of_poolings_that_leaves_no_pixel_is_refused_where_it_is_asked_for() {
     let grid = "grid: { conv_layers: [1, 6], max_pool: [false, true] } }";
     let found = with("vary: { filters: [8, 16] } }", grid);
     let expected = "9:26: stages[1].grid: conv_layers=6 max_pool=true: \
-                    max-pooling number 6 of 6 finds a 32×32 image halved to 1×1 already; use fewer blocks or larger images";
+                    max-pooling number 6 of 6 has nothing left to halve: a 32×32 image is already 1×1; use fewer \
+                    blocks or larger images";
     assert_eq!(found, expected);
     let found = with("image_size: 32", "image_size: 28");
     assert!(found.starts_with("10:10: extra[0]: vgg19: max-pooling number 5 of 5"), "{found}");
@@ -300,7 +311,8 @@ fn keys_that_stand_twice_are_reported_and_the_rest_is_still_read() {
     let found = with("name: small", "name: small\nname: other\nprotocl: 1");
     assert_eq!(
         found,
-        "3:1: key \"name\" stands twice in one mapping; remove one of them\n4:1: protocl: unknown key; did you mean `protocol`?"
+        "3:1: key \"name\" appears twice in one mapping; remove one\n4:1: protocl: unknown key; did you mean \
+         `protocol`?"
     );
 }
 
@@ -327,22 +339,22 @@ fn hostile_texts_end_in_one_problem_quickly() {
     let keys: String = (0..60_000).map(|key| format!("k{key}: 1\n")).collect();
     let large = "# a comment\n".repeat(1_000_000);
     for (text, expected) in [
-        (bomb.as_str(), "expected at most 100000 values, aliases written out"),
+        (bomb.as_str(), "expected at most 100000 values, counting aliases written out"),
         (&long_text, "expected at most 100000 values"),
-        (&deep, "deep in each other"),
+        (&deep, "nested at most 32 deep"),
         (&flow, "expected YAML"),
-        (&mappings, "deep in each other"),
+        (&mappings, "nested at most 32 deep"),
         (&keys, "expected at most 1024 keys in one mapping"),
         (&large, "expected a spec of at most 1048576 bytes, found 12000000"),
         ("", "expected a spec, found an empty file"),
         ("  \n# nothing\n", "expected a spec, found an empty file"),
-        ("a: &a [*a]", "an alias to a value that holds the alias itself"),
+        ("a: &a [*a]", "an alias inside the value that it refers to"),
         ("a: *b", "expected YAML"),
         ("a: [1, 2", "expected YAML"),
         ("a: b: c", "expected YAML"),
         ("a: !!python/object 1", "found a tag"),
         ("a: 1\n---\nb: 2", "expected one document"),
-        ("? [a]\n: 1", "expected a text as key"),
+        ("? [a]\n: 1", "expected a string as key"),
         ("a: 1\n\0b: 2", "control character"),
         ("just a text", "expected a spec: `version: 1`, `name: ...`, ..., found \"just a text\""),
         ("[]", "expected a spec"),

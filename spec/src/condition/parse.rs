@@ -23,8 +23,8 @@ pub(crate) struct Wrong {
 pub(crate) fn parse(text: &str, family: Family) -> Result<Condition, Wrong> {
     let letters: Vec<char> = text.chars().take(MAX_LENGTH + 1).collect();
     if letters.len() > MAX_LENGTH {
-        let message = format!("expected a condition of at most {MAX_LENGTH} characters, found a longer one");
-        return Err(Wrong { at: 0, message, hint: Some("several conditions can stand in a list".into()) });
+        let message = format!("expected a condition of at most {MAX_LENGTH} characters, found more");
+        return Err(Wrong { at: 0, message, hint: Some("split it into a list of conditions".into()) });
     }
     let tokens = tokens(&letters)?;
     let mut parser = Parser { tokens: &tokens, at: 0, end: letters.len(), family };
@@ -43,7 +43,7 @@ fn after(token: &Token) -> Wrong {
         }
         Word::Name(_) | Word::Number(_) | Word::Symbol(_) => None,
     };
-    token.wrong(format!("expected `and`, `or` or the end, found {}", token.word), hint)
+    token.wrong(format!("expected `and`, `or` or the end of the condition, found {}", token.word), hint)
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -160,7 +160,7 @@ impl<'a> Parser<'a> {
         if depth < MAX_DEPTH {
             return Ok(depth + 1);
         }
-        let message = format!("expected parentheses and `not` at most {MAX_DEPTH} deep, found deeper ones");
+        let message = format!("expected parentheses and `not` nested at most {MAX_DEPTH} deep, found more");
         Err(Wrong { at: self.place(), message, hint: None })
     }
 
@@ -284,7 +284,9 @@ impl<'a> Parser<'a> {
         }
         let names: Vec<&str> = self.family.factors().iter().map(|factor| factor.name()).collect();
         let message = match (found, name.to_lowercase().as_str()) {
-            (Some(_), _) => format!("unknown factor `{name}`: family `{}` has none of this name", self.family.name()),
+            (Some(_), _) => {
+                format!("unknown factor `{name}`: family `{}` has no factor of this name", self.family.name())
+            }
             (None, "yes" | "on" | "true") => {
                 return Err(token.wrong(format!("unknown factor {}", quoted(name)), Some("write `true`".into())));
             }
@@ -330,7 +332,7 @@ fn check(left: Operand, comparison: Comparison, right: Operand, places: (usize, 
     }
     if is_switch(left) && ordered {
         let symbol = comparison.symbol();
-        return wrong(places.0, format!("what is true or false has no order, so `{symbol}` does not fit"));
+        return wrong(places.0, format!("a factor that is true or false has no order, so `{symbol}` does not apply"));
     }
     let (factor, number, place) = match (left, right) {
         (Operand::Factor(factor), Operand::Number(number)) => (factor, number, places.1),
@@ -338,7 +340,7 @@ fn check(left: Operand, comparison: Comparison, right: Operand, places: (usize, 
         _ => return Ok(()),
     };
     if !ordered && !factor.has(number) {
-        return wrong(place, format!("`{factor}` is {}, so it is never {number}", factor.kind()));
+        return wrong(place, format!("`{factor}` is {}, so it can never be {number}", factor.kind()));
     }
     Ok(())
 }

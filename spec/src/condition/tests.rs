@@ -78,17 +78,17 @@ fn what_is_wrong_is_said_at_its_letter() {
         ("", 0, "expected a factor or a value, found the end"),
         ("conv_layer > 1", 0, "unknown factor \"conv_layer\""),
         ("filters > 8 and flters < 9", 16, "unknown factor \"flters\""),
-        ("filters > 8 max_pool", 12, "expected `and`, `or` or the end, found \"max_pool\""),
-        ("1 < filters < 9", 12, "expected `and`, `or` or the end, found `<`"),
+        ("filters > 8 max_pool", 12, "expected `and`, `or` or the end of the condition, found \"max_pool\""),
+        ("1 < filters < 9", 12, "expected `and`, `or` or the end of the condition, found `<`"),
         ("filters", 0, "`filters` is a whole number from 1 to 8192, so it needs a comparison"),
         ("true", 0, "expected a condition over factors, found true"),
         ("1 == 1", 0, "expected a factor on one side of `==`, found two values"),
         ("max_pool == 1", 12, "`max_pool` is true or false, and `1` is a number"),
-        ("max_pool < batch_norm", 0, "what is true or false has no order, so `<` does not fit"),
-        ("kernel_size == 4", 15, "`kernel_size` is an odd whole number from 1 to 31, so it is never 4"),
-        ("dropout in [0.2, 1.5]", 17, "`dropout` is a number from 0 up to but not including 1, so it is never 1.5"),
+        ("max_pool < batch_norm", 0, "a factor that is true or false has no order, so `<` does not apply"),
+        ("kernel_size == 4", 15, "`kernel_size` is an odd whole number from 1 to 31, so it can never be 4"),
+        ("dropout in [0.2, 1.5]", 17, "`dropout` is a number from 0 up to but not including 1, so it can never be 1.5"),
         ("(filters > 8", 12, "expected `)`, `and` or `or`, found the end"),
-        ("filters > 8)", 11, "expected `and`, `or` or the end, found `)`"),
+        ("filters > 8)", 11, "expected `and`, `or` or the end of the condition, found `)`"),
         ("filters in 8", 11, "expected a list such as `[1, 2]`, found 8"),
         ("filters in [8", 13, "expected `,` or `]`, found the end"),
         ("filters in []", 12, "expected a value, found `]`"),
@@ -110,7 +110,7 @@ fn what_is_wrong_is_said_at_its_letter() {
     assert_eq!(hint("filters > 8 && max_pool"), "write `and`");
     assert_eq!(hint("batch_norm == yes"), "write `true`");
     let vgg = parse("filters > 8", Family::Vgg19).unwrap_err();
-    assert_eq!(vgg.message, "unknown factor `filters`: family `vgg19` has none of this name");
+    assert_eq!(vgg.message, "unknown factor `filters`: family `vgg19` has no factor of this name");
 }
 
 #[test]

@@ -7,7 +7,10 @@ use super::Input;
 
 /// The image has no pixel left before the last max-pooling.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("max-pooling number {pooling} of {poolings} finds a {image_size}×{image_size} image halved to 1×1 already")]
+#[error(
+    "max-pooling number {pooling} of {poolings} has nothing left to halve: a {image_size}×{image_size} image is \
+     already 1×1"
+)]
 pub struct Shrunk {
     /// Height and width of the image, in pixels.
     pub image_size: u32,

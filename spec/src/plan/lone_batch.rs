@@ -25,12 +25,14 @@ impl fmt::Display for LoneBatch {
         match batch_size {
             1 => write!(
                 f,
-                "batches of one image with batch normalisation after dense layers: no step trains what is before them"
+                "batches of one image with batch normalisation after dense layers: the layers before them are never \
+                 trained"
             ),
             _ => write!(
                 f,
-                "{train_images} images in batches of {batch_size} leave one image for the last batch of every epoch: with \
-                 batch normalisation after dense layers that step trains nothing before them and lowers the running variance"
+                "{train_images} images in batches of {batch_size} leave one image for the last batch of every epoch: \
+                 with batch normalisation after dense layers, that step does not train the layers before them and \
+                 lowers the running variance"
             ),
         }
     }

@@ -10,7 +10,7 @@ pub(super) fn budget(at: &At<'_>, reader: &mut Reader) -> Option<Budget> {
         _ => None,
     };
     if budget.is_none() {
-        at.expected(reader, "a budget with its unit: `20gpu-hours`, `12h`, `90min`, or `50usd` with a price_per_hour");
+        at.expected(reader, "a budget with a unit: `20gpu-hours`, `12h`, `90min`, or `50usd` with a price_per_hour");
     }
     budget
 }
@@ -24,7 +24,7 @@ pub(super) fn price(at: &At<'_>, reader: &mut Reader) -> Option<Money> {
         _ => None,
     };
     if price.is_none() {
-        at.expected(reader, "the price of an hour of one slot, such as `2.50usd`");
+        at.expected(reader, "the price of one slot for an hour, such as `2.50usd`");
     }
     price
 }
@@ -35,11 +35,15 @@ pub(super) fn agree(at: &At<'_>, reader: &mut Reader, budget: Option<&Budget>, p
     match price {
         None => at.report(
             reader,
-            "a budget of money needs a price".to_owned(),
-            Some("give `price_per_hour`, the price of an hour of one slot".to_owned()),
+            "a budget in money needs a price".to_owned(),
+            Some("set `price_per_hour`, the price of one slot for an hour".to_owned()),
         ),
         Some(price) if !price.currency.is_empty() && price.currency != money.currency => {
-            at.report(reader, format!("the budget is in {}, the price in {}", money.currency, price.currency), None);
+            at.report(
+                reader,
+                format!("the budget is in {} but the price is in {}", money.currency, price.currency),
+                None,
+            );
         }
         Some(_) => {}
     }

@@ -38,7 +38,7 @@ fn conditions(at: &At<'_>, family: Family, reader: &mut Reader) -> Option<Vec<Co
 
 fn condition(at: &At<'_>, family: Family, reader: &mut Reader) -> Option<Condition> {
     let Value::Text(text) = &at.node.value else {
-        let hint = Some("write it as a text, such as `\"conv_layers <= 4 and max_pool\"`".to_owned());
+        let hint = Some("write it as a string, such as `\"conv_layers <= 4 and max_pool\"`".to_owned());
         at.report(reader, format!("expected a condition over factors, found {}", at.node.describe()), hint);
         return None;
     };
@@ -48,7 +48,7 @@ fn condition(at: &At<'_>, family: Family, reader: &mut Reader) -> Option<Conditi
             let mark = at.node.mark_of(wrong.at);
             // Where the text does not stand in the file letter by letter, the place within it is said.
             let message = if mark == at.node.mark && wrong.at > 0 {
-                format!("{} (at letter {})", wrong.message, wrong.at + 1)
+                format!("{} (at character {})", wrong.message, wrong.at + 1)
             } else {
                 wrong.message
             };
@@ -105,8 +105,8 @@ fn ordered(at: &At<'_>, mut rest: Vec<(Factor, Condition)>, reader: &mut Reader)
         };
         let Some(place) = rest.iter().position(free) else {
             let names: Vec<String> = rest.iter().map(|(factor, _)| format!("`{factor}`")).collect();
-            let message = format!("the conditions of {} look at each other in a circle", names.join(", "));
-            at.report(reader, message, Some("a condition looks at factors that exist before it".into()));
+            let message = format!("the conditions of {} depend on each other in a circle", names.join(", "));
+            at.report(reader, message, Some("a condition can use only factors that do not depend on it".into()));
             return None;
         };
         ordered.push(rest.remove(place));

@@ -136,13 +136,21 @@ fn classes(at: &At<'_>, kind: Option<Kind>, reader: &mut Reader) -> Option<Class
         Some(Kind::SyntheticScenes) => Some(SCENES.len() as u32),
     };
     if let Some(fixed) = fixed.filter(|&fixed| fixed != classes.count()) {
-        at.report(reader, format!("expected the {fixed} classes of this kind, found {}", classes.count()), None);
+        at.report(
+            reader,
+            format!("expected the {fixed} classes of this kind of data set, found {}", classes.count()),
+            None,
+        );
         return None;
     }
     if let (Some(Kind::SyntheticScenes), Classes::Names(names)) = (kind, &classes)
         && names.iter().zip(SCENES).any(|(name, scene)| name != scene)
     {
-        at.report(reader, format!("expected the classes that are drawn: {}", SCENES.join(", ")), None);
+        at.report(
+            reader,
+            format!("expected the classes that this kind of data set draws: {}", SCENES.join(", ")),
+            None,
+        );
         return None;
     }
     Some(classes)
@@ -161,7 +169,7 @@ fn class_names(at: &At<'_>, reader: &mut Reader) -> Option<Vec<String>> {
     for item in items {
         match item.name(reader) {
             Some(name) if names.contains(&name) => {
-                item.report(reader, "this class stands twice", None);
+                item.report(reader, "this class appears twice", None);
                 complete = false;
             }
             Some(name) => names.push(name),

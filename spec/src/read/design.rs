@@ -21,20 +21,20 @@ pub(super) fn design(section: &mut Section<'_>, family: Family, reader: &mut Rea
     let design = match found.as_slice() {
         [(Kind::List, at)] => {
             if let Some(at) = &zip {
-                at.report(reader, "hand-picked points have nothing to advance together", None);
+                at.report(reader, "`zip` needs factors with lists of levels, and `list` names single points", None);
             }
             entries(at, family, reader).map(Design::list)
         }
         [(kind, at)] => together.and_then(|together| of_dimensions(*kind, at, &together, family, reader)),
         [] => {
             let names = Kind::ALL.map(Kind::name);
-            section.at.report(reader, "a design is missing", Some(known(&names)));
+            section.at.report(reader, "the stage has no design", Some(known(&names)));
             None
         }
         [.., (_, at)] => {
             let names: Vec<String> = found.iter().map(|(kind, _)| format!("`{}`", kind.name())).collect();
-            let message = format!("a stage has one design, found {}", names.join(" and "));
-            at.report(reader, message, Some("make a stage of each".into()));
+            let message = format!("a stage can have only one design, found {}", names.join(" and "));
+            at.report(reader, message, Some("write one stage for each design".into()));
             None
         }
     };
@@ -47,8 +47,8 @@ pub(super) fn design(section: &mut Section<'_>, family: Family, reader: &mut Rea
     let limits = design.limits();
     if design.kind() == Kind::Factorial && !(limits.conditions.is_empty() && limits.only_if.is_empty()) {
         let at = section.get("where").or_else(|| section.get("only_if"))?;
-        let hint = Some("`grid` takes conditions".to_owned());
-        at.report(reader, "the effects of a `factorial` are only known if all its points are trained", hint);
+        let hint = Some("use `grid`, which accepts conditions".to_owned());
+        at.report(reader, "a `factorial` accepts no conditions: its effects need all its points", hint);
         return None;
     }
     Some(design)
@@ -78,8 +78,9 @@ fn of_dimensions(
     if kind == Kind::Factorial
         && let Some(one) = dimensions.iter().find(|dimension| dimension.steps().len() < 2)
     {
-        let message = format!("`{}` has one level here, so it has no effect; expected at least two", one.name());
-        at.report(reader, message, Some("put it into `set` or the baseline".into()));
+        let message =
+            format!("`{}` has one level in this stage, so it has no effect; expected at least two", one.name());
+        at.report(reader, message, Some("move it to `set` or to the baseline".into()));
         return None;
     }
     Some(Design::new(kind, dimensions))
@@ -110,7 +111,7 @@ fn axis(at: &At<'_>, factor: Factor, may_repeat: bool, reader: &mut Reader) -> O
         match item.level(reader, factor) {
             Some(level) if seen.insert(level.key()) || may_repeat => levels.push(level),
             Some(level) => {
-                item.report(reader, format!("level {level} stands twice"), None);
+                item.report(reader, format!("level {level} appears twice"), None);
                 complete = false;
             }
             None => complete = false,
@@ -136,7 +137,7 @@ fn together<'a>(at: &At<'a>, family: Family, reader: &mut Reader) -> Option<Vec<
             match found {
                 Some(factor) if seen.insert(factor) => factors.push(factor),
                 Some(factor) => {
-                    item.report(reader, format!("`{factor}` advances with others already"), None);
+                    item.report(reader, format!("`{factor}` already advances with other factors"), None);
                     complete = false;
                 }
                 None => complete = false,
@@ -170,15 +171,16 @@ fn zipped(read: Levels, together: &[(Vec<Factor>, At<'_>)], reader: &mut Reader)
         if columns.iter().any(|(_, levels)| levels.len() != length) {
             let lengths: Vec<String> =
                 columns.iter().map(|(factor, levels)| format!("`{factor}` has {}", levels.len())).collect();
-            let message = format!("expected as many levels of each, found that {}", lengths.join(" and "));
-            at.report(reader, message, Some("the first levels belong together, then the second ones".into()));
+            let message =
+                format!("factors that advance together need equally many levels, but {}", lengths.join(" and "));
+            at.report(reader, message, Some("each step takes one level from every list".into()));
             complete = false;
             continue;
         }
         let step = |place: usize| columns.iter().map(|(_, levels)| levels[place]).collect::<Vec<_>>();
         let dimension = Dimension::zipped(factors.clone(), (0..length).map(step).collect());
         if dimension.steps().len() < length {
-            at.report(reader, format!("a step of `{}` stands twice", dimension.name()), None);
+            at.report(reader, format!("a step of `{}` appears twice", dimension.name()), None);
             complete = false;
         }
         dimensions.push(dimension);
@@ -204,10 +206,10 @@ fn entries(at: &At<'_>, family: Family, reader: &mut Reader) -> Option<Vec<Entry
             continue;
         };
         if entry.name.is_some() && entries.iter().any(|other| other.name == entry.name) {
-            item.report(reader, "an earlier point has this name", None);
+            item.report(reader, "an earlier point has the same name", None);
             complete = false;
         } else if entries.iter().any(|other| other.levels == entry.levels) {
-            item.report(reader, "an earlier point has these levels", None);
+            item.report(reader, "an earlier point has the same levels", None);
             complete = false;
         }
         entries.push(entry);

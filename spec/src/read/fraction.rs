@@ -11,14 +11,14 @@ const MAX_LENGTH: usize = 500;
 /// The part of `design` that is asked for.
 pub(super) fn fractional(at: &At<'_>, design: Design, reader: &mut Reader) -> Option<Design> {
     if design.kind() != Kind::Factorial {
-        at.report(reader, format!("only a `factorial` can be a fraction, found `{}`", design.name()), None);
+        at.report(reader, format!("`fraction` applies to a `factorial` only, found `{}`", design.name()), None);
         return None;
     }
     let dimensions = design.dimensions();
     let mut complete = true;
     for dimension in dimensions.iter().filter(|dimension| dimension.steps().len() != 2) {
         let (name, levels) = (dimension.name(), dimension.steps().len());
-        at.report(reader, format!("a fraction is of factors with two levels, found {levels} of `{name}`"), None);
+        at.report(reader, format!("a fraction needs factors with two levels, but `{name}` has {levels}"), None);
         complete = false;
     }
     if dimensions.len() > MOST_FACTORS {
@@ -35,11 +35,11 @@ pub(super) fn fractional(at: &At<'_>, design: Design, reader: &mut Reader) -> Op
         }
         (None, Some(at)) => of_generators(at, dimensions, reader),
         (Some(_), Some(at)) => {
-            at.report(reader, "a fraction has a `resolution` or `generators`, found both", None);
+            at.report(reader, "expected either `resolution` or `generators`, found both", None);
             None
         }
         (None, None) => {
-            section.at.report(reader, "expected a `resolution` or `generators`, found none", None);
+            section.at.report(reader, "expected either `resolution` or `generators`, found neither", None);
             None
         }
     };
@@ -52,7 +52,7 @@ fn of_resolution(at: &At<'_>, factors: usize, asked: u32, reader: &mut Reader) -
     let fraction = Fraction::of_resolution(factors, asked);
     if fraction.is_none() {
         let message = format!("no fraction of {factors} factors has resolution {asked}");
-        at.report(reader, message, Some("leave out `fraction`: the whole design has no aliases".into()));
+        at.report(reader, message, Some("remove `fraction` to train the whole design, which has no aliases".into()));
     }
     fraction
 }
@@ -66,7 +66,7 @@ fn of_generators(at: &At<'_>, dimensions: &[Dimension], reader: &mut Reader) -> 
         complete &= generator.is_some();
         let Some(generator) = generator else { continue };
         if generators.iter().any(|other| other.factor == generator.factor) {
-            item.report(reader, "an earlier generator gives this factor its levels", None);
+            item.report(reader, "an earlier generator already sets the levels of this factor", None);
             complete = false;
         }
         generators.push(generator);
@@ -75,8 +75,8 @@ fn of_generators(at: &At<'_>, dimensions: &[Dimension], reader: &mut Reader) -> 
         let generated = |other: &&Generator| generator.word >> other.factor & 1 == 1;
         if let Some(other) = generators.iter().find(generated) {
             let name = dimensions.get(other.factor).map(Dimension::name).unwrap_or_default();
-            let hint = Some(format!("write out what `{name}` is the product of"));
-            item.report(reader, format!("`{name}` is generated itself, so it cannot stand in a product"), hint);
+            let hint = Some(format!("replace `{name}` by the factors of its own generator"));
+            item.report(reader, format!("`{name}` is itself generated, so a product cannot contain it"), hint);
             return None;
         }
     }
@@ -87,8 +87,9 @@ fn of_generators(at: &At<'_>, dimensions: &[Dimension], reader: &mut Reader) -> 
             .filter(|place| same >> place & 1 == 1)
             .filter_map(|place| dimensions.get(place).map(|dimension| format!("`{}`", dimension.name())))
             .collect();
-        let message = format!("{} would always change together, so that their effects are one", names.join(" and "));
-        at.report(reader, message, Some("give the product more factors".into()));
+        let message =
+            format!("{} would always change together, so their effects could not be told apart", names.join(" and "));
+        at.report(reader, message, Some("add factors to the product".into()));
         return None;
     }
     complete.then_some(fraction)
@@ -114,7 +115,7 @@ fn generator(at: &At<'_>, dimensions: &[Dimension], reader: &mut Reader) -> Opti
             continue;
         };
         if word >> place & 1 == 1 || Some(place) == factor {
-            at.report(reader, format!("{} stands twice in {}", quoted(name.trim()), at.node.describe()), None);
+            at.report(reader, format!("{} appears twice in {}", quoted(name.trim()), at.node.describe()), None);
             complete = false;
         }
         word |= 1 << place;

@@ -60,13 +60,17 @@ fn adaptive(at: &At<'_>, reader: &mut Reader) -> Option<Seeds> {
     section.finish(reader, "key");
     let (start, step, at_most, bound) = (start?, step?, at_most?, bound?);
     if at_most <= start {
-        bound.report(reader, format!("expected more than the {start} seeds of the start, found {at_most}"), None);
+        bound.report(
+            reader,
+            format!("expected more than {start}, the number of seeds at the start, found {at_most}"),
+            None,
+        );
         return None;
     }
     let added = Adaptive::new(step as usize, (u64::from(start)..u64::from(at_most)).collect());
     if added.looks() > MAX_LOOKS {
         let message = format!("expected at most {MAX_LOOKS} steps from {start} to {at_most}, found {}", added.looks());
-        bound.report(reader, message, Some("take larger steps".to_owned()));
+        bound.report(reader, message, Some("use a larger `step`".to_owned()));
         return None;
     }
     Some(Seeds { first: (0..u64::from(start)).collect(), adaptive: Some(added) })
@@ -93,16 +97,16 @@ fn disjoint(at: &At<'_>, noise: &[u64], seeds: Option<&Seeds>, reader: &mut Read
     let added = seeds.adaptive.iter().flat_map(|adaptive| adaptive.seeds());
     let taken: BTreeSet<u64> = seeds.first.iter().chain(added).copied().collect();
     let Some(both) = noise.iter().find(|seed| taken.contains(seed)) else { return true };
-    let hint = Some("the baseline under its usual seeds says nothing new".to_owned());
-    at.report(reader, format!("expected other seeds than `seeds`, found {both} in both"), hint);
+    let hint = Some("runs of the baseline under the same seeds add no information".to_owned());
+    at.report(reader, format!("expected seeds that `seeds` does not contain, found {both} in both"), hint);
     false
 }
 
 /// `[0, 1]` on a stage that results decide about.
 pub(super) fn choose_on(at: &At<'_>, keep: Option<&Keep>, reader: &mut Reader) -> Option<Vec<u64>> {
     if keep.is_some_and(|keep| !keep.is_decided()) {
-        let hint = Some("it goes with `keep: best` or `keep: best_if_significant`".to_owned());
-        at.report(reader, "nothing is chosen by this stage's results", hint);
+        let hint = Some("`choose_on` needs `keep: best` or `keep: best_if_significant`".to_owned());
+        at.report(reader, "this stage chooses nothing by its results", hint);
         return None;
     }
     listed(at, reader)
@@ -115,10 +119,10 @@ pub(super) fn check_choice(at: &At<'_>, stage: &Stage, seeds: &Seeds, reader: &m
     }
     let known: BTreeSet<u64> = seeds.first.iter().copied().collect();
     if let Some(unknown) = stage.choose_on.iter().find(|seed| !known.contains(seed)) {
-        at.report(reader, format!("expected seeds out of `seeds`, found {unknown}"), None);
+        at.report(reader, format!("expected seeds that `seeds` contains, found {unknown}"), None);
     } else if stage.choose_on.len() == known.len() && seeds.adaptive.is_none() {
-        let hint = Some("leave `choose_on` out, or leave some seeds to test the choice".to_owned());
-        at.report(reader, "every seed chooses, so none is left to test the choice", hint);
+        let hint = Some("remove `choose_on`, or leave out some seeds to test the choice".to_owned());
+        at.report(reader, "`choose_on` contains every seed, so none is left to test the choice", hint);
     }
 }
 
@@ -132,7 +136,7 @@ fn listed(at: &At<'_>, reader: &mut Reader) -> Option<Vec<u64>> {
         match item.whole(reader, SEEDS) {
             Some(seed) if seen.insert(seed) => seeds.push(seed),
             Some(seed) => {
-                item.report(reader, format!("seed {seed} stands twice"), None);
+                item.report(reader, format!("seed {seed} appears twice"), None);
                 complete = false;
             }
             None => complete = false,

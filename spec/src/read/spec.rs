@@ -37,7 +37,7 @@ fn whole(at: &At<'_>, reader: &mut Reader) -> Option<Spec> {
     if let Some(at) = section.required(reader, "version")
         && !matches!(at.node.value, Value::Whole(version) if version == i128::from(VERSION))
     {
-        at.expected(reader, format_args!("{VERSION}, the version that is read here"));
+        at.expected(reader, format_args!("{VERSION}, the only version of the format"));
     }
     let name = section.required(reader, "name").and_then(|at| at.name(reader));
     let dataset = section.required(reader, "dataset").and_then(|at| dataset::dataset(&at, reader));
@@ -72,7 +72,7 @@ fn whole(at: &At<'_>, reader: &mut Reader) -> Option<Spec> {
         budget::agree(at, reader, budget.as_ref(), price.as_ref());
     }
     if matches!((&stages, &extra), (Some(stages), Some(extra)) if stages.is_empty() && extra.is_empty()) {
-        section.at.report(reader, "nothing to train", Some("give `stages`, `extra` or both".into()));
+        section.at.report(reader, "nothing to train", Some("add `stages`, `extra` or both".into()));
     }
     section.finish(reader, "key");
     let (name, dataset, protocol, seeds, baseline) = (name?, dataset?, protocol?, seeds?, baseline?);
@@ -111,9 +111,9 @@ fn stages(at: &At<'_>, family: Family, reader: &mut Reader) -> Option<Vec<Stage>
     for circle in &circles {
         let name = |index: &usize| stages.get(*index).map(|stage| format!("`{}`", stage.name)).unwrap_or_default();
         let names: Vec<String> = circle.iter().chain(circle.first()).map(name).collect();
-        let message = format!("stages start from each other in a circle, so none can begin: {}", names.join(" from "));
+        let message = format!("stages start from each other in a circle, so none can start: {}", names.join(" from "));
         let at = circle.first().and_then(|first| items.get(*first)).unwrap_or(at);
-        at.report(reader, message, Some("let one of them say `from: baseline`".into()));
+        at.report(reader, message, Some("give one of them `from: baseline`".into()));
     }
     circles.is_empty().then_some(stages)
 }
@@ -125,7 +125,7 @@ fn extras(at: &At<'_>, reader: &mut Reader) -> Option<Vec<Extra>> {
         let extra = extra(&item, reader);
         let taken = extras.iter().flatten().any(|other| Some(&other.name) == extra.as_ref().map(|extra| &extra.name));
         if taken {
-            item.report(reader, "an earlier extra has this name", None);
+            item.report(reader, "an earlier extra configuration has the same name", None);
         }
         extras.push(extra);
     }

@@ -67,7 +67,7 @@ pub(super) fn stage(at: &At<'_>, around: &Around<'_>, reader: &mut Reader) -> Op
             if set.iter().any(|(factor, _)| *factor == axis.factor)
                 && let Some(at) = section.get("set")
             {
-                at.report(reader, format!("`{}` is varied by this stage, so it cannot be set", axis.factor), None);
+                at.report(reader, format!("this stage varies `{}`, so `set` cannot contain it", axis.factor), None);
             }
         }
     }
@@ -90,9 +90,9 @@ pub(super) fn stage_names(stages: &[At<'_>], reader: &mut Reader) -> Vec<Option<
         if let Some(at) = at.section(reader, "a stage").and_then(|mut section| section.required(reader, "name")) {
             name = at.name(reader);
             if name.as_deref() == Some(BASELINE) {
-                at.report(reader, format!("no stage can be named `{BASELINE}`"), None);
+                at.report(reader, format!("a stage cannot be named `{BASELINE}`"), None);
             } else if name.is_some() && names.contains(&name) {
-                at.report(reader, "an earlier stage has this name", None);
+                at.report(reader, "an earlier stage has the same name", None);
             }
         }
         names.push(name);
@@ -136,7 +136,7 @@ pub(super) fn factor(
         let names: Vec<&str> = family.factors().iter().map(|factor| factor.name()).collect();
         let hint = did_you_mean(key, &names).or_else(|| Some(known(&names)));
         let message = match Factor::named(key) {
-            Some(_) => format!("unknown factor: family `{}` has none of this name", family.name()),
+            Some(_) => format!("unknown factor: family `{}` has no factor of this name", family.name()),
             None => "unknown factor".to_owned(),
         };
         reader.report(mark, path, message, hint);
@@ -186,7 +186,7 @@ fn keep(at: &At<'_>, family: Family, design: Option<&Design>, reader: &mut Reade
             }
             Some(axis) if axis.place(*level).is_none() => {
                 let tried: Vec<String> = axis.levels().iter().map(Level::to_string).collect();
-                at.expected(reader, format_args!("one of the levels that were varied ({})", tried.join(", ")));
+                at.expected(reader, format_args!("one of the levels that the stage varies ({})", tried.join(", ")));
                 complete = false;
             }
             Some(_) => {}
@@ -209,7 +209,7 @@ fn kept_together(at: &At<'_>, dimension: &Dimension, kept: &[(Factor, Level)], r
     if levels.len() < dimension.factors().len() {
         at.report(reader, format!("expected a level for each of `{names}`, which advance together"), None);
     } else {
-        let message = format!("expected levels that `{names}` have in one step, found levels of different ones");
+        let message = format!("expected levels of one step of `{names}`, found levels of different steps");
         at.report(reader, message, None);
     }
     false

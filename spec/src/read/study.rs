@@ -42,7 +42,7 @@ fn check_places(root: &At<'_>, spec: &Spec, limits: &Limits, reader: &mut Reader
         }
         let most = limits.trials.saturating_mul(PLACES_PER_TRIAL);
         if !conditions.is_empty() && places > most {
-            let message = format!("expected at most {most} combinations for conditions to choose from, found {places}");
+            let message = format!("expected at most {most} combinations before the conditions apply, found {places}");
             at.report(reader, message, Some("raise the limit with --trial-limit".into()));
             return false;
         }
@@ -52,10 +52,11 @@ fn check_places(root: &At<'_>, spec: &Spec, limits: &Limits, reader: &mut Reader
         let looked = counted.and_then(|()| stage.design.unbuildable(&spec.baseline, input, &mut look).map(|_| ()));
         if let Err(TooMany { combinations }) = looked {
             let message = format!(
-                "the conditions of all stages ask about more than {} combinations of levels, this one about {combinations}",
+                "the conditions of all stages test more than {} combinations of levels, and this one tests \
+                 {combinations}",
                 crate::design::MOST_COMBINATIONS
             );
-            at.report(reader, message, Some("let them look at fewer factors or fewer levels".into()));
+            at.report(reader, message, Some("use fewer factors or fewer levels in the conditions".into()));
             return false;
         }
     }
@@ -67,8 +68,8 @@ pub(super) fn check_split(root: &At<'_>, dataset: &Dataset, protocol: &Protocol,
     let drawn = protocol.holdout.is_some() || matches!(dataset.source, Source::ImageFolder { test_split: Some(_), .. });
     if !protocol.split.is_fixed() && !drawn {
         let at = below(root, &["protocol", "split"]).unwrap_or_else(|| root.clone());
-        let hint = Some("give `protocol.holdout`, or `test_split` of an image folder".to_owned());
-        at.report(reader, "nothing is held out, so there is nothing to draw for each seed", hint);
+        let hint = Some("set `protocol.holdout`, or `test_split` for an image folder".to_owned());
+        at.report(reader, "no images are held out, so there is no split to draw for each seed", hint);
     }
 }
 
@@ -124,7 +125,7 @@ fn check_stage(
 ) {
     let design = &stage.design;
     if released.counted(index, &mut Look::default()) == Ok(Some(0)) {
-        stage_at(root, index, "where").report(reader, "no point of this stage satisfies it", None);
+        stage_at(root, index, "where").report(reader, "no point of this stage meets the condition", None);
         return;
     }
     if matches!(design.kind(), Kind::LeaveOneOut | Kind::AddOneIn) {
@@ -133,8 +134,8 @@ fn check_stage(
             let mut point = start.clone();
             if dimension.put(0, &mut point) && point == *start {
                 let message =
-                    format!("the start has this level of `{}` already, so nothing is {what}", dimension.name());
-                let hint = Some("`set` gives the start other levels than it comes with".to_owned());
+                    format!("the start already has this level of `{}`, so nothing is {what}", dimension.name());
+                let hint = Some("use `set` to change the levels of the start".to_owned());
                 let at = stage_at(root, index, design.name());
                 let factor = dimension.factors().first().map_or("", |factor| factor.name());
                 below(&at, &[factor]).unwrap_or(at).report(reader, message, hint);
@@ -145,7 +146,7 @@ fn check_stage(
         let mut kept = start.clone();
         let set = levels.iter().all(|&(factor, level)| kept.set(factor, level).is_ok());
         if set && !design.allows(&kept) {
-            let message = "the stage's own `where` excludes what it keeps";
+            let message = "`where` of this stage excludes the levels that it keeps";
             stage_at(root, index, "keep").report(reader, message, None);
         }
     }

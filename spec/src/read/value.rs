@@ -142,13 +142,13 @@ impl At<'_> {
     pub(super) fn name(&self, reader: &mut Reader) -> Option<String> {
         let text = self.text(reader, "a name")?;
         let problem = if text.is_empty() {
-            Some("expected a name, found an empty text".to_owned())
+            Some("expected a name, found an empty string".to_owned())
         } else if text.chars().count() > MAX_NAME {
             Some(format!("expected a name of at most {MAX_NAME} characters, found {}", text.chars().count()))
         } else if text.chars().any(is_unprintable) {
             Some(format!("expected a name without control characters, found {}", quoted(text)))
         } else if text.trim() != text {
-            Some(format!("expected a name without blanks around it, found {}", quoted(text)))
+            Some(format!("expected a name without spaces around it, found {}", quoted(text)))
         } else {
             None
         };
@@ -166,7 +166,7 @@ impl At<'_> {
         let text = self.text(reader, "a path")?;
         let drive = text.as_bytes().get(1) == Some(&b':');
         let problem = if text.is_empty() {
-            Some("expected a path, found an empty text".to_owned())
+            Some("expected a path, found an empty string".to_owned())
         } else if text.chars().count() > MAX_PATH {
             Some(format!("expected a path of at most {MAX_PATH} characters, found {}", text.chars().count()))
         } else if text.chars().any(is_unprintable) {

@@ -29,7 +29,7 @@ pub(crate) fn apply(root: &mut Node, overrides: &[(String, String)], problems: &
 
 fn value(text: &str) -> Result<Node, String> {
     if text.trim().is_empty() {
-        return Err("expected a value behind `=`, found nothing".into());
+        return Err("expected a value after `=`, found nothing".into());
     }
     let (mut node, problems) = parse(text.as_bytes()).map_err(|problem| problem.to_string())?;
     match problems.first() {
@@ -94,8 +94,8 @@ fn put(root: &mut Node, steps: &[Step<'_>], value: Node) -> Result<(), String> {
                 let length = items.len();
                 items.get_mut(*index).ok_or_else(|| format!("`[{index}]`: the list has {length}"))?
             }
-            (Step::Key(key), _) => return Err(format!("`{key}`: what stands before it is no mapping")),
-            (Step::Index(index), _) => return Err(format!("`[{index}]`: what stands before it is no list")),
+            (Step::Key(key), _) => return Err(format!("`{key}`: the value before it is not a mapping")),
+            (Step::Index(index), _) => return Err(format!("`[{index}]`: the value before it is not a list")),
         };
     }
     *place = value;

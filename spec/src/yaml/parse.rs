@@ -36,9 +36,8 @@ pub fn parse(text: &[u8]) -> Result<(Node, Vec<Problem>), Problem> {
     }
     let mut builder = Builder { lines: text.lines().collect(), ..Builder::default() };
     for event in Parser::new_from_str(text) {
-        let (event, span) = event.map_err(|error| {
-            mark(error.marker()).problem("", format!("expected YAML, found what is none: {}", error.info()), None)
-        })?;
+        let (event, span) = event
+            .map_err(|error| mark(error.marker()).problem("", format!("expected YAML: {}", error.info()), None))?;
         builder.take(event, &span)?;
     }
     match builder.root {
@@ -125,7 +124,7 @@ impl Builder<'_> {
         if self.nodes <= MAX_NODES {
             return Ok(());
         }
-        let message = format!("expected at most {MAX_NODES} values, aliases written out; found more");
+        let message = format!("expected at most {MAX_NODES} values, counting aliases written out; found more");
         Err(mark.problem("", message, None))
     }
 
@@ -133,13 +132,13 @@ impl Builder<'_> {
         if self.open.len() + below <= MAX_DEPTH {
             return Ok(());
         }
-        let message = format!("expected lists and mappings at most {MAX_DEPTH} deep in each other, found deeper ones");
+        let message = format!("expected lists and mappings nested at most {MAX_DEPTH} deep, found more");
         Err(mark.problem("", message, None))
     }
 
     fn enter(&mut self, mark: Mark, anchor: usize, content: Content) -> Result<(), Problem> {
         if matches!(self.open.last(), Some(Open { content: Content::Mapping { key: None, skip: false, .. }, .. })) {
-            return Err(mark.problem("", "expected a text as key, found a list or mapping", None));
+            return Err(mark.problem("", "expected a string as key, found a list or mapping", None));
         }
         self.count(1, mark)?;
         self.check_depth(1, mark)?;
@@ -149,7 +148,7 @@ impl Builder<'_> {
 
     fn leave(&mut self, mark: Mark) -> Result<(), Problem> {
         let Some(open) = self.open.pop() else {
-            return Err(mark.problem("", "found the end of a list or mapping that never began", None));
+            return Err(mark.problem("", "found the end of a list or mapping that was never opened", None));
         };
         let value = match open.content {
             Content::List(items) => Value::List(items),
@@ -161,7 +160,7 @@ impl Builder<'_> {
     fn repeat(&mut self, anchor: usize, mark: Mark) -> Result<(), Problem> {
         // An anchor is known once its value is complete: one that holds itself is not.
         let Some(anchored) = self.anchors.get(&anchor) else {
-            return Err(mark.problem("", "found an alias to a value that holds the alias itself", None));
+            return Err(mark.problem("", "found an alias inside the value that it refers to", None));
         };
         let (nodes, depth) = (anchored.nodes, anchored.depth);
         self.check_depth(depth, mark)?;
@@ -192,15 +191,15 @@ impl Builder<'_> {
             Content::List(items) => items.push(node),
             Content::Mapping { entries, key: key @ None, skip } if !*skip => {
                 if matches!(node.value, Value::List(_) | Value::Mapping(_)) {
-                    return Err(node.mark.problem("", "expected a text as key, found a list or mapping", None));
+                    return Err(node.mark.problem("", "expected a string as key, found a list or mapping", None));
                 }
                 if entries.len() >= MAX_KEYS {
                     let message = format!("expected at most {MAX_KEYS} keys in one mapping, found more");
                     return Err(node.mark.problem("", message, None));
                 }
                 if entries.iter().any(|entry| entry.key == text) {
-                    let message = format!("key {} stands twice in one mapping", quoted(text));
-                    self.problems.push(node.mark.problem("", message, Some("remove one of them".into())));
+                    let message = format!("key {} appears twice in one mapping", quoted(text));
+                    self.problems.push(node.mark.problem("", message, Some("remove one".into())));
                     *skip = true;
                 } else {
                     *key = Some((text.to_owned(), node.mark));
@@ -241,6 +240,6 @@ fn value_of(text: &str, style: ScalarStyle, tag: Option<&Tag>, mark: Mark) -> Re
 fn refuse_tag(tag: Option<&Tag>, mark: Mark) -> Result<(), Problem> {
     match tag {
         None => Ok(()),
-        Some(_) => Err(mark.problem("", "found a tag; specs have none", Some("remove it".into()))),
+        Some(_) => Err(mark.problem("", "found a tag, which a spec cannot have", Some("remove it".into()))),
     }
 }

@@ -258,8 +258,8 @@ test("pause, priority and cancel do what they say; cancel asks first, and all wo
     await page.getByRole("button", { name: "Set" }).click();
     assert.match(await page.locator(".title .facts").innerText(), /priority 5/);
     await page.getByRole("link", { name: "Cancel…" }).click();
-    assert.match(await page.locator("main").innerText(), /cannot be taken up again/);
-    await page.getByRole("link", { name: "Let it run" }).click();
+    assert.match(await page.locator("main").innerText(), /cannot be resumed/);
+    await page.getByRole("link", { name: "Keep it running" }).click();
     assert.match(await page.locator(".title .chip").innerText(), /running/);
     await page.getByRole("link", { name: "Cancel…" }).click();
     await page.getByRole("button", { name: "Cancel the sweep" }).click();
@@ -292,7 +292,7 @@ test("a worker is suspended, put back, and drained when that was asked twice", a
     await page.getByRole("button", { name: "Put back into service w1" }).click();
     await is("connected");
     await page.getByRole("link", { name: "Drain… w1" }).click();
-    await page.getByRole("link", { name: "Let it work" }).click();
+    await page.getByRole("link", { name: "Keep it working" }).click();
     await is("connected");
     await page.getByRole("link", { name: "Drain… w1" }).click();
     await page.getByRole("button", { name: "Drain the worker" }).click();

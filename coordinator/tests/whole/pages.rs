@@ -138,7 +138,7 @@ async fn the_leaderboard_is_ordered_narrowed_and_chosen_by_its_address() {
     assert!(!rows(&narrowed).is_empty() && rows(&narrowed).len() < 8);
     assert!(narrowed.contains("filters = 16"));
     assert_eq!(rows(&whole(&env, "/sweeps/1?q=WIDE").await).len(), 1);
-    assert!(whole(&env, "/sweeps/1?q=nothing-is-called-so").await.contains("No configuration is like that"));
+    assert!(whole(&env, "/sweeps/1?q=nothing-is-called-so").await.contains("No configuration matches"));
     let chosen = whole(&env, "/sweeps/1?chosen=1,2").await;
     assert_eq!(chosen.matches(" checked>").count(), 2);
     assert!(chosen.contains("/sweeps/1/curves?chosen=1%2C2"), "what is chosen goes along");
@@ -190,7 +190,7 @@ async fn forms_change_a_sweep_and_lead_back_to_it() {
     }
     assert_eq!(env.status(1).await.priority, 7);
     let asks = whole(&env, "/sweeps/1/cancel").await;
-    assert!(asks.contains("Let it run") && asks.contains("method=\"post\" action=\"/sweeps/1/cancel\""));
+    assert!(asks.contains("Keep it running") && asks.contains("method=\"post\" action=\"/sweeps/1/cancel\""));
     assert_eq!(env.status(1).await.state(), v1::SweepState::Running, "asking changes nothing");
     assert_eq!(form(&env, "/sweeps/1/cancel", "", "").await.status, 303);
     assert_eq!(env.status(1).await.state(), v1::SweepState::Cancelled);
@@ -219,7 +219,9 @@ async fn a_worker_is_suspended_drained_and_put_back_by_forms() {
     let text = whole(&env, "/workers").await;
     assert!(text.contains("href=\"/workers/gpu%20box%2F1/drain\""), "{text}");
     let asks = whole(&env, "/workers/gpu%20box%2F1/drain").await;
-    assert!(asks.contains("Let it work") && asks.contains("method=\"post\" action=\"/workers/gpu%20box%2F1/drain\""));
+    assert!(
+        asks.contains("Keep it working") && asks.contains("method=\"post\" action=\"/workers/gpu%20box%2F1/drain\"")
+    );
     assert!(whole(&env, "/workers").await.contains("connected"), "asking changes nothing");
     assert_eq!(form(&env, "/workers/gpu%20box%2F1/suspend", "", "").await.status, 303);
     assert!(whole(&env, "/workers").await.contains("suspended"));
@@ -237,7 +239,7 @@ async fn a_page_says_why_there_is_nothing_to_see() {
     let env = Env::new().await;
     let home = whole(&env, "/").await;
     assert!(home.contains("No sweep has been submitted yet") && home.contains("sweeps/quickstart.yaml"));
-    assert!(whole(&env, "/workers").await.contains("No worker has ever connected"));
+    assert!(whole(&env, "/workers").await.contains("No worker has connected yet"));
     for path in ["/sweeps/9", "/sweeps/nothing/charts", "/trials/abcdef", "/no/such/page"] {
         let missing = page(&env, path).await;
         assert_eq!(missing.status, 404, "{path}");

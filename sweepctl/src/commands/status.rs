@@ -130,7 +130,7 @@ pub(crate) fn counts(counts: &Counts) -> String {
         (counts.failed, "failed"),
         (counts.diverged, "diverged"),
         (counts.cancelled, "cancelled"),
-        (counts.reused, "known before"),
+        (counts.reused, "reused"),
     ];
     let noted: Vec<String> = noted
         .into_iter()
@@ -207,9 +207,6 @@ mod tests {
         let plain = Counts { queued: 3, running: 1, succeeded: 2, ..Counts::default() };
         assert_eq!(counts(&plain), "2 of 6 ended, 1 running");
         let all = Counts { failed: 1, diverged: 2, reused: 1, to_come_at_most: 8, ..plain };
-        assert_eq!(
-            counts(&all),
-            "3 of 7 ended (1 failed, 2 diverged, 1 known before), 1 running, at most 8 trials to come"
-        );
+        assert_eq!(counts(&all), "3 of 7 ended (1 failed, 2 diverged, 1 reused), 1 running, at most 8 trials to come");
     }
 }

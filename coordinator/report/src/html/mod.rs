@@ -105,7 +105,7 @@ fn all(view: &View<'_>) -> Result<Vec<Section>, Error> {
         sections::curves(view)?.map(|body| Section::new("curves", "Learning curves", body)),
         matrix::section(view).map(|body| Section::new("confusion", "Confusion matrices", body)),
         shown.pairs(view).map(|body| Section::new("pairs", "Most confused pairs", body)),
-        shown.hardest(view).map(|body| Section::new("images", "Images that most configurations get wrong", body)),
+        shown.hardest(view).map(|body| Section::new("images", "Images that most configurations misclassify", body)),
         Some(Section::new("excluded", "What was excluded, and why", sections::excluded(view))),
         Some(Section::new("protocol", "Protocol", sections::protocol(view))),
         Some(Section::new("notes", "Notes", sections::notes(view))),

@@ -37,7 +37,7 @@
 
     const lose = why => {
         const since = new Date().toISOString().slice(11, 19);
-        if (lost.hidden) lost.textContent = `${why} This is how it was at ${since} UTC; the page tries again by itself.`;
+        if (lost.hidden) lost.textContent = `${why} This page shows the state at ${since} UTC and retries on its own.`;
         lost.hidden = false;
         mark.hidden = true;
     };
@@ -69,11 +69,11 @@
             const answer = await fetch(location.href, { headers: { accept: "text/html" }, cache: "no-store" });
             if (answer.redirected && new URL(answer.url).pathname === "/login") return location.reload();
             const text = await answer.text();
-            if (answer.status >= 500 && !document.querySelector(".refusal")) { lose("The coordinator cannot answer now."); later(AGAIN); return; }
+            if (answer.status >= 500 && !document.querySelector(".refusal")) { lose("The coordinator is unavailable."); later(AGAIN); return; }
             bring(text);
             found();
         } catch {
-            lose("The coordinator does not answer.");
+            lose("The coordinator does not respond.");
             later(AGAIN);
         } finally {
             busy = false;

@@ -38,7 +38,7 @@ pub(super) async fn confirm_cancel(
     asked: Asked,
 ) -> Result<Response, Refusal> {
     if !asked.may_change {
-        return Err(Refusal::Forbidden("your token can read and not change"));
+        return Err(Refusal::Forbidden("your token can only read"));
     }
     let engine = pages.people()?.engine;
     let id = engine.find(&sweep).await?;
@@ -48,14 +48,14 @@ pub(super) async fn confirm_cancel(
         div.refusal {
             h1 { "Cancel " (status.name) "?" }
             @if ended {
-                p.lead { "This sweep has ended already." }
-                p { a href={ "/sweeps/" (id) } { "Back to it" } }
+                p.lead { "This sweep has already ended." }
+                p { a href={ "/sweeps/" (id) } { "Back to the sweep" } }
             } @else {
                 p.lead { (counted(&status.counts)) "." }
-                p { "What runs is stopped, what waits is never started. Results that are known stay, and count again when the same is submitted anew. A cancelled sweep cannot be taken up again." }
+                p { "The coordinator stops running trials and never starts waiting ones. Known results are kept, and a later sweep reuses them. A cancelled sweep cannot be resumed." }
                 div.actions {
                     form method="post" action={ "/sweeps/" (id) "/cancel" } { button.grave type="submit" { "Cancel the sweep" } }
-                    a.button href={ "/sweeps/" (id) } { "Let it run" }
+                    a.button href={ "/sweeps/" (id) } { "Keep it running" }
                 }
             }
         }
@@ -83,14 +83,14 @@ pub(super) async fn confirm_delete(
     let body = html! {
         div.refusal {
             h1 { "Delete " (record.name) "?" }
-            p.lead { (plural(would.trials, "trial")) " and " (plural(would.artifacts, "artifact")) " go, with all that is known of them." }
+            p.lead { (plural(would.trials, "trial")) " and " (plural(would.artifacts, "artifact")) " will be deleted, with all their results." }
             @if would.kept > 0 {
-                p { (plural(would.kept, "trial")) " stay, because other sweeps refer to them." }
+                p { (plural(would.kept, "trial")) " will be kept, because other sweeps refer to them." }
             }
-            p { "This cannot be taken back. What is submitted again afterwards is trained again." }
+            p { "This cannot be undone. The same trials, if submitted again, are trained again." }
             div.actions {
                 form method="post" action={ "/sweeps/" (record.id) "/delete" } { button.grave type="submit" { "Delete the sweep" } }
-                a.button href={ "/sweeps/" (record.id) } { "Keep it" }
+                a.button href={ "/sweeps/" (record.id) } { "Keep the sweep" }
             }
         }
     };
@@ -185,10 +185,10 @@ pub(super) async fn confirm_drain(
         div.refusal {
             h1 { "Drain " (worker) "?" }
             p.lead { (busy) " of its " (known.slots.len()) " slots are busy." }
-            p { "It finishes what it trains, takes nothing new, and leaves: then somebody has to start it again. To keep it and give it nothing for a while, suspend it." }
+            p { "The worker finishes its running trials, takes no new ones, and exits. It must then be started again by hand. To keep the worker connected without new trials, suspend it instead." }
             div.actions {
                 form method="post" action={ "/workers/" (part(&worker)) "/drain" } { button.grave type="submit" { "Drain the worker" } }
-                a.button href="/workers" { "Let it work" }
+                a.button href="/workers" { "Keep it working" }
             }
         }
     };
@@ -200,7 +200,7 @@ pub(super) async fn suspend(
     Path(worker): Path<String>,
     asked: Asked,
 ) -> Result<Response, Refusal> {
-    let why = "suspended on its page: put it back when it may work again".to_owned();
+    let why = "suspended on the workers page; put it back into service there when it may take trials again".to_owned();
     serve(&pages, (&worker, Service::Suspended { reason: why, until: Until::Return }), &asked).await
 }
 

@@ -57,7 +57,7 @@ pub(super) async fn page(State(pages): State<Pages>, asked: Asked) -> Result<Res
         @if all == 0 { (nothing_yet()) } @else {
             (filter(&asked.query))
             @if found == 0 {
-                (empty("No sweep is like that.", &html! { p { a href="/" { "Show all " (count(all as u64)) } } }))
+                (empty("No sweep matches.", &html! { p { a href="/" { "Show all " (count(all as u64)) } } }))
             } @else {
                 (table(&lines, &asked.query, (key, high)))
                 div.under {
@@ -145,9 +145,9 @@ fn nothing_yet() -> Markup {
     empty(
         "No sweep has been submitted yet.",
         &html! {
-            p { "A sweep is one YAML file: a data set, a training protocol, a baseline network, and what to vary. Start a worker and submit the first one that ships:" }
+            p { "A sweep is one YAML file: a data set, a training protocol, a baseline network, and what to vary. Start a worker and submit the quickstart sweep:" }
             pre tabindex="0" { code { "sweepctl worker\nsweepctl submit sweeps/quickstart.yaml" } }
-            p { "It shows here as soon as it is submitted, and again with every trial that ends." }
+            p { "It appears here as soon as it is submitted. The page updates as trials end." }
         },
     )
 }
@@ -175,7 +175,7 @@ fn table(lines: &[Line], query: &Query, now: (&str, bool)) -> Markup {
     html! {
         div.scroll role="group" aria-label="Sweeps" tabindex="0" {
             table.sweeps #sweeps {
-                caption.unseen { "All sweeps and where they stand" }
+                caption.unseen { "Sweeps and their progress" }
                 thead { tr {
                     (head("name", "Sweep", "name", false))
                     (head("state", "State", "text", false))
@@ -211,7 +211,7 @@ fn row(line: &Line) -> Markup {
                     td.text { (best(sweep)) }
                 },
                 None => {
-                    td class="text progress" { span.quiet { "being counted" } }
+                    td class="text progress" { span.quiet { "counting" } }
                     td.text { span.quiet { "–" } }
                 }
             }

@@ -18,7 +18,7 @@ pub(super) enum Refusal {
     #[error(transparent)]
     Engine(#[from] engine::Error),
     /// Another coordinator leads, or none.
-    #[error("this coordinator stands by")]
+    #[error("this coordinator is a standby")]
     Standby(Waiting),
     /// A chart.
     #[error("a chart cannot be drawn")]
@@ -70,23 +70,23 @@ fn of_engine(error: &engine::Error) -> Said {
     use engine::Error;
     let troubled = |why: String| {
         let hint = html! {
-            p { "Nothing is lost: workers keep what they have and hand it in as soon as the store takes it. "
-                "Free some space on the coordinator’s disk, or look at the database; this page tries again by itself." }
+            p { "Nothing is lost: workers keep their results and send them as soon as the store accepts writes. "
+                "Free space on the coordinator’s disk, or check the database. This page retries on its own." }
         };
-        Said::new(StatusCode::SERVICE_UNAVAILABLE, "The store cannot be used now", why, hint).passing()
+        Said::new(StatusCode::SERVICE_UNAVAILABLE, "The store is unavailable", why, hint).passing()
     };
     match error {
         Error::NotFound { .. } | Error::Configuration(_) => Said::new(
             StatusCode::NOT_FOUND,
-            "There is no such thing here",
+            "Not found",
             sentence(&error.to_string()),
-            html! { p { "It may have been deleted, or the address has a slip. " a href="/" { "All sweeps" } " has what there is." } },
+            html! { p { "It may have been deleted, or the address may be wrong. Go back to " a href="/" { "all sweeps" } "." } },
         ),
         Error::Invalid(_) | Error::Spec(_) | Error::NotAnExtension { .. } => Said::new(
             StatusCode::BAD_REQUEST,
-            "That cannot be asked",
+            "Invalid request",
             sentence(&error.to_string()),
-            html! { p { "Go back and try it another way." } },
+            html! { p { "Go back and change the request." } },
         ),
         Error::Refused(_)
         | Error::StillRuns { .. }
@@ -97,28 +97,28 @@ fn of_engine(error: &engine::Error) -> Said {
         | Error::Held { .. }
         | Error::TooMany { .. } => Said::new(
             StatusCode::CONFLICT,
-            "That cannot be done",
+            "The coordinator refused this change",
             sentence(&error.to_string()),
             html! { p { "Nothing was changed." } },
         ),
         Error::Busy { .. } => Said::new(
             StatusCode::SERVICE_UNAVAILABLE,
-            "There is too much to do at the moment",
+            "The coordinator is overloaded",
             sentence(&error.to_string()),
             html! { p { "Nothing was changed." } },
         )
         .passing(),
         Error::NotYours { .. } => Said::new(
             StatusCode::FORBIDDEN,
-            "This is not yours to delete",
+            "You may not delete this sweep",
             sentence(&error.to_string()),
             html! { p { "Nothing was changed." } },
         ),
         Error::Unavailable => Said::new(
             StatusCode::SERVICE_UNAVAILABLE,
             "The coordinator is not ready",
-            "It is starting, leaving, or taking over: in a moment it answers again.",
-            html! { p { "This page tries again by itself." } },
+            "It is starting, stopping or taking over, and will answer again in a moment.",
+            html! { p { "This page retries on its own." } },
         )
         .passing(),
         Error::Troubled { why } => troubled(sentence(why)),
@@ -126,7 +126,7 @@ fn of_engine(error: &engine::Error) -> Said {
             StatusCode::SERVICE_UNAVAILABLE,
             "Another coordinator leads",
             sentence(&error.to_string()),
-            html! { p { "Its pages have what you look for." } },
+            html! { p { "Open the pages of that coordinator." } },
         )
         .passing(),
         Error::Store(error) if error.is_unreachable() || matches!(error, store::Error::Full(_)) => {
@@ -147,26 +147,29 @@ fn internal() -> Said {
     Said::new(
         StatusCode::INTERNAL_SERVER_ERROR,
         "The coordinator failed on this page",
-        "Its log says why; nothing of the study is touched by it.",
-        html! { p { "Look at the coordinator’s log (" code { "a page failed" } "), and tell those who keep it." } },
+        "The coordinator’s log contains the cause. No sweep or result is affected.",
+        html! { p { "Search the log for " code { "a page failed" } ", and report it to the administrator." } },
     )
 }
 
 fn standby(waiting: &Waiting) -> Said {
     let (what, hint) = match waiting {
-        Waiting::Looking => {
-            ("It is looking whether it may lead.".to_owned(), html! { p { "That takes some seconds." } })
-        }
+        Waiting::Looking => (
+            "It is checking whether another coordinator leads.".to_owned(),
+            html! { p { "This takes a few seconds." } },
+        ),
         Waiting::Led { address } => (
-            format!("The one that workers dial at {address} does. This one takes over when that one is gone."),
-            html! { p { "The pages are where that coordinator serves them, usually port 7734 of the same machine." } },
+            format!(
+                "The coordinator at {address}, which workers connect to, leads. This one takes over if that one fails."
+            ),
+            html! { p { "Open the pages of that coordinator, usually on port 7734 of the same machine." } },
         ),
         Waiting::Unreachable { why } => (
             format!("The database cannot be reached: {}", sentence(why)),
-            html! { p { "Until it answers, nobody leads and nothing is lost: workers go on and keep what they have." } },
+            html! { p { "No coordinator leads until the database answers. Nothing is lost: workers continue their trials and keep the results." } },
         ),
     };
-    Said::new(StatusCode::SERVICE_UNAVAILABLE, "This coordinator stands by", what, hint).passing()
+    Said::new(StatusCode::SERVICE_UNAVAILABLE, "This coordinator is a standby", what, hint).passing()
 }
 
 impl Refusal {
@@ -180,21 +183,21 @@ impl Refusal {
             }
             Self::Form(problem) => Said::new(
                 StatusCode::BAD_REQUEST,
-                "That cannot be done",
+                "The coordinator refused this change",
                 sentence(problem),
                 html! { p { "Nothing was changed." } },
             ),
             Self::Forbidden(why) => Said::new(
                 StatusCode::FORBIDDEN,
-                "That is not yours to change",
+                "You may not change this",
                 sentence(why),
                 html! { p { "Nothing was changed." } },
             ),
             Self::Address(path) => Said::new(
                 StatusCode::NOT_FOUND,
-                "There is no such page",
-                format!("Nothing is at {path}."),
-                html! { p { a href="/" { "All sweeps" } " and " a href="/workers" { "all workers" } " are good places to start from." } },
+                "Page not found",
+                format!("There is no page at {path}."),
+                html! { p { a href="/" { "All sweeps" } " · " a href="/workers" { "All workers" } } },
             ),
         }
     }

@@ -87,7 +87,7 @@ fn whole(
     let curves = parts::trial_curves(&epochs, &trial.configuration)?;
     let confusion = parts::trial_confusion(classes, counts, &trial.configuration);
     Ok(html! {
-        nav.crumbs aria-label="Where this is" { ol {
+        nav.crumbs aria-label="Breadcrumb" { ol {
             li { a href="/" { "Sweeps" } }
             @for (id, name) in names { li { a href={ "/sweeps/" (id) } { (name) } } }
             li { span { "Trial " (trial.trial_id.get(..8).unwrap_or_default()) } }
@@ -98,11 +98,11 @@ fn whole(
             p.facts { code.id { (trial.trial_id) } }
         }
         @if let Some(failure) = &trial.failure { p.warning { strong { (failure.class) } ": " (failure.reason) } }
-        @if let Some(why) = &detail.waiting_for { p.warning { "It waits for: " (why) } }
+        @if let Some(why) = &detail.waiting_for { p.warning { "Waiting for: " (why) } }
         @for mark in &detail.reproductions {
             p class=(if mark.same { "facts" } else { "warning" }) {
-                "Run again by " a href={ "/sweeps/" (mark.sweep) } { "sweep " (mark.sweep) } " in round " (mark.round) ": " (mark.sentence) "."
-                @if !mark.same { " The answer below is the first one, which sweeps go on using." }
+                "Reproduced by " a href={ "/sweeps/" (mark.sweep) } { "sweep " (mark.sweep) } " in round " (mark.round) ": " (mark.sentence) "."
+                @if !mark.same { " The result below is the first one, which sweeps continue to use." }
             }
         }
         (answer(detail))
@@ -110,7 +110,7 @@ fn whole(
             h2 #curves-title { "Learning curves" }
             @match curves {
                 Some(curves) => (curves),
-                None => (empty("No epoch has been reported yet.", &html! { p { "They show here one by one." } })),
+                None => (empty("No epochs yet.", &html! { p { "Epochs appear here as the worker reports them." } })),
             }
             (points(detail))
         }
@@ -161,7 +161,7 @@ fn points(detail: &Detail) -> Markup {
     html! {
         @if !detail.points.is_empty() {
             details #epochs {
-                summary { "Every epoch as a table" }
+                summary { "Table of all epochs" }
                 div.scroll role="group" aria-label="Epochs" tabindex="0" { table {
                     caption.unseen { "Epochs of the trial" }
                     thead { tr {
@@ -190,12 +190,12 @@ fn attempts(attempts: &[Attempt]) -> Markup {
         .map(|attempt| attempt.start_seconds.unwrap_or(0.0) + attempt.run_seconds.unwrap_or(0.0))
         .fold(0.0, f64::max);
     html! {
-        @if attempts.is_empty() { (empty("Nobody has tried it yet.", &html! { p { "It waits for a free slot." } })) } @else {
+        @if attempts.is_empty() { (empty("No attempts yet.", &html! { p { "The trial waits for a free slot." } })) } @else {
             div.scroll role="group" aria-label="Attempts" tabindex="0" { table {
                 caption.unseen { "Attempts of the trial" }
                 thead { tr {
                     th scope="col" class="number" { "Attempt" } th scope="col" class="text" { "Outcome" }
-                    th scope="col" class="text" { "Where" } th scope="col" class="text" { "Assigned" }
+                    th scope="col" class="text" { "Worker" } th scope="col" class="text" { "Assigned" }
                     th scope="col" class="number" { "Start" } th scope="col" class="number" { "Run" } th scope="col" class="text" { "Phases" }
                 } }
                 tbody { @for attempt in attempts { tr {
@@ -209,7 +209,7 @@ fn attempts(attempts: &[Attempt]) -> Markup {
             } }
             @for attempt in attempts.iter().filter(|attempt| !attempt.log_tail.is_empty()).rev().take(3) {
                 details id={ "log-" (attempt.attempt) } {
-                    summary { "The end of the log of attempt " (attempt.attempt) }
+                    summary { "End of the log of attempt " (attempt.attempt) }
                     pre.log tabindex="0" { (sweep_shapes::text::escape_log(&attempt.log_tail)) }
                 }
             }
@@ -269,17 +269,17 @@ fn provenance(made: &Provenance) -> Markup {
         ("Kernel cache", origin.kernel_cache.clone()),
         ("Trainer", Some(made.trainer.clone())),
         ("Worker", origin.worker.clone()),
-        ("Worker’s version", origin.worker_version.clone()),
+        ("Worker version", origin.worker_version.clone()),
         ("Machine", origin.host.clone()),
-        ("Coordinator’s version", origin.coordinator_version.clone()),
+        ("Coordinator version", origin.coordinator_version.clone()),
         ("Time", Some(number::seconds(made.seconds))),
         ("Images a second", Some(count(made.images_per_second.max(0.0) as u64))),
         ("Peak memory", Some(bytes(made.peak_memory_bytes))),
         ("Data", Some(made.data_digest.clone())),
         ("Split", Some(made.split_digest.clone())),
         ("Protocol", origin.protocol_digest.clone()),
-        ("Asked first by sweep", origin.sweep.map(|sweep| sweep.to_string())),
-        ("Its spec", origin.spec_digest.clone()),
+        ("First requested by sweep", origin.sweep.map(|sweep| sweep.to_string())),
+        ("Spec of that sweep", origin.spec_digest.clone()),
         ("Revision", origin.revision.clone()),
     ];
     html! { dl.settings { @for (key, value) in known.iter().filter_map(|(key, value)| Some((key, value.as_ref()?))).filter(|(_, value)| !value.is_empty()) {

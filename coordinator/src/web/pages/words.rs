@@ -99,7 +99,7 @@ pub(super) fn counted(counts: &Counts) -> String {
         (counts.failed, "failed"),
         (counts.diverged, "diverged"),
         (counts.cancelled, "cancelled"),
-        (counts.reused, "known before"),
+        (counts.reused, "reused"),
     ];
     for (number, word) in more.into_iter().filter(|(number, _)| *number > 0) {
         text.push_str(&format!(", {} {word}", count(number)));

@@ -51,10 +51,10 @@ pub(super) async fn page(State(pages): State<Pages>, asked: Asked) -> Result<Res
         @if all.is_empty() { (nobody()) } @else {
             form.filter #filter method="get" action="/workers" role="search" aria-label="Filter workers" {
                 label { span { "Name or machine" } input #filter-q type="search" name="q" value=[asked.query.get("q")] maxlength="200" autocomplete="off"; }
-                label.check { input #filter-lost type="checkbox" name="lost" value="1" checked[lost_too]; span { "lost ones too (" (lost) ")" } }
+                label.check { input #filter-lost type="checkbox" name="lost" value="1" checked[lost_too]; span { "include lost workers (" (lost) ")" } }
                 button type="submit" { "Show" }
             }
-            @if shown.is_empty() { (empty("No worker is like that.", &html! { p { a href="/workers?lost=1" { "Show all " (all.len()) } } })) }
+            @if shown.is_empty() { (empty("No worker matches.", &html! { p { a href="/workers?lost=1" { "Show all " (all.len()) } } })) }
             div.workers { @for worker in shown { (one(worker, &running, asked.may_serve)) } }
             div.under { (downloads("/api/v1/workers", "all workers")) }
         }
@@ -69,11 +69,11 @@ pub(super) async fn page(State(pages): State<Pages>, asked: Asked) -> Result<Res
 
 fn nobody() -> Markup {
     empty(
-        "No worker has ever connected.",
+        "No worker has connected yet.",
         &html! {
-            p { "A worker trains what sweeps ask for: one on each machine with GPUs, or on this one." }
+            p { "Workers train the trials of sweeps. Start one on each machine with GPUs, or on this machine:" }
             pre tabindex="0" { code { "sweepctl worker" } }
-            p { "It dials the coordinator by itself, so it needs its address and no open port of its own." }
+            p { "A worker connects to the coordinator. It needs the coordinator’s address and no open port of its own." }
         },
     )
 }
@@ -94,7 +94,7 @@ fn one(worker: &Worker, running: &Busy, may_change: bool) -> Markup {
                 @if let Some(why) = &worker.out_of_service {
                     p.warning { (why) @if let Some(remedy) = &worker.remedy { ": " (remedy) } }
                 }
-                @for one in &worker.left_out { p.warning { "Sweep " (one.sweep) " gives it nothing: " (one.reason) } }
+                @for one in &worker.left_out { p.warning { "Sweep " (one.sweep) " assigns it no trials: " (one.reason) } }
                 @if may_change && worker.state != "lost" { (changes(worker, &path)) }
             }
             @if !worker.slots.is_empty() {
@@ -102,7 +102,7 @@ fn one(worker: &Worker, running: &Busy, may_change: bool) -> Markup {
                     caption.unseen { "Slots of " (worker.name) }
                     thead { tr {
                         th scope="col" class="number" { "Slot" } th scope="col" class="text" { "Device" }
-                        th scope="col" class="name" { "Trains" } th scope="col" class="text" { "Epoch" } th scope="col" class="number" { "Images/s" }
+                        th scope="col" class="name" { "Trial" } th scope="col" class="text" { "Epoch" } th scope="col" class="number" { "Images/s" }
                     } }
                     tbody { @for slot in &worker.slots { (self::slot(slot, running.get(&(worker.name.clone(), slot.index)))) } }
                 } }
@@ -117,7 +117,7 @@ fn changes(worker: &Worker, path: &str) -> Markup {
     html! {
         div.actions {
             @if worker.state == "connected" {
-                form method="post" action={ (path) "/suspend" } { button type="submit" title="It takes nothing new until it is put back; what it trains goes on" { "Suspend" (name) } }
+                form method="post" action={ (path) "/suspend" } { button type="submit" title="The worker takes no new trials until it is put back; its running trials continue" { "Suspend" (name) } }
             } @else {
                 form method="post" action={ (path) "/resume" } { button type="submit" { "Put back into service" (name) } }
             }

@@ -33,7 +33,7 @@ pub(in crate::web::pages) async fn page(
     let body = match analysed.as_deref() {
         Some(analysed) => with_parts(analysed, &material(analysed), |parts| whole(&sheet, analysed, parts))?,
         None => {
-            html! { section { (pending("The charts are being worked out; they show here as soon as they are there.")) } }
+            html! { section { (pending("Computing the charts. They appear here when they are ready.")) } }
         }
     };
     Ok(sheet.respond(Part::Charts, &body))
@@ -54,7 +54,7 @@ fn whole(sheet: &Sheet, analysed: &Analysed, parts: &Parts<'_>) -> Result<Markup
     let nothing = deltas.is_none() && pareto.is_none() && parallel.is_none();
     Ok(html! {
         (metrics(sheet, &sheet.path("/charts"), metric))
-        @if nothing { (empty("Nothing to draw yet.", &html! { p { "The first charts show when the first trials have ended." } })) }
+        @if nothing { (empty("No charts yet.", &html! { p { "Charts appear when the first trials have ended." } })) }
         @if let Some(deltas) = deltas { (section("deltas", "Every change, with its interval", &deltas)) }
         @if let Some(pareto) = pareto {
             (section("pareto", &format!("{} against parameters", parts::capital(parts::title(metric))), &pareto))

@@ -24,7 +24,7 @@ pub(in crate::web::pages) async fn page(
 ) -> Result<Response, Refusal> {
     let mut sheet = Sheet::of(&pages, &sweep, asked).await?;
     let Some(analysed) = sheet.analysed(&pages, false).await? else {
-        let body = html! { section { (pending("The results are being read.")) } };
+        let body = html! { section { (pending("Loading the results.")) } };
         return Ok(sheet.respond(Part::Below, &body));
     };
     let subject = named(&analysed, &position)?;
@@ -67,7 +67,7 @@ fn whole(
                 div { dt { (parts::short(metric)) } dd { (parts::unit(metric).estimate(standing.and_then(|standing| standing.value))) } }
                 div { dt { "Parameters" } dd { (number::count(subject.params)) } }
                 div { dt { "FLOPs" } dd { (number::si(subject.flops)) } }
-                div { dt { "Time of a trial" } dd { (subject.seconds().map_or_else(|| "–".to_owned(), |seconds| number::seconds(seconds.mean))) } }
+                div { dt { "Time per trial" } dd { (subject.seconds().map_or_else(|| "–".to_owned(), |seconds| number::seconds(seconds.mean))) } }
                 div { dt { "Family" } dd { (subject.configuration.family().name()) } }
                 @for (factor, level) in subject.configuration.levels() { div { dt { (factor.name()) } dd { (level.to_string()) } } }
             }
@@ -96,9 +96,9 @@ fn comparisons(analysed: &Analysed, subject: &Subject, parts: &Parts<'_>) -> Mar
             section aria-labelledby="compared-title" {
                 h2 #compared-title { "Compared" }
                 div.scroll role="group" aria-label="Comparisons" tabindex="0" { table.cards {
-                    caption { span.quiet { "Δ: difference in " (parts::title(analysed.analysis.metric)) " from what the first column names" } }
+                    caption { span.quiet { "Δ: difference in " (parts::title(analysed.analysis.metric)) " from the reference in the first column" } }
                     thead { tr {
-                        th scope="col" class="name" { "Where" } th scope="col" class="number" { "Pairs" }
+                        th scope="col" class="name" { "Compared with" } th scope="col" class="number" { "Pairs" }
                         th scope="col" class="number" { "Δ" } th scope="col" class="number" { "95 % interval" }
                         th scope="col" class="number" { "p" } th scope="col" class="text" { "Verdict" }
                     } }
@@ -142,7 +142,7 @@ fn seeds(analysed: &Analysed, subject: &Subject) -> Markup {
             tbody { @for replicate in &subject.replicates { tr {
                 th scope="row" class="name" { a href={ "/trials/" (replicate.trial) } { "seed " (replicate.seed) }
                     @if replicate.noise { span.quiet { " for the noise floor" } }
-                    @if replicate.reused { span.quiet { " known before" } } }
+                    @if replicate.reused { span.quiet { " reused" } } }
                 td.text { (word(state(replicate))) @if let TrialState::Failed(why) = &replicate.state { " " span.quiet { (why) } } }
                 @match reported(replicate) {
                     Some(epoch) => {

@@ -27,7 +27,7 @@ pub(in crate::web::pages) async fn page(
 ) -> Result<Response, Refusal> {
     let mut sheet = Sheet::of(&pages, &sweep, asked).await?;
     let Some(analysed) = sheet.analysed(&pages, false).await? else {
-        let body = html! { section { (pending("The ranking is being worked out; the curves of the best show as soon as it is there.")) } };
+        let body = html! { section { (pending("Computing the ranking. The curves of the best configurations appear when it is ready.")) } };
         return Ok(sheet.respond(Part::Curves, &body));
     };
     let positions = chosen(&sheet.asked.query, &analysed, BEST);
@@ -60,12 +60,12 @@ fn whole(
             }
             @match overlay {
                 Some(overlay) => (overlay),
-                None => (empty("No epoch of these configurations is known yet.", &html! { p { "Curves show as soon as the first epoch of a trial has been reported." } })),
+                None => (empty("No epochs of these configurations yet.", &html! { p { "Curves appear when a trial has reported its first epoch." } })),
             }
             (trials(analysed, positions, curves))
         }
         @if let Some(each) = each {
-            section aria-labelledby="each-title" { h2 #each-title { "Each by itself" } (each) }
+            section aria-labelledby="each-title" { h2 #each-title { "Each configuration" } (each) }
         }
     })
 }
@@ -75,9 +75,9 @@ fn trials(analysed: &Analysed, positions: &[u32], curves: &[Curve]) -> Markup {
     let subjects = positions.iter().filter_map(|position| analysed.study.subject(*position));
     html! {
         details #curve-trials {
-            summary { "The trials behind the lines" }
-            div.scroll role="group" aria-label="Trials behind the lines" tabindex="0" { table {
-                caption.unseen { "Trials behind the lines" }
+            summary { "Trials in this chart" }
+            div.scroll role="group" aria-label="Trials in this chart" tabindex="0" { table {
+                caption.unseen { "Trials in this chart" }
                 thead { tr { th scope="col" class="name" { "Configuration" } th scope="col" class="text" { "Trials, by seed" } } }
                 tbody { @for subject in subjects { tr {
                     th scope="row" class="name" { (subject.title()) }

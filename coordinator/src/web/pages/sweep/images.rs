@@ -25,7 +25,7 @@ pub(in crate::web::pages) async fn page(
 ) -> Result<Response, Refusal> {
     let mut sheet = Sheet::of(&pages, &sweep, asked).await?;
     let Some(analysed) = sheet.analysed(&pages, true).await? else {
-        let body = html! { section { (pending("What the networks said of every image is being read; it shows here as soon as it is there.")) } };
+        let body = html! { section { (pending("Loading the predictions of every image. They appear here when they are ready.")) } };
         return Ok(sheet.respond(Part::Images, &body));
     };
     let pictures = pictures(&pages, &sheet, &analysed).await?;
@@ -80,21 +80,21 @@ fn whole(
                         li { a href=(either(false)) aria-current=[(!difference).then_some("true")] { "shares" } }
                         li { a href=(either(true)) aria-current=[difference.then_some("true")] { "differences to the baseline" } }
                     } }
-                    p { "Rows are true classes, columns what networks said, cells percent of the class’s images over all seeds; blank means less than half a percent. Blue is right, red is wrong"
-                        @if difference { "; of differences, blue is better than the baseline and red is worse" } "." }
+                    p { "Rows are true classes and columns are predicted classes. Cells are percentages of the class’s images over all seeds; a blank cell is below half a percent. Blue is right, red is wrong"
+                        @if difference { "; for differences, blue is better than the baseline and red is worse" } "." }
                     (matrices)
                 },
                 None if parts.too_many_classes() => p { "There are " (analysed.study.classes.len()) " classes, too many for a matrix." },
-                None => (empty("No network has said anything of single images yet.", &html! { p { "The first matrices show when the first of these trials have ended." } })),
+                None => (empty("No predictions of single images yet.", &html! { p { "Matrices appear when the first of these trials have ended." } })),
             }
         }
         @match pictures {
             Some([pairs, hardest]) => {
                 @if let Some(pairs) = pairs { section aria-labelledby="pairs-title" { h2 #pairs-title { "Most confused pairs" } (PreEscaped(pairs)) } }
                 // Made of templates that have escaped what they were given.
-                @if let Some(hardest) = hardest { section #missed aria-labelledby="missed-title" { h2 #missed-title { "Images that most configurations get wrong" } (PreEscaped(hardest)) } }
+                @if let Some(hardest) = hardest { section #missed aria-labelledby="missed-title" { h2 #missed-title { "Images that most configurations misclassify" } (PreEscaped(hardest)) } }
             },
-            None => section { (pending("The pictures are being cut out.")) },
+            None => section { (pending("Preparing the pictures.")) },
         }
         @if let Some(classes) = parts.classes() {
             section aria-labelledby="classes-title" { h2 #classes-title { "Class by class" } (classes) }

@@ -89,9 +89,9 @@ pub(super) fn section(sheet: &Sheet, analysed: &Analysed) -> Markup {
             (filter(query, &path, all))
             (levels(query, &path))
             @if all == 0 {
-                (empty("No configuration is known yet.", &html! { p { "They are, as soon as the first stage is open." } }))
+                (empty("No configurations yet.", &html! { p { "Configurations appear when the first stage starts." } }))
             } @else if found == 0 {
-                (empty("No configuration is like that.", &html! { p { a href=(path) { "Show all " (number::count(all as u64)) } } }))
+                (empty("No configuration matches.", &html! { p { a href=(path) { "Show all " (number::count(all as u64)) } } }))
             } @else {
                 form #compare method="get" action=(sheet.path("/curves")) {
                     @if let Some(metric) = query.get("metric") { input type="hidden" name="metric" value=(metric); }
@@ -117,9 +117,9 @@ pub(super) fn section(sheet: &Sheet, analysed: &Analysed) -> Markup {
                 ul.notes { @for note in &analysed.board.notes { li { (parts::capital(note)) } } }
             }
             p.quiet.explained {
-                "Rank counts how many configurations were shown to be better, so those that the data do not tell apart share one. "
-                "A verdict is against the starting point of the configuration’s stage, by the corrected test alone. "
-                span.front aria-hidden="true" { "◆" } " is on the front of " (parts::title(metric)) ", parameters, FLOPs and time."
+                "A configuration’s rank is one more than the number of configurations that are significantly better, so configurations without a significant difference share a rank. "
+                "A verdict compares a configuration with the starting point of its stage, by the corrected test alone. "
+                span.front aria-hidden="true" { "◆" } " marks the Pareto front of " (parts::title(metric)) ", parameters, FLOPs and time."
             }
         }
     }
@@ -226,7 +226,7 @@ fn head(path: &str, query: &Query, (metric, now): (Metric, (&str, bool)), tested
             (column("rank", "Rank", "number", false))
             (column("name", "Configuration", "name", false))
             (column(metric.name(), parts::short(metric), "number", high(metric)))
-            th scope="col" class="strip" { span.unseen { "Drawing of mean and spread" } }
+            th scope="col" class="strip" { span.unseen { "Chart of mean and spread" } }
             (column("delta", "Δ", "number", true))
             (column("p", "Verdict", "text", false))
             (column(beside.name(), parts::short(beside), "number", high(beside)))
@@ -253,7 +253,7 @@ fn row(sheet: &Sheet, line: &Line<'_>, (metric, range): (Metric, Option<(f64, f6
             td.number.rank { (rank.map_or_else(|| "–".to_owned(), |rank| rank.to_string())) }
             th scope="row" class="name" {
                 a href=(sheet.path(&format!("/configurations/{position}"))) { (line.title()) }
-                @if line.standing.is_some_and(|standing| standing.on_front) { span.front title="on the front" aria-label="on the front" role="img" { " ◆" } }
+                @if line.standing.is_some_and(|standing| standing.on_front) { span.front title="on the Pareto front" aria-label="on the Pareto front" role="img" { " ◆" } }
                 @if !row.remark.is_empty() { span.remark { " " (row.remark) } }
             }
             td.number { (unit.estimate(line.estimate(metric))) }

@@ -143,7 +143,7 @@ impl Sheet {
         let running = record.state == SweepState::Running;
         let shown = self.sweep.as_ref().map(|sweep| sweep.state);
         html! {
-            nav.crumbs aria-label="Where this is" { ol {
+            nav.crumbs aria-label="Breadcrumb" { ol {
                 li { a href="/" { "Sweeps" } }
                 li { @if part == Part::Below { a href=(self.path("")) { (record.name) } } @else { span { "#" (record.id) } } }
             } }
@@ -182,7 +182,7 @@ impl Sheet {
                     }
                 }
                 @if failed > 0 && !cancelled {
-                    form method="post" action=(self.path("/retry")) { button type="submit" { "Retry what failed" } }
+                    form method="post" action=(self.path("/retry")) { button type="submit" { "Retry failed trials" } }
                 }
                 @if running {
                     form.priority method="post" action=(self.path("/priority")) {
@@ -208,8 +208,8 @@ pub(super) fn with_parts<T>(analysed: &Analysed, material: &Material, make: impl
 pub(super) fn metrics(sheet: &Sheet, path: &str, now: Metric) -> Markup {
     let query = &sheet.asked.query;
     html! {
-        nav.choice aria-label="What is judged" {
-            span { "Judged by" }
+        nav.choice aria-label="Metric" {
+            span { "Metric" }
             ul { @for metric in Metric::ALL {
                 li { a href=(query.with(&[("metric", Some(metric.name())), ("page", None), ("sort", None), ("order", None)]).link(path)) aria-current=[(metric == now).then_some("true")] { (parts::short(metric)) } }
             } }
@@ -250,7 +250,7 @@ pub(super) fn choose(sheet: &Sheet, path: &str, analysed: &Analysed, chosen: &[u
                 ul.choices { @for position in offered {
                     li { label { input type="checkbox" name="chosen" value=(position) checked[chosen.contains(&position)]; " " (name(position)) } }
                 } }
-                @if standings.len() > OFFERED { p.quiet { "The best " (OFFERED) " are offered; the leaderboard has the others." } }
+                @if standings.len() > OFFERED { p.quiet { "The best " (OFFERED) " are listed here. Choose others on the leaderboard." } }
                 button type="submit" { "Show these" }
             }
         }
@@ -268,14 +268,14 @@ pub(super) async fn overview(
     let body = html! {
         @match &sheet.sweep {
             Some(status) => (progress::section(&sheet, status)),
-            None => section aria-label="Progress" { (pending("The trials of this sweep are being counted.")) },
+            None => section aria-label="Progress" { (pending("Counting the trials of this sweep.")) },
         }
         @match (&analysed, &material) {
             (Some(analysed), Some(material)) => {
                 (with_parts(analysed, material, |parts| answer(&sheet, analysed, parts)))
                 (leaderboard::section(&sheet, analysed))
             },
-            _ => section aria-label="Leaderboard" { (pending("The ranking and its verdicts are being worked out; they show here as soon as they are there.")) },
+            _ => section aria-label="Leaderboard" { (pending("Computing the ranking and the verdicts. They appear here when they are ready.")) },
         }
     };
     Ok(sheet.respond(Part::Overview, &body))
@@ -291,7 +291,7 @@ fn answer(sheet: &Sheet, analysed: &Analysed, parts: &Parts<'_>) -> Markup {
             h2 #answer-title { "The answer" @if sheet.record.state == SweepState::Running { span.quiet { " so far" } } }
             p.lead { (parts.lead()) }
             details #answer-details {
-                summary { "What helps, what hurts, and how far this goes" }
+                summary { "What helps, what hurts, and what limits these results" }
                 div.prose { (parts.answer()) }
             }
         }

@@ -23,9 +23,9 @@ pub(super) fn section(sheet: &Sheet, sweep: &Sweep) -> Markup {
             (facts(sweep))
             @if !sweep.waiting_for.is_empty() {
                 div.warning {
-                    @if sweep.counts.running == 0 { p { "Nothing runs. It waits for:" } }
+                    @if sweep.counts.running == 0 { p { "No trial is running. The sweep waits for:" } }
                     ul { @for why in &sweep.waiting_for { li { (why) } } }
-                    @if sweep.held_back.is_some() { p { "Mend the cause, then resume the sweep, or retry what failed as well." } }
+                    @if sweep.held_back.is_some() { p { "Fix the cause, then resume the sweep. Retry the failed trials to run them again too." } }
                 }
             }
             @if !sweep.out_of_service.is_empty() {
@@ -50,20 +50,20 @@ fn facts(sweep: &Sweep) -> Markup {
     html! {
         dl.facts {
             @if let Some(end) = end { div { dt { "Time left" } dd { (about(end)) } } }
-            @else if !sweep.state.has_ended() { div { dt { "Time left" } dd { span.quiet { "not known before the first trials have ended" } } } }
+            @else if !sweep.state.has_ended() { div { dt { "Time left" } dd { span.quiet { "unknown until the first trials have ended" } } } }
             @if let Some(best) = &sweep.best {
                 div { dt { @if sweep.state.has_ended() { "Best" } @else { "Best so far" } } dd { strong { (super::value(&best.metric, best.value)) } " " (best.configuration) } }
             }
             div { dt { "Epochs" } dd { (count(sweep.epochs_done)) " of " (count(sweep.epochs_total)) } }
             @if let Some(cost) = cost {
-                div { dt { "Time of slots" } dd {
+                div { dt { "Slot time" } dd {
                     (duration(cost.spent_slot_seconds)) " spent"
                     @if let Some(left) = &cost.left_slot_seconds { @if !sweep.state.has_ended() { ", " (about(left)) " to come" } }
                     @if let Some(budget) = &cost.budget { ", budget " (budget) }
                 } }
-                @if cost.left_out_trials > 0 { div { dt { "Left out" } dd { (count(cost.left_out_trials)) " trials do not fit the budget" } } }
+                @if cost.left_out_trials > 0 { div { dt { "Left out" } dd { (count(cost.left_out_trials)) " trials that do not fit the budget" } } }
                 @if !cost.left_out_seeds.is_empty() {
-                    div { dt { "Seeds left out" } dd { (cost.left_out_seeds.iter().map(u64::to_string).collect::<Vec<_>>().join(", ")) " for the budget" } }
+                    div { dt { "Seeds left out" } dd { (cost.left_out_seeds.iter().map(u64::to_string).collect::<Vec<_>>().join(", ")) " to stay within the budget" } }
                 }
             }
         }
@@ -80,7 +80,7 @@ fn stages(sweep: &Sweep) -> Markup {
                     thead { tr {
                         th scope="col" class="name" { "Stage" }
                         th scope="col" class="text" { "Progress" }
-                        @if chose { th scope="col" class="text" { "Chose" } }
+                        @if chose { th scope="col" class="text" { "Choice" } }
                     } }
                     tbody { @for stage in &sweep.stages { tr {
                         th scope="row" class="name" { (stage.name) }
@@ -113,7 +113,7 @@ fn running(sheet: &Sheet, sweep: &Sweep) -> Markup {
                 }
             }
             @if sweep.running.len() > LISTED {
-                p { a href={ (sheet.path("/trials")) "?state=running" } { "All " (sweep.counts.running) " that run" } }
+                p { a href={ (sheet.path("/trials")) "?state=running" } { "All " (sweep.counts.running) " running trials" } }
             }
         }
     }

@@ -24,7 +24,7 @@ pub(in crate::web::pages) async fn page(
     let analysed = sheet.analysed(&pages, false).await?;
     let body = match analysed.as_deref() {
         Some(analysed) => with_parts(analysed, &material(analysed), |parts| whole(analysed, parts)),
-        None => html! { section { (pending("The study is being read.")) } },
+        None => html! { section { (pending("Loading the sweep.")) } },
     };
     Ok(sheet.respond(Part::Question, &body))
 }
@@ -34,8 +34,8 @@ fn whole(analysed: &Analysed, parts: &Parts<'_>) -> Markup {
     let sections = [
         ("asked", "The question", Some(parts.question())),
         ("protocol", "The protocol", Some(parts.protocol())),
-        ("notes", "What has to be known", Some(parts.notes())),
-        ("undecided", "What was not decided", few.then(|| parts.undecided())),
+        ("notes", "Notes", Some(parts.notes())),
+        ("undecided", "Undecided comparisons", few.then(|| parts.undecided())),
         ("excluded", "What was excluded, and why", few.then(|| parts.excluded())),
         ("provenance", "Provenance", Some(parts.provenance())),
     ];

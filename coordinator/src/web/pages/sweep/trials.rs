@@ -46,7 +46,7 @@ pub(in crate::web::pages) async fn page(
             (states(&sheet))
             @let next = answer.next_page_token;
             @let rows: Vec<Summary> = answer.trials.into_iter().map(Summary::from).collect();
-            @if rows.is_empty() { (empty("No trial is in that state.", &html! { p { "Trials show here as soon as their stage is open." } })) }
+            @if rows.is_empty() { (empty("No trial is in this state.", &html! { p { "Trials appear when their stage starts." } })) }
             @else { (table(&rows)) }
             div.under {
                 @if !next.is_empty() || sheet.asked.query.get("after").is_some() {

@@ -39,16 +39,16 @@ const STYLES: Styles = Styles::styled()
     styles = STYLES,
     max_term_width = 100,
     after_help = "Example:\n  sweepctl submit sweeps/quickstart.yaml --local --watch\n\n\
-        Exit codes: 0 all is well, 1 it failed, 2 the command line or the spec is wrong,\n\
+        Exit codes: 0 success, 1 failure, 2 invalid command line or spec,\n\
         3 the sweep ended with failed trials or is held back, 130 and 143 interrupted."
 )]
 pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) connection: Connection,
-    /// What stdout carries: text for people, json for programs
+    /// Format of stdout: text for people, json for programs
     #[arg(long, global = true, value_enum, default_value_t, value_name = "FORM", help_heading = "Global options")]
     pub(crate) output: Format,
-    /// When colours are used; auto: on a terminal, unless NO_COLOR is set
+    /// When to use colours; auto: on a terminal, unless NO_COLOR is set
     #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN", help_heading = "Global options")]
     pub(crate) color: Color,
     #[command(subcommand)]
@@ -59,14 +59,14 @@ pub(crate) struct Cli {
 // with each verb that dials.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct Connection {
-    /// The coordinator, or several separated by commas of which one leads [env: SWEEP_COORDINATOR]
+    /// Address of the coordinator; separate several with commas [env: SWEEP_COORDINATOR]
     /// [default: http://127.0.0.1:7733]
     #[arg(long, value_name = "URL", help_heading = "Global options")]
     pub(crate) coordinator: Option<String>,
-    /// A file with the token that is shown; SWEEP_TOKEN holds one too [env: SWEEP_TOKEN_FILE]
+    /// File with the access token; SWEEP_TOKEN may contain the token itself [env: SWEEP_TOKEN_FILE]
     #[arg(long, value_name = "FILE", help_heading = "Global options")]
     pub(crate) token_file: Option<PathBuf>,
-    /// The authority that signed the coordinator's certificate, as PEM [env: SWEEP_CA_FILE]
+    /// Certificate of the coordinator's certificate authority (PEM) [env: SWEEP_CA_FILE]
     #[arg(long, value_name = "FILE", help_heading = "Global options")]
     pub(crate) ca_file: Option<PathBuf>,
 }
@@ -95,99 +95,99 @@ pub(crate) struct Dialling<T: Args> {
 pub(crate) enum Command {
     /// Write a commented spec from a few answers
     Init(Box<init::Arguments>),
-    /// Look at everything that a sweep needs, and say what to do
+    /// Check the coordinator, the workers or this machine, and suggest fixes
     Doctor(Box<Dialling<doctor::Arguments>>),
-    /// Show what a spec asks for, what its seeds can show, and what it would cost
+    /// Show the configurations of a spec, its statistical power and its expected cost
     Plan(Box<Dialling<plan::Arguments>>),
-    /// Make a spec of what another system's users write
+    /// Convert a sweep file of another system into a spec
     #[command(subcommand, after_help = "Example:\n  sweepctl import wandb sweep.yaml > study.yaml")]
     Import(import::Verb),
-    /// Make a sweep of a spec
+    /// Submit a spec to a coordinator, or run it on this machine
     Submit(Box<Dialling<submit::Arguments>>),
-    /// Go on from a sweep with more seeds, levels or stages; what it has is not run again
+    /// Extend a sweep with more seeds, levels or stages; known results are reused
     Extend(Dialling<extend::Arguments>),
     /// List the sweeps
     List(Dialling<list::Arguments>),
-    /// Show where a sweep stands
+    /// Show the state of a sweep
     Status(Dialling<status::Arguments>),
-    /// Follow a sweep to its end
+    /// Follow a sweep until it ends
     Watch(Dialling<watch::Arguments>),
     /// Show a sweep's configurations, best first
     Leaderboard(Dialling<leaderboard::Arguments>),
-    /// Hold two configurations against each other, seed by seed
+    /// Compare two configurations, seed by seed
     Compare(Dialling<compare::Arguments>),
-    /// Show one table for each factor, with differences and verdicts
+    /// Show one table per factor, with differences and verdicts
     Ablation(Dialling<ablation::Arguments>),
     /// List the trials of a sweep with their states, workers, values and failures
     Trials(Dialling<trials::Arguments>),
     /// Show one trial: its settings, attempts and epochs
     Trial(Dialling<trial::Arguments>),
-    /// Show what a trial's trainer wrote
+    /// Show the log of a trial's trainer
     Logs(Dialling<trial::LogArguments>),
-    /// End a sweep
+    /// Cancel a sweep
     Cancel(Dialling<cancel::Arguments>),
-    /// Delete a sweep that has ended, and what only it refers to
+    /// Delete an ended sweep with the trials and artifacts that only it uses
     Delete(Dialling<delete::Arguments>),
-    /// Start nothing of a sweep any more; what runs goes on
+    /// Pause a sweep; running trials finish
     Pause(Dialling<steer::PauseArguments>),
-    /// Let a sweep go on that is paused or held back
+    /// Resume a sweep that is paused or held back
     Resume(Dialling<steer::ResumeArguments>),
-    /// Give a sweep another place among the others
+    /// Change the priority of a sweep
     Priority(Dialling<steer::PriorityArguments>),
-    /// Run again what failed of a sweep, and nothing else
+    /// Retry the failed trials of a sweep
     Retry(Dialling<steer::RetryArguments>),
-    /// Run one trial again and hold the new answer against the old one
+    /// Run one trial again and compare the new result with the old one
     Reproduce(Dialling<reproduce::Arguments>),
-    /// Say why a trial waits, or what happened to it
+    /// Explain why a trial waits, or what happened to it
     Explain(Dialling<explain::Arguments>),
-    /// Show who did what, and what happened
+    /// Show the audit log: events, and the users who caused them
     Audit(Dialling<explain::AuditArguments>),
     /// List the workers and their slots, or take one out of service
     Workers(Dialling<workers::Arguments>),
-    /// Make, list and revoke the tokens that a coordinator asks for
+    /// Create, list and revoke access tokens
     Token(Box<Dialling<token::Arguments>>),
-    /// Remove what nothing refers to: trials of no sweep, files of no artifact
+    /// Remove unreferenced data: trials of no sweep, files of no artifact
     Gc(Dialling<gc::Arguments>),
-    /// Copy everything that a coordinator keeps into a folder, while it runs
+    /// Back up the store and the artifacts of a running coordinator into a folder
     Backup(Dialling<backup::Arguments>),
-    /// Make a store of a backup
+    /// Restore a backup into a new store
     #[cfg(feature = "store")]
     Restore(restore::Arguments),
-    /// Make certificates for a fleet that has none
+    /// Create TLS certificates for a development fleet
     #[command(subcommand)]
     Certs(certs::Verb),
-    /// Write what a sweep shows as a page, a document or a table
+    /// Write a report of a sweep as a page, a document or a table
     Report(Dialling<report::Arguments>),
-    /// Write a sweep's trials or epochs as CSV or JSON, or its curves for TensorBoard or MLflow
+    /// Export trials or epochs as CSV or JSON, or curves to TensorBoard or MLflow
     Export(Dialling<export::Arguments>),
     /// List a sweep's artifacts, or fetch one
     Artifacts(Dialling<artifacts::Arguments>),
-    /// Look at a data set before anyone trains on it
+    /// Check a data set before training
     #[cfg(feature = "local")]
     #[command(subcommand, after_help = "Example:\n  sweepctl data check sweeps/scene-cnn.yaml --data-root ~/data")]
     Data(data::Verb),
-    /// Look after a store that no coordinator uses
+    /// Check, copy or repair a store that no coordinator uses
     #[cfg(feature = "store")]
     #[command(subcommand, after_help = "Example:\n  sweepctl store check .sweep/sweep.db")]
     Store(store::Verb),
-    /// Run a coordinator: it takes sweeps, shards them across workers and keeps every metric
+    /// Run a coordinator: it accepts sweeps, assigns trials and stores every metric
     #[cfg(feature = "local")]
     #[command(after_help = "Example:\n  sweepctl coordinator --store sweeps.db --listen 127.0.0.1:7733")]
     Coordinator(Box<sweep_coordinator::Args>),
-    /// Run a worker: it trains what a coordinator assigns
+    /// Run a worker: it trains the trials that a coordinator assigns
     #[cfg(feature = "local")]
     #[command(
         after_help = "Example:\n  sweepctl worker --coordinator http://127.0.0.1:7733 --data-root ~/data --slots auto"
     )]
     Worker(Box<sweep_worker::Args>),
-    /// Run a trainer: trials come in on stdin, what becomes of them goes out on stdout
+    /// Run a trainer: it reads trials from stdin and writes their results to stdout
     #[cfg(feature = "local")]
     #[command(
-        after_help = "A worker starts its trainers itself. worker/trainer/PROTOCOL.md describes what they say.\n\n\
-        Example:\n  echo '{\"command\": \"devices\"}' | sweepctl trainer"
+        after_help = "Workers start their trainers themselves. worker/trainer/PROTOCOL.md describes the messages.\n\n\
+            Example:\n  echo '{\"command\": \"devices\"}' | sweepctl trainer"
     )]
     Trainer,
-    /// Print completions for a shell
+    /// Print shell completions
     Completions(completions::Arguments),
     /// Write manual pages
     Man(man::Arguments),

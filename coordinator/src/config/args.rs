@@ -9,115 +9,117 @@ use clap::Parser;
 #[command(
     name = "sweep-coordinator",
     version,
-    about = "Expands sweeps to trials, shards them across workers, keeps every metric"
+    about = "Accepts sweeps, assigns their trials to workers and stores every metric"
 )]
 pub struct Args {
-    /// A configuration file; `--print-default-config` shows one with comments
+    /// Configuration file; `--print-default-config` prints a commented one
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// Print the default configuration and leave
+    /// Print the default configuration with comments and exit
     #[arg(long, alias = "print-config")]
     pub print_default_config: bool,
-    /// Ask the coordinator that runs here with this configuration whether it is healthy, and leave
+    /// Check whether the coordinator that runs here with this configuration is healthy, and exit
     #[arg(long)]
     pub healthy: bool,
-    /// The store: a SQLite file, or postgres://USER@HOST:PORT/DATABASE
+    /// Store: a SQLite file, or postgres://USER@HOST:PORT/DATABASE
     #[arg(long, value_name = "FILE|URL")]
     pub store: Option<String>,
-    /// The folder of artifacts
+    /// Folder of artifacts
     #[arg(long, value_name = "FOLDER")]
     pub artifacts: Option<String>,
-    /// Where workers, sweepctl and other coordinators dial this one, if not where it listens
+    /// Address at which workers, sweepctl and other coordinators reach this one, if it differs from --listen
     #[arg(long, value_name = "HOST:PORT")]
     pub advertise: Option<String>,
-    /// Where gRPC listens
+    /// Address for gRPC: workers and sweepctl
     #[arg(long, value_name = "ADDRESS")]
     pub listen: Option<String>,
-    /// Where HTTP listens: metrics and health
+    /// Address for HTTP: pages, API, metrics and health
     #[arg(long, value_name = "ADDRESS")]
     pub listen_http: Option<String>,
-    /// The certificate that both addresses show, with those between it and an authority (PEM)
+    /// Certificate of both addresses, with its intermediate certificates (PEM)
     #[arg(long, value_name = "FILE")]
     pub tls_cert: Option<String>,
-    /// Its key (PEM)
+    /// Key of the certificate (PEM)
     #[arg(long, value_name = "FILE")]
     pub tls_key: Option<String>,
-    /// The authority that signed workers' certificates: workers must show one (PEM)
+    /// Certificate of the authority that signed the workers' certificates (PEM); workers must then present one
     #[arg(long, value_name = "FILE")]
     pub tls_client_ca: Option<String>,
-    /// A file with one token that may do everything
+    /// File with one token of the role admin
     #[arg(long, value_name = "FILE")]
     pub admin_token_file: Option<String>,
-    /// A file with one token that may submit and change sweeps
+    /// File with one token of the role submit
     #[arg(long, value_name = "FILE")]
     pub submit_token_file: Option<String>,
-    /// A file with one token for workers
+    /// File with one token of the role worker
     #[arg(long, value_name = "FILE")]
     pub worker_token_file: Option<String>,
-    /// A file with one token that may look
+    /// File with one token of the role read
     #[arg(long, value_name = "FILE")]
     pub read_token_file: Option<String>,
-    /// Listen on an address that other machines can reach although there is no token: whoever reaches it may do everything
+    /// Listen on an address that other machines can reach without any token: it accepts every request
     #[arg(long)]
     pub insecure: bool,
-    /// Use a PostgreSQL database with `fsync` or `full_page_writes` off, which can lose what it acknowledged
+    /// Use a PostgreSQL database with `fsync` or `full_page_writes` off, which can lose acknowledged data
     #[arg(long)]
     pub allow_unsafe_database: bool,
-    /// Milliseconds after which a worker that does not poll has lost its trials
+    /// Milliseconds without a poll after which a worker loses its trials
     #[arg(long, value_name = "MILLISECONDS")]
     pub lease_ttl_ms: Option<String>,
-    /// Milliseconds that attempts are waited for after a restart
+    /// Milliseconds to wait after a restart for workers with running attempts
     #[arg(long, value_name = "MILLISECONDS")]
     pub restart_grace_ms: Option<String>,
-    /// Failures of one trial after which it has failed
+    /// Number of failures after which a trial has failed
     #[arg(long, value_name = "COUNT")]
     pub max_failures: Option<String>,
-    /// Workers that one trial may lose
+    /// Number of workers that a trial may lose before it is quarantined
     #[arg(long, value_name = "COUNT")]
     pub max_losses: Option<String>,
-    /// Milliseconds before the second try
+    /// Milliseconds before the first retry
     #[arg(long, value_name = "MILLISECONDS")]
     pub retry_backoff_ms: Option<String>,
-    /// What is done about failures of some classes otherwise, as YAML: '{data: {retry: never}}'
+    /// Retry rules by class of failure, as YAML: '{data: {retry: never}}'
     #[arg(long, value_name = "RULES")]
     pub retry: Option<String>,
-    /// Trials in a row that fail on a worker and succeed on others before it is taken out of service; 0: never
+    /// Number of consecutive trials that fail on a worker and succeed on others before it is suspended; 0: never
     #[arg(long, value_name = "COUNT")]
     pub suspend_after: Option<String>,
-    /// Trials of a sweep that fail alike before any has succeeded until the rest is held back; 0: never
+    /// Number of trials that fail with the same error, before any succeeds, after which their sweep is held back; 0:
+    /// never
     #[arg(long, value_name = "COUNT")]
     pub hold_back_after: Option<String>,
-    /// Milliseconds that trials are kept that no connected worker can run
+    /// Milliseconds before a trial that no connected worker can run fails
     #[arg(long, value_name = "MILLISECONDS")]
     pub unplaceable_grace_ms: Option<String>,
-    /// Milliseconds after which a worker is asked again what is in a data set
+    /// Milliseconds before a worker that could not read a data set is asked again
     #[arg(long, value_name = "MILLISECONDS")]
     pub describe_again_ms: Option<String>,
-    /// The most trials of one sweep
+    /// Maximum number of trials of one sweep
     #[arg(long, value_name = "COUNT")]
     pub max_trials: Option<String>,
-    /// The most trials of all sweeps together that have not ended
+    /// Maximum number of unfinished trials of all sweeps
     #[arg(long, value_name = "COUNT")]
     pub max_live_trials: Option<String>,
-    /// The most sweeps that have not ended
+    /// Maximum number of unfinished sweeps
     #[arg(long, value_name = "COUNT")]
     pub max_sweeps: Option<String>,
-    /// The most workers that are connected
+    /// Maximum number of connected workers
     #[arg(long, value_name = "COUNT")]
     pub max_workers: Option<String>,
-    /// Workers that an autoscaler starts when trials wait, as YAML: '[{name: gpu, slots: 1, device: cuda, memory: 40GiB}]'
+    /// Pools of workers that an autoscaler starts on demand, as YAML:
+    /// '[{name: gpu, slots: 1, device: cuda, memory: 40GiB}]'
     #[arg(long, value_name = "POOLS")]
     pub pools: Option<String>,
-    /// The most streams, exports and estimates at a time, as YAML: '{watches: 500, per_token: 50}'
+    /// Maximum numbers of concurrent streams, exports and estimates, as YAML: '{watches: 500, per_token: 50}'
     #[arg(long, value_name = "LIMITS")]
     pub limits: Option<String>,
-    /// Seconds that everything may take to end
+    /// Seconds to wait at shutdown before ending what still runs
     #[arg(long, value_name = "SECONDS")]
     pub shutdown_seconds: Option<String>,
-    /// What is logged: error, warn, info, debug, trace or a filter
+    /// Log level: error, warn, info, debug, trace, or a filter
     #[arg(long, value_name = "FILTER")]
     pub log: Option<String>,
-    /// Start although the store is damaged: go on without what is, and list it
+    /// Start without the damaged parts of the store, and list them
     #[arg(long)]
     pub accept_loss: bool,
 }

@@ -21,15 +21,15 @@ use crate::table::Table;
     after_help = "Example:\n  sweepctl ablation scene-cnn\n  sweepctl ablation 3 --metric val_loss --against-baseline"
 )]
 pub(crate) struct Arguments {
-    /// The sweep: its number, or a name (the newest sweep of that name)
+    /// Number of the sweep, or its name (the newest sweep with that name)
     sweep: String,
-    /// Judge by this metric instead of the sweep's objective
+    /// Metric to compare, instead of the sweep's objective
     #[arg(long, value_name = "METRIC", default_value = "", hide_default_value = true)]
     metric: String,
-    /// Compare with the sweep's baseline instead of each stage's starting point: another family
+    /// Compare with the sweep's baseline, a test family of its own, instead of each stage's starting point
     #[arg(long)]
     against_baseline: bool,
-    /// Show p-values corrected otherwise too; verdicts stay with Holm's
+    /// Also show p-values with another correction; verdicts still use Holm's
     #[arg(long, value_enum, default_value_t, value_name = "WAY")]
     correction: Correction,
 }

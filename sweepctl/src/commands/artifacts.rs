@@ -20,12 +20,12 @@ use crate::table::Table;
     after_help = "Example:\n  sweepctl artifacts scene-cnn\n  sweepctl artifacts 3 --get 9b1de0 --file weights.safetensors"
 )]
 pub(crate) struct Arguments {
-    /// The sweep: its number, or a name (the newest sweep of that name)
+    /// Number of the sweep, or its name (the newest sweep with that name)
     sweep: String,
-    /// Fetch the artifact whose digest begins with these digits
+    /// First digits of the digest of an artifact to fetch
     #[arg(long, value_name = "DIGEST", requires = "file")]
     get: Option<String>,
-    /// Where to put it
+    /// File to write the artifact to
     #[arg(long, value_name = "PATH", requires = "get")]
     file: Option<PathBuf>,
 }

@@ -22,13 +22,14 @@ use folder::{Folder, Target};
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "FOLDER gets store.db, a SQLite file whatever the coordinator's store is; artifacts/, each named by its hash;\n\
-    and backup.json, written last. Run it again to bring the folder up to date: only artifacts that are not there yet\n\
-    are fetched. A backup that was interrupted goes on when it is run again. It needs an admin's token.\n\n\
-    Example:\n  sweepctl backup --folder /backups/sweep\n  sweepctl restore --folder /backups/sweep --store sweep.db"
+    after_help = "The folder then contains store.db (always a SQLite file), artifacts/ (files named by their hash) and \
+        backup.json (written last). Run the command again to update the backup: it fetches only new artifacts. An \
+        interrupted backup continues when you run the command again. Tokens need the role admin.\n\n\
+        Example:\n  sweepctl backup --folder /backups/sweep\n  sweepctl restore --folder /backups/sweep --store \
+        sweep.db"
 )]
 pub(crate) struct Arguments {
-    /// The folder of the backup; it is made if it is not there
+    /// Folder of the backup, created if missing
     #[arg(long, value_name = "FOLDER")]
     folder: PathBuf,
 }

@@ -11,7 +11,7 @@ use crate::failure::{Exit, Failure};
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  sweepctl cancel 3")]
 pub(crate) struct Arguments {
-    /// The sweep: its number, or a name (the newest sweep of that name)
+    /// Number of the sweep, or its name (the newest sweep with that name)
     sweep: String,
 }
 

@@ -28,22 +28,22 @@ const BEFORE: time::Duration = time::Duration::hours(1);
     after_help = "Example:\n  sweepctl certs init certs --host sweep.example --host 10.0.0.7"
 )]
 pub(crate) enum Verb {
-    /// Make an authority, a certificate for the coordinator and one for workers, in a new folder
+    /// Create an authority, a certificate for the coordinator and one for workers in a new folder
     #[command(
-        after_help = "Then:\n  sweepctl coordinator --tls-cert DIR/server.crt --tls-key DIR/server.key --tls-client-ca DIR/ca.crt\n  \
-            sweepctl worker --coordinator https://HOST:7733 --ca-file DIR/ca.crt \\\n    --client-cert DIR/worker.crt --client-key DIR/worker.key\n  \
-            sweepctl list --coordinator https://HOST:7733 --ca-file DIR/ca.crt\n\n\
-            ca.key signs more certificates: keep it away from machines that only use them.\n\n\
+        after_help = "Then:\n  sweepctl coordinator --tls-cert DIR/server.crt --tls-key DIR/server.key --tls-client-ca \
+            DIR/ca.crt\n  sweepctl worker --coordinator https://HOST:7733 --ca-file DIR/ca.crt \\\n    --client-cert \
+            DIR/worker.crt --client-key DIR/worker.key\n  sweepctl list --coordinator https://HOST:7733 --ca-file \
+            DIR/ca.crt\n\nca.key can sign more certificates. Do not copy it to other machines.\n\n\
             Example:\n  sweepctl certs init certs --host sweep.example --host 10.0.0.7"
     )]
     Init {
-        /// The folder, which is made
+        /// Folder to create
         #[arg(value_name = "DIR")]
         folder: PathBuf,
-        /// A name or an address at which the coordinator is dialled; localhost is one anyway
+        /// Host name or IP address of the coordinator, besides localhost; repeatable
         #[arg(long = "host", value_name = "NAME")]
         hosts: Vec<String>,
-        /// How long the certificates hold, in days
+        /// Validity of the certificates, in days
         #[arg(long, default_value_t = DAYS, value_name = "COUNT", value_parser = clap::value_parser!(i64).range(1..=3650))]
         days: i64,
     },

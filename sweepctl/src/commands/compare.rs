@@ -16,14 +16,14 @@ use crate::table::Table;
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  sweepctl compare scene-cnn filters=256 baseline\n  sweepctl compare 3 '#1' '#2'")]
 pub(crate) struct Arguments {
-    /// The sweep: its number, or a name (the newest sweep of that name)
+    /// Number of the sweep, or its name (the newest sweep with that name)
     sweep: String,
-    /// A configuration: its name, what differs from the baseline, `baseline`, its place such as `#1`, or six digits or
-    /// more of one of its trials' ids
+    /// Configuration: its name, its differences from the baseline, `baseline`, its rank such as `#1`, or at least six
+    /// digits of the id of one of its trials
     a: String,
-    /// What it is compared with
+    /// Configuration to compare it with
     b: String,
-    /// Compare this metric instead of the sweep's objective
+    /// Metric to compare, instead of the sweep's objective
     #[arg(long, value_name = "METRIC", default_value = "", hide_default_value = true)]
     metric: String,
 }

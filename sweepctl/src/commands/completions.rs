@@ -28,16 +28,16 @@ const NEWEST: u32 = 100;
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "The script asks this program at every Tab, so that names of sweeps and workers complete too; it has to be of\n\
-    the same version, so it is best made anew when a shell starts. --static makes one that stands alone.\n\n\
-    Examples:\n  source <(sweepctl completions bash)\n  \
-    sweepctl completions fish > ~/.config/fish/completions/sweepctl.fish\n  \
-    sweepctl completions zsh --static > _sweepctl"
+    after_help = "The script runs sweepctl at every Tab, so it also completes the names of sweeps and workers. Script \
+        and program must have the same version, so create the script when a shell starts. --static prints a script \
+        that does not run sweepctl.\n\n\
+        Examples:\n  source <(sweepctl completions bash)\n  sweepctl completions fish > \
+        ~/.config/fish/completions/sweepctl.fish\n  sweepctl completions zsh --static > _sweepctl"
 )]
 pub(crate) struct Arguments {
-    /// The shell
+    /// Shell that the script is for
     shell: Shell,
-    /// A script that stands alone: verbs and flags, no names
+    /// Print a script that completes only commands and flags, without running sweepctl
     #[arg(long = "static")]
     alone: bool,
 }

@@ -18,25 +18,25 @@ const SHOWN: usize = 20;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
-    /// Count, and look for files that cannot be read and pictures that occur twice
+    /// Count images, and find unreadable files and duplicate images
     Check(Arguments),
 }
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Pictures that are in the training part and in the test part stand first: they make results look better than\n\
-    they are. Exit codes: 0 nothing stands in the way, 1 there are unreadable files, classes that are not in both\n\
-    parts, or pictures in both.\n\n\
-    Examples:\n  sweepctl data check sweeps/scene-cnn.yaml --data-root ~/data\n  sweepctl data check ~/data/scenes --output json"
+    after_help = "Images that occur in both the training and the test part come first: they make results look better \
+        than they are. Exit codes: 0 no problem, 1 unreadable files, classes missing from one part, or images in both \
+        parts.\n\nExamples:\n  sweepctl data check sweeps/scene-cnn.yaml --data-root ~/data\n  sweepctl data check \
+        ~/data/scenes --output json"
 )]
 pub(crate) struct Arguments {
-    /// A spec, or a folder with `train` and `test` or with a folder for each class
+    /// Spec, or folder with `train` and `test` or with one folder per class
     #[arg(value_name = "SPEC|FOLDER")]
     place: PathBuf,
-    /// A folder that a spec's data set lies in, or that links lead into; may be repeated [default: the spec's]
+    /// Folder with data sets, or with targets of links in them; repeatable [default: the spec's folder]
     #[arg(long, value_name = "FOLDER")]
     data_root: Vec<PathBuf>,
-    /// Change a value of the spec, such as `dataset.path=scenes`; may be repeated
+    /// Override of a spec value, such as `dataset.path=scenes`; repeatable
     #[arg(long = "set", value_name = "KEY=VALUE", value_parser = study::parse_override)]
     overrides: Vec<(String, String)>,
 }

@@ -11,15 +11,15 @@ use crate::failure::{Exit, Failure};
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Trials that another sweep refers to stay with their results, and so do artifacts that something else has.\n\
-    The token that submitted the sweep deletes it, and any admin's. Asked again by its number, this says how far\n\
-    the removal is; a coordinator that stops in between goes on with it at its next start.\n\n\
-    Examples:\n  sweepctl delete 3 --dry-run\n  sweepctl delete 3"
+    after_help = "Trials and artifacts that another sweep uses are kept. The token that submitted the sweep may delete \
+        it, and so may any token with the role admin. Run the command again with the sweep's number to see the \
+        progress of the removal. If the coordinator stops during a removal, it continues after its next start.\n\n\
+        Examples:\n  sweepctl delete 3 --dry-run\n  sweepctl delete 3"
 )]
 pub(crate) struct Arguments {
-    /// The sweep: its number, or a name (the newest sweep of that name)
+    /// Number of the sweep, or its name (the newest sweep with that name)
     sweep: String,
-    /// Show what would go, and delete nothing
+    /// Show what would be deleted, without deleting it
     #[arg(long)]
     dry_run: bool,
 }

@@ -24,10 +24,10 @@ const NOBODY_ASKED: &str = "how long it takes, and how small a difference would 
 /// Where measurements come from.
 #[derive(Debug, Args)]
 pub(crate) struct Source {
-    /// Ask the store of this machine what trials took, as `submit --local` left it
+    /// Use the measurements in the local store of `submit --local`
     #[arg(long)]
     local: bool,
-    /// With --local: the database [default: .sweep/sweep.db]
+    /// With --local: database file [default: .sweep/sweep.db]
     #[arg(long, value_name = "PATH", requires = "local")]
     store: Option<PathBuf>,
 }
@@ -35,10 +35,10 @@ pub(crate) struct Source {
 /// What it may cost, and what an hour costs.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Money {
-    /// Stop there: `20gpu-hours`, `12h` or `90min` of slots, or `50usd` with a price
+    /// Limit of slot time, such as `20gpu-hours`, `12h` or `90min`, or of money, such as `50usd` with a price
     #[arg(long, value_name = "BUDGET")]
     budget: Option<String>,
-    /// What an hour of one slot costs, such as `2.50usd`
+    /// Price of one slot for one hour, such as `2.50usd`
     #[arg(long, value_name = "PRICE")]
     price_per_hour: Option<String>,
 }

@@ -15,23 +15,23 @@ use crate::table::Table;
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  sweepctl explain 3fa1c2")]
 pub(crate) struct Arguments {
-    /// The trial: at least six hexadecimal digits of its id
+    /// Id of the trial: at least its first six hexadecimal digits
     trial: String,
 }
 
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  sweepctl audit --sweep 3\n  sweepctl audit --worker gpu-7 --limit 1000")]
 pub(crate) struct AuditArguments {
-    /// Only this sweep: its number, or a name
+    /// Only events of this sweep: its number or name
     #[arg(long, value_name = "SWEEP")]
     sweep: Option<String>,
-    /// Only this trial: at least six hexadecimal digits of its id
+    /// Only events of this trial: at least the first six hexadecimal digits of its id
     #[arg(long, value_name = "TRIAL")]
     trial: Option<String>,
-    /// Only this worker
+    /// Only events of this worker
     #[arg(long, value_name = "NAME")]
     worker: Option<String>,
-    /// The newest so many lines
+    /// Number of the newest events to show
     #[arg(long, value_name = "COUNT", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     limit: u32,
 }

@@ -16,23 +16,23 @@ use crate::study;
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Every trial of the old sweep has to be in the new one, which gets its name: results that are known are\n\
-    taken, and what runs is shared.\n\nExamples:\n  sweepctl extend 3 --seeds 12\n  \
-    sweepctl extend scene-cnn --set 'stages[0].vary.filters=[32, 64, 128, 256, 512]'\n  sweepctl extend 3 --seeds 12 --local --data-root ~/data"
+    after_help = "The new sweep must contain every trial of the old one and gets its name. It reuses known results and \
+        shares running trials.\n\nExamples:\n  sweepctl extend 3 --seeds 12\n  sweepctl extend scene-cnn --set \
+        'stages[0].vary.filters=[32, 64, 128, 256, 512]'\n  sweepctl extend 3 --seeds 12 --local --data-root ~/data"
 )]
 pub(crate) struct Arguments {
-    /// The sweep: its number, or a name (the newest sweep of that name)
+    /// Number of the sweep, or its name (the newest sweep with that name)
     sweep: String,
-    /// So many seeds, or a list of them; the same as `--set seeds=...`
+    /// Number of seeds, or a list of seeds; short for `--set seeds=...`
     #[arg(long, value_name = "SEEDS")]
     seeds: Option<String>,
-    /// Change a value of the spec, such as `stages[0].vary.filters=[8, 16, 32]`; may be repeated
+    /// Override of a spec value, such as `stages[0].vary.filters=[8, 16, 32]`; repeatable
     #[arg(long = "set", value_name = "KEY=VALUE", value_parser = study::parse_override)]
     overrides: Vec<(String, String)>,
-    /// The new spec: a YAML file, or `-` for stdin [default: that of the sweep, with what it was submitted with]
+    /// New spec: a YAML file, or `-` for stdin [default: the sweep's spec with its overrides]
     #[arg(long, value_name = "FILE")]
     spec: Option<PathBuf>,
-    /// Refuse a grid of more trials than this [default: as the sweep]
+    /// Maximum number of trials of a grid [default: the sweep's]
     #[arg(long, value_name = "TRIALS")]
     trial_limit: Option<u64>,
     #[cfg(feature = "local")]

@@ -13,15 +13,15 @@ use crate::table::Table;
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "What is removed: trials that no sweep refers to, thumbnails of data that no sweep uses, files of the folder of\n\
-    artifacts that no artifact has, and uploads that never became whole. It needs an admin's token.\n\n\
-    Examples:\n  sweepctl gc --dry-run\n  sweepctl gc --older-than 30d"
+    after_help = "Removes trials of no sweep, thumbnails of data that no sweep uses, files in the artifact folder that \
+        belong to no artifact, and incomplete uploads. Tokens need the role admin.\n\n\
+        Examples:\n  sweepctl gc --dry-run\n  sweepctl gc --older-than 30d"
 )]
 pub(crate) struct Arguments {
-    /// Show what would be removed, and remove nothing
+    /// Show what would be removed, without removing it
     #[arg(long)]
     dry_run: bool,
-    /// Keep trials whose last attempt ended within this time, such as 12h or 30d
+    /// Minimum time since a trial's last attempt ended, such as 12h or 30d; newer trials are kept
     #[arg(long, value_name = "TIME", default_value = "7d")]
     older_than: String,
 }

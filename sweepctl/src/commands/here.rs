@@ -114,22 +114,22 @@ async fn begin(context: &Context, job: &Job<'_>, local: &mut Local, client: &mut
 /// Where a verb trains that is asked about a sweep of the local store.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Place {
-    /// Train it here, on the store of `submit --local`, and follow it to its end
+    /// Train on this machine with the store of `submit --local`, and follow the sweep until it ends
     #[arg(long)]
     pub(crate) local: bool,
-    /// With --local: how the progress is shown; auto: a live screen on a terminal, else lines
+    /// With --local: progress display; auto: a live screen on a terminal, else lines
     #[arg(long, value_enum, default_value_t, value_name = "FORM", requires = "local")]
     progress: Progress,
-    /// With --local: train the other unfinished sweeps of the store too
+    /// With --local: also train the other unfinished sweeps of the store
     #[arg(long, requires = "local")]
     resume_others: bool,
-    /// With --local: a folder that data sets lie in, or that links lead into; may be repeated [default: .]
+    /// With --local: folder with data sets, or with targets of links in them; repeatable [default: .]
     #[arg(long, value_name = "FOLDER", requires = "local")]
     data_root: Vec<PathBuf>,
-    /// With --local: the database that keeps everything [default: .sweep/sweep.db]
+    /// With --local: database file [default: .sweep/sweep.db]
     #[arg(long, value_name = "PATH", requires = "local")]
     store: Option<PathBuf>,
-    /// With --local: `auto`, a number, or devices such as `cuda:0,cuda:1` [default: auto]
+    /// With --local: slots, as `auto`, a number, or devices such as `cuda:0,cuda:1` [default: auto]
     #[arg(long, value_name = "SLOTS", requires = "local")]
     slots: Option<String>,
 }

@@ -21,12 +21,12 @@ use crate::table::Table;
     after_help = "Example:\n  sweepctl leaderboard scene-cnn --limit 10\n  sweepctl leaderboard 3 --metric val_loss"
 )]
 pub(crate) struct Arguments {
-    /// The sweep: its number, or a name (the newest sweep of that name)
+    /// Number of the sweep, or its name (the newest sweep with that name)
     sweep: String,
-    /// Rank by this metric instead of the sweep's objective
+    /// Metric to rank by, instead of the sweep's objective
     #[arg(long, value_name = "METRIC", default_value = "", hide_default_value = true)]
     metric: String,
-    /// At most so many rows; 0 means all
+    /// Maximum number of rows; 0 means all
     #[arg(long, value_name = "ROWS", default_value_t = 0, hide_default_value = true)]
     limit: u32,
 }

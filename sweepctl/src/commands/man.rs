@@ -11,7 +11,7 @@ use crate::failure::{Exit, Failure};
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  sweepctl man ~/.local/share/man/man1 && man sweepctl-watch")]
 pub(crate) struct Arguments {
-    /// The folder to write them to; it is made if it is not there
+    /// Folder to write the pages to, created if missing
     folder: PathBuf,
 }
 

@@ -37,15 +37,15 @@ const TABLE_ROWS: usize = 1000;
 #[command(after_help = "Examples:\n  sweepctl plan sweeps/ablation.yaml\n  \
     sweepctl plan sweeps/ablation.yaml --set protocol.epochs=10 --output json")]
 pub(crate) struct Arguments {
-    /// The spec: a YAML file, or `-` for stdin
+    /// Spec: a YAML file, or `-` for stdin
     file: PathBuf,
-    /// Change a value of the spec, such as `protocol.epochs=10`; may be repeated
+    /// Override of a spec value, such as `protocol.epochs=10`; repeatable
     #[arg(long = "set", value_name = "KEY=VALUE", value_parser = study::parse_override)]
     overrides: Vec<(String, String)>,
-    /// Refuse a grid of more trials than this
+    /// Maximum number of trials of a grid; a larger grid is refused
     #[arg(long, value_name = "TRIALS")]
     trial_limit: Option<u64>,
-    /// Show every configuration, however many there are
+    /// Show all configurations, even if there are many
     #[arg(long)]
     all: bool,
     #[command(flatten)]

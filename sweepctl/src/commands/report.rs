@@ -14,13 +14,13 @@ use crate::failure::{Exit, Failure};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Format {
-    /// One self-contained page for a browser, a phone or paper
+    /// A self-contained page for screen and paper
     Html,
-    /// Tables and words for GitHub
+    /// Tables and text for GitHub
     Markdown,
-    /// A document that pdflatex takes
+    /// A document for pdflatex
     Latex,
-    /// A row for each configuration in each stage
+    /// One row per configuration and stage
     Csv,
     /// The same rows for pandas, polars or duckdb
     Parquet,
@@ -31,21 +31,21 @@ enum Format {
     after_help = "Example:\n  sweepctl report scene-cnn --out scene-cnn.html\n  sweepctl report 3 --format csv | column -ts,"
 )]
 pub(crate) struct Arguments {
-    /// The sweep: its number, or a name (the newest sweep of that name)
+    /// Number of the sweep, or its name (the newest sweep with that name)
     sweep: String,
-    /// The kind of document [default: what the ending of --out says, else html]
+    /// Document format [default: by the extension of --out, else html]
     #[arg(long, value_enum)]
     format: Option<Format>,
-    /// The file to write instead of stdout: .html, .md, .tex, .csv or .parquet
+    /// File to write instead of stdout: .html, .md, .tex, .csv or .parquet
     #[arg(long, value_name = "FILE", visible_alias = "file")]
     out: Option<PathBuf>,
-    /// Judge by this metric instead of the sweep's objective
+    /// Metric to compare, instead of the sweep's objective
     #[arg(long, value_name = "METRIC", default_value = "", hide_default_value = true)]
     metric: String,
-    /// Hold every configuration against the sweep's baseline too
+    /// Also compare every configuration with the sweep's baseline
     #[arg(long)]
     against_baseline: bool,
-    /// Show p-values corrected by Benjamini and Hochberg too; verdicts stay Holm's
+    /// Also show p-values corrected by Benjamini and Hochberg; verdicts still use Holm's
     #[arg(long)]
     false_discovery: bool,
 }

@@ -18,31 +18,31 @@ use crate::watch::{Display, Ending, Setting, follow};
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Between CPUs of one instruction set and thread count every bit has to agree; elsewhere, as on a GPU, the\n\
-    largest difference has to stay within the tolerance. Exit codes: 0 it is the same, 1 it is not.\n\n\
-    Examples:\n  sweepctl reproduce 3fa1c2\n  sweepctl reproduce 3fa1c2 --tolerance 0.002\n  \
-    sweepctl reproduce 3fa1c2 --local --data-root ~/data"
+    after_help = "On CPUs with the same instruction set and thread count, the results must be equal bit for bit. \
+        Elsewhere, such as on a GPU, the largest difference must stay within the tolerance. Exit codes: 0 reproduced, \
+        1 not reproduced.\n\nExamples:\n  sweepctl reproduce 3fa1c2\n  sweepctl reproduce 3fa1c2 --tolerance 0.002\n  \
+        sweepctl reproduce 3fa1c2 --local --data-root ~/data"
 )]
 pub(crate) struct Arguments {
-    /// The trial: at least six hexadecimal digits of its id
+    /// Id of the trial: at least its first six hexadecimal digits
     trial: String,
-    /// The largest difference of two numbers, and the largest share of changed predictions, that is borne where bits need
-    /// not agree [default: 0.01]
+    /// Largest accepted difference of two numbers and share of changed predictions, where results need not be
+    /// bit-identical [default: 0.01]
     #[arg(long, value_name = "X", value_parser = tolerance)]
     tolerance: Option<f64>,
-    /// Sweeps of a higher priority go first
+    /// Priority of the new run, from -1000 to 1000; higher runs first
     #[arg(long, default_value_t = 0, allow_negative_numbers = true, value_parser = clap::value_parser!(i32).range(-1000..=1000))]
     priority: i32,
-    /// Run it here, on the store of `submit --local`
+    /// Run on this machine with the store of `submit --local`
     #[arg(long)]
     pub(crate) local: bool,
-    /// With --local: a folder that data sets lie in, or that links lead into; may be repeated [default: .]
+    /// With --local: folder with data sets, or with targets of links in them; repeatable [default: .]
     #[arg(long, value_name = "FOLDER", requires = "local")]
     data_root: Vec<PathBuf>,
-    /// With --local: the database that keeps everything [default: .sweep/sweep.db]
+    /// With --local: database file [default: .sweep/sweep.db]
     #[arg(long, value_name = "PATH", requires = "local")]
     store: Option<PathBuf>,
-    /// With --local: `auto`, a number, or devices such as `cuda:0,cuda:1` [default: auto]
+    /// With --local: slots, as `auto`, a number, or devices such as `cuda:0,cuda:1` [default: auto]
     #[arg(long, value_name = "SLOTS", requires = "local")]
     slots: Option<String>,
 }

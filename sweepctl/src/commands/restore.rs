@@ -11,19 +11,18 @@ use super::store::place;
 use crate::failure::{Exit, Failure};
 
 #[derive(Debug, Args)]
-#[command(after_help = "The store must be new: a file that is not there, or an empty database. A restore\n\
-    that was interrupted goes on when it is run again; until it is whole, a\n\
-    coordinator finds no store in that place.\n\n\
-    Examples:\n  sweepctl restore --folder /backups/sweep --store sweep.db\n  \
-    sweepctl restore --folder /backups/sweep --store postgres://sweep@db.example/sweep --artifacts /artifacts")]
+#[command(after_help = "The target must be a file that does not exist or an empty database. An interrupted restore \
+    continues when you run the command again; until it is complete, a coordinator finds no store there.\n\n\
+    Examples:\n  sweepctl restore --folder /backups/sweep --store sweep.db\n  sweepctl restore --folder /backups/sweep \
+    --store postgres://sweep@db.example/sweep --artifacts /artifacts")]
 pub(crate) struct Arguments {
-    /// The folder of the backup
+    /// Folder of the backup
     #[arg(long, value_name = "FOLDER", alias = "input")]
     folder: PathBuf,
-    /// The store that is made: a SQLite file, or postgres://USER@HOST:PORT/DATABASE
+    /// Store to create: a SQLite file, or postgres://USER@HOST:PORT/DATABASE
     #[arg(long, value_name = "FILE|URL")]
     store: String,
-    /// The folder of artifacts, as the coordinator's configuration names it [env: SWEEP_COORDINATOR_ARTIFACTS]
+    /// Folder of artifacts, as in the coordinator's configuration [env: SWEEP_COORDINATOR_ARTIFACTS]
     /// [default: STORE.artifacts, or sweep.artifacts for a database]
     #[arg(long, value_name = "FOLDER")]
     artifacts: Option<PathBuf>,

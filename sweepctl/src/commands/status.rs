@@ -19,7 +19,7 @@ const MOST_DEVICES: usize = 4;
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  sweepctl status 3\n  sweepctl status scene-cnn --output json")]
 pub(crate) struct Arguments {
-    /// The sweep: its number, or a name (the newest sweep of that name)
+    /// Number of the sweep, or its name (the newest sweep with that name)
     sweep: String,
 }
 

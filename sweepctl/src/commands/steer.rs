@@ -14,20 +14,21 @@ use crate::failure::{Exit, Failure};
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "What runs goes on; nothing new is started until `sweepctl resume`.\n\nExample:\n  sweepctl pause 3"
+    after_help = "The coordinator starts no new trial of the sweep until `sweepctl resume`.\n\n\
+        Example:\n  sweepctl pause 3"
 )]
 pub(crate) struct PauseArguments {
-    /// The sweep: its number, or a name (the newest sweep of that name)
+    /// Number of the sweep, or its name (the newest sweep with that name)
     sweep: String,
 }
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "A paused sweep goes on, and so does one whose rest is held back because its first trials failed alike.\n\n\
-    Examples:\n  sweepctl resume 3\n  sweepctl resume 3 --local --data-root ~/data"
+    after_help = "A sweep is held back after its first trials failed with the same error.\n\n\
+        Examples:\n  sweepctl resume 3\n  sweepctl resume 3 --local --data-root ~/data"
 )]
 pub(crate) struct ResumeArguments {
-    /// The sweep: its number, or a name (the newest sweep of that name)
+    /// Number of the sweep, or its name (the newest sweep with that name)
     sweep: String,
     #[cfg(feature = "local")]
     #[command(flatten)]
@@ -37,9 +38,9 @@ pub(crate) struct ResumeArguments {
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  sweepctl priority 3 10\n  sweepctl priority 3 -- -5")]
 pub(crate) struct PriorityArguments {
-    /// The sweep: its number, or a name (the newest sweep of that name)
+    /// Number of the sweep, or its name (the newest sweep with that name)
     sweep: String,
-    /// Sweeps of a higher priority go first; a sweep begins with 0 unless its spec says otherwise
+    /// New priority, from -1000 to 1000; higher runs first, and the default of a sweep is 0
     #[arg(allow_negative_numbers = true, value_parser = clap::value_parser!(i32).range(-1000..=1000))]
     priority: i32,
 }
@@ -47,9 +48,9 @@ pub(crate) struct PriorityArguments {
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  sweepctl retry 3 --failed\n  sweepctl retry 3 --local --data-root ~/data")]
 pub(crate) struct RetryArguments {
-    /// The sweep: its number, or a name (the newest sweep of that name)
+    /// Number of the sweep, or its name (the newest sweep with that name)
     sweep: String,
-    /// Run again what failed, and nothing else. There is nothing else to retry, so it may be left out
+    /// Retry failed trials; this is the default and may be omitted
     #[arg(long)]
     failed: bool,
     #[cfg(feature = "local")]

@@ -15,23 +15,23 @@ use crate::table::Table;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
-    /// Read everything in a store and say what is wrong with it; nothing is changed
+    /// Check a store for damage, without changing it
     Check(check::Arguments),
-    /// End a sweep in the store of a coordinator that cannot start
+    /// Cancel a sweep in the store of a coordinator that cannot start
     Cancel(cancel::Arguments),
-    /// Give room that removed rows took back to the file system
+    /// Return the space of deleted rows to the file system
     Compact(compact::Arguments),
-    /// Copy everything into a store that is empty, from SQLite to PostgreSQL or back
+    /// Copy a store into an empty one, from SQLite to PostgreSQL or back
     #[command(
-        after_help = "A PASSWORD is better kept in PGPASSWORD or ~/.pgpass than in a URL. Artifacts are files and \
-        are not copied: bring\ntheir folder along.\n\n\
-        Example:\n  sweepctl store copy sweep.db postgres://sweep@db.example/sweep"
+        after_help = "Put a password into PGPASSWORD or ~/.pgpass rather than into the URL. Artifacts are files, which \
+            this command does not copy: copy their folder yourself.\n\n\
+            Example:\n  sweepctl store copy sweep.db postgres://sweep@db.example/sweep"
     )]
     Copy {
-        /// The store that is copied: a SQLite file, or postgres://USER@HOST:PORT/DATABASE
+        /// Store to copy: a SQLite file, or postgres://USER@HOST:PORT/DATABASE
         #[arg(value_name = "FROM")]
         from: String,
-        /// The store that is filled
+        /// Store to fill
         #[arg(value_name = "TO")]
         to: String,
     },

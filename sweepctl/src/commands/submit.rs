@@ -23,50 +23,50 @@ use crate::watch::{Beside, Display, Ending, Progress, Setting, follow};
 #[command(after_help = "Examples:\n  sweepctl submit sweeps/quickstart.yaml --local --watch\n  \
     sweepctl submit sweeps/ablation.yaml --set protocol.epochs=10 --name short --wait")]
 pub(crate) struct Arguments {
-    /// The spec: a YAML file, or `-` for stdin
+    /// Spec: a YAML file, or `-` for stdin
     pub(crate) file: PathBuf,
-    /// Run it here: an embedded coordinator, worker and store; a sweep that was not finished is taken up again
+    /// Run on this machine with an embedded coordinator, worker and store; an unfinished sweep of this spec is resumed
     #[arg(long)]
     pub(crate) local: bool,
     /// Show the plan and the progress, then the leaderboard
     #[arg(long)]
     watch: bool,
-    /// How `--watch` shows the progress; auto: a live screen on a terminal, else lines
+    /// Progress display of `--watch`; auto: a live screen on a terminal, else lines
     #[arg(long, value_enum, default_value_t, value_name = "FORM", requires = "watch")]
     progress: Progress,
-    /// Wait quietly, then show the leaderboard
+    /// Wait without showing progress, then show the leaderboard
     #[arg(long, conflicts_with = "watch")]
     wait: bool,
-    /// Change a value of the spec, such as `protocol.epochs=10`; may be repeated
+    /// Override of a spec value, such as `protocol.epochs=10`; repeatable
     #[arg(long = "set", value_name = "KEY=VALUE", value_parser = study::parse_override)]
     overrides: Vec<(String, String)>,
-    /// Replace the spec's name
+    /// Name of the sweep, instead of the spec's
     #[arg(long)]
     name: Option<String>,
-    /// Sweeps of a higher priority go first
+    /// Priority from -1000 to 1000; higher runs first
     #[arg(long, default_value_t = 0, allow_negative_numbers = true, value_parser = clap::value_parser!(i32).range(-1000..=1000))]
     priority: i32,
-    /// Run every trial again, in new rounds, even where its result is known; old results are kept
+    /// Run every trial again in a new round, even if its result is known; old results are kept
     #[arg(long)]
     fresh: bool,
-    /// Refuse a grid of more trials than this
+    /// Maximum number of trials of a grid; a larger grid is refused
     #[arg(long, value_name = "TRIALS")]
     trial_limit: Option<u64>,
     #[command(flatten)]
     money: Money,
-    /// With --local: a folder that data sets lie in, or that links lead into; may be repeated [default: the spec's]
+    /// With --local: folder with data sets, or with targets of links in them; repeatable [default: the spec's folder]
     #[arg(long, value_name = "FOLDER", requires = "local")]
     pub(crate) data_root: Vec<PathBuf>,
-    /// With --local: the database that keeps everything [default: .sweep/sweep.db]
+    /// With --local: database file [default: .sweep/sweep.db]
     #[arg(long, value_name = "PATH", requires = "local")]
     pub(crate) store: Option<PathBuf>,
-    /// With --local: `auto`, a number, or devices such as `cuda:0,cuda:1` [default: auto]
+    /// With --local: slots, as `auto`, a number, or devices such as `cuda:0,cuda:1` [default: auto]
     #[arg(long, value_name = "SLOTS", requires = "local")]
     pub(crate) slots: Option<String>,
-    /// With --local: train the other unfinished sweeps of the store too; otherwise they are paused
+    /// With --local: also train the store's other unfinished sweeps; otherwise they are paused
     #[arg(long, requires = "local")]
     resume_others: bool,
-    /// With --local: go on without what of the store is damaged or lost, and log what that is
+    /// With --local: start without the damaged or lost parts of the store, and log them
     #[arg(long, requires = "local")]
     accept_loss: bool,
 }

@@ -22,8 +22,8 @@ use crate::table::Table;
 #[derive(Debug, Args)]
 #[command(
     arg_required_else_help = true,
-    after_help = "The first token of a coordinator, while it does not run:\n  \
-        sweepctl token create me --role admin --store sweep.db > ~/.sweep-token\n\n\
+    after_help = "Create the first token of a coordinator before you start it:\n  sweepctl token create me --role \
+        admin --store sweep.db > ~/.sweep-token\n\n\
         Example:\n  sweepctl token create ci --role submit --expires 90d --out ci.token\n  sweepctl token list\n  \
         sweepctl token revoke ci"
 )]
@@ -34,33 +34,33 @@ pub(crate) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Make a token; its secret is shown this once
+    /// Create a token and print its secret, which is not stored
     #[command(after_help = "Example:\n  sweepctl token create ci --role submit --expires 90d --out ci.token")]
     Create {
-        /// Stands in the audit log for whoever uses it
+        /// Name of the token's user in the audit log
         name: String,
-        /// What it opens
+        /// Permissions of the token
         #[arg(long, value_enum)]
         role: Role,
-        /// How long it holds, such as 12h, 90d or 1y [default: for ever]
+        /// Lifetime, such as 12h, 90d or 1y [default: unlimited]
         #[arg(long, value_name = "TIME")]
         expires: Option<String>,
-        /// Write the secret into a new file that only you can read, instead of stdout
+        /// New file for the secret instead of stdout, readable only by you
         #[arg(long, value_name = "FILE")]
         out: Option<PathBuf>,
         #[command(flatten)]
         place: Place,
     },
-    /// List the tokens; their secrets are nowhere
+    /// List the tokens, without their secrets
     #[command(after_help = "Example:\n  sweepctl token list")]
     List {
         #[command(flatten)]
         place: Place,
     },
-    /// End a token at once, and whatever hangs on it
+    /// Revoke a token and end its open connections and sessions
     #[command(after_help = "Example:\n  sweepctl token revoke ci")]
     Revoke {
-        /// Its name, or its id
+        /// Name or id of the token
         token: String,
         #[command(flatten)]
         place: Place,
@@ -70,7 +70,7 @@ enum Verb {
 /// A coordinator, or a store.
 #[derive(Debug, Args)]
 struct Place {
-    /// A store instead of a coordinator: a SQLite file that none uses, or postgres://USER@HOST:PORT/DATABASE
+    /// Store to use instead of a coordinator: an unused SQLite file, or postgres://USER@HOST:PORT/DATABASE
     #[cfg(feature = "store")]
     #[arg(long, value_name = "FILE|URL")]
     store: Option<String>,
@@ -80,13 +80,13 @@ struct Place {
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Role {
-    /// Looks at everything
+    /// Read everything
     Read,
-    /// Also submits, cancels, pauses, retries
+    /// Also submit, cancel, pause and retry sweeps
     Submit,
-    /// Also takes workers out of service, and makes and revokes tokens
+    /// Also manage workers, tokens, backups and garbage
     Admin,
-    /// Trains, and nothing else
+    /// Only the calls that workers make
     Worker,
 }
 

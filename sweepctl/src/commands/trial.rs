@@ -19,12 +19,12 @@ const EPOCHS_SHOWN: usize = 10;
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  sweepctl trial 3fa1c2 --points")]
 pub(crate) struct Arguments {
-    /// The trial: at least six hexadecimal digits of its id
+    /// Id of the trial: at least its first six hexadecimal digits
     trial: String,
-    /// Show every epoch, not only the last ten
+    /// Show all epochs, not only the last ten
     #[arg(long)]
     points: bool,
-    /// Show every setting, not only the network's
+    /// Show all settings, not only the network's
     #[arg(long)]
     settings: bool,
 }
@@ -32,9 +32,9 @@ pub(crate) struct Arguments {
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  sweepctl logs 3fa1c2\n  sweepctl logs 3fa1c2 --attempt 1")]
 pub(crate) struct LogArguments {
-    /// The trial: at least six hexadecimal digits of its id
+    /// Id of the trial: at least its first six hexadecimal digits
     trial: String,
-    /// The attempt; the newest if it is not given
+    /// Number of the attempt [default: the newest]
     #[arg(long, value_name = "NUMBER")]
     attempt: Option<u32>,
 }

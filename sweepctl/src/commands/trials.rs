@@ -26,29 +26,31 @@ const OPTIONAL: [&str; 4] = ["attempts", "seconds", "worker", "why it failed"];
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Where --limit leaves trials out, the last line says with which --after the next ones come; as JSON, `next` does.\n\n\
-        Examples:\n  sweepctl trials scene-cnn --state failed\n  sweepctl trials 3 --configuration filters=64 --full\n  \
-        sweepctl trials 3 --seed 0 --output json | jq -r '.trials[].trial_id'"
+    after_help = "If there are more than --limit trials, the last line contains the command for the next ones. In \
+        JSON, `next` contains the value for --after.\n\n\
+        Examples:\n  sweepctl trials scene-cnn --state failed\n  sweepctl trials 3 --configuration filters=64 \
+        --full\n  sweepctl trials 3 --seed 0 --output json | jq -r '.trials[].trial_id'"
 )]
 pub(crate) struct Arguments {
-    /// The sweep: its number, or a name (the newest sweep of that name)
+    /// Number of the sweep, or its name (the newest sweep with that name)
     sweep: String,
-    /// Only trials of this state; several are separated by commas
+    /// Only trials in these states, separated by commas
     #[arg(long, value_enum, value_name = "STATE", value_delimiter = ',')]
     state: Vec<State>,
-    /// Only the trials of this configuration: its name, what differs from the baseline, `baseline`, or its rank such as #1
+    /// Only trials of this configuration: its name, its differences from the baseline, `baseline`, or its rank such as
+    /// #1
     #[arg(long, value_name = "CONFIGURATION")]
     configuration: Option<String>,
-    /// Only the trials under this seed
+    /// Only trials with this seed
     #[arg(long, value_name = "NUMBER")]
     seed: Option<u64>,
-    /// At most so many trials; 0 means all
+    /// Maximum number of trials; 0 means all
     #[arg(long, value_name = "COUNT", default_value_t = 100)]
     limit: u64,
-    /// Go on behind an earlier list, at the place that it named
+    /// Position to continue an earlier list from, as printed in its last line
     #[arg(long, value_name = "PLACE")]
     after: Option<String>,
-    /// Show ids with all of their 64 digits
+    /// Show full ids of 64 digits
     #[arg(long)]
     full: bool,
 }

@@ -17,16 +17,16 @@ use crate::watch::{Beside, Display, Ending, Progress, Setting, follow};
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "On a terminal this is a live screen: q or Ctrl-C leave it (the sweep goes on), Tab changes the pane, the\n\
-    arrows scroll, ? tells every key. Exit codes: those of the sweep, and 130 where you left before its end.\n\n\
-    Examples:\n  sweepctl watch scene-cnn\n  sweepctl watch 3 --progress lines 2>> sweep.log\n\n\
-    With `--output json`, stdout carries an object a line: `{\"event\": \"status\", \"sweep\": ...}` at every change,\n\
-    and at the end `{\"event\": \"end\", \"leaderboard\": ..., \"store\": ...}`."
+    after_help = "On a terminal this is a live screen. q or Ctrl-C leaves it (the sweep continues), Tab switches the \
+        pane, the arrow keys scroll, and ? lists all keys. Exit codes: those of the sweep, or 130 if you leave before \
+        it ends.\n\nExamples:\n  sweepctl watch scene-cnn\n  sweepctl watch 3 --progress lines 2>> sweep.log\n\n\
+        With `--output json`, stdout contains one object per line: `{\"event\": \"status\", \"sweep\": ...}` at every \
+        change, and `{\"event\": \"end\", \"leaderboard\": ..., \"store\": ...}` at the end."
 )]
 pub(crate) struct Arguments {
-    /// The sweep: its number, or a name (the newest sweep of that name)
+    /// Number of the sweep, or its name (the newest sweep with that name)
     sweep: String,
-    /// How progress is shown; auto: a live screen on a terminal, else lines
+    /// Progress display; auto: a live screen on a terminal, else lines
     #[arg(long, value_enum, default_value_t, value_name = "FORM")]
     progress: Progress,
 }

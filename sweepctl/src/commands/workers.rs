@@ -21,32 +21,32 @@ pub(crate) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Change {
-    /// Give it nothing new; it finishes what it runs, and leaves
+    /// Drain a worker: it gets no new trials, finishes its running ones and exits
     #[command(after_help = "Example:\n  sweepctl workers drain gpu-7 --now")]
     Drain {
-        /// The worker
+        /// Name of the worker
         name: String,
-        /// Do not wait: checkpoints are written, what runs goes back to the queue, without a penalty
+        /// Stop running trials now: the worker writes checkpoints, and the trials return to the queue without a penalty
         #[arg(long)]
         now: bool,
         #[command(flatten)]
         connection: Connection,
     },
-    /// Give it nothing until it is returned; it stays connected
+    /// Take a worker out of service: it stays connected but gets no trials until it is returned
     #[command(after_help = "Example:\n  sweepctl workers suspend gpu-7 --reason 'its fan is loud'")]
     Suspend {
-        /// The worker
+        /// Name of the worker
         name: String,
-        /// Why, for the worker's own log and for whoever asks
+        /// Reason, shown in the worker's log and by `sweepctl workers`
         #[arg(long, default_value = "", value_name = "TEXT")]
         reason: String,
         #[command(flatten)]
         connection: Connection,
     },
-    /// Put it back into service
+    /// Return a worker to service
     #[command(after_help = "Example:\n  sweepctl workers return gpu-7")]
     Return {
-        /// The worker
+        /// Name of the worker
         name: String,
         #[command(flatten)]
         connection: Connection,

@@ -77,7 +77,7 @@ struct Event<'a> {
 }
 
 impl Display {
-    /// What suits the output, and was asked for. `beside` is where other talk goes meanwhile.
+    /// The display that suits the output and was asked for. Other messages go to `beside` while it is active.
     pub(crate) fn new(output: Output, progress: Progress, beside: &Beside) -> Self {
         let keys = output.talks_to_a_terminal() && output.hears_a_terminal();
         match progress {

@@ -23,25 +23,25 @@ use crate::study::{self, Study};
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Without --local the coordinator is asked; with a SPEC or --local this machine is looked at as well, as for\n\
-    `submit SPEC --local`. Exit codes: 0 nothing is wrong (there may be warnings), 1 something is.\n\n\
-    Examples:\n  sweepctl doctor\n  sweepctl doctor --coordinator http://first-machine:7733 --output json\n  \
-    sweepctl doctor sweeps/quickstart.yaml --local"
+    after_help = "By default, doctor checks the coordinator and its workers. With a SPEC it also checks this machine, \
+        with --local only this machine, as `submit SPEC --local` would use it. Exit codes: 0 no errors (warnings are \
+        possible), 1 errors.\n\nExamples:\n  sweepctl doctor\n  sweepctl doctor --coordinator \
+        http://first-machine:7733 --output json\n  sweepctl doctor sweeps/quickstart.yaml --local"
 )]
 pub(crate) struct Arguments {
-    /// A spec: whether its data set is there and its networks fit is looked at too
+    /// Spec whose data set and network sizes to check too
     #[arg(value_name = "SPEC")]
     file: Option<PathBuf>,
-    /// Look at this machine alone, as for `submit --local`
+    /// Check only this machine, as `submit --local` would use it
     #[arg(long)]
     local: bool,
-    /// A folder that data sets lie in, or that links lead into; may be repeated [default: the spec's]
+    /// Folder with data sets, or with targets of links in them; repeatable [default: the spec's folder]
     #[arg(long, value_name = "FOLDER")]
     data_root: Vec<PathBuf>,
-    /// The database of `submit --local` [default: .sweep/sweep.db]
+    /// Database of `submit --local` [default: .sweep/sweep.db]
     #[arg(long, value_name = "PATH")]
     store: Option<PathBuf>,
-    /// As `submit --local` takes them: `auto`, a number, or devices such as `cuda:0,cuda:1`
+    /// Slots of `submit --local`: `auto`, a number, or devices such as `cuda:0,cuda:1`
     #[arg(long, value_name = "SLOTS")]
     slots: Option<String>,
 }

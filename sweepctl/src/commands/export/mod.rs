@@ -21,13 +21,13 @@ use crate::failure::{Exit, Failure};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Format {
-    /// A row for each trial, a column for each setting.
+    /// One row per trial, one column per setting.
     Csv,
     /// An array of the objects that `trial --output json` shows.
     Json,
-    /// A folder of event files with the curves of each trial, for TensorBoard.
+    /// A folder of event files with the curves of each trial.
     Tensorboard,
-    /// A run on an MLflow server for each trial that has ended; what is there already is not sent again.
+    /// A run on an MLflow server for each ended trial; existing runs are not sent again.
     Mlflow,
 }
 
@@ -38,21 +38,21 @@ enum Format {
                   sweepctl export 3 --format mlflow --to http://127.0.0.1:5000"
 )]
 pub(crate) struct Arguments {
-    /// The sweep: its number, or a name (the newest sweep of that name)
+    /// Number of the sweep, or its name (the newest sweep with that name)
     sweep: String,
-    /// The kind of file [default: what the ending of --out says, else csv, or json with `--output json`]
+    /// File format [default: by the extension of --out, else csv, or json with `--output json`]
     #[arg(long, value_enum)]
     format: Option<Format>,
-    /// One row an epoch instead of one a trial, as CSV or JSON
+    /// Write one row per epoch instead of one per trial, as CSV or JSON
     #[arg(long)]
     points: bool,
-    /// Write to this file instead of stdout; for TensorBoard, the folder
+    /// File to write instead of stdout; for TensorBoard, a folder
     #[arg(long, value_name = "PATH", visible_alias = "file")]
     out: Option<PathBuf>,
-    /// The MLflow server
+    /// Address of the MLflow server
     #[arg(long, value_name = "URL")]
     to: Option<String>,
-    /// The experiment on the MLflow server, which is made if it is not there; the sweep's name if it is not given
+    /// Experiment on the MLflow server, created if missing [default: the sweep's name]
     #[arg(long, value_name = "NAME")]
     experiment: Option<String>,
 }

@@ -19,16 +19,16 @@ use crate::study;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
-    /// Make a spec of a Weights & Biases sweep file with `method: grid`
+    /// Convert a Weights & Biases sweep file with `method: grid`
     #[command(after_help = "Example:\n  sweepctl import wandb sweep.yaml > study.yaml")]
     Wandb(Arguments),
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    /// The sweep file, or `-` for stdin
+    /// Sweep file, or `-` for stdin
     file: PathBuf,
-    /// Leave out parameters that have no meaning here, instead of refusing the file
+    /// Leave out parameters that Sweep does not support, instead of refusing the file
     #[arg(long)]
     drop_unknown: bool,
 }

@@ -18,45 +18,45 @@ use answers::{Answers, parse_factor};
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Every question has a flag; on a terminal the others are asked, with --yes they take their defaults.\n\n\
-    Examples:\n  sweepctl init\n  sweepctl init study.yaml --yes\n  \
-    sweepctl init --name scenes --dataset image_folder --path scenes --image-size 64 --classes 8 \
-    --factor filters=16,32,64 --factor dropout=0,0.2 --seeds 5 --yes"
+    after_help = "Every question has a flag. On a terminal, init asks the questions that no flag answers; with --yes \
+        it uses their defaults.\n\nExamples:\n  sweepctl init\n  sweepctl init study.yaml --yes\n  sweepctl init \
+        --name scenes --dataset image_folder --path scenes --image-size 64 --classes 8 --factor filters=16,32,64 \
+        --factor dropout=0,0.2 --seeds 5 --yes"
 )]
 pub(crate) struct Arguments {
-    /// The file to write, or `-` for stdout [default: NAME.yaml]
+    /// File to write, or `-` for stdout [default: NAME.yaml]
     file: Option<PathBuf>,
-    /// The study's name
+    /// Name of the study
     #[arg(long)]
     name: Option<String>,
-    /// What every network is trained on
+    /// Data set that every network is trained on
     #[arg(long, value_enum, value_name = "KIND")]
     dataset: Option<Kind>,
-    /// The folder of the data set, below the data root
+    /// Folder of the data set, relative to the data root
     #[arg(long, value_name = "FOLDER")]
     path: Option<String>,
     /// Height and width that images are resized to, in pixels
     #[arg(long, value_name = "PIXELS")]
     image_size: Option<u32>,
-    /// How many classes there are
+    /// Number of classes
     #[arg(long)]
     classes: Option<u32>,
-    /// A factor and its levels, the baseline's first, such as `filters=16,32,64`; may be repeated
+    /// Factor and its levels, the baseline's first, such as `filters=16,32,64`; repeatable
     #[arg(long = "factor", value_name = "FACTOR=LEVELS", value_parser = parse_factor)]
     factors: Vec<(String, Vec<String>)>,
-    /// How the levels are tried
+    /// Design of the study: which combinations of levels are trained
     #[arg(long, value_enum, value_name = "DESIGN")]
     design: Option<Design>,
-    /// Under how many seeds each configuration is trained
+    /// Number of seeds per configuration
     #[arg(long, value_name = "NUMBER")]
     seeds: Option<u32>,
-    /// Passes over the training data
+    /// Number of passes over the training data
     #[arg(long, value_name = "NUMBER")]
     epochs: Option<u32>,
-    /// What ranks
+    /// Metric that ranks the configurations
     #[arg(long, value_enum, value_name = "METRIC")]
     metric: Option<Metric>,
-    /// Ask nothing
+    /// Use defaults instead of asking
     #[arg(long, short)]
     yes: bool,
 }
@@ -65,7 +65,7 @@ pub(crate) struct Arguments {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 #[value(rename_all = "snake_case")]
 enum Kind {
-    /// Drawn scenes in eight classes: needs no file
+    /// Generated scenes in eight classes: needs no file
     SyntheticScenes,
     /// A folder with train/CLASS/* and test/CLASS/*, JPEG or PNG
     ImageFolder,
@@ -80,9 +80,9 @@ enum Kind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 #[value(rename_all = "snake_case")]
 enum Design {
-    /// The baseline, then each level of each factor against it
+    /// The baseline, and each level of each factor compared with it
     OneAtATime,
-    /// One factor after the other, each from the best of the one before
+    /// One factor after the other, each starting from the best configuration so far
     Greedy,
     /// Every combination
     Grid,
@@ -94,9 +94,9 @@ enum Design {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 #[value(rename_all = "snake_case")]
 enum Metric {
-    /// The share of validation images that is right, the highest first
+    /// Share of validation images that are classified correctly, highest first
     ValAccuracy,
-    /// Cross-entropy over the validation images, the lowest first
+    /// Cross-entropy of the validation images, lowest first
     ValLoss,
 }
 

@@ -12,14 +12,14 @@ use crate::failure::{Exit, Failure};
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "A coordinator that runs cancels with `sweepctl cancel`. This is for one that cannot start, because it has\n\
-    not the memory for all the sweeps that run. Trials that another sweep wants go on.\n\n\
-    Example:\n  sweepctl store cancel 3 --store sweep.db"
+    after_help = "For a coordinator that cannot start, for example because its live sweeps need more memory than it \
+        has. If the coordinator runs, use `sweepctl cancel`. Trials that another sweep also uses continue.\n\n\
+        Example:\n  sweepctl store cancel 3 --store sweep.db"
 )]
 pub(crate) struct Arguments {
-    /// The sweep: its number, or a name (the newest sweep of that name)
+    /// Number of the sweep, or its name (the newest sweep with that name)
     sweep: String,
-    /// The store: a SQLite file, or postgres://USER@HOST:PORT/DATABASE
+    /// Store: a SQLite file, or postgres://USER@HOST:PORT/DATABASE
     #[arg(long, value_name = "FILE|URL")]
     store: String,
 }

@@ -11,10 +11,9 @@ use crate::commands::Context;
 use crate::failure::{Exit, Failure};
 
 #[derive(Debug, Args)]
-#[command(after_help = "Exit codes: 0 nothing is wrong, 1 something is.\n\n\
-    Example:\n  sweepctl store check .sweep/sweep.db")]
+#[command(after_help = "Exit codes: 0 no damage, 1 damage found.\n\nExample:\n  sweepctl store check .sweep/sweep.db")]
 pub(crate) struct Arguments {
-    /// The store's file
+    /// File of the store
     path: PathBuf,
 }
 

@@ -12,12 +12,12 @@ use crate::failure::{Exit, Failure};
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Only for a file that an earlier release made: later ones give room back by themselves. While it works it\n\
-    needs as much room again. PostgreSQL looks after its own room.\n\n\
-    Example:\n  sweepctl store compact sweep.db"
+    after_help = "Only files created by an earlier release need this; newer files release space automatically, and \
+        PostgreSQL manages its own space. The command temporarily needs as much free space as the file.\n\n\
+        Example:\n  sweepctl store compact sweep.db"
 )]
 pub(crate) struct Arguments {
-    /// The store's file
+    /// File of the store
     path: PathBuf,
 }
 

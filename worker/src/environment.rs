@@ -1,5 +1,7 @@
 //! The environment of a trainer. A worker's own environment holds its token, and often credentials of clouds and of other
 //! services. A trainer runs code that the worker's owner did not write, so it gets the variables of this list and no others.
+//! `PROTOCOL.md` has the same list for authors of trainers, and `default.yaml` describes it for owners of workers. Tests compare
+//! them.
 
 use std::ffi::OsString;
 
@@ -65,8 +67,9 @@ const FAMILIES: &[&str] = &[
 /// Parts of names that tell a secret, such as `NVIDIA_API_KEY`: a family does not let them through.
 const SECRET_PARTS: &[&str] = &["CREDENTIAL", "KEY", "PASSPHRASE", "PASSWD", "PASSWORD", "SECRET", "TOKEN"];
 
-/// Variables that show who the worker is. No setting gives them to a trainer.
-const WORKERS_OWN: &[&str] = &["SWEEP_TOKEN", "SWEEP_WORKER_TOKEN"];
+/// The beginning of the variables of Sweep's own programs. A coordinator on the same machine has its store, its tokens and its
+/// addresses there, and a worker its token. A trainer gets those of `NAMES`, and no setting adds another.
+const OWN_PREFIX: &str = "SWEEP_";
 
 /// What is wrong with a name that the worker's owner adds, if anything.
 pub(crate) fn problem(name: &str) -> Option<String> {
@@ -75,8 +78,13 @@ pub(crate) fn problem(name: &str) -> Option<String> {
     if stem.is_empty() || !stem.chars().all(plain) {
         return Some(format!("expected a variable's name, or its beginning and `*` as in WANDB_*; found {name:?}"));
     }
-    // A pattern that fits one of them passes over it.
-    WORKERS_OWN.contains(&name).then(|| format!("{name} holds the worker's own token, which no trainer gets"))
+    let own = stem.starts_with(OWN_PREFIX) && !NAMES.contains(&name);
+    own.then(|| {
+        format!(
+            "{name} cannot be added, because {OWN_PREFIX}* are variables of coordinators and workers and may hold their \
+             secrets: give the trainer a variable of another name"
+        )
+    })
 }
 
 /// The variables of this process that a trainer gets; `more` are names that the worker's owner adds.
@@ -91,10 +99,14 @@ pub(crate) fn withheld(more: &[String]) -> Vec<String> {
 }
 
 fn is_given(name: &str, more: &[String]) -> bool {
-    if WORKERS_OWN.contains(&name) {
+    if NAMES.contains(&name) {
+        return true;
+    }
+    // A beginning that fits them, such as `S*`, passes over them.
+    if name.starts_with(OWN_PREFIX) {
         return false;
     }
-    if NAMES.contains(&name) || more.iter().any(|added| added == name) {
+    if more.iter().any(|added| added == name) {
         return true;
     }
     let added = more.iter().filter_map(|added| added.strip_suffix('*'));
@@ -109,6 +121,8 @@ fn sounds_secret(name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     #[test]
@@ -140,24 +154,75 @@ mod tests {
     }
 
     #[test]
-    fn the_owner_adds_names_and_beginnings_of_names_but_not_the_token() {
-        let more = ["HF_HOME", "WANDB_*", "MY_API_KEY", "SWEEP_*"].map(str::to_owned);
-        for name in ["HF_HOME", "WANDB_MODE", "SWEEP_WORKER_NAME"] {
+    fn the_owner_adds_names_and_beginnings_of_names_but_no_variable_of_sweeps_programs() {
+        let more = ["HF_HOME", "WANDB_*", "MY_API_KEY", "S*", "SWEEP_*", "SWEEP_COORDINATOR_STORE"].map(str::to_owned);
+        for name in ["HF_HOME", "WANDB_MODE", "SLURM_JOB_ID", "SWEEP_LOG"] {
             assert!(is_given(name, &more), "{name}");
         }
         assert!(is_given("MY_API_KEY", &more), "an exact name is the owner's decision");
-        for name in ["HF_HOME_2", "WANDB_API_KEY", "SWEEP_WORKER_TOKEN", "SWEEP_TOKEN", "SWEEP_WORKER_TOKEN_FILE"] {
+        for name in [
+            "HF_HOME_2",
+            "WANDB_API_KEY",
+            "SWEEP_COORDINATOR",
+            "SWEEP_COORDINATOR_STORE",
+            "SWEEP_COORDINATOR_LISTEN",
+            "SWEEP_WORKER_CHECKPOINT_STORE",
+            "SWEEP_WORKER_NAME",
+            "SWEEP_WORKER_TOKEN",
+            "SWEEP_WORKER_TOKEN_FILE",
+            "SWEEP_TOKEN",
+        ] {
             assert!(!is_given(name, &more), "{name}");
         }
     }
 
     #[test]
     fn a_wrong_name_is_a_problem() {
-        for name in ["", "*", "A=B", "A B", "A*B", "A**", "SWEEP_WORKER_TOKEN", "SWEEP_TOKEN"] {
-            assert!(problem(name).is_some(), "{name:?}");
+        for name in ["", "*", "A=B", "A B", "A*B", "A**"] {
+            assert!(problem(name).is_some_and(|text| text.contains("expected a variable's name")), "{name:?}");
         }
-        for name in ["A", "WANDB_*", "http_proxy"] {
+        for name in ["SWEEP_*", "SWEEP_WORKER_TOKEN", "SWEEP_TOKEN", "SWEEP_COORDINATOR_STORE", "SWEEP_COORDINATOR_*"] {
+            let text = problem(name).unwrap_or_default();
+            assert!(text.starts_with(&format!("{name} cannot be added")), "{name}: {text}");
+        }
+        for name in ["A", "WANDB_*", "http_proxy", "SWEEP_LOG"] {
             assert_eq!(problem(name), None);
+        }
+    }
+
+    /// The words between backticks.
+    fn quoted(text: &str) -> BTreeSet<&str> {
+        text.split('`').skip(1).step_by(2).collect()
+    }
+
+    #[test]
+    fn the_trainers_protocol_lists_the_same_variables() {
+        let protocol = include_str!("../trainer/PROTOCOL.md");
+        let (_, section) = protocol.split_once("\n## Environment\n").unwrap();
+        let (section, _) = section.split_once("\n## ").unwrap();
+        let rows: String = section.lines().filter(|line| line.starts_with('|')).collect();
+        let families: Vec<String> = FAMILIES.iter().map(|family| format!("{family}*")).collect();
+        let given: BTreeSet<&str> = NAMES.iter().copied().chain(families.iter().map(String::as_str)).collect();
+        assert_eq!(quoted(&rows), given);
+        let text: String = section.lines().filter(|line| !line.starts_with('|')).collect();
+        for word in SECRET_PARTS {
+            assert!(quoted(&text).contains(word), "{word} is not in PROTOCOL.md");
+        }
+    }
+
+    #[test]
+    fn the_default_file_describes_the_same_variables() {
+        let (before, _) = crate::config::DEFAULT_YAML.split_once("\ntrainer_environment:").unwrap();
+        let (_, comment) = before.rsplit_once("\n\n").unwrap();
+        let words = comment.split(|c: char| !c.is_ascii_alphanumeric() && c != '_' && c != '*');
+        let words: BTreeSet<&str> = words.filter(|word| word.chars().any(|c| c.is_ascii_uppercase())).collect();
+        for word in SECRET_PARTS.iter().copied().chain(["SWEEP_*"]) {
+            assert!(words.contains(word), "{word} is not in the comment");
+        }
+        let example = ["HF_HOME", "WANDB_*", "SWEEP_*"];
+        for word in words.iter().filter(|word| word.contains('_') || word.ends_with('*')) {
+            let family = word.strip_suffix('*').is_some_and(|family| FAMILIES.contains(&family));
+            assert!(family || NAMES.contains(word) || example.contains(word), "{word} is in the comment alone");
         }
     }
 }

@@ -14,6 +14,7 @@ pub mod config;
 mod conversation;
 pub mod credentials;
 mod describer;
+mod descriptors;
 pub mod devices;
 pub mod environment;
 mod error;

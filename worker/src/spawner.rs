@@ -8,6 +8,8 @@ use tokio::process::{Child, Command};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
+use crate::descriptors;
+
 /// Starts that may wait for the thread; slots are fewer.
 const QUEUE: usize = 2048;
 
@@ -33,7 +35,10 @@ impl Spawner {
         std::thread::Builder::new().name("sweep-spawner".to_owned()).spawn(move || {
             let _entered = runtime.enter();
             for mut request in queue {
-                // If nobody waits any more, the child is dropped and with it killed.
+                if let Err(error) = descriptors::close_on_exec() {
+                    tracing::warn!(%error, "a trainer may inherit files that the worker's parent left open");
+                }
+                // If the one who asked is gone, the child is dropped and with it killed.
                 drop(request.answer.send(request.command.spawn()));
             }
         })?;

@@ -1,6 +1,6 @@
 //! Files that a trainer left, on their way to the coordinator: hashed first, then streamed in bounded pieces.
 
-use std::fs::File;
+use std::fs::{DirEntry, File};
 use std::io::{Read, Seek};
 use std::path::{Path, PathBuf};
 
@@ -39,11 +39,11 @@ pub(crate) fn folder(state_folder: &Path, lease: &Lease) -> PathBuf {
 
 /// Removes the folders of an earlier run, but for those that are `waited_for`.
 pub(crate) fn sweep(state_folder: &Path, waited_for: impl Fn(&Path) -> bool) {
-    // There is none before the first trial.
-    let Ok(entries) = std::fs::read_dir(state_folder.join("artifacts")) else { return };
-    for path in entries.filter_map(|entry| Some(entry.ok()?.path())).filter(|path| !waited_for(path)) {
-        if let Err(error) = std::fs::remove_dir_all(&path) {
-            tracing::warn!(folder = %path.display(), error = %error, "files of an earlier run cannot be removed");
+    // There is none before the first trial, and a link in its place has nothing of ours.
+    let entries = files::entries(&state_folder.join("artifacts")).unwrap_or_default();
+    for path in entries.iter().map(DirEntry::path).filter(|path| !waited_for(path)) {
+        if let Err(error) = files::remove_folder(&path) {
+            tracing::warn!(folder = %path.display(), %error, "files of an earlier run cannot be removed");
         }
     }
 }
@@ -107,7 +107,7 @@ struct Hashed {
 }
 
 fn hash(path: &Path, limit: u64) -> Result<Hashed, Error> {
-    let mut file = files::open_plain(path, DEPTH)?;
+    let mut file = files::open_plain(path, DEPTH)?.file;
     let size = file.metadata()?.len();
     if size > limit {
         return Err(Error::TooLarge { size, limit });
@@ -125,10 +125,7 @@ fn hash(path: &Path, limit: u64) -> Result<Hashed, Error> {
 /// the file does.
 pub(crate) async fn synced(path: &Path) -> std::io::Result<()> {
     let path = path.to_owned();
-    let synced = tokio::task::spawn_blocking(move || {
-        files::open_plain(&path, DEPTH)?.sync_all()?;
-        path.ancestors().skip(1).take(DEPTH).try_for_each(|folder| File::open(folder)?.sync_all())
-    });
+    let synced = tokio::task::spawn_blocking(move || files::open_plain(&path, DEPTH)?.sync());
     synced.await.map_err(std::io::Error::other)?
 }
 
@@ -167,5 +164,111 @@ mod tests {
         );
         let missing = Artifact { path: folder.path().join("none"), ..artifact };
         assert!(missing.messages(3, u64::MAX).await.is_err());
+    }
+
+    /// An attempt's folder below the state folder, and its weights.
+    fn left(state: &Path) -> Artifact {
+        let lease = Lease { trial_id: TrialId::of(b"t"), round: 1, attempt: 1 };
+        let folder = folder(state, &lease);
+        std::fs::create_dir_all(&folder).unwrap();
+        let path = folder.join(file_name(ArtifactKind::Weights).unwrap());
+        Artifact { kind: ArtifactKind::Weights, path, lease, data_digest: Digest::of(b"d") }
+    }
+
+    /// The size that was said first, and the content that came.
+    async fn received(messages: impl Stream<Item = PutArtifactRequest> + Send) -> (u64, Vec<u8>) {
+        let (mut size, mut content) = (0, Vec::new());
+        for message in messages.collect::<Vec<_>>().await {
+            match message.part.unwrap() {
+                Part::Header(header) => size = header.size_bytes,
+                Part::Chunk(chunk) => content.extend_from_slice(&chunk),
+            }
+        }
+        (size, content)
+    }
+
+    #[tokio::test]
+    async fn what_was_hashed_is_sent_whatever_happens_to_the_file_and_its_folder_meanwhile() {
+        let state = tempfile::tempdir().unwrap();
+        let artifact = left(state.path());
+        let content = vec![7; CHUNK_BYTES + 7];
+        std::fs::write(&artifact.path, &content).unwrap();
+        let secret = state.path().join("token");
+        std::fs::write(&secret, vec![9; content.len()]).unwrap();
+        // It grows.
+        let messages = artifact.messages(3, u64::MAX).await.unwrap();
+        std::io::Write::write_all(&mut File::options().append(true).open(&artifact.path).unwrap(), b"more").unwrap();
+        assert_eq!(received(messages).await, (content.len() as u64, content.clone()));
+        // Its name, and then its folder's, lead elsewhere.
+        let messages = artifact.messages(3, u64::MAX).await.unwrap();
+        std::fs::remove_file(&artifact.path).unwrap();
+        std::os::unix::fs::symlink(&secret, &artifact.path).unwrap();
+        let whole = [&content[..], b"more"].concat();
+        assert_eq!(received(messages).await, (whole.len() as u64, whole.clone()));
+        std::fs::remove_file(&artifact.path).unwrap();
+        std::fs::write(&artifact.path, &whole).unwrap();
+        let messages = artifact.messages(3, u64::MAX).await.unwrap();
+        let attempt = artifact.path.parent().unwrap();
+        std::fs::rename(attempt, state.path().join("moved")).unwrap();
+        std::os::unix::fs::symlink(state.path(), attempt).unwrap();
+        assert_eq!(received(messages).await, (whole.len() as u64, whole));
+    }
+
+    #[tokio::test]
+    async fn a_file_that_shrinks_ends_its_stream_before_the_size_that_was_said() {
+        let state = tempfile::tempdir().unwrap();
+        let artifact = left(state.path());
+        std::fs::write(&artifact.path, "0123456789").unwrap();
+        let messages = artifact.messages(3, u64::MAX).await.unwrap();
+        File::options().write(true).open(&artifact.path).unwrap().set_len(4).unwrap();
+        assert_eq!(received(messages).await, (10, b"0123".to_vec()));
+    }
+
+    #[tokio::test]
+    async fn a_second_name_of_another_file_and_a_file_of_holes_are_refused_unread() {
+        let state = tempfile::tempdir().unwrap();
+        let artifact = left(state.path());
+        std::fs::write(state.path().join("token"), "secret").unwrap();
+        std::fs::hard_link(state.path().join("token"), &artifact.path).unwrap();
+        let error = artifact.messages(3, u64::MAX).await.map(drop).unwrap_err();
+        let Error::Read(reason) = &error else { panic!("{error}") };
+        assert!(reason.to_string().contains("has 2 names (hard links)"), "{reason}");
+        assert!(synced(&artifact.path).await.is_err());
+        std::fs::remove_file(&artifact.path).unwrap();
+        // A terabyte that takes no room on the disk.
+        File::create(&artifact.path).unwrap().set_len(1 << 40).unwrap();
+        let error = artifact.messages(3, 512 << 20).await.map(drop).unwrap_err();
+        assert!(matches!(error, Error::TooLarge { size, .. } if size == 1 << 40), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_folder_that_has_become_a_pipe_is_not_waited_for() {
+        let state = tempfile::tempdir().unwrap();
+        let artifact = left(state.path());
+        let attempt = artifact.path.parent().unwrap();
+        std::fs::remove_dir(attempt).unwrap();
+        let mode = rustix::fs::Mode::from(0o600);
+        rustix::fs::mknodat(rustix::fs::CWD, attempt, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+        let reason = synced(&artifact.path).await.unwrap_err().to_string();
+        assert!(reason.ends_with("is a pipe: make it a folder"), "{reason}");
+    }
+
+    #[test]
+    fn the_folders_of_an_earlier_run_go_and_those_that_a_link_leads_to_stay() {
+        let state = tempfile::tempdir().unwrap();
+        let (artifacts, elsewhere) = (state.path().join("artifacts"), state.path().join("elsewhere"));
+        std::fs::create_dir_all(elsewhere.join("inner")).unwrap();
+        for name in ["one", "two"] {
+            std::fs::create_dir_all(artifacts.join(name).join("deep/er")).unwrap();
+        }
+        std::fs::write(artifacts.join("file"), "").unwrap();
+        std::os::unix::fs::symlink(&elsewhere, artifacts.join("link")).unwrap();
+        sweep(state.path(), |path| path.ends_with("two"));
+        assert_eq!(std::fs::read_dir(&artifacts).unwrap().count(), 1);
+        // The folder of all is a link itself.
+        std::fs::remove_dir_all(&artifacts).unwrap();
+        std::os::unix::fs::symlink(&elsewhere, &artifacts).unwrap();
+        sweep(state.path(), |_| false);
+        assert!(elsewhere.join("inner").exists());
     }
 }

@@ -52,8 +52,8 @@ impl Mark {
         let digits = name.strip_prefix("epoch-")?.strip_suffix(".checkpoint")?;
         let (epochs, steps) = digits.split_once("-step-").unwrap_or((digits, "000000"));
         let number = |text: &str| {
-            let plain = text.len() >= 6 && text.bytes().all(|byte| byte.is_ascii_digit());
-            text.parse().ok().filter(|_| plain)
+            // A number has one name: with more zeros in front, a name could be too long for a copy.
+            text.parse().ok().filter(|number: &u32| format!("{number:06}") == text)
         };
         Some(Self { epochs: number(epochs)?, steps: number(steps)? })
     }

@@ -1,11 +1,22 @@
-//! Files that others may have written: read up to a limit, and opened without following links and without waiting.
+//! Files that others may have written: read up to a limit, opened without following links and without waiting, made anew where
+//! a link could wait, and removed however deep they lie.
+
+mod removal;
 
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{Error, ErrorKind, Read, Result};
-use std::path::Path;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 
-use rustix::fs::{CWD, Mode, OFlags, openat};
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, fsync, openat, statat};
+use rustix::io::Errno;
+
+pub(crate) use removal::{entries, remove_folder};
+
+/// How a folder is opened.
+const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 
 /// The whole of a file of at most `limit` bytes. Its size is what was read: that which a pipe or a file of the kernel's says of
 /// itself is 0.
@@ -18,38 +29,110 @@ pub(crate) fn read(path: &Path, limit: u64) -> Result<Vec<u8>> {
     if bytes.len() as u64 > limit { Err(ErrorKind::FileTooLarge.into()) } else { Ok(bytes) }
 }
 
-/// Opens a plain file whose last `depth` components were made by a program that is not trusted: none of them may be a link,
-/// and the file may not be a pipe or a device.
-///
-/// # Errors
-/// It cannot be opened, lies behind a link, or is no plain file.
-pub(crate) fn open_plain(path: &Path, depth: usize) -> Result<File> {
-    let parts: Vec<&OsStr> = path.iter().collect();
-    let (root, below) = parts.split_at(parts.len().saturating_sub(depth.max(1)));
-    let [folders @ .., name] = below else { return Err(ErrorKind::InvalidInput.into()) };
-    let root = if root.is_empty() { Path::new(".").into() } else { root.iter().collect::<std::path::PathBuf>() };
-    let folder = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let mut at = openat(CWD, &root, folder, Mode::empty())?;
-    for part in folders {
-        at = openat(&at, *part, folder | OFlags::NOFOLLOW, Mode::empty()).map_err(of_link)?;
-    }
-    // A pipe that nothing writes to would be waited for.
-    let plain = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let file = File::from(openat(&at, *name, plain, Mode::empty()).map_err(of_link)?);
-    if file.metadata()?.is_file() { Ok(file) } else { Err(Error::other("it is not a plain file")) }
+/// A plain file that is open, and the folders that lead to it.
+pub(crate) struct Plain {
+    pub(crate) file: File,
+    /// The innermost last.
+    folders: Vec<OwnedFd>,
 }
 
-/// The system's words for a link that is not followed are about too many links.
-fn of_link(error: rustix::io::Errno) -> Error {
-    match error {
-        rustix::io::Errno::LOOP => Error::other("it is a link, and links are not followed here"),
-        error => error.into(),
+impl Plain {
+    /// Has the file written to disk, and the names that lead to it.
+    ///
+    /// # Errors
+    /// The disk refuses it.
+    pub(crate) fn sync(&self) -> Result<()> {
+        self.file.sync_all()?;
+        self.folders.iter().rev().try_for_each(|folder| Ok(fsync(folder)?))
     }
+}
+
+/// Opens a plain file whose last `depth` components were made by a program that is not trusted: none of them may be a link,
+/// and the file may not be a pipe or a device. It may have no second name either: a hard link names a file that
+/// another program wrote, such as one with a token.
+///
+/// # Errors
+/// It cannot be opened, lies behind a link, is no plain file, or has a second name.
+pub(crate) fn open_plain(path: &Path, depth: usize) -> Result<Plain> {
+    let parts: Vec<&OsStr> = path.iter().collect();
+    let (root, below) = parts.split_at(parts.len().saturating_sub(depth.max(1)));
+    let [inner @ .., name] = below else { return Err(ErrorKind::InvalidInput.into()) };
+    let root = if root.is_empty() { PathBuf::from(".") } else { root.iter().collect() };
+    let mut at = openat(CWD, &root, FOLDER, Mode::empty())?;
+    let mut folders = Vec::with_capacity(depth);
+    for part in inner {
+        let next = openat(&at, *part, FOLDER | OFlags::NOFOLLOW, Mode::empty());
+        let next = next.map_err(|error| refused(&at, part, FileType::Directory).unwrap_or_else(|| error.into()))?;
+        folders.push(std::mem::replace(&mut at, next));
+    }
+    // Opening a device can do something, so it is not opened to find out what it is.
+    if let Some(error) = refused(&at, name, FileType::RegularFile) {
+        return Err(error);
+    }
+    // It may have been replaced meanwhile. A pipe that nothing writes to would be waited for, and a terminal would be taken.
+    let plain = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let file = File::from(openat(&at, *name, plain, Mode::empty()).map_err(|error| match error {
+        Errno::LOOP => unwanted(name, FileType::Symlink, FileType::RegularFile),
+        error => error.into(),
+    })?);
+    let found = file.metadata()?;
+    if !found.is_file() {
+        return Err(unwanted(name, FileType::from_raw_mode(found.mode()), FileType::RegularFile));
+    }
+    if found.nlink() > 1 {
+        let names = found.nlink();
+        return Err(Error::other(format!("{name:?} has {names} names (hard links): write a file that has one name")));
+    }
+    folders.push(at);
+    Ok(Plain { file, folders })
+}
+
+/// Why what `at` has under this name cannot be opened as `wanted`, if it is something else. The system's own words for a link that
+/// is not followed are about too many links, and those for a link to a folder are about what is no folder.
+fn refused(at: &OwnedFd, name: &OsStr, wanted: FileType) -> Option<Error> {
+    let found = statat(at, name, AtFlags::SYMLINK_NOFOLLOW).ok()?;
+    let kind = FileType::from_raw_mode(found.st_mode);
+    (kind != wanted).then(|| unwanted(name, kind, wanted))
+}
+
+fn unwanted(name: &OsStr, kind: FileType, wanted: FileType) -> Error {
+    let is = match kind {
+        FileType::Symlink => "a link, which is not followed",
+        FileType::RegularFile => "a file",
+        FileType::Directory => "a folder",
+        FileType::Fifo => "a pipe",
+        FileType::Socket => "a socket",
+        FileType::CharacterDevice | FileType::BlockDevice => "a device",
+        FileType::Unknown => "of an unknown kind",
+    };
+    let make = if wanted == FileType::Directory { "make it a folder" } else { "write a plain file" };
+    Error::other(format!("{name:?} is {is}: {make}"))
+}
+
+/// Makes a file in the place of what is there, such as what an interruption left, and never through a link.
+///
+/// # Errors
+/// What is there cannot be removed, or the file cannot be made.
+pub(crate) fn create_anew(path: &Path) -> Result<File> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+        Ok(()) | Err(_) => {}
+    }
+    File::create_new(path)
+}
+
+/// Has the names in a folder written to disk.
+///
+/// # Errors
+/// It is no folder, or the disk refuses it.
+pub(crate) fn sync_folder(path: &Path) -> Result<()> {
+    Ok(fsync(openat(CWD, path, FOLDER, Mode::empty())?)?)
 }
 
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::symlink;
+    use std::os::unix::net::UnixListener;
 
     use super::*;
 
@@ -64,32 +147,95 @@ mod tests {
         assert_eq!(read(Path::new("/dev/zero"), 9).unwrap_err().kind(), ErrorKind::FileTooLarge);
     }
 
-    #[test]
-    fn a_plain_file_is_opened_and_a_link_on_the_way_to_it_is_not_followed() {
+    fn pipe(path: &Path) {
+        rustix::fs::mknodat(CWD, path, FileType::Fifo, Mode::from(0o600), 0).unwrap();
+    }
+
+    /// `state/attempt/plain`, and `elsewhere/token`.
+    fn disk() -> (tempfile::TempDir, PathBuf) {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path().canonicalize().unwrap();
         std::fs::create_dir_all(root.join("state/attempt")).unwrap();
         std::fs::create_dir_all(root.join("elsewhere")).unwrap();
         std::fs::write(root.join("state/attempt/plain"), "content").unwrap();
         std::fs::write(root.join("elsewhere/token"), "secret").unwrap();
-        symlink(root.join("elsewhere/token"), root.join("state/attempt/link")).unwrap();
-        symlink(root.join("elsewhere"), root.join("state/folder")).unwrap();
-        let content = std::io::read_to_string(open_plain(&root.join("state/attempt/plain"), 2).unwrap());
-        assert_eq!(content.unwrap(), "content");
-        let reason = open_plain(&root.join("state/attempt/link"), 2).unwrap_err().to_string();
-        assert!(reason.contains("it is a link"), "{reason}");
-        assert!(open_plain(&root.join("state/folder/token"), 2).is_err());
-        assert!(open_plain(&root.join("state/folder/token"), 1).is_ok(), "what is not doubted may be a link");
-        assert_eq!(open_plain(&root.join("state/attempt/none"), 2).unwrap_err().kind(), ErrorKind::NotFound);
+        (folder, root)
+    }
+
+    #[track_caller]
+    fn reason(path: &Path, depth: usize) -> String {
+        open_plain(path, depth).map(drop).unwrap_err().to_string()
     }
 
     #[test]
-    fn a_pipe_and_a_folder_are_refused_without_waiting() {
-        let folder = tempfile::tempdir().unwrap();
-        let pipe = folder.path().join("pipe");
-        rustix::fs::mknodat(CWD, &pipe, rustix::fs::FileType::Fifo, Mode::from(0o600), 0).unwrap();
-        for path in [pipe.as_path(), folder.path()] {
-            assert!(open_plain(path, 1).unwrap_err().to_string().contains("not a plain file"));
+    fn a_plain_file_is_opened_and_synced_with_its_folders() {
+        let (_kept, root) = disk();
+        let opened = open_plain(&root.join("state/attempt/plain"), 3).unwrap();
+        opened.sync().unwrap();
+        assert_eq!((opened.folders.len(), std::io::read_to_string(opened.file).unwrap().as_str()), (3, "content"));
+        let missing = open_plain(&root.join("state/attempt/none"), 2).map(drop).unwrap_err();
+        assert_eq!(missing.kind(), ErrorKind::NotFound);
+        let missing = open_plain(&root.join("state/none/plain"), 2).map(drop).unwrap_err();
+        assert_eq!(missing.kind(), ErrorKind::NotFound);
+    }
+
+    #[test]
+    fn a_link_in_the_place_of_the_file_or_of_a_folder_is_named_and_not_followed() {
+        let (_kept, root) = disk();
+        symlink(root.join("elsewhere/token"), root.join("state/attempt/link")).unwrap();
+        symlink(root.join("nowhere"), root.join("state/attempt/dangling")).unwrap();
+        symlink(root.join("elsewhere"), root.join("state/folder")).unwrap();
+        for name in ["link", "dangling"] {
+            let found = reason(&root.join("state/attempt").join(name), 2);
+            assert_eq!(found, format!("{name:?} is a link, which is not followed: write a plain file"));
         }
+        let found = reason(&root.join("state/folder/token"), 2);
+        assert_eq!(found, "\"folder\" is a link, which is not followed: make it a folder");
+        assert!(open_plain(&root.join("state/folder/token"), 1).is_ok(), "a folder that is trusted may be a link");
+    }
+
+    #[test]
+    fn what_is_no_plain_file_is_named_and_refused_without_waiting() {
+        let (_kept, root) = disk();
+        pipe(&root.join("state/attempt/pipe"));
+        pipe(&root.join("state/pipe"));
+        let _listener = UnixListener::bind(root.join("state/attempt/socket")).unwrap();
+        for (path, is) in [
+            ("state/attempt/pipe", "\"pipe\" is a pipe: write a plain file"),
+            ("state/attempt/socket", "\"socket\" is a socket: write a plain file"),
+            ("state/attempt", "\"attempt\" is a folder: write a plain file"),
+            ("state/pipe/plain", "\"pipe\" is a pipe: make it a folder"),
+            ("elsewhere/token/plain", "\"token\" is a file: make it a folder"),
+        ] {
+            assert_eq!(reason(&root.join(path), 2), is);
+        }
+        assert_eq!(reason(Path::new("/dev/null"), 1), "\"null\" is a device: write a plain file");
+    }
+
+    #[test]
+    fn a_file_with_a_second_name_is_refused() {
+        let (_kept, root) = disk();
+        let path = root.join("state/attempt/plain");
+        std::fs::hard_link(&path, root.join("state/attempt/second")).unwrap();
+        assert_eq!(reason(&path, 2), "\"plain\" has 2 names (hard links): write a file that has one name");
+        std::fs::remove_file(root.join("state/attempt/second")).unwrap();
+        assert!(open_plain(&path, 2).is_ok());
+    }
+
+    #[test]
+    fn a_file_is_made_anew_and_what_a_link_leads_to_stays_as_it_is() {
+        let (_kept, root) = disk();
+        let path = root.join("state/attempt/link");
+        for _ in 0..2 {
+            symlink(root.join("elsewhere/token"), &path).unwrap();
+            drop(create_anew(&path).unwrap());
+            assert!(path.symlink_metadata().unwrap().is_file());
+            assert_eq!(std::fs::read(root.join("elsewhere/token")).unwrap(), b"secret");
+            std::fs::remove_file(&path).unwrap();
+        }
+        drop(create_anew(&root.join("state/attempt/plain")).unwrap());
+        assert_eq!(std::fs::read(root.join("state/attempt/plain")).unwrap(), b"");
+        sync_folder(&root.join("state")).unwrap();
+        assert!(sync_folder(&root.join("elsewhere/token")).is_err());
     }
 }

@@ -28,7 +28,7 @@ pub(crate) fn of(state_folder: &Path) -> Result<String, Error> {
     let key: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
     // Renamed when it is whole: a crash leaves the file as it was.
     let draft = state_folder.join("key.tmp");
-    let mut file = std::fs::File::create(&draft)?;
+    let mut file = files::create_anew(&draft)?;
     file.write_all(key.as_bytes())?;
     file.sync_all()?;
     std::fs::rename(&draft, &path)?;

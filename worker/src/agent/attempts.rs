@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Agent, Describing, Held, Post};
 use crate::artifact::{self, Artifact};
 use crate::describer;
+use crate::files;
 use crate::slot::{self, Ended, Job, SlotEvent};
 use crate::wire::{self, Lease};
 
@@ -229,8 +230,14 @@ impl Agent {
 
     fn clean_up(&self, lease: &Lease) {
         let folder = artifact::folder(&self.parts.state_folder, lease);
-        // There is none if the attempt never reached its slot.
-        self.cleaning.spawn_blocking(move || drop(std::fs::remove_dir_all(folder)));
+        self.cleaning.spawn_blocking(move || match files::remove_folder(&folder) {
+            Ok(()) => {}
+            // There is none if the attempt never reached its slot.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => {
+                tracing::warn!(folder = %folder.display(), %error, "files of an attempt that was handed in cannot be removed");
+            }
+        });
     }
 
     pub(super) fn points_missing(&mut self, lease: &Lease, stored: u64) {

@@ -1,10 +1,15 @@
 //! Checkpoints in folders: found by name, copied so that no half one is ever seen under its name, and removed.
 
+use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use super::{Error, Found, MAX_BYTES, Mark};
+use crate::files::{create_anew, entries, open_plain, remove_folder, sync_folder};
+
+/// Parts of a checkpoint's path that a trainer or another worker can make to be links: the trial's folder, the round's, and the file.
+pub(super) const DEPTH: usize = 3;
 
 /// The checkpoints in a folder; none where there is no folder.
 pub(super) async fn list(folder: &Path) -> Result<Vec<Found>, Error> {
@@ -46,38 +51,28 @@ pub(super) async fn copy(from: &Path, to: &Path, name: &str) -> Result<(), Error
         let begun = unfinished(&to, &name);
         let source = from.join(&name);
         // Trainers and other workers write here: a name may have become a link to anything since it was listed.
-        let opened = crate::files::open_plain(&source, 1).map_err(Error::at(&source))?;
+        let opened = open_plain(&source, DEPTH).map_err(Error::at(&source))?.file;
         let mut out = create_anew(&begun).map_err(Error::at(&begun))?;
         let copied = io::copy(&mut opened.take(MAX_BYTES + 1), &mut out).map_err(Error::at(&source))?;
         if copied > MAX_BYTES {
             std::fs::remove_file(&begun).map_err(Error::at(&begun))?;
             return Err(Error::TooLarge);
         }
-        finish(&to, &name).map_err(Error::at(&begun))
+        finish(&out, &to, &name).map_err(Error::at(&begun))
     });
     copied.await.unwrap_or_else(|error| Err(io::Error::other(error).into()))
 }
 
-/// Makes a file in the place of what an interruption left there, and never through a link.
-fn create_anew(path: &Path) -> io::Result<std::fs::File> {
-    match std::fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        Ok(()) | Err(_) => {}
-    }
-    std::fs::File::create_new(path)
-}
-
 /// Gives an unfinished file its name.
-pub(super) fn finish(folder: &Path, name: &str) -> io::Result<()> {
-    let begun = unfinished(folder, name);
-    std::fs::File::open(&begun)?.sync_all()?;
-    std::fs::rename(&begun, folder.join(name))?;
-    std::fs::File::open(folder)?.sync_all()
+pub(super) fn finish(file: &File, folder: &Path, name: &str) -> io::Result<()> {
+    file.sync_all()?;
+    std::fs::rename(unfinished(folder, name), folder.join(name))?;
+    sync_folder(folder)
 }
 
 /// Removes a round's folder, and its trial's if that is then empty.
 pub(super) fn remove_round(folder: &Path) -> Result<(), Error> {
-    match std::fs::remove_dir_all(folder) {
+    match remove_folder(folder) {
         Ok(()) => {}
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(Error::at(folder)(error)),
@@ -91,13 +86,13 @@ pub(super) fn remove_round(folder: &Path) -> Result<(), Error> {
 
 /// Removes the folders of rounds that nothing was written to for `age`.
 pub(super) fn sweep(root: &Path, now: SystemTime, age: Duration) {
-    let entries = |path: &Path| {
-        // What is no folder, or is gone, has nothing to remove.
-        let entries = std::fs::read_dir(path).into_iter().flatten();
-        entries.filter_map(|entry| Some(entry.ok()?.path())).filter(|path| path.is_dir()).collect::<Vec<_>>()
+    // What is no folder, or is gone, has nothing to remove. What a link leads to is not ours.
+    let folders = |path: &Path| {
+        let entries = entries(path).unwrap_or_default().into_iter();
+        entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())).map(|entry| entry.path())
     };
-    for round in entries(root).iter().flat_map(|trial| entries(trial)) {
-        let written = std::fs::metadata(&round).and_then(|metadata| metadata.modified());
+    for round in folders(root).flat_map(|trial| folders(&trial)) {
+        let written = std::fs::symlink_metadata(&round).and_then(|metadata| metadata.modified());
         let old = written.is_ok_and(|written| now.duration_since(written).is_ok_and(|since| since > age));
         if !old {
             continue;

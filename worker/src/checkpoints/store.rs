@@ -11,6 +11,7 @@ use tokio::fs::File;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::{Error, Found, MAX_BYTES, Mark, files};
+use crate::files::{create_anew, open_plain};
 
 /// Bytes that are sent to a bucket at a time.
 const PART_BYTES: usize = 8 << 20;
@@ -84,8 +85,8 @@ impl Store {
             Self::Bucket { bucket, prefix } => (bucket, key(prefix, &format!("{round}/{name}"))),
         };
         let path = folder.join(name);
-        let opened = crate::files::open_plain(&path, 1).map_err(Error::at(&path))?;
-        let mut file = File::from_std(opened);
+        let opened = open_plain(&path, files::DEPTH).map_err(Error::at(&path))?;
+        let mut file = File::from_std(opened.file);
         let first = part(&mut file).await.map_err(Error::at(&path))?;
         if first.len() < PART_BYTES {
             bucket.put(&key, first.into()).await?;
@@ -108,7 +109,8 @@ impl Store {
         };
         let mut chunks = bucket.get(&key).await?.into_stream();
         let path = files::unfinished(folder, name);
-        let mut file = File::create(&path).await.map_err(Error::at(&path))?;
+        // A trainer writes here too: it may have put a link in the place of this name.
+        let mut file = File::from_std(create_anew(&path).map_err(Error::at(&path))?);
         let mut left = MAX_BYTES;
         while let Some(chunk) = chunks.next().await {
             let chunk = chunk?;
@@ -116,9 +118,9 @@ impl Store {
             left = left.checked_sub(chunk.len() as u64).ok_or(Error::TooLarge)?;
             file.write_all(&chunk).await.map_err(Error::at(&path))?;
         }
-        file.sync_all().await.map_err(Error::at(&path))?;
-        let (owned, name) = (folder.to_owned(), name.to_owned());
-        let finished = tokio::task::spawn_blocking(move || files::finish(&owned, &name)).await;
+        file.flush().await.map_err(Error::at(&path))?;
+        let (file, folder, name) = (file.into_std().await, folder.to_owned(), name.to_owned());
+        let finished = tokio::task::spawn_blocking(move || files::finish(&file, &folder, &name)).await;
         finished.unwrap_or_else(|error| Err(std::io::Error::other(error))).map_err(Error::at(&path))
     }
 

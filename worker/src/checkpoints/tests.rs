@@ -37,6 +37,7 @@ fn a_name_says_how_far_its_trial_had_come() {
     assert_eq!(Mark::of("epoch-1000000.checkpoint"), mark(1_000_000, 0));
     for other in [
         "epoch-12.checkpoint",
+        "epoch-0000012.checkpoint",
         "epoch-+00012.checkpoint",
         "epoch-000012.checkpoint.damaged",
         ".copying-1-epoch-000012.checkpoint",
@@ -147,6 +148,47 @@ fn only_folders_that_are_long_forgotten_are_swept() {
     files::sweep(root.path(), written + FORGOTTEN + Duration::from_secs(1), FORGOTTEN);
     assert!(!root.path().join("trial").exists());
     files::sweep(&root.path().join("none"), written, FORGOTTEN);
+}
+
+#[test]
+fn folders_that_a_link_leads_to_are_not_swept() {
+    let (root, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    write(&elsewhere.path().join("old/deep"), &["notes"]);
+    write(&root.path().join("trial"), &[]);
+    std::os::unix::fs::symlink(elsewhere.path(), root.path().join("link")).unwrap();
+    std::os::unix::fs::symlink(elsewhere.path().join("old"), root.path().join("trial/1")).unwrap();
+    files::sweep(root.path(), SystemTime::now() + 2 * FORGOTTEN, FORGOTTEN);
+    assert!(elsewhere.path().join("old/deep/notes").exists());
+}
+
+#[tokio::test]
+async fn a_checkpoint_is_not_fetched_through_a_link() {
+    let shared = tempfile::tempdir().unwrap();
+    for store in [in_a_bucket(), Store::open(shared.path().to_str().unwrap()).unwrap()] {
+        let (there, here) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let name = "epoch-000001.checkpoint";
+        write(there.path(), &[name]);
+        copy(&store, "t/1", there.path()).await.unwrap();
+        let victim = there.path().join("victim");
+        std::fs::write(&victim, "untouched").unwrap();
+        std::os::unix::fs::symlink(&victim, files::unfinished(here.path(), name)).unwrap();
+        fetch(&store, "t/1", here.path()).await.unwrap();
+        assert_eq!(std::fs::read_to_string(&victim).unwrap(), "untouched");
+        assert!(here.path().join(name).symlink_metadata().unwrap().is_file());
+        assert_eq!(std::fs::read_to_string(here.path().join(name)).unwrap(), format!("content of {name}"));
+    }
+}
+
+#[tokio::test]
+async fn a_file_of_another_program_is_not_copied_as_a_checkpoint() {
+    let (shared, here) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    std::fs::write(here.path().join("token"), "secret").unwrap();
+    std::fs::hard_link(here.path().join("token"), here.path().join("epoch-000001.checkpoint")).unwrap();
+    for store in [in_a_bucket(), Store::open(shared.path().to_str().unwrap()).unwrap()] {
+        let reason = copy(&store, "t/1", here.path()).await.unwrap_err().to_string();
+        assert!(reason.contains("has 2 names (hard links)"), "{reason}");
+        assert!(names(&store).await.is_empty());
+    }
 }
 
 #[test]

@@ -15,6 +15,7 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::record::{MAGIC, Record};
+use crate::files::{create_anew, remove_folder, sync_folder};
 use crate::wire::Lease;
 
 /// Orders that may wait for the thread.
@@ -181,7 +182,9 @@ impl Writer {
             Order::Log { lease, text } => {
                 if self.lengths.contains_key(&lease) {
                     // It is written for people, and written again soon.
-                    drop(std::fs::write(log_of(&self.folder(&lease)), text));
+                    drop(
+                        create_anew(&log_of(&self.folder(&lease))).and_then(|mut file| file.write_all(text.as_bytes())),
+                    );
                 }
             }
             Order::Remove { lease } => self.remove(lease),
@@ -260,7 +263,7 @@ fn append(folder: &Path, known: Option<u64>, records: &[Record], synced: bool) -
         None => {
             std::fs::create_dir_all(folder)?;
             bytes.extend_from_slice(&MAGIC);
-            (File::create(path)?, 0)
+            (create_anew(&path)?, 0)
         }
     };
     records.iter().for_each(|record| record.append(&mut bytes, begin));
@@ -279,7 +282,7 @@ fn replace(folder: &Path, records: &[Record]) -> io::Result<u64> {
     let path = folder.join("journal.new");
     let mut bytes = MAGIC.to_vec();
     records.iter().for_each(|record| record.append(&mut bytes, 0));
-    let mut file = File::create(&path)?;
+    let mut file = create_anew(&path)?;
     file.write_all(&bytes)?;
     file.sync_all()?;
     std::fs::rename(&path, journal_of(folder))?;
@@ -290,14 +293,14 @@ fn replace(folder: &Path, records: &[Record]) -> io::Result<u64> {
 /// The file, its name in its folder, and its folder's name.
 fn sync(file: &File, folder: &Path) -> io::Result<()> {
     file.sync_data()?;
-    File::open(folder)?.sync_all()?;
-    folder.parent().map_or(Ok(()), |root| File::open(root)?.sync_all())
+    sync_folder(folder)?;
+    folder.parent().map_or(Ok(()), sync_folder)
 }
 
 /// The journal goes first: a folder without one says nothing.
 fn remove(folder: &Path) -> io::Result<()> {
     std::fs::remove_file(journal_of(folder))?;
-    std::fs::remove_dir_all(folder)
+    remove_folder(folder)
 }
 
 #[cfg(test)]
@@ -352,20 +355,44 @@ mod tests {
         assert_eq!(journal.health(), Health::default());
     }
 
+    #[tokio::test]
+    async fn nothing_is_written_through_a_link_that_lies_in_the_place_of_a_new_file() {
+        let state = tempfile::tempdir().unwrap();
+        let mut journal = Journal::start(state.path(), BTreeMap::new()).unwrap();
+        let folder = root(state.path()).join(lease(1).folder_name());
+        let other = state.path().join("other");
+        std::fs::write(&other, "untouched").unwrap();
+        std::fs::create_dir_all(&folder).unwrap();
+        for name in [JOURNAL, LOG, "journal.new"] {
+            std::os::unix::fs::symlink(&other, folder.join(name)).unwrap();
+        }
+        journal.order(Order::Append { lease: lease(1), record: stopping("a") });
+        journal.order(Order::Log { lease: lease(1), text: "last words".to_owned() });
+        journal.order(Order::Replace { lease: lease(1), records: vec![stopping("b")] });
+        journal.flush().await;
+        assert_eq!(std::fs::read_to_string(&other).unwrap(), "untouched");
+        assert_eq!(std::fs::read_to_string(log_of(&folder)).unwrap(), "last words");
+        assert_eq!(records(state.path(), lease(1)), [stopping("b")]);
+    }
+
     #[cfg(target_os = "linux")]
     #[tokio::test]
     async fn a_disk_without_room_is_gone_round() {
         let state = tempfile::tempdir().unwrap();
         let mut journal = Journal::start(state.path(), BTreeMap::new()).unwrap();
         let folder = root(state.path()).join(lease(1).folder_name());
-        std::fs::create_dir_all(&folder).unwrap();
-        std::os::unix::fs::symlink("/dev/full", journal_of(&folder)).unwrap();
         journal.order(Order::Append { lease: lease(1), record: stopping("a") });
-        journal.order(Order::Keep { lease: lease(1), records: vec![stopping("b")] });
+        journal.flush().await;
+        let written = journal.health().bytes;
+        // From now on the disk is full.
+        std::fs::remove_file(journal_of(&folder)).unwrap();
+        std::os::unix::fs::symlink("/dev/full", journal_of(&folder)).unwrap();
+        journal.order(Order::Append { lease: lease(1), record: stopping("b") });
+        journal.order(Order::Keep { lease: lease(1), records: vec![stopping("c")] });
         journal.flush().await;
         let said = journal.health().failed.into_values().next().unwrap();
         assert!(said.contains("No space left"), "{said}");
-        assert_eq!(journal.health().bytes, 0);
+        assert_eq!(journal.health().bytes, written);
         journal.order(Order::Replace { lease: lease(1), records: vec![stopping("a"), stopping("b")] });
         journal.flush().await;
         assert!(failed(&journal).is_empty());

@@ -13,6 +13,7 @@ use sweep_spec::trainer::EpochMetrics;
 use super::journal::{MAX_BYTES, journal_of, log_of, root};
 use super::record::{self, Record};
 use crate::artifact::{self, Artifact};
+use crate::files;
 use crate::log_tail::LOG_TAIL_BYTES;
 use crate::wire::{self, Lease};
 
@@ -76,7 +77,7 @@ pub(crate) fn recover(state_folder: &Path) -> io::Result<Vec<Recovered>> {
         };
         match attempt(state_folder, &path, lease) {
             Ok(Some(attempt)) => recovered.push(attempt),
-            Ok(None) => drop(std::fs::remove_dir_all(&path)),
+            Ok(None) => drop(files::remove_folder(&path)),
             Err(what) => {
                 set_aside(state_folder, &path, &what);
                 let reason = format!("what its worker kept of it is damaged: {what}");
@@ -233,17 +234,20 @@ impl Told {
     }
 }
 
+/// Parts of a file's path that a trainer can make to be links: the folder of all attempts, the attempt's, and the file.
+const DEPTH: usize = 3;
+
 fn read_whole(path: &Path) -> io::Result<Vec<u8>> {
-    let file = std::fs::File::open(path)?;
+    let file = files::open_plain(path, DEPTH)?.file;
     let mut bytes = Vec::new();
     file.take(MAX_BYTES).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 
 fn log_tail(folder: &Path) -> String {
-    let read = std::fs::File::open(log_of(folder)).and_then(|file| {
+    let read = files::open_plain(&log_of(folder), DEPTH).and_then(|opened| {
         let mut bytes = Vec::new();
-        file.take(LOG_TAIL_BYTES as u64).read_to_end(&mut bytes)?;
+        opened.file.take(LOG_TAIL_BYTES as u64).read_to_end(&mut bytes)?;
         Ok(bytes)
     });
     // There is none where the trainer said nothing.
@@ -281,8 +285,7 @@ fn make_room(damaged: &Path) -> io::Result<()> {
     }
     kept.sort();
     for (_, path) in kept.iter().take((kept.len() + 1).saturating_sub(MAX_DAMAGED)) {
-        let removed = if path.is_dir() { std::fs::remove_dir_all(path) } else { std::fs::remove_file(path) };
-        removed?;
+        files::remove_folder(path)?;
     }
     Ok(())
 }

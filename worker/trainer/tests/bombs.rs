@@ -9,7 +9,7 @@ use std::io::Write;
 use std::path::Path;
 
 use flate2::Compression;
-use flate2::write::GzEncoder;
+use flate2::write::{GzEncoder, ZlibEncoder};
 use peak_alloc::PeakAlloc;
 use sweep_spec::dataset::Source;
 use sweep_spec::{Classes, Dataset};
@@ -54,6 +54,38 @@ fn idx_header(sides: &[u32]) -> Vec<u8> {
     header
 }
 
+/// A picture, and chunks between its header and its first pixel.
+fn picture_with(path: &Path, chunks: impl FnOnce(&mut Vec<u8>)) {
+    picture(path, 64, 48);
+    let whole = std::fs::read(path).unwrap();
+    let (head, rest) = whole.split_at(8 + 25);
+    let mut with = head.to_vec();
+    chunks(&mut with);
+    with.extend_from_slice(rest);
+    std::fs::write(path, with).unwrap();
+}
+
+fn chunk(out: &mut Vec<u8>, kind: &[u8; 4], content: &[u8]) {
+    let begin = out.len() + 4;
+    out.extend((content.len() as u32).to_be_bytes());
+    out.extend_from_slice(kind);
+    out.extend_from_slice(content);
+    let mut sum = flate2::Crc::new();
+    sum.update(&out[begin..]);
+    out.extend(sum.sum().to_be_bytes());
+}
+
+/// They are read, and what is beside their pixels takes no memory: a colour profile of 256 MiB in 256 KiB, and a million texts.
+fn pictures_with_remarks(folder: &Path) {
+    let mut profile = ZlibEncoder::new(b"profile\0\0".to_vec(), Compression::best());
+    profile.write_all(&vec![0; 1 << 28]).unwrap();
+    let profile = profile.finish().unwrap();
+    picture_with(&folder.join("train/a/profile.png"), |out| chunk(out, b"iCCP", &profile));
+    picture_with(&folder.join("train/a/texts.png"), |out| (0..1_000_000).for_each(|_| chunk(out, b"tEXt", b"a\0")));
+    let report = bounded("pictures with remarks", || check_folder(folder).unwrap());
+    assert_eq!((report.train_images, report.unreadable.len()), (2, 0), "{:?}", report.unreadable);
+}
+
 #[test]
 fn a_small_file_takes_little_memory_whatever_it_says() {
     let folder = tempfile::tempdir().unwrap();
@@ -68,6 +100,7 @@ fn a_small_file_takes_little_memory_whatever_it_says() {
     assert!(reasons.iter().any(|(file, why)| *file == "train/a/wide.png" && why.contains("1500000 x 4 pixels")));
     assert!(reasons.iter().any(|(_, why)| why.contains("15000 x 14000") && why.contains("100000000 in all")));
 
+    pictures_with_remarks(&folder.path().join("remarks"));
     let idx = folder.path().join("idx");
     std::fs::create_dir(&idx).unwrap();
     for part in ["train", "t10k"] {

@@ -2,8 +2,13 @@
 //! structure of the file is followed here, segment by segment, to the mark that ends it. What stands behind that mark
 //! belongs to no picture and is not looked at; marks inside a segment, such as those of a thumbnail, are skipped with it.
 
+use std::borrow::Cow;
+
 /// Bytes before the first chunk of a PNG file.
 const PNG_SIGNATURE: usize = 8;
+
+/// Chunks of a PNG file that say something about the picture and are no part of it.
+const REMARKS: [&[u8]; 4] = [b"iCCP", b"iTXt", b"tEXt", b"zTXt"];
 
 /// Whether a JPEG file reaches its end-of-image marker.
 ///
@@ -32,17 +37,32 @@ pub(super) fn jpeg(bytes: &[u8]) -> bool {
 
 /// Whether a PNG file holds its last chunk.
 pub(super) fn png(bytes: &[u8]) -> bool {
-    let mut rest = bytes.get(PNG_SIGNATURE..).unwrap_or_default();
-    // Length, kind, content, checksum.
-    while let Some((&[a, b, c, d, ref kind @ ..], _)) = rest.split_first_chunk::<8>() {
-        let whole = (u32::from_be_bytes([a, b, c, d]) as usize).saturating_add(12);
-        let Some(behind) = rest.get(whole..) else { return false };
-        if kind == b"IEND" {
-            return true;
-        }
-        rest = behind;
+    chunks(bytes).any(|(kind, _)| kind == b"IEND")
+}
+
+/// A PNG file without its texts and its colour profile, which do not change a pixel here. A decoder keeps all of them, and unpacks
+/// the profile: a small file can hold one that fills the memory.
+pub(super) fn without_remarks(bytes: &[u8]) -> Cow<'_, [u8]> {
+    let is_remark = |kind: &[u8]| REMARKS.contains(&kind);
+    if !chunks(bytes).any(|(kind, _)| is_remark(kind)) {
+        return Cow::Borrowed(bytes);
     }
-    false
+    let mut kept = bytes.get(..PNG_SIGNATURE).unwrap_or_default().to_vec();
+    chunks(bytes).filter(|(kind, _)| !is_remark(kind)).for_each(|(_, whole)| kept.extend_from_slice(whole));
+    Cow::Owned(kept)
+}
+
+/// Kind and whole bytes of the chunks of a PNG file, as far as they are there and up to the one that ends it.
+fn chunks(bytes: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+    let mut rest = bytes.get(PNG_SIGNATURE..).unwrap_or_default();
+    std::iter::from_fn(move || {
+        // Length, kind, content, checksum.
+        let length = u32::from_be_bytes(*rest.first_chunk()?) as usize;
+        let (whole, behind) = rest.split_at_checked(length.checked_add(12)?)?;
+        let kind = whole.get(4..8)?;
+        rest = if kind == b"IEND" { &[] } else { behind };
+        Some((kind, whole))
+    })
 }
 
 #[cfg(test)]
@@ -115,6 +135,29 @@ mod tests {
         let png = drawn_png();
         let followed = [png.as_slice(), b"more bytes"].concat();
         assert_eq!(open(&followed).unwrap().picture, open(&png).unwrap().picture);
+    }
+
+    /// A chunk of a PNG file.
+    fn chunk(kind: &[u8], content: &[u8]) -> Vec<u8> {
+        let body = [kind, content].concat();
+        let mut sum = flate2::Crc::new();
+        sum.update(&body);
+        [&(content.len() as u32).to_be_bytes(), &body[..], &sum.sum().to_be_bytes()].concat()
+    }
+
+    #[test]
+    fn remarks_are_left_out_and_change_no_pixel() {
+        let whole = drawn_png();
+        assert!(matches!(super::without_remarks(&whole), std::borrow::Cow::Borrowed(_)));
+        // Signature and header.
+        let (head, rest) = whole.split_at(super::PNG_SIGNATURE + 25);
+        let remarks =
+            [chunk(b"tEXt", b"a\0b"), chunk(b"zTXt", b"a\0\0?"), chunk(b"iTXt", b"?"), chunk(b"iCCP", b"p\0\0?")];
+        let full = [head, &remarks.concat(), &chunk(b"pHYs", &[0; 9]), &remarks[0], rest].concat();
+        let kept = [head, &chunk(b"pHYs", &[0; 9]), rest].concat();
+        assert!(super::png(&full));
+        assert_eq!(super::without_remarks(&full), kept);
+        assert_eq!(open(&full).unwrap().picture, open(&whole).unwrap().picture);
     }
 
     #[test]

@@ -274,6 +274,25 @@ mod tests {
     }
 
     #[test]
+    fn links_that_lead_in_circles_are_an_error_and_have_an_end() {
+        use std::os::unix::fs::symlink;
+        let circles: [Damage<'_>; 3] = [
+            &|set| symlink(set.join("train/a/loop.png"), set.join("train/a/loop.png")).unwrap(),
+            &|set| symlink(set.join("train/c"), set.join("train/c")).unwrap(),
+            // A class that holds all classes, itself among them.
+            &|set| ["train", "test"].iter().for_each(|part| symlink("..", set.join(part).join("up")).unwrap()),
+        ];
+        for circle in circles {
+            let root = data();
+            circle(&root.path().join("set"));
+            let failure = read(root.path(), None).unwrap_err();
+            assert_eq!(failure.class, sweep_spec::FailureClass::Data);
+            let named = ["train/a/loop.png is a link to", "train/c is a link to", "class up is empty"];
+            assert!(named.iter().any(|named| failure.reason.contains(named)), "{}", failure.reason);
+        }
+    }
+
+    #[test]
     fn jfif_files_are_read_and_an_empty_class_says_what_it_holds() {
         let root = data();
         let folder = root.path().join("set/train/a");

@@ -2,6 +2,7 @@
 //! orientation says. Grey is repeated, colour converted (Rec. 709 luma), the size changed with a triangle filter without
 //! regard to proportions.
 
+use std::borrow::Cow;
 use std::io::Cursor;
 
 use image::imageops::{FilterType, resize};
@@ -70,12 +71,14 @@ pub(super) fn decode(bytes: &[u8], shape: Shape) -> Result<Vec<u8>, Unreadable> 
 
 /// A JPEG or PNG file in its own size, turned as its EXIF orientation says.
 pub(super) fn open(bytes: &[u8]) -> Result<Opened, Unreadable> {
-    let mut reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format()?;
-    match reader.format() {
+    let format = ImageReader::new(Cursor::new(bytes)).with_guessed_format()?.format();
+    let bytes = match format {
         Some(ImageFormat::Jpeg) if !complete::jpeg(bytes) => return Err(Unreadable::CutOff("JPEG")),
         Some(ImageFormat::Png) if !complete::png(bytes) => return Err(Unreadable::CutOff("PNG")),
-        Some(_) | None => {}
-    }
+        Some(ImageFormat::Png) => complete::without_remarks(bytes),
+        Some(_) | None => Cow::Borrowed(bytes),
+    };
+    let mut reader = ImageReader::new(Cursor::new(bytes.as_ref())).with_guessed_format()?;
     reader.limits(limits());
     // The header is read here, and no pixel.
     let mut decoder = reader.into_decoder()?;

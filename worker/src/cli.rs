@@ -14,61 +14,61 @@ use crate::{Ending, Error, start};
 /// Trains trials that a coordinator assigns.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct Args {
-    /// A configuration file; SWEEP_WORKER_CONFIG in the environment names one too
+    /// Configuration file; the variable SWEEP_WORKER_CONFIG names one too
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Print the default configuration, with every key explained, and leave
+    /// Print the default configuration, which explains every key, and exit
     #[arg(long)]
     print_default_config: bool,
     /// Addresses of coordinators, separated by commas [default: http://127.0.0.1:7733]
     #[arg(long, value_name = "ADDRESSES")]
     coordinator: Option<String>,
-    /// A file with the token that is shown; SWEEP_WORKER_TOKEN in the environment holds one too
+    /// File with the worker's token; the variable SWEEP_WORKER_TOKEN may hold the token itself
     #[arg(long, value_name = "FILE")]
     token_file: Option<String>,
-    /// The authority that signed the coordinator's certificate (PEM) [default: those of this machine]
+    /// Certificate of the authority that signed the coordinator's (PEM) [default: those that this machine trusts]
     #[arg(long, value_name = "FILE")]
     ca_file: Option<String>,
-    /// A certificate to show (PEM)
+    /// The worker's own certificate (PEM)
     #[arg(long, value_name = "FILE")]
     client_cert: Option<String>,
-    /// Its key (PEM)
+    /// Key of the worker's own certificate (PEM)
     #[arg(long, value_name = "FILE")]
     client_key: Option<String>,
-    /// Unique in the fleet [default: the host's name]
+    /// The worker's name, unique in the fleet [default: the host's name]
     #[arg(long)]
     name: Option<String>,
-    /// auto, a number, or devices separated by commas [default: auto]
+    /// Slots: auto, a number, or devices separated by commas [default: auto]
     #[arg(long, value_name = "auto|N|DEVICES")]
     slots: Option<String>,
-    /// A pool of the coordinator's configuration that the worker belongs to
+    /// The worker's pool, one of `pools` in the coordinator's configuration
     #[arg(long, value_name = "NAME")]
     pool: Option<String>,
-    /// End after this long without a trial, such as 10m [default: never]
+    /// Time without a trial after which the worker ends, such as 10m [default: never]
     #[arg(long, value_name = "DURATION")]
     idle_exit: Option<String>,
     /// Memory that a trial may use on a slot, such as 8GiB [default: auto]
     #[arg(long, value_name = "BYTES")]
     slot_memory: Option<String>,
-    /// A folder that data sets lie in, or that links lead into; may be repeated [default: .]
+    /// Folder with data sets; may be repeated [default: .]
     #[arg(long, value_name = "FOLDER")]
     data_root: Vec<String>,
-    /// The worker's own files
+    /// Folder for the worker's own files [default: in the user's state folder]
     #[arg(long, value_name = "FOLDER")]
     state_dir: Option<String>,
-    /// Decoded images, shared by all workers of the machine
+    /// Folder for decoded images, which all workers of this user share [default: in the user's cache folder]
     #[arg(long, value_name = "FOLDER")]
     cache_dir: Option<String>,
     /// Labels, such as zone=a,rack=7
     #[arg(long, value_name = "KEY=VALUE,...")]
     labels: Option<String>,
-    /// How a trainer is started, as words separated by spaces
+    /// Command that starts a trainer, as words separated by spaces [default: the trainer of this program]
     #[arg(long, value_name = "COMMAND")]
     trainer_command: Option<String>,
-    /// Where metrics are served, or off [default: 127.0.0.1:9465]
+    /// Address that serves metrics, or off [default: 127.0.0.1:9465]
     #[arg(long, alias = "http-listen", value_name = "ADDRESS")]
     listen_http: Option<String>,
-    /// Allow --listen-http on another address than loopback
+    /// Permission to serve metrics on another address than loopback
     #[arg(long)]
     insecure: bool,
 }

@@ -223,7 +223,7 @@ impl Config {
         }
         if let Some(address) = self.http_listen.filter(|address| !address.ip().is_loopback() && !self.insecure) {
             problem(format!(
-                "`listen_http`: {address} is not loopback; anyone who reaches it can read it: --insecure allows it"
+                "`listen_http`: everyone who reaches {address} could read the metrics: use a loopback address, or --insecure to allow it"
             ));
         }
         if let Some(text) = checkpoints::problem(&self.checkpoint_store) {
@@ -233,7 +233,7 @@ impl Config {
             problem(format!("`trainer_environment`: {text}"));
         }
         if self.client_cert.is_some() != self.client_key.is_some() {
-            problem("`client_cert` and `client_key` are needed together".to_owned());
+            problem("one of `client_cert` and `client_key` is missing: give both or none".to_owned());
         }
         if self.data_roots.is_empty() {
             problem("`data_root`: at least one folder is needed".to_owned());

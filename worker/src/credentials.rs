@@ -48,7 +48,7 @@ impl fmt::Debug for Token {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A file.
-    #[error("cannot read {}", path.display())]
+    #[error("{} cannot be read", path.display())]
     File {
         /// Which.
         path: PathBuf,
@@ -57,18 +57,18 @@ pub enum Error {
         source: std::io::Error,
     },
     /// What is in it.
-    #[error("{} holds no token on one line", path.display())]
+    #[error("{} does not hold one token on one line: write the token that `sweepctl token create` printed", path.display())]
     NotAToken {
         /// Which.
         path: PathBuf,
     },
     /// A file that holds no authority, or a machine that knows none.
     #[error(
-        "no coordinator can be trusted: --ca-file names the certificate of the authority that signed the coordinator's"
+        "the coordinator's certificate cannot be checked: name the certificate of the authority that signed it with --ca-file"
     )]
     Authority(#[from] sweep_trust::Error),
     /// A certificate to show that cannot be read.
-    #[error("{} cannot be shown", path.display())]
+    #[error("{} is not a certificate with its key that the worker can use", path.display())]
     NotACertificate {
         /// Which file.
         path: PathBuf,
@@ -85,7 +85,7 @@ pub enum Error {
         certificate: Box<Certificate>,
     },
     /// One without the other.
-    #[error("`client_cert` and `client_key` are needed together")]
+    #[error("one of `client_cert` and `client_key` is missing: give both or none")]
     Half,
 }
 

@@ -23,7 +23,7 @@ pub enum Error {
         source: std::io::Error,
     },
     /// A folder that it keeps for itself cannot be made or is not its own.
-    #[error("the folder {} cannot be used: --{flag} names another, and HOME says where this user's folders lie", path.display())]
+    #[error("the folder {} cannot be used: name another with --{flag}, or set HOME to this user's folder", path.display())]
     OwnFolder {
         /// Which.
         path: PathBuf,
@@ -37,7 +37,7 @@ pub enum Error {
     #[error(transparent)]
     NotPrivate(#[from] sweep_trust::private::Error),
     /// A folder that data sets lie in.
-    #[error("the data root {} cannot be used; --data-root names the folder that data sets lie in", path.display())]
+    #[error("the data root {} cannot be used: name the folder with data sets with --data-root", path.display())]
     DataRoot {
         /// Which.
         path: PathBuf,
@@ -46,13 +46,13 @@ pub enum Error {
         source: std::io::Error,
     },
     /// Another worker uses its state folder.
-    #[error("another worker uses {}; give this one another --name or --state-dir", path.display())]
+    #[error("another worker uses the state folder {}: give this worker another --name or --state-dir", path.display())]
     Locked {
         /// Which.
         path: PathBuf,
     },
     /// The trainer does not work at all.
-    #[error("no trial can be trained here")]
+    #[error("the trainer cannot be used, so this worker cannot train")]
     Trainer(#[from] trainer::Error),
     /// The trainer answers another question than it was asked.
     #[error("the trainer cannot name its devices: {reason}")]
@@ -61,10 +61,10 @@ pub enum Error {
         reason: String,
     },
     /// The slots that were asked for cannot be had.
-    #[error("the slots cannot be had")]
+    #[error("this machine does not have the devices of --slots")]
     Slots(#[from] devices::Unknown),
     /// The address for metrics cannot be bound.
-    #[error("{address} cannot be listened on; --listen-http gives another address, or off")]
+    #[error("metrics cannot be served on {address}: give another address with --listen-http, or off")]
     Listen {
         /// Which.
         address: SocketAddr,
@@ -73,7 +73,7 @@ pub enum Error {
         source: std::io::Error,
     },
     /// The checkpoint store cannot be used as it is named.
-    #[error("the checkpoint store {store} cannot be used")]
+    #[error("the checkpoint store {store} cannot be used: change checkpoint_store in the configuration")]
     CheckpointStore {
         /// As it was named.
         store: String,
@@ -82,10 +82,10 @@ pub enum Error {
         source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// An address of a coordinator is none.
-    #[error("the coordinator's address cannot be used")]
+    #[error("the coordinator's address cannot be used: give another one with --coordinator")]
     Address(#[from] tonic::transport::Error),
     /// What it is to show cannot be read.
-    #[error("this worker has nothing to show the coordinator")]
+    #[error("the worker's token or certificate cannot be used")]
     Credentials(#[from] credentials::Error),
     /// The coordinator will not have this worker.
     #[error("the coordinator at {address} refused this worker: {reason}")]

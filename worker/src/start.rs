@@ -201,7 +201,7 @@ pub async fn start(
 /// A trainer is a process of the same user. Everything that it is to know goes through its environment and its stdin.
 fn forbid_inspection() {
     if let Err(error) = inspection::forbid() {
-        tracing::warn!(%error, "trainers and other programs of this user can read this worker's token in its memory");
+        tracing::warn!(%error, "the system does not hide this worker's memory: trainers and other programs of this user can read its token there");
     }
 }
 
@@ -209,19 +209,19 @@ fn forbid_inspection() {
 fn launcher(config: &Config, usual: Vec<String>, metrics: &Arc<Metrics>) -> Result<Launcher, Error> {
     let command = if config.trainer_command.is_empty() { usual } else { config.trainer_command.clone() };
     if command.is_empty() {
-        let text = "`trainer_command`: nothing says how a trainer is started".to_owned();
+        let text = "`trainer_command`: the command that starts a trainer is missing".to_owned();
         return Err(Problems(vec![Problem { source: "configuration".to_owned(), text }]).into());
     }
     if !config.trainer_command.is_empty() {
         let withheld = environment::withheld(&config.trainer_environment);
         tracing::info!(
             variables = withheld.len(),
-            "trainers do not get all of this environment: trainer_environment adds names"
+            "trainers do not get all variables of this environment: trainer_environment adds names"
         );
-        tracing::debug!(variables = withheld.join(" "), "trainers do not get these");
+        tracing::debug!(variables = withheld.join(" "), "names of the variables that trainers do not get");
         if inspection::is_open_to_children() {
             tracing::warn!(
-                "this worker has the rights of root, so its trainers can read its token: run it as another user"
+                "this worker has the rights of root, so its trainers can read its token: run the worker as another user"
             );
         }
     }

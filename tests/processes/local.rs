@@ -74,7 +74,7 @@ fn what_is_known_is_not_run_again_unless_it_is_to_be_fresh_and_repeats_to_the_la
     let rows = board["leaderboard"]["rows"].as_array().unwrap().clone();
     assert!(rows.iter().all(|row| row["test_accuracy"]["count"] == 1), "the test part reports: {board}");
     let notes = board["leaderboard"]["notes"].to_string();
-    assert!(notes.contains("epoch chosen on the holdout; the test set only reports"), "{notes}");
+    assert!(notes.contains("epoch chosen on the holdout; the test set was used for reporting only"), "{notes}");
 
     let second = env.sweepctl(words(&["--name", "another"])).expect_code(0);
     assert!(second.stderr.contains("2 of 2 trials are known; 0 to run"), "{second:?}");

@@ -45,7 +45,7 @@ pub enum NoChoice {
     NoWinner(#[from] NoWinner),
     /// The starting point has no value to compare with.
     #[error(
-        "the starting point did not end with a finite objective in every replicate, so nothing can be held against it"
+        "the starting point did not end with a finite objective in every replicate, so nothing can be compared with it"
     )]
     NoStart,
 }

@@ -27,8 +27,8 @@ fn tell(candidates: &[String], more: usize) -> String {
     let names: Vec<String> = candidates.iter().map(|candidate| format!("`{candidate}`")).collect();
     match (names.is_empty(), more) {
         (true, _) => "the sweep has no configuration yet".to_owned(),
-        (false, 0) => format!("there are {}", names.join(", ")),
-        (false, more) => format!("there are {} and {more} more", names.join(", ")),
+        (false, 0) => format!("the sweep has {}", names.join(", ")),
+        (false, more) => format!("the sweep has {} and {more} more", names.join(", ")),
     }
 }
 
@@ -65,7 +65,7 @@ pub fn find(study: &Study, board: &Leaderboard, text: &str) -> Result<u32, NotFo
     let titles: Vec<Title<'_>> = study.subjects.iter().map(Title::of).collect();
     if let Some(place) = text.strip_prefix('#') {
         let row = place.parse().ok().and_then(|place: u32| board.rows.iter().find(|row| row.rank == Some(place)));
-        let unknown = || not_found(&titles, text, "no configuration has the place");
+        let unknown = || not_found(&titles, text, "no configuration has the rank");
         return row.map(|row| row.position).ok_or_else(unknown);
     }
     if let Some(found) = by_title(&titles, text) {
@@ -104,7 +104,7 @@ pub fn trial_digits(text: &str) -> Option<String> {
 
 /// That no configuration of these is called so.
 pub fn unknown(titles: &[Title<'_>], text: &str) -> NotFound {
-    not_found(titles, text.trim(), "no configuration is called")
+    not_found(titles, text.trim(), "no configuration is named")
 }
 
 /// The one that is meant; nothing if none is.
@@ -114,7 +114,7 @@ pub fn one(found: &[Title<'_>], text: &str) -> Option<Result<u32, NotFound>> {
         [title] => Some(Ok(title.position)),
         several => {
             let candidates = several.iter().take(CANDIDATES).map(|title| title.text().to_owned()).collect();
-            let problem = "several configurations are called";
+            let problem = "several configurations are named";
             Some(Err(NotFound { text: text.to_owned(), problem, candidates, more: 0 }))
         }
     }
@@ -176,11 +176,15 @@ mod tests {
         let said = |text: &str| find(&study, &board, text).unwrap_err().to_string();
         assert_eq!(
             said("filters=8"),
-            "no configuration is called `filters=8`; there are `filters=8 dropout=0.2`, `baseline`, `wide`"
+            "no configuration is named `filters=8`; the sweep has `filters=8 dropout=0.2`, `baseline`, `wide`"
         );
-        assert!(said("#9").starts_with("no configuration has the place `#9`; there are `baseline`"), "{}", said("#9"));
-        assert!(said("").starts_with("no configuration is called ``"));
-        assert!(said("abcdef012345").contains("no configuration is called"));
+        assert!(
+            said("#9").starts_with("no configuration has the rank `#9`; the sweep has `baseline`"),
+            "{}",
+            said("#9")
+        );
+        assert!(said("").starts_with("no configuration is named ``"));
+        assert!(said("abcdef012345").contains("no configuration is named"));
     }
 
     #[test]
@@ -189,6 +193,6 @@ mod tests {
         study.subjects[1].name = "wide".into();
         let board = leaderboard(&study, None);
         let said = find(&study, &board, "wide").unwrap_err().to_string();
-        assert_eq!(said, "several configurations are called `wide`; there are `wide`, `wide`");
+        assert_eq!(said, "several configurations are named `wide`; the sweep has `wide`, `wide`");
     }
 }

@@ -270,7 +270,8 @@ fn notes(study: &Study, unequal: bool) -> Vec<String> {
     let mut notes = Vec::new();
     if unequal {
         notes.push(
-            "trials were trained on different data or splits: they cannot be compared, so nothing is ranked".to_owned(),
+            "trials were trained on different data or splits, so they cannot be compared and nothing is ranked"
+                .to_owned(),
         );
     }
     notes.extend(choice_note(study));
@@ -281,7 +282,7 @@ fn notes(study: &Study, unequal: bool) -> Vec<String> {
     if kinds.len() > 1 || sets.len() > 1 {
         let list = |set: BTreeSet<&str>| set.into_iter().collect::<Vec<_>>().join(", ");
         notes.push(format!(
-            "trained on different devices ({}; {}): bits are equal only within one",
+            "trained on different devices ({}; {}): results are equal bit for bit only on one kind of device",
             list(kinds),
             list(sets)
         ));
@@ -308,9 +309,9 @@ fn choice_note(study: &Study) -> Option<String> {
     };
     let (all, tested) = (converged().count(), converged().filter(|answer| answer.test.is_some()).count());
     Some(match tested {
-        _ if tested == all => format!("{chosen}; the test set only reports"),
-        0 => format!("{chosen}; the test set was not looked at"),
-        _ => format!("{chosen}; the test set only reports, for {tested} of {all} trials"),
+        _ if tested == all => format!("{chosen}; the test set was used for reporting only"),
+        0 => format!("{chosen}; the test set was not used"),
+        _ => format!("{chosen}; the test set was used for reporting only, for {tested} of {all} trials"),
     })
 }
 

@@ -79,12 +79,18 @@ fn the_protocol_chooses_the_epoch_and_a_choice_on_the_test_set_is_named() {
 fn with_a_holdout_the_test_set_only_reports_and_the_board_says_so() {
     let held = || spec("protocol: { report: best, holdout: { fraction: 0.1, seed: 1 } }");
     let board = |replicates| leaderboard(&study(held(), vec![subject(0, 1, replicates)]), None);
-    assert_eq!(board(replicates(&[0.5])).notes, ["epoch chosen on the holdout; the test set was not looked at"]);
+    assert_eq!(board(replicates(&[0.5])).notes, ["epoch chosen on the holdout; the test set was not used"]);
     let mut tested = replicate(1, 0.5);
     tested.answer.as_mut().unwrap().test = Some(TestScore { epoch: 2, loss: 1.5, accuracy: 0.25 });
-    assert_eq!(board(vec![tested.clone()]).notes, ["epoch chosen on the holdout; the test set only reports"]);
+    assert_eq!(
+        board(vec![tested.clone()]).notes,
+        ["epoch chosen on the holdout; the test set was used for reporting only"]
+    );
     let mut some = board(vec![replicate(0, 0.5), tested]);
-    assert_eq!(some.notes, ["epoch chosen on the holdout; the test set only reports, for 1 of 2 trials"]);
+    assert_eq!(
+        some.notes,
+        ["epoch chosen on the holdout; the test set was used for reporting only, for 1 of 2 trials"]
+    );
     let row = some.rows.remove(0);
     let (accuracy, loss) = (row.test_accuracy.unwrap(), row.test_loss.unwrap());
     assert_eq!((accuracy.mean, accuracy.count, loss.mean), (0.25, 1, 1.5));

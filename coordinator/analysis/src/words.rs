@@ -89,12 +89,14 @@ impl Comparison {
             (Verdict::Helps | Verdict::Hurts, _) => word.to_owned(),
             (Verdict::NoDifferenceShown, None) => word.to_owned(),
             (Verdict::NoDifferenceShown, Some(1)) => {
-                format!("{word}: about 1 more seed would show a difference of this size")
+                format!("{word}: about 1 more seed would make a difference of this size significant")
             }
             (Verdict::NoDifferenceShown, Some(more)) => {
-                format!("{word}: about {more} more seeds would show a difference of this size")
+                format!("{word}: about {more} more seeds would make a difference of this size significant")
             }
-            (Verdict::AfterSelection, _) => format!("{word}: only seeds that did not choose can say"),
+            (Verdict::AfterSelection, _) => {
+                format!("{word}: only seeds that did not choose the winner can show a difference")
+            }
             (Verdict::Open(reason), _) => format!("{word}: {reason}"),
         }
     }
@@ -104,8 +106,8 @@ impl McNemar {
     /// What it says, and of what.
     pub fn sentence(&self) -> String {
         format!(
-            "under seed {}, only it got {} right, only the other {} (McNemar's exact test: p = {}); this speaks of this one pair \
-             of trained networks and not of the method",
+            "under seed {}, only this configuration got {} right, and only the other got {} right (McNemar's exact \
+             test: p = {}); this compares one pair of trained networks, not the methods",
             self.seed,
             plural(self.gained, "image"),
             count(self.lost),
@@ -118,8 +120,8 @@ impl NoiseFloor {
     /// What it says.
     pub fn sentence(&self) -> String {
         format!(
-            "the baseline against itself: one run scatters by {} over {}, so a mean difference over {} stays within ± {} in 95 \
-             of 100 such comparisons",
+            "the baseline against itself: the standard deviation of one run is {} over {}, so a mean difference over \
+             {} stays within ± {} in 95 of 100 such comparisons",
             fixed(self.standard_deviation, 4),
             plural(self.count as u64, "seed"),
             self.pairs,
@@ -168,10 +170,16 @@ mod tests {
         assert_eq!(said(none.clone(), None), "no difference shown");
         assert_eq!(
             said(none.clone(), Some(1)),
-            "no difference shown: about 1 more seed would show a difference of this size"
+            "no difference shown: about 1 more seed would make a difference of this size significant"
         );
-        assert_eq!(said(none, Some(7)), "no difference shown: about 7 more seeds would show a difference of this size");
-        assert_eq!(said(Verdict::AfterSelection, None), "after selection: only seeds that did not choose can say");
+        assert_eq!(
+            said(none, Some(7)),
+            "no difference shown: about 7 more seeds would make a difference of this size significant"
+        );
+        assert_eq!(
+            said(Verdict::AfterSelection, None),
+            "after selection: only seeds that did not choose the winner can show a difference"
+        );
         assert_eq!(said(Verdict::Open("2 of 6 diverged".into()), None), "open: 2 of 6 diverged");
     }
 }

@@ -68,7 +68,7 @@ pub const COLUMNS: [Column; 39] = [
     Column::new("effect_size", "Cohen's d_z"),
     Column::new("verdict", "helps, hurts, no_difference_shown, after_selection or open"),
     Column::new("reason", "the reason of an open verdict"),
-    Column::new("more_seeds", "about how many more seeds would show a difference of this size"),
+    Column::new("more_seeds", "about how many more seeds would make a difference of this size significant"),
     Column::new("after_selection", "whether the replicates selected one of the two configurations"),
     Column::new("remark", "other facts that affect the comparison"),
 ];

@@ -118,15 +118,15 @@ async fn any_two_are_compared_by_name_label_place_or_trial() {
     let digits: String = trials[3].trial_id.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
     let found = compare(&env, sweep, [&digits, "filters=16"]).await.unwrap();
     assert_eq!((found.comparison.unwrap().configuration.as_str(), found.family), ("wide", 7));
-    assert!(found.notes.iter().any(|note| note.contains("beside the sweep's own 6")));
+    assert!(found.notes.iter().any(|note| note.contains("not one of the sweep's own 6")));
 
     let unknown = compare(&env, sweep, ["filters=17", "baseline"]).await.unwrap_err();
     assert_eq!(unknown.code(), tonic::Code::NotFound);
-    assert!(unknown.message().starts_with("no configuration is called `filters=17`; there are `"), "{unknown}");
+    assert!(unknown.message().starts_with("no configuration is named `filters=17`; the sweep has `"), "{unknown}");
     let same = compare(&env, sweep, ["wide", "wide"]).await.unwrap_err();
     assert_eq!(
         (same.code(), same.message()),
-        (tonic::Code::FailedPrecondition, "`wide` would be compared with itself")
+        (tonic::Code::FailedPrecondition, "`wide` cannot be compared with itself")
     );
 }
 
@@ -143,7 +143,7 @@ async fn what_was_not_trained_alike_is_refused_with_the_reason() {
         (ending, _) => ending,
     });
     env.worker("w1", 4).await.work(&env, sweep, &other_split).await;
-    let reason = "they were trained on different splits under seed 5, so they cannot be compared";
+    let reason = "the two configurations were trained on different splits under seed 5, so they cannot be compared";
     let refused = compare(&env, sweep, ["filters=16", "baseline"]).await.unwrap_err();
     assert_eq!((refused.code(), refused.message()), (tonic::Code::FailedPrecondition, reason));
     let found = analysis(&env, sweep, false).await;
@@ -198,10 +198,10 @@ async fn one_seed_is_told_by_mcnemar_s_test_of_one_pair_of_networks() {
     });
     env.worker("w1", 4).await.work(&env, sweep, &images).await;
     let one = compare(&env, sweep, ["wide", "baseline"]).await.unwrap().comparison.unwrap();
-    assert_eq!((one.verdict(), one.reason.as_str()), (v1::Verdict::Open, "one seed: no test over seeds can be made"));
+    assert_eq!((one.verdict(), one.reason.as_str()), (v1::Verdict::Open, "one seed: a test needs at least two"));
     let found = one.images.unwrap();
     assert_eq!((found.gained, found.lost), (11, 0));
-    assert!(found.p < 0.001 && found.sentence.contains("and not of the method"));
+    assert!(found.p < 0.001 && found.sentence.contains("not the methods"));
 }
 
 #[tokio::test]
@@ -213,7 +213,7 @@ async fn a_winner_is_not_helped_by_the_seeds_that_chose_it() {
     let found = analysis(&env, sweep, false).await;
     let won = found.comparisons.iter().find(|one| one.configuration == "filters=16").unwrap();
     assert_eq!((won.verdict(), won.after_selection), (v1::Verdict::AfterSelection, true));
-    assert_eq!(won.remark, "`filters=16` won `width` on these very seeds");
+    assert_eq!(won.remark, "`filters=16` won `width` by these seeds");
     let next: Vec<_> = found.comparisons.iter().filter(|one| one.stage == "regularization").collect();
     assert!(next.len() == 3 && next.iter().all(|one| one.verdict() == v1::Verdict::AfterSelection));
     let path = &found.stages[0];

@@ -216,8 +216,8 @@ async fn the_test_part_beside_a_holdout_is_reported_and_ranks_nothing() {
     });
     env.worker("w1", 2).await.work(&env, sweep.id, &answer).await;
     let board = env.leaderboard(sweep.id).await;
-    assert_eq!(board.notes[0], "epoch chosen on the holdout; the test set only reports");
-    assert!(board.notes.len() == 2 && board.notes[1].contains("can show no difference"), "{:?}", board.notes);
+    assert_eq!(board.notes[0], "epoch chosen on the holdout; the test set was used for reporting only");
+    assert!(board.notes.len() == 2 && board.notes[1].contains("can be significant"), "{:?}", board.notes);
     assert_eq!((board.rows[0].name.as_str(), board.rows[0].rank), ("wide", Some(1)));
     let tested: Vec<f64> = board.rows.iter().map(|row| row.test_accuracy.as_ref().unwrap().mean).collect();
     assert!(tested[0] < tested[1], "{tested:?}");

@@ -121,7 +121,7 @@ async fn the_trials_of_a_configuration_are_found_by_every_name_of_it() {
     let digits: String = wide[1].iter().take(4).map(|byte| format!("{byte:02x}")).collect();
     assert_eq!(trials(&digits).await.unwrap(), wide);
     let unknown = trials("filters=17").await.unwrap_err();
-    assert!(unknown.message().starts_with("no configuration is called `filters=17`; there are `"), "{unknown}");
+    assert!(unknown.message().starts_with("no configuration is named `filters=17`; the sweep has `"), "{unknown}");
     assert_eq!(trials("#1").await.unwrap(), wide);
     assert_eq!(trials("baseline").await.unwrap().len(), 2);
 }

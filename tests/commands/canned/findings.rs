@@ -26,7 +26,7 @@ pub(super) fn comparison(position: u32, verdict: Verdict) -> Comparison {
         verdict: verdict.into(),
         sentence: match verdict {
             Verdict::Helps => "helps".into(),
-            _ => "no difference shown: about 7 more seeds would show a difference of this size".into(),
+            _ => "no difference shown: about 7 more seeds would make a difference of this size significant".into(),
         },
         more_seeds: (verdict != Verdict::Helps).then_some(7),
         ..Default::default()
@@ -48,8 +48,8 @@ pub(super) fn open_comparison() -> Comparison {
 }
 
 pub(super) fn noise() -> Option<NoiseFloor> {
-    let sentence = "the baseline against itself: one run scatters by 0.0041 over 12 seeds, so a mean difference over 6 stays \
-                    within ± 0.0052 in 95 of 100 such comparisons";
+    let sentence = "the baseline against itself: the standard deviation of one run is 0.0041 over 12 seeds, so a mean \
+                    difference over 6 stays within ± 0.0052 in 95 of 100 such comparisons";
     Some(NoiseFloor { count: 12, standard_deviation: 0.0041, pairs: 6, half_width: 0.0052, sentence: sentence.into() })
 }
 
@@ -139,18 +139,19 @@ pub(super) fn compared(request: CompareConfigurationsRequest) -> Result<CompareC
                 p: 0.035_156,
                 sentence: "under seed 0, 12 images only it got right, 3 only the other".into(),
             };
-            let reason = "one seed: no test over seeds can be made".to_owned();
+            let reason = "one seed: a test needs at least two".to_owned();
             let sentence = format!("open: {reason}");
             let pairs = vec![SeedPair { seed: 0, value: 0.85, reference: 0.84 }];
             let (images, delta) = (Some(images), Some(0.01));
             (best, Comparison { reason, sentence, pairs, images, delta, remark: String::new(), ..open_comparison() })
         }
         "unlike" => {
-            let reason = "they were trained on different splits under seed 4, so they cannot be compared";
+            let reason =
+                "the two configurations were trained on different splits under seed 4, so they cannot be compared";
             return Err(Status::failed_precondition(reason));
         }
         other => {
-            let said = format!("no configuration is called `{other}`; there are `baseline`, `filters=64`");
+            let said = format!("no configuration is named `{other}`; the sweep has `baseline`, `filters=64`");
             return Err(missing("configuration", &said));
         }
     };
@@ -164,6 +165,6 @@ pub(super) fn compared(request: CompareConfigurationsRequest) -> Result<CompareC
         comparison: Some(comparison),
         family: 3,
         noise: noise(),
-        notes: vec!["this comparison is beside the sweep's own 2, and is corrected with them".into()],
+        notes: vec!["this comparison is not one of the sweep's own 2; it is corrected together with them".into()],
     })
 }

@@ -36,7 +36,8 @@ pub(super) fn no_test(pairs: usize, family: usize) -> Option<String> {
     let comparisons = plural(family as u64, "comparison");
     if pairs > EXACT_UP_TO && family > SAMPLED_TESTS {
         return Some(format!(
-            "tests of more than {EXACT_UP_TO} seeds are sampled, and no sampled test can show anything over {comparisons}"
+            "tests of more than {EXACT_UP_TO} seeds are sampled, and no sampled test can be significant over \
+             {comparisons}"
         ));
     }
     let takes = |pairs: usize| test_steps(pairs).saturating_mul(family as u64);
@@ -45,7 +46,7 @@ pub(super) fn no_test(pairs: usize, family: usize) -> Option<String> {
     }
     let most = (0..pairs).rev().find(|fewer| takes(*fewer) <= FAMILY_STEPS).unwrap_or(0);
     Some(format!(
-        "exact tests of {} take too long over {comparisons}; those of up to {} are made",
+        "exact tests of {} take too long over {comparisons}; the limit is {}",
         plural(pairs as u64, "seed"),
         plural(most as u64, "seed"),
     ))
@@ -67,10 +68,7 @@ mod tests {
     #[test]
     fn what_would_take_many_minutes_is_left_out_and_the_reason_says_what_is_made() {
         let reason = no_test(40, 25_000).unwrap();
-        assert_eq!(
-            reason,
-            "exact tests of 40 seeds take too long over 25,000 comparisons; those of up to 38 seeds are made"
-        );
+        assert_eq!(reason, "exact tests of 40 seeds take too long over 25,000 comparisons; the limit is 38 seeds");
         assert_eq!(no_test(38, 25_000), None);
         assert_eq!(no_test(20, 1_000_000), None);
     }

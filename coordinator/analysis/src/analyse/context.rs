@@ -94,7 +94,7 @@ impl<'a> Context<'a> {
                 if members().next().is_some() {
                     let label = if group.start_label.is_empty() { "baseline" } else { &group.start_label };
                     notes.push(format!(
-                        "`{}`: its starting point ({label}) was not trained, so nothing in it can be compared with it",
+                        "`{}`: the starting point ({label}) was not trained, so the stage has no comparisons",
                         group.name
                     ));
                 }

@@ -55,36 +55,39 @@ fn effects(context: &Context<'_>, index: usize, group: &Group, notes: &mut Vec<S
         return Vec::new();
     }
     if steps(&axes, clear.len()) > bounds::FACTORIAL_STEPS {
-        notes.push(format!("`{}`: its effects are left out, the design is too large for them", group.name));
+        notes.push(format!("`{}`: effects are left out because the design is too large", group.name));
         return Vec::new();
     }
     if let Some((first, pair)) = clear.iter().find_map(|series| Some((series, pairing::unequal(clear[0], series)?))) {
-        notes.push(format!("`{}`: no effects of it: `{}`: {pair}", group.name, first.subject.title()));
+        notes.push(format!("`{}`: effects are left out because of `{}`: {pair}", group.name, first.subject.title()));
         return Vec::new();
     }
     let cell = |series: &&Series<'_>| Cell { levels: places(&axes, series), values: series.numbers() };
     let cells: Vec<Cell> = clear.iter().map(cell).collect();
     let Some(found) = factorial(&cells) else {
-        notes.push(format!("`{}`: no effects of it, for no seed has a value of every configuration", group.name));
+        notes.push(format!(
+            "`{}`: effects are left out because no seed has a value for every configuration",
+            group.name
+        ));
         return Vec::new();
     };
     if !hindered.is_empty() {
         let (left, all) = (hindered.len(), hindered.len() + clear.len());
-        notes.push(format!("`{}`: its effects rest on all but {left} of its {all} configurations", group.name));
+        notes.push(format!("`{}`: effects leave out {left} of {all} configurations", group.name));
     }
     let name = |factors: &Vec<usize>| -> Vec<String> {
         factors.iter().map(|factor| axes[*factor].0.name().to_owned()).collect()
     };
     if !found.orthogonal {
         notes.push(format!(
-            "`{}`: its design is not balanced, so effects are least-squares estimates and shares of variance go to the \
-             factors in their order",
+            "`{}`: the design is not balanced, so effects are least-squares estimates and shares of variance depend \
+             on the order of the factors",
             group.name
         ));
     }
     if !found.unestimable.is_empty() {
         let products: Vec<String> = found.unestimable.iter().map(|factors| name(factors).join(" × ")).collect();
-        notes.push(format!("`{}`: this design cannot tell {}", group.name, products.join(", ")));
+        notes.push(format!("`{}`: this design cannot estimate {}", group.name, products.join(", ")));
     }
     let effect = |effect: crate::statistics::factorial::Effect| Effect {
         factors: name(&effect.factors),

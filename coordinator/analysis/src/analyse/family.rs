@@ -13,8 +13,8 @@ use crate::result::{Comparison, Correction, Verdict};
 use crate::statistics::{ALPHA, Finding, Power, benjamini_hochberg, differences, holm};
 
 /// What is said of comparisons that an adaptive study's rule does not cover.
-const NOT_FOLLOWED: &str = "seeds were added by what the objective showed against the starting points of stages: the error rate of \
-                            these verdicts is not corrected for that";
+const NOT_FOLLOWED: &str = "seeds were added by the results of the objective against the starting points of stages; \
+    these verdicts are not corrected for that";
 
 /// The sweep's family: every configuration against the starting point of its stage.
 pub(super) fn stages(context: &Context<'_>, notes: &mut Vec<String>) -> Vec<Comparison> {
@@ -29,7 +29,7 @@ pub(super) fn stages(context: &Context<'_>, notes: &mut Vec<String>) -> Vec<Comp
         }
     }
     if !context.has_ended() && family.iter().any(|one| one.test.is_some()) {
-        notes.push("the sweep has not ended: p-values grow with the comparisons that are still to come".to_owned());
+        notes.push("the sweep has not ended: p-values will grow as comparisons are added".to_owned());
     }
     family
 }
@@ -50,14 +50,17 @@ fn look_again(context: &Context<'_>, family: &mut [Comparison], notes: &mut Vec<
         one.verdict = verdict(context.goal, one);
         if let (true, Some(finding)) = (one.verdict != Verdict::NoDifferenceShown, finding) {
             one.more_seeds = None;
-            let said =
-                format!("decided by {}, at look {} of {looks}", plural(finding.seeds as u64, "seed"), finding.look + 1);
+            let said = format!(
+                "decided with {}, at look {} of {looks}",
+                plural(finding.seeds as u64, "seed"),
+                finding.look + 1
+            );
             one.remark = if one.remark.is_empty() { said } else { format!("{}; {said}", one.remark) };
         }
     }
     let looks = plural(looks as u64, "look");
     notes.push(format!(
-        "seeds were added to what was undecided: p-values are corrected for {looks} at the results as well"
+        "seeds were added to undecided comparisons, so p-values are also corrected for {looks} at the results"
     ));
 }
 
@@ -116,7 +119,9 @@ pub(super) fn with(
     }
     if !family.is_empty() {
         let others = family.len();
-        notes.push(format!("this comparison is beside the sweep's own {others}, and is corrected with them"));
+        notes.push(format!(
+            "this comparison is not one of the sweep's own {others}; it is corrected together with them"
+        ));
     }
     if context.study.spec.adaptive.is_some() {
         notes.push(NOT_FOLLOWED.to_owned());
@@ -132,7 +137,7 @@ fn paired(context: &Context<'_>, pairs: Vec<(u32, u32, Option<usize>)>, notes: &
     if !extent.intervals {
         let (count, most) = (pairs.len(), bounds::INTERVALS);
         let (found, most) = (plural(count as u64, "comparison"), crate::number::count(most as u64));
-        notes.push(format!("{found}: bootstrap intervals are left out above {most}"));
+        notes.push(format!("{found}: bootstrap intervals are computed for up to {most} only"));
     }
     pairs.into_iter().map(|pair| pairing::pair(context, pair, extent)).collect()
 }

@@ -20,7 +20,7 @@ pub(super) fn classes(context: &Context<'_>, comparisons: &mut [Comparison], not
         tests <= bounds::CLASS_TESTS && bounds::test_steps(most).saturating_mul(tests as u64) <= bounds::CLASS_STEPS;
     if !made {
         notes.push(format!(
-            "{} of single classes over {}: they are left out, because their tests take too long",
+            "{} of single classes over {} are left out because their tests take too long",
             plural(tests as u64, "difference"),
             plural(most as u64, "seed"),
         ));

@@ -57,10 +57,10 @@ pub struct Compared {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
     /// There is no such configuration.
-    #[error("there is no configuration at position {0}")]
+    #[error("no configuration has the position {0}")]
     Unknown(u32),
     /// One and the same.
-    #[error("`{0}` would be compared with itself")]
+    #[error("`{0}` cannot be compared with itself")]
     Same(String),
     /// They were not trained alike.
     #[error("{0}")]
@@ -125,16 +125,16 @@ fn reach(context: &Context<'_>, comparisons: &[Comparison]) -> Option<String> {
     if smallest_p(seeds) * family as f64 <= ALPHA {
         return None;
     }
-    let over = match family {
-        1 => "one comparison".to_owned(),
-        _ => plural(family as u64, "comparison"),
-    };
+    let comparisons = plural(family as u64, "comparison");
     let needed = seeds_to_reach(ALPHA, family).map_or_else(
-        || format!("; no number of seeds can, over more than {}", plural(largest_family(ALPHA), "comparison")),
-        |needed| format!("; {} can", plural(needed.into(), "seed")),
+        || format!("the limit is {} under any number of seeds", plural(largest_family(ALPHA), "comparison")),
+        |needed| {
+            let need = if family == 1 { "needs" } else { "need" };
+            format!("{comparisons} {need} at least {}", plural(needed.into(), "seed"))
+        },
     );
     let (seeds, metric) = (plural(seeds.into(), "seed"), context.metric.name());
-    Some(format!("{seeds} can show no difference of {metric} over {over}, whatever they come to{needed}"))
+    Some(format!("with {seeds} no comparison of {metric} can be significant ({needed})"))
 }
 
 #[cfg(test)]

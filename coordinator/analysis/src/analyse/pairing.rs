@@ -35,7 +35,9 @@ pub(super) fn unequal(one: &Series<'_>, other: &Series<'_>) -> Option<String> {
         } else {
             continue;
         };
-        return Some(format!("they were trained on different {what} under seed {seed}, so they cannot be compared"));
+        return Some(format!(
+            "the two configurations were trained on different {what} under seed {seed}, so they cannot be compared"
+        ));
     }
     None
 }
@@ -89,7 +91,7 @@ pub(super) fn pair(
         remark: String::new(),
     };
     let (Some(one), Some(other)) = (context.series(position), context.series(reference)) else {
-        found.verdict = Verdict::Open("there is no such configuration".to_owned());
+        found.verdict = Verdict::Open("no such configuration".to_owned());
         return found;
     };
     if let Some(reason) = unequal(one, other) {
@@ -111,8 +113,8 @@ pub(super) fn pair(
         return found;
     }
     match values.len() {
-        0 => found.verdict = Verdict::Open("they have no seed in common".to_owned()),
-        1 => found.verdict = Verdict::Open("one seed: no test over seeds can be made".to_owned()),
+        0 => found.verdict = Verdict::Open("the two configurations have no seed in common".to_owned()),
+        1 => found.verdict = Verdict::Open("one seed: a test needs at least two".to_owned()),
         pairs => {
             found.t_interval = t_interval(&values);
             found.effect_size = effect_size(&values);
@@ -135,11 +137,11 @@ fn select(found: &mut Comparison, who: &str, chose: &BTreeSet<u64>, remarks: &mu
     }
     if fresh.is_empty() {
         found.after_selection = true;
-        remarks.push(format!("{who} on these very seeds"));
+        remarks.push(format!("{who} by these seeds"));
         return;
     }
     remarks.push(format!(
-        "{who}: only {} of {all}, which did not choose, counted here",
+        "{who}: only {} of {all} counted here, those that did not choose the winner",
         plural(fresh.len() as u64, "seed")
     ));
     found.pairs = fresh;
@@ -149,10 +151,8 @@ fn obstacles(one: &Series<'_>, other: &Series<'_>) -> Option<String> {
     match (&one.obstacle, &other.obstacle) {
         (None, None) => None,
         (Some(reason), None) => Some(reason.clone()),
-        (None, Some(reason)) => Some(format!("`{}`, which it is compared with: {reason}", other.subject.title())),
-        (Some(one), Some(reason)) => {
-            Some(format!("{one}; `{}`, which it is compared with: {reason}", other.subject.title()))
-        }
+        (None, Some(reason)) => Some(format!("`{}`, the reference: {reason}", other.subject.title())),
+        (Some(one), Some(reason)) => Some(format!("{one}; `{}`, the reference: {reason}", other.subject.title())),
     }
 }
 

@@ -35,7 +35,7 @@ fn ranks(context: &Context<'_>, board: &Leaderboard, notes: &mut Vec<String>) ->
     let tests = (values.len() as u64).saturating_mul(values.len().saturating_sub(1) as u64) / 2;
     if values.len() != positions.len() || tests.saturating_mul(bounds::test_steps(most)) > bounds::RANK_STEPS {
         notes.push(format!(
-            "{} configurations are too many to hold each against each: ranks are places by the mean alone",
+            "{} configurations are too many to compare each pair: ranks follow the mean alone",
             positions.len()
         ));
         return ranked().collect();
@@ -64,7 +64,9 @@ fn fronts(context: &Context<'_>, board: &Leaderboard, notes: &mut Vec<String>) -
         front_shares(&resampled, &goals)
     } else {
         let (count, most) = (rows.len(), bounds::FRONT);
-        notes.push(format!("{count} configurations: how often each stays on the front is left out above {most}"));
+        notes.push(format!(
+            "{count} configurations: the share of resamples on the Pareto front is computed for up to {most} only"
+        ));
         vec![None; rows.len()]
     };
     rows.iter().zip(on_front).zip(shares).map(|((row, on), share)| (row.position, (on, share))).collect()

@@ -52,7 +52,8 @@ fn a_change_helps_or_hurts_by_the_corrected_exact_test_and_else_no_difference_is
     assert!(helps.delta.unwrap() > 0.1 && helps.t_interval.unwrap().low > 0.0 && helps.bca_interval.is_some());
     let open = &analysis.comparisons[2];
     assert!(
-        open.more_seeds.unwrap() > 0 && open.sentence().contains("more seeds would show a difference of this size")
+        open.more_seeds.unwrap() > 0
+            && open.sentence().contains("more seeds would make a difference of this size significant")
     );
     assert_eq!((helps.reference, helps.group, helps.pairs.len()), (0, Some(0), 8));
 }
@@ -74,7 +75,7 @@ fn holm_over_the_family_decides_and_neither_t_nor_the_bootstrap() {
     assert!(one.t_interval.unwrap().low > 0.05);
     assert_eq!(one.verdict, Verdict::NoDifferenceShown);
     assert!(analysis.notes.iter().any(|note| note
-        == "6 seeds can show no difference of val_accuracy over 3 comparisons, whatever they come to; 7 seeds can"));
+        == "with 6 seeds no comparison of val_accuracy can be significant (3 comparisons need at least 7 seeds)"));
 }
 
 #[test]
@@ -124,7 +125,7 @@ fn a_reference_that_cannot_be_tested_leaves_everything_open_and_is_named() {
     let mut study = clear(8);
     study.subjects[0].replicates[0] = diverged(0, 0.5);
     let analysis = plain(&study);
-    let reason = "`baseline`, which it is compared with: 1 of 8 diverged";
+    let reason = "`baseline`, the reference: 1 of 8 diverged";
     assert!(analysis.comparisons.iter().all(|one| one.verdict == Verdict::Open(reason.into())));
 }
 
@@ -137,7 +138,7 @@ fn unequal_data_and_splits_are_refused_within_a_seed() {
     };
     made(&mut study, 4);
     let analysis = plain(&study);
-    let reason = "they were trained on different splits under seed 4, so they cannot be compared";
+    let reason = "the two configurations were trained on different splits under seed 4, so they cannot be compared";
     assert_eq!(analysis.comparisons[0].verdict, Verdict::Open(reason.into()));
     assert!(analysis.comparisons[0].pairs.is_empty());
     let refused = compare(&study, &Request::default(), 1, 0).unwrap_err();
@@ -200,7 +201,7 @@ fn a_comparison_with_a_winner_on_the_seeds_that_chose_it_never_helps() {
     let won = &analysis.comparisons[0];
     assert_eq!((won.position, won.verdict.clone(), won.after_selection), (1, Verdict::AfterSelection, true));
     assert!(won.delta.is_some() && won.test.is_some() && won.adjusted_p.is_none());
-    assert_eq!(won.remark, "`c1` won `width` on these very seeds");
+    assert_eq!(won.remark, "`c1` won `width` by these seeds");
     let next = analysis.comparisons.last().unwrap();
     assert_eq!((next.position, next.reference, next.group), (4, 1, Some(1)));
     assert_eq!(next.verdict, Verdict::AfterSelection);
@@ -221,7 +222,7 @@ fn with_fresh_seeds_only_these_speak() {
     let seeds: Vec<u64> = won.pairs.iter().map(|pair| pair.seed).collect();
     assert_eq!(seeds, [2, 3, 4, 5, 6, 7, 8, 9]);
     assert_eq!((won.verdict.clone(), won.after_selection), (Verdict::Helps, false));
-    assert_eq!(won.remark, "`c1` won `width`: only 8 seeds of 10, which did not choose, counted here");
+    assert_eq!(won.remark, "`c1` won `width`: only 8 seeds of 10 counted here, those that did not choose the winner");
 }
 
 #[test]
@@ -253,11 +254,11 @@ fn any_two_are_compared_as_one_more_of_the_family() {
     assert_eq!((mirrored.family, mirrored.comparison.verdict), (3, Verdict::Hurts));
     let beside = compare(&study, &Request::default(), 1, 2).unwrap();
     assert_eq!((beside.family, beside.comparison.adjusted_p), (4, Some(4.0 * 2.0 / 256.0)));
-    assert!(beside.notes.iter().any(|note| note.contains("beside the sweep's own 3")));
+    assert!(beside.notes.iter().any(|note| note.contains("not one of the sweep's own 3")));
     assert_eq!(compare(&study, &Request::default(), 9, 0).unwrap_err(), Refused::Unknown(9));
     assert_eq!(
         compare(&study, &Request::default(), 1, 1).unwrap_err().to_string(),
-        "`c1` would be compared with itself"
+        "`c1` cannot be compared with itself"
     );
 }
 
@@ -269,12 +270,12 @@ fn one_seed_has_no_test_but_mcnemar_s_on_the_same_images() {
     study.validations.insert(trial(1, 0), validation(10, [10, 5]));
     let analysis = plain(&study);
     let one = &analysis.comparisons[0];
-    assert_eq!(one.verdict, Verdict::Open("one seed: no test over seeds can be made".into()));
+    assert_eq!(one.verdict, Verdict::Open("one seed: a test needs at least two".into()));
     assert!(one.test.is_none());
     let images = one.images.unwrap();
     assert_eq!((images.seed, images.gained, images.lost), (0, 6, 0));
     assert!((images.p - 2.0 / 64.0).abs() < 1e-12);
-    assert!(images.sentence().contains("of this one pair of trained networks and not of the method"));
+    assert!(images.sentence().contains("one pair of trained networks, not the methods"));
     // Other images are no pair.
     study.validations.insert(trial(1, 0), validation(9, [9, 5]));
     assert!(plain(&study).comparisons[0].images.is_none());
@@ -349,7 +350,7 @@ fn a_grid_shows_main_effects_and_interactions() {
     assert_eq!(plain(&study).stages[0].effects, grid, "two factors of two levels are all of their pairs");
     study.subjects[3].replicates[0] = diverged(0, 0.5);
     let analysis = plain(&study);
-    assert!(says(&analysis, "rest on all but 1 of its 4 configurations") && says(&analysis, "not balanced"));
+    assert!(says(&analysis, "leave out 1 of 4 configurations") && says(&analysis, "not balanced"));
 }
 
 #[test]
@@ -373,7 +374,7 @@ fn a_stage_without_a_trained_starting_point_is_told() {
     study.groups[0].start_label = "filters=8".into();
     let analysis = plain(&study);
     assert!(analysis.comparisons.is_empty());
-    let said = "`width`: its starting point (filters=8) was not trained, so nothing in it can be compared with it";
+    let said = "`width`: the starting point (filters=8) was not trained, so the stage has no comparisons";
     assert!(analysis.notes.iter().any(|note| note == said), "{:?}", analysis.notes);
 }
 
@@ -409,7 +410,7 @@ fn a_large_sweep_takes_seconds_and_says_what_it_leaves_out() {
     let analysis = plain(&study);
     assert_eq!(analysis.comparisons.len(), 19_999);
     assert!(analysis.comparisons.iter().all(|one| one.test.is_some() && one.bca_interval.is_none()));
-    for left_out in ["bootstrap intervals are left out", "too many to hold each against each", "stays on the front"] {
+    for left_out in ["bootstrap intervals are computed", "too many to compare each pair", "share of resamples"] {
         assert!(analysis.notes.iter().any(|note| note.contains(left_out)), "{left_out}: {:?}", analysis.notes);
     }
 }

@@ -1,11 +1,10 @@
 //! Which coordinator, what it is shown, and whom it is believed by.
 
 use std::fmt;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use sweep_trust::{Roots, ServerCertVerifier};
+use sweep_trust::{Roots, ServerCertVerifier, bounded};
 use tonic::codegen::http::HeaderValue;
 
 use crate::failure::Failure;
@@ -101,14 +100,7 @@ impl fmt::Display for Coordinator {
 
 fn read(path: &Path) -> Result<Vec<u8>, Failure> {
     let failed = |error: std::io::Error| Failure::usage(format!("cannot read {}", path.display())).because(error);
-    let mut bytes = Vec::new();
-    // A pipe or a device does not say how much it holds.
-    let file = std::fs::File::open(path).map_err(failed)?;
-    file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(failed)?;
-    if bytes.len() as u64 > MAX_FILE_BYTES {
-        return Err(failed(std::io::ErrorKind::FileTooLarge.into()));
-    }
-    Ok(bytes)
+    bounded::read(path, MAX_FILE_BYTES).map_err(failed)
 }
 
 #[cfg(test)]

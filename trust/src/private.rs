@@ -5,14 +5,13 @@
 //! user, has the set-group-ID bit, and lets a group of this process write. So Kubernetes hands out volumes (`fsGroup`),
 //! where the next process may have another user ID and the same group.
 
-use std::ffi::OsStr;
 use std::fmt;
 use std::fs::{self, DirBuilder, File, Metadata, Permissions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::Mode;
+use rustix::fs::{Mode, OFlags};
 
 const SET_GROUP_ID: u32 = 0o2000;
 const STICKY: u32 = 0o1000;
@@ -21,6 +20,9 @@ const GROUP_READS_AND_WRITES: u32 = 0o060;
 const OTHERS: u32 = 0o007;
 const OTHERS_WRITE: u32 = 0o002;
 const ROOT: u32 = 0;
+/// The file that is made to see who owns it.
+const PROBE: &str = ".sweep-owner";
+const MOST_TRIES: u32 = 10;
 
 /// With whom files are shared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -255,14 +257,47 @@ fn groups() -> Vec<u32> {
 /// owner means nothing there.
 fn gives_every_file_to(path: &Path, owner: u32) -> bool {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut name = path.file_name().unwrap_or(OsStr::new("file")).to_owned();
-    name.push(format!(".owner-{}", std::process::id()));
-    let probe = folder.join(name);
-    let Ok(made) = File::options().write(true).create_new(true).mode(0o600).open(&probe) else { return false };
-    let found = made.metadata().map(|found| found.uid());
-    // Left behind, it would be an empty file of ours.
-    let removed = fs::remove_file(&probe);
-    removed.is_ok() && found.is_ok_and(|found| found == owner && found != user())
+    owner_of_a_new_file(folder).is_ok_and(|found| found == owner && found != user())
+}
+
+/// Who owns a file that this process makes in a folder, by the word of its filesystem. No other call says so. Where the
+/// filesystem can do that, the file has no name and is gone whatever ends this process.
+fn owner_of_a_new_file(folder: &Path) -> io::Result<u32> {
+    let nameless = OFlags::TMPFILE.bits().cast_signed();
+    match File::options().write(true).mode(0o600).custom_flags(nameless).open(folder) {
+        Ok(made) => Ok(made.metadata()?.uid()),
+        Err(_) => owner_of_a_named_file(folder),
+    }
+}
+
+/// The same on a network filesystem that knows only files with names. There is one name, so that what a process left that was
+/// killed here goes with the next look.
+fn owner_of_a_named_file(folder: &Path) -> io::Result<u32> {
+    let probe = folder.join(PROBE);
+    let mut tries = 0;
+    loop {
+        remove_if_there(&probe)?;
+        let made = match File::options().write(true).create_new(true).mode(0o600).open(&probe) {
+            Ok(made) => made,
+            // Another process of ours looks at the same moment.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && tries < MOST_TRIES => {
+                tries += 1;
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
+        let found = made.metadata().map(|found| found.uid());
+        drop(made);
+        remove_if_there(&probe)?;
+        return found;
+    }
+}
+
+fn remove_if_there(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        Ok(()) | Err(_) => Ok(()),
+    }
 }
 
 #[cfg(test)]
@@ -322,6 +357,22 @@ mod tests {
             assert_eq!(keep_writers_out(folder.path()).unwrap().is_some(), before != after, "{before:o}");
             assert_eq!(mode(folder.path()), after, "{before:o}");
         }
+    }
+
+    #[test]
+    fn a_look_at_owners_leaves_nothing_behind_and_removes_what_a_killed_process_left() {
+        let folder = tempfile::tempdir().unwrap();
+        let names = || fs::read_dir(folder.path()).unwrap().count();
+        assert_eq!((owner_of_a_new_file(folder.path()).unwrap(), names()), (user(), 0));
+        fs::write(folder.path().join(PROBE), "").unwrap();
+        assert_eq!((owner_of_a_named_file(folder.path()).unwrap(), names()), (user(), 0));
+        // Many at once.
+        let look = || (0..100).all(|_| owner_of_a_named_file(folder.path()).is_ok_and(|owner| owner == user()));
+        let all = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..4).map(|_| scope.spawn(look)).collect();
+            threads.into_iter().all(|thread| thread.join().unwrap())
+        });
+        assert_eq!((all, names()), (true, 0));
     }
 
     #[test]

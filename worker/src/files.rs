@@ -5,7 +5,7 @@ mod removal;
 
 use std::ffi::OsStr;
 use std::fs::File;
-use std::io::{Error, ErrorKind, Read, Result};
+use std::io::{Error, ErrorKind, Result};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -14,20 +14,10 @@ use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, fsync, openat, statat};
 use rustix::io::Errno;
 
 pub(crate) use removal::{entries, remove_folder};
+pub(crate) use sweep_trust::bounded::read;
 
 /// How a folder is opened.
 const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
-
-/// The whole of a file of at most `limit` bytes. Its size is what was read: that which a pipe or a file of the kernel's says of
-/// itself is 0.
-///
-/// # Errors
-/// It cannot be read, or is longer ([`ErrorKind::FileTooLarge`]).
-pub(crate) fn read(path: &Path, limit: u64) -> Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    File::open(path)?.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > limit { Err(ErrorKind::FileTooLarge.into()) } else { Ok(bytes) }
-}
 
 /// A plain file that is open, and the folders that lead to it.
 pub(crate) struct Plain {
@@ -135,37 +125,6 @@ mod tests {
     use std::os::unix::net::UnixListener;
 
     use super::*;
-
-    #[test]
-    fn a_file_is_read_up_to_its_limit() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("file");
-        std::fs::write(&path, "0123456789").unwrap();
-        assert_eq!(read(&path, 10).unwrap(), b"0123456789");
-        assert_eq!(read(&path, 9).unwrap_err().kind(), ErrorKind::FileTooLarge);
-        // It has no end, and says that it has no bytes.
-        assert_eq!(read(Path::new("/dev/zero"), 9).unwrap_err().kind(), ErrorKind::FileTooLarge);
-    }
-
-    fn pipe(path: &Path) {
-        rustix::fs::mknodat(CWD, path, FileType::Fifo, Mode::from(0o600), 0).unwrap();
-    }
-
-    /// `state/attempt/plain`, and `elsewhere/token`.
-    fn disk() -> (tempfile::TempDir, PathBuf) {
-        let folder = tempfile::tempdir().unwrap();
-        let root = folder.path().canonicalize().unwrap();
-        std::fs::create_dir_all(root.join("state/attempt")).unwrap();
-        std::fs::create_dir_all(root.join("elsewhere")).unwrap();
-        std::fs::write(root.join("state/attempt/plain"), "content").unwrap();
-        std::fs::write(root.join("elsewhere/token"), "secret").unwrap();
-        (folder, root)
-    }
-
-    #[track_caller]
-    fn reason(path: &Path, depth: usize) -> String {
-        open_plain(path, depth).map(drop).unwrap_err().to_string()
-    }
 
     #[test]
     fn a_plain_file_is_opened_and_synced_with_its_folders() {

@@ -1,12 +1,13 @@
 //! The secret of a token: made here, read from a file or a header, and never shown.
 
 use std::fmt;
-use std::io::Read;
+use std::io::ErrorKind;
 use std::path::Path;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sweep_spec::Digest;
+use sweep_trust::bounded;
 
 /// How a token of ours begins, so that people and scanners know one when they see it.
 const PREFIX: &str = "sweep_";
@@ -70,14 +71,10 @@ impl Secret {
     /// The file cannot be read, or holds something else.
     pub fn read(path: &Path) -> Result<Self, Error> {
         let name = || path.display().to_string();
-        let file = |source| Error::File { path: name(), source };
-        let mut bytes = Vec::new();
-        // A pipe or a device does not say how much it holds.
-        let opened = std::fs::File::open(path).map_err(file)?;
-        opened.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(file)?;
-        if bytes.len() as u64 > MAX_FILE_BYTES {
-            return Err(Error::NotAToken { path: name() });
-        }
+        let bytes = bounded::read(path, MAX_FILE_BYTES).map_err(|source| match source.kind() {
+            ErrorKind::FileTooLarge => Error::NotAToken { path: name() },
+            _ => Error::File { path: name(), source },
+        })?;
         let text = std::str::from_utf8(&bytes).ok().and_then(Self::of);
         text.filter(|secret| secret.0.len() >= SHORTEST).ok_or_else(|| Error::NotAToken { path: name() })
     }

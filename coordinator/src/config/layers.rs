@@ -2,12 +2,12 @@
 //! expected of it.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::Read;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use sweep_scheduler::{Pool, PoolName};
 use sweep_spec::retry::{Changes, MAX_FAILURES};
+use sweep_trust::bounded;
 
 use super::{GivenTokens, MAX_FILE_BYTES, Role};
 use crate::engine::Limits;
@@ -123,14 +123,11 @@ impl Layers {
 
     pub(super) fn file(&mut self, path: &Path) {
         let source = path.display().to_string();
-        let mut bytes = Vec::new();
-        // A pipe or a device does not say how much it holds.
-        let read = File::open(path).and_then(|file| file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes));
-        let problem = match (read, String::from_utf8(bytes)) {
-            (Err(error), _) => error.to_string(),
-            (Ok(length), _) if length as u64 > MAX_FILE_BYTES => format!("longer than {MAX_FILE_BYTES} bytes"),
-            (Ok(_), Err(_)) => "it is not UTF-8".to_owned(),
-            (Ok(_), Ok(text)) => return self.read(&text, &source),
+        let problem = match bounded::read(path, MAX_FILE_BYTES).map(String::from_utf8) {
+            Err(error) if error.kind() == ErrorKind::FileTooLarge => format!("longer than {MAX_FILE_BYTES} bytes"),
+            Err(error) => error.to_string(),
+            Ok(Err(_)) => "it is not UTF-8".to_owned(),
+            Ok(Ok(text)) => return self.read(&text, &source),
         };
         self.errors.push(format!("{source}: {problem}"));
     }

@@ -17,7 +17,7 @@ use crate::convert::Invalid;
 use crate::engine::{Error, Handle, audit};
 use crate::store::artifacts::{Folder, Hold};
 use crate::store::codes::AuditAction;
-use crate::store::sqlite::copied;
+use crate::store::sqlite::copied::{self, Owners};
 use crate::store::write::{AuditRow, Commit};
 use crate::{store, unix_ms};
 
@@ -254,6 +254,14 @@ impl Backup {
         Ok(copied::contents(&self.store(), after, limit).await?)
     }
 
+    /// The artifacts that have a content.
+    ///
+    /// # Errors
+    /// The copy cannot be read.
+    pub(crate) async fn owners(&self, content: Digest) -> Result<Owners, Error> {
+        Ok(copied::owners(&self.store(), content).await?)
+    }
+
     /// Opens the copy of the store, or an artifact, at a place.
     ///
     /// # Errors
@@ -262,13 +270,14 @@ impl Backup {
         self: Arc<Self>,
         (artifacts, content): (&Folder, Option<Digest>),
         offset: u64,
-    ) -> Result<Reading, Error> {
+    ) -> Result<Reading, Stopped> {
         let mut file = match content {
-            Some(digest) => artifacts.read(digest).await?,
-            None => tokio::fs::File::open(self.store()).await.map_err(unreadable)?,
+            Some(digest) => artifacts.read(digest).await.map_err(|error| Stopped::Lost(lost(&error)))?,
+            None => tokio::fs::File::open(self.store()).await.map_err(|error| stopped(content, error))?,
         };
-        file.seek(std::io::SeekFrom::Start(offset)).await.map_err(unreadable)?;
-        Ok(Reading { backup: self, file })
+        file.seek(std::io::SeekFrom::Start(offset)).await.map_err(|error| stopped(content, error))?;
+        let hasher = (offset == 0).then(blake3::Hasher::new);
+        Ok(Reading { backup: self, file, content, hasher })
     }
 }
 
@@ -276,24 +285,60 @@ impl Backup {
 pub(crate) struct Reading {
     backup: Arc<Backup>,
     file: tokio::fs::File,
+    /// Of an artifact.
+    content: Option<Digest>,
+    /// Of what was read, if that is all of it.
+    hasher: Option<blake3::Hasher>,
+}
+
+/// Why a file was not read to its end.
+#[derive(Debug)]
+pub(crate) enum Stopped {
+    /// The content of an artifact cannot be had, for this reason. The rest of the backup can.
+    Lost(String),
+    /// Anything else.
+    Failed(Error),
 }
 
 impl Reading {
     /// The next piece; empty at the end.
     ///
     /// # Errors
-    /// It cannot be read.
-    pub(crate) async fn next(&mut self) -> Result<Vec<u8>, Error> {
+    /// It cannot be read, or an artifact is not what its name says.
+    pub(crate) async fn next(&mut self) -> Result<Vec<u8>, Stopped> {
         self.backup.touch();
         let mut chunk = vec![0; CHUNK_BYTES];
-        let read = self.file.read(&mut chunk).await.map_err(unreadable)?;
+        let read = self.file.read(&mut chunk).await.map_err(|error| stopped(self.content, error))?;
         chunk.truncate(read);
+        let (Some(content), Some(hasher)) = (self.content, &mut self.hasher) else { return Ok(chunk) };
+        hasher.update(&chunk);
+        if chunk.is_empty() && hasher.finalize().as_bytes() != content.as_bytes() {
+            return Err(Stopped::Lost("its file is damaged: the content is not what the name says".to_owned()));
+        }
         Ok(chunk)
     }
 }
 
-fn unreadable(error: std::io::Error) -> Error {
-    Error::Internal(format!("a backup cannot be read: {error}"))
+fn stopped(content: Option<Digest>, error: std::io::Error) -> Stopped {
+    match content {
+        Some(_) => Stopped::Lost(unreadable(&error)),
+        None => Stopped::Failed(Error::Internal(format!("a backup's copy of the store cannot be read: {error}"))),
+    }
+}
+
+fn lost(error: &store::Error) -> String {
+    match error {
+        store::Error::Io { source, .. } => unreadable(source),
+        other => crate::chain(other),
+    }
+}
+
+/// Without the path: the file has the name of its content.
+fn unreadable(error: &std::io::Error) -> String {
+    match error.kind() {
+        std::io::ErrorKind::NotFound => "its file is not there".to_owned(),
+        _ => format!("its file cannot be read: {error}"),
+    }
 }
 
 async fn weigh(path: &Path) -> Result<Copied, store::Error> {

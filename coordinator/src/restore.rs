@@ -1,10 +1,11 @@
 //! A store made of a backup's folder. Artifacts come first, the store last and in one step: until it has its name, or its
 //! rows are committed, a coordinator finds nothing in that place. So an interrupted restore is made again and goes on.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
-use sweep_shapes::backup::{FORMAT, Manifest};
+use sweep_shapes::backup::{ArtifactFiles, FORMAT, Manifest, MissingArtifact};
 use sweep_spec::Digest;
 use sweep_trust::private::Sharing;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -21,8 +22,8 @@ const STORE: &str = "store.db";
 const ARTIFACTS: &str = "artifacts";
 /// The manifest, and the one that is about to take its place.
 const MANIFESTS: [&str; 2] = ["backup.json", "backup.json.next"];
-/// The largest manifest, in bytes.
-const MAX_MANIFEST_BYTES: u64 = 1024 * 1024;
+/// The largest manifest, in bytes: one that lists 10,000 missing artifacts has room.
+const MAX_MANIFEST_BYTES: u64 = 16 * 1024 * 1024;
 /// Artifacts that are looked up at a time.
 const PAGE: u32 = 10_000;
 const CHUNK_BYTES: usize = 256 * 1024;
@@ -101,6 +102,8 @@ pub struct Restored {
     pub artifacts: u64,
     /// Their bytes.
     pub artifact_bytes: u64,
+    /// Artifacts that the store refers to, and that the backup has not because the coordinator could not read their files.
+    pub missing: Vec<MissingArtifact>,
 }
 
 fn io(path: &Path) -> impl FnOnce(std::io::Error) -> Refused + use<'_> {
@@ -114,12 +117,13 @@ fn io(path: &Path) -> impl FnOnce(std::io::Error) -> Refused + use<'_> {
 pub async fn restore(input: &Path, store: &Location, folder: Option<&Path>) -> Result<Restored, Refused> {
     let manifest = manifest(input).await?;
     let folder = folder.map_or_else(|| beside(store), Path::to_owned);
-    match store {
+    let (files, missing) = match store {
         Location::File(path) => {
             let made = File::begin(path)?;
             copy_store(&input.join(STORE), &made.part, &manifest).await?;
-            artifacts(&made.part, input, &folder).await?;
+            let filled = artifacts(&made.part, (input, &manifest.missing), &folder).await?;
             made.finish().await?;
+            filled
         }
         Location::Postgres(_) => {
             if copy::is_filled(store).await.map_err(Refused::Copy)? {
@@ -137,17 +141,19 @@ pub async fn restore(input: &Path, store: &Location, folder: Option<&Path>) -> R
             tokio::fs::create_dir_all(&spool).await.map_err(io(&spool))?;
             let part = spool.join(STORE);
             copy_store(&input.join(STORE), &part, &manifest).await?;
-            artifacts(&part, input, &folder).await?;
+            let filled = artifacts(&part, (input, &manifest.missing), &folder).await?;
             let copied = copy::copy(&Location::File(part), store).await;
             tokio::fs::remove_dir_all(&spool).await.map_err(io(&spool))?;
             copied.map_err(Refused::Copy)?;
+            filled
         }
-    }
+    };
     Ok(Restored {
         created_unix_ms: manifest.created_unix_ms,
         store_bytes: manifest.store.bytes,
-        artifacts: manifest.artifacts.files,
-        artifact_bytes: manifest.artifacts.bytes,
+        artifacts: files.files,
+        artifact_bytes: files.bytes,
+        missing,
     })
 }
 
@@ -218,24 +224,43 @@ async fn copy_store(from: &Path, to: &Path, manifest: &Manifest) -> Result<(), R
     Err(Refused::Damaged { path: from.display().to_string() })
 }
 
-/// Copies every artifact that the store refers to and that is not there yet.
-async fn artifacts(store: &Path, input: &Path, folder: &Path) -> Result<(), Refused> {
+/// Copies every artifact that the store refers to and that is not there yet. Says what is there then, and what the backup
+/// lacks and says so.
+async fn artifacts(
+    store: &Path,
+    (input, missing): (&Path, &[MissingArtifact]),
+    folder: &Path,
+) -> Result<(ArtifactFiles, Vec<MissingArtifact>), Refused> {
     let target = Folder::open(folder)?;
     let source = Folder::at(&input.join(ARTIFACTS));
+    let expected: HashMap<&str, &MissingArtifact> = missing.iter().map(|one| (one.digest.as_str(), one)).collect();
+    let (mut filled, mut lacks) = (ArtifactFiles { files: 0, bytes: 0 }, Vec::new());
     let mut after = None;
     loop {
         let page = copied::contents(store, after, PAGE).await?;
-        let Some((last, _)) = page.last() else { return Ok(()) };
+        let Some((last, _)) = page.last() else { return Ok((filled, lacks)) };
         after = Some(*last);
         for (digest, bytes) in page {
-            if tokio::fs::metadata(target.place(digest)).await.is_ok_and(|found| found.len() == bytes)
-                && artifacts::verify(&target, digest).await? == Some(bytes)
-            {
-                continue;
+            let there = tokio::fs::metadata(target.place(digest)).await.is_ok_and(|found| found.len() == bytes)
+                && artifacts::verify(&target, digest).await? == Some(bytes);
+            if !there {
+                // A file that was put there since is taken.
+                if let Some(missing) = expected.get(digest.to_string().as_str())
+                    && is_gone(&source.place(digest)).await
+                {
+                    lacks.push((*missing).clone());
+                    continue;
+                }
+                artifact(&source, &target, (digest, bytes)).await?;
             }
-            artifact(&source, &target, (digest, bytes)).await?;
+            filled.files += 1;
+            filled.bytes += bytes;
         }
     }
+}
+
+async fn is_gone(path: &Path) -> bool {
+    matches!(tokio::fs::symlink_metadata(path).await, Err(error) if error.kind() == std::io::ErrorKind::NotFound)
 }
 
 async fn artifact(source: &Folder, target: &Folder, (digest, bytes): (Digest, u64)) -> Result<(), Refused> {

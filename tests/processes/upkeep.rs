@@ -96,3 +96,42 @@ fn a_sweep_is_deleted_and_its_store_shrinks() {
     assert_eq!(status["state"], "cancelled");
     env.sweepctl(["gc", "--dry-run"]).expect_code(0);
 }
+
+#[test]
+fn a_backup_goes_on_without_lost_artifacts_and_names_their_trials() {
+    let env = Env::new();
+    let coordinator = env.coordinator().start();
+    let worker = env.worker("w1").start();
+    let text = study("kept", 2, &[2, 3], &[0]).replace("batch_size: 16 }", "batch_size: 16, keep_weights: all }");
+    let spec = env.file("kept.yaml", &text);
+    env.sweepctl(["submit", &spec, "--wait"]).expect_code(0);
+    let artifacts = env.sweepctl(["artifacts", "1", "--output", "json"]).expect_code(0).json();
+    let weights: Vec<&Value> = artifacts["artifacts"].as_array().unwrap().iter().collect();
+    let weights: Vec<&&Value> = weights.iter().filter(|artifact| artifact["kind"] == "weights").collect();
+    let (gone, damaged) = (weights[0]["digest"].as_str().unwrap(), weights[1]["digest"].as_str().unwrap());
+    let place = |folder: &str, digest: &str| env.path(folder).join(&digest[..2]).join(digest);
+    let content = std::fs::read(place("sweep.db.artifacts", gone)).unwrap();
+    std::fs::remove_file(place("sweep.db.artifacts", gone)).unwrap();
+    std::fs::write(place("sweep.db.artifacts", damaged), "no weights").unwrap();
+
+    let backup = env.sweepctl(["backup", "--folder", "b"]).expect_code(1);
+    for words in [
+        format!("missing: {}, weights of trial {}", &gone[..12], &weights[0]["trial_id"].as_str().unwrap()[..12]),
+        "(sweep 1): its file is not there".to_owned(),
+        "(sweep 1): its file is damaged".to_owned(),
+        "error: 2 artifacts (".to_owned(),
+    ] {
+        assert!(backup.stderr.contains(&words), "{words}: {}", backup.stderr);
+    }
+    let answer = env.sweepctl(["backup", "--folder", "b", "--allow-missing", "--output", "json"]).expect_code(0).json();
+    assert_eq!((answer["missing"].as_array().unwrap().len(), &answer["fetched"]["files"]), (2, &Value::from(0)));
+    let restored = env.sweepctl(["restore", "--folder", "b", "--store", "new.db"]).expect_code(0);
+    assert!(restored.stderr.contains("its file is damaged"), "{}", restored.stderr);
+    // The file is put back, and the next backup has it.
+    std::fs::write(place("sweep.db.artifacts", gone), content).unwrap();
+    let backup = env.sweepctl(["backup", "--folder", "b"]).expect_code(1);
+    assert!(backup.stderr.contains("error: 1 artifact ("), "{}", backup.stderr);
+    env.sweepctl(["delete", "1"]).expect_code(0);
+    env.sweepctl(["backup", "--folder", "b"]).expect_code(0);
+    drop((worker, coordinator));
+}

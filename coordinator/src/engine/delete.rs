@@ -42,11 +42,11 @@ impl Default for Deleting {
 /// What was found that nothing refers to, of one kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Garbage {
-    /// `trials`, `thumbnails`, `files` or `uploads`.
+    /// `trials`, `settings`, `thumbnails`, `files` or `uploads`.
     pub kind: &'static str,
     /// How many.
     pub count: u64,
-    /// Their bytes; 0 for trials, which are rows.
+    /// Their bytes; 0 for trials and settings, which are rows.
     pub bytes: u64,
 }
 
@@ -199,6 +199,7 @@ impl Handle {
 
     async fn collect_all(&self, dry_run: bool, before_ms: i64, found: &mut Vec<Garbage>) -> Result<(), Error> {
         found.push(self.collect_trials(dry_run, before_ms).await?);
+        found.push(self.collect_settings(dry_run).await?);
         found.push(self.collect_thumbnails(dry_run).await?);
         if !dry_run {
             self.remove_files().await?;
@@ -219,6 +220,15 @@ impl Handle {
             gone.add(self.store.delete_orphans(piece).await?);
         }
         Ok(Garbage { kind: "trials", count: gone.trials, bytes: 0 })
+    }
+
+    /// Settings that no trial has any more. A dry run does not count those that only trials have which would go.
+    async fn collect_settings(&self, dry_run: bool) -> Result<Garbage, Error> {
+        let mut count = self.store.stray_settings().await?;
+        if !dry_run && count > 0 {
+            count = self.store.delete_settings().await?;
+        }
+        Ok(Garbage { kind: "settings", count, bytes: 0 })
     }
 
     async fn collect_thumbnails(&self, dry_run: bool) -> Result<Garbage, Error> {

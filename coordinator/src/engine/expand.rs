@@ -207,9 +207,9 @@ impl Expansion {
     pub(crate) async fn write(&mut self, store: &dyn Store) -> Result<(), Error> {
         // In the order of their ids: tables that are sorted by them then grow at one place.
         self.trials.sort_unstable_by_key(|trial| trial.id);
-        let questions = vec![self.question.clone()];
-        let afresh = self.afresh.take();
-        store.prepare(&Preparation { afresh, questions, ..Preparation::default() }).await?;
+        if let Some(afresh) = self.afresh.take() {
+            store.prepare(&Preparation { afresh: Some(afresh), ..Preparation::default() }).await?;
+        }
         for piece in self.rows.chunks(PIECE) {
             store.prepare(&Preparation { configurations: piece.to_vec(), ..Preparation::default() }).await?;
         }
@@ -217,7 +217,8 @@ impl Expansion {
             store.prepare(&Preparation { stage_configurations: piece.to_vec(), ..Preparation::default() }).await?;
         }
         for piece in self.trials.chunks(PIECE) {
-            store.prepare(&Preparation { trials: piece.to_vec(), ..Preparation::default() }).await?;
+            let (questions, trials) = (vec![self.question.clone()], piece.to_vec());
+            store.prepare(&Preparation { questions, trials, ..Preparation::default() }).await?;
         }
         Ok(())
     }

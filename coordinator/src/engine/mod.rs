@@ -81,6 +81,7 @@ pub use status::{StageStatus, Status};
 pub(crate) use study::epoch;
 pub use submit::{Submit, Submitted};
 pub(crate) use touched::Touched;
+pub(crate) use weights::FilesLeft;
 
 use command::{Command, Ended, Reply, Retry};
 use driver::{Driver, Parts};

@@ -100,6 +100,15 @@ impl Handle {
         }
     }
 
+    /// Files of contents that no artifact has any more and that are still there.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub(crate) async fn files_left(&self) -> Result<FilesLeft, Error> {
+        let held = self.artifacts.is_held();
+        Ok(FilesLeft { count: self.store.removals().await?.len(), held })
+    }
+
     /// Removes the files of contents that no artifact has any more.
     /// While a backup is open they stay: it may refer to them.
     pub(crate) async fn remove_files(&self) -> Result<(), Error> {
@@ -122,6 +131,14 @@ impl Handle {
         }
         Ok(())
     }
+}
+
+/// Files that wait to be removed.
+pub(crate) struct FilesLeft {
+    /// How many.
+    pub(crate) count: usize,
+    /// Whether a backup is open that may want them.
+    pub(crate) held: bool,
 }
 
 fn title(row: &Row) -> String {

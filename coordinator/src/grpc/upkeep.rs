@@ -8,21 +8,22 @@ use futures::Stream;
 use sweep_proto::v1;
 use sweep_proto::v1::store_service_server::StoreService;
 use sweep_scheduler::SweepId;
-use sweep_spec::Digest;
+use sweep_spec::{Digest, TrialId};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tonic::{Request, Response, Status};
+use tracing::warn;
 
 use super::status;
 use super::sweep::Sweeps;
 use super::sweep_questions::reference;
 use crate::access::Caller;
 use crate::access::grpc::named;
-use crate::backup::{Backup, Backups};
+use crate::backup::{Backup, Backups, Stopped};
 use crate::convert::{self, MAX_NAME_BYTES, bytes};
-use crate::engine::{Collected, Error, Garbage, Handle};
+use crate::engine::{Collected, Error, FilesLeft, Garbage, Handle};
 use crate::store::artifacts::Folder;
 use crate::store::deletions::{Deletion, Gone};
 
@@ -109,22 +110,48 @@ impl Upkeep {
         Ok(Box::pin(ReceiverStream::new(stream)))
     }
 
-    async fn send(
+    async fn send(&self, backup: Arc<Backup>, wanted: (Option<Digest>, u64), answers: &Answers) -> Result<(), Error> {
+        let reason = match self.send_pieces(&backup, wanted, answers).await {
+            Ok(()) => return Ok(()),
+            Err(Stopped::Failed(error)) => return Err(error),
+            Err(Stopped::Lost(reason)) => reason,
+        };
+        let Some(digest) = wanted.0 else { return Err(Error::Internal(reason)) };
+        warn!(%digest, reason, "an artifact cannot be backed up");
+        let owners = backup.owners(digest).await?;
+        let owner = |(kind, trial, sweep): (i32, Option<TrialId>, Option<u64>)| v1::ContentOwner {
+            kind,
+            trial_id: trial.map(|trial| bytes(trial.as_bytes())).unwrap_or_default(),
+            sweep: sweep.unwrap_or(0),
+        };
+        let owner_count = owners.count;
+        let owners = owners.some.into_iter().map(owner).collect();
+        let lost = Some(v1::LostContent { reason, owners, owner_count });
+        // A client that has gone hears nothing more.
+        let _ = answers.send(Ok(v1::ReadBackupResponse { lost, ..v1::ReadBackupResponse::default() })).await;
+        Ok(())
+    }
+
+    async fn send_pieces(
         &self,
-        backup: Arc<Backup>,
+        backup: &Arc<Backup>,
         (content, offset): (Option<Digest>, u64),
-        answers: &mpsc::Sender<Result<v1::ReadBackupResponse, Status>>,
-    ) -> Result<(), Error> {
-        let mut reading = backup.open((&self.artifacts, content), offset).await?;
+        answers: &Answers,
+    ) -> Result<(), Stopped> {
+        let mut reading = Arc::clone(backup).open((&self.artifacts, content), offset).await?;
         loop {
             let chunk = reading.next().await?;
+            let is_last = chunk.is_empty();
+            let answer = v1::ReadBackupResponse { chunk: chunk.into(), lost: None };
             // At the end, or when the client has gone.
-            if chunk.is_empty() || answers.send(Ok(v1::ReadBackupResponse { chunk: chunk.into() })).await.is_err() {
+            if is_last || answers.send(Ok(answer)).await.is_err() {
                 return Ok(());
             }
         }
     }
 }
+
+type Answers = mpsc::Sender<Result<v1::ReadBackupResponse, Status>>;
 
 type Pieces = Pin<Box<dyn Stream<Item = Result<v1::ReadBackupResponse, Status>> + Send>>;
 
@@ -170,11 +197,26 @@ impl Sweeps {
             store_bytes,
             ..message(sweep, name, gone)
         };
-        let notes = match (finished_ms > 0, store_bytes) {
-            (true, 0) => vec![ROOM.to_owned()],
-            _ => Vec::new(),
-        };
+        let mut notes = Vec::new();
+        if finished_ms > 0 {
+            notes.extend(self.files_left().await?);
+            notes.extend((store_bytes == 0).then(|| ROOM.to_owned()));
+        }
         Ok(v1::DeleteSweepResponse { deletion: Some(deletion), notes })
+    }
+
+    /// Files that should be gone and are not, in a sentence.
+    async fn files_left(&self) -> Result<Option<String>, Error> {
+        let FilesLeft { count, held } = self.engine.files_left().await?;
+        let files = match count {
+            0 => return Ok(None),
+            1 => "1 file of a removed artifact".to_owned(),
+            count => format!("{count} files of removed artifacts"),
+        };
+        Ok(Some(match held {
+            true => format!("a backup is open: {files} will be removed when it ends"),
+            false => format!("not removed yet: {files}; if that stays so, the coordinator's log says why"),
+        }))
     }
 
     /// Removes what nothing refers to.
@@ -186,14 +228,18 @@ impl Sweeps {
         let older_than = Duration::from_millis(request.older_than_ms);
         let Collected { found, store_bytes, reusable } =
             self.engine.collect(request.dry_run, older_than, &user).await?;
-        let notes = match (request.dry_run, reusable) {
-            (true, _) | (false, Some(0)) => Vec::new(),
-            (false, Some(bytes)) => vec![format!(
-                "{bytes} bytes inside of the store's file are free for later rows; `sweepctl store compact FILE` gives them \
-                 back while no coordinator runs on it"
-            )],
-            (false, None) => vec![ROOM.to_owned()],
-        };
+        let mut notes = Vec::new();
+        if !request.dry_run {
+            notes.extend(self.files_left().await?);
+            match reusable {
+                Some(0) => {}
+                Some(bytes) => notes.push(format!(
+                    "{bytes} bytes inside of the store's file are free for later rows; `sweepctl store compact FILE` gives \
+                     them back while no coordinator runs on it"
+                )),
+                None => notes.push(ROOM.to_owned()),
+            }
+        }
         let row = |row: Garbage| v1::Garbage { kind: row.kind.to_owned(), count: row.count, bytes: row.bytes };
         Ok(v1::CollectGarbageResponse { found: found.into_iter().map(row).collect(), store_bytes, notes })
     }

@@ -8,7 +8,7 @@ use sweep_proto::v1;
 use sweep_scheduler::event::{Instance, Service, Until};
 use sweep_scheduler::{Hold, Lease, SweepId, WorkerName};
 use sweep_spec::trainer::{EpochMetrics, Origin, Provenance};
-use sweep_spec::{Cnn, Configuration, Dataset, Digest, FailureClass, Outcome, Protocol, Trial, TrialId, canonical};
+use sweep_spec::{Digest, FailureClass, Outcome, TrialId};
 
 #[path = "contract_backups.rs"]
 mod backups;
@@ -22,6 +22,8 @@ mod cost;
 mod deletions;
 #[path = "contract_files.rs"]
 mod files;
+#[path = "../../tests/store/fixture.rs"]
+mod fixture;
 #[path = "contract_offline.rs"]
 mod offline;
 #[path = "postgres/tests.rs"]
@@ -51,10 +53,12 @@ use choices::{
 use cost::{a_store_takes_room_and_more_of_it_with_more_in_it, what_trials_took_is_found_with_what_was_expected};
 use deletions::{
     a_deleted_sweep_is_gone_at_once_and_what_others_have_stays, a_large_sweep_goes_in_pieces,
-    a_trial_goes_with_the_last_sweep_that_refers_to_it, a_trial_that_a_worker_still_runs_goes_last,
-    a_trial_that_is_wanted_again_meanwhile_stays, only_a_sweep_that_has_ended_is_deleted,
+    a_trial_goes_with_the_last_sweep_that_refers_to_it, a_trial_of_no_sweep_stays_as_long_as_its_result_is_young,
+    a_trial_that_a_worker_still_runs_goes_last, a_trial_that_is_wanted_again_meanwhile_stays,
+    only_a_sweep_that_has_ended_is_deleted, settings_go_when_no_trial_has_them_and_come_with_the_next_that_does,
     thumbnails_go_with_the_last_sweep_that_is_pinned_to_their_data, trials_of_no_sweep_are_found_and_removed,
 };
+use fixture::{preparation, trial};
 use offline::{a_cancel_that_was_interrupted_goes_on, a_sweep_is_cancelled_without_an_engine};
 use sweeps::{
     a_list_of_sweeps_comes_page_by_page_and_newest_first, configurations_are_found_without_their_trials,
@@ -150,6 +154,8 @@ on_every_backend!(
     a_trial_that_is_wanted_again_meanwhile_stays,
     a_large_sweep_goes_in_pieces,
     trials_of_no_sweep_are_found_and_removed,
+    a_trial_of_no_sweep_stays_as_long_as_its_result_is_young,
+    settings_go_when_no_trial_has_them_and_come_with_the_next_that_does,
     thumbnails_go_with_the_last_sweep_that_is_pinned_to_their_data,
     a_list_of_sweeps_comes_page_by_page_and_newest_first,
     the_text_of_a_spec_comes_back_and_goes_with_what_never_began,
@@ -159,76 +165,6 @@ on_every_backend!(
 );
 
 const SWEEP: SweepId = SweepId(1);
-
-fn trial(seed: u64) -> Trial {
-    let dataset = Dataset {
-        source: sweep_spec::dataset::Source::SyntheticScenes { seed: 1, train_images: 64, test_images: 32 },
-        image_size: 32,
-        channels: 3,
-        classes: sweep_spec::Classes::Count(8),
-        digest: None,
-    };
-    Trial::new(Configuration::Cnn(Cnn::default()), seed, Protocol::default(), dataset)
-}
-
-fn question() -> (Digest, String) {
-    let trial = trial(0);
-    let shared = serde_json::json!({
-        "dataset": trial.dataset, "protocol": trial.protocol, "semantics": trial.semantics,
-    });
-    let body = canonical::to_string(&shared).unwrap();
-    (Digest::of(body.as_bytes()), body)
-}
-
-fn preparation(sweep: SweepId, seeds: std::ops::Range<u64>) -> Preparation {
-    let key = Digest::of(b"dataset");
-    let row = SweepRow {
-        id: sweep,
-        name: "test".into(),
-        spec: b"version: 1".to_vec(),
-        overrides: vec![("a.b".into(), "1".into())],
-        spec_digest: Digest::of(b"spec"),
-        submitter: "somebody".into(),
-        priority: -2,
-        weight: 3,
-        trial_limit: u64::MAX,
-        dataset_key: key,
-        pin: None,
-        submitted_ms: 7,
-        submission: Submission { fresh: true, reproduces: None, revision: "0123-dirty".into() },
-    };
-    let (name, keep_best) = ("one".to_owned(), true);
-    let configuration = trial(0).configuration;
-    let body: Arc<str> = canonical::to_string(&configuration).unwrap().into();
-    let new = |seed| NewTrial {
-        id: trial(seed).id().unwrap(),
-        sweep,
-        configuration: 0,
-        seed,
-        question: question().0,
-        body: Arc::clone(&body),
-    };
-    Preparation {
-        afresh: None,
-        sweep: Some(row),
-        stages: vec![StageRow { sweep, position: 0, name, trials_at_most: seeds.end - seeds.start, keep_best }],
-        questions: vec![question()],
-        configurations: vec![ConfigurationRow {
-            sweep,
-            position: 0,
-            name: String::new(),
-            label: "baseline".into(),
-            configuration,
-            params: 1,
-            flops: 2,
-            cost: 3,
-            memory_bytes: 4,
-            baseline: true,
-        }],
-        stage_configurations: vec![(sweep, 0, 0)],
-        trials: seeds.map(new).collect(),
-    }
-}
 
 fn stage(sweep: SweepId, state: Option<StageState>, choice: &str) -> StageChange {
     StageChange { sweep, stage: 0, state, choice: choice.into(), winner: Some(0), decided: Some(1) }

@@ -1,6 +1,6 @@
 //! What every backend must do when a sweep is deleted, and with what nothing refers to.
 
-use super::super::deletions::{DeletionRow, Gone, PIECE, Step};
+use super::super::deletions::{DeletionRow, Deletions, Gone, PIECE, Step};
 use super::super::record::ArtifactRecord;
 use super::*;
 
@@ -186,6 +186,18 @@ pub(super) async fn a_trial_that_is_wanted_again_meanwhile_stays(place: &dyn Pla
     assert!(store.trial(lease(0).trial).await.unwrap().is_some());
 }
 
+/// A copy that is made between two pieces goes on with the deletion.
+async fn a_half_deleted_sweep_is_copied(store: &dyn Store, path: &std::path::Path) {
+    store.snapshot(path).await.unwrap();
+    let report = crate::store::check::check(path).await.unwrap();
+    assert!(report.is_sound(), "{report}");
+    let copy = SqliteStore::open(&Options::new(path)).await.unwrap();
+    assert_eq!(copy.unfinished_deletions().await.unwrap(), [SWEEP]);
+    assert_eq!(remove(&copy, SWEEP).await, Step::Nothing);
+    assert_eq!(copy.deletion(SWEEP).await.unwrap().unwrap().gone.trials, u64::from(PIECE) * 2 + 1);
+    copy.close().await;
+}
+
 pub(super) async fn a_large_sweep_goes_in_pieces(place: &dyn Place) {
     let store = place.open().await;
     let trials = u64::from(PIECE) * 2 + 1;
@@ -198,6 +210,10 @@ pub(super) async fn a_large_sweep_goes_in_pieces(place: &dyn Place) {
         let next = store.next_to_go(SWEEP).await.unwrap();
         assert!(next.len() <= PIECE as usize);
         pieces += usize::from(!next.is_empty());
+        if pieces == 2 {
+            let folder = tempfile::tempdir().unwrap();
+            a_half_deleted_sweep_is_copied(store.as_ref(), &folder.path().join("half.db")).await;
+        }
         if store.delete_piece(SWEEP, &next).await.unwrap() == Step::Nothing {
             break;
         }
@@ -225,6 +241,38 @@ pub(super) async fn trials_of_no_sweep_are_found_and_removed(place: &dyn Place) 
     assert!(
         store.trial(lease(1).trial).await.unwrap().is_some() && store.trial(lease(0).trial).await.unwrap().is_none()
     );
+}
+
+/// Only a result is kept for a while: a later sweep may reuse it.
+pub(super) async fn a_trial_of_no_sweep_stays_as_long_as_its_result_is_young(place: &dyn Place) {
+    let store = place.open().await;
+    store.prepare(&preparation(SWEEP, 0..2)).await.unwrap();
+    let mut tried = started(0, 1);
+    tried.bound.clear();
+    store.commit(&tried).await.unwrap();
+    // The sweep never begins, and a start removes it and its references.
+    store.load().await.unwrap();
+    let ended = finished(0, 1).attempts_ended;
+    let ended_ms = ended[0].at_ms;
+    assert_eq!(store.orphans(i64::MAX, 10).await.unwrap(), [lease(1).trial], "a worker runs the other");
+    store.commit(&Commit { attempts_ended: ended, ..Commit::default() }).await.unwrap();
+    assert_eq!(store.orphans(ended_ms - 1, 10).await.unwrap(), [lease(1).trial], "the other has a young result");
+    assert_eq!(store.orphans(ended_ms, 10).await.unwrap().len(), 2);
+}
+
+pub(super) async fn settings_go_when_no_trial_has_them_and_come_with_the_next_that_does(place: &dyn Place) {
+    let store = place.open().await;
+    let second = two_that_share(store.as_ref()).await;
+    for sweep in [SWEEP, second] {
+        assert_eq!((store.stray_settings().await.unwrap(), store.delete_settings().await.unwrap()), (0, 0), "{sweep}");
+        store.commit(&deletes(sweep, "me")).await.unwrap();
+        assert_eq!(remove(store.as_ref(), sweep).await, Step::Nothing);
+    }
+    assert_eq!((store.stray_settings().await.unwrap(), store.delete_settings().await.unwrap()), (1, 1));
+    assert_eq!((store.stray_settings().await.unwrap(), store.delete_settings().await.unwrap()), (0, 0));
+    store.prepare(&preparation(SweepId(3), 0..1)).await.unwrap();
+    assert!(store.trial(lease(0).trial).await.unwrap().is_some());
+    assert_eq!(store.delete_settings().await.unwrap(), 0);
 }
 
 pub(super) async fn thumbnails_go_with_the_last_sweep_that_is_pinned_to_their_data(place: &dyn Place) {

@@ -49,13 +49,48 @@ pub(crate) const TRIALS: &str = "SELECT COUNT(*) AS referred, CAST(COALESCE(SUM(
     WHERE o.trial = t.trial AND o.sweep <> t.sweep) THEN 1 ELSE 0 END), 0) AS BIGINT) AS shared \
     FROM sweep_trials t WHERE t.sweep = $1";
 
-/// Trials that no sweep refers to, without an attempt that runs or ended after this moment.
+/// Deleted sweeps of which something is left, oldest first.
+pub(crate) const UNFINISHED: &str = "SELECT sweep FROM deletions WHERE finished_ms = 0 ORDER BY asked_ms, sweep";
+
+/// Whether a sweep refers to a trial.
+pub(crate) const REFERS: &str = "SELECT EXISTS (SELECT 1 FROM sweep_trials WHERE sweep = $1)";
+
+/// Removes the thumbnails of a content, unless a sweep is pinned to it.
+pub(crate) const REMOVE_THUMBNAILS: &str = "DELETE FROM artifacts WHERE owner = 0 AND data_digest = $1 AND NOT EXISTS \
+    (SELECT 1 FROM sweeps WHERE pin = $1) RETURNING digest, size_bytes";
+
+/// Trials that no sweep refers to, without an attempt that runs or ended after this moment. One without an attempt has no
+/// result that a later sweep could reuse, so it goes at once.
 pub(crate) const ORPHANS: &str = "SELECT t.id FROM trials t WHERE NOT EXISTS (SELECT 1 FROM sweep_trials o WHERE o.trial = t.id) \
     AND NOT EXISTS (SELECT 1 FROM attempts a WHERE a.trial = t.id AND (a.state = 0 OR a.ended_ms > $1)) LIMIT $2";
 
 /// Thumbnails of data that no sweep is pinned to.
 pub(crate) const STRAY_THUMBNAILS: &str = "SELECT DISTINCT f.digest, f.size_bytes FROM artifacts f WHERE f.owner = 0 AND NOT EXISTS \
     (SELECT 1 FROM sweeps s WHERE s.pin = f.data_digest)";
+
+/// How many settings (the table `questions`) no trial has.
+pub(crate) const STRAY_SETTINGS: &str =
+    "SELECT COUNT(*) FROM (SELECT digest FROM questions EXCEPT SELECT question FROM trials) s";
+
+/// Removes them. Trials are read once, because no index finds them by their settings.
+pub(crate) const REMOVE_SETTINGS: &str =
+    "DELETE FROM questions WHERE digest IN (SELECT digest FROM questions EXCEPT SELECT question FROM trials)";
+
+/// Removes a sweep's rows of a large table, as many as one piece takes.
+pub(crate) fn remove_rows((table, column): &(&str, &str)) -> String {
+    format!(
+        "DELETE FROM {table} WHERE sweep = $1 AND {column} IN \
+         (SELECT {column} FROM {table} WHERE sweep = $1 ORDER BY {column} LIMIT {ROWS})"
+    )
+}
+
+/// Those of these trials that no sweep refers to and that no worker runs. The list is as the database has it.
+pub(crate) fn still_orphans(list: &str) -> String {
+    format!(
+        "SELECT id FROM trials t WHERE id {list} AND NOT EXISTS (SELECT 1 FROM sweep_trials o WHERE o.trial = t.id) \
+         AND NOT EXISTS (SELECT 1 FROM attempts a WHERE a.trial = t.id AND a.state = 0)"
+    )
+}
 
 /// A sweep that is to be deleted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -153,11 +188,19 @@ pub trait Deletions: Send + Sync + 'static {
     /// Notes that nothing of a deleted sweep is left, and what the store gave back.
     async fn finish_deletion(&self, sweep: SweepId, at_ms: i64, store_bytes: u64) -> Result<(), Error>;
 
-    /// At most `limit` trials that no sweep refers to and whose attempts had all ended before this moment.
+    /// At most `limit` trials that no sweep refers to and whose attempts had all ended before this moment; also those that
+    /// have no attempt, which say no time.
     async fn orphans(&self, before_ms: i64, limit: u32) -> Result<Vec<TrialId>, Error>;
 
     /// Removes those of the trials that no sweep refers to and that no worker runs.
     async fn delete_orphans(&self, trials: &[TrialId]) -> Result<Gone, Error>;
+
+    /// How many settings (data set, protocol, semantics) no trial has any more.
+    async fn stray_settings(&self) -> Result<u64, Error>;
+
+    /// Removes settings that no trial has; says how many. A preparation brings a trial together with its settings, so none
+    /// is lost that a trial is about to have.
+    async fn delete_settings(&self) -> Result<u64, Error>;
 
     /// Thumbnails of data that no sweep is pinned to, and their sizes.
     async fn stray_thumbnails(&self) -> Result<Vec<(Digest, u64)>, Error>;

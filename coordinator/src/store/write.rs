@@ -356,7 +356,8 @@ pub struct Preparation {
     pub sweep: Option<SweepRow>,
     /// Its stages.
     pub stages: Vec<StageRow>,
-    /// Parts that many trials share, by their hash.
+    /// Parts that many trials share, by their hash. They come together with trials that have them: a garbage collection
+    /// removes those that no trial has.
     pub questions: Vec<(Digest, String)>,
     /// Its configurations.
     pub configurations: Vec<ConfigurationRow>,

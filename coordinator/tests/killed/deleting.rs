@@ -1,9 +1,8 @@
 //! `kill -9` at random points of a deletion. What a sweep that is left refers to is whole after each, and in the end
 //! nothing is left of the deleted one.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::Write;
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use futures::TryStreamExt;
@@ -17,10 +16,9 @@ use sweep_coordinator::store::sqlite::{Options, SqliteStore};
 use sweep_coordinator::store::write::{Commit, SweepEndRow};
 use sweep_scheduler::SweepId;
 
+use crate::child::{STORE, start};
 use crate::env::{Folder, Random, SWEEP, begin, fill};
 
-/// Tells the child which store.
-const STORE: &str = "SWEEP_TEST_KILLED_DELETION";
 const DELETED: SweepId = SweepId(9);
 /// Its first trials are also the other sweep's.
 const TRIALS: u64 = 4_000;
@@ -111,15 +109,7 @@ async fn a_deletion_that_is_killed_goes_on_and_takes_nothing_that_another_sweep_
 
 /// Starts this very program as a child that deletes, and kills it after its first piece; true if all was gone before.
 fn delete_and_kill(path: &std::path::Path, wait: Duration) -> bool {
-    let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "deleting::a_child_that_deletes", "--nocapture", "--test-threads=1"])
-        .env(STORE, path)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+    let (mut child, mut lines) = start("deleting::a_child_that_deletes", path);
     let first = lines.find(|line| line.contains("piece") || line.contains("gone"));
     if first.is_some_and(|line| line.contains("gone")) {
         return child.wait().unwrap().success();

@@ -1,8 +1,7 @@
 //! `kill -9` at random points of the write path. `SWEEP_KILLS=200` asks for more than CI does.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::Write;
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use sweep_coordinator::store::Store;
@@ -11,10 +10,9 @@ use sweep_coordinator::store::record::{AttemptKey, AuditFilter};
 use sweep_coordinator::store::sqlite::{Options, SqliteStore};
 use sweep_coordinator::store::write::Commit;
 
+use crate::child::{STORE, start};
 use crate::env::{Folder, Random, SWEEP, audit, begin, fill, points};
 
-/// Tells the child where to write.
-const STORE: &str = "SWEEP_TEST_KILLED_STORE";
 const KILLS: u64 = 25;
 /// Points of each batch.
 const POINTS: u64 = 40;
@@ -105,15 +103,7 @@ async fn whatever_is_killed_it_opens_and_nothing_acknowledged_is_missing() {
 
 /// Starts this very program as a child that writes, kills it, and says what it acknowledged last.
 fn write_and_kill(path: &std::path::Path, wait: Duration, early: bool) -> Option<u64> {
-    let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "killed::a_child_that_writes", "--nocapture", "--test-threads=1"])
-        .env(STORE, path)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+    let (mut child, mut lines) = start("killed::a_child_that_writes", path);
     let number = |line: String| line.split("acknowledged ").nth(1)?.trim().parse::<u64>().ok();
     let mut last = if early { None } else { lines.find_map(number) };
     // The moment of the kill is what is random here; nothing is waited for.

@@ -2,6 +2,8 @@
 //! on a file is held for a moment by whatever was forked meanwhile.
 
 #[cfg(test)]
+mod child;
+#[cfg(test)]
 mod deleting;
 #[cfg(test)]
 #[path = "../store/env.rs"]

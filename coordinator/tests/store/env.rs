@@ -3,7 +3,6 @@
 #![allow(dead_code, reason = "two test programs use this, each a part of it")]
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use sweep_coordinator::store::Store;
 use sweep_coordinator::store::codes::{AttemptState, AuditAction, RoundState, StageState, SweepState};
@@ -14,7 +13,10 @@ use sweep_proto::v1;
 use sweep_scheduler::event::{Instance, Service, Until};
 use sweep_scheduler::{Lease, SweepId};
 use sweep_spec::trainer::{Described, EpochMetrics, Origin, Provenance};
-use sweep_spec::{Cnn, Configuration, Dataset, Digest, FailureClass, Outcome, Protocol, Trial, TrialId, canonical};
+use sweep_spec::{Digest, FailureClass, Outcome, TrialId};
+
+#[path = "fixture.rs"]
+mod fixture;
 
 pub(crate) const SWEEP: SweepId = SweepId(1);
 
@@ -74,73 +76,15 @@ impl Random {
     }
 }
 
-fn question(seed: u64) -> Trial {
-    let dataset = Dataset {
-        source: sweep_spec::dataset::Source::SyntheticScenes { seed: 1, train_images: 64, test_images: 32 },
-        image_size: 32,
-        channels: 3,
-        classes: sweep_spec::Classes::Count(8),
-        digest: None,
-    };
-    Trial::new(Configuration::Cnn(Cnn::default()), seed, Protocol::default(), dataset)
-}
-
 pub(crate) fn trial(seed: u64) -> TrialId {
-    question(seed).id().unwrap()
+    fixture::trial(seed).id().unwrap()
 }
 
+/// With a second stage, which waits.
 pub(crate) fn preparation(sweep: SweepId, seeds: std::ops::Range<u64>) -> Preparation {
-    let asked = question(0);
-    let shared = serde_json::json!({
-        "dataset": asked.dataset, "protocol": asked.protocol, "semantics": asked.semantics,
-    });
-    let body = canonical::to_string(&shared).unwrap();
-    let digest = Digest::of(body.as_bytes());
-    let configuration = asked.configuration;
-    let text: Arc<str> = canonical::to_string(&configuration).unwrap().into();
-    let new =
-        |seed| NewTrial { id: trial(seed), sweep, configuration: 0, seed, question: digest, body: Arc::clone(&text) };
-    let stage = |position, name: &str| StageRow {
-        sweep,
-        position,
-        name: name.into(),
-        trials_at_most: seeds.end - seeds.start,
-        keep_best: false,
-    };
-    Preparation {
-        afresh: None,
-        sweep: Some(SweepRow {
-            id: sweep,
-            name: "damaged".into(),
-            spec: b"version: 1".to_vec(),
-            overrides: vec![("a.b".into(), "1".into())],
-            spec_digest: Digest::of(b"spec"),
-            submitter: "somebody".into(),
-            priority: 2,
-            weight: 3,
-            trial_limit: u64::MAX,
-            dataset_key: Digest::of(b"dataset"),
-            pin: None,
-            submitted_ms: 1,
-            submission: Submission { fresh: true, reproduces: None, revision: "0123".into() },
-        }),
-        stages: vec![stage(0, "first"), stage(1, "second")],
-        questions: vec![(digest, body)],
-        configurations: vec![ConfigurationRow {
-            sweep,
-            position: 0,
-            name: String::new(),
-            label: "baseline".into(),
-            configuration,
-            params: 1,
-            flops: 2,
-            cost: 3,
-            memory_bytes: 4,
-            baseline: true,
-        }],
-        stage_configurations: vec![(sweep, 0, 0)],
-        trials: seeds.clone().map(new).collect(),
-    }
+    let trials = seeds.end - seeds.start;
+    let stage = |position, name| StageRow { keep_best: false, ..fixture::stage(sweep, position, name, trials) };
+    Preparation { stages: vec![stage(0, "first"), stage(1, "second")], ..fixture::preparation(sweep, seeds) }
 }
 
 pub(crate) fn epoch(epoch: u32) -> EpochMetrics {

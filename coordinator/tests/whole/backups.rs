@@ -7,6 +7,7 @@ use sweep_coordinator::store::check::check;
 use sweep_coordinator::store::location::Location;
 use sweep_proto::v1;
 use sweep_proto::v1::store_service_client::StoreServiceClient;
+use sweep_shapes::backup::MissingArtifact;
 use sweep_spec::Digest;
 use tonic::Code;
 use tonic::transport::Channel;
@@ -30,9 +31,22 @@ async fn read(client: &mut Client, backup: &str, digest: &[u8], offset: u64) -> 
     let mut pieces = client.read_backup(request).await.unwrap().into_inner();
     let mut content = Vec::new();
     while let Some(piece) = pieces.message().await.unwrap() {
+        assert_eq!(piece.lost, None);
         content.extend_from_slice(&piece.chunk);
     }
     content
+}
+
+/// What the coordinator says of a content that it cannot read.
+async fn lost(client: &mut Client, backup: &str, digest: &[u8], offset: u64) -> Option<v1::LostContent> {
+    let request = v1::ReadBackupRequest { backup: backup.into(), digest: digest.to_vec().into(), offset };
+    let mut pieces = client.read_backup(request).await.unwrap().into_inner();
+    let mut last = None;
+    while let Some(piece) = pieces.message().await.unwrap() {
+        assert_eq!(last, None, "it is the last message");
+        last = piece.lost;
+    }
+    last
 }
 
 /// Writes a backup as `sweepctl backup` does.
@@ -46,16 +60,22 @@ async fn write(client: &mut Client, open: &v1::BeginBackupResponse, folder: &Pat
     let request = v1::ListBackupRequest { backup: open.backup.clone(), ..Default::default() };
     let contents = client.list_backup(request).await.unwrap().into_inner().contents;
     assert_eq!(contents.len() as u64, open.artifacts);
+    let mut missing = Vec::new();
     for content in contents {
+        if let Some(lost) = lost(client, &open.backup, &content.digest, 0).await {
+            let digest = Digest::try_from(&content.digest[..]).unwrap().to_string();
+            missing.push(MissingArtifact::new(digest, content.size_bytes, lost));
+            continue;
+        }
         let name = Digest::try_from(&content.digest[..]).unwrap().to_string();
         let part = folder.join("artifacts").join(&name[..2]);
         std::fs::create_dir_all(&part).unwrap();
         std::fs::write(part.join(&name), read(client, &open.backup, &content.digest, 0).await).unwrap();
     }
-    manifest(folder, open, "backup.json");
+    manifest(folder, open, ("backup.json", &missing));
 }
 
-fn manifest(folder: &Path, open: &v1::BeginBackupResponse, name: &str) {
+fn manifest(folder: &Path, open: &v1::BeginBackupResponse, (name, missing): (&str, &[MissingArtifact])) {
     let text = serde_json::json!({
         "format": 1,
         "version": open.version,
@@ -65,7 +85,8 @@ fn manifest(folder: &Path, open: &v1::BeginBackupResponse, name: &str) {
             "blake3": Digest::try_from(&open.store_digest[..]).unwrap().to_string(),
             "layout": open.layout,
         },
-        "artifacts": { "files": open.artifacts, "bytes": open.artifact_bytes },
+        "artifacts": { "files": open.artifacts - missing.len() as u64, "bytes": open.artifact_bytes },
+        "missing": missing,
     });
     std::fs::write(folder.join(name), text.to_string()).unwrap();
 }
@@ -105,7 +126,11 @@ async fn a_backup_is_one_moment_of_a_store_that_goes_on_and_a_store_is_made_of_i
     // The sweep goes on, ends, and is deleted with its files before the backup has been read.
     worker.work(&env, sweep, &by_filters()).await;
     let delete = v1::DeleteSweepRequest { sweep: reference(sweep), ..Default::default() };
-    env.sweeps().await.delete_sweep(delete).await.unwrap();
+    let deleted = env.sweeps().await.delete_sweep(delete.clone()).await.unwrap().into_inner();
+    let waits = "a backup is open: 1 file of a removed artifact will be removed when it ends";
+    assert_eq!((deleted.deletion.unwrap().artifacts, deleted.notes[0].as_str()), (1, waits));
+    let collected = client.collect_garbage(v1::CollectGarbageRequest::default()).await.unwrap().into_inner();
+    assert_eq!(collected.notes[0], waits);
     let folder = tempfile::tempdir().unwrap();
     write(&mut client, &open, folder.path()).await;
     // A place in the middle, as one that was interrupted asks for it.
@@ -123,6 +148,8 @@ async fn a_backup_is_one_moment_of_a_store_that_goes_on_and_a_store_is_made_of_i
     let weights = Digest::of(b"some weights").to_string();
     assert!(!env.artifacts().join(&weights[..2]).join(&weights).exists(), "its file went when the backup was closed");
     assert!(!env.artifacts().join(".backup").join(&open.backup).exists());
+    let later = env.sweeps().await.delete_sweep(delete).await.unwrap().into_inner();
+    assert!(!later.notes.iter().any(|note| note.contains("file")), "{:?}", later.notes);
     env.stop().await;
     let target = tempfile::tempdir().unwrap();
     let place = Location::File(target.path().join("sweep.db"));
@@ -137,6 +164,51 @@ async fn a_backup_is_one_moment_of_a_store_that_goes_on_and_a_store_is_made_of_i
     // It goes on where the backup was made.
     let mut worker = env.worker("w2", 2).await;
     assert_eq!(worker.work(&env, sweep, &by_filters()).await.state(), v1::SweepState::Succeeded);
+}
+
+#[tokio::test]
+async fn what_the_coordinator_lost_is_named_and_the_rest_is_backed_up_and_restored() {
+    let env = Env::new().await;
+    let mut worker = env.worker("w1", 1).await;
+    let sweep = env.submit(&keeping()).await.id;
+    worker.until_running().await;
+    let trial = worker.running.values().next().unwrap().0.trial_id.clone();
+    for content in [&b"kept"[..], b"gone", b"damaged"] {
+        leave_weights(&mut worker, content).await;
+    }
+    let place = |content: &[u8]| {
+        let name = Digest::of(content).to_string();
+        env.artifacts().join(&name[..2]).join(&name)
+    };
+    std::fs::remove_file(place(b"gone")).unwrap();
+    std::fs::write(place(b"damaged"), b"damagex").unwrap();
+    let mut client = StoreServiceClient::new(env.channel().await);
+    let open = begin(&mut client).await;
+    let weights = v1::ContentOwner { kind: v1::ArtifactKind::Weights.into(), trial_id: trial, sweep };
+    for (content, reason) in [(&b"gone"[..], "is not there"), (b"damaged", "is damaged")] {
+        let lost = lost(&mut client, &open.backup, Digest::of(content).as_bytes(), 0).await.unwrap();
+        assert!(lost.reason.contains(reason), "{}", lost.reason);
+        assert_eq!((lost.owners, lost.owner_count), (vec![weights.clone()], 1));
+    }
+    let folder = tempfile::tempdir().unwrap();
+    write(&mut client, &open, folder.path()).await;
+    let target = tempfile::tempdir().unwrap();
+    let restored = restore(folder.path(), &Location::File(target.path().join("sweep.db")), None).await.unwrap();
+    let mut missing: Vec<_> = restored.missing.iter().map(|one| one.bytes).collect();
+    missing.sort_unstable();
+    assert_eq!((restored.artifacts, restored.artifact_bytes, missing), (1, 4, vec![4, 7]));
+    // One that was put into the backup since is restored, whatever the manifest says; one that the manifest does not name
+    // must be there.
+    let name = Digest::of(b"gone").to_string();
+    let part = folder.path().join("artifacts").join(&name[..2]);
+    std::fs::create_dir_all(&part).unwrap();
+    std::fs::write(part.join(&name), b"gone").unwrap();
+    let place = Location::File(target.path().join("second.db"));
+    let restored = restore(folder.path(), &place, None).await.unwrap();
+    assert_eq!((restored.artifacts, restored.missing.len()), (2, 1));
+    manifest(folder.path(), &open, ("backup.json", &[]));
+    let place = Location::File(target.path().join("third.db"));
+    assert!(matches!(restore(folder.path(), &place, None).await, Err(Refused::Store(_))));
 }
 
 #[tokio::test]
@@ -159,7 +231,7 @@ async fn what_is_not_whole_or_not_what_it_says_is_not_restored() {
     assert!(matches!(again().await, Err(Refused::Unfinished { .. })));
     // Interrupted between the last two steps: an old manifest, and the one of the store that is there.
     let older = v1::BeginBackupResponse { store_digest: vec![7; 32].into(), ..open.clone() };
-    manifest(folder.path(), &older, "backup.json");
+    manifest(folder.path(), &older, ("backup.json", &[]));
     assert!(matches!(again().await, Err(Refused::Damaged { .. })));
     std::fs::rename(path("elsewhere"), path("backup.json.next")).unwrap();
     // An artifact that changed, then one that is not there.

@@ -117,7 +117,10 @@ async fn garbage_is_counted_and_then_removed() {
         let request = v1::CollectGarbageRequest { dry_run, ..Default::default() };
         let found = client.collect_garbage(request).await.unwrap().into_inner().found;
         let found: Vec<_> = found.iter().map(|row| (row.kind.as_str(), row.count, row.bytes)).collect();
-        assert_eq!(found, [("trials", 0, 0), ("thumbnails", 0, 0), ("files", 1, 5), ("uploads", 1, 5)]);
+        assert_eq!(
+            found,
+            [("trials", 0, 0), ("settings", 0, 0), ("thumbnails", 0, 0), ("files", 1, 5), ("uploads", 1, 5)]
+        );
         assert_eq!(std::fs::read_dir(&part).unwrap().count(), left, "an upload that is under way stays");
     }
 }

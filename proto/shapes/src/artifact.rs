@@ -20,17 +20,20 @@ pub struct Artifact {
     pub attempt: Option<u32>,
 }
 
+pub(crate) fn kind(kind: v1::ArtifactKind) -> &'static str {
+    match kind {
+        v1::ArtifactKind::Unspecified => "unknown",
+        v1::ArtifactKind::Thumbnails => "thumbnails",
+        v1::ArtifactKind::Log => "log",
+        v1::ArtifactKind::Weights => "weights",
+    }
+}
+
 impl From<v1::Artifact> for Artifact {
     fn from(artifact: v1::Artifact) -> Self {
-        let kind = match artifact.kind() {
-            v1::ArtifactKind::Unspecified => "unknown",
-            v1::ArtifactKind::Thumbnails => "thumbnails",
-            v1::ArtifactKind::Log => "log",
-            v1::ArtifactKind::Weights => "weights",
-        };
         Self {
             digest: hex(&artifact.digest),
-            kind,
+            kind: kind(artifact.kind()),
             size_bytes: artifact.size_bytes,
             trial_id: some_text(hex(&artifact.trial_id)),
             attempt: (artifact.attempt > 0).then_some(artifact.attempt),

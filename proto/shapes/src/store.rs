@@ -66,10 +66,11 @@ pub struct GarbageList {
 /// What nothing refers to, of one kind.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Garbage {
-    /// `trials`, `thumbnails`, `files` of no artifact, `uploads` that never became whole.
+    /// `trials`, `settings` (data set and protocol) of no trial, `thumbnails`, `files` of no artifact, `uploads` that never
+    /// became whole.
     pub kind: String,
     pub count: u64,
-    /// 0 for trials, which are rows of the store.
+    /// 0 for trials and settings, which are rows of the store.
     pub bytes: u64,
 }
 

@@ -8,23 +8,26 @@ use clap::Args;
 use serde::Serialize;
 use sweep_proto::v1::store_service_client::StoreServiceClient;
 use sweep_proto::v1::{
-    BackupContent, BeginBackupRequest, BeginBackupResponse, EndBackupRequest, ListBackupRequest, ReadBackupRequest,
+    BackupContent, BeginBackupRequest, BeginBackupResponse, EndBackupRequest, ListBackupRequest, LostContent,
+    ReadBackupRequest,
 };
-use sweep_shapes::backup::{ArtifactFiles, FORMAT, Manifest, StoreFile};
-use sweep_shapes::text::{bytes, count};
+use sweep_shapes::backup::{ArtifactFiles, FORMAT, Manifest, MissingArtifact, StoreFile};
+use sweep_shapes::text::{bytes, count, escape};
 use sweep_spec::Digest;
 
 use super::Context;
 use crate::client;
 use crate::failure::{Exit, Failure};
 use crate::fleet::Fleet;
-use folder::{Folder, Target};
+use folder::{Folder, Target, Writing};
 
 #[derive(Debug, Args)]
 #[command(
     after_help = "The folder then contains store.db (always a SQLite file), artifacts/ (files named by their hash) and \
         backup.json (written last). Run the command again to update the backup: it fetches only new artifacts. An \
         interrupted backup continues when you run the command again. Tokens need the role admin.\n\n\
+        The backup leaves out artifacts whose files the coordinator cannot read. Everything else is backed up, \
+        backup.json lists what is missing, and the exit code is 1.\n\n\
         Example:\n  sweepctl backup --folder /backups/sweep\n  sweepctl restore --folder /backups/sweep --store \
         sweep.db"
 )]
@@ -32,7 +35,15 @@ pub(crate) struct Arguments {
     /// Folder of the backup, created if missing
     #[arg(long, value_name = "FOLDER")]
     folder: PathBuf,
+    /// Exit with code 0 even if artifacts are missing
+    #[arg(long)]
+    allow_missing: bool,
 }
+
+/// More missing artifacts than this are no loss of single files: nothing is finished then.
+const MOST_MISSING: usize = 10_000;
+/// Missing artifacts that are named on the screen.
+const NAMED: usize = 10;
 
 /// What was done, for programs.
 #[derive(Debug, Serialize)]
@@ -75,7 +86,36 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<Exit
         );
         context.output.text(&text)?;
     }
-    Ok(Exit::Well)
+    tell_missing(context, &answer.manifest.missing, arguments.allow_missing)
+}
+
+/// Names what the backup lacks.
+fn tell_missing(context: &Context, missing: &[MissingArtifact], allowed: bool) -> Result<Exit, Failure> {
+    if missing.is_empty() {
+        return Ok(Exit::Well);
+    }
+    name_missing(context, missing);
+    if allowed {
+        return Ok(Exit::Well);
+    }
+    let size = bytes(missing.iter().map(|one| one.bytes).sum());
+    let what = match missing.len() {
+        1 => format!("1 artifact ({size}) is missing"),
+        several => format!("{} artifacts ({size}) are missing", count(several as u64)),
+    };
+    Err(Failure::failed(format!("{what} from the backup: the coordinator cannot read the files")).hint(
+        "everything else is in the backup, which can be restored; to mend the store, copy these files from an earlier backup \
+         into the coordinator's folder of artifacts, or delete the sweeps; --allow-missing exits with code 0",
+    ))
+}
+
+/// A line for each of the first few, on stderr.
+pub(super) fn name_missing(context: &Context, missing: &[MissingArtifact]) {
+    missing.iter().take(NAMED).for_each(|one| context.output.say(&format!("missing: {}", escape(&one.to_string()))));
+    let more = missing.len().saturating_sub(NAMED) as u64;
+    if more > 0 {
+        context.output.say(&format!("missing: {} more, which backup.json lists", count(more)));
+    }
 }
 
 /// Opens a backup, or the one again that this folder was left with, and waits for its copy of the store.
@@ -101,13 +141,18 @@ impl Backup<'_> {
         let digest = digest(&self.open.store_digest)?;
         let target = self.folder.store(digest, self.open.store_bytes);
         self.fetch(None, &target).await?;
-        let (fetched, left) = self.artifacts().await?;
+        let Artifacts { fetched, missing, left } = self.artifacts().await?;
+        let lacks: u64 = missing.iter().map(|one| one.bytes).sum();
         let manifest = Manifest {
             format: FORMAT,
             version: self.open.version.clone(),
             created_unix_ms: self.open.created_unix_ms,
             store: StoreFile { bytes: self.open.store_bytes, blake3: digest.to_string(), layout: self.open.layout },
-            artifacts: ArtifactFiles { files: self.open.artifacts, bytes: self.open.artifact_bytes },
+            artifacts: ArtifactFiles {
+                files: self.open.artifacts.saturating_sub(missing.len() as u64),
+                bytes: self.open.artifact_bytes.saturating_sub(lacks),
+            },
+            missing,
         };
         self.folder.finish(&manifest)?;
         let removed = folder::remove(&left)?;
@@ -120,15 +165,15 @@ impl Backup<'_> {
         Ok(Answer { manifest, fetched, removed })
     }
 
-    /// Fetches the artifacts that are not there yet. Says which files of the folder belong to none.
-    async fn artifacts(&mut self) -> Result<(ArtifactFiles, Vec<PathBuf>), Failure> {
-        let mut fetched = ArtifactFiles { files: 0, bytes: 0 };
+    /// Fetches the artifacts that are not there yet.
+    async fn artifacts(&mut self) -> Result<Artifacts, Failure> {
+        let (mut fetched, mut missing) = (ArtifactFiles { files: 0, bytes: 0 }, Vec::new());
         let mut parts = self.folder.parts();
         let mut after = Vec::new();
         loop {
             let request = ListBackupRequest { backup: self.open.backup.clone(), after: after.clone().into() };
             let page = self.client.list_backup(request).await?.into_inner().contents;
-            let Some(last) = page.last() else { return Ok((fetched, parts.finish()?)) };
+            let Some(last) = page.last() else { return Ok(Artifacts { fetched, missing, left: parts.finish()? }) };
             after = last.digest.to_vec();
             for BackupContent { digest: content, size_bytes } in page {
                 let content = digest(&content)?;
@@ -136,7 +181,13 @@ impl Backup<'_> {
                     continue;
                 }
                 let target = self.folder.artifact(content, size_bytes);
-                self.fetch(Some(content), &target).await?;
+                if let Some(lost) = self.fetch(Some(content), &target).await? {
+                    missing.push(MissingArtifact::new(content.to_string(), size_bytes, lost));
+                    if missing.len() > MOST_MISSING {
+                        return Err(too_many_missing(&missing));
+                    }
+                    continue;
+                }
                 target.keep()?;
                 fetched.files += 1;
                 fetched.bytes += size_bytes;
@@ -144,22 +195,72 @@ impl Backup<'_> {
         }
     }
 
-    /// Fetches what is not there yet of one file, and holds it against its hash.
-    async fn fetch(&mut self, content: Option<Digest>, target: &Target) -> Result<(), Failure> {
-        let mut writing = target.go_on()?;
-        if writing.offset() < target.bytes() {
-            let request = ReadBackupRequest {
-                backup: self.open.backup.clone(),
-                digest: content.map(|digest| digest.as_bytes().to_vec().into()).unwrap_or_default(),
-                offset: writing.offset(),
-            };
-            let mut pieces = self.client.read_backup(request).await?.into_inner();
-            while let Some(piece) = pieces.message().await? {
-                writing.write(&piece.chunk)?;
+    /// Fetches what is not there yet of one file, and compares it with its hash. What the coordinator has lost is returned.
+    async fn fetch(&mut self, content: Option<Digest>, target: &Target) -> Result<Option<LostContent>, Failure> {
+        loop {
+            let mut writing = target.go_on()?;
+            let resumed = writing.offset() > 0;
+            if let Some(lost) = self.read(content, target, &mut writing).await? {
+                writing.discard()?;
+                return Ok(Some(lost));
+            }
+            if writing.is_whole() {
+                writing.finish()?;
+                return Ok(None);
+            }
+            writing.discard()?;
+            // The part that an earlier run fetched may be wrong; only a read from the beginning says whether the file is.
+            if !resumed {
+                return Err(target.broken());
             }
         }
-        writing.finish()
     }
+
+    /// Reads the rest of a file; says so where the coordinator has lost it.
+    async fn read(
+        &mut self,
+        content: Option<Digest>,
+        target: &Target,
+        writing: &mut Writing<'_>,
+    ) -> Result<Option<LostContent>, Failure> {
+        if writing.offset() >= target.bytes() {
+            return Ok(None);
+        }
+        let request = ReadBackupRequest {
+            backup: self.open.backup.clone(),
+            digest: content.map(|digest| digest.as_bytes().to_vec().into()).unwrap_or_default(),
+            offset: writing.offset(),
+        };
+        let mut pieces = self.client.read_backup(request).await?.into_inner();
+        while let Some(piece) = pieces.message().await? {
+            if piece.lost.is_some() {
+                return Ok(piece.lost);
+            }
+            writing.write(&piece.chunk)?;
+        }
+        Ok(None)
+    }
+}
+
+/// What became of the artifacts.
+struct Artifacts {
+    fetched: ArtifactFiles,
+    missing: Vec<MissingArtifact>,
+    /// Files of the folder that belong to none.
+    left: Vec<PathBuf>,
+}
+
+fn too_many_missing(missing: &[MissingArtifact]) -> Failure {
+    let example = missing.first().map(ToString::to_string).unwrap_or_default();
+    Failure::failed(format!(
+        "the coordinator cannot read the files of more than {} artifacts",
+        count(MOST_MISSING as u64)
+    ))
+    .because(format!("one of them is {example}"))
+    .hint(
+        "see whether its folder of artifacts is there, then run the backup again; the last finished backup in this \
+               folder stays as it is",
+    )
 }
 
 fn digest(bytes: &[u8]) -> Result<Digest, Failure> {

@@ -13,18 +13,23 @@ use crate::table::Table;
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Removes trials of no sweep, thumbnails of data that no sweep uses, files in the artifact folder that \
-        belong to no artifact, and incomplete uploads. Tokens need the role admin.\n\n\
+    after_help = "Removes trials of no sweep, settings (data set and protocol) of no trial, thumbnails of data that no sweep \
+        uses, files in the artifact folder that belong to no artifact, and incomplete uploads. Tokens need the role \
+        admin.\n\n\
         Examples:\n  sweepctl gc --dry-run\n  sweepctl gc --older-than 30d"
 )]
 pub(crate) struct Arguments {
     /// Show what would be removed, without removing it
     #[arg(long)]
     dry_run: bool,
-    /// Minimum time since a trial's last attempt ended, such as 12h or 30d; newer trials are kept
+    /// Minimum time since a trial's last attempt ended, such as 12h or 30d; newer trials are kept, and trials
+    /// without an attempt, which have no result, are removed at any age
     #[arg(long, value_name = "TIME", default_value = "7d")]
     older_than: String,
 }
+
+/// The kinds that are rows of the store, whose bytes are not known.
+const ROWS: [&str; 2] = ["trials", "settings"];
 
 pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<Exit, Failure> {
     let request = CollectGarbageRequest {
@@ -40,7 +45,7 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<Exit
     }
     let mut table = Table::new(&["what", "count#", "size#"]);
     for row in &found.found {
-        let size = if row.kind == "trials" { String::new() } else { bytes(row.bytes) };
+        let size = if ROWS.contains(&row.kind.as_str()) { String::new() } else { bytes(row.bytes) };
         table.row([row.kind.clone(), count(row.count), size]);
     }
     context.output.table(table)?;

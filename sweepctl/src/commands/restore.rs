@@ -7,6 +7,7 @@ use sweep_coordinator::restore::{Refused, Restored, restore};
 use sweep_shapes::text::{bytes, count};
 
 use super::Context;
+use super::backup::name_missing;
 use super::store::place;
 use crate::failure::{Exit, Failure};
 
@@ -40,9 +41,14 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<Exit
         context.output.json(&restored)?;
         return Ok(Exit::Well);
     }
-    let Restored { store_bytes, artifacts, artifact_bytes, .. } = &restored;
+    let Restored { store_bytes, artifacts, artifact_bytes, missing, .. } = &restored;
     let (files, size) = (count(*artifacts), bytes(*artifact_bytes));
     context.output.text(&format!("{store}: {}, {files} artifacts ({size})", bytes(*store_bytes)))?;
+    if !missing.is_empty() {
+        name_missing(context, missing);
+        let text = "the coordinator that was backed up could not read these artifacts; everything else is restored";
+        context.output.say(text);
+    }
     Ok(Exit::Well)
 }
 

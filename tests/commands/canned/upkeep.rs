@@ -25,7 +25,12 @@ impl StoreService for CannedStore {
     async fn collect_garbage(&self, request: Request<CollectGarbageRequest>) -> Answer<CollectGarbageResponse> {
         let garbage = |kind: &str, count, bytes| Garbage { kind: kind.into(), count, bytes };
         Ok(Response::new(CollectGarbageResponse {
-            found: vec![garbage("trials", 12, 0), garbage("files", 3, 1 << 20), garbage("uploads", 0, 0)],
+            found: vec![
+                garbage("trials", 12, 0),
+                garbage("settings", 1, 0),
+                garbage("files", 3, 1 << 20),
+                garbage("uploads", 0, 0),
+            ],
             store_bytes: if request.into_inner().dry_run { 0 } else { 1 << 16 },
             notes: Vec::new(),
         }))
@@ -56,7 +61,7 @@ impl StoreService for CannedStore {
         let content = if request.digest.is_empty() { STORE } else { ARTIFACT };
         let rest = content.get(request.offset as usize..).unwrap_or_default();
         let pieces: Vec<_> =
-            rest.chunks(5).map(|chunk| Ok(ReadBackupResponse { chunk: chunk.to_vec().into() })).collect();
+            rest.chunks(5).map(|chunk| Ok(ReadBackupResponse { chunk: chunk.to_vec().into(), lost: None })).collect();
         Ok(Response::new(stream::iter(pieces).boxed()))
     }
 

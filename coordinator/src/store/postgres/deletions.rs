@@ -13,8 +13,9 @@ use super::read::{digest, trial_id};
 use crate::store::Error;
 use crate::store::codes::SweepState;
 use crate::store::deletions::{
-    BY_ATTEMPT, BY_SWEEP, CONTENTS, Deletion, DeletionRow, Deletions, Gone, LARGE_BY_SWEEP, NEXT, ORPHANS, PIECE, ROWS,
-    Room, STRAY_THUMBNAILS, Step, TRIALS, split,
+    BY_ATTEMPT, BY_SWEEP, CONTENTS, Deletion, DeletionRow, Deletions, Gone, LARGE_BY_SWEEP, NEXT, ORPHANS, PIECE,
+    REFERS, REMOVE_SETTINGS, REMOVE_THUMBNAILS, Room, STRAY_SETTINGS, STRAY_THUMBNAILS, Step, TRIALS, UNFINISHED,
+    remove_rows, split, still_orphans,
 };
 
 /// The highest number of a sweep, and of an attempt, that was ever given.
@@ -135,12 +136,8 @@ async fn next(tx: &mut PgConnection, sweep: SweepId) -> Result<Vec<(TrialId, boo
 
 /// Removes rows of a sweep of which there may be many; says whether there were any.
 async fn remove_large(tx: &mut PgConnection, sweep: SweepId) -> Result<bool, Error> {
-    for (table, column) in LARGE_BY_SWEEP {
-        let delete = format!(
-            "DELETE FROM {table} WHERE sweep = $1 AND {column} IN \
-             (SELECT {column} FROM {table} WHERE sweep = $1 ORDER BY {column} LIMIT {ROWS})"
-        );
-        let done = sqlx::query(AssertSqlSafe(delete)).bind(signed(sweep.0)).execute(&mut *tx).await?;
+    for table in LARGE_BY_SWEEP {
+        let done = sqlx::query(AssertSqlSafe(remove_rows(table))).bind(signed(sweep.0)).execute(&mut *tx).await?;
         if done.rows_affected() > 0 {
             return Ok(true);
         }
@@ -150,11 +147,7 @@ async fn remove_large(tx: &mut PgConnection, sweep: SweepId) -> Result<bool, Err
 
 /// Thumbnails of this content, unless another sweep is pinned to it.
 async fn remove_thumbnails(tx: &mut PgConnection, content: &[u8]) -> Result<Gone, Error> {
-    let query = sqlx::query(
-        "DELETE FROM artifacts WHERE owner = 0 AND data_digest = $1 AND NOT EXISTS (SELECT 1 FROM sweeps WHERE pin = $1) \
-         RETURNING digest, size_bytes",
-    );
-    let rows = query.bind(content).fetch_all(&mut *tx).await?;
+    let rows = sqlx::query(REMOVE_THUMBNAILS).bind(content).fetch_all(&mut *tx).await?;
     release(tx, &rows).await
 }
 
@@ -171,8 +164,7 @@ impl PostgresStore {
         let found = next(tx, sweep).await?;
         let mut step = Step::More;
         if found.is_empty() {
-            let left = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM sweep_trials WHERE sweep = $1)");
-            if left.bind(signed(sweep.0)).fetch_one(&mut *tx).await? {
+            if sqlx::query_scalar(REFERS).bind(signed(sweep.0)).fetch_one(&mut *tx).await? {
                 return Ok(Step::Waits);
             }
             if !remove_large(tx, sweep).await? {
@@ -201,8 +193,7 @@ impl Deletions for PostgresStore {
     }
 
     async fn unfinished_deletions(&self) -> Result<Vec<SweepId>, Error> {
-        let query = sqlx::query_scalar("SELECT sweep FROM deletions WHERE finished_ms = 0 ORDER BY asked_ms, sweep");
-        let found: Vec<i64> = query.fetch_all(&self.readers).await?;
+        let found: Vec<i64> = sqlx::query_scalar(UNFINISHED).fetch_all(&self.readers).await?;
         Ok(found.into_iter().map(|sweep| SweepId(unsigned(sweep))).collect())
     }
 
@@ -246,16 +237,27 @@ impl Deletions for PostgresStore {
     async fn delete_orphans(&self, trials: &[TrialId]) -> Result<Gone, Error> {
         self.in_term(async {
             let mut transaction = self.begin_alone().await?;
-            let still = sqlx::query_scalar(
-                "SELECT id FROM trials t WHERE id = ANY ($1) AND NOT EXISTS \
-                 (SELECT 1 FROM sweep_trials o WHERE o.trial = t.id) AND NOT EXISTS \
-                 (SELECT 1 FROM attempts a WHERE a.trial = t.id AND a.state = 0)",
-            );
+            let still = sqlx::query_scalar(AssertSqlSafe(still_orphans("= ANY ($1)")));
             let still: Vec<Vec<u8>> = still.bind(bytes(trials)).fetch_all(&mut *transaction).await?;
             let still = still.iter().map(|trial| trial_id(trial)).collect::<Result<Vec<_>, _>>()?;
             let gone = remove_trials(&mut transaction, &still).await?;
             transaction.commit().await?;
             Ok(gone)
+        })
+        .await
+    }
+
+    async fn stray_settings(&self) -> Result<u64, Error> {
+        let found: i64 = sqlx::query_scalar(STRAY_SETTINGS).fetch_one(&self.readers).await?;
+        Ok(unsigned(found))
+    }
+
+    async fn delete_settings(&self) -> Result<u64, Error> {
+        self.in_term(async {
+            let mut transaction = self.begin_alone().await?;
+            let done = sqlx::query(REMOVE_SETTINGS).execute(&mut *transaction).await?;
+            transaction.commit().await?;
+            Ok(done.rows_affected())
         })
         .await
     }

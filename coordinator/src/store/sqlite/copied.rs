@@ -4,11 +4,22 @@ use std::path::Path;
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqlitePool};
 use sqlx::{Connection, Row};
-use sweep_spec::Digest;
+use sweep_spec::{Digest, TrialId};
 
-use super::read::digest;
+use super::read::{digest, trial_id};
 use super::rows::unsigned;
 use crate::store::Error;
+
+/// The most artifacts with one content that are named.
+const MOST_OWNERS: u32 = 3;
+
+/// Artifacts that have one content.
+pub(crate) struct Owners {
+    /// The first few: the code of the kind; the trial, and a sweep that refers to it.
+    pub(crate) some: Vec<(i32, Option<TrialId>, Option<u64>)>,
+    /// How many there are.
+    pub(crate) count: u64,
+}
 
 /// Copies the store into a new file, as it is at one moment. Commits go on meanwhile.
 pub(super) async fn make(pool: &SqlitePool, path: &Path) -> Result<(), Error> {
@@ -51,4 +62,24 @@ pub(crate) async fn contents(path: &Path, after: Option<Digest>, limit: u32) -> 
     let rows = query.bind(after).bind(limit).fetch_all(&mut connection).await?;
     connection.close().await?;
     rows.iter().map(|row| Ok((digest(row.try_get("digest")?)?, unsigned(row.try_get("size")?)))).collect()
+}
+
+/// The artifacts that have this content.
+pub(crate) async fn owners(path: &Path, content: Digest) -> Result<Owners, Error> {
+    let mut connection = open(path).await?;
+    let content = content.as_bytes().as_slice();
+    let count = sqlx::query_scalar("SELECT COUNT(*) FROM artifacts WHERE digest = ?");
+    let count: i64 = count.bind(content).fetch_one(&mut connection).await?;
+    let query = sqlx::query(
+        "SELECT f.kind, a.trial, (SELECT MIN(t.sweep) FROM sweep_trials t WHERE t.trial = a.trial) AS sweep \
+         FROM artifacts f LEFT JOIN attempts a ON a.key = f.owner WHERE f.digest = ? ORDER BY f.kind, f.owner LIMIT ?",
+    );
+    let rows = query.bind(content).bind(MOST_OWNERS).fetch_all(&mut connection).await?;
+    connection.close().await?;
+    let owner = |row: &sqlx::sqlite::SqliteRow| {
+        let trial = row.try_get::<Option<Vec<u8>>, _>("trial")?.map(|trial| trial_id(&trial)).transpose()?;
+        let sweep = row.try_get::<Option<i64>, _>("sweep")?.map(unsigned);
+        Ok((row.try_get("kind")?, trial, sweep))
+    };
+    Ok(Owners { some: rows.iter().map(owner).collect::<Result<_, Error>>()?, count: unsigned(count) })
 }

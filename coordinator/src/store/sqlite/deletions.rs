@@ -12,8 +12,9 @@ use super::rows::{Values, signed, unsigned};
 use super::{SqliteStore, change, number};
 use crate::store::codes::SweepState;
 use crate::store::deletions::{
-    BY_ATTEMPT, BY_SWEEP, CONTENTS, Deletion, DeletionRow, Deletions, Gone, LARGE_BY_SWEEP, NEXT, ORPHANS, PIECE, ROWS,
-    Room, STRAY_THUMBNAILS, Step, TRIALS, split,
+    BY_ATTEMPT, BY_SWEEP, CONTENTS, Deletion, DeletionRow, Deletions, Gone, LARGE_BY_SWEEP, NEXT, ORPHANS, PIECE,
+    REFERS, REMOVE_SETTINGS, REMOVE_THUMBNAILS, Room, STRAY_SETTINGS, STRAY_THUMBNAILS, Step, TRIALS, UNFINISHED,
+    remove_rows, split, still_orphans,
 };
 use crate::store::{Error, Store};
 
@@ -168,12 +169,9 @@ async fn next(connection: &mut SqliteConnection, sweep: SweepId) -> Result<Vec<(
 
 /// Removes rows of a sweep of which there may be many; says whether there were any.
 async fn remove_large(connection: &mut SqliteConnection, sweep: SweepId) -> Result<bool, Error> {
-    for (table, column) in LARGE_BY_SWEEP {
-        let text = format!(
-            "DELETE FROM {table} WHERE sweep = $1 AND {column} IN \
-             (SELECT {column} FROM {table} WHERE sweep = $1 ORDER BY {column} LIMIT {ROWS})"
-        );
-        let done = sqlx::query(AssertSqlSafe(text)).bind(signed(sweep.0)).execute(&mut *connection).await?;
+    for table in LARGE_BY_SWEEP {
+        let done =
+            sqlx::query(AssertSqlSafe(remove_rows(table))).bind(signed(sweep.0)).execute(&mut *connection).await?;
         if done.rows_affected() > 0 {
             return Ok(true);
         }
@@ -183,11 +181,7 @@ async fn remove_large(connection: &mut SqliteConnection, sweep: SweepId) -> Resu
 
 /// Thumbnails of this content, unless another sweep is pinned to it.
 async fn remove_thumbnails(connection: &mut SqliteConnection, content: &[u8]) -> Result<Gone, Error> {
-    let query = sqlx::query(
-        "DELETE FROM artifacts WHERE owner = 0 AND data_digest = $1 AND NOT EXISTS (SELECT 1 FROM sweeps WHERE pin = $1) \
-         RETURNING digest, size_bytes",
-    );
-    let rows = query.bind(content).fetch_all(&mut *connection).await?;
+    let rows = sqlx::query(REMOVE_THUMBNAILS).bind(content).fetch_all(&mut *connection).await?;
     release(connection, &rows).await
 }
 
@@ -199,8 +193,7 @@ impl Deletions for SqliteStore {
     }
 
     async fn unfinished_deletions(&self) -> Result<Vec<SweepId>, Error> {
-        let query = sqlx::query_scalar("SELECT sweep FROM deletions WHERE finished_ms = 0 ORDER BY asked_ms, sweep");
-        let found: Vec<i64> = query.fetch_all(&self.readers).await?;
+        let found: Vec<i64> = sqlx::query_scalar(UNFINISHED).fetch_all(&self.readers).await?;
         Ok(found.into_iter().map(|sweep| SweepId(unsigned(sweep))).collect())
     }
 
@@ -234,8 +227,7 @@ impl Deletions for SqliteStore {
         let found = next(tx, sweep).await?;
         let mut step = Step::More;
         if found.is_empty() {
-            let left = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM sweep_trials WHERE sweep = ?)");
-            if left.bind(signed(sweep.0)).fetch_one(&mut *tx).await? {
+            if sqlx::query_scalar(REFERS).bind(signed(sweep.0)).fetch_one(&mut *tx).await? {
                 return Ok(Step::Waits);
             }
             if !remove_large(tx, sweep).await? {
@@ -274,16 +266,24 @@ impl Deletions for SqliteStore {
     async fn delete_orphans(&self, trials: &[TrialId]) -> Result<Gone, Error> {
         let mut numbered = self.writer.begin().await?;
         let tx: &mut SqliteConnection = &mut numbered.transaction;
-        let text = format!(
-            "SELECT id FROM trials t WHERE id IN ({}) AND NOT EXISTS (SELECT 1 FROM sweep_trials o WHERE o.trial = t.id) \
-             AND NOT EXISTS (SELECT 1 FROM attempts a WHERE a.trial = t.id AND a.state = 0)",
-            list(trials)
-        );
+        let text = still_orphans(&format!("IN ({})", list(trials)));
         let still: Vec<Vec<u8>> = sqlx::query_scalar(AssertSqlSafe(text)).persistent(false).fetch_all(&mut *tx).await?;
         let still = still.iter().map(|trial| trial_id(trial)).collect::<Result<Vec<_>, _>>()?;
         let gone = remove_trials(tx, &still).await?;
         numbered.commit().await?;
         Ok(gone)
+    }
+
+    async fn stray_settings(&self) -> Result<u64, Error> {
+        let found: i64 = sqlx::query_scalar(STRAY_SETTINGS).fetch_one(&self.readers).await?;
+        Ok(unsigned(found))
+    }
+
+    async fn delete_settings(&self) -> Result<u64, Error> {
+        let mut numbered = self.writer.begin().await?;
+        let done = sqlx::query(REMOVE_SETTINGS).execute(&mut *numbered.transaction).await?;
+        numbered.commit().await?;
+        Ok(done.rows_affected())
     }
 
     async fn stray_thumbnails(&self) -> Result<Vec<(Digest, u64)>, Error> {

@@ -41,7 +41,7 @@ pub(super) struct CollectAction {
     /// Says what would be removed, and removes nothing.
     #[serde(default)]
     dry_run: bool,
-    /// Trials whose attempts ended within this time stay.
+    /// Trials whose last attempt ended within this time stay. Trials without an attempt go.
     #[serde(default, deserialize_with = "whole_number")]
     #[schema(maximum = 9007199254740991_u64)]
     older_than_ms: u64,

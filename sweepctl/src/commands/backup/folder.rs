@@ -223,6 +223,12 @@ impl Target {
         Ok(Writing { target: self, file, hasher, offset })
     }
 
+    /// It was fetched from its beginning and is not what the coordinator announced.
+    pub(super) fn broken(&self) -> Failure {
+        Failure::failed(format!("{} did not arrive as it was sent", self.place.display()))
+            .hint("run the backup again: it fetches this file anew and nothing else")
+    }
+
     /// Gives it its name.
     pub(super) fn keep(&self) -> Result<(), Failure> {
         std::fs::rename(&self.part, &self.place).map_err(|error| failed(&self.place, error))?;
@@ -242,16 +248,19 @@ impl Writing<'_> {
         self.file.write_all(chunk).map_err(|error| failed(&self.target.part, error))
     }
 
-    /// On disk when this returns, and what it was said to be.
+    /// Whether it is what the coordinator announced.
+    pub(super) fn is_whole(&self) -> bool {
+        self.offset == self.target.bytes && self.hasher.finalize().as_bytes() == self.target.digest.as_bytes()
+    }
+
+    /// On disk when this returns.
     pub(super) fn finish(self) -> Result<(), Failure> {
-        let Self { target, file, hasher, offset } = self;
-        if offset == target.bytes && hasher.finalize().as_bytes() == target.digest.as_bytes() {
-            return file.sync_all().map_err(|error| failed(&target.part, error));
-        }
-        // The next try begins anew.
-        std::fs::remove_file(&target.part).map_err(|error| failed(&target.part, error))?;
-        let what = format!("{} did not arrive as it was sent", target.place.display());
-        Err(Failure::failed(what).hint("run the backup again: it fetches this file anew and nothing else"))
+        self.file.sync_all().map_err(|error| failed(&self.target.part, error))
+    }
+
+    /// Removes it: the next try begins anew.
+    pub(super) fn discard(self) -> Result<(), Failure> {
+        std::fs::remove_file(&self.target.part).map_err(|error| failed(&self.target.part, error))
     }
 }
 

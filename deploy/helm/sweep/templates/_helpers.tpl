@@ -70,28 +70,33 @@ The domain after a service's name. Names within the namespace need none; TLS nee
 {{- end }}
 {{- end }}
 
+{{/* The address of the coordinators' service. */}}
+{{- define "sweep.serviceAddress" -}}
+{{ include "sweep.scheme" . }}://{{ include "sweep.coordinator" . }}{{ include "sweep.domain" . }}:7733
+{{- end }}
+
 {{/* Every coordinator's address. Each program finds the leader among them. */}}
 {{- define "sweep.addresses" -}}
+{{- if include "sweep.replicated" . }}
 {{- $service := include "sweep.coordinator" . }}
 {{- $scheme := include "sweep.scheme" . }}
 {{- $domain := include "sweep.domain" . }}
-{{- if include "sweep.replicated" . }}
 {{- $list := list }}
 {{- range $number := until (int .Values.coordinator.replicas) }}
 {{- $list = append $list (printf "%s://%s-%d.%s-peers%s:7733" $scheme $service $number $service $domain) }}
 {{- end }}
 {{- join "," $list }}
 {{- else -}}
-{{ $scheme }}://{{ $service }}{{ $domain }}:7733
+{{ include "sweep.serviceAddress" . }}
 {{- end }}
 {{- end }}
 
 {{/* The address that reaches the leader; without HAProxy, the addresses of all coordinators. */}}
 {{- define "sweep.wayIn" -}}
-{{- if and (include "sweep.replicated" .) (not .Values.front.enabled) }}
-{{- include "sweep.addresses" . }}
+{{- if include "sweep.fronted" . -}}
+{{ include "sweep.serviceAddress" . }}
 {{- else -}}
-{{ include "sweep.scheme" . }}://{{ include "sweep.coordinator" . }}{{ include "sweep.domain" . }}:7733
+{{ include "sweep.addresses" . }}
 {{- end }}
 {{- end }}
 

@@ -254,7 +254,7 @@ async fn artifacts(
                 artifact(&source, &target, (digest, bytes)).await?;
             }
             filled.files += 1;
-            filled.bytes += bytes;
+            filled.bytes = filled.bytes.saturating_add(bytes);
         }
     }
 }

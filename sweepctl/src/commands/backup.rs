@@ -98,7 +98,7 @@ fn tell_missing(context: &Context, missing: &[MissingArtifact], allowed: bool) -
     if allowed {
         return Ok(Exit::Well);
     }
-    let size = bytes(missing.iter().map(|one| one.bytes).sum());
+    let size = bytes(total(missing));
     let what = match missing.len() {
         1 => format!("1 artifact ({size}) is missing"),
         several => format!("{} artifacts ({size}) are missing", count(several as u64)),
@@ -107,6 +107,11 @@ fn tell_missing(context: &Context, missing: &[MissingArtifact], allowed: bool) -
         "everything else is in the backup, which can be restored; to mend the store, copy these files from an earlier backup \
          into the coordinator's folder of artifacts, or delete the sweeps; --allow-missing exits with code 0",
     ))
+}
+
+/// Their bytes, by the coordinator's word.
+fn total(missing: &[MissingArtifact]) -> u64 {
+    missing.iter().fold(0, |total, one| total.saturating_add(one.bytes))
 }
 
 /// A line for each of the first few, on stderr.
@@ -142,7 +147,6 @@ impl Backup<'_> {
         let target = self.folder.store(digest, self.open.store_bytes);
         self.fetch(None, &target).await?;
         let Artifacts { fetched, missing, left } = self.artifacts().await?;
-        let lacks: u64 = missing.iter().map(|one| one.bytes).sum();
         let manifest = Manifest {
             format: FORMAT,
             version: self.open.version.clone(),
@@ -150,7 +154,7 @@ impl Backup<'_> {
             store: StoreFile { bytes: self.open.store_bytes, blake3: digest.to_string(), layout: self.open.layout },
             artifacts: ArtifactFiles {
                 files: self.open.artifacts.saturating_sub(missing.len() as u64),
-                bytes: self.open.artifact_bytes.saturating_sub(lacks),
+                bytes: self.open.artifact_bytes.saturating_sub(total(&missing)),
             },
             missing,
         };

@@ -138,7 +138,7 @@ pub enum Verdict {
     Helps,
     /// It is worse, by the corrected test.
     Hurts,
-    /// The test does not show a difference. That is not evidence that there is none.
+    /// The test does not show a difference. This is not evidence that there is no difference.
     NoDifferenceShown,
     /// The replicates chose one of the two, so they cannot show that it helps.
     AfterSelection,

@@ -55,7 +55,7 @@ pub(crate) fn render(view: &View<'_>) -> String {
     pairs(&mut page, &protocol::lines(view));
     heading(&mut page, "Notes");
     view.analysis.notes.iter().for_each(|note| paragraph(&mut page, &capital(note)));
-    paragraph(&mut page, &format!("The epoch that counts: {}.", protocol::epoch(&view.study.spec.protocol)));
+    paragraph(&mut page, &format!("Reported epoch: {}.", protocol::epoch(&view.study.spec.protocol)));
     heading(&mut page, "Provenance");
     pairs(&mut page, &provenance::lines(view));
     page.push_str("\\end{document}\n");
@@ -163,7 +163,7 @@ fn table(page: &mut String, view: &View<'_>, table: &Table) {
     page.push_str("\\end{longtable}\n");
     let mut notes = table.notes.clone();
     notes.push(format!(
-        "n is at most {}; {} epochs of {} images a step; epoch that counts: {}.",
+        "n is at most {}; {} epochs of {} images per step; reported epoch: {}.",
         view.seeds(),
         view.study.spec.protocol.epochs,
         view.study.spec.protocol.batch_size,

@@ -24,16 +24,16 @@ pub(crate) fn render(view: &View<'_>) -> String {
     heading(&mut page, "What was excluded, and why");
     match findings::excluded(view) {
         Some(excluded) => table(&mut page, &excluded),
-        None => paragraph(&mut page, "Nothing: every replicate of every configuration entered."),
+        None => paragraph(&mut page, "Nothing was excluded: the analysis uses every replicate of every configuration."),
     }
     heading(&mut page, "Protocol");
-    pairs(&mut page, ("Key", "The same for every trial"), &protocol::lines(view));
+    pairs(&mut page, ("Setting", "Value, the same for every trial"), &protocol::lines(view));
     heading(&mut page, "Notes");
     view.analysis.notes.iter().for_each(|note| item(&mut page, &capital(note)));
-    item(&mut page, &format!("The epoch that counts: {}.", protocol::epoch(&view.study.spec.protocol)));
+    item(&mut page, &format!("Reported epoch: {}.", protocol::epoch(&view.study.spec.protocol)));
     page.push('\n');
     heading(&mut page, "Provenance");
-    pairs(&mut page, ("What", "Which"), &provenance::lines(view));
+    pairs(&mut page, ("Item", "Value"), &provenance::lines(view));
     page.truncate(page.trim_end().len());
     page.push('\n');
     page

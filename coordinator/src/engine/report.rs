@@ -48,8 +48,8 @@ impl Handle {
             let count = self.store.configuration_titles(id).await?.len();
             if count > MOST_CONFIGURATIONS {
                 let what = format!(
-                    "a report for people has at most {MOST_CONFIGURATIONS} configurations, and this sweep has {count}: \
-                     ask for csv or parquet"
+                    "a report as a document has at most {MOST_CONFIGURATIONS} configurations, and this sweep has \
+                     {count}: use csv or parquet"
                 );
                 return Err(Error::TooMany { what });
             }
@@ -83,13 +83,15 @@ impl Handle {
         if wanted.len() < all {
             let left = all - wanted.len();
             let best = wanted.len();
-            material.left_out.push(format!("Learning curves are those of the best {best}; {left} are not drawn."));
+            material.left_out.push(format!("Learning curves are drawn for the best {best} only; {left} are left out."));
         }
         let keys = self.attempts_of(analysed.record.id, &wanted).await?;
         let mut read = 0;
         for ((position, seed), key) in &keys {
             if read >= MOST_POINTS {
-                material.left_out.push(format!("Learning curves stop after {MOST_POINTS} epochs over all trials."));
+                material
+                    .left_out
+                    .push(format!("Learning curves are drawn up to a total of {MOST_POINTS} epochs over all trials."));
                 break;
             }
             let points = self.store.points(*key).await?;
@@ -135,14 +137,16 @@ impl Handle {
         };
         let Some(sheet) = found.iter().find(is_sheet) else { return Ok(()) };
         if sheet.size_bytes > MOST_SHEET_BYTES {
-            material.left_out.push("The sheet of validation images is too large for a report.".to_owned());
+            material.left_out.push("The sheet of validation images is too large for the report.".to_owned());
             return Ok(());
         }
         match self.sheet(folder, sheet.digest).await {
             Ok(png) => material.sheet = Some(Sheet { png, columns: SHEET_COLUMNS }),
             Err(error) => {
                 tracing::warn!(error = %crate::chain(&error), "the pictures of a report cannot be read");
-                material.left_out.push("The pictures of the validation images could not be read.".to_owned());
+                material
+                    .left_out
+                    .push("The coordinator could not read the pictures of the validation images.".to_owned());
             }
         }
         Ok(())

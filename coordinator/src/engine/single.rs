@@ -70,7 +70,9 @@ impl Handle {
             let missed = single::missed(&report, most);
             let mut notes = std::mem::take(&mut material.left_out);
             if missed.is_none() && !analysed.study.validations.is_empty() {
-                notes.push("The trials were validated on different images, so no image can be followed.".to_owned());
+                notes.push(
+                    "The trials were validated on different images, so single images cannot be compared.".to_owned(),
+                );
             }
             Ok(Hardest { classes: analysed.study.classes.clone(), missed, notes })
         })

@@ -29,7 +29,7 @@ async fn a_sweep_is_told_in_every_format() {
     assert!(page.starts_with("<!DOCTYPE html>") && page.contains("<title>pretend – ablation report</title>"));
     assert_eq!(page.matches("<svg class=\"chart\"").count(), 2 * 7 + 1, "two curves of each, and one Pareto chart");
     assert!(
-        page.contains("No pictures of the images were kept."),
+        page.contains("The sweep stored no pictures of the images."),
         "single images are told of, and nobody kept a sheet"
     );
     assert!(page.contains("name: pretend"), "the spec as it was submitted");

@@ -158,7 +158,7 @@ pub(crate) fn draw(axes: &Axes, curves: &Curves, baseline: Option<&Curves>, name
     let chart = |title: &str, axis: (f64, f64), own: &(Line, Line), base: Option<&Line>| {
         let ends = |line: &Line| line.last().map_or_else(|| "nothing".to_owned(), three_decimals);
         let title = format!(
-            "{title} of {name} over the epochs: it ends at {} in training and {} in validation.",
+            "{title} of {name} by epoch; the final values are {} in training and {} in validation.",
             ends(&own.0),
             ends(&own.1)
         );

@@ -71,7 +71,7 @@ impl Cuts {
     fn text(&self, stretches: &[(f64, f64)]) -> Option<(f64, String)> {
         let (x, y) = stretches.iter().copied().max_by(|a, b| a.1.abs().total_cmp(&b.1.abs()))?;
         if y.is_infinite() {
-            return Some((x, "without end".to_owned()));
+            return Some((x, "without limit".to_owned()));
         }
         Some((x, format!("to {}", AxisText::of((self.low.min(y), self.high.max(y))).write(y))))
     }
@@ -87,7 +87,7 @@ fn edge(stretches: &[(f64, f64)], edge: f64, inward: f64, text: Option<(f64, Str
     html! {
         @if let Some((x, text)) = text {
             g.cut {
-                title { "What is drawn here goes on beyond the chart, " (text) "." }
+                title { "Values here continue beyond the chart, " (text) "." }
                 @for (x, _) in stretches { path d=(sign(*x)) {} }
                 // The number stands towards the middle, where there is room for it.
                 @let (anchor, at) = if x < 150.0 { ("start", x + 7.0) } else { ("end", x - 7.0) };

@@ -58,7 +58,7 @@ impl Frame<'_> {
         let mut svg = String::new();
         let overlay = self.plot(&mut svg, shapes, over).map_err(failed)?;
         let body = svg.find('>').and_then(|end| svg.get(end + 1..)).and_then(|rest| rest.strip_suffix("</svg>\n"));
-        let body = body.ok_or_else(|| failed("it is no SVG".to_owned()))?;
+        let body = body.ok_or_else(|| failed("it is not an SVG document".to_owned()))?;
         let (width, height) = (self.width * UNITS, self.height * UNITS);
         Ok(html! {
             svg class="chart" role="img" viewBox={ "0 0 " (width) " " (height) } xmlns="http://www.w3.org/2000/svg" {

@@ -92,7 +92,7 @@ pub(crate) fn draw(view: &View<'_>, positions: &[u32], which: Which) -> Result<O
     let values = || all.iter().flat_map(|series| series.line.points.iter().map(|(_, mean, _)| *mean));
     let Some(y) = range(values(), 0.05) else { return Ok(None) };
     let epochs = || all.iter().flat_map(|series| &series.line.points).map(|(epoch, ..)| *epoch);
-    let title = format!("{} over the epochs, of {}.", which.title(), plural(all.len(), "configuration"));
+    let title = format!("{} by epoch, for {}.", which.title(), plural(all.len(), "configuration"));
     let text = AxisText::of(y);
     let y_text = move |value: f64| match which {
         Which::LearningRate => crate::words::number::scientific(value),

@@ -64,8 +64,8 @@ pub(crate) fn draw(view: &View<'_>, most: usize, links: &Links<'_>) -> Option<Ma
     );
     Some(html! {
         p {
-            "A line is a configuration, from the levels on the left to what it came to on the right; the better, the "
-            "darker. A level leads to the configurations that have it."
+            "Each line is a configuration, from its levels on the left to its result on the right; better results are "
+            "darker. Each level links to the configurations with that level."
             @if left > 0 {
                 " Of " (number::count(all as u64)) " configurations with a value, " (number::count(drawn.len() as u64))
                 " are drawn, evenly from the best to the worst."

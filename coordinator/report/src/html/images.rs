@@ -65,15 +65,15 @@ impl Shown {
         let class = |class: usize| view.study.classes.get(class).map_or("?", String::as_str);
         (!pairs.is_empty()).then(|| html! {
             p {
-                "What " strong { (view.name(subject)) } " takes for something else, over "
-                (plural(confusion.networks, "network")) ", with the images that this happens to most often."
+                "Classes that " strong { (view.name(subject)) } " confuses, over "
+                (plural(confusion.networks, "network")) ", with the most frequently confused images."
             }
             figure.table { div.scroll role="group" aria-label="Most confused pairs" tabindex="0" {
                 table.pairs {
                     caption { "Most confused pairs" }
                     thead { tr {
-                        th scope="col" class="name" { "Is" }
-                        th scope="col" class="text" { "Taken for" }
+                        th scope="col" class="name" { "True class" }
+                        th scope="col" class="text" { "Predicted as" }
                         th scope="col" class="number" { "Share" }
                         @if baseline.is_some() { th scope="col" class="number" { "Baseline" } }
                         th scope="col" class="text" { "Examples" }
@@ -88,7 +88,7 @@ impl Shown {
                         td.examples {
                             @if let Some(images) = &self.images {
                                 @for image in images.examples(subject, truth, said, EXAMPLES) {
-                                    (self.picture(image, &format!("image {}: {}, taken for {}", image.index, class(truth), class(said))))
+                                    (self.picture(image, &format!("image {}: {}, predicted as {}", image.index, class(truth), class(said))))
                                 }
                             }
                         }
@@ -101,22 +101,21 @@ impl Shown {
     pub(crate) fn hardest(&self, view: &View<'_>) -> Option<Markup> {
         let Some(images) = &self.images else {
             let any = !view.study.validations.is_empty();
-            return any.then(
-                || html! { p { "The trials were validated on different images, so no image can be followed." } },
-            );
+            let note = "The trials were validated on different images, so single images cannot be compared.";
+            return any.then(|| html! { p { (note) } });
         };
         let (hardest, count) = images.hardest(HARDEST);
         let class = |class: usize| view.study.classes.get(class).map_or("?", String::as_str);
         Some(html! {
             p {
-                (number::count(count as u64)) " of " (number::count(images.all.len() as u64)) " validation images were \
-                taken for another class by more than half of the networks of most of the "
+                (number::count(count as u64)) " of " (number::count(images.all.len() as u64)) " validation images \
+                were misclassified by more than half of the networks of most of the "
                 (plural(images.configurations, "configuration")) "."
                 @if count > hardest.len() { " The hardest " (hardest.len()) ":" }
             }
-            @if self.pictures.len() == 0 && !hardest.is_empty() { p { "No pictures of the images were kept." } }
+            @if self.pictures.len() == 0 && !hardest.is_empty() { p { "The sweep stored no pictures of the images." } }
             ul.images { @for image in hardest {
-                @let said = format!("image {}: {}, mostly taken for {}", image.index, class(image.label), class(image.taken_for));
+                @let said = format!("image {}: {}, mostly predicted as {}", image.index, class(image.label), class(image.taken_for));
                 li {
                     (self.picture(image, &said))
                     span { strong { (class(image.label)) } " → " (class(image.taken_for)) }

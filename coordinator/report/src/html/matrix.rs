@@ -28,11 +28,11 @@ pub(crate) fn section(view: &View<'_>) -> Option<Markup> {
     let baseline = view.baseline().and_then(|subject| Confusion::of(view, subject));
     Some(html! {
         p {
-            "Rows are true classes, columns what networks said, cells percent of the class’s images over all seeds; \
-             blank means less than half a percent. Differences to the baseline are in percentage points: blue where the \
-             configuration is right more often, or wrong less often."
+            "Rows are true classes and columns are predicted classes. Cells are percentages of the class’s images \
+             over all seeds; a blank cell is below half a percent. Differences to the baseline are in percentage \
+             points: blue where the configuration is right more often, or wrong less often."
         }
-        @if left > 0 { p { "Those of " (left) " configurations further down the leaderboard are left out." } }
+        @if left > 0 { p { "The matrices of " (left) " configurations with a lower rank are left out." } }
         div.matrices {
             @for (index, (subject, confusion)) in all.iter().enumerate() {
                 @let name = view.name(subject.position);

@@ -35,7 +35,7 @@ pub(crate) fn answer(view: &View<'_>) -> Markup {
             h3 { "What hurts" }
             ul.bad { @for sentence in &answer.hurts { li { (sentence) } } }
         }
-        h3 { "How far this goes" }
+        h3 { "Limits" }
         @for sentence in &answer.rest { p { (sentence) } }
     }
 }
@@ -64,12 +64,12 @@ pub(crate) fn deltas(view: &View<'_>, most: Option<usize>) -> Option<Markup> {
     let metric = leaderboard::title(view.analysis.metric);
     Some(html! {
         p {
-            "The difference in " (metric) " between each change and what it is measured against, seed by seed. "
+            "The difference in " (metric) " between each change and its reference, seed by seed. "
             @if view.analysis.noise.is_some() {
                 "The grey band is the noise floor: a baseline against itself stays within it in 95 of 100 comparisons. "
             }
-            "An arrow says that an interval goes on beyond the chart."
-            @if left > 0 { " Of " (number::count(all as u64)) " changes, " (number::count(left as u64)) " are left out: those that were not decided and differ least." }
+            "An arrow means that an interval continues beyond the chart."
+            @if left > 0 { " Of " (number::count(all as u64)) " changes, " (number::count(left as u64)) " are left out: the undecided ones with the smallest differences." }
         }
         figure.table {
             div.scroll role="group" aria-label="Every change, with its interval" tabindex="0" {
@@ -124,11 +124,12 @@ pub(crate) fn pareto(view: &View<'_>, most: Option<usize>) -> Result<Option<Mark
     let Some(chart) = pareto::draw(view, &marks)? else { return Ok(None) };
     Ok(Some(html! {
         p {
-            "Each mark is a configuration, numbered by its place on the leaderboard; bars are one standard deviation over \
-             seeds, the diamond is the baseline. The line joins those that nothing smaller beats. Filled marks are on the \
-             front of four costs and gains together: " (leaderboard::title(view.analysis.metric)) ", parameters, FLOPs \
-             and time. The percentage is how often that is so when the seeds are drawn again."
-            @if left > 0 { " Of " (number::count(all as u64)) " configurations, " (number::count(left as u64)) " further down that are not on the front are left out." }
+            "Each mark is a configuration, numbered by its place on the leaderboard; bars are one standard deviation \
+             over seeds, the diamond is the baseline. The line joins the configurations that no smaller one beats. \
+             Filled marks are on the Pareto front of " (leaderboard::title(view.analysis.metric)) ", parameters, FLOPs \
+             and time. The percentage is the share of bootstrap resamples of the seeds in which the configuration is \
+             on the front."
+            @if left > 0 { " Of " (number::count(all as u64)) " configurations, " (number::count(left as u64)) " with a lower rank that are not on the front are left out." }
         }
         figure {
             div.scroll role="group" aria-label="Accuracy against parameters" tabindex="0" { div.large { (chart) } }
@@ -193,9 +194,10 @@ pub(crate) fn curves(view: &View<'_>) -> Result<Option<Markup>, Error> {
     let drawn = drawn.collect::<Result<Vec<_>, Error>>()?;
     Ok(Some(html! {
         p {
-            "Mean over the seeds, with a band of one standard deviation; the best configuration first, all on the same \
-             axes. Training numbers are running means with dropout and augmentation on, which is why they may lie \
-             below those of validation. Where a curve leaves its chart, a triangle at the edge says how far it goes."
+            "Mean over the seeds, with a band of one standard deviation. The best configuration comes first; all \
+             charts share their axes. Training numbers are running means with dropout and augmentation, so they may \
+             be below the validation numbers. Where a curve leaves its chart, a triangle at the edge gives the value \
+             it reaches."
         }
         p.legend aria-hidden="true" {
             span.train { "training" } span.validation { "validation" } span.baseline { "baseline, validation" }
@@ -212,21 +214,21 @@ pub(crate) fn excluded(view: &View<'_>) -> Markup {
     html! {
         @match findings::excluded(view) {
             Some(one) => (table(&one)),
-            None => p { "Nothing: every replicate of every configuration entered." },
+            None => p { "Nothing was excluded: the analysis uses every replicate of every configuration." },
         }
         @for left_out in &view.material.left_out { p { (left_out) } }
     }
 }
 
 pub(crate) fn protocol(view: &View<'_>) -> Markup {
-    html! { p { "The same for every trial." } (list(&protocols::lines(view))) }
+    html! { p { "All trials use the same protocol." } (list(&protocols::lines(view))) }
 }
 
 pub(crate) fn notes(view: &View<'_>) -> Markup {
     html! { ul {
         @for note in &view.analysis.notes { li { (crate::words::capital(note)) } }
-        li { "The epoch that counts: " (protocols::epoch(&view.study.spec.protocol)) "." }
-        li { "Intervals are shown and never decide; verdicts follow from the corrected test alone." }
+        li { "Reported epoch: " (protocols::epoch(&view.study.spec.protocol)) "." }
+        li { "Intervals are for information only; verdicts follow from the corrected test alone." }
     } }
 }
 
@@ -238,7 +240,7 @@ pub(crate) fn provenance(view: &View<'_>) -> Markup {
             summary { "The spec as it was submitted" }
             pre tabindex="0" { (material.spec) }
             @if !material.overrides.is_empty() {
-                p { "Put in before it was read:" }
+                p { "Overrides that were applied to it:" }
                 pre tabindex="0" { @for (key, value) in &material.overrides { (key) "=" (value) "\n" } }
             }
         }

@@ -23,7 +23,7 @@ pub(crate) fn tables(view: &View<'_>) -> Vec<Table> {
 
 /// `width: filters`, or the stage alone where one table tells all of it.
 fn title(found: &tables::Table, group: &Group) -> String {
-    let name = if group.kind == GroupKind::Extra { "Beside the stages" } else { group.name.as_str() };
+    let name = if group.kind == GroupKind::Extra { "Outside the stages" } else { group.name.as_str() };
     match found.factors.as_slice() {
         [factor] if factor.name() != name && group.kind != GroupKind::Extra => format!("{name}: {factor}"),
         _ => name.to_owned(),
@@ -69,7 +69,7 @@ fn table(view: &View<'_>, found: &tables::Table, group: &Group) -> Table {
         table.rows.push(Row { cells, reference: entry.start });
     }
     if !group.start_label.is_empty() {
-        table.notes.push(format!("Measured against {}.", group.start_label));
+        table.notes.push(format!("Compared with {}.", group.start_label));
     }
     table
 }

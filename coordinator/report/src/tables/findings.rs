@@ -33,8 +33,8 @@ pub(crate) fn undecided(view: &View<'_>) -> Option<Table> {
         table.rows.push(row(cells));
     }
     table.notes.push(
-        "More seeds: about so many in addition would probably show a difference of the size that was seen. That no \
-         difference was shown is not evidence that there is none."
+        "More seeds: about how many more seeds would probably make the observed difference significant. A verdict of \
+         no difference shown is not evidence that there is no difference."
             .to_owned(),
     );
     filled(without_empty_column(table))
@@ -59,7 +59,10 @@ pub(crate) fn against_baseline(view: &View<'_>) -> Option<Table> {
         cells.extend(judged(view, comparison));
         table.rows.push(row(cells));
     }
-    table.notes.push(format!("A family of its own. {}", judged_note(view, &view.analysis.against_baseline)));
+    table.notes.push(format!(
+        "These comparisons are a family of their own. {}",
+        judged_note(view, &view.analysis.against_baseline)
+    ));
     filled(table)
 }
 
@@ -87,8 +90,8 @@ pub(crate) fn classes(view: &View<'_>) -> Option<Table> {
         }
     }
     table.notes.push(
-        "With the mean difference in recall over the seeds. The sign-flip test of each class is corrected by Holm over \
-         the classes of one comparison, at 5 %."
+        "Numbers are mean differences in recall over the seeds. The sign-flip test of each class is corrected by Holm \
+         over the classes of one comparison, at 5 %."
             .to_owned(),
     );
     filled(table)
@@ -117,8 +120,8 @@ pub(crate) fn single_pairs(view: &View<'_>) -> Option<Table> {
         ]));
     }
     table.notes.push(
-        "McNemar's exact test over the same images. It speaks of this one pair of trained networks and not of the \
-         change: another seed may say otherwise."
+        "McNemar's exact test over the same images. It compares one pair of trained networks, not the change itself; \
+         another seed may give another result."
             .to_owned(),
     );
     filled(table)
@@ -134,7 +137,7 @@ pub(crate) fn effects(view: &View<'_>) -> Vec<Table> {
             number("Size"),
             number("95 % interval"),
             number("Share of variance"),
-            text("Cannot be told from"),
+            text("Aliased with"),
         ];
         let mut table = Table::new(format!("Effects: {title}"), columns);
         for effect in &stage.effects {
@@ -148,9 +151,9 @@ pub(crate) fn effects(view: &View<'_>) -> Vec<Table> {
             ]));
         }
         table.notes.push(
-            "Of factors with two levels: mean at the high level minus mean at the low one; of an interaction, half the \
-             difference of differences. Intervals are Student's t over seeds. Shares are of the variance between \
-             configurations."
+            "A main effect of a factor with two levels is the mean at the high level minus the mean at the low level; \
+             an interaction is half the difference of differences. Intervals are Student's t over seeds. Shares are \
+             of the variance between configurations."
                 .to_owned(),
         );
         without_empty_column(table)
@@ -160,7 +163,7 @@ pub(crate) fn effects(view: &View<'_>) -> Vec<Table> {
 
 /// What each stage started from, chose and gained.
 pub(crate) fn path(view: &View<'_>) -> Option<Table> {
-    let columns = vec![name("Stage"), text("Started from"), text("Chose"), number("Gain")];
+    let columns = vec![name("Stage"), text("Started from"), text("Winner"), number("Gain")];
     let mut table = Table::new("The path", columns);
     for stage in &view.analysis.stages {
         let Some(group) = view.study.groups.get(stage.group) else { continue };
@@ -176,7 +179,7 @@ pub(crate) fn path(view: &View<'_>) -> Option<Table> {
         ]));
     }
     table.notes.push(
-        "A gain is measured on the replicates that chose the winner, so it is larger than the winner will show again."
+        "A gain is measured on the replicates that selected the winner, so it overestimates the gain on fresh seeds."
             .to_owned(),
     );
     filled(table)

@@ -89,14 +89,15 @@ fn notes(view: &View<'_>) -> Vec<String> {
     let metric = title(view.analysis.metric);
     vec![
         format!(
-            "Ordered by mean {metric}, shown with its standard deviation over n seeds. Configurations that the data do \
-             not tell apart share a rank."
+            "Ordered by mean {metric}, shown with its standard deviation over n seeds. Configurations without a \
+             significant difference share a rank."
         ),
-        "The verdict is against the starting point of the configuration's stage. Time is that of one trial. On front: no \
-         other configuration is at least as good in accuracy, parameters, FLOPs and time and better in one; with the \
-         share of bootstrap resamples in which that holds."
+        "The verdict compares a configuration with the starting point of its stage. Time is the time of one trial. On \
+         front: no other configuration is at least as good in accuracy, parameters, FLOPs and time and better in one; \
+         the percentage is the share of bootstrap resamples in which this is true."
             .to_owned(),
-        "Ratio is training accuracy ÷ (10 × parameters), the reference study's own column; it cannot see overfitting."
+        "Ratio is training accuracy ÷ (10 × parameters), a column of the reference study; it does not account for \
+         overfitting."
             .to_owned(),
     ]
 }

@@ -144,8 +144,8 @@ pub(crate) fn judged_columns() -> [Column; 4] {
 /// What has to be known of the columns that `judged_columns` gives, of a family of comparisons.
 pub(crate) fn judged_note(view: &View<'_>, family: &[Comparison]) -> String {
     format!(
-        "Δ is the mean difference over seeds in {} from {}, the interval Student's t; p is of the paired sign-flip test, \
-         corrected by Holm over {}. Verdicts follow from p alone.",
+        "Δ is the mean difference over seeds in {} from {}, with an interval by Student's t; p is the p-value of the \
+         paired sign-flip test, corrected by Holm over {}. Verdicts follow from p alone.",
         leaderboard::title(view.analysis.metric),
         against(view.study, family),
         crate::words::plural(view.analysis.comparisons.len(), "comparison"),

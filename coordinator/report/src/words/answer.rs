@@ -34,7 +34,7 @@ pub(crate) fn answer(view: &View<'_>) -> Answer {
     let told = |comparisons: &[&Comparison]| {
         let mut told: Vec<String> = comparisons.iter().take(TOLD).map(|comparison| change(view, comparison)).collect();
         if comparisons.len() > TOLD {
-            told.push(format!("And {} more; the tables have them.", comparisons.len() - TOLD));
+            told.push(format!("{} more are in the tables.", comparisons.len() - TOLD));
         }
         told
     };
@@ -61,9 +61,9 @@ fn lead(view: &View<'_>, helps: &[&Comparison], hurts: &[&Comparison]) -> String
         count => number::count(count as u64),
     };
     match (all, helps) {
-        (0, _) => "There is nothing to compare yet.".to_owned(),
+        (0, _) => "There are no comparisons yet.".to_owned(),
         (_, []) => format!(
-            "No change was shown to help {}. Of {}, {} hurt; the rest showed no difference that this number of seeds can tell.",
+            "No change was shown to help {}. Of {}, {} hurt; the rest showed no difference with this number of seeds.",
             title(view.analysis.metric),
             plural(all, "comparison"),
             changes(hurts.len()),
@@ -119,7 +119,7 @@ fn change(view: &View<'_>, comparison: &Comparison) -> String {
 fn cost(view: &View<'_>, subject: &Subject, reference: &Subject) -> String {
     let numbers = format!("({} instead of {})", number::count(subject.params), number::count(reference.params));
     let parameters = match (subject.params, reference.params) {
-        (a, b) if a == b => "with as many parameters".to_owned(),
+        (a, b) if a == b => "with the same number of parameters".to_owned(),
         (a, b) if b > 0 => format!("with {} {numbers}", number::times_of(a as f64 / b as f64, "parameters")),
         (a, _) => format!("with {} parameters", number::count(a)),
     };
@@ -150,7 +150,7 @@ fn best(view: &View<'_>) -> Option<String> {
     if standing.rank.is_some() && !others.is_empty() {
         let verb = if others.len() == 1 { "shares" } else { "share" };
         sentence.push_str(&format!(
-            " {} {verb} its rank: held against each other in all pairs, these seeds do not separate them.",
+            " {} {verb} its rank: in pairwise tests, these seeds show no difference between them.",
             capital(&plural(others.len(), "other configuration")),
         ));
     }
@@ -160,7 +160,7 @@ fn best(view: &View<'_>) -> Option<String> {
         let near = view.analysis.standings.iter().filter(near).filter_map(|other| view.subject(other.position));
         if let Some(smallest) = near.min_by_key(|other| other.params).filter(|other| other.params < subject.params) {
             sentence.push_str(&format!(
-                " The smallest that comes as near to it as the noise floor is {}, with {} parameters.",
+                " The smallest configuration within the noise floor of it is {}, with {} parameters.",
                 view.name(smallest.position),
                 number::count(smallest.params)
             ));
@@ -189,11 +189,14 @@ fn not_shown(view: &View<'_>) -> Option<String> {
     let comparisons = view.with(&Verdict::NoDifferenceShown);
     let least = comparisons.iter().filter_map(|comparison| comparison.more_seeds).min();
     let seeds = least.map_or_else(String::new, |seeds| {
-        format!(" About {} more would probably decide the nearest of them.", plural(seeds as usize, "seed"))
+        format!(
+            " About {} would probably decide the comparison closest to significance.",
+            plural(seeds as usize, "more seed")
+        )
     });
     (!comparisons.is_empty()).then(|| {
         format!(
-            "No difference was shown for {} ({}). That is not evidence that there is none.{seeds}",
+            "No difference was shown for {} ({}). This is not evidence that there is no difference.{seeds}",
             plural(comparisons.len(), "change"),
             names(view, &comparisons),
         )
@@ -204,8 +207,8 @@ fn after_selection(view: &View<'_>) -> Option<String> {
     let comparisons = view.with(&Verdict::AfterSelection);
     (!comparisons.is_empty()).then(|| {
         format!(
-            "{} compared with a winner on the replicates that chose it ({}): such a comparison favours the winner and \
-             shows nothing without fresh seeds.",
+            "{} compared with a winner on the replicates that selected it ({}). Such a comparison favours the winner \
+             and is not valid without fresh seeds.",
             capital(&format!(
                 "{} {}",
                 plural(comparisons.len(), "change"),
@@ -221,7 +224,7 @@ fn open(view: &View<'_>) -> Option<String> {
     let comparisons: Vec<&Comparison> = view.analysis.comparisons.iter().filter(is_open).collect();
     (!comparisons.is_empty()).then(|| {
         format!(
-            "Nothing can be said of {} ({}); the tables say why.",
+            "No verdict is possible for {} ({}); the tables give the reasons.",
             plural(comparisons.len(), "change"),
             names(view, &comparisons)
         )
@@ -248,8 +251,8 @@ fn is_it_real(view: &View<'_>) -> Option<String> {
         (false, false) => "a",
     };
     Some(format!(
-        "Is it real? Each change was judged by {kind} sign-flip test of its paired differences, corrected by Holm over {}: \
-         the chance that even one of the findings above is a false one is at most {}.",
+        "Significance: each change was tested by {kind} sign-flip test of its paired differences, corrected by Holm \
+         over {}. The probability of one or more false findings is at most {}.",
         plural(view.analysis.comparisons.len(), "comparison"),
         number::percent(view.analysis.alpha),
     ))
@@ -259,10 +262,6 @@ fn unfinished(view: &View<'_>) -> Option<String> {
     let all = || view.study.subjects.iter().flat_map(Subject::own);
     let left = all().filter(|replicate| matches!(replicate.state, State::Queued | State::Running)).count();
     (left > 0).then(|| {
-        format!(
-            "{} of {} have not ended: this is a report on what is known so far.",
-            left,
-            plural(all().count(), "trial")
-        )
+        format!("{} of {} have not ended. This report covers the results so far.", left, plural(all().count(), "trial"))
     })
 }

@@ -12,14 +12,14 @@ pub(crate) fn lines(view: &View<'_>) -> Vec<(String, String)> {
     let augment = &protocol.augment;
     let augmentations = match (augment.horizontal_flip, augment.shift > 0.0) {
         (false, false) => "none".to_owned(),
-        (true, false) => "mirrored left to right half of the time".to_owned(),
+        (true, false) => "mirrored horizontally with probability 1/2".to_owned(),
         (flip, true) => {
-            let flip = if flip { "mirrored left to right half of the time, " } else { "" };
-            format!("{flip}moved by up to {} of the side", number::percent(augment.shift))
+            let flip = if flip { "mirrored horizontally with probability 1/2, " } else { "" };
+            format!("{flip}shifted by up to {} of the side", number::percent(augment.shift))
         }
     };
     let pairs = [
-        ("Epochs", format!("{}, {} images a step", plural(protocol.epochs as usize, "epoch"), protocol.batch_size)),
+        ("Epochs", format!("{}, {} images per step", plural(protocol.epochs as usize, "epoch"), protocol.batch_size)),
         ("Optimizer", optimizer(&protocol.optimizer)),
         ("Learning rate", schedule(&protocol.schedule)),
         ("Augmentation", augmentations),
@@ -27,14 +27,16 @@ pub(crate) fn lines(view: &View<'_>) -> Vec<(String, String)> {
             "Pixels",
             match protocol.normalize {
                 Normalize::Unit => "scaled to [0, 1]".to_owned(),
-                Normalize::Standardize => "scaled to mean 0 and standard deviation 1 by the training images".to_owned(),
+                Normalize::Standardize => {
+                    "standardised by the mean and standard deviation of the training images".to_owned()
+                }
             },
         ),
         (
             "Weights",
             match protocol.initializer {
-                Initializer::GlorotUniform => "Glorot-uniform at the start; biases zero".to_owned(),
-                Initializer::HeNormal => "He-normal at the start; biases zero".to_owned(),
+                Initializer::GlorotUniform => "Glorot uniform initialisation; biases zero".to_owned(),
+                Initializer::HeNormal => "He normal initialisation; biases zero".to_owned(),
             },
         ),
         (
@@ -49,13 +51,14 @@ pub(crate) fn lines(view: &View<'_>) -> Vec<(String, String)> {
             "Split",
             match protocol.split {
                 SplitSeed::Fixed => "the same for all seeds".to_owned(),
-                SplitSeed::PerSeed => "drawn anew for each seed, the same for all configurations under one".to_owned(),
+                SplitSeed::PerSeed => "drawn for each seed; all configurations under one seed share it".to_owned(),
             },
         ),
-        ("Epoch that counts", capital(&epoch(protocol))),
+        ("Reported epoch", capital(&epoch(protocol))),
         (
             "Training numbers",
-            "running means over the epoch, dropout and augmentation on; validation after each epoch, both off"
+            "running means over the epoch, with dropout and augmentation; validation runs after each epoch, without \
+             both"
                 .to_owned(),
         ),
         ("Seeds", seeds.join(", ")),
@@ -91,7 +94,7 @@ fn schedule(schedule: &Schedule) -> String {
 
 fn validation(protocol: &Protocol) -> String {
     match &protocol.holdout {
-        None => "the data set's test part".to_owned(),
+        None => "the test part of the data set".to_owned(),
         Some(holdout) => format!(
             "{} of each class of the training part, held out (seed {})",
             number::percent(holdout.fraction),
@@ -103,11 +106,11 @@ fn validation(protocol: &Protocol) -> String {
 /// Which epoch a trial is judged by, and what follows from that.
 pub(crate) fn epoch(protocol: &Protocol) -> String {
     match (protocol.report, &protocol.holdout) {
-        (Report::Last, _) => "the last; nothing was chosen".to_owned(),
-        (Report::Best, Some(_)) => "the best by validation accuracy, chosen on the held-out images".to_owned(),
+        (Report::Last, _) => "the last epoch (no selection)".to_owned(),
+        (Report::Best, Some(_)) => "the epoch with the best validation accuracy on the held-out images".to_owned(),
         (Report::Best, None) => {
-            "the best by validation accuracy; the epoch was chosen on the test set, so accuracies are higher than on \
-             images that nobody has looked at"
+            "the epoch with the best validation accuracy, chosen on the test set, so accuracies are higher than they \
+             would be on unseen images"
                 .to_owned()
         }
     }

@@ -26,7 +26,7 @@ pub(crate) fn lines(view: &View<'_>) -> Vec<(String, String)> {
     lines.push((
         "Trials".to_owned(),
         format!(
-            "{}, {} of them known before the sweep; {} of training in all",
+            "{}, {} of them reused from earlier sweeps; {} of training in total",
             number::count(trials().count() as u64),
             number::count(reused as u64),
             number::seconds(seconds)
@@ -41,7 +41,10 @@ pub(crate) fn lines(view: &View<'_>) -> Vec<(String, String)> {
     };
     lines.push(("Devices".to_owned(), counted(view, device)));
     lines.push(("Trainers".to_owned(), counted(view, |made| made.trainer.clone())));
-    lines.push(("Report".to_owned(), format!("made {} UTC by {}", number::moment(material.made_ms), material.made_by)));
+    lines.push((
+        "Report".to_owned(),
+        format!("generated {} UTC by {}", number::moment(material.made_ms), material.made_by),
+    ));
     lines.retain(|(_, text)| !text.is_empty());
     lines
 }

@@ -15,21 +15,17 @@ use crate::view::View;
 pub(crate) fn paragraphs(view: &View<'_>) -> Vec<String> {
     let spec = &view.study.spec;
     let levels = spec.baseline.levels().iter().map(|(factor, level)| format!("{factor} {level}")).collect::<Vec<_>>();
-    let goal = format!(
-        "{} of {}",
-        if spec.objective.goal.name() == "maximize" { "more" } else { "less" },
-        title(view.analysis.metric)
-    );
+    let goal = format!("{} {}", spec.objective.goal.name(), title(view.analysis.metric));
     vec![
         format!(
-            "Which change to a network helps, by how much, at what cost, and is the difference more than what another \
-             seed would make? What counts is {goal} on {}.",
+            "Which change to a network helps, by how much, and at what cost? Is the difference larger than the \
+             variation between seeds? The objective is to {goal} on {}.",
             data(&spec.dataset)
         ),
         format!(
-            "The baseline is of family {}: {}. Every configuration is trained under {}, and compared seed by seed with \
-             the starting point of its stage: two configurations under one seed see the same images in the same order \
-             with the same augmentations.",
+            "The baseline is a network of family {}: {}. Every configuration is trained under {} and compared, seed \
+             by seed, with the starting point of its stage. Two configurations under one seed see the same images in \
+             the same order with the same augmentations.",
             spec.baseline.family().name(),
             list(&levels),
             plural(view.seeds(), "seed"),
@@ -43,7 +39,7 @@ pub(crate) fn stages(view: &View<'_>) -> Vec<(String, String)> {
     let lines = groups.filter_map(|(index, group)| {
         let name = match group.kind {
             GroupKind::Stage(_) => group.name.clone(),
-            GroupKind::Extra => "beside the stages".to_owned(),
+            GroupKind::Extra => "outside the stages".to_owned(),
             GroupKind::Noise | GroupKind::MoreSeeds => return None,
         };
         let members: Vec<_> = view.study.subjects.iter().filter(|subject| subject.groups.contains(&index)).collect();
@@ -61,13 +57,13 @@ pub(crate) fn stages(view: &View<'_>) -> Vec<(String, String)> {
         });
         let varied: Vec<String> = varied.collect();
         let what = match (members.len(), varied.is_empty() || matches!(group.kind, GroupKind::Extra)) {
-            (0, _) => "not opened yet".to_owned(),
+            (0, _) => "not started yet".to_owned(),
             (_, true) => list(&members.iter().map(|subject| view.name(subject.position)).collect::<Vec<_>>()),
             (_, false) => list(&varied),
         };
         let from = match group.start_label.as_str() {
             "" => String::new(),
-            label => format!(", from {label}"),
+            label => format!(", starting from {label}"),
         };
         Some((name, format!("{what}{from}; {}", plural(members.len(), "configuration"))))
     });
@@ -77,11 +73,11 @@ pub(crate) fn stages(view: &View<'_>) -> Vec<(String, String)> {
 /// What the images are.
 fn data(dataset: &Dataset) -> String {
     let source = match &dataset.source {
-        Source::ImageFolder { path, .. } => format!("the images of folder “{path}”"),
-        Source::Idx { path } => format!("the idx files of folder “{path}”"),
-        Source::Cifar10 { path } => format!("the CIFAR-10 files of folder “{path}”"),
+        Source::ImageFolder { path, .. } => format!("the images in folder “{path}”"),
+        Source::Idx { path } => format!("the idx files in folder “{path}”"),
+        Source::Cifar10 { path } => format!("the CIFAR-10 files in folder “{path}”"),
         Source::SyntheticScenes { seed, train_images, test_images } => {
-            format!("drawn scenes (seed {seed}; {train_images} to train on, {test_images} to test)")
+            format!("synthetic scenes (seed {seed}; {train_images} training images, {test_images} test images)")
         }
     };
     let size = dataset.image_size;

@@ -119,7 +119,7 @@ fn no_name_becomes_a_tag_a_script_or_an_attribute() {
 #[test]
 fn one_configuration_makes_a_page_of_what_there_is() {
     let page = one().text(Format::Html);
-    assert!(page.contains("There is nothing to compare yet."));
+    assert!(page.contains("There are no comparisons yet."));
     assert!(!page.contains("id=\"deltas\""));
     assert_eq!(page.matches("<svg class=\"chart\"").count(), 3, "a Pareto chart of one mark, and its curves");
     no_bad_number(&page);
@@ -201,7 +201,7 @@ fn validations_that_do_not_fit_are_left_out_and_said() {
     assert!(!example.text(Format::Html).contains("<details class=\"matrix\""));
     let mut example = small();
     example.material.sheet = Some(Sheet { png: b"no picture".to_vec(), columns: 32 });
-    assert!(example.text(Format::Html).contains("No pictures of the images were kept."));
+    assert!(example.text(Format::Html).contains("The sweep stored no pictures of the images."));
 }
 
 /// Losses of every size: each chart is drawn, its axis has numbers that fit, and no mark leaves the drawing.

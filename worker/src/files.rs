@@ -126,6 +126,26 @@ mod tests {
 
     use super::*;
 
+    fn pipe(path: &Path) {
+        rustix::fs::mknodat(CWD, path, FileType::Fifo, Mode::from(0o600), 0).unwrap();
+    }
+
+    /// `state/attempt/plain`, and `elsewhere/token`.
+    fn disk() -> (tempfile::TempDir, PathBuf) {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().canonicalize().unwrap();
+        std::fs::create_dir_all(root.join("state/attempt")).unwrap();
+        std::fs::create_dir_all(root.join("elsewhere")).unwrap();
+        std::fs::write(root.join("state/attempt/plain"), "content").unwrap();
+        std::fs::write(root.join("elsewhere/token"), "secret").unwrap();
+        (folder, root)
+    }
+
+    #[track_caller]
+    fn reason(path: &Path, depth: usize) -> String {
+        open_plain(path, depth).map(drop).unwrap_err().to_string()
+    }
+
     #[test]
     fn a_plain_file_is_opened_and_synced_with_its_folders() {
         let (_kept, root) = disk();

@@ -16,6 +16,9 @@ use crate::coordinator::{Coordinator, PATIENCE, Server};
 /// Epochs of every trial here.
 pub(crate) const EPOCHS: u32 = 3;
 
+/// A trial that waits at the gate `gate` after its first epoch.
+pub(crate) const GATED: &str = "started; epoch 1; wait_here gate; epoch 2; epoch 3; finished";
+
 /// The beginning of every scripted trainer: what it says, and the loop over its commands.
 const SCRIPT: &str = r#"
 echo $$ >> "$DIR/starts"
@@ -106,6 +109,15 @@ impl Env {
         let handle = sweep_worker::start(self.config.clone(), Vec::new(), &self.shutdown).await.unwrap();
         self.coordinator.until("a registration", |state| (!state.registrations.is_empty()).then_some(())).await;
         handle
+    }
+
+    /// Starts a worker and has it train a trial up to the gate `gate`, where `GATED` waits.
+    pub(crate) async fn start_and_train_to_the_gate(&self) -> (Handle, Gate, Lease) {
+        let gate = self.gate("gate");
+        let worker = self.start().await;
+        let lease = self.assign(1);
+        self.coordinator.points(&lease, 1).await;
+        (worker, gate, lease)
     }
 
     /// Cuts every connection; the coordinator knows what it knew, except sessions.

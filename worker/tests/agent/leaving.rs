@@ -2,19 +2,16 @@
 
 use sweep_proto::v1::PollResponse;
 use sweep_proto::v1::finish_request::Ending as How;
-use sweep_worker::{Ending, Error};
+use sweep_worker::{Ending, Error, Handle};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::env::{Env, assignment, eventually, runs};
+use crate::env::{Env, GATED, assignment, eventually, runs};
 
-#[tokio::test]
-async fn a_drained_worker_finishes_what_it_has_and_leaves() {
-    let env = Env::new("started; epoch 1; wait_here gate; epoch 2; epoch 3; finished");
-    let gate = env.gate("gate");
-    let worker = env.start().await;
-    let lease = env.assign(1);
-    env.coordinator.points(&lease, 1).await;
-    env.coordinator.say(PollResponse { drain: true, ..PollResponse::default() });
+/// A worker drains in the middle of a trial: it finishes the trial and ends.
+async fn drains_in_a_trial(drain: impl FnOnce(&Env, &Handle)) {
+    let env = Env::new(GATED);
+    let (worker, gate, lease) = env.start_and_train_to_the_gate().await;
+    drain(&env, &worker);
     env.coordinator.until("a draining poll", |state| state.polls.last()?.draining.then_some(())).await;
     gate.open().await;
     assert_eq!(worker.join().await.unwrap(), Ending::Drained);
@@ -23,18 +20,13 @@ async fn a_drained_worker_finishes_what_it_has_and_leaves() {
 }
 
 #[tokio::test]
+async fn a_drained_worker_finishes_what_it_has_and_leaves() {
+    drains_in_a_trial(|env, _| env.coordinator.say(PollResponse { drain: true, ..PollResponse::default() })).await;
+}
+
+#[tokio::test]
 async fn a_worker_that_drains_itself_says_so_and_finishes_what_it_has() {
-    let env = Env::new("started; epoch 1; wait_here gate; epoch 2; epoch 3; finished");
-    let gate = env.gate("gate");
-    let worker = env.start().await;
-    let lease = env.assign(1);
-    env.coordinator.points(&lease, 1).await;
-    worker.drain();
-    env.coordinator.until("a draining poll", |state| state.polls.last()?.draining.then_some(())).await;
-    gate.open().await;
-    assert_eq!(worker.join().await.unwrap(), Ending::Drained);
-    assert!(matches!(env.coordinator.finish(&lease).await.ending, Some(How::Result(_))));
-    assert!(env.pids("starts").into_iter().all(|pid| !runs(pid)));
+    drains_in_a_trial(|_, worker| worker.drain()).await;
 }
 
 #[tokio::test]
@@ -52,7 +44,7 @@ async fn a_worker_without_a_trial_for_long_enough_asks_to_leave_and_ends() {
 
 #[tokio::test]
 async fn a_worker_with_a_trial_is_not_idle_however_long_that_takes() {
-    let mut env = Env::new("started; epoch 1; wait_here gate; epoch 2; epoch 3; finished");
+    let mut env = Env::new(GATED);
     env.config.idle_exit = Some(std::time::Duration::from_millis(1_500));
     let gate = env.gate("gate");
     let lease = env.assign(1);
@@ -172,7 +164,7 @@ async fn page(address: std::net::SocketAddr, path: &str) -> String {
 
 #[tokio::test]
 async fn the_pages_show_what_the_worker_does() {
-    let mut env = Env::new("started; epoch 1; wait_here gate; epoch 2; epoch 3; finished");
+    let mut env = Env::new(GATED);
     env.config.http_listen = Some(([127, 0, 0, 1], 0).into());
     let gate = env.gate("gate");
     let worker = env.start().await;

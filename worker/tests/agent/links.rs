@@ -6,9 +6,7 @@ use sweep_worker::Error;
 use tonic::Status;
 
 use crate::coordinator::{Coordinator, Server, failure, name};
-use crate::env::{Env, runs};
-
-const GATED: &str = "started; epoch 1; wait_here gate; epoch 2; epoch 3; finished";
+use crate::env::{Env, GATED, runs};
 
 #[tokio::test]
 async fn points_whose_acknowledgement_is_lost_are_sent_again_and_count_once() {
@@ -51,10 +49,7 @@ async fn a_finish_that_fails_is_sent_again() {
 #[tokio::test]
 async fn a_coordinator_that_was_away_finds_the_attempt_still_running() {
     let mut env = Env::new(GATED);
-    let gate = env.gate("gate");
-    let worker = env.start().await;
-    let lease = env.assign(1);
-    env.coordinator.points(&lease, 1).await;
+    let (worker, gate, lease) = env.start_and_train_to_the_gate().await;
     let trainer = env.pids("starts")[1];
     let port = env.kill_coordinator();
     // The trial ends while nobody listens.
@@ -78,10 +73,7 @@ async fn a_coordinator_that_was_away_finds_the_attempt_still_running() {
 #[tokio::test]
 async fn a_forgotten_session_is_opened_again_with_what_runs() {
     let env = Env::new(GATED);
-    let gate = env.gate("gate");
-    let worker = env.start().await;
-    let lease = env.assign(1);
-    env.coordinator.points(&lease, 1).await;
+    let (worker, gate, lease) = env.start_and_train_to_the_gate().await;
     env.coordinator.forget_session();
     let again = |state: &crate::coordinator::State| state.registrations.get(1).cloned();
     let registration = env.coordinator.until("another registration", again).await;
@@ -95,10 +87,7 @@ async fn a_forgotten_session_is_opened_again_with_what_runs() {
 #[tokio::test]
 async fn an_attempt_that_is_not_adopted_is_stopped_and_never_handed_in() {
     let env = Env::new(GATED);
-    let _gate = env.gate("gate");
-    let worker = env.start().await;
-    let lease = env.assign(1);
-    env.coordinator.points(&lease, 1).await;
+    let (worker, _gate, lease) = env.start_and_train_to_the_gate().await;
     let trainer = env.pids("starts")[1];
     env.coordinator.state().not_adopted = vec![lease.clone()];
     env.coordinator.forget_session();

@@ -9,9 +9,7 @@ use sweep_spec::protocol::KeepWeights;
 use sweep_worker::{Ending, Handle};
 
 use crate::coordinator::PATIENCE;
-use crate::env::{Env, assignment_of, eventually, trial};
-
-const GATED: &str = "started; epoch 1; wait_here gate; epoch 2; epoch 3; finished";
+use crate::env::{Env, GATED, assignment_of, eventually, trial};
 
 /// A worker in a runtime of its own, so that it can end as if it were killed.
 struct Mortal(Option<tokio::runtime::Runtime>);
@@ -281,7 +279,7 @@ async fn a_kept_attempt_that_is_not_adopted_is_forgotten() {
 
 #[tokio::test]
 async fn a_disk_that_takes_nothing_loses_nothing() {
-    let env = Env::new("started; epoch 1; wait_here gate; epoch 2; epoch 3; finished");
+    let env = Env::new(GATED);
     let gate = env.gate("gate");
     let worker = env.start().await;
     let (lease, start) = crate::env::assignment(1);

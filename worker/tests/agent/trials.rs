@@ -68,10 +68,7 @@ async fn a_trainer_is_let_go_after_its_number_of_trials() {
 #[tokio::test]
 async fn an_assignment_that_comes_twice_is_run_once() {
     let env = Env::new("echo x >> $DIR/runs; started; epoch 1; wait_here gate; epoch 2; epoch 3; finished");
-    let gate = env.gate("gate");
-    let worker = env.start().await;
-    let lease = env.assign(1);
-    env.coordinator.points(&lease, 1).await;
+    let (worker, gate, lease) = env.start_and_train_to_the_gate().await;
     env.assign(1);
     let heard = env.coordinator.state().polls.len();
     env.coordinator.until("another poll", |state| (state.polls.len() > heard + 1).then_some(())).await;

@@ -1,14 +1,13 @@
 //! What is said and heard, and how a trainer leaves.
 
 use std::io::Write;
-use std::process::{Command, Stdio};
 
 use serde_json::json;
 use sweep_spec::Configuration;
 use sweep_spec::dataset::Source;
 use sweep_spec::trainer::EXIT_LEFT;
 
-use crate::trainer::{Trainer, line, train};
+use crate::trainer::{Trainer, line, spawn, train};
 
 #[test]
 fn a_trainer_answers_one_trial_after_the_other() {
@@ -134,12 +133,7 @@ fn a_trial_is_trained_to_its_end_when_the_input_ends_first() {
 #[test]
 fn a_trainer_leaves_when_nobody_listens() {
     let cache = tempfile::tempdir().unwrap();
-    let mut child = Command::new(env!("CARGO_BIN_EXE_sweep-trainer"))
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
+    let mut child = spawn();
     let mut stdin = child.stdin.take().unwrap();
     drop(child.stdout.take());
     // It may be gone before the line arrives: then the pipe is closed, which is what this is about.

@@ -20,14 +20,15 @@ pub(crate) struct Trainer {
     stdout: BufReader<ChildStdout>,
 }
 
+/// Starts a trainer's process, which the caller ends.
+pub(crate) fn spawn() -> Child {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sweep-trainer"));
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap()
+}
+
 impl Trainer {
     pub(crate) fn start() -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_sweep-trainer"))
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
+        let mut child = spawn();
         let stdin = child.stdin.take();
         let stdout = child.stdout.take().unwrap();
         // A trainer that nobody hears soon waits, so that a test which is slow still meets it in the middle of a trial.

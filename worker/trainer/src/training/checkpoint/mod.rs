@@ -10,6 +10,8 @@ mod untrusted;
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+pub(crate) use untrusted::protocol as stored_protocol;
 
 use std::fs;
 use std::io;

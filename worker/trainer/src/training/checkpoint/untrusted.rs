@@ -55,7 +55,8 @@ fn read(bytes: &[u8]) -> Result<(), String> {
     contents.map(drop).map_err(|refusal| refusal.to_string())
 }
 
-fn protocol() -> Protocol {
+/// The protocol of the trial whose checkpoint is stored.
+pub(crate) fn protocol() -> Protocol {
     let schedule = Schedule::ReduceOnPlateau {
         monitor: Monitor::ValLoss,
         factor: 0.5,

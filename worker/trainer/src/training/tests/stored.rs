@@ -7,10 +7,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use sweep_spec::protocol::{Monitor, Schedule};
 
 use super::*;
 use crate::device::Room;
+use crate::training::checkpoint::stored_protocol;
 
 const NAME: &str = "epoch-000003-step-000002.checkpoint";
 /// Where the length of the instruction set's name is, in format 1.
@@ -32,17 +32,8 @@ fn data() -> PathBuf {
 }
 
 fn tiny(folder: &Path) -> Train {
-    let schedule = Schedule::ReduceOnPlateau {
-        monitor: Monitor::ValLoss,
-        factor: 0.5,
-        patience: 2,
-        min_delta: 0.1,
-        cooldown: 0,
-        min_learning_rate: 0.0,
-    };
-    let protocol = Protocol { epochs: 6, batch_size: 8, schedule, ..Protocol::default() };
     let cnn = Cnn { conv_layers: 1, filters: 2, dense_units: 4, dense_layers: 1, ..small() };
-    let mut request = request(&cnn, 1, protocol, drawn(40, 16, 8), &folder.join("cache"));
+    let mut request = request(&cnn, 1, stored_protocol(), drawn(40, 16, 8), &folder.join("cache"));
     request.checkpoint_folder = Some(folder.to_string_lossy().into_owned());
     request
 }

@@ -42,7 +42,7 @@ pub(crate) async fn sweeps(client: &mut Client) -> Result<Vec<SweepStatus>, Fail
             return Ok(sweeps);
         }
         if answer.next_page_token == page_token {
-            return Err(Failure::ours("the coordinator gave the same page of sweeps twice"));
+            return Err(Failure::ours("the coordinator returned the same page of sweeps twice"));
         }
         page_token = answer.next_page_token;
     }
@@ -130,7 +130,7 @@ fn endpoint(url: &str, coordinator: &Coordinator) -> Result<Endpoint, Failure> {
         return Ok(endpoint);
     }
     let tls = endpoint.tls_config_with_verifier(ClientTlsConfig::new(), coordinator.verifier()?);
-    tls.map_err(|error| Failure::usage("TLS cannot be used").because(error))
+    tls.map_err(|error| Failure::usage("cannot set up TLS").because(error))
 }
 
 fn unreachable(url: &str, error: tonic::transport::Error) -> Failure {
@@ -140,8 +140,9 @@ fn unreachable(url: &str, error: tonic::transport::Error) -> Failure {
     Failure::failed(format!("cannot reach a coordinator at {url}"))
         .because(error)
         .hint(
-            "start one with `sweepctl coordinator`, name another with --coordinator URL or SWEEP_COORDINATOR, \
-         or run on this machine alone with `sweepctl submit FILE --local`; `sweepctl doctor` looks closer",
+            "start a coordinator with `sweepctl coordinator`, name another one with --coordinator URL or \
+            SWEEP_COORDINATOR, or run on this machine with `sweepctl submit FILE --local`; `sweepctl doctor` helps to \
+            find the cause",
         )
         .of_the_connection()
 }

@@ -75,7 +75,7 @@ impl Coordinator {
             header
         });
         // What was found is not repeated.
-        let none = || Failure::usage("the token is none: expected letters, digits and signs on one line");
+        let none = || Failure::usage("invalid token: expected letters, digits and signs on one line");
         header.ok_or_else(none).map(Some)
     }
 
@@ -86,8 +86,8 @@ impl Coordinator {
             None => sweep_trust::verifier(Roots::Machine),
         };
         verifier.map_err(|error| {
-            let failure = Failure::usage("no coordinator can be trusted").because(error);
-            failure.hint("--ca-file FILE names the certificate (PEM) of the authority that signed the coordinator's")
+            let failure = Failure::usage("cannot load the certificate authority").because(error);
+            failure.hint("pass the certificate (PEM) of the coordinator's authority with --ca-file FILE")
         })
     }
 }

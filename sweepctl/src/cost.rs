@@ -84,13 +84,13 @@ pub(crate) fn budget(cost: &Cost) -> Option<String> {
     let budget = cost.budget.as_ref()?;
     let mut text = escape(budget);
     if let Some(seconds) = cost.budget_slot_seconds.filter(|seconds| *seconds > 0.0) {
-        text.push_str(&format!(", {} of it spent", percent(cost.spent_slot_seconds / seconds)));
+        text.push_str(&format!(", {} spent", percent(cost.spent_slot_seconds / seconds)));
     }
     if let Some(seeds) = seeds(&cost.left_out_seeds) {
-        text.push_str(&format!("; {seeds} left out before it began"));
+        text.push_str(&format!("; {seeds} left out before the start"));
     }
     if cost.left_out_trials > 0 {
-        text.push_str(&format!("; {} will not fit, by what is known now", plural(cost.left_out_trials, "trial")));
+        text.push_str(&format!("; {} will not fit, by the current estimate", plural(cost.left_out_trials, "trial")));
     }
     Some(text)
 }

@@ -104,19 +104,19 @@ impl Failure {
     pub(crate) fn of_distrust(distrust: &Distrust) -> Self {
         let hint = match &distrust.reason {
             Reason::Expired(_) => {
-                "renew it (`sweepctl certs init DIR` makes a new one with its own authority): a coordinator reads changed \
-                 files by itself"
+                "renew the certificate (`sweepctl certs init DIR` creates one with its own authority); the coordinator \
+                reloads changed files"
             }
-            Reason::NotYet(_) => "let both machines set their clocks by NTP: `timedatectl` says whether they do",
+            Reason::NotYet(_) => "synchronise both clocks with NTP; `timedatectl` shows their state",
             Reason::UnknownIssuer => {
-                "--ca-file FILE (or SWEEP_CA_FILE) names the certificate of the authority that signed it; the coordinator's \
-                 owner has it, and `sweepctl certs init` calls it ca.crt"
+                "pass the certificate of its authority with --ca-file FILE or SWEEP_CA_FILE; `sweepctl certs init` \
+                writes it to ca.crt on the coordinator's machine"
             }
             Reason::OtherName(_) => {
-                "name the coordinator by a host that is in its certificate; `sweepctl certs init DIR --host NAME` makes one \
-                 for another"
+                "use a host name from the certificate; `sweepctl certs init DIR --host NAME` creates a certificate for \
+                another name"
             }
-            Reason::Other(_) => "look at the certificate: `openssl x509 -text -noout -in FILE`",
+            Reason::Other(_) => "inspect the certificate with `openssl x509 -text -noout -in FILE`",
         };
         let failure = Self::failed("the coordinator is not trusted").because(distrust.clone()).hint(hint);
         Self { distrust: true, ..failure }
@@ -145,7 +145,7 @@ impl Failure {
     /// The failure that a write to stdout met.
     pub(crate) fn writing(error: std::io::Error) -> Self {
         match error.kind() {
-            std::io::ErrorKind::BrokenPipe => Self::new(Kind::ReaderGone, "nobody reads the output"),
+            std::io::ErrorKind::BrokenPipe => Self::new(Kind::ReaderGone, "the reader of the output has left"),
             _ => Self::failed("cannot write the output").because(error),
         }
     }
@@ -241,12 +241,12 @@ impl From<Incomplete> for Failure {
 /// What to do about a thing that is not there, by its kind.
 fn where_to_look(status: &tonic::Status) -> Option<&'static str> {
     match status.metadata().get(MISSING).and_then(|kind| kind.to_str().ok()) {
-        Some("sweep") => Some("`sweepctl list` shows the sweeps that are there"),
-        Some("trial") => Some("`sweepctl trials SWEEP` lists the trials of a sweep"),
-        Some("worker") => Some("`sweepctl workers` shows the workers that are known"),
-        Some("artifact") => Some("`sweepctl artifacts SWEEP` lists what a sweep has left"),
+        Some("sweep") => Some("run `sweepctl list` to list the sweeps"),
+        Some("trial") => Some("run `sweepctl trials SWEEP` to list the trials of a sweep"),
+        Some("worker") => Some("run `sweepctl workers` to list the workers"),
+        Some("artifact") => Some("run `sweepctl artifacts SWEEP` to list the artifacts of a sweep"),
         Some("configuration") => {
-            Some("`sweepctl leaderboard SWEEP` shows the configurations, and a place such as #1 names one")
+            Some("run `sweepctl leaderboard SWEEP` to list the configurations; a rank such as #1 selects one")
         }
         _ => None,
     }
@@ -278,26 +278,25 @@ fn by_code(status: tonic::Status) -> Failure {
         Code::InvalidArgument | Code::OutOfRange => Failure::usage(said),
         // What it says itself has no cause on this side.
         Code::Unavailable if Error::source(&status).is_none() && !said.is_empty() => {
-            Failure::failed(said).hint("nothing is lost and workers go on; try again when the cause is gone")
+            Failure::failed(said).hint("nothing is lost and workers continue; try again when the cause is fixed")
         }
         Code::Unavailable => Failure::failed("the coordinator does not answer")
             .because(status)
-            .hint("start it again with `sweepctl coordinator`, or name another with --coordinator URL"),
+            .hint("restart it with `sweepctl coordinator`, or name another one with --coordinator URL"),
         Code::DeadlineExceeded | Code::Cancelled => {
             Failure::failed("the coordinator did not answer in time").because(status)
         }
         Code::Unimplemented => Failure::failed("the coordinator does not know this request")
-            .hint("coordinator and sweepctl should be of one version (`--version`); `sweepctl doctor` tells them"),
+            .hint("use a coordinator and a sweepctl of the same version; `sweepctl doctor` shows both versions"),
         Code::Internal | Code::Unknown | Code::DataLoss => {
-            Failure::failed(format!("the coordinator failed: {said}")).hint("its log says more")
+            Failure::failed(format!("the coordinator failed: {said}")).hint("see the coordinator's log")
         }
         Code::Unauthenticated => Failure::failed(said).hint(
-            "name a file with a token with --token-file or SWEEP_TOKEN_FILE, or put the token into SWEEP_TOKEN; an admin \
-             makes one with `sweepctl token create`",
+            "pass a token file with --token-file or SWEEP_TOKEN_FILE, or the token itself in SWEEP_TOKEN; an admin \
+            creates tokens with `sweepctl token create`",
         ),
-        Code::PermissionDenied => {
-            Failure::failed(said).hint("an admin makes a token of another role with `sweepctl token create`")
-        }
+        Code::PermissionDenied => Failure::failed(said)
+            .hint("ask an admin for a token with another role; `sweepctl token create` creates one"),
         Code::Ok | Code::AlreadyExists | Code::ResourceExhausted | Code::FailedPrecondition | Code::Aborted => {
             Failure::failed(said)
         }

@@ -28,8 +28,8 @@ pub(crate) struct PowerShape {
     pub(crate) seeds_in_family: Option<u32>,
     /// What a run, and a difference, was seen to scatter by.
     pub(crate) noise: Option<NoiseShape>,
-    /// The mean difference that would be shown with a chance of 80 %; absent where no noise is known or so few seeds can
-    /// show nothing.
+    /// The mean difference that is detected with a probability of 80 %; absent if no noise is known or the seeds are too
+    /// few.
     pub(crate) detectable: Option<f64>,
     /// The same with the fewest seeds that can show anything.
     pub(crate) detectable_with_more: Option<f64>,
@@ -112,42 +112,48 @@ impl PowerShape {
     /// For people, a line or two; nothing where nothing is compared.
     pub(crate) fn lines(&self, metric: &str, asked: bool) -> Vec<String> {
         if self.family == 0 {
-            return vec!["nothing will be compared: no stage trains its starting point".to_owned()];
+            return vec!["no comparisons: no stage trains its starting point".to_owned()];
         }
         let size = (asked || self.noise.is_some()).then(|| self.size(metric));
         [self.reach()].into_iter().chain(size).collect()
     }
 
-    /// `3 seeds: no exact test can reach 0.05; 6 can; with Holm over 10 comparisons, 9`.
+    /// `3 seeds: no exact test can be significant at 0.05; at least 6 seeds are needed, 9 with Holm's correction over
+    /// 10 comparisons`.
     fn reach(&self) -> String {
         let seeds = plural(self.seeds.into(), "seed");
         let family = plural(self.family as u64, "comparison");
         let alpha = self.alpha;
         let reaches = |least: Option<u32>| least.is_some_and(|least| self.seeds >= least);
-        let alone = self.seeds_alone.map_or("no number".to_owned(), |least| count(least.into()));
+        let alone = self.seeds_alone.map(|least| format!("at least {} are needed", plural(least.into(), "seed")));
+        let alone = alone.unwrap_or_else(|| "no number of seeds is enough".to_owned());
         let most = plural(largest_family(alpha), "comparison");
         match (reaches(self.seeds_alone), reaches(self.seeds_in_family)) {
-            (true, true) if self.family == 1 => format!("{seeds}: an exact test can reach {alpha}"),
-            (true, true) => format!("{seeds}: exact tests can reach {alpha}, with Holm over {family} too"),
+            (true, true) if self.family == 1 => format!("{seeds}: an exact test can be significant at {alpha}"),
+            (true, true) => {
+                format!("{seeds}: exact tests can be significant at {alpha}, also with Holm's correction over {family}")
+            }
             (true, false) => match self.seeds_in_family {
                 Some(least) => format!(
-                    "{seeds}: one exact test alone can reach {alpha}, but with Holm over {family} none; {} can",
+                    "{seeds}: a single exact test can be significant at {alpha}, but none with Holm's correction over \
+                    {family}, which needs {}",
                     plural(least.into(), "seed")
                 ),
                 None => format!(
-                    "{seeds}: one exact test alone can reach {alpha}, but no number of seeds can with Holm over {family}: at \
-                     most over {most}"
+                    "{seeds}: a single exact test can be significant at {alpha}, but no number of seeds is enough with \
+                    Holm's correction over {family} (at most {most})"
                 ),
             },
-            (false, _) if self.family == 1 => format!("{seeds}: no exact test can reach {alpha}; {alone} can"),
+            (false, _) if self.family == 1 => format!("{seeds}: no exact test can be significant at {alpha}; {alone}"),
             (false, _) => match self.seeds_in_family {
                 Some(least) => format!(
-                    "{seeds}: no exact test can reach {alpha}; {alone} can; with Holm over {family}, {}",
+                    "{seeds}: no exact test can be significant at {alpha}; {alone}, {} with Holm's correction over \
+                    {family}",
                     count(least.into())
                 ),
                 None => format!(
-                    "{seeds}: no exact test can reach {alpha}; {alone} can, but no number of seeds can with Holm over {family}: \
-                     at most over {most}"
+                    "{seeds}: no exact test can be significant at {alpha}; {alone}, and no number is enough with \
+                    Holm's correction over {family} (at most {most})"
                 ),
             },
         }
@@ -155,27 +161,29 @@ impl PowerShape {
 
     fn size(&self, metric: &str) -> String {
         let Some(noise) = self.noise else {
-            return "how small a difference they would show is not known: nothing like this was trained under several seeds \
-                    there yet"
+            return "the detectable difference is not known: no similar configuration has been trained with several \
+                seeds there yet"
                 .to_owned();
         };
         let seen = match noise.of_differences {
-            Some(of) => format!("differences of {metric} under one seed scatter by {}", fixed(of, 4)),
-            None => format!("{metric} scatters by {} between seeds", fixed(noise.of_runs, 4)),
+            Some(of) => {
+                format!("differences of {metric} with the same seed have a standard deviation of {}", fixed(of, 4))
+            }
+            None => format!("{metric} has a standard deviation of {} between seeds", fixed(noise.of_runs, 4)),
         };
         let sweeps = plural(noise.sweeps.into(), "earlier sweep");
         let chance = percent(POWER);
         let shown = match (self.detectable, self.detectable_with_more, self.seeds_in_family) {
             (Some(least), ..) => {
-                format!("a difference of {} would be shown with a chance of {chance}", fixed(least, 4))
+                format!("a difference of {} is detected with a probability of {chance}", fixed(least, 4))
             }
             (None, Some(least), Some(seeds)) => {
                 let (seeds, least) = (plural(seeds.into(), "seed"), fixed(least, 4));
-                format!("{seeds} would show a difference of {least} with a chance of {chance}")
+                format!("with {seeds}, a difference of {least} is detected with a probability of {chance}")
             }
-            (None, ..) => "no difference would be shown".to_owned(),
+            (None, ..) => "no difference can be detected".to_owned(),
         };
-        format!("in {sweeps} {seen}: {shown}")
+        format!("in {sweeps}, {seen}: {shown}")
     }
 }
 
@@ -223,7 +231,10 @@ extra: [ { name: both, family: cnn, filters: 9 }, { name: base, family: cnn, fil
         let shape = PowerShape { family: 10, ..PowerShape::of(&plan(TEN), None) };
         let shape = PowerShape { seeds_in_family: seeds_to_reach(ALPHA, 10), ..shape };
         let said = shape.lines("val_accuracy", false);
-        assert_eq!(said[0], "3 seeds: no exact test can reach 0.05; 6 can; with Holm over 10 comparisons, 9");
+        assert_eq!(
+            said[0],
+            "3 seeds: no exact test can be significant at 0.05; at least 6 seeds are needed, 9 with Holm's correction over 10 comparisons"
+        );
         assert_eq!(said.len(), 1, "{said:?}");
         assert!(shape.lines("val_accuracy", true)[1].contains("is not known"));
     }
@@ -237,21 +248,26 @@ extra: [ { name: both, family: cnn, filters: 9 }, { name: base, family: cnn, fil
             ..PowerShape::of(&plan(TEN), None)
         };
         let said = |seeds, family| shape(seeds, family).lines("val_accuracy", false).remove(0);
-        assert_eq!(said(1, 1), "1 seed: no exact test can reach 0.05; 6 can");
-        assert_eq!(said(6, 1), "6 seeds: an exact test can reach 0.05");
+        assert_eq!(said(1, 1), "1 seed: no exact test can be significant at 0.05; at least 6 seeds are needed");
+        assert_eq!(said(6, 1), "6 seeds: an exact test can be significant at 0.05");
         assert_eq!(
             said(6, 2),
-            "6 seeds: one exact test alone can reach 0.05, but with Holm over 2 comparisons none; 7 seeds can"
+            "6 seeds: a single exact test can be significant at 0.05, but none with Holm's correction over 2 \
+             comparisons, which needs 7 seeds"
         );
         assert_eq!(
             said(6, 1_000_000),
-            "6 seeds: one exact test alone can reach 0.05, but with Holm over 1,000,000 comparisons none; 26 seeds can"
+            "6 seeds: a single exact test can be significant at 0.05, but none with Holm's correction over \
+             1,000,000 comparisons, which needs 26 seeds"
         );
-        assert_eq!(said(21, 10_000), "21 seeds: exact tests can reach 0.05, with Holm over 10,000 comparisons too");
+        assert_eq!(
+            said(21, 10_000),
+            "21 seeds: exact tests can be significant at 0.05, also with Holm's correction over 10,000 comparisons"
+        );
         assert_eq!(
             said(0, usize::MAX),
-            "0 seeds: no exact test can reach 0.05; 6 can, but no number of seeds can with Holm over \
-             18,446,744,073,709,551,615 comparisons: at most over 27,487,790,694 comparisons"
+            "0 seeds: no exact test can be significant at 0.05; at least 6 seeds are needed, and no number is enough with \
+             Holm's correction over 18,446,744,073,709,551,615 comparisons (at most 27,487,790,694 comparisons)"
         );
     }
 
@@ -263,6 +279,6 @@ extra: [ { name: both, family: cnn, filters: 9 }, { name: base, family: cnn, fil
         let many = PowerShape::of(&plan(&TEN.replace("seeds: 3", "seeds: 20")), Some(noise));
         let least = many.detectable.unwrap();
         assert!(least > 0.005 && least < 0.012, "{least}");
-        assert!(many.lines("val_accuracy", true)[1].contains("would be shown with a chance of 80 %"));
+        assert!(many.lines("val_accuracy", true)[1].contains("is detected with a probability of 80 %"));
     }
 }

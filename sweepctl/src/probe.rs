@@ -30,20 +30,19 @@ impl Listener {
     pub(crate) fn advice(self, url: &str) -> Option<(String, String)> {
         match self {
             Self::Http => Some((
-                format!("what listens at {url} is a web server, and no coordinator's gRPC"),
-                "a coordinator has two ports: gRPC (7733 unless it was told otherwise) for sweepctl and workers, HTTP \
-                 (7734) for browsers and Prometheus; name the first"
+                format!("{url} is a web server, not the gRPC address of a coordinator"),
+                "use the coordinator's gRPC port (7733 by default); its HTTP port (7734 by default) is for browsers \
+                and Prometheus"
                     .to_owned(),
             )),
             Self::Tls if url.starts_with("https://") => None,
             Self::Tls => Some((
-                format!("what listens at {url} wants TLS"),
-                "write https:// instead of http://, and name its authority with --ca-file where it is your own"
-                    .to_owned(),
+                format!("{url} requires TLS"),
+                "use https:// instead of http://, and --ca-file for an authority of your own".to_owned(),
             )),
             Self::Http2 if url.starts_with("https://") => Some((
-                format!("what listens at {url} speaks without TLS"),
-                "write http:// instead of https://, or give the coordinator `tls_cert` and `tls_key`".to_owned(),
+                format!("{url} does not use TLS"),
+                "use http:// instead of https://, or set the coordinator's `tls_cert` and `tls_key`".to_owned(),
             )),
             Self::Nobody | Self::Http2 | Self::Unknown => None,
         }

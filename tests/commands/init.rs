@@ -43,13 +43,13 @@ fn nothing_is_written_over_and_nothing_wrong_is_written() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("my-study.yaml"), "mine").unwrap();
     let (code, _, stderr) = run(folder.path(), &["init", "--yes"]);
-    assert!(code == 2 && stderr.contains("is there already"), "{stderr}");
+    assert!(code == 2 && stderr.contains("already exists"), "{stderr}");
     assert_eq!(std::fs::read_to_string(folder.path().join("my-study.yaml")).unwrap(), "mine");
     let (code, _, stderr) = run(folder.path(), &["init", "new.yaml", "--yes", "--factor", "kernel_size=3,4"]);
     assert!(code == 2 && stderr.contains("nothing was written"), "{stderr}");
     assert!(!folder.path().join("new.yaml").exists());
     let (code, _, stderr) = run(folder.path(), &["init", "--yes", "--factor", "filter=1,2"]);
-    assert!(code == 2 && stderr.contains("there are conv_layers, filters"), "{stderr}");
+    assert!(code == 2 && stderr.contains("the factors are conv_layers, filters"), "{stderr}");
 }
 
 #[test]

@@ -52,8 +52,8 @@ fn seeds_that_are_not_for_everything_are_told_with_their_bounds() {
     let text = transcript_with_input(&["plan", "-"], SEEDS.as_bytes());
     for part in [
         "6 to 14 seeds",
-        "noise: the baseline under 4 more seeds, for the noise floor alone",
-        "more seeds: 3 seeds at once for what is undecided, up to 3 times and 14 seeds; at most 16 trials",
+        "noise: the baseline with 4 more seeds, only for the noise floor",
+        "more seeds: 3 seeds at a time for undecided comparisons, up to 3 times and 14 seeds; at most 16 trials",
         "at most 2 configurations, 32 trials",
     ] {
         assert!(text.contains(part), "{part} is missing in\n{text}");
@@ -165,12 +165,12 @@ fn with_a_coordinator_it_says_how_long_it_takes_and_what_would_be_shown() {
     let text = plan(&["--budget", "2h", "--price-per-hour", "2usd"]);
     for said in [
         "time: 1.50 slot-hours (1.20 to 1.95); 46 min 40 s (37 min 20 s to 1 h) on the 2 slots that are \
-         connected; 2 of 8 trials are known",
+         connected; the results of 2 of 8 trials are known",
         "money: 3.00 usd (2.40 usd to 3.90 usd)",
         "budget 2h: seed 1 left out",
-        "by what was measured: 18 trials on a processor (avx2), 1 thread",
+        "estimated from 18 trials on a processor (avx2), 1 thread",
         "predictions were off by 8 % (median), worst 31 %, over 18 trials on a processor (avx2), 1 thread",
-        "in 3 earlier sweeps differences of val_accuracy under one seed scatter by 0.0101: ",
+        "in 3 earlier sweeps, differences of val_accuracy with the same seed have a standard deviation of 0.0101: ",
     ] {
         assert!(text.contains(said), "{said} is missing in\n{text}");
     }
@@ -181,7 +181,10 @@ fn with_a_coordinator_it_says_how_long_it_takes_and_what_would_be_shown() {
 #[test]
 fn a_coordinator_that_does_not_answer_costs_a_word_and_not_the_plan() {
     let text = transcript(&["plan", "tests/specs/tiny.yaml", "--coordinator", "127.0.0.1:9"]);
-    assert!(text.contains("exit code: 0") && text.contains("no times and no noise: "), "{text}");
+    assert!(text.contains("exit code: 0") && text.contains("no estimate of time and noise: "), "{text}");
     let text = transcript(&["plan", "tests/specs/tiny.yaml", "--local", "--store", "/nowhere/to/be/found.db"]);
-    assert!(text.contains("exit code: 0") && text.contains("how long it takes, and how small"), "{text}");
+    assert!(
+        text.contains("exit code: 0") && text.contains("time and detectable difference are not estimated"),
+        "{text}"
+    );
 }

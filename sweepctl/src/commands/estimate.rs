@@ -18,8 +18,8 @@ use crate::power::{NoiseShape, PowerShape};
 use crate::study::Study;
 
 /// What is said where nobody was asked.
-const NOBODY_ASKED: &str = "how long it takes, and how small a difference would be shown, is known to who has measured: name a \
-    --coordinator, or --local for the store of this machine";
+const NOBODY_ASKED: &str = "time and detectable difference are not estimated: add --coordinator URL, or --local to use \
+    the measurements in the local store";
 
 /// Where measurements come from.
 #[derive(Debug, Args)]
@@ -116,7 +116,7 @@ impl Estimate {
             (false, false) => Ok(None),
         };
         let answer = answer.unwrap_or_else(|failure| {
-            context.output.say(&format!("no times and no noise: {failure}"));
+            context.output.say(&format!("no estimate of time and noise: {failure}"));
             None
         });
         let noise = answer.as_ref().and_then(|answer| answer.noise).map(NoiseShape::from);
@@ -147,23 +147,26 @@ impl Estimate {
 impl CostShape {
     fn lines(&self, rate: &Rate) -> Vec<String> {
         let Some(work) = &self.slot_seconds else {
-            return vec!["how long it takes is not known: no trial has been measured there yet".to_owned()];
+            return vec!["time: not known, because no trial has been measured there yet".to_owned()];
         };
         let mut lines = Vec::new();
         if self.known > 0 && self.known == self.trials {
-            return vec![format!("time: none, because every result is known: {}", plural(self.trials, "trial"))];
+            return vec![format!(
+                "time: none, because the results of all trials are known ({})",
+                plural(self.trials, "trial")
+            )];
         }
         let known = match self.known {
             0 => String::new(),
-            1 => format!("; 1 of {} is known", plural(self.trials, "trial")),
-            known => format!("; {} of {} are known", count(known), plural(self.trials, "trial")),
+            1 => format!("; the result of 1 of {} is known", plural(self.trials, "trial")),
+            known => format!("; the results of {} of {} are known", count(known), plural(self.trials, "trial")),
         };
         let slots = plural(self.slots.into(), if self.on_gpus { "GPU" } else { "slot" });
         let there = match (self.connected, self.slots) {
             (true, 1) => "that is connected",
             (true, _) => "that are connected",
-            (false, 1) => "that was there last",
-            (false, _) => "that were there last",
+            (false, 1) => "that was connected last",
+            (false, _) => "that were connected last",
         };
         let end = self.end_seconds.as_ref().filter(|_| self.slots > 0);
         let end = end.map(|end| format!("; {} on the {slots} {there}", about(end, duration))).unwrap_or_default();
@@ -188,7 +191,7 @@ impl CostShape {
             .iter()
             .map(|one| format!("{} on {}", plural(one.trials, "trial"), escape(&one.device)))
             .collect();
-        lines.push(format!("by what was measured: {}; intervals hold in 90 % of cases", measured.join(", ")));
+        lines.push(format!("estimated from {}; intervals cover 90 % of cases", measured.join(", ")));
         lines.extend(self.accuracy.iter().take(1).map(cost::accuracy));
         lines
     }

@@ -150,7 +150,7 @@ impl View<'_> {
             match group.kind {
                 GroupKind::Noise => {
                     let seeds = plural(self.plan().seeds(index).len() as u64, "more seed");
-                    lines.push(format!("{name}: the baseline under {seeds}, for the noise floor alone"));
+                    lines.push(format!("{name}: the baseline with {seeds}, only for the noise floor"));
                     continue;
                 }
                 GroupKind::MoreSeeds(look) => {
@@ -165,8 +165,8 @@ impl View<'_> {
                 lines.extend(said.lines());
             } else if numbers.merged > 0 {
                 let merged = format!("{} of {}", count(numbers.merged), plural(numbers.points, "point"));
-                let verb = if numbers.merged == 1 { "stands" } else { "stand" };
-                lines.push(format!("{name}: {merged} {verb} in an earlier place too"));
+                let verb = if numbers.merged == 1 { "occurs" } else { "occur" };
+                lines.push(format!("{name}: {merged} also {verb} in an earlier stage"));
             }
         }
         lines
@@ -185,7 +185,9 @@ impl View<'_> {
         let times = plural(adaptive.looks() as u64, "time");
         let trials = plural(self.summary.more_seeds, "trial");
         let (step, most) = (plural(adaptive.step() as u64, "seed"), plural(most as u64, "seed"));
-        Some(format!("more seeds: {step} at once for what is undecided, up to {times} and {most}; at most {trials}"))
+        Some(format!(
+            "more seeds: {step} at a time for undecided comparisons, up to {times} and {most}; at most {trials}"
+        ))
     }
 
     fn waiting(&self, index: usize, numbers: &GroupSummary) -> String {

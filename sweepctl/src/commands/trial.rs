@@ -43,7 +43,7 @@ pub(crate) struct LogArguments {
 pub(super) fn checked(trial: &str) -> Result<String, Failure> {
     if trial.len() < 6 || !trial.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         return Err(Failure::usage(format!("`{trial}` is not a trial's id"))
-            .hint("at least six hexadecimal digits; `sweepctl trials SWEEP` lists the trials of a sweep"));
+            .hint("give at least six hexadecimal digits; run `sweepctl trials SWEEP` to list the trials of a sweep"));
     }
     Ok(trial.to_ascii_lowercase())
 }
@@ -52,7 +52,7 @@ pub(super) fn checked(trial: &str) -> Result<String, Failure> {
 pub(super) fn unknown(status: tonic::Status) -> Failure {
     let not_found = status.code() == tonic::Code::NotFound;
     let failure = Failure::from(status);
-    if not_found { failure.hint("`sweepctl trials SWEEP` lists the trials of a sweep") } else { failure }
+    if not_found { failure.hint("run `sweepctl trials SWEEP` to list the trials of a sweep") } else { failure }
 }
 
 async fn fetch(context: &Context, trial: &str) -> Result<Detail, Failure> {

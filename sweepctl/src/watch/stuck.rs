@@ -25,7 +25,7 @@ pub(super) async fn give_up(client: &mut Client, sweep: &Sweep, why: &Unplaceabl
         "out_of_memory" => {
             "`--slots 1` gives one slot all of the memory; or ask for a smaller batch_size or image_size"
         }
-        _ => "mend that and submit again; `sweepctl doctor SPEC --local` says when all is well",
+        _ => "fix this and submit again; check with `sweepctl doctor SPEC --local`",
     };
     if !(made && untouched) {
         return failure.hint(format!("{mend}; sweep {} then goes on where it stands", sweep.id));

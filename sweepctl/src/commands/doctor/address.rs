@@ -63,21 +63,21 @@ async fn connects(url: &str, host: &str, port: u16) -> Result<(), Check> {
     let addresses = match timeout(PATIENCE, lookup_host((host, port))).await {
         Ok(Ok(addresses)) => addresses.collect::<Vec<_>>(),
         Ok(Err(error)) => {
-            let found = format!("the name `{host}` cannot be looked up: {error}");
-            return Err(Check::wrong("address", found, "look for a slip in the name, or use the number"));
+            let found = format!("cannot resolve the host name `{host}`: {error}");
+            return Err(Check::wrong("address", found, "check the spelling, or use the IP address"));
         }
         Err(_) => {
-            let found = format!("looking up `{host}` takes longer than {} s", PATIENCE.as_secs());
-            return Err(Check::wrong("address", found, "look at this machine's name server"));
+            let found = format!("resolving the host name `{host}` takes longer than {} s", PATIENCE.as_secs());
+            return Err(Check::wrong("address", found, "check this machine's DNS server"));
         }
     };
     let found = match timeout(PATIENCE, TcpStream::connect(addresses.as_slice())).await {
         Ok(Ok(_)) => return Ok(()),
-        Ok(Err(error)) => format!("nobody listens at {url}: {error}"),
-        Err(_) => format!("{url} does not let anybody connect: no answer in {} s", PATIENCE.as_secs()),
+        Ok(Err(error)) => format!("cannot connect to {url}: {error}"),
+        Err(_) => format!("cannot connect to {url}: no answer in {} s", PATIENCE.as_secs()),
     };
-    let advice = "start one with `sweepctl coordinator`, name another with --coordinator URL or SWEEP_COORDINATOR, or look at \
-                  the firewall between here and there; `submit --local` needs none";
+    let advice = "start a coordinator with `sweepctl coordinator`, name another one with --coordinator URL or \
+        SWEEP_COORDINATOR, or check the firewall; `submit --local` needs no coordinator";
     Err(Check::wrong("address", found, advice))
 }
 
@@ -112,12 +112,17 @@ async fn no_answer(url: &str, refusal: Refusal) -> Check {
     if let Refusal::Status(status) = &refusal {
         match status.code() {
             Code::Unauthenticated | Code::PermissionDenied => {
-                let advice = "--token-file FILE or SWEEP_TOKEN gives one; `sweepctl token create` makes one";
-                return Check::wrong("token", format!("the coordinator refuses: {}", status.message()), advice);
+                let advice = "pass a token with --token-file FILE or SWEEP_TOKEN; create one with `sweepctl token \
+                    create`";
+                return Check::wrong(
+                    "token",
+                    format!("the coordinator refused the request: {}", status.message()),
+                    advice,
+                );
             }
             Code::Unimplemented => {
-                let advice = "use a coordinator and a sweepctl of one version (`--version`)";
-                return Check::wrong("version", "the coordinator is older than this question", advice);
+                let advice = "use a coordinator and a sweepctl of the same version (`--version`)";
+                return Check::wrong("version", "the coordinator is too old for this check", advice);
             }
             _ => {}
         }
@@ -132,10 +137,10 @@ async fn no_answer(url: &str, refusal: Refusal) -> Check {
         Refusal::Silent => format!("no answer in {} s", PATIENCE.as_secs()),
     };
     if listener == Listener::Tls {
-        let advice = "name the authority that signed the certificate with --ca-file, and use a name that stands in it; `sweepctl \
-                      certs init` makes both for a first try";
-        return Check::wrong("tls", format!("{url} speaks TLS, and is not trusted or not understood: {why}"), advice);
+        let advice = "pass the certificate authority with --ca-file, and use a host name from the certificate; \
+            `sweepctl certs init` creates both for development";
+        return Check::wrong("tls", format!("the TLS connection to {url} failed: {why}"), advice);
     }
-    let advice = "look at the coordinator's log, and whether it is a coordinator at all";
-    Check::wrong("address", format!("{url} is open, but no coordinator answers there: {why}"), advice)
+    let advice = "check that the address belongs to a coordinator, and see its log";
+    Check::wrong("address", format!("{url} accepts connections, but no coordinator answers: {why}"), advice)
 }

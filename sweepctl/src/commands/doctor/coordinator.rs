@@ -57,8 +57,9 @@ pub(super) async fn look(
 fn excuse(check: &mut Check) {
     if check.state == super::State::Wrong {
         check.state = super::State::Warning;
-        check.advice =
-            Some("nothing to do for `submit --local`; else start one with `sweepctl coordinator`".to_owned());
+        check.advice = Some(
+            "ignore this for `submit --local`; otherwise start a coordinator with `sweepctl coordinator`".to_owned(),
+        );
     }
 }
 
@@ -78,15 +79,19 @@ fn version(coordinator: &Coordinator) -> Check {
     let found = format!("coordinator {theirs}, sweepctl {ours}");
     let major = |version: &str| version.split('.').next().map(str::to_owned);
     if major(theirs) != major(ours) {
-        return Check::wrong("version", found, "use a sweepctl of the coordinator's major version");
+        return Check::wrong("version", found, "use a sweepctl with the coordinator's major version");
     }
     let (semantics, known) = (coordinator.trainer_semantics, sweep_spec::TRAINER_SEMANTICS);
     if semantics != known {
-        let found = format!("{found}; it asks for trainer semantics {semantics}, this version trains {known}");
-        return Check::warning("version", found, "workers of this version will be refused: use one version everywhere");
+        let found = format!("{found}; the coordinator needs trainer semantics {semantics}, this version has {known}");
+        return Check::warning(
+            "version",
+            found,
+            "use the same version everywhere: the coordinator refuses workers of this version",
+        );
     }
     if theirs != ours {
-        return Check::warning("version", found, "they understand each other; one version everywhere is simpler");
+        return Check::warning("version", found, "use the same version everywhere; these two are compatible");
     }
     Check::ok("version", found)
 }
@@ -95,7 +100,7 @@ fn clock(ahead_ms: i64) -> Check {
     let off = ahead_ms.saturating_abs();
     let side = if ahead_ms > 0 { "ahead of" } else { "behind" };
     let found = format!("the coordinator's clock is {} {side} this machine's", duration(off as f64 / 1000.0));
-    let advice = "let both machines set their clocks by NTP: `timedatectl` says whether they do";
+    let advice = "synchronise both clocks with NTP; `timedatectl` shows their state";
     if off <= NOTABLE_MS {
         Check::ok("clock", found)
     } else if off <= WRONG_MS {
@@ -107,21 +112,22 @@ fn clock(ahead_ms: i64) -> Check {
 
 fn tls(url: &str) -> Check {
     if url.starts_with("https://") {
-        return Check::ok("tls", "what is sent is encrypted, and the certificate is one that is trusted here");
+        return Check::ok("tls", "the connection is encrypted and the certificate is trusted");
     }
     let host = host_and_port(url).map(|(host, _)| host).unwrap_or_default();
     let near = host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
     if near {
-        return Check::ok("tls", "none, and none is needed: nothing leaves this machine");
+        return Check::ok("tls", "not used, and not needed on this machine");
     }
-    let advice = "give the coordinator `tls_cert` and `tls_key`, and name it with https://; or trust the network";
-    Check::warning("tls", "none: who is on the way can read what is sent, tokens too", advice)
+    let advice = "set the coordinator's `tls_cert` and `tls_key` and use an https:// address, unless you trust the \
+        network";
+    Check::warning("tls", "not used: the network can read the traffic, tokens included", advice)
 }
 
 fn token(coordinator: &Coordinator) -> Check {
     match coordinator.role.as_deref() {
-        None => Check::ok("token", "none is asked for"),
-        Some("read") => Check::ok("token", "its role is `read`: it may look, and not submit"),
+        None => Check::ok("token", "not required"),
+        Some("read") => Check::ok("token", "its role is `read`, which cannot submit"),
         Some(role) => Check::ok("token", format!("its role is `{role}`")),
     }
 }
@@ -129,26 +135,28 @@ fn token(coordinator: &Coordinator) -> Check {
 fn store(coordinator: &Coordinator) -> Check {
     let (kind, reason) = (&coordinator.store, coordinator.reason.clone().unwrap_or_default());
     match coordinator.state {
-        "leading" => Check::ok("store", format!("{kind}; the coordinator leads and writes it")),
+        "leading" => Check::ok("store", format!("{kind}; this coordinator leads")),
         "standby" => Check::ok("store", format!("{kind}; {reason}")),
-        "starting" => Check::warning("store", format!("{kind}; {reason}"), "ask again in a moment"),
-        _ => {
-            Check::wrong("store", format!("{kind}; {reason}"), "the coordinator's log says more; it goes on by itself")
-        }
+        "starting" => Check::warning("store", format!("{kind}; {reason}"), "run doctor again in a moment"),
+        _ => Check::wrong(
+            "store",
+            format!("{kind}; {reason}"),
+            "see the coordinator's log; it continues by itself when the cause is fixed",
+        ),
     }
 }
 
 fn disk(coordinator: &Coordinator) -> Option<Check> {
     let (free, whole) = (coordinator.disk_free_bytes?, coordinator.disk_bytes?);
-    Some(room("disk", free, format!("{} of {} are free where the coordinator keeps things", bytes(free), bytes(whole))))
+    Some(room("disk", free, format!("{} of {} are free on the coordinator's disk", bytes(free), bytes(whole))))
 }
 
 /// Whether there is room enough on a disk.
 pub(super) fn room(name: &'static str, free: u64, found: String) -> Check {
     if free < WRONG_BYTES {
-        Check::wrong(name, found, "make room: a store that cannot be written stops every sweep")
+        Check::wrong(name, found, "free disk space now: every sweep stops when the store cannot be written")
     } else if free < NOTABLE_BYTES {
-        Check::warning(name, found, "make room before a long sweep")
+        Check::warning(name, found, "free disk space before a long sweep")
     } else {
         Check::ok(name, found)
     }
@@ -158,7 +166,7 @@ pub(super) fn room(name: &'static str, free: u64, found: String) -> Check {
 async fn http(url: &str, coordinator: &Coordinator) -> Check {
     let port = coordinator.http_address.rsplit_once(':').map(|(_, port)| port);
     let (Some((host, _)), Some(port)) = (host_and_port(url), port) else {
-        return Check::not_checked("http", "the coordinator does not say where it listens");
+        return Check::not_checked("http", "the coordinator does not report its HTTP address");
     };
     let host = if host.contains(':') { format!("[{host}]") } else { host };
     if url.starts_with("https://") {
@@ -174,14 +182,14 @@ async fn http(url: &str, coordinator: &Coordinator) -> Check {
         Ok::<_, ureq::Error>((answer.status().as_u16(), text.trim().to_owned()))
     });
     match answer.await {
-        Ok(Ok((200, _))) => Check::ok("http", format!("http://{host}:{port}/ has pages and metrics")),
-        Ok(Ok((503, said))) if coordinator.state == "standby" => Check::ok("http", format!("{page} says {said}")),
-        Ok(Ok((401, _))) => Check::ok("http", format!("http://{host}:{port}/ asks for a token")),
+        Ok(Ok((200, _))) => Check::ok("http", format!("http://{host}:{port}/ serves pages and metrics")),
+        Ok(Ok((503, said))) if coordinator.state == "standby" => Check::ok("http", format!("{page} answers {said}")),
+        Ok(Ok((401, _))) => Check::ok("http", format!("http://{host}:{port}/ requires a token")),
         Ok(Ok((code, said))) => {
-            Check::warning("http", format!("{page} answers {code}: {said}"), "the coordinator's log says more")
+            Check::warning("http", format!("{page} answers {code}: {said}"), "see the coordinator's log")
         }
         Ok(Err(error)) => {
-            let advice = "pages and metrics cannot be reached from here; sweepctl and workers need only gRPC";
+            let advice = "check the HTTP port if you need pages and metrics; sweepctl and workers need only gRPC";
             Check::warning("http", format!("{page} does not answer: {error}"), advice)
         }
         Err(error) => Check::not_checked("http", error.to_string()),

@@ -22,11 +22,13 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub(super) async fn look(trainer: &[String], plan: &Plan, roots: &[PathBuf]) -> Check {
     let dataset = &plan.spec().dataset;
     if let Source::SyntheticScenes { .. } = &dataset.source {
-        return told("drawn scenes: no file is needed".to_owned(), plan.lone_batch());
+        return told("generated scenes: no files are needed".to_owned(), plan.lone_batch());
     }
     let folders = match folders(roots) {
         Ok(folders) => folders,
-        Err(why) => return Check::wrong(NAME, why, "--data-root FOLDER names the folder that `dataset.path` lies in"),
+        Err(why) => {
+            return Check::wrong(NAME, why, "name the folder that contains `dataset.path` with --data-root FOLDER");
+        }
     };
     let question = Command::Describe(Describe { dataset: dataset.clone(), folders });
     match timeout(PATIENCE, ask(trainer, &question)).await {
@@ -36,15 +38,16 @@ pub(super) async fn look(trainer: &[String], plan: &Plan, roots: &[PathBuf]) -> 
             let lone = plan.lone_batch_of(found.train_images.into()).filter(|_| whole);
             told(counted(&found), lone)
         }
-        Ok(Ok(_)) => Check::wrong(NAME, "the trainer answers what it was not asked", "use a trainer of this version"),
+        Ok(Ok(_)) => Check::wrong(NAME, "the trainer sent an unexpected answer", "use a trainer of the same version"),
         Ok(Err(why)) => {
-            let advice = "sweeps/README.md says how each kind of data set lies in its folder; `sweepctl data check SPEC` \
-                          names every image that cannot be read";
+            let advice = "see sweeps/README.md for the folder layout of each kind of data set; run `sweepctl data \
+                check SPEC` to list unreadable images";
             Check::wrong(NAME, why, advice)
         }
         Err(_) => {
-            let found = format!("it is there, and to read all of it takes longer than {} s", PATIENCE.as_secs());
-            Check::warning(NAME, found, "`sweepctl data check SPEC` reads all of it")
+            let found =
+                format!("the data set exists, but reading all of it takes longer than {} s", PATIENCE.as_secs());
+            Check::warning(NAME, found, "run `sweepctl data check SPEC` to read all of it")
         }
     }
 }
@@ -72,5 +75,5 @@ fn told(found: String, lone: Option<LoneBatch>) -> Check {
 fn counted(found: &Described) -> String {
     let classes = count(found.classes.len() as u64);
     let (train, test) = (count(found.train_images.into()), count(found.test_images.into()));
-    format!("{classes} classes, {train} images to train and {test} to test; every one can be read")
+    format!("{classes} classes, {train} training and {test} test images, all readable")
 }

@@ -25,10 +25,11 @@ pub(super) async fn look(arguments: &Arguments, study: Option<&Study>, checks: &
         checks.push(told(devices));
         match slots(wanted, devices) {
             Ok(slots) => {
-                checks.push(Check::ok("slots", format!("`{wanted}` comes to {}", plural(slots.len() as u64, "slot"))));
+                checks
+                    .push(Check::ok("slots", format!("`{wanted}` resolves to {}", plural(slots.len() as u64, "slot"))));
                 checks.extend(study.and_then(|study| memory(&slots, study)));
             }
-            Err(why) => checks.push(Check::wrong("slots", why, "`auto`, a number, or devices such as `cpu,cpu`")),
+            Err(why) => checks.push(Check::wrong("slots", why, "use `auto`, a number, or devices such as `cpu,cpu`")),
         }
     }
     checks.push(cache());
@@ -41,7 +42,7 @@ pub(super) async fn look(arguments: &Arguments, study: Option<&Study>, checks: &
         let roots = data_roots(&arguments.data_root, usual);
         let check = match (&devices, trainer_command()) {
             (Some(_), Ok(command)) => dataset::look(&command, &study.plan, &roots).await,
-            (None, _) | (_, Err(_)) => Check::not_checked("data set", "no trainer starts"),
+            (None, _) | (_, Err(_)) => Check::not_checked("data set", "the trainer does not start"),
         };
         checks.push(check);
     }
@@ -53,24 +54,24 @@ async fn trainer(checks: &mut Vec<Check>) -> Option<Devices> {
         Ok(command) => timeout(PATIENCE, devices(&command)).await,
         Err(failure) => Ok(Err(failure.to_string())),
     };
-    let advice = "this program starts itself as a trainer: `echo '{\"command\": \"devices\"}' | sweepctl trainer` shows what \
-                  happens";
+    let advice = "run `echo '{\"command\": \"devices\"}' | sweepctl trainer` to see the error";
     match asked {
         Ok(Ok((hello, devices))) if hello.semantics == TRAINER_SEMANTICS => {
             checks.push(Check::ok("trainer", format!("{} starts", hello.trainer)));
             Some(devices)
         }
         Ok(Ok((hello, _))) => {
-            let found = format!("{} trains semantics {}, not {TRAINER_SEMANTICS}", hello.trainer, hello.semantics);
-            checks.push(Check::wrong("trainer", found, "use a trainer of this version"));
+            let found =
+                format!("{} has trainer semantics {}, expected {TRAINER_SEMANTICS}", hello.trainer, hello.semantics);
+            checks.push(Check::wrong("trainer", found, "use a trainer of the same version"));
             None
         }
         Ok(Err(why)) => {
-            checks.push(Check::wrong("trainer", format!("no trainer starts: {why}"), advice));
+            checks.push(Check::wrong("trainer", format!("the trainer does not start: {why}"), advice));
             None
         }
         Err(_) => {
-            let found = format!("a trainer starts and says nothing for {} s", PATIENCE.as_secs());
+            let found = format!("the trainer started but did not answer for {} s", PATIENCE.as_secs());
             checks.push(Check::wrong("trainer", found, advice));
             None
         }
@@ -80,13 +81,13 @@ async fn trainer(checks: &mut Vec<Check>) -> Option<Devices> {
 async fn devices(command: &[String]) -> Result<(Hello, Devices), String> {
     match ask(command, &Command::Devices).await? {
         (hello, Event::Devices(devices)) => Ok((hello, devices)),
-        _ => Err("it says what it was not asked".to_owned()),
+        _ => Err("it sent an unexpected answer".to_owned()),
     }
 }
 
 /// Starts a trainer and asks it one thing.
 pub(super) async fn ask(command: &[String], question: &Command) -> Result<(Hello, Event), String> {
-    let [program, arguments @ ..] = command else { return Err("nothing says how".to_owned()) };
+    let [program, arguments @ ..] = command else { return Err("its command is empty".to_owned()) };
     let failed = |error: std::io::Error| error.to_string();
     let mut child = tokio::process::Command::new(program)
         .args(arguments)
@@ -107,13 +108,13 @@ pub(super) async fn ask(command: &[String], question: &Command) -> Result<(Hello
     let mut lines = BufReader::new(stdout.take(MAX_LINE_BYTES as u64)).lines();
     let mut hello = None;
     while let Some(line) = lines.next_line().await.map_err(failed)? {
-        match serde_json::from_str(&line).map_err(|error| format!("it says what is no event: {error}"))? {
+        match serde_json::from_str(&line).map_err(|error| format!("it sent an invalid event: {error}"))? {
             Event::Hello(said) => hello = Some(said),
             Event::Failed(failed) => return Err(failed.reason),
-            answer => return Ok((hello.ok_or("it does not say who it is")?, answer)),
+            answer => return Ok((hello.ok_or("it did not identify itself")?, answer)),
         }
     }
-    Err("it ended before it answered".to_owned())
+    Err("it exited before it answered".to_owned())
 }
 
 fn told(devices: &Devices) -> Check {
@@ -126,25 +127,27 @@ fn told(devices: &Devices) -> Check {
         None => Check::ok("devices", found),
         // A build without CUDA on a machine that may have none: nothing is amiss.
         Some(why) if !cfg!(feature = "cuda") => Check::ok("devices", format!("{found}; no CUDA: {why}")),
-        Some(why) => {
-            Check::warning("devices", format!("{found}; no CUDA: {why}"), "without a GPU everything trains on CPUs")
-        }
+        Some(why) => Check::warning("devices", format!("{found}; no CUDA: {why}"), "repair CUDA, or train on CPUs"),
     }
 }
 
 /// Where decoded images are kept, by the rule of a worker.
 fn cache() -> Check {
-    let advice = "set HOME or XDG_CACHE_HOME to a folder of this user's";
+    let advice = "set HOME or XDG_CACHE_HOME to a folder of this user";
     let local = vec![("coordinator", "http://127.0.0.1:1".to_owned())];
     let config = match sweep_worker::Config::load(None, [], local) {
         Ok(config) => config,
         Err(problems) => return Check::wrong("cache", problems.to_string(), advice),
     };
     match sweep_worker::cache(&config) {
-        Ok((folder, false)) => Check::ok("cache", format!("decoded images are kept in {}", folder.display())),
+        Ok((folder, false)) => Check::ok("cache", format!("decoded images are cached in {}", folder.display())),
         Ok((folder, true)) => {
-            let found = format!("HOME is not set or is /: decoded images are kept in {}", folder.display());
-            Check::warning("cache", found, "set HOME, or they are made again whenever temporary files are removed")
+            let found = format!("HOME is not set or is /: decoded images are cached in {}", folder.display());
+            Check::warning(
+                "cache",
+                found,
+                "set HOME; otherwise images are decoded again whenever temporary files are removed",
+            )
         }
         Err(error) => {
             let cause = std::error::Error::source(&error).map(|cause| format!(" ({cause})")).unwrap_or_default();
@@ -172,7 +175,7 @@ fn memory(slots: &[Slot], study: &Study) -> Option<Check> {
     let largest = slots.iter().flatten().copied().max()?;
     let found = format!("the largest network needs {}, a slot has {}", bytes(needed), bytes(largest));
     Some(if needed > largest {
-        Check::wrong("memory", found, "`--slots 1` gives one slot all of it; or a smaller batch_size or image_size")
+        Check::wrong("memory", found, "use `--slots 1` to give one slot all memory, or reduce batch_size or image_size")
     } else {
         Check::ok("memory", found)
     })
@@ -181,35 +184,39 @@ fn memory(slots: &[Slot], study: &Study) -> Option<Check> {
 fn local_store(store: &Path) -> Check {
     let place = store.display();
     if store.is_dir() {
-        return Check::wrong("store", format!("{place} is a folder"), "--store names a file");
+        return Check::wrong("store", format!("{place} is a folder, not a file"), "name a file with --store");
     }
     if store.exists() {
         let size = std::fs::metadata(store).map_or(0, |found| found.len());
         return match std::fs::File::options().append(true).open(store) {
-            Ok(_) => Check::ok("store", format!("{place} is there, {}", bytes(size))),
+            Ok(_) => Check::ok("store", format!("{place} exists, {}", bytes(size))),
             Err(error) => {
-                Check::wrong("store", format!("{place} cannot be written: {error}"), "look at its owner and mode")
+                Check::wrong("store", format!("{place} cannot be written: {error}"), "check its owner and mode")
             }
         };
     }
     let number = beside(store, ".acknowledged");
     if number.exists() {
         let number = number.display();
-        let found = format!("{place} is not there, but {number} says that commits were made in it");
+        let found = format!("{place} does not exist, but {number} shows that it had commits");
         return Check::wrong(
             "store",
             found,
-            format!("put {place} back, or remove {number} to begin with an empty store"),
+            format!("restore {place}, or remove {number} to start with an empty store"),
         );
     }
     let Some(folder) = standing(store) else {
-        return Check::wrong("store", format!("no folder can be made for {place}"), "--store PATH names another place");
+        return Check::wrong(
+            "store",
+            format!("cannot create a folder for {place}"),
+            "choose another path with --store PATH",
+        );
     };
     match rustix::fs::access(folder, rustix::fs::Access::WRITE_OK) {
-        Ok(()) => Check::ok("store", format!("{place} will be made")),
+        Ok(()) => Check::ok("store", format!("{place} will be created")),
         Err(error) => {
-            let found = format!("{place} cannot be made: {} cannot be written ({error})", folder.display());
-            Check::wrong("store", found, "--store PATH names another place")
+            let found = format!("cannot create {place}: {} is not writable ({error})", folder.display());
+            Check::wrong("store", found, "choose another path with --store PATH")
         }
     }
 }
@@ -217,7 +224,8 @@ fn local_store(store: &Path) -> Check {
 /// What other users of this machine could do with the store.
 fn local_privacy(store: &Path) -> Option<Check> {
     let found = private::findings(store, &beside(store, ".artifacts"));
-    let advice = "the next command that uses the store closes what is its user's; another user's files are refused";
+    let advice = "the next command that uses the store restricts the files of its user and refuses those of other \
+        users";
     (!found.is_empty()).then(|| Check::warning("privacy", found.join("; "), advice))
 }
 
@@ -232,7 +240,7 @@ fn local_disk(store: &Path) -> Option<Check> {
     let folder = standing(store)?;
     let found = rustix::fs::statvfs(folder).ok()?;
     let (free, whole) = (found.f_bavail.saturating_mul(found.f_frsize), found.f_blocks.saturating_mul(found.f_frsize));
-    let told = format!("{} of {} are free where the store lies", bytes(free), bytes(whole));
+    let told = format!("{} of {} are free on the disk of the store", bytes(free), bytes(whole));
     Some(coordinator::room("disk", free, told))
 }
 

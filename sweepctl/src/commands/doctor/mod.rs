@@ -105,11 +105,11 @@ impl Report {
     /// One line for people.
     fn verdict(&self) -> String {
         match (self.wrong as u64, self.warnings as u64) {
-            (0, 0) => "all is well".to_owned(),
-            (0, warnings) => format!("nothing is wrong; {} to look at", plural(warnings, "thing")),
-            (1, 0) => "1 thing is wrong".to_owned(),
-            (wrong, 0) => format!("{} are wrong", plural(wrong, "thing")),
-            (wrong, warnings) => format!("wrong: {wrong}; to look at: {warnings}"),
+            (0, 0) => "all checks passed".to_owned(),
+            (0, warnings) => format!("no check failed; {}", plural(warnings, "warning")),
+            (1, 0) => "1 check failed".to_owned(),
+            (wrong, 0) => format!("{} failed", plural(wrong, "check")),
+            (wrong, warnings) => format!("{} failed; {}", plural(wrong, "check"), plural(warnings, "warning")),
         }
     }
 }
@@ -144,7 +144,7 @@ async fn this_machine(arguments: &Arguments, study: Option<&Study>, checks: &mut
 
 #[cfg(not(feature = "local"))]
 async fn this_machine(_: &Arguments, _: Option<&Study>, checks: &mut Vec<Check>) {
-    let advice = "build it with the feature `local`, or submit to a coordinator";
+    let advice = "build sweepctl with the feature `local`, or submit to a coordinator";
     checks.push(Check::wrong("this machine", "this sweepctl was built without `--local`", advice));
 }
 
@@ -176,10 +176,10 @@ mod tests {
         let (ok, warning) = (Check::ok("a", ""), Check::warning("b", "", ""));
         let wrong = Check::wrong("c", "", "");
         let said = |checks: &[&Check]| Report::new(checks.iter().map(|check| (*check).clone()).collect()).verdict();
-        assert_eq!(said(&[&ok]), "all is well");
-        assert_eq!(said(&[&ok, &warning]), "nothing is wrong; 1 thing to look at");
-        assert_eq!(said(&[&wrong]), "1 thing is wrong");
-        assert_eq!(said(&[&wrong, &wrong]), "2 things are wrong");
-        assert_eq!(said(&[&wrong, &warning, &warning]), "wrong: 1; to look at: 2");
+        assert_eq!(said(&[&ok]), "all checks passed");
+        assert_eq!(said(&[&ok, &warning]), "no check failed; 1 warning");
+        assert_eq!(said(&[&wrong]), "1 check failed");
+        assert_eq!(said(&[&wrong, &wrong]), "2 checks failed");
+        assert_eq!(said(&[&wrong, &warning, &warning]), "1 check failed; 2 warnings");
     }
 }

@@ -30,11 +30,11 @@ pub(super) async fn look(
     let workers = match timeout(PATIENCE, client.list_workers(ListWorkersRequest {})).await {
         Ok(Ok(answer)) => answer.into_inner().workers.into_iter().map(Worker::from).collect::<Vec<_>>(),
         Ok(Err(status)) => {
-            checks.push(Check::wrong("workers", status.message().to_owned(), "the coordinator's log says more"));
+            checks.push(Check::wrong("workers", status.message().to_owned(), "see the coordinator's log"));
             return;
         }
         Err(_) => {
-            checks.push(Check::wrong("workers", "no answer in time", "the coordinator's log says more"));
+            checks.push(Check::wrong("workers", "no answer in time", "see the coordinator's log"));
             return;
         }
     };
@@ -46,7 +46,7 @@ pub(super) async fn look(
         let waiting = sweeps.filter(|sweep| !sweep.state.has_ended() && !sweep.waiting_for.is_empty());
         checks.extend(waiting.take(MOST_WAITING).map(|sweep| {
             let found = format!("sweep {} {} waits: {}", sweep.id, sweep.name, sweep.waiting_for.join("; "));
-            Check::warning("sweeps", found, format!("`sweepctl status {}` shows the rest of it", sweep.id))
+            Check::warning("sweeps", found, format!("run `sweepctl status {}` for details", sweep.id))
         }));
     }
 }
@@ -57,8 +57,8 @@ fn told(workers: &[Worker], coordinator: &Coordinator) -> Vec<Check> {
         let last = workers.iter().map(|worker| worker.last_seen_unix_ms).max();
         let last = last.map(|at| format!(", the last was seen {}", ago(at))).unwrap_or_default();
         let advice =
-            "start one on each machine that is to train: `sweepctl worker --coordinator URL --data-root FOLDER`";
-        return vec![Check::warning("workers", format!("none is connected{last}: nothing will be trained"), advice)];
+            "start a worker on each machine that trains: `sweepctl worker --coordinator URL --data-root FOLDER`";
+        return vec![Check::warning("workers", format!("no worker is connected{last}: no trial can run"), advice)];
     }
     let mut checks = Vec::new();
     let leaving: Vec<&str> =
@@ -70,11 +70,11 @@ fn told(workers: &[Worker], coordinator: &Coordinator) -> Vec<Check> {
         .collect();
     let found = format!("{} connected", plural(there.len() as u64, "worker"));
     checks.push(if !others.is_empty() {
-        let found = format!("{found}; of another version than the coordinator: {}", others.join(", "));
-        Check::warning("workers", found, "one version everywhere is simpler")
+        let found = format!("{found}; not of the coordinator's version: {}", others.join(", "));
+        Check::warning("workers", found, "use the same version everywhere")
     } else if !there.iter().any(|worker| worker.state == "connected") {
-        let advice = "`sweepctl workers return NAME` puts one back into service";
-        Check::warning("workers", format!("{found}, and none of them gets trials"), advice)
+        let advice = "run `sweepctl workers return NAME` to return a worker to service";
+        Check::warning("workers", format!("{found}, but none of them gets trials"), advice)
     } else if !leaving.is_empty() {
         Check::ok("workers", format!("{found}; leaving: {}", leaving.join(", ")))
     } else {
@@ -83,9 +83,10 @@ fn told(workers: &[Worker], coordinator: &Coordinator) -> Vec<Check> {
     checks.push(devices(&there));
     let left_out = there.iter().flat_map(|worker| &worker.left_out);
     checks.extend(left_out.take(MOST_LEFT_OUT).map(|one| {
-        let found = format!("sweep {} gives worker {} nothing: {}", one.sweep, one.worker, one.reason);
+        let found = format!("sweep {} does not use worker {}: {}", one.sweep, one.worker, one.reason);
         let advice =
-            "give every worker the same data below its --data-root; `sweepctl data check SPEC` there says what it has";
+            "give every worker the same data below its --data-root; run `sweepctl data check SPEC` on its machine to \
+            compare";
         Check::warning("workers", found, advice)
     }));
     checks.extend(there.iter().filter_map(|worker| out_of_service(worker)).take(MOST_OUT_OF_SERVICE));
@@ -96,7 +97,7 @@ fn told(workers: &[Worker], coordinator: &Coordinator) -> Vec<Check> {
 fn out_of_service(worker: &Worker) -> Option<Check> {
     let reason = worker.out_of_service.as_ref()?;
     let found = format!("worker {} is out of service: {reason}", worker.name);
-    let usual = || format!("`sweepctl workers return {}` puts it back into service", worker.name);
+    let usual = || format!("run `sweepctl workers return {}` to return it to service", worker.name);
     Some(Check::warning("workers", found, worker.remedy.clone().unwrap_or_else(usual)))
 }
 
@@ -111,7 +112,11 @@ fn devices(workers: &[&Worker]) -> Check {
         (gpus, cpus) => format!("{} on GPUs, {} on CPUs", plural(gpus, "slot"), plural(cpus, "slot")),
     };
     if slots.is_empty() {
-        return Check::warning("devices", "no worker offers a slot", "`--slots auto` offers what a machine has");
+        return Check::warning(
+            "devices",
+            "no worker offers a slot",
+            "start workers with `--slots auto` to offer all devices",
+        );
     }
     Check::ok("devices", format!("{of}; {busy} busy"))
 }
@@ -123,7 +128,11 @@ fn memory(workers: &[Worker], study: &Study) -> Option<Check> {
     let largest = slots.filter_map(|slot| slot.memory_bytes).max()?;
     let found = format!("the largest network needs {}, the largest slot has {}", bytes(needed), bytes(largest));
     Some(if needed > largest {
-        Check::wrong("memory", found, "a smaller batch_size or image_size, fewer slots on a device, or a larger device")
+        Check::wrong(
+            "memory",
+            found,
+            "reduce batch_size or image_size, use fewer slots per device, or use a larger device",
+        )
     } else {
         Check::ok("memory", found)
     })

@@ -15,11 +15,11 @@ pub(super) const FACTORS: [Factor; 8] = [
     Factor { name: "conv_layers", about: "convolution blocks", levels: &["1", "2", "3"] },
     Factor { name: "filters", about: "output channels of every convolution", levels: &["8", "16"] },
     Factor { name: "kernel_size", about: "height and width of every convolution, odd", levels: &["3", "5"] },
-    Factor { name: "dense_layers", about: "dense layers before the one to the classes", levels: &["1", "2"] },
-    Factor { name: "dense_units", about: "outputs of every such layer", levels: &["32", "64"] },
+    Factor { name: "dense_layers", about: "dense layers before the output layer", levels: &["1", "2"] },
+    Factor { name: "dense_units", about: "units of every dense layer", levels: &["32", "64"] },
     Factor { name: "batch_norm", about: "batch normalisation", levels: &["false", "true"] },
     Factor { name: "max_pool", about: "2×2 max-pooling at the end of every block", levels: &["false", "true"] },
-    Factor { name: "dropout", about: "share of dense outputs that is dropped in training", levels: &["0.0", "0.2"] },
+    Factor { name: "dropout", about: "share of dense outputs dropped during training", levels: &["0.0", "0.2"] },
 ];
 
 /// What is varied where nobody says otherwise.
@@ -31,7 +31,7 @@ pub(super) fn parse_factor(text: &str) -> Result<(String, Vec<String>), String> 
     let name = name.trim();
     let Some(factor) = FACTORS.iter().find(|factor| factor.name == name) else {
         let known: Vec<&str> = FACTORS.iter().map(|factor| factor.name).collect();
-        return Err(format!("there is no factor `{name}`; there are {}", known.join(", ")));
+        return Err(format!("unknown factor `{name}`; the factors are {}", known.join(", ")));
     };
     let levels: Vec<String> = match levels {
         None => factor.levels.iter().map(|level| (*level).to_owned()).collect(),
@@ -45,7 +45,7 @@ pub(super) fn parse_factor(text: &str) -> Result<(String, Vec<String>), String> 
         !level.is_empty() && level.chars().all(|sign| sign.is_ascii_alphanumeric() || ".-+".contains(sign))
     };
     match levels.iter().find(|level| !plain(level)) {
-        Some(level) => Err(format!("`{level}` is no level: expected numbers, or true and false")),
+        Some(level) => Err(format!("invalid level `{level}`: expected a number, true or false")),
         None => Ok((name.to_owned(), levels)),
     }
 }

@@ -11,14 +11,14 @@ use crate::failure::Failure;
 use crate::output::Output;
 
 const KINDS: [(Kind, &str); 4] = [
-    (Kind::SyntheticScenes, "drawn scenes in eight classes: needs no file, good for a first try"),
+    (Kind::SyntheticScenes, "generated scenes in eight classes: needs no file, good for a first try"),
     (Kind::ImageFolder, "a folder of images: train/CLASS/* and test/CLASS/*"),
     (Kind::Idx, "the four files of the MNIST family"),
     (Kind::Cifar10, "CIFAR-10's binary files"),
 ];
 const DESIGNS: [(Design, &str); 4] = [
-    (Design::OneAtATime, "one at a time: the baseline, then each level against it"),
-    (Design::Greedy, "greedy: one factor after the other, each from the best of the one before"),
+    (Design::OneAtATime, "one at a time: the baseline, then each level compared with it"),
+    (Design::Greedy, "greedy: one factor after the other, each starting from the best so far"),
     (Design::Grid, "grid: every combination"),
     (Design::Pairwise, "pairwise: each level alone, and each pair of two factors"),
 ];
@@ -28,11 +28,11 @@ pub(super) fn all(given: &Given, output: &Output) -> Result<Answers, Failure> {
     let theme: Box<dyn Theme> =
         if output.talk_is_coloured() { Box::new(ColorfulTheme::default()) } else { Box::new(SimpleTheme) };
     let asker = Asker { theme: &*theme };
-    let name = asker.text("What is the study called?", given.name.clone(), "my-study")?;
-    let kind = asker.choice("What are the networks trained on?", given.kind, &KINDS)?;
+    let name = asker.text("What is the name of the study?", given.name.clone(), "my-study")?;
+    let kind = asker.choice("Which data set are the networks trained on?", given.kind, &KINDS)?;
     let path = match kind {
         Kind::SyntheticScenes => String::new(),
-        _ => asker.text("In which folder below the data root?", given.path.clone(), usual_path(kind))?,
+        _ => asker.text("In which folder below the data root is it?", given.path.clone(), usual_path(kind))?,
     };
     let image_size = match (kind, usual_size(kind)) {
         (Kind::ImageFolder, Some(usual)) => {
@@ -45,15 +45,15 @@ pub(super) fn all(given: &Given, output: &Output) -> Result<Answers, Failure> {
         _ => given.classes,
     };
     let factors = asker.factors(&given.factors)?;
-    let design = asker.choice("How are their levels tried?", given.design, &DESIGNS)?;
+    let design = asker.choice("How are the levels combined?", given.design, &DESIGNS)?;
     let question = match seeds_needed(&factors, design) {
         Some(enough) => {
-            format!("Under how many seeds? (with fewer than {enough} these changes cannot be told from chance)")
+            format!("How many seeds per configuration? (with fewer than {enough}, no change can be significant)")
         }
-        None => "Under how many seeds? (so many changes cannot be told from chance by any number)".to_owned(),
+        None => "How many seeds per configuration? (with so many changes, no number makes one significant)".to_owned(),
     };
     let seeds = asker.number(&question, given.seeds, usual_seeds(&factors, design))?;
-    let epochs = asker.number("For how many epochs?", given.epochs, usual_epochs(kind))?;
+    let epochs = asker.number("How many epochs?", given.epochs, usual_epochs(kind))?;
     let metric = given.metric.unwrap_or(Metric::ValAccuracy);
     Ok(Answers { name, kind, path, image_size, classes, factors, design, seeds, epochs, metric })
 }
@@ -64,7 +64,9 @@ struct Asker<'a> {
 
 /// Ctrl-C, or a terminal that went away.
 fn stopped(error: dialoguer::Error) -> Failure {
-    Failure::failed("the questions were not answered").because(error).hint("every question has a flag too: `--help`")
+    Failure::failed("the questions were not answered")
+        .because(error)
+        .hint("answer the questions with flags instead; `sweepctl init --help` lists them")
 }
 
 impl Asker<'_> {
@@ -122,7 +124,8 @@ impl Asker<'_> {
             if !more || open.is_empty() {
                 return Ok(chosen);
             }
-            let question = if chosen.is_empty() { "What is varied first?" } else { "And what else?" };
+            let question =
+                if chosen.is_empty() { "Which factor is varied first?" } else { "Which factor is varied next?" };
             let items: Vec<String> = open.iter().map(|factor| format!("{}: {}", factor.name, factor.about)).collect();
             let picked = Select::with_theme(self.theme)
                 .with_prompt(question)

@@ -113,8 +113,10 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> Result<Exit, Fail
     let asks = !arguments.yes && std::io::stdin().is_terminal() && context.output.talks_to_a_terminal();
     let given = answers::Given::from(arguments);
     if !asks && !arguments.yes && given.lacks_something() {
-        return Err(Failure::usage("there is no terminal to ask on, and not every question is answered by a flag")
-            .hint("--yes takes the default of every question that no flag answers"));
+        return Err(Failure::usage(
+            "some questions have no answer from a flag, and there is no terminal to ask them on",
+        )
+        .hint("add --yes to use the defaults, or add the missing flags"));
     }
     let answers = if asks { ask::all(&given, &context.output)? } else { given.with_defaults() };
     let file = arguments.file.clone().unwrap_or_else(|| PathBuf::from(format!("{}.yaml", answers.file_name())));
@@ -122,7 +124,7 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> Result<Exit, Fail
     let study =
         Study::read(&file.display().to_string(), text.clone().into_bytes(), Vec::new(), None).map_err(|failure| {
             failure.hint(
-                "nothing was written; the levels of a factor, and what else a key takes, stand in sweeps/README.md",
+                "nothing was written; see sweeps/README.md for the levels of a factor and the values of other keys",
             )
         })?;
     if file.as_os_str() == "-" {
@@ -136,8 +138,8 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> Result<Exit, Fail
 /// Writes a new file, and never over one.
 fn write(file: &Path, text: &str) -> Result<(), Failure> {
     let failed = |error: std::io::Error| match error.kind() {
-        std::io::ErrorKind::AlreadyExists => Failure::usage(format!("{} is there already", file.display()))
-            .hint("name another file: `sweepctl init FILE`; nothing is written over"),
+        std::io::ErrorKind::AlreadyExists => Failure::usage(format!("{} already exists", file.display()))
+            .hint("choose another file with `sweepctl init FILE`; init never overwrites a file"),
         _ => Failure::failed(format!("cannot write {}", file.display())).because(error),
     };
     let mut made = std::fs::File::options().write(true).create_new(true).open(file).map_err(failed)?;

@@ -15,7 +15,7 @@ pub(super) fn spec(answers: &Answers) -> String {
 
 fn write(text: &mut String, answers: &Answers) -> std::fmt::Result {
     writeln!(text, "# A study of Sweep, made by `sweepctl init`. sweeps/README.md describes every key.")?;
-    writeln!(text, "# `sweepctl plan FILE` says what it comes to before anything is trained.")?;
+    writeln!(text, "# `sweepctl plan FILE` shows its configurations and trials before anything is trained.")?;
     writeln!(text, "version: 1")?;
     writeln!(text, "name: {}\n", quoted(&answers.name))?;
     dataset(text, answers)?;
@@ -27,7 +27,7 @@ fn write(text: &mut String, answers: &Answers) -> std::fmt::Result {
         Metric::ValAccuracy => ("val_accuracy", "maximize"),
         Metric::ValLoss => ("val_loss", "minimize"),
     };
-    writeln!(text, "\n# What the leaderboard ranks by, and what stages choose by.")?;
+    writeln!(text, "\n# The metric that ranks the leaderboard and decides stages.")?;
     writeln!(text, "objective: {{ metric: {metric}, goal: {goal} }}")
 }
 
@@ -50,7 +50,7 @@ fn dataset(text: &mut String, answers: &Answers) -> std::fmt::Result {
     let path = quoted(&answers.path);
     match answers.kind {
         Kind::SyntheticScenes => {
-            writeln!(text, "# Scenes that are drawn: no file is needed.")?;
+            writeln!(text, "# Generated scenes: no files are needed.")?;
             writeln!(
                 text,
                 "dataset: {{ kind: synthetic_scenes{size}{classes}, train_images: 800, test_images: 400 }}"
@@ -84,14 +84,17 @@ fn dataset(text: &mut String, answers: &Answers) -> std::fmt::Result {
 
 fn protocol(text: &mut String, answers: &Answers) -> std::fmt::Result {
     let (batch, rate) = if answers.needs_files() { (32, "0.001") } else { (16, "0.003") };
-    writeln!(text, "# How every network is trained: the same for all, so that differences come from the networks.")?;
+    writeln!(
+        text,
+        "# How every network is trained: the same settings for all, so that differences come from the networks."
+    )?;
     writeln!(text, "protocol:\n  epochs: {}\n  batch_size: {batch}", answers.epochs)?;
     writeln!(text, "  optimizer: {{ kind: adam, learning_rate: {rate} }}")?;
     writeln!(text, "  augment: {{ horizontal_flip: {}, shift: 0.1 }}", answers.kind != Kind::Idx)?;
     if answers.epochs < 20 {
         writeln!(
             text,
-            "  # Short training: the default of 0.99 would want more steps before its statistics are good."
+            "  # For short training: with the default of 0.99, the statistics need more steps to become accurate."
         )?;
         writeln!(text, "  batch_normalization: {{ momentum: 0.9 }}")?;
     }
@@ -100,26 +103,28 @@ fn protocol(text: &mut String, answers: &Answers) -> std::fmt::Result {
 
 fn seeds(text: &mut String, answers: &Answers) -> std::fmt::Result {
     let seeds = answers.seeds;
-    writeln!(
-        text,
-        "# Each configuration is trained under as many seeds, and compared with its starting point seed by seed."
-    )?;
+    writeln!(text, "# Seeds per configuration. Each configuration is compared with its starting point seed by seed.")?;
     match seeds_needed(&answers.factors, answers.design) {
         Some(enough) if seeds >= enough => {}
         Some(enough) => writeln!(
             text,
-            "# With fewer than {enough} none of these changes can be told from chance at 5 %, corrected for their number."
+            "# With fewer than {enough} seeds, no change can be significant at 5 %, corrected for the number of \
+            changes."
         )?,
         None => writeln!(
             text,
-            "# There are so many changes that under no number of seeds one can be told from chance at 5 %, corrected for it."
+            "# With so many changes, no number of seeds makes one significant at 5 %, corrected for the number of \
+            changes."
         )?,
     }
     writeln!(text, "seeds: {seeds}\n")
 }
 
 fn baseline(text: &mut String, answers: &Answers) -> std::fmt::Result {
-    writeln!(text, "# What every change is measured against; what is not named takes the family's default.")?;
+    writeln!(
+        text,
+        "# The configuration that every change is compared with. Factors that are not listed have the family's default."
+    )?;
     writeln!(text, "baseline:\n  family: cnn")?;
     for factor in &FACTORS {
         let varied = answers.factors.iter().find(|(name, _)| name == factor.name);
@@ -135,7 +140,7 @@ fn baseline(text: &mut String, answers: &Answers) -> std::fmt::Result {
 fn stages(text: &mut String, answers: &Answers) -> std::fmt::Result {
     let list = |levels: &[String]| format!("[{}]", levels.join(", "));
     if answers.design == Design::Greedy {
-        writeln!(text, "# One factor after the other; each stage goes on from what won the one before.")?;
+        writeln!(text, "# One factor after the other; each stage starts from the winner of the previous one.")?;
         writeln!(text, "stages:")?;
         for (name, levels) in &answers.factors {
             writeln!(text, "  - {{ name: {name}, vary: {{ {name}: {} }}, keep: best }}", list(levels))?;
@@ -144,7 +149,7 @@ fn stages(text: &mut String, answers: &Answers) -> std::fmt::Result {
     }
     let (design, about) = match answers.design {
         Design::OneAtATime | Design::Greedy => {
-            ("one_at_a_time", "The baseline, then each level of each factor against it.")
+            ("one_at_a_time", "The baseline, then each level of each factor compared with it.")
         }
         Design::Grid => ("grid", "Every combination of these levels."),
         Design::Pairwise => ("pairwise", "Each level alone, and each pair of levels of two factors."),

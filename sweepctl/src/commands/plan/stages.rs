@@ -85,9 +85,9 @@ impl Said<'_> {
         }
         match numbers.merged {
             0 => {}
-            1 if numbers.points == 1 => text.push_str(", which stands in an earlier place too"),
-            1 => text.push_str(", 1 of them stands in an earlier place too"),
-            merged => text.push_str(&format!(", {} of them stand in an earlier place too", count(merged))),
+            1 if numbers.points == 1 => text.push_str(", which also occurs in an earlier stage"),
+            1 => text.push_str(", of which 1 also occurs in an earlier stage"),
+            merged => text.push_str(&format!(", of which {} also occur in an earlier stage", count(merged))),
         }
         text
     }
@@ -99,7 +99,7 @@ impl Said<'_> {
             Start::Baseline => "from the baseline".to_owned(),
             Start::Stage(from) => {
                 let name = spec.stages.get(from).map(|stage| escape(&stage.name)).unwrap_or_default();
-                format!("from what {name} keeps")
+                format!("from the levels kept by {name}")
             }
         };
         let Some(start) = self.start() else { return from };
@@ -136,7 +136,7 @@ impl Said<'_> {
         let Some(start) = self.start() else { return warnings };
         if self.released.tries_start(self.index) == Some(false) && !self.released.trains(start) {
             warnings.push(format!(
-                "its starting point ({}) is not trained, so nothing in it can be compared with it: {}",
+                "its starting point ({}) is not trained, so the stage has no comparisons: {}",
                 start.difference(&self.plan.spec().baseline),
                 advice(&self.stage.design),
             ));
@@ -164,5 +164,5 @@ fn aliased(one: &Aliased) -> String {
         0 => {}
         longer => said.push(format!("{} of more than {LONGEST_SHOWN} factors", plural(longer as u64, "product"))),
     }
-    format!("{} is not told from {}", one.effect, said.join(", "))
+    format!("{} is aliased with {}", one.effect, said.join(", "))
 }

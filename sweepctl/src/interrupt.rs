@@ -18,7 +18,7 @@ impl Interrupt {
     /// # Errors
     /// The signals cannot be listened to.
     pub(crate) fn listen() -> Result<Self, Failure> {
-        let listen = |kind| signal(kind).map_err(|error| Failure::failed("cannot listen to signals").because(error));
+        let listen = |kind| signal(kind).map_err(|error| Failure::failed("cannot receive signals").because(error));
         Ok(Self { interrupt: listen(SignalKind::interrupt())?, terminate: listen(SignalKind::terminate())? })
     }
 

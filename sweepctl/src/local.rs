@@ -97,7 +97,7 @@ impl Local {
         let announcement = match Announcement::make(&store, &content) {
             Ok(announcement) => Some(announcement),
             Err(error) => {
-                output.say(&format!("other commands cannot ask while this runs: beside the store, {error}"));
+                output.say(&format!("other commands cannot use this store meanwhile: {error}"));
                 None
             }
         };
@@ -120,7 +120,7 @@ impl Local {
     /// Says where a browser finds the pages. A screen shows it too.
     pub(crate) fn say_page(&self, progress: &Beside) -> Result<(), Failure> {
         let page = self.coordinator.page();
-        let page = page.map_err(|error| Failure::failed("no address of the pages can be made").because(error))?;
+        let page = page.map_err(|error| Failure::failed("cannot create an address for the pages").because(error))?;
         if let Some(page) = page {
             self.output.say(&page.to_string());
             progress.begin_with(page.to_string());
@@ -142,10 +142,10 @@ impl Local {
             biased;
             found = damage.wait_for(Option::is_some) => match found.as_deref() {
                 Ok(Some(what)) => Failure::failed(what.clone()),
-                Ok(None) | Err(_) => Failure::ours(format!("the coordinator on {} left", store.display())),
+                Ok(None) | Err(_) => Failure::ours(format!("the coordinator on {} stopped", store.display())),
             },
             ended = worker => match ended {
-                Ok(Ok(Ending::Stopped | Ending::Drained)) => Failure::ours("the embedded worker left"),
+                Ok(Ok(Ending::Stopped | Ending::Drained)) => Failure::ours("the embedded worker stopped"),
                 Ok(Err(error)) => worker_failure(error),
                 Err(error) => Failure::ours("the embedded worker failed").because(error),
             },
@@ -232,7 +232,7 @@ struct Secrets {
 
 impl Secrets {
     fn new() -> Result<Self, Failure> {
-        let make = || Secret::generate().map_err(|error| Failure::failed("cannot make a token").because(error));
+        let make = || Secret::generate().map_err(|error| Failure::failed("cannot create a token").because(error));
         Ok(Self { admin: make()?, worker: make()? })
     }
 
@@ -267,7 +267,7 @@ impl Start<'_> {
                 Err(error) => error,
             };
             if !matches!(error, server::Error::Store(store::Error::InUse { .. })) {
-                return Err(self.refused(error).hint("--store PATH keeps everything in another file"));
+                return Err(self.refused(error).hint("use another file with --store PATH"));
             }
             if let Some(content) = Content::read(self.store)
                 && TcpStream::connect(content.address).await.is_ok()
@@ -286,8 +286,8 @@ impl Start<'_> {
     async fn start(&self, secrets: &Secrets) -> Result<Result<server::Handle, server::Error>, Failure> {
         let free = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let defaults = sweep_coordinator::Config::defaults();
-        let defaults =
-            defaults.map_err(|error| Failure::ours("the coordinator's defaults are wrong").because(error))?;
+        let defaults = defaults
+            .map_err(|error| Failure::ours("the coordinator's default configuration is invalid").because(error))?;
         let config = sweep_coordinator::Config {
             listen: free,
             listen_http: free,
@@ -313,10 +313,10 @@ impl Start<'_> {
 }
 
 fn in_use(store: &Path, process: u32) -> Failure {
-    let text = format!("process {process} trains on the store {} already", store.display());
+    let text = format!("process {process} already trains on the store {}", store.display());
     Failure::failed(text).hint(
-        "in this folder `sweepctl list`, `watch` and `cancel` ask that process; --store PATH keeps a sweep of its own \
-         in another file",
+        "in this folder, `sweepctl list`, `watch` and `cancel` use that process; --store PATH runs another sweep in \
+        another file",
     )
 }
 
@@ -358,7 +358,7 @@ pub(crate) fn data_roots(named: &[PathBuf], usual: &Path) -> Vec<PathBuf> {
 /// This program, as a trainer.
 pub(crate) fn trainer_command() -> Result<Vec<String>, Failure> {
     let program = std::env::current_exe()
-        .map_err(|error| Failure::failed("cannot tell where this program lies").because(error))?;
+        .map_err(|error| Failure::failed("cannot find the path of this program").because(error))?;
     Ok(vec![text(&program)?, "trainer".to_owned()])
 }
 
@@ -369,8 +369,8 @@ fn text(path: &Path) -> Result<String, Failure> {
 
 fn worker_failure(error: sweep_worker::Error) -> Failure {
     if error.is_usage() {
-        let failure = Failure::usage("no worker can be started like this").because(error);
-        return failure.hint("--slots takes `auto`, a number, or devices such as `cpu,cpu`");
+        let failure = Failure::usage("cannot start a worker with these settings").because(error);
+        return failure.hint("for --slots, use `auto`, a number, or devices such as `cpu,cpu`");
     }
-    Failure::failed("the embedded worker cannot go on").because(error)
+    Failure::failed("the embedded worker cannot continue").because(error)
 }

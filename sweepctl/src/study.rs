@@ -60,8 +60,8 @@ impl Study {
         let spec = Spec::parse(&text, &overrides, &limits).map_err(|problems| {
             let number = plural(problems.0.len() as u64, "problem");
             let lines = problems.in_file(file).to_string().lines().map(str::to_owned).collect();
-            Failure::spec(format!("{file} is not a spec that can be run: {number}"), lines)
-                .hint("sweeps/README.md describes every key")
+            Failure::spec(format!("{file} is not a valid spec: {number}"), lines)
+                .hint("see sweeps/README.md for every key")
         })?;
         let name = spec.name.clone();
         Ok(Self { text, plan: Plan::new(&spec), name })

@@ -140,7 +140,7 @@ fn a_run_that_is_there_is_left_alone_and_an_unfinished_one_is_begun_anew() {
             (false, _) => empty_server(request),
         }
     });
-    assert!(text.contains("wrote 1 run, 0 epochs") && text.contains("; there already: 1 run"), "{text}");
+    assert!(text.contains("wrote 1 run, 0 epochs") && text.contains("; already there: 1 run"), "{text}");
     let verbs: Vec<&str> = arrived.iter().filter_map(|request| request.split(['/', ' ', '?']).nth(6)).collect();
     assert_eq!(verbs, ["get-by-name", "create", "search", "search", "delete", "create", "log-batch", "update"]);
     assert!(arrived[4].contains(r#"{"run_id":"half"}"#), "{arrived:?}");

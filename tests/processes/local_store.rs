@@ -112,7 +112,7 @@ fn after_a_kill_the_store_answers_and_a_cancellation_takes_effect_at_once() {
     training(&env, &spec).kill();
     assert!(env.path(".sweep/sweep.db.running").exists(), "who is killed leaves it behind");
     let watched = env.sweepctl(["watch", "1"]).expect_code(1);
-    assert!(watched.stderr.contains("nothing trains on the local store now"), "{watched:?}");
+    assert!(watched.stderr.contains("no process trains on the local store now"), "{watched:?}");
     assert!(watched.stderr.contains("sweepctl resume 1 --local"), "{watched:?}");
     let cancelled = env.sweepctl(["cancel", "1", "--output", "json"]).expect_code(0);
     assert!(cancelled.stderr.contains(USING) && !cancelled.stderr.contains("by way of"), "{cancelled:?}");

@@ -71,7 +71,7 @@ fn print(output: &Output, analysis: &Analysis, arguments: &Arguments) -> Result<
     let family = if against_baseline { &analysis.against_baseline } else { &analysis.comparisons };
     output.say(&format!("{}; {}", status::headline(&analysis.sweep), status::counts(&analysis.sweep.counts)));
     output.say(&format!(
-        "delta: mean difference over seeds in {} from {}, with its 95 % interval by Student's t",
+        "delta: mean difference in {} from {} over seeds, with its 95 % interval by Student's t",
         escape(&analysis.metric),
         if against_baseline { "the baseline".to_owned() } else { from(analysis.against.as_deref()) }
     ));
@@ -90,7 +90,7 @@ fn print(output: &Output, analysis: &Analysis, arguments: &Arguments) -> Result<
     let mut lines = path(analysis);
     lines.extend(analysis.noise.iter().map(|noise| escape(&noise.sentence)));
     if !analysis.excluded.is_empty() {
-        lines.push("not in any test:".to_owned());
+        lines.push("excluded from all tests:".to_owned());
         lines.extend(analysis.excluded.iter().map(|one| {
             let seed = one.seed.map(|seed| format!(", seed {seed}")).unwrap_or_default();
             format!("  {}{seed}: {}", escape(&one.configuration), escape(&one.reason))
@@ -218,7 +218,7 @@ fn path(analysis: &Analysis) -> Vec<String> {
     };
     let mut lines: Vec<String> = analysis.stages.iter().filter_map(step).collect();
     if !lines.is_empty() {
-        lines.insert(0, "the path, by the seeds that chose it:".to_owned());
+        lines.insert(0, "path of chosen configurations, with the gain on the seeds used for the choice:".to_owned());
         lines.iter_mut().skip(1).for_each(|line| *line = format!("  {line}"));
     }
     lines

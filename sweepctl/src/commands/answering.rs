@@ -72,7 +72,7 @@ async fn ask_here<T>(context: &Context, verb: impl AsyncFnOnce(&Context) -> Resu
     };
     let (answering, how) = match &asked {
         Asked::Here(_) => (Answering::Store, ""),
-        Asked::There(_) => (Answering::Process, ", by way of the process that trains on it"),
+        Asked::There(_) => (Answering::Process, ", through the process that trains on it"),
     };
     context.output.say(&format!("using the local store {STORE}{how}"));
     let context = Context { coordinator: asked.coordinator(), answering, ..*context };
@@ -84,8 +84,8 @@ async fn ask_here<T>(context: &Context, verb: impl AsyncFnOnce(&Context) -> Resu
 #[cfg(not(feature = "local"))]
 async fn ask_here<T>(_: &Context, _: impl AsyncFnOnce(&Context) -> Result<T, Failure>) -> Result<T, Failure> {
     let text = format!(
-        "no coordinator answers at {DEFAULT_COORDINATOR}, and this sweepctl was built without the feature \
-                        `local`, which reads the store {STORE}"
+        "no coordinator answers at {DEFAULT_COORDINATOR}, and this sweepctl was built without the feature `local`, so \
+        it cannot read the store {STORE}"
     );
     Err(Failure::failed(text)
         .hint("name a coordinator with --coordinator URL, or build sweepctl with the feature `local`"))

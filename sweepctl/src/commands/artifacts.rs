@@ -59,7 +59,7 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<Exit
     } else if context.output.is_json() {
         context.output.json(&Answer { artifacts, notes: answer.notes })?;
     } else if artifacts.is_empty() {
-        context.output.say("no artifacts: `protocol.keep_weights` in a spec keeps weights");
+        context.output.say("no artifacts; set `protocol.keep_weights` in a spec to keep weights");
     } else {
         context.output.table(table(&artifacts))?;
         answer.notes.iter().for_each(|note| context.output.say(note));
@@ -81,7 +81,7 @@ fn find<'a>(artifacts: &'a [Artifact], digits: &str) -> Result<&'a Artifact, Fai
 /// The file is there only when it is whole and is what its digest says.
 async fn fetch(client: &mut Client, artifact: &Artifact, file: &Path) -> Result<(), Failure> {
     let parsed = artifact.digest.parse::<Digest>();
-    let digest = parsed.map_err(|error| Failure::ours("the artifact's digest is not one").because(error))?;
+    let digest = parsed.map_err(|error| Failure::ours("the artifact has an invalid digest").because(error))?;
     let mut stream =
         client.get_artifact(GetArtifactRequest { digest: digest.as_bytes().to_vec().into() }).await?.into_inner();
     let mut content = Vec::new();
@@ -89,7 +89,7 @@ async fn fetch(client: &mut Client, artifact: &Artifact, file: &Path) -> Result<
         content.extend_from_slice(&part.chunk);
     }
     if Digest::of(&content) != digest {
-        return Err(Failure::failed("what arrived is not what the digest says").hint("fetch it again"));
+        return Err(Failure::failed("the received file does not match its digest").hint("fetch it again"));
     }
     let failed = |error| Failure::failed(format!("cannot write {}", file.display())).because(error);
     let partial = file.with_extension("partial");

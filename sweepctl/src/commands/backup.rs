@@ -103,9 +103,10 @@ fn tell_missing(context: &Context, missing: &[MissingArtifact], allowed: bool) -
         1 => format!("1 artifact ({size}) is missing"),
         several => format!("{} artifacts ({size}) are missing", count(several as u64)),
     };
-    Err(Failure::failed(format!("{what} from the backup: the coordinator cannot read the files")).hint(
-        "everything else is in the backup, which can be restored; to mend the store, copy these files from an earlier backup \
-         into the coordinator's folder of artifacts, or delete the sweeps; --allow-missing exits with code 0",
+    Err(Failure::failed(format!("{what} from the backup, because the coordinator cannot read their files")).hint(
+        "everything else is in the backup, which can be restored; to repair the store, copy these files from an \
+        earlier backup into the coordinator's folder of artifacts, or delete the sweeps; --allow-missing exits with \
+        code 0",
     ))
 }
 
@@ -164,7 +165,7 @@ impl Backup<'_> {
         if let Err(status) = self.client.end_backup(ended).await {
             self.context
                 .output
-                .say(&format!("the coordinator keeps its copy of the store for a while: {}", status.message()));
+                .say(&format!("the coordinator keeps its copy of the store for an hour: {}", status.message()));
         }
         Ok(Answer { manifest, fetched, removed })
     }
@@ -262,11 +263,11 @@ fn too_many_missing(missing: &[MissingArtifact]) -> Failure {
     ))
     .because(format!("one of them is {example}"))
     .hint(
-        "see whether its folder of artifacts is there, then run the backup again; the last finished backup in this \
-               folder stays as it is",
+        "check that its folder of artifacts exists, then run the backup again; the last finished backup in this folder \
+        is unchanged",
     )
 }
 
 fn digest(bytes: &[u8]) -> Result<Digest, Failure> {
-    Digest::try_from(bytes).map_err(|error| Failure::ours("the coordinator's answer has no digest").because(error))
+    Digest::try_from(bytes).map_err(|error| Failure::ours("the coordinator sent no valid digest").because(error))
 }

@@ -63,12 +63,11 @@ struct Made {
 pub(crate) fn run(context: &Context, verb: &Verb) -> Result<Exit, Failure> {
     let Verb::Init { folder, hosts, days } = verb;
     let names = names(hosts)?;
-    let made =
-        make(&names, *days).map_err(|error| Failure::failed("the certificates cannot be made").because(error))?;
+    let made = make(&names, *days).map_err(|error| Failure::failed("cannot create the certificates").because(error))?;
     let failed = |path: &Path, error: std::io::Error| {
-        Failure::usage(format!("cannot make {}", path.display()))
+        Failure::usage(format!("cannot create {}", path.display()))
             .because(error)
-            .hint("name a folder that is not there yet")
+            .hint("name a folder that does not exist yet")
     };
     std::fs::DirBuilder::new().mode(0o700).create(folder).map_err(|error| failed(folder, error))?;
     let mut files = Vec::new();
@@ -96,7 +95,8 @@ fn names(hosts: &[String]) -> Result<Vec<SanType>, Failure> {
     let mut names = Vec::new();
     for host in hosts.iter().map(String::as_str).chain(["localhost", "127.0.0.1", "::1"]) {
         let wrong = || {
-            Failure::usage(format!("`{host}` is no name of a host")).hint("expected such as sweep.example or 10.0.0.7")
+            Failure::usage(format!("`{host}` is not a host name or address"))
+                .hint("use a name such as sweep.example or an address such as 10.0.0.7")
         };
         names.push(match host.parse::<IpAddr>() {
             Ok(address) => SanType::IpAddress(address),
@@ -137,7 +137,7 @@ fn make(names: &[SanType], days: i64) -> Result<Vec<File>, rcgen::Error> {
             OPEN,
             authority_certificate.pem(),
         ),
-        ("ca.key", "its key: signs more certificates", PRIVATE, authority_pem),
+        ("ca.key", "its key: can sign more certificates", PRIVATE, authority_pem),
         ("server.crt", "the coordinator's certificate: `tls_cert`", OPEN, server),
         ("server.key", "its key: `tls_key`", PRIVATE, server_key),
         ("worker.crt", "a certificate for workers: `client_cert`", OPEN, worker),

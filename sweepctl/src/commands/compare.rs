@@ -90,7 +90,10 @@ fn seeds(compared: &Compared, [one, other]: [String; 2]) -> Table {
         [name.to_owned(), text(&compared.configuration), text(&compared.reference), String::new()]
     };
     table.row(cost(|row| count(row.params), "parameters"));
-    table.row(cost(|row| row.seconds.map_or_else(|| "-".to_owned(), |seconds| duration(seconds.mean)), "time a trial"));
+    table.row(cost(
+        |row| row.seconds.map_or_else(|| "-".to_owned(), |seconds| duration(seconds.mean)),
+        "time per trial",
+    ));
     table
 }
 
@@ -117,7 +120,7 @@ fn findings(compared: &Compared) -> Vec<String> {
     }
     if let Some(p) = one.adjusted_p {
         let family = plural(compared.family.into(), "comparison");
-        line(format!("corrected by Holm over {family}: p = {}; this decides", probability(p)));
+        line(format!("corrected by Holm over {family}: p = {}, which decides the verdict", probability(p)));
     }
     if let Some(images) = &one.images {
         line(escape(&images.sentence));

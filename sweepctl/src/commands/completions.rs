@@ -50,9 +50,9 @@ pub(crate) fn run(context: &Context, arguments: &Arguments, mut whole: Command) 
         let shells = Shells::builtins();
         let shell = shells.completer(&arguments.shell.to_string());
         let shell =
-            shell.ok_or_else(|| Failure::usage("this shell has only a script of its own").hint("try --static"))?;
+            shell.ok_or_else(|| Failure::usage("this shell supports only the static script").hint("add --static"))?;
         let made = shell.write_registration(VARIABLE, "sweepctl", "sweepctl", "sweepctl", &mut script);
-        made.map_err(|error| Failure::ours("the script cannot be made").because(error))?;
+        made.map_err(|error| Failure::ours("cannot create the script").because(error))?;
     }
     let mut out = context.output.data();
     out.write_all(&script).and_then(|()| out.flush()).map_err(Failure::writing)?;

@@ -54,7 +54,7 @@ pub(crate) fn run(context: &Context, verb: &Verb) -> Result<Exit, Failure> {
 
 fn of_folder(arguments: &Arguments) -> Result<Report, Failure> {
     if !arguments.data_root.is_empty() || !arguments.overrides.is_empty() {
-        return Err(Failure::usage("`--data-root` and `--set` belong to a spec, and this is a folder"));
+        return Err(Failure::usage("--data-root and --set need a spec, but this is a folder"));
     }
     data_check::check_folder(&arguments.place).map_err(|failure| cannot_look(&arguments.place, failure))
 }
@@ -67,13 +67,13 @@ fn of_spec(arguments: &Arguments) -> Result<Report, Failure> {
     data_check::check(dataset, &data_roots).map_err(|failure| match dataset.source {
         Source::SyntheticScenes { .. } => cannot_look(file, failure),
         Source::ImageFolder { .. } | Source::Idx { .. } | Source::Cifar10 { .. } => {
-            cannot_look(file, failure).hint("--data-root FOLDER names the folder that the data set lies in")
+            cannot_look(file, failure).hint("name the folder that contains the data set with --data-root FOLDER")
         }
     })
 }
 
 fn cannot_look(place: &Path, failure: sweep_trainer::Failure) -> Failure {
-    Failure::failed(format!("cannot look at the data of {}", place.display())).because(failure.reason)
+    Failure::failed(format!("cannot check the data of {}", place.display())).because(failure.reason)
 }
 
 fn print(output: &Output, report: &Report) -> Result<(), Failure> {
@@ -122,7 +122,7 @@ fn unreadable(output: &Output, report: &Report) -> Result<(), Failure> {
 fn more(output: &Output, number: u64, named: &str) -> Result<(), Failure> {
     match number.saturating_sub(SHOWN as u64) {
         0 => Ok(()),
-        rest => output.text(&format!("    {FAINT}and {} more; `--output json` names {named}{FAINT:#}", count(rest))),
+        rest => output.text(&format!("    {FAINT}and {} more; `--output json` lists {named}{FAINT:#}", count(rest))),
     }
 }
 
@@ -134,7 +134,7 @@ fn passed_over(output: &Output, report: &Report) -> Result<(), Failure> {
     }
     let files = plural(passed_over.count, "file");
     let kinds = escape(&passed_over.to_string());
-    output.text(&format!("  passed over, because a trainer reads JPEG and PNG alone: {files} ({kinds})"))?;
+    output.text(&format!("  ignored, because trainers read only JPEG and PNG: {files} ({kinds})"))?;
     for file in passed_over.files.iter().take(SHOWN) {
         output.text(&format!("    {}", escape(file)))?;
     }
@@ -152,7 +152,7 @@ fn totals(report: &Report) -> String {
     let others = if others > 0 { format!(" and {}", plural(others, "other size")) } else { String::new() };
     let turned = match report.turned_images {
         0 => String::new(),
-        number => format!("\n  turned as their EXIF orientation says: {}", plural(number, "image")),
+        number => format!("\n  rotated by their EXIF orientation: {}", plural(number, "image")),
     };
     format!(
         "  images: {} train, {} test{}\n  sizes: {}{others}\n  channels: {} grey, {} in colour{turned}",

@@ -35,7 +35,9 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<Exit
             return show(context, &deletion);
         }
         let gone = count(deletion.trials + deletion.kept);
-        context.output.say(&format!("sweep {} is deleted; {gone} of its trials are removed so far", deletion.sweep));
+        context
+            .output
+            .say(&format!("sweep {} is deleted; {gone} of its trials have been removed so far", deletion.sweep));
         // From now on only its number leads to it.
         sweep = deletion.sweep.to_string();
     }
@@ -49,16 +51,16 @@ fn show(context: &Context, deletion: &Deletion) -> Result<Exit, Failure> {
     let Deletion { sweep, trials, kept, artifacts, .. } = deletion;
     let (name, size) = (escape(&deletion.name), bytes(deletion.artifact_bytes));
     let (verb, go, stay) = match deletion.finished_unix_ms {
-        Some(_) => ("deleted", "went", "stayed"),
-        None => ("would be deleted", "would go", "would stay"),
+        Some(_) => ("deleted", "removed", "kept"),
+        None => ("would be deleted", "would be removed", "would be kept"),
     };
     let mut lines = vec![
         format!("sweep {sweep} {name}: {verb}"),
-        format!("  trials     {} {go}, {} {stay} because other sweeps refer to them", count(*trials), count(*kept)),
+        format!("  trials     {} {go}, {} {stay} because other sweeps use them", count(*trials), count(*kept)),
         format!("  artifacts  {} {go} ({size})", count(*artifacts)),
     ];
     if deletion.finished_unix_ms.is_some() {
-        lines.push(format!("  store      {} given back to the file system", bytes(deletion.store_bytes)));
+        lines.push(format!("  store      {} returned to the file system", bytes(deletion.store_bytes)));
     }
     context.output.text(&lines.join("\n"))?;
     deletion.notes.iter().for_each(|note| context.output.say(note));

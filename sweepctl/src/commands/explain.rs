@@ -101,7 +101,7 @@ pub(crate) async fn audit(context: &Context, arguments: &AuditArguments) -> Resu
     if context.output.is_json() {
         context.output.json(&Audit { entries })?;
     } else if entries.is_empty() {
-        context.output.say("nothing of the kind has happened");
+        context.output.say("no matching events");
     } else {
         context.output.table(table(&entries, true))?;
     }

@@ -58,7 +58,7 @@ fn request(arguments: &Arguments) -> Result<SubmitRequest, Failure> {
     let seeds = arguments.seeds.iter().map(|seeds| ("seeds".to_owned(), seeds.clone()));
     let overrides: Vec<(String, String)> = seeds.chain(arguments.overrides.iter().cloned()).collect();
     if spec.is_empty() && overrides.is_empty() {
-        return Err(Failure::usage("nothing is said of what to extend it by").hint("give --seeds, --set or --spec"));
+        return Err(Failure::usage("nothing to extend the sweep by").hint("add --seeds, --set or --spec"));
     }
     Ok(SubmitRequest {
         spec: spec.into(),
@@ -103,14 +103,14 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<Exit
     Ok(Exit::Well)
 }
 
-/// `12 trials are known, 3 running are shared, 6 to run`.
+/// `12 trials are known, 3 running trials are shared, 6 to run`.
 fn told(counts: &Counts) -> String {
     let known = plural(counts.reused, "trial");
     let verb = if counts.reused == 1 { "is" } else { "are" };
     let shared = match counts.running {
         0 => String::new(),
-        1 => ", 1 running is shared".to_owned(),
-        running => format!(", {} running are shared", count(running)),
+        1 => ", 1 running trial is shared".to_owned(),
+        running => format!(", {} running trials are shared", count(running)),
     };
     let more = match counts.to_come_at_most {
         0 => String::new(),
@@ -126,7 +126,7 @@ mod tests {
     #[test]
     fn what_is_known_shared_and_to_run_is_told() {
         let counts = Counts { reused: 12, succeeded: 12, running: 3, queued: 6, ..Counts::default() };
-        assert_eq!(told(&counts), "12 trials are known, 3 running are shared, 6 to run");
+        assert_eq!(told(&counts), "12 trials are known, 3 running trials are shared, 6 to run");
         let counts = Counts { reused: 1, succeeded: 1, to_come_at_most: 8, ..Counts::default() };
         assert_eq!(told(&counts), "1 trial is known, 0 to run, at most 8 more to come");
     }

@@ -81,9 +81,9 @@ pub(crate) async fn train(
         Err(failure) => Err(failure),
     };
     match &done {
-        Ok(Done::Interrupted(..)) => context.output.say("stopping; once more leaves at once"),
+        Ok(Done::Interrupted(..)) => context.output.say("stopping; interrupt again to exit at once"),
         // Leaving takes some seconds where the worker finds no coordinator any more.
-        Err(_) if damage.borrow().is_some() => context.output.say("the store is gone or damaged: stopping"),
+        Err(_) if damage.borrow().is_some() => context.output.say("stopping, because the store is gone or damaged"),
         Ok(Done::Exit(_)) | Err(_) => {}
     }
     interrupt.leave_at_the_next();
@@ -97,7 +97,7 @@ pub(crate) async fn train(
     match done? {
         Done::Exit(exit) => Ok(exit),
         Done::Interrupted(number, sweep) => {
-            let again = job.again.line(sweep).map(|line| format!("; go on where it stood with `{line}`"));
+            let again = job.again.line(sweep).map(|line| format!("; continue with `{line}`"));
             context.output.say(&format!("stopped{}", again.unwrap_or_default()));
             Ok(Exit::Signal(number))
         }

@@ -63,8 +63,8 @@ pub(crate) fn print(output: &Output, leaderboard: &Leaderboard) -> Result<(), Fa
     let comparisons = || leaderboard.rows.iter().filter_map(|row| row.comparison.as_ref());
     if comparisons().next().is_some() {
         output.say(&format!(
-            "delta: difference in {} from {}, with its 95 % interval by Student's t; verdict: {} sign-flip test under Holm \
-             at {}; what was not told apart shares a rank",
+            "delta: difference in {} from {}, with its 95 % interval by Student's t; verdict: {} sign-flip test with \
+            Holm's correction at {}; configurations without a significant difference share a rank",
             escape(&leaderboard.metric),
             from(leaderboard.against.as_deref()),
             kind_of_test(comparisons()),

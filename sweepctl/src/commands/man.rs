@@ -32,7 +32,7 @@ pub(crate) fn run(context: &Context, arguments: &Arguments, mut whole: Command) 
 /// Every page, by the name of its file.
 fn pages(command: &Command) -> Result<Vec<(String, Vec<u8>)>, Failure> {
     let name = command.get_display_name().unwrap_or_else(|| command.get_name()).to_owned();
-    let text = page(command, &name).map_err(|error| Failure::ours("a manual page cannot be made").because(error))?;
+    let text = page(command, &name).map_err(|error| Failure::ours("cannot create a manual page").because(error))?;
     let mut made = vec![(format!("{name}.1"), text)];
     for verb in verbs(command) {
         made.extend(pages(verb)?);
@@ -74,13 +74,13 @@ fn page(command: &Command, name: &str) -> std::io::Result<Vec<u8>> {
 }
 
 const ENVIRONMENT: &str = ".SH ENVIRONMENT\n\
-    .TP\n\\fBSWEEP_COORDINATOR\\fR\nThe coordinator, where \\fB\\-\\-coordinator\\fR does not name one.\n\
-    .TP\n\\fBSWEEP_TOKEN\\fR\nThe token that is shown, where \\fB\\-\\-token\\-file\\fR names no file.\n\
-    .TP\n\\fBSWEEP_TOKEN_FILE\\fR\nA file with it.\n\
-    .TP\n\\fBSWEEP_CA_FILE\\fR\nThe authority of the coordinator's certificate, where \\fB\\-\\-ca\\-file\\fR names none.\n\
-    .TP\n\\fBSWEEP_LOG\\fR\nWhat \\fB\\-\\-local\\fR logs, such as \\fBinfo\\fR or \\fBsweep_worker=debug\\fR.\n\
-    .TP\n\\fBNO_COLOR\\fR\nNo colours, if it is set.\n\
-    .TP\n\\fBCOLUMNS\\fR\nThe width of tables.\n";
+    .TP\n\\fBSWEEP_COORDINATOR\\fR\nAddress of the coordinator, if \\fB\\-\\-coordinator\\fR is not given.\n\
+    .TP\n\\fBSWEEP_TOKEN\\fR\nAccess token, if \\fB\\-\\-token\\-file\\fR is not given.\n\
+    .TP\n\\fBSWEEP_TOKEN_FILE\\fR\nFile with the access token, if neither of these is given.\n\
+    .TP\n\\fBSWEEP_CA_FILE\\fR\nCertificate of the coordinator's certificate authority, if \\fB\\-\\-ca\\-file\\fR is not given.\n\
+    .TP\n\\fBSWEEP_LOG\\fR\nLog filter of \\fB\\-\\-local\\fR, such as \\fBinfo\\fR or \\fBsweep_worker=debug\\fR.\n\
+    .TP\n\\fBNO_COLOR\\fR\nIf set, output has no colours.\n\
+    .TP\n\\fBCOLUMNS\\fR\nWidth of tables.\n";
 
 fn see_also(command: &Command, name: &str) -> String {
     let others: Vec<String> = match name.rsplit_once('-') {

@@ -70,7 +70,8 @@ impl Context {
     pub(crate) fn say_how_to_train(&self, sweep: &Sweep) {
         if self.answering.is_idle() && !sweep.state.has_ended() {
             self.output.say(&format!(
-                "nothing trains on the local store now: `sweepctl resume {} --local` trains it and follows it",
+                "no process trains on the local store now; run `sweepctl resume {} --local` to train and follow the \
+                sweep",
                 sweep.id
             ));
         }
@@ -147,7 +148,7 @@ fn dispatch(context: &Context, cli: Cli) -> Result<Exit, Failure> {
         Command::Coordinator(arguments) => Ok(Exit::Program(sweep_coordinator::main_with(&arguments))),
         #[cfg(feature = "local")]
         Command::Worker(_) if cli.connection.coordinator.is_some() => {
-            Err(Failure::usage("`--coordinator` before `worker` would not be heard").hint("put it behind `worker`"))
+            Err(Failure::usage("`--coordinator` before `worker` has no effect").hint("put it after `worker`"))
         }
         #[cfg(feature = "local")]
         Command::Worker(arguments) => block_on(async {

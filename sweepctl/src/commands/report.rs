@@ -137,17 +137,17 @@ fn format(asked: Option<Format>, file: Option<&Path>) -> Result<Format, Failure>
     match (asked, ending(file)) {
         (Some(asked), Some(other)) if asked != other => {
             let message =
-                format!("--format {} does not go into {shown}, which is named as {}", name(asked), name(other));
-            Err(Failure::usage(message).hint("leave out --format, or change the name of the file"))
+                format!("--format {} does not match {shown}, which has the extension of {}", name(asked), name(other));
+            Err(Failure::usage(message).hint("leave out --format, or change the extension"))
         }
         (Some(asked), _) => Ok(asked),
         (None, Some(format)) => Ok(format),
         (None, None) => {
             let message =
-                format!("the ending of {shown} does not say what to write; a report ends in .{}", endings.join(", ."));
+                format!("the extension of {shown} does not determine the format; use .{}", endings.join(", ."));
             Err(Failure::usage(message).hint(
-                "a browser prints the page of a .html file as PDF, and pdflatex makes one of a .tex file; with --format the \
-                 file may have any other name",
+                "for a PDF, print the .html page in a browser, or run pdflatex on the .tex file; with --format the \
+                file may have any other extension",
             ))
         }
     }
@@ -210,7 +210,7 @@ mod tests {
             assert!(said.contains(file) && said.contains(".html, .htm, .md"), "{said}");
         }
         let said = format(Some(Format::Html), Some(Path::new("x.csv"))).unwrap_err().to_string();
-        assert!(said.contains("--format html does not go into x.csv"), "{said}");
+        assert!(said.contains("--format html does not match x.csv"), "{said}");
     }
 
     #[test]

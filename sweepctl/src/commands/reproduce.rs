@@ -67,8 +67,10 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<Exit
         return run_here(context, arguments, &digits, interrupt).await;
     }
     if context.answering.is_idle() {
-        let failure = Failure::failed("nothing trains on the local store now, so the trial cannot be run again");
-        return Err(failure.hint("--local trains it here: the data sets lie in --data-root FOLDER"));
+        let failure = Failure::failed("no process trains on the local store now, so the trial cannot run again");
+        return Err(
+            failure.hint("add --local to train it here, and name the folder of the data sets with --data-root FOLDER")
+        );
     }
     let mut client = client::connect(&context.coordinator).await?;
     match again(context, arguments, &digits, &mut client, &mut interrupt).await? {
@@ -84,7 +86,7 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<Exit
 #[cfg(not(feature = "local"))]
 async fn run_here(_: &Context, _: &Arguments, _: &str, _: Interrupt) -> Result<Exit, Failure> {
     Err(Failure::usage("this sweepctl was built without `--local`")
-        .hint("build it with the feature `local`, or ask a coordinator"))
+        .hint("build sweepctl with the feature `local`, or name a coordinator"))
 }
 
 #[cfg(feature = "local")]
@@ -125,7 +127,7 @@ async fn again(
     let begun = client.reproduce_trial(request).await.map_err(trial::unknown)?.into_inner();
     let sweep = Sweep::from(sweep_shapes::expect(begun.sweep, "sweep")?);
     context.output.say(&format!(
-        "sweep {} runs it again; its answer is held against attempt {} of round {}",
+        "sweep {} runs the trial again; its result will be compared with attempt {} of round {}",
         sweep.id, begun.attempt, begun.round
     ));
     let setting = Setting { output: context.output, embedded: arguments.local, made: true };
@@ -134,9 +136,9 @@ async fn again(
         Ending::Interrupted(number) => return Ok(Run::Interrupted(sweep.id, number)),
     };
     if !matches!(status::exit(&ended), Exit::Well) {
-        let reason = ended.reason.as_deref().unwrap_or("no sweep needs it any more");
-        return Err(Failure::failed(format!("it was not answered again: {}", escape(reason)))
-            .hint(format!("`sweepctl explain {digits}` says what happened to it")));
+        let reason = ended.reason.as_deref().unwrap_or("no sweep needs the trial any more");
+        return Err(Failure::failed(format!("the new run has no result: {}", escape(reason)))
+            .hint(format!("run `sweepctl explain {digits}` to see what happened")));
     }
     let reference = client::reference(&sweep.id.to_string());
     let request = GetReproductionRequest { sweep: reference, tolerance: arguments.tolerance.unwrap_or(0.0) };
@@ -171,7 +173,7 @@ fn describe(found: &Reproduction) -> String {
     line("largest difference", largest);
     let changed = count(found.predictions_changed);
     line("predictions", format!("{changed} of {} changed", plural(found.predictions, "image")));
-    for (label, answer) in [("old answer", &found.old), ("new answer", &found.new)] {
+    for (label, answer) in [("old result", &found.old), ("new result", &found.new)] {
         let Some(answer) = answer else { continue };
         let device = answer.provenance.as_ref().map_or("", |made| &made.device_name);
         let reported = answer.reported.map_or_else(String::new, |metrics| {

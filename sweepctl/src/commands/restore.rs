@@ -54,9 +54,9 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<Exit
 
 fn refused(error: Refused) -> Failure {
     let hint = match &error {
-        Refused::NotEmpty { .. } => Some("name a file that is not there, or an empty database"),
-        Refused::Log { .. } => Some("move it away: what is in it belongs to the store that was there before"),
-        Refused::Unfinished { .. } => Some("run `sweepctl backup --folder` on this folder again"),
+        Refused::NotEmpty { .. } => Some("name a file that does not exist, or an empty database"),
+        Refused::Log { .. } => Some("move it away: its contents belong to an earlier store"),
+        Refused::Unfinished { .. } => Some("run `sweepctl backup --folder` with this folder again"),
         Refused::Damaged { .. } => Some("use another copy of this backup"),
         Refused::Manifest { .. }
         | Refused::Newer { .. }

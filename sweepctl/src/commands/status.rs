@@ -88,7 +88,7 @@ fn describe(sweep: &Sweep) -> String {
         line("worker", escape(&format!("{} is out of service: {}; {}", absent.worker, absent.reason, absent.remedy)));
     }
     if sweep.held_back.is_some() {
-        line("mend", format!("the cause, then run {}", how_to_go_on(sweep.id)));
+        line("fix", format!("the cause, then run {}", how_to_go_on(sweep.id)));
     }
     lines.join("\n")
 }
@@ -101,7 +101,7 @@ pub(crate) fn best_of(best: &Best) -> String {
 
 /// Which commands let a sweep go on whose rest is held back.
 pub(crate) fn how_to_go_on(id: u64) -> String {
-    format!("`sweepctl resume {id}`, or `sweepctl retry {id}`, which also tries the failed trials again")
+    format!("`sweepctl resume {id}`, or `sweepctl retry {id}`, which also retries the failed trials")
 }
 
 /// Whether nothing of a sweep happens before a person acts, because its first trials failed alike.

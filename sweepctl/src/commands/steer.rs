@@ -13,20 +13,16 @@ use crate::client::{self, Client};
 use crate::failure::{Exit, Failure};
 
 #[derive(Debug, Args)]
-#[command(
-    after_help = "The coordinator starts no new trial of the sweep until `sweepctl resume`.\n\n\
-        Example:\n  sweepctl pause 3"
-)]
+#[command(after_help = "The coordinator starts no new trial of the sweep until `sweepctl resume`.\n\n\
+        Example:\n  sweepctl pause 3")]
 pub(crate) struct PauseArguments {
     /// Number of the sweep, or its name (the newest sweep with that name)
     sweep: String,
 }
 
 #[derive(Debug, Args)]
-#[command(
-    after_help = "A sweep is held back after its first trials failed with the same error.\n\n\
-        Examples:\n  sweepctl resume 3\n  sweepctl resume 3 --local --data-root ~/data"
-)]
+#[command(after_help = "A sweep is held back after its first trials failed with the same error.\n\n\
+        Examples:\n  sweepctl resume 3\n  sweepctl resume 3 --local --data-root ~/data")]
 pub(crate) struct ResumeArguments {
     /// Number of the sweep, or its name (the newest sweep with that name)
     sweep: String,
@@ -83,9 +79,9 @@ async fn reopen(context: &Context, client: &mut Client, sweep: &str) -> Result<O
     let request = RetrySweepRequest { sweep: client::reference(sweep), user: client::user() };
     let answer = client.retry_sweep(request).await?.into_inner();
     context.output.say(&match answer.trials {
-        0 => "nothing of it has failed: nothing is run again".to_owned(),
-        1 => "1 trial runs again".to_owned(),
-        trials => format!("{} run again", plural(trials, "trial")),
+        0 => "no trial of the sweep has failed: nothing to retry".to_owned(),
+        1 => "1 trial is retried".to_owned(),
+        trials => format!("{} are retried", plural(trials, "trial")),
     });
     Ok(answer.sweep)
 }

@@ -48,7 +48,7 @@ pub(crate) async fn run(context: &Context, verb: &Verb) -> Result<Exit, Failure>
 
 /// What is wrong with a place is told without the place: it may hold a password.
 pub(super) fn place(name: &str, text: &str) -> Result<Location, Failure> {
-    text.parse().map_err(|error| Failure::usage(format!("{name} is no store")).because(error))
+    text.parse().map_err(|error| Failure::usage(format!("{name} is not a store")).because(error))
 }
 
 async fn copy(context: &Context, from: &Location, to: &Location) -> Result<Exit, Failure> {
@@ -62,7 +62,9 @@ async fn copy(context: &Context, from: &Location, to: &Location) -> Result<Exit,
     context.output.say(&format!("{} rows were copied from {from} to {to} and compared", count(rows)));
     if let Some(file) = from.file() {
         let folder = format!("{}.artifacts", file.display());
-        context.output.say(&format!("artifacts are in {folder}: copy it to the folder that `artifacts` names"));
+        context
+            .output
+            .say(&format!("artifacts are in {folder}: copy it to the folder in the coordinator's key `artifacts`"));
     }
     Ok(Exit::Well)
 }
@@ -72,7 +74,7 @@ fn refused(error: copy::Refused) -> Failure {
         copy::Refused::NotEmpty { .. } => Some("name a new file, or an empty database"),
         copy::Refused::From { source, .. } | copy::Refused::To { source, .. } => {
             let in_use = matches!(source, sweep_coordinator::store::Error::InUse { .. });
-            in_use.then_some("stop the coordinator that uses it first")
+            in_use.then_some("stop the coordinator that uses the store first")
         }
         copy::Refused::Unknown { .. } => Some("use a newer sweepctl"),
         copy::Refused::Differs { .. } => None,

@@ -153,7 +153,7 @@ async fn run_there(
 #[cfg(not(feature = "local"))]
 async fn run_here(_: &Context, _: &Arguments, _: &Study, _: Interrupt) -> Result<Exit, Failure> {
     Err(Failure::usage("this sweepctl was built without `--local`")
-        .hint("build it with the feature `local`, or submit to a coordinator"))
+        .hint("build sweepctl with the feature `local`, or submit to a coordinator"))
 }
 
 /// In this process, which everything ends with.
@@ -206,7 +206,7 @@ async fn watch_here(
     }
     if resumed {
         let known = status::counts(&sweep.counts);
-        context.output.say(&format!("sweep {} is taken up again: {known}", sweep.id));
+        context.output.say(&format!("sweep {} is resumed: {known}", sweep.id));
     }
     say_cost(context, &sweep);
     let followed = Followed { sweep: sweep.id, display, streamed: arguments.watch, made: !resumed };

@@ -186,7 +186,7 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<Exit
             if context.output.is_json() {
                 context.output.json(&Listed { tokens })?;
             } else if tokens.is_empty() {
-                context.output.say("no tokens are in the store");
+                context.output.say("no tokens; create one with `sweepctl token create`");
             } else {
                 context.output.table(table(&tokens))?;
             }
@@ -209,7 +209,7 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<Exit
 /// A new file that nobody else can read.
 fn private(path: &Path) -> Result<std::fs::File, Failure> {
     let opened = std::fs::File::options().write(true).create_new(true).mode(0o600).open(path);
-    opened.map_err(|error| Failure::usage(format!("cannot make {}", path.display())).because(error))
+    opened.map_err(|error| Failure::usage(format!("cannot create {}", path.display())).because(error))
 }
 
 fn show(
@@ -223,7 +223,8 @@ fn show(
     if let Some((_, mut file)) = file {
         let written = writeln!(file, "{secret}").and_then(|()| file.sync_all());
         written.map_err(|error| {
-            Failure::failed("the token was made, but its secret was not kept: revoke it").because(error)
+            Failure::failed("the token was created, but its secret could not be written: revoke the token")
+                .because(error)
         })?;
     }
     let shape = token.map(Shape::from);
@@ -241,16 +242,17 @@ fn show(
     context.output.say(&match path {
         Some(path) => {
             let place = escape(&path.display().to_string());
-            format!("wrote the secret to {place}, which only you can read; the coordinator keeps no copy; {until}")
+            format!("wrote {place}, readable only by you (the secret is not stored anywhere else); {until}")
         }
-        None => format!("the secret is shown this once and kept nowhere; {until}"),
+        None => format!("keep this secret: it is not stored and cannot be shown again; {until}"),
     });
     Ok(Exit::Well)
 }
 
 /// A time such as `90d`.
 pub(super) fn lifetime_ms(text: &str) -> Result<u64, Failure> {
-    let wrong = || Failure::usage(format!("`{text}` is no time")).hint("expected such as 30m, 12h, 90d or 1y");
+    let wrong =
+        || Failure::usage(format!("`{text}` is not a duration")).hint("use a duration such as 30m, 12h, 90d or 1y");
     let unit = text.chars().last().ok_or_else(wrong)?;
     let seconds: u64 = match unit {
         's' => 1,
@@ -265,19 +267,21 @@ pub(super) fn lifetime_ms(text: &str) -> Result<u64, Failure> {
 }
 
 fn table(tokens: &[Shape]) -> Table {
-    let mut table =
-        Table::new(&["id", "name", "role", "made", "by", "state"]).names(&["name", "by"]).optional(&["by", "made"]);
+    let mut table = Table::new(&["id", "name", "role", "created", "by", "state"])
+        .names(&["name", "by"])
+        .optional(&["by", "created"]);
     for token in tokens {
         let state = match (token.revoked_unix_ms, token.expires_unix_ms) {
             (Some(revoked), _) => format!("revoked {}", ago(revoked)),
             (None, Some(expires)) if token.holds => {
-                format!("holds for {}", duration((expires - now_unix_ms()).max(0) as f64 / 1000.0))
+                format!("valid for {}", duration((expires - now_unix_ms()).max(0) as f64 / 1000.0))
             }
             (None, Some(expires)) => format!("expired {}", ago(expires)),
-            (None, None) => "holds".to_owned(),
+            (None, None) => "valid".to_owned(),
         };
-        let made = ago(token.created_unix_ms);
-        let row = [token.id.clone(), token.name.clone(), token.role.to_owned(), made, token.created_by.clone(), state];
+        let created = ago(token.created_unix_ms);
+        let row =
+            [token.id.clone(), token.name.clone(), token.role.to_owned(), created, token.created_by.clone(), state];
         table.row(row);
     }
     table
@@ -328,18 +332,18 @@ mod offline {
 
     pub(super) async fn open(place: &str) -> Result<Offline, Failure> {
         // What is wrong with a place is told without the place: it may hold a password.
-        let location = place.parse().map_err(|error| Failure::usage("--store names no store").because(error))?;
+        let location = place.parse().map_err(|error| Failure::usage("--store is not a store").because(error))?;
         Offline::open(&location).await.map_err(|error| {
             let in_use = matches!(error, store::Error::InUse { .. });
-            let failure = Failure::failed("the store cannot be used").because(error);
-            if in_use { failure.hint("leave --store out: the coordinator that has it can be asked") } else { failure }
+            let failure = Failure::failed("cannot use the store").because(error);
+            if in_use { failure.hint("leave --store out to ask the coordinator that uses the store") } else { failure }
         })
     }
 
     pub(super) fn refused(error: sweep_coordinator::engine::Error) -> Failure {
         match error {
             sweep_coordinator::engine::Error::Invalid(invalid) => Failure::usage(invalid.to_string()),
-            other => Failure::failed("the store refused").because(other),
+            other => Failure::failed("the store refused the request").because(other),
         }
     }
 }

@@ -104,7 +104,7 @@ fn describe(detail: &Detail, all_settings: bool) -> String {
     }
     if let Some(test) = trial.test {
         let (accuracy, loss) = (fixed(test.accuracy, 4), fixed(test.loss, 4));
-        line("test", format!("epoch {}: {accuracy} (loss {loss}), chosen without it", test.epoch));
+        line("test", format!("epoch {}: {accuracy} (loss {loss}), not used to choose the epoch", test.epoch));
     }
     if let Some(made) = &trial.provenance {
         let device =
@@ -244,7 +244,7 @@ pub(crate) async fn logs(context: &Context, arguments: &LogArguments) -> Result<
             None => format!("trial {} has had no attempt yet", arguments.trial),
             Some(number) => format!("trial {} has had no attempt {number}", arguments.trial),
         };
-        return Err(Failure::failed(message).hint(format!("`sweepctl trial {}` says where it stands", arguments.trial)));
+        return Err(Failure::failed(message).hint(format!("run `sweepctl trial {}` to see its state", arguments.trial)));
     };
     if context.output.is_json() {
         context.output.json(&Log {
@@ -269,7 +269,7 @@ pub(crate) async fn logs(context: &Context, arguments: &LogArguments) -> Result<
         let why = if attempt.ended_unix_ms.is_some() {
             "the trainer wrote nothing"
         } else {
-            "the log comes when the attempt ends"
+            "the log is available when the attempt ends"
         };
         context.output.say(why);
     } else {

@@ -132,8 +132,8 @@ fn place(text: &str) -> Result<String, Failure> {
     if text.split_once('.').is_some_and(|(before, behind)| digits(before) && digits(behind)) {
         return Ok(text.to_owned());
     }
-    Err(Failure::usage(format!("--after: `{}` is no place in a list of trials", escape(text)))
-        .hint("the last line of a list, or `next` in its JSON, names the place where the list goes on, such as 4.17"))
+    Err(Failure::usage(format!("--after: `{}` is not a position in a list of trials", escape(text)))
+        .hint("use the position from the last line of a list, or from `next` in its JSON, such as 4.17"))
 }
 
 /// Piece by piece: there may be a million.
@@ -183,10 +183,10 @@ async fn print(
     }
     if shown == 0 {
         let filtered = !arguments.state.is_empty() || arguments.configuration.is_some() || arguments.seed.is_some();
-        output.say(if filtered { "no trial of the sweep fits the filters" } else { "the sweep has no trial here" });
+        output.say(if filtered { "no trial of the sweep matches the filters" } else { "the sweep has no more trials" });
     }
     if let Some(next) = trials.rest().await? {
-        output.say(&format!("there are more: `{}`", again(arguments, &next)));
+        output.say(&format!("more trials: `{}`", again(arguments, &next)));
     }
     Ok(())
 }

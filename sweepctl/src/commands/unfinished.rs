@@ -35,9 +35,9 @@ enum Choice {
 }
 
 const CHOICES: [(Choice, &str); 3] = [
-    (Choice::Leave, "leave it: it stays paused"),
-    (Choice::Resume, "resume it: it is trained too"),
-    (Choice::Cancel, "cancel it: it ends here, and its results are kept"),
+    (Choice::Leave, "leave it paused"),
+    (Choice::Resume, "resume it, and train it too"),
+    (Choice::Cancel, "cancel it, and keep its results"),
 ];
 
 /// Settles what becomes of every unfinished sweep but the one that is trained. Nothing may train meanwhile.
@@ -66,11 +66,13 @@ pub(crate) async fn settle(
     for other in left.iter().take(MOST) {
         let (id, named) = (other.id, named(other));
         context.output.say(&format!(
-            "{named} and stays paused; `sweepctl resume {id} --local` trains it, `sweepctl cancel {id}` ends it"
+            "{named} and stays paused; `sweepctl resume {id} --local` trains it, `sweepctl cancel {id}` cancels it"
         ));
     }
     if left.len() > MOST {
-        context.output.say(&format!("{} more are unfinished and stay paused: `sweepctl list`", left.len() - MOST));
+        context
+            .output
+            .say(&format!("{} more unfinished sweeps stay paused; `sweepctl list` lists them", left.len() - MOST));
     }
     Ok(())
 }
@@ -102,7 +104,7 @@ fn named(sweep: &SweepStatus) -> String {
 }
 
 async fn asked(context: &Context, sweep: &SweepStatus) -> Result<Choice, Failure> {
-    let question = format!("{}: what becomes of it?", named(sweep));
+    let question = format!("{}: what should happen to it?", named(sweep));
     let coloured = context.output.talk_is_coloured();
     // A key is waited for; other tasks go on meanwhile.
     let chosen = tokio::task::spawn_blocking(move || {
@@ -112,10 +114,10 @@ async fn asked(context: &Context, sweep: &SweepStatus) -> Result<Choice, Failure
     });
     let chosen = chosen.await.map_err(|error| Failure::ours("the question failed").because(error))?;
     let chosen = chosen.map_err(|error| {
-        let failure = Failure::failed("it was not said what becomes of an unfinished sweep").because(error);
-        failure.hint("--resume-others trains the unfinished sweeps too; without a terminal they stay paused")
+        let failure = Failure::failed("the question about an unfinished sweep was not answered").because(error);
+        failure.hint("add --resume-others to train the unfinished sweeps too; without a terminal they stay paused")
     })?;
-    CHOICES.get(chosen).map(|(choice, _)| *choice).ok_or_else(|| Failure::ours("what was chosen was not offered"))
+    CHOICES.get(chosen).map(|(choice, _)| *choice).ok_or_else(|| Failure::ours("the chosen item was not offered"))
 }
 
 async fn carry_out(client: &mut Client, sweep: &SweepStatus, choice: Choice) -> Result<(), Failure> {

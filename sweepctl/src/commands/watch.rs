@@ -44,8 +44,8 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<Exit
     }
     if context.answering.is_idle() && !sweep.state.has_ended() {
         let name = sweep_shapes::text::escape(&sweep.name);
-        let text = format!("sweep {} {name} is unfinished, and nothing trains on the local store now", sweep.id);
-        let hint = format!("`sweepctl resume {} --local` trains it and follows it", sweep.id);
+        let text = format!("sweep {} {name} is unfinished, and no process trains on the local store now", sweep.id);
+        let hint = format!("run `sweepctl resume {} --local` to train and follow it", sweep.id);
         return Err(Failure::failed(text).hint(hint));
     }
     let display = Display::new(context.output, arguments.progress, &Beside::default());
@@ -67,7 +67,7 @@ pub(crate) fn say_how_to_come_back(context: &Context, sweep: u64) {
         _ if context.answering.is_local() => String::new(),
         other => format!(" --coordinator {other}"),
     };
-    let text = format!("sweep {sweep} goes on; come back with `sweepctl watch {sweep}{coordinator}`");
+    let text = format!("sweep {sweep} continues; follow it again with `sweepctl watch {sweep}{coordinator}`");
     context.output.say(&text);
 }
 
@@ -95,10 +95,10 @@ fn say_what_is_held_back(output: &Output, sweep: &Sweep, embedded: bool) {
     let why = sweep.held_back.as_ref().map_or_else(String::new, |held| escape(&held.sentence));
     output.say(&format!("sweep {} has not ended: {why}", sweep.id));
     output.say(&if embedded {
-        "mend the cause, then run the same command again: it goes on with the trials that are held back".to_owned()
+        "fix the cause, then run the same command again: it continues with the trials that are held back".to_owned()
     } else {
         let id = sweep.id;
-        format!("mend the cause, then run {}; `sweepctl cancel {id}` ends the sweep", status::how_to_go_on(id))
+        format!("fix the cause, then run {}; `sweepctl cancel {id}` cancels the sweep", status::how_to_go_on(id))
     });
 }
 

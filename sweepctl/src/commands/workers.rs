@@ -77,13 +77,13 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<Exit
     if context.output.is_json() {
         context.output.json(&Answer { workers })?;
     } else if workers.is_empty() {
-        let hint = format!("no workers: `sweepctl worker --coordinator {}` starts one", context.coordinator);
+        let hint = format!("no workers; start one with `sweepctl worker --coordinator {}`", context.coordinator);
         context.output.say(&hint);
     } else {
         context.output.table(table(&workers))?;
         for one in workers.iter().flat_map(|worker| &worker.left_out) {
             let (worker, reason) = (escape(&one.worker), escape(&one.reason));
-            context.output.say(&format!("sweep {} gives worker {worker} nothing: {reason}", one.sweep));
+            context.output.say(&format!("sweep {} does not use worker {worker}: {reason}", one.sweep));
         }
     }
     Ok(Exit::Well)

@@ -39,7 +39,10 @@ impl Log {
                 Some(file)
             }
             Err(error) => {
-                output.say(&format!("the log comes here: {} cannot be written: {error}", path(store).display()));
+                output.say(&format!(
+                    "printing the log here, because {} cannot be written: {error}",
+                    path(store).display()
+                ));
                 log.with_writer(progress.clone()).try_init().ok();
                 None
             }

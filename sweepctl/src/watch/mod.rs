@@ -130,7 +130,7 @@ impl Display {
 
     /// Says that nothing comes from the coordinator.
     fn lost(&self, output: Output, why: &str) {
-        let text = format!("lost the coordinator ({why}); the sweep goes on, waiting for it");
+        let text = format!("lost the coordinator ({why}); the sweep continues, waiting to reconnect");
         match self {
             Self::Bars(bars) => bars.say(&text),
             Self::Screen(Some(screen), _) => screen.lost(why),

@@ -14,7 +14,7 @@ pub(super) async fn give_up(client: &mut Client, sweep: &Sweep, why: &Unplaceabl
     let counts = &sweep.counts;
     let untouched = counts.succeeded == counts.reused && counts.failed + counts.cancelled == 0;
     let what = match untouched {
-        true => format!("nothing of sweep {} can be trained on this machine", sweep.id),
+        true => format!("no trial of sweep {} can be trained on this machine", sweep.id),
         false => {
             let waiting = plural(counts.queued, "trial");
             format!("{waiting} of sweep {} cannot be trained on this machine", sweep.id)
@@ -22,13 +22,11 @@ pub(super) async fn give_up(client: &mut Client, sweep: &Sweep, why: &Unplaceabl
     };
     let failure = Failure::failed(what).because(why.failure.reason.clone());
     let mend = match why.failure.class.as_str() {
-        "out_of_memory" => {
-            "`--slots 1` gives one slot all of the memory; or ask for a smaller batch_size or image_size"
-        }
+        "out_of_memory" => "use `--slots 1` to give one slot all memory, or reduce batch_size or image_size",
         _ => "fix this and submit again; check with `sweepctl doctor SPEC --local`",
     };
     if !(made && untouched) {
-        return failure.hint(format!("{mend}; sweep {} then goes on where it stands", sweep.id));
+        return failure.hint(format!("{mend}; sweep {} then continues", sweep.id));
     }
     let reference = client::reference(&sweep.id.to_string());
     let request = CancelSweepRequest { sweep: reference, user: client::user() };

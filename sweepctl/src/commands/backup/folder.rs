@@ -95,8 +95,8 @@ impl Folder {
                 Ok(Self { root: root.to_owned(), _lock: lock })
             }
             Err(TryLockError::WouldBlock) => {
-                Err(Failure::failed(format!("another backup writes to {}", root.display()))
-                    .hint("wait until it has ended"))
+                Err(Failure::failed(format!("another backup is writing to {}", root.display()))
+                    .hint("wait until it ends"))
             }
             Err(TryLockError::Error(error)) => Err(failed(&path, error)),
         }
@@ -173,7 +173,7 @@ impl Folder {
     /// both manifests: a restore takes the one that describes the store that is there.
     pub(super) fn finish(&self, manifest: &Manifest) -> Result<(), Failure> {
         let text = serde_json::to_string_pretty(manifest);
-        let text = text.map_err(|error| Failure::ours("the manifest cannot be written").because(error))?;
+        let text = text.map_err(|error| Failure::ours("cannot encode the manifest").because(error))?;
         let part = format!("{NEXT}{PART}");
         let next = self.root.join(&part);
         let written = File::create(&next).and_then(|mut file| {
@@ -225,8 +225,8 @@ impl Target {
 
     /// It was fetched from its beginning and is not what the coordinator announced.
     pub(super) fn broken(&self) -> Failure {
-        Failure::failed(format!("{} did not arrive as it was sent", self.place.display()))
-            .hint("run the backup again: it fetches this file anew and nothing else")
+        Failure::failed(format!("{} was damaged during the transfer", self.place.display()))
+            .hint("run the backup again: it fetches only this file")
     }
 
     /// Gives it its name.

@@ -106,7 +106,7 @@ struct Epochs {
 
 impl Epochs {
     async fn describe(self, client: &mut Client, known: &mut Known) -> Result<Curve, Failure> {
-        let grew = || Failure::failed("the sweep grew while it was read").hint("export it again");
+        let grew = || Failure::failed("the sweep grew during the export").hint("export it again");
         let trial = known.remove(&self.id).ok_or_else(grew)?;
         let detail: Detail = client.get_trial(GetTrialRequest { trial: self.id }).await?.into_inner().into();
         let attempt = self.attempt.or_else(|| detail.attempt_records.last().map(|record| record.attempt)).unwrap_or(0);

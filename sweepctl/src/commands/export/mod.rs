@@ -85,15 +85,15 @@ impl Arguments {
         let shown = escape(&file.display().to_string());
         match (self.format, said) {
             (Some(Format::Csv), Some(Format::Json)) => {
-                Err(Failure::usage(format!("--format csv does not go into {shown}, which is named as JSON")))
+                Err(Failure::usage(format!("--format csv does not match {shown}, which has the extension of JSON")))
             }
             (Some(Format::Json), Some(Format::Csv)) => {
-                Err(Failure::usage(format!("--format json does not go into {shown}, which is named as CSV")))
+                Err(Failure::usage(format!("--format json does not match {shown}, which has the extension of CSV")))
             }
             (Some(asked), _) => Ok(asked),
             (None, Some(said)) => Ok(said),
-            (None, None) => Err(Failure::usage(format!("the ending of {shown} does not say what to write"))
-                .hint("name a file that ends in .csv or .json, or say --format")),
+            (None, None) => Err(Failure::usage(format!("the extension of {shown} does not determine the format"))
+                .hint("name a file with the extension .csv or .json, or add --format")),
         }
     }
 
@@ -105,7 +105,9 @@ impl Arguments {
             return Err(Failure::usage("--to and --experiment are for `--format mlflow`"));
         }
         if curves && self.points {
-            return Err(Failure::usage("--points is for CSV and JSON; TensorBoard and MLflow get every epoch anyway"));
+            return Err(Failure::usage(
+                "--points applies only to CSV and JSON; TensorBoard and MLflow always get every epoch",
+            ));
         }
         let out = self.out.as_deref();
         match (format, out, self.to.as_deref()) {
@@ -113,16 +115,16 @@ impl Arguments {
             (Format::Json, out, _) => Ok(Wanted::Rows(Form::Json, out)),
             (Format::Tensorboard, Some(folder), _) => Ok(Wanted::Tensorboard(folder)),
             (Format::Tensorboard, None, _) => {
-                Err(Failure::usage("event files need a folder").hint("name it with --out FOLDER"))
+                Err(Failure::usage("event files need a folder").hint("name a folder with --out FOLDER"))
             }
             (Format::Mlflow, Some(_), _) => {
-                Err(Failure::usage("--out is for files").hint("name the MLflow server with --to URL"))
+                Err(Failure::usage("--out applies only to files").hint("name the MLflow server with --to URL"))
             }
             (Format::Mlflow, None, Some(url)) => {
                 Ok(Wanted::Mlflow(mlflow::Target { url, experiment: self.experiment.as_deref() }))
             }
             (Format::Mlflow, None, None) => {
-                Err(Failure::usage("an MLflow server is needed").hint("name it with --to http://HOST:PORT"))
+                Err(Failure::usage("no MLflow server is given").hint("name a server with --to http://HOST:PORT"))
             }
         }
     }
@@ -151,7 +153,7 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<Exit
         Wanted::Mlflow(target) => {
             let written = mlflow::export(&mut client, &arguments.sweep, &target).await?;
             let (runs, epochs) = (plural(written.runs, "run"), plural(written.epochs, "epoch"));
-            let known = others("there already", written.known, "run");
+            let known = others("already there", written.known, "run");
             let left_out = others("not ended yet", written.left_out, "trial");
             let experiment = escape(&written.experiment);
             context.output.say(&format!("wrote {runs}, {epochs}, to the experiment `{experiment}`{known}{left_out}"));

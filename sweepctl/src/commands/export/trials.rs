@@ -33,7 +33,7 @@ pub(super) async fn as_csv<W: Write>(
     while let Some(page) = trials.next().await? {
         for trial in page {
             if trial.settings.keys().any(|path| !paths.contains(path)) {
-                return Err(Failure::failed("the sweep grew while it was read").hint("export it again"));
+                return Err(Failure::failed("the sweep grew during the export").hint("export it again"));
             }
             let settings = paths.iter().map(|path| trial.settings.get(path).map_or_else(String::new, setting));
             writer.write_record(trial.cells().into_iter().chain(settings)).map_err(failed)?;

@@ -64,10 +64,10 @@ fn imported(file: &str, text: &[u8], drop_unknown: bool) -> Result<Imported, Fai
     let study = names::mapped(&sweep, drop_unknown);
     if !study.problems.is_empty() {
         let number = plural(study.problems.len() as u64, "parameter");
-        let message = format!("{file} asks for what cannot be done here: {number}");
+        let message = format!("{file} has {number} that Sweep does not support");
         let failure = Failure::spec(message, study.problems);
         return Err(if study.droppable {
-            failure.hint("--drop-unknown leaves out the parameters that have no meaning here")
+            failure.hint("add --drop-unknown to leave out unknown parameters")
         } else {
             failure
         });
@@ -75,8 +75,8 @@ fn imported(file: &str, text: &[u8], drop_unknown: bool) -> Result<Imported, Fai
     let spec = write::yaml(file, &study);
     Spec::parse(spec.as_bytes(), &[], &Limits::default()).map_err(|problems| {
         let lines = problems.0.iter().map(ToString::to_string).collect();
-        Failure::spec(format!("{file} asks for a spec that cannot be run"), lines)
-            .hint("change the sweep file; sweeps/README.md describes what values there may be")
+        Failure::spec(format!("{file} does not convert into a valid spec"), lines)
+            .hint("change the sweep file; see sweeps/README.md for valid values")
     })?;
     let assumed = format!("the sweep file names no data set: {}", write::assumed(&study));
     Ok(Imported { spec, notes: study.notes.into_iter().chain([assumed]).collect() })

@@ -137,12 +137,12 @@ pub(super) fn mapped(sweep: &Sweep, drop_unknown: bool) -> Mapped {
         };
         let meant = said(target);
         if let Some((_, other)) = taken.iter().find(|(other, _)| *other == target) {
-            mapped.problem(*line, format!("`{name}` and `{other}` mean the same here ({meant})"));
+            mapped.problem(*line, format!("`{name}` and `{other}` both mean `{meant}`"));
             continue;
         }
         taken.push((target, name));
         if meant.rsplit('.').next() != Some(name.as_str()) {
-            mapped.notes.push(format!("`{name}` is `{meant}` here"));
+            mapped.notes.push(format!("`{name}` becomes `{meant}`"));
         }
         mapped.notes.extend(note.as_ref().map(|note| format!("`{name}`: {note}")));
         mapped.take((name, *line), target, values);
@@ -177,11 +177,11 @@ fn said(target: Target) -> String {
 
 fn why_left_out(key: &str) -> &'static str {
     match key {
-        "early_terminate" => "every trial is trained to its end, or the comparison would not be fair",
-        "run_cap" => "every combination is trained; `where` in a stage takes some out",
-        "program" | "command" => "the networks are built in; a trainer of your own speaks the trainer protocol",
-        "project" | "entity" | "description" => "a spec has a name only",
-        _ => "it has no meaning here",
+        "early_terminate" => "every trial is trained to its end, so that comparisons are fair",
+        "run_cap" => "every combination is trained; `where` in a stage excludes some",
+        "program" | "command" => "the networks are built in; a custom trainer must implement the trainer protocol",
+        "project" | "entity" | "description" => "a spec has only a name",
+        _ => "Sweep has no such key",
     }
 }
 
@@ -193,16 +193,14 @@ impl Mapped {
     fn unknown(&mut self, (name, line): (&str, u32), drop_unknown: bool) {
         let factors: Vec<&str> = Family::Cnn.factors().iter().map(|factor| factor.name()).collect();
         if drop_unknown {
-            self.notes.push(format!("`{name}` is left out: nothing here has this name or meaning"));
+            self.notes.push(format!("`{name}` is left out: Sweep has no such parameter"));
             return;
         }
         self.droppable = true;
         let known = factors.join(", ");
         self.problem(
             line,
-            format!(
-                "`{name}`: nothing here has this name or meaning; what varies is {known}; rename it if it is one of them"
-            ),
+            format!("`{name}`: Sweep has no such parameter; rename it if it is one of the factors {known}"),
         );
     }
 
@@ -212,7 +210,7 @@ impl Mapped {
             let expected = match target {
                 Target::Factor(factor) => factor.kind().to_string(),
                 Target::Seeds => "whole numbers".to_owned(),
-                Target::Protocol("optimizer.kind") => "`adam`, the one optimizer that is trained here".to_owned(),
+                Target::Protocol("optimizer.kind") => "`adam`, the only supported optimizer".to_owned(),
                 Target::Protocol(_) | Target::Dataset(_) => "a single value".to_owned(),
             };
             let found: Vec<String> = values.iter().map(Scalar::shown).collect();
@@ -226,9 +224,8 @@ impl Mapped {
             Target::Seeds => self.seeds = texts,
             Target::Protocol(_) | Target::Dataset(_) if texts.len() > 1 => {
                 let listed = texts.join(", ");
-                let why =
-                    "but it is the same for every trial of a sweep here, so that differences come from the networks";
-                let advice = "choose one value, or make a sweep for each";
+                let why = "but must be the same for every trial of a sweep, so that differences come from the networks";
+                let advice = "choose one value, or submit a sweep for each";
                 self.problem(line, format!("`{name}` varies ({listed}), {why}: {advice}"));
             }
             Target::Protocol(key) => self.protocol.extend(texts.pop().map(|text| (key, text))),
@@ -243,7 +240,7 @@ impl Mapped {
         let Some((metric, _)) = METRICS.iter().find(|(_, names)| names.contains(&last)) else {
             let known: Vec<&str> = Metric::ALL.iter().map(|metric| metric.name()).collect();
             self.notes.push(format!(
-                "metric `{name}` is left out: what is measured here is {}; `val_accuracy` is ranked by",
+                "metric `{name}` is left out: the metrics are {}; the sweep is ranked by `val_accuracy`",
                 known.join(", ")
             ));
             return;
@@ -255,10 +252,10 @@ impl Mapped {
             _ => metric.natural_goal().name(),
         };
         if name != metric.name() {
-            self.notes.push(format!("metric `{name}` is `{}` here", metric.name()));
+            self.notes.push(format!("metric `{name}` becomes `{}`", metric.name()));
         }
         if goal != metric.natural_goal().name() {
-            self.notes.push(format!("metric `{name}` is to be {goal}d, as the file says; look whether that is meant"));
+            self.notes.push(format!("metric `{name}` will be {goal}d, as in the file; check that this is intended"));
         }
         self.objective = Some((*metric, goal));
     }

@@ -51,11 +51,11 @@ fn a_grid_becomes_a_grid_around_its_first_values() {
     for note in [
         "`program` is left out",
         "`early_terminate` is left out",
-        "`batch-size` is `protocol.batch_size` here",
-        "`lr` is `protocol.optimizer.learning_rate` here",
-        "`model.num_filters` is `filters` here",
-        "metric `val_acc` is `val_accuracy` here",
-        "the sweep file names no data set: the spec uses drawn scenes",
+        "`batch-size` becomes `protocol.batch_size`",
+        "`lr` becomes `protocol.optimizer.learning_rate`",
+        "`model.num_filters` becomes `filters`",
+        "metric `val_acc` becomes `val_accuracy`",
+        "the sweep file names no data set: the spec uses generated scenes",
     ] {
         assert!(notes.contains(note), "{note} is missing in\n{notes}");
     }
@@ -92,13 +92,13 @@ fn what_cannot_be_mapped_is_refused_with_a_word_for_each() {
         .replace("kernel_size: { value: 3 }", "n_filters: { value: 3 }");
     let said = refused(&text);
     for expected in [
-        "`lr` varies (0.1, 0.01), but it is the same for every trial of a sweep here",
-        "`weight_decay`: nothing here has this name or meaning",
-        "`optimizer`: expected `adam`, the one optimizer that is trained here, found \"adam\", \"sgd\"",
+        "`lr` varies (0.1, 0.01), but must be the same for every trial of a sweep",
+        "`weight_decay`: Sweep has no such parameter",
+        "`optimizer`: expected `adam`, the only supported optimizer, found \"adam\", \"sgd\"",
         "`model.use_bn`: expected true or false, found 0, 2",
         "line 8: `epochs`: a grid has a list of values, and `uniform` draws them at random",
-        "`model.n_filters` and `model.num_filters` mean the same here (filters)",
-        "hint: --drop-unknown leaves out",
+        "`model.n_filters` and `model.num_filters` both mean `filters`",
+        "hint: add --drop-unknown to leave out",
     ] {
         assert!(said.contains(expected), "{said}\n{expected}");
     }
@@ -127,8 +127,8 @@ fn levels_that_a_network_cannot_have_are_told_as_the_spec_tells_them() {
 #[test]
 fn what_is_no_sweep_file_is_said_so() {
     for (text, expected) in [
-        ("", "is no W&B sweep"),
-        ("[", "is no YAML"),
+        ("", "is not a W&B sweep"),
+        ("[", "is not YAML"),
         ("method: grid", "it has no `parameters`"),
         ("method: grid\nparameters: [a]", "expected `parameters` to be a mapping"),
         ("method: grid\nparameters: { filters: 3 }", "`filters`: expected `value` or `values`"),
@@ -165,10 +165,7 @@ fn ranges_have_the_values_that_wandb_s_grid_gives_them() {
         assert_eq!(words(&with(parameter)), expected, "{parameter}");
     }
     let notes = import(&with("filters: { distribution: q_uniform, min: 8, max: 32, q: 8 }")).unwrap().notes.join("\n");
-    assert!(
-        notes.contains("`q_uniform` is 8, 16, 24, as W&B's grid makes it: 32 itself is not one of them"),
-        "{notes}"
-    );
+    assert!(notes.contains("`q_uniform` becomes 8, 16, 24, as in W&B's grid, which excludes 32"), "{notes}");
 }
 
 #[test]
@@ -215,7 +212,7 @@ fn learning_rates_are_known_by_all_their_names() {
         let text = with(&format!("{name}: {{ value: 0.01 }}\n  filters: {{ values: [8, 16] }}"));
         let imported = import(&text).unwrap_or_else(|failure| panic!("{name}: {failure}"));
         assert!(imported.spec.contains("learning_rate: 0.01"), "{name}: {}", imported.spec);
-        let note = format!("`{name}` is `protocol.optimizer.learning_rate` here");
+        let note = format!("`{name}` becomes `protocol.optimizer.learning_rate`");
         assert!(imported.notes.contains(&note), "{:?}", imported.notes);
     }
 }
@@ -251,23 +248,23 @@ fn files_as_users_write_them_are_taken_or_refused_line_by_line() {
         (
             "constants-and-lists.yaml",
             &[
-                "line 5: `width`: nothing here has this name",
-                "line 6: `lrn_rate` varies (2e-5, 0.0002), but it is the same for every trial",
+                "line 5: `width`: Sweep has no such parameter",
+                "line 6: `lrn_rate` varies (2e-5, 0.0002), but must be the same for every trial",
                 "line 7: `batch_size` varies (16, 64)",
-                "line 8: `views`: nothing here has this name",
+                "line 8: `views`: Sweep has no such parameter",
             ],
         ),
         (
             "dotted-with-command.yaml",
             &[
                 "line 10: `optimizer.lr` varies (0.003, 0.0005)",
-                "line 11: `optimizer.warmup`: nothing here has this name",
+                "line 11: `optimizer.warmup`: Sweep has no such parameter",
             ],
         ),
         (
             "nested.yaml",
             &[
-                "line 9: `model.norm`: nothing here",
+                "line 9: `model.norm`: Sweep has no such parameter",
                 "line 13: `optimizer.kind`: expected `adam`",
                 "line 14: `optimizer.lr` varies",
             ],

@@ -96,11 +96,11 @@ pub(super) fn read(file: &str, text: &[u8]) -> Result<Sweep, Failure> {
     let (root, problems) = match yaml::parse(text) {
         Ok(read) => read,
         Err(_) if text.trim_ascii().is_empty() => return Err(no_sweep(file, "it is empty")),
-        Err(problem) => return Err(Failure::spec(format!("{file} is no YAML"), vec![problem.to_string()])),
+        Err(problem) => return Err(Failure::spec(format!("{file} is not YAML"), vec![problem.to_string()])),
     };
     if !problems.is_empty() {
         let lines = problems.iter().map(ToString::to_string).collect();
-        return Err(Failure::spec(format!("{file} is no W&B sweep"), lines));
+        return Err(Failure::spec(format!("{file} is not a W&B sweep"), lines));
     }
     let Value::Mapping(root) = &root.value else {
         return Err(no_sweep(file, "expected `method`, `parameters`, ..."));
@@ -126,7 +126,7 @@ pub(super) fn read(file: &str, text: &[u8]) -> Result<Sweep, Failure> {
 }
 
 fn no_sweep(file: &str, why: &str) -> Failure {
-    Failure::usage(format!("{file} is no W&B sweep: {why}"))
+    Failure::usage(format!("{file} is not a W&B sweep: {why}"))
 }
 
 fn find<'a>(entries: &'a [Entry], key: &str) -> Option<&'a Node> {
@@ -144,10 +144,13 @@ fn check_method(file: &str, root: &[Entry]) -> Result<(), Failure> {
     match text(root, "method") {
         Some("grid") => Ok(()),
         Some(method @ ("random" | "bayes")) => Err(Failure::usage(format!(
-            "{file} has `method: {method}`, which chooses its trials while it runs; a study says beforehand what it compares"
+            "{file} has `method: {method}`, which chooses its trials while it runs; a study declares its comparisons \
+            beforehand"
         ))
-        .hint("list the values that are to be compared and write `method: grid`")),
-        Some(method) => Err(Failure::usage(format!("{file} has the unknown method `{method}`; only `grid` is read"))),
+        .hint("list the values to compare and write `method: grid`")),
+        Some(method) => {
+            Err(Failure::usage(format!("{file} has the unknown method `{method}`; only `grid` is supported")))
+        }
         None => Err(no_sweep(file, "it has no `method`")),
     }
 }
@@ -169,7 +172,7 @@ fn flatten(parameters: &[Entry], before: &str, depth: usize, out: &mut Vec<Param
         };
         match find(parameter, "parameters").map(|node| &node.value) {
             Some(Value::Mapping(_)) if depth >= DEEPEST => {
-                push(Kind::Wrong(format!("parameters stand more than {DEEPEST} deep in each other")), None);
+                push(Kind::Wrong(format!("parameters are nested more than {DEEPEST} deep")), None);
             }
             Some(Value::Mapping(nested)) => flatten(nested, &name, depth + 1, out),
             Some(_) | None => match one(parameter) {
@@ -228,7 +231,7 @@ fn whole_numbers(parameter: &[Entry]) -> Values {
         return Err(format!("expected `min` to be at most `max`, found {min} and {max}"));
     }
     if max.saturating_sub(min) >= LONGEST_RANGE as i128 {
-        return Err(format!("{min} to {max} are more than {LONGEST_RANGE} values: list those that are to be compared"));
+        return Err(format!("{min} to {max} are more than {LONGEST_RANGE} values: list the values to compare"));
     }
     Ok(((min..=max).map(Scalar::Whole).collect(), None))
 }
@@ -252,14 +255,12 @@ fn steps(parameter: &[Entry]) -> Values {
         return Err(format!("`q_uniform` has no value from {min} to below {max}"));
     }
     if count > LONGEST_RANGE as f64 {
-        return Err(format!(
-            "{min} to {max} by {q} are more than {LONGEST_RANGE} values: list those that are to be compared"
-        ));
+        return Err(format!("{min} to {max} by {q} are more than {LONGEST_RANGE} values: list the values to compare"));
     }
     let values: Vec<Scalar> =
         (0..count as u32).map(|step| Scalar::number(rounded(f64::from(step).mul_add(q, min)))).collect();
     let shown: Vec<String> = values.iter().map(Scalar::shown).collect();
-    let note = format!("`q_uniform` is {}, as W&B's grid makes it: {max} itself is not one of them", shown.join(", "));
+    let note = format!("`q_uniform` becomes {}, as in W&B's grid, which excludes {max}", shown.join(", "));
     Ok((values, Some(note)))
 }
 

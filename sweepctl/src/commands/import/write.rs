@@ -54,9 +54,9 @@ fn is_drawn(study: &Mapped) -> bool {
 /// What is said of the data set, which a sweep file does not name.
 pub(super) fn assumed(study: &Mapped) -> &'static str {
     if is_drawn(study) {
-        "the spec uses drawn scenes until you put in yours"
+        "the spec uses generated scenes; replace them with your data set"
     } else {
-        "the spec names the folder `data`, because drawn scenes have other classes; put in yours"
+        "the spec names the folder `data`, because generated scenes have other classes; replace it with your data set"
     }
 }
 

@@ -31,7 +31,7 @@ pub(super) async fn run(context: &Context, arguments: &Arguments) -> Result<Exit
         context.output.json(&cancelled)?;
     } else {
         let (name, trials) = (escape(&cancelled.name), count(cancelled.trials));
-        let text = format!("sweep {} {name}: cancelled; {trials} trials waited or ran for it alone", cancelled.sweep);
+        let text = format!("sweep {} {name}: cancelled, with {trials} trials that only it used", cancelled.sweep);
         context.output.text(&text)?;
     }
     Ok(Exit::Well)
@@ -40,9 +40,9 @@ pub(super) async fn run(context: &Context, arguments: &Arguments) -> Result<Exit
 fn refused(error: Error) -> Failure {
     let failure = Failure::failed("nothing was cancelled");
     match error {
-        Error::Store(error @ store::Error::InUse { .. }) => failure
-            .because(error)
-            .hint("a coordinator uses this store: ask it with `sweepctl cancel`, or stop it first"),
+        Error::Store(error @ store::Error::InUse { .. }) => {
+            failure.because(error).hint("use `sweepctl cancel`, or stop the coordinator that uses this store first")
+        }
         Error::Store(error) => failure.because(error),
         other => failure.because(other),
     }

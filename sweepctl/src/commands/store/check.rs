@@ -20,7 +20,7 @@ pub(crate) struct Arguments {
 pub(super) async fn run(context: &Context, arguments: &Arguments) -> Result<Exit, Failure> {
     let report = check::check(&arguments.path).await.map_err(|error| {
         let failure = Failure::failed(format!("cannot check {}", arguments.path.display())).because(error);
-        failure.hint("a store can be checked while no coordinator runs on it")
+        failure.hint("check the path, and stop the coordinator that uses the store")
     })?;
     if context.output.is_json() {
         context.output.json(&report)?;

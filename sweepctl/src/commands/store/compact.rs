@@ -30,12 +30,12 @@ pub(super) async fn run(context: &Context, arguments: &Arguments) -> Result<Exit
     let store_bytes = offline::compact(&arguments.path).await.map_err(|error| {
         let in_use = matches!(error, store::Error::InUse { .. });
         let failure = Failure::failed(format!("cannot compact {}", arguments.path.display())).because(error);
-        if in_use { failure.hint("stop the coordinator that uses it first") } else { failure }
+        if in_use { failure.hint("stop the coordinator that uses the store first") } else { failure }
     })?;
     if context.output.is_json() {
         context.output.json(&Answer { store_bytes })?;
     } else {
-        context.output.text(&format!("{} given back to the file system", bytes(store_bytes)))?;
+        context.output.text(&format!("returned {} to the file system", bytes(store_bytes)))?;
     }
     Ok(Exit::Well)
 }

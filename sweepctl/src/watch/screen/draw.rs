@@ -128,7 +128,7 @@ fn header(state: &State, theme: Theme, columns: u16, now_ms: i64) -> Vec<Line<'s
     let columns = usize::from(columns);
     let mut lines = Vec::new();
     if let Some(why) = &state.lost {
-        let text = format!(" lost the coordinator: {why}; the sweep goes on, waiting for it ");
+        let text = format!(" lost the coordinator: {why}; the sweep continues, waiting to reconnect ");
         lines.push(Line::styled(fit(&text, columns), theme.alarm()));
     }
     let Some(sweep) = &state.sweep else {
@@ -232,10 +232,10 @@ fn counts(sweep: &Sweep) -> Vec<String> {
 
 fn footer(state: &State, theme: Theme, columns: u16) -> Line<'static> {
     if state.asked {
-        let text = " this stops the sweep; the same command takes it up again. q: stop it, any other key: stay ";
+        let text = " this stops the sweep; the same command resumes it. q: stop it, any other key: stay ";
         return Line::styled(fit(text, usize::from(columns)), theme.alarm());
     }
-    let leave = if state.embedded { "stop" } else { "leave, the sweep goes on" };
+    let leave = if state.embedded { "stop" } else { "leave, the sweep continues" };
     let hints = [("q", leave), ("Tab", "pane"), ("↑↓", "scroll"), ("?", "help")];
     let mut spans = Vec::new();
     let mut taken = 0;
@@ -253,22 +253,22 @@ fn footer(state: &State, theme: Theme, columns: u16) -> Line<'static> {
 }
 
 fn help(frame: &mut Frame<'_>, area: Rect, state: &State, theme: Theme) {
-    let leave = if state.embedded { "stop the sweep (asks first)" } else { "leave; the sweep goes on" };
+    let leave = if state.embedded { "stop the sweep (asks first)" } else { "leave; the sweep continues" };
     let keys = [
         ("q, Esc", leave),
         ("Ctrl-C", if state.embedded { "stop the sweep at once" } else { "leave at once" }),
-        ("Tab, →, ←", "another pane"),
+        ("Tab, →, ←", "switch the pane"),
         ("↑ ↓, j k", "scroll"),
         ("PgUp PgDn, g G", "a page; the beginning, the end"),
-        ("Ctrl-L", "draw everything again"),
-        ("?", "this"),
+        ("Ctrl-L", "redraw the screen"),
+        ("?", "this help"),
     ];
     let mut content: Vec<Line<'_>> = keys
         .into_iter()
         .map(|(key, does)| Line::from(vec![Span::styled(format!(" {key:<15}"), theme.strong()), Span::raw(does)]))
         .collect();
     content.push(Line::default());
-    content.push(Line::styled(" ▲2: won two places a moment ago; curves: validation accuracy", theme.faint()));
+    content.push(Line::styled(" ▲2: gained two ranks recently; curves: validation accuracy", theme.faint()));
     let (columns, rows) = (64.min(area.width), u16::try_from(content.len() + 2).unwrap_or(12).min(area.height));
     let place = Rect::new((area.width - columns) / 2, (area.height - rows) / 2, columns, rows);
     Clear.render(place, frame.buffer_mut());

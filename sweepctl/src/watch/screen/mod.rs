@@ -71,7 +71,7 @@ impl Screen {
         let terminal = taken.map_err(|error| {
             // It may have been taken half.
             tty::give_back();
-            failed(error).hint("`--progress lines` needs no terminal")
+            failed(error).hint("use `--progress lines`, which needs no terminal")
         })?;
         let (messages, incoming) = mpsc::unbounded_channel();
         let (leave, left) = oneshot::channel();

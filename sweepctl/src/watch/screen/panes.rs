@@ -87,7 +87,7 @@ fn stages(state: &State, columns: usize, theme: Theme) -> Drawn {
         let choice = stage.choice.as_ref().map(|choice| format!("; {verb} {choice}")).unwrap_or_default();
         let told = match total {
             0 if counts.to_come_at_most > 0 => format!("waits, at most {}", plural(counts.to_come_at_most, "trial")),
-            0 => "waits for what comes before".to_owned(),
+            0 => "waits for an earlier stage".to_owned(),
             _ => status::counts(counts) + &choice,
         };
         Line::from(vec![
@@ -136,7 +136,7 @@ fn places(state: &State) -> Vec<Place<'_>> {
 fn slots(state: &State, columns: usize, theme: Theme) -> Drawn {
     let places = places(state);
     if places.is_empty() {
-        return Drawn::nothing("no worker is connected: `sweepctl worker` starts one", theme);
+        return Drawn::nothing("no worker is connected; start one with `sweepctl worker`", theme);
     }
     let sweep = state.sweep.as_ref().map_or(0, |sweep| sweep.id);
     let curve = if columns >= 100 { 16 } else { 10 };
@@ -204,11 +204,15 @@ fn idle_cells(place: &Place<'_>, (theme, sweep): (Theme, u64)) -> [(String, Styl
 
 fn leaderboard(state: &State, columns: usize, (theme, now_ms): (Theme, i64)) -> Drawn {
     let Some(board) = &state.board.board else {
-        let why = state.board.missing.as_deref().map_or("not there yet".to_owned(), |why| format!("not there: {why}"));
+        let why = state
+            .board
+            .missing
+            .as_deref()
+            .map_or("not available yet".to_owned(), |why| format!("not available: {why}"));
         return Drawn::nothing(&fit(&why, columns), theme);
     };
     if board.rows.is_empty() {
-        return Drawn::nothing("nothing has a result yet", theme);
+        return Drawn::nothing("no results yet", theme);
     }
     let (table, looks) = ranking(state, board, (theme, now_ms));
     let (heading, rows) = tabled(&table, columns, theme, |row, column| looks[row][column]);
@@ -295,7 +299,7 @@ fn events(state: &State, columns: usize, (theme, now_ms): (Theme, i64)) -> Drawn
     let failed = state.sweep.as_ref().map_or(0, |sweep| sweep.counts.failed);
     let note = if failed > 0 { format!("{} failed", count(failed)) } else { String::new() };
     if state.events.is_empty() {
-        return Drawn { note, ..Drawn::nothing("nothing has gone wrong", theme) };
+        return Drawn { note, ..Drawn::nothing("no errors", theme) };
     }
     let row = |entry: &sweep_shapes::AuditEntry| {
         let when = match entry.at_unix_ms {

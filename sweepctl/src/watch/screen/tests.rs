@@ -252,7 +252,7 @@ fn help_and_the_question_before_stopping() {
     state.press(Key::Leave);
     let text = drawn(&mut state, 100, 24);
     let last = text.lines().last().unwrap();
-    assert_eq!(last, " this stops the sweep; the same command takes it up again. q: stop it, any other key: stay");
+    assert_eq!(last, " this stops the sweep; the same command resumes it. q: stop it, any other key: stay");
 }
 
 #[test]

@@ -24,9 +24,9 @@ pub(super) enum Error {
     Away(#[source] Box<ureq::Error>),
     #[error("status {status}: {message}")]
     Refused { status: u16, code: String, message: String },
-    #[error("its answer is no JSON object")]
+    #[error("the answer is not a JSON object")]
     Unreadable,
-    #[error("the request cannot be written")]
+    #[error("cannot encode the request")]
     Unwritable,
 }
 
@@ -55,7 +55,7 @@ impl Server {
     pub(super) fn new(url: &str) -> Result<Self, Failure> {
         let wrong = || Failure::usage(format!("`{url}` is not the address of an MLflow server"));
         if url.starts_with("https://") {
-            return Err(Failure::usage("MLflow servers are spoken to over http only")
+            return Err(Failure::usage("only http:// addresses of MLflow servers are supported")
                 .hint("reach a server behind TLS through a tunnel, such as `ssh -L` or `kubectl port-forward`"));
         }
         let with_scheme = if url.contains("://") { url.to_owned() } else { format!("http://{url}") };
@@ -77,17 +77,18 @@ impl Server {
         let url = &self.url;
         let failure = match &error {
             Error::Away(_) => Failure::failed(format!("cannot reach an MLflow server at {url}"))
-                .hint("start one with `mlflow server`, or name another with --to URL"),
+                .hint("start a server with `mlflow server`, or name another one with --to URL"),
             Error::Refused { status, .. } if *status >= 500 => {
                 Failure::failed(format!("the MLflow server at {url} failed"))
-                    .hint("its log says more; a second export goes on where this one stopped")
+                    .hint("see the server's log; the next export continues where this one stopped")
             }
             Error::Refused { code, .. } if code.is_empty() => {
-                Failure::failed(format!("what answers at {url} is no MLflow server")).hint("expected http://HOST:PORT")
+                Failure::failed(format!("the server at {url} is not an MLflow server"))
+                    .hint("expected http://HOST:PORT")
             }
             Error::Refused { .. } => Failure::failed(format!("the MLflow server at {url} refused")),
-            Error::Unreadable => Failure::failed(format!("what answers at {url} is no MLflow server")),
-            Error::Unwritable => Failure::ours("cannot write a request"),
+            Error::Unreadable => Failure::failed(format!("the server at {url} is not an MLflow server")),
+            Error::Unwritable => Failure::ours("cannot encode a request"),
         };
         failure.because(error)
     }

@@ -36,7 +36,7 @@ fn an_interrupted_sweep_is_taken_up_where_it_stood() {
     let done_before = done(&env);
     assert!(!done_before.is_empty() && done_before.len() < 3, "{done_before:?}");
     let ran = env.sweepctl(words).expect_code(0);
-    assert!(ran.stderr.contains("sweep 1 is taken up again"), "{ran:?}");
+    assert!(ran.stderr.contains("sweep 1 is resumed"), "{ran:?}");
     let coordinator = env.coordinator().with("--store", ".sweep/sweep.db").start();
     let trials = env.sweepctl(["export", "1", "--format", "json"]).expect_code(0).json();
     for trial in trials.as_array().unwrap() {

@@ -142,7 +142,7 @@ fn what_was_asked_for_is_trained_and_an_unfinished_sweep_stays_paused_until_it_i
     again.until_sweep("it went on", |sweep| sweep["id"] == 1 && sweep["running"][0]["newest"].is_object());
     again.signal(Signal::INT);
     assert_eq!(again.wait().code(), Some(130));
-    assert!(env.log("again").contains("sweep 1 is taken up again"), "{}", env.log("again"));
+    assert!(env.log("again").contains("sweep 1 is resumed"), "{}", env.log("again"));
     assert!(audit(&env, "1").contains("\"resumed\""));
 }
 
@@ -175,7 +175,7 @@ fn a_sweep_is_extended_and_resumed_on_the_local_store() {
     env.sweepctl(["resume", "3", "--local"]).expect_code(0);
     assert!(trials(&env, "3").iter().all(|trial| trial["state"] == "succeeded"));
     let retried = env.sweepctl(["retry", "3", "--local", "--output", "json"]).expect_code(0);
-    assert!(retried.stderr.contains("nothing of it has failed"), "{retried:?}");
+    assert!(retried.stderr.contains("no trial of the sweep has failed"), "{retried:?}");
 }
 
 #[test]

@@ -131,7 +131,7 @@ impl Backups {
     fn replace(&self, backup: &Arc<Backup>) -> Result<Option<Arc<Backup>>, Error> {
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
         if current.as_ref().is_some_and(|before| before.idle() < QUIET) {
-            return Err(Error::TooMany { what: "another backup is under way: try again when it has ended".into() });
+            return Err(Error::TooMany { what: "another backup is running: try again when it has ended".into() });
         }
         Ok(current.replace(Arc::clone(backup)))
     }
@@ -198,7 +198,10 @@ impl Backups {
                 return;
             }
             if backup.idle() > IDLE {
-                warn!(backup = backup.id, "no client has read this backup for an hour: it is closed");
+                warn!(
+                    backup = backup.id,
+                    "the coordinator closed this backup, because no client has read it for an hour"
+                );
                 if let Err(error) = self.end(&backup.id).await {
                     warn!(error = %crate::chain(&error), "files of artifacts cannot be removed now");
                 }
@@ -240,7 +243,7 @@ impl Backup {
             Ok(Ok(state)) => match &*state {
                 State::Copying => Ok(None),
                 State::Ready(copied) => Ok(Some(copied.clone())),
-                State::Failed(why) => Err(Error::Troubled { why: format!("the store could not be copied: {why}") }),
+                State::Failed(why) => Err(Error::Troubled { why: format!("cannot copy the store: {why}") }),
             },
         }
     }
@@ -313,7 +316,7 @@ impl Reading {
         let (Some(content), Some(hasher)) = (self.content, &mut self.hasher) else { return Ok(chunk) };
         hasher.update(&chunk);
         if chunk.is_empty() && hasher.finalize().as_bytes() != content.as_bytes() {
-            return Err(Stopped::Lost("its file is damaged: the content is not what the name says".to_owned()));
+            return Err(Stopped::Lost("its file is damaged: the content does not match the name".to_owned()));
         }
         Ok(chunk)
     }
@@ -336,7 +339,7 @@ fn lost(error: &store::Error) -> String {
 /// Without the path: the file has the name of its content.
 fn unreadable(error: &std::io::Error) -> String {
     match error.kind() {
-        std::io::ErrorKind::NotFound => "its file is not there".to_owned(),
+        std::io::ErrorKind::NotFound => "its file is missing".to_owned(),
         _ => format!("its file cannot be read: {error}"),
     }
 }

@@ -27,7 +27,7 @@ const QUESTION: &[u8] = b"GET /healthz HTTP/1.1\r\nhost: localhost\r\nconnection
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// It does not answer.
-    #[error("nobody answers at {address}")]
+    #[error("no answer from {address}")]
     Silent {
         /// Where.
         address: SocketAddr,
@@ -36,10 +36,10 @@ pub enum Error {
         source: io::Error,
     },
     /// TLS cannot be spoken.
-    #[error("cannot speak TLS")]
+    #[error("cannot set up TLS")]
     Tls(#[from] rustls::Error),
     /// It answers something else.
-    #[error("it says {0:?}")]
+    #[error("it answered {0:?}")]
     Ill(String),
 }
 

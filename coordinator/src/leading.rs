@@ -144,7 +144,7 @@ impl Office {
         match led.store.tokens().await {
             Ok(tokens) => self.keyring.stored(tokens, unix_ms()),
             Err(error) => {
-                warn!(error = %crate::chain(&error), "the tokens cannot be read: this coordinator does not lead");
+                warn!(error = %crate::chain(&error), "cannot read the tokens: this coordinator does not lead");
                 return tokio::time::sleep(RETRY).await;
             }
         }
@@ -153,7 +153,7 @@ impl Office {
             match session_key(led.store.as_ref()).await {
                 Ok(key) => self.keyring.seal_with(key),
                 Err(error) => {
-                    warn!(error = %crate::chain(&error), "no session key can be kept: this coordinator does not lead");
+                    warn!(error = %crate::chain(&error), "cannot store a session key: this coordinator does not lead");
                     return tokio::time::sleep(RETRY).await;
                 }
             }
@@ -211,7 +211,7 @@ impl Office {
         crate::backup::clear(&self.artifacts).await;
         match self.artifacts.remove_unfinished().await {
             Ok(0) => {}
-            Ok(files) => info!(files, "removed artifacts that had not come to their end"),
+            Ok(files) => info!(files, "removed unfinished artifacts"),
             Err(error) => warn!(error = %crate::chain(&error), "unfinished artifacts cannot be removed"),
         }
     }

@@ -25,7 +25,7 @@ pub fn main_with(args: &Args) -> ExitCode {
     }
     let config = match Config::load(args) {
         Ok(config) => config,
-        Err(errors) => return fail(USAGE, &format!("the configuration is wrong\n{errors}")),
+        Err(errors) => return fail(USAGE, &format!("the configuration is invalid\n{errors}")),
     };
     if args.healthy {
         return match health::ask(&config) {
@@ -45,7 +45,7 @@ pub fn main_with(args: &Args) -> ExitCode {
     forbid_inspection();
     let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
     for variable in config::unknown_variables(names) {
-        tracing::warn!(variable, "this variable of the environment sets no key of the configuration");
+        tracing::warn!(variable, "this environment variable sets no key of the configuration");
     }
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -135,7 +135,7 @@ fn say_page(handle: &Handle) {
     let said = match handle.page() {
         Ok(None) => return,
         Ok(Some(page)) => writeln!(err, "{page}"),
-        Err(error) => writeln!(err, "no address of the pages can be made: {}", crate::chain(&error)),
+        Err(error) => writeln!(err, "cannot create an address for the pages: {}", crate::chain(&error)),
     };
     // Who closed the terminal does not read it.
     let _ = said;

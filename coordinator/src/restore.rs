@@ -49,7 +49,7 @@ pub enum Refused {
         source: serde_json::Error,
     },
     /// A newer version made it.
-    #[error("the backup has form {found}, and this program knows {known}: use a newer sweepctl")]
+    #[error("the backup has format {found}, but this program reads format {known}: use a newer sweepctl")]
     Newer {
         /// Its form.
         found: u32,
@@ -57,19 +57,19 @@ pub enum Refused {
         known: u32,
     },
     /// A file is not what its hash says.
-    #[error("{path} is not what the backup says it is")]
+    #[error("{path} does not match its hash in the backup")]
     Damaged {
         /// Which.
         path: String,
     },
     /// There is a store already.
-    #[error("there is a store in {place}, and a backup is only restored into a new one")]
+    #[error("{place} already contains a store, but a backup is only restored into a new one")]
     NotEmpty {
         /// Where.
         place: String,
     },
     /// The log of a store that was there lies beside.
-    #[error("{path} belongs to a store that was there before")]
+    #[error("{path} belongs to an earlier store")]
     Log {
         /// Which.
         path: String,

@@ -67,19 +67,19 @@ pub enum Error {
         source: std::io::Error,
     },
     /// A metric's definition.
-    #[error("cannot make the metrics")]
+    #[error("cannot create the metrics")]
     Metrics(#[from] prometheus::Error),
     /// A file of a token.
     #[error("cannot use the tokens of the configuration")]
     Token(#[from] access::secret::Error),
     /// Certificates.
-    #[error("cannot speak TLS")]
+    #[error("cannot set up TLS")]
     Tls(#[from] tls::Error),
     /// Others could do everything.
     #[error(
-        "{key} {address} can be reached by other machines, and there is no token: make one with `sweepctl token create \
-         --store {store}` or name a file with --admin-token-file; if everybody who reaches it may do everything, add \
-         --insecure"
+        "{key} {address} can be reached by other machines, and no token exists: create one with `sweepctl token create \
+        --store {store}`, or name a file with --admin-token-file; to accept every request without a token, add \
+        --insecure"
     )]
     Exposed {
         /// Which flag.
@@ -261,10 +261,11 @@ async fn keyring(
             return Err(Error::Exposed { key, address, store: config.store.to_string() });
         }
         if keyring.is_needed() && config.tls.is_none() {
-            warn!(%address, "tokens travel in clear text to an address that other machines reach: use tls_cert and tls_key, or a proxy that speaks TLS");
+            warn!(%address, "tokens are sent in clear text to an address that other machines can reach: set tls_cert \
+                and tls_key, or use a proxy with TLS");
         }
         if !keyring.is_needed() {
-            warn!(%address, "whoever reaches this address may do everything: there is no token");
+            warn!(%address, "authentication is disabled: this address accepts every request");
         }
     }
     Ok(keyring)

@@ -162,7 +162,7 @@ fn a_coordinator_does_not_start_with_a_certificate_that_does_not_hold() {
     assert!(ran.stderr.contains(&named) && ran.stderr.contains("server--9--2.crt"), "{ran:?}");
     let early = ours.sign(&env, &LOCAL, (3 * DAY, 9 * DAY));
     let ran = start(&early).run().expect_code(1);
-    assert!(ran.stderr.contains(&format!("holds only from {}", day(now + 3 * DAY))), "{ran:?}");
+    assert!(ran.stderr.contains(&format!("is valid only from {}", day(now + 3 * DAY))), "{ran:?}");
     let mixed = Pair { key: early.key, ..ours.sign(&env, &LOCAL, (-DAY, 30 * DAY)) };
     let ran = start(&mixed).run().expect_code(1);
     assert!(ran.stderr.contains("does not belong to the certificate"), "{ran:?}");

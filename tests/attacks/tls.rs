@@ -78,7 +78,7 @@ fn a_worker_without_the_right_certificate_does_not_train() {
     let fleet = start();
     let none = fleet.worker("none", &["--ca-file", "certs/ca.crt"]).wait();
     assert_eq!(none.code(), Some(1));
-    assert!(fleet.env.log("none").contains("must show a certificate"), "{}", fleet.env.log("none"));
+    assert!(fleet.env.log("none").contains("must present a certificate"), "{}", fleet.env.log("none"));
     // One that another authority signed ends the handshake: the worker tries again and again, and never gets in.
     fleet.env.sweepctl(["certs", "init", "evil"]).expect_code(0);
     let evil = ["--ca-file", "certs/ca.crt", "--client-cert", "evil/worker.crt", "--client-key", "evil/worker.key"];

@@ -182,7 +182,7 @@ fn a_token_file_is_enough_to_listen_for_others_and_can_be_replaced() {
     let env = Env::new();
     let open = ["coordinator", "--listen", "0.0.0.0:0", "--listen-http", "127.0.0.1:0", "--store", "sweep.db"];
     let refused = env.sweepctl(open).expect_code(2);
-    assert!(refused.stderr.contains("there is no token") && refused.stderr.contains("--insecure"), "{refused:?}");
+    assert!(refused.stderr.contains("no token exists") && refused.stderr.contains("--insecure"), "{refused:?}");
     let (first, second) = ("first-secret-of-this-test", "second-secret-of-this-test");
     let path = env.file("admin.token", &format!("{first}\n"));
     let flags = ["--listen", "0.0.0.0:0", "--admin-token-file", &path];

@@ -192,7 +192,7 @@ fn an_artifact_is_fetched_whole_or_not_at_all() {
     assert_eq!(std::fs::read(&file).unwrap(), ARTIFACT);
     std::fs::remove_file(&file).unwrap();
     let text = asked(&["artifacts", "3", "--get", "bb", "--file", name]);
-    assert!(text.contains("exit code: 1") && text.contains("not what the digest says"), "{text}");
+    assert!(text.contains("exit code: 1") && text.contains("does not match its digest"), "{text}");
     assert!(!file.exists());
 }
 

@@ -31,7 +31,7 @@ async fn a_second_worker_of_a_name_is_refused_and_the_first_trains_on() {
         let log = env.fleet.log("second");
         let refusals = log.lines().filter(|line| line.starts_with("error: the coordinator at "));
         assert_eq!(refusals.count(), start as usize, "{log}");
-        for part in ["another worker holds the name `w1`", "connected from 127.0.0.1:", "last heard of", "--name"] {
+        for part in ["another worker holds the name `w1`", "connected from 127.0.0.1:", "last polled", "--name"] {
             assert!(log.contains(part), "{part} is missing in {log}");
         }
     }
@@ -89,7 +89,7 @@ async fn another_machine_has_the_name_of_a_dead_one_when_the_lease_has_run_out()
                     }
                     std::thread::sleep(Duration::from_millis(10));
                 }
-                assert!(fleet.log("second").contains("its name is free in"), "{}", fleet.log("second"));
+                assert!(fleet.log("second").contains("its name becomes free in"), "{}", fleet.log("second"));
             }
         }
     });

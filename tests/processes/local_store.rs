@@ -95,7 +95,7 @@ fn a_process_that_trains_is_asked_itself_and_a_cancellation_ends_it() {
     let spec = env.file("long.yaml", &study("long", LONG, &[2], &[0]));
     let process = training(&env, &spec);
     let ran = env.sweepctl(["status", "long", "--output", "json"]).expect_code(0);
-    assert!(ran.stderr.contains("by way of the process that trains on it"), "{ran:?}");
+    assert!(ran.stderr.contains("through the process that trains on it"), "{ran:?}");
     assert_eq!(ran.json()["counts"]["running"], 1);
     let second = env.sweepctl(["submit", &spec, "--local", "--wait"]).expect_code(1);
     assert!(second.stderr.contains("trains on the store"), "{second:?}");
@@ -115,7 +115,7 @@ fn after_a_kill_the_store_answers_and_a_cancellation_takes_effect_at_once() {
     assert!(watched.stderr.contains("no process trains on the local store now"), "{watched:?}");
     assert!(watched.stderr.contains("sweepctl resume 1 --local"), "{watched:?}");
     let cancelled = env.sweepctl(["cancel", "1", "--output", "json"]).expect_code(0);
-    assert!(cancelled.stderr.contains(USING) && !cancelled.stderr.contains("by way of"), "{cancelled:?}");
+    assert!(cancelled.stderr.contains(USING) && !cancelled.stderr.contains("through the process"), "{cancelled:?}");
     assert_eq!(cancelled.json()["state"], "cancelled");
     assert_eq!(listed(&env), [("long".to_owned(), "cancelled".to_owned())]);
 }
@@ -171,7 +171,7 @@ fn a_sweep_is_extended_and_resumed_on_the_local_store() {
     let more = env.sweepctl(["extend", "2", "--seeds", "[0, 1, 2]"]).expect_code(0);
     assert!(more.stderr.contains("`sweepctl resume 3 --local` trains it"), "{more:?}");
     let reproduced = env.sweepctl(["reproduce", trials(&env, "1")[0]["trial_id"].as_str().unwrap()]).expect_code(1);
-    assert!(reproduced.stderr.contains("--local trains it here"), "{reproduced:?}");
+    assert!(reproduced.stderr.contains("add --local to train it here"), "{reproduced:?}");
     env.sweepctl(["resume", "3", "--local"]).expect_code(0);
     assert!(trials(&env, "3").iter().all(|trial| trial["state"] == "succeeded"));
     let retried = env.sweepctl(["retry", "3", "--local", "--output", "json"]).expect_code(0);

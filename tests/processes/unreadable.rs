@@ -194,7 +194,7 @@ fn a_fleet_says_which_worker_gets_nothing_and_why_on_both_sides() {
     }
     let coordinator = env.log("coordinator");
     assert!(
-        coordinator.contains("a sweep gives a worker nothing") && coordinator.contains("cannot read a data set"),
+        coordinator.contains("a sweep does not use a worker") && coordinator.contains("cannot read a data set"),
         "{coordinator}"
     );
 }

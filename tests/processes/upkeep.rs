@@ -117,7 +117,7 @@ fn a_backup_goes_on_without_lost_artifacts_and_names_their_trials() {
     let backup = env.sweepctl(["backup", "--folder", "b"]).expect_code(1);
     for words in [
         format!("missing: {}, weights of trial {}", &gone[..12], &weights[0]["trial_id"].as_str().unwrap()[..12]),
-        "(sweep 1): its file is not there".to_owned(),
+        "(sweep 1): its file is missing".to_owned(),
         "(sweep 1): its file is damaged".to_owned(),
         "error: 2 artifacts (".to_owned(),
     ] {

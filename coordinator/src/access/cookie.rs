@@ -142,7 +142,7 @@ pub(crate) enum Error {
     #[error("this coordinator does not lead yet, so it cannot sign a browser in: try again in some seconds")]
     NoKey,
     /// No random numbers.
-    #[error("this machine gives no random numbers")]
+    #[error("cannot get random numbers from this machine")]
     Random(#[source] getrandom::Error),
     /// The library refuses.
     #[error("the session cannot be sealed")]

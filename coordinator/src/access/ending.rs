@@ -20,7 +20,7 @@ pub(crate) struct Ending<B> {
 
 /// What a body that broke off says.
 #[derive(Debug, thiserror::Error)]
-#[error("the token does not hold any more")]
+#[error("the token is no longer valid")]
 pub(crate) struct Over;
 
 impl<B> Ending<B> {

@@ -91,7 +91,7 @@ fn admit(door: &Door, request: &mut Request<Body>) -> Result<Admitted, Refusal> 
 }
 
 fn over() -> Status {
-    Status::unauthenticated("the token does not hold any more")
+    Status::unauthenticated("the token is no longer valid")
 }
 
 fn status(refusal: &Refusal) -> Status {

@@ -89,12 +89,15 @@ pub(crate) async fn guard(State(door): State<Door>, mut request: Request, next: 
     let need = need::of_http(request.method(), request.uri().path());
     let changes = !matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
     if !door.any_host && !door.keyring.is_needed() && !is_local(host(request.uri(), request.headers())) {
-        return careful(refuse(StatusCode::MISDIRECTED_REQUEST, "this coordinator answers this machine alone"));
+        return careful(refuse(
+            StatusCode::MISDIRECTED_REQUEST,
+            "this coordinator answers only requests from its own machine",
+        ));
     }
     if changes && !comes_from_here(&request, matches!(shown, Shown::Cookie(_) | Shown::Cookies)) {
         return careful(refuse(
             StatusCode::FORBIDDEN,
-            "what changes something must come from a page of this coordinator",
+            "a request that changes something must come from a page of this coordinator",
         ));
     }
     let now_ms = door.clock.unix_ms();

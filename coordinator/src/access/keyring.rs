@@ -78,7 +78,7 @@ pub struct Admitted {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// No token. Where a program reads one from, it says itself: each has other flags and variables.
-    #[error("a token is needed, and none was shown")]
+    #[error("a token is required, but the request has none")]
     Missing,
     /// A token that nobody made.
     #[error("the token is unknown")]
@@ -94,12 +94,12 @@ pub enum Refusal {
     Session,
     /// More than one cookie of the same name: one of them is another page's, and nothing says which.
     #[error(
-        "this browser shows more than one session cookie for this coordinator: delete the cookies of this host, and sign in \
-         again"
+        "this browser sends more than one session cookie for this coordinator: delete the cookies of this host, and \
+        sign in again"
     )]
     Cookies,
     /// A token of another role.
-    #[error("this needs a token with the role `{needed}`, and this one has `{role}`")]
+    #[error("this needs a token with the role `{needed}`, but the token has the role `{role}`")]
     Role {
         /// The token's.
         role: Role,
@@ -107,7 +107,7 @@ pub enum Refusal {
         needed: Role,
     },
     /// No certificate.
-    #[error("workers must show a certificate here: `client_cert` and `client_key` name one")]
+    #[error("workers must present a certificate: set `client_cert` and `client_key`")]
     Certificate,
 }
 

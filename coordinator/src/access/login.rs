@@ -68,7 +68,10 @@ async fn enter(
     form: Result<Form<Entered>, FormRejection>,
 ) -> Response {
     let Ok(Form(entered)) = form else {
-        return fresh((StatusCode::BAD_REQUEST, page("", Some("This is not what the page sends."))).into_response());
+        return fresh(
+            (StatusCode::BAD_REQUEST, page("", Some("This request did not come from the sign-in page.")))
+                .into_response(),
+        );
     };
     let secret = Secret::of(&entered.token);
     let presented = Presented { secret: secret.as_ref(), certificate: None };
@@ -101,7 +104,7 @@ async fn open(
         Ok(None) => fresh((StatusCode::GONE, page("", Some(CLOSED))).into_response()),
         Err(error) => {
             tracing::error!(error = %crate::chain(&error), "a link cannot be opened");
-            fresh((StatusCode::INTERNAL_SERVER_ERROR, page("", Some("No token can be made now."))).into_response())
+            fresh((StatusCode::INTERNAL_SERVER_ERROR, page("", Some("No token can be created now."))).into_response())
         }
     }
 }
@@ -203,7 +206,7 @@ fn page(next: &str, said: Option<&str>) -> Html<String> {
             body {
                 main {
                     h1 { "Sweep" }
-                    p { "This coordinator asks for a token. Whoever looks after it makes one with "
+                    p { "This coordinator requires a token. An administrator creates one with "
                         code { "sweepctl token create" } "." }
                     @if let Some(said) = said {
                         p.said role="alert" { (said) }

@@ -72,7 +72,7 @@ impl Refresh {
                 let calls = self.keyring.take_refused();
                 if calls > 0 {
                     told = Some(Instant::now());
-                    warn!(calls, "calls were refused: they showed no token, a wrong one, or one of another role");
+                    warn!(calls, "calls were refused: they had no token, an invalid one, or one with another role");
                 }
             }
         }
@@ -94,7 +94,8 @@ impl Refresh {
             }
             Err(error) => {
                 if !std::mem::replace(&mut self.said.0, true) {
-                    warn!(error = %crate::chain(&error), "a token file cannot be read: the token before still holds");
+                    warn!(error = %crate::chain(&error), "a token file cannot be read; its earlier token is still \
+                        valid");
                 }
             }
         }
@@ -112,7 +113,7 @@ impl Refresh {
             }
             Err::<_, store::Error>(error) => {
                 if !std::mem::replace(&mut self.said.1, true) {
-                    warn!(error = %crate::chain(&error), "tokens cannot be read: those before still hold");
+                    warn!(error = %crate::chain(&error), "tokens cannot be read; the earlier ones are still valid");
                 }
             }
         }

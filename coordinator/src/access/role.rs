@@ -58,7 +58,7 @@ impl Role {
     /// The store holds another number.
     pub fn of(code: i64) -> Result<Self, Error> {
         let found = Self::ALL.into_iter().find(|role| role.code() == code);
-        found.ok_or_else(|| Error::damaged(format!("{code} is no role")))
+        found.ok_or_else(|| Error::damaged(format!("{code} is not a role")))
     }
 }
 

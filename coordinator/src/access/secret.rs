@@ -29,7 +29,7 @@ pub struct Secret(String);
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The file.
-    #[error("the token file {path} cannot be read")]
+    #[error("cannot read the token file {path}")]
     File {
         /// Which.
         path: String,
@@ -38,13 +38,13 @@ pub enum Error {
         source: std::io::Error,
     },
     /// What is in it.
-    #[error("{path} holds no token: expected {SHORTEST} to {LONGEST} letters, digits and signs on one line")]
+    #[error("{path} contains no token: expected {SHORTEST} to {LONGEST} letters, digits and signs on one line")]
     NotAToken {
         /// Which.
         path: String,
     },
     /// No random numbers.
-    #[error("this machine gives no random numbers")]
+    #[error("cannot get random numbers from this machine")]
     Random(#[source] getrandom::Error),
 }
 
@@ -139,7 +139,7 @@ mod tests {
         for content in wrong {
             std::fs::write(&path, content).unwrap();
             let error = Secret::read(&path).unwrap_err().to_string();
-            assert!(error.contains("holds no token") && !error.contains("words that"), "{error}");
+            assert!(error.contains("contains no token") && !error.contains("words that"), "{error}");
         }
         assert!(matches!(Secret::read(&folder.path().join("none")), Err(Error::File { .. })));
     }

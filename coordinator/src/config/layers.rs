@@ -148,7 +148,7 @@ impl Layers {
         for one in written.unwrap_or_default() {
             match one.read() {
                 Ok(pool) if pools.iter().any(|other| other.name == pool.name) => {
-                    problems.push(problem(format!("`{}` is there twice", pool.name)));
+                    problems.push(problem(format!("`{}` occurs twice", pool.name)));
                 }
                 Ok(pool) => pools.push(pool),
                 Err(found) => problems.push(problem(found)),

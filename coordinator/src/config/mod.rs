@@ -175,8 +175,8 @@ impl Config {
         if let (Some(Location::Postgres(_)), Some("")) = (&store, artifacts.as_deref()) {
             let source = layers.values.get("store").map_or("", |(_, source)| source.as_str());
             layers.errors.push(format!(
-                "{source}: `store`: a database has no folder beside it: name one with `artifacts` that every coordinator \
-                 of this store can reach"
+                "{source}: `store`: with a database, set `artifacts` to a folder that every coordinator of this store \
+                can reach"
             ));
         }
         let listen = layers.take::<SocketAddr>("listen", address, |_| true);

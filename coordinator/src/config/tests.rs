@@ -126,7 +126,7 @@ fn what_is_wrong_with_pools_is_told_pool_by_pool() {
         ("[{name: a, slots: 1, device: cpu, max_workers: 0}]", "`a`: expected `max_workers`"),
         ("[{name: a, slots: 1, device: cpu, colour: red}]", "colour"),
         ("[{name: a, slots: 1}]", "device"),
-        ("[{name: a, slots: 1, device: cpu}, {name: a, slots: 2, device: cpu}]", "`a` is there twice"),
+        ("[{name: a, slots: 1, device: cpu}, {name: a, slots: 2, device: cpu}]", "`a` occurs twice"),
         ("7", "--pools: `pools`"),
     ] {
         let text = told(pools);

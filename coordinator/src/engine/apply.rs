@@ -179,7 +179,7 @@ impl Driver {
         // Why it cannot read them was said above.
         for one in self.left_out(request.session).iter().filter(|_| read && ignored.is_empty()) {
             let (sweep_id, worker_id, reason) = (one.sweep.0, one.worker.0.as_str(), one.reason.as_str());
-            warn!(sweep_id, worker_id, reason, "a sweep gives a worker nothing");
+            warn!(sweep_id, worker_id, reason, "a sweep does not use a worker");
         }
         let unknown = ignored.contains(&Ignored::UnknownSession);
         self.batch.say(reply, if unknown { Err(Error::UnknownSession) } else { Ok(ignored.is_empty()) });

@@ -247,7 +247,9 @@ fn winner<'a>(
 
 /// A choice of `keep: best_if_significant`, and why.
 fn significance(choice: &Choice, best: &str, start: &str) -> String {
-    let Some(tested) = choice.tested else { return format!("{start}: nothing is better than this starting point") };
+    let Some(tested) = choice.tested else {
+        return format!("{start}: no configuration is better than this starting point");
+    };
     let found = format!(
         "by {} (p = {} over {}, Holm over {})",
         number::signed(tested.delta, 4),

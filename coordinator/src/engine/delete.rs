@@ -138,10 +138,10 @@ impl Handle {
         let mut waits = false;
         for sweep in due {
             match self.remove_rest(sweep).await {
-                Ok(true) => info!(sweep_id = %sweep, "nothing is left of a deleted sweep"),
+                Ok(true) => info!(sweep_id = %sweep, "a deleted sweep is completely removed"),
                 Ok(false) => waits = true,
                 Err(error) => {
-                    warn!(sweep_id = %sweep, error = %crate::chain(&error), "a deletion goes on later");
+                    warn!(sweep_id = %sweep, error = %crate::chain(&error), "a deletion continues later");
                     waits = true;
                 }
             }

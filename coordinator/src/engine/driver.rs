@@ -276,7 +276,7 @@ impl Driver {
         let lately = self.slow_said.is_some_and(|said| said.elapsed() < SLOW_AGAIN);
         if took >= SLOW && !lately {
             self.slow_said = Some(Instant::now());
-            warn!(ms = took.as_millis(), "the store is slow: a commit took this long, and every answer waits for one");
+            warn!(ms = took.as_millis(), "the store is slow: every answer waits for a commit");
         }
     }
 
@@ -292,7 +292,7 @@ impl Driver {
                 self.parts.trouble.send_replace(Trouble::Damage(why));
                 return false;
             }
-            warn!(error = why, "the store cannot be written; what workers report waits with them");
+            warn!(error = why, "the store cannot be written; workers keep their reports");
             self.parts.trouble.send_replace(Trouble::Passing(why));
             if !self.refuse_for(wait).await {
                 return false;
@@ -380,10 +380,10 @@ impl Driver {
         found.sort_unstable();
         for id in found {
             let reason = format!(
-                "trainers of this release have trainer semantics {TRAINER_SEMANTICS}, and the trials of this sweep ask \
-                for another one: submit the sweep again"
+                "trainers of this release have trainer semantics {TRAINER_SEMANTICS}, but the trials of this sweep \
+                need another version: submit the sweep again"
             );
-            warn!(sweep_id = %id, reason, "a sweep of another trainer semantics stops");
+            warn!(sweep_id = %id, reason, "a sweep with other trainer semantics stops");
             self.note(AuditRow { sweep: Some(id), detail: reason.clone(), ..audit(NOBODY, AuditAction::Cancelled) });
             self.event(Event::StopSweep { sweep: id, reason });
         }

@@ -151,7 +151,7 @@ impl Driver {
                 Effect::NameFreed { worker } => self.name_freed(&worker.0),
                 Effect::WorkerLost { worker } => {
                     self.parts.metrics.worker_lost();
-                    warn!(worker_id = worker.0, "a worker was not heard of for the length of a lease");
+                    warn!(worker_id = worker.0, "a worker's lease has expired");
                 }
                 Effect::Wake { session } => {
                     self.batch.wake.insert(session);

@@ -14,7 +14,7 @@ pub enum Error {
     #[error(transparent)]
     Invalid(#[from] Invalid),
     /// The spec is wrong.
-    #[error("the spec is wrong")]
+    #[error("the spec is invalid")]
     Spec(Problems),
     /// There is no such thing.
     #[error("there is no {what}")]
@@ -52,8 +52,8 @@ pub enum Error {
     },
     /// Its trials belong to another trainer semantics, which no worker of this release has.
     #[error(
-        "the trials of sweep {sweep} ask for another trainer semantics than {}, which every worker of this release \
-        has: submit it again",
+        "the trials of sweep {sweep} need trainer semantics other than {}, the version of this release's workers: \
+        submit the sweep again",
         sweep_spec::TRAINER_SEMANTICS
     )]
     OtherSemantics {
@@ -61,13 +61,13 @@ pub enum Error {
         sweep: SweepId,
     },
     /// A cancelled sweep is not taken up again.
-    #[error("sweep {sweep} was cancelled: submit it again; what is known is not run again")]
+    #[error("sweep {sweep} was cancelled: submit it again; known results are reused")]
     Cancelled {
         /// Which.
         sweep: SweepId,
     },
     /// A sweep that is to go on from another one would lack some of its trials.
-    #[error("this is no extension of sweep {sweep}: {lost} of its {of} trials would be lost: {examples}; {hint}")]
+    #[error("this is not an extension of sweep {sweep}: {lost} of its {of} trials would be lost: {examples}; {hint}")]
     NotAnExtension {
         /// Of which.
         sweep: SweepId,
@@ -85,7 +85,7 @@ pub enum Error {
     NameHeld(Box<NameHeld>),
     /// Another token or certificate has opened the worker's session, which lives.
     #[error(
-        "`{worker}` is connected with another token or certificate: try again when it has left or its lease has run out"
+        "`{worker}` is connected with another token or certificate: try again when it has left or its lease has expired"
     )]
     Held {
         /// The name.
@@ -107,7 +107,7 @@ pub enum Error {
     #[error("the session is unknown: register again")]
     UnknownSession,
     /// The trainer would give other results.
-    #[error("trainer semantics {found}, but this coordinator asks for {expected}: use a worker of the same version")]
+    #[error("trainer semantics {found}, but this coordinator needs {expected}: use a worker of the same version")]
     Semantics {
         /// The worker's.
         found: u32,
@@ -115,7 +115,7 @@ pub enum Error {
         expected: u32,
     },
     /// The worker is of another major version.
-    #[error("this coordinator is of version {ours}, the worker of {found}: use a worker of the same major version")]
+    #[error("this coordinator has version {ours}, the worker {found}: use a worker of the same major version")]
     Version {
         /// The worker's.
         found: String,
@@ -175,8 +175,8 @@ impl Error {
 
 fn not_yours(sweep: SweepId, submitter: &str) -> String {
     let whose = match submitter {
-        "" => "it is not known who submitted it".to_owned(),
+        "" => "its submitter is not known".to_owned(),
         name => format!("`{name}` submitted it"),
     };
-    format!("sweep {sweep} cannot be deleted with this token: {whose}; an admin's token, or that one, deletes it")
+    format!("sweep {sweep} cannot be deleted with this token: {whose}; use that token or one with the role admin")
 }

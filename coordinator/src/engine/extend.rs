@@ -73,8 +73,8 @@ impl Handle {
                 examples: examples(&places, &configurations),
                 hint: if other_semantics {
                     format!(
-                        "it was asked of another trainer semantics than {TRAINER_SEMANTICS}, so no trial is the same: \
-                        submit it as a sweep of its own"
+                        "the sweep has trainer semantics other than {TRAINER_SEMANTICS}, so no trial is the same: \
+                        submit the spec as a new sweep"
                     )
                 } else {
                     hint(&before, &plan)
@@ -129,9 +129,9 @@ fn examples(lost: &BTreeSet<(u32, u64)>, configurations: &[ConfigurationRecord])
 fn hint(before: &Plan, plan: &Plan) -> String {
     let (before, spec) = (before.spec(), plan.spec());
     match (before.dataset == spec.dataset, before.protocol == spec.protocol) {
-        (true, true) => "submit it as a sweep of its own, or keep what was there".to_owned(),
-        (false, true) => "`dataset` is another one, so no trial is the same".to_owned(),
-        (true, false) => "`protocol` is another one, so no trial is the same".to_owned(),
-        (false, false) => "`dataset` and `protocol` are others, so no trial is the same".to_owned(),
+        (true, true) => "submit it as a new sweep, or keep the earlier values".to_owned(),
+        (false, true) => "`dataset` differs, so no trial is the same".to_owned(),
+        (true, false) => "`protocol` differs, so no trial is the same".to_owned(),
+        (false, false) => "`dataset` and `protocol` differ, so no trial is the same".to_owned(),
     }
 }

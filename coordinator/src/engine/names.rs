@@ -44,12 +44,13 @@ impl fmt::Display for NameHeld {
         }
         match self.heard_ms {
             0 => write!(f, ", and has not come back since this coordinator started")?,
-            heard => write!(f, ", and was last heard of {}", ago(heard))?,
+            heard => write!(f, ", and last polled {}", ago(heard))?,
         }
         let free = duration(self.free_in_ms.div_ceil(1000) as f64);
         write!(
             f,
-            "; give this worker another --name, or stop the other one; if the other one is gone, its name is free in {free}"
+            "; give this worker another --name, or stop the other worker; if the other worker no longer runs, its name \
+            becomes free in {free}"
         )
     }
 }
@@ -127,8 +128,8 @@ mod tests {
         assert_eq!(
             held().to_string(),
             "another worker holds the name `gpu1`: it runs on host node7, connected from 10.0.0.5:50432, took the name \
-             3 min 20 s ago, and was last heard of 2 s ago; give this worker another --name, or stop the other one; if \
-             the other one is gone, its name is free in 28 s"
+             3 min 20 s ago, and last polled 2 s ago; give this worker another --name, or stop the other worker; if the \
+             other worker no longer runs, its name becomes free in 28 s"
         );
         let unknown = NameHeld { host: String::new(), address: String::new(), since_ms: 0, heard_ms: 0, ..held() };
         assert!(unknown.to_string().starts_with(

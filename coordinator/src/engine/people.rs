@@ -102,7 +102,7 @@ impl Driver {
             None => {
                 let detail = plural(before, "trial");
                 self.note(AuditRow { sweep: Some(sweep), detail, ..audit(&retry.actor, AuditAction::Retried) });
-                info!(sweep_id = %sweep, trials = before, "what failed is tried again");
+                info!(sweep_id = %sweep, trials = before, "failed trials are retried");
                 Ok(before)
             }
             Some(Ignored::NothingFailed) => Ok(0),

@@ -48,8 +48,8 @@ impl Handle {
             let count = self.store.configuration_titles(id).await?.len();
             if count > MOST_CONFIGURATIONS {
                 let what = format!(
-                    "a report as a document has at most {MOST_CONFIGURATIONS} configurations, and this sweep has \
-                     {count}: use csv or parquet"
+                    "a report in this format can have at most {MOST_CONFIGURATIONS} configurations, but this sweep has \
+                    {count}: use csv or parquet"
                 );
                 return Err(Error::TooMany { what });
             }

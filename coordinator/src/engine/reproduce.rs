@@ -52,13 +52,12 @@ impl Handle {
         let record = self.store.trial(id).await?.ok_or_else(|| Error::not_found(format!("trial {id}")))?;
         let semantics = record.trial.semantics;
         if semantics != TRAINER_SEMANTICS {
-            let problem =
-                format!("it was asked of trainer semantics {semantics}, and trainers have {TRAINER_SEMANTICS} now");
+            let problem = format!("it has trainer semantics {semantics}, but trainers now have {TRAINER_SEMANTICS}");
             return Err(invalid("trial", problem));
         }
         let attempts = self.store.attempts(id).await?;
         let old = self.accepted(id, attempts).await?;
-        let old = old.ok_or_else(|| invalid("trial", "it has no answer yet that could be given again"))?;
+        let old = old.ok_or_else(|| invalid("trial", "it has no result yet"))?;
         let answer = self.store.result(old.key).await?;
         let answer = answer.ok_or_else(|| Error::Internal(format!("attempt {} has no result", old.lease.attempt)))?;
         let spec = spec_of(&record.trial, id)?;

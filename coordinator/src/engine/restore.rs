@@ -118,7 +118,7 @@ pub(crate) fn live(loaded: &Loaded, clock: &Clock) -> Live {
         match live_sweep(sweep, snapshot, clock) {
             Ok(found) => drop(live.sweeps.insert(sweep.record.id, found)),
             // Its trials stay in the scheduler and its results in the store; it gets no new assignment.
-            Err(error) => error!(sweep_id = %sweep.record.id, error = %crate::chain(&error), "cannot take up a sweep"),
+            Err(error) => error!(sweep_id = %sweep.record.id, error = %crate::chain(&error), "cannot resume a sweep"),
         }
     }
     for attempt in &loaded.attempts {

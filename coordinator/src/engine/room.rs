@@ -29,7 +29,7 @@ impl Driver {
             return Ok(());
         }
         Err(Error::TooMany {
-            what: format!("{most} workers are connected, and this coordinator takes no more (max_workers)"),
+            what: format!("{most} workers are connected, the maximum of this coordinator (max_workers)"),
         })
     }
 
@@ -44,7 +44,7 @@ impl Driver {
     fn room_for_a_sweep(&self) -> Result<(), Error> {
         let most = self.parts.limits.sweeps;
         let full = || Error::TooMany {
-            what: format!("{most} sweeps have not ended, and this coordinator takes no more at a time (max_sweeps)"),
+            what: format!("{most} sweeps are unfinished, the maximum of this coordinator (max_sweeps)"),
         };
         if self.live.sweeps.len() < most { Ok(()) } else { Err(full()) }
     }
@@ -55,15 +55,12 @@ impl Driver {
         if trials == 0 || live.saturating_add(trials) <= most {
             return Ok(());
         }
-        let next = if trials > most {
-            "ask for fewer trials, or in stages"
-        } else {
-            "wait until some have ended, or cancel a sweep that is not needed"
-        };
+        let next =
+            if trials > most { "ask for fewer trials, or in stages" } else { "wait until some end, or cancel a sweep" };
         let (wanted, live) = (plural(trials, "trial"), plural(live, "trial"));
         let what = format!(
-            "{wanted} without an answer would be added to {live} that have not ended, and this coordinator keeps {most} \
-             at a time (max_live_trials): {next}"
+            "{wanted} without results would join {live} unfinished trials, but the maximum of this coordinator is \
+            {most} (max_live_trials): {next}"
         );
         Err(Error::TooMany { what })
     }
@@ -115,8 +112,8 @@ impl Handle {
         let trials = *self.waiting_stages.lock().ok()?.get(&sweep)?;
         let (trials, most) = (plural(trials, "trial"), self.limits.live_trials);
         Some(format!(
-            "its next {trials} wait for room: this coordinator keeps {most} trials that have not ended at a time \
-             (max_live_trials), and those of other sweeps are among them"
+            "its next {trials} wait for room: the maximum of unfinished trials of all sweeps is {most} \
+            (max_live_trials)"
         ))
     }
 }

@@ -123,7 +123,7 @@ impl Handle {
         let most = self.limits.trials;
         check_priority(request.priority)?;
         if request.trial_limit > most {
-            let problem = format!("{} is more than {most}, the most that this coordinator takes", request.trial_limit);
+            let problem = format!("{} is more than {most}, the maximum of this coordinator", request.trial_limit);
             return Err(Invalid { field: "trial_limit", problem }.into());
         }
         let trials = if request.trial_limit == 0 { Limits::default().trials.min(most) } else { request.trial_limit };

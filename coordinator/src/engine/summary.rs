@@ -127,7 +127,8 @@ impl Handle {
                     counted.spent_ms = self.store.spent_ms(record.id).await?;
                     if let Err(error) = self.store.keep_summary(record, &counted).await {
                         let error = crate::chain(&error);
-                        tracing::warn!(sweep_id = %record.id, error, "what a sweep came to is not kept, and is counted again");
+                        tracing::warn!(sweep_id = %record.id, error, "the summary of a sweep cannot be stored and is \
+                            counted again");
                     }
                 }
                 Arc::new(counted)

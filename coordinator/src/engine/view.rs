@@ -107,9 +107,9 @@ impl Driver {
             }
             if alone > 0 {
                 warnings.push(format!(
-                    "workers of pool `{}` come and go, and {alone} of the {connected} that are connected keep no checkpoints \
-                     where other workers find them: a trial that loses its worker begins anew; `checkpoint_store` in \
-                     the workers' configuration changes that",
+                    "workers of pool `{}` can leave at any time, and {alone} of its {connected} connected workers do \
+                    not share their checkpoints: a trial that loses its worker starts from the beginning; set \
+                    `checkpoint_store` in the workers' configuration",
                     pool.name
                 ));
             }

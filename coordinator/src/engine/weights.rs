@@ -43,7 +43,7 @@ impl Handle {
         let settled = self.store.settle_weights(&settlement).await?;
         if settled.done {
             let (detail, removed) = (settlement.audit.detail, settled.released);
-            info!(sweep_id = %sweep, kept = detail, removed, "the sweep chose whose weights it keeps");
+            info!(sweep_id = %sweep, kept = detail, removed, "the sweep chose the weights to keep");
         }
         self.remove_files().await
     }
@@ -58,7 +58,7 @@ impl Handle {
             return Ok(None);
         }
         if record.state == SweepState::Running {
-            let note = "the weights of every trial are kept until the sweep ends; then only the winner's stay";
+            let note = "the weights of every trial are kept until the sweep ends; then only the winner's are kept";
             return Ok(Some(note.to_owned()));
         }
         let summary = self.summary(&record, true).await?;
@@ -76,8 +76,8 @@ impl Handle {
         Ok(Some(match missing.first() {
             None => format!("the weights of the winner are kept: {label}"),
             Some(trial) => format!(
-                "{} of the {} trials of the winner ({label}) have no weights here: an earlier sweep trained them and kept \
-                 those of another winner; `sweepctl reproduce {}` trains one again and keeps its weights",
+                "{} of the {} trials of the winner ({label}) have no weights: an earlier sweep trained them and kept \
+                the weights of another winner; `sweepctl reproduce {}` trains one again and keeps its weights",
                 missing.len(),
                 trials.len(),
                 trial.short()

@@ -69,10 +69,10 @@ pub(crate) async fn create(store: &dyn Tokens, wanted: Wanted) -> Result<(Secret
     let now = unix_ms();
     let known = store.tokens().await?;
     if known.len() >= MAX_TOKENS {
-        return Err(Error::TooMany { what: format!("there are {MAX_TOKENS} tokens, which is the most") });
+        return Err(Error::TooMany { what: format!("there are {MAX_TOKENS} tokens, which is the maximum") });
     }
     if known.iter().any(|token| token.name == wanted.name && token.holds(now)) {
-        return Err(Invalid { field: "name", problem: format!("a token called `{}` holds", wanted.name) }.into());
+        return Err(Invalid { field: "name", problem: format!("a valid token named `{}` exists", wanted.name) }.into());
     }
     let secret = Secret::generate().map_err(|error| Error::Internal(crate::chain(&error)))?;
     let digest = secret.digest();

@@ -68,8 +68,8 @@ where
 /// Why nothing is answered here, and what to do.
 pub fn reason(waiting: &Waiting) -> String {
     match waiting {
-        Waiting::Looking => "this coordinator does not know yet who leads: try again".to_owned(),
-        Waiting::Led { address } => format!("this coordinator is a standby: the one at {address} leads"),
+        Waiting::Looking => "this coordinator does not yet know which one leads: try again".to_owned(),
+        Waiting::Led { address } => format!("this coordinator is a standby; the coordinator at {address} leads"),
         Waiting::Unreachable { why } => format!("the store cannot be reached: {why}"),
     }
 }

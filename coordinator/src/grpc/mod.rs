@@ -73,7 +73,7 @@ pub fn status(error: Error) -> Status {
         }
         Error::Store(_) | Error::Internal(_) => {
             error!(error = %crate::chain(&error), "a request failed");
-            Status::internal("the coordinator failed; its log says why")
+            Status::internal("the coordinator failed; see its log")
         }
     }
 }

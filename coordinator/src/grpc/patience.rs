@@ -65,7 +65,7 @@ impl Patience {
         }
         if !debt.said {
             debt.said = true;
-            warn!(%peer, "a caller says nothing that is of use, again and again: its answers are slowed");
+            warn!(%peer, "a caller keeps sending useless requests: its answers are delayed");
         }
         // What is owed beyond the longest wait is not remembered, so that whoever comes to reason is not punished for long.
         let most = FREE + LONGEST.as_secs_f64() / STEP.as_secs_f64();

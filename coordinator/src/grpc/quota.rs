@@ -82,11 +82,11 @@ impl Quotas {
         }
         if of_one.is_some_and(|contents| contents.len() >= CONTENTS_OF_ONE) {
             return Err(format!(
-                "the worker has described {CONTENTS_OF_ONE} contents of this data set, which is the most"
+                "the worker has described {CONTENTS_OF_ONE} contents of this data set, which is the maximum"
             ));
         }
         if all >= CONTENTS {
-            return Err(format!("the worker has described {CONTENTS} contents of data sets, which is the most"));
+            return Err(format!("the worker has described {CONTENTS} contents of data sets, which is the maximum"));
         }
         used.contents.entry(dataset).or_default().insert(content);
         Ok(())

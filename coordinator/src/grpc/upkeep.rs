@@ -215,7 +215,7 @@ impl Sweeps {
         };
         Ok(Some(match held {
             true => format!("a backup is open: {files} will be removed when it ends"),
-            false => format!("not removed yet: {files}; if that stays so, the coordinator's log says why"),
+            false => format!("not removed yet: {files}; if this persists, see the coordinator's log"),
         }))
     }
 
@@ -234,8 +234,8 @@ impl Sweeps {
             match reusable {
                 Some(0) => {}
                 Some(bytes) => notes.push(format!(
-                    "{bytes} bytes inside of the store's file are free for later rows; `sweepctl store compact FILE` gives \
-                     them back while no coordinator runs on it"
+                    "{bytes} bytes inside the store's file are free for later rows; `sweepctl store compact FILE` \
+                    returns them to the file system while no coordinator uses the store"
                 )),
                 None => notes.push(ROOM.to_owned()),
             }

@@ -166,10 +166,10 @@ pub(super) fn remedy(worker: &str, service: &Service) -> String {
         Service::Suspended { until, .. } => until,
         Service::Active | Service::Draining | Service::Leaving => return String::new(),
     };
-    let back = format!("`sweepctl workers return {worker}` puts it back into service");
+    let back = format!("run `sweepctl workers return {worker}` to return it to service");
     match until {
-        Until::Restart => format!("mend its machine and restart the worker, or {back}"),
-        Until::Replacement => format!("restarts of the worker did not help: mend its machine, then {back}"),
+        Until::Restart => format!("repair its machine and restart the worker, or {back}"),
+        Until::Replacement => format!("restarts of the worker did not help: repair its machine, then {back}"),
         Until::Return => back,
     }
 }

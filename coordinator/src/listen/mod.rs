@@ -66,7 +66,7 @@ pub fn raise_file_limit() {
     if limit.current != limit.maximum {
         let raised = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
         if let Err(error) = raised {
-            debug!(%error, "the limit of open files stays as it is");
+            debug!(%error, "the limit of open files cannot be raised");
         }
     }
 }
@@ -108,7 +108,7 @@ impl Door {
                 Err(error) if is_of_one_connection(&error) => continue,
                 Err(error) => {
                     if failed.is_due() {
-                        warn!(%error, purpose = self.speech.name(), "no connection can be taken now");
+                        warn!(%error, purpose = self.speech.name(), "no connection can be accepted now");
                     }
                     tokio::time::sleep(PAUSE).await;
                     continue;
@@ -118,7 +118,7 @@ impl Door {
                 if full.is_due() {
                     warn!(
                         purpose = self.speech.name(),
-                        "there are as many connections as there may be: more are refused"
+                        "the maximum number of connections is reached: further ones are refused"
                     );
                 }
                 continue;

@@ -46,7 +46,7 @@ pub enum Error {
         source: pem::Error,
     },
     /// A file without a certificate.
-    #[error("{path} holds no certificate")]
+    #[error("{path} contains no certificate")]
     Empty {
         /// Which.
         path: String,
@@ -71,7 +71,7 @@ pub enum Error {
         key: String,
     },
     /// A certificate whose time is over.
-    #[error("{path}: {certificate}, expired on {}; renew it, no client would trust it", shown(certificate.not_after))]
+    #[error("{path}: {certificate}, expired on {}; renew it, because clients do not trust it", shown(certificate.not_after))]
     Expired {
         /// Which file.
         path: String,
@@ -80,7 +80,7 @@ pub enum Error {
     },
     /// A certificate whose time has not come.
     #[error(
-        "{path}: {certificate}, holds only from {} on; look at this machine's clock, no client would trust it",
+        "{path}: {certificate}, is valid only from {} on; check this machine's clock, because clients do not trust it",
         shown(certificate.not_before)
     )]
     NotYet {
@@ -99,7 +99,7 @@ pub enum Error {
         source: Damaged,
     },
     /// An authority that is none.
-    #[error("{path} is no authority")]
+    #[error("{path} is not a certificate authority")]
     Authority {
         /// Which file.
         path: String,
@@ -141,7 +141,7 @@ impl Tls {
             Validity::Holds | Validity::NotYet => {}
             Validity::EndsSoon => warn!(%path, %not_after, "the certificate expires soon: renew it"),
             Validity::Expired => {
-                warn!(%path, %not_after, "the certificate has expired, clients do not trust it any more: renew it");
+                warn!(%path, %not_after, "the certificate has expired and clients do not trust it: renew it");
             }
         }
     }
@@ -176,10 +176,10 @@ impl Tls {
                 Ok(pair) => {
                     let not_after = shown(pair.certificate.not_after);
                     *self.pair.write().unwrap_or_else(PoisonError::into_inner) = pair;
-                    info!(certificate = %self.files.certificate.display(), %not_after, "the certificate was read anew");
+                    info!(certificate = %self.files.certificate.display(), %not_after, "the certificate was reloaded");
                     remind.reset_immediately();
                 }
-                Err(error) => warn!(error = %crate::chain(&error), "the certificate before is used on"),
+                Err(error) => warn!(error = %crate::chain(&error), "the earlier certificate stays in use"),
             }
         }
     }

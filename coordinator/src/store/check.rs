@@ -55,7 +55,7 @@ pub struct Problem {
 }
 
 impl Report {
-    /// Whether nothing is wrong.
+    /// Whether no problems.
     pub fn is_sound(&self) -> bool {
         self.problems_found == 0
     }
@@ -90,7 +90,7 @@ impl fmt::Display for Report {
             writeln!(f, "note: {note}")?;
         }
         match self.problems_found {
-            0 => write!(f, "nothing is wrong"),
+            0 => write!(f, "no problems"),
             1 => write!(f, "1 problem"),
             count => write!(f, "{count} problems"),
         }

@@ -75,15 +75,15 @@ pub enum Error {
         known: i64,
     },
     /// The layout is one of an older Sweep, and only a coordinator may change that.
-    #[error("{path} was written by an older version of Sweep: start a coordinator of this one on it first")]
+    #[error("{path} was written by an older version of Sweep: start a coordinator of this version on it first")]
     Older {
         /// Which.
         path: String,
     },
     /// The database acknowledges what a crash of its machine can lose or damage.
     #[error(
-        "{path} has `{setting} = off`: a crash of the database's machine can lose or damage what was acknowledged; set \
-         `{setting} = on` in postgresql.conf and reload it, or start the coordinator with --allow-unsafe-database"
+        "{path} has `{setting} = off`: a crash of the database's machine can lose or damage acknowledged data; set \
+        `{setting} = on` in postgresql.conf and reload it, or start the coordinator with --allow-unsafe-database"
     )]
     NotDurable {
         /// The database.
@@ -133,8 +133,8 @@ pub enum Error {
     },
     /// What was read makes no sense, or is not what was written.
     #[error(
-        "the store is damaged: {what}; put a copy of the store in its place, or start with \
-         --accept-loss, which goes on without what is damaged and lists it (`sweepctl store check` shows everything)"
+        "the store is damaged: {what}; put a copy of the store in its place, or start with --accept-loss, which leaves \
+        out the damaged parts and lists them (`sweepctl store check` lists all damage)"
     )]
     Damaged {
         /// What, in words.
@@ -142,8 +142,8 @@ pub enum Error {
     },
     /// Pages of the file, rather than rows, are not what they were.
     #[error(
-        "pages of the store's file are damaged ({what}): put a copy of the store in its place; --accept-loss goes on \
-         without rows and cannot help here"
+        "pages of the store's file are damaged ({what}): put a copy of the store in its place; --accept-loss can only \
+        leave out rows and cannot help here"
     )]
     Unreadable {
         /// What the database says of it.
@@ -151,8 +151,8 @@ pub enum Error {
     },
     /// The file is not there, and had commits.
     #[error(
-        "{path} is not there or empty, but {number} beside it says that {acknowledged} commits were made in it; put {path} back in \
-         its place, with {path}-wal if there is one; or remove {number} to begin with an empty store"
+        "{path} is missing or empty, but {number} records {acknowledged} commits in it; put {path} back in its place, \
+        with {path}-wal if there is one; or remove {number} to start with an empty store"
     )]
     Missing {
         /// The file.
@@ -164,8 +164,8 @@ pub enum Error {
     },
     /// The file was removed or replaced while it was used: what is written does not go into the file of that name.
     #[error(
-        "{path} was removed or replaced while it was in use; put it back in its place and start again, or remove what \
-         belongs to it too ({path}-wal, {path}.acknowledged) to begin with an empty store"
+        "{path} was removed or replaced while it was in use; put it back in its place and start again, or remove its \
+        other files too ({path}-wal, {path}.acknowledged) to start with an empty store"
     )]
     Vanished {
         /// The file.
@@ -173,9 +173,9 @@ pub enum Error {
     },
     /// What was written last is not there.
     #[error(
-        "{path} lacks the last {missing} of the {acknowledged} commits that were acknowledged: it is an older copy, or \
-         the end of its log ({path}-wal) was lost with the disk or removed by somebody; put the newest copy of the store \
-         with its log in its place, or start with --accept-loss, which goes on without them"
+        "{path} lacks the last {missing} of the {acknowledged} acknowledged commits: it is an older copy, or the end \
+        of its log ({path}-wal) was lost with the disk or removed; put the newest copy of the store with its log in \
+        its place, or start with --accept-loss, which continues without them"
     )]
     Behind {
         /// The file.
@@ -260,7 +260,7 @@ impl Error {
 fn deposed(by: &str) -> String {
     match by {
         "" => "this coordinator no longer leads".to_owned(),
-        by => format!("this coordinator no longer leads: the one at {by} does"),
+        by => format!("this coordinator no longer leads; the coordinator at {by} leads"),
     }
 }
 

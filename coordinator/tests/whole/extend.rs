@@ -65,7 +65,7 @@ async fn what_would_be_lost_is_named_and_refused() {
         (("seeds", "[0, 5]"), "7 of its 14 trials would be lost: baseline under seed 1, filters=8 under seed 1"),
         (("stages[0].vary.filters", "[4, 8, 32]"), "2 of its 14 trials would be lost: filters=16 under seed 0"),
         (("protocol.epochs", "4"), "14 of its 14 trials would be lost"),
-        (("dataset.seed", "2"), "`dataset` is another one, so no trial is the same"),
+        (("dataset.seed", "2"), "`dataset` differs, so no trial is the same"),
         (("baseline.dense_units", "9"), "12 of its 14 trials would be lost"),
     ] {
         let refused = extend(&env, sweep, &[change]).await.unwrap_err();

@@ -190,7 +190,7 @@ async fn what_cannot_be_reproduced_is_refused_with_a_reason() {
     let mut sweeps = env.sweeps().await;
     let again = |trial: String| v1::ReproduceTrialRequest { trial, ..Default::default() };
     let refused = sweeps.reproduce_trial(again(hex(&waiting.trial_id))).await.unwrap_err();
-    assert!(refused.message().contains("no answer yet"), "{refused}");
+    assert!(refused.message().contains("no result yet"), "{refused}");
     assert_eq!(sweeps.reproduce_trial(again("0".repeat(64))).await.unwrap_err().code(), tonic::Code::NotFound);
     let request = v1::GetReproductionRequest { sweep: reference(sweep.id), tolerance: 0.0 };
     let refused = sweeps.get_reproduction(request).await.unwrap_err();

@@ -195,7 +195,7 @@ async fn minor_versions_talk_and_major_ones_are_refused_with_a_sentence() {
     let answer = worker.client.register(newer).await.unwrap().into_inner();
     assert_eq!(answer.coordinator_version, env!("CARGO_PKG_VERSION"), "the worker can judge for itself");
     let other = v1::RegisterRequest { version: "7.0.0".into(), ..registration() };
-    let words = format!("this coordinator is of version {}, the worker of 7.0.0", env!("CARGO_PKG_VERSION"));
+    let words = format!("this coordinator has version {}, the worker 7.0.0", env!("CARGO_PKG_VERSION"));
     refused(worker.client.register(other).await, Code::PermissionDenied, &words);
     // A newer worker says more than this coordinator knows; what it knows is understood all the same.
     let mut bytes = registration().encode_to_vec();
@@ -254,8 +254,7 @@ async fn trials_that_have_not_ended_are_bounded_over_all_sweeps() {
     let first = env.submit(SPEC).await.id;
     let other = SPEC.replace("seeds: [0, 1]", "seeds: [2, 3]");
     let mut sweeps = env.sweeps().await;
-    let words =
-        "14 trials without an answer would be added to 14 trials that have not ended, and this coordinator keeps 20";
+    let words = "14 trials without results would join 14 unfinished trials, but the maximum of this coordinator is 20";
     refused(sweeps.submit(submit(&other)).await, Code::ResourceExhausted, words);
     let mut worker = env.worker("w1", 2).await;
     let ended = worker.work(&env, first, &by_filters()).await;
@@ -264,7 +263,7 @@ async fn trials_that_have_not_ended_are_bounded_over_all_sweeps() {
     // What has an answer needs no room; what is asked afresh does.
     env.submit(SPEC).await;
     let fresh = v1::SubmitRequest { fresh: true, ..submit(SPEC) };
-    refused(sweeps.submit(fresh).await, Code::ResourceExhausted, "cancel a sweep that is not needed");
+    refused(sweeps.submit(fresh).await, Code::ResourceExhausted, "or cancel a sweep");
     let large = SPEC.replace("seeds: [0, 1]", "seeds: [4, 5, 6]");
     refused(sweeps.submit(submit(&large)).await, Code::ResourceExhausted, "ask for fewer trials, or in stages");
     let counts = env.status(second).await.counts.unwrap();
@@ -294,7 +293,10 @@ async fn a_stage_that_results_open_waits_for_room_and_says_so() {
         }
         tokio::task::yield_now().await;
     };
-    assert!(waits.starts_with("its next 8 trials wait for room: this coordinator keeps 7 trials"), "{waits}");
+    assert!(
+        waits.starts_with("its next 8 trials wait for room: the maximum of unfinished trials of all sweeps is 7"),
+        "{waits}"
+    );
     // It is larger than the limit, and is opened once nothing else lives.
     sweeps.cancel_sweep(v1::CancelSweepRequest { sweep: reference(other), ..Default::default() }).await.unwrap();
     let ended = worker.work(&env, staged, &by_filters()).await;

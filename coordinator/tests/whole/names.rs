@@ -48,8 +48,7 @@ async fn a_worker_keeps_its_name_and_another_is_told_who_has_it_and_what_to_do()
     assert!(found.address.starts_with("127.0.0.1:") && found.since_unix_ms > 0, "{found:?}");
     assert!(found.last_heard_unix_ms >= found.since_unix_ms && found.free_in_ms <= LEASE_MS, "{found:?}");
     let said = refused.message();
-    for part in
-        ["another worker holds the name `w1`", "node7", "127.0.0.1:", "last heard of", "--name", "stop the other"]
+    for part in ["another worker holds the name `w1`", "node7", "127.0.0.1:", "last polled", "--name", "stop the other"]
     {
         assert!(said.contains(part), "{part} is missing in {said}");
     }
@@ -141,7 +140,7 @@ async fn what_a_person_said_of_a_worker_outlasts_its_process() {
     worker.register().await;
     let absent = env.status(sweep).await.out_of_service.remove(0);
     assert_eq!((absent.reason.as_str(), absent.worker.as_str()), ("suspended by ann", "w1"));
-    assert_eq!(absent.remedy, "`sweepctl workers return w1` puts it back into service");
+    assert_eq!(absent.remedy, "run `sweepctl workers return w1` to return it to service");
     serve(v1::WorkerServiceState::Active).await;
     assert!(env.status(sweep).await.out_of_service.is_empty());
 }

@@ -61,7 +61,7 @@ async fn workers_of_a_pool_are_counted_and_a_submitter_is_warned_of_lost_work() 
     assert!(scrape.contains(r#"sweep_pool_workers{pool="large"} 1"#), "{scrape}");
     let warnings = submit(&env).await.warnings;
     assert_eq!(warnings.len(), 1, "{warnings:?}");
-    assert!(warnings[0].starts_with("workers of pool `large` come and go, and 1 of the 1 that are connected"));
+    assert!(warnings[0].starts_with("workers of pool `large` can leave at any time, and 1 of its 1 connected workers"));
     let request = v1::EstimateRequest { spec: SPEC.to_owned().into(), ..Default::default() };
     assert_eq!(env.sweeps().await.estimate(request).await.unwrap().into_inner().warnings, warnings);
 }

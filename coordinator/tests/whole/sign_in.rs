@@ -124,7 +124,7 @@ async fn a_token_is_no_cookie_and_two_cookies_are_none() {
         format!("{name}={value}\r\nCookie: {name}=planted"),
     ] {
         let refused = look(&env, &cookie).await.problem(401);
-        assert!(refused.starts_with("this browser shows more than one session cookie"), "{refused}");
+        assert!(refused.starts_with("this browser sends more than one session cookie"), "{refused}");
     }
     let page = ask(&env, "GET /login", &format!("{name}=planted; {name}={value}"), "").await;
     assert!(page.text().contains("delete the cookies of this host"), "{}", page.text());

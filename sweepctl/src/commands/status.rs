@@ -190,14 +190,14 @@ mod tests {
         let absent = v1::OutOfService {
             worker: "gpu-7".into(),
             reason: "3 trials failed here in a row that succeeded on other workers".into(),
-            remedy: "mend its machine and restart the worker".into(),
+            remedy: "repair its machine and restart the worker".into(),
         };
         let sweep = Sweep::from(v1::SweepStatus { out_of_service: vec![absent], ..Default::default() });
         let said = anstream::adapter::strip_str(&describe(&sweep)).to_string();
         let line = said.lines().last().unwrap();
         assert_eq!(
             line,
-            "  worker     gpu-7 is out of service: 3 trials failed here in a row that succeeded on other workers; mend its \
+            "  worker     gpu-7 is out of service: 3 trials failed here in a row that succeeded on other workers; repair its \
              machine and restart the worker"
         );
     }

@@ -78,7 +78,7 @@ pub(super) fn sweep(reference: Option<SweepReference>) -> Result<SweepStatus, St
             worker: "gpu-7".into(),
             reason: "3 trials failed here in a row that succeeded on other workers".into(),
             remedy:
-                "mend its machine and restart the worker, or `sweepctl workers return gpu-7` puts it back into service"
+                "repair its machine and restart the worker, or run `sweepctl workers return gpu-7` to return it to service"
                     .into(),
         }],
         spec_digest: id(0xdd),

@@ -117,7 +117,7 @@ fn a_data_root_that_is_none_is_named_with_its_flag() {
         let (state, found) = diagnosis(&env, &spec, &["--data-root", root]);
         assert!(state == "wrong" && found.contains(&format!("the data root {root} cannot be used")), "{found}");
         let ran = submit(&env, &spec, &["--data-root", root]).expect_code(1);
-        assert!(ran.stderr.contains(&format!("the data root {root} cannot be used; --data-root names")), "{ran:?}");
+        assert!(ran.stderr.contains(&format!("the data root {root} cannot be used: name the folder")), "{ran:?}");
     }
 }
 

@@ -4,9 +4,10 @@
 use sweep_proto::v1;
 use sweep_scheduler::{Lease, SweepCounts};
 use sweep_spec::settings::{Scalar, Setting};
-use sweep_spec::trainer::{Described, EpochMetrics, Origin, Provenance};
+use sweep_spec::trainer::{Described, EpochMetrics, Origin, Provenance, Validation};
 use sweep_spec::{Digest, FailureClass, Outcome, TrialId};
 
+use crate::store::codes::ArtifactKind;
 use crate::store::record::{Predictions, ResultRecord, TestScore, TrialState};
 
 /// The longest text that a worker or a user may say in one word or sentence, in bytes.
@@ -278,7 +279,7 @@ pub fn provenance_message(made: &Provenance) -> v1::Provenance {
     }
 }
 
-fn validation(said: v1::Validation) -> Result<v1::Validation, Invalid> {
+fn validation(said: v1::Validation) -> Result<Validation, Invalid> {
     let images = said.labels.len();
     if images > MAX_VALIDATION_IMAGES {
         return invalid("validation", format!("more than {MAX_VALIDATION_IMAGES} images"));
@@ -293,11 +294,47 @@ fn validation(said: v1::Validation) -> Result<v1::Validation, Invalid> {
     if said.confidence.iter().any(|confidence| !confidence.is_finite()) {
         return invalid("validation.confidence", "not a finite number");
     }
-    let known = |class: &u32| (*class as usize) < classes;
-    if !said.labels.iter().all(known) || !said.predicted.iter().all(known) {
-        return invalid("validation", "a class that is not in the confusion table");
+    let class = |class: u32| match u16::try_from(class) {
+        Ok(class) if usize::from(class) < classes => Ok(class),
+        _ => invalid("validation", "a class that is not in the confusion table"),
+    };
+    let named = |said: Vec<u32>| said.into_iter().map(class).collect::<Result<Vec<u16>, Invalid>>();
+    Ok(Validation {
+        labels: named(said.labels)?,
+        predicted: named(said.predicted)?,
+        confidence: said.confidence,
+        confusion: said.confusion,
+    })
+}
+
+/// The message of what a network answered for single images.
+pub fn validation_message(said: Validation) -> v1::Validation {
+    let numbers = |classes: Vec<u16>| classes.into_iter().map(u32::from).collect();
+    v1::Validation {
+        labels: numbers(said.labels),
+        predicted: numbers(said.predicted),
+        confidence: said.confidence,
+        confusion: said.confusion,
     }
-    Ok(said)
+}
+
+/// What an artifact is; none for a kind that this program does not know.
+pub fn artifact_kind(kind: i32) -> Option<ArtifactKind> {
+    match v1::ArtifactKind::try_from(kind).ok()? {
+        v1::ArtifactKind::Thumbnails => Some(ArtifactKind::Thumbnails),
+        v1::ArtifactKind::Log => Some(ArtifactKind::Log),
+        v1::ArtifactKind::Weights => Some(ArtifactKind::Weights),
+        v1::ArtifactKind::Unspecified => None,
+    }
+}
+
+/// The message of what an artifact is.
+pub fn artifact_kind_message(kind: ArtifactKind) -> v1::ArtifactKind {
+    match kind {
+        ArtifactKind::Thumbnails => v1::ArtifactKind::Thumbnails,
+        ArtifactKind::Log => v1::ArtifactKind::Log,
+        ArtifactKind::Weights => v1::ArtifactKind::Weights,
+    }
 }
 
 /// What is in a data set.

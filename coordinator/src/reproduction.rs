@@ -3,8 +3,7 @@
 //! Bits have to agree between CPUs of one instruction set with one number of threads. Kernels of a GPU are chosen by timing,
 //! and add in an order of their own; so do other instruction sets.
 
-use sweep_proto::v1::Validation;
-use sweep_spec::trainer::{EpochMetrics, Provenance};
+use sweep_spec::trainer::{EpochMetrics, Provenance, Validation};
 
 use crate::store::record::{Predictions, ResultRecord};
 

@@ -10,7 +10,6 @@ use sweep_analysis::leaderboard::{Leaderboard, leaderboard};
 use sweep_analysis::result::Analysis;
 use sweep_analysis::study::{State, Study};
 use sweep_analysis::tables::{Table, tables};
-use sweep_proto::v1;
 use sweep_scheduler::SweepId;
 use sweep_spec::TrialId;
 use sweep_spec::trainer::Validation;
@@ -313,7 +312,7 @@ impl Handle {
             let accepted = attempts.iter().rev().find(|attempt| attempt.state == AttemptState::Succeeded);
             let Some(accepted) = accepted else { continue };
             if let Some(said) = self.store.validation(accepted.key).await? {
-                found.insert(trial, validation(said));
+                found.insert(trial, said);
             }
         }
         Ok(found)
@@ -337,15 +336,4 @@ fn answered(study: &Study, only: Option<[u32; 2]>) -> Vec<TrialId> {
     let subjects = study.subjects.iter().filter(|subject| wanted(subject.position));
     let replicates = subjects.flat_map(|subject| subject.own()).filter(|replicate| replicate.answer.is_some());
     replicates.map(|replicate| replicate.trial).collect()
-}
-
-/// Classes are few enough for their numbers: that was checked when they came in.
-fn validation(said: v1::Validation) -> Validation {
-    let class = |class: u32| u16::try_from(class).unwrap_or(u16::MAX);
-    Validation {
-        labels: said.labels.into_iter().map(class).collect(),
-        predicted: said.predicted.into_iter().map(class).collect(),
-        confidence: said.confidence,
-        confusion: said.confusion,
-    }
 }

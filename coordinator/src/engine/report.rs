@@ -4,7 +4,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use sweep_analysis::analyse::Request;
-use sweep_proto::v1;
 use sweep_report::{Curve, Format, Material, Report, Sheet};
 use sweep_scheduler::SweepId;
 use tokio::io::AsyncReadExt;
@@ -13,7 +12,7 @@ use super::analysis::Analysed;
 use super::submit::blocking;
 use super::{Error, Handle};
 use crate::store::artifacts::{self, Folder};
-use crate::store::codes::SweepState;
+use crate::store::codes::{ArtifactKind, SweepState};
 use crate::store::record::{AttemptKey, SweepRecord, TrialPage, TrialState};
 use crate::unix_ms;
 
@@ -133,7 +132,7 @@ impl Handle {
     ) -> Result<(), Error> {
         let found = self.store.artifacts(analysed.record.id).await?;
         let is_sheet = |artifact: &&crate::store::record::ArtifactRecord| {
-            artifact.kind == v1::ArtifactKind::Thumbnails && artifact.data_digest == analysed.record.pin
+            artifact.kind == ArtifactKind::Thumbnails && artifact.data_digest == analysed.record.pin
         };
         let Some(sheet) = found.iter().find(is_sheet) else { return Ok(()) };
         if sheet.size_bytes > MOST_SHEET_BYTES {

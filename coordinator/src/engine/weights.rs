@@ -4,7 +4,6 @@
 use std::collections::HashSet;
 
 use sweep_analysis::leaderboard::{Row, leaderboard};
-use sweep_proto::v1::ArtifactKind;
 use sweep_scheduler::SweepId;
 use sweep_spec::TrialId;
 use sweep_spec::protocol::KeepWeights;
@@ -13,7 +12,7 @@ use tracing::{info, warn};
 use super::people::{NOBODY, audit};
 use super::submit::blocking;
 use super::{Error, Handle, Outline};
-use crate::store::codes::{AuditAction, SweepState};
+use crate::store::codes::{ArtifactKind, AuditAction, SweepState};
 use crate::store::record::{ArtifactRecord, TrialPage};
 use crate::store::weights::Settlement;
 use crate::store::write::AuditRow;

@@ -142,7 +142,7 @@ impl Sweeps {
         let notes = self.engine.weights_note(id, &found).await?.into_iter().collect();
         let artifacts = found.into_iter().map(|artifact| v1::Artifact {
             digest: bytes(artifact.digest.as_bytes()),
-            kind: artifact.kind.into(),
+            kind: convert::artifact_kind_message(artifact.kind).into(),
             size_bytes: artifact.size_bytes,
             trial_id: artifact.owner.map(|(_, trial, _)| bytes(trial.as_bytes())).unwrap_or_default(),
             attempt: artifact.owner.map_or(0, |(.., attempt)| attempt),
@@ -199,12 +199,12 @@ impl Sweeps {
             trial: Some(messages::trial(&outline, &row)?),
             attempts: attempts.iter().map(messages::attempt).collect(),
             points: points.iter().map(|point| metrics_message(&point.metrics)).collect(),
-            validation,
+            validation: validation.map(convert::validation_message),
             best: result.and_then(|result| result.best.as_ref()).map(metrics_message),
             last: result.and_then(|result| result.last.as_ref()).map(metrics_message),
             sweeps: record.sweeps.iter().map(|(sweep, ..)| sweep.0).collect(),
             waiting_for: waiting,
-            test_predictions,
+            test_predictions: test_predictions.map(convert::validation_message),
             reproductions: reproductions.iter().map(super::reproduce::mark).collect(),
         })
     }

@@ -9,6 +9,7 @@ use super::worker::MAX_CHUNK_BYTES;
 use crate::convert::{self, Invalid};
 use crate::engine::Error;
 use crate::store::artifacts::MAX_ARTIFACT_BYTES;
+use crate::store::codes::ArtifactKind;
 
 /// A part of an artifact on its way in.
 pub(crate) enum Piece {
@@ -22,7 +23,7 @@ pub(crate) enum Piece {
 pub(crate) struct Announced {
     pub(super) session: u64,
     pub(super) digest: Digest,
-    pub(super) kind: v1::ArtifactKind,
+    pub(super) kind: ArtifactKind,
     pub(super) of: Of,
     pub(super) size_bytes: u64,
 }
@@ -54,11 +55,11 @@ fn announced(header: v1::ArtifactHeader) -> Result<Announced, Error> {
         return Err(Invalid { field: "size_bytes", problem: format!("more than {MAX_ARTIFACT_BYTES}") }.into());
     }
     let digest = convert::digest("digest", &header.digest)?;
-    let kind = v1::ArtifactKind::try_from(header.kind).unwrap_or(v1::ArtifactKind::Unspecified);
+    let kind = convert::artifact_kind(header.kind);
+    let kind = kind.ok_or_else(|| Invalid { field: "kind", problem: "unknown".into() })?;
     let of = match kind {
-        v1::ArtifactKind::Thumbnails => Of::Data(convert::digest("data_digest", &header.data_digest)?),
-        v1::ArtifactKind::Log | v1::ArtifactKind::Weights => Of::Attempt(convert::lease("lease", header.lease)?),
-        v1::ArtifactKind::Unspecified => return Err(Invalid { field: "kind", problem: "unknown".into() }.into()),
+        ArtifactKind::Thumbnails => Of::Data(convert::digest("data_digest", &header.data_digest)?),
+        ArtifactKind::Log | ArtifactKind::Weights => Of::Attempt(convert::lease("lease", header.lease)?),
     };
     Ok(Announced { session: header.session, digest, kind, of, size_bytes: header.size_bytes })
 }

@@ -23,6 +23,7 @@ use crate::engine::{
 };
 use crate::listen::Peer;
 use crate::store::artifacts::{Folder, MAX_ARTIFACT_BYTES, Refused};
+use crate::store::codes::ArtifactKind;
 use crate::store::record::ArtifactRecord;
 use crate::store::write::SlotRow;
 
@@ -432,7 +433,7 @@ impl Workers {
     /// Whether an artifact is to be kept at all.
     async fn wanted(&self, record: &ArtifactRecord) -> Result<bool, Error> {
         match (record.kind, record.owner) {
-            (v1::ArtifactKind::Weights, Some((_, trial, _))) => Ok(self.engine.store().wants_weights(trial).await?),
+            (ArtifactKind::Weights, Some((_, trial, _))) => Ok(self.engine.store().wants_weights(trial).await?),
             _ => Ok(true),
         }
     }

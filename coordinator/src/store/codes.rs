@@ -95,6 +95,29 @@ code! {
 }
 
 code! {
+    /// What an artifact is.
+    ArtifactKind {
+        /// A sheet of validation images, as PNG.
+        Thumbnails = 1,
+        /// The last lines that a trainer wrote to stderr in one attempt.
+        Log = 2,
+        /// A network's weights.
+        Weights = 3,
+    }
+}
+
+impl ArtifactKind {
+    /// As people and programs write it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Thumbnails => "thumbnails",
+            Self::Log => "log",
+            Self::Weights => "weights",
+        }
+    }
+}
+
+code! {
     /// What somebody did, or what happened.
     AuditAction {
         /// A sweep was submitted.

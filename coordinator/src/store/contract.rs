@@ -4,10 +4,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures::TryStreamExt;
-use sweep_proto::v1;
 use sweep_scheduler::event::{Instance, Service, Until};
 use sweep_scheduler::{Hold, Lease, SweepId, WorkerName};
-use sweep_spec::trainer::{EpochMetrics, Origin, Provenance};
+use sweep_spec::trainer::{EpochMetrics, Origin, Provenance, Validation};
 use sweep_spec::{Digest, FailureClass, Outcome, TrialId};
 
 #[path = "contract_backups.rs"]
@@ -70,7 +69,7 @@ use trials::{extreme_numbers_survive, large_batches_are_whole};
 use weights::{a_sweep_that_ended_keeps_the_weights_that_it_chose, weights_stay_while_any_sweep_keeps_them};
 
 use super::Store;
-use super::codes::{AttemptState, AuditAction, RoundState, StageState, SweepState};
+use super::codes::{ArtifactKind, AttemptState, AuditAction, RoundState, StageState, SweepState};
 use super::record::{
     AttemptKey, AuditFilter, Predictions, ResultRecord, Submission, SweepPage, TestScore, TrialPage, TrialState,
 };
@@ -252,13 +251,13 @@ fn result() -> ResultRecord {
 
 fn tested(mut row: ResultRow) -> ResultRow {
     row.result.test = Some(TestScore { epoch: 3, loss: f64::MIN_POSITIVE, accuracy: 1.0 });
-    row.said.test = row.said.validation.clone().map(|said| v1::Validation { predicted: vec![1], ..said });
+    row.said.test = row.said.validation.clone().map(|said| Validation { predicted: vec![1], ..said });
     row
 }
 
 fn finished(seed: u64, key: i64) -> Commit {
     let validation =
-        v1::Validation { labels: vec![1], predicted: vec![0], confidence: vec![0.5], confusion: vec![0; 4] };
+        Validation { labels: vec![1], predicted: vec![0], confidence: vec![0.5], confusion: vec![0; 4] };
     Commit {
         points: points(key, 1..=3),
         results: vec![ResultRow {

@@ -16,7 +16,7 @@ async fn end(store: &dyn Store, sweep: SweepId) {
 async fn leave(store: &dyn Store, key: i64, seed: u64, content: &[u8]) {
     let record = ArtifactRecord {
         digest: Digest::of(content),
-        kind: v1::ArtifactKind::Log,
+        kind: ArtifactKind::Log,
         owner: Some((AttemptKey(key), lease(seed).trial, 1)),
         data_digest: None,
         size_bytes: content.len() as u64,
@@ -280,7 +280,7 @@ pub(super) async fn thumbnails_go_with_the_last_sweep_that_is_pinned_to_their_da
     let second = two_that_share(store.as_ref()).await;
     let thumbnails = |data: &[u8]| ArtifactRecord {
         digest: Digest::of(&[data, b" in small"].concat()),
-        kind: v1::ArtifactKind::Thumbnails,
+        kind: ArtifactKind::Thumbnails,
         owner: None,
         data_digest: Some(Digest::of(data)),
         size_bytes: 5,

@@ -18,7 +18,7 @@ async fn two_answered(store: &dyn Store) {
     }
 }
 
-async fn leave(store: &dyn Store, kind: v1::ArtifactKind, seed: u64, content: &[u8]) {
+async fn leave(store: &dyn Store, kind: ArtifactKind, seed: u64, content: &[u8]) {
     let owner = Some((AttemptKey(seed as i64 + 1), lease(seed).trial, 1));
     let record = ArtifactRecord {
         digest: Digest::of(content),
@@ -50,7 +50,7 @@ async fn settle(store: &dyn Store, sweep: SweepId, ended_ms: i64, kept: Option<V
     store.settle_weights(&Settlement { sweep, ended_ms, kept, audit }).await.unwrap()
 }
 
-async fn kept(store: &dyn Store) -> Vec<(TrialId, v1::ArtifactKind)> {
+async fn kept(store: &dyn Store) -> Vec<(TrialId, ArtifactKind)> {
     let found = store.artifacts(SWEEP).await.unwrap();
     found.into_iter().map(|artifact| (artifact.owner.unwrap().1, artifact.kind)).collect()
 }
@@ -58,9 +58,9 @@ async fn kept(store: &dyn Store) -> Vec<(TrialId, v1::ArtifactKind)> {
 pub(super) async fn a_sweep_that_ended_keeps_the_weights_that_it_chose(place: &dyn Place) {
     let store = place.open().await;
     two_answered(store.as_ref()).await;
-    leave(store.as_ref(), v1::ArtifactKind::Weights, 0, b"won").await;
-    leave(store.as_ref(), v1::ArtifactKind::Weights, 1, b"lost").await;
-    leave(store.as_ref(), v1::ArtifactKind::Log, 1, b"words").await;
+    leave(store.as_ref(), ArtifactKind::Weights, 0, b"won").await;
+    leave(store.as_ref(), ArtifactKind::Weights, 1, b"lost").await;
+    leave(store.as_ref(), ArtifactKind::Log, 1, b"words").await;
     assert!(!settle(store.as_ref(), SWEEP, 10, Some(vec![0])).await.done, "it runs");
     end(store.as_ref(), SWEEP, 10).await;
     store.close().await;
@@ -71,8 +71,8 @@ pub(super) async fn a_sweep_that_ended_keeps_the_weights_that_it_chose(place: &d
     assert!(!settle(store.as_ref(), SWEEP, 9, Some(vec![0])).await.done, "it went on after that end");
     assert_eq!(settle(store.as_ref(), SWEEP, 10, Some(vec![0])).await, Settled { done: true, released: 1 });
     assert!(!settle(store.as_ref(), SWEEP, 10, Some(vec![1])).await.done, "said twice, it counts once");
-    let logs = (lease(1).trial, v1::ArtifactKind::Log);
-    assert_eq!(kept(store.as_ref()).await, [logs, (lease(0).trial, v1::ArtifactKind::Weights)]);
+    let logs = (lease(1).trial, ArtifactKind::Log);
+    assert_eq!(kept(store.as_ref()).await, [logs, (lease(0).trial, ArtifactKind::Weights)]);
     assert!(store.wants_weights(lease(0).trial).await.unwrap());
     assert!(!store.wants_weights(lease(1).trial).await.unwrap(), "what comes late is not taken");
     store.close().await;
@@ -94,7 +94,7 @@ pub(super) async fn weights_stay_while_any_sweep_keeps_them(place: &dyn Place) {
     two_answered(store.as_ref()).await;
     // The same content for both, and a second sweep that has the trial of seed 1.
     for seed in 0..2 {
-        leave(store.as_ref(), v1::ArtifactKind::Weights, seed, b"equal").await;
+        leave(store.as_ref(), ArtifactKind::Weights, seed, b"equal").await;
     }
     let second = SweepId(2);
     store.prepare(&preparation(second, 1..2)).await.unwrap();
@@ -104,7 +104,7 @@ pub(super) async fn weights_stay_while_any_sweep_keeps_them(place: &dyn Place) {
     assert_eq!(kept(store.as_ref()).await.len(), 2);
     end(store.as_ref(), second, 11).await;
     assert_eq!(settle(store.as_ref(), second, 11, Some(vec![7])).await.released, 1);
-    assert_eq!(kept(store.as_ref()).await, [(lease(0).trial, v1::ArtifactKind::Weights)]);
+    assert_eq!(kept(store.as_ref()).await, [(lease(0).trial, ArtifactKind::Weights)]);
     assert!(store.removals().await.unwrap().is_empty(), "another trial has the same content");
     // Nothing is ranked: everything stays.
     let third = SweepId(3);

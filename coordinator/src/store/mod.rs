@@ -16,6 +16,7 @@ pub mod location;
 pub mod observed;
 pub(crate) mod packed;
 pub mod postgres;
+mod predictions;
 pub mod private;
 pub mod record;
 pub mod seal;
@@ -32,12 +33,13 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use futures::stream::BoxStream;
 use sqlx::error::DatabaseError;
-use sweep_proto::v1;
 use sweep_scheduler::event::History;
 use sweep_scheduler::snapshot::SweepSnapshot;
 use sweep_scheduler::{Lease, SweepId};
+use sweep_spec::trainer::Validation;
 use sweep_spec::{Digest, TrialId};
 
+use codes::ArtifactKind;
 use deletions::Deletions;
 use leadership::{Alone, Leadership};
 use location::Location;
@@ -406,10 +408,10 @@ pub trait Store: Tokens + Deletions {
     async fn result(&self, attempt: AttemptKey) -> Result<Option<ResultRecord>, Error>;
 
     /// What its network said of every image of a test part that only reports.
-    async fn test_predictions(&self, attempt: AttemptKey) -> Result<Option<v1::Validation>, Error>;
+    async fn test_predictions(&self, attempt: AttemptKey) -> Result<Option<Validation>, Error>;
 
     /// What the network of an accepted attempt said of every validation image.
-    async fn validation(&self, attempt: AttemptKey) -> Result<Option<v1::Validation>, Error>;
+    async fn validation(&self, attempt: AttemptKey) -> Result<Option<Validation>, Error>;
 
     /// What the newest `limit` trials took that have an answer, and the sizes of the data sets that workers described.
     async fn observed(&self, limit: u32) -> Result<Observed, Error>;
@@ -434,7 +436,7 @@ pub trait Store: Tokens + Deletions {
     async fn artifacts(&self, sweep: SweepId) -> Result<Vec<ArtifactRecord>, Error>;
 
     /// What an artifact of this digest is, if it is known, and its size.
-    async fn artifact(&self, digest: Digest) -> Result<Option<(v1::ArtifactKind, u64)>, Error>;
+    async fn artifact(&self, digest: Digest) -> Result<Option<(ArtifactKind, u64)>, Error>;
 
     /// Whether the weights of a trial are to be kept: some sweep that has it runs, keeps all weights, has not chosen yet, or
     /// has chosen this trial's configuration.

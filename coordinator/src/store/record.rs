@@ -2,13 +2,12 @@
 
 use sweep_analysis::find::Title;
 pub use sweep_analysis::study::TestScore;
-use sweep_proto::v1;
 use sweep_scheduler::snapshot::Snapshot;
 use sweep_scheduler::{Lease, SweepId};
-use sweep_spec::trainer::{EpochMetrics, Provenance};
+use sweep_spec::trainer::{EpochMetrics, Provenance, Validation};
 use sweep_spec::{Configuration, Digest, FailureClass, Outcome, Trial, TrialId};
 
-use super::codes::{AttemptState, RoundState, StageState, SweepState};
+use super::codes::{ArtifactKind, AttemptState, RoundState, StageState, SweepState};
 use super::write::{NameRow, SlotRow};
 
 /// The number of an attempt in the store, given by the engine, never given twice.
@@ -250,9 +249,9 @@ pub struct ResultRecord {
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Predictions {
     /// Of every validation image.
-    pub validation: Option<v1::Validation>,
+    pub validation: Option<Validation>,
     /// Of every image of a test part that only reports.
-    pub test: Option<v1::Validation>,
+    pub test: Option<Validation>,
 }
 
 /// How a sweep was submitted, beyond its spec.
@@ -449,8 +448,8 @@ pub struct WorkerRecord {
 pub struct ArtifactRecord {
     /// Of the content.
     pub digest: Digest,
-    /// `sweep.v1.ArtifactKind`.
-    pub kind: v1::ArtifactKind,
+    /// What it is.
+    pub kind: ArtifactKind,
     /// Whose, for logs and weights.
     pub owner: Option<(AttemptKey, TrialId, u32)>,
     /// Of the data, for thumbnails.

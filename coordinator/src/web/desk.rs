@@ -18,6 +18,7 @@ use crate::grpc::analysis::OrderedBoard;
 use crate::grpc::board_part::Part;
 use crate::grpc::sweep::Sweeps;
 use crate::grpc::watching::Seen;
+use crate::store::codes::ArtifactKind;
 use crate::store::record::{AuditFilter, TrialPage};
 use crate::store::write::AuditRow;
 use crate::streams::{Kind, Permit};
@@ -237,7 +238,7 @@ impl Desk {
     }
 
     /// What an artifact is, and its size; nothing where none is known.
-    pub(crate) async fn artifact(&self, digest: Digest) -> Result<Option<(v1::ArtifactKind, u64)>, Problem> {
+    pub(crate) async fn artifact(&self, digest: Digest) -> Result<Option<(ArtifactKind, u64)>, Problem> {
         Ok(self.people.engine.store().artifact(digest).await?)
     }
 

@@ -2,12 +2,12 @@
 
 use sqlx::Row;
 use sqlx::postgres::{PgPool, PgRow};
-use sweep_proto::v1;
 use sweep_scheduler::SweepId;
 use sweep_spec::{Digest, TrialId};
 
 use super::columns::{large, signed, small, small_or_none};
 use crate::store::Error;
+use crate::store::codes::ArtifactKind;
 use crate::store::record::{ArtifactRecord, AttemptKey, WorkerRecord};
 
 pub(super) fn digest(bytes: &[u8]) -> Result<Digest, Error> {
@@ -66,7 +66,7 @@ pub(super) async fn artifacts(pool: &PgPool, sweep: SweepId) -> Result<Vec<Artif
 }
 
 fn artifact(row: &PgRow) -> Result<ArtifactRecord, Error> {
-    let kind: i32 = small(row, "kind")?;
+    let kind: i64 = row.try_get("kind")?;
     let trial: Option<Vec<u8>> = row.try_get("trial")?;
     let attempt: Option<u32> = small_or_none(row, "attempt")?;
     let data: Option<Vec<u8>> = row.try_get("data_digest")?;
@@ -76,19 +76,19 @@ fn artifact(row: &PgRow) -> Result<ArtifactRecord, Error> {
     };
     Ok(ArtifactRecord {
         digest: digest(row.try_get("digest")?)?,
-        kind: v1::ArtifactKind::try_from(kind).map_err(|error| Error::damaged(error.to_string()))?,
+        kind: ArtifactKind::of(kind)?,
         owner,
         data_digest: data.map(|data| digest(&data)).transpose()?,
         size_bytes: large(row, "size_bytes")?,
     })
 }
 
-pub(super) async fn artifact_of(pool: &PgPool, digest: Digest) -> Result<Option<(v1::ArtifactKind, u64)>, Error> {
+pub(super) async fn artifact_of(pool: &PgPool, digest: Digest) -> Result<Option<(ArtifactKind, u64)>, Error> {
     let query = sqlx::query("SELECT kind, size_bytes FROM artifacts WHERE digest = $1 ORDER BY kind LIMIT 1");
     let row = query.bind(digest.as_bytes().as_slice()).fetch_optional(pool).await?;
     let Some(row) = row else { return Ok(None) };
-    let kind: i32 = small(&row, "kind")?;
-    let kind = v1::ArtifactKind::try_from(kind).map_err(|error| Error::damaged(error.to_string()))?;
+    let kind: i64 = row.try_get("kind")?;
+    let kind = ArtifactKind::of(kind)?;
     Ok(Some((kind, large(&row, "size_bytes")?)))
 }
 

@@ -4,15 +4,14 @@ use futures::StreamExt;
 use futures::stream::BoxStream;
 use sqlx::postgres::{PgPool, PgRow};
 use sqlx::{AssertSqlSafe, Row};
-use sweep_proto::v1;
 use sweep_scheduler::{Lease, SweepId};
-use sweep_spec::trainer::{EpochMetrics, Origin, Provenance};
+use sweep_spec::trainer::{Validation, EpochMetrics, Origin, Provenance};
 use sweep_spec::{FailureClass, Protocol, Trial, TrialId};
 
 use super::columns::{flag, large, signed, small, small_or_none, unsigned};
 use super::configurations::stages;
 use super::read::{digest, from_json, trial_id};
-use crate::store::Error;
+use crate::store::{Error, predictions};
 use crate::store::codes::{AttemptState, RoundState, SweepState, class_of, outcome_of};
 use crate::store::record::{
     AttemptKey, AttemptRecord, Point, Repeat, Replicate, ResultRecord, TestScore, TrialPage, TrialRecord, TrialRow,
@@ -352,21 +351,20 @@ pub(super) async fn points(pool: &PgPool, attempt: AttemptKey) -> Result<Vec<Poi
     rows.iter().map(point).collect()
 }
 
-pub(super) async fn validation(pool: &PgPool, attempt: AttemptKey) -> Result<Option<v1::Validation>, Error> {
-    predictions(pool, attempt, "SELECT body FROM validations WHERE attempt = $1").await
+pub(super) async fn validation(pool: &PgPool, attempt: AttemptKey) -> Result<Option<Validation>, Error> {
+    answers(pool, attempt, "SELECT body FROM validations WHERE attempt = $1").await
 }
 
-pub(super) async fn test_predictions(pool: &PgPool, attempt: AttemptKey) -> Result<Option<v1::Validation>, Error> {
-    predictions(pool, attempt, "SELECT body FROM tests WHERE attempt = $1").await
+pub(super) async fn test_predictions(pool: &PgPool, attempt: AttemptKey) -> Result<Option<Validation>, Error> {
+    answers(pool, attempt, "SELECT body FROM tests WHERE attempt = $1").await
 }
 
-async fn predictions(
+async fn answers(
     pool: &PgPool,
     attempt: AttemptKey,
     select: &'static str,
-) -> Result<Option<v1::Validation>, Error> {
+) -> Result<Option<Validation>, Error> {
     let query = sqlx::query_scalar(select);
     let body: Option<Vec<u8>> = query.bind(attempt.0).fetch_optional(pool).await?;
-    let decode = |body: Vec<u8>| prost::Message::decode(body.as_slice());
-    body.map(decode).transpose().map_err(|error: prost::DecodeError| Error::damaged(error.to_string()))
+    body.map(|body| predictions::decode(&body)).transpose()
 }

@@ -2,7 +2,6 @@
 
 use sqlx::postgres::PgPool;
 use sqlx::{AssertSqlSafe, PgConnection, Row};
-use sweep_proto::v1::ArtifactKind;
 use sweep_scheduler::SweepId;
 use sweep_spec::{Digest, TrialId};
 
@@ -10,6 +9,7 @@ use super::audit;
 use super::columns::{signed, unsigned};
 use super::read::digest;
 use crate::store::Error;
+use crate::store::codes::ArtifactKind;
 use crate::store::weights::{Settled, Settlement};
 use crate::store::write::Commit;
 
@@ -88,7 +88,7 @@ async fn release(tx: &mut PgConnection, sweep: SweepId) -> Result<u64, Error> {
         "SELECT f.digest, f.owner FROM sweep_trials t JOIN attempts a ON a.trial = t.trial \
          JOIN artifacts f ON f.owner = a.key AND f.kind = $1 WHERE t.sweep = $2 AND NOT EXISTS ({KEEPERS})"
     );
-    let kind = i64::from(i32::from(ArtifactKind::Weights));
+    let kind = ArtifactKind::Weights.code();
     let query = sqlx::query(AssertSqlSafe(text)).bind(kind).bind(signed(sweep.0));
     let rows = query.fetch_all(&mut *tx).await?;
     for row in &rows {

@@ -1,13 +1,12 @@
 //! One batch of the engine as one transaction: one statement for each kind of row, whatever their number.
 
-use prost::Message;
 use sqlx::PgConnection;
 use sweep_spec::FailureClass;
 use sweep_spec::trainer::{EpochMetrics, Origin};
 
 use super::columns::{Change, Columns, pieces, signed, text};
 use super::{audit, deletions, holds, weights};
-use crate::store::Error;
+use crate::store::{Error, predictions};
 use crate::store::codes::{SweepState, class_code, outcome_code};
 use crate::store::record::{ArtifactRecord, TestScore};
 use crate::store::write::{Commit, ResultRow, StageChange, WorkerRow};
@@ -185,7 +184,7 @@ async fn endings(tx: &mut PgConnection, commit: &Commit) -> Result<(), Error> {
         let columns = Columns::of(&tests).number("attempt", |row| row.0).number("epoch", |row| i64::from(row.1.epoch));
         let columns = columns.real("loss", |row| row.1.loss).real("accuracy", |row| row.1.accuracy);
         columns.bytes("body", |row| &row.2).insert(tx, "tests", NOTHING).await?;
-        let encoded = |row: &ResultRow| Some((row.attempt.0, row.said.validation.as_ref()?.encode_to_vec()));
+        let encoded = |row: &ResultRow| Some((row.attempt.0, predictions::encode(row.said.validation.as_ref()?)));
         let validations: Vec<(i64, Vec<u8>)> = rows.iter().filter_map(encoded).collect();
         let columns = Columns::of(&validations).number("attempt", |row| row.0).bytes("body", |row| &row.1);
         columns.insert(tx, "validations", NOTHING).await?;
@@ -315,7 +314,7 @@ fn result(rows: &[ResultRow]) -> Columns<'_, ResultRow> {
 }
 
 fn tested(row: &ResultRow) -> Option<(i64, TestScore, Vec<u8>)> {
-    let body = row.said.test.as_ref().map(Message::encode_to_vec).unwrap_or_default();
+    let body = row.said.test.as_ref().map(predictions::encode).unwrap_or_default();
     Some((row.attempt.0, row.result.test?, body))
 }
 
@@ -346,7 +345,7 @@ pub(super) async fn add_artifact(tx: &mut PgConnection, artifact: &ArtifactRecor
         "INSERT INTO artifacts (digest, kind, owner, data_digest, size_bytes) SELECT $1, $2, $3, $4, $5 \
          WHERE $3 = 0 OR EXISTS (SELECT 1 FROM attempts a WHERE a.key = $3) ON CONFLICT DO NOTHING",
     );
-    let insert = insert.bind(artifact.digest.as_bytes().as_slice()).bind(i64::from(i32::from(artifact.kind)));
+    let insert = insert.bind(artifact.digest.as_bytes().as_slice()).bind(artifact.kind.code());
     let insert = insert.bind(artifact.owner.map_or(0, |(key, ..)| key.0));
     let insert = insert.bind(artifact.data_digest.map(|digest| digest.as_bytes().to_vec()));
     insert.bind(signed(artifact.size_bytes)).execute(tx).await?;

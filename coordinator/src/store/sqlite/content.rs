@@ -2,8 +2,8 @@
 
 use super::number;
 use super::read::{digest, from_json};
-use super::trials::{Question, said_of_images};
-use crate::store::Error;
+use super::trials::Question;
+use crate::store::{Error, predictions};
 use crate::store::codes::{AttemptState, AuditAction, RoundState, StageState, SweepState, class_of, outcome_of};
 use crate::store::write::SlotRow;
 
@@ -11,7 +11,7 @@ use crate::store::write::SlotRow;
 pub(crate) fn content(kind: u8, bytes: &[u8]) -> Result<(), Error> {
     let text = || std::str::from_utf8(bytes).map_err(|error| Error::damaged(error.to_string()));
     match kind % 8 {
-        0 => said_of_images(bytes).map(drop),
+        0 => predictions::decode(bytes).map(drop),
         1 => from_json::<sweep_spec::Configuration>(text()?).map(drop),
         2 => from_json::<Vec<(String, String)>>(text()?).map(drop),
         3 => from_json::<Vec<SlotRow>>(text()?).map(drop),

@@ -41,15 +41,16 @@ use futures::stream::BoxStream;
 use sqlx::sqlite::{
     SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
-use sweep_proto::v1;
 use sweep_scheduler::event::History;
 use sweep_scheduler::snapshot::SweepSnapshot;
 use sweep_scheduler::{Lease, SweepId};
+use sweep_spec::trainer::Validation;
 use sweep_spec::{Digest, TrialId};
 use sweep_trust::private::Sharing;
 use tracing::warn;
 
 use super::observed::Observed;
+use super::codes::ArtifactKind;
 use super::record::{
     ArtifactRecord, AttemptKey, AttemptRecord, AuditFilter, ConfigurationRecord, ConfigurationTitle, LiveSweep, Loaded,
     Point, Repeat, Replicate, ResultRecord, SweepPage, SweepRecord, SweepTitle, TrialPage, TrialRecord, TrialRow,
@@ -374,11 +375,11 @@ impl Store for SqliteStore {
         trials::one_result(&self.readers, attempt).await
     }
 
-    async fn test_predictions(&self, attempt: AttemptKey) -> Result<Option<v1::Validation>, Error> {
+    async fn test_predictions(&self, attempt: AttemptKey) -> Result<Option<Validation>, Error> {
         trials::test_predictions(&self.readers, attempt).await
     }
 
-    async fn validation(&self, attempt: AttemptKey) -> Result<Option<v1::Validation>, Error> {
+    async fn validation(&self, attempt: AttemptKey) -> Result<Option<Validation>, Error> {
         trials::validation(&self.readers, attempt).await
     }
 
@@ -410,7 +411,7 @@ impl Store for SqliteStore {
         read::artifacts(&self.readers, sweep).await
     }
 
-    async fn artifact(&self, digest: Digest) -> Result<Option<(v1::ArtifactKind, u64)>, Error> {
+    async fn artifact(&self, digest: Digest) -> Result<Option<(ArtifactKind, u64)>, Error> {
         read::artifact_of(&self.readers, digest).await
     }
 

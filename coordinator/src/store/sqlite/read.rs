@@ -2,7 +2,6 @@
 
 use sqlx::Row;
 use sqlx::sqlite::{SqlitePool, SqliteRow};
-use sweep_proto::v1;
 use sweep_scheduler::SweepId;
 use sweep_spec::trainer::EpochMetrics;
 use sweep_spec::{Digest, TrialId};
@@ -10,6 +9,7 @@ use sweep_spec::{Digest, TrialId};
 use super::cells::Cells;
 use super::rows::{signed, unsigned};
 use crate::store::Error;
+use crate::store::codes::ArtifactKind;
 use crate::store::record::{ArtifactRecord, AttemptKey, Point, WorkerRecord};
 
 pub(super) fn digest(bytes: &[u8]) -> Result<Digest, Error> {
@@ -110,7 +110,7 @@ pub(super) async fn artifacts(pool: &SqlitePool, sweep: SweepId) -> Result<Vec<A
 }
 
 fn artifact(row: &SqliteRow) -> Result<ArtifactRecord, Error> {
-    let kind: i32 = row.try_get("kind")?;
+    let kind: i64 = row.try_get("kind")?;
     let trial: Option<Vec<u8>> = row.try_get("trial")?;
     let attempt: Option<u32> = row.try_get("attempt")?;
     let data: Option<Vec<u8>> = row.try_get("data_digest")?;
@@ -120,19 +120,19 @@ fn artifact(row: &SqliteRow) -> Result<ArtifactRecord, Error> {
     };
     Ok(ArtifactRecord {
         digest: digest(row.try_get("digest")?)?,
-        kind: v1::ArtifactKind::try_from(kind).map_err(|error| Error::damaged(error.to_string()))?,
+        kind: ArtifactKind::of(kind)?,
         owner,
         data_digest: data.map(|data| digest(&data)).transpose()?,
         size_bytes: unsigned(row.try_get("size_bytes")?),
     })
 }
 
-pub(super) async fn artifact_of(pool: &SqlitePool, digest: Digest) -> Result<Option<(v1::ArtifactKind, u64)>, Error> {
+pub(super) async fn artifact_of(pool: &SqlitePool, digest: Digest) -> Result<Option<(ArtifactKind, u64)>, Error> {
     let query = sqlx::query("SELECT kind, size_bytes FROM artifacts WHERE digest = ? ORDER BY kind LIMIT 1");
     let row = query.bind(digest.as_bytes().as_slice()).fetch_optional(pool).await?;
     let Some(row) = row else { return Ok(None) };
-    let kind: i32 = row.try_get("kind")?;
-    let kind = v1::ArtifactKind::try_from(kind).map_err(|error| Error::damaged(error.to_string()))?;
+    let kind: i64 = row.try_get("kind")?;
+    let kind = ArtifactKind::of(kind)?;
     Ok(Some((kind, unsigned(row.try_get("size_bytes")?))))
 }
 

@@ -4,9 +4,8 @@ use futures::StreamExt;
 use futures::stream::BoxStream;
 use sqlx::sqlite::{SqlitePool, SqliteRow};
 use sqlx::{AssertSqlSafe, Row};
-use sweep_proto::v1;
 use sweep_scheduler::{Lease, SweepId};
-use sweep_spec::trainer::{EpochMetrics, Origin, Provenance};
+use sweep_spec::trainer::{Validation, EpochMetrics, Origin, Provenance};
 use sweep_spec::{Digest, FailureClass, Protocol, Trial, TrialId};
 
 use super::cells::Cells;
@@ -17,7 +16,7 @@ use crate::store::record::{
     AttemptKey, AttemptRecord, Point, Repeat, Replicate, ResultRecord, TestScore, TrialPage, TrialRecord, TrialRow,
     TrialState,
 };
-use crate::store::{Error, seal};
+use crate::store::{Error, predictions, seal};
 
 /// The columns of a result, of where it comes from and of its test part, as `result` reads them; all absent where a left
 /// join found none.
@@ -378,19 +377,19 @@ pub(super) async fn points(pool: &SqlitePool, attempt: AttemptKey) -> Result<Vec
     rows.iter().map(|row| read::point(&mut Cells::new(row, "points"), attempt)).collect()
 }
 
-pub(super) async fn validation(pool: &SqlitePool, attempt: AttemptKey) -> Result<Option<v1::Validation>, Error> {
-    predictions(pool, attempt, ("validations", "SELECT body, sum FROM validations WHERE attempt = ?")).await
+pub(super) async fn validation(pool: &SqlitePool, attempt: AttemptKey) -> Result<Option<Validation>, Error> {
+    answers(pool, attempt, ("validations", "SELECT body, sum FROM validations WHERE attempt = ?")).await
 }
 
-pub(super) async fn test_predictions(pool: &SqlitePool, attempt: AttemptKey) -> Result<Option<v1::Validation>, Error> {
-    predictions(pool, attempt, ("tests", "SELECT body, body_sum FROM tests WHERE attempt = ?")).await
+pub(super) async fn test_predictions(pool: &SqlitePool, attempt: AttemptKey) -> Result<Option<Validation>, Error> {
+    answers(pool, attempt, ("tests", "SELECT body, body_sum FROM tests WHERE attempt = ?")).await
 }
 
-async fn predictions(
+async fn answers(
     pool: &SqlitePool,
     attempt: AttemptKey,
     (table, select): (&str, &'static str),
-) -> Result<Option<v1::Validation>, Error> {
+) -> Result<Option<Validation>, Error> {
     let query = sqlx::query_as(select);
     let Some((body, sum)): Option<(Vec<u8>, Option<i64>)> = query.bind(attempt.0).fetch_optional(pool).await? else {
         return Ok(None);
@@ -398,10 +397,5 @@ async fn predictions(
     if sum != Some(seal::validation(attempt, &body)) {
         return Err(Error::damaged_row(table, &format!("attempt number {}", attempt.0)));
     }
-    said_of_images(&body).map(Some)
-}
-
-/// What a network said of every validation image, as a row has it.
-pub(super) fn said_of_images(body: &[u8]) -> Result<v1::Validation, Error> {
-    prost::Message::decode(body).map_err(|error: prost::DecodeError| Error::damaged(error.to_string()))
+    predictions::decode(&body).map(Some)
 }

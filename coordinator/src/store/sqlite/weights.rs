@@ -2,7 +2,6 @@
 
 use sqlx::sqlite::SqlitePool;
 use sqlx::{AssertSqlSafe, Row, SqliteConnection};
-use sweep_proto::v1::ArtifactKind;
 use sweep_scheduler::SweepId;
 use sweep_spec::{Digest, TrialId};
 
@@ -11,6 +10,7 @@ use super::number::Writer;
 use super::read::digest;
 use super::rows::{Values, signed, unsigned};
 use crate::store::Error;
+use crate::store::codes::ArtifactKind;
 use crate::store::weights::{Settled, Settlement};
 use crate::store::write::Commit;
 
@@ -93,12 +93,12 @@ async fn release(tx: &mut SqliteConnection, sweep: SweepId) -> Result<u64, Error
         "SELECT f.digest, f.owner FROM sweep_trials t JOIN attempts a ON a.trial = t.trial \
          JOIN artifacts f ON f.owner = a.key AND f.kind = ? WHERE t.sweep = ? AND NOT EXISTS ({KEEPERS})"
     );
-    let query = sqlx::query(AssertSqlSafe(text)).bind(i32::from(ArtifactKind::Weights)).bind(signed(sweep.0));
+    let query = sqlx::query(AssertSqlSafe(text)).bind(ArtifactKind::Weights.code()).bind(signed(sweep.0));
     let rows = query.fetch_all(&mut *tx).await?;
     for row in &rows {
         let (content, owner): (Vec<u8>, i64) = (row.try_get("digest")?, row.try_get("owner")?);
         let delete = sqlx::query("DELETE FROM artifacts WHERE digest = ? AND kind = ? AND owner = ?");
-        let delete = delete.bind(&content).bind(i32::from(ArtifactKind::Weights)).bind(owner);
+        let delete = delete.bind(&content).bind(ArtifactKind::Weights.code()).bind(owner);
         delete.execute(&mut *tx).await?;
         let others = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM artifacts WHERE digest = ?)");
         let others: bool = others.bind(&content).fetch_one(&mut *tx).await?;

@@ -1,6 +1,5 @@
 //! One batch of the engine as one transaction: one statement for each kind of row, whatever their number.
 
-use prost::Message;
 use sqlx::SqliteConnection;
 
 use super::number::{self, Writer};
@@ -9,7 +8,7 @@ use super::{audit, change, deletions, holds, weights};
 use crate::store::codes::{class_code, outcome_code};
 use crate::store::record::{ArtifactRecord, AttemptKey, TestScore};
 use crate::store::write::{Commit, ResultRow, WorkerRow};
-use crate::store::{Error, seal};
+use crate::store::{Error, predictions, seal};
 
 /// The counter of sessions.
 pub(super) const SESSION: &str = "session";
@@ -231,7 +230,7 @@ async fn endings(tx: &mut SqliteConnection, commit: &Commit) -> Result<(), Error
     let validations: Vec<(AttemptKey, Vec<u8>)> = commit
         .results
         .iter()
-        .filter_map(|row| Some((row.attempt, row.said.validation.as_ref()?.encode_to_vec())))
+        .filter_map(|row| Some((row.attempt, predictions::encode(row.said.validation.as_ref()?))))
         .collect();
     VALIDATION.run(tx, &validations, |values, (attempt, body)| values.int(attempt.0).blob(body).sum()).await?;
     ORIGIN.run(tx, &commit.results, bind_origin).await?;
@@ -293,7 +292,7 @@ fn bind_origin<'q>(values: Values<'q>, row: &'q ResultRow) -> Values<'q> {
 }
 
 fn tested(row: &ResultRow) -> Option<(AttemptKey, TestScore, Vec<u8>)> {
-    let body = row.said.test.as_ref().map(Message::encode_to_vec).unwrap_or_default();
+    let body = row.said.test.as_ref().map(predictions::encode).unwrap_or_default();
     Some((row.attempt, row.result.test?, body))
 }
 
@@ -308,7 +307,7 @@ pub(super) async fn add_artifact(writer: &Writer, artifact: &ArtifactRecord) -> 
         "INSERT INTO artifacts (digest, kind, owner, data_digest, size_bytes, sum) SELECT ?1, ?2, ?3, ?4, ?5, ?6 \
          WHERE ?3 = 0 OR EXISTS (SELECT 1 FROM attempts a WHERE a.key = ?3) ON CONFLICT DO NOTHING",
     );
-    let values = Values::of(insert).blob(artifact.digest.as_bytes().as_slice()).int(i32::from(artifact.kind));
+    let values = Values::of(insert).blob(artifact.digest.as_bytes().as_slice()).int(artifact.kind.code());
     let values = values.int(artifact.owner.map_or(0, |(key, ..)| key.0));
     let values = values.option_blob(artifact.data_digest.as_ref().map(|digest| digest.as_bytes().as_slice()));
     values.number(artifact.size_bytes).sum().query.execute(&mut *numbered.transaction).await?;

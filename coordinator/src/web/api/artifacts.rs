@@ -4,13 +4,13 @@ use axum::body::Body;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::IntoResponse;
 use futures::StreamExt;
-use sweep_proto::v1::ArtifactKind;
 use sweep_spec::Digest;
 
 use super::parameters::DigestPath;
 use super::question::Named;
 use super::{Answered, Open, table};
 use crate::engine::Error;
+use crate::store::codes::ArtifactKind;
 use crate::web::problem::Problem;
 
 /// What is named by its content never changes.
@@ -37,7 +37,6 @@ pub(super) async fn one(Open(desk): Open, Named(digest): Named, headers: HeaderM
         ArtifactKind::Thumbnails => ("image/png", "png"),
         ArtifactKind::Log => ("text/plain; charset=utf-8", "log"),
         ArtifactKind::Weights => ("application/octet-stream", "safetensors"),
-        ArtifactKind::Unspecified => ("application/octet-stream", "bin"),
     };
     let pieces = desk
         .artifact_content(found)

@@ -4,7 +4,6 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use maud::{Markup, html};
-use sweep_proto::v1;
 use sweep_report::parts::{self, number};
 use sweep_shapes::text::{bytes, count, duration};
 use sweep_shapes::{Attempt, Detail, Provenance, Settings};
@@ -238,12 +237,6 @@ fn settings(settings: &Settings) -> Markup {
 }
 
 fn artifacts(artifacts: &[ArtifactRecord]) -> Markup {
-    let kind = |kind: v1::ArtifactKind| match kind {
-        v1::ArtifactKind::Unspecified => "unknown",
-        v1::ArtifactKind::Thumbnails => "thumbnails",
-        v1::ArtifactKind::Log => "log",
-        v1::ArtifactKind::Weights => "weights",
-    };
     html! { div.scroll role="group" aria-label="Artifacts" tabindex="0" { table {
         caption.unseen { "Artifacts of the trial" }
         thead { tr { th scope="col" class="name" { "Digest" } th scope="col" class="text" { "Kind" } th scope="col" class="number" { "Size" } th scope="col" class="number" { "Attempt" } } }
@@ -251,7 +244,7 @@ fn artifacts(artifacts: &[ArtifactRecord]) -> Markup {
             @let digest = artifact.digest.to_string();
             tr {
                 th scope="row" class="name" { a href={ "/api/v1/artifacts/" (digest) } download { code { (digest.get(..16).unwrap_or_default()) "…" } } }
-                td.text { (kind(artifact.kind)) }
+                td.text { (artifact.kind.name()) }
                 td.number { (bytes(artifact.size_bytes)) }
                 td.number { (artifact.owner.map_or_else(|| "–".to_owned(), |(.., attempt)| attempt.to_string())) }
             }

@@ -6,6 +6,8 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use sweep_proto::v1::{self, CoordinatorState, GetCoordinatorRequest, GetCoordinatorResponse};
+use sweep_store::leadership::Waiting;
+use sweep_store::location::Location;
 use tokio::sync::watch;
 use tonic::body::Body;
 use tonic::codegen::http::{Request as HttpRequest, Response as HttpResponse};
@@ -18,8 +20,6 @@ use crate::engine::{Gauges, Handle, Trouble};
 use crate::grpc::gate;
 use crate::leading::Standing;
 use crate::metrics::Places;
-use crate::store::leadership::Waiting;
-use crate::store::location::Location;
 use crate::unix_ms;
 
 /// The path that is answered by a standby.

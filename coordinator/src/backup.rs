@@ -7,6 +7,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use sweep_spec::Digest;
+use sweep_store::artifacts::{Folder, Hold};
+use sweep_store::codes::AuditAction;
+use sweep_store::sqlite::copied::{self, Owners};
+use sweep_store::write::{AuditRow, Commit};
 use tokio::io::{AsyncReadExt, AsyncSeekExt};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -15,11 +19,8 @@ use tracing::{info, warn};
 
 use crate::convert::Invalid;
 use crate::engine::{Error, Handle, audit};
-use crate::store::artifacts::{Folder, Hold};
-use crate::store::codes::AuditAction;
-use crate::store::sqlite::copied::{self, Owners};
-use crate::store::write::{AuditRow, Commit};
-use crate::{store, unix_ms};
+use crate::unix_ms;
+use sweep_store as store;
 
 /// A client that has read nothing for this long is taken to have gone, and another client may begin a backup.
 const QUIET: Duration = Duration::from_secs(60);

@@ -6,9 +6,8 @@ use sweep_scheduler::{Lease, SweepCounts};
 use sweep_spec::settings::{Scalar, Setting};
 use sweep_spec::trainer::{Described, EpochMetrics, Origin, Provenance, Validation};
 use sweep_spec::{Digest, FailureClass, Outcome, TrialId};
-
-use crate::store::codes::ArtifactKind;
-use crate::store::record::{Predictions, ResultRecord, TestScore, TrialState};
+use sweep_store::codes::ArtifactKind;
+use sweep_store::record::{Predictions, ResultRecord, TestScore, TrialState};
 
 /// The longest text that a worker or a user may say in one word or sentence, in bytes.
 pub const MAX_TEXT_BYTES: usize = 4096;

@@ -8,6 +8,8 @@ mod places;
 use std::time::Duration;
 
 use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec, Registry, TextEncoder};
+use sweep_store::codes::AttemptState;
+use sweep_store::summary::Placed;
 
 pub use definition::{Definition, Kind, TABLE};
 pub use places::{Places, Room};
@@ -16,8 +18,6 @@ use sweep_spec::FailureClass;
 use sweep_spec::spec::Metric;
 
 use crate::engine::{Gauges, PaceGauges};
-use crate::store::codes::AttemptState;
-use crate::store::summary::Placed;
 use definition as d;
 
 /// How a failure is labelled whose worker was not heard of.

@@ -7,18 +7,18 @@ use std::path::Path;
 use std::sync::Arc;
 
 use sweep_proto::v1;
+use sweep_store::location::Location;
+use sweep_store::postgres::durability::Safety;
+use sweep_store::postgres::leader::Candidate;
+use sweep_store::postgres::tokens::Beside;
+use sweep_store::sqlite::{Options, SqliteStore};
+use sweep_store::tokens::Tokens;
+use sweep_store::{self as store, Store};
 
 use crate::convert::{self, MAX_NAME_BYTES};
 use crate::engine::Error;
 use crate::engine::offline::{self, Cancelled};
 use crate::grpc::access;
-use crate::store::location::Location;
-use crate::store::postgres::durability::Safety;
-use crate::store::postgres::leader::Candidate;
-use crate::store::postgres::tokens::Beside;
-use crate::store::sqlite::{Options, SqliteStore};
-use crate::store::tokens::Tokens;
-use crate::store::{self, Store};
 
 /// A store that is opened for its tokens.
 pub enum Offline {

@@ -4,6 +4,7 @@ use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use sweep_store::{self as store, location::Location};
 use sweep_trust::private::Sharing;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -11,7 +12,6 @@ use tokio_util::sync::CancellationToken;
 use crate::config::{self, Args, Config, DEFAULT};
 use crate::health;
 use crate::server::Handle;
-use crate::store::{self, location::Location};
 
 /// A failure of ours.
 const FAILED: u8 = 1;

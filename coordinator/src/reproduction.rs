@@ -4,8 +4,7 @@
 //! and add in an order of their own; so do other instruction sets.
 
 use sweep_spec::trainer::{EpochMetrics, Provenance, Validation};
-
-use crate::store::record::{Predictions, ResultRecord};
+use sweep_store::record::{Predictions, ResultRecord};
 
 /// The largest difference that is borne, unless somebody says otherwise, where bits need not agree.
 pub const TOLERANCE: f64 = 0.01;

@@ -1,9 +1,9 @@
 //! Answers that repeat, that nearly do, and that do not.
 
 use sweep_spec::{Digest, Outcome};
+use sweep_store::record::TestScore;
 
 use super::*;
-use crate::store::record::TestScore;
 
 fn epoch(epoch: u32) -> EpochMetrics {
     EpochMetrics {

@@ -7,15 +7,14 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use sweep_shapes::backup::{ArtifactFiles, FORMAT, Manifest, MissingArtifact};
 use sweep_spec::Digest;
+use sweep_store::artifacts::{self, Folder, Refused as ArtifactRefused};
+use sweep_store::copy;
+use sweep_store::location::Location;
+use sweep_store::private::{close, folder_of};
+use sweep_store::sqlite::{Options, SqliteStore, copied};
+use sweep_store::{Error, Store};
 use sweep_trust::private::Sharing;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-
-use crate::store::artifacts::{self, Folder, Refused as ArtifactRefused};
-use crate::store::copy;
-use crate::store::location::Location;
-use crate::store::private::{close, folder_of};
-use crate::store::sqlite::{Options, SqliteStore, copied};
-use crate::store::{Error, Store};
 
 /// The parts of a backup's folder.
 const STORE: &str = "store.db";
@@ -294,7 +293,7 @@ struct File {
 impl File {
     fn begin(place: &Path) -> Result<Self, Refused> {
         close(place)?;
-        let lock = crate::store::sqlite::lock(place)?;
+        let lock = sweep_store::sqlite::lock(place)?;
         if std::fs::metadata(place).is_ok_and(|found| found.len() > 0) {
             return Err(Refused::NotEmpty { place: place.display().to_string() });
         }

@@ -3,10 +3,10 @@
 
 use prost::Message;
 use sweep_proto::v1;
+use sweep_store::sqlite;
 
 use crate::engine::Error;
 use crate::grpc::{analysis, people, sweep_questions, upload, worker};
-use crate::store::sqlite;
 
 /// How many methods `request` knows.
 pub const METHODS: u8 = 22;

@@ -9,7 +9,7 @@ use super::{root, sweepctl, transcript, transcript_of};
 /// A folder with a copy of that store, which may be spoilt, with the modes that the first release gave its files.
 fn copy() -> tempfile::TempDir {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let from = root().join("coordinator/tests/data");
+    let from = root().join("coordinator/store/tests/data");
     std::fs::copy(from.join("store-1.db"), folder.path().join("store.db")).expect("the store is there");
     let artifacts = folder.path().join("store.db.artifacts/94");
     std::fs::create_dir_all(&artifacts).expect("a folder");

@@ -61,7 +61,7 @@ fn restore(machine: &Machine, store: &Path) {
 async fn what_the_cronjob_backs_up_the_job_restores() {
     let folder = tempfile::tempdir().expect("a folder");
     let at = |name: &str| folder.path().join(name);
-    let data = root().join("coordinator/tests/data");
+    let data = root().join("coordinator/store/tests/data");
     let mut machine =
         Machine { folders: vec![("/backup", at("backup")), ("/var/lib/sweep", at("store"))], variables: Vec::new() };
     machine.make_folders();

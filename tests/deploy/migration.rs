@@ -35,7 +35,7 @@ fn the_commands_of_the_migration_bring_a_store_and_its_artifacts_to_postgresql_o
         variables: vec![("DATABASE", server.database())],
     };
     machine.make_folders();
-    let data = root().join("coordinator/tests/data");
+    let data = root().join("coordinator/store/tests/data");
     machine.copy(&data.join("store-1.db"), &at("sqlite/sweep.db"));
     machine.copy(&data.join("store-1.artifacts"), &at("sqlite/sweep.db.artifacts"));
 

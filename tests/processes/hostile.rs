@@ -181,7 +181,7 @@ fn send_noise(address: &str) {
 
 #[test]
 fn a_damaged_store_is_refused_with_words_or_opened() {
-    let whole = std::fs::read(root().join("coordinator/tests/data/store-1.db")).unwrap();
+    let whole = std::fs::read(root().join("coordinator/store/tests/data/store-1.db")).unwrap();
     let (mut opened, mut refused) = (0, 0);
     for seed in 0..16 {
         let env = Env::new();

@@ -10,7 +10,6 @@
 //! Time is an argument. Which requests show a cookie, and whether they may, is decided in `http.rs`.
 
 use std::collections::HashMap;
-use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
@@ -18,7 +17,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use tokio_util::sync::CancellationToken;
 
-use super::Secret;
+use super::{Secret, SessionKey};
 
 /// How long a session lasts after its last renewal, in milliseconds. A request in the second half renews it.
 pub(crate) const LIFETIME_MS: i64 = 12 * 60 * 60 * 1000;
@@ -37,38 +36,6 @@ const NUMBER_BYTES: usize = 16;
 
 /// The names of earlier releases, whose cookies held the token itself.
 pub(super) const FORMER_NAMES: [&str; 2] = ["sweep", "__Host-sweep"];
-
-/// The key under which sessions are sealed.
-#[derive(Clone, PartialEq, Eq)]
-pub struct SessionKey([u8; 32]);
-
-impl SessionKey {
-    /// A new one.
-    ///
-    /// # Errors
-    /// The machine gives no random numbers.
-    pub fn generate() -> Result<Self, getrandom::Error> {
-        let mut bytes = [0; 32];
-        getrandom::fill(&mut bytes)?;
-        Ok(Self(bytes))
-    }
-
-    /// The one that the store has; none where its length is wrong.
-    pub fn of(bytes: &[u8]) -> Option<Self> {
-        Some(Self(bytes.try_into().ok()?))
-    }
-
-    /// For the store.
-    pub fn as_bytes(&self) -> &[u8] {
-        &self.0
-    }
-}
-
-impl fmt::Debug for SessionKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("SessionKey(...)")
-    }
-}
 
 /// Which listener a cookie is for. The port is the same for every coordinator of a database behind one address, so a
 /// session survives a failover; two coordinators on one host have different ports.

@@ -10,12 +10,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{PoisonError, RwLock};
 
 use sweep_spec::Digest;
+use sweep_store::tokens::TokenRecord;
 use tokio_util::sync::CancellationToken;
 
 use super::cookie::Cookies;
 use super::opening::Links;
 use super::{Need, Role, Secret, SessionKey, secret};
-use crate::store::tokens::TokenRecord;
 
 /// A token that was given with the configuration.
 #[derive(Debug, Clone)]

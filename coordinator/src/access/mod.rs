@@ -12,12 +12,10 @@ pub(crate) mod login;
 pub mod need;
 pub(crate) mod opening;
 pub mod refresh;
-pub mod role;
 pub mod secret;
 pub(crate) mod sessions;
 
-pub use cookie::SessionKey;
 pub use keyring::{Caller, Keyring, Refusal};
 pub use need::Need;
-pub use role::Role;
 pub use secret::Secret;
+pub use sweep_store::{Role, SessionKey};

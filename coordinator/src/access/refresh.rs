@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use sweep_spec::Digest;
+use sweep_store::{self as store, leadership::Leadership};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -13,7 +14,6 @@ use super::keyring::Given;
 use super::secret::Error;
 use super::{Keyring, Role, Secret};
 use crate::clock::Clock;
-use crate::store::{self, leadership::Leadership};
 
 const PAUSE: Duration = Duration::from_secs(1);
 /// Refused calls are told of together, once in so long.

@@ -10,6 +10,7 @@ use std::path::PathBuf;
 
 use sweep_scheduler::Pool;
 use sweep_spec::retry::{Changes, Rules};
+use sweep_store::location::Location;
 
 pub use args::Args;
 use layers::Layers;
@@ -18,7 +19,6 @@ use crate::access::Role;
 use crate::access::refresh::GivenTokens;
 use crate::engine::Limits;
 use crate::listen::tls;
-use crate::store::location::Location;
 use crate::streams;
 
 /// The default file, with comments.

@@ -13,11 +13,11 @@ use sweep_analysis::tables::{Table, tables};
 use sweep_scheduler::SweepId;
 use sweep_spec::TrialId;
 use sweep_spec::trainer::Validation;
+use sweep_store::codes::{AttemptState, SweepState};
+use sweep_store::record::{ConfigurationTitle, SweepRecord, TrialPage, TrialState};
 
 use super::submit::blocking;
 use super::{Error, Handle, Outline};
-use crate::store::codes::{AttemptState, SweepState};
-use crate::store::record::{ConfigurationTitle, SweepRecord, TrialPage, TrialState};
 use crate::unix_ms;
 
 /// Analyses that are kept.
@@ -294,7 +294,7 @@ impl Handle {
     async fn reasons(&self, sweep: SweepId) -> Result<BTreeMap<TrialId, String>, Error> {
         let page = TrialPage { states: vec![TrialState::Failed], ..TrialPage::first(sweep, MOST_REASONS) };
         let rows = self.store.trials(&page).await?;
-        let reason = |row: crate::store::record::TrialRow| {
+        let reason = |row: sweep_store::record::TrialRow| {
             let (class, reason) = row.failure?;
             Some((row.trial, format!("{} ({})", reason, class.name())))
         };

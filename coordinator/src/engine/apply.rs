@@ -9,6 +9,8 @@ use sweep_scheduler::event::{Ending, Registration, Slot};
 use sweep_scheduler::{Effect, Event, Ignored, Outlook, PoolName, SessionId, WorkerName};
 use sweep_spec::TrialId;
 use sweep_spec::trainer::Origin;
+use sweep_store::codes::{AuditAction, StageState};
+use sweep_store::write::{AuditRow, PointRow, StageChange, WorkerRow};
 use tracing::{info, warn};
 
 use super::Error;
@@ -19,8 +21,6 @@ use super::driver::Driver;
 use super::live::Session;
 use super::people::audit;
 use crate::convert::Invalid;
-use crate::store::codes::{AuditAction, StageState};
-use crate::store::write::{AuditRow, PointRow, StageChange, WorkerRow};
 
 impl Driver {
     pub(crate) fn command(&mut self, command: Command) {
@@ -103,7 +103,7 @@ impl Driver {
         });
         let known = |bytes: u64| (bytes > 0).then_some(bytes);
         let slot =
-            |slot: crate::store::write::SlotRow| Slot { device: slot.device, memory_bytes: known(slot.memory_bytes) };
+            |slot: sweep_store::write::SlotRow| Slot { device: slot.device, memory_bytes: known(slot.memory_bytes) };
         let device_names = request.slots.iter().map(|slot| slot.device_name.clone()).collect();
         let slots: Vec<Slot> = request.slots.into_iter().map(slot).collect();
         info!(worker_id = request.worker, session = session.0, slots = slots.len(), "a worker registered");

@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 
 use sweep_scheduler::{SessionId, SweepId};
+use sweep_store::write::Commit;
 
 use super::Error;
 use super::command::Reply;
-use crate::store::write::Commit;
 
 /// Something to say after a commit, or to take back if it fails.
 pub(crate) type Saying = Box<dyn FnOnce(bool) + Send>;

@@ -11,14 +11,14 @@ use sweep_scheduler::snapshot::SweepSnapshot;
 use sweep_scheduler::{Event, SweepId};
 use sweep_spec::spec::PRIORITIES;
 use sweep_spec::{Plan, TrialId};
+use sweep_store::codes::AuditAction;
+use sweep_store::write::AuditRow;
 use tracing::info;
 
 use super::driver::Driver;
 use super::live::LiveSweep;
 use super::outlook::Devices;
 use super::people::{NOBODY, audit};
-use crate::store::codes::AuditAction;
-use crate::store::write::AuditRow;
 
 /// Of a queue longer than this, all of it is looked at so often at most; in between, only its first trials are.
 const LONG: u64 = 5_000;

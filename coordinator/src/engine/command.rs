@@ -12,15 +12,15 @@ use sweep_scheduler::{
 use sweep_spec::settings::Setting;
 use sweep_spec::trainer::{Described, EpochMetrics};
 use sweep_spec::{Digest, FailureClass, Plan, TrialId};
+use sweep_store::record::{Predictions, ResultRecord};
+use sweep_store::summary::Asked;
+use sweep_store::write::{AuditRow, SlotRow, StageChange};
 use tokio::sync::oneshot;
 
 use super::Error;
 use super::live::{LiveConfiguration, LiveSweep};
 use super::outlook::{Cost, Devices};
 use super::room::Wanted;
-use crate::store::record::{Predictions, ResultRecord};
-use crate::store::summary::Asked;
-use crate::store::write::{AuditRow, SlotRow, StageChange};
 
 pub(crate) type Reply<T> = oneshot::Sender<Result<T, Error>>;
 

@@ -9,8 +9,7 @@ use sweep_analysis::cost::{Accuracy, Class, Estimate, Model, Observation, Size, 
 use sweep_spec::count::{Counts, Input};
 use sweep_spec::trainer::Provenance;
 use sweep_spec::{Dataset, Digest, Outcome, Protocol, canonical};
-
-use crate::store::observed::{Observed, ObservedTrial};
+use sweep_store::observed::{Observed, ObservedTrial};
 
 /// Trials that are read from the store when the engine starts.
 pub(crate) const READ: u32 = 2_000;
@@ -189,7 +188,7 @@ mod tests {
     use sweep_spec::{Classes, Cnn, Configuration};
 
     use super::*;
-    use crate::store::observed::Question;
+    use sweep_store::observed::Question;
 
     fn dataset(source: Source) -> Dataset {
         Dataset { source, image_size: 16, channels: 1, classes: Classes::Count(8), digest: None }

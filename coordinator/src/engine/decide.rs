@@ -10,6 +10,9 @@ use sweep_analysis::number;
 use sweep_scheduler::SweepId;
 use sweep_spec::plan::{self, Candidate, Plan, Winner};
 use sweep_spec::spec::Keep;
+use sweep_store::codes::{StageState, SweepState};
+use sweep_store::record::{ConfigurationRecord, SweepRecord};
+use sweep_store::write::StageChange;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
@@ -21,9 +24,6 @@ use super::people::NOBODY;
 use super::study::reported;
 use super::submit::blocking;
 use super::{Error, Handle, restore};
-use crate::store::codes::{StageState, SweepState};
-use crate::store::record::{ConfigurationRecord, SweepRecord};
-use crate::store::write::StageChange;
 
 /// What became of a decision.
 pub(super) enum Decided {

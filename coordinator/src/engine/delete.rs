@@ -6,6 +6,10 @@ use std::time::Duration;
 
 use sweep_scheduler::SweepId;
 use sweep_spec::Digest;
+use sweep_store::artifacts::strays::Found;
+use sweep_store::codes::{AuditAction, SweepState};
+use sweep_store::deletions::{Deletion, Gone, PIECE, Step};
+use sweep_store::write::{AuditRow, Commit};
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -13,10 +17,6 @@ use tracing::{info, warn};
 use super::command::Command;
 use super::people::audit;
 use super::{Error, Handle};
-use crate::store::artifacts::strays::Found;
-use crate::store::codes::{AuditAction, SweepState};
-use crate::store::deletions::{Deletion, Gone, PIECE, Step};
-use crate::store::write::{AuditRow, Commit};
 use crate::unix_ms;
 
 /// When what could not be removed is tried again: a worker has stopped its trial by then, or the store answers.

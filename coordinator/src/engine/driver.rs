@@ -9,6 +9,11 @@ use std::time::{Duration, Instant};
 use sweep_scheduler::event::{History, WantedTrial};
 use sweep_scheduler::{Effect, Event, Lease, Scheduler, SessionId, Timestamp};
 use sweep_spec::{TRAINER_SEMANTICS, TrialId};
+use sweep_store::codes::AuditAction;
+use sweep_store::observed::Observed;
+use sweep_store::record::Loaded;
+use sweep_store::write::{AuditRow, Bound, Commit};
+use sweep_store::{self as store, Store};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -24,11 +29,6 @@ use super::restore;
 use super::touched::Touched;
 use crate::clock::Clock;
 use crate::metrics::Metrics;
-use crate::store::codes::AuditAction;
-use crate::store::observed::Observed;
-use crate::store::record::Loaded;
-use crate::store::write::{AuditRow, Bound, Commit};
-use crate::store::{self, Store};
 
 /// Commands that are taken before a commit is begun.
 const MAX_COMMANDS: usize = 4096;

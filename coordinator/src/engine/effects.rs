@@ -7,6 +7,9 @@ use sweep_scheduler::event::{Ending, Known};
 use sweep_scheduler::{Effect, Ignored, Lease, SessionId, SweepId};
 use sweep_spec::protocol::KeepWeights;
 use sweep_spec::{Digest, FailureClass, TrialId};
+use sweep_store::codes::{AttemptState, AuditAction, RoundState, StageState, SweepState};
+use sweep_store::record::AttemptKey;
+use sweep_store::write::{AttemptEnd, AttemptStart, AuditRow, Bound, ResultRow, RoundEndRow, StageChange, SweepEndRow};
 use tracing::{error, info, warn};
 
 use super::apply::ignored;
@@ -18,11 +21,6 @@ use super::live::LiveAttempt;
 use super::people::{NOBODY, audit};
 use crate::convert::sentence;
 use crate::metrics::LOST;
-use crate::store::codes::{AttemptState, AuditAction, RoundState, StageState, SweepState};
-use crate::store::record::AttemptKey;
-use crate::store::write::{
-    AttemptEnd, AttemptStart, AuditRow, Bound, ResultRow, RoundEndRow, StageChange, SweepEndRow,
-};
 
 /// Lines of a log that a reason quotes, and how long they may be together, in bytes.
 const QUOTED_LINES: usize = 5;

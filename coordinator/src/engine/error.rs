@@ -2,10 +2,10 @@
 
 use sweep_scheduler::SweepId;
 use sweep_spec::Problems;
+use sweep_store as store;
 
 use super::NameHeld;
 use crate::convert::Invalid;
-use crate::store;
 
 /// A refusal or a failure.
 #[derive(Debug, thiserror::Error)]

@@ -9,14 +9,14 @@ use sweep_scheduler::event::{History, WantedTrial};
 use sweep_spec::count::{Counts, Input};
 use sweep_spec::plan::Winner;
 use sweep_spec::{Configuration, Digest, Plan, TrialId, canonical};
+use sweep_store::Store;
+use sweep_store::record::ConfigurationRecord;
+use sweep_store::write::{Afresh, ConfigurationRow, NewTrial, Preparation};
 
 use super::Error;
 use super::budget::LiveBudget;
 use super::costs::Shared;
 use super::live::LiveConfiguration;
-use crate::store::Store;
-use crate::store::record::ConfigurationRecord;
-use crate::store::write::{Afresh, ConfigurationRow, NewTrial, Preparation};
 
 /// Rows that are written in one piece, so that commits of the engine come between.
 const PIECE: usize = 10_000;

@@ -7,10 +7,10 @@ use futures::TryStreamExt;
 use sweep_scheduler::SweepId;
 use sweep_spec::plan::Winner;
 use sweep_spec::{Plan, TRAINER_SEMANTICS, TrialId};
+use sweep_store::record::{ConfigurationRecord, SweepRecord};
 
 use super::submit::{Submit, blocking};
 use super::{Error, Handle, fitting, restore};
-use crate::store::record::{ConfigurationRecord, SweepRecord};
 
 /// Lost trials that a refusal names.
 const NAMED: usize = 5;

@@ -4,8 +4,7 @@
 use sweep_analysis::cost::budget::{SeedNeed, seeds_that_fit};
 use sweep_spec::spec::{Limits, Stage};
 use sweep_spec::{Digest, Plan, Spec};
-
-use crate::store::record::SweepRecord;
+use sweep_store::record::SweepRecord;
 
 /// The key that is overridden.
 const SEEDS: &str = "seeds";

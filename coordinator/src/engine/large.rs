@@ -8,15 +8,15 @@ use sweep_scheduler::{Lease, SweepId};
 use sweep_spec::spec::Limits;
 use sweep_spec::trainer::{EpochMetrics, Origin, Provenance};
 use sweep_spec::{Digest, Outcome, Plan, Spec};
+use sweep_store::Store;
+use sweep_store::codes::{AttemptState, RoundState, StageState, SweepState};
+use sweep_store::record::{AttemptKey, Predictions, ResultRecord, SweepRecord};
+use sweep_store::sqlite::{Options, SqliteStore};
+use sweep_store::write::{AttemptEnd, AttemptStart, Bound, Commit, ResultRow, RoundEndRow, StageChange, SweepEndRow};
 
 use super::costs::Shared;
 use super::expand::Expansion;
 use super::submit::{Submit, preparation, record};
-use crate::store::Store;
-use crate::store::codes::{AttemptState, RoundState, StageState, SweepState};
-use crate::store::record::{AttemptKey, Predictions, ResultRecord, SweepRecord};
-use crate::store::sqlite::{Options, SqliteStore};
-use crate::store::write::{AttemptEnd, AttemptStart, Bound, Commit, ResultRow, RoundEndRow, StageChange, SweepEndRow};
 
 /// Seeds of each configuration.
 const SEEDS: u64 = 5;

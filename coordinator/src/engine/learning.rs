@@ -2,12 +2,12 @@
 
 use sweep_analysis::cost::Estimate;
 use sweep_scheduler::{Lease, SessionId, SweepId};
+use sweep_store::record::{AttemptKey, ResultRecord};
+use sweep_store::write::PredictionRow;
 
 use super::costs::{self, Took};
 use super::driver::Driver;
 use super::live::LiveAttempt;
-use crate::store::record::{AttemptKey, ResultRecord};
-use crate::store::write::PredictionRow;
 
 pub(crate) fn prediction_row(attempt: AttemptKey, estimate: &Estimate) -> PredictionRow {
     let said = estimate.prediction();

@@ -12,6 +12,9 @@ use sweep_spec::count::{Counts, Input};
 use sweep_spec::settings::{self, Scalar, Setting};
 use sweep_spec::trainer::EpochMetrics;
 use sweep_spec::{Configuration, Digest, Plan, Trial, TrialId};
+use sweep_store::record::{AttemptKey, SweepRecord};
+use sweep_store::summary::Asked;
+use sweep_store::write::NameRow;
 
 use super::budget::LiveBudget;
 use super::coming::{Coming, to_come};
@@ -19,9 +22,6 @@ use super::command::{Begin, Poll, PollReply, Reply};
 use super::pace::Pace;
 use super::{Error, fitting};
 use crate::clock::Clock;
-use crate::store::record::{AttemptKey, SweepRecord};
-use crate::store::summary::Asked;
-use crate::store::write::NameRow;
 
 /// A sweep that has not ended.
 #[derive(Debug)]

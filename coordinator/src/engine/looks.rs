@@ -10,15 +10,15 @@ use sweep_analysis::study::Study;
 use sweep_scheduler::SweepId;
 use sweep_spec::Plan;
 use sweep_spec::plan::GroupKind;
+use sweep_store::codes::{StageState, SweepState};
+use sweep_store::record::{ConfigurationRecord, SweepRecord};
+use sweep_store::write::StageChange;
 use tracing::info;
 
 use super::decide::Decided;
 use super::expand::Expansion;
 use super::submit::blocking;
 use super::{Error, Handle};
-use crate::store::codes::{StageState, SweepState};
-use crate::store::record::{ConfigurationRecord, SweepRecord};
-use crate::store::write::StageChange;
 
 /// Configurations that a choice names; of more, it tells how many.
 const NAMED: usize = 8;
@@ -52,7 +52,7 @@ fn due(plan: &Plan, record: &SweepRecord) -> Option<usize> {
     }
     let waits = |look: &usize| record.stages.get(*look).is_some_and(|row| row.state == StageState::Waiting);
     let look = plan.looks().find(waits)?;
-    let over = |row: &crate::store::record::StageRecord| {
+    let over = |row: &sweep_store::record::StageRecord| {
         row.state == StageState::Ended && (!row.keep_best || !row.choice.is_empty())
     };
     record.stages.get(..look)?.iter().all(over).then_some(look)

@@ -56,6 +56,9 @@ use sweep_report::parts::number::moment;
 use sweep_scheduler::SweepId;
 use sweep_scheduler::event::Service;
 use sweep_spec::TrialId;
+use sweep_store::Store;
+use sweep_store::artifacts::Folder;
+use sweep_store::codes::{AttemptState, SweepState};
 use tokio::sync::{Semaphore, SemaphorePermit, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -89,9 +92,6 @@ use heard::Heard;
 
 use crate::clock::Clock;
 use crate::metrics::Metrics;
-use crate::store::Store;
-use crate::store::artifacts::Folder;
-use crate::store::codes::{AttemptState, SweepState};
 
 /// Commands that wait for the owner task; callers wait when there are more.
 const QUEUE: usize = 8192;

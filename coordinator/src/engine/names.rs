@@ -5,12 +5,12 @@ use std::fmt;
 use sweep_scheduler::WorkerName;
 use sweep_scheduler::event::Instance;
 use sweep_shapes::text::{ago, duration};
+use sweep_store::write::NameRow;
 use tracing::{info, warn};
 
 use super::Error;
 use super::command::Register;
 use super::driver::Driver;
-use crate::store::write::NameRow;
 use crate::unix_ms;
 
 /// A worker was refused, because another one holds its name and is alive as far as the coordinator can tell.

@@ -7,12 +7,12 @@ use futures::TryStreamExt;
 use sweep_scheduler::SweepId;
 use sweep_spec::Plan;
 use sweep_spec::spec::Metric;
+use sweep_store::record::SweepPage;
 
 use super::live::dataset_key;
 use super::study::reported;
 use super::submit::blocking;
 use super::{Error, Handle, restore};
-use crate::store::record::SweepPage;
 
 /// Sweeps that are looked through, the newest first, and of those how many may count.
 const LOOKED_AT: u32 = 200;

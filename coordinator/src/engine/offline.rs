@@ -4,13 +4,13 @@
 use sweep_report::parts::number::moment;
 use sweep_scheduler::SweepId;
 use sweep_spec::protocol::KeepWeights;
+use sweep_store::Store;
+use sweep_store::codes::{AuditAction, RoundState, SweepState};
+use sweep_store::record::SweepRecord;
+use sweep_store::write::{AuditRow, Commit, RoundEndRow, SweepEndRow};
 
 use super::people::audit;
 use super::{Error, restore};
-use crate::store::Store;
-use crate::store::codes::{AuditAction, RoundState, SweepState};
-use crate::store::record::SweepRecord;
-use crate::store::write::{AuditRow, Commit, RoundEndRow, SweepEndRow};
 use crate::unix_ms;
 
 /// Rounds that end in one commit.

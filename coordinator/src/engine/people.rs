@@ -4,18 +4,18 @@ use sweep_analysis::number::plural;
 use sweep_scheduler::event::Service;
 use sweep_scheduler::snapshot::SweepSnapshot;
 use sweep_scheduler::{Effect, Event, Hold, Ignored, SweepId, WorkerName};
+use sweep_store::codes::{AuditAction, StageState};
+use sweep_store::deletions::DeletionRow;
+use sweep_store::write::{AuditRow, HoldRow, ServiceRow, StageChange};
 use tracing::{info, warn};
 
 use super::batch::Decide;
 use super::command::{Reply, Retry};
 use super::driver::Driver;
 use super::{Error, restore};
-use crate::store::codes::{AuditAction, StageState};
-use crate::store::deletions::DeletionRow;
-use crate::store::write::{AuditRow, HoldRow, ServiceRow, StageChange};
 use crate::unix_ms;
 
-pub(crate) use crate::store::codes::NOBODY;
+pub(crate) use sweep_store::codes::NOBODY;
 
 /// A line of the audit log that concerns nothing yet.
 pub(crate) fn audit(actor: &str, action: AuditAction) -> AuditRow {

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use sweep_scheduler::SweepId;
 use sweep_spec::Plan;
+use sweep_store::record::SweepRecord;
 
 use super::submit::blocking;
 use super::{Error, Handle, restore};
-use crate::store::record::SweepRecord;
 
 /// Bytes of specs whose plans are kept. A plan takes several times the room of its text.
 const KEPT_BYTES: usize = 8 * 1024 * 1024;

@@ -6,14 +6,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use sweep_analysis::analyse::Request;
 use sweep_report::{Curve, Format, Material, Report, Sheet};
 use sweep_scheduler::SweepId;
+use sweep_store::artifacts::{self, Folder};
+use sweep_store::codes::{ArtifactKind, SweepState};
+use sweep_store::record::{AttemptKey, SweepRecord, TrialPage, TrialState};
 use tokio::io::AsyncReadExt;
 
 use super::analysis::Analysed;
 use super::submit::blocking;
 use super::{Error, Handle};
-use crate::store::artifacts::{self, Folder};
-use crate::store::codes::{ArtifactKind, SweepState};
-use crate::store::record::{AttemptKey, SweepRecord, TrialPage, TrialState};
 use crate::unix_ms;
 
 /// Configurations of a report for people; more are for tables that programs read.
@@ -131,7 +131,7 @@ impl Handle {
         folder: &Folder,
     ) -> Result<(), Error> {
         let found = self.store.artifacts(analysed.record.id).await?;
-        let is_sheet = |artifact: &&crate::store::record::ArtifactRecord| {
+        let is_sheet = |artifact: &&sweep_store::record::ArtifactRecord| {
             artifact.kind == ArtifactKind::Thumbnails && artifact.data_digest == analysed.record.pin
         };
         let Some(sheet) = found.iter().find(is_sheet) else { return Ok(()) };

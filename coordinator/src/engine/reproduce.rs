@@ -6,13 +6,13 @@ use sweep_scheduler::SweepId;
 use sweep_spec::spec::VERSION;
 use sweep_spec::trainer::EpochMetrics;
 use sweep_spec::{TRAINER_SEMANTICS, Trial, TrialId};
+use sweep_store::codes::AttemptState;
+use sweep_store::record::{AttemptRecord, Predictions, Repeat, ResultRecord, TrialPage, TrialState};
 
 use super::submit::Submit;
 use super::{Error, Handle};
 use crate::convert::Invalid;
 use crate::reproduction::{self, Reproduction, TOLERANCE};
-use crate::store::codes::AttemptState;
-use crate::store::record::{AttemptRecord, Predictions, Repeat, ResultRecord, TrialPage, TrialState};
 
 /// Repetitions of one trial that are compared when it is shown.
 const MOST_REPEATS: usize = 8;

@@ -10,13 +10,13 @@ use sweep_spec::count::Input;
 use sweep_spec::plan::Winner;
 use sweep_spec::spec::Limits;
 use sweep_spec::{Configuration, Plan, Spec, TrialId};
+use sweep_store::codes::StageState;
+use sweep_store::record::{self, Loaded, SweepRecord};
 use tracing::error;
 
 use super::Error;
 use super::live::{Live, LiveAttempt, LiveConfiguration, LiveSweep};
 use crate::clock::Clock;
-use crate::store::codes::StageState;
-use crate::store::record::{self, Loaded, SweepRecord};
 
 /// The plan of a sweep that was accepted once, from the text of its spec.
 pub(crate) fn plan(record: &SweepRecord, spec: &[u8]) -> Result<Plan, Error> {

@@ -4,10 +4,10 @@ use sweep_analysis::analyse::Request;
 use sweep_report::single::{self, Matrix, Missed};
 use sweep_report::{Material, Report};
 use sweep_scheduler::SweepId;
+use sweep_store::artifacts::Folder;
 
 use super::submit::blocking;
 use super::{Error, Handle};
-use crate::store::artifacts::Folder;
 
 /// How often classes were taken for each other, configuration by configuration.
 #[derive(Debug)]

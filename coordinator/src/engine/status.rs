@@ -8,12 +8,12 @@ use sweep_scheduler::event::Service;
 use sweep_scheduler::{HeldBack, LeftOut, SweepCounts, SweepId, Unplaceable};
 use sweep_spec::budget::{Budget, Money};
 use sweep_spec::spec::Metric;
+use sweep_store::codes::{StageState, SweepState};
+use sweep_store::record::{StageRecord, SweepRecord};
+use sweep_store::summary::Asked;
 
 use super::command::{Command, LiveStatus, Running};
 use super::{Cost, Error, Handle};
-use crate::store::codes::{StageState, SweepState};
-use crate::store::record::{StageRecord, SweepRecord};
-use crate::store::summary::Asked;
 
 /// Where a sweep stands.
 #[derive(Debug, Clone)]

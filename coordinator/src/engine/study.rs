@@ -10,11 +10,11 @@ use sweep_spec::protocol::Report;
 use sweep_spec::spec::Keep;
 use sweep_spec::trainer::EpochMetrics;
 use sweep_spec::{Outcome, Plan, Spec};
+use sweep_store::codes::{RoundState, StageState};
+use sweep_store::record::{self, ConfigurationRecord, ResultRecord, StageRecord, SweepRecord};
+use sweep_store::{self as store, Store};
 
 use super::{Error, Handle, restore};
-use crate::store::codes::{RoundState, StageState};
-use crate::store::record::{self, ConfigurationRecord, ResultRecord, StageRecord, SweepRecord};
-use crate::store::{self, Store};
 
 /// The epoch that a trial is judged by; nothing for one that diverged.
 pub(crate) fn reported<'a>(spec: &Spec, replicate: &'a record::Replicate) -> Option<&'a EpochMetrics> {

@@ -9,6 +9,9 @@ use sweep_scheduler::event::NewSweep;
 use sweep_scheduler::{Outlook, SweepId};
 use sweep_spec::spec::{Limits, PRIORITIES};
 use sweep_spec::{Digest, Plan, Spec};
+use sweep_store::codes::{StageState, SweepState};
+use sweep_store::record::{AttemptKey, StageRecord, Submission, SweepRecord};
+use sweep_store::write::{Preparation, StageRow, SweepRow};
 use tracing::info;
 
 use super::command::{Begin, Command};
@@ -17,9 +20,6 @@ use super::live::{LiveSweep, dataset_key};
 use super::room::Wanted;
 use super::{Error, Handle, Trouble, fitting};
 use crate::convert::Invalid;
-use crate::store::codes::{StageState, SweepState};
-use crate::store::record::{AttemptKey, StageRecord, Submission, SweepRecord};
-use crate::store::write::{Preparation, StageRow, SweepRow};
 
 /// How long a submit waits for a connected worker's word about the data.
 const DESCRIBED_WITHIN: Duration = Duration::from_secs(3);

@@ -10,14 +10,14 @@ use sweep_analysis::leaderboard::Counts;
 use sweep_analysis::study::Replicate;
 use sweep_scheduler::{SweepCounts, SweepId};
 use sweep_spec::Plan;
+use sweep_store::codes::SweepState;
+use sweep_store::record::SweepRecord;
+use sweep_store::summary::{Asked, BEST, Placed, Summary};
 
 use super::command::Command;
 use super::status::total;
 use super::study::Replicates;
 use super::{Error, Handle, fitting};
-use crate::store::codes::SweepState;
-use crate::store::record::SweepRecord;
-use crate::store::summary::{Asked, BEST, Placed, Summary};
 
 /// Summaries that are kept in memory.
 const KEPT: usize = 1024;

@@ -5,6 +5,10 @@ use std::sync::Arc;
 use sweep_scheduler::event::{Instance, NewSweep};
 use sweep_scheduler::{Config, Event, SessionId, SweepId};
 use sweep_spec::{Digest, Plan, Spec};
+use sweep_store::Store;
+use sweep_store::artifacts::Folder;
+use sweep_store::sqlite::{Options, SqliteStore};
+use sweep_store::write::SlotRow;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
@@ -17,10 +21,6 @@ use super::submit::{Submit, record};
 use super::{Handle, Limits, Settings};
 use crate::clock::Manual;
 use crate::metrics::Metrics;
-use crate::store::Store;
-use crate::store::artifacts::Folder;
-use crate::store::sqlite::{Options, SqliteStore};
-use crate::store::write::SlotRow;
 
 /// The content of the data that every sweep and worker here has.
 pub(crate) fn data() -> Digest {
@@ -68,7 +68,7 @@ impl TestDriver {
         let groups = plan.released(&[]).groups().to_vec();
         let expansion = Expansion::new((id, &plan), &[], &groups, &Shared::default()).unwrap();
         let expanded = expansion.known(self.store.as_ref()).await.unwrap();
-        let record = crate::store::record::SweepRecord { id, ..record };
+        let record = sweep_store::record::SweepRecord { id, ..record };
         let new = NewSweep {
             id,
             priority: record.priority,

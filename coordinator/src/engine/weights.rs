@@ -7,15 +7,15 @@ use sweep_analysis::leaderboard::{Row, leaderboard};
 use sweep_scheduler::SweepId;
 use sweep_spec::TrialId;
 use sweep_spec::protocol::KeepWeights;
+use sweep_store::codes::{ArtifactKind, AuditAction, SweepState};
+use sweep_store::record::{ArtifactRecord, TrialPage};
+use sweep_store::weights::Settlement;
+use sweep_store::write::AuditRow;
 use tracing::{info, warn};
 
 use super::people::{NOBODY, audit};
 use super::submit::blocking;
 use super::{Error, Handle, Outline};
-use crate::store::codes::{ArtifactKind, AuditAction, SweepState};
-use crate::store::record::{ArtifactRecord, TrialPage};
-use crate::store::weights::Settlement;
-use crate::store::write::AuditRow;
 
 impl Handle {
     /// Chooses whose weights stay of a sweep that has ended.

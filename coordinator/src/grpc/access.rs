@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use sweep_proto::v1;
 use sweep_proto::v1::access_service_server::AccessService;
+use sweep_store::Store;
+use sweep_store::tokens::{TokenRecord, Tokens};
 use tonic::{Request, Response, Status};
 
 use super::status;
@@ -11,8 +13,6 @@ use crate::access::grpc::named;
 use crate::access::{Keyring, Role, Secret};
 use crate::convert::{self, Invalid, MAX_NAME_BYTES};
 use crate::engine::Error;
-use crate::store::Store;
-use crate::store::tokens::{TokenRecord, Tokens};
 use crate::unix_ms;
 
 /// The longest life of a token: a hundred years.

@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::future::ready;
 use std::sync::Arc;
 
+use sweep_store::leadership::Waiting;
 use tokio::sync::watch;
 use tonic::Status;
 use tonic::body::Body;
@@ -13,7 +14,6 @@ use tonic::server::NamedService;
 
 use crate::about::{self, About};
 use crate::leading::{Room, Standing};
-use crate::store::leadership::Waiting;
 
 /// A service of whoever leads.
 #[derive(Clone)]

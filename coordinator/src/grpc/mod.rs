@@ -24,12 +24,12 @@ pub mod worker;
 pub(crate) use sweep_messages::status as status_message;
 use sweep_proto::v1;
 use sweep_spec::Problems;
+use sweep_store as store;
 use tonic::metadata::MetadataValue;
 use tonic::{Code, Status};
 use tracing::error;
 
 use crate::engine::{Error, NameHeld};
-use crate::store;
 
 /// The longest ending that is taken, in bytes: a result with a million images.
 pub const MAX_ENDING_BYTES: usize = 32 * 1024 * 1024;

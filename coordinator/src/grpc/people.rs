@@ -2,13 +2,13 @@
 
 use sweep_proto::v1;
 use sweep_scheduler::event::{Service, Until};
+use sweep_store::record::AuditFilter;
+use sweep_store::write::AuditRow;
 
 use super::sweep::Sweeps;
 use super::sweep_messages as messages;
 use crate::convert::{self, Invalid, MAX_NAME_BYTES, MAX_TEXT_BYTES, bytes};
 use crate::engine::Error;
-use crate::store::record::AuditFilter;
-use crate::store::write::AuditRow;
 
 /// Lines of the audit log that one answer has, unless asked otherwise, and at most.
 const DEFAULT_AUDIT: u32 = 100;

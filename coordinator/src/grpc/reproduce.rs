@@ -1,13 +1,13 @@
 //! What people ask to see one trial again.
 
 use sweep_proto::v1;
+use sweep_store::record::Repeat;
 
 use super::sweep::Sweeps;
 use crate::convert::{self, Invalid, MAX_NAME_BYTES, bytes, metrics_message, outcome_message, provenance_message};
 use crate::engine::epoch;
 use crate::engine::{Answered, Error, Outline};
 use crate::reproduction::{Reproduction, TOLERANCE};
-use crate::store::record::Repeat;
 
 impl Sweeps {
     pub(super) async fn reproduce(

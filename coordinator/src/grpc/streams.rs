@@ -4,6 +4,8 @@ use futures::future::BoxFuture;
 use sweep_proto::v1;
 use sweep_scheduler::SweepId;
 use sweep_spec::Digest;
+use sweep_store::artifacts;
+use sweep_store::record::TrialPage;
 use tokio::io::AsyncReadExt;
 use tokio::sync::{mpsc, watch};
 use tonic::Status;
@@ -13,8 +15,6 @@ use super::sweep_questions::MAX_PAGE;
 use super::watching::Source;
 use crate::convert::{bytes, metrics_message};
 use crate::engine::Error;
-use crate::store::artifacts;
-use crate::store::record::TrialPage;
 
 /// Points of one message of an export.
 const EXPORT_POINTS: usize = 1000;

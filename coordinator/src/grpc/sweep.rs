@@ -9,6 +9,8 @@ use sweep_proto::v1::sweep_service_server::SweepService;
 use sweep_scheduler::SweepId;
 use sweep_scheduler::event::Service;
 use sweep_spec::{Digest, TrialId};
+use sweep_store::artifacts::Folder;
+use sweep_store::record::{SweepPage, TrialPage, TrialRecord, TrialRow};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
@@ -24,8 +26,6 @@ use crate::access::Caller;
 use crate::access::grpc::named;
 use crate::convert::{self, Invalid, MAX_TEXT_BYTES, bytes, metrics_message};
 use crate::engine::{Error, Handle, Outline, Submit};
-use crate::store::artifacts::Folder;
-use crate::store::record::{SweepPage, TrialPage, TrialRecord, TrialRow};
 use crate::streams::{Kind, Permit, Streams};
 
 /// Messages that wait for a slow reader.
@@ -190,7 +190,7 @@ impl Sweeps {
             None => (Vec::new(), None, None),
         };
         let result = row.result.as_ref();
-        let waiting = if row.state == crate::store::record::TrialState::Queued {
+        let waiting = if row.state == sweep_store::record::TrialState::Queued {
             self.engine.status(sweep).await?.waiting_for.join("; ")
         } else {
             String::new()
@@ -242,7 +242,7 @@ impl Sweeps {
     pub(crate) async fn workers(&self) -> Result<v1::ListWorkersResponse, Error> {
         let live = self.engine.workers().await?;
         let known = self.engine.store().workers().await?;
-        let worker = |worker: crate::store::record::WorkerRecord| {
+        let worker = |worker: sweep_store::record::WorkerRecord| {
             let live = live.iter().find(|live| live.name == worker.name);
             let state = match live {
                 None => "lost",

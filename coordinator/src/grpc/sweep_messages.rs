@@ -6,12 +6,12 @@ use sweep_proto::v1;
 use sweep_scheduler::event::Service;
 use sweep_scheduler::{HeldBack, LeftOut, Outlook, Unplaceable};
 use sweep_spec::settings;
+use sweep_store::codes::SweepState;
+use sweep_store::record::{AttemptRecord, SweepRecord, TrialRow};
 
 use super::worker::{out_of_service, remedy};
 use crate::convert::{self, bytes, counts_message, metrics_message};
 use crate::engine::{Error, Outline, Running, StageStatus, Status, epoch};
-use crate::store::codes::SweepState;
-use crate::store::record::{AttemptRecord, SweepRecord, TrialRow};
 
 pub(super) const fn outlook(outlook: Outlook) -> v1::Outlook {
     let Outlook { known, shared, to_run, at_most } = outlook;

@@ -2,10 +2,10 @@
 
 use sweep_proto::v1;
 use sweep_scheduler::SweepId;
+use sweep_store::record::{SweepPage, TrialPage};
 
 use crate::convert::{self, Invalid, MAX_NAME_BYTES, MAX_TEXT_BYTES};
 use crate::engine::{Error, Submit};
-use crate::store::record::{SweepPage, TrialPage};
 
 /// The longest spec, in bytes: as much as its reader reads.
 pub const MAX_SPEC_BYTES: usize = 1024 * 1024;

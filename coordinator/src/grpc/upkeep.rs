@@ -9,6 +9,8 @@ use sweep_proto::v1;
 use sweep_proto::v1::store_service_server::StoreService;
 use sweep_scheduler::SweepId;
 use sweep_spec::{Digest, TrialId};
+use sweep_store::artifacts::Folder;
+use sweep_store::deletions::{Deletion, Gone};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
@@ -24,8 +26,6 @@ use crate::access::grpc::named;
 use crate::backup::{Backup, Backups, Stopped};
 use crate::convert::{self, MAX_NAME_BYTES, bytes};
 use crate::engine::{Collected, Error, FilesLeft, Garbage, Handle};
-use crate::store::artifacts::Folder;
-use crate::store::deletions::{Deletion, Gone};
 
 /// How long the end of a deletion is waited for before it is said how far it is.
 const DELETED_WITHIN: Duration = Duration::from_secs(20);

@@ -4,12 +4,12 @@ use bytes::Bytes;
 use sweep_proto::v1;
 use sweep_scheduler::Lease;
 use sweep_spec::Digest;
+use sweep_store::artifacts::MAX_ARTIFACT_BYTES;
+use sweep_store::codes::ArtifactKind;
 
 use super::worker::MAX_CHUNK_BYTES;
 use crate::convert::{self, Invalid};
 use crate::engine::Error;
-use crate::store::artifacts::MAX_ARTIFACT_BYTES;
-use crate::store::codes::ArtifactKind;
 
 /// A part of an artifact on its way in.
 pub(crate) enum Piece {

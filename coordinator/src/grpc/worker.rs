@@ -8,6 +8,10 @@ use sweep_proto::v1::worker_service_server::WorkerService;
 use sweep_scheduler::event::{Instance, Service, Until};
 use sweep_scheduler::{PoolName, SessionId};
 use sweep_spec::{Digest, FailureClass};
+use sweep_store::artifacts::{Folder, MAX_ARTIFACT_BYTES, Refused};
+use sweep_store::codes::ArtifactKind;
+use sweep_store::record::ArtifactRecord;
+use sweep_store::write::SlotRow;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::patience::Patience;
@@ -22,10 +26,6 @@ use crate::engine::{
     Describe, Error, Finish, FinishEnding, Finished, Handle, Poll, PollReply, Register, Registered, Report, Reported,
 };
 use crate::listen::Peer;
-use crate::store::artifacts::{Folder, MAX_ARTIFACT_BYTES, Refused};
-use crate::store::codes::ArtifactKind;
-use crate::store::record::ArtifactRecord;
-use crate::store::write::SlotRow;
 
 /// The most slots of one worker.
 pub const MAX_SLOTS: usize = 1024;

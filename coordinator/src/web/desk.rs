@@ -8,6 +8,9 @@ use futures::{Stream, StreamExt};
 use sweep_proto::v1;
 use sweep_shapes as shapes;
 use sweep_spec::Digest;
+use sweep_store::codes::ArtifactKind;
+use sweep_store::record::{AuditFilter, TrialPage};
+use sweep_store::write::AuditRow;
 
 use super::problem::Problem;
 use crate::access::Caller;
@@ -18,9 +21,6 @@ use crate::grpc::analysis::OrderedBoard;
 use crate::grpc::board_part::Part;
 use crate::grpc::sweep::Sweeps;
 use crate::grpc::watching::Seen;
-use crate::store::codes::ArtifactKind;
-use crate::store::record::{AuditFilter, TrialPage};
-use crate::store::write::AuditRow;
 use crate::streams::{Kind, Permit};
 
 /// Answers pages while this coordinator leads.
@@ -163,7 +163,7 @@ impl Desk {
             None => Vec::new(),
         };
         let summary: shapes::Summary = self.people.summary(&outline, &row)?.into();
-        let metrics = |point: crate::store::record::Point| convert::metrics_message(&point.metrics).into();
+        let metrics = |point: sweep_store::record::Point| convert::metrics_message(&point.metrics).into();
         Ok(shapes::Curve {
             trial_id: summary.trial_id,
             configuration: summary.configuration,

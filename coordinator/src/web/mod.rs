@@ -16,6 +16,8 @@ use axum::extract::{RawQuery, State};
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
+use sweep_store::leadership::Waiting;
+use sweep_store::record::{SweepPage, SweepRecord};
 use tokio::sync::watch;
 use tracing::warn;
 
@@ -23,8 +25,6 @@ use crate::access;
 use crate::engine::{Error, Handle, Trouble};
 use crate::leading::Standing;
 use crate::metrics::{Metrics, Places, Room, Scrape, SweepGauges};
-use crate::store::leadership::Waiting;
-use crate::store::record::{SweepPage, SweepRecord};
 use desk::Desk;
 use problem::Problem;
 

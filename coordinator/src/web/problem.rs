@@ -4,13 +4,13 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use sweep_shapes::Incomplete;
+use sweep_store::leadership::Waiting;
 use tonic::{Code, Status};
 use utoipa::ToSchema;
 
 use crate::convert::Invalid;
 use crate::engine::Error;
 use crate::grpc;
-use crate::store::leadership::Waiting;
 
 /// The media type of a problem.
 pub(crate) const MEDIA_TYPE: &str = "application/problem+json";
@@ -107,8 +107,8 @@ impl From<Invalid> for Problem {
     }
 }
 
-impl From<crate::store::Error> for Problem {
-    fn from(error: crate::store::Error) -> Self {
+impl From<sweep_store::Error> for Problem {
+    fn from(error: sweep_store::Error) -> Self {
         Error::from(error).into()
     }
 }

@@ -24,7 +24,7 @@ stages:
 /// A copy of the store that the first release left behind: one sweep, five of seven trials answered.
 fn released() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
-    let store = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/store-1.db");
+    let store = Path::new(env!("CARGO_MANIFEST_DIR")).join("store/tests/data/store-1.db");
     std::fs::copy(store, folder.path().join("sweep.db")).unwrap();
     folder
 }

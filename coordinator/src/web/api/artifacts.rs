@@ -5,12 +5,12 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::IntoResponse;
 use futures::StreamExt;
 use sweep_spec::Digest;
+use sweep_store::codes::ArtifactKind;
 
 use super::parameters::DigestPath;
 use super::question::Named;
 use super::{Answered, Open, table};
 use crate::engine::Error;
-use crate::store::codes::ArtifactKind;
 use crate::web::problem::Problem;
 
 /// What is named by its content never changes.

@@ -128,8 +128,8 @@ mod tests {
     use super::*;
     use crate::leading::Standing;
     use crate::metrics::Metrics;
-    use crate::store::leadership::Waiting;
     use crate::web::Web;
+    use sweep_store::leadership::Waiting;
 
     /// The methods of each path, as the document has them.
     fn described() -> BTreeMap<String, Vec<String>> {

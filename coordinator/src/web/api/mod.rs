@@ -126,7 +126,7 @@ mod tests {
     use super::*;
     use crate::leading::Standing;
     use crate::metrics::Metrics;
-    use crate::store::leadership::Waiting;
+    use sweep_store::leadership::Waiting;
 
     #[tokio::test]
     async fn a_standby_says_who_leads_and_still_describes_itself() {

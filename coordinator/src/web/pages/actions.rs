@@ -10,6 +10,7 @@ use sweep_scheduler::SweepId;
 use sweep_scheduler::event::{Service, Until};
 use sweep_shapes::text::plural;
 use sweep_spec::spec::PRIORITIES;
+use sweep_store::record::SweepRecord;
 
 use super::Pages;
 use super::access::Asked;
@@ -18,7 +19,6 @@ use super::query::{Query, part};
 use super::refusals::Refusal;
 use super::words::counted;
 use crate::engine::Handle;
-use crate::store::record::SweepRecord;
 
 /// A sweep that is to be changed. That whoever asks may, and asks from a page of ours, was seen at the door.
 async fn changed(pages: &Pages, sweep: &str) -> Result<(Handle, SweepId), Refusal> {

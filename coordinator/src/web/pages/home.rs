@@ -9,6 +9,8 @@ use futures::future::join_all;
 use maud::{Markup, html};
 use sweep_shapes::text::{count, plural};
 use sweep_shapes::{State as SweepState, Sweep};
+use sweep_store::codes;
+use sweep_store::record::{SweepRecord, SweepTitle};
 
 use super::access::Asked;
 use super::frame::{Frame, Place};
@@ -18,8 +20,6 @@ use super::refusals::Refusal;
 use super::words::{Head, bar, counted, empty, long_download, moment, pages, percent, seconds, state};
 use super::{Pages, sweep};
 use crate::engine::Gauges;
-use crate::store::codes;
-use crate::store::record::{SweepRecord, SweepTitle};
 
 /// Sweeps of one page.
 const SIZE: usize = 25;

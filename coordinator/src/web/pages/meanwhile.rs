@@ -10,10 +10,10 @@ use std::time::Duration;
 use sweep_analysis::analyse::Request;
 use sweep_scheduler::SweepId;
 use sweep_spec::spec::Metric;
+use sweep_store::record::SweepRecord;
 use tokio::sync::Notify;
 
 use crate::engine::{Analysed, Error, Handle, KEPT_TRIALS, Status};
-use crate::store::record::SweepRecord;
 
 /// How long a page waits for what it shows.
 pub(super) const MOMENT: Duration = Duration::from_millis(120);

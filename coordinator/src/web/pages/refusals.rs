@@ -3,12 +3,12 @@
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use maud::{Markup, html};
+use sweep_store as store;
+use sweep_store::leadership::Waiting;
 use tracing::error;
 
 use super::frame::{Frame, Place};
 use crate::engine;
-use crate::store;
-use crate::store::leadership::Waiting;
 use crate::web::problem::RETRY_SECONDS;
 
 /// Why a page is not shown.

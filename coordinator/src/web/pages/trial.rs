@@ -8,6 +8,7 @@ use sweep_report::parts::{self, number};
 use sweep_shapes::text::{bytes, count, duration};
 use sweep_shapes::{Attempt, Detail, Provenance, Settings};
 use sweep_spec::trainer::EpochMetrics;
+use sweep_store::record::ArtifactRecord;
 
 use super::Pages;
 use super::access::Asked;
@@ -15,7 +16,6 @@ use super::frame::{Frame, Place};
 use super::refusals::Refusal;
 use super::words::{downloads, empty, moment, seconds, word};
 use crate::grpc::sweep::Sweeps;
-use crate::store::record::ArtifactRecord;
 
 /// Artifacts that are listed.
 const LISTED: usize = 50;

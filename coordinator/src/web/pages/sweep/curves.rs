@@ -6,10 +6,10 @@ use maud::{Markup, html};
 use sweep_report::Curve;
 use sweep_report::parts::{Parts, Which};
 use sweep_scheduler::SweepId;
+use sweep_store::record::TrialPage;
 
 use super::{Part, Sheet, choose, chosen, with_parts};
 use crate::engine::{Analysed, Error, Handle, material};
-use crate::store::record::TrialPage;
 use crate::web::pages::Pages;
 use crate::web::pages::access::Asked;
 use crate::web::pages::refusals::Refusal;

@@ -21,6 +21,8 @@ use sweep_report::{Material, Report};
 use sweep_scheduler::SweepId;
 use sweep_shapes::Sweep;
 use sweep_spec::spec::Metric;
+use sweep_store::codes::SweepState;
+use sweep_store::record::SweepRecord;
 
 use super::Pages;
 use super::access::Asked;
@@ -31,8 +33,6 @@ use super::refusals::Refusal;
 use super::words::{counted, moment, pending, state};
 use crate::engine::{Analysed, Status, material};
 use crate::grpc::sweep::Sweeps;
-use crate::store::codes::SweepState;
-use crate::store::record::SweepRecord;
 
 /// What is chosen in one part and kept in the others.
 const KEPT: [&str; 3] = ["chosen", "metric", "where"];

@@ -1,0 +1,14 @@
+//! Stores that no coordinator has open, on both databases: a sweep is cancelled, and a backup is restored.
+
+#[cfg(test)]
+mod cancel;
+#[cfg(test)]
+#[path = "../../store/tests/store/env.rs"]
+mod env;
+#[cfg(test)]
+mod place;
+#[cfg(test)]
+mod restored;
+#[cfg(test)]
+#[path = "../postgres_server/mod.rs"]
+mod server;

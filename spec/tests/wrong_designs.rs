@@ -159,7 +159,11 @@ fn a_wrong_condition_is_placed_at_its_letter() {
         ("true", 1, "stages[1].where: expected a condition over factors, found true; write it as a string"),
         ("{ filters: 8 }", 1, "stages[1].where: expected a condition over factors, found a mapping"),
         ("filters > 16", 1, "stages[1].where: no point of this stage meets the condition"),
-        ("\"filters \\u003e 8 x\"", 1, "expected `and`, `or` or the end of the condition, found \"x\" (at character 13)"),
+        (
+            "\"filters \\u003e 8 x\"",
+            1,
+            "expected `and`, `or` or the end of the condition, found \"x\" (at character 13)",
+        ),
         (
             "filters < 16, keep: { filters: 16 }",
             21,

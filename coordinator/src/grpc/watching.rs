@@ -87,11 +87,12 @@ impl Watching {
         let answers = match self.lock().entry(sweep) {
             Entry::Occupied(found) => found.get().subscribe(),
             Entry::Vacant(place) => {
-                let sender = place.insert(watch::channel(None).0).clone();
-                let answers = sender.subscribe();
-                let (all, source, shutdown) = (self.clone(), Arc::clone(source), shutdown.clone());
-                tasks.spawn(async move { all.ask(source.as_ref(), sweep, (changes, sender, shutdown)).await });
-                answers
+                let answers = place.insert(watch::channel(None).0).clone();
+                let receiver = answers.subscribe();
+                let question = Question { watching: self.clone(), sweep, answers };
+                let (source, shutdown) = (Arc::clone(source), shutdown.clone());
+                tasks.spawn(async move { question.ask(source.as_ref(), changes, shutdown).await });
+                receiver
             }
         };
         stream::unfold(Some(Watcher { answers, least, has_begun: false }), next)
@@ -106,25 +107,45 @@ impl Watching {
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<SweepId, watch::Sender<Kept>>> {
         self.sweeps.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
 
-    /// Asks where a sweep stands after every change, while it has a watcher.
-    async fn ask<S: Source>(
-        &self,
-        source: &S,
-        sweep: SweepId,
-        (mut changes, answers, shutdown): (watch::Receiver<u64>, watch::Sender<Kept>, CancellationToken),
-    ) {
+/// The question where a sweep stands, which one task asks for all watchers. However the task ends, the question ends with it:
+/// the next watcher begins another.
+struct Question {
+    watching: Watching,
+    sweep: SweepId,
+    answers: watch::Sender<Kept>,
+}
+
+impl Drop for Question {
+    fn drop(&mut self) {
+        let mut watched = self.watching.lock();
+        // Without an entry, or with another's, it ended as it should.
+        if !watched.get(&self.sweep).is_some_and(|own| own.same_channel(&self.answers)) {
+            return;
+        }
+        watched.remove(&self.sweep);
+        drop(watched);
+        // The task has panicked or was aborted. Those who watch hear of it, and may ask again.
+        self.answers.send_replace(Some((0, Err(status(Error::Unavailable)))));
+    }
+}
+
+impl Question {
+    /// Asks after every change, while the sweep has a watcher.
+    async fn ask<S: Source>(self, source: &S, mut changes: watch::Receiver<u64>, shutdown: CancellationToken) {
+        let Self { watching, sweep, answers } = &self;
         loop {
             let change = *changes.borrow_and_update();
-            self.asked.fetch_add(1, Ordering::Relaxed);
+            watching.asked.fetch_add(1, Ordering::Relaxed);
             let told = tokio::select! {
                 () = shutdown.cancelled() => Err(status(Error::Unavailable)),
-                answer = source.ask(sweep) => answer.map(|message| Arc::new(Seen::new(message))).map_err(status),
+                answer = source.ask(*sweep) => answer.map(|message| Arc::new(Seen::new(message))).map_err(status),
             };
             let goes_on = told.as_ref().is_ok_and(|seen| !seen.has_ended());
             answers.send_replace(Some((change, told)));
             if !goes_on {
-                drop(self.lock().remove(&sweep));
+                drop(watching.lock().remove(sweep));
                 return;
             }
             tokio::select! {
@@ -137,9 +158,9 @@ impl Watching {
                 changed = changes.changed() => if changed.is_err() { shutdown.cancelled().await },
                 () = tokio::time::sleep(LONGEST) => {}
             }
-            let mut watched = self.lock();
+            let mut watched = watching.lock();
             if answers.receiver_count() == 0 {
-                watched.remove(&sweep);
+                watched.remove(sweep);
                 return;
             }
         }
@@ -180,6 +201,7 @@ async fn next(watcher: Option<Watcher>) -> Option<(Told, Option<Watcher>)> {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
+    use std::sync::atomic::AtomicBool;
 
     use futures::StreamExt;
 
@@ -193,7 +215,9 @@ mod tests {
     struct Pretend {
         touched: Touched,
         changes: AtomicU64,
-        has_ended: std::sync::atomic::AtomicBool,
+        has_ended: AtomicBool,
+        /// The next question for it panics.
+        panics: AtomicBool,
     }
 
     impl Pretend {
@@ -209,7 +233,11 @@ mod tests {
             let state = if ended { v1::SweepState::Succeeded } else { v1::SweepState::Running };
             let priority = self.changes.load(Ordering::Relaxed) as i32;
             let status = v1::SweepStatus { id: sweep.0, state: state.into(), priority, ..Default::default() };
-            Box::pin(async move { Ok(status) })
+            let panics = self.panics.swap(false, Ordering::Relaxed);
+            Box::pin(async move {
+                assert!(!panics, "this panic is part of a test");
+                Ok(status)
+            })
         }
 
         fn changes(&self, sweep: SweepId) -> watch::Receiver<u64> {
@@ -260,6 +288,39 @@ mod tests {
         drop(watcher);
         tasks.close();
         tasks.wait().await;
+        assert!(watching.lock().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_question_that_panics_ends_its_watchers_and_the_next_one_asks_again() {
+        let (watching, source) = (Watching::default(), Arc::new(Pretend::default()));
+        let (tasks, shutdown) = (TaskTracker::new(), CancellationToken::new());
+        let watch = || Box::pin(watching.watch(&source, SWEEP, (&tasks, &shutdown)));
+        let mut old = watch();
+        assert!(old.next().await.unwrap().is_ok());
+        source.panics.store(true, Ordering::Relaxed);
+        source.change();
+        let mut new = watch();
+        for watcher in [&mut old, &mut new] {
+            assert_eq!(watcher.next().await.unwrap().unwrap_err().code(), tonic::Code::Unavailable);
+            assert!(watcher.next().await.is_none());
+        }
+        assert!(watch().next().await.unwrap().is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_question_that_is_aborted_ends_its_watchers() {
+        let (watching, source) = (Watching::default(), Arc::new(Pretend::default()));
+        let answers = watch::channel(None).0;
+        watching.lock().insert(SWEEP, answers.clone());
+        let (tasks, shutdown) = (TaskTracker::new(), CancellationToken::new());
+        let mut watcher = Box::pin(watching.watch(&source, SWEEP, (&tasks, &shutdown)));
+        let (question, changes) =
+            (Question { watching: watching.clone(), sweep: SWEEP, answers }, source.changes(SWEEP));
+        let asks = tokio::spawn(async move { question.ask(source.as_ref(), changes, shutdown).await });
+        assert!(watcher.next().await.unwrap().is_ok());
+        asks.abort();
+        assert!(watcher.next().await.unwrap().is_err());
         assert!(watching.lock().is_empty());
     }
 }

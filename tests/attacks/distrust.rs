@@ -102,7 +102,7 @@ fn all_say(env: &Env, url: &str, authority: &str, said: &[&str]) {
         }
     }
     for text in [&listed.stderr, &diagnosed.stdout] {
-        assert!(!text.contains("start one with"), "{text}");
+        assert!(!text.contains("start a coordinator with"), "{text}");
     }
     let report = diagnosed.json();
     let checks = report["checks"].as_array().unwrap();
@@ -138,7 +138,8 @@ fn a_file_without_an_authority_is_a_wrong_command_line() {
     let words = ["--coordinator", "https://127.0.0.1:1", "--ca-file", &file];
     let ran = env.sweepctl(["list"].iter().chain(&words)).expect_code(2);
     assert!(
-        ran.stderr.contains("holds no authority's certificate") && ran.stderr.contains("hint: --ca-file"),
+        ran.stderr.contains("holds no authority's certificate")
+            && ran.stderr.contains("hint: pass the certificate (PEM)"),
         "{ran:?}"
     );
     let state = env.path("w1.state").display().to_string();

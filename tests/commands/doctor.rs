@@ -137,7 +137,7 @@ fn this_machine_is_looked_at_as_for_a_local_sweep() {
     let found = doctor(&["sweeps/ablation.yaml", "--local", "--store", store, "--slots", "cuda:4000"]);
     assert_eq!(found.code, 1);
     assert_eq!((found.state("slots"), found.state("data set")), ("wrong".to_owned(), "wrong".to_owned()));
-    assert!(found.check("data set").1.contains("scenes is not there"), "{}", found.report);
+    assert!(found.check("data set").1.contains("scenes does not exist"), "{}", found.report);
 }
 
 #[cfg(feature = "local")]

@@ -22,7 +22,7 @@ fn a_fleet_that_is_well_is_told_to_be_and_what_is_lost_is_seen() {
     {
         assert_eq!(state(&report, name).0, "ok", "{name}: {report}");
     }
-    assert!(state(&report, "store").1.starts_with("sqlite; the coordinator leads"), "{report}");
+    assert!(state(&report, "store").1.starts_with("sqlite; this coordinator leads"), "{report}");
     assert!(state(&report, "http").1.contains("serves pages and metrics"), "{report}");
     assert!(state(&report, "workers").1.contains("1 worker connected"), "{report}");
 }

@@ -30,7 +30,7 @@ fn an_interrupted_sweep_is_taken_up_where_it_stood() {
     first.signal(Signal::INT);
     assert_eq!(first.wait().code(), Some(130));
     let log = env.log("first");
-    assert!(log.contains("go on where it stood with `sweepctl submit"), "{log}");
+    assert!(log.contains("continue with `sweepctl submit"), "{log}");
     assert!(env.living().is_empty(), "trainers are gone: {:?}", env.living());
 
     let done_before = done(&env);

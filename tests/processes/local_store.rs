@@ -201,7 +201,7 @@ fn a_store_whose_file_was_removed_names_what_else_to_remove() {
     for _ in 0..2 {
         let refused = env.sweepctl(words).expect_code(1);
         let number = format!("remove {}.acknowledged", store.canonicalize().unwrap_or(store.clone()).display());
-        assert!(refused.stderr.contains("is not there") && refused.stderr.contains(&number), "{refused:?}");
+        assert!(refused.stderr.contains("is missing or empty") && refused.stderr.contains(&number), "{refused:?}");
         assert!(!store.exists(), "refusing makes no file");
     }
     env.sweepctl(words.iter().chain(&["--accept-loss"])).expect_code(0);

@@ -42,12 +42,12 @@ type Damage = fn(&Env);
 
 /// What is wrong, and a part of the sentence that says so.
 const DAMAGES: [(&str, Damage); 7] = [
-    ("data is not there", |env| fs::remove_dir_all(env.path("data")).unwrap()),
+    ("data does not exist", |env| fs::remove_dir_all(env.path("data")).unwrap()),
     ("data is a file", |env| {
         fs::remove_dir_all(env.path("data")).unwrap();
         fs::write(env.path("data"), "").unwrap();
     }),
-    ("the spec says 2 classes, the data set has 3", |env| {
+    ("the spec declares 2 classes, but the data set has 3", |env| {
         for class in ["train/c", "test/c"] {
             fs::create_dir_all(env.path("data").join(class)).unwrap();
             fs::write(env.path("data").join(class).join("0.png"), PICTURE).unwrap();
@@ -61,7 +61,7 @@ const DAMAGES: [(&str, Damage); 7] = [
         fs::rename(env.path("pictures.yaml"), env.path("specs/pictures.yaml")).unwrap();
         symlink(env.path("elsewhere/data"), env.path("specs/data")).unwrap();
     }),
-    ("test/b/1.png is not an image", |env| fs::write(env.path("data/test/b/1.png"), "no picture").unwrap()),
+    ("test/b/1.png is not a readable image", |env| fs::write(env.path("data/test/b/1.png"), "no picture").unwrap()),
     ("class b is empty", |env| {
         for name in ["0.png", "1.png"] {
             fs::remove_file(env.path("data/train/b").join(name)).unwrap();
@@ -212,5 +212,5 @@ fn a_fleet_whose_workers_all_lack_the_data_says_so_in_its_status() {
         (&"w1".into(), &"data".into())
     );
     let text = env.sweepctl(["status", &sweep.to_string()]).expect_code(0).stdout;
-    assert!(text.contains("data is not there"), "{text}");
+    assert!(text.contains("data does not exist"), "{text}");
 }

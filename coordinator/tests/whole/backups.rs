@@ -185,7 +185,7 @@ async fn what_the_coordinator_lost_is_named_and_the_rest_is_backed_up_and_restor
     let mut client = StoreServiceClient::new(env.channel().await);
     let open = begin(&mut client).await;
     let weights = v1::ContentOwner { kind: v1::ArtifactKind::Weights.into(), trial_id: trial, sweep };
-    for (content, reason) in [(&b"gone"[..], "is not there"), (b"damaged", "is damaged")] {
+    for (content, reason) in [(&b"gone"[..], "is missing"), (b"damaged", "is damaged")] {
         let lost = lost(&mut client, &open.backup, Digest::of(content).as_bytes(), 0).await.unwrap();
         assert!(lost.reason.contains(reason), "{}", lost.reason);
         assert_eq!((lost.owners, lost.owner_count), (vec![weights.clone()], 1));

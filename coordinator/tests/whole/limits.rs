@@ -120,7 +120,7 @@ async fn trials_and_sweeps_are_bounded_whatever_their_submitters_allow() {
     refused(sweeps.submit(submit(large, 1000)).await, Code::InvalidArgument, "trial_limit: 1000 is more than 20");
     let first = env.submit(SPEC).await.id;
     let second = sweeps.submit(submit(SPEC.to_owned(), 0)).await;
-    refused(second, Code::ResourceExhausted, "1 sweeps have not ended, and this coordinator takes no more");
+    refused(second, Code::ResourceExhausted, "1 sweeps are unfinished, the maximum of this coordinator");
     let resumed = v1::SubmitRequest { resume: true, ..submit(SPEC.to_owned(), 0) };
     assert!(sweeps.submit(resumed).await.unwrap().into_inner().resumed, "one that is there is taken up");
     let cancel = v1::CancelSweepRequest { sweep: reference(first), user: String::new() };

@@ -65,7 +65,7 @@ impl Conversation {
     /// The event that ends a command.
     fn answer(&mut self, line: &[u8]) -> Result<Event, Stop> {
         let command: Command = serde_json::from_slice(line)
-            .map_err(|error| Failure::spec("the line is no command of trainer protocol 1").because(error))?;
+            .map_err(|error| Failure::spec("the line is not a command of trainer protocol 1").because(error))?;
         crash::catch(|| match command {
             Command::Devices => Ok(Event::Devices(device::list())),
             Command::Describe(request) => Ok(Event::Described(describe(&request)?)),
@@ -90,7 +90,7 @@ impl Listener for Voice {
             out.flush()
         };
         write(self.out.as_mut()).map_err(|error| {
-            tracing::warn!(%error, "nobody listens any more");
+            tracing::warn!(%error, "the reader of the output has left");
             Stop::Left
         })
     }

@@ -26,7 +26,7 @@ static KEPT: Mutex<Vec<String>> = Mutex::new(Vec::new());
 const SIGNS: [(FailureClass, &str, &[&str]); 3] = [
     (
         FailureClass::OutOfMemory,
-        "there was too little memory",
+        "not enough memory",
         &[
             "out of memory",
             "out-of-memory",
@@ -40,7 +40,7 @@ const SIGNS: [(FailureClass, &str, &[&str]); 3] = [
     ),
     (
         FailureClass::DeviceLost,
-        "the device failed in the middle of the trial",
+        "the device failed during the trial",
         &[
             "cuda_error_illegal_",
             "cuda_error_misaligned_address",
@@ -176,7 +176,7 @@ mod tests {
             (
                 format!("{unwrapped}can't allocate buffer of size: 34359738368\nBacktrace:\n  0: somewhere"),
                 FailureClass::OutOfMemory,
-                "there was too little memory: can't allocate buffer of size: 34359738368",
+                "not enough memory: can't allocate buffer of size: 34359738368",
             ),
             (
                 "Error while reading data: use `try_into_data` instead to catch the error at runtime: An error \
@@ -184,7 +184,7 @@ mod tests {
                  DriverError(CUDA_ERROR_LAUNCH_FAILED, \"unspecified launch failure\")\nBacktrace\n  0: somewhere"
                     .to_owned(),
                 FailureClass::DeviceLost,
-                "the device failed in the middle of the trial: DriverError(CUDA_ERROR_LAUNCH_FAILED, \"unspecified \
+                "the device failed during the trial: DriverError(CUDA_ERROR_LAUNCH_FAILED, \"unspecified \
                  launch failure\")",
             ),
             (

@@ -79,7 +79,7 @@ pub(crate) fn end_with_parent() -> io::Result<()> {
     set_parent_process_death_signal(Some(Signal::TERM))?;
     // It may have ended before the kernel was asked.
     if getppid() != parent {
-        return Err(io::Error::other("the parent process is gone"));
+        return Err(io::Error::other("the parent process has exited"));
     }
     Ok(())
 }
@@ -100,7 +100,7 @@ fn read_in_thread(
                 }
                 Ok(None) => break,
                 Err(error) => {
-                    tracing::warn!(%error, "stdin cannot be read");
+                    tracing::warn!(%error, "cannot read stdin");
                     break;
                 }
             }

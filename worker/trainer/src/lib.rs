@@ -37,7 +37,7 @@ pub fn run() -> ExitCode {
     let input = match Input::of_process() {
         Ok(input) => input,
         Err(error) => {
-            tracing::error!(%error, "signals cannot be received");
+            tracing::error!(%error, "cannot receive signals");
             return ExitCode::FAILURE;
         }
     };

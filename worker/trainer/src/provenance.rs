@@ -51,7 +51,7 @@ pub(crate) fn of(params: u64, pace: &Pace, digests: (Digest, Digest), room: &Roo
 pub(crate) fn forget_peak_memory() {
     // Not every kernel allows it; then the peak is that of the process.
     if let Err(error) = fs::write("/proc/self/clear_refs", "5") {
-        tracing::debug!(%error, "peak memory cannot be reset");
+        tracing::debug!(%error, "cannot reset peak memory");
     }
 }
 

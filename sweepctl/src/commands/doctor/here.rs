@@ -278,6 +278,6 @@ mod tests {
         let program = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
         assert!(devices(&program(&["/nowhere/trainer"])).await.is_err());
         assert!(devices(&program(&["true"])).await.is_err());
-        assert!(devices(&program(&["cat"])).await.unwrap_err().contains("no event"));
+        assert!(devices(&program(&["cat"])).await.unwrap_err().contains("an invalid event"));
     }
 }

@@ -31,12 +31,12 @@ pub(super) fn open(source: &dyn Source, shape: Shape, folder: &Path) -> Result<I
         return Ok(images);
     }
     let in_folder =
-        |error| Failure::machine(format!("the cache folder {} cannot be used", folder.display())).because(error);
+        |error| Failure::machine(format!("cannot use the cache folder {}", folder.display())).because(error);
     fs::create_dir_all(folder).map_err(in_folder)?;
     // Whoever comes second waits and then finds the file. A lock that cannot be had costs work, not correctness.
     let lock = File::create(path.with_extension("lock")).map_err(in_folder)?;
     if let Err(error) = lock.lock() {
-        tracing::warn!(%error, path = %path.display(), "cache file cannot be locked, another trainer may build it too");
+        tracing::warn!(%error, path = %path.display(), "cannot lock the cache file, another trainer may build it too");
     }
     if let Some(images) = read(&path, shape) {
         return Ok(images);
@@ -59,8 +59,7 @@ fn key(source: &dyn Source, shape: Shape) -> Result<Digest, Failure> {
 
 fn build(source: &dyn Source, shape: Shape, path: &Path) -> Result<(), Failure> {
     let folder = path.parent().unwrap_or(Path::new("."));
-    let on_disk =
-        |error| Failure::machine(format!("the cache file {} cannot be written", path.display())).because(error);
+    let on_disk = |error| Failure::machine(format!("cannot write the cache file {}", path.display())).because(error);
     let file = tempfile::Builder::new().prefix(BUILDING).tempfile_in(folder).map_err(on_disk)?;
     let mut out = BufWriter::new(file);
     let mut hasher = blake3::Hasher::new();
@@ -94,7 +93,7 @@ fn read(path: &Path, shape: Shape) -> Option<Images> {
     let map = unsafe { Mmap::map(&file) }.ok()?;
     let images = parse(map, shape);
     if images.is_none() {
-        tracing::warn!(path = %path.display(), "cache file is damaged, building it again");
+        tracing::warn!(path = %path.display(), "the cache file is damaged, building it again");
     }
     images
 }
@@ -134,7 +133,7 @@ fn remove_abandoned(folder: &Path) {
     let Ok(entries) = fs::read_dir(folder) else { return };
     for path in entries.flatten().map(|entry| entry.path()).filter(abandoned) {
         if let Err(error) = fs::remove_file(&path) {
-            tracing::warn!(%error, path = %path.display(), "abandoned cache file cannot be removed");
+            tracing::warn!(%error, path = %path.display(), "cannot remove an abandoned cache file");
         }
     }
 }

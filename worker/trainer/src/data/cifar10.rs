@@ -34,7 +34,7 @@ impl Cifar10 {
         if bytes.is_empty() || bytes.len() % RECORD_BYTES != 0 {
             let length = bytes.len();
             return Err(Failure::data(format!(
-                "{} has {length} bytes, which is no number of CIFAR-10 records of {RECORD_BYTES}",
+                "{} has {length} bytes, which is not a multiple of a CIFAR-10 record's {RECORD_BYTES}",
                 path.display()
             )));
         }

@@ -108,7 +108,7 @@ mod tests {
         let png = drawn_png();
         for (name, whole) in FILES.into_iter().chain([("png", png.as_slice())]) {
             let reason = open(&whole[..whole.len() - 20]).map(drop).unwrap_err().to_string();
-            assert!(reason.starts_with("the file is cut off"), "{name}: {reason}");
+            assert!(reason.starts_with("the file is truncated"), "{name}: {reason}");
         }
     }
 

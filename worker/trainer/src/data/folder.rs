@@ -41,7 +41,7 @@ impl Folder {
         for part in [&train, &test] {
             if !part.is_dir() {
                 return Err(Failure::data(format!(
-                    "{} is not there: an image folder has the folders train and test, or the spec a test_split",
+                    "{} does not exist: an image folder needs the folders train and test, or the spec a test_split",
                     part.display()
                 )));
             }
@@ -50,14 +50,14 @@ impl Folder {
         let other = folders(&place, &test)?;
         if let Some(name) = classes.iter().find(|name| !other.contains(name)) {
             return Err(Failure::data(format!(
-                "class {name} is in {}, and not in {}",
+                "class {name} is in {}, but not in {}",
                 train.display(),
                 test.display()
             )));
         }
         if let Some(name) = other.iter().find(|name| !classes.contains(name)) {
             return Err(Failure::data(format!(
-                "class {name} is in {}, and not in {}",
+                "class {name} is in {}, but not in {}",
                 test.display(),
                 train.display()
             )));
@@ -102,9 +102,8 @@ impl Source for Folder {
     fn decode(&self, shape: Shape, sink: &mut Sink<'_>) -> Result<Contents, Failure> {
         for (path, _) in &self.files {
             let bytes = self.place.read(path, MAX_PICTURE_BYTES)?;
-            let planes = picture::decode(&bytes, shape).map_err(|error| {
-                Failure::data(format!("{} is not an image that can be read", path.display())).because(error)
-            })?;
+            let planes = picture::decode(&bytes, shape)
+                .map_err(|error| Failure::data(format!("{} is not a readable image", path.display())).because(error))?;
             sink(&planes)?;
         }
         let labels = self.files.iter().map(|(_, class)| *class).collect();
@@ -125,10 +124,10 @@ fn folders(place: &Place, folder: &Path) -> Result<Vec<String>, Failure> {
         }
     }
     if names.is_empty() {
-        return Err(Failure::data(format!("{} holds no class folders", folder.display())));
+        return Err(Failure::data(format!("{} contains no class folders", folder.display())));
     }
     if names.len() > usize::from(u16::MAX) {
-        return Err(Failure::data(format!("{} holds {} class folders", folder.display(), names.len())));
+        return Err(Failure::data(format!("{} contains {} class folders", folder.display(), names.len())));
     }
     names.sort();
     Ok(names)
@@ -148,8 +147,8 @@ fn list(
         if images.is_empty() {
             let place = folder.display();
             let reason = match PassedOver::of(others) {
-                others if others.count == 0 => format!("class {name} is empty: {place} holds no JPEG or PNG file"),
-                others => format!("class {name} is empty: {place} holds {others}, and no JPEG or PNG file"),
+                others if others.count == 0 => format!("class {name} is empty: {place} contains no JPEG or PNG file"),
+                others => format!("class {name} is empty: {place} contains {others}, but no JPEG or PNG file"),
             };
             return Err(Failure::data(reason));
         }
@@ -169,7 +168,7 @@ fn log(place: &Place, passed_over: Vec<String>) {
     if passed_over.count > 0 {
         let (folder, first) = (place.folder.display(), passed_over.files.iter().take(LOGGED));
         let first = first.map(String::as_str).collect::<Vec<_>>().join(", ");
-        tracing::warn!(%folder, files = %passed_over, first, "files that are neither JPEG nor PNG are passed over");
+        tracing::warn!(%folder, files = %passed_over, first, "files that are neither JPEG nor PNG are ignored");
     }
 }
 
@@ -180,7 +179,7 @@ pub(super) fn name_in(place: &Place, path: &Path) -> String {
 }
 
 pub(super) fn entries(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
-    let unreadable = |error| Failure::data(format!("{} cannot be read", folder.display())).because(error);
+    let unreadable = |error| Failure::data(format!("cannot read {}", folder.display())).because(error);
     let mut paths = Vec::new();
     for entry in fs::read_dir(folder).map_err(unreadable)? {
         let path = entry.map_err(unreadable)?.path();

@@ -35,7 +35,7 @@ impl Idx {
         let candidates = names.iter().flat_map(|name| [name.clone(), format!("{name}.gz")]);
         let found = candidates.map(|name| self.place.folder.join(name)).find(|path| path.exists());
         found.ok_or_else(|| {
-            Failure::data(format!("{} holds neither {} nor {}.gz", self.place.folder.display(), names[0], names[0]))
+            Failure::data(format!("{} contains neither {} nor {}.gz", self.place.folder.display(), names[0], names[0]))
         })
     }
 
@@ -43,7 +43,7 @@ impl Idx {
     fn file(&self, part: &str, kind: &str, dimensions: u8) -> Result<Values<'static>, Failure> {
         let path = self.path(part, kind)?;
         let mut file = BufReader::new(self.place.open_file(&path, MAX_BYTES)?.bounded());
-        let unreadable = |error| Failure::data(format!("{} cannot be read", path.display())).because(error);
+        let unreadable = |error| Failure::data(format!("cannot read {}", path.display())).because(error);
         let packed = file.fill_buf().map_err(unreadable)?.starts_with(&GZIP);
         let reader: Box<dyn Read> =
             if packed { Box::new(BufReader::new(MultiGzDecoder::new(file))) } else { Box::new(file) };
@@ -62,12 +62,14 @@ impl Idx {
         }
         if let Some(label) = labels.iter().find(|label| u32::from(**label) >= self.classes) {
             let classes = self.classes;
-            return Err(Failure::data(format!("{folder}: part {part} has label {label}, the spec {classes} classes")));
+            return Err(Failure::data(format!(
+                "{folder}: part {part} has label {label}, but the spec has {classes} classes"
+            )));
         }
         if height == 0 || width == 0 {
             return Err(Failure::data(format!("{folder}: the images of part {part} have no pixels")));
         }
-        let unfit = |error| Failure::data(format!("{} cannot be used", images.path.display())).because(error);
+        let unfit = |error| Failure::data(format!("cannot use {}", images.path.display())).because(error);
         picture::check_size(width, height).map_err(unfit)?;
         let mut pixels = vec![0; width as usize * height as usize];
         for _ in 0..count {
@@ -109,7 +111,10 @@ impl<'a> Values<'a> {
         let product = sides.iter().try_fold(1_u64, |product, &side| product.checked_mul(u64::from(side)));
         let Some(expected) = product.filter(|expected| *expected <= MAX_BYTES) else {
             let sides = shown(&sides);
-            return Err(damaged(&path, &format!("its header says {sides} values, and at most {MAX_BYTES} are read")));
+            return Err(damaged(
+                &path,
+                &format!("its header declares {sides} values, but at most {MAX_BYTES} are allowed"),
+            ));
         };
         Ok(Self { path, reader, sides, expected, read: 0 })
     }
@@ -134,7 +139,10 @@ impl<'a> Values<'a> {
     fn all(mut self, limit: u64) -> Result<Vec<u8>, Failure> {
         if self.expected > limit {
             let sides = shown(&self.sides);
-            return Err(damaged(&self.path, &format!("its header says {sides} values, and at most {limit} are read")));
+            return Err(damaged(
+                &self.path,
+                &format!("its header declares {sides} values, but at most {limit} are allowed"),
+            ));
         }
         let mut values = Vec::new();
         let read = self.reader.by_ref().take(self.expected).read_to_end(&mut values);
@@ -157,7 +165,7 @@ impl<'a> Values<'a> {
 
     fn disagrees(&self, found: &str) -> Failure {
         let (sides, expected) = (shown(&self.sides), self.expected);
-        damaged(&self.path, &format!("its header says {sides} = {expected} values, and {found} bytes follow"))
+        damaged(&self.path, &format!("its header declares {sides} = {expected} values, but {found} bytes follow"))
     }
 }
 
@@ -291,11 +299,11 @@ mod tests {
         let read = std::cell::Cell::new(0);
         for sides in [&[u32::MAX, u32::MAX, u32::MAX][..], &[1 << 20, 1 << 10, 1 << 10]] {
             let reason = endless(sides, &read).map(drop).unwrap_err().reason;
-            assert!(reason.contains("at most 8589934592 are read"), "{reason}");
+            assert!(reason.contains("at most 8589934592 are allowed"), "{reason}");
             assert_eq!(read.take(), 16);
         }
         let reason = endless(&[u32::MAX], &read).unwrap().all(MAX_IMAGES).unwrap_err().reason;
-        assert!(reason.contains("4294967295 values, and at most 134217728 are read"), "{reason}");
+        assert!(reason.contains("4294967295 values, but at most 134217728 are allowed"), "{reason}");
         assert_eq!(read.take(), 8);
     }
 

@@ -123,7 +123,7 @@ impl Images {
         check_classes(dataset, &self.contents.classes)?;
         match dataset.digest {
             Some(digest) if digest != self.digest => Err(Failure::data(format!(
-                "the spec asks for the data set of digest {}, and this one has {}",
+                "the spec needs the data set with digest {}, but this one has {}",
                 digest.short(),
                 self.digest.short()
             ))),
@@ -146,17 +146,17 @@ fn check_classes(dataset: &Dataset, found: &[String]) -> Result<(), Failure> {
         Classes::Names(names) => format!("the classes {}", names.join(", ")),
     };
     let found = format!("{}: {}", found.len(), found.join(", "));
-    Err(Failure::data(format!("the spec says {asked}, the data set has {found}")))
+    Err(Failure::data(format!("the spec declares {asked}, but the data set has {found}")))
 }
 
 /// Refuses what a checked spec cannot hold.
 fn check_shape(dataset: &Dataset) -> Result<Shape, Failure> {
     let shape = Shape { channels: dataset.channels, size: dataset.image_size };
     if !matches!(shape.channels, 1 | 3) {
-        return Err(Failure::spec(format!("dataset.channels is {}, and has to be 1 or 3", shape.channels)));
+        return Err(Failure::spec(format!("dataset.channels is {}, but must be 1 or 3", shape.channels)));
     }
     if shape.size == 0 || shape.size > 4096 {
-        return Err(Failure::spec(format!("dataset.image_size is {}, and can be 1 to 4096", shape.size)));
+        return Err(Failure::spec(format!("dataset.image_size is {}, but must be 1 to 4096", shape.size)));
     }
     if dataset.classes.count() == 0 || dataset.classes.count() > u32::from(u16::MAX) {
         return Err(Failure::spec(format!("dataset.classes is {}", dataset.classes.count())));

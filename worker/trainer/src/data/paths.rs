@@ -31,14 +31,14 @@ impl Place {
         let Some(folder) = candidates().find(|folder| fs::symlink_metadata(folder).is_ok()) else {
             let places: Vec<_> = candidates().map(|folder| folder.display().to_string()).collect();
             return Err(Failure::data(format!(
-                "{} is not there: --data-root names the folder that the data set's path {path} lies in",
+                "{} does not exist: name the folder that contains the data set's path {path} with --data-root",
                 places.join(" or ")
             )));
         };
         let place = Self { roots, folder };
         let folder = place.inside(&place.folder)?;
         if !folder.is_dir() {
-            return Err(Failure::data(format!("{} is a file, and a data set lies in a folder", folder.display())));
+            return Err(Failure::data(format!("{} is a file, but a data set is a folder", folder.display())));
         }
         Ok(Self { folder, ..place })
     }
@@ -61,7 +61,7 @@ impl Place {
 
     /// The hash of a file of the folder, of at most `limit` bytes; it is not held in memory.
     pub(super) fn hash(&self, path: &Path, limit: u64) -> Result<blake3::Hash, Failure> {
-        let unreadable = |error| Failure::data(format!("{} cannot be read", path.display())).because(error);
+        let unreadable = |error| Failure::data(format!("cannot read {}", path.display())).because(error);
         let mut hasher = blake3::Hasher::new();
         hasher.update_reader(self.open_file(path, limit)?.bounded()).map_err(unreadable)?;
         Ok(hasher.finalize())
@@ -93,15 +93,13 @@ impl Place {
 fn real_root(root: &Path) -> Result<PathBuf, Failure> {
     let failed = |what: &str| Failure::data(format!("the data root {} {what}", root.display()));
     let real = fs::canonicalize(root).map_err(|error| failed("cannot be read").because(error))?;
-    if real.is_dir() { Ok(real) } else { Err(failed("is a file: --data-root names a folder")) }
+    if real.is_dir() { Ok(real) } else { Err(failed("is a file: name a folder with --data-root")) }
 }
 
 fn unreadable(path: &Path) -> Failure {
     match fs::read_link(path) {
-        Ok(target) => {
-            Failure::data(format!("{} is a link to {} that cannot be followed", path.display(), target.display()))
-        }
-        Err(_) => Failure::data(format!("{} cannot be read", path.display())),
+        Ok(target) => Failure::data(format!("cannot follow the link {} to {}", path.display(), target.display())),
+        Err(_) => Failure::data(format!("cannot read {}", path.display())),
     }
 }
 
@@ -149,7 +147,7 @@ mod tests {
         }
         let place = disk.open(&["root"], "inside").unwrap();
         assert!(place.read(&place.folder.join("file"), 100).is_err());
-        assert!(disk.open(&["root"], "absent").unwrap_err().contains("absent is not there"));
+        assert!(disk.open(&["root"], "absent").unwrap_err().contains("absent does not exist"));
     }
 
     #[test]
@@ -185,9 +183,9 @@ mod tests {
         symlink(disk.path("root/circle"), disk.path("root/circle")).unwrap();
         assert!(disk.open(&["root"], "file").unwrap_err().contains("is a file"));
         for link in ["dangling", "circle"] {
-            assert!(disk.open(&["root"], link).unwrap_err().contains("that cannot be followed"));
+            assert!(disk.open(&["root"], link).unwrap_err().contains("cannot follow the link"));
         }
-        assert!(disk.open(&["root/file"], "set").unwrap_err().contains("--data-root names a folder"));
+        assert!(disk.open(&["root/file"], "set").unwrap_err().contains("name a folder with --data-root"));
         assert!(disk.open(&["absent"], "set").unwrap_err().contains("cannot be read"));
     }
 }

@@ -22,7 +22,7 @@ const MAX_ALLOCATED: u64 = 512 << 20;
 /// Why a file is no picture that can be trained on.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Unreadable {
-    #[error("the file is cut off: the mark that ends a {0} file is missing")]
+    #[error("the file is truncated: the end marker of a {0} file is missing")]
     CutOff(&'static str),
     #[error(transparent)]
     TooLarge(#[from] TooLarge),
@@ -33,8 +33,8 @@ pub(super) enum Unreadable {
 /// A picture has more pixels than are read.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "it has {width} x {height} pixels, and a picture may have {MAX_SIDE} pixels on a side and {MAX_PIXELS} in all: make it \
-     smaller"
+    "it has {width} x {height} pixels, but an image may have at most {MAX_SIDE} pixels on a side and {MAX_PIXELS} in \
+    total: make it smaller"
 )]
 pub(super) struct TooLarge {
     width: u32,

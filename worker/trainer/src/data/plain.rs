@@ -27,13 +27,13 @@ pub(super) struct Plain {
 /// # Errors
 /// It cannot be opened, is no plain file, or is larger.
 pub(super) fn open(path: &Path, limit: u64) -> Result<Plain, Failure> {
-    let unreadable = |error| Failure::data(format!("{} cannot be read", path.display())).because(error);
+    let unreadable = |error| Failure::data(format!("cannot read {}", path.display())).because(error);
     // A pipe that nothing writes to would be waited for.
     let flags = OFlags::NONBLOCK.bits().cast_signed();
     let file = OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(unreadable)?;
     let found = file.metadata().map_err(unreadable)?;
     if !found.is_file() {
-        return Err(Failure::data(format!("{} is not a plain file", path.display())));
+        return Err(Failure::data(format!("{} is not a regular file", path.display())));
     }
     let bytes = found.len();
     if bytes > limit {
@@ -49,7 +49,7 @@ pub(super) fn open(path: &Path, limit: u64) -> Result<Plain, Failure> {
 pub(super) fn read(path: &Path, limit: u64) -> Result<Vec<u8>, Failure> {
     let plain = open(path, limit)?;
     let mut bytes = Vec::with_capacity(usize::try_from(plain.bytes).unwrap_or_default());
-    let unreadable = |error| Failure::data(format!("{} cannot be read", path.display())).because(error);
+    let unreadable = |error| Failure::data(format!("cannot read {}", path.display())).because(error);
     plain.bounded().read_to_end(&mut bytes).map_err(unreadable)?;
     // It has grown meanwhile.
     if bytes.len() as u64 > limit { Err(too_large(path, bytes.len() as u64, limit)) } else { Ok(bytes) }
@@ -63,7 +63,7 @@ impl Plain {
 }
 
 fn too_large(path: &Path, bytes: u64, limit: u64) -> Failure {
-    Failure::data(format!("{} has {bytes} bytes, and a file of this kind may have {limit}", path.display()))
+    Failure::data(format!("{} has {bytes} bytes, but a file of this kind may have at most {limit}", path.display()))
 }
 
 #[cfg(test)]
@@ -78,7 +78,7 @@ mod tests {
         assert_eq!(read(&path, 10).unwrap(), [7; 10]);
         let reason = read(&path, 9).unwrap_err().reason;
         assert!(reason.contains("file has 10 bytes") && reason.ends_with("may have 9"), "{reason}");
-        assert!(read(&folder.path().join("none"), 9).unwrap_err().reason.contains("cannot be read"));
+        assert!(read(&folder.path().join("none"), 9).unwrap_err().reason.contains("cannot read"));
     }
 
     #[test]
@@ -88,7 +88,7 @@ mod tests {
         rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
         for path in [pipe.as_path(), folder.path(), Path::new("/dev/zero")] {
             let reason = read(path, 1000).unwrap_err().reason;
-            assert!(reason.contains("is not a plain file"), "{reason}");
+            assert!(reason.contains("is not a regular file"), "{reason}");
         }
     }
 

@@ -92,7 +92,7 @@ impl Split {
 pub(super) fn hold_out(labels: &[u16], classes: &[String], draw: Draw<'_>) -> Result<Vec<bool>, Failure> {
     let Draw { fraction, seed, place } = draw;
     if !(fraction > 0.0 && fraction < 1.0) {
-        return Err(Failure::spec(format!("the held-out fraction is {fraction}, and has to be between 0 and 1")));
+        return Err(Failure::spec(format!("the held-out fraction is {fraction}, but must be between 0 and 1")));
     }
     let mut held = vec![false; labels.len()];
     for (class, name) in classes.iter().enumerate() {

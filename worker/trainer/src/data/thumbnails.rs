@@ -38,7 +38,7 @@ pub(crate) fn write(images: &Images, validation: &[u32], folder: &Path) -> Resul
         let (x, y) = ((position % COLUMNS) as u32 * side, (position / COLUMNS) as u32 * side);
         imageops::replace(&mut sheet, &thumbnail, i64::from(x), i64::from(y));
     }
-    let unwritten = || Failure::machine(format!("{} cannot be written", path.display()));
+    let unwritten = || Failure::machine(format!("cannot write {}", path.display()));
     let mut file = BufWriter::new(File::create(&path).map_err(|error| unwritten().because(error))?);
     sheet.write_to(&mut file, image::ImageFormat::Png).map_err(|error| unwritten().because(error))
 }

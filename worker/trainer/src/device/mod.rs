@@ -54,7 +54,7 @@ impl Room {
             })),
             _ => match name.strip_prefix("cuda:").and_then(|number| number.parse().ok()) {
                 Some(number) => cuda::open(number),
-                None => Err(Failure::spec(format!("device {name:?} is none of auto, cpu and cuda:N"))),
+                None => Err(Failure::spec(format!("unknown device {name:?}: expected auto, cpu or cuda:N"))),
             },
         }
     }

@@ -52,7 +52,7 @@ impl<'a, B: Backend> Build<'a, B> {
     pub(crate) fn network(mut self, configuration: &Configuration, input: Input) -> Result<Network<B>, Failure> {
         if input.image_size == 0 || input.image_size > MAX_IMAGE_SIZE || input.channels == 0 || input.classes == 0 {
             return Err(Failure::spec(format!(
-                "no network can be built for {} channels of {} pixels and {} classes",
+                "cannot build a network for {} channels of {} pixels and {} classes",
                 input.channels, input.image_size, input.classes
             )));
         }
@@ -210,7 +210,7 @@ fn halving() -> MaxPool2d {
 
 fn at_most(factor: &str, level: u32, limit: u32) -> Result<(), Failure> {
     if level == 0 || level > limit {
-        return Err(Failure::spec(format!("{factor} is {level}, and can be 1 to {limit}")));
+        return Err(Failure::spec(format!("{factor} is {level}, but must be 1 to {limit}")));
     }
     Ok(())
 }
@@ -226,5 +226,5 @@ fn check_dropout(dropout: f64) -> Result<(), Failure> {
     if (0.0..1.0).contains(&dropout) {
         return Ok(());
     }
-    Err(Failure::spec(format!("dropout is {dropout}, and has to be in [0, 1)")))
+    Err(Failure::spec(format!("dropout is {dropout}, but must be in [0, 1)")))
 }

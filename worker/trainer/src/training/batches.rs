@@ -29,7 +29,7 @@ impl<'a> Batches<'a> {
     pub(super) fn new(images: &'a Images, split: &Split, protocol: &Protocol, seed: u64) -> Result<Self, Failure> {
         if !(0.0..1.0).contains(&protocol.augment.shift) {
             let shift = protocol.augment.shift;
-            return Err(Failure::spec(format!("protocol.augment.shift is {shift}, and has to be in [0, 1)")));
+            return Err(Failure::spec(format!("protocol.augment.shift is {shift}, but must be in [0, 1)")));
         }
         let scale = (0..images.shape.channels)
             .map(|channel| match protocol.normalize {

@@ -190,7 +190,7 @@ fn count(pending: &mut Pending, classes: usize, mut take: impl FnMut(Answer, u16
     for (logits, labels) in pending.drain(..) {
         let data = logits.into_data();
         let rows = data.as_slice::<f32>().map_err(|error| {
-            Failure::new(FailureClass::Trainer, format!("the network's answers cannot be read back: {error:?}"))
+            Failure::new(FailureClass::Trainer, format!("cannot read back the network's answers: {error:?}"))
         })?;
         for (row, label) in rows.chunks_exact(classes).zip(labels) {
             take(Answer::new(row, label), label);

@@ -233,12 +233,12 @@ fn check(request: &Train) -> Result<(), Failure> {
     let trial = &request.trial;
     if trial.semantics != TRAINER_SEMANTICS {
         return Err(Failure::spec(format!(
-            "the trial asks for trainer semantics {}, and this trainer has {TRAINER_SEMANTICS}",
+            "the trial needs trainer semantics {}, but this trainer has {TRAINER_SEMANTICS}",
             trial.semantics
         )));
     }
     if trial.protocol.epochs == 0 || trial.protocol.batch_size == 0 {
-        return Err(Failure::spec("protocol.epochs and protocol.batch_size have to be at least 1"));
+        return Err(Failure::spec("protocol.epochs and protocol.batch_size must be at least 1"));
     }
     Ok(())
 }
@@ -247,7 +247,7 @@ fn leave_artifacts(request: &Train, images: &Images, split: &Split, state: &Stat
     let Some(folder) = &request.artifact_folder else { return Ok(()) };
     let folder = Path::new(folder);
     let unwritten =
-        |error| Failure::machine(format!("artifacts cannot be left in {}", folder.display())).because(error);
+        |error| Failure::machine(format!("cannot write artifacts into {}", folder.display())).because(error);
     fs::create_dir_all(folder).map_err(unwritten)?;
     if let Some(weights) = &state.progress.weights {
         fs::write(folder.join("weights.safetensors"), weights).map_err(unwritten)?;

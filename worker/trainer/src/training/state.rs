@@ -95,7 +95,7 @@ impl State {
     fn weights(&self) -> Result<Vec<u8>, Failure> {
         // A network that validates has the running statistics of the last step; one that trains may be a step behind.
         weights::file(&self.validating())
-            .map_err(|error| Failure::new(FailureClass::Trainer, "the weights cannot be written").because(error))
+            .map_err(|error| Failure::new(FailureClass::Trainer, "cannot write the weights").because(error))
     }
 
     /// Takes notice of an epoch that is over. `keep` says whether the weights of the reported epoch are wanted.

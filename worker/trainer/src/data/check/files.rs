@@ -60,7 +60,7 @@ fn parts(place: &Place) -> Result<Listing, Failure> {
         if place.folder.join(part).is_dir() {
             *classes = listing.add(place, part, test)?;
         } else {
-            listing.problems.push(format!("the folder {part} is not there"));
+            listing.problems.push(format!("the folder {part} is missing"));
         }
     }
     let [train, test] = found;
@@ -122,7 +122,7 @@ impl Listing {
             self.passed_over.extend(others.iter().map(|file| name_in(place, file)));
             if files.is_empty() {
                 let name = if part.is_empty() { class.clone() } else { format!("{part}/{class}") };
-                self.problems.push(format!("{name} holds no JPEG or PNG file"));
+                self.problems.push(format!("{name} contains no JPEG or PNG file"));
             }
             for path in files {
                 let name = name_in(place, &path);

@@ -166,7 +166,7 @@ fn look_at_all(files: &[File], look: impl Fn(&File) -> Result<Print, String> + S
             .map(|files| (files.len(), scope.spawn(move || files.iter().map(look).collect::<Vec<_>>())))
             .collect();
         // A decoder that panics costs its share of the files, and says so of each.
-        let broken = |count| vec![Err("the decoder broke on a file beside it".to_owned()); count];
+        let broken = |count| vec![Err("the decoder failed on another file".to_owned()); count];
         threads.into_iter().flat_map(|(count, thread)| thread.join().unwrap_or_else(|_| broken(count))).collect()
     })
 }

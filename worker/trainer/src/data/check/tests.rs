@@ -106,7 +106,7 @@ fn everything_that_stands_in_the_way_is_told_at_once() {
     assert_eq!(
         report.problems,
         [
-            "test/d holds no JPEG or PNG file",
+            "test/d contains no JPEG or PNG file",
             "class c is in train and not in test",
             "class d is in test and not in train"
         ]
@@ -132,7 +132,7 @@ fn every_cut_file_is_named() {
     let report = check_folder(folder.path()).unwrap();
     assert_eq!((report.unreadable.len(), report.test_images), (198, 10));
     assert!(report.unreadable.iter().all(|found| found.file.starts_with("train/a/")));
-    let cut_off = report.unreadable.iter().filter(|found| found.reason.starts_with("the file is cut off")).count();
+    let cut_off = report.unreadable.iter().filter(|found| found.reason.starts_with("the file is truncated")).count();
     assert!(cut_off > 190, "{:?}", report.unreadable);
 }
 

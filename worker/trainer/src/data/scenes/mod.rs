@@ -74,7 +74,7 @@ impl Source for Scenes {
         for (part, count) in [(0, self.train), (1, self.test)] {
             for number in 0..count {
                 let picture = self.picture(part, number, shape.size).into_picture();
-                let picture = picture.ok_or_else(|| Failure::spec("a scene of that size cannot be drawn"))?;
+                let picture = picture.ok_or_else(|| Failure::spec("cannot draw a scene of this size"))?;
                 sink(&picture::fit(picture, shape))?;
             }
         }

@@ -21,7 +21,7 @@ pub(in crate::device) fn open(number: u32) -> Result<Room, Failure> {
     let (description, instruction_set) =
         graphics.describe().and_then(|name| Ok((name, graphics.instruction_set()?))).map_err(|e| silent(number, e))?;
     if let Err(error) = graphics.forget_peak_memory() {
-        tracing::debug!(%error, "peak memory of the device cannot be reset");
+        tracing::debug!(%error, "cannot reset the device's peak memory");
     }
     Ok(Room {
         device: DispatchDevice::Cuda(CudaDevice::new(number as usize)),
@@ -80,7 +80,7 @@ fn code(error: DriverError) -> String {
 }
 
 fn silent(number: u32, error: DriverError) -> Failure {
-    unavailable(format!("cuda:{number} does not answer the NVIDIA driver: {}", code(error)))
+    unavailable(format!("the NVIDIA driver cannot use cuda:{number}: {}", code(error)))
 }
 
 /// A device as the driver knows it. Made only after the driver has started.

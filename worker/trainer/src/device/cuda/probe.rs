@@ -66,8 +66,8 @@ impl Probe {
     pub(super) fn headers(&self) -> Result<(), Failure> {
         let Some(root) = self.toolkit() else {
             return Err(unavailable(
-                "the CUDA headers, which kernels are compiled with, are not there: install the CUDA toolkit, or set \
-                 CUDA_PATH to the folder that holds its include folder",
+                "the CUDA headers, which the trainer needs to compile kernels, are missing: install the CUDA toolkit, \
+                or set CUDA_PATH to the folder that contains its include folder",
             ));
         };
         let include = root.join("include");
@@ -76,8 +76,8 @@ impl Probe {
         }
         if !include.join(HEADER).is_file() {
             return Err(unavailable(format!(
-                "there are no CUDA headers in {}, which lacks {HEADER}: set CUDA_PATH to the folder that holds a \
-                 CUDA toolkit's include folder",
+                "there are no CUDA headers in {}, which lacks {HEADER}: set CUDA_PATH to the folder that contains a \
+                CUDA toolkit's include folder",
                 include.display()
             )));
         }
@@ -94,7 +94,7 @@ impl Probe {
 pub(super) fn refused(code: &str) -> Failure {
     unavailable(match code {
         "CUDA_ERROR_NO_DEVICE" => "the NVIDIA driver finds no device that it can use".to_owned(),
-        "CUDA_ERROR_STUB_LIBRARY" => "the libcuda.so that was found is the toolkit's stub, not a driver".to_owned(),
+        "CUDA_ERROR_STUB_LIBRARY" => "the loaded libcuda.so is the toolkit's stub, not a driver".to_owned(),
         "CUDA_ERROR_SYSTEM_DRIVER_MISMATCH" => {
             "the NVIDIA driver in the kernel and its library are of different versions: restart the machine".to_owned()
         }

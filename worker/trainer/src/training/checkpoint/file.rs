@@ -55,7 +55,7 @@ pub(super) fn list(folder: &Path) -> io::Result<Vec<(Mark, PathBuf)>> {
 /// Opens a plain file; anything else might be waited for without end.
 pub(super) fn open(path: &Path) -> io::Result<File> {
     if !fs::symlink_metadata(path)?.is_file() {
-        return Err(io::Error::other("it is no plain file"));
+        return Err(io::Error::other("it is not a regular file"));
     }
     File::open(path)
 }

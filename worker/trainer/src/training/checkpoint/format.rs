@@ -171,7 +171,7 @@ pub(super) fn read(file: &mut (impl Read + Seek), fit: &Fit<'_>, shapes: &[Vec<u
     let mut bytes = Bytes::new(BufReader::new(file.take(length - DIGEST_BYTES)));
     check_trial(fit, &mut bytes)?;
     let contents = read_contents(fit, shapes, &mut bytes)?;
-    if bytes.ended()? { Ok(contents) } else { Err(Refusal::Contents("something follows its end")) }
+    if bytes.ended()? { Ok(contents) } else { Err(Refusal::Contents("extra bytes follow its end")) }
 }
 
 fn check_kind(file: &mut (impl Read + Seek), length: u64, fit: &Fit<'_>) -> Result<(), Refusal> {
@@ -229,7 +229,7 @@ fn read_contents(fit: &Fit<'_>, shapes: &[Vec<usize>], bytes: &mut Bytes<impl Re
     let history = read_history(epochs, fit, bytes)?;
     let validation = read_validation(fit.validation_images, fit.classes, bytes)?;
     if validation.is_some() != (epochs > 0) {
-        return Err(Refusal::Contents("its epochs and its predictions do not fit"));
+        return Err(Refusal::Contents("its epochs and its predictions do not match"));
     }
     let tested = if fit.test_images > 0 { read_tested(epochs, fit, bytes)? } else { None };
     let length = bytes.u64()?;
@@ -252,7 +252,7 @@ fn read_partial(fit: &Fit<'_>, bytes: &mut Bytes<impl Read>) -> Result<Partial, 
     let (training_seconds, validation_seconds) = (bytes.finite()?, bytes.finite()?);
     let trained = (steps as usize).saturating_mul(fit.protocol.batch_size as usize).min(fit.train_images);
     if steps as usize > fit.steps_per_epoch() || samples != trained as u64 || right > samples {
-        return Err(Refusal::Contents("its steps and its score do not fit"));
+        return Err(Refusal::Contents("its steps and its score do not match"));
     }
     Ok(Partial { steps, score: Score { samples, right, loss }, training_seconds, validation_seconds })
 }
@@ -306,7 +306,7 @@ fn read_tested(epochs: u32, fit: &Fit<'_>, bytes: &mut Bytes<impl Read>) -> Resu
     let predictions = read_validation(fit.test_images, fit.classes, bytes)?;
     match predictions {
         Some(predictions) if epoch <= epochs => Ok(Some(Tested { epoch, loss, accuracy, predictions })),
-        Some(_) | None => Err(Refusal::Contents("its epochs and its answers for the test part do not fit")),
+        Some(_) | None => Err(Refusal::Contents("its epochs and its answers for the test part do not match")),
     }
 }
 
@@ -325,7 +325,7 @@ fn read_validation(
     let labels = bytes.list(images, u16::from_le_bytes)?;
     let predicted = bytes.list(images, u16::from_le_bytes)?;
     if labels.iter().chain(&predicted).any(|&class| usize::from(class) >= classes) {
-        return Err(Refusal::Contents("it names a class that there is not"));
+        return Err(Refusal::Contents("it names an unknown class"));
     }
     let confidence = bytes.list(images, f32::from_le_bytes)?;
     if confidence.iter().any(|confidence| !confidence.is_finite()) {

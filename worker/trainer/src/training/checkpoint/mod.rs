@@ -49,10 +49,11 @@ impl<'a> Checkpoints<'a> {
     /// Those that are refused get another name. Without any, `state` stays as it is.
     pub(super) fn resume(&mut self, state: &mut State, device: &DispatchDevice) {
         if let Err(error) = file::remove_unfinished(&self.folder) {
-            tracing::warn!(%error, folder = %self.folder.display(), "an unfinished checkpoint cannot be removed");
+            tracing::warn!(%error, folder = %self.folder.display(), "cannot remove an unfinished checkpoint");
         }
         let found = file::list(&self.folder).unwrap_or_else(|error| {
-            tracing::warn!(%error, folder = %self.folder.display(), "checkpoints cannot be listed, beginning anew");
+            tracing::warn!(%error, folder = %self.folder.display(), "cannot list the checkpoints, starting from the \
+                beginning");
             Vec::new()
         });
         let shapes = tensors::shapes(&state.network);
@@ -61,7 +62,8 @@ impl<'a> Checkpoints<'a> {
                 Ok(contents) => {
                     restore(state, contents, device);
                     let epochs = state.progress.epochs();
-                    tracing::info!(path = %path.display(), epochs, steps = state.partial.steps, "the trial goes on from a checkpoint");
+                    tracing::info!(path = %path.display(), epochs, steps = state.partial.steps, "the trial resumes \
+                        from a checkpoint");
                     self.whole.push((mark, path));
                     return;
                 }
@@ -89,14 +91,14 @@ impl<'a> Checkpoints<'a> {
         }
         let path = self.folder.join(mark.name());
         if let Err(error) = file::write(&path, |out| format::write(state, &self.fit, out)) {
-            tracing::warn!(%error, path = %path.display(), "checkpoint cannot be written, training goes on without it");
+            tracing::warn!(%error, path = %path.display(), "cannot write a checkpoint, training continues without it");
             return None;
         }
         self.whole.push((mark, path.clone()));
         let old = self.whole.len().saturating_sub(KEPT);
         self.whole.drain(..old);
         if let Err(error) = self.remove_others() {
-            tracing::warn!(%error, folder = %self.folder.display(), "an old checkpoint cannot be removed");
+            tracing::warn!(%error, folder = %self.folder.display(), "cannot remove an old checkpoint");
         }
         Some(path)
     }
@@ -129,10 +131,11 @@ fn refuse(path: &Path, refusal: &Refusal) {
     let ending = if refusal.is_damage() { ".damaged" } else { ".refused" };
     match file::put_aside(path, ending) {
         Ok(aside) => {
-            tracing::warn!(path = %path.display(), reason = %refusal, now = %aside.display(), "checkpoint refused")
+            tracing::warn!(path = %path.display(), reason = %refusal, now = %aside.display(), "a checkpoint is refused")
         }
         Err(error) => {
-            tracing::warn!(path = %path.display(), reason = %refusal, %error, "checkpoint refused, and cannot be renamed");
+            tracing::warn!(path = %path.display(), reason = %refusal, %error, "a checkpoint is refused and cannot be \
+                renamed");
         }
     }
 }

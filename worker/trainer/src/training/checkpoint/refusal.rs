@@ -11,27 +11,27 @@ use super::format::{VERSION, WITH_TEST};
 pub(super) enum Refusal {
     #[error("it cannot be read: {0}")]
     Unreadable(#[source] io::Error),
-    #[error("it is no checkpoint")]
+    #[error("it is not a checkpoint")]
     NoCheckpoint,
-    #[error("it has {bytes} bytes, and a checkpoint of this trial has {limit} at most")]
+    #[error("it has {bytes} bytes, but a checkpoint of this trial has at most {limit}")]
     TooLong { bytes: u64, limit: u64 },
     #[error("it ends early")]
     EndsEarly,
-    #[error("its digest is wrong: it was cut or changed after it was written")]
+    #[error("its digest does not match: it was truncated or changed after it was written")]
     Digest,
-    #[error("its contents are wrong: {0}")]
+    #[error("its contents are invalid: {0}")]
     Contents(&'static str),
-    #[error("it has format {0}, and this trainer reads format {VERSION}, or {WITH_TEST} of a trial with a holdout")]
+    #[error("it has format {0}, but this trainer reads format {VERSION}, or {WITH_TEST} for a trial with a holdout")]
     Version(u32),
-    #[error("it is of trial {0}")]
+    #[error("it belongs to trial {0}")]
     Trial(String),
-    #[error("it has trainer semantics {0}, and this trainer has {TRAINER_SEMANTICS}")]
+    #[error("it has trainer semantics {0}, but this trainer has {TRAINER_SEMANTICS}")]
     Semantics(u32),
-    #[error("it was made with instruction set {found:?}, and this machine has {here:?}: bits would differ")]
+    #[error("it was written with instruction set {found:?}, but this machine has {here:?}: bits would differ")]
     InstructionSet { found: String, here: String },
-    #[error("it was made with other images, or another split of them")]
+    #[error("it was written with other images or another split")]
     Data,
-    #[error("it lacks the weights that are to be kept now, or has them in the form of an earlier release")]
+    #[error("it lacks the weights to keep, or has them in the format of an earlier release")]
     Weights,
 }
 

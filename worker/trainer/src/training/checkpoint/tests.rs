@@ -169,9 +169,9 @@ fn whose_checkpoint_it_is_decides_and_is_told() {
     let other_machine = Fit { instruction_set: "slide rule", ..fit(&protocol) };
     let other_data = Fit { split_digest: Digest::of(b"other"), ..fit(&protocol) };
     let mut cases: Vec<(Vec<u8>, &Fit<'_>, &str)> = vec![
-        (sealed(bytes.clone()), &other_trial, "it is of trial"),
-        (sealed(bytes.clone()), &other_machine, "it was made with instruction set \"abacus\""),
-        (sealed(bytes.clone()), &other_data, "it was made with other images"),
+        (sealed(bytes.clone()), &other_trial, "it belongs to trial"),
+        (sealed(bytes.clone()), &other_machine, "it was written with instruction set \"abacus\""),
+        (sealed(bytes.clone()), &other_data, "it was written with other images"),
     ];
     for (at, number, sentence) in
         [(8, format::VERSION + 1, "it has format 2"), (12, TRAINER_SEMANTICS + 1, "it has trainer semantics")]

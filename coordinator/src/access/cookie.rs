@@ -109,10 +109,16 @@ pub(crate) enum Error {
     #[error("this coordinator does not lead yet, so it cannot sign a browser in: try again in some seconds")]
     NoKey,
     /// No random numbers.
-    #[error("cannot get random numbers from this machine")]
+    #[error(
+        "the operating system gave this coordinator no random numbers, so it cannot sign a browser in: allow it the system \
+         call `getrandom`"
+    )]
     Random(#[source] getrandom::Error),
-    /// The library refuses.
-    #[error("the session cannot be sealed")]
+    /// The library refuses the key or the session.
+    #[error(
+        "this coordinator cannot encrypt the session of a browser with AES-256-GCM under the 32 bytes of its store's session \
+         key, so it cannot sign a browser in: restart it, and report a bug if that does not help"
+    )]
     Seal,
 }
 
@@ -128,7 +134,8 @@ struct Known {
 
 struct Seal {
     key: SessionKey,
-    cipher: RandomizedNonceKey,
+    /// None where the library refuses the key.
+    cipher: Option<RandomizedNonceKey>,
 }
 
 /// Seals and reads the sessions of browsers.
@@ -143,8 +150,9 @@ impl Cookies {
     pub(crate) fn set_key(&self, key: SessionKey) {
         let mut seal = self.seal.write().unwrap_or_else(PoisonError::into_inner);
         if seal.as_ref().is_none_or(|seal| seal.key != key) {
-            // A key of this length always fits.
-            *seal = RandomizedNonceKey::new(&AES_256_GCM, key.as_bytes()).ok().map(|cipher| Seal { key, cipher });
+            // A key that is refused stays: who signs in hears of that, and not that there is no key yet.
+            let cipher = RandomizedNonceKey::new(&AES_256_GCM, key.as_bytes()).ok();
+            *seal = Some(Seal { key, cipher });
         }
     }
 
@@ -226,7 +234,7 @@ impl Cookies {
 
     fn seal(&self, session: &Session, audience: Audience, now_ms: i64) -> Result<Sealed, Error> {
         let seal = self.seal.read().unwrap_or_else(PoisonError::into_inner);
-        let Seal { cipher, .. } = seal.as_ref().ok_or(Error::NoKey)?;
+        let cipher = seal.as_ref().ok_or(Error::NoKey)?.cipher.as_ref().ok_or(Error::Seal)?;
         let mut content = session.encode();
         let nonce = cipher.seal_in_place_append_tag(Aad::from(audience.authenticated()), &mut content);
         let nonce: [u8; NONCE_LEN] = *nonce.map_err(|_| Error::Seal)?.as_ref();
@@ -242,7 +250,7 @@ impl Cookies {
         let (nonce, content) = bytes.split_first_chunk::<NONCE_LEN>()?;
         let mut content = content.to_vec();
         let seal = self.seal.read().unwrap_or_else(PoisonError::into_inner);
-        let Seal { cipher, .. } = seal.as_ref()?;
+        let cipher = seal.as_ref()?.cipher.as_ref()?;
         let nonce = Nonce::assume_unique_for_key(*nonce);
         let opened = cipher.open_in_place(nonce, Aad::from(audience.authenticated()), &mut content).ok()?;
         Session::decode(opened)
@@ -304,6 +312,17 @@ mod tests {
         assert_eq!(one.read(&sealed.value, Audience { port: 7735, ..SECURE }, NOW), None, "another port");
         assert_eq!(other.read(&sealed.value, SECURE, NOW), None, "another store");
         assert!(matches!(Cookies::default().sign_in(&token, HERE, NOW), Err(Error::NoKey)));
+    }
+
+    #[test]
+    fn a_key_that_is_refused_is_not_taken_for_a_key_that_is_not_there_yet() {
+        let (cookies, token) = (Cookies::default(), Secret::generate().unwrap());
+        let key = SessionKey::generate().unwrap();
+        *cookies.seal.write().unwrap() = Some(Seal { key, cipher: None });
+        let error = cookies.sign_in(&token, HERE, NOW).unwrap_err();
+        assert!(matches!(error, Error::Seal), "{error:?}");
+        assert!(error.to_string().starts_with("this coordinator cannot encrypt the session of a browser"), "{error}");
+        assert_eq!(cookies.read("AAAA", HERE, NOW), None);
     }
 
     #[test]

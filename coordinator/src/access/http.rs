@@ -3,9 +3,10 @@
 //!
 //! A browser shows its session as a cookie (`cookie.rs`), and sends it whichever page asks. So what changes something must
 //! come from a page of ours: browsers say where a request comes from, and what they do not say is refused. A cookie counts
-//! only under the one name that belongs to this listener, and only if the browser sends it once. Where no token is needed, because only this machine can ask, a page on the other side of the world must still not reach in through
-//! the browser of whoever reads it: names other than this machine's are refused, which a name that suddenly means
-//! 127.0.0.1 would have.
+//! only under the one name that belongs to this listener, and only if the browser sends it once.
+//!
+//! Where no token is needed, because only this machine can ask, a page of another site could still ask through the reader's
+//! browser. So a request whose `Host` is not a name of this machine is refused.
 
 use std::net::IpAddr;
 use std::sync::Arc;

@@ -50,9 +50,15 @@ impl<'a> Title<'a> {
         Self { position: subject.position, name: &subject.name, label: &subject.label, baseline: subject.baseline }
     }
 
-    fn text(&self) -> &'a str {
-        if self.name.is_empty() { self.label } else { self.name }
+    /// In one text.
+    pub fn text(&self) -> &'a str {
+        title(self.name, self.label)
     }
+}
+
+/// What a configuration is called, from its two texts: its name, or without one what differs from the baseline.
+pub fn title<'a>(name: &'a str, label: &'a str) -> &'a str {
+    if name.is_empty() { label } else { name }
 }
 
 /// The position of the configuration that `text` means: `baseline`, a name, a label such as `filters=64 dropout=0.2` (in any
@@ -185,6 +191,11 @@ mod tests {
         );
         assert!(said("").starts_with("no configuration is named ``"));
         assert!(said("abcdef012345").contains("no configuration is named"));
+    }
+
+    #[test]
+    fn a_name_goes_before_what_differs() {
+        assert_eq!([title("wide", "filters=32"), title("", "filters=32"), title("", "")], ["wide", "filters=32", ""]);
     }
 
     #[test]

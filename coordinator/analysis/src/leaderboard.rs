@@ -10,6 +10,7 @@ use sweep_spec::protocol::Report;
 use sweep_spec::spec::{Goal, Metric};
 use sweep_spec::{Configuration, Digest, Outcome};
 
+use crate::find::title;
 use crate::result::Estimate;
 use crate::statistics::estimate;
 use crate::study::{Answer, GroupKind, Replicate, State, Study, Subject, TestScore};
@@ -224,6 +225,11 @@ fn groups(study: &Study, subject: &Subject) -> Vec<usize> {
 }
 
 impl Row {
+    /// Its name, or what differs from the baseline.
+    pub fn title(&self) -> &str {
+        title(&self.name, &self.label)
+    }
+
     /// The mean of a metric.
     pub fn value(&self, metric: Metric) -> Option<f64> {
         let estimate = match metric {

@@ -9,6 +9,7 @@ use sweep_spec::spec::{Goal, Metric, Spec};
 use sweep_spec::trainer::{EpochMetrics, Provenance, Validation};
 use sweep_spec::{Configuration, Digest, Outcome, TrialId};
 
+use crate::find::title;
 use crate::result::Estimate;
 use crate::statistics::estimate;
 
@@ -202,7 +203,7 @@ impl Subject {
 
     /// Its name, or what differs from the baseline.
     pub fn title(&self) -> &str {
-        if self.name.is_empty() { &self.label } else { &self.name }
+        title(&self.name, &self.label)
     }
 
     /// Wall time of its trials, in seconds.

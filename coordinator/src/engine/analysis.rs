@@ -53,6 +53,8 @@ pub struct Analysed {
     pub tables: Vec<Table>,
     /// When the store was read, in milliseconds since 1970.
     pub read_ms: i64,
+    /// How many trials are in it, for what may be kept.
+    trials: usize,
 }
 
 /// Two configurations of a sweep.
@@ -69,9 +71,10 @@ pub struct Pairwise {
 }
 
 impl Analysed {
-    /// How many trials are in it, for what may be kept.
-    pub(crate) fn weight(&self) -> usize {
-        self.study.subjects.iter().map(|subject| subject.replicates.len()).sum()
+    /// How many trials are in it, for what may be kept. It was counted when the analysis was made, because many of these are
+    /// added up under a lock.
+    pub(crate) const fn weight(&self) -> usize {
+        self.trials
     }
 }
 
@@ -184,7 +187,7 @@ impl Handle {
     async fn analyse(&self, id: SweepId, request: Request, images: bool) -> Result<Arc<Analysed>, Error> {
         let (change, began, read_ms) = (*self.changes.borrow(), Instant::now(), unix_ms());
         let forgotten = self.analyses.lock().map(|shelf| shelf.forgotten).unwrap_or_default();
-        let _one = self.reading().await?;
+        let _one = self.computing().await?;
         let (record, mut study) = self.study(id).await?;
         let spec = self.spec(id).await?;
         let mut note = None;
@@ -202,7 +205,8 @@ impl Handle {
             analysis.notes.extend(note);
             let board = leaderboard(&study, request.metric);
             let tables = tables(&study);
-            Ok(Arc::new(Analysed { record, spec, study, board, analysis, tables, read_ms }))
+            let trials = study.subjects.iter().map(|subject| subject.replicates.len()).sum();
+            Ok(Arc::new(Analysed { record, spec, study, board, analysis, tables, read_ms, trials }))
         })
         .await?;
         if let Ok(mut shelf) = self.analyses.lock()
@@ -255,7 +259,7 @@ impl Handle {
     /// # Errors
     /// There is no such sweep, no such configuration, they were not trained alike, or the store failed.
     pub async fn compared(&self, id: SweepId, request: Request, sides: [&str; 2]) -> Result<Pairwise, Error> {
-        let _one = self.reading().await?;
+        let _one = self.computing().await?;
         let (record, mut study) = self.study(id).await?;
         let board = leaderboard(&study, request.metric);
         let [position, reference] = sides;
@@ -306,6 +310,7 @@ impl Handle {
     /// # Errors
     /// The store failed.
     pub async fn validations(&self, trials: Vec<TrialId>) -> Result<BTreeMap<TrialId, Validation>, Error> {
+        let _one = self.reading().await?;
         let mut found = BTreeMap::new();
         for trial in trials {
             let attempts = self.store.attempts(trial).await?;

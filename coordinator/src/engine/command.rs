@@ -20,7 +20,7 @@ use tokio::sync::oneshot;
 use super::Error;
 use super::live::{LiveConfiguration, LiveSweep};
 use super::outlook::{Cost, Devices};
-use super::room::Wanted;
+use super::room::{Unended, Wanted};
 
 pub(crate) type Reply<T> = oneshot::Sender<Result<T, Error>>;
 
@@ -276,6 +276,8 @@ pub struct LiveStatus {
     pub cost: Cost,
     /// Epochs of running trials.
     pub running_epochs: u64,
+    /// Trials that have not ended, for a stage that waits for room.
+    pub unended: Unended,
     /// Why nothing runs.
     pub waiting_for: Vec<String>,
     /// Why none of the connected workers can ever run what waits.

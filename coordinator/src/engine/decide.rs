@@ -4,7 +4,6 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use futures::TryStreamExt;
 use sweep_analysis::choice::{Choice, best_if_significant};
 use sweep_analysis::number;
 use sweep_scheduler::SweepId;
@@ -144,9 +143,8 @@ impl Handle {
         let params: HashMap<u32, u64> = of_stage.map(|row| (row.position, row.params)).collect();
         let seeds = spec.chose_on(stage as usize);
         let mut values = Values::new();
-        let mut rows = self.store.replicates(sweep);
-        while let Some(row) = rows.try_next().await? {
-            tokio::task::consume_budget().await;
+        let mut rows = self.rows(sweep).await?;
+        while let Some(row) = rows.next().await? {
             let Some(params) = params.get(&row.configuration).filter(|_| seeds.contains(&row.seed)) else { continue };
             let value = reported(spec, &row).and_then(|epoch| spec.objective.metric.value(epoch, *params));
             values.extend(value.map(|value| ((row.configuration, row.seed), value)));

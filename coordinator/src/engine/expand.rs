@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use sweep_analysis::cost::{Size, Work};
+use sweep_analysis::find::title;
 use sweep_scheduler::SweepId;
 use sweep_scheduler::event::{History, WantedTrial};
 use sweep_spec::count::{Counts, Input};
@@ -233,8 +234,8 @@ impl Expansion {
             }
         }
         let configuration = |row: ConfigurationRow| {
-            let label = if row.name.is_empty() { row.label } else { row.name };
-            (row.position, LiveConfiguration::new(label, row.configuration, self.input))
+            let title = title(&row.name, &row.label).to_owned();
+            (row.position, LiveConfiguration::new(title, row.configuration, self.input))
         };
         Ok(Expanded {
             open: self.wanted.into_iter().collect(),

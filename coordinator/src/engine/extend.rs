@@ -3,7 +3,6 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use futures::TryStreamExt;
 use sweep_scheduler::SweepId;
 use sweep_spec::plan::Winner;
 use sweep_spec::{Plan, TRAINER_SEMANTICS, TrialId};
@@ -41,9 +40,8 @@ impl Handle {
         let before = self.plan(from).await?;
         let waiting = restore::waiting_seeds(&before, from);
         let mut lost: HashMap<TrialId, (u32, u64)> = HashMap::new();
-        let mut rows = self.store.replicates(from.id);
-        while let Some(row) = rows.try_next().await? {
-            tokio::task::consume_budget().await;
+        let mut rows = self.rows(from.id).await?;
+        while let Some(row) = rows.next().await? {
             if !waiting.contains(&row.seed) {
                 lost.insert(row.trial, (row.configuration, row.seed));
             }
@@ -115,7 +113,7 @@ fn asked_for(plan: &Plan, winners: &[Winner], mut take: impl FnMut(TrialId)) -> 
 fn examples(lost: &BTreeSet<(u32, u64)>, configurations: &[ConfigurationRecord]) -> String {
     let label = |position: u32| {
         let found = configurations.iter().find(|row| row.position == position);
-        found.map_or("", |row| if row.name.is_empty() { row.label.as_str() } else { row.name.as_str() })
+        found.map_or("", ConfigurationRecord::title)
     };
     let named = lost.iter().take(NAMED).map(|(position, seed)| format!("{} under seed {seed}", label(*position)));
     let mut text = named.collect::<Vec<_>>().join(", ");

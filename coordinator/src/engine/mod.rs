@@ -80,6 +80,7 @@ pub(crate) use people::audit;
 pub use plans::Outline;
 pub(crate) use report::material;
 pub use reproduce::{Answered, Reproducing};
+pub use room::Unended;
 pub use status::{StageStatus, Status};
 pub(crate) use study::epoch;
 pub use submit::{Submit, Submitted};
@@ -97,6 +98,8 @@ use crate::metrics::Metrics;
 const QUEUE: usize = 8192;
 /// Questions at a time that read all trials of a sweep. A file has four connections for reading.
 const READINGS: usize = 2;
+/// Analyses at a time. Each has all results of a sweep in memory, from its first row until it is made.
+const ANALYSES: usize = 2;
 
 /// What others hold of the engine.
 #[derive(Clone)]
@@ -123,6 +126,8 @@ pub struct Handle {
     planning: Arc<tokio::sync::Mutex<()>>,
     /// Questions that read all trials of a sweep: a few at a time, so that short ones find a connection to the store.
     readings: Arc<Semaphore>,
+    /// Analyses: a few at a time, which bounds memory. A permit of these comes before one of `readings`, never after it.
+    computing: Arc<Semaphore>,
     analyses: Arc<Mutex<analysis::Shelf>>,
     /// Analyses that are being made.
     analysing: flights::Flights<analysis::Key>,
@@ -205,6 +210,7 @@ fn parts(
         plans: Arc::default(),
         planning: Arc::default(),
         readings: Arc::new(Semaphore::new(READINGS)),
+        computing: Arc::new(Semaphore::new(ANALYSES)),
         analyses: Arc::default(),
         analysing: flights::Flights::default(),
         lease_ttl_ms: scheduler.lease_ttl_ms,
@@ -247,6 +253,11 @@ impl Handle {
     /// Waits for its turn to read all trials of a sweep.
     async fn reading(&self) -> Result<SemaphorePermit<'_>, Error> {
         self.readings.acquire().await.map_err(|_| Error::Unavailable)
+    }
+
+    /// Waits for its turn to analyse a sweep.
+    async fn computing(&self) -> Result<SemaphorePermit<'_>, Error> {
+        self.computing.acquire().await.map_err(|_| Error::Unavailable)
     }
 
     /// Why nothing can be said now.

@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 
-use futures::TryStreamExt;
 use sweep_scheduler::SweepId;
 use sweep_spec::Plan;
 use sweep_spec::spec::Metric;
@@ -100,13 +99,11 @@ struct Scattered {
 
 impl Handle {
     async fn scattered(&self, plan: &Plan, sweep: SweepId, metric: Metric) -> Result<Scattered, Error> {
-        let _one = self.reading().await?;
         let titles = self.store.configuration_titles(sweep).await?;
         let baseline = titles.iter().find(|title| title.baseline).map(|title| title.position);
         let mut values: BTreeMap<u32, BTreeMap<u64, f64>> = BTreeMap::new();
-        let mut rows = self.store.replicates(sweep);
-        while let Some(row) = rows.try_next().await? {
-            tokio::task::consume_budget().await;
+        let mut rows = self.rows(sweep).await?;
+        while let Some(row) = rows.next().await? {
             let value = reported(plan.spec(), &row).and_then(|epoch| metric.value(epoch, row.params));
             if let Some(value) = value {
                 values.entry(row.configuration).or_default().insert(row.seed, value);

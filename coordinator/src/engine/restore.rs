@@ -166,8 +166,7 @@ pub(crate) fn live_sweep(
     let mut live = LiveSweep::new(sweep.record.clone(), plan, &sweep.spec, clock)?;
     let input = Input::from(&live.plan.spec().dataset);
     for row in &sweep.configurations {
-        let label = if row.name.is_empty() { row.label.clone() } else { row.name.clone() };
-        let found = LiveConfiguration::new(label, row.configuration.clone(), input);
+        let found = LiveConfiguration::new(row.title().to_owned(), row.configuration.clone(), input);
         live.configurations.insert(row.position, found);
     }
     for (trial, configuration, seed) in &sweep.trials {

@@ -1,6 +1,6 @@
 //! How much there may be at a time: workers, sweeps, and trials that have not ended.
 
-use sweep_analysis::number::plural;
+use sweep_analysis::number::{count, plural};
 use sweep_scheduler::SweepId;
 use sweep_spec::TrialId;
 
@@ -108,12 +108,67 @@ impl Handle {
     }
 
     /// Why the next stage of a sweep is not open yet, if it waits for room.
-    pub(super) fn waits_for_room(&self, sweep: SweepId) -> Option<String> {
+    pub(super) fn waits_for_room(&self, sweep: SweepId, unended: Unended) -> Option<String> {
         let trials = *self.waiting_stages.lock().ok()?.get(&sweep)?;
-        let (trials, most) = (plural(trials, "trial"), self.limits.live_trials);
-        Some(format!(
-            "its next {trials} wait for room: the maximum of unfinished trials of all sweeps is {most} \
-            (max_live_trials)"
-        ))
+        why_it_waits(trials, self.limits.live_trials, unended)
+    }
+}
+
+/// Trials that have not ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Unended {
+    /// Of the sweep that is asked about.
+    pub own: u64,
+    /// Of the other sweeps.
+    pub others: u64,
+}
+
+/// Why so many trials of a next stage wait where `most` may live. Nothing where no trial lives: the stage opens in a moment.
+fn why_it_waits(trials: u64, most: u64, Unended { own, others }: Unended) -> Option<String> {
+    let have = |number: u64| if number == 1 { "has" } else { "have" };
+    let of_others = |number: u64| format!("{} of other sweeps", plural(number, "trial"));
+    let live = match (own, others) {
+        (0, 0) => return None,
+        (own, 0) => format!("{} of this sweep {} not ended", plural(own, "trial"), have(own)),
+        (0, others) => format!("{} {} not ended", of_others(others), have(others)),
+        (own, others) => format!("{} of its own and {} have not ended", count(own), of_others(others)),
+    };
+    let opens = if trials > most { ", and a larger stage opens when all of those have ended" } else { "" };
+    let waits = if trials == 1 { "waits" } else { "wait" };
+    Some(format!(
+        "its next {} {waits} for room: {live}. This coordinator keeps at most {} at a time (max_live_trials){opens}",
+        plural(trials, "trial"),
+        plural(most, "trial")
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(trials: u64, most: u64, own: u64, others: u64) -> String {
+        why_it_waits(trials, most, Unended { own, others }).unwrap_or_default()
+    }
+
+    #[test]
+    fn a_stage_that_waits_for_room_says_whose_trials_take_it() {
+        assert_eq!(
+            said(8, 10, 0, 3),
+            "its next 8 trials wait for room: 3 trials of other sweeps have not ended. This coordinator keeps at most 10 trials at \
+             a time (max_live_trials)"
+        );
+        assert!(said(8, 10, 4, 3).contains(": 4 of its own and 3 trials of other sweeps have not ended."));
+        assert!(
+            said(1, 10, 0, 1).starts_with("its next 1 trial waits for room: 1 trial of other sweeps has not ended.")
+        );
+        let alone = said(8, 10, 4, 0);
+        assert!(alone.contains(": 4 trials of this sweep have not ended.") && !alone.contains("other"), "{alone}");
+    }
+
+    #[test]
+    fn a_stage_above_the_limit_says_when_it_opens() {
+        let large = said(20, 10, 0, 1_000_000);
+        assert!(large.ends_with("(max_live_trials), and a larger stage opens when all of those have ended"), "{large}");
+        assert_eq!(said(20, 10, 0, 0), "", "it opens in a moment");
     }
 }

@@ -145,7 +145,7 @@ impl Handle {
 
     /// Why trials of a live sweep wait, and why its next stage does.
     fn waiting_for(&self, id: SweepId, live: &LiveStatus) -> Vec<String> {
-        live.waiting_for.iter().cloned().chain(self.waits_for_room(id)).collect()
+        live.waiting_for.iter().cloned().chain(self.waits_for_room(id, live.unended)).collect()
     }
 
     /// A sweep by its number, or the newest of a name.

@@ -5,14 +5,16 @@ use std::collections::{BTreeMap, HashSet};
 use futures::TryStreamExt;
 use futures::stream::BoxStream;
 use sweep_analysis::study::{Answer, Group, GroupKind, Makers, Replicate, State, Study, Subject};
+use sweep_scheduler::SweepId;
 use sweep_spec::plan;
 use sweep_spec::protocol::Report;
 use sweep_spec::spec::Keep;
 use sweep_spec::trainer::EpochMetrics;
 use sweep_spec::{Outcome, Plan, Spec};
+use sweep_store as store;
 use sweep_store::codes::{RoundState, StageState};
 use sweep_store::record::{self, ConfigurationRecord, ResultRecord, StageRecord, SweepRecord};
-use sweep_store::{self as store, Store};
+use tokio::sync::SemaphorePermit;
 
 use super::{Error, Handle, restore};
 
@@ -39,21 +41,44 @@ impl Handle {
         let mut subjects: Vec<Subject> = configurations.into_iter().map(subject).collect();
         subjects.sort_by_key(|subject| subject.position);
         let mut next = 0;
-        let mut rows = Replicates::new(self.store.as_ref(), plan, record);
+        let mut rows = Replicates::new(self, plan, record).await?;
         while let Some((position, _, replicates)) = rows.next().await? {
             next += subjects.get(next..).unwrap_or_default().partition_point(|subject| subject.position < position);
             if let Some(subject) = subjects.get_mut(next).filter(|subject| subject.position == position) {
                 subject.replicates = replicates;
             }
         }
+        drop(rows);
         let spec = plan.spec().clone();
         Ok(Study { spec, groups, subjects, validations: BTreeMap::new(), classes: Vec::new() })
+    }
+
+    /// The trials of a sweep as the store has them, in the order of the spec. Whoever has such rows may not ask for others
+    /// before these are dropped: both would wait for each other.
+    pub(super) async fn rows(&self, sweep: SweepId) -> Result<Rows<'_>, Error> {
+        let permit = self.reading().await?;
+        Ok(Rows { rows: self.store.replicates(sweep), _permit: permit })
+    }
+}
+
+/// Rows of trials, and the permit to read them, which ends with this.
+pub(super) struct Rows<'a> {
+    // It is dropped first, so that its connection is free when the permit is.
+    rows: BoxStream<'a, Result<record::Replicate, store::Error>>,
+    _permit: SemaphorePermit<'a>,
+}
+
+impl Rows<'_> {
+    pub(super) async fn next(&mut self) -> Result<Option<record::Replicate>, Error> {
+        // Rows are read ahead, so that this seldom waits: other tasks get their turn all the same.
+        tokio::task::consume_budget().await;
+        Ok(self.rows.try_next().await?)
     }
 }
 
 /// The trials of a sweep, configuration by configuration, in the order of the spec.
 pub(super) struct Replicates<'a> {
-    rows: BoxStream<'a, Result<record::Replicate, store::Error>>,
+    rows: Rows<'a>,
     spec: &'a Spec,
     /// Seeds that nothing has asked for yet.
     waiting: HashSet<u64>,
@@ -63,9 +88,10 @@ pub(super) struct Replicates<'a> {
 }
 
 impl<'a> Replicates<'a> {
-    pub(super) fn new(store: &'a dyn Store, plan: &'a Plan, record: &SweepRecord) -> Self {
-        let (rows, spec) = (store.replicates(record.id), plan.spec());
-        Self { rows, spec, waiting: restore::waiting_seeds(plan, record), makers: Makers::default(), ahead: None }
+    /// Waits for its turn to read: see `Handle::rows`.
+    pub(super) async fn new(handle: &'a Handle, plan: &'a Plan, record: &SweepRecord) -> Result<Self, Error> {
+        let (rows, spec) = (handle.rows(record.id).await?, plan.spec());
+        Ok(Self { rows, spec, waiting: restore::waiting_seeds(plan, record), makers: Makers::default(), ahead: None })
     }
 
     /// The next configuration: its place, its parameters, and its replicates in the order of their seeds.
@@ -92,9 +118,7 @@ impl<'a> Replicates<'a> {
     }
 
     async fn row(&mut self) -> Result<Option<record::Replicate>, Error> {
-        while let Some(row) = self.rows.try_next().await? {
-            // Rows are read ahead, so that this seldom waits: other tasks get their turn all the same.
-            tokio::task::consume_budget().await;
+        while let Some(row) = self.rows.next().await? {
             if !self.waiting.contains(&row.seed) {
                 return Ok(Some(row));
             }
@@ -184,4 +208,39 @@ fn groups(plan: &Plan, record: &SweepRecord, configurations: &[ConfigurationReco
         }
     };
     plan.groups().iter().enumerate().map(of).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt;
+
+    use super::super::READINGS;
+    use super::super::test_driver::TestDriver;
+    use super::*;
+
+    const SPEC: &str = "
+version: 1
+name: some
+dataset: { kind: synthetic_scenes, seed: 1, train_images: 32, test_images: 16, image_size: 8, channels: 1, classes: 8 }
+seeds: [0]
+baseline: { family: cnn, filters: 1 }
+stages: [ { name: all, vary: { filters: [1, 2] } } ]
+";
+
+    #[tokio::test]
+    async fn trials_are_read_with_a_permit_that_ends_with_the_rows() {
+        let mut test = TestDriver::new().await;
+        let sweep = test.submit(SPEC).await;
+        let live = &test.driver.live.sweeps[&sweep];
+        let (plan, record, handle) = (&live.plan, &live.record, &test.handle);
+        let first = Replicates::new(handle, plan, record).await.unwrap();
+        assert_eq!(handle.readings.available_permits(), READINGS - 1);
+        drop(first);
+        handle.results(plan, record).await.unwrap();
+        assert_eq!(handle.readings.available_permits(), READINGS, "nothing is computed while it is held");
+        let all = [handle.rows(sweep).await.unwrap(), handle.rows(sweep).await.unwrap()];
+        assert_eq!((all.len(), handle.readings.available_permits()), (READINGS, 0));
+        // Decisions, the choice of weights, and extensions read the same way: they wait for their turn.
+        assert!(handle.rows(sweep).now_or_never().is_none());
+    }
 }

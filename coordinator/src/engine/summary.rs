@@ -149,7 +149,6 @@ impl Handle {
 
     /// Counted from the trials.
     async fn counted(&self, record: &SweepRecord) -> Result<Summary, Error> {
-        let _one = self.reading().await?;
         let live = self.ask(|reply| Command::Sweep(record.id, reply)).await?;
         let (plan, asked) = match live {
             Some(live) => (live.plan, Asked::clone(&live.asked)),
@@ -161,7 +160,7 @@ impl Handle {
             }
         };
         let mut count = Count::new(&plan, self.store.memberships(record.id).await?);
-        let mut rows = Replicates::new(self.store.as_ref(), &plan, record);
+        let mut rows = Replicates::new(self, &plan, record).await?;
         while let Some((position, params, replicates)) = rows.next().await? {
             count.add(position, params, &replicates);
         }
@@ -169,7 +168,7 @@ impl Handle {
         let (mut summary, best) = count.finish(asked);
         for ranked in best {
             let found = self.store.configuration(record.id, ranked.position).await?;
-            let label = found.map(|row| if row.name.is_empty() { row.label } else { row.name });
+            let label = found.map(|row| row.title().to_owned());
             summary.best.push(Placed {
                 rank: ranked.rank,
                 position: ranked.position,

@@ -7,6 +7,7 @@ use sweep_scheduler::{LeftOut, SessionId, SweepCounts, SweepId};
 use super::command::{Gauges, LiveStatus, Running, WorkerView};
 use super::driver::Driver;
 use super::live::LiveSweep;
+use super::room::Unended;
 
 /// The most running trials that one status lists.
 const MAX_RUNNING: usize = 256;
@@ -27,6 +28,7 @@ impl Driver {
         let mut leaves_out = self.scheduler.leaves_out(id);
         leaves_out.truncate(MAX_LEFT_OUT);
         let suspended = self.scheduler.suspended();
+        let own = view.counts.queued + view.counts.running;
         Some(LiveStatus {
             plan: Arc::clone(&sweep.plan),
             asked: Arc::clone(&sweep.asked),
@@ -35,6 +37,7 @@ impl Driver {
             running,
             cost,
             running_epochs,
+            unended: Unended { own, others: self.scheduler.live_trials().saturating_sub(own) },
             waiting_for,
             unplaceable,
             leaves_out,

@@ -34,7 +34,7 @@ impl Handle {
         let kept = kept(&rows, record.state);
         let winner = rows.iter().find(|row| row.rank == Some(1));
         let detail = match &kept {
-            Some(_) => format!("of the winner: {}", winner.map(title).unwrap_or_default()),
+            Some(_) => format!("of the winner: {}", winner.map(Row::title).unwrap_or_default()),
             None => "of all trials: no configuration could be ranked".to_owned(),
         };
         let audit = AuditRow { sweep: Some(sweep), detail, ..audit(NOBODY, AuditAction::WeightsKept) };
@@ -138,10 +138,6 @@ pub(crate) struct FilesLeft {
     pub(crate) count: usize,
     /// Whether a backup is open that may want them.
     pub(crate) held: bool,
-}
-
-fn title(row: &Row) -> String {
-    if row.name.is_empty() { row.label.clone() } else { row.name.clone() }
 }
 
 /// The configurations whose weights stay, by place: the winner, and those that a retry may still make the winner. `None`

@@ -1,6 +1,6 @@
 //! What is read.
 
-use sweep_analysis::find::Title;
+use sweep_analysis::find::{Title, title};
 pub use sweep_analysis::study::TestScore;
 use sweep_scheduler::snapshot::Snapshot;
 use sweep_scheduler::{Lease, SweepId};
@@ -187,6 +187,13 @@ pub struct ConfigurationRecord {
     pub baseline: bool,
     /// The stages that it belongs to, by position.
     pub stages: Vec<u32>,
+}
+
+impl ConfigurationRecord {
+    /// Its name, or what differs from the baseline.
+    pub fn title(&self) -> &str {
+        title(&self.name, &self.label)
+    }
 }
 
 /// What a configuration is called.

@@ -39,10 +39,6 @@ impl Line<'_> {
         }
     }
 
-    fn title(&self) -> &str {
-        if self.row.name.is_empty() { &self.row.label } else { &self.row.name }
-    }
-
     /// The number by which a column orders.
     fn key(&self, column: &str) -> Option<f64> {
         if let Some(metric) = Metric::named(column) {
@@ -170,7 +166,7 @@ fn wanted(line: &Line<'_>, query: &Query) -> bool {
 
 fn order(lines: &mut [Line<'_>], (key, high): (&str, bool)) {
     if key == "name" {
-        lines.sort_by(|a, b| a.title().cmp(b.title()));
+        lines.sort_by(|a, b| a.row.title().cmp(b.row.title()));
         if high {
             lines.reverse();
         }
@@ -249,10 +245,10 @@ fn row(sheet: &Sheet, line: &Line<'_>, (metric, range): (Metric, Option<(f64, f6
     let rank = line.standing.and_then(|standing| standing.rank);
     html! {
         tr id={ "configuration-" (position) } class=[row.baseline.then_some("reference")] {
-            td.pick { input id={ "choose-" (position) } type="checkbox" name="chosen" value=(position) aria-label={ "Choose " (line.title()) } checked[sheet.asked.query.chosen().contains(&row.position)]; }
+            td.pick { input id={ "choose-" (position) } type="checkbox" name="chosen" value=(position) aria-label={ "Choose " (row.title()) } checked[sheet.asked.query.chosen().contains(&row.position)]; }
             td.number.rank { (rank.map_or_else(|| "–".to_owned(), |rank| rank.to_string())) }
             th scope="row" class="name" {
-                a href=(sheet.path(&format!("/configurations/{position}"))) { (line.title()) }
+                a href=(sheet.path(&format!("/configurations/{position}"))) { (row.title()) }
                 @if line.standing.is_some_and(|standing| standing.on_front) { span.front title="on the Pareto front" aria-label="on the Pareto front" role="img" { " ◆" } }
                 @if !row.remark.is_empty() { span.remark { " " (row.remark) } }
             }

@@ -13,7 +13,7 @@ use crate::engine::Error;
 pub enum Kind {
     /// A stream that says how a sweep goes on, over gRPC, the API or a page.
     Watch,
-    /// A stream of points, a report or an artifact.
+    /// A stream of points, a report, an artifact, or a CSV file of the API.
     Export,
     /// What a spec would cost.
     Estimate,

@@ -492,11 +492,17 @@ impl SweepService for Sweeps {
         &self,
         request: Request<v1::GetArtifactRequest>,
     ) -> Result<Response<Self::GetArtifactStream>, Status> {
+        let permit = self.begin(Kind::Export, request.extensions().get()).map_err(status)?;
         let digest = convert::digest("digest", &request.into_inner().digest).map_err(Error::from).map_err(status)?;
         let found = self.engine.store().artifact(digest).await.map_err(Error::from).map_err(status)?;
         if found.is_none() {
             return Err(status(Error::NotFound { what: format!("artifact {}", digest.short()) }));
         }
-        Ok(Response::new(Box::pin(self.artifact_content(digest))))
+        let pieces = self.artifact_content(digest).map(move |piece| {
+            // The permit ends with the stream.
+            let _held = &permit;
+            piece
+        });
+        Ok(Response::new(Box::pin(pieces)))
     }
 }

@@ -1,4 +1,5 @@
-//! What every whole answer gets on its way out: a mark by which a browser asks whether it changed, and compression.
+//! What every whole answer gets on its way out: a mark by which a browser asks whether it changed, and compression. An answer
+//! that counts as an export does so until its last byte is sent (`held`).
 
 use std::io::Write;
 
@@ -11,6 +12,8 @@ use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
+use super::held;
+
 /// Shorter answers are sent as they are.
 const SHORTEST: u64 = 1024;
 /// Longer ones are compressed where it holds up nobody else.
@@ -20,6 +23,10 @@ const LONGEST: u64 = 64 * 1024 * 1024;
 
 /// A layer around routes: marks and compresses answers that are whole. What is sent piece by piece passes untouched.
 pub(crate) async fn finish(request: Request, next: Next) -> Response {
+    held::until_sent(marked(request, next).await)
+}
+
+async fn marked(request: Request, next: Next) -> Response {
     let known = request.headers().get(header::IF_NONE_MATCH).cloned();
     let gzip = takes_gzip(request.headers());
     let asks = matches!(*request.method(), Method::GET | Method::HEAD);

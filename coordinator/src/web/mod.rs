@@ -1,10 +1,11 @@
 //! HTTP: metrics and health here, `api` for programs, `pages` for people, `assets` for what pages load. `desk` answers
-//! questions in shapes; `problem` says what is wrong; `finish` marks and compresses answers.
+//! questions in shapes; `problem` says what is wrong; `finish` marks and compresses answers; `held` counts exports.
 
 pub(crate) mod api;
 mod assets;
 pub(crate) mod desk;
 pub(crate) mod finish;
+mod held;
 mod pages;
 pub(crate) mod problem;
 

@@ -8,6 +8,7 @@ use sweep_proto::v1;
 use tonic::Code;
 
 use crate::env::{Env, SPEC, STEP, by_filters, key, metrics, reference, short_lease};
+use crate::http::get;
 
 fn args(max_trials: &str, max_sweeps: &str, max_workers: &str) -> Args {
     Args {
@@ -231,6 +232,83 @@ async fn streams_and_estimates_are_bounded_and_one_that_ends_makes_room() {
     }
 }
 
+/// More than both ends of a connection keep of a stream that is not read.
+const UNREAD_BYTES: usize = 8 * 1024 * 1024;
+
+/// A worker leaves a log of `UNREAD_BYTES`. Its digest.
+async fn leave_a_log(env: &Env) -> sweep_spec::Digest {
+    use v1::put_artifact_request::Part;
+    let mut worker = env.worker("w1", 1).await;
+    worker.until_running().await;
+    let content = vec![b'x'; UNREAD_BYTES];
+    let digest = sweep_spec::Digest::of(&content);
+    let header = v1::ArtifactHeader {
+        session: worker.session,
+        kind: v1::ArtifactKind::Log.into(),
+        lease: Some(worker.held().remove(0)),
+        size_bytes: content.len() as u64,
+        digest: digest.as_bytes().to_vec().into(),
+        ..Default::default()
+    };
+    let chunks = content.chunks(64 * 1024).map(|chunk| Part::Chunk(chunk.to_vec().into()));
+    let parts: Vec<_> = std::iter::once(Part::Header(header)).chain(chunks).collect();
+    let parts = parts.into_iter().map(|part| v1::PutArtifactRequest { part: Some(part) });
+    worker.client.put_artifact(tokio_stream::iter(parts)).await.unwrap();
+    digest
+}
+
+#[tokio::test]
+async fn files_are_exports_over_http_as_over_grpc() {
+    let limits = Some("{exports: 1}".to_owned());
+    let env = Env::with(Args { limits, ..Args::default() }).await;
+    let sweep = env.submit(SPEC).await.id;
+    let digest = leave_a_log(&env).await;
+    let mut sweeps = env.sweeps().await;
+    let paths = [
+        format!("/sweeps/{sweep}/report?format=html"),
+        format!("/sweeps/{sweep}/report?format=parquet"),
+        format!("/sweeps/{sweep}/leaderboard?format=csv"),
+        format!("/sweeps/{sweep}/analysis?format=csv"),
+        format!("/sweeps/{sweep}/trials?format=csv"),
+        format!("/sweeps/{sweep}/points?format=csv"),
+        format!("/sweeps/{sweep}/artifacts?format=csv"),
+        format!("/sweeps/{sweep}/audit?format=csv"),
+        format!("/artifacts/{digest}"),
+        "/sweeps?format=csv".to_owned(),
+        "/workers?format=csv".to_owned(),
+        "/audit?format=csv".to_owned(),
+    ];
+    // The artifact is asked for and not read.
+    let request = || v1::GetArtifactRequest { digest: digest.as_bytes().to_vec().into() };
+    let open = sweeps.get_artifact(request()).await.unwrap().into_inner();
+    let words = "1 exports are open, and this coordinator takes no more at a time (limits.exports)";
+    refused(sweeps.get_artifact(request()).await.map(drop), Code::ResourceExhausted, words);
+    let report = v1::GetReportRequest { sweep: reference(sweep), ..Default::default() };
+    refused(sweeps.get_report(report).await.map(drop), Code::ResourceExhausted, words);
+    for path in &paths {
+        let answer = get(&env, path).await;
+        assert!(answer.problem(503).contains(words), "{path}: {answer:?}");
+        assert_eq!(answer.header("retry-after"), "2", "{path}");
+    }
+    assert_eq!(get(&env, &format!("/sweeps/{sweep}/leaderboard")).await.status, 200, "a page of rows is no file");
+    drop(open);
+    // The coordinator hears of it with the connection's next word.
+    while get(&env, &paths[0]).await.status == 503 {
+        tokio::task::yield_now().await;
+    }
+    // Each file gives its permit back, or the next one would wait for ever.
+    for path in &paths {
+        let answer = loop {
+            let answer = get(&env, path).await;
+            if answer.status != 503 {
+                break answer;
+            }
+            tokio::task::yield_now().await;
+        };
+        assert_eq!(answer.status, 200, "{path}: {answer:?}");
+    }
+}
+
 /// Two filters under two seeds, then four rates of dropout with the better of them.
 const STAGED: &str = "
 version: 1
@@ -293,7 +371,8 @@ async fn a_stage_that_results_open_waits_for_room_and_says_so() {
         }
         tokio::task::yield_now().await;
     };
-    let words = "its next 8 trials wait for room: 3 trials of other sweeps have not ended. This coordinator keeps at most 7";
+    let words =
+        "its next 8 trials wait for room: 3 trials of other sweeps have not ended. This coordinator keeps at most 7";
     assert!(waits.starts_with(words), "{waits}");
     // It is larger than the limit, and is opened once nothing else lives.
     sweeps.cancel_sweep(v1::CancelSweepRequest { sweep: reference(other), ..Default::default() }).await.unwrap();

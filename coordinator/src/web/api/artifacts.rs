@@ -8,9 +8,11 @@ use sweep_spec::Digest;
 use sweep_store::codes::ArtifactKind;
 
 use super::parameters::DigestPath;
-use super::question::Named;
+use super::question::{Asker, Named};
 use super::{Answered, Open, table};
 use crate::engine::Error;
+use crate::streams::Kind;
+use crate::web::held;
 use crate::web::problem::Problem;
 
 /// What is named by its content never changes.
@@ -20,7 +22,7 @@ const FOR_EVER: HeaderValue = HeaderValue::from_static("private, max-age=3153600
 #[utoipa::path(get, path = "/artifacts/{digest}", operation_id = "getArtifact", tag = "artifacts", params(DigestPath),
     responses((status = 200, description = "Its content: pictures as PNG, everything else as a file to keep",
         content((String = "image/png"), (String = "text/plain"), (String = "application/octet-stream")))))]
-pub(super) async fn one(Open(desk): Open, Named(digest): Named, headers: HeaderMap) -> Answered {
+pub(super) async fn one(Open(desk): Open, Asker(caller): Asker, Named(digest): Named, headers: HeaderMap) -> Answered {
     // Only a digest is looked for: no path can be meant.
     let found: Digest = digest.parse().map_err(|_| Problem::invalid("digest", "expected 64 hexadecimal digits"))?;
     let known = desk.artifact(found).await?;
@@ -32,6 +34,7 @@ pub(super) async fn one(Open(desk): Open, Named(digest): Named, headers: HeaderM
             (StatusCode::NOT_MODIFIED, [(header::ETAG, mark), (header::CACHE_CONTROL, FOR_EVER)]).into_response()
         );
     }
+    let permit = desk.begin(Kind::Export, caller.as_ref())?;
     // A fixed list: nothing that a browser would run can be among it.
     let (content_type, extension) = match kind {
         ArtifactKind::Thumbnails => ("image/png", "png"),
@@ -52,5 +55,5 @@ pub(super) async fn one(Open(desk): Open, Named(digest): Named, headers: HeaderM
         let disposition = table::attachment(&found.short(), extension);
         response.headers_mut().insert(header::CONTENT_DISPOSITION, disposition);
     }
-    Ok(response)
+    Ok(held::hold(response, permit))
 }

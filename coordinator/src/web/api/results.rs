@@ -6,13 +6,15 @@ use sweep_proto::v1;
 use sweep_shapes::{Analysis, Compared, Confusions, LeaderboardPage, MissedImages, Row};
 
 use super::parameters::{
-    AnalysisQuestion, ComparisonQuestion, ConfusionsQuestion, Format, ImagesQuestion, LeaderboardQuestion, MetricName,
-    Order, ReportFormat, ReportQuestion, SweepPath, limit,
+    AnalysisQuestion, ComparisonQuestion, ConfusionsQuestion, ImagesQuestion, LeaderboardQuestion, MetricName, Order,
+    ReportFormat, ReportQuestion, SweepPath, limit,
 };
-use super::question::{Named, Parameters, text};
+use super::question::{Asker, Named, Parameters, text};
 use super::{Answered, Open, answer, table};
 use crate::grpc::analysis::OrderedBoard;
 use crate::grpc::board_part::Part;
+use crate::streams::Kind;
+use crate::web::held;
 use crate::web::problem::Problem;
 
 /// Rows of one page.
@@ -27,6 +29,7 @@ const MOST_IMAGES: u32 = 200;
     responses((status = 200, description = "Some rows", content((LeaderboardPage = "application/json"), (String = "text/csv")))))]
 pub(super) async fn leaderboard(
     Open(desk): Open,
+    asker: Asker,
     Named(sweep): Named,
     Parameters(question): Parameters<LeaderboardQuestion>,
 ) -> Answered {
@@ -38,7 +41,7 @@ pub(super) async fn leaderboard(
         limit: limit::<MOST_ROWS>(question.limit)? as usize,
     };
     let metric = MetricName::text(question.metric);
-    if question.format == Format::Csv {
+    if let Some(permit) = table::permit(&desk, question.format, &asker)? {
         let (name, board) = desk.ordered_board(&sweep, metric, &Part { after: None, ..part }).await?;
         let pages = move || {
             let board = board.clone();
@@ -49,7 +52,7 @@ pub(super) async fn leaderboard(
                 Ok((rows, next))
             })
         };
-        return Ok(table::csv(&format!("{name}-leaderboard"), pages, true));
+        return Ok(table::csv(&format!("{name}-leaderboard"), permit, pages, true));
     }
     answer(&desk.leaderboard(&sweep, metric, &part).await?)
 }
@@ -60,6 +63,7 @@ pub(super) async fn leaderboard(
     responses((status = 200, description = "All of it", content((Analysis = "application/json"), (String = "text/csv")))))]
 pub(super) async fn analysis(
     Open(desk): Open,
+    asker: Asker,
     Named(sweep): Named,
     Parameters(question): Parameters<AnalysisQuestion>,
 ) -> Answered {
@@ -71,13 +75,14 @@ pub(super) async fn analysis(
         correction: correction.into(),
         ..Default::default()
     };
+    let file = table::permit(&desk, question.format, &asker)?;
     let found = desk.analysis(&sweep, request).await?;
-    match question.format {
-        Format::Json => answer(&found),
-        Format::Csv => {
+    match file {
+        None => answer(&found),
+        Some(permit) => {
             let name = format!("{}-{}-comparisons", found.sweep.name, found.sweep.id);
             let rows = [found.comparisons, found.against_baseline].concat();
-            Ok(table::csv(&name, move || table::at_hand(rows.clone()), false))
+            Ok(table::csv(&name, permit, move || table::at_hand(rows.clone()), false))
         }
     }
 }
@@ -134,6 +139,7 @@ pub(super) async fn images(
         (String = "application/vnd.apache.parquet")))))]
 pub(super) async fn report(
     Open(desk): Open,
+    Asker(caller): Asker,
     Named(sweep): Named,
     Parameters(question): Parameters<ReportQuestion>,
 ) -> Answered {
@@ -150,8 +156,9 @@ pub(super) async fn report(
         against_baseline: question.against_baseline,
         ..Default::default()
     };
+    let permit = desk.begin(Kind::Export, caller.as_ref())?;
     let document = desk.report(&sweep, request).await?;
     let disposition = table::attachment(&format!("{sweep}-report"), extension);
     let headers = [(header::CONTENT_TYPE, HeaderValue::from_static(kind)), (header::CONTENT_DISPOSITION, disposition)];
-    Ok((headers, document).into_response())
+    Ok(held::hold((headers, document).into_response(), permit))
 }

@@ -2,8 +2,8 @@
 
 use sweep_shapes::{ArtifactList, AuditPage, Specification, Sweep, SweepPage};
 
-use super::parameters::{AuditQuestion, Format, ListQuestion, MOST_AN_INTEGER, SweepPath, SweepsQuestion, limit};
-use super::question::{Named, Parameters, text};
+use super::parameters::{AuditQuestion, ListQuestion, MOST_AN_INTEGER, SweepPath, SweepsQuestion, limit};
+use super::question::{Asker, Named, Parameters, text};
 use super::{Answered, Open, answer, table};
 use crate::web::desk;
 use crate::web::problem::Problem;
@@ -18,19 +18,19 @@ const MOST_LINES_OF_A_FILE: u32 = 100_000;
 /// Every sweep, the newest first.
 #[utoipa::path(get, path = "/sweeps", operation_id = "listSweeps", tag = "sweeps", params(SweepsQuestion),
     responses((status = 200, description = "Some of them", content((SweepPage = "application/json"), (String = "text/csv")))))]
-pub(super) async fn list(Open(desk): Open, Parameters(question): Parameters<SweepsQuestion>) -> Answered {
+pub(super) async fn list(Open(desk): Open, asker: Asker, Parameters(question): Parameters<SweepsQuestion>) -> Answered {
     if question.after.is_some_and(|after| !(1..=MOST_AN_INTEGER).contains(&after)) {
         return Err(Problem::invalid("after", "not one of ours"));
     }
     let most = limit::<MOST_SWEEPS>(question.limit)?;
-    if question.format == Format::Csv {
+    if let Some(permit) = table::permit(&desk, question.format, &asker)? {
         let pages = move || {
             table::unfolded(desk.clone(), |desk: desk::Desk, before: Option<u64>| async move {
                 let page = desk.sweeps(before, MOST_SWEEPS).await?;
                 Ok((page.sweeps, page.next.and_then(|next| next.parse().ok()).map(Some)))
             })
         };
-        return Ok(table::csv("sweeps", pages, false));
+        return Ok(table::csv("sweeps", permit, pages, false));
     }
     answer(&desk.sweeps(question.after, most).await?)
 }
@@ -55,15 +55,17 @@ pub(super) async fn specification(Open(desk): Open, Named(sweep): Named) -> Answ
     responses((status = 200, description = "All of it", content((ArtifactList = "application/json"), (String = "text/csv")))))]
 pub(super) async fn artifacts(
     Open(desk): Open,
+    asker: Asker,
     Named(sweep): Named,
     Parameters(question): Parameters<ListQuestion>,
 ) -> Answered {
+    let file = table::permit(&desk, question.format, &asker)?;
     let found = desk.artifacts(&sweep).await?;
-    match question.format {
-        Format::Json => answer(&found),
-        Format::Csv => {
+    match file {
+        None => answer(&found),
+        Some(permit) => {
             let pages = move || table::at_hand(found.artifacts.clone());
-            Ok(table::csv(&format!("{sweep}-artifacts"), pages, false))
+            Ok(table::csv(&format!("{sweep}-artifacts"), permit, pages, false))
         }
     }
 }
@@ -74,31 +76,37 @@ pub(super) async fn artifacts(
     responses((status = 200, description = "The newest lines", content((AuditPage = "application/json"), (String = "text/csv")))))]
 pub(super) async fn audit(
     Open(desk): Open,
+    asker: Asker,
     Named(sweep): Named,
     Parameters(question): Parameters<AuditQuestion>,
 ) -> Answered {
     let of = desk::AuditQuestion { sweep, ..desk::AuditQuestion::default() };
-    audit_of(&desk, of, question).await
+    audit_of(&desk, &asker, of, question).await
 }
 
 /// The audit log of something.
-pub(super) async fn audit_of(desk: &desk::Desk, of: desk::AuditQuestion, question: AuditQuestion) -> Answered {
+pub(super) async fn audit_of(
+    desk: &desk::Desk,
+    asker: &Asker,
+    of: desk::AuditQuestion,
+    question: AuditQuestion,
+) -> Answered {
     let since = question.since.unwrap_or(0);
     if !(0..=MOST_AN_INTEGER as i64).contains(&since) {
         return Err(Problem::invalid("since", "not milliseconds since 1970"));
     }
     let most = limit::<MOST_LINES>(question.limit)?;
-    let whole = question.format == Format::Csv;
+    let file = table::permit(desk, question.format, asker)?;
     let asked = desk::AuditQuestion {
         worker: text("worker", question.worker, 64)?,
         since_unix_ms: since,
         after: question.after,
-        limit: if whole { MOST_LINES_OF_A_FILE } else { most },
+        limit: if file.is_some() { MOST_LINES_OF_A_FILE } else { most },
         ..of
     };
     let found = desk.audit(&asked).await?;
-    if whole {
-        return Ok(table::csv("audit", move || table::at_hand(found.entries.clone()), false));
+    if let Some(permit) = file {
+        return Ok(table::csv("audit", permit, move || table::at_hand(found.entries.clone()), false));
     }
     answer(&found)
 }

@@ -13,12 +13,27 @@ use sweep_shapes::table::Tabular;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
+use super::parameters::Format;
+use super::question::Asker;
+use crate::streams::{Kind, Permit};
+use crate::web::desk::Desk;
+use crate::web::held;
 use crate::web::problem::Problem;
 
 /// Pieces that wait for a slow reader.
 const QUEUE: usize = 4;
 /// The longest name of a file, in characters.
 const MAX_NAME: usize = 80;
+
+/// The right to a file, where one is asked for. Every file counts as an export, and the right is asked for before anything is
+/// read or computed for it.
+///
+/// # Errors
+/// As many exports are open as there may be.
+pub(super) fn permit(desk: &Desk, format: Format, asker: &Asker) -> Result<Option<Permit>, Problem> {
+    let Asker(caller) = asker;
+    (format == Format::Csv).then(|| desk.begin(Kind::Export, caller.as_ref())).transpose()
+}
 
 /// Rows, page after page.
 pub(super) type Pages<T> = BoxStream<'static, Result<Vec<T>, Problem>>;
@@ -48,9 +63,10 @@ where
 }
 
 /// A table as a file. `pages` is called for every walk over the rows: settings have a column each, and which there are is
-/// known only after one.
+/// known only after one. `permit` ends when the file is sent.
 pub(super) fn csv<T: Tabular + Send + 'static>(
     name: &str,
+    permit: Permit,
     pages: impl Fn() -> Pages<T> + Send + 'static,
     with_settings: bool,
 ) -> Response {
@@ -63,8 +79,8 @@ pub(super) fn csv<T: Tabular + Send + 'static>(
     });
     let disposition = attachment(name, "csv");
     let headers = [(header::CONTENT_TYPE, HeaderValue::from_static("text/csv; charset=utf-8"))];
-    (headers, [(header::CONTENT_DISPOSITION, disposition)], Body::from_stream(ReceiverStream::new(stream)))
-        .into_response()
+    let body = Body::from_stream(ReceiverStream::new(stream));
+    held::hold((headers, [(header::CONTENT_DISPOSITION, disposition)], body).into_response(), permit)
 }
 
 type Pieces = mpsc::Sender<Result<Bytes, io::Error>>;

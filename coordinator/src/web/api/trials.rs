@@ -6,9 +6,9 @@ use sweep_proto::v1;
 use sweep_shapes::{AuditPage, Curve, Detail, EpochPage, Explanation, TrialPage};
 
 use super::parameters::{
-    AuditQuestion, Format, ListQuestion, LogQuestion, PointsQuestion, SweepPath, TrialPath, TrialsQuestion, limit,
+    AuditQuestion, ListQuestion, LogQuestion, PointsQuestion, SweepPath, TrialPath, TrialsQuestion, limit,
 };
-use super::question::{Named, Parameters};
+use super::question::{Asker, Named, Parameters};
 use super::sweeps::audit_of;
 use super::{Answered, Open, answer, table};
 use crate::web::desk::{self, Desk};
@@ -35,6 +35,7 @@ fn place(after: Option<String>) -> Result<String, Problem> {
     responses((status = 200, description = "Some of them", content((TrialPage = "application/json"), (String = "text/csv")))))]
 pub(super) async fn list(
     Open(desk): Open,
+    asker: Asker,
     Named(sweep): Named,
     Parameters(question): Parameters<TrialsQuestion>,
 ) -> Answered {
@@ -50,7 +51,7 @@ pub(super) async fn list(
         seed: question.seed,
     };
     let most = limit::<MOST_TRIALS>(question.limit)?;
-    if question.format == Format::Csv {
+    if let Some(permit) = table::permit(&desk, question.format, &asker)? {
         let found = desk.sweep(&sweep).await?;
         // What is wrong with the question is said before the first row.
         desk.trials(&found.id.to_string(), &asked, ("", 1)).await?;
@@ -65,7 +66,7 @@ pub(super) async fn list(
                 },
             )
         };
-        return Ok(table::csv(&name, pages, true));
+        return Ok(table::csv(&name, permit, pages, true));
     }
     let after = place(question.after)?;
     answer(&desk.trials(&sweep, &asked, (&after, most)).await?)
@@ -77,11 +78,12 @@ pub(super) async fn list(
     responses((status = 200, description = "Some of them", content((EpochPage = "application/json"), (String = "text/csv")))))]
 pub(super) async fn points(
     Open(desk): Open,
+    asker: Asker,
     Named(sweep): Named,
     Parameters(question): Parameters<PointsQuestion>,
 ) -> Answered {
     let most = limit::<MOST_CURVES>(question.limit)?;
-    if question.format == Format::Csv {
+    if let Some(permit) = table::permit(&desk, question.format, &asker)? {
         let found = desk.sweep(&sweep).await?;
         let name = format!("{}-{}-points", found.name, found.id);
         let pages = move || {
@@ -91,7 +93,7 @@ pub(super) async fn points(
                 Ok((page.points, page.next))
             })
         };
-        return Ok(table::csv(&name, pages, false));
+        return Ok(table::csv(&name, permit, pages, false));
     }
     answer(&desk.epochs(&sweep, (&place(question.after)?, most)).await?)
 }
@@ -109,15 +111,17 @@ pub(super) async fn one(Open(desk): Open, Named(trial): Named) -> Answered {
     responses((status = 200, description = "Its epochs", content((Curve = "application/json"), (String = "text/csv")))))]
 pub(super) async fn curve(
     Open(desk): Open,
+    asker: Asker,
     Named(trial): Named,
     Parameters(question): Parameters<ListQuestion>,
 ) -> Answered {
+    let file = table::permit(&desk, question.format, &asker)?;
     let found = desk.curve(&trial).await?;
-    match question.format {
-        Format::Json => answer(&found),
-        Format::Csv => {
+    match file {
+        None => answer(&found),
+        Some(permit) => {
             let name = format!("{}-points", found.trial_id.get(..12).unwrap_or_default());
-            Ok(table::csv(&name, move || table::at_hand(found.rows()), false))
+            Ok(table::csv(&name, permit, move || table::at_hand(found.rows()), false))
         }
     }
 }
@@ -151,9 +155,10 @@ pub(super) async fn explanation(Open(desk): Open, Named(trial): Named) -> Answer
     responses((status = 200, description = "The newest lines", content((AuditPage = "application/json"), (String = "text/csv")))))]
 pub(super) async fn audit(
     Open(desk): Open,
+    asker: Asker,
     Named(trial): Named,
     Parameters(question): Parameters<AuditQuestion>,
 ) -> Answered {
     let of = desk::AuditQuestion { trial, ..desk::AuditQuestion::default() };
-    audit_of(&desk, of, question).await
+    audit_of(&desk, &asker, of, question).await
 }

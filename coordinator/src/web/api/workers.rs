@@ -4,8 +4,8 @@ use sweep_proto::v1;
 use sweep_shapes::{AuditPage, Worker, WorkerList};
 
 use super::actions::ServiceAction;
-use super::parameters::{AuditQuestion, Format, ListQuestion, WorkerPath};
-use super::question::{Json, Named, Parameters, Who, text};
+use super::parameters::{AuditQuestion, ListQuestion, WorkerPath};
+use super::question::{Asker, Json, Named, Parameters, Who, text};
 use super::sweeps::audit_of;
 use super::{Answered, Open, answer, table};
 use crate::web::desk::{self, Desk};
@@ -13,11 +13,12 @@ use crate::web::desk::{self, Desk};
 /// Every worker that is known, with its slots and what runs on them.
 #[utoipa::path(get, path = "/workers", operation_id = "listWorkers", tag = "workers", params(ListQuestion),
     responses((status = 200, description = "All of them", content((WorkerList = "application/json"), (String = "text/csv")))))]
-pub(super) async fn list(Open(desk): Open, Parameters(question): Parameters<ListQuestion>) -> Answered {
+pub(super) async fn list(Open(desk): Open, asker: Asker, Parameters(question): Parameters<ListQuestion>) -> Answered {
+    let file = table::permit(&desk, question.format, &asker)?;
     let found = desk.workers().await?;
-    match question.format {
-        Format::Json => answer(&found),
-        Format::Csv => Ok(table::csv("workers", move || table::at_hand(found.workers.clone()), false)),
+    match file {
+        None => answer(&found),
+        Some(permit) => Ok(table::csv("workers", permit, move || table::at_hand(found.workers.clone()), false)),
     }
 }
 
@@ -58,6 +59,6 @@ async fn serve(
 /// Who did what, and what happened to what.
 #[utoipa::path(get, path = "/audit", operation_id = "listAudit", tag = "workers", params(AuditQuestion),
     responses((status = 200, description = "The newest lines", content((AuditPage = "application/json"), (String = "text/csv")))))]
-pub(super) async fn audit(Open(desk): Open, Parameters(question): Parameters<AuditQuestion>) -> Answered {
-    audit_of(&desk, desk::AuditQuestion::default(), question).await
+pub(super) async fn audit(Open(desk): Open, asker: Asker, Parameters(question): Parameters<AuditQuestion>) -> Answered {
+    audit_of(&desk, &asker, desk::AuditQuestion::default(), question).await
 }

@@ -13,6 +13,7 @@ use sweep_store::location::Location;
 use sweep_store::private::{close, folder_of};
 use sweep_store::sqlite::{Options, SqliteStore, copied};
 use sweep_store::{Error, Store};
+use sweep_trust::lock::Lock;
 use sweep_trust::private::Sharing;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -287,7 +288,7 @@ struct File {
     place: PathBuf,
     part: PathBuf,
     /// Keeps a coordinator out until the file has its name.
-    lock: std::fs::File,
+    lock: Lock,
 }
 
 impl File {

@@ -1,13 +1,14 @@
 //! Puts a worker together and takes it apart, in this order: folders and lock, trainer and its devices, slots, metrics
 //! page, agent; and at the end agent (slots stopped, endings handed in), slots and describer, metrics page, lock.
 
-use std::fs::File;
+use std::fs::TryLockError;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use sweep_proto::v1;
 use sweep_spec::trainer::{Command, Devices, Event, Folders};
+use sweep_trust::lock::Lock;
 use sweep_trust::private::Sharing;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
@@ -241,7 +242,7 @@ struct Ground {
     /// What tells this worker from another of its name.
     key: String,
     folders: Folders,
-    _lock: File,
+    _lock: Lock,
 }
 
 impl Ground {
@@ -345,14 +346,13 @@ fn close(state: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-fn lock(state: &Path) -> Result<File, Error> {
+fn lock(state: &Path) -> Result<Lock, Error> {
     let path = state.join("lock");
     let file = Sharing::of(state).open(&path).map_err(|source| Error::Folder { path: path.clone(), source })?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(std::fs::TryLockError::WouldBlock) => Err(Error::Locked { path: state.to_owned() }),
-        Err(std::fs::TryLockError::Error(source)) => Err(Error::Folder { path, source }),
-    }
+    Lock::take(file).map_err(|error| match error {
+        TryLockError::WouldBlock => Error::Locked { path: state.to_owned() },
+        TryLockError::Error(source) => Error::Folder { path, source },
+    })
 }
 
 /// Starts the first trainer and asks it for its devices. It goes on to describe data sets.

@@ -167,6 +167,7 @@ impl Backup<'_> {
                 .output
                 .say(&format!("the coordinator keeps its copy of the store for an hour: {}", status.message()));
         }
+        self.folder.forget()?;
         Ok(Answer { manifest, fetched, removed })
     }
 

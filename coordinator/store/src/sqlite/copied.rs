@@ -14,11 +14,11 @@ use crate::Error;
 const MOST_OWNERS: u32 = 3;
 
 /// Artifacts that have one content.
-pub(crate) struct Owners {
+pub struct Owners {
     /// The first few: the code of the kind; the trial, and a sweep that refers to it.
-    pub(crate) some: Vec<(i32, Option<TrialId>, Option<u64>)>,
+    pub some: Vec<(i32, Option<TrialId>, Option<u64>)>,
     /// How many there are.
-    pub(crate) count: u64,
+    pub count: u64,
 }
 
 /// Copies the store into a new file, as it is at one moment. Commits go on meanwhile.
@@ -65,7 +65,7 @@ pub async fn contents(path: &Path, after: Option<Digest>, limit: u32) -> Result<
 }
 
 /// The artifacts that have this content.
-pub(crate) async fn owners(path: &Path, content: Digest) -> Result<Owners, Error> {
+pub async fn owners(path: &Path, content: Digest) -> Result<Owners, Error> {
     let mut connection = open(path).await?;
     let content = content.as_bytes().as_slice();
     let count = sqlx::query_scalar("SELECT COUNT(*) FROM artifacts WHERE digest = ?");

@@ -32,7 +32,7 @@ mod write;
 pub use content::content;
 
 use std::collections::{HashMap, HashSet};
-use std::fs::{File, TryLockError};
+use std::fs::TryLockError;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -46,6 +46,7 @@ use sweep_scheduler::snapshot::SweepSnapshot;
 use sweep_scheduler::{Lease, SweepId};
 use sweep_spec::trainer::Validation;
 use sweep_spec::{Digest, TrialId};
+use sweep_trust::lock::Lock;
 use sweep_trust::private::Sharing;
 use tracing::warn;
 
@@ -104,7 +105,7 @@ pub struct SqliteStore {
     path: PathBuf,
     losses: Vec<Loss>,
     /// Held as long as the store is open, whoever still has a handle to it when it is closed.
-    lock: File,
+    lock: Lock,
 }
 
 impl SqliteStore {
@@ -213,17 +214,16 @@ fn is_there_or_new(options: &Options) -> Result<(), Error> {
     }
 }
 
-pub fn lock(path: &Path) -> Result<File, Error> {
+pub fn lock(path: &Path) -> Result<Lock, Error> {
     let mut lock_path = path.as_os_str().to_owned();
     lock_path.push(".lock");
     let lock_path = PathBuf::from(lock_path);
     let io = |source| Error::Io { path: lock_path.display().to_string(), source };
     let file = Sharing::of(private::folder_of(path)).open(&lock_path).map_err(io)?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(Error::InUse { path: path.display().to_string() }),
-        Err(TryLockError::Error(source)) => Err(io(source)),
-    }
+    Lock::take(file).map_err(|error| match error {
+        TryLockError::WouldBlock => Error::InUse { path: path.display().to_string() },
+        TryLockError::Error(source) => io(source),
+    })
 }
 
 /// The log that goes with a file.
@@ -453,7 +453,7 @@ impl Store for SqliteStore {
         self.readers.close().await;
         self.probe.close().await;
         self.writer.pool.close().await;
-        if let Err(error) = self.lock.unlock() {
+        if let Err(error) = self.lock.release() {
             warn!(%error, store = %self.path.display(), "the store's lock stays until this process ends");
         }
     }

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use sweep_shapes::backup::Manifest;
 use sweep_spec::Digest;
+use sweep_trust::lock::Lock;
 
 use crate::failure::Failure;
 
@@ -25,7 +26,7 @@ const PART: &str = ".part";
 /// The folder of a backup, locked against other processes.
 pub(super) struct Folder {
     root: PathBuf,
-    _lock: File,
+    _lock: Lock,
 }
 
 /// A file that is fetched.
@@ -89,17 +90,14 @@ impl Folder {
         let mut options = File::options();
         let opened = options.create(true).write(true).truncate(false).mode(0o600).open(&path);
         let lock = opened.map_err(|error| failed(&path, error))?;
-        match lock.try_lock() {
-            Ok(()) => {
-                settle(root)?;
-                Ok(Self { root: root.to_owned(), _lock: lock })
+        let lock = Lock::take(lock).map_err(|error| match error {
+            TryLockError::WouldBlock => {
+                Failure::failed(format!("another backup is writing to {}", root.display())).hint("wait until it ends")
             }
-            Err(TryLockError::WouldBlock) => {
-                Err(Failure::failed(format!("another backup is writing to {}", root.display()))
-                    .hint("wait until it ends"))
-            }
-            Err(TryLockError::Error(error)) => Err(failed(&path, error)),
-        }
+            TryLockError::Error(error) => failed(&path, error),
+        })?;
+        settle(root)?;
+        Ok(Self { root: root.to_owned(), _lock: lock })
     }
 
     /// The name of the backup that was interrupted here, or a new one. It is written down before it is used: a coordinator
@@ -188,6 +186,12 @@ impl Folder {
             std::fs::rename(self.root.join(from), &to).map_err(|error| failed(&to, error))?;
             sync(&self.root)?;
         }
+        Ok(())
+    }
+
+    /// Forgets the name of the backup. The coordinator has closed it by now: a command that is killed before leaves the name
+    /// of a backup that the next one finds open, instead of one that keeps the next one out.
+    pub(super) fn forget(&self) -> Result<(), Failure> {
         let unfinished = self.root.join(UNFINISHED);
         std::fs::remove_file(&unfinished).map_err(|error| failed(&unfinished, error))
     }

@@ -105,7 +105,7 @@ impl Streams {
         let (most, key) = (self.limits.of(kind), Limits::key(kind));
         let count = open.of_kind.get(&kind).copied().unwrap_or(0);
         if count >= most {
-            let what = format!("{most} {} are open, and this coordinator takes no more at a time ({key})", kind.noun());
+            let what = format!("{most} {} are open, the maximum of this coordinator ({key})", kind.noun());
             return Err(Error::Busy { what });
         }
         if let Some(caller) = &caller {
@@ -113,7 +113,7 @@ impl Streams {
             if *own >= self.limits.per_token {
                 let most = self.limits.per_token;
                 let what = format!(
-                    "{most} {} are open with this token, which may have no more at a time (limits.per_token)",
+                    "{most} {} are open with this token, the maximum of a token (limits.per_token)",
                     kind.noun()
                 );
                 return Err(Error::Busy { what });
@@ -163,7 +163,9 @@ mod tests {
         let _second = watch(&ann).unwrap();
         assert!(refused(watch(&ann)).starts_with("2 streams that watch sweeps are open with this token"));
         let _third = watch(&bob).unwrap();
-        assert!(refused(watch(&bob)).starts_with("3 streams that watch sweeps are open, and this coordinator"));
+        assert!(
+            refused(watch(&bob)).starts_with("3 streams that watch sweeps are open, the maximum of this coordinator")
+        );
         drop(first);
         let again = watch(&ann).unwrap();
         drop(again);

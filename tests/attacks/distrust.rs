@@ -120,10 +120,10 @@ fn clients_name_the_certificate_its_date_and_its_issuer() {
     all_say(&env, &expired, &ours.file, &[whose, &format!("expired on {}", day(now - 2 * DAY))]);
 
     let early = server(&ours.sign(&env, &LOCAL, (3 * DAY, 9 * DAY)));
-    all_say(&env, &early, &ours.file, &[whose, &format!("holds from {}", day(now + 3 * DAY)), "clock"]);
+    all_say(&env, &early, &ours.file, &[whose, &format!("is valid only from {}", day(now + 3 * DAY)), "clock"]);
 
     let other = server(&ours.sign(&env, &["sweep.example"], (-DAY, 30 * DAY)));
-    all_say(&env, &other, &ours.file, &[whose, "is for sweep.example, and `127.0.0.1` was dialled"]);
+    all_say(&env, &other, &ours.file, &[whose, "is for sweep.example, but the address is `127.0.0.1`"]);
 
     let good = server(&ours.sign(&env, &LOCAL, (-DAY, 31 * DAY)));
     let theirs = Authority::new(&env, "theirs");
@@ -138,14 +138,14 @@ fn a_file_without_an_authority_is_a_wrong_command_line() {
     let words = ["--coordinator", "https://127.0.0.1:1", "--ca-file", &file];
     let ran = env.sweepctl(["list"].iter().chain(&words)).expect_code(2);
     assert!(
-        ran.stderr.contains("holds no authority's certificate")
+        ran.stderr.contains("contains no authority's certificate")
             && ran.stderr.contains("hint: pass the certificate (PEM)"),
         "{ran:?}"
     );
     let state = env.path("w1.state").display().to_string();
     let ran =
         env.sweepctl(["worker", "--listen-http", "off", "--slots", "1", "--state-dir", &state].iter().chain(&words));
-    assert!(ran.expect_code(2).stderr.contains("holds no authority's certificate"));
+    assert!(ran.expect_code(2).stderr.contains("contains no authority's certificate"));
 }
 
 #[test]

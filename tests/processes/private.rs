@@ -74,7 +74,7 @@ fn a_store_that_an_earlier_release_left_open_is_closed_with_a_word() {
     assert!(checked.stdout.contains("note: other users can use"), "{}", checked.stdout);
     let doctor = env.sweepctl(["doctor", "--local", "--store", "sweep.db"]);
     let said = format!("{}{}", doctor.stdout, doctor.stderr).split_whitespace().collect::<Vec<_>>().join(" ");
-    assert!(said.contains("(mode 644): the next start makes it 600"), "{said}");
+    assert!(said.contains("(mode 644): the next start changes the mode to 600"), "{said}");
     assert_eq!(std::fs::metadata(&store).unwrap().mode() & 0o777, 0o644, "looking changes nothing");
     let words = ["coordinator", "--listen", "127.0.0.1:0", "--listen-http", "127.0.0.1:0", "--store", "sweep.db"];
     let mut coordinator = env.start("coordinator", &mut env.command(words));
@@ -107,7 +107,7 @@ fn another_users_store_is_refused_and_the_owner_is_named() {
     }
     let (code, said) = by(&we, &["token", "list", "--store", "sweep.db"]);
     assert_eq!(code, Some(1), "{said}");
-    assert!(said.contains(&format!("belongs to user {THEM}, and this process runs as user {US}")), "{said}");
+    assert!(said.contains(&format!("belongs to user {THEM}, but this process runs as user {US}")), "{said}");
     assert_eq!(by(&they, &["token", "list", "--store", "sweep.db"]).0, Some(0), "its owner goes on, and closes it");
     assert_eq!(std::fs::metadata(env.path("sweep.db")).unwrap().mode() & 0o777, 0o600);
 }

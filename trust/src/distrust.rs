@@ -61,15 +61,15 @@ impl fmt::Display for Distrust {
             Reason::Expired(at) if own_end.is_none_or(|end| end == *at) => write!(f, "expired on {}", shown(*at)),
             Reason::Expired(at) => write!(f, "depends on another certificate, which expired on {}", shown(*at)),
             Reason::NotYet(at) => {
-                write!(f, "holds from {} on; this machine's clock says that it is earlier", shown(*at))
+                write!(f, "is valid only from {} on; this machine's clock is earlier", shown(*at))
             }
             Reason::UnknownIssuer => write!(f, "is not signed by any authority of {}", self.believed),
             Reason::OtherName(dialled) => {
                 let names = self.certificate.iter().flat_map(|certificate| &certificate.names);
                 let names: Vec<&str> = names.map(String::as_str).collect();
                 match names.as_slice() {
-                    [] => write!(f, "names no host, and `{dialled}` was dialled"),
-                    names => write!(f, "is for {}, and `{dialled}` was dialled", names.join(", ")),
+                    [] => write!(f, "names no host, but the address is `{dialled}`"),
+                    names => write!(f, "is for {}, but the address is `{dialled}`", names.join(", ")),
                 }
             }
             Reason::Other(why) => write!(f, "cannot be used: {why}"),
@@ -93,14 +93,14 @@ pub fn find<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a Distrust> {
 pub fn refused(error: &(dyn Error + 'static)) -> Option<&'static str> {
     let rustls::Error::AlertReceived(alert) = of_tls(error)? else { return None };
     match alert {
-        AlertDescription::CertificateRequired => Some("it wants to see a certificate"),
-        AlertDescription::CertificateExpired => Some("the certificate that it was shown has expired"),
-        AlertDescription::CertificateRevoked => Some("the certificate that it was shown was revoked"),
-        AlertDescription::UnknownCA => Some("it does not know the authority of the certificate that it was shown"),
+        AlertDescription::CertificateRequired => Some("it requires a certificate"),
+        AlertDescription::CertificateExpired => Some("the presented certificate has expired"),
+        AlertDescription::CertificateRevoked => Some("the presented certificate was revoked"),
+        AlertDescription::UnknownCA => Some("it does not know the authority of the presented certificate"),
         AlertDescription::BadCertificate
         | AlertDescription::UnsupportedCertificate
         | AlertDescription::CertificateUnknown
-        | AlertDescription::DecryptError => Some("it does not take the certificate that it was shown"),
+        | AlertDescription::DecryptError => Some("it does not accept the presented certificate"),
         _ => None,
     }
 }
@@ -147,11 +147,11 @@ mod tests {
         let above = CertificateError::ExpiredContext { time, not_after: unix(NOW - Duration::days(2)) };
         assert!(said(above).contains("depends on another certificate, which expired on 2024-10-02"));
         let early = CertificateError::NotValidYetContext { time, not_before: unix(NOW + Duration::days(1)) };
-        assert!(said(early).contains("holds from 2024-10-05 00:00 UTC on"));
+        assert!(said(early).contains("is valid only from 2024-10-05 00:00 UTC on"));
         assert_eq!(said(CertificateError::UnknownIssuer), format!("{whose}, is not signed by any authority of ca.crt"));
         let expected = ServerName::try_from("other.example").unwrap();
         let named = CertificateError::NotValidForNameContext { expected, presented: Vec::new() };
-        assert!(said(named).ends_with("is for sweep.example, 10.0.0.7, and `other.example` was dialled"));
+        assert!(said(named).ends_with("is for sweep.example, 10.0.0.7, but the address is `other.example`"));
         assert!(said(CertificateError::Revoked).contains("cannot be used"));
     }
 

@@ -59,8 +59,8 @@ enum Verdict {
 pub enum Error {
     /// It belongs to another user, who may change it at any time.
     #[error(
-        "{} belongs to user {owner}, and this process runs as user {user}: use a place of your own, or have its owner changed \
-         (chown {user} {})", path.display(), path.display()
+        "{} belongs to user {owner}, but this process runs as user {user}: use a path of your own, or change its owner \
+        (chown {user} {})", path.display(), path.display()
     )]
     Foreign {
         /// Which.

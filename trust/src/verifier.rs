@@ -27,7 +27,7 @@ pub enum Roots<'a> {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A file that holds none.
-    #[error("{} holds no authority's certificate", path.display())]
+    #[error("{} contains no authority's certificate", path.display())]
     NoAuthority {
         /// Which.
         path: PathBuf,
@@ -36,10 +36,10 @@ pub enum Error {
         source: Option<Damaged>,
     },
     /// The machine knows none.
-    #[error("this machine knows no authority")]
+    #[error("this machine has no trusted authorities")]
     Unknowing,
     /// The library refuses them.
-    #[error("the authorities cannot be used")]
+    #[error("cannot use the authorities")]
     Unusable(#[from] VerifierBuilderError),
 }
 

@@ -60,13 +60,13 @@ pub struct Incoming {
 #[derive(Debug, thiserror::Error)]
 pub enum Refused {
     /// It is longer than was said.
-    #[error("the content is longer than the {size} bytes that were announced")]
+    #[error("the content is longer than the announced {size} bytes")]
     TooLong {
         /// What was said.
         size: u64,
     },
     /// It is not what was said.
-    #[error("the content is not the {size} bytes with the hash that were announced")]
+    #[error("the content does not match the announced hash or size ({size} bytes)")]
     NotTheContent {
         /// What was said.
         size: u64,
@@ -164,7 +164,7 @@ impl Folder {
         let opened = File::options().read(true).custom_flags(flags).open(&place).await;
         let file = opened.map_err(|source| io(&place, source))?;
         if !file.metadata().await.map_err(|source| io(&place, source))?.is_file() {
-            return Err(io(&place, std::io::Error::other("it is not a plain file")));
+            return Err(io(&place, std::io::Error::other("it is not a regular file")));
         }
         Ok(file)
     }
@@ -200,7 +200,7 @@ fn remove_unfinished(root: &Path) -> std::io::Result<u64> {
 
 /// An artifact that is not what its name says.
 pub fn damaged(digest: Digest) -> Error {
-    Error::damaged(format!("the artifact {digest} is not what its name says"))
+    Error::damaged(format!("the artifact {digest} does not match its name"))
 }
 
 /// Reads an artifact and says how long it is; `None` if it is not what its name says.
@@ -305,7 +305,7 @@ mod tests {
         std::fs::remove_file(&place).unwrap();
         rustix::fs::mknodat(rustix::fs::CWD, &place, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
         let reason = crate::chain(&folder.read(Digest::of(CONTENT)).await.unwrap_err());
-        assert!(reason.contains("not a plain file"), "{reason}");
+        assert!(reason.contains("not a regular file"), "{reason}");
     }
 
     #[tokio::test]

@@ -58,7 +58,7 @@ pub fn findings(store: &Path, artifacts: &Path) -> Vec<String> {
         Ok(None) => None,
         Ok(Some(Open { mode, wanted, .. })) => {
             let path = path.display();
-            Some(format!("other users can use {path} (mode {mode:o}): the next start makes it {wanted:o}"))
+            Some(format!("other users can use {path} (mode {mode:o}): the next start changes the mode to {wanted:o}"))
         }
         Err(error) => Some(crate::chain(&error)),
     };
@@ -111,7 +111,7 @@ mod tests {
         fs::set_permissions(&artifacts, fs::Permissions::from_mode(0o755)).unwrap();
         let found = findings(&store, &artifacts);
         assert_eq!(found.len(), there.len() + 1, "{found:?}");
-        assert!(found[0].ends_with("(mode 644): the next start makes it 600"), "{found:?}");
+        assert!(found[0].ends_with("(mode 644): the next start changes the mode to 600"), "{found:?}");
         let opened = SqliteStore::open(&Options::new(&store)).await.unwrap();
         Folder::open(&artifacts).unwrap();
         assert_eq!(modes(files(&store).collect()), [0o600; 5]);

@@ -219,7 +219,7 @@ async fn streams_and_estimates_are_bounded_and_one_that_ends_makes_room() {
         assert!(stream.message().await.unwrap().is_some());
         open.push(stream);
     }
-    let words = "3 streams that watch sweeps are open, and this coordinator takes no more at a time (limits.watches)";
+    let words = "3 streams that watch sweeps are open, the maximum of this coordinator (limits.watches)";
     refused(sweeps.watch_sweep(request()).await.map(drop), Code::ResourceExhausted, words);
     for path in [format!("/api/v1/sweeps/{sweep}/events"), "/events".to_owned()] {
         let answer = crate::watching::http(&env, &path).await;
@@ -281,7 +281,7 @@ async fn files_are_exports_over_http_as_over_grpc() {
     // The artifact is asked for and not read.
     let request = || v1::GetArtifactRequest { digest: digest.as_bytes().to_vec().into() };
     let open = sweeps.get_artifact(request()).await.unwrap().into_inner();
-    let words = "1 exports are open, and this coordinator takes no more at a time (limits.exports)";
+    let words = "1 exports are open, the maximum of this coordinator (limits.exports)";
     refused(sweeps.get_artifact(request()).await.map(drop), Code::ResourceExhausted, words);
     let report = v1::GetReportRequest { sweep: reference(sweep), ..Default::default() };
     refused(sweeps.get_report(report).await.map(drop), Code::ResourceExhausted, words);

@@ -109,9 +109,7 @@ pub enum Refused {
         table: String,
     },
     /// What arrived is not what was sent. Nothing was kept.
-    #[error(
-        "table `{table}` did not arrive as it was: {sent} rows were sent, {arrived} arrived, or one of them differs"
-    )]
+    #[error("table `{table}` differs after the copy: {sent} rows were sent and {arrived} arrived, or a row differs")]
     Differs {
         /// Which.
         table: String,

@@ -43,8 +43,7 @@ pub(crate) async fn check(connection: &mut PgConnection, name: &str, safety: Saf
                 warn!(
                     store = path,
                     setting,
-                    "this setting is off: a crash of the database's machine can lose or damage \
-                    what was acknowledged"
+                    "this setting is off: a crash of the database's machine can lose or damage acknowledged data"
                 );
             }
         }

@@ -33,18 +33,18 @@ const REFERENCES: &[(&str, &str, &str)] = &[
         "stage_configurations",
         "NOT EXISTS (SELECT 1 FROM configurations c WHERE c.sweep = x.sweep AND c.position = x.configuration) \
          OR NOT EXISTS (SELECT 1 FROM stages g WHERE g.sweep = x.sweep AND g.position = x.stage)",
-        "a stage or a configuration is not there",
+        "a stage or a configuration is missing",
     ),
     (
         "sweep_trials",
         "NOT EXISTS (SELECT 1 FROM configurations c WHERE c.sweep = x.sweep AND c.position = x.configuration)",
         "a trial without its configuration",
     ),
-    ("sweep_trials", "NOT EXISTS (SELECT 1 FROM trials t WHERE t.id = x.trial)", "a trial whose question is not there"),
+    ("sweep_trials", "NOT EXISTS (SELECT 1 FROM trials t WHERE t.id = x.trial)", "a trial whose question is missing"),
     (
         "sweep_trials",
         "x.round IS NOT NULL AND NOT EXISTS (SELECT 1 FROM rounds o WHERE o.trial = x.trial AND o.round = x.round)",
-        "a trial that is bound to a round that is not there",
+        "a trial that is bound to a missing round",
     ),
     (
         "trials",
@@ -75,7 +75,7 @@ const REFERENCES: &[(&str, &str, &str)] = &[
         "points",
         "x.sequence > 1 AND NOT EXISTS (SELECT 1 FROM points p WHERE p.attempt = x.attempt \
          AND p.sequence = x.sequence - 1)",
-        "a point that follows one that is not there",
+        "a point that follows a missing point",
     ),
     (
         "predictions",
@@ -94,13 +94,9 @@ const REFERENCES: &[(&str, &str, &str)] = &[
         "NOT EXISTS (SELECT 1 FROM results r WHERE r.attempt = x.attempt)",
         "numbers of a test part without their result",
     ),
-    (
-        "holds",
-        "NOT EXISTS (SELECT 1 FROM sweeps s WHERE s.id = x.sweep)",
-        "what is held back of a sweep that is not there",
-    ),
+    ("holds", "NOT EXISTS (SELECT 1 FROM sweeps s WHERE s.id = x.sweep)", "held-back trials of a missing sweep"),
     ("specs", "NOT EXISTS (SELECT 1 FROM sweeps s WHERE s.id = x.sweep)", "a spec without its sweep"),
-    ("summaries", "NOT EXISTS (SELECT 1 FROM sweeps s WHERE s.id = x.sweep)", "what a sweep came to that is not there"),
+    ("summaries", "NOT EXISTS (SELECT 1 FROM sweeps s WHERE s.id = x.sweep)", "the summary of a missing sweep"),
     ("submissions", "NOT EXISTS (SELECT 1 FROM sweeps s WHERE s.id = x.sweep)", "a submission without its sweep"),
     (
         "artifacts",
@@ -148,7 +144,7 @@ async fn read_everything(pool: &SqlitePool, path: &Path, report: &mut Report) ->
         report.commits = number::read(&mut connection, COMMIT).await?;
         let missing = report.acknowledged.map_or(0, |number| number.saturating_sub(report.commits));
         if missing > 0 {
-            report.problem("file", format!("the last {missing} commits that were acknowledged are not there"));
+            report.problem("file", format!("the last {missing} acknowledged commits are missing"));
         }
     }
     questions(&mut connection, report).await?;
@@ -194,7 +190,7 @@ async fn questions(connection: &mut SqliteConnection, report: &mut Report) -> Re
             Cell::Null | Cell::Int(_) | Cell::Real(_) | Cell::Blob(_) => Cell::Null,
         };
         if digest != right {
-            report.problem("questions", format!("the row with digest {} is not what its digest says", digest.show()));
+            report.problem("questions", format!("the row with digest {} does not match its digest", digest.show()));
         }
     }
     report.rows.push(("questions".to_owned(), rows.len() as u64));
@@ -241,10 +237,10 @@ async fn contents(connection: &mut SqliteConnection, path: &Path, report: &mut R
         match artifacts::verify(&Folder::at(root.as_ref()), digest).await {
             Ok(Some(found)) if found == size => {}
             Ok(Some(found)) => {
-                report.problem("artifacts", format!("{digest} has {found} bytes, and {size} are said to be in it"));
+                report.problem("artifacts", format!("{digest} has {found} bytes instead of {size}"));
             }
-            Ok(None) => report.problem("artifacts", format!("{digest} is not what its name says")),
-            Err(Error::Io { source, .. }) => report.problem("artifacts", format!("{digest} cannot be read: {source}")),
+            Ok(None) => report.problem("artifacts", format!("{digest} does not match its name")),
+            Err(Error::Io { source, .. }) => report.problem("artifacts", format!("cannot read {digest}: {source}")),
             Err(error) => return Err(error),
         }
     }

@@ -16,7 +16,9 @@ pub fn content(kind: u8, bytes: &[u8]) -> Result<(), Error> {
         2 => from_json::<Vec<(String, String)>>(text()?).map(drop),
         3 => from_json::<Vec<SlotRow>>(text()?).map(drop),
         4 => from_json::<Question>(text()?).map(drop),
-        5 => number::decode(bytes).map(drop).ok_or_else(|| Error::damaged("it does not say which commit was the last")),
+        5 => number::decode(bytes)
+            .map(drop)
+            .ok_or_else(|| Error::damaged("it does not contain the number of the last commit")),
         6 => digest(bytes).map(drop),
         _ => code(bytes),
     }

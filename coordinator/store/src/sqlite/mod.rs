@@ -133,7 +133,7 @@ impl SqliteStore {
         let acknowledged = Acknowledged::read(path);
         let (losses, commits) = verify(&pool, options, acknowledged).await?;
         if acknowledged.is_none() && commits > 0 {
-            warn!(store = name, commits, "no file beside the store says which commit was the last");
+            warn!(store = name, commits, "no file next to the store contains the number of the last commit");
         }
         let acknowledged = Acknowledged::open(path, commits)?;
         let few = SqlitePoolOptions::new().max_connections(READERS).max_lifetime(None);

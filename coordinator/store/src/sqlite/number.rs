@@ -61,13 +61,14 @@ impl Acknowledged {
             Ok(bytes) => {
                 let number = decode(&bytes);
                 if number.is_none() {
-                    warn!(path = %path.display(), "this file is damaged: it does not say which commit was the last");
+                    warn!(path = %path.display(), "this file is damaged: it does not contain the number of the last \
+                        commit");
                 }
                 number
             }
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
             Err(error) => {
-                warn!(path = %path.display(), %error, "cannot read which commit was the last");
+                warn!(path = %path.display(), %error, "cannot read the number of the last commit");
                 None
             }
         }
@@ -91,7 +92,7 @@ impl Acknowledged {
         }
         let written = self.file.write_all_at(&encode(number), 0);
         if let (Err(error), true) = (&written, last.1) {
-            warn!(path = %self.path.display(), %error, "cannot write which commit was the last");
+            warn!(path = %self.path.display(), %error, "cannot write the number of the last commit");
         }
         *last = (number, written.is_ok());
     }

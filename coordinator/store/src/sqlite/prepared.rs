@@ -27,8 +27,8 @@ pub(super) async fn find(connection: &mut SqliteConnection) -> Result<Vec<Prepar
         let (sweep, configurations): (i64, i64) = (row.try_get("sweep")?, row.try_get("configurations")?);
         let trials: i64 = row.try_get("trials")?;
         let what = format!(
-            "its submit was cut off before the sweep began ({configurations} configurations and {trials} trials are \
-             prepared); nothing was acknowledged, and the next start of a coordinator removes it"
+            "its submit was interrupted before the sweep began ({configurations} configurations and {trials} trials \
+            are prepared); nothing was acknowledged, and the next start of a coordinator removes it"
         );
         found.push(Prepared { sweep: unsigned(sweep), what });
     }
@@ -36,8 +36,8 @@ pub(super) async fn find(connection: &mut SqliteConnection) -> Result<Vec<Prepar
         let (sweep, configurations): (i64, i64) = (row.try_get("sweep")?, row.try_get("configurations")?);
         let what = if row.try_get::<i64, _>("state")? == SweepState::Cancelled.code() {
             format!(
-                "{configurations} configurations are left of a stage that never opened; nothing uses them, and they go \
-                 when the sweep is deleted"
+                "{configurations} configurations of a stage that never opened are unused; they are removed with the \
+                sweep"
             )
         } else {
             format!(

@@ -62,7 +62,7 @@ pub(super) async fn repair(
     }
     let commits = number::read(connection, COMMIT).await?;
     if let Some(number) = acknowledged.filter(|number| *number > commits) {
-        let reason = format!("{} commits that were acknowledged are not in the file", number - commits);
+        let reason = format!("{} acknowledged commits are missing from the file", number - commits);
         repair.losses.push(Loss { table: "counters".into(), key: COMMIT.into(), reason });
         number::set(connection, COMMIT, number).await?;
     }

@@ -79,7 +79,10 @@ async fn a_full_disk_refuses_a_commit_and_takes_it_when_there_is_room() {
     drop(store);
     let report = check(&options.path).await.unwrap();
     assert!(
-        report.problems.iter().all(|problem| problem.place == "artifacts" || problem.what.contains("follows one")),
+        report
+            .problems
+            .iter()
+            .all(|problem| problem.place == "artifacts" || problem.what.contains("follows a missing")),
         "{report}"
     );
     SqliteStore::open(&options).await.unwrap().load().await.unwrap();

@@ -123,7 +123,7 @@ async fn an_artifact_that_is_gone_or_changed_is_found() {
     let place = folder.beside(".artifacts").join(&digest[..2]).join(&digest);
     std::fs::write(&place, b"lag").unwrap();
     let report = check(&folder.path()).await.unwrap();
-    assert!(report.problems[0].what.contains("is not what its name says"), "{report}");
+    assert!(report.problems[0].what.contains("does not match its name"), "{report}");
     std::fs::remove_file(&place).unwrap();
     let report = check(&folder.path()).await.unwrap();
     assert!(!report.is_sound() && report.problems[0].place == "artifacts", "{report}");
@@ -200,7 +200,7 @@ async fn a_changed_cell_is_found_and_a_store_without_it_starts() {
         store.close().await;
         drop(store);
         let report = check(&folder.path()).await.unwrap();
-        let known = |what: &str| what.starts_with("a point that follows") || what.contains("cannot be read");
+        let known = |what: &str| what.starts_with("a point that follows") || what.contains("cannot read");
         let left = report.problems.iter().filter(|problem| !known(&problem.what));
         assert_eq!(left.count(), 0, "seed {seed}: {text}\n{report}");
     }
@@ -266,7 +266,7 @@ async fn a_log_that_ends_too_early_is_noticed() {
         "{report}"
     );
     let store = SqliteStore::open(&torn.options(true)).await.unwrap();
-    assert!(store.losses()[0].reason.contains("are not in the file"), "{:?}", store.losses());
+    assert!(store.losses()[0].reason.contains("are missing from the file"), "{:?}", store.losses());
     store.load().await.unwrap();
     store.close().await;
     drop(store);

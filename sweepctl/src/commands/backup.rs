@@ -77,7 +77,7 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<Exit
     } else {
         let Answer { manifest, fetched, .. } = &answer;
         let text = format!(
-            "store {}, {} artifacts ({}); {} of them were fetched ({})",
+            "store {}, {} artifacts ({}), of which {} were fetched ({})",
             bytes(manifest.store.bytes),
             count(manifest.artifacts.files),
             bytes(manifest.artifacts.bytes),

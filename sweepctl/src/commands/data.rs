@@ -145,7 +145,12 @@ fn passed_over(output: &Output, report: &Report) -> Result<(), Failure> {
 }
 
 fn totals(report: &Report) -> String {
-    let imbalance = report.imbalance.map(|ratio| format!(", the largest class has {ratio:.2} times the smallest"));
+    let imbalance = report.imbalance.map(|ratio| {
+        format!(
+            ", the largest class has {ratio:.2} times the images of the \
+        smallest"
+        )
+    });
     let sizes = report.sizes.iter().take(3);
     let sizes: Vec<_> = sizes.map(|size| format!("{}×{} ({})", size.width, size.height, count(size.images))).collect();
     let others = report.sizes.len().saturating_sub(3) as u64;

@@ -36,7 +36,7 @@ pub(super) fn all(given: &Given, output: &Output) -> Result<Answers, Failure> {
     };
     let image_size = match (kind, usual_size(kind)) {
         (Kind::ImageFolder, Some(usual)) => {
-            Some(asker.number("How large are the images, in pixels each way?", given.image_size, usual)?)
+            Some(asker.number("What is the image size, in pixels per side?", given.image_size, usual)?)
         }
         (_, usual) => given.image_size.or(usual),
     };

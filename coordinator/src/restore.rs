@@ -191,7 +191,7 @@ async fn manifest(input: &Path) -> Result<Manifest, Refused> {
         found.push(read);
     }
     if found.is_empty() {
-        return Err(unfinished("it has no backup.json, which is written last"));
+        return Err(unfinished("it has no backup.json, the file that is written last"));
     }
     let (bytes, digest) = crate::backup::hash(&store).await?;
     let right = |manifest: &Manifest| manifest.store.bytes == bytes && manifest.store.blake3 == digest.to_string();

@@ -31,7 +31,7 @@ async fn a_second_worker_of_a_name_is_refused_and_the_first_trains_on() {
         let log = env.fleet.log("second");
         let refusals = log.lines().filter(|line| line.starts_with("error: the coordinator at "));
         assert_eq!(refusals.count(), start as usize, "{log}");
-        for part in ["another worker holds the name `w1`", "connected from 127.0.0.1:", "last polled", "--name"] {
+        for part in ["another worker has the name `w1`", "connected from 127.0.0.1:", "last polled", "--name"] {
             assert!(log.contains(part), "{part} is missing in {log}");
         }
     }

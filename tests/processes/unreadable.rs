@@ -168,7 +168,7 @@ fn a_fleet_says_which_worker_gets_nothing_and_why_on_both_sides() {
     let mut watched = env.watch(sweep);
     watched.until_sweep("its trial runs on the first worker", |sweep| sweep["running"][0]["worker"] == "one");
     let (_other, _none) = (worker("other"), worker("none"));
-    for (name, why) in [("other", "not those that the sweep is pinned to"), ("none", "class b is in")] {
+    for (name, why) in [("other", "the sweep is pinned to other data"), ("none", "class b is in")] {
         env.until_log(name, "a sweep gives this worker nothing");
         assert!(env.log(name).contains(why), "{}", env.log(name));
     }

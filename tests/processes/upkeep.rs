@@ -80,7 +80,7 @@ fn a_sweep_is_deleted_and_its_store_shrinks() {
     let gone = env.sweepctl(["delete", "a", "--output", "json"]).expect_code(0).json();
     assert!(gone["finished_unix_ms"].as_i64().is_some() && gone["store_bytes"].as_u64().unwrap() > 0, "{gone}");
     assert!(env.sweepctl(["status", "a"]).expect_code(1).stderr.contains("there is no sweep"));
-    assert!(env.sweepctl(["status", "1"]).expect_code(1).stderr.contains("deleted it at"));
+    assert!(env.sweepctl(["status", "1"]).expect_code(1).stderr.contains("deleted by"));
     env.sweepctl(["delete", "1"]).expect_code(0);
     let running = env.file("b.yaml", &study("b", 400, &[2], &[0]));
     let number = env.submit(&running).to_string();

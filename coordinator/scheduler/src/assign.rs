@@ -145,8 +145,8 @@ impl Scheduler {
         if let Some(held) = sweep.held_back().filter(|_| !sweep.spec.paused) {
             let unplaceable = self.unplaceable(id).map(|unplaceable| unplaceable.to_string());
             let tried = (held.tried > 0).then(|| match held.tried {
-                1 => "1 trial is still tried: if it succeeds, the others go on".to_owned(),
-                tried => format!("{tried} trials are still tried: if one succeeds, the others go on"),
+                1 => "1 trial is still being tried; the others start if it succeeds".to_owned(),
+                tried => format!("{tried} trials are still being tried; the others start if one succeeds"),
             });
             return [held.to_string()].into_iter().chain(tried).chain(unplaceable).collect();
         }
@@ -159,17 +159,17 @@ impl Scheduler {
         }
         // Before the data are known, nothing is in the queue that a budget could allow.
         if sweep.spec.allowance == Some(0) && !unpinned {
-            return vec!["the sweep's budget lets nothing more be started".to_owned()];
+            return vec!["the sweep's budget allows no more trials to start".to_owned()];
         }
         if self.sessions.is_empty() {
             return vec![match self.pool_for(sweep) {
-                Some(pool) => format!("it waits for a worker of pool `{}`: no worker is connected", pool.name),
+                Some(pool) => format!("the sweep needs a worker of pool `{}`: no worker is connected", pool.name),
                 None => "no worker is connected".to_owned(),
             }];
         }
         if let Some(lack) = self.lack(sweep) {
             return vec![match self.pool_for(sweep) {
-                Some(pool) => format!("it waits for a worker of pool `{}`: {lack}", pool.name),
+                Some(pool) => format!("the sweep needs a worker of pool `{}`: {lack}", pool.name),
                 None => lack.to_string(),
             }];
         }
@@ -177,11 +177,11 @@ impl Scheduler {
             return self.sessions.values().take(MOST_WORKERS).map(|session| self.explain_absence(session)).collect();
         }
         if unpinned {
-            return vec!["a worker has yet to say what is in the data set".to_owned()];
+            return vec!["a worker has not described the data set yet".to_owned()];
         }
         if self.sessions.values().all(|session| session.free_slots().next().is_none()) {
-            return vec!["every slot is taken".to_owned()];
+            return vec!["every slot is busy".to_owned()];
         }
-        vec!["the free slots do not fit: other data, too little memory, or the trial failed there".to_owned()]
+        vec!["no free slot fits: its worker has other data or too little memory, or the trial failed there".to_owned()]
     }
 }

@@ -58,7 +58,7 @@ impl fmt::Display for Hold {
         let (class, reason) = (self.class.name(), &self.reason);
         match self.failed {
             1 => write!(f, "the first trial failed: {class}: {reason}"),
-            failed => write!(f, "the first {failed} trials failed alike: {class}: {reason}"),
+            failed => write!(f, "the first {failed} trials failed in the same way: {class}: {reason}"),
         }
     }
 }

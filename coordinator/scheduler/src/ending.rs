@@ -39,7 +39,11 @@ impl Scheduler {
         let ending = match ending {
             Ending::Succeeded { data_digest, .. } if data_digest != pin => Ending::Failed {
                 class: FailureClass::Data,
-                reason: format!("trained on data {}, but the sweep is pinned to {}", data_digest.short(), pin.short()),
+                reason: format!(
+                    "trained on data with digest {}, but the sweep is pinned to {}",
+                    data_digest.short(),
+                    pin.short()
+                ),
             },
             Ending::Succeeded { .. } | Ending::Failed { .. } | Ending::Stopped | Ending::Lost => ending,
         };
@@ -99,7 +103,7 @@ impl Scheduler {
                 if round.losses < max_losses {
                     return Next::Again { delay_ms: 0 };
                 }
-                let reason = format!("quarantined: {} workers were lost while they ran it", round.losses);
+                let reason = format!("quarantined: the trial lost {} workers", round.losses);
                 Next::End(RoundEnd::Failed { class: FailureClass::Machine, reason })
             }
             Ending::Failed { class, reason } => {

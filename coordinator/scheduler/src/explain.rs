@@ -26,7 +26,8 @@ impl Scheduler {
         }
         for sweep in trial.wanted_by.iter().filter(|sweep| self.is_unbound(**sweep, id)) {
             let why = self.waiting_for(*sweep).join("; ");
-            let why = if why.is_empty() { "a round on other data is open".to_owned() } else { why };
+            let why =
+                if why.is_empty() { "a round of the trial on other data is not finished".to_owned() } else { why };
             said.push(format!("sweep {sweep}: {why}"));
         }
         said
@@ -46,8 +47,8 @@ impl Scheduler {
             Place::Awaited { worker, deadline, .. } => {
                 let seconds = deadline.0.saturating_sub(self.now.0).div_ceil(1000);
                 format!(
-                    "attempt {attempt} may still run on worker {worker}, which has not come back since the \
-                     coordinator's restart; it is waited for, {seconds} s more"
+                    "attempt {attempt} may still run on worker {worker}, which has not reconnected since the \
+                     coordinator restarted; the coordinator waits {seconds} s more"
                 )
             }
         }
@@ -56,7 +57,7 @@ impl Scheduler {
     fn explain_waiting(&self, id: TrialId, trial: &Trial, round: &Round, said: &mut Vec<String>) {
         if round.failures + round.losses > 0 {
             said.push(format!(
-                "round {} so far: failed {}, lost with its worker {}",
+                "round {} so far: failed {}, lost its worker {}",
                 round.number,
                 times(round.failures),
                 times(round.losses)
@@ -64,7 +65,7 @@ impl Scheduler {
         }
         if let RoundState::Delayed { until } = round.state {
             let seconds = until.0.saturating_sub(self.now.0).div_ceil(1000);
-            said.push(format!("it is tried again in {seconds} s"));
+            said.push(format!("the coordinator retries it in {seconds} s"));
             return;
         }
         for sweep in trial.wanted_by.iter().filter_map(|sweep| self.sweeps.get(sweep)) {
@@ -76,10 +77,10 @@ impl Scheduler {
             }
             said.extend(before.map(|before| match (sweep.spec.paused, bound) {
                 (true, _) => format!("sweep {} is paused", sweep.spec.id),
-                (_, true) => format!("sweep {}: its budget lets nothing more be started", sweep.spec.id),
+                (_, true) => format!("sweep {}: its budget allows no more trials to start", sweep.spec.id),
                 (false, false) => match before {
-                    1 => format!("sweep {}: 1 trial goes before it", sweep.spec.id),
-                    before => format!("sweep {}: {before} trials go before it", sweep.spec.id),
+                    1 => format!("sweep {}: 1 trial is ahead of it", sweep.spec.id),
+                    before => format!("sweep {}: {before} trials are ahead of it", sweep.spec.id),
                 },
             }));
         }
@@ -98,18 +99,18 @@ impl Scheduler {
     pub(crate) fn explain_absence(&self, session: &Session) -> String {
         match self.service(&session.worker) {
             Service::Suspended { reason, .. } => format!("worker {} is out of service: {reason}", session.worker),
-            Service::Active | Service::Draining | Service::Leaving => format!("worker {} is leaving", session.worker),
+            Service::Active | Service::Draining | Service::Leaving => format!("worker {} is draining", session.worker),
         }
     }
 
     /// Why this worker does not run it.
     fn explain_worker(&self, trial: &Trial, round: &Round, session: &Session) -> String {
         if session.draining {
-            return "it is leaving".to_owned();
+            return "it is draining".to_owned();
         }
         match self.service(&session.worker) {
             Service::Suspended { reason, .. } => return format!("out of service: {reason}"),
-            Service::Draining | Service::Leaving => return "it was told to leave".to_owned(),
+            Service::Draining | Service::Leaving => return "it is draining".to_owned(),
             Service::Active => {}
         }
         let sweep = trial.wanted_by.iter().find_map(|sweep| self.sweeps.get(sweep));
@@ -118,18 +119,18 @@ impl Scheduler {
             return unfit.to_string();
         }
         if dataset.is_none_or(|dataset| session.content(dataset).is_none()) {
-            return "it has yet to say what is in the data set".to_owned();
+            return "it has not described the data set yet".to_owned();
         }
         let needs = trial.needs_bytes();
         if !session.fits(needs) {
             let largest = session.slots.iter().filter_map(|slot| slot.offer.memory_bytes).max().unwrap_or(0);
-            return format!("it needs {needs} bytes of memory, the largest slot has {largest}");
+            return format!("the trial needs {needs} bytes of memory, and the largest slot has {largest}");
         }
         if round.avoid.contains(&session.worker) {
-            return "it failed there; others are tried first".to_owned();
+            return "the trial failed there; the coordinator tries other workers first".to_owned();
         }
         if session.free_slots().next().is_none() {
-            return "every slot is taken".to_owned();
+            return "every slot is busy".to_owned();
         }
         "a slot is free".to_owned()
     }

@@ -59,13 +59,14 @@ impl Health {
         }
         if starts >= BAD_STARTS {
             let reason = format!(
-                "trials failed here on {starts} starts of the worker in a row that succeeded on other workers, and none succeeded"
+                "trials that succeeded on other workers failed here in {starts} runs of the worker in a row, and none \
+                 succeeded"
             );
             return Some(Service::Suspended { reason, until: Until::Replacement });
         }
         let reason = match here {
-            1 => "1 trial failed here that succeeded on another worker".to_owned(),
-            _ => format!("{here} trials failed here in a row that succeeded on other workers"),
+            1 => "1 trial that succeeded on another worker failed here".to_owned(),
+            _ => format!("{here} trials in a row that succeeded on other workers failed here"),
         };
         (here >= limit).then_some(Service::Suspended { reason, until: Until::Restart })
     }

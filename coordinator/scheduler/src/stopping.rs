@@ -71,8 +71,8 @@ impl Scheduler {
     /// After a restart: the sweep was being cancelled when the coordinator ended.
     pub(crate) fn go_on_stopping(&mut self, id: SweepId) {
         if let Some(sweep) = self.sweeps.get_mut(&id) {
-            let reason = "it was being cancelled when the coordinator ended, and the restarted one went on; the audit \
-                          log says why";
+            let reason = "the sweep was being cancelled when the coordinator stopped, and the restarted coordinator \
+                          completed this; the audit log contains the reason";
             sweep.stopping =
                 Some(Stopping { end: SweepEnd::Stopped { reason: reason.to_owned() }, shown: true, last: None });
             self.stopping.insert(id);

@@ -25,7 +25,7 @@ pub struct Unplaceable {
 impl fmt::Display for Unplaceable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.worker {
-            Some(worker) => write!(f, "no connected worker has the data; {worker} says: {}", self.reason),
+            Some(worker) => write!(f, "no connected worker has the data; {worker} reports: {}", self.reason),
             None => f.write_str(&self.reason),
         }
     }
@@ -77,7 +77,7 @@ impl Scheduler {
         }
         let slots = with_data.iter().flat_map(|session| &session.slots);
         let largest = slots.filter_map(|slot| slot.offer.memory_bytes).max().unwrap_or(0);
-        let reason = format!("needs {least} bytes of memory; the largest slot has {largest}");
+        let reason = format!("a trial needs at least {least} bytes of memory, and the largest slot has {largest}");
         Some(Unplaceable { class: FailureClass::OutOfMemory, worker: None, reason })
     }
 
@@ -102,7 +102,7 @@ impl Scheduler {
         let reason = unfit.or_else(|| {
             let too_small = sweep.queue.least_memory().is_some_and(|least| !session.fits(least));
             // Without numbers: they change from trial to trial, and the sentence is said once.
-            too_small.then(|| "no slot of it has the memory that the waiting trials need".to_owned())
+            too_small.then(|| "none of its slots has the memory that the waiting trials need".to_owned())
         })?;
         Some(LeftOut { sweep: sweep.spec.id, worker: session.worker.clone(), reason })
     }
@@ -133,7 +133,7 @@ impl fmt::Display for Unfit<'_> {
         match self {
             Self::Other { found, pin } => write!(
                 f,
-                "its data are not those that the sweep is pinned to: they have the digest {}, the sweep's {}",
+                "the sweep is pinned to other data: the worker's data have the digest {}, the sweep's have {}",
                 found.short(),
                 pin.short()
             ),

@@ -70,7 +70,7 @@ impl Identity {
 pub struct Admitted {
     /// Who.
     pub caller: Caller,
-    /// Cancelled when the token does not hold any more; none where there is no token.
+    /// Cancelled when the token is no longer valid; none where there is no token.
     pub ended: Option<CancellationToken>,
 }
 
@@ -90,7 +90,7 @@ pub enum Refusal {
     #[error("the token was revoked")]
     Revoked,
     /// A cookie that this coordinator did not seal for this listener, or that has expired.
-    #[error("the session of this browser has ended: sign in again")]
+    #[error("the session of this browser has expired; sign in again")]
     Session,
     /// More than one cookie of the same name: one of them is another page's, and nothing says which.
     #[error(

@@ -35,8 +35,8 @@ struct Entered {
 
 /// What a link says that does not open anything.
 const CLOSED: &str =
-    "This link was used already, or has expired. If this browser used it, open the address without `/open/`.";
-const ELSEWHERE: &str = "A link like this opens only on the machine where the coordinator runs.";
+    "This link has expired or was already used. If this browser used it, open the address without `/open/`.";
+const ELSEWHERE: &str = "This link works only on the machine that runs the coordinator.";
 
 /// `/login`, `/logout` and `/open/CODE`.
 pub(crate) fn router<S: Clone + Send + Sync + 'static>() -> Router<S> {
@@ -54,7 +54,7 @@ async fn show(
     Query(place): Query<Place>,
 ) -> Response {
     let said = match browser.refused {
-        _ if !door.keyring.is_needed() => Some("No token is needed here.".to_owned()),
+        _ if !door.keyring.is_needed() => Some("This coordinator needs no token.".to_owned()),
         // Signing in replaces one of several cookies, and does not help.
         Some(Refusal::Cookies) => Some(sentence(&Refusal::Cookies)),
         _ => None,

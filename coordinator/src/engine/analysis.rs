@@ -195,7 +195,9 @@ impl Handle {
             let answered: Vec<TrialId> = answered(&study, None);
             if answered.len() > MOST_VALIDATIONS {
                 let count = answered.len();
-                note = Some(format!("{count} trials: what single images say is left out above {MOST_VALIDATIONS}"));
+                note = Some(format!(
+                    "{count} trials: predictions of single images are left out above {MOST_VALIDATIONS} trials"
+                ));
             } else {
                 study.validations = self.validations(answered).await?;
             }

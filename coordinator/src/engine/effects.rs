@@ -298,7 +298,7 @@ impl Driver {
         let RoundEnd::Failed { class: FailureClass::Machine, reason } = end else { return };
         let lines = last_lines(&lost.log_tail);
         if !lines.is_empty() {
-            *reason = format!("{reason}; the last one's log ended: {lines}");
+            *reason = format!("{reason}; the log of the last attempt ended: {lines}");
         }
         let (trial, attempt) = (Some(lost.lease.trial), Some(lost.lease.attempt));
         let (worker, detail) = (lost.worker.clone(), reason.clone());

@@ -98,13 +98,13 @@ pub enum Error {
         what: String,
     },
     /// So many of its kind are under way that no more is begun.
-    #[error("{what}: try again in a moment")]
+    #[error("{what}; try again in a moment")]
     Busy {
         /// Of what, and how many there may be.
         what: String,
     },
     /// The session has ended or never was.
-    #[error("the session is unknown: register again")]
+    #[error("the session is unknown; register again")]
     UnknownSession,
     /// The trainer would give other results.
     #[error("trainer semantics {found}, but this coordinator needs {expected}: use a worker of the same version")]
@@ -123,7 +123,7 @@ pub enum Error {
         ours: &'static str,
     },
     /// A commit failed or the coordinator is starting or leaving: say it again.
-    #[error("the coordinator cannot commit now: try again")]
+    #[error("the coordinator cannot commit now; try again")]
     Unavailable,
     /// The store cannot be written now: say it again later.
     #[error("the coordinator cannot commit now: {why}")]

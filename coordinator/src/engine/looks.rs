@@ -76,7 +76,7 @@ fn undecided(study: &Study, look: usize) -> (BTreeSet<u32>, String) {
     let are = if decided == 1 { "is" } else { "are" };
     let mut rest = format!("{decided} of {} {are} decided", plural(followed.len() as u64, "comparison"));
     if excluded > 0 {
-        rest = format!("{rest}, {excluded} lack a value");
+        rest = format!("{rest}, {excluded} without a value");
     }
     if open.is_empty() {
         return (chosen, format!("none: {rest}"));
@@ -87,7 +87,7 @@ fn undecided(study: &Study, look: usize) -> (BTreeSet<u32>, String) {
     if titles.len() > NAMED {
         named = format!("{named} and {} more", titles.len() - NAMED);
     }
-    (chosen, format!("{named}, with what they are compared with: {rest}"))
+    (chosen, format!("{named} and their references: {rest}"))
 }
 
 fn change(record: &SweepRecord, group: usize, choice: String) -> Result<StageChange, Error> {

@@ -32,7 +32,7 @@ pub struct NameHeld {
 
 impl fmt::Display for NameHeld {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "another worker holds the name `{}`", self.worker)?;
+        write!(f, "another worker has the name `{}`", self.worker)?;
         if !self.host.is_empty() {
             write!(f, ": it runs on host {}", self.host)?;
         }
@@ -43,7 +43,7 @@ impl fmt::Display for NameHeld {
             write!(f, ", took the name {}", ago(self.since_ms))?;
         }
         match self.heard_ms {
-            0 => write!(f, ", and has not come back since this coordinator started")?,
+            0 => write!(f, ", and has not reconnected since this coordinator started")?,
             heard => write!(f, ", and last polled {}", ago(heard))?,
         }
         let free = duration(self.free_in_ms.div_ceil(1000) as f64);
@@ -127,13 +127,13 @@ mod tests {
     fn a_refusal_says_who_holds_the_name_since_when_and_what_to_do() {
         assert_eq!(
             held().to_string(),
-            "another worker holds the name `gpu1`: it runs on host node7, connected from 10.0.0.5:50432, took the name \
+            "another worker has the name `gpu1`: it runs on host node7, connected from 10.0.0.5:50432, took the name \
              3 min 20 s ago, and last polled 2 s ago; give this worker another --name, or stop the other worker; if the \
              other worker no longer runs, its name becomes free in 28 s"
         );
         let unknown = NameHeld { host: String::new(), address: String::new(), since_ms: 0, heard_ms: 0, ..held() };
         assert!(unknown.to_string().starts_with(
-            "another worker holds the name `gpu1`, and has not come back since this coordinator started; give"
+            "another worker has the name `gpu1`, and has not reconnected since this coordinator started; give"
         ));
     }
 }

@@ -110,7 +110,7 @@ impl Handle {
     /// The two answers of a sweep that reproduces, and what they come to.
     ///
     /// # Errors
-    /// The sweep reproduces nothing, or has no answer.
+    /// The sweep reproduces nothing, or has no result yet.
     pub async fn reproduction(
         &self,
         sweep: SweepId,
@@ -118,11 +118,11 @@ impl Handle {
     ) -> Result<(Answered, Answered, Reproduction), Error> {
         let record = self.store.sweep(sweep).await?.ok_or_else(|| Error::not_found(format!("sweep {sweep}")))?;
         let Some(old) = record.submission.reproduces else {
-            return Err(invalid("sweep", format!("sweep {sweep} reproduces nothing")));
+            return Err(invalid("sweep", format!("sweep {sweep} is not a reproduction")));
         };
         let page = TrialPage { states: vec![TrialState::Succeeded], ..TrialPage::first(sweep, 1) };
         let row = self.store.trials(&page).await?.into_iter().next();
-        let row = row.ok_or_else(|| invalid("sweep", format!("sweep {sweep} has no answer")))?;
+        let row = row.ok_or_else(|| invalid("sweep", format!("sweep {sweep} has no result yet")))?;
         let attempts = self.store.attempts(row.trial).await?;
         let old = attempts.iter().find(|attempt| attempt.key == old);
         let new = row.newest.and_then(|(_, key)| attempts.iter().find(|attempt| attempt.key == key));

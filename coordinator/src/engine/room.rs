@@ -55,8 +55,11 @@ impl Driver {
         if trials == 0 || live.saturating_add(trials) <= most {
             return Ok(());
         }
-        let next =
-            if trials > most { "ask for fewer trials, or in stages" } else { "wait until some end, or cancel a sweep" };
+        let next = if trials > most {
+            "submit fewer trials, or split the sweep into stages"
+        } else {
+            "wait until some end, or cancel a sweep"
+        };
         let (wanted, live) = (plural(trials, "trial"), plural(live, "trial"));
         let what = format!(
             "{wanted} without results would join {live} unfinished trials, but the maximum of this coordinator is \

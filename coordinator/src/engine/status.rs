@@ -158,7 +158,7 @@ impl Handle {
             let Some(record) = found else {
                 let deleted = self.store.deletion(SweepId(number)).await?;
                 let how = deleted
-                    .map(|deleted| format!(": {} deleted it at {} UTC", deleted.actor, moment(deleted.asked_ms)));
+                    .map(|deleted| format!(": deleted by {} at {} UTC", deleted.actor, moment(deleted.asked_ms)));
                 return Err(Error::not_found(format!("sweep `{text}`{}", how.unwrap_or_default())));
             };
             return Ok(record.id);

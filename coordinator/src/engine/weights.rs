@@ -62,7 +62,8 @@ impl Handle {
         }
         let summary = self.summary(&record, true).await?;
         let Some(winner) = summary.best.first() else {
-            let note = "no configuration of this sweep can be ranked, so the weights of every trial are kept";
+            let note =
+                "no configuration of this sweep can be ranked, so the coordinator keeps the weights of every trial";
             return Ok(Some(note.to_owned()));
         };
         let weights = found.iter().filter(|artifact| artifact.kind == ArtifactKind::Weights);
@@ -73,7 +74,7 @@ impl Handle {
             trials.iter().map(|(trial, _)| *trial).filter(|trial| !have.contains(trial)).collect();
         let label = &winner.label;
         Ok(Some(match missing.first() {
-            None => format!("the weights of the winner are kept: {label}"),
+            None => format!("the coordinator keeps the weights of the winner, {label}"),
             Some(trial) => format!(
                 "{} of the {} trials of the winner ({label}) have no weights: an earlier sweep trained them and kept \
                 the weights of another winner; `sweepctl reproduce {}` trains one again and keeps its weights",

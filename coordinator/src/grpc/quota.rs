@@ -104,19 +104,20 @@ impl Quotas {
     ) -> Result<(), Invalid> {
         let refuse = |field, problem: String| Err(Invalid { field, problem });
         if size_bytes > SHEET_BYTES {
-            return refuse("size_bytes", format!("thumbnails have at most {SHEET_BYTES} bytes"));
+            return refuse("size_bytes", format!("thumbnails may have at most {SHEET_BYTES} bytes"));
         }
         let mut table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let used = table.of(worker, identity);
         if !used.contents.values().any(|contents| contents.contains(&content)) {
-            return refuse("data_digest", "this worker has described no data set with this content".to_owned());
+            return refuse("data_digest", "this worker has not described a data set with this content".to_owned());
         }
         if used.sheets.contains_key(&sheet) {
             return Ok(());
         }
         let bytes: u64 = used.sheets.values().sum();
         if used.sheets.len() >= SHEETS || bytes.saturating_add(size_bytes) > SHEETS_BYTES {
-            let most = format!("a worker may send {SHEETS} sheets of thumbnails with {SHEETS_BYTES} bytes together");
+            let most =
+                format!("a worker may send at most {SHEETS} sheets of thumbnails and {SHEETS_BYTES} bytes in total");
             return refuse("size_bytes", most);
         }
         used.sheets.insert(sheet, size_bytes);
@@ -164,7 +165,7 @@ mod tests {
         for sheet in 1..=7 {
             sends("w1", 7, sheet, SHEET_BYTES).unwrap();
         }
-        assert!(sends("w1", 7, 8, SHEET_BYTES).unwrap_err().contains("bytes together"));
+        assert!(sends("w1", 7, 8, SHEET_BYTES).unwrap_err().contains("bytes in total"));
         assert!(sends("w1", 7, 0, 10).is_ok(), "what it has sent before");
     }
 

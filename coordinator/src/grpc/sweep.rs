@@ -235,7 +235,7 @@ impl Sweeps {
         match self.engine.store().trials_like(text, 2).await?.as_slice() {
             [] => Err(Error::NotFound { what: format!("trial `{text}`") }),
             [one] => Ok(*one),
-            _ => Err(Invalid { field: "trial", problem: format!("several begin with `{text}`") }.into()),
+            _ => Err(Invalid { field: "trial", problem: format!("several trials start with `{text}`") }.into()),
         }
     }
 

@@ -246,7 +246,7 @@ impl Sweeps {
 }
 
 /// Where nothing went back to the file system.
-const ROOM: &str = "the store keeps the room of removed rows for later ones";
+const ROOM: &str = "the store keeps the space of removed rows for later rows";
 
 /// Whether this caller may delete a sweep of this submitter. Without tokens every caller may.
 fn may_delete(caller: Option<&Caller>, sweep: SweepId, submitter: &str) -> Result<(), Error> {

@@ -354,7 +354,7 @@ impl WorkerService for Workers {
         let mut parts = request.into_inner();
         let first = parts.message().await?.map(piece).transpose().map_err(status)?;
         let Some(Piece::Announced(announced)) = first else {
-            return Err(Status::invalid_argument("the first message carries the header"));
+            return Err(Status::invalid_argument("the first message must contain the header"));
         };
         let (_, worker) = self.sessions.find(announced.session, &identity).map_err(status)?;
         if let Of::Data(content) = announced.of {
@@ -371,7 +371,7 @@ impl WorkerService for Workers {
             self.artifacts.begin(record.digest, record.size_bytes).await.map_err(Error::from).map_err(status)?;
         while let Some(message) = parts.message().await? {
             let Piece::Chunk(chunk) = piece(message).map_err(status)? else {
-                return Err(Status::invalid_argument("a chunk is expected"));
+                return Err(Status::invalid_argument("expected a chunk"));
             };
             incoming.write(&chunk).await.map_err(refused)?;
         }

@@ -47,7 +47,9 @@ async fn a_sweep_whose_first_trials_fail_alike_holds_the_rest_back_and_says_so()
     let counts = status.counts.unwrap();
     let held = status.held_back.unwrap();
     assert_eq!((counts.failed, counts.running, held.trials), (4, 0, counts.queued));
-    assert!(held.sentence.contains("trials are held back: the first 3 trials failed alike: spec: `epoch` 1 came"));
+    assert!(
+        held.sentence.contains("trials are held back: the first 3 trials failed in the same way: spec: `epoch` 1 came")
+    );
     assert_eq!(status.waiting_for, [held.sentence.as_str()]);
 
     let env = env.restart().await;

@@ -46,7 +46,7 @@ async fn a_deleted_sweep_is_forgotten_and_the_others_keep_what_they_have() {
     assert_eq!((gone.trials, gone.kept, gone.actor.as_str(), gone.name.as_str()), (7, 7, "me", "pretend"));
     let missing = env.sweeps().await.get_sweep(v1::GetSweepRequest { sweep: reference(first) }).await.unwrap_err();
     assert_eq!(missing.code(), Code::NotFound);
-    assert!(missing.message().contains("me deleted it at"), "{missing:?}");
+    assert!(missing.message().contains("deleted by me at"), "{missing:?}");
     let retry = v1::RetrySweepRequest { sweep: reference(first), ..Default::default() };
     assert_eq!(env.sweeps().await.retry_sweep(retry).await.unwrap_err().code(), Code::NotFound);
     let listed = env.sweeps().await.list_sweeps(v1::ListSweepsRequest::default()).await.unwrap().into_inner();

@@ -194,7 +194,7 @@ async fn what_cannot_be_reproduced_is_refused_with_a_reason() {
     assert_eq!(sweeps.reproduce_trial(again("0".repeat(64))).await.unwrap_err().code(), tonic::Code::NotFound);
     let request = v1::GetReproductionRequest { sweep: reference(sweep.id), tolerance: 0.0 };
     let refused = sweeps.get_reproduction(request).await.unwrap_err();
-    assert!(refused.message().contains("reproduces nothing"), "{refused}");
+    assert!(refused.message().contains("is not a reproduction"), "{refused}");
     let request = v1::GetReproductionRequest { sweep: reference(sweep.id), tolerance: f64::NAN };
     assert_eq!(sweeps.get_reproduction(request).await.unwrap_err().code(), tonic::Code::InvalidArgument);
 }

@@ -343,7 +343,7 @@ async fn trials_that_have_not_ended_are_bounded_over_all_sweeps() {
     let fresh = v1::SubmitRequest { fresh: true, ..submit(SPEC) };
     refused(sweeps.submit(fresh).await, Code::ResourceExhausted, "or cancel a sweep");
     let large = SPEC.replace("seeds: [0, 1]", "seeds: [4, 5, 6]");
-    refused(sweeps.submit(submit(&large)).await, Code::ResourceExhausted, "ask for fewer trials, or in stages");
+    refused(sweeps.submit(submit(&large)).await, Code::ResourceExhausted, "submit fewer trials, or split");
     let counts = env.status(second).await.counts.unwrap();
     assert_eq!(counts.queued + counts.running, 14);
 }

@@ -48,8 +48,7 @@ async fn a_worker_keeps_its_name_and_another_is_told_who_has_it_and_what_to_do()
     assert!(found.address.starts_with("127.0.0.1:") && found.since_unix_ms > 0, "{found:?}");
     assert!(found.last_heard_unix_ms >= found.since_unix_ms && found.free_in_ms <= LEASE_MS, "{found:?}");
     let said = refused.message();
-    for part in ["another worker holds the name `w1`", "node7", "127.0.0.1:", "last polled", "--name", "stop the other"]
-    {
+    for part in ["another worker has the name `w1`", "node7", "127.0.0.1:", "last polled", "--name", "stop the other"] {
         assert!(said.contains(part), "{part} is missing in {said}");
     }
     register(&env, FIRST).await.expect("its connection broke");
@@ -68,7 +67,7 @@ async fn a_worker_that_leaves_or_falls_silent_frees_its_name_and_a_restart_of_th
     let env = env.restart().await;
     let refused = register(&env, other).await.unwrap_err();
     assert_eq!((held(&refused).host.as_str(), held(&refused).last_heard_unix_ms), ("node7", 0));
-    assert!(refused.message().contains("has not come back since this coordinator started"), "{refused:?}");
+    assert!(refused.message().contains("has not reconnected since this coordinator started"), "{refused:?}");
     let session = register(&env, FIRST).await.unwrap().session;
     held(&register(&env, other).await.unwrap_err());
     // It says goodbye with nothing in hand, and is answered at once.
@@ -108,7 +107,7 @@ async fn a_suspended_worker_is_named_with_the_reason_and_starts_clean_when_it_is
     let status = env.status(sweep).await;
     let absent = &status.out_of_service[0];
     assert_eq!((absent.worker.as_str(), status.out_of_service.len()), ("bad", 1));
-    assert_eq!(absent.reason, "1 trial failed here that succeeded on another worker");
+    assert_eq!(absent.reason, "1 trial that succeeded on another worker failed here");
     assert!(absent.remedy.contains("restart the worker") && absent.remedy.contains("sweepctl workers return bad"));
     let submitted = env.submit(SPEC).await;
     assert_eq!(submitted.out_of_service, status.out_of_service, "who submits hears of it");

@@ -135,8 +135,8 @@ async fn explain_says_why_a_trial_waits_and_what_happened_to_it() {
     let trials = env.sweeps().await.list_trials(request).await.unwrap().into_inner().trials;
     let waiting = trials.iter().find(|trial| trial.state() == v1::TrialState::Queued).unwrap();
     let now = explain(&waiting.trial_id).await.now;
-    assert!(now.iter().any(|said| said.contains("trials go before it")), "{now:?}");
-    assert!(now.iter().any(|said| said == "worker w1: every slot is taken"), "{now:?}");
+    assert!(now.iter().any(|said| said.contains("trials are ahead of it")), "{now:?}");
+    assert!(now.iter().any(|said| said == "worker w1: every slot is busy"), "{now:?}");
     worker.report(&lease, 1..=3).await;
     worker.finish(&lease, 3, by_filters()(&settings)).await;
     let answer = explain(&lease.trial_id).await;

@@ -53,7 +53,7 @@ async fn the_status_names_the_worker_that_disagrees() {
     poll_once(&mut liar).await;
     let status = env.status(sweep).await;
     let text = format!("{status:?}");
-    assert!(text.contains("liar") && text.contains("its data are not those that the sweep is pinned to"), "{text}");
+    assert!(text.contains("liar") && text.contains("the sweep is pinned to other data"), "{text}");
 }
 
 #[tokio::test]

@@ -40,7 +40,7 @@ async fn a_sweep_without_any_worker_waits_for_the_first_pool_that_fits() {
     let submitted = submit(&env).await;
     assert!(submitted.warnings.is_empty(), "{:?}", submitted.warnings);
     let status = env.status(submitted.sweep.unwrap().id).await;
-    assert_eq!(status.waiting_for, ["it waits for a worker of pool `large`: no worker is connected"]);
+    assert_eq!(status.waiting_for, ["the sweep needs a worker of pool `large`: no worker is connected"]);
     let scrape = http(&env, "/metrics").await;
     for line in [
         r#"sweep_pool_queued_slots{pool="large"} 14"#,

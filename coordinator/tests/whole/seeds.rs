@@ -154,8 +154,8 @@ async fn only_what_is_undecided_gets_more_seeds_up_to_a_bound() {
         choices(&status),
         [
             "",
-            "filters=16, filters=8, with what they are compared with: 0 of 2 comparisons are decided",
-            "filters=16, with what they are compared with: 1 of 2 comparisons is decided"
+            "filters=16, filters=8 and their references: 0 of 2 comparisons are decided",
+            "filters=16 and their references: 1 of 2 comparisons is decided"
         ]
     );
     let board = env.leaderboard(submitted.id).await;
@@ -216,7 +216,7 @@ async fn a_trial_that_fails_among_the_added_ones_can_be_retried() {
         });
     let status = env.worker("w1", 4).await.work(&env, sweep, &fails).await;
     assert_eq!((status.state(), ended(&status)), (v1::SweepState::Failed, vec![18, 17, 0]));
-    let last = "none: 1 of 2 comparisons is decided, 1 lack a value";
+    let last = "none: 1 of 2 comparisons is decided, 1 without a value";
     assert_eq!(choices(&status)[2], last);
     let env = env.restart().await;
     let request = v1::RetrySweepRequest { sweep: reference(sweep), user: "ann".into() };

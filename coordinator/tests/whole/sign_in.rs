@@ -58,7 +58,7 @@ async fn a_session_is_renewed_by_use_and_expires_without() {
     let (_, renewed) = session(&later);
     assert!(later.cookies[0].contains("HttpOnly; SameSite=Strict; Max-Age=43200"), "{later:?}");
     clock.advance(7 * HOUR);
-    assert_eq!(look(&env, &cookie).await.problem(401), "the session of this browser has ended: sign in again");
+    assert_eq!(look(&env, &cookie).await.problem(401), "the session of this browser has expired; sign in again");
     assert_eq!(look(&env, &format!("{name}={renewed}")).await.status, 200);
     clock.advance(12 * HOUR);
     assert_eq!(look(&env, &format!("{name}={renewed}")).await.status, 401);

@@ -106,7 +106,7 @@ async fn a_sweep_that_keeps_the_winners_weights_keeps_no_others() {
     let left = chosen(&env, sweep).await;
     // The most filters win, under both seeds.
     assert_eq!(owners(&left), trials(&env, sweep, "wide").await);
-    assert_eq!(left.notes, ["the weights of the winner are kept: wide"]);
+    assert_eq!(left.notes, ["the coordinator keeps the weights of the winner, wide"]);
     until_files_are(&env, 2).await;
     let env = env.restart().await;
     assert_eq!(owners(&list(&env, sweep).await), trials(&env, sweep, "wide").await);

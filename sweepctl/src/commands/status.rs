@@ -189,7 +189,7 @@ mod tests {
     fn workers_out_of_service_are_named_with_the_reason_and_what_puts_them_back() {
         let absent = v1::OutOfService {
             worker: "gpu-7".into(),
-            reason: "3 trials failed here in a row that succeeded on other workers".into(),
+            reason: "3 trials in a row that succeeded on other workers failed here".into(),
             remedy: "repair its machine and restart the worker".into(),
         };
         let sweep = Sweep::from(v1::SweepStatus { out_of_service: vec![absent], ..Default::default() });
@@ -197,7 +197,8 @@ mod tests {
         let line = said.lines().last().unwrap();
         assert_eq!(
             line,
-            "  worker     gpu-7 is out of service: 3 trials failed here in a row that succeeded on other workers; repair its \
+            "  worker     gpu-7 is out of service: 3 trials in a row that succeeded on other workers failed here; \
+             repair its \
              machine and restart the worker"
         );
     }

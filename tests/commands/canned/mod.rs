@@ -298,7 +298,7 @@ impl SweepService for Canned {
     async fn explain_trial(&self, request: Request<ExplainTrialRequest>) -> Answer<ExplainTrialResponse> {
         let trial = self.get_trial(Request::new(GetTrialRequest { trial: request.into_inner().trial })).await?;
         let GetTrialResponse { trial, attempts, .. } = trial.into_inner();
-        let now = vec!["sweep 3: 4 trials go before it".into(), format!("worker {HOSTILE}: every slot is taken")];
+        let now = vec!["sweep 3: 4 trials are ahead of it".into(), format!("worker {HOSTILE}: every slot is busy")];
         Ok(Response::new(ExplainTrialResponse { trial, attempts, now, events: entries() }))
     }
 
@@ -385,7 +385,7 @@ impl SweepService for Canned {
         let broken = Artifact { digest: id(0xbb), kind: ArtifactKind::Log.into(), ..artifact.clone() };
         Ok(Response::new(ListArtifactsResponse {
             artifacts: vec![artifact, broken],
-            notes: vec!["the weights of the winner are kept: filters=16".into()],
+            notes: vec!["the coordinator keeps the weights of the winner, filters=16".into()],
         }))
     }
 

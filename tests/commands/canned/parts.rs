@@ -76,7 +76,7 @@ pub(super) fn sweep(reference: Option<SweepReference>) -> Result<SweepStatus, St
         waiting_for: vec!["no worker has 16 GiB of memory".into()],
         out_of_service: vec![OutOfService {
             worker: "gpu-7".into(),
-            reason: "3 trials failed here in a row that succeeded on other workers".into(),
+            reason: "3 trials in a row that succeeded on other workers failed here".into(),
             remedy:
                 "repair its machine and restart the worker, or run `sweepctl workers return gpu-7` to return it to service"
                     .into(),

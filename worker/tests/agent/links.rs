@@ -114,7 +114,7 @@ async fn a_refused_worker_ends_with_the_coordinators_words() {
 #[tokio::test]
 async fn a_worker_whose_name_another_holds_asks_once_and_ends_with_when_it_is_free() {
     let env = Env::new("whole");
-    let mut refusal = Status::already_exists("another worker holds the name `w1`");
+    let mut refusal = Status::already_exists("another worker has the name `w1`");
     let held = NameHeld { free_in_ms: 1500, ..NameHeld::default() };
     let bytes = prost::Message::encode_to_vec(&held);
     refusal.metadata_mut().insert_bin("sweep-name-held-bin", tonic::metadata::MetadataValue::from_bytes(&bytes));
@@ -122,7 +122,7 @@ async fn a_worker_whose_name_another_holds_asks_once_and_ends_with_when_it_is_fr
     let worker = sweep_worker::start(env.config.clone(), Vec::new(), &env.shutdown).await.unwrap();
     let error = worker.join().await.unwrap_err();
     let told = matches!(&error, Error::NameHeld { reason, free_in, .. }
-        if reason == "another worker holds the name `w1`" && free_in.as_millis() == 1500);
+        if reason == "another worker has the name `w1`" && free_in.as_millis() == 1500);
     assert!(told && !error.is_usage(), "{error}: a restart policy tries again");
 }
 

@@ -53,7 +53,7 @@ fn no_more_is_started_than_is_allowed_and_a_failed_try_counts() {
     env.worker(1, "w1", 4).has_data(1);
     submit(&mut env, Some(0), &[(10, 9, 0), (11, 8, 0), (12, 7, 0)]);
     assert!(env.running(1).is_empty());
-    assert_eq!(env.scheduler.waiting_for(env::sweep(1)), ["the sweep's budget lets nothing more be started"]);
+    assert_eq!(env.scheduler.waiting_for(env::sweep(1)), ["the sweep's budget allows no more trials to start"]);
     assert_eq!(env.scheduler.waiting(env::sweep(1)).collect::<Vec<_>>(), [10, 11, 12].map(trial));
     allow(&mut env, Some(2));
     assert_eq!((env.running(1).len(), env.scheduler.allowance(env::sweep(1))), (2, Some(0)));

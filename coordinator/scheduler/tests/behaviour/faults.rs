@@ -193,7 +193,7 @@ fn a_worker_that_fails_what_others_can_run_is_taken_out_of_service() {
         env.running(2).first().copied().into_iter().for_each(|lease| drop(env.succeed(2, lease)));
     }
     let service = env.scheduler.service(&WorkerName("bad".to_owned()));
-    let reason = "2 trials failed here in a row that succeeded on other workers".to_owned();
+    let reason = "2 trials in a row that succeeded on other workers failed here".to_owned();
     assert_eq!(service, Service::Suspended { reason, until: Until::Restart });
     env.submit(2, &[&[(20, 5), (21, 5)]]);
     assert!(env.running(1).is_empty());
@@ -201,7 +201,7 @@ fn a_worker_that_fails_what_others_can_run_is_taken_out_of_service() {
     env.worker(3, "bad", 1).has_data(3);
     assert!(env.running(3).is_empty(), "the coordinator's restart does not put it back");
     let waits = env.scheduler.waiting_for(env::sweep(2));
-    assert!(waits[0].starts_with("worker bad is out of service: 2 trials failed here"), "{waits:?}");
+    assert!(waits[0].starts_with("worker bad is out of service: 2 trials in a row"), "{waits:?}");
     env.serve("bad", Service::Active);
     assert_eq!(env.running(3).len(), 1);
 }

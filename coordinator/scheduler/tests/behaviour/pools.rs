@@ -50,7 +50,11 @@ fn what_no_connected_worker_fits_waits_while_a_pool_does() {
     let sweep = env::sweep(1);
     assert_eq!(
         env.scheduler.waiting_for(sweep),
-        ["it waits for a worker of pool `large`: needs 1073741825 bytes of memory; the largest slot has 1073741824"]
+        [
+            "the sweep needs a worker of pool `large`: a trial needs at least 1073741825 bytes of memory, and the \
+             largest \
+          slot has 1073741824"
+        ]
     );
     assert!(env.scheduler.unplaceable(sweep).is_none());
     for _ in 0..10 {
@@ -83,7 +87,7 @@ fn a_pool_starts_from_zero_before_anybody_knows_the_data() {
     assert_eq!(env.scheduler.pools(), [view]);
     assert_eq!(
         env.scheduler.waiting_for(env::sweep(1)),
-        ["it waits for a worker of pool `large`: no worker is connected"]
+        ["the sweep needs a worker of pool `large`: no worker is connected"]
     );
     start(&mut env, 1, "large", LARGE);
     let view = PoolView { name: name("large"), queued_slots: 1, busy_slots: 2, workers: 1 };

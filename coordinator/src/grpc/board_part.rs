@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 
 use crate::engine::{Analysed, Error};
 
-/// What rows are put in order by.
+/// The order of the rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Key {

@@ -76,7 +76,7 @@ impl Desk {
         Ok(self.people.status(id).await?.into())
     }
 
-    /// What was submitted.
+    /// The spec of a sweep as it was submitted.
     pub(crate) async fn specification(&self, sweep: &str) -> Result<shapes::Specification, Problem> {
         Ok(self.people.sweep(named(sweep)).await?.try_into()?)
     }
@@ -120,7 +120,7 @@ impl Desk {
         Ok(self.people.analysis_soon(request).await?.try_into()?)
     }
 
-    /// Two configurations, held against each other.
+    /// Compares two configurations.
     pub(crate) async fn comparison(
         &self,
         sweep: &str,
@@ -214,18 +214,18 @@ impl Desk {
         Ok(shapes::Log::new(&trial_id, attempts.swap_remove(chosen)))
     }
 
-    /// Why a trial stands where it stands.
+    /// Explains the state of a trial.
     pub(crate) async fn explanation(&self, trial: &str) -> Result<shapes::Explanation, Problem> {
         Ok(self.people.explain(trial).await?.try_into()?)
     }
 
-    /// Every worker that is known.
+    /// All known workers.
     pub(crate) async fn workers(&self) -> Result<shapes::WorkerList, Problem> {
         let found = self.people.workers().await?.workers;
         Ok(shapes::WorkerList { workers: found.into_iter().map(shapes::Worker::from).collect() })
     }
 
-    /// What a sweep has left.
+    /// The artifacts of a sweep.
     pub(crate) async fn artifacts(&self, sweep: &str) -> Result<shapes::ArtifactList, Problem> {
         let v1::ListArtifactsResponse { artifacts, notes } = self.people.artifacts_of(named(sweep)).await?;
         Ok(shapes::ArtifactList { artifacts: artifacts.into_iter().map(shapes::Artifact::from).collect(), notes })
@@ -354,7 +354,7 @@ impl Desk {
         Ok(self.people.delete(request, caller).await?.try_into()?)
     }
 
-    /// Removes what nothing refers to.
+    /// Deletes data that no sweep refers to.
     pub(crate) async fn collect(&self, request: v1::CollectGarbageRequest) -> Result<shapes::GarbageList, Problem> {
         Ok(self.people.collect(request).await?.into())
     }
@@ -370,7 +370,7 @@ impl Desk {
         Ok(self.people.retry(v1::RetrySweepRequest { sweep: named(sweep), user }).await?.try_into()?)
     }
 
-    /// Gives a sweep another place among the others.
+    /// Changes the priority of a sweep.
     pub(crate) async fn prioritise(&self, sweep: &str, priority: i32, user: String) -> Result<shapes::Sweep, Problem> {
         let answer = self.people.prioritise(v1::SetPriorityRequest { sweep: named(sweep), priority, user }).await?;
         Ok(shapes::expect(answer.sweep, "sweep")?.into())

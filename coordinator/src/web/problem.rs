@@ -28,9 +28,9 @@ pub(crate) struct Problem {
     /// The HTTP status.
     #[schema(minimum = 400, maximum = 599)]
     status: u16,
-    /// What is wrong, in a sentence; of a spec, a line for each problem.
+    /// The problem as a sentence; for a spec, one line per problem.
     detail: String,
-    /// Where the coordinator that leads is dialled with gRPC, if this one is a standby.
+    /// The gRPC address of the leader, if this coordinator is a standby.
     #[serde(skip_serializing_if = "Option::is_none")]
     leader: Option<String>,
 }

@@ -45,7 +45,7 @@ pub struct Class {
     pub verdict: &'static str,
 }
 
-/// One configuration held against another.
+/// A comparison of two configurations.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct Comparison {
     pub position: u32,
@@ -56,10 +56,10 @@ pub struct Comparison {
     /// `helps`, `hurts`, `no_difference_shown`, `after_selection`, `open`.
     pub verdict: &'static str,
     pub sentence: String,
-    /// Why it is open.
+    /// The reason of an open verdict.
     pub reason: Option<String>,
     pub remark: Option<String>,
-    /// How many seeds speak.
+    /// The number of seeds in the comparison.
     pub seeds: u32,
     /// Mean over the seeds of the value of `configuration` minus that of `reference`.
     pub delta: Option<f64>,
@@ -67,13 +67,13 @@ pub struct Comparison {
     pub t_interval: Option<Interval>,
     /// By the bias-corrected and accelerated bootstrap.
     pub bca_interval: Option<Interval>,
-    /// Of the sign-flip test.
+    /// The p-value of the sign-flip test.
     pub p: Option<f64>,
-    /// Every assignment of signs was counted.
+    /// Whether the test counted every assignment of signs.
     pub exact: Option<bool>,
-    /// Corrected by Holm over the family; what the verdict rests on.
+    /// The p-value corrected by Holm over the family; it decides the verdict.
     pub adjusted_p: Option<f64>,
-    /// Corrected by Benjamini and Hochberg, where that was asked for.
+    /// The p-value corrected by Benjamini and Hochberg, if requested.
     pub false_discovery_p: Option<f64>,
     pub effect_size: Option<f64>,
     pub after_selection: bool,
@@ -151,7 +151,7 @@ impl From<v1::Comparison> for Comparison {
     }
 }
 
-/// How far the baseline is from itself.
+/// The noise floor: differences of the baseline from itself.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct Noise {
     pub count: u32,
@@ -184,7 +184,7 @@ pub struct Effect {
     pub aliases: Vec<String>,
 }
 
-/// What a stage showed.
+/// The result of a stage.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 #[schema(as = StageFinding)]
 pub struct Stage {
@@ -215,7 +215,7 @@ impl From<v1::StageFinding> for Stage {
     }
 }
 
-/// What did not enter.
+/// A replicate that the analysis excludes.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct Exclusion {
     pub configuration: String,
@@ -247,18 +247,18 @@ impl From<v1::FactorTable> for FactorTable {
     }
 }
 
-/// Everything that a sweep's results say of one metric.
+/// The analysis of a sweep by one metric.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct Analysis {
     pub sweep: Sweep,
     pub metric: String,
-    /// Whether more is better.
+    /// Whether higher values are better.
     pub maximize: bool,
     /// The error rate of all verdicts of a family together.
     pub alpha: f64,
     pub tables: Vec<FactorTable>,
     pub comparisons: Vec<Comparison>,
-    /// A family of its own.
+    /// Comparisons with the baseline, a separate family.
     pub against_baseline: Vec<Comparison>,
     pub stages: Vec<Stage>,
     pub noise: Option<Noise>,
@@ -266,7 +266,7 @@ pub struct Analysis {
     /// The best first.
     pub configurations: Vec<Row>,
     pub notes: Vec<String>,
-    /// What every `delta` of `comparisons` is measured from, for people; absent where nothing is compared.
+    /// The reference of every `delta` in `comparisons`, as text; absent without comparisons.
     pub against: Option<String>,
 }
 
@@ -299,13 +299,13 @@ impl TryFrom<v1::GetAnalysisResponse> for Analysis {
 pub struct Compared {
     pub sweep: Sweep,
     pub metric: String,
-    /// Whether more is better.
+    /// Whether higher values are better.
     pub maximize: bool,
     pub alpha: f64,
     pub configuration: Row,
     pub reference: Row,
     pub comparison: Comparison,
-    /// Comparisons that its p-value is corrected over.
+    /// The number of comparisons that the p-value is corrected for.
     pub family: u32,
     pub noise: Option<Noise>,
     pub notes: Vec<String>,

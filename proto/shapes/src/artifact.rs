@@ -10,7 +10,7 @@ use crate::text::hex;
 /// An artifact.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Artifact {
-    /// BLAKE3 of its content.
+    /// The BLAKE3 hash of the content.
     pub digest: String,
     /// `thumbnails`, `log`, `weights`.
     pub kind: &'static str,

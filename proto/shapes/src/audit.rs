@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 use crate::sweep::some_text;
 use crate::text::hex;
 
-/// Who did what, or what happened to what.
+/// An entry of the audit log.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct AuditEntry {
     pub at_unix_ms: i64,

@@ -20,14 +20,14 @@ impl From<v1::Prediction> for Prediction {
     }
 }
 
-/// How far predictions were off that were made before trials ran. Shares: 0.08 is 8 %.
+/// The error of the predictions that were made before trials ran, as shares: 0.08 is 8 %.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct Accuracy {
     pub device: String,
     pub trials: u32,
     pub median: f64,
     pub worst: f64,
-    /// Of trials within the interval.
+    /// Share of trials within the interval.
     pub within: f64,
 }
 
@@ -46,18 +46,18 @@ impl From<v1::PredictionAccuracy> for Accuracy {
 /// What a sweep costs. Times are seconds of slots.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct Cost {
-    /// Failed attempts and running ones included.
+    /// Time used so far, including failed and running attempts.
     pub spent_slot_seconds: f64,
-    /// Expected besides; absent while nothing is known.
+    /// The expected remaining time; absent until it can be predicted.
     pub left_slot_seconds: Option<Prediction>,
     /// Until the end.
     pub end_seconds: Option<Prediction>,
     pub price_per_hour: Option<String>,
     pub budget: Option<String>,
     pub budget_slot_seconds: Option<f64>,
-    /// Before it began, for the budget.
+    /// Seeds that were left out before the sweep started, to stay within the budget.
     pub left_out_seeds: Vec<u64>,
-    /// That wait and that the budget will not hold.
+    /// Waiting trials that do not fit the budget.
     pub left_out_trials: u64,
     pub on_gpus: bool,
     pub accuracy: Vec<Accuracy>,

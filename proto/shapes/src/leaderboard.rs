@@ -28,7 +28,7 @@ impl From<v1::Estimate> for Estimate {
 pub struct Row {
     /// Absent where it cannot be ranked: a replicate has not ended, failed or diverged.
     pub rank: Option<u32>,
-    /// One more than the number of configurations that were shown to be better.
+    /// One more than the number of configurations that are significantly better.
     pub shared_rank: Option<u32>,
     /// Its place in the plan.
     pub position: u32,
@@ -57,9 +57,9 @@ pub struct Row {
     pub settings: Settings,
     /// Against the starting point of its stage.
     pub comparison: Option<Comparison>,
-    /// Nothing is at least as good in the metric, parameters, FLOPs and seconds, and better in one.
+    /// Whether no other configuration is at least as good in metric, parameters, FLOPs and seconds, and better in one.
     pub on_front: bool,
-    /// In which share of resamples it is.
+    /// The share of resamples in which it is on the front.
     pub front_share: Option<f64>,
 }
 
@@ -97,17 +97,17 @@ impl From<v1::LeaderboardRow> for Row {
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct Leaderboard {
     pub sweep: Sweep,
-    /// What ranks.
+    /// The metric that ranks.
     pub metric: String,
-    /// Whether more is better.
+    /// Whether higher values are better.
     pub maximize: bool,
     pub rows: Vec<Row>,
-    /// What a reader should know before comparing.
+    /// Notes for readers.
     pub notes: Vec<String>,
     /// The error rate of all verdicts together.
     pub alpha: f64,
     pub noise: Option<Noise>,
-    /// What every `comparison.delta` is measured from, for people; absent where nothing is compared.
+    /// The reference of every `comparison.delta`, as text; absent without comparisons.
     pub against: Option<String>,
 }
 

@@ -8,54 +8,54 @@ use crate::sweep::some_text;
 use crate::text::hex;
 use crate::{Artifact, Attempt, AuditEntry, Incomplete, Leaderboard, Metrics, Outlook, Summary, Sweep, Worker, expect};
 
-/// Some sweeps, the newest first.
+/// One page of sweeps, newest first.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct SweepPage {
     pub sweeps: Vec<Sweep>,
-    /// What to ask for the next page with, as `after`; absent on the last.
+    /// The value of `after` for the next page; absent on the last page.
     pub next: Option<String>,
 }
 
-/// Some rows of a leaderboard.
+/// One page of a leaderboard.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct LeaderboardPage {
     #[serde(flatten)]
     pub leaderboard: Leaderboard,
-    /// Rows that there are, on all pages.
+    /// The number of rows on all pages.
     pub total: u64,
-    /// What to ask for the next page with, as `after`; absent on the last.
+    /// The value of `after` for the next page; absent on the last page.
     pub next: Option<String>,
-    /// When the results were read: of a large sweep that goes on, some moments ago.
+    /// When the results were read; for a large running sweep, this may be some moments ago.
     pub read_unix_ms: i64,
 }
 
-/// Some trials of a sweep, in the order of the spec.
+/// One page of a sweep's trials, in the order of the spec.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct TrialPage {
     pub trials: Vec<Summary>,
-    /// What to ask for the next page with, as `after`; absent on the last.
+    /// The value of `after` for the next page; absent on the last page.
     pub next: Option<String>,
 }
 
-/// Some lines of the audit log, the newest first.
+/// One page of the audit log, newest entries first.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct AuditPage {
     pub entries: Vec<AuditEntry>,
-    /// What to ask for the next page with, as `after`; absent on the last.
+    /// The value of `after` for the next page; absent on the last page.
     pub next: Option<String>,
 }
 
-/// Every worker that is known.
+/// All known workers.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct WorkerList {
     pub workers: Vec<Worker>,
 }
 
-/// What a sweep has left.
+/// The artifacts of a sweep.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct ArtifactList {
     pub artifacts: Vec<Artifact>,
-    /// Whose weights are among them.
+    /// Which trials' weights are among the artifacts.
     pub notes: Vec<String>,
 }
 
@@ -67,7 +67,7 @@ pub struct Override {
     pub value: String,
 }
 
-/// What was submitted.
+/// The spec of a sweep as it was submitted.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct Specification {
     pub sweep: Sweep,
@@ -117,7 +117,7 @@ pub struct Epoch {
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct EpochPage {
     pub points: Vec<Epoch>,
-    /// What to ask for the next page with, as `after`; absent on the last.
+    /// The value of `after` for the next page; absent on the last page.
     pub next: Option<String>,
 }
 
@@ -135,7 +135,7 @@ impl Curve {
     }
 }
 
-/// Why a trial stands where it stands.
+/// Explains the state of a trial.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct Explanation {
     pub trial: Summary,
@@ -159,12 +159,12 @@ impl TryFrom<v1::ExplainTrialResponse> for Explanation {
     }
 }
 
-/// How often classes were taken for each other.
+/// Confusion matrices.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct Confusions {
     /// The classes of the data, in their order; empty where no worker has described them.
     pub classes: Vec<String>,
-    /// As they were asked for, or of the best configuration; one without predictions is left out.
+    /// The requested matrices, or the best configuration's; configurations without predictions are left out.
     pub matrices: Vec<ConfusionMatrix>,
 }
 
@@ -174,42 +174,42 @@ pub struct ConfusionMatrix {
     /// The configuration's place in the plan.
     pub position: u32,
     pub configuration: String,
-    /// Networks that were counted together.
+    /// The number of networks that were counted together.
     pub networks: u64,
     /// Row by true class, column by predicted class.
     pub counts: Vec<Vec<u64>>,
 }
 
-/// The validation images that most configurations get wrong.
+/// The validation images that most configurations misclassify.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct MissedImages {
     pub classes: Vec<String>,
     /// The hardest first.
     pub images: Vec<MissedImage>,
-    /// How many there are, shown or not.
+    /// The number of misclassified images, shown or not.
     pub missed: u64,
-    /// Images that were looked at.
+    /// The number of images.
     pub all: u64,
     /// Configurations that were counted.
     pub configurations: u64,
-    /// Why there are none, or no pictures.
+    /// Why images or pictures are missing.
     pub notes: Vec<String>,
 }
 
-/// One of them.
+/// A misclassified image.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct MissedImage {
-    /// Its place in the validation data.
+    /// Its position in the validation data.
     pub index: u64,
     /// Its class.
     pub label: u32,
-    /// The class that it was most often taken for.
+    /// The class that was predicted most often.
     pub taken_for: u32,
-    /// Networks that took it for another class.
+    /// Networks that predicted another class.
     pub wrong: u64,
-    /// Networks that saw it.
+    /// Networks that predicted it.
     pub networks: u64,
-    /// Configurations of which more than half of the networks took it for another class.
+    /// Configurations with more than half of their networks wrong.
     pub configurations: u64,
     /// A PNG as a `data:` address.
     pub picture: Option<String>,
@@ -219,11 +219,11 @@ pub struct MissedImage {
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct Submitted {
     pub sweep: Sweep,
-    /// It was there before and is taken up.
+    /// Whether an existing sweep was resumed.
     pub resumed: bool,
-    /// Where its trials come from; absent for one that is taken up.
+    /// Where the sweep's trials come from; absent for a resumed sweep.
     pub outlook: Option<Outlook>,
-    /// What may go wrong with it as things are, in sentences.
+    /// Warnings about the sweep, as sentences.
     pub warnings: Vec<String>,
 }
 
@@ -240,11 +240,11 @@ impl TryFrom<v1::SubmitResponse> for Submitted {
     }
 }
 
-/// A sweep of which what failed is tried again.
+/// A sweep whose failed trials are retried.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct Retried {
     pub sweep: Sweep,
-    /// How many trials that are.
+    /// The number of retried trials.
     pub trials: u64,
 }
 

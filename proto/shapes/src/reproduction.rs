@@ -12,7 +12,7 @@ use crate::{Metrics, Provenance};
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct Reproduction {
     pub trial_id: String,
-    /// The sweep that ran it again.
+    /// The sweep that reproduced the trial.
     pub sweep: u64,
     /// The new answer is the old one, as exactly as was asked.
     pub same: bool,

@@ -6,27 +6,27 @@ use utoipa::ToSchema;
 
 use crate::{Incomplete, expect};
 
-/// A sweep that was deleted, or would be.
+/// A sweep that was or would be deleted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Deletion {
     /// Its number.
     pub sweep: u64,
     pub name: String,
-    /// Who deleted it; `null` where it would be.
+    /// The user who deleted the sweep; `null` in a dry run.
     pub actor: Option<String>,
     pub asked_unix_ms: Option<i64>,
-    /// When the last of it was gone; `null` until then.
+    /// When the removal was complete; `null` until then.
     pub finished_unix_ms: Option<i64>,
-    /// Trials that go, with their attempts, points and results.
+    /// Trials that are deleted, with their attempts, points and results.
     pub trials: u64,
-    /// Trials that stay, because another sweep refers to them.
+    /// Trials that are kept because another sweep refers to them.
     pub kept: u64,
-    /// Contents of artifacts that nothing else has.
+    /// Artifacts that only this sweep has.
     pub artifacts: u64,
     pub artifact_bytes: u64,
     /// Bytes that the store gave back to the file system.
     pub store_bytes: u64,
-    /// What becomes of the room, in sentences.
+    /// Notes about the freed space.
     pub notes: Vec<String>,
 }
 
@@ -52,18 +52,18 @@ impl TryFrom<v1::DeleteSweepResponse> for Deletion {
     }
 }
 
-/// What nothing refers to.
+/// Unreferenced data.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct GarbageList {
     /// By kind.
     pub found: Vec<Garbage>,
     /// Bytes that the store gave back to the file system.
     pub store_bytes: u64,
-    /// What becomes of the rest of the room, in sentences.
+    /// Notes about the remaining space.
     pub notes: Vec<String>,
 }
 
-/// What nothing refers to, of one kind.
+/// Unreferenced data of one kind.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Garbage {
     /// `trials`, `settings` (data set and protocol) of no trial, `thumbnails`, `files` of no artifact, `uploads` that never

@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 use crate::text::{count, hex};
 use crate::{Cost, Failure, Metrics};
 
-/// Where a sweep stands.
+/// The status of a sweep.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
@@ -47,17 +47,17 @@ impl State {
     }
 }
 
-/// How many trials stand where.
+/// The number of trials by state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, ToSchema)]
 pub struct Counts {
     pub queued: u64,
     pub running: u64,
     pub succeeded: u64,
-    /// Of the succeeded ones.
+    /// Those of the succeeded trials that diverged.
     pub diverged: u64,
     pub failed: u64,
     pub cancelled: u64,
-    /// Of the succeeded ones, those that were known before.
+    /// Those of the succeeded trials whose results were reused.
     pub reused: u64,
     /// Trials that later stages will add, at most.
     pub to_come_at_most: u64,
@@ -78,12 +78,12 @@ impl Counts {
 /// Where the trials of a new sweep come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Outlook {
-    /// Their results are known.
+    /// Trials with known results.
     pub known: u64,
-    /// They are under way for another sweep.
+    /// Trials that are running for another sweep.
     pub shared: u64,
     pub to_run: u64,
-    /// `known` and `shared` count only if the data are the same, which a worker has yet to say.
+    /// Whether `known` and `shared` are upper bounds, because no worker has described the data yet.
     pub at_most: bool,
 }
 
@@ -132,7 +132,7 @@ impl From<v1::TrialCounts> for Counts {
 pub struct Stage {
     pub name: String,
     pub counts: Counts,
-    /// What `keep: best` chose, or why it could not.
+    /// What `keep` chose, or why it chose nothing.
     pub choice: Option<String>,
 }
 
@@ -163,7 +163,7 @@ pub struct OutOfService {
     pub worker: String,
     /// Why, as one sentence.
     pub reason: String,
-    /// What puts it back into service, as one sentence.
+    /// How to return the worker to service, as one sentence.
     pub remedy: String,
 }
 
@@ -179,14 +179,14 @@ impl From<v1::OutOfService> for OutOfService {
     }
 }
 
-/// A sweep whose first trials all failed alike.
+/// A sweep whose first trials all failed in the same way.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct HeldBack {
-    /// In one sentence: how many trials, and what the first ones failed of.
+    /// One sentence with the number of trials and the failure of the first ones.
     pub sentence: String,
     /// Trials that are held back.
     pub trials: u64,
-    /// Trials that run or are tried again: if one succeeds, the others follow. With 0, nothing happens before a person acts.
+    /// Trials that run or are retried: if one succeeds, the others start. With 0, the sweep needs an operator's action.
     pub tried: u64,
     /// Of the first of these failures.
     pub failure: Option<Failure>,
@@ -205,7 +205,7 @@ pub struct Sweep {
     pub id: u64,
     pub name: String,
     pub state: State,
-    /// Why it failed.
+    /// Why the sweep failed.
     pub reason: Option<String>,
     pub priority: i32,
     pub counts: Counts,
@@ -218,20 +218,20 @@ pub struct Sweep {
     pub best: Option<Best>,
     pub stages: Vec<Stage>,
     pub running: Vec<Running>,
-    /// Why nothing runs, if trials wait.
+    /// Why no trial runs while trials wait.
     pub waiting_for: Vec<String>,
-    /// Why none of the workers that are connected can ever run what waits; absent while one may.
+    /// Why no connected worker can run the waiting trials; absent while one may.
     pub unplaceable: Option<Unplaceable>,
-    /// Connected workers that it gives nothing, although it has not ended.
+    /// Connected workers that the running sweep assigns no trials.
     pub leaves_out: Vec<LeftOut>,
-    /// Connected workers that get no trials, while it has not ended.
+    /// Connected workers that are out of service while the sweep runs.
     pub out_of_service: Vec<OutOfService>,
-    /// Nothing of it is started until it is resumed.
+    /// Whether the sweep is paused: no trial starts until it is resumed.
     pub paused: bool,
-    /// Why its rest is held back, if it is.
+    /// Why the remaining trials are held back, if they are.
     pub held_back: Option<HeldBack>,
     pub spec_digest: String,
-    /// What it has cost and will; absent where the coordinator is older.
+    /// The cost so far and the expected cost; absent from older coordinators.
     pub cost: Option<Cost>,
 }
 
@@ -273,11 +273,11 @@ impl From<v1::SweepStatus> for Sweep {
     }
 }
 
-/// Why nothing that waits can run on any worker that is connected.
+/// Why the waiting trials can run on no connected worker.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Unplaceable {
     pub failure: Failure,
-    /// The worker that says so; absent where it is true of all of them alike.
+    /// The worker that reports it; absent if it is true of all workers.
     pub worker: Option<String>,
 }
 
@@ -287,7 +287,7 @@ impl From<v1::Unplaceable> for Unplaceable {
     }
 }
 
-/// A sweep that gives a connected worker nothing, and why.
+/// A sweep that assigns a connected worker no trials, and the reason.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct LeftOut {
     pub sweep: u64,

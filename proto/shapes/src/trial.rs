@@ -8,7 +8,7 @@ use crate::sweep::some_text;
 use crate::text::hex;
 use crate::{Metrics, Settings, settings};
 
-/// Whose fault a failure was, and one sentence.
+/// The class of a failure, and the reason as one sentence.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Failure {
     pub class: String,
@@ -32,7 +32,7 @@ impl From<v1::Failure> for Failure {
     }
 }
 
-/// How an answer was made.
+/// The provenance of a result.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct Provenance {
     pub images_per_second: f64,
@@ -49,7 +49,7 @@ pub struct Provenance {
     pub origin: Origin,
 }
 
-/// Where it was made, and by what. What is not known is left out: older programs say less.
+/// The origin of a result. Unknown fields are absent: older programs report fewer.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, ToSchema)]
 pub struct Origin {
     /// Of the device; `none` for a CPU.
@@ -60,7 +60,7 @@ pub struct Origin {
     pub worker_version: Option<String>,
     pub host: Option<String>,
     pub coordinator_version: Option<String>,
-    /// The sweep that asked first.
+    /// The sweep that requested the trial first.
     pub sweep: Option<u64>,
     /// Of that sweep's spec.
     pub spec_digest: Option<String>,
@@ -86,7 +86,7 @@ impl From<v1::Origin> for Origin {
     }
 }
 
-/// What the network of one epoch made of the test part, where a holdout chooses the epoch.
+/// The test results of the chosen epoch's network, if a holdout chooses the epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, ToSchema)]
 pub struct Tested {
     pub epoch: u32,
@@ -203,9 +203,9 @@ pub struct Attempt {
     /// `running`, `succeeded`, `failed`, `stopped`, `expired`.
     pub outcome: String,
     pub failure: Option<Failure>,
-    /// From the assignment to the trainer's first word on the trial.
+    /// Time from the assignment to the trainer's first message about the trial.
     pub start_seconds: Option<f64>,
-    /// From there to the end.
+    /// Time from the trainer's first message to the end of the attempt.
     pub run_seconds: Option<f64>,
     pub log_tail: String,
 }
@@ -229,7 +229,7 @@ impl From<v1::AttemptRecord> for Attempt {
     }
 }
 
-/// What a network said of the validation data.
+/// A network's predictions on the validation data.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct Validation {
     pub labels: Vec<u32>,
@@ -251,16 +251,16 @@ impl From<v1::Validation> for Validation {
     }
 }
 
-/// A trial that was run again after it had an answer, which it keeps.
+/// A reproduction of a trial; the trial keeps its first result.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct ReproductionMark {
-    /// The sweep that ran it again.
+    /// The sweep that reproduced the trial.
     pub sweep: u64,
     pub round: u32,
     pub same: bool,
-    /// Bit for bit; otherwise within the usual tolerance.
+    /// Whether the results are equal bit for bit; otherwise within the default tolerance.
     pub exactly: bool,
-    /// Whether it is the same, and what differs.
+    /// Whether the result is the same, and what differs.
     pub sentence: String,
 }
 
@@ -271,12 +271,12 @@ impl From<v1::ReproductionMark> for ReproductionMark {
     }
 }
 
-/// Everything that is known of one trial.
+/// All data of one trial.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct Detail {
     #[serde(flatten)]
     pub trial: Summary,
-    /// Why it waits, if it does.
+    /// Why the trial waits, if it does.
     pub waiting_for: Option<String>,
     pub best: Option<Metrics>,
     pub last: Option<Metrics>,
@@ -286,9 +286,9 @@ pub struct Detail {
     pub validation: Option<Validation>,
     /// Of the test part, where a holdout chooses the epoch.
     pub test_predictions: Option<Validation>,
-    /// The sweeps that want it.
+    /// The sweeps that need the trial.
     pub sweeps: Vec<u64>,
-    /// What came of running it again, oldest first.
+    /// Reproductions of the trial, oldest first.
     pub reproductions: Vec<ReproductionMark>,
 }
 

@@ -29,11 +29,11 @@ pub struct Worker {
     pub version: String,
     /// `connected`, `draining`, `suspended`, `lost`.
     pub state: String,
-    /// Why it is out of service, if it is.
+    /// Why the worker is out of service, if it is.
     pub out_of_service: Option<String>,
-    /// Sweeps that have not ended and give it nothing.
+    /// Running sweeps that assign the worker no trials.
     pub left_out: Vec<LeftOut>,
-    /// What puts it back into service, if it is out of it.
+    /// How to return the worker to service, if it is out of service.
     pub remedy: Option<String>,
     pub last_seen_unix_ms: i64,
     pub slots: Vec<Slot>,

@@ -13,39 +13,39 @@ use super::question::{Asker, Content, Json, Named, Who, json, text};
 use super::{Answered, Open, ROOT, answer, status};
 use crate::web::problem::Problem;
 
-/// What is done, and by whom.
+/// An action and the user behind it.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Action {
-    /// Who, for the audit log.
+    /// The user, for the audit log.
     #[schema(max_length = 64, pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]*$")]
     user: Option<String>,
 }
 
-/// What is deleted, and by whom.
+/// A deletion and the user behind it.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct DeleteAction {
-    /// Says what would go, and deletes nothing.
+    /// Only lists what would be deleted.
     #[serde(default)]
     dry_run: bool,
-    /// Who, for the audit log.
+    /// The user, for the audit log.
     #[schema(max_length = 64, pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]*$")]
     user: Option<String>,
 }
 
-/// What is removed that nothing refers to.
+/// Which unreferenced data to delete.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct CollectAction {
-    /// Says what would be removed, and removes nothing.
+    /// Only lists what would be deleted.
     #[serde(default)]
     dry_run: bool,
-    /// Trials whose last attempt ended within this time stay. Trials without an attempt go.
+    /// Keeps trials whose last attempt ended within this time. Trials without an attempt are deleted.
     #[serde(default, deserialize_with = "whole_number")]
     #[schema(maximum = 9007199254740991_u64)]
     older_than_ms: u64,
-    /// Who, for the audit log.
+    /// The user, for the audit log.
     #[schema(max_length = 64, pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]*$")]
     user: Option<String>,
 }
@@ -68,45 +68,45 @@ fn whole<T: TryFrom<i64>>(number: f64) -> Result<T, String> {
     found.ok_or_else(|| format!("expected a whole number in its range, found {number}"))
 }
 
-/// A place among the other sweeps.
+/// A change of priority.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct PriorityAction {
-    /// The higher, the earlier; 0 if nobody said anything.
+    /// Sweeps with a higher priority run first; the default is 0.
     #[serde(deserialize_with = "whole_number")]
     #[schema(minimum = -1000, maximum = 1000)]
     priority: i32,
-    /// Who, for the audit log.
+    /// The user, for the audit log.
     #[schema(max_length = 64, pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]*$")]
     user: Option<String>,
 }
 
-/// What is done to a worker, and why.
+/// An action on a worker, and its reason.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ServiceAction {
-    /// Why, for the audit log and for the worker.
+    /// The reason, for the audit log and the worker.
     #[schema(max_length = 1000, pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]*$")]
     pub(super) reason: Option<String>,
-    /// Who, for the audit log.
+    /// The user, for the audit log.
     #[schema(max_length = 64, pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]*$")]
     pub(super) user: Option<String>,
 }
 
-/// A spec, and how it is to be taken.
+/// A spec and its options.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Submission {
     /// The YAML text.
     spec: String,
-    /// Applied to it before it is read.
+    /// Overrides that are applied before the spec is read.
     #[serde(default)]
     #[schema(max_items = 1000)]
     overrides: Vec<Override>,
     /// Replaces the spec's name.
     #[schema(max_length = 64, pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]*$")]
     name: Option<String>,
-    /// Refused with more trials than this.
+    /// The maximum number of trials; a larger sweep is refused.
     #[serde(default, deserialize_with = "whole_number_or_none")]
     #[schema(maximum = 9007199254740991_u64)]
     trial_limit: Option<u64>,
@@ -114,19 +114,19 @@ pub(super) struct Submission {
     #[serde(default, deserialize_with = "whole_number")]
     #[schema(minimum = -1000, maximum = 1000)]
     priority: i32,
-    /// Takes up an unfinished sweep with the same spec, if there is one.
+    /// Resumes an unfinished sweep with the same spec, if there is one.
     #[serde(default)]
     resume: bool,
-    /// Asks everything again, though it is known.
+    /// Runs every trial again, without reusing known results.
     #[serde(default)]
     fresh: bool,
-    /// Who, for the provenance.
+    /// The user, for the provenance.
     #[schema(max_length = 64, pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]*$")]
     user: Option<String>,
     /// The git revision that the spec came from, for the provenance.
     #[schema(max_length = 64, pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]*$")]
     revision: Option<String>,
-    /// A sweep that this one goes on from.
+    /// The sweep that this one extends.
     #[schema(max_length = 64, pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]*$")]
     extends: Option<String>,
 }
@@ -155,12 +155,12 @@ impl TryFrom<Submission> for v1::SubmitRequest {
     }
 }
 
-/// Submits a spec, as YAML alone or with more in JSON.
+/// Submits a spec, as YAML alone or in JSON with more settings.
 #[utoipa::path(post, path = "/sweeps", operation_id = "submitSweep", tag = "sweeps",
     request_body(content((Submission = "application/json"), (String = "application/yaml"))),
     responses(
-        (status = 201, description = "A new sweep", body = Submitted, headers(("Location" = String, description = "Where it is"))),
-        (status = 200, description = "An unfinished one is taken up", body = Submitted)))]
+        (status = 201, description = "A new sweep", body = Submitted, headers(("Location" = String, description = "The address of the sweep"))),
+        (status = 200, description = "An unfinished sweep is resumed", body = Submitted)))]
 pub(super) async fn submit(Open(desk): Open, who: Who, content: Content) -> Answered {
     let mut request: v1::SubmitRequest = match content {
         Content::Json(body) => json::<Submission>(&body)?.try_into()?,
@@ -180,7 +180,7 @@ pub(super) async fn submit(Open(desk): Open, who: Who, content: Content) -> Answ
     Ok(response.into_response())
 }
 
-/// Ends a sweep. One that has ended stays as it is.
+/// Cancels a sweep. A sweep that has ended stays as it is.
 #[utoipa::path(post, path = "/sweeps/{sweep}/cancel", operation_id = "cancelSweep", tag = "sweeps",
     params(SweepPath), request_body = Action, responses((status = 200, description = "The sweep", body = Sweep)))]
 pub(super) async fn cancel(Open(desk): Open, who: Who, Named(sweep): Named, Json(action): Json<Action>) -> Answered {
@@ -189,10 +189,10 @@ pub(super) async fn cancel(Open(desk): Open, who: Who, Named(sweep): Named, Json
 
 /// Deletes a sweep that has ended, and what only it refers to: with an admin's token, or the one that submitted it.
 ///
-/// From the answer on nothing finds the sweep. Asked again by its number, this says how far the removal is.
+/// After the response, no request finds the sweep. The same request with its number returns the progress of the removal.
 #[utoipa::path(post, path = "/sweeps/{sweep}/delete", operation_id = "deleteSweep", tag = "sweeps",
     params(SweepPath), request_body = DeleteAction,
-    responses((status = 200, description = "What goes, or went", body = Deletion)))]
+    responses((status = 200, description = "What is or was deleted", body = Deletion)))]
 pub(super) async fn delete(
     Open(desk): Open,
     (who, asked): (Who, Asker),
@@ -207,9 +207,9 @@ pub(super) async fn delete(
     answer(&desk.delete(&sweep, request, asked.0.as_ref()).await?)
 }
 
-/// Removes what nothing refers to.
+/// Deletes data that no sweep refers to.
 #[utoipa::path(post, path = "/garbage/collect", operation_id = "collectGarbage", tag = "store",
-    request_body = CollectAction, responses((status = 200, description = "What was found", body = GarbageList)))]
+    request_body = CollectAction, responses((status = 200, description = "The data that was found", body = GarbageList)))]
 pub(super) async fn collect(Open(desk): Open, who: Who, Json(action): Json<CollectAction>) -> Answered {
     let request = v1::CollectGarbageRequest {
         dry_run: action.dry_run,
@@ -219,28 +219,28 @@ pub(super) async fn collect(Open(desk): Open, who: Who, Json(action): Json<Colle
     answer(&desk.collect(request).await?)
 }
 
-/// Starts nothing of a sweep any more; what runs goes on.
+/// Pauses a sweep. Running trials finish.
 #[utoipa::path(post, path = "/sweeps/{sweep}/pause", operation_id = "pauseSweep", tag = "sweeps",
     params(SweepPath), request_body = Action, responses((status = 200, description = "The sweep", body = Sweep)))]
 pub(super) async fn pause(Open(desk): Open, who: Who, Named(sweep): Named, Json(action): Json<Action>) -> Answered {
     answer(&desk.pause(&sweep, true, who.user(action.user)?).await?)
 }
 
-/// Starts trials of a paused sweep again.
+/// Resumes a paused sweep.
 #[utoipa::path(post, path = "/sweeps/{sweep}/resume", operation_id = "resumeSweep", tag = "sweeps",
     params(SweepPath), request_body = Action, responses((status = 200, description = "The sweep", body = Sweep)))]
 pub(super) async fn resume(Open(desk): Open, who: Who, Named(sweep): Named, Json(action): Json<Action>) -> Answered {
     answer(&desk.pause(&sweep, false, who.user(action.user)?).await?)
 }
 
-/// Tries again what failed of a sweep, and nothing else.
+/// Retries the failed trials of a sweep.
 #[utoipa::path(post, path = "/sweeps/{sweep}/retry", operation_id = "retrySweep", tag = "sweeps",
-    params(SweepPath), request_body = Action, responses((status = 200, description = "The sweep, and how many trials that are", body = Retried)))]
+    params(SweepPath), request_body = Action, responses((status = 200, description = "The sweep and the number of trials that are retried", body = Retried)))]
 pub(super) async fn retry(Open(desk): Open, who: Who, Named(sweep): Named, Json(action): Json<Action>) -> Answered {
     answer(&desk.retry(&sweep, who.user(action.user)?).await?)
 }
 
-/// Gives a sweep another place among the others.
+/// Changes the priority of a sweep.
 #[utoipa::path(post, path = "/sweeps/{sweep}/priority", operation_id = "prioritiseSweep", tag = "sweeps",
     params(SweepPath), request_body = PriorityAction, responses((status = 200, description = "The sweep", body = Sweep)))]
 pub(super) async fn priority(

@@ -18,9 +18,9 @@ use crate::web::problem::Problem;
 /// What is named by its content never changes.
 const FOR_EVER: HeaderValue = HeaderValue::from_static("private, max-age=31536000, immutable");
 
-/// A file that a sweep left.
+/// The content of an artifact.
 #[utoipa::path(get, path = "/artifacts/{digest}", operation_id = "getArtifact", tag = "artifacts", params(DigestPath),
-    responses((status = 200, description = "Its content: pictures as PNG, everything else as a file to keep",
+    responses((status = 200, description = "The content: pictures as PNG, everything else as a download",
         content((String = "image/png"), (String = "text/plain"), (String = "application/octet-stream")))))]
 pub(super) async fn one(Open(desk): Open, Asker(caller): Asker, Named(digest): Named, headers: HeaderMap) -> Answered {
     // Only a digest is looked for: no path can be meant.

@@ -29,11 +29,11 @@ use crate::web::problem::{MEDIA_TYPE, Problem};
 )]
 struct Document;
 
-const DESCRIPTION: &str = "Sweeps, their trials and what they show: the same shapes as `sweepctl --output json` prints. Moments \
-    are milliseconds since 1970, numbers that are not finite are `null`, and a field may be added at any time. What is wrong is said \
-    as problem details (RFC 9457). Only the coordinator that leads answers; a standby says 503, and where the leader is.";
+const DESCRIPTION: &str = "Sweeps, their trials and their results, in the same shapes that `sweepctl --output json` prints. Times \
+    are milliseconds since 1970, numbers that are not finite are `null`, and fields may be added at any time. Errors are problem \
+    details (RFC 9457). Only the leading coordinator answers; a standby responds with 503 and the address of the leader.";
 
-/// The document itself.
+/// This OpenAPI document.
 #[utoipa::path(get, path = "/openapi.json", operation_id = "getDocument", tag = "document",
     responses((status = 200, description = "This document", body = Object)))]
 pub(super) async fn document() -> Answered {
@@ -70,7 +70,7 @@ impl Modify for Common {
                     operation.responses.responses.entry(status.to_owned()).or_insert(RefOr::T(refusal(description)));
                 }
                 if method == HttpMethod::Get {
-                    let unchanged = Response::new("Nothing has changed since the answer with that `ETag`");
+                    let unchanged = Response::new("The resource has not changed since the response with that `ETag`");
                     operation.responses.responses.entry("304".to_owned()).or_insert(RefOr::T(unchanged));
                 }
             }
@@ -88,21 +88,21 @@ fn operations(item: &mut PathItem) -> impl Iterator<Item = (HttpMethod, &mut Ope
 /// What may be refused at a path.
 fn refusals(path: &str, method: &HttpMethod) -> Vec<(&'static str, &'static str)> {
     let mut refusals = vec![
-        ("400", "Something that was asked makes no sense"),
-        ("401", "A token is needed"),
-        ("403", "The token does not allow it"),
-        ("500", "The coordinator failed; its log says why"),
-        ("503", "Not now, or not here: this coordinator does not lead or cannot write"),
+        ("400", "A parameter or the body is invalid"),
+        ("401", "The request needs a valid token"),
+        ("403", "The token does not allow this request"),
+        ("500", "The coordinator failed; its log contains the cause"),
+        ("503", "This coordinator does not lead or cannot write; try again later"),
     ];
     if path.contains('{') {
-        refusals.push(("404", "There is no such thing"));
-        refusals.push(("409", "Where it stands, it cannot be done, or it is too much"));
+        refusals.push(("404", "The resource does not exist"));
+        refusals.push(("409", "The current state does not allow the request, or a limit is reached"));
     }
     if *method == HttpMethod::Post {
         refusals.extend([
-            ("404", "There is no such thing"),
+            ("404", "The resource does not exist"),
             ("408", "The body did not arrive in time"),
-            ("409", "Where it stands, it cannot be done, or it is too much"),
+            ("409", "The current state does not allow the request, or a limit is reached"),
             ("413", "The body is too long"),
             ("415", "The content type is not one of these"),
         ]);

@@ -22,9 +22,9 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// A browser whose stream broke comes back after this.
 const RETRY: Duration = Duration::from_secs(2);
 
-/// Where a sweep stands, now and on every change: events `status` with the sweep, then `end` when it has ended.
+/// The status of a sweep, now and after every change: events `status` with the sweep, then `end` when it has ended.
 ///
-/// A stream that cannot go on says `problem` and ends; then it is asked for again.
+/// A stream that cannot continue sends the event `problem` and ends; open it again.
 #[utoipa::path(get, path = "/sweeps/{sweep}/events", operation_id = "watchSweep", tag = "sweeps", params(SweepPath),
     responses((status = 200, description = "Server-sent events", body = Object, content_type = "text/event-stream")))]
 pub(super) async fn events(Open(desk): Open, Asker(caller): Asker, Named(sweep): Named) -> Answered {

@@ -15,7 +15,7 @@ const MOST_LISTED: usize = 16;
 /// Rows of a page, unless asked otherwise.
 const DEFAULT_LIMIT: u32 = 100;
 
-/// How a table is answered.
+/// The format of a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Format {
@@ -64,7 +64,7 @@ fn numbers<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u32>, D::Er
 #[into_params(parameter_in = Path)]
 #[expect(dead_code, reason = "for the document alone: handlers take the name")]
 pub(super) struct SweepPath {
-    /// Its number, or a name: then the newest sweep of that name.
+    /// The number of a sweep, or a name, which means the newest sweep of that name.
     #[param(min_length = 1, max_length = 256, pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]+$", example = "1")]
     sweep: String,
 }
@@ -74,7 +74,7 @@ pub(super) struct SweepPath {
 #[into_params(parameter_in = Path)]
 #[expect(dead_code, reason = "for the document alone: handlers take the name")]
 pub(super) struct TrialPath {
-    /// The first digits of its id, as many as name no other.
+    /// The first digits of the trial's id, enough to be unique.
     #[param(pattern = "^[0-9a-fA-F]{6,64}$")]
     trial: String,
 }
@@ -94,7 +94,7 @@ pub(super) struct WorkerPath {
 #[into_params(parameter_in = Path)]
 #[expect(dead_code, reason = "for the document alone: handlers take the name")]
 pub(super) struct DigestPath {
-    /// BLAKE3 of its content.
+    /// The BLAKE3 hash of the content.
     #[param(pattern = "^[0-9a-fA-F]{64}$")]
     digest: String,
 }
@@ -104,10 +104,10 @@ pub(super) struct DigestPath {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct SweepsQuestion {
-    /// Those older than this: `next` of the page before.
+    /// Only sweeps older than this one: `next` of the previous page.
     #[param(minimum = 1, maximum = 9007199254740991_u64)]
     pub(super) after: Option<u64>,
-    /// At most so many; 100 if nothing is said.
+    /// The maximum number of items; the default is 100.
     #[param(minimum = 1, maximum = 100)]
     pub(super) limit: Option<u32>,
     #[serde(default)]
@@ -125,7 +125,7 @@ pub(super) struct ListQuestion {
     pub(super) format: Format,
 }
 
-/// What is ranked by, or compared.
+/// The metric to rank by or to compare.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum MetricName {
@@ -163,7 +163,7 @@ pub(super) enum Order {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct LeaderboardQuestion {
-    /// What ranks; the sweep's objective if nothing is said.
+    /// The metric to rank by; the default is the sweep's objective.
     #[param(inline)]
     pub(super) metric: Option<MetricName>,
     #[serde(default)]
@@ -172,13 +172,13 @@ pub(super) struct LeaderboardQuestion {
     #[serde(default)]
     #[param(inline, required = false)]
     pub(super) order: Order,
-    /// Only configurations whose name has this in it.
+    /// Only configurations whose name contains this text.
     #[param(max_length = 256, pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]*$")]
     pub(super) contains: Option<String>,
-    /// After the configuration of this place: `next` of the page before, of the same order.
+    /// Rows after this one: `next` of the previous page in the same order.
     #[param(maximum = 4294967295_u32)]
     pub(super) after: Option<u32>,
-    /// At most so many; 100 if nothing is said.
+    /// The maximum number of items; the default is 100.
     #[param(minimum = 1, maximum = 1000)]
     pub(super) limit: Option<u32>,
     #[serde(default)]
@@ -191,18 +191,18 @@ pub(super) struct LeaderboardQuestion {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct AnalysisQuestion {
-    /// What is compared; the sweep's objective if nothing is said.
+    /// The metric to compare; the default is the sweep's objective.
     #[param(inline)]
     pub(super) metric: Option<MetricName>,
-    /// Everything against the sweep's baseline too, as a family of its own.
+    /// Also compares everything with the sweep's baseline, as a separate family.
     #[serde(default)]
     #[param(required = false)]
     pub(super) against_baseline: bool,
-    /// Also what single images say.
+    /// Also compares predictions of single images.
     #[serde(default)]
     #[param(required = false)]
     pub(super) images: bool,
-    /// Also p-values by Benjamini and Hochberg.
+    /// Also gives p-values corrected by Benjamini and Hochberg.
     #[serde(default)]
     #[param(required = false)]
     pub(super) false_discovery: bool,
@@ -219,11 +219,11 @@ pub(super) struct ComparisonQuestion {
     /// A configuration: its rank as `#3`, its name, or what differs from the baseline.
     #[param(min_length = 1, max_length = 1000, pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]*$", example = "#1")]
     pub(super) configuration: String,
-    /// What it is held against; the baseline if nothing is said.
+    /// The configuration to compare it with; the default is the baseline.
     #[serde(default = "baseline")]
     #[param(min_length = 1, max_length = 1000, pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]*$", required = false)]
     pub(super) reference: String,
-    /// What is compared; the sweep's objective if nothing is said.
+    /// The metric to compare; the default is the sweep's objective.
     #[param(inline)]
     pub(super) metric: Option<MetricName>,
 }
@@ -232,7 +232,7 @@ fn baseline() -> String {
     "baseline".to_owned()
 }
 
-/// Where a trial stands.
+/// The state of a trial.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum TrialState {
@@ -260,20 +260,20 @@ impl From<TrialState> for v1::TrialState {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct TrialsQuestion {
-    /// Only these states.
+    /// Only trials in these states.
     #[serde(default, deserialize_with = "states")]
     #[param(inline, style = Form, explode = false, max_items = 16, required = false)]
     pub(super) state: Vec<TrialState>,
     /// Only of this configuration: its rank as `#3`, its name, or what differs from the baseline.
     #[param(min_length = 1, max_length = 1000, pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]*$", example = "#1")]
     pub(super) configuration: Option<String>,
-    /// Only under this seed.
+    /// Only trials with this seed.
     #[param(maximum = 9007199254740991_u64)]
     pub(super) seed: Option<u64>,
-    /// `next` of the page before.
+    /// `next` of the previous page.
     #[param(pattern = "^[0-9]{1,9}\\.[0-9]{1,19}$")]
     pub(super) after: Option<String>,
-    /// At most so many; 100 if nothing is said.
+    /// The maximum number of items; the default is 100.
     #[param(minimum = 1, maximum = 1000)]
     pub(super) limit: Option<u32>,
     #[serde(default)]
@@ -286,10 +286,10 @@ pub(super) struct TrialsQuestion {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct PointsQuestion {
-    /// `next` of the page before.
+    /// `next` of the previous page.
     #[param(pattern = "^[0-9]{1,9}\\.[0-9]{1,19}$")]
     pub(super) after: Option<String>,
-    /// The epochs of at most so many trials; 100 if nothing is said.
+    /// The maximum number of trials per page; the default is 100.
     #[param(minimum = 1, maximum = 100)]
     pub(super) limit: Option<u32>,
     #[serde(default)]
@@ -302,16 +302,16 @@ pub(super) struct PointsQuestion {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct AuditQuestion {
-    /// Only what was done to this worker, or what it did.
+    /// Only entries about this worker.
     #[param(max_length = 64, pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]*$")]
     pub(super) worker: Option<String>,
-    /// Only from then on: milliseconds since 1970.
+    /// Only entries from this time on, in milliseconds since 1970.
     #[param(minimum = 0, maximum = 9007199254740991_i64)]
     pub(super) since: Option<i64>,
-    /// `next` of the page before.
+    /// `next` of the previous page.
     #[param(pattern = "^[0-9]{1,18}\\.[0-9]{1,9}$")]
     pub(super) after: Option<String>,
-    /// At most so many; 100 if nothing is said.
+    /// The maximum number of items; the default is 100.
     #[param(minimum = 1, maximum = 1000)]
     pub(super) limit: Option<u32>,
     #[serde(default)]
@@ -324,7 +324,7 @@ pub(super) struct AuditQuestion {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct ConfusionsQuestion {
-    /// Places in the plan, with commas between them; of the best configuration that has a matrix if nothing is said.
+    /// Positions in the plan, separated by commas; the default is the best configuration that has a matrix.
     #[serde(default, deserialize_with = "numbers")]
     #[param(style = Form, explode = false, max_items = 16, required = false)]
     pub(super) positions: Vec<u32>,
@@ -335,10 +335,10 @@ pub(super) struct ConfusionsQuestion {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct ImagesQuestion {
-    /// At most so many; 24 if nothing is said.
+    /// The maximum number of images; the default is 24.
     #[param(minimum = 1, maximum = 200)]
     pub(super) limit: Option<u32>,
-    /// With their pictures; true if nothing is said.
+    /// Whether to include their pictures; the default is true.
     pub(super) pictures: Option<bool>,
 }
 
@@ -347,12 +347,12 @@ pub(super) struct ImagesQuestion {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct LogQuestion {
-    /// Its number; the accepted attempt, or the newest, if nothing is said.
+    /// The number of the attempt; the default is the accepted attempt, or the newest.
     #[param(minimum = 1, maximum = 4294967295_u32)]
     pub(super) attempt: Option<u32>,
 }
 
-/// What a report is written as.
+/// The format of a report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum ReportFormat {
@@ -372,10 +372,10 @@ pub(super) struct ReportQuestion {
     #[serde(default)]
     #[param(inline, required = false)]
     pub(super) format: ReportFormat,
-    /// What is compared; the sweep's objective if nothing is said.
+    /// The metric to compare; the default is the sweep's objective.
     #[param(inline)]
     pub(super) metric: Option<MetricName>,
-    /// Everything against the sweep's baseline too.
+    /// Also compares everything with the sweep's baseline.
     #[serde(default)]
     #[param(required = false)]
     pub(super) against_baseline: bool,

@@ -26,7 +26,7 @@ const MOST_IMAGES: u32 = 200;
 /// Configurations, best first or in another order.
 #[utoipa::path(get, path = "/sweeps/{sweep}/leaderboard", operation_id = "getLeaderboard", tag = "results",
     params(SweepPath, LeaderboardQuestion),
-    responses((status = 200, description = "Some rows", content((LeaderboardPage = "application/json"), (String = "text/csv")))))]
+    responses((status = 200, description = "One page of rows", content((LeaderboardPage = "application/json"), (String = "text/csv")))))]
 pub(super) async fn leaderboard(
     Open(desk): Open,
     asker: Asker,
@@ -57,10 +57,10 @@ pub(super) async fn leaderboard(
     answer(&desk.leaderboard(&sweep, metric, &part).await?)
 }
 
-/// Everything that the results say: comparisons with verdicts, tables of factors, effects, noise. As CSV, the comparisons.
+/// The analysis of a sweep: comparisons with verdicts, tables of factors, effects, noise. CSV has the comparisons only.
 #[utoipa::path(get, path = "/sweeps/{sweep}/analysis", operation_id = "getAnalysis", tag = "results",
     params(SweepPath, AnalysisQuestion),
-    responses((status = 200, description = "All of it", content((Analysis = "application/json"), (String = "text/csv")))))]
+    responses((status = 200, description = "The whole analysis", content((Analysis = "application/json"), (String = "text/csv")))))]
 pub(super) async fn analysis(
     Open(desk): Open,
     asker: Asker,
@@ -87,9 +87,9 @@ pub(super) async fn analysis(
     }
 }
 
-/// Two configurations, held against each other.
+/// Compares two configurations.
 #[utoipa::path(get, path = "/sweeps/{sweep}/comparison", operation_id = "compareConfigurations", tag = "results",
-    params(SweepPath, ComparisonQuestion), responses((status = 200, description = "What came of it", body = Compared)))]
+    params(SweepPath, ComparisonQuestion), responses((status = 200, description = "The comparison", body = Compared)))]
 pub(super) async fn comparison(
     Open(desk): Open,
     Named(sweep): Named,
@@ -108,7 +108,7 @@ pub(super) async fn comparison(
     answer(&desk.comparison(&sweep, request).await?)
 }
 
-/// How often classes were taken for each other.
+/// Confusion matrices.
 #[utoipa::path(get, path = "/sweeps/{sweep}/confusions", operation_id = "getConfusions", tag = "results",
     params(SweepPath, ConfusionsQuestion), responses((status = 200, description = "A matrix for each configuration", body = Confusions)))]
 pub(super) async fn confusions(
@@ -119,7 +119,7 @@ pub(super) async fn confusions(
     answer(&desk.confusions(&sweep, question.positions).await?)
 }
 
-/// The validation images that most configurations get wrong.
+/// The validation images that most configurations misclassify.
 #[utoipa::path(get, path = "/sweeps/{sweep}/images", operation_id = "getMissedImages", tag = "results",
     params(SweepPath, ImagesQuestion), responses((status = 200, description = "The hardest first", body = MissedImages)))]
 pub(super) async fn images(
@@ -131,7 +131,7 @@ pub(super) async fn images(
     answer(&desk.missed(&sweep, most, question.pictures.unwrap_or(true)).await?)
 }
 
-/// A document to keep.
+/// The report of a sweep.
 #[utoipa::path(get, path = "/sweeps/{sweep}/report", operation_id = "getReport", tag = "results",
     params(SweepPath, ReportQuestion),
     responses((status = 200, description = "The document, as a file", content(

@@ -15,9 +15,9 @@ const MOST_LINES: u32 = 1000;
 /// Lines of the audit log that a file has at most.
 const MOST_LINES_OF_A_FILE: u32 = 100_000;
 
-/// Every sweep, the newest first.
+/// Lists sweeps, newest first.
 #[utoipa::path(get, path = "/sweeps", operation_id = "listSweeps", tag = "sweeps", params(SweepsQuestion),
-    responses((status = 200, description = "Some of them", content((SweepPage = "application/json"), (String = "text/csv")))))]
+    responses((status = 200, description = "One page", content((SweepPage = "application/json"), (String = "text/csv")))))]
 pub(super) async fn list(Open(desk): Open, asker: Asker, Parameters(question): Parameters<SweepsQuestion>) -> Answered {
     if question.after.is_some_and(|after| !(1..=MOST_AN_INTEGER).contains(&after)) {
         return Err(Problem::invalid("after", "not one of ours"));
@@ -35,24 +35,24 @@ pub(super) async fn list(Open(desk): Open, asker: Asker, Parameters(question): P
     answer(&desk.sweeps(question.after, most).await?)
 }
 
-/// Where a sweep stands.
+/// The status of a sweep.
 #[utoipa::path(get, path = "/sweeps/{sweep}", operation_id = "getSweep", tag = "sweeps", params(SweepPath),
     responses((status = 200, description = "The sweep", body = Sweep)))]
 pub(super) async fn one(Open(desk): Open, Named(sweep): Named) -> Answered {
     answer(&desk.sweep(&sweep).await?)
 }
 
-/// What was submitted.
+/// The spec of a sweep as it was submitted.
 #[utoipa::path(get, path = "/sweeps/{sweep}/specification", operation_id = "getSpecification", tag = "sweeps",
     params(SweepPath), responses((status = 200, description = "The sweep with its spec", body = Specification)))]
 pub(super) async fn specification(Open(desk): Open, Named(sweep): Named) -> Answered {
     answer(&desk.specification(&sweep).await?)
 }
 
-/// What a sweep has left: logs, weights, pictures of the validation images.
+/// The artifacts of a sweep: logs, weights, pictures of the validation images.
 #[utoipa::path(get, path = "/sweeps/{sweep}/artifacts", operation_id = "listArtifacts", tag = "sweeps",
     params(SweepPath, ListQuestion),
-    responses((status = 200, description = "All of it", content((ArtifactList = "application/json"), (String = "text/csv")))))]
+    responses((status = 200, description = "The whole analysis", content((ArtifactList = "application/json"), (String = "text/csv")))))]
 pub(super) async fn artifacts(
     Open(desk): Open,
     asker: Asker,
@@ -70,10 +70,10 @@ pub(super) async fn artifacts(
     }
 }
 
-/// Who did what to a sweep, and what happened to its trials.
+/// The audit log of a sweep and its trials.
 #[utoipa::path(get, path = "/sweeps/{sweep}/audit", operation_id = "listAuditOfSweep", tag = "sweeps",
     params(SweepPath, AuditQuestion),
-    responses((status = 200, description = "The newest lines", content((AuditPage = "application/json"), (String = "text/csv")))))]
+    responses((status = 200, description = "The newest entries", content((AuditPage = "application/json"), (String = "text/csv")))))]
 pub(super) async fn audit(
     Open(desk): Open,
     asker: Asker,

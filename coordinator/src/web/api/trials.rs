@@ -32,7 +32,7 @@ fn place(after: Option<String>) -> Result<String, Problem> {
 /// The trials of a sweep, in the order of its spec.
 #[utoipa::path(get, path = "/sweeps/{sweep}/trials", operation_id = "listTrials", tag = "trials",
     params(SweepPath, TrialsQuestion),
-    responses((status = 200, description = "Some of them", content((TrialPage = "application/json"), (String = "text/csv")))))]
+    responses((status = 200, description = "One page", content((TrialPage = "application/json"), (String = "text/csv")))))]
 pub(super) async fn list(
     Open(desk): Open,
     asker: Asker,
@@ -72,10 +72,10 @@ pub(super) async fn list(
     answer(&desk.trials(&sweep, &asked, (&after, most)).await?)
 }
 
-/// The epochs of a sweep's trials, one row an epoch, a page for so many trials.
+/// The epochs of a sweep's trials, one row per epoch, in pages of trials.
 #[utoipa::path(get, path = "/sweeps/{sweep}/points", operation_id = "listPoints", tag = "trials",
     params(SweepPath, PointsQuestion),
-    responses((status = 200, description = "Some of them", content((EpochPage = "application/json"), (String = "text/csv")))))]
+    responses((status = 200, description = "One page", content((EpochPage = "application/json"), (String = "text/csv")))))]
 pub(super) async fn points(
     Open(desk): Open,
     asker: Asker,
@@ -98,7 +98,7 @@ pub(super) async fn points(
     answer(&desk.epochs(&sweep, (&place(question.after)?, most)).await?)
 }
 
-/// Everything that is known of a trial: settings, result, provenance, attempts, epochs, predictions.
+/// A trial: settings, result, provenance, attempts, epochs, predictions.
 #[utoipa::path(get, path = "/trials/{trial}", operation_id = "getTrial", tag = "trials", params(TrialPath),
     responses((status = 200, description = "The trial", body = Detail)))]
 pub(super) async fn one(Open(desk): Open, Named(trial): Named) -> Answered {
@@ -126,7 +126,7 @@ pub(super) async fn curve(
     }
 }
 
-/// The end of what a trial's trainer wrote, as text.
+/// The end of the trainer's log of a trial, as text.
 #[utoipa::path(get, path = "/trials/{trial}/log", operation_id = "getLog", tag = "trials",
     params(TrialPath, LogQuestion), responses((status = 200, description = "The last lines", body = String, content_type = "text/plain")))]
 pub(super) async fn log(
@@ -142,17 +142,17 @@ pub(super) async fn log(
     Ok(([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], found.text).into_response())
 }
 
-/// Why a trial stands where it stands.
+/// Explains the state of a trial.
 #[utoipa::path(get, path = "/trials/{trial}/explanation", operation_id = "explainTrial", tag = "trials",
-    params(TrialPath), responses((status = 200, description = "In sentences, with what happened", body = Explanation)))]
+    params(TrialPath), responses((status = 200, description = "Sentences and events", body = Explanation)))]
 pub(super) async fn explanation(Open(desk): Open, Named(trial): Named) -> Answered {
     answer(&desk.explanation(&trial).await?)
 }
 
-/// What happened to a trial.
+/// The audit log of a trial.
 #[utoipa::path(get, path = "/trials/{trial}/audit", operation_id = "listAuditOfTrial", tag = "trials",
     params(TrialPath, AuditQuestion),
-    responses((status = 200, description = "The newest lines", content((AuditPage = "application/json"), (String = "text/csv")))))]
+    responses((status = 200, description = "The newest entries", content((AuditPage = "application/json"), (String = "text/csv")))))]
 pub(super) async fn audit(
     Open(desk): Open,
     asker: Asker,

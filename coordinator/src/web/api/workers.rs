@@ -10,9 +10,9 @@ use super::sweeps::audit_of;
 use super::{Answered, Open, answer, table};
 use crate::web::desk::{self, Desk};
 
-/// Every worker that is known, with its slots and what runs on them.
+/// Lists the known workers with their slots and the running trials.
 #[utoipa::path(get, path = "/workers", operation_id = "listWorkers", tag = "workers", params(ListQuestion),
-    responses((status = 200, description = "All of them", content((WorkerList = "application/json"), (String = "text/csv")))))]
+    responses((status = 200, description = "All workers", content((WorkerList = "application/json"), (String = "text/csv")))))]
 pub(super) async fn list(Open(desk): Open, asker: Asker, Parameters(question): Parameters<ListQuestion>) -> Answered {
     let file = table::permit(&desk, question.format, &asker)?;
     let found = desk.workers().await?;
@@ -22,7 +22,7 @@ pub(super) async fn list(Open(desk): Open, asker: Asker, Parameters(question): P
     }
 }
 
-/// Gives a worker no more trials; what it runs goes on.
+/// Drains a worker: it gets no more trials, and its running trials finish.
 #[utoipa::path(post, path = "/workers/{worker}/drain", operation_id = "drainWorker", tag = "workers",
     params(WorkerPath), request_body = ServiceAction, responses((status = 200, description = "The worker", body = Worker)))]
 pub(super) async fn drain(
@@ -56,9 +56,9 @@ async fn serve(
     answer(&desk.serve(worker, state, (reason, user)).await?)
 }
 
-/// Who did what, and what happened to what.
+/// The audit log, newest entries first.
 #[utoipa::path(get, path = "/audit", operation_id = "listAudit", tag = "workers", params(AuditQuestion),
-    responses((status = 200, description = "The newest lines", content((AuditPage = "application/json"), (String = "text/csv")))))]
+    responses((status = 200, description = "The newest entries", content((AuditPage = "application/json"), (String = "text/csv")))))]
 pub(super) async fn audit(Open(desk): Open, asker: Asker, Parameters(question): Parameters<AuditQuestion>) -> Answered {
     audit_of(&desk, &asker, desk::AuditQuestion::default(), question).await
 }

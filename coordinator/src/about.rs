@@ -78,7 +78,9 @@ fn stands(standing: &Standing) -> (CoordinatorState, String, Option<Handle>) {
             let engine = room.engine.clone();
             let (state, reason) = match &*engine.trouble().borrow() {
                 Trouble::Passing(why) | Trouble::Damage(why) => (CoordinatorState::Troubled, why.clone()),
-                Trouble::None if !*engine.ready().borrow() => (CoordinatorState::Starting, "it reads the store".into()),
+                Trouble::None if !*engine.ready().borrow() => {
+                    (CoordinatorState::Starting, "the coordinator is reading the store".into())
+                }
                 Trouble::None => (CoordinatorState::Leading, String::new()),
             };
             (state, reason, Some(engine))

@@ -92,7 +92,7 @@ fn manner(old: &Provenance, new: &Provenance) -> (bool, String) {
         return (false, format!("with {} threads and with {}", old.threads, new.threads));
     }
     let threads = if new.threads == 1 { "one thread".to_owned() } else { format!("{} threads", new.threads) };
-    (true, format!("both on CPUs with {} and {threads}, where every bit has to agree", new.instruction_set))
+    (true, format!("both on CPUs with {} and {threads}, where results must be equal bit for bit", new.instruction_set))
 }
 
 impl Reproduction {
@@ -108,7 +108,10 @@ impl Reproduction {
             differs.push(format!("{changed} of {numbers} numbers differ, by {largest:.1e} at most ({place})"));
         }
         if self.predictions_changed > 0 {
-            differs.push(format!("{} of {} images have another class", self.predictions_changed, self.predictions));
+            differs.push(format!(
+                "{} of {} images have another predicted class",
+                self.predictions_changed, self.predictions
+            ));
         }
         format!("not the same, {manner}: {}", differs.join("; "))
     }

@@ -58,7 +58,7 @@ impl Part {
             None => 0,
             Some(after) => {
                 let found = rows.iter().position(|row| row.position == after);
-                found.ok_or_else(|| Error::not_found(format!("row of place {after} to go on after")))? + 1
+                found.ok_or_else(|| Error::not_found(format!("row at position {after} to continue after")))? + 1
             }
         };
         let rest = rows.get(start..).unwrap_or_default();

@@ -77,7 +77,7 @@ pub(crate) fn sweep_page(request: &v1::ListSweepsRequest) -> Result<(SweepPage, 
         "" => None,
         token => match token.parse() {
             Ok(number) => Some(SweepId(number)),
-            Err(_) => return convert::invalid("page_token", "not one of ours"),
+            Err(_) => return convert::invalid("page_token", "expected the value of a previous page"),
         },
     };
     Ok((SweepPage { before, ..SweepPage::newest(limit) }, request.page_size == 0))
@@ -94,5 +94,5 @@ fn page_token(text: &str) -> Result<Option<(u32, u64)>, Invalid> {
         return Ok(None);
     }
     let parts = text.split_once('.').and_then(|(first, second)| Some((first.parse().ok()?, second.parse().ok()?)));
-    parts.map(Some).ok_or(Invalid { field: "page_token", problem: "not one of ours".into() })
+    parts.map(Some).ok_or(Invalid { field: "page_token", problem: "expected the value of a previous page".into() })
 }

@@ -392,7 +392,7 @@ impl Desk {
 /// Where a page of the audit log goes on: nothing newer than a moment, without so many of that moment.
 fn audit_place(text: &str) -> Result<(i64, u32), Invalid> {
     let parts = text.split_once('.').and_then(|(at_ms, skip)| Some((at_ms.parse().ok()?, skip.parse().ok()?)));
-    parts.ok_or(Invalid { field: "after", problem: "not one of ours".into() })
+    parts.ok_or(Invalid { field: "after", problem: "expected the value of a previous page".into() })
 }
 
 fn next_audit_place(rows: &[AuditRow], oldest: &AuditRow, filter: &AuditFilter) -> String {

@@ -98,7 +98,7 @@ async fn readyz(State(web): State<Web>, RawQuery(query): RawQuery) -> impl IntoR
         return (StatusCode::SERVICE_UNAVAILABLE, "the store cannot be written\n");
     }
     if !*engine.ready().borrow() {
-        return (StatusCode::SERVICE_UNAVAILABLE, "the engine is reading the store\n");
+        return (StatusCode::SERVICE_UNAVAILABLE, "the coordinator is reading the store\n");
     }
     // The store keeps a connection for this, so that it waits behind no other question.
     match tokio::time::timeout(READY_WITHIN, engine.store().check()).await {

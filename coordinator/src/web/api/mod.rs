@@ -105,7 +105,10 @@ pub(super) fn router(web: Web) -> Router<()> {
     let routes = routes().into_iter().fold(Router::new(), |router, (path, handlers)| router.route(path, handlers));
     routes
         .method_not_allowed_fallback(async || {
-            Problem::new(StatusCode::METHOD_NOT_ALLOWED, "this cannot be done here: see the header `Allow`")
+            Problem::new(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "this address does not support the method; the header `Allow` lists the methods that it supports",
+            )
         })
         .fallback(async || Problem::new(StatusCode::NOT_FOUND, "there is nothing at this address"))
         .layer(axum::middleware::from_fn(finish))

@@ -44,7 +44,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Named {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let nothing = || Problem::new(StatusCode::NOT_FOUND, "there is nothing of this name");
+        let nothing = || Problem::new(StatusCode::NOT_FOUND, "the name is invalid");
         let Path(name) = Path::<String>::from_request_parts(parts, state).await.map_err(|_| nothing())?;
         // What cannot be a name names nothing.
         let sound = name.len() <= MAX_NAME_BYTES && !name.chars().any(char::is_control);
@@ -98,7 +98,7 @@ impl<S: Send + Sync> FromRequest<S> for Content {
         let wrap: fn(Bytes) -> Self = match content_type(request.headers()).as_deref() {
             Some("application/json") => Self::Json,
             Some("application/yaml" | "application/x-yaml" | "text/yaml") => Self::Yaml,
-            _ => return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "the content type is not one of ours")),
+            _ => return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "the content type is not supported")),
         };
         let too_large = || Problem::new(StatusCode::PAYLOAD_TOO_LARGE, format!("more than {MAX_QUESTION_BYTES} bytes"));
         let said = request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
@@ -106,7 +106,7 @@ impl<S: Send + Sync> FromRequest<S> for Content {
             return Err(too_large());
         }
         let body = tokio::time::timeout(BODY_PATIENCE, to_bytes(request.into_body(), MAX_QUESTION_BYTES)).await;
-        let body = body.map_err(|_| Problem::new(StatusCode::REQUEST_TIMEOUT, "the body did not arrive in time"))?;
+        let body = body.map_err(|_| Problem::new(StatusCode::REQUEST_TIMEOUT, "the body was not received in time"))?;
         body.map(wrap).map_err(|_| too_large())
     }
 }

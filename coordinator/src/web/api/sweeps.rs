@@ -20,7 +20,7 @@ const MOST_LINES_OF_A_FILE: u32 = 100_000;
     responses((status = 200, description = "One page", content((SweepPage = "application/json"), (String = "text/csv")))))]
 pub(super) async fn list(Open(desk): Open, asker: Asker, Parameters(question): Parameters<SweepsQuestion>) -> Answered {
     if question.after.is_some_and(|after| !(1..=MOST_AN_INTEGER).contains(&after)) {
-        return Err(Problem::invalid("after", "not one of ours"));
+        return Err(Problem::invalid("after", "expected the value of a previous page"));
     }
     let most = limit::<MOST_SWEEPS>(question.limit)?;
     if let Some(permit) = table::permit(&desk, question.format, &asker)? {

@@ -166,7 +166,7 @@ pub(crate) enum Command {
     #[cfg(feature = "local")]
     #[command(subcommand, after_help = "Example:\n  sweepctl data check sweeps/scene-cnn.yaml --data-root ~/data")]
     Data(data::Verb),
-    /// Check, copy or repair a store that no coordinator uses
+    /// Check, compact or copy a store, or cancel a sweep, without a coordinator
     #[cfg(feature = "store")]
     #[command(subcommand, after_help = "Example:\n  sweepctl store check .sweep/sweep.db")]
     Store(store::Verb),

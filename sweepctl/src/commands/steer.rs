@@ -36,7 +36,7 @@ pub(crate) struct ResumeArguments {
 pub(crate) struct PriorityArguments {
     /// Number of the sweep, or its name (the newest sweep with that name)
     sweep: String,
-    /// New priority, from -1000 to 1000; higher runs first, and the default of a sweep is 0
+    /// New priority, from -1000 to 1000; higher runs first, and a sweep starts with 0 or its spec's priority
     #[arg(allow_negative_numbers = true, value_parser = clap::value_parser!(i32).range(-1000..=1000))]
     priority: i32,
 }

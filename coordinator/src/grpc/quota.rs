@@ -156,7 +156,7 @@ mod tests {
         let sends = |worker: &str, content, sheet, size| {
             quotas.sheet((worker, &nobody), number(content), (number(sheet), size)).map_err(|error| error.to_string())
         };
-        assert!(sends("w1", 7, 0, 10).unwrap_err().contains("described no data set with this content"));
+        assert!(sends("w1", 7, 0, 10).unwrap_err().contains("not described a data set with this content"));
         quotas.describe(("w1", &nobody), number(0), number(7)).unwrap();
         sends("w1", 7, 0, 10).unwrap();
         assert!(sends("w2", 7, 0, 10).is_err(), "another one has");

@@ -82,7 +82,7 @@ async fn thumbnails_are_taken_only_of_data_that_the_worker_described() {
     for (worker, data) in [(&one, 77), (&other, data)] {
         let refused = put(worker, data).await.unwrap_err();
         assert_eq!(refused.code(), tonic::Code::InvalidArgument);
-        assert!(refused.message().contains("described no data set with this content"), "{refused}");
+        assert!(refused.message().contains("not described a data set with this content"), "{refused}");
     }
     let request = v1::ListArtifactsRequest { sweep: reference(1) };
     let listed = env.sweeps().await.list_artifacts(request).await.unwrap().into_inner().artifacts;

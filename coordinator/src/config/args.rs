@@ -57,7 +57,7 @@ pub struct Args {
     /// File with one token of the role read
     #[arg(long, value_name = "FILE")]
     pub read_token_file: Option<String>,
-    /// Listen on an address that other machines can reach without any token: it accepts every request
+    /// Allow an address that other machines can reach although no token exists; it accepts every request
     #[arg(long)]
     pub insecure: bool,
     /// Use a PostgreSQL database with `fsync` or `full_page_writes` off, which can lose acknowledged data

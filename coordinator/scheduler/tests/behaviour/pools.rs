@@ -50,11 +50,8 @@ fn what_no_connected_worker_fits_waits_while_a_pool_does() {
     let sweep = env::sweep(1);
     assert_eq!(
         env.scheduler.waiting_for(sweep),
-        [
-            "the sweep needs a worker of pool `large`: a trial needs at least 1073741825 bytes of memory, and the \
-             largest \
-          slot has 1073741824"
-        ]
+        ["the sweep needs a worker of pool `large`: a trial needs at least 1073741825 bytes of memory, and the \
+             largest slot has 1073741824"]
     );
     assert!(env.scheduler.unplaceable(sweep).is_none());
     for _ in 0..10 {

@@ -126,8 +126,9 @@ impl SqliteStore {
         let connect = connect_options(path).create_if_missing(true);
         let named = |error| name_error(&name, error);
         let one = SqlitePoolOptions::new().max_connections(1).idle_timeout(None).max_lifetime(None);
-        // It counts for a new file; one of an earlier release gets it when it is rewritten. Only a writer can say it.
-        let writing = connect.clone().auto_vacuum(SqliteAutoVacuum::Incremental);
+        // Only a writer can set these; the file keeps both. The vacuum mode counts for a new file; a file of an earlier
+        // release gets it when it is rewritten.
+        let writing = connect.clone().journal_mode(SqliteJournalMode::Wal).auto_vacuum(SqliteAutoVacuum::Incremental);
         let pool = one.connect_with(writing).await.map_err(named)?;
         migrate(&pool, &name).await?;
         let acknowledged = Acknowledged::read(path);
@@ -159,7 +160,6 @@ impl SqliteStore {
 fn connect_options(path: &Path) -> SqliteConnectOptions {
     SqliteConnectOptions::new()
         .filename(path)
-        .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
         .foreign_keys(false)
         .statement_cache_capacity(256)

@@ -42,7 +42,7 @@ fn a_design_that_cannot_be_meant_is_refused() {
         ),
         (
             "leave_one_out: { filters: 8 }",
-            "leave_one_out.filters: the start already has this level of `filters`, so nothing is removed; `set`",
+            "leave_one_out.filters: the start already has this level of `filters`, so nothing is removed; use `set`",
         ),
         ("set: { dropout: 0.2 }, add_one_in: { dropout: 0.2 }", "so nothing is added"),
         ("leave_one_out: {}", "leave_one_out: expected at least one factor, found an empty mapping"),
@@ -94,7 +94,7 @@ fn a_design_that_cannot_be_meant_is_refused() {
         ),
         (
             &format!("{two}, where: filters > 8"),
-            "stages[1].where: a `factorial` accepts no conditions: its effects need all its points; `grid`",
+            "stages[1].where: a `factorial` accepts no conditions: its effects need all its points; use `grid`",
         ),
     ] {
         let found = stage(text);

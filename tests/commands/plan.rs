@@ -53,7 +53,7 @@ fn seeds_that_are_not_for_everything_are_told_with_their_bounds() {
     for part in [
         "6 to 14 seeds",
         "noise: the baseline with 4 more seeds, only for the noise floor",
-        "more seeds: 3 seeds at a time for undecided comparisons, up to 3 times and 14 seeds; at most 16 trials",
+        "more seeds: 3 seeds at a time for undecided comparisons, up to 3 times and 14 seeds; at most 16",
         "at most 2 configurations, 32 trials",
     ] {
         assert!(text.contains(part), "{part} is missing in\n{text}");

@@ -114,5 +114,5 @@ fn slots_that_are_none_are_a_wrong_command_line() {
     let env = Env::new();
     let spec = root().join("tests/specs/tiny.yaml");
     let ran = env.sweepctl(["submit", spec.to_str().unwrap(), "--local", "--slots", "many"]).expect_code(2);
-    assert!(ran.stderr.contains("no device \"many\"") && ran.stderr.contains("hint: --slots"), "{ran:?}");
+    assert!(ran.stderr.contains("no device \"many\"") && ran.stderr.contains("hint: for --slots"), "{ran:?}");
 }

@@ -169,7 +169,7 @@ fn a_sweep_is_extended_and_resumed_on_the_local_store() {
     let extended = env.sweepctl(["extend", "1", "--seeds", "[0, 1]", "--local", "--output", "json"]).expect_code(0);
     assert!(extended.stderr.contains("2 trials are known, 2 to run"), "{extended:?}");
     let more = env.sweepctl(["extend", "2", "--seeds", "[0, 1, 2]"]).expect_code(0);
-    assert!(more.stderr.contains("`sweepctl resume 3 --local` trains it"), "{more:?}");
+    assert!(more.stderr.contains("run `sweepctl resume 3 --local` to train"), "{more:?}");
     let reproduced = env.sweepctl(["reproduce", trials(&env, "1")[0]["trial_id"].as_str().unwrap()]).expect_code(1);
     assert!(reproduced.stderr.contains("add --local to train it here"), "{reproduced:?}");
     env.sweepctl(["resume", "3", "--local"]).expect_code(0);

@@ -46,7 +46,10 @@ fn a_store_that_is_no_database_is_refused_and_left_as_it_is() {
     let spec = root().join("tests/specs/tiny.yaml");
     let words = ["submit", spec.to_str().unwrap(), "--local", "--store", "sweep.db"];
     let ran = env.sweepctl(words).expect_code(1);
-    assert!(ran.stderr.contains("not a store") && ran.stderr.contains("hint: --store"), "{ran:?}");
+    assert!(
+        ran.stderr.contains("not a store") && ran.stderr.contains("hint: use another file with --store"),
+        "{ran:?}"
+    );
 }
 
 #[test]

@@ -142,7 +142,7 @@ fn what_needs_more_memory_than_the_machine_has_is_told_at_once() {
     );
     pictures(&env.path("data"));
     let ran = submit(&env, &spec, &["--set", "dataset.image_size=512"]).expect_code(1);
-    assert!(ran.stderr.contains("bytes of memory") && ran.stderr.contains("hint: `--slots 1`"), "{ran:?}");
+    assert!(ran.stderr.contains("bytes of memory") && ran.stderr.contains("hint: use `--slots 1`"), "{ran:?}");
 }
 
 #[test]

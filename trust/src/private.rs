@@ -22,7 +22,7 @@ const OTHERS_WRITE: u32 = 0o002;
 const ROOT: u32 = 0;
 /// The file that is made to see who owns it.
 const PROBE: &str = ".sweep-owner";
-const MOST_TRIES: u32 = 10;
+const MOST_TRIES: u32 = 1_000;
 
 /// With whom files are shared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -62,7 +62,7 @@ impl Driver {
         };
         let (wanted, live) = (plural(trials, "trial"), plural(live, "trial"));
         let what = format!(
-            "{wanted} without results would join {live} unfinished trials, but the maximum of this coordinator is \
+            "{wanted} without results would join {live} that have not ended, but the maximum of this coordinator is \
             {most} (max_live_trials): {next}"
         );
         Err(Error::TooMany { what })

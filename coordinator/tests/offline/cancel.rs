@@ -60,7 +60,7 @@ async fn a_sweep_is_found_by_its_name() {
     for place in Place::all() {
         let store = place.open().await;
         begin(store.as_ref(), SWEEP, 0..2).await;
-        assert_eq!(offline::cancel(store.as_ref(), "damaged", "me").await.unwrap().name, "damaged");
+        assert_eq!(offline::cancel(store.as_ref(), "test", "me").await.unwrap().name, "test");
     }
 }
 

@@ -332,7 +332,8 @@ async fn trials_that_have_not_ended_are_bounded_over_all_sweeps() {
     let first = env.submit(SPEC).await.id;
     let other = SPEC.replace("seeds: [0, 1]", "seeds: [2, 3]");
     let mut sweeps = env.sweeps().await;
-    let words = "14 trials without results would join 14 unfinished trials, but the maximum of this coordinator is 20";
+    let words =
+        "14 trials without results would join 14 trials that have not ended, but the maximum of this coordinator is 20";
     refused(sweeps.submit(submit(&other)).await, Code::ResourceExhausted, words);
     let mut worker = env.worker("w1", 2).await;
     let ended = worker.work(&env, first, &by_filters()).await;

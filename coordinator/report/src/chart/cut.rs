@@ -125,6 +125,6 @@ mod tests {
         assert!(signs.contains(">to 1e34<") && signs.contains(">to \u{2212}4.5<"), "{signs}");
         let mut cuts = Cuts::of(&(0.0..2.0));
         cuts.held(1.0, f64::INFINITY);
-        assert!(cuts.signs(&place).into_string().contains(">without end<"));
+        assert!(cuts.signs(&place).into_string().contains(">without limit<"));
     }
 }

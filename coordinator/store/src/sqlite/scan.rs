@@ -141,13 +141,20 @@ pub(super) fn bind<'q>(query: Bound<'q>, cell: &Cell) -> Bound<'q> {
     }
 }
 
-/// Gives every row of a store of the first release its checksums.
+/// Forbids a change of a row of the audit log.
+const AUDIT_IS_NOT_REWRITTEN: &str = "CREATE TRIGGER audit_is_not_rewritten BEFORE UPDATE ON audit BEGIN \
+                                      SELECT RAISE(ABORT, 'the audit log is append-only'); END";
+
+/// Gives every row its checksums: of a store of the first release, or of the copy of a database, whose rows have none. In a
+/// transaction, so that the audit log is append-only again whatever interrupts it.
 pub(super) async fn seal_everything(connection: &mut SqliteConnection) -> Result<(), Error> {
+    sqlx::query("DROP TRIGGER IF EXISTS audit_is_not_rewritten").execute(&mut *connection).await?;
     for table in crate::seal::TABLES {
         let Some(first) = table.groups.first() else { continue };
         let condition = format!("{} IS NULL", first.sum);
         seal(connection, table, &condition).await?;
     }
+    sqlx::query(AUDIT_IS_NOT_REWRITTEN).execute(&mut *connection).await?;
     Ok(())
 }
 

@@ -284,7 +284,7 @@ mod tests {
         let read = std::cell::Cell::new(0);
         let reason = endless(&[5], &read).unwrap().all(MAX_IMAGES).unwrap_err().reason;
         assert!(
-            reason.contains("some-file") && reason.contains("says 5 = 5 values, and more bytes follow"),
+            reason.contains("some-file") && reason.contains("declares 5 = 5 values, but more bytes follow"),
             "{reason}"
         );
         assert_eq!(read.take(), 8 + 5 + 1);

@@ -77,7 +77,7 @@ mod tests {
         std::fs::write(&path, [7; 10]).unwrap();
         assert_eq!(read(&path, 10).unwrap(), [7; 10]);
         let reason = read(&path, 9).unwrap_err().reason;
-        assert!(reason.contains("file has 10 bytes") && reason.ends_with("may have 9"), "{reason}");
+        assert!(reason.contains("file has 10 bytes") && reason.ends_with("may have at most 9"), "{reason}");
         assert!(read(&folder.path().join("none"), 9).unwrap_err().reason.contains("cannot read"));
     }
 

@@ -98,7 +98,7 @@ fn a_small_file_takes_little_memory_whatever_it_says() {
     let reasons: Vec<_> = report.unreadable.iter().map(|file| (file.file.as_str(), file.reason.as_str())).collect();
     assert_eq!(reasons.len(), 2, "{reasons:?}");
     assert!(reasons.iter().any(|(file, why)| *file == "train/a/wide.png" && why.contains("1500000 x 4 pixels")));
-    assert!(reasons.iter().any(|(_, why)| why.contains("15000 x 14000") && why.contains("100000000 in all")));
+    assert!(reasons.iter().any(|(_, why)| why.contains("15000 x 14000") && why.contains("100000000 in total")));
 
     pictures_with_remarks(&folder.path().join("remarks"));
     let idx = folder.path().join("idx");

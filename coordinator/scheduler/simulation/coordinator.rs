@@ -101,7 +101,7 @@ impl Coordinator {
                 }
                 Effect::RoundEnded { end: sweep_scheduler::effect::RoundEnd::Failed { reason, .. }, .. } => {
                     let started = self.scheduler.pools().iter().any(|pool| pool.workers > 0);
-                    if reason.starts_with("needs ") && !started {
+                    if reason.starts_with("a trial needs at least ") && !started {
                         return Err(format!("a trial fails that a worker of a pool could run: {reason}"));
                     }
                     self.counts.quarantined += u64::from(reason.starts_with("quarantined"));

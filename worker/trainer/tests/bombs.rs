@@ -118,7 +118,7 @@ fn a_small_file_takes_little_memory_whatever_it_says() {
     let roots = [folder.path().to_owned()];
     let refused = bounded("a packed file", || check(&dataset, &roots).unwrap_err().reason);
     assert!(
-        refused.contains("train-images-idx3-ubyte.gz") && refused.contains("1 x 2 x 3 = 6 values, and more"),
+        refused.contains("train-images-idx3-ubyte.gz") && refused.contains("1 x 2 x 3 = 6 values, but more"),
         "{refused}"
     );
     // As many images as there are zeros: it says the truth, and is read one image after the other.

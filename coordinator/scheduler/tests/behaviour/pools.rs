@@ -69,7 +69,7 @@ fn what_no_pool_fits_fails_as_ever() {
     let mut env = env(vec![pool("small", SMALL, None)]);
     env.worker(1, "w1", 1).has_data(1);
     submit(&mut env, 1, &[(10, LARGE)]);
-    assert!(env.scheduler.waiting_for(env::sweep(1))[0].starts_with("needs "));
+    assert!(env.scheduler.waiting_for(env::sweep(1))[0].contains("bytes of memory"));
     env.now = env.now.plus(config().unplaceable_grace_ms);
     env.poll(1);
     let failed = env.scheduler.sweep(env::sweep(1)).is_none();

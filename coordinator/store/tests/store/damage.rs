@@ -262,7 +262,7 @@ async fn a_log_that_ends_too_early_is_noticed() {
     assert!(missing > 0 && missing < acknowledged, "{missing} of {acknowledged}");
     let report = check(&torn.path()).await.unwrap();
     assert!(
-        report.problems.iter().any(|problem| problem.what.contains(&format!("last {missing} commits"))),
+        report.problems.iter().any(|problem| problem.what.contains(&format!("last {missing} acknowledged commits"))),
         "{report}"
     );
     let store = SqliteStore::open(&torn.options(true)).await.unwrap();

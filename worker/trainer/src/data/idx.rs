@@ -290,7 +290,7 @@ mod tests {
         assert_eq!(read.take(), 8 + 5 + 1);
         let mut images = endless(&[1, 2, 3], &read).unwrap();
         images.fill(&mut [0; 6]).unwrap();
-        assert!(images.end().unwrap_err().reason.contains("1 x 2 x 3 = 6 values, and more"));
+        assert!(images.end().unwrap_err().reason.contains("1 x 2 x 3 = 6 values, but more"));
         assert_eq!(read.take(), 16 + 6 + 1);
     }
 

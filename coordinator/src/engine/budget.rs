@@ -225,7 +225,8 @@ impl Driver {
         let trials = number::plural(waiting, "trial");
         let hours = |seconds: f64| number::fixed(seconds / 3600.0, 4);
         let (spent, whole) = (hours(spent), hours(budget.seconds));
-        let reason = format!("the budget is spent: {spent} of {whole} slot-hours used, {trials} left out");
+        // `sweepctl` knows this end by its first two words: it has an exit code of its own.
+        let reason = format!("budget spent: {spent} of {whole} slot-hours used, {trials} left out");
         info!(sweep_id = %id, reason, at = self.parts.clock.unix_ms(), "a sweep stops at its budget");
         self.note(AuditRow { sweep: Some(id), detail: reason.clone(), ..audit(NOBODY, AuditAction::Cancelled) });
         self.event(Event::StopSweep { sweep: id, reason });

@@ -81,7 +81,7 @@ async fn a_sweep_stops_at_its_budget_even_over_a_restart_and_failed_attempts_are
     assert_eq!(after.spent_slot_seconds, before.spent_slot_seconds);
     let (ended, _) = work(&env, &mut worker, &clock, sweep.id).await;
     assert_eq!(ended.state(), v1::SweepState::Cancelled);
-    assert!(ended.reason.starts_with("the budget is spent: "), "{}", ended.reason);
+    assert!(ended.reason.starts_with("budget spent: "), "{}", ended.reason);
     let counts = ended.counts.unwrap();
     assert!(counts.succeeded >= 2 && counts.cancelled > 0 && counts.failed == 0, "{counts:?}");
     let cost = ended.cost.unwrap();

@@ -6,7 +6,7 @@ use sweep_proto::v1;
 use sweep_store::sqlite;
 
 use crate::engine::Error;
-use crate::grpc::{analysis, people, sweep_questions, upload, worker};
+use crate::grpc::{analysis_messages, operations, sweep_questions, upload, worker};
 
 /// How many methods `request` knows.
 pub const METHODS: u8 = 22;
@@ -37,14 +37,14 @@ pub fn request(bytes: &[u8]) -> Result<(), String> {
         4 => said(worker::finish(decoded(message)?)),
         5 => said(upload::piece(decoded(message)?)),
         6 => submit(decoded(message)?),
-        7 => said(people::service(decoded(message)?)),
-        8 => said(people::audit_page(&decoded(message)?)),
+        7 => said(operations::service(decoded(message)?)),
+        8 => said(operations::audit_page(&decoded(message)?)),
         9 => said(sweep_questions::page(decoded(message)?)),
         10 => found(decoded::<v1::GetSweepRequest>(message)?.sweep),
         11 => found(decoded::<v1::WatchSweepRequest>(message)?.sweep),
         12 => {
             let request: v1::GetLeaderboardRequest = decoded(message)?;
-            said(analysis::metric(&request.metric).map_err(Error::from))?;
+            said(analysis_messages::metric(&request.metric).map_err(Error::from))?;
             found(request.sweep)
         }
         13 => trial(&decoded::<v1::GetTrialRequest>(message)?.trial),

@@ -5,15 +5,14 @@ use std::sync::Arc;
 
 use sweep_analysis::analyse::Request;
 use sweep_analysis::leaderboard::Row;
-use sweep_analysis::result::{Correction, Verdict};
 use sweep_analysis::words::against;
 use sweep_proto::v1;
-use sweep_spec::spec::{Goal, Metric};
+use sweep_spec::spec::Goal;
 
-use super::analysis_messages as messages;
+use super::analysis_messages::{self as messages, correction, metric};
 use super::board_part::Part;
 use super::sweep::Sweeps;
-use crate::convert::{self, Invalid, MAX_TEXT_BYTES};
+use crate::convert::{self, MAX_TEXT_BYTES};
 use crate::engine::{Analysed, Error};
 
 impl Sweeps {
@@ -180,34 +179,4 @@ fn analysis(analysed: &Analysed, status: v1::SweepStatus) -> Result<v1::GetAnaly
         tables: analysed.tables.iter().map(|table| messages::table(&analysed.study, table)).collect(),
         against: against(&analysed.study, &analysis.comparisons),
     })
-}
-
-pub(super) fn correction(code: i32) -> Result<Correction, Invalid> {
-    match v1::Correction::try_from(code) {
-        Ok(v1::Correction::Unspecified | v1::Correction::Holm) => Ok(Correction::Holm),
-        Ok(v1::Correction::BenjaminiHochberg) => Ok(Correction::BenjaminiHochberg),
-        Err(_) => Err(Invalid { field: "correction", problem: "unknown".into() }),
-    }
-}
-
-/// The metric of this name; nothing for the objective.
-pub(crate) fn metric(name: &str) -> Result<Option<Metric>, Invalid> {
-    if name.is_empty() {
-        return Ok(None);
-    }
-    let unknown = || {
-        let known: Vec<_> = Metric::ALL.iter().map(|metric| metric.name()).collect();
-        Invalid { field: "metric", problem: format!("unknown; there are {}", known.join(", ")) }
-    };
-    Metric::named(name).map(Some).ok_or_else(unknown)
-}
-
-pub(super) const fn verdict(verdict: &Verdict) -> v1::Verdict {
-    match verdict {
-        Verdict::Helps => v1::Verdict::Helps,
-        Verdict::Hurts => v1::Verdict::Hurts,
-        Verdict::NoDifferenceShown => v1::Verdict::NoDifferenceShown,
-        Verdict::AfterSelection => v1::Verdict::AfterSelection,
-        Verdict::Open(_) => v1::Verdict::Open,
-    }
 }

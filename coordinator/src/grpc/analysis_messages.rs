@@ -1,18 +1,19 @@
-//! From an analysis to its messages. Nothing is computed here.
+//! From an analysis to its messages, and from messages to what an analysis is asked for. Nothing is computed here.
 
 use std::collections::{HashMap, HashSet};
 
 use sweep_analysis::leaderboard::Row;
 use sweep_analysis::result::{
-    ClassDifference, Comparison, Effect, Exclusion, Interval, McNemar, NoiseFloor, SignFlip, StageFinding, Standing,
-    Verdict,
+    ClassDifference, Comparison, Correction, Effect, Exclusion, Interval, McNemar, NoiseFloor, SignFlip, StageFinding,
+    Standing, Verdict,
 };
 use sweep_analysis::study::Study;
 use sweep_analysis::tables::{Entry, Table};
 use sweep_proto::v1;
+use sweep_spec::spec::Metric;
 
-use super::analysis::verdict;
 use super::sweep_messages;
+use crate::convert::Invalid;
 use crate::engine::{Analysed, Error};
 
 /// Rows of a leaderboard with where each stands; with its comparison where that is asked for.
@@ -149,4 +150,34 @@ pub(super) fn table(study: &Study, table: &Table) -> v1::FactorTable {
         factors: table.factors.iter().map(|factor| factor.name().to_owned()).collect(),
         rows: table.rows.iter().map(row).collect(),
     }
+}
+
+const fn verdict(verdict: &Verdict) -> v1::Verdict {
+    match verdict {
+        Verdict::Helps => v1::Verdict::Helps,
+        Verdict::Hurts => v1::Verdict::Hurts,
+        Verdict::NoDifferenceShown => v1::Verdict::NoDifferenceShown,
+        Verdict::AfterSelection => v1::Verdict::AfterSelection,
+        Verdict::Open(_) => v1::Verdict::Open,
+    }
+}
+
+pub(super) fn correction(code: i32) -> Result<Correction, Invalid> {
+    match v1::Correction::try_from(code) {
+        Ok(v1::Correction::Unspecified | v1::Correction::Holm) => Ok(Correction::Holm),
+        Ok(v1::Correction::BenjaminiHochberg) => Ok(Correction::BenjaminiHochberg),
+        Err(_) => Err(Invalid { field: "correction", problem: "unknown".into() }),
+    }
+}
+
+/// The metric of this name; nothing for the objective.
+pub(crate) fn metric(name: &str) -> Result<Option<Metric>, Invalid> {
+    if name.is_empty() {
+        return Ok(None);
+    }
+    let unknown = || {
+        let known: Vec<_> = Metric::ALL.iter().map(|metric| metric.name()).collect();
+        Invalid { field: "metric", problem: format!("unknown; there are {}", known.join(", ")) }
+    };
+    Metric::named(name).map(Some).ok_or_else(unknown)
 }

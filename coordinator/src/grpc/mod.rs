@@ -2,12 +2,14 @@
 
 pub(crate) mod access;
 pub(crate) mod analysis;
-mod analysis_messages;
+pub(crate) mod analysis_messages;
+mod backpressure;
 pub(crate) mod board_part;
-mod cost;
+mod chunks;
+mod cost_messages;
+mod estimate;
 pub mod gate;
-mod patience;
-pub(crate) mod people;
+pub(crate) mod operations;
 mod quota;
 mod report;
 mod reproduce;
@@ -38,6 +40,8 @@ pub const MAX_ENDING_BYTES: usize = 32 * 1024 * 1024;
 pub const MAX_REPORT_BYTES: usize = 2 * 1024 * 1024;
 /// The longest message of a person, in bytes: a spec with its overrides.
 pub const MAX_QUESTION_BYTES: usize = 4 * 1024 * 1024;
+/// The longest piece of an artifact, in bytes.
+pub const MAX_CHUNK_BYTES: usize = 1024 * 1024;
 /// The longest message that is sent, in bytes: a leaderboard of many thousand configurations.
 pub const MAX_RESPONSE_BYTES: usize = 256 * 1024 * 1024;
 

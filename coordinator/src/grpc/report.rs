@@ -4,15 +4,11 @@ use bytes::Bytes;
 use sweep_analysis::analyse::Request;
 use sweep_proto::v1;
 use sweep_report::Format;
-use tokio::sync::mpsc;
-use tonic::Status;
 
-use super::analysis::{correction, metric};
+use super::analysis_messages::{correction, metric};
 use super::sweep::Sweeps;
 use crate::convert::Invalid;
 use crate::engine::Error;
-
-const CHUNK_BYTES: usize = 256 * 1024;
 
 impl Sweeps {
     pub(crate) async fn report(&self, request: v1::GetReportRequest) -> Result<Bytes, Error> {
@@ -30,16 +26,5 @@ impl Sweeps {
         let (metric, correction) = (metric(&request.metric)?, correction(request.correction)?);
         let asked = Request { metric, against_baseline: request.against_baseline, correction };
         self.engine.document(sweep, asked, format, &self.artifacts).await.map(Bytes::from)
-    }
-}
-
-/// Sends a document to whoever still reads.
-pub(super) async fn send(document: Bytes, answers: &mpsc::Sender<Result<v1::GetReportResponse, Status>>) {
-    let mut rest = document;
-    while !rest.is_empty() {
-        let chunk = rest.split_to(rest.len().min(CHUNK_BYTES));
-        if answers.send(Ok(v1::GetReportResponse { chunk })).await.is_err() {
-            return;
-        }
     }
 }

@@ -1,13 +1,12 @@
 //! What people ask to see one trial again.
 
 use sweep_proto::v1;
-use sweep_store::record::Repeat;
 
 use super::sweep::Sweeps;
 use crate::convert::{self, Invalid, MAX_NAME_BYTES, bytes, metrics_message, outcome_message, provenance_message};
 use crate::engine::epoch;
 use crate::engine::{Answered, Error, Outline};
-use crate::reproduction::{Reproduction, TOLERANCE};
+use crate::reproduction::TOLERANCE;
 
 impl Sweeps {
     pub(super) async fn reproduce(
@@ -53,17 +52,6 @@ impl Sweeps {
             old: Some(answer(&outline, &old)),
             new: Some(answer(&outline, &new)),
         })
-    }
-}
-
-/// How a trial is marked that was asked again.
-pub(super) fn mark((repeat, found): &(Repeat, Reproduction)) -> v1::ReproductionMark {
-    v1::ReproductionMark {
-        sweep: repeat.sweep.0,
-        round: repeat.round,
-        same: found.same,
-        exactly: found.exactly,
-        sentence: found.sentence(),
     }
 }
 

@@ -10,6 +10,7 @@ use tokio::io::AsyncReadExt;
 use tokio::sync::{mpsc, watch};
 use tonic::Status;
 
+use super::chunks::CHUNK_BYTES;
 use super::sweep::Sweeps;
 use super::sweep_questions::MAX_PAGE;
 use super::watching::Source;
@@ -18,7 +19,6 @@ use crate::engine::Error;
 
 /// Points of one message of an export.
 const EXPORT_POINTS: usize = 1000;
-const CHUNK_BYTES: usize = 256 * 1024;
 
 impl Source for Sweeps {
     fn ask(&self, sweep: SweepId) -> BoxFuture<'_, Result<v1::SweepStatus, Error>> {

@@ -17,9 +17,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tonic::{Request, Response, Status};
 
+use super::chunks::send_report;
 use super::sweep_questions::{page, reference, submission, sweep_page, trial_digits};
 use super::watching::{Told, Watching};
-use super::worker::{out_of_service, remedy};
 use super::{status, sweep_messages as messages};
 use crate::about::About;
 use crate::access::Caller;
@@ -205,7 +205,7 @@ impl Sweeps {
             sweeps: record.sweeps.iter().map(|(sweep, ..)| sweep.0).collect(),
             waiting_for: waiting,
             test_predictions: test_predictions.map(convert::validation_message),
-            reproductions: reproductions.iter().map(super::reproduce::mark).collect(),
+            reproductions: reproductions.iter().map(messages::mark).collect(),
         })
     }
 
@@ -253,7 +253,7 @@ impl Sweeps {
                     Service::Suspended { .. } => "suspended",
                 },
             };
-            let out_of_service = live.map(|live| out_of_service(&live.service)).unwrap_or_default();
+            let out_of_service = live.map(|live| messages::out_of_service(&live.service)).unwrap_or_default();
             let left_out = live.iter().flat_map(|live| &live.left_out).map(messages::left_out);
             let slots = (0_u32..).zip(worker.slots).map(|(index, slot)| {
                 let runs = live.and_then(|live| live.slots.get(index as usize)).and_then(Option::as_ref);
@@ -275,7 +275,7 @@ impl Sweeps {
                 state: state.to_owned(),
                 out_of_service,
                 left_out: left_out.collect(),
-                remedy: live.map(|live| remedy(&live.name, &live.service)).unwrap_or_default(),
+                remedy: live.map(|live| messages::remedy(&live.name, &live.service)).unwrap_or_default(),
                 last_seen_unix_ms: live.map_or(worker.seen_ms, |live| live.seen_ms.max(worker.seen_ms)),
             }
         };
@@ -463,7 +463,7 @@ impl SweepService for Sweeps {
             let _held = permit;
             tokio::select! {
                 () = service.shutdown.cancelled() => drop(answers.send(Err(status(Error::Unavailable))).await),
-                () = super::report::send(document, &answers) => {}
+                () = send_report(document, &answers) => {}
             }
         });
         Ok(Response::new(Box::pin(ReceiverStream::new(stream))))

@@ -3,15 +3,16 @@
 use sweep_analysis::leaderboard::{Counts, Row};
 use sweep_analysis::result::Estimate;
 use sweep_proto::v1;
-use sweep_scheduler::event::Service;
+use sweep_scheduler::event::{Service, Until};
 use sweep_scheduler::{HeldBack, LeftOut, Outlook, Unplaceable};
 use sweep_spec::settings;
 use sweep_store::codes::SweepState;
-use sweep_store::record::{AttemptRecord, SweepRecord, TrialRow};
+use sweep_store::record::{AttemptRecord, Repeat, SweepRecord, TrialRow};
 
-use super::worker::{out_of_service, remedy};
+use super::cost_messages::cost;
 use crate::convert::{self, bytes, counts_message, metrics_message};
 use crate::engine::{Error, Outline, Running, StageStatus, Status, epoch};
+use crate::reproduction::Reproduction;
 
 pub(super) const fn outlook(outlook: Outlook) -> v1::Outlook {
     let Outlook { known, shared, to_run, at_most } = outlook;
@@ -37,7 +38,7 @@ pub(crate) fn status(status: &Status) -> v1::SweepStatus {
         submitted_unix_ms: record.submitted_ms,
         ended_unix_ms: record.ended_ms,
         eta_seconds: status.cost.end.map(|end| end.expected),
-        cost: Some(super::cost::cost(status)),
+        cost: Some(cost(status)),
         best_value: status.best.as_ref().map(|(value, _)| *value),
         best_configuration: status.best.as_ref().map(|(_, label)| label.clone()).unwrap_or_default(),
         objective_metric: status.objective.name().to_owned(),
@@ -202,5 +203,38 @@ pub(super) fn attempt(attempt: &AttemptRecord) -> v1::AttemptRecord {
             paused_seconds: 0.0,
         }),
         log_tail: attempt.log_tail.clone(),
+    }
+}
+
+/// Why the worker gets nothing; empty for one that does.
+pub(super) fn out_of_service(service: &Service) -> String {
+    match service {
+        Service::Suspended { reason, .. } => reason.clone(),
+        Service::Active | Service::Draining | Service::Leaving => String::new(),
+    }
+}
+
+/// What gives a worker trials again; empty for one that gets them.
+pub(super) fn remedy(worker: &str, service: &Service) -> String {
+    let until = match service {
+        Service::Suspended { until, .. } => until,
+        Service::Active | Service::Draining | Service::Leaving => return String::new(),
+    };
+    let back = format!("run `sweepctl workers return {worker}` to return it to service");
+    match until {
+        Until::Restart => format!("repair its machine and restart the worker, or {back}"),
+        Until::Replacement => format!("restarts of the worker did not help: repair its machine, then {back}"),
+        Until::Return => back,
+    }
+}
+
+/// How a trial is marked that was asked again.
+pub(super) fn mark((repeat, found): &(Repeat, Reproduction)) -> v1::ReproductionMark {
+    v1::ReproductionMark {
+        sweep: repeat.sweep.0,
+        round: repeat.round,
+        same: found.same,
+        exactly: found.exactly,
+        sentence: found.sentence(),
     }
 }

@@ -7,7 +7,7 @@ use sweep_spec::Digest;
 use sweep_store::artifacts::MAX_ARTIFACT_BYTES;
 use sweep_store::codes::ArtifactKind;
 
-use super::worker::MAX_CHUNK_BYTES;
+use super::MAX_CHUNK_BYTES;
 use crate::convert::{self, Invalid};
 use crate::engine::Error;
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use sweep_proto::v1;
 use sweep_proto::v1::worker_service_server::WorkerService;
-use sweep_scheduler::event::{Instance, Service, Until};
+use sweep_scheduler::event::{Instance, Service};
 use sweep_scheduler::{PoolName, SessionId};
 use sweep_spec::{Digest, FailureClass};
 use sweep_store::artifacts::{Folder, MAX_ARTIFACT_BYTES, Refused};
@@ -14,9 +14,10 @@ use sweep_store::record::ArtifactRecord;
 use sweep_store::write::SlotRow;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::patience::Patience;
+use super::backpressure::Backpressure;
 use super::quota::Quotas;
 use super::status;
+use super::sweep_messages::out_of_service;
 use super::upload::{Announced, Of, Piece, piece};
 use crate::access::Caller;
 use crate::access::keyring::Identity;
@@ -35,8 +36,6 @@ pub const MAX_LEASES: usize = 4096;
 pub const MAX_LABELS: usize = 64;
 /// The most points of one report.
 pub const MAX_POINTS: usize = 10_000;
-/// The longest piece of an artifact, in bytes.
-pub const MAX_CHUNK_BYTES: usize = 1024 * 1024;
 /// A poll that is answered with nothing sooner than this was not parked.
 const PARKED: Duration = Duration::from_millis(20);
 
@@ -45,7 +44,7 @@ const PARKED: Duration = Duration::from_millis(20);
 pub struct Workers {
     engine: Handle,
     artifacts: Folder,
-    patience: Patience,
+    backpressure: Backpressure,
     sessions: Sessions,
     quotas: Quotas,
 }
@@ -53,8 +52,8 @@ pub struct Workers {
 impl Workers {
     /// On an engine and a folder of artifacts.
     pub fn new(engine: Handle, artifacts: Folder) -> Self {
-        let (patience, sessions, quotas) = (Patience::default(), Sessions::default(), Quotas::default());
-        Self { engine, artifacts, patience, sessions, quotas }
+        let (backpressure, sessions, quotas) = (Backpressure::default(), Sessions::default(), Quotas::default());
+        Self { engine, artifacts, backpressure, sessions, quotas }
     }
 }
 
@@ -151,28 +150,6 @@ pub(crate) fn poll(request: v1::PollRequest) -> Result<Poll, Error> {
         draining: request.draining,
         seen: request.seen,
     })
-}
-
-/// Why the worker gets nothing; empty for one that does.
-pub(super) fn out_of_service(service: &Service) -> String {
-    match service {
-        Service::Suspended { reason, .. } => reason.clone(),
-        Service::Active | Service::Draining | Service::Leaving => String::new(),
-    }
-}
-
-/// What gives a worker trials again; empty for one that gets them.
-pub(super) fn remedy(worker: &str, service: &Service) -> String {
-    let until = match service {
-        Service::Suspended { until, .. } => until,
-        Service::Active | Service::Draining | Service::Leaving => return String::new(),
-    };
-    let back = format!("run `sweepctl workers return {worker}` to return it to service");
-    match until {
-        Until::Restart => format!("repair its machine and restart the worker, or {back}"),
-        Until::Replacement => format!("restarts of the worker did not help: repair its machine, then {back}"),
-        Until::Return => back,
-    }
 }
 
 fn poll_message(reply: PollReply) -> v1::PollResponse {
@@ -282,7 +259,7 @@ impl WorkerService for Workers {
         let reply = self.patiently(peer, asked.await).await?;
         if reply.is_empty() && begun.elapsed() < PARKED {
             // Another poll of the same worker came on top of it.
-            self.patience.lose(peer).await;
+            self.backpressure.lose(peer).await;
         }
         Ok(Response::new(poll_message(reply)))
     }
@@ -303,7 +280,7 @@ impl WorkerService for Workers {
             self.engine.describe(described).await
         };
         if !self.patiently(peer, said.await).await? {
-            self.patience.lose(peer).await;
+            self.backpressure.lose(peer).await;
         }
         Ok(Response::new(v1::DescribeResponse {}))
     }
@@ -318,7 +295,7 @@ impl WorkerService for Workers {
         };
         let Reported { stop, taken } = self.patiently(peer, said.await).await?;
         if taken == 0 {
-            self.patience.lose(peer).await;
+            self.backpressure.lose(peer).await;
         }
         Ok(Response::new(v1::ReportResponse { stop: stop.into_iter().map(convert::lease_message).collect() }))
     }
@@ -335,7 +312,7 @@ impl WorkerService for Workers {
         };
         let finished = self.patiently(peer, said.await).await?;
         if !stopped && !matches!(finished, Finished::Accepted { .. }) {
-            self.patience.lose(peer).await;
+            self.backpressure.lose(peer).await;
         }
         let (verdict, stored_sequence) = match finished {
             Finished::Accepted { stored_sequence } => (v1::FinishVerdict::Accepted, stored_sequence),
@@ -402,7 +379,7 @@ impl Workers {
         if let Err(error) = &result
             && error.is_callers()
         {
-            self.patience.lose(peer).await;
+            self.backpressure.lose(peer).await;
         }
         result.map_err(status)
     }

@@ -314,7 +314,7 @@ impl Desk {
         let rows = self.people.engine.store().audit(&filter).await?;
         let full = rows.len() == question.limit as usize;
         let next = rows.first().filter(|_| full).map(|oldest| next_audit_place(&rows, oldest, &filter));
-        let entries = rows.into_iter().rev().map(|row| crate::grpc::people::entry(row).into());
+        let entries = rows.into_iter().rev().map(|row| crate::grpc::operations::entry(row).into());
         Ok(shapes::AuditPage { entries: entries.collect(), next })
     }
 

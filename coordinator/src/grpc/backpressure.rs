@@ -35,9 +35,9 @@ impl Debt {
 
 /// What is held against each connection.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Patience(Arc<Mutex<HashMap<SocketAddr, Debt>>>);
+pub(crate) struct Backpressure(Arc<Mutex<HashMap<SocketAddr, Debt>>>);
 
-impl Patience {
+impl Backpressure {
     /// Waits as long as a call in vain from `peer` is to wait for its answer.
     pub(crate) async fn lose(&self, peer: Option<SocketAddr>) {
         // Whoever has no address is in this process.
@@ -84,31 +84,31 @@ mod tests {
 
     #[test]
     fn whoever_goes_on_waits_longer_and_whoever_stops_is_forgiven() {
-        let (patience, start) = (Patience::default(), Instant::now());
-        let waits: Vec<_> = (0..1000).map(|_| patience.charge(peer(1), start)).collect();
+        let (backpressure, start) = (Backpressure::default(), Instant::now());
+        let waits: Vec<_> = (0..1000).map(|_| backpressure.charge(peer(1), start)).collect();
         assert!(waits[..FREE as usize].iter().all(Duration::is_zero));
         assert!(waits.windows(2).all(|pair| pair[0] <= pair[1]));
         assert_eq!(waits[999], LONGEST);
-        assert!(patience.charge(peer(2), start).is_zero(), "another is not punished for it");
+        assert!(backpressure.charge(peer(2), start).is_zero(), "another is not punished for it");
         let later = start + Duration::from_secs(60);
-        assert!(patience.charge(peer(1), later).is_zero());
+        assert!(backpressure.charge(peer(1), later).is_zero());
     }
 
     #[test]
     fn a_caller_that_is_wrong_now_and_then_is_never_slowed() {
-        let (patience, start) = (Patience::default(), Instant::now());
+        let (backpressure, start) = (Backpressure::default(), Instant::now());
         for second in 0..3600 {
             let now = start + Duration::from_secs(second);
-            assert!((0..10).all(|_| patience.charge(peer(1), now).is_zero()), "second {second}");
+            assert!((0..10).all(|_| backpressure.charge(peer(1), now).is_zero()), "second {second}");
         }
     }
 
     #[test]
     fn what_is_remembered_is_bounded() {
-        let (patience, start) = (Patience::default(), Instant::now());
+        let (backpressure, start) = (Backpressure::default(), Instant::now());
         for port in 0..2 * MAX_PEERS {
-            patience.charge(peer(port as u16), start);
+            backpressure.charge(peer(port as u16), start);
         }
-        assert!(patience.0.lock().unwrap().len() <= MAX_PEERS);
+        assert!(backpressure.0.lock().unwrap().len() <= MAX_PEERS);
     }
 }

@@ -3,9 +3,7 @@
 use sweep_analysis::cost::{Accuracy, Prediction};
 use sweep_proto::v1;
 
-use super::sweep::Sweeps;
-use super::sweep_questions::submission;
-use crate::engine::{Error, Noise, PlanCost, Status};
+use crate::engine::{Noise, PlanCost, Status};
 
 fn prediction(prediction: Prediction) -> v1::Prediction {
     let Prediction { expected, low, high } = prediction;
@@ -48,7 +46,7 @@ fn noise(noise: Noise) -> v1::Noise {
     }
 }
 
-fn plan_cost(cost: PlanCost) -> v1::EstimateResponse {
+pub(super) fn plan_cost(cost: PlanCost) -> v1::EstimateResponse {
     let configuration = |(configuration, seconds, memory_bytes): (String, Prediction, u64)| v1::ConfigurationEstimate {
         configuration,
         seconds: Some(prediction(seconds)),
@@ -69,14 +67,5 @@ fn plan_cost(cost: PlanCost) -> v1::EstimateResponse {
         accuracy: cost.accuracy.iter().map(accuracy).collect(),
         noise: cost.noise.map(noise),
         warnings: Vec::new(),
-    }
-}
-
-impl Sweeps {
-    pub(super) async fn estimate_one(&self, request: v1::EstimateRequest) -> Result<v1::EstimateResponse, Error> {
-        let v1::EstimateRequest { spec, overrides, trial_limit } = request;
-        let submit = submission(v1::SubmitRequest { spec, overrides, trial_limit, ..Default::default() })?;
-        let cost = self.engine.estimate(submit).await?;
-        Ok(v1::EstimateResponse { warnings: self.engine.warnings().await?, ..plan_cost(cost) })
     }
 }

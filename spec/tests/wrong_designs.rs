@@ -71,7 +71,10 @@ fn a_design_that_cannot_be_meant_is_refused() {
             "a fraction needs factors with two levels, but `filters` has 3",
         ),
         (&format!("{two}, fraction: {{ resolution: 6 }}"), "resolution: expected a whole number from 3 to 5, found 6"),
-        (&format!("{two}, fraction: {{ resolution: 4 }}"), "no fraction of 3 factors has resolution 4; remove `fraction`"),
+        (
+            &format!("{two}, fraction: {{ resolution: 4 }}"),
+            "no fraction of 3 factors has resolution 4; remove `fraction`",
+        ),
         (&format!("{two}, fraction: {{}}"), "expected either `resolution` or `generators`, found neither"),
         (
             &format!("{two}, fraction: {{ resolution: 3, generators: [x] }}"),

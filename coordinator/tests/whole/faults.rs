@@ -153,7 +153,10 @@ async fn a_trial_that_loses_its_workers_is_quarantined_with_the_end_of_its_log()
     let trial: String = lost.unwrap().iter().map(|byte| format!("{byte:02x}")).collect();
     let told = env.sweeps().await.explain_trial(v1::ExplainTrialRequest { trial }).await.unwrap().into_inner();
     let reason = told.trial.unwrap().failure.unwrap().reason;
-    assert!(reason.contains("quarantined: the trial lost 2 workers") && reason.ends_with("the fan stopped | it is hot"), "{reason}");
+    assert!(
+        reason.contains("quarantined: the trial lost 2 workers") && reason.ends_with("the fan stopped | it is hot"),
+        "{reason}"
+    );
     assert!(told.events.iter().any(|event| event.action == "quarantined" && event.worker == "w1"), "{:?}", told.events);
 }
 

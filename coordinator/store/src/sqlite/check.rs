@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::path::Path;
 
 use sqlx::sqlite::{SqliteConnection, SqlitePool, SqlitePoolOptions};
-use sqlx::{AssertSqlSafe, Row};
+use sqlx::{AssertSqlSafe, Connection, Row};
 use sweep_spec::Digest;
 
 use super::cells::Cell;
@@ -12,7 +12,7 @@ use super::deletions::GOING;
 use super::layout::{check_header, check_layout, name_error};
 use super::number::{Acknowledged, COMMIT};
 use super::rows::unsigned;
-use super::{connect_options, lock, number, prepared, scan};
+use super::{beside, connect_options, lock, number, prepared, scan};
 use crate::artifacts::Folder;
 use crate::check::Report;
 use crate::seal::{TABLES, Table, since};
@@ -112,6 +112,7 @@ pub(crate) async fn check(path: &Path) -> Result<Report, Error> {
     }
     check_header(path)?;
     let _lock = lock(path)?;
+    roll_back(path).await.map_err(|error| name_error(&name, error))?;
     let options = connect_options(path).read_only(true);
     let pool = SqlitePoolOptions::new().max_connections(1).connect_with(options).await;
     let pool = pool.map_err(|error| name_error(&name, error))?;
@@ -129,6 +130,16 @@ pub(crate) async fn check(path: &Path) -> Result<Report, Error> {
         }
         Err(error) => Err(error),
     }
+}
+
+/// Rolls back a change that a killed process left unfinished, as the next start does. A connection that only reads may not.
+async fn roll_back(path: &Path) -> Result<(), sqlx::Error> {
+    if !beside(path, "-journal").exists() {
+        return Ok(());
+    }
+    let mut connection = SqliteConnection::connect_with(&connect_options(path)).await?;
+    sqlx::query("SELECT COUNT(*) FROM sqlite_master").execute(&mut connection).await?;
+    connection.close().await
 }
 
 async fn read_everything(pool: &SqlitePool, path: &Path, report: &mut Report) -> Result<(), Error> {

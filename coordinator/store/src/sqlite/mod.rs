@@ -215,9 +215,7 @@ fn is_there_or_new(options: &Options) -> Result<(), Error> {
 }
 
 pub fn lock(path: &Path) -> Result<Lock, Error> {
-    let mut lock_path = path.as_os_str().to_owned();
-    lock_path.push(".lock");
-    let lock_path = PathBuf::from(lock_path);
+    let lock_path = beside(path, ".lock");
     let io = |source| Error::Io { path: lock_path.display().to_string(), source };
     let file = Sharing::of(private::folder_of(path)).open(&lock_path).map_err(io)?;
     Lock::take(file).map_err(|error| match error {
@@ -226,10 +224,10 @@ pub fn lock(path: &Path) -> Result<Lock, Error> {
     })
 }
 
-/// The log that goes with a file.
-fn log_of(path: &Path) -> PathBuf {
+/// The file beside a store whose name ends with this.
+fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
-    name.push("-wal");
+    name.push(suffix);
     PathBuf::from(name)
 }
 
@@ -439,7 +437,7 @@ impl Store for SqliteStore {
         let io = |source| Error::Io { path: self.path.display().to_string(), source };
         let file = tokio::fs::metadata(&self.path).await.map_err(io)?.len();
         // Without a log there is nothing in it.
-        let log = tokio::fs::metadata(log_of(&self.path)).await.map_or(0, |log| log.len());
+        let log = tokio::fs::metadata(beside(&self.path, "-wal")).await.map_or(0, |log| log.len());
         Ok(file + log)
     }
 

@@ -1,10 +1,10 @@
 //! Cells, pages and log ends that are not what was written: never a panic, always either a name for it or a start.
 
 use futures::TryStreamExt;
-use sqlx::sqlite::{SqliteConnectOptions, SqlitePool};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool};
 use sqlx::{AssertSqlSafe, Row};
 use sweep_scheduler::SweepId;
-use sweep_store::check::check;
+use sweep_store::check::{Report, check};
 use sweep_store::codes::AuditAction;
 use sweep_store::record::{AttemptKey, AuditFilter, SweepPage};
 use sweep_store::seal::TABLES;
@@ -39,6 +39,32 @@ async fn sql(folder: &Folder, text: &str) -> Result<u64, sqlx::Error> {
     let done = sqlx::query(AssertSqlSafe(text.to_owned())).execute(&pool).await;
     pool.close().await;
     Ok(done?.rows_affected())
+}
+
+/// A process was killed while it changed a file that is not in write-ahead mode: a restored one at its first opening.
+#[tokio::test]
+async fn a_change_that_was_cut_off_is_rolled_back_by_a_check() {
+    let folder = filled().await;
+    let options = SqliteConnectOptions::new().filename(folder.path());
+    let pool = SqlitePool::connect_with(options.journal_mode(SqliteJournalMode::Delete)).await.unwrap();
+    let before = check_of(&folder.copy()).await;
+    let mut change = pool.begin_with("BEGIN IMMEDIATE").await.unwrap();
+    // A cache of one page, so that the change is in the file before it is committed.
+    for text in ["PRAGMA cache_size = 1", "UPDATE attempts SET log_tail = hex(zeroblob(100000))"] {
+        sqlx::query(text).execute(&mut *change).await.unwrap();
+    }
+    let cut_off = folder.copy();
+    std::fs::copy(folder.beside("-journal"), cut_off.beside("-journal")).unwrap();
+    copy_artifacts(&folder, &cut_off);
+    change.rollback().await.unwrap();
+    pool.close().await;
+    let report = check_of(&cut_off).await;
+    assert!(report.is_sound() && report.rows == before.rows, "{report}");
+    assert!(!cut_off.beside("-journal").exists());
+}
+
+async fn check_of(folder: &Folder) -> Report {
+    check(&folder.path()).await.unwrap()
 }
 
 #[tokio::test]

@@ -11,7 +11,7 @@ use sweep_store::artifacts::{self, Folder, Refused as ArtifactRefused};
 use sweep_store::copy;
 use sweep_store::location::Location;
 use sweep_store::private::{close, folder_of};
-use sweep_store::sqlite::{Options, SqliteStore, copied};
+use sweep_store::sqlite::{self, Options, SqliteStore, copied};
 use sweep_store::{Error, Store};
 use sweep_trust::lock::Lock;
 use sweep_trust::private::Sharing;
@@ -294,21 +294,21 @@ struct File {
 impl File {
     fn begin(place: &Path) -> Result<Self, Refused> {
         close(place)?;
-        let lock = sweep_store::sqlite::lock(place)?;
+        let lock = sqlite::lock(place)?;
         if std::fs::metadata(place).is_ok_and(|found| found.len() > 0) {
             return Err(Refused::NotEmpty { place: place.display().to_string() });
         }
         // A log is read with whatever file has its name.
-        let log = with_suffix(place, "-wal");
+        let log = sqlite::beside(place, "-wal");
         if std::fs::metadata(&log).is_ok_and(|found| found.len() > 0) {
             return Err(Refused::Log { path: log.display().to_string() });
         }
-        Ok(Self { place: place.to_owned(), part: with_suffix(place, ".restoring"), lock })
+        Ok(Self { place: place.to_owned(), part: sqlite::beside(place, ".restoring"), lock })
     }
 
     async fn finish(self) -> Result<(), Refused> {
         // It has the number of the last commit of the store that was there before.
-        let number = with_suffix(&self.place, ".acknowledged");
+        let number = sqlite::beside(&self.place, ".acknowledged");
         match std::fs::remove_file(&number) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(io(&number)(error)),
             Ok(()) | Err(_) => {}
@@ -321,10 +321,4 @@ impl File {
         SqliteStore::open(&Options::new(&self.place)).await?.close().await;
         Ok(())
     }
-}
-
-fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(suffix);
-    name.into()
 }

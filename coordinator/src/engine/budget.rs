@@ -18,7 +18,7 @@ use tracing::info;
 use super::driver::Driver;
 use super::live::LiveSweep;
 use super::outlook::Devices;
-use super::people::{NOBODY, audit};
+use super::people::{COORDINATOR, audit};
 
 /// Of a queue longer than this, all of it is looked at so often at most; in between, only its first trials are.
 const LONG: u64 = 5_000;
@@ -228,7 +228,7 @@ impl Driver {
         // `sweepctl` knows this end by its first two words: it has an exit code of its own.
         let reason = format!("budget spent: {spent} of {whole} slot-hours used, {trials} left out");
         info!(sweep_id = %id, reason, at = self.parts.clock.unix_ms(), "a sweep stops at its budget");
-        self.note(AuditRow { sweep: Some(id), detail: reason.clone(), ..audit(NOBODY, AuditAction::Cancelled) });
+        self.note(AuditRow { sweep: Some(id), detail: reason.clone(), ..audit(COORDINATOR, AuditAction::Cancelled) });
         self.event(Event::StopSweep { sweep: id, reason });
     }
 }

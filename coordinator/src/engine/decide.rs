@@ -19,7 +19,7 @@ use tracing::{error, info};
 use super::batch::Decide;
 use super::command::{Begin, Command};
 use super::expand::{Expanded, Expansion};
-use super::people::NOBODY;
+use super::people::COORDINATOR;
 use super::study::reported;
 use super::submit::blocking;
 use super::{Error, Handle, restore};
@@ -167,7 +167,7 @@ impl Handle {
         expansion.write(self.store.as_ref()).await?;
         let ticket = self.ask(Command::Ticket).await?;
         let Expanded { open, configurations, trials } = expansion.known(self.store.as_ref()).await?;
-        let (actor, choice) = (NOBODY.to_owned(), Some(choice));
+        let (actor, choice) = (COORDINATOR.to_owned(), Some(choice));
         let begin =
             Begin { ticket, sweep, new: None, actor, extends: None, choice, open, fail, configurations, trials };
         self.ask(|reply| Command::Begin(Box::new(begin), reply)).await.map(|_| Decided::Done)

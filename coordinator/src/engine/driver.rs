@@ -24,7 +24,7 @@ use super::command::Command;
 use super::costs::{READ, Shared};
 use super::heard::Heard;
 use super::live::Live;
-use super::people::{NOBODY, audit};
+use super::people::{COORDINATOR, audit};
 use super::restore;
 use super::touched::Touched;
 use crate::clock::Clock;
@@ -364,7 +364,7 @@ impl Driver {
         self.batch.decide.push(Decide::Files);
         self.batch.wake.insert(SessionId(0));
         if !self.parts.asked_once {
-            self.note(audit(NOBODY, AuditAction::CoordinatorStarted));
+            self.note(audit(COORDINATOR, AuditAction::CoordinatorStarted));
         }
         info!(sweeps, attempts, "read the store");
         self.parts.ready.send_replace(true);
@@ -384,7 +384,11 @@ impl Driver {
                 need another version: submit the sweep again"
             );
             warn!(sweep_id = %id, reason, "a sweep with other trainer semantics stops");
-            self.note(AuditRow { sweep: Some(id), detail: reason.clone(), ..audit(NOBODY, AuditAction::Cancelled) });
+            self.note(AuditRow {
+                sweep: Some(id),
+                detail: reason.clone(),
+                ..audit(COORDINATOR, AuditAction::Cancelled)
+            });
             self.event(Event::StopSweep { sweep: id, reason });
         }
     }

@@ -18,7 +18,7 @@ use super::command::{Finish, FinishEnding};
 use super::driver::Driver;
 use super::learning::prediction_row;
 use super::live::LiveAttempt;
-use super::people::{NOBODY, audit};
+use super::people::{COORDINATOR, audit};
 use crate::convert::sentence;
 use crate::metrics::LOST;
 
@@ -54,7 +54,7 @@ impl Driver {
     /// Puts all `effects` into the batch; `finish` is what the worker said of the attempt that ends. Says what was
     /// ignored.
     pub(crate) fn carry_out(&mut self, effects: Vec<Effect>, finish: Option<Finish>) -> Vec<Ignored> {
-        self.carry_out_for(effects, finish, NOBODY)
+        self.carry_out_for(effects, finish, COORDINATOR)
     }
 
     /// The same, by somebody's word.
@@ -302,7 +302,7 @@ impl Driver {
         }
         let (trial, attempt) = (Some(lost.lease.trial), Some(lost.lease.attempt));
         let (worker, detail) = (lost.worker.clone(), reason.clone());
-        self.note(AuditRow { trial, attempt, worker, detail, ..audit(NOBODY, AuditAction::Quarantined) });
+        self.note(AuditRow { trial, attempt, worker, detail, ..audit(COORDINATOR, AuditAction::Quarantined) });
     }
 
     fn round_ended(&mut self, trial: TrialId, round: u32, end: RoundEnd, digest: Option<Digest>) {

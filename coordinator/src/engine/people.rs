@@ -15,7 +15,7 @@ use super::driver::Driver;
 use super::{Error, restore};
 use crate::unix_ms;
 
-pub(crate) use sweep_store::codes::NOBODY;
+pub(crate) use sweep_store::codes::COORDINATOR;
 
 /// A line of the audit log that concerns nothing yet.
 pub(crate) fn audit(actor: &str, action: AuditAction) -> AuditRow {

@@ -53,8 +53,8 @@ impl Handle {
         Ok(Study { spec, groups, subjects, validations: BTreeMap::new(), classes: Vec::new() })
     }
 
-    /// The trials of a sweep as the store has them, in the order of the spec. Whoever has such rows may not ask for others
-    /// before these are dropped: both would wait for each other.
+    /// The trials of a sweep as the store has them, in the order of the spec. A task that holds such rows must drop them before
+    /// it asks for others: two of these tasks could wait for each other's permit.
     pub(super) async fn rows(&self, sweep: SweepId) -> Result<Rows<'_>, Error> {
         let permit = self.reading().await?;
         Ok(Rows { rows: self.store.replicates(sweep), _permit: permit })

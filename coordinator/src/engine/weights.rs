@@ -13,7 +13,7 @@ use sweep_store::weights::Settlement;
 use sweep_store::write::AuditRow;
 use tracing::{info, warn};
 
-use super::people::{NOBODY, audit};
+use super::people::{COORDINATOR, audit};
 use super::submit::blocking;
 use super::{Error, Handle, Outline};
 
@@ -37,7 +37,7 @@ impl Handle {
             Some(_) => format!("of the winner: {}", winner.map(Row::title).unwrap_or_default()),
             None => "of all trials: no configuration could be ranked".to_owned(),
         };
-        let audit = AuditRow { sweep: Some(sweep), detail, ..audit(NOBODY, AuditAction::WeightsKept) };
+        let audit = AuditRow { sweep: Some(sweep), detail, ..audit(COORDINATOR, AuditAction::WeightsKept) };
         let settlement = Settlement { sweep, ended_ms: record.ended_ms, kept, audit };
         let settled = self.store.settle_weights(&settlement).await?;
         if settled.done {

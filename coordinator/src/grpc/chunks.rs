@@ -8,7 +8,7 @@ use tonic::Status;
 /// The size of a chunk, in bytes.
 pub(super) const CHUNK_BYTES: usize = 256 * 1024;
 
-/// Sends a document to whoever still reads.
+/// Sends a document, until the client stops reading.
 pub(super) async fn send_report(document: Bytes, answers: &mpsc::Sender<Result<v1::GetReportResponse, Status>>) {
     let mut rest = document;
     while !rest.is_empty() {

@@ -7,10 +7,9 @@ use futures::{Stream, StreamExt};
 use sweep_proto::v1;
 use sweep_proto::v1::sweep_service_server::SweepService;
 use sweep_scheduler::SweepId;
-use sweep_scheduler::event::Service;
 use sweep_spec::{Digest, TrialId};
 use sweep_store::artifacts::Folder;
-use sweep_store::record::{SweepPage, TrialPage, TrialRecord, TrialRow};
+use sweep_store::record::{SweepPage, TrialPage, TrialRecord, TrialRow, TrialState, WorkerRecord};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
@@ -190,7 +189,7 @@ impl Sweeps {
             None => (Vec::new(), None, None),
         };
         let result = row.result.as_ref();
-        let waiting = if row.state == sweep_store::record::TrialState::Queued {
+        let waiting = if row.state == TrialState::Queued {
             self.engine.status(sweep).await?.waiting_for.join("; ")
         } else {
             String::new()
@@ -242,42 +241,9 @@ impl Sweeps {
     pub(crate) async fn workers(&self) -> Result<v1::ListWorkersResponse, Error> {
         let live = self.engine.workers().await?;
         let known = self.engine.store().workers().await?;
-        let worker = |worker: sweep_store::record::WorkerRecord| {
-            let live = live.iter().find(|live| live.name == worker.name);
-            let state = match live {
-                None => "lost",
-                Some(live) => match &live.service {
-                    _ if live.draining => "draining",
-                    Service::Active => "connected",
-                    Service::Draining | Service::Leaving => "draining",
-                    Service::Suspended { .. } => "suspended",
-                },
-            };
-            let out_of_service = live.map(|live| messages::out_of_service(&live.service)).unwrap_or_default();
-            let left_out = live.iter().flat_map(|live| &live.left_out).map(messages::left_out);
-            let slots = (0_u32..).zip(worker.slots).map(|(index, slot)| {
-                let runs = live.and_then(|live| live.slots.get(index as usize)).and_then(Option::as_ref);
-                v1::WorkerSlot {
-                    index,
-                    device: slot.device,
-                    device_name: slot.device_name,
-                    memory_bytes: slot.memory_bytes,
-                    trial_id: runs.map(|(trial, ..)| bytes(trial.as_bytes())).unwrap_or_default(),
-                    configuration: runs.map(|(_, label, _)| label.clone()).unwrap_or_default(),
-                    sweep: runs.map_or(0, |(.., sweep)| sweep.0),
-                }
-            });
-            v1::WorkerStatus {
-                slots: slots.collect(),
-                name: worker.name,
-                host: worker.host,
-                version: worker.version,
-                state: state.to_owned(),
-                out_of_service,
-                left_out: left_out.collect(),
-                remedy: live.map(|live| messages::remedy(&live.name, &live.service)).unwrap_or_default(),
-                last_seen_unix_ms: live.map_or(worker.seen_ms, |live| live.seen_ms.max(worker.seen_ms)),
-            }
+        let worker = |worker: WorkerRecord| {
+            let view = live.iter().find(|live| live.name == worker.name);
+            messages::worker(worker, view)
         };
         Ok(v1::ListWorkersResponse { workers: known.into_iter().map(worker).collect() })
     }

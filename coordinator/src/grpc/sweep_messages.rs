@@ -7,11 +7,11 @@ use sweep_scheduler::event::{Service, Until};
 use sweep_scheduler::{HeldBack, LeftOut, Outlook, Unplaceable};
 use sweep_spec::settings;
 use sweep_store::codes::SweepState;
-use sweep_store::record::{AttemptRecord, Repeat, SweepRecord, TrialRow};
+use sweep_store::record::{AttemptRecord, Repeat, SweepRecord, TrialRow, WorkerRecord};
 
 use super::cost_messages::cost;
 use crate::convert::{self, bytes, counts_message, metrics_message};
-use crate::engine::{Error, Outline, Running, StageStatus, Status, epoch};
+use crate::engine::{Error, Outline, Running, StageStatus, Status, WorkerView, epoch};
 use crate::reproduction::Reproduction;
 
 pub(super) const fn outlook(outlook: Outlook) -> v1::Outlook {
@@ -236,5 +236,43 @@ pub(super) fn mark((repeat, found): &(Repeat, Reproduction)) -> v1::Reproduction
         same: found.same,
         exactly: found.exactly,
         sentence: found.sentence(),
+    }
+}
+
+/// A worker that the store knows, and how it is now if it is connected.
+pub(super) fn worker(worker: WorkerRecord, live: Option<&WorkerView>) -> v1::WorkerStatus {
+    let state = match live {
+        None => "lost",
+        Some(live) => match &live.service {
+            _ if live.draining => "draining",
+            Service::Active => "connected",
+            Service::Draining | Service::Leaving => "draining",
+            Service::Suspended { .. } => "suspended",
+        },
+    };
+    let out_of_service = live.map(|live| out_of_service(&live.service)).unwrap_or_default();
+    let left_out = live.iter().flat_map(|live| &live.left_out).map(left_out);
+    let slots = (0_u32..).zip(worker.slots).map(|(index, slot)| {
+        let runs = live.and_then(|live| live.slots.get(index as usize)).and_then(Option::as_ref);
+        v1::WorkerSlot {
+            index,
+            device: slot.device,
+            device_name: slot.device_name,
+            memory_bytes: slot.memory_bytes,
+            trial_id: runs.map(|(trial, ..)| bytes(trial.as_bytes())).unwrap_or_default(),
+            configuration: runs.map(|(_, label, _)| label.clone()).unwrap_or_default(),
+            sweep: runs.map_or(0, |(.., sweep)| sweep.0),
+        }
+    });
+    v1::WorkerStatus {
+        slots: slots.collect(),
+        name: worker.name,
+        host: worker.host,
+        version: worker.version,
+        state: state.to_owned(),
+        out_of_service,
+        left_out: left_out.collect(),
+        remedy: live.map(|live| remedy(&live.name, &live.service)).unwrap_or_default(),
+        last_seen_unix_ms: live.map_or(worker.seen_ms, |live| live.seen_ms.max(worker.seen_ms)),
     }
 }

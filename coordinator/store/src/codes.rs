@@ -5,8 +5,8 @@ use sweep_spec::{FailureClass, Outcome, TrialId};
 
 use super::Error;
 
-/// Who acts where no person does.
-pub const NOBODY: &str = "coordinator";
+/// The actor in the audit log of what the coordinator does on its own.
+pub const COORDINATOR: &str = "coordinator";
 
 macro_rules! code {
     ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $code:literal,)+ }) => {
@@ -248,7 +248,7 @@ pub fn service_of(code: i64, reason: String, actor: &str) -> Result<Service, Err
         0 => return Ok(Service::Active),
         1 => return Ok(Service::Draining),
         2 => return Ok(Service::Leaving),
-        3 if actor != NOBODY => Until::Return,
+        3 if actor != COORDINATOR => Until::Return,
         3 | 4 => Until::Restart,
         5 => Until::Replacement,
         _ => return Err(Error::damaged(format!("service {code}"))),
@@ -343,7 +343,7 @@ mod tests {
             let (code, reason) = service_code(&service);
             assert_eq!(service_of(code, reason.to_owned(), "ann").unwrap(), service);
         }
-        let by_itself = service_of(3, "it fails".into(), NOBODY).unwrap();
+        let by_itself = service_of(3, "it fails".into(), COORDINATOR).unwrap();
         assert_eq!(by_itself, suspended(Until::Restart), "as an earlier release wrote it");
         assert!(AuditAction::of(0).is_err() && service_of(6, String::new(), "ann").is_err());
         assert!(StageState::of(4).is_err() && RoundState::of(-1).is_err() && class_of(0).is_err());

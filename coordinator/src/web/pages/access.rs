@@ -9,7 +9,7 @@ use super::query::Query;
 use crate::access::{Caller, Role};
 
 /// Who changed something on a page, where no token has a name.
-const NOBODY: &str = "page";
+const PAGE: &str = "page";
 
 /// What an address says, and what whoever asks may change.
 pub(super) struct Asked {
@@ -46,7 +46,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Asked {
             may_serve: may(Role::Admin),
             signed_in: caller.is_some_and(|caller| caller.role.is_some()),
             caller: caller.cloned(),
-            actor: caller.and_then(|caller| caller.name.clone()).unwrap_or_else(|| NOBODY.to_owned()),
+            actor: caller.and_then(|caller| caller.name.clone()).unwrap_or_else(|| PAGE.to_owned()),
         })
     }
 }

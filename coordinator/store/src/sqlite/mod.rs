@@ -224,8 +224,8 @@ pub fn lock(path: &Path) -> Result<Lock, Error> {
     })
 }
 
-/// The file beside a store whose name ends with this.
-fn beside(path: &Path, suffix: &str) -> PathBuf {
+/// The file beside a store whose name has this suffix.
+pub fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     PathBuf::from(name)

@@ -14,6 +14,7 @@ use sqlx::{Sqlite, SqliteConnection, Transaction};
 use sweep_trust::private::Sharing;
 use tracing::warn;
 
+use super::beside;
 use super::place::Place;
 use super::rows::{signed, unsigned};
 use crate::{Error, private, seal};
@@ -49,9 +50,7 @@ pub(super) struct Acknowledged {
 impl Acknowledged {
     /// Where the file lies.
     pub(super) fn path(store: &Path) -> PathBuf {
-        let mut name = store.as_os_str().to_owned();
-        name.push(".acknowledged");
-        PathBuf::from(name)
+        beside(store, ".acknowledged")
     }
 
     /// What the file says, if it is there and whole.

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use sweep_spec::Digest;
+use sweep_store as store;
 use sweep_store::artifacts::{Folder, Hold};
 use sweep_store::codes::AuditAction;
 use sweep_store::sqlite::copied::{self, Owners};
@@ -20,7 +21,6 @@ use tracing::{info, warn};
 use crate::convert::Invalid;
 use crate::engine::{Error, Handle, audit};
 use crate::unix_ms;
-use sweep_store as store;
 
 /// A client that has read nothing for this long is taken to have gone, and another client may begin a backup.
 const QUIET: Duration = Duration::from_secs(60);

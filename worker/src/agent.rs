@@ -1,5 +1,5 @@
-//! The agent: the one task that owns the session, the attempts and what is to be handed in. It starts a call whenever
-//! there is something to say, and reacts to whatever comes: an answer, an event of a slot, the word to leave.
+//! The agent: the one task that owns the session, the attempts and the outbox. It starts calls to the coordinator and
+//! reacts to their answers, to events of the slots and to requests to stop.
 //!
 //! ```text
 //!   Register ──> session ──> Poll, one at a time ──> start, stop, describe, drain
@@ -35,26 +35,26 @@ mod attempts;
 
 pub(crate) use attempts::{MAX_DESCRIBES, unflatten};
 
-/// Endings that are handed in at a time.
+/// The most endings of attempts that are reported at the same time.
 const MAX_FINISHES: usize = 32;
 
-/// How long the last endings may take to be handed in once nothing runs any more.
+/// Time limit for reporting the last endings after the last trainer has stopped.
 const HAND_IN: Duration = Duration::from_secs(5);
 
-/// How long what is kept on disk may take to get there when all else is done.
+/// Time limit for writing the journal to disk at the end.
 const FLUSH: Duration = Duration::from_secs(5);
 
-/// How long the coordinator has to hear that the worker leaves.
+/// Time limit for the final call that announces the worker's exit.
 const GOODBYE: Duration = Duration::from_millis(500);
 
-/// What the agent is made of.
+/// The dependencies from which an agent is built.
 pub(crate) struct Parts {
     pub(crate) registration: v1::RegisterRequest,
     pub(crate) link: Link,
     pub(crate) posts: Vec<Post>,
     pub(crate) events: mpsc::Receiver<SlotEvent>,
     pub(crate) describer: mpsc::Sender<describer::Task>,
-    /// Ends the describer.
+    /// Stops the task that describes data sets.
     pub(crate) describer_end: CancellationToken,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) registered: watch::Sender<bool>,
@@ -63,18 +63,18 @@ pub(crate) struct Parts {
     pub(crate) report_batch_points: usize,
     pub(crate) retry_max: Duration,
     pub(crate) shutdown_limit: Duration,
-    /// Cancelled when nothing new is to be taken; what runs may end.
+    /// Cancelled when the worker drains: it accepts no new trials, and running trials finish.
     pub(crate) drain: CancellationToken,
-    /// Without a trial for this long the worker ends; `None`: never.
+    /// Idle time after which the worker exits; `None` disables it.
     pub(crate) idle_exit: Option<Duration>,
 }
 
-/// The agent's end of one slot.
+/// The agent's side of one slot.
 pub(crate) struct Post {
     jobs: mpsc::Sender<Job>,
-    /// What the slot works on.
+    /// The attempt that the slot runs.
     running: Option<Lease>,
-    /// What it gets next: the coordinator may count a slot as free before its trainer has left.
+    /// Jobs that wait: the coordinator may count a slot as free before the previous trainer has exited.
     waiting: VecDeque<Job>,
 }
 
@@ -84,15 +84,15 @@ impl Post {
     }
 }
 
-/// An attempt that this worker holds: it runs, or it has ended and is not yet handed in.
+/// An attempt of this worker that is running, or has ended and is not reported yet.
 struct Held {
     slot: u32,
     stop: CancellationToken,
-    /// Why it was told to stop.
+    /// The reason, if the attempt was stopped.
     stopped: Option<String>,
-    /// Why the coordinator will not take what the attempt has to say.
+    /// The reason, if the coordinator rejects all further reports of the attempt.
     refused: Option<String>,
-    /// Files that go before its ending.
+    /// Files to upload before the ending is reported.
     uploads: VecDeque<Artifact>,
     uploading: bool,
 }
@@ -106,10 +106,9 @@ impl Held {
 struct Session {
     id: u64,
     poll_wait: Duration,
-    /// The largest artifact that the coordinator takes.
     max_artifact_bytes: u64,
     since: Instant,
-    /// What was logged about sweeps that give this worker nothing.
+    /// Reasons already logged why sweeps do not use this worker.
     left_out: BTreeSet<String>,
 }
 
@@ -118,7 +117,7 @@ impl Session {
         Self {
             id: response.session,
             poll_wait: Duration::from_millis(response.poll_wait_ms),
-            // One that names no limit refuses for itself what is too large.
+            // A coordinator that sends no limit rejects files that are too large itself.
             max_artifact_bytes: Some(response.max_artifact_bytes).filter(|limit| *limit > 0).unwrap_or(u64::MAX),
             since: Instant::now(),
             left_out: BTreeSet::new(),
@@ -126,23 +125,22 @@ impl Session {
     }
 }
 
-/// A data set that the coordinator asked about.
+/// The description of a data set that the coordinator requested.
 enum Describing {
     Working,
     Answered(v1::DescribeRequest),
     Sending(v1::DescribeRequest),
 }
 
-/// How long a worker has had nothing to do, and what comes of it. It asks the coordinator for nothing more before it ends, so
-/// that what is assigned meanwhile is not lost with it.
+/// Progress of the idle exit. The worker announces its exit in a poll and waits for the answer, so that a trial which
+/// was assigned at the same moment is not lost.
 #[derive(Debug, Clone, Copy)]
 enum Idle {
-    /// It has had nothing to do since then.
+    /// The worker has been idle since this moment.
     Since(Instant),
-    /// It is to end, and the coordinator has yet to answer the poll of this number, which says so. Without an answer it ends
-    /// at this moment.
+    /// Poll number `poll` announces the exit; its answer is pending. Without an answer the worker exits at `until`.
     Asking { poll: u64, until: Instant },
-    /// It has answered.
+    /// The coordinator has answered that poll.
     Heard,
 }
 
@@ -153,44 +151,43 @@ pub(crate) struct Agent {
     describing: BTreeMap<Bytes, Describing>,
     thumbnails_sent: BTreeSet<Digest>,
     session: Option<Session>,
-    /// The highest number of a poll's answer in this session.
+    /// The highest answer number of a poll in this session.
     seen: u64,
     calls: JoinSet<Answer>,
-    /// Removes folders beside the loop.
+    /// Folder removals that run beside the loop.
     cleaning: TaskTracker,
     registering: bool,
     polling: Option<AbortHandle>,
     poll_serial: u64,
     reporting: bool,
     finishing: usize,
-    /// Points go one by one, because a batch of several was refused.
+    /// Set after a batch of points was rejected: points are then sent one by one to find the invalid one.
     one_by_one: bool,
     control: Backoff,
     reports: Backoff,
     endings: Backoff,
-    /// When what could not be written to disk is written again.
+    /// Backoff of writes to the journal.
     disk: Backoff,
-    /// Something is in memory only, because the disk does not take it.
+    /// Whether some record could not be written to disk and is in memory only.
     unwritten: bool,
-    /// Why the coordinator gives this worker nothing; empty while it does.
+    /// Why the coordinator assigns nothing to this worker; empty if it does.
     out_of_service: String,
-    /// Polls in a row that were answered at once with nothing.
+    /// Consecutive polls that returned at once and without content.
     hasty_polls: u32,
     poll_not_before: Option<Instant>,
-    /// A call failed since the coordinator was last reached.
+    /// Whether a call has failed since the last successful one.
     away: bool,
     draining: bool,
-    /// How far it is on its way out for having had nothing to do.
     idle: Idle,
-    /// When leaving must be over, once it has begun.
+    /// Deadline of the shutdown, once it has begun.
     leave_by: Option<Instant>,
-    /// When handing in must be over, once nothing runs any more.
+    /// Deadline for reporting endings, once no trainer runs.
     hand_in_by: Option<Instant>,
     fatal: Option<Error>,
 }
 
 impl Agent {
-    /// `journal` keeps on disk what is not handed in; `recovered` is what an earlier run left there.
+    /// `journal` persists unreported points and endings; `recovered` comes from the journal of an earlier run.
     pub(crate) fn new(parts: Parts, journal: Journal, recovered: Vec<Recovered>) -> Self {
         let backoff = || Backoff::new(parts.retry_max);
         let mut outbox = Outbox::kept(journal);
@@ -233,7 +230,7 @@ impl Agent {
         }
     }
 
-    /// Works until `shutdown`, or until it is drained, or until the coordinator refuses it.
+    /// Runs until `shutdown` is cancelled, the worker is drained, or the coordinator rejects it.
     pub(crate) async fn run(mut self, shutdown: CancellationToken) -> Result<Ending, Error> {
         while !self.is_done() {
             self.mind_idleness();
@@ -276,7 +273,7 @@ impl Agent {
                 true
             }
             Some(by) if self.is_idle() => {
-                // Nothing runs any more; what is left is to be handed in, soon.
+                // No trainer runs; only endings remain to be reported, within a deadline.
                 let hand_in_by = *self.hand_in_by.get_or_insert(now + HAND_IN);
                 self.leave_by = Some(by.min(hand_in_by));
                 self.held.is_empty() || self.fatal.is_some()
@@ -285,22 +282,22 @@ impl Agent {
         }
     }
 
-    /// Takes nothing new; what runs may end.
+    /// Accepts no new trials; running trials finish.
     fn drain(&mut self) {
         tracing::info!(attempts = self.held.len(), "draining by a signal");
         self.draining = true;
-        // The next poll says so.
+        // The next poll announces it.
         self.end_poll();
     }
 
-    /// Ends a worker that has had nothing to do for as long as it may.
+    /// Exits after the configured idle time.
     fn mind_idleness(&mut self) {
         let Some(limit) = self.parts.idle_exit.filter(|_| self.counts_idleness()) else { return };
         let now = Instant::now();
         if self.idle_since(now) + limit > now {
             return;
         }
-        // An answer that is there already may bring a trial.
+        // An answer that has already arrived may assign a trial.
         while let Some(answer) = self.calls.try_join_next() {
             self.answered(answer);
         }
@@ -314,16 +311,16 @@ impl Agent {
         } else {
             Idle::Heard
         };
-        // The next poll says so, and its answer shows that nothing was assigned.
+        // The next poll announces the exit, and its answer shows that no trial was assigned.
         self.end_poll();
     }
 
-    /// A worker that is about to be registered is given the time to hear of a trial.
+    /// A worker that is registering is not idle: it first gets the chance to receive a trial.
     fn counts_idleness(&self) -> bool {
         !self.draining && !self.registering
     }
 
-    /// Since when it has had nothing to do; now, if it has something.
+    /// The start of the idle time, or `now` if the worker is busy.
     fn idle_since(&mut self, now: Instant) -> Instant {
         if !self.is_idle() || !self.held.is_empty() || !self.describing.is_empty() {
             self.idle = Idle::Since(now);
@@ -334,7 +331,7 @@ impl Agent {
         }
     }
 
-    /// When it has had nothing to do for as long as it may.
+    /// The moment at which the idle time is over.
     fn idle_until(&self) -> Option<Instant> {
         match self.idle {
             Idle::Since(since) => self.parts.idle_exit.filter(|_| self.counts_idleness()).map(|limit| since + limit),
@@ -343,7 +340,7 @@ impl Agent {
         }
     }
 
-    /// Takes nothing new and stops what runs.
+    /// Accepts no new trials and stops the running ones.
     fn leave(&mut self, reason: &str) {
         tracing::info!(attempts = self.held.len(), "leaving");
         self.draining = true;
@@ -354,7 +351,7 @@ impl Agent {
             self.stop(lease, reason);
         }
         self.parts.describer_end.cancel();
-        // The next poll says that we are leaving.
+        // The next poll announces the exit.
         self.end_poll();
     }
 
@@ -364,7 +361,7 @@ impl Agent {
         }
     }
 
-    /// The next moment at which a call can be started that cannot now, or leaving is over.
+    /// The next moment at which a backoff or a deadline ends.
     fn next_wake(&self) -> Option<Instant> {
         let retries = [&self.control, &self.reports, &self.endings, &self.disk].into_iter().filter_map(Backoff::until);
         let pacing = self.poll_not_before.filter(|at| *at > Instant::now());
@@ -439,7 +436,7 @@ impl Agent {
         }
     }
 
-    /// The disk did not take something, or takes it again.
+    /// Handles a change of the journal's health: a write failed, or a later write succeeded.
     fn journal_said(&mut self) {
         let failed = self.outbox.health().failed;
         self.parts.metrics.outbox_unwritten.set(failed.len() as i64);
@@ -464,12 +461,13 @@ impl Agent {
     fn write_again(&mut self) {
         if self.unwritten && self.disk.is_ready() {
             self.outbox.write_again();
-            // Until the disk has answered; it says so itself when all is well.
+            // Backs off until the journal reports success.
             self.disk.fail();
         }
     }
 
-    /// So that the coordinator promises nothing to slots that are gone. It may not hear it: then the lease says so.
+    /// Announces the exit, so that the coordinator assigns nothing to slots that are gone. If the call fails, the
+    /// leases expire.
     async fn say_goodbye(&mut self) {
         self.end_poll();
         if let Some(session) = self.session.take() {
@@ -480,7 +478,7 @@ impl Agent {
             tracing::warn!("the disk takes too long, what it has not taken is lost if it was not handed in");
         }
         self.cleaning.close();
-        // A folder that stays is removed when the worker starts again.
+        // A folder that remains is removed at the next start.
         drop(timeout(GOODBYE, self.cleaning.wait()).await);
         self.parts.registered.send_replace(false);
         self.parts.metrics.connected.set(0);

@@ -1,4 +1,4 @@
-//! Files that a trainer left, on their way to the coordinator: hashed first, then streamed in bounded pieces.
+//! Uploads of files that a trainer wrote: hashed first, then streamed in bounded chunks.
 
 use std::fs::{DirEntry, File};
 use std::io::{Read, Seek};
@@ -15,31 +15,32 @@ use tokio::io::AsyncReadExt;
 use crate::files;
 use crate::wire::Lease;
 
-/// Bytes in one message; the contract allows 1 MiB.
+/// Bytes in one message; the protocol allows 1 MiB.
 const CHUNK_BYTES: usize = 512 * 1024;
 
-/// A file to be handed in.
+/// A file to upload.
 #[derive(Debug, Clone)]
 pub(crate) struct Artifact {
     pub(crate) kind: ArtifactKind,
     pub(crate) path: PathBuf,
-    /// Whose attempt left it.
+    /// The attempt that wrote it.
     pub(crate) lease: Lease,
-    /// Of which data set, for thumbnails.
+    /// The data set that thumbnails belong to.
     pub(crate) data_digest: Digest,
 }
 
-/// Parts of an artifact's path that a trainer can make to be links: the folder of all, the attempt's, and the file.
+/// Path components that a trainer could replace by links: the folder of all artifacts, the attempt's folder, and the
+/// file.
 const DEPTH: usize = 3;
 
-/// Where the trainer leaves files of an attempt.
+/// The folder in which a trainer writes the files of an attempt.
 pub(crate) fn folder(state_folder: &Path, lease: &Lease) -> PathBuf {
     state_folder.join("artifacts").join(lease.folder_name())
 }
 
-/// Removes the folders of an earlier run, but for those that are `waited_for`.
+/// Removes the folders of an earlier run, except those of attempts in `waited_for`.
 pub(crate) fn sweep(state_folder: &Path, waited_for: impl Fn(&Path) -> bool) {
-    // There is none before the first trial, and a link in its place has nothing of ours.
+    // The folder does not exist before the first trial. If it is a link, it contains none of our files.
     let entries = files::entries(&state_folder.join("artifacts")).unwrap_or_default();
     for path in entries.iter().map(DirEntry::path).filter(|path| !waited_for(path)) {
         if let Err(error) = files::remove_folder(&path) {
@@ -48,7 +49,7 @@ pub(crate) fn sweep(state_folder: &Path, waited_for: impl Fn(&Path) -> bool) {
     }
 }
 
-/// What a trainer calls a file of this kind; `None` where it leaves none.
+/// The name that trainers give to files of this kind; `None` for kinds that trainers do not write.
 pub(crate) fn file_name(kind: ArtifactKind) -> Option<&'static str> {
     match kind {
         ArtifactKind::Weights => Some("weights.safetensors"),
@@ -57,7 +58,7 @@ pub(crate) fn file_name(kind: ArtifactKind) -> Option<&'static str> {
     }
 }
 
-/// Why a file cannot be handed in.
+/// Why a file cannot be uploaded.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
     #[error("it cannot be read")]
@@ -67,8 +68,8 @@ pub(crate) enum Error {
 }
 
 impl Artifact {
-    /// The messages that carry the file, header first; it may have `limit` bytes. A file that shrinks meanwhile ends the
-    /// stream early, which the other side notices by the size.
+    /// The upload messages of a file of at most `limit` bytes, header first. If the file shrinks during the upload, the
+    /// stream ends early and the coordinator rejects it by its size.
     pub(crate) async fn messages(
         &self,
         session: u64,
@@ -76,7 +77,7 @@ impl Artifact {
     ) -> Result<impl Stream<Item = PutArtifactRequest> + Send + 'static, Error> {
         let path = self.path.clone();
         let hashed = tokio::task::spawn_blocking(move || hash(&path, limit)).await;
-        // The file that was hashed is the one that is sent, whatever its name leads to by then.
+        // The open file is sent, so that its name cannot lead to another one after the hash.
         let Hashed { file, size_bytes, digest } = hashed.map_err(std::io::Error::other)??;
         let thumbnails = self.kind == ArtifactKind::Thumbnails;
         let header = ArtifactHeader {
@@ -99,7 +100,7 @@ impl Artifact {
     }
 }
 
-/// A file that is at its beginning.
+/// An open file, positioned at its beginning, with its hash.
 struct Hashed {
     file: File,
     size_bytes: u64,
@@ -121,8 +122,8 @@ fn hash(path: &Path, limit: u64) -> Result<Hashed, Error> {
     Ok(Hashed { file, size_bytes: hasher.count(), digest: *hasher.finalize().as_bytes() })
 }
 
-/// Has an artifact written to disk, with the folders that name it: an ending that names a file survives a loss of power only if
-/// the file does.
+/// Syncs an artifact and its folders to disk: the journal entry of an ending that refers to it must survive a power
+/// loss together with it.
 pub(crate) async fn synced(path: &Path) -> std::io::Result<()> {
     let path = path.to_owned();
     let synced = tokio::task::spawn_blocking(move || files::open_plain(&path, DEPTH)?.sync());
@@ -166,7 +167,7 @@ mod tests {
         assert!(missing.messages(3, u64::MAX).await.is_err());
     }
 
-    /// An attempt's folder below the state folder, and its weights.
+    /// An attempt's folder with a file of weights.
     fn left(state: &Path) -> Artifact {
         let lease = Lease { trial_id: TrialId::of(b"t"), round: 1, attempt: 1 };
         let folder = folder(state, &lease);
@@ -175,7 +176,7 @@ mod tests {
         Artifact { kind: ArtifactKind::Weights, path, lease, data_digest: Digest::of(b"d") }
     }
 
-    /// The size that was said first, and the content that came.
+    /// The announced size and the received content.
     async fn received(messages: impl Stream<Item = PutArtifactRequest> + Send) -> (u64, Vec<u8>) {
         let (mut size, mut content) = (0, Vec::new());
         for message in messages.collect::<Vec<_>>().await {
@@ -195,11 +196,11 @@ mod tests {
         std::fs::write(&artifact.path, &content).unwrap();
         let secret = state.path().join("token");
         std::fs::write(&secret, vec![9; content.len()]).unwrap();
-        // It grows.
+        // The file grows.
         let messages = artifact.messages(3, u64::MAX).await.unwrap();
         std::io::Write::write_all(&mut File::options().append(true).open(&artifact.path).unwrap(), b"more").unwrap();
         assert_eq!(received(messages).await, (content.len() as u64, content.clone()));
-        // Its name, and then its folder's, lead elsewhere.
+        // First the file's name, then its folder's becomes a link to another place.
         let messages = artifact.messages(3, u64::MAX).await.unwrap();
         std::fs::remove_file(&artifact.path).unwrap();
         std::os::unix::fs::symlink(&secret, &artifact.path).unwrap();
@@ -235,7 +236,7 @@ mod tests {
         assert!(reason.to_string().contains("has 2 names (hard links)"), "{reason}");
         assert!(synced(&artifact.path).await.is_err());
         std::fs::remove_file(&artifact.path).unwrap();
-        // A terabyte that takes no room on the disk.
+        // A sparse file of one terabyte.
         File::create(&artifact.path).unwrap().set_len(1 << 40).unwrap();
         let error = artifact.messages(3, 512 << 20).await.map(drop).unwrap_err();
         assert!(matches!(error, Error::TooLarge { size, .. } if size == 1 << 40), "{error}");
@@ -265,7 +266,7 @@ mod tests {
         std::os::unix::fs::symlink(&elsewhere, artifacts.join("link")).unwrap();
         sweep(state.path(), |path| path.ends_with("two"));
         assert_eq!(std::fs::read_dir(&artifacts).unwrap().count(), 1);
-        // The folder of all is a link itself.
+        // The folder of all artifacts is a link.
         std::fs::remove_dir_all(&artifacts).unwrap();
         std::os::unix::fs::symlink(&elsewhere, &artifacts).unwrap();
         sweep(state.path(), |_| false);

@@ -1,4 +1,4 @@
-//! Calls to the coordinator: where it is, what a failed call means, and when to try again.
+//! Calls to the coordinator: addresses and failover, classes of failures, and backoff.
 
 use std::time::Duration;
 
@@ -18,45 +18,44 @@ use crate::credentials::{self, Bearer};
 use crate::machine;
 use crate::wire::Lease;
 
-/// A message of the coordinator may be this large, in bytes.
+/// The largest message from a coordinator, in bytes.
 const MAX_MESSAGE_BYTES: usize = 64 << 20;
 
-/// How long a connection may take to be made.
 const CONNECT: Duration = Duration::from_secs(5);
 
-/// How long a call may take that the coordinator answers at once.
+/// Timeout of calls that the coordinator answers at once.
 const CALL: Duration = Duration::from_secs(30);
 
-/// How long a file may take.
+/// Timeout of one file's upload.
 const UPLOAD: Duration = Duration::from_secs(3600);
 
-/// How much longer than it may park a poll may take.
+/// Timeout of a poll beyond the time for which the coordinator may park it.
 const POLL_MARGIN: Duration = Duration::from_secs(10);
 
-/// An idle connection is asked this often whether it lives.
+/// Interval of HTTP/2 pings on an idle connection.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
 
-/// The pause after the first failure.
+/// The delay after the first failure.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 
-/// Where this program reads what it shows.
+/// The hint after a rejected token.
 const TOKEN_HINT: &str = "a worker reads its token from --token-file, `token_file` or SWEEP_WORKER_TOKEN, and its certificate \
                           from --client-cert and --client-key; `sweepctl token create NAME --role worker` makes a token";
 
-/// The metadata of a refusal that says who holds the worker's name: a `NameHeld`.
+/// The metadata key of a rejection that describes the worker which has this name, as a `NameHeld` message.
 const NAME_HELD: &str = "sweep-name-held-bin";
 
-/// A client of one coordinator.
+/// A gRPC client of one coordinator.
 pub(crate) type Client = WorkerServiceClient<InterceptedService<Channel, Bearer>>;
 
-/// The coordinators, one of which is spoken to.
+/// The addresses of the coordinators, and the one in use.
 pub(crate) struct Link {
     clients: Vec<(String, Client)>,
     current: usize,
 }
 
 impl Link {
-    /// Connects to none yet; an address that is none was refused with the configuration.
+    /// Opens no connection yet. The configuration has already rejected invalid addresses.
     pub(crate) fn new(config: &Config) -> Result<Self, Error> {
         let bearer = Bearer::new(config)?;
         let client = |address: &String| {
@@ -86,35 +85,35 @@ impl Link {
         &self.clients[self.current].0
     }
 
-    /// Speaks to the next one from now on.
+    /// Uses the next address from now on.
     pub(crate) fn turn(&mut self) {
         self.current = (self.current + 1) % self.clients.len();
     }
 }
 
-/// Whether a host is this machine.
+/// Whether a host name means this machine.
 fn is_here(host: &str) -> bool {
     let bare = host.trim_start_matches('[').trim_end_matches(']');
     host == "localhost" || bare.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
-/// What a failed call means.
+/// The class of a failed call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Trouble {
-    /// The session has ended: register again.
+    /// The session has ended: the worker has to register again.
     SessionLost,
-    /// It may go well another time.
+    /// A retry may succeed.
     Transient(String),
-    /// It will never go well.
+    /// A retry cannot succeed.
     Refused(String),
 }
 
 impl Trouble {
-    /// For every call but `Register`.
+    /// Classifies a failure of any call except `Register`.
     pub(crate) fn of(status: &Status) -> Self {
         match status.code() {
-            // A token that does not hold any more says nothing against what is handed in: registering again tells whether
-            // the next one does.
+            // An expired token does not invalidate the reports: registering again shows whether the next token is
+            // accepted.
             Code::NotFound | Code::FailedPrecondition | Code::Unauthenticated => Self::SessionLost,
             Code::InvalidArgument
             | Code::OutOfRange
@@ -133,7 +132,7 @@ impl Trouble {
         }
     }
 
-    /// For `Register`, which knows no session that could be lost.
+    /// Classifies a failure of `Register`, which cannot lose a session.
     pub(crate) fn of_registration(status: &Status) -> Self {
         match Self::of(status) {
             Self::SessionLost if status.code() == Code::Unauthenticated => {
@@ -162,7 +161,7 @@ fn sentence(status: &Status) -> String {
     }
 }
 
-/// When the next try of a kind of call may be made.
+/// The delay before the next call of a kind after failures.
 pub(crate) struct Backoff {
     failures: u32,
     until: Option<Instant>,
@@ -189,17 +188,17 @@ impl Backoff {
         self.until.is_none_or(|until| until <= Instant::now())
     }
 
-    /// When it will be ready, if it is not.
+    /// When the next call is allowed, if not now.
     pub(crate) fn until(&self) -> Option<Instant> {
         self.until.filter(|until| *until > Instant::now())
     }
 }
 
-/// What a call came to.
+/// The result of a call.
 pub(crate) enum Answer {
     Registered {
         result: Result<v1::RegisterResponse, Trouble>,
-        /// Who holds the worker's name, where that is why it was refused.
+        /// The worker that has this name, if the rejection names one.
         held: Option<Box<v1::NameHeld>>,
     },
     Polled {
@@ -224,7 +223,7 @@ pub(crate) enum Answer {
         key: Bytes,
         result: Result<(), Trouble>,
     },
-    /// `Ok(false)`: the file cannot be handed in, whatever the coordinator says.
+    /// `Ok(false)`: the file cannot be uploaded, whatever the coordinator answers.
     Uploaded {
         session: u64,
         lease: Lease,
@@ -238,13 +237,13 @@ pub(crate) async fn register(mut client: Client, request: v1::RegisterRequest) -
     Answer::Registered { result: result.map_err(|status| Trouble::of_registration(&status)), held }
 }
 
-/// Who holds the worker's name, if a status says so.
+/// The worker that has this name, if the status describes one.
 fn name_held(status: &Status) -> Option<Box<v1::NameHeld>> {
     let bytes = status.metadata().get_bin(NAME_HELD)?.to_bytes().ok()?;
     prost::Message::decode(bytes).ok().map(Box::new)
 }
 
-/// `serial` tells polls apart: one that was given up may have been answered already.
+/// `serial` identifies the poll: the answer to a cancelled poll may still arrive.
 pub(crate) async fn poll(mut client: Client, request: v1::PollRequest, wait: Duration, serial: u64) -> Answer {
     let (session, begun) = (request.session, Instant::now());
     let result = within(wait + POLL_MARGIN, client.poll(request)).await.map_err(|status| Trouble::of(&status));
@@ -269,7 +268,7 @@ pub(crate) async fn describe(mut client: Client, request: v1::DescribeRequest) -
     Answer::Described { session, key, result: result.map(drop).map_err(|status| Trouble::of(&status)) }
 }
 
-/// `limit`: bytes that the coordinator takes at most.
+/// `limit`: the largest artifact, in bytes, that the coordinator accepts.
 pub(crate) async fn upload(mut client: Client, session: u64, limit: u64, artifact: Artifact) -> Answer {
     let lease = artifact.lease;
     let result = match artifact.messages(session, limit).await {

@@ -1,11 +1,11 @@
-//! Checkpoints of the trials that this worker runs: where trainers write them, and the copies in a store that other workers
-//! reach. What is in a checkpoint is the trainer's affair; here they are files with names.
+//! Checkpoints of this worker's trials: the local folders in which trainers write them, and copies in a shared store.
+//! Their content is the trainer's; here they are files with names.
 //!
 //! ```text
 //! <folder or store>/<trial id>/<round>/epoch-000012.checkpoint              after an epoch
 //!                                     /epoch-000012-step-000345.checkpoint  in the middle of the next one
 //! ```
-//! Nothing here can fail a trial: without a checkpoint it begins anew.
+//! No failure here fails a trial: without a checkpoint it starts at the first epoch.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -24,22 +24,22 @@ mod store;
 use store::Store;
 pub(crate) use store::problem;
 
-/// Checkpoints of a round that are kept in a store.
+/// Checkpoints of a round that the shared store keeps.
 const KEPT: usize = 2;
 
-/// Larger files are none of ours, in bytes.
+/// Larger files are not treated as checkpoints, in bytes.
 const MAX_BYTES: u64 = 16 << 30;
 
-/// How long a trial waits for the checkpoints of its last attempt.
+/// Time limit for fetching the checkpoints of a trial's last attempt.
 const FETCH: Duration = Duration::from_secs(300);
 
-/// How long a round's copies may take to be removed.
+/// Time limit for removing a round's copies.
 const REMOVE: Duration = Duration::from_secs(60);
 
-/// Local folders that nobody has written to for this long are removed when a worker starts.
+/// Local folders without changes for this long are removed when a worker starts.
 const FORGOTTEN: Duration = Duration::from_secs(7 * 24 * 3600);
 
-/// How far a trial had come: epochs that were done, and steps of the next one.
+/// The progress of a checkpoint: completed epochs, and steps of the next one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Mark {
     epochs: u32,
@@ -47,19 +47,19 @@ struct Mark {
 }
 
 impl Mark {
-    /// By a file's name; `None` where it is no checkpoint's.
+    /// Parses a file name; `None` if it is not the name of a checkpoint.
     fn of(name: &str) -> Option<Self> {
         let digits = name.strip_prefix("epoch-")?.strip_suffix(".checkpoint")?;
         let (epochs, steps) = digits.split_once("-step-").unwrap_or((digits, "000000"));
         let number = |text: &str| {
-            // A number has one name: with more zeros in front, a name could be too long for a copy.
+            // Accepts one spelling of each number only: leading zeros could make a name too long to copy.
             text.parse().ok().filter(|number: &u32| format!("{number:06}") == text)
         };
         Some(Self { epochs: number(epochs)?, steps: number(steps)? })
     }
 }
 
-/// A checkpoint by name.
+/// A checkpoint file in a listing.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Found {
     mark: Mark,
@@ -67,7 +67,7 @@ struct Found {
     bytes: u64,
 }
 
-/// The newest checkpoints of a listing, newest first.
+/// The newest `KEPT` checkpoints of a listing, newest first.
 fn newest(mut found: Vec<Found>) -> Vec<Found> {
     found.sort();
     found.dedup_by(|one, other| one.mark == other.mark);
@@ -76,7 +76,7 @@ fn newest(mut found: Vec<Found>) -> Vec<Found> {
     found
 }
 
-/// Why a store could not do its part.
+/// A failure of the store.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
     #[error("{}: {source}", path.display())]
@@ -95,19 +95,19 @@ impl Error {
     }
 }
 
-/// What a worker does with checkpoints.
+/// The checkpoint settings of a worker, with its local folder and its shared store.
 pub(crate) struct Checkpoints {
-    /// Where trainers write.
+    /// The folder in which trainers write.
     local: PathBuf,
-    /// Where others find them, if anywhere.
+    /// The store that other workers share, if one is configured.
     store: Option<Store>,
-    /// Epochs from one to the next; 0: none are written.
+    /// Epochs between two checkpoints; 0 disables them.
     pub(crate) every: u32,
     metrics: Arc<Metrics>,
 }
 
 impl Checkpoints {
-    /// `store` is empty, a folder, or a URL. Local folders that are long forgotten are removed.
+    /// `store` is empty, a folder, or a URL. Removes old local folders.
     pub(crate) fn open(state_folder: &Path, store: &str, every: u32, metrics: Arc<Metrics>) -> Result<Self, Error> {
         let local = state_folder.join("checkpoints");
         files::sweep(&local, SystemTime::now(), FORGOTTEN);
@@ -119,7 +119,8 @@ impl Checkpoints {
         format!("{}/{}", lease.trial_id, lease.round)
     }
 
-    /// Where the trainer of an attempt keeps checkpoints; those of earlier attempts of the round are there.
+    /// The folder in which the trainer of an attempt writes checkpoints. It also contains those of earlier attempts of
+    /// the round.
     pub(crate) fn folder(&self, lease: &Lease) -> Option<PathBuf> {
         (self.every > 0).then(|| self.local.join(Self::round(lease)))
     }
@@ -136,7 +137,7 @@ impl Checkpoints {
         }
     }
 
-    /// Makes the folder of an attempt, with the newest checkpoints of the round in it, if the store has newer ones.
+    /// Creates the folder of an attempt, and fetches the newest checkpoints of the round if the store has newer ones.
     pub(crate) async fn fetch(&self, lease: &Lease) -> io::Result<Option<PathBuf>> {
         let Some(folder) = self.folder(lease) else { return Ok(None) };
         tokio::fs::create_dir_all(&folder).await?;
@@ -151,8 +152,8 @@ impl Checkpoints {
         Ok(Some(folder))
     }
 
-    /// Copies to the store whenever `written` says that there is something new. What came while one was copied is copied
-    /// next, and only the newest of it.
+    /// Copies checkpoints to the store on every notification from `written`. If several arrive during a copy, only the
+    /// newest is copied next.
     pub(crate) async fn keep_copying(&self, lease: &Lease, written: &Notify) -> std::convert::Infallible {
         loop {
             written.notified().await;
@@ -163,7 +164,7 @@ impl Checkpoints {
         }
     }
 
-    /// Copies what is not copied yet: the attempt has ended without an answer.
+    /// Copies the remaining checkpoints after an attempt that ended without a result.
     pub(crate) async fn copy_last(&self, lease: &Lease, limit: Duration) {
         let (Some(store), Some(folder)) = (&self.store, self.folder(lease)) else { return };
         let copied = timeout(limit, copy(store, &Self::round(lease), &folder)).await;
@@ -175,7 +176,7 @@ impl Checkpoints {
         self.metrics.checkpoints_copied.inc_by(count);
     }
 
-    /// The round is answered: nobody will go on from its checkpoints.
+    /// Removes the checkpoints of a round that has a result.
     pub(crate) async fn remove(&self, lease: Lease) {
         let round = Self::round(&lease);
         let folder = self.local.join(&round);
@@ -194,7 +195,7 @@ impl From<io::Error> for Error {
     }
 }
 
-/// The newest checkpoint that was fetched, if the store had newer ones than the folder.
+/// Returns the newest checkpoint that was fetched, if the store had newer ones than the folder.
 async fn fetch(store: &Store, round: &str, folder: &Path) -> Result<Option<String>, Error> {
     let there = newest(store.list(round).await?);
     let here = files::list(folder).await?;
@@ -202,15 +203,15 @@ async fn fetch(store: &Store, round: &str, folder: &Path) -> Result<Option<Strin
     if there.first().is_none_or(|found| Some(found.mark) <= newest_here) {
         return Ok(None);
     }
-    // The newest last, so that the one before it is there when it is.
+    // The newest is copied last, so that its predecessor is present when it appears.
     for found in there.iter().rev().filter(|found| here.iter().all(|known| known.mark != found.mark)) {
         store.get(round, &found.name, folder).await?;
     }
     Ok(there.into_iter().next().map(|found| found.name))
 }
 
-/// Copies the newest of a folder that the store has not, and removes all but the newest from it. How many were copied comes
-/// back.
+/// Copies the newest checkpoints that the store lacks, and removes all but the newest from the store. Returns how many
+/// were copied.
 async fn copy(store: &Store, round: &str, folder: &Path) -> Result<u64, Error> {
     let here = newest(files::list(folder).await?);
     let there = store.list(round).await?;
@@ -218,7 +219,7 @@ async fn copy(store: &Store, round: &str, folder: &Path) -> Result<u64, Error> {
     for found in here.iter().rev().filter(|found| there.iter().all(|known| known.mark != found.mark)) {
         match store.put(round, &found.name, folder).await {
             Ok(()) => copied += 1,
-            // The trainer has removed it meanwhile, because there are newer ones: these come next.
+            // The trainer has removed it because newer ones exist; they are copied next.
             Err(Error::File { source, .. }) if source.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(error),
         }

@@ -1,4 +1,4 @@
-//! The worker as a command: flags, log, signals, exit status. Also what `sweepctl worker` runs.
+//! The command line of the worker: flags, log, signals and exit status. `sweepctl worker` uses it too.
 
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::{Config, DEFAULT_YAML, ENVIRONMENT_PREFIX};
 use crate::{Ending, Error, start};
 
-/// Trains trials that a coordinator assigns.
+/// Run a worker: it trains the trials that a coordinator assigns
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct Args {
     /// Configuration file; the variable SWEEP_WORKER_CONFIG names one too
@@ -74,14 +74,14 @@ pub struct Args {
 }
 
 impl Args {
-    /// The configuration that file, environment and flags come to.
+    /// Builds the configuration from file, environment and flags.
     ///
     /// # Errors
-    /// Everything that is wrong with it.
+    /// All problems of the configuration.
     pub fn config(&self) -> Result<Config, Error> {
         let from_environment = || std::env::var_os(format!("{ENVIRONMENT_PREFIX}CONFIG")).map(PathBuf::from);
         let file = self.config.clone().or_else(from_environment);
-        // Variables that are no text cannot be ours.
+        // Variables that are not UTF-8 are not Sweep's.
         let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
             Some((name.into_string().ok()?, value.into_string().ok()?))
         };
@@ -113,9 +113,9 @@ impl Args {
     }
 }
 
-/// Runs a worker until a signal, a drain or a failure, and says what went wrong on stderr. `trainer_command` is used where
-/// neither file, environment nor flag names one. SIGUSR1 drains: what runs may end. A first SIGINT or SIGTERM leaves in good
-/// order, a second at once.
+/// Runs a worker until a signal, a drain or a failure, and prints errors to stderr. `trainer_command` is the default
+/// for configurations that name none. SIGUSR1 drains: running trials finish. The first SIGINT or SIGTERM shuts down in
+/// order, the second at once.
 pub async fn main_with(args: Args, trainer_command: Vec<String>) -> ExitCode {
     if args.print_default_config {
         let written = std::io::stdout().write_all(DEFAULT_YAML.as_bytes());
@@ -138,11 +138,11 @@ pub async fn main_with(args: Args, trainer_command: Vec<String>) -> ExitCode {
     }
 }
 
-/// `None` when a second signal ended it. Its trainers are killed when their tasks are dropped, with the runtime.
+/// Returns `None` after a second signal. Dropping the runtime then drops the tasks, which kills their trainers.
 async fn work(args: &Args, trainer_command: Vec<String>) -> Result<Option<Ending>, Error> {
     let config = args.config()?;
-    // What this process and its trainers make from now on is for their owner alone, or for the group of a volume that is shared on
-    // purpose.
+    // New files of this process and its trainers are readable by their owner only, or by the group of a volume that is
+    // shared on purpose.
     Sharing::of(&config.state_folder()).limit_new_files();
     let mut signals =
         Signals { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? };
@@ -177,7 +177,7 @@ impl Signals {
     }
 }
 
-/// The log goes to stderr, filtered by SWEEP_LOG. A program that embeds this one may have started one already.
+/// Logs to stderr, filtered by SWEEP_LOG. An embedding program may have installed a logger already.
 fn start_log() {
     let filter = tracing_subscriber::EnvFilter::try_from_env("SWEEP_LOG");
     let filter = filter.unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
@@ -193,6 +193,6 @@ fn explain(error: &Error) {
         text.push_str(&format!("  because: {cause}\n"));
         source = cause.source();
     }
-    // Where stderr is gone, nobody is left to tell.
+    // There is no other place to report a failure of stderr.
     drop(std::io::stderr().write_all(text.as_bytes()));
 }

@@ -1,5 +1,5 @@
-//! How long this agent ran. A thread of its own reads the clock twice a second, so that a gap shows whatever the agent waits
-//! for.
+//! Measures for how long this agent was running, and not suspended. A thread reads the clock twice a second and counts
+//! larger gaps as suspension, whatever the agent waits for.
 
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,32 +10,32 @@ use rustix::time::ClockId;
 use sweep_proto::v1::AttemptPhases;
 use sweep_spec::running::{RunningTime, TICK};
 
-/// A clock that goes on while the machine sleeps, where the system has one: then sleep is a gap like any other.
+/// Counts time during the machine's sleep where the system supports it, so that sleep shows as a gap.
 #[cfg(target_os = "linux")]
 const GOES_ON: ClockId = ClockId::Boottime;
 #[cfg(not(target_os = "linux"))]
 const GOES_ON: ClockId = ClockId::Monotonic;
 
-/// Measures from when it was started until it is dropped.
+/// Measures from its start until it is dropped.
 pub(crate) struct Clock {
     time: Arc<Mutex<RunningTime>>,
-    /// Its end tells the thread to leave.
+    /// Dropping it stops the thread.
     _end: mpsc::Sender<()>,
 }
 
-/// A moment: how long the agent had run by then, and how long not.
+/// A moment: how long the agent had been running and suspended by then.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Mark {
     ran: Duration,
     paused: Duration,
 }
 
-/// What the trainer tells of its own time in one attempt.
+/// The times that the trainer reports for one attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub(crate) struct Told {
-    /// Of the epochs that it trained, those of a checkpoint left out.
+    /// Training time of this attempt's own epochs, without those of a checkpoint.
     pub(crate) trained_seconds: f64,
-    /// In which its process did not run.
+    /// Time for which its process was suspended.
     pub(crate) paused_seconds: f64,
 }
 
@@ -61,8 +61,8 @@ impl Clock {
     }
 }
 
-/// Where the time of an attempt went. Time in which neither ran is in no phase; agent and trainer may be stopped apart, and
-/// what the trainer trained while only the agent stood still was run.
+/// Divides the time of an attempt into phases. Time in which neither process ran belongs to no phase. Agent and trainer
+/// can be suspended separately; training while only the agent was suspended counts as run time.
 pub(crate) fn phases(begun: Mark, started: Option<Mark>, ended: Mark, told: Told) -> AttemptPhases {
     let between = |from: Duration, to: Duration| to.saturating_sub(from).as_secs_f64();
     let until = started.unwrap_or(ended);
@@ -110,9 +110,9 @@ mod tests {
     fn time_that_did_not_run_is_in_no_phase() {
         let (begun, started) = (mark(10, 5), Some(mark(12, 5)));
         assert_eq!(numbers(phases(begun, started, mark(32, 5), told(18.0, 0.0))), (2.0, 20.0, 0.0));
-        // Both were stopped for 300 s.
+        // Both were suspended for 300 s.
         assert_eq!(numbers(phases(begun, started, mark(32, 305), told(18.0, 300.0))), (2.0, 20.0, 300.0));
-        // Stopped before the trainer had started, and no word of it.
+        // Suspended before the trainer had started; the trainer reports nothing.
         assert_eq!(numbers(phases(begun, Some(mark(12, 65)), mark(32, 65), told(18.0, 0.0))), (2.0, 20.0, 60.0));
         assert_eq!(numbers(phases(begun, None, mark(14, 65), Told::default())), (4.0, 0.0, 60.0));
     }
@@ -120,11 +120,11 @@ mod tests {
     #[test]
     fn agent_and_trainer_may_be_stopped_apart() {
         let (begun, started) = (mark(0, 0), Some(mark(0, 0)));
-        // The agent stood for 300 s, and the trainer trained for all but 10 of them.
+        // The agent was suspended for 300 s; the trainer trained for all but 10 of them.
         assert_eq!(numbers(phases(begun, started, mark(20, 300), told(310.0, 0.0))), (0.0, 310.0, 10.0));
-        // The trainer stood, and the agent waited for it.
+        // The trainer was suspended, and the agent waited for it.
         assert_eq!(numbers(phases(begun, started, mark(320, 0), told(19.0, 300.0))), (0.0, 20.0, 300.0));
-        // A trainer that claims more than there was.
+        // A trainer that reports more time than has passed.
         assert_eq!(numbers(phases(begun, started, mark(20, 0), told(1e9, 1e9))), (0.0, 20.0, 0.0));
         assert_eq!(numbers(phases(begun, started, mark(20, 0), told(0.0, 1e9))), (0.0, 0.0, 20.0));
     }

@@ -1,5 +1,5 @@
-//! What a worker is told: defaults, then a file, then the environment, then flags, each over the one before. It is read
-//! whole and every problem is listed at once; afterwards it is passed by value.
+//! The worker's configuration: defaults, then a file, then the environment, then flags; later sources override earlier
+//! ones. All problems are reported together; afterwards the configuration is passed by value.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -18,90 +18,89 @@ mod keys;
 pub(crate) use keys::MAX_SLOTS;
 use keys::{DATA_ROOT, Input, KEYS};
 
-/// The defaults as a commented file.
+/// The default configuration as a commented file.
 pub const DEFAULT_YAML: &str = include_str!("default.yaml");
 
-/// Environment variables of this beginning set keys: `SWEEP_WORKER_DATA_ROOT` sets `data_root`.
+/// Prefix of environment variables that set keys: `SWEEP_WORKER_DATA_ROOT` sets `data_root`.
 pub const ENVIRONMENT_PREFIX: &str = "SWEEP_WORKER_";
 
-/// The key that the environment alone sets, `SWEEP_WORKER_TOKEN`: a file may be read by others, and a flag is in the list of
-/// processes.
+/// The key that only the environment sets, as `SWEEP_WORKER_TOKEN`: others may read a file, and flags appear in the
+/// list of processes.
 const TOKEN: &str = "token";
 
-/// A configuration file larger than this is refused unread.
+/// The largest configuration file, in bytes.
 const MAX_FILE_BYTES: u64 = 1 << 20;
 
-/// Which slots a worker offers.
+/// The slots that a worker offers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Slots {
-    /// One per GPU; without one, one per core.
+    /// One per GPU; one per core on a machine without GPUs.
     Auto,
-    /// So many, shared out over the GPUs, or on the CPU.
+    /// This many, spread over the GPUs, or on the CPU.
     Count(u32),
     /// One on each of these devices, which may repeat.
     Devices(Vec<String>),
 }
 
-/// Everything that a worker is told.
+/// All settings of a worker.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
-    /// Addresses of coordinators, as URIs.
+    /// Addresses of the coordinators, as URIs.
     pub coordinator: Vec<String>,
-    /// What it shows with every call; never in a file or a flag of ours.
+    /// The token of every call; never in a file or a flag.
     pub token: Option<Token>,
-    /// A file with that.
+    /// The file with the token.
     pub token_file: Option<PathBuf>,
-    /// Whom it believes, instead of the machine's own authorities.
+    /// Certificate of the authority that signs coordinators; replaces the machine's trusted authorities.
     pub ca_file: Option<PathBuf>,
-    /// A certificate that it shows, and its key.
+    /// The worker's certificate (PEM).
     pub client_cert: Option<PathBuf>,
-    /// The key.
+    /// The key of that certificate (PEM).
     pub client_key: Option<PathBuf>,
-    /// Unique in the fleet, stable over restarts.
+    /// Unique in the fleet and stable over restarts.
     pub name: String,
-    /// Which slots to offer.
     pub slots: Slots,
-    /// The pool of the coordinator's configuration that it belongs to.
+    /// A pool of the coordinator's configuration.
     pub pool: Option<String>,
-    /// Without a trial for this long, it drains and ends; `None`: never.
+    /// Idle time after which the worker drains and exits; `None` disables it.
     pub idle_exit: Option<Duration>,
     /// Memory of each slot in bytes; `None` derives it from the device.
     pub slot_memory: Option<u64>,
-    /// Data sets lie below these folders, and links lead into none but these.
+    /// Folders that contain data sets. Links may lead only into these folders.
     pub data_roots: Vec<PathBuf>,
-    /// Files to be handed in and the lock; `None`: a folder of the user's by the worker's name.
+    /// Folder of the journal and the lock; `None`: a folder in the user's state folder, by the worker's name.
     pub state_dir: Option<PathBuf>,
-    /// Where other workers find checkpoints: a folder or a URL; empty: they stay in the state folder.
+    /// Folder or URL for checkpoints that other workers can use; empty keeps them in the state folder.
     pub checkpoint_store: String,
-    /// Epochs from one checkpoint to the next; 0: none are written.
+    /// Epochs between two checkpoints; 0 disables them.
     pub checkpoint_every_epochs: u32,
-    /// Decoded images; `None`: the user's cache folder.
+    /// Folder of decoded images; `None`: in the user's cache folder.
     pub cache_dir: Option<PathBuf>,
-    /// Shown by the coordinator.
+    /// Key-value pairs that the coordinator shows.
     pub labels: BTreeMap<String, String>,
-    /// How a trainer is started; empty: as the program that embeds the worker says.
+    /// Command that starts a trainer; empty: the default of the embedding program.
     pub trainer_command: Vec<String>,
-    /// Variables of the worker's environment that its trainers get beside the usual ones; a `*` ends a beginning.
+    /// Environment variables that trainers get in addition to the usual ones; a trailing `*` matches a prefix.
     pub trainer_environment: Vec<String>,
-    /// Where metrics are served, if anywhere.
+    /// Address of the metrics server, if any.
     pub http_listen: Option<SocketAddr>,
-    /// `listen_http` may be another address than loopback.
+    /// Whether `listen_http` may be another address than loopback.
     pub insecure: bool,
-    /// Points in one report at most.
+    /// The most points in one report.
     pub report_batch_points: usize,
-    /// How long a trainer may take to say hello.
+    /// Timeout for a trainer's hello after its start.
     pub trainer_start: Duration,
-    /// How long a trainer may take to leave after SIGTERM.
+    /// Time between SIGTERM and SIGKILL for a trainer.
     pub trainer_grace: Duration,
-    /// A trainer without work for this long is let go.
+    /// Idle time after which a trainer is stopped.
     pub trainer_idle: Duration,
-    /// A trainer silent for this long in a trial has hung; zero: never.
+    /// Time without output during a trial after which a trainer counts as hung; zero disables it.
     pub trainer_silence: Duration,
-    /// A trainer is let go after this many trials.
+    /// Trials after which a trainer is replaced.
     pub trials_per_trainer: u32,
-    /// The longest pause between two tries to reach the coordinator.
+    /// The longest delay between two tries to reach the coordinator.
     pub retry_max: Duration,
-    /// How long leaving may take in all.
+    /// Time limit of the whole shutdown.
     pub shutdown: Duration,
 }
 
@@ -141,16 +140,16 @@ impl Default for Config {
     }
 }
 
-/// One thing that is wrong with a configuration.
+/// One problem of a configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
-    /// Where it was said: a file's path, a variable's or a flag's name.
+    /// The source: a file's path, or the name of a variable or a flag.
     pub source: String,
-    /// What is wrong, key first where there is one.
+    /// The message, with the key first if there is one.
     pub text: String,
 }
 
-/// Everything that is wrong with a configuration.
+/// All problems of a configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problems(pub Vec<Problem>);
 
@@ -164,11 +163,11 @@ impl fmt::Display for Problems {
 impl std::error::Error for Problems {}
 
 impl Config {
-    /// Reads `file`, then `environment`, then `flags` (key and text) over the defaults. The flag of `data_root` may stand
-    /// several times, each time with one folder.
+    /// Applies `file`, then `environment`, then `flags` (key and text) to the defaults. The flag of `data_root` may
+    /// repeat, with one folder each.
     ///
     /// # Errors
-    /// Everything that is wrong, in that order.
+    /// All problems, in that order.
     pub fn load(
         file: Option<&Path>,
         environment: impl IntoIterator<Item = (String, String)>,
@@ -179,7 +178,7 @@ impl Config {
             reading.file(path);
         }
         for (name, text) in environment {
-            // Unknown names are let pass: Kubernetes itself sets such ones for a service called `sweep-worker`.
+            // Unknown names are ignored: Kubernetes sets such variables for a service called `sweep-worker`.
             let key = name.strip_prefix(ENVIRONMENT_PREFIX).map(str::to_ascii_lowercase);
             if key.as_deref() == Some(TOKEN) && !text.trim().is_empty() {
                 reading.config.token = Some(Token::new(&text));
@@ -203,10 +202,10 @@ impl Config {
         reading.finish()
     }
 
-    /// What is wrong with the whole, once every key has been read.
+    /// Checks the keys against each other, after each was read.
     ///
     /// # Errors
-    /// Everything that is wrong.
+    /// All problems.
     pub fn validate(&self) -> Result<(), Problems> {
         let mut problems = Vec::new();
         let mut problem = |text: String| problems.push(Problem { source: "configuration".to_owned(), text });
@@ -244,7 +243,7 @@ impl Config {
         if problems.is_empty() { Ok(()) } else { Err(Problems(problems)) }
     }
 
-    /// Where this worker keeps its state.
+    /// The folder of this worker's state.
     pub fn state_folder(&self) -> PathBuf {
         self.state_place().path
     }
@@ -255,7 +254,7 @@ impl Config {
         self.state_dir.as_deref().map_or_else(usual, Place::named)
     }
 
-    /// Where this machine's trainers keep decoded images.
+    /// The folder of this machine's decoded images.
     pub fn cache_folder(&self) -> PathBuf {
         self.cache_place().path
     }
@@ -318,7 +317,7 @@ impl Reading {
 
     fn finish(mut self) -> Result<Config, Problems> {
         if let Err(Problems(more)) = self.config.validate() {
-            // What could not be read kept its default, so the whole says nothing false about it.
+            // An unreadable key has kept its default, so these checks report nothing wrong about it.
             self.problems.extend(more);
         }
         if self.problems.is_empty() { Ok(self.config) } else { Err(Problems(self.problems)) }

@@ -1,4 +1,5 @@
-//! What a trainer may say in answer to `train`, and in which order. Pure: it is given events and says what they mean.
+//! The events that a trainer may send in answer to `train`, and their order. Pure: takes events and returns their
+//! meaning.
 
 pub(crate) mod agreement;
 
@@ -8,30 +9,27 @@ use sweep_spec::trainer::{EpochMetrics, Event, Failed, Finished, Train, Validati
 use crate::trainer::name_of;
 use agreement::Said;
 
-/// Checkpoints that a trainer may speak of for each epoch, and before the first: more is spam.
+/// Checkpoint events that a trainer may send per epoch; more break the protocol.
 const CHECKPOINTS_AN_EPOCH: u64 = 16;
 
-/// What an event means for the attempt.
+/// The meaning of an event for the attempt.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Step {
-    /// Data and network are ready.
     Started,
-    /// An epoch has ended.
     Point(EpochMetrics),
-    /// A checkpoint is on disk.
     Checkpoint,
-    /// The answer.
+    /// The result.
     Finished(Box<Finished>),
-    /// The trainer's own word that it failed.
+    /// The trainer reports a failure.
     Failed(Failed),
 }
 
-/// How far one attempt has come.
+/// The state of one attempt's conversation.
 pub(crate) struct Conversation<'a> {
     train: &'a Train,
-    /// `None` before `started`. An attempt says every epoch from the first on, those that it found in a checkpoint too.
+    /// `None` before `started`. A resumed attempt reports the epochs of its checkpoint too.
     next_epoch: Option<u32>,
-    /// The same, with what was said.
+    /// The reported values; `None` before `started`.
     said: Option<Said>,
     checkpoints: u64,
 }
@@ -41,7 +39,7 @@ impl<'a> Conversation<'a> {
         Self { train, next_epoch: None, said: None, checkpoints: 0 }
     }
 
-    /// What `event` means, or in which way it breaks the protocol.
+    /// Returns the meaning of `event`, or how it breaks the protocol.
     pub(crate) fn take(&mut self, event: Event) -> Result<Step, String> {
         let name = name_of(&event);
         if let Some((trial, attempt)) = echo(&event)

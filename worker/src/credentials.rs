@@ -1,5 +1,5 @@
-//! What a worker shows the coordinator: a token with every call, and a certificate where one is wanted; and whom it
-//! believes. A token's file is read again now and then, so that one that is replaced needs no restart.
+//! The worker's credentials: a token for every call, an optional client certificate, and the trusted authorities. The
+//! token's file is read again from time to time, so that a replaced token needs no restart.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -16,17 +16,17 @@ use tonic::{Request, Status};
 use crate::config::Config;
 use crate::files;
 
-/// How long a token that was read from a file is used before the file is looked at again.
+/// How long a token from a file is used before the file is read again.
 const FRESH: Duration = Duration::from_secs(5);
-/// The largest file that is read, in bytes.
+/// The largest credentials file, in bytes.
 const MAX_FILE_BYTES: u64 = 1 << 20;
 
-/// A token. It is never shown.
+/// A token. `Debug` does not print it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Token(String);
 
 impl Token {
-    /// What stands in a text, but for what is around it.
+    /// Trims whitespace around the token.
     pub fn new(text: &str) -> Self {
         Self(text.trim().to_owned())
     }
@@ -44,52 +44,40 @@ impl fmt::Debug for Token {
     }
 }
 
-/// Why a worker has nothing to show. What is in a file is not repeated.
+/// Why the credentials cannot be used. Messages never contain a file's content.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A file.
+    /// A file cannot be read.
     #[error("{} cannot be read", path.display())]
     File {
-        /// Which.
         path: PathBuf,
-        /// Why.
         #[source]
         source: std::io::Error,
     },
-    /// What is in it.
+    /// The file is not a token.
     #[error("{} does not hold one token on one line: write the token that `sweepctl token create` printed", path.display())]
-    NotAToken {
-        /// Which.
-        path: PathBuf,
-    },
-    /// A file that holds no authority, or a machine that knows none.
+    NotAToken { path: PathBuf },
+    /// The file contains no usable authority, or the machine trusts none.
     #[error(
         "the coordinator's certificate cannot be checked: name the certificate of the authority that signed it with --ca-file"
     )]
     Authority(#[from] sweep_trust::Error),
-    /// A certificate to show that cannot be read.
+    /// The client certificate cannot be read.
     #[error("{} is not a certificate with its key that the worker can use", path.display())]
     NotACertificate {
-        /// Which file.
         path: PathBuf,
-        /// Why.
         #[source]
         source: sweep_trust::Damaged,
     },
-    /// A certificate to show that no coordinator would take.
+    /// The client certificate has expired or is not valid yet.
     #[error("{}: {certificate}, holds from {} to {}, and not now", path.display(), shown(certificate.not_before), shown(certificate.not_after))]
-    OutOfTime {
-        /// Which file.
-        path: PathBuf,
-        /// What is in it.
-        certificate: Box<Certificate>,
-    },
-    /// One without the other.
+    OutOfTime { path: PathBuf, certificate: Box<Certificate> },
+    /// A certificate without its key, or a key without its certificate.
     #[error("one of `client_cert` and `client_key` is missing: give both or none")]
     Half,
 }
 
-/// Puts the token on every call.
+/// Adds the token to every call.
 #[derive(Clone)]
 pub(crate) struct Bearer(Arc<Mutex<Held>>);
 
@@ -112,7 +100,7 @@ impl Bearer {
 }
 
 impl Bearer {
-    /// Whether there is a token at all.
+    /// Whether a token is configured.
     pub(crate) fn is_shown(&self) -> bool {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).header.is_some()
     }
@@ -124,7 +112,7 @@ impl Interceptor for Bearer {
         if let Some(path) = &held.file
             && held.read.elapsed() > FRESH
         {
-            // What cannot be read now leaves what was read before.
+            // If the file cannot be read now, the previous token stays in use.
             let header = read_token(path).ok();
             held.header = header.or(held.header.take());
             held.read = Instant::now();
@@ -146,7 +134,7 @@ fn read_token(path: &Path) -> Result<MetadataValue<Ascii>, Error> {
     token.and_then(|token| token.header()).ok_or_else(|| Error::NotAToken { path: path.to_owned() })
 }
 
-/// What is shown to a coordinator with an `https` address.
+/// TLS settings for coordinators with an `https` address.
 pub(crate) fn tls(config: &Config) -> Result<ClientTlsConfig, Error> {
     let tls = ClientTlsConfig::new();
     match (&config.client_cert, &config.client_key) {
@@ -160,14 +148,14 @@ pub(crate) fn tls(config: &Config) -> Result<ClientTlsConfig, Error> {
     }
 }
 
-/// Which coordinators are believed.
+/// Verifies the coordinator's certificate.
 pub(crate) fn verifier(config: &Config) -> Result<Arc<dyn ServerCertVerifier>, Error> {
     let Some(path) = &config.ca_file else { return Ok(sweep_trust::verifier(Roots::Machine)?) };
-    // Whoever names an authority believes no other.
+    // A configured authority replaces the machine's.
     Ok(sweep_trust::verifier(Roots::File(path, &read(path)?))?)
 }
 
-/// Refuses a certificate that a coordinator would refuse for its dates, in words that name it.
+/// Refuses a certificate outside its dates, as a coordinator would, and names it.
 fn in_time(path: &Path, pem: &[u8]) -> Result<(), Error> {
     let damaged = |source| Error::NotACertificate { path: path.to_owned(), source };
     let certificate = Certificate::from_pem(pem).map_err(damaged)?;

@@ -1,5 +1,5 @@
-//! The task that looks at data sets, one at a time, with a trainer of its own: a slot that trains for days must not keep
-//! another sweep from beginning.
+//! The task that describes data sets, one at a time, with its own trainer: a long trial in a slot must not delay the
+//! start of another sweep.
 
 use bytes::Bytes;
 use sweep_spec::trainer::{Command, Describe, Described, Event, Failed};
@@ -12,14 +12,14 @@ use crate::seat::{Seat, failed};
 use crate::slot::SlotEvent;
 use crate::trainer::{self, name_of};
 
-/// A data set to be looked at.
+/// A data set to describe.
 pub(crate) struct Task {
-    /// Echoed.
+    /// Echoed in the answer.
     pub(crate) key: Bytes,
     pub(crate) dataset: Dataset,
 }
 
-/// Works until `end`.
+/// Runs until `end` is cancelled.
 pub(crate) async fn run(mut seat: Seat, mut tasks: mpsc::Receiver<Task>, end: CancellationToken) {
     loop {
         let task = tokio::select! {
@@ -37,7 +37,7 @@ pub(crate) async fn run(mut seat: Seat, mut tasks: mpsc::Receiver<Task>, end: Ca
         if answer.is_err() {
             seat.interrupt().await;
         }
-        // Without an agent there is nobody left to tell.
+        // The agent has ended, so no task needs the answer.
         drop(seat.place.events.send(SlotEvent::Described { key, answer }).await);
     }
     seat.interrupt().await;

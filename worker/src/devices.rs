@@ -1,4 +1,4 @@
-//! From what the trainer offers and what the worker is told to the slots that it registers. Pure.
+//! Computes the slots that a worker registers, from the devices of the trainer and the configuration. Pure.
 
 use std::collections::BTreeMap;
 
@@ -6,18 +6,18 @@ use sweep_spec::trainer::{Device, Devices};
 
 use crate::config::Slots;
 
-/// A place where one trial can run.
+/// One trial can run here at a time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Slot {
     /// `cpu` or `cuda:N`, as the trainer names it.
     pub device: String,
-    /// For people: the model's name.
+    /// The device's model name, for people.
     pub device_name: String,
-    /// Memory that a trial may use there, if that is known.
+    /// Memory in bytes that a trial may use, if known.
     pub memory_bytes: Option<u64>,
 }
 
-/// A device was asked for that the trainer does not offer.
+/// A configured device that the trainer does not offer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the trainer offers no device {asked:?}; it offers {offered}{cuda}")]
 pub struct Unknown {
@@ -26,14 +26,14 @@ pub struct Unknown {
     cuda: String,
 }
 
-/// What the machine has besides devices.
+/// Resources of the machine besides devices.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Machine {
     pub(crate) cores: usize,
     pub(crate) memory_bytes: Option<u64>,
 }
 
-/// The slots that `wanted` comes to, in order of their index.
+/// The slots for the setting `wanted`, in order of their index.
 pub(crate) fn plan(
     wanted: &Slots,
     slot_memory: Option<u64>,
@@ -55,7 +55,7 @@ pub(crate) fn plan(
     }
     let slot = |name: &String| {
         let device = find(offered, name).ok_or_else(|| unknown(name, offered))?;
-        // A trainer says what memory the machine has, and the container may leave less of it.
+        // The trainer reports the machine's memory; a container's limit may be lower.
         let here = if name == "cpu" { machine.memory_bytes } else { None };
         let whole = device.memory_bytes.into_iter().chain(here).min();
         let share = whole.map(|bytes| bytes / sharers.get(name.as_str()).copied().unwrap_or(1).max(1));

@@ -1,11 +1,11 @@
-//! The environment of a trainer. A worker's own environment holds its token, and often credentials of clouds and of other
-//! services. A trainer runs code that the worker's owner did not write, so it gets the variables of this list and no others.
-//! `PROTOCOL.md` has the same list for authors of trainers, and `default.yaml` describes it for owners of workers. Tests compare
-//! them.
+//! The environment of a trainer. A worker's environment contains its token, and often credentials of clouds and other
+//! services. A trainer runs code that the worker's owner did not write, so it gets only the variables of this list.
+//! `PROTOCOL.md` has the same list for authors of trainers, and `default.yaml` describes it for owners of workers.
+//! Tests compare them.
 
 use std::ffi::OsString;
 
-/// Variables that a program needs to be found, to find its libraries and its caches, and to write text.
+/// Variables for finding programs, libraries and caches, and for text output.
 const NAMES: &[&str] = &[
     "CONDA_DEFAULT_ENV",
     "CONDA_PREFIX",
@@ -33,7 +33,7 @@ const NAMES: &[&str] = &[
     "XDG_DATA_HOME",
 ];
 
-/// Beginnings of names: languages, devices and their libraries, numbers of threads, memory allocators.
+/// Prefixes: languages, devices and their libraries, thread counts, memory allocators.
 const FAMILIES: &[&str] = &[
     "BLIS_",
     "CUBECL_",
@@ -64,14 +64,14 @@ const FAMILIES: &[&str] = &[
     "XLA_",
 ];
 
-/// Parts of names that tell a secret, such as `NVIDIA_API_KEY`: a family does not let them through.
+/// Parts of names that indicate a secret, such as `NVIDIA_API_KEY`; a prefix does not let them through.
 const SECRET_PARTS: &[&str] = &["CREDENTIAL", "KEY", "PASSPHRASE", "PASSWD", "PASSWORD", "SECRET", "TOKEN"];
 
-/// The beginning of the variables of Sweep's own programs. A coordinator on the same machine has its store, its tokens and its
-/// addresses there, and a worker its token. A trainer gets those of `NAMES`, and no setting adds another.
+/// Prefix of the variables of Sweep's own programs, such as a coordinator's store and tokens, or a worker's token. A
+/// trainer gets those of `NAMES`, and no setting adds another.
 const OWN_PREFIX: &str = "SWEEP_";
 
-/// What is wrong with a name that the worker's owner adds, if anything.
+/// The problem of a name in `trainer_environment`, if it is invalid.
 pub(crate) fn problem(name: &str) -> Option<String> {
     let plain = |c: char| c.is_ascii_graphic() && c != '=' && c != '*';
     let stem = name.strip_suffix('*').unwrap_or(name);
@@ -87,12 +87,12 @@ pub(crate) fn problem(name: &str) -> Option<String> {
     })
 }
 
-/// The variables of this process that a trainer gets; `more` are names that the worker's owner adds.
+/// The variables of this process that a trainer gets; `more` is the setting `trainer_environment`.
 pub fn of_trainers(more: &[String]) -> Vec<(OsString, OsString)> {
     std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(|name| is_given(name, more))).collect()
 }
 
-/// Names of the variables of this process that a trainer does not get.
+/// Names of the variables that a trainer does not get.
 pub(crate) fn withheld(more: &[String]) -> Vec<String> {
     let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
     names.filter(|name| !is_given(name, more)).collect()
@@ -102,7 +102,7 @@ fn is_given(name: &str, more: &[String]) -> bool {
     if NAMES.contains(&name) {
         return true;
     }
-    // A beginning that fits them, such as `S*`, passes over them.
+    // A prefix that matches them, such as `S*`, does not add them.
     if name.starts_with(OWN_PREFIX) {
         return false;
     }
@@ -190,7 +190,7 @@ mod tests {
         }
     }
 
-    /// The words between backticks.
+    /// The texts between backticks.
     fn quoted(text: &str) -> BTreeSet<&str> {
         text.split('`').skip(1).step_by(2).collect()
     }

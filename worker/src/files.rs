@@ -1,5 +1,5 @@
-//! Files that others may have written: read up to a limit, opened without following links and without waiting, made anew where
-//! a link could wait, and removed however deep they lie.
+//! Safe access to files that untrusted programs may have written: bounded reads, opening without following links or
+//! blocking, safe creation, and removal at any depth.
 
 mod removal;
 
@@ -16,33 +16,32 @@ use rustix::io::Errno;
 pub(crate) use removal::{entries, remove_folder};
 pub(crate) use sweep_trust::bounded::read;
 
-/// How a folder is opened.
 const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 
-/// A plain file that is open, and the folders that lead to it.
+/// An open regular file, with the folders on its path.
 pub(crate) struct Plain {
     pub(crate) file: File,
-    /// The innermost last.
+    /// The innermost folder is last.
     folders: Vec<OwnedFd>,
 }
 
 impl Plain {
-    /// Has the file written to disk, and the names that lead to it.
+    /// Syncs the file, and the names on its path, to disk.
     ///
     /// # Errors
-    /// The disk refuses it.
+    /// The disk fails.
     pub(crate) fn sync(&self) -> Result<()> {
         self.file.sync_all()?;
         self.folders.iter().rev().try_for_each(|folder| Ok(fsync(folder)?))
     }
 }
 
-/// Opens a plain file whose last `depth` components were made by a program that is not trusted: none of them may be a link,
-/// and the file may not be a pipe or a device. It may have no second name either: a hard link names a file that
-/// another program wrote, such as one with a token.
+/// Opens a regular file whose last `depth` path components were created by an untrusted program. None of them may be a
+/// link, and the file may not be a pipe or a device. A file with a second hard link is refused too: it could be another
+/// program's file, such as one with a token.
 ///
 /// # Errors
-/// It cannot be opened, lies behind a link, is no plain file, or has a second name.
+/// The file cannot be opened, is behind a link, is not a regular file, or has a second hard link.
 pub(crate) fn open_plain(path: &Path, depth: usize) -> Result<Plain> {
     let parts: Vec<&OsStr> = path.iter().collect();
     let (root, below) = parts.split_at(parts.len().saturating_sub(depth.max(1)));
@@ -55,11 +54,12 @@ pub(crate) fn open_plain(path: &Path, depth: usize) -> Result<Plain> {
         let next = next.map_err(|error| refused(&at, part, FileType::Directory).unwrap_or_else(|| error.into()))?;
         folders.push(std::mem::replace(&mut at, next));
     }
-    // Opening a device can do something, so it is not opened to find out what it is.
+    // Opening a device can have effects, so its type is checked first.
     if let Some(error) = refused(&at, name, FileType::RegularFile) {
         return Err(error);
     }
-    // It may have been replaced meanwhile. A pipe that nothing writes to would be waited for, and a terminal would be taken.
+    // It may have been replaced since. Opening a pipe without a writer would block, and a terminal would become the
+    // controlling one.
     let plain = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     let file = File::from(openat(&at, *name, plain, Mode::empty()).map_err(|error| match error {
         Errno::LOOP => unwanted(name, FileType::Symlink, FileType::RegularFile),
@@ -77,8 +77,8 @@ pub(crate) fn open_plain(path: &Path, depth: usize) -> Result<Plain> {
     Ok(Plain { file, folders })
 }
 
-/// Why what `at` has under this name cannot be opened as `wanted`, if it is something else. The system's own words for a link that
-/// is not followed are about too many links, and those for a link to a folder are about what is no folder.
+/// Why the entry `name` of `at` is not of the type `wanted`. The system's own errors are misleading: "too many links"
+/// for a link that is not followed, "not a folder" for a link to a folder.
 fn refused(at: &OwnedFd, name: &OsStr, wanted: FileType) -> Option<Error> {
     let found = statat(at, name, AtFlags::SYMLINK_NOFOLLOW).ok()?;
     let kind = FileType::from_raw_mode(found.st_mode);
@@ -99,10 +99,10 @@ fn unwanted(name: &OsStr, kind: FileType, wanted: FileType) -> Error {
     Error::other(format!("{name:?} is {is}: {make}"))
 }
 
-/// Makes a file in the place of what is there, such as what an interruption left, and never through a link.
+/// Creates a file, replaces what is there, such as a leftover of an interruption, and never follows a link.
 ///
 /// # Errors
-/// What is there cannot be removed, or the file cannot be made.
+/// The existing entry cannot be removed, or the file cannot be created.
 pub(crate) fn create_anew(path: &Path) -> Result<File> {
     match std::fs::remove_file(path) {
         Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
@@ -111,10 +111,10 @@ pub(crate) fn create_anew(path: &Path) -> Result<File> {
     File::create_new(path)
 }
 
-/// Has the names in a folder written to disk.
+/// Syncs the names in a folder to disk.
 ///
 /// # Errors
-/// It is no folder, or the disk refuses it.
+/// It is not a folder, or the disk fails.
 pub(crate) fn sync_folder(path: &Path) -> Result<()> {
     Ok(fsync(openat(CWD, path, FOLDER, Mode::empty())?)?)
 }
@@ -130,7 +130,7 @@ mod tests {
         rustix::fs::mknodat(CWD, path, FileType::Fifo, Mode::from(0o600), 0).unwrap();
     }
 
-    /// `state/attempt/plain`, and `elsewhere/token`.
+    /// The files `state/attempt/plain` and `elsewhere/token`.
     fn disk() -> (tempfile::TempDir, PathBuf) {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path().canonicalize().unwrap();

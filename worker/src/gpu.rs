@@ -1,4 +1,4 @@
-//! What the GPUs of this machine do, as NVML tells it. Without its library there is nothing to tell.
+//! GPU metrics from NVML. Without its library there are none.
 
 use nvml_wrapper::Nvml;
 use nvml_wrapper::error::NvmlError;
@@ -9,12 +9,12 @@ use crate::metrics::Metrics;
 pub(crate) struct Gpus(Nvml);
 
 impl Gpus {
-    /// Opens NVML, or says why it cannot.
+    /// Opens NVML, or returns why it cannot.
     pub(crate) fn open() -> Result<Self, NvmlError> {
         Nvml::init().map(Self)
     }
 
-    /// Sets the gauges of every GPU that answers. Blocks for the driver's answer.
+    /// Sets the gauges of every GPU that responds. Blocks on the driver.
     pub(crate) fn sample(&self, metrics: &Metrics) {
         for index in 0..self.0.device_count().unwrap_or(0) {
             if let Err(error) = self.sample_one(index, metrics) {

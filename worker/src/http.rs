@@ -1,4 +1,4 @@
-//! `/metrics`, `/healthz` and `/readyz`.
+//! The HTTP server: `/metrics`, `/healthz` and `/readyz`.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -17,18 +17,18 @@ use crate::Error;
 use crate::gpu::Gpus;
 use crate::metrics::Metrics;
 
-/// What the pages are made from.
+/// The state from which the pages are made.
 #[derive(Clone)]
 pub(crate) struct Pages {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) gpus: Option<Arc<Gpus>>,
-    /// Folders of whose disks the room is told.
+    /// Folders whose disks' free space is reported.
     pub(crate) folders: Arc<[(&'static str, PathBuf)]>,
     /// Whether the worker has a session.
     pub(crate) registered: watch::Receiver<bool>,
 }
 
-/// Binds `address` and serves until `end`; the address that was bound comes back.
+/// Binds `address` and serves until `end`; returns the bound address.
 pub(crate) async fn serve(address: SocketAddr, pages: Pages, end: CancellationToken) -> Result<SocketAddr, Error> {
     let bind = |source| Error::Listen { address, source };
     let listener = TcpListener::bind(address).await.map_err(bind)?;
@@ -48,7 +48,7 @@ pub(crate) async fn serve(address: SocketAddr, pages: Pages, end: CancellationTo
 
 async fn metrics(State(pages): State<Pages>) -> Response {
     let (metrics, gpus, folders) = (Arc::clone(&pages.metrics), pages.gpus, pages.folders);
-    // The driver and file systems may take their time; no other task should.
+    // The driver and file systems can be slow, and must not block other tasks.
     let sampled = tokio::task::spawn_blocking(move || {
         gpus.inspect(|gpus| gpus.sample(&metrics));
         metrics.rooms(&folders);

@@ -1,8 +1,8 @@
-//! Keeps other processes of the same user, trainers above all, from looking into this one: its environment and its memory
-//! hold the token that it shows, and credentials of the checkpoint store.
+//! Prevents other processes of the same user, above all trainers, from reading this process: its environment and memory
+//! contain its token and credentials of the checkpoint store.
 
-/// Keeps processes without the rights of root out of this one's environment, memory and open files, as
-/// `/proc/PID/environ`, `/proc/PID/mem`, `/proc/PID/fd` and ptrace would show them. There will be no core dump either.
+/// Denies processes without root's capabilities access to this process's environment, memory and open files through
+/// `/proc/PID/environ`, `/proc/PID/mem`, `/proc/PID/fd` and ptrace. Also disables core dumps.
 ///
 /// # Errors
 /// The system refuses it.
@@ -21,7 +21,7 @@ pub(crate) fn forbid() -> std::io::Result<()> {
     Ok(())
 }
 
-/// Whether processes of this user have rights with which they can look in all the same, as root's have outside of containers.
+/// Whether processes of this user have capabilities that bypass it, as root's have outside of containers.
 #[cfg(target_os = "linux")]
 pub(crate) fn is_open_to_children() -> bool {
     use rustix::thread::{CapabilitySet, capabilities};
@@ -29,7 +29,7 @@ pub(crate) fn is_open_to_children() -> bool {
     capabilities(None).is_ok_and(|own| own.permitted.intersects(enough))
 }
 
-/// Other systems have no such rights.
+/// Other systems have no such capabilities.
 #[cfg(not(target_os = "linux"))]
 pub(crate) fn is_open_to_children() -> bool {
     false

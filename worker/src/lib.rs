@@ -1,8 +1,8 @@
-//! The worker's agent: it polls the coordinator, owns slots, runs a trainer on each, and keeps what is not yet handed in.
-//! It knows the two contracts, the coordinator's and the trainer's, and neither a network nor a database.
+//! The worker agent: it polls the coordinator, owns slots, runs a trainer on each, and keeps unreported results. It
+//! implements two protocols, the coordinator's and the trainer's, and contains neither models nor a database.
 //!
-//! One task, the agent, owns all state; one task a slot owns its trainer; one describes data sets. They talk over bounded
-//! queues, and when one is full the trainer waits.
+//! One task, the agent, owns all state. One task per slot owns its trainer, and one task describes data sets. They use
+//! bounded queues; when one is full, the trainer waits.
 
 mod agent;
 mod artifact;
@@ -42,11 +42,11 @@ pub use config::Config;
 pub use error::Error;
 pub use start::{Handle, cache, folders, run, slots, start};
 
-/// How a worker ended that did not fail.
+/// How a worker ended without an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ending {
-    /// It was told to stop.
+    /// A signal or the embedding program stopped it.
     Stopped,
-    /// The coordinator told it to leave.
+    /// It was drained.
     Drained,
 }

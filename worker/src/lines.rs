@@ -1,19 +1,18 @@
-//! Lines of bounded length from a stream that nobody vouches for.
+//! Reads lines of bounded length from an untrusted stream.
 
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 
-/// What came next.
+/// The result of a read.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Line {
-    /// A whole line, without its end.
+    /// A complete line, without its line end.
     Whole(Vec<u8>),
-    /// The stream ended after a whole line.
+    /// The stream ended after a complete line.
     End,
-    /// The stream ended in the middle of a line: this much of one.
+    /// The stream ended in the middle of this line.
     Half(Vec<u8>),
 }
 
-/// Why no line came.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
     /// The line is longer than the limit.
@@ -27,7 +26,7 @@ pub(crate) enum Error {
     Read(#[from] std::io::Error),
 }
 
-/// Reads line by line. A read that is given up loses nothing: the next goes on where it stood.
+/// Reads line by line. Cancelling a read loses nothing: the next one continues.
 pub(crate) struct Lines<R> {
     reader: BufReader<R>,
     begun: Vec<u8>,
@@ -116,7 +115,7 @@ mod tests {
         for seed in 0..300 {
             let mut random = crate::machine::testing::Random::new(seed);
             let count = random.below(600);
-            // Few kinds of bytes, so that there are line ends.
+            // Few kinds of bytes, so that line ends occur often.
             let bytes: Vec<u8> = (0..count).map(|_| [b'\n', b'{', 0xff, 0, b'x'][random.below(5) as usize]).collect();
             let (mut writer, reader) = tokio::io::duplex(1 + random.below(64) as usize);
             let sent = bytes.clone();

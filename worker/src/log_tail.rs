@@ -1,14 +1,14 @@
-//! The last of what a trainer wrote to stderr, kept in bounded memory.
+//! The end of a trainer's stderr, in bounded memory.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
-/// Bytes of a trainer's log that are kept and handed in.
+/// Bytes of a trainer's log that are kept and reported.
 pub(crate) const LOG_TAIL_BYTES: usize = 16 * 1024;
 
-/// A ring of bytes that a reader task fills and its slot looks at.
+/// A ring buffer that a reader task fills and its slot reads.
 #[derive(Clone, Default)]
 pub(crate) struct LogTail(Arc<Shared>);
 
@@ -20,16 +20,16 @@ struct Shared {
 
 impl LogTail {
     fn ring(&self) -> MutexGuard<'_, VecDeque<u8>> {
-        // Bytes are whole after any panic, so a poisoned ring is as good as another.
+        // The bytes are valid after any panic, so a poisoned lock can be used.
         self.0.ring.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns when something was written since this last returned. For one who waits.
+    /// Waits until something was written since the last call returned. For one waiting task.
     pub(crate) async fn grown(&self) {
         self.0.grown.notified().await;
     }
 
-    /// Forgets everything: another attempt begins.
+    /// Clears the log for the next attempt.
     pub(crate) fn clear(&self) {
         self.ring().clear();
     }
@@ -43,13 +43,13 @@ impl LogTail {
         self.0.grown.notify_one();
     }
 
-    /// The tail as text of at most `LOG_TAIL_BYTES`, from a whole letter on.
+    /// The tail as text of at most `LOG_TAIL_BYTES`, starting at a character boundary.
     pub(crate) fn text(&self) -> String {
         let bytes: Vec<u8> = self.ring().iter().copied().collect();
         end_of(&String::from_utf8_lossy(&bytes)).to_owned()
     }
 
-    /// The last lines, for an error message of one paragraph.
+    /// The last lines, for an error message.
     pub(crate) fn last_lines(&self, count: usize) -> String {
         let text = self.text();
         let lines: Vec<_> = text.lines().map(str::trim_end).filter(|line| !line.is_empty()).collect();
@@ -58,7 +58,7 @@ impl LogTail {
     }
 }
 
-/// The last `LOG_TAIL_BYTES` of `text`, from a whole letter on.
+/// The last `LOG_TAIL_BYTES` of `text`, starting at a character boundary.
 pub(crate) fn end_of(text: &str) -> &str {
     let mut start = text.len().saturating_sub(LOG_TAIL_BYTES);
     while !text.is_char_boundary(start) {

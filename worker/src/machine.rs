@@ -1,4 +1,4 @@
-//! What this machine is: its name, cores and memory, with the limits of the container that it may be.
+//! This machine's name, cores and memory, within the limits of its container, and random numbers.
 
 pub(crate) mod folders;
 mod limits;
@@ -6,19 +6,19 @@ mod limits;
 use std::path::Path;
 use std::time::Duration;
 
-/// The host's name; `worker` where it cannot be told.
+/// The host's name; `worker` if it is unknown.
 pub(crate) fn host_name() -> String {
     let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
     if name.is_empty() { "worker".to_owned() } else { name }
 }
 
-/// Cores that this process may use, container limits included.
+/// Cores that this process may use, within its container's limits.
 pub(crate) fn cores() -> usize {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     limits::read(Path::new("/")).cores.map_or(cores, |limit| limit.min(cores))
 }
 
-/// Memory that this process may use, in bytes: the machine's, or the container's limit where it is lower.
+/// Memory that this process may use, in bytes: the lower of the machine's memory and the container's limit.
 pub(crate) fn memory_bytes() -> Option<u64> {
     [physical_memory_bytes(), limits::read(Path::new("/")).memory_bytes].into_iter().flatten().min()
 }
@@ -34,18 +34,19 @@ fn physical_memory_bytes() -> Option<u64> {
     None
 }
 
-/// `duration` times a random share of at least one half, so that workers that lost one coordinator come back apart.
+/// `duration` times a random factor from 0.5 to 1, so that workers that lost a coordinator do not return at the same
+/// moment.
 pub(crate) fn jittered(duration: Duration) -> Duration {
     duration.mul_f64(0.5 + 0.5 * (random() as f64 / u64::MAX as f64))
 }
 
-/// Eight bytes that no other process has.
+/// Eight bytes that are unique to this process.
 pub(crate) fn random_bytes() -> [u8; 8] {
     random().to_be_bytes()
 }
 
-/// From the keys of the standard library's hash maps, which the system's generator seeds once per thread and which
-/// differ from map to map.
+/// From the keys of the standard library's hash maps: the system's generator seeds them per thread, and they differ
+/// between maps.
 fn random() -> u64 {
     use std::hash::{BuildHasher, Hasher};
     std::collections::hash_map::RandomState::new().build_hasher().finish()
@@ -53,7 +54,7 @@ fn random() -> u64 {
 
 #[cfg(test)]
 pub(crate) mod testing {
-    //! Random numbers that a seed repeats.
+    //! Seeded random numbers.
 
     /// Splitmix64: a counter, mixed.
     pub(crate) struct Random(u64);
@@ -95,7 +96,7 @@ mod tests {
         for pause in &pauses {
             assert!(*pause >= Duration::from_secs(1) && *pause <= Duration::from_secs(2));
         }
-        // Two in a hundred that agree to the nanosecond would be no chance.
+        // Two equal values in a hundred, to the nanosecond, would not be a coincidence.
         let apart: std::collections::BTreeSet<_> = pauses.iter().collect();
         assert_eq!(apart.len(), pauses.len());
     }

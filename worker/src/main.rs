@@ -1,11 +1,11 @@
-//! `sweep-worker`: the worker alone, with the trainer that lies beside it.
+//! `sweep-worker`: the worker alone, with the trainer next to its binary.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
 
-/// Trains trials that a coordinator assigns.
+/// Run a worker: it trains the trials that a coordinator assigns
 #[derive(Parser)]
 #[command(name = "sweep-worker", version)]
 struct Program {
@@ -19,7 +19,7 @@ async fn main() -> ExitCode {
     sweep_worker::main_with(program.args, trainer_command()).await
 }
 
-/// `sweep-trainer` beside this program, or else wherever the system finds it.
+/// `sweep-trainer` in this program's folder, otherwise on the PATH.
 fn trainer_command() -> Vec<String> {
     let beside = |program: PathBuf| Some(program.parent()?.join("sweep-trainer")).filter(|path| path.exists());
     let trainer = std::env::current_exe().ok().and_then(beside).and_then(|path| path.to_str().map(str::to_owned));

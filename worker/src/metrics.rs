@@ -1,4 +1,4 @@
-//! The worker's Prometheus metrics: one struct, built from one table that the documentation is checked against.
+//! The worker's Prometheus metrics: one struct, built from one table that a test compares with the documentation.
 
 mod slots;
 
@@ -17,14 +17,10 @@ use prometheus::{Registry, TextEncoder};
 use slots::SlotClock;
 pub(crate) use slots::SlotState;
 
-/// What kind of metric it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// Only grows.
     Counter,
-    /// Goes up and down.
     Gauge,
-    /// Counts by size.
     Histogram,
 }
 
@@ -38,16 +34,13 @@ impl fmt::Display for Kind {
     }
 }
 
-/// One row of the table.
+/// One metric.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Definition {
     /// With its unit.
     pub name: &'static str,
-    /// What kind.
     pub kind: Kind,
-    /// For people.
     pub help: &'static str,
-    /// Names of its labels.
     pub labels: &'static [&'static str],
 }
 
@@ -94,7 +87,7 @@ definitions! {
     GPU_MEMORY_TOTAL = "sweep_worker_gpu_memory_bytes", Gauge, ["gpu"], "Total memory of the GPU.";
 }
 
-/// The label that every metric has: the worker's name, as the coordinator's metrics have it.
+/// The label of every metric: the worker's name, as in the coordinator's metrics.
 const WORKER: &str = "worker";
 
 /// From a hundredth of a second to an hour.
@@ -133,10 +126,10 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// Fresh metrics of the worker of this name, in a registry of their own.
+    /// Creates the metrics of the worker with this name, in their own registry.
     ///
     /// # Errors
-    /// The table names a metric twice or wrongly, which a test excludes.
+    /// The table has an invalid or repeated name; a test excludes it.
     pub fn new(worker: &str) -> Result<Self, prometheus::Error> {
         let name = HashMap::from([(WORKER.to_owned(), worker.to_owned())]);
         let registry = Registry::new_custom(None, Some(name))?;
@@ -180,16 +173,16 @@ impl Metrics {
         Ok(metrics)
     }
 
-    /// The metrics in the text format.
+    /// The metrics in Prometheus' text format.
     ///
     /// # Errors
-    /// A metric cannot be written as text.
+    /// A metric cannot be encoded.
     pub fn render(&self) -> Result<String, prometheus::Error> {
         self.pass_time(Instant::now());
         TextEncoder::new().encode_to_string(&self.registry.gather())
     }
 
-    /// How much room there is on the disks of these folders; one that does not answer shows nothing. May block.
+    /// Sets the free disk space of these folders; a folder that cannot be read has no value. May block.
     pub(crate) fn rooms(&self, folders: &[(&'static str, PathBuf)]) {
         for (place, folder) in folders {
             match rustix::fs::statvfs(folder) {
@@ -200,7 +193,7 @@ impl Metrics {
                 }
                 Err(error) => {
                     tracing::debug!(place, folder = %folder.display(), %error, "cannot tell how much room there is");
-                    // What was said before may no longer hold.
+                    // The previous value may be outdated.
                     drop(self.disk_free.remove_label_values(&[place]));
                     drop(self.disk.remove_label_values(&[place]));
                 }
@@ -213,7 +206,7 @@ impl Metrics {
     }
 
     pub(crate) fn speed_ends(&self, slot: u32) {
-        // There is none to remove before the first epoch.
+        // The value does not exist before the first epoch.
         drop(self.images_per_second.remove_label_values(&[slot.to_string()]));
     }
 

@@ -1,5 +1,5 @@
-//! What is to be handed in: points until they are acknowledged, and how each attempt ended. Memory is what is worked with;
-//! the journal on disk follows it, and is read when a worker comes back.
+//! The outbox: points until the coordinator acknowledges them, and the ending of each attempt. The agent works with it
+//! in memory; the journal on disk follows, and is read after a restart.
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, VecDeque};
@@ -20,36 +20,35 @@ pub(crate) use recover::{Recovered, points_of, points_of_records, recover};
 use journal::Order;
 use record::Record;
 
-/// Points that may wait to be acknowledged, over all attempts. When they are so many, trainers wait. Sixteen slots with an
-/// epoch a second fill it in four hours.
+/// The most unacknowledged points, over all attempts. When they reach it, trainers wait. Sixteen slots with an epoch
+/// per second reach it in four hours.
 pub(crate) const MAX_WAITING_POINTS: usize = 1 << 18;
 
-/// Acknowledged points of one attempt that are kept until it is handed in, should they be asked for again.
+/// Acknowledged points of one attempt that are kept until its ending is stored, in case the coordinator requests them
+/// again.
 const MAX_KEPT_POINTS: usize = 16_384;
 
-/// How far the handing in of an ended attempt has come.
+/// The progress of reporting an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
-    /// It runs.
     Running,
-    /// It has ended, and files go before its ending.
+    /// It has ended; its files must be uploaded first.
     Behind,
-    /// Its ending may be sent once all points are acknowledged.
+    /// Its ending can be sent once all points are acknowledged.
     Ended,
-    /// Its ending is being sent.
     Sending,
 }
 
 struct Attempt {
     slot: u32,
-    /// The newest points; the last has sequence number `last`.
+    /// The newest points; the last one has sequence number `last`.
     points: VecDeque<EpochMetrics>,
     last: u64,
     acknowledged: u64,
     stage: Stage,
     /// Why the worker stops it.
     stopping: Option<String>,
-    /// As they stand in the journal.
+    /// As recorded in the journal.
     artifacts: Vec<v1::ArtifactHeader>,
     ending: Option<v1::FinishRequest>,
 }
@@ -86,13 +85,13 @@ impl Attempt {
         Some(Record::Point(v1::Point { lease: Some(lease.to_wire()), sequence, metrics }))
     }
 
-    /// Files and ending.
+    /// The records of its files and its ending.
     fn end_records(&self) -> Vec<Record> {
         let artifacts = self.artifacts.iter().cloned().map(Record::Artifact);
         artifacts.chain(self.ending.clone().map(|ending| Record::Ending(Box::new(ending)))).collect()
     }
 
-    /// All that memory knows.
+    /// All records of the attempt.
     fn records(&self, lease: Lease) -> Vec<Record> {
         let mut records = vec![self.opened(lease)];
         records.extend((self.first_kept()..=self.last).filter_map(|sequence| self.point_record(lease, sequence)));
@@ -102,23 +101,23 @@ impl Attempt {
     }
 }
 
-/// One point by name.
+/// Identifies one point.
 type Key = (Lease, u64);
 
-/// Points and endings of the attempts that this worker holds.
+/// The points and endings of this worker's attempts.
 #[derive(Default)]
 pub(crate) struct Outbox {
     attempts: BTreeMap<Lease, Attempt>,
-    /// Points that are to be sent, in order.
+    /// Points to send, in order.
     unsent: VecDeque<Key>,
-    /// Points that are on their way.
+    /// The points of the batch in flight.
     sending: Vec<Key>,
-    /// `None` where memory is all.
+    /// `None` for an outbox in memory only.
     journal: Option<Journal>,
 }
 
 impl Outbox {
-    /// One that is kept on disk too.
+    /// An outbox with a journal on disk.
     pub(crate) fn kept(journal: Journal) -> Self {
         Self { journal: Some(journal), ..Self::default() }
     }
@@ -129,14 +128,15 @@ impl Outbox {
         }
     }
 
-    /// An attempt begins. Said twice, it changes nothing.
+    /// Begins an attempt; a repeated call changes nothing.
     pub(crate) fn open(&mut self, lease: Lease, slot: u32) {
         let Entry::Vacant(place) = self.attempts.entry(lease) else { return };
         let record = place.insert(Attempt::new(slot)).opened(lease);
         self.order(|| Order::Append { lease, record });
     }
 
-    /// Takes back what an earlier run left. All of its points are sent again: which of them arrived is not kept.
+    /// Restores an attempt of an earlier run. All its points are sent again, because the journal does not record
+    /// acknowledgements.
     pub(crate) fn restore(&mut self, recovered: Recovered) {
         let Recovered { lease, slot, points, last, ending, artifacts, .. } = recovered;
         let mut attempt = Attempt::new(slot);
@@ -150,7 +150,7 @@ impl Outbox {
         self.attempts.insert(lease, attempt);
     }
 
-    /// Takes the next point of an attempt; one of an attempt that is not here is dropped.
+    /// Adds the next point of an attempt; points of unknown attempts are dropped.
     pub(crate) fn push(&mut self, lease: Lease, metrics: EpochMetrics) {
         let Some(attempt) = self.attempts.get_mut(&lease) else { return };
         attempt.last += 1;
@@ -161,7 +161,7 @@ impl Outbox {
         }
     }
 
-    /// The worker itself stops the attempt: should it end before it can say how the attempt ended, that is why.
+    /// Records why the worker stops the attempt, in case the worker ends before the attempt does.
     pub(crate) fn stopping(&mut self, lease: Lease, reason: &str) {
         let Some(attempt) = self.attempts.get_mut(&lease).filter(|attempt| attempt.stage == Stage::Running) else {
             return;
@@ -171,12 +171,12 @@ impl Outbox {
         self.order(|| Order::Append { lease, record });
     }
 
-    /// How the attempt ended; it may be sent.
+    /// Records the ending; it can be sent.
     pub(crate) fn close(&mut self, lease: Lease, ending: v1::FinishRequest) {
         self.close_behind(lease, ending, &VecDeque::new());
     }
 
-    /// How the attempt ended; it may be sent once these files are, which `release` says.
+    /// Records the ending, to be sent after these files are uploaded and `release` is called.
     pub(crate) fn close_behind(&mut self, lease: Lease, ending: v1::FinishRequest, artifacts: &VecDeque<Artifact>) {
         let Some(attempt) = self.attempts.get_mut(&lease) else { return };
         let ending = v1::FinishRequest { lease: Some(lease.to_wire()), last_sequence: attempt.last, ..ending };
@@ -187,14 +187,14 @@ impl Outbox {
         self.order(|| Order::Keep { lease, records });
     }
 
-    /// The files that went before the ending are handed in, or given up.
+    /// The files of the attempt are uploaded or given up.
     pub(crate) fn release(&mut self, lease: &Lease) {
         if let Some(attempt) = self.attempts.get_mut(lease).filter(|attempt| attempt.stage == Stage::Behind) {
             attempt.stage = Stage::Ended;
         }
     }
 
-    /// The attempt is no concern of ours any more.
+    /// Removes the attempt.
     pub(crate) fn forget(&mut self, lease: &Lease) {
         self.attempts.remove(lease);
         self.unsent.retain(|(owner, _)| owner != lease);
@@ -206,7 +206,7 @@ impl Outbox {
         self.waiting_points() < MAX_WAITING_POINTS && self.journal.as_ref().is_none_or(Journal::has_room)
     }
 
-    /// Returns when the journal could not write something, or could at last.
+    /// Returns when the journal fails to write, or recovers.
     pub(crate) async fn journal_said(&mut self) {
         match &mut self.journal {
             Some(journal) => journal.said().await,
@@ -214,12 +214,12 @@ impl Outbox {
         }
     }
 
-    /// How the journal does; as if all were well where memory is all.
+    /// The journal's health; healthy without a journal.
     pub(crate) fn health(&self) -> Health {
         self.journal.as_ref().map(Journal::health).unwrap_or_default()
     }
 
-    /// Has everything written again that could not be written.
+    /// Writes everything again that could not be written.
     pub(crate) fn write_again(&mut self) {
         for lease in self.health().failed.into_keys() {
             match self.attempts.get(&lease) {
@@ -232,14 +232,14 @@ impl Outbox {
         }
     }
 
-    /// Returns when all that was said so far is on disk, as far as it can be.
+    /// Returns when all records so far are on disk, or have failed.
     pub(crate) async fn flush(&mut self) {
         if let Some(journal) = &mut self.journal {
             journal.flush().await;
         }
     }
 
-    /// Points that are not acknowledged.
+    /// The number of unacknowledged points.
     pub(crate) fn waiting_points(&self) -> usize {
         self.unsent.len() + self.sending.len()
     }
@@ -248,7 +248,7 @@ impl Outbox {
         !self.unsent.is_empty()
     }
 
-    /// Up to `limit` points to be sent; one batch is on its way at a time.
+    /// Up to `limit` points to send; one batch is in flight at a time.
     pub(crate) fn next_batch(&mut self, limit: usize) -> Vec<v1::Point> {
         let count = limit.min(self.unsent.len());
         self.sending = self.unsent.drain(..count).collect();
@@ -260,7 +260,7 @@ impl Outbox {
         Some(v1::Point { lease: Some(lease.to_wire()), sequence: *sequence, metrics: Some(wire::metrics(metrics)) })
     }
 
-    /// The batch on its way has arrived.
+    /// The batch in flight was acknowledged.
     pub(crate) fn batch_arrived(&mut self) {
         for (lease, sequence) in self.sending.drain(..) {
             if let Some(attempt) = self.attempts.get_mut(&lease) {
@@ -272,14 +272,14 @@ impl Outbox {
         }
     }
 
-    /// The batch on its way may not have arrived: it goes first again.
+    /// The batch in flight may be lost: it is sent first again.
     pub(crate) fn batch_failed(&mut self) {
         for key in self.sending.drain(..).rev() {
             self.unsent.push_front(key);
         }
     }
 
-    /// The attempts of the batch on its way.
+    /// The attempts of the batch in flight.
     pub(crate) fn batch_leases(&self) -> Vec<Lease> {
         let mut leases: Vec<_> = self.sending.iter().map(|(lease, _)| *lease).collect();
         leases.sort();
@@ -287,7 +287,7 @@ impl Outbox {
         leases
     }
 
-    /// An attempt whose ending can be sent now, with it. It counts as on its way until `finish_failed` or `forget`.
+    /// An attempt whose ending can be sent now, with the ending. It is in flight until `finish_failed` or `forget`.
     pub(crate) fn next_finish(&mut self) -> Option<(Lease, v1::FinishRequest)> {
         let ready = |attempt: &Attempt| attempt.stage == Stage::Ended && attempt.acknowledged >= attempt.last;
         let (lease, attempt) = self.attempts.iter_mut().find(|(_, attempt)| ready(attempt))?;
@@ -298,26 +298,26 @@ impl Outbox {
         Some((*lease, message))
     }
 
-    /// Whether it is known how the attempt ended.
+    /// Whether the attempt has ended.
     pub(crate) fn has_ended(&self, lease: &Lease) -> bool {
         self.attempts.get(lease).is_some_and(|attempt| attempt.ending.is_some())
     }
 
-    /// Whether the attempt ended with an answer.
+    /// Whether the attempt ended with a result.
     pub(crate) fn has_result(&self, lease: &Lease) -> bool {
         let ending = self.attempts.get(lease).and_then(|attempt| attempt.ending.as_ref());
         matches!(ending.and_then(|ending| ending.ending.as_ref()), Some(v1::finish_request::Ending::Result(_)))
     }
 
-    /// The ending on its way may not have arrived.
+    /// The ending in flight may be lost.
     pub(crate) fn finish_failed(&mut self, lease: &Lease) {
         if let Some(attempt) = self.attempts.get_mut(lease) {
             attempt.stage = Stage::Ended;
         }
     }
 
-    /// The coordinator has only the points up to `stored`: the others are to be sent again. `false` where they are not
-    /// kept any more.
+    /// The coordinator has only the points up to `stored`: the others are sent again. Returns `false` if they are no
+    /// longer kept.
     pub(crate) fn rewind(&mut self, lease: &Lease, stored: u64) -> bool {
         let Some(attempt) = self.attempts.get_mut(lease) else { return true };
         attempt.stage = Stage::Ended;
@@ -330,7 +330,7 @@ impl Outbox {
         true
     }
 
-    /// The attempt's points after the acknowledged ones will never be taken: they are dropped.
+    /// Drops the attempt's unacknowledged points, because the coordinator rejects them.
     pub(crate) fn drop_points(&mut self, lease: &Lease, stored: u64) {
         if let Some(attempt) = self.attempts.get_mut(lease) {
             attempt.points.clear();
@@ -341,13 +341,13 @@ impl Outbox {
         self.sending.retain(|(owner, _)| owner != lease);
     }
 
-    /// The last point that is known to be stored.
+    /// The last acknowledged point.
     pub(crate) fn acknowledged(&self, lease: &Lease) -> u64 {
         self.attempts.get(lease).map_or(0, |attempt| attempt.acknowledged)
     }
 }
 
-/// An artifact as the journal names it.
+/// An artifact as the journal records it.
 fn header(artifact: &Artifact) -> v1::ArtifactHeader {
     let data_digest = bytes::Bytes::copy_from_slice(artifact.data_digest.as_bytes());
     v1::ArtifactHeader { kind: artifact.kind.into(), data_digest, ..v1::ArtifactHeader::default() }

@@ -1,5 +1,4 @@
-//! A place for one trainer that is kept from task to task: started when it is needed, let go when it is idle, ended when
-//! it misbehaves.
+//! A trainer process that is reused over tasks: started on demand, stopped when idle, and replaced when it misbehaves.
 
 use std::error::Error as _;
 use std::path::PathBuf;
@@ -20,12 +19,12 @@ use crate::outbox::LogBook;
 use crate::slot::SlotEvent;
 use crate::trainer::{self, Launcher, Threads, Trainer};
 
-/// What all seats of a worker share.
+/// Settings and handles that all trainer processes of a worker share.
 pub(crate) struct Workplace {
     pub(crate) launcher: Launcher,
     pub(crate) folders: Folders,
     pub(crate) state_folder: PathBuf,
-    /// The trainer semantics that the worker registers with.
+    /// The trainer semantics with which the worker registered.
     pub(crate) semantics: u32,
     pub(crate) idle: Duration,
     pub(crate) silence: Duration,
@@ -37,13 +36,13 @@ pub(crate) struct Workplace {
     pub(crate) clock: Clock,
 }
 
-/// A seat: empty, or with a trainer that waits for a command or answers one.
+/// A trainer process that is not started, idle, or running a command.
 pub(crate) struct Seat {
     pub(crate) place: Arc<Workplace>,
     threads: Threads,
     pub(crate) log: LogTail,
     pub(crate) trainer: Option<Trainer>,
-    /// Commands that the trainer was given.
+    /// Commands that this process has received.
     pub(crate) tasks: u32,
 }
 
@@ -53,7 +52,7 @@ impl Seat {
         Self { place, threads, log, trainer, tasks: 0 }
     }
 
-    /// A trainer that is ready for a command. `Err(None)` when `stop` came first.
+    /// Returns a trainer that is ready for a command. `Err(None)` if `stop` was cancelled first.
     pub(crate) async fn ready(&mut self, stop: &CancellationToken) -> Result<&mut Trainer, Option<Failed>> {
         self.log.clear();
         if self.trainer.is_none() {
@@ -75,15 +74,16 @@ impl Seat {
         self.trainer.as_mut().ok_or(None)
     }
 
-    /// Returns when an idle trainer has been let go, or spoke or ended though nothing was asked of it. With an empty seat
-    /// it never returns. Giving it up loses nothing but the idle time.
+    /// Returns when an idle trainer was stopped, or sent output or exited unexpectedly. Never returns without a
+    /// trainer. Cancelling it only restarts the idle time.
     pub(crate) async fn watch_idle(&mut self) {
         let Some(trainer) = &mut self.trainer else { return std::future::pending().await };
         let end = tokio::select! {
             () = sleep(self.place.idle) => None,
             spoken = trainer.event() => Some(spoken),
         };
-        // No await from here to the end that could be given up half-way: the trainer is taken and its end is a task.
+        // No await from here on, so that cancellation cannot happen half-way: the trainer is taken, and stopping it is
+        // a task.
         let Some(trainer) = self.trainer.take() else { return };
         match end {
             None => drop(tokio::spawn(trainer.leave())),
@@ -95,14 +95,14 @@ impl Seat {
         }
     }
 
-    /// Ends the trainer, if there is one, with SIGTERM first. Returns when it is gone.
+    /// Stops the trainer, if there is one, with SIGTERM first. Returns when it is gone.
     pub(crate) async fn interrupt(&mut self) {
         if let Some(trainer) = self.trainer.take() {
             trainer.interrupt().await;
         }
     }
 
-    /// Lets the trainer leave by itself. Returns when it is gone.
+    /// Closes the trainer's stdin so that it exits by itself. Returns when it is gone.
     pub(crate) async fn let_go(&mut self) {
         if let Some(trainer) = self.trainer.take() {
             trainer.leave().await;
@@ -110,7 +110,7 @@ impl Seat {
     }
 }
 
-/// A trainer's error as the failure of what it was to do.
+/// Converts a trainer's error to the failure of its task.
 pub(crate) fn failed(error: &trainer::Error) -> Failed {
     let class = match error {
         trainer::Error::Start { .. } => FailureClass::Machine,

@@ -1,5 +1,5 @@
-//! The task that owns one slot: it trains one trial at a time with the trainer that it keeps, and the slot is free again
-//! only when nothing of the attempt runs any more.
+//! The task of one slot: it runs one trial at a time in a reused trainer process. The slot is free again when all
+//! processes of the attempt are gone.
 
 use std::convert::Infallible;
 use std::path::Path;
@@ -25,25 +25,34 @@ use crate::seat::{Seat, Workplace, failed};
 use crate::trainer::{self, Threads};
 use crate::wire::Lease;
 
-/// The log on disk is written at most this often.
+/// The shortest interval between two writes of the log to disk.
 const LOG_PAUSE: Duration = Duration::from_millis(500);
 
-/// One attempt to be made.
+/// An attempt to run.
 pub(crate) struct Job {
     pub(crate) lease: Lease,
     pub(crate) trial: Trial,
-    /// Cancelled when the attempt is to be stopped.
+    /// Cancelled to stop the attempt.
     pub(crate) stop: CancellationToken,
 }
 
-/// What slots, and whoever describes data sets, say to the agent.
+/// Events that slots and the describer send to the agent.
 pub(crate) enum SlotEvent {
-    /// An epoch has ended.
-    Point { lease: Lease, metrics: EpochMetrics },
+    Point {
+        lease: Lease,
+        metrics: EpochMetrics,
+    },
     /// An attempt has ended and its slot is free.
-    Ended { slot: u32, lease: Lease, ended: Box<Ended> },
-    /// A data set was looked at.
-    Described { key: Bytes, answer: Result<Described, Failed> },
+    Ended {
+        slot: u32,
+        lease: Lease,
+        ended: Box<Ended>,
+    },
+    /// A data set was described.
+    Described {
+        key: Bytes,
+        answer: Result<Described, Failed>,
+    },
 }
 
 /// How an attempt ended.
@@ -54,21 +63,19 @@ pub(crate) struct Ended {
     pub(crate) artifacts: Vec<Artifact>,
 }
 
-/// The three ways.
 pub(crate) enum How {
     Finished(Box<Finished>),
     Failed(Failed),
     Stopped,
 }
 
-/// One slot.
 pub(crate) struct SlotTask {
     index: u32,
     device: String,
     seat: Seat,
-    /// A checkpoint of the attempt is on disk.
+    /// Notified when a checkpoint of the attempt is on disk.
     written: Arc<Notify>,
-    /// What the trainer told of its time.
+    /// The times that the trainer reported.
     told: Told,
 }
 
@@ -79,7 +86,7 @@ impl SlotTask {
         Self { index, device, seat: Seat::new(place, threads, None), written: Arc::default(), told: Told::default() }
     }
 
-    /// Works until the agent gives up the other end of `jobs`.
+    /// Runs until the agent drops the sender of `jobs`.
     pub(crate) async fn run(mut self, mut jobs: mpsc::Receiver<Job>) {
         loop {
             let job = tokio::select! {
@@ -97,7 +104,7 @@ impl SlotTask {
         self.move_to(SlotState::Starting);
         let (begun, mut started) = (self.seat.place.clock.mark(), None);
         self.told = Told::default();
-        // The words of the attempt before are not this one's.
+        // The log of the previous attempt is not this one's.
         self.seat.log.clear();
         let keeping = keep_log(self.seat.place.log_book.clone(), job.lease, self.seat.log.clone());
         let checkpoints = Arc::clone(&self.seat.place.checkpoints);
@@ -124,14 +131,14 @@ impl SlotTask {
         let ended = Box::new(Ended { how, phases, log_tail: self.seat.log.text(), artifacts });
         self.move_to(SlotState::Idle);
         let event = SlotEvent::Ended { slot: self.index, lease: job.lease, ended };
-        // Without an agent there is nobody left to tell.
+        // The agent has ended, so no task needs the event.
         drop(self.seat.place.events.send(event).await);
         if self.seat.tasks >= self.seat.place.trials_per_trainer {
             self.seat.let_go().await;
         }
     }
 
-    /// The answer and its files, or the failure, or `None` when the attempt was stopped.
+    /// Returns the result with its files, or the failure, or `None` if the attempt was stopped.
     async fn train(
         &mut self,
         job: &Job,
@@ -163,7 +170,7 @@ impl SlotTask {
         Ok((finished, artifacts))
     }
 
-    /// The folder for the attempt's checkpoints as the trainer is told it, with what earlier attempts left in it.
+    /// The folder for the attempt's checkpoints, as the trainer gets it, with those of earlier attempts.
     async fn checkpoint_folder(&self, job: &Job) -> Result<Option<String>, Option<Failed>> {
         let folder = tokio::select! {
             biased;
@@ -202,12 +209,12 @@ impl SlotTask {
                     self.move_to(SlotState::Running);
                 }
                 Step::Point(metrics) => {
-                    // Those of a checkpoint are said again, and were trained by an earlier attempt.
+                    // Epochs from a checkpoint are repeated; an earlier attempt trained them.
                     if metrics.epoch >= first_epoch {
                         self.told.trained_seconds += metrics.seconds;
                     }
                     self.seat.place.metrics.speed(self.index, metrics.images_per_second);
-                    // When the agent has no room, the trainer waits: nothing is dropped.
+                    // If the agent's queue is full, the trainer waits: nothing is dropped.
                     drop(self.seat.place.events.send(SlotEvent::Point { lease, metrics }).await);
                 }
                 Step::Checkpoint => self.written.notify_one(),
@@ -231,7 +238,7 @@ impl SlotTask {
     }
 }
 
-/// The files that the trainer left and somebody wants.
+/// The files that the trainer wrote and that the trial requests.
 async fn left_behind(folder: &Path, trial: &Trial, lease: Lease, data_digest: Digest) -> Vec<Artifact> {
     let mut artifacts = Vec::new();
     for kind in [ArtifactKind::Weights, ArtifactKind::Thumbnails] {
@@ -247,7 +254,7 @@ async fn left_behind(folder: &Path, trial: &Trial, lease: Lease, data_digest: Di
     artifacts
 }
 
-/// Keeps the end of the log on disk, so that there are last words even of a trial that takes its worker with it.
+/// Keeps the end of the log on disk, so that it survives a trial that crashes its worker.
 async fn keep_log(log_book: LogBook, lease: Lease, log: LogTail) -> Infallible {
     loop {
         log.grown().await;

@@ -1,5 +1,5 @@
-//! Starts child processes from one thread that lives as long as they do: the parent-death signal of Linux is sent when
-//! the *thread* that started a child ends, and threads of a runtime come and go.
+//! Starts child processes from one long-lived thread. Linux sends the parent-death signal when the *thread* that
+//! started a child ends, and a runtime's threads come and go.
 
 use std::io;
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 
 use crate::descriptors;
 
-/// Starts that may wait for the thread; slots are fewer.
+/// The capacity of the thread's queue; there are fewer slots.
 const QUEUE: usize = 2048;
 
 struct Request {
@@ -18,17 +18,17 @@ struct Request {
     answer: oneshot::Sender<io::Result<Child>>,
 }
 
-/// A handle to the thread; it ends when the last handle is dropped.
+/// A handle to the thread, which ends when the last handle is dropped.
 #[derive(Clone)]
 pub(crate) struct Spawner {
     requests: SyncSender<Request>,
 }
 
 impl Spawner {
-    /// Starts the thread. Call it from within a runtime: it is there that children are waited for.
+    /// Starts the thread. Call it within a runtime, which then waits for the children.
     ///
     /// # Errors
-    /// The system gives no thread.
+    /// The system cannot create a thread.
     pub(crate) fn start() -> io::Result<Self> {
         let (requests, queue) = sync_channel::<Request>(QUEUE);
         let runtime = Handle::current();
@@ -38,14 +38,14 @@ impl Spawner {
                 if let Err(error) = descriptors::close_on_exec() {
                     tracing::warn!(%error, "a trainer may inherit files that the worker's parent left open");
                 }
-                // If the one who asked is gone, the child is dropped and with it killed.
+                // If the caller is gone, the child is dropped and thereby killed.
                 drop(request.answer.send(request.command.spawn()));
             }
         })?;
         Ok(Self { requests })
     }
 
-    /// Starts `command` as the leader of a process group of its own that dies with us.
+    /// Starts `command` as the leader of its own process group that dies with this process.
     pub(crate) async fn spawn(&self, mut command: Command) -> io::Result<Child> {
         command.process_group(0).kill_on_drop(true);
         die_with_parent(&mut command);
@@ -64,7 +64,7 @@ fn die_with_parent(command: &mut Command) {
     let parent = rustix::process::getpid();
     let ask = move || {
         rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?;
-        // The parent may have died before the signal was asked for.
+        // The parent may have died before the signal was requested.
         if rustix::process::getppid() == Some(parent) { Ok(()) } else { Err(io::Error::from(rustix::io::Errno::SRCH)) }
     };
     // SAFETY: the closure makes two system calls; it takes no lock and allocates nothing.

@@ -1,5 +1,5 @@
-//! Puts a worker together and takes it apart, in this order: folders and lock, trainer and its devices, slots, metrics
-//! page, agent; and at the end agent (slots stopped, endings handed in), slots and describer, metrics page, lock.
+//! Starts and stops a worker. Start order: folders and lock, trainer and its devices, slots, metrics server, agent.
+//! Stop order: agent (slots stopped, endings reported), slots and describer, metrics server, lock.
 
 use std::fs::TryLockError;
 use std::net::SocketAddr;
@@ -33,14 +33,13 @@ use crate::spawner::Spawner;
 use crate::trainer::{self, Launcher, Threads, Trainer, name_of};
 use crate::{Ending, Error, describer, devices, environment, http, inspection, machine, state_key};
 
-/// Events of slots that may wait for the agent.
+/// The capacity of the queue of slot events.
 const EVENTS: usize = 1024;
 
-/// A worker that runs. Dropping it stops the worker.
+/// A running worker. Dropping it stops the worker.
 pub struct Handle {
-    /// Where metrics are served, if anywhere.
+    /// The address of the metrics server, if there is one.
     pub http_address: Option<SocketAddr>,
-    /// The slots that it offers.
     pub slots: Vec<Slot>,
     metrics: Arc<Metrics>,
     registered: watch::Receiver<bool>,
@@ -50,17 +49,16 @@ pub struct Handle {
 }
 
 impl Handle {
-    /// The worker's metrics.
     pub fn metrics(&self) -> &Metrics {
         &self.metrics
     }
 
-    /// Returns once a coordinator has taken the worker; `false` if it ended before.
+    /// Returns once a coordinator has accepted the worker; `false` if it ended before.
     pub async fn registered(&self) -> bool {
         self.registered.clone().wait_for(|registered| *registered).await.is_ok()
     }
 
-    /// Lets the worker take nothing new; it ends when what runs has ended and is handed in.
+    /// Drains the worker: it accepts no new trials, and exits when running trials have ended and are reported.
     pub fn drain(&self) {
         self.drain.cancel();
     }
@@ -76,7 +74,7 @@ impl Handle {
         result.unwrap_or_else(|source| Err(Error::Internal { source }))
     }
 
-    /// Stops the worker in good order and returns when it has ended.
+    /// Stops the worker in order, and returns when it has ended.
     ///
     /// # Errors
     /// The worker failed.
@@ -87,11 +85,11 @@ impl Handle {
     }
 }
 
-/// Runs a worker until `shutdown`, until it is drained, by the coordinator or by `drain`, or until it fails.
-/// `trainer_command` is used where the configuration names none.
+/// Runs a worker until `shutdown` is cancelled, until it is drained by the coordinator or by `drain`, or until it
+/// fails. `trainer_command` is the default for configurations that name none.
 ///
 /// # Errors
-/// The worker cannot start, or the coordinator refuses it.
+/// The worker cannot start, or the coordinator rejects it.
 pub async fn run(
     config: Config,
     trainer_command: Vec<String>,
@@ -186,7 +184,7 @@ pub async fn start(
         let result = tokio::select! {
             result = &mut agent => result,
             source = crew.first_panic() => {
-                // What the lost slot held ends with the others; the worker says that it is at fault.
+                // The failed slot's attempt ends with the others, as a failure of this worker.
                 agent_end.cancel();
                 agent.await.and(Err(Error::Internal { source }))
             }
@@ -199,14 +197,14 @@ pub async fn start(
     Ok(Handle { http_address, slots, metrics, registered, drain, end: end.drop_guard(), task })
 }
 
-/// A trainer is a process of the same user. Everything that it is to know goes through its environment and its stdin.
+/// A trainer is a process of the same user. It gets all its information through its environment and its stdin.
 fn forbid_inspection() {
     if let Err(error) = inspection::forbid() {
         tracing::warn!(%error, "the system does not hide this worker's memory: trainers and other programs of this user can read its token there");
     }
 }
 
-/// How trainers are started; `usual` is the command where the configuration has none.
+/// How to start trainers; `usual` is the default command.
 fn launcher(config: &Config, usual: Vec<String>, metrics: &Arc<Metrics>) -> Result<Launcher, Error> {
     let command = if config.trainer_command.is_empty() { usual } else { config.trainer_command.clone() };
     if command.is_empty() {
@@ -236,10 +234,10 @@ fn launcher(config: &Config, usual: Vec<String>, metrics: &Arc<Metrics>) -> Resu
     })
 }
 
-/// The worker's folders, and the lock that keeps them its own.
+/// The worker's folders, with the lock on them.
 struct Ground {
     state: PathBuf,
-    /// What tells this worker from another of its name.
+    /// The key that distinguishes workers of the same name.
     key: String,
     folders: Folders,
     _lock: Lock,
@@ -256,7 +254,7 @@ impl Ground {
         Ok(Self { state, key, folders, _lock: lock })
     }
 
-    /// Folders of whose disks the room is told.
+    /// Folders whose disks' free space is reported.
     fn places(&self) -> Vec<(&'static str, PathBuf)> {
         vec![("state", self.state.clone()), ("cache", PathBuf::from(&self.folders.cache))]
     }
@@ -267,7 +265,7 @@ impl Ground {
         opened.map(Arc::new).map_err(|source| Error::CheckpointStore { store: store.clone(), source: source.into() })
     }
 
-    /// What an earlier run left to be handed in, and where this one keeps it. Files that nobody waits for are removed.
+    /// Recovers an earlier run's attempts and opens the journal. Removes files that no attempt needs.
     fn outbox(&self, metrics: &Metrics) -> Result<(Journal, Vec<Recovered>), Error> {
         let unusable = |source| Error::Folder { path: self.state.join("outbox"), source };
         let recovered = outbox::recover(&self.state).map_err(unusable)?;
@@ -290,10 +288,10 @@ impl Ground {
     }
 }
 
-/// The folders that a worker of this configuration gives to its trainers; the cache is made.
+/// The folders that a worker with this configuration gives to its trainers; creates the cache folder.
 ///
 /// # Errors
-/// One of them cannot be used.
+/// A folder cannot be used.
 pub fn folders(config: &Config) -> Result<Folders, Error> {
     let cache = made(config.cache_place(), "cache-dir")?;
     let mut data_roots = config.data_roots.iter().map(|root| data_root(root)).collect::<Result<Vec<_>, _>>()?;
@@ -301,7 +299,7 @@ pub fn folders(config: &Config) -> Result<Folders, Error> {
     Ok(Folders { data_root: data_roots.pop().unwrap_or_default(), more_data_roots, cache: text(&cache)? })
 }
 
-/// One of the worker's own folders; `flag` names another.
+/// Creates one of the worker's own folders; `flag` is the flag that sets another.
 fn made(place: Place, flag: &'static str) -> Result<PathBuf, Error> {
     let usable = place.make().and_then(|()| std::fs::canonicalize(&place.path));
     if let (Ok(folder), Some(_)) = (&usable, &place.guard) {
@@ -311,7 +309,7 @@ fn made(place: Place, flag: &'static str) -> Result<PathBuf, Error> {
     usable.map_err(|source| Error::OwnFolder { path: place.path, flag, source })
 }
 
-/// A folder that data sets lie in, without links.
+/// A data root, with links resolved.
 fn data_root(root: &Path) -> Result<String, Error> {
     let unusable = |source| Error::DataRoot { path: root.to_owned(), source };
     let real = std::fs::canonicalize(root).map_err(unusable)?;
@@ -321,7 +319,7 @@ fn data_root(root: &Path) -> Result<String, Error> {
     text(&real)
 }
 
-/// Paths travel to the trainer in JSON, so they must be text.
+/// Paths reach the trainer in JSON, so they must be UTF-8.
 fn text(path: &Path) -> Result<String, Error> {
     let broken = || Error::Folder {
         path: path.to_owned(),
@@ -330,11 +328,11 @@ fn text(path: &Path) -> Result<String, Error> {
     path.to_str().map(str::to_owned).ok_or_else(broken)
 }
 
-/// Takes from other users what they could do with the state folder and with what lies in it.
+/// Removes other users' permissions on the state folder and its content.
 fn close(state: &Path) -> Result<(), Error> {
     let sharing = Sharing::of(state);
     let unreadable = |source| Error::Folder { path: state.to_owned(), source };
-    // A link may be another user's: what it leads to is not ours to change.
+    // A link may belong to another user, so its target is not changed.
     let plain = |entry: &std::fs::DirEntry| entry.file_type().is_ok_and(|kind| !kind.is_symlink());
     let inside = std::fs::read_dir(state).map_err(unreadable)?.filter_map(Result::ok).filter(plain);
     let inside = inside.map(|entry| entry.path());
@@ -355,7 +353,7 @@ fn lock(state: &Path) -> Result<Lock, Error> {
     })
 }
 
-/// Starts the first trainer and asks it for its devices. It goes on to describe data sets.
+/// Starts the first trainer and lists its devices. The describer then reuses it.
 async fn probe(launcher: &Launcher) -> Result<(Trainer, Devices), Error> {
     let never = CancellationToken::new();
     let started = launcher.start(Threads::Any, LogTail::default(), &never).await;
@@ -374,11 +372,11 @@ async fn probe(launcher: &Launcher) -> Result<(Trainer, Devices), Error> {
     }
 }
 
-/// The folder of decoded images that a worker of this configuration uses, and whether it lies among the temporary files
-/// because nothing names this user's home. Makes nothing.
+/// The folder of decoded images for this configuration, and whether it is below the temporary folder because no home
+/// folder is known. Creates nothing.
 ///
 /// # Errors
-/// The folder cannot be made, or is not this user's alone.
+/// The folder cannot be created, or other users can access it.
 pub fn cache(config: &Config) -> Result<(PathBuf, bool), Error> {
     let place = config.cache_place();
     match place.check() {
@@ -387,10 +385,10 @@ pub fn cache(config: &Config) -> Result<(PathBuf, bool), Error> {
     }
 }
 
-/// The slots that a worker of this configuration offers on this machine, of what a trainer names.
+/// The slots that a worker with this configuration offers on this machine, from the devices that a trainer lists.
 ///
 /// # Errors
-/// A device was asked for that is not there.
+/// A configured device does not exist.
 pub fn slots(config: &Config, offered: &Devices) -> Result<Vec<Slot>, Error> {
     let machine = Machine { cores: machine::cores(), memory_bytes: machine::memory_bytes() };
     Ok(devices::plan(&config.slots, config.slot_memory, offered, machine)?)
@@ -454,7 +452,7 @@ impl Crew {
         let mut tasks = JoinSet::new();
         let mut posts = Vec::with_capacity(slots.len());
         for (index, slot) in (0..).zip(slots) {
-            // The agent gives a slot a job only when it has none.
+            // The agent gives a slot a job only when it is free.
             let (sender, jobs) = mpsc::channel(1);
             posts.push(Post::new(sender));
             tasks.spawn(SlotTask::new(index, slot.device.clone(), Arc::clone(place)).run(jobs));
@@ -466,7 +464,7 @@ impl Crew {
         Self { posts, describer, describer_end, tasks }
     }
 
-    /// Returns when a task has panicked, which is a fault of ours.
+    /// Returns when a task has panicked, which is an internal error.
     async fn first_panic(&mut self) -> tokio::task::JoinError {
         loop {
             match self.tasks.join_next().await {
@@ -477,8 +475,8 @@ impl Crew {
         }
     }
 
-    /// The agent has ended, and with it the slots' queues: everybody lets its trainer leave. Who takes too long is ended
-    /// with its trainer.
+    /// Stops all tasks after the agent has closed their queues: each lets its trainer exit. Tasks that miss the
+    /// deadline are aborted with their trainers.
     async fn dismiss(mut self, by: Instant) {
         self.describer_end.cancel();
         while let Ok(Some(_)) = timeout_at(by, self.tasks.join_next()).await {}

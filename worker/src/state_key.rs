@@ -1,6 +1,5 @@
-//! What tells this worker from another one of its name: a key that is made once in its state folder. A worker that is started
-//! again on the folder shows the same key, and takes its name over at once; one with another key has to wait until the
-//! name is free.
+//! A random key in the state folder that distinguishes workers of the same name. A worker that restarts on its folder
+//! sends the same key and takes over its name at once; a worker with another key waits until the name is free.
 
 use std::io::{Error, ErrorKind, Write};
 use std::path::Path;
@@ -12,7 +11,7 @@ const FILE: &str = "key";
 /// Hexadecimal digits of a key.
 const DIGITS: usize = 32;
 
-/// The key of a state folder. It is made where there is none.
+/// Reads the key of a state folder; creates it if missing.
 ///
 /// # Errors
 /// The folder cannot be read or written.
@@ -26,7 +25,7 @@ pub(crate) fn of(state_folder: &Path) -> Result<String, Error> {
     }
     let bytes = [machine::random_bytes(), machine::random_bytes()].concat();
     let key: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-    // Renamed when it is whole: a crash leaves the file as it was.
+    // Renamed when complete, so that a crash leaves no partial file.
     let draft = state_folder.join("key.tmp");
     let mut file = files::create_anew(&draft)?;
     file.write_all(key.as_bytes())?;

@@ -1,4 +1,4 @@
-//! A trainer process: started, spoken to in lines of trainer protocol 1, and ended with its whole process group.
+//! A trainer process: started, spoken to in lines of trainer protocol 1, and stopped with its whole process group.
 
 use std::io;
 use std::process::{ExitStatus, Stdio};
@@ -22,68 +22,64 @@ use crate::spawner::Spawner;
 /// Lines of the log that an error message quotes.
 const QUOTED_LINES: usize = 5;
 
-/// Bytes of a trainer's log that are read in one window of time.
+/// Bytes of a trainer's log that are read per window.
 const LOG_BYTES: usize = 1 << 20;
 
-/// The window.
+/// The length of the window.
 const LOG_WINDOW: Duration = Duration::from_millis(250);
 
-/// How long a process that was killed, or that closed its stdout by itself, may take to end.
+/// Timeout for the exit of a process that was killed or that closed its stdout.
 const REAP: Duration = Duration::from_secs(5);
 
-/// Why a trainer is of no use any more.
+/// Why a trainer process cannot be used any more.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// It could not be started.
     #[error("the trainer `{command}` cannot be started")]
     Start {
-        /// The words of its command.
         command: String,
-        /// Why.
         #[source]
         source: io::Error,
     },
-    /// It did not say hello in time, or was silent for too long.
+    /// It did not send hello in time, or sent nothing for too long.
     #[error("the trainer said nothing for {seconds} seconds while {awaited} was awaited{log}")]
     Silent {
-        /// How long was waited.
+        /// The time limit.
         seconds: u64,
-        /// What for.
+        /// The expected event.
         awaited: &'static str,
         /// The end of its log.
         log: String,
     },
-    /// It ended by itself.
+    /// It exited unexpectedly.
     #[error("the trainer ended by itself ({status}){half_line}{log}")]
     Ended {
-        /// Its exit status.
         status: String,
-        /// What it had begun to say.
+        /// An incomplete last line.
         half_line: String,
         /// The end of its log.
         log: String,
     },
-    /// It said what trainer protocol 1 does not allow.
+    /// It broke trainer protocol 1.
     #[error("the trainer broke trainer protocol {PROTOCOL}: {what}")]
     Protocol {
-        /// What it said, or failed to.
+        /// How it broke the protocol.
         what: String,
     },
-    /// A pipe to it cannot be used.
+    /// A pipe to it failed.
     #[error("the trainer cannot be spoken to{log}")]
     Pipe {
         /// The end of its log.
         log: String,
-        /// Why.
         #[source]
         source: io::Error,
     },
 }
 
-/// How trainers of this worker are started.
+/// How to start trainers of this worker.
 pub(crate) struct Launcher {
     pub(crate) command: Vec<String>,
-    /// Names of variables that trainers get beside the usual ones.
+    /// Names of variables that trainers get in addition to the usual ones.
     pub(crate) more_environment: Vec<String>,
     pub(crate) spawner: Spawner,
     pub(crate) start_limit: Duration,
@@ -91,16 +87,16 @@ pub(crate) struct Launcher {
     pub(crate) metrics: Arc<Metrics>,
 }
 
-/// How many threads a trainer is given.
+/// The number of threads of a trainer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Threads {
-    /// One: a CPU slot.
+    /// One, for a CPU slot.
     One,
-    /// As many as it likes.
+    /// Unlimited.
     Any,
 }
 
-/// A running trainer that has said hello.
+/// A running trainer that has sent hello.
 pub(crate) struct Trainer {
     child: Child,
     group: Group,
@@ -108,7 +104,7 @@ pub(crate) struct Trainer {
     lines: Lines<ChildStdout>,
     line_count: u64,
     log: LogTail,
-    /// `None` once the log has been read to its end.
+    /// `None` once the log was read to its end.
     log_reader: Option<JoinHandle<()>>,
     hello: Hello,
     grace: Duration,
@@ -117,8 +113,8 @@ pub(crate) struct Trainer {
 }
 
 impl Launcher {
-    /// Starts a trainer, whose stderr goes to `log`, and waits for its hello. `Err(None)` when `stop` came first. Where no
-    /// trainer comes of it, its processes are gone when this returns.
+    /// Starts a trainer, with its stderr in `log`, and waits for its hello. `Err(None)` if `stop` was cancelled first.
+    /// On failure its processes are gone when this returns.
     pub(crate) async fn start(
         &self,
         threads: Threads,
@@ -178,12 +174,12 @@ impl Launcher {
         })?;
         let mut process = tokio::process::Command::new(program);
         process.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        // A trainer talks to its worker alone, so it needs no credentials.
+        // A trainer communicates only with its worker, so it needs no credentials.
         process.env_clear().envs(environment::of_trainers(&self.more_environment));
-        // So that `cuda:1` is the second GPU of nvidia-smi too, and not the second fastest.
+        // Makes `cuda:1` the second GPU of nvidia-smi, not the second fastest.
         process.env("CUDA_DEVICE_ORDER", "PCI_BUS_ID");
         if threads == Threads::One {
-            // A CPU slot is one thread; these are the names that libraries ask for.
+            // A CPU slot is one thread; common libraries read these variables.
             process.envs([("RAYON_NUM_THREADS", "1"), ("OMP_NUM_THREADS", "1")]);
         }
         Ok(process)
@@ -209,7 +205,7 @@ impl Trainer {
         };
         match written {
             Ok(()) => Ok(()),
-            // A trainer that has ended says more by its exit status than the pipe does.
+            // If the trainer has exited, its exit status explains more than the pipe's error.
             Err(source) => match timeout(REAP, self.child.wait()).await {
                 Ok(Ok(status)) => Err(self.ended(status, &[]).await),
                 Ok(Err(_)) | Err(_) => Err(self.pipe(source)),
@@ -217,7 +213,7 @@ impl Trainer {
         }
     }
 
-    /// The next event. One that is given up loses nothing.
+    /// Reads the next event. Cancelling it loses nothing.
     pub(crate) async fn event(&mut self) -> Result<Event, Error> {
         match self.lines.next().await {
             Ok(Line::Whole(line)) => {
@@ -240,7 +236,7 @@ impl Trainer {
         }
     }
 
-    /// The next event, or `Error::Silent` after `limit`; a limit of zero is none.
+    /// Reads the next event, or returns `Error::Silent` after `limit`; zero means no limit.
     pub(crate) async fn event_within(&mut self, limit: Duration, awaited: &'static str) -> Result<Event, Error> {
         if limit.is_zero() {
             return self.event().await;
@@ -251,7 +247,7 @@ impl Trainer {
         }
     }
 
-    /// Lets it leave: end of file, then as `interrupt`. Returns when it and its group are gone.
+    /// Closes stdin, then continues as `interrupt`. Returns when the trainer and its group are gone.
     pub(crate) async fn leave(mut self) {
         self.stdin = None;
         if self.wait_and_discard(self.grace).await.is_none() {
@@ -259,7 +255,7 @@ impl Trainer {
         }
     }
 
-    /// SIGTERM, the grace period, SIGKILL for the group. Returns when it is gone.
+    /// SIGTERM, the grace period, then SIGKILL for the group. Returns when the trainer is gone.
     pub(crate) async fn interrupt(mut self) -> Option<ExitStatus> {
         self.group.signal(Signal::TERM);
         match self.wait_and_discard(self.grace).await {
@@ -271,13 +267,13 @@ impl Trainer {
         }
     }
 
-    /// SIGKILL for the group. Returns when it is gone.
+    /// SIGKILL for the group. Returns when the trainer is gone.
     pub(crate) async fn kill(mut self) -> Option<ExitStatus> {
         self.group.signal(Signal::KILL);
         self.wait_and_discard(REAP).await
     }
 
-    /// Waits for the end of the process; what it still says is read, so that a full pipe cannot hold it, and dropped.
+    /// Waits for the exit of the process, and discards its output so that a full pipe cannot block it.
     async fn wait_and_discard(&mut self, limit: Duration) -> Option<ExitStatus> {
         let wait = timeout(limit, self.child.wait());
         let discard = async {
@@ -298,7 +294,7 @@ impl Trainer {
         }
     }
 
-    /// The log is whole once its pipe is closed; a stray grandchild may keep it open.
+    /// The log is complete once its pipe is closed; a stray grandchild may keep it open.
     async fn read_log_to_its_end(&mut self) {
         if let Some(mut reader) = self.log_reader.take()
             && timeout(REAP, &mut reader).await.is_err()
@@ -345,7 +341,7 @@ impl Drop for Trainer {
     }
 }
 
-/// The processes of one trainer. What is dropped alive is killed.
+/// The processes of one trainer. Dropping the group kills them.
 struct Group {
     /// The leader's id; `None` once all are gone.
     id: Option<Pid>,
@@ -354,12 +350,12 @@ struct Group {
 impl Group {
     fn signal(&self, signal: Signal) {
         if let Some(id) = self.id {
-            // It may have gone by itself, which is what is wanted.
+            // The group may be gone already.
             rustix::process::kill_process_group(id, signal).ok();
         }
     }
 
-    /// The leader has ended: whatever it left behind goes too.
+    /// The leader has exited: kills its remaining children.
     fn end(&mut self) {
         self.signal(Signal::KILL);
         self.id = None;
@@ -372,7 +368,7 @@ impl Drop for Group {
     }
 }
 
-/// A trainer that writes more than anybody reads waits for the next window: its log costs a core of ours nothing.
+/// Limits the log's rate, so that a trainer that writes too much waits instead of using a core of this process.
 async fn read_log(mut stderr: ChildStderr, log: LogTail) {
     let mut buffer = [0; 4096];
     let (mut window, mut read) = (Instant::now(), 0);
@@ -388,7 +384,7 @@ async fn read_log(mut stderr: ChildStderr, log: LogTail) {
     }
 }
 
-/// An event's name on the wire.
+/// An event's name in the protocol.
 pub(crate) fn name_of(event: &Event) -> &'static str {
     match event {
         Event::Hello(_) => "hello",

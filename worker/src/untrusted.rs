@@ -1,5 +1,5 @@
-//! What comes from outside, one function for each kind, as the agent takes it: for tests and fuzzers that bring bytes which
-//! nobody wrote on purpose. Each ends with what was understood or with why not, whatever the bytes are.
+//! The parsers of untrusted input, one function per kind, as the agent calls them: for tests and fuzzers. Each returns
+//! the parsed content or an error, for any bytes.
 
 use futures::FutureExt;
 use prost::Message;
@@ -14,10 +14,10 @@ use crate::lines::{Line, Lines};
 use crate::outbox;
 use crate::wire::Lease;
 
-/// Epochs of the trial that `trainer_output` is about.
+/// Epochs of the trial in `trainer_output`.
 pub const EPOCHS: u32 = 3;
 
-/// The trial that `trainer_output` is about.
+/// The trial in `trainer_output`.
 ///
 /// # Errors
 /// The trial has no id; it has one.
@@ -43,7 +43,7 @@ pub fn asked() -> Result<Train, String> {
     })
 }
 
-/// What a trainer wrote to its stdout after it was asked to train `asked()`; how many epochs were believed comes back.
+/// Parses a trainer's stdout in answer to `asked()`; returns how many epochs were accepted.
 ///
 /// # Errors
 /// It breaks the protocol.
@@ -69,20 +69,20 @@ pub fn trainer_output(bytes: &[u8]) -> Result<usize, String> {
     }
 }
 
-/// The journal of an attempt on the worker's own disk; how many of its points are to be handed in comes back.
+/// Parses an attempt's journal; returns how many of its points would be reported.
 ///
 /// # Errors
-/// It is damaged, or another attempt's.
+/// It is damaged, or belongs to another attempt.
 pub fn journal(bytes: &[u8]) -> Result<usize, String> {
     let lease = Lease { trial_id: asked()?.trial_id, round: 1, attempt: 1 };
     outbox::points_of(bytes, lease)
 }
 
-/// The records of a journal whose digests are right: each a length in two bytes, little-endian, and its payload. How many
-/// points are to be handed in comes back.
+/// Parses the records of a journal whose digests are valid: each is a length in two bytes, little-endian, and its
+/// payload. Returns how many points would be reported.
 ///
 /// # Errors
-/// One of them is none, or they make no sense together.
+/// A record is invalid, or they contradict each other.
 pub fn records(mut bytes: &[u8]) -> Result<usize, String> {
     let lease = Lease { trial_id: asked()?.trial_id, round: 1, attempt: 1 };
     let mut payloads = Vec::new();
@@ -94,10 +94,10 @@ pub fn records(mut bytes: &[u8]) -> Result<usize, String> {
     outbox::points_of_records(&payloads, lease)
 }
 
-/// Answers of a coordinator: the first byte says which, the rest is the message.
+/// Parses a coordinator's answer: the first byte selects the message, the rest is its content.
 ///
 /// # Errors
-/// It is no such message, or asks for what cannot be.
+/// It is not such a message, or requests something impossible.
 pub fn answer(bytes: &[u8]) -> Result<(), String> {
     let (kind, message) = bytes.split_first().ok_or("nothing")?;
     let broken = |error: prost::DecodeError| error.to_string();

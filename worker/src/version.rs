@@ -1,10 +1,10 @@
-//! Which versions of the coordinator this worker talks to.
+//! The versions of the coordinator that are compatible with this worker.
 
-/// Whether a worker of version `ours` talks to a coordinator of version `theirs`: it does within one major version, because
-/// the messages of `sweep.v1` only grow.
+/// Whether a worker of version `ours` is compatible with a coordinator of version `theirs`: within one major version,
+/// because the messages of `sweep.v1` only grow.
 ///
 /// # Errors
-/// They do not talk, and why, as one sentence.
+/// They are incompatible; the message says why.
 pub(crate) fn check(ours: &str, theirs: &str) -> Result<(), String> {
     match (major(ours), major(theirs)) {
         (Some(our_major), Some(their_major)) if our_major == their_major => Ok(()),
@@ -12,7 +12,7 @@ pub(crate) fn check(ours: &str, theirs: &str) -> Result<(), String> {
             "the coordinator is of version {theirs}, this worker of {ours}: use a worker and a coordinator of one major \
              version, {our_major} or the coordinator's"
         )),
-        // A coordinator in somebody's test bench; what it says counts, not its name.
+        // Development builds may have other version names; their messages decide.
         (_, None) | (None, _) => Ok(()),
     }
 }

@@ -1,5 +1,4 @@
-//! Between the messages of `sweep.v1` and the words of the spec crate. What comes in is checked here; nothing else is
-//! decided.
+//! Converts between the messages of `sweep.v1` and the types of the spec crate, and validates incoming messages.
 
 use bytes::Bytes;
 use sweep_proto::v1;
@@ -7,7 +6,7 @@ use sweep_spec::settings::{Scalar, Setting};
 use sweep_spec::trainer::{Described, EpochMetrics, Failed, Finished, Provenance, Tested, Validation};
 use sweep_spec::{FailureClass, Outcome, TrialId};
 
-/// A right to report: one attempt of one round of one trial.
+/// Identifies one attempt of one round of one trial, with the right to report it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Lease {
     pub(crate) trial_id: TrialId,
@@ -21,28 +20,28 @@ impl Lease {
         v1::Lease { trial_id, round: self.round, attempt: self.attempt }
     }
 
-    /// `None` where the trial's id is not 32 bytes.
+    /// `None` if the trial's id is not 32 bytes.
     pub(crate) fn from_wire(lease: &v1::Lease) -> Option<Self> {
         let trial_id = TrialId::try_from(&lease.trial_id[..]).ok()?;
         Some(Self { trial_id, round: lease.round, attempt: lease.attempt })
     }
 
-    /// A name for its folder.
+    /// The name of its folder.
     pub(crate) fn folder_name(&self) -> String {
         format!("{}-{}-{}", self.trial_id, self.round, self.attempt)
     }
 
-    /// The lease whose `folder_name` this is.
+    /// Parses a `folder_name`.
     pub(crate) fn from_folder_name(name: &str) -> Option<Self> {
         let mut parts = name.splitn(3, '-');
         let trial_id = parts.next()?.parse().ok()?;
         let lease = Self { trial_id, round: parts.next()?.parse().ok()?, attempt: parts.next()?.parse().ok()? };
-        // Numbers have other spellings, which are none of ours.
+        // Other spellings of the numbers are not accepted.
         (lease.folder_name() == name).then_some(lease)
     }
 }
 
-/// The settings of a message as the spec crate reads them, or the path of one without a value.
+/// The settings of a message, or the path of one without a value.
 pub(crate) fn settings(settings: Vec<v1::Setting>) -> Result<Vec<Setting>, String> {
     use v1::setting::Value;
     let one = |setting: v1::Setting| {
@@ -85,10 +84,10 @@ pub(crate) fn metrics_of(message: &v1::EpochMetrics) -> EpochMetrics {
     }
 }
 
-/// Letters of what a trainer says of its driver and its cache.
+/// The longest text about a driver or a cache, in characters.
 const MAX_WORD: usize = 1000;
 
-/// Letters of a reason that are handed in: it is one sentence, whatever a trainer makes of it.
+/// The longest reason of a failure, in characters.
 const MAX_REASON: usize = 2000;
 
 pub(crate) fn failure(class: FailureClass, mut reason: String) -> v1::Failure {
@@ -109,7 +108,7 @@ pub(crate) fn failure(class: FailureClass, mut reason: String) -> v1::Failure {
     v1::Failure { class: class.into(), reason }
 }
 
-/// An answer; `agent` says who hands it in.
+/// A result; `agent` identifies the worker that reports it.
 pub(crate) fn result(finished: Finished, agent: &v1::RegisterRequest) -> v1::TrialResult {
     let outcome = match finished.outcome {
         Outcome::Converged => v1::Outcome::Converged,
@@ -141,7 +140,7 @@ fn validation(validation: Validation) -> v1::Validation {
 }
 
 fn provenance(provenance: Provenance, agent: &v1::RegisterRequest) -> v1::Provenance {
-    // A trainer speaks of its device; who it runs for is not its word to give.
+    // A trainer describes its device; the worker's identity does not come from it.
     let origin = v1::Origin {
         driver: short(provenance.origin.driver),
         kernel_cache: short(provenance.origin.kernel_cache),
@@ -166,7 +165,8 @@ fn provenance(provenance: Provenance, agent: &v1::RegisterRequest) -> v1::Proven
     }
 }
 
-/// A trainer's word about its device, cut where it is longer than a coordinator takes: it is worth no answer.
+/// Truncates a trainer's text about its device to the length that a coordinator accepts, so that it cannot invalidate a
+/// result.
 fn short(text: String) -> String {
     text.chars().filter(|letter| !letter.is_control()).take(MAX_WORD).collect()
 }

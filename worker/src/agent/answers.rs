@@ -1,4 +1,4 @@
-//! What the coordinator's answers, and its silence, mean for the agent.
+//! How the agent handles the results and failures of its calls to the coordinator.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,19 +12,19 @@ use crate::calls::{Answer, Trouble};
 use crate::wire::Lease;
 use crate::{Error, version};
 
-/// A poll that is answered with nothing sooner than this was not parked.
+/// An empty poll answer that arrives sooner, in seconds, was not parked by the coordinator.
 const HASTY_POLL_SECONDS: f64 = 0.02;
 
-/// Hasty polls in a row that are borne before the next one waits.
+/// Consecutive unparked polls after which the next poll is delayed.
 const HASTY_POLLS: u32 = 3;
 
-/// A session that ends sooner than this was taken by somebody.
+/// A session that was lost sooner than this was probably taken over by another worker of the same name.
 const SHORT_SESSION: Duration = Duration::from_secs(2);
 
-/// Sentences about sweeps that give this worker nothing which one session logs.
+/// Reasons why sweeps do not use this worker that one session logs at most.
 const MAX_LEFT_OUT: usize = 1024;
 
-/// Which calls a failure holds up.
+/// The calls that share a backoff.
 #[derive(Debug, Clone, Copy)]
 enum Kind {
     Control,
@@ -62,7 +62,7 @@ impl Agent {
                 }
             }
             Ok(Answer::Uploaded { session, lease, result }) => self.uploaded(session, lease, result),
-            // A poll that we gave up ourselves.
+            // The agent cancelled this poll.
             Err(error) if error.is_cancelled() => {}
             Err(error) => {
                 self.fatal = Some(Error::Internal { source: error });
@@ -114,7 +114,7 @@ impl Agent {
 
     fn polled(&mut self, session: u64, seconds: f64, result: Result<v1::PollResponse, Trouble>) {
         if self.session.as_ref().is_none_or(|current| current.id != session) {
-            // Of a session before this one.
+            // The answer belongs to an earlier session.
             return;
         }
         match result {
@@ -123,13 +123,13 @@ impl Agent {
                 self.pace(seconds, &response);
                 self.obey(response);
             }
-            // Nothing that a poll says can be wrong for ever: another coordinator may take it.
+            // A rejected poll is not fatal: another coordinator may accept it.
             Err(Trouble::Refused(reason)) => self.unreachable("poll", &reason),
             Err(trouble) => self.trouble(session, "poll", trouble, Kind::Control),
         }
     }
 
-    /// A coordinator that answers polls at once with nothing is not asked without pause.
+    /// Delays the next poll if the coordinator answers polls at once and without content.
     fn pace(&mut self, seconds: f64, response: &v1::PollResponse) {
         let empty = response.start.is_empty() && response.stop.is_empty() && response.describe.is_empty();
         self.hasty_polls = if empty && seconds < HASTY_POLL_SECONDS { self.hasty_polls.saturating_add(1) } else { 0 };
@@ -158,7 +158,7 @@ impl Agent {
         if response.leave && self.leave_by.is_none() {
             self.leave("the coordinator told the worker to leave");
         }
-        // An answer without a number carries no news: the poll ran out of time.
+        // An answer without a number is empty: the poll timed out at the coordinator.
         if response.number > 0 {
             self.in_service(response.out_of_service);
         }
@@ -168,7 +168,7 @@ impl Agent {
         }
     }
 
-    /// `reason` is why the coordinator gives this worker nothing, empty where it does.
+    /// `reason` is why the coordinator assigns nothing to this worker; empty if it does.
     fn in_service(&mut self, reason: String) {
         if reason == self.out_of_service {
             return;
@@ -181,7 +181,7 @@ impl Agent {
         self.out_of_service = reason;
     }
 
-    /// Sweeps that give this worker nothing: each is said once in a session.
+    /// Logs why sweeps do not use this worker, each reason once per session.
     fn left_out(&mut self, sentences: Vec<String>) {
         let Some(session) = &mut self.session else { return };
         for reason in sentences {
@@ -206,7 +206,7 @@ impl Agent {
                 self.outbox.batch_failed();
                 match leases.as_slice() {
                     [lease] => self.give_up(lease, format!("the coordinator refused its points: {reason}")),
-                    // Which attempt is at fault shows when each point goes alone.
+                    // Sending the points one by one shows which attempt is invalid.
                     _ => self.one_by_one = true,
                 }
             }
@@ -272,14 +272,14 @@ impl Agent {
         self.release_if_uploaded(&lease);
     }
 
-    /// The coordinator was reached.
+    /// A call to the coordinator succeeded.
     fn reached(&mut self) {
         self.control.succeed();
         self.parts.metrics.connected.set(1);
         if self.away {
             self.away = false;
             self.parts.metrics.reconnects.inc();
-            // What waited because it was away need not wait any longer.
+            // Calls that were delayed because the coordinator was unreachable can start now.
             self.reports.succeed();
             self.endings.succeed();
         }

@@ -1,4 +1,4 @@
-//! Attempts from the coordinator's word to start until they are handed in.
+//! The lifecycle of an attempt in the agent, from its assignment until its ending is acknowledged.
 
 use bytes::Bytes;
 use sweep_proto::v1;
@@ -15,19 +15,19 @@ use crate::files;
 use crate::slot::{self, Ended, Job, SlotEvent};
 use crate::wire::{self, Lease};
 
-/// Jobs that may wait for one slot: the coordinator promises one, and another when it counts the slot as free early.
+/// Jobs that may wait for one slot: one regular, one assigned before the slot was free, and some reserve.
 const MAX_WAITING_JOBS: usize = 4;
 
-/// Attempts that a worker holds, handed in or not. The coordinator takes no longer list in one message.
+/// Attempts of a worker, running or unreported. The coordinator accepts no longer list in one message.
 const MAX_HELD: usize = 4096;
 
-/// Data sets that may be asked about at a time.
+/// Pending requests to describe a data set.
 pub(crate) const MAX_DESCRIBES: usize = 64;
 
-/// Data sets whose thumbnails are remembered as sent.
+/// Data sets whose thumbnails are known to be uploaded.
 const MAX_THUMBNAILS: usize = 4096;
 
-/// An ending that is being handed in. What is not known here is filled in when it is sent.
+/// A report of an ending. The remaining fields are filled in when it is sent.
 fn ending(how: How) -> v1::FinishRequest {
     v1::FinishRequest { ending: Some(how), ..v1::FinishRequest::default() }
 }
@@ -42,11 +42,11 @@ impl Agent {
             return tracing::error!("coordinator assigns a lease without a trial id");
         };
         if self.held.contains_key(&lease) {
-            // Said twice.
+            // Assigned twice.
             return;
         }
         if self.held.len() >= MAX_HELD {
-            // It is said again as long as it holds.
+            // The coordinator repeats the assignment as long as it is valid.
             return tracing::warn!("{MAX_HELD} attempts are not handed in; none more is taken");
         }
         tracing::debug!(trial_id = %lease.trial_id, attempt = lease.attempt, slot = assignment.slot, "assigned");
@@ -76,7 +76,7 @@ impl Agent {
         self.held.insert(lease, Held::new(slot, stop));
     }
 
-    /// The slot and the trial of an assignment, or what is wrong with it.
+    /// The slot and the trial of an assignment, or the reason why it is invalid.
     fn checked(&self, lease: &Lease, assignment: v1::Assignment) -> Result<(usize, Trial), String> {
         let slots = self.parts.posts.len();
         let slot = assignment.slot as usize;
@@ -97,8 +97,8 @@ impl Agent {
         Ok((slot, trial))
     }
 
-    /// The coordinator wants an attempt stopped. One that is not held any more needs no answer: the next poll, which
-    /// does not name it, says enough.
+    /// Stops an attempt because the coordinator requests it. An unknown attempt needs no answer: the next poll omits
+    /// it.
     pub(super) fn obey_stop(&mut self, lease: &Lease) {
         if !self.held.contains_key(lease) {
             return tracing::debug!(trial_id = %lease.trial_id, attempt = lease.attempt, "attempt is not held any more");
@@ -108,7 +108,7 @@ impl Agent {
         self.stop(lease, reason);
     }
 
-    /// Stops an attempt if it has not ended. Its slot says when nothing of it runs any more.
+    /// Stops an attempt unless it has ended. Its slot reports when all its processes are gone.
     pub(super) fn stop(&mut self, lease: &Lease, reason: &str) {
         let Some(held) = self.held.get_mut(lease) else { return };
         held.stopped.get_or_insert_with(|| reason.to_owned());
@@ -124,14 +124,14 @@ impl Agent {
         }
     }
 
-    /// Leases that no longer hold: they are stopped, and nothing more is said of them but that they are not held any
-    /// more. A parked poll says that they are, and the coordinator would keep their slots from others until it ends.
+    /// Stops attempts whose leases have expired and drops their reports. Also ends the parked poll, which lists these
+    /// leases: the coordinator would keep their slots busy until it ended.
     pub(super) fn forget_all(&mut self, leases: &[v1::Lease]) {
         for lease in leases.iter().filter_map(Lease::from_wire) {
             if self.held.contains_key(&lease) {
                 self.end_poll();
                 if self.outbox.has_ended(&lease) {
-                    // Its end may have arrived, and the answer may not have.
+                    // The report may have arrived although its acknowledgement did not.
                     tracing::info!(trial_id = %lease.trial_id, attempt = lease.attempt, "the coordinator asks for no end of this attempt");
                 } else {
                     tracing::info!(trial_id = %lease.trial_id, attempt = lease.attempt, "lease no longer holds, attempt is stopped");
@@ -150,7 +150,7 @@ impl Agent {
         self.held.remove(lease);
     }
 
-    /// The coordinator will not take what the attempt says: it is stopped, and that is how it ends.
+    /// Stops an attempt whose reports the coordinator rejects; the rejection becomes its ending.
     pub(super) fn give_up(&mut self, lease: &Lease, reason: String) {
         tracing::error!(trial_id = %lease.trial_id, attempt = lease.attempt, reason, "attempt is given up");
         self.outbox.drop_points(lease, self.outbox.acknowledged(lease));
@@ -215,14 +215,14 @@ impl Agent {
         self.outbox.close_behind(lease, message, &held.uploads);
     }
 
-    /// The ending may go once no file goes before it.
+    /// Releases the ending once all files are uploaded.
     pub(super) fn release_if_uploaded(&mut self, lease: &Lease) {
         if self.held.get(lease).is_some_and(|held| held.uploads.is_empty()) {
             self.outbox.release(lease);
         }
     }
 
-    /// The coordinator has the attempt's ending, or wants none.
+    /// The coordinator has stored the ending, or does not want it.
     pub(super) fn handed_in(&mut self, lease: &Lease) {
         self.forget(lease);
         self.clean_up(lease);
@@ -232,7 +232,7 @@ impl Agent {
         let folder = artifact::folder(&self.parts.state_folder, lease);
         self.cleaning.spawn_blocking(move || match files::remove_folder(&folder) {
             Ok(()) => {}
-            // There is none if the attempt never reached its slot.
+            // The folder does not exist if the attempt never reached its slot.
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
             Err(error) => {
                 tracing::warn!(folder = %folder.display(), %error, "files of an attempt that was handed in cannot be removed");
@@ -260,7 +260,7 @@ impl Agent {
         self.give_up(lease, reason);
     }
 
-    /// `false` where there is no room: it is to be asked again.
+    /// Returns `false` if the queue is full: the coordinator asks again.
     pub(super) fn describe(&mut self, task: v1::DescribeTask) -> bool {
         let key = task.dataset_key;
         if self.describing.contains_key(&key) {
@@ -277,7 +277,7 @@ impl Agent {
                     true
                 }
                 Err(TrySendError::Full(_)) => false,
-                // It has ended because we are leaving.
+                // The describer has stopped because the worker shuts down.
                 Err(TrySendError::Closed(_)) => true,
             },
             Err(reason) => {
@@ -306,7 +306,7 @@ pub(crate) fn unflatten<T: serde::de::DeserializeOwned>(message: Vec<v1::Setting
     })
 }
 
-/// Gives a free slot the next job that waits for it.
+/// Gives the next waiting job to a free slot.
 fn hand_out(post: &mut Post) {
     if post.running.is_some() {
         return;
@@ -315,7 +315,8 @@ fn hand_out(post: &mut Post) {
     let lease = job.lease;
     match post.jobs.try_send(job) {
         Ok(()) => post.running = Some(lease),
-        // It cannot be full, because one job runs at a time; a slot that has ended was told to leave.
+        // The queue cannot be full, because one job runs at a time. A closed queue belongs to a slot that was told to
+        // stop.
         Err(TrySendError::Full(job) | TrySendError::Closed(job)) => post.waiting.push_front(job),
     }
 }

@@ -1,4 +1,4 @@
-//! Checkpoints in folders: found by name, copied so that no half one is ever seen under its name, and removed.
+//! Checkpoints in folders: listed by name, copied atomically, and removed.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -8,10 +8,11 @@ use std::time::{Duration, SystemTime};
 use super::{Error, Found, MAX_BYTES, Mark};
 use crate::files::{create_anew, entries, open_plain, remove_folder, sync_folder};
 
-/// Parts of a checkpoint's path that a trainer or another worker can make to be links: the trial's folder, the round's, and the file.
+/// Path components that a trainer or another worker could replace by links: the trial's folder, the round's, and the
+/// file.
 pub(super) const DEPTH: usize = 3;
 
-/// The checkpoints in a folder; none where there is no folder.
+/// Lists the checkpoints in a folder; a missing folder has none.
 pub(super) async fn list(folder: &Path) -> Result<Vec<Found>, Error> {
     let folder = folder.to_owned();
     let listed = tokio::task::spawn_blocking(move || read(&folder).map_err(Error::at(&folder))).await;
@@ -29,7 +30,7 @@ fn read(folder: &Path) -> io::Result<Vec<Found>> {
         let entry = entry?;
         let Ok(name) = entry.file_name().into_string() else { continue };
         let Some(mark) = Mark::of(&name) else { continue };
-        // It may have been removed since the folder was read.
+        // The file may have been removed after the folder was read.
         let Ok(metadata) = entry.metadata() else { continue };
         if metadata.is_file() && metadata.len() <= MAX_BYTES {
             found.push(Found { mark, name, bytes: metadata.len() });
@@ -38,19 +39,19 @@ fn read(folder: &Path) -> io::Result<Vec<Found>> {
     Ok(found)
 }
 
-/// A name under which a file is written until it is whole; of this process, because another may write the same.
+/// A temporary name, unique to this process because another may write the same checkpoint.
 pub(super) fn unfinished(folder: &Path, name: &str) -> PathBuf {
     folder.join(format!(".copying-{}-{name}", std::process::id()))
 }
 
-/// Copies a file from one folder to another: under another name, synced, renamed.
+/// Copies a file between folders: writes a temporary file, syncs it and renames it.
 pub(super) async fn copy(from: &Path, to: &Path, name: &str) -> Result<(), Error> {
     let (from, to, name) = (from.to_owned(), to.to_owned(), name.to_owned());
     let copied = tokio::task::spawn_blocking(move || {
         std::fs::create_dir_all(&to).map_err(Error::at(&to))?;
         let begun = unfinished(&to, &name);
         let source = from.join(&name);
-        // Trainers and other workers write here: a name may have become a link to anything since it was listed.
+        // Trainers and other workers can write here, so a name may have become a link since it was listed.
         let opened = open_plain(&source, DEPTH).map_err(Error::at(&source))?.file;
         let mut out = create_anew(&begun).map_err(Error::at(&begun))?;
         let copied = io::copy(&mut opened.take(MAX_BYTES + 1), &mut out).map_err(Error::at(&source))?;
@@ -63,14 +64,14 @@ pub(super) async fn copy(from: &Path, to: &Path, name: &str) -> Result<(), Error
     copied.await.unwrap_or_else(|error| Err(io::Error::other(error).into()))
 }
 
-/// Gives an unfinished file its name.
+/// Renames a complete temporary file to its final name.
 pub(super) fn finish(file: &File, folder: &Path, name: &str) -> io::Result<()> {
     file.sync_all()?;
     std::fs::rename(unfinished(folder, name), folder.join(name))?;
     sync_folder(folder)
 }
 
-/// Removes a round's folder, and its trial's if that is then empty.
+/// Removes a round's folder, and its trial's folder if that is then empty.
 pub(super) fn remove_round(folder: &Path) -> Result<(), Error> {
     match remove_folder(folder) {
         Ok(()) => {}
@@ -78,15 +79,15 @@ pub(super) fn remove_round(folder: &Path) -> Result<(), Error> {
         Err(error) => return Err(Error::at(folder)(error)),
     }
     if let Some(trial) = folder.parent() {
-        // Other rounds keep it.
+        // It is not empty while other rounds have checkpoints.
         drop(std::fs::remove_dir(trial));
     }
     Ok(())
 }
 
-/// Removes the folders of rounds that nothing was written to for `age`.
+/// Removes the folders of rounds without changes for `age`.
 pub(super) fn sweep(root: &Path, now: SystemTime, age: Duration) {
-    // What is no folder, or is gone, has nothing to remove. What a link leads to is not ours.
+    // Skips files and missing folders, and does not follow links.
     let folders = |path: &Path| {
         let entries = entries(path).unwrap_or_default().into_iter();
         entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())).map(|entry| entry.path())

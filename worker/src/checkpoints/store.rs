@@ -1,4 +1,4 @@
-//! Where copies of checkpoints are kept for other workers: a folder that all of them see, or a bucket of a cloud.
+//! The shared store of checkpoints: a folder that all workers can reach, or a cloud bucket.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,16 +13,17 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use super::{Error, Found, MAX_BYTES, Mark, files};
 use crate::files::{create_anew, open_plain};
 
-/// Bytes that are sent to a bucket at a time.
+/// Bytes of one part of a multipart upload.
 const PART_BYTES: usize = 8 << 20;
 
-/// Objects of a round that are looked at: a round has a few.
+/// The most objects of a round that are listed; a round has a few.
 const MAX_LISTED: usize = 10_000;
 
-/// Only these variables are handed to the library: it knows short names as well, such as `region`, that may mean anything.
+/// Only variables with these prefixes reach the library: it also reads short names with other meanings, such as
+/// `region`.
 const VARIABLES: [&str; 3] = ["AWS_", "GOOGLE_", "AZURE_"];
 
-/// Buckets by the beginning of their URL.
+/// URL prefixes of buckets.
 const CLOUDS: [&str; 3] = ["s3://", "gs://", "az://"];
 
 pub(super) enum Store {
@@ -30,7 +31,7 @@ pub(super) enum Store {
     Bucket { bucket: Arc<dyn ObjectStore>, prefix: Key },
 }
 
-/// What is wrong with the name of a store, if anything.
+/// The problem of a store's name, if it is invalid.
 pub(crate) fn problem(store: &str) -> Option<String> {
     let known = || CLOUDS.iter().any(|cloud| store.strip_prefix(cloud).is_some_and(|bucket| !bucket.is_empty()));
     let folder = |path: &str| !path.contains("://") && (path.is_empty() || Path::new(path).is_absolute());
@@ -51,7 +52,7 @@ impl Store {
         Self::told(name, told)
     }
 
-    /// Opens a store; `told` is what a cloud's client has to know, by the names of the usual variables.
+    /// Opens a store; `told` has the settings of the cloud client, under the names of the usual environment variables.
     pub(super) fn told(name: &str, told: impl IntoIterator<Item = (String, String)>) -> Result<Self, Error> {
         let path = name.strip_prefix("file://").unwrap_or(name);
         if !path.contains("://") {
@@ -64,7 +65,7 @@ impl Store {
         Ok(Self::Bucket { bucket: bucket.into(), prefix })
     }
 
-    /// The checkpoints of a round.
+    /// Lists the checkpoints of a round.
     pub(super) async fn list(&self, round: &str) -> Result<Vec<Found>, Error> {
         let (bucket, folder) = match self {
             Self::Folder(root) => return files::list(&root.join(round)).await,
@@ -78,7 +79,7 @@ impl Store {
         Ok(found.filter(|found| found.bytes <= MAX_BYTES).collect())
     }
 
-    /// Copies a checkpoint from a local folder; it appears when it is whole.
+    /// Uploads a checkpoint from a local folder; it becomes visible when it is complete.
     pub(super) async fn put(&self, round: &str, name: &str, folder: &Path) -> Result<(), Error> {
         let (bucket, key) = match self {
             Self::Folder(root) => return files::copy(folder, &root.join(round), name).await,
@@ -95,13 +96,13 @@ impl Store {
         let mut upload = bucket.put_multipart(&key).await?;
         let sent = send(upload.as_mut(), first, &mut file, &path).await;
         if sent.is_err() {
-            // Parts that were sent are paid for until they are given up; that this fails too changes nothing here.
+            // Uploaded parts cost money until the upload is aborted. A failure of the abort changes nothing else.
             drop(upload.abort().await);
         }
         sent
     }
 
-    /// Copies a checkpoint to a local folder; it appears when it is whole and on disk.
+    /// Downloads a checkpoint to a local folder; it becomes visible when it is complete and synced.
     pub(super) async fn get(&self, round: &str, name: &str, folder: &Path) -> Result<(), Error> {
         let (bucket, key) = match self {
             Self::Folder(root) => return files::copy(&root.join(round), folder, name).await,
@@ -109,12 +110,12 @@ impl Store {
         };
         let mut chunks = bucket.get(&key).await?.into_stream();
         let path = files::unfinished(folder, name);
-        // A trainer writes here too: it may have put a link in the place of this name.
+        // A trainer can also write here: this name may be a link.
         let mut file = File::from_std(create_anew(&path).map_err(Error::at(&path))?);
         let mut left = MAX_BYTES;
         while let Some(chunk) = chunks.next().await {
             let chunk = chunk?;
-            // It may have been replaced since its size was asked for.
+            // The object may have been replaced after its size was read.
             left = left.checked_sub(chunk.len() as u64).ok_or(Error::TooLarge)?;
             file.write_all(&chunk).await.map_err(Error::at(&path))?;
         }
@@ -124,7 +125,7 @@ impl Store {
         finished.unwrap_or_else(|error| Err(std::io::Error::other(error))).map_err(Error::at(&path))
     }
 
-    /// Removes one checkpoint; one that is not there counts as removed.
+    /// Removes one checkpoint; a missing one counts as removed.
     pub(super) async fn remove(&self, round: &str, name: &str) -> Result<(), Error> {
         match self {
             Self::Folder(root) => {
@@ -141,7 +142,6 @@ impl Store {
         }
     }
 
-    /// Removes all checkpoints of a round.
     pub(super) async fn remove_round(&self, round: &str) -> Result<(), Error> {
         match self {
             Self::Folder(root) => {
@@ -159,7 +159,7 @@ impl Store {
     }
 }
 
-/// The next part of a file: shorter than `PART_BYTES` only at its end.
+/// Reads the next part of a file; only the last part is shorter than `PART_BYTES`.
 async fn part(file: &mut File) -> std::io::Result<Bytes> {
     let mut bytes = Vec::with_capacity(PART_BYTES);
     file.take(PART_BYTES as u64).read_to_end(&mut bytes).await?;

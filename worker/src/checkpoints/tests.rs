@@ -1,4 +1,4 @@
-//! Checkpoints between folders and stores.
+//! Tests of copies between local folders and stores.
 
 use object_store::memory::InMemory;
 use object_store::path::Path as Key;
@@ -124,7 +124,7 @@ async fn a_store_that_fails_is_counted_and_nothing_else() {
     let metrics = Arc::new(Metrics::new("w1").unwrap());
     let open = || Checkpoints::open(state.path(), shared.path().to_str().unwrap(), 1, Arc::clone(&metrics)).unwrap();
     let checkpoints = open();
-    // A file where the trial's folder should be.
+    // A file in the place of the trial's folder.
     std::fs::write(shared.path().join(lease().trial_id.to_string()), "in the way").unwrap();
     let folder = checkpoints.fetch(&lease()).await.unwrap().unwrap();
     write(&folder, &["epoch-000001.checkpoint"]);

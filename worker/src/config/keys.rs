@@ -1,4 +1,4 @@
-//! The keys of the configuration, each with the one function that reads it from YAML or from a text.
+//! The keys of the configuration, each with the function that reads it from YAML or from text.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -9,23 +9,23 @@ use serde_yaml::Value;
 use super::{Config, Slots};
 use crate::machine;
 
-/// Slots of one worker at most.
+/// The most slots of one worker.
 pub(crate) const MAX_SLOTS: u32 = 1024;
 
-/// A worker's name is at most this long, in bytes.
+/// The longest name of a worker, in bytes.
 const MAX_NAME_BYTES: usize = 128;
 
-/// A week: no limit of ours is longer.
+/// A week: the longest time that a key may set.
 const MAX_SECONDS: f64 = 604_800.0;
 
-/// The one key whose flag may be repeated.
+/// The key whose flag may repeat.
 pub(super) const DATA_ROOT: &str = "data_root";
 
-/// What was written for a key.
+/// The value of a key, as its source has it.
 pub(super) enum Input<'a> {
-    /// In a file.
+    /// From a file.
     Yaml(&'a Value),
-    /// In a variable or a flag.
+    /// From a variable or a flag.
     Text(&'a str),
 }
 
@@ -34,7 +34,6 @@ pub(super) struct Key {
     pub(super) read: fn(&mut Config, &Input<'_>) -> Result<(), String>,
 }
 
-/// Every key, in the order of the default file.
 pub(super) const KEYS: &[Key] = &[
     Key { name: "coordinator", read: |config, input| list(input).map(|value| config.coordinator = value) },
     Key { name: "token_file", read: |config, input| folder(input).map(|value| config.token_file = value) },
@@ -93,12 +92,12 @@ pub(super) const KEYS: &[Key] = &[
     Key { name: "shutdown_seconds", read: |config, input| seconds(input).map(|value| config.shutdown = value) },
 ];
 
-/// The current name of a key: earlier releases read `http_listen`.
+/// The current name of a key: `http_listen` is the name of earlier releases.
 pub(super) fn current(name: &str) -> &str {
     if name == "http_listen" { "listen_http" } else { name }
 }
 
-/// What is wrong with a worker's name, if anything: it stands in file names, metric labels and tables.
+/// The problem of a worker's name, if it is invalid. Names appear in file names, metric labels and tables.
 pub(super) fn name_problem(name: &str) -> Option<String> {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     let good = !name.is_empty() && name.len() <= MAX_NAME_BYTES && name.chars().all(plain) && !name.starts_with('.');
@@ -114,7 +113,7 @@ fn read_name(config: &mut Config, input: &Input<'_>) -> Result<(), String> {
     Ok(())
 }
 
-/// A pool's name follows the rules of a worker's. Empty: none.
+/// A pool's name follows the rules of a worker's name; empty means none.
 fn read_pool(config: &mut Config, input: &Input<'_>) -> Result<(), String> {
     let name = text(input)?;
     match name_problem(&name).filter(|_| !name.is_empty()) {
@@ -128,7 +127,7 @@ fn read_pool(config: &mut Config, input: &Input<'_>) -> Result<(), String> {
 
 fn read_listen_http(config: &mut Config, input: &Input<'_>) -> Result<(), String> {
     let address = text(input).or_else(|error| match input {
-        // YAML reads a bare `off` as a text, but some writers quote `false` for it.
+        // YAML reads a bare `off` as text, but some YAML writers produce `false`.
         Input::Yaml(Value::Bool(false)) => Ok("off".to_owned()),
         Input::Yaml(_) | Input::Text(_) => Err(error),
     })?;
@@ -156,7 +155,7 @@ fn folder(input: &Input<'_>) -> Result<Option<PathBuf>, String> {
     text(input).map(|path| Some(path).filter(|path| !path.is_empty()).map(PathBuf::from))
 }
 
-/// A list of folders: in YAML one text is one folder; in a variable colons part them, as in PATH.
+/// A list of folders. In YAML a single text is one folder; in a variable colons separate folders, as in PATH.
 fn folders(input: &Input<'_>) -> Result<Vec<PathBuf>, String> {
     let found: Vec<PathBuf> = match input {
         Input::Text(text) => std::env::split_paths(text).collect(),
@@ -195,7 +194,7 @@ fn seconds(input: &Input<'_>) -> Result<Duration, String> {
     }
 }
 
-/// A time with a unit, such as 90s, 10m or 2h, or seconds; `None` for none and for never.
+/// A time with a unit, such as 90s, 10m or 2h, or plain seconds; `None` for `none` and `never`.
 fn patience(input: &Input<'_>) -> Result<Option<Duration>, String> {
     let written = match input {
         Input::Text(text) => text.trim().to_owned(),
@@ -232,7 +231,7 @@ fn truth(input: &Input<'_>) -> Result<bool, String> {
     }
 }
 
-/// A list of texts, or one text with commas.
+/// A list of texts, or one text separated by commas.
 fn list(input: &Input<'_>) -> Result<Vec<String>, String> {
     let split =
         |text: &str| text.split(',').map(|part| part.trim().to_owned()).filter(|part| !part.is_empty()).collect();
@@ -244,7 +243,7 @@ fn list(input: &Input<'_>) -> Result<Vec<String>, String> {
     }
 }
 
-/// A list of texts, or one text with spaces.
+/// A list of texts, or one text separated by spaces.
 fn words(input: &Input<'_>) -> Result<Vec<String>, String> {
     let split = |text: &str| text.split_whitespace().map(str::to_owned).collect();
     match input {

@@ -1,5 +1,5 @@
-//! Whether what a trainer says agrees with what it was asked and with what it said before. A contradiction means that one of
-//! two values is wrong, and nobody can tell which: the attempt has failed, and the sentence names both.
+//! Compares the values that a trainer reports with its task and with each other. A contradiction means that one of two
+//! values is wrong, and the agent cannot know which: the attempt fails with a message that names both.
 
 use sweep_spec::count::{Counts, Input};
 use sweep_spec::dataset::Source;
@@ -7,13 +7,13 @@ use sweep_spec::protocol::{Optimizer, Report};
 use sweep_spec::trainer::{Described, EpochMetrics, Finished, Provenance, Started, Tested, Train, Validation};
 use sweep_spec::{Classes, Dataset, Outcome};
 
-/// How far two numbers may be apart that are the same one: a trainer may print them rounded to four digits.
+/// The tolerance for two reports of the same number: a trainer may round it to four digits.
 const ROUNDING: f64 = 1e-4;
 
-/// The device that leaves the choice to the trainer.
+/// The device name that lets the trainer choose.
 const ANY_DEVICE: &str = "auto";
 
-/// What one attempt has said so far.
+/// The values that one attempt has reported so far.
 #[derive(Debug)]
 pub(super) struct Said {
     params: u64,
@@ -23,7 +23,7 @@ pub(super) struct Said {
 }
 
 impl Said {
-    /// What `started` says, if it agrees with what was asked.
+    /// Starts from `started`, if it agrees with the task.
     pub(super) fn new(started: Started, train: &Train) -> Result<Self, String> {
         let Started { params, device, data, .. } = started;
         described(&data, &train.trial.dataset).map_err(|what| format!("`started`: {what}"))?;
@@ -42,7 +42,7 @@ impl Said {
         Ok(Self { params, device, data, epochs: Vec::new() })
     }
 
-    /// Takes the numbers of the next epoch.
+    /// Adds the metrics of the next epoch.
     pub(super) fn epoch(&mut self, metrics: EpochMetrics, train: &Train) -> Result<(), String> {
         numbers(&metrics)?;
         let Optimizer::Adam { learning_rate, .. } = train.trial.protocol.optimizer;
@@ -54,7 +54,7 @@ impl Said {
         Ok(())
     }
 
-    /// Holds the answer against everything before it.
+    /// Compares the result with everything reported before.
     pub(super) fn check(&self, finished: &Finished, train: &Train) -> Result<(), String> {
         let protocol = &train.trial.protocol;
         if finished.outcome == Outcome::Diverged && self.epochs.len() as u64 >= u64::from(protocol.epochs) {
@@ -127,7 +127,7 @@ impl Said {
         Ok(())
     }
 
-    /// Every image of the part that validates has an answer.
+    /// Every image of the validating part has a prediction.
     fn validation_part(&self, validation: &Validation, train: &Train) -> Result<(), String> {
         let images = validation.labels.len() as u64;
         let (trains, tests) = (u64::from(self.data.train_images), u64::from(self.data.test_images));
@@ -157,7 +157,7 @@ impl Said {
     }
 }
 
-/// Whether a description fits the reference to the data set.
+/// Whether a description matches the reference to the data set.
 pub(crate) fn described(data: &Described, dataset: &Dataset) -> Result<(), String> {
     let (found, asked) = (data.classes.len(), dataset.classes.count());
     if found as u64 != u64::from(asked) {
@@ -182,13 +182,13 @@ pub(crate) fn described(data: &Described, dataset: &Dataset) -> Result<(), Strin
     Ok(())
 }
 
-/// Whether the parts of the data set are those that `described` counts, whatever the seed.
+/// Whether the sizes of the data set's parts are those of `described`, independent of the seed.
 fn has_fixed_parts(train: &Train) -> bool {
     train.trial.protocol.split.is_fixed()
         || !matches!(&train.trial.dataset.source, Source::ImageFolder { test_split: Some(_), .. })
 }
 
-/// Whether the numbers of an epoch can be what they are called.
+/// Whether the metrics of an epoch are possible values.
 fn numbers(metrics: &EpochMetrics) -> Result<(), String> {
     let epoch = metrics.epoch;
     for (name, share) in [("train_accuracy", metrics.train_accuracy), ("val_accuracy", metrics.val_accuracy)] {
@@ -216,12 +216,12 @@ fn is_amount(value: f64) -> bool {
     value.is_finite() && value >= 0.0
 }
 
-/// The same number, but for rounding.
+/// Equal within the rounding.
 fn same(one: f64, other: f64) -> bool {
     (one - other).abs() <= ROUNDING * one.abs().max(other.abs())
 }
 
-/// Whether `finished` repeats what was said of an epoch.
+/// Whether `finished` repeats the metrics that an epoch reported.
 fn repeated((name, again): (&str, &EpochMetrics), said: &EpochMetrics) -> Result<(), String> {
     if again.epoch != said.epoch {
         return Err(format!("`{name}` is epoch {}; the last `epoch` was {}", again.epoch, said.epoch));
@@ -241,8 +241,8 @@ fn repeated((name, again): (&str, &EpochMetrics), said: &EpochMetrics) -> Result
     }
 }
 
-/// Whether the confusion matrix is that of the lists, and the accuracy that of the matrix. Their lengths and classes are
-/// checked before.
+/// Whether the confusion matrix matches the lists, and the accuracy the matrix. The caller has checked lengths and
+/// classes.
 fn right(said: &Validation, (accuracy, words): (f64, &str)) -> Result<(), String> {
     let images = said.labels.len();
     if images == 0 {

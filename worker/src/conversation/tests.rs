@@ -1,4 +1,4 @@
-//! Conversations as they should go, and what trainers may make of them.
+//! Correct conversations, and every way in which a trainer may break one.
 
 use serde_json::{Value, json};
 use sweep_spec::dataset::{Classes, Dataset, Source};
@@ -38,7 +38,7 @@ fn numbers(epoch: u32) -> Value {
            "learning_rate": 0.001, "seconds": 0.5, "images_per_second": 128.0})
 }
 
-/// The lines of an attempt that begins with `first_epoch`.
+/// The lines of an attempt that resumes at `first_epoch`.
 fn lines(train: &Train, first_epoch: u32) -> Vec<String> {
     let zeros = "0".repeat(64);
     let data = json!({"digest": zeros, "classes": ["a", "b"], "channels": 3, "train_images": 64, "test_images": 2});
@@ -72,7 +72,7 @@ fn event(line: &str) -> Event {
     serde_json::from_str(line).unwrap()
 }
 
-/// The epochs that the lines report, and how it went on with the first that is not understood.
+/// The epochs that the lines report, and the outcome of the first invalid line.
 fn hear(train: &Train, lines: &[String]) -> (Vec<u32>, Result<Option<Step>, String>) {
     let mut conversation = Conversation::new(train);
     let mut epochs = Vec::new();
@@ -96,7 +96,7 @@ fn every_attempt_says_its_whole_series_wherever_it_begins() {
         assert!(matches!(end, Ok(Some(Step::Finished(_)))), "{end:?}");
     }
     let mut resumed = lines(&train, 3);
-    // Without the epochs that it found in its checkpoint.
+    // Without the epochs of its checkpoint.
     resumed.drain(1..5);
     let (epochs, end) = hear(&train, &resumed);
     assert_eq!((epochs, end), (Vec::new(), Err("`epoch` 3 came where 1 of 4 was next".to_owned())));
@@ -237,7 +237,7 @@ fn mutated_lines_never_say_more_than_a_trial_has() {
     }
 }
 
-/// What is said of an attempt whose line `at` has other values at these places.
+/// The verdict on an attempt whose line `at` has other values at these places.
 fn with(train: &Train, at: usize, changes: &[(&str, Value)]) -> Result<Option<Step>, String> {
     let mut lines = lines(train, 1);
     let mut event: Value = serde_json::from_str(&lines[at]).unwrap();
@@ -248,7 +248,7 @@ fn with(train: &Train, at: usize, changes: &[(&str, Value)]) -> Result<Option<St
     hear(train, &lines).1
 }
 
-/// The line of `finished`.
+/// The index of the line `finished`.
 const FINISHED: usize = 1 + 2 * EPOCHS as usize;
 
 #[test]
@@ -317,7 +317,7 @@ fn the_best_epoch_is_the_best_of_those_that_were_said() {
     let mut train = train();
     let better = with(&train, 5, &[("/val_accuracy", json!(0.75))]).unwrap_err();
     assert_eq!(better, "`best` is epoch 1 with val_accuracy 0.5; epoch 3 has 0.75");
-    // The predictions are those of the epoch that the protocol reports.
+    // The predictions belong to the epoch that the protocol reports.
     train.trial.protocol.report = Report::Best;
     let mut lines = lines(&train, 1);
     let mut finished: Value = serde_json::from_str(&lines[FINISHED]).unwrap();

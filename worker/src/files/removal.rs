@@ -1,6 +1,6 @@
-//! Removes folders that a program made which is not trusted. Such a folder can be deeper than the stack, and than the
-//! number of files that a process may have open: a removal that descends would end this process. Here folders are moved up until
-//! none is deeper than one level, with three open files at a time. No link is followed.
+//! Removes folders that an untrusted program created. Such a folder can be deeper than the stack and than the number of
+//! open files that a process may have, so a recursive removal could crash this process. Instead, folders are moved up
+//! until none is deeper than one level, with three open files at a time. Links are not followed.
 
 use std::ffi::CStr;
 use std::fs::DirEntry;
@@ -13,11 +13,11 @@ use rustix::io::Errno;
 
 use super::FOLDER;
 
-/// How often the top of a folder is gone through. Each time lifts every folder in it by one level; a program that goes on making folders
-/// in it comes to this end.
+/// The most passes over the top folder. Each pass lifts all its folders by one level; the limit stops a program that
+/// keeps creating folders.
 const MAX_ROUNDS: usize = 1_000_000;
 
-/// What is in a folder. A link to a folder is none, and has nothing.
+/// The entries of a folder. A link to a folder has none.
 ///
 /// # Errors
 /// The folder cannot be read.
@@ -25,10 +25,10 @@ pub(crate) fn entries(path: &Path) -> Result<Vec<DirEntry>> {
     if path.symlink_metadata()?.is_dir() { std::fs::read_dir(path)?.collect() } else { Ok(Vec::new()) }
 }
 
-/// Removes a folder and all that is in it. Of a link only the link goes.
+/// Removes a folder and its content. Of a link, only the link is removed.
 ///
 /// # Errors
-/// Something in it cannot be removed, or there is no such folder ([`ErrorKind::NotFound`]).
+/// Some entry cannot be removed, or the folder does not exist ([`ErrorKind::NotFound`]).
 pub(crate) fn remove_folder(path: &Path) -> Result<()> {
     if !path.symlink_metadata()?.is_dir() {
         return std::fs::remove_file(path);
@@ -51,7 +51,7 @@ pub(crate) fn remove_folder(path: &Path) -> Result<()> {
     Err(Error::new(ErrorKind::DirectoryNotEmpty, "it is filled while it is removed"))
 }
 
-/// Removes the files in a folder of `top`, and moves the folders in it to `top`.
+/// Removes the files in a folder of `top`, and moves its folders to `top`.
 fn lift(top: &OwnedFd, name: &CStr, lifted: &mut u64) -> Result<()> {
     let folder = openat(top, name, FOLDER | OFlags::NOFOLLOW, Mode::empty())?;
     each(&folder, |inner| {
@@ -60,7 +60,7 @@ fn lift(top: &OwnedFd, name: &CStr, lifted: &mut u64) -> Result<()> {
             *lifted += 1;
             match renameat(&folder, inner, top, place.as_str()) {
                 Ok(()) => break,
-                // There is something of that name: the next number is tried.
+                // The name exists: try the next number.
                 Err(Errno::EXIST | Errno::NOTEMPTY | Errno::NOTDIR) => {}
                 Err(error) => return Err(error.into()),
             }
@@ -68,13 +68,13 @@ fn lift(top: &OwnedFd, name: &CStr, lifted: &mut u64) -> Result<()> {
         Ok(())
     })?;
     match unlinkat(top, name, AtFlags::REMOVEDIR) {
-        // What was missed is found in the next round.
+        // The next pass finds what this one missed.
         Ok(()) | Err(Errno::NOENT | Errno::EXIST | Errno::NOTEMPTY) => Ok(()),
         Err(error) => Err(error.into()),
     }
 }
 
-/// Does something with each name in a folder.
+/// Calls `act` for each name in a folder.
 fn each(folder: &OwnedFd, mut act: impl FnMut(&CStr) -> Result<()>) -> Result<()> {
     for entry in Dir::read_from(folder)? {
         let entry = entry?;
@@ -85,11 +85,11 @@ fn each(folder: &OwnedFd, mut act: impl FnMut(&CStr) -> Result<()>) -> Result<()
     Ok(())
 }
 
-/// Removes a file, or a folder that is empty; `false` for one that is not.
+/// Removes a file or an empty folder; returns `false` for a folder that is not empty.
 fn remove_entry(folder: &OwnedFd, name: &CStr) -> Result<bool> {
     match unlinkat(folder, name, AtFlags::empty()) {
         Ok(()) | Err(Errno::NOENT) => return Ok(true),
-        // It is a folder: the second is what POSIX says of one.
+        // It is a folder; POSIX allows both errors for one.
         Err(Errno::ISDIR | Errno::PERM) => {}
         Err(error) => return Err(error.into()),
     }
@@ -106,7 +106,7 @@ mod tests {
 
     use super::*;
 
-    /// Folders in folders: more than the stack of a thread has room for, or than a path can name.
+    /// Nested folders: deeper than a thread's stack or a path allows.
     fn deep(top: &Path, depth: usize) {
         std::fs::create_dir_all(top).unwrap();
         let mut at = openat(CWD, top, FOLDER, Mode::empty()).unwrap();
@@ -134,7 +134,7 @@ mod tests {
         std::fs::create_dir_all(other.join("inner")).unwrap();
         std::fs::write(other.join("inner/file"), "kept").unwrap();
         for number in 0..30 {
-            // Names that the removal uses itself are among them.
+            // Includes names that the removal itself uses.
             std::fs::create_dir_all(top.join(format!("a/lifted-{number}/c"))).unwrap();
             std::fs::create_dir_all(top.join(format!("lifted-{number}/x/y"))).unwrap();
             std::fs::write(top.join(format!("a/lifted-{number}/file")), "gone").unwrap();

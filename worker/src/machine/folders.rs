@@ -1,5 +1,5 @@
-//! Where a program keeps what is this user's alone: by the usual variable, or below the home folder. Without either, in a
-//! folder among the temporary files that only this user may enter: the name can be guessed there, so it is looked at first.
+//! The user's private folders: from the usual environment variable, or below the home folder. Without either, a private
+//! folder below the temporary folder; its name can be guessed, so its owner and mode are checked first.
 
 use std::fs::{self, DirBuilder};
 use std::io;
@@ -8,30 +8,29 @@ use std::path::{Path, PathBuf};
 
 use sweep_trust::private::Sharing;
 
-/// Only the owner reads, writes and enters.
+/// Only the owner may read, write and enter.
 const PRIVATE: u32 = 0o700;
 
-/// A folder, and what has to be looked at before it is used.
+/// A folder, with the folder to check before it is used.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Place {
     pub(crate) path: PathBuf,
-    /// The private folder among the temporary files that it lies in, where nothing names a home.
+    /// The private folder below the temporary folder that contains it, if no home folder is known.
     pub(crate) guard: Option<PathBuf>,
 }
 
 impl Place {
-    /// A folder that somebody named.
+    /// A folder that a setting names.
     pub(crate) fn named(path: &Path) -> Self {
         Self { path: path.to_owned(), guard: None }
     }
 
-    /// The same place, one name further in.
+    /// The same place, one component deeper.
     pub(crate) fn join(self, name: impl AsRef<Path>) -> Self {
         Self { path: self.path.join(name), guard: self.guard }
     }
 
-    /// Makes the folder where it is missing; what is made is this user's alone, or of the group of a volume that is shared on
-    /// purpose.
+    /// Creates missing folders, private to this user or to the group of a volume that is shared on purpose.
     pub(crate) fn make(&self) -> io::Result<()> {
         if let Some(guard) = &self.guard {
             make_private(guard)?;
@@ -39,7 +38,7 @@ impl Place {
         Sharing::of(&self.path).make_folder(&self.path)
     }
 
-    /// Whether `make` would work, without making anything.
+    /// Whether `make` would succeed; creates nothing.
     pub(crate) fn check(&self) -> io::Result<()> {
         if let Some(guard) = self.guard.as_ref().filter(|guard| guard.symlink_metadata().is_ok()) {
             is_private(guard)?;
@@ -62,7 +61,7 @@ pub(crate) fn user_folder(variable: &str, below_home: &str) -> Place {
     choose((variable, below_home), set, &std::env::temp_dir().join(format!("sweep-{user}")))
 }
 
-/// A relative path is nothing to go by, and `/` is the home of users that have none.
+/// Relative paths are ignored, and so is `/`, the home of users without one.
 fn choose((variable, below_home): (&str, &str), set: impl Fn(&str) -> Option<PathBuf>, guard: &Path) -> Place {
     let usual = set(variable).filter(|path| path.is_absolute());
     let home = || set("HOME").filter(|path| path.is_absolute() && path.parent().is_some());
@@ -79,7 +78,7 @@ fn make_private(folder: &Path) -> io::Result<()> {
     }
 }
 
-/// Another user may have made it first, or a link to somewhere else.
+/// Another user may have created it first, or a link in its place.
 fn is_private(folder: &Path) -> io::Result<()> {
     let found = fs::symlink_metadata(folder)?;
     let refused = |what: String| {

@@ -1,21 +1,21 @@
-//! What control groups leave to this process: the smallest limit on the way from its group up to where the hierarchy is
-//! mounted, in version 1, version 2, and both beside each other. Everything is read below a root, so that tests can make
-//! trees; what cannot be read, or makes no sense, limits nothing.
+//! The limits of control groups on this process: the smallest one from its group up to the mount point of the
+//! hierarchy, for version 1, version 2, and both combined. All paths are below a root, so that tests can build trees;
+//! unreadable or invalid files limit nothing.
 
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 
-/// What this process may use; `None` where nothing limits it.
+/// The limits of this process; `None` for unlimited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Limits {
     pub(crate) memory_bytes: Option<u64>,
     pub(crate) cores: Option<usize>,
 }
 
-/// Version 1 writes "no limit" as the largest number of whole pages: nothing of this size is a limit.
+/// Version 1 writes "no limit" as the largest number of whole pages; values from this size on are no limit.
 const NO_LIMIT_BYTES: u64 = 1 << 60;
 
-/// The limits of the process that `root`/proc/self tells of.
+/// Reads the limits of the process in `root`/proc/self.
 pub(crate) fn read(root: &Path) -> Limits {
     let groups = fs::read_to_string(root.join("proc/self/cgroup")).unwrap_or_default();
     let mounts = fs::read_to_string(root.join("proc/self/mountinfo")).unwrap_or_default();
@@ -33,7 +33,7 @@ pub(crate) fn read(root: &Path) -> Limits {
 }
 
 impl Limits {
-    /// Takes notice of what one folder of a hierarchy says.
+    /// Applies the limits in one folder of a hierarchy.
     fn narrow(&mut self, folder: &Path, controllers: &str) {
         let text = |name: &str| fs::read_to_string(folder.join(name)).unwrap_or_default();
         let least = |one: Option<u64>, other: Option<u64>| [one, other].into_iter().flatten().min();
@@ -59,9 +59,9 @@ impl Limits {
     }
 }
 
-/// A hierarchy, and where it is mounted.
+/// A hierarchy and its mount point.
 struct Mount {
-    /// The group at the top of what is mounted.
+    /// The group at the mount point.
     root: PathBuf,
     point: PathBuf,
     /// The controllers of version 1; `None` for version 2.
@@ -69,7 +69,8 @@ struct Mount {
 }
 
 impl Mount {
-    /// From a line of `/proc/self/mountinfo`: number, parent, device, root, point, options, tags, `-`, kind, source, options.
+    /// Parses a line of `/proc/self/mountinfo`: number, parent, device, root, point, options, tags, `-`, kind, source,
+    /// options.
     fn of(line: &str) -> Option<Self> {
         let (place, what) = line.split_once(" - ")?;
         let mut place = place.split(' ').skip(3);
@@ -83,7 +84,7 @@ impl Mount {
         Some(Self { root, point, controllers })
     }
 
-    /// Whether it is the hierarchy of a line of `/proc/self/cgroup` with these controllers.
+    /// Whether a line of `/proc/self/cgroup` with these controllers belongs to this hierarchy.
     fn holds(&self, controllers: &str) -> bool {
         match &self.controllers {
             None => controllers.is_empty(),
@@ -94,8 +95,7 @@ impl Mount {
         }
     }
 
-    /// The folders from a group up to the point where the hierarchy is mounted. A group that lies outside of what is
-    /// mounted has the point alone.
+    /// The folders from a group up to the mount point. For a group outside the mount, only the mount point.
     fn way_up(&self, group: &str) -> Vec<PathBuf> {
         let group = Path::new(group);
         let inside = group.strip_prefix(&self.root).ok();
@@ -106,13 +106,13 @@ impl Mount {
     }
 }
 
-/// The controllers and the group of a line of `/proc/self/cgroup`; version 2 has no controllers there.
+/// The controllers and the group in a line of `/proc/self/cgroup`; version 2 has no controllers there.
 fn membership(line: &str) -> Option<(&str, &str)> {
     let (_, rest) = line.split_once(':')?;
     rest.split_once(':')
 }
 
-/// A path in which spaces and the like are three octal digits behind a backslash.
+/// Decodes a path that escapes characters such as spaces as a backslash and three octal digits.
 fn unescaped(text: &str) -> PathBuf {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
@@ -134,18 +134,19 @@ fn unescaped(text: &str) -> PathBuf {
     PathBuf::from(out)
 }
 
-/// A limit in bytes; none for `max`, for what version 1 means by none, and for what is no number.
+/// A limit in bytes; `None` for `max`, for version 1's "no limit", and for other texts.
 fn bytes(text: &str) -> Option<u64> {
     text.trim().parse().ok().filter(|bytes| *bytes < NO_LIMIT_BYTES)
 }
 
-/// Whole cores of a quota, at least one.
+/// The whole cores of a quota, at least one.
 fn share(quota: &str, period: &str) -> Option<usize> {
     let (quota, period): (u64, u64) = (quota.trim().parse().ok()?, period.trim().parse().ok()?);
     usize::try_from(quota.checked_div(period)?).ok().map(|cores| cores.max(1))
 }
 
-/// How many processors a list such as `0-3,8` has; none for an empty one, which means that the group above says it.
+/// The number of processors in a list such as `0-3,8`; `None` for an empty list, which means that the parent group's
+/// list applies.
 fn count(list: &str) -> Option<usize> {
     let mut cores = 0_usize;
     for part in list.trim().split(',').filter(|part| !part.is_empty()) {
@@ -160,7 +161,7 @@ fn count(list: &str) -> Option<usize> {
 mod tests {
     use super::*;
 
-    /// A machine whose files are these.
+    /// The limits on a machine with these files.
     fn machine(files: &[(&str, &str)]) -> Limits {
         let root = tempfile::tempdir().unwrap();
         for (path, content) in files {
@@ -197,7 +198,7 @@ mod tests {
             ("sys/fs/cgroup/a.slice/cpuset.cpus.effective", "0-2,7\n"),
         ];
         assert_eq!(machine(&softer), Limits { memory_bytes: Some(GIB), cores: Some(4) });
-        // In a container with a name space of its own the group is the point of the mount.
+        // In a container with its own name space, the group is the mount point.
         let own = [V2, ("proc/self/cgroup", "0::/\n"), ("sys/fs/cgroup/memory.max", "2147483648\n")];
         assert_eq!(machine(&own).memory_bytes, Some(2 * GIB));
     }
@@ -224,7 +225,7 @@ mod tests {
 
     #[test]
     fn a_container_of_version_1_sees_its_own_group_at_the_point() {
-        // The group is named as the host names it, and what is mounted begins there.
+        // The group has the host's name, and the mount begins there.
         let mounts = "35 31 0:32 /docker/1 /sys/fs/cgroup/memory ro - cgroup cgroup rw,memory\n";
         let files = |group: &'static str| {
             machine(&[
@@ -272,7 +273,7 @@ mod tests {
         for mounts in ["- cgroup2", "1 2 3 - cgroup", " - - - ", "1 2 3 \\ \\9 x - cgroup2 y z"] {
             assert_eq!(machine(&[("proc/self/mountinfo", mounts), ("proc/self/cgroup", "0::/\n")]), Limits::default());
         }
-        // Less than a core is one.
+        // Less than a core counts as one.
         let tiny = [V2, ("proc/self/cgroup", "0::/\n"), ("sys/fs/cgroup/cpu.max", "1000 100000")];
         assert_eq!(machine(&tiny).cores, Some(1));
     }

@@ -1,11 +1,10 @@
-//! What slots do, how many do it, and for how long.
+//! The states of slots: how many are in each, and for how long.
 
 use std::sync::PoisonError;
 use std::time::Instant;
 
 use super::Metrics;
 
-/// What a slot does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum SlotState {
     Idle,
@@ -27,14 +26,13 @@ impl SlotState {
     }
 }
 
-/// What a slot does, and since when that is not counted.
+/// The state of a slot, and the moment up to which its time is counted.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct SlotClock {
     slot: u32,
     state: SlotState,
-    /// Time up to here is counted.
     counted: Instant,
-    /// When its last trial ended; before the first one there is no gap.
+    /// When its last trial ended; before the first trial there is no gap to measure.
     ended: Option<Instant>,
 }
 
@@ -69,7 +67,7 @@ impl Metrics {
         clock.state = to;
     }
 
-    /// Counts the time of every slot up to now.
+    /// Counts the time of every slot up to `now`.
     pub(super) fn pass_time(&self, now: Instant) {
         let mut clocks = self.clocks.lock().unwrap_or_else(PoisonError::into_inner);
         clocks.iter_mut().for_each(|clock| self.count(clock, now));

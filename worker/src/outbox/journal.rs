@@ -1,10 +1,10 @@
-//! The outbox on disk: one folder an attempt, written by one thread, so that the agent never waits for a disk.
+//! The outbox on disk: one folder per attempt, written by one thread, so that the agent never waits for a disk.
 //!
 //! ```text
 //! <state>/outbox/<trial>-<round>-<attempt>/journal    see `record`
 //!                                         /log        the end of the trainer's log, as of a moment ago
 //! ```
-//! What cannot be written stays in memory and is written again, whole, when the agent asks for it.
+//! A journal that cannot be written stays in memory, and is written again as a whole when the agent asks for it.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fs::{File, OpenOptions};
@@ -18,13 +18,13 @@ use super::record::{MAGIC, Record};
 use crate::files::{create_anew, remove_folder, sync_folder};
 use crate::wire::Lease;
 
-/// Orders that may wait for the thread.
+/// The capacity of the thread's queue.
 const QUEUE: usize = 4096;
 
-/// Orders that the agent may hold back for a thread that is behind, before trainers wait.
+/// Orders that the agent keeps for a slow thread before trainers wait.
 const MAX_BACKLOG: usize = 4096;
 
-/// Bytes on disk, over all attempts. When they are so many, trainers wait.
+/// The most bytes on disk, over all attempts. When they reach it, trainers wait.
 pub(crate) const MAX_BYTES: u64 = 4 << 30;
 
 const JOURNAL: &str = "journal";
@@ -43,53 +43,53 @@ pub(super) fn log_of(folder: &Path) -> PathBuf {
     folder.join(LOG)
 }
 
-/// What the thread is told.
+/// A command to the thread.
 pub(super) enum Order {
-    /// Appends; nothing but the operating system needs to know of it yet.
+    /// Appends, without a sync.
     Append { lease: Lease, record: Record },
-    /// Appends, and returns to other orders only when a loss of power could not take it any more.
+    /// Appends and syncs before the next order.
     Keep { lease: Lease, records: Vec<Record> },
-    /// Writes a journal anew in place of the one that could not be written to its end.
+    /// Replaces a journal that could not be written completely.
     Replace { lease: Lease, records: Vec<Record> },
-    /// The end of the trainer's log.
+    /// Writes the end of the trainer's log.
     Log { lease: Lease, text: String },
-    /// Nothing of the attempt is needed any more.
+    /// Removes the attempt's folder.
     Remove { lease: Lease },
-    /// Answers when all before it is done.
+    /// Answers when all earlier orders are done.
     Flush(oneshot::Sender<()>),
 }
 
-/// How the disk does.
+/// The state of the journals on disk.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Health {
-    /// Attempts of which something is in memory only, and why.
+    /// Attempts with records that are only in memory, and the error of each.
     pub(crate) failed: BTreeMap<Lease, String>,
-    /// Bytes of all journals.
+    /// The size of all journals.
     pub(crate) bytes: u64,
 }
 
-/// The agent's end.
+/// The agent's side.
 pub(crate) struct Journal {
     orders: mpsc::Sender<Order>,
-    /// What the queue had no room for.
+    /// Orders that did not fit into the queue.
     backlog: VecDeque<Order>,
     health: watch::Receiver<Health>,
 }
 
-/// A slot's end, for logs.
+/// A slot's handle for writing logs.
 #[derive(Clone)]
 pub(crate) struct LogBook(mpsc::Sender<Order>);
 
 impl LogBook {
     pub(crate) async fn write(&self, lease: Lease, text: String) {
-        // A thread that has ended was told to; then there is nothing to keep either.
+        // A thread that has ended was told to; the log is not needed then.
         drop(self.0.send(Order::Log { lease, text }).await);
     }
 }
 
 impl Journal {
-    /// Starts the thread, which ends when the journal and all log books are dropped. `known` are the journals that are
-    /// there already, with their lengths.
+    /// Starts the thread, which ends when the journal and all log books are dropped. `known` has the existing journals
+    /// and their lengths.
     pub(crate) fn start(state_folder: &Path, known: BTreeMap<Lease, u64>) -> io::Result<Self> {
         let root = root(state_folder);
         std::fs::create_dir_all(&root)?;
@@ -110,13 +110,13 @@ impl Journal {
         self.push_on();
     }
 
-    /// Hands on what the queue had no room for.
+    /// Moves orders from the backlog to the queue.
     fn push_on(&mut self) {
         while let Some(order) = self.backlog.pop_front() {
             match self.orders.try_send(order) {
                 Ok(()) => {}
                 Err(TrySendError::Full(order)) => return self.backlog.push_front(order),
-                // The thread ends only with us, unless it failed; memory is all there is then.
+                // The thread ends before its handles only if it failed; the outbox then continues in memory.
                 Err(TrySendError::Closed(_)) => self.backlog.clear(),
             }
         }
@@ -126,13 +126,13 @@ impl Journal {
         self.backlog.len() < MAX_BACKLOG && self.health.borrow().bytes < MAX_BYTES
     }
 
-    /// Returns when something could not be written, or could be at last. Hands on what the queue had no room for.
+    /// Returns when a write fails, or recovers. Moves orders from the backlog to the queue.
     pub(crate) async fn said(&mut self) {
         let blocked = !self.backlog.is_empty();
         tokio::select! {
             changed = self.health.changed() => match changed {
                 Ok(()) => {}
-                // The thread ends only with us, unless it failed.
+                // The thread ends before its handles only if it failed.
                 Err(_) => std::future::pending().await,
             },
             room = self.orders.reserve(), if blocked => drop(room),
@@ -140,12 +140,11 @@ impl Journal {
         self.push_on();
     }
 
-    /// How the disk does now.
     pub(crate) fn health(&self) -> Health {
         self.health.borrow().clone()
     }
 
-    /// Returns when all that was ordered is done.
+    /// Returns when all earlier orders are done.
     pub(crate) async fn flush(&mut self) {
         let (sender, done) = oneshot::channel();
         self.backlog.push_back(Order::Flush(sender));
@@ -154,7 +153,7 @@ impl Journal {
                 return;
             }
         }
-        // An error says that the thread has ended: nothing is left to wait for.
+        // An error means that the thread has ended: nothing is left to wait for.
         drop(done.await);
     }
 }
@@ -162,7 +161,7 @@ impl Journal {
 /// The thread's side.
 struct Writer {
     root: PathBuf,
-    /// The journals that are there, and how long each is.
+    /// The existing journals and their lengths.
     lengths: BTreeMap<Lease, u64>,
     health: watch::Sender<Health>,
 }
@@ -181,14 +180,14 @@ impl Writer {
             Order::Replace { lease, records } => self.replace(lease, &records),
             Order::Log { lease, text } => {
                 if self.lengths.contains_key(&lease) {
-                    // It is written for people, and written again soon.
+                    // The log is for people, and is written again soon.
                     drop(
                         create_anew(&log_of(&self.folder(&lease))).and_then(|mut file| file.write_all(text.as_bytes())),
                     );
                 }
             }
             Order::Remove { lease } => self.remove(lease),
-            // Who asked may have gone.
+            // The waiting task may have ended.
             Order::Flush(done) => drop(done.send(())),
         }
     }
@@ -199,7 +198,7 @@ impl Writer {
 
     fn append(&mut self, lease: Lease, records: &[Record], synced: bool) {
         if self.health.borrow().failed.contains_key(&lease) {
-            // The agent still has it, and will order the whole.
+            // The agent has all records, and orders a replacement.
             return;
         }
         let known = self.lengths.get(&lease).copied();
@@ -208,7 +207,7 @@ impl Writer {
                 self.lengths.insert(lease, length);
                 self.health.send_if_modified(|health| {
                     health.bytes += length - known.unwrap_or(0);
-                    // Nobody waits for that.
+                    // No task waits for it.
                     false
                 });
             }
@@ -253,8 +252,7 @@ impl Writer {
     }
 }
 
-/// Appends to the journal in `folder`, of which `known` bytes are good, and begins it where there is none. The new length
-/// comes back.
+/// Appends to the journal in `folder`, of which `known` bytes are valid; creates it if missing. Returns the new length.
 fn append(folder: &Path, known: Option<u64>, records: &[Record], synced: bool) -> io::Result<u64> {
     let path = journal_of(folder);
     let mut bytes = Vec::new();
@@ -269,14 +267,14 @@ fn append(folder: &Path, known: Option<u64>, records: &[Record], synced: bool) -
     records.iter().for_each(|record| record.append(&mut bytes, begin));
     let written = file.write_all(&bytes).and_then(|()| if synced { sync(&file, folder) } else { Ok(()) });
     if let Err(error) = written {
-        // If this fails too, half a record stays at the end, which a reader cuts.
+        // If this fails too, a partial record remains at the end, which readers cut off.
         drop(file.set_len(begin));
         return Err(error);
     }
     Ok(begin + bytes.len() as u64)
 }
 
-/// Writes the journal anew and puts it in the place of the old one in one step.
+/// Writes a new journal and renames it over the old one.
 fn replace(folder: &Path, records: &[Record]) -> io::Result<u64> {
     std::fs::create_dir_all(folder)?;
     let path = folder.join("journal.new");
@@ -290,14 +288,14 @@ fn replace(folder: &Path, records: &[Record]) -> io::Result<u64> {
     Ok(bytes.len() as u64)
 }
 
-/// The file, its name in its folder, and its folder's name.
+/// Syncs the file, its name in its folder, and its folder's name.
 fn sync(file: &File, folder: &Path) -> io::Result<()> {
     file.sync_data()?;
     sync_folder(folder)?;
     folder.parent().map_or(Ok(()), sync_folder)
 }
 
-/// The journal goes first: a folder without one says nothing.
+/// Removes the journal first: a folder without one is ignored.
 fn remove(folder: &Path) -> io::Result<()> {
     std::fs::remove_file(journal_of(folder))?;
     remove_folder(folder)
@@ -384,7 +382,7 @@ mod tests {
         journal.order(Order::Append { lease: lease(1), record: stopping("a") });
         journal.flush().await;
         let written = journal.health().bytes;
-        // From now on the disk is full.
+        // From here on writes fail, as on a full disk.
         std::fs::remove_file(journal_of(&folder)).unwrap();
         std::os::unix::fs::symlink("/dev/full", journal_of(&folder)).unwrap();
         journal.order(Order::Append { lease: lease(1), record: stopping("b") });
@@ -403,7 +401,7 @@ mod tests {
     async fn what_cannot_be_written_is_said_and_written_later() {
         let state = tempfile::tempdir().unwrap();
         let mut journal = Journal::start(state.path(), BTreeMap::new()).unwrap();
-        // A file where the folder should be: for root, who may write everywhere, as good as a full disk.
+        // A file in the place of the folder also stops root, who may write everywhere.
         let folder = root(state.path()).join(lease(1).folder_name());
         std::fs::write(&folder, "in the way").unwrap();
         journal.order(Order::Append { lease: lease(1), record: stopping("a") });

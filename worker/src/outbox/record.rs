@@ -1,4 +1,4 @@
-//! The form of an attempt's journal: what is known of the attempt, one record behind the other. Pure: bytes in, bytes out.
+//! The file format of an attempt's journal: a sequence of records. Pure: bytes in, bytes out.
 //!
 //! ```text
 //! file    = "SWEEPBX1" record*
@@ -6,33 +6,32 @@
 //!           payload: `length` bytes
 //! payload = kind: 1 byte, message of sweep.v1
 //! ```
-//! Numbers are little-endian, digests the first bytes of BLAKE3. The place is in the digest, so a record that was moved is
-//! damaged too.
+//! Numbers are little-endian; digests are the first bytes of BLAKE3. The digest includes the position, so a record that
+//! was moved is damaged too.
 
 use prost::Message;
 use sweep_proto::v1;
 
-/// The first bytes of every journal; the last is the version of its form.
+/// The first bytes of every journal; the last one is the format's version.
 pub(crate) const MAGIC: [u8; 8] = *b"SWEEPBX1";
 
 /// Bytes before a record's payload.
 const HEADER: usize = 16;
 
-/// No payload is longer. An ending carries one line of a trainer, whose own limit is lower, in a form that is shorter.
+/// The largest payload. An ending contains one line of a trainer, whose limit is lower, in a shorter form.
 const MAX_PAYLOAD: usize = 64 << 20;
 
-/// What a journal says.
+/// A record of a journal.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Record {
-    /// The attempt was assigned.
     Opened(v1::LiveAttempt),
-    /// An epoch has ended.
+    /// A completed epoch.
     Point(v1::Point),
-    /// The worker itself stopped it.
+    /// The worker stops the attempt.
     Stopping(v1::Stopped),
-    /// A file that goes before the ending.
+    /// A file to upload before the ending.
     Artifact(v1::ArtifactHeader),
-    /// It ended. A later ending replaces this one.
+    /// The attempt's ending. A later ending replaces it.
     Ending(Box<v1::FinishRequest>),
 }
 
@@ -60,7 +59,7 @@ impl Record {
         }
     }
 
-    /// Appends the record to `bytes`, the first of which stands at `begin` in the file.
+    /// Appends the record to `bytes`, whose first byte is at position `begin` in the file.
     pub(crate) fn append(&self, bytes: &mut Vec<u8>, begin: u64) {
         let place = begin + bytes.len() as u64;
         let mut payload = vec![self.kind()];
@@ -81,15 +80,15 @@ impl Record {
     }
 }
 
-/// What stands in a journal.
+/// The content of a journal.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Journal {
     pub(crate) records: Vec<Record>,
-    /// Bytes up to the end of the last whole record; what follows was being written when the writer died.
+    /// Bytes up to the end of the last complete record; the rest was incomplete when the writer died.
     pub(crate) whole: usize,
 }
 
-/// A journal that cannot be believed.
+/// The journal is damaged.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("at byte {at}: {what}")]
 pub(crate) struct Damaged {
@@ -97,7 +96,7 @@ pub(crate) struct Damaged {
     pub(crate) what: String,
 }
 
-/// Reads a journal. A last record of which only the beginning is there is no damage; it is left out.
+/// Reads a journal. An incomplete last record is not damage; it is left out.
 pub(crate) fn read(bytes: &[u8]) -> Result<Journal, Damaged> {
     let mut journal = Journal { records: Vec::new(), whole: 0 };
     if bytes.len() < MAGIC.len() {
@@ -118,11 +117,11 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Journal, Damaged> {
     Ok(journal)
 }
 
-/// The record at `at` and its end, or `None` where nothing whole follows.
+/// The record at `at` and its end, or `None` if no complete record follows.
 fn next(bytes: &[u8], at: usize) -> Result<Option<(Record, usize)>, Damaged> {
     let damaged = |what: String| Damaged { at, what };
     let rest = &bytes[at..];
-    // After a loss of power a file may be as long as it should be and hold nothing.
+    // After a power loss a file may have its full length but contain zeros.
     if rest.len() < HEADER || is_blank(rest) {
         return Ok(None);
     }
@@ -178,7 +177,7 @@ mod tests {
         ]
     }
 
-    /// The journal and the place after each record.
+    /// The journal and the position after each record.
     fn written(records: &[Record]) -> (Vec<u8>, Vec<usize>) {
         let mut bytes = MAGIC.to_vec();
         let mut ends = vec![bytes.len()];

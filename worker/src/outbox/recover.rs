@@ -1,5 +1,5 @@
-//! What an earlier run of this worker left on its disk: endings that are still to be handed in, attempts that died with it,
-//! and files that cannot be believed, which are set aside.
+//! Recovers the state of an earlier run from disk: endings that are not reported yet, attempts that died with the
+//! worker, and damaged journals, which are moved aside.
 
 use std::fs::OpenOptions;
 use std::io::{self, Read};
@@ -17,35 +17,35 @@ use crate::files;
 use crate::log_tail::LOG_TAIL_BYTES;
 use crate::wire::{self, Lease};
 
-/// Damaged folders that are kept for people; older ones are removed.
+/// Damaged folders that are kept for inspection; older ones are removed.
 const MAX_DAMAGED: usize = 64;
 
-/// An attempt that is to be handed in.
+/// An attempt to report.
 #[derive(Debug, Clone)]
 pub(crate) struct Recovered {
     pub(crate) lease: Lease,
     pub(crate) slot: u32,
-    /// In order, the last with the sequence number `last`.
+    /// In order; the last one has sequence number `last`.
     pub(crate) points: Vec<EpochMetrics>,
     pub(crate) last: u64,
     pub(crate) ending: v1::FinishRequest,
-    /// Go before the ending.
+    /// Files to upload before the ending.
     pub(crate) artifacts: Vec<Artifact>,
-    /// Bytes of its journal; `None` where there is none.
+    /// Bytes of its journal; `None` without one.
     pub(crate) length: Option<u64>,
     pub(crate) state: State,
 }
 
-/// In which state it was found.
+/// The state in which it was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum State {
     /// It had ended.
     Ended,
-    /// It was being stopped when the worker ended.
+    /// The worker was stopping it.
     Stopped,
-    /// It ran when the worker ended.
+    /// It was running.
     Lost,
-    /// What was kept of it is damaged.
+    /// Its journal is damaged.
     Damaged,
 }
 
@@ -85,12 +85,12 @@ pub(crate) fn recover(state_folder: &Path) -> io::Result<Vec<Recovered>> {
             }
         }
     }
-    // So that a restart hands in what it has in the same order, wherever the file system puts folders.
+    // Restarts report in the same order, independent of the file system's.
     recovered.sort_by_key(|attempt| attempt.lease);
     Ok(recovered)
 }
 
-/// The attempt of one folder, or why it cannot be believed; `None` where the worker died before it had written anything.
+/// The attempt of one folder, or why it is damaged; `None` if the worker died before it had written anything.
 fn attempt(state_folder: &Path, folder: &Path, lease: Lease) -> Result<Option<Recovered>, String> {
     let path = journal_of(folder);
     let bytes = match read_whole(&path) {
@@ -125,8 +125,8 @@ fn attempt(state_folder: &Path, folder: &Path, lease: Lease) -> Result<Option<Re
     Ok(Some(Recovered { lease, slot, points, last, ending, artifacts, length, state: State::Ended }))
 }
 
-/// The points that belong to an ending with `last_sequence`, and the number of the last of them; `newest` is the number of
-/// the last point in the journal.
+/// The points up to the `last_sequence` of an ending, and the number of the last of them; `newest` is the number of the
+/// journal's last point.
 fn handed_in(
     mut points: Vec<EpochMetrics>,
     newest: u64,
@@ -139,19 +139,19 @@ fn handed_in(
         return Err(format!("its points end with {newest}, where it had {last_sequence}"));
     }
     let first = newest + 1 - points.len() as u64;
-    // Points after these were given up before it ended.
+    // Later points were dropped before the attempt ended.
     let kept = last_sequence.saturating_add(1).saturating_sub(first);
     points.truncate(usize::try_from(kept).unwrap_or(usize::MAX));
     let last = if points.is_empty() { last_sequence } else { first + points.len() as u64 - 1 };
     Ok((points, last))
 }
 
-/// How many points a journal with these bytes hands in, if it is that of `lease`.
+/// How many points a journal with these bytes reports, if it belongs to `lease`.
 pub(crate) fn points_of(bytes: &[u8], lease: Lease) -> Result<usize, String> {
     points_in(record::read(bytes).map_err(|damaged| damaged.to_string())?.records, lease)
 }
 
-/// The same, of a journal's payloads.
+/// The same for a journal's payloads.
 pub(crate) fn points_of_records(payloads: &[&[u8]], lease: Lease) -> Result<usize, String> {
     points_in(payloads.iter().map(|payload| Record::parse(payload)).collect::<Result<_, _>>()?, lease)
 }
@@ -176,7 +176,7 @@ fn artifact(state_folder: &Path, lease: Lease, header: &v1::ArtifactHeader) -> R
     Ok(Artifact { kind: header.kind(), path, lease, data_digest })
 }
 
-/// What a journal's records come to.
+/// The summary of a journal's records.
 struct Told {
     slot: u32,
     points: Vec<EpochMetrics>,
@@ -211,7 +211,7 @@ impl Told {
                     if ending.ending.is_none() {
                         return Err("its ending says nothing".to_owned());
                     }
-                    // One after another replaces it, and wants no files.
+                    // A later ending replaces the earlier one, and its files.
                     if told.ending.is_some() {
                         told.artifacts.clear();
                     }
@@ -234,7 +234,8 @@ impl Told {
     }
 }
 
-/// Parts of a file's path that a trainer can make to be links: the folder of all attempts, the attempt's, and the file.
+/// Path components that a trainer could replace by links: the folder of all attempts, the attempt's folder, and the
+/// file.
 const DEPTH: usize = 3;
 
 fn read_whole(path: &Path) -> io::Result<Vec<u8>> {
@@ -250,12 +251,12 @@ fn log_tail(folder: &Path) -> String {
         opened.file.take(LOG_TAIL_BYTES as u64).read_to_end(&mut bytes)?;
         Ok(bytes)
     });
-    // There is none where the trainer said nothing.
+    // The file does not exist if the trainer wrote nothing.
     let text = String::from_utf8_lossy(&read.unwrap_or_default()).into_owned();
     crate::log_tail::end_of(&text).to_owned()
 }
 
-/// Moves a folder out of the way, so that people can look at it.
+/// Moves a folder aside for inspection.
 fn set_aside(state_folder: &Path, path: &Path, what: &str) {
     let damaged = state_folder.join("damaged");
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -276,7 +277,7 @@ fn set_aside(state_folder: &Path, path: &Path, what: &str) {
     }
 }
 
-/// Removes the oldest until there is room for one more.
+/// Removes the oldest folders until there is room for one more.
 fn make_room(damaged: &Path) -> io::Result<()> {
     let mut kept: Vec<(std::time::SystemTime, PathBuf)> = Vec::new();
     for entry in std::fs::read_dir(damaged)? {

@@ -1,4 +1,4 @@
-//! The outbox in memory, and what of it comes back from disk.
+//! Tests of the outbox in memory and of its recovery from disk.
 
 use std::path::Path;
 
@@ -105,7 +105,7 @@ fn ending(reason: &str) -> v1::FinishRequest {
     v1::FinishRequest { ending: Some(v1::finish_request::Ending::Stopped(stopped)), ..Default::default() }
 }
 
-/// An outbox on disk with what an earlier one left there.
+/// An outbox with a journal, and the attempts that an earlier one left.
 fn kept(state: &Path) -> (Outbox, Vec<Recovered>) {
     let recovered = recover(state).unwrap();
     let known = recovered.iter().filter_map(|found| Some((found.lease, found.length?))).collect();
@@ -174,7 +174,7 @@ async fn an_attempt_that_ran_is_lost_and_one_that_was_being_stopped_is_stopped()
     assert_eq!(reason(&found[1]), "the worker is leaving");
     assert!(!outbox.has_points(), "the next attempt reports them all");
     assert_eq!(outbox.next_finish().unwrap().1.last_sequence, 0);
-    // Not handed in either, they are there the next time.
+    // They were not reported, so they are recovered again.
     drop(outbox);
     assert_eq!(kept(state.path()).1.len(), 2);
 }
@@ -200,7 +200,7 @@ async fn a_half_written_record_is_cut_and_a_damaged_one_sets_its_attempt_aside()
     std::fs::write(path(3), damaged).unwrap();
     std::fs::create_dir(journal::root(state.path()).join("what is this")).unwrap();
     let (_, found) = kept(state.path());
-    // The first has a record behind its ending that was moved there from elsewhere.
+    // The first has a record behind its ending that was moved there from another position.
     assert_eq!(
         found.iter().map(|found| found.state).collect::<Vec<_>>(),
         [State::Damaged, State::Lost, State::Damaged]
@@ -248,7 +248,7 @@ async fn no_bytes_in_a_journal_are_taken_for_an_ending_that_never_was() {
 async fn what_the_disk_had_no_room_for_is_written_when_it_has() {
     let state = tempfile::tempdir().unwrap();
     let (mut outbox, _) = kept(state.path());
-    // A file where the folder should be, which stops even root.
+    // A file in the place of the folder, which also stops root.
     std::fs::write(folder(state.path(), 1), "in the way").unwrap();
     outbox.open(lease(1), 0);
     (1..=3).for_each(|epoch| outbox.push(lease(1), metrics(epoch)));

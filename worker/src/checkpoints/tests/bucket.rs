@@ -1,4 +1,4 @@
-//! As much of a bucket's HTTP interface as checkpoints need.
+//! A test server with the part of a bucket's HTTP interface that checkpoints need.
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;

@@ -1,5 +1,5 @@
-//! A coordinator in a test's hands: it takes what a worker says, answers what the test put there, and can be killed and
-//! started again on the same port.
+//! A coordinator for tests: it records the worker's requests, sends prepared answers, and can be killed and restarted
+//! on the same port.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
@@ -16,16 +16,14 @@ use tokio::sync::watch;
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::{Request, Response, Status, Streaming};
 
-/// Nothing in these tests takes this long unless it never ends.
+/// Longer than any step of these tests takes; a step that reaches it hangs.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(600);
 
-/// How long a poll is parked when there is nothing to say.
+/// How long an empty poll is parked.
 const PARK: Duration = Duration::from_secs(1);
 
-/// The largest artifact that it takes.
 pub(crate) const MAX_ARTIFACT_BYTES: u64 = 1000;
 
-/// A trial's id, round and attempt.
 pub(crate) type Name = (Vec<u8>, u32, u32);
 
 pub(crate) fn name(lease: &Lease) -> Name {
@@ -37,35 +35,35 @@ pub(crate) struct State {
     pub(crate) session: u64,
     pub(crate) registrations: Vec<RegisterRequest>,
     pub(crate) polls: Vec<PollRequest>,
-    /// Answers of polls to come.
+    /// Prepared answers to polls.
     pub(crate) to_say: VecDeque<PollResponse>,
-    /// The answer of the first poll that says that the worker takes nothing new.
+    /// The answer to the first poll that announces a drain.
     pub(crate) to_say_to_one_that_drains: Option<PollResponse>,
     pub(crate) stored: BTreeMap<Name, BTreeSet<u64>>,
     pub(crate) duplicates: usize,
     pub(crate) finishes: Vec<FinishRequest>,
     pub(crate) described: Vec<DescribeRequest>,
     pub(crate) artifacts: Vec<(ArtifactHeader, Vec<u8>)>,
-    /// Stands before every registration that is to be refused.
+    /// Rejects every registration, if set.
     pub(crate) refusal: Option<Status>,
-    /// The version that it says it is of; none for a test bench.
+    /// The version that it reports; `None` is a development build.
     pub(crate) version: Option<&'static str>,
     /// Leases that the next registration does not adopt.
     pub(crate) not_adopted: Vec<Lease>,
-    /// Errors of reports to come; the points are stored all the same.
+    /// Errors for the next reports, whose points are stored nevertheless.
     pub(crate) lost_report_answers: VecDeque<Status>,
-    /// Verdicts of finishes to come, before the honest ones.
+    /// Prepared answers to `Finish`, used before the regular ones.
     pub(crate) verdicts: VecDeque<FinishResponse>,
-    /// Errors of finishes to come.
+    /// Errors for the next calls of `Finish`.
     pub(crate) finish_errors: VecDeque<Status>,
-    /// News for the next answer: why the worker is out of service, empty where it is back.
+    /// For the next poll answer: why the worker is out of service; empty if it is back in service.
     pub(crate) out_of_service: Option<String>,
-    /// Whose points are refused.
+    /// The attempt whose points are rejected.
     pub(crate) refused_points: Option<Name>,
 }
 
 impl State {
-    /// The finish of `lease`, once it has come.
+    /// The `Finish` request of `lease`, if it has arrived.
     pub(crate) fn finish_of(&self, lease: &Lease) -> Option<&FinishRequest> {
         self.finishes.iter().find(|finish| finish.lease.as_ref() == Some(lease))
     }
@@ -75,7 +73,7 @@ impl State {
     }
 }
 
-/// What a finish says of a failure.
+/// The failure in a `Finish` request.
 pub(crate) fn failure(finish: &FinishRequest) -> (FailureClass, &str) {
     match finish.ending.as_ref().unwrap() {
         Ending::Failure(failure) => (failure.class(), &failure.reason),
@@ -112,7 +110,7 @@ impl Coordinator {
         self.with(|state| state.session += 1000);
     }
 
-    /// Returns once `find` finds something in what has come so far.
+    /// Returns once `find` finds something in the requests so far.
     pub(crate) async fn until<T>(&self, awaited: &str, find: impl Fn(&State) -> Option<T>) -> T {
         let mut changes = self.changed.subscribe();
         let waiting = async {
@@ -143,7 +141,7 @@ impl Coordinator {
     }
 }
 
-/// A served coordinator; dropping it cuts every connection at once.
+/// A running coordinator; dropping it cuts every connection at once.
 pub(crate) struct Server {
     runtime: Option<Runtime>,
     pub(crate) address: SocketAddr,
@@ -167,7 +165,7 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         let runtime = self.runtime.take().unwrap();
-        // From a thread of its own, because a runtime may not wait for another; joined, so that the port is free again.
+        // On its own thread, because a runtime cannot wait for another; joined, so that the port is free again.
         std::thread::spawn(move || runtime.shutdown_timeout(PATIENCE)).join().unwrap();
     }
 }

@@ -1,4 +1,4 @@
-//! A worker under test: its folders, its scripted trainer, and the coordinator that it speaks to.
+//! A test environment: a worker with its folders, a scripted trainer, and a test coordinator.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -13,13 +13,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::coordinator::{Coordinator, PATIENCE, Server};
 
-/// Epochs of every trial here.
+/// Epochs of every trial in these tests.
 pub(crate) const EPOCHS: u32 = 3;
 
 /// A trial that waits at the gate `gate` after its first epoch.
 pub(crate) const GATED: &str = "started; epoch 1; wait_here gate; epoch 2; epoch 3; finished";
 
-/// The beginning of every scripted trainer: what it says, and the loop over its commands.
+/// The common part of every scripted trainer: its output functions, and the loop over its commands.
 const SCRIPT: &str = r#"
 echo $$ >> "$DIR/starts"
 say() { printf '%s\n' "$1"; }
@@ -71,12 +71,12 @@ pub(crate) struct Env {
 }
 
 impl Env {
-    /// A worker whose trainer does `on_train` for each trial, a piece of shell.
+    /// A worker whose trainer runs the shell code `on_train` for each trial.
     pub(crate) fn new(on_train: &str) -> Self {
         Self::with_script(&format!("on_train() {{ {on_train}\n}}\non_describe() {{ described; }}\n{SCRIPT}"))
     }
 
-    /// The same, with another answer to `describe`.
+    /// The same with other shell code for `describe`.
     pub(crate) fn describing(on_describe: &str) -> Self {
         Self::with_script(&format!("on_train() {{ whole; }}\non_describe() {{ {on_describe}\n}}\n{SCRIPT}"))
     }
@@ -97,7 +97,7 @@ impl Env {
             cache_dir: Some(folder.path().join("cache")),
             trainer_command: vec!["/bin/sh".to_owned(), path.to_str().unwrap().to_owned()],
             http_listen: None,
-            // A trainer that leaves when it is asked to has all the time that a busy machine needs.
+            // Enough for a trainer that exits on request, even on a busy machine.
             trainer_grace: PATIENCE,
             retry_max: Duration::from_millis(100),
             ..Config::default()
@@ -111,7 +111,7 @@ impl Env {
         handle
     }
 
-    /// Starts a worker and has it train a trial up to the gate `gate`, where `GATED` waits.
+    /// Starts a worker and trains a trial up to the gate `gate`, where `GATED` waits.
     pub(crate) async fn start_and_train_to_the_gate(&self) -> (Handle, Gate, Lease) {
         let gate = self.gate("gate");
         let worker = self.start().await;
@@ -120,7 +120,7 @@ impl Env {
         (worker, gate, lease)
     }
 
-    /// Cuts every connection; the coordinator knows what it knew, except sessions.
+    /// Cuts every connection; the coordinator keeps its state, except sessions.
     pub(crate) fn kill_coordinator(&mut self) -> u16 {
         let port = self.server.as_ref().unwrap().address.port();
         self.server = None;
@@ -132,7 +132,7 @@ impl Env {
         self.server = Some(Server::start(&self.coordinator, port));
     }
 
-    /// A place where the trainer waits with `wait_here`.
+    /// A gate at which the trainer waits with `wait_here`.
     pub(crate) fn gate(&self, name: &str) -> Gate {
         let path = self.folder.path().join(name);
         assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
@@ -145,7 +145,7 @@ impl Env {
         text.lines().map(|line| line.trim().parse().unwrap()).collect()
     }
 
-    /// Has the trial of `seed` trained as the first attempt on slot 0.
+    /// Assigns the trial of `seed` as the first attempt on slot 0.
     pub(crate) fn assign(&self, seed: u64) -> Lease {
         let (lease, assignment) = assignment(seed);
         self.coordinator.say(PollResponse { start: vec![assignment], ..PollResponse::default() });
@@ -156,7 +156,7 @@ impl Env {
 pub(crate) struct Gate(PathBuf);
 
 impl Gate {
-    /// Lets the trainer go on; returns once it is there.
+    /// Opens the gate once the trainer has reached it.
     pub(crate) async fn open(&self) {
         let path = self.0.clone();
         let opened = tokio::task::spawn_blocking(move || std::fs::write(path, "go\n").unwrap());
@@ -201,13 +201,13 @@ pub(crate) fn settings<T: serde::Serialize>(value: &T) -> Vec<Setting> {
     flatten(value).unwrap().into_iter().map(one).collect()
 }
 
-/// Whether a process runs; one that has ended and waits to be reaped by somebody else does not.
+/// Whether a process is running; a zombie is not.
 pub(crate) fn runs(pid: u32) -> bool {
     let stat = std::fs::read_to_string(Path::new("/proc").join(pid.to_string()).join("stat"));
     stat.is_ok_and(|stat| stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with(['Z', 'X'])))
 }
 
-/// Returns once `what` holds, for what comes without an event: files, and metrics.
+/// Waits until `what` is true, for conditions without an event: files and metrics.
 pub(crate) async fn eventually(awaited: &str, what: impl Fn() -> bool) {
     let waiting = async {
         while !what() {

@@ -1,4 +1,4 @@
-//! Draining, stopping, locks and the pages for Prometheus.
+//! Tests of draining, stopping, locks and the metrics server.
 
 use sweep_proto::v1::PollResponse;
 use sweep_proto::v1::finish_request::Ending as How;
@@ -7,7 +7,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::env::{Env, GATED, assignment, eventually, runs};
 
-/// A worker drains in the middle of a trial: it finishes the trial and ends.
+/// A worker that drains during a trial finishes the trial and exits.
 async fn drains_in_a_trial(drain: impl FnOnce(&Env, &Handle)) {
     let env = Env::new(GATED);
     let (worker, gate, lease) = env.start_and_train_to_the_gate().await;
@@ -50,7 +50,7 @@ async fn a_worker_with_a_trial_is_not_idle_however_long_that_takes() {
     let lease = env.assign(1);
     let worker = env.start().await;
     env.coordinator.points(&lease, 1).await;
-    // Each poll is parked for a second: three of them take longer than the worker may be idle.
+    // Each poll is parked for a second: three polls take longer than the worker's idle time.
     let polls = env.coordinator.state().polls.len();
     env.coordinator.until("more polls", |state| (state.polls.len() > polls + 3).then_some(())).await;
     assert!(env.coordinator.state().polls.iter().all(|poll| !poll.draining));

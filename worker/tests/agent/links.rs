@@ -1,4 +1,4 @@
-//! Coordinators that lose answers, forget sessions, refuse, go away and come back.
+//! Tests with coordinators that lose answers, forget sessions, reject calls, or restart.
 
 use sweep_proto::v1::finish_request::Ending;
 use sweep_proto::v1::{FailureClass, FinishResponse, FinishVerdict, NameHeld};
@@ -52,7 +52,7 @@ async fn a_coordinator_that_was_away_finds_the_attempt_still_running() {
     let (worker, gate, lease) = env.start_and_train_to_the_gate().await;
     let trainer = env.pids("starts")[1];
     let port = env.kill_coordinator();
-    // The trial ends while nobody listens.
+    // The trial ends while the coordinator is down.
     gate.open().await;
     assert!(runs(trainer));
     env.restart_coordinator(port);
@@ -199,7 +199,7 @@ async fn a_refused_result_is_handed_in_as_a_failure() {
 #[tokio::test]
 async fn the_next_address_is_tried_when_one_does_not_answer() {
     let mut env = Env::new("whole");
-    // A port that was just free, and with nobody behind it.
+    // A port that was free a moment ago, without a listener.
     let nobody = Server::start(&Coordinator::new(), 0).address;
     env.config.coordinator.insert(0, format!("http://{nobody}"));
     let worker = env.start().await;

@@ -1,4 +1,4 @@
-//! The agent alone, between a scripted trainer and a coordinator that the test plays.
+//! Tests of the agent between a scripted trainer and a test coordinator.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "what tests share is a test too")]
 

@@ -1,4 +1,4 @@
-//! Workers that end or die and come back: what they had is handed in, once.
+//! Tests of workers that exit or crash and restart: their results are reported exactly once.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use sweep_worker::{Ending, Handle};
 use crate::coordinator::PATIENCE;
 use crate::env::{Env, GATED, assignment_of, eventually, trial};
 
-/// A worker in a runtime of its own, so that it can end as if it were killed.
+/// A worker with its own runtime, so that it can end as if it were killed.
 struct Mortal(Option<tokio::runtime::Runtime>);
 
 impl Mortal {
@@ -26,7 +26,7 @@ impl Mortal {
         Self(Some(runtime))
     }
 
-    /// Nothing of it runs when this returns; it had no chance to say or write anything.
+    /// All its tasks are gone when this returns, without a chance to report or write anything.
     fn die(mut self) {
         let runtime = self.0.take().unwrap();
         std::thread::spawn(move || runtime.shutdown_timeout(PATIENCE)).join().unwrap();
@@ -50,7 +50,7 @@ fn journal(env: &Env) -> Option<PathBuf> {
     Some(folders.next()?.unwrap().path().join("journal"))
 }
 
-/// Whether a word stands in the only journal.
+/// Whether the only journal contains a word.
 fn is_kept(env: &Env, word: &str) -> bool {
     let Some(Ok(bytes)) = journal(env).map(std::fs::read) else { return false };
     bytes.windows(word.len()).any(|window| window == word.as_bytes())
@@ -191,7 +191,7 @@ async fn a_worker_that_leaves_while_nobody_listens_says_later_that_it_stopped() 
     worker.stop().await.unwrap();
 }
 
-/// Goes on after the second epoch where a checkpoint of it is there; else leaves one after each and waits.
+/// Resumes after the second epoch if there is a checkpoint of it; otherwise writes one after each epoch and waits.
 const RESUMING: &str = "
 if [ -e $checkpoints/epoch-000002.checkpoint ]; then
   cp $checkpoints/epoch-000002.checkpoint $DIR/taken-up; started_at 3; epoch 1; epoch 2; epoch 3; finished
@@ -199,7 +199,7 @@ else
   started; epoch 1; checkpoint 1; trap 'checkpoint 2; exit 75' TERM; epoch 2; while :; do sleep 0.05; done
 fi";
 
-/// The checkpoints that are in a store.
+/// The checkpoints in a store.
 fn stored(env: &Env) -> Vec<String> {
     let entries = |path: PathBuf| std::fs::read_dir(path).into_iter().flatten().map(|entry| entry.unwrap().path());
     let rounds = entries(env.folder.path().join("store")).flat_map(entries);
@@ -214,7 +214,7 @@ async fn a_trial_is_taken_up_by_another_worker_where_the_first_one_left_it() {
     let worker = env.start().await;
     let lease = env.assign(1);
     env.coordinator.points(&lease, 2).await;
-    // While it trains, the copy of the first one arrives.
+    // The copy of the first one arrives during the training.
     eventually("the first checkpoint", || !stored(&env).is_empty()).await;
     env.shutdown.cancel();
     assert_eq!(worker.join().await.unwrap(), Ending::Stopped);
@@ -235,7 +235,7 @@ async fn a_trial_is_taken_up_by_another_worker_where_the_first_one_left_it() {
     assert_eq!(env.coordinator.state().sequences(&next), [1, 2, 3]);
     let taken_up = std::fs::read_to_string(env.folder.path().join("taken-up")).unwrap();
     assert_eq!(taken_up, "state after epoch 2\n");
-    // The trial is answered: its checkpoints are of no use any more.
+    // The trial has a result, so its checkpoints are removed.
     eventually("an empty store", || stored(&env).is_empty()).await;
     let local = env.folder.path().join("another-state/checkpoints");
     eventually("an empty folder", || std::fs::read_dir(&local).unwrap().count() == 0).await;
@@ -283,7 +283,7 @@ async fn a_disk_that_takes_nothing_loses_nothing() {
     let gate = env.gate("gate");
     let worker = env.start().await;
     let (lease, start) = crate::env::assignment(1);
-    // A file where the attempt's folder should be, which stops even root; as good as a full disk.
+    // A file in the place of the attempt's folder, which also stops root; it acts like a full disk.
     let id: String = lease.trial_id.iter().map(|byte| format!("{byte:02x}")).collect();
     let obstacle = env.folder.path().join(format!("state/outbox/{id}-1-1"));
     std::fs::write(&obstacle, "in the way").unwrap();

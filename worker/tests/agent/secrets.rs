@@ -1,4 +1,4 @@
-//! What a trainer finds when it looks for more than it was given.
+//! Tests of what a trainer can read beyond its input.
 
 use sweep_proto::v1::PollResponse;
 use sweep_proto::v1::finish_request::Ending;
@@ -7,11 +7,11 @@ use sweep_spec::protocol::KeepWeights;
 use crate::coordinator::MAX_ARTIFACT_BYTES;
 use crate::env::{Env, assignment_of, trial};
 
-/// Cargo sets these for a test; here each is a secret of the worker's owner.
+/// Cargo sets this variable for a test; here it acts as a secret of the worker's owner.
 const SECRET: &str = "CARGO_MANIFEST_DIR";
 const ADDED: &str = "CARGO_PKG_NAME";
 
-/// Looks at its environment and its open files.
+/// Lists its environment and its open files.
 const LOOK: &str = r#"
 env > $DIR/environment
 for file in /proc/$$/fd/*; do readlink $file || :; done > $DIR/descriptors
@@ -21,7 +21,7 @@ whole"#;
 async fn a_trainer_finds_no_secret_in_its_environment_and_none_of_its_workers_files_open() {
     let mut env = Env::new(LOOK);
     env.config.trainer_environment = vec![ADDED.to_owned()];
-    // As a shell leaves it to a worker that it starts with `--token-file /dev/fd/3 3< token`.
+    // As a shell passes it to a worker that it starts with `--token-file /dev/fd/3 3< token`.
     std::fs::write(env.folder.path().join("token"), "a secret").unwrap();
     let inherited = std::fs::File::open(env.folder.path().join("token")).unwrap();
     rustix::io::fcntl_setfd(&inherited, rustix::io::FdFlags::empty()).unwrap();
@@ -35,19 +35,19 @@ async fn a_trainer_finds_no_secret_in_its_environment_and_none_of_its_workers_fi
     let has = |name: &str| environment.lines().any(|line| line.starts_with(&format!("{name}=")));
     assert!(has("PATH") && has("CUDA_DEVICE_ORDER") && has("RAYON_NUM_THREADS") && has(ADDED), "{environment}");
     assert!(std::env::var_os(SECRET).is_some() && !has(SECRET), "{environment}");
-    // Its stdin, stdout and stderr, and what the shell opens for itself.
+    // Its stdin, stdout and stderr, and the files that the shell opens itself.
     let descriptors = read("descriptors");
     let of_the_shell = |line: &&str| line.ends_with("/trainer.sh") || line.ends_with("/descriptors");
     let others: Vec<&str> = descriptors.lines().filter(|line| !of_the_shell(line)).collect();
     let pipes: std::collections::BTreeSet<&str> = others.iter().copied().collect();
     assert!(pipes.len() == 3 && pipes.iter().all(|line| line.starts_with("pipe:[")), "{descriptors}");
-    // What that is good for is tried with real processes, which the program's tests of attacks start.
+    // The tests of attacks in `tests/attacks` check the effect with real processes.
     #[cfg(target_os = "linux")]
     assert_eq!(rustix::process::dumpable_behavior().unwrap(), rustix::process::DumpableBehavior::NotDumpable);
 }
 
-/// Leaves, trial by trial: a link to a secret, a pipe, a link in place of its folder, a file that is too large, and one that
-/// is as large as may be.
+/// Writes, trial by trial: a link to a secret, a pipe, a link in place of its folder, a file that is too large, and one
+/// of the largest size.
 const LEAVE: &str = r#"
 echo >> $DIR/trials
 weights=$folder/weights.safetensors

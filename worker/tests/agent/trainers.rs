@@ -1,4 +1,4 @@
-//! Trainers that misbehave: each ends in a failure that says what happened, and the slot goes on.
+//! Tests of trainers that misbehave: each trial ends in a failure that names the cause, and the slot continues.
 
 use std::time::Duration;
 
@@ -9,10 +9,10 @@ use sweep_worker::Error;
 use crate::coordinator::{PATIENCE, failure};
 use crate::env::{Env, runs};
 
-/// How long a trainer that ignores its interrupt is waited for.
+/// The grace period of a trainer that ignores its interrupt.
 const SHORT_GRACE: Duration = Duration::from_millis(300);
 
-/// Runs a trial whose trainer does `on_train`, and afterwards one that goes well; the first one's failure comes back.
+/// Runs a trial whose trainer does `on_train`, then a correct one; returns the first one's failure.
 async fn failing(on_train: &str) -> (FailureClass, String, String) {
     failing_within(on_train, Duration::ZERO).await
 }
@@ -95,7 +95,7 @@ async fn one_that_hangs_is_asked_and_then_killed_though_it_talks_on_stderr() {
     let found = fails(spam, Duration::from_secs(3), SHORT_GRACE).await;
     assert_trainer_failed(&found, &["said nothing for 3 seconds", "its log ends: still here"]);
     assert!(found.2.len() <= 16 * 1024, "the log is short");
-    // A letter a second is no event either.
+    // Single bytes without a line end are not events.
     let trickle = "started; while :; do printf x; sleep 0.1; done";
     assert_trainer_failed(&failing_within(trickle, Duration::from_secs(3)).await, &["said nothing for 3 seconds"]);
 }
@@ -111,7 +111,7 @@ async fn valid_events_without_end_are_ended() {
     assert_trainer_failed(&found, &["`hello` is no answer to `train`"]);
     let found = failing("started; epoch 1; finished").await;
     assert_trainer_failed(&found, &["as converged where epoch 2 of 3 was next"]);
-    // Near the beginning of the line, which is all that the reason quotes.
+    // Near the beginning of the line, because the reason quotes only that part.
     let found = failing(r#"started; epoch 1 | sed 's/"epoch":1/"epoch":NaN/'; sleep 1000"#).await;
     assert_trainer_failed(&found, &["is no event", "NaN"]);
 }
@@ -153,7 +153,7 @@ async fn one_that_ignores_its_interrupt_is_killed_with_all_it_started() {
     assert!(runs(trainer) && runs(grandchild));
     stopped(&env, &lease).await;
     assert!(!runs(trainer), "the slot is free only when the trainer is gone");
-    // It was sent the signal before the trainer counted as gone; the kernel may need a moment to act on it.
+    // The signal was sent before the trainer counted as gone; the kernel may need a moment to deliver it.
     tokio::time::timeout(PATIENCE, async {
         while runs(grandchild) {
             tokio::task::yield_now().await;

@@ -1,4 +1,4 @@
-//! Trials and data sets as they should go, and assignments that cannot be right.
+//! Tests of correct trials and data sets, and of invalid assignments.
 
 use std::collections::BTreeMap;
 
@@ -47,7 +47,7 @@ async fn one_trainer_answers_trial_after_trial() {
         let lease = env.assign(seed);
         env.coordinator.finish(&lease).await;
     }
-    // One that named the devices, one for the slot.
+    // One that listed the devices, one for the slot.
     assert_eq!(env.pids("starts").len(), 2);
     worker.stop().await.unwrap();
 }

@@ -1,4 +1,4 @@
-//! How fast a network trains here, for the ruler: a few steps on drawn scenes, and where their time went.
+//! The training benchmark: a few steps on drawn scenes, with the time of each phase.
 
 use std::path::Path;
 
@@ -9,18 +9,18 @@ use sweep_spec::{Classes, Configuration, Dataset, Protocol, Trial, TrialId};
 use crate::failure::{Failure, Stop};
 use crate::training::{self, Listener, Phases};
 
-/// What a measurement gave.
+/// The result of a measurement.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Measurement {
-    /// Training images a second, validation excluded.
+    /// Training images per second, without validation.
     pub images_per_second: f64,
-    /// Where the time of the training steps went.
+    /// Time of the training steps by phase.
     pub phases: Phases,
     /// Parameters of the network.
     pub params: u64,
 }
 
-/// Nobody listens.
+/// Ignores all events.
 struct Silence;
 
 impl Listener for Silence {
@@ -33,11 +33,11 @@ impl Listener for Silence {
     }
 }
 
-/// Trains `configuration` on images of three channels and `image_size` pixels for `steps` steps of `batch_size` images, on
-/// one thread of the CPU. Drawn images are kept in `cache`.
+/// Trains `configuration` for `steps` steps of `batch_size` images, with three channels and `image_size` pixels per
+/// side, on one CPU thread. `cache` is the folder of drawn images.
 ///
 /// # Errors
-/// What a trial of it would fail with.
+/// The failure that a trial of it would have.
 pub fn train(
     configuration: &Configuration,
     image_size: u32,

@@ -1,5 +1,5 @@
-//! How long this process ran. A thread of its own reads the clock twice a second, so that a gap shows even in the middle of a
-//! long step.
+//! Measures for how long this process was running, and not suspended. A thread reads the clock twice a second, so that
+//! gaps show even in the middle of a long step.
 
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,16 +9,16 @@ use std::time::Duration;
 use rustix::time::ClockId;
 use sweep_spec::running::{RunningTime, TICK};
 
-/// A clock that goes on while the machine sleeps, where the system has one: then sleep is a gap like any other.
+/// Counts time during the machine's sleep where the system supports it, so that sleep shows as a gap.
 #[cfg(target_os = "linux")]
 const GOES_ON: ClockId = ClockId::Boottime;
 #[cfg(not(target_os = "linux"))]
 const GOES_ON: ClockId = ClockId::Monotonic;
 
-/// Measures from when it was started until it is dropped.
+/// Measures from its start until it is dropped.
 pub(crate) struct Clock {
     time: Arc<Mutex<RunningTime>>,
-    /// Its end tells the thread to leave.
+    /// Dropping it stops the thread.
     _end: mpsc::Sender<()>,
 }
 
@@ -39,12 +39,12 @@ impl Clock {
         Self { time, _end: end }
     }
 
-    /// How long the process ran so far.
+    /// Time for which the process has been running.
     pub(crate) fn ran(&self) -> Duration {
         look(&self.time).ran()
     }
 
-    /// How long it did not.
+    /// Time for which it was suspended.
     pub(crate) fn paused(&self) -> Duration {
         look(&self.time).paused()
     }

@@ -1,5 +1,5 @@
-//! The loop of trainer protocol 1: hello, then a command and its answers, again and again. Whatever comes in gives an
-//! answer; nothing that comes in ends the process but the end of the input and SIGTERM.
+//! The main loop of trainer protocol 1: hello, then commands and their answers. Every input line gets an answer; only
+//! the end of the input and SIGTERM end the process.
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -21,20 +21,21 @@ pub struct Conversation {
     voice: Voice,
 }
 
-/// Says events, one a line.
+/// Writes events, one per line.
 struct Voice {
     out: Box<dyn Write>,
     leave: Arc<AtomicBool>,
 }
 
 impl Conversation {
-    /// Takes commands from `input` and writes events to `out`.
+    /// Reads commands from `input` and writes events to `out`.
     pub fn new(input: Input, out: Box<dyn Write>) -> Self {
         let leave = input.leave();
         Self { input, voice: Voice { out, leave } }
     }
 
-    /// Talks until the input ends (success), or until the trainer is asked to leave or nobody listens (75).
+    /// Runs until the input ends (success), or until the trainer is asked to exit or its stdout is closed (exit code
+    /// 75).
     pub fn hold(mut self) -> ExitCode {
         match self.talk() {
             Ok(()) => ExitCode::SUCCESS,
@@ -62,7 +63,7 @@ impl Conversation {
         Ok(())
     }
 
-    /// The event that ends a command.
+    /// The last event of a command.
     fn answer(&mut self, line: &[u8]) -> Result<Event, Stop> {
         let command: Command = serde_json::from_slice(line)
             .map_err(|error| Failure::spec("the line is not a command of trainer protocol 1").because(error))?;

@@ -1,8 +1,8 @@
-//! Panics below us. Burn panics where a device fails or memory ends; a trial that meets one has failed with a class and
-//! a sentence, and the trainer is ready for the next. Nobody is shown a backtrace.
+//! Converts panics of libraries to failures. Burn panics when a device fails or memory runs out; such a trial fails
+//! with a class and a reason, and the trainer can run the next one. Users see no backtrace.
 //!
-//! A CUDA device works on a thread of Burn's own, where a panic is caught and dropped; the trial then panics later, about
-//! an answer that never came. So panics of all threads are kept for as long as a trial lasts.
+//! A CUDA device works on a thread of Burn, which catches and drops panics; the trial then panics later because an
+//! answer is missing. So panics of all threads are collected for the duration of a trial.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -12,17 +12,17 @@ use sweep_spec::FailureClass;
 
 use crate::failure::{Failure, Stop};
 
-/// More of a panic's message than this is not for people.
+/// The longest part of a panic's message that a reason quotes, in characters.
 const MAX_SENTENCE: usize = 300;
 
-/// Panics that are kept. The first ones tell the cause, the rest what followed from it.
+/// Panics that are kept. The first ones show the cause, later ones its consequences.
 const MAX_KEPT: usize = 16;
 
-/// The panics of this trial, on any thread. A panic hook belongs to the process, and so does what it hears.
+/// The panics of this trial, on any thread. The panic hook is global to the process, and so is this list.
 static KEPT: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
-/// Texts that tell a class, most telling class first: memory that ends takes much else with it. They are what Burn,
-/// CubeCL, cudarc and the CUDA driver print, in lower case.
+/// Texts that indicate a class, the most specific class first: running out of memory causes other errors too. They are
+/// printed by Burn, CubeCL, cudarc and the CUDA driver, and compared in lower case.
 const SIGNS: [(FailureClass, &str, &[&str]); 3] = [
     (
         FailureClass::OutOfMemory,
@@ -97,10 +97,10 @@ pub(crate) fn take_panics() {
     }));
 }
 
-/// What `work` gives, or the failure that a panic in it stands for.
+/// Returns the result of `work`, or the failure that a panic in it indicates.
 pub(crate) fn catch<T>(work: impl FnOnce() -> Result<T, Stop>) -> Result<T, Stop> {
     kept().clear();
-    // Nothing that `work` can leave half-done outlives it: a trial's state is made and dropped inside.
+    // Nothing that `work` leaves half-done survives it: a trial's state is created and dropped inside.
     catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|payload| {
         let own = message(payload.as_ref());
         let earlier = kept();
@@ -109,7 +109,7 @@ pub(crate) fn catch<T>(work: impl FnOnce() -> Result<T, Stop>) -> Result<T, Stop
 }
 
 fn kept() -> std::sync::MutexGuard<'static, Vec<String>> {
-    // Whoever panicked while it held the lock did so between two whole messages.
+    // A panic while holding the lock happened between two complete messages.
     KEPT.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -125,8 +125,8 @@ fn message(payload: &(dyn Any + Send)) -> String {
     text.or_else(|| payload.downcast_ref::<&str>().copied()).unwrap_or("a panic without a message").to_owned()
 }
 
-/// What panics stand for, the one that ended the trial first: its own text tells best, and one that tells nothing is
-/// explained by an earlier one. Text is the only thing that the libraries give.
+/// Classifies panics, beginning with the one that ended the trial: its text is most specific, and if it is not, an
+/// earlier one explains it. The libraries provide no information but text.
 fn classify<'a>(messages: impl Iterator<Item = &'a str> + Clone) -> Failure {
     for message in messages.clone() {
         for (class, what, signs) in SIGNS {
@@ -140,7 +140,7 @@ fn classify<'a>(messages: impl Iterator<Item = &'a str> + Clone) -> Failure {
     Failure::new(FailureClass::Trainer, format!("the trainer crashed: {}", sentence(first)))
 }
 
-/// A line of a panic, without the words of Rust's own around it.
+/// A line of a panic without Rust's own framing.
 fn sentence(line: &str) -> String {
     let told = line.split_once("on an `Err` value: ").map_or(line, |(_, told)| told);
     told.trim().chars().take(MAX_SENTENCE).collect()

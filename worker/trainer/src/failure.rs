@@ -1,4 +1,4 @@
-//! How a command ends badly: a class that says whose fault it was, and one sentence for people.
+//! The failure of a command: a class that names the responsible part, and a message for people.
 
 use std::error::Error;
 
@@ -9,17 +9,16 @@ use sweep_spec::trainer::Failed;
 #[derive(Debug, thiserror::Error)]
 #[error("{reason}")]
 pub struct Failure {
-    /// Whose fault it was.
+    /// The part that is responsible.
     pub class: FailureClass,
-    /// One sentence for people.
+    /// A message for people.
     pub reason: String,
-    /// What lies behind it, for the log.
+    /// The cause, for the log.
     #[source]
     source: Option<Box<dyn Error + Send + Sync>>,
 }
 
 impl Failure {
-    /// A failure of `class`, for `reason`.
     pub fn new(class: FailureClass, reason: impl Into<String>) -> Self {
         Self { class, reason: reason.into(), source: None }
     }
@@ -36,7 +35,7 @@ impl Failure {
         Self::new(FailureClass::Machine, reason)
     }
 
-    /// The same failure, with what lies behind it told at the end of the sentence.
+    /// Adds the cause to the end of the message.
     pub(crate) fn because(mut self, source: impl Error + Send + Sync + 'static) -> Self {
         self.reason = format!("{}: {source}", self.reason);
         self.source = Some(Box::new(source));
@@ -48,12 +47,12 @@ impl Failure {
     }
 }
 
-/// Why a command stopped before its end.
+/// Why a command stopped early.
 #[derive(Debug)]
 pub(crate) enum Stop {
-    /// It failed; the trainer is ready for the next one.
+    /// It failed; the trainer can run the next one.
     Failed(Failure),
-    /// The trainer was asked to leave, or nobody listens any more.
+    /// The trainer was asked to exit, or its stdout is closed.
     Left,
 }
 

@@ -1,4 +1,4 @@
-//! What reaches the trainer from outside: lines on stdin, SIGTERM, the end of its parent. One channel carries all, so the
+//! The trainer's inputs: lines on stdin, SIGTERM, and the death of its parent. All arrive in one channel, so the
 //! trainer waits in one place.
 
 use std::io::{self, BufRead, BufReader, Read};
@@ -11,21 +11,21 @@ use signal_hook::consts::SIGTERM;
 use signal_hook::iterator::Signals;
 use sweep_spec::trainer::MAX_LINE_BYTES;
 
-/// What an agent says, and whether it wants the trainer gone.
+/// Commands of the agent, and requests to exit.
 #[derive(Debug)]
 pub struct Input {
     messages: Receiver<Message>,
     leave: Arc<AtomicBool>,
 }
 
-/// One thing that was received.
+/// One input.
 #[derive(Debug)]
 pub(crate) enum Message {
     /// A line, without its end.
     Line(Vec<u8>),
     /// A line that is longer than any command.
     TooLong,
-    /// Leave, now.
+    /// Exit now.
     Leave,
 }
 
@@ -33,7 +33,7 @@ impl Input {
     /// Lines from this process's stdin, and its SIGTERM.
     ///
     /// # Errors
-    /// The signal cannot be received.
+    /// The signal handler cannot be installed.
     pub fn of_process() -> io::Result<Self> {
         let (sender, messages) = channel();
         let leave = Arc::new(AtomicBool::new(false));
@@ -42,7 +42,7 @@ impl Input {
         thread::Builder::new().name("signals".to_owned()).spawn(move || {
             if signals.forever().next().is_some() {
                 flag.store(true, Ordering::SeqCst);
-                // Nobody receives it while a trial is trained or once the trainer leaves: the flag is seen then.
+                // While a trial trains or the trainer exits, nothing receives the message; the flag is checked instead.
                 let _ = on_signal.send(Message::Leave);
             }
         })?;
@@ -50,7 +50,7 @@ impl Input {
         Ok(Self { messages, leave })
     }
 
-    /// Lines from `reader`, and no signals.
+    /// Lines from `reader`, without signals.
     ///
     /// # Errors
     /// No thread can be started.
@@ -61,12 +61,12 @@ impl Input {
         Ok(Self { messages, leave })
     }
 
-    /// Waits for the next message; nothing once there is no more to come.
+    /// Waits for the next message; `None` at the end of the input.
     pub(crate) fn next(&self) -> Option<Message> {
         self.messages.recv().ok()
     }
 
-    /// Set once the trainer has to leave.
+    /// Set once the trainer has to exit.
     pub(crate) fn leave(&self) -> Arc<AtomicBool> {
         Arc::clone(&self.leave)
     }
@@ -77,7 +77,7 @@ pub(crate) fn end_with_parent() -> io::Result<()> {
     use rustix::process::{Signal, getppid, set_parent_process_death_signal};
     let parent = getppid();
     set_parent_process_death_signal(Some(Signal::TERM))?;
-    // It may have ended before the kernel was asked.
+    // It may have ended before the request.
     if getppid() != parent {
         return Err(io::Error::other("the parent process has exited"));
     }
@@ -105,13 +105,13 @@ fn read_in_thread(
                 }
             }
         }
-        // The sender of signals keeps the channel open.
+        // The signal thread's sender keeps the channel open.
         let _ = sender.send(Message::Leave);
     };
     thread::Builder::new().name("stdin".to_owned()).spawn(read).map(drop)
 }
 
-/// The next line, never more than `MAX_LINE_BYTES` of it in memory; nothing at the end.
+/// Reads the next line, with at most `MAX_LINE_BYTES` of it in memory; `None` at the end.
 fn read_line(reader: &mut impl BufRead) -> io::Result<Option<Message>> {
     let mut line = Vec::new();
     let limit = MAX_LINE_BYTES as u64 + 1;

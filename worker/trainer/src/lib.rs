@@ -1,6 +1,6 @@
-//! The trainer: a process that reads trials from stdin, trains them with Burn one at a time, and says what comes of them
-//! on stdout. `sweep_spec::trainer` holds the words, `PROTOCOL.md` explains them to other languages. No network, no
-//! database and no async runtime may enter here.
+//! The trainer: a process that reads trials from stdin, trains them with Burn one at a time, and writes their results
+//! to stdout. `sweep_spec::trainer` defines the messages, and `PROTOCOL.md` describes them for other languages. This
+//! crate has no networking, no database and no async runtime.
 
 pub mod bench;
 mod clock;
@@ -25,9 +25,9 @@ pub use failure::Failure;
 pub use input::Input;
 pub use training::{Phases, untrusted_checkpoint};
 
-/// Talks trainer protocol 1 on stdin and stdout until stdin ends or somebody sends SIGTERM, and logs to stderr.
+/// Runs trainer protocol 1 on stdin and stdout until stdin ends or SIGTERM arrives, and logs to stderr.
 ///
-/// Takes the whole process: its panic hook, its log and its signals. The process ends with its parent.
+/// Takes over the process: its panic hook, its log and its signals. The process ends with its parent.
 pub fn run() -> ExitCode {
     start_log();
     crash::take_panics();
@@ -48,6 +48,6 @@ fn start_log() {
     use tracing_subscriber::EnvFilter;
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(false);
-    // Somebody may have started one already; that one then stays.
+    // An embedding program may have installed a logger, which then stays.
     let _ = log.try_init();
 }

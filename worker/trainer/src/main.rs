@@ -1,4 +1,4 @@
-//! The program `sweep-trainer`; `sweepctl trainer` is the same.
+//! The program `sweep-trainer`; `sweepctl trainer` does the same.
 
 use std::process::ExitCode;
 

@@ -1,4 +1,4 @@
-//! How an answer was made: what is said of a result beside its numbers.
+//! The provenance of a result: software, hardware, data and speed.
 
 use std::fs;
 
@@ -7,19 +7,19 @@ use sweep_spec::trainer::{Origin, Provenance};
 
 use crate::device::{Room, kernel_cache};
 
-/// Threads that train a trial on a CPU. Burn is built without its thread pool, so that bits do not depend on a machine's
-/// cores; a machine with more of them has more slots.
+/// Threads that train a trial on a CPU. Burn is built without its thread pool, so that bits do not depend on the number
+/// of cores; a machine with more cores has more slots.
 const THREADS: u32 = 1;
 
-/// How fast it went.
+/// The training speed.
 pub(crate) struct Pace {
     /// Wall time of training and validation.
     pub(crate) seconds: f64,
-    /// Training images a second, validation excluded.
+    /// Training images per second, without validation.
     pub(crate) images_per_second: f64,
 }
 
-/// The name that a trainer gives itself.
+/// The name and version of this trainer.
 pub(crate) fn trainer() -> String {
     let revision = sweep_spec::build::REVISION.map_or_else(String::new, |revision| format!(", {revision}"));
     format!("sweep-trainer {} (burn 0.21.0{revision})", env!("CARGO_PKG_VERSION"))
@@ -47,7 +47,7 @@ pub(crate) fn of(params: u64, pace: &Pace, digests: (Digest, Digest), room: &Roo
     }
 }
 
-/// Lets the peak that the kernel keeps start anew, so that a trial is not charged with the one before it.
+/// Resets the kernel's peak of resident memory, so that it does not include the previous trial.
 pub(crate) fn forget_peak_memory() {
     // Not every kernel allows it; then the peak is that of the process.
     if let Err(error) = fs::write("/proc/self/clear_refs", "5") {

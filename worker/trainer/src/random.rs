@@ -1,12 +1,12 @@
-//! Counter-based random streams (Philox 4x32-10, Salmon et al., 2011): what a stream gives depends on its key and on
-//! nothing that was drawn before elsewhere. Every random number of a trial comes from here, so a resumed trial needs no
-//! generator's state and two configurations under one seed see the same order and the same augmentations.
+//! Counter-based random streams (Philox 4x32-10, Salmon et al., 2011): the numbers of a stream depend only on its key,
+//! not on earlier draws from others. Every random number of a trial comes from here, so a resumed trial needs no
+//! generator state, and two configurations under one seed get the same order and the same augmentations.
 
 const MULTIPLIER: [u32; 2] = [0xD251_1F53, 0xCD9E_8D57];
 const WEYL: [u32; 2] = [0x9E37_79B9, 0xBB67_AE85];
 const ROUNDS: usize = 10;
 
-/// What a stream is for. Purposes never share numbers.
+/// The purpose of a stream. Purposes never share numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Purpose {
     /// Initial weights; keyed by the layer's name and the shape.
@@ -15,15 +15,15 @@ pub(crate) enum Purpose {
     Dropout,
     /// The order of an epoch's samples; keyed by the epoch.
     Order,
-    /// What is done to one sample; keyed by epoch and sample.
+    /// Augmentation of one sample; keyed by epoch and sample.
     Augment,
-    /// Which images are held out; keyed by the class.
+    /// The held-out images; keyed by the class.
     Split,
     /// A drawn scene; keyed by part and number.
     Scene,
 }
 
-/// An endless row of random numbers.
+/// An endless sequence of random numbers.
 #[derive(Debug, Clone)]
 pub(crate) struct Stream {
     key: [u32; 2],
@@ -34,8 +34,7 @@ pub(crate) struct Stream {
 }
 
 impl Stream {
-    /// The stream of `purpose` under `seed` that `place` (epoch, sample, ...) and `name` (a layer's) tell from its
-    /// neighbours.
+    /// The stream of `purpose` under `seed`, identified by `place` (epoch, sample, ...) and `name` (a layer's).
     pub(crate) fn new(seed: u64, purpose: Purpose, name: &str, place: &[u64]) -> Self {
         let mut hasher = blake3::Hasher::new();
         hasher.update(&[purpose as u8]);
@@ -55,7 +54,6 @@ impl Stream {
         Self { key: [word(0), word(1)], nonce, block: 0, buffer: [0; 4], left: 0 }
     }
 
-    /// Any of 2³² numbers.
     pub(crate) fn next_u32(&mut self) -> u32 {
         if self.left == 0 {
             let counter = [self.block as u32, (self.block >> 32) as u32, self.nonce as u32, (self.nonce >> 32) as u32];
@@ -83,7 +81,7 @@ impl Stream {
         low + (high - low) * self.unit()
     }
 
-    /// Uniform in 0..limit, without bias; 0 where the limit is 0.
+    /// Uniform in 0..limit, without bias; 0 if the limit is 0.
     pub(crate) fn below(&mut self, limit: u32) -> u32 {
         let reject_under = if limit == 0 { 0 } else { limit.wrapping_neg() % limit };
         loop {

@@ -1,5 +1,5 @@
-//! Small files that say they hold a lot: they are refused by their headers, with a sentence that names the file and the limit,
-//! and without the memory that they ask for. One test, because the memory that is counted is the whole program's.
+//! Small files that announce huge content: they are rejected by their headers, with a message that names the file and
+//! the limit, and without the memory that they ask for. One test, because the allocator counts the whole process.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop there")]
 #![expect(clippy::print_stderr, reason = "what was measured is told to the person who reads it")]
@@ -18,10 +18,10 @@ use sweep_trainer::data_check::{check, check_folder};
 #[global_allocator]
 static ALLOCATOR: PeakAlloc = PeakAlloc;
 
-/// What may be allocated beside what the files themselves have.
+/// What may be allocated besides the content of the files.
 const MOST: usize = 48 << 20;
 
-/// Runs `work` and panics if it takes more memory than the refusal of a small file explains.
+/// Runs `work`, and panics if it uses more memory than the rejection of a small file needs.
 #[track_caller]
 fn bounded<T>(what: &str, work: impl FnOnce() -> T) -> T {
     let before = ALLOCATOR.current_usage();
@@ -33,7 +33,7 @@ fn bounded<T>(what: &str, work: impl FnOnce() -> T) -> T {
     result
 }
 
-/// Has so many pixels, and no more in its file than a few thousand bytes.
+/// Writes an image of this many pixels in a few thousand bytes.
 fn picture(path: &Path, width: u32, height: u32) {
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
     image::GrayImage::new(width, height).save(path).unwrap();
@@ -54,7 +54,7 @@ fn idx_header(sides: &[u32]) -> Vec<u8> {
     header
 }
 
-/// A picture, and chunks between its header and its first pixel.
+/// An image with chunks between its header and its first pixel.
 fn picture_with(path: &Path, chunks: impl FnOnce(&mut Vec<u8>)) {
     picture(path, 64, 48);
     let whole = std::fs::read(path).unwrap();
@@ -75,7 +75,7 @@ fn chunk(out: &mut Vec<u8>, kind: &[u8; 4], content: &[u8]) {
     out.extend(sum.sum().to_be_bytes());
 }
 
-/// They are read, and what is beside their pixels takes no memory: a colour profile of 256 MiB in 256 KiB, and a million texts.
+/// These are read, and their metadata uses no memory: a colour profile of 256 MiB in 256 KiB, and a million texts.
 fn pictures_with_remarks(folder: &Path) {
     let mut profile = ZlibEncoder::new(b"profile\0\0".to_vec(), Compression::best());
     profile.write_all(&vec![0; 1 << 28]).unwrap();
@@ -89,7 +89,7 @@ fn pictures_with_remarks(folder: &Path) {
 #[test]
 fn a_small_file_takes_little_memory_whatever_it_says() {
     let folder = tempfile::tempdir().unwrap();
-    // Wide, which is dear to make smaller; and one that would be decoded to 200 MB.
+    // A wide one, which is expensive to resize, and one that would be decoded to 200 MB.
     for (name, width, height) in [("wide.png", 1_500_000, 4), ("large.png", 15_000, 14_000)] {
         picture(&folder.path().join("set/train/a").join(name), width, height);
     }
@@ -104,7 +104,7 @@ fn a_small_file_takes_little_memory_whatever_it_says() {
     let idx = folder.path().join("idx");
     std::fs::create_dir(&idx).unwrap();
     for part in ["train", "t10k"] {
-        // 256 MiB of zeros behind one image of six pixels.
+        // 256 MiB of zeros after one image of six pixels.
         gzipped(&idx.join(format!("{part}-images-idx3-ubyte.gz")), &idx_header(&[1, 2, 3]), 1 << 28);
         std::fs::write(idx.join(format!("{part}-labels-idx1-ubyte")), [idx_header(&[1]), vec![0]].concat()).unwrap();
     }
@@ -121,7 +121,7 @@ fn a_small_file_takes_little_memory_whatever_it_says() {
         refused.contains("train-images-idx3-ubyte.gz") && refused.contains("1 x 2 x 3 = 6 values, but more"),
         "{refused}"
     );
-    // As many images as there are zeros: it says the truth, and is read one image after the other.
+    // As many images as the header announces: valid, and read one after the other.
     gzipped(&idx.join("train-images-idx3-ubyte.gz"), &idx_header(&[1 << 8, 1 << 10, 1 << 10]), 1 << 28);
     let labels = [idx_header(&[1 << 8]), vec![0; 1 << 8]].concat();
     std::fs::write(idx.join("train-labels-idx1-ubyte"), labels).unwrap();

@@ -1,5 +1,5 @@
-//! Asking for CUDA on a machine without an NVIDIA driver, in a build with CUDA and in one without: an answer, never a
-//! panic.
+//! Requests CUDA on a machine without an NVIDIA driver, in a build with CUDA and in one without: the result is an
+//! error, never a panic.
 
 #![expect(clippy::unwrap_used, reason = "a test says what is wrong by panicking")]
 
@@ -12,7 +12,7 @@ use sweep_spec::dataset::Source;
 use sweep_spec::trainer::{Folders, Train};
 use sweep_spec::{Classes, Cnn, Configuration, Dataset, Protocol, Trial};
 
-/// What the program answers to these commands, without its hello, and what it logs.
+/// The program's answers to these commands, without its hello, and its log.
 fn talk(commands: &[Value]) -> (Vec<Value>, String) {
     let mut trainer = Command::new(env!("CARGO_BIN_EXE_sweep-trainer"))
         .env("RUST_LOG", "info")
@@ -58,7 +58,7 @@ fn train(device: &str, cache: &Path) -> Value {
     serde_json::to_value(sweep_spec::trainer::Command::Train(Box::new(request))).unwrap()
 }
 
-/// Looks where the trainer does not, so that a trainer that finds no driver cannot hide one.
+/// Looks in other places than the trainer, so that a trainer that finds no driver cannot hide one.
 fn a_driver_is_here() -> bool {
     ["/proc/driver/nvidia/version", "/dev/nvidiactl", "/dev/dxg"].iter().any(|path| Path::new(path).exists())
 }

@@ -1,8 +1,8 @@
-//! Decoded images, once per machine: a file whose name is the hash of what it was made from, mapped into every trainer
-//! that needs it. It is written under another name, synced and renamed, so that a name always stands for a whole file;
-//! one that was damaged since is told by its digest and made again.
+//! The cache of decoded images, shared by the trainers of a machine: one file per source and shape, named by a hash of
+//! both, and memory-mapped by every trainer. Files are written under a temporary name, synced and renamed, so a name
+//! always refers to a complete file. A file that was damaged later is detected by its digest and created again.
 //!
-//! Layout: pixels, then classes and labels as JSON, then a footer of fixed length that tells where they end.
+//! Layout: pixels, then classes and labels as JSON, then a footer of fixed length with their lengths and digests.
 
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};
@@ -15,16 +15,16 @@ use sweep_spec::Digest;
 use super::{Contents, Images, Shape, Source};
 use crate::failure::Failure;
 
-/// Raised whenever the layout changes or a decoder gives other pixels than before.
+/// Raised whenever the layout changes or a decoder returns other pixels.
 const VERSION: u32 = 2;
 const MAGIC: [u8; 8] = *b"sweepimg";
 /// Length of the pixels, length of the JSON, digest of the pixels, digest of the JSON, magic.
 const FOOTER_BYTES: usize = 8 + 8 + 32 + 32 + 8;
-/// A file that was being written so long ago has no writer any more.
+/// Age after which a temporary file has no writer any more.
 const ABANDONED_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
 const BUILDING: &str = ".building-";
 
-/// The images of `source`, from the cache or into it.
+/// The images of `source`, from the cache, or decoded and added to it.
 pub(super) fn open(source: &dyn Source, shape: Shape, folder: &Path) -> Result<Images, Failure> {
     let path = folder.join(format!("{}.images", key(source, shape)?));
     if let Some(images) = read(&path, shape) {
@@ -33,7 +33,8 @@ pub(super) fn open(source: &dyn Source, shape: Shape, folder: &Path) -> Result<I
     let in_folder =
         |error| Failure::machine(format!("cannot use the cache folder {}", folder.display())).because(error);
     fs::create_dir_all(folder).map_err(in_folder)?;
-    // Whoever comes second waits and then finds the file. A lock that cannot be had costs work, not correctness.
+    // A second process waits here and then finds the file. Without the lock both do the work; the result is still
+    // correct.
     let lock = File::create(path.with_extension("lock")).map_err(in_folder)?;
     if let Err(error) = lock.lock() {
         tracing::warn!(%error, path = %path.display(), "cannot lock the cache file, another trainer may build it too");
@@ -85,11 +86,11 @@ fn build(source: &dyn Source, shape: Shape, path: &Path) -> Result<(), Failure> 
     File::open(folder).and_then(|folder| folder.sync_all()).map_err(on_disk)
 }
 
-/// The images of a cache file; nothing where it is not there or not whole.
+/// The images of a cache file; `None` if it is missing or damaged.
 fn read(path: &Path, shape: Shape) -> Option<Images> {
     let file = File::open(path).ok()?;
     #[expect(unsafe_code, reason = "files of the cache are never written in place, only renamed over")]
-    // SAFETY: the file has no name that anybody writes to; this process only reads it.
+    // SAFETY: no process writes to a complete cache file; this process only reads it.
     let map = unsafe { Mmap::map(&file) }.ok()?;
     let images = parse(map, shape);
     if images.is_none() {

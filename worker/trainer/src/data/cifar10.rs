@@ -1,4 +1,4 @@
-//! CIFAR-10's binary version: files of records, each a label and three planes of 32×32 bytes.
+//! The binary version of CIFAR-10: files of records, each a label and three planes of 32×32 bytes.
 
 use std::path::PathBuf;
 
@@ -10,7 +10,7 @@ use crate::failure::Failure;
 
 const SIDE: u32 = 32;
 const RECORD_BYTES: usize = 1 + 3 * (SIDE * SIDE) as usize;
-/// The largest file that is read: ten times what there is of the data set.
+/// The largest file that is read: ten times the size of the data set.
 const MAX_BYTES: u64 = 300 << 20;
 const TRAIN: [&str; 5] =
     ["data_batch_1.bin", "data_batch_2.bin", "data_batch_3.bin", "data_batch_4.bin", "data_batch_5.bin"];

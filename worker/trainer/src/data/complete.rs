@@ -1,19 +1,19 @@
-//! Whether a picture's file is there to its end. Decoders fill what is missing with grey and say nothing of it, so the
-//! structure of the file is followed here, segment by segment, to the mark that ends it. What stands behind that mark
-//! belongs to no picture and is not looked at; marks inside a segment, such as those of a thumbnail, are skipped with it.
+//! Detects truncated image files. Decoders fill missing parts with grey without an error, so this follows the structure
+//! of the file, segment by segment, to its end marker. Bytes after that marker are ignored; markers inside a segment,
+//! such as those of a thumbnail, are skipped with it.
 
 use std::borrow::Cow;
 
 /// Bytes before the first chunk of a PNG file.
 const PNG_SIGNATURE: usize = 8;
 
-/// Chunks of a PNG file that say something about the picture and are no part of it.
+/// Chunks of a PNG file with metadata that does not change pixels here.
 const REMARKS: [&[u8]; 4] = [b"iCCP", b"iTXt", b"tEXt", b"zTXt"];
 
 /// Whether a JPEG file reaches its end-of-image marker.
 ///
-/// Between two markers anything may stand: the compressed picture, in which no marker but a restart occurs, and stray
-/// bytes, which decoders skip too.
+/// Between two markers there may be image data, in which only restart markers occur, and stray bytes, which decoders
+/// skip too.
 pub(super) fn jpeg(bytes: &[u8]) -> bool {
     const START_OF_IMAGE: u8 = 0xD8;
     const END_OF_IMAGE: u8 = 0xD9;
@@ -21,9 +21,9 @@ pub(super) fn jpeg(bytes: &[u8]) -> bool {
     while let Some(&[first, second]) = bytes.get(at..at + 2) {
         at += match (first, second) {
             (0xFF, END_OF_IMAGE) => return true,
-            // A byte that fills: the marker's code comes later.
+            // A fill byte: the marker's code comes later.
             (0xFF, 0xFF) => 1,
-            // A stuffed byte and the markers without a length, restarts among them.
+            // A stuffed byte, and the markers without a length, restarts among them.
             (0xFF, 0x00 | 0x01 | 0xD0..=START_OF_IMAGE) => 2,
             (0xFF, _) => match bytes.get(at + 2..at + 4) {
                 Some(&[high, low]) => 2 + usize::from(u16::from_be_bytes([high, low])),
@@ -35,13 +35,13 @@ pub(super) fn jpeg(bytes: &[u8]) -> bool {
     false
 }
 
-/// Whether a PNG file holds its last chunk.
+/// Whether a PNG file contains its last chunk.
 pub(super) fn png(bytes: &[u8]) -> bool {
     chunks(bytes).any(|(kind, _)| kind == b"IEND")
 }
 
-/// A PNG file without its texts and its colour profile, which do not change a pixel here. A decoder keeps all of them, and unpacks
-/// the profile: a small file can hold one that fills the memory.
+/// Removes the texts and the colour profile of a PNG file, which do not change a pixel here. A decoder keeps all of
+/// them and decompresses the profile: a small file could fill the memory.
 pub(super) fn without_remarks(bytes: &[u8]) -> Cow<'_, [u8]> {
     let is_remark = |kind: &[u8]| REMARKS.contains(&kind);
     if !chunks(bytes).any(|(kind, _)| is_remark(kind)) {
@@ -52,7 +52,7 @@ pub(super) fn without_remarks(bytes: &[u8]) -> Cow<'_, [u8]> {
     Cow::Owned(kept)
 }
 
-/// Kind and whole bytes of the chunks of a PNG file, as far as they are there and up to the one that ends it.
+/// Kind and bytes of each complete chunk of a PNG file, up to the end chunk.
 fn chunks(bytes: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
     let mut rest = bytes.get(PNG_SIGNATURE..).unwrap_or_default();
     std::iter::from_fn(move || {
@@ -69,7 +69,7 @@ fn chunks(bytes: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
 mod tests {
     use super::super::picture::open;
 
-    /// Drawn at random and written by another library: with one scan and with many, grey and in colour, with restarts.
+    /// Random images that another library wrote: with one scan and with several, grey and in colour, with restarts.
     const FILES: [(&str, &[u8]); 5] = [
         ("baseline", include_bytes!("../../tests/data/pictures/baseline.jpg")),
         ("progressive", include_bytes!("../../tests/data/pictures/progressive.jpg")),
@@ -137,7 +137,6 @@ mod tests {
         assert_eq!(open(&followed).unwrap().picture, open(&png).unwrap().picture);
     }
 
-    /// A chunk of a PNG file.
     fn chunk(kind: &[u8], content: &[u8]) -> Vec<u8> {
         let body = [kind, content].concat();
         let mut sum = flate2::Crc::new();

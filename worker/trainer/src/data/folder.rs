@@ -1,6 +1,5 @@
-//! Image folders: `train/<class>/*` and `test/<class>/*`, or `<class>/*` of which a share is held out. JPEG and PNG of any
-//! size; classes by sorted name. Hidden files are passed over in silence. Files of other formats are passed over too, and
-//! the log names them.
+//! Image folders: `train/<class>/*` and `test/<class>/*`, or `<class>/*` with a random test part. JPEG and PNG of any
+//! size; classes sorted by name. Hidden files are ignored. Files of other formats are ignored too, but logged.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,10 +13,10 @@ use super::plain::MAX_PICTURE_BYTES;
 use super::{Contents, Shape, Sink, Source, picture, split};
 use crate::failure::Failure;
 
-/// Files that the log names.
+/// The most ignored files that the log names.
 const LOGGED: usize = 20;
 
-/// A folder of images, listed.
+/// An image folder after listing.
 #[derive(Debug)]
 pub(super) struct Folder {
     place: Place,
@@ -133,7 +132,8 @@ fn folders(place: &Place, folder: &Path) -> Result<Vec<String>, Failure> {
     Ok(names)
 }
 
-/// The images of every class of `folder`, sorted by class and then by name. Files of other formats go to `passed_over`.
+/// The images of every class of `folder`, sorted by class and then by name. Adds files of other formats to
+/// `passed_over`.
 fn list(
     place: &Place,
     (folder, classes): (&Path, &[String]),
@@ -162,7 +162,7 @@ fn list(
     Ok(files)
 }
 
-/// Names in the log what no trial reads.
+/// Logs the names of ignored files.
 fn log(place: &Place, passed_over: Vec<String>) {
     let passed_over = PassedOver::of(passed_over);
     if passed_over.count > 0 {
@@ -172,7 +172,7 @@ fn log(place: &Place, passed_over: Vec<String>) {
     }
 }
 
-/// The path of a file within the data set; that of a folder ends with a slash.
+/// The path of a file within the data set; a folder's path ends with a slash.
 pub(super) fn name_in(place: &Place, path: &Path) -> String {
     let name = path.strip_prefix(&place.folder).unwrap_or(path).display();
     if path.is_dir() { format!("{name}/") } else { name.to_string() }
@@ -278,7 +278,7 @@ mod tests {
         let circles: [Damage<'_>; 3] = [
             &|set| symlink(set.join("train/a/loop.png"), set.join("train/a/loop.png")).unwrap(),
             &|set| symlink(set.join("train/c"), set.join("train/c")).unwrap(),
-            // A class that holds all classes, itself among them.
+            // A link in a class to the folder of all classes, which contains it.
             &|set| ["train", "test"].iter().for_each(|part| symlink("..", set.join(part).join("up")).unwrap()),
         ];
         for circle in circles {

@@ -1,5 +1,5 @@
-//! The idx files of the MNIST family, gzipped or not: `train-images-idx3-ubyte`, `train-labels-idx1-ubyte`, and the same
-//! with `t10k`. Classes have no names there, so they are numbered.
+//! The idx files of the MNIST family, gzipped or not: `train-images-idx3-ubyte`, `train-labels-idx1-ubyte`, and the
+//! same with `t10k`. The files have no class names, so classes are numbered.
 
 use std::io::{BufRead, BufReader, ErrorKind, Read};
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use super::paths::Place;
 use super::{Contents, Shape, Sink, Source, picture};
 use crate::failure::Failure;
 
-/// The largest file that is read, packed or not, and the most values that one may say it has.
+/// The largest file, compressed or not, and the most values that a header may announce.
 const MAX_BYTES: u64 = 8 << 30;
 /// The most images of a part.
 const MAX_IMAGES: u64 = 1 << 27;
@@ -39,7 +39,7 @@ impl Idx {
         })
     }
 
-    /// One file, read up to its first value.
+    /// Opens one file, positioned at its first value.
     fn file(&self, part: &str, kind: &str, dimensions: u8) -> Result<Values<'static>, Failure> {
         let path = self.path(part, kind)?;
         let mut file = BufReader::new(self.place.open_file(&path, MAX_BYTES)?.bounded());
@@ -50,7 +50,7 @@ impl Idx {
         Values::begin(path, reader, dimensions)
     }
 
-    /// Hands over the images of a part; says their labels.
+    /// Passes the images of a part to `sink`; returns their labels.
     fn part(&self, part: &str, shape: Shape, sink: &mut Sink<'_>) -> Result<Vec<u8>, Failure> {
         let mut images = self.file(part, "images-idx3", 3)?;
         let labels = self.file(part, "labels-idx1", 1)?.all(MAX_IMAGES)?;
@@ -83,13 +83,13 @@ impl Idx {
     }
 }
 
-/// The values of one file behind its header. They are read as they are wanted, so that neither a header nor a packed file can
-/// say how much memory is taken.
+/// The values of one file after its header. They are read on demand, so that neither a header nor a compressed file
+/// decides how much memory is used.
 struct Values<'a> {
     path: PathBuf,
     reader: Box<dyn Read + 'a>,
     sides: Vec<u32>,
-    /// How many there are by the header.
+    /// Their number by the header.
     expected: u64,
     read: u64,
 }
@@ -119,7 +119,7 @@ impl<'a> Values<'a> {
         Ok(Self { path, reader, sides, expected, read: 0 })
     }
 
-    /// The next values.
+    /// Reads the next values.
     fn fill(&mut self, mut values: &mut [u8]) -> Result<(), Failure> {
         while !values.is_empty() {
             match self.reader.read(values) {
@@ -135,7 +135,7 @@ impl<'a> Values<'a> {
         Ok(())
     }
 
-    /// All values, where there are no more than `limit`, and nothing behind them.
+    /// Reads all values; there may be at most `limit`, and nothing behind them.
     fn all(mut self, limit: u64) -> Result<Vec<u8>, Failure> {
         if self.expected > limit {
             let sides = shown(&self.sides);
@@ -155,7 +155,7 @@ impl<'a> Values<'a> {
         Ok(values)
     }
 
-    /// Nothing may come behind the last value.
+    /// Checks that the file ends after the last value.
     fn end(mut self) -> Result<(), Failure> {
         let mut more = Vec::new();
         let read = self.reader.by_ref().take(1).read_to_end(&mut more);
@@ -260,7 +260,7 @@ mod tests {
         );
     }
 
-    /// Counts what is read of it.
+    /// Counts the bytes that are read.
     struct Counted<'a>(std::io::Chain<std::io::Cursor<Vec<u8>>, std::io::Repeat>, &'a std::cell::Cell<u64>);
 
     impl Read for Counted<'_> {
@@ -271,7 +271,7 @@ mod tests {
         }
     }
 
-    /// A header, and zeros without an end behind it.
+    /// A header with endless zeros behind it.
     fn endless<'a>(sides: &[u32], read: &'a std::cell::Cell<u64>) -> Result<Values<'a>, Failure> {
         let mut header = vec![0, 0, 8, sides.len() as u8];
         sides.iter().for_each(|side| header.extend(side.to_be_bytes()));

@@ -1,5 +1,5 @@
-//! From a data set's reference to images in memory: sources read files or draw, the cache keeps what they gave, and
-//! `Images` is what the rest of the crate sees. Nothing here knows of training.
+//! Loads a data set into memory: sources read files or draw images, the cache stores the decoded images, and the rest
+//! of the crate uses `Images`. Nothing here depends on training.
 
 mod cache;
 pub mod check;
@@ -27,7 +27,7 @@ use crate::failure::Failure;
 pub(crate) use split::Split;
 pub(crate) use thumbnails::write as write_thumbnails;
 
-/// What every image is brought to.
+/// The target shape of every image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Shape {
     /// 1 or 3.
@@ -46,55 +46,52 @@ impl Shape {
 /// Classes and labels of a data set: the training part first, then the test part.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Contents {
-    /// Names in sorted order; a source without names numbers them.
+    /// Sorted names; a source without names numbers its classes.
     pub(crate) classes: Vec<String>,
-    /// Class of every image.
+    /// The class of every image.
     pub(crate) labels: Vec<u16>,
-    /// How many of them are the training part.
+    /// The number of images in the training part.
     pub(crate) train: usize,
 }
 
-/// Where images come from.
+/// A source of images.
 trait Source {
-    /// Hash of all that decides classes, labels and pixels, before they are brought to a shape.
+    /// Hash of everything that determines classes, labels and pixels before resizing.
     fn identity(&self) -> Result<Digest, Failure>;
 
-    /// Brings every image to `shape`, one plane of bytes for each channel, and hands them over in order.
+    /// Converts every image to `shape`, one plane of bytes per channel, and passes them on in order.
     fn decode(&self, shape: Shape, sink: &mut Sink<'_>) -> Result<Contents, Failure>;
 
-    /// The names of the classes, where they are known before anything is decoded.
+    /// The names of the classes, if they are known before decoding.
     fn classes(&self) -> Option<&[String]> {
         None
     }
 }
 
-/// Takes one image after the other.
+/// Receives one image after the other.
 type Sink<'a> = dyn FnMut(&[u8]) -> Result<(), Failure> + 'a;
 
 /// A data set in memory, shared with every other trainer of the machine.
 #[derive(Debug)]
 pub(crate) struct Images {
-    /// What every image was brought to.
     pub(crate) shape: Shape,
-    /// Classes and labels.
     pub(crate) contents: Contents,
-    /// Of pixels, classes, labels and parts.
+    /// Hash of pixels, classes, labels and parts.
     pub(crate) digest: Digest,
     map: Mmap,
 }
 
 impl Images {
-    /// Reads the data set, from the cache where it is there.
+    /// Reads the data set, from the cache if it is there.
     ///
     /// # Errors
-    /// `Data` where files are missing, damaged or not what the reference says; `Machine` where the cache cannot be
-    /// written.
+    /// `Data` if files are missing, damaged or contradict the reference; `Machine` if the cache cannot be written.
     pub(crate) fn open(dataset: &Dataset, folders: &Folders) -> Result<Self, Failure> {
         let shape = check_shape(dataset)?;
         let roots: Vec<PathBuf> = folders.data_roots().map(PathBuf::from).collect();
         let source = source(dataset, &roots)?;
         if let Some(found) = source.classes() {
-            // Before hours of decoding, where that can be.
+            // Before hours of decoding, if the classes are known already.
             check_classes(dataset, found)?;
         }
         let images = cache::open(source.as_ref(), shape, Path::new(&folders.cache))?;
@@ -102,7 +99,7 @@ impl Images {
         Ok(images)
     }
 
-    /// One plane of bytes for each channel.
+    /// One plane of bytes per channel.
     pub(crate) fn image(&self, index: u32) -> &[u8] {
         let bytes = self.shape.bytes();
         let at = index as usize * bytes;
@@ -132,7 +129,7 @@ impl Images {
     }
 }
 
-/// Whether the data set has the classes that the spec says.
+/// Whether the data set has the classes that the spec names.
 fn check_classes(dataset: &Dataset, found: &[String]) -> Result<(), Failure> {
     let matches = match &dataset.classes {
         Classes::Count(count) => *count as usize == found.len(),
@@ -149,7 +146,7 @@ fn check_classes(dataset: &Dataset, found: &[String]) -> Result<(), Failure> {
     Err(Failure::data(format!("the spec declares {asked}, but the data set has {found}")))
 }
 
-/// Refuses what a checked spec cannot hold.
+/// Rejects values that a checked spec cannot have.
 fn check_shape(dataset: &Dataset) -> Result<Shape, Failure> {
     let shape = Shape { channels: dataset.channels, size: dataset.image_size };
     if !matches!(shape.channels, 1 | 3) {
@@ -164,7 +161,7 @@ fn check_shape(dataset: &Dataset) -> Result<Shape, Failure> {
     Ok(shape)
 }
 
-/// `roots` are the folders that the data set may lie in.
+/// `roots` are the data roots.
 fn source(dataset: &Dataset, roots: &[PathBuf]) -> Result<Box<dyn Source>, Failure> {
     Ok(match &dataset.source {
         Kind::ImageFolder { path, test_split } => Box::new(folder::Folder::open(roots, path, test_split.as_ref())?),

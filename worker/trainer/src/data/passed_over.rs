@@ -1,5 +1,5 @@
-//! Files of a data set's folders that no trainer reads, because their names end otherwise than those of pictures that it
-//! reads. They are named, so that a picture in another format is not missed without a word.
+//! Files in a data set's folders that trainers ignore because of their extensions. They are reported, so that images in
+//! another format do not go unnoticed.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -7,37 +7,35 @@ use std::path::Path;
 
 use serde::Serialize;
 
-/// Endings of the files that a trainer reads.
+/// Extensions of the files that a trainer reads.
 const READ: [&str; 5] = ["jpg", "jpeg", "jpe", "jfif", "png"];
-/// Endings of pictures that it does not read.
+/// Extensions of images that it does not read.
 const OTHER_PICTURES: [&str; 17] = [
     "avif", "bmp", "dng", "gif", "heic", "heif", "ico", "jp2", "jxl", "pbm", "pgm", "pnm", "ppm", "tga", "tif", "tiff",
     "webp",
 ];
-/// Files that are named, and endings that are counted one by one.
+/// The most files that are named, and extensions that are counted separately.
 const NAMED: usize = 100;
-/// Endings and names in a sentence.
+/// The most extensions and names in a sentence.
 const IN_A_SENTENCE: usize = 5;
 
-/// Files that no trainer reads.
+/// Files that trainers ignore.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct PassedOver {
-    /// How many there are.
     pub count: u64,
-    /// How many have each ending: pictures in other formats first, then the most frequent ones. At most 100.
+    /// The number of files per extension, at most 100: other image formats first, then the most frequent ones.
     pub endings: Vec<Ending>,
-    /// The first 100 of them, in the same order.
+    /// The first 100 files, in the same order.
     pub files: Vec<String>,
 }
 
-/// The end of a file's name, and how many files have it.
+/// A file extension, with the number of its files.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Ending {
-    /// What stands behind the last dot, in small letters; empty where there is none.
+    /// In lower case, without the dot; empty for files without an extension.
     pub ending: String,
-    /// Pictures in a format that a trainer does not read end so.
+    /// Whether it is an image format that trainers do not read.
     pub picture: bool,
-    /// How many files.
     pub files: u64,
 }
 
@@ -71,7 +69,7 @@ impl PassedOver {
         Self { count, endings, files }
     }
 
-    /// Whether pictures in a format that a trainer does not read are among them.
+    /// Whether images in other formats are among them.
     pub fn has_pictures(&self) -> bool {
         self.endings.iter().any(|ending| ending.picture)
     }

@@ -1,5 +1,5 @@
-//! Paths that a spec gives, held inside the data roots: the folders that the owner of this machine allowed. Neither `..` nor
-//! a link leads out of them; a link from one of them into another holds.
+//! Restricts the paths of a spec to the data roots, the folders that the owner of this machine allows. Neither `..` nor
+//! a link may lead out of them; a link from one data root into another is allowed.
 
 use std::fs;
 use std::path::{Component, Path, PathBuf};
@@ -7,7 +7,7 @@ use std::path::{Component, Path, PathBuf};
 use super::plain::{self, Plain};
 use crate::failure::Failure;
 
-/// The data roots and a folder in one of them, all without links.
+/// The data roots and a folder in one of them, with links resolved.
 #[derive(Debug)]
 pub(super) struct Place {
     roots: Vec<PathBuf>,
@@ -15,14 +15,14 @@ pub(super) struct Place {
 }
 
 impl Place {
-    /// The folder `path` of the first data root that has it.
+    /// The folder `path` of the first data root that contains it.
     ///
     /// # Errors
-    /// It is not there, not a folder, or not inside the data roots.
+    /// It does not exist, is not a folder, or is not inside the data roots.
     pub(super) fn open(roots: &[PathBuf], path: &str) -> Result<Self, Failure> {
         let roots = roots.iter().map(|root| real_root(root)).collect::<Result<Vec<_>, _>>()?;
         let inner = |part: Component<'_>| matches!(part, Component::Normal(_) | Component::CurDir);
-        // Refused unread: whether something is there is not told of places outside the data roots.
+        // Rejected without access, so that it does not reveal whether a file outside the data roots exists.
         if !Path::new(path).components().all(inner) {
             let roots = listed(&roots);
             return Err(Failure::data(format!("the path {path} of the data set leads out of the data root {roots}")));
@@ -43,13 +43,13 @@ impl Place {
         Ok(Self { folder, ..place })
     }
 
-    /// `path` without links, where it lies inside the data roots.
+    /// `path` with links resolved, if it is inside the data roots.
     pub(super) fn inside(&self, path: &Path) -> Result<PathBuf, Failure> {
         let real = fs::canonicalize(path).map_err(|error| unreadable(path).because(error))?;
         if self.holds(&real) { Ok(real) } else { Err(self.leads_out(path, &real)) }
     }
 
-    /// The whole of a file of the folder, of at most `limit` bytes.
+    /// Reads a whole file of the folder, of at most `limit` bytes.
     pub(super) fn read(&self, path: &Path, limit: u64) -> Result<Vec<u8>, Failure> {
         plain::read(&self.inside(path)?, limit)
     }
@@ -59,7 +59,7 @@ impl Place {
         plain::open(&self.inside(path)?, limit)
     }
 
-    /// The hash of a file of the folder, of at most `limit` bytes; it is not held in memory.
+    /// Hashes a file of the folder, of at most `limit` bytes, without keeping it in memory.
     pub(super) fn hash(&self, path: &Path, limit: u64) -> Result<blake3::Hash, Failure> {
         let unreadable = |error| Failure::data(format!("cannot read {}", path.display())).because(error);
         let mut hasher = blake3::Hasher::new();
@@ -71,7 +71,7 @@ impl Place {
         self.roots.iter().any(|root| real.starts_with(root))
     }
 
-    /// Names the link that leads out, where it leads, and the flags that allow it.
+    /// Names the link that leads out, its target, and the flags that allow it.
     fn leads_out(&self, path: &Path, real: &Path) -> Failure {
         let ancestors: Vec<&Path> = path.ancestors().collect();
         let links = ancestors.into_iter().rev().filter(|part| part.is_symlink());

@@ -1,6 +1,6 @@
-//! One picture: from a file's bytes or raw planes to planes of the shape that is asked for. A file is turned as its EXIF
-//! orientation says. Grey is repeated, colour converted (Rec. 709 luma), the size changed with a triangle filter without
-//! regard to proportions.
+//! Converts one image, from a file's bytes or raw planes, to planes of the requested shape. A file is rotated by its
+//! EXIF orientation. Grey is repeated for three channels, colour converted to grey (Rec. 709 luma), and the size
+//! changed with a triangle filter that ignores the aspect ratio.
 
 use std::borrow::Cow;
 use std::io::Cursor;
@@ -11,15 +11,15 @@ use image::{DynamicImage, GrayImage, ImageDecoder, ImageError, ImageFormat, Imag
 
 use super::{Shape, complete};
 
-/// The longest side of a picture that is read, in pixels. To change its size takes 16 bytes for each pixel of a side times
-/// the new size, so a side without a limit takes any memory, however few pixels there are.
+/// The longest side of an image, in pixels. Resizing needs 16 bytes per pixel of a side times the new size, so without
+/// a limit a long side could need any amount of memory, however few pixels the image has.
 const MAX_SIDE: u32 = 16_384;
-/// Pixels of a picture that is read.
+/// The most pixels of an image.
 const MAX_PIXELS: u64 = 100_000_000;
-/// What decoding may allocate, in bytes.
+/// The most memory that decoding may allocate, in bytes.
 const MAX_ALLOCATED: u64 = 512 << 20;
 
-/// Why a file is no picture that can be trained on.
+/// Why a file cannot be used as an image.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Unreadable {
     #[error("the file is truncated: the end marker of a {0} file is missing")]
@@ -30,7 +30,7 @@ pub(super) enum Unreadable {
     Decoder(#[from] ImageError),
 }
 
-/// A picture has more pixels than are read.
+/// An image has too many pixels.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "it has {width} x {height} pixels, but an image may have at most {MAX_SIDE} pixels on a side and {MAX_PIXELS} in \
@@ -41,7 +41,7 @@ pub(super) struct TooLarge {
     height: u32,
 }
 
-/// Refuses a size before there is anything of that size in memory.
+/// Rejects a size before anything of that size is allocated.
 pub(super) fn check_size(width: u32, height: u32) -> Result<(), TooLarge> {
     let fits = width.max(height) <= MAX_SIDE && u64::from(width) * u64::from(height) <= MAX_PIXELS;
     if fits { Ok(()) } else { Err(TooLarge { width, height }) }
@@ -53,23 +53,23 @@ impl From<std::io::Error> for Unreadable {
     }
 }
 
-/// A picture as people see it.
+/// An image after its orientation was applied.
 #[derive(Debug)]
 pub(super) struct Opened {
     pub(super) picture: DynamicImage,
-    /// Its file says that the stored picture has to be turned or mirrored, and it was.
+    /// Whether its file has an orientation that rotates or mirrors it.
     pub(super) turned: bool,
 }
 
 /// Decodes a JPEG or PNG file.
 ///
 /// # Errors
-/// It is cut off, or the decoder refuses it.
+/// It is truncated, or the decoder rejects it.
 pub(super) fn decode(bytes: &[u8], shape: Shape) -> Result<Vec<u8>, Unreadable> {
     Ok(fit(open(bytes)?.picture, shape))
 }
 
-/// A JPEG or PNG file in its own size, turned as its EXIF orientation says.
+/// A JPEG or PNG file in its own size, rotated by its EXIF orientation.
 pub(super) fn open(bytes: &[u8]) -> Result<Opened, Unreadable> {
     let format = ImageReader::new(Cursor::new(bytes)).with_guessed_format()?.format();
     let bytes = match format {
@@ -80,7 +80,7 @@ pub(super) fn open(bytes: &[u8]) -> Result<Opened, Unreadable> {
     };
     let mut reader = ImageReader::new(Cursor::new(bytes.as_ref())).with_guessed_format()?;
     reader.limits(limits());
-    // The header is read here, and no pixel.
+    // This reads the header and no pixels.
     let mut decoder = reader.into_decoder()?;
     let (width, height) = decoder.dimensions();
     check_size(width, height)?;
@@ -91,14 +91,14 @@ pub(super) fn open(bytes: &[u8]) -> Result<Opened, Unreadable> {
     Ok(Opened { picture, turned: orientation != Orientation::NoTransforms })
 }
 
-/// What a decoder is held to. Its sides are checked here, so that the error names them.
+/// The decoder's limits. Its sides are checked here, so that the error names them.
 fn limits() -> Limits {
     let mut limits = Limits::no_limits();
     limits.max_alloc = Some(MAX_ALLOCATED);
     limits
 }
 
-/// Brings a decoded picture to `shape`: one plane of bytes for each channel.
+/// Converts a decoded image to `shape`: one plane of bytes per channel.
 pub(super) fn fit(picture: DynamicImage, shape: Shape) -> Vec<u8> {
     let (size, fits) = (shape.size, picture.width() == shape.size && picture.height() == shape.size);
     let grey = shape.channels == 1 || !picture.color().has_color();
@@ -119,7 +119,7 @@ pub(super) fn fit(picture: DynamicImage, shape: Shape) -> Vec<u8> {
     planes
 }
 
-/// A picture of raw planes, as idx and CIFAR-10 files hold them; `planes` are 1 or 3.
+/// An image of raw planes, as in idx and CIFAR-10 files; `planes` is 1 or 3.
 pub(super) fn from_planes(bytes: &[u8], width: u32, height: u32) -> Option<DynamicImage> {
     let area = width as usize * height as usize;
     if bytes.len() == area {
@@ -172,7 +172,7 @@ mod tests {
         assert!(decode(b"\xff\xd8\xff\xe0 not a picture", shape).is_err());
     }
 
-    /// Twelve blocks of 8 × 8 pixels that no turn and no mirror leaves as they are.
+    /// Twelve blocks of 8 × 8 pixels that every rotation and reflection changes.
     fn stored() -> GrayImage {
         GrayImage::from_fn(32, 24, |x, y| image::Luma([(20 * (x / 8 + 4 * (y / 8))) as u8]))
     }

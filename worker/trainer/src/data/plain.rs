@@ -1,5 +1,5 @@
-//! Files of a data set are opened here: plain ones, without waiting, of a bounded size. A pipe or a device would be read
-//! without end, and a file can be made as large as the disk.
+//! Opens files of a data set: regular files only, without blocking, with a size limit. A pipe or a device could be
+//! endless, and a file can be as large as the disk.
 
 use std::fs::{File, OpenOptions};
 use std::io::Read;
@@ -10,10 +10,10 @@ use rustix::fs::OFlags;
 
 use crate::failure::Failure;
 
-/// The largest file of one picture, in bytes.
+/// The largest file of one image, in bytes.
 pub(super) const MAX_PICTURE_BYTES: u64 = 256 << 20;
 
-/// A file that is open to be read.
+/// A file that is open for reading.
 #[derive(Debug)]
 pub(super) struct Plain {
     file: File,
@@ -22,13 +22,13 @@ pub(super) struct Plain {
     limit: u64,
 }
 
-/// Opens a plain file of at most `limit` bytes.
+/// Opens a regular file of at most `limit` bytes.
 ///
 /// # Errors
-/// It cannot be opened, is no plain file, or is larger.
+/// It cannot be opened, is not a regular file, or is larger.
 pub(super) fn open(path: &Path, limit: u64) -> Result<Plain, Failure> {
     let unreadable = |error| Failure::data(format!("cannot read {}", path.display())).because(error);
-    // A pipe that nothing writes to would be waited for.
+    // Opening a pipe without a writer would block.
     let flags = OFlags::NONBLOCK.bits().cast_signed();
     let file = OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(unreadable)?;
     let found = file.metadata().map_err(unreadable)?;
@@ -42,21 +42,21 @@ pub(super) fn open(path: &Path, limit: u64) -> Result<Plain, Failure> {
     Ok(Plain { file, bytes, limit })
 }
 
-/// The whole of a plain file of at most `limit` bytes.
+/// Reads a whole regular file of at most `limit` bytes.
 ///
 /// # Errors
-/// It cannot be read, is no plain file, or is larger.
+/// It cannot be read, is not a regular file, or is larger.
 pub(super) fn read(path: &Path, limit: u64) -> Result<Vec<u8>, Failure> {
     let plain = open(path, limit)?;
     let mut bytes = Vec::with_capacity(usize::try_from(plain.bytes).unwrap_or_default());
     let unreadable = |error| Failure::data(format!("cannot read {}", path.display())).because(error);
     plain.bounded().read_to_end(&mut bytes).map_err(unreadable)?;
-    // It has grown meanwhile.
+    // It has grown since it was opened.
     if bytes.len() as u64 > limit { Err(too_large(path, bytes.len() as u64, limit)) } else { Ok(bytes) }
 }
 
 impl Plain {
-    /// Its content, and one byte more than the limit at most.
+    /// Its content, up to one byte more than the limit.
     pub(super) fn bounded(self) -> impl Read {
         self.file.take(self.limit.saturating_add(1))
     }
@@ -94,7 +94,7 @@ mod tests {
 
     #[test]
     fn a_file_that_says_it_is_empty_and_goes_on_is_read_up_to_its_limit() {
-        // Files of the kernel's have no size.
+        // The kernel's files report no size.
         let path = Path::new("/proc/cpuinfo");
         if path.exists() {
             let reason = read(path, 20).unwrap_err().reason;

@@ -1,7 +1,7 @@
-//! Which images train and which validate. A held-out share is taken from each class by its own stream, so it is the
-//! same for every trial of a sweep, whatever the trials' seeds; or, where the protocol asks for that, for every trial of one
-//! seed. The test part and the holdout are drawn by streams of their own: under one seed, what the one takes says nothing about
-//! what the other takes of the rest.
+//! Splits a data set into training and validation images. A random stream per class draws the held-out fraction, so it
+//! is the same for every trial of a sweep, independent of the trials' seeds; or, if the protocol requests it, for every
+//! trial of one seed. The test part and the holdout have separate streams: under one seed, the draw of one does not
+//! depend on the draw of the other.
 
 use sweep_spec::dataset::{Source, held_out};
 use sweep_spec::{Digest, Trial};
@@ -15,22 +15,22 @@ use crate::random::{Purpose, Stream};
 pub(crate) struct Split {
     pub(crate) train: Vec<u32>,
     pub(crate) validation: Vec<u32>,
-    /// The test part where a holdout keeps it out of every choice; empty where the test part validates.
+    /// The test part, if a holdout keeps it out of every choice; empty if the test part validates.
     pub(crate) test: Vec<u32>,
 }
 
-/// What a share of images is drawn by.
+/// Parameters of a random draw of images.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Draw<'a> {
-    /// Share of each class that is held out.
+    /// Fraction of each class that is held out.
     pub(super) fraction: f64,
     pub(super) seed: u64,
-    /// Tells draws under one seed apart.
+    /// Distinguishes draws under one seed.
     place: &'a [u64],
 }
 
 impl Draw<'static> {
-    /// The test part, by a seed of its own. It has the place that it had before there were others.
+    /// The test part, by its own seed. It keeps the stream that it had before there were other draws.
     pub(super) fn test_part(fraction: f64, seed: u64) -> Self {
         Self { fraction, seed, place: &[] }
     }
@@ -40,15 +40,15 @@ impl Draw<'static> {
         Self { fraction, seed, place: &[1] }
     }
 
-    /// The holdout, by whichever seed.
+    /// The holdout, by any seed.
     fn holdout(fraction: f64, seed: u64) -> Self {
         Self { fraction, seed, place: &[2] }
     }
 }
 
 impl Split {
-    /// The data set's own parts, or a held-out share of the training part. With a split for each seed, both what is held
-    /// out for testing and what is held out of the rest are drawn by the trial's seed.
+    /// The data set's own parts, or a held-out fraction of the training part. With a split per seed, the trial's seed
+    /// draws both the test part and the holdout.
     pub(crate) fn new(images: &Images, trial: &Trial) -> Result<Self, Failure> {
         let (train, total) = (images.contents.train as u32, images.contents.labels.len() as u32);
         let fixed = trial.protocol.split.is_fixed();
@@ -65,7 +65,7 @@ impl Split {
         Ok(split)
     }
 
-    /// Parts some images.
+    /// Splits some images.
     fn drawn(images: &Images, of: Vec<u32>, draw: Draw<'_>) -> Result<Self, Failure> {
         let labels: Vec<u16> = of.iter().map(|index| images.contents.labels[*index as usize]).collect();
         let held = hold_out(&labels, &images.contents.classes, draw)?;
@@ -74,7 +74,7 @@ impl Split {
         Ok(Self { train: indices(train), validation: indices(validation), test: Vec::new() })
     }
 
-    /// Of the images that train and of those that choose. Those that only report are the rest of the data.
+    /// Hash of the images that train and of those that validate. The remaining ones are only reported.
     pub(crate) fn digest(&self, images: &Images) -> Digest {
         let mut hasher = blake3::Hasher::new();
         hasher.update(images.digest.as_bytes());
@@ -88,7 +88,7 @@ impl Split {
     }
 }
 
-/// Marks the share of each class that is held out: at least one image, and never all.
+/// Marks the fraction of each class that is held out: at least one image, and never all.
 pub(super) fn hold_out(labels: &[u16], classes: &[String], draw: Draw<'_>) -> Result<Vec<bool>, Failure> {
     let Draw { fraction, seed, place } = draw;
     if !(fraction > 0.0 && fraction < 1.0) {
@@ -165,7 +165,7 @@ mod tests {
         let protocol = Protocol { holdout: Some(Holdout { fraction: 0.25, seed }), ..Protocol::default() };
         let trial = Trial::new(Configuration::Cnn(Cnn::default()), 1, protocol, dataset);
         let split = Split::new(&images, &trial).unwrap();
-        // What the stream of the test part would hold out of the rest.
+        // The images that the stream of the test part would hold out of the rest.
         let labels: Vec<u16> = images.contents.labels[..images.contents.train].to_vec();
         let same = hold_out(&labels, &images.contents.classes, Draw::test_part(0.25, seed)).unwrap();
         let same: Vec<u32> = (0..).zip(same).filter(|(_, held)| *held).map(|(index, _)| index).collect();
@@ -221,7 +221,7 @@ mod tests {
             let split = of(5, 8, each);
             assert!(split.train.iter().all(|index| !split.validation.contains(index)));
         }
-        // Over many seeds every image is validated on by some: the test part is drawn out of all of them.
+        // Over many seeds every image is validated on at least once, because the test part is drawn from all of them.
         let protocol = Protocol { split: SplitSeed::PerSeed, ..Protocol::default() };
         let trial = |seed| Trial::new(Configuration::Cnn(Cnn::default()), seed, protocol.clone(), dataset.clone());
         let mut seen: Vec<u32> =

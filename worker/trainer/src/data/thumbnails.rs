@@ -1,5 +1,5 @@
-//! Small pictures of the validation images on one sheet, for pages that show what a network got wrong: image `i` of the
-//! validation data stands in row `i / COLUMNS`, column `i % COLUMNS`.
+//! A sheet of thumbnails of the validation images, for pages that show misclassified images: image `i` of the
+//! validation data is in row `i / COLUMNS`, column `i % COLUMNS`.
 
 use std::fs::File;
 use std::io::BufWriter;
@@ -13,10 +13,10 @@ use crate::failure::Failure;
 
 const FILE: &str = "thumbnails.png";
 const COLUMNS: usize = 32;
-/// Height and width of the largest thumbnail, in pixels.
+/// The largest height and width of a thumbnail, in pixels.
 const MAX_SIDE: u32 = 64;
 
-/// Leaves the sheet in `folder`, unless it is there already.
+/// Writes the sheet to `folder`, unless it exists.
 pub(crate) fn write(images: &Images, validation: &[u32], folder: &Path) -> Result<(), Failure> {
     let path = folder.join(FILE);
     if path.exists() || validation.is_empty() {

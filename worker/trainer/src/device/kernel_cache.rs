@@ -1,5 +1,6 @@
-//! What kernels were tuned with before. On a GPU the tensor library times several kernels for each shape once and keeps the
-//! winner in files; another winner adds in another order, so answers of one device agree bit for bit only under one cache.
+//! The cache of autotuned kernels. On a GPU the tensor library times several kernels per shape once and stores the
+//! fastest in files. Another kernel adds in another order, so results of one device are bit-identical only under the
+//! same cache.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,10 +9,10 @@ use sweep_spec::Digest;
 
 /// The folder's name within the root that the tensor library chooses.
 const FOLDER: &str = "autotune";
-/// A cache of more files than this is described by its folder alone: a digest of it would cost more than it tells.
+/// A larger cache is described by its folder only: its digest would take too long.
 const MOST_FILES: usize = 10_000;
 
-/// The cache of the device of that name, in words: its folder and the digest of what lies in it, or `none`.
+/// Describes the cache of a device: its folder and the digest of its content, or `none`.
 pub(crate) fn describe(device: &str) -> String {
     if device == "cpu" {
         return "none".to_owned();
@@ -22,8 +23,8 @@ pub(crate) fn describe(device: &str) -> String {
     in_words(&root(&here, home.as_deref()).join(FOLDER))
 }
 
-/// Where the tensor library keeps it, by its defaults: the `target` folder of the workspace that it is started in, else the
-/// person's cache folder.
+/// The tensor library's default root: the `target` folder of the workspace in which it starts, otherwise the user's
+/// cache folder.
 fn root(here: &Path, home: Option<&Path>) -> PathBuf {
     let workspace = here.ancestors().find(|folder| folder.join("Cargo.toml").exists());
     match (workspace, home) {
@@ -59,13 +60,13 @@ fn gather(folder: &Path, files: &mut Vec<PathBuf>) {
     }
 }
 
-/// Of the files' names and contents, in the order of their names.
+/// Digest of the files' names and contents, in the order of their names.
 fn digest(folder: &Path, files: &mut [PathBuf]) -> Digest {
     files.sort();
     let mut hasher = blake3::Hasher::new();
     for file in files.iter() {
         let name = file.strip_prefix(folder).unwrap_or(file).to_string_lossy().into_owned();
-        // A file that another trainer is replacing counts as empty: the next trial tells the new one.
+        // A file that another trainer is replacing counts as empty: the next trial includes the new one.
         let content = fs::read(file).unwrap_or_default();
         hasher.update(&(name.len() as u64).to_le_bytes()).update(name.as_bytes());
         hasher.update(&(content.len() as u64).to_le_bytes()).update(&content);

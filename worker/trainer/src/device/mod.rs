@@ -1,8 +1,8 @@
-//! Where a trial trains: `auto`, `cpu` or `cuda:N`. A device is made once, by name, and handed on; nothing in this crate
-//! takes Burn's default device or compares two of them.
+//! Devices on which a trial trains: `auto`, `cpu` or `cuda:N`. A device is opened once, by name, and passed on; this
+//! crate never uses Burn's default device or compares two devices.
 //!
-//! Networks train on `Training` and are validated on `Inner`, two types over one device: the compiler keeps a tensor of
-//! the one from meeting a tensor of the other, which Burn's own autodiff device leaves to a panic at run time.
+//! Networks train on `Training` and are validated on `Inner`, two types over one device: the compiler then rejects
+//! operations on tensors of both, which Burn's own autodiff device would only detect by a panic.
 
 mod cuda;
 pub(crate) mod kernel_cache;
@@ -15,7 +15,7 @@ use sweep_spec::trainer::{Device, Devices};
 
 use crate::failure::Failure;
 
-/// The backend of validation: the device is chosen at run time.
+/// The backend of validation; its device is chosen at run time.
 pub(crate) type Inner = Dispatch;
 
 /// The backend of training.
@@ -25,26 +25,26 @@ pub(crate) type Training = Autodiff<Dispatch>;
 #[derive(Debug, Clone)]
 pub(crate) struct Room {
     device: DispatchDevice,
-    /// As the protocol names it: `cpu`, `cuda:0`.
+    /// As in the protocol: `cpu`, `cuda:0`.
     pub(crate) name: String,
-    /// For people: the model's name.
+    /// The model's name, for people.
     pub(crate) description: String,
-    /// Results are bit-equal only within one.
+    /// Results are bit-identical only within one instruction set.
     pub(crate) instruction_set: String,
-    /// Its driver and the driver's version; `none` for the processor.
+    /// The driver and its version; `none` for the CPU.
     pub(crate) driver: String,
 }
 
 impl Room {
-    /// The device of that name.
+    /// Opens the device with this name.
     ///
     /// # Errors
-    /// `DeviceUnavailable` where it is not here, `Spec` where the name means nothing.
+    /// `DeviceUnavailable` if this machine does not have it, `Spec` if the name is invalid.
     pub(crate) fn open(name: &str) -> Result<Self, Failure> {
         match name {
             "cpu" => Ok(Self::cpu()),
             "auto" => Ok(cuda::open(0).unwrap_or_else(|failure| {
-                // Where nobody asked for CUDA at all, its absence is no news.
+                // If CUDA was not requested, its absence is not worth a message.
                 if cfg!(feature = "cuda") {
                     tracing::info!(reason = %failure, "no cuda device, training on the cpu");
                 } else {
@@ -59,7 +59,7 @@ impl Room {
         }
     }
 
-    /// The processor, with one thread.
+    /// The CPU, with one thread.
     pub(crate) fn cpu() -> Self {
         Self {
             device: DispatchDevice::Flex(burn::backend::flex::FlexDevice),
@@ -70,12 +70,12 @@ impl Room {
         }
     }
 
-    /// The device as Burn takes it.
+    /// The device as Burn's type.
     pub(crate) fn device(&self) -> &DispatchDevice {
         &self.device
     }
 
-    /// The most of the device's own memory that this process has held since the device was opened, where it has its own.
+    /// The most device memory that this process has had since the device was opened; `None` for the CPU.
     pub(crate) fn peak_memory_bytes(&self) -> Option<u64> {
         cuda::peak_memory_bytes(&self.device)
     }

@@ -1,8 +1,8 @@
-//! What the processor and the machine's memory are, as far as they tell. Read from `/proc` where there is one.
+//! Describes the CPU and the machine's memory, from `/proc` if there is one.
 
 use std::fs;
 
-/// For people: the processor's name.
+/// The CPU's model name, for people.
 pub(super) fn model_name() -> String {
     let text = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let name = text.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':').map(|(_, name)| name));
@@ -30,7 +30,7 @@ pub(super) fn instruction_set() -> String {
     std::env::consts::ARCH.to_owned()
 }
 
-/// The machine's memory.
+/// The machine's memory in bytes.
 pub(super) fn memory_bytes() -> Option<u64> {
     let text = fs::read_to_string("/proc/meminfo").ok()?;
     let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;

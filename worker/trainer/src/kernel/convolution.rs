@@ -1,14 +1,13 @@
-//! Convolution as products of matrices. The pixels that each output sees are laid out as a column, for some columns at a
-//! time so that they stay in the cache; columns of several small images share a product.
+//! Convolution as matrix products. The pixels under each output become a column (im2col), for a limited number of
+//! columns at a time so that they stay in the cache; columns of several small images share a product.
 //!
 //! Images are (sample, channel, row, column), weights (output, input, row, column), padding `same`, stride 1.
 
 use super::product::{Matrix, product};
 
-/// Columns of a product: enough for the matrix library to run at full speed, few enough for the cache.
+/// Columns of a product: enough for the matrix library's full speed, few enough for the cache.
 const TILE: usize = 256;
 
-/// Sizes of a convolution.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Sizes {
     pub(super) samples: usize,
@@ -34,7 +33,7 @@ impl Sizes {
     }
 }
 
-/// What every output channel starts from, and what becomes of the sum.
+/// The initial value of each output channel, and the function applied to the sum.
 pub(super) struct Finish<'a> {
     pub(super) bias: &'a [f32],
     pub(super) rectify: bool,
@@ -46,7 +45,7 @@ pub(super) fn forward(sizes: Sizes, pixels: &[f32], weights: &[f32], finish: &Fi
     correlate(sizes, pixels, weights, [top, left], finish)
 }
 
-/// The gradient of the pixels: the convolution of the outputs' gradient with the kernels turned around.
+/// The gradient of the pixels: the convolution of the outputs' gradient with the rotated kernels.
 pub(super) fn pixel_gradient(sizes: Sizes, gradient: &[f32], weights: &[f32]) -> Vec<f32> {
     let area = sizes.kernel[0] * sizes.kernel[1];
     let mut turned = vec![0.0; weights.len()];
@@ -63,7 +62,6 @@ pub(super) fn pixel_gradient(sizes: Sizes, gradient: &[f32], weights: &[f32]) ->
     correlate(back, gradient, &turned, [bottom, right], &Finish { bias: &bias, rectify: false })
 }
 
-/// The gradient of the weights.
 pub(super) fn weight_gradient(sizes: Sizes, pixels: &[f32], gradient: &[f32]) -> Vec<f32> {
     let padding = sizes.kernel.map(|side| (side - 1) / 2);
     let mut weights = vec![0.0; sizes.outputs * sizes.column()];
@@ -87,7 +85,6 @@ pub(super) fn weight_gradient(sizes: Sizes, pixels: &[f32], gradient: &[f32]) ->
     weights
 }
 
-/// The gradient of the bias.
 pub(super) fn bias_gradient(sizes: Sizes, gradient: &[f32]) -> Vec<f32> {
     let mut bias = vec![0.0_f64; sizes.outputs];
     for image in gradient.chunks_exact(sizes.outputs * sizes.area()) {
@@ -116,7 +113,7 @@ fn correlate(sizes: Sizes, pixels: &[f32], weights: &[f32], padding: [usize; 2],
                 let sums = &sums[from..from + sizes.width];
                 for (out, sum) in out[to..to + sizes.width].iter_mut().zip(sums) {
                     let sum = sum + bias;
-                    // Unlike `max`, this lets what is no number through.
+                    // Unlike `max`, this propagates NaN.
                     *out = if sum < lowest { lowest } else { sum };
                 }
             }
@@ -131,13 +128,13 @@ fn tiles(sizes: Sizes) -> impl Iterator<Item = std::ops::Range<usize>> {
     (0..all).step_by(step).map(move |start| start..(start + step).min(all))
 }
 
-/// Where a row of a channel starts; rows are counted over all samples.
+/// The start of a row of a channel; rows are counted over all samples.
 fn place(sizes: Sizes, channels: usize, channel: usize, row: usize) -> usize {
     let (sample, row) = (row / sizes.height, row % sizes.height);
     ((sample * channels + channel) * sizes.height + row) * sizes.width
 }
 
-/// Writes, for each weight of a kernel, the pixel that it meets in each place of `rows`; beyond the border there is 0.
+/// Writes, for each weight of a kernel, the pixel under it at each position of `rows`; 0 beyond the border.
 fn lay_out(sizes: Sizes, pixels: &[f32], rows: std::ops::Range<usize>, padding: [usize; 2], columns: &mut Vec<f32>) {
     let (width, height) = (sizes.width, sizes.height);
     let length = rows.len() * width;
@@ -147,7 +144,7 @@ fn lay_out(sizes: Sizes, pixels: &[f32], rows: std::ops::Range<usize>, padding: 
         for down in 0..sizes.kernel[0] {
             for across in 0..sizes.kernel[1] {
                 let Some(line) = lines.next() else { return };
-                // Of a row of pixels, the part that lies under this weight as it moves along.
+                // The part of a row of pixels that is under this weight as it moves along.
                 let skip = padding[1].saturating_sub(across).min(width);
                 let start = across.saturating_sub(padding[1]).min(width);
                 let count = (width - start).min(width - skip);

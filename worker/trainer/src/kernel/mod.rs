@@ -1,7 +1,7 @@
-//! What Burn's CPU backend is slow at, done here with one thread: convolution and batch normalisation, each with the ReLU
-//! that follows it, and max-pooling. Other devices use Burn's own.
+//! Single-threaded CPU kernels where Burn's CPU backend is slow: convolution and batch normalisation, each fused with
+//! the ReLU that follows, and max-pooling. Other devices use Burn's own.
 //!
-//! `convolution` and `normalization` are arithmetic on slices and know nothing of Burn; `operation` makes them steps of its
+//! `convolution` and `normalization` are arithmetic on slices without Burn; `operation` makes them steps of its
 //! automatic differentiation.
 
 mod convolution;
@@ -14,9 +14,9 @@ use burn::DispatchDevice;
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 
-/// A backend on which the kernels of this folder can stand in for Burn's.
+/// A backend on which the kernels of this folder can replace Burn's.
 pub(crate) trait Kernels: Backend<Device = DispatchDevice> {
-    /// Convolution with `same` padding and stride 1, plus bias, and ReLU where `rectify` is set.
+    /// Convolution with `same` padding and stride 1, plus bias, and ReLU if `rectify` is set.
     fn convolution(
         pixels: Tensor<Self, 4>,
         weight: Tensor<Self, 4>,
@@ -24,7 +24,7 @@ pub(crate) trait Kernels: Backend<Device = DispatchDevice> {
         rectify: bool,
     ) -> Tensor<Self, 4>;
 
-    /// Batch normalisation by the batch's own statistics, then ReLU. Gives them too: mean and variance.
+    /// Batch normalisation by the batch's own statistics, then ReLU. Also returns mean and variance.
     fn normalization<const D: usize>(
         values: Tensor<Self, D>,
         gamma: Tensor<Self, 1>,

@@ -1,6 +1,5 @@
-//! Batch normalisation by the batch's statistics and ReLU, forwards and backwards, over (sample, channel, place).
+//! Batch normalisation by the batch's statistics and ReLU, forward and backward, over (sample, channel, position).
 
-/// Sizes of a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Sizes {
     pub(super) channels: usize,
@@ -8,16 +7,16 @@ pub(super) struct Sizes {
     pub(super) area: usize,
 }
 
-/// What the way back needs.
+/// The values that the backward pass needs.
 #[derive(Debug)]
 pub(super) struct Normalized {
     /// Before scale and shift.
     pub(super) values: Vec<f32>,
-    /// Of each channel.
+    /// Per channel.
     pub(super) mean: Vec<f32>,
-    /// Of each channel, over all its values.
+    /// Per channel, over all its values.
     pub(super) variance: Vec<f32>,
-    /// One over the standard deviation, of each channel.
+    /// One over the standard deviation, per channel.
     scale: Vec<f32>,
 }
 
@@ -29,14 +28,14 @@ pub(super) struct Gradients {
     pub(super) beta: Vec<f32>,
 }
 
-/// Calls `each` with the channel and the range of each run of values that belong together.
+/// Calls `each` with the channel and the range of each contiguous run of its values.
 fn runs(sizes: Sizes, count: usize, mut each: impl FnMut(usize, std::ops::Range<usize>)) {
     for (run, start) in (0..count).step_by(sizes.area).enumerate() {
         each(run % sizes.channels, start..start + sizes.area);
     }
 }
 
-/// The sum over some values; the order of additions is fixed, and eight run side by side.
+/// The sum of some values; the order of additions is fixed, and eight partial sums run side by side.
 fn sum(values: impl Iterator<Item = f32>) -> f64 {
     let mut lanes = [0.0_f32; 8];
     for (index, value) in values.enumerate() {
@@ -45,7 +44,7 @@ fn sum(values: impl Iterator<Item = f32>) -> f64 {
     lanes.iter().map(|lane| f64::from(*lane)).sum()
 }
 
-/// Normalises `values`, scales and shifts them, and cuts off what is below zero.
+/// Normalises, scales and shifts `values`, and clips them at zero.
 pub(super) fn forward(
     sizes: Sizes,
     values: &[f32],
@@ -72,14 +71,14 @@ pub(super) fn forward(
         for ((normalized, out), value) in places.zip(&values[run]) {
             *normalized = (value - mean) * scale;
             let shifted = *normalized * gamma + beta;
-            // Unlike `max`, this lets what is no number through.
+            // Unlike `max`, this propagates NaN.
             *out = if shifted < 0.0 { 0.0 } else { shifted };
         }
     });
     (out, Normalized { values: normalized, mean, variance, scale })
 }
 
-/// The way back: `gradient` is that of the output.
+/// The backward pass; `gradient` is that of the output.
 pub(super) fn backward(
     sizes: Sizes,
     normalized: &Normalized,
@@ -147,7 +146,7 @@ mod tests {
         }
     }
 
-    /// What a plan warns about: a batch of one image after a dense layer.
+    /// A plan warns about this case: a batch of one image after a dense layer.
     #[test]
     fn a_channel_of_one_value_has_no_variance_and_lets_no_gradient_through() {
         let sizes = Sizes { channels: 2, area: 1 };

@@ -1,5 +1,5 @@
-//! The kernels as steps of Burn's automatic differentiation. Tensors go to the host and back, which on the CPU moves a
-//! buffer, or copies it where somebody else holds it too.
+//! The kernels as steps of Burn's automatic differentiation. Tensors move to the host and back; on the CPU this moves a
+//! buffer, or copies it if it is shared.
 
 use std::sync::Arc;
 
@@ -17,7 +17,8 @@ use crate::device::{Inner, Training};
 
 /// Values of a tensor on the host.
 fn values<const D: usize>(tensor: Tensor<Inner, D>) -> Vec<f32> {
-    // A tensor of this crate has no other type; if one had, the panic is caught and told as a crash of the trainer.
+    // All tensors of this crate have this type; for any other the panic is caught and reported as a crash of the
+    // trainer.
     tensor.into_data().into_vec().unwrap_or_else(|error| panic!("a tensor that is not of f32: {error:?}"))
 }
 
@@ -81,7 +82,7 @@ impl Kernels for Inner {
     }
 }
 
-/// A max-pooling on its way back.
+/// The backward step of max-pooling.
 #[derive(Debug)]
 struct Pooling;
 
@@ -106,7 +107,7 @@ impl Backward<Inner, 1> for Pooling {
     }
 }
 
-/// A convolution on its way back.
+/// The backward step of a convolution.
 #[derive(Debug)]
 struct Convolution;
 
@@ -115,7 +116,7 @@ struct ConvolutionState {
     sizes: convolution::Sizes,
     pixels: Arc<Vec<f32>>,
     weight: Arc<Vec<f32>>,
-    /// Where the output was above zero; absent where it was not rectified.
+    /// Where the output was above zero; `None` without ReLU.
     passed: Option<Arc<Vec<bool>>>,
     device: DispatchDevice,
 }
@@ -152,7 +153,7 @@ impl Backward<Inner, 3> for Convolution {
     }
 }
 
-/// A batch normalisation on its way back.
+/// The backward step of batch normalisation.
 #[derive(Debug)]
 struct Normalization<const D: usize>;
 

@@ -1,7 +1,7 @@
-//! 2×2 max-pooling with stride 2, forwards and backwards, over planes of `height` × `width`; what does not fill a square
-//! at the lower and right border is left out.
+//! 2×2 max-pooling with stride 2, forward and backward, over planes of `height` × `width`; incomplete squares at the
+//! lower and right border are left out.
 
-/// The largest of each square, and which of the four it was (the first on a tie, row after row). What is no number is
+/// The largest value of each square, and its index among the four (the first on a tie, row by row). NaN counts as
 /// largest.
 pub(super) fn forward(values: &[f32], height: usize, width: usize) -> (Vec<f32>, Vec<u8>) {
     let (rows, columns) = (height / 2, width / 2);
@@ -26,7 +26,7 @@ pub(super) fn forward(values: &[f32], height: usize, width: usize) -> (Vec<f32>,
     (out, chosen)
 }
 
-/// Each gradient goes to the value that was chosen.
+/// Each gradient goes to the chosen value.
 pub(super) fn backward(gradient: &[f32], chosen: &[u8], height: usize, width: usize) -> Vec<f32> {
     let (rows, columns) = (height / 2, width / 2);
     let planes = gradient.len() / (rows * columns).max(1);

@@ -1,8 +1,8 @@
-//! The product of two matrices, for slices: the one place that calls the matrix library.
+//! The product of two matrices in slices: the only call of the matrix library.
 
 use gemm::Parallelism;
 
-/// A matrix in a slice, row after row, or column after column where it is `transposed`.
+/// A matrix in a slice, row by row, or column by column if it is `transposed`.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Matrix<'a> {
     pub(super) values: &'a [f32],
@@ -16,7 +16,7 @@ impl<'a> Matrix<'a> {
         Self { values, rows, columns, transposed: false }
     }
 
-    /// Rows become columns; nothing is moved.
+    /// Swaps rows and columns without moving values.
     pub(super) fn transpose(self) -> Self {
         Self { rows: self.columns, columns: self.rows, transposed: !self.transposed, ..self }
     }
@@ -27,7 +27,7 @@ impl<'a> Matrix<'a> {
     }
 }
 
-/// `out` becomes `left × right`, or that plus itself where `add` is set; row after row.
+/// Sets `out` to `left × right`, or adds it if `add` is set; row by row.
 #[expect(unsafe_code, reason = "the matrix library takes pointers")]
 pub(super) fn product(out: &mut [f32], left: Matrix<'_>, right: Matrix<'_>, add: bool) {
     let (rows, columns, inner) = (left.rows, right.columns, left.columns);
@@ -38,8 +38,8 @@ pub(super) fn product(out: &mut [f32], left: Matrix<'_>, right: Matrix<'_>, add:
         return;
     }
     let ((left_row, left_column), (right_row, right_column)) = (left.strides(), right.strides());
-    // SAFETY: the three slices have as many values as the sizes and strides reach, which was just asserted; `out` is
-    // borrowed mutably, so it overlaps neither of the others.
+    // SAFETY: the assertions above check that the three slices are as long as sizes and strides require; `out` is
+    // borrowed mutably, so it does not overlap the others.
     unsafe {
         gemm::gemm(
             rows,

@@ -1,5 +1,5 @@
-//! From a configuration to a module, layer by layer. Asks again what the spec has checked: a trial may come from
-//! anybody, and what Burn would panic on has to be an answer.
+//! Builds a module from a configuration, layer by layer. Repeats the spec's checks, because a trial may come from any
+//! agent: an invalid value has to be an error, not a panic in Burn.
 
 use burn::module::{Param, ParamId, RunningState};
 use burn::nn::conv::Conv2d;
@@ -14,12 +14,12 @@ use super::initial::{Drawing, constant};
 use super::{Block, Dense, Network};
 use crate::failure::Failure;
 
-/// More parameters than this (16 GB for weights alone) is a mistake, not a network.
+/// More parameters (16 GB for the weights alone) are probably a mistake.
 const MAX_PARAMS: u64 = 4_000_000_000;
 const MAX_LAYERS: u32 = 1000;
 const MAX_IMAGE_SIZE: u32 = 4096;
 
-/// What a network sees and says.
+/// The shape of a network's input and output.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Input {
     pub(crate) image_size: u32,
@@ -48,7 +48,7 @@ impl<'a, B: Backend> Build<'a, B> {
         Self { drawing, batch_normalization: &protocol.batch_normalization, device, params: 0, tensors: 0 }
     }
 
-    /// The network of `configuration` with its first weights.
+    /// The network of `configuration` with its initial weights.
     pub(crate) fn network(mut self, configuration: &Configuration, input: Input) -> Result<Network<B>, Failure> {
         if input.image_size == 0 || input.image_size > MAX_IMAGE_SIZE || input.channels == 0 || input.classes == 0 {
             return Err(Failure::spec(format!(
@@ -158,7 +158,7 @@ impl<'a, B: Backend> Build<'a, B> {
             beta: self.constant(0.0, channels),
             running_mean: self.running(0.0, channels),
             running_var: self.running(1.0, channels),
-            // Burn's momentum is the share of the batch's statistics that enters, ours (Keras's) the share that stays.
+            // Burn's momentum is the weight of the batch's statistics, ours (Keras's) the weight of the running ones.
             momentum: 1.0 - self.batch_normalization.momentum,
             epsilon: self.batch_normalization.epsilon,
         }
@@ -179,7 +179,7 @@ impl<'a, B: Backend> Build<'a, B> {
         RunningState::with_id(self.next_id(), Tensor::from_data(data, self.device))
     }
 
-    /// The same with its number in place of Burn's random id, so that the file of a network's weights repeats as well.
+    /// Replaces Burn's random id by the parameter's number, so that the file of a network's weights is reproducible.
     fn numbered<const D: usize>(&mut self, param: Param<Tensor<B, D>>) -> Param<Tensor<B, D>> {
         let (_, tensor, mapper) = param.consume();
         Param::from_mapped_value(self.next_id(), tensor, mapper)
@@ -190,7 +190,7 @@ impl<'a, B: Backend> Build<'a, B> {
         ParamId::from(self.tensors)
     }
 
-    /// Refuses before anything is allocated.
+    /// Rejects too large sizes before anything is allocated.
     fn count(&mut self, name: &str, inputs: u64, outputs: u32, norm: bool) -> Result<(), Failure> {
         if outputs == 0 {
             return Err(Failure::spec(format!("layer {name} would have no outputs")));

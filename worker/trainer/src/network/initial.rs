@@ -1,5 +1,5 @@
-//! First weights, drawn from streams keyed by seed, layer name and shape, and handed to Burn as data: its own generator
-//! is one for the whole process and draws lazily, so what a trial starts from would depend on its neighbours.
+//! Initial weights, drawn from streams keyed by seed, layer name and shape, and passed to Burn as data. Burn's own
+//! generator is global to the process and draws lazily, so the weights of a trial would depend on other trials.
 
 use burn::module::Param;
 use burn::tensor::backend::Backend;
@@ -8,7 +8,7 @@ use sweep_spec::protocol::Initializer;
 
 use crate::random::{Purpose, Stream};
 
-/// The standard deviation of a normal distribution of variance 1 that was cut at two standard deviations.
+/// The standard deviation of a standard normal distribution that is truncated at two standard deviations.
 const CUT_NORMAL_DEVIATION: f64 = 0.879_625_661_034_239_8;
 
 /// Draws the weights of one network.
@@ -19,8 +19,7 @@ pub(crate) struct Drawing {
 }
 
 impl Drawing {
-    /// The weights of the layer `name`, of `shape`, whose outputs each see `fan_in` inputs and whose inputs each go to
-    /// `fan_out` outputs.
+    /// The weights of the layer `name`, of `shape`, with `fan_in` inputs per output and `fan_out` outputs per input.
     pub(crate) fn weights<B: Backend, const D: usize>(
         self,
         name: &str,
@@ -52,7 +51,7 @@ impl Drawing {
     }
 }
 
-/// A vector of `count` times `value`, to be learnt.
+/// A trainable vector of `count` times `value`.
 pub(crate) fn constant<B: Backend>(value: f32, count: usize, device: &B::Device) -> Param<Tensor<B, 1>> {
     Param::from_data(TensorData::new(vec![value; count], [count]), device)
 }

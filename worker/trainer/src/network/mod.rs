@@ -1,5 +1,5 @@
-//! Networks as Burn modules, for one family as for the other: convolution blocks, a way to lose height and width, dense
-//! layers, classes. What a network is comes from the spec's configuration; its first weights come from our own streams.
+//! Networks as Burn modules, the same for both families: convolution blocks, a reduction of height and width, dense
+//! layers, classes. The spec's configuration defines the network; its initial weights come from our own streams.
 
 mod build;
 mod initial;
@@ -20,7 +20,6 @@ use crate::kernel::{self, Kernels};
 
 pub(crate) use build::{Build, Input};
 
-/// A network.
 #[derive(Module, Debug)]
 pub(crate) struct Network<B: Backend> {
     blocks: Vec<Block<B>>,
@@ -46,8 +45,8 @@ pub(crate) struct Dense<B: Backend> {
 }
 
 impl<B: Kernels> Network<B> {
-    /// Logits of `images` (batch, channels, height, width). `masks` are one for each dense layer, already scaled by the
-    /// share that is kept; none are given in validation or where the network drops nothing.
+    /// Logits of `images` (batch, channels, height, width). `masks` has one mask per dense layer, already divided by
+    /// the kept fraction; it is empty in validation or without dropout.
     pub(crate) fn forward(&self, images: Tensor<B, 4>, masks: Vec<Tensor<B, 2>>) -> Tensor<B, 2> {
         let pixels = self.blocks.iter().fold(images, |pixels, block| block.forward(pixels));
         let [batch, channels, height, width] = pixels.dims();
@@ -66,7 +65,7 @@ impl<B: Kernels> Network<B> {
         self.output.forward(features)
     }
 
-    /// Outputs of every dense layer before the one to the classes: what dropout masks are drawn for.
+    /// Outputs of every dense layer before the one to the classes: the sizes of dropout masks.
     pub(crate) fn dense_units(&self) -> Vec<usize> {
         self.dense.iter().map(|layer| layer.linear.weight.dims()[1]).collect()
     }
@@ -119,7 +118,7 @@ fn normalized<B: Kernels, const D: usize>(norm: &BatchNorm<B>, values: Tensor<B,
     values
 }
 
-/// Batch normalisation by the running statistics, as one scale and one shift for each channel.
+/// Batch normalisation by the running statistics, as one scale and one shift per channel.
 fn scaled<B: Backend, const D: usize>(norm: &BatchNorm<B>, values: Tensor<B, D>) -> Tensor<B, D> {
     let mut shape = [1; D];
     shape[1] = values.dims()[1];

@@ -1,4 +1,4 @@
-//! Networks held to the reference's counts and to cases that a pencil can follow.
+//! Compares networks with the reference's parameter counts and with cases that can be computed by hand.
 
 use burn::module::{AutodiffModule, Module, Param};
 use burn::tensor::TensorData;
@@ -12,7 +12,7 @@ fn build(configuration: &Configuration, input: Input, protocol: &Protocol) -> Ne
     Build::new(1, protocol, Room::cpu().device()).network(configuration, input).unwrap()
 }
 
-/// Facts of the reference: conv_layers, filters, kernel_size, dense_layers, batch_norm, max_pool, dropout, parameters, for
+/// Reference values: conv_layers, filters, kernel_size, dense_layers, batch_norm, max_pool, dropout, parameters, for
 /// dense layers of 1024 units, three channels and eight classes.
 type Row = (u32, u32, u32, u32, bool, bool, f64, usize);
 
@@ -91,8 +91,8 @@ fn values<B: Backend, const D: usize>(tensor: Tensor<B, D>) -> Vec<f32> {
 #[test]
 fn a_forward_pass_by_hand() {
     let network = one_block(false);
-    // The kernel gives 2·x plus the right neighbour, nothing beyond the border: [[2+3, 6], [-2+1, 2]]; ReLU and pooling
-    // leave 6, the dense layer [6, 0], the output [6 + 0.5, 12].
+    // The kernel gives 2·x plus the right neighbour, 0 beyond the border: [[2+3, 6], [-2+1, 2]]; ReLU and pooling leave
+    // 6, the dense layer [6, 0], the output [6 + 0.5, 12].
     assert_eq!(values(network.forward(pixels([1.0, 3.0, -1.0, 1.0]), Vec::new())), [6.5, 12.0]);
     let mask = Tensor::from_data(TensorData::from([[2.0_f32, 0.0]]), Room::cpu().device());
     assert_eq!(values(network.forward(pixels([1.0, 3.0, -1.0, 1.0]), vec![mask])), [12.5, 24.0]);
@@ -107,7 +107,7 @@ fn running_statistics_move_as_keras_moves_them() {
     let (mean, variance) = (values(norm.running_mean.value_sync()), values(norm.running_var.value_sync()));
     assert!((mean[0] - 0.03).abs() < 1e-6, "{mean:?}");
     assert!((variance[0] - (0.99 + 0.075)).abs() < 1e-6, "{variance:?}");
-    // In validation the running statistics normalise, and do not move.
+    // In validation the running statistics normalise, and do not change.
     let validating = network.valid();
     let answer = values(validating.forward(pixels::<Inner>([1.0, 3.0, -1.0, 1.0]), Vec::new()));
     let block = (6.0 - 0.03) / (1.065_f32 + 1e-3).sqrt();
@@ -139,7 +139,8 @@ fn first_weights_depend_on_seed_name_and_shape_alone() {
     let normal = initial::Drawing { initializer: Initializer::HeNormal, ..drawing };
     let weights = draw(normal, "dense_1", [40, 60]);
     let variance = weights.iter().map(|weight| weight * weight).sum::<f32>() / weights.len() as f32;
-    // The fourth moment of a cut normal is below 3 variances squared: five deviations of the mean are 5·√(2/2400) = 0.144.
+    // The fourth moment of a truncated normal is below 3 variances squared: five deviations of the mean are 5·√(2/2400)
+    // = 0.144.
     assert!((variance / (2.0 / 40.0) - 1.0).abs() < 0.144, "{variance}");
 }
 

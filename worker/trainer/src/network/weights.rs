@@ -1,5 +1,5 @@
-//! A network's weights as a safetensors file: names after the layers, shapes as PyTorch has them. Names and layout are
-//! promised in `PROTOCOL.md`, so a change here is a change of the format.
+//! A network's weights as a safetensors file: names after the layers, shapes as in PyTorch. `PROTOCOL.md` documents
+//! names and layout, so a change here is a change of the format.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -11,8 +11,8 @@ use safetensors::tensor::{Dtype, SafeTensorError, View};
 
 use super::Network;
 
-/// What the file says of itself. One key only: the crate writes several in an order that differs from run to run, and equal
-/// weights have to be equal bytes.
+/// The metadata of the file. One key only: the crate writes several in a random order, and equal weights have to give
+/// equal bytes.
 const ABOUT: (&str, &str) = (
     "layout",
     "float32, row-major; convN.weight is (outputs, inputs, rows, columns), denseN.weight and output.weight are (outputs, \
@@ -48,30 +48,30 @@ impl View for &Named {
 /// Why weights cannot be written.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
-    /// The device gave something other than 32-bit floats.
+    /// The device returned something other than 32-bit floats.
     #[error("the tensor {name} is not float32: {what}")]
     Values { name: String, what: String },
-    /// The crate refused them.
+    /// The crate rejected them.
     #[error(transparent)]
     Format(#[from] SafeTensorError),
 }
 
-/// Whether these bytes are a whole safetensors file, whatever is in it.
+/// Whether these bytes are a complete safetensors file, with any content.
 pub(crate) fn is_whole(bytes: &[u8]) -> bool {
     safetensors::SafeTensors::deserialize(bytes).is_ok()
 }
 
-/// The file. Equal weights are equal bytes.
+/// The file. Equal weights give equal bytes.
 pub(crate) fn file<B: Backend>(network: &Network<B>) -> Result<Vec<u8>, Error> {
     let tensors = named(network)?;
     let about = HashMap::from([(ABOUT.0.to_owned(), ABOUT.1.to_owned())]);
     Ok(safetensors::serialize(tensors.iter().map(|(name, tensor)| (name, tensor)), Some(about))?)
 }
 
-/// Every tensor under its name, in the network's order.
+/// Every tensor with its name, in the network's order.
 fn named<B: Backend>(network: &Network<B>) -> Result<Vec<(String, Named)>, Error> {
     let mut all = Vec::new();
-    // Normalisations are counted through the network, behind convolutions first and then behind dense layers.
+    // Normalisations are numbered through the network, after convolutions first and then after dense layers.
     let mut norms = 0;
     for (index, block) in network.blocks.iter().enumerate() {
         let name = format!("conv{}", index + 1);

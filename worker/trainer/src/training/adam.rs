@@ -1,5 +1,5 @@
-//! Adam as Keras computes it: epsilon is added to the root of the uncorrected second moment, and both corrections go
-//! into the step size. Burn's own adds it to the corrected one.
+//! Adam as Keras computes it: epsilon is added to the root of the uncorrected second moment, and both corrections are
+//! part of the step size. Burn's own adds epsilon to the corrected root.
 
 use burn::optim::SimpleOptimizer;
 use burn::record::Record;
@@ -14,7 +14,7 @@ pub(crate) struct Adam {
     pub(crate) epsilon: f64,
 }
 
-/// What Adam remembers of one tensor of weights.
+/// The moments of one tensor of weights.
 #[derive(Record, Clone)]
 pub(crate) struct Moments<B: Backend, const D: usize> {
     pub(crate) steps: u64,

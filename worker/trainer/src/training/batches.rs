@@ -1,5 +1,5 @@
-//! From images to batches: the order of an epoch, scaled pixels, augmentation. A shift moves an image by whole pixels,
-//! and the border is repeated.
+//! Makes batches of images: the order of an epoch, scaled pixels, augmentation. A shift moves an image by whole pixels
+//! and repeats the border.
 
 use sweep_spec::Protocol;
 use sweep_spec::protocol::{Augment, Normalize};
@@ -14,7 +14,7 @@ pub(super) struct Batches<'a> {
     images: &'a Images,
     augment: Augment,
     seed: u64,
-    /// What each byte becomes, for each channel.
+    /// The scaled value of each byte, per channel.
     scale: Vec<[f32; 256]>,
 }
 
@@ -46,12 +46,12 @@ impl<'a> Batches<'a> {
         order.into_iter().map(|position| train[position as usize]).collect()
     }
 
-    /// These images as they are.
+    /// These images without augmentation.
     pub(super) fn plain(&self, indices: &[u32]) -> Batch {
         self.batch(indices, |_| Change::default())
     }
 
-    /// These images, changed at random as the protocol says.
+    /// These images, augmented by the protocol.
     pub(super) fn augmented(&self, indices: &[u32], epoch: u32) -> Batch {
         let size = f64::from(self.images.shape.size);
         self.batch(indices, |index| {
@@ -78,7 +78,7 @@ impl<'a> Batches<'a> {
     }
 }
 
-/// What is done to one image.
+/// The augmentation of one image.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 struct Change {
     flip: bool,
@@ -111,7 +111,7 @@ fn table(mean: f64, deviation: f64) -> [f32; 256] {
     std::array::from_fn(|byte| ((byte as f64 - mean) / deviation) as f32)
 }
 
-/// Mean 0 and standard deviation 1 over the training images.
+/// Scales to mean 0 and standard deviation 1 over the training images.
 fn standardize(images: &Images, train: &[u32], channel: usize) -> [f32; 256] {
     let area = images.shape.size as usize * images.shape.size as usize;
     let mut counts = [0_u64; 256];
@@ -126,7 +126,7 @@ fn standardize(images: &Images, train: &[u32], channel: usize) -> [f32; 256] {
     };
     let mean = moment(&|value| value);
     let deviation = moment(&|value| (value - mean) * (value - mean)).sqrt();
-    // Images of one single value are only centred.
+    // Images of a single value are only centred.
     table(mean, if deviation > 0.0 { deviation } else { 1.0 })
 }
 

@@ -1,4 +1,4 @@
-//! One epoch: every training image once in an order of its own, a step for every batch, then the validation images.
+//! One epoch: a step for every batch over all training images in random order, then the validation images.
 
 use burn::optim::{GradientsParams, Optimizer};
 use burn::tensor::activation::log_softmax;
@@ -16,10 +16,11 @@ use crate::device::{Inner, Room, Training};
 use crate::failure::{Failure, Stop};
 use crate::random::{Purpose, Stream};
 
-/// Batches whose logits stay on the device before they are counted: a device with a queue is not made to wait each step.
+/// Batches whose logits stay on the device before they are evaluated, so that a device with a queue does not wait in
+/// each step.
 const PENDING: usize = 16;
 
-/// What the epochs of a trial have in common.
+/// The data and settings that all epochs of a trial share.
 pub(super) struct Epochs<'a> {
     trial: &'a Trial,
     room: &'a Room,
@@ -51,9 +52,9 @@ impl<'a> Epochs<'a> {
         self.split.train.len() as u64
     }
 
-    /// Trains the epoch to its end, from where `state.partial` stands: it counts the steps that are done, and has their
-    /// score, the running one with dropout on. Ends early once a loss was not finite, and between two steps when the
-    /// listener wants to leave; what was reached is in `state` then.
+    /// Trains the epoch to its end, from `state.partial`, which has the completed steps and their running score with
+    /// dropout on. Ends early after a loss that is not finite, and between two steps if the listener wants to exit;
+    /// `state` then has the progress.
     pub(super) fn train(
         &mut self,
         state: &mut State,
@@ -101,13 +102,12 @@ impl<'a> Epochs<'a> {
         count(pending, self.classes, |answer, label| score.add(answer, label))
     }
 
-    /// What the network says of the validation images, dropout off.
+    /// The network's predictions for the validation images, without dropout.
     pub(super) fn validate(&self, state: &State, listener: &dyn Listener) -> Result<(Score, Validation), Stop> {
         self.look_at(&self.split.validation, state, listener)
     }
 
-    /// What it says of the test part that a holdout leaves aside; nothing without a holdout, or of a network whose answers
-    /// are not finite.
+    /// Its predictions for the test part beside a holdout; `None` without a holdout, or if the outputs are not finite.
     pub(super) fn test(&self, epoch: u32, state: &State, listener: &dyn Listener) -> Result<Option<Tested>, Stop> {
         if self.split.test.is_empty() {
             return Ok(None);
@@ -152,7 +152,7 @@ impl<'a> Epochs<'a> {
         (Tensor::from_data(data, self.room.device()), labels)
     }
 
-    /// A row for each sample, 1 at its class.
+    /// A row per sample, with 1 at its class.
     fn targets(&self, labels: &[u16]) -> Tensor<Training, 2> {
         let mut rows = vec![0.0_f32; labels.len() * self.classes];
         for (row, label) in labels.iter().enumerate() {
@@ -161,7 +161,7 @@ impl<'a> Epochs<'a> {
         Tensor::from_data(TensorData::new(rows, [labels.len(), self.classes]), self.room.device())
     }
 
-    /// A mask for each dense layer, of 0 and 1 / (share that is kept); none where nothing is dropped.
+    /// A mask per dense layer, of 0 and 1 / (kept fraction); empty without dropout.
     fn masks(&self, units: &[usize], samples: usize, epoch: u32, step: usize) -> Vec<Tensor<Training, 2>> {
         if self.dropout == 0.0 {
             return Vec::new();
@@ -185,7 +185,7 @@ impl State {
     }
 }
 
-/// Reads logits back and hands them over, sample by sample.
+/// Reads logits back and passes them on, sample by sample.
 fn count(pending: &mut Pending, classes: usize, mut take: impl FnMut(Answer, u16)) -> Result<(), Failure> {
     for (logits, labels) in pending.drain(..) {
         let data = logits.into_data();

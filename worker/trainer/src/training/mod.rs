@@ -1,5 +1,4 @@
-//! One trial from question to answer: data, network, epochs, result. What it does depends on the trial alone; what it
-//! says goes to `Listener`.
+//! Runs one trial: data, network, epochs, result. The training depends only on the trial; events go to a `Listener`.
 
 mod adam;
 mod batches;
@@ -38,16 +37,16 @@ use crate::provenance;
 pub use self::checkpoint::checkpoint as untrusted_checkpoint;
 pub use self::phases::Phases;
 
-/// Hears what a trial has to say, and may end it.
+/// Receives the events of a trial, and may end it.
 pub(crate) trait Listener {
-    /// Takes an event.
+    /// Receives an event.
     fn say(&mut self, event: Event) -> Result<(), Stop>;
 
-    /// Looked at between two steps.
+    /// Checked between two steps.
     fn wants_to_leave(&self) -> bool;
 }
 
-/// Trains a trial, from its newest checkpoint on where there is one. Every event but the last goes to the listener.
+/// Trains a trial, from its newest checkpoint if there is one. All events but the last go to the listener.
 pub(crate) fn train(request: &Train, listener: &mut dyn Listener) -> Result<(Finished, Phases), Stop> {
     check(request)?;
     let clock = Clock::start();
@@ -116,7 +115,7 @@ pub(crate) fn train(request: &Train, listener: &mut dyn Listener) -> Result<(Fin
     Ok((finished, phases))
 }
 
-/// How a trial is trained: what does not change from epoch to epoch, and where its checkpoints go.
+/// The parts of a trial that do not change between epochs, and its checkpoints.
 struct Course<'a> {
     request: &'a Train,
     epochs: Epochs<'a>,
@@ -125,13 +124,13 @@ struct Course<'a> {
 }
 
 impl Course<'_> {
-    /// Says the epochs that are over, and trains those that are to come. Who has to leave leaves a checkpoint.
+    /// Reports the completed epochs and trains the remaining ones. Writes a checkpoint before an early exit.
     fn run(&mut self, state: &mut State, listener: &mut dyn Listener) -> Result<Outcome, Stop> {
         let ended = self.run_epochs(state, listener);
         if let (Err(Stop::Left), Some(checkpoints)) = (&ended, &mut self.checkpoints)
             && let Some(path) = checkpoints.before_leaving(state)
         {
-            // Where nobody listens any more, the file is what counts.
+            // If the listener is gone, the file still counts.
             listener.say(self.checkpoint(state, &path))?;
         }
         ended
@@ -153,7 +152,7 @@ impl Course<'_> {
         Ok(Outcome::Converged)
     }
 
-    /// One epoch, or the rest of one; nothing when its loss was not finite.
+    /// Runs one epoch, or the rest of one; returns `None` if its loss was not finite.
     fn run_epoch(&mut self, state: &mut State, listener: &dyn Listener) -> Result<Option<EpochMetrics>, Stop> {
         let epoch = state.progress.epochs() + 1;
         let learning_rate = state.pace.learning_rate();
@@ -190,8 +189,8 @@ impl Course<'_> {
         Ok(Some(metrics))
     }
 
-    /// What the network says of the validation images and, where it may be the reported one, of the test part that a
-    /// holdout leaves aside. The test part is looked at after the choice, and nothing follows from what is seen.
+    /// Evaluates the validation images and, if this epoch may be the reported one, the test part beside a holdout. The
+    /// test part is evaluated after the choice and influences nothing.
     fn look(
         &self,
         epoch: u32,
@@ -223,12 +222,12 @@ impl Course<'_> {
     }
 }
 
-/// Whether the weights of the reported epoch are wanted.
+/// Whether the weights of the reported epoch are kept.
 fn keeps_weights(request: &Train) -> bool {
     request.artifact_folder.is_some() && request.trial.protocol.keep_weights != KeepWeights::None
 }
 
-/// Refuses what a checked spec cannot hold.
+/// Rejects values that a checked spec cannot have.
 fn check(request: &Train) -> Result<(), Failure> {
     let trial = &request.trial;
     if trial.semantics != TRAINER_SEMANTICS {
@@ -252,7 +251,7 @@ fn leave_artifacts(request: &Train, images: &Images, split: &Split, state: &Stat
     if let Some(weights) = &state.progress.weights {
         fs::write(folder.join("weights.safetensors"), weights).map_err(unwritten)?;
     }
-    // One sheet goes with a data set, for all trials; where each seed has validation images of its own, there is none.
+    // All trials of a data set share one sheet; there is none if each seed has its own validation images.
     if !request.trial.protocol.split.is_fixed() {
         return Ok(());
     }

@@ -1,9 +1,9 @@
-//! The learning rate from epoch to epoch, as Keras's callback of the same purpose counts.
+//! The learning rate per epoch, as Keras's `ReduceLROnPlateau` computes it.
 
 use sweep_spec::protocol::{Monitor, Optimizer, Protocol, Schedule};
 use sweep_spec::trainer::EpochMetrics;
 
-/// A schedule and where it stands: a function of the epochs that it has observed, so a checkpoint keeps those instead.
+/// A schedule and its state, a function of the epochs so far; a checkpoint stores only their metrics.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Pace {
     schedule: Schedule,
@@ -18,25 +18,25 @@ impl Pace {
         Self { schedule: schedule.clone(), learning_rate, best: None, wait: 0, cooldown: 0 }
     }
 
-    /// Before the first epoch under `protocol`.
+    /// The schedule before the first epoch under `protocol`.
     pub(crate) fn of(protocol: &Protocol) -> Self {
         let Optimizer::Adam { learning_rate, .. } = protocol.optimizer;
         Self::new(&protocol.schedule, learning_rate)
     }
 
-    /// The learning rate of the epoch to come.
+    /// The learning rate of the next epoch.
     pub(crate) fn learning_rate(&self) -> f64 {
         self.learning_rate
     }
 
-    /// Takes notice of an epoch's metrics.
+    /// Updates the state with an epoch's metrics.
     pub(crate) fn observe(&mut self, metrics: &EpochMetrics) {
         let Schedule::ReduceOnPlateau { monitor, factor, patience, min_delta, cooldown, min_learning_rate } =
             self.schedule
         else {
             return;
         };
-        // More is better in both cases.
+        // Larger values are better in both cases.
         let value = match monitor {
             Monitor::ValAccuracy => metrics.val_accuracy,
             Monitor::ValLoss => -metrics.val_loss,

@@ -1,4 +1,4 @@
-//! What a network's logits are worth, counted on the host in double precision: one sum, in the order of the samples.
+//! Loss and accuracy from a network's logits, on the host in double precision, summed in the order of the samples.
 
 use sweep_spec::trainer::Validation;
 
@@ -10,12 +10,12 @@ pub(super) struct Score {
     pub(super) loss: f64,
 }
 
-/// What was said of one sample.
+/// The prediction for one sample.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Answer {
     /// The most probable class, the first on a tie.
     pub(super) class: u16,
-    /// Its probability.
+    /// The probability of that class.
     pub(super) confidence: f32,
     /// Cross-entropy of the true class.
     pub(super) loss: f64,
@@ -44,12 +44,12 @@ impl Score {
         self.loss += answer.loss;
     }
 
-    /// Mean cross-entropy; not a number once a logit was none.
+    /// Mean cross-entropy; NaN after a logit that was NaN.
     pub(super) fn loss(&self) -> f64 {
         self.loss / self.samples as f64
     }
 
-    /// Share of the samples that were right.
+    /// Fraction of correct predictions.
     pub(super) fn accuracy(&self) -> f64 {
         self.right as f64 / self.samples as f64
     }
@@ -59,7 +59,7 @@ impl Score {
     }
 }
 
-/// The answers for all validation images, with their confusion matrix.
+/// The predictions for all validation images, with their confusion matrix.
 pub(super) fn validation(answers: &[Answer], labels: Vec<u16>, classes: usize) -> Validation {
     let mut confusion = vec![0; classes * classes];
     for (answer, label) in answers.iter().zip(&labels) {

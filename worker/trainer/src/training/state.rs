@@ -1,5 +1,5 @@
-//! All of a trial's state between two steps: what is saved for another process to go on with it. Random streams are keyed
-//! by epoch and step, so they are no part of it.
+//! The complete state of a trial between two steps, which checkpoints save. Random streams are keyed by epoch and step,
+//! so they are not part of it.
 
 use burn::module::AutodiffModule;
 use burn::optim::adaptor::OptimizerAdaptor;
@@ -26,17 +26,17 @@ pub(super) struct State {
     pub(super) partial: Partial,
 }
 
-/// What was reached.
+/// The progress so far.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Progress {
-    /// Every epoch that is over.
+    /// Every completed epoch.
     pub(super) history: Vec<EpochMetrics>,
     pub(super) best: Option<EpochMetrics>,
-    /// Of the epoch that the protocol reports.
+    /// Predictions of the epoch that the protocol reports.
     pub(super) validation: Option<Validation>,
-    /// On the test part, of that epoch, where a holdout leaves the test part aside.
+    /// Metrics of that epoch on the test part, if there is a holdout.
     pub(super) tested: Option<Tested>,
-    /// Weights of that epoch as a file, where they are kept.
+    /// Weights of that epoch as a file, if they are kept.
     pub(super) weights: Option<Vec<u8>>,
     /// Wall time of training and validation.
     pub(super) seconds: f64,
@@ -44,7 +44,7 @@ pub(super) struct Progress {
     pub(super) trained_images: u64,
 }
 
-/// The epoch that is not over yet, as far as it has come.
+/// The progress in the current epoch.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Partial {
     pub(super) steps: u32,
@@ -54,12 +54,12 @@ pub(super) struct Partial {
 }
 
 impl Progress {
-    /// Whether an epoch of this validation accuracy, if it came now, would be the best so far.
+    /// Whether a next epoch with this validation accuracy would be the best so far.
     pub(super) fn is_best(&self, val_accuracy: f64) -> bool {
         self.best.is_none_or(|best| val_accuracy > best.val_accuracy)
     }
 
-    /// Epochs that are over.
+    /// Completed epochs.
     pub(super) fn epochs(&self) -> u32 {
         self.last().map_or(0, |last| last.epoch)
     }
@@ -86,19 +86,20 @@ impl State {
         })
     }
 
-    /// The network as it validates.
+    /// The network in validation mode.
     pub(super) fn validating(&self) -> Network<Inner> {
         self.network.valid()
     }
 
     /// The network's weights as a file.
     fn weights(&self) -> Result<Vec<u8>, Failure> {
-        // A network that validates has the running statistics of the last step; one that trains may be a step behind.
+        // A network in validation mode has the running statistics of the last step; one in training mode may be a step
+        // behind.
         weights::file(&self.validating())
             .map_err(|error| Failure::new(FailureClass::Trainer, "cannot write the weights").because(error))
     }
 
-    /// Takes notice of an epoch that is over. `keep` says whether the weights of the reported epoch are wanted.
+    /// Records a completed epoch. `keep` requests the weights of the reported epoch.
     pub(super) fn end_epoch(
         &mut self,
         metrics: EpochMetrics,
@@ -117,8 +118,8 @@ impl State {
         Ok(())
     }
 
-    /// Takes notice of an epoch's numbers, and says whether it is the best so far. Schedule, last and best epoch follow
-    /// from all numbers in their order, here and when they are read from a checkpoint.
+    /// Records an epoch's metrics, and returns whether it is the best so far. Schedule, last and best epoch follow from
+    /// all metrics in order, here and after reading a checkpoint.
     pub(super) fn observe(&mut self, metrics: EpochMetrics) -> bool {
         self.pace.observe(&metrics);
         self.progress.history.push(metrics);

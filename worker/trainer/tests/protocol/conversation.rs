@@ -1,4 +1,4 @@
-//! What is said and heard, and how a trainer leaves.
+//! Tests of the trainer's messages and of its exit.
 
 use std::io::Write;
 
@@ -63,12 +63,13 @@ fn nothing_that_is_said_breaks_the_trainer() {
     assert_eq!(trainer.status(), Some(0));
 }
 
-/// Commands with bytes changed, doubled, cut and swapped, and plain noise: each line has one answer, and never a crash.
+/// Commands with bytes changed, doubled, cut and swapped, and random bytes: each line has one answer, and never a
+/// crash.
 #[test]
 fn lines_that_nobody_would_write_have_an_answer() {
     let cache = tempfile::tempdir().unwrap();
     let mut request = train(cache.path(), 1);
-    // What is still a command then fails for want of its data, so that each line is answered at once.
+    // Lines that are still commands then fail for lack of data, so that each line is answered at once.
     request.trial.dataset.source = Source::ImageFolder { path: "absent".into(), test_split: None };
     let command = line(&request).into_bytes();
     let mut trainer = Trainer::start();
@@ -136,7 +137,7 @@ fn a_trainer_leaves_when_nobody_listens() {
     let mut child = spawn();
     let mut stdin = child.stdin.take().unwrap();
     drop(child.stdout.take());
-    // It may be gone before the line arrives: then the pipe is closed, which is what this is about.
+    // The trainer may exit before the line arrives; the pipe is then closed.
     let _ = writeln!(stdin, "{}", line(&train(cache.path(), 1_000_000)));
     assert_eq!(child.wait().unwrap().code(), Some(EXIT_LEFT));
 }

@@ -1,4 +1,4 @@
-//! A trial whose trainers are killed, or asked to leave, gives what it would have given anyway.
+//! A trial whose trainers are killed, or asked to exit, gives the same result as an uninterrupted one.
 
 use std::fs;
 use std::path::Path;
@@ -10,10 +10,10 @@ use sweep_spec::trainer::{EXIT_LEFT, Train};
 
 use crate::trainer::{Trainer, line, train};
 
-/// More than are heard of in all attempts but the last, and said unheard: 14, and three times what fits into the pipe.
+/// More than all interrupted attempts report, read or unread: 14, and three times the capacity of the pipe.
 const EPOCHS: u32 = 80;
 
-/// Batch normalisation, dropout, and a schedule that fires.
+/// Batch normalisation, dropout, and a schedule that acts.
 fn trial(folder: &Path) -> Train {
     let mut request = train(folder, EPOCHS);
     let Configuration::Cnn(cnn) = &mut request.trial.configuration else { panic!() };
@@ -33,7 +33,7 @@ fn trial(folder: &Path) -> Train {
     request
 }
 
-/// What a whole attempt said, and the weights that it left, without what may differ: times, attempt, memory.
+/// The output of a complete attempt and its weights, without the parts that may differ: times, attempt, memory.
 fn answer(mut trainer: Trainer, request: &Train) -> Value {
     trainer.stdin = None;
     let mut events = trainer.hear_the_rest();
@@ -59,7 +59,7 @@ fn forget_times(value: &mut Value) {
     }
 }
 
-/// The answer of a trainer that nobody disturbs and that keeps no checkpoints.
+/// The result of an uninterrupted trainer without checkpoints.
 fn straight() -> Value {
     let folder = tempfile::tempdir().unwrap();
     let request = trial(folder.path());
@@ -73,7 +73,7 @@ fn straight() -> Value {
     answer
 }
 
-/// A new trainer for the next attempt, and the epochs that it says again.
+/// Starts a trainer for the next attempt, and reads the epochs that it repeats.
 fn next(request: &mut Train, said: &mut Vec<Value>) -> Trainer {
     request.attempt += 1;
     let mut trainer = Trainer::start();
@@ -95,7 +95,7 @@ fn next(request: &mut Train, said: &mut Vec<Value>) -> Trainer {
     trainer
 }
 
-/// Hears of `count` more epochs, and of the checkpoint that follows the last of them where `every` is 1.
+/// Reads `count` more epochs, and the checkpoint after the last of them if `every` is 1.
 fn hear_epochs(trainer: &mut Trainer, count: usize, said: &mut Vec<Value>) {
     let wanted = said.len() + count;
     while said.len() < wanted {
@@ -109,7 +109,7 @@ fn hear_epochs(trainer: &mut Trainer, count: usize, said: &mut Vec<Value>) {
     }
 }
 
-/// The answer of a trial whose trainers go one after the other, in the way that `end` says.
+/// The result of a trial whose trainers are stopped one after the other by `end`.
 fn disturbed(every: u32, end: impl Fn(&mut Trainer)) -> Value {
     let folder = tempfile::tempdir().unwrap();
     let mut request = trial(folder.path());
@@ -120,7 +120,7 @@ fn disturbed(every: u32, end: impl Fn(&mut Trainer)) -> Value {
         let mut trainer = next(&mut request, &mut said);
         hear_epochs(&mut trainer, epochs, &mut said);
         end(&mut trainer);
-        // The next attempt is somewhere else, with a copy of the files.
+        // The next attempt runs elsewhere, with a copy of the files.
         let copy = folder.path().join(format!("checkpoints-{}", attempt + 1));
         fs::create_dir(&copy).unwrap();
         for entry in fs::read_dir(request.checkpoint_folder.unwrap()).unwrap() {

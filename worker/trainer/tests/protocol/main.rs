@@ -1,4 +1,4 @@
-//! The program as an agent sees it: lines in, lines out, how it leaves, and how it comes back.
+//! Tests of the program from the agent's side: lines in, lines out, exit and resume.
 
 #![expect(clippy::unwrap_used, reason = "a test says what is wrong by panicking")]
 

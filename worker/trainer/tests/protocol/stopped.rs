@@ -1,4 +1,4 @@
-//! A trainer that is stopped and goes on.
+//! A trainer that is suspended and continues.
 
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -22,7 +22,7 @@ fn time_in_which_a_trainer_was_stopped_is_in_no_number_but_its_own() {
     let process = Pid::from_child(&trainer.child);
     let stopped = Instant::now();
     kill_process(process, Signal::STOP).unwrap();
-    // It is the length of the gap that counts here, so there is no event to wait for.
+    // The length of the gap matters here, so there is no event to wait for.
     sleep(LEAST_GAP + Duration::from_secs(1));
     let stood = stopped.elapsed().as_secs_f64();
     kill_process(process, Signal::CONT).unwrap();

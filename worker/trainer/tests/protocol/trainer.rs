@@ -1,4 +1,4 @@
-//! A trainer's process, as a test holds it.
+//! A trainer process for tests.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
@@ -8,19 +8,19 @@ use sweep_spec::dataset::Source;
 use sweep_spec::trainer::{Folders, PROTOCOL, Train};
 use sweep_spec::{Classes, Cnn, Configuration, Dataset, Protocol, TRAINER_SEMANTICS, Trial};
 
-/// What a trainer can say while nobody listens: about a dozen epochs.
+/// The output that a trainer can write without a reader: about a dozen epochs.
 const PIPE_BYTES: usize = 4096;
-/// And what is heard at once.
+/// The output that is read at once.
 const READ_BYTES: usize = 1024;
 
-/// A trainer's process, killed when it is dropped.
+/// A trainer process, killed when it is dropped.
 pub(crate) struct Trainer {
     pub(crate) child: Child,
     pub(crate) stdin: Option<ChildStdin>,
     stdout: BufReader<ChildStdout>,
 }
 
-/// Starts a trainer's process, which the caller ends.
+/// Starts a trainer process, which the caller has to stop.
 pub(crate) fn spawn() -> Child {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sweep-trainer"));
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap()
@@ -31,7 +31,7 @@ impl Trainer {
         let mut child = spawn();
         let stdin = child.stdin.take();
         let stdout = child.stdout.take().unwrap();
-        // A trainer that nobody hears soon waits, so that a test which is slow still meets it in the middle of a trial.
+        // A trainer without a reader soon blocks, so that a slow test still meets it in the middle of a trial.
         rustix::pipe::fcntl_setpipe_size(&stdout, PIPE_BYTES).unwrap();
         let stdout = BufReader::with_capacity(READ_BYTES, stdout);
         let mut trainer = Self { child, stdin, stdout };
@@ -50,7 +50,6 @@ impl Trainer {
         stdin.write_all(line).and_then(|()| stdin.write_all(b"\n")).unwrap();
     }
 
-    /// The next event.
     pub(crate) fn hear(&mut self) -> Value {
         let mut line = String::new();
         self.stdout.read_line(&mut line).unwrap();
@@ -63,7 +62,7 @@ impl Trainer {
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
     }
 
-    /// Everything that is still said, until nobody can say more.
+    /// The remaining output, until all writers have closed the pipe.
     pub(crate) fn hear_the_rest(&mut self) -> Vec<Value> {
         let mut text = String::new();
         self.stdout.read_to_string(&mut text).unwrap();
@@ -84,7 +83,7 @@ impl Drop for Trainer {
     }
 }
 
-/// A small trial whose files all lie in `cache`.
+/// A small trial with all its files in `cache`.
 pub(crate) fn train(cache: &std::path::Path, epochs: u32) -> Train {
     let dataset = Dataset {
         source: Source::SyntheticScenes { seed: 1, train_images: 32, test_images: 16 },
@@ -109,7 +108,6 @@ pub(crate) fn train(cache: &std::path::Path, epochs: u32) -> Train {
     }
 }
 
-/// The command to train.
 pub(crate) fn line(train: &Train) -> String {
     serde_json::to_string(&sweep_spec::trainer::Command::Train(Box::new(train.clone()))).unwrap()
 }

@@ -1,11 +1,12 @@
-//! Pictures sorted into cells by their coarse features, so that those like one are found without looking at all of them: each
-//! cell has the pictures that are more like its centre than like any other. The centres are pictures themselves.
+//! An index for similarity search: images are grouped into cells by their coarse features, so that similar ones are
+//! found without comparing all. Each cell contains the images that are more similar to its centre than to any other.
+//! Centres are images themselves.
 
 use super::thumbnail::Features;
 
-/// Pictures in a cell on the average.
+/// Average number of images in a cell.
 const OF_A_CELL: usize = 256;
-/// Pictures that are looked at in one cell: the bound where most of a data set is alike.
+/// The most images that are compared in one cell; the limit matters where most of a data set is similar.
 const LOOKED_AT: usize = 1024;
 
 pub(super) struct Cells<'a> {
@@ -15,7 +16,7 @@ pub(super) struct Cells<'a> {
 
 struct Cell {
     centre: usize,
-    /// Likeness to the centre and picture, in this order.
+    /// Similarity to the centre and index of the image.
     members: Vec<(f32, u32)>,
 }
 
@@ -43,7 +44,7 @@ impl<'a> Cells<'a> {
         cells
     }
 
-    /// The cells whose centres are most like a picture, the most alike first.
+    /// The cells whose centres are most similar to an image, the most similar first.
     pub(super) fn nearest(&self, wanted: &Features, count: usize) -> Vec<(f32, usize)> {
         let mut nearest: Vec<(f32, usize)> = Vec::with_capacity(count + 1);
         for (cell, found) in self.cells.iter().enumerate() {
@@ -57,12 +58,13 @@ impl<'a> Cells<'a> {
         nearest
     }
 
-    /// Likeness of a picture to the centre of a cell.
+    /// Similarity of an image to the centre of a cell.
     pub(super) fn to_centre(&self, wanted: &Features, cell: usize) -> f32 {
         likeness(wanted, &self.features[self.cells[cell].centre])
     }
 
-    /// The pictures of a cell and how like they are; of a very large one those that are about as like its centre.
+    /// The images of a cell with their similarities; in a very large cell only those that are about as similar to its
+    /// centre.
     pub(super) fn look(&self, wanted: &Features, (to_centre, cell): (f32, usize), mut found: impl FnMut(f32, usize)) {
         let members = &self.cells[cell].members;
         let middle = members.partition_point(|member| member.0 < to_centre);

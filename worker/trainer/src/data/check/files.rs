@@ -1,4 +1,4 @@
-//! The files of an image folder, listed as the trainer lists them, but with a word about what is wrong instead of an end.
+//! Lists the files of an image folder as the trainer does, but collects problems instead of failing at the first.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -11,31 +11,29 @@ use super::super::paths::Place;
 use super::super::split;
 use crate::failure::Failure;
 
-/// One file.
 #[derive(Debug, Clone)]
 pub(super) struct File {
-    /// Its path within the data set.
+    /// Path within the data set.
     pub(super) name: String,
     pub(super) path: PathBuf,
     pub(super) class: String,
-    /// It is of the test part.
+    /// Whether it belongs to the test part.
     pub(super) test: bool,
 }
 
-/// What a folder holds.
+/// The content of a folder.
 #[derive(Debug, Default)]
 pub(super) struct Listing {
     pub(super) place: String,
-    /// Sorted.
     pub(super) classes: Vec<String>,
     /// The training part first.
     pub(super) files: Vec<File>,
     pub(super) problems: Vec<String>,
-    /// Files that no trainer reads.
+    /// Files that trainers do not read.
     pub(super) passed_over: Vec<String>,
 }
 
-/// The folder of a spec.
+/// Lists the folder of a spec.
 pub(super) fn of_spec(roots: &[PathBuf], path: &str, test_split: Option<&TestSplit>) -> Result<Listing, Failure> {
     let place = Place::open(roots, path)?;
     let Some(test_split) = test_split else { return parts(&place) };
@@ -44,7 +42,7 @@ pub(super) fn of_spec(roots: &[PathBuf], path: &str, test_split: Option<&TestSpl
     Ok(listing)
 }
 
-/// Any folder.
+/// Lists any folder.
 pub(super) fn of_folder(folder: &Path) -> Result<Listing, Failure> {
     let place = Place::open(&[folder.to_owned()], ".")?;
     if place.folder.join("train").is_dir() || place.folder.join("test").is_dir() {
@@ -83,7 +81,7 @@ fn one_part(place: &Place) -> Result<Listing, Failure> {
     Ok(listing)
 }
 
-/// Parts one folder as the trainer does.
+/// Splits one folder as the trainer does.
 fn hold_out(listing: &mut Listing, test_split: &TestSplit) {
     let label = |file: &File| listing.classes.iter().position(|class| *class == file.class).unwrap_or(0) as u16;
     let labels: Vec<u16> = listing.files.iter().map(label).collect();
@@ -98,13 +96,13 @@ fn hold_out(listing: &mut Listing, test_split: &TestSplit) {
 }
 
 impl Listing {
-    /// Adds the classes of a part and their files; says which classes there are.
+    /// Adds the classes of a part with their files; returns the classes.
     fn add(&mut self, place: &Place, part: &str, test: bool) -> Result<BTreeSet<String>, Failure> {
         let folder = place.folder.join(part);
         let (mut classes, mut folders) = (BTreeSet::new(), entries(&folder)?);
         folders.sort();
         for path in folders {
-            // A link that leads out of the data root stands in the way of training.
+            // A link that leads out of the data root prevents training.
             match place.inside(&path) {
                 Ok(real) if real.is_dir() => {}
                 Ok(_) => {

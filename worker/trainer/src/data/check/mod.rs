@@ -1,5 +1,5 @@
-//! A look at a data set before anybody trains on it: counts, balance, unreadable files, sizes, and pictures that occur more
-//! than once, those in both parts first. Nothing ends it early: what is wrong is what it is for.
+//! Checks a data set before training: counts, balance, unreadable files, sizes, and duplicate images, those in both
+//! parts first. Problems do not end the check: it reports all of them.
 
 mod cells;
 mod files;
@@ -28,82 +28,71 @@ use files::{File, Listing};
 pub use pairs::{Pair, Pairs};
 use print::Print;
 
-/// What was found.
+/// The result of a check.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Report {
-    /// Where the data lie, or what kind of data it is.
+    /// The folder, or the kind of a data set without one.
     pub place: String,
-    /// Every class, by name.
+    /// Every class, sorted by name.
     pub classes: Vec<ClassCount>,
-    /// Images of the training part, or of the whole folder where it is not parted.
+    /// Images of the training part, or of the whole folder if it has no parts.
     pub train_images: u64,
-    /// Images of the test part.
     pub test_images: u64,
-    /// Images of the largest class of the training part for one of the smallest.
+    /// Images of the largest class of the training part per image of the smallest class.
     pub imbalance: Option<f64>,
-    /// What keeps the data from being trained on: classes that are in one part only, or empty.
+    /// Problems that prevent training: classes that are empty or in one part only.
     pub problems: Vec<String>,
-    /// Files that are no picture, or a damaged one.
+    /// Files that are not images, or damaged ones.
     pub unreadable: Vec<Unreadable>,
-    /// Pictures that their files say are to be turned or mirrored (EXIF orientation 2 to 8), and that were.
+    /// Images that were rotated or mirrored because of their EXIF orientation (2 to 8).
     pub turned_images: u64,
-    /// Files that no trainer reads, because their names end otherwise than those of JPEG and PNG files.
+    /// Files that trainers do not read, because their extensions are not those of JPEG and PNG files.
     pub passed_over: PassedOver,
-    /// Pictures that are in the training part and in the test part.
+    /// Images that are in the training part and in the test part.
     pub across: Pairs,
-    /// Pictures that are twice in one part.
+    /// Images that occur twice in one part.
     pub within: Pairs,
     /// Widths and heights, the most frequent first.
     pub sizes: Vec<SizeCount>,
-    /// How many pictures are grey and how many have colours.
     pub grey_images: u64,
-    /// The same.
     pub colour_images: u64,
 }
 
-/// A class and its pictures.
+/// A class with the number of its images.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ClassCount {
-    /// Its name.
     pub name: String,
-    /// In the training part.
     pub train: u64,
-    /// In the test part.
     pub test: u64,
 }
 
-/// A file that cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Unreadable {
-    /// Its path within the data set.
+    /// Path within the data set.
     pub file: String,
-    /// Why.
     pub reason: String,
 }
 
-/// A size and how many pictures have it.
+/// A size with the number of its images.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct SizeCount {
-    /// In pixels.
     pub width: u32,
-    /// In pixels.
     pub height: u32,
-    /// How many.
     pub images: u64,
 }
 
 impl Report {
-    /// Whether something is wrong that makes training fail or its results say too much: unreadable files, classes that
-    /// are not in both parts, or pictures that are in both.
+    /// Whether there is no problem that makes training fail or its results too good: unreadable files, classes missing
+    /// from a part, or images in both parts.
     pub fn is_sound(&self) -> bool {
         self.problems.is_empty() && self.unreadable.is_empty() && self.across.count == 0
     }
 }
 
-/// Looks at the data of a spec. Its files lie in one of `roots`.
+/// Checks the data of a spec, whose files are in one of `roots`.
 ///
 /// # Errors
-/// There is nothing to look at: the folder is not there, or leads out of the data roots.
+/// The folder is missing, or leads out of the data roots.
 pub fn check(dataset: &Dataset, roots: &[PathBuf]) -> Result<Report, Failure> {
     let shape = check_shape(dataset)?;
     match &dataset.source {
@@ -115,10 +104,10 @@ pub fn check(dataset: &Dataset, roots: &[PathBuf]) -> Result<Report, Failure> {
     }
 }
 
-/// Looks at a folder: one with `train` and `test` in it, or one of classes.
+/// Checks a folder that contains `train` and `test`, or one folder per class.
 ///
 /// # Errors
-/// There is nothing to look at.
+/// The folder is missing or has no classes.
 pub fn check_folder(folder: &Path) -> Result<Report, Failure> {
     check_listing(files::of_folder(folder)?)
 }
@@ -135,7 +124,7 @@ fn check_listing(listing: Listing) -> Result<Report, Failure> {
     Ok(report(parts, &listing.files, looked))
 }
 
-/// Data sets of one file for many pictures: each is known by its part and its number.
+/// Checks data sets with many images in one file: each image is named by its part and its number.
 fn check_planes(kind: &str, source: &dyn super::Source, shape: Shape) -> Result<Report, Failure> {
     let mut prints = Vec::new();
     let contents = source.decode(shape, &mut |planes| {
@@ -155,7 +144,7 @@ fn check_planes(kind: &str, source: &dyn super::Source, shape: Shape) -> Result<
     Ok(report((kind.to_owned(), contents.classes.clone(), Vec::new(), Vec::new()), &files, prints))
 }
 
-/// Every file's print, made by as many threads as the machine has.
+/// Computes the fingerprint of every file, with one thread per core.
 fn look_at_all(files: &[File], look: impl Fn(&File) -> Result<Print, String> + Sync) -> Vec<Result<Print, String>> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from).min(files.len().max(1));
     let share = files.len().div_ceil(threads).max(1);
@@ -165,7 +154,7 @@ fn look_at_all(files: &[File], look: impl Fn(&File) -> Result<Print, String> + S
             .chunks(share)
             .map(|files| (files.len(), scope.spawn(move || files.iter().map(look).collect::<Vec<_>>())))
             .collect();
-        // A decoder that panics costs its share of the files, and says so of each.
+        // If a decoder panics, its share of the files is reported as unreadable.
         let broken = |count| vec![Err("the decoder failed on another file".to_owned()); count];
         threads.into_iter().flat_map(|(count, thread)| thread.join().unwrap_or_else(|_| broken(count))).collect()
     })

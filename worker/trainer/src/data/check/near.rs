@@ -1,8 +1,8 @@
-//! Which pictures are nearly the same: one was compressed again, brought to another size, made brighter, or cut a little.
+//! Finds near-duplicate images: recompressed, resized, brightened, or slightly cropped copies.
 //!
-//! Coarse features name the few pictures that may be the same as one, at several placements. Then the small pictures are laid
-//! over each other. Two digits of one class differ by little too, so a difference counts only where it is far below the
-//! differences to the other neighbours of both pictures. Each picture is compared with a bounded number of others.
+//! Coarse features select a few candidates for each image, at several placements. Then the thumbnails are registered
+//! and compared. Two digits of one class also differ by little, so a difference counts only if it is far below the
+//! differences to the other neighbours of both images. Each image is compared with a bounded number of others.
 
 use std::panic::resume_unwind;
 
@@ -10,28 +10,28 @@ use super::cells::Cells;
 use super::register::{Placement, Wanted, difference};
 use super::thumbnail::{Features, Thumbnail};
 
-/// Pictures that are laid over one.
+/// Candidates that are registered with one image.
 const CANDIDATES: usize = 6;
-/// Correlation of coarse features from which on a picture is laid over another.
+/// Correlation of coarse features from which on an image is a candidate.
 const MAY_BE_SAME: f32 = 0.93;
-/// Neighbours that a difference is compared with, and how many of them may be copies too.
+/// Neighbours with which a difference is compared, and how many of them may be copies too.
 const NEIGHBOURS: usize = 8;
 const COPIES: usize = 6;
-/// A pair differs by no more than this share of the contrast,
+/// The largest difference of a pair, as a fraction of the contrast,
 const MOST: f32 = 0.05;
-/// and by no more than this part of what it differs from its neighbours by,
+/// and as a fraction of the differences to its neighbours,
 const FAR_BELOW: f32 = 0.08;
 /// unless the difference is as small as that of another compression.
 const SURELY: f32 = 0.001;
-/// Cells that are looked into: for a picture as it is, and for each other placement, of those near the picture as it is.
+/// Cells that are searched: for an image as it is, and, for each other placement, among those near the image as it is.
 const CELLS: usize = 3;
 const CELLS_MOVED: usize = 2;
 const CELLS_NEAR: usize = 12;
-/// Shifts that are tried each way, in pixels of the small picture, and a zoom.
+/// Shifts in each direction, in pixels of the thumbnail, and a zoom.
 const SHIFTS: [f32; 5] = [-2.2, -1.1, 0.0, 1.1, 2.2];
 const ZOOM: f32 = 0.07;
 
-/// Two pictures, the earlier one first, and the share of the contrast by which they differ.
+/// Two images, the earlier one first, and their difference as a fraction of the contrast.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Near {
     pub(super) first: usize,
@@ -39,7 +39,7 @@ pub(super) struct Near {
     pub(super) difference: f32,
 }
 
-/// A picture that may be the same as another one, which lies upon it at a placement.
+/// A possible duplicate, with its placement.
 #[derive(Clone, Copy)]
 struct Candidate {
     likeness: f32,
@@ -65,7 +65,7 @@ pub(super) fn find(pictures: &[&Thumbnail]) -> Vec<Near> {
     in_threads(&candidates, |candidate| search.near(*candidate))
 }
 
-/// Calls `look` for everything, in as many threads as the machine has, and keeps the order.
+/// Calls `look` for each item, with one thread per core, and keeps the order.
 fn in_threads<A: Sync, B: Send>(all: &[A], look: impl Fn(&A) -> Option<B> + Sync) -> Vec<B> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let share = all.len().div_ceil(threads).max(1);
@@ -84,7 +84,7 @@ struct Search<'a> {
 }
 
 impl Search<'_> {
-    /// The pictures that may be the same as one, at any placement.
+    /// The candidates for an image, at any placement.
     fn candidates(&self, picture: usize) -> Vec<Candidate> {
         let own = &self.features[picture];
         let integral = self.pictures[picture].integral();
@@ -108,7 +108,7 @@ impl Search<'_> {
         best
     }
 
-    /// The pair, if it is one.
+    /// Returns the pair if the difference is small enough.
     fn near(&self, (moving, fixed, placement): (usize, usize, Placement)) -> Option<Near> {
         let wanted = Wanted { enough: SURELY / 4.0, below: MOST };
         let found = difference(self.pictures[fixed], self.pictures[moving], placement, wanted);
@@ -117,10 +117,10 @@ impl Search<'_> {
         near.then(|| Near { first: moving.min(fixed), second: moving.max(fixed), difference: found })
     }
 
-    /// Whether a picture is far more like its `partner` than like its other neighbours.
+    /// Whether an image is far more similar to `partner` than to its other neighbours.
     fn stands_out(&self, picture: usize, partner: usize, found: f32) -> bool {
         let (level, mut alike, mut different) = (found / FAR_BELOW, 0, 0);
-        // The least alike first: they decide soonest.
+        // The least similar first: they decide soonest.
         for neighbour in self.neighbours(picture, partner).into_iter().rev() {
             let wanted = Wanted { enough: level, below: level };
             let other =
@@ -152,7 +152,7 @@ impl Search<'_> {
     }
 }
 
-/// Keeps the most alike, each picture once, the most alike first.
+/// Keeps the most similar candidates in order, each image once.
 fn keep_best(best: &mut Vec<Candidate>, found: Candidate, most: usize) {
     if best.len() == most && best.last().is_some_and(|last| found.likeness <= last.likeness) {
         return;
@@ -167,8 +167,8 @@ fn keep_best(best: &mut Vec<Candidate>, found: Candidate, most: usize) {
     best.truncate(most);
 }
 
-/// The placements beside the picture as it is. Of two that undo each other one is enough: every picture is looked for in the
-/// place of every other, so the second is found from the other side.
+/// The placements besides the identity. Of two inverse placements one is enough: every image is searched for every
+/// other, so the second is found from the other side.
 fn placements() -> impl Iterator<Item = Placement> {
     let shifts = SHIFTS.into_iter().flat_map(|down| SHIFTS.into_iter().map(move |right| (down, right)));
     let shifts = shifts.filter(|shift| *shift > (0.0, 0.0)).map(|(down, right)| Placement { right, down, zoom: 0.0 });

@@ -1,4 +1,4 @@
-//! Which pictures show the same.
+//! Finds pairs of equal or similar images.
 
 use std::collections::HashMap;
 
@@ -9,49 +9,49 @@ use super::Print;
 use super::files::File;
 use super::near;
 
-/// Pairs that are named in each list; what there is beyond is counted.
+/// Pairs that are listed; further ones are only counted.
 const NAMED: usize = 1000;
-/// Means of a colour in two flat pictures that count as one differ by no more.
+/// The largest difference between the mean colours of two flat images that count as equal.
 const FLAT_STEP: u8 = 2;
 
-/// Pictures that occur more than once.
+/// Duplicate images.
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
 pub struct Pairs {
-    /// How many pairs there are.
+    /// The number of pairs.
     pub count: u64,
-    /// The exact copies first, then the most alike; at most 1,000.
+    /// At most 1,000: exact copies first, then the most similar.
     pub named: Vec<Pair>,
 }
 
-/// Two files with one picture.
+/// Two files with the same image.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Pair {
-    /// One file; the one of the training part, where only one is.
+    /// The file in the training part, if only one is.
     pub first: String,
-    /// The other.
     pub second: String,
-    /// Every pixel is the same; otherwise they are alike.
+    /// Every pixel is equal; otherwise the images are similar.
     pub exact: bool,
-    /// The share of the one's contrast that the other explains once it is laid over it: 1 for exact copies.
+    /// The fraction of one image's contrast that the other explains after registration: 1 for exact copies.
     pub likeness: f32,
-    /// They are in two classes: one of the labels is wrong.
+    /// They are in two classes, so one of the labels is wrong.
     pub two_classes: bool,
-    /// One trains and one tests.
+    /// One is in the training part and one in the test part.
     pub across: bool,
 }
 
-/// Two places in the list of pictures.
+/// Two indices into the list of images.
 struct Found {
     first: usize,
     second: usize,
-    /// Nothing for exact copies.
+    /// `None` for exact copies.
     difference: Option<f32>,
 }
 
-/// Pairs across the parts, and pairs within one. Of a picture that is there many times, each exact copy is told once, with the
-/// first.
+/// Pairs across the parts, and pairs within one. Of an image that occurs many times, each exact copy is listed once,
+/// with the first.
 pub(super) fn find(prints: &[(&File, Print)]) -> (Pairs, Pairs) {
-    // The training part comes first, so a copy in the test part is always told with one that trains.
+    // The training part comes first, so a copy in the test part is always listed with its original in the training
+    // part.
     let mut firsts: HashMap<Digest, usize> = HashMap::new();
     let (mut found, mut distinct) = (Vec::new(), Vec::new());
     for (second, (_, print)) in prints.iter().enumerate() {
@@ -76,9 +76,9 @@ pub(super) fn find(prints: &[(&File, Print)]) -> (Pairs, Pairs) {
     (named(prints, across), named(prints, within))
 }
 
-/// Each flat picture with the first one of its colour.
+/// Pairs each flat image with the first one of its colour.
 fn alike_and_flat(prints: &[(&File, Print)], flat: &[usize]) -> Vec<Found> {
-    // By the first of their three colours, so that few have to be compared.
+    // Grouped by the first of their three colour values, so that few have to be compared.
     let mut firsts: Vec<Vec<(usize, [u8; 3])>> = vec![Vec::new(); 256];
     let mut found = Vec::new();
     for &second in flat {

@@ -1,4 +1,5 @@
-//! Copies that are planted among pictures which only look alike: how many are found, and what else is.
+//! Measures the detection of planted copies among images that are only similar: how many are found, and how many false
+//! pairs.
 
 use std::io::Cursor;
 use std::path::PathBuf;
@@ -13,7 +14,7 @@ use crate::random::{Purpose, Stream};
 
 type Change<'a> = (&'a str, &'a dyn Fn(&RgbImage) -> RgbImage);
 
-/// How often each kind of copy was found, how many were planted of it, and how many other pairs were found.
+/// Per kind of copy, how many were found and planted; and how many other pairs were found.
 struct Outcome {
     found: Vec<(String, usize)>,
     planted: usize,
@@ -63,7 +64,7 @@ const CHANGES: [Change<'static>; 10] = [
     ("crop of 2 at one corner", &|picture| cropped(picture, (2, 2, 0, 0))),
 ];
 
-/// Adds copies of some of these pictures, changed in these ways, to the test part, and looks for pairs.
+/// Adds changed copies of some of these images to the test part, and searches for pairs.
 fn plant(originals: &[RgbImage], each: usize, changes: &[Change<'_>]) -> Outcome {
     let print = |picture: &RgbImage| Print::of(&DynamicImage::ImageRgb8(picture.clone()));
     let file = |name: String, test: bool| File { name, path: PathBuf::new(), class: String::new(), test };
@@ -85,7 +86,8 @@ fn plant(originals: &[RgbImage], each: usize, changes: &[Change<'_>]) -> Outcome
     Outcome { found: found.collect(), planted: each, others: across.count + within.count - kinds.len() as u64 }
 }
 
-/// Ten glyphs of four strokes, white on black, as different hands write them: those of one kind look alike.
+/// Ten kinds of glyphs with four strokes, white on black, with variations like handwriting: those of one kind are
+/// similar.
 fn glyphs(count: u64) -> Vec<RgbImage> {
     let corner = |kind: u64, end: u64| {
         let mut stream = Stream::new(1, Purpose::Order, "corner", &[kind, end]);
@@ -106,7 +108,7 @@ fn glyphs(count: u64) -> Vec<RgbImage> {
     (0..count).map(glyph).collect()
 }
 
-/// How far a point is from a stroke.
+/// The distance of a point from a stroke.
 fn away((x, y): (f32, f32), ((x0, y0), (x1, y1)): ((f32, f32), (f32, f32))) -> f32 {
     let (dx, dy) = (x1 - x0, y1 - y0);
     let along = (((x - x0) * dx + (y - y0) * dy) / (dx * dx + dy * dy).max(1e-6)).clamp(0.0, 1.0);
@@ -146,6 +148,7 @@ fn copies_of_the_scene_photographs_are_found() {
     for (kind, found) in &outcome.found {
         assert!(found * 100 >= outcome.planted * 95, "{kind}: {found} of {}", outcome.planted);
     }
-    // Some forty pairs of the photographs themselves show one view, and a copy may be found with the twin of its original.
+    // Some forty pairs of the photographs themselves show one view, and a copy may be paired with the twin of its
+    // original.
     assert!((30..80).contains(&outcome.others), "{}", outcome.others);
 }

@@ -1,23 +1,23 @@
-//! What is kept of one picture to find it again: a hash of its pixels for exact copies, and a small grey picture for near ones.
+//! The fingerprint of an image: a hash of its pixels for exact copies, and a grey thumbnail for near ones.
 
 use image::DynamicImage;
 use sweep_spec::Digest;
 
 use super::thumbnail::Thumbnail;
 
-/// What is kept of a picture.
+/// The fingerprint of an image.
 #[derive(Debug, Clone)]
 pub(super) struct Print {
-    /// Of its size and its pixels as colours, whatever file they came in.
+    /// Hash of its size and its pixels as colours, independent of the file format.
     pub(super) content: Digest,
     pub(super) width: u32,
     pub(super) height: u32,
-    /// 1 or 3; transparency is no channel.
+    /// 1 or 3; transparency is not a channel.
     pub(super) channels: u32,
-    /// Its file has an orientation, which was applied.
+    /// Whether its file has an EXIF orientation, which was applied.
     pub(super) turned: bool,
     pub(super) thumbnail: Thumbnail,
-    /// The mean colour of a picture without contrast.
+    /// The mean colour of an image without contrast.
     pub(super) flat: Option<[u8; 3]>,
 }
 

@@ -1,30 +1,30 @@
-//! How much two small pictures differ once one is laid over the other: shifted, enlarged, and with its brightness and contrast
-//! brought to the other's. What is left is told as a share of the picture's own contrast, so that it means the same for a
-//! photograph and for a digit on black.
+//! Registers two thumbnails: finds the shift, zoom, brightness and contrast that make them most similar. The remaining
+//! difference is a fraction of the image's own contrast, so that it means the same for a photograph and for a digit on
+//! black.
 
 use super::thumbnail::{SIDE, Thumbnail};
 
-/// Pixels at each edge that are not compared: a shift brings in what the other picture does not have.
+/// Pixels at each edge that are not compared, because a shift moves unknown content there.
 const MARGIN: usize = 2;
 const STEPS: usize = 4;
 const UNKNOWNS: usize = 4;
-/// The largest shift in pixels of the small picture, and the largest part by which it is enlarged.
+/// The largest shift in pixels of the thumbnail, and the largest zoom.
 const MAX_SHIFT: f32 = 4.0;
 const MAX_ZOOM: f32 = 0.2;
-/// What one step changes at most.
+/// The largest change of one step.
 const SHIFT_STEP: f32 = 1.5;
 const ZOOM_STEP: f32 = 0.1;
-/// After the first step the rest of the steps divide a difference by no more.
+/// After the first step, further steps reduce a difference by at most this factor.
 const HOPELESS: f32 = 6.0;
 const CENTRE: f32 = (SIDE as f32 - 1.0) / 2.0;
 
-/// Where a pixel of one picture lies in the other.
+/// Maps the pixels of one image to the other.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub(super) struct Placement {
-    /// To the right, in pixels of the small picture.
+    /// To the right, in pixels of the thumbnail.
     pub(super) right: f32,
     pub(super) down: f32,
-    /// By what part it is enlarged around its centre.
+    /// Enlargement around the centre, as a fraction.
     pub(super) zoom: f32,
 }
 
@@ -37,7 +37,7 @@ impl Placement {
         at + self.down + self.zoom * (at - CENTRE)
     }
 
-    /// Moved on by a step of the fit: columns, rows, zoom.
+    /// Adds a step of the fit: columns, rows, zoom.
     fn moved(self, [right, down, zoom]: [f32; 3]) -> Self {
         let next =
             |now: f32, step: f32, largest: f32, most: f32| (now + step.clamp(-most, most)).clamp(-largest, largest);
@@ -49,17 +49,17 @@ impl Placement {
     }
 }
 
-/// What a search for the best placement is for.
+/// When to end a search for the best placement.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Wanted {
-    /// It ends at a difference below this one.
+    /// Ends at a difference below this one.
     pub(super) enough: f32,
-    /// It ends where it cannot be expected to come below this one.
+    /// Ends when the difference is unlikely to fall below this one.
     pub(super) below: f32,
 }
 
-/// The share of `fixed`'s contrast that `moving` does not explain, from 0 for the same picture to 1. The search for the best
-/// placement begins at `start`. Each step solves for the one that would be best if pictures were planes (Gauss and Newton).
+/// The fraction of `fixed`'s contrast that `moving` does not explain: 0 for equal images, at most 1. The search for the
+/// best placement begins at `start`; each step is a Gauss-Newton step.
 pub(super) fn difference(fixed: &Thumbnail, moving: &Thumbnail, start: Placement, wanted: Wanted) -> f32 {
     let (fixed, moving) = (fixed.softened(), moving.softened());
     let (mut placement, mut least) = (start, 1.0_f32);
@@ -76,7 +76,7 @@ pub(super) fn difference(fixed: &Thumbnail, moving: &Thumbnail, start: Placement
     least
 }
 
-/// A picture at another placement; beyond its edges it goes on as it ends.
+/// An image at another placement; pixels beyond its edges repeat the edge.
 fn lay(picture: &[f32], placement: Placement) -> Vec<f32> {
     let between = |at: f32| {
         let at = at.clamp(0.0, SIDE as f32 - 1.001);
@@ -96,16 +96,16 @@ fn lay(picture: &[f32], placement: Placement) -> Vec<f32> {
 }
 
 struct Fit {
-    /// Share of the contrast that is left at this placement.
+    /// The unexplained fraction of the contrast at this placement.
     left: f32,
-    /// Columns, rows and zoom to move on by.
+    /// The next step: columns, rows and zoom.
     step: [f32; 3],
 }
 
 impl Fit {
-    /// Nothing of pictures without contrast.
+    /// `None` for images without contrast.
     fn of(fixed: &[f32], laid: &[f32]) -> Option<Self> {
-        // Sums over pixels of: grey, its change by column, by row and by zoom; and of their products.
+        // Sums over pixels of grey, its derivatives by column, row and zoom, and their products.
         let (mut sums, mut products, mut shared) = ([0.0; UNKNOWNS], [[0.0; UNKNOWNS]; UNKNOWNS], [0.0; UNKNOWNS]);
         let (mut total, mut squares, mut count) = (0.0, 0.0, 0.0);
         for row in MARGIN..SIDE - MARGIN {
@@ -148,7 +148,8 @@ impl Fit {
     }
 }
 
-/// Solves symmetric equations by elimination. A little is added to the diagonal, so that flat directions move nothing.
+/// Solves symmetric equations by elimination. A small value is added to the diagonal, so that flat directions do not
+/// move.
 fn solve(mut matrix: [[f32; UNKNOWNS]; UNKNOWNS], mut right: [f32; UNKNOWNS]) -> [f32; UNKNOWNS] {
     for (at, row) in matrix.iter_mut().enumerate() {
         row[at] = row[at] * 1.001 + 1e-3;

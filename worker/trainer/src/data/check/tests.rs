@@ -1,4 +1,4 @@
-//! Folders with planted problems, and the scene photographs that lie beside the workspace.
+//! Tests with planted problems, and with the scene photographs next to the workspace.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use sweep_spec::{Classes, Dataset};
 use super::*;
 use crate::random::{Purpose, Stream};
 
-/// A picture of a hundred random rectangles: no two of two seeds are alike.
+/// An image of a hundred random rectangles: images of two seeds are not similar.
 fn scene(seed: u64, side: u32) -> RgbImage {
     let mut stream = Stream::new(seed, Purpose::Order, "scene", &[]);
     let mut picture = RgbImage::from_pixel(64, 64, Rgb([128, 128, 128]));
@@ -34,7 +34,7 @@ fn save(folder: &Path, name: &str, picture: impl Into<DynamicImage>) {
     picture.into().save(path).unwrap();
 }
 
-/// Two classes of four pictures in each part.
+/// Two classes of four images in each part.
 fn clean() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     for (part, class) in [("train", "a"), ("train", "b"), ("test", "a"), ("test", "b")].iter().enumerate() {
@@ -77,7 +77,7 @@ fn copies_are_found_across_the_parts_whatever_their_size_and_brightness() {
     assert!(!report.is_sound());
     let across = names(&report.across);
     assert_eq!(across[0], ("train/a/0.png", "test/a/copy.png", true));
-    // Of a picture that is twice in one part, the first stands for both.
+    // Of an image that occurs twice in one part, the first represents both.
     let near: Vec<_> = across[1..].iter().map(|(first, second, exact)| (*first, *second, *exact)).collect();
     assert!(near.contains(&("train/b/2.png", "test/b/darker.jpg", false)), "{near:?}");
     assert!(near.iter().any(|(_, second, exact)| *second == "test/b/smaller.png" && !exact), "{near:?}");
@@ -142,7 +142,7 @@ fn turned_pictures_are_counted_and_pictures_in_other_formats_named() {
     let path = folder.path();
     let mut thumbnail = include_bytes!("../../../tests/data/pictures/thumbnail.jpg").to_vec();
     fs::write(path.join("train/a/upright.jpg"), &thumbnail).unwrap();
-    // The orientation: a tag, a kind of number, a count of one, and a 1.
+    // The orientation: a tag, a number type, a count of one, and a 1.
     let tag = [0x01, 0x12, 0, 3, 0, 0, 0, 1, 0, 1];
     let at = thumbnail.windows(10).position(|bytes| *bytes == tag).unwrap();
     thumbnail[at + 9] = 6;
@@ -193,7 +193,7 @@ fn drawn_data_are_looked_at_too() {
     assert_eq!(report.classes.len(), 8);
 }
 
-/// What is in the photographs that the reference study's scenes are trained on.
+/// The duplicates in the photographs of the reference study's scenes.
 #[test]
 fn the_scene_photographs_have_known_copies() {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data/scenes");
@@ -225,6 +225,6 @@ fn the_scene_photographs_have_known_copies() {
     ] {
         assert!(within.contains(&(first, second, false)), "{first} {second}: {within:?}");
     }
-    // Two views of one place from nearly one point; a handful lies at the edge of what counts.
+    // Pairs of views from nearly the same point; a handful is close to the threshold.
     assert!((36..=50).contains(&(report.across.count + report.within.count)), "{across:?} {within:?}");
 }

@@ -1,27 +1,27 @@
-//! A small grey picture, which is all that is kept of the pixels of one, and the coarse features by which pictures that may
-//! be the same are found.
+//! A grey thumbnail, the only pixels of an image that are kept, and the coarse features that select possible
+//! duplicates.
 
 use image::DynamicImage;
 use image::imageops::{FilterType, resize};
 
 use super::register::Placement;
 
-/// Height and width of the small picture.
+/// Height and width of the thumbnail.
 pub(super) const SIDE: usize = 32;
-/// Squares that the features are the means of, each way.
+/// Squares per side whose means are the features.
 const SQUARES: usize = 8;
-/// Numbers of a feature.
+/// The length of a feature vector.
 pub(super) const FEATURES: usize = SQUARES * SQUARES;
-/// How far a placement may lead beyond the edge, in pixels.
+/// How far a placement may reach beyond the edge, in pixels.
 const BEYOND: usize = 5;
-/// Pictures whose grey values deviate by less are flat: what is left of them is noise.
+/// Images whose grey values have a smaller deviation are flat: only noise is left of them.
 const FLAT: f32 = 1.5;
 
-/// Grey values, row by row.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Thumbnail(Vec<u8>);
 
-/// Means of squares of one picture, with mean 0 and length 1: the product of two is their correlation.
+/// Means of the squares of one image, normalised to mean 0 and length 1: the product of two vectors is their
+/// correlation.
 pub(super) type Features = [f32; FEATURES];
 
 impl Thumbnail {
@@ -36,19 +36,19 @@ impl Thumbnail {
         squares < FLAT * FLAT * count
     }
 
-    /// The picture without its finest details, which differ after every compression.
+    /// The image without its finest details, which change with every compression.
     pub(super) fn softened(&self) -> Vec<f32> {
         let values: Vec<f32> = self.0.iter().map(|&value| f32::from(value)).collect();
         soften(&values)
     }
 
-    /// What features are made of.
+    /// The integral image, from which features are computed.
     pub(super) fn integral(&self) -> Integral {
         Integral::of(&soften(&self.softened()))
     }
 }
 
-/// Each pixel as the mean of its neighbourhood, weighted 1, 2, 1 each way.
+/// Replaces each pixel by the mean of its neighbourhood, weighted 1, 2, 1 in both directions.
 fn soften(values: &[f32]) -> Vec<f32> {
     let mut across = Vec::with_capacity(values.len());
     for row in values.chunks_exact(SIDE) {
@@ -68,7 +68,7 @@ fn soften(values: &[f32]) -> Vec<f32> {
     soft
 }
 
-/// Sums of all pixels above and to the left, so that the mean of any square costs four of them.
+/// Sums of all pixels above and to the left, so that the mean of any square needs four of them.
 pub(super) struct Integral(Vec<f32>);
 
 impl Integral {
@@ -88,7 +88,7 @@ impl Integral {
         Self(sums)
     }
 
-    /// Features of the picture at a placement.
+    /// Features of the image at a placement.
     pub(super) fn features(&self, placement: Placement) -> Features {
         let last = Self::SIDE as f32 - 1.001;
         let corner = |at: f32| {

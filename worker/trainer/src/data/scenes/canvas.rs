@@ -1,5 +1,5 @@
-//! A small colour picture to draw on. Places are shares of its side, so a scene looks alike at any size; colours are
-//! shares of full brightness, and go beyond it until the picture is finished.
+//! A small colour image to draw on. Positions are fractions of its side, so a scene looks alike at any size. Colours
+//! are fractions of full brightness, and may exceed it until the image is finished.
 
 use image::{DynamicImage, RgbImage};
 
@@ -7,7 +7,6 @@ use crate::random::Stream;
 
 pub(super) type Colour = [f64; 3];
 
-/// A square picture.
 #[derive(Debug, Clone)]
 pub(super) struct Canvas {
     size: u32,
@@ -19,7 +18,7 @@ impl Canvas {
         Self { size, pixels: vec![[0.0; 3]; size as usize * size as usize] }
     }
 
-    /// Gives every pixel the colour that `paint` says for its place (across, down), where it says one.
+    /// Sets every pixel to the colour that `paint` returns for its position (across, down), if it returns one.
     pub(super) fn paint(&mut self, mut paint: impl FnMut(f64, f64) -> Option<Colour>) {
         let side = f64::from(self.size);
         for (index, pixel) in self.pixels.iter_mut().enumerate() {
@@ -30,14 +29,14 @@ impl Canvas {
         }
     }
 
-    /// Mixes in `share` of another picture of the same size.
+    /// Mixes in `share` of another image of the same size.
     pub(super) fn blend(&mut self, other: &Self, share: f64) {
         for (pixel, other) in self.pixels.iter_mut().zip(&other.pixels) {
             *pixel = mix(*pixel, *other, share);
         }
     }
 
-    /// A bar of one colour from edge to edge.
+    /// Draws a bar of one colour from edge to edge.
     pub(super) fn bar(&mut self, stream: &mut Stream) {
         let colour = [stream.unit(), stream.unit(), stream.unit()];
         let (place, width) = (stream.unit(), stream.between(0.02, 0.10));
@@ -56,10 +55,10 @@ impl Canvas {
         }
     }
 
-    /// Adds noise of that standard deviation to every value.
+    /// Adds noise of this standard deviation to every value.
     pub(super) fn noise(&mut self, deviation: f64, stream: &mut Stream) {
         for value in self.pixels.iter_mut().flatten() {
-            // Uniform noise of the same deviation: far cheaper than a normal one, and as much in the way.
+            // Uniform noise of the same deviation: far cheaper than normal noise, and as disturbing.
             *value += (stream.unit() - 0.5) * 12.0_f64.sqrt() * deviation;
         }
     }

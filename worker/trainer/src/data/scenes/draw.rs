@@ -1,9 +1,9 @@
-//! How each class looks. A scene is drawn back to front: sky, what stands in it, the ground.
+//! Draws the scenes of each class, back to front: sky, objects, ground.
 
 use super::canvas::{Canvas, Colour, mix};
 use crate::random::Stream;
 
-/// Draws a scene of the class with that number.
+/// Draws a scene of the class with this number.
 pub(super) fn scene(canvas: &mut Canvas, class: usize, stream: &mut Stream) {
     match class {
         0 => coast(canvas, stream),
@@ -118,7 +118,7 @@ fn tall_building(canvas: &mut Canvas, stream: &mut Stream) {
     }
 }
 
-/// A sky over the whole picture; the answer is the horizon, drawn from `range`.
+/// Draws a sky over the whole image; returns the horizon, drawn from `range`.
 fn sky(canvas: &mut Canvas, stream: &mut Stream, range: (f64, f64)) -> f64 {
     let (high, low) = (near([0.40, 0.58, 0.85], stream), near([0.75, 0.80, 0.88], stream));
     canvas.paint(|_, y| Some(mix(high, low, y.min(1.0))));
@@ -130,7 +130,7 @@ fn sky(canvas: &mut Canvas, stream: &mut Stream, range: (f64, f64)) -> f64 {
     stream.between(range.0, range.1)
 }
 
-/// A road from the lower edge to a vanishing point on the horizon, `width` wide at the edge, with a dashed line.
+/// Draws a road from the lower edge to a vanishing point on the horizon, `width` wide at the edge, with a dashed line.
 fn road(canvas: &mut Canvas, stream: &mut Stream, horizon: f64, width: (f64, f64)) {
     let asphalt = near([0.32, 0.32, 0.34], stream);
     let line = near([0.90, 0.88, 0.75], stream);
@@ -144,7 +144,7 @@ fn road(canvas: &mut Canvas, stream: &mut Stream, horizon: f64, width: (f64, f64
     });
 }
 
-/// A front with rows of windows, between `sides` and from top to bottom `reach`.
+/// Draws a front with rows of windows, between `sides` and from top to bottom `reach`.
 fn facade(canvas: &mut Canvas, stream: &mut Stream, sides: (f64, f64), reach: (f64, f64)) {
     let wall = near([0.55, 0.48, 0.42], stream);
     let window = near([0.25, 0.30, 0.38], stream);
@@ -156,7 +156,7 @@ fn facade(canvas: &mut Canvas, stream: &mut Stream, sides: (f64, f64), reach: (f
     });
 }
 
-/// Ground below `top` of two colours in soft patches.
+/// Draws ground below `top`, of two colours in soft patches.
 fn patches(canvas: &mut Canvas, stream: &mut Stream, colours: (Colour, Colour), top: f64, detail: u32) {
     let waves: [[f64; 3]; 4] = std::array::from_fn(|_| {
         let scale = f64::from(detail) * 2.0;
@@ -168,7 +168,7 @@ fn patches(canvas: &mut Canvas, stream: &mut Stream, colours: (Colour, Colour), 
     });
 }
 
-/// A colour like that one.
+/// A random colour similar to `colour`.
 fn near(colour: Colour, stream: &mut Stream) -> Colour {
     colour.map(|value| value + stream.between(-0.15, 0.15))
 }

@@ -1,8 +1,8 @@
-//! `synthetic_scenes`: eight classes of drawn landscapes and streets, named as in the reference study, for a start that
-//! needs no file. Image number `n` of a part is the same whatever the counts are.
+//! `synthetic_scenes`: eight classes of drawn landscapes and streets, named as in the reference study, for a first run
+//! without files. Image number `n` of a part is the same for any counts.
 //!
-//! They are meant to be hard: colours are jittered, a part of every picture is taken from a scene of another class, bars
-//! stand in the way and noise lies over all of it, so that networks of different make end at different accuracies.
+//! They are hard on purpose: colours vary, a part of every image comes from a scene of another class, bars hide parts
+//! and noise covers all of it, so that different networks reach different accuracies.
 
 mod canvas;
 mod draw;
@@ -18,11 +18,11 @@ const CLASSES: [&str; 8] =
     ["coast", "forest", "highway", "inside_city", "mountain", "open_country", "street", "tall_building"];
 /// Raised whenever the drawings change.
 const VERSION: u32 = 1;
-/// The largest share of another class's scene in a picture.
+/// The largest share of another class's scene in an image.
 const MAX_DISTRACTION: f64 = 0.45;
 const MAX_NOISE: f64 = 0.14;
 
-/// Scenes to be drawn.
+/// The scenes of one data set.
 #[derive(Debug)]
 pub(super) struct Scenes {
     seed: u64,
@@ -60,7 +60,7 @@ impl Scenes {
     }
 }
 
-/// Classes take turns, so that any count is balanced.
+/// Classes alternate, so that any count is balanced.
 fn class(number: u32) -> usize {
     number as usize % CLASSES.len()
 }

@@ -1,4 +1,4 @@
-//! CUDA devices of a build without CUDA: there are none, and this says how to get them.
+//! CUDA devices in a build without CUDA: none, with an error that explains how to build with CUDA.
 
 use burn::DispatchDevice;
 use sweep_spec::trainer::Device;

@@ -1,7 +1,7 @@
-//! CUDA devices. `present` is the answer of a build with the cargo feature `cuda`, `absent` that of one without.
+//! CUDA devices: `present` for builds with the cargo feature `cuda`, `absent` for others.
 //!
-//! Without a driver Burn's first CUDA call panics, and so does its first kernel without NVRTC and the CUDA headers.
-//! `probe` therefore looks for what Burn is going to look for, in the places that Burn looks in, before Burn does.
+//! Without a driver Burn's first CUDA call panics, and without NVRTC and the CUDA headers its first kernel does. So
+//! `probe` first looks for these libraries in the same places as Burn.
 
 #[cfg(not(feature = "cuda"))]
 mod absent;
@@ -15,7 +15,8 @@ pub(super) use absent::{list, open, peak_memory_bytes};
 #[cfg(feature = "cuda")]
 pub(super) use present::{list, open, peak_memory_bytes};
 
-/// The first word that looks like a version: digits with a dot in between. `/sys` has it alone, `/proc` in a sentence.
+/// The first word that looks like a version: digits with a dot in between. `/sys` contains it alone, `/proc` in a
+/// sentence.
 #[cfg(any(feature = "cuda", test))]
 fn driver_version(text: &str) -> Option<&str> {
     let is_version = |word: &&str| {

@@ -1,4 +1,4 @@
-//! CUDA devices of a build with CUDA: probed first, described, and only then handed to Burn.
+//! CUDA devices in a build with CUDA: probed and described before Burn uses them.
 
 use burn::DispatchDevice;
 use burn::backend::cuda::CudaDevice;
@@ -11,7 +11,7 @@ use super::probe::{Probe, among, refused};
 use crate::device::{Room, unavailable};
 use crate::failure::Failure;
 
-/// The device of that number, ready for a trial: its peak of memory starts anew.
+/// Opens the device with this number for a trial, and resets its peak of memory.
 pub(in crate::device) fn open(number: u32) -> Result<Room, Failure> {
     let probe = Probe::of_this_machine();
     among(number, count(&probe)?)?;
@@ -32,7 +32,7 @@ pub(in crate::device) fn open(number: u32) -> Result<Room, Failure> {
     })
 }
 
-/// The driver's version as its kernel module tells it, in the places where one does.
+/// The driver's version from its kernel module, in the places where modules report it.
 fn driver() -> String {
     let module = std::fs::read_to_string("/sys/module/nvidia/version");
     let text = module.or_else(|_| std::fs::read_to_string("/proc/driver/nvidia/version"));
@@ -40,7 +40,7 @@ fn driver() -> String {
     version.map_or_else(|| "nvidia, version not told".to_owned(), |version| format!("nvidia {version}"))
 }
 
-/// The devices that trials can train on.
+/// The devices that trials can use.
 pub(in crate::device) fn list() -> Result<Vec<Device>, Failure> {
     let probe = Probe::of_this_machine();
     let count = count(&probe)?;
@@ -50,11 +50,11 @@ pub(in crate::device) fn list() -> Result<Vec<Device>, Failure> {
     (0..count).map(|number| one(number).map_err(|error| silent(number, error))).collect()
 }
 
-/// The most memory that the device gave this process since it was opened.
+/// The most memory that this process has had on the device since it was opened.
 pub(in crate::device) fn peak_memory_bytes(device: &DispatchDevice) -> Option<u64> {
     let DispatchDevice::Cuda(device) = device else { return None };
     let peak = Graphics::get(u32::try_from(device.index).ok()?).and_then(|graphics| graphics.peak_memory_bytes());
-    // A device without memory pools, or one that failed: the process's own peak is then told.
+    // For a device without memory pools, or one that failed, the process's own peak is reported.
     peak.ok().filter(|bytes| *bytes > 0)
 }
 
@@ -63,10 +63,10 @@ fn one(number: u32) -> Result<Device, DriverError> {
     Ok(Device { name: name(number), description: graphics.describe()?, memory_bytes: graphics.memory_bytes().ok() })
 }
 
-/// How many devices a driver that works has.
+/// The number of devices of a working driver.
 fn count(probe: &Probe) -> Result<u32, Failure> {
     probe.driver()?;
-    // From here on the calls find a library. Its sentence about an error would be asked of the same driver: the code says it.
+    // From here on the calls find a library. The text of an error would need the same driver, so only its code is used.
     let count = init().and_then(|()| device::get_count()).map_err(|error| refused(&code(error)))?;
     Ok(u32::try_from(count).unwrap_or(0))
 }
@@ -83,7 +83,7 @@ fn silent(number: u32, error: DriverError) -> Failure {
     unavailable(format!("the NVIDIA driver cannot use cuda:{number}: {}", code(error)))
 }
 
-/// A device as the driver knows it. Made only after the driver has started.
+/// A device of the driver, which has to be initialised before.
 struct Graphics(CUdevice);
 
 impl Graphics {
@@ -96,7 +96,7 @@ impl Graphics {
         device::get_name(self.0)
     }
 
-    /// Such as `sm_90`.
+    /// For example `sm_90`.
     fn instruction_set(&self) -> Result<String, DriverError> {
         let major = self.attribute(CUdevice_attribute::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR)?;
         let minor = self.attribute(CUdevice_attribute::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR)?;
@@ -116,7 +116,7 @@ impl Graphics {
         Ok(bytes as u64)
     }
 
-    /// The pool that Burn's memory on the device comes from.
+    /// The memory pool that Burn uses on the device.
     fn pool(&self) -> Result<CUmemoryPool, DriverError> {
         #[expect(unsafe_code, reason = "the device comes from the driver, which is all that is asked for")]
         unsafe {
@@ -137,7 +137,7 @@ impl Graphics {
 
     fn forget_peak_memory(&self) -> Result<(), DriverError> {
         let pool = self.pool()?;
-        // The only value that the driver takes: the peak is then what is reserved now.
+        // The driver accepts no other value: it resets the peak to the memory that is reserved now.
         let mut bytes = 0_u64;
         #[expect(unsafe_code, reason = "the pool is the device's own, and this attribute is a 64-bit number")]
         unsafe {

@@ -1,4 +1,4 @@
-//! What CUDA needs on this machine, and whether it is there. Each thing that is missing has its own sentence.
+//! Checks for everything that CUDA needs on this machine. Each missing part has its own message.
 
 use std::env;
 use std::ffi::OsString;
@@ -7,24 +7,24 @@ use std::path::{Path, PathBuf};
 use crate::device::unavailable;
 use crate::failure::Failure;
 
-/// Every CUDA program that is compiled at run time includes this one in the end.
+/// Every CUDA program that is compiled at run time includes this header.
 const HEADER: &str = "cuda_runtime.h";
 
-/// Where to look.
+/// Where to search.
 #[derive(Debug, Clone)]
 pub(super) struct Probe {
-    /// Names of the driver's library, as the loader takes them.
+    /// Names of the driver's library for the loader.
     pub(super) driver: Vec<String>,
     /// Names of NVRTC, which compiles kernels at run time.
     pub(super) compiler: Vec<String>,
-    /// `CUDA_PATH`; it wins even where nothing lies there, because with Burn it does.
+    /// `CUDA_PATH`. It takes precedence even if it leads nowhere, as in Burn.
     pub(super) cuda_path: Option<OsString>,
-    /// Files that are there only where a toolkit is, each with its root.
+    /// Files that exist only with a toolkit, each with its root.
     pub(super) toolkits: Vec<(PathBuf, PathBuf)>,
 }
 
 impl Probe {
-    /// Looks where Burn does.
+    /// Searches where Burn does.
     pub(super) fn of_this_machine() -> Self {
         let names = |library: &str| cudarc::get_lib_name_candidates(library);
         let toolkit = |mark: &str, root: &str| (PathBuf::from(mark), PathBuf::from(root));
@@ -43,7 +43,7 @@ impl Probe {
     /// Finds the driver's library.
     ///
     /// # Errors
-    /// `DeviceUnavailable`, as for every question here.
+    /// `DeviceUnavailable`, as for every check here.
     pub(super) fn driver(&self) -> Result<(), Failure> {
         if self.driver.iter().any(|name| loads(name)) {
             return Ok(());
@@ -90,7 +90,7 @@ impl Probe {
     }
 }
 
-/// What it means that the driver refused to start; `code` is its name for that, such as `CUDA_ERROR_NO_DEVICE`.
+/// The failure for a driver that does not start; `code` is its error, such as `CUDA_ERROR_NO_DEVICE`.
 pub(super) fn refused(code: &str) -> Failure {
     unavailable(match code {
         "CUDA_ERROR_NO_DEVICE" => "the NVIDIA driver finds no device that it can use".to_owned(),
@@ -102,7 +102,7 @@ pub(super) fn refused(code: &str) -> Failure {
     })
 }
 
-/// Whether the driver has a device of that number among its `count`.
+/// Checks that `number` is one of the driver's `count` devices.
 pub(super) fn among(number: u32, count: u32) -> Result<(), Failure> {
     match count {
         0 => Err(unavailable("the NVIDIA driver is there, but it has no device")),
@@ -119,7 +119,7 @@ fn loads(name: &str) -> bool {
     )]
     let library = unsafe { libloading::Library::new(name) };
     match library {
-        // Burn loads it again and keeps it; letting go of a driver in between is not worth the risk.
+        // Burn loads it again and keeps it; unloading a driver in between could cause problems.
         Ok(library) => {
             std::mem::forget(library);
             true
@@ -136,7 +136,7 @@ mod tests {
 
     use super::*;
 
-    /// A library that every Linux with our C library has.
+    /// A library that every Linux system with the same C library has.
     const SOME_LIBRARY: &str = "libc.so.6";
 
     fn nothing() -> Probe {

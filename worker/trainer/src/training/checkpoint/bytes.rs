@@ -1,10 +1,11 @@
-//! Little-endian numbers in a file. Nothing is allocated because a file says so: what is read grows with what is there.
+//! Reads little-endian numbers from a file. Allocations grow with the bytes that were read, and never follow a length
+//! in the file alone.
 
 use std::io::{self, Read, Write};
 
 use super::refusal::Refusal;
 
-/// Floats that are turned into bytes at a time, or back.
+/// Floats that are converted at a time.
 const FLOATS: usize = 4096;
 
 /// Reads numbers one after the other.
@@ -34,7 +35,7 @@ impl<R: Read> Bytes<R> {
         self.array().map(f64::from_le_bytes)
     }
 
-    /// A time or a number of an epoch: finite.
+    /// A time or a metric of an epoch, which must be finite.
     pub(super) fn finite(&mut self) -> Result<f64, Refusal> {
         let number = self.f64()?;
         if number.is_finite() { Ok(number) } else { Err(Refusal::Contents("a number in it is not finite")) }
@@ -55,7 +56,7 @@ impl<R: Read> Bytes<R> {
         if bytes.len() as u64 == count { Ok(bytes) } else { Err(Refusal::EndsEarly) }
     }
 
-    /// Whether nothing is left.
+    /// Whether the end of the input is reached.
     pub(super) fn ended(&mut self) -> Result<bool, Refusal> {
         Ok(self.0.read(&mut [0]).map_err(unread)? == 0)
     }
@@ -65,7 +66,7 @@ fn unread(error: io::Error) -> Refusal {
     if error.kind() == io::ErrorKind::UnexpectedEof { Refusal::EndsEarly } else { Refusal::Unreadable(error) }
 }
 
-/// `count` floats, as many as a tensor at hand has.
+/// `count` floats, where `count` is the size of an existing tensor.
 pub(super) fn read_floats(count: usize, bytes: &mut Bytes<impl Read>) -> Result<Vec<f32>, Refusal> {
     let mut floats = Vec::with_capacity(count);
     let mut buffer = [0; 4 * FLOATS];

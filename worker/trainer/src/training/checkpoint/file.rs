@@ -1,5 +1,5 @@
-//! Files of a checkpoint folder: names, whole writes, putting aside. A file gets its name only once it is whole and on
-//! disk, so what a name stands for was whole once.
+//! Files of a checkpoint folder: names, atomic writes, setting damaged files aside. A file gets its final name only
+//! when it is complete and synced.
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
@@ -10,7 +10,7 @@ const STEP: &str = "-step-";
 const SUFFIX: &str = ".checkpoint";
 const WRITING: &str = ".writing-";
 
-/// How far a trial has come: epochs that are over, then steps of the next.
+/// The progress of a trial: completed epochs, then steps of the next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Mark {
     pub(super) epochs: u32,
@@ -18,7 +18,7 @@ pub(super) struct Mark {
 }
 
 impl Mark {
-    /// The name of the file that holds it.
+    /// The name of the checkpoint file.
     pub(super) fn name(self) -> String {
         let Self { epochs, steps } = self;
         if steps == 0 {
@@ -35,7 +35,7 @@ impl Mark {
     }
 }
 
-/// The checkpoints of a folder, the newest first; none where there is no folder.
+/// The checkpoints of a folder, the newest first; none if the folder is missing.
 pub(super) fn list(folder: &Path) -> io::Result<Vec<(Mark, PathBuf)>> {
     let entries = match fs::read_dir(folder) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -52,7 +52,7 @@ pub(super) fn list(folder: &Path) -> io::Result<Vec<(Mark, PathBuf)>> {
     Ok(found)
 }
 
-/// Opens a plain file; anything else might be waited for without end.
+/// Opens a regular file; opening anything else could block.
 pub(super) fn open(path: &Path) -> io::Result<File> {
     if !fs::symlink_metadata(path)?.is_file() {
         return Err(io::Error::other("it is not a regular file"));
@@ -60,7 +60,7 @@ pub(super) fn open(path: &Path) -> io::Result<File> {
     File::open(path)
 }
 
-/// Writes a file that is whole under its name or not there: what `write` writes, then the digest of that.
+/// Writes a file atomically: the output of `write`, followed by its digest.
 pub(super) fn write(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
     fs::create_dir_all(folder)?;
@@ -74,7 +74,7 @@ pub(super) fn write(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Resul
     File::open(folder)?.sync_all()
 }
 
-/// Gives a checkpoint that is not taken another name, so that nobody tries it again; says which.
+/// Renames a checkpoint that was refused, so that it is not tried again; returns the new name.
 pub(super) fn put_aside(path: &Path, ending: &str) -> io::Result<PathBuf> {
     let mut name = path.as_os_str().to_owned();
     name.push(ending);
@@ -83,7 +83,7 @@ pub(super) fn put_aside(path: &Path, ending: &str) -> io::Result<PathBuf> {
     Ok(aside)
 }
 
-/// Removes files that somebody was killed over. The folder is one trial's, and a trial has one trainer.
+/// Removes temporary files of killed trainers. The folder belongs to one trial, and a trial has one trainer.
 pub(super) fn remove_unfinished(folder: &Path) -> io::Result<()> {
     let entries = match fs::read_dir(folder) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),

@@ -1,4 +1,4 @@
-//! Checkpoint formats 1 and 2. All numbers are little-endian; there is nothing between them.
+//! Checkpoint formats 1 and 2. All numbers are little-endian, without padding.
 //!
 //! | part | bytes |
 //! |---|---|
@@ -15,8 +15,8 @@
 //! | tensors: count, each as `tensors` writes it | 4, … |
 //! | BLAKE3 digest of everything before | 32 |
 //!
-//! Format 2 is that of trials with a holdout, whose test part is looked at and does not validate; all others have format 1.
-//! The schedule's state, the last and the best epoch are no part of it: they follow from the epochs' numbers.
+//! Trials with a holdout, whose test part is evaluated but does not validate, have format 2; all others have format 1.
+//! The schedule's state, the last and the best epoch are not stored: they follow from the epochs' metrics.
 
 use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
 
@@ -37,12 +37,12 @@ const MAGIC: [u8; 8] = *b"sweepchk";
 const DIGEST_BYTES: u64 = 32;
 /// Magic and format.
 const SHORTEST_BYTES: u64 = 12 + DIGEST_BYTES;
-/// All parts whose length does not depend on the trial, generously; kept weights say in words how they lie.
+/// A generous limit for all parts whose length does not depend on the trial, with the header of the kept weights.
 const FIXED_BYTES: u64 = 2048;
 /// More than a tensor's shape needs, here and with its name in kept weights.
 const TENSOR_BYTES: u64 = 512;
 
-/// The trial that a checkpoint has to be of.
+/// The trial that a checkpoint has to belong to.
 #[derive(Debug)]
 pub(crate) struct Fit<'a> {
     pub(crate) trial_id: TrialId,
@@ -51,13 +51,13 @@ pub(crate) struct Fit<'a> {
     pub(crate) protocol: &'a Protocol,
     pub(crate) train_images: usize,
     pub(crate) validation_images: usize,
-    /// 0 where the test part validates.
+    /// 0 if the test part validates.
     pub(crate) test_images: usize,
     pub(crate) classes: usize,
     pub(crate) keeps_weights: bool,
 }
 
-/// What a checkpoint holds.
+/// The content of a checkpoint.
 #[derive(Debug)]
 pub(super) struct Contents {
     pub(super) history: Vec<EpochMetrics>,
@@ -72,7 +72,7 @@ pub(super) struct Contents {
 }
 
 impl Fit<'_> {
-    /// The most bytes that a checkpoint of a network with these tensors can have.
+    /// The largest checkpoint of a network with these tensors, in bytes.
     fn limit(&self, shapes: &[Vec<usize>]) -> u64 {
         let floats = shapes.iter().map(|shape| shape.iter().map(|&side| side as u64).product::<u64>()).sum::<u64>();
         let (images, classes) = ((self.validation_images + self.test_images) as u64, self.classes as u64);
@@ -99,7 +99,7 @@ impl Fit<'_> {
     }
 }
 
-/// Writes all but the digest.
+/// Writes everything except the digest.
 pub(super) fn write(state: &State, fit: &Fit<'_>, out: &mut dyn Write) -> io::Result<()> {
     let (progress, partial) = (&state.progress, &state.partial);
     out.write_all(&MAGIC)?;
@@ -157,8 +157,8 @@ fn write_tested(tested: Option<&Tested>, out: &mut dyn Write) -> io::Result<()> 
     write_validation(Some(&tested.predictions), out)
 }
 
-/// Reads a checkpoint of the trial that `fit` tells, for a network with tensors of `shapes`. Nothing of it is looked at
-/// before its length and its digest were.
+/// Reads a checkpoint of the trial `fit`, for a network with tensors of `shapes`. Its length and its digest are checked
+/// before its content.
 pub(super) fn read(file: &mut (impl Read + Seek), fit: &Fit<'_>, shapes: &[Vec<usize>]) -> Result<Contents, Refusal> {
     let length = file.seek(SeekFrom::End(0)).map_err(Refusal::Unreadable)?;
     check_kind(file, length, fit)?;
@@ -196,7 +196,7 @@ fn check_digest(file: &mut (impl Read + Seek), length: u64) -> Result<(), Refusa
 }
 
 fn check_trial(fit: &Fit<'_>, bytes: &mut Bytes<impl Read>) -> Result<(), Refusal> {
-    // Magic and format, which were looked at before.
+    // Magic and format, which are checked already.
     bytes.array::<12>()?;
     let semantics = bytes.u32()?;
     let trial_id = TrialId::from_bytes(bytes.array()?);
@@ -234,7 +234,7 @@ fn read_contents(fit: &Fit<'_>, shapes: &[Vec<usize>], bytes: &mut Bytes<impl Re
     let tested = if fit.test_images > 0 { read_tested(epochs, fit, bytes)? } else { None };
     let length = bytes.u64()?;
     let weights = bytes.bytes(length)?;
-    // Earlier releases kept them in a form that only Burn reads.
+    // Earlier releases stored them in a format of Burn.
     if fit.keeps_weights && epochs > 0 && !weights::is_whole(&weights) {
         return Err(Refusal::Weights);
     }
@@ -257,7 +257,7 @@ fn read_partial(fit: &Fit<'_>, bytes: &mut Bytes<impl Read>) -> Result<Partial, 
     Ok(Partial { steps, score: Score { samples, right, loss }, training_seconds, validation_seconds })
 }
 
-/// The numbers of an epoch in the order of their fields.
+/// The metrics of an epoch in the order of their fields.
 fn numbers(metrics: &EpochMetrics) -> [f64; 7] {
     [
         metrics.train_loss,

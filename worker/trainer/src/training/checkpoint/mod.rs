@@ -1,5 +1,5 @@
-//! Checkpoints of one trial in a folder of its own. A checkpoint saves work and nothing else: one that cannot be written
-//! or read costs time, and never the trial. The newest two stay, so that there is one to go back to.
+//! Checkpoints of one trial in its own folder. A checkpoint only saves work: one that cannot be written or read costs
+//! time but never fails the trial. The newest two are kept, so that there is a fallback.
 
 mod bytes;
 mod file;
@@ -26,17 +26,17 @@ use self::refusal::Refusal;
 pub use self::untrusted::checkpoint;
 use super::state::State;
 
-/// Checkpoints that stay, the newest among them.
+/// The number of checkpoints that are kept.
 const KEPT: usize = 2;
 
 /// The checkpoints of one trial.
 #[derive(Debug)]
 pub(super) struct Checkpoints<'a> {
     folder: PathBuf,
-    /// Epochs from one to the next.
+    /// Epochs between two checkpoints.
     every: u32,
     fit: Fit<'a>,
-    /// Those known to be whole, the newest last.
+    /// Those known to be complete, the newest last.
     whole: Vec<(Mark, PathBuf)>,
 }
 
@@ -45,8 +45,8 @@ impl<'a> Checkpoints<'a> {
         Self { folder: PathBuf::from(folder), every: every.max(1), fit, whole: Vec::new() }
     }
 
-    /// Puts the newest checkpoint that is whole and fits into `state`, which has to be that of a trial that has not begun.
-    /// Those that are refused get another name. Without any, `state` stays as it is.
+    /// Loads the newest valid checkpoint into `state`, which must be that of a trial that has not begun. Refused
+    /// checkpoints are renamed. Without a valid one, `state` does not change.
     pub(super) fn resume(&mut self, state: &mut State, device: &DispatchDevice) {
         if let Err(error) = file::remove_unfinished(&self.folder) {
             tracing::warn!(%error, folder = %self.folder.display(), "cannot remove an unfinished checkpoint");
@@ -77,12 +77,12 @@ impl<'a> Checkpoints<'a> {
         format::read(&mut file, &self.fit, shapes)
     }
 
-    /// After an epoch: writes a checkpoint where one is due, and gives its path.
+    /// After an epoch: writes a checkpoint if one is due, and returns its path.
     pub(super) fn after_epoch(&mut self, state: &State) -> Option<PathBuf> {
         if state.progress.epochs().is_multiple_of(self.every) { self.before_leaving(state) } else { None }
     }
 
-    /// Before the trainer leaves: writes a checkpoint where there is anything that the newest lacks, and gives its path.
+    /// Before the trainer exits: writes a checkpoint if there is progress since the newest, and returns its path.
     pub(super) fn before_leaving(&mut self, state: &State) -> Option<PathBuf> {
         let mark = Mark { epochs: state.progress.epochs(), steps: state.partial.steps };
         let newest = self.whole.last().map_or(Mark { epochs: 0, steps: 0 }, |(mark, _)| *mark);

@@ -1,4 +1,4 @@
-//! Why a checkpoint is not taken, each with its own sentence.
+//! The reasons why a checkpoint is refused, each with its own message.
 
 use std::io;
 
@@ -6,7 +6,7 @@ use sweep_spec::TRAINER_SEMANTICS;
 
 use super::format::{VERSION, WITH_TEST};
 
-/// Why a checkpoint is not taken.
+/// Why a checkpoint is refused.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Refusal {
     #[error("it cannot be read: {0}")]
@@ -36,7 +36,7 @@ pub(super) enum Refusal {
 }
 
 impl Refusal {
-    /// Whether the file is not what somebody wrote; otherwise it may be whole, and of use elsewhere.
+    /// Whether the file is damaged; otherwise it may be valid for another trial or machine.
     pub(super) fn is_damage(&self) -> bool {
         match self {
             Self::Unreadable(_)

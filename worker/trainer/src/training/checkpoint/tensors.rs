@@ -1,7 +1,7 @@
-//! The tensors of a network with what the optimizer remembers of each, as little-endian floats in the network's own
-//! order: rank and whether there are moments (1 byte each), sides (8 each), values (4 each), and where there are moments
-//! the steps (8), the first and the second ones (4 each). Shapes stand there only to be compared: what is read has the
-//! length that the network at hand says.
+//! The tensors of a network with their optimizer state, as little-endian floats in the network's own order: rank and
+//! whether there are moments (1 byte each), sides (8 each), values (4 each), and with moments the steps (8), the first
+//! and the second moments (4 each). Shapes are stored only for comparison: the number of values to read comes from the
+//! existing network.
 
 use std::io::{self, Read, Write};
 
@@ -47,9 +47,10 @@ pub(super) fn shapes(network: &Network<Training>) -> Vec<Vec<usize>> {
     shapes.0
 }
 
-/// Writes all tensors, never more than one of them on the host.
+/// Writes all tensors, with at most one of them on the host.
 pub(super) fn write(state: &State, out: &mut dyn Write) -> io::Result<()> {
-    // A network that validates has the running statistics of the last step; one that trains may be a step behind.
+    // A network in validation mode has the running statistics of the last step; one in training mode may be a step
+    // behind.
     let mut writing = Writing { out, record: state.optimizer.to_record(), result: Ok(()) };
     state.validating().visit(&mut writing);
     writing.result
@@ -120,7 +121,7 @@ fn read_one(shape: &[usize], bytes: &mut Bytes<impl Read>) -> Result<Held, Refus
     Ok(Held { values, moments })
 }
 
-/// Puts what `read` gave for the shapes of this very network into it.
+/// Loads the tensors that `read` returned for the shapes of this network.
 pub(super) fn restore(state: &mut State, tensors: Vec<Held>, device: &DispatchDevice) {
     let mut loading = Loading { tensors: tensors.into_iter(), record: state.optimizer.to_record(), device };
     loading.record.clear();

@@ -1,4 +1,4 @@
-//! The format against bytes that nobody wrote on purpose.
+//! Tests of the format with damaged and hostile bytes.
 
 use std::io::Cursor;
 
@@ -37,7 +37,7 @@ fn fresh(room: &Room, protocol: &Protocol) -> State {
     State::new(build.network(&Configuration::Cnn(cnn), input).unwrap(), protocol).unwrap()
 }
 
-/// A trial that has come into its third epoch.
+/// A trial in its third epoch.
 fn advanced(room: &Room, protocol: &Protocol) -> State {
     let mut state = fresh(room, protocol);
     let pixels: Vec<f32> = (0..32).map(|index| (index as f32).sin()).collect();
@@ -70,7 +70,7 @@ fn advanced(room: &Room, protocol: &Protocol) -> State {
     state
 }
 
-/// The bytes with the digest that belongs to them.
+/// The bytes with a correct digest.
 fn sealed(mut bytes: Vec<u8>) -> Vec<u8> {
     let digest = blake3::hash(&bytes);
     bytes.extend(digest.as_bytes());
@@ -121,7 +121,7 @@ fn every_bit_and_every_byte_is_looked_at() {
     assert!(read(longer, &fit, &state).is_err());
 }
 
-/// Where somebody has put the right digest over wrong bytes, a checkpoint may be taken; it may not do harm.
+/// Invalid bytes with a correct digest may be accepted, but must do no harm.
 #[test]
 fn wrong_bytes_under_a_right_digest_do_no_harm() {
     let (room, protocol) = (Room::cpu(), Protocol::default());
@@ -185,7 +185,7 @@ fn whose_checkpoint_it_is_decides_and_is_told() {
         assert!(refusal.to_string().starts_with(sentence), "{refusal}");
         assert!(!refusal.is_damage(), "{refusal}");
     }
-    // None, and those of a release that kept them in another form.
+    // Without weights, and with those of a release that stored them in another format.
     for weights in [None, Some(vec![1, 2, 3])] {
         let mut without = advanced(&room, &protocol);
         without.progress.weights = weights;
@@ -203,7 +203,7 @@ fn a_file_that_is_far_too_long_is_not_read() {
     let mut bytes = unsealed(&state, &fit(&protocol));
     bytes.truncate(12);
     fs::write(&path, bytes).unwrap();
-    // Sparse: it takes no room, and would take a while to read.
+    // Sparse: it takes no space, but would take a while to read.
     fs::File::options().write(true).open(&path).unwrap().set_len(1 << 40).unwrap();
     let checkpoints = Checkpoints::new(&folder.path().to_string_lossy(), 1, fit(&protocol));
     let refusal = checkpoints.read(&path, &tensors::shapes(&state.network)).unwrap_err();

@@ -1,5 +1,4 @@
-//! A checkpoint as it comes from a folder that nobody vouches for, for tests and fuzzers that bring bytes which nobody wrote
-//! on purpose.
+//! Parses a checkpoint from an untrusted folder, for tests and fuzzers.
 
 use std::io::Cursor;
 use std::sync::OnceLock;
@@ -12,18 +11,18 @@ use super::tensors;
 use crate::device::{Room, Training};
 use crate::network::{Build, Input};
 
-/// Where the ids of trial and split are in format 1, and the length of the instruction set's name.
+/// The offsets of the ids of trial and split in format 1, and of the length of the instruction set's name.
 const TRIAL_AT: usize = 16;
 const SPLIT_AT: usize = 48;
 const NAME_AT: usize = 80;
 const DIGEST_BYTES: usize = 32;
 
-/// Reads `bytes` as a checkpoint of the trial, the images and the machine that they name, as they are, and once more with the
-/// digest that belongs to them, as somebody would put it there who means harm; the network is the one of
+/// Reads `bytes` as a checkpoint of the trial, the images and the machine that they name, first unchanged and then with
+/// a correct digest, as an attacker could write it. The network is the one of
 /// `tests/data/format-1-semantics-3.checkpoint`.
 ///
 /// # Errors
-/// They are refused both times; the second reason is told.
+/// They are refused both times; returns the second reason.
 pub fn checkpoint(bytes: &[u8]) -> Result<(), String> {
     if read(bytes).is_ok() {
         return Ok(());
@@ -55,7 +54,7 @@ fn read(bytes: &[u8]) -> Result<(), String> {
     contents.map(drop).map_err(|refusal| refusal.to_string())
 }
 
-/// The protocol of the trial whose checkpoint is stored.
+/// The protocol of the stored checkpoint's trial.
 pub(crate) fn protocol() -> Protocol {
     let schedule = Schedule::ReduceOnPlateau {
         monitor: Monitor::ValLoss,

@@ -1,4 +1,4 @@
-//! The same question has the same answer, whatever was asked before and beside it.
+//! A trial's result does not depend on earlier or concurrent trials.
 
 use std::thread;
 
@@ -12,7 +12,7 @@ fn protocol() -> Protocol {
     Protocol { epochs: 2, batch_size: 8, augment: Augment { horizontal_flip: true, shift: 0.1 }, ..Protocol::default() }
 }
 
-/// Everything of an answer that has to repeat: all numbers but times.
+/// Everything in a result that must be reproducible: all numbers except times.
 fn bits(request: &Train) -> String {
     let (finished, memory) = answer(request).unwrap();
     let numbers = |metrics: &EpochMetrics| {

@@ -1,4 +1,4 @@
-//! A holdout chooses, the test part only reports.
+//! The holdout selects the reported epoch; the test part only reports.
 
 use sweep_spec::protocol::{Augment, Holdout, Report};
 

@@ -1,4 +1,4 @@
-//! It learns: on real photographs, in a few epochs, well above chance, and the better network is better.
+//! Training works: on real photographs, in a few epochs, well above chance, and the better network is better.
 
 use std::path::{Path, PathBuf};
 
@@ -7,7 +7,7 @@ use sweep_spec::protocol::{Augment, BatchNormalization, Normalize, Optimizer};
 
 use super::*;
 
-/// The folder `shared/data/scenes` beside the checkout, if it is there.
+/// The folder `shared/data/scenes` next to the checkout, if it exists.
 fn scenes() -> Option<PathBuf> {
     let mut folders = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors();
     folders.find_map(|folder| Some(folder.join("shared/data")).filter(|data| data.join("scenes/train").is_dir()))
@@ -18,7 +18,7 @@ fn accuracy(cnn: &Cnn, root: &Path, cache: &Path) -> f64 {
     let source = Source::ImageFolder { path: "scenes".into(), test_split: None };
     let dataset = Dataset { source, image_size: 32, channels: 1, classes: Classes::Count(8), digest: None };
     let augment = Augment { horizontal_flip: true, shift: 0.0 };
-    // The default momentum needs some 500 steps until running statistics are good for anything; this is 236 steps.
+    // With the default momentum the running statistics need some 500 steps; this is 236 steps.
     let batch_normalization = BatchNormalization { momentum: 0.9, ..BatchNormalization::default() };
     let optimizer = Optimizer::Adam { learning_rate: 0.002, beta_1: 0.9, beta_2: 0.999, epsilon: 1e-7 };
     let normalize = Normalize::Standardize;
@@ -33,9 +33,9 @@ fn accuracy(cnn: &Cnn, root: &Path, cache: &Path) -> f64 {
     finished.best.unwrap().val_accuracy
 }
 
-/// Chance is the largest class: 123 of 807 test images, 0.152. Four standard deviations of a share that is measured on
-/// 807 images are at most 0.07, so a network that learns nothing stays below 0.23 even in the best of four epochs; 0.40 is
-/// far outside, and the pooled network below, which reaches about 0.58, has room. It has to beat the baseline by more than
+/// Chance is the largest class: 123 of 807 test images, 0.152. Four standard deviations of a fraction of 807 images are
+/// at most 0.07, so a network that learns nothing stays below 0.23 even in the best of four epochs; 0.40 is far
+/// outside, and the pooled network below, which reaches about 0.58, has room. It has to beat the baseline by more than
 /// the same 0.07.
 #[test]
 fn photographs_of_scenes_are_learnt() {

@@ -1,4 +1,4 @@
-//! Trials from question to answer, held to their promises.
+//! Tests of complete trials.
 
 mod determinism;
 mod holdout;
@@ -15,7 +15,7 @@ use sweep_spec::{Classes, Cnn, Configuration, Dataset, Protocol, Trial, TrialId}
 use super::{Listener, train};
 use crate::failure::{Failure, Stop};
 
-/// Remembers the epochs, and leaves after some.
+/// Records the epochs, and exits after some.
 #[derive(Debug, Default)]
 struct Memory {
     epochs: Vec<EpochMetrics>,

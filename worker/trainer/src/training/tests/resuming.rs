@@ -1,4 +1,4 @@
-//! A trial that was left and taken up again gives what it would have given anyway.
+//! A resumed trial gives the same result as an uninterrupted one.
 
 use std::cell::Cell;
 use std::fs;
@@ -8,7 +8,7 @@ use sweep_spec::protocol::{Augment, KeepWeights, Monitor, Report, Schedule};
 
 use super::*;
 
-/// Hears everything, and wants to leave at the n-th look.
+/// Records all events, and wants to exit at the n-th check.
 pub(super) struct Impatient {
     looks_left: Cell<Option<u32>>,
     events: Vec<Event>,
@@ -29,7 +29,7 @@ impl Impatient {
         started.first_epoch
     }
 
-    /// The file name of the last checkpoint that was told of.
+    /// The file name of the last checkpoint that was reported.
     fn checkpoint(&self) -> Option<PathBuf> {
         let path =
             |event: &Event| if let Event::Checkpoint(said) = event { Some(said.path.clone().into()) } else { None };
@@ -50,7 +50,7 @@ impl Listener for Impatient {
     }
 }
 
-/// Batch normalisation, dropout, augmentation, weights that are kept, and a schedule that fires after each epoch.
+/// Batch normalisation, dropout, augmentation, kept weights, and a schedule that acts after each epoch.
 fn restless(folder: &Path, epochs: u32, report: Report) -> Train {
     let schedule = Schedule::ReduceOnPlateau {
         monitor: Monitor::ValLoss,
@@ -76,7 +76,7 @@ fn restless(folder: &Path, epochs: u32, report: Report) -> Train {
     request
 }
 
-/// All bits of an answer but times.
+/// All bits of a result except times.
 fn bits(finished: &Finished, epochs: &[EpochMetrics], folder: &Path) -> String {
     let numbers = |metrics: &EpochMetrics| {
         let numbers = [metrics.train_loss, metrics.train_accuracy, metrics.val_loss, metrics.val_accuracy];
@@ -95,7 +95,7 @@ fn bits(finished: &Finished, epochs: &[EpochMetrics], folder: &Path) -> String {
     )
 }
 
-/// The answer of a trial that ran through, and how often it would have left had it been asked to.
+/// The result of an uninterrupted trial, and how often it was asked whether to exit.
 fn straight(epochs: u32, report: Report) -> String {
     let folder = tempfile::tempdir().unwrap();
     let mut request = restless(folder.path(), epochs, report);
@@ -131,7 +131,7 @@ fn a_trial_that_leaves_again_and_again_gives_the_bits_of_one_that_ran_through() 
             request.attempt += 1;
             assert!(times < 100);
         };
-        // Four epochs are 4 × (5 steps and 2 batches of validation); validation is begun anew and not gone on with.
+        // Four epochs are 4 × (5 steps and 2 batches of validation); an interrupted validation starts again.
         assert!(times >= 28 / (looks + 2), "left {times} times");
         assert_eq!(bits(&finished, &epochs, folder.path()), straight(4, report), "left {times} times");
         let seconds: f64 = epochs.iter().map(|metrics| metrics.seconds).sum();
@@ -170,7 +170,7 @@ fn the_newest_whole_checkpoint_is_taken_wherever_the_folder_lies() {
     };
     let original = newest.parent().unwrap().to_owned();
     assert_eq!(names(&original), ["epoch-000004-step-000002.checkpoint", "epoch-000004.checkpoint"]);
-    // (damaged ones, the first epoch that is left to train)
+    // (damaged ones, the first epoch that remains to be trained)
     for (damaged, first_epoch, left) in [(0, 5, 0), (1, 5, 1), (2, 1, 2)] {
         let copy = folder.path().join(format!("copy-{damaged}"));
         fs::create_dir(&copy).unwrap();

@@ -1,7 +1,8 @@
-//! A checkpoint that an earlier build left behind still opens. `tests/data` holds one of each format, made by the ignored
-//! test below with the first trainer of that format, and beside it what that trainer went on to.
+//! A checkpoint of an earlier build still opens. `tests/data` has one of each format, created by the ignored test below
+//! with the first trainer of that format, and the result of that trainer.
 //!
-//! A checkpoint of other trainer semantics is refused by design: whoever raises them makes a new one, under a new name.
+//! A checkpoint of other trainer semantics is refused by design: with new semantics, create a new checkpoint under a
+//! new name.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,14 +14,14 @@ use crate::device::Room;
 use crate::training::checkpoint::stored_protocol;
 
 const NAME: &str = "epoch-000003-step-000002.checkpoint";
-/// Where the length of the instruction set's name is, in format 1.
+/// The offset of the length of the instruction set's name, in format 1.
 const INSTRUCTION_SET_AT: usize = 80;
-/// Of numbers that were made with other instructions: those round differently at the last bit, thirty steps long.
+/// For other instruction sets, which round differently at the last bit, over thirty steps.
 const LOSS_TOLERANCE: f64 = 1e-3;
-/// One of 16 images may lie between two classes.
+/// One of 16 images may be between two classes.
 const ACCURACY_TOLERANCE: f64 = 1.5 / 16.0;
 
-/// What the trainer that left the checkpoint went on to.
+/// The result of the trainer that wrote the checkpoint.
 #[derive(Serialize, Deserialize)]
 struct Expected {
     instruction_set: String,
@@ -65,7 +66,8 @@ fn a_checkpoint_of_format_1_opens_and_goes_on() {
     assert_eq!(finished.last.unwrap().epoch, 6);
 }
 
-/// The same checkpoint as one of this machine: others refuse it, for their last bits would differ.
+/// The same checkpoint with this machine's instruction set: checkpoints of others are refused, because their last bits
+/// would differ.
 fn with_instruction_set(bytes: &[u8], name: &str) -> Vec<u8> {
     let length = usize::from(bytes[INSTRUCTION_SET_AT]);
     let (before, after) = (&bytes[..INSTRUCTION_SET_AT], &bytes[INSTRUCTION_SET_AT + 1 + length..bytes.len() - 32]);

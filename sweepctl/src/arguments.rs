@@ -1,4 +1,4 @@
-//! The command line as clap reads it. Each verb's own arguments stand beside what it does.
+//! The command line for clap. The arguments of each command are in the command's own file.
 
 use std::path::PathBuf;
 
@@ -18,7 +18,7 @@ use crate::commands::{restore, store};
 use crate::coordinator::{Shown, Token};
 use crate::output::{Color, Format};
 
-/// Where a coordinator on this machine listens.
+/// The default address of a coordinator on this machine.
 pub(crate) const DEFAULT_COORDINATOR: &str = "http://127.0.0.1:7733";
 pub(crate) const COORDINATOR_VARIABLE: &str = "SWEEP_COORDINATOR";
 const TOKEN_VARIABLE: &str = "SWEEP_TOKEN";
@@ -55,8 +55,8 @@ pub(crate) struct Cli {
     pub(crate) command: Command,
 }
 
-// Not a global argument of clap's: `worker` has a flag of this name and another meaning. So it stands at the root and
-// with each verb that dials.
+// Not a global argument of clap, because `worker` has a flag with this name and another meaning. So the root and each
+// command that connects to a coordinator have it.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct Connection {
     /// Address of the coordinator; separate several with commas [env: SWEEP_COORDINATOR]
@@ -72,7 +72,7 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    /// What is said here, and from the other what is not.
+    /// Fills the missing values of `self` from `other`.
     pub(crate) fn or(&self, other: &Self) -> Self {
         Self {
             coordinator: self.coordinator.clone().or_else(|| other.coordinator.clone()),
@@ -82,7 +82,7 @@ impl Connection {
     }
 }
 
-/// A verb that dials, with the connection behind it.
+/// A command that connects to a coordinator, with the connection flags after the command.
 #[derive(Debug, Args)]
 pub(crate) struct Dialling<T: Args> {
     #[command(flatten)]
@@ -194,7 +194,7 @@ pub(crate) enum Command {
 }
 
 impl Command {
-    /// The connection that the verb was given, if it dials.
+    /// The connection flags after the command, if it connects to a coordinator.
     pub(crate) fn connection(&self) -> Option<Connection> {
         let given = match self {
             Self::Plan(verb) => Some(&verb.connection),
@@ -236,31 +236,31 @@ impl Command {
     }
 }
 
-/// What a verb's own verb was given, before what the verb was.
+/// The flags after a subcommand take precedence over those after its command.
 fn deeper(own: Option<&Connection>, verb: &Connection) -> Connection {
     own.map_or_else(|| verb.clone(), |own| own.or(verb))
 }
 
 impl Cli {
-    /// The connection as flags have it: what stands behind the verb counts before what stands in front of it.
+    /// The connection from the flags; those after the command take precedence over those before it.
     fn connection(&self) -> Connection {
         self.command.connection().map_or_else(|| self.connection.clone(), |behind| behind.or(&self.connection))
     }
 
-    /// The coordinator that was named: behind the verb, before it, or in the environment.
+    /// The coordinator from a flag or the environment.
     pub(crate) fn named_coordinator(&self) -> Option<String> {
         self.connection().coordinator.or_else(|| variable(COORDINATOR_VARIABLE))
     }
 
-    /// What it is shown, and whom it is believed by.
+    /// The credentials and the trusted authority.
     pub(crate) fn credentials(&self) -> (Shown, Option<PathBuf>) {
         self.connection().credentials()
     }
 }
 
 impl Connection {
-    /// What is shown, and who is believed: flags, then the environment. A token is no flag, because flags are in the list of
-    /// processes.
+    /// The credentials and the trusted authority, from flags, then from the environment. A token is not a flag, because
+    /// flags appear in the list of processes.
     pub(crate) fn credentials(self) -> (Shown, Option<PathBuf>) {
         let shown = match (self.token_file, variable(TOKEN_VARIABLE), variable(TOKEN_FILE_VARIABLE)) {
             (Some(path), ..) => Shown::File(path),
@@ -282,7 +282,7 @@ mod tests {
 
     use super::*;
 
-    /// Every verb, and every verb within a verb, with what stands behind its help.
+    /// Every command and subcommand, with the text after its help.
     fn verbs(command: &clap::Command) -> Vec<(String, String)> {
         let own = command.get_subcommands().filter(|verb| verb.get_name() != "help");
         let name = |verb: &clap::Command| verb.get_display_name().unwrap_or_else(|| verb.get_name()).to_owned();
@@ -307,7 +307,7 @@ mod tests {
         }
     }
 
-    /// The words of an example up to a pipe or a redirection, as a shell parts them.
+    /// The words of an example up to a pipe or a redirection, split as a shell does.
     fn words(line: &str) -> Vec<String> {
         let mut words = vec![String::new()];
         let mut quoted = false;
@@ -331,7 +331,7 @@ mod tests {
         command.build();
         let mut tried = 0;
         for (name, help) in verbs(&command) {
-            // A line may go on behind a backslash.
+            // A backslash continues a line.
             let help = help.replace("\\\n", " ");
             let lines = help.lines().map(str::trim).filter(|line| line.starts_with("sweepctl "));
             for line in lines {
@@ -344,7 +344,7 @@ mod tests {
         assert!(tried > 40, "{tried} examples");
     }
 
-    /// The command lines of `sweepctl` in the boxes of a page, each with the line that follows it.
+    /// The command lines of `sweepctl` in the code blocks of a page, each with the line that follows it.
     #[cfg(feature = "local")]
     fn boxed_commands(page: &str) -> Vec<(String, String)> {
         let page = page.replace("\\\n", " ");
@@ -358,7 +358,7 @@ mod tests {
                     .strip_prefix("cargo run --bin sweepctl -- ")
                     .map_or_else(|| line.to_owned(), |arguments| format!("sweepctl {arguments}"));
                 if line.starts_with("sweepctl ") {
-                    // What stands behind a command is a remark.
+                    // Text after a command is a comment.
                     let command = line.split("  #").next().unwrap_or_default().to_owned();
                     found.push((command, lines.peek().map(|next| (*next).to_owned()).unwrap_or_default()));
                 }

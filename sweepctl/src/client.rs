@@ -1,4 +1,4 @@
-//! The way to the coordinator.
+//! gRPC clients for the coordinator.
 
 use std::time::Duration;
 
@@ -15,21 +15,21 @@ use crate::failure::Failure;
 use crate::fleet::Fleet;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// For one answer, or for the first message of a stream.
+/// Timeout of one answer, or of the first message of a stream.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
-/// A coordinator that vanished without a word is noticed after this and as long again.
+/// A coordinator that vanished is detected within twice this time.
 const KEEP_ALIVE: Duration = Duration::from_secs(20);
 /// The largest answer: a leaderboard of a hundred thousand configurations.
 const MAX_ANSWER_BYTES: usize = 256 * 1024 * 1024;
 
-/// How long one of several coordinators is looked for that leads: longer than it takes another to take over.
+/// Time limit for finding the leader among several coordinators; longer than a standby needs to take over.
 const LOOK: Duration = Duration::from_secs(10);
-/// Between two rounds of looking.
+/// Delay between two rounds of the search.
 const LOOK_PAUSE: Duration = Duration::from_millis(250);
 
 pub(crate) type Client = SweepServiceClient<Fleet>;
 
-/// Every sweep, newest first, asked for page by page. A coordinator of an earlier release gives them all at once.
+/// Every sweep, newest first, fetched page by page. Coordinators of earlier releases return all at once.
 pub(crate) async fn sweeps(client: &mut Client) -> Result<Vec<SweepStatus>, Failure> {
     const PAGE: u32 = 100;
     let mut sweeps = Vec::new();
@@ -48,18 +48,18 @@ pub(crate) async fn sweeps(client: &mut Client) -> Result<Vec<SweepStatus>, Fail
     }
 }
 
-/// A connection to the coordinator, or to the one that leads of several.
+/// Connects to the coordinator, or to the leader of several.
 pub(crate) async fn connect(coordinator: &Coordinator) -> Result<Client, Failure> {
     let fleet = fleet(coordinator).await?;
     Ok(SweepServiceClient::new(fleet).max_decoding_message_size(MAX_ANSWER_BYTES))
 }
 
-/// The same, for what admins ask.
+/// The same for the access service of admins.
 pub(crate) async fn access(coordinator: &Coordinator) -> Result<AccessServiceClient<Fleet>, Failure> {
     Ok(AccessServiceClient::new(fleet(coordinator).await?))
 }
 
-/// The same, for what admins do to the store.
+/// The same for the store service of admins.
 pub(crate) async fn upkeep(coordinator: &Coordinator) -> Result<StoreServiceClient<Fleet>, Failure> {
     Ok(StoreServiceClient::new(fleet(coordinator).await?))
 }
@@ -83,7 +83,7 @@ async fn dial(url: &str, endpoint: &Endpoint) -> Result<Channel, Failure> {
     endpoint.connect().await.map_err(|error| unreachable(url, error))
 }
 
-/// Which of them leads. Where none does, one is waited for that takes over.
+/// Finds the leader. If there is none, waits for a standby that takes over.
 async fn leader(urls: &[&str], endpoints: &[Endpoint], header: Option<&HeaderValue>) -> Result<usize, Failure> {
     let begun = std::time::Instant::now();
     loop {
@@ -101,7 +101,7 @@ async fn leader(urls: &[&str], endpoints: &[Endpoint], header: Option<&HeaderVal
     }
 }
 
-/// Asks for no sweep at all: who leads finds the question wrong, a standby does not look at it.
+/// Sends a request without a sweep: a leader rejects it as invalid, a standby without reading it.
 async fn leads(url: &str, endpoint: &Endpoint, header: Option<&HeaderValue>) -> Result<(), Failure> {
     let fleet = Fleet::new(vec![dial(url, endpoint).await?], 0, header.cloned());
     let mut client = SweepServiceClient::new(fleet);
@@ -111,7 +111,7 @@ async fn leads(url: &str, endpoint: &Endpoint, header: Option<&HeaderValue>) -> 
     }
 }
 
-/// `http://` may be left out.
+/// `http://` may be omitted.
 fn endpoint(url: &str, coordinator: &Coordinator) -> Result<Endpoint, Failure> {
     let wrong = || Failure::usage(format!("`{url}` is not the address of a coordinator"));
     let expected = "expected http://HOST:PORT or https://HOST:PORT";
@@ -147,12 +147,12 @@ fn unreachable(url: &str, error: tonic::transport::Error) -> Failure {
         .of_the_connection()
 }
 
-/// Who sits here, for the audit log.
+/// The user for the audit log.
 pub(crate) fn user() -> String {
     ["USER", "LOGNAME"].into_iter().find_map(|name| std::env::var(name).ok()).unwrap_or_default()
 }
 
-/// The sweep that a person named, by number or name.
+/// The reference to a sweep by number or name.
 pub(crate) fn reference(text: &str) -> Option<SweepReference> {
     Some(SweepReference { text: text.to_owned() })
 }

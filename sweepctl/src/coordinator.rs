@@ -1,4 +1,4 @@
-//! Which coordinator, what it is shown, and whom it is believed by.
+//! The coordinator to connect to, with the credentials and the trusted authority.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -9,10 +9,10 @@ use tonic::codegen::http::HeaderValue;
 
 use crate::failure::Failure;
 
-/// The largest file that is read, in bytes.
+/// The largest credentials file, in bytes.
 const MAX_FILE_BYTES: u64 = 1024 * 1024;
 
-/// A token; it is never shown.
+/// A token. `Debug` does not print it.
 #[derive(Clone)]
 pub(crate) struct Token(String);
 
@@ -28,31 +28,30 @@ impl fmt::Debug for Token {
     }
 }
 
-/// Where a token is found.
+/// The source of the token.
 #[derive(Debug, Clone, Default)]
 pub(crate) enum Shown {
-    /// Nothing is shown.
+    /// No token.
     #[default]
     Nothing,
-    /// This.
     Token(Token),
-    /// What stands in a file.
+    /// The token in this file.
     File(PathBuf),
 }
 
-/// One coordinator, or several of which one leads.
+/// One coordinator, or several of which one is the leader.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Coordinator {
     /// Addresses, separated by commas.
     pub(crate) urls: String,
-    /// What is shown with every call.
+    /// The token of every call.
     pub(crate) shown: Shown,
-    /// The authority that signed its certificate, if this machine does not know it.
+    /// The authority that signed its certificate, if the machine does not trust it.
     pub(crate) ca_file: Option<PathBuf>,
 }
 
 impl Coordinator {
-    /// At an address, showing a token that this process made.
+    /// A coordinator of this process, with a token that this process created.
     #[cfg(feature = "local")]
     pub(crate) fn local(url: String, token: &str) -> Self {
         Self { urls: url, shown: Shown::Token(Token::new(token)), ca_file: None }
@@ -62,7 +61,7 @@ impl Coordinator {
         &self.urls
     }
 
-    /// The header that shows the token.
+    /// The HTTP header with the token.
     pub(crate) fn header(&self) -> Result<Option<HeaderValue>, Failure> {
         let token = match &self.shown {
             Shown::Nothing => return Ok(None),
@@ -74,12 +73,12 @@ impl Coordinator {
             header.set_sensitive(true);
             header
         });
-        // What was found is not repeated.
+        // The error does not repeat the file's content.
         let none = || Failure::usage("invalid token: expected letters, digits and signs on one line");
         header.ok_or_else(none).map(Some)
     }
 
-    /// Checks the certificates of coordinators. Who names an authority believes no other.
+    /// Verifies coordinators' certificates. A configured authority replaces the machine's.
     pub(crate) fn verifier(&self) -> Result<Arc<dyn ServerCertVerifier>, Failure> {
         let verifier = match self.ca_file.as_deref() {
             Some(path) => sweep_trust::verifier(Roots::File(path, &read(path)?)),

@@ -1,4 +1,4 @@
-//! How costs read: times of slots, money, and how far predictions were off.
+//! Formats costs: slot time, money, and the accuracy of predictions.
 
 use sweep_analysis::number::{fixed, percent};
 use sweep_spec::budget::Money;
@@ -6,7 +6,7 @@ use sweep_spec::budget::Money;
 use sweep_shapes::text::{duration, escape, plural};
 use sweep_shapes::{Accuracy, Cost, Prediction};
 
-/// What an hour of a slot is called, and what it costs.
+/// The name and the price of an hour on a slot.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Rate {
     pub(crate) on_gpus: bool,
@@ -18,7 +18,7 @@ impl Rate {
         Self { on_gpus: cost.on_gpus, price: cost.price_per_hour.as_deref().and_then(Money::parse) }
     }
 
-    /// `0.52 GPU-hours`, or `40 s of one slot` where hours would be nothing but zeros.
+    /// For example `0.52 GPU-hours`, or `40 s of one slot` if it rounds to zero hours.
     pub(crate) fn time(&self, seconds: f64) -> String {
         let (hours, one) = if self.on_gpus { ("GPU-hours", "GPU") } else { ("slot-hours", "slot") };
         if seconds < 360.0 {
@@ -28,21 +28,21 @@ impl Rate {
         }
     }
 
-    /// `0.52 GPU-hours (0.40 to 0.70)`: one unit for all three.
+    /// For example `0.52 GPU-hours (0.40 to 0.70)`: one unit for all three.
     pub(crate) fn span(&self, prediction: &Prediction) -> String {
         let hours = |seconds: f64| fixed(seconds / 3600.0, 2);
         let show: fn(f64) -> String = if prediction.expected < 360.0 { duration } else { hours };
         between(self.time(prediction.expected), show(prediction.low), show(prediction.high))
     }
 
-    /// `1.25 usd`; nothing without a price.
+    /// For example `1.25 usd`; `None` without a price.
     pub(crate) fn money(&self, seconds: f64) -> Option<String> {
         let price = self.price.as_ref()?;
         let unit = if price.currency.is_empty() { "" } else { " " };
         Some(format!("{}{unit}{}", fixed(seconds / 3600.0 * price.amount, 2), price.currency))
     }
 
-    /// Both, in one.
+    /// Time and money.
     pub(crate) fn both(&self, seconds: f64) -> String {
         match self.money(seconds) {
             Some(money) => format!("{} ({money})", self.time(seconds)),
@@ -51,17 +51,17 @@ impl Rate {
     }
 }
 
-/// `3 min (2 min to 5 min)`.
+/// For example `3 min (2 min to 5 min)`.
 pub(crate) fn about(prediction: &Prediction, show: impl Fn(f64) -> String) -> String {
     between(show(prediction.expected), show(prediction.low), show(prediction.high))
 }
 
-/// An interval that is a point says nothing.
+/// Omits an interval that is a single point.
 fn between(expected: String, low: String, high: String) -> String {
     if low == high { expected } else { format!("{expected} ({low} to {high})") }
 }
 
-/// What a sweep has cost and will, in a sentence.
+/// The cost of a sweep so far and its forecast, in a sentence.
 pub(crate) fn sentence(cost: &Cost) -> String {
     let rate = Rate::of(cost);
     let spent = rate.both(cost.spent_slot_seconds);
@@ -73,13 +73,13 @@ pub(crate) fn sentence(cost: &Cost) -> String {
                 _ => format!("{spent} so far, about {} more{money}", rate.span(left)),
             }
         }
-        // Every answer was known, or nothing has begun.
+        // Every result was known, or nothing has begun.
         Some(_) | None if cost.spent_slot_seconds == 0.0 => "none".to_owned(),
         Some(_) | None => spent,
     }
 }
 
-/// What a budget is and what it left out; nothing without one.
+/// The budget and what it excluded; `None` without one.
 pub(crate) fn budget(cost: &Cost) -> Option<String> {
     let budget = cost.budget.as_ref()?;
     let mut text = escape(budget);
@@ -95,7 +95,7 @@ pub(crate) fn budget(cost: &Cost) -> Option<String> {
     Some(text)
 }
 
-/// `seeds 4, 5`; nothing of none.
+/// For example `seeds 4, 5`; `None` for an empty list.
 pub(crate) fn seeds(seeds: &[u64]) -> Option<String> {
     const SHOWN: usize = 8;
     let (last, rest) = seeds.split_last()?;
@@ -108,7 +108,7 @@ pub(crate) fn seeds(seeds: &[u64]) -> Option<String> {
     Some(format!("seeds {}", seeds.iter().map(u64::to_string).collect::<Vec<_>>().join(", ")))
 }
 
-/// `predictions were off by 8 % (median), worst 31 %, over 18 trials on ...`.
+/// For example `predictions were off by 8 % (median), worst 31 %, over 18 trials on ...`.
 pub(crate) fn accuracy(accuracy: &Accuracy) -> String {
     format!(
         "predictions were off by {} (median), worst {}, over {} on {}",

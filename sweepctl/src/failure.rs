@@ -1,5 +1,5 @@
-//! The failures that a person sees: theirs or their surroundings' (exit code 1), usage or a wrong spec (2), and ours.
-//! Each is printed once, with its chain of causes and a `hint:` line where something can be done.
+//! Failures by cause: the user or the environment (exit code 1), usage or an invalid spec (2), and bugs. Each is
+//! printed once, with its chain of causes and a `hint:` line if there is a remedy.
 
 use std::error::Error;
 use std::fmt;
@@ -11,18 +11,18 @@ use sweep_shapes::Incomplete;
 use sweep_shapes::text::escape;
 use sweep_trust::{Distrust, Reason};
 
-/// How a command ended that did what it was asked.
+/// How a completed command ends.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Exit {
-    /// All is well: 0.
+    /// Success: 0.
     Well,
-    /// The answer is a failure, which has been said already: 1.
+    /// The answer is negative, and has been printed: 1.
     Failed,
-    /// The sweep ended with failed trials, or needs a person because the first ones failed alike: 3.
+    /// The sweep ended with failed trials, or was held back because the first ones failed alike: 3.
     TrialsFailed,
-    /// SIGINT or SIGTERM ended it: 128 and the signal's number, as shells have it.
+    /// Ended by SIGINT or SIGTERM: 128 plus the signal's number, as in shells.
     Signal(u8),
-    /// As the embedded program says.
+    /// The exit code of the embedded program.
     #[cfg(feature = "local")]
     Program(ExitCode),
 }
@@ -42,48 +42,48 @@ impl From<Exit> for ExitCode {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
-    /// Something that the person or the surroundings can mend.
+    /// Something that the user can correct here or in the environment.
     Failed,
-    /// The command line or the spec is wrong.
+    /// The command line or the spec is invalid.
     Usage,
-    /// A bug here.
+    /// A bug in this program.
     Ours,
-    /// Nobody reads our stdout any more (`| head`): nothing to say, nothing wrong.
+    /// The reader of stdout is gone (`| head`): not an error, and nothing to print.
     ReaderGone,
 }
 
-/// A command that could not do what it was asked.
+/// Why a command did not complete.
 #[derive(Debug)]
 pub(crate) struct Failure {
     kind: Kind,
     message: String,
     source: Option<Box<dyn Error + Send + Sync>>,
     hint: Option<String>,
-    /// Problems of a spec, each a line of its own.
+    /// Problems of a spec, one per line.
     problems: Vec<String>,
-    /// The connection broke, or what is at its other end does not speak as a coordinator does.
+    /// The connection broke, or its other end is not a coordinator.
     connection: bool,
-    /// The certificate of the coordinator is not trusted.
+    /// The coordinator's certificate is not trusted.
     distrust: bool,
 }
 
 impl Failure {
-    /// What the person or the surroundings can mend.
+    /// A failure that the user can correct here or in the environment.
     pub(crate) fn failed(message: impl Into<String>) -> Self {
         Self::new(Kind::Failed, message)
     }
 
-    /// A wrong command line.
+    /// An invalid command line.
     pub(crate) fn usage(message: impl Into<String>) -> Self {
         Self::new(Kind::Usage, message)
     }
 
-    /// A wrong spec: one line for each problem.
+    /// An invalid spec: one line per problem.
     pub(crate) fn spec(message: impl Into<String>, problems: Vec<String>) -> Self {
         Self { problems, ..Self::new(Kind::Usage, message) }
     }
 
-    /// A bug of this program, or an answer that no coordinator should give.
+    /// A bug in this program, or an invalid answer of a coordinator.
     pub(crate) fn ours(message: impl Into<String>) -> Self {
         Self::new(Kind::Ours, message)
     }
@@ -100,7 +100,7 @@ impl Failure {
         }
     }
 
-    /// A coordinator whose certificate is not trusted, and what to do about that.
+    /// A coordinator whose certificate is not trusted, with the remedy.
     pub(crate) fn of_distrust(distrust: &Distrust) -> Self {
         let hint = match &distrust.reason {
             Reason::Expired(_) => {
@@ -122,27 +122,27 @@ impl Failure {
         Self { distrust: true, ..failure }
     }
 
-    /// Whether the certificate of a coordinator is not trusted.
+    /// Whether the coordinator's certificate is not trusted.
     pub(crate) fn is_of_distrust(&self) -> bool {
         self.distrust
     }
 
-    /// What the person can do, if that is known.
+    /// The remedy, if known.
     pub(crate) fn advice(&self) -> Option<&str> {
         self.hint.as_deref()
     }
 
-    /// With the cause.
+    /// Adds the cause.
     pub(crate) fn because(self, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self { source: Some(source.into()), ..self }
     }
 
-    /// With what the person can do.
+    /// Adds the remedy.
     pub(crate) fn hint(self, hint: impl Into<String>) -> Self {
         Self { hint: Some(hint.into()), ..self }
     }
 
-    /// The failure that a write to stdout met.
+    /// The failure of a write to stdout.
     pub(crate) fn writing(error: std::io::Error) -> Self {
         match error.kind() {
             std::io::ErrorKind::BrokenPipe => Self::new(Kind::ReaderGone, "the reader of the output has left"),
@@ -158,22 +158,22 @@ impl Failure {
         }
     }
 
-    /// The same, of a connection that broke.
+    /// Marks the failure as a broken connection.
     pub(crate) fn of_the_connection(self) -> Self {
         Self { connection: true, ..self }
     }
 
-    /// Whether what listens at the address may explain it.
+    /// Whether the program that listens at the address may explain it.
     pub(crate) fn is_of_the_connection(&self) -> bool {
         self.connection
     }
 
-    /// Whether there is nothing to be said.
+    /// Whether nothing is printed.
     pub(crate) fn is_silent(&self) -> bool {
         self.kind == Kind::ReaderGone
     }
 
-    /// The chain of causes, outermost first; a cause that says what the one above it said is left out.
+    /// The chain of causes, outermost first, without repetitions.
     pub(crate) fn causes(&self) -> Vec<String> {
         let mut causes: Vec<String> = Vec::new();
         let mut next = self.source.as_deref().map(|source| source as &dyn Error);
@@ -204,7 +204,7 @@ impl Failure {
 pub(crate) struct Report {
     error: String,
     causes: Vec<String>,
-    /// Of a spec: `file:line:column: path: message`.
+    /// For a spec: `file:line:column: path: message`.
     problems: Vec<String>,
     hint: Option<String>,
 }
@@ -227,7 +227,7 @@ impl fmt::Display for Failure {
     }
 }
 
-/// Escaped, but for its line breaks.
+/// Escapes everything except line breaks.
 fn multiline(text: &str) -> String {
     text.trim_end().lines().map(escape).collect::<Vec<_>>().join("\n")
 }
@@ -238,7 +238,7 @@ impl From<Incomplete> for Failure {
     }
 }
 
-/// What to do about a thing that is not there, by its kind.
+/// Where to look for a missing object, by its kind.
 fn where_to_look(status: &tonic::Status) -> Option<&'static str> {
     match status.metadata().get(MISSING).and_then(|kind| kind.to_str().ok()) {
         Some("sweep") => Some("run `sweepctl list` to list the sweeps"),
@@ -252,7 +252,7 @@ fn where_to_look(status: &tonic::Status) -> Option<&'static str> {
     }
 }
 
-/// The metadata in which a coordinator says what kind of thing is not there.
+/// The metadata key in which a coordinator names the kind of a missing object.
 const MISSING: &str = "sweep-missing";
 
 impl From<tonic::Status> for Failure {
@@ -260,7 +260,7 @@ impl From<tonic::Status> for Failure {
         if let Some(distrust) = sweep_trust::find(&status) {
             return Self::of_distrust(distrust);
         }
-        // Made on this side: nobody answered, or nobody who speaks gRPC.
+        // Created by this process: there was no answer, or it was not gRPC.
         let ours = Error::source(&status).is_some();
         let failure = by_code(status);
         if ours { failure.of_the_connection() } else { failure }
@@ -276,7 +276,7 @@ fn by_code(status: tonic::Status) -> Failure {
             None => Failure::failed(said),
         },
         Code::InvalidArgument | Code::OutOfRange => Failure::usage(said),
-        // What it says itself has no cause on this side.
+        // A status from the coordinator has no cause on this side.
         Code::Unavailable if Error::source(&status).is_none() && !said.is_empty() => {
             Failure::failed(said).hint("nothing is lost and workers continue; try again when the cause is fixed")
         }

@@ -1,5 +1,5 @@
-//! Several coordinators of which one leads, as if they were one: a call that finds nobody, or a standby, turns to the next
-//! address, and whoever tries again gets there.
+//! A gRPC channel over several coordinators, of which one is the leader: after a call without an answer, or one that a
+//! standby rejects, retries go to the next address.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,17 +12,17 @@ use tonic::codegen::{BoxFuture, Context, Poll, Service};
 use tonic::transport::{Channel, Error};
 use tonic::{Code, Status};
 
-/// Channels, one of which is spoken to.
+/// The channels, and the one in use.
 #[derive(Clone)]
 pub(crate) struct Fleet {
     channels: Arc<[Channel]>,
     current: Arc<AtomicUsize>,
-    /// Shown with every call.
+    /// Added to every call.
     header: Option<HeaderValue>,
 }
 
 impl Fleet {
-    /// Speaks to the channel with this number first.
+    /// Starts with the channel of this number.
     pub(crate) fn new(channels: Vec<Channel>, current: usize, header: Option<HeaderValue>) -> Self {
         Self { channels: channels.into(), current: Arc::new(AtomicUsize::new(current)), header }
     }
@@ -34,7 +34,7 @@ impl Service<Request<Body>> for Fleet {
     type Future = BoxFuture<Response<Body>, Error>;
 
     fn poll_ready(&mut self, _context: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        // Which channel it will be is not known yet; the call waits for it.
+        // The channel is chosen later; the call waits for it.
         Poll::Ready(Ok(()))
     }
 
@@ -58,7 +58,7 @@ impl Service<Request<Body>> for Fleet {
                 Err(_) => true,
             };
             if nobody {
-                // Another call may have turned already; then this changes nothing.
+                // Another call may have switched already; then this changes nothing.
                 let next = (number + 1) % fleet.channels.len();
                 fleet.current.compare_exchange(number, next, Ordering::Relaxed, Ordering::Relaxed).ok();
             }

@@ -1,4 +1,4 @@
-//! Ctrl-C and SIGTERM: the first asks to stop, the second leaves at once.
+//! Ctrl-C and SIGTERM: the first one requests a stop, the second one exits at once.
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -7,7 +7,7 @@ use crate::failure::Failure;
 const SIGINT: u8 = 2;
 const SIGTERM: u8 = 15;
 
-/// Listens from its making on.
+/// Listens from its creation on.
 #[derive(Debug)]
 pub(crate) struct Interrupt {
     interrupt: Signal,
@@ -16,13 +16,13 @@ pub(crate) struct Interrupt {
 
 impl Interrupt {
     /// # Errors
-    /// The signals cannot be listened to.
+    /// The signal handlers cannot be installed.
     pub(crate) fn listen() -> Result<Self, Failure> {
         let listen = |kind| signal(kind).map_err(|error| Failure::failed("cannot receive signals").because(error));
         Ok(Self { interrupt: listen(SignalKind::interrupt())?, terminate: listen(SignalKind::terminate())? })
     }
 
-    /// Waits for a signal and gives its number. May be dropped and called again without missing one.
+    /// Waits for a signal and returns its number. Cancelling it misses no signal.
     pub(crate) async fn signalled(&mut self) -> u8 {
         tokio::select! {
             _ = self.interrupt.recv() => SIGINT,
@@ -30,7 +30,7 @@ impl Interrupt {
         }
     }
 
-    /// From here on the next signal ends the process, whatever it is doing.
+    /// From here on the next signal ends the process, whatever it does.
     pub(crate) fn leave_at_the_next(mut self) {
         tokio::spawn(async move {
             let number = self.signalled().await;

@@ -1,6 +1,6 @@
-//! Sweep on this machine alone: coordinator, worker and store in this process. They talk gRPC over loopback as a fleet does;
-//! only the trainers are processes of their own, and each of them is this program again. And the store of such a process
-//! when a question is put to it: by way of the process that has it, or by a coordinator that lives as long as the question.
+//! Sweep on one machine: coordinator, worker and store in this process. They communicate over loopback gRPC as in a
+//! fleet; only the trainers are other processes, started from this same program. Also answers queries of such a store:
+//! through the process that uses it, or through a temporary coordinator.
 
 mod announcement;
 mod log;
@@ -27,25 +27,26 @@ use crate::failure::Failure;
 use crate::output::Output;
 use crate::watch::Beside;
 
-/// Where a store is made unless `--store` says otherwise.
+/// The store without `--store`.
 pub(crate) const DEFAULT_STORE: &str = ".sweep/sweep.db";
-/// The name of the one worker.
+/// The name of the embedded worker.
 const WORKER: &str = "local";
-/// How long a store is waited for that a process has without saying where it answers: as long as another question takes.
+/// How long to wait for a store that another process has locked without announcing its address, because it may be
+/// answering a short query.
 const HELD: Duration = Duration::from_secs(5);
-/// Between two looks at it.
+/// The delay between two tries.
 const LOOK_PAUSE: Duration = Duration::from_millis(50);
 
-/// What the one machine has.
+/// The local settings.
 #[derive(Debug, Clone)]
 pub(crate) struct Here {
-    /// The database; the default one if it is not given.
+    /// The database; `None` is the default.
     pub(crate) store: Option<PathBuf>,
-    /// The folders that data sets lie in.
+    /// The data roots.
     pub(crate) data_roots: Vec<PathBuf>,
-    /// As `--slots` takes them.
+    /// The value of `--slots`.
     pub(crate) slots: Option<String>,
-    /// Goes on without what of the store is damaged or lost.
+    /// Whether to continue without damaged or lost parts of the store.
     pub(crate) accept_loss: bool,
 }
 
@@ -57,7 +58,7 @@ impl Here {
     }
 }
 
-/// Everything that runs in this process.
+/// The coordinator and the worker in this process.
 pub(crate) struct Local {
     coordinator: server::Handle,
     secrets: Secrets,
@@ -69,14 +70,14 @@ pub(crate) struct Local {
     pub(crate) store: PathBuf,
 }
 
-/// The one worker.
+/// The embedded worker.
 struct Worker {
     task: JoinHandle<Result<Ending, sweep_worker::Error>>,
     shutdown: CancellationToken,
 }
 
 impl Local {
-    /// Starts a coordinator on the store; when this returns, it answers. Nothing is assigned before [`Local::train`].
+    /// Starts a coordinator on the store; it is ready when this returns. Nothing is assigned before [`Local::train`].
     ///
     /// # Errors
     /// The store cannot be used.
@@ -108,7 +109,7 @@ impl Local {
     /// Starts the worker.
     ///
     /// # Errors
-    /// The slots cannot be had, or no trainer starts.
+    /// The slots are not available, or no trainer starts.
     pub(crate) async fn train(&mut self, here: &Here) -> Result<(), Failure> {
         let shutdown = CancellationToken::new();
         let url = format!("http://{}", self.coordinator.grpc_address());
@@ -117,7 +118,7 @@ impl Local {
         Ok(())
     }
 
-    /// Says where a browser finds the pages. A screen shows it too.
+    /// Prints the address of the pages. A screen shows it too.
     pub(crate) fn say_page(&self, progress: &Beside) -> Result<(), Failure> {
         let page = self.coordinator.page();
         let page = page.map_err(|error| Failure::failed("cannot create an address for the pages").because(error))?;
@@ -128,7 +129,7 @@ impl Local {
         Ok(())
     }
 
-    /// Returns only if the coordinator or the worker ends by itself, which they should not.
+    /// Returns only if the coordinator or the worker fails.
     pub(crate) async fn failed(&mut self) -> Failure {
         let mut damage = self.coordinator.damage();
         let store = &self.store;
@@ -152,21 +153,21 @@ impl Local {
         }
     }
 
-    /// What of the store is damaged or gone, if that is why the coordinator leaves.
+    /// The damaged or lost parts of the store, if they stop the coordinator.
     pub(crate) fn damage(&self) -> watch::Receiver<Option<String>> {
         self.coordinator.damage()
     }
 
-    /// Stops the trainers, then the worker, then the coordinator; what is known by then is in the store.
+    /// Stops the trainers, then the worker, then the coordinator; all results so far are in the store.
     pub(crate) async fn stop(self) {
         if let Some(worker) = self.worker {
             worker.shutdown.cancel();
             if !worker.task.is_finished() {
-                // `failed` has said how it ended, if it did.
+                // `failed` has reported how it ended, if it did.
                 worker.task.await.ok();
             }
         }
-        // Who asks from now on waits for the store.
+        // Later queries wait for the store.
         drop(self.announcement);
         self.coordinator.stop().await;
         if let Some(log) = self.log {
@@ -175,25 +176,25 @@ impl Local {
     }
 }
 
-/// A local store that is asked something.
+/// How to query a local store.
 pub(crate) enum Asked {
-    /// By a coordinator in this process, which has no worker.
+    /// Through a coordinator in this process, without a worker.
     Here(Reader),
-    /// By way of the process that has the store.
+    /// Through the process that uses the store.
     There(Coordinator),
 }
 
-/// A coordinator in this process for one question.
+/// A temporary coordinator in this process for one query.
 pub(crate) struct Reader {
     coordinator: server::Handle,
     secrets: Secrets,
 }
 
 impl Asked {
-    /// Opens the store if it is there; it is not made for a question.
+    /// Opens the store if it exists; a query does not create one.
     ///
     /// # Errors
-    /// The store cannot be used, or a process has it that does not say where it answers.
+    /// The store cannot be used, or another process uses it without announcing its address.
     pub(crate) async fn open(store: Option<&Path>, output: Output) -> Result<Option<Self>, Failure> {
         let store = store.unwrap_or(Path::new(DEFAULT_STORE));
         if !store.exists() {
@@ -224,7 +225,7 @@ impl Asked {
     }
 }
 
-/// Tokens of the parts within this process: whoever else is on this machine can reach the port and needs one.
+/// Tokens of the parts of this process: other users of this machine can reach the port, and are rejected without one.
 struct Secrets {
     admin: Secret,
     worker: Secret,
@@ -242,23 +243,23 @@ impl Secrets {
     }
 }
 
-/// How a coordinator is started on a store.
+/// How to start a coordinator on a store.
 struct Start<'a> {
     store: &'a Path,
     asked_once: bool,
     accept_loss: bool,
 }
 
-/// Who has a store.
+/// The process that uses a store.
 enum Found {
     /// This process.
     Ours(server::Handle),
-    /// Another one, which says where it answers.
+    /// Another process, with its announced address.
     Theirs(Content),
 }
 
 impl Start<'_> {
-    /// Starts a coordinator, or finds the process that has the store. One that has it for a moment is waited for.
+    /// Starts a coordinator, or finds the process that uses the store. Waits for one that uses it for a moment.
     async fn or_find(&self, secrets: &Secrets) -> Result<Found, Failure> {
         let begun = Instant::now();
         loop {
@@ -295,7 +296,7 @@ impl Start<'_> {
             tokens: secrets.given(),
             asked_once: self.asked_once,
             accept_loss: self.accept_loss,
-            // No other worker can reach it, so no name is kept for one.
+            // No other worker can connect, so names need no reservation.
             keeps_names: false,
             ..defaults
         };
@@ -320,7 +321,7 @@ fn in_use(store: &Path, process: u32) -> Failure {
     )
 }
 
-/// A file or folder that belongs to a store, by its ending.
+/// A file or folder that belongs to a store, by its suffix.
 pub(crate) fn beside(store: &Path, ending: &str) -> PathBuf {
     let mut path = store.as_os_str().to_owned();
     path.push(ending);
@@ -350,12 +351,12 @@ async fn start_worker(
     Ok(tokio::spawn(handle.join()))
 }
 
-/// The folders that were named, or the usual one.
+/// The given folders, or the default one.
 pub(crate) fn data_roots(named: &[PathBuf], usual: &Path) -> Vec<PathBuf> {
     if named.is_empty() { vec![usual.to_owned()] } else { named.to_vec() }
 }
 
-/// This program, as a trainer.
+/// This program as a trainer.
 pub(crate) fn trainer_command() -> Result<Vec<String>, Failure> {
     let program = std::env::current_exe()
         .map_err(|error| Failure::failed("cannot find the path of this program").because(error))?;

@@ -1,4 +1,4 @@
-//! `sweepctl`: the command line of Sweep. It asks the coordinator and prints the answer; it decides nothing itself.
+//! `sweepctl`: the command line of Sweep. It asks the coordinator and prints the answer, without policy of its own.
 
 mod arguments;
 mod client;
@@ -34,7 +34,7 @@ fn main() -> ExitCode {
     let cli = match command.try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => cli,
         Err(error) => {
-            // Help for a reader that has left needs no other words.
+            // If the reader of the help is gone, there is nobody to inform.
             error.print().ok();
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         }
@@ -49,7 +49,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// What `--color` says, read before clap reads the line, because clap's own messages are coloured too.
+/// The value of `--color`, parsed before clap parses the line, because clap's own messages are coloured too.
 fn asked_color() -> ColorChoice {
     let mut choice = ColorChoice::Auto;
     let mut arguments = std::env::args_os()

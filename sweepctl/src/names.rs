@@ -1,25 +1,25 @@
-//! Names in less room than they need: of names that stand beside each other, as much is shown as tells them apart.
+//! Shortens names to a number of columns so that neighbours stay distinguishable.
 
 use std::collections::BTreeSet;
 
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-/// Stands where something is left out.
+/// Replaces the omitted part.
 const ELLIPSIS: &str = "…";
 
-/// Where a name is cut.
+/// Which part of a name is omitted.
 #[derive(Debug, Clone, Copy)]
 enum Cut {
-    /// Its end stays: names of configurations and hosts mostly differ there.
+    /// Keeps the end: names of configurations and hosts mostly differ there.
     Beginning,
-    /// Both ends stay.
+    /// Keeps both ends.
     Middle,
     End,
 }
 
 const CUTS: [Cut; 3] = [Cut::Beginning, Cut::Middle, Cut::End];
 
-/// The names in at most so many columns, all cut at the same place; nothing where different names would become the same.
+/// The names in at most `columns` columns, all shortened in the same way; `None` if different names would become equal.
 pub(crate) fn shortened(names: &[&str], columns: usize) -> Option<Vec<String>> {
     let different = names.iter().collect::<BTreeSet<_>>().len();
     CUTS.into_iter().find_map(|cut| {
@@ -29,17 +29,17 @@ pub(crate) fn shortened(names: &[&str], columns: usize) -> Option<Vec<String>> {
     })
 }
 
-/// The fewest columns, within bounds, that tell all names apart.
+/// The fewest columns, within bounds, that keep all names distinct.
 pub(crate) fn least_width(names: &[&str], least: usize, most: usize) -> Option<usize> {
     (least..=most).find(|columns| shortened(names, *columns).is_some())
 }
 
-/// One name in at most so many columns: its end.
+/// The end of a name in at most `columns` columns.
 pub(crate) fn end_of(name: &str, columns: usize) -> String {
     cut_to(name, columns, Cut::Beginning)
 }
 
-/// One name in at most so many columns: its beginning.
+/// The beginning of a name in at most `columns` columns.
 pub(crate) fn beginning_of(name: &str, columns: usize) -> String {
     cut_to(name, columns, Cut::End)
 }

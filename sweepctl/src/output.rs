@@ -1,4 +1,5 @@
-//! The one room that prints. stdout is data: a table, a text or JSON. stderr is talk: progress, hints, failures.
+//! The only module that prints. stdout is data: a table, a text or JSON. stderr is for people: progress, hints,
+//! failures.
 
 use std::io::{self, BufWriter, IsTerminal, Write};
 
@@ -13,7 +14,7 @@ use crate::failure::Failure;
 use crate::prose::fitted;
 use crate::table::{Table, available_width, terminal_width};
 
-/// What stdout carries.
+/// The format of stdout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub(crate) enum Format {
     // For people.
@@ -23,7 +24,7 @@ pub(crate) enum Format {
     Json,
 }
 
-/// When colours are used.
+/// When to use colours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub(crate) enum Color {
     // On a terminal, unless NO_COLOR is set.
@@ -52,7 +53,7 @@ pub(crate) const HINT: Style = AnsiColor::Cyan.on_default();
 pub(crate) const FAINT: Style = Style::new().dimmed();
 pub(crate) const STRONG: Style = Style::new().bold();
 
-/// What prints.
+/// The output streams and their settings.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Output {
     format: Format,
@@ -69,18 +70,18 @@ impl Output {
         self.format == Format::Json
     }
 
-    /// Whether stderr is a terminal that progress bars can live on.
+    /// Whether stderr is a terminal that can show progress bars.
     pub(crate) fn talks_to_a_terminal(&self) -> bool {
         io::stderr().is_terminal()
     }
 
-    /// Whether somebody at a terminal that knows more than letters can press keys.
+    /// Whether a user at a capable terminal can press keys.
     pub(crate) fn hears_a_terminal(&self) -> bool {
         let knows = std::env::var("TERM").is_ok_and(|term| !term.is_empty() && term != "dumb");
         knows && io::stdin().is_terminal()
     }
 
-    /// Whether talk is coloured.
+    /// Whether stderr is coloured.
     pub(crate) fn talk_is_coloured(&self) -> bool {
         match self.color {
             Color::Auto => AutoStream::choice(&io::stderr()) != ColorChoice::Never,
@@ -97,23 +98,23 @@ impl Output {
         }
     }
 
-    /// Data, as text; styles in it are dropped where colours are off.
+    /// Prints data as text, without styles if colours are off.
     pub(crate) fn text(&self, text: &str) -> Result<(), Failure> {
         let mut stdout = AutoStream::new(io::stdout(), self.color.into()).lock();
         writeln!(stdout, "{text}").and_then(|()| stdout.flush()).map_err(Failure::writing)
     }
 
-    /// Data, as sentences, in lines that are no wider than a table.
+    /// Prints data as sentences, wrapped to the width of a table.
     pub(crate) fn prose(&self, text: &str) -> Result<(), Failure> {
         self.text(&fitted(text, available_width()))
     }
 
-    /// Data, as a table; what it had no room for is said.
+    /// Prints data as a table, with a note about columns that did not fit.
     pub(crate) fn table(&self, table: Table) -> Result<(), Failure> {
         self.tables([(None, table)])
     }
 
-    /// Data, as tables below headings; what they had no room for is said once, behind them.
+    /// Prints data as tables below headings, with one note at the end about columns that did not fit.
     pub(crate) fn tables(&self, tables: impl IntoIterator<Item = (Option<String>, Table)>) -> Result<(), Failure> {
         let mut left_out: Vec<String> = Vec::new();
         for (number, (heading, table)) in tables.into_iter().enumerate() {
@@ -134,37 +135,37 @@ impl Output {
         Ok(())
     }
 
-    /// Data, as indented JSON.
+    /// Prints data as indented JSON.
     pub(crate) fn json<T: Serialize>(&self, value: &T) -> Result<(), Failure> {
         let mut out = self.data();
         write_json(&mut out, PrettyFormatter::new(), value).map_err(Failure::writing)?;
         out.write_all(b"\n").and_then(|()| out.flush()).map_err(Failure::writing)
     }
 
-    /// Data, as one line of JSON.
+    /// Prints data as one line of JSON.
     pub(crate) fn json_line<T: Serialize>(&self, value: &T) -> Result<(), Failure> {
         let mut out = self.data();
         write_json(&mut out, CompactFormatter, value).map_err(Failure::writing)?;
         out.write_all(b"\n").and_then(|()| out.flush()).map_err(Failure::writing)
     }
 
-    /// stdout itself, buffered, for what is written piece by piece.
+    /// stdout itself, buffered, for incremental output.
     pub(crate) fn data(&self) -> BufWriter<io::StdoutLock<'static>> {
         BufWriter::new(io::stdout().lock())
     }
 
-    /// Talk: a line to stderr, which a terminal gets in lines that fit.
+    /// Prints a message to stderr, wrapped on a terminal.
     pub(crate) fn say(&self, text: &str) {
         self.say_line(&fitted(text, terminal_width(&io::stderr())));
     }
 
-    /// A line to stderr as it is. A reader that closed stderr is no failure.
+    /// Prints an unwrapped line to stderr. A closed stderr is not a failure.
     fn say_line(&self, text: &str) {
         let mut stderr = AutoStream::new(io::stderr(), self.color.into()).lock();
         writeln!(stderr, "{text}").ok();
     }
 
-    /// A failure, in the form that was asked for.
+    /// Prints a failure in the requested format.
     pub(crate) fn fail(&self, failure: &Failure) {
         if failure.is_silent() {
             return;
@@ -187,7 +188,7 @@ impl Output {
     }
 }
 
-/// JSON in which a name cannot paint the terminal either: what `serde_json` leaves and a terminal acts on is escaped.
+/// Writes JSON in which names cannot control the terminal: escapes the control characters that `serde_json` leaves.
 pub(crate) fn write_json<W: Write, F: Formatter, T: Serialize>(out: W, format: F, value: &T) -> io::Result<()> {
     value.serialize(&mut Serializer::with_formatter(out, Escaping(format))).map_err(io::Error::from)
 }

@@ -1,4 +1,4 @@
-//! What a number of seeds can ever show, told before anything is trained.
+//! The statistical power of a number of seeds, computed before training.
 
 use std::collections::BTreeSet;
 
@@ -10,28 +10,29 @@ use sweep_spec::Plan;
 
 use sweep_shapes::text::{count, plural};
 
-/// A plan of more points than this is counted by its stages' sizes and not configuration by configuration.
+/// For a larger plan, configurations are counted by the sizes of its stages instead of one by one.
 const COUNTED: u64 = 200_000;
 
-/// What the asked seeds can show.
+/// The power of the requested seeds.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct PowerShape {
-    /// Comparisons whose p-values are corrected together: every configuration of a stage with the stage's starting point.
+    /// Comparisons whose p-values are corrected together: every configuration of a stage with the stage's starting
+    /// point.
     pub(crate) family: usize,
     pub(crate) seeds: u32,
     pub(crate) alpha: f64,
-    /// The smallest p-value that so many seeds can give.
+    /// The smallest p-value that this number of seeds can give.
     pub(crate) smallest_p: f64,
-    /// The fewest seeds with which one comparison alone can reach it.
+    /// The fewest seeds with which a single comparison can be significant.
     pub(crate) seeds_alone: Option<u32>,
-    /// The same for all of the family, corrected by Holm.
+    /// The same for all comparisons of the family, with Holm's correction.
     pub(crate) seeds_in_family: Option<u32>,
-    /// What a run, and a difference, was seen to scatter by.
+    /// The observed standard deviation of runs, and of differences.
     pub(crate) noise: Option<NoiseShape>,
-    /// The mean difference that is detected with a probability of 80 %; absent if no noise is known or the seeds are too
-    /// few.
+    /// The mean difference that is detected with a probability of 80 %; `None` if the noise is unknown or the seeds are
+    /// too few.
     pub(crate) detectable: Option<f64>,
-    /// The same with the fewest seeds that can show anything.
+    /// The same with the fewest seeds that can show a difference.
     pub(crate) detectable_with_more: Option<f64>,
 }
 
@@ -57,14 +58,15 @@ impl From<v1::Noise> for NoiseShape {
 }
 
 impl NoiseShape {
-    /// Of the difference of two runs under one seed; as if they were independent where no pairs were seen.
+    /// The standard deviation of the difference of two runs under one seed; without observed pairs, runs count as
+    /// independent.
     fn deviation(&self) -> f64 {
         self.of_differences.unwrap_or(self.of_runs * std::f64::consts::SQRT_2)
     }
 }
 
-/// Every configuration of a group against what the group starts from, each pair once; stages that wait as if their
-/// starting points won. The noise floor and seeds that are added later bring no configuration that is compared.
+/// Every configuration of a group with the group's starting point, each pair once. For waiting stages, the current
+/// starting points are assumed to win. The noise floor and seeds that are added later add no compared configuration.
 pub(crate) fn family(plan: &Plan) -> usize {
     let sources = || plan.groups().iter().enumerate().filter(|(_, group)| group.kind.is_source());
     if plan.points_before_merging() > COUNTED {
@@ -109,7 +111,7 @@ impl PowerShape {
         }
     }
 
-    /// For people, a line or two; nothing where nothing is compared.
+    /// For people, a line or two; empty without comparisons.
     pub(crate) fn lines(&self, metric: &str, asked: bool) -> Vec<String> {
         if self.family == 0 {
             return vec!["no comparisons: no stage trains its starting point".to_owned()];
@@ -220,7 +222,7 @@ extra: [ { name: both, family: cnn, filters: 9 }, { name: base, family: cnn, fil
         let more =
             TEN.replace("seeds: 3", "seeds: { adaptive: { start: 3, step: 3, at_most: 9 } }\nnoise: { seeds: 2 }");
         assert_eq!(family(&plan(&more)), 9);
-        // Only the noise floor trains the baseline, under seeds that nothing else has.
+        // Only the noise floor trains the baseline, under seeds that no other group has.
         let extra = "extra: [ { name: both, family: cnn, filters: 9 } ]";
         let (head, _) = TEN.split_once("stages:").unwrap();
         assert_eq!(family(&plan(&format!("{head}noise: {{ seeds: 2 }}\n{extra}"))), 0);

@@ -1,4 +1,5 @@
-//! What listens at an address that gives no answer a coordinator would give. Asks once, in plain HTTP, for a bounded time.
+//! Identifies the program that listens at an address without a coordinator. Sends one plain HTTP request, with
+//! timeouts.
 
 use std::time::Duration;
 
@@ -6,27 +7,27 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-/// For each step: to connect, to ask, to be answered.
+/// Timeout of each step: connecting, sending and reading.
 const PATIENCE: Duration = Duration::from_secs(2);
 const QUESTION: &[u8] = b"GET /healthz HTTP/1.0\r\n\r\n";
 
-/// What is there.
+/// The kind of program that listens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Listener {
-    /// Nobody.
+    /// The port is closed.
     Nobody,
-    /// A web server: the coordinator's pages and metrics, a worker's, or something else.
+    /// A web server: the coordinator's pages and metrics, a worker's, or another one.
     Http,
-    /// Something that wants TLS first.
+    /// A TLS server.
     Tls,
-    /// Something that speaks HTTP/2, as gRPC does.
+    /// An HTTP/2 server, such as gRPC.
     Http2,
-    /// Something else, or something that says nothing.
+    /// Another program, or one that sends nothing.
     Unknown,
 }
 
 impl Listener {
-    /// What a person should know of it, and do.
+    /// The explanation for the user, and the remedy.
     pub(crate) fn advice(self, url: &str) -> Option<(String, String)> {
         match self {
             Self::Http => Some((
@@ -49,7 +50,7 @@ impl Listener {
     }
 }
 
-/// Host and port of an address; the scheme may be left out.
+/// Host and port of an address; the scheme may be omitted.
 pub(crate) fn host_and_port(url: &str) -> Option<(String, u16)> {
     let with_scheme = if url.contains("://") { url.to_owned() } else { format!("http://{url}") };
     let uri: tonic::codegen::http::Uri = with_scheme.parse().ok()?;
@@ -60,7 +61,7 @@ pub(crate) fn host_and_port(url: &str) -> Option<(String, u16)> {
     Some((uri.host()?.trim_matches(['[', ']']).to_owned(), port))
 }
 
-/// Asks what listens there.
+/// Probes the address.
 pub(crate) async fn listener(url: &str) -> Listener {
     let Some((host, port)) = host_and_port(url) else { return Listener::Nobody };
     let Ok(Ok(mut stream)) = timeout(PATIENCE, TcpStream::connect((host.as_str(), port))).await else {
@@ -78,7 +79,7 @@ pub(crate) async fn listener(url: &str) -> Listener {
     }
 }
 
-/// By the first bytes that it says.
+/// By the first bytes of the answer.
 fn recognised(answer: &[u8]) -> Listener {
     match answer {
         [b'H', b'T', b'T', b'P', b'/', b'1', ..] => Listener::Http,

@@ -1,10 +1,10 @@
-//! Sentences in lines that fit: broken at blanks, never inside a word.
+//! Wraps text at spaces, never inside a word.
 
 use unicode_width::UnicodeWidthStr;
 
 use crate::names;
 
-/// A text in lines of at most so many columns. A word that is longer than a line is shortened to its end.
+/// Wraps a text to `columns` columns. A word that is longer than a line is shortened to its end.
 pub(crate) fn wrapped(text: &str, columns: usize) -> Vec<String> {
     if text.width() <= columns {
         return vec![text.to_owned()];
@@ -25,7 +25,7 @@ pub(crate) fn wrapped(text: &str, columns: usize) -> Vec<String> {
     lines
 }
 
-/// As much of a text as fits into one line, up to a blank if there is one; `…` says that there is more.
+/// The beginning of a text that fits into one line, cut at a space if there is one, with `…` for the rest.
 pub(crate) fn cut(text: &str, columns: usize) -> String {
     if text.width() <= columns {
         return text.to_owned();
@@ -34,8 +34,8 @@ pub(crate) fn cut(text: &str, columns: usize) -> String {
     if columns > 2 && text.starts_with(&whole) { format!("{whole} …") } else { names::beginning_of(text, columns) }
 }
 
-/// What is said to a person, in lines that fit a terminal. A line that is broken goes on below its text, not below its label;
-/// a word that is longer than a line, such as an address, stays whole. Styles take no room.
+/// Wraps a message for a terminal. Continuation lines are indented below the text, not below its label; a word that is
+/// longer than a line, such as an address, is not broken. Styles have no width.
 pub(crate) fn fitted(text: &str, columns: Option<usize>) -> String {
     let Some(columns) = columns else { return text.to_owned() };
     text.split('\n').map(|line| fitted_line(line, columns)).collect::<Vec<_>>().join("\n")
@@ -47,12 +47,12 @@ fn fitted_line(line: &str, columns: usize) -> String {
     }
     let label = indent(line);
     let indent = label.min(columns / 2);
-    // A sign stays with its number.
+    // Keeps a sign with its number.
     let line = line.replace(" %", "\u{a0}%").replace("± ", "±\u{a0}");
     let (mut fitted, mut taken) = (String::new(), 0);
     for (number, word) in line.split(' ').enumerate() {
         let wide = width(word);
-        // The first word stays with its label.
+        // Keeps the first word with its label.
         let begins = taken < label;
         if number > 0 && !begins && wide > 0 && taken + 1 + wide > columns {
             fitted.truncate(fitted.trim_end_matches(' ').len());
@@ -69,7 +69,7 @@ fn fitted_line(line: &str, columns: usize) -> String {
     fitted.replace('\u{a0}', " ")
 }
 
-/// Where the text of a line begins that has a label before it: `  trials     3 of 16 ended`.
+/// The column where the text after a label begins: `  trials     3 of 16 ended`.
 fn indent(line: &str) -> usize {
     let plain = anstream::adapter::strip_str(line).to_string();
     let begin = plain.len() - plain.trim_start_matches(' ').len();

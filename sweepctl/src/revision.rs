@@ -1,14 +1,14 @@
-//! Where a spec comes from, by git: the revision of its folder. Asked of the `git` that is installed; where there is none, or
-//! no repository, there is nothing to say, and nothing fails.
+//! The git revision of a spec's folder, from the installed `git`. Without git or a repository there is no revision, and
+//! no error.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 use crate::study::folder_of;
 
-/// The revision of the folder that `file` lies in, with `-dirty` where tracked files of it have changed.
+/// The revision of the folder of `file`, with `-dirty` if tracked files in it have changed.
 pub(crate) fn of(file: &Path) -> Option<String> {
-    // What comes in on stdin comes from no folder.
+    // stdin has no folder.
     if file.as_os_str() == "-" {
         return None;
     }
@@ -19,14 +19,14 @@ pub(crate) fn of(file: &Path) -> Option<String> {
         return None;
     }
     let changed = git(folder, &["status", "--porcelain", "--untracked-files=no", "--", "."])?;
-    // A spec that git does not know is not of the revision either.
+    // An untracked spec does not belong to the revision.
     let unknown = git(folder, &["ls-files", "--error-unmatch", "--", file.file_name()?.to_str()?]).is_none();
     let dirty = if changed.trim().is_empty() && !unknown { "" } else { "-dirty" };
     Some(format!("{revision}{dirty}"))
 }
 
-/// Variables that git gets. A repository's settings can have git run programs, and they need no token of ours; and settings
-/// of a hook that called us would name another repository.
+/// Variables that git gets. A repository's settings can make git run programs, which must not get our token; and
+/// variables of a hook that called us would select another repository.
 const VARIABLES: [&str; 11] = [
     "GIT_CEILING_DIRECTORIES",
     "GIT_CONFIG_GLOBAL",
@@ -45,7 +45,7 @@ fn git(folder: &Path, arguments: &[&str]) -> Option<String> {
     let mut command = Command::new("git");
     let given = VARIABLES.iter().filter_map(|name| Some((name, std::env::var_os(name)?)));
     command.env_clear().envs(given).env("GIT_OPTIONAL_LOCKS", "0");
-    // A monitor of files is a program that the repository's own settings name.
+    // A file monitor is a program that the repository's own settings name.
     command.args(["-c", "core.fsmonitor=false", "-C"]).arg(folder).args(arguments);
     let output = command.stdin(Stdio::null()).stderr(Stdio::null()).output().ok()?;
     output.status.success().then(|| String::from_utf8(output.stdout).ok()).flatten()

@@ -1,4 +1,4 @@
-//! A spec as this program holds it: read from a file, checked, and told in a few lines.
+//! A spec that is read from a file, checked, and summarised in a few lines.
 
 use std::io::Read;
 use std::path::Path;
@@ -11,10 +11,10 @@ use sweep_spec::{Plan, Spec};
 
 use crate::failure::Failure;
 
-/// More than this is not even read; what a spec may have, the spec's own room knows.
+/// Larger files are rejected unread; the spec crate has the exact limits.
 const MOST_BYTES: u64 = 16 * 1024 * 1024;
 
-/// A spec that has been checked.
+/// A checked spec.
 pub(crate) struct Study {
     text: Vec<u8>,
     pub(crate) plan: Plan,
@@ -32,12 +32,12 @@ pub(crate) fn load(file: &Path) -> Result<Vec<u8>, Failure> {
     read.map(|_| text).map_err(failed)
 }
 
-/// The folder that a spec's file lies in, which is where its data lie unless somebody says otherwise.
+/// The folder of a spec's file, the default data root.
 pub(crate) fn folder_of(file: &Path) -> &Path {
     file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// `key=value`, as `--set` takes it.
+/// `key=value`, as in `--set`.
 pub(crate) fn parse_override(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((key, value)) if !key.trim().is_empty() => Ok((key.trim().to_owned(), value.to_owned())),
@@ -46,10 +46,10 @@ pub(crate) fn parse_override(text: &str) -> Result<(String, String), String> {
 }
 
 impl Study {
-    /// Reads a spec; `file` is its name for people.
+    /// Reads a spec; `file` is its name in messages.
     ///
     /// # Errors
-    /// Everything that is wrong with it.
+    /// All problems of the spec.
     pub(crate) fn read(
         file: &str,
         text: Vec<u8>,
@@ -67,7 +67,7 @@ impl Study {
         Ok(Self { text, plan: Plan::new(&spec), name })
     }
 
-    /// The same under another name.
+    /// The same with another name.
     pub(crate) fn named(self, name: Option<&str>) -> Self {
         let name = name.map_or(self.name, str::to_owned);
         Self { name, ..self }
@@ -77,12 +77,12 @@ impl Study {
         &self.name
     }
 
-    /// The bytes that it was read from.
+    /// The original bytes.
     pub(crate) fn text(&self) -> &[u8] {
         &self.text
     }
 
-    /// What every trial shares, in a line.
+    /// The settings that all trials share, in a line.
     pub(crate) fn head(&self) -> String {
         let spec = self.plan.spec();
         let dataset = &spec.dataset;
@@ -103,7 +103,7 @@ impl Study {
         )
     }
 
-    /// Warnings for the person who submits it: it can be trained, with a flaw.
+    /// Warnings about a spec that can be trained.
     pub(crate) fn warnings(&self) -> Vec<String> {
         self.plan.lone_batch().map(|lone| format!("{lone}; {}", LoneBatch::ADVICE)).into_iter().collect()
     }
@@ -130,7 +130,8 @@ fn seeds(spec: &Spec) -> String {
     }
 }
 
-/// `at most 20 configurations, 40 trials; 79,624 to 24,229,960 parameters; 5 points occur again and are shared`.
+/// For example `at most 20 configurations, 40 trials; 79,624 to 24,229,960 parameters; 5 points occur again and are
+/// shared`.
 pub(crate) fn totals(summary: &Summary) -> String {
     let bound = if summary.at_most { "at most " } else { "" };
     let (configurations, trials) = (plural(summary.configurations, "configuration"), plural(summary.trials, "trial"));

@@ -1,4 +1,4 @@
-//! The trials of a sweep, page after page, so that memory holds one page of them.
+//! Reads the trials of a sweep page by page, with one page in memory.
 
 use sweep_proto::v1::ListTrialsRequest;
 use sweep_shapes::Summary;
@@ -6,27 +6,27 @@ use sweep_shapes::Summary;
 use crate::client::{self, Client};
 use crate::failure::Failure;
 
-/// The most that the coordinator gives at once.
+/// The coordinator's largest page.
 const PAGE: u32 = 1000;
 
-/// A walk over the trials of a sweep.
+/// An iteration over the trials of a sweep.
 pub(crate) struct Trials<'a> {
     client: &'a mut Client,
     request: ListTrialsRequest,
-    /// Trials that may still be given.
+    /// The remaining limit.
     left: u64,
     /// The last page was read.
     ended: bool,
 }
 
 impl<'a> Trials<'a> {
-    /// Over every trial.
+    /// All trials.
     pub(crate) fn all(client: &'a mut Client, sweep: &str) -> Self {
         let request = ListTrialsRequest { sweep: client::reference(sweep), ..ListTrialsRequest::default() };
         Self::some(client, request, u64::MAX)
     }
 
-    /// Over the trials that the request asks for, at most so many.
+    /// The trials that match the request, up to a limit.
     pub(crate) fn some(client: &'a mut Client, request: ListTrialsRequest, limit: u64) -> Self {
         Self { client, request, left: limit, ended: false }
     }
@@ -48,12 +48,12 @@ impl<'a> Trials<'a> {
         Ok(Some(answer.trials.into_iter().map(Summary::from).collect()))
     }
 
-    /// Where the trials begin that the limit left out; nothing where it left out none.
+    /// The position of the first trial beyond the limit; `None` if there is none.
     pub(crate) async fn rest(self) -> Result<Option<String>, Failure> {
         if self.ended {
             return Ok(None);
         }
-        // A full page does not say whether another one follows it.
+        // A full page does not show whether another one follows.
         let request = ListTrialsRequest { page_size: 1, ..self.request.clone() };
         let answer = self.client.list_trials(request).await?.into_inner();
         Ok((!answer.trials.is_empty()).then_some(self.request.page_token))

@@ -1,4 +1,4 @@
-//! `sweepctl ablation`: one table for each factor, as studies print them, with difference, interval and verdict.
+//! `sweepctl ablation`: one table per factor, with differences, intervals and verdicts.
 
 use std::collections::HashMap;
 
@@ -34,13 +34,13 @@ pub(crate) struct Arguments {
     correction: Correction,
 }
 
-/// How p-values are corrected for their number.
+/// Correction of p-values for the number of comparisons.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 enum Correction {
     // Holm's.
     #[default]
     Holm,
-    // Benjamini and Hochberg's beside it.
+    // Holm's and, beside it, Benjamini and Hochberg's.
     Bh,
 }
 
@@ -105,7 +105,7 @@ fn print(output: &Output, analysis: &Analysis, arguments: &Arguments) -> Result<
     Ok(())
 }
 
-/// `depth: conv_layers`.
+/// For example `depth: conv_layers`.
 fn heading(table: &FactorTable) -> String {
     if table.factors.is_empty() {
         table.stage.clone()
@@ -144,7 +144,7 @@ impl Printer<'_> {
         shown
     }
 
-    /// The comparison of a row: in its own stage, or with the baseline.
+    /// The comparison of a row: within its stage, or with the baseline.
     fn comparison(&self, table: &FactorTable, entry: &Level) -> Option<&Comparison> {
         if !self.arguments.against_baseline && entry.start {
             return None;
@@ -186,7 +186,7 @@ impl Printer<'_> {
     }
 }
 
-/// Why a verdict is what it is, or how many more seeds would show a difference.
+/// The reason of a verdict, or how many more seeds would show a difference.
 pub(crate) fn why(one: &Comparison) -> Option<String> {
     let more = || Some(format!("about {}", plural(one.more_seeds?.into(), "more seed")));
     one.reason.clone().or_else(more)
@@ -207,7 +207,7 @@ fn effects(metric: &str, stage: &Stage) -> Table {
     table
 }
 
-/// What each stage that chose handed on, and what it gained.
+/// The winner and the gain of each stage that selected one.
 fn path(analysis: &Analysis) -> Vec<String> {
     let metric = analysis.metric.as_str();
     let step = |stage: &Stage| {

@@ -1,5 +1,5 @@
-//! Who answers a verb that names no coordinator: the one at the default address; where none is there, the local store of this
-//! folder, by way of the process that trains on it or by a coordinator in this process.
+//! Selects who answers a command that names no coordinator: the one at the default address; without one, the local
+//! store of this folder, through the process that trains on it or through a temporary coordinator in this process.
 
 use std::path::Path;
 use std::time::Duration;
@@ -12,27 +12,26 @@ use crate::arguments::DEFAULT_COORDINATOR;
 use crate::failure::Failure;
 use crate::probe::host_and_port;
 
-/// Where `submit --local` makes a store in the current folder.
+/// The store that `submit --local` creates in the current folder.
 const STORE: &str = ".sweep/sweep.db";
-/// How long something at the default address may take to be there.
+/// Timeout for a connection to the default address.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Who answers.
+/// Who answers a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Answering {
-    /// A coordinator.
     #[default]
     Coordinator,
     /// A process that trains on the local store.
     #[cfg(feature = "local")]
     Process,
-    /// The local store, on which nothing trains.
+    /// The local store, without a process that trains on it.
     #[cfg(feature = "local")]
     Store,
 }
 
 impl Answering {
-    /// Whether nothing trains where the question is answered.
+    /// Whether no process can train what the command changes.
     pub(crate) fn is_idle(self) -> bool {
         #[cfg(feature = "local")]
         return self == Self::Store;
@@ -40,13 +39,13 @@ impl Answering {
         false
     }
 
-    /// Whether it is the local store, whoever has it.
+    /// Whether the local store is used.
     pub(crate) fn is_local(self) -> bool {
         self != Self::Coordinator
     }
 }
 
-/// Asks `verb` of whoever answers.
+/// Runs `verb` with the coordinator or the store that answers.
 pub(super) async fn ask<T>(
     context: &Context,
     verb: impl AsyncFnOnce(&Context) -> Result<T, Failure>,

@@ -1,4 +1,4 @@
-//! `sweepctl artifacts`: what a sweep left besides numbers, and the way to fetch it.
+//! `sweepctl artifacts`: lists a sweep's artifacts, and downloads one.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -36,7 +36,7 @@ struct Answer {
     notes: Vec<String>,
 }
 
-/// What was fetched, and where it is now.
+/// The downloaded artifact and its file.
 #[derive(Serialize)]
 struct Fetched<'a> {
     artifact: &'a Artifact,
@@ -78,7 +78,7 @@ fn find<'a>(artifacts: &'a [Artifact], digits: &str) -> Result<&'a Artifact, Fai
     }
 }
 
-/// The file is there only when it is whole and is what its digest says.
+/// The file appears only when it is complete and matches its digest.
 async fn fetch(client: &mut Client, artifact: &Artifact, file: &Path) -> Result<(), Failure> {
     let parsed = artifact.digest.parse::<Digest>();
     let digest = parsed.map_err(|error| Failure::ours("the artifact has an invalid digest").because(error))?;

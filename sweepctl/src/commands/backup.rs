@@ -1,4 +1,4 @@
-//! `sweepctl backup`: a copy of everything that a coordinator keeps, while it runs.
+//! `sweepctl backup`: copies the store and the artifacts of a running coordinator.
 
 mod folder;
 
@@ -40,25 +40,25 @@ pub(crate) struct Arguments {
     allow_missing: bool,
 }
 
-/// More missing artifacts than this are no loss of single files: nothing is finished then.
+/// With more missing artifacts the backup fails, because this is not a loss of single files.
 const MOST_MISSING: usize = 10_000;
-/// Missing artifacts that are named on the screen.
+/// The most missing artifacts that are listed.
 const NAMED: usize = 10;
 
-/// What was done, for programs.
+/// The result for programs.
 #[derive(Debug, Serialize)]
 struct Answer {
     #[serde(flatten)]
     manifest: Manifest,
     /// Artifacts that were not in the folder yet.
     fetched: ArtifactFiles,
-    /// Files of earlier backups that nothing refers to any more.
+    /// Files of earlier backups that are no longer referenced.
     removed: u64,
 }
 
 type Client = StoreServiceClient<Fleet>;
 
-/// A backup that is open, and the folder that it goes into.
+/// An open backup and its folder.
 struct Backup<'a> {
     client: Client,
     folder: Folder,
@@ -89,7 +89,7 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<Exit
     tell_missing(context, &answer.manifest.missing, arguments.allow_missing)
 }
 
-/// Names what the backup lacks.
+/// Lists the missing artifacts.
 fn tell_missing(context: &Context, missing: &[MissingArtifact], allowed: bool) -> Result<Exit, Failure> {
     if missing.is_empty() {
         return Ok(Exit::Well);
@@ -110,12 +110,12 @@ fn tell_missing(context: &Context, missing: &[MissingArtifact], allowed: bool) -
     ))
 }
 
-/// Their bytes, by the coordinator's word.
+/// Their size, as recorded by the coordinator.
 fn total(missing: &[MissingArtifact]) -> u64 {
     missing.iter().fold(0, |total, one| total.saturating_add(one.bytes))
 }
 
-/// A line for each of the first few, on stderr.
+/// Prints one line to stderr for each of the first few.
 pub(super) fn name_missing(context: &Context, missing: &[MissingArtifact]) {
     missing.iter().take(NAMED).for_each(|one| context.output.say(&format!("missing: {}", escape(&one.to_string()))));
     let more = missing.len().saturating_sub(NAMED) as u64;
@@ -124,7 +124,7 @@ pub(super) fn name_missing(context: &Context, missing: &[MissingArtifact]) {
     }
 }
 
-/// Opens a backup, or the one again that this folder was left with, and waits for its copy of the store.
+/// Opens a new backup, or resumes the one that this folder belongs to, and waits for its copy of the store.
 async fn open(context: &Context, client: &mut Client, folder: &Folder) -> Result<BeginBackupResponse, Failure> {
     let backup = folder.name()?;
     let mut said = false;
@@ -171,7 +171,7 @@ impl Backup<'_> {
         Ok(Answer { manifest, fetched, removed })
     }
 
-    /// Fetches the artifacts that are not there yet.
+    /// Downloads the missing artifacts.
     async fn artifacts(&mut self) -> Result<Artifacts, Failure> {
         let (mut fetched, mut missing) = (ArtifactFiles { files: 0, bytes: 0 }, Vec::new());
         let mut parts = self.folder.parts();
@@ -201,7 +201,7 @@ impl Backup<'_> {
         }
     }
 
-    /// Fetches what is not there yet of one file, and compares it with its hash. What the coordinator has lost is returned.
+    /// Downloads the missing part of one file and verifies its hash. Returns an artifact that the coordinator has lost.
     async fn fetch(&mut self, content: Option<Digest>, target: &Target) -> Result<Option<LostContent>, Failure> {
         loop {
             let mut writing = target.go_on()?;
@@ -215,14 +215,15 @@ impl Backup<'_> {
                 return Ok(None);
             }
             writing.discard()?;
-            // The part that an earlier run fetched may be wrong; only a read from the beginning says whether the file is.
+            // The part of an earlier run may be damaged; only a download from the beginning shows whether the source
+            // is.
             if !resumed {
                 return Err(target.broken());
             }
         }
     }
 
-    /// Reads the rest of a file; says so where the coordinator has lost it.
+    /// Downloads the rest of a file, or returns the artifact that the coordinator has lost.
     async fn read(
         &mut self,
         content: Option<Digest>,
@@ -248,11 +249,11 @@ impl Backup<'_> {
     }
 }
 
-/// What became of the artifacts.
+/// The result of downloading the artifacts.
 struct Artifacts {
     fetched: ArtifactFiles,
     missing: Vec<MissingArtifact>,
-    /// Files of the folder that belong to none.
+    /// Files in the folder that are not referenced.
     left: Vec<PathBuf>,
 }
 

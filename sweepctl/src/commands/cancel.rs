@@ -1,4 +1,4 @@
-//! `sweepctl cancel`: ends a sweep. Trials that another sweep wants go on.
+//! `sweepctl cancel`: ends a sweep. Trials that another sweep needs continue.
 
 use clap::Args;
 use sweep_proto::v1::CancelSweepRequest;

@@ -1,5 +1,5 @@
-//! `sweepctl certs`: an authority of one's own with certificates for a coordinator and its workers, for development and for
-//! fleets that have none. Keys are files that only their owner can read.
+//! `sweepctl certs`: creates a certificate authority with certificates for a coordinator and its workers, for
+//! development and small fleets. Only their owner can read the keys.
 
 use std::io::Write;
 use std::net::IpAddr;
@@ -17,9 +17,9 @@ use super::Context;
 use crate::failure::{Exit, Failure};
 use crate::table::Table;
 
-/// How long the certificates hold, in days; the authority holds ten times as long.
+/// Default validity in days; the authority is valid ten times as long.
 const DAYS: i64 = 365;
-/// So long before now they begin to: clocks differ.
+/// Certificates are valid from this long before now, because clocks differ.
 const BEFORE: time::Duration = time::Duration::hours(1);
 
 #[derive(Debug, Subcommand)]
@@ -90,7 +90,7 @@ pub(crate) fn run(context: &Context, verb: &Verb) -> Result<Exit, Failure> {
     Ok(Exit::Well)
 }
 
-/// What a coordinator is dialled by, checked.
+/// Validates the coordinator's host names and IP addresses.
 fn names(hosts: &[String]) -> Result<Vec<SanType>, Failure> {
     let mut names = Vec::new();
     for host in hosts.iter().map(String::as_str).chain(["localhost", "127.0.0.1", "::1"]) {

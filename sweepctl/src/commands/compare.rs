@@ -1,4 +1,4 @@
-//! `sweepctl compare`: two configurations of a sweep, seed by seed.
+//! `sweepctl compare`: compares two configurations of a sweep, seed by seed.
 
 use clap::Args;
 use sweep_analysis::number::{self, fixed, probability, scientific};
@@ -97,7 +97,7 @@ fn seeds(compared: &Compared, [one, other]: [String; 2]) -> Table {
     table
 }
 
-/// The verdict and what stands around it.
+/// The verdict with its explanations.
 fn findings(compared: &Compared) -> Vec<String> {
     let one = &compared.comparison;
     let metric = compared.metric.as_str();
@@ -149,11 +149,11 @@ pub(crate) fn words(verdict: &str) -> String {
     verdict.replace('_', " ")
 }
 
-/// Decimals of a metric that has an exponent.
+/// Decimals of ratios.
 const RATIO_DECIMALS: usize = 3;
 const DECIMALS: usize = 4;
 
-/// A value of a metric: four decimals, or as the reference prints its ratios.
+/// A value of a metric: four decimals, or three for ratios, as in the reference study.
 pub(crate) fn number(metric: &str, value: f64) -> String {
     if metric == "ratio" { scientific(value, RATIO_DECIMALS) } else { fixed(value, DECIMALS) }
 }
@@ -163,7 +163,7 @@ pub(crate) fn signed(metric: &str, value: f64) -> String {
     if metric == "ratio" { number::scientific_signed(value, RATIO_DECIMALS) } else { number::signed(value, DECIMALS) }
 }
 
-/// `-0.0012 to +0.0310`.
+/// For example `-0.0012 to +0.0310`.
 pub(crate) fn range(metric: &str, interval: Interval) -> String {
     format!("{} to {}", signed(metric, interval.low), signed(metric, interval.high))
 }

@@ -1,5 +1,5 @@
-//! `sweepctl completions`: what a shell needs so that Tab completes verbs, flags and paths, and, asked of the coordinator at
-//! that moment, names of sweeps and workers.
+//! `sweepctl completions`: shell scripts that complete commands, flags and paths, and names of sweeps and workers from
+//! the coordinator.
 
 use std::collections::HashSet;
 use std::io::Write;
@@ -17,13 +17,13 @@ use crate::client;
 use crate::coordinator::Coordinator;
 use crate::failure::{Exit, Failure};
 
-/// Set by the scripts when they ask for candidates.
+/// Set by the scripts when they request candidates.
 const VARIABLE: &str = "SWEEPCTL_COMPLETE";
-/// Who presses Tab does not wait longer.
+/// Time limit of one request, because a user waits after pressing Tab.
 const PATIENCE: Duration = Duration::from_millis(800);
-/// Newest sweeps that are offered.
+/// The most candidates.
 const MOST: usize = 200;
-/// Sweeps that are asked for: the newest.
+/// Sweeps that are requested: the newest.
 const NEWEST: u32 = 100;
 
 #[derive(Debug, Args)]
@@ -59,14 +59,14 @@ pub(crate) fn run(context: &Context, arguments: &Arguments, mut whole: Command) 
     Ok(Exit::Well)
 }
 
-/// Answers a shell that asks for candidates, and then does not return.
+/// Answers a request for candidates and exits; otherwise returns.
 pub(crate) fn answer(whole: fn() -> Command) {
     if std::env::var_os(VARIABLE).is_some() {
         CompleteEnv::with_factory(move || with_names(whole())).var(VARIABLE).bin("sweepctl").complete();
     }
 }
 
-/// The command line, with what stands for a sweep or a worker known as one.
+/// Adds completion of sweep and worker names to the command line.
 fn with_names(command: Command) -> Command {
     let named = |arg: clap::Arg| {
         if arg.get_possible_values().is_empty() {
@@ -107,7 +107,7 @@ fn sweeps() -> Vec<CompletionCandidate> {
     let mut candidates = Vec::new();
     for (id, name) in found.unwrap_or_default() {
         let about = format!("sweep {id}");
-        // A name means the newest of its sweeps; it is listed first.
+        // A name refers to the newest of its sweeps, which is listed first.
         if is_a_word(&name) && seen.insert(name.clone()) {
             candidates.push(CompletionCandidate::new(name.clone()).help(Some(about.into())));
         }
@@ -125,14 +125,14 @@ fn workers() -> Vec<CompletionCandidate> {
     workers.map(|worker| CompletionCandidate::new(worker.name).help(Some(worker.state.into()))).collect()
 }
 
-/// A name that a shell may be handed. Bash puts it on the line as it is, so whoever names a sweep must not be able to write
-/// there what a shell acts on; a sweep can be told by its number too.
+/// Whether a name is safe to complete. Bash inserts it unquoted, so a sweep's name must not contain characters that a
+/// shell interprets; such sweeps can be given by number.
 fn is_a_word(name: &str) -> bool {
     let plain = |letter: char| letter.is_alphanumeric() || "-_.@+".contains(letter);
     !name.is_empty() && !name.starts_with('-') && name.chars().all(plain)
 }
 
-/// Asks the coordinator for a moment; nothing comes of one that is not there.
+/// Asks the coordinator within the time limit; `None` on any failure.
 fn ask<T>(question: impl AsyncFnOnce(client::Client) -> Option<T>) -> Option<T> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
     runtime.block_on(async {
@@ -141,7 +141,7 @@ fn ask<T>(question: impl AsyncFnOnce(client::Client) -> Option<T>) -> Option<T> 
     })
 }
 
-/// The coordinator of the line that is being typed, or of the environment, and what it is shown.
+/// The coordinator and credentials from the line so far, or from the environment.
 fn coordinator() -> Coordinator {
     let words: Vec<String> = std::env::args().collect();
     let (shown, ca_file) = typed(&words).credentials();
@@ -150,7 +150,7 @@ fn coordinator() -> Coordinator {
     Coordinator { urls, shown, ca_file }
 }
 
-/// What of the connection stands on the line so far.
+/// The connection flags on the line so far.
 fn typed(words: &[String]) -> Connection {
     let value = |flag: &str| {
         let behind = words.iter().position(|word| word == flag).and_then(|at| words.get(at + 1).cloned());

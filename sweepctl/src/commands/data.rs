@@ -1,4 +1,4 @@
-//! `sweepctl data check`: a look at a data set before anyone trains on it. Needs no coordinator.
+//! `sweepctl data check`: checks a data set before training, without a coordinator.
 
 use std::path::{Path, PathBuf};
 
@@ -13,7 +13,7 @@ use crate::output::{ERROR, FAINT, Output, STRONG};
 use crate::study::{self, Study, folder_of};
 use crate::table::Table;
 
-/// So many files and pairs of each kind are shown. JSON has up to 1,000 pairs of each kind, and every unreadable file.
+/// Files and pairs of each kind that are shown. JSON has up to 1,000 pairs of each kind, and every unreadable file.
 const SHOWN: usize = 20;
 
 #[derive(Debug, Subcommand)]
@@ -126,7 +126,7 @@ fn more(output: &Output, number: u64, named: &str) -> Result<(), Failure> {
     }
 }
 
-/// What no trainer reads, pictures in other formats first.
+/// Ignored files, other image formats first.
 fn passed_over(output: &Output, report: &Report) -> Result<(), Failure> {
     let passed_over = &report.passed_over;
     if passed_over.count == 0 {

@@ -1,5 +1,5 @@
-//! What `sweepctl plan` says beyond the plan: what the seeds can show, how long it takes and what it costs. The first is
-//! known to everybody; the others rest on what a coordinator, or the store of this machine, has measured.
+//! The estimates of `sweepctl plan`: detectable differences, time and cost. Time and cost need measurements from a
+//! coordinator or from this machine's store.
 
 use std::path::PathBuf;
 
@@ -17,11 +17,11 @@ use crate::failure::Failure;
 use crate::power::{NoiseShape, PowerShape};
 use crate::study::Study;
 
-/// What is said where nobody was asked.
+/// Printed without a source of measurements.
 const NOBODY_ASKED: &str = "time and detectable difference are not estimated: add --coordinator URL, or --local to use \
     the measurements in the local store";
 
-/// Where measurements come from.
+/// The source of measurements.
 #[derive(Debug, Args)]
 pub(crate) struct Source {
     /// Use the measurements in the local store of `submit --local`
@@ -32,7 +32,7 @@ pub(crate) struct Source {
     store: Option<PathBuf>,
 }
 
-/// What it may cost, and what an hour costs.
+/// The budget and the price.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Money {
     /// Limit of slot time, such as `20gpu-hours`, `12h` or `90min`, or of money, such as `50usd` with a price
@@ -44,7 +44,7 @@ pub(crate) struct Money {
 }
 
 impl Money {
-    /// As changes of the spec, behind those that were given.
+    /// As overrides of the spec, after the given ones.
     pub(crate) fn overrides(&self, given: &[(String, String)]) -> Vec<(String, String)> {
         let pair = |key: &str, value: &Option<String>| value.clone().map(|value| (key.to_owned(), value));
         let budget = pair("budget", &self.budget);
@@ -55,15 +55,16 @@ impl Money {
 /// The answer as JSON.
 #[derive(Debug, Serialize)]
 pub(crate) struct CostShape {
-    /// For what is not known yet; later stages as if their starting points won. Absent while nothing was measured.
+    /// For trials without a known result, assuming that the starting points of later stages win. `None` without
+    /// measurements.
     slot_seconds: Option<Prediction>,
     end_seconds: Option<Prediction>,
     slots: u32,
-    /// The slots are connected now; otherwise they were when a worker was there last.
+    /// Whether the slots are connected now; otherwise they are those of the last connected workers.
     connected: bool,
     on_gpus: bool,
     trials: u64,
-    /// Of these, those that have a result.
+    /// Those with a known result.
     known: u64,
     price_per_hour: Option<String>,
     budget: Option<String>,
@@ -71,7 +72,7 @@ pub(crate) struct CostShape {
     configurations: Vec<ConfigurationShape>,
     measured: Vec<MeasuredShape>,
     accuracy: Vec<Accuracy>,
-    /// What may go wrong with such a sweep as things are, in sentences.
+    /// Possible problems of such a sweep, in sentences.
     warnings: Vec<String>,
 }
 
@@ -88,15 +89,15 @@ struct MeasuredShape {
     trials: u64,
 }
 
-/// What is said beyond the plan.
+/// The estimates beside the plan.
 pub(crate) struct Estimate {
     pub(crate) power: PowerShape,
-    /// Absent where nobody was asked.
+    /// `None` without a source.
     pub(crate) cost: Option<CostShape>,
 }
 
 impl Estimate {
-    /// Asks whoever was named. That nobody answers is told and is no failure: a plan needs no coordinator.
+    /// Asks the named source. If it does not answer, prints a note and continues, because a plan needs no coordinator.
     pub(crate) async fn ask(
         context: &Context,
         source: &Source,

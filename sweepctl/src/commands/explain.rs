@@ -1,4 +1,5 @@
-//! `sweepctl explain`: why a trial waits, or what happened to it, attempt by attempt. `sweepctl audit`: who did what.
+//! `sweepctl explain`: shows why a trial waits, or what happened to it, attempt by attempt. `sweepctl audit`: shows the
+//! audit log.
 
 use clap::Args;
 use serde::Serialize;
@@ -108,7 +109,7 @@ pub(crate) async fn audit(context: &Context, arguments: &AuditArguments) -> Resu
     Ok(Exit::Well)
 }
 
-/// Oldest first; of one trial its id is not repeated.
+/// Oldest first; the id of a single trial is not repeated.
 fn table(entries: &[AuditEntry], with_subject: bool) -> Table {
     let mut table = if with_subject {
         Table::new(&["when", "who", "what", "sweep#", "trial", "attempt#", "worker", "detail"])

@@ -1,5 +1,5 @@
-//! `sweepctl extend`: a study with more seeds, levels, stages or configurations, as a new sweep that takes all that the old
-//! one has.
+//! `sweepctl extend`: submits a sweep with more seeds, levels, stages or configurations, which reuses all results of
+//! the old one.
 
 use std::path::PathBuf;
 
@@ -40,19 +40,19 @@ pub(crate) struct Arguments {
     pub(crate) place: super::here::Place,
 }
 
-/// What `extend` answers as JSON.
+/// The answer of `extend` as JSON.
 #[derive(Serialize)]
 struct Extended<'a> {
     sweep: &'a Sweep,
-    /// Trials whose results were there.
+    /// Trials with a known result.
     known: u64,
-    /// Trials that run for another sweep already.
+    /// Trials that another sweep is running.
     shared: u64,
-    /// Trials that are still to be run.
+    /// Trials to run.
     to_run: u64,
 }
 
-/// What is submitted.
+/// The request to submit.
 fn request(arguments: &Arguments) -> Result<SubmitRequest, Failure> {
     let spec = arguments.spec.as_deref().map(study::load).transpose()?.unwrap_or_default();
     let seeds = arguments.seeds.iter().map(|seeds| ("seeds".to_owned(), seeds.clone()));
@@ -70,7 +70,7 @@ fn request(arguments: &Arguments) -> Result<SubmitRequest, Failure> {
     })
 }
 
-/// Extends it here, and trains what is new.
+/// Extends the sweep in a local store, and trains the new trials here.
 #[cfg(feature = "local")]
 pub(crate) async fn run_here(context: &Context, arguments: &Arguments) -> Result<Exit, Failure> {
     let request = request(arguments)?;
@@ -103,7 +103,7 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<Exit
     Ok(Exit::Well)
 }
 
-/// `12 trials are known, 3 running trials are shared, 6 to run`.
+/// For example `12 trials are known, 3 running trials are shared, 6 to run`.
 fn told(counts: &Counts) -> String {
     let known = plural(counts.reused, "trial");
     let verb = if counts.reused == 1 { "is" } else { "are" };

@@ -1,5 +1,5 @@
-//! Training in this process: what every `--local` has in common. The store is opened, other sweeps are settled, the worker
-//! starts, the work is followed, and everything is stopped in the end.
+//! Training in this process, for every command with `--local`: opens the store, decides about other unfinished sweeps,
+//! starts the worker, follows the sweep, and stops everything at the end.
 
 use std::path::{Path, PathBuf};
 
@@ -15,22 +15,22 @@ use crate::interrupt::Interrupt;
 use crate::local::{Here, Local, data_roots};
 use crate::watch::{Beside, Display, Ending, Progress, Setting, follow};
 
-/// What is trained, and where.
+/// The work and its location.
 pub(crate) struct Job<'a> {
     pub(crate) here: &'a Here,
     pub(crate) own: Own,
-    /// Other unfinished sweeps of the store are trained too.
+    /// Whether to train the store's other unfinished sweeps too.
     pub(crate) resume_others: bool,
     pub(crate) progress: &'a Beside,
-    /// What is typed to go on after an interruption.
+    /// The command to continue after an interruption.
     pub(crate) again: Again,
 }
 
-/// How a person goes on with what was interrupted.
+/// How the user continues interrupted work.
 pub(crate) enum Again {
-    /// With the line that was typed.
+    /// With the same command line.
     AsTyped,
-    /// By the sweep's number, with these flags.
+    /// With `sweepctl resume`, the sweep's number, and these flags.
     Resume(String),
 }
 
@@ -44,15 +44,15 @@ impl Again {
     }
 }
 
-/// How a piece of work ended.
+/// How the work ended.
 pub(crate) enum Done {
-    /// As it should.
+    /// It completed.
     Exit(Exit),
-    /// A signal of this number came while this sweep was trained.
+    /// A signal with this number arrived while this sweep was training.
     Interrupted(u8, Option<u64>),
 }
 
-/// Does `work` with a coordinator and a worker in this process.
+/// Runs `work` with a coordinator and a worker in this process.
 pub(crate) async fn train(
     context: &Context,
     job: Job<'_>,
@@ -82,14 +82,14 @@ pub(crate) async fn train(
     };
     match &done {
         Ok(Done::Interrupted(..)) => context.output.say("stopping; interrupt again to exit at once"),
-        // Leaving takes some seconds where the worker finds no coordinator any more.
+        // Stopping takes some seconds if the worker has lost its coordinator.
         Err(_) if damage.borrow().is_some() => context.output.say("stopping, because the store is gone or damaged"),
         Ok(Done::Exit(_)) | Err(_) => {}
     }
     interrupt.leave_at_the_next();
     drop(client);
     local.stop().await;
-    // A store that fails shows itself as an unanswered question first.
+    // A failing store first shows as a request without an answer.
     let damaged = damage.borrow().clone().filter(|_| done.is_err());
     if let Some(what) = damaged {
         return Err(Failure::failed(what));
@@ -105,13 +105,13 @@ pub(crate) async fn train(
 }
 
 async fn begin(context: &Context, job: &Job<'_>, local: &mut Local, client: &mut Client) -> Result<(), Failure> {
-    // Without a worker nothing is assigned: what is paused now is paused before anything could be.
+    // Without a worker nothing is assigned, so sweeps paused here are paused before any trial starts.
     unfinished::settle(context, client, &job.own, job.resume_others).await?;
     local.train(job.here).await?;
     local.say_page(job.progress)
 }
 
-/// Where a verb trains that is asked about a sweep of the local store.
+/// Where a command trains a sweep of the local store.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Place {
     /// Train on this machine with the store of `submit --local`, and follow the sweep until it ends
@@ -135,7 +135,7 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    /// The flags that say where it trains, for a line that goes on with it.
+    /// These flags, for a command line that continues the work.
     fn flags(&self) -> String {
         let text = |path: &PathBuf| path.display().to_string();
         let roots = self.data_root.iter().map(|root| ("--data-root", text(root)));
@@ -145,7 +145,7 @@ impl Place {
         given.map(|(flag, value)| format!(" {flag} {}", quoted(&value))).collect()
     }
 
-    /// Trains a sweep that `begin` names, and follows it to its end.
+    /// Trains the sweep that `begin` returns, and follows it to its end.
     pub(crate) async fn train(
         &self,
         context: &Context,
@@ -177,17 +177,17 @@ impl Place {
     }
 }
 
-/// A sweep that is followed.
+/// A sweep to follow.
 pub(crate) struct Followed {
     pub(crate) sweep: u64,
     pub(crate) display: Display,
-    /// stdout carries its statuses.
+    /// Whether stdout carries its statuses.
     pub(crate) streamed: bool,
-    /// This command has made it.
+    /// Whether this command has created it.
     pub(crate) made: bool,
 }
 
-/// Follows a sweep that is trained here, and shows its end.
+/// Follows a sweep that is trained here, and prints its end.
 pub(crate) async fn follow_here(
     context: &Context,
     client: &mut Client,
@@ -206,13 +206,13 @@ pub(crate) async fn follow_here(
     }
 }
 
-/// What was typed, so that it can be typed again.
+/// The command line as the user typed it.
 fn command_line() -> String {
     let words = std::env::args_os().skip(1).map(|word| quoted(&word.to_string_lossy()));
     std::iter::once("sweepctl".to_owned()).chain(words).collect::<Vec<_>>().join(" ")
 }
 
-/// A word as a shell takes it.
+/// Quotes a word for a shell.
 fn quoted(word: &str) -> String {
     let plain = |letter: char| letter.is_alphanumeric() || "-_./=:,@%+".contains(letter);
     match !word.is_empty() && word.chars().all(plain) {

@@ -1,4 +1,4 @@
-//! `sweepctl leaderboard`: which change helps, by how much, at what cost.
+//! `sweepctl leaderboard`: ranks configurations, with differences and costs.
 
 use std::collections::BTreeSet;
 
@@ -54,7 +54,7 @@ pub(crate) async fn fetch(client: &mut Client, sweep: u64) -> Result<Leaderboard
     Ok(client.get_leaderboard(request).await?.into_inner().try_into()?)
 }
 
-/// Table to stdout; what stands around it to stderr.
+/// Prints the table to stdout, and notes about it to stderr.
 pub(crate) fn print(output: &Output, leaderboard: &Leaderboard) -> Result<(), Failure> {
     let sweep = &leaderboard.sweep;
     let direction = if leaderboard.maximize { "highest" } else { "lowest" };
@@ -80,7 +80,7 @@ pub(crate) fn print(output: &Output, leaderboard: &Leaderboard) -> Result<(), Fa
     Ok(())
 }
 
-/// How the tests of these comparisons were made: above 40 seeds signs are sampled.
+/// The test of these comparisons: with more than 40 seeds, sign flips are sampled.
 pub(super) fn kind_of_test<'a>(comparisons: impl Iterator<Item = &'a Comparison>) -> &'static str {
     let made: BTreeSet<bool> = comparisons.filter_map(|one| one.exact).collect();
     match (made.contains(&true), made.contains(&false)) {
@@ -90,15 +90,15 @@ pub(super) fn kind_of_test<'a>(comparisons: impl Iterator<Item = &'a Comparison>
     }
 }
 
-/// What differences are measured from; a coordinator of an earlier version does not name it.
+/// The reference of the differences; coordinators of earlier versions do not name it.
 pub(super) fn from(against: Option<&str>) -> String {
     against.map_or_else(|| "the starting point of the stage".to_owned(), escape)
 }
 
-/// What a row has of a metric.
+/// Reads a metric from a row.
 type Read = fn(&Row) -> Option<Estimate>;
 
-/// The columns of metrics: each with its heading and what a row has of it.
+/// The metric columns, each with its heading and its reader.
 const METRICS: [(&str, &str, Read); 4] = [
     ("train_accuracy", "train acc#", |row| row.train_accuracy),
     ("val_accuracy", "val acc#", |row| row.val_accuracy),
@@ -106,7 +106,7 @@ const METRICS: [(&str, &str, Read); 4] = [
     ("val_loss", "val loss#", |row| row.val_loss),
 ];
 
-/// Everything else, the least important first: what is compared with what comes before what it costs.
+/// All other columns, the least important first: costs before comparisons.
 const OPTIONAL: [&str; 10] = [
     "train loss",
     "train acc",
@@ -124,7 +124,7 @@ fn table(leaderboard: &Leaderboard) -> Table {
     let mut headings = vec!["rank#", "configuration"];
     headings.extend(METRICS.map(|(_, heading, _)| heading));
     headings.extend(["params#", "ratio#", "seconds#", "delta#", "95 % interval#", "verdict", "remark"]);
-    // What is ranked by is never left out.
+    // The ranking metric is never left out.
     let ranked_by = METRICS.iter().find(|(metric, ..)| *metric == leaderboard.metric).map(|(_, heading, _)| *heading);
     let ranked_by = ranked_by.unwrap_or(if leaderboard.metric == "ratio" { "ratio#" } else { "val acc#" });
     let optional = OPTIONAL.into_iter().filter(|heading| *heading != ranked_by.trim_end_matches('#'));
@@ -154,17 +154,16 @@ fn cells(leaderboard: &Leaderboard, row: &Row) -> Vec<String> {
     cells
 }
 
-/// What there is to know of a row: why its verdict is what it is, its accuracy on the test part where that only reports, and
-/// what else was noted.
+/// Notes about a row: the reason of its verdict, its accuracy on a test part that only reports, and others.
 fn remark(row: &Row) -> String {
     let reason = row.comparison.as_ref().and_then(why);
-    // A reason says it already.
+    // The reason includes it already.
     let remark = row.remark.clone().filter(|remark| reason.as_ref().is_none_or(|reason| !reason.contains(remark)));
     let test = row.test_accuracy.map(|test| format!("test {}", estimate(Some(test), |value| fixed(value, 4))));
     reason.into_iter().chain(test).chain(remark).collect::<Vec<_>>().join(", ")
 }
 
-/// The entry's name, or what differs from the baseline.
+/// The entry's name, or its differences from the baseline.
 pub(crate) fn title(row: &Row) -> String {
     match (&row.name, row.configuration.is_empty()) {
         (Some(name), true) => name.clone(),
@@ -175,7 +174,7 @@ pub(crate) fn title(row: &Row) -> String {
     }
 }
 
-/// `0.8621 ± 0.0040`, the spread only where there are several.
+/// For example `0.8621 ± 0.0040`; the deviation only with several values.
 pub(crate) fn estimate(estimate: Option<Estimate>, write: impl Fn(f64) -> String) -> String {
     match estimate {
         None => "-".to_owned(),

@@ -1,4 +1,4 @@
-//! `sweepctl list`: the sweeps of a coordinator, newest first.
+//! `sweepctl list`: lists the sweeps of a coordinator, newest first.
 
 use clap::Args;
 use serde::Serialize;

@@ -1,4 +1,4 @@
-//! `sweepctl man`: a manual page for each verb, made of the same definitions as the help.
+//! `sweepctl man`: writes a manual page per command, from the same definitions as the help.
 
 use std::path::{Path, PathBuf};
 
@@ -18,7 +18,7 @@ pub(crate) struct Arguments {
 pub(crate) fn run(context: &Context, arguments: &Arguments, mut whole: Command) -> Result<Exit, Failure> {
     let failed = |path: &Path, error| Failure::failed(format!("cannot write {}", path.display())).because(error);
     std::fs::create_dir_all(&arguments.folder).map_err(|error| failed(&arguments.folder, error))?;
-    // Global arguments are handed down, and names of verbs within verbs made.
+    // Propagates global arguments, and sets the names of subcommands.
     whole.build();
     let pages = pages(&whole)?;
     for (name, page) in &pages {
@@ -29,7 +29,7 @@ pub(crate) fn run(context: &Context, arguments: &Arguments, mut whole: Command) 
     Ok(Exit::Well)
 }
 
-/// Every page, by the name of its file.
+/// Every page, by its file name.
 fn pages(command: &Command) -> Result<Vec<(String, Vec<u8>)>, Failure> {
     let name = command.get_display_name().unwrap_or_else(|| command.get_name()).to_owned();
     let text = page(command, &name).map_err(|error| Failure::ours("cannot create a manual page").because(error))?;
@@ -40,7 +40,7 @@ fn pages(command: &Command) -> Result<Vec<(String, Vec<u8>)>, Failure> {
     Ok(made)
 }
 
-/// The verbs of a command; clap's own `help` is none.
+/// The subcommands of a command, without clap's own `help`.
 fn verbs(command: &Command) -> impl Iterator<Item = &Command> {
     command.get_subcommands().filter(|verb| verb.get_name() != "help" && !verb.is_hide_set())
 }
@@ -94,12 +94,12 @@ fn see_also(command: &Command, name: &str) -> String {
     format!(".SH SEE ALSO\n{}\n", named.collect::<Vec<_>>().join(", "))
 }
 
-/// What stands before the examples, and these.
+/// The text before the examples, and the examples.
 fn parted(after: &str) -> (Vec<String>, Vec<String>) {
     let lines: Vec<&str> = after.lines().collect();
     let begins = lines.iter().position(|line| matches!(line.trim(), "Example:" | "Examples:"));
     let Some(begins) = begins else { return (texts(&lines), Vec::new()) };
-    // Examples are indented; what follows them is a note again.
+    // Examples are indented; an unindented line after them is a note again.
     let ends =
         lines[begins + 1..].iter().position(|line| !line.starts_with(' ')).map_or(lines.len(), |at| begins + 1 + at);
     let notes = [&lines[..begins], &lines[ends..]].concat();
@@ -113,7 +113,7 @@ fn texts(lines: &[&str]) -> Vec<String> {
     whole[first..last.max(first)].to_vec()
 }
 
-/// Lines as roff takes them.
+/// Escapes lines for roff.
 fn roff(lines: &[String], literal: bool) -> String {
     let line = |line: &String| {
         if line.is_empty() && !literal {

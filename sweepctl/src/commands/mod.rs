@@ -1,4 +1,4 @@
-//! One file a verb: its arguments, and what it does with them.
+//! The commands, one file each: arguments and implementation.
 
 pub(crate) mod ablation;
 mod answering;
@@ -54,19 +54,19 @@ use crate::output::Output;
 use crate::probe;
 pub(crate) use answering::Answering;
 
-/// What every verb has.
+/// The context of a command.
 #[derive(Debug)]
 pub(crate) struct Context {
     pub(crate) output: Output,
     pub(crate) coordinator: Coordinator,
-    /// Somebody named it; otherwise it is the default.
+    /// Whether a flag or variable named it; otherwise it is the default.
     pub(crate) named: bool,
-    /// Who answers in its place.
+    /// What answers instead, if it is not a coordinator.
     pub(crate) answering: Answering,
 }
 
 impl Context {
-    /// Says how a sweep is trained that was changed where nothing trains.
+    /// Prints how to train a sweep that was changed while nothing trains.
     pub(crate) fn say_how_to_train(&self, sweep: &Sweep) {
         if self.answering.is_idle() && !sweep.state.has_ended() {
             self.output.say(&format!(
@@ -78,7 +78,7 @@ impl Context {
     }
 }
 
-/// Does what the command line says. Where nobody at the address speaks as a coordinator does, it is said what does listen.
+/// Runs the command. If the address has no coordinator, the error includes what listens there instead.
 pub(crate) fn run(cli: Cli, output: Output) -> Result<Exit, Failure> {
     let named = cli.named_coordinator();
     let urls = named.clone().unwrap_or_else(|| DEFAULT_COORDINATOR.to_owned());
@@ -164,7 +164,7 @@ fn dispatch(context: &Context, cli: Cli) -> Result<Exit, Failure> {
     }
 }
 
-/// Runs a verb that asks a coordinator, or the local store in its place.
+/// Runs a command that asks a coordinator, or the local store instead.
 fn ask(context: &Context, verb: impl AsyncFnOnce(&Context) -> Result<Exit, Failure>) -> Result<Exit, Failure> {
     block_on(answering::ask(context, verb))
 }

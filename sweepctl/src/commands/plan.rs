@@ -1,5 +1,5 @@
-//! `sweepctl plan`: every configuration that a spec asks for and what it costs, without a coordinator unless one is named
-//! for what it has measured. Configurations are made one by one and forgotten, so that a plan of a million trials fits anywhere.
+//! `sweepctl plan`: lists a spec's configurations and their cost. It needs a coordinator only for measurements.
+//! Configurations are generated one by one and not kept, so that a plan of a million trials needs little memory.
 
 mod stages;
 
@@ -26,11 +26,11 @@ use crate::power::PowerShape;
 use crate::study::{self, Study, parameters, totals};
 use crate::table::Table;
 
-/// A plan of more configurations than this shows only the first of them.
+/// With more configurations a plan shows only the first ones.
 const MOST_SHOWN: u64 = 200;
-/// How many of them.
+/// How many it then shows.
 const HEAD: usize = 20;
-/// Rows of one table; a longer list is several tables.
+/// Rows of one table; a longer list becomes several tables.
 const TABLE_ROWS: usize = 1000;
 
 #[derive(Debug, Args)]
@@ -78,7 +78,7 @@ struct View<'a> {
     estimate: Estimate,
     summary: Summary,
     released: Released<'a>,
-    /// So many configurations are shown.
+    /// The number of configurations that are shown.
     shown: usize,
     omitted: u64,
 }
@@ -128,7 +128,7 @@ impl View<'_> {
         ]
     }
 
-    /// Trials of a configuration, before anything is decided.
+    /// Trials of a configuration, before any decision.
     fn trials(&self, planned: &PlannedConfiguration) -> u64 {
         let known = |group: &usize| self.plan().groups().get(*group).map(|group| group.kind);
         let asked = planned.groups.iter().filter_map(known);
@@ -142,7 +142,7 @@ impl View<'_> {
         groups.iter().filter_map(|&group| self.plan().groups().get(group)).map(|group| group.name.clone()).collect()
     }
 
-    /// What there is to say of single stages, and of extra configurations that a stage asks for too.
+    /// Notes about single stages, and about extra configurations that also belong to a stage.
     fn groups(&self) -> Vec<String> {
         let mut lines = Vec::new();
         for (index, (group, numbers)) in self.plan().groups().iter().zip(&self.summary.groups).enumerate() {
@@ -177,7 +177,7 @@ impl View<'_> {
         Some(Said { plan: self.plan(), released: &self.released, stage, index, numbers })
     }
 
-    /// All looks of an adaptive study in one line.
+    /// All interim analyses of an adaptive study in one line.
     fn look(&self, look: usize) -> Option<String> {
         let spec = self.plan().spec();
         let adaptive = spec.adaptive.as_ref().filter(|_| look == 1)?;
@@ -276,7 +276,7 @@ impl View<'_> {
         let mut settings: Settings = levels.map(|(factor, level)| (factor.name().to_owned(), value(level))).collect();
         settings.insert("family".to_owned(), planned.configuration.family().name().into());
         let (mut groups, mut ids) = (planned.groups.clone(), Vec::new());
-        // The stages and the extra configurations have one list of seeds between them.
+        // The stages and the extra configurations share one list of seeds.
         groups.dedup_by_key(|group| self.plan().groups().get(*group).is_some_and(|group| group.kind.is_source()));
         for group in groups {
             ids.extend(
@@ -298,7 +298,7 @@ impl View<'_> {
     }
 }
 
-/// What a group is for, in one word.
+/// The purpose of a group, in one word.
 const fn kind(kind: GroupKind) -> &'static str {
     match kind {
         GroupKind::Stage(_) => "stage",
@@ -335,13 +335,13 @@ struct Shape<'a, I: Iterator<Item = ConfigurationShape>> {
     totals: Totals,
     stages: Vec<GroupShape>,
     configurations: Lazily<I>,
-    /// Configurations that are known and not listed; `--all` lists them.
+    /// Configurations that are not listed without `--all`.
     omitted: u64,
-    /// What the seeds can show.
+    /// The statistical power.
     power: &'a PowerShape,
-    /// Absent where nobody was asked.
+    /// `None` without a source of measurements.
     cost: Option<&'a CostShape>,
-    /// Warnings: it can be trained, with a flaw.
+    /// Warnings about a spec that can be trained.
     warnings: Vec<String>,
 }
 
@@ -355,22 +355,22 @@ struct Objective {
 struct Totals {
     configurations: u64,
     trials: u64,
-    /// Points that occur again and are shared.
+    /// Duplicate points, which are shared.
     merged: u64,
-    /// The numbers are bounds, because a stage waits for a winner.
+    /// The numbers are upper bounds, because a stage waits for a winner.
     at_most: bool,
     params_least: Option<u64>,
     params_most: Option<u64>,
 }
 
-/// A stage, the extra configurations together, or what stands beside them.
+/// A stage, all extra configurations, or another group.
 #[derive(Serialize)]
 struct GroupShape {
     name: String,
     extra: bool,
     /// `stage`, `extra`, `noise` or `more_seeds`.
     kind: &'static str,
-    /// Under how many seeds its configurations are trained.
+    /// The number of seeds of its configurations.
     seeds: u64,
     from: Option<String>,
     design: Option<String>,
@@ -392,9 +392,9 @@ struct GroupShape {
 #[derive(Serialize)]
 struct ConfigurationShape {
     stages: Vec<String>,
-    /// Of an entry of `extra`.
+    /// The name of an entry of `extra`.
     name: Option<String>,
-    /// What differs from the baseline.
+    /// Differences from the baseline.
     configuration: String,
     baseline: bool,
     params: u64,
@@ -406,7 +406,7 @@ struct ConfigurationShape {
     settings: Settings,
 }
 
-/// A list that is made while it is written.
+/// A list that is generated while it is serialised.
 struct Lazily<I>(RefCell<Option<I>>);
 
 impl<I> Lazily<I> {

@@ -1,4 +1,4 @@
-//! `sweepctl report`: a sweep's analysis as a document: a page, a table for a paper, rows for a notebook.
+//! `sweepctl report`: a sweep's analysis as a page, a document for a paper, or a table for a notebook.
 
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -50,14 +50,14 @@ pub(crate) struct Arguments {
     false_discovery: bool,
 }
 
-/// A document in the machine form, where no file takes it.
+/// A document inside JSON, if no file is given.
 #[derive(Serialize)]
 struct Document {
     format: &'static str,
     text: String,
 }
 
-/// What was written, and where it is now.
+/// The written file.
 #[derive(Serialize)]
 struct Written<'a> {
     file: &'a Path,
@@ -112,7 +112,7 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<Exit
     Ok(Exit::Well)
 }
 
-/// The file is there only when it is whole: an earlier one stays until then.
+/// The file is replaced only when the new one is complete.
 fn write(file: &Path, document: &[u8]) -> std::io::Result<()> {
     let mut name = file.file_name().ok_or(std::io::ErrorKind::InvalidFilename)?.to_owned();
     name.push(format!(".{}.partial", std::process::id()));
@@ -128,8 +128,8 @@ fn write(file: &Path, document: &[u8]) -> std::io::Result<()> {
     done
 }
 
-/// What to write: what was asked for, or what the file's ending says. Another ending is refused, because a program that opens
-/// the file goes by it.
+/// The requested format, or the one of the file's extension. A contradiction is rejected, because programs that open
+/// the file rely on its extension.
 fn format(asked: Option<Format>, file: Option<&Path>) -> Result<Format, Failure> {
     let Some(file) = file else { return Ok(asked.unwrap_or(Format::Html)) };
     let shown = escape(&file.display().to_string());
@@ -153,7 +153,7 @@ fn format(asked: Option<Format>, file: Option<&Path>) -> Result<Format, Failure>
     }
 }
 
-/// The endings of the files that are written.
+/// The file extensions of each format.
 const ENDINGS: [(Format, &[&str]); 5] = [
     (Format::Html, &["html", "htm"]),
     (Format::Markdown, &["md", "markdown"]),
@@ -162,7 +162,7 @@ const ENDINGS: [(Format, &[&str]); 5] = [
     (Format::Parquet, &["parquet", "pq"]),
 ];
 
-/// What a file's ending asks for.
+/// The format of a file's extension.
 fn ending(file: &Path) -> Option<Format> {
     let ending = file.extension()?.to_str()?.to_ascii_lowercase();
     ENDINGS.iter().find(|(_, endings)| endings.contains(&ending.as_str())).map(|(format, _)| *format)

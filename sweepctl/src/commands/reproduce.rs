@@ -1,4 +1,4 @@
-//! `sweepctl reproduce`: runs one trial again in a new round, waits, and holds the new answer against the old one.
+//! `sweepctl reproduce`: runs one trial again in a new round, waits, and compares the new result with the old one.
 
 use std::path::PathBuf;
 

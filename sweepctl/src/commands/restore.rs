@@ -1,4 +1,4 @@
-//! `sweepctl restore`: makes a store of a backup.
+//! `sweepctl restore`: creates a store from a backup.
 
 use std::path::PathBuf;
 
@@ -29,7 +29,7 @@ pub(crate) struct Arguments {
     artifacts: Option<PathBuf>,
 }
 
-/// The coordinator's own variable: what it would use is what is filled.
+/// The coordinator's own variable, so that the restore fills the folder that the coordinator uses.
 const ARTIFACTS: &str = "SWEEP_COORDINATOR_ARTIFACTS";
 
 pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<Exit, Failure> {

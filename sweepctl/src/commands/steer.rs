@@ -1,5 +1,4 @@
-//! `sweepctl pause`, `resume`, `priority` and `retry`: what people change about a sweep while it runs, or after. Each says
-//! where the sweep stands now.
+//! `sweepctl pause`, `resume`, `priority` and `retry`: change a sweep while it runs or after, and print its new state.
 
 use clap::Args;
 use sweep_proto::v1::{PauseSweepRequest, RetrySweepRequest, SetPriorityRequest, SweepStatus};
@@ -86,7 +85,7 @@ async fn reopen(context: &Context, client: &mut Client, sweep: &str) -> Result<O
     Ok(answer.sweep)
 }
 
-/// Tries again here what failed.
+/// Retries the failed trials of a local store's sweep here.
 #[cfg(feature = "local")]
 pub(crate) async fn retry_here(context: &Context, arguments: &RetryArguments) -> Result<Exit, Failure> {
     let own = Own::Sweep(arguments.sweep.clone());
@@ -97,7 +96,7 @@ pub(crate) async fn retry_here(context: &Context, arguments: &RetryArguments) ->
     arguments.place.train(context, own, begin).await
 }
 
-/// Trains here what is left of a sweep.
+/// Trains the rest of a local store's sweep here.
 #[cfg(feature = "local")]
 pub(crate) async fn resume_here(context: &Context, arguments: &ResumeArguments) -> Result<Exit, Failure> {
     let own = Own::Sweep(arguments.sweep.clone());

@@ -1,4 +1,4 @@
-//! `sweepctl submit`: makes a sweep of a spec, on a coordinator or on this machine alone.
+//! `sweepctl submit`: creates a sweep from a spec, on a coordinator or on this machine.
 
 use std::path::PathBuf;
 
@@ -71,19 +71,19 @@ pub(crate) struct Arguments {
     accept_loss: bool,
 }
 
-/// What `submit` answers as JSON when it does not wait.
+/// The answer of `submit` as JSON without `--wait`.
 #[derive(Serialize)]
 struct Submitted<'a> {
     sweep: &'a Sweep,
-    /// It was there before and is taken up.
+    /// It existed and is resumed.
     resumed: bool,
-    /// What its opened stages come to; absent for one that is taken up.
+    /// The forecast of its opened stages; `None` for a resumed sweep.
     outlook: Option<Outlook>,
-    /// What may go wrong with it as things are, in sentences.
+    /// Possible problems, in sentences.
     warnings: Vec<String>,
 }
 
-/// What a coordinator has made of a submit.
+/// The coordinator's answer.
 struct Accepted {
     sweep: Sweep,
     resumed: bool,
@@ -92,7 +92,7 @@ struct Accepted {
 }
 
 pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<Exit, Failure> {
-    // Read and checked here as well: a wrong spec is answered with its file's name, and without a coordinator.
+    // The spec is also checked here: the errors then have its file name, and need no coordinator.
     let text = study::load(&arguments.file)?;
     let file = arguments.file.display().to_string();
     let overrides = arguments.money.overrides(&arguments.overrides);
@@ -108,7 +108,7 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<Exit
     run_there(context, arguments, &study, interrupt).await
 }
 
-/// On a coordinator, which goes on without us.
+/// Submits to a coordinator, which continues without this process.
 async fn run_there(
     context: &Context,
     arguments: &Arguments,
@@ -156,7 +156,7 @@ async fn run_here(_: &Context, _: &Arguments, _: &Study, _: Interrupt) -> Result
         .hint("build sweepctl with the feature `local`, or submit to a coordinator"))
 }
 
-/// In this process, which everything ends with.
+/// Trains in this process; everything ends with it.
 #[cfg(feature = "local")]
 async fn run_here(
     context: &Context,
@@ -176,7 +176,7 @@ async fn run_here(
     };
     let digest = study.plan.spec().digest();
     let digest = digest.map_err(|error| Failure::ours("the spec has no digest").because(error))?;
-    // What is to be fresh is a sweep of its own, and not the rest of another.
+    // With `--fresh`, this is a new sweep and not a resumed one.
     let own = if arguments.fresh { Own::New } else { Own::Spec(digest) };
     let progress = Beside::default();
     let display = display(context, arguments, study, &progress);
@@ -188,7 +188,7 @@ async fn run_here(
     .await
 }
 
-/// Submits to the embedded coordinator and follows to the end.
+/// Submits to the embedded coordinator and follows the sweep to its end.
 #[cfg(feature = "local")]
 async fn watch_here(
     context: &Context,
@@ -213,14 +213,14 @@ async fn watch_here(
     follow_here(context, client, followed, interrupt, store).await
 }
 
-/// Workers that will train nothing of it as things are.
+/// Lists workers that will train nothing of it in their current state.
 fn say_who_is_out_of_service(context: &Context, sweep: &Sweep) {
     for absent in &sweep.out_of_service {
         context.output.say(&format!("warning: {}", escape(&absent.to_string())));
     }
 }
 
-/// What it will cost, and what the budget left out, as far as that is known.
+/// Prints the expected cost, and what the budget excluded, if known.
 fn say_cost(context: &Context, sweep: &Sweep) {
     let Some(cost) = &sweep.cost else { return };
     if cost.left_slot_seconds.is_some_and(|left| left.expected > 0.0) {
@@ -231,7 +231,7 @@ fn say_cost(context: &Context, sweep: &Sweep) {
     }
 }
 
-/// What is shown on the way; the plan comes first.
+/// The display of progress; the plan is printed before it.
 fn display(context: &Context, arguments: &Arguments, study: &Study, beside: &Beside) -> Display {
     if !arguments.watch {
         return Display::Quiet;
@@ -240,7 +240,7 @@ fn display(context: &Context, arguments: &Arguments, study: &Study, beside: &Bes
     Display::new(context.output, arguments.progress, beside)
 }
 
-/// Says what is known before anything runs; a sweep that shares nothing with any other needs no words.
+/// Prints how many trials are known or shared; nothing for a sweep that shares none.
 fn tell(context: &Context, outlook: Option<Outlook>) {
     if let Some(outlook) = outlook.filter(|outlook| outlook.known + outlook.shared > 0) {
         context.output.say(&outlook.to_string());

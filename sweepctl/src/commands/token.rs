@@ -1,5 +1,5 @@
-//! `sweepctl token`: who may do what. Tokens are asked of a coordinator by an admin, or, for the first one and for the way
-//! back in, of a store that no coordinator has.
+//! `sweepctl token`: manages access tokens. An admin uses a coordinator; the first token, or a new one after all admin
+//! tokens are lost, is created in a store without a coordinator.
 
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
@@ -108,7 +108,7 @@ impl Arguments {
         }
     }
 
-    /// The coordinator that was named behind `create` and its like.
+    /// The connection flags after the subcommand.
     pub(crate) fn connection(&self) -> Option<&Connection> {
         Some(&self.place().connection)
     }
@@ -172,11 +172,11 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<Exit
                 lifetime_ms: expires.as_deref().map(lifetime_ms).transpose()?.unwrap_or(0),
                 user: client::user(),
             };
-            // Before anything is made: a secret that cannot be kept is lost.
+            // Created first, because a secret that cannot be saved is lost.
             let file = out.as_deref().map(private).transpose()?;
             let created = create(context, place, request).await;
             if let (Err(_), Some(path)) = (&created, out) {
-                // Nothing is in it, and the same line shall work again.
+                // The file is empty, and the same command must work again.
                 std::fs::remove_file(path).ok();
             }
             show(context, created?, out.as_deref().zip(file))
@@ -206,7 +206,7 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<Exit
     }
 }
 
-/// A new file that nobody else can read.
+/// Creates a file that only its owner can read.
 fn private(path: &Path) -> Result<std::fs::File, Failure> {
     let opened = std::fs::File::options().write(true).create_new(true).mode(0o600).open(path);
     opened.map_err(|error| Failure::usage(format!("cannot create {}", path.display())).because(error))
@@ -331,7 +331,7 @@ mod offline {
     use crate::failure::Failure;
 
     pub(super) async fn open(place: &str) -> Result<Offline, Failure> {
-        // What is wrong with a place is told without the place: it may hold a password.
+        // The error does not repeat the address, because it may contain a password.
         let location = place.parse().map_err(|error| Failure::usage("--store is not a store").because(error))?;
         Offline::open(&location).await.map_err(|error| {
             let in_use = matches!(error, store::Error::InUse { .. });

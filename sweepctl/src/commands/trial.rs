@@ -1,4 +1,5 @@
-//! `sweepctl trial`: one question, its answer and what it took. `sweepctl logs`: what its trainers wrote.
+//! `sweepctl trial`: shows one trial with its settings, attempts and epochs. `sweepctl logs`: shows the logs of its
+//! trainers.
 
 use clap::Args;
 use serde::Serialize;
@@ -13,7 +14,7 @@ use crate::failure::{Exit, Failure};
 use crate::output::{FAINT, Output, STRONG};
 use crate::table::Table;
 
-/// Without `--points`, so many epochs are shown.
+/// Epochs that are shown without `--points`.
 const EPOCHS_SHOWN: usize = 10;
 
 #[derive(Debug, Args)]
@@ -39,7 +40,7 @@ pub(crate) struct LogArguments {
     attempt: Option<u32>,
 }
 
-/// The id in the form that is sent.
+/// Validates an id.
 pub(super) fn checked(trial: &str) -> Result<String, Failure> {
     if trial.len() < 6 || !trial.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         return Err(Failure::usage(format!("`{trial}` is not a trial's id"))
@@ -48,7 +49,7 @@ pub(super) fn checked(trial: &str) -> Result<String, Failure> {
     Ok(trial.to_ascii_lowercase())
 }
 
-/// The coordinator's refusal, with a hint where it knows no such trial.
+/// The coordinator's rejection, with a hint for unknown trials.
 pub(super) fn unknown(status: tonic::Status) -> Failure {
     let not_found = status.code() == tonic::Code::NotFound;
     let failure = Failure::from(status);
@@ -127,7 +128,7 @@ fn describe(detail: &Detail, all_settings: bool) -> String {
     lines.join("\n")
 }
 
-/// Where an answer was made, as far as it is known.
+/// Where a result was computed, if known.
 fn origin(origin: &sweep_shapes::Origin, line: &mut impl FnMut(&str, String)) {
     let protocol = origin.protocol_digest.clone();
     let host = origin.host.as_ref().map(|host| format!(" on {host}")).unwrap_or_default();
@@ -177,7 +178,7 @@ pub(super) fn attempts(records: &[sweep_shapes::Attempt]) -> Table {
     table
 }
 
-/// As few digits as tell it from every other.
+/// With the fewest digits that identify the value.
 fn learning_rate(value: f64) -> String {
     let text = format!("{value:e}");
     if text.len() <= widest(4) { text } else { scientific(value, 4) }
@@ -229,7 +230,7 @@ struct Log<'a> {
     attempt: u32,
     outcome: &'a str,
     failure: Option<&'a sweep_shapes::Failure>,
-    /// The last lines that the trainer wrote.
+    /// The end of the trainer's log.
     log_tail: &'a str,
 }
 

@@ -1,4 +1,4 @@
-//! `sweepctl trials`: the trials of a sweep, those of some states, of one configuration or of one seed.
+//! `sweepctl trials`: lists the trials of a sweep, filtered by state, configuration or seed.
 
 use std::io::Write;
 
@@ -19,9 +19,9 @@ use crate::output::{Output, write_json};
 use crate::table::Table;
 use crate::trial_pages::Trials;
 
-/// Digits of an id that are shown; every command takes six or more.
+/// Digits of an id that are shown; every command accepts six or more.
 const SHORT: usize = 12;
-/// Columns that may be left out where there is little room, the least important first.
+/// Columns that may be left out on narrow terminals, the least important first.
 const OPTIONAL: [&str; 4] = ["attempts", "seconds", "worker", "why it failed"];
 
 #[derive(Debug, Args)]
@@ -91,9 +91,9 @@ impl From<State> for TrialState {
 /// A trial, for programs.
 #[derive(Serialize)]
 struct Row<'a> {
-    /// As much of the id as people are shown.
+    /// The part of the id that text output shows.
     short_id: &'a str,
-    /// Of the sweep's objective, in the epoch that the protocol reports.
+    /// The sweep's objective, in the epoch that the protocol reports.
     value: Option<f64>,
     seconds: Option<f64>,
     #[serde(flatten)]
@@ -108,7 +108,7 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<Exit
     let metric = sweep.objective_metric.clone();
     let sweep = Sweep::from(sweep);
     let request = ListTrialsRequest {
-        // By number: a newer sweep of the same name may come between two pages.
+        // By number: a newer sweep of the same name may appear between two pages.
         sweep: client::reference(&sweep.id.to_string()),
         page_token: after,
         states: arguments.state.iter().map(|state| TrialState::from(*state).into()).collect(),
@@ -126,7 +126,7 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<Exit
     Ok(Exit::Well)
 }
 
-/// A place as a list names it.
+/// Validates a position in the list.
 fn place(text: &str) -> Result<String, Failure> {
     let digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
     if text.split_once('.').is_some_and(|(before, behind)| digits(before) && digits(behind)) {
@@ -136,7 +136,7 @@ fn place(text: &str) -> Result<String, Failure> {
         .hint("use the position from the last line of a list, or from `next` in its JSON, such as 4.17"))
 }
 
-/// Piece by piece: there may be a million.
+/// One by one: there may be a million.
 async fn write(output: Output, sweep: &Sweep, metric: &str, mut trials: Trials<'_>) -> Result<(), Failure> {
     let mut out = output.data();
     let head = |out: &mut dyn Write| -> std::io::Result<()> {
@@ -165,7 +165,7 @@ async fn write(output: Output, sweep: &Sweep, metric: &str, mut trials: Trials<'
     tail(&mut out).map_err(Failure::writing)
 }
 
-/// A table for each page: the widths of its columns are known when the page is there.
+/// A table per page, because the widths of columns are known only for a page.
 async fn print(
     output: &Output,
     arguments: &Arguments,
@@ -193,7 +193,7 @@ async fn print(
 
 fn table(page: &[Summary], metric: &str, full: bool) -> Table {
     let value = format!("{metric}#");
-    // An id is shown whole, as numbers are.
+    // An id is not shortened, like a number.
     let headings =
         ["trial#", "configuration", "seed#", "state", "attempts#", "worker", &value, "seconds#", "why it failed"];
     let mut table = Table::new(&headings).names(&["configuration", "worker"]).optional(&OPTIONAL);
@@ -242,7 +242,7 @@ fn again(arguments: &Arguments, next: &str) -> String {
     words.join(" ")
 }
 
-/// A word that a shell takes as it is.
+/// Quotes a word for a shell if necessary.
 fn quoted(word: &str) -> String {
     let plain = |letter: char| letter.is_alphanumeric() || "-_.=/,:".contains(letter);
     if !word.is_empty() && word.chars().all(plain) {

@@ -1,5 +1,5 @@
-//! The other sweeps of a local store that have not ended. Before anything is trained here they are paused, so that what was
-//! asked for has the slots; a person at a terminal decides otherwise, and so does `--resume-others`.
+//! The other unfinished sweeps of a local store. They are paused before this command trains, so that its own sweep gets
+//! the slots; `--resume-others` or an answer on a terminal decides otherwise.
 
 use dialoguer::Select;
 use dialoguer::theme::{ColorfulTheme, SimpleTheme, Theme};
@@ -12,21 +12,21 @@ use super::Context;
 use crate::client::{self, Client};
 use crate::failure::Failure;
 
-/// Sweeps that are named; more are counted.
+/// The most sweeps that are listed.
 const MOST: usize = 5;
 
-/// What is trained here.
+/// The sweep that this command trains.
 #[derive(Debug, Clone)]
 pub(crate) enum Own {
     /// The newest unfinished sweep with this spec, if there is one.
     Spec(Digest),
-    /// The sweep of this name or number.
+    /// The sweep with this name or number.
     Sweep(String),
-    /// A sweep that is not there yet.
+    /// A sweep that does not exist yet.
     New,
 }
 
-/// What becomes of an unfinished sweep.
+/// What to do with an unfinished sweep.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Choice {
     Leave,
@@ -40,7 +40,7 @@ const CHOICES: [(Choice, &str); 3] = [
     (Choice::Cancel, "cancel it, and keep its results"),
 ];
 
-/// Settles what becomes of every unfinished sweep but the one that is trained. Nothing may train meanwhile.
+/// Decides about every unfinished sweep except the one to train. Nothing may train at the same time.
 pub(crate) async fn settle(
     context: &Context,
     client: &mut Client,
@@ -53,7 +53,7 @@ pub(crate) async fn settle(
     for other in others {
         let choice = match (resume_others, other.paused) {
             (true, _) => Choice::Resume,
-            // Somebody has decided before.
+            // Paused by a user before.
             (false, true) => Choice::Leave,
             (false, false) if asks => asked(context, &other).await?,
             (false, false) => Choice::Leave,
@@ -77,7 +77,7 @@ pub(crate) async fn settle(
     Ok(())
 }
 
-/// The unfinished sweeps, oldest first, without the one that is trained.
+/// The unfinished sweeps, oldest first, without the one to train.
 async fn others(client: &mut Client, own: &Own) -> Result<Vec<SweepStatus>, Failure> {
     let sweeps = client::sweeps(client).await?;
     let mut open: Vec<SweepStatus> = sweeps.into_iter().filter(|sweep| sweep.state() == SweepState::Running).collect();
@@ -96,7 +96,7 @@ async fn others(client: &mut Client, own: &Own) -> Result<Vec<SweepStatus>, Fail
     Ok(open)
 }
 
-/// `sweep 1 some is unfinished (3 of 16 ended)`.
+/// For example `sweep 1 some is unfinished (3 of 16 ended)`.
 fn named(sweep: &SweepStatus) -> String {
     let counts = Sweep::from(sweep.clone()).counts;
     let (ended, total) = (count(counts.ended()), count(counts.total()));
@@ -106,7 +106,7 @@ fn named(sweep: &SweepStatus) -> String {
 async fn asked(context: &Context, sweep: &SweepStatus) -> Result<Choice, Failure> {
     let question = format!("{}: what should happen to it?", named(sweep));
     let coloured = context.output.talk_is_coloured();
-    // A key is waited for; other tasks go on meanwhile.
+    // Waits for a key on another thread, so that other tasks continue.
     let chosen = tokio::task::spawn_blocking(move || {
         let theme: Box<dyn Theme> = if coloured { Box::new(ColorfulTheme::default()) } else { Box::new(SimpleTheme) };
         let items = CHOICES.map(|(_, about)| about);
@@ -135,7 +135,7 @@ async fn carry_out(client: &mut Client, sweep: &SweepStatus, choice: Choice) -> 
     Ok(())
 }
 
-/// Lets a sweep go on that is to be trained here.
+/// Resumes a sweep that is to be trained here.
 pub(crate) async fn let_go_on(client: &mut Client, sweep: u64) -> Result<Sweep, Failure> {
     let reference = client::reference(&sweep.to_string());
     let request = PauseSweepRequest { sweep: reference, paused: false, user: client::user() };

@@ -38,7 +38,7 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<Exit
     let answer = client.get_sweep(request).await?.into_inner();
     let overrides = answer.overrides.into_iter().map(|entry| (entry.key, entry.value)).collect();
     let sweep = Sweep::from(sweep_shapes::expect(answer.sweep, "sweep")?);
-    // A spec that only a newer version understands is watched without its plan.
+    // A sweep whose spec needs a newer version is shown without its plan.
     if let Ok(study) = Study::read("spec", answer.spec.to_vec(), overrides, None) {
         context.output.say(&study.summary());
     }
@@ -63,7 +63,7 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<Exit
 pub(crate) fn say_how_to_come_back(context: &Context, sweep: u64) {
     let coordinator = match context.coordinator.as_str() {
         crate::arguments::DEFAULT_COORDINATOR => String::new(),
-        // Its address and token are found beside the store.
+        // The store's process announces its address and token beside the store.
         _ if context.answering.is_local() => String::new(),
         other => format!(" --coordinator {other}"),
     };
@@ -71,11 +71,11 @@ pub(crate) fn say_how_to_come_back(context: &Context, sweep: u64) {
     context.output.say(&text);
 }
 
-/// What the end is printed with.
+/// How to print the end.
 pub(crate) struct End {
-    /// stdout already carries a line of JSON for each status.
+    /// Whether stdout already carries a line of JSON per status.
     pub(crate) streamed: bool,
-    /// Where the embedded coordinator keeps everything.
+    /// The store of the embedded coordinator.
     pub(crate) store: Option<String>,
 }
 
@@ -85,12 +85,12 @@ struct Ended<'a> {
     event: &'static str,
     leaderboard: &'a Leaderboard,
     store: &'a Option<String>,
-    /// Why it has not ended after all.
+    /// Why it has not ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     held_back: Option<&'a HeldBack>,
 }
 
-/// Says why a sweep does not go on, and what a person can do.
+/// Prints why a sweep is held back, and what the user can do.
 fn say_what_is_held_back(output: &Output, sweep: &Sweep, embedded: bool) {
     let why = sweep.held_back.as_ref().map_or_else(String::new, |held| escape(&held.sentence));
     output.say(&format!("sweep {} has not ended: {why}", sweep.id));
@@ -102,7 +102,7 @@ fn say_what_is_held_back(output: &Output, sweep: &Sweep, embedded: bool) {
     });
 }
 
-/// Shows the leaderboard of a sweep that has ended, and tells how it ended.
+/// Prints the leaderboard of a sweep that has ended, and returns how it ended.
 pub(crate) async fn finish(context: &Context, client: &mut Client, sweep: &Sweep, end: End) -> Result<Exit, Failure> {
     let board = leaderboard::fetch(client, sweep.id).await?;
     let output = &context.output;

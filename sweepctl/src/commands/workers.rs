@@ -1,4 +1,4 @@
-//! `sweepctl workers`: the workers, their slots and what runs there; and to take one out of service or put it back.
+//! `sweepctl workers`: lists the workers with their slots and running trials, and drains, suspends or returns one.
 
 use clap::{Args, Subcommand};
 use serde::Serialize;
@@ -54,7 +54,7 @@ enum Change {
 }
 
 impl Arguments {
-    /// The coordinator that was named behind `drain` and its like.
+    /// The connection flags after the subcommand.
     pub(crate) fn connection(&self) -> Option<&Connection> {
         let (Change::Drain { connection, .. } | Change::Suspend { connection, .. } | Change::Return { connection, .. }) =
             self.change.as_ref()?;
@@ -109,7 +109,7 @@ async fn serve(context: &Context, change: &Change) -> Result<Exit, Failure> {
     Ok(Exit::Well)
 }
 
-/// One row a slot; a worker without slots has one too.
+/// One row per slot; a worker without slots has one row too.
 fn table(workers: &[Worker]) -> Table {
     let headings =
         ["worker", "state", "host", "version", "seen", "slot#", "device", "memory#", "sweep#", "trial", "runs"];

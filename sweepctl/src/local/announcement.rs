@@ -1,5 +1,6 @@
-//! Where the process answers that uses a local store: a file beside the store, for its owner alone, which is there as long as
-//! the process is. One that was killed leaves its file behind; then the store is free, and the next user replaces the file.
+//! The announcement of the process that uses a local store: a private file beside the store with its address, which
+//! exists as long as the process. A killed process leaves its file behind; the store is then free, and its next user
+//! replaces the file.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -12,23 +13,23 @@ use serde::{Deserialize, Serialize};
 use super::beside;
 use crate::coordinator::Coordinator;
 
-/// The largest file that is read, in bytes.
+/// The largest announcement, in bytes.
 const MAX_BYTES: u64 = 4096;
 
-/// What the file says.
+/// The content of the file.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Content {
-    /// The process.
+    /// The process id.
     pub(super) process: u32,
-    /// Where it speaks gRPC.
+    /// The gRPC address.
     pub(super) address: SocketAddr,
-    /// The token that it asks for.
+    /// The token that it requires.
     pub(super) token: String,
 }
 
 impl Content {
-    /// What a process announced, as far as it can be believed: the file is this user's and nobody else reads it, and the
-    /// address is this machine's.
+    /// Reads a valid announcement: the file belongs to this user and nobody else can read it, and the address is on
+    /// this machine.
     pub(super) fn read(store: &Path) -> Option<Self> {
         let file = File::open(path(store)).ok()?;
         let found = file.metadata().ok()?;
@@ -41,7 +42,7 @@ impl Content {
         content.address.ip().is_loopback().then_some(content)
     }
 
-    /// The process as a coordinator that can be asked.
+    /// A client configuration for the process.
     pub(super) fn coordinator(&self) -> Coordinator {
         Coordinator::local(format!("http://{}", self.address), &self.token)
     }
@@ -51,7 +52,7 @@ impl Content {
 pub(super) struct Announcement(PathBuf);
 
 impl Announcement {
-    /// Makes the file, in the place of one that was left behind. Whoever calls this has the store to itself.
+    /// Creates the file, or replaces one that was left behind. The caller must have locked the store.
     pub(super) fn make(store: &Path, content: &Content) -> io::Result<Self> {
         let (path, new) = (path(store), beside(store, ".running.new"));
         match std::fs::remove_file(&new) {
@@ -60,7 +61,7 @@ impl Announcement {
         }
         let mut file = File::options().write(true).create_new(true).mode(0o600).open(&new)?;
         file.write_all(&serde_json::to_vec(content)?)?;
-        // Renamed, it is whole for whoever reads it.
+        // Renamed, so that readers see a complete file.
         std::fs::rename(&new, &path)?;
         Ok(Self(path))
     }
@@ -68,7 +69,7 @@ impl Announcement {
 
 impl Drop for Announcement {
     fn drop(&mut self) {
-        // One that stays is replaced by the next user of the store.
+        // A file that stays is replaced by the next user of the store.
         std::fs::remove_file(&self.0).ok();
     }
 }

@@ -1,5 +1,5 @@
-//! The log of the coordinator and the worker in this process: a file beside the store, so that no line of it falls between
-//! what the terminal shows. A file that cannot be written leaves the log on stderr, around the progress.
+//! The log of the embedded coordinator and worker: a file beside the store, so that log lines do not disturb the
+//! terminal. If the file cannot be written, the log goes to stderr, around the progress display.
 
 use std::fs::File;
 use std::io;
@@ -16,7 +16,7 @@ use super::beside;
 use crate::output::Output;
 use crate::watch::Beside;
 
-/// A file that has grown beyond this is begun anew.
+/// A larger file is truncated at the start.
 const MAX_BYTES: u64 = 8 * 1024 * 1024;
 
 /// The file, and how many lines this process has written.
@@ -28,11 +28,11 @@ pub(super) struct Log {
 }
 
 impl Log {
-    /// Sends the log of this process to the file that belongs to a store: warnings, or what SWEEP_LOG asks for.
+    /// Sends the log of this process to the store's log file: warnings, or the level of SWEEP_LOG.
     pub(super) fn start(store: &Path, output: Output, progress: &Beside) -> Option<Self> {
         let filter = EnvFilter::try_from_env("SWEEP_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
         let log = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false);
-        // In tests there may be one already.
+        // Tests may have installed one already.
         match Self::open(store) {
             Ok(file) => {
                 log.with_writer(file.clone()).try_init().ok();
@@ -54,7 +54,7 @@ impl Log {
         let folder = path.parent().unwrap_or(Path::new("."));
         let sharing = Sharing::of(folder);
         sharing.make_folder(folder)?;
-        // A log that belongs to another user is not written: it may be a link to anything.
+        // A log file of another user is not written: it may be a link to anything.
         sharing.mend(&path).map_err(io::Error::other)?;
         let file = File::options().create(true).append(true).mode(sharing.file_mode()).open(&path)?;
         if file.metadata()?.len() > MAX_BYTES {
@@ -63,7 +63,7 @@ impl Log {
         Ok(Self { file: Arc::new(file), lines: Arc::default(), path })
     }
 
-    /// Says that there is something to read, if there is.
+    /// Prints where the log is, if it has new lines.
     pub(super) fn tell(&self, output: Output) {
         let lines = self.lines.load(Ordering::Relaxed);
         if lines > 0 {

@@ -1,4 +1,4 @@
-//! Which columns of a table are shown, how wide, and what stands in each cell. Pure: the width is an argument.
+//! The layout of a table: visible columns, their widths, and the text of each cell. Pure: the width is an argument.
 
 use unicode_width::UnicodeWidthStr;
 
@@ -6,33 +6,33 @@ use super::{Kind, Table};
 use crate::names;
 use crate::prose::{cut, wrapped};
 
-/// Names have at least so much room, and so much before a less important column comes.
+/// The minimum width of names, and their width before a less important column is added.
 const NAME_LEAST: usize = 12;
 const NAME_COMFORT: usize = 24;
-/// Text is not squeezed into less than this for the sake of another column.
+/// The minimum width of text when another column needs space.
 const TEXT_LEAST: usize = 28;
-/// A text of no more than this is shown in one line if there is any room.
+/// Text up to this width is shown in one line if possible.
 const SHORT_TEXT: usize = 24;
-/// No single name claims more than this from the other columns.
+/// The most that a single name takes from other columns.
 const NAME_MOST: usize = 40;
 
-/// What a table is laid out for.
+/// The parameters of a layout.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Room {
-    /// As many columns as a row needs, if it is not given.
+    /// `None` for as many columns as a row needs.
     pub(super) width: Option<usize>,
-    /// Columns of blanks between two columns.
+    /// Spaces between two columns.
     pub(super) gap: usize,
-    /// A row is a line, as on a screen: text that does not fit is cut.
+    /// Every row is one line, as on a screen: text that does not fit is cut.
     pub(super) one_line: bool,
 }
 
-/// How a table is laid out.
+/// The layout of a table.
 #[derive(Debug)]
 pub(super) struct Layout {
     room: Room,
     pub(super) shown: Vec<Shown>,
-    /// Headings of the columns that are not.
+    /// Headings of the columns that are not visible.
     pub(super) left_out: Vec<String>,
 }
 
@@ -42,17 +42,17 @@ pub(super) struct Shown {
     pub(super) width: usize,
 }
 
-/// What a column needs.
+/// The widths that a column needs.
 #[derive(Debug, Clone, Copy)]
 struct Needs {
-    /// With less it is not shown.
+    /// The minimum; below it the column is not shown.
     least: usize,
-    /// With less it comes before columns that are optional.
+    /// Up to this width the column has priority over optional columns.
     comfort: usize,
-    /// With this every cell is one line.
+    /// The width at which every cell is one line.
     natural: usize,
     kind: Kind,
-    /// No cell says anything.
+    /// All cells are empty.
     empty: bool,
 }
 
@@ -86,7 +86,7 @@ impl Layout {
             let lines: Vec<Vec<String>> = match table.columns[*column].kind {
                 Kind::Name => match names::shortened(&cells, *width) {
                     Some(shortened) => shortened.into_iter().map(|name| vec![name]).collect(),
-                    // What cannot be told apart in one line takes several.
+                    // Names that are not distinct in one line take several.
                     None if self.room.one_line => cells.iter().map(|cell| vec![names::end_of(cell, *width)]).collect(),
                     None => cells.iter().map(|cell| wrapped(cell, *width)).collect(),
                 },
@@ -138,13 +138,13 @@ impl Needs {
     }
 }
 
-/// The least width, within a bound, in which no text needs more than two lines.
+/// The least width, within a bound, at which no text needs more than two lines.
 fn two_lines(cells: &[&str], most: usize) -> usize {
     let half = cells.iter().map(|cell| cell.width().div_ceil(2)).max().unwrap_or(0).min(most);
     (half..most).find(|width| cells.iter().all(|cell| wrapped(cell, *width).len() <= 2)).unwrap_or(most)
 }
 
-/// What all columns need, and what there is.
+/// The needs of all columns, and the available width.
 #[derive(Debug)]
 struct Needed {
     columns: Vec<Needs>,
@@ -153,8 +153,7 @@ struct Needed {
 }
 
 impl Needed {
-    /// The columns that are shown, in their order: those that may not be left out, and of the others the most important for
-    /// as long as everything has room.
+    /// The visible columns in order: all required ones, and the most important optional ones as long as all fit.
     fn chosen(&self, table: &Table) -> Vec<usize> {
         let importance = |column: &usize| {
             let heading = table.columns[*column].heading.as_str();
@@ -169,7 +168,7 @@ impl Needed {
         for column in others.into_iter().filter(|column| !self.columns[*column].empty) {
             chosen.push(column);
             if self.taken(&chosen, |needs| needs.comfort) > self.width {
-                // What is less important does not come instead.
+                // A less important column does not replace it.
                 chosen.pop();
                 break;
             }
@@ -183,7 +182,7 @@ impl Needed {
         columns_and_gaps.saturating_sub(self.gap)
     }
 
-    /// What is left over goes to short texts first, then to names, to longer texts, and to headings.
+    /// Distributes the remaining width: first to short texts, then to names, to longer texts, and to headings.
     fn widths(&self, chosen: &[usize]) -> Vec<Shown> {
         let mut shown: Vec<Shown> =
             chosen.iter().map(|&column| Shown { column, width: self.columns[column].least.min(self.width) }).collect();

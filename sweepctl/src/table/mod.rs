@@ -1,5 +1,5 @@
-//! Tables for people: headed columns, numbers to the right, no wider than the terminal. No word is broken: a column that does
-//! not fit is left out, the least important first, and it is said which.
+//! Tables for people: columns with headings, numbers aligned right, no wider than the terminal. Words are not broken: a
+//! column that does not fit is left out, the least important first, and a note names it.
 
 mod layout;
 
@@ -12,10 +12,10 @@ use unicode_width::UnicodeWidthStr;
 use crate::output::STRONG;
 use layout::{Layout, Room};
 
-/// Narrower than this no table is made, whatever the terminal says.
+/// The minimum width of a table, even on a narrower terminal.
 const LEAST_WIDTH: usize = 40;
 
-/// Columns of blanks between two columns of a table; on a screen, which is read closely, one is enough.
+/// Spaces between two columns of a table; one is enough on a screen.
 const GAP: usize = 2;
 const SCREEN_GAP: usize = 1;
 
@@ -34,14 +34,14 @@ struct Column {
     kind: Kind,
 }
 
-/// What may become of a cell that does not fit.
+/// How a cell that does not fit is shortened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
-    /// Nothing: it stands to the right and is shown whole.
+    /// Not at all; aligned right.
     Number,
-    /// It is shortened, and stays different from its neighbours.
+    /// Shortened so that it stays distinct from its neighbours.
     Name,
-    /// It is broken at blanks.
+    /// Wrapped at spaces.
     Text,
 }
 
@@ -55,21 +55,21 @@ struct Row {
 #[derive(Debug)]
 pub(crate) struct Rendered {
     pub(crate) text: String,
-    /// Headings of the columns that there was no room for.
+    /// Headings of the columns that did not fit.
     pub(crate) left_out: Vec<String>,
 }
 
-/// A table of which every row is one line: each text is as wide as its column.
+/// A table with one line per row: each text is as wide as its column.
 #[derive(Debug)]
 pub(crate) struct Grid {
-    /// Which columns are shown.
+    /// The visible columns.
     pub(crate) columns: Vec<usize>,
     pub(crate) headings: Vec<String>,
     pub(crate) rows: Vec<Vec<String>>,
 }
 
 impl Table {
-    /// Headings; one that ends in `#` heads a column of numbers, and the `#` is not shown.
+    /// Headings; a trailing `#` marks a column of numbers and is not shown.
     pub(crate) fn new(headings: &[&str]) -> Self {
         let column = |heading: &&str| Column {
             heading: escape(heading.trim_end_matches('#')),
@@ -78,7 +78,7 @@ impl Table {
         Self { columns: headings.iter().map(column).collect(), rows: Vec::new(), optional: Vec::new() }
     }
 
-    /// Headings of columns of names, which are shortened where there is little room.
+    /// Headings of columns of names, which may be shortened.
     pub(crate) fn names(mut self, headings: &[&str]) -> Self {
         let headings: Vec<String> = headings.iter().map(|heading| escape(heading)).collect();
         for column in self.columns.iter_mut().filter(|column| headings.contains(&column.heading)) {
@@ -87,7 +87,7 @@ impl Table {
         self
     }
 
-    /// Headings of columns that may be left out where there is little room, the least important first.
+    /// Headings of columns that may be left out, the least important first.
     pub(crate) fn optional(mut self, headings: &[&'static str]) -> Self {
         self.optional.extend(headings);
         self
@@ -97,7 +97,7 @@ impl Table {
         self.push(cells, false);
     }
 
-    /// A row that stands out, where colours are on.
+    /// A row in bold, if colours are on.
     pub(crate) fn strong_row<I: IntoIterator<Item: Into<String>>>(&mut self, cells: I) {
         self.push(cells, true);
     }
@@ -111,7 +111,7 @@ impl Table {
         self.rows.is_empty()
     }
 
-    /// The text, as wide as the terminal at most; elsewhere a row is a line.
+    /// The text, at most as wide as the terminal; elsewhere with one line per row.
     pub(crate) fn render(&self, coloured: bool) -> Rendered {
         self.render_in(available_width(), coloured)
     }
@@ -127,7 +127,7 @@ impl Table {
         Rendered { text: lines.join("\n"), left_out: layout.left_out }
     }
 
-    /// The table on a screen of so many columns.
+    /// The table on a screen with `width` columns.
     pub(crate) fn grid(&self, width: usize) -> Grid {
         let layout = Layout::of(self, Room { width: Some(width), gap: SCREEN_GAP, one_line: true });
         let padded = |cells: Vec<Vec<String>>| {
@@ -149,7 +149,7 @@ impl Table {
         }
     }
 
-    /// The lines of a row, whose cells have lines of their own.
+    /// Adds the lines of a row.
     fn push_lines(&self, layout: &Layout, cells: Vec<Vec<String>>, strong: bool, lines: &mut Vec<String>) {
         let height = cells.iter().map(Vec::len).max().unwrap_or(0).max(1);
         for number in 0..height {
@@ -167,16 +167,16 @@ impl Table {
     }
 }
 
-/// How many columns of characters stdout has: what `COLUMNS` says, or what the terminal has; nothing in a file or a pipe.
+/// The width of stdout: `COLUMNS`, or the terminal's; `None` for a file or a pipe.
 pub(crate) fn available_width() -> Option<usize> {
     let asked = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse::<u16>().ok());
     asked.map(usize::from).or_else(|| terminal_width(&std::io::stdout()))
 }
 
-/// How many columns the terminal has that a stream leads to.
+/// The width of the terminal behind a stream.
 pub(crate) fn terminal_width(stream: &(impl IsTerminal + AsFd)) -> Option<usize> {
     let size = stream.is_terminal().then(|| rustix::termios::tcgetwinsize(stream.as_fd()).ok())??;
-    // A terminal that does not know its size says 0.
+    // A terminal of unknown size reports 0.
     (size.ws_col > 0).then_some(usize::from(size.ws_col))
 }
 
@@ -184,7 +184,7 @@ pub(crate) fn terminal_width(stream: &(impl IsTerminal + AsFd)) -> Option<usize>
 mod tests {
     use super::*;
 
-    /// Nine configurations, as a leaderboard shows them.
+    /// Nine configurations as on a leaderboard.
     fn board() -> Table {
         let headings = ["rank#", "configuration", "train acc#", "val acc#", "params#", "delta#", "verdict"];
         let mut table = Table::new(&headings).names(&["configuration"]).optional(&["train acc", "params", "delta"]);

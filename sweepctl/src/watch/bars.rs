@@ -1,4 +1,4 @@
-//! Progress on a terminal: one bar for the sweep, one line for each running trial.
+//! Progress bars on a terminal: one for the sweep, and one line per running trial.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,18 +11,17 @@ use sweep_shapes::text::escape;
 use crate::commands::status::{best_of, counts};
 use crate::output::Output;
 
-/// More running trials than this are counted, not shown.
+/// The most running trials that are shown; more are counted.
 const MOST_TRIALS: usize = 12;
-/// How often the clock on the sweep's line moves on without news.
+/// How often the clock on the sweep's line advances without news.
 const TICK: Duration = Duration::from_millis(500);
 
-/// The bars.
 pub(crate) struct Bars {
     progress: MultiProgress,
     sweep: ProgressBar,
-    /// By trial.
+    /// By trial id.
     trials: BTreeMap<String, ProgressBar>,
-    /// What is not shown of them, and what the others wait for.
+    /// Running trials that are not shown, and why others wait.
     rest: ProgressBar,
     trial_style: ProgressStyle,
 }
@@ -96,7 +95,7 @@ fn headline(sweep: &Sweep) -> String {
     parts.join("; ")
 }
 
-/// The templates are ours and a test holds them to be right; a plain bar would do as well.
+/// The templates are constants that a test checks; a plain bar is the fallback.
 fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("━━╌")
 }

@@ -1,4 +1,4 @@
-//! Where talk goes while progress is shown: around the bars, or onto the screen, which says it again at its end.
+//! Messages beside a progress display: written around the bars, or shown on the screen and repeated at its end.
 
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,28 +10,28 @@ use tracing_subscriber::fmt::MakeWriter;
 /// Takes a line, unless the screen is gone.
 type Voice = Box<dyn Fn(String) -> bool + Send>;
 
-/// stderr, with whatever lives on it out of the way.
+/// A writer to stderr that avoids the active progress display.
 #[derive(Clone, Default)]
 pub(crate) struct Beside {
     pub(super) bars: MultiProgress,
     screen: Arc<Mutex<Option<Voice>>>,
-    /// What was said before there was a screen, and is to be seen on it too.
+    /// Messages from before the screen, to show on it too.
     first: Arc<Mutex<Vec<String>>>,
 }
 
 impl Beside {
-    /// What a screen shows from its beginning.
+    /// Adds a message that a screen shows from its beginning.
     #[cfg(feature = "local")]
     pub(crate) fn begin_with(&self, line: String) {
         self.first.lock().unwrap_or_else(PoisonError::into_inner).push(line);
     }
 
-    /// Whether a line was said before there was a screen.
+    /// Whether a message was written before the screen.
     pub(super) fn began_with(&self, line: &String) -> bool {
         self.first.lock().unwrap_or_else(PoisonError::into_inner).contains(line)
     }
 
-    /// From now on a screen takes what is said, until it is gone.
+    /// From now on messages go to the screen, until it is gone.
     pub(super) fn speak_through(&self, voice: impl Fn(String) -> bool + Send + 'static) {
         for line in self.first.lock().unwrap_or_else(PoisonError::into_inner).iter() {
             voice(line.clone());
@@ -39,7 +39,7 @@ impl Beside {
         *self.screen.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(voice));
     }
 
-    /// The screen is gone.
+    /// From now on messages go to stderr.
     pub(super) fn speak_plainly(&self) {
         *self.screen.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }

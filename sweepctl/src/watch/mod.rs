@@ -1,5 +1,5 @@
-//! Following a sweep to its end: the stream of its status, what is shown of it, and what a signal or a coordinator that
-//! goes away does to it.
+//! Follows a sweep to its end: reads its status stream, updates the display, reconnects after a lost connection, and
+//! handles signals.
 
 mod bars;
 mod beside;
@@ -27,22 +27,22 @@ pub(crate) use beside::Beside;
 use plain::Plain;
 use screen::Screen;
 
-/// Waits between tries to reach a coordinator that went away: from the first, doubled, to the last.
+/// Delays between two tries to reconnect: the first, doubled up to the last.
 const FIRST_RETRY: Duration = Duration::from_millis(250);
 const LAST_RETRY: Duration = Duration::from_secs(5);
 
-/// Who leaves by a key ends as by Ctrl-C: the sweep has not ended.
+/// The signal number for quitting by key, which counts as Ctrl-C: the sweep has not ended.
 const LEFT: u8 = 2;
 
-/// How progress is shown to a person.
+/// The progress display.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub(crate) enum Progress {
-    // What suits the terminal, or the lack of one.
+    // The best one for the terminal, or for its absence.
     #[default]
     Auto,
-    // A live screen, which takes keys.
+    // A live screen with keys.
     Screen,
-    // Bars below what is said.
+    // Bars below the messages.
     Bars,
     // Lines at changes, for a log.
     Lines,
@@ -50,15 +50,14 @@ pub(crate) enum Progress {
 
 /// How following ended.
 pub(crate) enum Ending {
-    /// The sweep has ended, or nothing of it happens before a person acts.
+    /// The sweep has ended, or is held back until a user acts.
     Ended(Box<Sweep>),
-    /// A signal of this number came.
+    /// A signal with this number arrived.
     Interrupted(u8),
 }
 
-/// What is shown on the way.
+/// The active display.
 pub(crate) enum Display {
-    /// Nothing.
     Quiet,
     /// Lines to stderr at changes, for a log file.
     Plain(Plain),
@@ -77,7 +76,7 @@ struct Event<'a> {
 }
 
 impl Display {
-    /// The display that suits the output and was asked for. Other messages go to `beside` while it is active.
+    /// The display for the output and the requested progress. Other messages go to `beside` while it is active.
     pub(crate) fn new(output: Output, progress: Progress, beside: &Beside) -> Self {
         let keys = output.talks_to_a_terminal() && output.hears_a_terminal();
         match progress {
@@ -103,7 +102,7 @@ impl Display {
         Ok(())
     }
 
-    /// Returns when the person leaves, which only a screen lets them.
+    /// Returns when the user quits, which only a screen allows.
     fn left(&mut self) -> impl Future<Output = Result<(), Failure>> + use<> {
         let leaving = match self {
             Self::Screen(Some(screen), _) => screen.leaving(),
@@ -128,7 +127,7 @@ impl Display {
         Ok(())
     }
 
-    /// Says that nothing comes from the coordinator.
+    /// Shows that the connection to the coordinator is lost.
     fn lost(&self, output: Output, why: &str) {
         let text = format!("lost the coordinator ({why}); the sweep continues, waiting to reconnect");
         match self {
@@ -138,7 +137,7 @@ impl Display {
         }
     }
 
-    /// Gives the terminal back. What a screen was told meanwhile is said again.
+    /// Restores the terminal. Messages on a screen are printed again.
     async fn end(self, output: Output) {
         match self {
             Self::Bars(mut bars) => bars.clear(),
@@ -152,11 +151,12 @@ impl Display {
     }
 }
 
-/// Follows sweep `id` until it has ended, needs a person, or a signal comes. A coordinator that goes away is waited for, unless it is our
-/// own (`embedded`).
+/// Follows sweep `id` until it has ended, needs a user, or a signal arrives. Reconnects to a lost coordinator, unless
+/// it is in this process (`embedded`).
 ///
 /// # Errors
-/// There is no such sweep; the embedded coordinator failed, or its worker can run nothing of it; stdout cannot be written.
+/// The sweep does not exist; the embedded coordinator failed, or its worker can run no trial of it; stdout cannot be
+/// written.
 pub(crate) async fn follow(
     client: &mut Client,
     id: u64,
@@ -176,13 +176,13 @@ pub(crate) async fn follow(
     ending
 }
 
-/// What following depends on besides the sweep.
+/// Settings of following besides the sweep.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Setting {
     pub(crate) output: Output,
-    /// The coordinator lives in this process: it does not come back, and no worker joins the one that is here.
+    /// The coordinator is in this process: it cannot come back, and no other worker can join.
     pub(crate) embedded: bool,
-    /// This command has made the sweep.
+    /// This command has created the sweep.
     pub(crate) made: bool,
 }
 
@@ -212,7 +212,7 @@ async fn to_the_end(client: &mut Client, id: u64, display: &mut Display, setting
 
 enum Watched {
     Ended(Box<Sweep>),
-    /// The one worker can run nothing of it.
+    /// The embedded worker can run no trial of it.
     Stuck(Box<Sweep>, Unplaceable),
     Lost(Status),
 }
@@ -242,7 +242,7 @@ async fn until_lost(
     }
 }
 
-/// Whether the same question may be answered later. A broken connection arrives as any of these.
+/// Whether a retry may succeed. A broken connection has any of these codes.
 fn may_come_back(status: &Status) -> bool {
     matches!(
         status.code(),

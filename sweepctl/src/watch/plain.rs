@@ -1,4 +1,4 @@
-//! Progress as lines: at changes, and no more than one every few seconds.
+//! Progress as lines: at changes, and at most one every few seconds.
 
 use std::time::{Duration, Instant};
 use sweep_shapes::text::{count, duration, escape};
@@ -9,10 +9,9 @@ use crate::output::Output;
 
 /// The shortest time between two lines, unless a trial failed or the sweep ended.
 const LEAST_PAUSE: Duration = Duration::from_secs(2);
-/// Without a change of state, epochs alone are worth a line this often.
+/// The shortest time between two lines if only epochs have changed.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
-/// Lines of progress.
 pub(crate) struct Plain {
     output: Output,
     last: Option<Last>,
@@ -58,7 +57,8 @@ fn is_worth_a_line(last: Option<&Last>, sweep: &Sweep, now: Instant) -> bool {
         || (sweep.epochs_done != last.epochs_done && since >= LONGEST_PAUSE)
 }
 
-/// `sweep 3 scene-cnn: running; 3 of 16 ended, 2 running; epoch 30 of 160; best val_accuracy 0.6120 (filters=64); 2 min to go`.
+/// For example `sweep 3 scene-cnn: running; 3 of 16 ended, 2 running; epoch 30 of 160; best val_accuracy 0.6120
+/// (filters=64); 2 min to go`.
 fn line(sweep: &Sweep) -> String {
     let mut parts = vec![headline(sweep), counts(&sweep.counts)];
     if sweep.epochs_total > 0 {
@@ -73,12 +73,12 @@ fn line(sweep: &Sweep) -> String {
     parts.join("; ")
 }
 
-/// `2 min to go (1 min to 3 min)`.
+/// For example `2 min to go (1 min to 3 min)`.
 pub(super) fn to_go(sweep: &Sweep, eta: f64) -> String {
     remaining(eta, sweep.cost.as_ref().and_then(|cost| cost.end_seconds))
 }
 
-/// The same of what is expected and its interval. Below a second there is nothing to tell apart.
+/// The expected time and its interval. Below a second the two are not distinguished.
 pub(in crate::watch) fn remaining(eta: f64, interval: Option<Prediction>) -> String {
     let said = |seconds: f64| match seconds.round() {
         seconds if seconds < 1.0 => "less than 1 s".to_owned(),

@@ -1,5 +1,5 @@
-//! A sweep of which nothing can run on the one worker of this process. No other worker can join, so waiting would not end:
-//! the command ends with the reason that the coordinator gives.
+//! A sweep that the embedded worker cannot run. No other worker can join, so waiting would not end: the command ends
+//! with the coordinator's reason.
 
 use sweep_proto::v1::CancelSweepRequest;
 use sweep_shapes::text::plural;
@@ -8,8 +8,8 @@ use sweep_shapes::{Sweep, Unplaceable};
 use crate::client::{self, Client};
 use crate::failure::Failure;
 
-/// Why a sweep is given up. One that the command itself has made, and of which nothing has run, is cancelled: it would only
-/// stand in the way of the next.
+/// Ends the command with the reason. A sweep that this command created and that has not begun is cancelled, because it
+/// would delay the next one.
 pub(super) async fn give_up(client: &mut Client, sweep: &Sweep, why: &Unplaceable, made: bool) -> Failure {
     let counts = &sweep.counts;
     let untouched = counts.succeeded == counts.reused && counts.failed + counts.cancelled == 0;
@@ -32,7 +32,7 @@ pub(super) async fn give_up(client: &mut Client, sweep: &Sweep, why: &Unplaceabl
     let request = CancelSweepRequest { sweep: reference, user: client::user() };
     match client.cancel_sweep(request).await {
         Ok(_) => failure.hint(format!("{mend}; sweep {} is cancelled", sweep.id)),
-        // What the person has to know is why nothing runs.
+        // The main point for the user is why nothing runs.
         Err(status) => failure.hint(format!("{mend}; sweep {} cannot be cancelled: {}", sweep.id, status.message())),
     }
 }

@@ -1,5 +1,5 @@
-//! The folder of a backup. Every file is written beside its place, synced, held against its hash and then renamed, so that
-//! whatever interrupts it, what has its name is whole.
+//! The folder of a backup. Every file is downloaded under a temporary name, synced, verified and then renamed, so that
+//! every file with a final name is complete, whatever interrupts the backup.
 
 use std::collections::HashSet;
 use std::fs::{File, TryLockError};
@@ -16,11 +16,11 @@ use crate::failure::Failure;
 const STORE: &str = "store.db";
 const ARTIFACTS: &str = "artifacts";
 const MANIFEST: &str = "backup.json";
-/// The manifest until the store is in its place.
+/// The manifest before the store is renamed.
 const NEXT: &str = "backup.json.next";
-/// The name of the backup that is under way, and when its copy of the store was begun.
+/// The name of the current backup, and when its copy of the store was made.
 const UNFINISHED: &str = "backup.unfinished";
-/// What a file is called until it is whole.
+/// Suffix of incomplete files.
 const PART: &str = ".part";
 
 /// The folder of a backup, locked against other processes.
@@ -29,7 +29,7 @@ pub(super) struct Folder {
     _lock: Lock,
 }
 
-/// A file that is fetched.
+/// A file to download.
 pub(super) struct Target {
     place: PathBuf,
     part: PathBuf,
@@ -37,7 +37,7 @@ pub(super) struct Target {
     bytes: u64,
 }
 
-/// A file that is being written.
+/// An open, incomplete file.
 pub(super) struct Writing<'t> {
     target: &'t Target,
     file: File,
@@ -45,10 +45,10 @@ pub(super) struct Writing<'t> {
     offset: u64,
 }
 
-/// The files of earlier backups, folder by folder in the order in which artifacts come.
+/// The files of earlier backups, folder by folder in the order of the artifacts.
 pub(super) struct Parts {
     root: PathBuf,
-    /// Folders that artifacts have not come to.
+    /// Folders that later artifacts belong to.
     coming: Vec<PathBuf>,
     name: String,
     files: HashSet<PathBuf>,
@@ -59,7 +59,7 @@ fn failed(path: &Path, error: std::io::Error) -> Failure {
     Failure::failed(format!("cannot write the backup: {}", path.display())).because(error)
 }
 
-/// A folder that only its owner can enter: a store holds hashes of tokens, and what everybody trained.
+/// A folder that only its owner can enter: a store contains hashes of tokens, and all results.
 fn make(path: &Path) -> Result<(), Failure> {
     let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
     made.map_err(|error| failed(path, error))
@@ -69,8 +69,8 @@ fn sync(path: &Path) -> Result<(), Failure> {
     File::open(path).and_then(|file| file.sync_all()).map_err(|error| failed(path, error))
 }
 
-/// Makes good what an interruption between the last renames left: where the store has its name already, its manifest gets its
-/// own; where it has not, the manifest belongs to a backup that never became whole.
+/// Completes a backup that was interrupted between its last renames: if the store has its final name, its manifest gets
+/// its own; otherwise the manifest belongs to an incomplete backup and is removed.
 fn settle(root: &Path) -> Result<(), Failure> {
     let next = root.join(NEXT);
     if !next.exists() {
@@ -83,7 +83,7 @@ fn settle(root: &Path) -> Result<(), Failure> {
 }
 
 impl Folder {
-    /// Opens the folder, and makes it if it is not there.
+    /// Opens the folder; creates it if missing.
     pub(super) fn open(root: &Path) -> Result<Self, Failure> {
         make(&root.join(ARTIFACTS))?;
         let path = root.join(".lock");
@@ -100,14 +100,14 @@ impl Folder {
         Ok(Self { root: root.to_owned(), _lock: lock })
     }
 
-    /// The name of the backup that was interrupted here, or a new one. It is written down before it is used: a coordinator
-    /// keeps others out for a while once it has heard of a backup.
+    /// The name of the backup that was interrupted here, or a new one. It is saved before its first use, because a
+    /// coordinator blocks other backups for a while once it knows the name.
     pub(super) fn name(&self) -> Result<String, Failure> {
         let (name, _) = self.unfinished();
         if !name.is_empty() {
             return Ok(name);
         }
-        // Unlike any other: nothing of it is secret.
+        // Unique; not a secret.
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
         let seed = format!("{} {} {}", self.root.display(), std::process::id(), now.as_nanos());
         let name = Digest::of(seed.as_bytes()).to_string().chars().take(32).collect::<String>();
@@ -115,7 +115,7 @@ impl Folder {
         Ok(name)
     }
 
-    /// The name of the backup that was interrupted here, and when its copy of the store was begun; 0 where that is not known.
+    /// The name of the backup that was interrupted here, and when its copy of the store was made; 0 if unknown.
     fn unfinished(&self) -> (String, i64) {
         let text = std::fs::read_to_string(self.root.join(UNFINISHED)).unwrap_or_default();
         let mut words = text.split_whitespace();
@@ -123,7 +123,7 @@ impl Folder {
         (name, words.next().and_then(|word| word.parse().ok()).unwrap_or(0))
     }
 
-    /// In one step: a name that is half written would be another backup's.
+    /// Atomically: half a name would be another backup's.
     fn note(&self, name: &str, created_ms: i64) -> Result<(), Failure> {
         let path = self.root.join(UNFINISHED);
         let part = self.root.join(format!("{UNFINISHED}{PART}"));
@@ -131,7 +131,7 @@ impl Folder {
         written.and_then(|()| std::fs::rename(&part, &path)).map_err(|error| failed(&path, error))
     }
 
-    /// Notes which copy of the store is fetched. What was fetched of another one is of no use.
+    /// Records which copy of the store is downloaded. Parts of another copy are discarded.
     pub(super) fn begin(&self, name: &str, created_ms: i64) -> Result<(), Failure> {
         if self.unfinished() == (name.to_owned(), created_ms) {
             return Ok(());
@@ -144,12 +144,11 @@ impl Folder {
         self.note(name, created_ms)
     }
 
-    /// The copy of the store. It gets its name only with the manifest.
+    /// The copy of the store. It is renamed together with the manifest.
     pub(super) fn store(&self, digest: Digest, bytes: u64) -> Target {
         Target { place: self.root.join(STORE), part: self.root.join(format!("{STORE}{PART}")), digest, bytes }
     }
 
-    /// An artifact.
     pub(super) fn artifact(&self, digest: Digest, bytes: u64) -> Target {
         let name = digest.to_string();
         let place = self.root.join(ARTIFACTS).join(part_of(&name)).join(&name);
@@ -158,7 +157,7 @@ impl Folder {
         Target { place, part: part.into(), digest, bytes }
     }
 
-    /// What earlier backups left.
+    /// The files of earlier backups.
     pub(super) fn parts(&self) -> Parts {
         let root = self.root.join(ARTIFACTS);
         let found = std::fs::read_dir(&root).into_iter().flatten().flatten().map(|entry| entry.path());
@@ -167,8 +166,8 @@ impl Folder {
         Parts { root, coming, name: String::new(), files: HashSet::new(), left: Vec::new() }
     }
 
-    /// Puts the copy of the store and the manifest in their places. Between the two renames the folder has the new store and
-    /// both manifests: a restore takes the one that describes the store that is there.
+    /// Renames the copy of the store and the manifest to their final names. Between the two renames the folder has the
+    /// new store and both manifests; a restore uses the one that matches the store.
     pub(super) fn finish(&self, manifest: &Manifest) -> Result<(), Failure> {
         let text = serde_json::to_string_pretty(manifest);
         let text = text.map_err(|error| Failure::ours("cannot encode the manifest").because(error))?;
@@ -189,8 +188,8 @@ impl Folder {
         Ok(())
     }
 
-    /// Forgets the name of the backup. The coordinator has closed it by now: a command that is killed before leaves the name
-    /// of a backup that the next one finds open, instead of one that keeps the next one out.
+    /// Removes the backup's name after the coordinator has closed the backup. If the command is killed before that, the
+    /// next run reopens this backup instead of being blocked by it.
     pub(super) fn forget(&self) -> Result<(), Failure> {
         let unfinished = self.root.join(UNFINISHED);
         std::fs::remove_file(&unfinished).map_err(|error| failed(&unfinished, error))
@@ -207,7 +206,7 @@ impl Target {
         self.bytes
     }
 
-    /// Goes on behind what was fetched before.
+    /// Opens the file at the end of the part that exists.
     pub(super) fn go_on(&self) -> Result<Writing<'_>, Failure> {
         if let Some(folder) = self.part.parent() {
             make(folder)?;
@@ -227,13 +226,13 @@ impl Target {
         Ok(Writing { target: self, file, hasher, offset })
     }
 
-    /// It was fetched from its beginning and is not what the coordinator announced.
+    /// The error for a complete download that does not match the announced digest.
     pub(super) fn broken(&self) -> Failure {
         Failure::failed(format!("{} was damaged during the transfer", self.place.display()))
             .hint("run the backup again: it fetches only this file")
     }
 
-    /// Gives it its name.
+    /// Renames it to its final name.
     pub(super) fn keep(&self) -> Result<(), Failure> {
         std::fs::rename(&self.part, &self.place).map_err(|error| failed(&self.place, error))?;
         self.place.parent().map_or(Ok(()), sync)
@@ -241,7 +240,7 @@ impl Target {
 }
 
 impl Writing<'_> {
-    /// So much is there.
+    /// The length so far.
     pub(super) fn offset(&self) -> u64 {
         self.offset
     }
@@ -252,24 +251,24 @@ impl Writing<'_> {
         self.file.write_all(chunk).map_err(|error| failed(&self.target.part, error))
     }
 
-    /// Whether it is what the coordinator announced.
+    /// Whether it matches the announced size and digest.
     pub(super) fn is_whole(&self) -> bool {
         self.offset == self.target.bytes && self.hasher.finalize().as_bytes() == self.target.digest.as_bytes()
     }
 
-    /// On disk when this returns.
+    /// Synced when this returns.
     pub(super) fn finish(self) -> Result<(), Failure> {
         self.file.sync_all().map_err(|error| failed(&self.target.part, error))
     }
 
-    /// Removes it: the next try begins anew.
+    /// Removes it, so that the next try starts at the beginning.
     pub(super) fn discard(self) -> Result<(), Failure> {
         std::fs::remove_file(&self.target.part).map_err(|error| failed(&self.target.part, error))
     }
 }
 
 impl Parts {
-    /// Whether an artifact is there already. They come in the order of their digests.
+    /// Whether an artifact exists. Calls must be in the order of the digests.
     pub(super) fn has(&mut self, digest: Digest, bytes: u64) -> Result<bool, Failure> {
         let name = digest.to_string();
         let part = part_of(&name);
@@ -288,7 +287,7 @@ impl Parts {
             let files = std::fs::read_dir(&folder).map_err(|error| failed(&folder, error))?;
             let files = files.flatten().map(|entry| entry.path());
             if folder == wanted {
-                // What is half there is gone on with; what is not by the end belongs to nothing.
+                // Incomplete files are resumed; those that remain at the end are unreferenced.
                 let (half, whole): (Vec<_>, Vec<_>) = files.partition(|path| path.extension().is_some());
                 self.left.extend(half);
                 self.files = whole.into_iter().collect();
@@ -299,21 +298,21 @@ impl Parts {
         Ok(())
     }
 
-    /// The files that belong to no artifact.
+    /// The unreferenced files.
     pub(super) fn finish(mut self) -> Result<Vec<PathBuf>, Failure> {
-        // Behind every folder there can be.
+        // Behind every possible folder.
         self.turn_to("~")?;
         Ok(self.left)
     }
 }
 
-/// Removes files; says how many.
+/// Removes files; returns how many.
 pub(super) fn remove(files: &[PathBuf]) -> Result<u64, Failure> {
     let mut removed = 0;
     for path in files {
         match std::fs::remove_file(path) {
             Ok(()) => removed += 1,
-            // Half a file that is whole by now.
+            // An incomplete file that has been completed.
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
             Err(error) => return Err(failed(path, error)),
         }

@@ -1,4 +1,4 @@
-//! The coordinator: version, clock, TLS, token, store, its other port; then whom it has to work.
+//! The checks of the coordinator: version, clock, TLS, token, store and HTTP port; then its workers.
 
 use std::time::Duration;
 
@@ -10,18 +10,18 @@ use super::{Check, workers};
 use crate::probe::host_and_port;
 use crate::study::Study;
 
-/// Clocks that are further apart are worth a word, and further still are wrong.
+/// Clock differences that give a warning and an error.
 const NOTABLE_MS: i64 = 5_000;
 const WRONG_MS: i64 = 5 * 60_000;
-/// Less room than this on the disk of the store is worth a word, and less still is wrong.
+/// Free space on the store's disk below which there is a warning and an error.
 const NOTABLE_BYTES: u64 = 5 << 30;
 const WRONG_BYTES: u64 = 200 << 20;
 const HTTP_PATIENCE: Duration = Duration::from_secs(3);
 
-/// What nobody can look at without a coordinator.
+/// Checks that need a coordinator.
 const BEHIND: [&str; 6] = ["version", "clock", "tls", "token", "store", "workers"];
 
-/// Looks at the coordinator, or at each of several.
+/// Checks the coordinator, or each of several.
 pub(super) async fn look(
     named: &crate::coordinator::Coordinator,
     needed: bool,
@@ -53,7 +53,7 @@ pub(super) async fn look(
     }
 }
 
-/// Nobody asked for a coordinator, so that there is none is no mistake.
+/// Lowers the severity of a missing coordinator that no flag or variable named.
 fn excuse(check: &mut Check) {
     if check.state == super::State::Wrong {
         check.state = super::State::Warning;
@@ -151,7 +151,7 @@ fn disk(coordinator: &Coordinator) -> Option<Check> {
     Some(room("disk", free, format!("{} of {} are free on the coordinator's disk", bytes(free), bytes(whole))))
 }
 
-/// Whether there is room enough on a disk.
+/// Checks the free space on a disk.
 pub(super) fn room(name: &'static str, free: u64, found: String) -> Check {
     if free < WRONG_BYTES {
         Check::wrong(name, found, "free disk space now: every sweep stops when the store cannot be written")
@@ -162,7 +162,7 @@ pub(super) fn room(name: &'static str, free: u64, found: String) -> Check {
     }
 }
 
-/// The other port: pages, metrics and health. Only what speaks plain HTTP is asked.
+/// Checks the HTTP port of pages, metrics and health. Only plain HTTP is checked.
 async fn http(url: &str, coordinator: &Coordinator) -> Check {
     let port = coordinator.http_address.rsplit_once(':').map(|(_, port)| port);
     let (Some((host, _)), Some(port)) = (host_and_port(url), port) else {

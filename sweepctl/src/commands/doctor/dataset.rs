@@ -1,5 +1,5 @@
-//! Whether a trainer can read the data set of a spec. A trainer is asked what `submit` asks it, with the same folders, so
-//! that the two agree in every case.
+//! Checks whether a trainer can read the data set of a spec, with the same request and folders as `submit`, so that
+//! both give the same answer.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -15,10 +15,10 @@ use super::Check;
 use super::here::ask;
 
 const NAME: &str = "data set";
-/// Longer than this a data set is not read here.
+/// Time limit for reading the data set.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// `trainer` starts one; `roots` are the folders that the data set may lie in.
+/// `trainer` is the command; `roots` are the data roots.
 pub(super) async fn look(trainer: &[String], plan: &Plan, roots: &[PathBuf]) -> Check {
     let dataset = &plan.spec().dataset;
     if let Source::SyntheticScenes { .. } = &dataset.source {
@@ -33,7 +33,7 @@ pub(super) async fn look(trainer: &[String], plan: &Plan, roots: &[PathBuf]) -> 
     let question = Command::Describe(Describe { dataset: dataset.clone(), folders });
     match timeout(PATIENCE, ask(trainer, &question)).await {
         Ok(Ok((_, Event::Described(found)))) => {
-            // How many images of each class a holdout takes is not described.
+            // The description does not contain how many images of each class a holdout takes.
             let whole = plan.spec().protocol.holdout.is_none();
             let lone = plan.lone_batch_of(found.train_images.into()).filter(|_| whole);
             told(counted(&found), lone)
@@ -52,7 +52,7 @@ pub(super) async fn look(trainer: &[String], plan: &Plan, roots: &[PathBuf]) -> 
     }
 }
 
-/// As the worker of `submit --local` gives them to its trainers.
+/// The folders that the worker of `submit --local` gives to its trainers.
 fn folders(roots: &[PathBuf]) -> Result<Folders, String> {
     let text = |root: &PathBuf| root.to_str().map(str::to_owned);
     let roots = roots.iter().map(text).collect::<Option<Vec<_>>>().ok_or("a data root is not UTF-8")?;

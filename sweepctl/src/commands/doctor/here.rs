@@ -1,4 +1,4 @@
-//! This machine, as `submit --local` uses it: trainer, devices, memory, store, disk, and the data set of a spec.
+//! Checks this machine as `submit --local` uses it: trainer, devices, memory, store, disk, and the data set of a spec.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -15,7 +15,7 @@ use super::{Arguments, Check, coordinator, dataset, workers};
 use crate::local::{DEFAULT_STORE, beside, data_roots, trainer_command};
 use crate::study::{self, Study};
 
-/// A trainer that has not said its devices by then hangs. The first start of a GPU's driver can take long.
+/// Time limit for a trainer to list its devices. The first start of a GPU's driver can take long.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(super) async fn look(arguments: &Arguments, study: Option<&Study>, checks: &mut Vec<Check>) {
@@ -48,7 +48,7 @@ pub(super) async fn look(arguments: &Arguments, study: Option<&Study>, checks: &
     }
 }
 
-/// Starts a trainer and asks for its devices.
+/// Starts a trainer and lists its devices.
 async fn trainer(checks: &mut Vec<Check>) -> Option<Devices> {
     let asked = match trainer_command() {
         Ok(command) => timeout(PATIENCE, devices(&command)).await,
@@ -85,13 +85,13 @@ async fn devices(command: &[String]) -> Result<(Hello, Devices), String> {
     }
 }
 
-/// Starts a trainer and asks it one thing.
+/// Starts a trainer and sends one command.
 pub(super) async fn ask(command: &[String], question: &Command) -> Result<(Hello, Event), String> {
     let [program, arguments @ ..] = command else { return Err("its command is empty".to_owned()) };
     let failed = |error: std::io::Error| error.to_string();
     let mut child = tokio::process::Command::new(program)
         .args(arguments)
-        // As a worker starts it: what is found here holds there.
+        // The environment that a worker gives it.
         .env_clear()
         .envs(sweep_worker::environment::of_trainers(&[]))
         .stdin(Stdio::piped())
@@ -101,7 +101,7 @@ pub(super) async fn ask(command: &[String], question: &Command) -> Result<(Hello
         .spawn()
         .map_err(failed)?;
     let question = serde_json::to_string(question).map_err(|error| error.to_string())?;
-    // Its end of file comes with the end of this function: then it leaves.
+    // Dropped at the end of this function, so that the trainer sees the end of its input and exits.
     let mut stdin = child.stdin.take().ok_or("it has no stdin")?;
     stdin.write_all(format!("{question}\n").as_bytes()).await.map_err(failed)?;
     let stdout = child.stdout.take().ok_or("it has no stdout")?;
@@ -125,13 +125,13 @@ fn told(devices: &Devices) -> Check {
     let found = named.collect::<Vec<_>>().join(", ");
     match &devices.cuda_unavailable {
         None => Check::ok("devices", found),
-        // A build without CUDA on a machine that may have none: nothing is amiss.
+        // A build without CUDA on a machine that may have no GPU is not a problem.
         Some(why) if !cfg!(feature = "cuda") => Check::ok("devices", format!("{found}; no CUDA: {why}")),
         Some(why) => Check::warning("devices", format!("{found}; no CUDA: {why}"), "repair CUDA, or train on CPUs"),
     }
 }
 
-/// Where decoded images are kept, by the rule of a worker.
+/// The cache of decoded images, by the worker's rule.
 fn cache() -> Check {
     let advice = "set HOME or XDG_CACHE_HOME to a folder of this user";
     let local = vec![("coordinator", "http://127.0.0.1:1".to_owned())];
@@ -156,7 +156,7 @@ fn cache() -> Check {
     }
 }
 
-/// A slot's memory, where it is known.
+/// A slot's memory in bytes, if known.
 type Slot = Option<u64>;
 
 /// The slots that a worker would offer, by the same rules.
@@ -229,7 +229,7 @@ fn local_privacy(store: &Path) -> Option<Check> {
     (!found.is_empty()).then(|| Check::warning("privacy", found.join("; "), advice))
 }
 
-/// The nearest folder above a file that is there.
+/// The nearest existing folder above a file.
 fn standing(file: &Path) -> Option<&Path> {
     let above =
         file.ancestors().skip(1).map(|folder| if folder.as_os_str().is_empty() { Path::new(".") } else { folder });

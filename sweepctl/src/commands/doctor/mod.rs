@@ -1,6 +1,5 @@
-//! `sweepctl doctor`: looks at everything that a sweep needs, one thing after the other, and says for each whether it is as it
-//! should be and, if not, what to do. Nothing is changed but the cache of decoded images, which a sweep then finds filled, and
-//! nothing is waited for longer than a minute.
+//! `sweepctl doctor`: checks everything that a sweep needs, one after the other, and suggests fixes. It changes nothing
+//! except the cache of decoded images, which a sweep then reuses. No check takes longer than a minute.
 
 mod address;
 mod coordinator;
@@ -46,27 +45,25 @@ pub(crate) struct Arguments {
     slots: Option<String>,
 }
 
-/// How a thing is.
+/// The result of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 enum State {
     Ok,
-    /// It works, but not as somebody may think.
+    /// It works, but maybe not as expected.
     Warning,
-    /// It does not work.
     Wrong,
-    /// It could not be looked at, because of something that is wrong.
+    /// Skipped because of another failed check.
     NotChecked,
 }
 
-/// One thing that was looked at.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 struct Check {
     name: &'static str,
     state: State,
-    /// What was found, in a sentence.
+    /// The finding, in a sentence.
     found: String,
-    /// What to do about it.
+    /// The suggested fix.
     advice: Option<String>,
 }
 
@@ -88,7 +85,7 @@ impl Check {
     }
 }
 
-/// Everything that was looked at.
+/// All checks.
 #[derive(Debug, Serialize)]
 struct Report {
     checks: Vec<Check>,
@@ -121,7 +118,7 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<Exit
     };
     let mut checks = Vec::new();
     if !arguments.local {
-        // Who names no coordinator and has a spec may want none.
+        // Without a named coordinator and with a spec, a coordinator may not be wanted.
         let needed = context.named || study.is_none();
         coordinator::look(&context.coordinator, needed, study.as_ref(), &mut checks).await;
     }

@@ -1,4 +1,4 @@
-//! Who works for a coordinator, on which devices, and whether any sweep waits for what nobody has.
+//! Checks the workers of a coordinator, their devices, and whether any sweep waits for resources that no worker has.
 
 use std::time::Duration;
 
@@ -12,13 +12,13 @@ use crate::client::Client;
 use crate::study::Study;
 
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Workers whose being out of service is told of, one by one.
+/// The most workers out of service that are listed.
 const MOST_OUT_OF_SERVICE: usize = 20;
-/// Sweeps whose waiting is told of.
+/// The most waiting sweeps that are listed.
 const MOST_WAITING: usize = 5;
-/// Sweeps that are looked at: the newest.
+/// Sweeps that are checked: the newest.
 const NEWEST: u32 = 100;
-/// Workers that a sweep gives nothing, of which it is told.
+/// The most workers that a sweep does not use that are listed.
 const MOST_LEFT_OUT: usize = 5;
 
 pub(super) async fn look(
@@ -93,7 +93,7 @@ fn told(workers: &[Worker], coordinator: &Coordinator) -> Vec<Check> {
     checks
 }
 
-/// A worker that gets no trials, and why.
+/// A worker that gets no trials, with the reason.
 fn out_of_service(worker: &Worker) -> Option<Check> {
     let reason = worker.out_of_service.as_ref()?;
     let found = format!("worker {} is out of service: {reason}", worker.name);
@@ -121,7 +121,7 @@ fn devices(workers: &[&Worker]) -> Check {
     Check::ok("devices", format!("{of}; {busy} busy"))
 }
 
-/// Whether the largest network of a spec fits anywhere.
+/// Whether the largest network of a spec fits on any slot.
 fn memory(workers: &[Worker], study: &Study) -> Option<Check> {
     let needed = needed(study)?;
     let slots = workers.iter().filter(|worker| worker.state != "lost").flat_map(|worker| &worker.slots);
@@ -138,10 +138,10 @@ fn memory(workers: &[Worker], study: &Study) -> Option<Check> {
     })
 }
 
-/// Configurations that are looked at for the largest.
+/// The most configurations that are searched for the largest network.
 const MOST_CONFIGURATIONS: usize = 100_000;
 
-/// The memory of the largest network that a spec asks for, in bytes.
+/// The memory of a spec's largest network, in bytes.
 pub(super) fn needed(study: &Study) -> Option<u64> {
     let released = study.plan.released(&[]);
     let batch = study.plan.spec().protocol.batch_size;

@@ -1,4 +1,4 @@
-//! How an array of JSON is written piece by piece, and what went wrong with a row of CSV.
+//! Writes a JSON array element by element, and converts errors of CSV rows.
 
 use std::io::Write;
 
@@ -8,7 +8,7 @@ use serde_json::ser::CompactFormatter;
 use crate::failure::Failure;
 use crate::output::write_json;
 
-/// A JSON array that is written element by element, one a line.
+/// A JSON array that is written element by element, one per line.
 pub(in crate::commands) struct JsonArray<'a, W> {
     out: &'a mut W,
     empty: bool,

@@ -1,4 +1,4 @@
-//! The curve of each trial of a sweep, with what is known of the trial: what other programs than ours are given.
+//! Reads the curve of each trial of a sweep with the trial's metadata, for exports to other programs.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,21 +11,20 @@ use crate::client::{self, Client};
 use crate::failure::Failure;
 use crate::trial_pages::Trials;
 
-/// One trial, and the epochs of the attempt that counts for the sweep.
+/// A trial, with the epochs of the attempt that counts for the sweep.
 #[derive(Debug, Clone)]
 pub(super) struct Curve {
-    /// As the sweep has it.
     pub(super) trial: Summary,
     /// 0 if none has begun.
     pub(super) attempt: u32,
-    /// When the attempt was assigned; 0 if that is not known.
+    /// When the attempt was assigned; 0 if unknown.
     pub(super) begun_unix_ms: i64,
     pub(super) ended_unix_ms: Option<i64>,
     pub(super) points: Vec<Metrics>,
 }
 
 impl Curve {
-    /// When each epoch ended, since 1970: counted from the assignment, so that a second export says the same.
+    /// When each epoch ended, since 1970: computed from the assignment, so that a second export gives the same values.
     pub(super) fn ends(&self) -> Vec<Duration> {
         let mut at = Duration::from_millis(self.begun_unix_ms.try_into().unwrap_or(0));
         let add = |point: &Metrics| {
@@ -36,19 +35,19 @@ impl Curve {
         self.points.iter().map(add).collect()
     }
 
-    /// Whether nothing will be added to it.
+    /// Whether it is complete.
     pub(super) fn has_ended(&self) -> bool {
         matches!(self.trial.state, "succeeded" | "failed" | "cancelled")
     }
 
-    /// `3fa1c2…` in twelve digits, enough for a name.
+    /// The first twelve digits of the id, enough for a name.
     pub(super) fn short_id(&self) -> &str {
         self.trial.trial_id.get(..12).unwrap_or(&self.trial.trial_id)
     }
 }
 
-/// Gives every trial that has begun to `take`, in the order of the sweep, those without an epoch last. One trial is in memory
-/// at a time, beside the names of all. Answers how many have not begun.
+/// Passes every trial that has begun to `take`, in the order of the sweep, those without an epoch last. Memory contains
+/// one curve and all summaries. Returns how many have not begun.
 pub(super) async fn for_each(
     client: &mut Client,
     sweep: &str,
@@ -81,7 +80,7 @@ pub(super) async fn for_each(
     Ok(not_begun)
 }
 
-/// What the sweep says of its trials; their settings are left to be fetched one by one.
+/// The sweep's trials without their settings, which are fetched one by one.
 type Known = BTreeMap<String, Summary>;
 
 async fn known(client: &mut Client, sweep: &str) -> Result<Known, Failure> {
@@ -96,7 +95,6 @@ async fn known(client: &mut Client, sweep: &str) -> Result<Known, Failure> {
     Ok(known)
 }
 
-/// The epochs of one attempt.
 #[derive(Debug)]
 struct Epochs {
     id: String,
@@ -121,12 +119,12 @@ impl Epochs {
     }
 }
 
-/// Points come trial after trial; what belongs together is gathered.
+/// Collects consecutive points of the same trial.
 #[derive(Debug, Default)]
 struct Gathered(Option<Epochs>);
 
 impl Gathered {
-    /// Answers with what is whole once the next trial begins.
+    /// Returns the previous trial's epochs when another one begins.
     fn push(&mut self, point: TrialPoint) -> Result<Option<Epochs>, Failure> {
         let id = hex(&point.trial_id);
         let metrics = sweep_shapes::expect(point.metrics, "metrics")?.into();

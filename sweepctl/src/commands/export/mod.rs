@@ -1,5 +1,5 @@
-//! `sweepctl export`: every trial of a sweep with its settings beside its metrics, or every epoch of every trial; and the curves
-//! as TensorBoard and MLflow have them.
+//! `sweepctl export`: trials with their settings and metrics, or all epochs, as CSV or JSON; or curves for TensorBoard
+//! and MLflow.
 
 pub(super) mod cells;
 mod curves;
@@ -57,7 +57,7 @@ pub(crate) struct Arguments {
     experiment: Option<String>,
 }
 
-/// What is asked for, with what it needs.
+/// The requested export with its target.
 #[derive(Debug)]
 enum Wanted<'a> {
     Rows(Form, Option<&'a Path>),
@@ -72,8 +72,8 @@ enum Form {
 }
 
 impl Arguments {
-    /// What was asked for, or what the file's ending says. A program that opens the file goes by its ending, so another one
-    /// is refused.
+    /// The requested format, or the one of the file's extension. A program that opens the file relies on its extension,
+    /// so a contradiction is rejected.
     fn format(&self, default: Format) -> Result<Format, Failure> {
         let Some(file) = &self.out else { return Ok(self.format.unwrap_or(default)) };
         let ending = file.extension().and_then(|ending| ending.to_str()).map(str::to_ascii_lowercase);
@@ -97,7 +97,7 @@ impl Arguments {
         }
     }
 
-    /// Refuses what does not go together, before anything is dialled.
+    /// Rejects contradictory flags before a connection is made.
     fn wanted(&self, default: Format) -> Result<Wanted<'_>, Failure> {
         let format = self.format(default)?;
         let curves = matches!(format, Format::Tensorboard | Format::Mlflow);
@@ -168,7 +168,7 @@ fn report<T: Serialize>(context: &Context, written: &T) -> Result<(), Failure> {
     if context.output.is_json() { context.output.json(written) } else { Ok(()) }
 }
 
-/// What was not written, if there is any.
+/// A note about trials that were not written; empty if there are none.
 fn others(why: &str, number: u64, noun: &str) -> String {
     if number == 0 { String::new() } else { format!("; {why}: {}", plural(number, noun)) }
 }

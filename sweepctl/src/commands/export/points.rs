@@ -1,4 +1,4 @@
-//! Every epoch of every trial of a sweep.
+//! Exports every epoch of every trial of a sweep.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -26,7 +26,7 @@ struct Point<'a> {
     metrics: Metrics,
 }
 
-/// What a point's row says of its trial.
+/// The trial's columns in a point's row.
 type Names = BTreeMap<String, (String, u64)>;
 
 async fn names(client: &mut Client, sweep: &str) -> Result<Names, Failure> {

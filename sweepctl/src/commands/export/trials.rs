@@ -1,4 +1,4 @@
-//! Every trial of a sweep with its settings beside its metrics.
+//! Exports every trial of a sweep with its settings and metrics.
 
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -11,7 +11,7 @@ use crate::client::Client;
 use crate::failure::Failure;
 use crate::trial_pages::Trials;
 
-/// Two walks over the trials, because the header needs every setting's path and memory is not for all of them.
+/// Reads the trials twice, because the header needs every setting's path and the trials may not fit into memory.
 pub(super) async fn as_csv<W: Write>(
     client: &mut Client,
     sweep: &str,

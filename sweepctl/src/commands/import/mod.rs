@@ -1,5 +1,5 @@
-//! `sweepctl import`: what others write, as a spec. stdout is the spec, stderr what was renamed, left out or
-//! assumed.
+//! `sweepctl import`: converts other systems' sweep files to specs. It prints the spec to stdout, and notes about
+//! renamed, omitted and assumed parts to stderr.
 
 mod names;
 mod wandb;
@@ -33,12 +33,11 @@ pub(crate) struct Arguments {
     drop_unknown: bool,
 }
 
-/// A spec made of something else.
+/// A converted spec.
 #[derive(Debug, Serialize)]
 struct Imported {
-    /// The YAML text.
     spec: String,
-    /// What was renamed, left out or assumed.
+    /// Notes about renamed, omitted and assumed parts.
     notes: Vec<String>,
 }
 

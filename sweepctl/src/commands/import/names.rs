@@ -1,22 +1,20 @@
-//! From the names that people give their parameters to ours: factors vary, everything else is the same for every trial.
+//! Maps the usual names of parameters to Sweep's: factors vary, everything else is the same for every trial.
 
 use sweep_spec::levels::{Factor, Family, Kind};
 use sweep_spec::spec::Metric;
 
 use super::wandb::{Kind as Wanted, Parameter, Scalar, Sweep};
 
-/// What a parameter means here.
+/// The meaning of a parameter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Target {
     Factor(Factor),
-    /// A key of the protocol.
     Protocol(&'static str),
-    /// A key of the data set.
     Dataset(&'static str),
     Seeds,
 }
 
-/// What people call things, in small letters with `_` between words.
+/// Usual names, in lower case with `_` between words.
 const NAMES: &[(Target, &[&str])] = &[
     (
         Target::Factor(Factor::ConvLayers),
@@ -101,11 +99,11 @@ const METRICS: &[(Metric, &[&str])] = &[
     (Metric::TrainLoss, &["train_loss", "training_loss", "loss"]),
 ];
 
-/// A sweep in our words.
+/// A sweep with Sweep's names.
 #[derive(Debug, Default)]
 pub(super) struct Mapped {
     pub(super) name: Option<String>,
-    /// Factors, each with its levels as YAML; one level is the baseline's alone.
+    /// Factors, each with its levels as YAML; a factor with one level belongs to the baseline.
     pub(super) factors: Vec<(Factor, Vec<String>)>,
     /// Keys of the protocol and their values as YAML.
     pub(super) protocol: Vec<(&'static str, String)>,
@@ -114,16 +112,16 @@ pub(super) struct Mapped {
     pub(super) objective: Option<(Metric, &'static str)>,
     pub(super) notes: Vec<String>,
     pub(super) problems: Vec<String>,
-    /// Whether leaving out unknown parameters would mend something.
+    /// Whether `--drop-unknown` would solve some of the problems.
     pub(super) droppable: bool,
 }
 
-/// Maps what can be mapped and says what cannot.
+/// Maps the parameters, or returns the problems.
 pub(super) fn mapped(sweep: &Sweep, drop_unknown: bool) -> Mapped {
     let mut mapped = Mapped { name: sweep.name.clone(), ..Mapped::default() };
     let mut taken: Vec<(Target, &str)> = Vec::new();
     for Parameter { name, line, kind, note } in &sweep.parameters {
-        // What is no parameter of a grid is refused whatever its name is.
+        // A parameter that is not part of a grid is rejected whatever its name is.
         let values = match kind {
             Wanted::Values(values) => values,
             Wanted::Wrong(why) => {
@@ -248,7 +246,7 @@ impl Mapped {
         let goal = match goal.as_deref() {
             Some("maximize") => "maximize",
             Some("minimize") => "minimize",
-            // What the sweep file leaves out means `minimize` there, which nobody wants of an accuracy.
+            // A missing goal means `minimize` in a sweep file, which is wrong for an accuracy.
             _ => metric.natural_goal().name(),
         };
         if name != metric.name() {
@@ -261,7 +259,7 @@ impl Mapped {
     }
 }
 
-/// A value as YAML, if it fits.
+/// A value as YAML, if it is valid for the target.
 fn text(value: &Scalar, target: Target) -> Option<String> {
     let whole = |value: &Scalar| matches!(value, Scalar::Whole(_)).then(|| value.shown());
     match target {

@@ -1,4 +1,4 @@
-//! Sweep files as people write them, good and bad.
+//! Tests with realistic sweep files, valid and invalid.
 
 use sweep_spec::Plan;
 
@@ -141,7 +141,7 @@ fn what_is_no_sweep_file_is_said_so() {
     assert!(import(&name).unwrap().spec.contains(r#"name: "a[31m: \"b\"""#));
 }
 
-/// One parameter, as a grid.
+/// One parameter in a grid.
 fn with(parameter: &str) -> String {
     format!("method: grid\nparameters:\n  {parameter}\n")
 }
@@ -230,14 +230,14 @@ fn a_number_of_classes_asks_for_a_data_set_that_has_so_many() {
     assert!(ten.notes.iter().any(|note| note.contains("the spec names the folder `data`")), "{:?}", ten.notes);
 }
 
-/// The shared cases, if they are beside the checkout.
+/// The shared cases, if they are next to the checkout.
 fn cases() -> Option<std::path::PathBuf> {
     let mut folders = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).ancestors();
     folders.find_map(|folder| Some(folder.join("shared/cases/wandb")).filter(|cases| cases.is_dir()))
 }
 
-/// What users' files ask for is taken, and what cannot be done here is refused with its line: no network of this trainer
-/// has views, a patch size or a warm-up.
+/// Supported parts of realistic files are converted, and unsupported ones rejected with their line: no network of this
+/// trainer has views, a patch size or a warm-up.
 #[test]
 fn files_as_users_write_them_are_taken_or_refused_line_by_line() {
     let Some(cases) = cases() else {
@@ -288,7 +288,7 @@ fn files_as_users_write_them_are_taken_or_refused_line_by_line() {
             assert!(said.contains(line), "{name}: {line} is missing in\n{said}");
         }
     }
-    // Alone, the first parameter of the last file is taken as W&B takes it.
+    // Alone, the first parameter of the last file is read as W&B reads it.
     let text = std::fs::read_to_string(cases.join("refused.yaml")).unwrap();
     let taken: Vec<&str> =
         text.lines().filter(|line| !line.contains("uniform, min: 1") && !line.contains("normal")).collect();

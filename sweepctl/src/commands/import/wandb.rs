@@ -1,5 +1,5 @@
-//! A W&B sweep file as plain data: its method is checked and its parameters, nested ones too, are lists of values, as the
-//! grid search of W&B makes them. Every parameter knows its line.
+//! Reads a W&B sweep file: checks its method, and expands its parameters, nested ones included, to lists of values, as
+//! the grid search of W&B does. Every parameter has its line number.
 
 use sweep_spec::yaml::{self, Entry, Node, Value};
 
@@ -7,48 +7,48 @@ use crate::failure::Failure;
 
 /// The most values of one range.
 const LONGEST_RANGE: usize = 1000;
-/// How deep parameters may stand in each other.
+/// The deepest nesting of parameters.
 const DEEPEST: usize = 16;
 
-/// What a sweep file says.
+/// The content of a sweep file.
 #[derive(Debug, Default)]
 pub(super) struct Sweep {
     pub(super) name: Option<String>,
-    /// Its metric and its goal, if it gives one.
+    /// Its metric and its goal, if it has one.
     pub(super) metric: Option<(String, Option<String>)>,
     pub(super) parameters: Vec<Parameter>,
-    /// Other keys that say something about running.
+    /// Other keys about running the sweep.
     pub(super) keys: Vec<String>,
 }
 
-/// A parameter and what it is to be.
+/// A parameter and its values.
 #[derive(Debug)]
 pub(super) struct Parameter {
     /// With dots between the levels.
     pub(super) name: String,
     pub(super) line: u32,
     pub(super) kind: Kind,
-    /// What became of it that its author may not expect.
+    /// A note about a conversion that the author may not expect.
     pub(super) note: Option<String>,
 }
 
-/// What a parameter is to be.
+/// The values of a parameter.
 #[derive(Debug)]
 pub(super) enum Kind {
-    /// Each of these; one, if it is constant.
+    /// All of these; one value is a constant.
     Values(Vec<Scalar>),
-    /// Something that no grid has, and why.
+    /// Not possible in a grid, with the reason.
     Wrong(String),
 }
 
-/// A value as W&B's YAML, which is 1.1, reads it.
+/// A value as W&B's YAML 1.1 reads it.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Scalar {
     Switch(bool),
     Whole(i128),
     Real(f64),
     Text(String),
-    /// Nothing, a list or a mapping, in a few words.
+    /// A null, a list or a mapping, in a short form.
     Other(String),
 }
 
@@ -66,7 +66,7 @@ impl Scalar {
         }
     }
 
-    /// A number without a fraction is a whole one, however it is written.
+    /// A number without a fraction becomes an integer.
     fn number(value: f64) -> Self {
         if value.fract() == 0.0 && value.abs() < 9e15 { Self::Whole(value as i128) } else { Self::Real(value) }
     }
@@ -83,7 +83,7 @@ impl Scalar {
     }
 }
 
-/// The truth values that YAML 1.1 has beside `true` and `false`.
+/// The booleans that YAML 1.1 has besides `true` and `false`.
 fn switch(text: &str) -> Option<bool> {
     match text {
         "yes" | "Yes" | "YES" | "on" | "On" | "ON" => Some(true),
@@ -159,7 +159,7 @@ fn metric_of(metric: &[Entry]) -> Option<(String, Option<String>)> {
     Some((text(metric, "name")?.to_owned(), text(metric, "goal").map(str::to_owned)))
 }
 
-/// Parameters that hold others are left out, and their names stand before those of the others.
+/// Removes the parameters that contain others, and prefixes the inner names with theirs.
 fn flatten(parameters: &[Entry], before: &str, depth: usize, out: &mut Vec<Parameter>) {
     for entry in parameters {
         let name = if before.is_empty() { entry.key.clone() } else { format!("{before}.{}", entry.key) };
@@ -186,7 +186,7 @@ fn flatten(parameters: &[Entry], before: &str, depth: usize, out: &mut Vec<Param
 /// The values of a parameter, and a note about them.
 type Values = Result<(Vec<Scalar>, Option<String>), String>;
 
-/// A parameter without a distribution has the one that W&B gives it for its keys.
+/// A parameter without a distribution gets W&B's default for its keys.
 fn one(parameter: &[Entry]) -> Values {
     if find(parameter, "probabilities").is_some() {
         return Err("a grid trains every value once, so it has no `probabilities`; W&B refuses this too".to_owned());
@@ -236,7 +236,7 @@ fn whole_numbers(parameter: &[Entry]) -> Values {
     Ok(((min..=max).map(Scalar::Whole).collect(), None))
 }
 
-/// From `min` in steps of `q`, below `max`: W&B's grid leaves out the end.
+/// From `min` in steps of `q`, below `max`: W&B's grid excludes the end.
 fn steps(parameter: &[Entry]) -> Values {
     let bound = |key: &str| match find(parameter, key).map(Scalar::of) {
         Some(Scalar::Whole(value)) => Ok(Some(value as f64)),
@@ -245,7 +245,7 @@ fn steps(parameter: &[Entry]) -> Values {
         None => Ok(None),
     };
     let needed = |key: &str| bound(key)?.ok_or_else(|| format!("expected `{key}`, a number"));
-    // W&B steps by 1 where nothing is said.
+    // W&B's default step is 1.
     let (min, max, q) = (needed("min")?, needed("max")?, bound("q")?.unwrap_or(1.0));
     if q <= 0.0 {
         return Err(format!("expected `q` to be more than 0, found {q}"));
@@ -264,7 +264,7 @@ fn steps(parameter: &[Entry]) -> Values {
     Ok((values, Some(note)))
 }
 
-/// Without the last digits, which only say that decimal fractions are not binary ones: 0.3 and not 0.30000000000000004.
+/// Rounds away the last digits, which come from binary fractions: 0.3 instead of 0.30000000000000004.
 fn rounded(value: f64) -> f64 {
     format!("{value:.12e}").parse().unwrap_or(value)
 }

@@ -1,5 +1,5 @@
-//! A mapped sweep as the text of a spec: what varies is one grid, and the first value of each factor is the baseline's,
-//! so that the grid trains the baseline.
+//! Writes a mapped sweep as a spec: one grid over all factors that vary. The first value of each factor is the
+//! baseline's, so that the grid includes the baseline.
 
 use std::fmt::Write;
 use std::path::Path;
@@ -34,7 +34,7 @@ pub(super) fn yaml(file: &str, study: &Mapped) -> String {
         .map(|(factor, levels)| format!("      {factor}: [{}]\n", levels.join(", ")))
         .collect();
     if axes.is_empty() {
-        // Only seeds vary, or nothing: the baseline under them.
+        // Only seeds vary, or nothing: the baseline under each seed.
         line("stages", "[{ name: baseline alone, list: [{ name: start }] }]");
     } else {
         line("stages", &format!("\n  - name: grid\n    grid:\n{}", axes.concat().trim_end_matches('\n')));
@@ -45,13 +45,13 @@ pub(super) fn yaml(file: &str, study: &Mapped) -> String {
     text.replace("stages: \n", "stages:\n")
 }
 
-/// Whether the drawn scenes can stand for the data set: they have eight classes.
+/// Whether the drawn scenes can replace the data set: they have eight classes.
 fn is_drawn(study: &Mapped) -> bool {
     let drawn = SCENES.len().to_string();
     study.dataset.iter().all(|(key, value)| *key != "classes" || *value == drawn)
 }
 
-/// What is said of the data set, which a sweep file does not name.
+/// The note about the data set, which a sweep file does not contain.
 pub(super) fn assumed(study: &Mapped) -> &'static str {
     if is_drawn(study) {
         "the spec uses generated scenes; replace them with your data set"
@@ -65,7 +65,7 @@ fn dataset(study: &Mapped) -> String {
     let kind = if is_drawn(study) {
         "synthetic_scenes"
     } else {
-        // A folder of pictures says its size itself, if the sweep file does not.
+        // The size of images in a folder is in the files, if the sweep file does not set it.
         if !keys.iter().any(|(key, _)| *key == "image_size") {
             keys.push(("image_size", "32".to_owned()));
         }
@@ -76,7 +76,7 @@ fn dataset(study: &Mapped) -> String {
     format!("{{ kind: {kind}{keys} }}")
 }
 
-/// `{ epochs: 10, optimizer: { kind: adam } }`
+/// For example `{ epochs: 10, optimizer: { kind: adam } }`.
 fn protocol(study: &Mapped) -> String {
     let mut parts: Vec<String> = Vec::new();
     let mut groups: Vec<(&str, Vec<String>)> = Vec::new();
@@ -101,7 +101,7 @@ fn protocol(study: &Mapped) -> String {
     format!("{{ {} }}", parts.join(", "))
 }
 
-/// The sweep's name, or the file's, in a form that a spec takes.
+/// The sweep's name, or the file's, converted to a valid name of a spec.
 fn name(file: &str, study: &Mapped) -> String {
     let stem = Path::new(file).file_stem().map(|stem| stem.to_string_lossy().into_owned());
     let name = study.name.clone().or(stem).unwrap_or_default();

@@ -1,10 +1,10 @@
-//! The questions of `init`, their defaults, and what was answered.
+//! The questions of `init`, their defaults and answers.
 
 use sweep_analysis::statistics::{ALPHA, seeds_to_reach};
 
 use super::{Arguments, Design, Kind, Metric};
 
-/// A factor that can be varied, what it is, and levels that are a good beginning, the baseline's first.
+/// A factor with its description and suggested levels, the baseline's first.
 pub(super) struct Factor {
     pub(super) name: &'static str,
     pub(super) about: &'static str,
@@ -22,10 +22,10 @@ pub(super) const FACTORS: [Factor; 8] = [
     Factor { name: "dropout", about: "share of dense outputs dropped during training", levels: &["0.0", "0.2"] },
 ];
 
-/// What is varied where nobody says otherwise.
+/// The factors that vary by default.
 pub(super) const USUAL: [&str; 3] = ["conv_layers", "filters", "batch_norm"];
 
-/// `filters=16,32,64`, or the levels that are a good beginning where only a name is given.
+/// `filters=16,32,64`, or only a name with the suggested levels.
 pub(super) fn parse_factor(text: &str) -> Result<(String, Vec<String>), String> {
     let (name, levels) = text.split_once('=').map_or((text, None), |(name, levels)| (name, Some(levels)));
     let name = name.trim();
@@ -40,7 +40,7 @@ pub(super) fn parse_factor(text: &str) -> Result<(String, Vec<String>), String> 
     if levels.len() < 2 {
         return Err(format!("`{name}` needs at least two levels, such as {name}={}", factor.levels.join(",")));
     }
-    // What a level may be, the spec's own reader says; here it only must not be another key.
+    // The spec's parser validates levels; this only rejects text that would be another YAML key.
     let plain = |level: &String| {
         !level.is_empty() && level.chars().all(|sign| sign.is_ascii_alphanumeric() || ".-+".contains(sign))
     };
@@ -50,7 +50,7 @@ pub(super) fn parse_factor(text: &str) -> Result<(String, Vec<String>), String> 
     }
 }
 
-/// What flags have answered.
+/// The answers from flags.
 #[derive(Debug, Default)]
 pub(super) struct Given {
     pub(super) name: Option<String>,
@@ -83,14 +83,14 @@ impl From<&Arguments> for Given {
 }
 
 impl Given {
-    /// Whether something would have to be asked.
+    /// Whether a question remains.
     pub(super) fn lacks_something(&self) -> bool {
         let open = self.name.is_none() || self.kind.is_none() || self.factors.is_empty() || self.seeds.is_none();
         let folder = self.kind.is_some_and(|kind| kind != Kind::SyntheticScenes);
         open || (folder && self.path.is_none())
     }
 
-    /// With the default of everything that was not answered.
+    /// Uses the default of every unanswered question.
     pub(super) fn with_defaults(self) -> Answers {
         let kind = self.kind.unwrap_or(Kind::SyntheticScenes);
         let design = self.design.unwrap_or(Design::OneAtATime);
@@ -111,11 +111,11 @@ impl Given {
     }
 }
 
-/// More are not proposed, whatever is varied: they cost too much for a beginning.
+/// The most seeds that are suggested; more are too expensive for a first study.
 const MOST_SEEDS: u32 = 12;
 
-/// The fewest seeds under which a change can be told from chance at 5 %, corrected for as many comparisons as a design makes;
-/// nothing where no number of them is enough.
+/// The fewest seeds with which a difference can be significant at 5 %, corrected for the number of comparisons of a
+/// design; `None` if no number is enough.
 pub(super) fn seeds_needed(factors: &[(String, Vec<String>)], design: Design) -> Option<u32> {
     let changes: Vec<f64> = factors.iter().map(|(_, levels)| levels.len().saturating_sub(1) as f64).collect();
     let alone: f64 = changes.iter().sum();
@@ -127,7 +127,7 @@ pub(super) fn seeds_needed(factors: &[(String, Vec<String>)], design: Design) ->
     seeds_to_reach(ALPHA, comparisons as usize)
 }
 
-/// As many, unless they are too many for a beginning.
+/// That number, up to the suggested maximum.
 pub(super) fn usual_seeds(factors: &[(String, Vec<String>)], design: Design) -> u32 {
     seeds_needed(factors, design).unwrap_or(MOST_SEEDS).min(MOST_SEEDS)
 }
@@ -141,7 +141,7 @@ pub(super) fn usual_path(kind: Kind) -> &'static str {
     }
 }
 
-/// Where the kind itself has no size, or a smaller one makes a first study quick.
+/// `None` if the data set has its own size; smaller than usual for a quick first study.
 pub(super) fn usual_size(kind: Kind) -> Option<u32> {
     match kind {
         Kind::SyntheticScenes => Some(24),
@@ -154,7 +154,7 @@ pub(super) fn usual_epochs(kind: Kind) -> u32 {
     if kind == Kind::SyntheticScenes { 8 } else { 30 }
 }
 
-/// Every answer.
+/// All answers.
 #[derive(Debug, Clone)]
 pub(super) struct Answers {
     pub(super) name: String,
@@ -174,7 +174,7 @@ impl Answers {
         self.kind != Kind::SyntheticScenes
     }
 
-    /// The name as a file may have it, whatever somebody calls a study.
+    /// The name as a valid file name.
     pub(super) fn file_name(&self) -> String {
         let plain = |letter: char| if letter.is_alphanumeric() || "-_.".contains(letter) { letter } else { '-' };
         let name: String = self.name.chars().map(plain).take(100).collect();

@@ -1,4 +1,4 @@
-//! The questions, on a terminal. What a flag has answered is not asked.
+//! Asks on a terminal the questions that no flag has answered.
 
 use dialoguer::theme::{ColorfulTheme, SimpleTheme, Theme};
 use dialoguer::{Confirm, Input, Select};
@@ -23,7 +23,7 @@ const DESIGNS: [(Design, &str); 4] = [
     (Design::Pairwise, "pairwise: each level alone, and each pair of two factors"),
 ];
 
-/// Asks everything that is open.
+/// Asks every open question.
 pub(super) fn all(given: &Given, output: &Output) -> Result<Answers, Failure> {
     let theme: Box<dyn Theme> =
         if output.talk_is_coloured() { Box::new(ColorfulTheme::default()) } else { Box::new(SimpleTheme) };
@@ -62,7 +62,7 @@ struct Asker<'a> {
     theme: &'a dyn Theme,
 }
 
-/// Ctrl-C, or a terminal that went away.
+/// Ctrl-C, or a closed terminal.
 fn stopped(error: dialoguer::Error) -> Failure {
     Failure::failed("the questions were not answered")
         .because(error)
@@ -88,7 +88,7 @@ impl Asker<'_> {
         }
     }
 
-    /// One of a list, of which the first is the usual one.
+    /// A choice from a list, whose first entry is the default.
     fn choice<T: Copy>(&self, question: &str, given: Option<T>, of: &[(T, &str)]) -> Result<T, Failure> {
         if let Some(given) = given {
             return Ok(given);
@@ -103,7 +103,7 @@ impl Asker<'_> {
         of.get(chosen).map(|(one, _)| *one).ok_or_else(|| Failure::ours("an item was chosen that was not offered"))
     }
 
-    /// Factors with their levels, until somebody has enough.
+    /// Factors with their levels, until the user adds no more.
     fn factors(&self, given: &[(String, Vec<String>)]) -> Result<Vec<(String, Vec<String>)>, Failure> {
         if !given.is_empty() {
             return Ok(given.to_vec());

@@ -1,5 +1,5 @@
-//! `sweepctl init`: a commented spec from a few answers. What a flag does not answer is asked on a terminal, or takes its
-//! default. What comes of it is planned before it is written, and nothing that is there is written over.
+//! `sweepctl init`: writes a commented spec from a few answers. Questions without a flag are asked on a terminal, or
+//! get their default. The spec is planned before it is written, and existing files are not overwritten.
 
 mod answers;
 mod ask;
@@ -61,7 +61,7 @@ pub(crate) struct Arguments {
     yes: bool,
 }
 
-/// The kinds of data set, as a spec names them.
+/// The kinds of data set, as in a spec.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 #[value(rename_all = "snake_case")]
 enum Kind {
@@ -76,7 +76,7 @@ enum Kind {
     Cifar10,
 }
 
-/// How levels are tried.
+/// The designs of a study.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 #[value(rename_all = "snake_case")]
 enum Design {
@@ -90,7 +90,7 @@ enum Design {
     Pairwise,
 }
 
-/// What ranks, as a spec names it.
+/// The metrics for ranking, as in a spec.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 #[value(rename_all = "snake_case")]
 enum Metric {
@@ -100,7 +100,6 @@ enum Metric {
     ValLoss,
 }
 
-/// What was written.
 #[derive(Serialize)]
 struct Written {
     file: String,
@@ -135,7 +134,7 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> Result<Exit, Fail
     tell(context, &answers, &file, &study)
 }
 
-/// Writes a new file, and never over one.
+/// Writes a new file; never overwrites one.
 fn write(file: &Path, text: &str) -> Result<(), Failure> {
     let failed = |error: std::io::Error| match error.kind() {
         std::io::ErrorKind::AlreadyExists => Failure::usage(format!("{} already exists", file.display()))

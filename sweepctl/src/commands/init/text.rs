@@ -1,11 +1,10 @@
-//! The spec that the answers come to, with a comment where a beginner would wonder.
+//! Writes the spec from the answers, with comments for beginners.
 
 use std::fmt::Write;
 
 use super::answers::{Answers, FACTORS, seeds_needed};
 use super::{Design, Kind, Metric};
 
-/// The YAML text.
 pub(super) fn spec(answers: &Answers) -> String {
     let mut text = String::new();
     // Writing to a String cannot fail.
@@ -31,11 +30,11 @@ fn write(text: &mut String, answers: &Answers) -> std::fmt::Result {
     writeln!(text, "objective: {{ metric: {metric}, goal: {goal} }}")
 }
 
-/// A text that is one, whatever letters it has.
+/// Quotes text for YAML if necessary.
 fn quoted(text: &str) -> String {
     let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_./".contains(letter);
     let begins = text.starts_with(|letter: char| letter.is_ascii_alphabetic());
-    // `true`, `null` and their like would be read as what they say.
+    // YAML would read `true`, `null` and similar words as other types.
     let word =
         ["true", "false", "null", "yes", "no", "on", "off", "y", "n"].contains(&text.to_ascii_lowercase().as_str());
     if begins && !word && text.chars().all(plain) {
@@ -157,7 +156,7 @@ fn stages(text: &mut String, answers: &Answers) -> std::fmt::Result {
     writeln!(text, "# {about}")?;
     writeln!(text, "stages:\n  - name: changes\n    {design}:")?;
     for (name, levels) in &answers.factors {
-        // Designs that begin with the start name only what differs from it.
+        // Designs that begin with the baseline list only the levels that differ from it.
         let levels = if answers.design == Design::Grid { &levels[..] } else { levels.get(1..).unwrap_or_default() };
         writeln!(text, "      {name}: {}", list(levels))?;
     }

@@ -1,5 +1,5 @@
-//! What `plan` says of single stages: the design in words, where it starts, how many points it has and which are left
-//! out, what a fraction cannot tell apart, and what nothing could be compared with.
+//! The notes of `plan` about single stages: design, starting point, number of points and excluded ones, aliases of a
+//! fraction, and missing comparisons.
 
 use serde::Serialize;
 use sweep_spec::design::{Aliased, Design};
@@ -9,12 +9,12 @@ use sweep_spec::{Configuration, Plan};
 
 use sweep_shapes::text::{count, escape, plural};
 
-/// Effects of more factors than this are not listed one by one.
+/// Effects of more factors are not listed individually.
 const LONGEST_SHOWN: usize = 3;
-/// Products of more factors than this are not looked at for aliases: few effects of three exist.
+/// Products of more factors are not checked for aliases, because few effects of three factors matter.
 const LONGEST_EFFECT: u32 = 2;
 
-/// What is said of one stage.
+/// The notes about one stage.
 pub(super) struct Said<'a> {
     pub(super) plan: &'a Plan,
     pub(super) released: &'a Released<'a>,
@@ -26,23 +26,23 @@ pub(super) struct Said<'a> {
 /// The same for programs.
 #[derive(Debug, Default, Serialize)]
 pub(super) struct StageShape {
-    /// The starting point, as what differs from the baseline; absent while the stage waits.
+    /// Differences of the starting point from the baseline; `None` while the stage waits.
     start: Option<String>,
     /// Whether the stage trains its starting point itself.
     trains_start: Option<bool>,
-    /// Places without a point, because `where` excludes it.
+    /// Points that `where` excludes.
     excluded: u64,
-    /// Of a fraction of a factorial design.
+    /// Of a fractional factorial design.
     resolution: Option<u32>,
     /// How the levels of a fraction's factors follow from those of others.
     generators: Vec<String>,
-    /// Effects that the design cannot tell apart: sets of products of factors.
+    /// Effects that the design cannot distinguish: sets of products of factors.
     aliases: Vec<Vec<String>>,
     warnings: Vec<String>,
 }
 
 impl Said<'_> {
-    /// Its lines: one, and indented ones for what is noteworthy.
+    /// One line, with indented lines for notes.
     pub(super) fn lines(&self) -> Vec<String> {
         let mut lines = vec![self.head()];
         lines.extend(self.fraction());
@@ -73,7 +73,7 @@ impl Said<'_> {
         self.released.start(self.index)
     }
 
-    /// `width: vary filters 8, 16; from the baseline; 2 points`
+    /// For example `width: vary filters 8, 16; from the baseline; 2 points`.
     fn head(&self) -> String {
         let numbers = self.numbers;
         let added = if self.stage.adds_start() { ", and the start for `keep`" } else { "" };
@@ -92,7 +92,7 @@ impl Said<'_> {
         text
     }
 
-    /// `from the baseline`, or `from what width keeps: filters=16`.
+    /// `from the baseline`, or for example `from what width keeps: filters=16`.
     fn origin(&self) -> String {
         let spec = self.plan.spec();
         let from = match self.stage.from {
@@ -112,7 +112,7 @@ impl Said<'_> {
         }
     }
 
-    /// What a fraction is made of and what it cannot tell apart.
+    /// The generators of a fraction, and its aliases.
     fn fraction(&self) -> Vec<String> {
         let design = &self.stage.design;
         if design.fraction().is_none() {
@@ -145,7 +145,7 @@ impl Said<'_> {
     }
 }
 
-/// How a stage comes to train its starting point.
+/// How to make a stage train its starting point.
 fn advice(design: &Design) -> &'static str {
     use sweep_spec::design::Kind;
     match design.kind() {
@@ -156,7 +156,7 @@ fn advice(design: &Design) -> &'static str {
     }
 }
 
-/// `batch_norm is not told from filters*max_pool, dropout*kernel_size and 6 longer products`
+/// For example `batch_norm is not told from filters*max_pool, dropout*kernel_size and 6 longer products`.
 fn aliased(one: &Aliased) -> String {
     let (shown, longer): (Vec<_>, Vec<_>) = one.with.iter().partition(|alias| alias.factors.len() <= LONGEST_SHOWN);
     let mut said: Vec<String> = shown.iter().map(ToString::to_string).collect();

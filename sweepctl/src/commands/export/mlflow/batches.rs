@@ -1,4 +1,4 @@
-//! What MLflow takes at once: its own limits, and requests that hold as much as they allow.
+//! Splits a run into MLflow requests that are as large as MLflow's limits allow.
 
 use serde_json::{Value, json};
 use sweep_shapes::Metrics;
@@ -8,14 +8,14 @@ use crate::commands::export::curves::Curve;
 /// MLflow's limits for one `log-batch`.
 const METRICS: usize = 1000;
 const PARAMS: usize = 100;
-/// Of one request MLflow takes a million characters; the rest is for what stands around the entries.
+/// MLflow accepts a million characters per request; the rest is for the JSON around the entries.
 const BYTES: usize = 900_000;
-/// Characters of a name, of a setting and of a tag.
+/// Characters of a name, of a parameter and of a tag.
 const NAME: usize = 250;
 const PARAM: usize = 6000;
 const TAG: usize = 5000;
 
-/// The fields of `log-batch`, each of one kind of entry, in the order in which they are sent.
+/// The fields of `log-batch`, each of one kind of entry, in the order of sending.
 pub(super) fn batches(curve: &Curve) -> Vec<(&'static str, Vec<Value>)> {
     let params = split(params(curve), PARAMS).into_iter().map(|batch| ("params", batch));
     let metrics = split(metrics(curve), METRICS).into_iter().map(|batch| ("metrics", batch));
@@ -41,7 +41,7 @@ fn split(entries: Vec<Value>, most: usize) -> Vec<Vec<Value>> {
     batches
 }
 
-/// The settings, and what follows from them.
+/// The settings, and values derived from them.
 fn params(curve: &Curve) -> Vec<Value> {
     let settings = curve.trial.settings.iter().map(|(path, value)| (name(path), sweep_shapes::cells::plain(value)));
     let params = ("params".to_owned(), curve.trial.params.to_string());
@@ -77,7 +77,7 @@ fn named(point: &Metrics) -> [(&'static str, f64); 5] {
     ]
 }
 
-/// As protobuf's JSON has numbers: those that are not finite are texts.
+/// As in protobuf's JSON: numbers that are not finite are strings.
 fn number(value: f64) -> Value {
     match value {
         _ if value.is_nan() => "NaN".into(),
@@ -87,7 +87,7 @@ fn number(value: f64) -> Value {
     }
 }
 
-/// A name that MLflow takes: letters of ASCII, digits, `_`, `-`, `.` and spaces, and none that reads as a path.
+/// A valid MLflow name: ASCII letters, digits, `_`, `-`, `.` and spaces, and not a path.
 fn name(path: &str) -> String {
     let plain = |character: char| character.is_ascii_alphanumeric() || "_-. ".contains(character);
     let text: String =
@@ -95,7 +95,7 @@ fn name(path: &str) -> String {
     if text.is_empty() || text.starts_with('.') { format!("_{}", text.trim_start_matches('.')) } else { text }
 }
 
-/// The tags of a run: by these it is found again.
+/// The tags of a run, by which a later export finds it.
 pub(super) fn tags(curve: &Curve, sweep: &Sweep) -> Value {
     let trial = &curve.trial;
     let all = [
@@ -116,7 +116,7 @@ pub(super) fn tags(curve: &Curve, sweep: &Sweep) -> Value {
     said.map(|(key, value)| json!({ "key": key, "value": shortened(&value, TAG) })).collect()
 }
 
-/// The sweep that is exported.
+/// The exported sweep.
 #[derive(Debug)]
 pub(super) struct Sweep {
     pub(super) id: u64,
@@ -126,7 +126,7 @@ pub(super) struct Sweep {
 fn shortened(text: &str, most: usize) -> String {
     match text.char_indices().nth(most) {
         None => text.to_owned(),
-        // Room for the mark itself.
+        // Leaves room for the ellipsis.
         Some(_) => text.chars().take(most - 1).chain(['…']).collect(),
     }
 }
@@ -141,7 +141,7 @@ mod tests {
         for epochs in [0, 1, 199, 200, 201, 1000] {
             let mut curve = curve("a", epochs);
             for number in 0..epochs {
-                // What JSON writes as six characters.
+                // JSON encodes it as six characters.
                 curve.trial.settings.insert(format!("path.{number}"), "\u{1}".repeat(7000).into());
             }
             let mut counts = std::collections::BTreeMap::from([("params", 0), ("metrics", 0)]);

@@ -1,5 +1,5 @@
-//! Runs on an MLflow server: one for each trial that has ended, with its settings, its curves, and tags by which it is found again.
-//! A run that is there and complete is left alone; one that an interrupted export left behind is begun anew.
+//! Exports runs to an MLflow server: one per ended trial, with its settings, its curves, and tags that identify it.
+//! Complete runs are not sent again; the run of an interrupted export is replaced.
 
 mod batches;
 mod server;
@@ -16,24 +16,23 @@ use super::curves::{self, Curve};
 use crate::client::{self, Client};
 use crate::failure::Failure;
 
-/// What came of it.
+/// The result of an export.
 #[derive(Debug, Default, Serialize)]
 pub(super) struct Written {
     pub(super) experiment: String,
     pub(super) experiment_id: String,
     pub(super) runs: u64,
     pub(super) epochs: u64,
-    /// Runs that were there.
+    /// Runs that existed already.
     pub(super) known: u64,
     /// Trials that have not ended.
     pub(super) left_out: u64,
 }
 
-/// Where to.
 #[derive(Debug)]
 pub(super) struct Target<'a> {
     pub(super) url: &'a str,
-    /// The sweep's name if it is not given.
+    /// The sweep's name if it is `None`.
     pub(super) experiment: Option<&'a str>,
 }
 
@@ -47,7 +46,7 @@ pub(super) async fn export(client: &mut Client, sweep: &str, target: &Target<'_>
     let asked = experiment.clone();
     let experiment_id = blocking(&server, move |server| find_or_make(server, &asked)).await?;
     let mut written = Written { experiment, experiment_id: experiment_id.clone(), ..Written::default() };
-    // By its number: a name may mean another sweep a moment later.
+    // By number, because the name could refer to another sweep a moment later.
     let not_begun = curves::for_each(client, &number, async |curve| {
         if !curve.has_ended() {
             written.left_out += 1;
@@ -69,7 +68,7 @@ pub(super) async fn export(client: &mut Client, sweep: &str, target: &Target<'_>
     Ok(written)
 }
 
-/// Asks on a thread that may wait.
+/// Runs a blocking request on another thread.
 async fn blocking<T: Send + 'static>(
     server: &Arc<Server>,
     ask: impl FnOnce(&Server) -> Result<T, Error> + Send + 'static,
@@ -119,7 +118,8 @@ fn log(server: &Server, experiment_id: &str, sweep: &Sweep, curve: &Curve) -> Re
     Ok(Logged::Anew)
 }
 
-/// Looks for the run of this attempt. The end of a run is written last, so a run without one is incomplete, and goes.
+/// Looks for the run of this attempt. The end of a run is written last, so a run without one is incomplete and is
+/// deleted.
 fn was_logged(server: &Server, experiment_id: &str, curve: &Curve) -> Result<bool, Error> {
     let (id, attempt) = (&curve.trial.trial_id, curve.attempt);
     let filter = format!("tags.\"sweep.trial_id\" = '{id}' and tags.\"sweep.attempt\" = '{attempt}'");

@@ -1,5 +1,4 @@
-//! One MLflow server, asked over its REST interface 2.0. What may pass is tried again; what the server refuses is told in its own
-//! words.
+//! A client for MLflow's REST interface 2.0. It retries temporary failures; a rejection is shown in the server's words.
 
 use std::time::Duration;
 
@@ -8,16 +7,16 @@ use ureq::http::{Method, Request, Uri};
 
 use crate::failure::Failure;
 
-/// For one answer: a batch of a thousand metrics takes a small server some seconds.
+/// Timeout of one answer: a small server needs some seconds for a batch of a thousand metrics.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// How often a request is sent at most, and the pause after the first try; each later one is twice as long.
+/// The most tries of a request, and the delay after the first; it doubles with each try.
 const TRIES: u32 = 4;
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
-/// What an error page may take of a message.
+/// The longest quote of an error page, in characters.
 const LONGEST_WORDS: usize = 300;
 
-/// Why a request came to nothing.
+/// Why a request failed.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Error {
     #[error("no answer")]
@@ -72,7 +71,7 @@ impl Server {
         Ok(Self { agent: config.into(), url: with_scheme.trim_end_matches('/').to_owned() })
     }
 
-    /// The failure that a person sees.
+    /// The failure for the user.
     pub(super) fn failure(&self, error: Error) -> Failure {
         let url = &self.url;
         let failure = match &error {
@@ -138,7 +137,7 @@ impl Server {
     }
 }
 
-/// A value in the query of an address.
+/// Escapes a value in the query of an address.
 fn escaped(text: &str) -> String {
     let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~".contains(byte);
     text.bytes().map(|byte| if plain(&byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()

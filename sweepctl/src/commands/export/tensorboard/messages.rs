@@ -1,5 +1,5 @@
-//! The few messages of TensorFlow's `event.proto`, `summary.proto` and `tensor.proto` that an event file of curves needs, with the
-//! tags that they have there.
+//! The messages of TensorFlow's `event.proto`, `summary.proto` and `tensor.proto` that an event file of curves needs,
+//! with their original field numbers.
 
 use prost::{Message, Oneof};
 
@@ -61,7 +61,7 @@ pub(super) struct Plugin {
     pub(super) name: String,
 }
 
-/// A tensor without dimensions, of texts.
+/// A tensor of strings without dimensions.
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct Tensor {
     /// `DT_STRING` is 7.

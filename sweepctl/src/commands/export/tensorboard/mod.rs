@@ -1,4 +1,4 @@
-//! Event files, as TensorBoard reads them: a folder for each trial, five curves in each, and its settings as a text.
+//! Writes event files for TensorBoard: a folder per trial, with five curves and its settings as a text.
 
 mod messages;
 mod record;
@@ -17,14 +17,14 @@ use super::curves::{self, Curve};
 use crate::client::Client;
 use crate::failure::Failure;
 
-/// TensorBoard looks for `tfevents` in a file's name. One name, so that an export replaces an earlier one.
+/// TensorBoard looks for `tfevents` in a file's name. A fixed name, so that an export replaces an earlier one.
 const FILE: &str = "events.out.tfevents.sweep";
-/// While it is written; TensorBoard does not look at it.
+/// The temporary name; TensorBoard ignores it.
 const PARTIAL: &str = "sweep.partial";
-/// What file systems take with room to spare.
+/// Safe for all file systems, in characters.
 const LONGEST_LABEL: usize = 120;
 
-/// What was written.
+/// The result of an export.
 #[derive(Debug, Serialize)]
 pub(super) struct Written<'a> {
     pub(super) folder: &'a Path,
@@ -52,7 +52,7 @@ pub(super) async fn export<'a>(client: &mut Client, sweep: &str, folder: &'a Pat
     Ok(written)
 }
 
-/// The file is there only when it is whole: an earlier one stays until then.
+/// The file is replaced only when the new one is complete.
 fn write(run: &Path, curve: &Curve) -> std::io::Result<()> {
     std::fs::create_dir_all(run)?;
     let partial = run.join(format!("{PARTIAL}.{}", std::process::id()));
@@ -71,7 +71,7 @@ fn write(run: &Path, curve: &Curve) -> std::io::Result<()> {
     done
 }
 
-/// A folder's name that a person can read, that every file system takes, and that no other trial has.
+/// A readable folder name that is valid on every file system and unique in the sweep.
 fn run_name(curve: &Curve) -> String {
     let plain = |character: char| match character {
         'a'..='z' | 'A'..='Z' | '0'..='9' | '.' | '_' | '-' | '=' | '+' | ',' => character,
@@ -95,7 +95,7 @@ fn events(curve: &Curve) -> Vec<Event> {
     events
 }
 
-/// Losses on one card and accuracies on another.
+/// Losses in one chart and accuracies in another.
 fn scalars(point: &Metrics) -> Vec<Value> {
     let named = [
         ("loss/train", point.train_loss),
@@ -122,7 +122,7 @@ fn text(tag: &str, text: String) -> Value {
     }
 }
 
-/// What is known of the trial, as a table in Markdown.
+/// The trial's settings and metadata as a Markdown table.
 fn table(curve: &Curve) -> String {
     let trial = &curve.trial;
     let about = [

@@ -1,5 +1,5 @@
-//! The framing of an event file: length, its checksum, bytes, their checksum, all little-endian. The format is TensorFlow's
-//! `TFRecord`.
+//! The record format of an event file: length, its checksum, bytes, their checksum, all little-endian. It is
+//! TensorFlow's `TFRecord`.
 
 use std::io::Write;
 
@@ -12,7 +12,7 @@ pub(super) fn write<W: Write>(out: &mut W, bytes: &[u8]) -> std::io::Result<()> 
     out.write_all(&masked(bytes).to_le_bytes())
 }
 
-/// CRC-32C (Castagnoli), rotated and shifted so that the checksum of bytes that hold checksums is none that they hold.
+/// CRC-32C (Castagnoli), rotated and shifted, so that the checksum of data with checksums in it differs from them.
 fn masked(bytes: &[u8]) -> u32 {
     const DELTA: u32 = 0xa282_ead8;
     crc_fast::crc32_iscsi(bytes).rotate_right(15).wrapping_add(DELTA)
@@ -22,7 +22,7 @@ fn masked(bytes: &[u8]) -> u32 {
 pub(super) mod tests {
     use super::*;
 
-    /// What a reader makes of a file: the records up to the first that is not whole.
+    /// The records that a reader sees, up to the first incomplete one.
     pub(in super::super) fn read(mut file: &[u8]) -> Vec<Vec<u8>> {
         let mut records = Vec::new();
         while let Some((length, rest)) = file.split_at_checked(8) {
@@ -44,7 +44,7 @@ pub(super) mod tests {
 
     #[test]
     fn the_checksum_is_castagnoli_s() {
-        // The check value of CRC-32C in RFC 3720's and every catalogue's sense, and RFC 3720's B.4 examples.
+        // The standard check value of CRC-32C, and the examples in RFC 3720, B.4.
         assert_eq!(crc_fast::crc32_iscsi(b"123456789"), 0xe306_9283);
         assert_eq!(crc_fast::crc32_iscsi(&[0; 32]), 0x8a91_36aa);
         assert_eq!(crc_fast::crc32_iscsi(&[0xff; 32]), 0x62a8_ab43);

@@ -98,7 +98,7 @@ impl Local {
         let announcement = match Announcement::make(&store, &content) {
             Ok(announcement) => Some(announcement),
             Err(error) => {
-                output.say(&format!("other commands cannot use this store meanwhile: {error}"));
+                output.say(&format!("other commands cannot use this store while this one runs: {error}"));
                 None
             }
         };

@@ -68,7 +68,7 @@ impl Scheduler {
         self.check_slots()?;
         for (id, trial) in &self.trials {
             ensure(!trial.wanted_by.is_empty() || trial.open.is_some(), Invariant::CountsAgree, || {
-                format!("nobody wants trial {}", id.short())
+                format!("no sweep uses trial {}", id.short())
             })?;
             if let Some(round) = &trial.open {
                 self.check_round(*id, trial.history.attempts, round)?;
@@ -79,7 +79,7 @@ impl Scheduler {
         }
         let stopping = self.sweeps.iter().filter(|(_, sweep)| sweep.stopping.is_some()).map(|(id, _)| id);
         ensure(self.stopping.iter().eq(stopping), Invariant::CountsAgree, || {
-            format!("these are said to be cancelled: {:?}", self.stopping)
+            format!("the list of sweeps that are being cancelled is wrong: {:?}", self.stopping)
         })?;
         self.check_waiting_rooms()
     }

@@ -88,7 +88,7 @@ fn of_generators(at: &At<'_>, dimensions: &[Dimension], reader: &mut Reader) -> 
             .filter_map(|place| dimensions.get(place).map(|dimension| format!("`{}`", dimension.name())))
             .collect();
         let message =
-            format!("{} would always change together, so their effects could not be told apart", names.join(" and "));
+            format!("{} would always change together, so their effects cannot be separated", names.join(" and "));
         at.report(reader, message, Some("add factors to the product".into()));
         return None;
     }

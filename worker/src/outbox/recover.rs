@@ -226,7 +226,7 @@ impl Told {
         let metrics = point.metrics.as_ref().ok_or("one of its points has no numbers")?;
         let expected = if self.points.is_empty() { point.sequence.max(1) } else { self.last + 1 };
         if point.sequence != expected || point.sequence == u64::MAX {
-            return Err(format!("its point {} stands where {expected} should", point.sequence));
+            return Err(format!("its point {} has the place of point {expected}", point.sequence));
         }
         self.last = point.sequence;
         self.points.push(wire::metrics_of(metrics));

@@ -145,7 +145,7 @@ impl Failure {
     /// The failure of a write to stdout.
     pub(crate) fn writing(error: std::io::Error) -> Self {
         match error.kind() {
-            std::io::ErrorKind::BrokenPipe => Self::new(Kind::ReaderGone, "the reader of the output has left"),
+            std::io::ErrorKind::BrokenPipe => Self::new(Kind::ReaderGone, "the reader of the output is gone"),
             _ => Self::failed("cannot write the output").because(error),
         }
     }

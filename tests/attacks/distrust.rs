@@ -92,7 +92,7 @@ fn all_say(env: &Env, url: &str, authority: &str, said: &[&str]) {
     let mut command =
         env.command(["worker", "--listen-http", "off", "--name", "w1", "--slots", "1"].iter().chain(&connection));
     let worker = env.start("w1", command.arg("--state-dir").arg(env.path("w1.state")));
-    env.until_log("w1", "coordinator cannot be reached");
+    env.until_log("w1", "cannot reach the coordinator");
     let log = env.log("w1");
     worker.kill();
     std::fs::remove_file(env.path("w1.log")).unwrap();
@@ -187,7 +187,7 @@ fn a_worker_does_not_start_with_a_certificate_that_does_not_hold() {
         shown.map(str::to_owned).into_iter().chain(["--coordinator".to_owned(), "https://127.0.0.1:1".to_owned()]);
     let ran = env.sweepctl(words.iter().cloned().chain(shown)).expect_code(2);
     assert!(
-        ran.stderr.contains("issued by `Authority ours`, holds from") && ran.stderr.contains("and not now"),
+        ran.stderr.contains("issued by `Authority ours`, is valid from") && ran.stderr.contains("but not now"),
         "{ran:?}"
     );
 }

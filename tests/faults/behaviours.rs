@@ -56,22 +56,22 @@ async fn an_end_before_the_start_is_tried_again() {
 
 #[tokio::test]
 async fn a_trainer_that_hangs_is_found_and_asked_to_leave() {
-    ends_well_after(Behaviour::Hang, &["said nothing for 3 seconds"]).await;
+    ends_well_after(Behaviour::Hang, &["sent nothing for 3 seconds"]).await;
 }
 
 #[tokio::test]
 async fn a_trainer_that_hangs_and_is_deaf_is_killed() {
-    ends_well_after(Behaviour::DeafHang, &["said nothing for 3 seconds"]).await;
+    ends_well_after(Behaviour::DeafHang, &["sent nothing for 3 seconds"]).await;
 }
 
 #[tokio::test]
 async fn a_number_that_is_none_is_refused_and_tried_again() {
-    ends_well_after(Behaviour::NotANumber, &["is no event", "epoch"]).await;
+    ends_well_after(Behaviour::NotANumber, &["is not an event", "epoch"]).await;
 }
 
 #[tokio::test]
 async fn spam_on_stdout_is_refused_and_tried_again() {
-    ends_well_after(Behaviour::Spam, &["is no event", "Epoch "]).await;
+    ends_well_after(Behaviour::Spam, &["is not an event", "Epoch "]).await;
 }
 
 #[tokio::test]

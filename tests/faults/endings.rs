@@ -24,6 +24,6 @@ async fn each_trial_costs_one_finish_and_no_log_doubts_an_accepted_attempt() {
     assert_eq!(calls(&metrics, "WorkerService/Finish"), f64::from(TRIALS), "{metrics}");
     for worker in ["w1", "w2"] {
         let log = env.fleet.log(worker);
-        assert!(!log.contains("no longer holds"), "{log}");
+        assert!(!log.contains("lease has expired"), "{log}");
     }
 }

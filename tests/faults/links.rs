@@ -163,7 +163,7 @@ async fn a_call_that_times_out_cancels_no_trial() {
     let sweep = cut.env.submit(1).await;
     cut.env.running(sweep).await;
     cut.proxy.stall(&[Way::Back]);
-    cut.env.logged("w1", "coordinator cannot be reached, training goes on").await;
+    cut.env.logged("w1", "cannot reach the coordinator, training continues").await;
     cut.proxy.heal();
     cut.open_gate();
     cut.env.ended(sweep).await;

@@ -293,7 +293,7 @@ fn a_worker_starts_with_whatever_its_journals_say() {
     assert_eq!(worker.wait().code(), Some(0));
     let log = env.log("w1");
     calm("the worker", &log);
-    assert!(log.contains("is set aside"), "{log}");
+    assert!(log.contains("moving it aside"), "{log}");
     calm("the coordinator", &env.log("coordinator"));
 }
 

@@ -115,9 +115,9 @@ fn a_data_root_that_is_none_is_named_with_its_flag() {
     env.file("file", "");
     for root in ["absent", "file"] {
         let (state, found) = diagnosis(&env, &spec, &["--data-root", root]);
-        assert!(state == "wrong" && found.contains(&format!("the data root {root} cannot be used")), "{found}");
+        assert!(state == "wrong" && found.contains(&format!("cannot use the data root {root}")), "{found}");
         let ran = submit(&env, &spec, &["--data-root", root]).expect_code(1);
-        assert!(ran.stderr.contains(&format!("the data root {root} cannot be used: name the folder")), "{ran:?}");
+        assert!(ran.stderr.contains(&format!("cannot use the data root {root}: name the folder")), "{ran:?}");
     }
 }
 
@@ -169,7 +169,7 @@ fn a_fleet_says_which_worker_gets_nothing_and_why_on_both_sides() {
     watched.until_sweep("its trial runs on the first worker", |sweep| sweep["running"][0]["worker"] == "one");
     let (_other, _none) = (worker("other"), worker("none"));
     for (name, why) in [("other", "the sweep is pinned to other data"), ("none", "class b is in")] {
-        env.until_log(name, "a sweep gives this worker nothing");
+        env.until_log(name, "a sweep does not use this worker");
         assert!(env.log(name).contains(why), "{}", env.log(name));
     }
     let listed = env.sweepctl(["workers", "--output", "json"]).expect_code(0).json();

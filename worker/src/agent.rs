@@ -269,7 +269,7 @@ impl Agent {
                 self.draining && self.held.is_empty() && self.is_idle() && !waits
             }
             Some(by) if by <= now => {
-                tracing::warn!(attempts = self.held.len(), "leaving takes too long, what is left is abandoned");
+                tracing::warn!(attempts = self.held.len(), "shutdown takes too long, abandoning the remaining reports");
                 true
             }
             Some(by) if self.is_idle() => {
@@ -284,7 +284,7 @@ impl Agent {
 
     /// Accepts no new trials; running trials finish.
     fn drain(&mut self) {
-        tracing::info!(attempts = self.held.len(), "draining by a signal");
+        tracing::info!(attempts = self.held.len(), "draining after a signal");
         self.draining = true;
         // The next poll announces it.
         self.end_poll();
@@ -304,7 +304,7 @@ impl Agent {
         if self.draining || self.idle_since(now) + limit > now {
             return;
         }
-        tracing::info!(seconds = limit.as_secs_f64(), "no trial for so long: draining (idle_exit)");
+        tracing::info!(seconds = limit.as_secs_f64(), "draining after the idle time (idle_exit)");
         self.draining = true;
         self.idle = if self.session.is_some() {
             Idle::Asking { poll: self.poll_serial + 1, until: now + self.parts.shutdown_limit }
@@ -444,13 +444,13 @@ impl Agent {
             Some(reason) if !self.unwritten => {
                 tracing::error!(
                     reason,
-                    "what is not handed in cannot be written to disk; it is kept in memory, and training goes on"
+                    "cannot write unreported results to disk: they stay in memory, and training continues"
                 );
                 self.unwritten = true;
                 self.disk.fail();
             }
             None if self.unwritten => {
-                tracing::info!("what is not handed in is on disk again");
+                tracing::info!("unreported results are on disk again");
                 self.unwritten = false;
                 self.disk.succeed();
             }
@@ -475,7 +475,7 @@ impl Agent {
             drop(timeout(GOODBYE, calls::poll(self.parts.link.client(), request, GOODBYE, 0)).await);
         }
         if timeout(FLUSH, self.outbox.flush()).await.is_err() {
-            tracing::warn!("the disk takes too long, what it has not taken is lost if it was not handed in");
+            tracing::warn!("the disk is too slow: results that it has not stored are lost unless they were reported");
         }
         self.cleaning.close();
         // A folder that remains is removed at the next start.

@@ -44,7 +44,7 @@ pub(crate) fn sweep(state_folder: &Path, waited_for: impl Fn(&Path) -> bool) {
     let entries = files::entries(&state_folder.join("artifacts")).unwrap_or_default();
     for path in entries.iter().map(DirEntry::path).filter(|path| !waited_for(path)) {
         if let Err(error) = files::remove_folder(&path) {
-            tracing::warn!(folder = %path.display(), %error, "files of an earlier run cannot be removed");
+            tracing::warn!(folder = %path.display(), %error, "cannot remove the files of an earlier run");
         }
     }
 }
@@ -63,7 +63,7 @@ pub(crate) fn file_name(kind: ArtifactKind) -> Option<&'static str> {
 pub(crate) enum Error {
     #[error("it cannot be read")]
     Read(#[from] std::io::Error),
-    #[error("it has {size} bytes, and the coordinator takes {limit} at most")]
+    #[error("it has {size} bytes, but the coordinator accepts at most {limit}")]
     TooLarge { size: u64, limit: u64 },
 }
 
@@ -161,7 +161,7 @@ mod tests {
         let small = artifact.messages(3, content.len() as u64 - 1).await.map(drop).unwrap_err().to_string();
         assert_eq!(
             small,
-            format!("it has {} bytes, and the coordinator takes {} at most", content.len(), content.len() - 1)
+            format!("it has {} bytes, but the coordinator accepts at most {}", content.len(), content.len() - 1)
         );
         let missing = Artifact { path: folder.path().join("none"), ..artifact };
         assert!(missing.messages(3, u64::MAX).await.is_err());

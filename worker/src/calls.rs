@@ -40,7 +40,7 @@ const FIRST_PAUSE: Duration = Duration::from_millis(50);
 
 /// The hint after a rejected token.
 const TOKEN_HINT: &str = "a worker reads its token from --token-file, `token_file` or SWEEP_WORKER_TOKEN, and its certificate \
-                          from --client-cert and --client-key; `sweepctl token create NAME --role worker` makes a token";
+                          from --client-cert and --client-key; `sweepctl token create NAME --role worker` creates a token";
 
 /// The metadata key of a rejection that describes the worker which has this name, as a `NameHeld` message.
 const NAME_HELD: &str = "sweep-name-held-bin";
@@ -69,7 +69,7 @@ impl Link {
                 endpoint =
                     endpoint.tls_config_with_verifier(credentials::tls(config)?, credentials::verifier(config)?)?;
             } else if bearer.is_shown() && !endpoint.uri().host().is_some_and(is_here) {
-                tracing::warn!(address, "the token travels in clear text: https needs a coordinator with tls_cert");
+                tracing::warn!(address, "the token is sent in clear text: set the coordinator's `tls_cert` and use an https:// address");
             }
             let client = WorkerServiceClient::with_interceptor(endpoint.connect_lazy(), bearer.clone());
             Ok((address.clone(), client.max_decoding_message_size(MAX_MESSAGE_BYTES)))
@@ -147,13 +147,13 @@ impl Trouble {
 fn sentence(status: &Status) -> String {
     if let Some(distrust) = sweep_trust::find(status) {
         return match distrust.reason {
-            Reason::UnknownIssuer => format!("{distrust}: --ca-file names that authority's certificate"),
-            Reason::OtherName(_) => format!("{distrust}: --coordinator takes a name that is in the certificate"),
+            Reason::UnknownIssuer => format!("{distrust}: pass the certificate of its authority with --ca-file"),
+            Reason::OtherName(_) => format!("{distrust}: use a host name from the certificate with --coordinator"),
             Reason::Expired(_) | Reason::NotYet(_) | Reason::Other(_) => distrust.to_string(),
         };
     }
     if let Some(refused) = sweep_trust::refused(status) {
-        return format!("the coordinator ends the connection: {refused}; --client-cert and --client-key name another");
+        return format!("the coordinator closed the connection: {refused}; pass another certificate with --client-cert and --client-key");
     }
     match status.message() {
         "" => status.code().description().to_owned(),
@@ -277,7 +277,7 @@ pub(crate) async fn upload(mut client: Client, session: u64, limit: u64, artifac
             stored.map(|_| true).map_err(|status| Trouble::of(&status))
         }
         Err(error) => {
-            tracing::warn!(path = %artifact.path.display(), error = %error, "artifact cannot be handed in");
+            tracing::warn!(path = %artifact.path.display(), error = %error, "cannot upload an artifact");
             Ok(false)
         }
     };

@@ -131,7 +131,7 @@ impl Checkpoints {
             Err(error) => {
                 self.metrics.checkpoint_failures.with_label_values(&[operation]).inc();
                 let (trial_id, reason) = (&lease.trial_id, error.to_string());
-                tracing::warn!(trial_id = %trial_id, operation, reason, "checkpoints cannot be exchanged, training goes on");
+                tracing::warn!(trial_id = %trial_id, operation, reason, "cannot access the checkpoint store, training continues");
                 None
             }
         }

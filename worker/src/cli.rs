@@ -128,7 +128,7 @@ pub async fn main_with(args: Args, trainer_command: Vec<String>) -> ExitCode {
             ExitCode::SUCCESS
         }
         Ok(None) => {
-            tracing::warn!("second signal, leaving at once");
+            tracing::warn!("second signal, exiting at once");
             ExitCode::FAILURE
         }
         Err(error) => {

@@ -50,7 +50,7 @@ impl Clock {
             }
         });
         if let Err(error) = ticking {
-            tracing::warn!(%error, "no thread for the clock: time in which this process does not run is counted");
+            tracing::warn!(%error, "cannot start the clock's thread: pauses of this process are counted as run time");
         }
         Self { time, _end: end }
     }
@@ -80,7 +80,7 @@ pub(crate) fn phases(begun: Mark, started: Option<Mark>, ended: Mark, told: Told
 fn look(time: &Mutex<RunningTime>) -> RunningTime {
     let mut time = time.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(gap) = time.read(reading()) {
-        tracing::warn!("this worker did not run for {} s; the time is not counted", gap.as_secs());
+        tracing::warn!("this worker was paused for {} s, which are not counted", gap.as_secs());
     }
     time.clone()
 }

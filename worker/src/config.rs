@@ -155,7 +155,7 @@ pub struct Problems(pub Vec<Problem>);
 
 impl fmt::Display for Problems {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the worker's configuration is wrong")?;
+        write!(f, "the worker's configuration is invalid")?;
         self.0.iter().try_for_each(|problem| write!(f, "\n  {}: {}", problem.source, problem.text))
     }
 }
@@ -214,7 +214,7 @@ impl Config {
         }
         for address in &self.coordinator {
             if let Err(error) = tonic::transport::Endpoint::from_shared(address.clone()) {
-                problem(format!("`coordinator`: {address:?} is no address such as http://host:7733 ({error})"));
+                problem(format!("`coordinator`: expected an address such as http://host:7733, found {address:?} ({error})"));
             }
         }
         if let Some(text) = keys::name_problem(&self.name) {
@@ -222,7 +222,7 @@ impl Config {
         }
         if let Some(address) = self.http_listen.filter(|address| !address.ip().is_loopback() && !self.insecure) {
             problem(format!(
-                "`listen_http`: everyone who reaches {address} could read the metrics: use a loopback address, or --insecure to allow it"
+                "`listen_http`: other machines could read the metrics at {address}: use a loopback address, or allow it with --insecure"
             ));
         }
         if let Some(text) = checkpoints::problem(&self.checkpoint_store) {
@@ -232,7 +232,7 @@ impl Config {
             problem(format!("`trainer_environment`: {text}"));
         }
         if self.client_cert.is_some() != self.client_key.is_some() {
-            problem("one of `client_cert` and `client_key` is missing: give both or none".to_owned());
+            problem("one of `client_cert` and `client_key` is missing: set both or none".to_owned());
         }
         if self.data_roots.is_empty() {
             problem("`data_root`: at least one folder is needed".to_owned());

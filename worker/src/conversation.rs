@@ -45,14 +45,14 @@ impl<'a> Conversation<'a> {
         if let Some((trial, attempt)) = echo(&event)
             && (trial != self.train.trial_id || attempt != self.train.attempt)
         {
-            return Err(format!("`{name}` is about attempt {attempt} of trial {}, which was not asked", trial.short()));
+            return Err(format!("`{name}` is about attempt {attempt} of trial {}, which was not requested", trial.short()));
         }
         match event {
             Event::Failed(failed) => Ok(Step::Failed(failed)),
             Event::Started(started) if self.next_epoch.is_none() => {
                 let epochs = self.train.trial.protocol.epochs;
                 if started.first_epoch == 0 || u64::from(started.first_epoch) > u64::from(epochs) + 1 {
-                    return Err(format!("`started` says first_epoch {} of {epochs}", started.first_epoch));
+                    return Err(format!("`started` has first_epoch {} of {epochs}", started.first_epoch));
                 }
                 self.said = Some(Said::new(started, self.train)?);
                 self.next_epoch = Some(1);
@@ -66,15 +66,15 @@ impl<'a> Conversation<'a> {
                 if let Some(next) = self.next_epoch.filter(|next| *next <= epochs)
                     && finished.outcome == Outcome::Converged
                 {
-                    return Err(format!("`finished` as converged where epoch {next} of {epochs} was next"));
+                    return Err(format!("`finished` as converged, but epoch {next} of {epochs} was expected"));
                 }
                 self.said.as_ref().map_or(Ok(()), |said| said.check(&finished, self.train))?;
                 Ok(Step::Finished(finished))
             }
-            Event::Started(_) => Err("`started` came twice".to_owned()),
-            Event::Checkpoint(_) | Event::Finished(_) => Err(format!("`{name}` came before `started`")),
+            Event::Started(_) => Err("`started` was sent twice".to_owned()),
+            Event::Checkpoint(_) | Event::Finished(_) => Err(format!("`{name}` was sent before `started`")),
             Event::Hello(_) | Event::Devices(_) | Event::Described(_) => {
-                Err(format!("`{name}` is no answer to `train`"))
+                Err(format!("`{name}` is not an answer to `train`"))
             }
         }
     }
@@ -83,7 +83,7 @@ impl<'a> Conversation<'a> {
         let most = (u64::from(self.train.trial.protocol.epochs) + 1) * CHECKPOINTS_AN_EPOCH;
         self.checkpoints += 1;
         if self.checkpoints > most {
-            return Err(format!("`checkpoint` came more than {most} times"));
+            return Err(format!("`checkpoint` was sent more than {most} times"));
         }
         Ok(Step::Checkpoint)
     }
@@ -91,13 +91,13 @@ impl<'a> Conversation<'a> {
     fn epoch(&mut self, metrics: EpochMetrics) -> Result<Step, String> {
         let epochs = self.train.trial.protocol.epochs;
         match self.next_epoch {
-            None => Err("`epoch` came before `started`".to_owned()),
+            None => Err("`epoch` was sent before `started`".to_owned()),
             Some(next) if metrics.epoch == next && next <= epochs => {
                 self.said.as_mut().map_or(Ok(()), |said| said.epoch(metrics, self.train))?;
                 self.next_epoch = next.checked_add(1);
                 Ok(Step::Point(metrics))
             }
-            Some(next) => Err(format!("`epoch` {} came where {next} of {epochs} was next", metrics.epoch)),
+            Some(next) => Err(format!("`epoch` {} was sent, but {next} of {epochs} was expected", metrics.epoch)),
         }
     }
 }
@@ -146,11 +146,11 @@ fn check_validation(validation: &Validation, part: &str, classes: u32) -> Result
     }
     let known = |class: &u16| u32::from(*class) < classes;
     if !validation.labels.iter().all(known) || !validation.predicted.iter().all(known) {
-        return Err(format!("`finished` names a class that is none of the {classes}"));
+        return Err(format!("`finished` names a class beyond the {classes} of the data set"));
     }
     let is_probability = |value: &&f32| (0.0..=1.001).contains(*value);
     if let Some(value) = validation.confidence.iter().find(|value| !is_probability(value)) {
-        return Err(format!("`finished` has a confidence of {value}, which is no probability"));
+        return Err(format!("`finished` has a confidence of {value}, which is not a probability"));
     }
     Ok(())
 }

@@ -48,32 +48,32 @@ impl fmt::Debug for Token {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A file cannot be read.
-    #[error("{} cannot be read", path.display())]
+    #[error("cannot read {}", path.display())]
     File {
         path: PathBuf,
         #[source]
         source: std::io::Error,
     },
     /// The file is not a token.
-    #[error("{} does not hold one token on one line: write the token that `sweepctl token create` printed", path.display())]
+    #[error("{} does not contain one token on one line: write the token that `sweepctl token create` printed into it", path.display())]
     NotAToken { path: PathBuf },
     /// The file contains no usable authority, or the machine trusts none.
     #[error(
-        "the coordinator's certificate cannot be checked: name the certificate of the authority that signed it with --ca-file"
+        "cannot load the certificate authority: pass the certificate (PEM) of the coordinator's authority with --ca-file"
     )]
     Authority(#[from] sweep_trust::Error),
     /// The client certificate cannot be read.
-    #[error("{} is not a certificate with its key that the worker can use", path.display())]
+    #[error("{} is not a certificate that the worker can use", path.display())]
     NotACertificate {
         path: PathBuf,
         #[source]
         source: sweep_trust::Damaged,
     },
     /// The client certificate has expired or is not valid yet.
-    #[error("{}: {certificate}, holds from {} to {}, and not now", path.display(), shown(certificate.not_before), shown(certificate.not_after))]
+    #[error("{}: {certificate}, is valid from {} to {}, but not now", path.display(), shown(certificate.not_before), shown(certificate.not_after))]
     OutOfTime { path: PathBuf, certificate: Box<Certificate> },
     /// A certificate without its key, or a key without its certificate.
-    #[error("one of `client_cert` and `client_key` is missing: give both or none")]
+    #[error("one of `client_cert` and `client_key` is missing: set both or none")]
     Half,
 }
 

@@ -56,7 +56,7 @@ async fn describe(seat: &mut Seat, dataset: Dataset, end: &CancellationToken) ->
         },
         Event::Failed(failed) => Err(failed),
         other => {
-            let what = format!("`{}` is no answer to `describe`", name_of(&other));
+            let what = format!("`{}` is not an answer to `describe`", name_of(&other));
             Err(failed(&trainer::Error::Protocol { what }))
         }
     }

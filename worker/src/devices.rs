@@ -19,7 +19,7 @@ pub struct Slot {
 
 /// A configured device that the trainer does not offer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the trainer offers no device {asked:?}; it offers {offered}{cuda}")]
+#[error("the trainer has no device {asked:?}; it has {offered}{cuda}")]
 pub struct Unknown {
     asked: String,
     offered: String,

@@ -81,8 +81,8 @@ pub(crate) fn problem(name: &str) -> Option<String> {
     let own = stem.starts_with(OWN_PREFIX) && !NAMES.contains(&name);
     own.then(|| {
         format!(
-            "{name} cannot be added, because {OWN_PREFIX}* are variables of coordinators and workers and may hold their \
-             secrets: give the trainer a variable of another name"
+            "{name} cannot be added, because {OWN_PREFIX}* are variables of coordinators and workers and may contain \
+             their secrets: use a variable with another name"
         )
     })
 }

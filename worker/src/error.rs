@@ -14,14 +14,14 @@ pub enum Error {
     #[error(transparent)]
     Config(#[from] Problems),
     /// A required folder cannot be used.
-    #[error("the folder {} cannot be used", path.display())]
+    #[error("cannot use the folder {}", path.display())]
     Folder {
         path: PathBuf,
         #[source]
         source: std::io::Error,
     },
     /// A private folder cannot be created, or belongs to another user.
-    #[error("the folder {} cannot be used: name another with --{flag}, or set HOME to this user's folder", path.display())]
+    #[error("cannot use the folder {}: choose another with --{flag}, or set HOME to this user's folder", path.display())]
     OwnFolder {
         path: PathBuf,
         /// The flag that sets another folder.
@@ -33,7 +33,7 @@ pub enum Error {
     #[error(transparent)]
     NotPrivate(#[from] sweep_trust::private::Error),
     /// A data root cannot be used.
-    #[error("the data root {} cannot be used: name the folder with data sets with --data-root", path.display())]
+    #[error("cannot use the data root {}: name the folder of the data sets with --data-root", path.display())]
     DataRoot {
         path: PathBuf,
         #[source]
@@ -43,33 +43,33 @@ pub enum Error {
     #[error("another worker uses the state folder {}: give this worker another --name or --state-dir", path.display())]
     Locked { path: PathBuf },
     /// The trainer does not start or respond.
-    #[error("the trainer cannot be used, so this worker cannot train")]
+    #[error("the trainer does not work, so this worker cannot train")]
     Trainer(#[from] trainer::Error),
     /// The trainer does not list its devices.
-    #[error("the trainer cannot name its devices: {reason}")]
+    #[error("the trainer cannot list its devices: {reason}")]
     Devices { reason: String },
     /// The configured slots are not available.
     #[error("this machine does not have the devices of --slots")]
     Slots(#[from] devices::Unknown),
     /// The address of the metrics server cannot be bound.
-    #[error("metrics cannot be served on {address}: give another address with --listen-http, or off")]
+    #[error("cannot serve metrics on {address}: use another address with --listen-http, or `off`")]
     Listen {
         address: SocketAddr,
         #[source]
         source: std::io::Error,
     },
     /// The checkpoint store cannot be used.
-    #[error("the checkpoint store {store} cannot be used: change checkpoint_store in the configuration")]
+    #[error("cannot use the checkpoint store {store}: change `checkpoint_store` in the configuration")]
     CheckpointStore {
         store: String,
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// A coordinator's address is invalid.
-    #[error("the coordinator's address cannot be used: give another one with --coordinator")]
+    #[error("cannot use the coordinator's address: use another with --coordinator")]
     Address(#[from] tonic::transport::Error),
     /// The credentials cannot be used.
-    #[error("the worker's token or certificate cannot be used")]
+    #[error("cannot use the worker's token or certificate")]
     Credentials(#[from] credentials::Error),
     /// The coordinator rejects this worker.
     #[error("the coordinator at {address} refused this worker: {reason}")]
@@ -88,10 +88,10 @@ pub enum Error {
         free_in: Duration,
     },
     /// A thread or a signal handler cannot be created.
-    #[error("the system refuses what a worker needs")]
+    #[error("the system cannot start a thread or handle a signal")]
     System(#[from] std::io::Error),
     /// The metrics cannot be registered.
-    #[error("the metrics cannot be made")]
+    #[error("cannot register the metrics")]
     Metrics(#[from] prometheus::Error),
     /// An internal error.
     #[error("a task of the worker failed")]

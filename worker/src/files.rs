@@ -71,7 +71,7 @@ pub(crate) fn open_plain(path: &Path, depth: usize) -> Result<Plain> {
     }
     if found.nlink() > 1 {
         let names = found.nlink();
-        return Err(Error::other(format!("{name:?} has {names} names (hard links): write a file that has one name")));
+        return Err(Error::other(format!("{name:?} has {names} hard links: write a file with one name")));
     }
     folders.push(at);
     Ok(Plain { file, folders })
@@ -95,7 +95,7 @@ fn unwanted(name: &OsStr, kind: FileType, wanted: FileType) -> Error {
         FileType::CharacterDevice | FileType::BlockDevice => "a device",
         FileType::Unknown => "of an unknown kind",
     };
-    let make = if wanted == FileType::Directory { "make it a folder" } else { "write a plain file" };
+    let make = if wanted == FileType::Directory { "make it a folder" } else { "write a regular file" };
     Error::other(format!("{name:?} is {is}: {make}"))
 }
 
@@ -166,7 +166,7 @@ mod tests {
         symlink(root.join("elsewhere"), root.join("state/folder")).unwrap();
         for name in ["link", "dangling"] {
             let found = reason(&root.join("state/attempt").join(name), 2);
-            assert_eq!(found, format!("{name:?} is a link, which is not followed: write a plain file"));
+            assert_eq!(found, format!("{name:?} is a link, which is not followed: write a regular file"));
         }
         let found = reason(&root.join("state/folder/token"), 2);
         assert_eq!(found, "\"folder\" is a link, which is not followed: make it a folder");
@@ -180,15 +180,15 @@ mod tests {
         pipe(&root.join("state/pipe"));
         let _listener = UnixListener::bind(root.join("state/attempt/socket")).unwrap();
         for (path, is) in [
-            ("state/attempt/pipe", "\"pipe\" is a pipe: write a plain file"),
-            ("state/attempt/socket", "\"socket\" is a socket: write a plain file"),
-            ("state/attempt", "\"attempt\" is a folder: write a plain file"),
+            ("state/attempt/pipe", "\"pipe\" is a pipe: write a regular file"),
+            ("state/attempt/socket", "\"socket\" is a socket: write a regular file"),
+            ("state/attempt", "\"attempt\" is a folder: write a regular file"),
             ("state/pipe/plain", "\"pipe\" is a pipe: make it a folder"),
             ("elsewhere/token/plain", "\"token\" is a file: make it a folder"),
         ] {
             assert_eq!(reason(&root.join(path), 2), is);
         }
-        assert_eq!(reason(Path::new("/dev/null"), 1), "\"null\" is a device: write a plain file");
+        assert_eq!(reason(Path::new("/dev/null"), 1), "\"null\" is a device: write a regular file");
     }
 
     #[test]
@@ -196,7 +196,7 @@ mod tests {
         let (_kept, root) = disk();
         let path = root.join("state/attempt/plain");
         std::fs::hard_link(&path, root.join("state/attempt/second")).unwrap();
-        assert_eq!(reason(&path, 2), "\"plain\" has 2 names (hard links): write a file that has one name");
+        assert_eq!(reason(&path, 2), "\"plain\" has 2 hard links: write a file with one name");
         std::fs::remove_file(root.join("state/attempt/second")).unwrap();
         assert!(open_plain(&path, 2).is_ok());
     }

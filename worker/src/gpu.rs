@@ -18,7 +18,7 @@ impl Gpus {
     pub(crate) fn sample(&self, metrics: &Metrics) {
         for index in 0..self.0.device_count().unwrap_or(0) {
             if let Err(error) = self.sample_one(index, metrics) {
-                tracing::debug!(gpu = index, error = %error, "gpu does not answer");
+                tracing::debug!(gpu = index, error = %error, "a gpu does not respond");
             }
         }
     }

@@ -57,7 +57,7 @@ async fn metrics(State(pages): State<Pages>) -> Response {
     match pages.metrics.render() {
         Ok(text) => ([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)], text).into_response(),
         Err(error) => {
-            tracing::error!(error = %error, "metrics cannot be written");
+            tracing::error!(error = %error, "cannot encode metrics");
             StatusCode::INTERNAL_SERVER_ERROR.into_response()
         }
     }

@@ -192,7 +192,7 @@ impl Metrics {
                     self.disk.with_label_values(&[place]).set(bytes(found.f_blocks));
                 }
                 Err(error) => {
-                    tracing::debug!(place, folder = %folder.display(), %error, "cannot tell how much room there is");
+                    tracing::debug!(place, folder = %folder.display(), %error, "cannot read the free disk space");
                     // The previous value may be outdated.
                     drop(self.disk_free.remove_label_values(&[place]));
                     drop(self.disk.remove_label_values(&[place]));

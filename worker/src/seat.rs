@@ -64,7 +64,7 @@ impl Seat {
                 trainer.kill().await;
                 let registered = self.place.semantics;
                 let reason = format!(
-                    "the trainer's semantics changed from {registered} to {semantics} under way: restart the worker"
+                    "the trainer's semantics changed from {registered} to {semantics}: restart the worker"
                 );
                 return Err(Some(Failed { class: FailureClass::Machine, reason }));
             }
@@ -89,7 +89,7 @@ impl Seat {
             None => drop(tokio::spawn(trainer.leave())),
             Some(spoken) => {
                 let what = spoken.map_or_else(|error| error.to_string(), |event| trainer::name_of(&event).to_owned());
-                tracing::warn!(what, "trainer spoke or ended while it had nothing to do");
+                tracing::warn!(what, "an idle trainer sent output or exited");
                 drop(tokio::spawn(trainer.interrupt()));
             }
         }

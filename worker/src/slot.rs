@@ -146,7 +146,7 @@ impl SlotTask {
     ) -> Result<(Box<Finished>, Vec<Artifact>), Option<Failed>> {
         let folder = artifact::folder(&self.seat.place.state_folder, &job.lease);
         if let Err(error) = tokio::fs::create_dir_all(&folder).await {
-            let reason = format!("the folder {} cannot be made: {error}", folder.display());
+            let reason = format!("cannot create the folder {}: {error}", folder.display());
             return Err(Some(Failed { class: FailureClass::Machine, reason }));
         }
         let checkpoint_folder = self.checkpoint_folder(job).await?;
@@ -180,7 +180,7 @@ impl SlotTask {
         match folder {
             Ok(folder) => Ok(folder.map(|folder| folder.to_string_lossy().into_owned())),
             Err(error) => {
-                let reason = format!("the folder for checkpoints cannot be made: {error}");
+                let reason = format!("cannot create the folder of checkpoints: {error}");
                 Err(Some(Failed { class: FailureClass::Machine, reason }))
             }
         }
@@ -248,7 +248,7 @@ async fn left_behind(folder: &Path, trial: &Trial, lease: Lease, data_digest: Di
         match artifact::synced(&path).await {
             Ok(()) => artifacts.push(Artifact { kind, path, lease, data_digest }),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-            Err(error) => tracing::warn!(path = %path.display(), error = %error, "artifact cannot be handed in"),
+            Err(error) => tracing::warn!(path = %path.display(), error = %error, "cannot upload an artifact"),
         }
     }
     artifacts

@@ -200,7 +200,7 @@ pub async fn start(
 /// A trainer is a process of the same user. It gets all its information through its environment and its stdin.
 fn forbid_inspection() {
     if let Err(error) = inspection::forbid() {
-        tracing::warn!(%error, "the system does not hide this worker's memory: trainers and other programs of this user can read its token there");
+        tracing::warn!(%error, "cannot protect this worker's memory: trainers and other programs of this user can read its token");
     }
 }
 
@@ -208,19 +208,19 @@ fn forbid_inspection() {
 fn launcher(config: &Config, usual: Vec<String>, metrics: &Arc<Metrics>) -> Result<Launcher, Error> {
     let command = if config.trainer_command.is_empty() { usual } else { config.trainer_command.clone() };
     if command.is_empty() {
-        let text = "`trainer_command`: the command that starts a trainer is missing".to_owned();
+        let text = "`trainer_command` is empty: set the command that starts a trainer".to_owned();
         return Err(Problems(vec![Problem { source: "configuration".to_owned(), text }]).into());
     }
     if !config.trainer_command.is_empty() {
         let withheld = environment::withheld(&config.trainer_environment);
         tracing::info!(
             variables = withheld.len(),
-            "trainers do not get all variables of this environment: trainer_environment adds names"
+            "trainers do not get all variables of this environment: add names with `trainer_environment`"
         );
         tracing::debug!(variables = withheld.join(" "), "names of the variables that trainers do not get");
         if inspection::is_open_to_children() {
             tracing::warn!(
-                "this worker has the rights of root, so its trainers can read its token: run the worker as another user"
+                "this worker has root's privileges, so its trainers can read its token: run it as another user"
             );
         }
     }
@@ -277,7 +277,7 @@ impl Ground {
                 attempt = lease.attempt,
                 state = state.name(),
                 points = attempt.points.len(),
-                "an attempt of an earlier run is to be handed in"
+                "reporting an attempt of an earlier run"
             );
         }
         let waited_for =
@@ -304,7 +304,7 @@ fn made(place: Place, flag: &'static str) -> Result<PathBuf, Error> {
     let usable = place.make().and_then(|()| std::fs::canonicalize(&place.path));
     if let (Ok(folder), Some(_)) = (&usable, &place.guard) {
         let folder = folder.display();
-        tracing::warn!(%folder, "HOME names no folder of this user's: this one lies among the temporary files");
+        tracing::warn!(%folder, "HOME does not name a folder of this user, using a temporary folder");
     }
     usable.map_err(|source| Error::OwnFolder { path: place.path, flag, source })
 }
@@ -366,7 +366,7 @@ async fn probe(launcher: &Launcher) -> Result<(Trainer, Devices), Error> {
         Event::Devices(devices) => Ok((trainer, devices)),
         Event::Failed(failed) => Err(Error::Devices { reason: failed.reason }),
         other => {
-            let what = format!("`{}` is no answer to `devices`", name_of(&other));
+            let what = format!("`{}` is not an answer to `devices`", name_of(&other));
             Err(trainer::Error::Protocol { what }.into())
         }
     }

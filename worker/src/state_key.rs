@@ -21,7 +21,7 @@ pub(crate) fn of(state_folder: &Path) -> Result<String, Error> {
         Ok(Ok(text)) if is_key(&text) => return Ok(text),
         Err(error) if error.kind() == ErrorKind::NotFound => {}
         Err(error) if error.kind() != ErrorKind::FileTooLarge => return Err(error),
-        Ok(_) | Err(_) => tracing::warn!(path = %path.display(), "the worker's key is damaged, and a new one is made"),
+        Ok(_) | Err(_) => tracing::warn!(path = %path.display(), "the worker's key is damaged, creating a new one"),
     }
     let bytes = [machine::random_bytes(), machine::random_bytes()].concat();
     let key: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();

@@ -35,14 +35,14 @@ const REAP: Duration = Duration::from_secs(5);
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// It could not be started.
-    #[error("the trainer `{command}` cannot be started")]
+    #[error("cannot start the trainer `{command}`")]
     Start {
         command: String,
         #[source]
         source: io::Error,
     },
     /// It did not send hello in time, or sent nothing for too long.
-    #[error("the trainer said nothing for {seconds} seconds while {awaited} was awaited{log}")]
+    #[error("the trainer sent nothing for {seconds} seconds, expected {awaited}{log}")]
     Silent {
         /// The time limit.
         seconds: u64,
@@ -52,7 +52,7 @@ pub enum Error {
         log: String,
     },
     /// It exited unexpectedly.
-    #[error("the trainer ended by itself ({status}){half_line}{log}")]
+    #[error("the trainer exited unexpectedly ({status}){half_line}{log}")]
     Ended {
         status: String,
         /// An incomplete last line.
@@ -67,7 +67,7 @@ pub enum Error {
         what: String,
     },
     /// A pipe to it failed.
-    #[error("the trainer cannot be spoken to{log}")]
+    #[error("the pipe to the trainer failed{log}")]
     Pipe {
         /// The end of its log.
         log: String,
@@ -220,7 +220,7 @@ impl Trainer {
                 self.line_count += 1;
                 serde_json::from_slice(&line).map_err(|error| {
                     let what = format!(
-                        "line {} of its stdout is no event ({error}): {:?}; logs belong to stderr",
+                        "line {} of its stdout is not an event ({error}): {:?}; write logs to stderr",
                         self.line_count,
                         excerpt(&line)
                     );
@@ -261,7 +261,7 @@ impl Trainer {
         match self.wait_and_discard(self.grace).await {
             Some(status) => Some(status),
             None => {
-                tracing::warn!(grace_seconds = self.grace.as_secs_f64(), "trainer ignored its interrupt and is killed");
+                tracing::warn!(grace_seconds = self.grace.as_secs_f64(), "the trainer ignored SIGTERM, killing it");
                 self.kill().await
             }
         }
@@ -307,7 +307,7 @@ impl Trainer {
         match timeout(REAP, self.child.wait()).await {
             Ok(Ok(status)) => self.ended(status, half_line).await,
             Ok(Err(source)) => self.pipe(source),
-            Err(_) => Error::Protocol { what: "it closed its stdout and goes on running".to_owned() },
+            Err(_) => Error::Protocol { what: "it closed its stdout but keeps running".to_owned() },
         }
     }
 

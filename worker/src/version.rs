@@ -9,8 +9,8 @@ pub(crate) fn check(ours: &str, theirs: &str) -> Result<(), String> {
     match (major(ours), major(theirs)) {
         (Some(our_major), Some(their_major)) if our_major == their_major => Ok(()),
         (Some(our_major), Some(_)) => Err(format!(
-            "the coordinator is of version {theirs}, this worker of {ours}: use a worker and a coordinator of one major \
-             version, {our_major} or the coordinator's"
+            "the coordinator has version {theirs}, this worker {ours}: use a coordinator of major version {our_major}, or \
+             a worker of the coordinator's major version"
         )),
         // Development builds may have other version names; their messages decide.
         (_, None) | (None, _) => Ok(()),

@@ -304,7 +304,7 @@ impl WorkerService for Workers {
         let peer = peer(&request);
         let identity = identity(&request);
         let mut request = request.into_inner();
-        // A worker that was told to stop an attempt says when it has, though its lease no longer holds.
+        // A worker that was told to stop an attempt says when it has, though its lease has expired.
         let stopped = matches!(request.ending, Some(v1::finish_request::Ending::Stopped(_)));
         let said = async {
             request.session = self.sessions.find(request.session, &identity)?.0.0;

@@ -48,7 +48,7 @@ fn room(place: &'static str, folder: &Path) -> Option<Room> {
             Some(Room { place, free: bytes(found.f_bavail), all: bytes(found.f_blocks) })
         }
         Err(error) => {
-            debug!(place, folder = %folder.display(), %error, "cannot tell how much room there is");
+            debug!(place, folder = %folder.display(), %error, "cannot read the free disk space");
             None
         }
     }

@@ -54,7 +54,7 @@ impl Agent {
                 let Some(Describing::Sending(request)) = self.describing.remove(&key) else { return };
                 match result {
                     Ok(()) => {}
-                    Err(Trouble::Refused(reason)) => tracing::error!(reason, "description of a data set was refused"),
+                    Err(Trouble::Refused(reason)) => tracing::error!(reason, "the coordinator refused the description of a data set"),
                     Err(trouble) => {
                         self.describing.insert(key, Describing::Answered(request));
                         self.trouble(session, "describe", trouble, Kind::Endings);
@@ -96,7 +96,7 @@ impl Agent {
                 self.in_service(response.out_of_service);
             }
             Err(Trouble::Refused(reason)) => {
-                tracing::error!(reason, "registration was refused");
+                tracing::error!(reason, "the coordinator refused the registration");
                 let address = self.parts.link.address().to_owned();
                 self.fatal = Some(match held {
                     Some(held) => {
@@ -144,7 +144,7 @@ impl Agent {
         for lease in &response.stop {
             match Lease::from_wire(lease) {
                 Some(lease) => self.obey_stop(&lease),
-                None => tracing::error!("coordinator stops a lease without a trial id"),
+                None => tracing::error!("the coordinator stopped a lease without a trial id"),
             }
         }
         let mut complete = true;
@@ -152,11 +152,11 @@ impl Agent {
             complete &= self.describe(task);
         }
         if response.drain && !self.draining {
-            tracing::info!(attempts = self.held.len(), "draining by the coordinator's word");
+            tracing::info!(attempts = self.held.len(), "draining on the coordinator's request");
             self.draining = true;
         }
         if response.leave && self.leave_by.is_none() {
-            self.leave("the coordinator told the worker to leave");
+            self.leave("the coordinator requested the worker's exit");
         }
         // An answer without a number is empty: the poll timed out at the coordinator.
         if response.number > 0 {
@@ -186,7 +186,7 @@ impl Agent {
         let Some(session) = &mut self.session else { return };
         for reason in sentences {
             if session.left_out.len() < MAX_LEFT_OUT && session.left_out.insert(reason.clone()) {
-                tracing::warn!(reason, "a sweep gives this worker nothing");
+                tracing::warn!(reason, "a sweep does not use this worker");
             }
         }
     }
@@ -237,7 +237,7 @@ impl Agent {
                 self.handed_in(&lease);
             }
             v1::FinishVerdict::Stale => {
-                tracing::info!(trial_id = %lease.trial_id, attempt = lease.attempt, "the coordinator did not take the attempt's end: its lease no longer holds");
+                tracing::info!(trial_id = %lease.trial_id, attempt = lease.attempt, "the coordinator refused the attempt's ending: its lease has expired");
                 self.endings.succeed();
                 self.handed_in(&lease);
             }
@@ -257,7 +257,7 @@ impl Agent {
         held.uploading = false;
         match result {
             Err(Trouble::Refused(reason)) => {
-                tracing::warn!(reason, trial_id = %lease.trial_id, "artifact was refused and is left out");
+                tracing::warn!(reason, trial_id = %lease.trial_id, "the coordinator refused an artifact, skipping it");
                 held.uploads.pop_front();
             }
             Err(trouble) => return self.trouble(session, "put_artifact", trouble, Kind::Endings),
@@ -289,14 +289,14 @@ impl Agent {
         self.parts.metrics.calls_failed.with_label_values(&[method]).inc();
         let address = self.parts.link.address();
         if self.away {
-            tracing::debug!(address, method, reason, "coordinator still cannot be reached");
+            tracing::debug!(address, method, reason, "still cannot reach the coordinator");
         } else {
             tracing::warn!(
                 address,
                 method,
                 reason,
                 attempts = self.held.len(),
-                "coordinator cannot be reached, training goes on"
+                "cannot reach the coordinator, training continues"
             );
         }
         self.away = true;
@@ -312,7 +312,7 @@ impl Agent {
             (Trouble::Transient(reason) | Trouble::Refused(reason), Kind::Control) => self.unreachable(method, &reason),
             (Trouble::Transient(reason) | Trouble::Refused(reason), Kind::Reports | Kind::Endings) => {
                 self.parts.metrics.calls_failed.with_label_values(&[method]).inc();
-                tracing::debug!(method, reason, "call failed and is tried again");
+                tracing::debug!(method, reason, "a call failed, retrying");
                 match kind {
                     Kind::Reports => self.reports.fail(),
                     Kind::Endings | Kind::Control => self.endings.fail(),
@@ -324,14 +324,14 @@ impl Agent {
     fn session_lost(&mut self, session: u64, method: &'static str) {
         self.parts.metrics.calls_failed.with_label_values(&[method]).inc();
         let Some(lost) = self.session.take_if(|current| current.id == session) else { return };
-        tracing::warn!(session, attempts = self.held.len(), "coordinator does not know the session, registering again");
+        tracing::warn!(session, attempts = self.held.len(), "the coordinator does not know the session, registering again");
         self.end_poll();
         self.away = true;
         self.parts.metrics.connected.set(0);
         self.parts.registered.send_replace(false);
         if lost.since.elapsed() < SHORT_SESSION {
             let name = &self.parts.registration.worker;
-            tracing::warn!(name, "the session was short: does another worker run under this name?");
+            tracing::warn!(name, "the session was short: another worker may use this name");
             self.control.fail();
         }
     }

@@ -39,7 +39,7 @@ fn failure(class: FailureClass, reason: String) -> v1::FinishRequest {
 impl Agent {
     pub(super) fn start(&mut self, assignment: v1::Assignment) {
         let Some(lease) = assignment.lease.as_ref().and_then(Lease::from_wire) else {
-            return tracing::error!("coordinator assigns a lease without a trial id");
+            return tracing::error!("the coordinator assigned a lease without a trial id");
         };
         if self.held.contains_key(&lease) {
             // Assigned twice.
@@ -47,7 +47,7 @@ impl Agent {
         }
         if self.held.len() >= MAX_HELD {
             // The coordinator repeats the assignment as long as it is valid.
-            return tracing::warn!("{MAX_HELD} attempts are not handed in; none more is taken");
+            return tracing::warn!("{MAX_HELD} attempts are unreported, refusing new ones");
         }
         tracing::debug!(trial_id = %lease.trial_id, attempt = lease.attempt, slot = assignment.slot, "assigned");
         let stop = CancellationToken::new();
@@ -65,7 +65,7 @@ impl Agent {
                 }
             }
             Err(reason) => {
-                tracing::error!(trial_id = %lease.trial_id, attempt = lease.attempt, reason, "assignment is wrong");
+                tracing::error!(trial_id = %lease.trial_id, attempt = lease.attempt, reason, "the assignment is invalid");
                 self.outbox.close(lease, failure(FailureClass::Coordinator, reason));
             }
         }
@@ -82,17 +82,17 @@ impl Agent {
         let slot = assignment.slot as usize;
         let post = self.parts.posts.get(slot).ok_or_else(|| format!("there is no slot {slot}, only {slots}"))?;
         if post.waiting.len() >= MAX_WAITING_JOBS {
-            return Err(format!("slot {slot} has {MAX_WAITING_JOBS} trials waiting already"));
+            return Err(format!("slot {slot} already has {MAX_WAITING_JOBS} waiting trials"));
         }
         let trial: Trial =
-            unflatten(assignment.settings).map_err(|reason| format!("the settings are no trial: {reason}"))?;
-        let id = trial.id().map_err(|error| format!("the trial has no id: {error}"))?;
+            unflatten(assignment.settings).map_err(|reason| format!("the settings do not describe a trial: {reason}"))?;
+        let id = trial.id().map_err(|error| format!("cannot compute the trial's id: {error}"))?;
         if id != lease.trial_id {
-            return Err(format!("the settings are trial {}, the lease is of {}", id.short(), lease.trial_id.short()));
+            return Err(format!("the settings describe trial {}, but the lease is for {}", id.short(), lease.trial_id.short()));
         }
         let ours = self.parts.registration.trainer_semantics;
         if trial.semantics != ours {
-            return Err(format!("the trial asks for trainer semantics {}, the trainer has {ours}", trial.semantics));
+            return Err(format!("the trial needs trainer semantics {}, but the trainer has {ours}", trial.semantics));
         }
         Ok((slot, trial))
     }
@@ -101,7 +101,7 @@ impl Agent {
     /// it.
     pub(super) fn obey_stop(&mut self, lease: &Lease) {
         if !self.held.contains_key(lease) {
-            return tracing::debug!(trial_id = %lease.trial_id, attempt = lease.attempt, "attempt is not held any more");
+            return tracing::debug!(trial_id = %lease.trial_id, attempt = lease.attempt, "dropping an attempt that the coordinator stopped");
         }
         let reason = "the coordinator stopped it";
         self.outbox.stopping(*lease, reason);
@@ -132,11 +132,11 @@ impl Agent {
                 self.end_poll();
                 if self.outbox.has_ended(&lease) {
                     // The report may have arrived although its acknowledgement did not.
-                    tracing::info!(trial_id = %lease.trial_id, attempt = lease.attempt, "the coordinator asks for no end of this attempt");
+                    tracing::info!(trial_id = %lease.trial_id, attempt = lease.attempt, "the coordinator needs no report of this attempt");
                 } else {
-                    tracing::info!(trial_id = %lease.trial_id, attempt = lease.attempt, "lease no longer holds, attempt is stopped");
+                    tracing::info!(trial_id = %lease.trial_id, attempt = lease.attempt, "the lease has expired, stopping the attempt");
                 }
-                self.stop(&lease, "its lease no longer holds");
+                self.stop(&lease, "its lease has expired");
                 self.forget(&lease);
                 if !self.runs(&lease) {
                     self.clean_up(&lease);
@@ -152,7 +152,7 @@ impl Agent {
 
     /// Stops an attempt whose reports the coordinator rejects; the rejection becomes its ending.
     pub(super) fn give_up(&mut self, lease: &Lease, reason: String) {
-        tracing::error!(trial_id = %lease.trial_id, attempt = lease.attempt, reason, "attempt is given up");
+        tracing::error!(trial_id = %lease.trial_id, attempt = lease.attempt, reason, "giving up an attempt");
         self.outbox.drop_points(lease, self.outbox.acknowledged(lease));
         self.stop(lease, &reason);
         let runs = self.runs(lease);
@@ -235,16 +235,16 @@ impl Agent {
             // The folder does not exist if the attempt never reached its slot.
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
             Err(error) => {
-                tracing::warn!(folder = %folder.display(), %error, "files of an attempt that was handed in cannot be removed");
+                tracing::warn!(folder = %folder.display(), %error, "cannot remove the files of a reported attempt");
             }
         });
     }
 
     pub(super) fn points_missing(&mut self, lease: &Lease, stored: u64) {
-        tracing::warn!(trial_id = %lease.trial_id, attempt = lease.attempt, stored, "coordinator misses points, they are sent again");
+        tracing::warn!(trial_id = %lease.trial_id, attempt = lease.attempt, stored, "the coordinator lacks points, sending them again");
         if !self.outbox.rewind(lease, stored) {
             self.outbox.drop_points(lease, stored);
-            let reason = format!("the coordinator lost the points after {stored}, and the worker keeps them no more");
+            let reason = format!("the coordinator lost the points after {stored}, and the worker no longer has them");
             self.outbox.close(*lease, failure(FailureClass::Coordinator, reason));
         }
     }
@@ -252,7 +252,7 @@ impl Agent {
     pub(super) fn finish_refused(&mut self, lease: &Lease, reason: String) {
         let Some(held) = self.held.get_mut(lease) else { return };
         if held.refused.is_some() {
-            tracing::error!(trial_id = %lease.trial_id, attempt = lease.attempt, reason, "ending was refused twice and is forgotten");
+            tracing::error!(trial_id = %lease.trial_id, attempt = lease.attempt, reason, "the coordinator refused an ending twice, dropping it");
             return self.handed_in(lease);
         }
         let reason = format!("the coordinator refused its ending: {reason}");
@@ -267,7 +267,7 @@ impl Agent {
             return true;
         }
         if self.describing.len() >= MAX_DESCRIBES {
-            tracing::warn!("too many data sets are asked about at a time");
+            tracing::warn!("too many data sets to describe at a time");
             return false;
         }
         match unflatten::<Dataset>(task.settings) {
@@ -281,7 +281,7 @@ impl Agent {
                 Err(TrySendError::Closed(_)) => true,
             },
             Err(reason) => {
-                let reason = format!("the settings are no data set: {reason}");
+                let reason = format!("the settings do not describe a data set: {reason}");
                 self.described(key, Err(Failed { class: FailureClass::Coordinator, reason }));
                 true
             }
@@ -290,7 +290,7 @@ impl Agent {
 
     fn described(&mut self, key: Bytes, answer: Result<Described, Failed>) {
         if let Err(failed) = &answer {
-            tracing::warn!(class = failed.class.name(), reason = failed.reason, "data set cannot be described");
+            tracing::warn!(class = failed.class.name(), reason = failed.reason, "cannot describe a data set");
         }
         let request =
             v1::DescribeRequest { session: 0, dataset_key: key.clone(), answer: Some(wire::description(answer)) };

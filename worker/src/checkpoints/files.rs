@@ -99,8 +99,8 @@ pub(super) fn sweep(root: &Path, now: SystemTime, age: Duration) {
             continue;
         }
         match remove_round(&round) {
-            Ok(()) => tracing::info!(folder = %round.display(), "removed forgotten checkpoints"),
-            Err(error) => tracing::warn!(reason = %error, "forgotten checkpoints cannot be removed"),
+            Ok(()) => tracing::info!(folder = %round.display(), "removed old checkpoints"),
+            Err(error) => tracing::warn!(reason = %error, "cannot remove old checkpoints"),
         }
     }
 }

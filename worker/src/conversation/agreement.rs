@@ -32,12 +32,12 @@ impl Said {
             && counts.params != params
         {
             return Err(format!(
-                "`started` says that the network has {params} parameters; the configuration has {}",
+                "`started` reports {params} parameters; the configuration has {}",
                 counts.params
             ));
         }
         if train.device != ANY_DEVICE && train.device != device {
-            return Err(format!("`started` says device {device}; the trial was given {}", train.device));
+            return Err(format!("`started` reports device {device}; the trial was assigned {}", train.device));
         }
         Ok(Self { params, device, data, epochs: Vec::new() })
     }
@@ -48,7 +48,7 @@ impl Said {
         let Optimizer::Adam { learning_rate, .. } = train.trial.protocol.optimizer;
         if self.epochs.is_empty() && !same(metrics.learning_rate, learning_rate) {
             let said = metrics.learning_rate;
-            return Err(format!("`epoch` 1 says learning_rate {said}; the protocol begins with {learning_rate}"));
+            return Err(format!("`epoch` 1 has learning_rate {said}; the protocol begins with {learning_rate}"));
         }
         self.epochs.push(metrics);
         Ok(())
@@ -59,7 +59,7 @@ impl Said {
         let protocol = &train.trial.protocol;
         if finished.outcome == Outcome::Diverged && self.epochs.len() as u64 >= u64::from(protocol.epochs) {
             let epochs = protocol.epochs;
-            return Err(format!("`finished` as diverged, and all {epochs} epochs have finite numbers"));
+            return Err(format!("`finished` as diverged, but all {epochs} epochs have finite numbers"));
         }
         self.last(finished.last.as_ref())?;
         self.best(finished.best.as_ref())?;
@@ -69,13 +69,13 @@ impl Said {
             Report::Best => finished.best.as_ref(),
         };
         if let Some(validation) = &finished.validation {
-            let reported = reported.ok_or("`finished` has a `validation` and no epoch that it is of")?;
+            let reported = reported.ok_or("`finished` has a `validation`, but no epoch for it")?;
             self.validation_part(validation, train)?;
             let accuracy = format!("val_accuracy {} of epoch {}", reported.val_accuracy, reported.epoch);
             right(validation, (reported.val_accuracy, &accuracy))?;
         }
         if let Some(test) = &finished.test {
-            let reported = reported.ok_or("`finished` has a `test` and no epoch that it is of")?;
+            let reported = reported.ok_or("`finished` has a `test`, but no epoch for it")?;
             self.test_part(test, reported, train)?;
         }
         Ok(())
@@ -85,8 +85,8 @@ impl Said {
         match (self.epochs.last(), last) {
             (None, None) => Ok(()),
             (Some(said), Some(last)) => repeated(("last", last), said),
-            (Some(said), None) => Err(format!("`finished` has no `last`, and `epoch` {} was said", said.epoch)),
-            (None, Some(last)) => Err(format!("`last` is epoch {}, and no `epoch` was said", last.epoch)),
+            (Some(said), None) => Err(format!("`finished` has no `last`, but `epoch` {} was sent", said.epoch)),
+            (None, Some(last)) => Err(format!("`last` is epoch {}, but no `epoch` was sent", last.epoch)),
         }
     }
 
@@ -94,10 +94,10 @@ impl Said {
         let better = |best: &EpochMetrics, next: &EpochMetrics| next.val_accuracy > best.val_accuracy + ROUNDING;
         let Some(best) = best else {
             let Some(first) = self.epochs.first() else { return Ok(()) };
-            return Err(format!("`finished` has no `best`, and `epoch` {} was said", first.epoch));
+            return Err(format!("`finished` has no `best`, but `epoch` {} was sent", first.epoch));
         };
         let said = self.epochs.iter().find(|said| said.epoch == best.epoch);
-        let said = said.ok_or_else(|| format!("`best` is epoch {}, which was not said", best.epoch))?;
+        let said = said.ok_or_else(|| format!("`best` is epoch {}, which was not sent", best.epoch))?;
         repeated(("best", best), said)?;
         match self.epochs.iter().find(|next| better(best, next)) {
             Some(other) => Err(format!(
@@ -111,18 +111,18 @@ impl Said {
     fn provenance(&self, made: &Provenance) -> Result<(), String> {
         if made.params != self.params {
             let (now, before) = (made.params, self.params);
-            return Err(format!("`finished` says that the network has {now} parameters; `started` said {before}"));
+            return Err(format!("`finished` reports {now} parameters; `started` reported {before}"));
         }
         if made.data_digest != self.data.digest {
             let (now, before) = (made.data_digest.short(), self.data.digest.short());
-            return Err(format!("`finished` says data {now}; `started` said {before}"));
+            return Err(format!("`finished` reports data {now}; `started` reported {before}"));
         }
         if made.device != self.device {
-            return Err(format!("`finished` says device {}; `started` said {}", made.device, self.device));
+            return Err(format!("`finished` reports device {}; `started` reported {}", made.device, self.device));
         }
         if !is_amount(made.seconds) || !is_amount(made.images_per_second) {
             let (seconds, speed) = (made.seconds, made.images_per_second);
-            return Err(format!("`finished` took {seconds} seconds at {speed} images a second"));
+            return Err(format!("`finished` reports {seconds} seconds at {speed} images per second"));
         }
         Ok(())
     }
@@ -144,7 +144,7 @@ impl Said {
 
     fn test_part(&self, test: &Tested, reported: &EpochMetrics, train: &Train) -> Result<(), String> {
         if train.trial.protocol.holdout.is_none() {
-            return Err("`finished` has a `test`, and the protocol has no holdout".to_owned());
+            return Err("`finished` has a `test`, but the protocol has no holdout".to_owned());
         }
         if test.epoch != reported.epoch {
             return Err(format!("`test` is of epoch {}; the protocol reports epoch {}", test.epoch, reported.epoch));
@@ -161,21 +161,21 @@ impl Said {
 pub(crate) fn described(data: &Described, dataset: &Dataset) -> Result<(), String> {
     let (found, asked) = (data.classes.len(), dataset.classes.count());
     if found as u64 != u64::from(asked) {
-        return Err(format!("the data have {found} classes; the data set is described with {asked}"));
+        return Err(format!("the data have {found} classes; the spec declares {asked}"));
     }
     if let Classes::Names(names) = &dataset.classes
         && let Some((found, asked)) = data.classes.iter().zip(names).find(|(found, asked)| found != asked)
     {
-        return Err(format!("the data have a class `{found}` where `{asked}` was asked for"));
+        return Err(format!("the data have a class `{found}`; the spec declares `{asked}`"));
     }
     if data.channels != dataset.channels {
-        return Err(format!("the data have {} channels; {} were asked for", data.channels, dataset.channels));
+        return Err(format!("the data have {} channels; the spec declares {}", data.channels, dataset.channels));
     }
     if let Source::SyntheticScenes { train_images, test_images, .. } = dataset.source
         && (data.train_images, data.test_images) != (train_images, test_images)
     {
         return Err(format!(
-            "the data have {} and {} images for training and testing; {train_images} and {test_images} were asked for",
+            "the data have {} training and {} test images; the spec declares {train_images} and {test_images}",
             data.train_images, data.test_images
         ));
     }
@@ -193,12 +193,12 @@ fn numbers(metrics: &EpochMetrics) -> Result<(), String> {
     let epoch = metrics.epoch;
     for (name, share) in [("train_accuracy", metrics.train_accuracy), ("val_accuracy", metrics.val_accuracy)] {
         if !(0.0..=1.0).contains(&share) {
-            return Err(format!("`epoch` {epoch} says {name} {share}, which is no share from 0 to 1"));
+            return Err(format!("`epoch` {epoch} has {name} {share}, which is not between 0 and 1"));
         }
     }
     for (name, loss) in [("train_loss", metrics.train_loss), ("val_loss", metrics.val_loss)] {
         if !loss.is_finite() || loss < -ROUNDING {
-            return Err(format!("`epoch` {epoch} says {name} {loss}; a cross-entropy is finite and not negative"));
+            return Err(format!("`epoch` {epoch} has {name} {loss}; a cross-entropy is finite and not negative"));
         }
     }
     let amounts = [
@@ -207,7 +207,7 @@ fn numbers(metrics: &EpochMetrics) -> Result<(), String> {
         ("images_per_second", metrics.images_per_second),
     ];
     match amounts.into_iter().find(|(_, amount)| !is_amount(*amount)) {
-        Some((name, amount)) => Err(format!("`epoch` {epoch} says {name} {amount}, which cannot be")),
+        Some((name, amount)) => Err(format!("`epoch` {epoch} has {name} {amount}, which is impossible")),
         None => Ok(()),
     }
 }
@@ -235,7 +235,7 @@ fn repeated((name, again): (&str, &EpochMetrics), said: &EpochMetrics) -> Result
     ];
     match pairs.into_iter().find(|(_, again, said)| !same(*again, *said)) {
         Some((what, now, before)) => {
-            Err(format!("`{name}` has {what} {now} for epoch {}; `epoch` {} said {before}", again.epoch, said.epoch))
+            Err(format!("`{name}` has {what} {now} for epoch {}; `epoch` {} reported {before}", again.epoch, said.epoch))
         }
         None => Ok(()),
     }
@@ -246,7 +246,7 @@ fn repeated((name, again): (&str, &EpochMetrics), said: &EpochMetrics) -> Result
 fn right(said: &Validation, (accuracy, words): (f64, &str)) -> Result<(), String> {
     let images = said.labels.len();
     if images == 0 {
-        return Err(format!("`finished` reports {words}, and has no image that it is of"));
+        return Err(format!("`finished` reports {words}, but has no images"));
     }
     let classes = said.confusion.len().isqrt();
     let mut counted = vec![0_u32; said.confusion.len()];
@@ -266,7 +266,7 @@ fn right(said: &Validation, (accuracy, words): (f64, &str)) -> Result<(), String
     let share = right as f64 / images as f64;
     if (accuracy - share).abs() > ROUNDING {
         return Err(format!(
-            "`finished` reports {words}, and its confusion matrix has {right} of {images} images right, which is {share}"
+            "`finished` reports {words}, but its confusion matrix has {right} of {images} images correct, which is {share}"
         ));
     }
     Ok(())

@@ -99,7 +99,7 @@ fn every_attempt_says_its_whole_series_wherever_it_begins() {
     // Without the epochs of its checkpoint.
     resumed.drain(1..5);
     let (epochs, end) = hear(&train, &resumed);
-    assert_eq!((epochs, end), (Vec::new(), Err("`epoch` 3 came where 1 of 4 was next".to_owned())));
+    assert_eq!((epochs, end), (Vec::new(), Err("`epoch` 3 was sent, but 1 of 4 was expected".to_owned())));
 }
 
 #[test]
@@ -107,7 +107,7 @@ fn a_result_without_all_of_its_epochs_is_none() {
     let train = train();
     let mut lines = lines(&train, 1);
     lines.drain(5..lines.len() - 1);
-    assert_eq!(hear(&train, &lines).1, Err("`finished` as converged where epoch 3 of 4 was next".to_owned()));
+    assert_eq!(hear(&train, &lines).1, Err("`finished` as converged, but epoch 3 of 4 was expected".to_owned()));
 }
 
 #[test]
@@ -265,7 +265,7 @@ fn an_accuracy_that_the_confusion_matrix_does_not_have_is_refused() {
     assert!(matches!(all(f64::from(0.500_01_f32)), Ok(Some(Step::Finished(_)))), "a number may be rounded");
     assert_eq!(
         all(0.99).unwrap_err(),
-        "`finished` reports val_accuracy 0.99 of epoch 4, and its confusion matrix has 1 of 2 images right, which is 0.5"
+        "`finished` reports val_accuracy 0.99 of epoch 4, but its confusion matrix has 1 of 2 images correct, which is 0.5"
     );
     let confused = with(&train, FINISHED, &[("/validation/confusion", json!([1, 0, 0, 1]))]).unwrap_err();
     assert_eq!(confused, "`confusion` has 0 images of class 1 predicted as 0; the lists have 1");
@@ -277,21 +277,21 @@ fn each_value_that_has_to_agree_with_another_is_held_against_it() {
     let ones = "1".repeat(64);
     let cases: Vec<(usize, &str, Value, &str)> = vec![
         (0, "/data/classes", json!(["a"]), "the data have 1 classes; the data set is described with 2"),
-        (0, "/data/channels", json!(1), "the data have 1 channels; 3 were asked for"),
+        (0, "/data/channels", json!(1), "the data have 1 channels; the spec declares 3"),
         (0, "/data/test_images", json!(3), "64 and 3 images"),
         (0, "/params", json!(73_475), "73475 parameters; the configuration has 73474"),
-        (0, "/device", json!("cuda:0"), "says device cuda:0; the trial was given cpu"),
-        (1, "/val_accuracy", json!(1.5), "`epoch` 1 says val_accuracy 1.5"),
-        (1, "/train_accuracy", json!(-0.1), "`epoch` 1 says train_accuracy -0.1"),
-        (1, "/train_loss", json!(-1.0), "`epoch` 1 says train_loss -1"),
-        (1, "/seconds", json!(-1.0), "`epoch` 1 says seconds -1"),
-        (1, "/learning_rate", json!(0.5), "says learning_rate 0.5; the protocol begins with 0.001"),
-        (FINISHED, "/last/val_loss", json!(0.5), "`last` has val_loss 0.5 for epoch 4; `epoch` 4 said 1.25"),
-        (FINISHED, "/best/train_accuracy", json!(0.9), "`best` has train_accuracy 0.9 for epoch 1; `epoch` 1 said 0.5"),
-        (FINISHED, "/best/epoch", json!(9), "`best` is epoch 9, which was not said"),
-        (FINISHED, "/provenance/params", json!(10), "the network has 10 parameters; `started` said 73474"),
-        (FINISHED, "/provenance/data_digest", json!(ones), "says data 111111111111; `started` said 000000000000"),
-        (FINISHED, "/provenance/device", json!("cuda:1"), "says device cuda:1; `started` said cpu"),
+        (0, "/device", json!("cuda:0"), "reports device cuda:0; the trial was assigned cpu"),
+        (1, "/val_accuracy", json!(1.5), "`epoch` 1 has val_accuracy 1.5"),
+        (1, "/train_accuracy", json!(-0.1), "`epoch` 1 has train_accuracy -0.1"),
+        (1, "/train_loss", json!(-1.0), "`epoch` 1 has train_loss -1"),
+        (1, "/seconds", json!(-1.0), "`epoch` 1 has seconds -1"),
+        (1, "/learning_rate", json!(0.5), "has learning_rate 0.5; the protocol begins with 0.001"),
+        (FINISHED, "/last/val_loss", json!(0.5), "`last` has val_loss 0.5 for epoch 4; `epoch` 4 reported 1.25"),
+        (FINISHED, "/best/train_accuracy", json!(0.9), "`best` has train_accuracy 0.9 for epoch 1; `epoch` 1 reported 0.5"),
+        (FINISHED, "/best/epoch", json!(9), "`best` is epoch 9, which was not sent"),
+        (FINISHED, "/provenance/params", json!(10), "reports 10 parameters; `started` reported 73474"),
+        (FINISHED, "/provenance/data_digest", json!(ones), "reports data 111111111111; `started` reported 000000000000"),
+        (FINISHED, "/provenance/device", json!("cuda:1"), "reports device cuda:1; `started` reported cpu"),
         (FINISHED, "/provenance/seconds", json!(-2.0), "took -2 seconds"),
         (FINISHED, "/validation/confidence", json!([0.5, 7.5]), "a confidence of 7.5"),
         (FINISHED, "/outcome", json!("diverged"), "as diverged, and all 4 epochs have finite numbers"),
@@ -309,7 +309,7 @@ fn each_value_that_has_to_agree_with_another_is_held_against_it() {
     let mut finished: Value = serde_json::from_str(&lines[FINISHED]).unwrap();
     finished["test"] = test;
     lines[FINISHED] = finished.to_string();
-    assert_eq!(hear(&train, &lines).1.unwrap_err(), "`finished` has a `test`, and the protocol has no holdout");
+    assert_eq!(hear(&train, &lines).1.unwrap_err(), "`finished` has a `test`, but the protocol has no holdout");
 }
 
 #[test]
@@ -346,7 +346,7 @@ fn a_trial_that_diverged_says_what_came_before() {
     finished["last"] = numbers(2);
     assert!(matches!(heard(&finished), Ok(Some(Step::Finished(_)))));
     finished["last"] = Value::Null;
-    assert_eq!(heard(&finished).unwrap_err(), "`finished` has no `last`, and `epoch` 2 was said");
+    assert_eq!(heard(&finished).unwrap_err(), "`finished` has no `last`, but `epoch` 2 was sent");
     lines.drain(1..);
     for absent in ["last", "best", "validation"] {
         finished[absent] = Value::Null;

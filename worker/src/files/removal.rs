@@ -48,7 +48,7 @@ pub(crate) fn remove_folder(path: &Path) -> Result<()> {
             return std::fs::remove_dir(path);
         }
     }
-    Err(Error::new(ErrorKind::DirectoryNotEmpty, "it is filled while it is removed"))
+    Err(Error::new(ErrorKind::DirectoryNotEmpty, "a program adds files while it is removed"))
 }
 
 /// Removes the files in a folder of `top`, and moves its folders to `top`.

@@ -82,7 +82,7 @@ fn make_private(folder: &Path) -> io::Result<()> {
 fn is_private(folder: &Path) -> io::Result<()> {
     let found = fs::symlink_metadata(folder)?;
     let refused = |what: String| {
-        let what = format!("{} {what}, so what lies in it may be another user's", folder.display());
+        let what = format!("{} {what}, so its files may be another user's", folder.display());
         Err(io::Error::new(io::ErrorKind::PermissionDenied, what))
     };
     if !found.is_dir() {
@@ -92,7 +92,7 @@ fn is_private(folder: &Path) -> io::Result<()> {
         return refused(format!("belongs to user {}", found.uid()));
     }
     if found.mode() & 0o077 != 0 {
-        return refused(format!("has mode {:03o} and not {PRIVATE:03o}", found.mode() & 0o777));
+        return refused(format!("has mode {:03o} instead of {PRIVATE:03o}", found.mode() & 0o777));
     }
     Ok(())
 }

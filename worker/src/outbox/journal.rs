@@ -243,7 +243,7 @@ impl Writer {
         if let Err(error) = remove(&folder)
             && error.kind() != io::ErrorKind::NotFound
         {
-            tracing::warn!(folder = %folder.display(), error = %error, "what was handed in cannot be removed");
+            tracing::warn!(folder = %folder.display(), error = %error, "cannot remove the journal of a reported attempt");
         }
         self.health.send_if_modified(|health| {
             health.bytes = health.bytes.saturating_sub(length.unwrap_or(0));

@@ -48,7 +48,7 @@ impl Record {
 
     pub(crate) fn parse(payload: &[u8]) -> Result<Self, String> {
         let (kind, message) = payload.split_first().ok_or("a record is empty")?;
-        let broken = |error: prost::DecodeError| format!("a record of kind {kind} is none: {error}");
+        let broken = |error: prost::DecodeError| format!("a record of kind {kind} is invalid: {error}");
         match kind {
             1 => v1::LiveAttempt::decode(message).map(Self::Opened).map_err(broken),
             2 => v1::Point::decode(message).map(Self::Point).map_err(broken),
@@ -101,12 +101,12 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Journal, Damaged> {
     let mut journal = Journal { records: Vec::new(), whole: 0 };
     if bytes.len() < MAGIC.len() {
         let begun = bytes == &MAGIC[..bytes.len()] || is_blank(bytes);
-        return if begun { Ok(journal) } else { Err(Damaged { at: 0, what: "it does not begin as a journal".into() }) };
+        return if begun { Ok(journal) } else { Err(Damaged { at: 0, what: "it is not a journal".into() }) };
     }
     if bytes[..MAGIC.len()] != MAGIC {
         return match is_blank(bytes) {
             true => Ok(journal),
-            false => Err(Damaged { at: 0, what: "it does not begin as a journal of this version".into() }),
+            false => Err(Damaged { at: 0, what: "it has another format version".into() }),
         };
     }
     journal.whole = MAGIC.len();
@@ -131,7 +131,7 @@ fn next(bytes: &[u8], at: usize) -> Result<Option<(Record, usize)>, Damaged> {
     }
     let length = u32::from_le_bytes([header[0], header[1], header[2], header[3]]) as usize;
     if length > MAX_PAYLOAD {
-        return Err(damaged(format!("a record of {length} bytes is longer than any")));
+        return Err(damaged(format!("a record has {length} bytes, more than any record can have")));
     }
     let Some(payload) = rest.get(..length) else { return Ok(None) };
     if header[4..12] != digest::<8>(&[payload]) {

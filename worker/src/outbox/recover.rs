@@ -72,7 +72,7 @@ pub(crate) fn recover(state_folder: &Path) -> io::Result<Vec<Recovered>> {
         let path = entry?.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let Some(lease) = Lease::from_folder_name(&name) else {
-            set_aside(state_folder, &path, "its name is no attempt's");
+            set_aside(state_folder, &path, "its name does not identify an attempt");
             continue;
         };
         match attempt(state_folder, &path, lease) {
@@ -80,7 +80,7 @@ pub(crate) fn recover(state_folder: &Path) -> io::Result<Vec<Recovered>> {
             Ok(None) => drop(files::remove_folder(&path)),
             Err(what) => {
                 set_aside(state_folder, &path, &what);
-                let reason = format!("what its worker kept of it is damaged: {what}");
+                let reason = format!("its worker's journal of it is damaged: {what}");
                 recovered.push(lost(lease, 0, reason, String::new(), None, State::Damaged));
             }
         }
@@ -101,7 +101,7 @@ fn attempt(state_folder: &Path, folder: &Path, lease: Lease) -> Result<Option<Re
     let journal = record::read(&bytes).map_err(|damaged| format!("its journal is damaged {damaged}"))?;
     if journal.whole < bytes.len() {
         let cut = OpenOptions::new().write(true).open(&path).and_then(|file| file.set_len(journal.whole as u64));
-        cut.map_err(|error| format!("the half record at the end of its journal cannot be cut: {error}"))?;
+        cut.map_err(|error| format!("the incomplete record at the end of its journal cannot be cut off: {error}"))?;
     }
     if journal.records.is_empty() {
         return Ok(None);
@@ -111,7 +111,7 @@ fn attempt(state_folder: &Path, folder: &Path, lease: Lease) -> Result<Option<Re
     let Some(ending) = told.ending else {
         let log_tail = log_tail(folder);
         let Some(stopping) = told.stopping else {
-            let reason = "its worker ended while it ran (it was killed, it crashed, or its machine did), and came back";
+            let reason = "its worker ended during the attempt (killed, crashed, or its machine did) and has restarted";
             return Ok(Some(lost(lease, told.slot, reason.to_owned(), log_tail, length, State::Lost)));
         };
         let mut stopped = lost(lease, told.slot, String::new(), log_tail, length, State::Stopped);
@@ -136,7 +136,7 @@ fn handed_in(
         return Ok((points, last_sequence));
     }
     if newest < last_sequence {
-        return Err(format!("its points end with {newest}, where it had {last_sequence}"));
+        return Err(format!("its points end with {newest}, but its ending has {last_sequence}"));
     }
     let first = newest + 1 - points.len() as u64;
     // Later points were dropped before the attempt ended.
@@ -170,7 +170,7 @@ fn lost(lease: Lease, slot: u32, reason: String, log_tail: String, length: Optio
 }
 
 fn artifact(state_folder: &Path, lease: Lease, header: &v1::ArtifactHeader) -> Result<Artifact, String> {
-    let name = artifact::file_name(header.kind()).ok_or("it names a file of no kind")?;
+    let name = artifact::file_name(header.kind()).ok_or("it names a file of an unknown kind")?;
     let data_digest = Digest::try_from(&header.data_digest[..]).map_err(|error| error.to_string())?;
     let path = artifact::folder(state_folder, &lease).join(name);
     Ok(Artifact { kind: header.kind(), path, lease, data_digest })
@@ -192,7 +192,7 @@ impl Told {
             Self { slot: 0, points: Vec::new(), last: 0, stopping: None, artifacts: Vec::new(), ending: None };
         let ours = |named: Option<&v1::Lease>| match named.and_then(Lease::from_wire) == Some(lease) {
             true => Ok(()),
-            false => Err("its journal is another attempt's".to_owned()),
+            false => Err("its journal belongs to another attempt".to_owned()),
         };
         for record in records {
             match record {
@@ -209,7 +209,7 @@ impl Told {
                 Record::Ending(ending) => {
                     ours(ending.lease.as_ref())?;
                     if ending.ending.is_none() {
-                        return Err("its ending says nothing".to_owned());
+                        return Err("its ending is empty".to_owned());
                     }
                     // A later ending replaces the earlier one, and its files.
                     if told.ending.is_some() {
@@ -223,10 +223,10 @@ impl Told {
     }
 
     fn point(&mut self, point: &v1::Point) -> Result<(), String> {
-        let metrics = point.metrics.as_ref().ok_or("one of its points has no numbers")?;
+        let metrics = point.metrics.as_ref().ok_or("one of its points has no metrics")?;
         let expected = if self.points.is_empty() { point.sequence.max(1) } else { self.last + 1 };
         if point.sequence != expected || point.sequence == u64::MAX {
-            return Err(format!("its point {} has the place of point {expected}", point.sequence));
+            return Err(format!("its point {} is where point {expected} should be", point.sequence));
         }
         self.last = point.sequence;
         self.points.push(wire::metrics_of(metrics));
@@ -269,10 +269,10 @@ fn set_aside(state_folder: &Path, path: &Path, what: &str) {
     });
     match moved {
         Ok(to) => {
-            tracing::warn!(folder = %path.display(), what, set_aside = %to.display(), "a kept attempt is damaged and is set aside")
+            tracing::warn!(folder = %path.display(), what, set_aside = %to.display(), "the journal of an attempt is damaged, moving it aside")
         }
         Err(error) => {
-            tracing::warn!(folder = %path.display(), what, error = %error, "a kept attempt is damaged and cannot be set aside");
+            tracing::warn!(folder = %path.display(), what, error = %error, "the journal of an attempt is damaged and cannot be moved aside");
         }
     }
 }

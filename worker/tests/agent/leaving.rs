@@ -106,7 +106,7 @@ async fn a_worker_that_is_told_to_leave_gives_its_attempts_back() {
     assert_eq!(worker.join().await.unwrap(), Ending::Drained);
     let finish = env.coordinator.finish(&lease).await;
     let Some(How::Stopped(stopped)) = finish.ending else { panic!("{:?}", finish.ending) };
-    assert_eq!(stopped.reason, "the coordinator told the worker to leave");
+    assert_eq!(stopped.reason, "the coordinator requested the worker's exit");
     assert!(env.pids("starts").into_iter().all(|pid| !runs(pid)));
 }
 

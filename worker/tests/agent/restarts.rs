@@ -109,7 +109,7 @@ async fn an_attempt_that_dies_with_its_worker_is_lost_and_leaves_its_last_words(
     worker.die();
     let worker = restarted(&env).await;
     let (reason, log_tail) = lost(&env, &lease).await;
-    assert!(reason.contains("ended while it ran"), "{reason}");
+    assert!(reason.contains("ended during the attempt"), "{reason}");
     assert_eq!(log_tail, "eating all memory\n");
     nothing_is_kept(&env).await;
     worker.stop().await.unwrap();

@@ -76,44 +76,44 @@ async fn spam_on_stdout_is_shown_with_its_line() {
 #[tokio::test]
 async fn epochs_out_of_order_break_the_protocol() {
     let found = failing("started; epoch 1; epoch 3; finished").await;
-    assert_trainer_failed(&found, &["`epoch` 3 came where 2 of 3 was next"]);
+    assert_trainer_failed(&found, &["`epoch` 3 was sent, but 2 of 3 was expected"]);
     let found = failing("epoch 1").await;
     assert_trainer_failed(&found, &["before `started`"]);
     let found = failing("attempt=9; ECHO='\"trial_id\":\"'$id'\",\"attempt\":9'; whole").await;
-    assert_trainer_failed(&found, &["which was not asked"]);
+    assert_trainer_failed(&found, &["which was not requested"]);
 }
 
 #[tokio::test]
 async fn silence_is_not_for_ever() {
     let found = failing_within("started; sleep 1000", Duration::from_secs(3)).await;
-    assert_trainer_failed(&found, &["said nothing for 3 seconds"]);
+    assert_trainer_failed(&found, &["sent nothing for 3 seconds"]);
 }
 
 #[tokio::test]
 async fn one_that_hangs_is_asked_and_then_killed_though_it_talks_on_stderr() {
     let spam = "started; trap '' TERM; epoch 1; yes 'still here' >&2";
     let found = fails(spam, Duration::from_secs(3), SHORT_GRACE).await;
-    assert_trainer_failed(&found, &["said nothing for 3 seconds", "its log ends: still here"]);
+    assert_trainer_failed(&found, &["sent nothing for 3 seconds", "its log ends: still here"]);
     assert!(found.2.len() <= 16 * 1024, "the log is short");
     // Single bytes without a line end are not events.
     let trickle = "started; while :; do printf x; sleep 0.1; done";
-    assert_trainer_failed(&failing_within(trickle, Duration::from_secs(3)).await, &["said nothing for 3 seconds"]);
+    assert_trainer_failed(&failing_within(trickle, Duration::from_secs(3)).await, &["sent nothing for 3 seconds"]);
 }
 
 #[tokio::test]
 async fn valid_events_without_end_are_ended() {
     let checkpoint = r#"say '{"event":"checkpoint",'"$ECHO"',"epoch":1,"path":"/x"}'"#;
     let found = failing(&format!("started; while :; do {checkpoint}; done")).await;
-    assert_trainer_failed(&found, &["`checkpoint` came more than 64 times"]);
+    assert_trainer_failed(&found, &["`checkpoint` was sent more than 64 times"]);
     let found = failing("started; epoch 1; epoch 2; epoch 3; while :; do epoch 4; done").await;
-    assert_trainer_failed(&found, &["`epoch` 4 came where 4 of 3 was next"]);
+    assert_trainer_failed(&found, &["`epoch` 4 was sent, but 4 of 3 was expected"]);
     let found = failing("while :; do hello; done").await;
-    assert_trainer_failed(&found, &["`hello` is no answer to `train`"]);
+    assert_trainer_failed(&found, &["`hello` is not an answer to `train`"]);
     let found = failing("started; epoch 1; finished").await;
-    assert_trainer_failed(&found, &["as converged where epoch 2 of 3 was next"]);
+    assert_trainer_failed(&found, &["as converged, but epoch 2 of 3 was expected"]);
     // Near the beginning of the line, because the reason quotes only that part.
     let found = failing(r#"started; epoch 1 | sed 's/"epoch":1/"epoch":NaN/'; sleep 1000"#).await;
-    assert_trainer_failed(&found, &["is no event", "NaN"]);
+    assert_trainer_failed(&found, &["is not an event", "NaN"]);
 }
 
 #[tokio::test]

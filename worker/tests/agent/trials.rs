@@ -93,7 +93,7 @@ async fn settings_that_are_not_the_leases_trial_are_not_trained() {
     let start = vec![wrong_id, no_trial, no_slot];
     env.coordinator.say(PollResponse { start, ..PollResponse::default() });
     for (lease, part) in
-        [(lease, "the lease is of"), (no_trial_lease, "the settings are no trial"), (no_slot_lease, "no slot 7")]
+        [(lease, "the lease is for"), (no_trial_lease, "the settings do not describe a trial"), (no_slot_lease, "no slot 7")]
     {
         let finish = env.coordinator.finish(&lease).await;
         let (class, reason) = failure(&finish);
@@ -151,7 +151,7 @@ async fn a_description_that_does_not_fit_the_data_set_is_the_trainers_fault() {
     let described = env.coordinator.until("a description", first).await;
     let Some(Answer::Failure(failure)) = &described.answer else { panic!("{:?}", described.answer) };
     assert_eq!(failure.class(), FailureClass::Trainer);
-    assert!(failure.reason.contains("the data have 1 classes; the data set is described with 2"), "{}", failure.reason);
+    assert!(failure.reason.contains("the data have 1 classes; the spec declares 2"), "{}", failure.reason);
     worker.stop().await.unwrap();
 }
 

@@ -91,7 +91,7 @@ impl Listener for Voice {
             out.flush()
         };
         write(self.out.as_mut()).map_err(|error| {
-            tracing::warn!(%error, "the reader of the output has left");
+            tracing::warn!(%error, "the reader of the output is gone");
             Stop::Left
         })
     }

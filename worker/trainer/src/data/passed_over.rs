@@ -86,8 +86,8 @@ impl fmt::Display for PassedOver {
         }
         match rest {
             0 => {}
-            1 if words.is_empty() => words.push("1 without an ending".to_owned()),
-            _ if words.is_empty() => words.push(format!("{rest} without an ending")),
+            1 if words.is_empty() => words.push("1 without an extension".to_owned()),
+            _ if words.is_empty() => words.push(format!("{rest} without an extension")),
             1 => words.push("1 other".to_owned()),
             _ => words.push(format!("{rest} others")),
         }
@@ -128,7 +128,7 @@ mod tests {
     #[test]
     fn any_number_of_files_is_said_in_one_line() {
         assert_eq!(found(&[]).to_string(), "none");
-        assert_eq!(found(&["README"]).to_string(), "1 without an ending");
+        assert_eq!(found(&["README"]).to_string(), "1 without an extension");
         assert_eq!(found(&["a", "b", "c.bmp"]).to_string(), "1 .bmp and 2 others");
         let many = PassedOver::of((0..100_000).map(|number| format!("{number}.{number}")).collect());
         assert_eq!((many.count, many.endings.len(), many.files.len()), (100_000, NAMED, NAMED));

@@ -248,7 +248,7 @@ fn an_interrupted_watch_says_how_to_come_back() {
     kill_process(Pid::from_child(&child), Signal::INT).unwrap();
     let mut rest = String::new();
     talk.read_to_string(&mut rest).unwrap();
-    assert_eq!(rest, format!("sweep 3 continues; follow it again with `sweepctl watch 3 --coordinator {address}`\n"));
+    assert_eq!(rest, format!("sweep 3 continues: follow it again with `sweepctl watch 3 --coordinator {address}`\n"));
     assert_eq!(child.wait().unwrap().code(), Some(130));
 }
 

@@ -135,7 +135,7 @@ fn watch_is_a_live_screen_that_q_leaves_and_says_how_to_come_back() {
     terminal.until("closed the help", |seen| !seen.emulator.screen().contents().contains("Ctrl-L"));
     terminal.press("q");
     let (shows, bytes) = terminal.end(130);
-    assert!(shows.contains("sweep 3 continues; follow it again with `sweepctl watch 3 --coordinator"), "{shows}");
+    assert!(shows.contains("sweep 3 continues: follow it again with `sweepctl watch 3 --coordinator"), "{shows}");
     assert!(bytes.contains("\x1b[?1049h") && bytes.contains("\x1b[0;36m"), "a screen in colours");
     assert!(!bytes.contains('\u{202e}') && !bytes.contains("\x07"), "a name has painted it");
 }

@@ -69,7 +69,10 @@ impl Link {
                 endpoint =
                     endpoint.tls_config_with_verifier(credentials::tls(config)?, credentials::verifier(config)?)?;
             } else if bearer.is_shown() && !endpoint.uri().host().is_some_and(is_here) {
-                tracing::warn!(address, "the token is sent in clear text: set the coordinator's `tls_cert` and use an https:// address");
+                tracing::warn!(
+                    address,
+                    "the token is sent in clear text: set the coordinator's `tls_cert` and use an https:// address"
+                );
             }
             let client = WorkerServiceClient::with_interceptor(endpoint.connect_lazy(), bearer.clone());
             Ok((address.clone(), client.max_decoding_message_size(MAX_MESSAGE_BYTES)))
@@ -153,7 +156,9 @@ fn sentence(status: &Status) -> String {
         };
     }
     if let Some(refused) = sweep_trust::refused(status) {
-        return format!("the coordinator closed the connection: {refused}; pass another certificate with --client-cert and --client-key");
+        return format!(
+            "the coordinator closed the connection: {refused}; pass another certificate with --client-cert and --client-key"
+        );
     }
     match status.message() {
         "" => status.code().description().to_owned(),

@@ -214,7 +214,9 @@ impl Config {
         }
         for address in &self.coordinator {
             if let Err(error) = tonic::transport::Endpoint::from_shared(address.clone()) {
-                problem(format!("`coordinator`: expected an address such as http://host:7733, found {address:?} ({error})"));
+                problem(format!(
+                    "`coordinator`: expected an address such as http://host:7733, found {address:?} ({error})"
+                ));
             }
         }
         if let Some(text) = keys::name_problem(&self.name) {

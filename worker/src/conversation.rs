@@ -45,7 +45,10 @@ impl<'a> Conversation<'a> {
         if let Some((trial, attempt)) = echo(&event)
             && (trial != self.train.trial_id || attempt != self.train.attempt)
         {
-            return Err(format!("`{name}` is about attempt {attempt} of trial {}, which was not requested", trial.short()));
+            return Err(format!(
+                "`{name}` is about attempt {attempt} of trial {}, which was not requested",
+                trial.short()
+            ));
         }
         match event {
             Event::Failed(failed) => Ok(Step::Failed(failed)),

@@ -63,9 +63,8 @@ impl Seat {
             if semantics != self.place.semantics {
                 trainer.kill().await;
                 let registered = self.place.semantics;
-                let reason = format!(
-                    "the trainer's semantics changed from {registered} to {semantics}: restart the worker"
-                );
+                let reason =
+                    format!("the trainer's semantics changed from {registered} to {semantics}: restart the worker");
                 return Err(Some(Failed { class: FailureClass::Machine, reason }));
             }
             self.trainer = Some(trainer);

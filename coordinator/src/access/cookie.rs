@@ -106,7 +106,7 @@ pub(crate) struct Sealed {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
     /// The store has not been asked yet, or cannot be.
-    #[error("this coordinator does not lead yet, so it cannot sign in a browser; try again in a few seconds")]
+    #[error("this coordinator does not lead yet, so it cannot sign in a browser: try again in a few seconds")]
     NoKey,
     /// No random numbers.
     #[error(

@@ -123,7 +123,7 @@ pub enum Error {
         ours: &'static str,
     },
     /// A commit failed or the coordinator is starting or leaving: say it again.
-    #[error("the coordinator cannot commit now; try again")]
+    #[error("the coordinator cannot commit now: try again")]
     Unavailable,
     /// The store cannot be written now: say it again later.
     #[error("the coordinator cannot commit now: {why}")]

@@ -77,7 +77,7 @@ pub fn status(error: Error) -> Status {
         }
         Error::Store(_) | Error::Internal(_) => {
             error!(error = %crate::chain(&error), "a request failed");
-            Status::internal("the coordinator failed; see its log")
+            Status::internal("the coordinator failed: see its log")
         }
     }
 }

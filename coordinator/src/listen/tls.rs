@@ -63,7 +63,7 @@ pub enum Error {
         source: rustls::Error,
     },
     /// A key of another certificate.
-    #[error("the key {key} does not belong to the certificate {certificate}; name the key that was made with it")]
+    #[error("the key {key} does not belong to the certificate {certificate}: name the key that was made with it")]
     Mismatch {
         /// The certificate's file.
         certificate: String,

@@ -59,7 +59,7 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<Exit
     } else if context.output.is_json() {
         context.output.json(&Answer { artifacts, notes: answer.notes })?;
     } else if artifacts.is_empty() {
-        context.output.say("no artifacts; set `protocol.keep_weights` in a spec to keep weights");
+        context.output.say("no artifacts: set `protocol.keep_weights` in a spec to keep weights");
     } else {
         context.output.table(table(&artifacts))?;
         answer.notes.iter().for_each(|note| context.output.say(note));

@@ -50,7 +50,7 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<Exit
     }
     context.output.table(table)?;
     if arguments.dry_run {
-        context.output.say("nothing was removed; run without --dry-run to remove it");
+        context.output.say("nothing was removed: run without --dry-run to remove it");
     } else {
         context.output.say(&format!("the store returned {} to the file system", bytes(found.store_bytes)));
     }

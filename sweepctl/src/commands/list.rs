@@ -26,7 +26,7 @@ pub(crate) async fn run(context: &Context) -> Result<Exit, Failure> {
     if context.output.is_json() {
         context.output.json(&Answer { sweeps })?;
     } else if sweeps.is_empty() {
-        context.output.say("no sweeps yet; submit one with `sweepctl submit FILE`");
+        context.output.say("no sweeps yet: submit one with `sweepctl submit FILE`");
     } else {
         context.output.table(table(&sweeps))?;
     }

@@ -70,7 +70,7 @@ impl Context {
     pub(crate) fn say_how_to_train(&self, sweep: &Sweep) {
         if self.answering.is_idle() && !sweep.state.has_ended() {
             self.output.say(&format!(
-                "no process trains on the local store now; run `sweepctl resume {} --local` to train and follow the \
+                "no process trains on the local store now: run `sweepctl resume {} --local` to train and follow the \
                 sweep",
                 sweep.id
             ));

@@ -144,7 +144,7 @@ fn format(asked: Option<Format>, file: Option<&Path>) -> Result<Format, Failure>
         (None, Some(format)) => Ok(format),
         (None, None) => {
             let message =
-                format!("the extension of {shown} does not determine the format; use .{}", endings.join(", ."));
+                format!("the extension of {shown} does not determine the format: use .{}", endings.join(", ."));
             Err(Failure::usage(message).hint(
                 "for a PDF, print the .html page in a browser, or run pdflatex on the .tex file; with --format the \
                 file may have any other extension",

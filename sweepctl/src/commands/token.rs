@@ -186,7 +186,7 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<Exit
             if context.output.is_json() {
                 context.output.json(&Listed { tokens })?;
             } else if tokens.is_empty() {
-                context.output.say("no tokens; create one with `sweepctl token create`");
+                context.output.say("no tokens: create one with `sweepctl token create`");
             } else {
                 context.output.table(table(&tokens))?;
             }

@@ -67,7 +67,7 @@ pub(crate) fn say_how_to_come_back(context: &Context, sweep: u64) {
         _ if context.answering.is_local() => String::new(),
         other => format!(" --coordinator {other}"),
     };
-    let text = format!("sweep {sweep} continues; follow it again with `sweepctl watch {sweep}{coordinator}`");
+    let text = format!("sweep {sweep} continues: follow it again with `sweepctl watch {sweep}{coordinator}`");
     context.output.say(&text);
 }
 

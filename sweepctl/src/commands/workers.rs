@@ -77,7 +77,7 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<Exit
     if context.output.is_json() {
         context.output.json(&Answer { workers })?;
     } else if workers.is_empty() {
-        let hint = format!("no workers; start one with `sweepctl worker --coordinator {}`", context.coordinator);
+        let hint = format!("no workers: start one with `sweepctl worker --coordinator {}`", context.coordinator);
         context.output.say(&hint);
     } else {
         context.output.table(table(&workers))?;

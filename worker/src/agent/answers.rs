@@ -54,7 +54,9 @@ impl Agent {
                 let Some(Describing::Sending(request)) = self.describing.remove(&key) else { return };
                 match result {
                     Ok(()) => {}
-                    Err(Trouble::Refused(reason)) => tracing::error!(reason, "the coordinator refused the description of a data set"),
+                    Err(Trouble::Refused(reason)) => {
+                        tracing::error!(reason, "the coordinator refused the description of a data set")
+                    }
                     Err(trouble) => {
                         self.describing.insert(key, Describing::Answered(request));
                         self.trouble(session, "describe", trouble, Kind::Endings);
@@ -324,7 +326,11 @@ impl Agent {
     fn session_lost(&mut self, session: u64, method: &'static str) {
         self.parts.metrics.calls_failed.with_label_values(&[method]).inc();
         let Some(lost) = self.session.take_if(|current| current.id == session) else { return };
-        tracing::warn!(session, attempts = self.held.len(), "the coordinator does not know the session, registering again");
+        tracing::warn!(
+            session,
+            attempts = self.held.len(),
+            "the coordinator does not know the session, registering again"
+        );
         self.end_poll();
         self.away = true;
         self.parts.metrics.connected.set(0);

@@ -84,11 +84,15 @@ impl Agent {
         if post.waiting.len() >= MAX_WAITING_JOBS {
             return Err(format!("slot {slot} already has {MAX_WAITING_JOBS} waiting trials"));
         }
-        let trial: Trial =
-            unflatten(assignment.settings).map_err(|reason| format!("the settings do not describe a trial: {reason}"))?;
+        let trial: Trial = unflatten(assignment.settings)
+            .map_err(|reason| format!("the settings do not describe a trial: {reason}"))?;
         let id = trial.id().map_err(|error| format!("cannot compute the trial's id: {error}"))?;
         if id != lease.trial_id {
-            return Err(format!("the settings describe trial {}, but the lease is for {}", id.short(), lease.trial_id.short()));
+            return Err(format!(
+                "the settings describe trial {}, but the lease is for {}",
+                id.short(),
+                lease.trial_id.short()
+            ));
         }
         let ours = self.parts.registration.trainer_semantics;
         if trial.semantics != ours {

@@ -31,10 +31,7 @@ impl Said {
         if let Ok(counts) = counts
             && counts.params != params
         {
-            return Err(format!(
-                "`started` reports {params} parameters; the configuration has {}",
-                counts.params
-            ));
+            return Err(format!("`started` reports {params} parameters; the configuration has {}", counts.params));
         }
         if train.device != ANY_DEVICE && train.device != device {
             return Err(format!("`started` reports device {device}; the trial was assigned {}", train.device));
@@ -234,9 +231,10 @@ fn repeated((name, again): (&str, &EpochMetrics), said: &EpochMetrics) -> Result
         ("learning_rate", again.learning_rate, said.learning_rate),
     ];
     match pairs.into_iter().find(|(_, again, said)| !same(*again, *said)) {
-        Some((what, now, before)) => {
-            Err(format!("`{name}` has {what} {now} for epoch {}; `epoch` {} reported {before}", again.epoch, said.epoch))
-        }
+        Some((what, now, before)) => Err(format!(
+            "`{name}` has {what} {now} for epoch {}; `epoch` {} reported {before}",
+            again.epoch, said.epoch
+        )),
         None => Ok(()),
     }
 }

@@ -156,8 +156,7 @@ async fn a_coordinator_of_another_minor_version_is_worked_for_and_one_of_another
     let worker = sweep_worker::start(env.config.clone(), Vec::new(), &env.shutdown).await.unwrap();
     assert!(!worker.registered().await);
     let error = worker.join().await.unwrap_err();
-    let told =
-        matches!(&error, Error::Refused { reason, .. } if reason.contains("the coordinator has version 7.0.0"));
+    let told = matches!(&error, Error::Refused { reason, .. } if reason.contains("the coordinator has version 7.0.0"));
     assert!(told, "{error}");
 }
 

@@ -92,9 +92,11 @@ async fn settings_that_are_not_the_leases_trial_are_not_trained() {
     no_slot.slot = 7;
     let start = vec![wrong_id, no_trial, no_slot];
     env.coordinator.say(PollResponse { start, ..PollResponse::default() });
-    for (lease, part) in
-        [(lease, "the lease is for"), (no_trial_lease, "the settings do not describe a trial"), (no_slot_lease, "no slot 7")]
-    {
+    for (lease, part) in [
+        (lease, "the lease is for"),
+        (no_trial_lease, "the settings do not describe a trial"),
+        (no_slot_lease, "no slot 7"),
+    ] {
         let finish = env.coordinator.finish(&lease).await;
         let (class, reason) = failure(&finish);
         assert_eq!(class, FailureClass::Coordinator);

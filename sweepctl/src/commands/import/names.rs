@@ -253,7 +253,7 @@ impl Mapped {
             self.notes.push(format!("metric `{name}` becomes `{}`", metric.name()));
         }
         if goal != metric.natural_goal().name() {
-            self.notes.push(format!("metric `{name}` will be {goal}d, as in the file; check that this is intended"));
+            self.notes.push(format!("metric `{name}` will be {goal}d, as in the file: check that this is intended"));
         }
         self.objective = Some((*metric, goal));
     }

@@ -123,7 +123,7 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> Result<Exit, Fail
     let study =
         Study::read(&file.display().to_string(), text.clone().into_bytes(), Vec::new(), None).map_err(|failure| {
             failure.hint(
-                "nothing was written; see sweeps/README.md for the levels of a factor and the values of other keys",
+                "nothing was written: see sweeps/README.md for the levels of a factor and the values of other keys",
             )
         })?;
     if file.as_os_str() == "-" {

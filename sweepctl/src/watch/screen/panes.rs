@@ -136,7 +136,7 @@ fn places(state: &State) -> Vec<Place<'_>> {
 fn slots(state: &State, columns: usize, theme: Theme) -> Drawn {
     let places = places(state);
     if places.is_empty() {
-        return Drawn::nothing("no worker is connected; start one with `sweepctl worker`", theme);
+        return Drawn::nothing("no worker is connected: start one with `sweepctl worker`", theme);
     }
     let sweep = state.sweep.as_ref().map_or(0, |sweep| sweep.id);
     let curve = if columns >= 100 { 16 } else { 10 };

@@ -216,7 +216,7 @@ def hold_against_store(scenario, prometheus, sweep):
     states = {state: counts[state] for state in ("queued", "running", "diverged", "failed", "cancelled")}
     states["succeeded"] = counts["succeeded"] - counts["diverged"]
     for state, true in states.items():
-        hold(f"trials {state}", prometheus.value(f'sweep_sweep_trials{{sweep="{sweep}",state="{state}"}}'), true)
+        hold(f"trials {state}", prometheus.value(f'sweep_trials_by_sweep{{sweep="{sweep}",state="{state}"}}'), true)
     board = scenario.sweepctl("leaderboard", str(sweep))
     ranked = [row for row in board["rows"] if row["rank"]][:10]
     for row in ranked:
@@ -282,8 +282,8 @@ def run(scenario):
     prometheus.until("every target", lambda: prometheus.value("sum(up)") is not None)
     begun = time.time()
     sweep = scenario.submit("watched", 1)["sweep"]["id"]
-    resting = scenario.submit("resting", 2)["sweep"]["id"]
-    scenario.sweepctl("pause", str(resting))
+    paused = scenario.submit("paused", 2)["sweep"]["id"]
+    scenario.sweepctl("pause", str(paused))
     scenario.start_worker("steady")
     scenario.start_worker("doomed")
     scenario.sweepctl("status", "999", code=1)
@@ -293,7 +293,7 @@ def run(scenario):
     until("most of the sweep", lambda: number_of(scenario.http, f'sweep_progress_ratio{{name="watched",sweep="{sweep}"}}') >= 0.7, PATIENCE)
     picture = time.time()
     until("the sweep to end", lambda: scenario.sweepctl("status", str(sweep))["state"] != "running", PATIENCE)
-    ended = f'sweep_progress_ratio{{sweep="{sweep}"}} == 1 and on (sweep) sweep_sweep_trials{{state="succeeded"}}'
+    ended = f'sweep_progress_ratio{{sweep="{sweep}"}} == 1 and on (sweep) sweep_trials_by_sweep{{state="succeeded"}}'
     prometheus.until("the end of the sweep", lambda: prometheus.at(ended))
     # What workers count arrives with their next scrape, and what rules make of it with their next evaluation.
     seen = time.time()

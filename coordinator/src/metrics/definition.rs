@@ -88,9 +88,9 @@ definitions! {
     REMAINING: Gauge "sweep_remaining_seconds" in "seconds" by ["sweep", "bound"] "Expected time until a running sweep ends, with the bounds of the 90 % interval: low, expected, high.";
     PROGRESS_AT: Gauge "sweep_last_progress_timestamp_seconds" in "seconds" by ["sweep"] "Unix time of a running sweep's last epoch or ended trial, or of its start or resumption.";
     QUEUE_WAIT: Gauge "sweep_queue_wait_seconds" in "seconds" by ["sweep"] "Time since a slot last took a trial of a sweep with waiting trials; 0 if no trial waits.";
-    RESTING: Gauge "sweep_resting" in "1" by ["sweep"] "1 while no trial of a sweep may start: it is paused, its budget is spent, or all remaining trials are held back.";
+    SCHEDULING_PAUSED: Gauge "sweep_scheduling_paused" in "1" by ["sweep"] "1 while the coordinator starts no trial of a sweep: it is paused, its budget is spent, or all remaining trials are held back.";
     HELD_BACK: Gauge "sweep_held_back_trials" in "trials" by ["sweep"] "Trials of a sweep that are held back because its first trials failed alike.";
-    SWEEP_TRIALS: Gauge "sweep_sweep_trials" in "trials" by ["sweep", "state"] "Trials of one sweep, by state.";
+    TRIALS_BY_SWEEP: Gauge "sweep_trials_by_sweep" in "trials" by ["sweep", "state"] "Trials of one sweep, by state.";
     BEST: Gauge "sweep_best_value" in "the metric's" by ["sweep", "metric"] "Mean objective of the best-ranked configuration.";
     RUNNING_EPOCH: Gauge "sweep_running_epoch" in "epochs" by ["sweep", "trial", "worker", "slot"] "Completed epochs of a running trial.";
     RUNNING_TRAIN_LOSS: Gauge "sweep_running_train_loss" in "nats" by ["sweep", "trial", "worker", "slot"] "Training loss of a running trial's newest epoch.";

@@ -60,14 +60,14 @@ fn fill_pools(registry: &Registry, gauges: &Gauges) -> Result<(), prometheus::Er
 fn fill_paces(registry: &Registry, paces: &[PaceGauges]) -> Result<(), prometheus::Error> {
     let progress = d::gauge_vec(registry, &d::PROGRESS_AT)?;
     let waits = d::gauge_vec(registry, &d::QUEUE_WAIT)?;
-    let rests = d::gauge_vec(registry, &d::RESTING)?;
+    let scheduling_paused = d::gauge_vec(registry, &d::SCHEDULING_PAUSED)?;
     let held_back = d::gauge_vec(registry, &d::HELD_BACK)?;
     let remaining = d::gauge_vec(registry, &d::REMAINING)?;
     for pace in paces {
         let sweep = pace.sweep.to_string();
         progress.with_label_values(&[&sweep]).set(pace.progress_at);
         waits.with_label_values(&[&sweep]).set(pace.waits_seconds);
-        rests.with_label_values(&[&sweep]).set(if pace.rests { 1.0 } else { 0.0 });
+        scheduling_paused.with_label_values(&[&sweep]).set(if pace.rests { 1.0 } else { 0.0 });
         held_back.with_label_values(&[&sweep]).set(pace.held_back as f64);
         let Some(end) = pace.remaining else { continue };
         for (bound, seconds) in [("low", end.low), ("expected", end.expected), ("high", end.high)] {
@@ -96,7 +96,7 @@ fn fill_trials(registry: &Registry, gauges: &Gauges) -> Result<(), prometheus::E
 
 fn fill_sweeps(registry: &Registry, sweeps: &[SweepGauges]) -> Result<(), prometheus::Error> {
     let progress = d::gauge_vec(registry, &d::PROGRESS)?;
-    let by_state = d::gauge_vec(registry, &d::SWEEP_TRIALS)?;
+    let by_state = d::gauge_vec(registry, &d::TRIALS_BY_SWEEP)?;
     let best = d::gauge_vec(registry, &d::BEST)?;
     let values = d::gauge_vec(registry, &d::LEADERBOARD_VALUE)?;
     let params = d::gauge_vec(registry, &d::LEADERBOARD_PARAMS)?;

@@ -78,7 +78,7 @@ async fn a_sweep_says_when_it_came_on_last_how_long_it_waits_and_whether_it_rest
     let series = |name: &str| format!("{name}{{sweep=\"{sweep}\"}}");
     let before = scrape(&env).await;
     assert!(number(&before, &series("sweep_queue_wait_seconds")) > 0.0, "nobody takes its trials");
-    assert_eq!(number(&before, &series("sweep_resting")), 0.0);
+    assert_eq!(number(&before, &series("sweep_scheduling_paused")), 0.0);
     let mut worker = env.worker("w1", 1).await;
     worker.until_running().await;
     let lease = worker.held().remove(0);
@@ -89,7 +89,7 @@ async fn a_sweep_says_when_it_came_on_last_how_long_it_waits_and_whether_it_rest
     let request = v1::PauseSweepRequest { sweep: reference(sweep), paused: true, ..Default::default() };
     env.sweeps().await.pause_sweep(request).await.unwrap();
     let text = scrape(&env).await;
-    assert_eq!(number(&text, &series("sweep_resting")), 1.0);
+    assert_eq!(number(&text, &series("sweep_scheduling_paused")), 1.0);
 }
 
 #[tokio::test]

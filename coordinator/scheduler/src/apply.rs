@@ -4,8 +4,9 @@ use sweep_spec::Digest;
 
 use crate::Scheduler;
 use crate::bug::Bug;
-use crate::effect::{Effect, Ignored, SweepEnd};
-use crate::event::{Ending, Event, Registration};
+use crate::effect::{Effect, Ignored};
+use crate::ends::{Ending, SweepEnd};
+use crate::event::{Event, Registration};
 use crate::id::{DatasetKey, Lease, SessionId, Timestamp};
 use crate::session::{Knowledge, Session, SlotState, SlotUse};
 use crate::trial::{Place, RoundState};

@@ -7,10 +7,12 @@ use crate::Scheduler;
 use crate::bug::Bug;
 use crate::effect::Effect;
 use crate::explain::MOST_WORKERS;
+use crate::fair_share::Line;
 use crate::id::{Lease, SessionId, SweepId};
+use crate::queue::Entry;
+use crate::reference::ReferenceState;
 use crate::session::{Knowledge, Session, SlotState, SlotUse};
-use crate::share::Line;
-use crate::sweep::{Entry, ReferenceState, Sweep};
+use crate::sweep::Sweep;
 use crate::trial::{Place, RoundState};
 
 impl Scheduler {

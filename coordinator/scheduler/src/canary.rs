@@ -13,93 +13,22 @@
 //! and one more, from the other end of the queue and on another worker if there is one. The first of a queue are
 //! its longest, so the last is as unlike them as any trial: if only large networks fail, it succeeds.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
+use std::collections::BTreeSet;
 
 use sweep_spec::{FailureClass, TrialId};
 
 use crate::Scheduler;
-use crate::alike::pattern;
 use crate::bug::Bug;
-use crate::effect::{Effect, RoundEnd};
-use crate::event::Ending;
+use crate::effect::Effect;
+use crate::ends::{Ending, RoundEnd};
+use crate::failure_pattern::pattern;
+use crate::hold::{Held, HeldBack, Hold, Kind};
 use crate::id::{Lease, SweepId, WorkerName};
-use crate::sweep::{Entry, Key, ReferenceState, Sweep};
+use crate::reference::ReferenceState;
+use crate::sweep::Sweep;
 
 /// Kinds of failure that are told apart in one sweep, and workers that are remembered of each.
 const MOST: usize = 16;
-
-/// Why the rest of a sweep is held back.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Hold {
-    /// How many trials failed alike.
-    pub failed: u32,
-    /// The class of these failures.
-    pub class: FailureClass,
-    /// The reason of the first of them.
-    pub reason: String,
-    /// The trials that are tried all the same.
-    pub canaries: Vec<TrialId>,
-}
-
-/// A sweep that is held back, as it is now.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct HeldBack {
-    /// Why.
-    pub hold: Hold,
-    /// Trials that are held back.
-    pub trials: u64,
-    /// Trials that run or are tried again: if one succeeds, the others follow.
-    pub tried: u64,
-}
-
-impl fmt::Display for Hold {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (class, reason) = (self.class.name(), &self.reason);
-        match self.failed {
-            1 => write!(f, "the first trial failed: {class}: {reason}"),
-            failed => write!(f, "the first {failed} trials failed in the same way: {class}: {reason}"),
-        }
-    }
-}
-
-impl fmt::Display for HeldBack {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (trials, are) = if self.trials == 1 { ("trial", "is") } else { ("trials", "are") };
-        write!(f, "{} {trials} {are} held back: {}", self.trials, self.hold)
-    }
-}
-
-/// What a sweep has shown so far.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Canary {
-    /// A trial succeeded in this sweep: nothing of it is ever held back again.
-    pub(crate) proven: bool,
-    /// The failures before that, by kind.
-    kinds: Vec<Kind>,
-    held: Option<Held>,
-}
-
-/// Failures that are alike.
-#[derive(Debug, Clone)]
-struct Kind {
-    class: FailureClass,
-    pattern: String,
-    /// Of the first.
-    reason: String,
-    /// The first trials that failed so, each once.
-    trials: Vec<TrialId>,
-    workers: BTreeSet<WorkerName>,
-}
-
-#[derive(Debug, Clone)]
-struct Held {
-    hold: Hold,
-    /// Where the canaries stand in the queue when they wait.
-    keys: BTreeMap<Key, TrialId>,
-    /// Workers on which trials failed alike: others are tried first. Forgotten by a restart.
-    workers: BTreeSet<WorkerName>,
-}
 
 /// A failure of a trial of a sweep.
 struct Failure<'a> {
@@ -109,35 +38,7 @@ struct Failure<'a> {
     worker: Option<&'a WorkerName>,
 }
 
-impl Canary {
-    pub(crate) fn hold(&self) -> Option<&Hold> {
-        self.held.as_ref().map(|held| &held.hold)
-    }
-
-    /// Begins anew, unless a trial has succeeded.
-    fn release(&mut self) -> bool {
-        self.kinds.clear();
-        self.held.take().is_some()
-    }
-}
-
 impl Sweep {
-    /// The trials that may be started, in their order.
-    pub(crate) fn startable(&self) -> Box<dyn Iterator<Item = Entry> + '_> {
-        match &self.canary.held {
-            Some(held) => Box::new(held.keys.keys().filter_map(|key| self.queue.get(*key))),
-            None => Box::new(self.queue.iter()),
-        }
-    }
-
-    /// The least memory that any of them needs.
-    pub(crate) fn least_memory(&self) -> Option<u64> {
-        match &self.canary.held {
-            Some(_) => self.startable().map(|entry| entry.memory_bytes).min(),
-            None => self.queue.least_memory(),
-        }
-    }
-
     /// Whether a trial waits because the sweep is held back.
     pub(crate) fn holds_back(&self, trial: TrialId) -> bool {
         self.canary.held.as_ref().is_some_and(|held| !held.keys.values().any(|canary| *canary == trial))

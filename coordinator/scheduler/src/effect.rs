@@ -1,10 +1,12 @@
 //! What the scheduler wants done. The driver stores what is to be stored in one commit, then wakes who is to be woken.
 
-use sweep_spec::{Digest, FailureClass, Outcome, TrialId};
+use sweep_spec::{Digest, TrialId};
 
-use crate::canary::Hold;
-use crate::event::{Ending, Instance, Service};
+use crate::ends::Ending;
+pub use crate::ends::{RoundEnd, SweepEnd};
+use crate::hold::Hold;
 use crate::id::{Lease, SessionId, StageIndex, SweepId, WorkerName};
+use crate::worker::{Instance, Service};
 
 /// One thing to do. All but `WorkerLost`, `Wake` and `Ignored` are state edges to be stored.
 #[derive(Debug, Clone, PartialEq)]
@@ -155,46 +157,6 @@ pub enum Effect {
     },
     /// The event changed nothing, and that is well.
     Ignored(Ignored),
-}
-
-/// How a round ended.
-#[derive(Debug, Clone, PartialEq)]
-pub enum RoundEnd {
-    /// With an accepted result.
-    Succeeded {
-        /// The attempt that was accepted.
-        attempt: u32,
-        /// Whether it converged.
-        outcome: Outcome,
-    },
-    /// Without, and no further try would help or is allowed.
-    Failed {
-        /// Whose fault the last failure was.
-        class: FailureClass,
-        /// One sentence for people.
-        reason: String,
-    },
-    /// Nobody wanted it any more.
-    Cancelled,
-}
-
-/// How a sweep ended.
-#[derive(Debug, Clone, PartialEq)]
-pub enum SweepEnd {
-    /// Every trial succeeded.
-    Succeeded,
-    /// Some trial or stage failed.
-    Failed {
-        /// One sentence for people.
-        reason: String,
-    },
-    /// By somebody's word.
-    Cancelled,
-    /// By a rule, before every trial had ended.
-    Stopped {
-        /// One sentence for people.
-        reason: String,
-    },
 }
 
 /// Why an event changed nothing.

@@ -3,11 +3,11 @@
 use sweep_spec::TrialId;
 
 use crate::Scheduler;
-use crate::event::Service;
 use crate::id::SweepId;
+use crate::reference::ReferenceState;
 use crate::session::Session;
-use crate::sweep::ReferenceState;
 use crate::trial::{Place, Round, RoundState, Trial};
+use crate::worker::Service;
 
 /// Workers that one explanation goes through.
 pub(crate) const MOST_WORKERS: usize = 20;

@@ -8,8 +8,9 @@ use sweep_spec::retry::MAX_FAILURES;
 
 use crate::Scheduler;
 use crate::id::{Lease, SweepId};
+use crate::reference::{Reference, ReferenceEnd, ReferenceState, SweepCounts};
 use crate::session::SlotUse;
-use crate::sweep::{Reference, ReferenceEnd, ReferenceState, Stage, Sweep, SweepCounts};
+use crate::sweep::{Stage, Sweep};
 use crate::trial::{Place, Round, RoundState};
 
 /// The invariants of the design that can be seen in one state. The others (attempt numbers only grow, a terminal trial

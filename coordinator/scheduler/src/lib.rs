@@ -3,48 +3,54 @@
 //!
 //! What may not enter: anything that waits, anything that a store or a network knows.
 
-mod alike;
 mod apply;
 mod assign;
 pub mod bug;
 mod canary;
+mod completion;
 mod config;
 pub mod effect;
-mod ending;
+mod ends;
 pub mod event;
 mod explain;
+mod failure_pattern;
+mod fair_share;
+mod hold;
 pub mod id;
 pub mod invariant;
 mod names;
+mod operator;
 mod outlook;
 mod pin;
 mod pool;
-mod reopen;
+mod queue;
+mod reference;
 mod restore;
 mod service;
 mod session;
-mod share;
 pub mod snapshot;
 mod stopping;
+mod submission;
 mod submit;
 mod sweep;
 mod trial;
 mod unfit;
 mod view;
+mod worker;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use sweep_spec::TrialId;
 
-pub use crate::canary::{HeldBack, Hold};
 pub use crate::config::Config;
 pub use crate::effect::{Effect, Ignored};
 pub use crate::event::Event;
+pub use crate::hold::{HeldBack, Hold};
 pub use crate::id::{Lease, PoolName, SessionId, StageIndex, SweepId, Timestamp, WorkerName};
 pub use crate::names::Holder;
 pub use crate::outlook::Outlook;
 pub use crate::pool::{Pool, PoolView};
-pub use crate::sweep::SweepCounts;
+pub use crate::reference::SweepCounts;
 pub use crate::unfit::{LeftOut, Unplaceable};
 pub use crate::view::{PollAnswer, Start, SweepView, WorkerView};
 

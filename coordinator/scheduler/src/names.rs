@@ -13,8 +13,8 @@ use std::collections::VecDeque;
 use crate::Scheduler;
 use crate::bug::Bug;
 use crate::effect::Effect;
-use crate::event::Instance;
 use crate::id::{SessionId, Timestamp, WorkerName};
+use crate::worker::Instance;
 
 /// Processes of one name that are remembered as replaced.
 const MAX_REPLACED: usize = 16;

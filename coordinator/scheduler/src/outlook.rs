@@ -2,7 +2,7 @@
 
 use crate::Scheduler;
 use crate::id::SweepId;
-use crate::sweep::{Reference, ReferenceState};
+use crate::reference::{Reference, ReferenceState};
 use crate::trial::Trial;
 
 /// What the opened stages of a sweep come to. The three add up to its trials.

@@ -13,12 +13,14 @@ use sweep_spec::{Digest, FailureClass, TrialId};
 
 use crate::Scheduler;
 use crate::bug::Bug;
-use crate::effect::{Effect, RoundEnd};
-use crate::event::{Ending, Service};
+use crate::effect::Effect;
+use crate::ends::{Ending, RoundEnd};
 use crate::id::{DatasetKey, Lease, SessionId, SweepId, WorkerName};
+use crate::reference::{ReferenceEnd, ReferenceState};
 use crate::session::{Knowledge, Session};
-use crate::sweep::{ReferenceEnd, ReferenceState, Sweep};
+use crate::sweep::Sweep;
 use crate::trial::{Round, RoundState};
+use crate::worker::Service;
 
 /// How often the pin of a sweep may follow the workers. Those that come and go with ever new contents must not keep a sweep
 /// from its end.

@@ -4,13 +4,15 @@ use std::collections::BTreeSet;
 
 use crate::Scheduler;
 use crate::config::Config;
-use crate::effect::{Effect, RoundEnd};
+use crate::effect::Effect;
+use crate::ends::RoundEnd;
 use crate::event::Event;
 use crate::id::{SweepId, Timestamp};
 use crate::names::Name;
+use crate::reference::{Reference, ReferenceEnd, ReferenceState};
 use crate::service::Health;
 use crate::snapshot::{BoundTrial, OpenRound, Snapshot, SweepSnapshot};
-use crate::sweep::{Reference, ReferenceEnd, ReferenceState, Stage, Sweep};
+use crate::sweep::{Stage, Sweep};
 use crate::trial::{Place, Round, RoundState, Trial};
 
 impl Scheduler {

@@ -10,10 +10,11 @@ use sweep_spec::{FailureClass, TrialId};
 
 use crate::Scheduler;
 use crate::effect::{Effect, Ignored};
-use crate::event::{Ending, Service, Until};
+use crate::ends::Ending;
 use crate::id::WorkerName;
 use crate::names::Arrival;
 use crate::session::Session;
+use crate::worker::{Service, Until};
 
 /// Trials of one row of failures that are remembered.
 const MAX_ROW: usize = 1_000;

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use sweep_spec::Digest;
 
-use crate::event::Slot;
 use crate::id::{DatasetKey, Lease, PoolName, Timestamp, WorkerName};
+use crate::worker::Slot;
 
 #[derive(Debug, Clone)]
 pub(crate) struct Session {

@@ -2,10 +2,11 @@
 
 use sweep_spec::{Digest, TrialId};
 
-use crate::canary::Hold;
-use crate::effect::RoundEnd;
-use crate::event::{Instance, NewSweep, Service, WantedTrial};
+use crate::ends::RoundEnd;
+use crate::hold::Hold;
 use crate::id::{Lease, StageIndex, WorkerName};
+use crate::submission::{NewSweep, WantedTrial};
+use crate::worker::{Instance, Service};
 
 /// Everything that lives: sweeps that have not ended, their trials, and the attempts that workers may still run.
 #[derive(Debug, Clone, PartialEq, Default)]

@@ -6,39 +6,15 @@
 //! a round, trials that have ended, and trials that another sweep wants leave nothing in the store. After a restart the
 //! cancellation goes on.
 
-use std::ops::Bound;
-
 use sweep_spec::TrialId;
 
 use crate::Scheduler;
 use crate::bug::Bug;
-use crate::effect::{Effect, Ignored, SweepEnd};
+use crate::effect::{Effect, Ignored};
+use crate::ends::SweepEnd;
 use crate::id::SweepId;
-use crate::sweep::{ReferenceEnd, ReferenceState, Stage, Sweep};
-
-/// A sweep on its way to its end.
-#[derive(Debug, Clone)]
-pub(crate) struct Stopping {
-    end: SweepEnd,
-    /// A round of the sweep was cancelled, so that a restart finds the cancellation in the store.
-    shown: bool,
-    /// The trial that was released last; they go in the order of their ids.
-    last: Option<TrialId>,
-}
-
-impl Stopping {
-    /// Where the trials begin that are not released.
-    fn rest(&self) -> (Bound<TrialId>, Bound<TrialId>) {
-        (self.last.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded)
-    }
-}
-
-impl Sweep {
-    /// Whether one that is being cancelled has trials left to let go.
-    pub(crate) fn can_go_on(&self) -> bool {
-        self.stopping.as_ref().is_none_or(|stopping| self.references.range(stopping.rest()).next().is_some())
-    }
-}
+use crate::reference::{ReferenceEnd, ReferenceState};
+use crate::sweep::{Stage, Stopping, Sweep};
 
 impl Scheduler {
     /// Whether a sweep is being cancelled and not all of its trials are released.

@@ -3,10 +3,13 @@
 use sweep_spec::TrialId;
 
 use crate::Scheduler;
-use crate::effect::{Effect, Ignored, RoundEnd, SweepEnd};
-use crate::event::{Ending, NewSweep, WantedTrial};
+use crate::effect::{Effect, Ignored};
+use crate::ends::{Ending, RoundEnd, SweepEnd};
 use crate::id::{Lease, StageIndex, SweepId};
-use crate::sweep::{Entry, ReferenceEnd, ReferenceState, Stage, Sweep};
+use crate::queue::Entry;
+use crate::reference::{ReferenceEnd, ReferenceState};
+use crate::submission::{NewSweep, WantedTrial};
+use crate::sweep::{Stage, Sweep};
 use crate::trial::{Round, RoundState, Trial};
 
 impl Scheduler {

@@ -1,15 +1,16 @@
 //! A live sweep: its stages, its references to trials, and its queue.
 
-use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::RangeInclusive;
+use std::ops::Bound;
 
-use sweep_spec::{Digest, Outcome, TrialId};
+use sweep_spec::{Digest, TrialId};
 
-use crate::canary::Canary;
-use crate::event::{NewSweep, WantedTrial};
+use crate::ends::SweepEnd;
+use crate::hold::Canary;
 use crate::id::{StageIndex, Timestamp};
-use crate::stopping::Stopping;
+use crate::queue::{Entry, Queue, count_one};
+use crate::reference::{Reference, ReferenceState, SweepCounts};
+use crate::submission::{NewSweep, WantedTrial};
 
 #[derive(Debug, Clone)]
 pub(crate) struct Sweep {
@@ -55,37 +56,21 @@ pub(crate) enum Stage {
     Ended,
 }
 
-/// A sweep's reference to a trial.
+/// A sweep on its way to its end.
 #[derive(Debug, Clone)]
-pub(crate) struct Reference {
-    /// Lower goes first, whatever it costs.
-    pub(crate) rank: u32,
-    /// The order in which trials of equal cost are taken.
-    pub(crate) ordinal: u64,
-    /// Memory that it needs, as it was predicted.
-    pub(crate) memory_bytes: u64,
-    /// The stages that it belongs to, each once.
-    pub(crate) stages: Vec<StageIndex>,
-    pub(crate) state: ReferenceState,
+pub(crate) struct Stopping {
+    pub(crate) end: SweepEnd,
+    /// A round of the sweep was cancelled, so that a restart finds the cancellation in the store.
+    pub(crate) shown: bool,
+    /// The trial that was released last; they go in the order of their ids.
+    pub(crate) last: Option<TrialId>,
 }
 
-/// Where a reference stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum ReferenceState {
-    /// The data are not pinned, or the trial's open round is on other data.
-    Unbound,
-    /// It uses this round, which is open.
-    Bound { round: u32, running: bool },
-    /// The round has ended.
-    Ended { round: u32, reused: bool, end: ReferenceEnd },
-}
-
-/// How a referenced round ended, in short.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum ReferenceEnd {
-    Succeeded(Outcome),
-    Failed,
-    Cancelled,
+impl Stopping {
+    /// Where the trials begin that are not released.
+    pub(crate) fn rest(&self) -> (Bound<TrialId>, Bound<TrialId>) {
+        (self.last.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded)
+    }
 }
 
 impl Sweep {
@@ -165,6 +150,27 @@ impl Sweep {
         }
     }
 
+    /// The trials that may be started, in their order.
+    pub(crate) fn startable(&self) -> Box<dyn Iterator<Item = Entry> + '_> {
+        match &self.canary.held {
+            Some(held) => Box::new(held.keys.keys().filter_map(|key| self.queue.get(*key))),
+            None => Box::new(self.queue.iter()),
+        }
+    }
+
+    /// The least memory that any of them needs.
+    pub(crate) fn least_memory(&self) -> Option<u64> {
+        match &self.canary.held {
+            Some(_) => self.startable().map(|entry| entry.memory_bytes).min(),
+            None => self.queue.least_memory(),
+        }
+    }
+
+    /// Whether one that is being cancelled has trials left to let go.
+    pub(crate) fn can_go_on(&self) -> bool {
+        self.stopping.as_ref().is_none_or(|stopping| self.references.range(stopping.rest()).next().is_some())
+    }
+
     /// Whether something of it could be started now.
     pub(crate) fn is_ready(&self) -> bool {
         !self.rests() && self.startable().next().is_some()
@@ -173,167 +179,5 @@ impl Sweep {
     /// Whether nothing of it may be started, whatever waits.
     pub(crate) fn rests(&self) -> bool {
         self.spec.paused || self.spec.allowance == Some(0) || self.stopping.is_some()
-    }
-}
-
-/// Counts one more, or one less. What there is none of is not kept.
-fn count_one<K: Ord + Copy>(counts: &mut BTreeMap<K, u64>, key: K, more: bool) {
-    let count = counts.entry(key).or_default();
-    *count = if more { *count + 1 } else { count.saturating_sub(1) };
-    if *count == 0 {
-        counts.remove(&key);
-    }
-}
-
-impl Reference {
-    /// Its place in a queue.
-    pub(crate) fn key(&self, cost: u64) -> Key {
-        (self.rank, Reverse(cost), self.ordinal)
-    }
-
-    pub(crate) fn is_bound_to(&self, number: u32) -> bool {
-        matches!(self.state, ReferenceState::Bound { round, .. } if round == number)
-    }
-}
-
-/// How many trials of a sweep stand where.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct SweepCounts {
-    /// They wait.
-    pub queued: u64,
-    /// An attempt is live.
-    pub running: u64,
-    /// Ended with a result, diverged ones included.
-    pub succeeded: u64,
-    /// Of the succeeded ones.
-    pub diverged: u64,
-    /// Ended without a result.
-    pub failed: u64,
-    /// Ended because nobody wanted them.
-    pub cancelled: u64,
-    /// Of the succeeded ones, those whose result was known before.
-    pub reused: u64,
-}
-
-impl SweepCounts {
-    pub(crate) fn add(&mut self, state: ReferenceState) {
-        self.change(state, |count| *count += 1);
-    }
-
-    fn remove(&mut self, state: ReferenceState) {
-        self.change(state, |count| *count = count.saturating_sub(1));
-    }
-
-    fn change(&mut self, state: ReferenceState, by_one: impl Fn(&mut u64)) {
-        match state {
-            ReferenceState::Unbound | ReferenceState::Bound { running: false, .. } => by_one(&mut self.queued),
-            ReferenceState::Bound { running: true, .. } => by_one(&mut self.running),
-            ReferenceState::Ended { end: ReferenceEnd::Failed, .. } => by_one(&mut self.failed),
-            ReferenceState::Ended { end: ReferenceEnd::Cancelled, .. } => by_one(&mut self.cancelled),
-            ReferenceState::Ended { end: ReferenceEnd::Succeeded(outcome), reused, .. } => {
-                by_one(&mut self.succeeded);
-                if reused {
-                    by_one(&mut self.reused);
-                }
-                if outcome == Outcome::Diverged {
-                    by_one(&mut self.diverged);
-                }
-            }
-        }
-    }
-}
-
-/// A place in a queue: by rank, then the longest first, then by place in the spec.
-pub(crate) type Key = (u32, Reverse<u64>, u64);
-
-/// Trials that wait for a slot, the longest of a rank first.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Queue {
-    entries: BTreeMap<Key, Entry>,
-    /// How many entries need so much memory.
-    memory: BTreeMap<u64, u64>,
-    /// How many entries have each rank.
-    ranks: BTreeMap<u32, u64>,
-}
-
-/// A trial in a queue.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Entry {
-    pub(crate) trial: TrialId,
-    pub(crate) memory_bytes: u64,
-}
-
-impl Queue {
-    pub(crate) fn insert(&mut self, key: Key, entry: Entry) {
-        if self.entries.insert(key, entry).is_none() {
-            count_one(&mut self.memory, entry.memory_bytes, true);
-            count_one(&mut self.ranks, key.0, true);
-        }
-    }
-
-    pub(crate) fn remove(&mut self, key: Key) {
-        let Some(entry) = self.entries.remove(&key) else { return };
-        count_one(&mut self.memory, entry.memory_bytes, false);
-        count_one(&mut self.ranks, key.0, false);
-    }
-
-    pub(crate) fn contains(&self, key: Key) -> bool {
-        self.entries.contains_key(&key)
-    }
-
-    pub(crate) fn get(&self, key: Key) -> Option<Entry> {
-        self.entries.get(&key).copied()
-    }
-
-    /// The last entry of those that go first by rank, among those that `wanted` takes.
-    pub(crate) fn last_of_first_rank(&self, wanted: impl Fn(&Entry) -> bool) -> Option<Entry> {
-        let rank = self.entries.iter().find(|(_, entry)| wanted(entry)).map(|((rank, ..), _)| *rank)?;
-        let last = (rank, Reverse(0), u64::MAX);
-        self.entries.range(..=last).rev().map(|(_, entry)| *entry).find(wanted)
-    }
-
-    pub(crate) fn len(&self) -> usize {
-        self.entries.len()
-    }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.entries.is_empty()
-    }
-
-    /// The least memory that any entry needs.
-    pub(crate) fn least_memory(&self) -> Option<u64> {
-        self.memory.keys().next().copied()
-    }
-
-    /// The memory that its entries need, least first, each with how many entries need it.
-    pub(crate) fn memory(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
-        self.memory.iter().map(|(bytes, count)| (*bytes, *count))
-    }
-
-    /// The ranks of its entries, each with how many entries have it.
-    pub(crate) fn ranks(&self) -> impl Iterator<Item = (u32, u64)> + '_ {
-        self.ranks.iter().map(|(rank, count)| (*rank, *count))
-    }
-
-    /// The entries of some ranks in their order.
-    pub(crate) fn of_ranks(&self, ranks: RangeInclusive<u32>) -> impl Iterator<Item = Entry> + '_ {
-        let (first, last) = ((*ranks.start(), Reverse(u64::MAX), 0), (*ranks.end(), Reverse(0), u64::MAX));
-        let range = if first <= last { Some(self.entries.range(first..=last)) } else { None };
-        range.into_iter().flatten().map(|(_, entry)| *entry)
-    }
-
-    /// Whether the counts agree with what is counted.
-    pub(crate) fn counts_agree(&self) -> bool {
-        let (mut memory, mut ranks) = (BTreeMap::new(), BTreeMap::new());
-        for ((rank, ..), entry) in &self.entries {
-            *memory.entry(entry.memory_bytes).or_default() += 1;
-            *ranks.entry(*rank).or_default() += 1;
-        }
-        memory == self.memory && ranks == self.ranks
-    }
-
-    /// The entries in their order.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = Entry> + '_ {
-        self.entries.values().copied()
     }
 }

@@ -12,8 +12,8 @@ use std::collections::BTreeSet;
 
 use sweep_spec::Digest;
 
-use crate::event::{History, WantedTrial};
 use crate::id::{SessionId, SweepId, Timestamp, WorkerName};
+use crate::submission::{History, WantedTrial};
 
 /// A trial that a live sweep wants.
 #[derive(Debug, Clone)]

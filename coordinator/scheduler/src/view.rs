@@ -6,13 +6,14 @@ use sweep_spec::{Digest, TrialId};
 
 use crate::Scheduler;
 use crate::bug::Bug;
-use crate::canary::HeldBack;
 use crate::effect::Ignored;
-use crate::event::{Service, Slot};
+use crate::hold::HeldBack;
 use crate::id::{DatasetKey, Lease, SessionId, StageIndex, SweepId, WorkerName};
+use crate::reference::{ReferenceState, SweepCounts};
 use crate::session::SlotUse;
-use crate::sweep::{ReferenceState, Stage, SweepCounts};
+use crate::sweep::Stage;
 use crate::trial::RoundState;
+use crate::worker::{Service, Slot};
 
 /// What a worker that polls is to be told.
 #[derive(Debug, Clone, PartialEq, Default)]

@@ -5,11 +5,13 @@ use sweep_spec::retry::{Changes, Retry, Rule};
 use sweep_spec::{FailureClass, TrialId};
 
 use crate::Scheduler;
-use crate::effect::{Effect, RoundEnd, SweepEnd};
-use crate::event::{Ending, Known};
+use crate::effect::Effect;
+use crate::ends::{Ending, RoundEnd, SweepEnd};
 use crate::id::{Lease, StageIndex, SweepId, WorkerName};
+use crate::reference::{ReferenceEnd, ReferenceState};
 use crate::session::SlotUse;
-use crate::sweep::{ReferenceEnd, ReferenceState, Stage, Sweep};
+use crate::submission::Known;
+use crate::sweep::{Stage, Sweep};
 use crate::trial::{Place, RoundState};
 
 /// What becomes of a round whose attempt has ended.

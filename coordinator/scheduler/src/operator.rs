@@ -5,8 +5,9 @@ use sweep_spec::TrialId;
 use crate::Scheduler;
 use crate::effect::{Effect, Ignored};
 use crate::id::{StageIndex, SweepId};
+use crate::reference::{ReferenceEnd, ReferenceState};
 use crate::snapshot::SweepSnapshot;
-use crate::sweep::{ReferenceEnd, ReferenceState, Stage};
+use crate::sweep::Stage;
 
 impl Scheduler {
     pub(crate) fn pause(&mut self, id: SweepId, paused: bool, effects: &mut Vec<Effect>) -> Result<(), Ignored> {

@@ -1,0 +1,99 @@
+//! A sweep's reference to a trial, the state of that reference, and how many references are in each state.
+
+use std::cmp::Reverse;
+
+use sweep_spec::Outcome;
+
+use crate::id::StageIndex;
+use crate::queue::Key;
+
+/// A sweep's reference to a trial.
+#[derive(Debug, Clone)]
+pub(crate) struct Reference {
+    /// Lower goes first, whatever it costs.
+    pub(crate) rank: u32,
+    /// The order in which trials of equal cost are taken.
+    pub(crate) ordinal: u64,
+    /// Memory that it needs, as it was predicted.
+    pub(crate) memory_bytes: u64,
+    /// The stages that it belongs to, each once.
+    pub(crate) stages: Vec<StageIndex>,
+    pub(crate) state: ReferenceState,
+}
+
+/// Where a reference stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ReferenceState {
+    /// The data are not pinned, or the trial's open round is on other data.
+    Unbound,
+    /// It uses this round, which is open.
+    Bound { round: u32, running: bool },
+    /// The round has ended.
+    Ended { round: u32, reused: bool, end: ReferenceEnd },
+}
+
+/// How a referenced round ended, in short.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ReferenceEnd {
+    Succeeded(Outcome),
+    Failed,
+    Cancelled,
+}
+
+impl Reference {
+    /// Its place in a queue.
+    pub(crate) fn key(&self, cost: u64) -> Key {
+        (self.rank, Reverse(cost), self.ordinal)
+    }
+
+    pub(crate) fn is_bound_to(&self, number: u32) -> bool {
+        matches!(self.state, ReferenceState::Bound { round, .. } if round == number)
+    }
+}
+
+/// How many trials of a sweep stand where.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct SweepCounts {
+    /// They wait.
+    pub queued: u64,
+    /// An attempt is live.
+    pub running: u64,
+    /// Ended with a result, diverged ones included.
+    pub succeeded: u64,
+    /// Of the succeeded ones.
+    pub diverged: u64,
+    /// Ended without a result.
+    pub failed: u64,
+    /// Ended because nobody wanted them.
+    pub cancelled: u64,
+    /// Of the succeeded ones, those whose result was known before.
+    pub reused: u64,
+}
+
+impl SweepCounts {
+    pub(crate) fn add(&mut self, state: ReferenceState) {
+        self.change(state, |count| *count += 1);
+    }
+
+    pub(crate) fn remove(&mut self, state: ReferenceState) {
+        self.change(state, |count| *count = count.saturating_sub(1));
+    }
+
+    fn change(&mut self, state: ReferenceState, by_one: impl Fn(&mut u64)) {
+        match state {
+            ReferenceState::Unbound | ReferenceState::Bound { running: false, .. } => by_one(&mut self.queued),
+            ReferenceState::Bound { running: true, .. } => by_one(&mut self.running),
+            ReferenceState::Ended { end: ReferenceEnd::Failed, .. } => by_one(&mut self.failed),
+            ReferenceState::Ended { end: ReferenceEnd::Cancelled, .. } => by_one(&mut self.cancelled),
+            ReferenceState::Ended { end: ReferenceEnd::Succeeded(outcome), reused, .. } => {
+                by_one(&mut self.succeeded);
+                if reused {
+                    by_one(&mut self.reused);
+                }
+                if outcome == Outcome::Diverged {
+                    by_one(&mut self.diverged);
+                }
+            }
+        }
+    }
+}

@@ -129,12 +129,12 @@ fn difference(study: &Study, (subject, reference): (&Subject, &Subject), seed: u
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::hand_made::{diverged, replicate, spec, study, subject};
+    use crate::fixtures::{diverged, replicate, spec, study, subject};
     use crate::study::Replicate;
 
     const SEEDS: &str = "seeds: { adaptive: { start: 6, step: 6, at_most: 18 } }";
 
-    /// A study whose spec is written as a whole, since `hand_made` has seeds of its own.
+    /// A study with a complete spec, because the spec of `fixtures` fixes its seeds.
     fn adaptive(subjects: Vec<Subject>) -> Study {
         let mut study = study(spec(""), subjects);
         let text = format!(

@@ -77,7 +77,7 @@ mod tests {
     use sweep_spec::Digest;
 
     use super::*;
-    use crate::hand_made::{diverged, replicates, spec, study, subject, without};
+    use crate::fixtures::{diverged, replicates, spec, study, subject, without};
     use crate::leaderboard::leaderboard;
     use crate::study::{State, Study};
 

@@ -10,10 +10,10 @@ use sweep_spec::protocol::Report;
 use sweep_spec::spec::{Goal, Metric};
 use sweep_spec::{Configuration, Digest, Outcome};
 
-use crate::find::title;
 use crate::result::Estimate;
 use crate::statistics::estimate;
 use crate::study::{Answer, GroupKind, Replicate, State, Study, Subject, TestScore};
+use crate::title::title;
 
 /// A ranking of configurations.
 #[derive(Debug, Clone, PartialEq)]

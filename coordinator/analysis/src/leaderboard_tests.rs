@@ -5,7 +5,7 @@ use std::sync::Arc;
 use sweep_spec::Digest;
 
 use super::*;
-use crate::hand_made::{diverged, replicate, replicates, spec, study, subject, without};
+use crate::fixtures::{diverged, replicate, replicates, spec, study, subject, without};
 
 fn order(board: &Leaderboard) -> Vec<(Option<u32>, u32)> {
     board.rows.iter().map(|row| (row.rank, row.position)).collect()

@@ -9,13 +9,14 @@ pub mod analyse;
 pub mod best;
 pub mod choice;
 pub mod cost;
-pub mod find;
 #[cfg(test)]
-mod hand_made;
+mod fixtures;
 pub mod leaderboard;
 pub mod number;
+pub mod prose;
+pub mod resolve;
 pub mod result;
 pub mod statistics;
 pub mod study;
 pub mod tables;
-pub mod words;
+pub mod title;

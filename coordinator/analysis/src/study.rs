@@ -9,9 +9,9 @@ use sweep_spec::spec::{Goal, Metric, Spec};
 use sweep_spec::trainer::{EpochMetrics, Provenance, Validation};
 use sweep_spec::{Configuration, Digest, Outcome, TrialId};
 
-use crate::find::title;
 use crate::result::Estimate;
 use crate::statistics::estimate;
+use crate::title::title;
 
 /// A sweep's results.
 #[derive(Debug, Clone)]

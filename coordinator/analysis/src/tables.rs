@@ -134,7 +134,7 @@ fn start(study: &Study, group: &Group) -> Option<Configuration> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::hand_made::{group, replicates, spec, study, subject};
+    use crate::fixtures::{group, replicates, spec, study, subject};
 
     fn made(position: u32, levels: &[(Factor, Level)]) -> Subject {
         let mut made = subject(position, 1, replicates(&[0.5]));

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use sweep_analysis::analyse::{self, Compared, Request};
-use sweep_analysis::find::{self, Title, find};
 use sweep_analysis::leaderboard::{Leaderboard, leaderboard};
+use sweep_analysis::resolve::{self, resolve};
 use sweep_analysis::result::Analysis;
 use sweep_analysis::study::{State, Study};
 use sweep_analysis::tables::{Table, tables};
+use sweep_analysis::title::Title;
 use sweep_scheduler::SweepId;
 use sweep_spec::TrialId;
 use sweep_spec::trainer::Validation;
@@ -236,15 +237,15 @@ impl Handle {
         // A place on the leaderboard needs one; for what is called something, the names are enough.
         if at_hand || text.trim().starts_with('#') {
             let analysed = self.analysed_soon(id, request, false).await?;
-            return Ok(find(&analysed.study, &analysed.board, text)?);
+            return Ok(resolve(&analysed.study, &analysed.board, text)?);
         }
         let titles = self.store.configuration_titles(id).await?;
         let titles: Vec<Title<'_>> = titles.iter().map(ConfigurationTitle::as_title).collect();
-        if let Some(found) = find::by_title(&titles, text) {
+        if let Some(found) = resolve::by_title(&titles, text) {
             return Ok(found?);
         }
         let mut with_trial = BTreeSet::new();
-        if let Some(digits) = find::trial_digits(text) {
+        if let Some(digits) = resolve::trial_digits(text) {
             for trial in self.store.trials_like(&digits, MOST_LIKE).await? {
                 let sweeps = self.store.trial(trial).await?.map(|trial| trial.sweeps).unwrap_or_default();
                 with_trial.extend(sweeps.iter().filter(|(sweep, ..)| *sweep == id).map(|(_, position, _)| *position));
@@ -252,8 +253,8 @@ impl Handle {
         }
         let meant: Vec<Title<'_>> =
             titles.iter().filter(|title| with_trial.contains(&title.position)).copied().collect();
-        let unknown = || Err(find::unknown(&titles, text));
-        Ok(find::one(&meant, text.trim()).unwrap_or_else(unknown)?)
+        let unknown = || Err(resolve::unknown(&titles, text));
+        Ok(resolve::one(&meant, text.trim()).unwrap_or_else(unknown)?)
     }
 
     /// Two configurations of a sweep, held against each other.
@@ -265,7 +266,7 @@ impl Handle {
         let (record, mut study) = self.study(id).await?;
         let board = leaderboard(&study, request.metric);
         let [position, reference] = sides;
-        let (position, reference) = (find(&study, &board, position)?, find(&study, &board, reference)?);
+        let (position, reference) = (resolve(&study, &board, position)?, resolve(&study, &board, reference)?);
         let answered = answered(&study, Some([position, reference]));
         if answered.len() <= MOST_VALIDATIONS {
             study.validations = self.validations(answered).await?;

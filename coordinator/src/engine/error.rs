@@ -24,7 +24,7 @@ pub enum Error {
     },
     /// There is no such configuration, or several.
     #[error(transparent)]
-    Configuration(#[from] sweep_analysis::find::NotFound),
+    Configuration(#[from] sweep_analysis::resolve::NotFound),
     /// Two configurations cannot be compared.
     #[error(transparent)]
     Refused(#[from] sweep_analysis::analyse::Refused),

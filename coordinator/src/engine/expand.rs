@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use sweep_analysis::cost::{Size, Work};
-use sweep_analysis::find::title;
+use sweep_analysis::title::title;
 use sweep_scheduler::SweepId;
 use sweep_scheduler::event::{History, WantedTrial};
 use sweep_spec::count::{Counts, Input};

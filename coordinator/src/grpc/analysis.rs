@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use sweep_analysis::analyse::Request;
 use sweep_analysis::leaderboard::Row;
-use sweep_analysis::words::against;
+use sweep_analysis::prose::against;
 use sweep_proto::v1;
 use sweep_spec::spec::Goal;
 

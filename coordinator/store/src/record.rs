@@ -1,7 +1,7 @@
 //! What is read.
 
-use sweep_analysis::find::{Title, title};
 pub use sweep_analysis::study::TestScore;
+use sweep_analysis::title::{Title, title};
 use sweep_scheduler::snapshot::Snapshot;
 use sweep_scheduler::{Lease, SweepId};
 use sweep_spec::trainer::{EpochMetrics, Provenance, Validation};

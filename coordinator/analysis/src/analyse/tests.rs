@@ -5,7 +5,7 @@ use std::sync::Arc;
 use sweep_spec::Digest;
 
 use super::*;
-use crate::hand_made::{diverged, group, replicate, replicates, spec, study, subject, trial, validation, without};
+use crate::fixtures::{diverged, group, replicate, replicates, spec, study, subject, trial, validation, without};
 use crate::result::Verdict;
 use crate::study::{GroupKind, State};
 

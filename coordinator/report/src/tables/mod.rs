@@ -4,8 +4,8 @@ pub(crate) mod factors;
 pub(crate) mod findings;
 pub(crate) mod leaderboard;
 
+use sweep_analysis::prose::against;
 use sweep_analysis::result::{Comparison, Verdict};
-use sweep_analysis::words::against;
 
 use crate::view::View;
 use crate::words::number;

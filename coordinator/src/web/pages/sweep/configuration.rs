@@ -3,8 +3,8 @@
 use axum::extract::{Path, State};
 use axum::response::Response;
 use maud::{Markup, html};
-use sweep_analysis::find::find;
 use sweep_analysis::leaderboard::leaderboard;
+use sweep_analysis::resolve::resolve;
 use sweep_analysis::study::{Replicate, State as TrialState, Subject};
 use sweep_report::Curve;
 use sweep_report::parts::{self, Parts, number};
@@ -44,7 +44,7 @@ fn named<'a>(analysed: &'a Analysed, text: &str) -> Result<&'a Subject, Error> {
     if let Some(subject) = text.parse().ok().and_then(|position| study.subject(position)) {
         return Ok(subject);
     }
-    let position = find(study, &leaderboard(study, Some(analysed.analysis.metric)), text)?;
+    let position = resolve(study, &leaderboard(study, Some(analysed.analysis.metric)), text)?;
     study.subject(position).ok_or_else(|| Error::not_found(format!("configuration {text}")))
 }
 

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use maud::{Markup, html};
 use sweep_analysis::leaderboard::Row;
+use sweep_analysis::prose::against;
 use sweep_analysis::result::{Comparison, Estimate, Standing};
-use sweep_analysis::words::against;
 use sweep_report::parts::{self, number};
 use sweep_spec::spec::Metric;
 

@@ -136,7 +136,7 @@ mod tests {
 
     use super::*;
     use crate::analyse::{Request, analyse, compare};
-    use crate::hand_made::{group, replicates, spec, study, subject};
+    use crate::fixtures::{group, replicates, spec, study, subject};
 
     #[test]
     fn a_difference_says_what_it_is_measured_from() {

@@ -1,29 +1,29 @@
-//! Which configuration somebody means: by its name, by what differs from the baseline, by its place on the leaderboard, or by
-//! one of its trials.
+//! Resolves a user's text to a configuration: by name, by what differs from the baseline, by rank on the leaderboard, or by
+//! the id of one of its trials.
 
 use crate::leaderboard::Leaderboard;
 use crate::study::{Study, Subject};
+use crate::title::Title;
 
-/// The fewest digits that name a trial.
-const LEAST_DIGITS: usize = 6;
-/// Candidates that are named.
-const CANDIDATES: usize = 8;
+/// The fewest digits of a trial's id that are taken as one.
+const MIN_DIGITS: usize = 6;
+/// The most candidates that an error lists.
+const MAX_CANDIDATES: usize = 8;
 
-/// Nothing, or more than one thing, of this name.
+/// No configuration, or more than one, has this name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{problem} `{text}`; {}", tell(.candidates, *.more))]
+#[error("{problem} `{text}`; {}", list(.candidates, *.more))]
 pub struct NotFound {
-    /// What was asked for.
     pub text: String,
-    /// What is wrong with it.
+    /// What is wrong with the text.
     pub problem: &'static str,
-    /// What may have been meant.
+    /// Titles that the user may have meant.
     pub candidates: Vec<String>,
-    /// How many there are beside these.
+    /// How many configurations are not listed.
     pub more: usize,
 }
 
-fn tell(candidates: &[String], more: usize) -> String {
+fn list(candidates: &[String], more: usize) -> String {
     let names: Vec<String> = candidates.iter().map(|candidate| format!("`{candidate}`")).collect();
     match (names.is_empty(), more) {
         (true, _) => "the sweep has no configuration yet".to_owned(),
@@ -32,43 +32,19 @@ fn tell(candidates: &[String], more: usize) -> String {
     }
 }
 
-/// What a configuration is called.
-#[derive(Debug, Clone, Copy)]
-pub struct Title<'a> {
-    /// Its place in the plan.
-    pub position: u32,
-    /// Of an entry of `extra` or a hand-picked point, else empty.
-    pub name: &'a str,
-    /// What differs from the baseline.
-    pub label: &'a str,
-    /// It is the baseline.
-    pub baseline: bool,
-}
-
-impl<'a> Title<'a> {
-    fn of(subject: &'a Subject) -> Self {
-        Self { position: subject.position, name: &subject.name, label: &subject.label, baseline: subject.baseline }
-    }
-
-    /// In one text.
-    pub fn text(&self) -> &'a str {
-        title(self.name, self.label)
-    }
-}
-
-/// What a configuration is called, from its two texts: its name, or without one what differs from the baseline.
-pub fn title<'a>(name: &'a str, label: &'a str) -> &'a str {
-    if name.is_empty() { label } else { name }
+fn title_of(subject: &Subject) -> Title<'_> {
+    let Subject { position, name, label, baseline, .. } = subject;
+    Title { position: *position, name, label, baseline: *baseline }
 }
 
 /// The position of the configuration that `text` means: `baseline`, a name, a label such as `filters=64 dropout=0.2` (in any
-/// order), a place such as `#1`, or at least six digits of a trial's id.
+/// order), a rank such as `#1`, or at least six digits of a trial's id.
 ///
 /// # Errors
-/// It means nothing, or several.
-pub fn find(study: &Study, board: &Leaderboard, text: &str) -> Result<u32, NotFound> {
+/// No configuration matches, or several do.
+pub fn resolve(study: &Study, board: &Leaderboard, text: &str) -> Result<u32, NotFound> {
     let text = text.trim();
-    let titles: Vec<Title<'_>> = study.subjects.iter().map(Title::of).collect();
+    let titles: Vec<Title<'_>> = study.subjects.iter().map(title_of).collect();
     if let Some(place) = text.strip_prefix('#') {
         let row = place.parse().ok().and_then(|place: u32| board.rows.iter().find(|row| row.rank == Some(place)));
         let unknown = || not_found(&titles, text, "no configuration has the rank");
@@ -79,7 +55,7 @@ pub fn find(study: &Study, board: &Leaderboard, text: &str) -> Result<u32, NotFo
     }
     if let Some(digits) = trial_digits(text) {
         let has = |subject: &&Subject| subject.replicates.iter().any(|of| of.trial.to_string().starts_with(&digits));
-        let found: Vec<Title<'_>> = study.subjects.iter().filter(has).map(Title::of).take(CANDIDATES + 1).collect();
+        let found: Vec<Title<'_>> = study.subjects.iter().filter(has).map(title_of).take(MAX_CANDIDATES + 1).collect();
         if let Some(found) = one(&found, text) {
             return found;
         }
@@ -87,14 +63,15 @@ pub fn find(study: &Study, board: &Leaderboard, text: &str) -> Result<u32, NotFo
     Err(unknown(&titles, text))
 }
 
-/// The one that is called so, if any is: by its name, by its label, or as the baseline.
+/// The configuration of this name or label, or the baseline; `None` if no title matches.
 pub fn by_title(titles: &[Title<'_>], text: &str) -> Option<Result<u32, NotFound>> {
     let text = text.trim();
     let words = sorted(text);
     let by_name = |title: &&Title<'_>| title.name == text && !text.is_empty();
     let by_label = |title: &&Title<'_>| !words.is_empty() && sorted(title.label) == words;
     let few = |means: &dyn Fn(&&Title<'_>) -> bool| {
-        let found: Vec<Title<'_>> = titles.iter().filter(|title| means(title)).take(CANDIDATES + 1).copied().collect();
+        let found: Vec<Title<'_>> =
+            titles.iter().filter(|title| means(title)).take(MAX_CANDIDATES + 1).copied().collect();
         one(&found, text)
     };
     let baseline = || titles.iter().find(|title| text == "baseline" && title.baseline).map(|title| Ok(title.position));
@@ -104,39 +81,39 @@ pub fn by_title(titles: &[Title<'_>], text: &str) -> Option<Result<u32, NotFound
 /// The digits of a trial's id that `text` may be, in lower case.
 pub fn trial_digits(text: &str) -> Option<String> {
     let text = text.trim();
-    let digits = text.len() >= LEAST_DIGITS && text.chars().all(|digit| digit.is_ascii_hexdigit());
+    let digits = text.len() >= MIN_DIGITS && text.chars().all(|digit| digit.is_ascii_hexdigit());
     digits.then(|| text.to_ascii_lowercase())
 }
 
-/// That no configuration of these is called so.
+/// The error for a text that matches none of these titles.
 pub fn unknown(titles: &[Title<'_>], text: &str) -> NotFound {
     not_found(titles, text.trim(), "no configuration is named")
 }
 
-/// The one that is meant; nothing if none is.
+/// The position of the only match; `None` without a match, an error with several.
 pub fn one(found: &[Title<'_>], text: &str) -> Option<Result<u32, NotFound>> {
     match found {
         [] => None,
         [title] => Some(Ok(title.position)),
         several => {
-            let candidates = several.iter().take(CANDIDATES).map(|title| title.text().to_owned()).collect();
+            let candidates = several.iter().take(MAX_CANDIDATES).map(|title| title.text().to_owned()).collect();
             let problem = "several configurations are named";
             Some(Err(NotFound { text: text.to_owned(), problem, candidates, more: 0 }))
         }
     }
 }
 
-/// Those that have most of the words come first.
+/// Candidates are ordered by the number of words that they share with the text.
 fn not_found(titles: &[Title<'_>], text: &str, problem: &'static str) -> NotFound {
     let words = sorted(text);
     let shared = |title: &Title<'_>| {
-        let said = sorted(title.text());
-        words.iter().filter(|word| said.iter().any(|other| other.contains(*word) || word.contains(*other))).count()
+        let own = sorted(title.text());
+        words.iter().filter(|word| own.iter().any(|other| other.contains(*word) || word.contains(*other))).count()
     };
     let mut ordered: Vec<(usize, &Title<'_>)> = titles.iter().map(|title| (shared(title), title)).collect();
     ordered.sort_by_key(|(shared, title)| (std::cmp::Reverse(*shared), title.position));
-    let candidates = ordered.iter().take(CANDIDATES).map(|(_, title)| title.text().to_owned()).collect();
-    NotFound { text: text.to_owned(), problem, candidates, more: titles.len().saturating_sub(CANDIDATES) }
+    let candidates = ordered.iter().take(MAX_CANDIDATES).map(|(_, title)| title.text().to_owned()).collect();
+    NotFound { text: text.to_owned(), problem, candidates, more: titles.len().saturating_sub(MAX_CANDIDATES) }
 }
 
 fn sorted(text: &str) -> Vec<&str> {
@@ -148,7 +125,7 @@ fn sorted(text: &str) -> Vec<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::hand_made::{replicates, spec, study, subject, trial};
+    use crate::fixtures::{replicates, spec, study, subject, trial};
     use crate::leaderboard::leaderboard;
 
     fn study_of_three() -> Study {
@@ -166,20 +143,20 @@ mod tests {
     }
 
     #[test]
-    fn a_configuration_is_found_by_name_label_place_and_trial() {
+    fn a_configuration_is_found_by_name_label_rank_and_trial() {
         let study = study_of_three();
         let board = leaderboard(&study, None);
-        let find = |text: &str| find(&study, &board, text).unwrap();
+        let find = |text: &str| resolve(&study, &board, text).unwrap();
         assert_eq!([find("baseline"), find("wide"), find("filters=32"), find("#1"), find("#3")], [0, 2, 2, 2, 0]);
         assert_eq!([find("filters=8 dropout=0.2"), find("dropout=0.2, filters=8")], [1, 1]);
         assert_eq!(find(&trial(1, 0).to_string()[..8].to_uppercase()), 1);
     }
 
     #[test]
-    fn what_is_not_there_is_told_with_what_is() {
+    fn an_unknown_name_lists_the_known_ones() {
         let study = study_of_three();
         let board = leaderboard(&study, None);
-        let said = |text: &str| find(&study, &board, text).unwrap_err().to_string();
+        let said = |text: &str| resolve(&study, &board, text).unwrap_err().to_string();
         assert_eq!(
             said("filters=8"),
             "no configuration is named `filters=8`; the sweep has `filters=8 dropout=0.2`, `baseline`, `wide`"
@@ -194,16 +171,11 @@ mod tests {
     }
 
     #[test]
-    fn a_name_goes_before_what_differs() {
-        assert_eq!([title("wide", "filters=32"), title("", "filters=32"), title("", "")], ["wide", "filters=32", ""]);
-    }
-
-    #[test]
-    fn one_name_for_two_is_said_to_be_one() {
+    fn a_name_that_two_configurations_have_is_refused() {
         let mut study = study_of_three();
         study.subjects[1].name = "wide".into();
         let board = leaderboard(&study, None);
-        let said = find(&study, &board, "wide").unwrap_err().to_string();
+        let said = resolve(&study, &board, "wide").unwrap_err().to_string();
         assert_eq!(said, "several configurations are named `wide`; the sweep has `wide`, `wide`");
     }
 }

@@ -42,9 +42,9 @@ pub enum Factor {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// `true` or `false`.
-    Switch,
+    Bool,
     /// A whole number within bounds.
-    Whole {
+    Int {
         /// The least.
         min: u64,
         /// The most.
@@ -53,7 +53,7 @@ pub enum Kind {
         odd: bool,
     },
     /// A number in [0, 1).
-    Share,
+    Fraction,
 }
 
 impl Factor {
@@ -91,27 +91,29 @@ impl Factor {
     /// What its levels are.
     pub const fn kind(self) -> Kind {
         match self {
-            Self::ConvLayers => Kind::Whole { min: 1, max: MAX_LAYERS, odd: false },
-            Self::DenseLayers => Kind::Whole { min: 0, max: MAX_LAYERS, odd: false },
-            Self::Filters => Kind::Whole { min: 1, max: MAX_FILTERS, odd: false },
-            Self::KernelSize => Kind::Whole { min: 1, max: MAX_KERNEL_SIZE, odd: true },
-            Self::DenseUnits => Kind::Whole { min: 1, max: MAX_DENSE_UNITS, odd: false },
-            Self::BatchNorm | Self::MaxPool => Kind::Switch,
-            Self::Dropout => Kind::Share,
+            Self::ConvLayers => Kind::Int { min: 1, max: MAX_LAYERS, odd: false },
+            Self::DenseLayers => Kind::Int { min: 0, max: MAX_LAYERS, odd: false },
+            Self::Filters => Kind::Int { min: 1, max: MAX_FILTERS, odd: false },
+            Self::KernelSize => Kind::Int { min: 1, max: MAX_KERNEL_SIZE, odd: true },
+            Self::DenseUnits => Kind::Int { min: 1, max: MAX_DENSE_UNITS, odd: false },
+            Self::BatchNorm | Self::MaxPool => Kind::Bool,
+            Self::Dropout => Kind::Fraction,
         }
     }
 
     /// `level` in this factor's own type, or nothing if it is none of its levels.
     pub fn accept(self, level: Level) -> Option<Level> {
         match (self.kind(), level) {
-            (Kind::Switch, Level::Switch(_)) => Some(level),
-            (Kind::Whole { min, max, odd }, Level::Whole(value)) => {
+            (Kind::Bool, Level::Bool(_)) => Some(level),
+            (Kind::Int { min, max, odd }, Level::Int(value)) => {
                 ((min..=max).contains(&value) && (!odd || value % 2 == 1)).then_some(level)
             }
-            (Kind::Share, Level::Whole(0)) => Some(Level::Share(0.0)),
+            (Kind::Fraction, Level::Int(0)) => Some(Level::Fraction(0.0)),
             // Adding zero makes one value of the two zeros that floats have.
-            (Kind::Share, Level::Share(value)) => (0.0..1.0).contains(&value).then_some(Level::Share(value + 0.0)),
-            (Kind::Switch | Kind::Whole { .. } | Kind::Share, _) => None,
+            (Kind::Fraction, Level::Fraction(value)) => {
+                (0.0..1.0).contains(&value).then_some(Level::Fraction(value + 0.0))
+            }
+            (Kind::Bool | Kind::Int { .. } | Kind::Fraction, _) => None,
         }
     }
 
@@ -119,10 +121,10 @@ impl Factor {
     pub(crate) fn has(self, number: f64) -> bool {
         let whole = number >= 0.0 && number.fract() == 0.0;
         let level = match self.kind() {
-            Kind::Share => Level::Share(number),
+            Kind::Fraction => Level::Fraction(number),
             // The conversion saturates, and what it saturates to is no level.
-            Kind::Whole { .. } if whole => Level::Whole(number as u64),
-            Kind::Whole { .. } | Kind::Switch => return false,
+            Kind::Int { .. } if whole => Level::Int(number as u64),
+            Kind::Int { .. } | Kind::Bool => return false,
         };
         self.accept(level).is_some()
     }
@@ -162,10 +164,10 @@ impl fmt::Display for Factor {
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Switch => f.write_str("true or false"),
-            Self::Whole { min, max, odd: false } => write!(f, "a whole number from {min} to {max}"),
-            Self::Whole { min, max, odd: true } => write!(f, "an odd whole number from {min} to {max}"),
-            Self::Share => f.write_str("a number from 0 up to but not including 1"),
+            Self::Bool => f.write_str("true or false"),
+            Self::Int { min, max, odd: false } => write!(f, "a whole number from {min} to {max}"),
+            Self::Int { min, max, odd: true } => write!(f, "an odd whole number from {min} to {max}"),
+            Self::Fraction => f.write_str("a number from 0 up to but not including 1"),
         }
     }
 }
@@ -175,30 +177,30 @@ impl fmt::Display for Kind {
 #[serde(untagged)]
 pub enum Level {
     /// On or off.
-    Switch(bool),
+    Bool(bool),
     /// A count or a size.
-    Whole(u64),
+    Int(u64),
     /// A number in [0, 1); never NaN, never negative zero.
-    Share(f64),
+    Fraction(f64),
 }
 
 impl Level {
     /// A number that is another for every other level, and that grows with levels of one kind.
     pub(crate) fn key(self) -> (u8, u64) {
         match self {
-            Self::Switch(value) => (0, value.into()),
-            Self::Whole(value) => (1, value),
+            Self::Bool(value) => (0, value.into()),
+            Self::Int(value) => (1, value),
             // The bits of floats that are not negative are in the order of the floats.
-            Self::Share(value) => (2, value.to_bits()),
+            Self::Fraction(value) => (2, value.to_bits()),
         }
     }
 
     /// The level as a number; off is 0 and on is 1.
     pub(crate) fn amount(self) -> f64 {
         match self {
-            Self::Switch(value) => f64::from(u8::from(value)),
-            Self::Whole(value) => value as f64,
-            Self::Share(value) => value,
+            Self::Bool(value) => f64::from(u8::from(value)),
+            Self::Int(value) => value as f64,
+            Self::Fraction(value) => value,
         }
     }
 }
@@ -206,9 +208,9 @@ impl Level {
 impl fmt::Display for Level {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Switch(value) => write!(f, "{value}"),
-            Self::Whole(value) => write!(f, "{value}"),
-            Self::Share(value) => write!(f, "{value}"),
+            Self::Bool(value) => write!(f, "{value}"),
+            Self::Int(value) => write!(f, "{value}"),
+            Self::Fraction(value) => write!(f, "{value}"),
         }
     }
 }
@@ -284,7 +286,7 @@ impl Configuration {
 
     /// The level of `factor`, or nothing if its family has no such factor.
     pub fn level(&self, factor: Factor) -> Option<Level> {
-        let whole = |value: u32| Some(Level::Whole(value.into()));
+        let whole = |value: u32| Some(Level::Int(value.into()));
         match self {
             Self::Cnn(cnn) => match factor {
                 Factor::ConvLayers => whole(cnn.conv_layers),
@@ -292,15 +294,15 @@ impl Configuration {
                 Factor::KernelSize => whole(cnn.kernel_size),
                 Factor::DenseLayers => whole(cnn.dense_layers),
                 Factor::DenseUnits => whole(cnn.dense_units),
-                Factor::BatchNorm => Some(Level::Switch(cnn.batch_norm)),
-                Factor::MaxPool => Some(Level::Switch(cnn.max_pool)),
-                Factor::Dropout => Some(Level::Share(cnn.dropout)),
+                Factor::BatchNorm => Some(Level::Bool(cnn.batch_norm)),
+                Factor::MaxPool => Some(Level::Bool(cnn.max_pool)),
+                Factor::Dropout => Some(Level::Fraction(cnn.dropout)),
             },
             Self::Vgg19(vgg) => match factor {
                 Factor::DenseLayers => whole(vgg.dense_layers),
                 Factor::DenseUnits => whole(vgg.dense_units),
-                Factor::BatchNorm => Some(Level::Switch(vgg.batch_norm)),
-                Factor::Dropout => Some(Level::Share(vgg.dropout)),
+                Factor::BatchNorm => Some(Level::Bool(vgg.batch_norm)),
+                Factor::Dropout => Some(Level::Fraction(vgg.dropout)),
                 Factor::ConvLayers | Factor::Filters | Factor::KernelSize | Factor::MaxPool => None,
             },
         }
@@ -313,17 +315,17 @@ impl Configuration {
     pub fn set(&mut self, factor: Factor, level: Level) -> Result<(), Error> {
         let family = self.family();
         let accepted = factor.accept(level).ok_or(Error::NoSuchLevel { factor, level })?;
-        let place = match self {
-            Self::Cnn(cnn) => cnn.place(factor),
-            Self::Vgg19(vgg) => vgg.place(factor),
+        let field = match self {
+            Self::Cnn(cnn) => cnn.field(factor),
+            Self::Vgg19(vgg) => vgg.field(factor),
         };
-        match (place.ok_or(Error::NoSuchFactor { family, factor })?, accepted) {
-            (Place::Switch(place), Level::Switch(value)) => *place = value,
-            (Place::Share(place), Level::Share(value)) => *place = value,
-            (Place::Whole(place), Level::Whole(value)) => {
-                *place = u32::try_from(value).map_err(|_| Error::NoSuchLevel { factor, level })?;
+        match (field.ok_or(Error::NoSuchFactor { family, factor })?, accepted) {
+            (Field::Bool(field), Level::Bool(value)) => *field = value,
+            (Field::Fraction(field), Level::Fraction(value)) => *field = value,
+            (Field::Int(field), Level::Int(value)) => {
+                *field = u32::try_from(value).map_err(|_| Error::NoSuchLevel { factor, level })?;
             }
-            (Place::Switch(_) | Place::Share(_) | Place::Whole(_), _) => {
+            (Field::Bool(_) | Field::Fraction(_) | Field::Int(_), _) => {
                 return Err(Error::NoSuchLevel { factor, level });
             }
         }
@@ -373,34 +375,34 @@ impl fmt::Display for Difference {
 }
 
 /// Where a configuration keeps a factor.
-enum Place<'a> {
-    Switch(&'a mut bool),
-    Whole(&'a mut u32),
-    Share(&'a mut f64),
+enum Field<'a> {
+    Bool(&'a mut bool),
+    Int(&'a mut u32),
+    Fraction(&'a mut f64),
 }
 
 impl Cnn {
-    fn place(&mut self, factor: Factor) -> Option<Place<'_>> {
+    fn field(&mut self, factor: Factor) -> Option<Field<'_>> {
         Some(match factor {
-            Factor::ConvLayers => Place::Whole(&mut self.conv_layers),
-            Factor::Filters => Place::Whole(&mut self.filters),
-            Factor::KernelSize => Place::Whole(&mut self.kernel_size),
-            Factor::DenseLayers => Place::Whole(&mut self.dense_layers),
-            Factor::DenseUnits => Place::Whole(&mut self.dense_units),
-            Factor::BatchNorm => Place::Switch(&mut self.batch_norm),
-            Factor::MaxPool => Place::Switch(&mut self.max_pool),
-            Factor::Dropout => Place::Share(&mut self.dropout),
+            Factor::ConvLayers => Field::Int(&mut self.conv_layers),
+            Factor::Filters => Field::Int(&mut self.filters),
+            Factor::KernelSize => Field::Int(&mut self.kernel_size),
+            Factor::DenseLayers => Field::Int(&mut self.dense_layers),
+            Factor::DenseUnits => Field::Int(&mut self.dense_units),
+            Factor::BatchNorm => Field::Bool(&mut self.batch_norm),
+            Factor::MaxPool => Field::Bool(&mut self.max_pool),
+            Factor::Dropout => Field::Fraction(&mut self.dropout),
         })
     }
 }
 
 impl Vgg19 {
-    fn place(&mut self, factor: Factor) -> Option<Place<'_>> {
+    fn field(&mut self, factor: Factor) -> Option<Field<'_>> {
         Some(match factor {
-            Factor::DenseLayers => Place::Whole(&mut self.dense_layers),
-            Factor::DenseUnits => Place::Whole(&mut self.dense_units),
-            Factor::BatchNorm => Place::Switch(&mut self.batch_norm),
-            Factor::Dropout => Place::Share(&mut self.dropout),
+            Factor::DenseLayers => Field::Int(&mut self.dense_layers),
+            Factor::DenseUnits => Field::Int(&mut self.dense_units),
+            Factor::BatchNorm => Field::Bool(&mut self.batch_norm),
+            Factor::Dropout => Field::Fraction(&mut self.dropout),
             Factor::ConvLayers | Factor::Filters | Factor::KernelSize | Factor::MaxPool => return None,
         })
     }
@@ -417,9 +419,9 @@ mod tests {
                 assert_eq!(Factor::named(factor.name()), Some(factor));
                 assert_eq!(serde_json::to_value(factor).unwrap(), factor.name());
                 let level = match factor.kind() {
-                    Kind::Switch => Level::Switch(true),
-                    Kind::Whole { .. } => Level::Whole(7),
-                    Kind::Share => Level::Share(0.25),
+                    Kind::Bool => Level::Bool(true),
+                    Kind::Int { .. } => Level::Int(7),
+                    Kind::Fraction => Level::Fraction(0.25),
                 };
                 let mut configuration = family.defaults();
                 configuration.set(factor, level).unwrap();
@@ -433,18 +435,18 @@ mod tests {
     fn what_is_no_level_is_refused_and_changes_nothing() {
         let mut configuration = Family::Cnn.defaults();
         for (factor, level) in [
-            (Factor::Filters, Level::Whole(0)),
-            (Factor::Filters, Level::Whole(u64::MAX)),
-            (Factor::Filters, Level::Share(0.5)),
-            (Factor::KernelSize, Level::Whole(4)),
-            (Factor::Dropout, Level::Share(1.0)),
-            (Factor::Dropout, Level::Share(f64::NAN)),
-            (Factor::MaxPool, Level::Whole(1)),
+            (Factor::Filters, Level::Int(0)),
+            (Factor::Filters, Level::Int(u64::MAX)),
+            (Factor::Filters, Level::Fraction(0.5)),
+            (Factor::KernelSize, Level::Int(4)),
+            (Factor::Dropout, Level::Fraction(1.0)),
+            (Factor::Dropout, Level::Fraction(f64::NAN)),
+            (Factor::MaxPool, Level::Int(1)),
         ] {
             assert!(configuration.set(factor, level).is_err(), "{factor} {level}");
         }
         assert_eq!(configuration, Family::Cnn.defaults());
-        let vgg = Family::Vgg19.defaults().set(Factor::Filters, Level::Whole(8));
+        let vgg = Family::Vgg19.defaults().set(Factor::Filters, Level::Int(8));
         assert_eq!(vgg, Err(Error::NoSuchFactor { family: Family::Vgg19, factor: Factor::Filters }));
     }
 
@@ -453,20 +455,20 @@ mod tests {
         let baseline = Family::Cnn.defaults();
         let mut other = baseline.clone();
         assert_eq!(other.difference(&baseline).to_string(), "baseline");
-        other.set(Factor::Filters, Level::Whole(256)).unwrap();
-        other.set(Factor::BatchNorm, Level::Switch(true)).unwrap();
-        other.set(Factor::Dropout, Level::Share(0.2)).unwrap();
+        other.set(Factor::Filters, Level::Int(256)).unwrap();
+        other.set(Factor::BatchNorm, Level::Bool(true)).unwrap();
+        other.set(Factor::Dropout, Level::Fraction(0.2)).unwrap();
         assert_eq!(other.difference(&baseline).to_string(), "filters=256 batch_norm=true dropout=0.2");
         let mut vgg = Family::Vgg19.defaults();
         assert_eq!(vgg.difference(&baseline).to_string(), "vgg19");
-        vgg.set(Factor::DenseUnits, Level::Whole(64)).unwrap();
+        vgg.set(Factor::DenseUnits, Level::Int(64)).unwrap();
         assert_eq!(vgg.difference(&baseline).to_string(), "vgg19 dense_units=64");
     }
 
     #[test]
     fn the_two_zeros_are_one_level() {
-        for zero in [Level::Share(-0.0), Level::Whole(0)] {
-            let Some(Level::Share(value)) = Factor::Dropout.accept(zero) else { panic!("refused {zero}") };
+        for zero in [Level::Fraction(-0.0), Level::Int(0)] {
+            let Some(Level::Fraction(value)) = Factor::Dropout.accept(zero) else { panic!("refused {zero}") };
             assert!(value.is_sign_positive());
         }
     }

@@ -42,17 +42,17 @@ pub fn tables(study: &Study) -> Vec<Table> {
 /// Levels of one factor in their natural order: off before on, less before more.
 pub fn by_level(one: &Level, other: &Level) -> Ordering {
     match (one, other) {
-        (Level::Switch(one), Level::Switch(other)) => one.cmp(other),
-        (Level::Whole(one), Level::Whole(other)) => one.cmp(other),
+        (Level::Bool(one), Level::Bool(other)) => one.cmp(other),
+        (Level::Int(one), Level::Int(other)) => one.cmp(other),
         _ => number(one).total_cmp(&number(other)),
     }
 }
 
 fn number(level: &Level) -> f64 {
     match level {
-        Level::Switch(value) => f64::from(u8::from(*value)),
-        Level::Whole(value) => *value as f64,
-        Level::Share(value) => *value,
+        Level::Bool(value) => f64::from(u8::from(*value)),
+        Level::Int(value) => *value as f64,
+        Level::Fraction(value) => *value,
     }
 }
 
@@ -148,12 +148,12 @@ mod tests {
 
     #[test]
     fn each_factor_has_a_table_of_its_levels_with_the_starting_point_in_its_place() {
-        let filters = |count: u64| (Factor::Filters, Level::Whole(count));
+        let filters = |count: u64| (Factor::Filters, Level::Int(count));
         let subjects = vec![
             made(0, &[]),
             made(1, &[filters(256)]),
             made(2, &[filters(8)]),
-            made(3, &[(Factor::Dropout, Level::Share(0.5))]),
+            made(3, &[(Factor::Dropout, Level::Fraction(0.5))]),
         ];
         let found = tables(&study(spec(""), subjects));
         let factors: Vec<_> = found.iter().map(|table| table.factors.as_slice()).collect();
@@ -164,8 +164,8 @@ mod tests {
 
     #[test]
     fn combinations_stand_in_one_table() {
-        let norm = (Factor::BatchNorm, Level::Switch(true));
-        let pool = (Factor::MaxPool, Level::Switch(true));
+        let norm = (Factor::BatchNorm, Level::Bool(true));
+        let pool = (Factor::MaxPool, Level::Bool(true));
         let subjects = vec![made(0, &[]), made(1, &[pool]), made(2, &[norm]), made(3, &[norm, pool])];
         let found = tables(&study(spec(""), subjects));
         assert_eq!((found.len(), found[0].factors.as_slice()), (1, &[Factor::BatchNorm, Factor::MaxPool][..]));
@@ -177,7 +177,7 @@ mod tests {
     fn a_starting_point_that_was_not_trained_follows_from_the_plan() {
         let stages = "stages: [{ name: more, set: { filters: 8 }, vary: { dropout: [0.2, 0.5] } }]";
         let at = |position: u32, share: f64| {
-            made(position, &[(Factor::Filters, Level::Whole(8)), (Factor::Dropout, Level::Share(share))])
+            made(position, &[(Factor::Filters, Level::Int(8)), (Factor::Dropout, Level::Fraction(share))])
         };
         let mut study = study(spec(stages), vec![at(0, 0.2), at(1, 0.5)]);
         study.groups[0].start = None;
@@ -188,7 +188,7 @@ mod tests {
 
     #[test]
     fn noise_and_more_seeds_have_no_table() {
-        let mut study = study(spec(""), vec![made(0, &[]), made(1, &[(Factor::Filters, Level::Whole(8))])]);
+        let mut study = study(spec(""), vec![made(0, &[]), made(1, &[(Factor::Filters, Level::Int(8))])]);
         for kind in [GroupKind::Noise, GroupKind::MoreSeeds] {
             study.groups.push(Group { kind, ..group(0, "beside", 0) });
         }

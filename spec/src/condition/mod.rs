@@ -47,7 +47,7 @@ pub enum Operand {
     /// The factor's level in the configuration.
     Factor(Factor),
     /// On or off.
-    Switch(bool),
+    Bool(bool),
     /// A number.
     Number(f64),
 }
@@ -102,7 +102,7 @@ impl Operand {
     fn value(self, configuration: &Configuration) -> Option<f64> {
         let level = match self {
             Self::Number(value) => return Some(value),
-            Self::Switch(value) => Level::Switch(value),
+            Self::Bool(value) => Level::Bool(value),
             Self::Factor(factor) => configuration.level(factor)?,
         };
         Some(level.amount())
@@ -133,7 +133,7 @@ impl Condition {
     pub(crate) fn factors(&self) -> FactorSet {
         let of = |operand: &Operand| match operand {
             Operand::Factor(factor) => FactorSet::of(*factor),
-            Operand::Switch(_) | Operand::Number(_) => FactorSet::EMPTY,
+            Operand::Bool(_) | Operand::Number(_) => FactorSet::EMPTY,
         };
         match self {
             Self::Any(conditions) | Self::All(conditions) => {
@@ -150,7 +150,7 @@ impl fmt::Display for Operand {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Factor(factor) => write!(f, "{factor}"),
-            Self::Switch(value) => write!(f, "{value}"),
+            Self::Bool(value) => write!(f, "{value}"),
             Self::Number(value) => write!(f, "{value}"),
         }
     }
@@ -177,7 +177,7 @@ impl fmt::Display for Condition {
                 Self::Any(_) | Self::All(_) => write!(f, "not ({condition})"),
                 Self::Not(_) | Self::Compare { .. } | Self::In { .. } => write!(f, "not {condition}"),
             },
-            Self::Compare { left, comparison: Comparison::Equal, right: Operand::Switch(true) } => write!(f, "{left}"),
+            Self::Compare { left, comparison: Comparison::Equal, right: Operand::Bool(true) } => write!(f, "{left}"),
             Self::Compare { left, comparison, right } => write!(f, "{left} {} {right}", comparison.symbol()),
             Self::In { factor, values } => {
                 let values: Vec<String> = values.iter().map(Operand::to_string).collect();

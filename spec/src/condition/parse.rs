@@ -222,15 +222,15 @@ impl<'a> Parser<'a> {
     /// A factor without a comparison: it is on.
     fn alone(&self, operand: Operand, at: usize) -> Result<Condition, Wrong> {
         match operand {
-            Operand::Factor(factor) if factor.kind() == Kind::Switch => {
-                let right = Operand::Switch(true);
+            Operand::Factor(factor) if factor.kind() == Kind::Bool => {
+                let right = Operand::Bool(true);
                 Ok(Condition::Compare { left: operand, comparison: Comparison::Equal, right })
             }
             Operand::Factor(factor) => {
                 let message = format!("`{factor}` is {}, so it needs a comparison", factor.kind());
                 Err(Wrong { at, message, hint: Some(format!("such as `{factor} > 0`")) })
             }
-            Operand::Switch(_) | Operand::Number(_) => {
+            Operand::Bool(_) | Operand::Number(_) => {
                 Err(Wrong { at, message: format!("expected a condition over factors, found {operand}"), hint: None })
             }
         }
@@ -268,8 +268,8 @@ impl<'a> Parser<'a> {
         match &token.word {
             Word::Number(number) => Ok(Operand::Number(*number + 0.0)),
             Word::Name(name) => match name.as_str() {
-                "true" => Ok(Operand::Switch(true)),
-                "false" => Ok(Operand::Switch(false)),
+                "true" => Ok(Operand::Bool(true)),
+                "false" => Ok(Operand::Bool(false)),
                 "and" | "or" | "not" | "in" => Err(wrong),
                 _ => self.factor(name, token),
             },
@@ -315,9 +315,9 @@ fn one_or(mut conditions: Vec<Condition>, join: fn(Vec<Condition>) -> Condition)
 fn check(left: Operand, comparison: Comparison, right: Operand, places: (usize, usize)) -> Result<(), Wrong> {
     let wrong = |at: usize, message: String| Err(Wrong { at, message, hint: None });
     let is_switch = |operand: Operand| match operand {
-        Operand::Switch(_) => true,
+        Operand::Bool(_) => true,
         Operand::Number(_) => false,
-        Operand::Factor(factor) => factor.kind() == Kind::Switch,
+        Operand::Factor(factor) => factor.kind() == Kind::Bool,
     };
     if !matches!((left, right), (Operand::Factor(_), _) | (_, Operand::Factor(_))) {
         return wrong(

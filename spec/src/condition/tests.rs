@@ -13,10 +13,10 @@ fn read(text: &str) -> Condition {
 fn start() -> Configuration {
     let mut configuration = Family::Cnn.defaults();
     for (factor, level) in [
-        (Factor::ConvLayers, Level::Whole(4)),
-        (Factor::Filters, Level::Whole(16)),
-        (Factor::MaxPool, Level::Switch(true)),
-        (Factor::Dropout, Level::Share(0.2)),
+        (Factor::ConvLayers, Level::Int(4)),
+        (Factor::Filters, Level::Int(16)),
+        (Factor::MaxPool, Level::Bool(true)),
+        (Factor::Dropout, Level::Fraction(0.2)),
     ] {
         configuration.set(factor, level).unwrap();
     }

@@ -140,19 +140,19 @@ mod tests {
 
     #[test]
     fn an_axis_finds_its_levels_and_has_none_twice() {
-        let levels = [0.3, 0.0, 0.2, 0.3, 0.1].map(Level::Share).to_vec();
+        let levels = [0.3, 0.0, 0.2, 0.3, 0.1].map(Level::Fraction).to_vec();
         let axis = Axis::new(Factor::Dropout, levels);
-        assert_eq!(axis.levels(), [0.3, 0.0, 0.2, 0.1].map(Level::Share));
+        assert_eq!(axis.levels(), [0.3, 0.0, 0.2, 0.1].map(Level::Fraction));
         for (place, level) in axis.levels().iter().enumerate() {
             assert_eq!(axis.place(*level), Some(place));
         }
-        assert_eq!(axis.place(Level::Share(0.15)), None);
-        assert_eq!(axis.place(Level::Switch(false)), None);
+        assert_eq!(axis.place(Level::Fraction(0.15)), None);
+        assert_eq!(axis.place(Level::Bool(false)), None);
     }
 
     #[test]
     fn factors_that_advance_together_find_their_step() {
-        let step = |layers, filters| vec![Level::Whole(layers), Level::Whole(filters)];
+        let step = |layers, filters| vec![Level::Int(layers), Level::Int(filters)];
         let steps = vec![step(4, 8), step(1, 32), step(1, 8), step(4, 8)];
         let dimension = Dimension::zipped(vec![Factor::ConvLayers, Factor::Filters], steps);
         assert_eq!((dimension.name().as_str(), dimension.length()), ("conv_layers+filters", 3));
@@ -163,11 +163,11 @@ mod tests {
         }
         let mut point = Family::Cnn.defaults();
         assert!(!dimension.put(3, &mut point));
-        point.set(Factor::Filters, Level::Whole(8)).unwrap();
+        point.set(Factor::Filters, Level::Int(8)).unwrap();
         // Of one block and eight filters: the third step. Where the blocks do not matter, the first one fits.
         assert_eq!(dimension.place(&point, FactorSet::EMPTY), Some(2));
         assert_eq!(dimension.place(&point, FactorSet::of(Factor::ConvLayers)), Some(0));
-        point.set(Factor::Filters, Level::Whole(64)).unwrap();
+        point.set(Factor::Filters, Level::Int(64)).unwrap();
         assert_eq!(dimension.place(&point, FactorSet::EMPTY), None);
         assert_eq!(dimension.place(&point, FactorSet::of(Factor::ConvLayers)), None);
         let both = FactorSet::of(Factor::ConvLayers).with(FactorSet::of(Factor::Filters));

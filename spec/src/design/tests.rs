@@ -21,13 +21,13 @@ impl Random {
 
     fn level(&mut self, factor: Factor) -> Level {
         match factor {
-            Factor::ConvLayers => Level::Whole(self.one(&[1, 2, 3, 6])),
-            Factor::Filters => Level::Whole(self.one(&[8, 16, 32])),
-            Factor::KernelSize => Level::Whole(self.one(&[1, 3, 5])),
-            Factor::DenseLayers => Level::Whole(self.one(&[0, 1, 2])),
-            Factor::DenseUnits => Level::Whole(self.one(&[16, 32])),
-            Factor::BatchNorm | Factor::MaxPool => Level::Switch(self.below(2) == 1),
-            Factor::Dropout => Level::Share(self.one(&[0.0, 0.2, 0.5])),
+            Factor::ConvLayers => Level::Int(self.one(&[1, 2, 3, 6])),
+            Factor::Filters => Level::Int(self.one(&[8, 16, 32])),
+            Factor::KernelSize => Level::Int(self.one(&[1, 3, 5])),
+            Factor::DenseLayers => Level::Int(self.one(&[0, 1, 2])),
+            Factor::DenseUnits => Level::Int(self.one(&[16, 32])),
+            Factor::BatchNorm | Factor::MaxPool => Level::Bool(self.below(2) == 1),
+            Factor::Dropout => Level::Fraction(self.one(&[0.0, 0.2, 0.5])),
         }
     }
 
@@ -258,7 +258,7 @@ fn leaving_one_out_changes_exactly_one_component_and_adding_one_in_too() {
 #[test]
 fn counts_are_those_of_the_textbook() {
     let dimension = |factor, levels: &[u64]| {
-        Dimension::single(factor, &levels.iter().map(|&level| Level::Whole(level)).collect::<Vec<_>>())
+        Dimension::single(factor, &levels.iter().map(|&level| Level::Int(level)).collect::<Vec<_>>())
     };
     let dimensions = || {
         vec![
@@ -278,9 +278,9 @@ fn counts_are_those_of_the_textbook() {
 fn two_levels(factors: usize) -> Vec<Dimension> {
     let all = Factor::ALL.into_iter().take(factors);
     let levels = |factor: Factor| match factor {
-        Factor::BatchNorm | Factor::MaxPool => [Level::Switch(false), Level::Switch(true)],
-        Factor::Dropout => [Level::Share(0.0), Level::Share(0.2)],
-        _ => [Level::Whole(3), Level::Whole(5)],
+        Factor::BatchNorm | Factor::MaxPool => [Level::Bool(false), Level::Bool(true)],
+        Factor::Dropout => [Level::Fraction(0.0), Level::Fraction(0.2)],
+        _ => [Level::Int(3), Level::Int(5)],
     };
     all.map(|factor| Dimension::single(factor, &levels(factor))).collect()
 }
@@ -353,7 +353,7 @@ fn aliases_are_told_by_the_names_of_factors() {
 #[test]
 fn a_condition_on_a_large_grid_costs_what_its_factors_cost() {
     let whole = |factor, most: u64| {
-        let levels: Vec<Level> = (1..=most).map(Level::Whole).collect();
+        let levels: Vec<Level> = (1..=most).map(Level::Int).collect();
         Dimension::single(factor, &levels)
     };
     let dimensions =

@@ -74,8 +74,8 @@ impl Plan {
                 let has = |factor: Factor, wanted: fn(&Level) -> bool| {
                     region.iter().any(|(other, levels)| *other == factor && levels.iter().any(wanted))
                 };
-                has(Factor::BatchNorm, |level| *level == Level::Switch(true))
-                    && has(Factor::DenseLayers, |level| matches!(level, Level::Whole(1..)))
+                has(Factor::BatchNorm, |level| *level == Level::Bool(true))
+                    && has(Factor::DenseLayers, |level| matches!(level, Level::Int(1..)))
             })
     }
 }

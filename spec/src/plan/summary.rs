@@ -120,7 +120,7 @@ impl Plan {
                     let level = match factor {
                         Factor::DenseLayers => Some(&dense_layers),
                         // Pooling moves no parameter of this family, and may leave nothing to count.
-                        Factor::MaxPool => Some(&Level::Switch(false)),
+                        Factor::MaxPool => Some(&Level::Bool(false)),
                         _ if most => levels.iter().max_by(|a, b| a.amount().total_cmp(&b.amount())),
                         _ => levels.iter().min_by(|a, b| a.amount().total_cmp(&b.amount())),
                     };

@@ -262,7 +262,7 @@ fn what_cannot_be_built_behind_a_decision_is_left_out_and_said() {
     assert_eq!(labels(&plan, 3, &winners), ["conv_layers=6"]);
     let left_out: Vec<_> = plan.released(&winners).left_out(3).collect();
     assert_eq!(left_out.len(), 1);
-    assert_eq!(left_out[0].configuration.level(Factor::MaxPool), Some(Level::Switch(true)));
+    assert_eq!(left_out[0].configuration.level(Factor::MaxPool), Some(Level::Bool(true)));
     assert_eq!((left_out[0].reason.pooling, left_out[0].ordinal), (6, plan.groups()[3].first_ordinal + 1));
     let summary = plan.summary(&winners);
     assert_eq!((summary.groups[3].left_out, summary.groups[3].configurations, summary.groups[3].merged), (1, 0, 1));

@@ -19,7 +19,7 @@ pub(super) fn budget(at: &At<'_>, reader: &mut Reader) -> Option<Budget> {
 pub(super) fn price(at: &At<'_>, reader: &mut Reader) -> Option<Money> {
     let price = match &at.node.value {
         Value::Text(text) => Money::parse(text),
-        Value::Whole(number) if *number > 0 => Money::parse(&number.to_string()),
+        Value::Int(number) if *number > 0 => Money::parse(&number.to_string()),
         Value::Float(number) if number.is_finite() && *number > 0.0 => Money::parse(&format!("{number}")),
         _ => None,
     };

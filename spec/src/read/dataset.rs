@@ -97,7 +97,7 @@ fn source(kind: Kind, section: &mut Section<'_>, reader: &mut Reader) -> Option<
         Kind::Idx => Some(Source::Idx { path: path(section, reader)? }),
         Kind::Cifar10 => Some(Source::Cifar10 { path: path(section, reader)? }),
         Kind::SyntheticScenes => {
-            let seed = section.get("seed").map_or(Some(0), |at| at.whole(reader, SEEDS));
+            let seed = section.get("seed").map_or(Some(0), |at| at.integer(reader, SEEDS));
             let train_images = section.get("train_images").map_or(Some(512), |at| at.small(reader, DRAWN_IMAGES));
             let test_images = section.get("test_images").map_or(Some(256), |at| at.small(reader, DRAWN_IMAGES));
             Some(Source::SyntheticScenes { seed: seed?, train_images: train_images?, test_images: test_images? })
@@ -109,15 +109,15 @@ fn source(kind: Kind, section: &mut Section<'_>, reader: &mut Reader) -> Option<
 pub(super) fn part(at: &At<'_>, reader: &mut Reader) -> Option<(f64, u64)> {
     let mut section = at.section(reader, "a part: `{ fraction: ..., seed: ... }`")?;
     let fraction = section.required(reader, "fraction").and_then(|at| at.number(reader, &Bounds::INNER));
-    let seed = section.get("seed").map_or(Some(0), |at| at.whole(reader, SEEDS));
+    let seed = section.get("seed").map_or(Some(0), |at| at.integer(reader, SEEDS));
     section.finish(reader, "key");
     Some((fraction?, seed?))
 }
 
 fn channels(at: &At<'_>, reader: &mut Reader) -> Option<u32> {
     match at.node.value {
-        Value::Whole(1) => Some(1),
-        Value::Whole(3) => Some(3),
+        Value::Int(1) => Some(1),
+        Value::Int(3) => Some(3),
         _ => {
             at.expected(reader, "1 (grey) or 3 (colour)");
             None

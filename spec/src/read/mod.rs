@@ -83,7 +83,7 @@ impl<'a> At<'a> {
                 let at = |(index, node)| At { node, path: format!("{}[{index}]", self.path) };
                 Some(items.iter().enumerate().map(at).collect())
             }
-            Value::Switch(_) | Value::Whole(_) | Value::Float(_) => {
+            Value::Bool(_) | Value::Int(_) | Value::Float(_) => {
                 let found = self.node.describe();
                 let hint = Some(format!("write `[{found}]`"));
                 self.report(reader, format!("expected a list of {what}, found {found}"), hint);
@@ -100,7 +100,7 @@ impl<'a> At<'a> {
     pub(crate) fn section(&self, reader: &mut Reader, what: &str) -> Option<Section<'a>> {
         match &self.node.value {
             Value::Mapping(entries) => Some(Section { at: self.clone(), entries, asked: Vec::new() }),
-            Value::Null | Value::Switch(_) | Value::Whole(_) | Value::Float(_) | Value::Text(_) | Value::List(_) => {
+            Value::Null | Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::Text(_) | Value::List(_) => {
                 self.expected(reader, what);
                 None
             }

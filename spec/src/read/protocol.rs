@@ -111,7 +111,7 @@ fn least_rate(section: &mut Section<'_>, reader: &mut Reader, learning_rate: f64
 fn augment(at: &At<'_>, reader: &mut Reader) -> Option<Augment> {
     let mut section = at.section(reader, "augmentations: `{ horizontal_flip: ..., shift: ... }`")?;
     let mut augment = Augment::default();
-    read!(section, "horizontal_flip", augment.horizontal_flip, |at| at.switch(reader));
+    read!(section, "horizontal_flip", augment.horizontal_flip, |at| at.boolean(reader));
     read!(section, "shift", augment.shift, |at| at.number(reader, &SHIFTS));
     section.finish(reader, "key");
     Some(augment)

@@ -35,7 +35,7 @@ fn change(at: &At<'_>, reader: &mut Reader) -> Option<Change> {
     let change = Change {
         retry: section.get("retry").and_then(|at| at.choice(reader, &places)),
         failures: section.get("failures").and_then(|at| at.small(reader, 1..=MAX_FAILURES)),
-        backoff_ms: section.get("backoff_ms").and_then(|at| at.whole(reader, WAITS)),
+        backoff_ms: section.get("backoff_ms").and_then(|at| at.integer(reader, WAITS)),
     };
     section.finish(reader, "key");
     Some(change)

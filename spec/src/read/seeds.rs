@@ -43,8 +43,8 @@ pub(super) fn seeds(at: &At<'_>, reader: &mut Reader) -> Option<Seeds> {
             section.finish(reader, "key");
             adaptive
         }
-        Value::Null | Value::Switch(_) | Value::Whole(_) | Value::Float(_) | Value::Text(_) => {
-            let first = at.whole(reader, 1..=MAX_SEEDS).map(|count| (0..count).collect())?;
+        Value::Null | Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::Text(_) => {
+            let first = at.integer(reader, 1..=MAX_SEEDS).map(|count| (0..count).collect())?;
             Some(Seeds { first, adaptive: None })
         }
     }
@@ -83,7 +83,7 @@ pub(super) fn noise(at: &At<'_>, seeds: Option<&Seeds>, reader: &mut Reader) -> 
     section.finish(reader, "key");
     let asked = asked?;
     if !matches!(asked.node.value, Value::List(_)) {
-        let count = asked.whole(reader, 1..=MAX_NOISE)?;
+        let count = asked.integer(reader, 1..=MAX_NOISE)?;
         let counted: Vec<u64> = (FIRST_NOISE_SEED..FIRST_NOISE_SEED + count).collect();
         return disjoint(&asked, &counted, seeds, reader).then_some(counted);
     }
@@ -133,7 +133,7 @@ fn listed(at: &At<'_>, reader: &mut Reader) -> Option<Vec<u64>> {
     let mut seeds = Vec::with_capacity(items.len());
     let mut complete = true;
     for item in items {
-        match item.whole(reader, SEEDS) {
+        match item.integer(reader, SEEDS) {
             Some(seed) if seen.insert(seed) => seeds.push(seed),
             Some(seed) => {
                 item.report(reader, format!("seed {seed} appears twice"), None);

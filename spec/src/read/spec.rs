@@ -35,7 +35,7 @@ pub(crate) fn spec(text: &[u8], overrides: &[(String, String)], limits: &Limits)
 fn whole(at: &At<'_>, reader: &mut Reader) -> Option<Spec> {
     let mut section = at.section(reader, "a spec: `version: 1`, `name: ...`, ...")?;
     if let Some(at) = section.required(reader, "version")
-        && !matches!(at.node.value, Value::Whole(version) if version == i128::from(VERSION))
+        && !matches!(at.node.value, Value::Int(version) if version == i128::from(VERSION))
     {
         at.expected(reader, format_args!("{VERSION}, the only version of the format"));
     }

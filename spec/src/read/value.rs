@@ -49,8 +49,8 @@ impl std::fmt::Display for Bounds {
 
 impl At<'_> {
     /// A whole number within `range`.
-    pub(super) fn whole(&self, reader: &mut Reader, range: RangeInclusive<u64>) -> Option<u64> {
-        if let Value::Whole(value) = self.node.value
+    pub(super) fn integer(&self, reader: &mut Reader, range: RangeInclusive<u64>) -> Option<u64> {
+        if let Value::Int(value) = self.node.value
             && let Ok(value) = u64::try_from(value)
             && range.contains(&value)
         {
@@ -62,13 +62,13 @@ impl At<'_> {
 
     /// A whole number within `range` that a `u32` holds.
     pub(super) fn small(&self, reader: &mut Reader, range: RangeInclusive<u32>) -> Option<u32> {
-        let value = self.whole(reader, u64::from(*range.start())..=u64::from(*range.end()))?;
+        let value = self.integer(reader, u64::from(*range.start())..=u64::from(*range.end()))?;
         u32::try_from(value).ok()
     }
 
     /// A whole number that may be negative.
     pub(super) fn signed(&self, reader: &mut Reader, range: RangeInclusive<i32>) -> Option<i32> {
-        if let Value::Whole(value) = self.node.value
+        if let Value::Int(value) = self.node.value
             && let Ok(value) = i32::try_from(value)
             && range.contains(&value)
         {
@@ -82,7 +82,7 @@ impl At<'_> {
     pub(super) fn number(&self, reader: &mut Reader, bounds: &Bounds) -> Option<f64> {
         let value = match self.node.value {
             Value::Float(value) => Some(value),
-            Value::Whole(value) => Some(value as f64),
+            Value::Int(value) => Some(value as f64),
             _ => None,
         };
         // Adding zero makes one value of the two zeros that floats have; NaN is within no bounds.
@@ -94,8 +94,8 @@ impl At<'_> {
     }
 
     /// `true` or `false`.
-    pub(super) fn switch(&self, reader: &mut Reader) -> Option<bool> {
-        if let Value::Switch(value) = self.node.value {
+    pub(super) fn boolean(&self, reader: &mut Reader) -> Option<bool> {
+        if let Value::Bool(value) = self.node.value {
             return Some(value);
         }
         let hint = match &self.node.value {
@@ -128,7 +128,7 @@ impl At<'_> {
     pub(super) fn text(&self, reader: &mut Reader, what: &str) -> Option<&str> {
         match &self.node.value {
             Value::Text(text) => return Some(text),
-            Value::Whole(_) | Value::Float(_) | Value::Switch(_) | Value::Null => {
+            Value::Int(_) | Value::Float(_) | Value::Bool(_) | Value::Null => {
                 let found = self.node.describe();
                 let hint = Some("put it in quotes".to_owned());
                 self.report(reader, format!("expected {what}, found {found}"), hint);
@@ -190,12 +190,12 @@ impl At<'_> {
 
     /// A level of `factor`.
     pub(super) fn level(&self, reader: &mut Reader, factor: Factor) -> Option<Level> {
-        if factor.kind() == Kind::Switch {
-            return self.switch(reader).map(Level::Switch);
+        if factor.kind() == Kind::Bool {
+            return self.boolean(reader).map(Level::Bool);
         }
         let level = match self.node.value {
-            Value::Whole(value) => u64::try_from(value).ok().map(Level::Whole),
-            Value::Float(value) => Some(Level::Share(value)),
+            Value::Int(value) => u64::try_from(value).ok().map(Level::Int),
+            Value::Float(value) => Some(Level::Fraction(value)),
             _ => None,
         };
         let accepted = level.and_then(|level| factor.accept(level));

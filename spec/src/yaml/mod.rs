@@ -54,9 +54,9 @@ pub enum Value {
     /// Nothing.
     Null,
     /// A truth value.
-    Switch(bool),
+    Bool(bool),
     /// A whole number.
-    Whole(i128),
+    Int(i128),
     /// Another number.
     Float(f64),
     /// A text, in quotes or not.
@@ -103,8 +103,8 @@ impl Node {
     pub fn describe(&self) -> String {
         match &self.value {
             Value::Null => "nothing".into(),
-            Value::Switch(value) => value.to_string(),
-            Value::Whole(value) => value.to_string(),
+            Value::Bool(value) => value.to_string(),
+            Value::Int(value) => value.to_string(),
             Value::Float(value) => format!("{value:?}"),
             Value::Text(text) => quoted(text),
             Value::List(items) if items.is_empty() => "an empty list".into(),

@@ -50,7 +50,7 @@ fn unmark(node: &mut Node) {
             entry.mark = Mark::OVERRIDE;
             unmark(&mut entry.node);
         }),
-        Value::Null | Value::Switch(_) | Value::Whole(_) | Value::Float(_) | Value::Text(_) => {}
+        Value::Null | Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::Text(_) => {}
     }
 }
 
@@ -137,6 +137,6 @@ mod tests {
         assert_eq!(entries[2].key, "seeds");
         assert_eq!(entries[2].node.describe(), "a list of 2");
         let shown = format!("{root:?}");
-        assert!(shown.contains("Whole(2)") && shown.contains("Whole(16)") && !shown.contains("Whole(100)"));
+        assert!(shown.contains("Int(2)") && shown.contains("Int(16)") && !shown.contains("Int(100)"));
     }
 }

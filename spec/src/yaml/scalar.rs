@@ -6,8 +6,8 @@ use super::Value;
 pub(super) fn resolve(text: &str) -> Value {
     match text {
         "" | "~" | "null" | "Null" | "NULL" => Value::Null,
-        "true" | "True" | "TRUE" => Value::Switch(true),
-        "false" | "False" | "FALSE" => Value::Switch(false),
+        "true" | "True" | "TRUE" => Value::Bool(true),
+        "false" | "False" | "FALSE" => Value::Bool(false),
         ".nan" | ".NaN" | ".NAN" => Value::Float(f64::NAN),
         ".inf" | ".Inf" | ".INF" | "+.inf" | "+.Inf" | "+.INF" => Value::Float(f64::INFINITY),
         "-.inf" | "-.Inf" | "-.INF" => Value::Float(f64::NEG_INFINITY),
@@ -18,7 +18,7 @@ pub(super) fn resolve(text: &str) -> Value {
 fn number(text: &str) -> Option<Value> {
     let radix = |digits: &str, radix| {
         let all = !digits.is_empty() && digits.chars().all(|digit| digit.is_digit(radix));
-        all.then(|| i128::from_str_radix(digits, radix).map_or(Value::Float(f64::INFINITY), Value::Whole))
+        all.then(|| i128::from_str_radix(digits, radix).map_or(Value::Float(f64::INFINITY), Value::Int))
     };
     if let Some(digits) = text.strip_prefix("0x") {
         return radix(digits, 16);
@@ -29,7 +29,7 @@ fn number(text: &str) -> Option<Value> {
     let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
     if !unsigned.is_empty() && unsigned.bytes().all(|byte| byte.is_ascii_digit()) {
         // What no machine word holds is as absurd as infinity, and is refused with it.
-        return text.parse().map_or_else(|_| text.parse().ok().map(Value::Float), |whole| Some(Value::Whole(whole)));
+        return text.parse().map_or_else(|_| text.parse().ok().map(Value::Float), |whole| Some(Value::Int(whole)));
     }
     looks_like_float(unsigned).then(|| text.parse().ok().map(Value::Float)).flatten()
 }
@@ -59,14 +59,14 @@ mod tests {
     fn plain_scalars_follow_the_core_schema() {
         for (text, expected) in [
             ("~", "Null"),
-            ("true", "Switch(true)"),
+            ("true", "Bool(true)"),
             ("yes", "Text(\"yes\")"),
-            ("64", "Whole(64)"),
-            ("-1", "Whole(-1)"),
-            ("+1", "Whole(1)"),
-            ("007", "Whole(7)"),
-            ("0x1F", "Whole(31)"),
-            ("0o17", "Whole(15)"),
+            ("64", "Int(64)"),
+            ("-1", "Int(-1)"),
+            ("+1", "Int(1)"),
+            ("007", "Int(7)"),
+            ("0x1F", "Int(31)"),
+            ("0o17", "Int(15)"),
             ("0x", "Text(\"0x\")"),
             ("0x-1", "Text(\"0x-1\")"),
             ("1.0e-6", "Float(1e-6)"),

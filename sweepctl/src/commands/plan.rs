@@ -314,9 +314,9 @@ fn levels_text(levels: &[(Factor, Level)]) -> String {
 
 fn value(level: Level) -> serde_json::Value {
     match level {
-        Level::Switch(value) => value.into(),
-        Level::Whole(value) => value.into(),
-        Level::Share(value) => value.into(),
+        Level::Bool(value) => value.into(),
+        Level::Int(value) => value.into(),
+        Level::Fraction(value) => value.into(),
     }
 }
 

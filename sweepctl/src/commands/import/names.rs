@@ -261,18 +261,18 @@ impl Mapped {
 
 /// A value as YAML, if it is valid for the target.
 fn text(value: &Scalar, target: Target) -> Option<String> {
-    let whole = |value: &Scalar| matches!(value, Scalar::Whole(_)).then(|| value.shown());
+    let whole = |value: &Scalar| matches!(value, Scalar::Int(_)).then(|| value.shown());
     match target {
         Target::Factor(factor) => match (factor.kind(), value) {
-            (Kind::Switch, Scalar::Switch(_)) => Some(value.shown()),
-            (Kind::Switch, Scalar::Whole(number @ (0 | 1))) => Some((*number == 1).to_string()),
-            (Kind::Switch, Scalar::Text(text)) if matches!(text.to_lowercase().as_str(), "true" | "false") => {
+            (Kind::Bool, Scalar::Bool(_)) => Some(value.shown()),
+            (Kind::Bool, Scalar::Int(number @ (0 | 1))) => Some((*number == 1).to_string()),
+            (Kind::Bool, Scalar::Text(text)) if matches!(text.to_lowercase().as_str(), "true" | "false") => {
                 Some(text.to_lowercase())
             }
-            (Kind::Switch, _) => None,
-            (Kind::Whole { .. }, value) => whole(value),
-            (Kind::Share, Scalar::Whole(_) | Scalar::Real(_)) => Some(value.shown()),
-            (Kind::Share, _) => None,
+            (Kind::Bool, _) => None,
+            (Kind::Int { .. }, value) => whole(value),
+            (Kind::Fraction, Scalar::Int(_) | Scalar::Real(_)) => Some(value.shown()),
+            (Kind::Fraction, _) => None,
         },
         Target::Seeds => whole(value),
         Target::Protocol("optimizer.kind") => match value {

@@ -44,8 +44,8 @@ pub(super) enum Kind {
 /// A value as W&B's YAML 1.1 reads it.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Scalar {
-    Switch(bool),
-    Whole(i128),
+    Bool(bool),
+    Int(i128),
     Real(f64),
     Text(String),
     /// A null, a list or a mapping, in a short form.
@@ -55,11 +55,11 @@ pub(super) enum Scalar {
 impl Scalar {
     fn of(node: &Node) -> Self {
         match &node.value {
-            Value::Switch(value) => Self::Switch(*value),
-            Value::Whole(value) => Self::Whole(*value),
+            Value::Bool(value) => Self::Bool(*value),
+            Value::Int(value) => Self::Int(*value),
             Value::Float(value) => Self::number(*value),
             Value::Text(text) => match switch(text).filter(|_| node.is_plain()) {
-                Some(value) => Self::Switch(value),
+                Some(value) => Self::Bool(value),
                 None => Self::Text(text.clone()),
             },
             Value::Null | Value::List(_) | Value::Mapping(_) => Self::Other(node.describe()),
@@ -68,14 +68,14 @@ impl Scalar {
 
     /// A number without a fraction becomes an integer.
     fn number(value: f64) -> Self {
-        if value.fract() == 0.0 && value.abs() < 9e15 { Self::Whole(value as i128) } else { Self::Real(value) }
+        if value.fract() == 0.0 && value.abs() < 9e15 { Self::Int(value as i128) } else { Self::Real(value) }
     }
 
     /// For people, and for a spec.
     pub(super) fn shown(&self) -> String {
         match self {
-            Self::Switch(value) => value.to_string(),
-            Self::Whole(value) => value.to_string(),
+            Self::Bool(value) => value.to_string(),
+            Self::Int(value) => value.to_string(),
             Self::Real(value) => format!("{value:?}"),
             Self::Text(text) => serde_json::to_string(text).unwrap_or_default(),
             Self::Other(words) => words.clone(),
@@ -191,9 +191,8 @@ fn one(parameter: &[Entry]) -> Values {
     if find(parameter, "probabilities").is_some() {
         return Err("a grid trains every value once, so it has no `probabilities`; W&B refuses this too".to_owned());
     }
-    let whole_bounds = ["min", "max"]
-        .iter()
-        .all(|key| find(parameter, key).is_some_and(|bound| matches!(bound.value, Value::Whole(_))));
+    let whole_bounds =
+        ["min", "max"].iter().all(|key| find(parameter, key).is_some_and(|bound| matches!(bound.value, Value::Int(_))));
     let distribution = match text(parameter, "distribution") {
         Some(distribution) => distribution,
         None if find(parameter, "value").is_some() => "constant",
@@ -222,7 +221,7 @@ fn one(parameter: &[Entry]) -> Values {
 
 fn whole_numbers(parameter: &[Entry]) -> Values {
     let bound = |key: &str| match find(parameter, key).map(Scalar::of) {
-        Some(Scalar::Whole(value)) => Ok(value),
+        Some(Scalar::Int(value)) => Ok(value),
         Some(other) => Err(format!("expected `{key}` to be a whole number, found {}", other.shown())),
         None => Err(format!("expected `{key}`, a whole number")),
     };
@@ -233,13 +232,13 @@ fn whole_numbers(parameter: &[Entry]) -> Values {
     if max.saturating_sub(min) >= LONGEST_RANGE as i128 {
         return Err(format!("{min} to {max} are more than {LONGEST_RANGE} values: list the values to compare"));
     }
-    Ok(((min..=max).map(Scalar::Whole).collect(), None))
+    Ok(((min..=max).map(Scalar::Int).collect(), None))
 }
 
 /// From `min` in steps of `q`, below `max`: W&B's grid excludes the end.
 fn steps(parameter: &[Entry]) -> Values {
     let bound = |key: &str| match find(parameter, key).map(Scalar::of) {
-        Some(Scalar::Whole(value)) => Ok(Some(value as f64)),
+        Some(Scalar::Int(value)) => Ok(Some(value as f64)),
         Some(Scalar::Real(value)) if value.is_finite() => Ok(Some(value)),
         Some(other) => Err(format!("expected `{key}` to be a number, found {}", other.shown())),
         None => Ok(None),

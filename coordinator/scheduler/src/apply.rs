@@ -1,4 +1,4 @@
-//! Events in, effects out: where each event goes, and what sessions do.
+//! Dispatches each event to its handler, and handles the sessions of workers.
 
 use sweep_spec::Digest;
 
@@ -12,7 +12,7 @@ use crate::session::{Knowledge, Session, SlotState, SlotUse};
 use crate::trial::{Place, RoundState};
 
 impl Scheduler {
-    /// Lets `event` happen at `now` and says what is to be done about it, in order.
+    /// Applies `event` at `now`. Returns the effects in the order in which the driver carries them out.
     pub fn apply(&mut self, now: Timestamp, event: Event) -> Vec<Effect> {
         self.now = self.now.max(now);
         let mut effects = Vec::new();
@@ -127,7 +127,7 @@ impl Scheduler {
         }
     }
 
-    /// An attempt that was given up goes on where it always was.
+    /// Continues an expired attempt in the session and slot in which its worker still runs it.
     fn revive(&mut self, lease: Lease, (session, slot): (SessionId, u32), effects: &mut Vec<Effect>) {
         self.dequeue(lease.trial);
         let Some(round) = self.trials.get_mut(&lease.trial).and_then(|trial| trial.open.as_mut()) else { return };
@@ -192,8 +192,8 @@ impl Scheduler {
         Ok(())
     }
 
-    /// A worker that takes nothing new and holds nothing will never run what it was assigned and has not heard of: others
-    /// take it at once.
+    /// Takes back assigned attempts that a draining worker without leases has not received, so that other workers run
+    /// them at once.
     fn take_back_what_it_never_got(&mut self, id: SessionId, effects: &mut Vec<Effect>) {
         let busy = |slot: &SlotState| match slot.use_ {
             SlotUse::Busy(lease) => Some(lease),
@@ -262,7 +262,7 @@ impl Scheduler {
         Ok(())
     }
 
-    /// Whatever the worker says of a lease that no longer holds changes nothing.
+    /// A report for a stale lease changes nothing.
     fn stale(&mut self, lease: Lease, ending: Ending, effects: &mut Vec<Effect>) -> Result<(), Ignored> {
         if self.has(Bug::UnfencedLease)
             && let Some(current) = self.live_attempt(lease.trial)
@@ -334,7 +334,7 @@ impl Scheduler {
         }
     }
 
-    /// On which worker an attempt is live.
+    /// The worker that runs an attempt.
     fn worker_of(&self, lease: Lease) -> Option<crate::WorkerName> {
         let round = self.trials.get(&lease.trial)?.open.as_ref()?;
         let RoundState::Running { attempt, place } = &round.state else { return None };

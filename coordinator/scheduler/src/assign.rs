@@ -1,5 +1,5 @@
-//! Which trial goes to which free slot: sweeps in the order of `share`, in a sweep the longest trial that fits. The order never
-//! changes what a trial computes.
+//! Assigns trials to free slots: sweeps in the order of `fair_share`, and within a sweep the longest trial that fits.
+//! The order never changes the result of a trial.
 
 use sweep_spec::TrialId;
 
@@ -16,7 +16,7 @@ use crate::sweep::Sweep;
 use crate::trial::{Place, RoundState};
 
 impl Scheduler {
-    /// Asks every session about the data sets of live sweeps that it has not been asked about.
+    /// Asks every session to describe those data sets of live sweeps that it was not asked about before.
     pub(crate) fn ask_about_data(&mut self, effects: &mut Vec<Effect>) {
         let mut wanted: Vec<_> = self.sweeps.values().map(|sweep| sweep.spec.dataset).collect();
         wanted.sort_unstable();
@@ -32,7 +32,6 @@ impl Scheduler {
         }
     }
 
-    /// Fills free slots.
     pub(crate) fn assign(&mut self, effects: &mut Vec<Effect>) {
         if !self.sweeps.values().any(Sweep::is_ready) {
             return;
@@ -70,8 +69,9 @@ impl Scheduler {
             .find(|trial| !self.better_elsewhere(sweep, session_id, *trial) && !self.better_apart(session, *trial))
     }
 
-    /// Whether a trial that has lost many workers would run beside another such. Trials that are lost together are queued
-    /// together and meet again: apart, only the one that is at fault goes on to be lost.
+    /// Whether a trial that has lost many workers would share a worker with another such trial. Trials that are lost
+    /// together are queued together and would meet again. On separate workers, only the trial at fault loses more of
+    /// them.
     fn better_apart(&self, session: &Session, trial: TrialId) -> bool {
         let beside = |slot: &SlotState| match slot.use_ {
             SlotUse::Free => false,

@@ -3,37 +3,35 @@
 
 use crate::Scheduler;
 
-/// A mistake.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Bug {
-    /// Whatever attempt a worker speaks of, the live one is taken to be meant.
+    /// A report about any attempt is applied to the live attempt.
     UnfencedLease,
     /// A slot whose attempt was to be stopped is never free again.
     LeakedSlot,
-    /// Attempts whose workers never come back after a restart are waited for for ever.
+    /// Attempts whose workers do not come back after a restart never expire.
     ForgottenDeadline,
-    /// An attempt that was given up goes on though another has begun.
+    /// An expired attempt continues although another attempt has begun.
     RevivedTooLate,
     /// The scheduler stops an attempt that its worker has handed in.
     StoppedThoughHandedIn,
     /// Another worker takes a name whose holder is alive.
     EvictedHolder,
-    /// What is held back is started all the same.
+    /// Trials that are held back start anyway.
     HoldIgnored,
     /// A trial succeeds, and the rest of its sweep stays held back.
     HeldBackForEver,
-    /// What a declared pool could run fails because no connected worker can.
+    /// Trials that fit a declared pool fail because they fit no connected worker.
     PoolForgotten,
     /// A sweep of a low priority waits while any of a higher one does.
     Starvation,
-    /// The first description of a data set pins it whatever others read.
+    /// The first description of a data set stays the pin although more workers report other content.
     PinnedByOneWord,
     /// The first batch of a cancellation may leave nothing in the store.
     CancelForgotten,
 }
 
 impl Bug {
-    /// Every mistake.
     pub const ALL: [Self; 12] = [
         Self::UnfencedLease,
         Self::LeakedSlot,

@@ -1,17 +1,17 @@
-//! Whether the first trials of a sweep all fail alike. Then the rest is held back, so that one mistake does not fail every
-//! trial of the sweep; a trial that succeeds releases it, and so does the word of a person.
+//! Holds back the rest of a sweep when its first trials fail in the same way, so that one mistake does not fail every
+//! trial. A trial that succeeds releases the sweep; so does a user who resumes or retries it.
 //!
 //! ```text
 //!              ┌────────── resumed, or retried ──────────┐
 //!              ▼                                         │
-//!          watching ── so many trials fail alike ──▶ held back
+//!          watching ── first trials fail in one way ▶ held back
 //!              │                                         │
 //!              └──── a trial succeeds ──▶ proven ◀───────┘
 //! ```
 //!
-//! While a sweep is held back, only its canaries are tried: the trials that failed alike, as often as their class allows,
-//! and one more, from the other end of the queue and on another worker if there is one. The first of a queue are
-//! its longest, so the last is as unlike them as any trial: if only large networks fail, it succeeds.
+//! While a sweep is held back, only its canaries run: the trials that failed, as often as the rule of their class
+//! allows, and one more trial from the other end of the queue, on another worker if possible. A queue begins with its
+//! longest trials, so its last trial differs most from those that failed: if only large networks fail, it succeeds.
 
 use std::collections::BTreeSet;
 
@@ -27,7 +27,7 @@ use crate::id::{Lease, SweepId, WorkerName};
 use crate::reference::ReferenceState;
 use crate::sweep::Sweep;
 
-/// Kinds of failure that are told apart in one sweep, and workers that are remembered of each.
+/// The most kinds of failure that are kept for one sweep, and the most workers that are kept for each kind.
 const MOST: usize = 16;
 
 /// A failure of a trial of a sweep.
@@ -73,12 +73,12 @@ impl Sweep {
 }
 
 impl Scheduler {
-    /// Why the rest of a live sweep is held back, if it is.
+    /// Why the rest of a live sweep is held back; `None` if it is not.
     pub fn held_back(&self, id: SweepId) -> Option<HeldBack> {
         self.sweeps.get(&id)?.held_back()
     }
 
-    /// Whether every live sweep that waits for a trial holds it back.
+    /// Whether every live sweep that waits for a trial holds the trial back.
     pub fn is_held_back(&self, trial: TrialId) -> bool {
         let wanted_by = self.trials.get(&trial).into_iter().flat_map(|trial| &trial.wanted_by);
         let mut waiting = wanted_by.filter_map(|id| self.sweeps.get(id)).filter(|sweep| {
@@ -181,7 +181,7 @@ impl Scheduler {
         effects.push(Effect::HoldChanged { sweep: id, hold: Some(hold) });
     }
 
-    /// Holds a sweep back, now or as it was before a restart.
+    /// Holds a sweep back, either now or because it was held back before a restart.
     pub(crate) fn set_hold(&mut self, id: SweepId, hold: Hold, workers: BTreeSet<WorkerName>) {
         let Some(sweep) = self.sweeps.get_mut(&id) else { return };
         let key = |trial: &TrialId| {
@@ -192,7 +192,7 @@ impl Scheduler {
         sweep.canary.held = Some(Held { hold, keys, workers });
     }
 
-    /// A trial of a sweep succeeded in it: whatever fails from now on, not everything does.
+    /// Releases a sweep in which a trial succeeded: later failures cannot mean that every trial fails.
     pub(crate) fn prove(&mut self, id: SweepId, effects: &mut Vec<Effect>) {
         let forgets = self.has(Bug::HeldBackForEver);
         let Some(sweep) = self.sweeps.get_mut(&id) else { return };
@@ -202,7 +202,7 @@ impl Scheduler {
         }
     }
 
-    /// A person says that the sweep may go on. What failed is counted anew. Says whether it was held back.
+    /// Releases a sweep at a user's command, and counts its failures from zero. Returns whether it was held back.
     pub(crate) fn release_hold(&mut self, id: SweepId, effects: &mut Vec<Effect>) -> bool {
         let Some(sweep) = self.sweeps.get_mut(&id) else { return false };
         let released = sweep.canary.release();

@@ -14,16 +14,16 @@ use crate::submission::Known;
 use crate::sweep::{Stage, Sweep};
 use crate::trial::{Place, RoundState};
 
-/// What becomes of a round whose attempt has ended.
+/// Whether a round ends or gets another attempt after an attempt has ended.
 enum Next {
     End(RoundEnd),
     Again { delay_ms: u64 },
 }
 
-/// Where an attempt was that has ended.
+/// The place that an ended attempt has left.
 struct Freed {
     worker: WorkerName,
-    /// Of its slot, where that is known.
+    /// Memory of the slot, if known.
     memory_bytes: Option<u64>,
 }
 
@@ -75,7 +75,7 @@ impl Scheduler {
         }
     }
 
-    /// Whether only sweeps that ask again what has an answer wait for this round.
+    /// Whether only sweeps that reproduce earlier results wait for this round.
     fn only_reproduces(&self, lease: Lease) -> bool {
         let wanted_by = self.trials.get(&lease.trial).into_iter().flat_map(|trial| &trial.wanted_by);
         let sweeps = wanted_by.filter_map(|id| self.sweeps.get(id));
@@ -127,7 +127,8 @@ impl Scheduler {
         }
     }
 
-    /// What is done about a failure of a trial: the most patient rule among those of the sweeps that wait for it.
+    /// The rule for a failure of this class: of the sweeps that wait for the trial, the rule with the most retries
+    /// counts.
     fn rule(&self, trial: TrialId, class: FailureClass) -> Rule {
         let wanted_by = self.trials.get(&trial).into_iter().flat_map(|trial| &trial.wanted_by);
         let sweeps = wanted_by.filter_map(|id| self.sweeps.get(id));
@@ -148,7 +149,7 @@ impl Scheduler {
         self.delayed.insert((until, trial_id));
     }
 
-    /// Gives back the slot of an attempt whose worker knows that it has ended, and says whose it was.
+    /// Frees the slot of an attempt whose worker has reported its end, and returns the place that it had.
     fn free_slot(&mut self, lease: Lease) -> Option<Freed> {
         self.awaited.remove(&lease);
         let round = self.trials.get(&lease.trial)?.open.as_ref()?;
@@ -186,7 +187,7 @@ impl Scheduler {
         }
     }
 
-    /// Tells every sweep that is bound to the open round that an attempt of it began or ended.
+    /// Updates every sweep that is bound to the open round when an attempt of the round begins or ends.
     pub(crate) fn count_running(&mut self, trial_id: TrialId, begins: bool) {
         let Some(trial) = self.trials.get(&trial_id) else { return };
         let Some(round) = trial.open.as_ref() else { return };
@@ -305,7 +306,8 @@ impl Scheduler {
 }
 
 impl Scheduler {
-    /// Fails a trial whose data nobody could read: a round that opens and ends at once, so that the reason is stored.
+    /// Fails a trial whose data no worker could read. It opens and ends a round at once, so that the store has the
+    /// reason.
     fn fail_unpinned(
         &mut self,
         id: SweepId,

@@ -11,28 +11,28 @@ pub struct Config {
     pub lease_ttl_ms: u64,
     /// After a restart, how long the attempts that workers may still run are waited for.
     pub restart_grace_ms: u64,
-    /// After a restart, how long names are kept for the workers that held them.
+    /// After a restart, how long a name is reserved for the worker that had it.
     pub name_grace_ms: u64,
-    /// What is done about failures, by class.
+    /// Retries by class of failure.
     pub rules: Rules,
-    /// Workers that may be lost under one round before it is quarantined: it has failed, and only somebody's word tries
-    /// it again.
+    /// Workers that one round may lose before the trial is quarantined: the round has failed, and only a user's retry
+    /// starts another.
     pub max_losses: u32,
-    /// Trials in a row that fail on a worker and succeed on others, after which it is taken out of service; 0 for never.
+    /// Trials in a row that fail on a worker and succeed on others, after which the worker is suspended; 0 for never.
     pub suspend_after: u32,
-    /// Trials of a sweep that fail alike before any has succeeded, after which the rest is held back; 0 for never.
+    /// Trials of a sweep that fail in the same way before any succeeds, after which the rest is held back; 0 for never.
     pub hold_back_after: u32,
     /// How long trials are kept that no connected worker can ever run, before they fail with the reason.
     pub unplaceable_grace_ms: u64,
-    /// How long after a failure a worker is asked again what is in a data set.
+    /// How long after a failed description a worker is asked to describe the data set again.
     pub describe_again_ms: u64,
-    /// Trials of a sweep that one event releases when the sweep is cancelled. The first event releases more if these would
-    /// leave nothing in the store that a restart could see: then it goes on up to the first trial whose round it cancels.
+    /// Trials of a cancelled sweep that one event releases. The first event may release more: it continues until it has
+    /// cancelled a round, because a restarted coordinator recognises the cancellation only by a cancelled round.
     pub release_batch: usize,
     /// A sweep that waits is passed over so often for each sweep that waits, at most, by those of a higher priority; 0 for any
     /// number.
     pub starvation_limit: u32,
-    /// Workers that may be started for what waits; a trial counts for the first that fits it.
+    /// Pools of workers that an autoscaler may start. A trial counts for the first pool that fits it.
     pub pools: Vec<Pool>,
 }
 

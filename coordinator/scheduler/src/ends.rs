@@ -2,30 +2,26 @@
 
 use sweep_spec::{Digest, FailureClass, Outcome};
 
-/// How an attempt ended, by the worker's word or by the scheduler's own.
+/// How an attempt ended, as its worker or the scheduler reports it.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Ending {
-    /// It answered the question.
     Succeeded {
         /// Whether it converged.
         outcome: Outcome,
         /// The content of the data that it was trained on.
         data_digest: Digest,
     },
-    /// It did not.
     Failed {
-        /// Whose fault.
         class: FailureClass,
-        /// One sentence for people.
+        /// One sentence for users.
         reason: String,
     },
-    /// It was told to stop, or its worker leaves: nobody's fault.
+    /// It was stopped, or its worker leaves. This counts as no failure.
     Stopped,
     /// Its worker was not heard of until the deadline, or came back without it.
     Lost,
 }
 
-/// How a round ended.
 #[derive(Debug, Clone, PartialEq)]
 pub enum RoundEnd {
     /// With an accepted result.
@@ -37,30 +33,29 @@ pub enum RoundEnd {
     },
     /// Without, and no further try would help or is allowed.
     Failed {
-        /// Whose fault the last failure was.
+        /// The class of the last failure.
         class: FailureClass,
-        /// One sentence for people.
+        /// One sentence for users.
         reason: String,
     },
-    /// Nobody wanted it any more.
+    /// No sweep needs it any more.
     Cancelled,
 }
 
-/// How a sweep ended.
 #[derive(Debug, Clone, PartialEq)]
 pub enum SweepEnd {
     /// Every trial succeeded.
     Succeeded,
     /// Some trial or stage failed.
     Failed {
-        /// One sentence for people.
+        /// One sentence for users.
         reason: String,
     },
-    /// By somebody's word.
+    /// By a user.
     Cancelled,
     /// By a rule, before every trial had ended.
     Stopped {
-        /// One sentence for people.
+        /// One sentence for users.
         reason: String,
     },
 }

@@ -1,4 +1,4 @@
-//! What can happen to the scheduler. Everything in an event came from outside: nothing in it is trusted to be consistent.
+//! Events: the inputs of the scheduler. All of their content comes from outside and may be inconsistent.
 
 use sweep_spec::Digest;
 
@@ -13,101 +13,81 @@ pub use crate::worker::{Instance, Service, Slot, Until};
 pub enum Event {
     /// A sweep begins; its stages are opened by `OpenStage`.
     SubmitSweep(NewSweep),
-    /// The trials of a stage are known. Said once for each stage.
+    /// The trials of a stage are known. Sent once for each stage.
     OpenStage {
-        /// Whose.
         sweep: SweepId,
-        /// Which.
         stage: StageIndex,
-        /// What it needs; trials of other stages may be among them.
+        /// The trials that the stage needs; trials of other stages may be among them.
         trials: Vec<WantedTrial>,
     },
     /// A stage can never be opened, because no winner was found before it.
     FailStage {
-        /// Whose.
         sweep: SweepId,
-        /// Which.
         stage: StageIndex,
-        /// Why, for people.
+        /// One sentence for users.
         reason: String,
     },
-    /// Nobody wants this sweep any more.
     CancelSweep {
-        /// Which.
         sweep: SweepId,
     },
-    /// From now on nothing of this sweep is started, or it is again. What runs goes on.
+    /// Pauses or resumes a sweep. Running trials finish.
     PauseSweep {
-        /// Which.
         sweep: SweepId,
-        /// Whether it rests.
         paused: bool,
     },
-    /// A sweep may start so many attempts from now on, and no more before it is told another number; `None` sets it free.
+    /// Limits how many attempts a sweep may start until the next `SetAllowance`.
     SetAllowance {
-        /// Which.
         sweep: SweepId,
-        /// How many.
+        /// `None` for no limit.
         starts: Option<u64>,
     },
-    /// A sweep ends here, by a rule and not by somebody's word.
+    /// Ends a sweep by a rule, not by a user's command.
     StopSweep {
-        /// Which.
         sweep: SweepId,
-        /// Which rule, for people.
+        /// The rule, in one sentence for users.
         reason: String,
     },
     /// More trials of a sweep that is being cancelled are let go: see `Scheduler::has_more_to_release`.
     ReleaseMore,
     /// A sweep gets another place among the others.
     SetPriority {
-        /// Which.
         sweep: SweepId,
-        /// Higher goes first.
+        /// Higher starts first.
         priority: i32,
     },
-    /// What failed of this sweep is tried again in new rounds, and nothing else is. Stages that never began are unopened
-    /// again: the driver decides about each anew once the stage that it starts from has ended.
+    /// Retries the failed trials of a sweep in new rounds, and no others. Stages that never began are unopened again:
+    /// the driver decides about each once the stage that it starts from has ended.
     RetrySweep {
-        /// Which.
         sweep: SweepId,
-        /// What the store has of it, if it has ended.
+        /// The stored state of a sweep that has ended.
         ended: Option<Box<SweepSnapshot>>,
     },
     /// A worker is taken out of service, or put back.
     SetService {
-        /// Which.
         worker: WorkerName,
-        /// What it is from now on.
         service: Service,
     },
-    /// A worker opens a session; one that it had before ends.
+    /// A worker opens a session. Its earlier session ends.
     Register(Registration),
     /// A worker is there: its leases are renewed.
     Poll {
-        /// Who.
         session: SessionId,
-        /// Leases that it holds, ended ones that are not yet handed in included.
+        /// The worker's leases, including those of ended attempts that it has not handed in.
         held: Vec<Lease>,
-        /// It takes nothing new.
+        /// The worker accepts no new trials.
         draining: bool,
     },
     /// A worker looked at a data set.
     Described {
-        /// Who.
         session: SessionId,
-        /// At what.
         dataset: DatasetKey,
-        /// What it found: the content's digest, or why it found none.
+        /// The digest of the content, or why the worker could not read it.
         answer: Result<Digest, String>,
     },
     /// An attempt has ended and all of its points are stored.
     Finish {
-        /// Who says so.
         session: SessionId,
-        /// Of what.
         lease: Lease,
-        /// How.
         ending: Ending,
     },
     /// Time has passed. Too early, too late or repeated, it does no harm.
@@ -117,15 +97,13 @@ pub enum Event {
 /// A worker that opens a session.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Registration {
-    /// Who.
     pub worker: WorkerName,
-    /// The new session.
     pub session: SessionId,
-    /// Its slots, by index.
+    /// By index.
     pub slots: Vec<Slot>,
     /// Attempts that it still runs or has not handed in, and their slots.
     pub live: Vec<(Lease, u32)>,
-    /// Which of the workers of this name it is.
+    /// Tells apart workers of the same name.
     pub instance: Instance,
     /// The pool that it belongs to, if it was started for one.
     pub pool: Option<PoolName>,

@@ -13,7 +13,7 @@ use crate::worker::Service;
 pub(crate) const MOST_WORKERS: usize = 20;
 
 impl Scheduler {
-    /// What becomes of a trial now; empty when no live sweep waits for it.
+    /// Why a trial waits or where it runs; empty if no live sweep waits for it.
     pub fn explain(&self, id: TrialId) -> Vec<String> {
         let Some(trial) = self.trials.get(&id) else { return Vec::new() };
         let mut said = Vec::new();
@@ -95,7 +95,7 @@ impl Scheduler {
         }
     }
 
-    /// Why a worker that takes no trials takes none.
+    /// Why a worker gets no trials.
     pub(crate) fn explain_absence(&self, session: &Session) -> String {
         match self.service(&session.worker) {
             Service::Suspended { reason, .. } => format!("worker {} is out of service: {reason}", session.worker),
@@ -103,7 +103,7 @@ impl Scheduler {
         }
     }
 
-    /// Why this worker does not run it.
+    /// Why this worker does not run the trial.
     fn explain_worker(&self, trial: &Trial, round: &Round, session: &Session) -> String {
         if session.draining {
             return "it is draining".to_owned();
@@ -136,7 +136,6 @@ impl Scheduler {
     }
 }
 
-/// `once`, `3 times`.
 fn times(number: u32) -> String {
     match number {
         0 => "never".to_owned(),

@@ -1,12 +1,12 @@
-//! Whether two failures are the same one: their reasons agree once what differs from trial to trial is left out, which is
-//! numbers, hashes, addresses and lists of them.
+//! Recognises that two failures are the same. Their reasons are compared without numbers, hashes, addresses and lists
+//! of these, which differ from trial to trial.
 
-/// Characters of a reason that are compared. What follows is the end of a log more often than a cause.
+/// Characters of a reason that are compared. Later ones are more often the end of a log than a cause.
 const COMPARED: usize = 300;
-/// A word of so many hexadecimal digits is a hash, though it may have no decimal digit.
+/// A word of at least this many hexadecimal digits is a hash, even without a decimal digit.
 const HASH: usize = 8;
 
-/// A reason without what differs from trial to trial.
+/// A reason without the parts that differ from trial to trial.
 pub(crate) fn pattern(reason: &str) -> String {
     let mut pattern = String::new();
     let mut word = String::new();
@@ -22,7 +22,7 @@ pub(crate) fn pattern(reason: &str) -> String {
     pattern
 }
 
-/// Puts a word behind the pattern, or one mark for a number and all the numbers right before it.
+/// Appends a word to the pattern, or one mark for a number and all numbers directly before it.
 fn end_word(word: &mut String, pattern: &mut String) {
     if word.is_empty() {
         return;
@@ -47,7 +47,7 @@ fn end_word(word: &mut String, pattern: &mut String) {
     word.clear();
 }
 
-/// A sign right before a number is a part of it; a hyphen inside of a name is not.
+/// A sign directly before a number belongs to it; a hyphen inside a name does not.
 fn drop_sign(pattern: &mut String) {
     let of_a_name = |character: char| character.is_alphanumeric() || character == '#' || character == '_';
     if pattern.strip_suffix(['-', '+']).is_some_and(|before| !before.ends_with(of_a_name)) {

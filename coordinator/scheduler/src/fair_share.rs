@@ -1,9 +1,10 @@
-//! Which sweep gets the next slot: by priority, then by person, then by the person's sweeps. A person who has fewer slots
-//! goes first, whatever the number of their sweeps; among the sweeps of one person, the one with fewer slots for its weight.
+//! Chooses the sweep that gets the next slot: by priority, then by user, then among the user's sweeps. The user with
+//! fewer slots goes first, however many sweeps they have. Among the sweeps of one user, the sweep with fewer slots for
+//! its weight goes first.
 //!
-//! No sweep starves. Each counts the starts of others in slots that it could have had. When they are too many it goes next,
-//! whatever its priority. How many those are grows with the number of sweeps that wait, so that all such turns together are
-//! at most one start in `starvation_limit`.
+//! No sweep starves. Each sweep counts the starts of other sweeps in slots that it could have used. When it has counted
+//! too many, it goes next, whatever its priority. The limit grows with the number of waiting sweeps, so that all such
+//! turns together take at most one start in `starvation_limit`.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -12,7 +13,7 @@ use crate::Scheduler;
 use crate::bug::Bug;
 use crate::id::{SessionId, SweepId};
 
-/// The sweeps of which something could be started, while free slots are filled.
+/// The sweeps that have a trial to start, while free slots are filled.
 #[derive(Debug, Default)]
 pub(crate) struct Line {
     sweeps: Vec<Waiting>,
@@ -43,7 +44,7 @@ struct Person {
 }
 
 impl Line {
-    /// Those that could use a slot, the first in the line first. `fits` says which could.
+    /// The sweeps that could use a slot, in the order of their claim. `fits` decides whether a sweep could use it.
     pub(crate) fn in_order(&self, fits: impl Fn(SweepId) -> bool, limit: u64) -> Vec<SweepId> {
         let mut found: Vec<&Waiting> = self.sweeps.iter().filter(|sweep| fits(sweep.id)).collect();
         // The one that is overdue for longest goes first, and those that are not come behind.
@@ -51,7 +52,7 @@ impl Line {
         found.into_iter().map(|sweep| sweep.id).collect()
     }
 
-    /// Its place among the others, by right.
+    /// The key by which sweeps are ordered.
     fn claim(&self, sweep: &Waiting) -> (Reverse<i32>, u64, u64, u64, SweepId) {
         let person = self.people.get(sweep.person);
         let (running, served) = person.map_or((0, 0), |person| (person.running, person.served));
@@ -71,7 +72,7 @@ impl Line {
 }
 
 impl Scheduler {
-    /// The sweeps of which something could be started now.
+    /// The sweeps that have a trial to start now.
     pub(crate) fn line(&self) -> Line {
         let mut numbers: BTreeMap<&str, usize> = BTreeMap::new();
         let mut people: Vec<Person> = Vec::new();

@@ -11,20 +11,19 @@ use crate::queue::Key;
 /// Why the rest of a sweep is held back.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hold {
-    /// How many trials failed alike.
+    /// How many trials failed in the same way.
     pub failed: u32,
     /// The class of these failures.
     pub class: FailureClass,
-    /// The reason of the first of them.
+    /// The reason of the first failure.
     pub reason: String,
-    /// The trials that are tried all the same.
+    /// The trials that run anyway.
     pub canaries: Vec<TrialId>,
 }
 
 /// A sweep that is held back, as it is now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HeldBack {
-    /// Why.
     pub hold: Hold,
     /// Trials that are held back.
     pub trials: u64,
@@ -49,7 +48,7 @@ impl fmt::Display for HeldBack {
     }
 }
 
-/// What a sweep has shown so far.
+/// The first failures of a sweep.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Canary {
     /// A trial succeeded in this sweep: nothing of it is ever held back again.
@@ -59,12 +58,12 @@ pub(crate) struct Canary {
     pub(crate) held: Option<Held>,
 }
 
-/// Failures that are alike.
+/// Failures with the same class and pattern.
 #[derive(Debug, Clone)]
 pub(crate) struct Kind {
     pub(crate) class: FailureClass,
     pub(crate) pattern: String,
-    /// Of the first.
+    /// Of the first failure.
     pub(crate) reason: String,
     /// The first trials that failed so, each once.
     pub(crate) trials: Vec<TrialId>,
@@ -74,9 +73,9 @@ pub(crate) struct Kind {
 #[derive(Debug, Clone)]
 pub(crate) struct Held {
     pub(crate) hold: Hold,
-    /// Where the canaries stand in the queue when they wait.
+    /// The positions that waiting canaries have in the queue.
     pub(crate) keys: BTreeMap<Key, TrialId>,
-    /// Workers on which trials failed alike: others are tried first. Forgotten by a restart.
+    /// Workers on which the trials failed: canaries run on others first. A restart forgets them.
     pub(crate) workers: BTreeSet<WorkerName>,
 }
 
@@ -85,7 +84,7 @@ impl Canary {
         self.held.as_ref().map(|held| &held.hold)
     }
 
-    /// Begins anew, unless a trial has succeeded.
+    /// Forgets the failures. Returns whether the sweep was held back.
     pub(crate) fn release(&mut self) -> bool {
         self.kinds.clear();
         self.held.take().is_some()

@@ -1,4 +1,4 @@
-//! The names of what the scheduler keeps. All are small and cheap to copy, but for a worker's name.
+//! Identifiers and times. All are small and cheap to copy, except the name of a worker.
 
 use std::fmt;
 
@@ -59,7 +59,6 @@ pub type StageIndex = u32;
 /// The right of one attempt to report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Lease {
-    /// The question.
     pub trial: TrialId,
     /// The effort to answer it, counted from 1 within the trial.
     pub round: u32,

@@ -1,4 +1,5 @@
-//! What must hold after every event, by name. `check_invariants` walks the whole state; tests call it after each step.
+//! Named invariants that are true after every event. `check_invariants` walks the whole state; tests call it after each
+//! step.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -13,8 +14,8 @@ use crate::session::SlotUse;
 use crate::sweep::{Stage, Sweep};
 use crate::trial::{Place, Round, RoundState};
 
-/// The invariants of the design that can be seen in one state. The others (attempt numbers only grow, a terminal trial
-/// stays terminal, at most one accepted result) speak of two states: tests hold the effects against them.
+/// The invariants that one state shows. The others concern two states (attempt numbers only grow, a terminal trial
+/// stays terminal, at most one result is accepted): tests check them on the effects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Invariant {
     /// A trial has at most one live attempt.
@@ -29,22 +30,21 @@ pub enum Invariant {
     NothingWaitsInSilence,
     /// Retries are bounded.
     RetriesAreBounded,
-    /// Counts agree with what is counted.
+    /// Stored counts equal a recount.
     CountsAgree,
-    /// A worker that is connected holds its name, unless it has said that it leaves.
+    /// A connected worker has its name, unless it has announced that it leaves.
     OneHolder,
-    /// A sweep is held back only while none of its trials has succeeded in it, and says which trials it tries.
+    /// A sweep is held back only while none of its trials has succeeded in it, and it names its canaries.
     HoldsBackWithReason,
-    /// A pin that no result confirms is what most of the connected workers read.
+    /// A pin without a confirming result is the content that most connected workers read.
     PinnedByAgreement,
 }
 
-/// An invariant that does not hold, and where.
+/// A violated invariant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Violation {
-    /// Which.
     pub invariant: Invariant,
-    /// What was seen.
+    /// The values that violate it.
     pub detail: String,
 }
 
@@ -64,7 +64,7 @@ impl Scheduler {
     /// Walks the whole state.
     ///
     /// # Errors
-    /// The first invariant that does not hold.
+    /// The first violated invariant.
     pub fn check_invariants(&self) -> Result<(), Violation> {
         self.check_slots()?;
         for (id, trial) in &self.trials {

@@ -1,7 +1,7 @@
-//! The one state machine of sweeps, trials, attempts, leases and workers. Pure: no async, no IO, no clock, no random
+//! The state machine of sweeps, trials, attempts, leases and workers. It is pure: no async, no IO, no clock, no random
 //! numbers, no globals. Time is an argument, effects are values, and one driver carries them out.
 //!
-//! What may not enter: anything that waits, anything that a store or a network knows.
+//! This crate must not wait, and must not know a store or a network.
 
 mod apply;
 mod assign;
@@ -60,7 +60,7 @@ use crate::session::Session;
 use crate::sweep::Sweep;
 use crate::trial::Trial;
 
-/// The state of everything that lives. What has ended is forgotten here; the store remembers.
+/// The state of all live sweeps and workers. It forgets sweeps that have ended; the store keeps them.
 #[derive(Debug, Clone)]
 pub struct Scheduler {
     config: Config,
@@ -72,7 +72,7 @@ pub struct Scheduler {
     trials: BTreeMap<TrialId, Trial>,
     sessions: BTreeMap<SessionId, Session>,
     workers: BTreeMap<WorkerName, SessionId>,
-    /// Workers of which more is to be known than their session says.
+    /// Service and failures of workers, beyond one session.
     health: BTreeMap<WorkerName, Health>,
     /// The worker that took each name last.
     names: BTreeMap<WorkerName, Name>,
@@ -82,16 +82,15 @@ pub struct Scheduler {
     delayed: BTreeSet<(Timestamp, TrialId)>,
     /// Live attempts whose worker has not come back since the restart.
     awaited: BTreeMap<Lease, Timestamp>,
-    /// How many attempts were started.
+    /// Attempts started so far.
     starts: u64,
-    /// Data sets of which it may have changed who reads what since pins were looked at.
+    /// Data sets whose readers may have changed since the pins were last checked.
     voices_changed: BTreeSet<id::DatasetKey>,
-    /// What a test has broken.
+    /// A bug that a test has planted.
     bug: Option<bug::Bug>,
 }
 
 impl Scheduler {
-    /// An empty one.
     pub fn new(config: Config) -> Self {
         Self {
             config,

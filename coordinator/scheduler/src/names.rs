@@ -1,11 +1,12 @@
-//! Worker names: which worker holds one, and which may take it. A holder that was heard of within its lease keeps its name
-//! against every other state folder. A worker that was started again on its own folder takes its name over at once.
+//! Names of workers: which worker has a name, and which worker may take it. While the lease of a worker lasts, no
+//! worker with another state folder can take its name. A worker that restarts on its own state folder takes its name
+//! over at once.
 //!
 //! ```text
-//!   free ─ registers ─▶ held ─ leaves, or its lease runs out ─▶ free
+//!   free ─ registers ─▶ held ─ leaves, or its lease expires ─▶ free
 //!                        │
 //!                        └─ the coordinator restarts ─▶ returning ─ registers ─▶ held
-//!                                                           └─ the grace is over ─▶ free
+//!                                                           └─ the grace ends ─▶ free
 //! ```
 
 use std::collections::VecDeque;
@@ -18,7 +19,7 @@ use crate::worker::Instance;
 
 /// Processes of one name that are remembered as replaced.
 const MAX_REPLACED: usize = 16;
-/// Names that are remembered; beyond, those that are free are forgotten.
+/// The most names that are remembered. Beyond it, free names are forgotten.
 const MAX_NAMES: usize = 100_000;
 
 /// The worker that took a name last.
@@ -30,14 +31,14 @@ pub(crate) struct Name {
     replaced: VecDeque<u64>,
 }
 
-/// How a worker comes under its name.
+/// How a registering worker relates to the worker that had its name before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Arrival {
-    /// It is the process that was there before.
+    /// The same process.
     Same,
     /// It is a new process, on the state folder of the one before as far as that is known.
     Restarted,
-    /// It has another state folder.
+    /// Another state folder.
     Replaced,
 }
 
@@ -83,7 +84,7 @@ impl Name {
 }
 
 impl Scheduler {
-    /// The other worker that holds this name at `now`, if one does.
+    /// The other worker that has this name at `now`.
     pub fn holder(&self, now: Timestamp, worker: &WorkerName, instance: Instance) -> Option<Holder> {
         let name = self.names.get(worker)?;
         if name.is(instance) || self.has(Bug::EvictedHolder) {
@@ -114,7 +115,7 @@ impl Scheduler {
         arrival
     }
 
-    /// A worker says that it leaves, or that it does not after all.
+    /// A worker announces that it leaves, or revokes the announcement.
     pub(crate) fn leave_name(&mut self, worker: &WorkerName, leaves: bool, effects: &mut Vec<Effect>) {
         if leaves {
             return self.free_name(worker, effects);

@@ -1,4 +1,4 @@
-//! What people do to a sweep that runs or has ended: rest it, move it, and try again what failed.
+//! Actions of users on a sweep: pause, resume, change the priority or the allowance, and retry failed trials.
 
 use sweep_spec::TrialId;
 
@@ -44,7 +44,7 @@ impl Scheduler {
         Ok(())
     }
 
-    /// Opens new rounds for what failed, in a sweep that lives or, from what the store has of it, in one that has ended.
+    /// Opens new rounds for failed trials, in a live sweep, or in an ended one from its stored state.
     pub(crate) fn retry(
         &mut self,
         id: SweepId,
@@ -101,7 +101,7 @@ impl Scheduler {
         }
     }
 
-    /// What failed of a sweep, in the order of the spec.
+    /// The failed trials of a sweep, in the order of the spec.
     fn failed_trials(&self, id: SweepId) -> Vec<TrialId> {
         let references = self.sweeps.get(&id).into_iter().flat_map(|sweep| &sweep.references);
         let failed = references.filter(|(_, reference)| {

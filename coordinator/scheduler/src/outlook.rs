@@ -1,25 +1,25 @@
-//! Where the trials of a sweep come from: what is known already, what runs for others, what is left to run.
+//! Counts the trials of a sweep by where their results come from: known results, attempts of other sweeps, or its own.
 
 use crate::Scheduler;
 use crate::id::SweepId;
 use crate::reference::{Reference, ReferenceState};
 use crate::trial::Trial;
 
-/// What the opened stages of a sweep come to. The three add up to its trials.
+/// The trials of the opened stages of a sweep. The three numbers add up to all of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Outlook {
     /// Their results are known.
     pub known: u64,
     /// Another live sweep has them under way and shares its attempts.
     pub shared: u64,
-    /// The rest.
+    /// The other trials.
     pub to_run: u64,
-    /// The content of the data is not settled: what is known or shared counts only where it will be the same.
+    /// The data are not pinned yet: known and shared results count only if the pin will match theirs.
     pub at_most: bool,
 }
 
 impl Scheduler {
-    /// What a live sweep comes to, as things stand.
+    /// The counts of a live sweep, as of now.
     pub fn outlook(&self, id: SweepId) -> Option<Outlook> {
         let sweep = self.sweeps.get(&id)?;
         let mut outlook = Outlook::default();

@@ -1,11 +1,10 @@
-//! Which content of its data a sweep is pinned to, while workers do not agree.
+//! Pins a sweep to one content of its data set while workers disagree.
 //!
-//! The first description pins a sweep, so that nothing waits for a second one. Until a trial has succeeded with it, such a pin is
-//! one worker's word, and it follows what most workers read: when more of those that are connected describe another content,
-//! every sweep that has the pin gets that one instead, and its rounds begin anew. What a trial came to with the pin, in
-//! any sweep, confirms it, and what the spec says is not for workers to decide: after that, a worker with other data is the one
-//! that gets nothing. A worker that fails a trial for its data has shown that its word was wrong: it is asked again, and its
-//! word about these data counts no longer.
+//! The first description pins a sweep, so that it need not wait for a second one. Until a trial has succeeded with the
+//! pin, the pin follows the majority: when more connected workers describe another content, every sweep with the pin
+//! gets that content instead, and its rounds start again. A result with the pin, in any sweep, confirms it, and a pin
+//! in the spec needs no confirmation. After that, a worker with other data gets no trials. A worker that fails a trial
+//! because of its data has described them wrongly: it is asked again, and its description does not count.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -36,19 +35,20 @@ struct Readers {
 type Voices = BTreeMap<Digest, Readers>;
 
 impl Sweep {
-    /// Whether the pin is more than what workers say.
+    /// Whether workers can no longer change the pin.
     fn confirms_pin(&self) -> bool {
         self.spec.settled || self.confirmed || self.totals.succeeded > 0
     }
 }
 
 impl Scheduler {
-    /// What most connected workers read in a data set; among equals what was read first.
+    /// The content that most connected workers read in a data set; of equally frequent ones, the one that was read
+    /// first.
     pub(crate) fn most_read(&self, dataset: &DatasetKey) -> Option<Digest> {
         most(&self.voices(dataset)).map(|(digest, _)| digest)
     }
 
-    /// Whether no result has confirmed this pin yet, and the spec does not say it either.
+    /// Whether neither a result nor the spec confirms this pin.
     pub(crate) fn is_in_doubt(&self, sweep: &Sweep) -> bool {
         let Some(pin) = sweep.pin else { return false };
         !self.sharing(&sweep.spec.dataset, pin).any(Sweep::confirms_pin)
@@ -62,7 +62,7 @@ impl Scheduler {
         self.bind_unbound(id, effects);
     }
 
-    /// Takes a sweep away. What it has confirmed stays confirmed for those that share its pin.
+    /// Removes a sweep. Its confirmation stays valid for other sweeps with the same pin.
     pub(crate) fn remove_sweep(&mut self, id: SweepId) -> Option<Sweep> {
         self.stopping.remove(&id);
         let sweep = self.sweeps.remove(&id)?;
@@ -73,13 +73,13 @@ impl Scheduler {
         Some(sweep)
     }
 
-    /// Who reads what may have changed, of everything that a session was asked about.
+    /// Marks all data sets that a session was asked about: their readers may have changed.
     pub(crate) fn voice_changes(&mut self, id: SessionId) {
         let Some(session) = self.sessions.get(&id) else { return };
         self.voices_changed.extend(session.data.keys().copied());
     }
 
-    /// Lets pins that are in doubt follow what most workers read, where that has changed.
+    /// Moves unconfirmed pins to the content that most workers read, where that has changed.
     pub(crate) fn follow_the_workers(&mut self, effects: &mut Vec<Effect>) {
         let changed = std::mem::take(&mut self.voices_changed);
         if changed.is_empty() || self.has(Bug::PinnedByOneWord) {
@@ -95,7 +95,8 @@ impl Scheduler {
         }
     }
 
-    /// A worker that said it had the pinned content fails a trial for its data: what it said counts no longer.
+    /// A worker that described the pinned content fails a trial because of its data: its description does not count any
+    /// more.
     pub(crate) fn note_data(
         &mut self,
         lease: Lease,
@@ -147,14 +148,14 @@ impl Scheduler {
         voices
     }
 
-    /// Whether what a worker reads counts. Who can train nothing is no reason to train on its data.
+    /// Whether a worker's description counts. A worker that cannot train does not count.
     fn has_a_voice(&self, session: &Session) -> bool {
         let suspended = matches!(self.service(&session.worker), Service::Suspended { .. });
         !session.slots.is_empty() && !session.left && !suspended
     }
 
-    /// Gives every sweep that has one pin another, and its rounds begin anew. All of them at once: no round with the old pin
-    /// stays but those of sweeps that are being cancelled.
+    /// Moves all sweeps from one pin to another, and starts their rounds again. Only sweeps that are being cancelled
+    /// keep a round with the old pin.
     fn pin_anew(&mut self, dataset: DatasetKey, (from, to): (Digest, Digest), effects: &mut Vec<Effect>) {
         let lives = |sweep: &&Sweep| sweep.stopping.is_none();
         let ids: Vec<SweepId> = self.sharing(&dataset, from).filter(lives).map(|sweep| sweep.spec.id).collect();
@@ -177,8 +178,8 @@ impl Scheduler {
         }
     }
 
-    /// Cancels an open round, and binds the trial anew: first for the sweeps that were on it, so that each of them has a round
-    /// again in the same commit, then for those that waited for its end.
+    /// Cancels an open round and binds the trial again: first for the sweeps that used the round, so that each of them
+    /// has a round in the same commit, then for those that waited for its end.
     fn replace_round(&mut self, trial_id: TrialId, first: &[SweepId], effects: &mut Vec<Effect>) {
         self.dequeue(trial_id);
         let Some(trial) = self.trials.get(&trial_id) else { return };
@@ -209,7 +210,7 @@ impl Scheduler {
         }
     }
 
-    /// Binds what is unbound of a sweep, in the order of its spec.
+    /// Binds the unbound trials of a sweep, in the order of its spec.
     fn bind_unbound(&mut self, id: SweepId, effects: &mut Vec<Effect>) {
         let Some(sweep) = self.sweeps.get(&id) else { return };
         let unbound = sweep.references.iter().filter(|(_, reference)| reference.state == ReferenceState::Unbound);
@@ -221,7 +222,7 @@ impl Scheduler {
     }
 }
 
-/// The content that most read; among equals what was read first.
+/// The content with the most readers; of equally frequent ones, the one that was read first.
 fn most(voices: &Voices) -> Option<(Digest, Readers)> {
     let first = |(_, readers): &(Digest, Readers)| (readers.count, std::cmp::Reverse(readers.first));
     voices.iter().map(|(digest, readers)| (*digest, *readers)).max_by_key(first)

@@ -14,7 +14,7 @@ use crate::sweep::Sweep;
 /// A kind of worker that may be started.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pool {
-    /// Its workers name it when they register.
+    /// The name with which its workers register.
     pub name: PoolName,
     /// Slots of each of its workers.
     pub slots: u32,
@@ -29,13 +29,12 @@ pub struct Pool {
 /// A pool as it is now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PoolView {
-    /// Its name.
     pub name: PoolName,
     /// Slots that trials that wait would take in it.
     pub queued_slots: u64,
-    /// Slots of its workers that run a trial, or have yet to let go of one.
+    /// Slots of its workers that run a trial or are still stopping one.
     pub busy_slots: u64,
-    /// Its workers that are connected.
+    /// Connected workers of the pool.
     pub workers: u64,
 }
 
@@ -85,7 +84,7 @@ impl Scheduler {
         self.pool_for(sweep).map(|pool| &pool.name)
     }
 
-    /// The first pool that may have more workers and fits what a sweep waits for.
+    /// The first pool that may have more workers and that fits waiting trials of a sweep.
     pub(crate) fn pool_for(&self, sweep: &Sweep) -> Option<&Pool> {
         let least = sweep.demand().into_keys().next()?;
         let pools = self.pools_with_data(sweep).into_iter().filter_map(|index| self.config.pools.get(index));

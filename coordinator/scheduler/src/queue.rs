@@ -14,9 +14,9 @@ pub(crate) type Key = (u32, Reverse<u64>, u64);
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Queue {
     entries: BTreeMap<Key, Entry>,
-    /// How many entries need so much memory.
+    /// The number of entries by the memory that they need.
     memory: BTreeMap<u64, u64>,
-    /// How many entries have each rank.
+    /// The number of entries by rank.
     ranks: BTreeMap<u32, u64>,
 }
 
@@ -49,7 +49,7 @@ impl Queue {
         self.entries.get(&key).copied()
     }
 
-    /// The last entry of those that go first by rank, among those that `wanted` takes.
+    /// Of the entries that `wanted` accepts, the last one of the first rank.
     pub(crate) fn last_of_first_rank(&self, wanted: impl Fn(&Entry) -> bool) -> Option<Entry> {
         let rank = self.entries.iter().find(|(_, entry)| wanted(entry)).map(|((rank, ..), _)| *rank)?;
         let last = (rank, Reverse(0), u64::MAX);
@@ -86,7 +86,7 @@ impl Queue {
         range.into_iter().flatten().map(|(_, entry)| *entry)
     }
 
-    /// Whether the counts agree with what is counted.
+    /// Whether the stored counts equal a recount.
     pub(crate) fn counts_agree(&self) -> bool {
         let (mut memory, mut ranks) = (BTreeMap::new(), BTreeMap::new());
         for ((rank, ..), entry) in &self.entries {
@@ -102,7 +102,7 @@ impl Queue {
     }
 }
 
-/// Counts one more, or one less. What there is none of is not kept.
+/// Adds one to a count or subtracts one. A count of zero is removed.
 pub(crate) fn count_one<K: Ord + Copy>(counts: &mut BTreeMap<K, u64>, key: K, more: bool) {
     let count = counts.entry(key).or_default();
     *count = if more { *count + 1 } else { count.saturating_sub(1) };

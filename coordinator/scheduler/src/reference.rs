@@ -10,7 +10,7 @@ use crate::queue::Key;
 /// A sweep's reference to a trial.
 #[derive(Debug, Clone)]
 pub(crate) struct Reference {
-    /// Lower goes first, whatever it costs.
+    /// Lower starts first, whatever the cost.
     pub(crate) rank: u32,
     /// The order in which trials of equal cost are taken.
     pub(crate) ordinal: u64,
@@ -21,18 +21,17 @@ pub(crate) struct Reference {
     pub(crate) state: ReferenceState,
 }
 
-/// Where a reference stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ReferenceState {
     /// The data are not pinned, or the trial's open round is on other data.
     Unbound,
-    /// It uses this round, which is open.
+    /// It uses this open round.
     Bound { round: u32, running: bool },
     /// The round has ended.
     Ended { round: u32, reused: bool, end: ReferenceEnd },
 }
 
-/// How a referenced round ended, in short.
+/// The end of a referenced round, without its reason.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ReferenceEnd {
     Succeeded(Outcome),
@@ -41,7 +40,7 @@ pub(crate) enum ReferenceEnd {
 }
 
 impl Reference {
-    /// Its place in a queue.
+    /// Its position in a queue.
     pub(crate) fn key(&self, cost: u64) -> Key {
         (self.rank, Reverse(cost), self.ordinal)
     }
@@ -51,22 +50,21 @@ impl Reference {
     }
 }
 
-/// How many trials of a sweep stand where.
+/// The trials of a sweep by state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct SweepCounts {
-    /// They wait.
     pub queued: u64,
     /// An attempt is live.
     pub running: u64,
     /// Ended with a result, diverged ones included.
     pub succeeded: u64,
-    /// Of the succeeded ones.
+    /// Part of `succeeded`.
     pub diverged: u64,
     /// Ended without a result.
     pub failed: u64,
-    /// Ended because nobody wanted them.
+    /// Cancelled because no sweep needed them.
     pub cancelled: u64,
-    /// Of the succeeded ones, those whose result was known before.
+    /// Part of `succeeded`: results that were known before the sweep.
     pub reused: u64,
 }
 

@@ -1,4 +1,4 @@
-//! From what the store remembers to a scheduler that goes on as if nothing had happened.
+//! Restores a scheduler from the store after a restart.
 
 use std::collections::BTreeSet;
 
@@ -16,8 +16,8 @@ use crate::sweep::{Stage, Sweep};
 use crate::trial::{Place, Round, RoundState, Trial};
 
 impl Scheduler {
-    /// The scheduler that was, as far as it was stored. Attempts that workers may still run are waited for; what the
-    /// crash left between two commits is made good, and those effects are to be stored first.
+    /// Restores a scheduler from a snapshot. It waits for attempts that workers may still run. Its effects complete
+    /// what a crash left between two commits; the driver stores them first.
     pub fn restore(config: Config, now: Timestamp, snapshot: Snapshot) -> (Self, Vec<Effect>) {
         let mut scheduler = Self::new(config);
         scheduler.now = now;
@@ -110,7 +110,7 @@ impl Scheduler {
         }
     }
 
-    /// What is left unbound of a pinned sweep is bound anew, what is open waits where it did, and what is over ends.
+    /// Continues a restored sweep: binds its unbound trials, queues those of open rounds, and closes ended stages.
     fn go_on(&mut self, id: SweepId, effects: &mut Vec<Effect>) {
         let Some(sweep) = self.sweeps.get(&id) else { return };
         let is_cancelled = |reference: &Reference| {

@@ -1,8 +1,9 @@
-//! Which workers are given trials: what people said of them, and which of them fail what others can run.
+//! Decides which workers get trials: those that no user has taken out of service, and on which trials do not fail that
+//! succeed elsewhere.
 //!
-//! Failures speak against the process on which they happened. A new process starts clean: it is given trials, and what
-//! earlier ones did does not suspend it. A worker that fails again on every start is found all the same, because the
-//! starts are counted until a trial succeeds on it; after the third one a restart no longer ends its suspension.
+//! A failure counts against the process on which it happened. A new process gets trials: the failures of earlier
+//! processes do not suspend it. A worker that fails again after every start is detected by the number of its starts
+//! since a trial last succeeded on it. After the third such start, a restart does not end its suspension.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,22 +23,22 @@ const MAX_ROW: usize = 1_000;
 /// Starts in a row on which trials failed that others could run, after which another start is no remedy.
 const BAD_STARTS: usize = 3;
 
-/// What is known of a worker beyond its session.
+/// The state of a worker that outlives its session.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Health {
     pub(crate) service: Service,
     /// The worker's processes since a trial last succeeded on it.
     start: u32,
-    /// Trials that failed on it since the last one that succeeded there.
+    /// Trials that failed on it since its last success.
     failed: BTreeMap<TrialId, Failure>,
 }
 
 /// A trial that failed on a worker.
 #[derive(Debug, Clone, Copy)]
 struct Failure {
-    /// On which of the worker's processes.
+    /// The number of the worker's process.
     start: u32,
-    /// It has succeeded on another worker since.
+    /// The trial has succeeded on another worker since.
     vindicated: bool,
 }
 
@@ -50,7 +51,7 @@ impl Health {
         self.service == Service::Active && self.failed.is_empty()
     }
 
-    /// Why the worker is unfit by what failed on it, if it is.
+    /// The suspension that the worker's failures cause, if any.
     fn unfit(&self, limit: usize) -> Option<Service> {
         let vindicated = || self.failed.values().filter(|failure| failure.vindicated);
         let here = vindicated().filter(|failure| failure.start == self.start).count();
@@ -74,7 +75,6 @@ impl Health {
 }
 
 impl Scheduler {
-    /// What a worker is, by name.
     pub fn service(&self, worker: &WorkerName) -> Service {
         self.health.get(worker).map_or(Service::Active, |health| health.service.clone())
     }
@@ -126,7 +126,7 @@ impl Scheduler {
         effects.push(Effect::ServiceChanged { worker, service });
     }
 
-    /// A worker has registered. What was said of a process before it ends with that process.
+    /// Ends a suspension, or other service, that was limited to the worker's earlier process.
     pub(crate) fn welcome(&mut self, worker: &WorkerName, arrival: Arrival, effects: &mut Vec<Effect>) {
         let Some(health) = self.health.get_mut(worker) else { return };
         match arrival {

@@ -1,4 +1,4 @@
-//! A session of a worker: its slots, its deadline, and what it knows of data sets.
+//! A worker's session: its slots, its deadline, and its descriptions of data sets.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,18 +15,18 @@ pub(crate) struct Session {
     /// Every live attempt of the session is lost at this moment, unless a poll comes first.
     pub(crate) deadline: Timestamp,
     pub(crate) draining: bool,
-    /// It takes nothing new and holds nothing: its process is about to end.
+    /// It is draining and has no lease: its process is about to end.
     pub(crate) left: bool,
     pub(crate) data: BTreeMap<DatasetKey, Knowledge>,
-    /// Data sets of which its word has proved wrong.
+    /// Data sets that it has described wrongly.
     pub(crate) distrusted: BTreeSet<DatasetKey>,
-    /// Attempts whose end the worker itself has said in this session. A poll that was sent before may still name them.
+    /// Attempts whose end the worker has reported in this session. A poll that was sent earlier may still name them.
     pub(crate) handed_in: BTreeSet<Lease>,
 }
 
 /// Attempts of one session that are remembered as handed in: no poll names more.
 const MAX_HANDED_IN: usize = 4096;
-/// Beyond so many, those that a poll does not name are forgotten. Polls may overtake each other, so not before.
+/// Beyond this number, attempts that a poll does not name are forgotten. Polls may overtake each other, so not before.
 const KEPT_HANDED_IN: usize = 256;
 
 #[derive(Debug, Clone)]
@@ -35,12 +35,12 @@ pub(crate) struct SlotState {
     pub(crate) use_: SlotUse,
 }
 
-/// What a slot does.
+/// The use of a slot.
 ///
 /// ```text
 ///   free ─ assigned ─▶ busy ─ finished ─▶ free
 ///                       │
-///                       └─ nobody wants it ─▶ stopping ─ the worker no longer holds it ─▶ free
+///                       └─ no sweep needs it ─▶ stopping ─ the worker dropped the lease ─▶ free
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum SlotUse {
@@ -50,16 +50,16 @@ pub(crate) enum SlotUse {
     Stopping(Lease),
 }
 
-/// What a session knows of a data set.
+/// A session's description of a data set.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Knowledge {
-    /// It was asked and has not answered.
+    /// Asked, without an answer yet.
     Asked,
-    /// It read this content.
+    /// The digest that it read.
     Present(Digest),
-    /// It could not; it is asked again then.
+    /// It could not read the data. It is asked again at `ask_again`.
     Absent { reason: String, ask_again: Timestamp },
-    /// It could not, and was asked again.
+    /// It could not read the data, and was asked again.
     AskedAgain { reason: String },
 }
 
@@ -70,7 +70,7 @@ impl Session {
         Self { worker, pool: None, slots, deadline, draining: false, left: false, data, distrusted, handed_in }
     }
 
-    /// The worker has said how an attempt ended.
+    /// Notes that the worker has reported the end of an attempt.
     pub(crate) fn hand_in(&mut self, lease: Lease) {
         if self.handed_in.len() < MAX_HANDED_IN {
             self.handed_in.insert(lease);
@@ -106,7 +106,7 @@ impl Session {
         self.slots.iter().any(|slot| slot.offer.fits(memory_bytes))
     }
 
-    /// The data sets that it has been asked about and has not answered.
+    /// The data sets whose description is missing.
     pub(crate) fn unanswered(&self) -> impl Iterator<Item = DatasetKey> + '_ {
         let asked = |known: &Knowledge| matches!(known, Knowledge::Asked | Knowledge::AskedAgain { .. });
         self.data.iter().filter(move |(_, known)| asked(known)).map(|(dataset, _)| *dataset)

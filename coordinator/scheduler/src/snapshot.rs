@@ -1,4 +1,4 @@
-//! What the store gives back after a restart: enough to go on as if nothing had happened.
+//! The stored state from which a scheduler continues after a restart.
 
 use sweep_spec::{Digest, TrialId};
 
@@ -15,9 +15,9 @@ pub struct Snapshot {
     pub sweeps: Vec<SweepSnapshot>,
     /// Rounds that have not ended.
     pub open_rounds: Vec<OpenRound>,
-    /// Workers that somebody, or the scheduler, has taken out of service.
+    /// Workers that a user or the scheduler has taken out of service.
     pub workers: Vec<(WorkerName, Service)>,
-    /// The worker that took each name last, and whether it holds it still.
+    /// The worker that last took each name, and whether it still has the name.
     pub names: Vec<(WorkerName, Instance, bool)>,
 }
 
@@ -32,29 +32,25 @@ pub struct SweepSnapshot {
     pub failed_stages: Vec<(StageIndex, String)>,
     /// Trials that are bound to a round.
     pub bound: Vec<BoundTrial>,
-    /// Why its rest is held back, if it is.
+    /// Why the rest of the sweep is held back, if it is.
     pub hold: Option<Hold>,
 }
 
 /// A trial of a sweep that is bound to a round.
 #[derive(Debug, Clone, PartialEq)]
 pub struct BoundTrial {
-    /// Which.
     pub trial: TrialId,
-    /// The round.
     pub round: u32,
     /// The round had ended before the sweep wanted it.
     pub reused: bool,
-    /// How the round ended, if it has.
+    /// `None` while the round is open.
     pub end: Option<RoundEnd>,
 }
 
 /// A round that has not ended.
 #[derive(Debug, Clone, PartialEq)]
 pub struct OpenRound {
-    /// Whose.
     pub trial: TrialId,
-    /// Which.
     pub round: u32,
     /// The content that it is trained on.
     pub pin: Digest,
@@ -75,10 +71,7 @@ pub struct OpenRound {
 /// An attempt that a worker may still run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LiveAttempt {
-    /// Which.
     pub lease: Lease,
-    /// Whose.
     pub worker: WorkerName,
-    /// On which slot.
     pub slot: u32,
 }

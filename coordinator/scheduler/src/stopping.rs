@@ -1,10 +1,10 @@
-//! How sweeps are cancelled: so many trials at a time, so that events of others come between and no batch is larger than
-//! a store can take. A sweep that is being cancelled starts nothing, and lives until none of its trials is left.
+//! Cancels sweeps in batches, so that other events come between and no batch is too large for the store. A sweep that
+//! is being cancelled starts no trial, and lives until all of its trials are released.
 //!
-//! No row says that a sweep is being cancelled. The store shows it all the same: only such a sweep is bound to a round that
-//! was cancelled. So the first batch goes on until it has cancelled a round of the sweep, or has ended the sweep; trials without
-//! a round, trials that have ended, and trials that another sweep wants leave nothing in the store. After a restart the
-//! cancellation goes on.
+//! No row marks a sweep that is being cancelled. The store shows it nevertheless: only such a sweep is bound to a
+//! cancelled round. Therefore the first batch continues until it has cancelled a round of the sweep or ended the sweep.
+//! Trials without a round, ended trials, and trials that another sweep needs leave no trace in the store. After a
+//! restart the cancellation continues.
 
 use sweep_spec::TrialId;
 
@@ -62,7 +62,7 @@ impl Scheduler {
         Ok(())
     }
 
-    /// Its rounds go on only where another live sweep wants them.
+    /// Rounds that another live sweep needs continue.
     fn release_some(&mut self, id: SweepId, effects: &mut Vec<Effect>) {
         let batch = self.config.release_batch.max(1);
         let mut released = 0;
@@ -83,8 +83,7 @@ impl Scheduler {
         effects.push(Effect::SweepEnded { sweep: id, end });
     }
 
-    /// The trial that this batch releases next, if there is one. A full batch goes on while the store would not show the
-    /// cancellation.
+    /// The trial that this batch releases next. A full batch continues while the store does not show the cancellation.
     fn next_to_release(&self, id: SweepId, has_room: bool) -> Option<TrialId> {
         let sweep = self.sweeps.get(&id)?;
         let stopping = sweep.stopping.as_ref()?;
@@ -94,7 +93,7 @@ impl Scheduler {
         sweep.references.range(stopping.rest()).next().map(|(trial, _)| *trial)
     }
 
-    /// Counts a trial that its sweep has let go. Says whether its round was cancelled with that.
+    /// Counts a released trial. Returns whether this has cancelled its round.
     fn note_released(&mut self, id: SweepId, trial: TrialId) -> bool {
         let Some(sweep) = self.sweeps.get_mut(&id) else { return false };
         let Some(reference) = sweep.references.get(&trial) else { return false };

@@ -149,7 +149,8 @@ impl Scheduler {
         Ok(())
     }
 
-    /// A sweep no longer wants a trial; if nobody does, its open round is cancelled and the trial forgotten.
+    /// Removes a sweep's use of a trial. If no sweep uses it any more, its open round is cancelled and the trial is
+    /// forgotten.
     pub(crate) fn release(&mut self, id: SweepId, trial_id: TrialId, effects: &mut Vec<Effect>) {
         let Some(trial) = self.trials.get_mut(&trial_id) else { return };
         trial.wanted_by.remove(&id);

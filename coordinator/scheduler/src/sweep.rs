@@ -23,9 +23,9 @@ pub(crate) struct Sweep {
     pub(crate) stages: Vec<Stage>,
     pub(crate) references: BTreeMap<TrialId, Reference>,
     pub(crate) queue: Queue,
-    /// Where its trials stand, each once.
+    /// Its trials by state, each counted once.
     pub(crate) totals: SweepCounts,
-    /// Where the trials of each stage stand.
+    /// The trials of each stage by state.
     pub(crate) stage_totals: Vec<SweepCounts>,
     /// The first failure, for the sweep's own reason.
     pub(crate) failure: Option<String>,
@@ -33,9 +33,8 @@ pub(crate) struct Sweep {
     pub(crate) failed_stages: BTreeSet<StageIndex>,
     /// Since when no connected worker can run anything that it waits for.
     pub(crate) unplaceable_since: Option<Timestamp>,
-    /// What its first trials have shown.
     pub(crate) canary: Canary,
-    /// It is being cancelled.
+    /// Set while it is being cancelled.
     pub(crate) stopping: Option<Stopping>,
     /// How many of its trials are bound to no round, by the memory that they need.
     pub(crate) unbound: BTreeMap<u64, u64>,
@@ -45,14 +44,14 @@ pub(crate) struct Sweep {
     pub(crate) passed: u64,
 }
 
-/// Where a stage stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Stage {
     /// Its trials are not known yet.
     Unopened,
-    /// So many of its trials have not ended.
-    Open { remaining: usize },
-    /// All have.
+    /// `remaining` trials have not ended.
+    Open {
+        remaining: usize,
+    },
     Ended,
 }
 
@@ -67,7 +66,7 @@ pub(crate) struct Stopping {
 }
 
 impl Stopping {
-    /// Where the trials begin that are not released.
+    /// The range of trials that are not released yet.
     pub(crate) fn rest(&self) -> (Bound<TrialId>, Bound<TrialId>) {
         (self.last.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded)
     }
@@ -96,7 +95,7 @@ impl Sweep {
         }
     }
 
-    /// Notes that a stage wants a trial. Says whether the stage has to wait for it (it counts once, and not if it has
+    /// Records that a stage needs a trial. Returns whether the stage has to wait for it (once, and not if it has
     /// ended), and whether the reference is new.
     pub(crate) fn refer(&mut self, wanted: &WantedTrial, stage: StageIndex) -> (bool, bool) {
         let ordinal = self.references.len() as u64;
@@ -120,7 +119,7 @@ impl Sweep {
         (!matches!(reference.state, ReferenceState::Ended { .. }), new)
     }
 
-    /// Takes its references off the open rounds that they are bound to, and says which trials these were.
+    /// Unbinds its references from open rounds, and returns their trials.
     pub(crate) fn unbind_open(&mut self) -> Vec<TrialId> {
         let bound = |reference: &Reference| matches!(reference.state, ReferenceState::Bound { .. });
         let open: Vec<TrialId> =
@@ -166,7 +165,7 @@ impl Sweep {
         }
     }
 
-    /// Whether one that is being cancelled has trials left to let go.
+    /// Whether a sweep that is being cancelled has trials left to release.
     pub(crate) fn can_go_on(&self) -> bool {
         self.stopping.as_ref().is_none_or(|stopping| self.references.range(stopping.rest()).next().is_some())
     }
@@ -176,7 +175,7 @@ impl Sweep {
         !self.rests() && self.startable().next().is_some()
     }
 
-    /// Whether nothing of it may be started, whatever waits.
+    /// Whether none of its trials may start.
     pub(crate) fn rests(&self) -> bool {
         self.spec.paused || self.spec.allowance == Some(0) || self.stopping.is_some()
     }

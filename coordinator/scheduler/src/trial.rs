@@ -32,7 +32,7 @@ impl Trial {
         Self { cost, memory_bytes, history, open: None, wanted_by: BTreeSet::new() }
     }
 
-    /// Memory that its slot must have: what was predicted, or more than what has proved too little.
+    /// Memory that its slot must have: the prediction, or more than the memory that proved too small.
     pub(crate) fn needs_bytes(&self) -> u64 {
         let too_small = self.open.as_ref().and_then(|round| round.too_small);
         self.memory_bytes.max(too_small.map_or(0, |bytes| bytes.saturating_add(1)))
@@ -51,8 +51,7 @@ pub(crate) struct Round {
     pub(crate) avoid: BTreeSet<WorkerName>,
     /// The most memory of a slot on which it ran out of memory: it needs more.
     pub(crate) too_small: Option<u64>,
-    /// The newest attempt, if it was given up because its worker was not heard of: it goes on if the worker comes back
-    /// with it before another attempt begins.
+    /// The newest attempt, if it expired: it continues if its worker comes back with it before another attempt begins.
     pub(crate) given_up: Option<(u32, WorkerName)>,
     pub(crate) state: RoundState,
 }
@@ -64,22 +63,21 @@ impl Round {
     }
 }
 
-/// Where an open round stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum RoundState {
-    /// It stands in the queue of every sweep that is bound to it.
+    /// It is in the queue of every sweep that is bound to it.
     Queued,
-    /// It stands in no queue until then.
+    /// It is in no queue until then.
     Delayed { until: Timestamp },
     /// An attempt is live.
     Running { attempt: u32, place: Place },
 }
 
-/// Where a live attempt is.
+/// Where a live attempt runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Place {
-    /// On a slot of a session, whose deadline is the attempt's.
+    /// On a slot of a session. The session's deadline applies.
     Session { session: SessionId, slot: u32 },
-    /// On a worker that has not come back since the restart.
+    /// On a worker that has not reconnected since the restart.
     Awaited { worker: WorkerName, slot: u32, deadline: Timestamp },
 }

@@ -1,5 +1,6 @@
-//! Which workers can run nothing of a sweep, and why: other data, data that they cannot read, too little memory. What one
-//! worker lacks is told beside its name; what all of them lack is why a sweep waits, and in the end why it fails.
+//! Finds workers that can run no trial of a sweep: they have other data, cannot read the data, or have too little
+//! memory. A lack of one worker is shown with that worker. A lack that all workers share is why a sweep waits, and
+//! finally why it fails.
 
 use std::fmt;
 
@@ -14,11 +15,10 @@ use crate::sweep::Sweep;
 /// Why nothing that waits in a sweep can run on any worker that is connected.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unplaceable {
-    /// Whose fault it is.
     pub class: FailureClass,
-    /// The worker that says so; `None` where it is true of all of them alike.
+    /// The worker that reports it; `None` if all workers share the lack.
     pub worker: Option<WorkerName>,
-    /// One sentence for people.
+    /// One sentence for users.
     pub reason: String,
 }
 
@@ -34,24 +34,22 @@ impl fmt::Display for Unplaceable {
 /// A sweep that gives a connected worker nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LeftOut {
-    /// Which.
     pub sweep: SweepId,
-    /// The worker.
     pub worker: WorkerName,
-    /// Why, in a sentence for people.
+    /// One sentence for users.
     pub reason: String,
 }
 
 impl Scheduler {
-    /// Why nothing that waits in this sweep can ever run; `None` if something can, nothing waits, something runs, a worker
-    /// has yet to say what it has, no worker is there at all, or workers of a pool that fits may be started.
+    /// Why no waiting trial of this sweep can ever run. `None` if one can, none waits, one runs, a worker has not
+    /// described its data yet, no worker is connected, or a pool that fits may start workers.
     pub fn unplaceable(&self, id: SweepId) -> Option<Unplaceable> {
         let sweep = self.sweeps.get(&id)?;
         let lack = self.lack(sweep)?;
         if !self.has(Bug::PoolForgotten) && self.pool_for(sweep).is_some() { None } else { Some(lack) }
     }
 
-    /// What all workers lack that are connected.
+    /// The lack that all connected workers share.
     pub(crate) fn lack(&self, sweep: &Sweep) -> Option<Unplaceable> {
         let waits = sweep.startable().next().is_some() || (sweep.pin.is_none() && !sweep.references.is_empty());
         if !waits || sweep.rests() || sweep.totals.running > 0 || self.sessions.is_empty() {
@@ -109,7 +107,8 @@ impl Scheduler {
 }
 
 impl Session {
-    /// Why a session's data rule it out of what is pinned to this content; `None` if they do not, or it has yet to say.
+    /// Why a session's data exclude it from trials with this pin; `None` if they do not, or if they are not described
+    /// yet.
     pub(crate) fn unfit_data(&self, dataset: &DatasetKey, pin: Option<Digest>) -> Option<Unfit<'_>> {
         match (self.data.get(dataset)?, pin) {
             (Knowledge::Present(found), Some(pin)) if *found != pin => Some(Unfit::Other { found: *found, pin }),
@@ -119,12 +118,14 @@ impl Session {
     }
 }
 
-/// What is wrong with a worker's data. Events are many and sentences few: it becomes one when it is shown.
+/// A problem with a worker's data. It is formatted only when it is shown, because events are frequent.
 #[derive(Debug)]
 pub(crate) enum Unfit<'a> {
     /// Another content than the pinned one.
-    Other { found: Digest, pin: Digest },
-    /// It cannot be read.
+    Other {
+        found: Digest,
+        pin: Digest,
+    },
     Unreadable(&'a str),
 }
 

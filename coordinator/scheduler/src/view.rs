@@ -1,4 +1,4 @@
-//! What can be asked of the scheduler without changing it.
+//! Queries that do not change the scheduler.
 
 use std::ops::RangeInclusive;
 
@@ -15,12 +15,11 @@ use crate::sweep::Stage;
 use crate::trial::RoundState;
 use crate::worker::{Service, Slot};
 
-/// What a worker that polls is to be told.
+/// The answer to a worker's poll.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct PollAnswer {
-    /// Attempts to start.
     pub start: Vec<Start>,
-    /// Leases that no longer hold.
+    /// Stale leases, whose attempts the worker stops.
     pub stop: Vec<Lease>,
     /// Data sets to describe.
     pub describe: Vec<DatasetKey>,
@@ -31,20 +30,17 @@ pub struct PollAnswer {
 /// An attempt to start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Start {
-    /// Which.
     pub lease: Lease,
-    /// On which slot.
     pub slot: u32,
 }
 
 impl PollAnswer {
-    /// Whether there is nothing to do; what it is may be news all the same.
+    /// Whether the worker has nothing to do. A changed service does not count.
     pub fn is_empty(&self) -> bool {
         self.start.is_empty() && self.stop.is_empty() && self.describe.is_empty()
     }
 }
 
-/// A live sweep.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SweepView {
     /// Over all stages, each trial once.
@@ -57,35 +53,32 @@ pub struct SweepView {
     pub pin: Option<Digest>,
     /// Nothing of it may be started: it is paused, its budget is spent, or all that is left is held back.
     pub rests: bool,
-    /// Why its rest is held back, if it is.
     pub held: Option<HeldBack>,
 }
 
 /// A connected worker.
 #[derive(Debug, Clone, PartialEq)]
 pub struct WorkerView {
-    /// Its name.
     pub name: WorkerName,
-    /// Its session.
     pub session: SessionId,
-    /// It takes nothing new: it said so itself.
+    /// The worker has announced that it accepts no new trials.
     pub draining: bool,
-    /// It has said that it leaves, and holds nothing.
+    /// It is draining and has no lease.
     pub left: bool,
     /// Whether it is given trials.
     pub service: Service,
-    /// Its slots, and the attempt on each.
+    /// Its slots, with the attempt on each.
     pub slots: Vec<(Slot, Option<Lease>)>,
 }
 
 impl Scheduler {
-    /// Whether a session has yet to say what is in a data set.
+    /// Whether a session's description of a data set is missing.
     pub fn asks(&self, id: SessionId, dataset: DatasetKey) -> bool {
         self.sessions.get(&id).is_some_and(|session| session.unanswered().any(|asked| asked == dataset))
     }
 
-    /// What this session is to be told, given what its worker says that it holds. A pure difference: an answer that was
-    /// lost on its way is given again.
+    /// The answer to a poll of a worker that has the leases in `held`. It is a pure difference: an answer that was lost
+    /// on its way is given again.
     ///
     /// # Errors
     /// `Ignored::UnknownSession`: the worker must register again.
@@ -114,7 +107,6 @@ impl Scheduler {
         self.sweeps.keys().copied()
     }
 
-    /// Where a live sweep stands.
     pub fn sweep(&self, id: SweepId) -> Option<SweepView> {
         let sweep = self.sweeps.get(&id)?;
         let opened = |(stage, totals): (&Stage, &SweepCounts)| (*stage != Stage::Unopened).then_some(*totals);
@@ -147,7 +139,7 @@ impl Scheduler {
         self.waiting_of_ranks(id, 0..=u32::MAX)
     }
 
-    /// Those of some ranks. A caller that stops early pays only for what it has taken.
+    /// Like `waiting`, for some ranks. A caller that stops early pays only for the trials that it has taken.
     pub fn waiting_of_ranks(&self, id: SweepId, ranks: RangeInclusive<u32>) -> impl Iterator<Item = TrialId> + '_ {
         let queue = self.sweeps.get(&id).map(|sweep| &sweep.queue);
         queue.into_iter().flat_map(move |queue| queue.of_ranks(ranks.clone())).map(|entry| entry.trial)
@@ -185,12 +177,12 @@ impl Scheduler {
         self.sessions.contains_key(&id)
     }
 
-    /// Trials that have not ended; one that several sweeps want counts in each.
+    /// Trials that have not ended. One that several sweeps need counts in each.
     pub fn live_trials(&self) -> u64 {
         self.sweeps.values().map(|sweep| sweep.totals.queued + sweep.totals.running).sum()
     }
 
-    /// Trials in queues; one that several sweeps want counts in each.
+    /// Trials in queues. One that several sweeps need counts in each.
     pub fn queue_depth(&self) -> usize {
         self.sweeps.values().map(|sweep| sweep.queue.len()).sum()
     }

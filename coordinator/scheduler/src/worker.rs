@@ -1,41 +1,39 @@
 //! A worker as others see it: which process it is, its slots, and whether it gets trials. Data without behaviour.
 
-/// Which worker it is, beyond its name.
+/// Tells apart workers of the same name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Instance {
-    /// Of its state folder: the same after a restart.
+    /// A number of its state folder: the same after a restart.
     pub folder: u64,
-    /// Of its process; 0 where it does not say.
+    /// A number of its process; 0 if unknown.
     pub process: u64,
 }
 
 /// Whether a worker is given trials.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Service {
-    /// It is.
     #[default]
     Active,
-    /// By somebody's word it gets nothing new, finishes what it runs, and leaves.
+    /// A user drains it: it gets no new trials, finishes its running ones, and leaves.
     Draining,
-    /// By somebody's word it hands back what it runs, and leaves.
+    /// A user sends it away: it hands its running trials back, and leaves.
     Leaving,
-    /// It gets nothing for now.
+    /// It gets no trials until the suspension ends.
     Suspended {
-        /// Why, as one sentence.
+        /// One sentence for users.
         reason: String,
-        /// What ends it.
         until: Until,
     },
 }
 
-/// What ends a suspension, beside the word of a person.
+/// The event that ends a suspension, besides a user's command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Until {
     /// A new process of the worker.
     Restart,
-    /// A worker of the same name with another state folder: another machine, as a rule.
+    /// A worker of the same name with another state folder, usually on another machine.
     Replacement,
-    /// Nothing else: a person said so.
+    /// Only a user's command.
     Return,
 }
 

@@ -1,5 +1,6 @@
-//! What the rule for `seeds: adaptive` costs and gains: simulated sweeps of ten variants against one baseline, of which
-//! none, five or all differ from it, by so many standard deviations of a paired difference. Prints a table in Markdown.
+//! Cost and gain of the rule for `seeds: adaptive`: simulated sweeps of ten variants against one baseline. None, five
+//! or all variants differ from it, by a given number of standard deviations of a paired difference. Prints a Markdown
+//! table.
 
 use std::io::Write;
 
@@ -9,7 +10,7 @@ const VARIANTS: usize = 10;
 const SWEEPS: u64 = 400;
 const LOOKS: [u32; 4] = [8, 12, 16, 20];
 
-/// Differences of all variants over the most seeds: the baseline's noise is in all of them.
+/// Differences of all variants over the largest number of seeds. All of them contain the baseline's noise.
 fn family(sweep: u64, differing: usize, effect: f64) -> Vec<Vec<f64>> {
     let mut random = Random::simulation(sweep);
     let seeds = LOOKS[LOOKS.len() - 1];

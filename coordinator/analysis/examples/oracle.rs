@@ -1,6 +1,5 @@
-//! Answers questions about numbers, one JSON object a line on stdin, one a line on stdout: `ci/statistics` asks them
-//! and holds the answers against SciPy and statsmodels. An answer is a list of numbers; what cannot be computed is
-//! null.
+//! Computes statistics on request, one JSON object per line on stdin and on stdout. `ci/statistics` compares the
+//! answers with SciPy and statsmodels. An answer is a list of numbers; null marks a number that cannot be computed.
 
 use std::io::{BufRead, Write};
 use std::process::ExitCode;

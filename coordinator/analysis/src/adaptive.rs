@@ -1,23 +1,23 @@
-//! `seeds: adaptive`: which comparisons of a study are decided by its looks, and which are open and get more seeds. A pure
-//! function of the results: whoever asks again gets the same answer, and what was decided stays so.
+//! `seeds: adaptive`: decides which comparisons of a study are finished, and which are open and get more seeds. A pure
+//! function of the results: it always gives the same answer, and a decision is never revised.
 //!
-//! The rule and why it keeps its error rate stand in `statistics::Looks`. Comparisons may differ here in how many of the
-//! seeds they rest on, because seeds that chose one of the two sides do not count: the numbers are fixed before the look all
-//! the same, and each test is valid by itself.
+//! `statistics::Looks` describes the rule and why it keeps its error rate. Comparisons may rest on different numbers of
+//! seeds here, because seeds that chose one of the two sides do not count. The numbers are still fixed before the look,
+//! and each test is valid by itself.
 
 use std::collections::BTreeSet;
 
 use crate::statistics::{ALPHA, Finding, Looks, holm, sign_flip};
 use crate::study::{Group, GroupKind, Study, Subject};
 
-/// A comparison, and what the looks have come to for it.
+/// A comparison, with its state after the looks.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Followed {
-    /// The group in which the change stands, by index.
+    /// The index of the change's group.
     pub group: usize,
     /// The configuration, by position.
     pub position: u32,
-    /// What it is compared with.
+    /// The position of the configuration that it is compared with.
     pub reference: u32,
     /// The look that decided, or the latest one at which there was something to test.
     pub finding: Option<Finding>,
@@ -25,7 +25,7 @@ pub struct Followed {
     pub state: State,
 }
 
-/// Where a comparison stands.
+/// The state of a comparison.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
     /// Neither shown nor given up.
@@ -36,8 +36,8 @@ pub enum State {
     Excluded,
 }
 
-/// All comparisons of a study with the starting points of their stages, after so many looks at its results. The first look is
-/// at the seeds of the start, each other one at the seeds that were added as well.
+/// All comparisons of a study with the starting points of their stages, after `looks` looks at its results. The first
+/// look uses the seeds of the start; each later one also uses the seeds that were added.
 pub fn follow(study: &Study, looks: usize) -> Vec<Followed> {
     let mut followed = comparisons(study);
     let added = study.spec.adaptive.as_ref();
@@ -145,7 +145,7 @@ mod tests {
         study
     }
 
-    /// Replicates under the first `count` seeds: the baseline wobbles, and this is above it by what `above` says.
+    /// Replicates under the first `count` seeds: the baseline's noise plus `above`.
     fn seeds(count: u64, above: impl Fn(u64) -> f64) -> Vec<Replicate> {
         (0..count).map(|seed| replicate(seed, 0.5 + 0.01 * seed as f64 + above(seed))).collect()
     }

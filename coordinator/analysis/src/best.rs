@@ -1,5 +1,5 @@
-//! The best of a sweep's leaderboard, found one configuration after the other: of a million trials only these are kept.
-//! What it ranks, and how, is what `leaderboard` does.
+//! The best configurations of a sweep, found in one pass: only these are kept, out of a million trials. They are ranked
+//! as in `leaderboard`.
 
 use sweep_spec::Spec;
 use sweep_spec::spec::{Goal, Metric};
@@ -13,15 +13,14 @@ use crate::study::Replicate;
 pub struct Ranked {
     /// Counted from 1.
     pub rank: u32,
-    /// Its place in the plan.
+    /// Its position in the plan.
     pub position: u32,
-    /// Its parameters.
     pub params: u64,
     /// Its mean of the sweep's objective.
     pub value: f64,
 }
 
-/// The best by now.
+/// The best so far.
 #[derive(Debug)]
 pub struct Best<'a> {
     spec: &'a Spec,

@@ -1,12 +1,12 @@
-//! The rule by which `keep: best_if_significant` chooses: the winner of `keep: best`, if it is significantly better than the
-//! starting point of its stage. Given the same numbers it always chooses the same, in whatever order they came in.
+//! The rule of `keep: best_if_significant`: it chooses the winner of `keep: best` if that is significantly better than
+//! the starting point of its stage. The choice does not depend on the order of the values.
 
 use sweep_spec::plan::{Candidate, NoWinner, best};
 use sweep_spec::spec::Goal;
 
 use crate::statistics::{ALPHA, holm, mean, sign_flip};
 
-/// What a stage hands on.
+/// The result of a stage.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Choice {
     /// The candidate that is handed on.
@@ -15,16 +15,16 @@ pub struct Choice {
     pub tested: Option<Tested>,
 }
 
-/// How the best of a stage was held against its starting point.
+/// The comparison of the best candidate with its starting point.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Tested {
     /// The best candidate.
     pub index: usize,
-    /// Its mean minus that of the starting point.
+    /// Its mean minus the mean of the starting point.
     pub delta: f64,
     /// The p-value of the sign-flip test, corrected over the family.
     pub p: f64,
-    /// Seeds.
+    /// Seeds that both have.
     pub pairs: usize,
     /// Comparisons with the starting point in this stage.
     pub family: usize,
@@ -37,10 +37,10 @@ impl Tested {
     }
 }
 
-/// Why nothing could be chosen.
+/// Why no configuration was chosen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NoChoice {
-    /// Nobody qualified.
+    /// No candidate qualifies.
     #[error(transparent)]
     NoWinner(#[from] NoWinner),
     /// The starting point has no value to compare with.
@@ -50,10 +50,10 @@ pub enum NoChoice {
     NoStart,
 }
 
-/// Chooses among candidates whose values stand in the order of the same seeds. `start` is the starting point's index.
+/// Chooses among candidates whose values have the order of the same seeds. `start` is the starting point's index.
 ///
-/// The family are the comparisons of all other candidates with the starting point; one that lacks a value counts in it and
-/// cannot win.
+/// The family is the comparisons of all other candidates with the starting point. A candidate that lacks a value counts
+/// in it and cannot win.
 ///
 /// # Errors
 /// No candidate qualifies, or the starting point does not.
@@ -103,7 +103,7 @@ mod tests {
         Candidate { ordinal, params: 1, values: values.iter().copied().map(Some).collect() }
     }
 
-    /// Values around `mean`, the same wobble for all, and a little of its own for each.
+    /// Values around `mean`: noise that all candidates share, and a little noise of each candidate.
     fn around(ordinal: u64, mean: f64, seeds: usize) -> Candidate {
         let own = |seed: usize| ((seed * 7 + ordinal as usize * 3) % 5) as f64 * 1e-4;
         let values: Vec<f64> = (0..seeds).map(|seed| mean + 0.01 * seed as f64 + own(seed)).collect();

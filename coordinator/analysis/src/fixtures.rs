@@ -1,4 +1,4 @@
-//! Studies that tests make by hand: a baseline, changes, and what each came to under each seed.
+//! Studies for tests: a baseline, changes, and the result of each under each seed.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use sweep_spec::{Configuration, Digest, Outcome, Spec, TrialId};
 
 use crate::study::{Answer, Group, GroupKind, Made, Replicate, State, Study, Subject};
 
-/// A study of one stage, `width`, unless `more` says otherwise.
+/// A study of one stage, `width`, unless `more` contains other stages.
 pub(crate) fn spec(more: &str) -> Spec {
     let stages = if more.contains("stages:") { "" } else { "stages: [{ name: width, vary: { filters: [4, 8] } }]" };
     let text = format!(
@@ -64,7 +64,6 @@ pub(crate) fn replicate(seed: u64, accuracy: f64) -> Replicate {
     }
 }
 
-/// One that diverged.
 pub(crate) fn diverged(seed: u64, accuracy: f64) -> Replicate {
     let mut replicate = replicate(seed, accuracy);
     if let Some(answer) = &mut replicate.answer {
@@ -73,7 +72,7 @@ pub(crate) fn diverged(seed: u64, accuracy: f64) -> Replicate {
     replicate
 }
 
-/// One without an answer.
+/// A replicate without an answer.
 pub(crate) fn without(seed: u64, state: State) -> Replicate {
     Replicate { state, answer: None, ..replicate(seed, 0.0) }
 }
@@ -125,7 +124,7 @@ pub(crate) fn study(spec: Spec, subjects: Vec<Subject>) -> Study {
     Study { spec, groups, subjects, validations: Default::default(), classes: Vec::new() }
 }
 
-/// What a network said of images of two classes: `right` of `each` of the first, and of the second.
+/// Predictions for images of two classes: `right` of `each` are correct in the first class and in the second.
 pub(crate) fn validation(each: usize, right: [usize; 2]) -> Validation {
     let mut said = Validation { labels: vec![], predicted: vec![], confidence: vec![], confusion: vec![0; 4] };
     for (class, right) in right.into_iter().enumerate() {

@@ -1,7 +1,8 @@
-//! The leaderboard: each configuration's replicates as means and spreads, ranked by the objective.
+//! The leaderboard: the mean and spread of each configuration's replicates, ranked by the objective.
 //!
-//! Ranked are configurations with at least one replicate and none that failed, was cancelled, diverged or has not ended.
-//! Those with a diverged replicate stand below every ranked one, then those that failed or have not ended.
+//! A configuration is ranked if it has at least one replicate, and none that failed, was cancelled, diverged or has not
+//! ended. Configurations with a diverged replicate are listed below all ranked ones, then those that failed or have not
+//! ended.
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,75 +19,64 @@ use crate::title::title;
 /// A ranking of configurations.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Leaderboard {
-    /// What it is ranked by.
+    /// The metric of the ranking.
     pub metric: Metric,
     /// Whether more is better.
     pub goal: Goal,
     /// The best first.
     pub rows: Vec<Row>,
-    /// For people.
+    /// For users.
     pub notes: Vec<String>,
 }
 
-/// One configuration.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Row {
-    /// Its rank, counted from 1; absent where it cannot be ranked.
+    /// Counted from 1; absent if it cannot be ranked.
     pub rank: Option<u32>,
-    /// Its place in the spec.
+    /// Its position in the plan.
     pub position: u32,
-    /// Of an entry of `extra`, else empty.
+    /// The name of an entry of `extra`; otherwise empty.
     pub name: String,
     /// What differs from the baseline.
     pub label: String,
-    /// The network.
     pub configuration: Configuration,
     /// The groups that ask for it, by index.
     pub groups: Vec<usize>,
-    /// It is the baseline.
     pub baseline: bool,
-    /// Parameters.
     pub params: u64,
     /// Of one image's forward pass.
     pub flops: u64,
     /// Over the replicates that have a number.
     pub train_accuracy: Option<Estimate>,
-    /// The same.
     pub val_accuracy: Option<Estimate>,
-    /// The same.
     pub train_loss: Option<Estimate>,
-    /// The same.
     pub val_loss: Option<Estimate>,
     /// Train accuracy ÷ (10 × params).
     pub ratio: Option<Estimate>,
     /// On the test part, where a holdout chooses the epoch; it ranks nothing.
     pub test_accuracy: Option<Estimate>,
-    /// The same.
     pub test_loss: Option<Estimate>,
     /// Wall time of a trial.
     pub seconds: Option<Estimate>,
-    /// Where its trials stand.
+    /// Its trials by state.
     pub counts: Counts,
-    /// For people.
+    /// For users.
     pub remark: String,
 }
 
-/// How many trials of a configuration stand where.
+/// The trials of a configuration by state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Counts {
-    /// They wait.
     pub queued: u64,
     /// An attempt is live.
     pub running: u64,
-    /// They have a result, diverged ones included.
+    /// Diverged ones are included.
     pub succeeded: u64,
-    /// Of the succeeded ones.
+    /// Part of `succeeded`.
     pub diverged: u64,
-    /// They have none.
     pub failed: u64,
-    /// Nobody wanted them any more.
     pub cancelled: u64,
-    /// Of the succeeded ones, known before the sweep.
+    /// Part of `succeeded`: results that were known before the sweep.
     pub reused: u64,
 }
 
@@ -95,7 +85,6 @@ impl Counts {
         self.queued + self.running + self.succeeded + self.failed + self.cancelled
     }
 
-    /// Of these replicates.
     pub fn of<'a>(replicates: impl IntoIterator<Item = &'a Replicate>) -> Self {
         let mut counts = Self::default();
         replicates.into_iter().for_each(|replicate| counts.add(replicate));
@@ -132,7 +121,7 @@ impl Counts {
         parts.collect::<Vec<_>>().join(", ")
     }
 
-    /// 0 for what is ranked, more for what stands below.
+    /// 0 for ranked configurations, more for those that are listed below them.
     pub(crate) fn class(&self) -> u8 {
         let unended = self.failed + self.cancelled + self.queued + self.running;
         match (unended, self.diverged, self.succeeded) {
@@ -218,14 +207,14 @@ fn row(study: &Study, metric: Metric, subject: &Subject) -> (Row, Option<f64>) {
     (row, value)
 }
 
-/// The groups of a subject, without the noise floor, which is no part of what its row tells.
+/// The groups of a subject, without the noise floor, whose replicates are not in its row.
 fn groups(study: &Study, subject: &Subject) -> Vec<usize> {
     let noise = |group: &usize| study.groups.get(*group).is_some_and(|group| group.kind == GroupKind::Noise);
     subject.groups.iter().copied().filter(|group| !noise(group)).collect()
 }
 
 impl Row {
-    /// Its name, or what differs from the baseline.
+    /// Its name, or its label without one.
     pub fn title(&self) -> &str {
         title(&self.name, &self.label)
     }
@@ -300,7 +289,7 @@ fn notes(study: &Study, unequal: bool) -> Vec<String> {
     notes
 }
 
-/// Which data chose the epoch, and what the test part was for.
+/// Which data chose the epoch, and the use of the test part.
 fn choice_note(study: &Study) -> Option<String> {
     let chosen = match (study.spec.protocol.report, &study.spec.protocol.holdout) {
         (Report::Best, None) => return Some("epoch chosen on the test set".to_owned()),

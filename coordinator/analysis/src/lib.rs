@@ -1,8 +1,10 @@
-//! What a sweep's results say: which change helps, by how much, at what cost, and whether the difference is real. Pure: no
-//! network, no store, no clock, and random numbers only from fixed seeds, so that the same results always say the same.
+//! The analysis of a sweep's results: which change helps, by how much, at what cost, and whether the difference is
+//! significant. It is pure: no network, no store, no clock, and random numbers only from fixed seeds, so equal results
+//! give equal answers.
 //!
-//! `study` is what is analysed, `result` what comes out of it, `analyse` makes the one of the other, `statistics` the numbers
-//! themselves; `leaderboard`, `tables`, `words` and `number` are how people read it; `cost` says what trials will take.
+//! `study` is the input and `result` the output of `analyse`; `statistics` computes the numbers. `leaderboard`,
+//! `tables`, `prose` and `number` present them to users. `resolve` and `title` name configurations. `cost` predicts the
+//! time of trials.
 
 pub mod adaptive;
 pub mod analyse;

@@ -1,16 +1,16 @@
-//! How a single number reads, wherever it stands: in a sentence, a table, a screen, a page or a document. Its width is
-//! bounded: a number whose plain form would be wider is written with an exponent.
+//! Formats a single number the same way in every sentence, table, screen, page and document. Its width is bounded: a
+//! number that would be wider is written with an exponent.
 
 /// Digits before the point of the largest number that is written without an exponent.
 const MOST_DIGITS: usize = 6;
 
-/// The most characters of `fixed` with so many decimals: sign, leading digits, point, decimals; or sign, one digit, point,
-/// decimals and an exponent such as `e-324`.
+/// The most characters of `fixed` with this many decimals: sign, leading digits, point and decimals; or sign, one
+/// digit, point, decimals and an exponent such as `e-324`.
 pub const fn widest(decimals: usize) -> usize {
     decimals + 8
 }
 
-/// `0.8621` with four decimals. From a million on, `1.0000e+34`. What is zero to so many decimals has no sign.
+/// `0.8621` with four decimals. From a million on, `1.0000e+34`. A number that rounds to zero has no sign.
 pub fn fixed(value: f64, decimals: usize) -> String {
     if !value.is_finite() {
         return not_finite(value).to_owned();

@@ -1,4 +1,4 @@
-//! How findings read to people. One place, so that a table, a report and a message say the same.
+//! The sentences of findings. Tables, reports and messages take them from here, so that their words agree.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,8 +13,8 @@ const MOST_LEVELS: usize = 6;
 /// Starting points that are named.
 const MOST_STARTS: usize = 4;
 
-/// What the differences of a family of comparisons are measured from: `baseline (conv_layers=1 filters=64)` where it is the same
-/// for all, else the starting point of each stage. Empty where nothing is compared.
+/// The reference of a family of comparisons: `baseline (conv_layers=1 filters=64)` if it is the same for all, otherwise
+/// the starting point of each stage. Empty without comparisons.
 pub fn against(study: &Study, comparisons: &[Comparison]) -> String {
     // In the order of the plan, with the stages that start from each.
     let mut starts: Vec<(u32, BTreeSet<usize>)> = Vec::new();
@@ -49,7 +49,8 @@ pub fn against(study: &Study, comparisons: &[Comparison]) -> String {
     if told.is_empty() { String::new() } else { format!("the starting point of the stage ({})", told.join("; ")) }
 }
 
-/// A starting point: the baseline by its levels of what varies, another by what differs from it.
+/// The name of a starting point: the baseline by its levels of the varied factors, another one by its difference from
+/// the baseline.
 fn start(study: &Study, subject: &Subject) -> String {
     if !subject.baseline {
         return subject.title().to_owned();
@@ -69,7 +70,7 @@ fn start(study: &Study, subject: &Subject) -> String {
 }
 
 impl Verdict {
-    /// In a word or three, for a table.
+    /// One to three words, for a table.
     pub const fn word(&self) -> &'static str {
         match self {
             Self::Helps => "helps",
@@ -82,7 +83,7 @@ impl Verdict {
 }
 
 impl Comparison {
-    /// What it comes to, in a sentence without its end.
+    /// The verdict as a sentence without a final dot.
     pub fn sentence(&self) -> String {
         let word = self.verdict.word();
         match (&self.verdict, self.more_seeds) {
@@ -103,7 +104,7 @@ impl Comparison {
 }
 
 impl McNemar {
-    /// What it says, and of what.
+    /// The result as a sentence without a final dot.
     pub fn sentence(&self) -> String {
         format!(
             "under seed {}, only this configuration got {} right, and only the other got {} right (McNemar's exact \
@@ -117,7 +118,7 @@ impl McNemar {
 }
 
 impl NoiseFloor {
-    /// What it says.
+    /// The noise floor as a sentence without a final dot.
     pub fn sentence(&self) -> String {
         format!(
             "the baseline against itself: the standard deviation of one run is {} over {}, so a mean difference over \

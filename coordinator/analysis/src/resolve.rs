@@ -15,7 +15,6 @@ const MAX_CANDIDATES: usize = 8;
 #[error("{problem} `{text}`; {}", list(.candidates, *.more))]
 pub struct NotFound {
     pub text: String,
-    /// What is wrong with the text.
     pub problem: &'static str,
     /// Titles that the user may have meant.
     pub candidates: Vec<String>,

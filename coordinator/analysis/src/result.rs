@@ -1,38 +1,36 @@
-//! What an analysis says, as plain data: gRPC, the command line and reports tell it, and compute nothing of it again.
-//! Configurations are named by their position in the plan. Values are those of the metric that was asked for, of the epoch
-//! that the protocol reports.
+//! The result of an analysis, as plain data. gRPC, the command line and reports show it and compute nothing of it
+//! again. Configurations are identified by their position in the plan. Values are those of the requested metric, in the
+//! epoch that the protocol reports.
 
 use serde::Serialize;
 use sweep_spec::spec::{Goal, Metric};
 
-/// Everything that is said of one metric of one sweep.
+/// All findings about one metric of one sweep.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Analysis {
-    /// What is judged.
     pub metric: Metric,
-    /// Which way is better.
+    /// The better direction of the metric.
     pub goal: Goal,
     /// The error rate of the verdicts, over the whole family.
     pub alpha: f64,
-    /// How p-values of the family are corrected.
+    /// The correction of the family's p-values.
     pub correction: Correction,
     /// Every configuration, the best first.
     pub standings: Vec<Standing>,
     /// The family: every configuration against the starting point of its stage, in the order of the plan.
     pub comparisons: Vec<Comparison>,
-    /// Every other configuration against the sweep's baseline, where that was asked for; a family of its own.
+    /// All other configurations against the sweep's baseline, if requested; a separate family.
     pub against_baseline: Vec<Comparison>,
-    /// What each stage showed.
     pub stages: Vec<StageFinding>,
-    /// How far the baseline is from itself under other seeds.
+    /// The variation of the baseline under other seeds.
     pub noise: Option<NoiseFloor>,
-    /// What did not enter, and why.
+    /// Configurations and replicates that are not tested.
     pub excluded: Vec<Exclusion>,
-    /// For people: what a reader has to know of the whole (the epoch was chosen on the test set, mixed devices, ...).
+    /// Notes for users on the whole analysis, such as that the epoch was chosen on the test set.
     pub notes: Vec<String>,
 }
 
-/// How p-values of one family are corrected for their number.
+/// The correction of a family's p-values for their number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Correction {
@@ -46,29 +44,25 @@ pub enum Correction {
 /// Mean and spread over replicates.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Estimate {
-    /// The mean.
     pub mean: f64,
     /// Of the sample (n - 1); absent with fewer than two replicates.
     pub standard_deviation: Option<f64>,
-    /// How many there were.
+    /// The number of values.
     pub count: u32,
 }
 
 /// A 95 % interval.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Interval {
-    /// Its lower end.
     pub low: f64,
-    /// Its upper end.
     pub high: f64,
 }
 
-/// A configuration and where it stands.
+/// The standing of a configuration.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Standing {
-    /// Which.
     pub position: u32,
-    /// Counted from 1; configurations that cannot be told apart share one. Absent where it cannot be ranked.
+    /// Counted from 1; configurations without a shown difference share a rank. Absent if it cannot be ranked.
     pub rank: Option<u32>,
     /// Mean and spread of the metric.
     pub value: Option<Estimate>,
@@ -83,22 +77,19 @@ pub struct Standing {
 /// The value of two configurations under one seed.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Pair {
-    /// The seed.
     pub seed: u64,
-    /// Of the configuration.
     pub value: f64,
-    /// Of what it is compared with.
+    /// The value of the reference.
     pub reference: f64,
 }
 
-/// One configuration held against another, seed by seed.
+/// A comparison of two configurations, seed by seed.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Comparison {
-    /// The configuration.
     pub position: u32,
-    /// What it is compared with.
+    /// The position of the reference.
     pub reference: u32,
-    /// The stage in which this change stands, by index of the group.
+    /// The stage of this change, by index of the group.
     pub group: Option<usize>,
     /// The seeds under which both have a value.
     pub pairs: Vec<Pair>,
@@ -110,50 +101,48 @@ pub struct Comparison {
     pub bca_interval: Option<Interval>,
     /// The exact (or Monte Carlo) sign-flip test, two-sided.
     pub test: Option<SignFlip>,
-    /// Its p-value, corrected over the family.
+    /// Corrected over the family.
     pub adjusted_p: Option<f64>,
-    /// Its p-value, corrected by Benjamini and Hochberg, where that was asked for.
+    /// Corrected by Benjamini and Hochberg, if requested.
     pub false_discovery_p: Option<f64>,
     /// Mean difference ÷ standard deviation of the differences (Cohen's d_z).
     pub effect_size: Option<f64>,
-    /// In one word.
     pub verdict: Verdict,
     /// Either side won a stage on these very replicates, so this comparison favours it.
     pub after_selection: bool,
-    /// About so many more seeds would show a difference of this size, with no difference shown.
+    /// The approximate number of further seeds that would make a difference of this size significant.
     pub more_seeds: Option<u32>,
-    /// The same test images by two networks, where there is one pair only. Speaks of this one pair of trained networks.
+    /// McNemar's test on the test images, if there is only one pair. It concerns this one pair of trained networks.
     pub images: Option<McNemar>,
-    /// Which classes the change helps or hurts.
+    /// Classes that the change helps or hurts.
     pub classes: Vec<ClassDifference>,
-    /// For people: what has to be known of this comparison; empty if nothing.
+    /// For users; may be empty.
     pub remark: String,
 }
 
-/// What a comparison comes to.
+/// The verdict of a comparison.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
-    /// It is better, by the corrected test.
+    /// Better, by the corrected test.
     Helps,
-    /// It is worse, by the corrected test.
+    /// Worse, by the corrected test.
     Hurts,
     /// The test does not show a difference. This is not evidence that there is no difference.
     NoDifferenceShown,
     /// The replicates chose one of the two, so they cannot show that it helps.
     AfterSelection,
-    /// It cannot be said, and why: too few pairs, unequal data, a diverged replicate, not ended.
+    /// No verdict, with the reason: too few pairs, unequal data, a diverged replicate, not ended.
     Open(String),
 }
 
 /// A sign-flip test of paired differences, two-sided.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct SignFlip {
-    /// The p-value.
     pub p: f64,
-    /// Every assignment of signs was looked at; otherwise a sample of them.
+    /// All assignments of signs were counted; otherwise a sample.
     pub exact: bool,
-    /// How many were looked at.
+    /// The number of assignments that were counted.
     pub flips: u64,
 }
 
@@ -173,26 +162,25 @@ pub struct McNemar {
 /// A difference of one class's recall.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ClassDifference {
-    /// Its number in the data set.
+    /// The number of the class in the data set.
     pub class: usize,
     /// Mean over the seeds of recall minus the reference's recall.
     pub delta: f64,
-    /// The sign-flip test of it.
     pub test: Option<SignFlip>,
-    /// Its p-value, corrected over the classes.
+    /// Corrected over the classes.
     pub adjusted_p: Option<f64>,
-    /// In one word; decided by the corrected p-value.
+    /// By the corrected p-value.
     pub verdict: Verdict,
 }
 
-/// What a stage showed.
+/// The finding about a stage.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct StageFinding {
-    /// The group's index.
+    /// The index of the group.
     pub group: usize,
-    /// What it started from, if that was trained.
+    /// The position of its starting point, if that was trained.
     pub start: Option<u32>,
-    /// What it handed on, where results chose it.
+    /// The position of its winner, if results chose one.
     pub winner: Option<u32>,
     /// Value of the winner minus value of the start.
     pub gain: Option<f64>,
@@ -208,7 +196,7 @@ pub struct Effect {
     /// For factors of two levels: mean at the high levels minus mean at the low ones (for interactions, half the difference
     /// of differences), with its interval over seeds. Absent for factors of more levels.
     pub size: Option<f64>,
-    /// Its 95 % interval over the seeds, by Student's t.
+    /// The 95 % interval over the seeds, by Student's t.
     pub interval: Option<Interval>,
     /// Share of the variance between configurations, in [0, 1]; the shares of a balanced design add up to at most 1.
     pub variance_share: f64,
@@ -216,7 +204,7 @@ pub struct Effect {
     pub aliases: Vec<Vec<String>>,
 }
 
-/// How far the baseline is from itself.
+/// The variation of the baseline between seeds.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct NoiseFloor {
     /// Replicates of the baseline that it rests on.
@@ -229,13 +217,11 @@ pub struct NoiseFloor {
     pub half_width: f64,
 }
 
-/// What did not enter, and why.
+/// A configuration, or a replicate, that is not tested.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Exclusion {
-    /// Which configuration.
     pub position: u32,
-    /// Under which seed; absent for all of it.
+    /// Absent if all replicates are excluded.
     pub seed: Option<u64>,
-    /// Why.
     pub reason: String,
 }

@@ -1,4 +1,4 @@
-//! What is analysed: a sweep's configurations with what came of their trials. Whoever holds a store makes one of these.
+//! The input of an analysis: a sweep's configurations with the results of their trials. The owner of a store builds it.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
@@ -13,17 +13,15 @@ use crate::result::Estimate;
 use crate::statistics::estimate;
 use crate::title::title;
 
-/// A sweep's results.
 #[derive(Debug, Clone)]
 pub struct Study {
-    /// What was asked.
     pub spec: Spec,
-    /// The groups of the sweep's plan, in its order: the stages of the spec first, then what stands beside them.
+    /// The groups of the sweep's plan, in its order: the stages of the spec first, then the groups beside the stages.
     pub groups: Vec<Group>,
     /// The configurations that are known by now, in the order of the spec.
     pub subjects: Vec<Subject>,
-    /// What networks said of every validation image, for those trials of which it was asked for. Without it, what speaks
-    /// of single images (McNemar's test, classes) is left out.
+    /// Predictions for every validation image, for the trials of which they were requested. Without them, findings from
+    /// single images (McNemar's test, classes) are left out.
     pub validations: BTreeMap<TrialId, Validation>,
     /// Names of the classes in the data set's order; empty where no worker has described the data yet.
     pub classes: Vec<String>,
@@ -32,9 +30,8 @@ pub struct Study {
 /// A part of the plan that was opened at once.
 #[derive(Debug, Clone)]
 pub struct Group {
-    /// The stage's name, or that of what stands beside the stages.
+    /// The name of the stage, or of the group beside the stages.
     pub name: String,
-    /// What it is for.
     pub kind: GroupKind,
     /// The subject that the group's changes are measured against, by position; absent while it is not known. It need not be
     /// among the subjects: a starting point is trained only if the group asks for it.
@@ -49,7 +46,7 @@ pub struct Group {
     pub ended: bool,
 }
 
-/// What a group of a plan is for.
+/// The purpose of a group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum GroupKind {
@@ -59,62 +56,52 @@ pub enum GroupKind {
     Extra,
     /// The baseline under other seeds, for the noise floor. Their replicates enter nothing else.
     Noise,
-    /// More seeds for what was undecided.
+    /// More seeds for undecided comparisons.
     MoreSeeds,
 }
 
-/// One configuration.
 #[derive(Debug, Clone)]
 pub struct Subject {
-    /// Its place in the plan; never changes.
+    /// Its position in the plan; never changes.
     pub position: u32,
-    /// Of an entry of `extra` or a hand-picked point, else empty.
+    /// The name of an entry of `extra` or of a hand-picked point; otherwise empty.
     pub name: String,
     /// What differs from the baseline.
     pub label: String,
-    /// The network.
     pub configuration: Configuration,
     /// The groups that ask for it, by index.
     pub groups: Vec<usize>,
-    /// It is the baseline.
     pub baseline: bool,
-    /// Parameters.
     pub params: u64,
     /// Of one image's forward pass.
     pub flops: u64,
-    /// Its trials, in the order of their seeds.
+    /// In the order of their seeds.
     pub replicates: Vec<Replicate>,
 }
 
 /// A configuration under one seed.
 #[derive(Debug, Clone)]
 pub struct Replicate {
-    /// The seed.
     pub seed: u64,
-    /// The trial.
     pub trial: TrialId,
-    /// Where it stands.
     pub state: State,
     /// Its result was known before the sweep.
     pub reused: bool,
-    /// It is there for the noise floor alone.
+    /// It serves only the noise floor.
     pub noise: bool,
     /// The answer, of a trial that succeeded.
     pub answer: Option<Answer>,
 }
 
-/// Where a trial stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum State {
-    /// It waits.
     Queued,
     /// An attempt is live.
     Running,
-    /// It has an answer.
     Succeeded,
-    /// It has none, and why.
+    /// The reason.
     Failed(String),
-    /// Nobody wanted it any more.
+    /// No sweep needs it any more.
     Cancelled,
 }
 
@@ -123,19 +110,19 @@ pub enum State {
 pub struct Answer {
     /// Whether it converged.
     pub outcome: Outcome,
-    /// Of the last epoch with finite numbers.
+    /// The last epoch with finite numbers.
     pub last: Option<EpochMetrics>,
-    /// Of the best such epoch.
+    /// The best such epoch.
     pub best: Option<EpochMetrics>,
     /// Wall time of training and validation.
     pub seconds: f64,
-    /// How it was made, shared with every answer that was made alike.
+    /// Shared by all answers with the same provenance.
     pub made: Arc<Made>,
     /// On the test part, of the reported epoch, where a holdout chooses it.
     pub test: Option<TestScore>,
 }
 
-/// Where an answer was made, on what and by what: few trials of a sweep differ in it.
+/// The provenance of an answer. Few trials of a sweep differ in it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Made {
     /// The data that were read.
@@ -156,10 +143,9 @@ pub struct Made {
     pub protocol_digest: Option<Digest>,
 }
 
-/// What the network of one epoch made of a test part that only reports.
+/// The result of one epoch's network on a test part that is only reported.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct TestScore {
-    /// The epoch.
     pub epoch: u32,
     /// Mean cross-entropy.
     pub loss: f64,
@@ -183,25 +169,25 @@ impl Study {
         self.subjects.iter().find(|subject| subject.baseline)
     }
 
-    /// Which way `metric` is better: as the spec says of its objective, else as is natural.
+    /// The better direction of `metric`: the spec's goal for its objective, otherwise the natural one.
     pub fn goal(&self, metric: Metric) -> Goal {
         let objective = &self.spec.objective;
         if metric == objective.metric { objective.goal } else { metric.natural_goal() }
     }
 
-    /// The number by which a replicate is judged; nothing for one that diverged or has no answer.
+    /// The value of a replicate; `None` if it diverged or has no answer.
     pub fn value(&self, subject: &Subject, replicate: &Replicate, metric: Metric) -> Option<f64> {
         replicate.value(&self.spec, subject.params, metric)
     }
 }
 
 impl Subject {
-    /// Its replicates, without those that are there for the noise floor alone.
+    /// Its replicates, without those that serve only the noise floor.
     pub fn own(&self) -> impl Iterator<Item = &Replicate> + '_ {
         self.replicates.iter().filter(|replicate| !replicate.noise)
     }
 
-    /// Its name, or what differs from the baseline.
+    /// Its name, or its label without one.
     pub fn title(&self) -> &str {
         title(&self.name, &self.label)
     }
@@ -227,7 +213,7 @@ impl Replicate {
 pub struct Makers(HashSet<Arc<Made>>);
 
 impl Makers {
-    /// What is shared of `provenance`.
+    /// The shared copy of `provenance`.
     pub fn shared(&mut self, provenance: Provenance) -> Arc<Made> {
         let made = Made {
             data_digest: provenance.data_digest,
@@ -249,7 +235,7 @@ impl Makers {
 }
 
 impl Answer {
-    /// The epoch that the protocol reports, whatever the outcome.
+    /// The epoch that the protocol reports, for any outcome.
     pub fn reported(&self, spec: &Spec) -> Option<&EpochMetrics> {
         match spec.protocol.report {
             Report::Last => self.last.as_ref(),

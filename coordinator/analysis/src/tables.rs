@@ -11,25 +11,21 @@ use sweep_spec::{Configuration, Plan};
 
 use crate::study::{Group, GroupKind, Study, Subject};
 
-/// One table.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Table {
     /// The group, by index.
     pub group: usize,
-    /// The factors that vary in it, one in a table of levels; none where networks of other families stand side by side.
+    /// The factors that vary in it, one in a table of levels; none in a table that compares families of networks.
     pub factors: Vec<Factor>,
     /// Its rows: levels from low to high, combinations in the order of the plan.
     pub rows: Vec<Entry>,
 }
 
-/// One row of a table.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Entry {
     /// The level, or the levels that differ from the starting point.
     pub level: String,
-    /// The configuration.
     pub position: u32,
-    /// It is the group's starting point.
     pub start: bool,
 }
 
@@ -120,7 +116,7 @@ fn varies(factor: Factor, members: &[&Subject]) -> bool {
     levels.any(|level| Some(level) != first)
 }
 
-/// Where a group starts, of which the starting point was not trained.
+/// The starting point of a group whose starting point was not trained.
 fn start(study: &Study, group: &Group) -> Option<Configuration> {
     let GroupKind::Stage(stage) = group.kind else { return Some(study.spec.baseline.clone()) };
     let winner = |group: &Group| {

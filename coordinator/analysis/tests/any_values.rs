@@ -1,4 +1,4 @@
-//! Whatever values a store may hold, statistics answer with numbers that make sense or with nothing, and never panic.
+//! Statistics give sensible numbers or `None` for all values that a store may contain, and never panic.
 
 use sweep_analysis::statistics::factorial::{Cell, factorial};
 use sweep_analysis::statistics::*;

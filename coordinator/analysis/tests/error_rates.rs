@@ -1,20 +1,19 @@
-//! How often the verdict rule finds what is not there, by simulation: 1,000 sweeps of a baseline against copies of
-//! itself. The rule promises that at most 5 % of sweeps have any false finding; 6.5 % is what chance lets 1,000 sweeps show
-//! (more than two standard errors above).
+//! The rate of false findings of the verdict rule, by simulation: 1,000 sweeps of a baseline against copies of itself.
+//! The rule promises that at most 5 % of sweeps have a false finding; the limit of 6.5 % allows for chance in 1,000
+//! sweeps (more than two standard errors above).
 
 use sweep_analysis::statistics::{ALPHA, Looks, Random, holm, sign_flip};
 
 const SWEEPS: u64 = 1_000;
 const AT_MOST: f64 = 0.065;
 
-/// How values of one configuration scatter.
+/// The distribution of one configuration's values.
 #[derive(Debug, Clone, Copy)]
 enum Noise {
-    /// Normal.
     Normal,
     /// Now and then a run falls far down.
     Skewed,
-    /// Normal, counted in whole test images, of which there are 807.
+    /// Normal, rounded to whole images of the 807 test images.
     Images,
 }
 

@@ -1,11 +1,12 @@
-//! How much is computed at most. A sweep of 100,000 configurations is answered in seconds; what it then lacks is told.
+//! Limits of the computation. A sweep of 100,000 configurations is answered in seconds; a note lists the parts that it
+//! lacks.
 
 use crate::number::plural;
 use crate::statistics::EXACT_UP_TO;
 
 /// Bootstrap intervals, each about a millisecond.
 pub(super) const INTERVALS: usize = 2_000;
-/// Comparisons for which it is said how many more seeds would help.
+/// Comparisons for which the number of further seeds is computed.
 pub(super) const MORE_SEEDS: usize = 5_000;
 /// Comparisons of more pairs than the test counts exactly. In a larger family no sampled test can pass the correction.
 const SAMPLED_TESTS: usize = 5_000;
@@ -15,15 +16,15 @@ const FAMILY_STEPS: u64 = 120_000_000_000;
 pub(super) const CLASS_TESTS: usize = 50_000;
 /// Steps that they may take.
 pub(super) const CLASS_STEPS: u64 = 20_000_000_000;
-/// Configurations of which it is drawn how often they stay on the front.
+/// Configurations whose share on the front is computed.
 pub(super) const FRONT: usize = 500;
 /// Steps that holding each configuration against each may take.
 pub(super) const RANK_STEPS: u64 = 2_000_000_000;
 /// Steps that fitting one factorial design may take.
 pub(super) const FACTORIAL_STEPS: u64 = 2_000_000_000;
 
-/// About how many steps a test of so many pairs takes, each about a nanosecond: the sums of both halves are merged and
-/// walked through, or assignments are sampled.
+/// The approximate steps of a test of `pairs` pairs, each about a nanosecond: the test merges and walks through the
+/// sums of both halves, or samples assignments.
 pub(super) fn test_steps(pairs: usize) -> u64 {
     match pairs {
         0..=EXACT_UP_TO => 100 + (8 << pairs.div_ceil(2)),
@@ -31,7 +32,7 @@ pub(super) fn test_steps(pairs: usize) -> u64 {
     }
 }
 
-/// Why a test of so many pairs is not made in a family of so many comparisons, if it is not.
+/// Why a test of `pairs` pairs is skipped in a family of this size; `None` if it is not.
 pub(super) fn no_test(pairs: usize, family: usize) -> Option<String> {
     let comparisons = plural(family as u64, "comparison");
     if pairs > EXACT_UP_TO && family > SAMPLED_TESTS {

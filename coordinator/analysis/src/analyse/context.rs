@@ -1,5 +1,4 @@
-//! A study with what every part of an analysis asks of it: the values of each configuration by seed, and why a configuration
-//! enters no test.
+//! A study prepared for its analysis: the values of each configuration by seed, and why a configuration is not tested.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -11,7 +10,7 @@ use crate::leaderboard::Counts;
 use crate::result::{Correction, Exclusion};
 use crate::study::{GroupKind, Replicate, State, Study, Subject};
 
-/// What is analysed, and how.
+/// A study and the request for its analysis.
 pub(super) struct Context<'a> {
     pub(super) study: &'a Study,
     pub(super) metric: Metric,
@@ -28,7 +27,7 @@ pub(super) struct Series<'a> {
     pub(super) subject: &'a Subject,
     /// Replicates that converged with a value, in the order of their seeds.
     pub(super) values: Vec<(u64, f64, &'a Replicate)>,
-    /// Why it enters no test, if it enters none.
+    /// Why it is not tested, if it is not.
     pub(super) obstacle: Option<String>,
 }
 
@@ -79,7 +78,7 @@ impl<'a> Context<'a> {
         self.study.groups.iter().all(|group| group.ended)
     }
 
-    /// The pairs that are compared: each configuration of a group with what the group started from, each pair once.
+    /// The pairs to compare: each configuration of a group with the group's starting point, each pair once.
     pub(super) fn pairs(&self, notes: &mut Vec<String>) -> Vec<(u32, u32, Option<usize>)> {
         let mut pairs = Vec::new();
         let mut seen = BTreeSet::new();
@@ -109,7 +108,7 @@ impl<'a> Context<'a> {
         pairs
     }
 
-    /// What enters no test, and why.
+    /// Configurations and replicates that are not tested, with reasons.
     pub(super) fn exclusions(&self) -> Vec<Exclusion> {
         let mut exclusions = Vec::new();
         for series in &self.series {

@@ -1,4 +1,4 @@
-//! What stages showed: the path of a staged study, and the effects of factorial designs.
+//! Findings about stages: the path of a staged study, and the effects of factorial designs.
 
 use sweep_spec::design::{Design, Kind};
 use sweep_spec::levels::{Factor, Level};
@@ -11,7 +11,6 @@ use crate::statistics::factorial::{Cell, factorial};
 use crate::study::{Group, GroupKind};
 use crate::tables::by_level;
 
-/// One finding for each stage, in the order of the plan.
 pub(super) fn stages(context: &Context<'_>, notes: &mut Vec<String>) -> Vec<StageFinding> {
     let mut findings = Vec::new();
     for (index, group) in context.study.groups.iter().enumerate() {
@@ -24,13 +23,14 @@ pub(super) fn stages(context: &Context<'_>, notes: &mut Vec<String>) -> Vec<Stag
     findings
 }
 
-/// Whether factors of the design are crossed with each other, so that interactions of two can be asked for. Conditions may
-/// leave places of it empty: then it is not balanced, and a note says so.
+/// Whether factors of the design are crossed, so that it has interactions of two factors. Conditions may leave cells
+/// empty: then the design is not balanced, and a note reports it.
 fn is_factorial(design: &Design) -> bool {
     matches!(design.kind(), Kind::Grid | Kind::Factorial | Kind::Pairwise) && design.axes().len() > 1
 }
 
-/// The mean of what the winner has over the start under each seed that both have. The very seeds that chose it speak here too.
+/// The winner's mean advantage over the starting point, under the seeds that both have. These include the seeds that
+/// chose the winner.
 fn gain(context: &Context<'_>, group: &Group) -> Option<f64> {
     let (start, winner) = (group.start?, group.winner?);
     if start == winner {

@@ -12,7 +12,7 @@ use crate::number::plural;
 use crate::result::{Comparison, Correction, Verdict};
 use crate::statistics::{ALPHA, Finding, Power, benjamini_hochberg, differences, holm};
 
-/// What is said of comparisons that an adaptive study's rule does not cover.
+/// The remark of comparisons that an adaptive study's rule does not cover.
 const NOT_FOLLOWED: &str = "seeds were added by the results of the objective against the starting points of stages; \
     these verdicts are not corrected for that";
 
@@ -34,8 +34,8 @@ pub(super) fn stages(context: &Context<'_>, notes: &mut Vec<String>) -> Vec<Comp
     family
 }
 
-/// The verdicts of an adaptive study: its comparisons were looked at several times, so each look may spend a part of the error
-/// rate only. What was decided at a look stays decided by the seeds of that look.
+/// The verdicts of an adaptive study. Its comparisons were tested several times, so each look may use only a part of
+/// the error rate. A decision keeps the seeds of its look.
 fn look_again(context: &Context<'_>, family: &mut [Comparison], notes: &mut Vec<String>) {
     let looks = 1 + context.study.spec.adaptive.as_ref().map_or(0, |adaptive| adaptive.looks());
     let followed = follow(context.study, looks);
@@ -64,7 +64,7 @@ fn look_again(context: &Context<'_>, family: &mut [Comparison], notes: &mut Vec<
     ));
 }
 
-/// Everything against the sweep's baseline: a family of its own.
+/// All configurations against the sweep's baseline, as a separate family.
 pub(super) fn baseline(context: &Context<'_>, notes: &mut Vec<String>) -> Vec<Comparison> {
     let Some(baseline) = context.study.baseline() else {
         notes.push("the baseline was not trained, so nothing can be compared with it".to_owned());
@@ -142,7 +142,7 @@ fn paired(context: &Context<'_>, pairs: Vec<(u32, u32, Option<usize>)>, notes: &
     pairs.into_iter().map(|pair| pairing::pair(context, pair, extent)).collect()
 }
 
-/// Corrects the p-values of a family and says what each comparison comes to.
+/// Corrects the p-values of a family and sets the verdicts.
 fn correct(context: &Context<'_>, family: &mut [Comparison]) {
     // What speaks after a selection has no p-value that means anything; it counts all the same.
     let tests: Vec<Option<f64>> =

@@ -1,4 +1,4 @@
-//! What single images say: McNemar's test where there is one seed, and classes that a change helps or hurts.
+//! Findings from single images: McNemar's test where there is one seed, and classes that a change helps or hurts.
 
 use sweep_spec::trainer::Validation;
 
@@ -8,7 +8,7 @@ use crate::number::plural;
 use crate::result::{ClassDifference, Comparison, McNemar, Verdict};
 use crate::statistics::{ALPHA, holm, mcnemar, mean, sign_flip};
 
-/// Fills in what single images say of each comparison, where the study has it.
+/// Adds the findings from single images to each comparison, where the study has predictions.
 pub(super) fn classes(context: &Context<'_>, comparisons: &mut [Comparison], notes: &mut Vec<String>) {
     if context.study.validations.is_empty() {
         return;
@@ -39,7 +39,7 @@ pub(super) fn classes(context: &Context<'_>, comparisons: &mut [Comparison], not
     }
 }
 
-/// What both said of every image, under each seed of the comparison.
+/// The predictions of both configurations for every image, under each seed of the comparison.
 fn validations<'a>(context: &Context<'a>, one: &Comparison) -> Vec<(u64, &'a Validation, &'a Validation)> {
     let find = |position: u32, seed: u64| {
         let values = &context.series(position)?.values;

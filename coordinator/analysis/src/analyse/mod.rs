@@ -1,15 +1,15 @@
-//! What a study says of one metric: `analyse` fills an `Analysis`, `compare` holds any two configurations against each other.
+//! The analysis of a study by one metric: `analyse` returns an `Analysis`, `compare` compares any two configurations.
 //!
-//! The rules of a verdict, in one place:
-//! - A configuration of a stage is held against the starting point of its stage, one of `extra` against the baseline; seed by
-//!   seed, and only where both were trained on the same data and split.
-//! - The family is all of these comparisons. Those that cannot be tested count in it, as if their p-value were 1, so that
-//!   nothing is gained by leaving out what went wrong and a verdict does not fall when what is under way arrives.
-//! - Verdicts come from the sign-flip test under Holm's correction at 5 % and from nothing else.
-//! - Seeds that chose a winner do not speak for it or against it: only others do, and without others there is no verdict.
-//! - A configuration of which a replicate diverged, failed, was cancelled or has not ended enters no test.
+//! The rules of a verdict:
+//! - A configuration of a stage is compared with the starting point of its stage, a configuration of `extra` with the
+//!   baseline. They are compared seed by seed, and only where both were trained on the same data and split.
+//! - The family is all of these comparisons. A comparison that cannot be tested counts as if its p-value were 1. So
+//!   leaving out failures gains nothing, and a verdict does not change when results of running trials arrive.
+//! - Verdicts come only from the sign-flip test under Holm's correction at 5 %.
+//! - Seeds that chose a winner do not count for or against it. Without other seeds there is no verdict.
+//! - A configuration is not tested if one of its replicates diverged, failed, was cancelled or has not ended.
 //!
-//! Everything is bounded (`bounds`), and what was left out for its size is told in the notes.
+//! `bounds` limits the computation, and the notes list what was left out because of its size.
 
 mod bounds;
 mod context;
@@ -29,27 +29,26 @@ use crate::statistics::{ALPHA, largest_family, seeds_to_reach, smallest_p};
 use crate::study::Study;
 use context::Context;
 
-/// What is asked of a study.
+/// A request for an analysis.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Request {
     /// A metric other than the objective.
     pub metric: Option<Metric>,
-    /// Everything against the sweep's baseline too, as a family of its own.
+    /// Also compare all configurations with the sweep's baseline, as a separate family.
     pub against_baseline: bool,
-    /// What is shown beside Holm's correction.
+    /// A correction to show besides Holm's.
     pub correction: Correction,
 }
 
-/// Two configurations, held against each other.
+/// A comparison of two configurations.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
 pub struct Compared {
-    /// What was found.
     pub comparison: Comparison,
     /// The size of the family that its p-value is corrected over, itself included.
     pub family: usize,
-    /// How far the baseline is from itself.
+    /// The variation of the baseline between seeds.
     pub noise: Option<NoiseFloor>,
-    /// What a reader has to know.
+    /// For users.
     pub notes: Vec<String>,
 }
 
@@ -59,15 +58,13 @@ pub enum Refused {
     /// There is no such configuration.
     #[error("no configuration has the position {0}")]
     Unknown(u32),
-    /// One and the same.
     #[error("`{0}` cannot be compared with itself")]
     Same(String),
-    /// They were not trained alike.
+    /// They were trained on different data, splits or protocols.
     #[error("{0}")]
     Unequal(String),
 }
 
-/// What the study says.
 pub fn analyse(study: &Study, request: &Request) -> Analysis {
     let context = Context::new(study, request);
     let board = leaderboard(study, Some(context.metric));
@@ -96,8 +93,8 @@ pub fn analyse(study: &Study, request: &Request) -> Analysis {
     }
 }
 
-/// Holds the configuration at `position` against the one at `reference`. If the sweep's family has this comparison, it is that
-/// one; else it is one more member of the family.
+/// Compares the configuration at `position` with the one at `reference`. If the sweep's family has this comparison, the
+/// result is that member; otherwise it is one more member of the family.
 ///
 /// # Errors
 /// One is unknown, both are the same, or they were not trained alike.
@@ -118,7 +115,7 @@ pub fn compare(study: &Study, request: &Request, position: u32, reference: u32) 
     Ok(Compared { comparison, family, noise, notes })
 }
 
-/// What so many seeds can show at all.
+/// A note on the verdicts that this number of seeds allows.
 fn reach(context: &Context<'_>, comparisons: &[Comparison]) -> Option<String> {
     let pairs = comparisons.iter().filter(|one| one.test.is_some()).map(|one| one.pairs.len()).max()?;
     let (seeds, family) = (u32::try_from(pairs).ok()?, comparisons.len());

@@ -1,12 +1,12 @@
-//! The baseline against itself: what a difference looks like where there is none.
+//! The noise floor: differences of the baseline from itself.
 
 use super::context::Context;
 use crate::result::{Comparison, NoiseFloor};
 use crate::statistics::{estimate, t_interval};
 
-/// The noise floor for a mean difference over as many pairs as the comparisons have. It rests on all replicates of the
-/// baseline, those that are there for it alone and its own, and takes them for independent: where
-/// values under one seed go up and down together, paired differences scatter less.
+/// The noise floor of a mean difference over as many pairs as the comparisons have. It uses all replicates of the
+/// baseline and treats them as independent. Paired differences vary less where values under one seed rise and fall
+/// together.
 pub(super) fn floor(context: &Context<'_>, comparisons: &[Comparison]) -> Option<NoiseFloor> {
     let baseline = context.study.baseline()?;
     let values: Vec<f64> = baseline

@@ -1,4 +1,4 @@
-//! Two configurations seed by seed: which pairs there are, whether they were trained alike, and which of them may speak.
+//! Pairs two configurations seed by seed: which pairs exist, whether they were trained alike, and which of them count.
 
 use std::collections::BTreeSet;
 
@@ -9,23 +9,22 @@ use crate::result::{Comparison, Pair, Verdict};
 use crate::statistics::{bca_interval, differences, effect_size, mean, sign_flip, t_interval};
 use crate::study::{Answer, Replicate};
 
-/// How much is computed of each comparison.
+/// The extent of the computation for each comparison.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Extent {
     /// With the bootstrap interval.
     pub(super) intervals: bool,
-    /// In a family of so many comparisons.
+    /// The number of comparisons in the family.
     pub(super) family: usize,
 }
 
 impl Extent {
-    /// For a family of so many.
     pub(super) fn of(family: usize) -> Self {
         Self { intervals: family <= bounds::INTERVALS, family }
     }
 }
 
-/// Why the two were not trained alike, if they were not: digests are held against each other under each seed.
+/// Why the two were not trained alike; `None` if they were. The digests are compared under each seed.
 pub(super) fn unequal(one: &Series<'_>, other: &Series<'_>) -> Option<String> {
     for (seed, one, other) in answers(one, other) {
         let what = if one.made.data_digest != other.made.data_digest {
@@ -65,7 +64,7 @@ fn common<'a>(one: &Series<'a>, other: &Series<'a>) -> Vec<(u64, Side<'a>, Side<
     pairs
 }
 
-/// The comparison of two, all but for what follows from the family.
+/// The comparison of two configurations, without the fields that depend on the family.
 pub(super) fn pair(
     context: &Context<'_>,
     (position, reference, group): (u32, u32, Option<usize>),

@@ -1,4 +1,4 @@
-//! Where each configuration stands: ranks that claim no more than was shown, and the front of quality against cost.
+//! The standing of each configuration: ranks that claim only shown differences, and the front of quality against cost.
 
 use std::collections::HashMap;
 
@@ -25,7 +25,7 @@ pub(super) fn standings(context: &Context<'_>, board: &Leaderboard, notes: &mut 
     board.rows.iter().map(standing).collect()
 }
 
-/// The ranks of those that can be ranked. Where there are too many to hold each against each, their places by mean.
+/// The ranks of the configurations that can be ranked. If there are too many for all pairs, their order by mean.
 fn ranks(context: &Context<'_>, board: &Leaderboard, notes: &mut Vec<String>) -> HashMap<u32, u32> {
     let ranked = || board.rows.iter().filter_map(|row| Some((row.position, row.rank?)));
     let positions: Vec<u32> = ranked().map(|(position, _)| position).collect();

@@ -15,7 +15,7 @@ fn around(middle: f64, shift: f64, seeds: u64) -> Vec<crate::study::Replicate> {
     (0..seeds).map(|seed| replicate(seed, value(seed))).collect()
 }
 
-/// A baseline, a change that helps under every seed, one that hurts, and one that goes either way.
+/// A baseline, and three changes: one helps under every seed, one hurts, and one does either.
 fn clear(seeds: u64) -> Study {
     let mut either = around(0.7, 0.0, seeds);
     for one in &mut either {
@@ -179,7 +179,7 @@ fn noise_replicates_make_the_noise_floor_and_enter_nothing_else() {
     assert!((many.half_width - 2.109_815_577_833_181 * deviation * (2.0_f64 / 8.0).sqrt()).abs() < 1e-9);
 }
 
-/// The winner of the first stage is what the second starts from.
+/// The second stage starts from the winner of the first.
 fn staged(chose_on: Vec<u64>) -> Study {
     let mut study = clear(8);
     study.spec = spec(

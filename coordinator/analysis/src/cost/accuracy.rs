@@ -1,4 +1,4 @@
-//! How far predictions were off.
+//! The errors of predicted training times.
 
 use serde::Serialize;
 
@@ -7,28 +7,23 @@ use super::fit::median;
 /// How far predictions were off on one class of device. Shares: 0.08 is 8 %.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Accuracy {
-    /// On what.
     pub device: String,
-    /// Over so many trials that had a prediction before they ran.
+    /// Trials that had a prediction before they ran.
     pub trials: u32,
     /// The middle of the errors.
     pub median: f64,
-    /// The largest.
+    /// The largest error.
     pub worst: f64,
-    /// Share of the trials that took no longer than the upper end said and no less than the lower.
+    /// The share of trials whose time was within the predicted interval.
     pub within: f64,
 }
 
-/// A prediction that was made before a trial ran, and what came.
+/// A prediction that was made before a trial ran, and the time that the trial took.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Kept {
-    /// What was said.
     pub expected: f64,
-    /// The lower end.
     pub low: f64,
-    /// The upper end.
     pub high: f64,
-    /// What it took.
     pub actual: f64,
 }
 

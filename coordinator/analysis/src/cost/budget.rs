@@ -1,17 +1,17 @@
-//! What a budget holds. Seeds are taken in the order of the spec, in each seed the baseline first and then the longest; a
-//! seed is begun only if all of it is expected to fit, so that no comparison is left with half of its pairs.
+//! Decides which trials a budget allows. Seeds are taken in the order of the spec, and within a seed the baseline
+//! first, then the longest trials. A seed is begun only if it is expected to fit completely, so that no comparison has
+//! only half of its pairs.
 
-/// What one seed still needs.
+/// The trials that one seed still needs.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct SeedNeed {
     /// Expected seconds of its trials that wait.
     pub seconds: f64,
-    /// How many those are.
     pub trials: u64,
 }
 
-/// How many of some seeds fit into `budget` seconds, and what they need together. The first needs no room: less than one
-/// seed is no study, and the sweep then stops where its budget does.
+/// The number of seeds that fit into `budget` seconds, and the seconds that they need together. The first seed always
+/// counts: a study has at least one seed, and the sweep then stops when its budget is spent.
 pub fn seeds_that_fit(needs: &[SeedNeed], budget: f64) -> (usize, f64) {
     let mut sum = 0.0;
     let mut fit = 0;
@@ -31,25 +31,24 @@ pub struct Seed<'a> {
     pub place: u32,
     /// Something of it has begun.
     pub has_begun: bool,
-    /// How many trials of it wait.
+    /// The number of its waiting trials.
     pub trials: u64,
-    /// What they need together, where that was added up before.
+    /// The seconds that they need together, if that sum is known already.
     pub known_sum: Option<f64>,
-    /// What each needs, in the order in which they are started; nothing while nothing is known. Looked at no further than
-    /// it has to be.
+    /// The seconds of each trial in the order of their starts; `None` if unknown. It is read only as far as necessary.
     pub seconds: Box<dyn Iterator<Item = Option<f64>> + 'a>,
 }
 
-/// What may be started.
+/// The trials that may start.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Allowed {
-    /// So many of those that wait, from the first on.
+    /// This many of the waiting trials, from the first on.
     pub starts: u64,
-    /// Some that wait are not among them, because the budget does not hold them.
+    /// Some waiting trials do not fit into the budget.
     pub is_short: bool,
-    /// How many trials were looked at.
+    /// The number of trials that were examined.
     pub looked_at: u64,
-    /// What seeds need that were added up, by their places.
+    /// The sums of seeds that were computed, by index of the seed.
     pub sums: Vec<(u32, f64)>,
 }
 
@@ -59,9 +58,8 @@ impl Allowed {
     }
 }
 
-/// What may still be started with `left` seconds, those of running trials being taken off already. A seed of which
-/// something has begun goes on trial by trial; another one must fit whole. The answer is complete once `enough` starts are
-/// found: what waits behind them is not looked at.
+/// The trials that may start with `left` seconds, after the seconds of running trials are subtracted. A seed that has
+/// begun continues trial by trial; any other seed must fit completely. The search ends after `enough` starts.
 pub fn allowed<'a>(seeds: impl IntoIterator<Item = Seed<'a>>, left: f64, enough: u64) -> Allowed {
     let mut left = left;
     let mut found = Allowed::default();

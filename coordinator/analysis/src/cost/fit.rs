@@ -1,16 +1,16 @@
-//! Least squares without negative coefficients. What is minimised is the relative error of a sum of parts, so that a trial
-//! of a second counts as much as one of an hour, with a pull of each coefficient towards 1: where measurements say nothing
-//! of a part (all trials alike, or only one), it keeps its nominal proportion to the others.
+//! Least squares with nonnegative coefficients. It minimises the relative error of a sum of parts, so that a trial of a
+//! second counts as much as a trial of an hour. Each coefficient is pulled towards 1. If the measurements do not
+//! determine a part (one trial, or equal trials), the part keeps its nominal proportion to the others.
 
 use super::work::AMOUNTS;
 
-/// How many measurements the pull weighs as much as.
+/// The weight of the pull, as a number of measurements.
 const PULL: f64 = 0.03;
 /// Passes over the coefficients; each costs next to nothing and the problem is small and convex.
 const PASSES: usize = 200;
 /// A measurement this many times further off than the typical one counts less: the machine was busy with something else.
 const FAR: f64 = 2.5;
-/// Nobody is typical to less than this share.
+/// The least spread that is assumed.
 const LEAST_SPREAD: f64 = 0.01;
 
 /// Coefficients of the parts.
@@ -83,8 +83,8 @@ pub(crate) fn median(mut numbers: Vec<f64>) -> f64 {
     }
 }
 
-/// The number that a Student's t variable of so many degrees of freedom stays within in 90 % of cases, by the expansion
-/// of Cornish and Fisher; within a percent from three degrees on, and held where fewer would make it run away.
+/// The 90 % interval of Student's t with `freedom` degrees of freedom, by the expansion of Cornish and Fisher. It is
+/// accurate to a percent from three degrees on, and constant below, where the expansion diverges.
 pub(crate) fn student_90(freedom: f64) -> f64 {
     let (z, v) = (1.644_853_626_951_472_6_f64, freedom.max(2.0));
     let (z3, z5, z7) = (z.powi(3), z.powi(5), z.powi(7));

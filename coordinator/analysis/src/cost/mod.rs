@@ -1,9 +1,9 @@
-//! When, and for how much: what trials will take before they run, when a sweep will end, and what a budget holds. Learnt
-//! from the trials that have finished, class of device by class of device. Pure: who holds the store brings what was
-//! measured, who holds the clock brings what has passed.
+//! Predicts the time and cost of a sweep: how long its trials will take, when it will end, and what a budget allows. It
+//! learns from finished trials, separately for each class of device. It is pure: measurements and the time are
+//! arguments.
 //!
-//! `work` is what a trial asks of a device, `model` turns it into seconds, `schedule` seconds into an end, `budget` says
-//! what may still be started, `accuracy` how far predictions were off.
+//! `work` is the amount of work of a trial, `model` converts it to seconds, `schedule` converts seconds to an end,
+//! `budget` decides which trials may start, and `accuracy` compares predictions with results.
 
 pub mod accuracy;
 pub mod budget;

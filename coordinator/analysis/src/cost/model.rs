@@ -1,20 +1,22 @@
-//! The model: for each class of device, nonnegative coefficients of a trial's amounts of work, a fixed part for each
-//! attempt, and the spread of what they leave unexplained. Chosen over a regression of log seconds on features because
-//! times of parts add up, so that a network unlike all before it (twice as deep, four times the batch) is predicted by the
-//! same arithmetic; chosen over one FLOP rate because small networks are bound by steps and images and not by FLOPs.
+//! The model of training time. For each class of device it has nonnegative coefficients of a trial's amounts of work, a
+//! fixed part for each attempt, and the spread that these do not explain.
+//!
+//! A regression of log seconds on features would not do: the times of parts add up, so a network that differs from all
+//! earlier ones (twice as deep, four times the batch) is predicted by the same sum. A single FLOP rate would not do
+//! either, because steps and images limit small networks, not FLOPs.
 
 use std::collections::{BTreeMap, VecDeque};
 
 use super::fit::{Coefficients, fit, median, student_90};
 use super::work::Work;
 
-/// Measurements of one class that are kept: machines change, and old ones say less.
+/// The most measurements of one class that are kept: machines change, so old ones are less useful.
 const KEPT: usize = 512;
-/// Up to so many, the spread is that of predictions that were made without the measurement itself.
+/// Up to this many measurements, the spread is computed from predictions without the measurement itself.
 const LEFT_OUT: usize = 16;
-/// What is believed before anything is measured: this spread of log seconds, as firmly as one measurement.
+/// The prior: this spread of log seconds, with the weight of one measurement.
 const BELIEF: (f64, f64) = (0.3, 1.0);
-/// The same for a device of another class than those that were measured: nearly a factor of three either way.
+/// The prior for a class of device without measurements: nearly a factor of three in both directions.
 const OTHER_DEVICE: f64 = 0.6;
 /// How much of the logarithm of a distance outside of everything measured is doubt.
 const OUTSIDE: f64 = 0.25;
@@ -26,9 +28,9 @@ const DRIFT: f64 = 0.04;
 pub struct Class {
     /// As its maker calls it.
     pub device_name: String,
-    /// Of a processor; empty for others.
+    /// Of a processor; empty for other devices.
     pub instruction_set: String,
-    /// Of a trial.
+    /// Threads of one trial.
     pub threads: u32,
 }
 
@@ -43,12 +45,10 @@ impl std::fmt::Display for Class {
     }
 }
 
-/// What a trial took that ran in one piece and converged.
+/// The time of a trial that ran in one piece and converged.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Observation {
-    /// On what.
     pub class: Class,
-    /// What it asked.
     pub work: Work,
     /// Seconds in its epochs.
     pub seconds: f64,
@@ -58,16 +58,16 @@ pub struct Observation {
     pub peak_memory_bytes: u64,
 }
 
-/// What is expected, and how surely. Spreads are of log seconds.
+/// A prediction and its uncertainty. Spreads are of log seconds.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Estimate {
-    /// Of its slot.
+    /// Seconds of a slot.
     pub seconds: f64,
-    /// Variance of its own.
+    /// The variance of the trial itself.
     pub own: f64,
     /// Variance that all trials share, because the model may be off.
     pub shared: f64,
-    /// How surely the variances are known.
+    /// Degrees of freedom of the variances.
     pub freedom: f64,
     /// The most memory that it will need.
     pub memory_bytes: u64,
@@ -76,11 +76,11 @@ pub struct Estimate {
 /// A number with the ends of its 90 % interval.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Prediction {
-    /// The middle.
+    /// The median.
     pub expected: f64,
-    /// In 5 % of cases it is less.
+    /// The 5 % quantile.
     pub low: f64,
-    /// In 5 % of cases it is more.
+    /// The 95 % quantile.
     pub high: f64,
 }
 
@@ -98,13 +98,13 @@ impl Prediction {
 }
 
 impl Estimate {
-    /// Of one trial by itself.
+    /// The prediction for one trial.
     pub fn prediction(&self) -> Prediction {
         Prediction::around(self.seconds, self.own + self.shared, self.freedom)
     }
 }
 
-/// What was measured, and what follows from it.
+/// The measurements, and the coefficients fitted to them.
 #[derive(Debug, Clone, Default)]
 pub struct Model {
     classes: BTreeMap<Class, Measured>,
@@ -113,7 +113,7 @@ pub struct Model {
 #[derive(Debug, Clone, Default)]
 struct Measured {
     kept: VecDeque<Observation>,
-    /// How many came since the fit.
+    /// Measurements since the last fit.
     news: usize,
     fitted: Option<Fitted>,
 }
@@ -132,7 +132,7 @@ struct Fitted {
 }
 
 impl Model {
-    /// Takes notice of a trial. What is no measurement (nothing, negative, not finite) is left out.
+    /// Adds a measurement. A time that is zero, negative or not finite is ignored.
     pub fn observe(&mut self, observation: Observation) {
         let nominal = observation.work.nominal_seconds();
         let sound = |number: f64| number.is_finite() && number > 0.0;
@@ -159,7 +159,7 @@ impl Model {
         classes
     }
 
-    /// Brings the coefficients up to date. Cheap when little has come since: a fit is made anew when a sixteenth more has.
+    /// Fits the coefficients again once the measurements have grown by a sixteenth, so that a call is usually cheap.
     pub fn refresh(&mut self) {
         for measured in self.classes.values_mut() {
             let due = measured.news > measured.kept.len() / 16;
@@ -170,8 +170,8 @@ impl Model {
         }
     }
 
-    /// What a trial will take on a device of this class, or of one that is like nothing measured. Nothing if nothing was
-    /// measured anywhere. Rests on the last `refresh`.
+    /// The time of a trial on a device of this class, or of a class without measurements. `None` without any
+    /// measurement. It uses the last `refresh`.
     pub fn predict(&self, class: Option<&Class>, work: &Work) -> Option<Estimate> {
         let own = class.and_then(|class| self.classes.get(class)).and_then(|measured| measured.fitted.as_ref());
         if let Some(fitted) = own {
@@ -183,7 +183,7 @@ impl Model {
         Some(Estimate { freedom: estimate.freedom.min(3.0), ..estimate })
     }
 
-    /// The class that devices of this name have, by what was measured most often on them.
+    /// The class that was measured most often on devices of this name.
     pub fn class_named(&self, device_name: &str) -> Option<&Class> {
         let classes = self.classes.iter().filter(|(class, _)| class.device_name == device_name);
         classes.max_by_key(|(_, measured)| measured.kept.len()).map(|(class, _)| class)

@@ -1,4 +1,4 @@
-//! When a sweep will end: its trials put on slots as the scheduler does it, the longest first, and what that comes to.
+//! Predicts the end of a sweep by assigning its trials to slots as the scheduler does, the longest first.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -11,22 +11,21 @@ const ONE_BY_ONE: u64 = 20_000;
 /// Trials that take the same.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Batch {
-    /// How many.
     pub trials: u64,
-    /// What each takes.
+    /// The time of each trial.
     pub each: Estimate,
 }
 
-/// What is left of a sweep.
+/// The rest of a sweep.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Left {
-    /// Seconds that each running trial still needs, with what it rests on.
+    /// The seconds that each running trial still needs.
     pub running: Vec<Estimate>,
-    /// What waits, step by step: a step begins when the one before it has ended. The first waits for nothing.
+    /// Waiting trials by step. A step begins when the step before it has ended.
     pub steps: Vec<Vec<Batch>>,
 }
 
-/// What is left, in numbers.
+/// The forecast of the rest.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Forecast {
     /// Seconds until the end; absent without a slot.
@@ -39,7 +38,7 @@ pub struct Forecast {
 #[derive(Debug, Clone, Copy, Default)]
 struct Sums {
     seconds: f64,
-    /// Of squares, weighted by each one's own variance.
+    /// The sum of squares, weighted by the variance of each.
     own: f64,
     /// Weighted by seconds.
     shared: f64,
@@ -64,7 +63,7 @@ impl Sums {
     }
 }
 
-/// What is left, over `slots`; nothing that is left is no time at all.
+/// The forecast for `slots` slots. It is zero if nothing is left.
 pub fn forecast(left: &Left, slots: usize) -> Forecast {
     let mut sums = Sums::default();
     left.running.iter().for_each(|running| sums.add(running, 1.0));

@@ -1,27 +1,26 @@
-//! What a trial asks of a device: five amounts whose times add up.
+//! The work of a trial: five amounts whose times add up.
 
 use sweep_spec::count::Counts;
 use sweep_spec::{Dataset, Protocol, dataset::Source};
 
-/// How many amounts there are.
 pub(crate) const AMOUNTS: usize = 5;
 
-/// Seconds that a machine of no particular kind takes for one unit of each amount: 20 GFLOP/s, a billion layer outputs a
-/// second, 20 µs for an image, a millisecond for a step, 4 ns for a parameter's update. Only their proportions matter once
-/// one trial was measured, and these too give way to what is measured.
+/// Seconds that a nominal machine takes for one unit of each amount: 20 GFLOP/s, a billion layer outputs per second, 20
+/// µs per image, a millisecond per step, 4 ns per parameter update. Once a trial was measured, only their proportions
+/// matter, and measurements correct these too.
 pub(crate) const NOMINAL: [f64; AMOUNTS] = [5e-11, 1e-9, 2e-5, 1e-3, 4e-9];
 
 /// The images of a data set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Size {
-    /// In the training part, before anything is held out.
+    /// Images of the training part, before a holdout is split off.
     pub train: u64,
-    /// In the test part.
+    /// Images of the test part.
     pub test: u64,
 }
 
 impl Size {
-    /// What the reference itself says; absent where a worker has to look.
+    /// The size that the reference itself states; `None` where a worker has to read the data.
     pub fn of(dataset: &Dataset) -> Option<Self> {
         match dataset.source {
             Source::SyntheticScenes { train_images, test_images, .. } => {
@@ -32,7 +31,7 @@ impl Size {
     }
 }
 
-/// What all epochs of a trial together ask of a device.
+/// The work of all epochs of a trial.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Work {
     /// Floating-point operations (three times the forward pass for a trained image), layer outputs (the same way), images,
@@ -43,7 +42,7 @@ pub struct Work {
 }
 
 impl Work {
-    /// Of a network under a protocol, on data of this size.
+    /// The work of a network under a protocol, on data of this size.
     pub fn new(counts: &Counts, protocol: &Protocol, size: Size) -> Self {
         let held = protocol.holdout.as_ref().map_or(0.0, |holdout| holdout.fraction);
         let train = size.train as f64 * (1.0 - held);
@@ -63,7 +62,7 @@ impl Work {
         Self { amounts: one.map(|amount| amount * epochs), memory_bytes }
     }
 
-    /// Seconds on the machine of no particular kind: what trials are ordered by where nothing was measured.
+    /// Seconds on the nominal machine. They order the trials while there are no measurements.
     pub fn nominal_seconds(&self) -> f64 {
         self.parts().iter().sum()
     }

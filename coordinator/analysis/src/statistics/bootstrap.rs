@@ -8,7 +8,6 @@ use super::estimate::mean_and_spread;
 use super::random::{Purpose, Random};
 use crate::result::Interval;
 
-/// How often the values are drawn again.
 pub const RESAMPLES: usize = 9_999;
 /// A resampled mean closer to the mean than this share of the largest value is equal to it.
 const TIE: f64 = 1e-12;
@@ -32,8 +31,8 @@ pub fn bca_interval(values: &[f64]) -> Option<Interval> {
     bca_from(values, &means)
 }
 
-/// The interval of the mean of `values` from means of resamples of them that somebody else drew. `None` also where all
-/// of these lie on one side of the mean, where the correction for bias is infinite.
+/// The interval of the mean of `values`, from means of resamples that the caller has drawn. `None` also if all of these
+/// are on one side of the mean, where the correction for bias is infinite.
 pub fn bca_from(values: &[f64], resampled: &[f64]) -> Option<Interval> {
     let (mean, _) = mean_and_spread(values)?;
     if resampled.iter().any(|mean| !mean.is_finite()) {
@@ -60,7 +59,7 @@ pub fn bca_from(values: &[f64], resampled: &[f64]) -> Option<Interval> {
     Some(Interval { low: end(z)?, high: end(-z)? })
 }
 
-/// The share of sorted values that are below `mean`, of those that are equal to it the half.
+/// The share of sorted values below `mean`, plus half of the share of those equal to it.
 fn share_below(sorted: &[f64], mean: f64, tie: f64) -> Option<f64> {
     let below = sorted.partition_point(|value| *value < mean - tie);
     let up_to = sorted.partition_point(|value| *value <= mean + tie);

@@ -1,8 +1,8 @@
-//! p-values of a family, corrected for their number.
+//! Corrects the p-values of a family for their number.
 //!
-//! Members without a p-value count towards the size of the family, as if they had p = 1, and stay without one. So a
-//! verdict that is shown while others still train does not fall when they arrive, and leaving out what went wrong buys
-//! nothing. Whoever wants them not to count leaves them out.
+//! A member without a p-value counts towards the size of the family, as if it had p = 1, and stays without one. So a
+//! verdict does not change when results of running trials arrive, and leaving out failures gains nothing. A caller that
+//! does not want them to count leaves them out.
 
 /// Holm's step-down correction (Holm 1979, "A simple sequentially rejective multiple test procedure"): members at or
 /// under alpha are rejected, and the chance of any false rejection is at most alpha, however the tests depend on each
@@ -32,7 +32,7 @@ pub fn benjamini_hochberg(family: &[Option<f64>]) -> Vec<Option<f64>> {
     adjusted
 }
 
-/// The p-values with their places, the smallest first. What is not a number counts as absent.
+/// The p-values with their indices, the smallest first. NaN counts as absent.
 fn ascending(family: &[Option<f64>]) -> Vec<(usize, f64)> {
     let mut present: Vec<(usize, f64)> =
         family.iter().enumerate().filter_map(|(index, p)| p.filter(|p| !p.is_nan()).map(|p| (index, p))).collect();

@@ -14,8 +14,8 @@ pub fn differences(pairs: &[Pair]) -> Vec<f64> {
     pairs.iter().map(|pair| pair.value - pair.reference).collect()
 }
 
-/// Mean and standard deviation of the sample. `None` without values or with one that is not finite. The order of the
-/// values does not matter, to the last bit, and negated values give the negated mean.
+/// Mean and standard deviation of the sample. `None` without values, or if one is not finite. The order of the values
+/// does not matter, to the last bit, and negated values give the negated mean.
 pub fn estimate(values: &[f64]) -> Option<Estimate> {
     let mean = mean(values)?;
     let standard_deviation = (values.len() > 1).then(|| {
@@ -38,7 +38,7 @@ pub fn mean(values: &[f64]) -> Option<f64> {
 }
 
 /// The interval of the mean by Student's t with n - 1 degrees of freedom (Student 1908): exact for normal values.
-/// `None` with fewer than two values and for values without spread, of which t has nothing to say.
+/// `None` with fewer than two values, and for values without spread, where t is undefined.
 pub fn t_interval(values: &[f64]) -> Option<Interval> {
     let (mean, deviation) = mean_and_spread(values)?;
     let half = t_quantile(0.5 + CONFIDENCE / 2.0, values.len() - 1)? * deviation / (values.len() as f64).sqrt();
@@ -55,8 +55,8 @@ pub fn effect_size(values: &[f64]) -> Option<f64> {
     Some(mean / deviation)
 }
 
-/// Quantile of Student's t distribution. What `statrs` gives is right to ten digits, and for many degrees of freedom
-/// not at all; from there, or from the normal quantile, Newton's steps on its distribution function give all of them.
+/// Quantile of Student's t distribution. The quantile of `statrs` has ten correct digits, and for many degrees of
+/// freedom none. From it, or from the normal quantile, Newton's steps on the distribution function give all digits.
 pub(crate) fn t_quantile(probability: f64, degrees: usize) -> Option<f64> {
     let distribution = StudentsT::new(0.0, 1.0, degrees as f64).ok()?;
     let normal = Normal::standard().inverse_cdf(probability);
@@ -79,7 +79,7 @@ pub(crate) fn mean_and_spread(values: &[f64]) -> Option<(f64, f64)> {
 }
 
 /// The sum, rounded once (Shewchuk 1997, "Adaptive precision floating-point arithmetic"): partial sums that do not
-/// overlap carry what rounding loses. So neither the order of the values nor their common sign matters. Finite values
+/// overlap keep the rounding errors. So neither the order of the values nor their common sign matters. Finite values
 /// only.
 pub(crate) fn exact_sum(values: &[f64]) -> f64 {
     let mut partials: Vec<f64> = Vec::new();

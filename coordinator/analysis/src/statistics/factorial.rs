@@ -1,16 +1,16 @@
-//! Main effects and interactions of two factors in a factorial design, whole or a fraction of it.
+//! Main effects and interactions of two factors in a factorial design, complete or fractional.
 //!
-//! The model is the usual one with sum-to-zero columns, fitted to the means of the configurations over those seeds
+//! The model is the usual one with sum-to-zero columns. It is fitted to the means of the configurations over the seeds
 //! under which every configuration has a value. Sums of squares are sequential (type I): the main effects in the order
-//! of the factors, then their products. In a balanced design the order does not matter and the shares of variance are
-//! eta squared (Fisher 1925); in an unbalanced one (configurations are missing) a term gets what the terms before it
-//! leave over, `orthogonal` is false, and sizes are least-squares estimates. A term that is the same column as an
-//! earlier one is that one's alias; one that several earlier ones explain together cannot be estimated.
+//! of the factors, then their products. In a balanced design the order does not matter, and the shares of variance are
+//! eta squared (Fisher 1925). In an unbalanced design (configurations are missing) a term gets what earlier terms leave
+//! over, `orthogonal` is false, and sizes are least-squares estimates. A term with the same column as an earlier one is
+//! its alias. A term that several earlier ones explain together cannot be estimated.
 
 use super::estimate::{mean, t_interval};
 use crate::result::Interval;
 
-/// A squared length under this share of what it was before projection is rounding.
+/// A squared length below this share of its value before projection is a rounding error.
 const NOTHING_LEFT: f64 = 1e-9;
 
 /// A configuration: its level of each factor, and its values by seed, each seed once.
@@ -22,22 +22,21 @@ pub struct Cell {
     pub values: Vec<(u64, f64)>,
 }
 
-/// What a factorial design shows.
+/// The effects of a factorial design.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Factorial {
     /// Main effects and interactions, in the order of the model, without aliases of earlier ones.
     pub effects: Vec<Effect>,
-    /// Terms that earlier ones explain together, as factors; nothing can be said of them.
+    /// Terms that several earlier ones explain together, as factors. They cannot be estimated.
     pub unestimable: Vec<Vec<usize>>,
     /// The seeds under which all configurations have a value; nothing else entered.
     pub seeds: Vec<u64>,
     /// Sum of squares between configurations, over all values.
     pub between: f64,
-    /// No term explains a part of what another one explains, so their order does not matter. Aliases are no obstacle.
+    /// No term explains a part of another one, so their order does not matter. Aliases are allowed.
     pub orthogonal: bool,
 }
 
-/// One term of the model.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Effect {
     /// The factors by index: one for a main effect, two for an interaction.
@@ -47,9 +46,8 @@ pub struct Effect {
     pub size: Option<f64>,
     /// Its 95 % interval by Student's t over the seeds; absent with one seed.
     pub interval: Option<Interval>,
-    /// Its sum of squares, over all values.
+    /// Over all values.
     pub squares: f64,
-    /// Its degrees of freedom.
     pub degrees: usize,
     /// Its share of the sum of squares between configurations, in [0, 1]; 0 if these do not differ.
     pub share: f64,
@@ -236,7 +234,8 @@ impl Fitted {
     }
 }
 
-/// What of a column is orthogonal to some unit vectors; projected twice, since once leaves rounding behind.
+/// The part of a column that is orthogonal to these unit vectors. It is projected twice, because once leaves rounding
+/// errors.
 fn rest(column: &[f64], directions: &[Vec<f64>]) -> Vec<f64> {
     let mut left = column.to_vec();
     for _ in 0..2 {

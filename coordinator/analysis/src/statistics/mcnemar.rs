@@ -2,9 +2,10 @@
 
 use statrs::distribution::{Binomial, DiscreteCDF};
 
-/// The two-sided p-value for `gained` images that only the one network got right and `lost` ones that only the other
-/// did: twice the lower tail of a fair binomial, at most 1, as statsmodels' `mcnemar(exact=True)`. Images that both or
-/// neither got right say nothing. It speaks of these two trained networks, not of how they were made.
+/// The two-sided p-value for `gained` images that only the first network classified correctly and `lost` images that
+/// only the second did: twice the lower tail of a fair binomial, at most 1, as statsmodels' `mcnemar(exact=True)`.
+/// Images on which both agree do not count. The test concerns these two trained networks, not the methods that trained
+/// them.
 pub fn mcnemar(gained: u64, lost: u64) -> f64 {
     if gained == lost {
         return 1.0;

@@ -1,9 +1,9 @@
-//! The numbers themselves, as functions of plain slices: no configuration, no trial and no store is known here. What is
-//! random comes from fixed seeds (`random.rs`), so every function gives the same answer to the same values, in whatever
-//! order they come. Nothing panics on any input: what cannot be computed is `None`.
+//! The statistics, as functions of plain slices, which know no configuration, trial or store. Random numbers come from
+//! fixed seeds (`random.rs`), so every function gives the same answer for the same values, in any order. No input
+//! causes a panic: a number that cannot be computed is `None`.
 //!
-//! Exact formulas are held against SciPy and statsmodels by `ci/statistics`; error rates are held by simulation in
-//! `tests/error_rates.rs`.
+//! `ci/statistics` compares exact formulas with SciPy and statsmodels; `tests/error_rates.rs` checks error rates by
+//! simulation.
 
 mod bootstrap;
 mod correction;
@@ -30,5 +30,5 @@ pub use sign_flip::{EXACT_UP_TO, MONTE_CARLO_FLIPS, sign_flip};
 
 /// The error rate of verdicts, over a whole family.
 pub const ALPHA: f64 = 0.05;
-/// How sure intervals are.
+/// The confidence of intervals.
 pub const CONFIDENCE: f64 = 0.95;

@@ -99,7 +99,7 @@ impl Search<'_> {
         }
     }
 
-    /// One objective is left, or none.
+    /// The case of at most one remaining objective.
     fn by_last(&mut self, earlier: &[usize], later: &[usize], from: usize) {
         let of = |place: usize| self.points[place].get(from).copied().unwrap_or(0.0);
         let least = earlier.iter().map(|place| of(*place)).fold(f64::INFINITY, f64::min);
@@ -146,12 +146,12 @@ impl Search<'_> {
     }
 }
 
-/// In which share of `FRONT_RESAMPLES` bootstrap resamples (fixed seed) each point is on the front of the means.
+/// The share of `FRONT_RESAMPLES` bootstrap resamples (fixed seed) in which each point is on the front of the means.
 ///
 /// `points[i][k]` are the replicates of point i in objective k, in the order of their seeds, or one number where it
-/// does not vary (parameters). A resample draws replicates of all objectives together, and points with equally many
-/// replicates are drawn under the same seeds, so what the seeds have in common cancels. `None` for a point with fewer
-/// than two replicates; it takes part with what it has.
+/// does not vary (parameters). A resample draws replicates of all objectives together. Points with equally many
+/// replicates are drawn under the same seeds, so variation that the seeds share cancels. `None` for a point with fewer
+/// than two replicates, which takes part with its values.
 pub fn front_shares(points: &[Vec<Vec<f64>>], goals: &[Goal]) -> Vec<Option<f64>> {
     let counts: Vec<usize> = points.iter().map(|point| point.iter().map(Vec::len).max().unwrap_or(0)).collect();
     let most = counts.iter().copied().max().unwrap_or(0);
@@ -185,7 +185,7 @@ fn resampled(replicates: &[f64], count: usize, draws: &[f64]) -> f64 {
     drawn.sum::<f64>() / count as f64
 }
 
-/// Less is better.
+/// The value with its sign changed for a maximised goal, so that less is better.
 fn cost(value: f64, goal: Goal) -> f64 {
     match goal {
         Goal::Maximize => -value,

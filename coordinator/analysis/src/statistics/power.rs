@@ -1,7 +1,7 @@
-//! What a number of seeds can show, before or after they are trained.
+//! The differences that a number of seeds can show, before or after they are trained.
 //!
-//! All of it is for the strictest step of Holm's correction, alpha divided by the family's size: what is detected there
-//! is detected whatever the others show. The differences are taken for normal.
+//! All numbers are for the strictest step of Holm's correction, alpha divided by the family's size: a difference that
+//! is detected there is detected whatever the other comparisons show. Differences are assumed to be normal.
 
 use super::ALPHA;
 use super::estimate::{mean, mean_and_spread, t_quantile};
@@ -18,8 +18,8 @@ const SIMULATIONS: usize = 2_000;
 /// A difference that would need more seeds than this gets no answer.
 const MOST_SEEDS: u32 = 100_000;
 
-/// The smallest p-value that the sign-flip test can give with so many pairs: 2^(1-n) while it is exact, and one in the
-/// number of assignments above.
+/// The smallest p-value that the sign-flip test can give with this many pairs: 2^(1-n) while it is exact, and one over
+/// the number of assignments above that.
 pub fn smallest_p(seeds: u32) -> f64 {
     match seeds {
         0 => 1.0,
@@ -28,8 +28,8 @@ pub fn smallest_p(seeds: u32) -> f64 {
     }
 }
 
-/// The least number of seeds with which the test can reject at all at `alpha`, under Holm over so many comparisons: 6
-/// for one, 9 for ten and 19 for 10,000 at 5 %. `None` for families so large (27 billion at 5 %) that no number is enough.
+/// The least number of seeds with which the test can reject at `alpha`, under Holm over this many comparisons: 6 for
+/// one, 9 for ten and 19 for 10,000 at 5 %. `None` for families so large (27 billion at 5 %) that no number is enough.
 pub fn seeds_to_reach(alpha: f64, family: usize) -> Option<u32> {
     (1..=EXACT_UP_TO as u32 + 1).find(|seeds| can_reject(*seeds, alpha, family))
 }
@@ -44,8 +44,8 @@ fn can_reject(seeds: u32, alpha: f64, family: usize) -> bool {
     smallest_p(seeds) * family.max(1) as f64 <= alpha
 }
 
-/// The mean difference that so many seeds show with a chance of 80 % at 5 %, if differences scatter with this standard
-/// deviation. For more than one question about a family, ask `Power`.
+/// The mean difference that this many seeds show with a chance of 80 % at 5 %, if differences vary with this standard
+/// deviation. For several questions about one family, use `Power`.
 pub fn detectable(standard_deviation: f64, seeds: u32, family: usize) -> Option<f64> {
     Power::new(ALPHA, family).detectable(standard_deviation, seeds)
 }
@@ -56,7 +56,7 @@ pub fn more_seeds(differences: &[f64], family: usize) -> Option<u32> {
     Power::new(ALPHA, family).more_seeds(differences)
 }
 
-/// What seeds can show in one family.
+/// The power of a number of seeds in one family.
 #[derive(Debug, Clone)]
 pub struct Power {
     alpha: f64,
@@ -66,7 +66,7 @@ pub struct Power {
 }
 
 impl Power {
-    /// For a family of so many comparisons. Takes some ten milliseconds.
+    /// Takes about ten milliseconds.
     pub fn new(alpha: f64, family: usize) -> Self {
         let in_deviations = |seeds: u32| {
             let allowed = allowed(seeds, alpha, family);
@@ -79,13 +79,13 @@ impl Power {
         Self { alpha, family, exact: (0..=EXACT_UP_TO as u32).map(in_deviations).collect() }
     }
 
-    /// The mean difference that is detected with a chance of `POWER`. `None` where so few seeds cannot reject at all.
+    /// The mean difference that is detected with a chance of `POWER`. `None` if this many seeds can never reject.
     ///
-    /// Where few assignments of signs decide (up to 64, which is up to 11 seeds for one comparison and up to 15 for
-    /// ten), by simulation of the very test: 2,000 sets of normal differences from a fixed seed, for each the shift
-    /// from which on the test rejects, and of these the one that suffices for 80 %. So what cannot be attained is not
-    /// promised. Above, (t(1 - alpha/2) + t(0.8)) / sqrt(n) with n - 1 degrees of freedom, because the test approaches
-    /// Student's.
+    /// If few assignments of signs decide (up to 64, which is up to 11 seeds for one comparison and up to 15 for ten),
+    /// it is found by simulation of the test itself: 2,000 sets of normal differences from a fixed seed, for each the
+    /// shift from which on the test rejects, and of these the one that suffices for 80 %. So an unattainable number is
+    /// not promised. Otherwise it is (t(1 - alpha/2) + t(0.8)) / sqrt(n) with n - 1 degrees of freedom, because the
+    /// test approaches Student's.
     pub fn detectable(&self, standard_deviation: f64, seeds: u32) -> Option<f64> {
         if !standard_deviation.is_finite() || standard_deviation < 0.0 {
             return None;
@@ -93,9 +93,9 @@ impl Power {
         Some(self.in_deviations(seeds)? * standard_deviation)
     }
 
-    /// About how many more seeds would show a difference like that of these values: the least number, above what is
-    /// there, with which a true difference of the mean's size would be detected with a chance of `POWER`, less what is
-    /// there. `None` without a difference, without any idea of its spread (fewer than two values), and above 100,000.
+    /// The approximate number of further seeds that would show a difference like that of these values: the least total
+    /// with which a true difference of the mean's size would be detected with a chance of `POWER`, minus the seeds that
+    /// exist. `None` without a difference, with fewer than two values, and above 100,000.
     pub fn more_seeds(&self, differences: &[f64]) -> Option<u32> {
         let there = u32::try_from(differences.len()).ok()?;
         let size = mean(differences)?.abs();
@@ -139,8 +139,8 @@ fn allowed(seeds: u32, alpha: f64, family: usize) -> u64 {
     ((share * 2f64.powi(seeds as i32 - 1)) as u64).max(1)
 }
 
-/// The shift, in standard deviations, with which 80 % of sets of so many normal differences are rejected, where not
-/// more than `allowed` assignments on one side may reach the sum that was seen.
+/// The shift, in standard deviations, with which 80 % of sets of this many normal differences are rejected, if at most
+/// `allowed` assignments on one side may reach the observed sum.
 fn simulated(seeds: u32, allowed: u64) -> f64 {
     let mut random = Random::new(Purpose::Power);
     let mut shifts: Vec<f64> = (0..SIMULATIONS)
@@ -185,7 +185,7 @@ fn fits(values: &[f64], shift: f64, sum: f64, room: &mut u64) -> bool {
     true
 }
 
-/// The first number in a range from which on `holds` holds.
+/// The first number in a range from which on `holds` is true.
 fn first(low: u32, high: u32, holds: impl Fn(u32) -> bool) -> Option<u32> {
     let (mut low, mut high) = (low, high);
     if low > high || !holds(high) {
@@ -207,7 +207,7 @@ mod tests {
     use super::super::sign_flip;
     use super::*;
 
-    /// How often a shift is detected, by running the test.
+    /// The share of simulated sets in which a shift is detected.
     fn detected(shift: f64, seeds: u32, alpha: f64, rounds: u64) -> f64 {
         let found = (0..rounds)
             .filter(|round| {

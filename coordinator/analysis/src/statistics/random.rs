@@ -4,7 +4,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
 use statrs::distribution::{ContinuousCDF, Normal};
 
-/// What numbers are drawn for. Each has a stream of its own, so that no two parts of an analysis share randomness.
+/// The purpose of random numbers. Each has a separate stream, so that no two parts of an analysis share randomness.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Purpose {
     Simulation = 0,
@@ -19,7 +19,7 @@ pub(crate) enum Purpose {
 pub struct Random(ChaCha8Rng);
 
 impl Random {
-    /// A stream for simulations of studies, of which every number gives another one.
+    /// A stream for simulated studies, different for every number.
     pub fn simulation(number: u64) -> Self {
         Self::numbered(Purpose::Simulation, number)
     }
@@ -36,7 +36,6 @@ impl Random {
         Self(ChaCha8Rng::from_seed(seed))
     }
 
-    /// 64 fair bits.
     pub fn bits(&mut self) -> u64 {
         self.0.next_u64()
     }
@@ -51,7 +50,7 @@ impl Random {
         ((self.bits() >> 11) as f64 + 0.5) / (1u64 << 53) as f64
     }
 
-    /// Of the standard normal distribution, by inversion.
+    /// A standard normal number, by inversion.
     pub fn normal(&mut self) -> f64 {
         Normal::standard().inverse_cdf(self.unit())
     }

@@ -1,23 +1,23 @@
-//! Ranks that claim no more than was shown.
+//! Ranks that claim only shown differences.
 
 use super::correction::holm;
 use super::sign_flip::sign_flip;
 
 /// The rank of each configuration: one more than the number of configurations that were shown to be better than it.
 ///
-/// What it promises: rank 1 means that nothing was shown to be better, and rank r that exactly r - 1 configurations
-/// were. Clear groups share the rank of their best place, as in sport (1, 1, 1, 4, 4). If `shown_better(i, j)` comes
-/// from tests whose family-wise error is alpha, all ranks together contain a claim too many with a chance of at most
-/// alpha. Sharing a rank is no evidence of being equal. "Cannot be told apart" is not transitive, so of three in a row
-/// the outer two may differ while the middle one shares with the first; and a configuration of few or wild replicates
-/// may have a better rank than one with a better mean: nothing was shown about it.
+/// Rank 1 means that no configuration was shown to be better, and rank r that exactly r - 1 configurations were. Clear
+/// groups share the rank of their best place, as in sport (1, 1, 1, 4, 4). If `shown_better(i, j)` comes from tests
+/// whose family-wise error is alpha, all ranks together contain a wrong claim with a chance of at most alpha. A shared
+/// rank is no evidence of equality. The relation "no difference shown" is not transitive: of three in a row, the outer
+/// two may differ while the middle one shares a rank with the first. A configuration with few or widely spread
+/// replicates may have a better rank than one with a better mean, because no difference was shown.
 pub fn shared_ranks(count: usize, shown_better: impl Fn(usize, usize) -> bool) -> Vec<u32> {
     let better = |than: usize| (0..count).filter(|other| *other != than && shown_better(*other, than)).count();
     (0..count).map(|index| u32::try_from(1 + better(index)).unwrap_or(u32::MAX)).collect()
 }
 
-/// Which pairs of configurations the sign-flip test tells apart at `alpha` under Holm over all pairs: `[i][j]` is the
-/// mean difference of i over j, over the seeds that both have, where it was shown, else `None`. `values` are by seed,
+/// The pairs of configurations that the sign-flip test separates at `alpha` under Holm over all pairs: `[i][j]` is the
+/// mean difference of i over j, over the seeds that both have, if it was shown, otherwise `None`. `values` are by seed,
 /// each seed once.
 ///
 /// Takes the time of count² / 2 tests: with up to 20 seeds some microseconds each, with 30 half a millisecond, with 40

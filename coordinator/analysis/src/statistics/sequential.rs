@@ -1,9 +1,8 @@
-//! `seeds: adaptive`: more seeds for those comparisons alone that are not decided, without paying for it with false
-//! findings.
+//! `seeds: adaptive`: more seeds for undecided comparisons only, at the same rate of false findings.
 //!
 //! The rule. There are looks k = 1 … K, at which every open comparison has n_k seeds. At look k the open comparisons
-//! are tested on all of their n_k differences by the sign-flip test, corrected by Holm over those that are still open,
-//! at level alpha_k; what is rejected is decided and gets no more seeds. The levels add up to alpha.
+//! are tested on all of their n_k differences by the sign-flip test, corrected by Holm over the comparisons that are
+//! still open, at level alpha_k. A rejected comparison is decided and gets no more seeds. The levels add up to alpha.
 //!
 //! Why its family-wise error is at most alpha, over all looks and comparisons, however they depend on each other: let m
 //! be the number of comparisons without a difference. As long as none of them was rejected, all m are open, so the
@@ -11,20 +10,20 @@
 //! alpha_k (the test is valid at every n_k by itself, and the looks are fixed beforehand). The union over the looks
 //! gives the sum of the levels.
 //!
-//! The spending. With n seeds p is never under 2^(1-n), so a level at an early look may be unable to reject anything
-//! and would be wasted. Looks at which the test cannot reject at their level over the whole family get none; alpha is
-//! shared equally by the others.
+//! The spending. With n seeds p is never below 2^(1-n), so a level at an early look may be unable to reject anything
+//! and would be wasted. A look at which the test cannot reject at its level over the whole family gets none; the others
+//! share alpha equally.
 //!
-//! What it gains (`cargo run -p sweep-analysis --example adaptive`): of ten variants five differ by one standard
-//! deviation of a paired difference. Looks at 8, 12, 16 and 20 seeds find 83 % of them with 18.1 seeds a variant on
-//! average; 12 seeds for all find 53 %, 16 find 80 %, 20 find 93 %. At 1.5 standard deviations it is 100 % with 16.4
-//! seeds. 3.5 % of these sweeps, and 3.8 % of those in which nothing differs, had a false finding.
+//! The gain (`cargo run -p sweep-analysis --example adaptive`): of ten variants five differ by one standard deviation
+//! of a paired difference. Looks at 8, 12, 16 and 20 seeds find 83 % of them with 18.1 seeds per variant on average; 12
+//! seeds for all find 53 %, 16 find 80 %, 20 find 93 %. At 1.5 standard deviations the looks find 100 % with 16.4
+//! seeds. 3.5 % of these sweeps, and 3.8 % of sweeps without a difference, had a false finding.
 
 use super::correction::holm;
 use super::power::smallest_p;
 use super::sign_flip::sign_flip;
 
-/// When an adaptive study looks at its comparisons, and what each look may spend.
+/// The looks of an adaptive study at its comparisons, and the level of each look.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Looks {
     alpha: f64,
@@ -32,16 +31,16 @@ pub struct Looks {
     levels: Vec<f64>,
 }
 
-/// What the looks came to for one comparison.
+/// The finding about one comparison.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Finding {
     /// The look that decided, or the latest at which the comparison had its seeds; counted from 0.
     pub look: usize,
-    /// How many seeds it rests on.
+    /// The seeds of the finding.
     pub seeds: u32,
     /// The p-value of the test at that look.
     pub p: f64,
-    /// Corrected over the open comparisons, and scaled by what the look may spend: at most the whole alpha exactly if
+    /// Corrected over the open comparisons, and scaled by the level of the look: at most the whole alpha exactly if
     /// decided.
     pub adjusted_p: f64,
     /// A difference was shown.
@@ -49,7 +48,7 @@ pub struct Finding {
 }
 
 impl Looks {
-    /// Looks after so many seeds each (ascending; others are dropped) at a family of so many comparisons.
+    /// Looks after these numbers of seeds (ascending; others are dropped) at a family of this size.
     pub fn new(family: usize, seeds: &[u32], alpha: f64) -> Self {
         let mut kept: Vec<u32> = Vec::new();
         for count in seeds {
@@ -71,19 +70,18 @@ impl Looks {
         Self { alpha, seeds: kept, levels }
     }
 
-    /// How many seeds every open comparison has at each look.
+    /// The seeds of every open comparison at each look.
     pub fn seeds(&self) -> &[u32] {
         &self.seeds
     }
 
-    /// What each look may spend of alpha; 0 where it could not reject anything and is not taken.
+    /// The level of each look; 0 for a look that could not reject anything and is skipped.
     pub fn levels(&self) -> &[f64] {
         &self.levels
     }
 
-    /// One look at the open comparisons, each with its differences in the order of the seeds: what was found of each.
-    /// `None` for one with fewer differences than the look has seeds; it counts in the correction. Later differences do
-    /// not enter.
+    /// One look at the open comparisons, each with its differences in the order of the seeds. `None` for a comparison
+    /// with fewer differences than the look has seeds; it counts in the correction. Later differences do not count.
     pub fn decide(&self, look: usize, open: &[&[f64]]) -> Vec<Option<Finding>> {
         let (Some(seeds), Some(level)) = (self.seeds.get(look).copied(), self.levels.get(look).copied()) else {
             return vec![None; open.len()];
@@ -101,8 +99,8 @@ impl Looks {
         tests.iter().zip(&holm(&tests)).map(finding).collect()
     }
 
-    /// All looks in turn at a whole family. The state of an adaptive study is a function of its data and of nothing
-    /// else, so nothing has to be remembered: a decision that was reached is reached again, whatever has arrived since.
+    /// All looks in turn at a whole family. The state of an adaptive study is a function of its data only, so nothing
+    /// has to be stored: a decision that was made is made again, whatever results have arrived since.
     pub fn replay(&self, family: &[&[f64]]) -> Vec<Option<Finding>> {
         let mut findings: Vec<Option<Finding>> = vec![None; family.len()];
         for look in 0..self.seeds.len() {

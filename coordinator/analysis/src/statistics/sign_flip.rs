@@ -1,6 +1,6 @@
-//! The sign-flip test of paired differences (Fisher 1935, "The design of experiments", 21): were there no difference,
-//! each pair's difference would have had either sign with the same chance. The p-value is the share of sign assignments
-//! whose sum is at least as far from zero as the one that was seen. It assumes nothing else of the values.
+//! The sign-flip test of paired differences (Fisher 1935, "The design of experiments", 21). Without a difference, both
+//! signs of each pair's difference are equally likely. The p-value is the share of sign assignments whose sum is at
+//! least as far from zero as the observed sum. The test assumes nothing else about the values.
 
 use super::estimate::exact_sum;
 use super::random::{Purpose, Random};
@@ -9,8 +9,8 @@ use crate::result::SignFlip;
 /// With as many pairs or fewer, every assignment of signs is counted. At 40 pairs that takes about 12 ms and 20 MB; each
 /// two pairs more would double both.
 pub const EXACT_UP_TO: usize = 40;
-/// With more pairs, so many assignments are sampled. Together with the one that was seen they are 100,000, so the
-/// smallest p-value of the Monte Carlo form is 1e-5.
+/// The assignments that are sampled with more pairs. Together with the observed one they are 100,000, so the smallest
+/// p-value of the Monte Carlo form is 1e-5.
 pub const MONTE_CARLO_FLIPS: u64 = 99_999;
 /// Sums closer than this share of the sum of magnitudes count as equal. Differences of accuracies are multiples of one
 /// image, so true ties abound and rounding must not break them; taking near ties for ties can only make p larger.
@@ -65,8 +65,8 @@ fn counted_beyond(magnitudes: &[f64], bound: f64) -> u64 {
     (2 * reached).min(all)
 }
 
-/// The sums of all assignments of signs, ascending. One more magnitude merges the sums below with the sums above, both of
-/// which are in order. Sums come in pairs of opposite sign, so the lower half is merged and the upper half mirrors it.
+/// The sums of all assignments of signs, ascending. One more magnitude merges the sums below with the sums above, both
+/// of which are sorted. Sums come in pairs of opposite sign, so the lower half is merged and the upper half mirrors it.
 fn signed_sums(magnitudes: &[f64]) -> Vec<f64> {
     let mut sums = vec![0.0_f64];
     for magnitude in magnitudes {
@@ -170,7 +170,7 @@ mod tests {
         }
     }
 
-    /// Whole numbers have sums without rounding, of which a table counts every one: the only other way to count 2^40.
+    /// Whole numbers have exact sums, which a table counts: the only other way to count 2^40 of them.
     #[test]
     fn agrees_with_counting_whole_sums_up_to_the_last_exact_number_of_pairs() {
         for count in [21, 22, 29, 30, 39, EXACT_UP_TO] {

@@ -1,4 +1,4 @@
-//! What a sweep may cost: time of slots, or money where a price is given.
+//! The budget of a sweep: time of slots, or money at a given price.
 
 use std::fmt;
 
@@ -7,10 +7,9 @@ use serde::{Serialize, Serializer};
 /// The longest budget in hours, a little over a hundred thousand years.
 const MOST: f64 = 1e9;
 
-/// What a sweep may cost.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Budget {
-    /// Hours of slots: of GPUs, shares of one, or of so many CPU threads as a slot has.
+    /// Hours of slots. A slot is a GPU, a share of one, or a number of CPU threads.
     Hours(f64),
     /// Money, at the sweep's price.
     Money(Money),
@@ -19,7 +18,6 @@ pub enum Budget {
 /// An amount of a currency.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Money {
-    /// How much.
     pub amount: f64,
     /// Three letters in lower case, such as `usd`; empty where none was named.
     pub currency: String,
@@ -52,7 +50,7 @@ impl Serialize for Money {
     }
 }
 
-/// A positive number and what stands behind it, in lower case.
+/// A positive number and its suffix in lower case.
 fn parts(text: &str) -> Option<(f64, String)> {
     let text = text.trim();
     let end = text.find(|letter: char| !(letter.is_ascii_digit() || letter == '.')).unwrap_or(text.len());

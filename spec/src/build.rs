@@ -1,6 +1,6 @@
-//! What a program says of its own build.
+//! Facts about the build of a program.
 
-/// The git revision of the build, where whoever built it said so in `SWEEP_BUILD_REVISION`.
+/// The git revision of the build, if the build set `SWEEP_BUILD_REVISION`.
 pub const REVISION: Option<&str> = option_env!("SWEEP_BUILD_REVISION");
 
 /// A package's version with the revision of the build: `0.1.0`, or `0.1.0 (4f2a9c1)`.

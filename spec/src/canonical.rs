@@ -4,11 +4,11 @@
 use serde::Serialize;
 use serde_json::Value;
 
-/// The canonical JSON of `value`: object keys sorted by code point, and a whole number written the same whether it came
-/// as an integer or as a float (`1.0` and `1` are one level).
+/// The canonical JSON of `value`: object keys are sorted by code point, and a whole number is written the same whether
+/// it was an integer or a float (`1.0` and `1` are one level).
 ///
 /// # Errors
-/// What `serde_json` cannot represent: a map with keys that are no strings, or a number that is not finite.
+/// `serde_json` cannot represent the value: a map has keys that are not strings, or a number is not finite.
 pub fn to_string<T: Serialize>(value: &T) -> Result<String, serde_json::Error> {
     let mut out = String::new();
     write(&serde_json::to_value(value)?, &mut out)?;

@@ -1,4 +1,4 @@
-//! A configuration: one network, as a full set of levels. Each family says which factors it has and their defaults.
+//! A configuration: one network, as a complete set of levels. Each family defines its factors and their defaults.
 
 use serde::{Deserialize, Serialize};
 

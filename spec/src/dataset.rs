@@ -1,4 +1,4 @@
-//! The reference to a data set: what the spec says of it, which needs no data to be read.
+//! The reference to a data set: all that a spec states about it, without reading the data.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,19 +8,19 @@ use crate::id::Digest;
 pub const SCENES: [&str; 8] =
     ["coast", "forest", "highway", "inside_city", "mountain", "open_country", "street", "tall_building"];
 
-/// Where images come from and what shape they are brought to. Images are square, `image_size` pixels each way.
+/// The source of the images, and the shape that they are converted to. Images are square, with sides of `image_size`
+/// pixels.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Dataset {
-    /// The source.
     #[serde(flatten)]
     pub source: Source,
     /// Height and width that every image is resized to, in pixels.
     pub image_size: u32,
     /// 1 or 3. Grey images are repeated into three channels, colour ones converted to one.
     pub channels: u32,
-    /// How many classes, or their names in sorted order.
+    /// Their number, or their names in sorted order.
     pub classes: Classes,
-    /// The content that is asked for, if the spec pins it.
+    /// The digest of the content that the spec pins, if it does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digest: Option<Digest>,
 }
@@ -58,17 +58,17 @@ pub enum Source {
     },
 }
 
-/// How one folder is parted into training and test images.
+/// The split of one folder into training and test images.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TestSplit {
-    /// Share of each class that is held out, in (0, 1).
+    /// The share of each class that is held out, in (0, 1).
     pub fraction: f64,
     /// Seed of the choice; independent of the trials' seeds.
     pub seed: u64,
 }
 
-/// How many of a class's images are held out by a share: at least one, and never all. None of a class that is too small.
+/// The number of held-out images of a class: at least one, and never all. `None` if the class is too small.
 pub fn held_out(images: u64, fraction: f64) -> Option<u64> {
     let share = (images as f64 * fraction).round() as u64;
     (images >= 2).then(|| share.clamp(1, images - 1))
@@ -78,14 +78,12 @@ pub fn held_out(images: u64, fraction: f64) -> Option<u64> {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Classes {
-    /// How many.
     Count(u32),
-    /// Which, in sorted order.
+    /// In sorted order.
     Names(Vec<String>),
 }
 
 impl Classes {
-    /// How many classes there are.
     pub fn count(&self) -> u32 {
         match self {
             Self::Count(count) => *count,

@@ -29,7 +29,6 @@ macro_rules! hash_id {
                 Self(*blake3::hash(content).as_bytes())
             }
 
-            /// The 32 bytes.
             pub const fn as_bytes(&self) -> &[u8; 32] {
                 &self.0
             }

@@ -1,5 +1,5 @@
-//! Configurations as levels of named factors: which factors each family has, which levels are sane, and what makes two
-//! configurations different. Everything that varies is written, read and compared through this room.
+//! Configurations as levels of named factors: the factors of each family, the valid levels, and the difference of two
+//! configurations. All code that writes, reads or compares levels uses this file.
 
 use std::fmt;
 
@@ -38,16 +38,13 @@ pub enum Factor {
     Dropout,
 }
 
-/// What the levels of a factor are.
+/// The type of a factor's levels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// `true` or `false`.
     Bool,
     /// A whole number within bounds.
     Int {
-        /// The least.
         min: u64,
-        /// The most.
         max: u64,
         /// Whether only odd numbers are meant: padding that keeps the size is then the same on both sides.
         odd: bool,
@@ -88,7 +85,6 @@ impl Factor {
         Self::ALL.into_iter().find(|factor| factor.name() == name)
     }
 
-    /// What its levels are.
     pub const fn kind(self) -> Kind {
         match self {
             Self::ConvLayers => Kind::Int { min: 1, max: MAX_LAYERS, odd: false },
@@ -130,26 +126,21 @@ impl Factor {
     }
 }
 
-/// A set of factors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct FactorSet(u16);
 
 impl FactorSet {
-    /// None.
     pub(crate) const EMPTY: Self = Self(0);
 
-    /// One.
     pub(crate) const fn of(factor: Factor) -> Self {
         Self(1 << factor as u16)
     }
 
-    /// These and those.
     #[must_use]
     pub(crate) const fn with(self, other: Self) -> Self {
         Self(self.0 | other.0)
     }
 
-    /// Whether the factor is one of them.
     pub(crate) const fn has(self, factor: Factor) -> bool {
         self.0 & Self::of(factor).0 != 0
     }
@@ -172,11 +163,10 @@ impl fmt::Display for Kind {
     }
 }
 
-/// One value of a factor.
+/// A level of a factor.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum Level {
-    /// On or off.
     Bool(bool),
     /// A count or a size.
     Int(u64),
@@ -215,18 +205,17 @@ impl fmt::Display for Level {
     }
 }
 
-/// A kind of network.
+/// A family of networks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Family {
-    /// The study's own.
+    /// The networks of the study.
     Cnn,
     /// The literature's model to compare with.
     Vgg19,
 }
 
 impl Family {
-    /// Every family.
     pub const ALL: [Self; 2] = [Self::Cnn, Self::Vgg19];
 
     /// The family as a spec writes it.
@@ -259,24 +248,13 @@ impl Family {
 pub enum Error {
     /// The family has no such factor.
     #[error("family `{family}` has no factor `{factor}`", family = .family.name())]
-    NoSuchFactor {
-        /// The family.
-        family: Family,
-        /// The factor.
-        factor: Factor,
-    },
+    NoSuchFactor { family: Family, factor: Factor },
     /// The factor has no such level.
     #[error("`{factor}`: expected {kind}, found {level}", kind = .factor.kind())]
-    NoSuchLevel {
-        /// The factor.
-        factor: Factor,
-        /// The level.
-        level: Level,
-    },
+    NoSuchLevel { factor: Factor, level: Level },
 }
 
 impl Configuration {
-    /// Its family.
     pub const fn family(&self) -> Family {
         match self {
             Self::Cnn(_) => Family::Cnn,
@@ -338,7 +316,7 @@ impl Configuration {
         factors.filter_map(|&factor| Some((factor, self.level(factor)?))).collect()
     }
 
-    /// What makes this configuration another one than `baseline`.
+    /// The difference of this configuration from `baseline`.
     pub fn difference(&self, baseline: &Self) -> Difference {
         let family = (self.family() != baseline.family()).then(|| self.family());
         // Of another family, only what is not that family's default is worth telling.
@@ -348,13 +326,13 @@ impl Configuration {
     }
 }
 
-/// What makes a configuration another one than the baseline. Its `Display` is a short label for people, such as
-/// `filters=256 batch_norm=true`, or `baseline`.
+/// The difference of a configuration from the baseline. Its `Display` is a short label such as `filters=256
+/// batch_norm=true`, or `baseline`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Difference {
     /// The family, if it is another one.
     pub family: Option<Family>,
-    /// The factors with another level; for another family, those that are not at its defaults.
+    /// The factors with another level; in another family, the factors that are not at its defaults.
     pub levels: Vec<(Factor, Level)>,
 }
 
@@ -374,7 +352,7 @@ impl fmt::Display for Difference {
     }
 }
 
-/// Where a configuration keeps a factor.
+/// The field of a configuration that has a factor's level.
 enum Field<'a> {
     Bool(&'a mut bool),
     Int(&'a mut u32),

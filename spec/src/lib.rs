@@ -1,5 +1,6 @@
-//! What a study asks, as plain data: YAML to a checked plan, networks to exact counts, trials to ids, and the contract
-//! between an agent and a trainer. Pure: no file is opened, no clock is read, nothing is drawn at random here.
+//! Studies as plain data: parses YAML into a checked spec, expands it to a plan, counts networks exactly, derives the
+//! ids of trials, and defines the protocol between an agent and a trainer. It is pure: it opens no file, reads no clock
+//! and draws no random number.
 
 pub mod budget;
 pub mod build;

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// How a trial that ran to its end came out.
+/// The outcome of a trial that ran to its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
@@ -12,13 +12,13 @@ pub enum Outcome {
     Diverged,
 }
 
-/// Why an attempt failed.
+/// The class of a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FailureClass {
-    /// The spec asks for what cannot be: it would fail on every machine.
+    /// The spec is impossible: it would fail on every machine.
     Spec,
-    /// The data are missing, damaged, or not what the spec says.
+    /// The data are missing or damaged, or differ from the spec.
     Data,
     /// The device or the machine had too little memory.
     OutOfMemory,

@@ -1,8 +1,7 @@
-//! What is wrong with a spec: every problem with its place, what was expected and found, and a hint.
+//! The problems of a spec, each with its position, the expected and the found value, and a hint.
 
 use std::fmt;
 
-/// One thing that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
     /// Line in the spec, counted from 1; 0 where the value came from an override.
@@ -11,9 +10,9 @@ pub struct Problem {
     pub column: u32,
     /// The key, such as `stages[0].vary.filters`; empty for the spec as a whole.
     pub path: String,
-    /// What was expected and what was found.
+    /// The expected and the found value.
     pub message: String,
-    /// What to do about it.
+    /// The next step for the user.
     pub hint: Option<String>,
 }
 
@@ -30,7 +29,7 @@ impl fmt::Display for Problem {
     }
 }
 
-/// Everything that is wrong with a spec, in the order in which it stands there. Never empty.
+/// All problems of a spec, in the order of their positions. Never empty.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problems(pub Vec<Problem>);
 
@@ -90,7 +89,7 @@ fn nearest<'a>(found: &str, known: &[&'a str]) -> Option<&'a str> {
     (distance <= (name.chars().count().max(found.len()) / 3).max(1)).then_some(name)
 }
 
-/// Insertions, deletions, replacements and swaps of neighbours that lead from one word to the other.
+/// The insertions, deletions, replacements and swaps of neighbours that turn one word into the other.
 fn edits(from: &[char], to: &[char]) -> usize {
     let mut before_last: Vec<usize> = Vec::new();
     let mut last: Vec<usize> = (0..=to.len()).collect();

@@ -1,5 +1,5 @@
-//! The training protocol: everything that is the same for every trial of a sweep. The defaults are those of the
-//! reference's tool (Keras); each is a key of its own, so each is part of a trial's id.
+//! The training protocol: all settings that the trials of a sweep share. The defaults are those of the reference's tool
+//! (Keras). Each setting is a separate key and part of a trial's id.
 
 use serde::{Deserialize, Serialize};
 
@@ -14,26 +14,24 @@ pub struct Protocol {
     pub epochs: u32,
     /// Images a step; the last step of an epoch may have fewer.
     pub batch_size: u32,
-    /// What turns gradients into steps.
     pub optimizer: Optimizer,
-    /// How the learning rate changes between epochs.
     pub schedule: Schedule,
-    /// What is done to training images before every step.
+    /// Changes to training images before every step.
     pub augment: Augment,
-    /// How pixel values are scaled.
+    /// The scaling of pixel values.
     pub normalize: Normalize,
-    /// How weights start.
+    /// The initial weights.
     pub initializer: Initializer,
     /// Constants of batch normalisation.
     pub batch_normalization: BatchNormalization,
-    /// Which epoch a trial is judged by.
+    /// The epoch that is reported.
     pub report: Report,
     /// Part of the training data to validate on instead of the test part, which then only reports.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub holdout: Option<Holdout>,
-    /// Whose weights are kept.
+    /// The trials whose weights are kept.
     pub keep_weights: KeepWeights,
-    /// Whose seed draws the parts that are held out.
+    /// The seed that draws the held-out parts.
     #[serde(skip_serializing_if = "SplitSeed::is_fixed")]
     pub split: SplitSeed,
 }
@@ -58,7 +56,7 @@ impl Default for Protocol {
 }
 
 impl Protocol {
-    /// BLAKE3 of its canonical JSON: two answers under one digest were trained and reported alike.
+    /// BLAKE3 of its canonical JSON: two answers with one digest were trained and reported in the same way.
     ///
     /// # Errors
     /// A number in it is not finite; a checked spec has none.
@@ -98,19 +96,18 @@ impl Optimizer {
     }
 }
 
-/// How the learning rate changes between epochs.
+/// The change of the learning rate between epochs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Schedule {
-    /// Not at all.
+    /// No change.
     Constant,
     /// Multiplied by `factor` once `monitor` has not improved by more than `min_delta` for `patience` epochs.
     ReduceOnPlateau {
-        /// What is watched.
         monitor: Monitor,
-        /// What the learning rate is multiplied by, in (0, 1).
+        /// The factor by which the learning rate is multiplied, in (0, 1).
         factor: f64,
-        /// Epochs without improvement that are borne.
+        /// Epochs without improvement before the learning rate is reduced.
         patience: u32,
         /// Smallest change that counts as an improvement.
         min_delta: f64,
@@ -144,7 +141,7 @@ pub enum Monitor {
     ValLoss,
 }
 
-/// Random changes to training images, drawn anew for every sample of every epoch.
+/// Random changes to training images, drawn again for every sample of every epoch.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Augment {
@@ -154,7 +151,7 @@ pub struct Augment {
     pub shift: f64,
 }
 
-/// How pixel values are scaled.
+/// The scaling of pixel values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Normalize {
@@ -165,7 +162,7 @@ pub enum Normalize {
     Standardize,
 }
 
-/// How weights start. Biases start at zero.
+/// The initial weights. Biases start at zero.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Initializer {
@@ -192,11 +189,10 @@ impl Default for BatchNormalization {
     }
 }
 
-/// Which epoch a trial is judged by.
+/// The epoch that is reported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Report {
-    /// The last.
     #[default]
     Last,
     /// The one with the best validation accuracy, the earliest on a tie.
@@ -213,7 +209,7 @@ pub struct Holdout {
     pub seed: u64,
 }
 
-/// Whose seed draws what `holdout` and a data set's `test_split` hold out.
+/// The seed that draws the images for `holdout` and for a data set's `test_split`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SplitSeed {
@@ -231,15 +227,13 @@ impl SplitSeed {
     }
 }
 
-/// Whose weights are kept as artifacts.
+/// The trials whose weights are kept as artifacts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum KeepWeights {
-    /// No trial's.
     #[default]
     None,
     /// Those of the configuration that ranks first when the sweep ends, under all of its seeds.
     Winner,
-    /// Every trial's.
     All,
 }

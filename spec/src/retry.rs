@@ -1,5 +1,5 @@
-//! What is done about an attempt that failed: by class, whether and where it is tried again, how often, and after which
-//! wait. A coordinator has rules for every class; a spec may set some of them otherwise.
+//! Retry rules for failed attempts: by class of failure, whether and where an attempt is retried, how often, and after
+//! which wait. A coordinator has rules for every class; a spec may change some of them.
 
 use std::collections::BTreeMap;
 
@@ -13,15 +13,15 @@ pub const MAX_FAILURES: u32 = 100;
 /// How often the wait before a retry doubles.
 const MAX_DOUBLINGS: u32 = 6;
 
-/// Where a failed attempt is tried again.
+/// Where a failed attempt is retried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Retry {
-    /// Nowhere: every machine would fail alike.
+    /// Not at all: every machine would fail in the same way.
     Never,
-    /// On another worker, as long as there is one that it has not failed on.
+    /// On another worker, while there is one on which it has not failed.
     Elsewhere,
-    /// On a slot with more memory than the one that it failed on; as `Elsewhere` where that is not known.
+    /// On a slot with more memory than the one that failed; like `Elsewhere` if the memory is unknown.
     LargerSlot,
 }
 
@@ -39,10 +39,9 @@ impl Retry {
     }
 }
 
-/// What is done about failures of one class.
+/// The rule for failures of one class.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rule {
-    /// Where it is tried again.
     pub retry: Retry,
     /// Failures of one round, of any class, at which a failure of this class is the last.
     pub failures: u32,
@@ -51,7 +50,7 @@ pub struct Rule {
 }
 
 impl Rule {
-    /// The wait before the next try after so many failures; `None` when there is none.
+    /// The wait before the next attempt after this many failures; `None` if there is no retry.
     pub fn wait_ms(&self, failures: u32) -> Option<u64> {
         if self.retry == Retry::Never || failures >= self.failures.min(MAX_FAILURES) {
             return None;
@@ -61,7 +60,7 @@ impl Rule {
     }
 }
 
-/// What somebody wants otherwise for one class.
+/// A change to the rule of one class.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Change {
@@ -76,7 +75,7 @@ pub struct Change {
     pub backoff_ms: Option<u64>,
 }
 
-/// What somebody wants otherwise, by class.
+/// Changes by class.
 pub type Changes = BTreeMap<FailureClass, Change>;
 
 /// A rule for every class.
@@ -110,7 +109,7 @@ impl Rules {
         self
     }
 
-    /// What is done about failures of `class`, with what somebody wants otherwise.
+    /// The rule for failures of `class`, with the changes applied.
     pub fn rule(&self, class: FailureClass, changes: &Changes) -> Rule {
         let unknown = Rule { retry: Retry::Never, failures: 1, backoff_ms: 0 };
         let rule = self.0.get(&class).copied().unwrap_or(unknown);

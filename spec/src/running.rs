@@ -1,5 +1,5 @@
-//! Time as a trial is charged for it: while its process was stopped or its machine slept, it did not run. Pure: readings of
-//! a clock come in, and what comes out depends on them alone.
+//! The time for which a trial is charged: time in which its process was stopped or its machine slept does not count.
+//! Pure: the result depends only on the given clock readings.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ pub const TICK: Duration = Duration::from_millis(500);
 /// Less than this between two readings is a busy machine, and counts.
 pub const LEAST_GAP: Duration = Duration::from_secs(3);
 
-/// How long a process ran, by readings of a clock that goes on whatever happens to the process.
+/// Measures how long a process ran, by readings of a clock that continues while the process is stopped.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunningTime {
     newest: Duration,
@@ -23,8 +23,8 @@ impl RunningTime {
         Self { newest: reading, ran: Duration::ZERO, paused: Duration::ZERO }
     }
 
-    /// Takes the next reading. If the process did not run before it, says for how long. A reading from before the newest one
-    /// changes nothing.
+    /// Adds a reading. Returns how long the process did not run before it, if it did not. An older reading than the
+    /// newest one changes nothing.
     pub fn read(&mut self, reading: Duration) -> Option<Duration> {
         let passed = reading.saturating_sub(self.newest);
         self.newest = self.newest.max(reading);
@@ -35,12 +35,11 @@ impl RunningTime {
         (!gap.is_zero()).then_some(gap)
     }
 
-    /// How long the process ran.
     pub fn ran(&self) -> Duration {
         self.ran
     }
 
-    /// How long it did not.
+    /// How long the process did not run.
     pub fn paused(&self) -> Duration {
         self.paused
     }

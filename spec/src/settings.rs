@@ -1,20 +1,17 @@
-//! A trial as a flat list of settings, each a dotted path and a value. It is how a trial travels over the wire, how it
-//! stands beside its metrics in an export, and how two configurations are compared.
+//! A trial as a flat list of settings, each a dotted path and a value. This form is sent over the wire, is exported
+//! next to metrics, and is used to compare configurations.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-/// One value of a setting.
+/// The value of a setting.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Scalar {
-    /// `true` or `false`.
     Bool(bool),
-    /// A whole number.
     Integer(u64),
     /// Any other number.
     Float(f64),
-    /// A text.
     Text(String),
     /// Texts, as in the names of classes.
     Texts(Vec<String>),
@@ -25,26 +22,19 @@ pub enum Scalar {
 pub struct Setting {
     /// Keys from the outermost in, joined by dots.
     pub path: String,
-    /// The value.
     pub value: Scalar,
 }
 
-/// A value that settings cannot carry, or settings that are not what was asked for.
+/// A value that is not a setting, or settings that are not the expected value.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Only nested objects of scalars and lists of texts can be flattened.
     #[error("`{path}`: expected a number, a string, true or false, or a list of strings")]
-    NotFlat {
-        /// Where.
-        path: String,
-    },
-    /// A path stands twice, or is the beginning of another.
+    NotFlat { path: String },
+    /// A path occurs twice, or is the beginning of another.
     #[error("`{path}` is set more than once")]
-    Conflict {
-        /// Where.
-        path: String,
-    },
-    /// The settings do not make the thing that was asked for.
+    Conflict { path: String },
+    /// The settings do not form the expected value.
     #[error("the settings are incomplete or cannot be read")]
     Json(#[from] serde_json::Error),
 }
@@ -52,7 +42,7 @@ pub enum Error {
 /// The settings of `value`, sorted by path. Absent options are left out.
 ///
 /// # Errors
-/// `Error::NotFlat` for what settings cannot carry.
+/// `Error::NotFlat` for a value that is not a setting.
 pub fn flatten<T: Serialize>(value: &T) -> Result<Vec<Setting>, Error> {
     let mut settings = Vec::new();
     collect(String::new(), &serde_json::to_value(value)?, &mut settings)?;

@@ -1,5 +1,5 @@
-//! A checked spec: what one YAML file asks, with every default applied and every name resolved. Written by the reader
-//! only; who wants the text keeps the text.
+//! A checked spec: the content of one YAML file, with every default applied and every name resolved. Only the reader
+//! makes it. It does not contain the text.
 
 use std::ops::RangeInclusive;
 
@@ -25,59 +25,56 @@ pub const VERSION: u64 = 1;
 /// The priorities that a sweep may have.
 pub const PRIORITIES: RangeInclusive<i32> = -1000..=1000;
 
-/// One study.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Spec {
     /// For people; never part of an id.
     pub name: String,
-    /// What every trial is trained on.
     pub dataset: Dataset,
-    /// How every trial is trained.
     pub protocol: Protocol,
     /// The replicates of every configuration, each once, in the order of the spec.
     pub seeds: Vec<u64>,
-    /// What changes are measured against.
+    /// The configuration that changes are compared with.
     pub baseline: Configuration,
     /// The steps of the study, in the order of the spec; each starts from another one or from the baseline, never in a
     /// circle.
     pub stages: Vec<Stage>,
     /// Configurations beside the stages.
     pub extra: Vec<Extra>,
-    /// What the leaderboard ranks by and `keep: best` chooses by.
+    /// The metric of the leaderboard and of `keep: best`.
     pub objective: Objective,
     /// Sweeps of a higher priority are served first; one of `PRIORITIES`.
     pub priority: i32,
     /// The sweep's share among sweeps of one priority.
     pub weight: u32,
-    /// What it wants done about failures otherwise than its coordinator does.
+    /// Changes to the coordinator's retry rules.
     #[serde(skip_serializing_if = "Changes::is_empty")]
     pub retry: Changes,
     /// Seeds under which the baseline alone is trained as well, for the noise floor and nothing else. None of them is a
     /// seed of the configurations.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub noise: Vec<u64>,
-    /// More seeds, once the stages have ended, for what is undecided by then.
+    /// More seeds for comparisons that are undecided when the stages have ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub adaptive: Option<Adaptive>,
-    /// What it may cost; it stops there.
+    /// The sweep stops when it is spent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub budget: Option<Budget>,
-    /// What an hour of one slot costs.
+    /// The price of one hour of a slot.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub price_per_hour: Option<Money>,
 }
 
 impl Spec {
-    /// Its budget, in seconds of slots.
+    /// The budget in seconds of slots.
     pub fn budget_seconds(&self) -> Option<f64> {
         self.budget.as_ref()?.slot_seconds(self.price_per_hour.as_ref())
     }
 }
 
-/// More seeds for undecided comparisons, a few at a time. `Spec::seeds` are those that everything begins with.
+/// More seeds for undecided comparisons, a few at a time. `Spec::seeds` are those of the start.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Adaptive {
-    /// How many are added at once.
+    /// Seeds per addition.
     step: usize,
     /// Those that can be added, in their order.
     seeds: Vec<u64>,
@@ -89,7 +86,7 @@ impl Adaptive {
         Self { step: step.max(1), seeds }
     }
 
-    /// How many are added at once.
+    /// Seeds per addition.
     pub fn step(&self) -> usize {
         self.step
     }
@@ -111,18 +108,16 @@ impl Adaptive {
     }
 }
 
-/// One step of a study.
+/// A stage of a study.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Stage {
     /// For people, and for `from`.
     pub name: String,
-    /// What it starts from.
     pub from: Start,
-    /// Levels that its starting point takes instead of those that it comes with, in the family's order.
+    /// Levels that replace those of its starting point, in the family's order.
     pub set: Vec<(Factor, Level)>,
-    /// Which points are tried.
     pub design: Design,
-    /// What later stages start from.
+    /// The configuration that later stages start from.
     pub keep: Keep,
     /// The seeds whose replicates choose the winner, where not all do; the others are fresh, and can test the choice.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -130,12 +125,12 @@ pub struct Stage {
 }
 
 impl Stage {
-    /// Whether its starting point is tried whatever its design says: what is chosen is held against it.
+    /// Whether its starting point is tried whatever its design is, because choices are compared with it.
     pub fn adds_start(&self) -> bool {
         self.keep == Keep::BestIfSignificant
     }
 
-    /// How many places its points have. Saturates.
+    /// The number of places of its points. Saturates.
     pub fn places(&self) -> u64 {
         self.design.places().saturating_add(u64::from(self.adds_start()))
     }
@@ -165,21 +160,20 @@ impl Stage {
     }
 }
 
-/// What a stage starts from.
+/// The starting point of a stage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Start {
-    /// The baseline.
     Baseline,
-    /// What the stage of this index kept; it may stand later in the spec.
+    /// The kept configuration of the stage with this index, which may come later in the spec.
     Stage(usize),
 }
 
-/// What a stage hands on.
+/// The configuration that later stages start from.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Keep {
-    /// Its starting point, `set` included.
+    /// Its starting point, including `set`.
     Start,
     /// Its starting point with these levels, in the family's order.
     Levels(Vec<(Factor, Level)>),
@@ -203,16 +197,15 @@ impl Keep {
 /// A configuration beside the stages.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Extra {
-    /// For people.
+    /// For users.
     pub name: String,
-    /// Its family's defaults with the levels that the spec gives.
+    /// Its family's defaults with the levels of the spec.
     pub configuration: Configuration,
 }
 
-/// What is judged, and which way.
+/// The metric that is compared, and its direction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Objective {
-    /// The metric.
     pub metric: Metric,
     /// Whether more or less of it is better.
     pub goal: Goal,
@@ -224,18 +217,14 @@ pub struct Objective {
 pub enum Metric {
     /// Validation accuracy.
     ValAccuracy,
-    /// Validation loss.
     ValLoss,
-    /// Training accuracy.
     TrainAccuracy,
-    /// Training loss.
     TrainLoss,
     /// Training accuracy for ten parameters: the reference's own column.
     Ratio,
 }
 
 impl Metric {
-    /// Every metric.
     pub const ALL: [Self; 5] = [Self::ValAccuracy, Self::ValLoss, Self::TrainAccuracy, Self::TrainLoss, Self::Ratio];
 
     /// The metric as specs, tables and labels write it.
@@ -266,7 +255,7 @@ impl Metric {
         value.is_finite().then_some(value)
     }
 
-    /// Which way it is better.
+    /// The better direction.
     pub const fn natural_goal(self) -> Goal {
         match self {
             Self::ValAccuracy | Self::TrainAccuracy | Self::Ratio => Goal::Maximize,
@@ -275,13 +264,11 @@ impl Metric {
     }
 }
 
-/// Which way is better.
+/// The better direction of a metric.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Goal {
-    /// More.
     Maximize,
-    /// Less.
     Minimize,
 }
 
@@ -295,7 +282,7 @@ impl Goal {
     }
 }
 
-/// How large a sweep may be.
+/// Limits on the size of a sweep.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// The most trials, counted before points that occur twice are merged.
@@ -333,8 +320,7 @@ impl Spec {
         read::spec(text, overrides, limits).map_err(Problems)
     }
 
-    /// The hash of all that the spec says, its name included, defaults applied: the same for two texts that mean the
-    /// same, overrides included.
+    /// The hash of the whole spec with its name, defaults and overrides: the same for two texts with the same meaning.
     ///
     /// # Errors
     /// A number in it is not finite; a checked spec has none.

@@ -1,5 +1,5 @@
-//! Trainer protocol 1: what an agent writes to a trainer's stdin and reads from its stdout, one JSON object a line.
-//! Documented for other languages in `worker/trainer/PROTOCOL.md`.
+//! Trainer protocol 1: the messages on a trainer's stdin and stdout, one JSON object per line.
+//! `worker/trainer/PROTOCOL.md` documents it for other languages.
 
 use serde::{Deserialize, Serialize};
 
@@ -14,16 +14,16 @@ pub const PROTOCOL: u32 = 1;
 /// The longest line that an agent reads from a trainer, in bytes; a longer one breaks the protocol.
 pub const MAX_LINE_BYTES: usize = 16 * 1024 * 1024;
 
-/// The exit status of a trainer that was asked to leave by SIGTERM.
+/// The exit status of a trainer that left because of SIGTERM.
 pub const EXIT_LEFT: i32 = 75;
 
-/// What an agent asks. One at a time: the next follows the event that ends the one before. End of file means leave.
+/// A request of the agent. One at a time: the next follows the event that ends the one before. End of file means leave.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "command", rename_all = "snake_case")]
 pub enum Command {
-    /// Which devices are there? Answered by `devices`.
+    /// Requests the devices. Answered by `devices`.
     Devices,
-    /// What is in this data set? Answered by `described` or `failed`.
+    /// Requests a description of a data set. Answered by `described` or `failed`.
     Describe(Describe),
     /// Train. Answered by `started`, `epoch`s and `checkpoint`s, then `finished` or `failed`.
     Train(Box<Train>),
@@ -32,9 +32,8 @@ pub enum Command {
 /// A data set to be read and described.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Describe {
-    /// The data set.
     pub dataset: Dataset,
-    /// Where its files are on this machine.
+    /// The folders of its files on this machine.
     pub folders: Folders,
 }
 
@@ -45,16 +44,15 @@ pub struct Train {
     pub trial_id: TrialId,
     /// The attempt's number, echoed in every event.
     pub attempt: u32,
-    /// The question.
     pub trial: Trial,
     /// `auto`, `cpu` or `cuda:N`.
     pub device: String,
-    /// Where files are on this machine.
+    /// The folders of files on this machine.
     pub folders: Folders,
     /// A folder for this trial's checkpoints and no other's; none are written or looked for without it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub checkpoint_folder: Option<String>,
-    /// A checkpoint follows every so many epochs, and never the last one; 0 counts as 1. SIGTERM brings one at any time.
+    /// The epochs between checkpoints; the last epoch has none. 0 counts as 1. SIGTERM causes a checkpoint at any time.
     #[serde(default = "every_epoch")]
     pub checkpoint_every: u32,
     /// A folder in which artifacts (`weights.safetensors`, `thumbnails.png`) are left for the agent; none are without it.
@@ -66,7 +64,7 @@ fn every_epoch() -> u32 {
     1
 }
 
-/// Where files are on this machine, as absolute paths.
+/// The folders of files on this machine, as absolute paths.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Folders {
     /// Data sets lie in this one. No path of a data set leads out of it and of `more_data_roots`.
@@ -86,7 +84,7 @@ impl Folders {
     }
 }
 
-/// What a trainer says.
+/// A message of the trainer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event {
@@ -94,7 +92,7 @@ pub enum Event {
     Hello(Hello),
     /// The devices that can be named in `train`.
     Devices(Devices),
-    /// What is in a data set.
+    /// The description of a data set.
     Described(Described),
     /// The trial's data and network are ready.
     Started(Started),
@@ -108,7 +106,7 @@ pub enum Event {
     Failed(Failed),
 }
 
-/// Who speaks.
+/// The trainer introduces itself.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Hello {
     /// The protocol that it speaks: `PROTOCOL`.
@@ -129,19 +127,18 @@ pub struct Devices {
     pub cuda_unavailable: Option<String>,
 }
 
-/// A device.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Device {
     /// As `train` takes it: `cpu`, `cuda:0`.
     pub name: String,
     /// For people: the model's name.
     pub description: String,
-    /// Its own memory, where it can be told.
+    /// Its separate memory, if known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory_bytes: Option<u64>,
 }
 
-/// What is in a data set.
+/// The description of a data set.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Described {
     /// Of the decoded content, classes and parts.
@@ -159,31 +156,29 @@ pub struct Described {
 /// The trial's data and network are ready.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Started {
-    /// Echoed.
+    /// Repeats the request.
     pub trial_id: TrialId,
-    /// Echoed.
+    /// Repeats the request.
     pub attempt: u32,
-    /// Where it trains.
+    /// The device on which it trains.
     pub device: String,
     /// Parameters of the network as built.
     pub params: u64,
-    /// What is in the data set.
     pub data: Described,
-    /// The first epoch that is still to be trained, counted from 1; more than 1 where a checkpoint was found. The `epoch`
-    /// events before it then follow at once, as they were when they were trained (same numbers, same bits), so that every
-    /// attempt says its whole series and nothing is needed of the attempt before. A trainer that cannot repeat them has to
-    /// begin at 1.
+    /// The first epoch that is still to be trained, counted from 1; more than 1 if a checkpoint was found. The `epoch`
+    /// events before it then follow at once, as they were when they were trained (same numbers, same bits), so that
+    /// every attempt has its complete series and nothing of the earlier attempt is needed. A trainer that cannot repeat
+    /// them has to begin at 1.
     pub first_epoch: u32,
 }
 
 /// Metrics of one epoch.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Epoch {
-    /// Echoed.
+    /// Repeats the request.
     pub trial_id: TrialId,
-    /// Echoed.
+    /// Repeats the request.
     pub attempt: u32,
-    /// The numbers.
     #[serde(flatten)]
     pub metrics: EpochMetrics,
 }
@@ -212,9 +207,9 @@ pub struct EpochMetrics {
 /// A checkpoint is on disk, and stays there if the process is killed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Checkpoint {
-    /// Echoed.
+    /// Repeats the request.
     pub trial_id: TrialId,
-    /// Echoed.
+    /// Repeats the request.
     pub attempt: u32,
     /// The last epoch that is over in it; 0 where it was written in the middle of the first.
     pub epoch: u32,
@@ -225,9 +220,9 @@ pub struct Checkpoint {
 /// The answer of a trial.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Finished {
-    /// Echoed.
+    /// Repeats the request.
     pub trial_id: TrialId,
-    /// Echoed.
+    /// Repeats the request.
     pub attempt: u32,
     /// Whether it converged.
     pub outcome: Outcome,
@@ -244,7 +239,6 @@ pub struct Finished {
     /// other number.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub paused_seconds: f64,
-    /// How it was made.
     pub provenance: Provenance,
 }
 
@@ -252,7 +246,7 @@ fn is_zero(seconds: &f64) -> bool {
     *seconds == 0.0
 }
 
-/// What a network said of every validation image, in the data set's order.
+/// The predictions of a network for every validation image, in the data set's order.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Validation {
     /// True class of each image.
@@ -265,20 +259,19 @@ pub struct Validation {
     pub confusion: Vec<u32>,
 }
 
-/// What the network of one epoch made of the test part.
+/// The result of one epoch's network on the test part.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Tested {
-    /// The epoch.
     pub epoch: u32,
     /// Mean cross-entropy, dropout off.
     pub loss: f64,
     /// Share of the images that were right.
     pub accuracy: f64,
-    /// What it said of every test image, in the data set's order.
+    /// The predictions for every test image, in the data set's order.
     pub predictions: Validation,
 }
 
-/// How an answer was made.
+/// The provenance of an answer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Provenance {
     /// Parameters of the network as built.
@@ -287,7 +280,7 @@ pub struct Provenance {
     pub images_per_second: f64,
     /// Wall time of training and validation.
     pub seconds: f64,
-    /// Highest resident memory of the trainer's process, or of the device where that can be told.
+    /// The highest resident memory of the trainer's process, or of the device if known.
     pub peak_memory_bytes: u64,
     /// The data that were read.
     pub data_digest: Digest,
@@ -303,30 +296,30 @@ pub struct Provenance {
     pub trainer: String,
     /// Threads that trained.
     pub threads: u32,
-    /// Where it was made: what trainer, agent and coordinator each know of it.
+    /// The facts that trainer, agent and coordinator each know about its origin.
     #[serde(default)]
     pub origin: Origin,
 }
 
-/// Where an answer was made, and by what. A text is empty where it is not known: older trainers and agents say less.
+/// The origin of an answer. A text is empty if it is unknown: older trainers and agents report less.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Origin {
     /// The device's driver and its version; `none` for a CPU. From the trainer.
     pub driver: String,
-    /// What kernels were tuned with before: a folder and the digest of what lies in it; `none` for a CPU. From the trainer.
+    /// The kernel cache that existed before: a folder and the digest of its content; `none` for a CPU. From the
+    /// trainer.
     pub kernel_cache: String,
     /// The worker's name. From the agent, like the next two.
     pub worker: String,
-    /// Of the worker's program.
+    /// The version of the worker's program.
     pub worker_version: String,
-    /// The machine.
     pub host: String,
-    /// Of the coordinator's program. From the coordinator, like what follows.
+    /// The version of the coordinator's program. From the coordinator, like the following fields.
     pub coordinator_version: String,
     /// The sweep that asked first.
     pub sweep: Option<u64>,
-    /// Of that sweep's spec, with its overrides.
+    /// The digest of that sweep's spec with its overrides.
     pub spec_digest: Option<Digest>,
     /// The git revision of the folder that the spec came from, ending in `-dirty` where files of it had changed.
     pub revision: String,
@@ -337,8 +330,7 @@ pub struct Origin {
 /// The command failed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Failed {
-    /// Whose fault it was.
     pub class: FailureClass,
-    /// One sentence for people.
+    /// One sentence for users.
     pub reason: String,
 }

@@ -8,20 +8,17 @@ use crate::id::TrialId;
 use crate::protocol::Protocol;
 use crate::{TRAINER_SEMANTICS, canonical};
 
-/// Configuration × seed × protocol × data reference × trainer semantics. Two equal trials are one question, whatever
-/// sweep asks it.
+/// Configuration × seed × protocol × data reference × trainer semantics. Equal trials of different sweeps are the same
+/// trial.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Trial {
-    /// The network.
     pub configuration: Configuration,
     /// Keys every random stream of the trial.
     pub seed: u64,
-    /// How it is trained.
     pub protocol: Protocol,
-    /// What it is trained on.
     pub dataset: Dataset,
-    /// The trainer semantics version that the answer is asked of.
+    /// The trainer semantics version that has to compute the answer.
     pub semantics: u32,
 }
 

@@ -1,4 +1,4 @@
-//! A spec as it comes from anybody, for tests and fuzzers that bring bytes which nobody wrote on purpose.
+//! Parses a spec from arbitrary bytes, for tests and fuzzers.
 
 use crate::plan::Plan;
 use crate::settings;

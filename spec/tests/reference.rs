@@ -1,5 +1,5 @@
-//! The reference study's facts (`reference.csv`: what its tables print, with parameter counts recomputed from its
-//! formula) against our counts and ratios.
+//! Compares our counts and ratios with the reference study (`reference.csv`: its printed tables, with parameter counts
+//! recomputed from its formula).
 
 #![expect(clippy::unwrap_used, reason = "a failed step of a test is a failed test, in its helpers too")]
 

@@ -1,4 +1,4 @@
-//! Every spec that ships is held to what it promises, as far as that can be seen without training.
+//! Checks the promises of every shipped spec, as far as possible without training.
 
 #![expect(clippy::unwrap_used, reason = "a failed step of a test is a failed test, in its helpers too")]
 
@@ -148,7 +148,7 @@ fn the_small_examples_of_designs_show_what_they_are_for() {
     assert_eq!(design.fraction().map(|fraction| fraction.resolution()), Some(4));
 }
 
-/// The names that a reader knows are in the hint that it gives for one that it does not.
+/// The names that a reader knows: its hint for an unknown name lists them.
 fn known_names(text: &str) -> BTreeSet<String> {
     let problems = Spec::parse(text.as_bytes(), &[], &Limits::default()).unwrap_err();
     let hints = problems.0.iter().filter(|problem| problem.path.contains("nothing_like_it"));

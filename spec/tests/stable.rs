@@ -1,5 +1,5 @@
-//! What a stored spec comes to is derived again from its text for ever: digests, ordinals and trial ids of specs that
-//! exist may never change. The numbers were written by the first release.
+//! A stored spec is expanded from its text again at any time, so digests, ordinals and trial ids of existing specs
+//! never change. The first release wrote these numbers.
 
 #![expect(clippy::unwrap_used, reason = "a failed step of a test is a failed test, in its helpers too")]
 

@@ -1,4 +1,4 @@
-//! Wrong designs and conditions: what people write by mistake, with its place and a hint.
+//! Wrong designs and conditions: common mistakes, each with its position and a hint.
 
 mod wrong;
 

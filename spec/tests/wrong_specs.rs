@@ -1,4 +1,4 @@
-//! Wrong specs of every kind: each problem with its place, its path, what was expected, and a hint.
+//! Wrong specs of every kind: each problem with its position, its path, the expected value, and a hint.
 
 mod wrong;
 

@@ -4,8 +4,8 @@ use std::fs::File;
 use std::io::{ErrorKind, Read, Result};
 use std::path::Path;
 
-/// The whole of a file of at most `limit` bytes. What counts is what was read: a pipe, a device or a file of the kernel's says
-/// of itself that it has no bytes.
+/// The content of a file of at most `limit` bytes. The limit applies to the bytes that were read, because a pipe, a
+/// device or a kernel's file has size 0.
 ///
 /// # Errors
 /// It cannot be read, or is longer ([`ErrorKind::FileTooLarge`]).

@@ -1,4 +1,4 @@
-//! What people ask of a certificate: for whom it is, who issued it, from when until when it holds.
+//! Facts about a certificate for users: its hosts, its issuer and its validity.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -12,53 +12,45 @@ use x509_parser::prelude::{FromDer, GeneralName, X509Certificate, X509Name};
 const MAX_NAME: usize = 100;
 /// Names of one certificate that are kept.
 const MAX_NAMES: usize = 20;
-/// What has less time left than this is to be renewed.
+/// A certificate with less time left should be renewed.
 const SOON: Duration = Duration::days(14);
 
-/// Why nothing can be said of a certificate.
+/// Why a certificate cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum Damaged {
     /// The file has no PEM.
     #[error("it is not PEM")]
     Pem(#[from] pem::Error),
-    /// What is in it is no certificate.
+    /// The content is not a certificate.
     #[error("it is not an X.509 certificate")]
     Content,
 }
 
-/// What is in a certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Certificate {
-    /// Whose it is.
     pub subject: String,
-    /// Who signed it.
     pub issuer: String,
-    /// The hosts that it is for, a bounded number of them.
+    /// The hosts that it is valid for; a bounded number of them.
     pub names: Vec<String>,
-    /// When it begins to hold.
     pub not_before: OffsetDateTime,
-    /// When it ends.
     pub not_after: OffsetDateTime,
 }
 
-/// Whether a certificate holds.
+/// The validity of a certificate at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Validity {
-    /// It does, and will for some time.
+    /// Valid for longer than `SOON`.
     Holds,
-    /// It does, and ends soon.
     EndsSoon,
-    /// It does not any more.
     Expired,
-    /// It does not yet.
     NotYet,
 }
 
 impl Certificate {
-    /// Reads one that a peer sent.
+    /// Reads a certificate that a peer sent.
     ///
     /// # Errors
-    /// It is no certificate.
+    /// It is not a certificate.
     pub fn from_der(der: &[u8]) -> Result<Self, Damaged> {
         let (_, parsed) = X509Certificate::from_der(der).map_err(|_| Damaged::Content)?;
         let moment = |seconds: i64| OffsetDateTime::from_unix_timestamp(seconds).map_err(|_| Damaged::Content);
@@ -73,7 +65,7 @@ impl Certificate {
         })
     }
 
-    /// Reads the first one of a PEM file: the one that is shown, before those between it and an authority.
+    /// Reads the first certificate of a PEM file: the one that is presented, before intermediate ones.
     ///
     /// # Errors
     /// There is none.
@@ -81,7 +73,6 @@ impl Certificate {
         Self::from_der(&CertificateDer::from_pem_slice(pem)?)
     }
 
-    /// Whether it holds at this moment.
     pub fn validity(&self, now: OffsetDateTime) -> Validity {
         if now < self.not_before {
             Validity::NotYet
@@ -125,7 +116,7 @@ fn host(name: &GeneralName<'_>) -> Option<String> {
     }
 }
 
-/// Without what would move a terminal's cursor.
+/// The text without characters that would move a terminal's cursor.
 pub(crate) fn plain(text: &str) -> String {
     text.chars().filter(|letter| !letter.is_control()).take(MAX_NAME).collect()
 }
@@ -138,7 +129,7 @@ pub(crate) mod tests {
 
     pub(crate) const NOW: OffsetDateTime = OffsetDateTime::UNIX_EPOCH.saturating_add(Duration::days(20_000));
 
-    /// One that signed itself.
+    /// A self-signed certificate.
     pub(crate) fn certificate(name: &str, from: Duration, to: Duration) -> rcgen::Certificate {
         let mut parameters = CertificateParams::new(vec!["sweep.example".to_owned(), "10.0.0.7".to_owned()]).unwrap();
         parameters.distinguished_name.push(DnType::CommonName, name);

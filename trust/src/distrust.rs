@@ -11,16 +11,16 @@ use tokio_rustls::rustls::{self, AlertDescription, CertificateError};
 
 use crate::certificate::{Certificate, plain, shown};
 
-/// What is wrong with a certificate.
+/// The reason why a certificate is not trusted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reason {
     /// Its time is over, or that of one between it and the authority.
     Expired(OffsetDateTime),
-    /// Its time has not come, by this machine's clock.
+    /// Not valid yet, by this machine's clock.
     NotYet(OffsetDateTime),
-    /// None of the authorities that are believed issued it.
+    /// No trusted authority issued it.
     UnknownIssuer,
-    /// It is for other hosts than this one.
+    /// It is for other hosts.
     OtherName(String),
     /// Anything else, in the words of the TLS library.
     Other(String),
@@ -29,11 +29,10 @@ pub enum Reason {
 /// A certificate that is not trusted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub struct Distrust {
-    /// Why.
     pub reason: Reason,
-    /// What is in it; `None` where it cannot be read.
+    /// Its content; `None` if it cannot be read.
     pub certificate: Option<Certificate>,
-    /// Whose authorities are believed: a file, or this machine.
+    /// The source of the trusted authorities: a file, or this machine.
     pub believed: String,
 }
 
@@ -89,7 +88,7 @@ pub fn find<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a Distrust> {
     inner.downcast_ref()
 }
 
-/// What the peer said of the certificate that was shown to it, if that is behind an error of a connection.
+/// The peer's reason for refusing our certificate, if it is a cause of a connection's error.
 pub fn refused(error: &(dyn Error + 'static)) -> Option<&'static str> {
     let rustls::Error::AlertReceived(alert) = of_tls(error)? else { return None };
     match alert {

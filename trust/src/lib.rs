@@ -1,8 +1,9 @@
-//! Whom a program trusts. Certificates: what is in one, whether it holds now, and why a program does not trust one. Files
-//! (`private`): which of them other users could read, change or lock; and how a file is read that others may have written
-//! (`bounded`), or is locked against other processes (`lock`). Coordinator, worker and `sweepctl` say the same sentences about them.
+//! Trust in certificates and files. `certificate` reads the facts of a certificate and `distrust` explains why one is
+//! not trusted. `private` finds files that other users can read, change or lock. `bounded` reads files that others may
+//! have written, and `lock` locks files against other processes. Coordinator, worker and `sweepctl` share these
+//! sentences.
 //!
-//! What may not enter: connections, configuration, hints that name a flag of one program.
+//! This crate must not use connections or configuration, or name a flag of one program.
 
 pub mod bounded;
 mod certificate;

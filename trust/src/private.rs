@@ -1,9 +1,9 @@
-//! Files that only their owner reads, changes or locks: with whom they are shared, how they are made, and what is
-//! done about those that are there with a looser mode or another owner.
+//! Files that only their owner reads, changes or locks: how they are created and shared, and how files with a looser
+//! mode or another owner are treated.
 //!
-//! The owner alone is the rule. The exception is a folder that is shared with a group on purpose: it belongs to another
-//! user, has the set-group-ID bit, and lets a group of this process write. So Kubernetes hands out volumes (`fsGroup`),
-//! where the next process may have another user ID and the same group.
+//! Files belong to the owner alone. The exception is a folder that is shared with a group on purpose: it belongs to
+//! another user, has the set-group-ID bit, and a group of this process may write to it. Kubernetes provides volumes in
+//! this way (`fsGroup`), where the next process may have another user ID and the same group.
 
 use std::fmt;
 use std::fs::{self, DirBuilder, File, Metadata, Permissions};
@@ -27,13 +27,13 @@ const MOST_TRIES: u32 = 1_000;
 /// With whom files are shared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sharing {
-    /// With no one.
+    /// Not shared.
     Owner,
-    /// With this group.
+    /// Shared with this group.
     Group(u32),
 }
 
-/// Whose a file is, and who may use it.
+/// The owner of a file and the access of others.
 #[derive(Debug, Clone, Copy)]
 struct Found {
     owner: u32,
@@ -63,19 +63,15 @@ pub enum Error {
         (chown {user} {})", path.display(), path.display()
     )]
     Foreign {
-        /// Which.
         path: PathBuf,
-        /// Whose.
         owner: u32,
-        /// Who we are.
+        /// The user of this process.
         user: u32,
     },
-    /// It cannot be looked at or changed.
+    /// Its metadata cannot be read or changed.
     #[error("cannot make {} private", path.display())]
     Io {
-        /// Which.
         path: PathBuf,
-        /// Why.
         #[source]
         source: io::Error,
     },
@@ -84,7 +80,6 @@ pub enum Error {
 /// A file or folder that others could use.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Open {
-    /// Which.
     pub path: PathBuf,
     /// The mode that it has.
     pub mode: u32,
@@ -107,7 +102,8 @@ impl Sharing {
         Self::granted(there.map(|found| Found::of(&found)), user(), &groups())
     }
 
-    /// By the folders from the innermost outwards. What we made ourselves is shared as the folder that it was made in.
+    /// The sharing of a path, by its folders from the innermost outwards. A folder that this process made is shared
+    /// like its parent.
     fn granted(folders: impl IntoIterator<Item = Found>, user: u32, groups: &[u32]) -> Self {
         let by = folders.into_iter().find(|folder| folder.owner != user);
         let on_purpose = |folder: &Found| {
@@ -133,7 +129,7 @@ impl Sharing {
         }
     }
 
-    /// What nothing of ours allows.
+    /// The permissions that private files never have.
     fn excess(self) -> u32 {
         match self {
             Self::Owner => GROUP | OTHERS,
@@ -177,10 +173,10 @@ impl Sharing {
         fs::set_permissions(path, Permissions::from_mode(mode))
     }
 
-    /// Looks at a file or folder and changes nothing: what others could do with it, or nothing.
+    /// Reads the access of others to a file or folder, and changes nothing. `None` if others have none.
     ///
     /// # Errors
-    /// It belongs to another user, or cannot be looked at. One that is not there is no error.
+    /// It belongs to another user, or cannot be read. A missing file is no error.
     pub fn look(self, path: &Path) -> Result<Option<Open>, Error> {
         let found = match fs::metadata(path) {
             Ok(found) => found,
@@ -207,7 +203,7 @@ impl Sharing {
         if owner == ROOT || shared { Verdict::Private } else { Verdict::Foreign }
     }
 
-    /// Takes from others what they could do with a file or folder; says what was changed.
+    /// Removes the access of others to a file or folder. Returns the access that was removed.
     ///
     /// # Errors
     /// It belongs to another user, or its mode cannot be changed.
@@ -221,8 +217,8 @@ impl Sharing {
     }
 }
 
-/// Keeps others from replacing files in a folder that may hold other things too: only their right to write goes, and only
-/// where nothing else keeps them from it. Says what was changed.
+/// Prevents others from replacing files in a folder that may contain other things too: removes only their write access,
+/// and only if nothing else restricts it. Returns the access that was removed.
 ///
 /// # Errors
 /// The folder's mode cannot be changed.
@@ -253,15 +249,15 @@ fn groups() -> Vec<u32> {
     std::iter::once(rustix::process::getegid()).chain(more).map(|group| group.as_raw()).collect()
 }
 
-/// Whether a filesystem says of every file that this user owns it, ours too, as some network filesystems do: then the
-/// owner means nothing there.
+/// Whether a filesystem reports this user as the owner of every file, including ours, as some network filesystems do.
+/// The owner then means nothing.
 fn gives_every_file_to(path: &Path, owner: u32) -> bool {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     owner_of_a_new_file(folder).is_ok_and(|found| found == owner && found != user())
 }
 
-/// Who owns a file that this process makes in a folder, by the word of its filesystem. No other call says so. Where the
-/// filesystem can do that, the file has no name and is gone whatever ends this process.
+/// The owner of a new file of this process in a folder, as its filesystem reports it. No other call returns this. If
+/// the filesystem supports it, the file has no name, so it disappears however this process ends.
 fn owner_of_a_new_file(folder: &Path) -> io::Result<u32> {
     let nameless = OFlags::TMPFILE.bits().cast_signed();
     match File::options().write(true).mode(0o600).custom_flags(nameless).open(folder) {
@@ -270,8 +266,8 @@ fn owner_of_a_new_file(folder: &Path) -> io::Result<u32> {
     }
 }
 
-/// The same on a network filesystem that knows only files with names. There is one name, so that what a process left that was
-/// killed here goes with the next look.
+/// The same on a network filesystem without unnamed files. The name is fixed, so that the next call removes a file that
+/// a killed process left.
 fn owner_of_a_named_file(folder: &Path) -> io::Result<u32> {
     let probe = folder.join(PROBE);
     let mut tries = 0;

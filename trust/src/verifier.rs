@@ -14,7 +14,7 @@ use tokio_rustls::rustls::{self, CertificateError, DigitallySignedStruct, OtherE
 use crate::certificate::Damaged;
 use crate::distrust::Distrust;
 
-/// Which authorities are believed.
+/// The trusted authorities.
 #[derive(Debug, Clone, Copy)]
 pub enum Roots<'a> {
     /// Those of a file, and no others: its path and its content.
@@ -23,15 +23,13 @@ pub enum Roots<'a> {
     Machine,
 }
 
-/// Why there is nothing to believe.
+/// Why there are no trusted authorities.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A file that holds none.
+    /// A file without a certificate of an authority.
     #[error("{} contains no authority's certificate", path.display())]
     NoAuthority {
-        /// Which.
         path: PathBuf,
-        /// Why.
         #[source]
         source: Option<Damaged>,
     },

@@ -1,5 +1,5 @@
-//! Conditions over factors: what `where` and `only_if` say. A condition is read once, checked against the family's
-//! factors and their kinds, and then holds of a configuration or does not; it can neither fail nor take long.
+//! Conditions over factors, as in `where` and `only_if`. A condition is parsed once and checked against the family's
+//! factors and their kinds. After that, its evaluation cannot fail or take long.
 
 mod parse;
 #[cfg(test)]
@@ -14,29 +14,23 @@ use crate::levels::{Factor, FactorSet, Level};
 
 pub(crate) use parse::parse;
 
-/// Something that holds of a configuration or does not. Its `Display` is the shortest text that reads as the same.
+/// A condition on a configuration. Its `Display` is the shortest text that parses to the same condition.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Condition {
-    /// One of them holds. At least two.
+    /// At least two, of which one is true.
     Any(Vec<Condition>),
-    /// All of them hold. At least two.
+    /// At least two, all of which are true.
     All(Vec<Condition>),
-    /// It does not hold.
     Not(Box<Condition>),
     /// A factor against a value or another factor.
     Compare {
-        /// What is compared.
         left: Operand,
-        /// How.
         comparison: Comparison,
-        /// With what.
         right: Operand,
     },
     /// A factor has one of these values. At least one.
     In {
-        /// The factor.
         factor: Factor,
-        /// The values.
         values: Vec<Operand>,
     },
 }
@@ -46,13 +40,10 @@ pub enum Condition {
 pub enum Operand {
     /// The factor's level in the configuration.
     Factor(Factor),
-    /// On or off.
     Bool(bool),
-    /// A number.
     Number(f64),
 }
 
-/// How two sides are compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Comparison {
     /// `==`
@@ -110,7 +101,7 @@ impl Operand {
 }
 
 impl Condition {
-    /// Whether it holds of `configuration`. What compares a factor that its family does not have, does not hold.
+    /// Whether it is true for `configuration`. A comparison with a factor that its family lacks is false.
     pub fn holds(&self, configuration: &Configuration) -> bool {
         match self {
             Self::Any(conditions) => conditions.iter().any(|condition| condition.holds(configuration)),

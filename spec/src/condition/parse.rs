@@ -1,5 +1,5 @@
-//! From a text to a condition: `or` binds weakest, then `and`, then `not`, then comparisons. Length and depth are
-//! bounded before anything is made of them, and every problem says at which letter it stands.
+//! Parses conditions: `or` binds weakest, then `and`, then `not`, then comparisons. Length and depth are checked before
+//! anything is allocated, and every problem has the index of its character.
 
 use super::{Comparison, Condition, Operand};
 use crate::levels::{Factor, Family, Kind};
@@ -8,10 +8,10 @@ use crate::yaml::quoted;
 
 /// The longest condition, in characters.
 pub(crate) const MAX_LENGTH: usize = 1000;
-/// How deep parentheses and `not` may stand in each other.
+/// The deepest nesting of parentheses and `not`.
 pub(crate) const MAX_DEPTH: usize = 32;
 
-/// What is wrong, and at which character of the text, counted from 0.
+/// A problem and the index of its character in the text, counted from 0.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Wrong {
     pub(crate) at: usize,
@@ -19,7 +19,7 @@ pub(crate) struct Wrong {
     pub(crate) hint: Option<String>,
 }
 
-/// The condition that `text` says of configurations of `family`.
+/// Parses a condition on configurations of `family`.
 pub(crate) fn parse(text: &str, family: Family) -> Result<Condition, Wrong> {
     let letters: Vec<char> = text.chars().take(MAX_LENGTH + 1).collect();
     if letters.len() > MAX_LENGTH {
@@ -35,7 +35,7 @@ pub(crate) fn parse(text: &str, family: Family) -> Result<Condition, Wrong> {
     }
 }
 
-/// A complaint about what stands behind a condition that was complete.
+/// The problem of a token after a complete condition.
 fn after(token: &Token) -> Wrong {
     let hint = match &token.word {
         Word::Symbol(symbol) if Comparison::ALL.iter().any(|comparison| comparison.symbol() == *symbol) => {
@@ -75,7 +75,7 @@ impl Token {
 }
 
 const SYMBOLS: [&str; 11] = ["==", "!=", "<=", ">=", "<", ">", "(", ")", "[", "]", ","];
-/// What other languages write, and what is written here.
+/// Operators of other languages, with the operator to use here.
 const FOREIGN: [(&str, &str); 6] = [("&&", "and"), ("||", "or"), ("=", "=="), ("!", "not"), ("&", "and"), ("|", "or")];
 
 fn tokens(letters: &[char]) -> Result<Vec<Token>, Wrong> {
@@ -112,7 +112,7 @@ fn tokens(letters: &[char]) -> Result<Vec<Token>, Wrong> {
     Ok(tokens)
 }
 
-/// How many of `letters` are a number: everything up to what cannot be part of one.
+/// The length of the number at the start of `letters`: everything up to a letter that cannot be part of one.
 fn number_length(letters: &[char]) -> usize {
     let exponent = |at: usize| matches!(letters.get(at), Some('e' | 'E'));
     let part = |at: usize| match letters[at] {
@@ -146,7 +146,7 @@ impl<'a> Parser<'a> {
         here
     }
 
-    /// Where the next token stands, or the end of the text.
+    /// The index of the next token, or of the end of the text.
     fn place(&self) -> usize {
         self.tokens.get(self.at).map_or(self.end, |token| token.at)
     }

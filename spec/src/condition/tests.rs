@@ -1,4 +1,4 @@
-//! Conditions: what they hold of, what they are printed as, and what is said of wrong ones.
+//! Conditions: their values, how they are printed, and the problems of wrong ones.
 
 use super::*;
 use crate::levels::Family;
@@ -124,8 +124,8 @@ fn length_and_depth_are_bounded() {
     assert!(parse(&"(".repeat(100_000), Family::Cnn).is_err());
 }
 
-/// Texts put together at random from the words of the language never end in a panic, and what is read is printed in a
-/// form that reads as the same.
+/// Random texts of the language's words never cause a panic, and a parsed condition is printed in a form that parses to
+/// the same condition.
 #[test]
 fn no_text_is_worse_than_wrong() {
     let words = [

@@ -1,5 +1,5 @@
-//! What a network costs, exactly where that can be known: parameters, FLOPs and shapes by a walk over its layers, and a
-//! prediction of the memory that training takes. No network is built for it.
+//! The cost of a network, exact where possible: parameters, FLOPs and shapes by a walk over its layers, and a
+//! prediction of the memory for training. No network is built.
 
 mod walk;
 
@@ -26,7 +26,7 @@ impl From<&Dataset> for Input {
     }
 }
 
-/// What a network costs.
+/// The cost of a network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Counts {
     /// Parameters as the reference counts them: batch normalisation has 4 per channel (scale, shift, running mean,
@@ -43,7 +43,7 @@ pub struct Counts {
 
 /// Memory that a trainer needs before the first parameter: program, runtime and decoded images, in bytes.
 const BASE_BYTES: u64 = 128 * 1024 * 1024;
-/// Bytes of a number.
+/// Bytes of one number.
 const F32_BYTES: u64 = 4;
 
 impl Counts {
@@ -66,9 +66,9 @@ impl Counts {
         Ok(counts)
     }
 
-    /// The memory that training in batches of `batch_size` will probably take, in bytes. A prediction for deciding what
-    /// fits, on the safe side: weights, gradients and Adam's two moments, every layer's output for the backward pass,
-    /// gradients of the two largest at once, a quarter as margin for workspaces, and a fixed base.
+    /// The memory in bytes that training in batches of `batch_size` probably needs. The prediction is on the safe side,
+    /// because it decides which slots fit: weights, gradients and Adam's two moments, every layer's output for the
+    /// backward pass, gradients of the two largest at once, a quarter as margin for workspaces, and a fixed base.
     pub fn training_memory_bytes(&self, batch_size: u32) -> u64 {
         let weights = self.params.saturating_mul(4);
         let kept = self.activations_per_image.saturating_add(self.largest_activation.saturating_mul(2));

@@ -1,5 +1,5 @@
-//! The walk over a network's layers: the one place that knows in which order they stand and what each costs. The
-//! trainer builds the same order; a test of its own holds the two together.
+//! The walk over a network's layers: the only place that defines their order and the cost of each. The trainer builds
+//! the same order; a test of the trainer compares the two.
 
 use crate::configuration::{Cnn, Configuration, Vgg19};
 
@@ -16,18 +16,17 @@ pub struct Shrunk {
     pub image_size: u32,
     /// The max-pooling that leaves nothing, counted from 1.
     pub pooling: u32,
-    /// How many there are.
+    /// The number of max-poolings.
     pub poolings: u32,
 }
 
-/// What a layer does.
+/// The operation of a layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LayerKind {
     /// Convolution with bias; padding keeps the size.
     Convolution,
     /// Batch normalisation over channels or outputs.
     BatchNorm,
-    /// Rectifier.
     Relu,
     /// 2×2 maximum with stride 2; an odd last row or column is left out.
     MaxPool,
@@ -41,16 +40,14 @@ pub enum LayerKind {
     Dropout,
 }
 
-/// One layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Layer {
-    /// What it does.
     pub kind: LayerKind,
     /// Height and width of its output, in pixels; 1 behind the convolutions.
     pub size: u32,
     /// Channels of its output.
     pub channels: u64,
-    /// Its parameters; batch normalisation has 4 per channel.
+    /// Batch normalisation has 4 per channel.
     pub params: u64,
     /// Two for each multiply-add of one image.
     pub flops: u64,
@@ -77,7 +74,7 @@ pub fn walk(configuration: &Configuration, input: Input, visit: impl FnMut(&Laye
     }
 }
 
-/// How many max-poolings it has.
+/// The number of max-poolings.
 fn poolings(configuration: &Configuration) -> u32 {
     match configuration {
         Configuration::Cnn(cnn) if cnn.max_pool => cnn.conv_layers,
@@ -86,7 +83,7 @@ fn poolings(configuration: &Configuration) -> u32 {
     }
 }
 
-/// What the walk would say of the max-poolings, without the walk.
+/// Checks the max-poolings without the walk.
 ///
 /// # Errors
 /// They shrink the image to nothing.

@@ -1,4 +1,4 @@
-//! What varies: a factor and its levels, and factors that advance together.
+//! The varied part of a design: a factor with its levels, or factors that advance together.
 
 use std::cmp::Ordering;
 
@@ -8,10 +8,9 @@ use serde::{Serialize, Serializer};
 use crate::configuration::Configuration;
 use crate::levels::{Factor, FactorSet, Level};
 
-/// A factor and the levels that a design gives it. No level stands twice.
+/// A factor and its levels in a design. All levels are different.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Axis {
-    /// The factor.
     pub factor: Factor,
     levels: Vec<Level>,
     /// Places in `levels`, in the order of the levels: large plans look levels up millions of times.
@@ -19,7 +18,7 @@ pub struct Axis {
 }
 
 impl Axis {
-    /// An axis of these levels, without those that stand there again.
+    /// An axis of these levels, without repeated ones.
     pub fn new(factor: Factor, levels: Vec<Level>) -> Self {
         let mut sorted: Vec<usize> = (0..levels.len()).collect();
         sorted.sort_by_key(|&place| levels[place].key());
@@ -31,7 +30,7 @@ impl Axis {
         Self::new(factor, sorted.into_iter().map(|place| levels[place]).collect())
     }
 
-    /// Its levels, in the order of the spec.
+    /// In the order of the spec.
     pub fn levels(&self) -> &[Level] {
         &self.levels
     }
@@ -44,7 +43,7 @@ impl Axis {
     }
 }
 
-/// One factor, or several that advance together, step by step. No step stands twice.
+/// One factor, or several that advance together, step by step. All steps are different.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Dimension {
     factors: Vec<Factor>,
@@ -59,8 +58,8 @@ impl Dimension {
         Self::zipped(vec![factor], levels.iter().map(|&level| vec![level]).collect())
     }
 
-    /// A dimension of several factors; each step has a level for each of them, in their order. Steps that stand there
-    /// again are left out.
+    /// A dimension of several factors. Each step has a level for each of them, in their order. Repeated steps are left
+    /// out.
     pub fn zipped(factors: Vec<Factor>, mut steps: Vec<Vec<Level>>) -> Self {
         let mut seen = std::collections::BTreeSet::new();
         steps.retain(|step| seen.insert(step.iter().map(|level| level.key()).collect::<Vec<_>>()));
@@ -69,17 +68,16 @@ impl Dimension {
         Self { factors, steps, sorted }
     }
 
-    /// Its factors, in the family's order.
+    /// In the family's order.
     pub fn factors(&self) -> &[Factor] {
         &self.factors
     }
 
-    /// Its steps: a level for each factor.
+    /// Each step has a level for each factor.
     pub fn steps(&self) -> &[Vec<Level>] {
         &self.steps
     }
 
-    /// How many steps it has.
     pub(super) fn length(&self) -> u64 {
         self.steps.len() as u64
     }
@@ -96,7 +94,7 @@ impl Dimension {
         self.factors.iter().zip(step).all(|(factor, level)| point.set(*factor, *level).is_ok())
     }
 
-    /// The first step that is `configuration`'s, whatever its `free` factors are.
+    /// The first step that matches `configuration` in all factors except the `free` ones.
     pub(super) fn place(&self, configuration: &Configuration, free: FactorSet) -> Option<u64> {
         if self.factors.iter().all(|factor| free.has(*factor)) {
             return (!self.steps.is_empty()).then_some(0);

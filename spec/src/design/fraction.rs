@@ -1,18 +1,19 @@
-//! Fractions of a two-level factorial: some factors' levels follow from those of others, so fewer points are trained and
-//! some effects cannot be told apart. Which ones is computed here, from the words that generate the fraction.
+//! Fractions of a two-level factorial design. The levels of some factors follow from those of others, so fewer points
+//! are trained and some effects are aliases of each other. This file computes the aliases from the words that generate
+//! the fraction.
 //!
-//! A word is a set of factors, as bits. Everything that a stored spec's fraction comes to is derived again from the
-//! spec's text for ever, so the search must go on choosing what it chose: a test holds its choices.
+//! A word is a set of factors, as bits. A stored spec is expanded from its text again at any time, so the search must
+//! never change its choices: a test compares them.
 
 use std::collections::BTreeMap;
 
-/// The most factors of a fraction; the search looks at every set of them.
+/// The most factors of a fraction: the search examines every set of them.
 pub(crate) const MOST_FACTORS: usize = 12;
 
 /// A set of factors, by their places in the design, as bits.
 pub type Word = u32;
 
-/// How a factor's level follows from those of others.
+/// The rule by which the level of a factor follows from others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Generator {
     /// The factor's place among the dimensions of the design.
@@ -23,7 +24,7 @@ pub struct Generator {
     pub negative: bool,
 }
 
-/// Which part of a factorial design is trained.
+/// The part of a factorial design that is trained.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fraction {
     factors: usize,
@@ -33,7 +34,7 @@ pub struct Fraction {
 }
 
 impl Fraction {
-    /// The fraction of so many factors that these words generate. A generated factor may stand in no word.
+    /// The fraction of this many factors that these words generate. A word must not contain a generated factor.
     pub(crate) fn new(factors: usize, generators: Vec<Generator>) -> Self {
         let mut defining: BTreeMap<Word, bool> = BTreeMap::new();
         for generator in &generators {
@@ -58,7 +59,6 @@ impl Fraction {
         })
     }
 
-    /// How many factors it has.
     pub fn factors(&self) -> usize {
         self.factors
     }
@@ -107,7 +107,7 @@ pub(super) fn order(word: Word) -> (u32, std::cmp::Reverse<Word>) {
     (word.count_ones(), std::cmp::Reverse(word.reverse_bits()))
 }
 
-/// How good a fraction is: the lower, the better.
+/// The quality of a fraction: lower is better.
 type Rank = (std::cmp::Reverse<u32>, Vec<usize>);
 
 struct Search<'a> {
@@ -238,7 +238,7 @@ mod tests {
         }
     }
 
-    /// What a spec of today trains, it trains for ever.
+    /// A spec's points never change between releases.
     #[test]
     fn the_choice_never_changes() {
         let words = |factors, resolution| -> Vec<Word> {

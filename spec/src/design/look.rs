@@ -1,5 +1,6 @@
-//! Looking at a whole design without making all its points: only what decides about a question is combined, and the rest
-//! is counted. So a condition over two factors of a large grid costs what those two factors cost.
+//! Counts the points of a design without making all of them. Only the factors that matter for a question are combined,
+//! and the rest is multiplied. So a condition over two factors of a large grid costs only the combinations of these
+//! two.
 
 use super::{Block, Design, Kind};
 use crate::configuration::Configuration;
@@ -12,11 +13,10 @@ pub(crate) const MOST_COMBINATIONS: u64 = 1_000_000;
 /// More combinations than may be looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct TooMany {
-    /// How many there are.
     pub(crate) combinations: u64,
 }
 
-/// How many combinations may still be looked at.
+/// The number of combinations that may still be examined.
 #[derive(Debug)]
 pub(crate) struct Look(u64);
 
@@ -112,7 +112,7 @@ impl Design {
         Ok(())
     }
 
-    /// These factors, those that `where` looks at, and those that the conditions of any of them look at.
+    /// These factors, those in `where`, and those in the conditions of any of them.
     fn closed(&self, decisive: FactorSet) -> FactorSet {
         let conditions = self.limited.conditions.iter();
         let mut all = conditions.fold(decisive, |all, condition| all.with(condition.factors()));

@@ -1,17 +1,17 @@
-//! Designs: which points around a starting point a stage tries. A design is never written out: it has places, knows the
-//! point of each place and the first place of a given point, and everything else is made of those.
+//! Designs: the points around a starting point that a stage tries. A design is never written out. It has places, and
+//! computes the point of each place and the first place of a given point.
 //!
-//! A design is a list of blocks, and a block is every combination of some dimensions while the others stay at the start:
-//! `vary` has a block for each dimension, `grid` one of all. What `only_if` takes back to the start and what `where`
-//! excludes is decided point by point, so places have gaps and a point may stand at several of them.
+//! A design is a list of blocks. A block is every combination of some dimensions while the others stay at the start:
+//! `vary` has a block for each dimension, `grid` one of all. `only_if` and `where` are evaluated for each point, so
+//! places may be empty, and a point may have several places.
 
 mod axis;
+mod describe;
 mod fraction;
 mod look;
 mod place;
 #[cfg(test)]
 mod tests;
-mod words;
 
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
@@ -20,10 +20,10 @@ use crate::condition::Condition;
 use crate::levels::{Factor, FactorSet, Level};
 
 pub use axis::{Axis, Dimension};
+pub use describe::{Alias, Aliased};
 pub(crate) use fraction::MOST_FACTORS;
 pub use fraction::{Fraction, Generator, Word};
 pub(crate) use look::{Look, MOST_COMBINATIONS, TooMany};
-pub use words::{Alias, Aliased};
 
 /// The kinds of design, as specs write them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -47,7 +47,6 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// Every kind.
     pub const ALL: [Self; 8] = [
         Self::Vary,
         Self::OneAtATime,
@@ -85,10 +84,10 @@ impl Kind {
 /// A hand-picked point: the start with these levels.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Entry {
-    /// For people.
+    /// For users.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// Its levels, in the family's order.
+    /// In the family's order.
     pub levels: Vec<(Factor, Level)>,
 }
 
@@ -98,17 +97,17 @@ impl Entry {
     }
 }
 
-/// What bounds a design beside its levels.
+/// The restrictions of a design besides its levels.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Limited {
-    /// Factors that exist only under a condition, each behind those that its condition looks at. Where the condition does
-    /// not hold, the factor stays at its starting level.
+    /// Factors that exist only under a condition, each after the factors in its condition. Where the condition is
+    /// false, the factor keeps its starting level.
     pub only_if: Vec<(Factor, Condition)>,
-    /// What holds of every point.
+    /// Conditions that are true for every point.
     pub conditions: Vec<Condition>,
 }
 
-/// Which points a stage tries. Factors are in the family's order, whatever their order in the spec.
+/// The points that a stage tries. Factors are in the family's order, whatever their order in the spec.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Design {
     kind: Kind,
@@ -188,7 +187,6 @@ impl Design {
         Self { blocks, ..self }
     }
 
-    /// What kind of design it is.
     pub const fn kind(&self) -> Kind {
         self.kind
     }
@@ -203,7 +201,7 @@ impl Design {
         &self.axes
     }
 
-    /// What advances by itself: a factor, or factors that advance together. A list has none.
+    /// The factors, or groups of factors, that advance independently. A list has none.
     pub fn dimensions(&self) -> &[Dimension] {
         &self.dimensions
     }
@@ -241,7 +239,7 @@ fn axes(levels: impl Iterator<Item = (Factor, Level)>) -> Vec<Axis> {
     by_factor.into_iter().map(|(factor, levels)| Axis::new(factor, levels)).collect()
 }
 
-/// A spec's digest is of this form, so what stored specs say must keep it.
+/// A spec's digest depends on this form, so it must not change for stored specs.
 impl Serialize for Design {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;

@@ -5,8 +5,7 @@ use crate::configuration::Configuration;
 use crate::levels::FactorSet;
 
 impl Design {
-    /// How many places it has: points that occur twice are counted twice, and what `where` excludes is counted too.
-    /// Saturates.
+    /// The number of places, including points that occur twice and points that `where` excludes. Saturates.
     pub fn places(&self) -> u64 {
         match self.kind {
             Kind::List => self.entries.len() as u64,
@@ -59,7 +58,7 @@ impl Design {
         Some(())
     }
 
-    /// Takes factors whose condition does not hold back to their starting levels, and says which.
+    /// Sets factors whose condition is false to their starting levels, and returns these factors.
     pub(super) fn settle(&self, start: &Configuration, point: &mut Configuration) -> FactorSet {
         let mut free = FactorSet::EMPTY;
         for (factor, condition) in &self.limited.only_if {

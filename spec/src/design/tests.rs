@@ -103,7 +103,8 @@ impl Random {
     }
 }
 
-/// The points of every place, by hand: all combinations written out, those that do not belong to the kind thrown away.
+/// The points of every place, computed in another way: all combinations are written out, and those that are not of this
+/// kind are removed.
 fn by_hand(design: &Design, start: &Configuration) -> Vec<Configuration> {
     let mut raw: Vec<Configuration> = Vec::new();
     if design.kind() == Kind::List {
@@ -190,7 +191,7 @@ fn every_design_has_the_points_that_enumeration_finds() {
             let mut random = Random(seed);
             let start = random.configuration();
             let design = random.design(kind);
-            let context = format!("seed {seed}: {}", design.words());
+            let context = format!("seed {seed}: {}", design.description());
             check(&design, &start, &context);
             // What is no point has no place.
             let points = by_hand(&design, &start);
@@ -214,7 +215,7 @@ fn what_cannot_be_built_is_found_exactly_where_it_is() {
             let design = random.design(kind);
             let expected = by_hand(&design, &start).iter().any(|point| fits(point, input).is_err());
             let unbuildable = design.unbuildable(&start, input, &mut Look::default()).unwrap();
-            assert_eq!(unbuildable.is_some(), expected, "seed {seed}: {}", design.words());
+            assert_eq!(unbuildable.is_some(), expected, "seed {seed}: {}", design.description());
             if let Some(point) = unbuildable {
                 found += 1;
                 assert!(fits(&point, input).is_err() && design.index_of(&start, &point).is_some(), "seed {seed}");
@@ -285,7 +286,7 @@ fn two_levels(factors: usize) -> Vec<Dimension> {
     all.map(|factor| Dimension::single(factor, &levels(factor))).collect()
 }
 
-/// The contrast columns of the points themselves, so that points, resolution and aliases are held to each other.
+/// Computes the contrast columns from the points, and compares points, resolution and aliases.
 #[test]
 fn the_points_of_a_fraction_alias_what_it_says_that_they_alias() {
     for (factors, resolution) in [(3, 3), (4, 4), (5, 3), (5, 5), (6, 3), (6, 4), (7, 3), (8, 4), (8, 5)] {
@@ -308,11 +309,11 @@ fn the_points_of_a_fraction_alias_what_it_says_that_they_alias() {
         let along = |a: Word, b: Word| -> i32 { column(a).iter().zip(column(b)).map(|(a, b)| a * b).sum() };
         let always_same = |word: &Word| along(*word, 0).unsigned_abs() as usize == points.len();
         let shortest = (1..1u32 << factors).filter(always_same).map(Word::count_ones).min();
-        assert_eq!(shortest, Some(stated), "{}", design.words());
+        assert_eq!(shortest, Some(stated), "{}", design.description());
         for effect in (0..factors).map(|factor| 1 << factor) {
             for (alias, negative) in fraction.aliases(effect) {
                 let expected = points.len() as i32 * if negative { -1 } else { 1 };
-                assert_eq!(along(effect, alias), expected, "{}", design.words());
+                assert_eq!(along(effect, alias), expected, "{}", design.description());
             }
         }
         // What is no point of the fraction is told from one.
@@ -343,7 +344,7 @@ fn aliases_are_told_by_the_names_of_factors() {
     let expected = ["batch_norm = max_pool*dropout", "max_pool = batch_norm*dropout", "dropout = batch_norm*max_pool"];
     assert_eq!(structure, expected);
     assert_eq!(
-        design.words(),
+        design.description(),
         "1/2 of a factorial, resolution III: batch_norm false, true; max_pool false, true; dropout 0, 0.2"
     );
     let whole = Design::new(Kind::Factorial, two_levels(3));
@@ -358,7 +359,7 @@ fn a_condition_on_a_large_grid_costs_what_its_factors_cost() {
     };
     let dimensions =
         vec![whole(Factor::ConvLayers, 64), whole(Factor::Filters, 8000), whole(Factor::DenseUnits, 60_000)];
-    let told = Design::new(Kind::Vary, dimensions[..2].to_vec()).words();
+    let told = Design::new(Kind::Vary, dimensions[..2].to_vec()).description();
     assert_eq!(
         told,
         "vary conv_layers 1, 2, 3, 4, 5, 6, 7, 8, ... (64 levels); filters 1, 2, 3, 4, 5, 6, 7, 8, ... (8000 levels)"

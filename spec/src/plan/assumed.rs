@@ -1,4 +1,4 @@
-//! What a plan comes to if nothing changes on the way: for sizes and costs that are told before anything is decided.
+//! The plan under the assumption that nothing changes, for sizes and costs that are shown before any decision.
 
 use super::{Plan, Winner};
 

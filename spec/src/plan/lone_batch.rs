@@ -13,9 +13,8 @@ use crate::protocol::Protocol;
 /// The last batch of every epoch has one image, and some network normalises after dense layers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LoneBatch {
-    /// Images that train.
     pub train_images: u64,
-    /// Images a step.
+    /// Images per step.
     pub batch_size: u32,
 }
 
@@ -39,10 +38,11 @@ impl fmt::Display for LoneBatch {
 }
 
 impl LoneBatch {
-    /// What to do about it.
+    /// The advice for users.
     pub const ADVICE: &'static str = "choose another protocol.batch_size";
 
-    /// Whether so many images in such batches leave one alone, and the network is one that this harms.
+    /// Whether this many images in such batches leave a batch of one, and batch normalisation of the network makes that
+    /// harmful.
     pub fn of(configuration: &Configuration, train_images: u64, batch_size: u32) -> Option<Self> {
         Self::left(train_images, batch_size).filter(|_| normalizes_dense(configuration))
     }
@@ -54,7 +54,7 @@ impl LoneBatch {
 }
 
 impl Plan {
-    /// Whether epochs end in a batch of one image that harms; as far as the spec alone says how many images train.
+    /// Whether epochs end in a harmful batch of one image, if the spec alone determines the number of training images.
     pub fn lone_batch(&self) -> Option<LoneBatch> {
         self.lone_batch_of(train_images(&self.spec.dataset, &self.spec.protocol)?)
     }
@@ -64,7 +64,7 @@ impl Plan {
         LoneBatch::left(train_images, self.spec.protocol.batch_size).filter(|_| self.may_normalize_dense())
     }
 
-    /// Whether some configuration, whatever is decided on the way, may have batch normalisation after a dense layer.
+    /// Whether any configuration can have batch normalisation after a dense layer, whichever winners are chosen.
     fn may_normalize_dense(&self) -> bool {
         let extra = self.spec.extra.iter().map(|extra| &extra.configuration);
         let stages = (0..self.spec.stages.len()).filter_map(|stage| self.region(stage));
@@ -87,7 +87,7 @@ fn normalizes_dense(configuration: &Configuration) -> bool {
     }
 }
 
-/// How many images train, where that needs no look at data.
+/// The number of training images, if it is known without reading the data.
 fn train_images(dataset: &Dataset, protocol: &Protocol) -> Option<u64> {
     let Source::SyntheticScenes { train_images, .. } = dataset.source else { return None };
     let Some(holdout) = &protocol.holdout else { return Some(u64::from(train_images)) };

@@ -1,6 +1,6 @@
-//! The plan of a sweep: which configurations a spec asks for, in which order, and what waits for a decision. Nothing is
-//! expanded before somebody asks, and everything follows from the spec and the winners that were committed, so whoever
-//! holds those two derives the same plan again.
+//! The plan of a sweep: the configurations of a spec, their order, and which of them wait for a decision. It is
+//! expanded on demand. The spec and the committed winners determine it completely, so the same plan can be derived
+//! again at any time.
 
 mod assumed;
 mod lone_batch;
@@ -29,25 +29,24 @@ use crate::trial::Trial;
 pub struct Plan {
     spec: Spec,
     groups: Vec<Group>,
-    /// The stages, each behind the one that it starts from.
+    /// The stages, each after the stage that it starts from.
     order: Vec<usize>,
 }
 
-/// A part of a plan that is expanded at once: a stage, all extra configurations together, or what stands beside them.
+/// A part of a plan that is expanded at once: a stage, all extra configurations together, or a group beside the stages.
 /// Its trials are its configurations under its seeds (`Plan::seeds`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Group {
-    /// The stage's name, or that of what stands beside the stages.
+    /// The name of the stage, or of the group beside the stages.
     pub name: String,
-    /// What it is for.
     pub kind: GroupKind,
     /// The stage's index in the spec; absent for everything else.
     pub stage: Option<usize>,
-    /// The stage that results decide about, and whose winner must be known before this group can be expanded. It is the nearest one that
-    /// this group builds on: a winner is a whole configuration, so those before it need not be known as well.
+    /// The stage whose winner must be known before this group can be expanded. It is the nearest stage with a choice
+    /// that this group builds on: a winner is a complete configuration, so earlier winners are not needed.
     pub waits_for: Option<usize>,
-    /// How many points it has, those that occur twice counted twice. Of a stage with `where` whose starting point waits
-    /// for a winner, the most that it can have; of more seeds too: they are points of the groups before.
+    /// The number of points, including those that occur twice. For a stage with `where` whose starting point waits for
+    /// a winner, and for more seeds, an upper bound.
     pub points: u64,
     /// How many places its points have: more than points where `where` excludes some.
     pub places: u64,
@@ -55,7 +54,7 @@ pub struct Group {
     pub first_ordinal: u64,
 }
 
-/// What a group of a plan is for.
+/// The purpose of a group of a plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum GroupKind {
@@ -63,15 +62,16 @@ pub enum GroupKind {
     Stage(usize),
     /// The extra configurations.
     Extra,
-    /// The baseline under seeds of its own, for the noise floor. Their replicates enter nothing else.
+    /// The baseline under separate seeds, for the noise floor. Nothing else uses these replicates.
     Noise,
-    /// More seeds for what is undecided when all groups before have ended: the look of this number, counted from 1. Which
-    /// configurations get them is decided then, and stands in no winner; `released` never has such a group.
+    /// More seeds for comparisons that are undecided when all earlier groups have ended: the look of this number,
+    /// counted from 1. Its configurations are chosen then and are not part of a winner; `released` never has such a
+    /// group.
     MoreSeeds(usize),
 }
 
 impl GroupKind {
-    /// Whether it is where configurations come from, rather than more trials of them.
+    /// Whether it adds configurations, not only trials of them.
     pub const fn is_source(self) -> bool {
         match self {
             Self::Stage(_) | Self::Extra => true,
@@ -85,7 +85,6 @@ impl GroupKind {
 pub struct Winner {
     /// The stage's index in the spec.
     pub stage: usize,
-    /// What won.
     pub configuration: Configuration,
 }
 
@@ -138,7 +137,6 @@ impl Plan {
         plan
     }
 
-    /// The spec.
     pub fn spec(&self) -> &Spec {
         &self.spec
     }
@@ -192,7 +190,7 @@ impl Plan {
         (0..lost.len()).filter(|&index| lost[index]).collect()
     }
 
-    /// What can be expanded once these winners are committed, in the order of their commits.
+    /// The groups that can be expanded with these winners, given in the order of their commits.
     pub fn released(&self, winners: &[Winner]) -> Released<'_> {
         Released::new(self, winners)
     }
@@ -204,7 +202,6 @@ impl Plan {
         released.groups().contains(&group).then(|| released.points(group).collect())
     }
 
-    /// One configuration under one seed.
     pub fn trial(&self, configuration: &Configuration, seed: u64) -> Trial {
         Trial::new(configuration.clone(), seed, self.spec.protocol.clone(), self.spec.dataset.clone())
     }
@@ -236,14 +233,14 @@ impl Plan {
         Ok(seeds.iter().map(id).collect())
     }
 
-    /// Every point of every stage and every extra, before those that occur twice are merged. Saturates.
+    /// The number of points of all stages and extras, before points that occur twice are merged. Saturates.
     pub fn points_before_merging(&self) -> u64 {
         let sources = self.groups.iter().filter(|group| group.kind.is_source());
         sources.map(|group| group.points).fold(0, u64::saturating_add)
     }
 
-    /// How many trials there are at most: every point under every seed that it may be asked for, before points that occur
-    /// twice are merged, and the noise floor. Saturates.
+    /// The maximum number of trials: every point under every seed that it may get, before points that occur twice are
+    /// merged, and the noise floor. Saturates.
     pub fn trials_before_merging(&self) -> u64 {
         let spec = &self.spec;
         let more = spec.adaptive.as_ref().map_or(0, |adaptive| adaptive.seeds().len());

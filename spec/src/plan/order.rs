@@ -1,10 +1,10 @@
-//! Which stage starts from which: an order in which each stands behind what it starts from, wherever they stand in the
-//! spec, and the circles that keep some from ever starting.
+//! Orders the stages so that each comes after the stage that it starts from, whatever their order in the spec, and
+//! finds cycles that keep stages from ever starting.
 
 use crate::spec::{Stage, Start};
 
-/// The stages, each behind the one that it starts from, otherwise in the order of the spec. Those that start from each
-/// other in a circle, and those behind them, are left out; a checked spec has none.
+/// The stages, each after the stage that it starts from, otherwise in the order of the spec. Stages in a cycle, and
+/// stages after them, are left out; a checked spec has none.
 pub(crate) fn order(stages: &[Stage]) -> Vec<usize> {
     let starts: Vec<Start> = stages.iter().map(|stage| stage.from).collect();
     order_of(&starts)

@@ -1,5 +1,5 @@
-//! What a plan comes to, given the winners so far: starting points, and configurations made one by one. Whether a
-//! configuration occurs in another group too is asked of that group's design, so nothing made is remembered.
+//! A plan with the winners so far: starting points, and configurations that are made one by one. To find out whether
+//! another group has a configuration, it asks the design of that group, so it keeps no list of configurations.
 
 use super::{Group, GroupKind, Plan, Winner};
 use crate::configuration::Configuration;
@@ -20,26 +20,24 @@ pub struct Released<'a> {
 /// A configuration of a plan. All groups that ask for it share it: it is one set of trials.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PlannedConfiguration {
-    /// Its place in the plan. Once given it stays, whatever is decided later; a place whose configuration already has
-    /// an earlier one stays empty, so the numbers have gaps.
+    /// Its number in the plan. It never changes, whatever is decided later. A place whose configuration has an earlier
+    /// number stays empty, so the numbers have gaps.
     pub ordinal: u64,
     /// The groups that ask for it, in the order in which they were released.
     pub groups: Vec<usize>,
     /// Its name, if it is an extra configuration that no stage asks for, or was first asked for by a list that names it.
     pub name: Option<String>,
-    /// What it is.
     pub configuration: Configuration,
-    /// What it costs.
     pub counts: Counts,
 }
 
 impl PlannedConfiguration {
-    /// What makes it another one than the baseline.
+    /// Its difference from the baseline.
     pub fn difference(&self, plan: &Plan) -> Difference {
         self.configuration.difference(&plan.spec().baseline)
     }
 
-    /// A short label for people: its name, or what differs from the baseline.
+    /// Its name, or its difference from the baseline, for users.
     pub fn label(&self, plan: &Plan) -> String {
         self.name.clone().unwrap_or_else(|| self.difference(plan).to_string())
     }
@@ -50,9 +48,8 @@ impl PlannedConfiguration {
 pub struct LeftOut {
     /// The place that it would have had.
     pub ordinal: u64,
-    /// What it would have been.
+    /// The configuration that is left out.
     pub configuration: Configuration,
-    /// Why it cannot be.
     pub reason: Shrunk,
 }
 
@@ -131,7 +128,7 @@ impl<'a> Released<'a> {
         asked && Counts::of(configuration, self.input).is_ok()
     }
 
-    /// How many points a group has, those that occur twice counted twice; unknown while it waits.
+    /// The number of points of a group, including those that occur twice; `None` while it waits.
     pub(crate) fn counted(&self, group: usize, look: &mut Look) -> Result<Option<u64>, TooMany> {
         let Some(known) = self.plan.groups.get(group) else { return Ok(None) };
         let Some(stage) = known.stage else { return Ok(Some(known.places)) };
@@ -164,7 +161,7 @@ impl<'a> Released<'a> {
     }
 
     /// Whether no stage and no extra that was released before this group has the configuration. The noise floor counts
-    /// as the last of them: its seeds are its own.
+    /// as the last group, because its seeds are separate.
     pub(super) fn is_first(&self, group: usize, configuration: &Configuration) -> bool {
         let source = |index: &usize| self.plan.groups.get(*index).is_some_and(|group| group.kind.is_source());
         let before = self.groups.iter().take_while(|&&other| other != group || !source(&group));
@@ -228,7 +225,7 @@ impl<'a> Released<'a> {
     }
 }
 
-/// Where each stage starts, as far as it is known.
+/// The starting point of each stage, if known.
 fn starts(plan: &Plan, winners: &[Winner]) -> Vec<Option<Configuration>> {
     let spec = &plan.spec;
     let mut starts: Vec<Option<Configuration>> = vec![None; spec.stages.len()];
@@ -248,7 +245,7 @@ fn starts(plan: &Plan, winners: &[Winner]) -> Vec<Option<Configuration>> {
     starts
 }
 
-/// What a stage hands on, if that is known.
+/// The configuration that later stages start from, if known.
 fn kept(plan: &Plan, stage: usize, start: Option<&Configuration>, winners: &[Winner]) -> Option<Configuration> {
     match &plan.spec.stages.get(stage)?.keep {
         // The first decision counts: a choice is never revised.

@@ -1,4 +1,4 @@
-//! Groups with seeds of their own, and stages that choose only what is significant.
+//! Groups with separate seeds, and stages that choose only significant winners.
 
 use std::collections::BTreeSet;
 

@@ -1,5 +1,5 @@
-//! A plan in numbers, made point by point without keeping any of them. What stands behind a `keep: best` stage is not
-//! known yet and is told as a bound.
+//! The numbers of a plan, computed point by point without keeping the points. Numbers that depend on the winner of a
+//! `keep: best` stage are bounds.
 
 use super::{GroupKind, Plan, Winner};
 use crate::configuration::Configuration;
@@ -8,7 +8,7 @@ use crate::design::Look;
 use crate::levels::{Factor, Level};
 use crate::spec::{Keep, Stage, Start};
 
-/// A plan in numbers.
+/// The numbers of a plan.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Summary {
     /// Different configurations.
@@ -17,9 +17,9 @@ pub struct Summary {
     pub merged: u64,
     /// Configurations times seeds, the noise floor, and more seeds.
     pub trials: u64,
-    /// Of the trials, those for the noise floor.
+    /// The trials of the noise floor; they are part of `trials`.
     pub noise: u64,
-    /// Of the trials, how many may be added at most for what is undecided.
+    /// The trials that may be added for undecided comparisons; they are part of `trials`.
     pub more_seeds: u64,
     /// Whether the numbers above are the most that there can be, because a group waits for a winner.
     pub at_most: bool,
@@ -32,7 +32,7 @@ pub struct Summary {
 /// A group in numbers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GroupSummary {
-    /// Points, those that occur twice counted twice.
+    /// Points that occur twice count twice.
     pub points: u64,
     /// Configurations that no group released before it has; for a waiting group, its points. None for more seeds, which are
     /// more trials of the same configurations.
@@ -105,8 +105,8 @@ impl Plan {
         }
     }
 
-    /// Bounds on the parameters of a stage's points, whoever wins before it. Every combination of the levels that each
-    /// factor may have by then is within them.
+    /// Bounds on the parameters of a stage's points for all possible winners before it. Every combination of the levels
+    /// that each factor may have by then is within them.
     fn params_bounds(&self, stage: usize) -> Option<(u64, u64)> {
         let region = self.region(stage)?;
         let input = Input::from(&self.spec.dataset);

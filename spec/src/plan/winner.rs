@@ -1,5 +1,4 @@
-//! The rule by which `keep: best` chooses. Given the same numbers it always chooses the same, in whatever order they
-//! came in.
+//! The rule by which `keep: best` chooses. The choice does not depend on the order of the candidates.
 
 use crate::spec::Goal;
 
@@ -8,17 +7,17 @@ use crate::spec::Goal;
 pub struct Candidate {
     /// Its place in the plan; the lower one wins where all else is equal.
     pub ordinal: u64,
-    /// Its parameters; the fewer win where the objective is equal.
+    /// If the objective is equal, the configuration with the fewest wins.
     pub params: u64,
     /// The objective of each replicate: absent where the replicate failed, was cancelled, diverged or has no such metric.
     pub values: Vec<Option<f64>>,
 }
 
-/// Nobody qualified.
+/// No candidate qualified.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("none of {candidates} configurations ended with a finite objective in every replicate")]
 pub struct NoWinner {
-    /// How many there were.
+    /// The number of candidates.
     pub candidates: usize,
 }
 

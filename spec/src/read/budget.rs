@@ -15,7 +15,7 @@ pub(super) fn budget(at: &At<'_>, reader: &mut Reader) -> Option<Budget> {
     budget
 }
 
-/// What an hour of a slot costs: `2.50usd`, or a number.
+/// The price of one hour of a slot: `2.50usd`, or a number.
 pub(super) fn price(at: &At<'_>, reader: &mut Reader) -> Option<Money> {
     let price = match &at.node.value {
         Value::Text(text) => Money::parse(text),

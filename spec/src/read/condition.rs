@@ -23,7 +23,7 @@ pub(super) fn limited(
     Some(Limited { only_if: only_if?, conditions: conditions? })
 }
 
-/// A condition, or a list of conditions that all hold.
+/// A condition, or a list of conditions that all have to be true.
 fn conditions(at: &At<'_>, family: Family, reader: &mut Reader) -> Option<Vec<Condition>> {
     let Value::List(_) = at.node.value else { return condition(at, family, reader).map(|one| vec![one]) };
     let items = at.list(reader, "conditions")?;
@@ -58,7 +58,7 @@ fn condition(at: &At<'_>, family: Family, reader: &mut Reader) -> Option<Conditi
     }
 }
 
-/// `{ factor: condition }`: each factor behind those that its condition looks at.
+/// `{ factor: condition }`, sorted so that each factor comes after the factors in its condition.
 fn only_if(
     at: &At<'_>,
     family: Family,
@@ -94,7 +94,7 @@ fn only_if(
     ordered.filter(|_| complete)
 }
 
-/// The same, each behind those that its condition looks at; reported where they look at each other in a circle.
+/// Sorts the factors so that each comes after the factors in its condition, and reports cycles.
 fn ordered(at: &At<'_>, mut rest: Vec<(Factor, Condition)>, reader: &mut Reader) -> Option<Vec<(Factor, Condition)>> {
     let mut ordered = Vec::with_capacity(rest.len());
     while !rest.is_empty() {

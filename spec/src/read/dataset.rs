@@ -10,7 +10,6 @@ use crate::yaml::Value;
 
 /// Height and width of an image, in pixels.
 pub(super) const IMAGE_SIZES: RangeInclusive<u32> = 4..=1024;
-/// How many classes a data set may have.
 pub(super) const CLASSES: RangeInclusive<u32> = 2..=1000;
 /// How many images may be drawn for one part of `synthetic_scenes`.
 pub(super) const DRAWN_IMAGES: RangeInclusive<u32> = 8..=100_000;
@@ -31,7 +30,7 @@ const KINDS: [(&str, Kind); 4] = [
     ("synthetic_scenes", Kind::SyntheticScenes),
 ];
 
-/// What a kind's files have by nature: image size, channels, classes.
+/// The image size, channels and classes that the files of a kind have.
 fn natural(kind: Kind) -> (Option<u32>, u32, Option<u32>) {
     match kind {
         Kind::ImageFolder => (None, 3, None),

@@ -1,4 +1,4 @@
-//! Reading of designs: which one a stage has, the levels of its factors, and what advances together.
+//! Reads designs: the design of a stage, the levels of its factors, and factors that advance together.
 
 use std::collections::BTreeSet;
 

@@ -8,7 +8,7 @@ use crate::yaml::quoted;
 /// The longest generator, in characters.
 const MAX_LENGTH: usize = 500;
 
-/// The part of `design` that is asked for.
+/// Reads the fraction of `design`.
 pub(super) fn fractional(at: &At<'_>, design: Design, reader: &mut Reader) -> Option<Design> {
     if design.kind() != Kind::Factorial {
         at.report(reader, format!("`fraction` applies to a `factorial` only, found `{}`", design.name()), None);

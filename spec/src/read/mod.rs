@@ -1,5 +1,5 @@
-//! Typed reading of the tree. Every reader reports what is wrong and goes on, so that all problems of a spec are found
-//! in one go; a value that could not be read is `None`, and what depends on it is left unchecked.
+//! Typed reading of the tree. Every reader reports its problems and continues, so that all problems of a spec are found
+//! in one pass. A value that could not be read is `None`, and checks that depend on it are skipped.
 
 mod budget;
 mod condition;
@@ -22,7 +22,7 @@ use crate::yaml::{Entry, Mark, Node, Value, quoted};
 /// The most problems that are reported; a text that is no spec at all has one on every line.
 const MAX_PROBLEMS: usize = 100;
 
-/// What has been found wrong so far.
+/// The problems found so far.
 #[derive(Debug, Default)]
 pub(crate) struct Reader {
     problems: Vec<Problem>,
@@ -71,7 +71,7 @@ impl<'a> At<'a> {
         reader.report(self.node.mark, &self.path, message, hint);
     }
 
-    /// Reports that this value is not what was expected.
+    /// Reports that this value differs from the expected one.
     pub(crate) fn expected(&self, reader: &mut Reader, what: impl std::fmt::Display) {
         self.report(reader, format!("expected {what}, found {}", self.node.describe()), None);
     }
@@ -113,20 +113,19 @@ impl<'a> At<'a> {
         items.get(index).map(|node| At { node, path: format!("{}[{index}]", self.path) })
     }
 
-    /// Below this value.
     fn below(&self, entry: &'a Entry) -> At<'a> {
         At { node: &entry.node, path: join(&self.path, &entry.key) }
     }
 }
 
-/// A key below a path. A key that is no plain word is quoted, and cut where it is long.
+/// The path of a key. A key that is not a plain word is quoted, and shortened if it is long.
 fn join(path: &str, key: &str) -> String {
     let plain = |letter: char| letter.is_ascii_alphanumeric() || letter == '_' || letter == '-';
     let key = if key.len() <= 64 && !key.is_empty() && key.chars().all(plain) { key.to_owned() } else { quoted(key) };
     if path.is_empty() { key } else { format!("{path}.{key}") }
 }
 
-/// A mapping that is read key by key. What was not asked for by the end is unknown.
+/// A mapping that is read key by key. Keys that were not read by the end are unknown.
 pub(crate) struct Section<'a> {
     pub(crate) at: At<'a>,
     entries: &'a [Entry],
@@ -157,7 +156,7 @@ impl<'a> Section<'a> {
         self.entries.iter().map(move |entry| (entry.key.as_str(), entry.mark, at.below(entry)))
     }
 
-    /// Reports every key that was not asked for, as a `what` that is unknown.
+    /// Reports every key that was not read as an unknown `what`.
     pub(crate) fn finish(self, reader: &mut Reader, what: &str) {
         for entry in self.entries {
             if !self.asked.contains(&entry.key.as_str()) {

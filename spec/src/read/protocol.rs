@@ -12,15 +12,15 @@ use crate::protocol::{
 
 /// Passes over the training data.
 const EPOCHS: RangeInclusive<u32> = 1..=100_000;
-/// Images a step.
+/// Images per step.
 const BATCH_SIZES: RangeInclusive<u32> = 1..=65_536;
 /// Epochs of patience or cooldown.
 const PATIENCE: RangeInclusive<u32> = 0..=100_000;
 /// Step sizes of an optimizer.
 const LEARNING_RATES: Bounds = Bounds { min: 0.0, max: 10.0, min_included: false, max_included: true };
-/// Where a schedule stops.
+/// The rate at which a schedule stops.
 const LEAST_RATES: Bounds = Bounds { min: 0.0, max: 10.0, min_included: true, max_included: true };
-/// How far an image may be moved, as a share of its side.
+/// The largest shift of an image, as a share of its side.
 const SHIFTS: Bounds = Bounds { min: 0.0, max: 0.5, min_included: true, max_included: true };
 /// Changes that count as improvement.
 const DELTAS: Bounds = Bounds { min: 0.0, max: 1.0, min_included: true, max_included: true };

@@ -1,4 +1,4 @@
-//! Reading of `retry`: what a spec wants done about failures otherwise than the coordinator does.
+//! Reads `retry`: a spec's changes to the coordinator's retry rules.
 
 use std::ops::RangeInclusive;
 

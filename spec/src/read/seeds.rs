@@ -1,4 +1,4 @@
-//! Reading of everything in which seeds stand: `seeds`, `noise`, and `choose_on` of a stage.
+//! Reads seeds: `seeds`, `noise`, and `choose_on` of a stage.
 
 use std::collections::BTreeSet;
 
@@ -9,8 +9,8 @@ use crate::yaml::Value;
 
 /// The most seeds of a sweep.
 const MAX_SEEDS: u64 = 1_000_000;
-/// The first of counted noise seeds: behind every seed that a count of `seeds` can mean, so that more seeds can be asked
-/// for later without touching them.
+/// The first of counted noise seeds. It is greater than every seed of a counted `seeds`, so that `seeds` can grow later
+/// without using one of them.
 const FIRST_NOISE_SEED: u64 = MAX_SEEDS;
 /// The most noise seeds.
 const MAX_NOISE: u64 = 10_000;
@@ -112,7 +112,7 @@ pub(super) fn choose_on(at: &At<'_>, keep: Option<&Keep>, reader: &mut Reader) -
     listed(at, reader)
 }
 
-/// Holds `choose_on` of a stage, which stands at `at`, against the seeds of the sweep.
+/// Compares `choose_on` of a stage, at `at`, with the seeds of the sweep.
 pub(super) fn check_choice(at: &At<'_>, stage: &Stage, seeds: &Seeds, reader: &mut Reader) {
     if stage.choose_on.is_empty() {
         return;
@@ -126,7 +126,7 @@ pub(super) fn check_choice(at: &At<'_>, stage: &Stage, seeds: &Seeds, reader: &m
     }
 }
 
-/// Different seeds.
+/// A list of different seeds.
 fn listed(at: &At<'_>, reader: &mut Reader) -> Option<Vec<u64>> {
     let items = at.list(reader, "seeds")?;
     let mut seen = BTreeSet::new();

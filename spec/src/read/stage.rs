@@ -1,4 +1,4 @@
-//! Reading of configurations and stages: everything in which factors stand, but for the designs themselves.
+//! Reads configurations and stages: everything with factors, except the designs.
 
 use super::design::design;
 use super::{At, Reader, Section, known, seeds};
@@ -42,7 +42,7 @@ pub(super) fn extra(at: &At<'_>, reader: &mut Reader) -> Option<Extra> {
     Some(Extra { name: name?, configuration: configuration? })
 }
 
-/// What a stage's reader knows of the spec around it.
+/// The parts of the spec that the reader of a stage needs.
 pub(super) struct Around<'a> {
     pub(super) family: Family,
     /// Names of all stages, in order; `None` where a name could not be read.

@@ -1,5 +1,5 @@
-//! The checks that need the plan: what a spec comes to must not be too large, every network must be one that can be
-//! built, and each stage must do what its design says.
+//! Checks that need the plan: the sweep must not be too large, every network must be possible, and each stage must do
+//! what its design describes.
 
 use super::{At, Reader};
 use crate::configuration::Configuration;
@@ -11,10 +11,10 @@ use crate::protocol::Protocol;
 use crate::spec::{Keep, Limits, Spec, Stage};
 use crate::yaml::Value;
 
-/// Stages with `where` may have so many times more places than a sweep may have trials: each is looked at.
+/// Stages with `where` may have this many times more places than a sweep may have trials: each place is examined.
 const PLACES_PER_TRIAL: u64 = 10;
 
-/// Checks what the parts of a spec come to together.
+/// Checks the parts of a spec together.
 pub(super) fn check(root: &At<'_>, spec: &Spec, limits: &Limits, reader: &mut Reader) {
     if !check_places(root, spec, limits, reader) {
         return;
@@ -30,7 +30,7 @@ pub(super) fn check(root: &At<'_>, spec: &Spec, limits: &Limits, reader: &mut Re
     }
 }
 
-/// Refuses conditions that would have to be asked too often, from the lengths of lists alone.
+/// Refuses conditions that would have to be evaluated too often, from the lengths of lists alone.
 fn check_places(root: &At<'_>, spec: &Spec, limits: &Limits, reader: &mut Reader) -> bool {
     let mut look = Look::default();
     let mut places = 0u64;
@@ -90,8 +90,8 @@ fn check_size(root: &At<'_>, plan: &Plan, limits: &Limits, reader: &mut Reader) 
     }
 }
 
-/// Refuses networks whose max-poolings shrink the image to nothing. Behind a `keep: best` stage the starting point is
-/// not known yet; what cannot be built there is left out when it is.
+/// Refuses networks whose max-poolings shrink the image to nothing. After a `keep: best` stage the starting point is
+/// not known yet; impossible networks are left out once it is.
 fn check_shapes(root: &At<'_>, plan: &Plan, reader: &mut Reader) {
     let spec = plan.spec();
     let input = Input::from(&spec.dataset);
@@ -115,7 +115,7 @@ fn check_shapes(root: &At<'_>, plan: &Plan, reader: &mut Reader) {
     }
 }
 
-/// Checks what a stage does around a starting point that is known.
+/// Checks a stage whose starting point is known.
 fn check_stage(
     root: &At<'_>,
     released: &Released<'_>,

@@ -14,9 +14,7 @@ const MAX_PATH: usize = 1000;
 
 /// The bounds of a number that is not a count.
 pub(super) struct Bounds {
-    /// The least.
     pub(super) min: f64,
-    /// The most.
     pub(super) max: f64,
     /// Whether the least itself is allowed.
     pub(super) min_included: bool,
@@ -60,7 +58,7 @@ impl At<'_> {
         None
     }
 
-    /// A whole number within `range` that a `u32` holds.
+    /// A whole number within `range`.
     pub(super) fn small(&self, reader: &mut Reader, range: RangeInclusive<u32>) -> Option<u32> {
         let value = self.integer(reader, u64::from(*range.start())..=u64::from(*range.end()))?;
         u32::try_from(value).ok()
@@ -93,7 +91,6 @@ impl At<'_> {
         value
     }
 
-    /// `true` or `false`.
     pub(super) fn boolean(&self, reader: &mut Reader) -> Option<bool> {
         if let Value::Bool(value) = self.node.value {
             return Some(value);
@@ -124,7 +121,6 @@ impl At<'_> {
         chosen
     }
 
-    /// A text.
     pub(super) fn text(&self, reader: &mut Reader, what: &str) -> Option<&str> {
         match &self.node.value {
             Value::Text(text) => return Some(text),

@@ -1,5 +1,6 @@
-//! A spec's text, and that of other YAML files that become specs, as a tree in which every key and value knows its line and
-//! column. Only this room knows the YAML parser. Whatever the bytes are, reading them takes bounded time and memory and ends in a tree or in problems.
+//! The tree of a spec's text, and of other YAML files that become specs. Every key and value has its line and column.
+//! Only this module uses the YAML parser. Reading any bytes takes bounded time and memory and ends in a tree or in
+//! problems.
 
 mod overrides;
 mod parse;
@@ -12,9 +13,9 @@ use crate::problem::Problem;
 
 /// The longest spec that is read, in bytes.
 pub(crate) const MAX_BYTES: usize = 1024 * 1024;
-/// The most values of a spec, counting what aliases repeat as often as it is repeated.
+/// The most values of a spec. Values that aliases repeat count each time.
 pub(crate) const MAX_NODES: usize = 100_000;
-/// How deep lists and mappings may stand in each other.
+/// The deepest nesting of lists and mappings.
 pub(crate) const MAX_DEPTH: usize = 32;
 
 /// A place in the text, counted from 1 in lines and characters; 0 for a value that came from an override.
@@ -27,7 +28,7 @@ pub struct Mark {
 }
 
 impl Mark {
-    /// The place of what is not in the text.
+    /// The position of a value that is not in the text.
     pub(crate) const OVERRIDE: Self = Self { line: 0, column: 0 };
     /// The beginning of the text.
     pub(crate) const START: Self = Self { line: 1, column: 1 };
@@ -40,28 +41,24 @@ impl Mark {
 /// A value and its place.
 #[derive(Debug, Clone)]
 pub struct Node {
-    /// Where it begins.
+    /// Its first character.
     pub mark: Mark,
-    /// What it is.
     pub value: Value,
-    /// How many characters behind `mark` the text begins, if it stands in the file letter by letter: 1 behind a quote.
+    /// The number of characters after `mark` at which the text begins, if the file contains it literally: 1 after a
+    /// quote.
     pub(crate) verbatim: Option<u32>,
 }
 
 /// A value as YAML's core schema reads it.
 #[derive(Debug, Clone)]
 pub enum Value {
-    /// Nothing.
     Null,
-    /// A truth value.
     Bool(bool),
-    /// A whole number.
     Int(i128),
-    /// Another number.
+    /// Any other number.
     Float(f64),
     /// A text, in quotes or not.
     Text(String),
-    /// A list.
     List(Vec<Node>),
     /// A mapping, in the order of the file.
     Mapping(Vec<Entry>),
@@ -70,11 +67,9 @@ pub enum Value {
 /// A key, its place and its value.
 #[derive(Debug, Clone)]
 pub struct Entry {
-    /// The key.
     pub key: String,
-    /// Where the key begins.
+    /// The first character of the key.
     pub mark: Mark,
-    /// Its value.
     pub node: Node,
 }
 
@@ -94,7 +89,7 @@ impl Node {
         }
     }
 
-    /// Whether it stands in the file without quotes.
+    /// Whether it has no quotes in the file.
     pub fn is_plain(&self) -> bool {
         self.verbatim == Some(0)
     }
@@ -114,7 +109,7 @@ impl Node {
     }
 }
 
-/// `text` in quotes, cut where it is long and with what a terminal would obey escaped.
+/// `text` in quotes, shortened if it is long, with control characters of terminals escaped.
 pub(crate) fn quoted(text: &str) -> String {
     const SHOWN: usize = 40;
     let mut out: String = text.chars().take(SHOWN).flat_map(char::escape_debug).collect();

@@ -6,14 +6,13 @@ use crate::problem::Problem;
 /// The highest index that an override's path may have is below this.
 const MAX_INDEX: usize = MAX_NODES;
 
-/// A step of a path.
 #[derive(Debug, PartialEq)]
 enum Step<'a> {
     Key(&'a str),
     Index(usize),
 }
 
-/// Puts every override into `root`, in order, and reports those that have no place there.
+/// Applies every override to `root`, in order, and reports overrides that do not fit.
 pub(crate) fn apply(root: &mut Node, overrides: &[(String, String)], problems: &mut Vec<Problem>) {
     for (path, text) in overrides {
         let outcome = steps(path).and_then(|steps| {

@@ -1,4 +1,4 @@
-//! From bytes to the tree: one pass over the parser's events, with every bound checked before what it bounds is made.
+//! Builds the tree in one pass over the parser's events. Every bound is checked before memory is used.
 
 use std::collections::HashMap;
 
@@ -9,7 +9,7 @@ use crate::problem::Problem;
 
 /// A long text counts as one value more for each of these, so that the bound on values bounds memory too.
 const BYTES_OF_A_NODE: usize = 32;
-/// Behind this column no place within a text is told: each costs a look at the line before it.
+/// After this column, no position within a text is reported: each costs a search in the line before it.
 const FAR_RIGHT: usize = 2000;
 /// The most keys of one mapping; a spec needs few, and each is compared with all before it.
 const MAX_KEYS: usize = 1024;
@@ -82,7 +82,7 @@ enum Content {
     Mapping { entries: Vec<Entry>, key: Option<(String, Mark)>, skip: bool },
 }
 
-/// A value that an alias may repeat, and what repeating it costs.
+/// A value that an alias may repeat, and the cost of a repetition.
 struct Anchored {
     node: Node,
     nodes: usize,
@@ -214,8 +214,8 @@ impl Builder<'_> {
     }
 }
 
-/// How many characters behind its place a text begins, if it stands in its line letter by letter. Escapes, folded lines
-/// and blocks make it another in the file than it is.
+/// The number of characters after its position at which a text begins, if its line contains it literally. Escapes,
+/// folded lines and blocks differ from their text in the file.
 fn verbatim(text: &str, style: ScalarStyle, span: &Span, lines: &[&str]) -> Option<u32> {
     let quotes = match style {
         ScalarStyle::Plain => 0,

@@ -2,7 +2,7 @@
 
 use super::Value;
 
-/// What the plain scalar `text` is.
+/// The value of the plain scalar `text`.
 pub(super) fn resolve(text: &str) -> Value {
     match text {
         "" | "~" | "null" | "Null" | "NULL" => Value::Null,

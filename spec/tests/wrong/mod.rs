@@ -1,9 +1,9 @@
-//! A good spec, and what is said of it when a piece of it is another.
+//! A correct spec, and the problems that are reported when a part of it is replaced.
 
 use sweep_spec::spec::Limits;
 use sweep_spec::{Problem, Spec};
 
-/// A spec with nothing wrong; each test replaces a piece of it.
+/// A spec without problems; each test replaces a part of it.
 pub(crate) const WELL: &str = "\
 version: 1
 name: small

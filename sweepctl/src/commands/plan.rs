@@ -194,7 +194,7 @@ impl View<'_> {
         let winner = self.waits_for(index).unwrap_or_default();
         let params = numbers.params.map(|params| format!(", {}", parameters(params))).unwrap_or_default();
         let name = escape(&self.plan().groups()[index].name);
-        let levels = self.stage(index).map(|stage| stage.design.words()).unwrap_or_default();
+        let levels = self.stage(index).map(|stage| stage.design.description()).unwrap_or_default();
         let points = plural(numbers.points, "configuration");
         format!("{name}: waits for the winner of {}; {levels}; at most {points}{params}", escape(&winner))
     }
@@ -256,7 +256,7 @@ impl View<'_> {
             kind: kind(group.kind),
             seeds: self.plan().seeds(index).len() as u64,
             from,
-            design: stage.map(|stage| stage.design.words()),
+            design: stage.map(|stage| stage.design.description()),
             keep,
             waits_for: self.waits_for(index),
             points: numbers.points,

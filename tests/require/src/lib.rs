@@ -1,6 +1,6 @@
-//! What a test needs beyond a toolchain: a database server, a browser, the photographs. A test whose part is missing calls
-//! [`skip`] and returns. On a developer's machine it then passes, and says aloud that it did not run. Where the
-//! environment variable `SWEEP_REQUIRE` names the part, as in CI, the test fails: a green run means that it ran.
+//! The parts that a test needs besides a toolchain: a database server, a browser, the photographs. A test whose part is
+//! missing calls [`skip`] and returns. On a developer's machine it then passes and prints that it was skipped. If the
+//! environment variable `SWEEP_REQUIRE` names the part, as in CI, the test fails: a passing run means that it ran.
 //!
 //! `parts.txt` lists every part; the scripts under `ci/` read the same list and the same variable.
 
@@ -8,7 +8,7 @@
 
 use std::fmt;
 
-/// The names of all parts, with what each is and how to get it: those of tests and those of scripts.
+/// The names of all parts, of tests and of scripts, each with a description and how to get it.
 const PARTS: &str = include_str!("../parts.txt");
 
 /// The environment variable that names the parts without which tests fail, separated by commas; `all` names every one.
@@ -17,13 +17,10 @@ const VARIABLE: &str = "SWEEP_REQUIRE";
 /// A part that tests in Rust can miss.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Part {
-    /// A browser.
     Chromium,
-    /// `git`.
     Git,
     /// The renderer of manual pages.
     Groff,
-    /// `pdflatex`.
     Latex,
     /// A small disk that a test may mount.
     Mount,
@@ -52,10 +49,10 @@ impl Part {
     }
 }
 
-/// Says aloud that the calling test does not run, and why. The test returns afterwards.
+/// Prints that the calling test is skipped, and why. The test returns afterwards.
 ///
 /// # Panics
-/// `SWEEP_REQUIRE` names the part, or names something that is no part.
+/// `SWEEP_REQUIRE` names the part, or contains an unknown name.
 #[track_caller]
 #[expect(clippy::panic, reason = "this fails the test that calls it, which is what it is for")]
 pub fn skip(part: Part, why: impl fmt::Display) {

@@ -41,7 +41,7 @@ fn a_grid_becomes_a_grid_around_its_first_values() {
     assert_eq!((spec.name.as_str(), spec.seeds.as_slice()), ("my sweep", [1, 2, 3].as_slice()));
     assert_eq!((spec.protocol.epochs, spec.protocol.batch_size, spec.dataset.image_size), (10, 32, 32));
     assert_eq!(
-        spec.stages[0].design.words(),
+        spec.stages[0].design.description(),
         "grid conv_layers 1, 2, 3; filters 16, 8, 32; batch_norm false, true; dropout 0, 0.2"
     );
     let plan = Plan::new(&spec);
@@ -149,7 +149,7 @@ fn with(parameter: &str) -> String {
 fn words(text: &str) -> String {
     let imported = import(text).unwrap_or_else(|failure| panic!("{text}: {failure}"));
     let spec = Spec::parse(imported.spec.as_bytes(), &[], &Limits::default()).unwrap();
-    spec.stages[0].design.words()
+    spec.stages[0].design.description()
 }
 
 #[test]
@@ -202,7 +202,7 @@ fn values_are_read_as_wandb_s_yaml_reads_them() {
     let text = with("batch_size: { value: 32.0 }\n  epochs: { value: 1e1 }\n  filters: { values: [8.0, 1.6e1] }");
     let spec = Spec::parse(import(&text).unwrap().spec.as_bytes(), &[], &Limits::default()).unwrap();
     assert_eq!((spec.protocol.batch_size, spec.protocol.epochs), (32, 10));
-    assert_eq!(spec.stages[0].design.words(), "grid filters 8, 16");
+    assert_eq!(spec.stages[0].design.description(), "grid filters 8, 16");
 }
 
 #[test]

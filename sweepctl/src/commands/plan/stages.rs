@@ -77,8 +77,8 @@ impl Said<'_> {
     fn head(&self) -> String {
         let numbers = self.numbers;
         let added = if self.stage.adds_start() { ", and the start for `keep`" } else { "" };
-        let (name, words) = (escape(&self.stage.name), self.stage.design.words());
-        let mut text = format!("{name}: {words}{added}; {}", self.origin());
+        let (name, description) = (escape(&self.stage.name), self.stage.design.description());
+        let mut text = format!("{name}: {description}{added}; {}", self.origin());
         text.push_str(&format!("; {}", plural(numbers.points, "point")));
         if numbers.excluded > 0 {
             text.push_str(&format!(", {} more excluded by `where`", count(numbers.excluded)));

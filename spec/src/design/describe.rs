@@ -1,4 +1,4 @@
-//! Designs in words: what a stage does, for people, and the effects that a fraction cannot tell apart.
+//! Descriptions of designs for users, and the aliases of a fraction.
 
 use std::fmt;
 
@@ -58,8 +58,8 @@ impl Design {
         fraction.flat_map(|fraction| fraction.defining()).map(|word| self.alias(word)).collect()
     }
 
-    /// What a fraction cannot tell from the product of these factors, shortest first: none for the whole, or where there
-    /// is no such factor. Factors that advance together have one name, such as `conv_layers+filters`.
+    /// The aliases of the product of these factors, shortest first; none for a complete design or an unknown factor.
+    /// Factors that advance together have one name, such as `conv_layers+filters`.
     pub fn aliases_of(&self, effect: &[&str]) -> Vec<Alias> {
         let Some(fraction) = &self.fraction else { return Vec::new() };
         let place = |name: &&str| self.dimensions.iter().position(|dimension| dimension.name() == *name);
@@ -68,8 +68,8 @@ impl Design {
         fraction.aliases(word).into_iter().map(|alias| self.alias(alias)).collect()
     }
 
-    /// For every effect of at most `length` factors what cannot be told from it, each set of aliases once, shortest
-    /// effects first; none for the whole.
+    /// The aliases of every effect of at most `length` factors, each set once, shortest effects first; none for a
+    /// complete design.
     pub fn alias_structure(&self, length: u32) -> Vec<Aliased> {
         let Some(fraction) = &self.fraction else { return Vec::new() };
         let mut effects: Vec<Word> =
@@ -83,8 +83,8 @@ impl Design {
         aliased.collect()
     }
 
-    /// The design in words, such as `vary dense_layers 1, 2, 4`.
-    pub fn words(&self) -> String {
+    /// The design for users, such as `vary dense_layers 1, 2, 4`.
+    pub fn description(&self) -> String {
         let dimensions = || self.dimensions.iter().map(dimension).collect::<Vec<_>>().join("; ");
         let mut text = match (self.kind, &self.fraction) {
             (Kind::Vary, _) => format!("vary {}", dimensions()),
@@ -119,7 +119,7 @@ impl Design {
     }
 }
 
-/// More levels than this are not all told.
+/// The most levels that are listed.
 const MOST_TOLD: usize = 16;
 
 /// `filters 8, 16`, or `conv_layers+filters 2+8, 4+16`; of a long list its beginning and its length.

@@ -1,4 +1,4 @@
-//! The edges between our crates, and what none of them may use, held against `cargo metadata`.
+//! Checks the dependencies between our crates, and forbidden dependencies, against `cargo metadata`.
 
 #![expect(clippy::expect_used, reason = "a test that cannot go on says so by a panic")]
 
@@ -7,7 +7,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-/// Which of our crates each may use. A crate that is not listed here fails the test until somebody decides.
+/// Our crates that each crate may use. A new crate fails the test until it is listed here.
 const ALLOWED: &[(&str, &[&str])] = &[
     ("sweep-proto", &[]),
     ("sweep-require", &[]),
@@ -61,7 +61,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ),
 ];
 
-/// What a crate must not use itself, by the beginning of the name.
+/// Dependencies that a crate must not have itself, by the beginning of the name.
 const FORBIDDEN: &[(&str, &[&str])] = &[
     ("sweep-spec", &["tokio", "tonic", "sqlx", "burn", "axum"]),
     ("sweep-proto", &["sqlx", "burn", "axum"]),

@@ -1,5 +1,5 @@
-//! What watches Sweep, held against what is watched: rules, dashboards and runbook name metrics and labels that there are,
-//! each alert has a paragraph, and tests in which it speaks and in which it does not.
+//! Compares monitoring with the programs: rules, dashboards and runbook name existing metrics and labels, and each
+//! alert has a paragraph, a test in which it fires, and one in which it does not.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by a panic")]
 
@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-/// Labels that every series has from being scraped, and those that a histogram has besides.
+/// Labels that every scraped series has, and those of histograms.
 const SCRAPED: [&str; 2] = ["instance", "job"];
 
 fn deploy(path: &str) -> PathBuf {
@@ -35,7 +35,7 @@ fn dashboards() -> Vec<(String, Value)> {
     ["sweeps", "fleet", "coordinator"].map(read).into()
 }
 
-/// Every expression, with the place where it stands.
+/// Every expression with its position.
 fn expressions() -> Vec<(String, String)> {
     let mut all = Vec::new();
     for path in ["prometheus/rules/recording.yaml", "prometheus/rules/alerts.yaml"] {
@@ -87,7 +87,7 @@ fn series() -> BTreeMap<String, BTreeSet<String>> {
     series
 }
 
-/// The series that an expression names, each with the labels that stand in braces behind it.
+/// The series in an expression, each with the labels in the braces after it.
 fn named(expression: &str) -> Vec<(String, Vec<String>)> {
     let of_name = |character: char| character.is_ascii_alphanumeric() || character == '_' || character == ':';
     let mut found = Vec::new();
@@ -203,7 +203,8 @@ fn a_dashboard_can_be_pointed_to_and_its_panels_lie_beside_each_other() {
     }
 }
 
-/// There is no GPU where the dashboards are tried: what a worker would say of one is written down, and must be what it says.
+/// The dashboards are tested without a GPU: the metrics of a worker with one are written down, and must match its real
+/// ones.
 #[test]
 fn the_gpus_that_are_written_down_speak_as_a_worker_does() {
     let written = include_str!("../ci/watching-gpu.txt");

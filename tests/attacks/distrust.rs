@@ -1,4 +1,4 @@
-//! Certificates that do not hold: the coordinator does not start with one, and `sweepctl`, `doctor` and a worker name the
+//! Invalid certificates: the coordinator does not start with one, and `sweepctl`, `doctor` and a worker name the
 //! certificate, its dates and its issuer.
 
 use std::path::PathBuf;
@@ -14,10 +14,9 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use super::env::{Env, Ran};
 
-/// An authority in the folder of a test, and what it signs.
+/// An authority in the folder of a test.
 struct Authority {
     issuer: Issuer<'static, KeyPair>,
-    /// Its certificate.
     file: String,
 }
 
@@ -37,7 +36,7 @@ impl Authority {
         Self { issuer: Issuer::new(parameters, key), file }
     }
 
-    /// A certificate for `hosts` that holds for so long around now.
+    /// A certificate for `hosts` that is valid from `from` to `to`, relative to now.
     fn sign(&self, env: &Env, hosts: &[&str], (from, to): (Duration, Duration)) -> Pair {
         let hosts: Vec<String> = hosts.iter().map(|host| (*host).to_owned()).collect();
         let name = format!("server-{}-{}", from.whole_days(), to.whole_days());
@@ -84,7 +83,7 @@ fn day(at: OffsetDateTime) -> String {
     format!("{:04}-{:02}-{:02}", at.year(), u8::from(at.month()), at.day())
 }
 
-/// `list`, `doctor` and a worker at an address all say this, and none of them says how a coordinator is started.
+/// `list`, `doctor` and a worker at an address all print this, and none of them explains how to start a coordinator.
 fn all_say(env: &Env, url: &str, authority: &str, said: &[&str]) {
     let connection = ["--coordinator", url, "--ca-file", authority];
     let listed = env.sweepctl(["list"].iter().chain(&connection)).expect_code(1);

@@ -1,4 +1,4 @@
-//! Too much of everything: connections, frames, messages, handshakes. Each time somebody else is answered meanwhile.
+//! Floods of connections, frames, messages and handshakes. Other clients are still answered during each.
 
 use std::io::Write;
 use std::net::TcpStream;
@@ -97,7 +97,7 @@ fn pings_and_settings_without_end_harm_nobody() {
     }
 }
 
-/// What the coordinator has in memory, in MiB.
+/// The coordinator's memory in MiB.
 fn memory(fleet: &Fleet) -> u64 {
     let process = fleet.coordinator.pid().as_raw_nonzero();
     let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
@@ -180,7 +180,7 @@ fn messages_that_are_too_long_are_refused_before_they_are_read() {
     answered(&fleet);
 }
 
-/// How long the next frame of a kind is.
+/// The length of the next frame of a kind.
 fn next_of(stream: &mut TcpStream, kind: u8) -> Option<usize> {
     loop {
         match next(stream) {

@@ -1,4 +1,4 @@
-//! HTTP/2 as bytes: what a client of good manners cannot be made to send.
+//! HTTP/2 as bytes, for frames that a regular client never sends.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -14,7 +14,6 @@ pub(crate) const GOAWAY: u8 = 7;
 pub(crate) const CONTINUATION: u8 = 9;
 pub(crate) const END_HEADERS: u8 = 4;
 
-/// A frame.
 pub(crate) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
     let mut bytes = length[1..].to_vec();
@@ -46,7 +45,7 @@ pub(crate) fn call(path: &str, token: &str) -> Vec<u8> {
     block
 }
 
-/// A connection that has said hello.
+/// A connection after the HTTP/2 preface.
 pub(crate) fn connect(address: &str) -> TcpStream {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_nodelay(true).unwrap();
@@ -66,7 +65,7 @@ pub(crate) fn next(stream: &mut TcpStream) -> Option<(u8, u8, Vec<u8>)> {
     Some((head[3], head[4], payload))
 }
 
-/// Why the other side left, if it said so: the code of its GOAWAY.
+/// The code of the other side's GOAWAY, if it sent one.
 pub(crate) fn farewell(stream: &mut TcpStream) -> Option<u32> {
     let mut said = None;
     while let Some((kind, _, payload)) = next(stream) {

@@ -1,4 +1,4 @@
-//! A fleet with tokens, and what an intruder has at hand: clients with any token or none, and HTTP as bytes.
+//! A fleet with tokens, and an intruder's tools: clients with any token or none, and HTTP as bytes.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -36,7 +36,6 @@ impl Fleet {
         Self::with(&[])
     }
 
-    /// With more flags.
     pub(crate) fn with(flags: &[&str]) -> Self {
         let env = Env::new();
         let make = |role: &str| made(&env, &[role, "--role", role, "--store", "sweep.db"]);
@@ -72,7 +71,7 @@ impl Fleet {
     }
 }
 
-/// Starts a coordinator on the store of this folder; says where it speaks gRPC and HTTP.
+/// Starts a coordinator on the store of this folder; returns its gRPC and HTTP addresses.
 pub(crate) fn coordinator(env: &Env, flags: &[&str]) -> (Process, String, String) {
     let words = ["coordinator", "--listen", "127.0.0.1:0", "--listen-http", "127.0.0.1:0", "--store", "sweep.db"];
     let mut process = env.start("coordinator", &mut env.command(words.iter().chain(flags)));
@@ -118,7 +117,7 @@ pub(crate) fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
 }
 
-/// What a worker says of itself, with one slot.
+/// The registration of a worker with one slot.
 pub(crate) fn registration(name: &str) -> v1::RegisterRequest {
     let slot = v1::Slot { index: 0, device: "cpu".into(), device_name: "pretend".into(), memory_bytes: 0 };
     v1::RegisterRequest {
@@ -146,7 +145,7 @@ impl Answer {
     }
 }
 
-/// Sends bytes and reads what comes until the other side closes.
+/// Sends bytes and reads until the other side closes.
 pub(crate) fn exchange(address: &str, bytes: &[u8]) -> Vec<u8> {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();

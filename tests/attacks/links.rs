@@ -32,7 +32,7 @@ impl Local {
         ask(&self.http, &format!("GET /open/{code}"), headers, "")
     }
 
-    /// What a browser with this cookie sees.
+    /// The status that a browser with this cookie gets.
     fn status(&self, cookie: &str) -> u16 {
         ask(&self.http, "GET /", &[("cookie", cookie)], "").status
     }

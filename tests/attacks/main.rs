@@ -1,5 +1,5 @@
-//! Attacks on real processes: what somebody would try who reaches a coordinator and should not get in, or is in and wants
-//! more than is his. `docs/security.md` says of each what happened.
+//! Attacks on real processes: by a client that reaches a coordinator without permission, or has permission and wants
+//! more. `docs/security.md` lists the result of each.
 
 #![expect(clippy::expect_used, clippy::unwrap_used, reason = "a test that cannot go on should stop there")]
 #![expect(clippy::print_stderr, reason = "what could not be tried is told to the person who reads it")]

@@ -62,7 +62,7 @@ fn no_secret_is_in_a_log_a_page_an_error_the_store_or_the_list_of_processes() {
     }
 }
 
-/// The environments of trainers, whoever started them.
+/// The environments of all running trainers.
 fn environments() -> Vec<String> {
     let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten().map(|entry| entry.path());
     let trainers = processes.filter(|path| {
@@ -89,7 +89,8 @@ exec 3>&-
 exec "{program}" trainer
 "#;
 
-/// Runs a worker, as another user if one is given, whose trainer is a thief, until it is registered; what the thief found.
+/// Runs a worker with a thieving trainer until it is registered, as another user if one is given. Returns what the
+/// trainer found.
 fn loot(fleet: &Fleet, user: Option<u32>) -> String {
     let (env, own) = (&fleet.env, tempfile::tempdir().unwrap());
     let folder = own.path().to_str().unwrap();
@@ -123,7 +124,7 @@ fn loot(fleet: &Fleet, user: Option<u32>) -> String {
 
 const CLOUD_SECRET: &str = "a-secret-of-some-cloud";
 
-/// A user that is nobody else's on most systems.
+/// A user without files on most systems.
 const NOBODY: u32 = 65_534;
 
 #[test]

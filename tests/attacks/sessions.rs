@@ -1,4 +1,4 @@
-//! A worker that lies: with the session of another, about the attempts of another, and with words that were said before.
+//! A lying worker: it uses the session of another worker, reports attempts of another worker, and repeats old messages.
 
 use sweep_proto::v1;
 use tonic::Code;
@@ -14,7 +14,7 @@ async fn register(client: &mut Workers, name: &str) -> u64 {
     client.register(registration(name)).await.unwrap().into_inner().session
 }
 
-/// Polls until it is given something to train; describes data meanwhile.
+/// Polls until it gets a trial, and describes data on request.
 async fn take(client: &mut Workers, session: u64) -> v1::Lease {
     let mut seen = 0;
     loop {

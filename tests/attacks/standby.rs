@@ -1,5 +1,5 @@
-//! Two coordinators on one PostgreSQL database: the one that stands by asks for tokens too, and both hear of a token that
-//! was made or revoked beside them.
+//! Two coordinators on one PostgreSQL database: the standby asks for tokens too, and both learn of tokens that were
+//! created or revoked in the database.
 
 use std::time::Instant;
 

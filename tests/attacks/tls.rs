@@ -1,5 +1,5 @@
-//! TLS with real processes: who does not know the authority does not come in, a worker without its certificate does not
-//! train, and whoever listens on the wire sees nothing.
+//! TLS with real processes: a client that does not trust the authority does not connect, a worker without a certificate
+//! does not train, and a listener on the wire sees no secrets.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;

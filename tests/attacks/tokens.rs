@@ -1,4 +1,4 @@
-//! No token, the wrong one, one of another role, one whose time is over, one that was revoked.
+//! No token, and wrong tokens: of another role, expired, revoked.
 
 use std::time::Duration;
 

@@ -1,5 +1,4 @@
-//! What the commands make of a coordinator's answers, in both forms; and that no name in them reaches the terminal as
-//! anything but letters.
+//! How commands show a coordinator's answers, in both forms, and that names in them reach the terminal only as letters.
 
 use std::io::{BufRead, BufReader, Read};
 use std::process::Stdio;
@@ -16,7 +15,7 @@ pub(super) fn asked(arguments: &[&str]) -> String {
     transcript(&whole).replace(&address, "ADDRESS")
 }
 
-/// The same in a terminal of so many columns.
+/// The same in a terminal of `columns` columns.
 pub(super) fn asked_in(columns: u16, arguments: &[&str]) -> String {
     let address = serve().to_string();
     let whole: Vec<&str> = arguments.iter().copied().chain(["--coordinator", address.as_str()]).collect();

@@ -1,4 +1,5 @@
-//! `sweepctl doctor`: what it finds of a coordinator, of nobody, and of somebody else; and what any verb says of these.
+//! `sweepctl doctor`: its findings about a coordinator, about an address where no program listens, and about another
+//! program; and what other commands print then.
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
@@ -9,7 +10,7 @@ use serde_json::Value;
 use super::canned::serve;
 use super::{sweepctl, transcript};
 
-/// What was found, by name.
+/// The findings, by name.
 struct Found {
     code: i32,
     report: Value,
@@ -42,7 +43,7 @@ impl Found {
     }
 }
 
-/// A web server that answers everything alike; it ends with the process.
+/// A web server that gives every request the same answer; it ends with the process.
 fn web_server() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -56,7 +57,7 @@ fn web_server() -> String {
     format!("http://{address}")
 }
 
-/// An address where nobody listens.
+/// An address where no program listens.
 fn nobody() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     format!("http://{}", listener.local_addr().unwrap())

@@ -1,5 +1,5 @@
-//! Curves for other programs: folders for TensorBoard, and what an MLflow server is sent. Here it is a far side that answers what it
-//! is told to; the real programs read the same in `ci/exports`.
+//! Curves for other programs: folders for TensorBoard, and requests to an MLflow server. The server here gives the
+//! answers that a test sets; `ci/exports` uses the real programs.
 
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -59,10 +59,10 @@ fn what_does_not_go_together_is_refused_before_anything_is_dialled() {
     insta::assert_snapshot!("export_wrong", all);
 }
 
-/// What the far side was asked, and what it answers: a status and a body.
+/// The answer to a request: a status and a body.
 type Answer = fn(request: &str, number: usize) -> (u16, String);
 
-/// An MLflow server as far as these tests need one: address and what arrives.
+/// An MLflow server with as much as these tests need; returns its address and the requests that arrive.
 fn far_side(answer: Answer) -> (String, Receiver<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = format!("http://{}", listener.local_addr().expect("an address"));

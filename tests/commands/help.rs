@@ -35,7 +35,7 @@ fn every_shell_gets_completions() {
     }
 }
 
-/// What a shell is offered for the last of these words.
+/// The completions for the last of these words.
 fn offered(words: &[&str]) -> Vec<String> {
     let mut command = sweepctl(&[&["--"], words].concat());
     command.env("SWEEPCTL_COMPLETE", "bash").env("_CLAP_COMPLETE_INDEX", (words.len() - 1).to_string());

@@ -1,4 +1,4 @@
-//! `sweepctl import`: another system's file becomes a spec, and what cannot be mapped is said.
+//! `sweepctl import`: another system's file becomes a spec, and unmapped parts are reported.
 
 use super::{transcript, transcript_with_input};
 

@@ -1,11 +1,11 @@
-//! `sweepctl init` without a terminal: what it writes, what it refuses, and that the next command takes it.
+//! `sweepctl init` without a terminal: what it writes and refuses, and that the next command accepts the result.
 
 use std::path::Path;
 use std::process::Command;
 
 use super::sweepctl;
 
-/// Runs `sweepctl` in a folder of its own.
+/// Runs `sweepctl` in a separate folder.
 fn run(folder: &Path, arguments: &[&str]) -> (i32, String, String) {
     let mut command: Command = sweepctl(arguments);
     let output = command.current_dir(folder).output().unwrap();

@@ -1,5 +1,5 @@
-//! What a person sees who types a command that needs no coordinator: words, streams and exit codes, as snapshots.
-//! A snapshot that should change is written anew by `INSTA_UPDATE=always cargo test --workspace --test commands`.
+//! The output of commands that need no coordinator: text, streams and exit codes, as snapshots. To rewrite them:
+//! `INSTA_UPDATE=always cargo test --workspace --test commands`.
 
 #![expect(clippy::expect_used, clippy::unwrap_used, reason = "a test that cannot go on should stop there")]
 
@@ -26,7 +26,6 @@ use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-/// The workspace.
 pub(crate) fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..")
 }
@@ -39,7 +38,7 @@ pub(crate) fn sweepctl(arguments: &[&str]) -> Command {
     command
 }
 
-/// What came of a command, as a text that a snapshot holds.
+/// The result of a command as text for a snapshot.
 pub(crate) fn transcript(arguments: &[&str]) -> String {
     transcript_with_input(arguments, b"")
 }
@@ -64,7 +63,7 @@ pub(crate) fn transcript_of(mut command: Command, arguments: &[&str], input: &[u
     without_ids(&text)
 }
 
-/// Ids change with every key that a protocol gets; what a snapshot holds of them is that they are there.
+/// Replaces ids, which change with every key of a protocol.
 fn without_ids(text: &str) -> String {
     let is_id = |word: &&str| word.len() == 64 && word.bytes().all(|byte| byte.is_ascii_hexdigit());
     let words: Vec<&str> = text.split('"').map(|word| if is_id(&word) { "<id>" } else { word }).collect();

@@ -1,4 +1,4 @@
-//! What is refused, with which words and which exit code: wrong specs (2), no coordinator (1).
+//! Errors with their texts and exit codes: wrong specs (2), no coordinator (1).
 
 use super::{transcript, transcript_with_input};
 

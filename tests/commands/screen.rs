@@ -1,5 +1,5 @@
-//! The live screen on a real pseudo terminal, which `script` makes: what it draws, what keys and signals do, and that the
-//! terminal is what it was afterwards. What the terminal shows is read back by an emulator.
+//! The live screen on a real pseudo terminal, made by `script`: what it draws, what keys and signals do, and that it
+//! restores the terminal. An emulator reads the screen back.
 
 use std::io::{Read, Write};
 use std::num::NonZeroU16;
@@ -17,7 +17,7 @@ const COLUMNS: u16 = 100;
 /// A test that waits longer has failed.
 const PATIENCE: Duration = Duration::from_secs(600);
 
-/// A terminal with a shell that runs one `sweepctl` and then tells its exit code and the terminal's modes.
+/// A terminal with a shell that runs one `sweepctl` and then prints its exit code and the terminal's modes.
 struct Terminal {
     script: Child,
     keys: ChildStdin,
@@ -74,7 +74,7 @@ impl Terminal {
         Some(Self { script, keys, seen })
     }
 
-    /// Waits until the terminal shows what is wanted.
+    /// Waits until the terminal shows the wanted text.
     #[track_caller]
     fn until(&self, what: &str, mut wanted: impl FnMut(&Seen) -> bool) {
         let seen = self.seen.0.lock().expect("no panic holds it");
@@ -96,14 +96,14 @@ impl Terminal {
         self.keys.write_all(keys.as_bytes()).and_then(|()| self.keys.flush()).expect("script reads");
     }
 
-    /// What stands behind `name=` or in the line of the terminal's own name, of what was printed before the screen.
+    /// The text after `name=`, or in the line of the terminal's name, that was printed before the screen.
     fn told(&self, begin: &str) -> String {
         let seen = self.seen.0.lock().expect("no panic holds it");
         let text = String::from_utf8_lossy(&seen.bytes).into_owned();
         text.lines().find(|line| line.starts_with(begin)).expect("it was printed").trim().to_owned()
     }
 
-    /// Waits for the end; gives what the terminal shows then, and every byte that it was sent.
+    /// Waits for the end; returns the final screen and every byte that was sent.
     #[track_caller]
     fn end(mut self, code: i32) -> (String, String) {
         self.until("came to its end", |seen| seen.ended);

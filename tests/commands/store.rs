@@ -1,4 +1,4 @@
-//! `sweepctl store copy`: what is refused, and what is said of a store that went over.
+//! `sweepctl store copy`: refusals, and the report on a copied store.
 
 use super::postgres_server::shared;
 use super::{sweepctl, transcript, transcript_of};

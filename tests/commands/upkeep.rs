@@ -1,4 +1,4 @@
-//! What keeps a store in order, as commands print it.
+//! The output of the commands that maintain a store.
 
 use super::answers::asked;
 use super::{canned, sweepctl, transcript_of};

@@ -1,11 +1,11 @@
-//! What is printed in terminals of four widths: no line is wider, no word is broken, and it is said what was left out.
+//! Output in terminals of four widths: no line is wider, no word is broken, and omissions are reported.
 
 use super::answers::asked_in;
 use super::{sweepctl, transcript_of};
 
 const WIDTHS: [u16; 4] = [60, 80, 120, 200];
 
-/// Holds a command's stdout at every width, and no line of it is wider.
+/// Snapshots a command's stdout at every width, and checks that no line is wider.
 fn at_every_width(name: &str, ask: impl Fn(u16) -> String) {
     for columns in WIDTHS {
         let text = ask(columns);

@@ -13,7 +13,7 @@ const PROGRAMS: &[(&str, &[&str])] = &[
     ("sweep-trainer", &["trainer"]),
 ];
 
-/// What `--help` says, asked once for each verb.
+/// The text of `--help`, read once for each command.
 #[derive(Default)]
 struct Help(BTreeMap<Vec<String>, Option<String>>);
 
@@ -35,7 +35,7 @@ impl Help {
     }
 }
 
-/// Pieces of a file that may be command lines: in prose, what stands between backticks.
+/// Pieces of a file that may be command lines: in prose, text between backticks.
 fn pieces(file: &File) -> Vec<String> {
     let joined = file.text.replace("\\\n", " ");
     if file.name.ends_with(".md") {

@@ -9,8 +9,8 @@ use super::files::{self, root};
 use super::manifests::{self, Container};
 use super::none;
 
-/// The texts of the configuration that is mounted into a container. What is rendered is whole in one file, an overlay in one
-/// folder; for what the overlays share there are as many as overlays.
+/// The texts of the configuration that is mounted into a container. A rendered chart has all objects in one file, an
+/// overlay in one folder; a part that overlays share has one text for each overlay.
 pub(crate) fn of(container: &Container, objects: &[(String, Value)]) -> Vec<String> {
     let folder = |file: &str| Path::new(file).parent().map(Path::to_owned);
     let own = container.place.split(": ").next().unwrap_or_default();
@@ -27,7 +27,7 @@ pub(crate) fn of(container: &Container, objects: &[(String, Value)]) -> Vec<Stri
     objects.iter().filter(map).map(|(_, object)| manifests::text(&object["data"][key.as_str()])).collect()
 }
 
-/// What is wrong with a configuration, by the program that reads it.
+/// The errors in a configuration, from the program that reads it.
 fn wrong(program: &str, path: &Path, environment: &[(String, String)]) -> Option<String> {
     match program {
         "coordinator" => {
@@ -40,7 +40,7 @@ fn wrong(program: &str, path: &Path, environment: &[(String, String)]) -> Option
     }
 }
 
-/// Secrets that a pod gets are files there and not here: the same files stand in a folder.
+/// Replaces the paths of a pod's secrets with the same files in a folder.
 fn here(text: &str, folder: &Path) -> String {
     for name in ["tokens/admin", "tokens/worker", "tokens/read", "token/worker"] {
         let path = folder.join(name);

@@ -1,4 +1,4 @@
-//! The files, found by walking, so that a new one is held too.
+//! The files to check, found by walking the folders, so that new ones are checked too.
 
 use std::path::{Path, PathBuf};
 
@@ -23,7 +23,7 @@ pub(crate) fn root() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
 }
 
-/// Everything that people or programs read, and the pages that tell of it.
+/// All files for users or programs, and the pages about them.
 pub(crate) fn all() -> Vec<File> {
     let mut paths = Vec::new();
     walk(&root().join("deploy"), &mut paths);
@@ -50,7 +50,7 @@ fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// The objects of every manifest: what `kubectl` would be given.
+/// The objects of every manifest, as `kubectl` would get them.
 pub(crate) fn objects() -> Vec<(String, Value)> {
     let manifest = |file: &File| {
         let plain = file.name.starts_with("deploy/kubernetes/") && !file.name.ends_with("values.yaml");
@@ -66,7 +66,6 @@ pub(crate) fn documents(text: &str) -> Vec<Value> {
     serde_yaml::Deserializer::from_str(text).map(read).filter(|value: &Value| value.get("kind").is_some()).collect()
 }
 
-/// One file's text.
 pub(crate) fn text(name: &str) -> String {
     std::fs::read_to_string(root().join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
 }

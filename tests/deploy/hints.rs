@@ -1,4 +1,4 @@
-//! Hints: a sentence that names a flag or a variable names one that the program which says it reads.
+//! Hints: a sentence that names a flag or a variable belongs to a program that reads it.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -6,7 +6,7 @@ use std::process::Command;
 
 use super::none;
 
-/// Where sentences of a program stand, and the verbs of `sweepctl` whose flags these sentences may name.
+/// The source folders of each program, and the `sweepctl` commands whose flags its sentences may name.
 const SPEAKERS: [(&str, &[&str]); 4] = [
     ("coordinator/src", &["coordinator"]),
     ("worker/src", &["worker"]),
@@ -15,10 +15,10 @@ const SPEAKERS: [(&str, &[&str]); 4] = [
     ("trust/src", &[]),
 ];
 
-/// What a coordinator says to workers alone, so that it may name their flags.
+/// A coordinator's messages to workers only, which may name workers' flags.
 const TO_WORKERS: &str = "coordinator/src/engine/names.rs";
 
-/// Variables that a program reads and that others say it does not.
+/// Variables that a program reads and that others mention as unused.
 const VARIABLES: [(&str, &str); 3] =
     [("coordinator/src", "SWEEP_COORDINATOR_"), ("worker/src", "SWEEP_WORKER_"), ("trust/src", "SWEEP_NOTHING_")];
 /// Every program reads this one.
@@ -62,14 +62,14 @@ fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// The lines of a program's source that may hold a sentence for people: no comments, no tests.
+/// The lines of a program's source that may contain a sentence for users: no comments, no tests.
 fn lines(path: &Path) -> Vec<String> {
     let text = std::fs::read_to_string(path).expect("a source is text");
     let shipped = text.split("mod tests {").next().unwrap_or_default();
     shipped.lines().filter(|line| !line.trim_start().starts_with("//")).map(str::to_owned).collect()
 }
 
-/// What is said in a line without what it says of another program: `sweepctl token create --role worker`.
+/// A line without its mention of another program: `sweepctl token create --role worker`.
 fn own(line: &str) -> String {
     let quoted = |(number, part): (usize, &str)| {
         let of_another = number % 2 == 1 && (part.starts_with("sweepctl") || part.starts_with("--features"));

@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-/// What a pod has: mounted folders, and variables.
+/// The mounted folders and the variables of a pod.
 pub(crate) struct Machine {
-    /// Where a volume is mounted in the pod, and the folder here.
+    /// The mount point in the pod, and the folder here.
     pub(crate) folders: Vec<(&'static str, PathBuf)>,
     pub(crate) variables: Vec<(&'static str, String)>,
 }

@@ -1,4 +1,5 @@
-//! Who is told to leave has to have the time that it may take, or it is killed in the middle of its checkpoints.
+//! Grace periods: a process that is asked to leave gets the time that it may take; otherwise it is killed while it
+//! writes checkpoints.
 
 use serde_yaml::Value;
 

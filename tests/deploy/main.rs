@@ -1,5 +1,5 @@
-//! What stands in `deploy/` and in its documentation, held against the programs: ports, paths, flags, variables, keys and
-//! metrics. `ci/deploy` holds the same files against Kubernetes.
+//! Compares `deploy/` and its documentation with the programs: ports, paths, flags, variables, keys and metrics.
+//! `ci/deploy` compares the same files with Kubernetes.
 
 #![expect(clippy::expect_used, reason = "a test that cannot go on should stop there")]
 

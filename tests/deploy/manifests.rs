@@ -1,4 +1,4 @@
-//! What a manifest says about one of our containers.
+//! The parts of a manifest that concern one of our containers.
 
 use std::collections::BTreeMap;
 
@@ -38,7 +38,7 @@ pub(crate) fn containers(objects: &[(String, Value)]) -> Vec<Container> {
     found
 }
 
-/// The pod of a Deployment, a StatefulSet, a ScaledJob or a CronJob; null for what makes no pods.
+/// The pod of a Deployment, a StatefulSet, a ScaledJob or a CronJob; null for an object without pods.
 pub(crate) fn pod(object: &Value) -> &Value {
     let spec = &object["spec"];
     let places = [&spec["template"], &spec["jobTargetRef"]["template"], &spec["jobTemplate"]["spec"]["template"]];

@@ -1,11 +1,11 @@
-//! Metrics, in manifests, rules, dashboards and pages: each is one that a program has, or that a rule records.
+//! Metrics in manifests, rules, dashboards and pages: a program has each of them, or a rule records it.
 
 use std::collections::BTreeSet;
 
 use super::files::{self, File};
 use super::none;
 
-/// What a scrape can show. Tests of the coordinator and of the worker hold the page to what they serve.
+/// The metrics that a scrape can show. Tests of the coordinator and the worker compare the page with their metrics.
 fn known(files: &[File]) -> BTreeSet<String> {
     let mut names = BTreeSet::new();
     for row in files::text("docs/metrics.md").lines().filter_map(|line| line.strip_prefix("| `sweep_")) {
@@ -31,7 +31,7 @@ fn known(files: &[File]) -> BTreeSet<String> {
     names
 }
 
-/// Names of metrics in a text: ours begin with `sweep_`, and what a rule records has colons.
+/// Names of metrics in a text: ours begin with `sweep_`, and recorded ones contain colons.
 fn names(text: &str) -> impl Iterator<Item = &str> {
     let words = text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == ':'));
     let recorded = |word: &str| word.contains("sweep") && word.split(':').filter(|part| !part.is_empty()).count() > 2;

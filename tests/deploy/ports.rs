@@ -1,4 +1,4 @@
-//! Ports, probes and paths, held against the defaults of the configurations and against programs that run.
+//! Compares ports, probes and paths with the defaults of the configurations and with running programs.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -11,7 +11,7 @@ use super::files::{self, text};
 use super::manifests::{self, list};
 use super::none;
 
-/// The ports of each program, by what they are for.
+/// The ports of each program, by purpose.
 fn defaults() -> BTreeMap<&'static str, BTreeMap<String, u64>> {
     let coordinator = Config::defaults().expect("the defaults are right");
     let worker = sweep_worker::Config::default();
@@ -89,7 +89,7 @@ async fn status(address: std::net::SocketAddr, path: &str) -> String {
     answer.split(' ').nth(1).unwrap_or_default().to_owned()
 }
 
-/// What is asked of each program: by probes, by who scrapes, by health checks of images.
+/// The paths that probes, scrapers and health checks request from each program.
 fn asked(program: &str) -> BTreeSet<String> {
     let containers = manifests::containers(&files::objects());
     let probes =

@@ -1,4 +1,4 @@
-//! The job script, run with a real worker, and with stand-ins for the two programs of Slurm that it calls.
+//! Runs the job script with a real worker, and with replacements for the two Slurm programs that it calls.
 
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
@@ -18,7 +18,7 @@ fn program(path: &Path, words: &str) {
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).expect("it can be made a program");
 }
 
-/// A job that runs, in a folder with its stand-ins.
+/// A running job, in a folder with the replacements.
 struct Job {
     folder: TempDir,
     child: Child,
@@ -50,7 +50,7 @@ impl Job {
         assert!(said, "the job ended without having said {words:?}");
     }
 
-    /// Tells the job's shell, as `--signal=B:` does, and gives what it has asked of Slurm in the end.
+    /// Signals the job's shell, as `--signal=B:` does, and returns the job's calls to Slurm.
     fn end(mut self, signal: Signal) -> String {
         kill_process(Pid::from_child(&self.child), signal).expect("it lives");
         self.until("worker ended");

@@ -1,4 +1,4 @@
-//! Variables of the environment: each is a key of a configuration, or a word that a program knows.
+//! Environment variables: each is a key of a configuration, or compiled into a program.
 
 use std::collections::BTreeSet;
 
@@ -19,7 +19,7 @@ fn known() -> BTreeSet<String> {
     named.chain(["SWEEP_WORKER_CONFIG".to_owned()]).collect()
 }
 
-/// Whether the program was compiled with this word in it.
+/// Whether the program contains this word.
 fn compiled(program: &[u8], word: &str) -> bool {
     let (first, rest) = word.as_bytes().split_first().expect("a word is not empty");
     let starts = program.iter().enumerate().filter(|(_, byte)| *byte == first);

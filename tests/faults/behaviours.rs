@@ -1,5 +1,5 @@
-//! Trainers that misbehave, in a whole system: the attempt fails with words, the trial is tried again, and its result is
-//! there once. What the agent itself does with each is tested beside it.
+//! Misbehaving trainers in a complete system: the attempt fails with a reason, the trial is retried, and it has exactly
+//! one result. The agent's tests cover what it does with each.
 
 use rustix::process::Signal;
 use sweep_spec::FailureClass;

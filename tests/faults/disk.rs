@@ -1,4 +1,4 @@
-//! A store that is slow, or whose disk is full: everything waits for it, nothing is lost over it, and the coordinator says so.
+//! A slow store, or one with a full disk: everything waits for it, nothing is lost, and the coordinator reports it.
 
 use std::process::Command;
 use std::time::Duration;
@@ -22,10 +22,10 @@ fn value(metrics: &str, name: &str) -> f64 {
     line.and_then(|value| value.trim().parse().ok()).unwrap_or_else(|| panic!("no {name} in {metrics}"))
 }
 
-/// A lease that is shorter than the store is held up for, and longer than a busy machine delays a poll.
+/// A lease that is shorter than the delay of the store, and longer than a busy machine delays a poll.
 const LEASE_MS: u64 = 4000;
 
-/// Holds the store's write lock for so long in the middle of a sweep, as another process would, or a disk that stands still.
+/// Takes the store's write lock for this long in the middle of a sweep, as another process or a slow disk would.
 async fn held_up(hold: Duration) -> Env {
     let script = Script { epoch_ms: 5, ..Script::default() };
     let env = Env::with(&script, |fleet| fleet.coordinator_key("lease_ttl_ms", LEASE_MS.into()));
@@ -57,7 +57,7 @@ async fn a_commit_that_is_given_up_is_made_again() {
     held_up(Duration::from_secs(13)).await;
 }
 
-/// A small disk of its own, if this machine lets us have one.
+/// A small separate disk, if this machine allows it.
 struct Disk(tempfile::TempDir);
 
 impl Disk {

@@ -1,4 +1,4 @@
-//! How often workers say the end of an attempt: once, as long as no message is lost.
+//! Workers report the end of an attempt exactly once, as long as no message is lost.
 
 use sweep_tests::scripted::Script;
 

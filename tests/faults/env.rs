@@ -1,4 +1,4 @@
-//! A fleet of real processes in a test's hands: what is waited for is what the coordinator says or what is in its store.
+//! A fleet of real processes for tests. Tests wait for messages of the coordinator or for rows in its store.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -15,7 +15,7 @@ use tokio::net::TcpStream;
 /// Nothing in these tests takes this long unless it never ends.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(600);
 
-/// Between two looks at what cannot be awaited: a store, a log.
+/// The interval between reads of a store or a log, which cannot be awaited.
 const LOOK: Duration = Duration::from_millis(20);
 
 /// The program that is everything.
@@ -53,12 +53,12 @@ impl Env {
         self.folder.path().join(name)
     }
 
-    /// Submits a grid of so many trials.
+    /// Submits a grid of `trials` trials.
     pub(crate) async fn submit(&self, trials: u32) -> u64 {
         submit(self.address, grid(trials)).await.unwrap()
     }
 
-    /// Returns once `wanted` gives something for the sweep's status; the coordinator may go away and come back meanwhile.
+    /// Returns once `wanted` is `Some` for the sweep's status. The coordinator may restart before that.
     pub(crate) async fn until<T>(&self, sweep: u64, what: &str, wanted: impl Fn(&SweepStatus) -> Option<T>) -> T {
         let watching = async {
             loop {
@@ -91,7 +91,7 @@ impl Env {
         self.until(sweep, "the sweep's end", ended).await
     }
 
-    /// Returns when a worker runs a trial of the sweep and has reported a point; says which.
+    /// Returns the worker that runs a trial of the sweep, once it has reported a point.
     pub(crate) async fn running(&self, sweep: u64) -> String {
         let running = |status: &SweepStatus| {
             status.running.iter().find(|running| running.newest.is_some()).map(|running| running.worker.clone())
@@ -116,7 +116,7 @@ impl Env {
         }
     }
 
-    /// Returns when a log says `words`.
+    /// Returns once a log contains `words`.
     pub(crate) async fn logged(&self, name: &str, words: &str) {
         let waiting = async {
             while !self.fleet.log(name).contains(words) {
@@ -139,7 +139,6 @@ impl Env {
         tokio::time::timeout(PATIENCE, waiting).await.expect("the trainer has ended");
     }
 
-    /// What the coordinator answers over HTTP.
     pub(crate) async fn http(&self, path: &str) -> String {
         let log = self.fleet.log("coordinator");
         let address = log.split("http=").nth(1).and_then(|rest| rest.split_whitespace().next());
@@ -151,7 +150,7 @@ impl Env {
         text
     }
 
-    /// What became of the sweep; all of it has to be right.
+    /// Checks the finished sweep, and returns its numbers.
     #[track_caller]
     pub(crate) fn assert_exactly_once(&self, count: &Count, trials: i64) {
         let problems = count.problems(trials);

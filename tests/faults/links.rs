@@ -1,5 +1,5 @@
-//! What stands between a worker and its coordinator misbehaves: nothing of it ends a trial that runs, and no late result
-//! is accepted beside another.
+//! A bad network between a worker and its coordinator: it ends no running trial, and no late result is accepted next to
+//! another.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use super::env::{Env, PATIENCE};
 
 const BOTH: [Way; 2] = [Way::There, Way::Back];
 
-/// A lease that a test can outwait, and one that nothing here outlasts; in milliseconds.
+/// A lease that a test can wait out, and one that outlasts every test; in milliseconds.
 const SHORT: u64 = 1000;
 const LONG: u64 = 600_000;
 
@@ -106,7 +106,7 @@ async fn a_late_result_is_not_accepted_beside_another() {
     }
 }
 
-/// A sweep goes through whatever `disturb` does in the middle of it, and no attempt is lost.
+/// Runs a sweep with `disturb` in the middle; no attempt is lost.
 async fn undisturbed(lease_ttl_ms: u64, disturb: impl AsyncFnOnce(&Proxy)) {
     const TRIALS: u32 = 12;
     let cut = Cut::new(false, lease_ttl_ms).await;

@@ -1,4 +1,4 @@
-//! Whole systems of real processes, with trainers that misbehave, and faults that befall all of them.
+//! Complete systems of real processes, with misbehaving trainers and with faults of machines and networks.
 
 #![expect(clippy::expect_used, clippy::unwrap_used, reason = "a test that cannot go on should stop there")]
 

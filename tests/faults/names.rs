@@ -1,4 +1,4 @@
-//! Workers of one name: the one that was there trains on, whoever else comes; and one that was killed has its name back.
+//! Workers of one name: the first keeps training, whatever other workers come; and a killed worker gets its name back.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ const TRIALS: u32 = 24;
 /// How often a restart policy starts the second worker again.
 const STARTS: u32 = 4;
 
-/// A coordinator whose leases outlast the test: only what workers say frees a name.
+/// A coordinator whose leases outlast the test: only messages of workers free a name.
 fn patient() -> Env {
     let script = Script { epoch_ms: 20, ..Script::default() };
     Env::with(&script, |fleet| fleet.coordinator_key("lease_ttl_ms", Value::from(600_000)))

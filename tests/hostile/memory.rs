@@ -9,11 +9,11 @@ static ALLOCATOR: PeakAlloc = PeakAlloc;
 
 static ALONE: Mutex<()> = Mutex::new(());
 
-/// What any input may take, in bytes, and what each of its bytes may add.
+/// The bytes of memory that any input may take, and that each of its bytes may add.
 const FIXED: usize = 16 << 20;
 const PER_BYTE: usize = 256;
 
-/// Held by the test that measures.
+/// Locked by the test that measures.
 pub(crate) fn alone() -> MutexGuard<'static, ()> {
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,5 +1,5 @@
-//! Where the committed corpus comes from: one good example of everything, and a few bad ones that somebody thought of.
-//! `cargo test -p sweep-tests --test hostile -- --ignored` writes it anew; what fuzzing finds is added beside it.
+//! Writes the committed corpus: one good example of every input, and a few bad ones. To rewrite it: `cargo test -p
+//! sweep-tests --test hostile -- --ignored`. Findings of fuzzing are added to it.
 
 use std::path::Path;
 
@@ -332,7 +332,7 @@ fn journals() {
     write("records", "out-of-order", records(&payloads));
 }
 
-/// A journal with these payloads, as `worker/src/outbox/record.rs` says.
+/// A journal with these payloads, in the format of `worker/src/outbox/record.rs`.
 fn journal(payloads: &[Vec<u8>]) -> Vec<u8> {
     let mut bytes = b"SWEEPBX1".to_vec();
     for payload in payloads {

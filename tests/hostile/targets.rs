@@ -1,18 +1,18 @@
-//! The fuzz targets on stable Rust: each with its corpus and with mutations of it.
+//! The fuzz targets on stable Rust, each with its corpus and mutations of it.
 
 use sweep_tests::hostile::{Kind, Mutator, corpus};
 
 use super::memory::{alone, bounded};
 
-/// Mutations of each corpus, unless `SWEEP_HOSTILE_ROUNDS` says otherwise.
+/// Mutations of each corpus; `SWEEP_HOSTILE_ROUNDS` changes it.
 const ROUNDS: u64 = 3_000;
 
 fn rounds() -> u64 {
     std::env::var("SWEEP_HOSTILE_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(ROUNDS)
 }
 
-/// Brings the corpus of `target` and mutations of it. Of both, some are understood and some are refused: otherwise nothing
-/// behind the first check was reached.
+/// Feeds the corpus of `target` and mutations of it to `door`. Some of both must be understood and some refused;
+/// otherwise the input does not get past the first check.
 fn bring<T>(target: &str, kind: Kind, share: u64, door: impl Fn(&[u8]) -> Result<T, String>) {
     let _alone = alone();
     let corpus = corpus(target).expect("the corpus is there");

@@ -1,6 +1,6 @@
-//! A small fleet in a temporary folder: `Env::new()`, then `env.coordinator().start()`, `env.worker("w1").slots(2).start()`
-//! and `env.sweepctl([...])`. It waits for what processes say, never for time; it kills what it started when it is
-//! dropped, and tells their logs when the test has failed.
+//! A small fleet in a temporary folder: `Env::new()`, then `env.coordinator().start()`,
+//! `env.worker("w1").slots(2).start()` and `env.sweepctl([...])`. It waits for output of processes, never for time. On
+//! drop it kills its processes, and prints their logs if the test has failed.
 
 use std::cell::RefCell;
 use std::ffi::OsStr;
@@ -16,7 +16,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// A test that takes longer hangs: everything is killed, so that what it waits for fails with words.
+/// A test that takes longer hangs: everything is killed, so that the test fails with a message.
 const PATIENCE: Duration = Duration::from_secs(600);
 
 /// The fleet's folder, and who is in it.
@@ -48,12 +48,12 @@ impl Env {
         self.folder.path().join(name)
     }
 
-    /// Where the fleet's coordinator is.
+    /// The address of the fleet's coordinator.
     pub(crate) fn address(&self) -> String {
         self.address.borrow().clone().expect("the coordinator comes first")
     }
 
-    /// Other coordinators than one that `coordinator()` started.
+    /// For a coordinator that `coordinator()` did not start.
     pub(crate) fn set_address(&self, address: &str) {
         *self.address.borrow_mut() = Some(address.to_owned());
     }
@@ -113,12 +113,11 @@ impl Env {
         ran.json()["sweep"]["id"].as_u64().expect("a number")
     }
 
-    /// Follows a sweep.
     pub(crate) fn watch(&self, sweep: u64) -> Process {
         self.start("watch", &mut self.command(["watch", &sweep.to_string(), "--output", "json"]))
     }
 
-    /// What a process wrote to stderr.
+    /// The stderr of a process.
     pub(crate) fn log(&self, name: &str) -> String {
         String::from_utf8_lossy(&std::fs::read(self.path(&format!("{name}.log"))).unwrap_or_default()).into_owned()
     }
@@ -133,7 +132,7 @@ impl Env {
         }
     }
 
-    /// Processes of this fleet that live, whatever started them, by their command lines.
+    /// The command lines of this fleet's live processes.
     pub(crate) fn living(&self) -> Vec<String> {
         self.processes().into_iter().map(|(_, line)| line).collect()
     }
@@ -179,7 +178,7 @@ impl Drop for Env {
     }
 }
 
-/// What came of a command.
+/// The result of a command.
 #[derive(Debug)]
 pub(crate) struct Ran {
     pub(crate) code: Option<i32>,
@@ -213,7 +212,6 @@ impl Process {
         kill_process(self.pid(), signal).expect("it lives");
     }
 
-    /// Its number.
     pub(crate) fn pid(&self) -> Pid {
         Pid::from_child(&self.child)
     }
@@ -228,7 +226,6 @@ impl Process {
         self.child.try_wait().expect("it is ours").is_some()
     }
 
-    /// Waits for its end.
     pub(crate) fn wait(mut self) -> ExitStatus {
         // A full pipe must not keep it from ending.
         while self.lines.next().is_some() {}
@@ -309,7 +306,6 @@ impl CoordinatorBuilder<'_> {
     }
 }
 
-/// A worker to be.
 pub(crate) struct WorkerBuilder<'a> {
     env: &'a Env,
     name: String,
@@ -321,7 +317,7 @@ impl WorkerBuilder<'_> {
         Self { slots, ..self }
     }
 
-    /// Starts it. It registers when it can; who needs it waits for what it does.
+    /// Starts it without waiting for its registration.
     pub(crate) fn start(self) -> Process {
         let address = self.env.address();
         let slots = self.slots.to_string();
@@ -332,7 +328,7 @@ impl WorkerBuilder<'_> {
     }
 }
 
-/// A study of `levels` configurations that train for so many epochs on 32 drawn images of 8×8.
+/// A study of `levels` configurations that train for `epochs` epochs on 32 drawn images of 8×8.
 pub(crate) fn study(name: &str, epochs: u32, levels: &[u32], seeds: &[u32]) -> String {
     format!(
         "version: 1
@@ -346,7 +342,6 @@ stages: [ {{ name: width, vary: {{ filters: {levels:?} }} }} ]
     )
 }
 
-/// The workspace.
 pub(crate) fn root() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
 }

@@ -4,7 +4,7 @@ use rustix::process::Signal;
 
 use super::env::{Env, study};
 
-/// Seconds of work for one slot: enough to be met in the middle of it.
+/// Epochs that take one slot seconds, so that a fault falls into the middle.
 const LONG: u32 = 4000;
 
 #[test]

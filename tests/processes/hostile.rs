@@ -1,5 +1,5 @@
-//! The real programs and bytes that nobody wrote on purpose: whatever comes, they live on or end with a code that is
-//! documented, and none of them ever panics. What each of them does with such bytes in detail is tested in `hostile`.
+//! Random bytes for the real programs: they continue, or end with a documented code, and never panic. The crate
+//! `hostile` tests the details.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -48,7 +48,7 @@ const METHODS: [&str; 22] = [
     "SweepService/GetArtifact",
 ];
 
-/// The corpus of a target, and so many mutations of it.
+/// The corpus of a target, and `count` mutations of it.
 fn hostile(target: &str, kind: Kind, count: u64) -> Vec<Vec<u8>> {
     let corpus = corpus(target).expect("the corpus is there");
     let mut all: Vec<Vec<u8>> = corpus.iter().map(|(_, bytes)| bytes.clone()).collect();
@@ -115,7 +115,7 @@ impl Decoder for Raw {
     }
 }
 
-/// Sends one message to the method that its first byte names, and says how the call ended.
+/// Sends one message to the method that its first byte selects, and returns the code of the call.
 async fn call(channel: tonic::transport::Channel, bytes: Vec<u8>) -> tonic::Code {
     let Some((method, message)) = bytes.split_first() else { return tonic::Code::Ok };
     let path = format!("/sweep.v1.{}", METHODS[usize::from(*method) % METHODS.len()]);
@@ -297,7 +297,7 @@ fn a_worker_starts_with_whatever_its_journals_say() {
     calm("the coordinator", &env.log("coordinator"));
 }
 
-/// A trainer that answers what it is asked, and `train` with one file after the other; `{...}` are put in.
+/// A trainer that answers requests, and `train` with one file after the other; `{...}` are replaced.
 const TRAINER: &str = r#"#!/bin/sh
 export LC_ALL=C
 echo '{"event":"hello","protocol":1,"semantics":{semantics},"trainer":"hostile 1"}'

@@ -16,12 +16,12 @@ const PATIENCE: Duration = Duration::from_secs(600);
 /// How long the right to lead lasts after a renewal, as `docs/reliability.md` has it.
 const TERM: &str = "interval '3 seconds'";
 
-/// A study that is met in the middle of it.
+/// A study that is long enough for a fault in the middle.
 fn long(env: &Env) -> String {
     env.file("long.yaml", &study("long", 400, &[2, 3, 4, 5], &[0, 1]))
 }
 
-/// A coordinator on the database, and where it is dialled. It may lead or stand by.
+/// A coordinator on the database, and its address. It may lead or stand by.
 fn coordinator(env: &Env, name: &str, url: &str) -> (Process, String) {
     let words = ["coordinator", "--listen", "127.0.0.1:0", "--listen-http", "127.0.0.1:0", "--store", url];
     let mut command = env.command(words);
@@ -53,7 +53,7 @@ fn trials_once(server: &Server, url: &str, trials: usize) {
     assert_eq!(server.ask(url, holes), "0", "no point is missing in the middle");
 }
 
-/// Points that were acknowledged: those that the leader's database has.
+/// The acknowledged points: those in the leader's database.
 fn points(server: &Server, url: &str) -> u64 {
     server.ask(url, "SELECT COUNT(*) FROM points").parse().unwrap()
 }
@@ -130,7 +130,7 @@ fn a_leader_that_was_frozen_cannot_write_and_stands_by() {
     assert_eq!(server.ask(&url, "SELECT term FROM leader"), term, "nobody else has led since");
 }
 
-/// The first line of what an HTTP address answers.
+/// The first line of the answer of an HTTP address.
 fn status(address: &str, path: &str) -> String {
     let mut stream = TcpStream::connect(address).unwrap();
     write!(stream, "GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").unwrap();

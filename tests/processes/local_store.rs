@@ -1,5 +1,5 @@
-//! The local store: every verb finds it where no coordinator is named, whoever has it; other sweeps are paused before
-//! anything is trained; and what happens to its files is said.
+//! The local store: every command finds it if no coordinator is named, whichever process has it; other sweeps are
+//! paused before local training; and actions on its files are reported.
 
 use rustix::process::Signal;
 use serde_json::Value;

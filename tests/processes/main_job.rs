@@ -1,4 +1,4 @@
-//! Submit, train, leaderboard; and what can be asked afterwards.
+//! Submit, train, leaderboard, and queries afterwards.
 
 use super::env::{Env, root, study};
 

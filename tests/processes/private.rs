@@ -1,4 +1,4 @@
-//! What other users of the machine can do with the files of a coordinator and a worker: nothing.
+//! Other users of the machine have no access to the files of a coordinator and a worker.
 
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! What a coordinator will not start with, and what it will not take.
+//! Settings with which a coordinator does not start, and submissions that it refuses.
 
 use std::net::TcpListener;
 

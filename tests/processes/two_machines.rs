@@ -1,5 +1,5 @@
-//! README's "Two machines", line by line: each machine is a folder, each terminal has its own variables, and `scp` copies from
-//! folder to folder. Names, ports, the data and the study are replaced; everything else is run as it stands there.
+//! README's "Two machines", line by line: each machine is a folder, each terminal has its variables, and `scp` copies
+//! between folders. Names, ports, the data and the study are replaced; everything else runs as written.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -9,7 +9,7 @@ use std::process::Command;
 
 use super::env::{Env, Process, root, study};
 
-/// The lines of the first box under a heading of a page; a line that goes on behind a backslash is one.
+/// The lines of the first code block under a heading of a page, with continued lines joined.
 fn boxed(page: &str, heading: &str) -> Vec<String> {
     let page = page.replace("\\\n", " ");
     let section = page.split_once(&format!("## {heading}\n")).expect("the heading is there").1;
@@ -17,7 +17,7 @@ fn boxed(page: &str, heading: &str) -> Vec<String> {
     text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect()
 }
 
-/// The machine and the terminal that a comment speaks of.
+/// The machine and the terminal that a comment names.
 fn place(comment: &str) -> (&'static str, &'static str) {
     let known = [
         ("# On the first machine", ("first-machine", "first")),
@@ -29,14 +29,14 @@ fn place(comment: &str) -> (&'static str, &'static str) {
     found.unwrap_or_else(|| panic!("where is {comment:?}? this test has to be told")).1
 }
 
-/// Somebody who types what the box says.
+/// Types the lines of the code block.
 struct Reader<'a> {
     env: &'a Env,
-    /// What each terminal has exported.
+    /// The exported variables of each terminal.
     variables: BTreeMap<&'static str, BTreeMap<String, String>>,
-    /// What stands in the box, and what it is here.
+    /// Texts of the code block and their replacements.
     replaced: Vec<(&'static str, String)>,
-    /// What does not give its terminal back.
+    /// Processes that keep their terminal.
     running: Vec<Process>,
 }
 

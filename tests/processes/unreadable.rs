@@ -1,5 +1,5 @@
-//! Data that no trainer can read: `submit --local` ends at once with the reason, `doctor` says the same beforehand, and a
-//! fleet shows it.
+//! Unreadable data: `submit --local` ends at once with the reason, `doctor` reports it beforehand, and a fleet shows
+//! it.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -40,7 +40,7 @@ fn pictures(folder: &Path) {
 /// Does something to the data set `data`, which could be read before.
 type Damage = fn(&Env);
 
-/// What is wrong, and a part of the sentence that says so.
+/// The damage, and a part of the sentence about it.
 const DAMAGES: [(&str, Damage); 7] = [
     ("data does not exist", |env| fs::remove_dir_all(env.path("data")).unwrap()),
     ("data is a file", |env| {
@@ -84,7 +84,7 @@ fn submit(env: &Env, spec: &str, more: &[&str]) -> Ran {
     env.sweepctl(["submit", spec, "--local", "--wait", "--slots", "1"].iter().chain(more))
 }
 
-/// What `doctor` says of the data set.
+/// The output of `doctor` about the data set.
 fn diagnosis(env: &Env, spec: &str, more: &[&str]) -> (String, String) {
     let ran = env.sweepctl(["doctor", spec, "--local", "--slots", "1", "--output", "json"].iter().chain(more));
     let report = ran.json();

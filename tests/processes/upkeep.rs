@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::env::{Env, study};
 
 /// Starts a command again and again and kills it, each time a little later, until one ends before it is killed, or was
-/// killed when its work was `done`. Says how many were killed.
+/// killed after its work was `done`. Returns how many were killed.
 fn kill_until_done(env: &Env, name: &str, done: impl Fn() -> bool, command: impl Fn() -> Command) -> u32 {
     let mut kills = 0;
     loop {

@@ -1,5 +1,5 @@
-//! Coordinator and workers as real processes in one folder. All of them are the program `chaos`, which starts itself as
-//! whatever is needed: nothing but it has to be built, and nothing trains.
+//! Coordinator and workers as real processes in one folder. All of them are the program `chaos`, which starts itself in
+//! each role, so only it has to be built. Nothing is trained.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -14,38 +14,31 @@ use serde_json::{Map, Value, json};
 
 use crate::scripted::Script;
 
-/// Marks every process of a fleet but its trainers, whose environment has what a worker gives them.
+/// Marks every process of a fleet except trainers, whose environment comes from their worker.
 const MARK: &str = "SWEEP_TEST_FOLDER";
 
-/// How often a process is asked whether it has ended, where that cannot be awaited.
+/// The interval between checks for the end of a process, where it cannot be awaited.
 const LOOK: Duration = Duration::from_millis(10);
 
-/// What a fleet can fail of.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A file or a process.
     #[error("the fleet cannot work in {folder}")]
     Io {
-        /// Where.
         folder: PathBuf,
-        /// Why.
         #[source]
         source: std::io::Error,
     },
-    /// The coordinator ended, or said something else.
+    /// The coordinator ended, or printed something else.
     #[error("the coordinator did not say where it listens but {line:?}; its log is in {folder}")]
     NotReady {
-        /// What it said.
         line: String,
-        /// Where its log is.
+        /// The folder of its log.
         folder: PathBuf,
     },
     /// A process did not end.
     #[error("{name} does not end")]
-    Stays {
-        /// Who.
-        name: String,
-    },
+    Stays { name: String },
 }
 
 /// The folder and the ways of a fleet.
@@ -111,12 +104,12 @@ impl Fleet {
         named.map_or_else(|| self.folder.join("sweep.db"), PathBuf::from)
     }
 
-    /// The file in which trainers note what they begin.
+    /// The file in which trainers note the attempts that they begin.
     pub fn journal(&self) -> PathBuf {
         self.folder.join("journal")
     }
 
-    /// What a process wrote to stderr.
+    /// The stderr of a process.
     pub fn log(&self, name: &str) -> String {
         let bytes = std::fs::read(self.folder.join(format!("{name}.log"))).unwrap_or_default();
         String::from_utf8_lossy(&bytes).into_owned()
@@ -193,7 +186,7 @@ impl Fleet {
         Ok(Process { name: name.to_owned(), child })
     }
 
-    /// How many processes of this fleet live, whoever started them.
+    /// The number of this fleet's live processes.
     pub fn living(&self) -> usize {
         let mark = format!("{MARK}={}", self.folder.display());
         let folder = std::fs::canonicalize(&self.folder).ok();
@@ -227,7 +220,6 @@ impl Process {
         let _ = kill_process(Pid::from_child(&self.child), signal);
     }
 
-    /// How it ended, if it has.
     pub fn ended(&mut self) -> Option<ExitStatus> {
         self.child.try_wait().ok().flatten()
     }

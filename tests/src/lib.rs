@@ -1,5 +1,5 @@
-//! What whole-system tests and benchmarks share: a worker that trains nothing, a trainer that follows a script, a fleet of
-//! real processes, the chaos that befalls it, and a proxy that stands in the way.
+//! Shared parts of whole-system tests and benchmarks: a worker that trains nothing, a trainer that follows a script, a
+//! fleet of real processes, faults for it, and a proxy that disturbs connections.
 
 pub mod bench;
 pub mod chaos;

@@ -1,5 +1,5 @@
-//! A TCP proxy that stands between a worker and its coordinator and misbehaves when it is told to: it stalls either way or
-//! both, delays, resets and half-closes connections, and refuses new ones. It runs on the runtime that it is started in.
+//! A TCP proxy between a worker and its coordinator that misbehaves on request: it stalls one way or both, delays,
+//! resets and half-closes connections, and refuses new ones. It runs on the runtime in which it is started.
 
 use std::io;
 use std::net::SocketAddr;
@@ -15,16 +15,15 @@ use tokio::task::JoinSet;
 /// Bytes that are forwarded at a time.
 const CHUNK_BYTES: usize = 16 * 1024;
 
-/// Which way bytes go.
+/// The direction of bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Way {
     /// From who dialled to who is behind the proxy.
     There,
-    /// And back.
     Back,
 }
 
-/// What is done with every connection.
+/// The treatment of every connection.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Rules {
     stalled: Vec<Way>,
@@ -64,7 +63,6 @@ impl Proxy {
         Ok(Self { address, rules, _tasks: tasks })
     }
 
-    /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
@@ -132,7 +130,7 @@ async fn accept(listener: TcpListener, target: SocketAddr, mut rules: watch::Rec
     }
 }
 
-/// Forwards one connection to its end, whoever brings it about.
+/// Forwards one connection until either side ends it.
 async fn forward(mut near: TcpStream, target: SocketAddr, rules: watch::Receiver<Rules>) -> io::Result<()> {
     let mut far = TcpStream::connect(target).await?;
     near.set_nodelay(true)?;
@@ -191,7 +189,7 @@ async fn pump(
 mod tests {
     use super::*;
 
-    /// A proxy before somebody who says everything back.
+    /// A proxy in front of an echo server.
     async fn echo() -> (Proxy, TcpStream) {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let target = listener.local_addr().unwrap();

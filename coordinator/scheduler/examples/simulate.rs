@@ -1,5 +1,5 @@
-//! Runs the simulation for as long as somebody likes: `--schedules N --seed S`. Ends in one JSON line of counts; failing
-//! seeds are printed before it and replay with `--schedules 1 --seed S`.
+//! Runs the simulation for any number of schedules: `--schedules N --seed S`. Prints one JSON line of counts at the
+//! end. Failing seeds are printed before it; replay one with `--schedules 1 --seed S`.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for people")]
 

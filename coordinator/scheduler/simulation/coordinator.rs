@@ -1,5 +1,5 @@
-//! A coordinator: the real scheduler, a batch that is not committed yet, and a store. What is said waits for the commit
-//! that it rests on; a crash loses the batch and what was to be said.
+//! A coordinator: the real scheduler, an uncommitted batch, and a store. A message waits for the commit that it rests
+//! on. A crash loses the batch and its messages.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -37,14 +37,14 @@ pub(crate) struct Coordinator {
     pending: Vec<Pending>,
     parked: BTreeMap<SessionId, Parked>,
     holders: Holders,
-    /// Attempts whose ends workers have said, each in a session.
+    /// Attempts whose end a worker has reported, by session.
     handed_in: BTreeSet<(SessionId, Lease)>,
     /// Sweeps whose cancellation had begun, and not ended, at the last commit.
     stopping: BTreeSet<SweepId>,
     last_session: u64,
-    /// The stages of every sweep that ever was, as its spec tells them.
+    /// The stages of every sweep so far, as in its spec.
     studies: BTreeMap<SweepId, Vec<Vec<u64>>>,
-    /// How attempts truly ended.
+    /// How attempts really ended.
     truth: BTreeMap<Lease, Ending>,
     pub(crate) counts: Counts,
 }
@@ -71,7 +71,7 @@ impl Coordinator {
         self.truth.insert(lease, ending);
     }
 
-    /// Applies an event, checks every invariant, and holds what ends against what truly happened.
+    /// Applies an event, checks every invariant, and compares ended attempts with what really happened.
     pub(crate) fn event(&mut self, now: Timestamp, event: Event) -> Result<Vec<Ignored>, String> {
         self.counts.events += 1;
         let effects = self.scheduler.apply(now, event.clone());
@@ -114,7 +114,7 @@ impl Coordinator {
         Ok(ignored)
     }
 
-    /// A success or failure must be what that very attempt came to, on some worker.
+    /// A success or failure must be the real end of that attempt, on some worker.
     fn check_ending(&mut self, lease: Lease, ending: &Ending) -> Result<(), String> {
         let truth = self.truth.get(&lease);
         let right = match (ending, truth) {
@@ -197,7 +197,7 @@ impl Coordinator {
         self.pending.iter().any(|pending| !matches!(pending, Pending::Effect(effect) if says_nothing(effect)))
     }
 
-    /// Stores what is pending; what may be said now.
+    /// Commits the batch, and returns the messages that may be sent now.
     pub(crate) fn commit(&mut self, now: Timestamp) -> Result<Vec<Message>, String> {
         let mut says = Vec::new();
         let waits = |id: SweepId| self.scheduler.awaited_pool(id).is_some();
@@ -312,7 +312,7 @@ impl Coordinator {
         self.event(now, Event::OpenStage { sweep, stage, trials: wanted }).map(drop)
     }
 
-    /// Nothing may be pending: what is looked up must be up to date.
+    /// The batch must be empty, because the histories are read from the store.
     pub(crate) fn submit(
         &mut self,
         now: Timestamp,
@@ -347,7 +347,7 @@ impl Coordinator {
         self.event(now, Event::RetrySweep { sweep, ended }).map(drop)
     }
 
-    /// It dies and comes back with what the store has.
+    /// Crashes, and restarts from the store.
     pub(crate) fn crash(&mut self, now: Timestamp) -> Result<(), String> {
         self.pending.clear();
         self.parked.clear();
@@ -368,7 +368,7 @@ impl Coordinator {
         Ok(())
     }
 
-    /// What was being cancelled at the last commit is being cancelled after a restart.
+    /// A cancellation that was in progress at the last commit is in progress after a restart.
     fn check_cancellations(&mut self) -> Result<(), String> {
         let mut stopping = self.stopping.iter();
         if let Some(id) = stopping.find(|id| !self.scheduler.is_stopping(**id)) {

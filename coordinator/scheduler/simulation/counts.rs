@@ -1,8 +1,7 @@
-//! What happened in a schedule, or in many.
+//! Counts of the events in one schedule or in many.
 
 macro_rules! counts {
     ($($name:ident),+ $(,)?) => {
-        /// How often each thing happened.
         #[derive(Debug, Clone, Default, PartialEq, Eq)]
         pub(crate) struct Counts {
             $(pub(crate) $name: u64,)+

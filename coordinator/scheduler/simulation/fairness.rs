@@ -16,7 +16,7 @@ use super::study::{self, LARGE, SMALL};
 const ENDINGS: u64 = 1_500;
 /// Trials of a sweep.
 const TRIALS: u64 = 40;
-/// How many starts of others one that waits may see for each sweep that waits.
+/// The scheduler's `starvation_limit`.
 const LIMIT: u32 = 4;
 
 struct Running {
@@ -29,7 +29,7 @@ struct World {
     scheduler: Scheduler,
     running: Vec<Running>,
     sweeps: u64,
-    /// Whose each sweep is, and the memory that its trials need.
+    /// The owner of each sweep, and the memory that its trials need.
     owners: BTreeMap<SweepId, (u64, u64)>,
     trials: BTreeMap<TrialId, SweepId>,
     /// Starts of others since the last one of each sweep, in slots that would have done.
@@ -38,7 +38,6 @@ struct World {
     counts: Counts,
 }
 
-/// Runs one schedule.
 pub(super) fn run(seed: u64, bug: Option<Bug>) -> (Counts, Result<(), String>) {
     let mut world = World {
         random: Random::new(seed),

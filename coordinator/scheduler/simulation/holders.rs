@@ -1,5 +1,5 @@
-//! Who truly holds each name, by what was said to the coordinator and when: a worker that was heard of within its lease, or
-//! that has not had the time to come back since the coordinator's restart.
+//! The worker that rightfully has each name, derived from the messages to the coordinator and their times: a worker
+//! that was heard of within its lease, or that has not had time to reconnect since the coordinator's restart.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +17,7 @@ struct Holder {
 pub(crate) struct Holders(BTreeMap<String, Holder>);
 
 impl Holders {
-    /// After a restart of the coordinator: those that the store knows are waited for.
+    /// After a restart of the coordinator: names are reserved for the workers in the store.
     pub(crate) fn returning(names: &BTreeMap<WorkerName, (Instance, bool)>, until: Timestamp) -> Self {
         let holder = |(name, (instance, held)): (&WorkerName, &(Instance, bool))| {
             (name.0.clone(), Holder { folder: instance.folder, until: held.then_some(until) })
@@ -28,7 +28,7 @@ impl Holders {
     /// A worker registered, and was refused or not.
     ///
     /// # Errors
-    /// It took the name of one that is alive, or was refused though no other worker is alive.
+    /// It took the name of a live worker, or was refused although no other worker is alive.
     pub(crate) fn registers(
         &mut self,
         (now, until): (Timestamp, Timestamp),

@@ -1,6 +1,6 @@
-//! A whole system in one thread, driven by one seed: the real scheduler, a store that is a few maps, workers that crash
-//! and come back, a network that loses, delays, repeats and reorders, people who change their minds, a clock that jumps.
-//! Nothing of the scheduler's rules is told again here; what is checked is what must hold whatever they are.
+//! A complete system in one thread, driven by one seed: the real scheduler, a store of a few maps, workers that crash
+//! and restart, a network that loses, delays, repeats and reorders, users who change their minds, a clock that jumps.
+//! It does not repeat the scheduler's rules; it checks properties that have to be true whatever the rules are.
 
 #![allow(dead_code, reason = "each of the targets that include it uses a part of it")]
 #![allow(clippy::wildcard_enum_match_arm, reason = "what is counted is a few effects among all")]
@@ -21,13 +21,13 @@ use sweep_scheduler::bug::Bug;
 use counts::Counts;
 use world::World;
 
-/// Steps of one schedule before the faults end and everything has to come to its end.
+/// Steps of one schedule before the faults end and everything has to finish.
 const STEPS: u32 = 400;
 
-/// Every so manyth schedule goes on with people who share slots.
+/// One schedule in this many continues with users who share slots.
 const FAIRNESS: u64 = 40;
 
-/// Runs one schedule. What happened, and what was wrong if anything was.
+/// Runs one schedule. Returns its counts, and what was wrong.
 pub(crate) fn schedule(seed: u64, bug: Option<Bug>) -> (Counts, Result<(), String>) {
     let mut world = World::new(seed, bug);
     let result = (0..STEPS).try_for_each(|_| world.step()).and_then(|()| world.settle());
@@ -40,7 +40,7 @@ pub(crate) fn schedule(seed: u64, bug: Option<Bug>) -> (Counts, Result<(), Strin
     (counts, result.and(fair))
 }
 
-/// Runs schedules on every core. What happened in all, and the first seeds that failed, with the reasons.
+/// Runs schedules on every core. Returns the sum of their counts, and the first failing seeds with their reasons.
 pub(crate) fn schedules(seeds: std::ops::Range<u64>) -> (Counts, Vec<(u64, String)>) {
     let threads = std::thread::available_parallelism().map_or(1, |count| count.get() as u64);
     let run = |thread: u64| {

@@ -8,7 +8,7 @@ use sweep_spec::Digest;
 use super::counts::Counts;
 use super::random::Random;
 
-/// What a worker says. An answer carries the serial number of its question, as a call and its reply belong together.
+/// A message of a worker. An answer has the serial number of its question, as a call and its reply belong together.
 #[derive(Debug, Clone)]
 pub(crate) enum ToCoordinator {
     Register { serial: u64, slots: Vec<Slot>, live: Vec<(Lease, u32)>, instance: Instance },
@@ -17,7 +17,7 @@ pub(crate) enum ToCoordinator {
     Finish { session: SessionId, lease: Lease, ending: Ending },
 }
 
-/// What the coordinator says.
+/// A message of the coordinator.
 #[derive(Debug, Clone)]
 pub(crate) enum ToWorker {
     Registered { serial: u64, session: SessionId, stop: Vec<Lease> },

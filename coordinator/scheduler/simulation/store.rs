@@ -1,5 +1,5 @@
-//! What a store remembers, as a few maps; and the promises that speak of two states, held against every effect that is
-//! stored: attempt numbers only grow, what has ended stays ended, at most one result is accepted.
+//! A store of a few maps. It also checks the promises about two states, on every stored effect: attempt numbers only
+//! grow, ended trials stay ended, at most one result is accepted.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -31,7 +31,7 @@ pub(crate) struct Store {
     rounds: BTreeMap<(TrialId, u32), Round>,
     attempts: BTreeMap<TrialId, u32>,
     services: BTreeMap<WorkerName, Service>,
-    /// Who took each name last, and whether it holds it still.
+    /// The worker that last took each name, and whether it still has the name.
     pub(crate) names: BTreeMap<WorkerName, (Instance, bool)>,
     /// Leases whose results were accepted.
     pub(crate) accepted: BTreeSet<Lease>,
@@ -61,7 +61,7 @@ impl Store {
         }
     }
 
-    /// A trial with what is known of it.
+    /// A trial with its stored history.
     pub(crate) fn remembered(&self, wanted: WantedTrial) -> WantedTrial {
         let rounds = self.rounds.range((wanted.id, 0)..=(wanted.id, u32::MAX));
         let newest = rounds.clone().map(|((_, round), _)| *round).max().unwrap_or(0);
@@ -76,7 +76,7 @@ impl Store {
         WantedTrial { history: History { rounds: newest, attempts, known }, ..wanted }
     }
 
-    /// Whether only sweeps that ask again what has an answer are bound to a round.
+    /// Whether only sweeps that reproduce earlier results are bound to a round.
     fn only_reproduces(&self, trial: TrialId, round: u32) -> bool {
         let sweeps = self.live.values().chain(self.ended.values()).chain(self.cancelled.values());
         let bound = |bound: &BoundTrial| bound.trial == trial && bound.round == round && !bound.reused;
@@ -84,7 +84,7 @@ impl Store {
         bound.peek().is_some() && bound.all(|sweep| sweep.sweep.reproduces)
     }
 
-    /// How the round ended that a sweep uses for a trial.
+    /// The end of the round that a sweep uses for a trial.
     pub(crate) fn end_of(&self, sweep: &SweepSnapshot, trial: TrialId) -> Option<RoundEnd> {
         let bound = sweep.bound.iter().find(|bound| bound.trial == trial)?;
         self.rounds.get(&(trial, bound.round))?.end.clone()
@@ -255,13 +255,13 @@ impl Store {
         self.rounds.get(&(lease.trial, lease.round)).is_some_and(|round| round.pin == Some(content))
     }
 
-    /// How many attempts a round had that were lost, that failed.
+    /// The most lost and the most failed attempts of a round.
     pub(crate) fn most_tries(&self) -> (usize, u32) {
         let lost = self.rounds.values().map(|round| round.lost.len()).max().unwrap_or(0);
         (lost, self.rounds.values().map(|round| round.failures).max().unwrap_or(0))
     }
 
-    /// A sweep as the store gives it back, for one that has ended or lives.
+    /// A live or ended sweep as the store returns it.
     pub(crate) fn recalled(&self, sweep: &SweepSnapshot) -> SweepSnapshot {
         let mut sweep = sweep.clone();
         for (_, trials) in &mut sweep.stages {

@@ -1,4 +1,4 @@
-//! What people ask for: sweeps of a few stages over trials that behave, diverge, fail, run out of memory, or kill their
+//! The studies: sweeps of a few stages over trials that succeed, diverge, fail, run out of memory, or kill their
 //! worker.
 
 use sweep_scheduler::event::{Ending, WantedTrial};
@@ -7,7 +7,7 @@ use sweep_spec::{Digest, FailureClass, Outcome, TrialId};
 
 use super::random::Random;
 
-/// The data set that every sweep refers to, and what is in it.
+/// The data set of every sweep, and its content.
 pub(crate) fn dataset() -> Digest {
     Digest::of(b"reference")
 }
@@ -23,7 +23,8 @@ pub(crate) fn other_content() -> Digest {
 
 /// Trials that any sweep may want: few, so that sweeps share them.
 pub(crate) const TRIALS: u64 = 24;
-/// Trials that nearly always fail, and all alike: a sweep of them is a mistake of its submitter. They come after the others.
+/// Trials that nearly always fail in the same way: a sweep of them is a mistake of its submitter. Their numbers follow
+/// the others.
 const SLIPS: u64 = 10;
 /// Memory of a small slot and of a large one.
 pub(crate) const SMALL: u64 = 1 << 30;
@@ -33,20 +34,20 @@ pub(crate) fn trial(number: u64) -> TrialId {
     TrialId::of(&number.to_le_bytes())
 }
 
-/// What a trial does wherever it runs.
+/// The behaviour of a trial on every machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Nature {
     Good,
     Diverges,
     /// Every attempt fails with this class.
     Fails(FailureClass),
-    /// It fails now and then.
+    /// It sometimes fails.
     Flaky,
-    /// It needs a large slot, and nobody predicted it.
+    /// It needs a large slot, and the prediction is too small.
     Hungry,
-    /// It takes its worker with it.
+    /// It kills its worker.
     Poison,
-    /// It fails like all of its kind, but for now and then.
+    /// It fails like all of its kind, with rare exceptions.
     Slip,
 }
 
@@ -74,21 +75,21 @@ pub(crate) fn pool_of(worker: &str) -> Option<PoolName> {
     (worker == "w4").then(|| PoolName("large".to_owned()))
 }
 
-/// What a worker runs on.
+/// The machine of a worker.
 #[derive(Debug, Clone)]
 pub(crate) struct Machine {
     pub(crate) slots: usize,
     pub(crate) memory_bytes: u64,
-    /// What is in its data set.
+    /// The content of its data set.
     pub(crate) content: Digest,
-    /// Whatever runs there fails.
+    /// Every trial fails on it.
     pub(crate) broken: bool,
-    /// It describes a content that no worker has, another one each time, and trains on what it has.
+    /// It describes content that no worker has, different each time, and trains on its real content.
     pub(crate) lies: bool,
 }
 
 impl Machine {
-    /// What it says is in its data set.
+    /// The content that it describes.
     pub(crate) fn described(&self, random: &mut Random) -> Digest {
         if self.lies { Digest::of(&random.next().to_le_bytes()) } else { self.content }
     }

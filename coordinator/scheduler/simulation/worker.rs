@@ -1,4 +1,4 @@
-//! A worker: it registers, polls, trains, keeps what it has not handed in on its disk, dies, and comes back.
+//! A worker: it registers, polls, trains, keeps results on its disk until they are handed in, dies, and restarts.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use super::network::{ToCoordinator, ToWorker};
 use super::random::Random;
 use super::study::{self, Machine};
 
-/// An attempt that it holds.
+/// An attempt with a lease.
 #[derive(Debug, Clone)]
 enum Held {
     Running { slot: u32, left: u64 },
@@ -30,7 +30,7 @@ pub(crate) struct Worker {
     pub(crate) up: bool,
     instance: Instance,
     session: Option<SessionId>,
-    /// Of the newest register and poll; an answer to an older one is nobody's.
+    /// The serial number of the newest register and poll; answers to older ones are dropped.
     registering: u64,
     polling: u64,
     draining: bool,
@@ -39,11 +39,11 @@ pub(crate) struct Worker {
     disk: BTreeMap<Lease, (u32, Ending)>,
 }
 
-/// What came of a worker's turn.
+/// The result of a worker's turn.
 #[derive(Default)]
 pub(crate) struct Turn {
     pub(crate) says: Vec<ToCoordinator>,
-    /// What truly happened.
+    /// The real ends of attempts.
     pub(crate) ended: Vec<(Lease, Ending)>,
     /// A trial took it down.
     pub(crate) poisoned: bool,
@@ -72,7 +72,7 @@ impl Worker {
         self.held.clear();
     }
 
-    /// A new process finds what is on its disk.
+    /// A new process reads the disk.
     pub(crate) fn start(&mut self, random: &mut Random) {
         self.up = true;
         self.instance.process = random.next();
@@ -92,7 +92,7 @@ impl Worker {
         self.disk.clear();
     }
 
-    /// SIGTERM: nothing new; what runs is stopped and handed back.
+    /// SIGTERM: accepts nothing new, and hands running trials back.
     pub(crate) fn drain(&mut self) -> Vec<(Lease, Ending)> {
         self.draining = true;
         let running = |(lease, held): (&Lease, &Held)| match held {
@@ -175,7 +175,7 @@ impl Worker {
         }
     }
 
-    /// What comes of a message. Data sets are described at once.
+    /// Handles a message. Data sets are described at once.
     pub(crate) fn receive(&mut self, message: ToWorker, random: &mut Random) -> Turn {
         let mut turn = Turn::default();
         if !self.up {

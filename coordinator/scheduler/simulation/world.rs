@@ -80,7 +80,7 @@ impl World {
         counts
     }
 
-    /// One thing happens.
+    /// Makes one random thing happen.
     pub(crate) fn step(&mut self) -> Result<(), String> {
         match self.random.below(100) {
             0..=34 => self.deliver(),
@@ -249,7 +249,7 @@ impl World {
         self.coordinator.event(self.now, event).map(drop)
     }
 
-    /// The faults end. Now everything that was asked for has to come to its end; and again, when what failed is retried.
+    /// Ends the faults. Now all sweeps have to finish, and again after their failed trials are retried.
     pub(crate) fn settle(&mut self) -> Result<(), String> {
         self.come_to_the_end()?;
         let ended: Vec<SweepId> = self.coordinator.store.ended.keys().copied().collect();

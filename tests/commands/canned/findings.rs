@@ -1,4 +1,4 @@
-//! What the canned coordinator's two sweeps show: comparisons, stages, noise.
+//! The findings of the canned coordinator's two sweeps: comparisons, stages, noise.
 
 use sweep_proto::v1::*;
 use tonic::Status;

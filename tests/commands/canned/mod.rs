@@ -1,5 +1,5 @@
-//! A coordinator that knows a few answers by heart: two sweeps, one of them with names that would paint a terminal.
-//! What the commands make of the answers can then be held still; the real coordinator's answers are tested with it.
+//! A coordinator with fixed answers: two sweeps, one of them with control characters in its names. So snapshots can pin
+//! how commands show the answers. Other tests use the answers of the real coordinator.
 
 mod findings;
 mod parts;
@@ -21,10 +21,10 @@ use parts::*;
 /// A name that would turn a terminal red, ring its bell and start a formula.
 pub(crate) const HOSTILE: &str = "=evil\u{1b}[31m\u{7}\u{9b}2J\u{202e}";
 
-/// What differences are measured from.
+/// The reference of differences.
 pub(crate) const AGAINST: &str = "baseline (conv_layers=1 dropout=0)";
 
-/// What the one artifact holds.
+/// The content of the only artifact.
 pub(crate) const ARTIFACT: &[u8] = b"weights";
 
 /// Serves until the process ends; answers where.
@@ -113,7 +113,7 @@ impl SweepService for Canned {
         Ok(Response::new(GetSweepResponse { sweep, spec, overrides: Vec::new() }))
     }
 
-    /// Sweep 3 runs for ever; sweep 4 breaks off once, then has failed.
+    /// Sweep 3 never ends; the stream of sweep 4 breaks once, then the sweep has failed.
     async fn watch_sweep(&self, request: Request<WatchSweepRequest>) -> Answer<Self::WatchSweepStream> {
         let sweep = sweep(request.into_inner().sweep)?;
         let runs = sweep.state() == SweepState::Running;

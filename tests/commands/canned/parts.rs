@@ -249,7 +249,7 @@ pub(super) fn coordinator() -> GetCoordinatorResponse {
     }
 }
 
-/// That a thing of this kind is not there, as the coordinator says it.
+/// The coordinator's error for a missing thing of this kind.
 pub(super) fn missing(kind: &'static str, said: &str) -> Status {
     let mut status = Status::not_found(said);
     status.metadata_mut().insert("sweep-missing", tonic::metadata::MetadataValue::from_static(kind));

@@ -1,4 +1,4 @@
-//! What the canned coordinator answers about its store: garbage, and one backup of a store that is no store.
+//! The canned coordinator's answers about its store: garbage, and a failed backup.
 
 use futures::StreamExt;
 use futures::stream::{self, BoxStream};

@@ -1,4 +1,4 @@
-//! How soon a page of the leaderboard of a large sweep comes, over HTTP: while the sweep goes on, and when it has ended.
+//! The time until a page of the leaderboard of a large sweep arrives over HTTP, during the sweep and after it.
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
@@ -23,7 +23,7 @@ use super::noop::{Counted, Work, Worker};
 
 /// Between two looks at how far the sweep is.
 const PAUSE: Duration = Duration::from_millis(5);
-/// What is asked, each many times.
+/// The requests, each sent many times.
 const QUESTIONS: [&str; 5] = [
     "/sweeps/1",
     "/sweeps/1/leaderboard?limit=100",
@@ -34,7 +34,7 @@ const QUESTIONS: [&str; 5] = [
 /// The whole board as a file, asked once.
 const FILE: &str = "/sweeps/1/leaderboard?format=csv";
 
-/// How large the sweep is, and how often it is asked for.
+/// The size of the sweep, and the number of requests.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Board {
     /// Widths of the network's convolutions.
@@ -46,7 +46,7 @@ pub struct Board {
     /// Seeds of each configuration.
     #[arg(long, default_value_t = 5)]
     pub seeds: u32,
-    /// How often each question is asked.
+    /// How often each request is sent.
     #[arg(long, default_value_t = 20)]
     pub times: u32,
 }

@@ -1,4 +1,4 @@
-//! A coordinator in a process of its own, so that its CPU time is its own.
+//! A coordinator in a separate process, so that its CPU time can be measured.
 
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
@@ -13,13 +13,13 @@ use super::Error;
 /// A running coordinator; it is killed when this goes.
 pub(crate) struct Process {
     child: Child,
-    /// gRPC.
+    /// For gRPC.
     pub(crate) address: SocketAddr,
     pub(crate) http: SocketAddr,
 }
 
 impl Process {
-    /// Starts this very program with `coordinator FOLDER` and waits until it says where it listens.
+    /// Starts this program with `coordinator FOLDER` and waits for its address.
     pub(crate) fn start(folder: &Path) -> Result<Self, Error> {
         let mut child = Command::new(std::env::current_exe()?)
             .arg("coordinator")

@@ -7,13 +7,12 @@ use super::machine;
 use super::noop::Work;
 use super::run::{Layout, run};
 
-/// How the run is laid out.
 #[derive(Debug, Clone, Copy, clap::Args)]
 pub struct Ingest {
     /// Trials of the sweep.
     #[arg(long, default_value_t = 64)]
     pub trials: u32,
-    /// Workers, each with a connection of its own.
+    /// Workers, each with a separate connection.
     #[arg(long, default_value_t = 4)]
     pub workers: u32,
     /// Slots of each worker.

@@ -1,4 +1,4 @@
-//! What `/proc` says of this machine and of one process.
+//! Facts from `/proc` about this machine and one process.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ pub(crate) fn cpu_time(process: u32) -> std::io::Result<Duration> {
     Ok(Duration::from_millis(ticks * MILLISECONDS_A_TICK))
 }
 
-/// Load average of the last minute, to stand beside every figure.
+/// Load average of the last minute, to report with every figure.
 pub(crate) fn load() -> f64 {
     let text = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
     text.split_whitespace().next().and_then(|field| field.parse().ok()).unwrap_or(f64::NAN)

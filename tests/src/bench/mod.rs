@@ -1,4 +1,4 @@
-//! The ruler: what one coordinator and one trainer thread can do on this machine. Timings live here and in no test.
+//! Benchmarks of one coordinator and one trainer thread on this machine. Only benchmarks measure time; tests never do.
 
 mod board;
 mod coordinator;
@@ -19,5 +19,4 @@ pub use page::{Page, page};
 pub use restart::{Restart, restart};
 pub use train::{Train, train};
 
-/// What a benchmark can fail of.
 pub type Error = Box<dyn std::error::Error + Send + Sync>;

@@ -26,7 +26,7 @@ pub(crate) struct Work {
     pub(crate) batch: u64,
 }
 
-/// What all workers of a run count together.
+/// The counts of all workers of a run.
 #[derive(Debug, Default)]
 pub(crate) struct Counted {
     pub(crate) finished: AtomicU64,
@@ -35,7 +35,6 @@ pub(crate) struct Counted {
     pub(crate) waits_ms: Mutex<Vec<f64>>,
 }
 
-/// One worker.
 pub(crate) struct Worker {
     client: WorkerServiceClient<Channel>,
     session: u64,
@@ -68,8 +67,8 @@ impl Worker {
         Ok(Self { client, session, work, counted, data: sweep_spec::Digest::of(b"no data") })
     }
 
-    /// Works until it is told to stop. A parked poll is never given up: the commit that ends a trial answers it with the
-    /// next one.
+    /// Works until `stop` is cancelled. It never abandons a waiting poll: the commit that ends a trial answers the poll
+    /// with the next trial.
     pub(crate) async fn run(self, stop: CancellationToken) -> Result<(), Error> {
         let worker = Arc::new(self);
         let (done, mut ended) = mpsc::unbounded_channel::<Result<(Lease, Instant), Error>>();

@@ -1,5 +1,5 @@
-//! The page of a large sweep: how long until its first byte, how large it is, and how long a coordinator that has just
-//! started takes until the ranking stands in it. Meanwhile every core is kept busy.
+//! The page of a large sweep: the time until its first byte, its size, and the time until a restarted coordinator shows
+//! the ranking. Every core is busy at the same time.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -21,22 +21,22 @@ use super::run::Layout;
 const PAUSE: Duration = Duration::from_millis(200);
 /// A page that is not whole by then never will be.
 const PATIENCE: Duration = Duration::from_secs(300);
-/// Stands in a page while something of it is being worked out.
+/// A page contains it while a part is being computed.
 const PENDING: &str = "data-pending";
 
-/// How the store is filled, and how often the page is asked for.
+/// How the store is filled, and how often the page is requested.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Page {
     /// Seeds of each of the 10,000 configurations.
     #[arg(long, default_value_t = 5)]
     pub seeds: u32,
-    /// How often each page is asked for.
+    /// How often each page is requested.
     #[arg(long, default_value_t = 20)]
     pub times: u32,
-    /// Where the store stays; one that is there is taken as it is
+    /// Path of the store; an existing one is used unchanged
     #[arg(long)]
     pub folder: Option<PathBuf>,
-    /// Goes on serving at the end, says where on stderr, and leaves when stdin ends
+    /// Keep serving at the end, print the address on stderr, and end when stdin ends
     #[arg(long)]
     pub stay: bool,
     /// Leaves the cores idle
@@ -177,7 +177,7 @@ struct Answer {
     text: String,
 }
 
-/// One question on a connection of its own, as a browser's first is; not compressed.
+/// One uncompressed request on a new connection, like a browser's first.
 fn ask(http: SocketAddr, path: &str) -> Result<Answer, Error> {
     let begun = Instant::now();
     let mut stream = TcpStream::connect(http)?;

@@ -31,15 +31,14 @@ pub struct Restart {
     /// Points that each of them reported.
     #[arg(long, default_value_t = 4)]
     pub points: u64,
-    /// How often it is killed and started again.
+    /// How often it is killed and restarted.
     #[arg(long, default_value_t = 5)]
     pub times: u32,
-    /// Where the store stays; one that is there is taken as it is
+    /// Path of the store; an existing one is used unchanged
     #[arg(long)]
     pub folder: Option<PathBuf>,
 }
 
-/// One start.
 struct Measured {
     seconds: f64,
     cpu_seconds: f64,
@@ -86,7 +85,7 @@ async fn fill(folder: &Path, options: &Restart) -> Result<(), Error> {
     filled(folder, request, (layout, options.done)).await
 }
 
-/// Leaves a store in which so many trials have ended, by a coordinator that is killed in the middle of it.
+/// Leaves a store in which this many trials have ended. Its coordinator is killed in the middle.
 pub(crate) async fn filled(folder: &Path, request: SubmitRequest, (layout, done): (Layout, u32)) -> Result<(), Error> {
     let work = layout.work;
     let coordinator = Process::start(folder)?;

@@ -1,4 +1,4 @@
-//! One run: a coordinator process, workers that train nothing, and a sweep of trials that are all alike but for the seed.
+//! One run: a coordinator process, workers that train nothing, and a sweep of trials that differ only in their seeds.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,7 +13,6 @@ use super::coordinator::Process;
 use super::machine;
 use super::noop::{Counted, Work, Worker};
 
-/// How a run is laid out.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Layout {
     pub(crate) trials: u32,
@@ -22,18 +21,16 @@ pub(crate) struct Layout {
     pub(crate) work: Work,
 }
 
-/// What a run measured.
 pub(crate) struct Measured {
     /// From the submit's answer to the sweep's end.
     pub(crate) elapsed: Duration,
-    /// CPU time of the coordinator's process meanwhile.
+    /// CPU time of the coordinator's process during the run.
     pub(crate) coordinator_cpu: Duration,
     pub(crate) counted: Arc<Counted>,
     /// Load average before the run.
     pub(crate) load_before: f64,
 }
 
-/// Runs it.
 pub(crate) async fn run(layout: Layout) -> Result<Measured, Error> {
     let load_before = machine::load();
     let folder = tempfile::tempdir()?;

@@ -7,19 +7,18 @@ use sweep_trainer::bench;
 use super::Error;
 use super::machine;
 
-/// What is trained.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Train {
     /// Heights and widths of the images, in pixels.
     #[arg(long, value_delimiter = ',', default_values_t = [32, 64])]
     pub sizes: Vec<u32>,
-    /// Images a step.
+    /// Images per step.
     #[arg(long, default_value_t = 32)]
     pub batch_size: u32,
     /// Steps of each measurement; a first one, of a single step, is thrown away.
     #[arg(long, default_value_t = 6)]
     pub steps: u32,
-    /// Only the networks whose name holds this text.
+    /// Only networks whose name contains this text.
     #[arg(long, default_value = "")]
     pub only: String,
 }

@@ -30,7 +30,7 @@ enum What {
     /// The coordinator of a run, in its own process.
     #[command(hide = true)]
     Coordinator {
-        /// Where its store is.
+        /// The folder of its store.
         folder: PathBuf,
     },
 }

@@ -1,5 +1,5 @@
-//! `chaos`: a sweep on real processes that are killed, frozen and told to leave while it runs; ends in one JSON line, and
-//! with status 1 if anything is wrong. It starts itself as coordinator, worker and trainer.
+//! `chaos`: a sweep on real processes that are killed, frozen and asked to leave while it runs. It prints one JSON
+//! line, and ends with status 1 if anything is wrong. It starts itself as coordinator, worker and trainer.
 
 use std::process::ExitCode;
 

@@ -1,5 +1,5 @@
-//! What is in the store, counted with SQL over a connection that cannot write. Nothing here asks the coordinator, and
-//! nothing here uses its code: the tables are the witnesses.
+//! Counts the rows of the store with SQL over a read-only connection. It does not ask the coordinator and uses none of
+//! its code: the tables are the witnesses.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -13,7 +13,7 @@ use super::study::EPOCHS;
 /// Attempts that trials of one sweep had, as `trials t JOIN attempts a` on them.
 const OF_SWEEP: &str = "FROM sweep_trials t JOIN attempts a ON a.trial = t.trial WHERE t.sweep = ?1";
 
-/// What became of the trials of a sweep.
+/// The trials of a sweep by state.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Count {
     /// Trials of the sweep.
@@ -26,15 +26,14 @@ pub struct Count {
     pub lost: i64,
     /// Attempts of the trial that had the most.
     pub attempts_max: i64,
-    /// All attempts.
     pub attempts: i64,
-    /// Those that nobody has ended.
+    /// Attempts that have not ended.
     pub live: i64,
     /// Accepted attempts whose points are not 1, 2, 3 … up to the last epoch of their result, each once.
     pub incomplete: i64,
     /// Converged results that end before the last epoch.
     pub cut_off: i64,
-    /// Points that another attempt than theirs has said.
+    /// Points that another attempt has reported.
     pub mixed: i64,
     /// Results and points of attempts that do not exist.
     pub orphans: i64,
@@ -45,7 +44,7 @@ pub struct Count {
 }
 
 impl Count {
-    /// What is wrong with a sweep in which each of `trials` trials was to be answered exactly once.
+    /// The problems of a sweep in which each of `trials` trials should have exactly one answer.
     pub fn problems(&self, trials: i64) -> Vec<String> {
         let wanted = [
             ("trials", self.trials, trials),

@@ -1,4 +1,4 @@
-//! The processes of a run, and what befalls them: who is killed is started again, who is frozen is woken in time.
+//! The processes of a run and their faults: a killed process is restarted, a frozen one is woken in time.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -10,10 +10,10 @@ use super::Error;
 use super::plan::Fault;
 use crate::fleet::{Fleet, Process};
 
-/// How long a process may take to leave when it is told to.
+/// The most time that a process may take to leave.
 const LEAVING: Duration = Duration::from_secs(30);
 
-/// What was done to a fleet.
+/// The faults of a fleet.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Done {
     /// `kill -9` of a worker.
@@ -24,7 +24,7 @@ pub struct Done {
     pub worker_pauses: u32,
     /// The coordinator frozen for longer than a lease.
     pub coordinator_pauses: u32,
-    /// Workers told to leave.
+    /// Workers that were asked to leave.
     pub drains: u32,
     /// Workers that were killed by a trial.
     pub poisoned: u32,
@@ -35,7 +35,7 @@ struct Member {
     process: Process,
     /// When it is woken, if it is frozen.
     wakes: Option<Instant>,
-    /// It was told to leave.
+    /// It was asked to leave.
     leaving: bool,
 }
 
@@ -60,9 +60,9 @@ impl Member {
 /// A coordinator and its workers.
 pub(super) struct Crew<'a> {
     fleet: &'a Fleet,
-    /// How long who is frozen stays so.
+    /// How long a process stays frozen.
     pause: Duration,
-    /// Whether a worker may be killed by what it runs.
+    /// Whether a worker may be killed by its trial.
     poison: bool,
     address: SocketAddr,
     coordinator: Member,
@@ -87,7 +87,7 @@ impl<'a> Crew<'a> {
         self.address
     }
 
-    /// Does it, now.
+    /// Causes a fault now.
     pub(super) fn befall(&mut self, fault: Fault) -> Result<(), Error> {
         match fault {
             Fault::KillWorker(worker) => {

@@ -16,5 +16,5 @@ pub use report::Report;
 pub use run::{Options, run, submit};
 pub use study::{EPOCHS, grid, poison};
 
-/// What a run can fail of before it is counted.
+/// An error that prevents a run from being counted.
 pub type Error = Box<dyn std::error::Error + Send + Sync>;

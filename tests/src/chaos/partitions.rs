@@ -1,4 +1,4 @@
-//! Partitions of a real network: a worker in a network namespace of its own, whose packets iptables drops or answers with
+//! Partitions of a real network: a worker in a separate network namespace, whose packets iptables drops or answers with
 //! resets, one way or both, for longer than its lease. `ci/partitions` makes the namespaces.
 
 use std::net::SocketAddr;
@@ -16,22 +16,22 @@ use super::study::grid;
 use crate::fleet::Fleet;
 use crate::scripted::Script;
 
-/// How long a cut lasts; leases are 2 s.
+/// How long a partition lasts; leases are 2 s.
 const CUT: Duration = Duration::from_secs(6);
 
 /// A sweep that takes longer is stuck.
 const PATIENCE: Duration = Duration::from_secs(600);
 
-/// How often the store is looked at.
+/// The interval between reads of the store.
 const LOOK: Duration = Duration::from_millis(20);
 
-/// Where everything is.
+/// Addresses and paths.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Options {
     /// The network namespace of the worker that is cut off
     #[arg(long)]
     namespace: String,
-    /// Where the coordinator listens, as that worker reaches it
+    /// The coordinator's address as the worker reaches it
     #[arg(long)]
     listen: SocketAddr,
     /// The worker's network interface
@@ -45,7 +45,7 @@ pub struct Options {
 /// A way to cut a worker off.
 struct Cut {
     name: &'static str,
-    /// Chains of the worker's side, each with what becomes of its packets.
+    /// Chains of the worker's side, each with what happens to its packets.
     rules: &'static [(&'static str, &'static [&'static str])],
 }
 
@@ -62,10 +62,10 @@ const CUTS: [Cut; 7] = [
     Cut { name: "link down", rules: &[] },
 ];
 
-/// What one cut came to.
+/// The result of one partition.
 #[derive(Debug, Serialize)]
 pub struct Outcome {
-    /// How the worker was cut off.
+    /// The kind of partition.
     pub cut: &'static str,
     /// From its first to its last moment.
     pub cut_seconds: f64,
@@ -73,14 +73,13 @@ pub struct Outcome {
     pub back_seconds: f64,
     /// Whether the first sweep still ran when it healed.
     pub healed_within: bool,
-    /// What was counted of the first sweep in the end.
+    /// The final counts of the first sweep.
     #[serde(flatten)]
     pub count: Count,
-    /// What is wrong.
     pub problems: Vec<String>,
 }
 
-/// Cuts a worker off in every way, one after the other, and says after each what it came to.
+/// Partitions a worker in every way, one after the other, and reports each result.
 ///
 /// # Errors
 /// Something cannot be run, or a sweep does not end.
@@ -130,7 +129,7 @@ async fn one(program: &Path, options: &Options, cut: &Cut) -> Result<Outcome, Er
     })
 }
 
-/// What is waited for.
+/// An event to wait for.
 enum Until {
     Succeeded(i64),
     Ended,
@@ -153,7 +152,7 @@ async fn until(witness: &mut Witness, sweep: u64, wanted: Until) -> Result<(), E
     }
 }
 
-/// Cuts the worker off, or heals it, in its own namespace: nobody else's packets are touched.
+/// Partitions the worker or heals it, in its own namespace: no other packets are touched.
 fn apply(options: &Options, cut: &Cut, on: bool) -> Result<(), Error> {
     if cut.rules.is_empty() {
         return within(options, &["ip", "link", "set", &options.interface, if on { "down" } else { "up" }]);

@@ -1,9 +1,9 @@
-//! What befalls whom, and when: a schedule by seed. Moments are shares of the sweep that is done, not of time, so that
-//! everything happens while there is something to lose, on a slow machine too.
+//! A schedule of faults, by seed. Times are shares of the sweep that is done, not durations, so that every fault falls
+//! into the sweep on slow machines too.
 
 use crate::random::Random;
 
-/// What befalls a process.
+/// A fault of a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
     /// `kill -9` of a worker, which is started again.
@@ -14,11 +14,11 @@ pub enum Fault {
     PauseWorker(usize),
     /// The coordinator is frozen for longer than a lease.
     PauseCoordinator,
-    /// A worker is told to leave, and started again when it has left.
+    /// A worker is asked to leave, and restarted when it has left.
     DrainWorker(usize),
 }
 
-/// How often each befalls the fleet.
+/// How often each fault happens.
 #[derive(Debug, Clone, Copy, clap::Args)]
 pub struct Counts {
     /// `kill -9` of a worker.
@@ -33,7 +33,7 @@ pub struct Counts {
     /// The coordinator frozen for longer than a lease.
     #[arg(long, default_value_t = 2)]
     pub coordinator_pauses: u32,
-    /// Workers told to leave.
+    /// Workers asked to leave.
     #[arg(long, default_value_t = 8)]
     pub drains: u32,
 }
@@ -42,7 +42,7 @@ pub struct Counts {
 const FIRST: f64 = 0.01;
 const LAST: f64 = 0.95;
 
-/// The schedule of `seed` for so many workers, earliest first.
+/// The schedule of `seed` for `workers` workers, earliest first.
 pub fn plan(seed: u64, workers: usize, counts: &Counts) -> Vec<(f64, Fault)> {
     let mut random = Random::new(seed);
     let mut planned = Vec::new();

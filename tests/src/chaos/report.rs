@@ -1,4 +1,4 @@
-//! What a run came to: one line of JSON, and sentences about what is wrong.
+//! The result of a run: one line of JSON, and sentences about problems.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -8,19 +8,18 @@ use serde::Serialize;
 use super::count::Count;
 use super::crew::Done;
 
-/// A run.
 #[derive(Debug, Clone, Serialize)]
 pub struct Report {
     /// From the submit to the last counted row.
     pub seconds: f64,
-    /// What the schedule was drawn from.
+    /// The seed of the schedule.
     pub seed: u64,
     /// Processes that trained.
     pub workers: usize,
-    /// What was counted in the store.
+    /// Counts from the store.
     #[serde(flatten)]
     pub count: Count,
-    /// What was done to the fleet.
+    /// The faults of the fleet.
     #[serde(flatten)]
     pub done: Done,
     /// Attempts that trainers began, by their own journal.
@@ -33,26 +32,25 @@ pub struct Report {
     pub forgotten: usize,
     /// Processes that outlived the fleet.
     pub left_behind: usize,
-    /// Trials that kill whoever runs them, and those of them that were given up with a reason.
+    /// Trials that kill their worker, and those of them that failed with a reason.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub poison: Option<Poison>,
-    /// What is wrong, for people.
+    /// For users.
     pub problems: Vec<String>,
 }
 
-/// What became of trials that kill whoever runs them.
+/// Trials that kill their worker.
 #[derive(Debug, Clone, Serialize)]
 pub struct Poison {
-    /// How many there were.
     pub trials: u32,
     /// Rounds of theirs that have failed.
     pub failed: i64,
-    /// Why, each reason once.
+    /// Each reason once.
     pub reasons: Vec<String>,
 }
 
 impl Report {
-    /// Adds what is wrong with the numbers.
+    /// Adds the problems that the numbers show.
     pub(super) fn judge(&mut self, trials: u32, mut problems: Vec<String>) -> &mut Self {
         problems.extend(self.count.problems(i64::from(trials)));
         if self.begun_twice > 0 {
@@ -72,7 +70,7 @@ impl Report {
     }
 }
 
-/// Attempts in a trainers' journal, and how many of them stand there more than once.
+/// Attempts in a trainers' journal, and how many of them it contains more than once.
 pub(super) fn read_journal(path: &Path) -> (usize, usize) {
     let text = std::fs::read_to_string(path).unwrap_or_default();
     let mut begun: BTreeMap<&str, usize> = BTreeMap::new();

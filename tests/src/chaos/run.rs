@@ -26,13 +26,12 @@ const LOOK: Duration = Duration::from_millis(20);
 /// A sweep that does not come forward for this long is stuck.
 const PATIENCE: Duration = Duration::from_secs(600);
 
-/// How long who is frozen stays so; leases are 2 s.
+/// How long a process stays frozen; leases are 2 s.
 const PAUSE: Duration = Duration::from_secs(4);
 
-/// How long what was killed may take to be gone.
+/// The most time that killed processes may take to disappear.
 const GOING: Duration = Duration::from_secs(10);
 
-/// What is run.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Options {
     /// Trials of the sweep
@@ -41,10 +40,9 @@ pub struct Options {
     /// Worker processes, with two slots each
     #[arg(long, default_value_t = 8)]
     pub workers: usize,
-    /// What happens and to whom is drawn from it
+    /// Seed of the schedule
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
-    /// What happens.
     #[command(flatten)]
     pub counts: Counts,
     /// Trials besides that kill their worker every time
@@ -53,7 +51,7 @@ pub struct Options {
     /// Share of first attempts whose trainer misbehaves
     #[arg(long, default_value_t = 0.15)]
     pub faults: f64,
-    /// Workers besides that train nothing and write down what is acknowledged to them
+    /// Additional workers that train nothing and write down all acknowledgements
     #[arg(long, default_value_t = 1)]
     pub scribes: usize,
     /// Milliseconds of an epoch, on average
@@ -75,10 +73,10 @@ pub async fn submit(address: SocketAddr, spec: String) -> Result<u64, Error> {
     Ok(answer.sweep.ok_or("the coordinator made no sweep")?.id)
 }
 
-/// Runs it; `program` is `chaos` itself.
+/// Runs a sweep under faults; `program` is `chaos` itself.
 ///
 /// # Errors
-/// It could not be brought to its end. What is wrong in the end stands in the report.
+/// The run could not be finished. The report contains problems of a finished run.
 pub async fn run(program: &Path, options: &Options) -> Result<Report, Error> {
     let temporary = tempfile::tempdir()?;
     let folder = options.folder.clone().unwrap_or_else(|| temporary.path().to_owned());
@@ -155,7 +153,7 @@ impl Scribes {
         Self { tasks, end }
     }
 
-    /// What all of them wrote down.
+    /// The notes of all of them.
     async fn stop(mut self) -> Result<Book, Error> {
         self.end.cancel();
         let mut book = Book::default();
@@ -213,7 +211,7 @@ async fn given_up(witness: &mut Witness, sweep: u64, trials: u32) -> Result<Pois
     Ok(Poison { trials, failed, reasons: witness.texts(sweep, reasons).await? })
 }
 
-/// Processes that still live when those that were killed must be gone.
+/// Processes that are still alive when killed ones must be gone.
 async fn left_behind(fleet: &Fleet) -> usize {
     let by = Instant::now() + GOING;
     while fleet.living() > 0 && Instant::now() < by {

@@ -1,6 +1,6 @@
-//! A worker within the driver that trains nothing and writes down what was acknowledged to it: every point, every
-//! accepted result. In the end all of it has to be in the store, whenever the coordinator was killed. A poisonous trial kills
-//! it like any other worker: it drops its session and its attempt, and registers again.
+//! A worker inside the driver that trains nothing and writes down all acknowledgements: every point, every accepted
+//! result. At the end all of it has to be in the store, whenever the coordinator was killed. A poisonous trial kills it
+//! like any other worker: it drops its session and its attempt, and registers again.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -32,7 +32,7 @@ pub(super) struct Entry {
     point: Option<u64>,
 }
 
-/// What a scribe has to show in the end.
+/// The notes of a scribe.
 #[derive(Debug, Default)]
 pub(super) struct Book {
     /// Everything that was acknowledged to it.
@@ -41,17 +41,17 @@ pub(super) struct Book {
     pub(super) poisoned: u32,
 }
 
-/// One slot's worker.
+/// The worker of one slot.
 pub(super) struct Scribe {
     name: String,
     address: SocketAddr,
-    /// How long an epoch takes.
+    /// The duration of an epoch.
     epoch: Duration,
     current: Option<Course>,
     book: Book,
 }
 
-/// How far an attempt has come.
+/// The progress of an attempt.
 struct Course {
     lease: Lease,
     /// The point that comes next.
@@ -63,7 +63,7 @@ impl Scribe {
         Self { name, address, epoch, current: None, book: Book::default() }
     }
 
-    /// Works until it is told to stop, over as many coordinators as there are on the address; gives what it wrote down.
+    /// Works until `stop` is cancelled, with any number of coordinators on the address; returns its notes.
     pub(super) async fn run(mut self, stop: CancellationToken) -> Book {
         loop {
             // Why a session ended does not matter: what was not acknowledged is said again in the next.
@@ -114,7 +114,7 @@ impl Scribe {
         }
     }
 
-    /// Says the next thing about the attempt, and writes it down if it was taken.
+    /// Reports the next event of the attempt, and notes it if it was acknowledged.
     async fn go_on(&mut self, client: &mut WorkerServiceClient<Channel>, session: u64) -> Result<(), Error> {
         let Some(Course { lease, next }) = &mut self.current else { return Ok(()) };
         let entry = |point| Entry { trial: lease.trial_id.clone(), attempt: lease.attempt, point };
@@ -163,7 +163,7 @@ fn is_poisonous(assignment: &Assignment) -> bool {
     filters.is_some_and(|filters| filters.value == Some(setting::Value::Integer(POISON_FILTERS.into())))
 }
 
-/// How many of the entries are not in the store.
+/// The number of entries that are not in the store.
 pub(super) async fn forgotten(book: &[Entry], witness: &mut Witness) -> Result<usize, Error> {
     let mut forgotten = 0;
     for Entry { trial, attempt, point } in book {

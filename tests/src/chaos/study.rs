@@ -1,4 +1,4 @@
-//! The sweeps of a run: a grid of exactly so many trials, and trials that kill whoever runs them.
+//! The sweeps of a run: a grid with an exact number of trials, and trials that kill their worker.
 
 use crate::scripted::POISON_FILTERS;
 
@@ -19,7 +19,7 @@ pub fn grid(trials: u32) -> String {
     spec("chaos", &format!("{levels:?}"), trials / configurations)
 }
 
-/// `trials` trials each of which kills its worker every time.
+/// `trials` trials that kill their worker every time.
 pub fn poison(trials: u32) -> String {
     spec("poison", &format!("[{POISON_FILTERS}]"), trials)
 }

@@ -1,5 +1,5 @@
-//! Bytes that nobody wrote on purpose: the committed corpus of the fuzz targets, and seeded mutations of it that know a little
-//! of what they change. The same seed gives the same bytes.
+//! Random bytes: the committed corpus of the fuzz targets, and seeded mutations of it that know some of its structure.
+//! The same seed gives the same bytes.
 
 mod mutate;
 mod wire;

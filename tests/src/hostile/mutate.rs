@@ -3,10 +3,10 @@
 use super::wire;
 use crate::random::Random;
 
-/// What bytes are, as far as a mutation knows.
+/// The structure of bytes, as far as a mutation knows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// Nothing is known.
+    /// Unknown.
     Bytes,
     /// Lines of text with words in them: YAML, JSON.
     Text,
@@ -104,12 +104,10 @@ pub struct Mutator<'a> {
 }
 
 impl<'a> Mutator<'a> {
-    /// Of this corpus, by this seed.
     pub fn new(corpus: &'a [(String, Vec<u8>)], kind: Kind, seed: u64) -> Self {
         Self { random: Random::new(seed), corpus, kind }
     }
 
-    /// The next one.
     pub fn next_bytes(&mut self) -> Vec<u8> {
         let mut bytes = self.any();
         for _ in 0..=self.random.below(4) {

@@ -1,13 +1,11 @@
-//! Protobuf's wire form, as far as a mutation needs it: fields with a number and a value, whatever they mean.
+//! Protobuf's wire format, as far as mutations need it: fields with a number and a value, without their meaning.
 
-/// A field.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Field {
     pub(super) number: u64,
     pub(super) value: Value,
 }
 
-/// Its value.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Value {
     Number(u64),

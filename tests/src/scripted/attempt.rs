@@ -1,4 +1,4 @@
-//! One attempt, from `started` to wherever the script leads.
+//! One attempt, from `started` to the end of the script.
 
 use std::io::Write;
 use std::path::Path;
@@ -13,7 +13,7 @@ use sweep_spec::{FailureClass, Outcome};
 use super::behaviour::{Behaviour, Script, random};
 use super::{Error, IMAGES, data_digest, described_as, say, write};
 
-/// How much longer an epoch of a slow attempt takes.
+/// The factor by which an epoch of a slow attempt takes longer.
 const SLOWNESS: u32 = 10;
 
 /// Bytes of an attempt that talks on stderr.
@@ -22,7 +22,7 @@ const TALK_BYTES: usize = 1 << 20;
 /// Lines of an attempt that talks on stdout.
 const SPAM_LINES: usize = 2000;
 
-/// One trial in so many diverges.
+/// One trial in this many diverges.
 const DIVERGING: u64 = 32;
 
 /// Kills the worker that started this trainer, and with it the trainer.
@@ -33,7 +33,7 @@ pub(super) fn kill_worker() {
     hang();
 }
 
-/// Trains nothing, as `behaviour` says.
+/// Pretends to train, with this behaviour.
 pub(super) fn train(train: &Train, behaviour: Behaviour, script: &Script) -> Result<(), Error> {
     if behaviour == Behaviour::Early {
         complain("scripted: cannot find libnothing");
@@ -69,7 +69,7 @@ pub(super) fn train(train: &Train, behaviour: Behaviour, script: &Script) -> Res
     say(&Event::Finished(Box::new(finished(train, outcome, last))))
 }
 
-/// What a trial comes to, and after which epoch: a property of the trial, whoever runs it.
+/// The outcome of a trial, and the epoch after which it is known: a property of the trial, whichever worker runs it.
 fn answer(train: &Train) -> (Outcome, u32) {
     let epochs = train.trial.protocol.epochs;
     let mut chance = random(&train.trial_id, 0, "answer");
@@ -185,7 +185,7 @@ fn finished(train: &Train, outcome: Outcome, last: u32) -> Finished {
     }
 }
 
-/// Parameters of the network that was asked for.
+/// Parameters of the requested network.
 fn params(train: &Train) -> u64 {
     let counts = Counts::of(&train.trial.configuration, Input::from(&train.trial.dataset));
     counts.map_or(1, |counts| counts.params)

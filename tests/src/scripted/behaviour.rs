@@ -1,4 +1,4 @@
-//! What a scripted trainer does with an attempt.
+//! The behaviours of a scripted trainer in an attempt.
 
 use std::path::PathBuf;
 
@@ -10,7 +10,7 @@ use crate::random::Random;
 /// A way to behave. All but the first five end the attempt in a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Behaviour {
-    /// As it should.
+    /// Correct.
     Well,
     /// As it should, but slowly.
     Slow,
@@ -20,31 +20,31 @@ pub enum Behaviour {
     Talkative,
     /// As it should, in pieces: every line is written half, and half again a moment later.
     Halting,
-    /// Ends with a status of its own in the middle.
+    /// Ends in the middle with an unusual status.
     Crash,
     /// Is killed in the middle.
     Killed,
-    /// Ends before it says `started`.
+    /// Ends before `started`.
     Early,
-    /// Says nothing any more, and leaves when it is asked to.
+    /// Falls silent, and leaves when it is asked to.
     Hang,
-    /// Says nothing any more, and SIGTERM is nothing to it.
+    /// Falls silent, and ignores SIGTERM.
     DeafHang,
-    /// Says a number that is none.
+    /// Reports a number that is not finite.
     NotANumber,
-    /// Writes what is no event to stdout.
+    /// Writes lines to stdout that are not events.
     Spam,
     /// Writes half a line and dies.
     HalfLine,
-    /// Says that it failed.
+    /// Reports a failure.
     Failed,
 }
 
 impl Behaviour {
-    /// What no attempt fails of.
+    /// Behaviours that fail no attempt.
     pub const HARMLESS: [Self; 4] = [Self::Slow, Self::Deaf, Self::Talkative, Self::Halting];
 
-    /// What every attempt fails of.
+    /// Behaviours that fail every attempt.
     pub const FAULTS: [Self; 9] = [
         Self::Crash,
         Self::Killed,
@@ -63,7 +63,7 @@ impl Behaviour {
     }
 }
 
-/// Who misbehaves, and how often.
+/// Which attempts misbehave, and how often.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Script {
     /// The share of first attempts that misbehave; second ones do half as often, later ones never.
@@ -99,7 +99,7 @@ impl Script {
         words
     }
 
-    /// What becomes of this attempt; the same each time that it is asked.
+    /// The behaviour of this attempt; always the same.
     pub fn behaviour(&self, trial: &TrialId, attempt: u32) -> Behaviour {
         let mut random = random(trial, attempt, "behaviour");
         let share = match attempt {

@@ -1,6 +1,6 @@
-//! A trainer that trains nothing and misbehaves by a script. It speaks the real protocol; what it says of an attempt
-//! depends on the trial and the attempt alone, and `images_per_second` of every point is the attempt's number, so that
-//! points of two attempts can be told apart in the store.
+//! A trainer that trains nothing and misbehaves by a script. It uses the real protocol. Its messages depend only on the
+//! trial and the attempt, and `images_per_second` of every point is the attempt's number, so that points of two
+//! attempts differ in the store.
 
 mod attempt;
 mod behaviour;
@@ -20,13 +20,12 @@ use sweep_spec::{Classes, Configuration, Dataset, Digest, TRAINER_SEMANTICS};
 
 pub use behaviour::{Behaviour, Script};
 
-/// A trial with so many filters kills the worker that runs it, every time.
+/// A trial with this many filters kills its worker every time.
 pub const POISON_FILTERS: u32 = 997;
 
 /// Images of one epoch of every trial, for the description of its data.
 const IMAGES: u32 = 64;
 
-/// What a trainer can fail of.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A pipe or the journal.
@@ -88,7 +87,7 @@ pub fn run(options: &Options) -> Result<(), Error> {
     Ok(())
 }
 
-/// One short line to a file opened for appending is written whole, whoever else writes.
+/// A short line is written completely to a file that is opened for appending, also when other processes write to it.
 fn note(options: &Options, what: &str, train: &Train) -> io::Result<()> {
     let line = format!("{what} {} {}\n", train.trial_id, train.attempt);
     match &options.journal {
@@ -102,7 +101,7 @@ fn devices() -> Devices {
     Devices { devices: vec![cpu], cuda_unavailable: Some("scripted".to_owned()) }
 }
 
-/// The data of every sweep, with so many classes.
+/// The data of every sweep, with `classes` classes.
 pub(crate) fn described(classes: u32) -> Described {
     Described {
         digest: data_digest(),

@@ -1,4 +1,4 @@
-//! What a sweep may start: so many attempts as it is allowed, in the order of ranks, and an end by a rule.
+//! Allowances: a sweep starts as many attempts as it may, in the order of ranks, and is ended by a rule.
 
 use sweep_scheduler::effect::{RoundEnd, SweepEnd};
 use sweep_scheduler::event::{NewSweep, WantedTrial};

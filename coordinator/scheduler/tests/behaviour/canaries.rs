@@ -1,4 +1,4 @@
-//! When the first trials of a sweep all fail alike, the rest is held back, and says so.
+//! If the first trials of a sweep all fail in the same way, the rest is held back and reported.
 
 use sweep_scheduler::effect::SweepEnd;
 use sweep_scheduler::event::WantedTrial;
@@ -12,7 +12,7 @@ fn study(trials: u64) -> Vec<(u64, u64)> {
     (100..100 + trials).map(|number| (number, 1_000 - number)).collect()
 }
 
-/// A worker with so many slots, and a sweep of so many trials.
+/// A worker with `slots` slots, and a sweep of `trials` trials.
 fn begun(slots: usize, trials: u64) -> Env {
     let mut env = Env::new(config());
     env.worker(1, "w1", slots).has_data(1);

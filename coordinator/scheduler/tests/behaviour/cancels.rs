@@ -1,4 +1,5 @@
-//! Large sweeps are cancelled in parts: nothing of them starts meanwhile, other sweeps go on, and a restart forgets nothing.
+//! Large sweeps are cancelled in batches: they start no more trials, other sweeps continue, and a restart loses
+//! nothing.
 
 use sweep_scheduler::effect::{RoundEnd, SweepEnd};
 use sweep_scheduler::{Config, Effect, Event, Ignored};
@@ -27,7 +28,7 @@ fn cancel(env: &mut Env) -> usize {
     cancelled(&env.apply(Event::CancelSweep { sweep: env::sweep(1) }))
 }
 
-/// The coordinator is killed after the first batch, and the restarted one finishes what that one began.
+/// The coordinator is killed after the first batch, and the restarted one finishes the cancellation.
 fn assert_a_restart_finishes(env: &mut Env) {
     assert!(env.scheduler.is_stopping(env::sweep(1)), "more than one batch is needed");
     env.restart();

@@ -1,5 +1,5 @@
-//! A scheduler with a store that is a few vectors: it checks every invariant after every step, and holds the effects
-//! against those that speak of two states.
+//! A scheduler with a store of a few vectors. It checks every invariant after every step, and checks the promises about
+//! two states on the effects.
 
 use std::collections::BTreeSet;
 
@@ -52,7 +52,7 @@ pub(crate) struct Env {
     config: Config,
     pub(crate) now: Timestamp,
     pub(crate) store: Store,
-    /// Sessions that answer by themselves when they are asked about data.
+    /// Sessions that describe data automatically.
     with_data: BTreeSet<u64>,
 }
 
@@ -121,7 +121,7 @@ impl Env {
         }))
     }
 
-    /// A worker with one slot, on this state folder and as this process of it.
+    /// A worker with one slot, on this state folder and in this process.
     pub(crate) fn arrive(&mut self, session: u64, name: &str, (folder, process): (u64, u64)) -> Vec<Effect> {
         let (worker, instance) = (WorkerName(name.to_owned()), Instance { folder, process });
         let (session, slots, live) = (SessionId(session), vec![slot(SMALL)], Vec::new());
@@ -156,7 +156,7 @@ impl Env {
         self.submit_trials(id, stages)
     }
 
-    /// One stage that ignores what is known.
+    /// One stage that ignores known results.
     pub(crate) fn submit_fresh(&mut self, id: u64, trials: &[(u64, u64)]) -> Vec<Effect> {
         let trials = trials.iter().map(|(number, cost)| self.store.remembered(wanted(*number, *cost))).collect();
         self.submit_with(id, vec![trials], (true, false))

@@ -1,4 +1,4 @@
-//! What the scheduler does about machines and trials that fail.
+//! Machines and trials that fail.
 
 use sweep_scheduler::effect::RoundEnd;
 use sweep_scheduler::event::{Ending, Instance, NewSweep, Registration, Service, Until};

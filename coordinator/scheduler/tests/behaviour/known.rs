@@ -1,4 +1,4 @@
-//! What is known is not run again, unless somebody wants it fresh; and a submit can say beforehand what it comes to.
+//! Known results are not computed again unless a sweep is fresh, and a submit can show the counts beforehand.
 
 use sweep_scheduler::effect::SweepEnd;
 use sweep_scheduler::{Effect, Outlook};

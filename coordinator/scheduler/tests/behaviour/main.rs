@@ -1,4 +1,4 @@
-//! What the scheduler does, told as short stories.
+//! The behaviour of the scheduler, in short stories.
 
 #![expect(clippy::wildcard_enum_match_arm, reason = "a story asks for one effect among all")]
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by a panic")]

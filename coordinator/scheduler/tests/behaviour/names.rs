@@ -1,5 +1,5 @@
-//! Whose name it is: workers that share one, and workers that come back to theirs; and what a new process is not blamed
-//! for.
+//! Names: workers that share one, workers that come back to theirs, and the failures that do not count against a new
+//! process.
 
 use sweep_scheduler::event::{Instance, Service, Until};
 use sweep_scheduler::{Config, Effect, Event, Ignored, SessionId, WorkerName};

@@ -1,4 +1,4 @@
-//! What people do to sweeps and workers while they run, and after.
+//! Actions of users on sweeps and workers, while they run and afterwards.
 
 use sweep_scheduler::effect::SweepEnd;
 use sweep_scheduler::event::Service;

@@ -27,7 +27,7 @@ fn nothing_of(env: &Env, id: u64) -> Vec<String> {
     env.scheduler.leaves_out(env::sweep(id)).into_iter().map(|one| one.worker.0).collect()
 }
 
-/// Workers of one slot, and a sweep of two trials; the first worker says something wrong.
+/// Workers of one slot, and a sweep of two trials; the first worker describes wrong content.
 fn misled(workers: u64) -> Env {
     let mut env = Env::new(config());
     for session in 1..=workers {

@@ -1,5 +1,5 @@
-//! Pools: what a declared pool could run waits for it, each trial asks one pool for a slot, and a worker that leaves loses
-//! nothing.
+//! Pools: a trial that fits a declared pool waits for it, each trial asks one pool for a slot, and a worker that leaves
+//! loses no work.
 
 use sweep_scheduler::event::{Instance, NewSweep, Registration, WantedTrial};
 use sweep_scheduler::{Config, Effect, Event, Lease, Pool, PoolName, PoolView, SessionId, WorkerName};

@@ -8,7 +8,7 @@ use sweep_spec::retry::Changes;
 
 use crate::env::{self, Env, config};
 
-/// A sweep of so many trials, whose numbers begin with a thousand times its own.
+/// A sweep of `trials` trials, numbered from a thousand times its own number.
 fn submit(env: &mut Env, id: u64, (owner, priority): (&str, i32), trials: u64) {
     let new = NewSweep {
         id: env::sweep(id),
@@ -30,7 +30,7 @@ fn submit(env: &mut Env, id: u64, (owner, priority): (&str, i32), trials: u64) {
     env.apply(Event::OpenStage { sweep: env::sweep(id), stage: 0, trials });
 }
 
-/// How many slots each sweep has.
+/// The slots of each sweep.
 fn slots(env: &Env, sweeps: &[u64]) -> BTreeMap<u64, u64> {
     let running = |id: &u64| env.scheduler.sweep(SweepId(*id)).map_or(0, |view| view.counts.running);
     sweeps.iter().map(|id| (*id, running(id))).collect()

@@ -1,4 +1,4 @@
-//! How sweeps run, told as short stories.
+//! How sweeps run, in short stories.
 
 use crate::env::{self, BACKOFF_MS, Env, FAILURES, config, lease, trial};
 use sweep_scheduler::effect::{RoundEnd, SweepEnd};

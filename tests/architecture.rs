@@ -1,6 +1,6 @@
 //! Checks the dependencies between our crates, and forbidden dependencies, against `cargo metadata`.
 
-#![expect(clippy::expect_used, reason = "a test that cannot go on says so by a panic")]
+#![expect(clippy::expect_used, reason = "a failed test panics")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
@@ -76,7 +76,7 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
     ("sweepctl", &["burn", "sqlx", "axum"]),
 ];
 
-/// Everything that the pure core may use.
+/// The only dependencies of the pure core.
 const SCHEDULER: &[&str] = &["sweep-spec", "thiserror"];
 
 fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
@@ -91,7 +91,7 @@ fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
     let packages = metadata["packages"].as_array().expect("packages");
     let names = |package: &Value| {
         let dependencies = package["dependencies"].as_array().expect("dependencies").iter();
-        // A crate's own tests may use more; only what it ships counts.
+        // Tests of a crate may use more.
         let shipped = dependencies.filter(|dependency| dependency["kind"] != "dev");
         shipped.map(|dependency| dependency["name"].as_str().expect("a name").to_owned()).collect()
     };
@@ -99,25 +99,25 @@ fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
 }
 
 #[test]
-fn our_crates_use_each_other_only_as_the_architecture_says() {
+fn our_crates_use_each_other_only_as_allowed() {
     let dependencies = dependencies();
     let ours: BTreeSet<&str> = dependencies.keys().map(String::as_str).collect();
-    let decided: BTreeSet<&str> = ALLOWED.iter().map(|(name, _)| *name).collect();
-    assert_eq!(ours, decided, "a crate that nobody has decided about");
+    let listed: BTreeSet<&str> = ALLOWED.iter().map(|(name, _)| *name).collect();
+    assert_eq!(ours, listed, "the crates of the workspace differ from those in ALLOWED: add or remove a line");
     for (name, allowed) in ALLOWED {
         let used = dependencies[*name].iter().map(String::as_str).filter(|used| ours.contains(used));
         let surplus: Vec<&str> = used.filter(|used| !allowed.contains(used)).collect();
-        assert!(surplus.is_empty(), "{name} uses {surplus:?}");
+        assert!(surplus.is_empty(), "{name} must not depend on {surplus:?}: ALLOWED does not list them");
     }
 }
 
 #[test]
-fn no_crate_uses_what_its_room_must_not_hold() {
+fn no_crate_uses_a_forbidden_dependency() {
     let dependencies = dependencies();
     for (name, forbidden) in FORBIDDEN {
         for used in &dependencies[*name] {
             let bad = forbidden.iter().any(|start| used == start || used.starts_with(&format!("{start}-")));
-            assert!(!bad, "{name} uses {used}");
+            assert!(!bad, "{name} must not depend on {used}: FORBIDDEN lists it");
         }
     }
 }
@@ -126,5 +126,5 @@ fn no_crate_uses_what_its_room_must_not_hold() {
 fn the_scheduler_stays_pure() {
     let used = &dependencies()["sweep-scheduler"];
     let surplus: Vec<&String> = used.iter().filter(|used| !SCHEDULER.contains(&used.as_str())).collect();
-    assert!(surplus.is_empty(), "sweep-scheduler uses {surplus:?}");
+    assert!(surplus.is_empty(), "sweep-scheduler must not depend on {surplus:?}: it is pure, see SCHEDULER");
 }

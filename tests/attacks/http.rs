@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use super::env::Env;
-use super::intruder::{Fleet, PATIENCE, ask, coordinator, exchange};
+use super::intruder::{ANSWER_TIMEOUT, Fleet, ask, coordinator, exchange};
 
 pub(crate) const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded");
 
@@ -176,7 +176,11 @@ fn a_peer_that_says_little_and_slowly_loses_its_place() {
     // One more byte each second, which is what keeps naive servers waiting.
     let mut open = vec![("slow", slow), ("silent", silent), ("silent gRPC", silent_grpc), ("half gRPC", half_grpc)];
     while !open.is_empty() {
-        assert!(begun.elapsed() < PATIENCE, "still open: {:?}", open.iter().map(|(name, _)| name).collect::<Vec<_>>());
+        assert!(
+            begun.elapsed() < ANSWER_TIMEOUT,
+            "still open: {:?}",
+            open.iter().map(|(name, _)| name).collect::<Vec<_>>()
+        );
         open.retain_mut(|(name, stream)| {
             if *name == "slow" {
                 byte = byte.wrapping_add(1);

@@ -16,8 +16,8 @@ use tonic::{Request, Status};
 
 use super::env::{Env, Process};
 
-/// An answer that does not come in this time hangs.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(600);
+/// A request without an answer after this time hangs.
+pub(crate) const ANSWER_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// A coordinator that asks for tokens, and one token of each role.
 pub(crate) struct Fleet {
@@ -148,7 +148,7 @@ impl Answer {
 /// Sends bytes and reads until the other side closes.
 pub(crate) fn exchange(address: &str, bytes: &[u8]) -> Vec<u8> {
     let mut stream = TcpStream::connect(address).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.set_read_timeout(Some(ANSWER_TIMEOUT)).unwrap();
     // Whoever refuses in the middle of a request may close at once.
     let _ = stream.write_all(bytes);
     let mut answer = Vec::new();

@@ -117,7 +117,7 @@ fn loot(fleet: &Fleet, user: Option<u32>) -> String {
         if workers.iter().any(|worker| worker["name"] == name.as_str() && worker["state"] == "connected") {
             break;
         }
-        assert!(begun.elapsed() < super::intruder::PATIENCE, "{listed:?} {}", env.log(&name));
+        assert!(begun.elapsed() < super::intruder::ANSWER_TIMEOUT, "{listed:?} {}", env.log(&name));
     }
     String::from_utf8_lossy(&std::fs::read(own.path().join("loot")).unwrap()).into_owned()
 }

@@ -8,7 +8,7 @@ use super::intruder::{Client, Fleet, registration, runtime};
 
 type Workers = v1::worker_service_client::WorkerServiceClient<Client>;
 
-const PATIENT: &[&str] = &["--lease-ttl-ms", "3000"];
+const THREE_SECOND_LEASES: &[&str] = &["--lease-ttl-ms", "3000"];
 
 async fn register(client: &mut Workers, name: &str) -> u64 {
     client.register(registration(name)).await.unwrap().into_inner().session
@@ -60,7 +60,7 @@ async fn submitted(fleet: &Fleet, spec: String) -> String {
 
 #[test]
 fn a_stolen_session_is_worth_nothing_with_another_token() {
-    let fleet = Fleet::with(PATIENT);
+    let fleet = Fleet::with(THREE_SECOND_LEASES);
     let other = fleet.token(&["other", "--role", "worker"]);
     let spec = study("stolen", 1, &[2], &[1]);
     runtime().block_on(async {
@@ -103,7 +103,7 @@ fn sessions_are_not_numbers_that_somebody_counts_to() {
 
 #[test]
 fn a_worker_reports_for_attempts_that_it_holds_and_for_no_others() {
-    let fleet = Fleet::with(PATIENT);
+    let fleet = Fleet::with(THREE_SECOND_LEASES);
     let spec = study("others", 1, &[2], &[1]);
     runtime().block_on(async {
         let sweep = submitted(&fleet, spec).await;

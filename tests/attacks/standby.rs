@@ -8,7 +8,7 @@ use sweep_proto::v1::sweep_service_client::SweepServiceClient;
 use tonic::Code;
 
 use super::env::{Env, Process};
-use super::intruder::{PATIENCE, Shown, ask, channel, made, runtime};
+use super::intruder::{ANSWER_TIMEOUT, Shown, ask, channel, made, runtime};
 use super::postgres_server::shared;
 
 /// A coordinator on the database: where it speaks gRPC and HTTP.
@@ -51,7 +51,7 @@ fn a_standby_asks_for_tokens_and_both_hear_of_what_is_done_beside_them() {
         let status =
             |token: &str| ask(http, "GET /metrics", &[("authorization", &format!("Bearer {token}"))], "").status;
         while (status(&token), status(&other)) != (401, 200) {
-            assert!(begun.elapsed() < PATIENCE, "a coordinator never hears of it");
+            assert!(begun.elapsed() < ANSWER_TIMEOUT, "a coordinator never hears of it");
         }
     }
     eprintln!("both had heard of it after {:?}", begun.elapsed());

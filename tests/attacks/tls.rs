@@ -6,7 +6,7 @@ use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use super::env::{Env, study};
-use super::intruder::{PATIENCE, coordinator, made};
+use super::intruder::{ANSWER_TIMEOUT, coordinator, made};
 
 struct Secret {
     env: Env,
@@ -108,7 +108,7 @@ fn handshakes_that_never_end_keep_nobody_out() {
         stream.set_read_timeout(Some(Duration::from_secs(1))).unwrap();
         let mut piece = [0; 64];
         loop {
-            assert!(begun.elapsed() < PATIENCE, "a handshake waits without an end");
+            assert!(begun.elapsed() < ANSWER_TIMEOUT, "a handshake waits without an end");
             match stream.read(&mut piece) {
                 Ok(0) => break,
                 Ok(_) => {}

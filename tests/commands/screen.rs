@@ -14,8 +14,8 @@ use super::canned::{serve, serve_at};
 
 const ROWS: u16 = 30;
 const COLUMNS: u16 = 100;
-/// A test that waits longer has failed.
-const PATIENCE: Duration = Duration::from_secs(600);
+/// A test that waits longer for the screen has failed.
+const SCREEN_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// A terminal with a shell that runs one `sweepctl` and then prints its exit code and the terminal's modes.
 struct Terminal {
@@ -79,7 +79,7 @@ impl Terminal {
     fn until(&self, what: &str, mut wanted: impl FnMut(&Seen) -> bool) {
         let seen = self.seen.0.lock().expect("no panic holds it");
         let done = |seen: &mut Seen| !wanted(seen) && !seen.ended;
-        let (seen, waited) = self.seen.1.wait_timeout_while(seen, PATIENCE, done).expect("no panic holds it");
+        let (seen, waited) = self.seen.1.wait_timeout_while(seen, SCREEN_TIMEOUT, done).expect("no panic holds it");
         let shows = seen.emulator.screen().contents();
         assert!(!waited.timed_out() && wanted(&seen), "never {what}; the terminal shows:\n{shows}");
     }

@@ -5,7 +5,7 @@ use rustix::process::Signal;
 use sweep_spec::FailureClass;
 use sweep_tests::scripted::{Behaviour, Script};
 
-use super::env::{Env, PATIENCE};
+use super::env::{EVENT_TIMEOUT, Env};
 
 /// Trials of each sweep here.
 const TRIALS: u32 = 3;
@@ -105,7 +105,7 @@ async fn a_deaf_trainer_does_not_keep_its_worker_from_leaving() {
     // What hangs has told of an epoch, so the worker has the trial.
     env.stored(sweep, "SELECT COUNT(*) FROM points WHERE ?1 > 0").await;
     worker.signal(Signal::TERM);
-    assert_eq!(worker.wait(PATIENCE).unwrap().code(), Some(0));
+    assert_eq!(worker.wait(EVENT_TIMEOUT).unwrap().code(), Some(0));
     env.stored(sweep, "SELECT COUNT(*) FROM attempts WHERE attempt = 1 AND state = 3 AND ?1 > 0").await;
     let left = env.fleet.living();
     assert_eq!(left, 1, "only the coordinator lives");

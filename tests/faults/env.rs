@@ -12,8 +12,8 @@ use sweep_tests::scripted::Script;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-/// Nothing in these tests takes this long unless it never ends.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(600);
+/// An event that takes longer never happens.
+pub(crate) const EVENT_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// The interval between reads of a store or a log, which cannot be awaited.
 const LOOK: Duration = Duration::from_millis(20);
@@ -76,7 +76,7 @@ impl Env {
                 }
             }
         };
-        match tokio::time::timeout(PATIENCE, watching).await {
+        match tokio::time::timeout(EVENT_TIMEOUT, watching).await {
             Ok(found) => found,
             Err(_) => panic!("{what}: this never came\n{}", self.logs()),
         }
@@ -111,7 +111,7 @@ impl Env {
                 tokio::time::sleep(LOOK).await;
             }
         };
-        if tokio::time::timeout(PATIENCE, waiting).await.is_err() {
+        if tokio::time::timeout(EVENT_TIMEOUT, waiting).await.is_err() {
             panic!("{statement}: this never came\n{}", self.logs());
         }
     }
@@ -123,7 +123,7 @@ impl Env {
                 tokio::time::sleep(LOOK).await;
             }
         };
-        if tokio::time::timeout(PATIENCE, waiting).await.is_err() {
+        if tokio::time::timeout(EVENT_TIMEOUT, waiting).await.is_err() {
             panic!("{name} never said {words:?}\n{}", self.logs());
         }
     }
@@ -136,7 +136,7 @@ impl Env {
                 tokio::time::sleep(LOOK).await;
             }
         };
-        tokio::time::timeout(PATIENCE, waiting).await.expect("the trainer has ended");
+        tokio::time::timeout(EVENT_TIMEOUT, waiting).await.expect("the trainer has ended");
     }
 
     pub(crate) async fn http(&self, path: &str) -> String {

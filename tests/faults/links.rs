@@ -8,7 +8,7 @@ use sweep_tests::fleet::Process;
 use sweep_tests::proxy::{Proxy, Way};
 use sweep_tests::scripted::Script;
 
-use super::env::{Env, PATIENCE};
+use super::env::{EVENT_TIMEOUT, Env};
 
 const BOTH: [Way; 2] = [Way::There, Way::Back];
 
@@ -95,7 +95,7 @@ async fn a_late_result_is_not_accepted_beside_another() {
         cut.env.ended(sweep).await;
         cut.open_gate();
         second.signal(Signal::TERM);
-        assert_eq!(second.wait(PATIENCE).unwrap().code(), Some(0));
+        assert_eq!(second.wait(EVENT_TIMEOUT).unwrap().code(), Some(0));
         cut.proxy.heal();
         // When it has done another, it has said all that it had to say of the first.
         let next = cut.env.submit(2).await;

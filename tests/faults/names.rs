@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::Value;
 use sweep_tests::scripted::Script;
 
-use super::env::{Env, PATIENCE};
+use super::env::{EVENT_TIMEOUT, Env};
 
 const TRIALS: u32 = 24;
 
@@ -13,20 +13,20 @@ const TRIALS: u32 = 24;
 const STARTS: u32 = 4;
 
 /// A coordinator whose leases outlast the test: only messages of workers free a name.
-fn patient() -> Env {
+fn long_leases() -> Env {
     let script = Script { epoch_ms: 20, ..Script::default() };
     Env::with(&script, |fleet| fleet.coordinator_key("lease_ttl_ms", Value::from(600_000)))
 }
 
 #[tokio::test]
 async fn a_second_worker_of_a_name_is_refused_and_the_first_trains_on() {
-    let env = patient();
+    let env = long_leases();
     let _first = env.worker("w1");
     let sweep = env.submit(TRIALS).await;
     env.running(sweep).await;
     for start in 1..=STARTS {
         let second = env.fleet.worker_named("second", "w1", env.address).unwrap();
-        let status = second.wait(PATIENCE).unwrap();
+        let status = second.wait(EVENT_TIMEOUT).unwrap();
         assert_eq!(status.code(), Some(1), "{}", env.fleet.log("second"));
         let log = env.fleet.log("second");
         let refusals = log.lines().filter(|line| line.starts_with("error: the coordinator at "));
@@ -44,7 +44,7 @@ async fn a_second_worker_of_a_name_is_refused_and_the_first_trains_on() {
 
 #[tokio::test]
 async fn a_worker_that_was_killed_takes_its_name_over_at_once_on_its_own_folder() {
-    let env = patient();
+    let env = long_leases();
     let mut first = env.worker("w1");
     let sweep = env.submit(TRIALS).await;
     env.running(sweep).await;
@@ -57,12 +57,12 @@ async fn a_worker_that_was_killed_takes_its_name_over_at_once_on_its_own_folder(
 
 #[tokio::test]
 async fn a_worker_that_left_gives_its_name_to_another_machine_at_once() {
-    let env = patient();
+    let env = long_leases();
     let first = env.worker("w1");
     let sweep = env.submit(TRIALS).await;
     env.running(sweep).await;
     first.signal(rustix::process::Signal::TERM);
-    first.wait(PATIENCE).unwrap();
+    first.wait(EVENT_TIMEOUT).unwrap();
     env.logged("coordinator", "a worker's name is free").await;
     let _second = env.fleet.worker_named("second", "w1", env.address).unwrap();
     env.ended(sweep).await;
@@ -93,7 +93,7 @@ async fn another_machine_has_the_name_of_a_dead_one_when_the_lease_has_run_out()
             }
         }
     });
-    let _second = tokio::time::timeout(PATIENCE, restarts).await.expect("it never had the name").unwrap();
+    let _second = tokio::time::timeout(EVENT_TIMEOUT, restarts).await.expect("it never had the name").unwrap();
     env.ended(sweep).await;
     env.exactly_once(sweep, TRIALS.into()).await;
 }

@@ -17,7 +17,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 /// A test that takes longer hangs: everything is killed, so that the test fails with a message.
-const PATIENCE: Duration = Duration::from_secs(600);
+const TEST_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// The fleet's folder, and who is in it.
 pub(crate) struct Env {
@@ -33,7 +33,7 @@ impl Env {
         let (watchdog, end) = channel::<()>();
         let watched = Arc::clone(&living);
         std::thread::spawn(move || {
-            if end.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout) {
+            if end.recv_timeout(TEST_TIMEOUT) == Err(RecvTimeoutError::Timeout) {
                 eprintln!("the test hangs: its processes are killed");
                 for pid in watched.lock().expect("no panic holds it").iter() {
                     kill_process(*pid, Signal::KILL).ok();
@@ -127,7 +127,7 @@ impl Env {
     pub(crate) fn until_log(&self, name: &str, words: &str) {
         let begun = std::time::Instant::now();
         while !self.log(name).contains(words) {
-            assert!(begun.elapsed() < PATIENCE, "{name} never said {words:?}");
+            assert!(begun.elapsed() < TEST_TIMEOUT, "{name} never said {words:?}");
             std::thread::sleep(Duration::from_millis(10));
         }
     }

@@ -19,8 +19,8 @@ use super::env::{Env, root, study};
 use super::hostile_bytes::{Kind, Mutator, corpus};
 use super::random::Random;
 
-/// A call of no use that has no answer after this long is given up.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// A call with random bytes that has no answer after this time is abandoned.
+const CALL_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// In the order of `sweep_coordinator::untrusted::request`.
 const METHODS: [&str; 22] = [
@@ -128,7 +128,7 @@ async fn call(channel: tonic::transport::Channel, bytes: Vec<u8>) -> tonic::Code
         let mut answers = client.streaming(request, path, Raw).await?.into_inner();
         answers.message().await
     };
-    match tokio::time::timeout(PATIENCE, called).await {
+    match tokio::time::timeout(CALL_TIMEOUT, called).await {
         Ok(Ok(_)) => tonic::Code::Ok,
         Ok(Err(status)) => status.code(),
         Err(_) => tonic::Code::DeadlineExceeded,

@@ -10,8 +10,8 @@ use serde_json::Value;
 use super::env::{Env, Process, study};
 use super::postgres_server::{Server, shared};
 
-/// A call that is repeated for longer hangs.
-const PATIENCE: Duration = Duration::from_secs(600);
+/// The most time until a command reports that the store cannot be reached.
+const OUTAGE_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// How long the right to lead lasts after a renewal, as `docs/reliability.md` has it.
 const TERM: &str = "interval '3 seconds'";
@@ -210,7 +210,7 @@ fn workers_train_on_while_the_database_is_away() {
         if refused.stderr.contains("the store cannot be reached") {
             break;
         }
-        assert!(begun.elapsed() < PATIENCE, "{refused:#?}");
+        assert!(begun.elapsed() < OUTAGE_TIMEOUT, "{refused:#?}");
     }
     assert!(env.living().iter().any(|line| line.contains("trainer")), "they train on: {:?}", env.living());
     server.start_again();

@@ -51,7 +51,7 @@ pub struct Fleet {
 }
 
 impl Fleet {
-    /// A fleet in `folder` whose trainers follow `script`; `program` is `chaos`. Leases are short and patience is too.
+    /// A fleet in `folder` whose trainers follow `script`; `program` is `chaos`. Leases and timeouts are short.
     pub fn new(program: &Path, folder: &Path, script: &Script) -> Self {
         let mut trainer = vec![program.display().to_string(), "trainer".to_owned()];
         trainer.extend(script.words());

@@ -13,8 +13,8 @@ use super::worker::{Turn, Worker};
 
 /// Workers that may be anything, before two that can run everything.
 const WORKERS: usize = 4;
-/// Rounds of everybody's turn after which a sweep that has not ended never will.
-const PATIENCE: u32 = 4_000;
+/// Rounds of turns after which a sweep that has not ended is stuck.
+const SETTLE_ROUNDS: u32 = 4_000;
 
 pub(crate) struct World {
     random: Random,
@@ -270,21 +270,21 @@ impl World {
         // One machine is never seen again.
         let gone = self.random.below(WORKERS as u64) as usize;
         self.workers[gone].crash();
-        for _ in 0..PATIENCE {
+        for _ in 0..SETTLE_ROUNDS {
             if self.coordinator.store.live.is_empty() && self.coordinator.scheduler.live_sweeps().next().is_none() {
-                // Two more turns for everybody to hear of it.
-                self.everybody_acts(gone)?;
-                self.everybody_acts(gone)?;
+                // Two more rounds of turns, so that all workers learn of it.
+                self.all_act(gone)?;
+                self.all_act(gone)?;
                 return self.check_the_end();
             }
-            self.everybody_acts(gone)?;
+            self.all_act(gone)?;
         }
         let waits = self.coordinator.scheduler.live_sweeps();
         let waits: Vec<_> = waits.map(|id| (id, self.coordinator.scheduler.waiting_for(id))).collect();
         Err(format!("these sweeps never end: {waits:?}"))
     }
 
-    fn everybody_acts(&mut self, gone: usize) -> Result<(), String> {
+    fn all_act(&mut self, gone: usize) -> Result<(), String> {
         let live: Vec<SweepId> = self.coordinator.scheduler.live_sweeps().collect();
         for sweep in live {
             self.coordinator.event(self.now, Event::PauseSweep { sweep, paused: false })?;

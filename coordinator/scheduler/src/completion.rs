@@ -133,8 +133,8 @@ impl Scheduler {
         let wanted_by = self.trials.get(&trial).into_iter().flat_map(|trial| &trial.wanted_by);
         let sweeps = wanted_by.filter_map(|id| self.sweeps.get(id));
         let rules = sweeps.map(|sweep| self.config.rules.rule(class, &sweep.spec.retry));
-        let patience = |rule: &Rule| if rule.retry == Retry::Never { 0 } else { rule.failures };
-        rules.max_by_key(patience).unwrap_or_else(|| self.config.rules.rule(class, &Changes::new()))
+        let retries = |rule: &Rule| if rule.retry == Retry::Never { 0 } else { rule.failures };
+        rules.max_by_key(retries).unwrap_or_else(|| self.config.rules.rule(class, &Changes::new()))
     }
 
     fn requeue(&mut self, trial_id: TrialId, delay_ms: u64) {

@@ -15,7 +15,7 @@ const EPOCHS: RangeInclusive<u32> = 1..=100_000;
 /// Images per step.
 const BATCH_SIZES: RangeInclusive<u32> = 1..=65_536;
 /// Epochs of patience or cooldown.
-const PATIENCE: RangeInclusive<u32> = 0..=100_000;
+const PLATEAU_EPOCHS: RangeInclusive<u32> = 0..=100_000;
 /// Step sizes of an optimizer.
 const LEARNING_RATES: Bounds = Bounds { min: 0.0, max: 10.0, min_included: false, max_included: true };
 /// The rate at which a schedule stops.
@@ -88,9 +88,9 @@ fn schedule(at: &At<'_>, reader: &mut Reader, learning_rate: f64) -> Option<Sche
         let names = [("val_accuracy", Monitor::ValAccuracy), ("val_loss", Monitor::ValLoss)];
         read!(section, "monitor", *monitor, |at| at.choice(reader, &names));
         read!(section, "factor", *factor, |at| at.number(reader, &Bounds::INNER));
-        read!(section, "patience", *patience, |at| at.small(reader, PATIENCE));
+        read!(section, "patience", *patience, |at| at.small(reader, PLATEAU_EPOCHS));
         read!(section, "min_delta", *min_delta, |at| at.number(reader, &DELTAS));
-        read!(section, "cooldown", *cooldown, |at| at.small(reader, PATIENCE));
+        read!(section, "cooldown", *cooldown, |at| at.small(reader, PLATEAU_EPOCHS));
         least_rate(&mut section, reader, learning_rate, min_learning_rate);
     }
     if constant.is_some() {

@@ -19,8 +19,8 @@ use super::run::Layout;
 
 /// Between two looks at a page that is not whole yet.
 const PAUSE: Duration = Duration::from_millis(200);
-/// A page that is not whole by then never will be.
-const PATIENCE: Duration = Duration::from_secs(300);
+/// A page that is not complete after this time is stuck.
+const PAGE_TIMEOUT: Duration = Duration::from_secs(300);
 /// A page contains it while a part is being computed.
 const PENDING: &str = "data-pending";
 
@@ -133,7 +133,7 @@ fn measure(http: SocketAddr, times: u32, idle: bool) -> Result<serde_json::Value
     let _load = (!idle).then(|| Load::new(machine::cores()));
     let begun = Instant::now();
     let cold = ask(http, "/sweeps/1")?;
-    while begun.elapsed() < PATIENCE && ask(http, "/sweeps/1")?.text.contains(PENDING) {
+    while begun.elapsed() < PAGE_TIMEOUT && ask(http, "/sweeps/1")?.text.contains(PENDING) {
         std::thread::sleep(PAUSE);
     }
     let ranked_seconds = begun.elapsed().as_secs_f64();
@@ -181,7 +181,7 @@ struct Answer {
 fn ask(http: SocketAddr, path: &str) -> Result<Answer, Error> {
     let begun = Instant::now();
     let mut stream = TcpStream::connect(http)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_read_timeout(Some(PAGE_TIMEOUT))?;
     write!(stream, "GET {path} HTTP/1.1\r\nhost: {http}\r\nconnection: close\r\n\r\n")?;
     let mut text = vec![0; 1];
     stream.read_exact(&mut text)?;

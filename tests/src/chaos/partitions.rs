@@ -19,8 +19,8 @@ use crate::scripted::Script;
 /// How long a partition lasts; leases are 2 s.
 const CUT: Duration = Duration::from_secs(6);
 
-/// A sweep that takes longer is stuck.
-const PATIENCE: Duration = Duration::from_secs(600);
+/// A sweep that takes longer to reach a state is stuck.
+const SWEEP_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// The interval between reads of the store.
 const LOOK: Duration = Duration::from_millis(20);
@@ -136,7 +136,7 @@ enum Until {
 }
 
 async fn until(witness: &mut Witness, sweep: u64, wanted: Until) -> Result<(), Error> {
-    let by = Instant::now() + PATIENCE;
+    let by = Instant::now() + SWEEP_TIMEOUT;
     loop {
         let there = match wanted {
             Until::Succeeded(count) => witness.succeeded(sweep).await? >= count,

@@ -23,8 +23,8 @@ use crate::scripted::Script;
 /// How often the store is looked at. It is the only one who is believed, and it cannot be awaited.
 const LOOK: Duration = Duration::from_millis(20);
 
-/// A sweep that does not come forward for this long is stuck.
-const PATIENCE: Duration = Duration::from_secs(600);
+/// A sweep without progress for this long is stuck.
+const PROGRESS_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// How long a process stays frozen; leases are 2 s.
 const PAUSE: Duration = Duration::from_secs(4);
@@ -179,7 +179,7 @@ async fn until_the_end(crew: &mut Crew<'_>, witness: &mut Witness, options: &Opt
         }
         if succeeded != progress.0 {
             progress = (succeeded, Instant::now());
-        } else if progress.1.elapsed() > PATIENCE {
+        } else if progress.1.elapsed() > PROGRESS_TIMEOUT {
             return Err(format!("the sweep is stuck at {succeeded} of {} trials", options.trials).into());
         }
         crew.look_after()?;
@@ -192,7 +192,7 @@ async fn until_the_end(crew: &mut Crew<'_>, witness: &mut Witness, options: &Opt
 }
 
 async fn until_ended(crew: &mut Crew<'_>, witness: &mut Witness, sweep: u64) -> Result<(), Error> {
-    let by = Instant::now() + PATIENCE;
+    let by = Instant::now() + PROGRESS_TIMEOUT;
     while !witness.has_ended(sweep).await? {
         if Instant::now() > by {
             return Err(format!("sweep {sweep} does not end").into());

@@ -168,13 +168,13 @@ mod tests {
                 subject(2, 1, seeds(count, unclear)),
             ]
         };
-        // Two comparisons at 6 seeds: 2 × 2^-5 is more than any look may spend.
+        // Two comparisons at 6 seeds: 2 × 2^-5 is above the level of every look.
         let study = adaptive(subjects(18));
         assert_eq!(states(&study, 1), [(1, State::Open), (2, State::Open)]);
         let second = follow(&study, 2);
         assert_eq!((second[0].state, second[1].state), (State::Decided, State::Open));
         assert_eq!(second[0].finding.map(|found| (found.look, found.seeds)), Some((1, 12)));
-        // The clear one got no more seeds after that, and stays what it is.
+        // The decided one got no more seeds after that, and stays decided.
         let third = follow(&study, 3);
         assert_eq!(third[0], second[0]);
         assert_eq!((third[1].state, third[1].finding.unwrap().seeds), (State::Open, 18));

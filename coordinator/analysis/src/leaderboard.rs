@@ -244,7 +244,7 @@ pub(crate) struct Likeness {
 impl Likeness {
     pub(crate) fn add(&mut self, replicate: &Replicate) {
         let Some(answer) = &replicate.answer else { return };
-        // Of an answer of an earlier release it is not known; its trial's id vouches for its protocol.
+        // An answer of an earlier release has no digest; its trial's id depends on the protocol.
         self.protocols.extend(answer.made.protocol_digest);
         let digests = (answer.made.data_digest, answer.made.split_digest);
         self.unequal |= self.protocols.len() > 1 || *self.by_seed.entry(replicate.seed).or_insert(digests) != digests;

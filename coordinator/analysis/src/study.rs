@@ -159,7 +159,7 @@ impl Study {
         let index = self.subjects.binary_search_by_key(&position, |subject| subject.position);
         match index {
             Ok(index) => self.subjects.get(index),
-            // They are in the order of the spec, which is that of positions; hand-made ones may not be.
+            // Studies from a store are ordered by position; those of tests may not be.
             Err(_) => self.subjects.iter().find(|subject| subject.position == position),
         }
     }

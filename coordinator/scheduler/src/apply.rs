@@ -38,10 +38,10 @@ impl Scheduler {
             effects.push(Effect::Ignored(ignored));
         }
         self.expire(&mut effects);
-        self.follow_the_workers(&mut effects);
+        self.follow_majority(&mut effects);
         self.ask_about_data(&mut effects);
         self.assign(&mut effects);
-        self.give_up_on_the_unplaceable(&mut effects);
+        self.fail_unplaceable(&mut effects);
         effects
     }
 
@@ -74,7 +74,7 @@ impl Scheduler {
         let mut session = Session { pool, ..Session::new(worker.clone(), slots, deadline) };
         let mut lost = Vec::new();
         for lease in self.attempts_of(&worker) {
-            match session.seat(lease, &live) {
+            match session.occupy(lease, &live) {
                 Some(slot) => {
                     self.move_attempt(lease, id, slot);
                     effects.push(Effect::AttemptAdopted { lease, session: id });
@@ -83,39 +83,39 @@ impl Scheduler {
             }
         }
         for (lease, _) in &live {
-            if self.was_given_up(*lease, &worker)
-                && let Some(slot) = session.seat(*lease, &live)
+            if self.has_expired(*lease, &worker)
+                && let Some(slot) = session.occupy(*lease, &live)
             {
                 self.revive(*lease, (id, slot), effects);
             }
         }
-        // The old session goes before its lost attempts are counted: they have no slot that could be freed.
+        // The old session is removed before its attempts are lost, so that no slot of it is freed.
         if let Some(old) = self.workers.insert(worker, id) {
-            self.voice_changes(old);
+            self.votes_may_change(old);
             self.sessions.remove(&old);
             effects.push(Effect::Wake { session: old });
         }
         self.sessions.insert(id, session);
         for lease in lost {
             self.end_attempt(lease, Ending::Lost, effects);
-            // It was not the network: the worker itself no longer has it.
+            // The worker itself does not have it any more, so it cannot come back.
             self.never_revive(lease);
         }
         Ok(())
     }
 
     /// Whether this attempt was given up for its worker's silence, and no other has begun since.
-    fn was_given_up(&self, lease: Lease, worker: &crate::WorkerName) -> bool {
+    fn has_expired(&self, lease: Lease, worker: &crate::WorkerName) -> bool {
         let round = self.trials.get(&lease.trial).and_then(|trial| trial.open.as_ref());
         round.is_some_and(|round| {
             if self.has(Bug::RevivedTooLate) {
                 return round.number == lease.round;
             }
             let waits = matches!(round.state, RoundState::Queued | RoundState::Delayed { .. });
-            let given_up = round.given_up.as_ref();
+            let expired = round.expired.as_ref();
             waits
                 && round.number == lease.round
-                && given_up.is_some_and(|(attempt, on)| *attempt == lease.attempt && on == worker)
+                && expired.is_some_and(|(attempt, on)| *attempt == lease.attempt && on == worker)
         })
     }
 
@@ -123,7 +123,7 @@ impl Scheduler {
         if let Some(round) = self.trials.get_mut(&lease.trial).and_then(|trial| trial.open.as_mut())
             && round.number == lease.round
         {
-            round.given_up = None;
+            round.expired = None;
         }
     }
 
@@ -134,7 +134,7 @@ impl Scheduler {
         if let RoundState::Delayed { until } = round.state {
             self.delayed.remove(&(until, lease.trial));
         }
-        round.given_up = None;
+        round.expired = None;
         round.losses = round.losses.saturating_sub(1);
         round.state = RoundState::Running { attempt: lease.attempt, place: Place::Session { session, slot } };
         self.count_running(lease.trial, true);
@@ -183,18 +183,18 @@ impl Scheduler {
         let leaves = draining && held.is_empty();
         let worker = session.worker.clone();
         if std::mem::replace(&mut session.left, leaves) != leaves {
-            self.voice_changes(id);
+            self.votes_may_change(id);
             self.leave_name(&worker, leaves, effects);
         }
         if leaves {
-            self.take_back_what_it_never_got(id, effects);
+            self.take_back_unreceived(id, effects);
         }
         Ok(())
     }
 
     /// Takes back assigned attempts that a draining worker without leases has not received, so that other workers run
     /// them at once.
-    fn take_back_what_it_never_got(&mut self, id: SessionId, effects: &mut Vec<Effect>) {
+    fn take_back_unreceived(&mut self, id: SessionId, effects: &mut Vec<Effect>) {
         let busy = |slot: &SlotState| match slot.use_ {
             SlotUse::Busy(lease) => Some(lease),
             SlotUse::Free | SlotUse::Stopping(_) => None,
@@ -216,7 +216,7 @@ impl Scheduler {
         let session = self.sessions.get_mut(&id).ok_or(Ignored::UnknownSession)?;
         let asked = |known: &&mut Knowledge| matches!(known, Knowledge::Asked | Knowledge::AskedAgain { .. });
         let knowledge = session.data.get_mut(&dataset).filter(asked).ok_or(Ignored::Repeated)?;
-        self.voices_changed.insert(dataset);
+        self.votes_changed.insert(dataset);
         let digest = match answer {
             Err(reason) => {
                 *knowledge = Knowledge::Absent { reason, ask_again };
@@ -254,9 +254,9 @@ impl Scheduler {
         if session.holds(lease).is_none() {
             return self.stale(lease, ending, effects);
         }
-        let by_its_own_word = ending == Ending::Lost;
+        let worker_reports_loss = ending == Ending::Lost;
         self.end_attempt(lease, ending, effects);
-        if by_its_own_word {
+        if worker_reports_loss {
             self.never_revive(lease);
         }
         Ok(())
@@ -282,12 +282,12 @@ impl Scheduler {
             effects.extend(silent.map(|session| Effect::WorkerLost { worker: session.worker.clone() }));
             self.end_session(id, effects);
         }
-        self.free_names_of_the_missing(effects);
+        self.free_unclaimed_names(effects);
         let forgetful = self.has(Bug::ForgottenDeadline);
         let unheard = self.awaited.iter().filter(|(_, deadline)| !forgetful && **deadline <= now);
         let unheard: Vec<_> = unheard.map(|(lease, _)| *lease).collect();
         for lease in unheard {
-            self.give_up(lease, effects);
+            self.expire_attempt(lease, effects);
         }
         while let Some((until, trial)) = self.delayed.first().copied().filter(|(until, _)| *until <= now) {
             self.delayed.remove(&(until, trial));
@@ -312,9 +312,9 @@ impl Scheduler {
             SlotUse::Free | SlotUse::Stopping(_) => None,
         });
         for lease in busy.collect::<Vec<_>>() {
-            self.give_up(lease, effects);
+            self.expire_attempt(lease, effects);
         }
-        self.voice_changes(id);
+        self.votes_may_change(id);
         let Some(session) = self.sessions.remove(&id) else { return };
         if self.workers.get(&session.worker) == Some(&id) {
             self.workers.remove(&session.worker);
@@ -324,13 +324,13 @@ impl Scheduler {
     }
 
     /// Ends an attempt whose worker was not heard of. It may come back with it.
-    fn give_up(&mut self, lease: Lease, effects: &mut Vec<Effect>) {
+    fn expire_attempt(&mut self, lease: Lease, effects: &mut Vec<Effect>) {
         let worker = self.worker_of(lease);
         self.end_attempt(lease, Ending::Lost, effects);
         if let Some(round) = self.trials.get_mut(&lease.trial).and_then(|trial| trial.open.as_mut())
             && round.number == lease.round
         {
-            round.given_up = worker.map(|worker| (lease.attempt, worker));
+            round.expired = worker.map(|worker| (lease.attempt, worker));
         }
     }
 
@@ -346,7 +346,7 @@ impl Scheduler {
     }
 
     /// Trials that wait on workers which can never run them fail, once the grace is over.
-    fn give_up_on_the_unplaceable(&mut self, effects: &mut Vec<Effect>) {
+    fn fail_unplaceable(&mut self, effects: &mut Vec<Effect>) {
         let ids: Vec<_> = self.sweeps.keys().copied().collect();
         for id in ids {
             let unplaceable = self.unplaceable(id);

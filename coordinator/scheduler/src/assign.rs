@@ -112,7 +112,7 @@ impl Scheduler {
         let attempt = trial.history.attempts;
         let lease = Lease { trial: trial_id, round: round.number, attempt };
         round.state = RoundState::Running { attempt, place: Place::Session { session: session_id, slot } };
-        round.given_up = None;
+        round.expired = None;
         let Some(session) = self.sessions.get_mut(&session_id) else { return };
         if let Some(state) = session.slots.get_mut(slot as usize) {
             state.use_ = SlotUse::Busy(lease);
@@ -159,7 +159,7 @@ impl Scheduler {
         if sweep.spec.paused {
             return vec!["the sweep is paused".to_owned()];
         }
-        // Before the data are known, nothing is in the queue that a budget could allow.
+        // Before the data are pinned, the queue is empty, so the budget is not the reason.
         if sweep.spec.allowance == Some(0) && !unpinned {
             return vec!["the sweep's budget allows no more trials to start".to_owned()];
         }

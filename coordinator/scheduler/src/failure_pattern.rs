@@ -33,7 +33,7 @@ fn end_word(word: &mut String, pattern: &mut String) {
         drop_sign(pattern);
         let between = |character: char| !character.is_alphanumeric() && character != '#' && character != '_';
         let before = pattern.trim_end_matches(between).len();
-        // Brackets and words end a list; what separates numbers does not.
+        // Brackets and words end a list; separators of numbers do not.
         let separators = &pattern[before..];
         if pattern[..before].ends_with('#') && !separators.contains(['(', ')', '[', ']', '{', '}', ';', ':', '"', '`'])
         {

@@ -17,14 +17,14 @@ use crate::id::{SessionId, SweepId};
 #[derive(Debug, Default)]
 pub(crate) struct Line {
     sweeps: Vec<Waiting>,
-    people: Vec<Person>,
+    users: Vec<User>,
 }
 
 /// A sweep that waits for a slot.
 #[derive(Debug)]
 struct Waiting {
     id: SweepId,
-    person: usize,
+    user: usize,
     priority: i32,
     weight: u64,
     running: u64,
@@ -32,9 +32,9 @@ struct Waiting {
     passed: u64,
 }
 
-/// A person with sweeps among them.
+/// A user with sweeps among them.
 #[derive(Debug, Default)]
-struct Person {
+struct User {
     /// Slots of all of their sweeps.
     running: u64,
     /// When one of their sweeps last got a slot, as a number of starts.
@@ -47,15 +47,15 @@ impl Line {
     /// The sweeps that could use a slot, in the order of their claim. `fits` decides whether a sweep could use it.
     pub(crate) fn in_order(&self, fits: impl Fn(SweepId) -> bool, limit: u64) -> Vec<SweepId> {
         let mut found: Vec<&Waiting> = self.sweeps.iter().filter(|sweep| fits(sweep.id)).collect();
-        // The one that is overdue for longest goes first, and those that are not come behind.
+        // The sweep that is overdue for longest goes first; sweeps that are not overdue come last.
         found.sort_by_key(|sweep| (Reverse(self.overdue(sweep, limit).map_or(0, |by| by + 1)), self.claim(sweep)));
         found.into_iter().map(|sweep| sweep.id).collect()
     }
 
     /// The key by which sweeps are ordered.
     fn claim(&self, sweep: &Waiting) -> (Reverse<i32>, u64, u64, u64, SweepId) {
-        let person = self.people.get(sweep.person);
-        let (running, served) = person.map_or((0, 0), |person| (person.running, person.served));
+        let user = self.users.get(sweep.user);
+        let (running, served) = user.map_or((0, 0), |user| (user.running, user.served));
         let share = sweep.running.saturating_mul(1_000_000) / sweep.weight.max(1);
         (Reverse(sweep.priority), running, served, share, sweep.id)
     }
@@ -65,8 +65,8 @@ impl Line {
         if limit == 0 {
             return None;
         }
-        let own = self.people.get(sweep.person).map_or(1, |person| person.waiting);
-        let most = limit.saturating_mul(self.people.len() as u64).saturating_mul(own);
+        let own = self.users.get(sweep.user).map_or(1, |user| user.waiting);
+        let most = limit.saturating_mul(self.users.len() as u64).saturating_mul(own);
         sweep.passed.checked_sub(most)
     }
 }
@@ -75,35 +75,35 @@ impl Scheduler {
     /// The sweeps that have a trial to start now.
     pub(crate) fn line(&self) -> Line {
         let mut numbers: BTreeMap<&str, usize> = BTreeMap::new();
-        let mut people: Vec<Person> = Vec::new();
+        let mut users: Vec<User> = Vec::new();
         let mut sweeps = Vec::new();
         let ready = self.sweeps.values().filter(|sweep| sweep.is_ready());
         for sweep in ready {
-            let person = *numbers.entry(sweep.spec.owner.as_str()).or_insert_with(|| {
-                people.push(Person::default());
-                people.len() - 1
+            let user = *numbers.entry(sweep.spec.owner.as_str()).or_insert_with(|| {
+                users.push(User::default());
+                users.len() - 1
             });
-            if let Some(person) = people.get_mut(person) {
-                person.waiting += 1;
+            if let Some(user) = users.get_mut(user) {
+                user.waiting += 1;
             }
             sweeps.push(Waiting {
                 id: sweep.spec.id,
-                person,
+                user,
                 priority: sweep.spec.priority,
                 weight: u64::from(sweep.spec.weight),
                 running: sweep.totals.running,
                 passed: sweep.passed,
             });
         }
-        // What a person has counts from all of their sweeps, also those of which nothing waits.
+        // All sweeps of a user count, including those without waiting trials.
         for sweep in self.sweeps.values() {
-            let person = numbers.get(sweep.spec.owner.as_str()).and_then(|person| people.get_mut(*person));
-            if let Some(person) = person {
-                person.running += sweep.totals.running;
-                person.served = person.served.max(sweep.served);
+            let user = numbers.get(sweep.spec.owner.as_str()).and_then(|user| users.get_mut(*user));
+            if let Some(user) = user {
+                user.running += sweep.totals.running;
+                user.served = user.served.max(sweep.served);
             }
         }
-        Line { sweeps, people }
+        Line { sweeps, users }
     }
 
     /// Takes notice of a start on a slot: those who wait in the line, and could have had it, were passed over.
@@ -111,7 +111,7 @@ impl Scheduler {
         let passed: Vec<SweepId> =
             line.sweeps.iter().map(|sweep| sweep.id).filter(|id| self.could_use(*id, session, slot)).collect();
         for id in passed {
-            // Its own start has set the count to nothing, and its number is the newest.
+            // The start of this sweep has set its count to zero.
             if let Some(sweep) = self.sweeps.get_mut(&id).filter(|sweep| sweep.served != self.starts) {
                 sweep.passed += 1;
             }

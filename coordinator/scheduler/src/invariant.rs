@@ -82,7 +82,7 @@ impl Scheduler {
         ensure(self.stopping.iter().eq(stopping), Invariant::CountsAgree, || {
             format!("the list of sweeps that are being cancelled is wrong: {:?}", self.stopping)
         })?;
-        self.check_waiting_rooms()
+        self.check_waiting()
     }
 
     fn check_slots(&self) -> Result<(), Violation> {
@@ -175,7 +175,7 @@ impl Scheduler {
             })?;
         }
         self.check_hold(id, sweep)?;
-        ensure(sweep.can_go_on(), Invariant::NothingWaitsInSilence, || format!("{id} is released and lives"))?;
+        ensure(sweep.has_more_to_do(), Invariant::NothingWaitsInSilence, || format!("{id} is released and lives"))?;
         ensure(sweep.queue.counts_agree(), Invariant::CountsAgree, || format!("{id} miscounts its queue"))?;
         let pin = sweep.pin.filter(|_| sweep.stopping.is_none());
         let outvoted = pin.and_then(|pin| self.outvoted(&sweep.spec.dataset, pin));
@@ -208,7 +208,7 @@ impl Scheduler {
         ensure(unproven && bounded && theirs, Invariant::HoldsBackWithReason, || format!("{id}: {hold:?}"))
     }
 
-    fn check_waiting_rooms(&self) -> Result<(), Violation> {
+    fn check_waiting(&self) -> Result<(), Violation> {
         for (until, trial) in &self.delayed {
             let open = self.trials.get(trial).and_then(|trial| trial.open.as_ref());
             let right = open.is_some_and(|round| round.state == RoundState::Delayed { until: *until });

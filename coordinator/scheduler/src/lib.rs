@@ -85,7 +85,7 @@ pub struct Scheduler {
     /// Attempts started so far.
     starts: u64,
     /// Data sets whose readers may have changed since the pins were last checked.
-    voices_changed: BTreeSet<id::DatasetKey>,
+    votes_changed: BTreeSet<id::DatasetKey>,
     /// A bug that a test has planted.
     bug: Option<bug::Bug>,
 }
@@ -106,7 +106,7 @@ impl Scheduler {
             delayed: BTreeSet::new(),
             awaited: BTreeMap::new(),
             starts: 0,
-            voices_changed: BTreeSet::new(),
+            votes_changed: BTreeSet::new(),
             bug: None,
         }
     }

@@ -69,7 +69,7 @@ impl Name {
             self.replaced.clear();
             return Arrival::Replaced;
         }
-        // A process that does not say which it is, as 0, is taken as a new one.
+        // A process without a number (0) counts as a new one.
         if before.process == instance.process && instance.process != 0 {
             return Arrival::Same;
         }
@@ -105,7 +105,7 @@ impl Scheduler {
             None => {
                 self.make_room_for_a_name();
                 self.names.insert(worker.clone(), Name::new(instance, true));
-                // Which worker had the name before is not known.
+                // The worker that had the name before is unknown.
                 Arrival::Restarted
             }
         };
@@ -134,7 +134,7 @@ impl Scheduler {
     }
 
     /// Names whose workers have not come back since the restart are free once the grace is over.
-    pub(crate) fn free_names_of_the_missing(&mut self, effects: &mut Vec<Effect>) {
+    pub(crate) fn free_unclaimed_names(&mut self, effects: &mut Vec<Effect>) {
         let now = self.now;
         let missing: Vec<_> =
             self.returning.iter().filter(|(_, until)| **until <= now).map(|(worker, _)| worker.clone()).collect();

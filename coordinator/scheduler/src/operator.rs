@@ -18,7 +18,7 @@ impl Scheduler {
             sweep.unplaceable_since = None;
             effects.push(Effect::SweepPaused { sweep: id, paused });
         }
-        // Who resumes a sweep wants all of it to go on.
+        // Resuming also releases trials that are held back.
         let released = !paused && self.release_hold(id, effects);
         if repeated && !released { Err(Ignored::Repeated) } else { Ok(()) }
     }
@@ -59,9 +59,9 @@ impl Scheduler {
             let snapshot = ended.filter(|snapshot| snapshot.sweep.id == id).ok_or(Ignored::UnknownSweep)?;
             self.restore_sweep(snapshot);
             self.restore_references(snapshot);
-            // While it had ended, its pin followed no one.
-            self.voices_changed.insert(snapshot.sweep.dataset);
-            self.close_what_was_closed(id);
+            // Its pin did not follow the workers after it had ended.
+            self.votes_changed.insert(snapshot.sweep.dataset);
+            self.close_ended_stages(id);
         }
         let failed = self.failed_trials(id);
         if failed.is_empty() {
@@ -94,7 +94,7 @@ impl Scheduler {
     }
 
     /// The stages of a sweep that had ended have ended, and the store knows it.
-    fn close_what_was_closed(&mut self, id: SweepId) {
+    fn close_ended_stages(&mut self, id: SweepId) {
         let Some(sweep) = self.sweeps.get_mut(&id) else { return };
         for stage in sweep.stages.iter_mut().filter(|stage| **stage == Stage::Open { remaining: 0 }) {
             *stage = Stage::Ended;

@@ -32,7 +32,7 @@ struct Readers {
     first: SessionId,
 }
 
-type Voices = BTreeMap<Digest, Readers>;
+type Votes = BTreeMap<Digest, Readers>;
 
 impl Sweep {
     /// Whether workers can no longer change the pin.
@@ -45,7 +45,7 @@ impl Scheduler {
     /// The content that most connected workers read in a data set; of equally frequent ones, the one that was read
     /// first.
     pub(crate) fn most_read(&self, dataset: &DatasetKey) -> Option<Digest> {
-        most(&self.voices(dataset)).map(|(digest, _)| digest)
+        most(&self.votes(dataset)).map(|(digest, _)| digest)
     }
 
     /// Whether neither a result nor the spec confirms this pin.
@@ -74,14 +74,14 @@ impl Scheduler {
     }
 
     /// Marks all data sets that a session was asked about: their readers may have changed.
-    pub(crate) fn voice_changes(&mut self, id: SessionId) {
+    pub(crate) fn votes_may_change(&mut self, id: SessionId) {
         let Some(session) = self.sessions.get(&id) else { return };
-        self.voices_changed.extend(session.data.keys().copied());
+        self.votes_changed.extend(session.data.keys().copied());
     }
 
     /// Moves unconfirmed pins to the content that most workers read, where that has changed.
-    pub(crate) fn follow_the_workers(&mut self, effects: &mut Vec<Effect>) {
-        let changed = std::mem::take(&mut self.voices_changed);
+    pub(crate) fn follow_majority(&mut self, effects: &mut Vec<Effect>) {
+        let changed = std::mem::take(&mut self.votes_changed);
         if changed.is_empty() || self.has(Bug::PinnedByOneWord) {
             return;
         }
@@ -90,7 +90,7 @@ impl Scheduler {
             of_these.filter_map(|sweep| Some((sweep.spec.dataset, sweep.pin?))).collect();
         for (dataset, pin) in pins {
             if let Some(better) = self.outvoted(&dataset, pin) {
-                self.pin_anew(dataset, (pin, better), effects);
+                self.repin(dataset, (pin, better), effects);
             }
         }
     }
@@ -113,7 +113,7 @@ impl Scheduler {
         let Some(id) = self.workers.get(worker).copied() else { return };
         let Some(session) = self.sessions.get_mut(&id) else { return };
         session.distrusted.insert(dataset);
-        self.voices_changed.insert(dataset);
+        self.votes_changed.insert(dataset);
         if matches!(session.data.get(&dataset), Some(Knowledge::Present(_))) {
             session.data.insert(dataset, Knowledge::Asked);
             effects.push(Effect::Wake { session: id });
@@ -127,9 +127,9 @@ impl Scheduler {
         if !self.sharing(dataset, pin).all(may_change) || !self.sharing(dataset, pin).any(lives) {
             return None;
         }
-        let voices = self.voices(dataset);
-        let own = voices.get(&pin).map_or(0, |readers| readers.count);
-        most(&voices).filter(|(digest, readers)| *digest != pin && readers.count > own).map(|(digest, _)| digest)
+        let votes = self.votes(dataset);
+        let own = votes.get(&pin).map_or(0, |readers| readers.count);
+        most(&votes).filter(|(digest, readers)| *digest != pin && readers.count > own).map(|(digest, _)| digest)
     }
 
     /// The sweeps that have this pin on this data set.
@@ -137,26 +137,26 @@ impl Scheduler {
         self.sweeps.values().filter(move |sweep| sweep.spec.dataset == *dataset && sweep.pin == Some(pin))
     }
 
-    fn voices(&self, dataset: &DatasetKey) -> Voices {
-        let mut voices = Voices::new();
-        let counts = |session: &Session| !session.distrusted.contains(dataset) && self.has_a_voice(session);
+    fn votes(&self, dataset: &DatasetKey) -> Votes {
+        let mut votes = Votes::new();
+        let counts = |session: &Session| !session.distrusted.contains(dataset) && self.may_vote(session);
         for (id, session) in self.sessions.iter().filter(|(_, session)| counts(session)) {
             if let Some(digest) = session.content(dataset) {
-                voices.entry(digest).or_insert(Readers { count: 0, first: *id }).count += 1;
+                votes.entry(digest).or_insert(Readers { count: 0, first: *id }).count += 1;
             }
         }
-        voices
+        votes
     }
 
     /// Whether a worker's description counts. A worker that cannot train does not count.
-    fn has_a_voice(&self, session: &Session) -> bool {
+    fn may_vote(&self, session: &Session) -> bool {
         let suspended = matches!(self.service(&session.worker), Service::Suspended { .. });
         !session.slots.is_empty() && !session.left && !suspended
     }
 
     /// Moves all sweeps from one pin to another, and starts their rounds again. Only sweeps that are being cancelled
     /// keep a round with the old pin.
-    fn pin_anew(&mut self, dataset: DatasetKey, (from, to): (Digest, Digest), effects: &mut Vec<Effect>) {
+    fn repin(&mut self, dataset: DatasetKey, (from, to): (Digest, Digest), effects: &mut Vec<Effect>) {
         let lives = |sweep: &&Sweep| sweep.stopping.is_none();
         let ids: Vec<SweepId> = self.sharing(&dataset, from).filter(lives).map(|sweep| sweep.spec.id).collect();
         let mut rounds = BTreeSet::new();
@@ -167,7 +167,7 @@ impl Scheduler {
             sweep.unplaceable_since = None;
             effects.push(Effect::DataPinned { sweep: *id, digest: to });
             rounds.extend(sweep.unbind_open());
-            // What its first trials failed with was the other content.
+            // Its first trials failed with the other content.
             self.release_hold(*id, effects);
         }
         for trial in rounds {
@@ -223,7 +223,7 @@ impl Scheduler {
 }
 
 /// The content with the most readers; of equally frequent ones, the one that was read first.
-fn most(voices: &Voices) -> Option<(Digest, Readers)> {
+fn most(votes: &Votes) -> Option<(Digest, Readers)> {
     let first = |(_, readers): &(Digest, Readers)| (readers.count, std::cmp::Reverse(readers.first));
-    voices.iter().map(|(digest, readers)| (*digest, *readers)).max_by_key(first)
+    votes.iter().map(|(digest, readers)| (*digest, *readers)).max_by_key(first)
 }

@@ -68,7 +68,7 @@ impl Scheduler {
                     view.queued_slots += taken;
                     left -= taken;
                 }
-                // What all of them together have no room for waits for the first.
+                // Trials for which all pools together have no room wait for the first pool.
                 if let Some(view) = fitting.iter().find(fits).and_then(|index| views.get_mut(*index)) {
                     view.queued_slots += left;
                 }
@@ -117,7 +117,7 @@ impl Sweep {
     /// The memory that trials need which could be started now, or once the data are settled, and how many need it.
     pub(crate) fn demand(&self) -> BTreeMap<u64, u64> {
         let mut demand = BTreeMap::new();
-        // What a budget allows is known once the data are.
+        // The allowance is unknown before the data are pinned.
         if self.spec.paused || self.stopping.is_some() {
             return demand;
         }

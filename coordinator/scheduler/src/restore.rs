@@ -40,7 +40,7 @@ impl Scheduler {
         let mut effects = Vec::new();
         for sweep in &snapshot.sweeps {
             scheduler.restore_references(sweep);
-            scheduler.go_on(sweep.sweep.id, &mut effects);
+            scheduler.resume(sweep.sweep.id, &mut effects);
         }
         effects.extend(scheduler.apply(now, Event::Tick));
         (scheduler, effects)
@@ -85,8 +85,8 @@ impl Scheduler {
             }
         };
         let avoid = failed_on.into_iter().collect();
-        let given_up = lost.map(|lost| (lost.lease.attempt, lost.worker));
-        trial.open = Some(Round { number, pin, failures, losses, avoid, too_small, given_up, state });
+        let expired = lost.map(|lost| (lost.lease.attempt, lost.worker));
+        trial.open = Some(Round { number, pin, failures, losses, avoid, too_small, expired, state });
     }
 
     /// Ends and binds references as they were.
@@ -111,13 +111,13 @@ impl Scheduler {
     }
 
     /// Continues a restored sweep: binds its unbound trials, queues those of open rounds, and closes ended stages.
-    fn go_on(&mut self, id: SweepId, effects: &mut Vec<Effect>) {
+    fn resume(&mut self, id: SweepId, effects: &mut Vec<Effect>) {
         let Some(sweep) = self.sweeps.get(&id) else { return };
         let is_cancelled = |reference: &Reference| {
             matches!(reference.state, ReferenceState::Ended { end: ReferenceEnd::Cancelled, .. })
         };
         if sweep.references.values().any(is_cancelled) {
-            return self.go_on_stopping(id);
+            return self.continue_stopping(id);
         }
         let stages = sweep.stages.len() as u32;
         let unbound = sweep.references.iter().filter(|(_, reference)| reference.state == ReferenceState::Unbound);
@@ -149,7 +149,7 @@ impl Scheduler {
                 ReferenceState::Ended { round: bound.round, reused: bound.reused, end }
             }
             (None, Some(_)) => ReferenceState::Bound { round: bound.round, running },
-            // The store knows neither an end nor an open round: it is asked for again.
+            // The store has neither an end nor an open round: the trial is bound again.
             (None, None) => ReferenceState::Unbound,
         };
         let Some(sweep) = self.sweeps.get_mut(&id) else { return };

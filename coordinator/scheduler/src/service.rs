@@ -115,7 +115,7 @@ impl Scheduler {
 
     fn change_service(&mut self, worker: WorkerName, service: Service, effects: &mut Vec<Effect>) {
         if let Some(session) = self.workers.get(&worker).copied() {
-            self.voice_changes(session);
+            self.votes_may_change(session);
         }
         let health = self.health.entry(worker.clone()).or_default();
         health.service = service.clone();

@@ -90,7 +90,7 @@ impl Session {
     }
 
     /// Puts an attempt of `live` on the slot that its worker names, if that is free.
-    pub(crate) fn seat(&mut self, lease: Lease, live: &[(Lease, u32)]) -> Option<u32> {
+    pub(crate) fn occupy(&mut self, lease: Lease, live: &[(Lease, u32)]) -> Option<u32> {
         let slot = live.iter().find(|(alive, _)| *alive == lease).map(|(_, slot)| *slot)?;
         let state = self.slots.get_mut(slot as usize).filter(|state| state.use_ == SlotUse::Free)?;
         state.use_ = SlotUse::Busy(lease);

@@ -45,7 +45,7 @@ impl Scheduler {
     }
 
     /// After a restart: the sweep was being cancelled when the coordinator ended.
-    pub(crate) fn go_on_stopping(&mut self, id: SweepId) {
+    pub(crate) fn continue_stopping(&mut self, id: SweepId) {
         if let Some(sweep) = self.sweeps.get_mut(&id) {
             let reason = "the sweep was being cancelled when the coordinator stopped, and the restarted coordinator \
                           completed this; the audit log contains the reason";
@@ -76,7 +76,7 @@ impl Scheduler {
         }
         let Some(sweep) = self.sweeps.get(&id) else { return };
         let Some(end) = sweep.stopping.as_ref().map(|stopping| stopping.end.clone()) else { return };
-        if sweep.can_go_on() {
+        if sweep.has_more_to_do() {
             return;
         }
         self.remove_sweep(id);

@@ -51,7 +51,7 @@ impl Scheduler {
                 unbound.push(wanted.id);
             }
         }
-        // The count is set before anything can end: a trial that is bound to a known result ends at once.
+        // The count is set before trials can end: a trial that is bound to a known result ends at once.
         if let Some(sweep) = self.sweeps.get_mut(&id) {
             sweep.stages[stage as usize] = Stage::Open { remaining };
         }

@@ -166,7 +166,7 @@ impl Sweep {
     }
 
     /// Whether a sweep that is being cancelled has trials left to release.
-    pub(crate) fn can_go_on(&self) -> bool {
+    pub(crate) fn has_more_to_do(&self) -> bool {
         self.stopping.as_ref().is_none_or(|stopping| self.references.range(stopping.rest()).next().is_some())
     }
 

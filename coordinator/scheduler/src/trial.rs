@@ -52,14 +52,14 @@ pub(crate) struct Round {
     /// The most memory of a slot on which it ran out of memory: it needs more.
     pub(crate) too_small: Option<u64>,
     /// The newest attempt, if it expired: it continues if its worker comes back with it before another attempt begins.
-    pub(crate) given_up: Option<(u32, WorkerName)>,
+    pub(crate) expired: Option<(u32, WorkerName)>,
     pub(crate) state: RoundState,
 }
 
 impl Round {
     pub(crate) fn new(number: u32, pin: Digest) -> Self {
         let (avoid, state) = (BTreeSet::new(), RoundState::Queued);
-        Self { number, pin, failures: 0, losses: 0, avoid, too_small: None, given_up: None, state }
+        Self { number, pin, failures: 0, losses: 0, avoid, too_small: None, expired: None, state }
     }
 }
 

@@ -99,7 +99,7 @@ impl Scheduler {
         let unfit = session.unfit_data(&sweep.spec.dataset, sweep.pin).map(|unfit| unfit.to_string());
         let reason = unfit.or_else(|| {
             let too_small = sweep.queue.least_memory().is_some_and(|least| !session.fits(least));
-            // Without numbers: they change from trial to trial, and the sentence is said once.
+            // Without numbers: they differ between trials, and the sentence is reported once.
             too_small.then(|| "none of its slots has the memory that the waiting trials need".to_owned())
         })?;
         Some(LeftOut { sweep: sweep.spec.id, worker: session.worker.clone(), reason })

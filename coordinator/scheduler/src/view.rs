@@ -92,7 +92,7 @@ impl Scheduler {
                 answer.start.push(Start { lease, slot: slot as u32 });
             }
         }
-        // A poll was sent before the end of an attempt was said, as a rule: it names the attempt, and needs no answer.
+        // The poll was usually sent before the end of the attempt was reported: it names the attempt, and needs no answer.
         let repeats = self.has(Bug::StoppedThoughHandedIn);
         let handed_in = |lease: &Lease| !repeats && session.handed_in.contains(lease);
         let stops = held.iter().copied().filter(|lease| session.holds(*lease).is_none() && !handed_in(lease));

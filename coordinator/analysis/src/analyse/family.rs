@@ -88,7 +88,7 @@ pub(super) fn with(
     reference: u32,
     notes: &mut Vec<String>,
 ) -> (Comparison, usize) {
-    // What the family lacks is told where the family is.
+    // The notes of the family itself list what is missing.
     let mut family = stages(context, &mut Vec::new());
     let extent = Extent { intervals: true, ..Extent::of(family.len() + 1) };
     let asked = pairing::pair(context, (position, reference, None), extent);
@@ -98,7 +98,7 @@ pub(super) fn with(
         return (member, family.len());
     }
     if let Some(member) = family.iter().find(|one| is(one, (reference, position))) {
-        // The test is the same from either side, and what it comes to is the other way round.
+        // The test is the same from either side; its direction is reversed.
         let verdict = match &member.verdict {
             Verdict::Helps => Verdict::Hurts,
             Verdict::Hurts => Verdict::Helps,
@@ -144,7 +144,7 @@ fn paired(context: &Context<'_>, pairs: Vec<(u32, u32, Option<usize>)>, notes: &
 
 /// Corrects the p-values of a family and sets the verdicts.
 fn correct(context: &Context<'_>, family: &mut [Comparison]) {
-    // What speaks after a selection has no p-value that means anything; it counts all the same.
+    // A p-value after a selection is meaningless, but the comparison still counts.
     let tests: Vec<Option<f64>> =
         family.iter().map(|one| one.test.as_ref().filter(|_| !one.after_selection).map(|test| test.p)).collect();
     let adjusted = holm(&tests);

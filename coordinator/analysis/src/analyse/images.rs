@@ -32,7 +32,7 @@ pub(super) fn classes(context: &Context<'_>, comparisons: &mut [Comparison], not
         {
             one.images = same_images(*seed, value, reference);
         }
-        // Classes are of the same replicates as the comparison itself, or of none.
+        // Classes use the same replicates as the comparison itself, or none.
         if made && !pairs.is_empty() && pairs.len() == one.pairs.len() {
             one.classes = differences(&pairs, one);
         }

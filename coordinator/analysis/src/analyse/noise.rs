@@ -18,7 +18,7 @@ pub(super) fn floor(context: &Context<'_>, comparisons: &[Comparison]) -> Option
     let standard_deviation = found.standard_deviation?;
     let pairs = comparisons.iter().map(|one| one.pairs.len()).max().filter(|pairs| *pairs > 0);
     let pairs = pairs.unwrap_or(context.study.spec.seeds.len()).max(1);
-    // Half the interval of a mean is t × deviation ÷ √count; what is wanted is t × deviation × √(2 ÷ pairs).
+    // Half the interval of a mean is t × deviation ÷ √count; needed is t × deviation × √(2 ÷ pairs).
     let half_width = match t_interval(&values) {
         Some(interval) => (interval.high - interval.low) / 2.0 * (f64::from(found.count) * 2.0 / pairs as f64).sqrt(),
         None => 0.0,

@@ -143,7 +143,7 @@ fn unequal_data_and_splits_are_refused_within_a_seed() {
     assert!(analysis.comparisons[0].pairs.is_empty());
     let refused = compare(&study, &Request::default(), 1, 0).unwrap_err();
     assert_eq!(refused.to_string(), reason);
-    // The same split of its own for all configurations under that seed.
+    // Under that seed, all configurations have the same other split.
     for subject in &mut study.subjects {
         Arc::make_mut(&mut subject.replicates[4].answer.as_mut().unwrap().made).split_digest = Digest::of(b"another");
     }
@@ -294,7 +294,7 @@ fn classes_are_corrected_for_their_number() {
     assert_eq!((first.class, first.adjusted_p, first.verdict.clone()), (0, Some(4.0 / 256.0), Verdict::Helps));
     assert!(first.delta > 0.2);
     assert_eq!((second.class, second.verdict.clone()), (1, Verdict::NoDifferenceShown));
-    // A replicate of which the images are not known leaves all classes out.
+    // A replicate without predictions leaves all classes out.
     study.validations.remove(&trial(1, 7));
     assert!(plain(&study).comparisons[0].classes.is_empty());
 }
@@ -303,7 +303,7 @@ fn classes_are_corrected_for_their_number() {
 fn those_that_cannot_be_told_apart_share_a_rank() {
     let analysis = plain(&clear(10));
     let ranks: Vec<_> = analysis.standings.iter().map(|one| (one.position, one.rank)).collect();
-    // The best is alone; the baseline and what goes either way share; what hurts is below.
+    // The best is alone; the baseline and the change without a difference share a rank; the change that hurts is below.
     assert_eq!(ranks[0], (1, Some(1)));
     assert_eq!(ranks[3], (2, Some(4)));
     assert_eq!((ranks[1].1, ranks[2].1), (Some(2), Some(2)));

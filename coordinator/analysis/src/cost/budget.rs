@@ -67,7 +67,7 @@ pub fn allowed<'a>(seeds: impl IntoIterator<Item = Seed<'a>>, left: f64, enough:
         if found.starts >= enough {
             return found;
         }
-        // What is not known needs at least some of what is left.
+        // A trial without a prediction needs at least a part of the rest.
         if left <= 0.0 {
             return found.short();
         }
@@ -162,7 +162,7 @@ mod tests {
         assert_eq!(look(0.0, u64::MAX).looked_at, 0, "the budget is spent");
         assert_eq!((look(10.5, u64::MAX).starts, look(10.5, u64::MAX).looked_at), (10, 11));
         assert_eq!((look(1e9, 100).starts, look(1e9, 100).looked_at), (100, 100));
-        // Whether a seed fits whole is known once its trials are added up, and then without them.
+        // Once the trials of a seed are added up, the sum alone shows whether the seed fits.
         let second = allowed(seeds(&all[50_000..], |_| false), 10.5, u64::MAX);
         assert_eq!((second.starts, second.is_short, second.looked_at), (0, true, 50_000));
         let sum = second.sums[0].1;

@@ -211,7 +211,7 @@ impl Fitted {
             }
         };
         let count = rows.len() as f64;
-        // A single measurement says nothing of spread.
+        // A single measurement has no spread.
         let informed = if rows.len() == 1 { 0.0 } else { count };
         let variance = (BELIEF.0.powi(2) * BELIEF.1 + squares) / (BELIEF.1 + informed);
         let nominal: Vec<f64> = kept.iter().map(|one| one.work.nominal_seconds()).collect();

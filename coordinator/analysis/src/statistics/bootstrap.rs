@@ -46,7 +46,7 @@ pub fn bca_from(values: &[f64], resampled: &[f64]) -> Option<Interval> {
         return None;
     }
     let bias = normal.inverse_cdf(below);
-    // The jackknife's influence of a value on a mean is its distance from it.
+    // In the jackknife, the influence of a value on the mean is its distance from the mean.
     let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
     let cubes: f64 = values.iter().map(|value| (value - mean).powi(3)).sum();
     let acceleration = cubes / squares.powf(1.5) / 6.0;

@@ -117,7 +117,7 @@ fn rounded(partials: &[f64]) -> f64 {
         if lost == 0.0 {
             continue;
         }
-        // Exactly half-way: what lies below decides the direction.
+        // Exactly half-way: the lower parts decide the direction.
         if let Some(next) = rest.next()
             && (lost < 0.0) == (next < 0.0)
         {

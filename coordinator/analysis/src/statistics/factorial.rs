@@ -210,7 +210,7 @@ impl Fitted {
                 self.sources.push(column.clone());
             }
         }
-        // What is explained altogether takes nothing from anybody's share.
+        // A part that is explained completely reduces no other share.
         self.orthogonal &= !overlaps || self.directions.len() == before;
         (self.directions.len() > before).then_some(before..self.directions.len())
     }
@@ -309,7 +309,7 @@ mod tests {
 
     #[test]
     fn a_missing_configuration_costs_balance_and_not_the_truth() {
-        // Purely additive, one of eight is missing: least squares finds the effects all the same.
+        // Purely additive, one of eight is missing: least squares still finds the effects.
         let mut points: Vec<Vec<usize>> = (0..8).map(|i| vec![i & 1, i >> 1 & 1, i >> 2]).collect();
         points.remove(5);
         let points: Vec<&[usize]> = points.iter().map(Vec::as_slice).collect();

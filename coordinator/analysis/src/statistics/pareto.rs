@@ -54,7 +54,7 @@ impl Search<'_> {
         let middle = first + (end - first) / 2;
         self.within(first, middle);
         self.within(middle, end);
-        // What a beaten point beats, the one that beats it beats as well.
+        // A point that beats another also beats every point that the other beats.
         let still = |range: std::ops::Range<usize>| range.filter(|place| !self.beaten[*place]).collect::<Vec<usize>>();
         let (earlier, later) = (still(first..middle), still(middle..end));
         self.between(&earlier, &later, 1);
@@ -266,7 +266,7 @@ mod tests {
 
     #[test]
     fn points_are_drawn_under_the_same_seeds() {
-        // The second is better than the first under every seed, however far the seeds lie apart.
+        // The second is better than the first under every seed, however much the seeds differ.
         let first = vec![0.1, 0.5, 0.9];
         let second: Vec<f64> = first.iter().map(|value| value + 0.001).collect();
         let points = vec![vec![first, vec![1.0]], vec![second, vec![1.0]]];

@@ -103,7 +103,7 @@ impl Power {
             return None;
         }
         let Some((_, deviation)) = mean_and_spread(differences) else {
-            // Without spread every further pair would say the same.
+            // Without spread every further pair would be equal.
             return seeds_to_reach(self.alpha, self.family)?.checked_sub(there).map(|more| more.max(1));
         };
         let shows = |seeds: u32| self.in_deviations(seeds).is_some_and(|least| least * deviation <= size);
@@ -134,7 +134,7 @@ fn allowed(seeds: u32, alpha: f64, family: usize) -> u64 {
     if !can_reject(seeds, alpha, family) {
         return 0;
     }
-    // A little more than the share itself, so that a product that is whole in decimals is not lost to rounding.
+    // Slightly more than the share, so that rounding does not lose a product that is whole in decimals.
     let share = alpha / family.max(1) as f64 * (1.0 + 1e-12);
     ((share * 2f64.powi(seeds as i32 - 1)) as u64).max(1)
 }

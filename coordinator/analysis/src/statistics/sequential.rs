@@ -58,7 +58,7 @@ impl Looks {
         }
         let can_reject = |count: u32, level: f64| smallest_p(count) * family.max(1) as f64 <= level;
         let mut spending: Vec<bool> = vec![true; kept.len()];
-        // Dropping a look raises the level of the others, so the earliest that is too poor goes first.
+        // Dropping a look raises the level of the others, so the earliest look with too low a level is dropped first.
         let level = loop {
             let level = alpha / spending.iter().filter(|spends| **spends).count().max(1) as f64;
             match (0..kept.len()).find(|look| spending[*look] && !can_reject(kept[*look], level)) {

@@ -73,7 +73,7 @@ fn signed_sums(magnitudes: &[f64]) -> Vec<f64> {
         let mut next = vec![0.0; 2 * sums.len()];
         let (lower, upper) = next.split_at_mut(sums.len());
         let (mut below, mut above) = (0, 0);
-        // No branch decides here which list is next: it would be guessed wrong half of the time. `below + above` counts
+        // No branch selects the next list, because half of its predictions would be wrong. `below + above` counts
         // the lower half, so neither leaves the list.
         for (low, high) in lower.iter_mut().zip(upper.iter_mut().rev()) {
             let (without, with) = (sums[below] - magnitude, sums[above] + magnitude);
@@ -97,7 +97,7 @@ fn sampled_beyond(magnitudes: &[f64], bound: f64) -> u64 {
         for chunk in magnitudes.chunks(64) {
             let mut bits = random.bits();
             for magnitude in chunk {
-                // Either sign by its bit: a branch here would be guessed wrong half of the time.
+                // The bit sets the sign without a branch, because half of its predictions would be wrong.
                 sum += f64::from_bits(magnitude.to_bits() | (bits << 63));
                 bits >>= 1;
             }

@@ -1,4 +1,4 @@
-//! What a sweep's results say: comparisons with verdicts, tables of factors, effects, noise.
+//! The analysis of a sweep: comparisons with verdicts, tables of factors, effects, noise.
 
 use serde::Serialize;
 use sweep_proto::v1;

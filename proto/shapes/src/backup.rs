@@ -1,4 +1,4 @@
-//! What a backup's folder says of itself: `backup.json`, written when everything else is there.
+//! The description of a backup in its folder: `backup.json`, written after everything else.
 
 use std::fmt;
 
@@ -71,7 +71,7 @@ pub struct ArtifactOwner {
 }
 
 impl MissingArtifact {
-    /// As the coordinator says it.
+    /// From the coordinator's message.
     pub fn new(digest: String, bytes: u64, lost: v1::LostContent) -> Self {
         let owner = |owner: v1::ContentOwner| ArtifactOwner {
             kind: kind(owner.kind()).to_owned(),

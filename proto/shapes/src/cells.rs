@@ -1,8 +1,9 @@
-//! How single values stand in CSV. Other people wrote the texts: no spreadsheet takes one for a formula.
+//! Values of CSV cells. Texts come from users, so they are written such that no spreadsheet evaluates them as a
+//! formula.
 
 use crate::text::escape;
 
-/// A number as it reads back; what is not finite is left empty.
+/// A number with all digits; empty if it is not finite.
 pub fn number(value: f64) -> String {
     if value.is_finite() { value.to_string() } else { String::new() }
 }

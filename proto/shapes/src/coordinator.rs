@@ -1,4 +1,4 @@
-//! What a coordinator is and how it stands.
+//! A coordinator and its state.
 
 use serde::Serialize;
 use sweep_proto::v1;

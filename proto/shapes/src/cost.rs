@@ -1,4 +1,4 @@
-//! What sweeps cost: times of slots, money, budgets, and how far predictions were off.
+//! Costs of sweeps: times of slots, money, budgets, and the errors of predictions.
 
 use serde::Serialize;
 use sweep_proto::v1;

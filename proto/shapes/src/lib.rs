@@ -1,6 +1,6 @@
-//! The messages as the JSON that programs read: what `sweepctl --output json` prints and `/api/v1` answers. One struct a
-//! shape, its field names the contract. A field may be added, never renamed. Text forms and pages are made of the same
-//! structs, so that all say the same. Numbers that are not finite are `null`.
+//! The messages as JSON for programs: the output of `sweepctl --output json` and the answers of `/api/v1`. Each struct
+//! is one shape, and its field names are the contract: a field may be added, never renamed. Text output and pages are
+//! made from the same structs, so that all agree. Numbers that are not finite are `null`.
 
 mod analysis;
 mod artifact;

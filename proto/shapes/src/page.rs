@@ -1,4 +1,4 @@
-//! What only pages and `/api/v1` ask: parts of long lists, and what is put together for one view.
+//! Shapes that only pages and `/api/v1` need: parts of long lists, and data that is combined for one view.
 
 use serde::{Deserialize, Serialize};
 use sweep_proto::v1;

@@ -1,4 +1,4 @@
-//! What keeps a store in order: deleted sweeps, and what nothing refers to.
+//! Maintenance of a store: deleted sweeps, and unreferenced data.
 
 use serde::Serialize;
 use sweep_proto::v1;

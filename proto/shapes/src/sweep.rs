@@ -1,4 +1,4 @@
-//! A sweep: where it stands, what it waits for, what runs.
+//! A sweep: its state, why it waits, and its running trials.
 
 use serde::Serialize;
 use sweep_proto::v1;

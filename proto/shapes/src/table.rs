@@ -1,4 +1,4 @@
-//! Shapes as rows of tables, for CSV: which columns, and what stands in them.
+//! Shapes as rows of CSV tables: their columns and values.
 
 use crate::cells::{guard, number};
 use crate::{
@@ -13,7 +13,7 @@ pub trait Tabular {
     /// Its cells, as many as there are columns. Texts are safe for spreadsheets.
     fn cells(&self) -> Vec<String>;
 
-    /// Settings that stand behind them, in a column each.
+    /// Settings that are appended as columns.
     fn settings(&self) -> Option<&Settings> {
         None
     }

@@ -1,7 +1,7 @@
-//! How single values read: numbers, durations, sizes, and texts that somebody else wrote.
+//! Formats single values: numbers, durations, sizes, and texts of users.
 
-/// `text` with everything escaped that a terminal would act on or hide: control characters, and those that turn or
-/// hide what stands beside them.
+/// `text` with all characters escaped that a terminal would act on or hide: control characters, and those that reverse
+/// or hide the text next to them.
 pub fn escape(text: &str) -> String {
     text.chars().fold(String::with_capacity(text.len()), |mut escaped, character| {
         if is_active(character) {
@@ -79,7 +79,7 @@ pub fn bytes(number: u64) -> String {
     format!("{value:.decimals$} {}", UNITS[unit])
 }
 
-/// Longer than this is not told in days.
+/// Longer durations are not shown in days.
 const CENTURY: f64 = 100.0 * 365.25 * 86_400.0;
 
 /// `850 ms`, `12 s`, `3 min 20 s`, `2 h 5 min`, `3 d 4 h`.

@@ -137,7 +137,7 @@ pub struct Summary {
 }
 
 impl Summary {
-    /// What it reached in a metric, in the epoch that the protocol reports.
+    /// The value of a metric in the epoch that the protocol reports.
     pub fn value(&self, metric: &str) -> Option<f64> {
         let reported = self.reported?;
         match metric {
@@ -150,7 +150,7 @@ impl Summary {
         }
     }
 
-    /// How long its answer took to train, in seconds.
+    /// The training time of its answer, in seconds.
     pub fn seconds(&self) -> Option<f64> {
         self.provenance.as_ref().map(|made| made.seconds)
     }

@@ -1,6 +1,6 @@
 //! A complete system in one thread, driven by one seed: the real scheduler, a store of a few maps, workers that crash
 //! and restart, a network that loses, delays, repeats and reorders, users who change their minds, a clock that jumps.
-//! It does not repeat the scheduler's rules; it checks properties that have to be true whatever the rules are.
+//! It does not repeat the scheduler's rules; it checks properties that have to be true for any rules.
 
 #![allow(dead_code, reason = "each of the targets that include it uses a part of it")]
 #![allow(clippy::wildcard_enum_match_arm, reason = "what is counted is a few effects among all")]

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! file    = "SWEEPBX1" record*
-//! record  = length: u32, digest of the payload: 8 bytes, digest of what stands before and of the record's place: 4 bytes,
+//! record  = length: u32, digest of the payload: 8 bytes, digest of the preceding fields and of the record's position: 4 bytes,
 //!           payload: `length` bytes
 //! payload = kind: 1 byte, message of sweep.v1
 //! ```

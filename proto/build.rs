@@ -5,6 +5,7 @@ use std::path::PathBuf;
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let files = [
         "sweep/v1/common.proto",
+        "sweep/v1/coordinator.proto",
         "sweep/v1/worker.proto",
         "sweep/v1/sweep.proto",
         "sweep/v1/access.proto",

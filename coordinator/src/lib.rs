@@ -1,7 +1,6 @@
 //! The coordinator: expands sweeps to trials, shards them across workers, keeps every metric in the store, and answers
 //! what the study was for. A program of its own, or embedded in another process by [`start`].
 
-mod about;
 pub mod access;
 mod backup;
 pub mod clock;
@@ -10,14 +9,16 @@ pub mod convert;
 pub mod engine;
 pub mod grpc;
 pub mod health;
-pub mod leading;
+pub mod leadership;
 pub mod listen;
 pub mod metrics;
 pub mod offline;
 pub mod program;
 pub mod reproduction;
 pub mod restore;
+pub mod role;
 pub mod server;
+pub mod services;
 pub mod streams;
 pub mod untrusted;
 pub mod web;

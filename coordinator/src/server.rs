@@ -1,13 +1,15 @@
-//! Wiring: store, gRPC, HTTP and who leads, started and stopped in this order.
+//! Starts and stops the parts of a coordinator: store, gRPC, HTTP, and the task that leads.
 //!
-//! Stopping: the health service says so, new requests are refused, parked polls and streams end, what was decided is
-//! committed, listeners close, the store closes. What does not end within the deadline is left behind.
+//! A coordinator stops in this order: the health service reports it, new requests are refused, parked polls and streams
+//! end, the engine commits its last batch, the listeners close, and the store closes. After the deadline the process does
+//! not wait for the rest.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use sweep_proto::v1::access_service_server::SERVICE_NAME as ACCESS;
+use sweep_proto::v1::coordinator_service_server::{CoordinatorServiceServer, SERVICE_NAME as COORDINATOR};
 use sweep_proto::v1::store_service_server::SERVICE_NAME as STORE;
 use sweep_proto::v1::sweep_service_server::SERVICE_NAME as SWEEPS;
 use sweep_proto::v1::worker_service_server::SERVICE_NAME as WORKERS;
@@ -23,28 +25,33 @@ use tokio_stream::StreamExt;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tonic_health::ServingStatus;
+use tower::util::MapRequestLayer;
 use tracing::{error, info, warn};
 
-use crate::about::About;
 use crate::access::keyring::Given;
 use crate::access::refresh::Refresh;
 use crate::access::{self, Keyring};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::engine;
+use crate::grpc::coordinator::{self, Coordinator};
 use crate::grpc::gate::Gate;
 use crate::grpc::timing::Timing;
-use crate::leading::{Office, Room, Standing};
+use crate::leadership::LeaderTask;
 use crate::listen::tls::{self, Tls};
 use crate::listen::{self, Door, Speech};
 use crate::metrics::{Metrics, Places};
+use crate::role::Role;
+use crate::services::Services;
 use crate::streams::Streams;
 use crate::web::{Web, router};
 
-/// A quiet connection is asked whether it still lives this often.
+/// Interval of pings on an idle connection.
 const KEEPALIVE: Duration = Duration::from_secs(20);
-const KEEPALIVE_WAIT: Duration = Duration::from_secs(10);
-/// Calls that one connection may have under way: a worker has some dozen, `sweepctl` a few.
+/// Timeout for the answer to a ping.
+const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
+/// The most concurrent calls of one connection: a worker has some dozen, `sweepctl` a few.
 const MAX_STREAMS: u32 = 256;
 /// The longest headers of a call, in bytes.
 const MAX_HEADER_BYTES: u32 = 32 * 1024;
@@ -52,49 +59,49 @@ const MAX_HEADER_BYTES: u32 = 32 * 1024;
 /// Why a coordinator does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The store.
+    /// The store cannot be opened.
     #[error("cannot open the store")]
     Store(#[from] store::Error),
-    /// A port.
+    /// A port cannot be bound.
     #[error("cannot listen on {address} for {purpose}")]
     Listen {
-        /// Where.
+        /// The address.
         address: SocketAddr,
         /// `gRPC` or `HTTP`.
         purpose: &'static str,
-        /// Why not.
+        /// The cause.
         #[source]
         source: std::io::Error,
     },
-    /// A metric's definition.
+    /// A metric has an invalid definition.
     #[error("cannot create the metrics")]
     Metrics(#[from] prometheus::Error),
-    /// A file of a token.
+    /// A token file cannot be used.
     #[error("cannot use the tokens of the configuration")]
     Token(#[from] access::secret::Error),
-    /// Certificates.
+    /// The certificate or its key cannot be used.
     #[error("cannot set up TLS")]
     Tls(#[from] tls::Error),
-    /// Others could do everything.
+    /// Other machines could make every request without a token.
     #[error(
         "{key} {address} can be reached by other machines, and no token exists: create one with `sweepctl token create \
         --store {store}`, or name a file with --admin-token-file; to accept every request without a token, add \
         --insecure"
     )]
     Exposed {
-        /// Which flag.
+        /// The flag.
         key: &'static str,
-        /// Where.
+        /// The address that other machines can reach.
         address: SocketAddr,
-        /// The store.
+        /// The store, for the command in the message.
         store: String,
     },
-    /// The reflection service.
+    /// The reflection service cannot be built.
     #[error("cannot describe the services")]
     Reflection(#[from] tonic_reflection::server::Error),
 }
 
-/// Where a browser on this machine finds the pages.
+/// The address of the pages, for a browser on this machine.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Page {
     url: String,
@@ -108,12 +115,12 @@ impl std::fmt::Display for Page {
     }
 }
 
-/// A coordinator that runs.
+/// A running coordinator.
 pub struct Handle {
     grpc: SocketAddr,
     http: SocketAddr,
     store: Location,
-    standing: watch::Receiver<Standing>,
+    role: watch::Receiver<Role>,
     ready: watch::Receiver<bool>,
     damage: watch::Receiver<Option<String>>,
     keyring: Arc<Keyring>,
@@ -122,8 +129,8 @@ pub struct Handle {
     tasks: TaskTracker,
     shutdown: CancellationToken,
     shutdown_seconds: u64,
-    /// Ends with the store that is to be closed.
-    office: JoinHandle<Option<Arc<dyn Store>>>,
+    /// Returns the store to close.
+    leader_task: JoinHandle<Option<Arc<dyn Store>>>,
 }
 
 /// Starts a coordinator in this process. It runs until `shutdown` is cancelled and [`Handle::stopped`] is awaited.
@@ -134,16 +141,16 @@ pub async fn start(config: Config, shutdown: CancellationToken) -> Result<Handle
     start_at(config, Clock::default(), shutdown).await
 }
 
-/// The same by another clock than the machine's.
+/// The same with a clock other than the machine's.
 ///
 /// # Errors
-/// As of [`start`].
+/// The same as [`start`].
 pub async fn start_at(config: Config, clock: Clock, shutdown: CancellationToken) -> Result<Handle, Error> {
     let artifacts = Folder::open(&config.artifacts())?;
     let metrics = Arc::new(Metrics::new()?);
     let tls = config.tls.clone().map(Tls::open).transpose()?.map(Arc::new);
     let grpc = bind(config.listen, Speech::Grpc).await?;
-    // A question needs no pages.
+    // A coordinator that answers one question has no pages.
     let http = if config.asked_once { None } else { Some(bind(config.listen_http, Speech::Http).await?) };
     let bound = |listener: &TcpListener, address| {
         listener.local_addr().map_err(|source| Error::Listen { address, purpose: "its own address", source })
@@ -160,19 +167,18 @@ pub async fn start_at(config: Config, clock: Clock, shutdown: CancellationToken)
     let keyring = keyring(&config, given, (leadership.as_ref(), &clock)).await?;
     let handle_clock = clock.clone();
     let tasks = TaskTracker::new();
-    let (standing, stands) = watch::channel(Standing::Waiting(Waiting::Looking));
+    let (role_sender, role) = watch::channel(Role::Waiting(Waiting::Looking));
     let (ready, is_ready) = watch::channel(false);
     let (damage, damaged) = watch::channel(None);
-    let about = Arc::new(About::new(&config, stands.clone(), http_address));
-    let rooms = Rooms {
-        stands: stands.clone(),
+    let parts = Parts {
+        coordinator: Coordinator::new(&config, role.clone(), http_address),
+        role: role.clone(),
         ready: is_ready.clone(),
         door: access::grpc::Door { keyring: Arc::clone(&keyring), clock: clock.clone() },
-        about: Arc::clone(&about),
         metrics: Arc::clone(&metrics),
     };
     let grpc = Door { listener: grpc, speech: Speech::Grpc, tls: tls.clone() }.open(&tasks, &shutdown);
-    serve_grpc(grpc, rooms, &tasks, &shutdown)?;
+    serve_grpc(grpc, parts, &tasks, &shutdown)?;
     let door = access::http::Door {
         keyring: Arc::clone(&keyring),
         any_host: config.insecure,
@@ -181,7 +187,7 @@ pub async fn start_at(config: Config, clock: Clock, shutdown: CancellationToken)
         clock: clock.clone(),
     };
     let places = Places::of(&config);
-    let web = router(Web { standing: stands.clone(), metrics: Arc::clone(&metrics), places }, door);
+    let web = router(Web { role: role.clone(), metrics: Arc::clone(&metrics), places }, door);
     let secure = tls.is_some();
     if let Some(listener) = http {
         let http = Door { listener, speech: Speech::Http, tls: tls.clone() }.open(&tasks, &shutdown);
@@ -200,8 +206,8 @@ pub async fn start_at(config: Config, clock: Clock, shutdown: CancellationToken)
         said: (false, false),
     };
     tasks.spawn(refresh.run());
-    // A parked poll must not hold the listeners open: the engine leaves with the token, before they do.
-    let office = Office {
+    // The engine stops with `shutdown`, before the listeners do: otherwise parked polls would keep them open.
+    let leader_task = LeaderTask {
         leadership,
         keyring: Arc::clone(&keyring),
         metrics,
@@ -212,22 +218,21 @@ pub async fn start_at(config: Config, clock: Clock, shutdown: CancellationToken)
             asked_once: config.asked_once,
         },
         artifacts,
-        about,
         streams: Streams::new(config.streams),
         tasks: tasks.clone(),
-        standing,
+        role: role_sender,
         ready,
         damage,
         shutdown: shutdown.clone(),
     };
-    let office = tokio::spawn(office.run());
+    let leader_task = tokio::spawn(leader_task.run());
     tasks.close();
     info!(grpc = %grpc_address, http = %http_address, store = %config.store, "the coordinator listens");
     Ok(Handle {
         grpc: grpc_address,
         http: http_address,
         store: config.store,
-        standing: stands,
+        role,
         ready: is_ready,
         damage: damaged,
         keyring,
@@ -236,12 +241,12 @@ pub async fn start_at(config: Config, clock: Clock, shutdown: CancellationToken)
         tasks,
         shutdown,
         shutdown_seconds: config.shutdown_seconds,
-        office,
+        leader_task,
     })
 }
 
-/// What is known of tokens at the start. Without any, only this machine may reach the coordinator, unless somebody said
-/// otherwise.
+/// The tokens at the start. Without tokens the coordinator starts only if no other machine can reach it, or if the
+/// configuration disables authentication.
 async fn keyring(
     config: &Config,
     given: Vec<Given>,
@@ -271,18 +276,18 @@ async fn keyring(
     Ok(keyring)
 }
 
-/// What gRPC is answered from.
-struct Rooms {
-    stands: watch::Receiver<Standing>,
+/// What the gRPC server needs.
+struct Parts {
+    coordinator: Coordinator,
+    role: watch::Receiver<Role>,
     ready: watch::Receiver<bool>,
     door: access::grpc::Door,
-    about: Arc<About>,
     metrics: Arc<Metrics>,
 }
 
 fn serve_grpc(
     connections: tokio::sync::mpsc::Receiver<listen::Connection>,
-    rooms: Rooms,
+    parts: Parts,
     tasks: &TaskTracker,
     shutdown: &CancellationToken,
 ) -> Result<(), Error> {
@@ -294,24 +299,26 @@ fn serve_grpc(
     let connections = ReceiverStream::new(connections).map(Ok::<_, std::convert::Infallible>);
     let serving = tonic::transport::Server::builder()
         .http2_keepalive_interval(Some(KEEPALIVE))
-        .http2_keepalive_timeout(Some(KEEPALIVE_WAIT))
+        .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
         .max_concurrent_streams(MAX_STREAMS)
         .http2_max_header_list_size(MAX_HEADER_BYTES)
-        .layer(Timing::new(rooms.metrics))
-        .layer(rooms.door)
+        .layer(Timing::new(parts.metrics))
+        .layer(parts.door)
+        .layer(MapRequestLayer::new(coordinator::redirect))
         .add_service(health)
         .add_service(reflection)
-        .add_service(Gate::new(rooms.stands.clone(), Room::workers))
-        .add_service(Gate::new(rooms.stands.clone(), Room::sweeps).with_about(rooms.about))
-        .add_service(Gate::new(rooms.stands.clone(), Room::upkeep))
-        .add_service(Gate::new(rooms.stands, Room::access))
+        .add_service(CoordinatorServiceServer::new(parts.coordinator))
+        .add_service(Gate::new(parts.role.clone(), Services::worker_server))
+        .add_service(Gate::new(parts.role.clone(), Services::sweep_server))
+        .add_service(Gate::new(parts.role.clone(), Services::store_server))
+        .add_service(Gate::new(parts.role, Services::access_server))
         .serve_with_incoming_shutdown(connections, shutdown.clone().cancelled_owned());
     tasks.spawn(async move {
         if let Err(error) = serving.await {
             error!(error = %crate::chain(&error), "gRPC ended");
         }
     });
-    tasks.spawn(report_health(reporter, rooms.ready, shutdown.clone()));
+    tasks.spawn(report_health(reporter, parts.ready, shutdown.clone()));
     Ok(())
 }
 
@@ -325,12 +332,14 @@ async fn report_health(
     mut ready: tokio::sync::watch::Receiver<bool>,
     shutdown: CancellationToken,
 ) {
+    let status = |serves| if serves { ServingStatus::Serving } else { ServingStatus::NotServing };
     loop {
-        let serving = *ready.borrow_and_update() && !shutdown.is_cancelled();
-        let status =
-            if serving { tonic_health::ServingStatus::Serving } else { tonic_health::ServingStatus::NotServing };
+        let runs = !shutdown.is_cancelled();
+        let leads = runs && *ready.borrow_and_update();
+        // A standby answers the service about the coordinator too.
+        reporter.set_service_status(COORDINATOR, status(runs)).await;
         for service in ["", SWEEPS, WORKERS, ACCESS, STORE] {
-            reporter.set_service_status(service, status).await;
+            reporter.set_service_status(service, status(leads)).await;
         }
         if shutdown.is_cancelled() {
             return;
@@ -343,21 +352,21 @@ async fn report_health(
 }
 
 impl Handle {
-    /// Where gRPC listens.
+    /// The address of the gRPC listener.
     pub fn grpc_address(&self) -> SocketAddr {
         self.grpc
     }
 
-    /// Where HTTP listens.
+    /// The address of the HTTP listener.
     pub fn http_address(&self) -> SocketAddr {
         self.http
     }
 
-    /// The address of the pages for a browser on this machine, as it can be opened: where a token is needed, it holds a
-    /// code that signs one browser in. None where the pages are not served on loopback.
+    /// The address of the pages for a browser on this machine. If tokens are required, it contains a code that signs in
+    /// one browser. None if the pages are not served on loopback.
     ///
     /// # Errors
-    /// The machine gives no random numbers.
+    /// The operating system provides no random numbers.
     pub fn page(&self) -> Result<Option<Page>, access::secret::Error> {
         if !self.http.ip().is_loopback() || self.http.port() == 0 {
             return Ok(None);
@@ -371,48 +380,48 @@ impl Handle {
         Ok(Some(Page { url: format!("{root}open/{}", code.reveal()), opens_once: true }))
     }
 
-    /// Where the store is.
+    /// The location of the store.
     pub fn store(&self) -> &Location {
         &self.store
     }
 
     /// The engine while this coordinator leads, for tests and tools in this process.
     pub fn engine(&self) -> Option<engine::Handle> {
-        match &*self.standing.borrow() {
-            Standing::Leading(room) => Some(room.engine.clone()),
-            Standing::Waiting(_) => None,
+        match &*self.role.borrow() {
+            Role::Leading(services) => Some(services.engine.clone()),
+            Role::Waiting(_) => None,
         }
     }
 
-    /// Waits until the coordinator leads and answers.
+    /// Waits until this coordinator leads and its engine has read the store.
     pub async fn ready(&self) {
         let mut ready = self.ready.clone();
-        // An error says that the coordinator has left: then nothing more is to be waited for.
+        // An error means that the coordinator has stopped.
         let _ = ready.wait_for(|ready| *ready).await;
     }
 
-    /// Waits until another coordinator leads, and says where that one is dialled.
+    /// Waits until another coordinator leads, and returns the address of that one.
     pub async fn standby(&self) -> String {
-        let mut standing = self.standing.clone();
-        let led = standing.wait_for(|standing| matches!(standing, Standing::Waiting(Waiting::Led { .. }))).await;
+        let mut role = self.role.clone();
+        let led = role.wait_for(|role| matches!(role, Role::Waiting(Waiting::Led { .. }))).await;
         match led.as_deref() {
-            Ok(Standing::Waiting(Waiting::Led { address })) => address.clone(),
-            // The coordinator has left.
+            Ok(Role::Waiting(Waiting::Led { address })) => address.clone(),
+            // This coordinator has stopped.
             _ => std::future::pending().await,
         }
     }
 
-    /// What of the store is damaged, if that is why the coordinator leaves.
+    /// The damage of the store that made this coordinator stop, if any.
     pub fn damage(&self) -> watch::Receiver<Option<String>> {
         self.damage.clone()
     }
 
-    /// Waits for the token, then until everything has ended or the deadline has passed.
+    /// Waits for the shutdown, then until every task has ended or the deadline has passed.
     pub async fn stopped(self) {
         self.shutdown.cancelled().await;
         let deadline = Duration::from_secs(self.shutdown_seconds);
         let ended = async {
-            let store = self.office.await.ok().flatten();
+            let store = self.leader_task.await.ok().flatten();
             self.tasks.wait().await;
             if let Some(store) = store {
                 store.close().await;
@@ -424,7 +433,7 @@ impl Handle {
         info!("the coordinator has stopped");
     }
 
-    /// Stops it.
+    /// Stops this coordinator and waits for its end.
     pub async fn stop(self) {
         self.shutdown.cancel();
         self.stopped().await;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use sweep_proto::v1::access_service_client::AccessServiceClient;
+use sweep_proto::v1::coordinator_service_client::CoordinatorServiceClient;
 use sweep_proto::v1::store_service_client::StoreServiceClient;
 use sweep_proto::v1::sweep_service_client::SweepServiceClient;
 use sweep_proto::v1::{GetSweepRequest, ListSweepsRequest, SweepReference, SweepStatus};
@@ -50,8 +51,19 @@ pub(crate) async fn sweeps(client: &mut Client) -> Result<Vec<SweepStatus>, Fail
 
 /// Connects to the coordinator, or to the leader of several.
 pub(crate) async fn connect(coordinator: &Coordinator) -> Result<Client, Failure> {
+    Ok(sweeps_over(fleet(coordinator).await?))
+}
+
+fn sweeps_over(fleet: Fleet) -> Client {
+    SweepServiceClient::new(fleet).max_decoding_message_size(MAX_ANSWER_BYTES)
+}
+
+/// A connection to the coordinator, for calls about its sweeps and about itself.
+pub(crate) async fn connect_both(
+    coordinator: &Coordinator,
+) -> Result<(Client, CoordinatorServiceClient<Fleet>), Failure> {
     let fleet = fleet(coordinator).await?;
-    Ok(SweepServiceClient::new(fleet).max_decoding_message_size(MAX_ANSWER_BYTES))
+    Ok((sweeps_over(fleet.clone()), CoordinatorServiceClient::new(fleet)))
 }
 
 /// The same for the access service of admins.

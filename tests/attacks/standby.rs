@@ -4,6 +4,7 @@
 use std::time::Instant;
 
 use sweep_proto::v1;
+use sweep_proto::v1::coordinator_service_client::CoordinatorServiceClient;
 use sweep_proto::v1::sweep_service_client::SweepServiceClient;
 use tonic::Code;
 
@@ -30,6 +31,18 @@ fn listed(grpc: &str, token: &str) -> Result<(), Code> {
     })
 }
 
+/// The state of the coordinator itself, by the present path and by the former one.
+#[expect(deprecated, reason = "sweepctl of earlier releases calls the former path")]
+fn states(grpc: &str, token: &str) -> [Result<i32, Code>; 2] {
+    runtime().block_on(async {
+        let request = v1::GetCoordinatorRequest {};
+        let mut present = CoordinatorServiceClient::with_interceptor(channel(grpc).await, Shown::new(token));
+        let mut former = SweepServiceClient::with_interceptor(channel(grpc).await, Shown::new(token));
+        [present.get_coordinator(request).await, former.get_coordinator(request).await]
+            .map(|answer| answer.map(|answer| answer.into_inner().state).map_err(|status| status.code()))
+    })
+}
+
 #[test]
 fn a_standby_asks_for_tokens_and_both_hear_of_what_is_done_beside_them() {
     let Some(server) = shared() else { return };
@@ -40,6 +53,9 @@ fn a_standby_asks_for_tokens_and_both_hear_of_what_is_done_beside_them() {
     assert_eq!((listed(&leads, &token), listed(&leads, "")), (Ok(()), Err(Code::Unauthenticated)));
     assert_eq!(listed(&waits, &token), Err(Code::Unavailable), "whoever has a token is told who leads");
     assert_eq!(listed(&waits, ""), Err(Code::Unauthenticated));
+    assert_eq!(states(&leads, &token), [Ok(v1::CoordinatorState::Leading.into()); 2]);
+    assert_eq!(states(&waits, &token), [Ok(v1::CoordinatorState::Standby.into()); 2]);
+    assert_eq!(states(&waits, ""), [Err(Code::Unauthenticated); 2]);
     for http in [&leads_http, &waits_http] {
         assert_eq!(ask(http, "GET /metrics", &[], "").status, 401);
         assert_eq!(ask(http, "GET /metrics", &[("authorization", &format!("Bearer {token}"))], "").status, 200);

@@ -7,7 +7,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use super::canned::serve;
+use super::canned::{serve, serve_as_earlier_release};
 use super::{sweepctl, transcript};
 
 /// The findings, by name.
@@ -93,6 +93,13 @@ fn every_part_of_a_coordinator_is_looked_at_and_what_is_wrong_has_advice() {
     let text = transcript(&["doctor", "--coordinator", &address]);
     assert!(text.contains("\nwrong    clock") && text.contains("timedatectl"), "{text}");
     assert!(text.contains("----- stderr -----\n1 check failed; 3 warnings"), "{text}");
+}
+
+#[test]
+fn a_coordinator_of_an_earlier_release_is_asked_at_the_former_path() {
+    let found = doctor(&["--coordinator", &format!("http://{}", serve_as_earlier_release())]);
+    assert_eq!((found.state("address"), found.state("version")), ("ok".to_owned(), "ok".to_owned()));
+    assert!(found.check("token").1.contains("`read`"), "{}", found.report);
 }
 
 #[test]

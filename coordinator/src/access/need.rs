@@ -50,7 +50,9 @@ const METHODS: &[(&str, Need)] = &[
     ("/sweep.v1.SweepService/GetAnalysis", READ),
     ("/sweep.v1.SweepService/CompareConfigurations", READ),
     ("/sweep.v1.SweepService/Estimate", READ),
+    // The former path of the next one.
     ("/sweep.v1.SweepService/GetCoordinator", READ),
+    ("/sweep.v1.CoordinatorService/GetCoordinator", READ),
     ("/sweep.v1.WorkerService/Register", WORKER),
     ("/sweep.v1.WorkerService/Poll", WORKER),
     ("/sweep.v1.WorkerService/Describe", WORKER),

@@ -1,10 +1,8 @@
-//! The door of a service: open while this coordinator leads, else it says who does. So the rooms behind it need not know.
+//! The gate of a service: open while this coordinator leads. Otherwise it refuses every call and names the leader.
 
 use std::convert::Infallible;
 use std::future::ready;
-use std::sync::Arc;
 
-use sweep_store::leadership::Waiting;
 use tokio::sync::watch;
 use tonic::Status;
 use tonic::body::Body;
@@ -12,27 +10,20 @@ use tonic::codegen::http::{Request, Response};
 use tonic::codegen::{BoxFuture, Context, Poll, Service};
 use tonic::server::NamedService;
 
-use crate::about::{self, About};
-use crate::leading::{Room, Standing};
+use crate::role::{Role, reason};
+use crate::services::Services;
 
-/// A service of whoever leads.
+/// A service that only the leader answers.
 #[derive(Clone)]
 pub struct Gate<S> {
-    standing: watch::Receiver<Standing>,
-    service: fn(&Room, &str) -> S,
-    /// Answers what this coordinator is while the service is closed.
-    about: Option<Arc<About>>,
+    role: watch::Receiver<Role>,
+    service: fn(&Services, &str) -> S,
 }
 
 impl<S> Gate<S> {
-    /// Before the service that `service` gives of a room, for a request's path.
-    pub fn new(standing: watch::Receiver<Standing>, service: fn(&Room, &str) -> S) -> Self {
-        Self { standing, service, about: None }
-    }
-
-    /// With the answer to what this coordinator is, which needs no right to write.
-    pub(crate) fn with_about(self, about: Arc<About>) -> Self {
-        Self { about: Some(about), ..self }
+    /// `service` picks the service for the path of a request.
+    pub fn new(role: watch::Receiver<Role>, service: fn(&Services, &str) -> S) -> Self {
+        Self { role, service }
     }
 }
 
@@ -55,21 +46,9 @@ where
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        match &*self.standing.borrow() {
-            Standing::Leading(room) => Box::pin((self.service)(room, request.uri().path()).call(request)),
-            Standing::Waiting(waiting) => match &self.about {
-                Some(about) if request.uri().path() == about::PATH => about::answer_closed(Arc::clone(about), request),
-                Some(_) | None => Box::pin(ready(Ok(Status::unavailable(reason(waiting)).into_http()))),
-            },
+        match &*self.role.borrow() {
+            Role::Leading(services) => Box::pin((self.service)(services, request.uri().path()).call(request)),
+            Role::Waiting(waiting) => Box::pin(ready(Ok(Status::unavailable(reason(waiting)).into_http()))),
         }
-    }
-}
-
-/// Why nothing is answered here, and what to do.
-pub fn reason(waiting: &Waiting) -> String {
-    match waiting {
-        Waiting::Looking => "this coordinator does not yet know which one leads: try again".to_owned(),
-        Waiting::Led { address } => format!("this coordinator is a standby; the coordinator at {address} leads"),
-        Waiting::Unreachable { why } => format!("the store cannot be reached: {why}"),
     }
 }

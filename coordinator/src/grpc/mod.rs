@@ -6,6 +6,7 @@ pub(crate) mod analysis_messages;
 mod backpressure;
 pub(crate) mod board_part;
 mod chunks;
+pub(crate) mod coordinator;
 mod cost_messages;
 mod estimate;
 pub mod gate;

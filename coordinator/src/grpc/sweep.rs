@@ -20,7 +20,6 @@ use super::chunks::send_report;
 use super::sweep_questions::{page, reference, submission, sweep_page, trial_digits};
 use super::watching::{Told, Watching};
 use super::{status, sweep_messages as messages};
-use crate::about::About;
 use crate::access::Caller;
 use crate::access::grpc::named;
 use crate::convert::{self, Invalid, MAX_TEXT_BYTES, bytes, metrics_message};
@@ -41,7 +40,6 @@ pub struct Sweeps {
     streams: Streams,
     tasks: TaskTracker,
     shutdown: CancellationToken,
-    about: Arc<About>,
 }
 
 impl Sweeps {
@@ -49,10 +47,9 @@ impl Sweeps {
     pub(crate) fn new(
         engine: Handle,
         artifacts: Folder,
-        about: Arc<About>,
         (streams, tasks, shutdown): (Streams, TaskTracker, CancellationToken),
     ) -> Self {
-        Self { engine, artifacts, watching: Watching::default(), streams, tasks, shutdown, about }
+        Self { engine, artifacts, watching: Watching::default(), streams, tasks, shutdown }
     }
 
     /// The right to an answer that takes long.
@@ -442,9 +439,10 @@ impl SweepService for Sweeps {
 
     async fn get_coordinator(
         &self,
-        request: Request<v1::GetCoordinatorRequest>,
+        _request: Request<v1::GetCoordinatorRequest>,
     ) -> Result<Response<v1::GetCoordinatorResponse>, Status> {
-        Ok(Response::new(self.about.answer(request.extensions().get()).await))
+        // A layer of the server redirects this path before it gets here.
+        Err(Status::unimplemented("call sweep.v1.CoordinatorService/GetCoordinator"))
     }
 
     async fn list_artifacts(

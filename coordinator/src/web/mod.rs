@@ -24,8 +24,8 @@ use tracing::warn;
 
 use crate::access;
 use crate::engine::{Error, Handle, Trouble};
-use crate::leading::Standing;
 use crate::metrics::{Metrics, Places, Room, Scrape, SweepGauges};
+use crate::role::Role;
 use desk::Desk;
 use problem::Problem;
 
@@ -38,8 +38,8 @@ const READY_WITHIN: Duration = Duration::from_secs(2);
 /// What the pages need.
 #[derive(Clone)]
 pub struct Web {
-    /// Whether there is an engine.
-    pub standing: watch::Receiver<Standing>,
+    /// Whether this coordinator leads.
+    pub role: watch::Receiver<Role>,
     /// The counters.
     pub metrics: Arc<Metrics>,
     /// Where the coordinator keeps things.
@@ -55,16 +55,16 @@ impl Web {
 
     /// Who answers pages; where this coordinator does not lead, what to say instead.
     pub(crate) fn desk(&self) -> Result<Desk, Problem> {
-        match &*self.standing.borrow() {
-            Standing::Leading(room) => Ok(Desk::new(room.people.clone())),
-            Standing::Waiting(waiting) => Err(Problem::standby(waiting)),
+        match &*self.role.borrow() {
+            Role::Leading(services) => Ok(Desk::new(services.sweeps.clone())),
+            Role::Waiting(waiting) => Err(Problem::standby(waiting)),
         }
     }
 
     fn engine(&self) -> Option<Handle> {
-        match &*self.standing.borrow() {
-            Standing::Leading(room) => Some(room.engine.clone()),
-            Standing::Waiting(_) => None,
+        match &*self.role.borrow() {
+            Role::Leading(services) => Some(services.engine.clone()),
+            Role::Waiting(_) => None,
         }
     }
 }
@@ -84,9 +84,9 @@ pub fn router(web: Web, door: access::http::Door) -> Router {
 
 /// Whether this coordinator answers. With `?standby=ready`, one that sees another lead is ready too: to take over.
 async fn readyz(State(web): State<Web>, RawQuery(query): RawQuery) -> impl IntoResponse {
-    let waiting = match &*web.standing.borrow() {
-        Standing::Waiting(waiting) => Some(waiting.clone()),
-        Standing::Leading(_) => None,
+    let waiting = match &*web.role.borrow() {
+        Role::Waiting(waiting) => Some(waiting.clone()),
+        Role::Leading(_) => None,
     };
     match waiting {
         Some(Waiting::Led { .. }) if query.as_deref() == Some("standby=ready") => return (StatusCode::OK, "standby\n"),

@@ -11,6 +11,7 @@ use utoipa::ToSchema;
 use crate::convert::Invalid;
 use crate::engine::Error;
 use crate::grpc;
+use crate::role;
 
 /// The media type of a problem.
 pub(crate) const MEDIA_TYPE: &str = "application/problem+json";
@@ -53,7 +54,7 @@ impl Problem {
             Waiting::Led { address } => Some(address.clone()),
             Waiting::Looking | Waiting::Unreachable { .. } => None,
         };
-        Self { leader, ..Self::new(StatusCode::SERVICE_UNAVAILABLE, grpc::gate::reason(waiting)) }
+        Self { leader, ..Self::new(StatusCode::SERVICE_UNAVAILABLE, role::reason(waiting)) }
     }
 
     /// The status of its answer.

@@ -96,11 +96,23 @@ async fn health_and_readiness_answer() {
     assert!(http(&env, "/readyz").await.ends_with("ready\n"));
     assert!(http(&env, "/nothing").await.starts_with("HTTP/1.1 404"));
     let mut health = tonic_health::pb::health_client::HealthClient::new(env.channel().await);
-    for service in ["", "sweep.v1.SweepService", "sweep.v1.WorkerService"] {
+    for service in ["", "sweep.v1.SweepService", "sweep.v1.WorkerService", "sweep.v1.CoordinatorService"] {
         let request = tonic_health::pb::HealthCheckRequest { service: service.into() };
         let mut watch = health.watch(request).await.unwrap().into_inner();
         while watch.message().await.unwrap().unwrap().status != 1 {}
     }
+}
+
+#[tokio::test]
+#[expect(deprecated, reason = "sweepctl of earlier releases calls the former path")]
+async fn a_coordinator_answers_about_itself_at_both_paths() {
+    let env = Env::new().await;
+    let mut client = v1::coordinator_service_client::CoordinatorServiceClient::new(env.channel().await);
+    let answer = client.get_coordinator(v1::GetCoordinatorRequest {}).await.unwrap().into_inner();
+    let former = env.sweeps().await.get_coordinator(v1::GetCoordinatorRequest {}).await.unwrap().into_inner();
+    assert_eq!((answer.state(), former.state()), (v1::CoordinatorState::Leading, v1::CoordinatorState::Leading));
+    assert_eq!(answer.started_unix_ms, former.started_unix_ms);
+    assert!(answer.counts.is_some() && answer.role.is_none());
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 
 use futures::StreamExt;
 use futures::stream::{self, BoxStream};
+use sweep_proto::v1::coordinator_service_server::{CoordinatorService, CoordinatorServiceServer};
 use sweep_proto::v1::store_service_server::StoreServiceServer;
 use sweep_proto::v1::sweep_service_server::{SweepService, SweepServiceServer};
 use sweep_proto::v1::*;
@@ -29,9 +30,17 @@ pub(crate) const ARTIFACT: &[u8] = b"weights";
 
 /// Serves until the process ends; answers where.
 pub(crate) fn serve() -> SocketAddr {
-    let serving = serve_at("127.0.0.1:0");
+    until_the_end(serve_at("127.0.0.1:0"))
+}
+
+/// Serves until the process ends as a coordinator of an earlier release, which has no service about itself.
+pub(crate) fn serve_as_earlier_release() -> SocketAddr {
+    until_the_end(serve_services("127.0.0.1:0", None))
+}
+
+fn until_the_end(serving: Serving) -> SocketAddr {
     let address = serving.address;
-    // Whoever drops it ends it.
+    // Dropping it would end it.
     std::mem::forget(serving);
     address
 }
@@ -54,6 +63,10 @@ impl Drop for Serving {
 
 /// Serves at an address.
 pub(crate) fn serve_at(address: &str) -> Serving {
+    serve_services(address, Some(CoordinatorServiceServer::new(Canned)))
+}
+
+fn serve_services(address: &str, about: Option<CoordinatorServiceServer<Canned>>) -> Serving {
     let (sender, receiver) = std::sync::mpsc::channel();
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let address = address.to_owned();
@@ -66,6 +79,7 @@ pub(crate) fn serve_at(address: &str) -> Serving {
             let mut server = tonic::transport::Server::builder();
             let server = server.add_service(SweepServiceServer::new(Canned));
             let server = server.add_service(StoreServiceServer::new(upkeep::CannedStore));
+            let server = server.add_optional_service(about);
             tokio::select! {
                 served = server.serve_with_incoming(incoming) => served.expect("it serves"),
                 _ = stopped => {}
@@ -79,6 +93,13 @@ pub(crate) fn serve_at(address: &str) -> Serving {
 struct Canned;
 
 type Answer<T> = Result<Response<T>, Status>;
+
+#[tonic::async_trait]
+impl CoordinatorService for Canned {
+    async fn get_coordinator(&self, _: Request<GetCoordinatorRequest>) -> Answer<GetCoordinatorResponse> {
+        Ok(Response::new(coordinator()))
+    }
+}
 
 #[tonic::async_trait]
 impl SweepService for Canned {

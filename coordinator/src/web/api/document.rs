@@ -126,8 +126,8 @@ mod tests {
 
     use super::super::{router, routes};
     use super::*;
-    use crate::leading::Standing;
     use crate::metrics::Metrics;
+    use crate::role::Role;
     use crate::web::Web;
     use sweep_store::leadership::Waiting;
 
@@ -141,8 +141,8 @@ mod tests {
     }
 
     async fn allowed(path: &str) -> Vec<String> {
-        let (_sender, standing) = watch::channel(Standing::Waiting(Waiting::Looking));
-        let mut router = router(Web { standing, metrics: Metrics::new().unwrap().into(), places: Default::default() });
+        let (_sender, role) = watch::channel(Role::Waiting(Waiting::Looking));
+        let mut router = router(Web { role, metrics: Metrics::new().unwrap().into(), places: Default::default() });
         let request = Request::builder().method(Method::DELETE).uri(path.replace(['{', '}'], ""));
         let answer = router.call(request.body(Body::empty()).unwrap()).await.unwrap();
         assert_eq!(answer.status(), 405, "{path}");

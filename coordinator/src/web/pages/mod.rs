@@ -28,7 +28,7 @@ use axum::routing::{get, post};
 use super::finish::finish;
 use super::{Web, assets};
 use crate::grpc::sweep::Sweeps;
-use crate::leading::Standing;
+use crate::role::Role;
 use meanwhile::Meanwhile;
 use refusals::Refusal;
 
@@ -45,9 +45,9 @@ pub(crate) struct Pages {
 impl Pages {
     /// Who answers, while this coordinator leads.
     fn people(&self) -> Result<Sweeps, Refusal> {
-        match &*self.web.standing.borrow() {
-            Standing::Leading(room) => Ok(room.people.clone()),
-            Standing::Waiting(waiting) => Err(Refusal::Standby(waiting.clone())),
+        match &*self.web.role.borrow() {
+            Role::Leading(services) => Ok(services.sweeps.clone()),
+            Role::Waiting(waiting) => Err(Refusal::Standby(waiting.clone())),
         }
     }
 }

@@ -1,32 +1,34 @@
-//! Whether somebody listens where the coordinator is said to be, and who.
+//! Checks the address of a coordinator: the host name, the port, and which program answers there.
 
 use std::time::{Duration, Instant};
 
-use sweep_proto::v1::GetCoordinatorRequest;
+use sweep_proto::v1::coordinator_service_client::CoordinatorServiceClient;
+use sweep_proto::v1::{GetCoordinatorRequest, GetCoordinatorResponse};
 use sweep_shapes::Coordinator;
 use sweep_shapes::text::now_unix_ms;
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
-use tonic::Code;
+use tonic::{Code, Status};
 
 use super::Check;
 use crate::client::{self, Client};
 use crate::coordinator::Coordinator as Named;
 use crate::failure::Failure;
+use crate::fleet::Fleet;
 use crate::probe::{self, Listener, host_and_port};
 
-/// For a name to be looked up, a connection to be made, and a question to be answered.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// Timeout of each step: resolve the name, connect, and get an answer.
+const STEP_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A coordinator that answered.
 pub(super) struct Found {
     pub(super) client: Client,
     pub(super) coordinator: Coordinator,
-    /// Its clock minus ours, in milliseconds; off by no more than half of `took`.
+    /// Its clock minus the local clock, in milliseconds; the error is at most half of the time that the answer took.
     pub(super) ahead_ms: i64,
 }
 
-/// Goes step by step to the coordinator at an address. What is found on the way is told.
+/// Checks each step on the way to the coordinator at an address, and adds what it finds to `checks`.
 pub(super) async fn reach(named: &Named, checks: &mut Vec<Check>) -> Option<Found> {
     let url = named.as_str();
     let Some((host, port)) = host_and_port(url) else {
@@ -39,7 +41,7 @@ pub(super) async fn reach(named: &Named, checks: &mut Vec<Check>) -> Option<Foun
         return None;
     }
     let begun = Instant::now();
-    match timeout(PATIENCE, answered(named)).await {
+    match timeout(STEP_TIMEOUT, answered(named)).await {
         Ok(Ok((client, answer, sent_ms, came_ms))) => {
             let coordinator = Coordinator::from(answer);
             let took = begun.elapsed().as_millis();
@@ -58,23 +60,23 @@ pub(super) async fn reach(named: &Named, checks: &mut Vec<Check>) -> Option<Foun
     }
 }
 
-/// Whether the name is known and the port open.
+/// Resolves the host name and connects to the port.
 async fn connects(url: &str, host: &str, port: u16) -> Result<(), Check> {
-    let addresses = match timeout(PATIENCE, lookup_host((host, port))).await {
+    let addresses = match timeout(STEP_TIMEOUT, lookup_host((host, port))).await {
         Ok(Ok(addresses)) => addresses.collect::<Vec<_>>(),
         Ok(Err(error)) => {
             let found = format!("cannot resolve the host name `{host}`: {error}");
             return Err(Check::wrong("address", found, "check the spelling, or use the IP address"));
         }
         Err(_) => {
-            let found = format!("resolving the host name `{host}` takes longer than {} s", PATIENCE.as_secs());
+            let found = format!("resolving the host name `{host}` takes longer than {} s", STEP_TIMEOUT.as_secs());
             return Err(Check::wrong("address", found, "check this machine's DNS server"));
         }
     };
-    let found = match timeout(PATIENCE, TcpStream::connect(addresses.as_slice())).await {
+    let found = match timeout(STEP_TIMEOUT, TcpStream::connect(addresses.as_slice())).await {
         Ok(Ok(_)) => return Ok(()),
         Ok(Err(error)) => format!("cannot connect to {url}: {error}"),
-        Err(_) => format!("cannot connect to {url}: no answer in {} s", PATIENCE.as_secs()),
+        Err(_) => format!("cannot connect to {url}: no answer in {} s", STEP_TIMEOUT.as_secs()),
     };
     let advice = "start a coordinator with `sweepctl coordinator`, name another one with --coordinator URL or \
         SWEEP_COORDINATOR, or check the firewall; `submit --local` needs no coordinator";
@@ -83,22 +85,43 @@ async fn connects(url: &str, host: &str, port: u16) -> Result<(), Check> {
 
 enum Refusal {
     Failed(Failure),
-    Status(tonic::Status),
+    Status(Status),
     Silent,
 }
 
-type Answer = (Client, sweep_proto::v1::GetCoordinatorResponse, i64, i64);
+type Answer = (Client, GetCoordinatorResponse, i64, i64);
 
 async fn answered(named: &Named) -> Result<Answer, Refusal> {
-    let mut client = client::connect(named).await.map_err(Refusal::Failed)?;
+    let (mut client, mut about) = client::connect_both(named).await.map_err(Refusal::Failed)?;
     let sent_ms = now_unix_ms();
-    let answer = client.get_coordinator(GetCoordinatorRequest {}).await.map_err(Refusal::Status)?;
-    Ok((client, answer.into_inner(), sent_ms, now_unix_ms()))
+    match get_coordinator(&mut about).await {
+        Err(status) if is_unknown_method(status.code()) => {}
+        answer => return Ok((client, answer.map_err(Refusal::Status)?, sent_ms, now_unix_ms())),
+    }
+    // The clocks are compared by the call that is answered.
+    let sent_ms = now_unix_ms();
+    let answer = get_coordinator_of_earlier_release(&mut client).await.map_err(Refusal::Status)?;
+    Ok((client, answer, sent_ms, now_unix_ms()))
 }
 
-/// The port is open, and no coordinator answered.
+async fn get_coordinator(about: &mut CoordinatorServiceClient<Fleet>) -> Result<GetCoordinatorResponse, Status> {
+    about.get_coordinator(GetCoordinatorRequest {}).await.map(tonic::Response::into_inner)
+}
+
+/// A coordinator without the service answers UNIMPLEMENTED, or refuses a token that is not an admin's: only admins may call
+/// a method that it does not know.
+fn is_unknown_method(code: Code) -> bool {
+    matches!(code, Code::Unimplemented | Code::PermissionDenied)
+}
+
+#[expect(deprecated, reason = "coordinators of earlier releases have no other method")]
+async fn get_coordinator_of_earlier_release(client: &mut Client) -> Result<GetCoordinatorResponse, Status> {
+    client.get_coordinator(GetCoordinatorRequest {}).await.map(tonic::Response::into_inner)
+}
+
+/// The port is open, but no coordinator answered.
 async fn no_answer(url: &str, refusal: Refusal) -> Check {
-    // A status may carry the same: the first answer on a connection that is made late.
+    // A status can carry a TLS failure too, because a connection may be made only for the first call.
     let refusal = match refusal {
         Refusal::Status(status) if sweep_trust::find(&status).is_some() => Refusal::Failed(status.into()),
         other => other,
@@ -134,7 +157,7 @@ async fn no_answer(url: &str, refusal: Refusal) -> Check {
     let why = match refusal {
         Refusal::Failed(failure) => failure.to_string().lines().take(2).collect::<Vec<_>>().join(" "),
         Refusal::Status(status) => status.message().to_owned(),
-        Refusal::Silent => format!("no answer in {} s", PATIENCE.as_secs()),
+        Refusal::Silent => format!("no answer in {} s", STEP_TIMEOUT.as_secs()),
     };
     if listener == Listener::Tls {
         let advice = "pass the certificate authority with --ca-file, and use a host name from the certificate; \

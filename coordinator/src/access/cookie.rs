@@ -1,13 +1,12 @@
-//! The session cookie of a signed-in browser: sealed, short, and of one listener.
+//! The session cookie of a signed-in browser: encrypted, short-lived, and for one listener.
 //!
-//! A browser sends a cookie to every port of its host, so the cookie is no token. It is a session, encrypted and
-//! authenticated under a key that the store keeps: a random number, when it began, when it ends, and the token that it
-//! rests on. The listener is authenticated with it, so a cookie of one coordinator is worth nothing to another one. Because
-//! the token is in it, a session ends when its token does; and the key alone, which a copy of the store has, does not forge
-//! one. Sessions outlive a restart or a failover without a table. This process remembers only which sessions were signed
-//! out.
+//! A browser sends a cookie to every port of its host, so the cookie is not the token. It is a session, encrypted and
+//! authenticated with a key from the store: a random number, its begin, its end, and the token. The listener is part of what
+//! is authenticated, so the cookie of one coordinator is invalid for another. Because the cookie contains the token, the
+//! session ends with the token, and the key alone (which a copy of the store contains) cannot forge a session. Sessions
+//! survive a restart and a failover without a table. This process remembers only the sessions that were signed out.
 //!
-//! Time is an argument. Which requests show a cookie, and whether they may, is decided in `http.rs`.
+//! Time is an argument. `http.rs` decides which cookies of a request count.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
@@ -19,36 +18,36 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Secret, SessionKey};
 
-/// How long a session lasts after its last renewal, in milliseconds. A request in the second half renews it.
+/// Lifetime of a session after its last renewal, in milliseconds. A request in the second half renews it.
 pub(crate) const LIFETIME_MS: i64 = 12 * 60 * 60 * 1000;
-/// How long a session can be renewed before the token has to be entered again.
+/// Longest lifetime of a session with renewals. After it the user enters the token again.
 pub(crate) const LONGEST_MS: i64 = 7 * 24 * 60 * 60 * 1000;
-/// A renewal that adds less than this is not worth a cookie.
+/// Shortest extension for which a renewal sends a new cookie.
 const WORTH_MS: i64 = 60 * 1000;
-/// Sessions that are remembered at most. Of those beyond, a stream that is open ends with its token only, and the oldest
-/// sign-out is forgotten where all are sign-outs.
+/// The most remembered sessions. Open streams of further sessions end only with their token. If all remembered sessions were
+/// signed out, the oldest of them is forgotten.
 const MOST: usize = 10_000;
-/// The longest cookie that is looked at.
+/// The longest cookie that is read, in bytes.
 const MOST_BYTES: usize = 2048;
-/// The layout of what is sealed. Part of what is authenticated.
+/// The version of the sealed layout. It is part of the authenticated data.
 const LAYOUT: &[u8] = b"sweep browser session 1";
 const NUMBER_BYTES: usize = 16;
 
-/// The names of earlier releases, whose cookies held the token itself.
+/// Names of cookies of earlier releases, which contained the token itself.
 pub(super) const FORMER_NAMES: [&str; 2] = ["sweep", "__Host-sweep"];
 
-/// Which listener a cookie is for. The port is the same for every coordinator of a database behind one address, so a
-/// session survives a failover; two coordinators on one host have different ports.
+/// The listener that a cookie is for. All coordinators of a database behind one address have the same port, so a session
+/// survives a failover. Two coordinators on one host have different ports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Audience {
     /// The port that this process listens on.
     pub(crate) port: u16,
-    /// The browser speaks TLS.
+    /// Whether the browser uses TLS.
     pub(crate) secure: bool,
 }
 
 impl Audience {
-    /// The cookie's name. Browsers accept a name with `__Host-` only over TLS, from this very host and for all of its paths.
+    /// The cookie's name. Browsers accept a `__Host-` name only over TLS, from this host, and for all of its paths.
     pub(crate) fn cookie_name(self) -> String {
         let prefix = if self.secure { "__Host-" } else { "" };
         format!("{prefix}sweep-{}", self.port)
@@ -72,7 +71,7 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    /// The token that it rests on.
+    /// The token that the session was opened with.
     pub(crate) fn token(&self) -> &Secret {
         &self.token
     }
@@ -95,26 +94,26 @@ impl Session {
     }
 }
 
-/// A cookie's value, and for how long a browser is to keep it.
+/// The value of a cookie, and its `Max-Age`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Sealed {
     pub(crate) value: String,
     pub(crate) seconds: i64,
 }
 
-/// Why no browser can be signed in.
+/// Why a browser cannot be signed in.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
-    /// The store has not been asked yet, or cannot be.
+    /// The store was not read yet, or cannot be read.
     #[error("this coordinator does not lead yet, so it cannot sign in a browser: try again in a few seconds")]
     NoKey,
-    /// No random numbers.
+    /// The operating system provides no random numbers.
     #[error(
         "the operating system gave this coordinator no random numbers, so it cannot sign a browser in: allow it the system \
          call `getrandom`"
     )]
     Random(#[source] getrandom::Error),
-    /// The library refuses the key or the session.
+    /// The encryption library refuses the key or the session.
     #[error(
         "this coordinator cannot encrypt the session of a browser with AES-256-GCM under the 32 bytes of its store's session \
          key, so it cannot sign a browser in: restart it, and report a bug if that does not help"
@@ -124,21 +123,21 @@ pub(crate) enum Error {
 
 /// A session that a browser used.
 struct Known {
-    /// Ends what hangs on it.
+    /// Cancelled to end the streams of this session.
     ended: CancellationToken,
-    /// No copy of it holds after this.
+    /// All copies of the session have expired after this time.
     until_ms: i64,
-    /// Its owner signed out.
+    /// Whether the user has signed out.
     left: bool,
 }
 
 struct Seal {
     key: SessionKey,
-    /// None where the library refuses the key.
+    /// None if the library refuses the key.
     cipher: Option<RandomizedNonceKey>,
 }
 
-/// Seals and reads the sessions of browsers.
+/// Seals and reads browser sessions.
 #[derive(Default)]
 pub(crate) struct Cookies {
     seal: RwLock<Option<Seal>>,
@@ -146,20 +145,20 @@ pub(crate) struct Cookies {
 }
 
 impl Cookies {
-    /// Takes the key that the store keeps. With another key, every session of before ends.
+    /// Sets the key of the store. A new key ends all earlier sessions.
     pub(crate) fn set_key(&self, key: SessionKey) {
         let mut seal = self.seal.write().unwrap_or_else(PoisonError::into_inner);
         if seal.as_ref().is_none_or(|seal| seal.key != key) {
-            // A key that is refused stays: who signs in hears of that, and not that there is no key yet.
+            // A refused key is kept, so that signing in reports it rather than a missing key.
             let cipher = RandomizedNonceKey::new(&AES_256_GCM, key.as_bytes()).ok();
             *seal = Some(Seal { key, cipher });
         }
     }
 
-    /// A new session, for the browser that showed this token.
+    /// A new session for the browser that presented this token.
     ///
     /// # Errors
-    /// There is no key yet, or no randomness.
+    /// There is no key yet, or there are no random numbers.
     pub(crate) fn sign_in(&self, token: &Secret, audience: Audience, now_ms: i64) -> Result<Sealed, Error> {
         let mut number = [0; NUMBER_BYTES];
         getrandom::fill(&mut number).map_err(Error::Random)?;
@@ -167,14 +166,14 @@ impl Cookies {
         self.seal(&Session { number, begun_ms: now_ms, expires_ms, token: token.clone() }, audience, now_ms)
     }
 
-    /// The session in a cookie; none where it was not sealed here for this listener, has expired, or has been left.
+    /// The session of a cookie; none if it was not sealed for this listener, has expired, or was signed out.
     pub(crate) fn read(&self, value: &str, audience: Audience, now_ms: i64) -> Option<Session> {
         let session = self.open(value, audience)?;
         let left = self.known().get(&session.number).is_some_and(|known| known.left);
         (now_ms < session.expires_ms && !left).then_some(session)
     }
 
-    /// The session for longer, if it is time for that and its longest time is not over.
+    /// Extends a session, if it is due and its longest lifetime is not over.
     pub(crate) fn renew(&self, session: &Session, audience: Audience, now_ms: i64) -> Option<Sealed> {
         if now_ms < session.expires_ms.saturating_sub(LIFETIME_MS / 2) {
             return None;
@@ -192,7 +191,7 @@ impl Cookies {
         Some(sealed)
     }
 
-    /// What ends an answer to this session: signing out, its time, or the end of its token.
+    /// A token that is cancelled when the session ends: signed out, expired, or with its access token.
     pub(crate) fn ending(&self, session: &Session, token: &CancellationToken, now_ms: i64) -> CancellationToken {
         let mut known = self.known();
         if !known.contains_key(&session.number) && !make_room(&mut known, now_ms) {
@@ -202,13 +201,13 @@ impl Cookies {
         let known = known.entry(session.number).or_insert_with(fresh);
         known.until_ms = known.until_ms.max(session.expires_ms);
         if known.ended.is_cancelled() && !known.left {
-            // The token did not hold for a while, and does again.
+            // The token was invalid for a while and is valid again.
             known.ended = token.child_token();
         }
         known.ended.clone()
     }
 
-    /// Ends a session: neither this cookie nor a renewed one opens anything from now on.
+    /// Signs a session out: neither its cookie nor a renewed one is accepted any more.
     pub(crate) fn leave(&self, session: &Session, now_ms: i64) {
         let mut known = self.known();
         let full = !known.contains_key(&session.number) && !make_room(&mut known, now_ms);
@@ -223,7 +222,7 @@ impl Cookies {
         known.ended.cancel();
     }
 
-    /// Ends what hangs on sessions whose time is over, and forgets them.
+    /// Ends the streams of expired sessions, and forgets these sessions.
     pub(crate) fn tick(&self, now_ms: i64) {
         forget(&mut self.known(), now_ms);
     }

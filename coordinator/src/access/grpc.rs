@@ -1,4 +1,4 @@
-//! The door of gRPC: every call of every service passes here before anything of it is read.
+//! Checks the token of every gRPC call, before any part of the call is read.
 
 use std::future::ready;
 use std::sync::Arc;
@@ -11,18 +11,18 @@ use tonic::codegen::http::{Request, Response};
 use tonic::codegen::{BoxFuture, Context, Poll, Service};
 use tower::Layer;
 
-use super::ending::Ending;
 use super::keyring::{Admitted, Presented};
-use super::{Caller, Keyring, Refusal, Secret, need};
+use super::revocable_body::RevocableBody;
+use super::{Caller, Keyring, Refusal, Secret, permissions};
 use crate::clock::Clock;
 use crate::listen::Peer;
 
-/// Puts the door before services.
+/// The layer that checks tokens.
 #[derive(Debug, Clone)]
 pub struct Door {
-    /// The tokens.
+    /// The known tokens.
     pub keyring: Arc<Keyring>,
-    /// By which they expire.
+    /// Decides which tokens have expired.
     pub clock: Clock,
 }
 
@@ -34,7 +34,7 @@ impl<S> Layer<S> for Door {
     }
 }
 
-/// Services behind the door.
+/// A service whose callers are checked.
 #[derive(Debug, Clone)]
 pub struct Guarded<S> {
     door: Door,
@@ -61,36 +61,36 @@ where
             Err(refusal) => return Box::pin(ready(Ok(status(&refusal).into_http()))),
         };
         request.extensions_mut().insert(caller);
-        // Whoever revokes his own token is still told that it is done.
-        let ended = ended.filter(|_| request.uri().path() != need::REVOKE);
+        // A caller that revokes its own token still gets the answer.
+        let ended = ended.filter(|_| request.uri().path() != permissions::REVOKE);
         let answer = self.inner.call(request);
         let Some(ended) = ended else { return Box::pin(answer) };
         Box::pin(async move {
-            let over = std::pin::pin!(ended.clone().cancelled_owned());
-            match futures::future::select(over, std::pin::pin!(answer)).await {
+            let revoked = std::pin::pin!(ended.clone().cancelled_owned());
+            match futures::future::select(revoked, std::pin::pin!(answer)).await {
                 // A parked poll, or an upload.
-                Either::Left(_) => Ok(self::over().into_http()),
+                Either::Left(_) => Ok(no_longer_valid().into_http()),
                 Either::Right((answer, _)) => {
-                    let mut trailers = HeaderMap::new();
-                    let last = self::over().add_header(&mut trailers).is_ok().then_some(trailers);
-                    Ok(answer?.map(|body| Body::new(Ending::new(body, ended, last))))
+                    let mut headers = HeaderMap::new();
+                    let trailers = no_longer_valid().add_header(&mut headers).is_ok().then_some(headers);
+                    Ok(answer?.map(|body| Body::new(RevocableBody::new(body, ended, trailers))))
                 }
             }
         })
     }
 }
 
-/// Takes the token out of the request, so that nothing behind the door can show it.
+/// Takes the token out of the request, so that no handler can leak it, and checks it.
 fn admit(door: &Door, request: &mut Request<Body>) -> Result<Admitted, Refusal> {
     let header = request.headers_mut().remove(header::AUTHORIZATION);
     let secret = header.as_ref().and_then(|value| Secret::bearer(value.to_str().ok()?));
     let certificate = request.extensions().get::<Peer>().and_then(|peer| peer.certificate);
     let presented = Presented { secret: secret.as_ref(), certificate };
-    let need = need::of_method(request.uri().path());
-    door.keyring.admit(presented, need, door.clock.unix_ms())
+    let permission = permissions::of_method(request.uri().path());
+    door.keyring.admit(presented, permission, door.clock.unix_ms())
 }
 
-fn over() -> Status {
+fn no_longer_valid() -> Status {
     Status::unauthenticated("the token is no longer valid")
 }
 
@@ -102,7 +102,7 @@ fn status(refusal: &Refusal) -> Status {
     }
 }
 
-/// Who calls, for the audit log: the token's name, or what the request says where no token has a name.
+/// Sets the operator's name for the audit log: the name of the token replaces the one in the request.
 pub(crate) fn named<T>(request: tonic::Request<T>, user: impl FnOnce(&mut T) -> &mut String) -> T {
     let name = request.extensions().get::<Caller>().and_then(|caller| caller.name.clone());
     let mut message = request.into_inner();

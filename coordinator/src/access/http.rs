@@ -1,12 +1,12 @@
-//! The door of HTTP: every request passes here before it is routed, and every answer leaves with the headers that browsers
-//! need to be careful.
+//! Checks every HTTP request before it is routed, and adds the security headers to every response.
 //!
-//! A browser shows its session as a cookie (`cookie.rs`), and sends it whichever page asks. So what changes something must
-//! come from a page of ours: browsers say where a request comes from, and what they do not say is refused. A cookie counts
-//! only under the one name that belongs to this listener, and only if the browser sends it once.
+//! A browser sends its session cookie (`cookie.rs`) with requests from every page, also from pages of other sites. So a
+//! request that changes something must come from a page of this coordinator: browsers name the origin of a request, and one
+//! without an origin is refused. A cookie counts only under the one name that belongs to this listener, and only if the
+//! browser sends it once.
 //!
-//! Where no token is needed, because only this machine can ask, a page of another site could still ask through the reader's
-//! browser. So a request whose `Host` is not a name of this machine is refused.
+//! If no token is required, because only this machine can connect, a page of another site could still send requests through
+//! the browser of its reader. So a request whose `Host` is not a name of this machine is refused.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -18,76 +18,75 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
 
 use super::cookie::{Audience, Session};
-use super::ending::Ending;
 use super::keyring::{Admitted, Presented};
 use super::login::{cookie, set_cookie};
-use super::{Keyring, Need, Refusal, Secret, need};
+use super::revocable_body::RevocableBody;
+use super::{Keyring, Permission, Refusal, Secret, permissions};
 use crate::clock::Clock;
 use crate::listen::Peer;
 use crate::web::problem::Problem;
 
-/// How long a request that changes something may take to come in and be answered.
-const CHANGE: Duration = Duration::from_secs(60);
+/// Timeout for a request that changes something, with its answer.
+const CHANGE_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// What a page may do: show what comes from here, and nothing else. A page that needs other words brings its own.
+/// The content security policy: a page loads content of this coordinator only. A page that needs another policy sets it.
 pub const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; \
                           connect-src 'self'; manifest-src 'self'; form-action 'self'; base-uri 'none'; \
                           frame-ancestors 'none'";
 
-/// The door.
+/// The state of the check.
 #[derive(Debug, Clone)]
 pub struct Door {
-    /// The tokens.
+    /// The known tokens.
     pub keyring: Arc<Keyring>,
-    /// Where no token is needed, any name of this machine may be asked for: other machines are meant to reach it.
+    /// Accepts every `Host` although no token is required, because authentication is disabled on purpose.
     pub any_host: bool,
-    /// Connections are secret here.
+    /// Whether this listener uses TLS.
     pub tls: bool,
     /// The port that this process listens on.
     pub port: u16,
-    /// By which tokens and sessions expire.
+    /// Decides which tokens and sessions have expired.
     pub clock: Clock,
 }
 
 impl Door {
-    /// For whom a cookie of this request is. It is secret as far as this listener or the proxy before it says: a client that
-    /// lies about that gets a cookie that its own browser sends less often, and nothing else.
+    /// The audience of a cookie for this request. The cookie is `Secure` if this listener uses TLS, or if a proxy before it
+    /// reports TLS. A client that fakes the report only gets a cookie that its own browser sends less often.
     pub(super) fn audience(&self, headers: &HeaderMap) -> Audience {
         let secure = self.tls || headers.get("x-forwarded-proto").is_some_and(|value| value == "https");
         Audience { port: self.port, secure }
     }
 }
 
-/// What a request shows.
+/// The credentials of a request.
 #[derive(Debug, PartialEq)]
 enum Shown {
-    /// A token, as programs do.
+    /// A token in the header, from a program.
     Header(Secret),
-    /// The cookie of this listener, unread.
+    /// The cookie of this listener, not yet checked.
     Cookie(String),
-    /// More than one.
+    /// More than one cookie of this name.
     Cookies,
-    /// Neither.
     Not,
 }
 
-/// What the cookie of a request is worth, for the handlers of signing in and out.
+/// The checked cookie of a request, for the handlers of signing in and out.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Browser {
-    /// The session that it holds.
+    /// The session of the cookie.
     pub(super) session: Option<Session>,
-    /// Why it holds none.
+    /// Why the cookie has no session.
     pub(super) refused: Option<Refusal>,
 }
 
-/// Lets a request pass, or says why not.
+/// Admits a request, or answers why it is refused.
 pub(crate) async fn guard(State(door): State<Door>, mut request: Request, next: Next) -> Response {
     let audience = door.audience(request.headers());
     let shown = shown(request.headers(), &audience.cookie_name());
-    // Nothing behind the door can show it.
+    // No handler can leak them.
     request.headers_mut().remove(header::AUTHORIZATION);
     request.headers_mut().remove(header::COOKIE);
-    let need = need::of_http(request.method(), request.uri().path());
+    let permission = permissions::of_http(request.method(), request.uri().path());
     let changes = !matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
     if !door.any_host && !door.keyring.is_needed() && !is_local(host(request.uri(), request.headers())) {
         return careful(refuse(
@@ -104,17 +103,18 @@ pub(crate) async fn guard(State(door): State<Door>, mut request: Request, next: 
     let now_ms = door.clock.unix_ms();
     let (secret, browser) = read(&door, shown, audience, now_ms);
     let secret = browser.session.as_ref().map(Session::token).or(secret.as_ref());
-    let Admitted { caller, ended } = match door.keyring.admit(Presented { secret, certificate: None }, need, now_ms) {
-        Ok(admitted) => admitted,
-        Err(refusal) => return careful(turned_away(&request, &browser.refused.unwrap_or(refusal))),
-    };
+    let Admitted { caller, ended } =
+        match door.keyring.admit(Presented { secret, certificate: None }, permission, now_ms) {
+            Ok(admitted) => admitted,
+            Err(refusal) => return careful(turned_away(&request, &browser.refused.unwrap_or(refusal))),
+        };
     let cookies = door.keyring.cookies();
-    // Who signs out gets an answer after the session's end.
+    // A request that signs out is answered after the end of its session.
     let ended = ended.map(|ended| match &browser.session {
         Some(session) => cookies.ending(session, &ended, now_ms),
         None => ended,
     });
-    let private = need != Need::Nothing;
+    let private = permission != Permission::Public;
     let renewed = browser.session.as_ref().filter(|_| private);
     let renewed = renewed.and_then(|session| cookies.renew(session, audience, now_ms));
     request.extensions_mut().insert(caller);
@@ -122,12 +122,12 @@ pub(crate) async fn guard(State(door): State<Door>, mut request: Request, next: 
     request.extensions_mut().insert(door);
     let answer = if changes {
         let late = || refuse(StatusCode::REQUEST_TIMEOUT, "the request took too long");
-        tokio::time::timeout(CHANGE, next.run(request)).await.unwrap_or_else(|_| late())
+        tokio::time::timeout(CHANGE_TIMEOUT, next.run(request)).await.unwrap_or_else(|_| late())
     } else {
         next.run(request).await
     };
     let answer = match ended {
-        Some(ended) => answer.map(|body| axum::body::Body::new(Ending::new(body, ended, None))),
+        Some(ended) => answer.map(|body| axum::body::Body::new(RevocableBody::new(body, ended, None))),
         None => answer,
     };
     let mut answer = careful(answer);
@@ -140,7 +140,7 @@ pub(crate) async fn guard(State(door): State<Door>, mut request: Request, next: 
     answer
 }
 
-/// The token of a header, or what a cookie is worth.
+/// The token of the header, or the session of the cookie.
 fn read(door: &Door, shown: Shown, audience: Audience, now_ms: i64) -> (Option<Secret>, Browser) {
     let refused = |refusal| (None, Browser { session: None, refused: Some(refusal) });
     match shown {
@@ -169,7 +169,7 @@ fn shown(headers: &HeaderMap, cookie: &str) -> Shown {
     }
 }
 
-/// The name that was asked for.
+/// The host that the request names, without its port.
 fn host<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> Option<&'a str> {
     uri.host().or_else(|| {
         let value = headers.get(header::HOST)?.to_str().ok()?;
@@ -182,15 +182,15 @@ fn host<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> Option<&'a str> {
     })
 }
 
-/// Whether a name can mean nothing but what was dialled. Programs without a name are no browsers.
+/// Whether a host cannot be a name that another site points here. Browsers always send a host.
 fn is_local(host: Option<&str>) -> bool {
     let Some(host) = host else { return true };
     let bare = host.trim_start_matches('[').trim_end_matches(']');
     host.eq_ignore_ascii_case("localhost") || bare.parse::<IpAddr>().is_ok()
 }
 
-/// Whether a request was made on this machine: its peer is, it asked for this machine, and no proxy says that it passes the
-/// request on for another.
+/// Whether a request was made on this machine: its peer is local, it names this machine, and no proxy forwards it for
+/// another client.
 pub(super) fn is_from_this_machine(peer: &Peer, uri: &Uri, headers: &HeaderMap) -> bool {
     const PROXIES: [&str; 4] = ["forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip"];
     let Some(host) = host(uri, headers) else { return false };
@@ -201,7 +201,7 @@ pub(super) fn is_from_this_machine(peer: &Peer, uri: &Uri, headers: &HeaderMap) 
     peer.address.ip().to_canonical().is_loopback() && names_it && direct
 }
 
-/// Whether a request comes from a page of ours, or from no page at all.
+/// Whether a request comes from a page of this coordinator, or from no page.
 fn comes_from_here(request: &Request, by_cookie: bool) -> bool {
     let header = |name: &str| request.headers().get(name).map(|value| value.to_str().unwrap_or("?"));
     match (header("sec-fetch-site"), header("origin")) {
@@ -216,7 +216,7 @@ fn comes_from_here(request: &Request, by_cookie: bool) -> bool {
     }
 }
 
-/// People are shown where to enter a token; programs are told that they need one.
+/// Redirects a browser to the sign-in page, and answers a program with 401 or 403.
 fn turned_away(request: &Request, refusal: &Refusal) -> Response {
     let accept = request.headers().get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or("");
     let person = *request.method() == Method::GET && accept.contains("text/html");
@@ -236,7 +236,7 @@ fn refuse(status: StatusCode, why: &str) -> Response {
     Problem::new(status, why).into_response()
 }
 
-/// What every answer says to browsers; what a handler has said already stays.
+/// Adds the security headers, except those that the handler has set.
 fn careful(mut answer: Response) -> Response {
     let headers = answer.headers_mut();
     for (name, value) in [

@@ -1,8 +1,7 @@
-//! The tokens that are known, and whether one of them opens a door.
+//! The known tokens, and whether one of them permits a call.
 //!
-//! Secrets are not here: a token is found by the hash of what was presented. Whoever measures how long that takes learns
-//! something about hashes of his own guesses, which tells nothing about the secret, so a hash table does; and digests are
-//! compared whole.
+//! The keyring has no secrets: it finds a token by the hash of the presented secret. A hash table is safe for that. Its
+//! timing tells a caller only about the hashes of its own guesses, not about a secret, and digests are compared whole.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -14,31 +13,31 @@ use sweep_store::tokens::TokenRecord;
 use tokio_util::sync::CancellationToken;
 
 use super::cookie::Cookies;
-use super::opening::Links;
-use super::{Need, Role, Secret, SessionKey, secret};
+use super::sign_in_links::Links;
+use super::{Permission, Role, Secret, SessionKey, secret};
 
-/// A token that was given with the configuration.
+/// A token of the configuration.
 #[derive(Debug, Clone)]
 pub struct Given {
-    /// What it opens.
+    /// Its role.
     pub role: Role,
     /// The secret's hash.
     pub digest: Digest,
 }
 
-/// Who calls, for handlers.
+/// The caller of a request, for handlers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
-    /// The name of the token; none where tokens are not needed, or where it came with the configuration and has none.
+    /// The name of the token; none if no token is required, or if the configuration gives the token.
     pub name: Option<String>,
-    /// Its role; none where tokens are not needed.
+    /// The role of the token; none if no token is required.
     pub role: Option<Role>,
-    /// Which token and which certificate, for sessions that belong to whoever opened them.
+    /// The token and the certificate, for sessions that only their owner may use.
     pub(crate) identity: Identity,
 }
 
 impl Caller {
-    /// Whether this caller may do what needs `role`: for pages that show only what would be answered.
+    /// Whether this caller has `role`, for pages that offer only permitted actions.
     pub fn may(&self, role: Role) -> bool {
         self.role.is_none_or(|own| own.covers(role))
     }
@@ -50,7 +49,7 @@ impl Caller {
     }
 }
 
-/// Which token and which certificate. Nobody at all is one too.
+/// A token and a certificate. A caller without either has the default identity.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub(crate) struct Identity {
     token: Option<Digest>,
@@ -59,31 +58,31 @@ pub(crate) struct Identity {
 
 #[cfg(test)]
 impl Identity {
-    /// Of a token alone.
+    /// An identity with a token and no certificate.
     pub(crate) fn of_token(token: Digest) -> Self {
         Self { token: Some(token), certificate: None }
     }
 }
 
-/// Whoever was let in.
+/// A caller that was admitted.
 #[derive(Debug)]
 pub struct Admitted {
-    /// Who.
+    /// The caller.
     pub caller: Caller,
-    /// Cancelled when the token is no longer valid; none where there is no token.
+    /// Cancelled when the token is no longer valid; none without a token.
     pub ended: Option<CancellationToken>,
 }
 
-/// Why somebody was not let in.
+/// Why a caller was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// No token. Where a program reads one from, it says itself: each has other flags and variables.
+    /// No token. The message names no flag: each program has its own flags and variables for tokens.
     #[error("a token is required, but the request has none")]
     Missing,
-    /// A token that nobody made.
+    /// A token that does not exist.
     #[error("the token is unknown")]
     Unknown,
-    /// A token whose time is over.
+    /// An expired token.
     #[error("the token has expired")]
     Expired,
     /// A token that was revoked.
@@ -92,21 +91,21 @@ pub enum Refusal {
     /// A cookie that this coordinator did not seal for this listener, or that has expired.
     #[error("the session of this browser has expired; sign in again")]
     Session,
-    /// More than one cookie of the same name: one of them is another page's, and nothing says which.
+    /// More than one cookie of the same name: another site set one of them, and nothing tells which.
     #[error(
         "this browser sends more than one session cookie for this coordinator: delete the cookies of this host, and \
         sign in again"
     )]
     Cookies,
-    /// A token of another role.
+    /// A token whose role does not permit the call.
     #[error("this needs a token with the role `{needed}`, but the token has the role `{role}`")]
     Role {
-        /// The token's.
+        /// The role of the token.
         role: Role,
-        /// What is needed.
+        /// The role that the call requires.
         needed: Role,
     },
-    /// No certificate.
+    /// A worker without a certificate.
     #[error("workers must present a certificate: set `client_cert` and `client_key`")]
     Certificate,
 }
@@ -118,12 +117,12 @@ impl Refusal {
     }
 }
 
-/// What somebody presents.
+/// The credentials that a caller presents.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Presented<'a> {
     /// A token.
     pub secret: Option<&'a Secret>,
-    /// The digest of a certificate that was checked during the handshake.
+    /// The digest of the client certificate that the TLS handshake verified.
     pub certificate: Option<Digest>,
 }
 
@@ -142,7 +141,7 @@ impl Key {
         !self.revoked && self.expires_ms.is_none_or(|expires| now_ms < expires)
     }
 
-    /// Whether nothing but time tells them apart.
+    /// Whether the two differ in nothing but their expiry.
     fn is_as(&self, other: &Self) -> bool {
         self.role == other.role && self.name == other.name && self.revoked == other.revoked
     }
@@ -152,18 +151,18 @@ impl Key {
 struct State {
     given: Vec<Given>,
     stored: Vec<TokenRecord>,
-    /// Tokens of browsers that opened a link. They end with this process.
+    /// Tokens of browsers that used a sign-in link. They end with this process.
     browsers: Vec<Given>,
     keys: HashMap<Digest, Key>,
 }
 
-/// The tokens that are known.
+/// All known tokens.
 #[derive(Default)]
 pub struct Keyring {
     state: RwLock<State>,
-    /// Whether workers must show a certificate.
+    /// Whether workers must present a certificate.
     certificates: bool,
-    /// Calls that were not let in since somebody asked.
+    /// Calls that were refused since the last [`Keyring::take_refused`].
     refused: AtomicU64,
     /// Links that sign a browser in once.
     links: Links,
@@ -178,26 +177,26 @@ impl fmt::Debug for Keyring {
 }
 
 impl Keyring {
-    /// Without tokens; `certificates` says whether workers must show a certificate.
+    /// A keyring without tokens. `certificates` is whether workers must present a certificate.
     pub fn new(certificates: bool) -> Self {
         Self { certificates, ..Self::default() }
     }
 
-    /// Whether a token is needed. It is from the first one on, even when all were revoked since: a last token that ends
-    /// must close the door, not open it.
+    /// Whether a token is required. One is from the first token on, even after all were revoked: the end of the last token
+    /// must not disable authentication.
     pub fn is_needed(&self) -> bool {
         let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
         !state.given.is_empty() || !state.stored.is_empty()
     }
 
-    /// What the configuration gives, instead of what it gave before.
+    /// Replaces the tokens of the configuration.
     pub fn give(&self, given: Vec<Given>, now_ms: i64) {
         self.change(now_ms, |state| state.given = given);
     }
 
-    /// What the store has, instead of what it had before.
+    /// Replaces the tokens of the store.
     pub fn stored(&self, stored: Vec<TokenRecord>, now_ms: i64) {
-        // Asked again and again where a database is shared; whose time is over, `tick` ends.
+        // A shared database is read every second, mostly without a change. `tick` ends expired tokens.
         if self.state.read().unwrap_or_else(PoisonError::into_inner).stored == stored {
             return;
         }
@@ -207,15 +206,15 @@ impl Keyring {
     /// The code of a link that signs one browser in, with this role.
     ///
     /// # Errors
-    /// The machine gives no random numbers.
+    /// The operating system provides no random numbers.
     pub(crate) fn issue_link(&self, role: Role, now_ms: i64) -> Result<Secret, secret::Error> {
         self.links.issue(role, now_ms)
     }
 
-    /// A new token for the browser that shows a link's code, which is used up; none where the code does not hold.
+    /// A new token for the browser that presents the code of a link. The code is used up. None if the code is not valid.
     ///
     /// # Errors
-    /// The machine gives no random numbers.
+    /// The operating system provides no random numbers.
     pub(crate) fn open_link(&self, code: &Secret, now_ms: i64) -> Result<Option<Secret>, secret::Error> {
         let Some(role) = self.links.redeem(code, now_ms) else { return Ok(None) };
         let token = Secret::generate()?;
@@ -224,17 +223,17 @@ impl Keyring {
         Ok(Some(token))
     }
 
-    /// The key under which the store has sessions of browsers sealed.
+    /// Sets the key that seals browser sessions.
     pub(crate) fn seal_with(&self, key: SessionKey) {
         self.cookies.set_key(key);
     }
 
-    /// The sessions of browsers.
+    /// The browser sessions.
     pub(super) fn cookies(&self) -> &Cookies {
         &self.cookies
     }
 
-    /// Ends what hangs on tokens and sessions whose time is over.
+    /// Ends calls and streams whose token or session has expired.
     pub fn tick(&self, now_ms: i64) {
         self.cookies.tick(now_ms);
         let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
@@ -272,33 +271,33 @@ impl Keyring {
         }
     }
 
-    /// How many calls were not let in since this was asked last.
+    /// The number of calls that were refused since the last call of this function.
     pub(crate) fn take_refused(&self) -> u64 {
         self.refused.swap(0, Ordering::Relaxed)
     }
 
-    /// Whether whoever presents this may do what needs that.
+    /// Admits a caller if its credentials give `permission`.
     ///
     /// # Errors
-    /// Why not.
-    pub fn admit(&self, presented: Presented<'_>, need: Need, now_ms: i64) -> Result<Admitted, Refusal> {
-        self.judge(presented, need, now_ms).inspect_err(|_| {
+    /// The reason of the refusal.
+    pub fn admit(&self, presented: Presented<'_>, permission: Permission, now_ms: i64) -> Result<Admitted, Refusal> {
+        self.judge(presented, permission, now_ms).inspect_err(|_| {
             self.refused.fetch_add(1, Ordering::Relaxed);
         })
     }
 
-    fn judge(&self, presented: Presented<'_>, need: Need, now_ms: i64) -> Result<Admitted, Refusal> {
+    fn judge(&self, presented: Presented<'_>, permission: Permission, now_ms: i64) -> Result<Admitted, Refusal> {
         let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
-        let needed = match need {
-            Need::Nothing => return Ok(nobody()),
-            Need::Role(role) => role,
+        let needed = match permission {
+            Permission::Public => return Ok(anonymous()),
+            Permission::Role(role) => role,
         };
         if needed == Role::Worker && self.certificates && presented.certificate.is_none() {
             return Err(Refusal::Certificate);
         }
         let certificate = presented.certificate.filter(|_| needed == Role::Worker);
         if state.given.is_empty() && state.stored.is_empty() {
-            let mut open = nobody();
+            let mut open = anonymous();
             open.caller.identity.certificate = certificate;
             return Ok(open);
         }
@@ -319,7 +318,7 @@ impl Keyring {
     }
 }
 
-fn nobody() -> Admitted {
+fn anonymous() -> Admitted {
     Admitted { caller: Caller { name: None, role: None, identity: Identity::default() }, ended: None }
 }
 
@@ -343,7 +342,7 @@ mod tests {
     }
 
     fn ask(keyring: &Keyring, secret: Option<&Secret>, role: Role) -> Result<Admitted, Refusal> {
-        keyring.admit(Presented { secret, certificate: None }, Need::Role(role), NOW)
+        keyring.admit(Presented { secret, certificate: None }, Permission::Role(role), NOW)
     }
 
     #[test]
@@ -368,7 +367,7 @@ mod tests {
             let refused = ask(&keyring, Some(&secret), needed).unwrap_err();
             assert_eq!(refused, Refusal::Role { role: Role::Read, needed });
         }
-        assert!(keyring.admit(Presented::default(), Need::Nothing, NOW).is_ok());
+        assert!(keyring.admit(Presented::default(), Permission::Public, NOW).is_ok());
     }
 
     #[test]
@@ -395,7 +394,7 @@ mod tests {
         keyring.tick(NOW + 1);
         assert!(ended.is_cancelled());
         let presented = Presented { secret: Some(&secret), certificate: None };
-        let late = keyring.admit(presented, Need::Role(Role::Read), NOW + 1);
+        let late = keyring.admit(presented, Permission::Role(Role::Read), NOW + 1);
         assert_eq!(late.unwrap_err(), Refusal::Expired);
     }
 
@@ -433,12 +432,12 @@ mod tests {
         let keyring = Keyring::new(true);
         let shown = Presented { secret: None, certificate: Some(Digest::of(b"certificate")) };
         assert_eq!(ask(&keyring, None, Role::Worker).unwrap_err(), Refusal::Certificate);
-        let admitted = keyring.admit(shown, Need::Role(Role::Worker), NOW).unwrap();
+        let admitted = keyring.admit(shown, Permission::Role(Role::Worker), NOW).unwrap();
         assert_ne!(admitted.caller.identity, Identity::default());
         assert!(ask(&keyring, None, Role::Admin).is_ok());
         let secret = Secret::generate().unwrap();
         keyring.give(vec![Given { role: Role::Worker, digest: secret.digest() }], NOW);
-        assert_eq!(keyring.admit(shown, Need::Role(Role::Worker), NOW).unwrap_err(), Refusal::Missing);
+        assert_eq!(keyring.admit(shown, Permission::Role(Role::Worker), NOW).unwrap_err(), Refusal::Missing);
         assert_eq!(ask(&keyring, Some(&secret), Role::Worker).unwrap_err(), Refusal::Certificate);
     }
 }

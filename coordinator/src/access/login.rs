@@ -1,5 +1,5 @@
-//! The page where people enter their token and get a session for it, and leave it again; and the link that signs a browser of
-//! this machine in once.
+//! Signing in and out: the page where a user enters a token and gets a session, and the link that signs in one browser of
+//! this machine.
 
 use axum::Router;
 use axum::extract::rejection::FormRejection;
@@ -12,7 +12,7 @@ use maud::{DOCTYPE, html};
 use super::cookie::{Audience, FORMER_NAMES, Sealed};
 use super::http::{Browser, Door, is_from_this_machine};
 use super::keyring::Presented;
-use super::{Need, Refusal, Role, Secret};
+use super::{Permission, Refusal, Role, Secret};
 use crate::listen::Peer;
 
 /// The longest form, in bytes.
@@ -33,7 +33,7 @@ struct Entered {
     next: String,
 }
 
-/// What a link says that does not open anything.
+/// The message of a link that cannot be used.
 const CLOSED: &str =
     "This link has expired or was already used. If this browser used it, open the address without `/open/`.";
 const ELSEWHERE: &str = "This link works only on the machine that runs the coordinator.";
@@ -55,7 +55,7 @@ async fn show(
 ) -> Response {
     let said = match browser.refused {
         _ if !door.keyring.is_needed() => Some("This coordinator needs no token.".to_owned()),
-        // Signing in replaces one of several cookies, and does not help.
+        // Signing in again would replace only one of the cookies.
         Some(Refusal::Cookies) => Some(sentence(&Refusal::Cookies)),
         _ => None,
     };
@@ -75,7 +75,7 @@ async fn enter(
     };
     let secret = Secret::of(&entered.token);
     let presented = Presented { secret: secret.as_ref(), certificate: None };
-    let admitted = door.keyring.admit(presented, Need::Role(Role::Read), door.clock.unix_ms());
+    let admitted = door.keyring.admit(presented, Permission::Role(Role::Read), door.clock.unix_ms());
     match (admitted, secret) {
         (Ok(_), Some(secret)) => signed_in(&door, &headers, &secret, &entered.next),
         (Ok(_), None) => Redirect::to(&local(&entered.next)).into_response(),
@@ -86,7 +86,7 @@ async fn enter(
     }
 }
 
-/// Signs a browser of this machine in: its session rests on a token that was made for it.
+/// Signs in a browser of this machine, with a new token for its session.
 async fn open(
     Extension(door): Extension<Door>,
     peer: Option<Extension<Peer>>,
@@ -109,7 +109,7 @@ async fn open(
     }
 }
 
-/// Leads on, with a session for this token.
+/// Redirects to `next`, with a session for this token.
 fn signed_in(door: &Door, headers: &HeaderMap, token: &Secret, next: &str) -> Response {
     let audience = door.audience(headers);
     match door.keyring.cookies().sign_in(token, audience, door.clock.unix_ms()) {
@@ -144,7 +144,7 @@ pub(super) fn cookie(name: &str, sealed: &Sealed, secure: bool) -> String {
     format!("{name}={value}; Path=/; HttpOnly; SameSite=Strict; Max-Age={seconds}{more}")
 }
 
-/// Sets the cookie, and removes those of earlier releases, which held a token.
+/// Sets the cookie, and removes the cookies of earlier releases, which contained a token.
 fn with_cookie(mut answer: Response, audience: Audience, sealed: &Sealed) -> Response {
     set_cookie(&mut answer, &cookie(&audience.cookie_name(), sealed, audience.secure));
     let nothing = Sealed { value: String::new(), seconds: 0 };
@@ -173,13 +173,13 @@ fn fresh(mut answer: Response) -> Response {
     answer
 }
 
-/// A place on this coordinator, whatever was asked for: nobody is led elsewhere from here.
+/// `next` if it is a path on this coordinator, otherwise `/`: the redirect never leaves this coordinator.
 fn local(next: &str) -> String {
     let fits = next.starts_with('/') && !next.starts_with("//") && next.bytes().all(|byte| byte.is_ascii_graphic());
     if fits && !next.contains('\\') { next.to_owned() } else { "/".to_owned() }
 }
 
-/// As a value in a query.
+/// Percent-encodes a value of a query.
 pub(super) fn encode(text: &str) -> String {
     let mut encoded = String::with_capacity(text.len());
     for byte in text.bytes() {

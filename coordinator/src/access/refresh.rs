@@ -1,5 +1,5 @@
-//! Keeps the keyring as the store and the token files have it: at the start, whenever a token is made or revoked, and every
-//! second, so that what another coordinator wrote, a secret that was mounted anew, and an end by time count soon.
+//! Keeps the keyring in step with the token files and the store. It reads them every second, so that a remounted secret, a
+//! token that another coordinator created or revoked, and an expiry take effect soon.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -15,16 +15,16 @@ use super::secret::Error;
 use super::{Keyring, Role, Secret};
 use crate::clock::Clock;
 
-const PAUSE: Duration = Duration::from_secs(1);
-/// Refused calls are told of together, once in so long.
-const TELL: Duration = Duration::from_secs(60);
+const INTERVAL: Duration = Duration::from_secs(1);
+/// Shortest time between two log lines about refused calls.
+const REFUSED_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Tokens that the configuration gives.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct GivenTokens {
     /// Files with one token each.
     pub files: Vec<(Role, PathBuf)>,
-    /// Hashes of tokens that whoever embeds a coordinator made.
+    /// Hashes of tokens from the program that embeds the coordinator.
     pub digests: Vec<(Role, Digest)>,
 }
 
@@ -32,7 +32,7 @@ impl GivenTokens {
     /// Reads the files.
     ///
     /// # Errors
-    /// One cannot be read, or holds no token.
+    /// A file cannot be read, or contains no token.
     pub(crate) fn read(&self) -> Result<Vec<Given>, Error> {
         let files =
             self.files.iter().map(|(role, path)| Ok(Given { role: *role, digest: Secret::read(path)?.digest() }));
@@ -41,37 +41,37 @@ impl GivenTokens {
     }
 }
 
-/// What is looked at again and again.
+/// The task that reads the files and the store.
 pub(crate) struct Refresh {
     pub(crate) keyring: Arc<Keyring>,
     pub(crate) given: GivenTokens,
     pub(crate) leadership: Arc<dyn Leadership>,
     pub(crate) shutdown: CancellationToken,
     pub(crate) clock: Clock,
-    /// What the files held.
+    /// The digests of the tokens that the files contained.
     pub(crate) digests: Vec<Digest>,
-    /// What was said of files and of the store, and need not be said again.
+    /// Whether a failure of the files, and of the store, was logged already.
     pub(crate) said: (bool, bool),
 }
 
 impl Refresh {
-    /// Until the coordinator stops. What cannot be read leaves what was known before.
+    /// Runs until the coordinator stops. If a read fails, the earlier tokens stay valid.
     pub(crate) async fn run(mut self) {
-        let mut told: Option<Instant> = None;
+        let mut logged: Option<Instant> = None;
         loop {
             tokio::select! {
                 () = self.shutdown.cancelled() => return,
-                () = tokio::time::sleep(PAUSE) => {}
+                () = tokio::time::sleep(INTERVAL) => {}
             }
             self.files();
             if self.leadership.is_shared() {
                 self.store().await;
             }
             self.keyring.tick(self.clock.unix_ms());
-            if told.is_none_or(|at| at.elapsed() > TELL) {
+            if logged.is_none_or(|at| at.elapsed() > REFUSED_INTERVAL) {
                 let calls = self.keyring.take_refused();
                 if calls > 0 {
-                    told = Some(Instant::now());
+                    logged = Some(Instant::now());
                     warn!(calls, "calls were refused: they had no token, an invalid one, or one with another role");
                 }
             }

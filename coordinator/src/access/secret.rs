@@ -1,4 +1,4 @@
-//! The secret of a token: made here, read from a file or a header, and never shown.
+//! The secret of a token: generated, or read from a file or a header. It is never logged.
 
 use std::fmt;
 use std::io::ErrorKind;
@@ -9,66 +9,66 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sweep_spec::Digest;
 use sweep_trust::bounded;
 
-/// How a token of ours begins, so that people and scanners know one when they see it.
+/// The prefix of every token, so that people and secret scanners recognise one.
 const PREFIX: &str = "sweep_";
-/// As many random bytes: nobody guesses them, however fast the hash is that they are stored under.
+/// Random bytes of a token: enough that a fast hash in the store is safe.
 const RANDOM_BYTES: usize = 32;
-/// Fewer for a code that opens once and expires: it has to fit on a line of a terminal.
+/// Random bytes of the code of a link. They are fewer, so that the link fits on a line; a code is valid once and expires.
 const CODE_BYTES: usize = 16;
-/// The shortest secret that is taken from a file, and the longest that is looked at.
+/// The shortest secret that a file may contain, and the longest that is read.
 const SHORTEST: usize = 20;
 const LONGEST: usize = 512;
-/// The largest file of a token.
+/// The largest token file, in bytes.
 const MAX_FILE_BYTES: u64 = 4096;
 
-/// A secret.
+/// A secret of a token, or the code of a link.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
-/// Why there is no secret. What was found is not repeated.
+/// Why there is no secret. No message repeats the content of a file.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The file.
+    /// The file cannot be read.
     #[error("cannot read the token file {path}")]
     File {
-        /// Which.
+        /// The path.
         path: String,
-        /// Why.
+        /// The cause.
         #[source]
         source: std::io::Error,
     },
-    /// What is in it.
+    /// The file contains no token.
     #[error("{path} contains no token: expected {SHORTEST} to {LONGEST} letters, digits and signs on one line")]
     NotAToken {
-        /// Which.
+        /// The path.
         path: String,
     },
-    /// No random numbers.
+    /// The operating system provides no random numbers.
     #[error("cannot get random numbers from this machine")]
     Random(#[source] getrandom::Error),
 }
 
 impl Secret {
-    /// A new one.
+    /// Generates a token.
     ///
     /// # Errors
-    /// The machine gives no random numbers.
+    /// The operating system provides no random numbers.
     pub fn generate() -> Result<Self, Error> {
         Ok(Self(format!("{PREFIX}{}", random::<RANDOM_BYTES>()?)))
     }
 
-    /// A new one for an address: without the prefix, because it is no token.
+    /// Generates a code for a link: without the prefix, because it is not a token.
     ///
     /// # Errors
-    /// The machine gives no random numbers.
+    /// The operating system provides no random numbers.
     pub(crate) fn code() -> Result<Self, Error> {
         Ok(Self(random::<CODE_BYTES>()?))
     }
 
-    /// The one in a file; what stands around it does not count.
+    /// Reads a token from a file. Whitespace around it is ignored.
     ///
     /// # Errors
-    /// The file cannot be read, or holds something else.
+    /// The file cannot be read, or contains no token.
     pub fn read(path: &Path) -> Result<Self, Error> {
         let name = || path.display().to_string();
         let bytes = bounded::read(path, MAX_FILE_BYTES).map_err(|source| match source.kind() {
@@ -79,31 +79,31 @@ impl Secret {
         text.filter(|secret| secret.0.len() >= SHORTEST).ok_or_else(|| Error::NotAToken { path: name() })
     }
 
-    /// What somebody presents, if it can be a token at all.
+    /// A presented text, if it has the form of a token.
     pub fn of(text: &str) -> Option<Self> {
         let text = text.trim();
         let fits = !text.is_empty() && text.len() <= LONGEST && text.bytes().all(|byte| byte.is_ascii_graphic());
         fits.then(|| Self(text.to_owned()))
     }
 
-    /// Of a header `Authorization: Bearer ...`.
+    /// The token of a header `Authorization: Bearer ...`.
     pub fn bearer(header: &str) -> Option<Self> {
         let (scheme, rest) = header.split_once(' ')?;
         if scheme.eq_ignore_ascii_case("bearer") { Self::of(rest) } else { None }
     }
 
-    /// What is kept of it.
+    /// The hash that the store keeps.
     pub fn digest(&self) -> Digest {
         Digest::of(self.0.as_bytes())
     }
 
-    /// For the one to whom it is given.
+    /// The secret in clear text, for its owner only.
     pub fn reveal(&self) -> &str {
         &self.0
     }
 }
 
-/// Random bytes as letters that an address and a header can hold.
+/// Random bytes as text that fits into an address and a header.
 fn random<const BYTES: usize>() -> Result<String, Error> {
     let mut bytes = [0; BYTES];
     getrandom::fill(&mut bytes).map_err(Error::Random)?;

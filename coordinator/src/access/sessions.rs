@@ -1,5 +1,5 @@
-//! Sessions as workers know them: a random number that nobody guesses, instead of the engine's own, which counts; and
-//! whose token or certificate opened each. A session that somebody else names is as unknown as one that never was.
+//! Sessions of workers, as the workers know them: an unguessable random number instead of the engine's counter, with the
+//! token and the certificate that opened the session. To any other caller the session is unknown.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,7 +9,7 @@ use sweep_scheduler::SessionId;
 use super::keyring::Identity;
 use crate::engine::Error;
 
-/// Sessions beyond which those that have ended are looked for.
+/// From this many sessions on, registering removes the ended ones.
 const MANY: usize = 1024;
 
 #[derive(Debug, Clone)]
@@ -31,15 +31,15 @@ struct Table {
 pub(crate) struct Sessions(Arc<Mutex<Table>>);
 
 impl Sessions {
-    /// A session that was opened, under the number that its worker is told.
+    /// Adds a session, and returns the number for its worker.
     ///
     /// # Errors
-    /// The machine gives no random numbers.
+    /// The operating system provides no random numbers.
     pub(crate) fn open(&self, worker: &str, session: SessionId, identity: Identity) -> Result<u64, Error> {
         let mut table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let handle = loop {
             let handle = getrandom::u64().map_err(|error| Error::Internal(error.to_string()))?;
-            // 0 is what a message says that names none.
+            // 0 means no session in a message.
             if handle != 0 && !table.opened.contains_key(&handle) {
                 break handle;
             }
@@ -54,14 +54,14 @@ impl Sessions {
     /// The engine's number of a session, and its worker.
     ///
     /// # Errors
-    /// There is no such session, or it is another one's.
+    /// There is no such session, or another caller opened it.
     pub(crate) fn find(&self, handle: u64, identity: &Identity) -> Result<(SessionId, String), Error> {
         let table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let opened = table.opened.get(&handle).filter(|opened| opened.identity == *identity);
         opened.map(|opened| (opened.session, opened.worker.clone())).ok_or(Error::UnknownSession)
     }
 
-    /// The newest session of a worker, if somebody else opened it.
+    /// The newest session of a worker, if a caller with another identity opened it.
     pub(crate) fn of_another(&self, worker: &str, identity: &Identity) -> Option<SessionId> {
         let table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let opened = table.opened.get(table.workers.get(worker)?)?;
@@ -86,14 +86,14 @@ impl Sessions {
 #[cfg(test)]
 mod tests {
     use super::super::keyring::{Given, Presented};
-    use super::super::{Keyring, Need, Role, Secret};
+    use super::super::{Keyring, Permission, Role, Secret};
     use super::*;
 
     fn identity() -> Identity {
         let (keyring, secret) = (Keyring::new(false), Secret::generate().unwrap());
         keyring.give(vec![Given { role: Role::Worker, digest: secret.digest() }], 0);
         let presented = Presented { secret: Some(&secret), certificate: None };
-        keyring.admit(presented, Need::Role(Role::Worker), 0).unwrap().caller.identity
+        keyring.admit(presented, Permission::Role(Role::Worker), 0).unwrap().caller.identity
     }
 
     #[test]

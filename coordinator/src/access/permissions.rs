@@ -1,29 +1,29 @@
-//! What each call needs. Every method of every service stands in one table, and a test fails when one is missing; HTTP is
-//! told apart by verb and path.
+//! The permission that each call requires. One table lists every method of every service; a test fails when one is missing.
+//! For HTTP the permission follows from the verb and the path.
 
 use axum::http::Method;
 
 use super::Role;
 
-/// What a call needs.
+/// The permission that a call requires.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Need {
-    /// Anybody may ask.
-    Nothing,
-    /// This role, or one that includes it.
+pub enum Permission {
+    /// No token is required.
+    Public,
+    /// A token with this role, or with one that includes it.
     Role(Role),
 }
 
-const READ: Need = Need::Role(Role::Read);
-const SUBMIT: Need = Need::Role(Role::Submit);
-const ADMIN: Need = Need::Role(Role::Admin);
-const WORKER: Need = Need::Role(Role::Worker);
+const READ: Permission = Permission::Role(Role::Read);
+const SUBMIT: Permission = Permission::Role(Role::Submit);
+const ADMIN: Permission = Permission::Role(Role::Admin);
+const WORKER: Permission = Permission::Role(Role::Worker);
 
-/// The method that ends tokens.
+/// The method that revokes tokens.
 pub(super) const REVOKE: &str = "/sweep.v1.AccessService/RevokeToken";
 
-/// Every method of our services.
-const METHODS: &[(&str, Need)] = &[
+/// Every method of every service, with its permission.
+const METHODS: &[(&str, Permission)] = &[
     ("/sweep.v1.SweepService/Submit", SUBMIT),
     ("/sweep.v1.SweepService/ListSweeps", READ),
     ("/sweep.v1.SweepService/GetSweep", READ),
@@ -34,7 +34,7 @@ const METHODS: &[(&str, Need)] = &[
     ("/sweep.v1.SweepService/ReproduceTrial", SUBMIT),
     ("/sweep.v1.SweepService/GetReproduction", READ),
     ("/sweep.v1.SweepService/CancelSweep", SUBMIT),
-    // The submitter's token, or an admin's: the service looks.
+    // The service also checks that the token is the submitter's or an admin's.
     ("/sweep.v1.SweepService/DeleteSweep", SUBMIT),
     ("/sweep.v1.SweepService/PauseSweep", SUBMIT),
     ("/sweep.v1.SweepService/SetPriority", SUBMIT),
@@ -67,33 +67,33 @@ const METHODS: &[(&str, Need)] = &[
     ("/sweep.v1.AccessService/CreateToken", ADMIN),
     ("/sweep.v1.AccessService/ListTokens", ADMIN),
     (REVOKE, ADMIN),
-    ("/grpc.health.v1.Health/Check", Need::Nothing),
-    ("/grpc.health.v1.Health/Watch", Need::Nothing),
+    ("/grpc.health.v1.Health/Check", Permission::Public),
+    ("/grpc.health.v1.Health/Watch", Permission::Public),
     ("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", READ),
 ];
 
-/// What a gRPC method needs. One that is in no table needs the most.
-pub fn of_method(path: &str) -> Need {
-    METHODS.iter().find(|(method, _)| *method == path).map_or(ADMIN, |(_, need)| *need)
+/// The permission of a gRPC method. A method that is not in the table requires `admin`.
+pub fn of_method(path: &str) -> Permission {
+    METHODS.iter().find(|(method, _)| *method == path).map_or(ADMIN, |(_, permission)| *permission)
 }
 
-/// Pages that anybody may see: they say nothing of any sweep.
+/// Public pages. They show nothing about any sweep.
 const OPEN: &[&str] = &["/healthz", "/readyz", "/login", "/logout"];
 /// Files of the pages themselves.
 const ASSETS: &str = "/assets/";
-/// Links that sign a browser in: the code in the address is what they show.
+/// Links that sign a browser in. The code in the address takes the place of a token.
 const LINKS: &str = "/open/";
-/// Where whatever is changed is an admin's affair.
+/// Paths below which every change requires `admin`.
 const ADMINS: &[&str] = &["/api/v1/workers", "/api/v1/tokens", "/api/v1/garbage", "/workers", "/tokens"];
-/// Where even looking is.
+/// Paths below which reading requires `admin` too.
 const SECRET: &[&str] = &["/api/v1/tokens", "/tokens"];
 
-/// What a request over HTTP needs: looking needs `read`, changing `submit`, and changing workers or tokens `admin`.
-pub fn of_http(method: &Method, path: &str) -> Need {
+/// The permission of an HTTP request: `read` to look, `submit` to change a sweep, `admin` to change workers or tokens.
+pub fn of_http(method: &Method, path: &str) -> Permission {
     let plain = !path.contains(['%', '\\']) && !path.contains("..");
     let link = *method == Method::GET && path.starts_with(LINKS);
     if OPEN.contains(&path) || (plain && (link || path.starts_with(ASSETS))) {
-        return Need::Nothing;
+        return Permission::Public;
     }
     let below = |folders: &[&str]| {
         let rest = folders.iter().find_map(|folder| path.strip_prefix(folder));
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn every_method_of_every_service_says_what_it_needs_and_nothing_else_does() {
+    fn the_table_has_every_method_of_every_service_and_no_other() {
         let mut served = methods(sweep_proto::v1::DESCRIPTORS);
         served.extend(methods(tonic_health::pb::FILE_DESCRIPTOR_SET));
         served.push("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo".to_owned());
@@ -139,11 +139,11 @@ mod tests {
     }
 
     #[test]
-    fn only_health_is_for_anybody_and_workers_have_their_service_alone() {
-        for (method, need) in METHODS {
+    fn only_health_is_public_and_only_the_workers_service_is_for_workers() {
+        for (method, permission) in METHODS {
             let health = method.starts_with("/grpc.health.");
-            assert_eq!(*need == Need::Nothing, health, "{method}");
-            assert_eq!(*need == WORKER, method.contains("WorkerService/"), "{method}");
+            assert_eq!(*permission == Permission::Public, health, "{method}");
+            assert_eq!(*permission == WORKER, method.contains("WorkerService/"), "{method}");
         }
         for odd in
             ["", "/", "/sweep.v1.SweepService/", "/sweep.v1.SweepService/Nothing", "//grpc.health.v1.Health/Check"]
@@ -153,14 +153,14 @@ mod tests {
     }
 
     #[test]
-    fn looking_needs_read_changing_needs_submit_and_workers_are_for_admins() {
-        for (method, path, need) in [
-            (Method::GET, "/healthz", Need::Nothing),
-            (Method::GET, "/readyz", Need::Nothing),
-            (Method::POST, "/login", Need::Nothing),
-            (Method::GET, "/assets/pages.css", Need::Nothing),
+    fn reading_requires_read_changing_requires_submit_and_workers_require_admin() {
+        for (method, path, permission) in [
+            (Method::GET, "/healthz", Permission::Public),
+            (Method::GET, "/readyz", Permission::Public),
+            (Method::POST, "/login", Permission::Public),
+            (Method::GET, "/assets/pages.css", Permission::Public),
             (Method::GET, "/assets/../metrics", READ),
-            (Method::GET, "/open/abc", Need::Nothing),
+            (Method::GET, "/open/abc", Permission::Public),
             (Method::HEAD, "/open/abc", READ),
             (Method::GET, "/open/../metrics", READ),
             (Method::GET, "/open/%2e%2e/metrics", READ),
@@ -179,7 +179,7 @@ mod tests {
             (Method::GET, "/api/v1/tokens", ADMIN),
             (Method::GET, "/healthz/", READ),
         ] {
-            assert_eq!(of_http(&method, path), need, "{method} {path}");
+            assert_eq!(of_http(&method, path), permission, "{method} {path}");
         }
     }
 }

@@ -1,7 +1,7 @@
-//! Links that sign a browser in once: a random code that is shown on a terminal, exchanged for a token of its own. A code
-//! holds for one use and a bounded time, and only its hash is kept.
+//! Links that sign in one browser. A link contains a random code, which the browser exchanges for a token of its own. A code
+//! is valid once and for a limited time, and the coordinator keeps only its hash.
 //!
-//! Time is an argument; who may exchange a code (this machine alone) is decided where the request is (`login.rs`).
+//! Time is an argument. `login.rs` decides which machine may exchange a code.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
@@ -10,9 +10,9 @@ use sweep_spec::Digest;
 
 use super::{Role, Secret, secret};
 
-/// How long a link can be opened, in milliseconds: the time to see it and to open it.
+/// Lifetime of a link, in milliseconds.
 pub(crate) const LIFETIME_MS: i64 = 60 * 60 * 1000;
-/// Links that are open at a time; the oldest goes first.
+/// The most unused links; a new one replaces the oldest.
 const MOST: usize = 16;
 
 #[derive(Debug)]
@@ -30,7 +30,7 @@ impl Links {
     /// A new code, for a token with this role.
     ///
     /// # Errors
-    /// The machine gives no random numbers.
+    /// The operating system provides no random numbers.
     pub(super) fn issue(&self, role: Role, now_ms: i64) -> Result<Secret, secret::Error> {
         let code = Secret::code()?;
         let mut links = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -42,7 +42,7 @@ impl Links {
         Ok(code)
     }
 
-    /// Uses a code up. None where it was never issued, was used, or has expired.
+    /// Uses a code up. None if it was never issued, was used before, or has expired.
     pub(super) fn redeem(&self, code: &Secret, now_ms: i64) -> Option<Role> {
         let digest = code.digest();
         let mut links = self.0.lock().unwrap_or_else(PoisonError::into_inner);

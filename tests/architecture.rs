@@ -1,8 +1,10 @@
-//! Checks the dependencies between our crates, and forbidden dependencies, against `cargo metadata`.
+//! Checks the dependencies between our crates, and forbidden dependencies, against `cargo metadata`; and the dependencies
+//! between rooms of the coordinator, in its sources.
 
 #![expect(clippy::expect_used, reason = "a failed test panics")]
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::Value;
@@ -127,4 +129,75 @@ fn the_scheduler_stays_pure() {
     let used = &dependencies()["sweep-scheduler"];
     let surplus: Vec<&String> = used.iter().filter(|used| !SCHEDULER.contains(&used.as_str())).collect();
     assert!(surplus.is_empty(), "sweep-scheduler must not depend on {surplus:?}: it is pure, see SCHEDULER");
+}
+
+/// What the rooms of the coordinator must not name: `grpc` and `web` are two skins over `service`, which knows neither.
+const ROOMS: &[(&str, &[&str], &[&str])] = &[
+    ("grpc", &["web"], &["axum::"]),
+    ("web", &["grpc"], &["tonic::"]),
+    ("service", &["grpc", "web"], &["axum::", "tonic::"]),
+    ("engine", &["grpc", "web", "service"], &["axum::", "tonic::"]),
+];
+
+fn rust_files(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(folder).expect("a folder of sources") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            rust_files(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+}
+
+/// The modules right below `crate` that a source names, also in groups such as `use crate::{clock, role::Role}`.
+fn modules_of(source: &str) -> BTreeSet<String> {
+    let is_part_of_a_name = |letter: &char| letter.is_alphanumeric() || *letter == '_';
+    let name = |text: &str| text.trim_start().chars().take_while(is_part_of_a_name).collect::<String>();
+    let mut modules = BTreeSet::new();
+    for rest in source.split("crate::").skip(1) {
+        let Some(group) = rest.strip_prefix('{') else {
+            modules.insert(name(rest));
+            continue;
+        };
+        let (mut depth, mut begins) = (0, true);
+        for (at, letter) in group.char_indices() {
+            match letter {
+                '{' => depth += 1,
+                '}' if depth == 0 => break,
+                '}' => depth -= 1,
+                ',' if depth == 0 => begins = true,
+                letter if begins && !letter.is_whitespace() => {
+                    modules.insert(name(&group[at..]));
+                    begins = false;
+                }
+                _ => {}
+            }
+        }
+    }
+    modules
+}
+
+#[test]
+fn grpc_and_web_are_skins_over_one_service() {
+    let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("../coordinator/src");
+    for (room, modules, crates) in ROOMS {
+        let mut files = Vec::new();
+        rust_files(&sources.join(room), &mut files);
+        assert!(!files.is_empty(), "{room} has no sources");
+        for file in files {
+            let source = std::fs::read_to_string(&file).expect("a source");
+            let named = modules_of(&source);
+            let bad: Vec<&&str> = modules.iter().filter(|module| named.contains(**module)).collect();
+            assert!(bad.is_empty(), "{} names {bad:?}", file.display());
+            let bad: Vec<&&str> = crates.iter().filter(|name| source.contains(**name)).collect();
+            assert!(bad.is_empty(), "{} names {bad:?}", file.display());
+        }
+    }
+}
+
+#[test]
+fn groups_of_imports_are_read_too() {
+    let found = modules_of("use crate::{clock, role::{Role, reason},\n    web::Web};\nlet x = crate::chain(&error);");
+    assert_eq!(found, ["chain", "clock", "role", "web"].map(str::to_owned).into());
 }

@@ -16,8 +16,8 @@ use crate::access::{Keyring, SessionKey};
 use crate::engine::{self, Trouble};
 use crate::metrics::Metrics;
 use crate::role::Role;
+use crate::service::streams::Streams;
 use crate::services::{Services, Term};
-use crate::streams::Streams;
 use crate::unix_ms;
 
 /// Timeout for the engine of a lost term to stop. It can no longer write.

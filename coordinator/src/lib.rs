@@ -18,8 +18,8 @@ pub mod reproduction;
 pub mod restore;
 pub mod role;
 pub mod server;
+pub mod service;
 pub mod services;
-pub mod streams;
 pub mod untrusted;
 pub mod web;
 

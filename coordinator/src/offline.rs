@@ -1,7 +1,7 @@
-//! What is done to a store that is opened for this alone.
+//! Changes to a store without a coordinator.
 //!
-//! Tokens: the first one, and the way back in. SQLite's file must be free; a PostgreSQL database may be in use, and its
-//! coordinators hear of the change within a second or two. Everything else needs the right to write that a coordinator has.
+//! Tokens: the first token of a store, or a new one after all were lost. A SQLite file must not be in use. A PostgreSQL
+//! database may be in use: its coordinators apply the change within two seconds. All other changes need leadership.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use sweep_store::{self as store, Store};
 use crate::convert::{self, MAX_NAME_BYTES};
 use crate::engine::Error;
 use crate::engine::offline::{self, Cancelled};
-use crate::grpc::access;
+use crate::service::tokens;
 
 /// A store that is opened for its tokens.
 pub enum Offline {
@@ -54,8 +54,8 @@ impl Offline {
     /// # Errors
     /// The request makes no sense, or the store refuses.
     pub async fn create(&self, request: v1::CreateTokenRequest) -> Result<v1::CreateTokenResponse, Error> {
-        let (secret, token) = access::create(self.tokens(), access::wanted(request)?).await?;
-        Ok(v1::CreateTokenResponse { token: Some(access::message(token)), secret: secret.reveal().to_owned() })
+        let (secret, token) = tokens::create(self.tokens(), tokens::wanted(request)?).await?;
+        Ok(v1::CreateTokenResponse { token: Some(tokens::message(token)), secret: secret.reveal().to_owned() })
     }
 
     /// Shows every token.
@@ -64,7 +64,7 @@ impl Offline {
     /// The store cannot be read.
     pub async fn list(&self) -> Result<v1::ListTokensResponse, Error> {
         let tokens = self.tokens().tokens().await?;
-        Ok(v1::ListTokensResponse { tokens: tokens.into_iter().map(access::message).collect() })
+        Ok(v1::ListTokensResponse { tokens: tokens.into_iter().map(tokens::message).collect() })
     }
 
     /// Revokes a token.
@@ -74,8 +74,8 @@ impl Offline {
     pub async fn revoke(&self, request: v1::RevokeTokenRequest) -> Result<v1::RevokeTokenResponse, Error> {
         let token = convert::name("token", request.token, MAX_NAME_BYTES)?;
         let user = convert::name("user", request.user, MAX_NAME_BYTES)?;
-        let revoked = access::revoke(self.tokens(), &token, &user).await?;
-        Ok(v1::RevokeTokenResponse { token: Some(access::message(revoked)) })
+        let revoked = tokens::revoke(self.tokens(), &token, &user).await?;
+        Ok(v1::RevokeTokenResponse { token: Some(tokens::message(revoked)) })
     }
 
     /// Closes it.

@@ -43,8 +43,8 @@ use crate::listen::tls::{self, Tls};
 use crate::listen::{self, Door, Speech};
 use crate::metrics::{Metrics, Places};
 use crate::role::Role;
+use crate::service::streams::Streams;
 use crate::services::Services;
-use crate::streams::Streams;
 use crate::web::{Web, router};
 
 /// Interval of pings on an idle connection.

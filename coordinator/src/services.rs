@@ -14,24 +14,25 @@ use tokio_util::task::TaskTracker;
 use crate::access::Keyring;
 use crate::engine;
 use crate::grpc::access::Access;
-use crate::grpc::sweep::Sweeps;
-use crate::grpc::upkeep::Upkeep;
+use crate::grpc::maintenance::Maintenance;
+use crate::grpc::sweep::Handlers;
 use crate::grpc::worker::Workers;
-use crate::grpc::{MAX_ENDING_BYTES, MAX_QUESTION_BYTES, MAX_REPORT_BYTES, MAX_RESPONSE_BYTES};
-use crate::streams::Streams;
+use crate::grpc::{MAX_FINISH_BYTES, MAX_REPORT_BYTES, MAX_RESPONSE_BYTES};
+use crate::service::streams::Streams;
+use crate::service::{MAX_REQUEST_BYTES, Sweeps};
 
 /// The services of one term.
 pub struct Services {
     /// The engine of the term.
     pub engine: engine::Handle,
-    /// Requests of users, for pages and the API.
+    /// The application service, for pages and the API.
     pub(crate) sweeps: Sweeps,
-    sweep_server: SweepServiceServer<Sweeps>,
+    sweep_server: SweepServiceServer<Handlers>,
     worker_server: WorkerServiceServer<Workers>,
     /// The same service with a larger limit for requests: a trial's result is longer than a report.
     finish_server: WorkerServiceServer<Workers>,
     access_server: AccessServiceServer<Access>,
-    store_server: StoreServiceServer<Upkeep>,
+    store_server: StoreServiceServer<Maintenance>,
 }
 
 /// What the services of a term share.
@@ -52,17 +53,17 @@ impl Services {
     pub(crate) fn new(term: Term) -> Self {
         let Term { engine, store, artifacts, keyring, streams, tasks, ended } = term;
         let sweeps = Sweeps::new(engine.clone(), artifacts.clone(), (streams, tasks.clone(), ended.clone()));
-        let workers = WorkerServiceServer::new(Workers::new(engine.clone(), artifacts.clone()));
+        let workers = WorkerServiceServer::new(Workers::new(engine.clone(), artifacts));
         let workers = workers.max_encoding_message_size(MAX_RESPONSE_BYTES);
-        let upkeep = Upkeep::new(sweeps.clone(), (engine.clone(), artifacts), (tasks, ended));
+        let maintenance = Maintenance::new(sweeps.clone(), (tasks, ended));
         Self {
-            sweep_server: SweepServiceServer::new(sweeps.clone())
-                .max_decoding_message_size(MAX_QUESTION_BYTES)
+            sweep_server: SweepServiceServer::new(Handlers(sweeps.clone()))
+                .max_decoding_message_size(MAX_REQUEST_BYTES)
                 .max_encoding_message_size(MAX_RESPONSE_BYTES),
-            finish_server: workers.clone().max_decoding_message_size(MAX_ENDING_BYTES),
+            finish_server: workers.clone().max_decoding_message_size(MAX_FINISH_BYTES),
             worker_server: workers.max_decoding_message_size(MAX_REPORT_BYTES),
             access_server: AccessServiceServer::new(Access::new(store, keyring)),
-            store_server: StoreServiceServer::new(upkeep),
+            store_server: StoreServiceServer::new(maintenance),
             engine,
             sweeps,
         }
@@ -73,7 +74,7 @@ impl Services {
         if path.ends_with("/Finish") { self.finish_server.clone() } else { self.worker_server.clone() }
     }
 
-    pub(crate) fn sweep_server(&self, _path: &str) -> SweepServiceServer<Sweeps> {
+    pub(crate) fn sweep_server(&self, _path: &str) -> SweepServiceServer<Handlers> {
         self.sweep_server.clone()
     }
 
@@ -81,7 +82,7 @@ impl Services {
         self.access_server.clone()
     }
 
-    pub(crate) fn store_server(&self, _path: &str) -> StoreServiceServer<Upkeep> {
+    pub(crate) fn store_server(&self, _path: &str) -> StoreServiceServer<Maintenance> {
         self.store_server.clone()
     }
 }

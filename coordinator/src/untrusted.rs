@@ -1,12 +1,13 @@
-//! What comes from outside, one function for each kind, as the coordinator takes it: for tests and fuzzers that bring bytes
-//! which nobody wrote on purpose. Each ends with what was understood or with why not, whatever the bytes are.
+//! Untrusted input, for tests and fuzzers: one function for each kind of input, which reads it as the coordinator does. For
+//! every sequence of bytes it returns a result or a reason, and never panics.
 
 use prost::Message;
 use sweep_proto::v1;
 use sweep_store::sqlite;
 
 use crate::engine::Error;
-use crate::grpc::{analysis_messages, operations, sweep_questions, upload, worker};
+use crate::grpc::{upload, worker};
+use crate::service::{analysis_messages, operations, requests};
 
 /// How many methods `request` knows.
 pub const METHODS: u8 = 22;
@@ -26,9 +27,8 @@ fn said<T>(result: Result<T, Error>) -> Result<(), String> {
 /// It is refused.
 pub fn request(bytes: &[u8]) -> Result<(), String> {
     let (method, message) = bytes.split_first().ok_or("nothing")?;
-    let found =
-        |reference: Option<v1::SweepReference>| said(sweep_questions::reference(reference).map_err(Error::from));
-    let trial = |text: &str| said(sweep_questions::trial_digits(text).map_err(Error::from));
+    let found = |reference: Option<v1::SweepReference>| said(requests::reference(reference).map_err(Error::from));
+    let trial = |text: &str| said(requests::trial_digits(text).map_err(Error::from));
     match method % METHODS {
         0 => said(worker::register(decoded(message)?)),
         1 => said(worker::poll(decoded(message)?)),
@@ -39,7 +39,7 @@ pub fn request(bytes: &[u8]) -> Result<(), String> {
         6 => submit(decoded(message)?),
         7 => said(operations::service(decoded(message)?)),
         8 => said(operations::audit_page(&decoded(message)?)),
-        9 => said(sweep_questions::page(decoded(message)?)),
+        9 => said(requests::page(decoded(message)?)),
         10 => found(decoded::<v1::GetSweepRequest>(message)?.sweep),
         11 => found(decoded::<v1::WatchSweepRequest>(message)?.sweep),
         12 => {
@@ -62,7 +62,7 @@ pub fn request(bytes: &[u8]) -> Result<(), String> {
 }
 
 fn submit(request: v1::SubmitRequest) -> Result<(), String> {
-    let submit = sweep_questions::submission(request).map_err(|error| error.to_string())?;
+    let submit = requests::submission(request).map_err(|error| error.to_string())?;
     let limits = sweep_spec::spec::Limits { trials: submit.trial_limit.clamp(1, 1_000_000) };
     let spec = sweep_spec::Spec::parse(&submit.spec, &submit.overrides, &limits).map_err(|found| found.to_string())?;
     let plan = sweep_spec::Plan::new(&spec);

@@ -104,10 +104,11 @@ fn status(refusal: &Refusal) -> Status {
 
 /// Sets the operator's name for the audit log: the name of the token replaces the one in the request.
 pub(crate) fn named<T>(request: tonic::Request<T>, user: impl FnOnce(&mut T) -> &mut String) -> T {
-    let name = request.extensions().get::<Caller>().and_then(|caller| caller.name.clone());
+    let caller = request.extensions().get::<Caller>().cloned();
     let mut message = request.into_inner();
-    if let Some(name) = name {
-        *user(&mut message) = name;
+    if let Some(caller) = caller {
+        let user = user(&mut message);
+        *user = caller.operator(std::mem::take(user));
     }
     message
 }

@@ -37,6 +37,11 @@ pub struct Caller {
 }
 
 impl Caller {
+    /// The operator's name for the audit log: the name of the token, or `claimed` if it has none.
+    pub(crate) fn operator(&self, claimed: String) -> String {
+        self.name.clone().unwrap_or(claimed)
+    }
+
     /// Whether this caller has `role`, for pages that offer only permitted actions.
     pub fn may(&self, role: Role) -> bool {
         self.role.is_none_or(|own| own.covers(role))

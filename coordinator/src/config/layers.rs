@@ -12,7 +12,7 @@ use sweep_trust::bounded;
 use super::{GivenTokens, MAX_FILE_BYTES, Role};
 use crate::engine::Limits;
 use crate::listen::tls;
-use crate::streams;
+use crate::service::streams;
 
 /// The most slots of a pool's worker, and the most workers of a pool.
 const MAX_POOL_SLOTS: u32 = 1024;

@@ -19,7 +19,7 @@ use crate::access::Role;
 use crate::access::refresh::GivenTokens;
 use crate::engine::Limits;
 use crate::listen::tls;
-use crate::streams;
+use crate::service::streams;
 
 /// The default file, with comments.
 pub const DEFAULT: &str = include_str!("../coordinator.yaml");

@@ -17,7 +17,6 @@ use tonic::{Request, Response, Status, Streaming};
 use super::backpressure::Backpressure;
 use super::quota::Quotas;
 use super::status;
-use super::sweep_messages::out_of_service;
 use super::upload::{Announced, Of, Piece, piece};
 use crate::access::Caller;
 use crate::access::keyring::Identity;
@@ -27,6 +26,7 @@ use crate::engine::{
     Describe, Error, Finish, FinishEnding, Finished, Handle, Poll, PollReply, Register, Registered, Report, Reported,
 };
 use crate::listen::Peer;
+use crate::service::sweep_messages::out_of_service;
 
 /// The most slots of one worker.
 pub const MAX_SLOTS: usize = 1024;

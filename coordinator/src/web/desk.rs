@@ -16,17 +16,16 @@ use super::problem::Problem;
 use crate::access::Caller;
 use crate::convert::{self, Invalid, MAX_NAME_BYTES};
 use crate::engine::Error;
-use crate::grpc;
-use crate::grpc::analysis::OrderedBoard;
-use crate::grpc::board_part::Part;
-use crate::grpc::sweep::Sweeps;
-use crate::grpc::watching::Seen;
-use crate::streams::{Kind, Permit};
+use crate::service::analysis::OrderedBoard;
+use crate::service::leaderboard_page::Part;
+use crate::service::streams::{Kind, Permit};
+use crate::service::watch::Seen;
+use crate::service::{Sweeps, operations, requests};
 
 /// Answers pages while this coordinator leads.
 #[derive(Clone)]
 pub(crate) struct Desk {
-    pub(super) people: Sweeps,
+    pub(super) service: Sweeps,
 }
 
 /// Which part of the audit log is asked for; empty texts ask for everything.
@@ -55,8 +54,8 @@ fn named(text: &str) -> Option<v1::SweepReference> {
 }
 
 impl Desk {
-    pub(crate) fn new(people: Sweeps) -> Self {
-        Self { people }
+    pub(crate) fn new(service: Sweeps) -> Self {
+        Self { service }
     }
 
     /// Sweeps with numbers below `before`, the newest first.
@@ -65,20 +64,20 @@ impl Desk {
             page_size: limit,
             page_token: before.map(|before| before.to_string()).unwrap_or_default(),
         };
-        let found = self.people.sweeps(&request).await?;
+        let found = self.service.sweeps(&request).await?;
         let next = Some(found.next_page_token).filter(|token| !token.is_empty());
         Ok(shapes::SweepPage { sweeps: found.sweeps.into_iter().map(shapes::Sweep::from).collect(), next })
     }
 
     /// A sweep by its number, or the newest of a name.
     pub(crate) async fn sweep(&self, sweep: &str) -> Result<shapes::Sweep, Problem> {
-        let id = self.people.find(named(sweep)).await?;
-        Ok(self.people.status(id).await?.into())
+        let id = self.service.find(named(sweep)).await?;
+        Ok(self.service.status(id).await?.into())
     }
 
     /// The spec of a sweep as it was submitted.
     pub(crate) async fn specification(&self, sweep: &str) -> Result<shapes::Specification, Problem> {
-        Ok(self.people.sweep(named(sweep)).await?.try_into()?)
+        Ok(self.service.sweep(named(sweep)).await?.try_into()?)
     }
 
     /// Some rows of a leaderboard by a metric; by the sweep's objective if that is empty.
@@ -89,7 +88,7 @@ impl Desk {
         part: &Part,
     ) -> Result<shapes::LeaderboardPage, Problem> {
         let request = v1::GetLeaderboardRequest { sweep: named(sweep), metric: metric.to_owned(), limit: 0 };
-        let found = self.people.leaderboard_part(request, part).await?;
+        let found = self.service.leaderboard_part(request, part).await?;
         Ok(shapes::LeaderboardPage {
             leaderboard: found.board.try_into()?,
             total: found.total as u64,
@@ -106,7 +105,7 @@ impl Desk {
         part: &Part,
     ) -> Result<(String, OrderedBoard), Problem> {
         let request = v1::GetLeaderboardRequest { sweep: named(sweep), metric: metric.to_owned(), limit: 0 };
-        let board = self.people.ordered_board(request, part).await?;
+        let board = self.service.ordered_board(request, part).await?;
         Ok((board.name(), board))
     }
 
@@ -117,7 +116,7 @@ impl Desk {
         request: v1::GetAnalysisRequest,
     ) -> Result<shapes::Analysis, Problem> {
         let request = v1::GetAnalysisRequest { sweep: named(sweep), ..request };
-        Ok(self.people.analysis_soon(request).await?.try_into()?)
+        Ok(self.service.analysis_soon(request).await?.try_into()?)
     }
 
     /// Compares two configurations.
@@ -127,7 +126,7 @@ impl Desk {
         request: v1::CompareConfigurationsRequest,
     ) -> Result<shapes::Compared, Problem> {
         let request = v1::CompareConfigurationsRequest { sweep: named(sweep), ..request };
-        Ok(self.people.compare(request).await?.try_into()?)
+        Ok(self.service.compare(request).await?.try_into()?)
     }
 
     /// Trials of a sweep in the order of the spec, those that `asked` is about.
@@ -145,24 +144,24 @@ impl Desk {
             configuration: asked.configuration.clone(),
             seed: asked.seed,
         };
-        let found = self.people.trials(request).await?;
+        let found = self.service.trials(request).await?;
         let next = Some(found.next_page_token).filter(|token| !token.is_empty());
         Ok(shapes::TrialPage { trials: found.trials.into_iter().map(shapes::Summary::from).collect(), next })
     }
 
     /// Everything that is known of a trial, by the first digits of its id.
     pub(crate) async fn trial(&self, trial: &str) -> Result<shapes::Detail, Problem> {
-        Ok(self.people.trial(trial).await?.into())
+        Ok(self.service.trial(trial).await?.into())
     }
 
     /// A trial's epochs.
     pub(crate) async fn curve(&self, trial: &str) -> Result<shapes::Curve, Problem> {
-        let (_, row, outline) = self.people.trial_row(trial).await?;
+        let (_, row, outline) = self.service.trial_row(trial).await?;
         let points = match row.newest {
-            Some((_, key)) => self.people.engine.store().points(key).await?,
+            Some((_, key)) => self.service.engine.store().points(key).await?,
             None => Vec::new(),
         };
-        let summary: shapes::Summary = self.people.summary(&outline, &row)?.into();
+        let summary: shapes::Summary = self.service.summary(&outline, &row)?.into();
         let metrics = |point: sweep_store::record::Point| convert::metrics_message(&point.metrics).into();
         Ok(shapes::Curve {
             trial_id: summary.trial_id,
@@ -176,14 +175,14 @@ impl Desk {
 
     /// The epochs of some trials of a sweep, in the order of the spec.
     pub(crate) async fn epochs(&self, sweep: &str, (after, limit): (&str, u32)) -> Result<shapes::EpochPage, Problem> {
-        let id = self.people.find(named(sweep)).await?;
+        let id = self.service.find(named(sweep)).await?;
         let request = v1::ListTrialsRequest {
             page_size: limit,
             page_token: after.to_owned(),
             ..v1::ListTrialsRequest::default()
         };
-        let page = TrialPage { sweep: id, ..grpc::sweep_questions::page(request)? };
-        let store = self.people.engine.store();
+        let page = TrialPage { sweep: id, ..requests::page(request)? };
+        let store = self.service.engine.store();
         let rows = store.trials(&page).await?;
         let mut points = Vec::new();
         for row in &rows {
@@ -203,7 +202,7 @@ impl Desk {
 
     /// The end of a trial's log: of this attempt, or of the one that was accepted, or of the newest.
     pub(crate) async fn log(&self, trial: &str, attempt: Option<u32>) -> Result<shapes::Log, Problem> {
-        let found = self.people.explain(trial).await?;
+        let found = self.service.explain(trial).await?;
         let trial_id = found.trial.map(|trial| trial.trial_id).unwrap_or_default();
         let mut attempts = found.attempts;
         let chosen = match attempt {
@@ -216,41 +215,41 @@ impl Desk {
 
     /// Explains the state of a trial.
     pub(crate) async fn explanation(&self, trial: &str) -> Result<shapes::Explanation, Problem> {
-        Ok(self.people.explain(trial).await?.try_into()?)
+        Ok(self.service.explain(trial).await?.try_into()?)
     }
 
     /// All known workers.
     pub(crate) async fn workers(&self) -> Result<shapes::WorkerList, Problem> {
-        let found = self.people.workers().await?.workers;
+        let found = self.service.workers().await?.workers;
         Ok(shapes::WorkerList { workers: found.into_iter().map(shapes::Worker::from).collect() })
     }
 
     /// The artifacts of a sweep.
     pub(crate) async fn artifacts(&self, sweep: &str) -> Result<shapes::ArtifactList, Problem> {
-        let v1::ListArtifactsResponse { artifacts, notes } = self.people.artifacts_of(named(sweep)).await?;
+        let v1::ListArtifactsResponse { artifacts, notes } = self.service.artifacts_of(named(sweep)).await?;
         Ok(shapes::ArtifactList { artifacts: artifacts.into_iter().map(shapes::Artifact::from).collect(), notes })
     }
 
     /// A document.
     pub(crate) async fn report(&self, sweep: &str, request: v1::GetReportRequest) -> Result<Bytes, Problem> {
         let request = v1::GetReportRequest { sweep: named(sweep), ..request };
-        Ok(self.people.report(request).await?)
+        Ok(self.service.report(request).await?)
     }
 
     /// What an artifact is, and its size; nothing where none is known.
     pub(crate) async fn artifact(&self, digest: Digest) -> Result<Option<(ArtifactKind, u64)>, Problem> {
-        Ok(self.people.engine.store().artifact(digest).await?)
+        Ok(self.service.engine.store().artifact(digest).await?)
     }
 
     /// The content of an artifact, piece by piece. It ends with a problem if it is not what its name says.
     pub(crate) fn artifact_content(&self, digest: Digest) -> impl Stream<Item = Result<Bytes, Problem>> + Send + use<> {
-        self.people.artifact_content(digest).map(|piece| Ok(piece?.chunk))
+        self.service.artifact_content(digest).map(|chunk| Ok(chunk?))
     }
 
     /// How often classes were taken for each other: of configurations by their places, or of the best.
     pub(crate) async fn confusions(&self, sweep: &str, positions: Vec<u32>) -> Result<shapes::Confusions, Problem> {
-        let id = self.people.find(named(sweep)).await?;
-        let found = self.people.engine.confusions(id, positions).await?;
+        let id = self.service.find(named(sweep)).await?;
+        let found = self.service.engine.confusions(id, positions).await?;
         let matrix = |(position, configuration, matrix): (u32, String, sweep_report::single::Matrix)| {
             let networks = matrix.networks as u64;
             shapes::ConfusionMatrix { position, configuration, networks, counts: matrix.counts }
@@ -265,9 +264,9 @@ impl Desk {
         most: usize,
         pictures: bool,
     ) -> Result<shapes::MissedImages, Problem> {
-        let id = self.people.find(named(sweep)).await?;
-        let folder = pictures.then_some(&self.people.artifacts);
-        let found = self.people.engine.hardest(id, most, folder).await?;
+        let id = self.service.find(named(sweep)).await?;
+        let folder = pictures.then_some(&self.service.artifacts);
+        let found = self.service.engine.hardest(id, most, folder).await?;
         let class = |class: usize| u32::try_from(class).unwrap_or(u32::MAX);
         let image = |image: sweep_report::single::MissedImage| shapes::MissedImage {
             index: image.index as u64,
@@ -294,11 +293,11 @@ impl Desk {
     pub(crate) async fn audit(&self, question: &AuditQuestion) -> Result<shapes::AuditPage, Problem> {
         let sweep = match question.sweep.as_str() {
             "" => None,
-            text => Some(self.people.find(named(text)).await?),
+            text => Some(self.service.find(named(text)).await?),
         };
         let trial = match question.trial.as_str() {
             "" => None,
-            text => Some(self.people.trial_named(text).await?),
+            text => Some(self.service.trial_named(text).await?),
         };
         let worker = convert::name("worker", question.worker.clone(), MAX_NAME_BYTES)?;
         let (until_ms, skip) = question.after.as_deref().map(audit_place).transpose()?.unzip();
@@ -311,10 +310,10 @@ impl Desk {
             skip: skip.unwrap_or_default(),
             limit: question.limit,
         };
-        let rows = self.people.engine.store().audit(&filter).await?;
+        let rows = self.service.engine.store().audit(&filter).await?;
         let full = rows.len() == question.limit as usize;
         let next = rows.first().filter(|_| full).map(|oldest| next_audit_place(&rows, oldest, &filter));
-        let entries = rows.into_iter().rev().map(|row| crate::grpc::operations::entry(row).into());
+        let entries = rows.into_iter().rev().map(|row| operations::entry(row).into());
         Ok(shapes::AuditPage { entries: entries.collect(), next })
     }
 
@@ -323,23 +322,23 @@ impl Desk {
         &self,
         sweep: &str,
     ) -> Result<impl Stream<Item = Result<Arc<Seen>, Problem>> + Send + use<>, Problem> {
-        let id = self.people.find(named(sweep)).await?;
-        Ok(self.people.watched(id).map(|told| told.map_err(Problem::from)))
+        let id = self.service.find(named(sweep)).await?;
+        Ok(self.service.watched(id).map(|told| told.map_err(Problem::from)))
     }
 
     /// The right to an answer that takes long.
     pub(crate) fn begin(&self, kind: Kind, caller: Option<&Caller>) -> Result<Permit, Problem> {
-        Ok(self.people.begin(kind, caller)?)
+        Ok(self.service.begin(kind, caller)?)
     }
 
     /// Submits a spec.
     pub(crate) async fn submit(&self, request: v1::SubmitRequest) -> Result<shapes::Submitted, Problem> {
-        Ok(self.people.submit_one(request).await?.try_into()?)
+        Ok(self.service.submit(request).await?.try_into()?)
     }
 
     /// Ends a sweep.
     pub(crate) async fn cancel(&self, sweep: &str, user: String) -> Result<shapes::Sweep, Problem> {
-        let answer = self.people.cancel(v1::CancelSweepRequest { sweep: named(sweep), user }).await?;
+        let answer = self.service.cancel(v1::CancelSweepRequest { sweep: named(sweep), user }).await?;
         Ok(shapes::expect(answer.sweep, "sweep")?.into())
     }
 
@@ -351,28 +350,28 @@ impl Desk {
         caller: Option<&Caller>,
     ) -> Result<shapes::Deletion, Problem> {
         let request = v1::DeleteSweepRequest { sweep: named(sweep), ..request };
-        Ok(self.people.delete(request, caller).await?.try_into()?)
+        Ok(self.service.delete(request, caller).await?.try_into()?)
     }
 
     /// Deletes data that no sweep refers to.
     pub(crate) async fn collect(&self, request: v1::CollectGarbageRequest) -> Result<shapes::GarbageList, Problem> {
-        Ok(self.people.collect(request).await?.into())
+        Ok(self.service.collect(request).await?.into())
     }
 
     /// Starts nothing of a sweep any more, or starts it again.
     pub(crate) async fn pause(&self, sweep: &str, paused: bool, user: String) -> Result<shapes::Sweep, Problem> {
-        let answer = self.people.pause(v1::PauseSweepRequest { sweep: named(sweep), paused, user }).await?;
+        let answer = self.service.pause(v1::PauseSweepRequest { sweep: named(sweep), paused, user }).await?;
         Ok(shapes::expect(answer.sweep, "sweep")?.into())
     }
 
     /// Tries again what failed.
     pub(crate) async fn retry(&self, sweep: &str, user: String) -> Result<shapes::Retried, Problem> {
-        Ok(self.people.retry(v1::RetrySweepRequest { sweep: named(sweep), user }).await?.try_into()?)
+        Ok(self.service.retry(v1::RetrySweepRequest { sweep: named(sweep), user }).await?.try_into()?)
     }
 
     /// Changes the priority of a sweep.
     pub(crate) async fn prioritise(&self, sweep: &str, priority: i32, user: String) -> Result<shapes::Sweep, Problem> {
-        let answer = self.people.prioritise(v1::SetPriorityRequest { sweep: named(sweep), priority, user }).await?;
+        let answer = self.service.prioritise(v1::SetPriorityRequest { sweep: named(sweep), priority, user }).await?;
         Ok(shapes::expect(answer.sweep, "sweep")?.into())
     }
 
@@ -384,7 +383,7 @@ impl Desk {
         (reason, user): (String, String),
     ) -> Result<shapes::Worker, Problem> {
         let request = v1::SetWorkerServiceRequest { worker: worker.to_owned(), service: service.into(), reason, user };
-        let answer = self.people.serve(request).await?;
+        let answer = self.service.serve(request).await?;
         Ok(shapes::expect(answer.worker, "worker")?.into())
     }
 }

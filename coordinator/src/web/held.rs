@@ -9,7 +9,7 @@ use axum::response::Response;
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 
-use crate::streams::Permit;
+use crate::service::streams::Permit;
 
 /// A permit beside an answer whose body is not final yet. Extensions are cloned, so it is shared.
 #[derive(Clone)]
@@ -61,7 +61,7 @@ mod tests {
     use axum::response::IntoResponse;
 
     use super::*;
-    use crate::streams::{Kind, Limits, Streams};
+    use crate::service::streams::{Kind, Limits, Streams};
 
     #[tokio::test]
     async fn a_permit_ends_with_the_body_and_not_before() {

@@ -5,13 +5,12 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use sweep_shapes::Incomplete;
 use sweep_store::leadership::Waiting;
-use tonic::{Code, Status};
 use utoipa::ToSchema;
 
 use crate::convert::Invalid;
 use crate::engine::Error;
-use crate::grpc;
 use crate::role;
+use crate::service::failure::{Failure, Kind};
 
 /// The media type of a problem.
 pub(crate) const MEDIA_TYPE: &str = "application/problem+json";
@@ -68,37 +67,24 @@ impl Problem {
     }
 }
 
-/// What gRPC's codes are over HTTP.
-const fn http(code: Code) -> StatusCode {
-    match code {
-        Code::InvalidArgument | Code::OutOfRange => StatusCode::BAD_REQUEST,
-        Code::NotFound => StatusCode::NOT_FOUND,
-        Code::PermissionDenied => StatusCode::FORBIDDEN,
-        Code::Unauthenticated => StatusCode::UNAUTHORIZED,
-        // Too much of something is a matter of what there is, and no reason to ask the same again soon.
-        Code::FailedPrecondition | Code::ResourceExhausted | Code::AlreadyExists | Code::Aborted => {
-            StatusCode::CONFLICT
-        }
-        Code::Unavailable | Code::Cancelled => StatusCode::SERVICE_UNAVAILABLE,
-        Code::DeadlineExceeded => StatusCode::GATEWAY_TIMEOUT,
-        Code::Unimplemented => StatusCode::NOT_IMPLEMENTED,
-        Code::Ok | Code::Unknown | Code::Internal | Code::DataLoss => StatusCode::INTERNAL_SERVER_ERROR,
-    }
-}
-
-impl From<Status> for Problem {
-    fn from(status: Status) -> Self {
-        Self::new(http(status.code()), status.message())
+impl From<Failure> for Problem {
+    fn from(failure: Failure) -> Self {
+        let status = match failure.kind {
+            Kind::Invalid => StatusCode::BAD_REQUEST,
+            Kind::NotFound(_) => StatusCode::NOT_FOUND,
+            Kind::Forbidden => StatusCode::FORBIDDEN,
+            // TooMany too: the same request would fail until something is deleted.
+            Kind::Precondition | Kind::NameHeld(_) | Kind::TooMany => StatusCode::CONFLICT,
+            Kind::Busy | Kind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Kind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        Self::new(status, failure.message)
     }
 }
 
 impl From<Error> for Problem {
     fn from(error: Error) -> Self {
-        // Not a conflict: the same may be asked again soon.
-        if matches!(error, Error::Busy { .. }) {
-            return Self::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string());
-        }
-        grpc::status(error).into()
+        Failure::from(error).into()
     }
 }
 

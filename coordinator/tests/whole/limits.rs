@@ -45,10 +45,10 @@ async fn a_message_that_is_too_long_is_not_even_read() {
     let report = v1::ReportRequest { session: worker.session, points };
     assert!(report.encoded_len() > sweep_coordinator::grpc::MAX_REPORT_BYTES);
     refused(worker.client.report(report).await, Code::OutOfRange, "too large");
-    let spec = vec![b'#'; sweep_coordinator::grpc::MAX_QUESTION_BYTES + 1];
+    let spec = vec![b'#'; sweep_coordinator::service::MAX_REQUEST_BYTES + 1];
     let submit = v1::SubmitRequest { spec: spec.into(), ..Default::default() };
     refused(env.sweeps().await.submit(submit).await, Code::OutOfRange, "too large");
-    let spec = vec![b'#'; sweep_coordinator::grpc::sweep_questions::MAX_SPEC_BYTES + 1];
+    let spec = vec![b'#'; sweep_coordinator::service::requests::MAX_SPEC_BYTES + 1];
     let submit = v1::SubmitRequest { spec: spec.into(), ..Default::default() };
     refused(env.sweeps().await.submit(submit).await, Code::InvalidArgument, "spec: longer than 1048576 bytes");
     let report = v1::ReportRequest { session: worker.session, points: Vec::new() };

@@ -11,7 +11,7 @@ use super::parameters::DigestPath;
 use super::question::{Asker, Named};
 use super::{Answered, Open, table};
 use crate::engine::Error;
-use crate::streams::Kind;
+use crate::service::streams::Kind;
 use crate::web::held;
 use crate::web::problem::Problem;
 

@@ -122,7 +122,7 @@ mod tests {
     use axum::body::Body;
     use axum::http::{Method, Request, header};
     use tokio::sync::watch;
-    use tonic::codegen::Service;
+    use tower::Service;
 
     use super::super::{router, routes};
     use super::*;

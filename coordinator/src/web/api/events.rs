@@ -13,8 +13,8 @@ use sweep_shapes::Sweep;
 use super::parameters::SweepPath;
 use super::question::{Asker, Named};
 use super::{Answered, Open};
-use crate::grpc::watching::Seen;
-use crate::streams::Kind;
+use crate::service::streams::Kind;
+use crate::service::watch::Seen;
 use crate::web::problem::Problem;
 
 /// A quiet stream says that it lives this often.

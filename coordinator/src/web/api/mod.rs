@@ -124,7 +124,7 @@ mod tests {
     use axum::body::{Body, to_bytes};
     use axum::http::Request;
     use tokio::sync::watch;
-    use tonic::codegen::Service;
+    use tower::Service;
 
     use super::*;
     use crate::metrics::Metrics;

@@ -5,7 +5,7 @@ use serde::{Deserialize, Deserializer};
 use sweep_proto::v1;
 use utoipa::{IntoParams, ToSchema};
 
-use crate::grpc::board_part::Key;
+use crate::service::leaderboard_page::Key;
 use crate::web::problem::Problem;
 
 /// The largest number that every reader of JSON understands.

@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 
 use crate::access::Caller;
 use crate::convert::MAX_NAME_BYTES;
-use crate::grpc::MAX_QUESTION_BYTES;
+use crate::service::MAX_REQUEST_BYTES;
 use crate::web::problem::Problem;
 
 /// The longest query of an address, in bytes.
@@ -63,22 +63,25 @@ impl<S: Sync> FromRequestParts<S> for Asker {
     }
 }
 
-/// Who asks, where a token says it.
-pub(super) struct Who(Option<String>);
+/// The operator behind a request, for the audit log.
+pub(super) struct Who(Option<Caller>);
 
 impl<S: Sync> FromRequestParts<S> for Who {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Infallible> {
-        Ok(Self(parts.extensions.get::<Caller>().and_then(|caller| caller.name.clone())))
+        Ok(Self(parts.extensions.get::<Caller>().cloned()))
     }
 }
 
 impl Who {
-    /// For the audit log: the token's name, or what the request says where no token has a name.
+    /// The operator's name: the name of the token, or the one in the request if the token has none.
     pub(super) fn user(self, said: Option<String>) -> Result<String, Problem> {
         let said = text("user", said, 64)?;
-        Ok(self.0.unwrap_or(said))
+        Ok(match self.0 {
+            Some(caller) => caller.operator(said),
+            None => said,
+        })
     }
 }
 
@@ -100,12 +103,12 @@ impl<S: Send + Sync> FromRequest<S> for Content {
             Some("application/yaml" | "application/x-yaml" | "text/yaml") => Self::Yaml,
             _ => return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "the content type is not supported")),
         };
-        let too_large = || Problem::new(StatusCode::PAYLOAD_TOO_LARGE, format!("more than {MAX_QUESTION_BYTES} bytes"));
+        let too_large = || Problem::new(StatusCode::PAYLOAD_TOO_LARGE, format!("more than {MAX_REQUEST_BYTES} bytes"));
         let said = request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
-        if said.is_some_and(|length: usize| length > MAX_QUESTION_BYTES) {
+        if said.is_some_and(|length: usize| length > MAX_REQUEST_BYTES) {
             return Err(too_large());
         }
-        let body = tokio::time::timeout(BODY_PATIENCE, to_bytes(request.into_body(), MAX_QUESTION_BYTES)).await;
+        let body = tokio::time::timeout(BODY_PATIENCE, to_bytes(request.into_body(), MAX_REQUEST_BYTES)).await;
         let body = body.map_err(|_| Problem::new(StatusCode::REQUEST_TIMEOUT, "the body was not received in time"))?;
         body.map(wrap).map_err(|_| too_large())
     }

@@ -11,9 +11,9 @@ use super::parameters::{
 };
 use super::question::{Asker, Named, Parameters, text};
 use super::{Answered, Open, answer, table};
-use crate::grpc::analysis::OrderedBoard;
-use crate::grpc::board_part::Part;
-use crate::streams::Kind;
+use crate::service::analysis::OrderedBoard;
+use crate::service::leaderboard_page::Part;
+use crate::service::streams::Kind;
 use crate::web::held;
 use crate::web::problem::Problem;
 

@@ -15,7 +15,7 @@ use tokio_stream::wrappers::ReceiverStream;
 
 use super::parameters::Format;
 use super::question::Asker;
-use crate::streams::{Kind, Permit};
+use crate::service::streams::{Kind, Permit};
 use crate::web::desk::Desk;
 use crate::web::held;
 use crate::web::problem::Problem;

@@ -26,7 +26,12 @@ pub(super) struct Asked {
 }
 
 impl Asked {
-    /// Whether who asks may delete a sweep of this submitter.
+    /// The caller of the request.
+    pub(super) fn caller(&self) -> Option<&Caller> {
+        self.caller.as_ref()
+    }
+
+    /// Whether the caller may delete a sweep of this submitter.
     pub(super) fn may_delete(&self, submitter: &str) -> bool {
         self.caller.as_ref().is_some_and(|caller| caller.may_delete(submitter))
     }
@@ -46,7 +51,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Asked {
             may_serve: may(Role::Admin),
             signed_in: caller.is_some_and(|caller| caller.role.is_some()),
             caller: caller.cloned(),
-            actor: caller.and_then(|caller| caller.name.clone()).unwrap_or_else(|| PAGE.to_owned()),
+            actor: caller.map_or_else(|| PAGE.to_owned(), |caller| caller.operator(PAGE.to_owned())),
         })
     }
 }

@@ -10,7 +10,6 @@ use sweep_scheduler::SweepId;
 use sweep_scheduler::event::{Service, Until};
 use sweep_shapes::text::plural;
 use sweep_spec::spec::PRIORITIES;
-use sweep_store::record::SweepRecord;
 
 use super::Pages;
 use super::access::Asked;
@@ -22,7 +21,7 @@ use crate::engine::Handle;
 
 /// A sweep that is to be changed. That whoever asks may, and asks from a page of ours, was seen at the door.
 async fn changed(pages: &Pages, sweep: &str) -> Result<(Handle, SweepId), Refusal> {
-    let engine = pages.people()?.engine;
+    let engine = pages.service()?.engine;
     let id = engine.find(sweep).await?;
     Ok((engine, id))
 }
@@ -40,7 +39,7 @@ pub(super) async fn confirm_cancel(
     if !asked.may_change {
         return Err(Refusal::Forbidden("your token can only read"));
     }
-    let engine = pages.people()?.engine;
+    let engine = pages.service()?.engine;
     let id = engine.find(&sweep).await?;
     let status = super::sweep::shape(&engine.status(id).await?);
     let ended = status.state.has_ended();
@@ -78,8 +77,9 @@ pub(super) async fn confirm_delete(
     Path(sweep): Path<String>,
     asked: Asked,
 ) -> Result<Response, Refusal> {
-    let (engine, record) = deletable(&pages, &sweep, &asked).await?;
-    let would = engine.store().weigh(record.id).await.map_err(crate::engine::Error::from)?;
+    let service = pages.service()?;
+    let record = service.deletable(&sweep, asked.caller()).await?;
+    let would = service.engine.store().weigh(record.id).await.map_err(crate::engine::Error::from)?;
     let body = html! {
         div.refusal {
             h1 { "Delete " (record.name) "?" }
@@ -102,21 +102,10 @@ pub(super) async fn delete(
     Path(sweep): Path<String>,
     asked: Asked,
 ) -> Result<Response, Refusal> {
-    let (engine, record) = deletable(&pages, &sweep, &asked).await?;
-    engine.delete(record.id, &asked.actor).await?;
+    let service = pages.service()?;
+    let record = service.deletable(&sweep, asked.caller()).await?;
+    service.engine.delete(record.id, &asked.actor).await?;
     Ok(Redirect::to("/").into_response())
-}
-
-/// A sweep that the asking user may delete.
-async fn deletable(pages: &Pages, sweep: &str, asked: &Asked) -> Result<(Handle, SweepRecord), Refusal> {
-    let (engine, id) = changed(pages, sweep).await?;
-    let record = engine.store().sweep(id).await.map_err(crate::engine::Error::from)?;
-    let record = record.ok_or_else(|| crate::engine::Error::not_found(format!("sweep `{sweep}`")))?;
-    if !asked.may_delete(&record.submitter) {
-        let submitter = record.submitter.clone();
-        return Err(crate::engine::Error::NotYours { sweep: id, submitter }.into());
-    }
-    Ok((engine, record))
 }
 
 pub(super) async fn pause(
@@ -165,7 +154,7 @@ pub(super) async fn priority(
 }
 
 async fn serve(pages: &Pages, (worker, service): (&str, Service), asked: &Asked) -> Result<Response, Refusal> {
-    pages.people()?.engine.set_service(worker, service, &asked.actor).await?;
+    pages.service()?.engine.set_service(worker, service, &asked.actor).await?;
     Ok(Redirect::to(&format!("/workers#worker-{}", part(worker))).into_response())
 }
 
@@ -177,7 +166,7 @@ pub(super) async fn confirm_drain(
     if !asked.may_serve {
         return Err(Refusal::Forbidden("your token does not allow this change"));
     }
-    let known = pages.people()?.workers().await?.workers.into_iter().find(|known| known.name == worker);
+    let known = pages.service()?.workers().await?.workers.into_iter().find(|known| known.name == worker);
     let missing = || Refusal::Engine(crate::engine::Error::not_found(format!("worker `{worker}`")));
     let known = known.ok_or_else(missing)?;
     let busy = known.slots.iter().filter(|slot| !slot.trial_id.is_empty()).count();

@@ -15,7 +15,7 @@ use tokio::sync::watch;
 use super::Pages;
 use super::refusals::Refusal;
 use crate::access::Caller;
-use crate::streams::Kind;
+use crate::service::streams::Kind;
 
 /// Between two events.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -25,9 +25,9 @@ const ALIVE: Duration = Duration::from_secs(10);
 const AGAIN: Duration = Duration::from_secs(2);
 
 pub(super) async fn stream(State(pages): State<Pages>, request: Request) -> Result<impl IntoResponse, Refusal> {
-    let people = pages.people()?;
-    let permit = people.begin(Kind::Watch, request.extensions().get::<Caller>())?;
-    let mut changes = people.engine.changes();
+    let service = pages.service()?;
+    let permit = service.begin(Kind::Watch, request.extensions().get::<Caller>())?;
+    let mut changes = service.engine.changes();
     changes.mark_unchanged();
     let events = stream::unfold((changes, true), |(mut changes, first)| async move {
         if first {

@@ -32,8 +32,8 @@ struct Line {
 }
 
 pub(super) async fn page(State(pages): State<Pages>, asked: Asked) -> Result<Response, Refusal> {
-    let people = pages.people()?;
-    let engine = &people.engine;
+    let service = pages.service()?;
+    let engine = &service.engine;
     let titles = engine.store().sweep_titles().await?;
     let gauges = engine.gauges().await?;
     let all = titles.len();

@@ -27,8 +27,8 @@ use axum::routing::{get, post};
 
 use super::finish::finish;
 use super::{Web, assets};
-use crate::grpc::sweep::Sweeps;
 use crate::role::Role;
+use crate::service::Sweeps;
 use meanwhile::Meanwhile;
 use refusals::Refusal;
 
@@ -44,7 +44,7 @@ pub(crate) struct Pages {
 
 impl Pages {
     /// Who answers, while this coordinator leads.
-    fn people(&self) -> Result<Sweeps, Refusal> {
+    fn service(&self) -> Result<Sweeps, Refusal> {
         match &*self.web.role.borrow() {
             Role::Leading(services) => Ok(services.sweeps.clone()),
             Role::Waiting(waiting) => Err(Refusal::Standby(waiting.clone())),

@@ -15,7 +15,7 @@ use super::access::Asked;
 use super::frame::{Frame, Place};
 use super::refusals::Refusal;
 use super::words::{downloads, empty, moment, seconds, word};
-use crate::grpc::sweep::Sweeps;
+use crate::service::Sweeps;
 
 /// Artifacts that are listed.
 const LISTED: usize = 50;
@@ -25,8 +25,8 @@ pub(super) async fn page(
     Path(trial): Path<String>,
     asked: Asked,
 ) -> Result<Response, Refusal> {
-    let people = pages.people()?;
-    let answer = people.trial(&trial).await?;
+    let service = pages.service()?;
+    let answer = service.trial(&trial).await?;
     let counts = answer.validation.as_ref().map(|validation| validation.confusion.clone()).unwrap_or_default();
     let sweeps = answer.sweeps.clone();
     let detail = Detail::from(answer);
@@ -35,8 +35,8 @@ pub(super) async fn page(
         // A few digits name it, but one address is one page.
         return Ok(Redirect::permanent(&format!("/trials/{id}")).into_response());
     }
-    let names = sweep_names(&people, &sweeps).await?;
-    let (classes, artifacts) = kept(&people, &sweeps, id).await?;
+    let names = sweep_names(&service, &sweeps).await?;
+    let (classes, artifacts) = kept(&service, &sweeps, id).await?;
     let body = whole(&detail, (&names, &classes), (&counts, &artifacts))?;
     let running = detail.trial.state == "running" || detail.trial.state == "queued";
     let said = format!("{}, seed {}: {}", detail.trial.configuration, detail.trial.seed, detail.trial.state);
@@ -50,10 +50,10 @@ pub(super) async fn page(
     Ok(frame.respond(StatusCode::OK))
 }
 
-async fn sweep_names(people: &Sweeps, sweeps: &[u64]) -> Result<Vec<(u64, String)>, Refusal> {
+async fn sweep_names(service: &Sweeps, sweeps: &[u64]) -> Result<Vec<(u64, String)>, Refusal> {
     let mut names = Vec::new();
     for id in sweeps {
-        if let Some(record) = people.engine.store().sweep(sweep_scheduler::SweepId(*id)).await? {
+        if let Some(record) = service.engine.store().sweep(sweep_scheduler::SweepId(*id)).await? {
             names.push((*id, record.name));
         }
     }
@@ -61,8 +61,8 @@ async fn sweep_names(people: &Sweeps, sweeps: &[u64]) -> Result<Vec<(u64, String
 }
 
 /// The classes of its data, and what its attempts left.
-async fn kept(people: &Sweeps, sweeps: &[u64], id: &str) -> Result<(Vec<String>, Vec<ArtifactRecord>), Refusal> {
-    let store = people.engine.store();
+async fn kept(service: &Sweeps, sweeps: &[u64], id: &str) -> Result<(Vec<String>, Vec<ArtifactRecord>), Refusal> {
+    let store = service.engine.store();
     let Some(newest) = sweeps.last() else { return Ok((Vec::new(), Vec::new())) };
     let newest = sweep_scheduler::SweepId(*newest);
     let classes = match store.sweep(newest).await? {

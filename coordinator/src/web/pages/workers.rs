@@ -21,9 +21,9 @@ use crate::engine::Running;
 type Busy = HashMap<(String, u32), Running>;
 
 pub(super) async fn page(State(pages): State<Pages>, asked: Asked) -> Result<Response, Refusal> {
-    let people = pages.people()?;
-    let all = people.workers().await?.workers.into_iter().map(Worker::from).collect::<Vec<_>>();
-    let running = people.engine.gauges().await?.running;
+    let service = pages.service()?;
+    let all = service.workers().await?.workers.into_iter().map(Worker::from).collect::<Vec<_>>();
+    let running = service.engine.gauges().await?.running;
     let running: Busy = running.into_iter().map(|running| ((running.worker.clone(), running.slot), running)).collect();
     let lost_too = asked.query.is_on("lost");
     let searched = asked.query.searched();

@@ -32,7 +32,7 @@ pub(in crate::web::pages) async fn page(
     let mut material = material(&analysed);
     let mut wanted = vec![number];
     wanted.extend(analysed.study.baseline().map(|baseline| baseline.position).filter(|baseline| *baseline != number));
-    material.curves = curves::of(&sheet.people.engine, sheet.id(), &wanted).await?;
+    material.curves = curves::of(&sheet.service.engine, sheet.id(), &wanted).await?;
     let own: Vec<Curve> = material.curves.iter().filter(|curve| curve.position == number).cloned().collect();
     let body = with_parts(&analysed, &material, |parts| whole(&sheet, &analysed, (subject, parts, &own)))?;
     Ok(sheet.respond(Part::Below, &body))

@@ -32,7 +32,7 @@ pub(in crate::web::pages) async fn page(
     };
     let positions = chosen(&sheet.asked.query, &analysed, BEST);
     let mut material = material(&analysed);
-    material.curves = of(&sheet.people.engine, sheet.id(), &positions).await?;
+    material.curves = of(&sheet.service.engine, sheet.id(), &positions).await?;
     let body =
         with_parts(&analysed, &material, |parts| whole(&sheet, &analysed, (parts, &positions, &material.curves)))?;
     Ok(sheet.respond(Part::Curves, &body))

@@ -47,9 +47,9 @@ async fn pictures(
     if let Some(made) = pages.meanwhile.pictures(id, analysed) {
         return Ok(Some(made));
     }
-    let (people, of, meanwhile) = (sheet.people.clone(), Arc::clone(analysed), Arc::clone(&pages.meanwhile));
+    let (service, of, meanwhile) = (sheet.service.clone(), Arc::clone(analysed), Arc::clone(&pages.meanwhile));
     let make = async move {
-        let material = people.engine.pictured(&of, &people.artifacts).await?;
+        let material = service.engine.pictured(&of, &service.artifacts).await?;
         let drawn = tokio::task::spawn_blocking(move || {
             let (pairs, hardest) = with_parts(&of, &material, |parts| parts.images());
             (of, Arc::new([pairs.map(PreEscaped::into_string), hardest.map(PreEscaped::into_string)]))

@@ -11,7 +11,7 @@ use sweep_spec::spec::Metric;
 
 use super::{Sheet, metrics};
 use crate::engine::Analysed;
-use crate::grpc::board_part::by_number;
+use crate::service::leaderboard_page::by_number;
 use crate::web::pages::query::{MOST_CHOSEN, Query};
 use crate::web::pages::words::{Head, empty, long_download, pages, verdict};
 

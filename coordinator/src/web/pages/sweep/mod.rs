@@ -32,14 +32,14 @@ use super::query::Query;
 use super::refusals::Refusal;
 use super::words::{counted, moment, pending, state};
 use crate::engine::{Analysed, Status, material};
-use crate::grpc::sweep::Sweeps;
+use crate::service::{Sweeps, sweep_messages};
 
 /// What is chosen in one part and kept in the others.
 const KEPT: [&str; 3] = ["chosen", "metric", "where"];
 
 /// A status as programs read it.
 pub(super) fn shape(status: &Status) -> Sweep {
-    crate::grpc::status_message(status).into()
+    sweep_messages::status(status).into()
 }
 
 /// A value of a metric by its name.
@@ -73,7 +73,7 @@ impl Part {
 
 /// Everything that the pages of a sweep have in common.
 pub(super) struct Sheet {
-    pub(super) people: Sweeps,
+    pub(super) service: Sweeps,
     pub(super) record: SweepRecord,
     /// Where it stands; absent while that is being counted.
     pub(super) sweep: Option<Sweep>,
@@ -86,14 +86,14 @@ pub(super) struct Sheet {
 
 impl Sheet {
     pub(super) async fn of(pages: &Pages, text: &str, asked: Asked) -> Result<Self, Refusal> {
-        let people = pages.people()?;
-        let id = people.engine.find(text).await?;
+        let service = pages.service()?;
+        let id = service.engine.find(text).await?;
         let missing = || crate::engine::Error::not_found(format!("sweep {id}"));
-        let record = people.engine.store().sweep(id).await?.ok_or_else(missing)?;
-        let (status, is_newest) = pages.meanwhile.status(&people.engine, &record, MOMENT).await?;
+        let record = service.engine.store().sweep(id).await?.ok_or_else(missing)?;
+        let (status, is_newest) = pages.meanwhile.status(&service.engine, &record, MOMENT).await?;
         let sweep = status.as_ref().map(shape);
         let metric = asked.query.get("metric").and_then(Metric::named);
-        Ok(Self { people, record, pending: !is_newest, sweep, asked, metric })
+        Ok(Self { service, record, pending: !is_newest, sweep, asked, metric })
     }
 
     pub(super) fn id(&self) -> SweepId {
@@ -108,7 +108,7 @@ impl Sheet {
     /// What the results say, if that is known within a moment.
     pub(super) async fn analysed(&mut self, pages: &Pages, images: bool) -> Result<Option<Arc<Analysed>>, Refusal> {
         let asked = (self.id(), self.metric, images);
-        let (found, is_newest) = pages.meanwhile.analysed(&self.people.engine, asked).await?;
+        let (found, is_newest) = pages.meanwhile.analysed(&self.service.engine, asked).await?;
         self.pending |= !is_newest;
         Ok(found)
     }

@@ -38,7 +38,7 @@ pub(in crate::web::pages) async fn page(
         states: state.map(|(_, state)| state.into()).into_iter().collect(),
         ..v1::ListTrialsRequest::default()
     };
-    let answer = sheet.people.trials(request).await?;
+    let answer = sheet.service.trials(request).await?;
     let file = sheet.asked.query.only(&["state"]).link(&format!("/api/v1{}/trials", sheet.path("")));
     let body = html! {
         section aria-labelledby="trials-title" {

@@ -1,5 +1,5 @@
-//! Watched sweeps: one task a sweep asks where it stands, once for all who watch it, and puts the answer where each of them
-//! finds it, as a message and as the JSON that the API sends.
+//! Watched sweeps. One task per sweep reads its status, once for all watchers, and publishes it as a message and as the JSON
+//! that the API sends.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -15,20 +15,18 @@ use sweep_shapes::Sweep;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tonic::Status;
 
-use super::status;
+use super::failure::Failure;
 use crate::engine::Error;
 
-/// A watched sweep's status is asked for at most this often.
-const PAUSE: Duration = Duration::from_millis(250);
-/// Without a change it is asked for this often: its estimate of the time left goes down.
-const LONGEST: Duration = Duration::from_secs(5);
+/// Shortest time between two reads of a status.
+const SHORTEST_INTERVAL: Duration = Duration::from_millis(250);
+/// Longest time between two reads. Without a change of the sweep, its estimate of the time left still changes.
+const LONGEST_INTERVAL: Duration = Duration::from_secs(5);
 
-/// Where a sweep stood at some moment.
+/// The status of a sweep at some moment.
 #[derive(Debug)]
 pub(crate) struct Seen {
-    /// As gRPC says it.
     pub(crate) message: v1::SweepStatus,
     json: OnceLock<Arc<str>>,
 }
@@ -38,35 +36,35 @@ impl Seen {
         Self { message, json: OnceLock::new() }
     }
 
-    /// Whether nothing follows.
+    /// Whether the sweep has ended, so that no other status follows.
     pub(crate) fn has_ended(&self) -> bool {
         self.message.state != i32::from(v1::SweepState::Running)
     }
 
-    /// As the API says it. It is made once, for all who ask.
+    /// The JSON of the API. It is written once for all watchers.
     pub(crate) fn json(&self) -> Arc<str> {
-        // A shape is of texts and numbers, and always JSON.
+        // A shape consists of texts and numbers, so it always has a JSON form.
         let make = || serde_json::to_string(&Sweep::from(self.message.clone())).unwrap_or_default().into();
         Arc::clone(self.json.get_or_init(make))
     }
 }
 
-/// What watchers are told: where the sweep stands, or why that cannot be said.
-pub(crate) type Told = Result<Arc<Seen>, Status>;
+/// What watchers get: a status, or why it cannot be read.
+pub(crate) type Told = Result<Arc<Seen>, Failure>;
 
-/// An answer, and the number of the sweep's newest change when it was asked for.
+/// An answer, and the number of the sweep's newest change before it was read.
 type Kept = Option<(u64, Told)>;
 
-/// Where answers come from.
+/// Reads the status of sweeps.
 pub(crate) trait Source: Send + Sync + 'static {
-    /// Where a sweep stands.
+    /// The status of a sweep.
     fn ask(&self, sweep: SweepId) -> BoxFuture<'_, Result<v1::SweepStatus, Error>>;
 
-    /// A number that rises with every change of a sweep.
+    /// A number that grows with every change of the sweep.
     fn changes(&self, sweep: SweepId) -> watch::Receiver<u64>;
 }
 
-/// The sweeps that are watched. Clones share them.
+/// The watched sweeps. Clones share them.
 #[derive(Clone, Default)]
 pub(crate) struct Watching {
     sweeps: Arc<Mutex<HashMap<SweepId, watch::Sender<Kept>>>>,
@@ -74,7 +72,8 @@ pub(crate) struct Watching {
 }
 
 impl Watching {
-    /// Where a sweep stands, now and after every change, until it has ended. `tasks` runs what asks, until `shutdown`.
+    /// The status of a sweep, now and after every change, until it has ended. The task that reads it runs on `tasks` until
+    /// `shutdown`.
     pub(crate) fn watch<S: Source>(
         &self,
         source: &Arc<S>,
@@ -82,7 +81,7 @@ impl Watching {
         (tasks, shutdown): (&TaskTracker, &CancellationToken),
     ) -> impl Stream<Item = Told> + Send + use<S> {
         let changes = source.changes(sweep);
-        // What was asked for before this moment may be older than what its watcher knows already.
+        // A status from before this moment may be older than one that the watcher already has.
         let least = *changes.borrow();
         let answers = match self.lock().entry(sweep) {
             Entry::Occupied(found) => found.get().subscribe(),
@@ -98,7 +97,7 @@ impl Watching {
         stream::unfold(Some(Watcher { answers, least, has_begun: false }), next)
     }
 
-    /// How many answers were asked for.
+    /// The number of reads.
     #[cfg(test)]
     fn asked(&self) -> u64 {
         self.asked.load(Ordering::Relaxed)
@@ -109,8 +108,8 @@ impl Watching {
     }
 }
 
-/// The question where a sweep stands, which one task asks for all watchers. However the task ends, the question ends with it:
-/// the next watcher begins another.
+/// The task that reads the status of one sweep for all its watchers. Dropping it, also after a panic, makes the next watcher
+/// start another task.
 struct Question {
     watching: Watching,
     sweep: SweepId,
@@ -120,27 +119,27 @@ struct Question {
 impl Drop for Question {
     fn drop(&mut self) {
         let mut watched = self.watching.lock();
-        // Without an entry, or with another's, it ended as it should.
+        // Without an entry, or with the entry of another task, it ended normally.
         if !watched.get(&self.sweep).is_some_and(|own| own.same_channel(&self.answers)) {
             return;
         }
         watched.remove(&self.sweep);
         drop(watched);
-        // The task has panicked or was aborted. Those who watch hear of it, and may ask again.
-        self.answers.send_replace(Some((0, Err(status(Error::Unavailable)))));
+        // The task panicked or was aborted. Its watchers get an error and may watch again.
+        self.answers.send_replace(Some((0, Err(Error::Unavailable.into()))));
     }
 }
 
 impl Question {
-    /// Asks after every change, while the sweep has a watcher.
+    /// Reads the status after every change, while the sweep has a watcher.
     async fn ask<S: Source>(self, source: &S, mut changes: watch::Receiver<u64>, shutdown: CancellationToken) {
         let Self { watching, sweep, answers } = &self;
         loop {
             let change = *changes.borrow_and_update();
             watching.asked.fetch_add(1, Ordering::Relaxed);
             let told = tokio::select! {
-                () = shutdown.cancelled() => Err(status(Error::Unavailable)),
-                answer = source.ask(*sweep) => answer.map(|message| Arc::new(Seen::new(message))).map_err(status),
+                () = shutdown.cancelled() => Err(Error::Unavailable.into()),
+                answer = source.ask(*sweep) => answer.map(|message| Arc::new(Seen::new(message))).map_err(Failure::from),
             };
             let goes_on = told.as_ref().is_ok_and(|seen| !seen.has_ended());
             answers.send_replace(Some((change, told)));
@@ -150,13 +149,13 @@ impl Question {
             }
             tokio::select! {
                 () = shutdown.cancelled() => continue,
-                () = tokio::time::sleep(PAUSE) => {}
+                () = tokio::time::sleep(SHORTEST_INTERVAL) => {}
             }
             tokio::select! {
                 () = shutdown.cancelled() => {}
                 () = answers.closed() => {}
                 changed = changes.changed() => if changed.is_err() { shutdown.cancelled().await },
-                () = tokio::time::sleep(LONGEST) => {}
+                () = tokio::time::sleep(LONGEST_INTERVAL) => {}
             }
             let mut watched = watching.lock();
             if answers.receiver_count() == 0 {
@@ -167,15 +166,15 @@ impl Question {
     }
 }
 
-/// One who watches a sweep.
+/// A watcher of a sweep.
 struct Watcher {
     answers: watch::Receiver<Kept>,
-    /// The number of the newest change when it came.
+    /// The number of the newest change when it started to watch.
     least: u64,
     has_begun: bool,
 }
 
-/// The next answer, first one that is not older than its watcher.
+/// The next answer. The first is not older than the watcher.
 async fn next(watcher: Option<Watcher>) -> Option<(Told, Option<Watcher>)> {
     let mut watcher = watcher?;
     let mut waits = watcher.has_begun;
@@ -207,6 +206,7 @@ mod tests {
 
     use super::*;
     use crate::engine::Touched;
+    use crate::service::failure::Kind;
 
     const SWEEP: SweepId = SweepId(1);
 
@@ -302,7 +302,7 @@ mod tests {
         source.change();
         let mut new = watch();
         for watcher in [&mut old, &mut new] {
-            assert_eq!(watcher.next().await.unwrap().unwrap_err().code(), tonic::Code::Unavailable);
+            assert_eq!(watcher.next().await.unwrap().unwrap_err().kind, Kind::Unavailable);
             assert!(watcher.next().await.is_none());
         }
         assert!(watch().next().await.unwrap().is_ok());

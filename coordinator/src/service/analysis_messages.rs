@@ -1,4 +1,4 @@
-//! From an analysis to its messages, and from messages to what an analysis is asked for. Nothing is computed here.
+//! Messages of an analysis, and the options of a request for one. Nothing is computed here.
 
 use std::collections::{HashMap, HashSet};
 
@@ -16,7 +16,7 @@ use super::sweep_messages;
 use crate::convert::Invalid;
 use crate::engine::{Analysed, Error};
 
-/// Rows of a leaderboard with where each stands; with its comparison where that is asked for.
+/// Rows of a leaderboard with their ranks, and with their comparisons if `compared`.
 pub(super) fn rows(analysed: &Analysed, rows: &[&Row], compared: bool) -> Result<Vec<v1::LeaderboardRow>, Error> {
     let (study, analysis) = (&analysed.study, &analysed.analysis);
     let wanted: HashSet<u32> = rows.iter().map(|row| row.position).collect();
@@ -24,7 +24,7 @@ pub(super) fn rows(analysed: &Analysed, rows: &[&Row], compared: bool) -> Result
     let standings: HashMap<u32, &Standing> = standings.map(|one| (one.position, one)).collect();
     let mut comparisons: HashMap<u32, &Comparison> = HashMap::new();
     for one in analysis.comparisons.iter().filter(|one| compared && wanted.contains(&one.position)) {
-        // A configuration of several stages is told by the first.
+        // A configuration of several stages has the comparison of the first.
         comparisons.entry(one.position).or_insert(one);
     }
     let row = |row: &&Row| {
@@ -170,7 +170,7 @@ pub(super) fn correction(code: i32) -> Result<Correction, Invalid> {
     }
 }
 
-/// The metric of this name; nothing for the objective.
+/// The metric with this name; none for the objective, whose name is left out.
 pub(crate) fn metric(name: &str) -> Result<Option<Metric>, Invalid> {
     if name.is_empty() {
         return Ok(None);

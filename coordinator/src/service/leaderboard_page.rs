@@ -1,4 +1,4 @@
-//! Which rows of a leaderboard are shown, and in which order: fifty thousand are not for one page. Nothing is ranked here.
+//! Selects and sorts the rows of one page of a leaderboard, which may have fifty thousand. Nothing is ranked here.
 
 use std::cmp::Ordering;
 use std::collections::HashMap;
@@ -14,7 +14,7 @@ use crate::engine::{Analysed, Error};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Key {
-    /// As they are ranked.
+    /// By rank.
     #[default]
     Rank,
     Position,
@@ -29,28 +29,28 @@ pub(crate) enum Key {
     Flops,
     Ratio,
     Seconds,
-    /// Against the starting point of the stage.
+    /// The difference from the start of the stage.
     Delta,
 }
 
-/// What a row has to be put in order by.
+/// The number of a row that the rows are sorted by.
 type Number = Box<dyn Fn(&Row) -> Option<f64>>;
 
-/// Rows after one, in some order.
+/// A page of rows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Part {
     pub(crate) key: Key,
-    /// The largest first; by rank, the worst.
+    /// The largest number first; by rank, the worst row first.
     pub(crate) descending: bool,
-    /// After the configuration of this place.
+    /// Starts after the configuration at this position.
     pub(crate) after: Option<u32>,
-    /// Only configurations in whose name this stands; all if it is empty. In lower case.
+    /// Only configurations whose name contains this text, in lower case; all if it is empty.
     pub(crate) containing: String,
     pub(crate) limit: usize,
 }
 
 impl Part {
-    /// These rows, the place to go on after, if there are more, and how many rows there are on all pages.
+    /// The rows, the position after which the next page starts (if there is one), and the number of rows on all pages.
     pub(crate) fn of<'a>(&self, analysed: &'a Analysed) -> Result<(Vec<&'a Row>, Option<u32>, usize), Error> {
         let mut rows: Vec<&Row> = analysed.board.rows.iter().filter(|row| self.contains(row)).collect();
         self.order(analysed, &mut rows);
@@ -103,7 +103,7 @@ impl Part {
             Key::Delta => {
                 let mut deltas: HashMap<u32, Option<f64>> = HashMap::new();
                 for one in &analysed.analysis.comparisons {
-                    // As in the row: a configuration of several stages is told by the first.
+                    // A configuration of several stages has the comparison of the first, as in its row.
                     deltas.entry(one.position).or_insert(one.delta);
                 }
                 Box::new(move |row| deltas.get(&row.position).copied().flatten().filter(|_| !row.baseline))
@@ -113,7 +113,7 @@ impl Part {
     }
 }
 
-/// Puts rows in order by a number; what has none stands last in either direction.
+/// Sorts rows by a number. Rows without one come last in both directions.
 pub(crate) fn by_number<T>(rows: &mut [T], number: impl Fn(&T) -> Option<f64>, descending: bool) {
     let turned = |order: Ordering| if descending { order.reverse() } else { order };
     rows.sort_by(|a, b| match (number(a), number(b)) {

@@ -1,16 +1,15 @@
-//! What people change about sweeps and workers, and what they ask when something is not as they expect.
+//! Operator actions on sweeps and workers, explanations of trials, and the audit log.
 
 use sweep_proto::v1;
 use sweep_scheduler::event::{Service, Until};
 use sweep_store::record::AuditFilter;
 use sweep_store::write::AuditRow;
 
-use super::sweep::Sweeps;
-use super::sweep_messages as messages;
+use super::{Sweeps, sweep_messages as messages};
 use crate::convert::{self, Invalid, MAX_NAME_BYTES, MAX_TEXT_BYTES, bytes};
 use crate::engine::Error;
 
-/// Lines of the audit log that one answer has, unless asked otherwise, and at most.
+/// Entries of the audit log in one answer: the default, and the maximum.
 const DEFAULT_AUDIT: u32 = 100;
 const MAX_AUDIT: u32 = 10_000;
 
@@ -79,7 +78,7 @@ impl Sweeps {
     }
 }
 
-/// A worker, whether it is to be given trials, and who says so.
+/// The worker of a request, its new state of service, and the operator.
 pub(crate) fn service(request: v1::SetWorkerServiceRequest) -> Result<(String, Service, String), Error> {
     let reason = convert::name("reason", request.reason, MAX_TEXT_BYTES)?;
     let (worker, user) = (convert::name("worker", request.worker, MAX_NAME_BYTES)?, user(request.user)?);
@@ -99,7 +98,7 @@ pub(crate) fn service(request: v1::SetWorkerServiceRequest) -> Result<(String, S
     Ok((worker, service, user))
 }
 
-/// Which lines of the audit log are asked for; of which sweep and trial stands elsewhere.
+/// The filter of a request, without its sweep and its trial, which have to be looked up.
 pub(crate) fn audit_page(request: &v1::ListAuditRequest) -> Result<AuditFilter, Error> {
     let worker = convert::name("worker", request.worker.clone(), MAX_NAME_BYTES)?;
     let limit = if request.limit == 0 { DEFAULT_AUDIT } else { request.limit.min(MAX_AUDIT) };
@@ -107,7 +106,8 @@ pub(crate) fn audit_page(request: &v1::ListAuditRequest) -> Result<AuditFilter, 
     Ok(AuditFilter { worker, since_ms: request.since_unix_ms, limit, ..AuditFilter::default() })
 }
 
-fn user(user: String) -> Result<String, Invalid> {
+/// The name of an operator, for the audit log.
+pub(super) fn user(user: String) -> Result<String, Invalid> {
     convert::name("user", user, MAX_NAME_BYTES)
 }
 

@@ -1,4 +1,4 @@
-//! What the results say: the leaderboard, an analysis, two configurations.
+//! Results of a sweep: its leaderboard, its analysis, and comparisons of two configurations.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -9,9 +9,9 @@ use sweep_analysis::prose::against;
 use sweep_proto::v1;
 use sweep_spec::spec::Goal;
 
+use super::Sweeps;
 use super::analysis_messages::{self as messages, correction, metric};
-use super::board_part::Part;
-use super::sweep::Sweeps;
+use super::leaderboard_page::Part;
 use crate::convert::{self, MAX_TEXT_BYTES};
 use crate::engine::{Analysed, Error};
 
@@ -29,7 +29,7 @@ impl Sweeps {
         board(&analysed, status, &rows)
     }
 
-    /// Some rows of a leaderboard, in some order. Of a large sweep that goes on it may be some moments old.
+    /// A page of a leaderboard. For a large running sweep it may be some seconds old.
     pub(crate) async fn leaderboard_part(
         &self,
         request: v1::GetLeaderboardRequest,
@@ -66,7 +66,7 @@ impl Sweeps {
         analysis(&analysed, status)
     }
 
-    /// The same; of a large sweep that goes on, it may be some moments old.
+    /// The same. For a large running sweep it may be some seconds old.
     pub(crate) async fn analysis_soon(
         &self,
         request: v1::GetAnalysisRequest,
@@ -107,7 +107,7 @@ impl Sweeps {
     }
 }
 
-/// All rows of a leaderboard in some order.
+/// All rows of a leaderboard, in a chosen order.
 #[derive(Clone)]
 pub(crate) struct OrderedBoard {
     analysed: Arc<Analysed>,
@@ -116,26 +116,26 @@ pub(crate) struct OrderedBoard {
 }
 
 impl OrderedBoard {
-    /// What a file of it is called.
+    /// The name of a file with it, without an extension.
     pub(crate) fn name(&self) -> String {
         format!("{}-{}", self.analysed.record.name, self.analysed.record.id)
     }
 
-    /// At most `most` rows from the one at `start` on.
+    /// At most `most` rows, from `start` on.
     pub(crate) fn rows(&self, start: usize, most: usize) -> Result<Vec<v1::LeaderboardRow>, Error> {
         let rows = self.order.iter().skip(start).take(most).filter_map(|index| self.analysed.board.rows.get(*index));
         messages::rows(&self.analysed, &rows.collect::<Vec<_>>(), true)
     }
 }
 
-/// A part of a leaderboard, with what a reader needs to ask for the next.
+/// A page of a leaderboard, and how to get the next one.
 pub(crate) struct PartOfBoard {
     pub(crate) board: v1::GetLeaderboardResponse,
-    /// Rows on all pages.
+    /// The number of rows on all pages.
     pub(crate) total: usize,
-    /// The place of the last row, if there are more.
+    /// The position of the last row, if more rows follow.
     pub(crate) next: Option<u32>,
-    /// When the store was read.
+    /// When the store was read, in milliseconds since 1970.
     pub(crate) read_ms: i64,
 }
 
@@ -153,7 +153,7 @@ fn board(analysed: &Analysed, status: v1::SweepStatus, rows: &[&Row]) -> Result<
     })
 }
 
-/// What is asked of the results.
+/// The options of a request for an analysis.
 fn asked(request: &v1::GetAnalysisRequest) -> Result<Request, Error> {
     let (metric, correction) = (metric(&request.metric)?, correction(request.correction)?);
     Ok(Request { metric, against_baseline: request.against_baseline, correction })

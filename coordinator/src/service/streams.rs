@@ -1,6 +1,5 @@
-//! How many answers that take long are under way at a time: streams that watch sweeps, exports, estimates. Each kind has a
-//! limit of its own, and no token may have more than a part of it. What goes beyond is refused with a sentence, and may be
-//! asked for again in a moment.
+//! Limits of concurrent long requests: streams that watch sweeps, exports, and estimates. Each kind has a limit of its own,
+//! and each token a smaller one. A request over a limit is refused at once; the client may try again in a moment.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,14 +7,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::access::keyring::Identity;
 use crate::engine::Error;
 
-/// A kind of answer that takes long.
+/// A kind of long request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Kind {
-    /// A stream that says how a sweep goes on, over gRPC, the API or a page.
+    /// A stream that watches a sweep, over gRPC, the API or a page.
     Watch,
     /// A stream of points, a report, an artifact, or a CSV file of the API.
     Export,
-    /// What a spec would cost.
+    /// The cost of a spec.
     Estimate,
 }
 
@@ -29,7 +28,7 @@ impl Kind {
     }
 }
 
-/// The most of each kind at a time.
+/// The most concurrent requests of each kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// Streams that watch sweeps.
@@ -57,7 +56,7 @@ impl Limits {
         }
     }
 
-    /// The key of a kind's limit.
+    /// The configuration key of a kind's limit.
     const fn key(kind: Kind) -> &'static str {
         match kind {
             Kind::Watch => "limits.watches",
@@ -67,21 +66,21 @@ impl Limits {
     }
 }
 
-/// What is open, of all kinds.
+/// The numbers of open requests.
 #[derive(Debug, Default)]
 struct Open {
     of_kind: HashMap<Kind, usize>,
     of_caller: HashMap<(Kind, Identity), usize>,
 }
 
-/// Counts what is open. Clones count together.
+/// Counts open requests. Clones share the counts.
 #[derive(Debug, Clone, Default)]
 pub struct Streams {
     limits: Limits,
     open: Arc<Mutex<Open>>,
 }
 
-/// The right to one stream, which ends with it.
+/// The permit of one request. Dropping it frees its place.
 #[derive(Debug)]
 pub struct Permit {
     streams: Streams,
@@ -90,15 +89,14 @@ pub struct Permit {
 }
 
 impl Streams {
-    /// With these limits.
     pub fn new(limits: Limits) -> Self {
         Self { limits, open: Arc::default() }
     }
 
-    /// Begins one for this caller. Callers without a token are not told apart.
+    /// Takes a permit for this caller. Callers without a token have no limit of their own.
     ///
     /// # Errors
-    /// There are as many as there may be.
+    /// A limit is reached.
     pub(crate) fn begin(&self, kind: Kind, caller: Option<&Identity>) -> Result<Permit, Error> {
         let caller = caller.filter(|caller| **caller != Identity::default()).cloned();
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);

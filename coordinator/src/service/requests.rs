@@ -1,4 +1,4 @@
-//! What people and pages ask about sweeps, as messages, made into domain types. Nothing is looked up here.
+//! Validates requests about sweeps into domain types. Nothing is looked up here.
 
 use sweep_proto::v1;
 use sweep_scheduler::SweepId;
@@ -7,26 +7,27 @@ use sweep_store::record::{SweepPage, TrialPage};
 use crate::convert::{self, Invalid, MAX_NAME_BYTES, MAX_TEXT_BYTES};
 use crate::engine::{Error, Submit};
 
-/// The longest spec, in bytes: as much as its reader reads.
+/// The largest spec, in bytes: the limit of its parser.
 pub const MAX_SPEC_BYTES: usize = 1024 * 1024;
-/// The most overrides of one submit.
+/// The most overrides of one submission.
 pub const MAX_OVERRIDES: usize = 1000;
 /// The most trials of one page.
 pub const MAX_PAGE: u32 = 1000;
 const DEFAULT_PAGE: u32 = 100;
 /// The most sweeps of one page.
 pub(crate) const MAX_SWEEPS: u32 = 100;
-/// The most states of one question; there are fewer.
+/// The most states of one request; there are fewer states.
 const MAX_STATES: usize = 16;
-/// The fewest digits that name a trial.
+/// The fewest digits that identify a trial.
 const MIN_PREFIX: usize = 6;
+
 /// A sweep's number or name.
 pub(crate) fn reference(reference: Option<v1::SweepReference>) -> Result<String, Invalid> {
     let Some(reference) = reference else { return convert::invalid("sweep", "absent") };
     convert::name("sweep", reference.text, MAX_NAME_BYTES)
 }
 
-/// A spec that is submitted; it is not read here, nor is what it extends looked up.
+/// A submission. The spec is not parsed here, and the sweep that it extends is not looked up.
 pub(crate) fn submission(request: v1::SubmitRequest) -> Result<Submit, Error> {
     if request.spec.len() > MAX_SPEC_BYTES {
         return Err(Invalid { field: "spec", problem: format!("longer than {MAX_SPEC_BYTES} bytes") }.into());
@@ -53,7 +54,7 @@ pub(crate) fn submission(request: v1::SubmitRequest) -> Result<Submit, Error> {
     })
 }
 
-/// Which trials of a sweep are asked for. The caller looks up the sweep and the configuration.
+/// The page of trials of a request. The caller looks up the sweep and the configuration.
 pub(crate) fn page(request: v1::ListTrialsRequest) -> Result<TrialPage, Error> {
     let limit = match request.page_size {
         0 => DEFAULT_PAGE,
@@ -67,7 +68,7 @@ pub(crate) fn page(request: v1::ListTrialsRequest) -> Result<TrialPage, Error> {
     Ok(TrialPage { after, states, seed, ..TrialPage::first(SweepId(0), limit) })
 }
 
-/// Which sweeps are asked for; and whether it is all of them.
+/// The page of sweeps of a request, and whether the request asks for all sweeps.
 pub(crate) fn sweep_page(request: &v1::ListSweepsRequest) -> Result<(SweepPage, bool), Invalid> {
     let limit = match request.page_size {
         0 => MAX_SWEEPS,
@@ -83,7 +84,7 @@ pub(crate) fn sweep_page(request: &v1::ListSweepsRequest) -> Result<(SweepPage, 
     Ok((SweepPage { before, ..SweepPage::newest(limit) }, request.page_size == 0))
 }
 
-/// Digits that may name a trial.
+/// Checks the digits of a trial id or of its beginning.
 pub(crate) fn trial_digits(text: &str) -> Result<(), Invalid> {
     let digits = text.len() >= MIN_PREFIX && text.len() <= 64 && text.chars().all(|c| c.is_ascii_hexdigit());
     if digits { Ok(()) } else { convert::invalid("trial", format!("expected {MIN_PREFIX} to 64 hexadecimal digits")) }

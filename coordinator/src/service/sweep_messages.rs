@@ -1,4 +1,4 @@
-//! From the engine's answers to the sweeps' messages.
+//! Messages about sweeps, trials and workers, from the engine's answers and the store's records.
 
 use sweep_analysis::leaderboard::{Counts, Row};
 use sweep_analysis::result::Estimate;
@@ -62,7 +62,6 @@ fn unplaceable(unplaceable: &Unplaceable) -> v1::Unplaceable {
     }
 }
 
-/// A sweep that gives a worker nothing.
 pub(super) fn left_out(left_out: &LeftOut) -> v1::LeftOut {
     let LeftOut { sweep, worker, reason } = left_out;
     v1::LeftOut { sweep: sweep.0, worker: worker.0.clone(), reason: reason.clone() }
@@ -124,7 +123,7 @@ fn flat<T: serde::Serialize>(value: &T) -> Result<Vec<v1::Setting>, Error> {
     Ok(settings.into_iter().map(convert::setting_message).collect())
 }
 
-/// A row of a leaderboard, without what an analysis adds.
+/// A row of a leaderboard, without the results of its analysis.
 pub(super) fn row(record: &SweepRecord, row: &Row) -> Result<v1::LeaderboardRow, Error> {
     Ok(v1::LeaderboardRow {
         rank: row.rank,
@@ -150,7 +149,7 @@ pub(super) fn row(record: &SweepRecord, row: &Row) -> Result<v1::LeaderboardRow,
     })
 }
 
-/// The stages of a configuration that ask for it under this seed.
+/// The stages of a configuration that include it with this seed.
 fn trial_groups(outline: &Outline, row: &TrialRow) -> Vec<String> {
     let groups = row.stages.iter().map(|stage| *stage as usize);
     let groups: Vec<usize> = groups.filter(|group| outline.plan.seeds(*group).contains(&row.seed)).collect();
@@ -206,15 +205,15 @@ pub(super) fn attempt(attempt: &AttemptRecord) -> v1::AttemptRecord {
     }
 }
 
-/// Why the worker gets nothing; empty for one that does.
-pub(super) fn out_of_service(service: &Service) -> String {
+/// Why a worker gets no trials; empty if it gets some.
+pub(crate) fn out_of_service(service: &Service) -> String {
     match service {
         Service::Suspended { reason, .. } => reason.clone(),
         Service::Active | Service::Draining | Service::Leaving => String::new(),
     }
 }
 
-/// What gives a worker trials again; empty for one that gets them.
+/// How to return a worker to service; empty if it is in service.
 pub(super) fn remedy(worker: &str, service: &Service) -> String {
     let until = match service {
         Service::Suspended { until, .. } => until,
@@ -228,7 +227,7 @@ pub(super) fn remedy(worker: &str, service: &Service) -> String {
     }
 }
 
-/// How a trial is marked that was asked again.
+/// The mark of a trial that was reproduced.
 pub(super) fn mark((repeat, found): &(Repeat, Reproduction)) -> v1::ReproductionMark {
     v1::ReproductionMark {
         sweep: repeat.sweep.0,
@@ -239,7 +238,7 @@ pub(super) fn mark((repeat, found): &(Repeat, Reproduction)) -> v1::Reproduction
     }
 }
 
-/// A worker that the store knows, and how it is now if it is connected.
+/// A worker of the store, with its present state if it is connected.
 pub(super) fn worker(worker: WorkerRecord, live: Option<&WorkerView>) -> v1::WorkerStatus {
     let state = match live {
         None => "lost",

@@ -1,4 +1,4 @@
-//! What sweeps cost, as messages.
+//! Messages about the cost of sweeps.
 
 use sweep_analysis::cost::{Accuracy, Prediction};
 use sweep_proto::v1;

@@ -1,15 +1,15 @@
-//! What people ask to see one trial again.
+//! Runs a trial again, and compares the new result with the old one.
 
 use sweep_proto::v1;
 
-use super::sweep::Sweeps;
+use super::Sweeps;
 use crate::convert::{self, Invalid, MAX_NAME_BYTES, bytes, metrics_message, outcome_message, provenance_message};
 use crate::engine::epoch;
 use crate::engine::{Answered, Error, Outline};
 use crate::reproduction::TOLERANCE;
 
 impl Sweeps {
-    pub(super) async fn reproduce(
+    pub(crate) async fn reproduce(
         &self,
         request: v1::ReproduceTrialRequest,
     ) -> Result<v1::ReproduceTrialResponse, Error> {
@@ -24,7 +24,7 @@ impl Sweeps {
         })
     }
 
-    pub(super) async fn reproduction(
+    pub(crate) async fn reproduction(
         &self,
         request: v1::GetReproductionRequest,
     ) -> Result<v1::GetReproductionResponse, Error> {

@@ -1,12 +1,12 @@
-//! A sweep's report, asked for whole and sent in pieces.
+//! The analysis of a sweep as a document.
 
 use bytes::Bytes;
 use sweep_analysis::analyse::Request;
 use sweep_proto::v1;
 use sweep_report::Format;
 
+use super::Sweeps;
 use super::analysis_messages::{correction, metric};
-use super::sweep::Sweeps;
 use crate::convert::Invalid;
 use crate::engine::Error;
 

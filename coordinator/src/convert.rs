@@ -1,5 +1,5 @@
-//! Between messages and domain types. Everything that comes from outside is checked here once; the rest of the crate
-//! can rely on it.
+//! Converts between messages and domain types. Input from outside is validated here once; the rest of the crate relies on
+//! that.
 
 use sweep_proto::v1;
 use sweep_scheduler::{Lease, SweepCounts};
@@ -9,7 +9,7 @@ use sweep_spec::{Digest, FailureClass, Outcome, TrialId};
 use sweep_store::codes::ArtifactKind;
 use sweep_store::record::{Predictions, ResultRecord, TestScore, TrialState};
 
-/// The longest text that a worker or a user may say in one word or sentence, in bytes.
+/// The longest single text from a worker or a user, in bytes.
 pub const MAX_TEXT_BYTES: usize = 4096;
 /// The longest name of a worker, a host, a device or a label, in bytes.
 pub const MAX_NAME_BYTES: usize = 256;
@@ -20,17 +20,17 @@ pub const MAX_VALIDATION_IMAGES: usize = 1_000_000;
 /// The most classes of a data set.
 pub const MAX_CLASSES: usize = 4096;
 
-/// What is wrong with a message.
+/// An invalid field of a message.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{field}: {problem}")]
 pub struct Invalid {
     /// The field.
     pub field: &'static str,
-    /// What is wrong with it.
+    /// The problem with its value.
     pub problem: String,
 }
 
-/// Says what is wrong with a field.
+/// The error of an invalid field.
 pub fn invalid<T>(field: &'static str, problem: impl Into<String>) -> Result<T, Invalid> {
     Err(Invalid { field, problem: problem.into() })
 }
@@ -46,7 +46,7 @@ pub fn name(field: &'static str, text: String, limit: usize) -> Result<String, I
     Ok(text)
 }
 
-/// A text for people, cut where it is too long.
+/// A text for people, cut to at most `limit` bytes.
 pub fn sentence(text: &str, limit: usize) -> String {
     if text.len() <= limit {
         return text.to_owned();
@@ -58,7 +58,7 @@ pub fn sentence(text: &str, limit: usize) -> String {
     text.get(..end).unwrap_or_default().to_owned()
 }
 
-/// The end of a log, cut at its beginning where it is too long.
+/// The end of a log, at most `MAX_LOG_BYTES` long.
 pub fn log_tail(text: &str) -> String {
     let mut start = text.len().saturating_sub(MAX_LOG_BYTES);
     while !text.is_char_boundary(start) {
@@ -75,7 +75,7 @@ fn seconds(field: &'static str, value: f64) -> Result<f64, Invalid> {
     if finite(field, value)? < 0.0 { invalid(field, "negative") } else { Ok(value) }
 }
 
-fn share(field: &'static str, value: f64) -> Result<f64, Invalid> {
+fn fraction(field: &'static str, value: f64) -> Result<f64, Invalid> {
     if (0.0..=1.0).contains(&value) { Ok(value) } else { invalid(field, "not within 0 and 1") }
 }
 
@@ -84,14 +84,14 @@ pub fn digest(field: &'static str, bytes: &[u8]) -> Result<Digest, Invalid> {
     Digest::try_from(bytes).or_else(|_| invalid(field, "not 32 bytes"))
 }
 
-/// A lease.
+/// Validates a lease.
 pub fn lease(field: &'static str, lease: Option<v1::Lease>) -> Result<Lease, Invalid> {
     let Some(lease) = lease else { return invalid(field, "absent") };
     let trial = TrialId::try_from(&*lease.trial_id).or_else(|_| invalid(field, "its trial is not 32 bytes"))?;
     Ok(Lease { trial, round: lease.round, attempt: lease.attempt })
 }
 
-/// Leases, at most `limit`.
+/// Validates at most `limit` leases.
 pub fn leases(field: &'static str, leases: Vec<v1::Lease>, limit: usize) -> Result<Vec<Lease>, Invalid> {
     if leases.len() > limit {
         return invalid(field, format!("more than {limit}"));
@@ -99,12 +99,11 @@ pub fn leases(field: &'static str, leases: Vec<v1::Lease>, limit: usize) -> Resu
     leases.into_iter().map(|one| lease(field, Some(one))).collect()
 }
 
-/// The message of a lease.
 pub fn lease_message(lease: Lease) -> v1::Lease {
     v1::Lease { trial_id: bytes(lease.trial.as_bytes()), round: lease.round, attempt: lease.attempt }
 }
 
-/// The bytes of a hash.
+/// A hash as a field of a message.
 pub fn bytes(hash: &[u8; 32]) -> bytes::Bytes {
     bytes::Bytes::copy_from_slice(hash)
 }
@@ -118,16 +117,15 @@ pub fn metrics(metrics: Option<v1::EpochMetrics>) -> Result<EpochMetrics, Invali
     Ok(EpochMetrics {
         epoch: metrics.epoch,
         train_loss: finite("metrics.train_loss", metrics.train_loss)?,
-        train_accuracy: share("metrics.train_accuracy", metrics.train_accuracy)?,
+        train_accuracy: fraction("metrics.train_accuracy", metrics.train_accuracy)?,
         val_loss: finite("metrics.val_loss", metrics.val_loss)?,
-        val_accuracy: share("metrics.val_accuracy", metrics.val_accuracy)?,
+        val_accuracy: fraction("metrics.val_accuracy", metrics.val_accuracy)?,
         learning_rate: finite("metrics.learning_rate", metrics.learning_rate)?,
         seconds: seconds("metrics.seconds", metrics.seconds)?,
         images_per_second: seconds("metrics.images_per_second", metrics.images_per_second)?,
     })
 }
 
-/// The message of an epoch's metrics.
 pub fn metrics_message(metrics: &EpochMetrics) -> v1::EpochMetrics {
     v1::EpochMetrics {
         epoch: metrics.epoch,
@@ -141,7 +139,7 @@ pub fn metrics_message(metrics: &EpochMetrics) -> v1::EpochMetrics {
     }
 }
 
-/// A failure.
+/// The class and the reason of a failure.
 pub fn failure(failure: v1::Failure) -> Result<(FailureClass, String), Invalid> {
     let class = match v1::FailureClass::try_from(failure.class) {
         Ok(v1::FailureClass::Spec) => FailureClass::Spec,
@@ -157,7 +155,6 @@ pub fn failure(failure: v1::Failure) -> Result<(FailureClass, String), Invalid> 
     Ok((class, sentence(&failure.reason, MAX_TEXT_BYTES)))
 }
 
-/// The message of a failure.
 pub fn failure_message(class: FailureClass, reason: &str) -> v1::Failure {
     let class = match class {
         FailureClass::Spec => v1::FailureClass::Spec,
@@ -172,7 +169,6 @@ pub fn failure_message(class: FailureClass, reason: &str) -> v1::Failure {
     v1::Failure { class: class.into(), reason: reason.to_owned() }
 }
 
-/// The message of an outcome.
 pub const fn outcome_message(outcome: Outcome) -> v1::Outcome {
     match outcome {
         Outcome::Converged => v1::Outcome::Converged,
@@ -180,7 +176,7 @@ pub const fn outcome_message(outcome: Outcome) -> v1::Outcome {
     }
 }
 
-/// The answer of a trial, and what its network said of single images.
+/// The result of a trial, and the predictions of its network for single images.
 pub fn result(result: v1::TrialResult) -> Result<(ResultRecord, Predictions), Invalid> {
     let outcome = match v1::Outcome::try_from(result.outcome) {
         Ok(v1::Outcome::Converged) => Outcome::Converged,
@@ -206,16 +202,15 @@ fn test_score(test: v1::Tested) -> Result<TestScore, Invalid> {
     if test.epoch == 0 {
         return invalid("test.epoch", "0");
     }
-    let (loss, accuracy) = (finite("test.loss", test.loss)?, share("test.accuracy", test.accuracy)?);
+    let (loss, accuracy) = (finite("test.loss", test.loss)?, fraction("test.accuracy", test.accuracy)?);
     Ok(TestScore { epoch: test.epoch, loss, accuracy })
 }
 
-/// The message of what a network made of a test part.
 pub fn test_message(test: &TestScore) -> v1::Tested {
     v1::Tested { epoch: test.epoch, loss: test.loss, accuracy: test.accuracy }
 }
 
-/// What trainer and agent say of where an answer was made. The coordinator's part is not theirs to say.
+/// The part of a result's origin that the worker and its trainer report. The coordinator fills in the rest itself.
 fn origin(made: v1::Origin) -> Result<Origin, Invalid> {
     Ok(Origin {
         driver: name("origin.driver", made.driver, MAX_TEXT_BYTES)?,
@@ -260,7 +255,6 @@ fn provenance(made: v1::Provenance) -> Result<Provenance, Invalid> {
     })
 }
 
-/// The message of how an answer was made.
 pub fn provenance_message(made: &Provenance) -> v1::Provenance {
     v1::Provenance {
         params: made.params,
@@ -306,7 +300,6 @@ fn validation(said: v1::Validation) -> Result<Validation, Invalid> {
     })
 }
 
-/// The message of what a network answered for single images.
 pub fn validation_message(said: Validation) -> v1::Validation {
     let numbers = |classes: Vec<u16>| classes.into_iter().map(u32::from).collect();
     v1::Validation {
@@ -317,7 +310,7 @@ pub fn validation_message(said: Validation) -> v1::Validation {
     }
 }
 
-/// What an artifact is; none for a kind that this program does not know.
+/// The kind of an artifact; none for an unknown kind.
 pub fn artifact_kind(kind: i32) -> Option<ArtifactKind> {
     match v1::ArtifactKind::try_from(kind).ok()? {
         v1::ArtifactKind::Thumbnails => Some(ArtifactKind::Thumbnails),
@@ -327,7 +320,6 @@ pub fn artifact_kind(kind: i32) -> Option<ArtifactKind> {
     }
 }
 
-/// The message of what an artifact is.
 pub fn artifact_kind_message(kind: ArtifactKind) -> v1::ArtifactKind {
     match kind {
         ArtifactKind::Thumbnails => v1::ArtifactKind::Thumbnails,
@@ -336,7 +328,7 @@ pub fn artifact_kind_message(kind: ArtifactKind) -> v1::ArtifactKind {
     }
 }
 
-/// What is in a data set.
+/// Validates the description of a data set.
 pub fn description(found: v1::DataDescription) -> Result<Described, Invalid> {
     if found.classes.len() > MAX_CLASSES {
         return invalid("description.classes", format!("more than {MAX_CLASSES}"));
@@ -351,7 +343,7 @@ pub fn description(found: v1::DataDescription) -> Result<Described, Invalid> {
     })
 }
 
-/// Phases of an attempt: seconds until it started, seconds until it ended, and seconds in which it did not run.
+/// The phases of an attempt in seconds: until it started, until it ended, and paused.
 pub fn phases(phases: Option<v1::AttemptPhases>) -> Result<(f64, f64, f64), Invalid> {
     let Some(phases) = phases else { return Ok((0.0, 0.0, 0.0)) };
     let start = seconds("phases.start_seconds", phases.start_seconds)?;
@@ -359,7 +351,6 @@ pub fn phases(phases: Option<v1::AttemptPhases>) -> Result<(f64, f64, f64), Inva
     Ok((start, run, seconds("phases.paused_seconds", phases.paused_seconds)?))
 }
 
-/// The message of a setting.
 pub fn setting_message(setting: Setting) -> v1::Setting {
     use v1::setting::Value;
     let value = match setting.value {
@@ -372,7 +363,6 @@ pub fn setting_message(setting: Setting) -> v1::Setting {
     v1::Setting { path: setting.path, value: Some(value) }
 }
 
-/// The message of counts.
 pub const fn counts_message(counts: SweepCounts, to_come_at_most: u64) -> v1::TrialCounts {
     v1::TrialCounts {
         queued: counts.queued,
@@ -386,7 +376,6 @@ pub const fn counts_message(counts: SweepCounts, to_come_at_most: u64) -> v1::Tr
     }
 }
 
-/// The message of a trial's state.
 pub const fn trial_state_message(state: TrialState) -> v1::TrialState {
     match state {
         TrialState::Queued => v1::TrialState::Queued,
@@ -397,7 +386,7 @@ pub const fn trial_state_message(state: TrialState) -> v1::TrialState {
     }
 }
 
-/// A trial's state.
+/// Validates the state of a trial.
 pub fn trial_state(state: i32) -> Result<TrialState, Invalid> {
     match v1::TrialState::try_from(state) {
         Ok(v1::TrialState::Queued) => Ok(TrialState::Queued),

@@ -1,5 +1,5 @@
-//! `--healthy`: asks the coordinator that runs with the same configuration on this machine whether it lives. An image without
-//! a shell and a fetching program needs it for its health check.
+//! `--healthy`: checks the coordinator that runs with the same configuration on this machine. Container images without a
+//! shell and an HTTP client use it as their health check.
 
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
@@ -17,42 +17,42 @@ use tokio_rustls::rustls::{
 use crate::config::Config;
 use crate::listen::tls::Files;
 
-/// How long each step of the question may take.
-const PATIENCE: Duration = Duration::from_secs(3);
-/// An answer is shorter than this.
+/// Timeout to connect, and for each read and write.
+const STEP_TIMEOUT: Duration = Duration::from_secs(3);
+/// The longest answer that is read, in bytes.
 const MAX_ANSWER_BYTES: u64 = 4096;
 const QUESTION: &[u8] = b"GET /healthz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
 
 /// Why a coordinator is not healthy.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// It does not answer.
+    /// The coordinator does not answer.
     #[error("no answer from {address}")]
     Silent {
-        /// Where.
+        /// Its address.
         address: SocketAddr,
-        /// Why not.
+        /// The cause.
         #[source]
         source: io::Error,
     },
-    /// TLS cannot be spoken.
+    /// TLS cannot be set up with the files of the configuration.
     #[error("cannot set up TLS")]
     Tls(#[from] rustls::Error),
-    /// It answers something else.
+    /// The answer is not `200 OK`.
     #[error("it answered {0:?}")]
     Ill(String),
 }
 
-/// Asks it.
+/// Sends a request to `/healthz`.
 ///
 /// # Errors
-/// It is not healthy.
+/// The coordinator is not healthy.
 pub fn ask(config: &Config) -> Result<(), Error> {
     let address = near(config.listen_http);
     let silent = |source| Error::Silent { address, source };
-    let mut stream = TcpStream::connect_timeout(&address, PATIENCE).map_err(silent)?;
-    stream.set_read_timeout(Some(PATIENCE)).map_err(silent)?;
-    stream.set_write_timeout(Some(PATIENCE)).map_err(silent)?;
+    let mut stream = TcpStream::connect_timeout(&address, STEP_TIMEOUT).map_err(silent)?;
+    stream.set_read_timeout(Some(STEP_TIMEOUT)).map_err(silent)?;
+    stream.set_write_timeout(Some(STEP_TIMEOUT)).map_err(silent)?;
     let answer = match &config.tls {
         None => speak(&mut stream).map_err(silent)?,
         Some(files) => {
@@ -64,7 +64,7 @@ pub fn ask(config: &Config) -> Result<(), Error> {
     if first.split(' ').nth(1) == Some("200") { Ok(()) } else { Err(Error::Ill(first.to_owned())) }
 }
 
-/// Where this machine reaches what listens there.
+/// The address at which this machine reaches a listener.
 fn near(address: SocketAddr) -> SocketAddr {
     let ip = match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
@@ -78,13 +78,13 @@ fn speak(stream: &mut (impl Read + Write)) -> io::Result<String> {
     stream.write_all(QUESTION)?;
     let mut answer = Vec::new();
     match stream.take(MAX_ANSWER_BYTES).read_to_end(&mut answer) {
-        // What comes after the answer does not matter.
+        // An error after the answer does not matter.
         Err(error) if answer.is_empty() => Err(error),
         Ok(_) | Err(_) => Ok(String::from_utf8_lossy(&answer).into_owned()),
     }
 }
 
-/// Trusts the coordinator's own certificate and no other, whatever name is in it: the question is asked from beside it.
+/// Trusts only the coordinator's own certificate, with any name in it: the request does not leave this machine.
 fn trusting(files: &Files) -> Result<Arc<ClientConfig>, rustls::Error> {
     let unreadable = |_| rustls::Error::General(format!("cannot read {}", files.certificate.display()));
     let certificate = CertificateDer::from_pem_file(&files.certificate).map_err(unreadable)?;

@@ -1,4 +1,4 @@
-//! The coordinator as a program: flags to configuration, a log, signals, exit codes.
+//! The coordinator as a program: reads flags and configuration, sets up the log, handles signals, and sets the exit code.
 
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
@@ -13,15 +13,15 @@ use crate::config::{self, Args, Config, DEFAULT};
 use crate::health;
 use crate::server::Handle;
 
-/// A failure of ours.
+/// Exit code of a failure.
 const FAILED: u8 = 1;
-/// A configuration that is wrong.
+/// Exit code of an invalid configuration.
 const USAGE: u8 = 2;
 
 /// Runs a coordinator until SIGINT or SIGTERM; a second signal ends it at once.
 pub fn main_with(args: &Args) -> ExitCode {
     if args.print_default_config {
-        return say(DEFAULT.trim_end());
+        return print(DEFAULT.trim_end());
     }
     let config = match Config::load(args) {
         Ok(config) => config,
@@ -29,18 +29,18 @@ pub fn main_with(args: &Args) -> ExitCode {
     };
     if args.healthy {
         return match health::ask(&config) {
-            Ok(()) => say("healthy"),
+            Ok(()) => print("healthy"),
             Err(error) => fail(FAILED, &format!("the coordinator is not healthy: {}", crate::chain(&error))),
         };
     }
-    // Whatever this process makes from now on is for its owner alone, or for the group of a volume that is shared on purpose.
-    Sharing::of(&kept(&config)).limit_new_files();
+    // New files of this process are readable only by their owner, or by the group of a volume that is shared on purpose.
+    Sharing::of(&data_folder(&config)).limit_new_files();
     crate::listen::raise_file_limit();
     let filter = tracing_subscriber::EnvFilter::new(&config.log);
     let colours = std::io::stderr().is_terminal();
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let log = log.with_target(false).with_ansi(colours);
-    // A program that embeds us may have set up its own log.
+    // A program that embeds this one may have set up its own log.
     let _ = log.try_init();
     forbid_inspection();
     let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
@@ -56,8 +56,8 @@ pub fn main_with(args: &Args) -> ExitCode {
     code
 }
 
-/// The folder that a coordinator keeps its files in.
-fn kept(config: &Config) -> PathBuf {
+/// The folder of the coordinator's files.
+fn data_folder(config: &Config) -> PathBuf {
     match &config.store {
         Location::File(path) => store::private::folder_of(path).to_owned(),
         Location::Postgres(_) => config.artifacts(),
@@ -76,18 +76,18 @@ async fn run(config: Config) -> ExitCode {
         Err(error @ crate::server::Error::Exposed { .. }) => return fail(USAGE, &crate::chain(&error)),
         Err(error) => return fail(FAILED, &crate::chain(&error)),
     };
-    let ready = format!("ready {}", places(&handle));
-    let mut standing_by = false;
+    let ready = format!("ready {}", addresses(&handle));
+    let mut is_standby = false;
     loop {
         tokio::select! {
             () = handle.ready() => {
-                say(&ready);
-                say_page(&handle);
+                print(&ready);
+                print_page(&handle);
                 break;
             }
-            leader = handle.standby(), if !standing_by => {
-                standing_by = true;
-                say(&format!("standby {} leader={leader}", places(&handle)));
+            leader = handle.standby(), if !is_standby => {
+                is_standby = true;
+                print(&format!("standby {} leader={leader}", addresses(&handle)));
             }
             () = shutdown.cancelled() => {}
             _ = interrupt.recv() => shutdown.cancel(),
@@ -116,8 +116,8 @@ async fn run(config: Config) -> ExitCode {
     }
 }
 
-/// Keeps other programs of this user out of this process's environment and memory: the address of a store may hold a
-/// password, and a worker's trainers may run beside it. Linux alone has such a switch.
+/// Stops other programs of this user from reading this process's environment and memory: the address of a store may contain a
+/// password, and trainers may run on the same machine. Only Linux has such a switch.
 fn forbid_inspection() {
     #[cfg(target_os = "linux")]
     if let Err(error) = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable) {
@@ -125,28 +125,28 @@ fn forbid_inspection() {
     }
 }
 
-/// Tells a person at a terminal where the pages are. The address may hold a code that signs a browser in, which has no
-/// place in a service's log.
-fn say_page(handle: &Handle) {
+/// Prints the address of the pages on a terminal. The address may contain a code that signs in a browser, so it must not get
+/// into the log of a service.
+fn print_page(handle: &Handle) {
     let mut err = std::io::stderr();
     if !err.is_terminal() {
         return;
     }
-    let said = match handle.page() {
+    let printed = match handle.page() {
         Ok(None) => return,
         Ok(Some(page)) => writeln!(err, "{page}"),
         Err(error) => writeln!(err, "cannot create an address for the pages: {}", crate::chain(&error)),
     };
-    // Who closed the terminal does not read it.
-    let _ = said;
+    // Fails only if the terminal was closed.
+    let _ = printed;
 }
 
-fn places(handle: &Handle) -> String {
+fn addresses(handle: &Handle) -> String {
     format!("grpc={} http={} store={}", handle.grpc_address(), handle.http_address(), handle.store())
 }
 
-/// The one place that writes to stdout: lines that programs wait for. A closed pipe is nobody's fault.
-fn say(line: &str) -> ExitCode {
+/// Prints a line to stdout, which programs wait for. Nothing else writes to stdout. A closed pipe sets the exit code only.
+fn print(line: &str) -> ExitCode {
     let mut out = std::io::stdout().lock();
     match writeln!(out, "{line}").and_then(|()| out.flush()) {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,6 +1,6 @@
-//! Patience with callers whose calls change nothing: words about leases that no longer hold, points that are stored,
-//! messages that make no sense, polls on top of polls. Each is answered, but whoever goes on is answered later and later,
-//! so that one program that has lost its way costs the others little. Calls that are of use are never slowed.
+//! Backpressure on useless requests: reports on expired leases, points that are already stored, invalid messages, polls that
+//! replace polls. Each is answered, but with a growing delay, so that one faulty program costs the others little. Useful
+//! requests are never delayed.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -9,21 +9,21 @@ use std::time::{Duration, Instant};
 
 use tracing::warn;
 
-/// Calls in vain that nobody holds against a connection: after a partition a worker says much again.
+/// Useless requests of a connection without a delay: after a network partition a worker repeats many reports.
 const FREE: f64 = 256.0;
-/// How many are forgotten a second.
+/// Useless requests that are forgotten per second.
 const FORGOTTEN_PER_SECOND: f64 = 16.0;
-/// By how much each further one makes its answer wait, and the longest wait.
+/// Additional delay for each further request.
 const STEP: Duration = Duration::from_millis(5);
-const LONGEST: Duration = Duration::from_secs(1);
-/// Connections that are remembered.
+const LONGEST_DELAY: Duration = Duration::from_secs(1);
+/// The most remembered connections.
 const MAX_PEERS: usize = 4096;
 
 #[derive(Debug, Clone, Copy)]
 struct Debt {
     calls: f64,
     at: Instant,
-    said: bool,
+    logged: bool,
 }
 
 impl Debt {
@@ -33,14 +33,14 @@ impl Debt {
     }
 }
 
-/// What is held against each connection.
+/// The useless requests of each connection.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Backpressure(Arc<Mutex<HashMap<SocketAddr, Debt>>>);
 
 impl Backpressure {
-    /// Waits as long as a call in vain from `peer` is to wait for its answer.
-    pub(crate) async fn lose(&self, peer: Option<SocketAddr>) {
-        // Whoever has no address is in this process.
+    /// Counts a useless request from `peer`, and waits for its delay.
+    pub(crate) async fn delay(&self, peer: Option<SocketAddr>) {
+        // A caller without an address is in this process.
         let Some(peer) = peer else { return };
         let wait = self.charge(peer, Instant::now());
         if !wait.is_zero() {
@@ -53,24 +53,24 @@ impl Backpressure {
         if debts.len() >= MAX_PEERS && !debts.contains_key(&peer) {
             debts.retain(|_, debt| debt.left(now) > FREE);
             if debts.len() >= MAX_PEERS {
-                // So many at once are not told apart any more.
-                return LONGEST;
+                // The table is full of busy connections: every further one gets the longest delay.
+                return LONGEST_DELAY;
             }
         }
-        let debt = debts.entry(peer).or_insert(Debt { calls: 0.0, at: now, said: false });
+        let debt = debts.entry(peer).or_insert(Debt { calls: 0.0, at: now, logged: false });
         let calls = debt.left(now) + 1.0;
-        *debt = Debt { calls, at: now, said: debt.said && calls > FREE };
+        *debt = Debt { calls, at: now, logged: debt.logged && calls > FREE };
         if calls <= FREE {
             return Duration::ZERO;
         }
-        if !debt.said {
-            debt.said = true;
+        if !debt.logged {
+            debt.logged = true;
             warn!(%peer, "a caller keeps sending useless requests: its answers are delayed");
         }
-        // What is owed beyond the longest wait is not remembered, so that whoever comes to reason is not punished for long.
-        let most = FREE + LONGEST.as_secs_f64() / STEP.as_secs_f64();
+        // Requests beyond the longest delay are not counted, so that a caller that recovers is soon answered at once.
+        let most = FREE + LONGEST_DELAY.as_secs_f64() / STEP.as_secs_f64();
         debt.calls = calls.min(most);
-        STEP.mul_f64(debt.calls - FREE).min(LONGEST)
+        STEP.mul_f64(debt.calls - FREE).min(LONGEST_DELAY)
     }
 }
 
@@ -88,7 +88,7 @@ mod tests {
         let waits: Vec<_> = (0..1000).map(|_| backpressure.charge(peer(1), start)).collect();
         assert!(waits[..FREE as usize].iter().all(Duration::is_zero));
         assert!(waits.windows(2).all(|pair| pair[0] <= pair[1]));
-        assert_eq!(waits[999], LONGEST);
+        assert_eq!(waits[999], LONGEST_DELAY);
         assert!(backpressure.charge(peer(2), start).is_zero(), "another is not punished for it");
         let later = start + Duration::from_secs(60);
         assert!(backpressure.charge(peer(1), later).is_zero());

@@ -1,5 +1,5 @@
-//! What one worker may add to the store beside the attempts that it was given: contents of data sets that it describes, and
-//! sheets of thumbnails of these. Counted by the worker's name, for as long as this coordinator leads.
+//! Quotas of what a worker may add to the store besides its attempts: contents of data sets that it describes, and sheets
+//! with thumbnails of these. The counts are kept by worker name, for one term of this coordinator.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,29 +9,29 @@ use sweep_spec::Digest;
 use crate::access::keyring::Identity;
 use crate::convert::Invalid;
 
-/// Contents of one data set that a worker may describe. One that is changed while sweeps run has some.
+/// The most contents of one data set that a worker may describe. A data set that changes while sweeps run has several.
 const CONTENTS_OF_ONE: usize = 16;
-/// Contents of all data sets together.
+/// The most contents of all data sets.
 const CONTENTS: usize = 4_096;
-/// Sheets of thumbnails.
+/// The most sheets of thumbnails.
 const SHEETS: usize = 256;
-/// The largest sheet, in bytes: reports take no larger one.
+/// The largest sheet, in bytes; a report embeds no larger one.
 pub(crate) const SHEET_BYTES: u64 = 128 * 1024 * 1024;
-/// Bytes of all sheets of a worker.
+/// The most bytes of all sheets of a worker.
 const SHEETS_BYTES: u64 = 1024 * 1024 * 1024;
-/// Workers that are remembered. Beyond, the one that was heard of least recently is forgotten.
+/// The most remembered workers. A further one replaces the least recent one.
 const WORKERS: usize = 10_000;
 
-/// What a worker has added.
+/// What a worker has used of its quotas.
 #[derive(Debug, Default)]
 struct Used {
-    /// Whose token and certificate the worker showed.
+    /// The token and the certificate of the worker.
     identity: Identity,
     /// By data set.
     contents: HashMap<Digest, HashSet<Digest>>,
     /// Sheets by their hash, and their sizes.
     sheets: HashMap<Digest, u64>,
-    /// The number of its newest call.
+    /// The number of its most recent call.
     heard: u64,
 }
 
@@ -50,7 +50,7 @@ impl Table {
         }
         let used = self.workers.entry(worker.to_owned()).or_default();
         if used.identity != *identity {
-            // Another one of the same name answers for itself alone.
+            // Another worker took the name: it starts with unused quotas.
             *used = Used { identity: identity.clone(), ..Used::default() };
         }
         used.heard = self.calls;
@@ -58,15 +58,15 @@ impl Table {
     }
 }
 
-/// What every worker has added.
+/// The quotas of all workers.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Quotas(Arc<Mutex<Table>>);
 
 impl Quotas {
-    /// Takes note of a content that a worker describes.
+    /// Counts a content that a worker describes.
     ///
     /// # Errors
-    /// It has described as many as it may; the reason is for people.
+    /// The worker has reached its quota. The reason is for people.
     pub(crate) fn describe(
         &self,
         (worker, identity): (&str, &Identity),
@@ -92,10 +92,10 @@ impl Quotas {
         Ok(())
     }
 
-    /// Takes note of a sheet of thumbnails that a worker sends for a content.
+    /// Counts a sheet of thumbnails that a worker sends for a content.
     ///
     /// # Errors
-    /// It has not described this content, or sent as much as it may.
+    /// The worker has not described this content, or has reached its quota.
     pub(crate) fn sheet(
         &self,
         (worker, identity): (&str, &Identity),
@@ -135,9 +135,9 @@ mod tests {
 
     #[test]
     fn a_worker_describes_so_many_contents_and_the_same_one_as_often_as_it_is_asked() {
-        let (quotas, nobody) = (Quotas::default(), Identity::default());
+        let (quotas, anonymous) = (Quotas::default(), Identity::default());
         let says =
-            |worker: &str, dataset, content| quotas.describe((worker, &nobody), number(dataset), number(content));
+            |worker: &str, dataset, content| quotas.describe((worker, &anonymous), number(dataset), number(content));
         for content in 0..CONTENTS_OF_ONE as u64 {
             says("w1", 0, content).unwrap();
             says("w1", 0, content).unwrap();
@@ -152,12 +152,14 @@ mod tests {
 
     #[test]
     fn thumbnails_are_taken_of_what_the_worker_described_itself_and_no_more_than_so_many() {
-        let (quotas, nobody) = (Quotas::default(), Identity::default());
+        let (quotas, anonymous) = (Quotas::default(), Identity::default());
         let sends = |worker: &str, content, sheet, size| {
-            quotas.sheet((worker, &nobody), number(content), (number(sheet), size)).map_err(|error| error.to_string())
+            quotas
+                .sheet((worker, &anonymous), number(content), (number(sheet), size))
+                .map_err(|error| error.to_string())
         };
         assert!(sends("w1", 7, 0, 10).unwrap_err().contains("not described a data set with this content"));
-        quotas.describe(("w1", &nobody), number(0), number(7)).unwrap();
+        quotas.describe(("w1", &anonymous), number(0), number(7)).unwrap();
         sends("w1", 7, 0, 10).unwrap();
         assert!(sends("w2", 7, 0, 10).is_err(), "another one has");
         assert!(sends("w1", 8, 0, 10).is_err());
@@ -171,9 +173,9 @@ mod tests {
 
     #[test]
     fn what_is_remembered_is_bounded() {
-        let (quotas, nobody) = (Quotas::default(), Identity::default());
+        let (quotas, anonymous) = (Quotas::default(), Identity::default());
         for worker in 0..WORKERS + 5 {
-            quotas.describe((&format!("w{worker}"), &nobody), number(0), number(0)).unwrap();
+            quotas.describe((&format!("w{worker}"), &anonymous), number(0), number(0)).unwrap();
         }
         assert_eq!(quotas.0.lock().unwrap().workers.len(), WORKERS);
     }

@@ -1,5 +1,5 @@
-//! How long calls take and how they end: a layer around all services, so that no handler counts by itself. A call ends
-//! with the last byte of its answer; whoever leaves before has cancelled it.
+//! Measures the duration and the code of every call, in one layer around all services, so that no handler counts by itself.
+//! A call ends with the last byte of its answer. A client that stops reading earlier has cancelled it.
 
 use std::collections::HashMap;
 use std::pin::Pin;
@@ -17,15 +17,15 @@ use tower::{Layer, Service};
 
 use crate::metrics::Metrics;
 
-/// The header, or trailer, with a call's code.
+/// The header or trailer with the code of a call.
 const STATUS: &str = "grpc-status";
-/// The label of a path that is no method: callers make up as many as they like.
+/// The label of all unknown paths: callers can make up any number of them.
 const OTHER: &str = "other";
 
-/// Labels by path.
+/// The labels of methods, by path.
 type Methods = HashMap<String, String>;
 
-/// The layer.
+/// The layer that measures calls.
 #[derive(Clone)]
 pub struct Timing {
     metrics: Arc<Metrics>,
@@ -33,13 +33,13 @@ pub struct Timing {
 }
 
 impl Timing {
-    /// Tells `metrics`.
+    /// Reports to `metrics`.
     pub fn new(metrics: Arc<Metrics>) -> Self {
         Self { metrics, methods: Arc::new(methods()) }
     }
 }
 
-/// The methods of every service that is served, as the descriptors name them.
+/// The methods of every service, from the descriptors.
 fn methods() -> Methods {
     let sets = [sweep_proto::v1::DESCRIPTORS, tonic_health::pb::FILE_DESCRIPTOR_SET];
     let files = sets.into_iter().filter_map(|set| prost_types::FileDescriptorSet::decode(set).ok());
@@ -63,7 +63,7 @@ impl<S> Layer<S> for Timing {
     }
 }
 
-/// A service whose calls are timed.
+/// A service whose calls are measured.
 #[derive(Clone)]
 pub struct Timed<S> {
     timing: Timing,
@@ -88,14 +88,14 @@ where
         let answer = self.inner.call(request);
         Box::pin(async move {
             let (parts, body) = answer.await?.into_parts();
-            // A call that fails at once says so in its headers.
-            call.heard(&parts.headers);
+            // A call that fails at once has its code in the headers.
+            call.read(&parts.headers);
             Ok(Response::from_parts(parts, TimedBody { inner: body, call }))
         })
     }
 }
 
-/// A call that has not ended. It is counted once, when it ends or is given up.
+/// A running call. It is counted once, when it ends or is dropped.
 struct Call {
     metrics: Arc<Metrics>,
     methods: Arc<Methods>,
@@ -110,8 +110,8 @@ impl Call {
         Self { metrics, methods, path: path.to_owned(), begun: Instant::now(), ended: false }
     }
 
-    /// Ends the call if these are its last words.
-    fn heard(&mut self, headers: &HeaderMap) {
+    /// Ends the call if these headers contain its code.
+    fn read(&mut self, headers: &HeaderMap) {
         if let Some(code) = headers.get(STATUS) {
             self.end(Code::from_bytes(code.as_bytes()));
         }
@@ -131,7 +131,7 @@ impl Drop for Call {
     }
 }
 
-/// An answer whose end is noticed.
+/// A body that reports its end.
 pub struct TimedBody<B> {
     inner: B,
     call: Call,
@@ -149,7 +149,7 @@ where
         match &polled {
             Poll::Ready(Some(Ok(frame))) => {
                 if let Some(trailers) = frame.trailers_ref() {
-                    self.call.heard(trailers);
+                    self.call.read(trailers);
                 }
             }
             Poll::Ready(Some(Err(status))) => self.call.end(status.code()),
@@ -168,7 +168,7 @@ where
     }
 }
 
-/// A code as a label.
+/// The label of a code.
 const fn name(code: Code) -> &'static str {
     match code {
         Code::Ok => "ok",

@@ -1,4 +1,4 @@
-//! The messages of an upload: what an artifact is, and pieces of its content.
+//! Validates the messages of an upload: a header that announces the artifact, then chunks of its content.
 
 use bytes::Bytes;
 use sweep_proto::v1;
@@ -11,15 +11,13 @@ use super::MAX_CHUNK_BYTES;
 use crate::convert::{self, Invalid};
 use crate::engine::Error;
 
-/// A part of an artifact on its way in.
+/// One message of an upload.
 pub(crate) enum Piece {
-    /// What will come.
     Announced(Announced),
-    /// Some of it.
     Chunk(Bytes),
 }
 
-/// An artifact that is to come.
+/// The announced artifact.
 pub(crate) struct Announced {
     pub(super) session: u64,
     pub(super) digest: Digest,
@@ -28,16 +26,16 @@ pub(crate) struct Announced {
     pub(super) size_bytes: u64,
 }
 
-/// What an artifact belongs to.
+/// The owner of an artifact: the content of a data set, or an attempt.
 pub(super) enum Of {
     Data(Digest),
     Attempt(Lease),
 }
 
-/// Reads one message of an upload.
+/// Validates one message of an upload.
 ///
 /// # Errors
-/// It is not what an upload is made of, or too long.
+/// A field is invalid, or the chunk or the artifact is too large.
 pub(crate) fn piece(message: v1::PutArtifactRequest) -> Result<Piece, Error> {
     use v1::put_artifact_request::Part;
     match message.part {

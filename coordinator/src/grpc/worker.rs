@@ -1,4 +1,4 @@
-//! The workers' service.
+//! The service of workers.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -36,10 +36,10 @@ pub const MAX_LEASES: usize = 4096;
 pub const MAX_LABELS: usize = 64;
 /// The most points of one report.
 pub const MAX_POINTS: usize = 10_000;
-/// A poll that is answered with nothing sooner than this was not parked.
+/// An empty answer to a poll within this time means that the poll was not parked.
 const PARKED: Duration = Duration::from_millis(20);
 
-/// Answers workers.
+/// The handlers of the service.
 #[derive(Clone)]
 pub struct Workers {
     engine: Handle,
@@ -50,7 +50,7 @@ pub struct Workers {
 }
 
 impl Workers {
-    /// On an engine and a folder of artifacts.
+    /// Uploads go to the folder `artifacts`.
     pub fn new(engine: Handle, artifacts: Folder) -> Self {
         let (backpressure, sessions, quotas) = (Backpressure::default(), Sessions::default(), Quotas::default());
         Self { engine, artifacts, backpressure, sessions, quotas }
@@ -62,7 +62,7 @@ pub(crate) fn register(request: v1::RegisterRequest) -> Result<Register, Error> 
         let expected = sweep_spec::TRAINER_SEMANTICS;
         return Err(Error::Semantics { found: request.trainer_semantics, expected });
     }
-    if !talks_to(&request.version) {
+    if !is_compatible(&request.version) {
         let found = convert::name("version", request.version, MAX_NAME_BYTES)?;
         return Err(Error::Version { found, ours: env!("CARGO_PKG_VERSION") });
     }
@@ -110,15 +110,15 @@ pub(crate) fn register(request: v1::RegisterRequest) -> Result<Register, Error> 
     })
 }
 
-/// Whether a worker of this version is understood: it is within one major version, because the messages of `sweep.v1` only
-/// grow. What is no version is somebody's test bench.
-fn talks_to(version: &str) -> bool {
+/// Whether this coordinator understands a worker of this version: the major version must match, because the messages of
+/// `sweep.v1` only grow. A text that is not a version comes from a test bench and is accepted.
+fn is_compatible(version: &str) -> bool {
     let major = |version: &str| version.split('.').next().and_then(|part| part.parse::<u64>().ok());
     major(version).is_none_or(|found| Some(found) == major(env!("CARGO_PKG_VERSION")))
 }
 
-/// Which of the workers of its name it is. The host counts with the folder, because folders are copied from machine to
-/// machine. A worker that knows no key of its folder is another one in each process.
+/// Tells workers of the same name apart. The host counts with the folder, because people copy folders to other machines. A
+/// worker without a key of its folder is another instance in each process.
 fn instance(request: &v1::RegisterRequest) -> Result<Instance, Invalid> {
     for (field, bytes) in [("instance", &request.instance), ("state_key", &request.state_key)] {
         if bytes.len() > MAX_NAME_BYTES {
@@ -133,7 +133,7 @@ fn instance(request: &v1::RegisterRequest) -> Result<Instance, Invalid> {
     Ok(Instance { folder, process })
 }
 
-/// A number for these bytes, however many; 0 for none.
+/// A number for a key of any length; 0 for an empty one.
 fn number(bytes: &[u8]) -> u64 {
     if bytes.is_empty() {
         return 0;
@@ -236,7 +236,7 @@ impl WorkerService for Workers {
         let peer = peer(&request);
         let identity = identity(&request);
         let (registered, session) =
-            self.patiently(peer, self.enter(request.into_inner(), (peer, identity)).await).await?;
+            self.with_backpressure(peer, self.open_session(request.into_inner(), (peer, identity)).await).await?;
         Ok(Response::new(v1::RegisterResponse {
             session,
             lease_ttl_ms: self.engine.lease_ttl_ms(),
@@ -251,15 +251,15 @@ impl WorkerService for Workers {
     async fn poll(&self, request: Request<v1::PollRequest>) -> Result<Response<v1::PollResponse>, Status> {
         let (peer, begun) = (peer(&request), Instant::now());
         let identity = identity(&request);
-        let asked = async {
+        let answer = async {
             let mut request = request.into_inner();
             request.session = self.sessions.find(request.session, &identity)?.0.0;
             self.engine.poll(poll(request)?, self.engine.poll_wait()).await
         };
-        let reply = self.patiently(peer, asked.await).await?;
+        let reply = self.with_backpressure(peer, answer.await).await?;
         if reply.is_empty() && begun.elapsed() < PARKED {
-            // Another poll of the same worker came on top of it.
-            self.backpressure.lose(peer).await;
+            // Another poll of the same worker replaced it.
+            self.backpressure.delay(peer).await;
         }
         Ok(Response::new(poll_message(reply)))
     }
@@ -267,7 +267,7 @@ impl WorkerService for Workers {
     async fn describe(&self, request: Request<v1::DescribeRequest>) -> Result<Response<v1::DescribeResponse>, Status> {
         let peer = peer(&request);
         let identity = identity(&request);
-        let said = async {
+        let answer = async {
             let mut request = request.into_inner();
             let (session, worker) = self.sessions.find(request.session, &identity)?;
             request.session = session.0;
@@ -279,8 +279,8 @@ impl WorkerService for Workers {
             }
             self.engine.describe(described).await
         };
-        if !self.patiently(peer, said.await).await? {
-            self.backpressure.lose(peer).await;
+        if !self.with_backpressure(peer, answer.await).await? {
+            self.backpressure.delay(peer).await;
         }
         Ok(Response::new(v1::DescribeResponse {}))
     }
@@ -288,14 +288,14 @@ impl WorkerService for Workers {
     async fn report(&self, request: Request<v1::ReportRequest>) -> Result<Response<v1::ReportResponse>, Status> {
         let peer = peer(&request);
         let identity = identity(&request);
-        let said = async {
+        let answer = async {
             let mut request = request.into_inner();
             request.session = self.sessions.find(request.session, &identity)?.0.0;
             self.engine.report(report(request)?).await
         };
-        let Reported { stop, taken } = self.patiently(peer, said.await).await?;
+        let Reported { stop, taken } = self.with_backpressure(peer, answer.await).await?;
         if taken == 0 {
-            self.backpressure.lose(peer).await;
+            self.backpressure.delay(peer).await;
         }
         Ok(Response::new(v1::ReportResponse { stop: stop.into_iter().map(convert::lease_message).collect() }))
     }
@@ -304,15 +304,15 @@ impl WorkerService for Workers {
         let peer = peer(&request);
         let identity = identity(&request);
         let mut request = request.into_inner();
-        // A worker that was told to stop an attempt says when it has, though its lease has expired.
+        // A worker reports a stopped attempt although its lease has expired.
         let stopped = matches!(request.ending, Some(v1::finish_request::Ending::Stopped(_)));
-        let said = async {
+        let answer = async {
             request.session = self.sessions.find(request.session, &identity)?.0.0;
             self.engine.finish(finish(request)?).await
         };
-        let finished = self.patiently(peer, said.await).await?;
+        let finished = self.with_backpressure(peer, answer.await).await?;
         if !stopped && !matches!(finished, Finished::Accepted { .. }) {
-            self.backpressure.lose(peer).await;
+            self.backpressure.delay(peer).await;
         }
         let (verdict, stored_sequence) = match finished {
             Finished::Accepted { stored_sequence } => (v1::FinishVerdict::Accepted, stored_sequence),
@@ -337,11 +337,11 @@ impl WorkerService for Workers {
         if let Of::Data(content) = announced.of {
             let sheet = (announced.digest, announced.size_bytes);
             let taken = self.quotas.sheet((&worker, &identity), content, sheet).map_err(Error::from);
-            self.patiently(peer, taken).await?;
+            self.with_backpressure(peer, taken).await?;
         }
         let record = self.artifact(announced, &worker).await.map_err(status)?;
         let refused = |refused: Refused| match refused {
-            Refused::Store(error) => status(error.into()),
+            Refused::Store(error) => status(Error::from(error)),
             Refused::TooLong { .. } | Refused::NotTheContent { .. } => Status::invalid_argument(refused.to_string()),
         };
         let mut incoming =
@@ -353,7 +353,7 @@ impl WorkerService for Workers {
             incoming.write(&chunk).await.map_err(refused)?;
         }
         if !self.wanted(&record).await.map_err(status)? {
-            // Its sweeps ended meanwhile and keep another trial's weights: the worker has done its part.
+            // The sweeps of the trial have ended and keep the weights of another trial. This is not an error of the worker.
             return Ok(Response::new(v1::PutArtifactResponse {}));
         }
         let _adding = self.artifacts.adding().await;
@@ -363,29 +363,29 @@ impl WorkerService for Workers {
     }
 }
 
-/// From where a call comes.
+/// The address of the caller.
 fn peer<T>(request: &Request<T>) -> Option<SocketAddr> {
     request.extensions().get::<Peer>().map(|peer| peer.address)
 }
 
-/// Whose call it is.
+/// The token and the certificate of the caller.
 fn identity<T>(request: &Request<T>) -> Identity {
     request.extensions().get::<Caller>().map(|caller| caller.identity.clone()).unwrap_or_default()
 }
 
 impl Workers {
-    /// An error's status; one that is the caller's own fault is answered the later, the more of them came before.
-    async fn patiently<T>(&self, peer: Option<SocketAddr>, result: Result<T, Error>) -> Result<T, Status> {
+    /// Maps an error to its status. Errors that are the caller's fault are answered with a growing delay.
+    async fn with_backpressure<T>(&self, peer: Option<SocketAddr>, result: Result<T, Error>) -> Result<T, Status> {
         if let Err(error) = &result
             && error.is_callers()
         {
-            self.backpressure.lose(peer).await;
+            self.backpressure.delay(peer).await;
         }
         result.map_err(status)
     }
 
-    /// Opens a session in the engine, and gives it the number that its worker is told.
-    async fn enter(
+    /// Opens a session in the engine. Returns it with the number for its worker.
+    async fn open_session(
         &self,
         request: v1::RegisterRequest,
         (peer, identity): (Option<SocketAddr>, Identity),
@@ -407,7 +407,7 @@ impl Workers {
         Ok((registered, session))
     }
 
-    /// Whether an artifact is to be kept at all.
+    /// Whether the store keeps this artifact.
     async fn wanted(&self, record: &ArtifactRecord) -> Result<bool, Error> {
         match (record.kind, record.owner) {
             (ArtifactKind::Weights, Some((_, trial, _))) => Ok(self.engine.store().wants_weights(trial).await?),
@@ -415,7 +415,7 @@ impl Workers {
         }
     }
 
-    /// Whose content it is: of an attempt, only the worker's that had it.
+    /// The record of an announced artifact. Only the worker that ran an attempt may upload for it.
     async fn artifact(&self, announced: Announced, worker: &str) -> Result<ArtifactRecord, Error> {
         let Announced { digest, kind, of, size_bytes, .. } = announced;
         let (owner, data_digest) = match of {

@@ -18,8 +18,8 @@ use crate::web::problem::Problem;
 
 /// The longest query of an address, in bytes.
 const MAX_QUERY_BYTES: usize = 8 * 1024;
-/// How long a body may take to arrive.
-const BODY_PATIENCE: Duration = Duration::from_secs(30);
+/// Timeout for the body of a request.
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The parameters behind an address.
 pub(super) struct Parameters<T>(pub(super) T);
@@ -108,7 +108,7 @@ impl<S: Send + Sync> FromRequest<S> for Content {
         if said.is_some_and(|length: usize| length > MAX_REQUEST_BYTES) {
             return Err(too_large());
         }
-        let body = tokio::time::timeout(BODY_PATIENCE, to_bytes(request.into_body(), MAX_REQUEST_BYTES)).await;
+        let body = tokio::time::timeout(BODY_TIMEOUT, to_bytes(request.into_body(), MAX_REQUEST_BYTES)).await;
         let body = body.map_err(|_| Problem::new(StatusCode::REQUEST_TIMEOUT, "the body was not received in time"))?;
         body.map(wrap).map_err(|_| too_large())
     }

@@ -243,7 +243,7 @@ impl Desk {
 
     /// The content of an artifact, piece by piece. It ends with a problem if it is not what its name says.
     pub(crate) fn artifact_content(&self, digest: Digest) -> impl Stream<Item = Result<Bytes, Problem>> + Send + use<> {
-        self.service.artifact_content(digest).map(|chunk| Ok(chunk?))
+        self.service.artifact_content(digest).map(|chunk| chunk.map_err(Problem::from))
     }
 
     /// How often classes were taken for each other: of configurations by their places, or of the best.

@@ -32,9 +32,9 @@ mod limits;
 #[cfg(test)]
 mod names;
 #[cfg(test)]
-mod pages;
+mod operations;
 #[cfg(test)]
-mod people;
+mod pages;
 #[cfg(test)]
 mod pins;
 #[cfg(test)]

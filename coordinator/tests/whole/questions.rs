@@ -6,7 +6,7 @@ use sweep_proto::v1;
 
 use crate::env::{Env, SPEC, by_filters, reference};
 use crate::http;
-use crate::people::one_fails;
+use crate::operations::one_fails;
 
 /// Takes everything away that belongs to single trials, and the texts of the specs.
 async fn without_trials_and_specs(folder: &std::path::Path) {

@@ -1,4 +1,4 @@
-//! What people do while sweeps run and after, and what they are told.
+//! Operator actions during and after a sweep, and their answers.
 
 use std::sync::Arc;
 

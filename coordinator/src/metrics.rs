@@ -1,9 +1,9 @@
-//! Everything that Prometheus can ask of a coordinator: one struct, built and passed. Each metric's name, type, unit,
-//! labels and help stand beside each other in one definition; `docs/metrics.md` is held to the table that they make.
+//! The metrics of a coordinator, in one struct that is passed by value. `definition` lists the name, type, unit, labels
+//! and help of each metric; a test compares `docs/metrics.md` with that list. `gauges` fills the gauges of a scrape.
 
 mod definition;
-mod fill;
-mod places;
+mod disk_usage;
+mod gauges;
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use sweep_store::codes::AttemptState;
 use sweep_store::summary::Placed;
 
 pub use definition::{Definition, Kind, TABLE};
-pub use places::{Places, Room};
+pub use disk_usage::{DiskUsage, Folders};
 use sweep_analysis::cost::Prediction;
 use sweep_spec::FailureClass;
 use sweep_spec::spec::Metric;
@@ -20,10 +20,10 @@ use sweep_spec::spec::Metric;
 use crate::engine::{Gauges, PaceGauges};
 use definition as d;
 
-/// How a failure is labelled whose worker was not heard of.
+/// The failure class of an attempt whose worker was silent for a whole lease.
 pub(crate) const LOST: &str = "lost";
 
-/// The counters and histograms of one coordinator. Gauges are made anew for every scrape, so nothing that has ended stays.
+/// The counters and histograms of one coordinator. Gauges are created for every scrape, so ended trials do not stay in them.
 pub struct Metrics {
     registry: Registry,
     attempts: IntCounterVec,
@@ -44,47 +44,47 @@ pub struct Metrics {
     calls: HistogramVec,
 }
 
-/// The best of a sweep and where it stands, for the gauges.
+/// The progress and the best configurations of a sweep, for the gauges.
 #[derive(Debug, Clone)]
 pub struct SweepGauges {
-    /// Its number.
+    /// The number of the sweep.
     pub sweep: u64,
-    /// Its name.
+    /// The name of the sweep.
     pub name: String,
     /// Trials by state.
     pub trials: Vec<(&'static str, u64)>,
-    /// Share of its trials that have ended.
+    /// The share of its trials that have ended, from 0 to 1.
     pub progress: f64,
-    /// The metric that it is judged by; absent while it has not been counted.
+    /// The metric that ranks its configurations; absent until the first summary is computed.
     pub objective: Option<Metric>,
-    /// Its best configurations.
+    /// Its best configurations, best first.
     pub best: Vec<Placed>,
 }
 
-/// What a scrape shows beside the counters.
+/// The values of the gauges of one scrape.
 #[derive(Debug, Clone, Default)]
 pub struct Scrape {
     /// Whether this coordinator leads.
     pub leads: bool,
-    /// By the owner task's word.
+    /// Counts of the engine's owner task.
     pub gauges: Gauges,
-    /// How live sweeps come on.
+    /// The pace of every running sweep.
     pub paces: Vec<PaceGauges>,
-    /// By the store's.
+    /// Running sweeps and the newest ended ones.
     pub sweeps: Vec<SweepGauges>,
-    /// Of file systems.
-    pub rooms: Vec<Room>,
-    /// What the store takes.
+    /// The disks of the store and of the artifacts.
+    pub disks: Vec<DiskUsage>,
+    /// The size of the store.
     pub store_bytes: Option<u64>,
-    /// Deleted sweeps of which something is left.
+    /// The number of deleted sweeps whose data is not removed yet.
     pub deletions: Option<usize>,
 }
 
 impl Metrics {
-    /// New ones, all at zero.
+    /// Registers every counter and histogram.
     ///
     /// # Errors
-    /// A definition is wrong.
+    /// A definition is invalid, or two have the same name.
     pub fn new() -> Result<Self, prometheus::Error> {
         let registry = Registry::new();
         let metrics = Self {
@@ -109,7 +109,7 @@ impl Metrics {
         for state in [AttemptState::Succeeded, AttemptState::Failed, AttemptState::Stopped, AttemptState::Expired] {
             metrics.attempts.with_label_values(&[state.name()]);
         }
-        // A rate needs a zero to rise from.
+        // `rate` sees the first increase only if the series exists before it.
         for class in FailureClass::ALL.map(FailureClass::name).into_iter().chain([LOST]) {
             metrics.failures.with_label_values(&[class]);
             metrics.retries.with_label_values(&[class]);
@@ -123,7 +123,7 @@ impl Metrics {
         Ok(metrics)
     }
 
-    /// An attempt ended; with the class of its failure, if it failed.
+    /// Counts an ended attempt, and its failure class if it failed.
     pub(crate) fn attempt(&self, state: AttemptState, failure: Option<&'static str>) {
         self.attempts.with_label_values(&[state.name()]).inc();
         if let Some(class) = failure {
@@ -146,7 +146,7 @@ impl Metrics {
         self.workers_lost.inc();
     }
 
-    /// A call to a service ended.
+    /// Records the duration of an ended gRPC call.
     pub(crate) fn call(&self, method: &str, code: &'static str, took: Duration) {
         self.calls.with_label_values(&[method, code]).observe(took.as_secs_f64());
     }
@@ -179,24 +179,24 @@ impl Metrics {
         self.effects.with_label_values(&[name]).inc();
     }
 
-    /// What was predicted of a trial, and the seconds that it took.
-    pub(crate) fn predicted(&self, said: &Prediction, actual: f64) {
-        self.prediction_errors.observe((said.expected / actual - 1.0).abs());
+    /// Compares the predicted duration of a trial with the actual one, in seconds.
+    pub(crate) fn predicted(&self, prediction: &Prediction, actual: f64) {
+        self.prediction_errors.observe((prediction.expected / actual - 1.0).abs());
         let outcome = match actual {
-            actual if actual < said.low => "below",
-            actual if actual > said.high => "above",
+            actual if actual < prediction.low => "below",
+            actual if actual > prediction.high => "above",
             _ => "inside",
         };
         self.predictions.with_label_values(&[outcome]).inc();
     }
 
-    /// The text of a scrape.
+    /// Renders a scrape in the text format of Prometheus.
     ///
     /// # Errors
-    /// A definition is wrong.
+    /// A definition is invalid.
     pub fn render(&self, scrape: &Scrape) -> Result<String, prometheus::Error> {
         let gauges = Registry::new();
-        fill::fill(&gauges, scrape)?;
+        gauges::fill(&gauges, scrape)?;
         let mut families = self.registry.gather();
         families.extend(gauges.gather());
         families.sort_by(|a, b| a.name().cmp(b.name()));

@@ -40,8 +40,8 @@ use crate::grpc::gate::Gate;
 use crate::grpc::timing::Timing;
 use crate::leadership::LeaderTask;
 use crate::listen::tls::{self, Tls};
-use crate::listen::{self, Door, Speech};
-use crate::metrics::{Metrics, Places};
+use crate::listen::{self, Listener, Protocol};
+use crate::metrics::{Folders, Metrics};
 use crate::role::Role;
 use crate::service::streams::Streams;
 use crate::services::Services;
@@ -149,9 +149,9 @@ pub async fn start_at(config: Config, clock: Clock, shutdown: CancellationToken)
     let artifacts = Folder::open(&config.artifacts())?;
     let metrics = Arc::new(Metrics::new()?);
     let tls = config.tls.clone().map(Tls::open).transpose()?.map(Arc::new);
-    let grpc = bind(config.listen, Speech::Grpc).await?;
+    let grpc = bind(config.listen, Protocol::Grpc).await?;
     // A coordinator that answers one question has no pages.
-    let http = if config.asked_once { None } else { Some(bind(config.listen_http, Speech::Http).await?) };
+    let http = if config.asked_once { None } else { Some(bind(config.listen_http, Protocol::Http).await?) };
     let bound = |listener: &TcpListener, address| {
         listener.local_addr().map_err(|source| Error::Listen { address, purpose: "its own address", source })
     };
@@ -177,7 +177,7 @@ pub async fn start_at(config: Config, clock: Clock, shutdown: CancellationToken)
         door: access::grpc::Door { keyring: Arc::clone(&keyring), clock: clock.clone() },
         metrics: Arc::clone(&metrics),
     };
-    let grpc = Door { listener: grpc, speech: Speech::Grpc, tls: tls.clone() }.open(&tasks, &shutdown);
+    let grpc = Listener { socket: grpc, protocol: Protocol::Grpc, tls: tls.clone() }.open(&tasks, &shutdown);
     serve_grpc(grpc, parts, &tasks, &shutdown)?;
     let door = access::http::Door {
         keyring: Arc::clone(&keyring),
@@ -186,11 +186,11 @@ pub async fn start_at(config: Config, clock: Clock, shutdown: CancellationToken)
         port: http_address.port(),
         clock: clock.clone(),
     };
-    let places = Places::of(&config);
-    let web = router(Web { role: role.clone(), metrics: Arc::clone(&metrics), places }, door);
+    let folders = Folders::of(&config);
+    let web = router(Web { role: role.clone(), metrics: Arc::clone(&metrics), folders }, door);
     let secure = tls.is_some();
     if let Some(listener) = http {
-        let http = Door { listener, speech: Speech::Http, tls: tls.clone() }.open(&tasks, &shutdown);
+        let http = Listener { socket: listener, protocol: Protocol::Http, tls: tls.clone() }.open(&tasks, &shutdown);
         tasks.spawn(listen::http::serve(http, web, tasks.clone(), shutdown.clone()));
     }
     if let Some(tls) = tls {
@@ -322,8 +322,8 @@ fn serve_grpc(
     Ok(())
 }
 
-async fn bind(address: SocketAddr, speech: Speech) -> Result<TcpListener, Error> {
-    let purpose = speech.name();
+async fn bind(address: SocketAddr, protocol: Protocol) -> Result<TcpListener, Error> {
+    let purpose = protocol.name();
     TcpListener::bind(address).await.map_err(|source| Error::Listen { address, purpose, source })
 }
 

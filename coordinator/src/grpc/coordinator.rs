@@ -16,7 +16,7 @@ use tonic::{Request, Response, Status};
 use crate::access::Caller;
 use crate::config::Config;
 use crate::engine::{Gauges, Handle, Trouble};
-use crate::metrics::Places;
+use crate::metrics::Folders;
 use crate::role::{Role, reason};
 use crate::unix_ms;
 
@@ -32,15 +32,15 @@ pub(crate) struct Coordinator {
     role: watch::Receiver<Role>,
     started_unix_ms: i64,
     store: Location,
-    places: Places,
+    folders: Folders,
     http: SocketAddr,
 }
 
 impl Coordinator {
     /// For a coordinator that starts now and serves HTTP at `http`.
     pub(crate) fn new(config: &Config, role: watch::Receiver<Role>, http: SocketAddr) -> Self {
-        let (store, places) = (config.store.clone(), Places::of(config));
-        Self { role, started_unix_ms: unix_ms(), store, places, http }
+        let (store, folders) = (config.store.clone(), Folders::of(config));
+        Self { role, started_unix_ms: unix_ms(), store, folders, http }
     }
 
     async fn answer(&self, caller: Option<&Caller>) -> GetCoordinatorResponse {
@@ -50,9 +50,9 @@ impl Coordinator {
             None => None,
         };
         // The first is the file system of the store, or of the artifacts if the store is a database.
-        let places = self.places.clone();
-        let rooms = tokio::task::spawn_blocking(move || places.rooms()).await.unwrap_or_default();
-        let disk = rooms.first().map(|room| (room.free, room.all));
+        let folders = self.folders.clone();
+        let disks = tokio::task::spawn_blocking(move || folders.disk_usage()).await.unwrap_or_default();
+        let disk = disks.first().map(|disk| (disk.free, disk.size));
         GetCoordinatorResponse {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             trainer_semantics: sweep_spec::TRAINER_SEMANTICS,

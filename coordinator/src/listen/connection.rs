@@ -1,4 +1,5 @@
-//! A connection: plain or secret, with a place that is given back, whoever is at its other end, and patience that ends.
+//! A connection, with or without TLS. It frees its slot when it is dropped, and it fails when the peer sends no first bytes
+//! or reads nothing for too long.
 
 use std::io;
 use std::net::SocketAddr;
@@ -14,71 +15,69 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_rustls::server::TlsStream;
 use tonic::transport::server::Connected;
 
-/// How long the first bytes may take.
-const FIRST: Duration = Duration::from_secs(10);
-/// How long a peer may take none of what is sent to it.
-const STALLED: Duration = Duration::from_secs(60);
+/// The time limit for the first bytes of a connection.
+const FIRST_BYTES_TIMEOUT: Duration = Duration::from_secs(10);
+/// The longest time in which a peer may read none of the sent bytes.
+const STALLED_WRITE_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Who is at the other end.
+/// The client of a connection.
 #[derive(Debug, Clone)]
 pub(crate) struct Peer {
-    /// Where.
+    /// Its address.
     pub address: SocketAddr,
-    /// BLAKE3 of the certificate that it showed and that was found good.
+    /// The BLAKE3 hash of its verified client certificate, if it sent one.
     pub certificate: Option<Digest>,
 }
 
 enum Stream {
     Plain(TcpStream),
-    Secret(Box<TlsStream<TcpStream>>),
+    Tls(Box<TlsStream<TcpStream>>),
 }
 
-/// A connection.
 pub(crate) struct Connection {
     stream: Stream,
     peer: Peer,
-    /// Bytes that still have to come before the patience for the first ones ends.
+    /// The first bytes that are still missing, and the timer until which they must arrive.
     awaited: Option<(usize, Pin<Box<Sleep>>)>,
-    /// Runs while the peer takes nothing.
+    /// A timer that runs while the peer reads nothing.
     stalled: Option<Pin<Box<Sleep>>>,
-    _place: OwnedSemaphorePermit,
+    _slot: OwnedSemaphorePermit,
 }
 
 impl Connection {
-    pub(super) fn plain(stream: TcpStream, address: SocketAddr, place: OwnedSemaphorePermit, first: usize) -> Self {
-        Self::new(Stream::Plain(stream), Peer { address, certificate: None }, place, first)
+    pub(super) fn plain(stream: TcpStream, address: SocketAddr, slot: OwnedSemaphorePermit, first: usize) -> Self {
+        Self::new(Stream::Plain(stream), Peer { address, certificate: None }, slot, first)
     }
 
-    pub(super) fn secret(
+    pub(super) fn tls(
         stream: TlsStream<TcpStream>,
         address: SocketAddr,
-        place: OwnedSemaphorePermit,
+        slot: OwnedSemaphorePermit,
         first: usize,
     ) -> Self {
         let certificate = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
         let certificate = certificate.map(|certificate| Digest::of(certificate));
-        Self::new(Stream::Secret(Box::new(stream)), Peer { address, certificate }, place, first)
+        Self::new(Stream::Tls(Box::new(stream)), Peer { address, certificate }, slot, first)
     }
 
-    fn new(stream: Stream, peer: Peer, place: OwnedSemaphorePermit, first: usize) -> Self {
-        let awaited = Some((first, Box::pin(sleep_until(Instant::now() + FIRST))));
-        Self { stream, peer, awaited, stalled: None, _place: place }
+    fn new(stream: Stream, peer: Peer, slot: OwnedSemaphorePermit, first: usize) -> Self {
+        let awaited = Some((first, Box::pin(sleep_until(Instant::now() + FIRST_BYTES_TIMEOUT))));
+        Self { stream, peer, awaited, stalled: None, _slot: slot }
     }
 
-    /// Who is at the other end.
     pub(crate) fn peer(&self) -> Peer {
         self.peer.clone()
     }
 
-    /// Ends a connection whose peer takes nothing for too long.
+    /// Fails a write whose peer reads nothing for too long.
     fn watch<T>(&mut self, context: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if written.is_ready() {
             self.stalled = None;
             return written;
         }
-        let stalled = self.stalled.get_or_insert_with(|| Box::pin(sleep_until(Instant::now() + STALLED)));
+        let stalled = self.stalled.get_or_insert_with(|| Box::pin(sleep_until(Instant::now() + STALLED_WRITE_TIMEOUT)));
         ready!(stalled.as_mut().poll(context));
-        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the peer takes nothing")))
+        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the peer reads nothing")))
     }
 }
 
@@ -100,14 +99,14 @@ impl AsyncRead for Connection {
         let before = buffer.filled().len();
         let read = match &mut this.stream {
             Stream::Plain(stream) => Pin::new(stream).poll_read(context, buffer),
-            Stream::Secret(stream) => Pin::new(stream.as_mut()).poll_read(context, buffer),
+            Stream::Tls(stream) => Pin::new(stream.as_mut()).poll_read(context, buffer),
         };
-        if let Some((missing, patience)) = &mut this.awaited {
+        if let Some((missing, timeout)) = &mut this.awaited {
             *missing = missing.saturating_sub(buffer.filled().len() - before);
             if *missing == 0 {
                 this.awaited = None;
-            } else if read.is_pending() && patience.as_mut().poll(context).is_ready() {
-                return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the peer says nothing")));
+            } else if read.is_pending() && timeout.as_mut().poll(context).is_ready() {
+                return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the peer sends nothing")));
             }
         }
         read
@@ -119,7 +118,7 @@ impl AsyncWrite for Connection {
         let this = &mut *self;
         let written = match &mut this.stream {
             Stream::Plain(stream) => Pin::new(stream).poll_write(context, bytes),
-            Stream::Secret(stream) => Pin::new(stream.as_mut()).poll_write(context, bytes),
+            Stream::Tls(stream) => Pin::new(stream.as_mut()).poll_write(context, bytes),
         };
         this.watch(context, written)
     }
@@ -132,7 +131,7 @@ impl AsyncWrite for Connection {
         let this = &mut *self;
         let written = match &mut this.stream {
             Stream::Plain(stream) => Pin::new(stream).poll_write_vectored(context, slices),
-            Stream::Secret(stream) => Pin::new(stream.as_mut()).poll_write_vectored(context, slices),
+            Stream::Tls(stream) => Pin::new(stream.as_mut()).poll_write_vectored(context, slices),
         };
         this.watch(context, written)
     }
@@ -140,7 +139,7 @@ impl AsyncWrite for Connection {
     fn is_write_vectored(&self) -> bool {
         match &self.stream {
             Stream::Plain(stream) => stream.is_write_vectored(),
-            Stream::Secret(stream) => stream.is_write_vectored(),
+            Stream::Tls(stream) => stream.is_write_vectored(),
         }
     }
 
@@ -148,7 +147,7 @@ impl AsyncWrite for Connection {
         let this = &mut *self;
         let flushed = match &mut this.stream {
             Stream::Plain(stream) => Pin::new(stream).poll_flush(context),
-            Stream::Secret(stream) => Pin::new(stream.as_mut()).poll_flush(context),
+            Stream::Tls(stream) => Pin::new(stream.as_mut()).poll_flush(context),
         };
         this.watch(context, flushed)
     }
@@ -157,7 +156,7 @@ impl AsyncWrite for Connection {
         let this = &mut *self;
         let shut = match &mut this.stream {
             Stream::Plain(stream) => Pin::new(stream).poll_shutdown(context),
-            Stream::Secret(stream) => Pin::new(stream.as_mut()).poll_shutdown(context),
+            Stream::Tls(stream) => Pin::new(stream.as_mut()).poll_shutdown(context),
         };
         this.watch(context, shut)
     }

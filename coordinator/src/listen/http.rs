@@ -1,4 +1,4 @@
-//! HTTP/1.1 on connections of a door: bounded heads, bounded patience for them, and a good end.
+//! HTTP/1.1 on the connections of a listener, with limits for headers and a graceful shutdown.
 
 use std::time::Duration;
 
@@ -16,13 +16,13 @@ use tracing::debug;
 
 use super::Connection;
 
-/// How long a request's head may take, and how long a connection may wait for its next request.
-const HEAD: Duration = Duration::from_secs(15);
-/// The longest head, in bytes, and the most headers.
+/// The time limit for the headers of a request, and for an idle connection to send its next request.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(15);
+/// Limits of the headers of a request.
 const MAX_HEAD_BYTES: usize = 64 * 1024;
 const MAX_HEADERS: usize = 100;
 
-/// Answers on every connection that comes, until the door is closed and what was begun has ended.
+/// Serves every connection. After shutdown, requests that have begun are finished.
 pub(crate) async fn serve(
     mut connections: mpsc::Receiver<Connection>,
     router: Router,
@@ -30,11 +30,11 @@ pub(crate) async fn serve(
     shutdown: CancellationToken,
 ) {
     while let Some(connection) = connections.recv().await {
-        tasks.spawn(converse(connection, router.clone(), shutdown.clone()));
+        tasks.spawn(serve_connection(connection, router.clone(), shutdown.clone()));
     }
 }
 
-async fn converse(connection: Connection, router: Router, shutdown: CancellationToken) {
+async fn serve_connection(connection: Connection, router: Router, shutdown: CancellationToken) {
     let peer = connection.peer();
     let address = peer.address;
     let service = service_fn(move |mut request: axum::http::Request<Incoming>| {
@@ -42,16 +42,20 @@ async fn converse(connection: Connection, router: Router, shutdown: Cancellation
         router.clone().call(request.map(Body::new))
     });
     let mut builder = Builder::new();
-    builder.timer(TokioTimer::new()).header_read_timeout(HEAD).max_headers(MAX_HEADERS).max_buf_size(MAX_HEAD_BYTES);
-    let mut conversation = std::pin::pin!(builder.serve_connection(TokioIo::new(connection), service));
+    builder
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_TIMEOUT)
+        .max_headers(MAX_HEADERS)
+        .max_buf_size(MAX_HEAD_BYTES);
+    let mut serving = std::pin::pin!(builder.serve_connection(TokioIo::new(connection), service));
     let ended = tokio::select! {
-        ended = conversation.as_mut() => ended,
+        ended = serving.as_mut() => ended,
         () = shutdown.cancelled() => {
-            conversation.as_mut().graceful_shutdown();
-            conversation.await
+            serving.as_mut().graceful_shutdown();
+            serving.await
         }
     };
     if let Err(error) = ended {
-        debug!(%address, %error, "a connection ended badly");
+        debug!(%address, %error, "a connection failed");
     }
 }

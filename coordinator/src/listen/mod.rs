@@ -1,5 +1,5 @@
-//! The doors to the network: connections are taken, counted, made secret where a certificate says so, and watched, so that
-//! nobody keeps a place by saying nothing. What is said on them is read elsewhere.
+//! TCP listeners for gRPC and HTTP: they accept connections, limit their number, do the TLS handshake, and close a
+//! connection that sends nothing or reads nothing. Requests are read elsewhere.
 
 mod connection;
 pub(crate) mod http;
@@ -20,30 +20,30 @@ use tracing::{debug, warn};
 pub(crate) use connection::{Connection, Peer};
 use tls::Tls;
 
-/// How long a peer may take to agree on a secret.
-const HANDSHAKE: Duration = Duration::from_secs(10);
-/// Connections of one door at most. One that says nothing loses its place after some seconds.
-const MOST: usize = 16_384;
-/// Files that are left for everything else.
-const OTHER_FILES: u64 = 256;
-/// After an error of the whole listener, such as too many open files.
-const PAUSE: Duration = Duration::from_millis(100);
-/// Connections that are ready and not yet taken.
-const READY: usize = 64;
-/// Of what happens again and again, one line in so long is enough.
-const QUIET: Duration = Duration::from_secs(60);
+/// The time limit of a TLS handshake.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// The most connections of one listener. A silent connection is closed after `FIRST_BYTES_TIMEOUT`.
+const MAX_CONNECTIONS: usize = 16_384;
+/// Open files that are reserved for everything but connections.
+const RESERVED_FILES: u64 = 256;
+/// The wait after an error of the whole listener, such as too many open files.
+const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(100);
+/// Accepted connections that wait for the server to take them.
+const READY_CONNECTIONS: usize = 64;
+/// A warning that repeats is logged once in this time.
+const LOG_INTERVAL: Duration = Duration::from_secs(60);
 
-/// What is spoken behind a door.
+/// The protocol of a listener.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Speech {
-    /// HTTP/2 alone.
+pub(crate) enum Protocol {
+    /// gRPC over HTTP/2.
     Grpc,
     /// HTTP/1.1.
     Http,
 }
 
-impl Speech {
-    /// For people.
+impl Protocol {
+    /// The name for log lines.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Grpc => "gRPC",
@@ -51,8 +51,8 @@ impl Speech {
         }
     }
 
-    /// So many bytes must come soon after a connection is made: with fewer, nothing has begun that would be watched.
-    fn first_bytes(self) -> usize {
+    /// The bytes that a client must send within `FIRST_BYTES_TIMEOUT`. Later timeouts of the protocol start only after them.
+    fn min_first_bytes(self) -> usize {
         match self {
             Self::Grpc => 24,
             Self::Http => 1,
@@ -60,7 +60,7 @@ impl Speech {
     }
 }
 
-/// Lets this process open as many files as it may: every connection is one.
+/// Raises the soft limit of open files to the hard limit: every connection is an open file.
 pub fn raise_file_limit() {
     let limit = getrlimit(Resource::Nofile);
     if limit.current != limit.maximum {
@@ -71,24 +71,24 @@ pub fn raise_file_limit() {
     }
 }
 
-/// As many connections as a door may have, so that two doors leave files for the store.
-fn places() -> usize {
+/// The connection limit of one listener. Two listeners leave enough files for the store.
+fn max_connections() -> usize {
     let files = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
-    let half = usize::try_from(files.saturating_sub(OTHER_FILES) / 2).unwrap_or(usize::MAX);
-    half.clamp(16, MOST)
+    let half = usize::try_from(files.saturating_sub(RESERVED_FILES) / 2).unwrap_or(usize::MAX);
+    half.clamp(16, MAX_CONNECTIONS)
 }
 
-/// A door.
-pub(crate) struct Door {
-    pub(crate) listener: TcpListener,
-    pub(crate) speech: Speech,
+/// A bound socket and how to serve it.
+pub(crate) struct Listener {
+    pub(crate) socket: TcpListener,
+    pub(crate) protocol: Protocol,
     pub(crate) tls: Option<Arc<Tls>>,
 }
 
-impl Door {
-    /// Takes connections until the token is cancelled.
+impl Listener {
+    /// Accepts connections until the token is cancelled.
     pub(crate) fn open(self, tasks: &TaskTracker, shutdown: &CancellationToken) -> mpsc::Receiver<Connection> {
-        let (ready, taken) = mpsc::channel(READY);
+        let (ready, connections) = mpsc::channel(READY_CONNECTIONS);
         let (handshakes, shutdown) = (tasks.clone(), shutdown.clone());
         tasks.spawn(async move {
             tokio::select! {
@@ -96,39 +96,39 @@ impl Door {
                 () = self.run(&ready, &handshakes, &shutdown) => {}
             }
         });
-        taken
+        connections
     }
 
     async fn run(&self, ready: &mpsc::Sender<Connection>, tasks: &TaskTracker, shutdown: &CancellationToken) {
-        let places = Arc::new(Semaphore::new(places()));
-        let (mut full, mut failed) = (Said::default(), Said::default());
+        let slots = Arc::new(Semaphore::new(max_connections()));
+        let (mut full, mut failed) = (LogThrottle::default(), LogThrottle::default());
         loop {
-            let (stream, address) = match self.listener.accept().await {
+            let (stream, address) = match self.socket.accept().await {
                 Ok(accepted) => accepted,
                 Err(error) if is_of_one_connection(&error) => continue,
                 Err(error) => {
                     if failed.is_due() {
-                        warn!(%error, purpose = self.speech.name(), "no connection can be accepted now");
+                        warn!(%error, purpose = self.protocol.name(), "no connection can be accepted now");
                     }
-                    tokio::time::sleep(PAUSE).await;
+                    tokio::time::sleep(ACCEPT_RETRY_DELAY).await;
                     continue;
                 }
             };
-            let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
+            let Ok(slot) = Arc::clone(&slots).try_acquire_owned() else {
                 if full.is_due() {
                     warn!(
-                        purpose = self.speech.name(),
+                        purpose = self.protocol.name(),
                         "the maximum number of connections is reached: further ones are refused"
                     );
                 }
                 continue;
             };
-            // Every small answer would wait about 40 ms for an acknowledgement that the peer delays.
+            // With Nagle's algorithm a small response waits about 40 ms for the delayed acknowledgement of the peer.
             stream.set_nodelay(true).ok();
-            let speech = self.speech;
+            let protocol = self.protocol;
             match &self.tls {
                 None => {
-                    let connection = Connection::plain(stream, address, place, speech.first_bytes());
+                    let connection = Connection::plain(stream, address, slot, protocol.min_first_bytes());
                     if ready.send(connection).await.is_err() {
                         return;
                     }
@@ -138,7 +138,7 @@ impl Door {
                     tasks.spawn(async move {
                         tokio::select! {
                             () = shutdown.cancelled() => {}
-                            () = greet(&tls, stream, address, (place, speech), &ready) => {}
+                            () = handshake(&tls, stream, address, (slot, protocol), &ready) => {}
                         }
                     });
                 }
@@ -147,18 +147,18 @@ impl Door {
     }
 }
 
-/// Agrees on a secret, or gives up.
-async fn greet(
+/// Does the TLS handshake, within a time limit.
+async fn handshake(
     tls: &Tls,
     stream: TcpStream,
     address: SocketAddr,
-    (place, speech): (OwnedSemaphorePermit, Speech),
+    (slot, protocol): (OwnedSemaphorePermit, Protocol),
     ready: &mpsc::Sender<Connection>,
 ) {
-    match timeout(HANDSHAKE, tls.acceptor(speech).accept(stream)).await {
+    match timeout(HANDSHAKE_TIMEOUT, tls.acceptor(protocol).accept(stream)).await {
         Ok(Ok(stream)) => {
-            let connection = Connection::secret(stream, address, place, speech.first_bytes());
-            // Nobody takes it where the coordinator stops.
+            let connection = Connection::tls(stream, address, slot, protocol.min_first_bytes());
+            // The send fails only if the coordinator is stopping.
             ready.send(connection).await.ok();
         }
         Ok(Err(error)) => debug!(%address, %error, "a handshake failed"),
@@ -166,19 +166,19 @@ async fn greet(
     }
 }
 
-/// The peer went away before it was taken: the listener itself is well.
+/// Whether only this connection failed, because the peer left before it was accepted. The listener still works.
 fn is_of_one_connection(error: &std::io::Error) -> bool {
     use std::io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
 }
 
-/// When something was last said.
+/// The time of the last log line, so that a repeated warning is logged once per `LOG_INTERVAL`.
 #[derive(Default)]
-struct Said(Option<Instant>);
+struct LogThrottle(Option<Instant>);
 
-impl Said {
+impl LogThrottle {
     fn is_due(&mut self) -> bool {
-        let due = self.0.is_none_or(|at| at.elapsed() > QUIET);
+        let due = self.0.is_none_or(|at| at.elapsed() > LOG_INTERVAL);
         if due {
             self.0 = Some(Instant::now());
         }

@@ -1,4 +1,5 @@
-//! Certificates: read, checked, and read again when their files change, so that one that is renewed needs no restart.
+//! TLS certificates: reads and checks the files, and reloads them when they change, so a renewed certificate needs no
+//! restart.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -15,95 +16,95 @@ use tokio_rustls::rustls::{self, InconsistentKeys, RootCertStore, ServerConfig};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use super::Speech;
+use super::Protocol;
 
-/// How often the files are looked at.
-const LOOK: Duration = Duration::from_secs(10);
-/// How often the log says that a certificate ends soon, or has ended.
-const REMIND: Duration = Duration::from_secs(24 * 60 * 60);
+/// How often the files are checked for changes.
+const RELOAD_INTERVAL: Duration = Duration::from_secs(10);
+/// How often the log warns of a certificate that expires soon or has expired.
+const EXPIRY_WARNING_INTERVAL: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Which files.
+/// The files of a TLS configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Files {
-    /// The certificate, and those between it and an authority that clients know.
+    /// The certificate, followed by its intermediate certificates.
     pub certificate: PathBuf,
-    /// Its key.
+    /// The private key of the certificate.
     pub key: PathBuf,
-    /// The authority of workers' certificates, where they must show one.
+    /// The authority of client certificates, if workers must present one.
     pub client_authority: Option<PathBuf>,
 }
 
-/// Why connections cannot be made secret. Nothing of a key is told.
+/// Why TLS cannot be configured. No message contains a part of a key.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A file that is no PEM, or not there.
+    /// A file is missing or is not PEM.
     #[error("cannot use {path}")]
     File {
-        /// Which.
+        /// The file.
         path: String,
-        /// Why.
+        /// The cause.
         #[source]
         source: pem::Error,
     },
-    /// A file without a certificate.
+    /// A file contains no certificate.
     #[error("{path} contains no certificate")]
     Empty {
-        /// Which.
+        /// The file.
         path: String,
     },
-    /// A certificate and a key that do not fit, or are of a kind that nobody knows.
+    /// A certificate and its key cannot be used, for example because the key's type is not supported.
     #[error("the certificate {certificate} and the key {key} cannot be used")]
     Pair {
-        /// The certificate's file.
+        /// The file of the certificate.
         certificate: String,
-        /// The key's.
+        /// The file of the key.
         key: String,
-        /// Why.
+        /// The cause.
         #[source]
         source: rustls::Error,
     },
-    /// A key of another certificate.
+    /// The key belongs to another certificate.
     #[error("the key {key} does not belong to the certificate {certificate}: name the key that was made with it")]
     Mismatch {
-        /// The certificate's file.
+        /// The file of the certificate.
         certificate: String,
-        /// The key's.
+        /// The file of the key.
         key: String,
     },
-    /// A certificate whose time is over.
+    /// The certificate has expired.
     #[error("{path}: {certificate}, expired on {}; renew it, because clients do not trust it", shown(certificate.not_after))]
     Expired {
-        /// Which file.
+        /// The file.
         path: String,
-        /// What is in it.
+        /// The certificate of the file.
         certificate: Box<Certificate>,
     },
-    /// A certificate whose time has not come.
+    /// The certificate is not valid yet.
     #[error(
         "{path}: {certificate}, is valid only from {} on; check this machine's clock, because clients do not trust it",
         shown(certificate.not_before)
     )]
     NotYet {
-        /// Which file.
+        /// The file.
         path: String,
-        /// What is in it.
+        /// The certificate of the file.
         certificate: Box<Certificate>,
     },
-    /// A certificate that cannot be read.
+    /// The certificate cannot be parsed.
     #[error("{path} cannot be used")]
     Damaged {
-        /// Which file.
+        /// The file.
         path: String,
-        /// Why.
+        /// The cause.
         #[source]
         source: Damaged,
     },
-    /// An authority that is none.
+    /// The file of the client authority contains no usable authority.
     #[error("{path} is not a certificate authority")]
     Authority {
-        /// Which file.
+        /// The file.
         path: String,
-        /// Why.
+        /// The cause.
         #[source]
         source: VerifierBuilderError,
     },
@@ -112,28 +113,27 @@ pub enum Error {
 struct Pair {
     grpc: Arc<ServerConfig>,
     http: Arc<ServerConfig>,
-    /// What is in the certificate.
     certificate: Certificate,
 }
 
-/// What connections are made secret with.
+/// The current certificates, shared by both listeners.
 pub struct Tls {
     files: Files,
     pair: RwLock<Pair>,
 }
 
 impl Tls {
-    /// Reads the files.
+    /// Reads and checks the files.
     ///
     /// # Errors
-    /// What is wrong with them.
+    /// A file is missing, invalid, expired, or does not belong to the others.
     pub fn open(files: Files) -> Result<Self, Error> {
         let pair = RwLock::new(read(&files, OffsetDateTime::now_utc())?);
         Ok(Self { files, pair })
     }
 
-    /// Warns of a certificate that does not hold for long any more, or not at all.
-    fn warn_of_the_end(&self) {
+    /// Warns of a certificate that expires soon or has expired.
+    fn warn_of_expiry(&self) {
         let pair = self.pair.read().unwrap_or_else(PoisonError::into_inner);
         let (path, certificate) = (self.files.certificate.display(), &pair.certificate);
         let not_after = shown(certificate.not_after);
@@ -146,26 +146,26 @@ impl Tls {
         }
     }
 
-    pub(super) fn acceptor(&self, speech: Speech) -> TlsAcceptor {
+    pub(super) fn acceptor(&self, protocol: Protocol) -> TlsAcceptor {
         let pair = self.pair.read().unwrap_or_else(PoisonError::into_inner);
-        TlsAcceptor::from(Arc::clone(match speech {
-            Speech::Grpc => &pair.grpc,
-            Speech::Http => &pair.http,
+        TlsAcceptor::from(Arc::clone(match protocol {
+            Protocol::Grpc => &pair.grpc,
+            Protocol::Http => &pair.http,
         }))
     }
 
-    /// Reads the files again whenever they change; what cannot be used leaves what was.
+    /// Reloads the files whenever they change. If the new ones cannot be used, the earlier ones stay in use.
     pub(crate) async fn follow(self: Arc<Self>, shutdown: CancellationToken) {
         let mut seen = self.changed();
-        let mut remind = tokio::time::interval(REMIND);
+        let mut remind = tokio::time::interval(EXPIRY_WARNING_INTERVAL);
         loop {
             tokio::select! {
                 () = shutdown.cancelled() => return,
                 _ = remind.tick() => {
-                    self.warn_of_the_end();
+                    self.warn_of_expiry();
                     continue;
                 }
-                () = tokio::time::sleep(LOOK) => {}
+                () = tokio::time::sleep(RELOAD_INTERVAL) => {}
             }
             let now = self.changed();
             if now == seen {
@@ -192,7 +192,6 @@ impl Tls {
     }
 }
 
-/// The one that is used everywhere here.
 fn provider() -> Arc<CryptoProvider> {
     Arc::new(aws_lc_rs::default_provider())
 }
@@ -226,7 +225,7 @@ fn read(files: &Files, now: OffsetDateTime) -> Result<Pair, Error> {
                 roots.add(authority).map_err(bad)?;
             }
             let failed = |source| Error::Authority { path: path.display().to_string(), source };
-            // People and health checks have none: who needs one is decided where the call is known.
+            // Users and health checks have no certificate, so it is optional here. `access` decides which calls need one.
             let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider());
             grpc.with_client_cert_verifier(verifier.allow_unauthenticated().build().map_err(failed)?)
         }
@@ -237,7 +236,7 @@ fn read(files: &Files, now: OffsetDateTime) -> Result<Pair, Error> {
     Ok(Pair { grpc: Arc::new(grpc), http: Arc::new(http), certificate })
 }
 
-/// The first certificate of a file, where it holds: with another no client would speak, and none could say why so well.
+/// The first certificate of a file, if it is valid now. A client that rejects an invalid one could not explain why.
 fn checked(path: &Path, chain: &[CertificateDer<'_>], now: OffsetDateTime) -> Result<Certificate, Error> {
     let path = path.display().to_string();
     let Some(first) = chain.first() else { return Err(Error::Empty { path }) };

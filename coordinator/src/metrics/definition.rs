@@ -1,23 +1,23 @@
-//! The definitions, and how a definition becomes a metric.
+//! The definition of every metric of the coordinator, and the functions that register one.
 
 use prometheus::core::Collector;
 use prometheus::{
     Error, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Opts, Registry,
 };
 
-/// What kind of metric it is.
+/// The type of a metric, as Prometheus names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// It only rises.
+    /// A number that only increases.
     Counter,
-    /// It goes up and down.
+    /// A number that can decrease.
     Gauge,
-    /// It has buckets.
+    /// Observations counted in buckets.
     Histogram,
 }
 
 impl Kind {
-    /// As Prometheus and the documentation write it.
+    /// The word in an exposition and in `docs/metrics.md`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Counter => "counter",
@@ -27,18 +27,18 @@ impl Kind {
     }
 }
 
-/// One metric.
+/// One metric, as `docs/metrics.md` lists it.
 #[derive(Debug, Clone, Copy)]
 pub struct Definition {
-    /// Its name, which ends with its unit where it has one.
+    /// The name, which ends with the unit if there is one.
     pub name: &'static str,
-    /// Its kind.
+    /// The type.
     pub kind: Kind,
-    /// What it counts or measures.
+    /// The unit, or the noun that it counts.
     pub unit: &'static str,
-    /// Its labels.
+    /// The names of the labels.
     pub labels: &'static [&'static str],
-    /// One sentence.
+    /// The help text, one sentence.
     pub help: &'static str,
 }
 
@@ -141,23 +141,23 @@ pub(super) fn histogram_vec(
     register(registry, HistogramVec::new(opts, definition.labels)?)
 }
 
-/// From a tenth of a millisecond to ten seconds.
+/// Buckets from 0.1 ms to 10 s.
 pub(super) fn seconds_buckets() -> Vec<f64> {
     let decades = [0.0001, 0.001, 0.01, 0.1, 1.0];
     decades.iter().flat_map(|decade| [1.0, 2.5, 5.0].map(|step| step * decade)).chain([10.0]).collect()
 }
 
-/// From a tenth of a millisecond to five minutes. Fewer than for one histogram: each method and code has them all.
+/// Buckets from 0.1 ms to 5 min. There are fewer of them, because every pair of method and code has its own histogram.
 pub(super) fn call_buckets() -> Vec<f64> {
     vec![0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0, 300.0]
 }
 
-/// From a percent to a factor of ten.
+/// Buckets from 1 % to a factor of 10.
 pub(super) fn share_buckets() -> Vec<f64> {
     vec![0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0, 2.0, 10.0]
 }
 
-/// From one row to a hundred thousand.
+/// Buckets from 1 to 100,000 rows.
 pub(super) fn row_buckets() -> Vec<f64> {
     vec![1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1_000.0, 3_000.0, 10_000.0, 30_000.0, 100_000.0]
 }

@@ -24,7 +24,7 @@ use tracing::warn;
 
 use crate::access;
 use crate::engine::{Error, Handle, Trouble};
-use crate::metrics::{Metrics, Places, Room, Scrape, SweepGauges};
+use crate::metrics::{DiskUsage, Folders, Metrics, Scrape, SweepGauges};
 use crate::role::Role;
 use desk::Desk;
 use problem::Problem;
@@ -42,15 +42,15 @@ pub struct Web {
     pub role: watch::Receiver<Role>,
     /// The counters.
     pub metrics: Arc<Metrics>,
-    /// Where the coordinator keeps things.
-    pub places: Places,
+    /// The folders whose disks are measured.
+    pub folders: Folders,
 }
 
 impl Web {
-    /// The room that there is; file systems may take their time, and no other task should.
-    async fn rooms(&self) -> Vec<Room> {
-        let places = self.places.clone();
-        tokio::task::spawn_blocking(move || places.rooms()).await.unwrap_or_default()
+    /// The usage of the disks. A file system may block, so the call runs on a thread of its own.
+    async fn disk_usage(&self) -> Vec<DiskUsage> {
+        let folders = self.folders.clone();
+        tokio::task::spawn_blocking(move || folders.disk_usage()).await.unwrap_or_default()
     }
 
     /// Who answers pages; where this coordinator does not lead, what to say instead.
@@ -135,9 +135,9 @@ async fn shown(engine: &Handle) -> Result<Vec<SweepRecord>, Error> {
 async fn scrape(web: &Web) -> Result<String, Error> {
     let failed = |error: prometheus::Error| Error::Internal(error.to_string());
     // A standby counts nothing: what it knew is another one's by now.
-    let rooms = web.rooms().await;
+    let disks = web.disk_usage().await;
     let Some(engine) = web.engine() else {
-        return web.metrics.render(&Scrape { rooms, ..Scrape::default() }).map_err(failed);
+        return web.metrics.render(&Scrape { disks, ..Scrape::default() }).map_err(failed);
     };
     let (gauges, paces) = (engine.gauges().await?, engine.paces().await?);
     let mut sweeps = Vec::new();
@@ -170,5 +170,5 @@ async fn scrape(web: &Web) -> Result<String, Error> {
     }
     let store_bytes = Some(engine.store().size_bytes().await?);
     let deletions = Some(engine.store().unfinished_deletions().await?.len());
-    web.metrics.render(&Scrape { leads: true, gauges, paces, sweeps, rooms, store_bytes, deletions }).map_err(failed)
+    web.metrics.render(&Scrape { leads: true, gauges, paces, sweeps, disks, store_bytes, deletions }).map_err(failed)
 }

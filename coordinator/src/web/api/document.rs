@@ -142,7 +142,7 @@ mod tests {
 
     async fn allowed(path: &str) -> Vec<String> {
         let (_sender, role) = watch::channel(Role::Waiting(Waiting::Looking));
-        let mut router = router(Web { role, metrics: Metrics::new().unwrap().into(), places: Default::default() });
+        let mut router = router(Web { role, metrics: Metrics::new().unwrap().into(), folders: Default::default() });
         let request = Request::builder().method(Method::DELETE).uri(path.replace(['{', '}'], ""));
         let answer = router.call(request.body(Body::empty()).unwrap()).await.unwrap();
         assert_eq!(answer.status(), 405, "{path}");

@@ -135,7 +135,7 @@ mod tests {
     async fn a_standby_says_who_leads_and_still_describes_itself() {
         let waiting = Waiting::Led { address: "10.0.0.7:7733".into() };
         let (_sender, role) = watch::channel(Role::Waiting(waiting));
-        let mut router = router(Web { role, metrics: Metrics::new().unwrap().into(), places: Default::default() });
+        let mut router = router(Web { role, metrics: Metrics::new().unwrap().into(), folders: Default::default() });
         let mut ask = async |path: &str| {
             let request = Request::builder().uri(path).body(Body::empty()).unwrap();
             let answer = router.call(request).await.unwrap();

@@ -1,4 +1,4 @@
-//! The gauges of one scrape, made anew from what the owner task and the store say.
+//! The gauges of one scrape, built from the state of the engine and the store.
 
 use prometheus::Registry;
 
@@ -10,7 +10,7 @@ pub(super) fn fill(registry: &Registry, scrape: &Scrape) -> Result<(), prometheu
     let Scrape { leads, gauges, sweeps, .. } = scrape;
     d::gauge_vec(registry, &d::INFO)?.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1.0);
     d::gauge(registry, &d::LEADING)?.set(if *leads { 1.0 } else { 0.0 });
-    fill_rooms(registry, scrape)?;
+    fill_disks(registry, scrape)?;
     d::gauge(registry, &d::QUEUE_DEPTH)?.set(gauges.queue_depth as f64);
     let workers = d::gauge_vec(registry, &d::WORKERS)?;
     workers.with_label_values(&["connected"]).set(gauges.workers.0 as f64);
@@ -29,7 +29,7 @@ pub(super) fn fill(registry: &Registry, scrape: &Scrape) -> Result<(), prometheu
     fill_running(registry, &gauges.running)
 }
 
-fn fill_rooms(registry: &Registry, scrape: &Scrape) -> Result<(), prometheus::Error> {
+fn fill_disks(registry: &Registry, scrape: &Scrape) -> Result<(), prometheus::Error> {
     if let Some(bytes) = scrape.store_bytes {
         d::gauge(registry, &d::STORE_BYTES)?.set(bytes as f64);
     }
@@ -37,9 +37,9 @@ fn fill_rooms(registry: &Registry, scrape: &Scrape) -> Result<(), prometheus::Er
         d::gauge(registry, &d::DELETIONS)?.set(deletions as f64);
     }
     let (free, all) = (d::gauge_vec(registry, &d::DISK_FREE)?, d::gauge_vec(registry, &d::DISK)?);
-    for room in &scrape.rooms {
-        free.with_label_values(&[room.place]).set(room.free as f64);
-        all.with_label_values(&[room.place]).set(room.all as f64);
+    for disk in &scrape.disks {
+        free.with_label_values(&[disk.place]).set(disk.free as f64);
+        all.with_label_values(&[disk.place]).set(disk.size as f64);
     }
     Ok(())
 }

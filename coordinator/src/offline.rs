@@ -20,19 +20,19 @@ use crate::engine::Error;
 use crate::engine::offline::{self, Cancelled};
 use crate::service::tokens;
 
-/// A store that is opened for its tokens.
+/// A store, opened for its tokens.
 pub enum Offline {
-    /// A file, which nobody else has meanwhile.
+    /// A file, locked against coordinators.
     File(SqliteStore),
-    /// A database.
+    /// A database, which coordinators may use at the same time.
     Database(Box<dyn Tokens>),
 }
 
 impl Offline {
-    /// Opens it, and makes it if it is not there.
+    /// Opens a store, and creates it if it does not exist.
     ///
     /// # Errors
-    /// It cannot be used, or a coordinator has it.
+    /// The store cannot be used, or a coordinator uses the file.
     pub async fn open(location: &Location) -> Result<Self, store::Error> {
         Ok(match location {
             Location::File(path) => Self::File(SqliteStore::open(&Options::new(path)).await?),
@@ -49,16 +49,16 @@ impl Offline {
         }
     }
 
-    /// Makes a token.
+    /// Creates a token.
     ///
     /// # Errors
-    /// The request makes no sense, or the store refuses.
+    /// The request is invalid, or the store fails.
     pub async fn create(&self, request: v1::CreateTokenRequest) -> Result<v1::CreateTokenResponse, Error> {
         let (secret, token) = tokens::create(self.tokens(), tokens::wanted(request)?).await?;
         Ok(v1::CreateTokenResponse { token: Some(tokens::message(token)), secret: secret.reveal().to_owned() })
     }
 
-    /// Shows every token.
+    /// Lists all tokens.
     ///
     /// # Errors
     /// The store cannot be read.
@@ -70,7 +70,7 @@ impl Offline {
     /// Revokes a token.
     ///
     /// # Errors
-    /// There is none, or the store refuses.
+    /// There is no such token, or the store fails.
     pub async fn revoke(&self, request: v1::RevokeTokenRequest) -> Result<v1::RevokeTokenResponse, Error> {
         let token = convert::name("token", request.token, MAX_NAME_BYTES)?;
         let user = convert::name("user", request.user, MAX_NAME_BYTES)?;
@@ -78,7 +78,7 @@ impl Offline {
         Ok(v1::RevokeTokenResponse { token: Some(tokens::message(revoked)) })
     }
 
-    /// Closes it.
+    /// Closes the store.
     pub async fn close(self) {
         if let Self::File(store) = self {
             store.close().await;
@@ -86,10 +86,10 @@ impl Offline {
     }
 }
 
-/// Opens a store with the right to write, as a coordinator does. Closing it gives the right up.
+/// Opens a store with leadership, as a coordinator does. Closing the store gives leadership up.
 ///
 /// # Errors
-/// It is not there, cannot be used, or a coordinator has it.
+/// The store does not exist, cannot be used, or a coordinator leads on it.
 pub async fn open(location: &Location) -> Result<Arc<dyn Store>, store::Error> {
     match location {
         Location::File(path) => {
@@ -98,7 +98,7 @@ pub async fn open(location: &Location) -> Result<Arc<dyn Store>, store::Error> {
             Ok(Arc::new(SqliteStore::open(&Options::new(path)).await?))
         }
         Location::Postgres(options) => {
-            // Its coordinator says whether such a database may be used; what mends it must not be stricter.
+            // The configuration of the coordinator decides whether such a database may be used. A repair must not be stricter.
             let name = location.to_string();
             let candidate = Candidate::open(options, name, "a repair".to_owned(), Safety::Waived).await?;
             Ok(candidate.take().await?.store)
@@ -106,7 +106,7 @@ pub async fn open(location: &Location) -> Result<Arc<dyn Store>, store::Error> {
     }
 }
 
-/// Cancels a sweep in a store that no coordinator has.
+/// Cancels a sweep in a store that no coordinator uses.
 ///
 /// # Errors
 /// The store cannot be used, there is no such sweep, or it has ended.
@@ -118,10 +118,10 @@ pub async fn cancel(location: &Location, sweep: &str, user: &str) -> Result<Canc
     cancelled
 }
 
-/// Rewrites a file without the room of removed rows; says how many bytes were given back.
+/// Rewrites a file without the space of removed rows. Returns the number of bytes that the file shrank by.
 ///
 /// # Errors
-/// It is not there, cannot be used, or a coordinator has it.
+/// The file does not exist, cannot be used, or a coordinator uses it.
 pub async fn compact(path: &Path) -> Result<u64, store::Error> {
     let there = std::fs::metadata(path);
     there.map_err(|source| store::Error::Io { path: path.display().to_string(), source })?;

@@ -20,11 +20,11 @@ fn said<T>(result: Result<T, Error>) -> Result<(), String> {
     result.map(drop).map_err(|error| error.to_string())
 }
 
-/// A request: the first byte says to which method, the rest is the message. It is decoded and turned into domain types; a
-/// spec in it is read and planned.
+/// A request: the first byte selects the method, the rest is the message. The message is decoded and validated into domain
+/// types; a spec in it is parsed and planned.
 ///
 /// # Errors
-/// It is refused.
+/// The request is refused.
 pub fn request(bytes: &[u8]) -> Result<(), String> {
     let (method, message) = bytes.split_first().ok_or("nothing")?;
     let found = |reference: Option<v1::SweepReference>| said(requests::reference(reference).map_err(Error::from));
@@ -69,10 +69,10 @@ fn submit(request: v1::SubmitRequest) -> Result<(), String> {
     plan.trial(&spec.baseline, 0).id().map(drop).map_err(|error| error.to_string())
 }
 
-/// What stands encoded in a column of the store: the first byte says in which, the rest is its content.
+/// An encoded column of the store: the first byte selects the column, the rest is its content.
 ///
 /// # Errors
-/// It is damaged.
+/// The content is damaged.
 pub fn stored(bytes: &[u8]) -> Result<(), String> {
     let (kind, content) = bytes.split_first().ok_or("nothing")?;
     sqlite::content(*kind, content).map_err(|error| error.to_string())

@@ -146,7 +146,7 @@ impl Key {
         !self.revoked && self.expires_ms.is_none_or(|expires| now_ms < expires)
     }
 
-    /// Whether the two differ in nothing but their expiry.
+    /// Whether the two differ only in their expiry.
     fn is_as(&self, other: &Self) -> bool {
         self.role == other.role && self.name == other.name && self.revoked == other.revoked
     }
@@ -264,7 +264,7 @@ impl Keyring {
             revoked: token.revoked_ms.is_some(),
             ended: CancellationToken::new(),
         });
-        // What the configuration gives holds whatever the store says of the same secret.
+        // A token of the configuration wins over one with the same secret in the store.
         let keys: HashMap<Digest, Key> = stored.chain(given).map(|key| (key.digest, key)).collect();
         let before = std::mem::replace(&mut state.keys, keys);
         for (digest, old) in before {

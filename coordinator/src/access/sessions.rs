@@ -68,13 +68,13 @@ impl Sessions {
         (opened.identity != *identity).then_some(opened.session)
     }
 
-    /// Whether there are so many that it is worth while to ask which of them have ended.
+    /// Whether there are so many sessions that the ended ones should be removed.
     pub(crate) fn are_many(&self) -> bool {
         let table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         table.opened.len() > MANY && table.opened.len().is_power_of_two()
     }
 
-    /// Forgets those that `lives` does not hold for.
+    /// Forgets the sessions that are not live.
     pub(crate) fn keep(&self, lives: impl Fn(SessionId) -> bool) {
         let mut table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         table.opened.retain(|_, opened| lives(opened.session));

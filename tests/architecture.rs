@@ -16,6 +16,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("sweep-shapes", &["sweep-proto"]),
     ("sweep-spec", &[]),
     ("sweep-trust", &[]),
+    ("sweep-config", &["sweep-trust"]),
     ("sweep-scheduler", &["sweep-spec"]),
     ("sweep-analysis", &["sweep-spec"]),
     ("sweep-store", &["sweep-spec", "sweep-scheduler", "sweep-analysis", "sweep-trust"]),
@@ -23,6 +24,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     (
         "sweep-coordinator",
         &[
+            "sweep-config",
             "sweep-proto",
             "sweep-shapes",
             "sweep-spec",
@@ -33,7 +35,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "sweep-trust",
         ],
     ),
-    ("sweep-worker", &["sweep-proto", "sweep-spec", "sweep-trust"]),
+    ("sweep-worker", &["sweep-config", "sweep-proto", "sweep-spec", "sweep-trust"]),
     ("sweep-trainer", &["sweep-spec"]),
     (
         "sweepctl",
@@ -68,6 +70,7 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
     ("sweep-spec", &["tokio", "tonic", "sqlx", "burn", "axum"]),
     ("sweep-proto", &["sqlx", "burn", "axum"]),
     ("sweep-trust", &["tonic", "sqlx", "burn", "axum", "prost"]),
+    ("sweep-config", &["tokio", "tonic", "sqlx", "burn", "axum", "prost", "clap"]),
     ("sweep-shapes", &["tokio", "tonic", "sqlx", "burn", "axum"]),
     ("sweep-analysis", &["tokio", "tonic", "sqlx", "burn", "axum", "prost"]),
     ("sweep-report", &["tokio", "tonic", "sqlx", "burn", "axum", "prost"]),

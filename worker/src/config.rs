@@ -7,16 +7,16 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use serde_yaml::Value;
+use sweep_config::{Keys, Layers, Problem};
 
 use crate::credentials::Token;
 use crate::machine::folders::{Place, user_folder};
-use crate::{checkpoints, environment, files, machine};
+use crate::{checkpoints, environment, machine};
 
 mod keys;
 
 pub(crate) use keys::MAX_SLOTS;
-use keys::{DATA_ROOT, Input, KEYS};
+use keys::{DATA_ROOT, EARLIER_NAMES, KEYS};
 
 /// The default configuration as a commented file.
 pub const DEFAULT_YAML: &str = include_str!("default.yaml");
@@ -27,9 +27,6 @@ pub const ENVIRONMENT_PREFIX: &str = "SWEEP_WORKER_";
 /// The key that only the environment sets, as `SWEEP_WORKER_TOKEN`: others may read a file, and flags appear in the
 /// list of processes.
 const TOKEN: &str = "token";
-
-/// The largest configuration file, in bytes.
-const MAX_FILE_BYTES: u64 = 1 << 20;
 
 /// The slots that a worker offers.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -140,15 +137,6 @@ impl Default for Config {
     }
 }
 
-/// One problem of a configuration.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Problem {
-    /// The source: a file's path, or the name of a variable or a flag.
-    pub source: String,
-    /// The message, with the key first if there is one.
-    pub text: String,
-}
-
 /// All problems of a configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problems(pub Vec<Problem>);
@@ -156,11 +144,15 @@ pub struct Problems(pub Vec<Problem>);
 impl fmt::Display for Problems {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "the worker's configuration is invalid")?;
-        self.0.iter().try_for_each(|problem| write!(f, "\n  {}: {}", problem.source, problem.text))
+        self.0.iter().try_for_each(|problem| write!(f, "\n  {problem}"))
     }
 }
 
 impl std::error::Error for Problems {}
+
+fn keys() -> Keys {
+    Keys { prefix: ENVIRONMENT_PREFIX, names: KEYS.iter().map(|key| key.name).collect(), earlier: EARLIER_NAMES }
+}
 
 impl Config {
     /// Applies `file`, then `environment`, then `flags` (key and text) to the defaults. The flag of `data_root` may
@@ -173,33 +165,45 @@ impl Config {
         environment: impl IntoIterator<Item = (String, String)>,
         flags: impl IntoIterator<Item = (&'static str, String)>,
     ) -> Result<Self, Problems> {
-        let mut reading = Reading { config: Self::default(), problems: Vec::new() };
+        let keys = keys();
+        let environment: Vec<_> = environment.into_iter().collect();
+        let is_token = |variable: &str| keys.of_variable(variable).as_deref() == Some(TOKEN);
+        let token = environment.iter().rfind(|(variable, text)| is_token(variable) && !text.trim().is_empty());
+        let mut config = Self { token: token.map(|(_, text)| Token::new(text)), ..Self::default() };
+
+        let mut layers = Layers::new(keys);
         if let Some(path) = file {
-            reading.file(path);
+            layers.file(path);
         }
-        for (name, text) in environment {
-            // Unknown names are ignored: Kubernetes sets such variables for a service called `sweep-worker`.
-            let key = name.strip_prefix(ENVIRONMENT_PREFIX).map(str::to_ascii_lowercase);
-            if key.as_deref() == Some(TOKEN) && !text.trim().is_empty() {
-                reading.config.token = Some(Token::new(&text));
-                continue;
-            }
-            if let Some(key) = key.filter(|key| KEYS.iter().any(|known| known.name == keys::current(key))) {
-                reading.set(&name, &key, Input::Text(&text));
-            }
-        }
+        layers.environment(environment);
         let mut roots = Vec::new();
         for (key, text) in flags {
             if key == DATA_ROOT && !text.is_empty() {
                 roots.push(PathBuf::from(text));
-                continue;
+            } else {
+                layers.flag(key, text);
             }
-            reading.set(&format!("--{}", key.replace('_', "-")), key, Input::Text(&text));
         }
+        let mut problems = config.apply(layers);
         if !roots.is_empty() {
-            reading.config.data_roots = roots;
+            config.data_roots = roots;
         }
-        reading.finish()
+        // An unreadable key has kept its default, so these checks report nothing wrong about it.
+        problems.extend(config.validate().err().into_iter().flat_map(|Problems(more)| more));
+        if problems.is_empty() { Ok(config) } else { Err(Problems(problems)) }
+    }
+
+    /// Sets the keys of all layers in their order.
+    fn apply(&mut self, layers: Layers) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        for entry in layers.into_entries() {
+            let applied = entry.and_then(|setting| {
+                let key = KEYS.iter().find(|key| key.name == setting.key);
+                key.map_or(Ok(()), |key| (key.read)(self, &setting.input()).map_err(|text| setting.problem(text)))
+            });
+            problems.extend(applied.err());
+        }
+        problems
     }
 
     /// Checks the keys against each other, after each was read.
@@ -208,7 +212,7 @@ impl Config {
     /// All problems.
     pub fn validate(&self) -> Result<(), Problems> {
         let mut problems = Vec::new();
-        let mut problem = |text: String| problems.push(Problem { source: "configuration".to_owned(), text });
+        let mut problem = |text: String| problems.push(Problem::new("configuration", text));
         if self.coordinator.is_empty() {
             problem("`coordinator`: at least one address is needed".to_owned());
         }
@@ -263,66 +267,6 @@ impl Config {
 
     pub(crate) fn cache_place(&self) -> Place {
         self.cache_dir.as_deref().map_or_else(|| user_folder("XDG_CACHE_HOME", ".cache").join("sweep"), Place::named)
-    }
-}
-
-struct Reading {
-    config: Config,
-    problems: Vec<Problem>,
-}
-
-impl Reading {
-    fn problem(&mut self, source: &str, text: String) {
-        self.problems.push(Problem { source: source.to_owned(), text });
-    }
-
-    fn set(&mut self, source: &str, name: &str, input: Input<'_>) {
-        match KEYS.iter().find(|key| key.name == keys::current(name)) {
-            Some(key) => {
-                if let Err(text) = (key.read)(&mut self.config, &input) {
-                    self.problem(source, format!("`{name}`: {text}"));
-                }
-            }
-            None => {
-                let known: Vec<_> = KEYS.iter().map(|key| key.name).collect();
-                self.problem(source, format!("`{name}` is not a key; the keys are {}", known.join(", ")));
-            }
-        }
-    }
-
-    fn file(&mut self, path: &Path) {
-        let source = path.display().to_string();
-        let bytes = match files::read(path, MAX_FILE_BYTES) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == std::io::ErrorKind::FileTooLarge => {
-                return self.problem(&source, format!("larger than {MAX_FILE_BYTES} bytes"));
-            }
-            Err(error) => return self.problem(&source, format!("cannot be read: {error}")),
-        };
-        let Ok(text) = String::from_utf8(bytes) else {
-            return self.problem(&source, "is not UTF-8".to_owned());
-        };
-        match serde_yaml::from_str::<Value>(&text) {
-            Ok(Value::Null) => {}
-            Ok(Value::Mapping(members)) => {
-                for (key, value) in &members {
-                    match key.as_str() {
-                        Some(name) => self.set(&source, name, Input::Yaml(value)),
-                        None => self.problem(&source, "a key is not a text".to_owned()),
-                    }
-                }
-            }
-            Ok(_) => self.problem(&source, "expected keys and values".to_owned()),
-            Err(error) => self.problem(&source, error.to_string()),
-        }
-    }
-
-    fn finish(mut self) -> Result<Config, Problems> {
-        if let Err(Problems(more)) = self.config.validate() {
-            // An unreadable key has kept its default, so these checks report nothing wrong about it.
-            self.problems.extend(more);
-        }
-        if self.problems.is_empty() { Ok(self.config) } else { Err(Problems(self.problems)) }
     }
 }
 

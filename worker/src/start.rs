@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use sweep_config::Problem;
 use sweep_proto::v1;
 use sweep_spec::trainer::{Command, Devices, Event, Folders};
 use sweep_trust::lock::Lock;
@@ -20,7 +21,7 @@ use crate::artifact;
 use crate::calls::Link;
 use crate::checkpoints::Checkpoints;
 use crate::clock::Clock;
-use crate::config::{Config, Problem, Problems};
+use crate::config::{Config, Problems};
 use crate::devices::{Machine, Slot};
 use crate::gpu::Gpus;
 use crate::log_tail::LogTail;
@@ -208,8 +209,8 @@ fn forbid_inspection() {
 fn launcher(config: &Config, usual: Vec<String>, metrics: &Arc<Metrics>) -> Result<Launcher, Error> {
     let command = if config.trainer_command.is_empty() { usual } else { config.trainer_command.clone() };
     if command.is_empty() {
-        let text = "`trainer_command` is empty: set the command that starts a trainer".to_owned();
-        return Err(Problems(vec![Problem { source: "configuration".to_owned(), text }]).into());
+        let text = "`trainer_command` is empty: set the command that starts a trainer";
+        return Err(Problems(vec![Problem::new("configuration", text)]).into());
     }
     if !config.trainer_command.is_empty() {
         let withheld = environment::withheld(&config.trainer_environment);

@@ -1,10 +1,10 @@
-//! The coordinator's flags, each of which is also a key.
+//! The coordinator's flags. Each key of the configuration is also a flag.
 
 use std::path::PathBuf;
 
 use clap::Parser;
 
-/// The coordinator's flags. Each may also stand in a file or in the environment.
+/// The coordinator's flags. A file or the environment may set the same keys.
 #[derive(Debug, Clone, Default, Parser)]
 #[command(
     name = "sweep-coordinator",
@@ -125,6 +125,7 @@ pub struct Args {
 }
 
 impl Args {
+    /// Every key, with its value if the flag was given.
     pub(super) fn flags(&self) -> Vec<(&'static str, Option<&str>)> {
         vec![
             ("store", self.store.as_deref()),

@@ -1,19 +1,19 @@
-//! Configuration: an embedded, commented default file; file < environment < flag; validated whole, every error at once.
+//! The coordinator's configuration: an embedded default file, a file, the environment and flags; later sources override
+//! earlier ones. All problems are reported together; afterwards the configuration is passed by value.
 
 mod args;
-mod layers;
+mod values;
 
-use std::collections::BTreeMap;
-use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use sweep_config::{Keys, Layers, Problems};
 use sweep_scheduler::Pool;
 use sweep_spec::retry::{Changes, Rules};
 use sweep_store::location::Location;
 
 pub use args::Args;
-use layers::Layers;
+use values::Values;
 
 use crate::access::Role;
 use crate::access::refresh::GivenTokens;
@@ -21,92 +21,81 @@ use crate::engine::Limits;
 use crate::listen::tls;
 use crate::service::streams;
 
-/// The default file, with comments.
+/// The default configuration as a commented file.
 pub const DEFAULT: &str = include_str!("../coordinator.yaml");
 const PREFIX: &str = "SWEEP_COORDINATOR_";
-/// The largest configuration file, in bytes.
-const MAX_FILE_BYTES: u64 = 1024 * 1024;
 
-/// A coordinator's configuration, checked.
+/// All settings of a coordinator, checked.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
-    /// Where the store is.
+    /// The location of the store.
     pub store: Location,
-    /// The folder of artifacts, if it does not lie beside the store's file.
+    /// The folder of artifacts; `None` is the folder beside the store's file.
     pub artifacts: Option<PathBuf>,
-    /// Where others dial this coordinator, if that is not where it listens.
+    /// Address at which others connect to this coordinator, if it differs from `listen`.
     pub advertise: Option<String>,
-    /// Where gRPC listens.
+    /// Address of gRPC.
     pub listen: SocketAddr,
-    /// Where HTTP listens.
+    /// Address of HTTP.
     pub listen_http: SocketAddr,
-    /// Addresses other than loopback may be listened on although nobody needs a token.
+    /// Whether the coordinator may listen on another address than loopback while no token exists.
     pub insecure: bool,
-    /// A PostgreSQL database may lose what it acknowledged.
+    /// Whether a PostgreSQL database that can lose acknowledged data is accepted.
     pub allow_unsafe_database: bool,
-    /// What connections are made secret with.
+    /// Certificate and key of both addresses; `None` is plain text.
     pub tls: Option<tls::Files>,
-    /// Tokens beside those in the store.
+    /// Tokens in addition to those in the store.
     pub tokens: GivenTokens,
-    /// A session that does not poll for this long has ended.
+    /// Milliseconds without a poll after which a session ends.
     pub lease_ttl_ms: u64,
-    /// How long attempts are waited for after a restart.
+    /// Milliseconds to wait after a restart for running attempts.
     pub restart_grace_ms: u64,
-    /// After a restart, names are kept for the workers that held them. No key: only a coordinator whose one worker is in its
-    /// own process keeps none.
+    /// Whether names of workers stay reserved after a restart. No key sets it: it is false only for a coordinator whose one
+    /// worker runs in its own process.
     pub keeps_names: bool,
-    /// Failures of one round after which it has failed.
+    /// Failures after which a round has failed.
     pub max_failures: u32,
     /// Attempts of one round that may be lost with their workers.
     pub max_losses: u32,
-    /// The wait before the second try.
+    /// Milliseconds before the first retry.
     pub retry_backoff_ms: u64,
-    /// What is done about failures of some classes otherwise.
+    /// Retry rules that differ from the defaults, by class of failure.
     pub retry: Changes,
-    /// Trials in a row that fail on a worker and succeed on others, after which it is taken out of service.
+    /// Consecutive trials that fail on a worker and succeed on others before the worker is suspended.
     pub suspend_after: u32,
-    /// Trials of a sweep that fail alike before any has succeeded, after which the rest is held back; 0 for never.
+    /// Trials that fail with the same error, before any succeeds, after which their sweep is held back; 0 for never.
     pub hold_back_after: u32,
-    /// How long trials are kept that no connected worker can ever run.
+    /// Milliseconds before a trial that no connected worker can run fails.
     pub unplaceable_grace_ms: u64,
-    /// How long after a failure a worker is asked again what is in a data set.
+    /// Milliseconds before a worker that could not read a data set is asked again.
     pub describe_again_ms: u64,
-    /// Trials of one sweep, sweeps that have not ended, connected workers: the most of each.
+    /// Maximum numbers of trials, sweeps and workers.
     pub limits: Limits,
-    /// Workers that something outside starts when trials wait.
+    /// Pools of workers that an autoscaler starts on demand.
     pub pools: Vec<Pool>,
-    /// Answers that take long: the most at a time.
+    /// Maximum numbers of concurrent streams, exports and estimates.
     pub streams: streams::Limits,
-    /// How long everything may take to end.
+    /// Seconds to wait at shutdown before ending what still runs.
     pub shutdown_seconds: u64,
-    /// What is logged.
+    /// Filter of the log.
     pub log: String,
-    /// Goes on without what is damaged in the store. A flag alone: it is meant for one start.
+    /// Whether to start without the damaged parts of the store. Only a flag sets it, because it is meant for one start.
     pub accept_loss: bool,
-    /// Whoever embeds it asks one question of a store: it serves no pages, and its start is not in the audit log. No key
-    /// sets it.
+    /// Whether the program that embeds the coordinator asks one question of a store: the coordinator serves no pages and
+    /// leaves its start out of the audit log. No key sets it.
     pub asked_once: bool,
 }
 
-/// Everything that is wrong with a configuration, each with where it came from.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub struct Errors(pub Vec<String>);
-
-impl fmt::Display for Errors {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0.join("\n"))
-    }
+/// Every key is also a flag.
+fn keys() -> Keys {
+    let names = Args::default().flags().into_iter().map(|(key, _)| key).collect();
+    Keys { prefix: PREFIX, names, earlier: &[] }
 }
 
-/// The key that a variable of the environment would set.
-fn key_of(variable: &str) -> Option<String> {
-    variable.strip_prefix(PREFIX).map(str::to_ascii_lowercase)
-}
-
-/// The variables of `names` that look like ours and set nothing: perhaps misspelt.
+/// The variables of `names` that have our prefix and set no key, perhaps because they are misspelt.
 pub fn unknown_variables(names: impl IntoIterator<Item = String>) -> Vec<String> {
-    let known: Vec<_> = Args::default().flags().into_iter().map(|(key, _)| key).collect();
-    names.into_iter().filter(|name| key_of(name).is_some_and(|key| !known.contains(&key.as_str()))).collect()
+    let keys = keys();
+    names.into_iter().filter(|name| keys.is_unknown_variable(name)).collect()
 }
 
 fn is_host_and_port(text: &str) -> bool {
@@ -121,87 +110,79 @@ fn is_milliseconds(value: &u64) -> bool {
 }
 
 impl Config {
-    /// What these flags, the environment and the file come to.
+    /// Reads the file that `args` names, the environment and the flags.
     ///
     /// # Errors
-    /// Everything that is wrong.
-    pub fn load(args: &Args) -> Result<Self, Errors> {
+    /// All problems.
+    pub fn load(args: &Args) -> Result<Self, Problems> {
         let environment = std::env::vars_os().filter_map(|(key, value)| Some((key.into_string().ok()?, value)));
         let lossy = environment.map(|(key, value)| (key, value.to_string_lossy().into_owned()));
         Self::from_layers(args, lossy)
     }
 
-    /// The defaults.
+    /// The default configuration.
     ///
     /// # Errors
-    /// The embedded file is wrong; a test says that it is not.
-    pub fn defaults() -> Result<Self, Errors> {
+    /// The embedded file is invalid, which a test excludes.
+    pub fn defaults() -> Result<Self, Problems> {
         Self::from_layers(&Args::default(), [])
     }
 
-    /// As [`Config::load`], with the environment as an argument.
+    /// Like [`Config::load`], with the environment as an argument.
     ///
     /// # Errors
-    /// Everything that is wrong.
-    pub fn from_layers(args: &Args, environment: impl IntoIterator<Item = (String, String)>) -> Result<Self, Errors> {
-        let mut layers = Layers { values: BTreeMap::new(), errors: Vec::new() };
-        layers.read(DEFAULT, "default");
+    /// All problems.
+    pub fn from_layers(args: &Args, environment: impl IntoIterator<Item = (String, String)>) -> Result<Self, Problems> {
+        let mut layers = Layers::new(keys());
+        layers.yaml(DEFAULT, "default");
         if let Some(path) = &args.config {
             layers.file(path);
         }
-        for (name, value) in environment {
-            // Unknown ones are not ours to refuse: Kubernetes makes such names for a service called sweep-coordinator.
-            let key = key_of(&name).filter(|key| layers.values.contains_key(key));
-            let Some(key) = key else { continue };
-            layers.set(key, serde_yaml::Value::String(value), &name);
-        }
+        layers.environment(environment);
         for (key, value) in args.flags() {
-            let Some(value) = value else { continue };
-            let source = format!("--{}", key.replace('_', "-"));
-            layers.set(key.to_owned(), serde_yaml::Value::String(value.to_owned()), &source);
+            if let Some(value) = value {
+                layers.flag(key, value);
+            }
         }
-        Ok(Self { accept_loss: args.accept_loss, ..Self::check(layers)? })
+        Ok(Self { accept_loss: args.accept_loss, ..Self::check(Values::of(layers))? })
     }
 
-    fn check(mut layers: Layers) -> Result<Self, Errors> {
+    fn check(mut values: Values) -> Result<Self, Problems> {
         let address = "an address such as 127.0.0.1:7733";
         let count = "a count from 1 to 1000000";
         let is_count = |value: &u32| (1..=1_000_000).contains(value);
         let place = "the path of a file, or postgres://USER@HOST:PORT/DATABASE";
-        let store = layers.take::<Location>("store", place, |_| true);
-        let artifacts = layers.take::<String>("artifacts", "the path of a folder", |_| true);
+        let store = values.take::<Location>("store", place, |_| true);
+        let artifacts = values.take::<String>("artifacts", "the path of a folder", |_| true);
         let advertise =
-            layers.take::<String>("advertise", "HOST:PORT", |text| text.is_empty() || is_host_and_port(text));
+            values.take::<String>("advertise", "HOST:PORT", |text| text.is_empty() || is_host_and_port(text));
         if let (Some(Location::Postgres(_)), Some("")) = (&store, artifacts.as_deref()) {
-            let source = layers.values.get("store").map_or("", |(_, source)| source.as_str());
-            layers.errors.push(format!(
-                "{source}: `store`: with a database, set `artifacts` to a folder that every coordinator of this store \
-                can reach"
-            ));
+            let text = "with a database, set `artifacts` to a folder that every coordinator of this store can reach";
+            values.refuse("store", text);
         }
-        let listen = layers.take::<SocketAddr>("listen", address, |_| true);
-        let listen_http = layers.take::<SocketAddr>("listen_http", address, |_| true);
-        let insecure = layers.take::<bool>("insecure", "true or false", |_| true);
-        let allow_unsafe_database = layers.take::<bool>("allow_unsafe_database", "true or false", |_| true);
+        let listen = values.take::<SocketAddr>("listen", address, |_| true);
+        let listen_http = values.take::<SocketAddr>("listen_http", address, |_| true);
+        let insecure = values.take::<bool>("insecure", "true or false", |_| true);
+        let allow_unsafe_database = values.take::<bool>("allow_unsafe_database", "true or false", |_| true);
         let lease = "a number of milliseconds from 100 to 86400000";
-        let lease_ttl_ms = layers.take("lease_ttl_ms", lease, |value| *value >= 100 && is_milliseconds(value));
-        let restart_grace_ms = layers.take("restart_grace_ms", MILLISECONDS, is_milliseconds);
-        let max_failures = layers.take("max_failures", count, is_count);
-        let max_losses = layers.take("max_losses", count, is_count);
-        let retry_backoff_ms = layers.take("retry_backoff_ms", MILLISECONDS, is_milliseconds);
-        let retry = layers.rules();
-        let suspend_after = layers.take("suspend_after", "a count from 0 to 1000000", |value| *value <= 1_000_000);
-        let hold_back_after = layers.take("hold_back_after", "a count from 0 to 1000", |value| *value <= 1_000);
-        let unplaceable_grace_ms = layers.take("unplaceable_grace_ms", MILLISECONDS, is_milliseconds);
-        let describe_again_ms = layers.take("describe_again_ms", MILLISECONDS, is_milliseconds);
-        let limits = layers.limits();
-        let (pools, streams) = (layers.pools(), layers.streams());
+        let lease_ttl_ms = values.take("lease_ttl_ms", lease, |value| *value >= 100 && is_milliseconds(value));
+        let restart_grace_ms = values.take("restart_grace_ms", MILLISECONDS, is_milliseconds);
+        let max_failures = values.take("max_failures", count, is_count);
+        let max_losses = values.take("max_losses", count, is_count);
+        let retry_backoff_ms = values.take("retry_backoff_ms", MILLISECONDS, is_milliseconds);
+        let retry = values.rules();
+        let suspend_after = values.take("suspend_after", "a count from 0 to 1000000", |value| *value <= 1_000_000);
+        let hold_back_after = values.take("hold_back_after", "a count from 0 to 1000", |value| *value <= 1_000);
+        let unplaceable_grace_ms = values.take("unplaceable_grace_ms", MILLISECONDS, is_milliseconds);
+        let describe_again_ms = values.take("describe_again_ms", MILLISECONDS, is_milliseconds);
+        let limits = values.limits();
+        let (pools, streams) = (values.pools(), values.streams());
         let shutdown = "a number of seconds from 1 to 3600";
-        let shutdown_seconds = layers.take("shutdown_seconds", shutdown, |value| (1..=3600).contains(value));
+        let shutdown_seconds = values.take("shutdown_seconds", shutdown, |value| (1..=3600).contains(value));
         let filter = |text: &String| text.parse::<tracing_subscriber::EnvFilter>().is_ok();
-        let log = layers.take::<String>("log", "a level or a filter", filter);
-        let tls = layers.tls();
-        let tokens = layers.tokens();
+        let log = values.take::<String>("log", "a level or a filter", filter);
+        let tls = values.tls();
+        let tokens = values.tokens();
         let config = || {
             Some(Self {
                 store: store?,
@@ -233,13 +214,10 @@ impl Config {
                 asked_once: false,
             })
         };
-        match config() {
-            Some(config) if layers.errors.is_empty() => Ok(config),
-            _ => Err(Errors(layers.errors)),
-        }
+        values.finish(config())
     }
 
-    /// The folder of artifacts: the one that was named, or one beside the store.
+    /// The folder of artifacts: the configured one, or one beside the store.
     pub fn artifacts(&self) -> PathBuf {
         let mut name = match (&self.artifacts, self.store.file()) {
             (Some(folder), _) => return folder.clone(),
@@ -250,17 +228,17 @@ impl Config {
         PathBuf::from(name)
     }
 
-    /// Where others dial this coordinator, which listens there.
+    /// Address at which others connect to this coordinator.
     pub fn address(&self, listens: SocketAddr) -> String {
         self.advertise.clone().unwrap_or_else(|| listens.to_string())
     }
 
-    /// How much there may be at a time.
+    /// Maximum numbers of trials, sweeps and workers.
     pub fn limits(&self) -> Limits {
         self.limits
     }
 
-    /// The scheduler's numbers.
+    /// The scheduler's part.
     pub fn scheduler(&self) -> sweep_scheduler::Config {
         sweep_scheduler::Config {
             lease_ttl_ms: self.lease_ttl_ms,

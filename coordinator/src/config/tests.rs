@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use super::*;
 
 fn environment(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
@@ -34,8 +36,8 @@ fn every_error_is_told_at_once_with_where_it_came_from() {
     std::fs::write(&path, "max_failure: 5\nstore: [a]\nlease_ttl_ms: -3\n").unwrap();
     let args = Args { config: Some(path), listen: Some("here".into()), ..Args::default() };
     let environment = environment(&[("SWEEP_COORDINATOR_SHUTDOWN_SECONDS", "soon")]);
-    let Errors(errors) = Config::from_layers(&args, environment).unwrap_err();
-    let all = errors.join("\n");
+    let problems = Config::from_layers(&args, environment).unwrap_err();
+    let all = problems.to_string();
     for part in [
         "unknown key `max_failure`",
         "`store`: expected one plain value",
@@ -45,7 +47,7 @@ fn every_error_is_told_at_once_with_where_it_came_from() {
     ] {
         assert!(all.contains(part), "{part} is missing in\n{all}");
     }
-    assert_eq!(errors.len(), 5);
+    assert_eq!(problems.0.len(), 5);
 }
 
 #[test]
@@ -60,8 +62,8 @@ fn a_variable_that_names_no_key_is_left_alone_and_can_be_told() {
 #[test]
 fn a_database_needs_a_folder_and_its_password_is_not_told() {
     let args = Args { store: Some("postgres://me:secret@host/study".into()), ..Args::default() };
-    let Errors(errors) = Config::from_layers(&args, []).unwrap_err();
-    assert!(errors[0].contains("`artifacts`") && errors.len() == 1, "{errors:?}");
+    let Problems(problems) = Config::from_layers(&args, []).unwrap_err();
+    assert!(problems[0].text.contains("`artifacts`") && problems.len() == 1, "{problems:?}");
     let folder = Args { artifacts: Some("/shared".into()), advertise: Some("c1:7733".into()), ..args };
     let config = Config::from_layers(&folder, []).unwrap();
     assert_eq!((config.artifacts(), config.advertise.as_deref()), (PathBuf::from("/shared"), Some("c1:7733")));

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use serde_yaml::Value;
+use sweep_config::Input;
 
 use super::{Config, Slots};
 use crate::machine;
@@ -20,14 +21,6 @@ const MAX_SECONDS: f64 = 604_800.0;
 
 /// The key whose flag may repeat.
 pub(super) const DATA_ROOT: &str = "data_root";
-
-/// The value of a key, as its source has it.
-pub(super) enum Input<'a> {
-    /// From a file.
-    Yaml(&'a Value),
-    /// From a variable or a flag.
-    Text(&'a str),
-}
 
 pub(super) struct Key {
     pub(super) name: &'static str,
@@ -92,10 +85,8 @@ pub(super) const KEYS: &[Key] = &[
     Key { name: "shutdown_seconds", read: |config, input| seconds(input).map(|value| config.shutdown = value) },
 ];
 
-/// The current name of a key: `http_listen` is the name of earlier releases.
-pub(super) fn current(name: &str) -> &str {
-    if name == "http_listen" { "listen_http" } else { name }
-}
+/// Names of earlier releases, each with its current name.
+pub(super) const EARLIER_NAMES: &[(&str, &str)] = &[("http_listen", "listen_http")];
 
 /// The problem of a worker's name, if it is invalid. Names appear in file names, metric labels and tables.
 pub(super) fn name_problem(name: &str) -> Option<String> {

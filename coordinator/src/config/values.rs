@@ -1,15 +1,14 @@
-//! The layers of a configuration: values by key, a later layer over an earlier one, and every value held against what is
-//! expected of it.
+//! The values of all keys as text, and the readers that check each of them.
 
 use std::collections::BTreeMap;
-use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
+use serde_yaml::Value;
+use sweep_config::{Input, Layers, Problem, Problems, Setting};
 use sweep_scheduler::{Pool, PoolName};
 use sweep_spec::retry::{Changes, MAX_FAILURES};
-use sweep_trust::bounded;
 
-use super::{GivenTokens, MAX_FILE_BYTES, Role};
+use super::{GivenTokens, Role};
 use crate::engine::Limits;
 use crate::listen::tls;
 use crate::service::streams;
@@ -18,15 +17,15 @@ use crate::service::streams;
 const MAX_POOL_SLOTS: u32 = 1024;
 const MAX_POOL_WORKERS: u32 = 100_000;
 
-/// Whether the value of a key is a list or a mapping.
+/// Whether the value of a key may be a list or a mapping.
 fn is_nested(key: &str) -> bool {
     matches!(key, "retry" | "pools" | "limits")
 }
 
-/// The largest of `limits`.
+/// The largest value in `limits`.
 const MAX_LIMIT: usize = 100_000;
 
-/// `limits` as the configuration has them.
+/// `limits` as written.
 #[derive(Default, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 struct WrittenLimits {
@@ -36,7 +35,7 @@ struct WrittenLimits {
     per_token: Option<usize>,
 }
 
-/// A pool as the configuration has it.
+/// A pool as written.
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 struct WrittenPool {
@@ -86,60 +85,55 @@ impl WrittenPool {
     }
 }
 
-/// Values by key, each with where it came from.
-pub(super) struct Layers {
-    pub(super) values: BTreeMap<String, (String, String)>,
-    pub(super) errors: Vec<String>,
+/// A value as text: of a list or a mapping, its YAML.
+fn plain(setting: &Setting) -> Result<String, Problem> {
+    match setting.input() {
+        Input::Text(text) => Ok(text.to_owned()),
+        Input::Yaml(Value::String(text)) => Ok(text.clone()),
+        Input::Yaml(Value::Bool(value)) => Ok(value.to_string()),
+        Input::Yaml(Value::Number(value)) => Ok(value.to_string()),
+        Input::Yaml(value @ (Value::Mapping(_) | Value::Sequence(_))) if is_nested(setting.key) => {
+            serde_yaml::to_string(value).map_err(|error| setting.problem(error))
+        }
+        Input::Yaml(_) => Err(setting.problem("expected one plain value")),
+    }
 }
 
-impl Layers {
-    pub(super) fn read(&mut self, text: &str, source: &str) {
-        let parsed: Result<Option<BTreeMap<String, serde_yaml::Value>>, _> = serde_yaml::from_str(text);
-        match parsed {
-            Ok(values) => values.into_iter().flatten().for_each(|(key, value)| self.set(key, value, source)),
-            Err(error) => self.errors.push(format!("{source}: {error}")),
-        }
-    }
+/// The strongest value of each key with its source, and all problems so far.
+pub(super) struct Values {
+    values: BTreeMap<&'static str, (Setting, String)>,
+    problems: Vec<Problem>,
+}
 
-    pub(super) fn set(&mut self, key: String, value: serde_yaml::Value, source: &str) {
-        let text = match value {
-            serde_yaml::Value::Bool(value) => value.to_string(),
-            serde_yaml::Value::Number(value) => value.to_string(),
-            serde_yaml::Value::String(value) => value,
-            value @ (serde_yaml::Value::Mapping(_) | serde_yaml::Value::Sequence(_)) if is_nested(&key) => {
-                match serde_yaml::to_string(&value) {
-                    Ok(text) => text,
-                    Err(error) => return self.errors.push(format!("{source}: `{key}`: {error}")),
-                }
+impl Values {
+    pub(super) fn of(layers: Layers) -> Self {
+        let mut values = Self { values: BTreeMap::new(), problems: Vec::new() };
+        for entry in layers.into_entries() {
+            match entry.and_then(|setting| Ok((plain(&setting)?, setting))) {
+                Ok((text, setting)) => drop(values.values.insert(setting.key, (setting, text))),
+                Err(problem) => values.problems.push(problem),
             }
-            _ => return self.errors.push(format!("{source}: `{key}`: expected one plain value")),
-        };
-        if source == "default" || self.values.contains_key(&key) {
-            self.values.insert(key, (text, source.to_owned()));
-        } else {
-            self.errors.push(format!("{source}: unknown key `{key}`"));
         }
+        values
     }
 
-    pub(super) fn file(&mut self, path: &Path) {
-        let source = path.display().to_string();
-        let problem = match bounded::read(path, MAX_FILE_BYTES).map(String::from_utf8) {
-            Err(error) if error.kind() == ErrorKind::FileTooLarge => format!("longer than {MAX_FILE_BYTES} bytes"),
-            Err(error) => error.to_string(),
-            Ok(Err(_)) => "it is not UTF-8".to_owned(),
-            Ok(Ok(text)) => return self.read(&text, &source),
-        };
-        self.errors.push(format!("{source}: {problem}"));
+    /// Records a problem of the value of a key.
+    pub(super) fn refuse(&mut self, key: &str, text: &str) {
+        self.problems.extend(self.values.get(key).map(|(setting, _)| setting.problem(text)));
     }
 
-    /// `pools`: a list in a file, its text elsewhere.
+    /// The configuration, unless something is wrong with it.
+    pub(super) fn finish<T>(self, config: Option<T>) -> Result<T, Problems> {
+        config.filter(|_| self.problems.is_empty()).ok_or(Problems(self.problems))
+    }
+
+    /// `pools`: a list in a file, YAML in a variable or a flag.
     pub(super) fn pools(&mut self) -> Option<Vec<Pool>> {
-        let (text, source) = self.values.get("pools")?;
-        let problem = |problem: String| format!("{source}: `pools`: {problem}");
+        let (setting, text) = self.values.get("pools")?;
         let written: Option<Vec<WrittenPool>> = match serde_yaml::from_str(text) {
             Ok(written) => written,
             Err(error) => {
-                self.errors.push(problem(error.to_string()));
+                self.problems.push(setting.problem(error));
                 return None;
             }
         };
@@ -148,24 +142,24 @@ impl Layers {
         for one in written.unwrap_or_default() {
             match one.read() {
                 Ok(pool) if pools.iter().any(|other| other.name == pool.name) => {
-                    problems.push(problem(format!("`{}` occurs twice", pool.name)));
+                    problems.push(setting.problem(format!("`{}` occurs twice", pool.name)));
                 }
                 Ok(pool) => pools.push(pool),
-                Err(found) => problems.push(problem(found)),
+                Err(found) => problems.push(setting.problem(found)),
             }
         }
         let sound = problems.is_empty();
-        self.errors.extend(problems);
+        self.problems.extend(problems);
         sound.then_some(pools)
     }
 
-    /// `limits`: a mapping in a file, its text elsewhere.
+    /// `limits`: a mapping in a file, YAML in a variable or a flag.
     pub(super) fn streams(&mut self) -> Option<streams::Limits> {
-        let (text, source) = self.values.get("limits")?;
+        let (setting, text) = self.values.get("limits")?;
         let written: Option<WrittenLimits> = match serde_yaml::from_str(text) {
             Ok(written) => written,
             Err(error) => {
-                self.errors.push(format!("{source}: `limits`: {error}"));
+                self.problems.push(setting.problem(error));
                 return None;
             }
         };
@@ -173,7 +167,8 @@ impl Layers {
         let (usual, mut problems) = (streams::Limits::default(), Vec::new());
         let mut limit = |name: &str, written: Option<usize>, usual: usize| match written {
             Some(limit) if !(1..=MAX_LIMIT).contains(&limit) => {
-                problems.push(format!("{source}: `limits`: expected `{name}` from 1 to {MAX_LIMIT}, found {limit}"));
+                let text = format!("expected `{name}` from 1 to {MAX_LIMIT}, found {limit}");
+                problems.push(setting.problem(text));
                 usual
             }
             Some(limit) => limit,
@@ -186,11 +181,11 @@ impl Layers {
             per_token: limit("per_token", per_token, usual.per_token),
         };
         let sound = problems.is_empty();
-        self.errors.extend(problems);
+        self.problems.extend(problems);
         sound.then_some(limits)
     }
 
-    /// How much there may be at a time.
+    /// Maximum numbers of trials, sweeps and workers.
     pub(super) fn limits(&mut self) -> Option<Limits> {
         let most = "a count from 1 to 10000000";
         let trials = self.take("max_trials", most, |value| (1..=10_000_000).contains(value));
@@ -202,7 +197,7 @@ impl Layers {
         Some(Limits { trials: trials?, live_trials: live_trials?, sweeps: sweeps?, workers: workers? })
     }
 
-    /// A file, where one is named.
+    /// The path of a file; `Some(None)` if the key is empty.
     fn named(&mut self, key: &str) -> Option<Option<PathBuf>> {
         let path = self.take::<String>(key, "the path of a file", |_| true)?;
         Some((!path.is_empty()).then(|| PathBuf::from(path)))
@@ -216,17 +211,17 @@ impl Layers {
             (Some(certificate), Some(key)) => Some(Some(tls::Files { certificate, key, client_authority })),
             (None, None) if client_authority.is_none() => Some(None),
             (None, None) => {
-                self.errors.push("`tls_client_ca` needs `tls_cert` and `tls_key`".to_owned());
+                self.problems.push(Problem::of_several("`tls_client_ca` needs `tls_cert` and `tls_key`"));
                 None
             }
             (Some(_), None) | (None, Some(_)) => {
-                self.errors.push("`tls_cert` and `tls_key` are needed together".to_owned());
+                self.problems.push(Problem::of_several("`tls_cert` and `tls_key` are needed together"));
                 None
             }
         }
     }
 
-    /// Files of tokens, each with the role that its token has.
+    /// Files with one token each, with the role of the token.
     pub(super) fn tokens(&mut self) -> Option<GivenTokens> {
         let roles = [Role::Admin, Role::Submit, Role::Worker, Role::Read];
         let mut files = Vec::new();
@@ -236,37 +231,38 @@ impl Layers {
         Some(GivenTokens { files, digests: Vec::new() })
     }
 
-    /// `retry`: a mapping in a file, its text elsewhere.
+    /// `retry`: a mapping in a file, YAML in a variable or a flag.
     pub(super) fn rules(&mut self) -> Option<Changes> {
-        let (text, source) = self.values.get("retry")?;
+        let (setting, text) = self.values.get("retry")?;
         let parsed: Result<Option<Changes>, _> = serde_yaml::from_str(text);
         let changes = match parsed {
             Ok(changes) => changes.unwrap_or_default(),
             Err(error) => {
-                self.errors.push(format!("{source}: `retry`: {error}"));
+                self.problems.push(setting.problem(error));
                 return None;
             }
         };
         if changes.values().any(|change| change.failures.is_some_and(|count| !(1..=MAX_FAILURES).contains(&count))) {
-            self.errors.push(format!("{source}: `retry`: expected `failures` from 1 to {MAX_FAILURES}"));
+            self.problems.push(setting.problem(format!("expected `failures` from 1 to {MAX_FAILURES}")));
             return None;
         }
         Some(changes)
     }
 
+    /// Parses the value of a key; `expected` describes what `fits` accepts.
     pub(super) fn take<T: std::str::FromStr>(
         &mut self,
         key: &str,
         expected: &str,
         fits: impl Fn(&T) -> bool,
     ) -> Option<T> {
-        let (text, source) = self.values.get(key)?;
+        let (setting, text) = self.values.get(key)?;
         let value = text.trim().parse().ok().filter(fits);
         if value.is_none() {
-            // What looks like a URL may hold a password.
+            // A URL may contain a password.
             let shown: String = text.chars().take(80).collect();
             let found = if text.contains("://") { "something else".to_owned() } else { format!("`{shown}`") };
-            self.errors.push(format!("{source}: `{key}`: expected {expected}, found {found}"));
+            self.problems.push(setting.problem(format!("expected {expected}, found {found}")));
         }
         value
     }

@@ -116,23 +116,24 @@ impl Display {
         }
     }
 
-    fn update(&mut self, sweep: &Sweep) -> Result<(), Failure> {
+    async fn update(&mut self, sweep: &Sweep) -> Result<(), Failure> {
         match self {
             Self::Quiet => {}
             Self::Plain(plain) => plain.update(sweep),
             Self::Bars(bars) => bars.update(sweep),
-            Self::Screen(screen, _) => screen.iter().for_each(|screen| screen.update(sweep)),
+            Self::Screen(Some(screen), _) => screen.update(sweep).await,
+            Self::Screen(None, _) => {}
             Self::Json(output) => output.json_line(&Event { event: "status", sweep })?,
         }
         Ok(())
     }
 
     /// Shows that the connection to the coordinator is lost.
-    fn lost(&self, output: Output, why: &str) {
+    async fn lost(&self, output: Output, why: &str) {
         let text = format!("lost the coordinator ({why}); the sweep continues, waiting to reconnect");
         match self {
             Self::Bars(bars) => bars.say(&text),
-            Self::Screen(Some(screen), _) => screen.lost(why),
+            Self::Screen(Some(screen), _) => screen.lost(why).await,
             Self::Screen(None, _) | Self::Quiet | Self::Plain(_) | Self::Json(_) => output.say(&text),
         }
     }
@@ -203,7 +204,7 @@ async fn to_the_end(client: &mut Client, id: u64, display: &mut Display, setting
         }
         if wait == FIRST_RETRY {
             let why = escape(lost.message());
-            display.lost(setting.output, &why);
+            display.lost(setting.output, &why).await;
         }
         tokio::time::sleep(wait).await;
         wait = (wait * 2).min(LAST_RETRY);
@@ -227,7 +228,7 @@ async fn until_lost(
         match stream.message().await {
             Ok(Some(answer)) => {
                 let sweep = Sweep::from(sweep_shapes::expect(answer.sweep, "sweep")?);
-                display.update(&sweep)?;
+                display.update(&sweep).await?;
                 *wait = FIRST_RETRY;
                 if sweep.state.has_ended() || needs_a_person(&sweep) {
                     return Ok(Watched::Ended(Box::new(sweep)));

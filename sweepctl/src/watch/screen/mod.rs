@@ -20,6 +20,7 @@ use ratatui_core::terminal::Terminal;
 use sweep_shapes::Sweep;
 use sweep_shapes::text::now_unix_ms;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -28,7 +29,7 @@ use crate::client::Client;
 use crate::failure::Failure;
 use feed::{Brief, News};
 use keys::Keys;
-use state::{State, Wish};
+use state::{MOST_MESSAGES, State, Wish};
 use theme::Theme;
 use tty::Paper;
 
@@ -36,18 +37,20 @@ use tty::Paper;
 const PAUSE: Duration = Duration::from_millis(50);
 /// How often clocks on the screen move on without news.
 const TICK: Duration = Duration::from_secs(1);
-/// Answers that wait to be shown.
+/// Statuses, and answers to the screen's own questions, that wait to be drawn. Their senders wait while the queue is full.
 const QUEUE: usize = 16;
+/// Lines that wait to be drawn. Further ones are dropped, as those beyond the lines that the screen keeps.
+const LINES: usize = MOST_MESSAGES;
 
 enum Message {
     Status(Box<Sweep>),
     Lost(String),
-    Say(String),
 }
 
 /// The screen, from its beginning to its end. Dropped, it gives the terminal back too.
 pub(crate) struct Screen {
-    messages: Option<mpsc::UnboundedSender<Message>>,
+    messages: Option<mpsc::Sender<Message>>,
+    lines: mpsc::Sender<String>,
     left: Option<oneshot::Receiver<()>>,
     task: Option<JoinHandle<Vec<String>>>,
 }
@@ -73,7 +76,8 @@ impl Screen {
             tty::give_back();
             failed(error).hint("use `--progress lines`, which needs no terminal")
         })?;
-        let (messages, incoming) = mpsc::unbounded_channel();
+        let (messages, incoming) = mpsc::channel(QUEUE);
+        let (lines, said) = mpsc::channel(LINES);
         let (leave, left) = oneshot::channel();
         let (brief, briefs) = watch::channel(None);
         let (answers, news) = mpsc::channel(QUEUE);
@@ -84,29 +88,30 @@ impl Screen {
             theme: Theme::new(setting.coloured),
             brief,
         };
-        let task = tokio::spawn(shown.run(incoming, news, resized, leave));
-        Ok(Self { messages: Some(messages), left: Some(left), task: Some(task) })
+        let inbox = Inbox { messages: incoming, lines: said, news };
+        let task = tokio::spawn(shown.run(inbox, resized, leave));
+        Ok(Self { messages: Some(messages), lines, left: Some(left), task: Some(task) })
     }
 
-    fn tell(&self, message: Message) {
+    async fn send(&self, message: Message) {
         if let Some(messages) = &self.messages {
-            messages.send(message).ok();
+            messages.send(message).await.ok();
         }
     }
 
-    pub(crate) fn update(&self, sweep: &Sweep) {
-        self.tell(Message::Status(Box::new(sweep.clone())));
+    pub(crate) async fn update(&self, sweep: &Sweep) {
+        self.send(Message::Status(Box::new(sweep.clone()))).await;
     }
 
-    /// Nothing comes from the coordinator, for this reason.
-    pub(crate) fn lost(&self, why: &str) {
-        self.tell(Message::Lost(why.to_owned()));
+    /// Shows why the coordinator does not answer.
+    pub(crate) async fn lost(&self, why: &str) {
+        self.send(Message::Lost(why.to_owned())).await;
     }
 
-    /// What else can say something here: lines are shown one by one, and said again at the end.
+    /// Shows other lines one at a time; they are printed again at the end. False once the screen has gone.
     pub(crate) fn voice(&self) -> impl Fn(String) -> bool + Send + use<> {
-        let messages = self.messages.clone();
-        move |line| messages.as_ref().is_some_and(|messages| messages.send(Message::Say(line)).is_ok())
+        let lines = self.lines.clone();
+        move |line| !matches!(lines.try_send(line), Err(TrySendError::Closed(_)))
     }
 
     /// Ends when the person leaves; with an error, when the screen failed. Given once.
@@ -141,11 +146,17 @@ struct Shown {
     brief: watch::Sender<Option<Brief>>,
 }
 
+/// What arrives for the task.
+struct Inbox {
+    messages: mpsc::Receiver<Message>,
+    lines: mpsc::Receiver<String>,
+    news: mpsc::Receiver<News>,
+}
+
 impl Shown {
     async fn run(
         mut self,
-        mut messages: mpsc::UnboundedReceiver<Message>,
-        mut news: mpsc::Receiver<News>,
+        mut inbox: Inbox,
         mut resized: tokio::signal::unix::Signal,
         leave: oneshot::Sender<()>,
     ) -> Vec<String> {
@@ -157,11 +168,12 @@ impl Shown {
         loop {
             let next = drawn.map_or_else(Instant::now, |drawn| drawn + PAUSE);
             let wish = tokio::select! {
-                message = messages.recv() => match message {
+                message = inbox.messages.recv() => match message {
                     Some(message) => self.take(message),
-                    None => return self.state.messages,
+                    None => break,
                 },
-                Some(answer) = news.recv() => self.learn(answer),
+                Some(line) = inbox.lines.recv() => self.say(line),
+                Some(answer) = inbox.news.recv() => self.learn(answer),
                 key = keys.next(), if leave.is_some() => key.map_or(Wish::Leave, |key| self.state.press(key)),
                 _ = resized.recv() => Wish::Nothing,
                 _ = tick.tick() => Wish::Nothing,
@@ -182,6 +194,15 @@ impl Shown {
                 }
             }
         }
+        while let Ok(line) = inbox.lines.try_recv() {
+            self.state.say(line);
+        }
+        self.state.messages
+    }
+
+    fn say(&mut self, line: String) -> Wish {
+        self.state.say(line);
+        Wish::Nothing
     }
 
     fn take(&mut self, message: Message) -> Wish {
@@ -191,7 +212,6 @@ impl Shown {
                 self.state.status(*sweep, now_unix_ms());
             }
             Message::Lost(why) => self.state.lost = Some(why),
-            Message::Say(text) => self.state.say(text),
         }
         Wish::Nothing
     }

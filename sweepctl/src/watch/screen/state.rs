@@ -9,7 +9,7 @@ use super::keys::Key;
 /// Points of one curve that are kept: more than any screen has columns.
 const MOST_POINTS: usize = 2000;
 /// Messages that are kept for the end.
-const MOST_MESSAGES: usize = 1000;
+pub(super) const MOST_MESSAGES: usize = 1000;
 /// Events that are kept, the newest.
 const MOST_EVENTS: usize = 1000;
 /// How long a row says that it has moved.

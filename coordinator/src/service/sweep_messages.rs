@@ -263,8 +263,10 @@ pub(super) fn worker(worker: WorkerRecord, live: Option<&WorkerView>) -> v1::Wor
             sweep: runs.map_or(0, |(.., sweep)| sweep.0),
         }
     });
+    let label = |(key, value)| v1::Label { key, value };
     v1::WorkerStatus {
         slots: slots.collect(),
+        labels: worker.labels.into_iter().map(label).collect(),
         name: worker.name,
         host: worker.host,
         version: worker.version,

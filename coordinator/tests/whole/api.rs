@@ -200,7 +200,9 @@ async fn people_change_sweeps_and_workers_with_json_alone() {
     assert_eq!(post(&env, "/sweeps/1/resume", r#"{"user":"ada"}"#).await.json()["paused"], false);
     assert_eq!(post(&env, "/sweeps/1/priority", r#"{"priority":7}"#).await.json()["priority"], 7);
     assert_eq!(post(&env, "/workers/w1/drain", "{}").await.json()["state"], "draining");
-    assert_eq!(post(&env, "/workers/w1/resume", "{}").await.json()["state"], "connected");
+    let resumed = post(&env, "/workers/w1/resume", "{}").await.json();
+    assert_eq!(resumed["state"], "connected");
+    assert_eq!(resumed["labels"]["zone"], "a");
     post(&env, "/workers/nobody/drain", "{}").await.problem(404);
     assert_eq!(post(&env, "/sweeps/1/retry", "{}").await.json()["trials"], 0);
     assert_eq!(post(&env, "/sweeps/1/cancel", "{}").await.json()["state"], "cancelled");

@@ -172,6 +172,7 @@ impl Worker {
             version: "0".into(),
             trainer_semantics: sweep_spec::TRAINER_SEMANTICS,
             slots: (0..self.slots).map(slot).collect(),
+            labels: vec![v1::Label { key: "zone".into(), value: "a".into() }],
             live_attempts: self.running.values().map(live).collect(),
             instance: vec![self.process; 8].into(),
             state_key: self.name.clone().into(),

@@ -217,7 +217,7 @@ async fn a_worker_is_suspended_drained_and_put_back_by_forms() {
     let env = Env::new().await;
     let _worker = env.worker("gpu box/1", 2).await;
     let text = whole(&env, "/workers").await;
-    assert!(text.contains("href=\"/workers/gpu%20box%2F1/drain\""), "{text}");
+    assert!(text.contains("href=\"/workers/gpu%20box%2F1/drain\"") && text.contains("zone=a"), "{text}");
     let asks = whole(&env, "/workers/gpu%20box%2F1/drain").await;
     assert!(
         asks.contains("Keep it working") && asks.contains("method=\"post\" action=\"/workers/gpu%20box%2F1/drain\"")

@@ -1,5 +1,7 @@
 //! A worker and its slots.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 use sweep_proto::v1;
 use utoipa::ToSchema;
@@ -36,7 +38,18 @@ pub struct Worker {
     /// How to return the worker to service, if it is out of service.
     pub remedy: Option<String>,
     pub last_seen_unix_ms: i64,
+    /// The worker's own labels, from its configuration.
+    #[schema(value_type = Object)]
+    pub labels: BTreeMap<String, String>,
     pub slots: Vec<Slot>,
+}
+
+impl Worker {
+    /// The labels as text: `rack=7, zone=a`.
+    pub fn labels_text(&self) -> String {
+        let labels: Vec<String> = self.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
+        labels.join(", ")
+    }
 }
 
 impl From<v1::WorkerStatus> for Worker {
@@ -50,6 +63,7 @@ impl From<v1::WorkerStatus> for Worker {
             left_out: worker.left_out.into_iter().map(LeftOut::from).collect(),
             remedy: some_text(worker.remedy),
             last_seen_unix_ms: worker.last_seen_unix_ms,
+            labels: worker.labels.into_iter().map(|label| (label.key, label.value)).collect(),
             slots: worker.slots.into_iter().map(Slot::from).collect(),
         }
     }

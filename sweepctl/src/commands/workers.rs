@@ -109,13 +109,15 @@ async fn serve(context: &Context, change: &Change) -> Result<Exit, Failure> {
     Ok(Exit::Well)
 }
 
-/// One row per slot; a worker without slots has one row too.
+/// One row per slot; a worker without slots has one row too. Fleets without labels need no column for them.
 fn table(workers: &[Worker]) -> Table {
-    let headings =
-        ["worker", "state", "host", "version", "seen", "slot#", "device", "memory#", "sweep#", "trial", "runs"];
+    let labelled = workers.iter().any(|worker| !worker.labels.is_empty());
+    let mut headings = vec!["worker", "state", "host", "version", "seen"];
+    headings.extend(labelled.then_some("labels"));
+    headings.extend(["slot#", "device", "memory#", "sweep#", "trial", "runs"]);
     let mut table = Table::new(&headings)
         .names(&["worker", "host", "device", "runs"])
-        .optional(&["version", "host", "memory", "trial", "seen", "device"]);
+        .optional(&["version", "labels", "host", "memory", "trial", "seen", "device"]);
     for worker in workers {
         let own = || {
             let seen = ago(worker.last_seen_unix_ms);
@@ -123,15 +125,17 @@ fn table(workers: &[Worker]) -> Table {
                 Some(reason) => format!("{}: {reason}", worker.state),
                 None => worker.state.clone(),
             };
-            [worker.name.clone(), state, worker.host.clone(), worker.version.clone(), seen]
+            let own = [worker.name.clone(), state, worker.host.clone(), worker.version.clone(), seen];
+            let labels = if worker.labels.is_empty() { "-".to_owned() } else { worker.labels_text() };
+            own.into_iter().chain(labelled.then_some(labels))
         };
         if worker.slots.is_empty() {
-            table.row(own().into_iter().chain(std::iter::repeat_n("-".to_owned(), 6)));
+            table.row(own().chain(std::iter::repeat_n("-".to_owned(), 6)));
         }
         for slot in &worker.slots {
             let runs = slot.configuration.clone().unwrap_or_else(|| "free".to_owned());
             let trial = slot.trial_id.as_deref().and_then(|id| id.get(..12));
-            table.row(own().into_iter().chain([
+            table.row(own().chain([
                 slot.index.to_string(),
                 slot.device.clone(),
                 slot.memory_bytes.map_or_else(|| "-".to_owned(), bytes),
@@ -142,4 +146,27 @@ fn table(workers: &[Worker]) -> Table {
         }
     }
     table
+}
+
+#[cfg(test)]
+mod tests {
+    use sweep_proto::v1;
+
+    use super::*;
+
+    fn worker(name: &str, labels: &[(&str, &str)]) -> Worker {
+        let label = |(key, value): &(&str, &str)| v1::Label { key: (*key).into(), value: (*value).into() };
+        let labels = labels.iter().map(label).collect();
+        Worker::from(v1::WorkerStatus { name: name.into(), labels, ..Default::default() })
+    }
+
+    #[test]
+    fn labels_have_a_column_where_a_worker_has_some() {
+        let workers = [worker("w1", &[("zone", "a"), ("rack", "7")]), worker("w2", &[])];
+        let grid = table(&workers).grid(200);
+        assert!(grid.headings.concat().contains("labels"), "{grid:?}");
+        assert!(grid.rows[0].concat().contains("rack=7, zone=a"), "{grid:?}");
+        let grid = table(&workers[1..]).grid(200);
+        assert!(!grid.headings.concat().contains("labels"), "{grid:?}");
+    }
 }

@@ -360,6 +360,7 @@ impl SweepService for Canned {
             out_of_service: String::new(),
             left_out: Vec::new(),
             remedy: String::new(),
+            labels: Vec::new(),
         };
         let lost = WorkerStatus { name: HOSTILE.into(), state: "lost".into(), slots: Vec::new(), ..worker.clone() };
         Ok(Response::new(ListWorkersResponse { workers: vec![worker, lost] }))

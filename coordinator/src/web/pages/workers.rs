@@ -90,6 +90,7 @@ fn one(worker: &Worker, running: &Busy, may_change: bool) -> Markup {
                     @if worker.host != worker.name { (worker.host) " · " }
                     "version " (worker.version) " · seen " (ago(worker.last_seen_unix_ms)) " · "
                     (busy) " of " (plural(worker.slots.len() as u64, "slot")) " busy"
+                    @if !worker.labels.is_empty() { " · " (worker.labels_text()) }
                 }
                 @if let Some(why) = &worker.out_of_service {
                     p.warning { (why) @if let Some(remedy) = &worker.remedy { ": " (remedy) } }

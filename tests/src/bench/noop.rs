@@ -17,6 +17,9 @@ use tonic::transport::Channel;
 
 use super::Error;
 
+/// Ended trials that the worker has not noticed yet. It notices them when a poll is answered; more than this many would wait.
+const ENDED: usize = 1024;
+
 /// What it does with every trial.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Work {
@@ -71,7 +74,7 @@ impl Worker {
     /// with the next trial.
     pub(crate) async fn run(self, stop: CancellationToken) -> Result<(), Error> {
         let worker = Arc::new(self);
-        let (done, mut ended) = mpsc::unbounded_channel::<Result<(Lease, Instant), Error>>();
+        let (done, mut ended) = mpsc::channel::<Result<(Lease, Instant), Error>>(ENDED);
         let mut held: BTreeMap<Key, Lease> = BTreeMap::new();
         let mut free_since: Vec<Instant> = Vec::new();
         let mut seen = 0;
@@ -105,7 +108,7 @@ impl Worker {
                 tokio::spawn(async move {
                     let result = worker.answer(lease).await.map(|lease| (lease, Instant::now()));
                     // The receiver is gone only when the run is over.
-                    let _ = done.send(result);
+                    let _ = done.send(result).await;
                 });
             }
         }

@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_hash_is_refused_and_named() {
+    fn an_invalid_hash_is_refused_and_named() {
         let text = "é".repeat(32);
         assert!(text.parse::<TrialId>().is_err());
         assert!("".parse::<TrialId>().is_err());

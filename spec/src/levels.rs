@@ -410,7 +410,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_level_is_refused_and_changes_nothing() {
+    fn an_invalid_level_is_refused_and_changes_nothing() {
         let mut configuration = Family::Cnn.defaults();
         for (factor, level) in [
             (Factor::Filters, Level::Int(0)),
@@ -429,7 +429,7 @@ mod tests {
     }
 
     #[test]
-    fn a_label_says_what_differs() {
+    fn a_label_lists_the_differences() {
         let baseline = Family::Cnn.defaults();
         let mut other = baseline.clone();
         assert_eq!(other.difference(&baseline).to_string(), "baseline");

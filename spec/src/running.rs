@@ -54,7 +54,7 @@ mod tests {
     }
 
     #[test]
-    fn what_runs_is_counted_and_a_gap_is_not() {
+    fn running_time_is_counted_and_a_gap_is_not() {
         let mut time = RunningTime::since(seconds(100.0));
         let mut gaps = Vec::new();
         for reading in [100.5, 101.0, 103.9, 104.0, 416.5, 417.0] {
@@ -66,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_reads_first_after_a_gap_sees_it_and_nobody_sees_it_again() {
+    fn a_gap_is_reported_by_the_first_reading_only() {
         let mut time = RunningTime::since(Duration::ZERO);
         assert_eq!(time.read(seconds(60.0)), Some(seconds(59.5)));
         assert_eq!(time.read(seconds(60.0)), None);

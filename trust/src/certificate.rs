@@ -161,7 +161,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn what_is_none_is_an_error() {
+    fn an_invalid_certificate_is_an_error() {
         for bytes in [&b""[..], b"x", b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"] {
             assert!(Certificate::from_pem(bytes).is_err() && Certificate::from_der(bytes).is_err());
         }

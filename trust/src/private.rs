@@ -309,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_made_is_private_whatever_the_umask_is() {
+    fn new_files_are_private_under_any_umask() {
         let folder = tempfile::tempdir().unwrap();
         let below = folder.path().join("a/b");
         assert_eq!(Sharing::of(&below), Sharing::Owner);
@@ -323,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_there_keeps_its_content_and_loses_what_others_could_do() {
+    fn existing_files_keep_their_content_and_lose_the_access_of_others() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("file");
         fs::write(&file, "content").unwrap();

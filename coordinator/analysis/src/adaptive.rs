@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_shown_is_decided_and_the_rest_stays_open() {
+    fn significant_comparisons_are_decided_and_the_rest_stays_open() {
         let (clear, unclear) = (|_| 0.1, alternating);
         let subjects = |count| {
             vec![

@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn the_best_is_handed_on_when_every_seed_says_so_and_there_are_enough() {
+    fn the_best_is_chosen_when_enough_seeds_agree() {
         for (seeds, chosen) in [(5, 0), (6, 1), (9, 1)] {
             let candidates = [around(0, 0.5, seeds), around(1, 0.6, seeds)];
             let choice = best_if_significant(&candidates, Some(0), Goal::Maximize).unwrap();
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn less_is_better_where_the_goal_says_so() {
+    fn less_is_better_for_a_minimised_goal() {
         let candidates = [around(0, 0.5, 6), around(1, 0.4, 6), around(2, 0.6, 6)];
         // Two comparisons: 2 × 2^-5 is above 5 %, so seven seeds are needed.
         assert_eq!(best_if_significant(&candidates, Some(0), Goal::Minimize).unwrap().index, 0);

@@ -48,7 +48,7 @@ fn a_diverged_replicate_is_below_every_converged_one_and_enters_no_mean() {
 }
 
 #[test]
-fn an_unfinished_configuration_has_no_rank_and_says_why() {
+fn an_unfinished_configuration_has_no_rank_and_a_reason() {
     let subjects = vec![
         subject(0, 1, vec![replicate(0, 0.9), without(1, State::Queued)]),
         subject(1, 1, vec![without(0, State::Running)]),
@@ -76,7 +76,7 @@ fn the_protocol_chooses_the_epoch_and_a_choice_on_the_test_set_is_named() {
 }
 
 #[test]
-fn with_a_holdout_the_test_set_only_reports_and_the_board_says_so() {
+fn with_a_holdout_the_test_set_is_only_reported_and_noted() {
     let held = || spec("protocol: { report: best, holdout: { fraction: 0.1, seed: 1 } }");
     let board = |replicates| leaderboard(&study(held(), vec![subject(0, 1, replicates)]), None);
     assert_eq!(board(replicates(&[0.5])).notes, ["epoch chosen on the holdout; the test set was not used"]);

@@ -140,7 +140,7 @@ mod tests {
     use crate::fixtures::{group, replicates, spec, study, subject};
 
     #[test]
-    fn a_difference_says_what_it_is_measured_from() {
+    fn a_difference_names_its_reference() {
         let values = replicates(&[0.5, 0.6]);
         let mut study = study(spec(""), (0..4).map(|position| subject(position, 1, values.clone())).collect());
         for subject in &mut study.subjects {

@@ -103,6 +103,6 @@ fn designs_and_fronts_bear_any_values() {
             assert!((0.0..=1.0).contains(&share));
         }
         let by_seed: Vec<Vec<(u64, f64)>> = cells.iter().map(|cell| cell.values.clone()).collect();
-        assert_eq!(told_apart(&by_seed, 0.05).len(), cells.len());
+        assert_eq!(significant_differences(&by_seed, 0.05).len(), cells.len());
     }
 }

@@ -84,15 +84,15 @@ impl World {
     pub(crate) fn step(&mut self) -> Result<(), String> {
         match self.random.below(100) {
             0..=34 => self.deliver(),
-            35..=64 => self.somebody_acts(),
+            35..=64 => self.a_random_actor_acts(),
             65..=79 => self.commit(),
             80..=85 => self.time_passes(),
             86..=87 => self.worker_dies(),
             88..=90 => self.worker_starts(),
             91 => self.coordinator_dies(),
             92 => self.link_changes(),
-            93..=95 => self.somebody_submits(),
-            _ => self.somebody_changes_their_mind(),
+            93..=95 => self.a_user_submits(),
+            _ => self.a_user_changes_their_mind(),
         }
     }
 
@@ -125,7 +125,7 @@ impl World {
         }
     }
 
-    fn somebody_acts(&mut self) -> Result<(), String> {
+    fn a_random_actor_acts(&mut self) -> Result<(), String> {
         let index = self.random.below(self.workers.len() as u64) as usize;
         self.act(index);
         Ok(())
@@ -202,7 +202,7 @@ impl World {
         Ok(())
     }
 
-    fn somebody_submits(&mut self) -> Result<(), String> {
+    fn a_user_submits(&mut self) -> Result<(), String> {
         self.commit()?;
         self.sweeps += 1;
         self.counts.submits += 1;
@@ -212,7 +212,7 @@ impl World {
         self.coordinator.submit(self.now, SweepId(self.sweeps), stages, priority)
     }
 
-    fn somebody_changes_their_mind(&mut self) -> Result<(), String> {
+    fn a_user_changes_their_mind(&mut self) -> Result<(), String> {
         let sweep = SweepId(1 + self.random.below(self.sweeps + 1));
         let event = match self.random.below(8) {
             0 => {

@@ -73,7 +73,7 @@ fn a_condition_is_printed_in_a_form_that_reads_as_the_same() {
 }
 
 #[test]
-fn what_is_wrong_is_said_at_its_letter() {
+fn a_problem_has_the_index_of_its_character() {
     for (text, at, expected) in [
         ("", 0, "expected a factor or a value, found the end"),
         ("conv_layer > 1", 0, "unknown factor \"conv_layer\""),

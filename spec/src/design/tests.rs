@@ -205,7 +205,7 @@ fn every_design_has_the_points_that_enumeration_finds() {
 }
 
 #[test]
-fn what_cannot_be_built_is_found_exactly_where_it_is() {
+fn impossible_networks_are_found_at_their_places() {
     let input = Input { image_size: 32, channels: 3, classes: 8 };
     let mut found = 0;
     for seed in 0..300 {
@@ -288,7 +288,7 @@ fn two_levels(factors: usize) -> Vec<Dimension> {
 
 /// Computes the contrast columns from the points, and compares points, resolution and aliases.
 #[test]
-fn the_points_of_a_fraction_alias_what_it_says_that_they_alias() {
+fn the_points_of_a_fraction_have_its_stated_aliases() {
     for (factors, resolution) in [(3, 3), (4, 4), (5, 3), (5, 5), (6, 3), (6, 4), (7, 3), (8, 4), (8, 5)] {
         let fraction = Fraction::of_resolution(factors, resolution).unwrap();
         let stated = fraction.resolution();
@@ -327,7 +327,7 @@ fn the_points_of_a_fraction_alias_what_it_says_that_they_alias() {
 }
 
 #[test]
-fn aliases_are_told_by_the_names_of_factors() {
+fn aliases_have_the_names_of_factors() {
     let dimensions = two_levels(8).split_off(5);
     let design = Design::new(Kind::Factorial, dimensions).fractional(Fraction::of_resolution(3, 3).unwrap());
     let texts = |aliases: Vec<Alias>| aliases.iter().map(Alias::to_string).collect::<Vec<_>>();

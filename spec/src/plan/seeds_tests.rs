@@ -22,7 +22,7 @@ fn with(seeds: &str, more: &str) -> Plan {
 }
 
 #[test]
-fn what_is_held_against_the_starting_point_tries_it_as_well() {
+fn a_comparison_with_the_starting_point_trains_it_too() {
     let plan = plan(SMALL);
     assert_eq!(labels(&plan, 0, &[]), ["filters=8", "filters=16", "baseline"]);
     assert_eq!(plan.decisions().collect::<Vec<_>>(), [0]);

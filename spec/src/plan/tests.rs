@@ -177,7 +177,7 @@ fn winner(plan: &Plan, stage: usize, winners: &[Winner], index: usize) -> Winner
 }
 
 #[test]
-fn what_waits_for_a_winner_is_expanded_when_it_is_known() {
+fn a_group_that_waits_for_a_winner_is_expanded_when_it_is_known() {
     let plan = plan(GREEDY);
     let waits: Vec<_> = plan.groups().iter().map(|group| group.waits_for).collect();
     assert_eq!(waits, [None, Some(0), None, Some(1), Some(1), None]);
@@ -254,7 +254,7 @@ fn behind_a_decision_the_plan_tells_bounds_that_hold_for_every_winner() {
 }
 
 #[test]
-fn what_cannot_be_built_behind_a_decision_is_left_out_and_said() {
+fn impossible_networks_after_a_decision_are_left_out_and_reported() {
     let plan = plan(GREEDY);
     let deep = winner(&plan, 0, &[], 2);
     let wide = winner(&plan, 1, std::slice::from_ref(&deep), 0);
@@ -343,7 +343,7 @@ fn a_hand_picked_point_has_its_name_if_nothing_asked_for_it_before() {
 }
 
 #[test]
-fn conditions_are_counted_and_what_they_exclude_is_told() {
+fn conditions_are_counted_and_excluded_points_are_reported() {
     let grid = "{ filters: [8, 16], max_pool: [false, true], dropout: [0.0, 0.2] }";
     let keep = "{ filters: 16, max_pool: true }";
     let condition = ("stages[2].where", "filters > 8 or not max_pool");

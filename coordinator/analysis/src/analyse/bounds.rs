@@ -67,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn what_would_take_many_minutes_is_left_out_and_the_reason_says_what_is_made() {
+    fn tests_that_would_take_many_minutes_are_left_out_with_a_reason() {
         let reason = no_test(40, 25_000).unwrap();
         assert_eq!(reason, "exact tests of 40 seeds take too long over 25,000 comparisons; the limit is 38 seeds");
         assert_eq!(no_test(38, 25_000), None);

@@ -8,7 +8,7 @@ use super::bounds;
 use super::context::Context;
 use crate::leaderboard::{Leaderboard, Row};
 use crate::result::Standing;
-use crate::statistics::{ALPHA, estimate, front, front_shares, shared_ranks, told_apart};
+use crate::statistics::{ALPHA, estimate, front, front_shares, shared_ranks, significant_differences};
 
 /// Every configuration, the best first.
 pub(super) fn standings(context: &Context<'_>, board: &Leaderboard, notes: &mut Vec<String>) -> Vec<Standing> {
@@ -40,7 +40,7 @@ fn ranks(context: &Context<'_>, board: &Leaderboard, notes: &mut Vec<String>) ->
         ));
         return ranked().collect();
     }
-    let apart = told_apart(&values, ALPHA);
+    let apart = significant_differences(&values, ALPHA);
     let better = |one: usize, other: usize| {
         apart[one][other].is_some_and(|difference| match context.goal {
             Goal::Maximize => difference > 0.0,

@@ -59,7 +59,7 @@ fn a_change_helps_or_hurts_by_the_corrected_exact_test_and_else_no_difference_is
 }
 
 #[test]
-fn less_is_better_where_the_metric_says_so() {
+fn less_is_better_for_a_minimised_metric() {
     let request = Request { metric: Some(Metric::ValLoss), ..Request::default() };
     let analysis = analyse(&clear(8), &request);
     assert_eq!(verdicts(&analysis)[..2], [(1, Verdict::Helps), (2, Verdict::Hurts)]);
@@ -104,7 +104,7 @@ fn a_diverged_replicate_keeps_a_configuration_out_of_every_test() {
 }
 
 #[test]
-fn what_failed_was_cancelled_or_has_not_ended_is_excluded_with_the_reason() {
+fn failed_cancelled_and_unfinished_trials_are_excluded_with_the_reason() {
     let mut study = clear(8);
     study.subjects[1].replicates[0] = without(0, State::Failed("out of memory".into()));
     study.subjects[2].replicates[0] = without(0, State::Running);
@@ -226,7 +226,7 @@ fn with_fresh_seeds_only_these_speak() {
 }
 
 #[test]
-fn the_path_says_what_each_stage_gained() {
+fn the_path_has_the_gain_of_each_stage() {
     let analysis = plain(&staged((0..8).collect()));
     let path = &analysis.stages;
     assert_eq!((path.len(), path[0].start, path[0].winner), (2, Some(0), Some(1)));
@@ -300,7 +300,7 @@ fn classes_are_corrected_for_their_number() {
 }
 
 #[test]
-fn those_that_cannot_be_told_apart_share_a_rank() {
+fn configurations_without_a_shown_difference_share_a_rank() {
     let analysis = plain(&clear(10));
     let ranks: Vec<_> = analysis.standings.iter().map(|one| (one.position, one.rank)).collect();
     // The best is alone; the baseline and the change without a difference share a rank; the change that hurts is below.
@@ -368,7 +368,7 @@ fn extras_are_held_against_the_baseline_and_more_seeds_against_nothing() {
 }
 
 #[test]
-fn a_stage_without_a_trained_starting_point_is_told() {
+fn a_stage_without_a_trained_starting_point_is_noted() {
     let mut study = clear(8);
     study.groups[0].start = None;
     study.groups[0].start_label = "filters=8".into();
@@ -379,7 +379,7 @@ fn a_stage_without_a_trained_starting_point_is_told() {
 }
 
 #[test]
-fn what_is_under_way_counts_in_the_family_so_that_no_verdict_falls_when_it_arrives() {
+fn running_trials_count_in_the_family_so_that_their_results_change_no_verdict() {
     let mut study = clear(8);
     study.groups[0].ended = false;
     for replicate in &mut study.subjects[3].replicates {
@@ -401,7 +401,7 @@ fn other_devices_are_remarked() {
 }
 
 #[test]
-fn a_large_sweep_takes_seconds_and_says_what_it_leaves_out() {
+fn a_large_sweep_takes_seconds_and_notes_omissions() {
     let values = |position: u32, seed: u64| 0.5 + f64::from((position * 7919 + seed as u32 * 104_729) % 1000) / 2000.0;
     let one = |position: u32| {
         subject(position, u64::from(position) + 1, (0..5).map(|seed| replicate(seed, values(position, seed))).collect())

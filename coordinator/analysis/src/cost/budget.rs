@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_known_is_started_until_the_budget_is_gone() {
+    fn trials_without_a_prediction_start_until_the_budget_is_spent() {
         let unknown = [(0, None), (1, None)];
         assert_eq!(allowed_of(&unknown, 0.5, |_| false), (2, false));
         assert!(allowed_of(&unknown, 0.0, |_| false).1);

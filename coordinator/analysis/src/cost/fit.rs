@@ -98,7 +98,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_measurement_sets_the_scale_and_two_kinds_of_work_are_told_apart() {
+    fn one_measurement_sets_the_scale_and_two_kinds_of_work_are_separated() {
         let parts = [1.0, 0.5, 0.1, 0.1, 0.3];
         let found = fit(&[(parts, 4.0)]).unwrap();
         assert!((found.seconds(&parts) - 4.0).abs() < 1e-9);

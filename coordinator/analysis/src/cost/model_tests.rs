@@ -128,7 +128,7 @@ fn another_device_is_predicted_with_more_doubt_until_it_is_measured() {
 }
 
 #[test]
-fn what_is_no_measurement_is_left_out() {
+fn invalid_measurements_are_ignored() {
     let works = works();
     let mut model = Model::default();
     for seconds in [0.0, -1.0, f64::NAN, f64::INFINITY] {

@@ -24,7 +24,7 @@ pub use mcnemar::mcnemar;
 pub use pareto::{FRONT_RESAMPLES, front, front_shares};
 pub use power::{POWER, Power, detectable, largest_family, more_seeds, seeds_to_reach, smallest_p};
 pub use random::Random;
-pub use ranks::{shared_ranks, told_apart};
+pub use ranks::{shared_ranks, significant_differences};
 pub use sequential::{Finding, Looks};
 pub use sign_flip::{EXACT_UP_TO, MONTE_CARLO_FLIPS, sign_flip};
 

@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_called_detectable_is_detected_four_times_of_five() {
+    fn a_detectable_difference_is_detected_four_times_of_five() {
         for (seeds, family) in [
             (6, 1),
             (8, 1),

@@ -22,7 +22,7 @@ pub fn shared_ranks(count: usize, shown_better: impl Fn(usize, usize) -> bool) -
 ///
 /// Takes the time of count² / 2 tests: with up to 20 seeds some microseconds each, with 30 half a millisecond, with 40
 /// some ten milliseconds.
-pub fn told_apart(values: &[Vec<(u64, f64)>], alpha: f64) -> Vec<Vec<Option<f64>>> {
+pub fn significant_differences(values: &[Vec<(u64, f64)>], alpha: f64) -> Vec<Vec<Option<f64>>> {
     let count = values.len();
     let mut pairs = Vec::new();
     let mut family = Vec::new();
@@ -96,7 +96,7 @@ mod tests {
         let other = [0.01, -0.01, 0.01, -0.01, 0.01, -0.01, 0.01, -0.01];
         let near: Vec<f64> = wobble.iter().zip(other).map(|(one, other)| one + other).collect();
         let values = [around(0.9, &wobble), around(0.9, &near), around(0.5, &wobble), around(0.9, &wobble[..3])];
-        let apart = told_apart(&values, 0.05);
+        let apart = significant_differences(&values, 0.05);
         assert!(apart[0][1].is_none() && apart[0][3].is_none());
         assert!((apart[0][2].unwrap() - 0.4).abs() < 1e-12 && (apart[2][1].unwrap() + 0.4).abs() < 1e-12);
         let better = |one: usize, other: usize| apart[one][other].is_some_and(|difference| difference > 0.0);

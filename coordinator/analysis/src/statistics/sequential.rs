@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_decided_stays_decided_when_more_arrives() {
+    fn a_decision_stays_when_more_seeds_arrive() {
         for seed in 0..50 {
             let mut random = super::super::Random::simulation(seed);
             let family: Vec<Vec<f64>> =

@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_tested_is_none() {
+    fn an_impossible_test_is_none() {
         assert_eq!(sign_flip(&[]), None);
         assert_eq!(sign_flip(&[0.1, f64::NAN]), None);
         assert_eq!(sign_flip(&[0.1, f64::INFINITY]), None);

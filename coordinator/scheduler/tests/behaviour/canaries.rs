@@ -74,7 +74,7 @@ fn trials_that_fail_alike_hold_back_the_rest_until_one_succeeds() {
 }
 
 #[test]
-fn what_is_held_back_says_so_outlives_a_restart_and_goes_on_by_a_persons_word() {
+fn held_back_trials_are_reported_survive_a_restart_and_are_released_by_a_user() {
     let mut env = begun(1, 10);
     (0..4).for_each(|_| drop(fail_next(&mut env, FailureClass::Spec)));
     let said = "6 trials are held back: the first 3 trials failed in the same way: spec: epoch 1 of 9 was said twice";

@@ -78,7 +78,7 @@ fn a_large_sweep_is_cancelled_in_parts_and_starts_nothing_meanwhile() {
 }
 
 #[test]
-fn what_another_sweep_wants_goes_on() {
+fn trials_that_another_sweep_needs_continue() {
     let mut env = env();
     env.submit(2, &[&[(14, 1)]]);
     env.apply(Event::CancelSweep { sweep: env::sweep(1) });

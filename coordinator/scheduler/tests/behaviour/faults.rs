@@ -9,7 +9,7 @@ use sweep_spec::retry::{Change, Retry};
 use crate::env::{self, BACKOFF_MS, Env, LARGE, SMALL, config, lease};
 
 #[test]
-fn a_worker_that_was_cut_off_goes_on_if_nobody_has_begun_again() {
+fn a_disconnected_worker_continues_if_no_other_attempt_has_begun() {
     let mut env = Env::new(config());
     env.worker(1, "w1", 1).has_data(1);
     env.submit(1, &[&[(10, 5)]]);
@@ -36,7 +36,7 @@ fn a_worker_that_was_cut_off_goes_on_after_a_restart_of_the_coordinator_too() {
 }
 
 #[test]
-fn a_worker_that_was_cut_off_is_told_to_stop_once_another_has_begun() {
+fn a_disconnected_worker_stops_once_another_attempt_has_begun() {
     let mut env = Env::new(config());
     env.worker(1, "w1", 1).has_data(1);
     env.submit(1, &[&[(10, 5)]]);

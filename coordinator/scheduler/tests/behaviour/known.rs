@@ -23,7 +23,7 @@ fn answered() -> Env {
 }
 
 #[test]
-fn a_sweep_says_what_is_known_what_is_shared_and_what_is_left() {
+fn a_sweep_counts_known_shared_and_remaining_trials() {
     let mut env = answered();
     env.submit(2, &[&[(12, 9)]]);
     env.submit(3, &[&[(10, 9), (11, 5), (12, 4), (13, 3)]]);

@@ -148,7 +148,7 @@ fn a_worker_that_fails_on_every_start_is_not_put_back_by_another_one() {
 }
 
 #[test]
-fn what_a_person_said_holds_for_every_process_and_machine_of_the_name() {
+fn a_users_command_applies_to_every_process_and_machine_of_the_name() {
     let mut env = Env::new(config());
     env.arrive(1, "w1", (1, 1));
     let suspended = Service::Suspended { reason: "its fan is loud".to_owned(), until: Until::Return };

@@ -73,7 +73,7 @@ fn a_worker_that_fails_for_its_data_has_no_word_about_them_any_more() {
 }
 
 #[test]
-fn what_only_a_worker_read_that_is_gone_is_not_waited_for() {
+fn content_that_only_a_departed_worker_read_is_not_waited_for() {
     let mut env = misled(2);
     says(&mut env, 2, right());
     env.now = env.now.plus(config().lease_ttl_ms - 1);
@@ -94,7 +94,7 @@ fn a_worker_that_can_train_nothing_has_no_word() {
 }
 
 #[test]
-fn a_result_confirms_a_pin_for_every_sweep_that_has_it_whoever_comes_later() {
+fn a_result_confirms_a_pin_for_every_sweep_that_has_it() {
     let mut env = Env::new(config());
     env.worker(1, "w1", 1);
     env.submit(1, &[&[(10, 9)]]);

@@ -43,7 +43,7 @@ fn queued(env: &Env) -> Vec<u64> {
 }
 
 #[test]
-fn what_no_connected_worker_fits_waits_while_a_pool_does() {
+fn trials_that_fit_only_a_pool_wait() {
     let mut env = env(vec![pool("large", LARGE, Some(1))]);
     start(&mut env, 1, "small", SMALL);
     submit(&mut env, 1, &[(10, SMALL + 1)]);
@@ -65,7 +65,7 @@ fn what_no_connected_worker_fits_waits_while_a_pool_does() {
 }
 
 #[test]
-fn what_no_pool_fits_fails_as_ever() {
+fn trials_that_fit_no_pool_fail() {
     let mut env = env(vec![pool("small", SMALL, None)]);
     env.worker(1, "w1", 1).has_data(1);
     submit(&mut env, 1, &[(10, LARGE)]);
@@ -107,7 +107,7 @@ fn each_trial_asks_one_pool_and_the_next_only_when_the_first_is_full() {
 }
 
 #[test]
-fn what_may_not_be_started_asks_for_nothing() {
+fn trials_that_may_not_start_request_no_slots() {
     let mut env = env(vec![pool("p", LARGE, None)]);
     submit(&mut env, 1, &[(10, 1), (11, 1), (12, 1), (13, 1)]);
     let sweep = env::sweep(1);

@@ -7,7 +7,7 @@ use sweep_scheduler::{Config, Effect, Event, SessionId, Timestamp};
 use sweep_spec::{FailureClass, Outcome};
 
 #[test]
-fn a_worker_that_has_said_the_end_of_an_attempt_is_not_told_to_stop_it() {
+fn a_worker_that_has_reported_the_end_of_an_attempt_gets_no_stop() {
     let mut env = Env::new(config());
     env.worker(1, "w1", 1).has_data(1);
     env.submit(1, &[&[(10, 9), (11, 5)]]);
@@ -194,7 +194,7 @@ fn who_gets_nothing_of_a_sweep_is_named_from_both_sides() {
 }
 
 #[test]
-fn what_fits_no_slot_fails_with_the_numbers() {
+fn a_trial_that_fits_no_slot_fails_with_the_numbers() {
     let mut env = Env::new(Config { unplaceable_grace_ms: 0, ..config() });
     env.worker(1, "w1", 1).has_data(1);
     let mut wanted = env::wanted(10, 5);
@@ -247,7 +247,7 @@ fn a_late_or_repeated_tick_does_nothing() {
 }
 
 #[test]
-fn a_driver_that_was_held_up_expires_nobody_who_polled_meanwhile() {
+fn a_delayed_driver_expires_no_worker_that_polled() {
     let mut env = Env::new(config());
     env.worker(1, "w1", 1).has_data(1);
     env.worker(2, "w2", 1).has_data(2);

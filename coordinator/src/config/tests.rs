@@ -30,7 +30,7 @@ fn a_flag_beats_the_environment_and_that_beats_the_file() {
 }
 
 #[test]
-fn every_error_is_told_at_once_with_where_it_came_from() {
+fn every_problem_is_listed_at_once_with_its_source() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("coordinator.yaml");
     std::fs::write(&path, "max_failure: 5\nstore: [a]\nlease_ttl_ms: -3\n").unwrap();
@@ -51,7 +51,7 @@ fn every_error_is_told_at_once_with_where_it_came_from() {
 }
 
 #[test]
-fn a_variable_that_names_no_key_is_left_alone_and_can_be_told() {
+fn unknown_variables_are_ignored_and_can_be_listed() {
     let foreign = "SWEEP_COORDINATOR_PORT_7733_TCP";
     let environment = environment(&[(foreign, "tcp://10.0.0.1:7733"), ("SWEEP_COORDINATOR_MAX_LOSSES", "7")]);
     let config = Config::from_layers(&Args::default(), environment.clone()).unwrap();
@@ -60,7 +60,7 @@ fn a_variable_that_names_no_key_is_left_alone_and_can_be_told() {
 }
 
 #[test]
-fn a_database_needs_a_folder_and_its_password_is_not_told() {
+fn a_database_needs_a_folder_and_its_password_is_not_shown() {
     let args = Args { store: Some("postgres://me:secret@host/study".into()), ..Args::default() };
     let Problems(problems) = Config::from_layers(&args, []).unwrap_err();
     assert!(problems[0].text.contains("`artifacts`") && problems.len() == 1, "{problems:?}");
@@ -68,8 +68,8 @@ fn a_database_needs_a_folder_and_its_password_is_not_told() {
     let config = Config::from_layers(&folder, []).unwrap();
     assert_eq!((config.artifacts(), config.advertise.as_deref()), (PathBuf::from("/shared"), Some("c1:7733")));
     let wrong = Args { store: Some("postgres://me:secret@host:x/study".into()), ..Args::default() };
-    let told = format!("{config:?} {}", Config::from_layers(&wrong, []).unwrap_err());
-    assert!(told.contains("postgres://me@host:5432/study") && !told.contains("secret"), "{told}");
+    let shown = format!("{config:?} {}", Config::from_layers(&wrong, []).unwrap_err());
+    assert!(shown.contains("postgres://me@host:5432/study") && !shown.contains("secret"), "{shown}");
 }
 
 #[test]
@@ -115,8 +115,8 @@ fn pools_are_a_list_in_a_file_and_its_text_elsewhere() {
 }
 
 #[test]
-fn what_is_wrong_with_pools_is_told_pool_by_pool() {
-    let told = |pools: &str| {
+fn problems_of_pools_are_listed_pool_by_pool() {
+    let refused = |pools: &str| {
         let args = Args { pools: Some(pools.into()), ..Args::default() };
         Config::from_layers(&args, []).unwrap_err().to_string()
     };
@@ -131,7 +131,7 @@ fn what_is_wrong_with_pools_is_told_pool_by_pool() {
         ("[{name: a, slots: 1, device: cpu}, {name: a, slots: 2, device: cpu}]", "`a` occurs twice"),
         ("7", "--pools: `pools`"),
     ] {
-        let text = told(pools);
+        let text = refused(pools);
         assert!(text.starts_with("--pools: `pools`: ") && text.contains(words), "{pools}: {text}");
     }
 }

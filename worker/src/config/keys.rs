@@ -36,7 +36,7 @@ pub(super) const KEYS: &[Key] = &[
     Key { name: "name", read: read_name },
     Key { name: "slots", read: |config, input| slots(input).map(|value| config.slots = value) },
     Key { name: "pool", read: read_pool },
-    Key { name: "idle_exit", read: |config, input| patience(input).map(|value| config.idle_exit = value) },
+    Key { name: "idle_exit", read: |config, input| duration_or_never(input).map(|value| config.idle_exit = value) },
     Key { name: "slot_memory", read: |config, input| memory(input).map(|value| config.slot_memory = value) },
     Key { name: DATA_ROOT, read: |config, input| folders(input).map(|value| config.data_roots = value) },
     Key { name: "state_dir", read: |config, input| folder(input).map(|value| config.state_dir = value) },
@@ -44,22 +44,25 @@ pub(super) const KEYS: &[Key] = &[
     Key {
         name: "checkpoint_every_epochs",
         read: |config, input| {
-            whole(input, 0, 1_000_000)
+            integer(input, 0, 1_000_000)
                 .map(|value| config.checkpoint_every_epochs = u32::try_from(value).unwrap_or(u32::MAX))
         },
     },
     Key { name: "cache_dir", read: |config, input| folder(input).map(|value| config.cache_dir = value) },
     Key { name: "labels", read: |config, input| labels(input).map(|value| config.labels = value) },
-    Key { name: "trainer_command", read: |config, input| words(input).map(|value| config.trainer_command = value) },
+    Key {
+        name: "trainer_command",
+        read: |config, input| command_words(input).map(|value| config.trainer_command = value),
+    },
     Key {
         name: "trainer_environment",
         read: |config, input| list(input).map(|value| config.trainer_environment = value),
     },
     Key { name: "listen_http", read: read_listen_http },
-    Key { name: "insecure", read: |config, input| truth(input).map(|value| config.insecure = value) },
+    Key { name: "insecure", read: |config, input| boolean(input).map(|value| config.insecure = value) },
     Key {
         name: "report_batch_points",
-        read: |config, input| whole(input, 1, 10_000).map(|value| config.report_batch_points = value as usize),
+        read: |config, input| integer(input, 1, 10_000).map(|value| config.report_batch_points = value as usize),
     },
     Key {
         name: "trainer_start_seconds",
@@ -77,7 +80,7 @@ pub(super) const KEYS: &[Key] = &[
     Key {
         name: "trials_per_trainer",
         read: |config, input| {
-            whole(input, 1, 1_000_000_000)
+            integer(input, 1, 1_000_000_000)
                 .map(|value| config.trials_per_trainer = u32::try_from(value).unwrap_or(u32::MAX))
         },
     },
@@ -169,7 +172,7 @@ fn number<T: std::str::FromStr>(input: &Input<'_>, expected: &str) -> Result<T, 
     text.parse().map_err(|_| format!("expected {expected}, found {text:?}"))
 }
 
-fn whole(input: &Input<'_>, least: u64, most: u64) -> Result<u64, String> {
+fn integer(input: &Input<'_>, least: u64, most: u64) -> Result<u64, String> {
     let expected = format!("a whole number from {least} to {most}");
     let value = number(input, &expected)?;
     if (least..=most).contains(&value) { Ok(value) } else { Err(format!("expected {expected}, found {value}")) }
@@ -186,7 +189,7 @@ fn seconds(input: &Input<'_>) -> Result<Duration, String> {
 }
 
 /// A time with a unit, such as 90s, 10m or 2h, or plain seconds; `None` for `none` and `never`.
-fn patience(input: &Input<'_>) -> Result<Option<Duration>, String> {
+fn duration_or_never(input: &Input<'_>) -> Result<Option<Duration>, String> {
     let written = match input {
         Input::Text(text) => text.trim().to_owned(),
         Input::Yaml(Value::String(text)) => text.trim().to_owned(),
@@ -213,7 +216,7 @@ fn patience(input: &Input<'_>) -> Result<Option<Duration>, String> {
     }
 }
 
-fn truth(input: &Input<'_>) -> Result<bool, String> {
+fn boolean(input: &Input<'_>) -> Result<bool, String> {
     match input {
         Input::Text("true") | Input::Yaml(Value::Bool(true)) => Ok(true),
         Input::Text("false") | Input::Yaml(Value::Bool(false)) => Ok(false),
@@ -235,7 +238,7 @@ fn list(input: &Input<'_>) -> Result<Vec<String>, String> {
 }
 
 /// A list of texts, or one text separated by spaces.
-fn words(input: &Input<'_>) -> Result<Vec<String>, String> {
+fn command_words(input: &Input<'_>) -> Result<Vec<String>, String> {
     let split = |text: &str| text.split_whitespace().map(str::to_owned).collect();
     match input {
         Input::Text(text) => Ok(split(text)),
@@ -245,7 +248,7 @@ fn words(input: &Input<'_>) -> Result<Vec<String>, String> {
 }
 
 fn slots(input: &Input<'_>) -> Result<Slots, String> {
-    let count = |input: &Input<'_>| whole(input, 1, u64::from(MAX_SLOTS)).map(|n| Slots::Count(n as u32));
+    let count = |input: &Input<'_>| integer(input, 1, u64::from(MAX_SLOTS)).map(|n| Slots::Count(n as u32));
     match input {
         Input::Text("auto") => Ok(Slots::Auto),
         Input::Yaml(Value::String(text)) => slots(&Input::Text(text)),
@@ -328,14 +331,14 @@ mod tests {
 
     #[test]
     fn a_worker_may_wait_for_a_while_or_for_ever() {
-        let minutes = |text: &str| patience(&Input::Text(text)).unwrap().map(|time| time.as_secs_f64() / 60.0);
+        let minutes = |text: &str| duration_or_never(&Input::Text(text)).unwrap().map(|time| time.as_secs_f64() / 60.0);
         for (text, expected) in [("10m", 10.0), ("90s", 1.5), ("2h", 120.0), ("30", 0.5), ("1.5m", 1.5), ("1d", 1440.0)]
         {
             assert_eq!(minutes(text), Some(expected), "{text}");
         }
         assert_eq!((minutes("never"), minutes("0")), (None, None));
         for bad in ["", "m", "-1m", "soon", "8d", "NaN", "10 minutes"] {
-            assert!(patience(&Input::Text(bad)).is_err(), "{bad}");
+            assert!(duration_or_never(&Input::Text(bad)).is_err(), "{bad}");
         }
     }
 

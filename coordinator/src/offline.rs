@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use sweep_proto::v1;
+use sweep_store::check::{Report, check_with};
 use sweep_store::location::Location;
 use sweep_store::postgres::durability::Safety;
 use sweep_store::postgres::leader::Candidate;
@@ -18,6 +19,7 @@ use sweep_store::{self as store, Store};
 use crate::convert::{self, MAX_NAME_BYTES};
 use crate::engine::Error;
 use crate::engine::offline::{self, Cancelled};
+use crate::restore::{self, Refused};
 use crate::service::tokens;
 
 /// A store, opened for its tokens.
@@ -116,6 +118,19 @@ pub async fn cancel(location: &Location, sweep: &str, user: &str) -> Result<Canc
     let cancelled = offline::cancel(store.as_ref(), sweep, &user).await;
     store.close().await;
     cancelled
+}
+
+/// Checks a store. A backup, which `path` names by its folder or its file, has its artifacts in its own folder. Those of
+/// another store are in `artifacts`, or where a coordinator on that store keeps them.
+///
+/// # Errors
+/// The path is not a store, the store cannot be opened, or the backup is incomplete. Damage is in the report.
+pub async fn check(path: &Path, artifacts: Option<&Path>) -> Result<Report, Refused> {
+    if let Some(folder) = restore::backup_of(path) {
+        return restore::check(folder).await;
+    }
+    let beside = Location::File(path.to_owned()).artifacts();
+    Ok(check_with(path, artifacts.unwrap_or(&beside)).await?)
 }
 
 /// Rewrites a file without the space of removed rows. Returns the number of bytes that the file shrank by.

@@ -1,13 +1,17 @@
-//! A store made of a backup's folder. Artifacts come first, the store last and in one step: until it has its name, or its
-//! rows are committed, a coordinator finds nothing in that place. So an interrupted restore is made again and goes on.
+//! Backups in their folders: a store is restored from one, or checked inside it. A restore copies the artifacts first and
+//! finishes the store last, in one step: until the file has its name, or the rows are committed, a coordinator finds no
+//! store there. So an interrupted restore can be run again, and continues.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
-use sweep_shapes::backup::{ArtifactFiles, FORMAT, Manifest, MissingArtifact};
+use sweep_shapes::backup::{
+    ARTIFACTS, ArtifactFiles, FORMAT, MANIFEST, Manifest, MissingArtifact, NEXT_MANIFEST, STORE,
+};
 use sweep_spec::Digest;
 use sweep_store::artifacts::{self, Folder, Refused as ArtifactRefused};
+use sweep_store::check::{Report, check_copy};
 use sweep_store::copy;
 use sweep_store::location::Location;
 use sweep_store::private::{close, folder_of};
@@ -17,11 +21,8 @@ use sweep_trust::lock::Lock;
 use sweep_trust::private::Sharing;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-/// The parts of a backup's folder.
-const STORE: &str = "store.db";
-const ARTIFACTS: &str = "artifacts";
 /// The manifest, and the one that is about to take its place.
-const MANIFESTS: [&str; 2] = ["backup.json", "backup.json.next"];
+const MANIFESTS: [&str; 2] = [MANIFEST, NEXT_MANIFEST];
 /// The largest manifest, in bytes: one that lists 10,000 missing artifacts has room.
 const MAX_MANIFEST_BYTES: u64 = 16 * 1024 * 1024;
 /// Artifacts that are looked up at a time.
@@ -116,7 +117,7 @@ fn io(path: &Path) -> impl FnOnce(std::io::Error) -> Refused + use<'_> {
 /// The backup is not whole or not what it says, there is a store in that place, or something cannot be written.
 pub async fn restore(input: &Path, store: &Location, folder: Option<&Path>) -> Result<Restored, Refused> {
     let manifest = manifest(input).await?;
-    let folder = folder.map_or_else(|| beside(store), Path::to_owned);
+    let folder = folder.map_or_else(|| store.artifacts(), Path::to_owned);
     let (files, missing) = match store {
         Location::File(path) => {
             let made = File::begin(path)?;
@@ -157,11 +158,30 @@ pub async fn restore(input: &Path, store: &Location, folder: Option<&Path>) -> R
     })
 }
 
-/// Where a coordinator without other words keeps artifacts.
-fn beside(store: &Location) -> PathBuf {
-    let mut name = store.file().map_or_else(|| "sweep".into(), |file| file.as_os_str().to_owned());
-    name.push(".artifacts");
-    name.into()
+/// The backup's folder that a path names: the folder itself, or the one of a store with a manifest beside it.
+pub(crate) fn backup_of(path: &Path) -> Option<&Path> {
+    if path.is_dir() {
+        return Some(path);
+    }
+    let folder = folder_of(path);
+    let is_copy = path.file_name().is_some_and(|name| name == STORE);
+    (is_copy && MANIFESTS.iter().any(|name| folder.join(name).exists())).then_some(folder)
+}
+
+/// Checks the store in a backup's folder, and the artifacts there.
+pub(crate) async fn check(input: &Path) -> Result<Report, Refused> {
+    let (missing, damaged) = match manifest(input).await {
+        Ok(manifest) => (manifest.missing, None),
+        // What is wrong inside of the store says more.
+        Err(error @ Refused::Damaged { .. }) => (Vec::new(), Some(error)),
+        Err(error) => return Err(error),
+    };
+    let missing = missing.iter().filter_map(|one| one.digest.parse().ok()).collect();
+    let mut report = check_copy(&input.join(STORE), &input.join(ARTIFACTS), &missing).await?;
+    if let Some(error) = damaged {
+        report.problem("file", error.to_string());
+    }
+    Ok(report)
 }
 
 /// The manifest that is about the store which is there. A backup that was interrupted between its last two steps has two.

@@ -219,13 +219,7 @@ impl Config {
 
     /// The folder of artifacts: the configured one, or one beside the store.
     pub fn artifacts(&self) -> PathBuf {
-        let mut name = match (&self.artifacts, self.store.file()) {
-            (Some(folder), _) => return folder.clone(),
-            (None, Some(file)) => file.as_os_str().to_owned(),
-            (None, None) => std::ffi::OsString::from("sweep"),
-        };
-        name.push(".artifacts");
-        PathBuf::from(name)
+        self.artifacts.clone().unwrap_or_else(|| self.store.artifacts())
     }
 
     /// Address at which others connect to this coordinator.

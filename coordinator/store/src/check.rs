@@ -1,10 +1,14 @@
-//! `store check`: reads everything that a store holds and says what is wrong with it. Changes nothing.
+//! `store check`: reads everything in a store and reports what is wrong with it. It changes no row: at most it rolls back a
+//! change that a killed process left unfinished, as the next start would.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::path::Path;
 
 use serde::Serialize;
+use sweep_spec::Digest;
 
+use super::location::Location;
 use super::{Error, private, sqlite};
 
 /// Findings that are kept; more are counted.
@@ -60,7 +64,8 @@ impl Report {
         self.problems_found == 0
     }
 
-    pub(crate) fn problem(&mut self, place: &str, what: impl Into<String>) {
+    /// Adds a problem to the report.
+    pub fn problem(&mut self, place: &str, what: impl Into<String>) {
         self.problems_found += 1;
         if self.problems.len() < MAX_PROBLEMS {
             self.problems.push(Problem { place: place.to_owned(), what: what.into() });
@@ -97,13 +102,28 @@ impl fmt::Display for Report {
     }
 }
 
-/// Reads everything in the store at `path` and the folder of artifacts beside it.
+/// Reads everything in the store at `path`, and the artifacts beside it.
 ///
 /// # Errors
-/// It is no store, one of a newer version, in use, or cannot be opened. What is wrong inside is in the report.
+/// As `check_with`.
 pub async fn check(path: &Path) -> Result<Report, Error> {
-    let mut artifacts = path.as_os_str().to_owned();
-    artifacts.push(".artifacts");
-    let notes = private::findings(path, Path::new(&artifacts));
-    Ok(Report { notes, ..sqlite::check::check(path).await? })
+    check_with(path, &Location::File(path.to_owned()).artifacts()).await
+}
+
+/// Reads everything in the store at `path`, and the artifacts in `artifacts`.
+///
+/// # Errors
+/// The file is not a store, has a newer version, is in use, or cannot be opened. Damage inside it is in the report.
+pub async fn check_with(path: &Path, artifacts: &Path) -> Result<Report, Error> {
+    let notes = private::findings(path, artifacts);
+    Ok(Report { notes, ..sqlite::check::check(path, artifacts).await? })
+}
+
+/// Reads everything in a copy of a store that no process writes to, and its artifacts in `artifacts`. Writes no file, so
+/// that a copy on a read-only disk can be checked. Artifacts in `missing` need no file: the copy was made without them.
+///
+/// # Errors
+/// The file is not a store, has a newer version, or cannot be opened. Damage inside it is in the report.
+pub async fn check_copy(path: &Path, artifacts: &Path, missing: &HashSet<Digest>) -> Result<Report, Error> {
+    sqlite::check::check_copy(path, artifacts, missing).await
 }

@@ -6,6 +6,8 @@ use std::str::FromStr;
 
 use sqlx::postgres::PgConnectOptions;
 
+use super::sqlite::beside;
+
 /// Where a store is.
 #[derive(Clone)]
 pub enum Location {
@@ -27,6 +29,11 @@ impl Location {
             Self::File(path) => Some(path),
             Self::Postgres(_) => None,
         }
+    }
+
+    /// The folder of artifacts that a coordinator on this store uses, unless its configuration names another.
+    pub fn artifacts(&self) -> PathBuf {
+        beside(self.file().unwrap_or(Path::new("sweep")), ".artifacts")
     }
 }
 
@@ -88,6 +95,13 @@ impl PartialEq for Location {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn artifacts_are_beside_the_file_or_in_the_working_folder() {
+        for (text, folder) in [("a/b.db", "a/b.db.artifacts"), ("postgres://me@host/study", "sweep.artifacts")] {
+            assert_eq!(text.parse::<Location>().unwrap().artifacts(), Path::new(folder));
+        }
+    }
 
     #[test]
     fn a_place_is_a_file_or_a_database_and_shows_no_password() {

@@ -7,6 +7,7 @@ use sweep_trust::private::{Open, Sharing, keep_writers_out};
 use tracing::warn;
 
 use super::Error;
+use super::sqlite::beside;
 
 /// What lies beside a store's file and belongs to it.
 const BESIDE: [&str; 4] = ["-wal", "-shm", ".lock", ".acknowledged"];
@@ -18,12 +19,7 @@ pub fn folder_of(path: &Path) -> &Path {
 
 /// Every file of a store, whether it is there or not.
 fn files(store: &Path) -> impl Iterator<Item = PathBuf> {
-    let beside = |ending: &&str| {
-        let mut name = store.as_os_str().to_owned();
-        name.push(ending);
-        PathBuf::from(name)
-    };
-    std::iter::once(store.to_owned()).chain(BESIDE.iter().map(beside))
+    std::iter::once(store.to_owned()).chain(BESIDE.iter().map(|suffix| beside(store, suffix)))
 }
 
 /// Makes the folder where it is missing, and closes what is there to others.

@@ -1,12 +1,13 @@
 //! A store that is made of the backup of a database.
 
+use sweep_coordinator::offline::check;
 use sweep_coordinator::restore::{Refused, restore};
 use sweep_spec::Digest;
 use sweep_store::Store;
 use sweep_store::copy::{self, Report};
 use sweep_store::location::Location;
 
-use crate::env::fill;
+use crate::env::{Folder, fill};
 use crate::place::lead;
 use crate::server;
 
@@ -27,6 +28,61 @@ async fn backup(store: &dyn Store) -> tempfile::TempDir {
     std::fs::create_dir_all(&artifacts).unwrap();
     std::fs::write(artifacts.join(&digest), b"log").unwrap();
     folder
+}
+
+/// With its own artifacts, although the store would have others beside it.
+#[tokio::test]
+async fn a_backup_is_checked_with_its_own_artifacts_and_no_file_is_written_into_it() {
+    let live = Folder::new();
+    let store = live.open().await;
+    fill(&store).await;
+    let folder = backup(&store).await;
+    store.close().await;
+    let digest = Digest::of(b"log").to_string();
+    let artifact = folder.path().join("artifacts").join(&digest[..2]).join(&digest);
+    let path = folder.path().join("store.db");
+    for place in [folder.path(), path.as_path()] {
+        let report = check(place, Some(live.0.path())).await.unwrap();
+        assert!(report.is_sound() && report.artifacts == 1, "{report}");
+    }
+    let mut names: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    names.sort_unstable();
+    assert_eq!(names, ["artifacts", "backup.json", "store.db"]);
+    std::fs::write(&artifact, b"lag").unwrap();
+    let report = check(folder.path(), None).await.unwrap();
+    assert!(!report.is_sound() && report.problems[0].what.contains("does not match its name"), "{report}");
+    std::fs::remove_file(&artifact).unwrap();
+    let report = check(folder.path(), None).await.unwrap();
+    assert!(!report.is_sound() && report.problems[0].what.contains("cannot read"), "{report}");
+    // What the manifest names as missing is missing from the store, not from the backup.
+    let manifest = folder.path().join("backup.json");
+    let mut text: serde_json::Value = serde_json::from_slice(&std::fs::read(&manifest).unwrap()).unwrap();
+    text["missing"] =
+        serde_json::json!([{ "digest": digest, "bytes": 3, "reason": "gone", "owners": [], "owner_count": 0 }]);
+    std::fs::write(&manifest, text.to_string()).unwrap();
+    let report = check(folder.path(), None).await.unwrap();
+    assert!(report.is_sound() && report.artifacts == 0, "{report}");
+    assert!(report.notes[0].starts_with("not in this copy: 1 artifact"), "{report}");
+    text["store"]["blake3"] = Digest::of(b"another").to_string().into();
+    std::fs::write(&manifest, text.to_string()).unwrap();
+    let report = check(folder.path(), None).await.unwrap();
+    assert!(report.problems.iter().any(|problem| problem.what.contains("does not match its hash")), "{report}");
+    std::fs::remove_file(&manifest).unwrap();
+    assert!(matches!(check(folder.path(), None).await, Err(Refused::Unfinished { .. })));
+}
+
+/// Any folder may be the one of artifacts, if the coordinator's configuration says so.
+#[tokio::test]
+async fn a_store_is_checked_with_the_artifacts_in_the_folder_that_is_named() {
+    let live = Folder::new();
+    let store = live.open().await;
+    fill(&store).await;
+    let folder = backup(&store).await;
+    store.close().await;
+    drop(store);
+    assert!(!check(&live.path(), None).await.unwrap().is_sound(), "there is no artifact beside it");
+    let report = check(&live.path(), Some(&folder.path().join("artifacts"))).await.unwrap();
+    assert!(report.is_sound() && report.artifacts == 1, "{report}");
 }
 
 fn rows(report: &Report) -> Vec<(String, u64, String)> {

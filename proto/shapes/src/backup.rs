@@ -1,4 +1,4 @@
-//! The description of a backup in its folder: `backup.json`, written after everything else.
+//! The folder of a backup: the names in it, and its manifest, which is written when everything else is there.
 
 use std::fmt;
 
@@ -9,6 +9,14 @@ use crate::artifact::kind;
 use crate::sweep::some_text;
 use crate::text::{count, hex};
 
+/// The copy of the store.
+pub const STORE: &str = "store.db";
+/// The folder of artifacts.
+pub const ARTIFACTS: &str = "artifacts";
+/// The manifest.
+pub const MANIFEST: &str = "backup.json";
+/// The manifest until the store that it describes is in its place.
+pub const NEXT_MANIFEST: &str = "backup.json.next";
 /// The form of the folder that this program writes, and the newest that it reads.
 pub const FORMAT: u32 = 1;
 

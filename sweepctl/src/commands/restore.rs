@@ -29,13 +29,18 @@ pub(crate) struct Arguments {
     artifacts: Option<PathBuf>,
 }
 
-/// The coordinator's own variable, so that the restore fills the folder that the coordinator uses.
+/// The coordinator's own variable, so that this command uses the same folder.
 const ARTIFACTS: &str = "SWEEP_COORDINATOR_ARTIFACTS";
+
+/// The folder of artifacts that a flag names, or else the environment.
+pub(super) fn named_artifacts(flag: Option<&PathBuf>) -> Option<PathBuf> {
+    let variable = || std::env::var_os(ARTIFACTS).filter(|value| !value.is_empty()).map(PathBuf::from);
+    flag.cloned().or_else(variable)
+}
 
 pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<Exit, Failure> {
     let store = place("--store", &arguments.store)?;
-    let named = std::env::var_os(ARTIFACTS).filter(|value| !value.is_empty()).map(PathBuf::from);
-    let artifacts = arguments.artifacts.clone().or(named);
+    let artifacts = named_artifacts(arguments.artifacts.as_ref());
     let restored = restore(&arguments.folder, &store, artifacts.as_deref()).await.map_err(refused)?;
     if context.output.is_json() {
         context.output.json(&restored)?;

@@ -1,4 +1,4 @@
-//! `sweepctl store`: what can be done to a store that no coordinator uses.
+//! `sweepctl store`: commands for a store that no coordinator uses.
 
 mod cancel;
 mod check;
@@ -46,7 +46,7 @@ pub(crate) async fn run(context: &Context, verb: &Verb) -> Result<Exit, Failure>
     }
 }
 
-/// What is wrong with a place is told without the place: it may hold a password.
+/// The error does not repeat the text, which may contain a password.
 pub(super) fn place(name: &str, text: &str) -> Result<Location, Failure> {
     text.parse().map_err(|error| Failure::usage(format!("{name} is not a store")).because(error))
 }
@@ -60,8 +60,9 @@ async fn copy(context: &Context, from: &Location, to: &Location) -> Result<Exit,
     }
     let rows = report.tables.iter().map(|table| table.rows).sum();
     context.output.say(&format!("{} rows were copied from {from} to {to} and compared", count(rows)));
-    if let Some(file) = from.file() {
-        let folder = format!("{}.artifacts", file.display());
+    if from.file().is_some() {
+        let folder = from.artifacts();
+        let folder = folder.display();
         context
             .output
             .say(&format!("artifacts are in {folder}: copy it to the folder in the coordinator's key `artifacts`"));

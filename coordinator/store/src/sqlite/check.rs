@@ -3,8 +3,9 @@
 use std::collections::HashSet;
 use std::path::Path;
 
-use sqlx::sqlite::{SqliteConnection, SqlitePool, SqlitePoolOptions};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqlitePool, SqlitePoolOptions};
 use sqlx::{AssertSqlSafe, Connection, Row};
+use sweep_analysis::number::plural;
 use sweep_spec::Digest;
 
 use super::cells::Cell;
@@ -105,21 +106,44 @@ const REFERENCES: &[(&str, &str, &str)] = &[
     ),
 ];
 
-pub(crate) async fn check(path: &Path) -> Result<Report, Error> {
-    let name = path.display().to_string();
-    if !path.exists() {
-        return Err(Error::Io { path: name, source: std::io::ErrorKind::NotFound.into() });
-    }
-    check_header(path)?;
+/// The artifacts of a store that is checked.
+#[derive(Clone, Copy)]
+struct Artifacts<'a> {
+    folder: &'a Path,
+    /// Those that need no file.
+    missing: &'a HashSet<Digest>,
+}
+
+pub(crate) async fn check(path: &Path, artifacts: &Path) -> Result<Report, Error> {
+    is_a_store(path)?;
     let _lock = lock(path)?;
-    roll_back(path).await.map_err(|error| name_error(&name, error))?;
-    let options = connect_options(path).read_only(true);
+    roll_back(path).await.map_err(|error| name_error(&path.display().to_string(), error))?;
+    let artifacts = Artifacts { folder: artifacts, missing: &HashSet::new() };
+    read_store(path, connect_options(path).read_only(true), artifacts).await
+}
+
+/// No process writes to the copy, so SQLite looks for neither a log nor a lock.
+pub(crate) async fn check_copy(path: &Path, folder: &Path, missing: &HashSet<Digest>) -> Result<Report, Error> {
+    is_a_store(path)?;
+    let options = connect_options(path).read_only(true).immutable(true);
+    read_store(path, options, Artifacts { folder, missing }).await
+}
+
+fn is_a_store(path: &Path) -> Result<(), Error> {
+    if !path.exists() {
+        return Err(Error::Io { path: path.display().to_string(), source: std::io::ErrorKind::NotFound.into() });
+    }
+    check_header(path)
+}
+
+async fn read_store(path: &Path, options: SqliteConnectOptions, artifacts: Artifacts<'_>) -> Result<Report, Error> {
+    let name = path.display().to_string();
     let pool = SqlitePoolOptions::new().max_connections(1).connect_with(options).await;
     let pool = pool.map_err(|error| name_error(&name, error))?;
     let mut report = Report { path: name.clone(), ..Report::default() };
     report.layout = check_layout(&pool, &name).await?;
     report.acknowledged = Acknowledged::read(path);
-    let result = read_everything(&pool, path, &mut report).await;
+    let result = read_everything(&pool, artifacts, &mut report).await;
     pool.close().await;
     match result {
         Ok(()) => Ok(report),
@@ -142,7 +166,7 @@ async fn roll_back(path: &Path) -> Result<(), sqlx::Error> {
     connection.close().await
 }
 
-async fn read_everything(pool: &SqlitePool, path: &Path, report: &mut Report) -> Result<(), Error> {
+async fn read_everything(pool: &SqlitePool, artifacts: Artifacts<'_>, report: &mut Report) -> Result<(), Error> {
     let mut connection = pool.acquire().await?;
     integrity(&mut connection, report).await?;
     let sealed = report.layout > 1;
@@ -164,7 +188,7 @@ async fn read_everything(pool: &SqlitePool, path: &Path, report: &mut Report) ->
         references(&mut connection, table, condition, what, report).await?;
     }
     report.prepared = prepared::find(&mut connection).await?;
-    contents(&mut connection, path, report).await
+    contents(&mut connection, artifacts, report).await
 }
 
 async fn integrity(connection: &mut SqliteConnection, report: &mut Report) -> Result<(), Error> {
@@ -232,10 +256,14 @@ async fn references(
     Ok(())
 }
 
-/// Every artifact that is known is in the folder and is what its name says.
-async fn contents(connection: &mut SqliteConnection, path: &Path, report: &mut Report) -> Result<(), Error> {
-    let mut root = path.as_os_str().to_owned();
-    root.push(".artifacts");
+/// Every artifact of the store has its file in the folder, and the file's content matches its name.
+async fn contents(
+    connection: &mut SqliteConnection,
+    artifacts: Artifacts<'_>,
+    report: &mut Report,
+) -> Result<(), Error> {
+    let folder = Folder::at(artifacts.folder);
+    let mut missing = 0;
     let rows = sqlx::query("SELECT digest, size_bytes FROM artifacts").fetch_all(connection).await?;
     let mut seen = HashSet::new();
     for row in &rows {
@@ -243,17 +271,28 @@ async fn contents(connection: &mut SqliteConnection, path: &Path, report: &mut R
         if !seen.insert(digest) {
             continue;
         }
-        report.artifacts += 1;
         let size = unsigned(row.try_get("size_bytes")?);
-        match artifacts::verify(&Folder::at(root.as_ref()), digest).await {
+        match artifacts::verify(&folder, digest).await {
             Ok(Some(found)) if found == size => {}
             Ok(Some(found)) => {
                 report.problem("artifacts", format!("{digest} has {found} bytes instead of {size}"));
             }
             Ok(None) => report.problem("artifacts", format!("{digest} does not match its name")),
+            Err(Error::Io { source, .. })
+                if source.kind() == std::io::ErrorKind::NotFound && artifacts.missing.contains(&digest) =>
+            {
+                missing += 1;
+            }
             Err(Error::Io { source, .. }) => report.problem("artifacts", format!("cannot read {digest}: {source}")),
             Err(error) => return Err(error),
         }
+    }
+    report.artifacts = seen.len() as u64 - missing;
+    if missing > 0 {
+        let artifacts = plural(missing, "artifact");
+        let note =
+            format!("not in this copy: {artifacts}, which the coordinator could not read when the backup was made");
+        report.notes.push(note);
     }
     Ok(())
 }

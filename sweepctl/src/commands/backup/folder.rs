@@ -7,17 +7,12 @@ use std::io::{Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use sweep_shapes::backup::Manifest;
+use sweep_shapes::backup::{ARTIFACTS, MANIFEST, Manifest, NEXT_MANIFEST, STORE};
 use sweep_spec::Digest;
 use sweep_trust::lock::Lock;
 
 use crate::failure::Failure;
 
-const STORE: &str = "store.db";
-const ARTIFACTS: &str = "artifacts";
-const MANIFEST: &str = "backup.json";
-/// The manifest before the store is renamed.
-const NEXT: &str = "backup.json.next";
 /// The name of the current backup, and when its copy of the store was made.
 const UNFINISHED: &str = "backup.unfinished";
 /// Suffix of incomplete files.
@@ -72,7 +67,7 @@ fn sync(path: &Path) -> Result<(), Failure> {
 /// Completes a backup that was interrupted between its last renames: if the store has its final name, its manifest gets
 /// its own; otherwise the manifest belongs to an incomplete backup and is removed.
 fn settle(root: &Path) -> Result<(), Failure> {
-    let next = root.join(NEXT);
+    let next = root.join(NEXT_MANIFEST);
     if !next.exists() {
         return Ok(());
     }
@@ -171,7 +166,7 @@ impl Folder {
     pub(super) fn finish(&self, manifest: &Manifest) -> Result<(), Failure> {
         let text = serde_json::to_string_pretty(manifest);
         let text = text.map_err(|error| Failure::ours("cannot encode the manifest").because(error))?;
-        let part = format!("{NEXT}{PART}");
+        let part = format!("{NEXT_MANIFEST}{PART}");
         let next = self.root.join(&part);
         let written = File::create(&next).and_then(|mut file| {
             file.write_all(text.as_bytes())?;
@@ -180,7 +175,9 @@ impl Folder {
         });
         written.map_err(|error| failed(&next, error))?;
         sync(&self.root)?;
-        for (from, to) in [(part, NEXT), (format!("{STORE}{PART}"), STORE), (NEXT.to_owned(), MANIFEST)] {
+        for (from, to) in
+            [(part, NEXT_MANIFEST), (format!("{STORE}{PART}"), STORE), (NEXT_MANIFEST.to_owned(), MANIFEST)]
+        {
             let to = self.root.join(to);
             std::fs::rename(self.root.join(from), &to).map_err(|error| failed(&to, error))?;
             sync(&self.root)?;

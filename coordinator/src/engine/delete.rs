@@ -8,7 +8,7 @@ use sweep_scheduler::SweepId;
 use sweep_spec::Digest;
 use sweep_store::artifacts::strays::Found;
 use sweep_store::codes::{AuditAction, SweepState};
-use sweep_store::deletions::{Deletion, Gone, PIECE, Step};
+use sweep_store::deletions::{Deletion, Gone, PIECE, Step, Strays};
 use sweep_store::write::{AuditRow, Commit};
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
@@ -198,21 +198,26 @@ impl Handle {
     }
 
     async fn collect_all(&self, dry_run: bool, before_ms: i64, found: &mut Vec<Garbage>) -> Result<(), Error> {
-        found.push(self.collect_trials(dry_run, before_ms).await?);
-        found.push(self.collect_settings(dry_run).await?);
-        found.push(self.collect_thumbnails(dry_run).await?);
-        if !dry_run {
+        if dry_run {
+            let Strays { trials, settings, thumbnails, thumbnail_bytes } =
+                self.store.strays(before_ms, MOST_ORPHANS).await?;
+            found.push(Garbage { kind: "trials", count: trials, bytes: 0 });
+            found.push(Garbage { kind: "settings", count: settings, bytes: 0 });
+            found.push(Garbage { kind: "thumbnails", count: thumbnails, bytes: thumbnail_bytes });
+        } else {
+            found.push(self.collect_trials(before_ms).await?);
+            // A trial that went may have been the last one with its settings.
+            let settings = self.store.delete_settings().await?;
+            found.push(Garbage { kind: "settings", count: settings, bytes: 0 });
+            found.push(self.collect_thumbnails().await?);
             self.remove_files().await?;
         }
         found.extend(self.collect_files(dry_run).await?);
         Ok(())
     }
 
-    async fn collect_trials(&self, dry_run: bool, before_ms: i64) -> Result<Garbage, Error> {
+    async fn collect_trials(&self, before_ms: i64) -> Result<Garbage, Error> {
         let trials = self.store.orphans(before_ms, MOST_ORPHANS).await?;
-        if dry_run {
-            return Ok(Garbage { kind: "trials", count: trials.len() as u64, bytes: 0 });
-        }
         let mut gone = Gone::default();
         for piece in trials.chunks(PIECE as usize) {
             let forget = piece.to_vec();
@@ -222,21 +227,8 @@ impl Handle {
         Ok(Garbage { kind: "trials", count: gone.trials, bytes: 0 })
     }
 
-    /// Settings that no trial has any more. A dry run does not count those that only trials have which would go.
-    async fn collect_settings(&self, dry_run: bool) -> Result<Garbage, Error> {
-        let mut count = self.store.stray_settings().await?;
-        if !dry_run && count > 0 {
-            count = self.store.delete_settings().await?;
-        }
-        Ok(Garbage { kind: "settings", count, bytes: 0 })
-    }
-
-    async fn collect_thumbnails(&self, dry_run: bool) -> Result<Garbage, Error> {
+    async fn collect_thumbnails(&self) -> Result<Garbage, Error> {
         let found = self.store.stray_thumbnails().await?;
-        if dry_run {
-            let bytes = found.iter().map(|(_, size)| size).sum();
-            return Ok(Garbage { kind: "thumbnails", count: found.len() as u64, bytes });
-        }
         let digests: Vec<_> = found.iter().map(|(digest, _)| *digest).collect();
         let gone = self.store.forget_thumbnails(&digests).await?;
         Ok(Garbage { kind: "thumbnails", count: gone.artifacts, bytes: gone.artifact_bytes })

@@ -49,10 +49,11 @@ use choices::{
 };
 use cost::{a_store_takes_room_and_more_of_it_with_more_in_it, what_trials_took_is_found_with_what_was_expected};
 use deletions::{
-    a_deleted_sweep_is_gone_at_once_and_what_others_have_stays, a_large_sweep_goes_in_pieces,
-    a_trial_goes_with_the_last_sweep_that_refers_to_it, a_trial_of_no_sweep_stays_as_long_as_its_result_is_young,
-    a_trial_that_a_worker_still_runs_goes_last, a_trial_that_is_wanted_again_meanwhile_stays,
-    only_a_sweep_that_has_ended_is_deleted, settings_go_when_no_trial_has_them_and_come_with_the_next_that_does,
+    a_deleted_sweep_is_gone_at_once_and_what_others_have_stays, a_dry_run_counts_what_a_collection_removes,
+    a_large_sweep_goes_in_pieces, a_trial_goes_with_the_last_sweep_that_refers_to_it,
+    a_trial_of_no_sweep_stays_as_long_as_its_result_is_young, a_trial_that_a_worker_still_runs_goes_last,
+    a_trial_that_is_wanted_again_meanwhile_stays, only_a_sweep_that_has_ended_is_deleted,
+    settings_go_when_no_trial_has_them_and_come_with_the_next_that_does,
     thumbnails_go_with_the_last_sweep_that_is_pinned_to_their_data, trials_of_no_sweep_are_found_and_removed,
 };
 use fixture::{preparation, trial};
@@ -151,6 +152,7 @@ on_every_backend!(
     a_trial_of_no_sweep_stays_as_long_as_its_result_is_young,
     settings_go_when_no_trial_has_them_and_come_with_the_next_that_does,
     thumbnails_go_with_the_last_sweep_that_is_pinned_to_their_data,
+    a_dry_run_counts_what_a_collection_removes,
     a_list_of_sweeps_comes_page_by_page_and_newest_first,
     the_text_of_a_spec_comes_back_and_goes_with_what_never_began,
     what_a_sweep_came_to_is_kept_until_it_goes_on,

@@ -1,6 +1,6 @@
 //! What every backend must do when a sweep is deleted, and with what nothing refers to.
 
-use super::super::deletions::{DeletionRow, Deletions, Gone, PIECE, Step};
+use super::super::deletions::{DeletionRow, Deletions, Gone, PIECE, Step, Strays};
 use super::super::record::ArtifactRecord;
 use super::*;
 
@@ -260,34 +260,42 @@ pub(super) async fn a_trial_of_no_sweep_stays_as_long_as_its_result_is_young(pla
     assert_eq!(store.orphans(ended_ms, 10).await.unwrap().len(), 2);
 }
 
+async fn stray_settings(store: &dyn Store) -> u64 {
+    store.strays(i64::MIN, 0).await.unwrap().settings
+}
+
 pub(super) async fn settings_go_when_no_trial_has_them_and_come_with_the_next_that_does(place: &dyn Place) {
     let store = place.open().await;
     let second = two_that_share(store.as_ref()).await;
     for sweep in [SWEEP, second] {
-        assert_eq!((store.stray_settings().await.unwrap(), store.delete_settings().await.unwrap()), (0, 0), "{sweep}");
+        assert_eq!((stray_settings(store.as_ref()).await, store.delete_settings().await.unwrap()), (0, 0), "{sweep}");
         store.commit(&deletes(sweep, "me")).await.unwrap();
         assert_eq!(remove(store.as_ref(), sweep).await, Step::Nothing);
     }
-    assert_eq!((store.stray_settings().await.unwrap(), store.delete_settings().await.unwrap()), (1, 1));
-    assert_eq!((store.stray_settings().await.unwrap(), store.delete_settings().await.unwrap()), (0, 0));
+    assert_eq!((stray_settings(store.as_ref()).await, store.delete_settings().await.unwrap()), (1, 1));
+    assert_eq!((stray_settings(store.as_ref()).await, store.delete_settings().await.unwrap()), (0, 0));
     store.prepare(&preparation(SweepId(3), 0..1)).await.unwrap();
     assert!(store.trial(lease(0).trial).await.unwrap().is_some());
     assert_eq!(store.delete_settings().await.unwrap(), 0);
 }
 
-pub(super) async fn thumbnails_go_with_the_last_sweep_that_is_pinned_to_their_data(place: &dyn Place) {
-    let store = place.open().await;
-    let second = two_that_share(store.as_ref()).await;
-    let thumbnails = |data: &[u8]| ArtifactRecord {
-        digest: Digest::of(&[data, b" in small"].concat()),
+fn thumbnails(data: &[u8], content: &[u8]) -> ArtifactRecord {
+    ArtifactRecord {
+        digest: Digest::of(content),
         kind: ArtifactKind::Thumbnails,
         owner: None,
         data_digest: Some(Digest::of(data)),
-        size_bytes: 5,
-    };
+        size_bytes: content.len() as u64,
+    }
+}
+
+pub(super) async fn thumbnails_go_with_the_last_sweep_that_is_pinned_to_their_data(place: &dyn Place) {
+    let store = place.open().await;
+    let second = two_that_share(store.as_ref()).await;
+    let thumbnails = |data: &[u8]| thumbnails(data, &[data, b" in small"].concat());
     store.add_artifact(&thumbnails(b"data")).await.unwrap();
     store.add_artifact(&thumbnails(b"others")).await.unwrap();
-    assert_eq!(store.stray_thumbnails().await.unwrap(), [(thumbnails(b"others").digest, 5)]);
+    assert_eq!(store.stray_thumbnails().await.unwrap(), [(thumbnails(b"others").digest, 15)]);
     let both = [thumbnails(b"data").digest, thumbnails(b"others").digest];
     assert_eq!(store.forget_thumbnails(&both).await.unwrap().artifacts, 1, "sweeps are pinned to the other");
     assert_eq!(store.known_contents(&both).await.unwrap().len(), 2, "one of them is to be removed");
@@ -297,4 +305,57 @@ pub(super) async fn thumbnails_go_with_the_last_sweep_that_is_pinned_to_their_da
         assert_eq!(remove(store.as_ref(), sweep).await, Step::Nothing);
     }
     assert!(store.artifact(both[0]).await.unwrap().is_none());
+}
+
+/// A sweep of one trial with these settings, which never begins.
+fn with_settings(sweep: SweepId, seed: u64, body: &str) -> Preparation {
+    let mut rows = preparation(sweep, seed..seed + 1);
+    rows.trials[0].question = Digest::of(body.as_bytes());
+    rows.questions = vec![(rows.trials[0].question, body.to_owned())];
+    rows
+}
+
+/// Every kind of what a collection removes, each beside something that stays.
+pub(super) async fn a_dry_run_counts_what_a_collection_removes(place: &dyn Place) {
+    let store = place.open().await;
+    two_that_share(store.as_ref()).await;
+    // Trials whose sweeps never begin: one has the settings of a sweep that stays, two have the same settings, and two more
+    // have others, of which one trial stays for its young result.
+    store.prepare(&preparation(SweepId(3), 3..4)).await.unwrap();
+    for (seed, settings) in [(4, "{}"), (5, "{}"), (6, "[]"), (7, "[]")] {
+        store.prepare(&with_settings(SweepId(seed), seed, settings)).await.unwrap();
+    }
+    for (seed, key, ended_ms) in [(5, 8, 6), (7, 9, 20)] {
+        let mut tried = started(seed, key);
+        tried.bound.clear();
+        store.commit(&tried).await.unwrap();
+        let mut ended = finished(seed, key);
+        ended.attempts_ended[0].at_ms = ended_ms;
+        store.commit(&ended).await.unwrap();
+    }
+    let without_trials = vec![(Digest::of(b"1"), "1".to_owned())];
+    store.prepare(&Preparation { questions: without_trials, ..Preparation::default() }).await.unwrap();
+    leave(store.as_ref(), 8, 5, b"of a trial that goes").await;
+    for (data, content) in [
+        (&b"data"[..], &b"of a sweep"[..]),
+        (b"others", b"of no sweep"),
+        (b"more", b"shared"),
+        (b"much more", b"of a trial that goes"),
+    ] {
+        store.add_artifact(&thumbnails(data, content)).await.unwrap();
+    }
+    // A start removes the sweeps that never began.
+    store.load().await.unwrap();
+    let counted = store.strays(10, 100).await.unwrap();
+    assert_eq!(counted, Strays { trials: 4, settings: 2, thumbnails: 2, thumbnail_bytes: 11 + 20 });
+    assert_eq!(store.strays(10, 1).await.unwrap().trials, 1, "of more trials than one collection takes");
+    let orphans = store.orphans(10, 100).await.unwrap();
+    let trials = store.delete_orphans(&orphans).await.unwrap().trials;
+    let settings = store.delete_settings().await.unwrap();
+    let found: Vec<Digest> = store.stray_thumbnails().await.unwrap().into_iter().map(|(digest, _)| digest).collect();
+    let gone = store.forget_thumbnails(&found).await.unwrap();
+    let removed = Strays { trials, settings, thumbnails: gone.artifacts, thumbnail_bytes: gone.artifact_bytes };
+    assert_eq!(counted, removed);
+    assert_eq!(store.strays(10, 100).await.unwrap(), Strays::default());
+    assert_eq!(store.artifacts(SweepId(2)).await.unwrap().len(), 3, "what stays has its artifacts and thumbnails");
 }

@@ -62,17 +62,13 @@ pub(crate) const REMOVE_THUMBNAILS: &str = "DELETE FROM artifacts WHERE owner = 
 /// Trials that no sweep refers to, without an attempt that runs or ended after this moment. One without an attempt has no
 /// result that a later sweep could reuse, so it goes at once.
 pub(crate) const ORPHANS: &str = "SELECT t.id FROM trials t WHERE NOT EXISTS (SELECT 1 FROM sweep_trials o WHERE o.trial = t.id) \
-    AND NOT EXISTS (SELECT 1 FROM attempts a WHERE a.trial = t.id AND (a.state = 0 OR a.ended_ms > $1)) LIMIT $2";
+    AND NOT EXISTS (SELECT 1 FROM attempts a WHERE a.trial = t.id AND (a.state = 0 OR a.ended_ms > $1)) ORDER BY t.id LIMIT $2";
 
 /// Thumbnails of data that no sweep is pinned to.
 pub(crate) const STRAY_THUMBNAILS: &str = "SELECT DISTINCT f.digest, f.size_bytes FROM artifacts f WHERE f.owner = 0 AND NOT EXISTS \
     (SELECT 1 FROM sweeps s WHERE s.pin = f.data_digest)";
 
-/// How many settings (the table `questions`) no trial has.
-pub(crate) const STRAY_SETTINGS: &str =
-    "SELECT COUNT(*) FROM (SELECT digest FROM questions EXCEPT SELECT question FROM trials) s";
-
-/// Removes them. Trials are read once, because no index finds them by their settings.
+/// Removes settings (the table `questions`) that no trial has. Trials are read once, because no index finds them by their settings.
 pub(crate) const REMOVE_SETTINGS: &str =
     "DELETE FROM questions WHERE digest IN (SELECT digest FROM questions EXCEPT SELECT question FROM trials)";
 
@@ -81,6 +77,24 @@ pub(crate) fn remove_rows((table, column): &(&str, &str)) -> String {
     format!(
         "DELETE FROM {table} WHERE sweep = $1 AND {column} IN \
          (SELECT {column} FROM {table} WHERE sweep = $1 ORDER BY {column} LIMIT {ROWS})"
+    )
+}
+
+/// Counts what a collection removes, as if its steps were done: the trials of `ORPHANS`, then the settings and thumbnails that
+/// nothing else has once these trials are gone. The content of a thumbnail counts if no artifact that stays has it too.
+pub(crate) fn strays() -> String {
+    format!(
+        "WITH going (id) AS ({ORPHANS}), thumbnails (digest, size) AS (SELECT f.digest, MAX(f.size_bytes) FROM artifacts f \
+         WHERE f.owner = 0 AND NOT EXISTS (SELECT 1 FROM sweeps s WHERE s.pin = f.data_digest) \
+         AND NOT EXISTS (SELECT 1 FROM removals r WHERE r.digest = f.digest) \
+         AND NOT EXISTS (SELECT 1 FROM artifacts g LEFT JOIN attempts a ON a.key = g.owner LEFT JOIN going o ON o.id = a.trial \
+         WHERE g.digest = f.digest AND o.id IS NULL \
+         AND (g.owner <> 0 OR EXISTS (SELECT 1 FROM sweeps s WHERE s.pin = g.data_digest))) GROUP BY f.digest) \
+         SELECT (SELECT COUNT(*) FROM going) AS trials, \
+         (SELECT COUNT(*) FROM (SELECT digest FROM questions EXCEPT SELECT t.question FROM trials t \
+         LEFT JOIN going o ON o.id = t.id WHERE o.id IS NULL) q) AS settings, \
+         (SELECT COUNT(*) FROM thumbnails) AS thumbnails, \
+         (SELECT CAST(COALESCE(SUM(size), 0) AS BIGINT) FROM thumbnails) AS thumbnail_bytes"
     )
 }
 
@@ -146,6 +160,19 @@ impl Gone {
     }
 }
 
+/// What a collection would remove from the store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Strays {
+    /// Trials that no sweep refers to.
+    pub trials: u64,
+    /// Settings that no other trial has.
+    pub settings: u64,
+    /// Contents of thumbnails of data that no sweep is pinned to.
+    pub thumbnails: u64,
+    /// Bytes of these contents.
+    pub thumbnail_bytes: u64,
+}
+
 /// How far a deletion is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
@@ -188,6 +215,9 @@ pub trait Deletions: Send + Sync + 'static {
     /// Notes that nothing of a deleted sweep is left, and what the store gave back.
     async fn finish_deletion(&self, sweep: SweepId, at_ms: i64, store_bytes: u64) -> Result<(), Error>;
 
+    /// What a collection would remove: first the trials that `orphans` finds, then what nothing else refers to.
+    async fn strays(&self, before_ms: i64, limit: u32) -> Result<Strays, Error>;
+
     /// At most `limit` trials that no sweep refers to and whose attempts had all ended before this moment; also those that
     /// have no attempt, which say no time.
     async fn orphans(&self, before_ms: i64, limit: u32) -> Result<Vec<TrialId>, Error>;
@@ -195,10 +225,7 @@ pub trait Deletions: Send + Sync + 'static {
     /// Removes those of the trials that no sweep refers to and that no worker runs.
     async fn delete_orphans(&self, trials: &[TrialId]) -> Result<Gone, Error>;
 
-    /// How many settings (data set, protocol, semantics) no trial has any more.
-    async fn stray_settings(&self) -> Result<u64, Error>;
-
-    /// Removes settings that no trial has; says how many. A preparation brings a trial together with its settings, so none
+    /// Removes settings (data set, protocol, semantics) that no trial has; returns how many. A preparation brings a trial together with its settings, so none
     /// is lost that a trial is about to have.
     async fn delete_settings(&self) -> Result<u64, Error>;
 

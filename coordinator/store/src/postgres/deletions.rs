@@ -14,8 +14,8 @@ use crate::Error;
 use crate::codes::SweepState;
 use crate::deletions::{
     BY_ATTEMPT, BY_SWEEP, CONTENTS, Deletion, DeletionRow, Deletions, Gone, LARGE_BY_SWEEP, NEXT, ORPHANS, PIECE,
-    REFERS, REMOVE_SETTINGS, REMOVE_THUMBNAILS, Room, STRAY_SETTINGS, STRAY_THUMBNAILS, Step, TRIALS, UNFINISHED,
-    remove_rows, split, still_orphans,
+    REFERS, REMOVE_SETTINGS, REMOVE_THUMBNAILS, Room, STRAY_THUMBNAILS, Step, Strays, TRIALS, UNFINISHED, remove_rows,
+    split, still_orphans, strays,
 };
 
 /// The highest number of a sweep, and of an attempt, that was ever given.
@@ -228,6 +228,17 @@ impl Deletions for PostgresStore {
         .await
     }
 
+    async fn strays(&self, before_ms: i64, limit: u32) -> Result<Strays, Error> {
+        let query = sqlx::query(AssertSqlSafe(strays())).bind(before_ms).bind(i64::from(limit));
+        let row = query.fetch_one(&self.readers).await?;
+        Ok(Strays {
+            trials: large(&row, "trials")?,
+            settings: large(&row, "settings")?,
+            thumbnails: large(&row, "thumbnails")?,
+            thumbnail_bytes: large(&row, "thumbnail_bytes")?,
+        })
+    }
+
     async fn orphans(&self, before_ms: i64, limit: u32) -> Result<Vec<TrialId>, Error> {
         let query = sqlx::query_scalar(ORPHANS).bind(before_ms).bind(i64::from(limit));
         let found: Vec<Vec<u8>> = query.fetch_all(&self.readers).await?;
@@ -245,11 +256,6 @@ impl Deletions for PostgresStore {
             Ok(gone)
         })
         .await
-    }
-
-    async fn stray_settings(&self) -> Result<u64, Error> {
-        let found: i64 = sqlx::query_scalar(STRAY_SETTINGS).fetch_one(&self.readers).await?;
-        Ok(unsigned(found))
     }
 
     async fn delete_settings(&self) -> Result<u64, Error> {

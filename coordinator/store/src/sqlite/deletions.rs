@@ -13,8 +13,8 @@ use super::{SqliteStore, change, number};
 use crate::codes::SweepState;
 use crate::deletions::{
     BY_ATTEMPT, BY_SWEEP, CONTENTS, Deletion, DeletionRow, Deletions, Gone, LARGE_BY_SWEEP, NEXT, ORPHANS, PIECE,
-    REFERS, REMOVE_SETTINGS, REMOVE_THUMBNAILS, Room, STRAY_SETTINGS, STRAY_THUMBNAILS, Step, TRIALS, UNFINISHED,
-    remove_rows, split, still_orphans,
+    REFERS, REMOVE_SETTINGS, REMOVE_THUMBNAILS, Room, STRAY_THUMBNAILS, Step, Strays, TRIALS, UNFINISHED, remove_rows,
+    split, still_orphans, strays,
 };
 use crate::{Error, Store};
 
@@ -257,6 +257,18 @@ impl Deletions for SqliteStore {
         numbered.commit().await
     }
 
+    async fn strays(&self, before_ms: i64, limit: u32) -> Result<Strays, Error> {
+        let query = sqlx::query(AssertSqlSafe(strays())).bind(before_ms).bind(limit);
+        let row = query.fetch_one(&self.readers).await?;
+        let number = |column| row.try_get::<i64, _>(column).map(unsigned);
+        Ok(Strays {
+            trials: number("trials")?,
+            settings: number("settings")?,
+            thumbnails: number("thumbnails")?,
+            thumbnail_bytes: number("thumbnail_bytes")?,
+        })
+    }
+
     async fn orphans(&self, before_ms: i64, limit: u32) -> Result<Vec<TrialId>, Error> {
         let query = sqlx::query_scalar(ORPHANS).bind(before_ms).bind(limit);
         let found: Vec<Vec<u8>> = query.fetch_all(&self.readers).await?;
@@ -272,11 +284,6 @@ impl Deletions for SqliteStore {
         let gone = remove_trials(tx, &still).await?;
         numbered.commit().await?;
         Ok(gone)
-    }
-
-    async fn stray_settings(&self) -> Result<u64, Error> {
-        let found: i64 = sqlx::query_scalar(STRAY_SETTINGS).fetch_one(&self.readers).await?;
-        Ok(unsigned(found))
     }
 
     async fn delete_settings(&self) -> Result<u64, Error> {

@@ -109,6 +109,11 @@ impl Handle {
         Ok(FilesLeft { count: self.store.removals().await?.len(), held })
     }
 
+    /// Whether a backup is open, which keeps the files of removed artifacts.
+    pub(crate) fn is_backed_up(&self) -> bool {
+        self.artifacts.is_held()
+    }
+
     /// Removes the files of contents that no artifact has any more.
     /// While a backup is open they stay: it may refer to them.
     pub(crate) async fn remove_files(&self) -> Result<(), Error> {

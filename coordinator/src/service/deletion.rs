@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use sweep_proto::v1;
 use sweep_scheduler::SweepId;
+use sweep_store::codes::SweepState;
 use sweep_store::deletions::{Deletion, Gone};
 use sweep_store::record::SweepRecord;
 
@@ -38,8 +39,11 @@ impl Sweeps {
         let record = self.deletable(&text, caller).await?;
         let id = record.id;
         if request.dry_run {
-            let deletion = message(id, record.name, store.weigh(id).await?);
-            return Ok(v1::DeleteSweepResponse { deletion: Some(deletion), notes: Vec::new() });
+            let gone = store.weigh(id).await?;
+            let runs = matches!(record.state, SweepState::Preparing | SweepState::Running);
+            let refused = runs.then(|| Error::StillRuns { sweep: id }.to_string());
+            let notes = refused.into_iter().chain(self.files_would_stay(gone.artifacts)).collect();
+            return Ok(v1::DeleteSweepResponse { deletion: Some(message(id, record.name, gone)), notes });
         }
         self.engine.delete(id, &user).await?;
         self.deleted(id).await
@@ -75,6 +79,12 @@ impl Sweeps {
         Ok(v1::DeleteSweepResponse { deletion: Some(deletion), notes })
     }
 
+    /// The note of a dry run on an open backup, which keeps the files of removed artifacts.
+    fn files_would_stay(&self, artifacts: u64) -> Option<String> {
+        let held = artifacts > 0 && self.engine.is_backed_up();
+        held.then(|| "a backup is open: files of removed artifacts would be removed when it ends".to_owned())
+    }
+
     /// A note on files that were deleted from the store and still exist.
     async fn files_left(&self) -> Result<Option<String>, Error> {
         let FilesLeft { count, held } = self.engine.files_left().await?;
@@ -99,7 +109,12 @@ impl Sweeps {
         let Collected { found, store_bytes, reusable } =
             self.engine.collect(request.dry_run, older_than, &user).await?;
         let mut notes = Vec::new();
-        if !request.dry_run {
+        if request.dry_run {
+            // Trials may have artifacts, and thumbnails are artifacts.
+            let may_have_files = |row: &&Garbage| ["trials", "thumbnails"].contains(&row.kind);
+            let rows = found.iter().filter(may_have_files).map(|row| row.count).sum();
+            notes.extend(self.files_would_stay(rows));
+        } else {
             notes.extend(self.files_left().await?);
             match reusable {
                 Some(0) => {}

@@ -126,6 +126,10 @@ async fn a_backup_is_one_moment_of_a_store_that_goes_on_and_a_store_is_made_of_i
     // The sweep goes on, ends, and is deleted with its files before the backup has been read.
     worker.work(&env, sweep, &by_filters()).await;
     let delete = v1::DeleteSweepRequest { sweep: reference(sweep), ..Default::default() };
+    let asked = v1::DeleteSweepRequest { dry_run: true, ..delete.clone() };
+    let would = env.sweeps().await.delete_sweep(asked).await.unwrap().into_inner();
+    let would_wait = "a backup is open: files of removed artifacts would be removed when it ends";
+    assert_eq!((would.deletion.unwrap().artifacts, would.notes), (1, vec![would_wait.to_owned()]));
     let deleted = env.sweeps().await.delete_sweep(delete.clone()).await.unwrap().into_inner();
     let waits = "a backup is open: 1 file of a removed artifact will be removed when it ends";
     assert_eq!((deleted.deletion.unwrap().artifacts, deleted.notes[0].as_str()), (1, waits));

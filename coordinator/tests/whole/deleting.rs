@@ -9,9 +9,12 @@ use crate::env::{Env, SPEC, by_filters, reference};
 use crate::http::send;
 
 async fn delete(env: &Env, sweep: u64, dry_run: bool) -> Result<v1::Deletion, Status> {
+    Ok(asked(env, sweep, dry_run).await?.deletion.unwrap())
+}
+
+async fn asked(env: &Env, sweep: u64, dry_run: bool) -> Result<v1::DeleteSweepResponse, Status> {
     let request = v1::DeleteSweepRequest { sweep: reference(sweep), user: "me".into(), dry_run };
-    let answer = env.sweeps().await.delete_sweep(request).await?;
-    Ok(answer.into_inner().deletion.unwrap())
+    Ok(env.sweeps().await.delete_sweep(request).await?.into_inner())
 }
 
 /// Asked again until the last of it is gone.
@@ -34,12 +37,16 @@ async fn a_deleted_sweep_is_forgotten_and_the_others_keep_what_they_have() {
     let env = Env::new().await;
     let mut worker = env.worker("w1", 2).await;
     let first = env.submit(SPEC).await.id;
-    assert_eq!(delete(&env, first, false).await.unwrap_err().code(), Code::FailedPrecondition, "it runs");
+    let refused = delete(&env, first, false).await.unwrap_err();
+    assert_eq!(refused.code(), Code::FailedPrecondition, "it runs");
+    assert_eq!(asked(&env, first, true).await.unwrap().notes, [refused.message()], "a dry run says so too");
     worker.work(&env, first, &by_filters()).await;
     let second = env.submit(&narrow()).await.id;
     assert_eq!(worker.work(&env, second, &by_filters()).await.counts.unwrap().reused, 7, "all of it was known");
     let before = env.leaderboard(second).await;
-    let would = delete(&env, first, true).await.unwrap();
+    let would = asked(&env, first, true).await.unwrap();
+    assert!(would.notes.is_empty(), "{:?}", would.notes);
+    let would = would.deletion.unwrap();
     assert_eq!((would.trials, would.kept, would.finished_unix_ms), (7, 7, 0));
     assert_eq!(env.status(first).await.state(), v1::SweepState::Succeeded, "it was only asked for");
     let gone = deleted(&env, first).await;

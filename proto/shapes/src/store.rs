@@ -26,7 +26,7 @@ pub struct Deletion {
     pub artifact_bytes: u64,
     /// Bytes that the store gave back to the file system.
     pub store_bytes: u64,
-    /// Notes about the freed space.
+    /// Notes about the freed space, and about what delays or prevents the deletion.
     pub notes: Vec<String>,
 }
 
@@ -59,7 +59,7 @@ pub struct GarbageList {
     pub found: Vec<Garbage>,
     /// Bytes that the store gave back to the file system.
     pub store_bytes: u64,
-    /// Notes about the remaining space.
+    /// Notes about the remaining space, and about files that an open backup keeps.
     pub notes: Vec<String>,
 }
 

@@ -11,7 +11,8 @@ use sweep_scheduler::snapshot::SweepSnapshot;
 use sweep_scheduler::{Event, SweepId};
 use sweep_spec::spec::PRIORITIES;
 use sweep_spec::{Plan, TrialId};
-use sweep_store::codes::AuditAction;
+use sweep_store::codes::{AuditAction, SweepState};
+use sweep_store::record::SweepRecord;
 use sweep_store::write::AuditRow;
 use tracing::info;
 
@@ -25,8 +26,16 @@ const LONG: u64 = 5_000;
 const SELDOM: Duration = Duration::from_secs(1);
 /// And not before this many times what the last such look took has passed.
 const PATIENCE: u32 = 20;
+/// How the reason of a sweep begins that stopped at its budget. The store keeps no other sign of it, so the words may not
+/// change.
+const SPENT: &str = "budget spent";
 /// Starts that are allowed beyond those that all slots could make at once.
 const SPARE_STARTS: u64 = 64;
+
+/// Whether the coordinator stopped this sweep because its budget is spent. A user's cancel leaves no reason.
+pub(crate) fn stopped_at_budget(sweep: &SweepRecord) -> bool {
+    sweep.state == SweepState::Cancelled && sweep.reason.starts_with(SPENT)
+}
 
 /// The budget of a live sweep.
 #[derive(Debug)]
@@ -225,8 +234,7 @@ impl Driver {
         let trials = number::plural(waiting, "trial");
         let hours = |seconds: f64| number::fixed(seconds / 3600.0, 4);
         let (spent, whole) = (hours(spent), hours(budget.seconds));
-        // `sweepctl` knows this end by its first two words: it has an exit code of its own.
-        let reason = format!("budget spent: {spent} of {whole} slot-hours used, {trials} left out");
+        let reason = format!("{SPENT}: {spent} of {whole} slot-hours used, {trials} left out");
         info!(sweep_id = %id, reason, at = self.parts.clock.unix_ms(), "a sweep stops at its budget");
         self.note(AuditRow { sweep: Some(id), detail: reason.clone(), ..audit(COORDINATOR, AuditAction::Cancelled) });
         self.event(Event::StopSweep { sweep: id, reason });

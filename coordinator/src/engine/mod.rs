@@ -65,6 +65,7 @@ use tokio_util::task::TaskTracker;
 
 pub(crate) use analysis::KEPT_TRIALS;
 pub use analysis::{Analysed, Pairwise};
+pub(crate) use budget::stopped_at_budget;
 pub use command::{
     Assignment, Describe, Finish, FinishEnding, Finished, Gauges, LiveStatus, PaceGauges, Poll, PollReply, Register,
     Registered, Report, Reported, Running, WorkerView,

@@ -11,7 +11,7 @@ use sweep_store::record::{AttemptRecord, Repeat, SweepRecord, TrialRow, WorkerRe
 
 use super::cost_messages::cost;
 use crate::convert::{self, bytes, counts_message, metrics_message};
-use crate::engine::{Error, Outline, Running, StageStatus, Status, WorkerView, epoch};
+use crate::engine::{Error, Outline, Running, StageStatus, Status, WorkerView, epoch, stopped_at_budget};
 use crate::reproduction::Reproduction;
 
 pub(super) const fn outlook(outlook: Outlook) -> v1::Outlook {
@@ -48,6 +48,7 @@ pub(crate) fn status(status: &Status) -> v1::SweepStatus {
         leaves_out: status.leaves_out.iter().map(left_out).collect(),
         out_of_service: status.out_of_service.iter().map(absent).collect(),
         held_back: status.held.as_ref().map(held_back),
+        stopped_at_budget: stopped_at_budget(record),
         priority: record.priority,
         spec_digest: bytes(record.spec_digest.as_bytes()),
         epochs_done: status.epochs_done,

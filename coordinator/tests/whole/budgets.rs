@@ -80,7 +80,7 @@ async fn a_sweep_stops_at_its_budget_even_over_a_restart_and_failed_attempts_are
     let after = env.status(sweep.id).await.cost.unwrap();
     assert_eq!(after.spent_slot_seconds, before.spent_slot_seconds);
     let (ended, _) = work(&env, &mut worker, &clock, sweep.id).await;
-    assert_eq!(ended.state(), v1::SweepState::Cancelled);
+    assert!(ended.state() == v1::SweepState::Cancelled && ended.stopped_at_budget);
     assert!(ended.reason.starts_with("budget spent: "), "{}", ended.reason);
     let counts = ended.counts.unwrap();
     assert!(counts.succeeded >= 2 && counts.cancelled > 0 && counts.failed == 0, "{counts:?}");
@@ -90,7 +90,9 @@ async fn a_sweep_stops_at_its_budget_even_over_a_restart_and_failed_attempts_are
     assert_eq!(spent, (counts.succeeded + 1) as f64 * TAKES.as_secs_f64(), "{counts:?}");
     assert!(spent < 2.0 + 2.0 * TAKES.as_secs_f64(), "{spent}");
     assert_eq!(cost.price_per_hour, "3600usd");
-    let again = env.restart().await.status(sweep.id).await;
+    let env = env.restart().await;
+    let again = env.status(sweep.id).await;
+    assert!(again.stopped_at_budget, "the store remembers it");
     assert_eq!(again.cost.unwrap().spent_slot_seconds, spent, "the store says the same");
 }
 

@@ -205,7 +205,7 @@ pub struct Sweep {
     pub id: u64,
     pub name: String,
     pub state: State,
-    /// Why the sweep failed.
+    /// Why the sweep failed, or why the coordinator stopped it.
     pub reason: Option<String>,
     pub priority: i32,
     pub counts: Counts,
@@ -230,6 +230,8 @@ pub struct Sweep {
     pub paused: bool,
     /// Why the remaining trials are held back, if they are.
     pub held_back: Option<HeldBack>,
+    /// Whether the coordinator stopped the sweep because its budget is spent; the state is then `cancelled`.
+    pub stopped_at_budget: bool,
     pub spec_digest: String,
     /// The cost so far and the expected cost; absent from older coordinators.
     pub cost: Option<Cost>,
@@ -267,6 +269,7 @@ impl From<v1::SweepStatus> for Sweep {
             out_of_service: status.out_of_service.into_iter().map(OutOfService::from).collect(),
             paused: status.paused,
             held_back: status.held_back.map(HeldBack::from),
+            stopped_at_budget: status.stopped_at_budget,
             spec_digest: hex(&status.spec_digest),
             cost: status.cost.map(Cost::from),
         }

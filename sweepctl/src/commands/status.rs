@@ -149,18 +149,14 @@ pub(crate) fn counts(counts: &Counts) -> String {
     text
 }
 
-fn has_spent_its_budget(sweep: &Sweep) -> bool {
-    let bound = sweep.cost.as_ref().is_some_and(|cost| cost.budget.is_some());
-    bound && sweep.reason.as_ref().is_some_and(|reason| reason.starts_with("budget spent"))
-}
-
-/// What a sweep's end means for the exit code.
+/// What a sweep's end means for the exit code. A coordinator of an earlier release does not say that a sweep stopped at its
+/// budget: such a sweep counts as cancelled.
 pub(crate) fn exit(sweep: &Sweep) -> Exit {
     match sweep.state {
         State::Succeeded => Exit::Well,
         State::Failed => Exit::TrialsFailed,
         // It did what it was asked: it stopped at its budget.
-        State::Cancelled if has_spent_its_budget(sweep) => match sweep.counts.failed {
+        State::Cancelled if sweep.stopped_at_budget => match sweep.counts.failed {
             0 => Exit::Well,
             _ => Exit::TrialsFailed,
         },
@@ -201,6 +197,18 @@ mod tests {
              repair its \
              machine and restart the worker"
         );
+    }
+
+    #[test]
+    fn a_sweep_that_stopped_at_its_budget_ended_well_whatever_the_words_of_its_reason() {
+        let ended = |stopped_at_budget, failed| {
+            let (reason, state) = ("budget spent: 1 of 1 slot-hours used".to_owned(), v1::SweepState::Cancelled.into());
+            let counts = Some(v1::TrialCounts { succeeded: 2, failed, ..Default::default() });
+            let status = v1::SweepStatus { state, reason, counts, stopped_at_budget, ..Default::default() };
+            exit(&Sweep::from(status))
+        };
+        assert!(matches!((ended(true, 0), ended(true, 1)), (Exit::Well, Exit::TrialsFailed)));
+        assert!(matches!((ended(false, 0), ended(false, 1)), (Exit::Failed, Exit::Failed)));
     }
 
     #[test]

@@ -159,7 +159,11 @@ fn header(state: &State, theme: Theme, columns: u16, now_ms: i64) -> Vec<Line<'s
 
 /// Name and state to the left, the time that is left to the right.
 fn headline(sweep: &Sweep, theme: Theme, columns: usize, age_ms: i64) -> Line<'static> {
-    let state = if sweep.paused { "paused" } else { sweep.state.name() };
+    let state = match sweep.state {
+        SweepState::Cancelled if sweep.stopped_at_budget => "budget spent",
+        _ if sweep.paused => "paused",
+        state => state.name(),
+    };
     let style = match sweep.state {
         SweepState::Failed => theme.bad(),
         SweepState::Cancelled => theme.notable(),

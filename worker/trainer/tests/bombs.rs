@@ -39,6 +39,14 @@ fn picture(path: &Path, width: u32, height: u32) {
     image::GrayImage::new(width, height).save(path).unwrap();
 }
 
+/// A progressive JPEG file that is square and says how large.
+fn progressive(path: &Path, side: u16) {
+    let mut bytes = include_bytes!("data/pictures/progressive.jpg").to_vec();
+    let frame = bytes.windows(2).position(|pair| pair == [0xFF, 0xC2]).unwrap();
+    bytes[frame + 5..frame + 9].copy_from_slice(&[side.to_be_bytes(), side.to_be_bytes()].concat());
+    std::fs::write(path, bytes).unwrap();
+}
+
 fn gzipped(path: &Path, header: &[u8], zeros: usize) {
     let mut out = GzEncoder::new(File::create(path).unwrap(), Compression::fast());
     out.write_all(header).unwrap();
@@ -93,11 +101,13 @@ fn a_small_file_takes_little_memory_whatever_it_says() {
     for (name, width, height) in [("wide.png", 1_500_000, 4), ("large.png", 15_000, 14_000)] {
         picture(&folder.path().join("set/train/a").join(name), width, height);
     }
+    progressive(&folder.path().join("set/train/a/progressive.jpg"), 10_000);
     picture(&folder.path().join("set/train/a/good.png"), 64, 48);
-    let report = bounded("two pictures", || check_folder(&folder.path().join("set")).unwrap());
+    let report = bounded("three pictures", || check_folder(&folder.path().join("set")).unwrap());
     let reasons: Vec<_> = report.unreadable.iter().map(|file| (file.file.as_str(), file.reason.as_str())).collect();
-    assert_eq!(reasons.len(), 2, "{reasons:?}");
+    assert_eq!(reasons.len(), 3, "{reasons:?}");
     assert!(reasons.iter().any(|(file, why)| *file == "train/a/wide.png" && why.contains("1500000 x 4 pixels")));
+    assert!(reasons.iter().any(|(_, why)| why.contains("10000 x 10000 pixels takes 573 MiB of memory")));
     assert!(reasons.iter().any(|(_, why)| why.contains("15000 x 14000") && why.contains("100000000 in total")));
 
     pictures_with_remarks(&folder.path().join("remarks"));

@@ -7,6 +7,7 @@ mod cifar10;
 mod complete;
 mod folder;
 mod idx;
+mod memory;
 mod passed_over;
 mod paths;
 mod picture;

@@ -9,15 +9,16 @@ use image::imageops::{FilterType, resize};
 use image::metadata::Orientation;
 use image::{DynamicImage, GrayImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits, RgbImage};
 
-use super::{Shape, complete};
+use super::{Shape, complete, memory};
 
 /// The longest side of an image, in pixels. Resizing needs 16 bytes per pixel of a side times the new size, so without
 /// a limit a long side could need any amount of memory, however few pixels the image has.
 const MAX_SIDE: u32 = 16_384;
 /// The most pixels of an image.
 const MAX_PIXELS: u64 = 100_000_000;
-/// The most memory that decoding may allocate, in bytes.
-const MAX_ALLOCATED: u64 = 512 << 20;
+/// The most memory that decoding may allocate, in bytes, including the pixels.
+const MAX_ALLOCATED: u64 = 512 * MIB;
+const MIB: u64 = 1 << 20;
 
 /// Why a file cannot be used as an image.
 #[derive(Debug, thiserror::Error)]
@@ -26,6 +27,11 @@ pub(super) enum Unreadable {
     CutOff(&'static str),
     #[error(transparent)]
     TooLarge(#[from] TooLarge),
+    #[error(
+        "decoding its {width} x {height} pixels takes {} MiB of memory, but an image may take at most {} MiB: make it \
+        smaller, or save a progressive JPEG as a baseline JPEG", needed.div_ceil(MIB), limit / MIB
+    )]
+    TooMuchMemory { width: u32, height: u32, needed: u64, limit: u64 },
     #[error(transparent)]
     Decoder(#[from] ImageError),
 }
@@ -71,6 +77,11 @@ pub(super) fn decode(bytes: &[u8], shape: Shape) -> Result<Vec<u8>, Unreadable> 
 
 /// A JPEG or PNG file in its own size, rotated by its EXIF orientation.
 pub(super) fn open(bytes: &[u8]) -> Result<Opened, Unreadable> {
+    open_within(bytes, MAX_ALLOCATED)
+}
+
+/// Opens a file if decoding it takes at most so many bytes.
+fn open_within(bytes: &[u8], limit: u64) -> Result<Opened, Unreadable> {
     let format = ImageReader::new(Cursor::new(bytes)).with_guessed_format()?.format();
     let bytes = match format {
         Some(ImageFormat::Jpeg) if !complete::jpeg(bytes) => return Err(Unreadable::CutOff("JPEG")),
@@ -84,14 +95,26 @@ pub(super) fn open(bytes: &[u8]) -> Result<Opened, Unreadable> {
     let mut decoder = reader.into_decoder()?;
     let (width, height) = decoder.dimensions();
     check_size(width, height)?;
-    limits().reserve(decoder.total_bytes())?;
     let orientation = decoder.orientation()?;
+    let pixels = decoder.total_bytes();
+    let beside = if format == Some(ImageFormat::Jpeg) { memory::of_jpeg(&bytes, (width, height)) } else { 0 };
+    // A quarter turn makes a second picture, when the first one is decoded.
+    let turned = if is_quarter_turn(orientation) { pixels } else { 0 };
+    let needed = pixels.saturating_add(beside.max(turned));
+    if needed > limit {
+        return Err(Unreadable::TooMuchMemory { width, height, needed, limit });
+    }
     let mut picture = DynamicImage::from_decoder(decoder)?;
     picture.apply_orientation(orientation);
     Ok(Opened { picture, turned: orientation != Orientation::NoTransforms })
 }
 
-/// The decoder's limits. Its sides are checked here, so that the error names them.
+fn is_quarter_turn(orientation: Orientation) -> bool {
+    use Orientation::{Rotate90, Rotate90FlipH, Rotate270, Rotate270FlipH};
+    matches!(orientation, Rotate90 | Rotate90FlipH | Rotate270 | Rotate270FlipH)
+}
+
+/// The decoder's own limits. The sides are checked here, so that the error names them.
 fn limits() -> Limits {
     let mut limits = Limits::no_limits();
     limits.max_alloc = Some(MAX_ALLOCATED);
@@ -163,6 +186,38 @@ mod tests {
             let reason = check_size(width, height).unwrap_err().to_string();
             assert!(reason.starts_with(&format!("it has {width} x {height} pixels")), "{reason}");
         }
+    }
+
+    /// The decoder keeps the coefficients of a progressive file, which take as much memory as the pixels or twice that.
+    #[test]
+    fn memory_is_bounded_before_a_pixel_is_decoded() {
+        let progressive = include_bytes!("../../tests/data/pictures/progressive.jpg");
+        let baseline = include_bytes!("../../tests/data/pictures/baseline.jpg");
+        let pixels = 56 * 40 * 3;
+        let needed = pixels + memory::of_jpeg(progressive, (56, 40));
+        assert!(open_within(progressive, needed).is_ok());
+        let reason = open_within(progressive, needed - 1).unwrap_err().to_string();
+        assert!(reason.starts_with("decoding its 56 x 40 pixels takes 1 MiB of memory"), "{reason}");
+        assert!(open_within(baseline, needed - 1).is_ok(), "it is decoded row by row");
+        let mut large = progressive.to_vec();
+        let frame = large.windows(2).position(|pair| pair == [0xFF, 0xC2]).unwrap();
+        let side = 10_000_u16.to_be_bytes();
+        large[frame + 5..frame + 9].copy_from_slice(&[side, side].concat());
+        let reason = open(&large).unwrap_err().to_string();
+        assert!(reason.starts_with("decoding its 10000 x 10000 pixels takes 573 MiB of memory"), "{reason}");
+    }
+
+    #[test]
+    fn a_quarter_turn_counts_as_a_second_picture() {
+        let file = |orientation| {
+            let mut png = Vec::new();
+            oriented(image::codecs::png::PngEncoder::new(&mut png), orientation);
+            png
+        };
+        let (limit, enough) = (2 * 32 * 24 - 1, 2 * 32 * 24);
+        assert!(open_within(&file(3), limit).is_ok(), "half a turn needs no second one");
+        assert!(matches!(open_within(&file(6), limit), Err(Unreadable::TooMuchMemory { .. })));
+        assert!(open_within(&file(6), enough).is_ok());
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{Error, ErrorKind, Result};
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, fsync, openat, statat};
@@ -111,6 +111,26 @@ pub(crate) fn create_anew(path: &Path) -> Result<File> {
     File::create_new(path)
 }
 
+/// Opens a file that is there, to append to it, and never through a link. A trainer may write into the folder, so a pipe is
+/// not waited for.
+///
+/// # Errors
+/// It does not exist, is a link or not a plain file, or cannot be written.
+pub(crate) fn open_to_append(path: &Path) -> Result<File> {
+    let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed();
+    let name = path.file_name().unwrap_or_default();
+    let opened = File::options().append(true).custom_flags(flags).open(path);
+    let file = opened.map_err(|error| match Errno::from_io_error(&error) {
+        Some(Errno::LOOP) => unwanted(name, FileType::Symlink, FileType::RegularFile),
+        _ => error,
+    })?;
+    let found = file.metadata()?;
+    if !found.is_file() {
+        return Err(unwanted(name, FileType::from_raw_mode(found.mode()), FileType::RegularFile));
+    }
+    Ok(file)
+}
+
 /// Syncs the names in a folder to disk.
 ///
 /// # Errors
@@ -199,6 +219,22 @@ mod tests {
         assert_eq!(reason(&path, 2), "\"plain\" has 2 hard links: write a file with one name");
         std::fs::remove_file(root.join("state/attempt/second")).unwrap();
         assert!(open_plain(&path, 2).is_ok());
+    }
+
+    #[test]
+    fn only_a_plain_file_is_appended_to() {
+        let (_kept, root) = disk();
+        symlink(root.join("elsewhere/token"), root.join("state/attempt/link")).unwrap();
+        pipe(&root.join("state/attempt/pipe"));
+        for name in ["link", "pipe", "none"] {
+            assert!(open_to_append(&root.join("state/attempt").join(name)).is_err(), "{name}");
+        }
+        let reason = open_to_append(&root.join("state/attempt/link")).unwrap_err().to_string();
+        assert_eq!(reason, "\"link\" is a link, which is not followed: write a plain file");
+        let path = root.join("state/attempt/plain");
+        std::io::Write::write_all(&mut open_to_append(&path).unwrap(), b", and more").unwrap();
+        assert_eq!(std::fs::read(path).unwrap(), b"content, and more");
+        assert_eq!(std::fs::read(root.join("elsewhere/token")).unwrap(), b"secret");
     }
 
     #[test]

@@ -7,7 +7,7 @@
 //! A journal that cannot be written stays in memory, and is written again as a whole when the agent asks for it.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
@@ -15,7 +15,7 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::record::{MAGIC, Record};
-use crate::files::{create_anew, remove_folder, sync_folder};
+use crate::files::{create_anew, open_to_append, remove_folder, sync_folder};
 use crate::wire::Lease;
 
 /// The capacity of the thread's queue.
@@ -257,7 +257,7 @@ fn append(folder: &Path, known: Option<u64>, records: &[Record], synced: bool) -
     let path = journal_of(folder);
     let mut bytes = Vec::new();
     let (mut file, begin) = match known {
-        Some(length) => (OpenOptions::new().append(true).open(path)?, length),
+        Some(length) => (open_to_append(&path)?, length),
         None => {
             std::fs::create_dir_all(folder)?;
             bytes.extend_from_slice(&MAGIC);
@@ -265,13 +265,22 @@ fn append(folder: &Path, known: Option<u64>, records: &[Record], synced: bool) -
         }
     };
     records.iter().for_each(|record| record.append(&mut bytes, begin));
-    let written = file.write_all(&bytes).and_then(|()| if synced { sync(&file, folder) } else { Ok(()) });
-    if let Err(error) = written {
-        // If this fails too, a partial record remains at the end, which readers cut off.
-        drop(file.set_len(begin));
+    write_behind(&mut file, begin, &bytes)?;
+    if synced && let Err(error) = sync(&file, folder) {
+        cut(&file, begin);
         return Err(error);
     }
     Ok(begin + bytes.len() as u64)
+}
+
+/// Writes all of the bytes at the end of a file of this length, or nothing.
+fn write_behind(file: &mut File, length: u64, bytes: &[u8]) -> io::Result<()> {
+    file.write_all(bytes).inspect_err(|_| cut(file, length))
+}
+
+/// If this fails too, a partial record remains at the end, which readers cut off.
+fn cut(file: &File, length: u64) {
+    drop(file.set_len(length));
 }
 
 /// Writes a new journal and renames it over the old one.
@@ -373,28 +382,39 @@ mod tests {
         assert_eq!(records(state.path(), lease(1)), [stopping("b")]);
     }
 
-    #[cfg(target_os = "linux")]
+    /// A trainer runs as the same user, and may put a link in the place of the journal.
     #[tokio::test]
-    async fn a_disk_without_room_is_gone_round() {
+    async fn nothing_is_appended_through_a_link_and_the_journal_is_written_anew_in_its_place() {
         let state = tempfile::tempdir().unwrap();
         let mut journal = Journal::start(state.path(), BTreeMap::new()).unwrap();
         let folder = root(state.path()).join(lease(1).folder_name());
         journal.order(Order::Append { lease: lease(1), record: stopping("a") });
         journal.flush().await;
         let written = journal.health().bytes;
-        // From here on writes fail, as on a full disk.
+        let other = state.path().join("other");
+        std::fs::write(&other, "untouched").unwrap();
         std::fs::remove_file(journal_of(&folder)).unwrap();
-        std::os::unix::fs::symlink("/dev/full", journal_of(&folder)).unwrap();
+        std::os::unix::fs::symlink(&other, journal_of(&folder)).unwrap();
         journal.order(Order::Append { lease: lease(1), record: stopping("b") });
         journal.order(Order::Keep { lease: lease(1), records: vec![stopping("c")] });
         journal.flush().await;
+        assert_eq!(std::fs::read_to_string(&other).unwrap(), "untouched");
         let said = journal.health().failed.into_values().next().unwrap();
-        assert!(said.contains("No space left"), "{said}");
+        assert!(said.contains("is a link, which is not followed"), "{said}");
         assert_eq!(journal.health().bytes, written);
+        // The agent then orders all of it, which takes the place of the link.
         journal.order(Order::Replace { lease: lease(1), records: vec![stopping("a"), stopping("b")] });
         journal.flush().await;
         assert!(failed(&journal).is_empty());
+        assert_eq!(std::fs::read_to_string(&other).unwrap(), "untouched");
         assert_eq!(records(state.path(), lease(1)), [stopping("a"), stopping("b")]);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_disk_without_room_is_an_error() {
+        let mut full = File::options().append(true).open("/dev/full").unwrap();
+        assert_eq!(write_behind(&mut full, 0, b"record").unwrap_err().kind(), io::ErrorKind::StorageFull);
     }
 
     #[tokio::test]

@@ -1,7 +1,6 @@
 //! Recovers the state of an earlier run from disk: endings that are not reported yet, attempts that died with the
 //! worker, and damaged journals, which are moved aside.
 
-use std::fs::OpenOptions;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
@@ -100,7 +99,7 @@ fn attempt(state_folder: &Path, folder: &Path, lease: Lease) -> Result<Option<Re
     };
     let journal = record::read(&bytes).map_err(|damaged| format!("its journal is damaged {damaged}"))?;
     if journal.whole < bytes.len() {
-        let cut = OpenOptions::new().write(true).open(&path).and_then(|file| file.set_len(journal.whole as u64));
+        let cut = files::open_to_append(&path).and_then(|file| file.set_len(journal.whole as u64));
         cut.map_err(|error| format!("the incomplete record at the end of its journal cannot be cut off: {error}"))?;
     }
     if journal.records.is_empty() {

@@ -21,7 +21,7 @@ use tracing::{error, info, warn};
 
 use super::batch::{Batch, Decide};
 use super::command::Command;
-use super::costs::{READ, Shared};
+use super::cost::model::{READ, Shared};
 use super::heard::Heard;
 use super::live::Live;
 use super::people::{COORDINATOR, audit};

@@ -16,7 +16,7 @@ use sweep_store::write::{Afresh, ConfigurationRow, NewTrial, Preparation};
 
 use super::Error;
 use super::budget::LiveBudget;
-use super::costs::Shared;
+use super::cost::model::Shared;
 use super::live::LiveConfiguration;
 
 /// Rows that are written in one piece, so that commits of the engine come between.

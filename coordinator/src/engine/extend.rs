@@ -8,8 +8,9 @@ use sweep_spec::plan::Winner;
 use sweep_spec::{Plan, TRAINER_SEMANTICS, TrialId};
 use sweep_store::record::{ConfigurationRecord, SweepRecord};
 
+use super::cost::trim_seeds;
 use super::submit::{Submit, blocking};
-use super::{Error, Handle, fitting, restore};
+use super::{Error, Handle, restore};
 
 /// Lost trials that a refusal names.
 const NAMED: usize = 5;
@@ -22,7 +23,7 @@ impl Handle {
             request.spec = self.spec(from).await?;
             let more = std::mem::take(&mut request.overrides);
             let plan = self.plan(&record).await?;
-            let own = fitting::asked(&record, &plan);
+            let own = trim_seeds::asked(&record, &plan);
             request.overrides = own.iter().cloned().chain(more).collect();
         }
         if request.name.is_empty() {

@@ -8,12 +8,13 @@ use sweep_analysis::cost::schedule::{Batch, Forecast, Left, forecast};
 use sweep_analysis::cost::{Accuracy, Estimate, Prediction};
 use sweep_spec::{Plan, TrialId};
 
-use super::coming::depth;
 use super::command::Command;
-use super::costs::Costs;
+use super::cost::model::Costs;
+use super::cost::pending_stages::depth;
+use super::cost::trim_seeds;
 use super::outlook::Devices;
 use super::submit::blocking;
-use super::{Error, Handle, Submit, fitting, noise};
+use super::{Error, Handle, Submit, noise};
 
 /// Trials of a larger plan are not asked for one by one whether they are known.
 const ASKED: u64 = 50_000;
@@ -97,7 +98,7 @@ impl Handle {
         };
         drop(costs);
         let Some(weighed) = weighed else { return Ok(cost) };
-        let fit = fitting::kept(&plan, &weighed.needs, weighed.beside);
+        let fit = trim_seeds::kept(&plan, &weighed.needs, weighed.beside);
         cost.left_out_seeds = plan.spec().seeds.iter().skip(fit).copied().collect();
         let share = fit as f64 / plan.spec().seeds.len().max(1) as f64;
         let Forecast { end, slot_seconds } = forecast(&Left { running: Vec::new(), steps: weighed.steps }, slots);
@@ -218,7 +219,7 @@ mod tests {
     use sweep_analysis::cost::{Class, Size, Work};
     use sweep_spec::{Outcome, Spec};
 
-    use super::super::costs::Took;
+    use super::super::cost::model::Took;
     use super::*;
 
     const SPEC: &str = "

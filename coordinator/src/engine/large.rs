@@ -14,7 +14,7 @@ use sweep_store::record::{AttemptKey, Predictions, ResultRecord, SweepRecord};
 use sweep_store::sqlite::{Options, SqliteStore};
 use sweep_store::write::{AttemptEnd, AttemptStart, Bound, Commit, ResultRow, RoundEndRow, StageChange, SweepEndRow};
 
-use super::costs::Shared;
+use super::cost::model::Shared;
 use super::expand::Expansion;
 use super::submit::{Submit, preparation, record};
 

@@ -5,7 +5,7 @@ use sweep_scheduler::{Lease, SessionId, SweepId};
 use sweep_store::record::{AttemptKey, ResultRecord};
 use sweep_store::write::PredictionRow;
 
-use super::costs::{self, Took};
+use super::cost::model::{self, Took};
 use super::driver::Driver;
 use super::live::LiveAttempt;
 
@@ -58,7 +58,7 @@ impl Driver {
         let said = attempt.predicted.map(|estimate| estimate.prediction());
         let took = Took {
             outcome: result.outcome,
-            class: costs::class(&result.provenance),
+            class: model::class(&result.provenance),
             seconds: result.provenance.seconds,
             run_seconds,
             slot_seconds: attempt.counted_ms as f64 / 1000.0,

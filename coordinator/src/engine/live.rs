@@ -16,11 +16,12 @@ use sweep_store::record::{AttemptKey, SweepRecord};
 use sweep_store::summary::Asked;
 use sweep_store::write::NameRow;
 
+use super::Error;
 use super::budget::LiveBudget;
-use super::coming::{Coming, to_come};
 use super::command::{Begin, Poll, PollReply, Reply};
+use super::cost::pending_stages::{Coming, to_come};
+use super::cost::trim_seeds;
 use super::pace::Pace;
-use super::{Error, fitting};
 use crate::clock::Clock;
 
 /// A sweep that has not ended.
@@ -71,7 +72,7 @@ impl LiveSweep {
     /// Of a sweep with this plan, read from the text of its spec.
     pub(crate) fn new(record: SweepRecord, plan: Arc<Plan>, text: &[u8], clock: &Clock) -> Result<Self, Error> {
         let spec = plan.spec();
-        let asked = Arc::new(Asked::of(spec, fitting::left_out(&record, &plan, text)));
+        let asked = Arc::new(Asked::of(spec, trim_seeds::left_out(&record, &plan, text)));
         let trial = plan.trial(&spec.baseline, 0);
         let internal = |error: settings::Error| Error::Internal(error.to_string());
         let mut shared = settings::flatten(&trial).map_err(internal)?;

@@ -5,9 +5,8 @@ mod analysis;
 mod apply;
 mod batch;
 mod budget;
-mod coming;
 pub mod command;
-mod costs;
+mod cost;
 mod decide;
 mod delete;
 mod driver;
@@ -15,7 +14,6 @@ mod effects;
 mod error;
 mod expand;
 mod extend;
-mod fitting;
 mod flights;
 mod forecast;
 mod heard;
@@ -135,7 +133,7 @@ pub struct Handle {
     lease_ttl_ms: u64,
     limits: Limits,
     clock: Clock,
-    costs: costs::Shared,
+    costs: cost::model::Shared,
     deleting: Arc<delete::Deleting>,
 }
 
@@ -193,7 +191,7 @@ fn parts(
     let (ready, is_ready) = watch::channel(false);
     let (trouble, troubled) = watch::channel(Trouble::None);
     let last_sweep = Arc::new(AtomicU64::new(0));
-    let (costs, heard, touched) = (costs::Shared::default(), Heard::default(), Touched::default());
+    let (costs, heard, touched) = (cost::model::Shared::default(), Heard::default(), Touched::default());
     let handle = Handle {
         commands,
         heard: heard.clone(),

@@ -15,10 +15,11 @@ use sweep_store::write::{Preparation, StageRow, SweepRow};
 use tracing::info;
 
 use super::command::{Begin, Command};
+use super::cost::trim_seeds;
 use super::expand::Expansion;
 use super::live::{LiveSweep, dataset_key};
 use super::room::Wanted;
-use super::{Error, Handle, Trouble, fitting};
+use super::{Error, Handle, Trouble};
 use crate::convert::Invalid;
 
 /// How long a submit waits for a connected worker's word about the data.
@@ -176,7 +177,9 @@ impl Handle {
         }
         let devices = self.ask(Command::Devices).await?;
         let Some(weighed) = self.weigh(&plan, &devices, request.fresh).await? else { return Ok((record, plan)) };
-        let Some(trimmed) = fitting::trimmed(&plan, &weighed.needs, weighed.beside) else { return Ok((record, plan)) };
+        let Some(trimmed) = trim_seeds::trimmed(&plan, &weighed.needs, weighed.beside) else {
+            return Ok((record, plan));
+        };
         let kept = trimmed.1.clone();
         request.overrides.push(trimmed);
         let (request, fitted, limits) = self.parse(request).await?;

@@ -15,9 +15,10 @@ use sweep_store::record::SweepRecord;
 use sweep_store::summary::{Asked, BEST, Placed, Summary};
 
 use super::command::Command;
+use super::cost::trim_seeds;
 use super::status::total;
 use super::study::Replicates;
-use super::{Error, Handle, fitting};
+use super::{Error, Handle};
 
 /// Summaries that are kept in memory.
 const KEPT: usize = 1024;
@@ -154,7 +155,7 @@ impl Handle {
             Some(live) => (live.plan, Asked::clone(&live.asked)),
             None => {
                 let (plan, text) = (self.plan(record).await?, self.spec(record.id).await?);
-                let left_out = fitting::left_out(record, &plan, &text);
+                let left_out = trim_seeds::left_out(record, &plan, &text);
                 let asked = Asked::of(plan.spec(), left_out);
                 (plan, asked)
             }

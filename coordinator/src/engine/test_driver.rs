@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use super::command::{Begin, Command, Register, Ticket};
-use super::costs::Shared;
+use super::cost::model::Shared;
 use super::driver::Driver;
 use super::expand::Expansion;
 use super::live::LiveSweep;

@@ -17,7 +17,7 @@ use sweep_analysis::cost::Prediction;
 use sweep_spec::FailureClass;
 use sweep_spec::spec::Metric;
 
-use crate::engine::{Gauges, PaceGauges};
+use crate::engine::{Gauges, ProgressGauges};
 use definition as d;
 
 /// The failure class of an attempt whose worker was silent for a whole lease.
@@ -69,7 +69,7 @@ pub struct Scrape {
     /// Counts of the engine's owner task.
     pub gauges: Gauges,
     /// The pace of every running sweep.
-    pub paces: Vec<PaceGauges>,
+    pub paces: Vec<ProgressGauges>,
     /// Running sweeps and the newest ended ones.
     pub sweeps: Vec<SweepGauges>,
     /// The disks of the store and of the artifacts.

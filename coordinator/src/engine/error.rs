@@ -4,8 +4,8 @@ use sweep_scheduler::SweepId;
 use sweep_spec::Problems;
 use sweep_store as store;
 
-use super::NameHeld;
 use crate::convert::Invalid;
+use crate::engine::name_held::NameHeld;
 
 /// A refusal or a failure.
 #[derive(Debug, thiserror::Error)]

@@ -9,8 +9,9 @@ use sweep_store::codes::{AuditAction, RoundState, SweepState};
 use sweep_store::record::SweepRecord;
 use sweep_store::write::{AuditRow, Commit, RoundEndRow, SweepEndRow};
 
-use super::people::audit;
-use super::{Error, restore};
+use crate::engine::audit::audit;
+use crate::engine::error::Error;
+use crate::engine::stored_plan;
 use crate::unix_ms;
 
 /// Rounds that end in one commit.
@@ -40,7 +41,7 @@ pub async fn cancel(store: &dyn Store, text: &str, actor: &str) -> Result<Cancel
             let end = SweepEndRow { sweep, state: SweepState::Cancelled, reason: String::new(), at_ms };
             // Where the spec cannot be read any more, all weights stay.
             let spec = store.spec(sweep).await.unwrap_or_default().unwrap_or_default();
-            let chooses = restore::plan(&record, &spec)
+            let chooses = stored_plan::read(&record, &spec)
                 .is_ok_and(|plan| plan.spec().protocol.keep_weights == KeepWeights::Winner);
             let commit = Commit {
                 sweeps_ended: vec![end],

@@ -4,7 +4,7 @@ use prometheus::Registry;
 
 use super::definition as d;
 use super::{Scrape, SweepGauges};
-use crate::engine::{Gauges, PaceGauges, Running};
+use crate::engine::{Gauges, ProgressGauges, Running};
 
 pub(super) fn fill(registry: &Registry, scrape: &Scrape) -> Result<(), prometheus::Error> {
     let Scrape { leads, gauges, sweeps, .. } = scrape;
@@ -57,7 +57,7 @@ fn fill_pools(registry: &Registry, gauges: &Gauges) -> Result<(), prometheus::Er
     Ok(())
 }
 
-fn fill_paces(registry: &Registry, paces: &[PaceGauges]) -> Result<(), prometheus::Error> {
+fn fill_paces(registry: &Registry, paces: &[ProgressGauges]) -> Result<(), prometheus::Error> {
     let progress = d::gauge_vec(registry, &d::PROGRESS_AT)?;
     let waits = d::gauge_vec(registry, &d::QUEUE_WAIT)?;
     let scheduling_paused = d::gauge_vec(registry, &d::SCHEDULING_PAUSED)?;

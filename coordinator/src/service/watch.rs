@@ -205,7 +205,7 @@ mod tests {
     use futures::StreamExt;
 
     use super::*;
-    use crate::engine::Touched;
+    use crate::engine::SweepChanges;
     use crate::service::failure::Kind;
 
     const SWEEP: SweepId = SweepId(1);
@@ -213,7 +213,7 @@ mod tests {
     /// A sweep whose priority says how often it changed.
     #[derive(Default)]
     struct Pretend {
-        touched: Touched,
+        touched: SweepChanges,
         changes: AtomicU64,
         has_ended: AtomicBool,
         /// The next question for it panics.

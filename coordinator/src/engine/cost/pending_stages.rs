@@ -11,7 +11,7 @@ const KEPT: usize = 256;
 
 /// Trials of a stage that is not open yet.
 #[derive(Debug, Clone)]
-pub(crate) struct Coming {
+pub(crate) struct PendingTrials {
     /// The stage, as index of its group.
     pub(crate) group: usize,
     /// Trials like this one.
@@ -26,7 +26,7 @@ pub(crate) fn depth(plan: &Plan, group: usize) -> usize {
 }
 
 /// What is to come, step by step: groups of one step can run side by side, each step waits for the one before it.
-pub(crate) fn to_come(plan: &Plan) -> Vec<Vec<Coming>> {
+pub(crate) fn to_come(plan: &Plan) -> Vec<Vec<PendingTrials>> {
     let depths: Vec<usize> = (0..plan.groups().len()).map(|group| depth(plan, group)).collect();
     let deepest = depths.iter().copied().max().unwrap_or(0);
     if deepest == 0 {
@@ -44,7 +44,7 @@ pub(crate) fn to_come(plan: &Plan) -> Vec<Vec<Coming>> {
         let (share, rest) = (all / kept.len().max(1) as u64, all % kept.len().max(1) as u64);
         let coming = kept.into_iter().enumerate().map(|(number, counts)| {
             let points = share + u64::from((number as u64) < rest);
-            Coming { group: index, trials: points.saturating_mul(seeds), counts }
+            PendingTrials { group: index, trials: points.saturating_mul(seeds), counts }
         });
         if let Some(step) = steps.get_mut(depth - 1) {
             step.extend(coming);
@@ -75,7 +75,7 @@ stages:
     fn every_stage_behind_a_winner_is_a_step_with_all_of_its_trials() {
         let plan = Plan::new(&Spec::parse(STAGED.as_bytes(), &[], &Default::default()).unwrap());
         let steps = to_come(&plan);
-        let trials = |step: &Vec<Coming>| step.iter().map(|coming| coming.trials).sum::<u64>();
+        let trials = |step: &Vec<PendingTrials>| step.iter().map(|coming| coming.trials).sum::<u64>();
         assert_eq!(steps.iter().map(trials).collect::<Vec<_>>(), [6, 2]);
         assert_eq!(steps[1][0].group, 2);
         assert_eq!(plan.assumed_winners().len(), 2);
@@ -88,7 +88,7 @@ stages:
         let text = format!("{head}stages:\n{}\n", turned.join("\n"));
         let plan = Plan::new(&Spec::parse(text.as_bytes(), &[], &Default::default()).unwrap());
         let steps = to_come(&plan);
-        let trials = |step: &Vec<Coming>| step.iter().map(|coming| coming.trials).sum::<u64>();
+        let trials = |step: &Vec<PendingTrials>| step.iter().map(|coming| coming.trials).sum::<u64>();
         assert_eq!(steps.iter().map(trials).collect::<Vec<_>>(), [6, 2]);
         assert_eq!((steps[0][0].group, steps[1][0].group), (1, 0));
     }

@@ -13,7 +13,7 @@ use sweep_spec::spec::Metric;
 use sweep_store::record::SweepRecord;
 use tokio::sync::Notify;
 
-use crate::engine::{Analysed, Error, Handle, KEPT_TRIALS, Status};
+use crate::engine::{Analysed, Error, Handle, MAX_CACHED_TRIALS, Status};
 
 /// How long a page waits for what it shows.
 pub(super) const MOMENT: Duration = Duration::from_millis(120);
@@ -117,7 +117,7 @@ impl Meanwhile {
             before.analyses.remove(&(id, metric, images));
             make_room(&mut before.analyses);
             let others = before.analyses.values().map(|analysed| analysed.weight()).sum::<usize>();
-            if others + newest.weight() > KEPT_TRIALS {
+            if others + newest.weight() > MAX_CACHED_TRIALS {
                 before.analyses.clear();
             }
             before.analyses.insert((id, metric, images), Arc::clone(newest));

@@ -1,0 +1,23 @@
+//! Rows of the audit log.
+
+use sweep_store::codes::AuditAction;
+use sweep_store::write::AuditRow;
+
+use crate::unix_ms;
+
+pub(crate) use sweep_store::codes::COORDINATOR;
+
+/// A line of the audit log that concerns nothing yet.
+pub(crate) fn audit(actor: &str, action: AuditAction) -> AuditRow {
+    let actor = if actor.is_empty() { "somebody" } else { actor };
+    AuditRow {
+        at_ms: unix_ms(),
+        actor: actor.to_owned(),
+        action,
+        sweep: None,
+        trial: None,
+        attempt: None,
+        worker: String::new(),
+        detail: String::new(),
+    }
+}

@@ -1,0 +1,9 @@
+//! Plans, summaries and analyses that were computed lately, each with a bound, and the lock that computes each of them once
+//! for all callers that ask at the same time.
+//!
+//! Code in this folder may not read the store or use a handle: `query/` fills these caches.
+
+pub(in crate::engine) mod analyses;
+pub(in crate::engine) mod plans;
+pub(in crate::engine) mod single_flight;
+pub(in crate::engine) mod summaries;

@@ -1,0 +1,87 @@
+//! One computation for all who ask the same at the same time: the others wait for the one that is under way, and then find
+//! what it left.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::sync::{Arc, Mutex};
+
+use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
+
+type Under<K> = Arc<Mutex<HashMap<K, Arc<AsyncMutex<()>>>>>;
+
+/// What is being computed.
+#[derive(Clone)]
+pub(crate) struct SingleFlight<K>(Under<K>);
+
+/// The right to compute it. Dropped, the next one may.
+pub(crate) struct Flight<K: Eq + Hash> {
+    under: Under<K>,
+    key: K,
+    turn: Option<OwnedMutexGuard<()>>,
+}
+
+impl<K> Default for SingleFlight<K> {
+    fn default() -> Self {
+        Self(Arc::default())
+    }
+}
+
+impl<K: Copy + Eq + Hash> SingleFlight<K> {
+    /// Waits until no one else computes this.
+    pub(crate) async fn enter(&self, key: K) -> Flight<K> {
+        let turn = self.0.lock().map(|mut under| Arc::clone(under.entry(key).or_default())).unwrap_or_default();
+        // Made before the wait: one that gives up waiting takes its mark away too.
+        let mut flight = Flight { under: Arc::clone(&self.0), key, turn: None };
+        flight.turn = Some(turn.lock_owned().await);
+        flight
+    }
+
+    /// Whether this is being computed.
+    pub(crate) fn is_in_flight(&self, key: &K) -> bool {
+        self.0.lock().is_ok_and(|under| under.contains_key(key))
+    }
+}
+
+impl<K: Eq + Hash> Drop for Flight<K> {
+    fn drop(&mut self) {
+        let Ok(mut under) = self.under.lock() else { return };
+        self.turn = None;
+        // Those who wait hold it too.
+        if under.get(&self.key).is_some_and(|turn| Arc::strong_count(turn) == 1) {
+            under.remove(&self.key);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use futures::FutureExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn who_asks_meanwhile_waits_and_nothing_is_left_behind() {
+        let flights: SingleFlight<u32> = SingleFlight::default();
+        let (computing, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let mut asked = tokio::task::JoinSet::new();
+        for index in 0..20 {
+            let (flights, computing, most) = (flights.clone(), Arc::clone(&computing), Arc::clone(&most));
+            asked.spawn(async move {
+                let _flight = flights.enter(index % 2).await;
+                most.fetch_max(computing.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                tokio::task::yield_now().await;
+                computing.fetch_sub(1, Ordering::SeqCst);
+            });
+        }
+        while asked.join_next().await.is_some() {}
+        assert!(most.load(Ordering::SeqCst) <= 2, "one for each of two keys");
+        // One that goes away while it waits leaves nothing either.
+        let held = flights.enter(0).await;
+        assert!(flights.enter(0).now_or_never().is_none());
+        drop(held);
+        assert!(!flights.is_in_flight(&0) && !flights.is_in_flight(&1));
+        assert!(flights.0.lock().unwrap().is_empty());
+    }
+}

@@ -1,0 +1,69 @@
+//! Limits on workers, sweeps and unfinished trials, as the owner task enforces them.
+
+use sweep_analysis::number::plural;
+use sweep_scheduler::SweepId;
+
+use crate::engine::error::Error;
+use crate::engine::messages::capacity::Wanted;
+use crate::engine::owner::driver::Driver;
+use crate::engine::reply::Reply;
+
+impl Driver {
+    /// Whether another worker may connect. One that is connected comes back whenever it likes.
+    pub(crate) fn room_for(&self, worker: &str) -> Result<(), Error> {
+        let most = self.parts.limits.workers;
+        if self.live.sessions.len() < most {
+            return Ok(());
+        }
+        let connected = self.scheduler.workers();
+        if connected.len() < most || connected.iter().any(|known| known.name.0 == worker) {
+            return Ok(());
+        }
+        Err(Error::TooMany {
+            what: format!("{most} workers are connected, the maximum of this coordinator (max_workers)"),
+        })
+    }
+
+    pub(crate) fn room(&mut self, wanted: Wanted, reply: Reply<()>) {
+        let answer = match wanted {
+            Wanted::Sweep { trials } => self.room_for_a_sweep().and_then(|()| self.room_for_trials(trials)),
+            Wanted::Stage { sweep, trials } => self.room_for_a_stage(sweep, trials),
+        };
+        self.batch.say(reply, answer);
+    }
+
+    fn room_for_a_sweep(&self) -> Result<(), Error> {
+        let most = self.parts.limits.sweeps;
+        let full = || Error::TooMany {
+            what: format!("{most} sweeps are unfinished, the maximum of this coordinator (max_sweeps)"),
+        };
+        if self.live.sweeps.len() < most { Ok(()) } else { Err(full()) }
+    }
+
+    /// Whether so many trials more may live.
+    pub(crate) fn room_for_trials(&self, trials: u64) -> Result<(), Error> {
+        let (most, live) = (self.parts.limits.live_trials, self.scheduler.live_trials());
+        if trials == 0 || live.saturating_add(trials) <= most {
+            return Ok(());
+        }
+        let next = if trials > most {
+            "submit fewer trials, or split the sweep into stages"
+        } else {
+            "wait until some end, or cancel a sweep"
+        };
+        let (wanted, live) = (plural(trials, "trial"), plural(live, "trial"));
+        let what = format!(
+            "{wanted} without results would join {live} that have not ended, but the maximum of this coordinator is \
+            {most} (max_live_trials): {next}"
+        );
+        Err(Error::TooMany { what })
+    }
+
+    /// A stage may always be opened where nothing else lives: otherwise a large one would wait for ever.
+    fn room_for_a_stage(&self, sweep: SweepId, trials: u64) -> Result<(), Error> {
+        if self.scheduler.live_trials() == 0 || !self.live.sweeps.contains_key(&sweep) {
+            return Ok(());
+        }
+        self.room_for_trials(trials)
+    }
+}

@@ -1,0 +1,222 @@
+//! From what the store holds to what is analysed: a sweep's configurations and what came of their trials, as a `Study`.
+
+use std::collections::{BTreeMap, HashSet};
+
+use futures::TryStreamExt;
+use futures::stream::BoxStream;
+use sweep_analysis::study::{Answer, Group, GroupKind, Makers, Replicate, State, Study, Subject};
+use sweep_scheduler::SweepId;
+use sweep_spec::protocol::Report;
+use sweep_spec::spec::Keep;
+use sweep_spec::trainer::EpochMetrics;
+use sweep_spec::{Outcome, Plan, Spec, plan};
+use sweep_store as store;
+use sweep_store::codes::{RoundState, StageState};
+use sweep_store::record::{self, ConfigurationRecord, ResultRecord, StageRecord, SweepRecord};
+use tokio::sync::SemaphorePermit;
+
+use crate::engine::error::Error;
+use crate::engine::handle::Handle;
+use crate::engine::stored_plan;
+
+/// The epoch that a trial is judged by; nothing for one that diverged.
+pub(crate) fn reported<'a>(spec: &Spec, replicate: &'a record::Replicate) -> Option<&'a EpochMetrics> {
+    let result = replicate.result.as_ref().filter(|result| result.outcome == Outcome::Converged)?;
+    epoch(spec, result)
+}
+
+/// The epoch that a result reports, whatever its outcome.
+pub(crate) fn epoch<'a>(spec: &Spec, result: &'a ResultRecord) -> Option<&'a EpochMetrics> {
+    match spec.protocol.report {
+        Report::Last => result.last.as_ref(),
+        Report::Best => result.best.as_ref(),
+    }
+}
+
+impl Handle {
+    /// A sweep's results, without what networks said of single images and without why trials failed. Trials come one after
+    /// the other, and only what is analysed stays of each.
+    pub(in crate::engine) async fn results(&self, plan: &Plan, record: &SweepRecord) -> Result<Study, Error> {
+        let configurations = self.store.configurations(record.id).await?;
+        let groups = groups(plan, record, &configurations);
+        let mut subjects: Vec<Subject> = configurations.into_iter().map(subject).collect();
+        subjects.sort_by_key(|subject| subject.position);
+        let mut next = 0;
+        let mut rows = Replicates::new(self, plan, record).await?;
+        while let Some((position, _, replicates)) = rows.next().await? {
+            next += subjects.get(next..).unwrap_or_default().partition_point(|subject| subject.position < position);
+            if let Some(subject) = subjects.get_mut(next).filter(|subject| subject.position == position) {
+                subject.replicates = replicates;
+            }
+        }
+        drop(rows);
+        let spec = plan.spec().clone();
+        Ok(Study { spec, groups, subjects, validations: BTreeMap::new(), classes: Vec::new() })
+    }
+
+    /// The trials of a sweep as the store has them, in the order of the spec. A task that holds such rows must drop them before
+    /// it asks for others: two of these tasks could wait for each other's permit.
+    pub(in crate::engine) async fn rows(&self, sweep: SweepId) -> Result<Rows<'_>, Error> {
+        let permit = self.reading().await?;
+        Ok(Rows { rows: self.store.replicates(sweep), _permit: permit })
+    }
+}
+
+/// Rows of trials, and the permit to read them, which ends with this.
+pub(in crate::engine) struct Rows<'a> {
+    // It is dropped first, so that its connection is free when the permit is.
+    rows: BoxStream<'a, Result<record::Replicate, store::Error>>,
+    _permit: SemaphorePermit<'a>,
+}
+
+impl Rows<'_> {
+    pub(in crate::engine) async fn next(&mut self) -> Result<Option<record::Replicate>, Error> {
+        // Rows are read ahead, so that this seldom waits: other tasks get their turn all the same.
+        tokio::task::consume_budget().await;
+        Ok(self.rows.try_next().await?)
+    }
+}
+
+/// The trials of a sweep, configuration by configuration, in the order of the spec.
+pub(in crate::engine) struct Replicates<'a> {
+    rows: Rows<'a>,
+    spec: &'a Spec,
+    /// Seeds that nothing has asked for yet.
+    waiting: HashSet<u64>,
+    makers: Makers,
+    /// The first of the next configuration.
+    ahead: Option<record::Replicate>,
+}
+
+impl<'a> Replicates<'a> {
+    /// Waits for its turn to read: see `Handle::rows`.
+    pub(in crate::engine) async fn new(
+        handle: &'a Handle,
+        plan: &'a Plan,
+        record: &SweepRecord,
+    ) -> Result<Self, Error> {
+        let (rows, spec) = (handle.rows(record.id).await?, plan.spec());
+        Ok(Self {
+            rows,
+            spec,
+            waiting: stored_plan::waiting_seeds(plan, record),
+            makers: Makers::default(),
+            ahead: None,
+        })
+    }
+
+    /// The next configuration: its place, its parameters, and its replicates in the order of their seeds.
+    pub(in crate::engine) async fn next(&mut self) -> Result<Option<(u32, u64, Vec<Replicate>)>, Error> {
+        let first = match self.ahead.take() {
+            Some(first) => first,
+            None => match self.row().await? {
+                Some(first) => first,
+                None => return Ok(None),
+            },
+        };
+        let (position, params) = (first.configuration, first.params);
+        let mut replicates = vec![one(self.spec, first, &mut self.makers)];
+        while let Some(row) = self.row().await? {
+            if row.configuration != position {
+                self.ahead = Some(row);
+                break;
+            }
+            replicates.push(one(self.spec, row, &mut self.makers));
+        }
+        replicates.shrink_to_fit();
+        replicates.sort_by_key(|replicate| replicate.seed);
+        Ok(Some((position, params, replicates)))
+    }
+
+    async fn row(&mut self) -> Result<Option<record::Replicate>, Error> {
+        while let Some(row) = self.rows.next().await? {
+            if !self.waiting.contains(&row.seed) {
+                return Ok(Some(row));
+            }
+        }
+        Ok(None)
+    }
+}
+
+fn subject(row: ConfigurationRecord) -> Subject {
+    Subject {
+        position: row.position,
+        name: row.name,
+        label: row.label,
+        configuration: row.configuration,
+        groups: row.stages.into_iter().map(|stage| stage as usize).collect(),
+        baseline: row.baseline,
+        params: row.params,
+        flops: row.flops,
+        replicates: Vec::new(),
+    }
+}
+
+fn one(spec: &Spec, replicate: record::Replicate, makers: &mut Makers) -> Replicate {
+    let state = match replicate.state {
+        None | Some(RoundState::Open) if replicate.running => State::Running,
+        None | Some(RoundState::Open) => State::Queued,
+        Some(RoundState::Succeeded) => State::Succeeded,
+        // Why is a row of its own, read where somebody asks.
+        Some(RoundState::Failed) => State::Failed(String::new()),
+        Some(RoundState::Cancelled) => State::Cancelled,
+    };
+    let answer = |result: ResultRecord| Answer {
+        outcome: result.outcome,
+        last: result.last,
+        best: result.best,
+        test: result.test,
+        seconds: result.provenance.seconds,
+        made: makers.shared(result.provenance),
+    };
+    Replicate {
+        seed: replicate.seed,
+        trial: replicate.trial,
+        state,
+        reused: replicate.reused,
+        noise: spec.is_noise(replicate.seed),
+        answer: replicate.result.map(answer),
+    }
+}
+
+/// The stages of the plan and what stands beside them, with what each started from and what it chose.
+fn groups(plan: &Plan, record: &SweepRecord, configurations: &[ConfigurationRecord]) -> Vec<Group> {
+    let winners = stored_plan::winners(record, configurations);
+    let released = plan.released(&winners);
+    let baseline = &plan.spec().baseline;
+    let of = |(index, group): (usize, &sweep_spec::plan::Group)| {
+        let row: Option<&StageRecord> = record.stages.get(index);
+        let start = match group.stage {
+            Some(stage) => released.start(stage),
+            None => Some(baseline),
+        };
+        let winner = row.and_then(|row| row.winner);
+        let start_position = start.and_then(|start| {
+            let found = configurations.iter().find(|row| row.configuration == *start)?;
+            Some(found.position)
+        });
+        // A starting point that stays, because nothing was significantly better, was not chosen for its results.
+        let kept = group
+            .stage
+            .and_then(|stage| plan.spec().stages.get(stage))
+            .is_some_and(|stage| stage.keep == Keep::BestIfSignificant && winner == start_position);
+        Group {
+            name: group.name.clone(),
+            kind: match group.kind {
+                plan::GroupKind::Stage(stage) => GroupKind::Stage(stage),
+                plan::GroupKind::Extra => GroupKind::Extra,
+                plan::GroupKind::Noise => GroupKind::Noise,
+                plan::GroupKind::MoreSeeds(_) => GroupKind::MoreSeeds,
+            },
+            start: start_position,
+            start_label: start.map(|start| start.difference(baseline).to_string()).unwrap_or_default(),
+            winner,
+            chose_on: match (winner, group.stage) {
+                (Some(_), Some(stage)) if !kept => plan.spec().chose_on(stage).to_vec(),
+                _ => Vec::new(),
+            },
+            ended: row.is_some_and(|row| matches!(row.state, StageState::Ended | StageState::Failed)),
+        }
+    };
+    plan.groups().iter().enumerate().map(of).collect()
+}

@@ -1,0 +1,6 @@
+//! For tests: a driver whose steps a test takes one by one, a store with a large sweep, and tests that need a whole engine.
+
+pub(in crate::engine) mod driver;
+mod large_store;
+mod last_polls;
+mod reading_permits;

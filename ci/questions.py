@@ -3,7 +3,7 @@
 usage: questions.py COORDINATOR STORE [--sweep N | --sweeps]
 
 COORDINATOR is the program `sweep-coordinator`; STORE a SQLite file that the ignored test `fills_a_large_store` filled
-(coordinator/src/engine/large.rs says how). Every line is one question, asked of a coordinator that was started for it: the
+(coordinator/src/engine/testing/large_store.rs says how). Every line is one question, asked of a coordinator that was started for it: the
 seconds until the whole answer was there, its bytes, and the peak of the memory above what the coordinator took before.
 Timings are for people to read; no test compares them.
 """

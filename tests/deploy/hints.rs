@@ -16,7 +16,7 @@ const SPEAKERS: [(&str, &[&str]); 4] = [
 ];
 
 /// A coordinator's messages to workers only, which may name workers' flags.
-const TO_WORKERS: &str = "coordinator/src/engine/names.rs";
+const TO_WORKERS: &str = "coordinator/src/engine/name_held.rs";
 
 /// Variables that a program reads and that others mention as unused.
 const VARIABLES: [(&str, &str); 3] =

@@ -128,6 +128,7 @@ mod tests {
     use super::*;
     use crate::metrics::Metrics;
     use crate::role::Role;
+    use crate::service::failure::{Failure, Kind};
     use crate::web::Web;
     use sweep_store::leadership::Waiting;
 
@@ -176,6 +177,19 @@ mod tests {
         names.sort();
         names.dedup();
         assert_eq!(names.len(), count);
+    }
+
+    #[test]
+    fn the_status_of_every_failure_is_in_the_document() {
+        let not_found = Kind::NotFound(String::new());
+        let kinds = [Kind::Invalid, not_found, Kind::Forbidden, Kind::Precondition, Kind::TooMany, Kind::Busy];
+        for kind in kinds.into_iter().chain([Kind::Unavailable, Kind::Internal]) {
+            let status = Problem::from(Failure { kind: kind.clone(), message: String::new() }).status();
+            for method in [HttpMethod::Get, HttpMethod::Post] {
+                let mut described = refusals("/sweeps/{sweep}", &method).into_iter();
+                assert!(described.any(|(code, _)| code == status.as_str()), "{kind:?}: {status}");
+            }
+        }
     }
 
     /// `SWEEP_BLESS=1 cargo test -p sweep-coordinator document` writes it anew.

@@ -58,7 +58,19 @@ async fn a_change_that_was_cut_off_is_rolled_back_by_a_check() {
     copy_artifacts(&folder, &cut_off);
     change.rollback().await.unwrap();
     pool.close().await;
+    let content = |folder: &Folder| std::fs::read(folder.path()).unwrap();
+    assert!(content(&cut_off) != content(&folder), "a part of the change is in the file");
+    let reading = SqliteConnectOptions::new().filename(cut_off.path()).read_only(true);
+    let read = async {
+        let pool = SqlitePool::connect_with(reading).await?;
+        sqlx::query("SELECT COUNT(*) FROM attempts").execute(&pool).await
+    };
+    assert!(
+        read.await.unwrap_err().to_string().contains("readonly"),
+        "a connection that only reads cannot roll it back"
+    );
     let report = check_of(&cut_off).await;
+    assert!(content(&cut_off) == content(&folder), "the file is as before the change");
     assert!(report.is_sound() && report.rows == before.rows, "{report}");
     assert!(!cut_off.beside("-journal").exists());
 }

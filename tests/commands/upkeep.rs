@@ -29,3 +29,16 @@ fn a_backup_fetches_what_is_not_there_yet_and_goes_on_where_it_was_interrupted()
     insta::assert_snapshot!("backup", run());
     insta::assert_snapshot!("backup_again", run());
 }
+
+/// A command that is killed before it has closed its backup must find it again by its name.
+#[test]
+fn a_backup_keeps_its_name_until_the_coordinator_has_closed_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let name = folder.path().join("b/backup.unfinished");
+    let address = format!("http://{}", canned::serve_backups_named_in(name.clone()));
+    let mut command = sweepctl(&["backup", "--folder", "b", "--coordinator", &address]);
+    command.current_dir(&folder);
+    let printed = transcript_of(command, &["backup"], b"");
+    assert!(printed.contains("exit code: 0") && !printed.contains("keeps its copy"), "{printed}");
+    assert!(!name.exists(), "the next backup has a name of its own");
+}

@@ -6,6 +6,7 @@ mod parts;
 mod upkeep;
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use futures::StreamExt;
 use futures::stream::{self, BoxStream};
@@ -18,6 +19,7 @@ use tonic::{Request, Response, Status};
 
 use findings::noise;
 use parts::*;
+use upkeep::CannedStore;
 
 /// A name that would turn a terminal red, ring its bell and start a formula.
 pub(crate) const HOSTILE: &str = "=evil\u{1b}[31m\u{7}\u{9b}2J\u{202e}";
@@ -35,7 +37,13 @@ pub(crate) fn serve() -> SocketAddr {
 
 /// Serves until the process ends as a coordinator of an earlier release, which has no service about itself.
 pub(crate) fn serve_as_earlier_release() -> SocketAddr {
-    until_the_end(serve_services("127.0.0.1:0", None))
+    until_the_end(serve_services("127.0.0.1:0", None, CannedStore::default()))
+}
+
+/// Serves until the process ends, and closes a backup only while this file has its name.
+pub(crate) fn serve_backups_named_in(name: PathBuf) -> SocketAddr {
+    let store = CannedStore { name: Some(name) };
+    until_the_end(serve_services("127.0.0.1:0", Some(CoordinatorServiceServer::new(Canned)), store))
 }
 
 fn until_the_end(serving: Serving) -> SocketAddr {
@@ -63,10 +71,10 @@ impl Drop for Serving {
 
 /// Serves at an address.
 pub(crate) fn serve_at(address: &str) -> Serving {
-    serve_services(address, Some(CoordinatorServiceServer::new(Canned)))
+    serve_services(address, Some(CoordinatorServiceServer::new(Canned)), CannedStore::default())
 }
 
-fn serve_services(address: &str, about: Option<CoordinatorServiceServer<Canned>>) -> Serving {
+fn serve_services(address: &str, about: Option<CoordinatorServiceServer<Canned>>, store: CannedStore) -> Serving {
     let (sender, receiver) = std::sync::mpsc::channel();
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let address = address.to_owned();
@@ -78,7 +86,7 @@ fn serve_services(address: &str, about: Option<CoordinatorServiceServer<Canned>>
             let incoming = tokio_stream::wrappers::TcpListenerStream::new(listener);
             let mut server = tonic::transport::Server::builder();
             let server = server.add_service(SweepServiceServer::new(Canned));
-            let server = server.add_service(StoreServiceServer::new(upkeep::CannedStore));
+            let server = server.add_service(StoreServiceServer::new(store));
             let server = server.add_optional_service(about);
             tokio::select! {
                 served = server.serve_with_incoming(incoming) => served.expect("it serves"),

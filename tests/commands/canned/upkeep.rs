@@ -1,5 +1,7 @@
 //! The canned coordinator's answers about its store: garbage, and a failed backup.
 
+use std::path::PathBuf;
+
 use futures::StreamExt;
 use futures::stream::{self, BoxStream};
 use sweep_proto::v1::store_service_server::StoreService;
@@ -12,7 +14,11 @@ use super::{ARTIFACT, Answer};
 /// The copy of the store.
 const STORE: &[u8] = b"a store, word for word";
 
-pub(super) struct CannedStore;
+#[derive(Default)]
+pub(super) struct CannedStore {
+    /// The file in which a command keeps the name of its backup. The backup ends only while it exists.
+    pub(super) name: Option<PathBuf>,
+}
 
 fn digest(content: &[u8]) -> Vec<u8> {
     Digest::of(content).as_bytes().to_vec()
@@ -66,6 +72,9 @@ impl StoreService for CannedStore {
     }
 
     async fn end_backup(&self, _: Request<EndBackupRequest>) -> Answer<EndBackupResponse> {
+        if self.name.as_ref().is_some_and(|name| !name.exists()) {
+            return Err(Status::failed_precondition("the name of the backup was removed first"));
+        }
         Ok(Response::new(EndBackupResponse {}))
     }
 }

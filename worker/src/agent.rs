@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::artifact::Artifact;
-use crate::calls::{self, Answer, Backoff, Link};
+use crate::calls::{self, Answer, Backoff, Endpoints};
 use crate::checkpoints::Checkpoints;
 use crate::describer;
 use crate::metrics::Metrics;
@@ -39,19 +39,19 @@ pub(crate) use attempts::{MAX_DESCRIBES, unflatten};
 const MAX_FINISHES: usize = 32;
 
 /// Time limit for reporting the last endings after the last trainer has stopped.
-const HAND_IN: Duration = Duration::from_secs(5);
+const REPORT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Time limit for writing the journal to disk at the end.
-const FLUSH: Duration = Duration::from_secs(5);
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Time limit for the final call that announces the worker's exit.
-const GOODBYE: Duration = Duration::from_millis(500);
+const EXIT_CALL_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// The dependencies from which an agent is built.
 pub(crate) struct Parts {
     pub(crate) registration: v1::RegisterRequest,
-    pub(crate) link: Link,
-    pub(crate) posts: Vec<Post>,
+    pub(crate) endpoints: Endpoints,
+    pub(crate) slot_handles: Vec<SlotHandle>,
     pub(crate) events: mpsc::Receiver<SlotEvent>,
     pub(crate) describer: mpsc::Sender<describer::Task>,
     /// Stops the task that describes data sets.
@@ -70,7 +70,7 @@ pub(crate) struct Parts {
 }
 
 /// The agent's side of one slot.
-pub(crate) struct Post {
+pub(crate) struct SlotHandle {
     jobs: mpsc::Sender<Job>,
     /// The attempt that the slot runs.
     running: Option<Lease>,
@@ -78,14 +78,14 @@ pub(crate) struct Post {
     waiting: VecDeque<Job>,
 }
 
-impl Post {
+impl SlotHandle {
     pub(crate) fn new(jobs: mpsc::Sender<Job>) -> Self {
         Self { jobs, running: None, waiting: VecDeque::new() }
     }
 }
 
 /// An attempt of this worker that is running, or has ended and is not reported yet.
-struct Held {
+struct Attempt {
     slot: u32,
     stop: CancellationToken,
     /// The reason, if the attempt was stopped.
@@ -97,7 +97,7 @@ struct Held {
     uploading: bool,
 }
 
-impl Held {
+impl Attempt {
     fn new(slot: u32, stop: CancellationToken) -> Self {
         Self { slot, stop, stopped: None, refused: None, uploads: VecDeque::new(), uploading: false }
     }
@@ -147,7 +147,7 @@ enum Idle {
 pub(crate) struct Agent {
     parts: Parts,
     outbox: Outbox,
-    held: BTreeMap<Lease, Held>,
+    attempts: BTreeMap<Lease, Attempt>,
     describing: BTreeMap<Bytes, Describing>,
     thumbnails_sent: BTreeSet<Digest>,
     session: Option<Session>,
@@ -173,16 +173,16 @@ pub(crate) struct Agent {
     /// Why the coordinator assigns nothing to this worker; empty if it does.
     out_of_service: String,
     /// Consecutive polls that returned at once and without content.
-    hasty_polls: u32,
+    unparked_polls: u32,
     poll_not_before: Option<Instant>,
     /// Whether a call has failed since the last successful one.
     away: bool,
     draining: bool,
     idle: Idle,
     /// Deadline of the shutdown, once it has begun.
-    leave_by: Option<Instant>,
+    shutdown_deadline: Option<Instant>,
     /// Deadline for reporting endings, once no trainer runs.
-    hand_in_by: Option<Instant>,
+    report_deadline: Option<Instant>,
     fatal: Option<Error>,
 }
 
@@ -191,15 +191,15 @@ impl Agent {
     pub(crate) fn new(parts: Parts, journal: Journal, recovered: Vec<Recovered>) -> Self {
         let backoff = || Backoff::new(parts.retry_max);
         let mut outbox = Outbox::kept(journal);
-        let mut held = BTreeMap::new();
+        let mut attempts = BTreeMap::new();
         for attempt in recovered {
-            let kept = Held::new(attempt.slot, CancellationToken::new());
-            held.insert(attempt.lease, Held { uploads: attempt.artifacts.iter().cloned().collect(), ..kept });
+            let kept = Attempt::new(attempt.slot, CancellationToken::new());
+            attempts.insert(attempt.lease, Attempt { uploads: attempt.artifacts.iter().cloned().collect(), ..kept });
             outbox.restore(attempt);
         }
         Self {
             outbox,
-            held,
+            attempts,
             describing: BTreeMap::new(),
             thumbnails_sent: BTreeSet::new(),
             session: None,
@@ -218,13 +218,13 @@ impl Agent {
             disk: backoff(),
             unwritten: false,
             out_of_service: String::new(),
-            hasty_polls: 0,
+            unparked_polls: 0,
             poll_not_before: None,
             away: false,
             draining: false,
             idle: Idle::Since(Instant::now()),
-            leave_by: None,
-            hand_in_by: None,
+            shutdown_deadline: None,
+            report_deadline: None,
             fatal: None,
             parts,
         }
@@ -233,23 +233,23 @@ impl Agent {
     /// Runs until `shutdown` is cancelled, the worker is drained, or the coordinator rejects it.
     pub(crate) async fn run(mut self, shutdown: CancellationToken) -> Result<Ending, Error> {
         while !self.is_done() {
-            self.mind_idleness();
+            self.exit_if_idle();
             self.start_calls();
             self.write_again();
             let wake = self.next_wake();
-            let may_listen = self.outbox.has_room() || self.leave_by.is_some();
+            let may_listen = self.outbox.has_room() || self.shutdown_deadline.is_some();
             tokio::select! {
-                () = shutdown.cancelled(), if self.leave_by.is_none() => self.leave("the worker is leaving"),
+                () = shutdown.cancelled(), if self.shutdown_deadline.is_none() => self.leave("the worker is leaving"),
                 () = self.parts.drain.cancelled(), if !self.draining => self.drain(),
                 Some(answer) = self.calls.join_next() => self.answered(answer),
                 Some(event) = self.parts.events.recv(), if may_listen => self.slot_said(event),
-                () = self.outbox.journal_said() => self.journal_said(),
+                () = self.outbox.journal_changed() => self.journal_changed(),
                 () = sleep_until(wake.unwrap_or_else(Instant::now)), if wake.is_some() => {}
             }
             self.parts.metrics.points_waiting.set(self.outbox.waiting_points() as i64);
             self.parts.metrics.outbox_bytes.set(self.outbox.health().bytes.cast_signed());
         }
-        self.say_goodbye().await;
+        self.announce_exit().await;
         match self.fatal {
             Some(error) => Err(error),
             None if shutdown.is_cancelled() => Ok(Ending::Stopped),
@@ -258,25 +258,28 @@ impl Agent {
     }
 
     fn is_idle(&self) -> bool {
-        self.parts.posts.iter().all(|post| post.running.is_none() && post.waiting.is_empty())
+        self.parts.slot_handles.iter().all(|handle| handle.running.is_none() && handle.waiting.is_empty())
     }
 
     fn is_done(&mut self) -> bool {
         let now = Instant::now();
-        match self.leave_by {
+        match self.shutdown_deadline {
             None => {
                 let waits = matches!(self.idle, Idle::Asking { until, .. } if until > now);
-                self.draining && self.held.is_empty() && self.is_idle() && !waits
+                self.draining && self.attempts.is_empty() && self.is_idle() && !waits
             }
             Some(by) if by <= now => {
-                tracing::warn!(attempts = self.held.len(), "shutdown takes too long, abandoning the remaining reports");
+                tracing::warn!(
+                    attempts = self.attempts.len(),
+                    "shutdown takes too long, abandoning the remaining reports"
+                );
                 true
             }
             Some(by) if self.is_idle() => {
                 // No trainer runs; only endings remain to be reported, within a deadline.
-                let hand_in_by = *self.hand_in_by.get_or_insert(now + HAND_IN);
-                self.leave_by = Some(by.min(hand_in_by));
-                self.held.is_empty() || self.fatal.is_some()
+                let report_deadline = *self.report_deadline.get_or_insert(now + REPORT_TIMEOUT);
+                self.shutdown_deadline = Some(by.min(report_deadline));
+                self.attempts.is_empty() || self.fatal.is_some()
             }
             Some(_) => false,
         }
@@ -284,15 +287,15 @@ impl Agent {
 
     /// Accepts no new trials; running trials finish.
     fn drain(&mut self) {
-        tracing::info!(attempts = self.held.len(), "draining after a signal");
+        tracing::info!(attempts = self.attempts.len(), "draining after a signal");
         self.draining = true;
         // The next poll announces it.
         self.end_poll();
     }
 
     /// Exits after the configured idle time.
-    fn mind_idleness(&mut self) {
-        let Some(limit) = self.parts.idle_exit.filter(|_| self.counts_idleness()) else { return };
+    fn exit_if_idle(&mut self) {
+        let Some(limit) = self.parts.idle_exit.filter(|_| self.counts_idle_time()) else { return };
         let now = Instant::now();
         if self.idle_since(now) + limit > now {
             return;
@@ -316,13 +319,13 @@ impl Agent {
     }
 
     /// A worker that is registering is not idle: it first gets the chance to receive a trial.
-    fn counts_idleness(&self) -> bool {
+    fn counts_idle_time(&self) -> bool {
         !self.draining && !self.registering
     }
 
     /// The start of the idle time, or `now` if the worker is busy.
     fn idle_since(&mut self, now: Instant) -> Instant {
-        if !self.is_idle() || !self.held.is_empty() || !self.describing.is_empty() {
+        if !self.is_idle() || !self.attempts.is_empty() || !self.describing.is_empty() {
             self.idle = Idle::Since(now);
         }
         match self.idle {
@@ -334,7 +337,7 @@ impl Agent {
     /// The moment at which the idle time is over.
     fn idle_until(&self) -> Option<Instant> {
         match self.idle {
-            Idle::Since(since) => self.parts.idle_exit.filter(|_| self.counts_idleness()).map(|limit| since + limit),
+            Idle::Since(since) => self.parts.idle_exit.filter(|_| self.counts_idle_time()).map(|limit| since + limit),
             Idle::Asking { until, .. } => Some(until),
             Idle::Heard => None,
         }
@@ -342,10 +345,10 @@ impl Agent {
 
     /// Accepts no new trials and stops the running ones.
     fn leave(&mut self, reason: &str) {
-        tracing::info!(attempts = self.held.len(), "leaving");
+        tracing::info!(attempts = self.attempts.len(), "leaving");
         self.draining = true;
-        self.leave_by = Some(Instant::now() + self.parts.shutdown_limit);
-        let leases: Vec<_> = self.held.keys().copied().collect();
+        self.shutdown_deadline = Some(Instant::now() + self.parts.shutdown_limit);
+        let leases: Vec<_> = self.attempts.keys().copied().collect();
         for lease in &leases {
             self.outbox.stopping(*lease, reason);
             self.stop(lease, reason);
@@ -365,7 +368,7 @@ impl Agent {
     fn next_wake(&self) -> Option<Instant> {
         let retries = [&self.control, &self.reports, &self.endings, &self.disk].into_iter().filter_map(Backoff::until);
         let pacing = self.poll_not_before.filter(|at| *at > Instant::now());
-        retries.chain(pacing).chain(self.leave_by).chain(self.idle_until()).min()
+        retries.chain(pacing).chain(self.shutdown_deadline).chain(self.idle_until()).min()
     }
 
     fn start_calls(&mut self) {
@@ -381,7 +384,7 @@ impl Agent {
             let points = self.outbox.next_batch(limit);
             self.reporting = true;
             let request = v1::ReportRequest { session, points };
-            self.calls.spawn(calls::report(self.parts.link.client(), request));
+            self.calls.spawn(calls::report(self.parts.endpoints.client(), request));
         }
         if self.endings.is_ready() {
             self.start_endings(session);
@@ -389,11 +392,12 @@ impl Agent {
     }
 
     fn register(&mut self) {
-        let live = |(lease, held): (&Lease, &Held)| v1::LiveAttempt { lease: Some(lease.to_wire()), slot: held.slot };
-        let live_attempts = self.held.iter().map(live).collect();
+        let live =
+            |(lease, attempt): (&Lease, &Attempt)| v1::LiveAttempt { lease: Some(lease.to_wire()), slot: attempt.slot };
+        let live_attempts = self.attempts.iter().map(live).collect();
         let request = v1::RegisterRequest { live_attempts, ..self.parts.registration.clone() };
         self.registering = true;
-        self.calls.spawn(calls::register(self.parts.link.client(), request));
+        self.calls.spawn(calls::register(self.parts.endpoints.client(), request));
     }
 
     fn start_poll(&mut self) {
@@ -402,12 +406,12 @@ impl Agent {
         if self.polling.is_none() && paced && self.control.is_ready() {
             let request = v1::PollRequest {
                 session: session.id,
-                held: self.held.keys().map(|lease| lease.to_wire()).collect(),
+                held: self.attempts.keys().map(|lease| lease.to_wire()).collect(),
                 draining: self.draining,
                 seen: self.seen,
             };
             self.poll_serial += 1;
-            let poll = calls::poll(self.parts.link.client(), request, session.poll_wait, self.poll_serial);
+            let poll = calls::poll(self.parts.endpoints.client(), request, session.poll_wait, self.poll_serial);
             self.polling = Some(self.calls.spawn(poll));
         }
     }
@@ -416,15 +420,15 @@ impl Agent {
         for (key, describing) in &mut self.describing {
             if let Describing::Answered(request) = describing {
                 let request = v1::DescribeRequest { session, dataset_key: key.clone(), answer: request.answer.take() };
-                self.calls.spawn(calls::describe(self.parts.link.client(), request.clone()));
+                self.calls.spawn(calls::describe(self.parts.endpoints.client(), request.clone()));
                 *describing = Describing::Sending(request);
             }
         }
         let limit = self.session.as_ref().map_or(u64::MAX, |session| session.max_artifact_bytes);
-        for held in self.held.values_mut().filter(|held| !held.uploading) {
-            if let Some(artifact) = held.uploads.front() {
-                held.uploading = true;
-                self.calls.spawn(calls::upload(self.parts.link.client(), session, limit, artifact.clone()));
+        for attempt in self.attempts.values_mut().filter(|attempt| !attempt.uploading) {
+            if let Some(artifact) = attempt.uploads.front() {
+                attempt.uploading = true;
+                self.calls.spawn(calls::upload(self.parts.endpoints.client(), session, limit, artifact.clone()));
             }
         }
         while self.finishing < MAX_FINISHES
@@ -432,12 +436,12 @@ impl Agent {
         {
             self.finishing += 1;
             let request = v1::FinishRequest { session, ..request };
-            self.calls.spawn(calls::finish(self.parts.link.client(), request, lease));
+            self.calls.spawn(calls::finish(self.parts.endpoints.client(), request, lease));
         }
     }
 
     /// Handles a change of the journal's health: a write failed, or a later write succeeded.
-    fn journal_said(&mut self) {
+    fn journal_changed(&mut self) {
         let failed = self.outbox.health().failed;
         self.parts.metrics.outbox_unwritten.set(failed.len() as i64);
         match failed.values().next() {
@@ -468,18 +472,21 @@ impl Agent {
 
     /// Announces the exit, so that the coordinator assigns nothing to slots that are gone. If the call fails, the
     /// leases expire.
-    async fn say_goodbye(&mut self) {
+    async fn announce_exit(&mut self) {
         self.end_poll();
         if let Some(session) = self.session.take() {
             let request = v1::PollRequest { session: session.id, held: Vec::new(), draining: true, seen: self.seen };
-            drop(timeout(GOODBYE, calls::poll(self.parts.link.client(), request, GOODBYE, 0)).await);
+            drop(
+                timeout(EXIT_CALL_TIMEOUT, calls::poll(self.parts.endpoints.client(), request, EXIT_CALL_TIMEOUT, 0))
+                    .await,
+            );
         }
-        if timeout(FLUSH, self.outbox.flush()).await.is_err() {
+        if timeout(FLUSH_TIMEOUT, self.outbox.flush()).await.is_err() {
             tracing::warn!("the disk is too slow: results that it has not stored are lost unless they were reported");
         }
         self.cleaning.close();
         // A folder that remains is removed at the next start.
-        drop(timeout(GOODBYE, self.cleaning.wait()).await);
+        drop(timeout(EXIT_CALL_TIMEOUT, self.cleaning.wait()).await);
         self.parts.registered.send_replace(false);
         self.parts.metrics.connected.set(0);
     }

@@ -39,7 +39,7 @@ pub(crate) fn folder(state_folder: &Path, lease: &Lease) -> PathBuf {
 }
 
 /// Removes the folders of an earlier run, except those of attempts in `waited_for`.
-pub(crate) fn sweep(state_folder: &Path, waited_for: impl Fn(&Path) -> bool) {
+pub(crate) fn remove_leftovers(state_folder: &Path, waited_for: impl Fn(&Path) -> bool) {
     // The folder does not exist before the first trial. If it is a link, it contains none of our files.
     let entries = files::entries(&state_folder.join("artifacts")).unwrap_or_default();
     for path in entries.iter().map(DirEntry::path).filter(|path| !waited_for(path)) {
@@ -108,7 +108,7 @@ struct Hashed {
 }
 
 fn hash(path: &Path, limit: u64) -> Result<Hashed, Error> {
-    let mut file = files::open_plain(path, DEPTH)?.file;
+    let mut file = files::open_regular(path, DEPTH)?.file;
     let size = file.metadata()?.len();
     if size > limit {
         return Err(Error::TooLarge { size, limit });
@@ -126,7 +126,7 @@ fn hash(path: &Path, limit: u64) -> Result<Hashed, Error> {
 /// loss together with it.
 pub(crate) async fn synced(path: &Path) -> std::io::Result<()> {
     let path = path.to_owned();
-    let synced = tokio::task::spawn_blocking(move || files::open_plain(&path, DEPTH)?.sync());
+    let synced = tokio::task::spawn_blocking(move || files::open_regular(&path, DEPTH)?.sync());
     synced.await.map_err(std::io::Error::other)?
 }
 
@@ -264,12 +264,12 @@ mod tests {
         }
         std::fs::write(artifacts.join("file"), "").unwrap();
         std::os::unix::fs::symlink(&elsewhere, artifacts.join("link")).unwrap();
-        sweep(state.path(), |path| path.ends_with("two"));
+        remove_leftovers(state.path(), |path| path.ends_with("two"));
         assert_eq!(std::fs::read_dir(&artifacts).unwrap().count(), 1);
         // The folder of all artifacts is a link.
         std::fs::remove_dir_all(&artifacts).unwrap();
         std::os::unix::fs::symlink(&elsewhere, &artifacts).unwrap();
-        sweep(state.path(), |_| false);
+        remove_leftovers(state.path(), |_| false);
         assert!(elsewhere.join("inner").exists());
     }
 }

@@ -21,13 +21,13 @@ use crate::wire::Lease;
 /// The largest message from a coordinator, in bytes.
 const MAX_MESSAGE_BYTES: usize = 64 << 20;
 
-const CONNECT: Duration = Duration::from_secs(5);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Timeout of calls that the coordinator answers at once.
-const CALL: Duration = Duration::from_secs(30);
+const CALL_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Timeout of one file's upload.
-const UPLOAD: Duration = Duration::from_secs(3600);
+const UPLOAD_TIMEOUT: Duration = Duration::from_secs(3600);
 
 /// Timeout of a poll beyond the time for which the coordinator may park it.
 const POLL_MARGIN: Duration = Duration::from_secs(10);
@@ -36,7 +36,7 @@ const POLL_MARGIN: Duration = Duration::from_secs(10);
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
 
 /// The delay after the first failure.
-const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const FIRST_RETRY_DELAY: Duration = Duration::from_millis(50);
 
 /// The hint after a rejected token.
 const TOKEN_HINT: &str = "a worker reads its token from --token-file, `token_file` or SWEEP_WORKER_TOKEN, and its certificate \
@@ -49,18 +49,18 @@ const NAME_HELD: &str = "sweep-name-held-bin";
 pub(crate) type Client = WorkerServiceClient<InterceptedService<Channel, Bearer>>;
 
 /// The addresses of the coordinators, and the one in use.
-pub(crate) struct Link {
+pub(crate) struct Endpoints {
     clients: Vec<(String, Client)>,
     current: usize,
 }
 
-impl Link {
+impl Endpoints {
     /// Opens no connection yet. The configuration has already rejected invalid addresses.
     pub(crate) fn new(config: &Config) -> Result<Self, Error> {
         let bearer = Bearer::new(config)?;
         let client = |address: &String| {
             let mut endpoint = Endpoint::from_shared(address.clone())?
-                .connect_timeout(CONNECT)
+                .connect_timeout(CONNECT_TIMEOUT)
                 .tcp_nodelay(true)
                 .http2_keep_alive_interval(KEEP_ALIVE)
                 .keep_alive_timeout(KEEP_ALIVE)
@@ -68,7 +68,7 @@ impl Link {
             if endpoint.uri().scheme_str() == Some("https") {
                 endpoint =
                     endpoint.tls_config_with_verifier(credentials::tls(config)?, credentials::verifier(config)?)?;
-            } else if bearer.is_shown() && !endpoint.uri().host().is_some_and(is_here) {
+            } else if bearer.has_token() && !endpoint.uri().host().is_some_and(is_this_machine) {
                 tracing::warn!(
                     address,
                     "the token is sent in clear text: set the coordinator's `tls_cert` and use an https:// address"
@@ -89,20 +89,20 @@ impl Link {
     }
 
     /// Uses the next address from now on.
-    pub(crate) fn turn(&mut self) {
+    pub(crate) fn fail_over(&mut self) {
         self.current = (self.current + 1) % self.clients.len();
     }
 }
 
 /// Whether a host name means this machine.
-fn is_here(host: &str) -> bool {
+fn is_this_machine(host: &str) -> bool {
     let bare = host.trim_start_matches('[').trim_end_matches(']');
     host == "localhost" || bare.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 /// The class of a failed call.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Trouble {
+pub(crate) enum CallError {
     /// The session has ended: the worker has to register again.
     SessionLost,
     /// A retry may succeed.
@@ -111,7 +111,7 @@ pub(crate) enum Trouble {
     Refused(String),
 }
 
-impl Trouble {
+impl CallError {
     /// Classifies a failure of any call except `Register`.
     pub(crate) fn of(status: &Status) -> Self {
         match status.code() {
@@ -179,7 +179,7 @@ impl Backoff {
     }
 
     pub(crate) fn fail(&mut self) {
-        let doubled = FIRST_PAUSE.saturating_mul(1 << self.failures.min(20));
+        let doubled = FIRST_RETRY_DELAY.saturating_mul(1 << self.failures.min(20));
         self.failures = self.failures.saturating_add(1);
         self.until = Some(Instant::now() + machine::jittered(doubled.min(self.longest)));
     }
@@ -202,7 +202,7 @@ impl Backoff {
 /// The result of a call.
 pub(crate) enum Answer {
     Registered {
-        result: Result<v1::RegisterResponse, Trouble>,
+        result: Result<v1::RegisterResponse, CallError>,
         /// The worker that has this name, if the rejection names one.
         held: Option<Box<v1::NameHeld>>,
     },
@@ -210,36 +210,36 @@ pub(crate) enum Answer {
         serial: u64,
         session: u64,
         seconds: f64,
-        result: Result<v1::PollResponse, Trouble>,
+        result: Result<v1::PollResponse, CallError>,
     },
     Reported {
         session: u64,
         seconds: f64,
         points: usize,
-        result: Result<v1::ReportResponse, Trouble>,
+        result: Result<v1::ReportResponse, CallError>,
     },
     Finished {
         session: u64,
         lease: Lease,
-        result: Result<v1::FinishResponse, Trouble>,
+        result: Result<v1::FinishResponse, CallError>,
     },
     Described {
         session: u64,
         key: Bytes,
-        result: Result<(), Trouble>,
+        result: Result<(), CallError>,
     },
     /// `Ok(false)`: the file cannot be uploaded, whatever the coordinator answers.
     Uploaded {
         session: u64,
         lease: Lease,
-        result: Result<bool, Trouble>,
+        result: Result<bool, CallError>,
     },
 }
 
 pub(crate) async fn register(mut client: Client, request: v1::RegisterRequest) -> Answer {
-    let result = within(CALL, client.register(request)).await;
+    let result = within(CALL_TIMEOUT, client.register(request)).await;
     let held = result.as_ref().err().and_then(name_held);
-    Answer::Registered { result: result.map_err(|status| Trouble::of_registration(&status)), held }
+    Answer::Registered { result: result.map_err(|status| CallError::of_registration(&status)), held }
 }
 
 /// The worker that has this name, if the status describes one.
@@ -251,26 +251,26 @@ fn name_held(status: &Status) -> Option<Box<v1::NameHeld>> {
 /// `serial` identifies the poll: the answer to a cancelled poll may still arrive.
 pub(crate) async fn poll(mut client: Client, request: v1::PollRequest, wait: Duration, serial: u64) -> Answer {
     let (session, begun) = (request.session, Instant::now());
-    let result = within(wait + POLL_MARGIN, client.poll(request)).await.map_err(|status| Trouble::of(&status));
+    let result = within(wait + POLL_MARGIN, client.poll(request)).await.map_err(|status| CallError::of(&status));
     Answer::Polled { serial, session, seconds: begun.elapsed().as_secs_f64(), result }
 }
 
 pub(crate) async fn report(mut client: Client, request: v1::ReportRequest) -> Answer {
     let (session, points, begun) = (request.session, request.points.len(), Instant::now());
-    let result = within(CALL, client.report(request)).await.map_err(|status| Trouble::of(&status));
+    let result = within(CALL_TIMEOUT, client.report(request)).await.map_err(|status| CallError::of(&status));
     Answer::Reported { session, seconds: begun.elapsed().as_secs_f64(), points, result }
 }
 
 pub(crate) async fn finish(mut client: Client, request: v1::FinishRequest, lease: Lease) -> Answer {
     let session = request.session;
-    let result = within(CALL, client.finish(request)).await.map_err(|status| Trouble::of(&status));
+    let result = within(CALL_TIMEOUT, client.finish(request)).await.map_err(|status| CallError::of(&status));
     Answer::Finished { session, lease, result }
 }
 
 pub(crate) async fn describe(mut client: Client, request: v1::DescribeRequest) -> Answer {
     let (session, key) = (request.session, request.dataset_key.clone());
-    let result = within(CALL, client.describe(request)).await;
-    Answer::Described { session, key, result: result.map(drop).map_err(|status| Trouble::of(&status)) }
+    let result = within(CALL_TIMEOUT, client.describe(request)).await;
+    Answer::Described { session, key, result: result.map(drop).map_err(|status| CallError::of(&status)) }
 }
 
 /// `limit`: the largest artifact, in bytes, that the coordinator accepts.
@@ -278,8 +278,8 @@ pub(crate) async fn upload(mut client: Client, session: u64, limit: u64, artifac
     let lease = artifact.lease;
     let result = match artifact.messages(session, limit).await {
         Ok(messages) => {
-            let stored = within(UPLOAD, client.put_artifact(messages)).await;
-            stored.map(|_| true).map_err(|status| Trouble::of(&status))
+            let stored = within(UPLOAD_TIMEOUT, client.put_artifact(messages)).await;
+            stored.map(|_| true).map_err(|status| CallError::of(&status))
         }
         Err(error) => {
             tracing::warn!(path = %artifact.path.display(), error = %error, "cannot upload an artifact");
@@ -305,13 +305,13 @@ mod tests {
 
     #[test]
     fn only_what_may_go_well_later_is_tried_again() {
-        assert_eq!(Trouble::of(&Status::not_found("")), Trouble::SessionLost);
-        assert_eq!(Trouble::of(&Status::failed_precondition("")), Trouble::SessionLost);
-        assert_eq!(Trouble::of(&Status::unauthenticated("")), Trouble::SessionLost);
-        assert!(matches!(Trouble::of_registration(&Status::unauthenticated("no")), Trouble::Refused(_)));
-        assert!(matches!(Trouble::of(&Status::unavailable("gone")), Trouble::Transient(text) if text == "gone"));
-        assert!(matches!(Trouble::of(&Status::invalid_argument("no")), Trouble::Refused(_)));
-        assert!(matches!(Trouble::of_registration(&Status::failed_precondition("no")), Trouble::Refused(_)));
+        assert_eq!(CallError::of(&Status::not_found("")), CallError::SessionLost);
+        assert_eq!(CallError::of(&Status::failed_precondition("")), CallError::SessionLost);
+        assert_eq!(CallError::of(&Status::unauthenticated("")), CallError::SessionLost);
+        assert!(matches!(CallError::of_registration(&Status::unauthenticated("no")), CallError::Refused(_)));
+        assert!(matches!(CallError::of(&Status::unavailable("gone")), CallError::Transient(text) if text == "gone"));
+        assert!(matches!(CallError::of(&Status::invalid_argument("no")), CallError::Refused(_)));
+        assert!(matches!(CallError::of_registration(&Status::failed_precondition("no")), CallError::Refused(_)));
     }
 
     #[tokio::test]

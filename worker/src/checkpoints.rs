@@ -31,22 +31,22 @@ const KEPT: usize = 2;
 const MAX_BYTES: u64 = 16 << 30;
 
 /// Time limit for fetching the checkpoints of a trial's last attempt.
-const FETCH: Duration = Duration::from_secs(300);
+const FETCH_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// Time limit for removing a round's copies.
-const REMOVE: Duration = Duration::from_secs(60);
+const REMOVE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Local folders without changes for this long are removed when a worker starts.
-const FORGOTTEN: Duration = Duration::from_secs(7 * 24 * 3600);
+const LOCAL_RETENTION: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// The progress of a checkpoint: completed epochs, and steps of the next one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Mark {
+struct Progress {
     epochs: u32,
     steps: u32,
 }
 
-impl Mark {
+impl Progress {
     /// Parses a file name; `None` if it is not the name of a checkpoint.
     fn of(name: &str) -> Option<Self> {
         let digits = name.strip_prefix("epoch-")?.strip_suffix(".checkpoint")?;
@@ -61,16 +61,16 @@ impl Mark {
 
 /// A checkpoint file in a listing.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-struct Found {
-    mark: Mark,
+struct CheckpointFile {
+    progress: Progress,
     name: String,
     bytes: u64,
 }
 
 /// The newest `KEPT` checkpoints of a listing, newest first.
-fn newest(mut found: Vec<Found>) -> Vec<Found> {
+fn newest(mut found: Vec<CheckpointFile>) -> Vec<CheckpointFile> {
     found.sort();
-    found.dedup_by(|one, other| one.mark == other.mark);
+    found.dedup_by(|one, other| one.progress == other.progress);
     found.reverse();
     found.truncate(KEPT);
     found
@@ -110,7 +110,7 @@ impl Checkpoints {
     /// `store` is empty, a folder, or a URL. Removes old local folders.
     pub(crate) fn open(state_folder: &Path, store: &str, every: u32, metrics: Arc<Metrics>) -> Result<Self, Error> {
         let local = state_folder.join("checkpoints");
-        files::sweep(&local, SystemTime::now(), FORGOTTEN);
+        files::remove_old(&local, SystemTime::now(), LOCAL_RETENTION);
         let store = if store.is_empty() { None } else { Some(Store::open(store)?) };
         Ok(Self { local, store, every, metrics })
     }
@@ -142,8 +142,8 @@ impl Checkpoints {
         let Some(folder) = self.folder(lease) else { return Ok(None) };
         tokio::fs::create_dir_all(&folder).await?;
         if let Some(store) = &self.store {
-            let fetched = timeout(FETCH, fetch(store, &Self::round(lease), &folder)).await;
-            let fetched = self.said("fetch", lease, fetched.unwrap_or(Err(Error::TooLong(FETCH))));
+            let fetched = timeout(FETCH_TIMEOUT, fetch(store, &Self::round(lease), &folder)).await;
+            let fetched = self.said("fetch", lease, fetched.unwrap_or(Err(Error::TooLong(FETCH_TIMEOUT))));
             if let Some(newest) = fetched.flatten() {
                 let attempt = lease.attempt;
                 tracing::info!(trial_id = %lease.trial_id, attempt, checkpoint = newest, "fetched a checkpoint");
@@ -183,8 +183,8 @@ impl Checkpoints {
         let removed = tokio::task::spawn_blocking(move || files::remove_round(&folder)).await;
         self.said("remove", &lease, removed.unwrap_or_else(|error| Err(io::Error::other(error).into())));
         if let Some(store) = &self.store {
-            let removed = timeout(REMOVE, store.remove_round(&round)).await;
-            self.said("remove", &lease, removed.unwrap_or(Err(Error::TooLong(REMOVE))));
+            let removed = timeout(REMOVE_TIMEOUT, store.remove_round(&round)).await;
+            self.said("remove", &lease, removed.unwrap_or(Err(Error::TooLong(REMOVE_TIMEOUT))));
         }
     }
 }
@@ -199,12 +199,12 @@ impl From<io::Error> for Error {
 async fn fetch(store: &Store, round: &str, folder: &Path) -> Result<Option<String>, Error> {
     let there = newest(store.list(round).await?);
     let here = files::list(folder).await?;
-    let newest_here = here.iter().map(|found| found.mark).max();
-    if there.first().is_none_or(|found| Some(found.mark) <= newest_here) {
+    let newest_here = here.iter().map(|found| found.progress).max();
+    if there.first().is_none_or(|found| Some(found.progress) <= newest_here) {
         return Ok(None);
     }
     // The newest is copied last, so that its predecessor is present when it appears.
-    for found in there.iter().rev().filter(|found| here.iter().all(|known| known.mark != found.mark)) {
+    for found in there.iter().rev().filter(|found| here.iter().all(|known| known.progress != found.progress)) {
         store.get(round, &found.name, folder).await?;
     }
     Ok(there.into_iter().next().map(|found| found.name))
@@ -216,7 +216,7 @@ async fn copy(store: &Store, round: &str, folder: &Path) -> Result<u64, Error> {
     let here = newest(files::list(folder).await?);
     let there = store.list(round).await?;
     let mut copied = 0;
-    for found in here.iter().rev().filter(|found| there.iter().all(|known| known.mark != found.mark)) {
+    for found in here.iter().rev().filter(|found| there.iter().all(|known| known.progress != found.progress)) {
         match store.put(round, &found.name, folder).await {
             Ok(()) => copied += 1,
             // The trainer has removed it because newer ones exist; they are copied next.
@@ -224,9 +224,9 @@ async fn copy(store: &Store, round: &str, folder: &Path) -> Result<u64, Error> {
             Err(error) => return Err(error),
         }
     }
-    let all: Vec<Found> = there.iter().chain(&here).cloned().collect();
+    let all: Vec<CheckpointFile> = there.iter().chain(&here).cloned().collect();
     let kept = newest(all);
-    for old in there.iter().filter(|found| kept.iter().all(|known| known.mark != found.mark)) {
+    for old in there.iter().filter(|found| kept.iter().all(|known| known.progress != found.progress)) {
         store.remove(round, &old.name).await?;
     }
     Ok(copied)

@@ -12,9 +12,9 @@ use sweep_spec::running::{RunningTime, TICK};
 
 /// Counts time during the machine's sleep where the system supports it, so that sleep shows as a gap.
 #[cfg(target_os = "linux")]
-const GOES_ON: ClockId = ClockId::Boottime;
+const CLOCK_ID: ClockId = ClockId::Boottime;
 #[cfg(not(target_os = "linux"))]
-const GOES_ON: ClockId = ClockId::Monotonic;
+const CLOCK_ID: ClockId = ClockId::Monotonic;
 
 /// Measures from its start until it is dropped.
 pub(crate) struct Clock {
@@ -25,14 +25,14 @@ pub(crate) struct Clock {
 
 /// A moment: how long the agent had been running and suspended by then.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Mark {
+pub(crate) struct ClockReading {
     ran: Duration,
     paused: Duration,
 }
 
 /// The times that the trainer reports for one attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub(crate) struct Told {
+pub(crate) struct TrainerTimes {
     /// Training time of this attempt's own epochs, without those of a checkpoint.
     pub(crate) trained_seconds: f64,
     /// Time for which its process was suspended.
@@ -55,15 +55,20 @@ impl Clock {
         Self { time, _end: end }
     }
 
-    pub(crate) fn mark(&self) -> Mark {
+    pub(crate) fn read(&self) -> ClockReading {
         let time = look(&self.time);
-        Mark { ran: time.ran(), paused: time.paused() }
+        ClockReading { ran: time.ran(), paused: time.paused() }
     }
 }
 
 /// Divides the time of an attempt into phases. Time in which neither process ran belongs to no phase. Agent and trainer
 /// can be suspended separately; training while only the agent was suspended counts as run time.
-pub(crate) fn phases(begun: Mark, started: Option<Mark>, ended: Mark, told: Told) -> AttemptPhases {
+pub(crate) fn phases(
+    begun: ClockReading,
+    started: Option<ClockReading>,
+    ended: ClockReading,
+    told: TrainerTimes,
+) -> AttemptPhases {
     let between = |from: Duration, to: Duration| to.saturating_sub(from).as_secs_f64();
     let until = started.unwrap_or(ended);
     let paused_before = between(begun.paused, until.paused);
@@ -86,7 +91,7 @@ fn look(time: &Mutex<RunningTime>) -> RunningTime {
 }
 
 fn reading() -> Duration {
-    let now = rustix::time::clock_gettime(GOES_ON);
+    let now = rustix::time::clock_gettime(CLOCK_ID);
     Duration::new(u64::try_from(now.tv_sec).unwrap_or(0), u32::try_from(now.tv_nsec).unwrap_or(0))
 }
 
@@ -94,12 +99,12 @@ fn reading() -> Duration {
 mod tests {
     use super::*;
 
-    fn mark(ran: u64, paused: u64) -> Mark {
-        Mark { ran: Duration::from_secs(ran), paused: Duration::from_secs(paused) }
+    fn mark(ran: u64, paused: u64) -> ClockReading {
+        ClockReading { ran: Duration::from_secs(ran), paused: Duration::from_secs(paused) }
     }
 
-    fn told(trained_seconds: f64, paused_seconds: f64) -> Told {
-        Told { trained_seconds, paused_seconds }
+    fn told(trained_seconds: f64, paused_seconds: f64) -> TrainerTimes {
+        TrainerTimes { trained_seconds, paused_seconds }
     }
 
     fn numbers(phases: AttemptPhases) -> (f64, f64, f64) {
@@ -114,7 +119,7 @@ mod tests {
         assert_eq!(numbers(phases(begun, started, mark(32, 305), told(18.0, 300.0))), (2.0, 20.0, 300.0));
         // Suspended before the trainer had started; the trainer reports nothing.
         assert_eq!(numbers(phases(begun, Some(mark(12, 65)), mark(32, 65), told(18.0, 0.0))), (2.0, 20.0, 60.0));
-        assert_eq!(numbers(phases(begun, None, mark(14, 65), Told::default())), (4.0, 0.0, 60.0));
+        assert_eq!(numbers(phases(begun, None, mark(14, 65), TrainerTimes::default())), (4.0, 0.0, 60.0));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use std::time::Duration;
 use sweep_config::{Keys, Layers, Problem};
 
 use crate::credentials::Token;
-use crate::machine::folders::{Place, user_folder};
+use crate::machine::folders::{UserFolder, user_folder};
 use crate::{checkpoints, environment, machine};
 
 mod keys;
@@ -80,7 +80,7 @@ pub struct Config {
     /// Environment variables that trainers get in addition to the usual ones; a trailing `*` matches a prefix.
     pub trainer_environment: Vec<String>,
     /// Address of the metrics server, if any.
-    pub http_listen: Option<SocketAddr>,
+    pub listen_http: Option<SocketAddr>,
     /// Whether `listen_http` may be another address than loopback.
     pub insecure: bool,
     /// The most points in one report.
@@ -123,7 +123,7 @@ impl Default for Config {
             labels: BTreeMap::new(),
             trainer_command: Vec::new(),
             trainer_environment: Vec::new(),
-            http_listen: Some(SocketAddr::from(([127, 0, 0, 1], 9465))),
+            listen_http: Some(SocketAddr::from(([127, 0, 0, 1], 9465))),
             insecure: false,
             report_batch_points: 512,
             trainer_start: Duration::from_secs(60),
@@ -226,7 +226,7 @@ impl Config {
         if let Some(text) = keys::name_problem(&self.name) {
             problem(format!("`name`: {text}"));
         }
-        if let Some(address) = self.http_listen.filter(|address| !address.ip().is_loopback() && !self.insecure) {
+        if let Some(address) = self.listen_http.filter(|address| !address.ip().is_loopback() && !self.insecure) {
             problem(format!(
                 "`listen_http`: other machines could read the metrics at {address}: use a loopback address, or allow it with --insecure"
             ));
@@ -254,10 +254,10 @@ impl Config {
         self.state_place().path
     }
 
-    pub(crate) fn state_place(&self) -> Place {
+    pub(crate) fn state_place(&self) -> UserFolder {
         let usual = || user_folder("XDG_STATE_HOME", ".local/state").join("sweep");
         let usual = || usual().join(format!("worker-{}", self.name));
-        self.state_dir.as_deref().map_or_else(usual, Place::named)
+        self.state_dir.as_deref().map_or_else(usual, UserFolder::named)
     }
 
     /// The folder of this machine's decoded images.
@@ -265,8 +265,10 @@ impl Config {
         self.cache_place().path
     }
 
-    pub(crate) fn cache_place(&self) -> Place {
-        self.cache_dir.as_deref().map_or_else(|| user_folder("XDG_CACHE_HOME", ".cache").join("sweep"), Place::named)
+    pub(crate) fn cache_place(&self) -> UserFolder {
+        self.cache_dir
+            .as_deref()
+            .map_or_else(|| user_folder("XDG_CACHE_HOME", ".cache").join("sweep"), UserFolder::named)
     }
 }
 
@@ -278,7 +280,7 @@ mod tests {
     fn the_earlier_name_of_a_key_is_read() {
         let file = written("http_listen: 127.0.0.1:1\n");
         let loaded = Config::load(Some(file.path()), [], []).unwrap();
-        assert_eq!(loaded.http_listen, Some(([127, 0, 0, 1], 1).into()));
+        assert_eq!(loaded.listen_http, Some(([127, 0, 0, 1], 1).into()));
     }
 
     fn written(text: &str) -> tempfile::NamedTempFile {

@@ -17,7 +17,7 @@ use crate::config::Config;
 use crate::files;
 
 /// How long a token from a file is used before the file is read again.
-const FRESH: Duration = Duration::from_secs(5);
+const REREAD_INTERVAL: Duration = Duration::from_secs(5);
 /// The largest credentials file, in bytes.
 const MAX_FILE_BYTES: u64 = 1 << 20;
 
@@ -71,17 +71,17 @@ pub enum Error {
     },
     /// The client certificate has expired or is not valid yet.
     #[error("{}: {certificate}, is valid from {} to {}, but not now", path.display(), shown(certificate.not_before), shown(certificate.not_after))]
-    OutOfTime { path: PathBuf, certificate: Box<Certificate> },
+    NotValidNow { path: PathBuf, certificate: Box<Certificate> },
     /// A certificate without its key, or a key without its certificate.
     #[error("one of `client_cert` and `client_key` is missing: set both or none")]
-    Half,
+    IncompletePair,
 }
 
 /// Adds the token to every call.
 #[derive(Clone)]
-pub(crate) struct Bearer(Arc<Mutex<Held>>);
+pub(crate) struct Bearer(Arc<Mutex<Cached>>);
 
-struct Held {
+struct Cached {
     header: Option<MetadataValue<Ascii>>,
     file: Option<PathBuf>,
     read: Instant,
@@ -95,29 +95,29 @@ impl Bearer {
             (None, None) => None,
         };
         let file = config.token_file.clone().filter(|_| config.token.is_none());
-        Ok(Self(Arc::new(Mutex::new(Held { header, file, read: Instant::now() }))))
+        Ok(Self(Arc::new(Mutex::new(Cached { header, file, read: Instant::now() }))))
     }
 }
 
 impl Bearer {
     /// Whether a token is configured.
-    pub(crate) fn is_shown(&self) -> bool {
+    pub(crate) fn has_token(&self) -> bool {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).header.is_some()
     }
 }
 
 impl Interceptor for Bearer {
     fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
-        let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(path) = &held.file
-            && held.read.elapsed() > FRESH
+        let mut cached = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(path) = &cached.file
+            && cached.read.elapsed() > REREAD_INTERVAL
         {
             // If the file cannot be read now, the previous token stays in use.
             let header = read_token(path).ok();
-            held.header = header.or(held.header.take());
-            held.read = Instant::now();
+            cached.header = header.or(cached.header.take());
+            cached.read = Instant::now();
         }
-        if let Some(header) = &held.header {
+        if let Some(header) = &cached.header {
             request.metadata_mut().insert("authorization", header.clone());
         }
         Ok(request)
@@ -140,11 +140,11 @@ pub(crate) fn tls(config: &Config) -> Result<ClientTlsConfig, Error> {
     match (&config.client_cert, &config.client_key) {
         (Some(path), Some(key)) => {
             let pem = read(path)?;
-            in_time(path, &pem)?;
+            check_dates(path, &pem)?;
             Ok(tls.identity(Identity::from_pem(pem, read(key)?)))
         }
         (None, None) => Ok(tls),
-        (Some(_), None) | (None, Some(_)) => Err(Error::Half),
+        (Some(_), None) | (None, Some(_)) => Err(Error::IncompletePair),
     }
 }
 
@@ -156,7 +156,7 @@ pub(crate) fn verifier(config: &Config) -> Result<Arc<dyn ServerCertVerifier>, E
 }
 
 /// Refuses a certificate outside its dates, as a coordinator would, and names it.
-fn in_time(path: &Path, pem: &[u8]) -> Result<(), Error> {
+fn check_dates(path: &Path, pem: &[u8]) -> Result<(), Error> {
     let damaged = |source| Error::NotACertificate { path: path.to_owned(), source };
     let certificate = Certificate::from_pem(pem).map_err(damaged)?;
     match certificate.validity(OffsetDateTime::now_utc()) {
@@ -166,7 +166,7 @@ fn in_time(path: &Path, pem: &[u8]) -> Result<(), Error> {
             Ok(())
         }
         Validity::Expired | Validity::NotYet => {
-            Err(Error::OutOfTime { path: path.to_owned(), certificate: Box::new(certificate) })
+            Err(Error::NotValidNow { path: path.to_owned(), certificate: Box::new(certificate) })
         }
     }
 }
@@ -195,7 +195,7 @@ mod tests {
         std::fs::write(file.path(), "first\n").unwrap();
         let config = Config { token_file: Some(file.path().to_owned()), ..Config::default() };
         let mut bearer = Bearer::new(&config).unwrap();
-        let later = |bearer: &Bearer| bearer.0.lock().unwrap().read -= 2 * FRESH;
+        let later = |bearer: &Bearer| bearer.0.lock().unwrap().read -= 2 * REREAD_INTERVAL;
         std::fs::write(file.path(), "second\n").unwrap();
         assert_eq!(header(&mut bearer).as_deref(), Some("Bearer first"));
         later(&bearer);

@@ -7,10 +7,10 @@ use sweep_spec::{Dataset, FailureClass};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::conversation::agreement;
-use crate::seat::{Seat, failed};
+use crate::protocol::consistency;
 use crate::slot::SlotEvent;
 use crate::trainer::{self, name_of};
+use crate::trainer_process::{TrainerProcess, failed};
 
 /// A data set to describe.
 pub(crate) struct Task {
@@ -20,37 +20,41 @@ pub(crate) struct Task {
 }
 
 /// Runs until `end` is cancelled.
-pub(crate) async fn run(mut seat: Seat, mut tasks: mpsc::Receiver<Task>, end: CancellationToken) {
+pub(crate) async fn run(mut process: TrainerProcess, mut tasks: mpsc::Receiver<Task>, end: CancellationToken) {
     loop {
         let task = tokio::select! {
             biased;
             () = end.cancelled() => break,
             task = tasks.recv() => task,
-            () = seat.watch_idle() => continue,
+            () = process.watch_idle() => continue,
         };
         let Some(Task { key, dataset }) = task else { break };
         let answer = tokio::select! {
             biased;
             () = end.cancelled() => break,
-            answer = describe(&mut seat, dataset, &end) => answer,
+            answer = describe(&mut process, dataset, &end) => answer,
         };
         if answer.is_err() {
-            seat.interrupt().await;
+            process.interrupt().await;
         }
         // The agent has ended, so no task needs the answer.
-        drop(seat.place.events.send(SlotEvent::Described { key, answer }).await);
+        drop(process.shared.events.send(SlotEvent::Described { key, answer }).await);
     }
-    seat.interrupt().await;
+    process.interrupt().await;
 }
 
-async fn describe(seat: &mut Seat, dataset: Dataset, end: &CancellationToken) -> Result<Described, Failed> {
-    let (folders, silence) = (seat.place.folders.clone(), seat.place.silence);
+async fn describe(
+    process: &mut TrainerProcess,
+    dataset: Dataset,
+    end: &CancellationToken,
+) -> Result<Described, Failed> {
+    let (folders, silence) = (process.shared.folders.clone(), process.shared.silence);
     let leaving = || Failed { class: FailureClass::Machine, reason: "the worker is leaving".to_owned() };
-    let trainer = seat.ready(end).await.map_err(|failed| failed.unwrap_or_else(leaving))?;
+    let trainer = process.ready(end).await.map_err(|failed| failed.unwrap_or_else(leaving))?;
     let command = Command::Describe(Describe { dataset: dataset.clone(), folders });
     trainer.send(&command).await.map_err(|error| failed(&error))?;
     match trainer.event_within(silence, "the description of a data set").await.map_err(|error| failed(&error))? {
-        Event::Described(described) => match agreement::described(&described, &dataset) {
+        Event::Described(described) => match consistency::described(&described, &dataset) {
             Ok(()) => Ok(described),
             Err(what) => Err(failed(&trainer::Error::Protocol { what: format!("`described`: {what}") })),
         },

@@ -19,13 +19,13 @@ pub(crate) use sweep_trust::bounded::read;
 const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 
 /// An open regular file, with the folders on its path.
-pub(crate) struct Plain {
+pub(crate) struct RegularFile {
     pub(crate) file: File,
     /// The innermost folder is last.
     folders: Vec<OwnedFd>,
 }
 
-impl Plain {
+impl RegularFile {
     /// Syncs the file, and the names on its path, to disk.
     ///
     /// # Errors
@@ -42,7 +42,7 @@ impl Plain {
 ///
 /// # Errors
 /// The file cannot be opened, is behind a link, is not a regular file, or has a second hard link.
-pub(crate) fn open_plain(path: &Path, depth: usize) -> Result<Plain> {
+pub(crate) fn open_regular(path: &Path, depth: usize) -> Result<RegularFile> {
     let parts: Vec<&OsStr> = path.iter().collect();
     let (root, below) = parts.split_at(parts.len().saturating_sub(depth.max(1)));
     let [inner @ .., name] = below else { return Err(ErrorKind::InvalidInput.into()) };
@@ -74,7 +74,7 @@ pub(crate) fn open_plain(path: &Path, depth: usize) -> Result<Plain> {
         return Err(Error::other(format!("{name:?} has {names} hard links: write a file with one name")));
     }
     folders.push(at);
-    Ok(Plain { file, folders })
+    Ok(RegularFile { file, folders })
 }
 
 /// Why the entry `name` of `at` is not of the type `wanted`. The system's own errors are misleading: "too many links"
@@ -163,18 +163,18 @@ mod tests {
 
     #[track_caller]
     fn reason(path: &Path, depth: usize) -> String {
-        open_plain(path, depth).map(drop).unwrap_err().to_string()
+        open_regular(path, depth).map(drop).unwrap_err().to_string()
     }
 
     #[test]
     fn a_plain_file_is_opened_and_synced_with_its_folders() {
         let (_kept, root) = disk();
-        let opened = open_plain(&root.join("state/attempt/plain"), 3).unwrap();
+        let opened = open_regular(&root.join("state/attempt/plain"), 3).unwrap();
         opened.sync().unwrap();
         assert_eq!((opened.folders.len(), std::io::read_to_string(opened.file).unwrap().as_str()), (3, "content"));
-        let missing = open_plain(&root.join("state/attempt/none"), 2).map(drop).unwrap_err();
+        let missing = open_regular(&root.join("state/attempt/none"), 2).map(drop).unwrap_err();
         assert_eq!(missing.kind(), ErrorKind::NotFound);
-        let missing = open_plain(&root.join("state/none/plain"), 2).map(drop).unwrap_err();
+        let missing = open_regular(&root.join("state/none/plain"), 2).map(drop).unwrap_err();
         assert_eq!(missing.kind(), ErrorKind::NotFound);
     }
 
@@ -190,7 +190,7 @@ mod tests {
         }
         let found = reason(&root.join("state/folder/token"), 2);
         assert_eq!(found, "\"folder\" is a link, which is not followed: make it a folder");
-        assert!(open_plain(&root.join("state/folder/token"), 1).is_ok(), "a folder that is trusted may be a link");
+        assert!(open_regular(&root.join("state/folder/token"), 1).is_ok(), "a folder that is trusted may be a link");
     }
 
     #[test]
@@ -218,7 +218,7 @@ mod tests {
         std::fs::hard_link(&path, root.join("state/attempt/second")).unwrap();
         assert_eq!(reason(&path, 2), "\"plain\" has 2 hard links: write a file with one name");
         std::fs::remove_file(root.join("state/attempt/second")).unwrap();
-        assert!(open_plain(&path, 2).is_ok());
+        assert!(open_regular(&path, 2).is_ok());
     }
 
     #[test]

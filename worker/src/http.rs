@@ -51,7 +51,7 @@ async fn metrics(State(pages): State<Pages>) -> Response {
     // The driver and file systems can be slow, and must not block other tasks.
     let sampled = tokio::task::spawn_blocking(move || {
         gpus.inspect(|gpus| gpus.sample(&metrics));
-        metrics.rooms(&folders);
+        metrics.set_disk_space(&folders);
     });
     drop(sampled.await);
     match pages.metrics.render() {

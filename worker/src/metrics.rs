@@ -178,12 +178,12 @@ impl Metrics {
     /// # Errors
     /// A metric cannot be encoded.
     pub fn render(&self) -> Result<String, prometheus::Error> {
-        self.pass_time(Instant::now());
+        self.count_time(Instant::now());
         TextEncoder::new().encode_to_string(&self.registry.gather())
     }
 
     /// Sets the free disk space of these folders; a folder that cannot be read has no value. May block.
-    pub(crate) fn rooms(&self, folders: &[(&'static str, PathBuf)]) {
+    pub(crate) fn set_disk_space(&self, folders: &[(&'static str, PathBuf)]) {
         for (place, folder) in folders {
             match rustix::fs::statvfs(folder) {
                 Ok(found) => {
@@ -246,7 +246,7 @@ mod tests {
         metrics.checkpoint_failures.with_label_values(&["copy"]).inc();
         metrics.speed(0, 1.0);
         metrics.slot_appears(0);
-        metrics.rooms(&[("state", std::env::temp_dir())]);
+        metrics.set_disk_space(&[("state", std::env::temp_dir())]);
         metrics.gpu(0, 0.5, 1, 2);
         let families = metrics.registry.gather();
         let served: BTreeSet<_> = families.iter().map(|family| family.name().to_owned()).collect();
@@ -283,9 +283,9 @@ mod tests {
     fn a_folder_that_is_gone_has_no_room() {
         let metrics = Metrics::new("w1").unwrap();
         let folder = std::env::temp_dir();
-        metrics.rooms(&[("cache", folder.clone())]);
+        metrics.set_disk_space(&[("cache", folder.clone())]);
         assert!(metrics.render().unwrap().contains("sweep_worker_disk_free_bytes{place=\"cache\""));
-        metrics.rooms(&[("cache", folder.join("no such folder"))]);
+        metrics.set_disk_space(&[("cache", folder.join("no such folder"))]);
         assert!(!metrics.render().unwrap().contains("place=\"cache\""));
     }
 

@@ -14,10 +14,10 @@ mod journal;
 mod record;
 mod recover;
 
-pub(crate) use journal::{Health, Journal, LogBook};
+pub(crate) use journal::{Health, Journal, LogSender};
 pub(crate) use recover::{Recovered, points_of, points_of_records, recover};
 
-use journal::Order;
+use journal::Command;
 use record::Record;
 
 /// The most unacknowledged points, over all attempts. When they reach it, trainers wait. Sixteen slots with an epoch
@@ -33,7 +33,7 @@ const MAX_KEPT_POINTS: usize = 16_384;
 enum Stage {
     Running,
     /// It has ended; its files must be uploaded first.
-    Behind,
+    Uploading,
     /// Its ending can be sent once all points are acknowledged.
     Ended,
     Sending,
@@ -122,7 +122,7 @@ impl Outbox {
         Self { journal: Some(journal), ..Self::default() }
     }
 
-    fn order(&mut self, order: impl FnOnce() -> Order) {
+    fn order(&mut self, order: impl FnOnce() -> Command) {
         if let Some(journal) = &mut self.journal {
             journal.order(order());
         }
@@ -132,7 +132,7 @@ impl Outbox {
     pub(crate) fn open(&mut self, lease: Lease, slot: u32) {
         let Entry::Vacant(place) = self.attempts.entry(lease) else { return };
         let record = place.insert(Attempt::new(slot)).opened(lease);
-        self.order(|| Order::Append { lease, record });
+        self.order(|| Command::Append { lease, record });
     }
 
     /// Restores an attempt of an earlier run. All its points are sent again, because the journal does not record
@@ -143,7 +143,7 @@ impl Outbox {
         attempt.points = points.into();
         attempt.last = last;
         attempt.acknowledged = attempt.first_kept() - 1;
-        attempt.stage = if artifacts.is_empty() { Stage::Ended } else { Stage::Behind };
+        attempt.stage = if artifacts.is_empty() { Stage::Ended } else { Stage::Uploading };
         attempt.artifacts = artifacts.iter().map(header).collect();
         attempt.ending = Some(ending);
         self.unsent.extend((attempt.first_kept()..=last).map(|sequence| (lease, sequence)));
@@ -157,7 +157,7 @@ impl Outbox {
         attempt.points.push_back(metrics);
         self.unsent.push_back((lease, attempt.last));
         if let Some(record) = attempt.point_record(lease, attempt.last) {
-            self.order(|| Order::Append { lease, record });
+            self.order(|| Command::Append { lease, record });
         }
     }
 
@@ -168,28 +168,33 @@ impl Outbox {
         };
         attempt.stopping = Some(reason.to_owned());
         let record = Record::Stopping(v1::Stopped { reason: reason.to_owned() });
-        self.order(|| Order::Append { lease, record });
+        self.order(|| Command::Append { lease, record });
     }
 
     /// Records the ending; it can be sent.
     pub(crate) fn close(&mut self, lease: Lease, ending: v1::FinishRequest) {
-        self.close_behind(lease, ending, &VecDeque::new());
+        self.close_after_uploads(lease, ending, &VecDeque::new());
     }
 
     /// Records the ending, to be sent after these files are uploaded and `release` is called.
-    pub(crate) fn close_behind(&mut self, lease: Lease, ending: v1::FinishRequest, artifacts: &VecDeque<Artifact>) {
+    pub(crate) fn close_after_uploads(
+        &mut self,
+        lease: Lease,
+        ending: v1::FinishRequest,
+        artifacts: &VecDeque<Artifact>,
+    ) {
         let Some(attempt) = self.attempts.get_mut(&lease) else { return };
         let ending = v1::FinishRequest { lease: Some(lease.to_wire()), last_sequence: attempt.last, ..ending };
         attempt.ending = Some(ending);
-        attempt.stage = if artifacts.is_empty() { Stage::Ended } else { Stage::Behind };
+        attempt.stage = if artifacts.is_empty() { Stage::Ended } else { Stage::Uploading };
         attempt.artifacts = artifacts.iter().map(header).collect();
         let records = attempt.end_records();
-        self.order(|| Order::Keep { lease, records });
+        self.order(|| Command::Keep { lease, records });
     }
 
     /// The files of the attempt are uploaded or given up.
     pub(crate) fn release(&mut self, lease: &Lease) {
-        if let Some(attempt) = self.attempts.get_mut(lease).filter(|attempt| attempt.stage == Stage::Behind) {
+        if let Some(attempt) = self.attempts.get_mut(lease).filter(|attempt| attempt.stage == Stage::Uploading) {
             attempt.stage = Stage::Ended;
         }
     }
@@ -199,7 +204,7 @@ impl Outbox {
         self.attempts.remove(lease);
         self.unsent.retain(|(owner, _)| owner != lease);
         self.sending.retain(|(owner, _)| owner != lease);
-        self.order(|| Order::Remove { lease: *lease });
+        self.order(|| Command::Remove { lease: *lease });
     }
 
     pub(crate) fn has_room(&self) -> bool {
@@ -207,9 +212,9 @@ impl Outbox {
     }
 
     /// Returns when the journal fails to write, or recovers.
-    pub(crate) async fn journal_said(&mut self) {
+    pub(crate) async fn journal_changed(&mut self) {
         match &mut self.journal {
-            Some(journal) => journal.said().await,
+            Some(journal) => journal.changed().await,
             None => std::future::pending().await,
         }
     }
@@ -225,9 +230,9 @@ impl Outbox {
             match self.attempts.get(&lease) {
                 Some(attempt) => {
                     let records = attempt.records(lease);
-                    self.order(|| Order::Replace { lease, records });
+                    self.order(|| Command::Replace { lease, records });
                 }
-                None => self.order(|| Order::Remove { lease }),
+                None => self.order(|| Command::Remove { lease }),
             }
         }
     }

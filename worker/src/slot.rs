@@ -16,17 +16,17 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use crate::artifact::{self, Artifact};
-use crate::clock::{self, Mark, Told};
-use crate::conversation::{Conversation, Step};
+use crate::clock::{self, ClockReading, TrainerTimes};
 use crate::log_tail::LogTail;
 use crate::metrics::SlotState;
-use crate::outbox::LogBook;
-use crate::seat::{Seat, Workplace, failed};
+use crate::outbox::LogSender;
+use crate::protocol::{Checker, Step};
 use crate::trainer::{self, Threads};
+use crate::trainer_process::{Shared, TrainerProcess, failed};
 use crate::wire::Lease;
 
 /// The shortest interval between two writes of the log to disk.
-const LOG_PAUSE: Duration = Duration::from_millis(500);
+const LOG_INTERVAL: Duration = Duration::from_millis(500);
 
 /// An attempt to run.
 pub(crate) struct Job {
@@ -57,13 +57,13 @@ pub(crate) enum SlotEvent {
 
 /// How an attempt ended.
 pub(crate) struct Ended {
-    pub(crate) how: How,
+    pub(crate) how: AttemptEnd,
     pub(crate) phases: AttemptPhases,
     pub(crate) log_tail: String,
     pub(crate) artifacts: Vec<Artifact>,
 }
 
-pub(crate) enum How {
+pub(crate) enum AttemptEnd {
     Finished(Box<Finished>),
     Failed(Failed),
     Stopped,
@@ -72,18 +72,24 @@ pub(crate) enum How {
 pub(crate) struct SlotTask {
     index: u32,
     device: String,
-    seat: Seat,
+    process: TrainerProcess,
     /// Notified when a checkpoint of the attempt is on disk.
     written: Arc<Notify>,
     /// The times that the trainer reported.
-    told: Told,
+    times: TrainerTimes,
 }
 
 impl SlotTask {
-    pub(crate) fn new(index: u32, device: String, place: Arc<Workplace>) -> Self {
-        place.metrics.slot_appears(index);
+    pub(crate) fn new(index: u32, device: String, shared: Arc<Shared>) -> Self {
+        shared.metrics.slot_appears(index);
         let threads = if device == "cpu" { Threads::One } else { Threads::Any };
-        Self { index, device, seat: Seat::new(place, threads, None), written: Arc::default(), told: Told::default() }
+        Self {
+            index,
+            device,
+            process: TrainerProcess::new(shared, threads, None),
+            written: Arc::default(),
+            times: TrainerTimes::default(),
+        }
     }
 
     /// Runs until the agent drops the sender of `jobs`.
@@ -92,22 +98,22 @@ impl SlotTask {
             let job = tokio::select! {
                 biased;
                 job = jobs.recv() => job,
-                () = self.seat.watch_idle() => continue,
+                () = self.process.watch_idle() => continue,
             };
             let Some(job) = job else { break };
             self.attempt(job).await;
         }
-        self.seat.let_go().await;
+        self.process.close().await;
     }
 
     async fn attempt(&mut self, job: Job) {
         self.move_to(SlotState::Starting);
-        let (begun, mut started) = (self.seat.place.clock.mark(), None);
-        self.told = Told::default();
+        let (begun, mut started) = (self.process.shared.clock.read(), None);
+        self.times = TrainerTimes::default();
         // The log of the previous attempt is not this one's.
-        self.seat.log.clear();
-        let keeping = keep_log(self.seat.place.log_book.clone(), job.lease, self.seat.log.clone());
-        let checkpoints = Arc::clone(&self.seat.place.checkpoints);
+        self.process.log.clear();
+        let keeping = keep_log(self.process.shared.log_sender.clone(), job.lease, self.process.log.clone());
+        let checkpoints = Arc::clone(&self.process.shared.checkpoints);
         self.written = Arc::default();
         let written = Arc::clone(&self.written);
         let copying = checkpoints.keep_copying(&job.lease, &written);
@@ -118,23 +124,23 @@ impl SlotTask {
             never = copying => match never {},
         };
         let (how, artifacts) = match trained {
-            Ok((finished, artifacts)) => (How::Finished(finished), artifacts),
+            Ok((finished, artifacts)) => (AttemptEnd::Finished(finished), artifacts),
             Err(ending) => {
                 self.move_to(SlotState::Ending);
-                self.seat.interrupt().await;
-                checkpoints.copy_last(&job.lease, self.seat.place.launcher.grace).await;
-                (ending.map_or(How::Stopped, How::Failed), Vec::new())
+                self.process.interrupt().await;
+                checkpoints.copy_last(&job.lease, self.process.shared.launcher.grace).await;
+                (ending.map_or(AttemptEnd::Stopped, AttemptEnd::Failed), Vec::new())
             }
         };
-        self.seat.place.metrics.speed_ends(self.index);
-        let phases = clock::phases(begun, started, self.seat.place.clock.mark(), self.told);
-        let ended = Box::new(Ended { how, phases, log_tail: self.seat.log.text(), artifacts });
+        self.process.shared.metrics.speed_ends(self.index);
+        let phases = clock::phases(begun, started, self.process.shared.clock.read(), self.times);
+        let ended = Box::new(Ended { how, phases, log_tail: self.process.log.text(), artifacts });
         self.move_to(SlotState::Idle);
         let event = SlotEvent::Ended { slot: self.index, lease: job.lease, ended };
         // The agent has ended, so no task needs the event.
-        drop(self.seat.place.events.send(event).await);
-        if self.seat.tasks >= self.seat.place.trials_per_trainer {
-            self.seat.let_go().await;
+        drop(self.process.shared.events.send(event).await);
+        if self.process.tasks >= self.process.shared.trials_per_trainer {
+            self.process.close().await;
         }
     }
 
@@ -142,9 +148,9 @@ impl SlotTask {
     async fn train(
         &mut self,
         job: &Job,
-        started: &mut Option<Mark>,
+        started: &mut Option<ClockReading>,
     ) -> Result<(Box<Finished>, Vec<Artifact>), Option<Failed>> {
-        let folder = artifact::folder(&self.seat.place.state_folder, &job.lease);
+        let folder = artifact::folder(&self.process.shared.state_folder, &job.lease);
         if let Err(error) = tokio::fs::create_dir_all(&folder).await {
             let reason = format!("cannot create the folder {}: {error}", folder.display());
             return Err(Some(Failed { class: FailureClass::Machine, reason }));
@@ -155,12 +161,12 @@ impl SlotTask {
             attempt: job.lease.attempt,
             trial: job.trial.clone(),
             device: self.device.clone(),
-            folders: self.seat.place.folders.clone(),
+            folders: self.process.shared.folders.clone(),
             checkpoint_folder,
-            checkpoint_every: self.seat.place.checkpoints.every,
+            checkpoint_every: self.process.shared.checkpoints.every,
             artifact_folder: Some(folder.to_string_lossy().into_owned()),
         };
-        self.seat.ready(&job.stop).await?;
+        self.process.ready(&job.stop).await?;
         let (finished, digest) = tokio::select! {
             biased;
             () = job.stop.cancelled() => return Err(None),
@@ -175,7 +181,7 @@ impl SlotTask {
         let folder = tokio::select! {
             biased;
             () = job.stop.cancelled() => return Err(None),
-            folder = self.seat.place.checkpoints.fetch(&job.lease) => folder,
+            folder = self.process.shared.checkpoints.fetch(&job.lease) => folder,
         };
         match folder {
             Ok(folder) => Ok(folder.map(|folder| folder.to_string_lossy().into_owned())),
@@ -190,11 +196,11 @@ impl SlotTask {
         &mut self,
         lease: Lease,
         train: &Train,
-        started: &mut Option<Mark>,
+        started: &mut Option<ClockReading>,
     ) -> Result<(Box<Finished>, Digest), Failed> {
-        let mut conversation = Conversation::new(train);
+        let mut checker = Checker::new(train);
         let mut first_epoch = 1;
-        let silence = self.seat.place.silence;
+        let silence = self.process.shared.silence;
         self.trainer()?.send(&Command::Train(Box::new(train.clone()))).await.map_err(|error| failed(&error))?;
         loop {
             let event = self.trainer()?.event_within(silence, "an event of the trial").await;
@@ -202,24 +208,24 @@ impl SlotTask {
             if let Event::Started(started) = &event {
                 first_epoch = started.first_epoch;
             }
-            let step = conversation.take(event).map_err(|what| failed(&trainer::Error::Protocol { what }))?;
+            let step = checker.take(event).map_err(|what| failed(&trainer::Error::Protocol { what }))?;
             match step {
                 Step::Started => {
-                    *started = Some(self.seat.place.clock.mark());
+                    *started = Some(self.process.shared.clock.read());
                     self.move_to(SlotState::Running);
                 }
                 Step::Point(metrics) => {
                     // Epochs from a checkpoint are repeated; an earlier attempt trained them.
                     if metrics.epoch >= first_epoch {
-                        self.told.trained_seconds += metrics.seconds;
+                        self.times.trained_seconds += metrics.seconds;
                     }
-                    self.seat.place.metrics.speed(self.index, metrics.images_per_second);
+                    self.process.shared.metrics.speed(self.index, metrics.images_per_second);
                     // If the agent's queue is full, the trainer waits: nothing is dropped.
-                    drop(self.seat.place.events.send(SlotEvent::Point { lease, metrics }).await);
+                    drop(self.process.shared.events.send(SlotEvent::Point { lease, metrics }).await);
                 }
                 Step::Checkpoint => self.written.notify_one(),
                 Step::Finished(finished) => {
-                    self.told.paused_seconds = finished.paused_seconds;
+                    self.times.paused_seconds = finished.paused_seconds;
                     let digest = finished.provenance.data_digest;
                     return Ok((finished, digest));
                 }
@@ -230,11 +236,11 @@ impl SlotTask {
 
     fn trainer(&mut self) -> Result<&mut trainer::Trainer, Failed> {
         let missing = || Failed { class: FailureClass::Machine, reason: "the slot has no trainer".to_owned() };
-        self.seat.trainer.as_mut().ok_or_else(missing)
+        self.process.trainer.as_mut().ok_or_else(missing)
     }
 
     fn move_to(&self, state: SlotState) {
-        self.seat.place.metrics.slot_moves(self.index, state);
+        self.process.shared.metrics.slot_moves(self.index, state);
     }
 }
 
@@ -255,10 +261,10 @@ async fn left_behind(folder: &Path, trial: &Trial, lease: Lease, data_digest: Di
 }
 
 /// Keeps the end of the log on disk, so that it survives a trial that crashes its worker.
-async fn keep_log(log_book: LogBook, lease: Lease, log: LogTail) -> Infallible {
+async fn keep_log(log_sender: LogSender, lease: Lease, log: LogTail) -> Infallible {
     loop {
         log.grown().await;
-        log_book.write(lease, log.text()).await;
-        sleep(LOG_PAUSE).await;
+        log_sender.write(lease, log.text()).await;
+        sleep(LOG_INTERVAL).await;
     }
 }

@@ -16,23 +16,23 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::agent::{Agent, MAX_DESCRIBES, Parts, Post};
+use crate::agent::{Agent, MAX_DESCRIBES, Parts, SlotHandle};
 use crate::artifact;
-use crate::calls::Link;
+use crate::calls::Endpoints;
 use crate::checkpoints::Checkpoints;
 use crate::clock::Clock;
 use crate::config::{Config, Problems};
 use crate::devices::{Machine, Slot};
 use crate::gpu::Gpus;
 use crate::log_tail::LogTail;
-use crate::machine::folders::Place;
+use crate::machine::folders::UserFolder;
 use crate::metrics::Metrics;
 use crate::outbox::{self, Journal, Recovered};
-use crate::seat::{Seat, Workplace};
 use crate::slot::SlotTask;
 use crate::spawner::Spawner;
 use crate::trainer::{self, Launcher, Threads, Trainer, name_of};
-use crate::{Ending, Error, describer, devices, environment, http, inspection, machine, state_key};
+use crate::trainer_process::{Shared, TrainerProcess};
+use crate::{Ending, Error, describer, devices, environment, hardening, http, machine, state_key};
 
 /// The capacity of the queue of slot events.
 const EVENTS: usize = 1024;
@@ -124,20 +124,20 @@ pub async fn start(
     forbid_inspection();
     let metrics = Arc::new(Metrics::new(&config.name)?);
     let launcher = launcher(&config, trainer_command, &metrics)?;
-    let ground = Ground::prepare(&config)?;
-    let (journal, recovered) = ground.outbox(&metrics)?;
-    let checkpoints = ground.checkpoints(&config, &metrics)?;
+    let worker_folders = WorkerFolders::prepare(&config)?;
+    let (journal, recovered) = worker_folders.outbox(&metrics)?;
+    let checkpoints = worker_folders.checkpoints(&config, &metrics)?;
     let (trainer, offered) = probe(&launcher).await?;
     let slots = plan(&config, &offered)?;
     let (registered_sender, registered) = watch::channel(false);
     let end = shutdown.child_token();
     let (pages_end, drain) = (CancellationToken::new(), CancellationToken::new());
-    let http_address = match config.http_listen {
+    let http_address = match config.listen_http {
         Some(address) => {
             let pages = http::Pages {
                 metrics: Arc::clone(&metrics),
                 gpus: open_gpus(),
-                folders: ground.places().into(),
+                folders: worker_folders.places().into(),
                 registered: registered.clone(),
             };
             Some(http::serve(address, pages, pages_end.clone()).await?)
@@ -145,31 +145,31 @@ pub async fn start(
         None => None,
     };
     let (events_sender, events) = mpsc::channel(EVENTS);
-    let place = Arc::new(Workplace {
+    let shared = Arc::new(Shared {
         launcher,
-        folders: ground.folders.clone(),
-        state_folder: ground.state.clone(),
+        folders: worker_folders.folders.clone(),
+        state_folder: worker_folders.state.clone(),
         semantics: trainer.hello().semantics,
         idle: config.trainer_idle,
         silence: config.trainer_silence,
         trials_per_trainer: config.trials_per_trainer,
         metrics: Arc::clone(&metrics),
         events: events_sender,
-        log_book: journal.log_book(),
+        log_sender: journal.log_sender(),
         checkpoints: Arc::clone(&checkpoints),
         clock: Clock::start(),
     });
-    let mut crew = Crew::hire(&place, &slots, trainer);
+    let mut tasks = Tasks::spawn(&shared, &slots, trainer);
     let parts = Parts {
-        registration: registration(&config, &slots, place.semantics, &ground.key),
-        link: Link::new(&config)?,
-        posts: std::mem::take(&mut crew.posts),
+        registration: registration(&config, &slots, shared.semantics, &worker_folders.key),
+        endpoints: Endpoints::new(&config)?,
+        slot_handles: std::mem::take(&mut tasks.slot_handles),
         events,
-        describer: crew.describer.clone(),
-        describer_end: crew.describer_end.clone(),
+        describer: tasks.describer.clone(),
+        describer_end: tasks.describer_end.clone(),
         metrics: Arc::clone(&metrics),
         registered: registered_sender,
-        state_folder: ground.state.clone(),
+        state_folder: worker_folders.state.clone(),
         checkpoints,
         report_batch_points: config.report_batch_points,
         retry_max: config.retry_max,
@@ -184,15 +184,15 @@ pub async fn start(
         let mut agent = std::pin::pin!(agent.run(agent_end.clone()));
         let result = tokio::select! {
             result = &mut agent => result,
-            source = crew.first_panic() => {
+            source = tasks.first_panic() => {
                 // The failed slot's attempt ends with the others, as a failure of this worker.
                 agent_end.cancel();
                 agent.await.and(Err(Error::Internal { source }))
             }
         };
-        crew.dismiss(Instant::now() + grace * 2).await;
+        tasks.shut_down(Instant::now() + grace * 2).await;
         pages_end.cancel();
-        drop(ground);
+        drop(worker_folders);
         result
     });
     Ok(Handle { http_address, slots, metrics, registered, drain, end: end.drop_guard(), task })
@@ -200,7 +200,7 @@ pub async fn start(
 
 /// A trainer is a process of the same user. It gets all its information through its environment and its stdin.
 fn forbid_inspection() {
-    if let Err(error) = inspection::forbid() {
+    if let Err(error) = hardening::forbid_inspection() {
         tracing::warn!(%error, "cannot protect this worker's memory: trainers and other programs of this user can read its token");
     }
 }
@@ -219,7 +219,7 @@ fn launcher(config: &Config, usual: Vec<String>, metrics: &Arc<Metrics>) -> Resu
             "trainers do not get all variables of this environment: add names with `trainer_environment`"
         );
         tracing::debug!(variables = withheld.join(" "), "names of the variables that trainers do not get");
-        if inspection::is_open_to_children() {
+        if hardening::is_open_to_children() {
             tracing::warn!(
                 "this worker has root's privileges, so its trainers can read its token: run it as another user"
             );
@@ -236,7 +236,7 @@ fn launcher(config: &Config, usual: Vec<String>, metrics: &Arc<Metrics>) -> Resu
 }
 
 /// The worker's folders, with the lock on them.
-struct Ground {
+struct WorkerFolders {
     state: PathBuf,
     /// The key that distinguishes workers of the same name.
     key: String,
@@ -244,7 +244,7 @@ struct Ground {
     _lock: Lock,
 }
 
-impl Ground {
+impl WorkerFolders {
     fn prepare(config: &Config) -> Result<Self, Error> {
         let state = made(config.state_place(), "state-dir")?;
         close(&state)?;
@@ -283,7 +283,7 @@ impl Ground {
         }
         let waited_for =
             |path: &Path| recovered.iter().flat_map(|found| &found.artifacts).any(|file| file.path.starts_with(path));
-        artifact::sweep(&self.state, waited_for);
+        artifact::remove_leftovers(&self.state, waited_for);
         let known = recovered.iter().filter_map(|found| Some((found.lease, found.length?))).collect();
         Ok((Journal::start(&self.state, known).map_err(unusable)?, recovered))
     }
@@ -301,7 +301,7 @@ pub fn folders(config: &Config) -> Result<Folders, Error> {
 }
 
 /// Creates one of the worker's own folders; `flag` is the flag that sets another.
-fn made(place: Place, flag: &'static str) -> Result<PathBuf, Error> {
+fn made(place: UserFolder, flag: &'static str) -> Result<PathBuf, Error> {
     let usable = place.make().and_then(|()| std::fs::canonicalize(&place.path));
     if let (Ok(folder), Some(_)) = (&usable, &place.guard) {
         let folder = folder.display();
@@ -441,28 +441,28 @@ fn registration(config: &Config, slots: &[Slot], semantics: u32, key: &str) -> v
 }
 
 /// The tasks that own trainers.
-struct Crew {
-    posts: Vec<Post>,
+struct Tasks {
+    slot_handles: Vec<SlotHandle>,
     describer: mpsc::Sender<describer::Task>,
     describer_end: CancellationToken,
     tasks: JoinSet<()>,
 }
 
-impl Crew {
-    fn hire(place: &Arc<Workplace>, slots: &[Slot], trainer: Trainer) -> Self {
+impl Tasks {
+    fn spawn(shared: &Arc<Shared>, slots: &[Slot], trainer: Trainer) -> Self {
         let mut tasks = JoinSet::new();
-        let mut posts = Vec::with_capacity(slots.len());
+        let mut slot_handles = Vec::with_capacity(slots.len());
         for (index, slot) in (0..).zip(slots) {
             // The agent gives a slot a job only when it is free.
             let (sender, jobs) = mpsc::channel(1);
-            posts.push(Post::new(sender));
-            tasks.spawn(SlotTask::new(index, slot.device.clone(), Arc::clone(place)).run(jobs));
+            slot_handles.push(SlotHandle::new(sender));
+            tasks.spawn(SlotTask::new(index, slot.device.clone(), Arc::clone(shared)).run(jobs));
         }
         let describer_end = CancellationToken::new();
         let (describer, queue) = mpsc::channel(MAX_DESCRIBES);
-        let seat = Seat::new(Arc::clone(place), Threads::Any, Some(trainer));
-        tasks.spawn(describer::run(seat, queue, describer_end.clone()));
-        Self { posts, describer, describer_end, tasks }
+        let process = TrainerProcess::new(Arc::clone(shared), Threads::Any, Some(trainer));
+        tasks.spawn(describer::run(process, queue, describer_end.clone()));
+        Self { slot_handles, describer, describer_end, tasks }
     }
 
     /// Returns when a task has panicked, which is an internal error.
@@ -478,7 +478,7 @@ impl Crew {
 
     /// Stops all tasks after the agent has closed their queues: each lets its trainer exit. Tasks that miss the
     /// deadline are aborted with their trainers.
-    async fn dismiss(mut self, by: Instant) {
+    async fn shut_down(mut self, by: Instant) {
         self.describer_end.cancel();
         while let Ok(Some(_)) = timeout_at(by, self.tasks.join_next()).await {}
         self.tasks.shutdown().await;

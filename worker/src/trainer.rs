@@ -29,7 +29,7 @@ const LOG_BYTES: usize = 1 << 20;
 const LOG_WINDOW: Duration = Duration::from_millis(250);
 
 /// Timeout for the exit of a process that was killed or that closed its stdout.
-const REAP: Duration = Duration::from_secs(5);
+const REAP_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Why a trainer process cannot be used any more.
 #[derive(Debug, thiserror::Error)]
@@ -99,7 +99,7 @@ pub(crate) enum Threads {
 /// A running trainer that has sent hello.
 pub(crate) struct Trainer {
     child: Child,
-    group: Group,
+    group: ProcessGroup,
     stdin: Option<ChildStdin>,
     lines: Lines<ChildStdout>,
     line_count: u64,
@@ -148,7 +148,7 @@ impl Launcher {
         let start = |source| Error::Start { command: self.command.join(" "), source };
         let mut child = self.spawner.spawn(self.process(threads)?).await.map_err(start)?;
         let missing = || start(io::Error::other("a pipe is missing"));
-        let group = Group { id: child.id().and_then(|id| Pid::from_raw(id.cast_signed())) };
+        let group = ProcessGroup { id: child.id().and_then(|id| Pid::from_raw(id.cast_signed())) };
         let stdin = child.stdin.take().ok_or_else(missing)?;
         let stdout = child.stdout.take().ok_or_else(missing)?;
         let stderr = child.stderr.take().ok_or_else(missing)?;
@@ -206,7 +206,7 @@ impl Trainer {
         match written {
             Ok(()) => Ok(()),
             // If the trainer has exited, its exit status explains more than the pipe's error.
-            Err(source) => match timeout(REAP, self.child.wait()).await {
+            Err(source) => match timeout(REAP_TIMEOUT, self.child.wait()).await {
                 Ok(Ok(status)) => Err(self.ended(status, &[]).await),
                 Ok(Err(_)) | Err(_) => Err(self.pipe(source)),
             },
@@ -270,7 +270,7 @@ impl Trainer {
     /// SIGKILL for the group. Returns when the trainer is gone.
     pub(crate) async fn kill(mut self) -> Option<ExitStatus> {
         self.group.signal(Signal::KILL);
-        self.wait_and_discard(REAP).await
+        self.wait_and_discard(REAP_TIMEOUT).await
     }
 
     /// Waits for the exit of the process, and discards its output so that a full pipe cannot block it.
@@ -297,14 +297,14 @@ impl Trainer {
     /// The log is complete once its pipe is closed; a stray grandchild may keep it open.
     async fn read_log_to_its_end(&mut self) {
         if let Some(mut reader) = self.log_reader.take()
-            && timeout(REAP, &mut reader).await.is_err()
+            && timeout(REAP_TIMEOUT, &mut reader).await.is_err()
         {
             reader.abort();
         }
     }
 
     async fn gone(&mut self, half_line: &[u8]) -> Error {
-        match timeout(REAP, self.child.wait()).await {
+        match timeout(REAP_TIMEOUT, self.child.wait()).await {
             Ok(Ok(status)) => self.ended(status, half_line).await,
             Ok(Err(source)) => self.pipe(source),
             Err(_) => Error::Protocol { what: "it closed its stdout but keeps running".to_owned() },
@@ -342,12 +342,12 @@ impl Drop for Trainer {
 }
 
 /// The processes of one trainer. Dropping the group kills them.
-struct Group {
+struct ProcessGroup {
     /// The leader's id; `None` once all are gone.
     id: Option<Pid>,
 }
 
-impl Group {
+impl ProcessGroup {
     fn signal(&self, signal: Signal) {
         if let Some(id) = self.id {
             // The group may be gone already.
@@ -362,7 +362,7 @@ impl Group {
     }
 }
 
-impl Drop for Group {
+impl Drop for ProcessGroup {
     fn drop(&mut self) {
         self.end();
     }

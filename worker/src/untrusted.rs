@@ -9,9 +9,9 @@ use sweep_spec::trainer::{Event, Folders, MAX_LINE_BYTES, Train};
 use sweep_spec::{Classes, Cnn, Configuration, Dataset, Protocol, Trial};
 
 use crate::agent::unflatten;
-use crate::conversation::{Conversation, Step};
 use crate::lines::{Line, Lines};
 use crate::outbox;
+use crate::protocol::{Checker, Step};
 use crate::wire::Lease;
 
 /// Epochs of the trial in `trainer_output`.
@@ -49,7 +49,7 @@ pub fn asked() -> Result<Train, String> {
 /// It breaks the protocol.
 pub fn trainer_output(bytes: &[u8]) -> Result<usize, String> {
     let train = asked()?;
-    let mut conversation = Conversation::new(&train);
+    let mut checker = Checker::new(&train);
     let mut lines = Lines::new(bytes, MAX_LINE_BYTES);
     let mut epochs = 0;
     loop {
@@ -61,7 +61,7 @@ pub fn trainer_output(bytes: &[u8]) -> Result<usize, String> {
             Line::Half(_) => return Err("it ends in the middle of a line".to_owned()),
         };
         let event: Event = serde_json::from_slice(&line).map_err(|error| error.to_string())?;
-        match conversation.take(event)? {
+        match checker.take(event)? {
             Step::Point(_) => epochs += 1,
             Step::Started | Step::Checkpoint => {}
             Step::Finished(_) | Step::Failed(_) => return Ok(epochs),

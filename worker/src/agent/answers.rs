@@ -8,21 +8,21 @@ use tokio::task::JoinError;
 use tokio::time::Instant;
 
 use super::{Agent, Describing, Idle, Session};
-use crate::calls::{Answer, Trouble};
+use crate::calls::{Answer, CallError};
 use crate::wire::Lease;
 use crate::{Error, version};
 
 /// An empty poll answer that arrives sooner, in seconds, was not parked by the coordinator.
-const HASTY_POLL_SECONDS: f64 = 0.02;
+const PARKED_POLL_SECONDS: f64 = 0.02;
 
 /// Consecutive unparked polls after which the next poll is delayed.
-const HASTY_POLLS: u32 = 3;
+const MAX_UNPARKED_POLLS: u32 = 3;
 
 /// A session that was lost sooner than this was probably taken over by another worker of the same name.
 const SHORT_SESSION: Duration = Duration::from_secs(2);
 
 /// Reasons why sweeps do not use this worker that one session logs at most.
-const MAX_LEFT_OUT: usize = 1024;
+const MAX_LOGGED_REASONS: usize = 1024;
 
 /// The calls that share a backoff.
 #[derive(Debug, Clone, Copy)]
@@ -54,7 +54,7 @@ impl Agent {
                 let Some(Describing::Sending(request)) = self.describing.remove(&key) else { return };
                 match result {
                     Ok(()) => {}
-                    Err(Trouble::Refused(reason)) => {
+                    Err(CallError::Refused(reason)) => {
                         tracing::error!(reason, "the coordinator refused the description of a data set")
                     }
                     Err(trouble) => {
@@ -73,19 +73,19 @@ impl Agent {
         }
     }
 
-    fn registered(&mut self, result: Result<v1::RegisterResponse, Trouble>, held: Option<Box<v1::NameHeld>>) {
+    fn registered(&mut self, result: Result<v1::RegisterResponse, CallError>, held: Option<Box<v1::NameHeld>>) {
         self.registering = false;
         let result = result.and_then(|response| {
             let checked = version::check(env!("CARGO_PKG_VERSION"), &response.coordinator_version);
-            checked.map(|()| response).map_err(Trouble::Refused)
+            checked.map(|()| response).map_err(CallError::Refused)
         });
         match result {
             Ok(response) => {
                 tracing::info!(
                     session = response.session,
-                    coordinator = self.parts.link.address(),
+                    coordinator = self.parts.endpoints.address(),
                     coordinator_version = response.coordinator_version,
-                    attempts = self.held.len(),
+                    attempts = self.attempts.len(),
                     "registered"
                 );
                 self.session = Some(Session::new(&response));
@@ -94,12 +94,12 @@ impl Agent {
                 self.parts.metrics.sessions.inc();
                 self.reached();
                 self.parts.registered.send_replace(true);
-                self.forget_all(&response.stop);
+                self.drop_expired(&response.stop);
                 self.in_service(response.out_of_service);
             }
-            Err(Trouble::Refused(reason)) => {
+            Err(CallError::Refused(reason)) => {
                 tracing::error!(reason, "the coordinator refused the registration");
-                let address = self.parts.link.address().to_owned();
+                let address = self.parts.endpoints.address().to_owned();
                 self.fatal = Some(match held {
                     Some(held) => {
                         let free_in = Duration::from_millis(held.free_in_ms);
@@ -109,12 +109,12 @@ impl Agent {
                 });
                 self.leave("the coordinator refused the worker");
             }
-            Err(Trouble::SessionLost) => self.control.fail(),
-            Err(Trouble::Transient(reason)) => self.unreachable("register", &reason),
+            Err(CallError::SessionLost) => self.control.fail(),
+            Err(CallError::Transient(reason)) => self.unreachable("register", &reason),
         }
     }
 
-    fn polled(&mut self, session: u64, seconds: f64, result: Result<v1::PollResponse, Trouble>) {
+    fn polled(&mut self, session: u64, seconds: f64, result: Result<v1::PollResponse, CallError>) {
         if self.session.as_ref().is_none_or(|current| current.id != session) {
             // The answer belongs to an earlier session.
             return;
@@ -122,20 +122,21 @@ impl Agent {
         match result {
             Ok(response) => {
                 self.reached();
-                self.pace(seconds, &response);
+                self.throttle_polls(seconds, &response);
                 self.obey(response);
             }
             // A rejected poll is not fatal: another coordinator may accept it.
-            Err(Trouble::Refused(reason)) => self.unreachable("poll", &reason),
+            Err(CallError::Refused(reason)) => self.unreachable("poll", &reason),
             Err(trouble) => self.trouble(session, "poll", trouble, Kind::Control),
         }
     }
 
     /// Delays the next poll if the coordinator answers polls at once and without content.
-    fn pace(&mut self, seconds: f64, response: &v1::PollResponse) {
+    fn throttle_polls(&mut self, seconds: f64, response: &v1::PollResponse) {
         let empty = response.start.is_empty() && response.stop.is_empty() && response.describe.is_empty();
-        self.hasty_polls = if empty && seconds < HASTY_POLL_SECONDS { self.hasty_polls.saturating_add(1) } else { 0 };
-        let excess = self.hasty_polls.saturating_sub(HASTY_POLLS).min(7);
+        self.unparked_polls =
+            if empty && seconds < PARKED_POLL_SECONDS { self.unparked_polls.saturating_add(1) } else { 0 };
+        let excess = self.unparked_polls.saturating_sub(MAX_UNPARKED_POLLS).min(7);
         self.poll_not_before = (excess > 0).then(|| Instant::now() + Duration::from_millis(5 << excess));
     }
 
@@ -145,7 +146,7 @@ impl Agent {
         }
         for lease in &response.stop {
             match Lease::from_wire(lease) {
-                Some(lease) => self.obey_stop(&lease),
+                Some(lease) => self.stop_requested(&lease),
                 None => tracing::error!("the coordinator stopped a lease without a trial id"),
             }
         }
@@ -154,10 +155,10 @@ impl Agent {
             complete &= self.describe(task);
         }
         if response.drain && !self.draining {
-            tracing::info!(attempts = self.held.len(), "draining on the coordinator's request");
+            tracing::info!(attempts = self.attempts.len(), "draining on the coordinator's request");
             self.draining = true;
         }
-        if response.leave && self.leave_by.is_none() {
+        if response.leave && self.shutdown_deadline.is_none() {
             self.leave("the coordinator requested the worker's exit");
         }
         // An answer without a number is empty: the poll timed out at the coordinator.
@@ -187,13 +188,13 @@ impl Agent {
     fn left_out(&mut self, sentences: Vec<String>) {
         let Some(session) = &mut self.session else { return };
         for reason in sentences {
-            if session.left_out.len() < MAX_LEFT_OUT && session.left_out.insert(reason.clone()) {
+            if session.left_out.len() < MAX_LOGGED_REASONS && session.left_out.insert(reason.clone()) {
                 tracing::warn!(reason, "a sweep does not use this worker");
             }
         }
     }
 
-    fn reported(&mut self, session: u64, points: usize, result: Result<v1::ReportResponse, Trouble>) {
+    fn reported(&mut self, session: u64, points: usize, result: Result<v1::ReportResponse, CallError>) {
         self.reporting = false;
         match result {
             Ok(response) => {
@@ -201,9 +202,9 @@ impl Agent {
                 self.reports.succeed();
                 self.parts.metrics.points_sent.inc_by(points as u64);
                 self.one_by_one &= self.outbox.has_points();
-                self.forget_all(&response.stop);
+                self.drop_expired(&response.stop);
             }
-            Err(Trouble::Refused(reason)) => {
+            Err(CallError::Refused(reason)) => {
                 let leases = self.outbox.batch_leases();
                 self.outbox.batch_failed();
                 match leases.as_slice() {
@@ -219,11 +220,11 @@ impl Agent {
         }
     }
 
-    fn finished(&mut self, session: u64, lease: Lease, result: Result<v1::FinishResponse, Trouble>) {
+    fn finished(&mut self, session: u64, lease: Lease, result: Result<v1::FinishResponse, CallError>) {
         self.finishing -= 1;
         let response = match result {
             Ok(response) => response,
-            Err(Trouble::Refused(reason)) => return self.finish_refused(&lease, reason),
+            Err(CallError::Refused(reason)) => return self.finish_refused(&lease, reason),
             Err(trouble) => {
                 self.outbox.finish_failed(&lease);
                 return self.trouble(session, "finish", trouble, Kind::Endings);
@@ -236,12 +237,12 @@ impl Agent {
                     let checkpoints = Arc::clone(&self.parts.checkpoints);
                     self.cleaning.spawn(async move { checkpoints.remove(lease).await });
                 }
-                self.handed_in(&lease);
+                self.ending_stored(&lease);
             }
             v1::FinishVerdict::Stale => {
                 tracing::info!(trial_id = %lease.trial_id, attempt = lease.attempt, "the coordinator refused the attempt's ending: its lease has expired");
                 self.endings.succeed();
-                self.handed_in(&lease);
+                self.ending_stored(&lease);
             }
             v1::FinishVerdict::PointsMissing => {
                 self.endings.fail();
@@ -249,23 +250,23 @@ impl Agent {
             }
             v1::FinishVerdict::Unspecified => {
                 self.outbox.finish_failed(&lease);
-                self.trouble(session, "finish", Trouble::Transient("unknown verdict".to_owned()), Kind::Endings);
+                self.trouble(session, "finish", CallError::Transient("unknown verdict".to_owned()), Kind::Endings);
             }
         }
     }
 
-    fn uploaded(&mut self, session: u64, lease: Lease, result: Result<bool, Trouble>) {
-        let Some(held) = self.held.get_mut(&lease) else { return };
-        held.uploading = false;
+    fn uploaded(&mut self, session: u64, lease: Lease, result: Result<bool, CallError>) {
+        let Some(attempt) = self.attempts.get_mut(&lease) else { return };
+        attempt.uploading = false;
         match result {
-            Err(Trouble::Refused(reason)) => {
+            Err(CallError::Refused(reason)) => {
                 tracing::warn!(reason, trial_id = %lease.trial_id, "the coordinator refused an artifact, skipping it");
-                held.uploads.pop_front();
+                attempt.uploads.pop_front();
             }
             Err(trouble) => return self.trouble(session, "put_artifact", trouble, Kind::Endings),
             Ok(_) => {
                 self.endings.succeed();
-                let sent = held.uploads.pop_front();
+                let sent = attempt.uploads.pop_front();
                 if let Some(artifact) = sent.filter(|sent| sent.kind == v1::ArtifactKind::Thumbnails) {
                     self.thumbnails_sent.insert(artifact.data_digest);
                 }
@@ -289,7 +290,7 @@ impl Agent {
 
     fn unreachable(&mut self, method: &'static str, reason: &str) {
         self.parts.metrics.calls_failed.with_label_values(&[method]).inc();
-        let address = self.parts.link.address();
+        let address = self.parts.endpoints.address();
         if self.away {
             tracing::debug!(address, method, reason, "still cannot reach the coordinator");
         } else {
@@ -297,7 +298,7 @@ impl Agent {
                 address,
                 method,
                 reason,
-                attempts = self.held.len(),
+                attempts = self.attempts.len(),
                 "cannot reach the coordinator, training continues"
             );
         }
@@ -305,14 +306,16 @@ impl Agent {
         self.parts.metrics.connected.set(0);
         self.parts.registered.send_replace(false);
         self.control.fail();
-        self.parts.link.turn();
+        self.parts.endpoints.fail_over();
     }
 
-    fn trouble(&mut self, session: u64, method: &'static str, trouble: Trouble, kind: Kind) {
+    fn trouble(&mut self, session: u64, method: &'static str, trouble: CallError, kind: Kind) {
         match (trouble, kind) {
-            (Trouble::SessionLost, _) => self.session_lost(session, method),
-            (Trouble::Transient(reason) | Trouble::Refused(reason), Kind::Control) => self.unreachable(method, &reason),
-            (Trouble::Transient(reason) | Trouble::Refused(reason), Kind::Reports | Kind::Endings) => {
+            (CallError::SessionLost, _) => self.session_lost(session, method),
+            (CallError::Transient(reason) | CallError::Refused(reason), Kind::Control) => {
+                self.unreachable(method, &reason)
+            }
+            (CallError::Transient(reason) | CallError::Refused(reason), Kind::Reports | Kind::Endings) => {
                 self.parts.metrics.calls_failed.with_label_values(&[method]).inc();
                 tracing::debug!(method, reason, "a call failed, retrying");
                 match kind {
@@ -328,7 +331,7 @@ impl Agent {
         let Some(lost) = self.session.take_if(|current| current.id == session) else { return };
         tracing::warn!(
             session,
-            attempts = self.held.len(),
+            attempts = self.attempts.len(),
             "the coordinator does not know the session, registering again"
         );
         self.end_poll();

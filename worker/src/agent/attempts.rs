@@ -2,13 +2,13 @@
 
 use bytes::Bytes;
 use sweep_proto::v1;
-use sweep_proto::v1::finish_request::Ending as How;
+use sweep_proto::v1::finish_request::Ending;
 use sweep_spec::trainer::{Described, Failed};
 use sweep_spec::{Dataset, FailureClass, Trial, settings};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio_util::sync::CancellationToken;
 
-use super::{Agent, Describing, Held, Post};
+use super::{Agent, Attempt, Describing, SlotHandle};
 use crate::artifact::{self, Artifact};
 use crate::describer;
 use crate::files;
@@ -19,7 +19,7 @@ use crate::wire::{self, Lease};
 const MAX_WAITING_JOBS: usize = 4;
 
 /// Attempts of a worker, running or unreported. The coordinator accepts no longer list in one message.
-const MAX_HELD: usize = 4096;
+const MAX_ATTEMPTS: usize = 4096;
 
 /// Pending requests to describe a data set.
 pub(crate) const MAX_DESCRIBES: usize = 64;
@@ -28,12 +28,12 @@ pub(crate) const MAX_DESCRIBES: usize = 64;
 const MAX_THUMBNAILS: usize = 4096;
 
 /// A report of an ending. The remaining fields are filled in when it is sent.
-fn ending(how: How) -> v1::FinishRequest {
+fn ending(how: Ending) -> v1::FinishRequest {
     v1::FinishRequest { ending: Some(how), ..v1::FinishRequest::default() }
 }
 
 fn failure(class: FailureClass, reason: String) -> v1::FinishRequest {
-    ending(How::Failure(wire::failure(class, reason)))
+    ending(Ending::Failure(wire::failure(class, reason)))
 }
 
 impl Agent {
@@ -41,27 +41,27 @@ impl Agent {
         let Some(lease) = assignment.lease.as_ref().and_then(Lease::from_wire) else {
             return tracing::error!("the coordinator assigned a lease without a trial id");
         };
-        if self.held.contains_key(&lease) {
+        if self.attempts.contains_key(&lease) {
             // Assigned twice.
             return;
         }
-        if self.held.len() >= MAX_HELD {
+        if self.attempts.len() >= MAX_ATTEMPTS {
             // The coordinator repeats the assignment as long as it is valid.
-            return tracing::warn!("{MAX_HELD} attempts are unreported, refusing new ones");
+            return tracing::warn!("{MAX_ATTEMPTS} attempts are unreported, refusing new ones");
         }
         tracing::debug!(trial_id = %lease.trial_id, attempt = lease.attempt, slot = assignment.slot, "assigned");
         let stop = CancellationToken::new();
         self.hold(lease, assignment.slot, stop.clone());
         match self.checked(&lease, assignment) {
-            Ok(_) if self.leave_by.is_some() => {
+            Ok(_) if self.shutdown_deadline.is_some() => {
                 let reason = "the worker is leaving".to_owned();
-                self.outbox.close(lease, ending(How::Stopped(v1::Stopped { reason })));
+                self.outbox.close(lease, ending(Ending::Stopped(v1::Stopped { reason })));
             }
             Ok((slot, trial)) => {
                 let job = Job { lease, trial, stop };
-                if let Some(post) = self.parts.posts.get_mut(slot) {
-                    post.waiting.push_back(job);
-                    hand_out(post);
+                if let Some(handle) = self.parts.slot_handles.get_mut(slot) {
+                    handle.waiting.push_back(job);
+                    start_next_job(handle);
                 }
             }
             Err(reason) => {
@@ -73,15 +73,16 @@ impl Agent {
 
     fn hold(&mut self, lease: Lease, slot: u32, stop: CancellationToken) {
         self.outbox.open(lease, slot);
-        self.held.insert(lease, Held::new(slot, stop));
+        self.attempts.insert(lease, Attempt::new(slot, stop));
     }
 
     /// The slot and the trial of an assignment, or the reason why it is invalid.
     fn checked(&self, lease: &Lease, assignment: v1::Assignment) -> Result<(usize, Trial), String> {
-        let slots = self.parts.posts.len();
+        let slots = self.parts.slot_handles.len();
         let slot = assignment.slot as usize;
-        let post = self.parts.posts.get(slot).ok_or_else(|| format!("there is no slot {slot}, only {slots}"))?;
-        if post.waiting.len() >= MAX_WAITING_JOBS {
+        let handle =
+            self.parts.slot_handles.get(slot).ok_or_else(|| format!("there is no slot {slot}, only {slots}"))?;
+        if handle.waiting.len() >= MAX_WAITING_JOBS {
             return Err(format!("slot {slot} already has {MAX_WAITING_JOBS} waiting trials"));
         }
         let trial: Trial = unflatten(assignment.settings)
@@ -103,8 +104,8 @@ impl Agent {
 
     /// Stops an attempt because the coordinator requests it. An unknown attempt needs no answer: the next poll omits
     /// it.
-    pub(super) fn obey_stop(&mut self, lease: &Lease) {
-        if !self.held.contains_key(lease) {
+    pub(super) fn stop_requested(&mut self, lease: &Lease) {
+        if !self.attempts.contains_key(lease) {
             return tracing::debug!(trial_id = %lease.trial_id, attempt = lease.attempt, "dropping an attempt that the coordinator stopped");
         }
         let reason = "the coordinator stopped it";
@@ -114,25 +115,25 @@ impl Agent {
 
     /// Stops an attempt unless it has ended. Its slot reports when all its processes are gone.
     pub(super) fn stop(&mut self, lease: &Lease, reason: &str) {
-        let Some(held) = self.held.get_mut(lease) else { return };
-        held.stopped.get_or_insert_with(|| reason.to_owned());
-        held.stop.cancel();
-        let waiting = self.parts.posts.get_mut(held.slot as usize).is_some_and(|post| {
-            let before = post.waiting.len();
-            post.waiting.retain(|job| job.lease != *lease);
-            post.waiting.len() < before
+        let Some(attempt) = self.attempts.get_mut(lease) else { return };
+        attempt.stopped.get_or_insert_with(|| reason.to_owned());
+        attempt.stop.cancel();
+        let waiting = self.parts.slot_handles.get_mut(attempt.slot as usize).is_some_and(|handle| {
+            let before = handle.waiting.len();
+            handle.waiting.retain(|job| job.lease != *lease);
+            handle.waiting.len() < before
         });
         if waiting {
             let reason = reason.to_owned();
-            self.outbox.close(*lease, ending(How::Stopped(v1::Stopped { reason })));
+            self.outbox.close(*lease, ending(Ending::Stopped(v1::Stopped { reason })));
         }
     }
 
     /// Stops attempts whose leases have expired and drops their reports. Also ends the parked poll, which lists these
     /// leases: the coordinator would keep their slots busy until it ended.
-    pub(super) fn forget_all(&mut self, leases: &[v1::Lease]) {
+    pub(super) fn drop_expired(&mut self, leases: &[v1::Lease]) {
         for lease in leases.iter().filter_map(Lease::from_wire) {
-            if self.held.contains_key(&lease) {
+            if self.attempts.contains_key(&lease) {
                 self.end_poll();
                 if self.outbox.has_ended(&lease) {
                     // The report may have arrived although its acknowledgement did not.
@@ -151,7 +152,7 @@ impl Agent {
 
     fn forget(&mut self, lease: &Lease) {
         self.outbox.forget(lease);
-        self.held.remove(lease);
+        self.attempts.remove(lease);
     }
 
     /// Stops an attempt whose reports the coordinator rejects; the rejection becomes its ending.
@@ -160,22 +161,22 @@ impl Agent {
         self.outbox.drop_points(lease, self.outbox.acknowledged(lease));
         self.stop(lease, &reason);
         let runs = self.runs(lease);
-        let Some(held) = self.held.get_mut(lease) else { return };
-        held.refused = Some(reason.clone());
-        held.uploads.clear();
+        let Some(attempt) = self.attempts.get_mut(lease) else { return };
+        attempt.refused = Some(reason.clone());
+        attempt.uploads.clear();
         if !runs {
             self.outbox.close(*lease, failure(FailureClass::Coordinator, reason));
         }
     }
 
     fn runs(&self, lease: &Lease) -> bool {
-        self.parts.posts.iter().any(|post| post.running.as_ref() == Some(lease))
+        self.parts.slot_handles.iter().any(|handle| handle.running.as_ref() == Some(lease))
     }
 
     pub(super) fn slot_said(&mut self, event: SlotEvent) {
         match event {
             SlotEvent::Point { lease, metrics } => {
-                if self.held.get(&lease).is_some_and(|held| held.refused.is_none()) {
+                if self.attempts.get(&lease).is_some_and(|attempt| attempt.refused.is_none()) {
                     self.outbox.push(lease, metrics);
                 }
             }
@@ -187,24 +188,26 @@ impl Agent {
     fn ended(&mut self, slot: u32, lease: Lease, ended: Ended) {
         let outcome = outcome(&ended.how);
         self.parts.metrics.attempts.with_label_values(&[outcome]).inc();
-        if let slot::How::Failed(Failed { reason, .. }) = &ended.how {
+        if let slot::AttemptEnd::Failed(Failed { reason, .. }) = &ended.how {
             tracing::warn!(trial_id = %lease.trial_id, attempt = lease.attempt, outcome, reason, "attempt failed");
         } else {
             tracing::debug!(trial_id = %lease.trial_id, attempt = lease.attempt, outcome, "attempt ended");
         }
-        if let Some(post) = self.parts.posts.get_mut(slot as usize) {
-            post.running = None;
-            hand_out(post);
+        if let Some(handle) = self.parts.slot_handles.get_mut(slot as usize) {
+            handle.running = None;
+            start_next_job(handle);
         }
-        let Some(held) = self.held.get_mut(&lease) else {
+        let Some(attempt) = self.attempts.get_mut(&lease) else {
             return self.clean_up(&lease);
         };
-        let how = match (held.refused.clone(), ended.how) {
-            (Some(reason), _) => How::Failure(wire::failure(FailureClass::Coordinator, reason)),
-            (None, slot::How::Finished(finished)) => How::Result(wire::result(*finished, &self.parts.registration)),
-            (None, slot::How::Failed(failed)) => How::Failure(wire::failure(failed.class, failed.reason)),
-            (None, slot::How::Stopped) => {
-                How::Stopped(v1::Stopped { reason: held.stopped.clone().unwrap_or_default() })
+        let how = match (attempt.refused.clone(), ended.how) {
+            (Some(reason), _) => Ending::Failure(wire::failure(FailureClass::Coordinator, reason)),
+            (None, slot::AttemptEnd::Finished(finished)) => {
+                Ending::Result(wire::result(*finished, &self.parts.registration))
+            }
+            (None, slot::AttemptEnd::Failed(failed)) => Ending::Failure(wire::failure(failed.class, failed.reason)),
+            (None, slot::AttemptEnd::Stopped) => {
+                Ending::Stopped(v1::Stopped { reason: attempt.stopped.clone().unwrap_or_default() })
             }
         };
         let message = v1::FinishRequest { phases: Some(ended.phases), log_tail: ended.log_tail, ..ending(how) };
@@ -213,21 +216,21 @@ impl Agent {
             artifact.kind != v1::ArtifactKind::Thumbnails
                 || (!sent.contains(&artifact.data_digest) && sent.len() < MAX_THUMBNAILS)
         };
-        if held.refused.is_none() {
-            held.uploads = ended.artifacts.into_iter().filter(wanted).collect();
+        if attempt.refused.is_none() {
+            attempt.uploads = ended.artifacts.into_iter().filter(wanted).collect();
         }
-        self.outbox.close_behind(lease, message, &held.uploads);
+        self.outbox.close_after_uploads(lease, message, &attempt.uploads);
     }
 
     /// Releases the ending once all files are uploaded.
     pub(super) fn release_if_uploaded(&mut self, lease: &Lease) {
-        if self.held.get(lease).is_some_and(|held| held.uploads.is_empty()) {
+        if self.attempts.get(lease).is_some_and(|attempt| attempt.uploads.is_empty()) {
             self.outbox.release(lease);
         }
     }
 
     /// The coordinator has stored the ending, or does not want it.
-    pub(super) fn handed_in(&mut self, lease: &Lease) {
+    pub(super) fn ending_stored(&mut self, lease: &Lease) {
         self.forget(lease);
         self.clean_up(lease);
     }
@@ -254,10 +257,10 @@ impl Agent {
     }
 
     pub(super) fn finish_refused(&mut self, lease: &Lease, reason: String) {
-        let Some(held) = self.held.get_mut(lease) else { return };
-        if held.refused.is_some() {
+        let Some(attempt) = self.attempts.get_mut(lease) else { return };
+        if attempt.refused.is_some() {
             tracing::error!(trial_id = %lease.trial_id, attempt = lease.attempt, reason, "the coordinator refused an ending twice, dropping it");
-            return self.handed_in(lease);
+            return self.ending_stored(lease);
         }
         let reason = format!("the coordinator refused its ending: {reason}");
         self.outbox.finish_failed(lease);
@@ -311,27 +314,27 @@ pub(crate) fn unflatten<T: serde::de::DeserializeOwned>(message: Vec<v1::Setting
 }
 
 /// Gives the next waiting job to a free slot.
-fn hand_out(post: &mut Post) {
-    if post.running.is_some() {
+fn start_next_job(handle: &mut SlotHandle) {
+    if handle.running.is_some() {
         return;
     }
-    let Some(job) = post.waiting.pop_front() else { return };
+    let Some(job) = handle.waiting.pop_front() else { return };
     let lease = job.lease;
-    match post.jobs.try_send(job) {
-        Ok(()) => post.running = Some(lease),
+    match handle.jobs.try_send(job) {
+        Ok(()) => handle.running = Some(lease),
         // The queue cannot be full, because one job runs at a time. A closed queue belongs to a slot that was told to
         // stop.
-        Err(TrySendError::Full(job) | TrySendError::Closed(job)) => post.waiting.push_front(job),
+        Err(TrySendError::Full(job) | TrySendError::Closed(job)) => handle.waiting.push_front(job),
     }
 }
 
-fn outcome(how: &slot::How) -> &'static str {
+fn outcome(how: &slot::AttemptEnd) -> &'static str {
     match how {
-        slot::How::Finished(finished) => match finished.outcome {
+        slot::AttemptEnd::Finished(finished) => match finished.outcome {
             sweep_spec::Outcome::Converged => "converged",
             sweep_spec::Outcome::Diverged => "diverged",
         },
-        slot::How::Failed(failed) => failed.class.name(),
-        slot::How::Stopped => "stopped",
+        slot::AttemptEnd::Failed(failed) => failed.class.name(),
+        slot::AttemptEnd::Stopped => "stopped",
     }
 }

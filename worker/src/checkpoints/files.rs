@@ -5,21 +5,21 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use super::{Error, Found, MAX_BYTES, Mark};
-use crate::files::{create_anew, entries, open_plain, remove_folder, sync_folder};
+use super::{CheckpointFile, Error, MAX_BYTES, Progress};
+use crate::files::{create_anew, entries, open_regular, remove_folder, sync_folder};
 
 /// Path components that a trainer or another worker could replace by links: the trial's folder, the round's, and the
 /// file.
 pub(super) const DEPTH: usize = 3;
 
 /// Lists the checkpoints in a folder; a missing folder has none.
-pub(super) async fn list(folder: &Path) -> Result<Vec<Found>, Error> {
+pub(super) async fn list(folder: &Path) -> Result<Vec<CheckpointFile>, Error> {
     let folder = folder.to_owned();
     let listed = tokio::task::spawn_blocking(move || read(&folder).map_err(Error::at(&folder))).await;
     listed.unwrap_or_else(|error| Err(io::Error::other(error).into()))
 }
 
-fn read(folder: &Path) -> io::Result<Vec<Found>> {
+fn read(folder: &Path) -> io::Result<Vec<CheckpointFile>> {
     let entries = match std::fs::read_dir(folder) {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -29,11 +29,11 @@ fn read(folder: &Path) -> io::Result<Vec<Found>> {
     for entry in entries {
         let entry = entry?;
         let Ok(name) = entry.file_name().into_string() else { continue };
-        let Some(mark) = Mark::of(&name) else { continue };
+        let Some(progress) = Progress::of(&name) else { continue };
         // The file may have been removed after the folder was read.
         let Ok(metadata) = entry.metadata() else { continue };
         if metadata.is_file() && metadata.len() <= MAX_BYTES {
-            found.push(Found { mark, name, bytes: metadata.len() });
+            found.push(CheckpointFile { progress, name, bytes: metadata.len() });
         }
     }
     Ok(found)
@@ -52,7 +52,7 @@ pub(super) async fn copy(from: &Path, to: &Path, name: &str) -> Result<(), Error
         let begun = unfinished(&to, &name);
         let source = from.join(&name);
         // Trainers and other workers can write here, so a name may have become a link since it was listed.
-        let opened = open_plain(&source, DEPTH).map_err(Error::at(&source))?.file;
+        let opened = open_regular(&source, DEPTH).map_err(Error::at(&source))?.file;
         let mut out = create_anew(&begun).map_err(Error::at(&begun))?;
         let copied = io::copy(&mut opened.take(MAX_BYTES + 1), &mut out).map_err(Error::at(&source))?;
         if copied > MAX_BYTES {
@@ -86,7 +86,7 @@ pub(super) fn remove_round(folder: &Path) -> Result<(), Error> {
 }
 
 /// Removes the folders of rounds without changes for `age`.
-pub(super) fn sweep(root: &Path, now: SystemTime, age: Duration) {
+pub(super) fn remove_old(root: &Path, now: SystemTime, age: Duration) {
     // Skips files and missing folders, and does not follow links.
     let folders = |path: &Path| {
         let entries = entries(path).unwrap_or_default().into_iter();

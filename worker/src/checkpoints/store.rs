@@ -10,8 +10,8 @@ use object_store::{MultipartUpload, ObjectStore, ObjectStoreExt};
 use tokio::fs::File;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::{Error, Found, MAX_BYTES, Mark, files};
-use crate::files::{create_anew, open_plain};
+use super::{CheckpointFile, Error, MAX_BYTES, Progress, files};
+use crate::files::{create_anew, open_regular};
 
 /// Bytes of one part of a multipart upload.
 const PART_BYTES: usize = 8 << 20;
@@ -66,7 +66,7 @@ impl Store {
     }
 
     /// Lists the checkpoints of a round.
-    pub(super) async fn list(&self, round: &str) -> Result<Vec<Found>, Error> {
+    pub(super) async fn list(&self, round: &str) -> Result<Vec<CheckpointFile>, Error> {
         let (bucket, folder) = match self {
             Self::Folder(root) => return files::list(&root.join(round)).await,
             Self::Bucket { bucket, prefix } => (bucket, key(prefix, round)),
@@ -74,7 +74,7 @@ impl Store {
         let objects: Vec<_> = bucket.list(Some(&folder)).take(MAX_LISTED).try_collect().await?;
         let found = objects.into_iter().filter_map(|object| {
             let name = object.location.filename()?.to_owned();
-            Some(Found { mark: Mark::of(&name)?, name, bytes: object.size })
+            Some(CheckpointFile { progress: Progress::of(&name)?, name, bytes: object.size })
         });
         Ok(found.filter(|found| found.bytes <= MAX_BYTES).collect())
     }
@@ -86,7 +86,7 @@ impl Store {
             Self::Bucket { bucket, prefix } => (bucket, key(prefix, &format!("{round}/{name}"))),
         };
         let path = folder.join(name);
-        let opened = open_plain(&path, files::DEPTH).map_err(Error::at(&path))?;
+        let opened = open_regular(&path, files::DEPTH).map_err(Error::at(&path))?;
         let mut file = File::from_std(opened.file);
         let first = part(&mut file).await.map_err(Error::at(&path))?;
         if first.len() < PART_BYTES {

@@ -31,10 +31,10 @@ async fn names(store: &Store) -> Vec<String> {
 
 #[test]
 fn a_name_says_how_far_its_trial_had_come() {
-    let mark = |epochs, steps| Some(Mark { epochs, steps });
-    assert_eq!(Mark::of("epoch-000012.checkpoint"), mark(12, 0));
-    assert_eq!(Mark::of("epoch-000012-step-000345.checkpoint"), mark(12, 345));
-    assert_eq!(Mark::of("epoch-1000000.checkpoint"), mark(1_000_000, 0));
+    let progress = |epochs, steps| Some(Progress { epochs, steps });
+    assert_eq!(Progress::of("epoch-000012.checkpoint"), progress(12, 0));
+    assert_eq!(Progress::of("epoch-000012-step-000345.checkpoint"), progress(12, 345));
+    assert_eq!(Progress::of("epoch-1000000.checkpoint"), progress(1_000_000, 0));
     for other in [
         "epoch-12.checkpoint",
         "epoch-0000012.checkpoint",
@@ -45,7 +45,7 @@ fn a_name_says_how_far_its_trial_had_come() {
         "epoch-99999999999.checkpoint",
         "",
     ] {
-        assert_eq!(Mark::of(other), None, "{other}");
+        assert_eq!(Progress::of(other), None, "{other}");
     }
 }
 
@@ -142,12 +142,12 @@ fn only_folders_that_are_long_forgotten_are_swept() {
     let round = root.path().join("trial/1");
     write(&round, &["epoch-000001.checkpoint"]);
     let written = std::fs::metadata(&round).unwrap().modified().unwrap();
-    files::sweep(root.path(), written + FORGOTTEN, FORGOTTEN);
-    files::sweep(root.path(), written - FORGOTTEN, FORGOTTEN);
+    files::remove_old(root.path(), written + LOCAL_RETENTION, LOCAL_RETENTION);
+    files::remove_old(root.path(), written - LOCAL_RETENTION, LOCAL_RETENTION);
     assert!(round.exists());
-    files::sweep(root.path(), written + FORGOTTEN + Duration::from_secs(1), FORGOTTEN);
+    files::remove_old(root.path(), written + LOCAL_RETENTION + Duration::from_secs(1), LOCAL_RETENTION);
     assert!(!root.path().join("trial").exists());
-    files::sweep(&root.path().join("none"), written, FORGOTTEN);
+    files::remove_old(&root.path().join("none"), written, LOCAL_RETENTION);
 }
 
 #[test]
@@ -157,7 +157,7 @@ fn folders_that_a_link_leads_to_are_not_swept() {
     write(&root.path().join("trial"), &[]);
     std::os::unix::fs::symlink(elsewhere.path(), root.path().join("link")).unwrap();
     std::os::unix::fs::symlink(elsewhere.path().join("old"), root.path().join("trial/1")).unwrap();
-    files::sweep(root.path(), SystemTime::now() + 2 * FORGOTTEN, FORGOTTEN);
+    files::remove_old(root.path(), SystemTime::now() + 2 * LOCAL_RETENTION, LOCAL_RETENTION);
     assert!(elsewhere.path().join("old/deep/notes").exists());
 }
 

@@ -125,7 +125,7 @@ fn read_listen_http(config: &mut Config, input: &Input<'_>) -> Result<(), String
         Input::Yaml(Value::Bool(false)) => Ok("off".to_owned()),
         Input::Yaml(_) | Input::Text(_) => Err(error),
     })?;
-    config.http_listen = match address.as_str() {
+    config.listen_http = match address.as_str() {
         "off" => None,
         other => Some(other.parse().map_err(|_| format!("expected an address and a port, or off; found {other:?}"))?),
     };

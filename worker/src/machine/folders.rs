@@ -13,13 +13,13 @@ const PRIVATE: u32 = 0o700;
 
 /// A folder, with the folder to check before it is used.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Place {
+pub(crate) struct UserFolder {
     pub(crate) path: PathBuf,
     /// The private folder below the temporary folder that contains it, if no home folder is known.
     pub(crate) guard: Option<PathBuf>,
 }
 
-impl Place {
+impl UserFolder {
     /// A folder that a setting names.
     pub(crate) fn named(path: &Path) -> Self {
         Self { path: path.to_owned(), guard: None }
@@ -55,19 +55,19 @@ impl Place {
 }
 
 /// The folder that `variable` names, or the one below the home folder.
-pub(crate) fn user_folder(variable: &str, below_home: &str) -> Place {
+pub(crate) fn user_folder(variable: &str, below_home: &str) -> UserFolder {
     let set = |name: &str| std::env::var_os(name).map(PathBuf::from);
     let user = rustix::process::geteuid().as_raw();
     choose((variable, below_home), set, &std::env::temp_dir().join(format!("sweep-{user}")))
 }
 
 /// Relative paths are ignored, and so is `/`, the home of users without one.
-fn choose((variable, below_home): (&str, &str), set: impl Fn(&str) -> Option<PathBuf>, guard: &Path) -> Place {
+fn choose((variable, below_home): (&str, &str), set: impl Fn(&str) -> Option<PathBuf>, guard: &Path) -> UserFolder {
     let usual = set(variable).filter(|path| path.is_absolute());
     let home = || set("HOME").filter(|path| path.is_absolute() && path.parent().is_some());
     match usual.or_else(|| home().map(|home| home.join(below_home))) {
-        Some(path) => Place::named(&path),
-        None => Place { path: guard.join(below_home), guard: Some(guard.to_owned()) },
+        Some(path) => UserFolder::named(&path),
+        None => UserFolder { path: guard.join(below_home), guard: Some(guard.to_owned()) },
     }
 }
 
@@ -103,7 +103,7 @@ mod tests {
 
     use super::*;
 
-    fn chosen(variables: &[(&str, &str)]) -> Place {
+    fn chosen(variables: &[(&str, &str)]) -> UserFolder {
         let set =
             |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| PathBuf::from(value));
         choose(("XDG_CACHE_HOME", ".cache"), set, Path::new("/tmp/sweep-7"))
@@ -111,12 +111,12 @@ mod tests {
 
     #[test]
     fn the_variable_comes_before_the_home_and_neither_may_be_empty_relative_or_the_root() {
-        let usual = |path: &str| Place::named(Path::new(path));
+        let usual = |path: &str| UserFolder::named(Path::new(path));
         assert_eq!(chosen(&[("XDG_CACHE_HOME", "/c"), ("HOME", "/h")]), usual("/c"));
         assert_eq!(chosen(&[("XDG_CACHE_HOME", ""), ("HOME", "/h")]), usual("/h/.cache"));
         assert_eq!(chosen(&[("XDG_CACHE_HOME", "here"), ("HOME", "/h")]), usual("/h/.cache"));
         let guard = Some(PathBuf::from("/tmp/sweep-7"));
-        let private = Place { path: "/tmp/sweep-7/.cache".into(), guard };
+        let private = UserFolder { path: "/tmp/sweep-7/.cache".into(), guard };
         for variables in [&[][..], &[("HOME", "")], &[("HOME", "/")], &[("HOME", "//")], &[("HOME", "home")]] {
             assert_eq!(chosen(variables), private, "{variables:?}");
         }
@@ -127,7 +127,7 @@ mod tests {
         let temporary = tempfile::tempdir().unwrap();
         let place = |name: &str| {
             let guard = temporary.path().join(name);
-            Place { path: guard.join(".cache/sweep"), guard: Some(guard) }
+            UserFolder { path: guard.join(".cache/sweep"), guard: Some(guard) }
         };
         let fresh = place("fresh");
         fresh.check().unwrap();
@@ -156,8 +156,8 @@ mod tests {
     fn a_folder_that_cannot_be_made_is_told_before_it_is_needed() {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("file"), "").unwrap();
-        let refused = Place::named(&folder.path().join("file/below")).check().unwrap_err();
+        let refused = UserFolder::named(&folder.path().join("file/below")).check().unwrap_err();
         assert!(refused.to_string().contains("is not a folder"), "{refused}");
-        Place::named(&folder.path().join("new/below")).check().unwrap();
+        UserFolder::named(&folder.path().join("new/below")).check().unwrap();
     }
 }

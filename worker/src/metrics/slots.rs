@@ -68,7 +68,7 @@ impl Metrics {
     }
 
     /// Counts the time of every slot up to `now`.
-    pub(super) fn pass_time(&self, now: Instant) {
+    pub(super) fn count_time(&self, now: Instant) {
         let mut clocks = self.clocks.lock().unwrap_or_else(PoisonError::into_inner);
         clocks.iter_mut().for_each(|clock| self.count(clock, now));
     }
@@ -106,9 +106,9 @@ mod tests {
         let spent = |state: SlotState| metrics.slot_seconds.with_label_values(&["0", state.name()]).get();
         metrics.slot_moves_at(at(0), 0, SlotState::Running);
         metrics.slot_moves_at(at(10), 0, SlotState::Idle);
-        metrics.pass_time(at(12));
+        metrics.count_time(at(12));
         metrics.slot_moves_at(at(15), 0, SlotState::Starting);
-        metrics.pass_time(at(16));
+        metrics.count_time(at(16));
         assert_eq!(spent(SlotState::Running), 10.0);
         assert!((5.0..5.5).contains(&spent(SlotState::Idle)), "{}", spent(SlotState::Idle));
         assert_eq!(spent(SlotState::Starting), 1.0);

@@ -44,7 +44,7 @@ pub(super) fn log_of(folder: &Path) -> PathBuf {
 }
 
 /// A command to the thread.
-pub(super) enum Order {
+pub(super) enum Command {
     /// Appends, without a sync.
     Append { lease: Lease, record: Record },
     /// Appends and syncs before the next order.
@@ -70,20 +70,20 @@ pub(crate) struct Health {
 
 /// The agent's side.
 pub(crate) struct Journal {
-    orders: mpsc::Sender<Order>,
+    orders: mpsc::Sender<Command>,
     /// Orders that did not fit into the queue.
-    backlog: VecDeque<Order>,
+    backlog: VecDeque<Command>,
     health: watch::Receiver<Health>,
 }
 
 /// A slot's handle for writing logs.
 #[derive(Clone)]
-pub(crate) struct LogBook(mpsc::Sender<Order>);
+pub(crate) struct LogSender(mpsc::Sender<Command>);
 
-impl LogBook {
+impl LogSender {
     pub(crate) async fn write(&self, lease: Lease, text: String) {
         // A thread that has ended was told to; the log is not needed then.
-        drop(self.0.send(Order::Log { lease, text }).await);
+        drop(self.0.send(Command::Log { lease, text }).await);
     }
 }
 
@@ -101,17 +101,17 @@ impl Journal {
         Ok(Self { orders, backlog: VecDeque::new(), health })
     }
 
-    pub(crate) fn log_book(&self) -> LogBook {
-        LogBook(self.orders.clone())
+    pub(crate) fn log_sender(&self) -> LogSender {
+        LogSender(self.orders.clone())
     }
 
-    pub(super) fn order(&mut self, order: Order) {
+    pub(super) fn order(&mut self, order: Command) {
         self.backlog.push_back(order);
-        self.push_on();
+        self.drain_backlog();
     }
 
     /// Moves orders from the backlog to the queue.
-    fn push_on(&mut self) {
+    fn drain_backlog(&mut self) {
         while let Some(order) = self.backlog.pop_front() {
             match self.orders.try_send(order) {
                 Ok(()) => {}
@@ -127,7 +127,7 @@ impl Journal {
     }
 
     /// Returns when a write fails, or recovers. Moves orders from the backlog to the queue.
-    pub(crate) async fn said(&mut self) {
+    pub(crate) async fn changed(&mut self) {
         let blocked = !self.backlog.is_empty();
         tokio::select! {
             changed = self.health.changed() => match changed {
@@ -137,7 +137,7 @@ impl Journal {
             },
             room = self.orders.reserve(), if blocked => drop(room),
         }
-        self.push_on();
+        self.drain_backlog();
     }
 
     pub(crate) fn health(&self) -> Health {
@@ -147,7 +147,7 @@ impl Journal {
     /// Returns when all earlier orders are done.
     pub(crate) async fn flush(&mut self) {
         let (sender, done) = oneshot::channel();
-        self.backlog.push_back(Order::Flush(sender));
+        self.backlog.push_back(Command::Flush(sender));
         while let Some(order) = self.backlog.pop_front() {
             if self.orders.send(order).await.is_err() {
                 return;
@@ -167,18 +167,18 @@ struct Writer {
 }
 
 impl Writer {
-    fn run(mut self, mut queue: mpsc::Receiver<Order>) {
+    fn run(mut self, mut queue: mpsc::Receiver<Command>) {
         while let Some(order) = queue.blocking_recv() {
             self.carry_out(order);
         }
     }
 
-    fn carry_out(&mut self, order: Order) {
+    fn carry_out(&mut self, order: Command) {
         match order {
-            Order::Append { lease, record } => self.append(lease, &[record], false),
-            Order::Keep { lease, records } => self.append(lease, &records, true),
-            Order::Replace { lease, records } => self.replace(lease, &records),
-            Order::Log { lease, text } => {
+            Command::Append { lease, record } => self.append(lease, &[record], false),
+            Command::Keep { lease, records } => self.append(lease, &records, true),
+            Command::Replace { lease, records } => self.replace(lease, &records),
+            Command::Log { lease, text } => {
                 if self.lengths.contains_key(&lease) {
                     // The log is for people, and is written again soon.
                     drop(
@@ -186,9 +186,9 @@ impl Writer {
                     );
                 }
             }
-            Order::Remove { lease } => self.remove(lease),
+            Command::Remove { lease } => self.remove(lease),
             // The waiting task may have ended.
-            Order::Flush(done) => drop(done.send(())),
+            Command::Flush(done) => drop(done.send(())),
         }
     }
 
@@ -342,21 +342,21 @@ mod tests {
         let state = tempfile::tempdir().unwrap();
         let mut journal = Journal::start(state.path(), BTreeMap::new()).unwrap();
         for n in 0..10 {
-            journal.order(Order::Append { lease: lease(1), record: stopping(&n.to_string()) });
+            journal.order(Command::Append { lease: lease(1), record: stopping(&n.to_string()) });
         }
-        journal.order(Order::Keep { lease: lease(1), records: vec![stopping("a"), stopping("b")] });
-        journal.order(Order::Log { lease: lease(1), text: "last words".to_owned() });
-        journal.order(Order::Log { lease: lease(2), text: "of nobody".to_owned() });
+        journal.order(Command::Keep { lease: lease(1), records: vec![stopping("a"), stopping("b")] });
+        journal.order(Command::Log { lease: lease(1), text: "last words".to_owned() });
+        journal.order(Command::Log { lease: lease(2), text: "of nobody".to_owned() });
         journal.flush().await;
         assert_eq!(records(state.path(), lease(1)).len(), 12);
         let folder = root(state.path()).join(lease(1).folder_name());
         assert_eq!(std::fs::read_to_string(log_of(&folder)).unwrap(), "last words");
         let bytes = journal.health().bytes;
         assert_eq!(bytes, std::fs::metadata(journal_of(&folder)).unwrap().len());
-        journal.order(Order::Replace { lease: lease(1), records: vec![stopping("only")] });
+        journal.order(Command::Replace { lease: lease(1), records: vec![stopping("only")] });
         journal.flush().await;
         assert_eq!(records(state.path(), lease(1)), [stopping("only")]);
-        journal.order(Order::Remove { lease: lease(1) });
+        journal.order(Command::Remove { lease: lease(1) });
         journal.flush().await;
         assert_eq!(std::fs::read_dir(root(state.path())).unwrap().count(), 0);
         assert_eq!(journal.health(), Health::default());
@@ -373,9 +373,9 @@ mod tests {
         for name in [JOURNAL, LOG, "journal.new"] {
             std::os::unix::fs::symlink(&other, folder.join(name)).unwrap();
         }
-        journal.order(Order::Append { lease: lease(1), record: stopping("a") });
-        journal.order(Order::Log { lease: lease(1), text: "last words".to_owned() });
-        journal.order(Order::Replace { lease: lease(1), records: vec![stopping("b")] });
+        journal.order(Command::Append { lease: lease(1), record: stopping("a") });
+        journal.order(Command::Log { lease: lease(1), text: "last words".to_owned() });
+        journal.order(Command::Replace { lease: lease(1), records: vec![stopping("b")] });
         journal.flush().await;
         assert_eq!(std::fs::read_to_string(&other).unwrap(), "untouched");
         assert_eq!(std::fs::read_to_string(log_of(&folder)).unwrap(), "last words");
@@ -388,22 +388,22 @@ mod tests {
         let state = tempfile::tempdir().unwrap();
         let mut journal = Journal::start(state.path(), BTreeMap::new()).unwrap();
         let folder = root(state.path()).join(lease(1).folder_name());
-        journal.order(Order::Append { lease: lease(1), record: stopping("a") });
+        journal.order(Command::Append { lease: lease(1), record: stopping("a") });
         journal.flush().await;
         let written = journal.health().bytes;
         let other = state.path().join("other");
         std::fs::write(&other, "untouched").unwrap();
         std::fs::remove_file(journal_of(&folder)).unwrap();
         std::os::unix::fs::symlink(&other, journal_of(&folder)).unwrap();
-        journal.order(Order::Append { lease: lease(1), record: stopping("b") });
-        journal.order(Order::Keep { lease: lease(1), records: vec![stopping("c")] });
+        journal.order(Command::Append { lease: lease(1), record: stopping("b") });
+        journal.order(Command::Keep { lease: lease(1), records: vec![stopping("c")] });
         journal.flush().await;
         assert_eq!(std::fs::read_to_string(&other).unwrap(), "untouched");
         let said = journal.health().failed.into_values().next().unwrap();
         assert!(said.contains("is a link, which is not followed"), "{said}");
         assert_eq!(journal.health().bytes, written);
         // The agent then orders all of it, which takes the place of the link.
-        journal.order(Order::Replace { lease: lease(1), records: vec![stopping("a"), stopping("b")] });
+        journal.order(Command::Replace { lease: lease(1), records: vec![stopping("a"), stopping("b")] });
         journal.flush().await;
         assert!(failed(&journal).is_empty());
         assert_eq!(std::fs::read_to_string(&other).unwrap(), "untouched");
@@ -424,17 +424,17 @@ mod tests {
         // A file in the place of the folder also stops root, who may write everywhere.
         let folder = root(state.path()).join(lease(1).folder_name());
         std::fs::write(&folder, "in the way").unwrap();
-        journal.order(Order::Append { lease: lease(1), record: stopping("a") });
-        journal.order(Order::Append { lease: lease(2), record: stopping("b") });
+        journal.order(Command::Append { lease: lease(1), record: stopping("a") });
+        journal.order(Command::Append { lease: lease(2), record: stopping("b") });
         journal.flush().await;
         assert_eq!(failed(&journal), [lease(1)]);
         assert_eq!(records(state.path(), lease(2)), [stopping("b")], "others go on");
-        journal.order(Order::Replace { lease: lease(1), records: vec![stopping("a")] });
+        journal.order(Command::Replace { lease: lease(1), records: vec![stopping("a")] });
         journal.flush().await;
         assert_eq!(failed(&journal), [lease(1)]);
         std::fs::remove_file(&folder).unwrap();
-        journal.order(Order::Replace { lease: lease(1), records: vec![stopping("a")] });
-        journal.order(Order::Append { lease: lease(1), record: stopping("c") });
+        journal.order(Command::Replace { lease: lease(1), records: vec![stopping("a")] });
+        journal.order(Command::Append { lease: lease(1), record: stopping("c") });
         journal.flush().await;
         assert!(failed(&journal).is_empty());
         assert_eq!(records(state.path(), lease(1)), [stopping("a"), stopping("c")]);

@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use sweep_proto::v1;
-use sweep_proto::v1::finish_request::Ending as How;
+use sweep_proto::v1::finish_request::Ending;
 use sweep_spec::Digest;
 use sweep_spec::trainer::EpochMetrics;
 
@@ -106,21 +106,21 @@ fn attempt(state_folder: &Path, folder: &Path, lease: Lease) -> Result<Option<Re
         return Ok(None);
     }
     let length = Some(journal.whole as u64);
-    let told = Told::by(journal.records, lease)?;
-    let Some(ending) = told.ending else {
+    let summary = Summary::by(journal.records, lease)?;
+    let Some(ending) = summary.ending else {
         let log_tail = log_tail(folder);
-        let Some(stopping) = told.stopping else {
+        let Some(stopping) = summary.stopping else {
             let reason = "its worker ended during the attempt (killed, crashed, or its machine did) and has restarted";
-            return Ok(Some(lost(lease, told.slot, reason.to_owned(), log_tail, length, State::Lost)));
+            return Ok(Some(lost(lease, summary.slot, reason.to_owned(), log_tail, length, State::Lost)));
         };
-        let mut stopped = lost(lease, told.slot, String::new(), log_tail, length, State::Stopped);
-        stopped.ending.ending = Some(How::Stopped(stopping));
+        let mut stopped = lost(lease, summary.slot, String::new(), log_tail, length, State::Stopped);
+        stopped.ending.ending = Some(Ending::Stopped(stopping));
         return Ok(Some(stopped));
     };
-    let (points, last) = handed_in(told.points, told.last, ending.last_sequence)?;
+    let (points, last) = handed_in(summary.points, summary.last, ending.last_sequence)?;
     let artifacts =
-        told.artifacts.iter().map(|header| artifact(state_folder, lease, header)).collect::<Result<_, _>>()?;
-    let slot = told.slot;
+        summary.artifacts.iter().map(|header| artifact(state_folder, lease, header)).collect::<Result<_, _>>()?;
+    let slot = summary.slot;
     Ok(Some(Recovered { lease, slot, points, last, ending, artifacts, length, state: State::Ended }))
 }
 
@@ -156,14 +156,14 @@ pub(crate) fn points_of_records(payloads: &[&[u8]], lease: Lease) -> Result<usiz
 }
 
 fn points_in(records: Vec<Record>, lease: Lease) -> Result<usize, String> {
-    let told = Told::by(records, lease)?;
-    let Some(ending) = told.ending else { return Ok(0) };
-    handed_in(told.points, told.last, ending.last_sequence).map(|(points, _)| points.len())
+    let summary = Summary::by(records, lease)?;
+    let Some(ending) = summary.ending else { return Ok(0) };
+    handed_in(summary.points, summary.last, ending.last_sequence).map(|(points, _)| points.len())
 }
 
 fn lost(lease: Lease, slot: u32, reason: String, log_tail: String, length: Option<u64>, state: State) -> Recovered {
     let ending =
-        v1::FinishRequest { ending: Some(How::Lost(v1::Lost { reason })), log_tail, ..v1::FinishRequest::default() };
+        v1::FinishRequest { ending: Some(Ending::Lost(v1::Lost { reason })), log_tail, ..v1::FinishRequest::default() };
     // Without points: the next attempt reports them all.
     Recovered { lease, slot, points: Vec::new(), last: 0, ending, artifacts: Vec::new(), length, state }
 }
@@ -176,7 +176,7 @@ fn artifact(state_folder: &Path, lease: Lease, header: &v1::ArtifactHeader) -> R
 }
 
 /// The summary of a journal's records.
-struct Told {
+struct Summary {
     slot: u32,
     points: Vec<EpochMetrics>,
     last: u64,
@@ -185,9 +185,9 @@ struct Told {
     ending: Option<v1::FinishRequest>,
 }
 
-impl Told {
+impl Summary {
     fn by(records: Vec<Record>, lease: Lease) -> Result<Self, String> {
-        let mut told =
+        let mut summary =
             Self { slot: 0, points: Vec::new(), last: 0, stopping: None, artifacts: Vec::new(), ending: None };
         let ours = |named: Option<&v1::Lease>| match named.and_then(Lease::from_wire) == Some(lease) {
             true => Ok(()),
@@ -197,28 +197,28 @@ impl Told {
             match record {
                 Record::Opened(opened) => {
                     ours(opened.lease.as_ref())?;
-                    told.slot = opened.slot;
+                    summary.slot = opened.slot;
                 }
                 Record::Point(point) => {
                     ours(point.lease.as_ref())?;
-                    told.point(&point)?;
+                    summary.point(&point)?;
                 }
-                Record::Stopping(stopped) => told.stopping = Some(stopped),
-                Record::Artifact(header) => told.artifacts.push(header),
+                Record::Stopping(stopped) => summary.stopping = Some(stopped),
+                Record::Artifact(header) => summary.artifacts.push(header),
                 Record::Ending(ending) => {
                     ours(ending.lease.as_ref())?;
                     if ending.ending.is_none() {
                         return Err("its ending is empty".to_owned());
                     }
                     // A later ending replaces the earlier one, and its files.
-                    if told.ending.is_some() {
-                        told.artifacts.clear();
+                    if summary.ending.is_some() {
+                        summary.artifacts.clear();
                     }
-                    told.ending = Some(*ending);
+                    summary.ending = Some(*ending);
                 }
             }
         }
-        Ok(told)
+        Ok(summary)
     }
 
     fn point(&mut self, point: &v1::Point) -> Result<(), String> {
@@ -238,14 +238,14 @@ impl Told {
 const DEPTH: usize = 3;
 
 fn read_whole(path: &Path) -> io::Result<Vec<u8>> {
-    let file = files::open_plain(path, DEPTH)?.file;
+    let file = files::open_regular(path, DEPTH)?.file;
     let mut bytes = Vec::new();
     file.take(MAX_BYTES).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 
 fn log_tail(folder: &Path) -> String {
-    let read = files::open_plain(&log_of(folder), DEPTH).and_then(|opened| {
+    let read = files::open_regular(&log_of(folder), DEPTH).and_then(|opened| {
         let mut bytes = Vec::new();
         opened.file.take(LOG_TAIL_BYTES as u64).read_to_end(&mut bytes)?;
         Ok(bytes)

@@ -139,7 +139,7 @@ async fn an_ending_comes_back_with_its_points_and_files() {
         lease: lease(1),
         data_digest: sweep_spec::Digest::of(b"data"),
     };
-    outbox.close_behind(lease(1), ending("done"), &VecDeque::from([artifact.clone()]));
+    outbox.close_after_uploads(lease(1), ending("done"), &VecDeque::from([artifact.clone()]));
     outbox.flush().await;
     drop(outbox);
     let (mut outbox, found) = kept(state.path());
@@ -252,12 +252,12 @@ async fn what_the_disk_had_no_room_for_is_written_when_it_has() {
     std::fs::write(folder(state.path(), 1), "in the way").unwrap();
     outbox.open(lease(1), 0);
     (1..=3).for_each(|epoch| outbox.push(lease(1), metrics(epoch)));
-    outbox.journal_said().await;
+    outbox.journal_changed().await;
     assert_eq!(outbox.health().failed.len(), 1);
     outbox.close(lease(1), ending("done"));
     std::fs::remove_file(folder(state.path(), 1)).unwrap();
     outbox.write_again();
-    outbox.journal_said().await;
+    outbox.journal_changed().await;
     assert!(outbox.health().failed.is_empty());
     drop(outbox);
     let (_, found) = kept(state.path());

@@ -17,14 +17,14 @@ use tokio_stream::wrappers::TcpListenerStream;
 use tonic::{Request, Response, Status, Streaming};
 
 /// Longer than any step of these tests takes; a step that reaches it hangs.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(600);
+pub(crate) const TEST_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// How long an empty poll is parked.
 const PARK: Duration = Duration::from_secs(1);
 
 pub(crate) const MAX_ARTIFACT_BYTES: u64 = 1000;
 
-pub(crate) type Name = (Vec<u8>, u32, u32);
+pub(crate) type AttemptName = (Vec<u8>, u32, u32);
 
 pub(crate) fn name(lease: &Lease) -> Name {
     (lease.trial_id.to_vec(), lease.round, lease.attempt)
@@ -36,9 +36,9 @@ pub(crate) struct State {
     pub(crate) registrations: Vec<RegisterRequest>,
     pub(crate) polls: Vec<PollRequest>,
     /// Prepared answers to polls.
-    pub(crate) to_say: VecDeque<PollResponse>,
+    pub(crate) poll_answers: VecDeque<PollResponse>,
     /// The answer to the first poll that announces a drain.
-    pub(crate) to_say_to_one_that_drains: Option<PollResponse>,
+    pub(crate) drain_answer: Option<PollResponse>,
     pub(crate) stored: BTreeMap<Name, BTreeSet<u64>>,
     pub(crate) duplicates: usize,
     pub(crate) finishes: Vec<FinishRequest>,
@@ -59,7 +59,7 @@ pub(crate) struct State {
     /// For the next poll answer: why the worker is out of service; empty if it is back in service.
     pub(crate) out_of_service: Option<String>,
     /// The attempt whose points are rejected.
-    pub(crate) refused_points: Option<Name>,
+    pub(crate) refused_points: Option<AttemptName>,
 }
 
 impl State {
@@ -103,7 +103,7 @@ impl Coordinator {
     }
 
     pub(crate) fn say(&self, response: PollResponse) {
-        self.with(|state| state.to_say.push_back(response));
+        self.with(|state| state.poll_answers.push_back(response));
     }
 
     pub(crate) fn forget_session(&self) {
@@ -122,7 +122,7 @@ impl Coordinator {
                 changes.changed().await.unwrap();
             }
         };
-        match tokio::time::timeout(PATIENCE, waiting).await {
+        match tokio::time::timeout(TEST_TIMEOUT, waiting).await {
             Ok(found) => found,
             Err(_) => panic!("{awaited} never came"),
         }
@@ -166,7 +166,7 @@ impl Drop for Server {
     fn drop(&mut self) {
         let runtime = self.runtime.take().unwrap();
         // On its own thread, because a runtime cannot wait for another; joined, so that the port is free again.
-        std::thread::spawn(move || runtime.shutdown_timeout(PATIENCE)).join().unwrap();
+        std::thread::spawn(move || runtime.shutdown_timeout(TEST_TIMEOUT)).join().unwrap();
     }
 }
 
@@ -205,10 +205,10 @@ impl WorkerService for Coordinator {
                 {
                     let mut state = self.state();
                     Self::check(&state, request.session)?;
-                    if let Some(response) = state.to_say_to_one_that_drains.take_if(|_| request.draining) {
+                    if let Some(response) = state.drain_answer.take_if(|_| request.draining) {
                         return Ok::<_, Status>(response);
                     }
-                    if let Some(response) = state.to_say.pop_front() {
+                    if let Some(response) = state.poll_answers.pop_front() {
                         return Ok::<_, Status>(response);
                     }
                 }

@@ -11,7 +11,7 @@ use sweep_worker::config::Slots;
 use sweep_worker::{Config, Handle};
 use tokio_util::sync::CancellationToken;
 
-use crate::coordinator::{Coordinator, PATIENCE, Server};
+use crate::coordinator::{Coordinator, Server, TEST_TIMEOUT};
 
 /// Epochs of every trial in these tests.
 pub(crate) const EPOCHS: u32 = 3;
@@ -96,9 +96,9 @@ impl Env {
             state_dir: Some(folder.path().join("state")),
             cache_dir: Some(folder.path().join("cache")),
             trainer_command: vec!["/bin/sh".to_owned(), path.to_str().unwrap().to_owned()],
-            http_listen: None,
+            listen_http: None,
             // Enough for a trainer that exits on request, even on a busy machine.
-            trainer_grace: PATIENCE,
+            trainer_grace: TEST_TIMEOUT,
             retry_max: Duration::from_millis(100),
             ..Config::default()
         };
@@ -160,7 +160,7 @@ impl Gate {
     pub(crate) async fn open(&self) {
         let path = self.0.clone();
         let opened = tokio::task::spawn_blocking(move || std::fs::write(path, "go\n").unwrap());
-        tokio::time::timeout(PATIENCE, opened).await.expect("the trainer never came to the gate").unwrap();
+        tokio::time::timeout(TEST_TIMEOUT, opened).await.expect("the trainer never came to the gate").unwrap();
     }
 }
 
@@ -214,5 +214,5 @@ pub(crate) async fn eventually(awaited: &str, what: impl Fn() -> bool) {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    tokio::time::timeout(PATIENCE, waiting).await.unwrap_or_else(|_| panic!("{awaited} never came"));
+    tokio::time::timeout(TEST_TIMEOUT, waiting).await.unwrap_or_else(|_| panic!("{awaited} never came"));
 }

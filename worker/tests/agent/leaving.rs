@@ -65,7 +65,7 @@ async fn a_trial_that_was_assigned_while_an_idle_worker_asked_to_leave_is_traine
     env.config.idle_exit = Some(std::time::Duration::from_millis(20));
     let (lease, assignment) = assignment(1);
     let answer = PollResponse { start: vec![assignment], ..PollResponse::default() };
-    env.coordinator.state().to_say_to_one_that_drains = Some(answer);
+    env.coordinator.state().drain_answer = Some(answer);
     let worker = env.start().await;
     assert_eq!(worker.join().await.unwrap(), Ending::Drained);
     assert!(matches!(env.coordinator.finish(&lease).await.ending, Some(How::Result(_))));
@@ -165,7 +165,7 @@ async fn page(address: std::net::SocketAddr, path: &str) -> String {
 #[tokio::test]
 async fn the_pages_show_what_the_worker_does() {
     let mut env = Env::new(GATED);
-    env.config.http_listen = Some(([127, 0, 0, 1], 0).into());
+    env.config.listen_http = Some(([127, 0, 0, 1], 0).into());
     let gate = env.gate("gate");
     let worker = env.start().await;
     let address = worker.http_address.unwrap();
@@ -192,7 +192,7 @@ async fn the_pages_show_what_the_worker_does() {
 #[tokio::test]
 async fn a_worker_that_no_coordinator_has_taken_is_not_ready() {
     let mut env = Env::new("whole");
-    env.config.http_listen = Some(([127, 0, 0, 1], 0).into());
+    env.config.listen_http = Some(([127, 0, 0, 1], 0).into());
     env.kill_coordinator();
     let worker = sweep_worker::start(env.config.clone(), Vec::new(), &env.shutdown).await.unwrap();
     assert!(page(worker.http_address.unwrap(), "/readyz").await.starts_with("HTTP/1.1 503"));

@@ -8,13 +8,13 @@ use sweep_proto::v1::{ArtifactKind, Lease, PollResponse};
 use sweep_spec::protocol::KeepWeights;
 use sweep_worker::{Ending, Handle};
 
-use crate::coordinator::PATIENCE;
+use crate::coordinator::TEST_TIMEOUT;
 use crate::env::{Env, GATED, assignment_of, eventually, trial};
 
 /// A worker with its own runtime, so that it can end as if it were killed.
-struct Mortal(Option<tokio::runtime::Runtime>);
+struct KillableWorker(Option<tokio::runtime::Runtime>);
 
-impl Mortal {
+impl KillableWorker {
     async fn start(env: &Env) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let (config, shutdown) = (env.config.clone(), env.shutdown.clone());
@@ -29,11 +29,11 @@ impl Mortal {
     /// All its tasks are gone when this returns, without a chance to report or write anything.
     fn die(mut self) {
         let runtime = self.0.take().unwrap();
-        std::thread::spawn(move || runtime.shutdown_timeout(PATIENCE)).join().unwrap();
+        std::thread::spawn(move || runtime.shutdown_timeout(TEST_TIMEOUT)).join().unwrap();
     }
 }
 
-impl Drop for Mortal {
+impl Drop for KillableWorker {
     fn drop(&mut self) {
         if let Some(runtime) = self.0.take() {
             runtime.shutdown_background();
@@ -71,7 +71,7 @@ async fn lost(env: &Env, lease: &Lease) -> (String, String) {
 async fn a_result_survives_the_death_of_its_worker_while_the_coordinator_is_away() {
     let mut env = Env::new(GATED);
     let gate = env.gate("gate");
-    let worker = Mortal::start(&env).await;
+    let worker = KillableWorker::start(&env).await;
     let lease = env.assign(1);
     env.coordinator.points(&lease, 1).await;
     let port = env.kill_coordinator();
@@ -101,7 +101,7 @@ async fn a_result_survives_the_death_of_its_worker_while_the_coordinator_is_away
 async fn an_attempt_that_dies_with_its_worker_is_lost_and_leaves_its_last_words() {
     let env = Env::new("started; echo 'eating all memory' >&2; epoch 1; wait_here gate");
     let _gate = env.gate("gate");
-    let worker = Mortal::start(&env).await;
+    let worker = KillableWorker::start(&env).await;
     let lease = env.assign(1);
     env.coordinator.points(&lease, 1).await;
     let log = journal(&env).unwrap().with_file_name("log");
@@ -149,7 +149,7 @@ async fn files_that_go_before_an_ending_survive_too() {
     let mut trial = trial(1);
     trial.protocol.keep_weights = KeepWeights::All;
     let (lease, start) = assignment_of(&trial);
-    let worker = Mortal::start(&env).await;
+    let worker = KillableWorker::start(&env).await;
     env.coordinator.say(PollResponse { start: vec![start], ..PollResponse::default() });
     env.coordinator.points(&lease, 1).await;
     let port = env.kill_coordinator();
@@ -265,7 +265,7 @@ async fn a_checkpoint_store_that_cannot_be_used_holds_nothing_up() {
 async fn a_kept_attempt_that_is_not_adopted_is_forgotten() {
     let env = Env::new(GATED);
     let _gate = env.gate("gate");
-    let worker = Mortal::start(&env).await;
+    let worker = KillableWorker::start(&env).await;
     let lease = env.assign(1);
     env.coordinator.points(&lease, 1).await;
     worker.die();

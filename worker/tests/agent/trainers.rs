@@ -6,7 +6,7 @@ use sweep_proto::v1::finish_request::Ending;
 use sweep_proto::v1::{FailureClass, Lease, PollResponse};
 use sweep_worker::Error;
 
-use crate::coordinator::{PATIENCE, failure};
+use crate::coordinator::{TEST_TIMEOUT, failure};
 use crate::env::{Env, runs};
 
 /// The grace period of a trainer that ignores its interrupt.
@@ -19,7 +19,7 @@ async fn failing(on_train: &str) -> (FailureClass, String, String) {
 
 /// The same, with a limit on the trainer's silence.
 async fn failing_within(on_train: &str, silence: Duration) -> (FailureClass, String, String) {
-    fails(on_train, silence, PATIENCE).await
+    fails(on_train, silence, TEST_TIMEOUT).await
 }
 
 async fn fails(on_train: &str, silence: Duration, grace: Duration) -> (FailureClass, String, String) {
@@ -154,7 +154,7 @@ async fn one_that_ignores_its_interrupt_is_killed_with_all_it_started() {
     stopped(&env, &lease).await;
     assert!(!runs(trainer), "the slot is free only when the trainer is gone");
     // The signal was sent before the trainer counted as gone; the kernel may need a moment to deliver it.
-    tokio::time::timeout(PATIENCE, async {
+    tokio::time::timeout(TEST_TIMEOUT, async {
         while runs(grandchild) {
             tokio::task::yield_now().await;
         }
@@ -175,7 +175,7 @@ async fn a_stop_for_an_attempt_that_was_handed_in_or_never_came_is_not_answered(
     env.coordinator.say(PollResponse { stop: vec![lease.clone(), other], ..PollResponse::default() });
     let next = |state: &crate::coordinator::State| {
         let poll = state.polls.last()?;
-        (state.polls.len() > polls && poll.held.is_empty() && state.to_say.is_empty()).then_some(())
+        (state.polls.len() > polls && poll.held.is_empty() && state.poll_answers.is_empty()).then_some(())
     };
     env.coordinator.until("a poll that names neither", next).await;
     worker.stop().await.unwrap();

@@ -1,16 +1,16 @@
 //! The events that a trainer may send in answer to `train`, and their order. Pure: takes events and returns their
 //! meaning.
 
-pub(crate) mod agreement;
+pub(crate) mod consistency;
 
 use sweep_spec::Outcome;
 use sweep_spec::trainer::{EpochMetrics, Event, Failed, Finished, Train, Validation};
 
 use crate::trainer::name_of;
-use agreement::Said;
+use consistency::Reported;
 
 /// Checkpoint events that a trainer may send per epoch; more break the protocol.
-const CHECKPOINTS_AN_EPOCH: u64 = 16;
+const CHECKPOINTS_PER_EPOCH: u64 = 16;
 
 /// The meaning of an event for the attempt.
 #[derive(Debug, PartialEq)]
@@ -24,17 +24,17 @@ pub(crate) enum Step {
     Failed(Failed),
 }
 
-/// The state of one attempt's conversation.
-pub(crate) struct Conversation<'a> {
+/// Checks the events of one attempt.
+pub(crate) struct Checker<'a> {
     train: &'a Train,
     /// `None` before `started`. A resumed attempt reports the epochs of its checkpoint too.
     next_epoch: Option<u32>,
     /// The reported values; `None` before `started`.
-    said: Option<Said>,
+    said: Option<Reported>,
     checkpoints: u64,
 }
 
-impl<'a> Conversation<'a> {
+impl<'a> Checker<'a> {
     pub(crate) fn new(train: &'a Train) -> Self {
         Self { train, next_epoch: None, said: None, checkpoints: 0 }
     }
@@ -57,7 +57,7 @@ impl<'a> Conversation<'a> {
                 if started.first_epoch == 0 || u64::from(started.first_epoch) > u64::from(epochs) + 1 {
                     return Err(format!("`started` has first_epoch {} of {epochs}", started.first_epoch));
                 }
-                self.said = Some(Said::new(started, self.train)?);
+                self.said = Some(Reported::new(started, self.train)?);
                 self.next_epoch = Some(1);
                 Ok(Step::Started)
             }
@@ -83,7 +83,7 @@ impl<'a> Conversation<'a> {
     }
 
     fn checkpoint(&mut self) -> Result<Step, String> {
-        let most = (u64::from(self.train.trial.protocol.epochs) + 1) * CHECKPOINTS_AN_EPOCH;
+        let most = (u64::from(self.train.trial.protocol.epochs) + 1) * CHECKPOINTS_PER_EPOCH;
         self.checkpoints += 1;
         if self.checkpoints > most {
             return Err(format!("`checkpoint` was sent more than {most} times"));

@@ -15,14 +15,14 @@ const ANY_DEVICE: &str = "auto";
 
 /// The values that one attempt has reported so far.
 #[derive(Debug)]
-pub(super) struct Said {
+pub(super) struct Reported {
     params: u64,
     device: String,
     data: Described,
     epochs: Vec<EpochMetrics>,
 }
 
-impl Said {
+impl Reported {
     /// Starts from `started`, if it agrees with the task.
     pub(super) fn new(started: Started, train: &Train) -> Result<Self, String> {
         let Started { params, device, data, .. } = started;

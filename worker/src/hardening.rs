@@ -7,7 +7,7 @@
 /// # Errors
 /// The system refuses it.
 #[cfg(target_os = "linux")]
-pub(crate) fn forbid() -> std::io::Result<()> {
+pub(crate) fn forbid_inspection() -> std::io::Result<()> {
     use rustix::process::{DumpableBehavior, set_dumpable_behavior};
     Ok(set_dumpable_behavior(DumpableBehavior::NotDumpable)?)
 }
@@ -17,7 +17,7 @@ pub(crate) fn forbid() -> std::io::Result<()> {
 /// # Errors
 /// None.
 #[cfg(not(target_os = "linux"))]
-pub(crate) fn forbid() -> std::io::Result<()> {
+pub(crate) fn forbid_inspection() -> std::io::Result<()> {
     Ok(())
 }
 

@@ -15,12 +15,12 @@ use crate::checkpoints::Checkpoints;
 use crate::clock::Clock;
 use crate::log_tail::LogTail;
 use crate::metrics::Metrics;
-use crate::outbox::LogBook;
+use crate::outbox::LogSender;
 use crate::slot::SlotEvent;
 use crate::trainer::{self, Launcher, Threads, Trainer};
 
 /// Settings and handles that all trainer processes of a worker share.
-pub(crate) struct Workplace {
+pub(crate) struct Shared {
     pub(crate) launcher: Launcher,
     pub(crate) folders: Folders,
     pub(crate) state_folder: PathBuf,
@@ -31,14 +31,14 @@ pub(crate) struct Workplace {
     pub(crate) trials_per_trainer: u32,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) events: mpsc::Sender<SlotEvent>,
-    pub(crate) log_book: LogBook,
+    pub(crate) log_sender: LogSender,
     pub(crate) checkpoints: Arc<Checkpoints>,
     pub(crate) clock: Clock,
 }
 
 /// A trainer process that is not started, idle, or running a command.
-pub(crate) struct Seat {
-    pub(crate) place: Arc<Workplace>,
+pub(crate) struct TrainerProcess {
+    pub(crate) shared: Arc<Shared>,
     threads: Threads,
     pub(crate) log: LogTail,
     pub(crate) trainer: Option<Trainer>,
@@ -46,23 +46,23 @@ pub(crate) struct Seat {
     pub(crate) tasks: u32,
 }
 
-impl Seat {
-    pub(crate) fn new(place: Arc<Workplace>, threads: Threads, trainer: Option<Trainer>) -> Self {
+impl TrainerProcess {
+    pub(crate) fn new(shared: Arc<Shared>, threads: Threads, trainer: Option<Trainer>) -> Self {
         let log = trainer.as_ref().map(|trainer| trainer.log().clone()).unwrap_or_default();
-        Self { place, threads, log, trainer, tasks: 0 }
+        Self { shared, threads, log, trainer, tasks: 0 }
     }
 
     /// Returns a trainer that is ready for a command. `Err(None)` if `stop` was cancelled first.
     pub(crate) async fn ready(&mut self, stop: &CancellationToken) -> Result<&mut Trainer, Option<Failed>> {
         self.log.clear();
         if self.trainer.is_none() {
-            let started = self.place.launcher.start(self.threads, self.log.clone(), stop).await;
+            let started = self.shared.launcher.start(self.threads, self.log.clone(), stop).await;
             let trainer = started.map_err(|error| error.map(|error| failed(&error)))?;
             self.tasks = 0;
             let semantics = trainer.hello().semantics;
-            if semantics != self.place.semantics {
+            if semantics != self.shared.semantics {
                 trainer.kill().await;
-                let registered = self.place.semantics;
+                let registered = self.shared.semantics;
                 let reason =
                     format!("the trainer's semantics changed from {registered} to {semantics}: restart the worker");
                 return Err(Some(Failed { class: FailureClass::Machine, reason }));
@@ -78,7 +78,7 @@ impl Seat {
     pub(crate) async fn watch_idle(&mut self) {
         let Some(trainer) = &mut self.trainer else { return std::future::pending().await };
         let end = tokio::select! {
-            () = sleep(self.place.idle) => None,
+            () = sleep(self.shared.idle) => None,
             spoken = trainer.event() => Some(spoken),
         };
         // No await from here on, so that cancellation cannot happen half-way: the trainer is taken, and stopping it is
@@ -102,7 +102,7 @@ impl Seat {
     }
 
     /// Closes the trainer's stdin so that it exits by itself. Returns when it is gone.
-    pub(crate) async fn let_go(&mut self) {
+    pub(crate) async fn close(&mut self) {
         if let Some(trainer) = self.trainer.take() {
             trainer.leave().await;
         }

@@ -74,10 +74,10 @@ fn event(line: &str) -> Event {
 
 /// The epochs that the lines report, and the outcome of the first invalid line.
 fn hear(train: &Train, lines: &[String]) -> (Vec<u32>, Result<Option<Step>, String>) {
-    let mut conversation = Conversation::new(train);
+    let mut checker = Checker::new(train);
     let mut epochs = Vec::new();
     for line in lines {
-        match serde_json::from_str(line).map_err(|error| error.to_string()).and_then(|event| conversation.take(event)) {
+        match serde_json::from_str(line).map_err(|error| error.to_string()).and_then(|event| checker.take(event)) {
             Ok(Step::Point(metrics)) => epochs.push(metrics.epoch),
             Ok(step @ (Step::Finished(_) | Step::Failed(_))) => return (epochs, Ok(Some(step))),
             Ok(Step::Started | Step::Checkpoint) => {}
@@ -175,10 +175,10 @@ fn a_trainer_speaks_of_its_device_and_not_of_who_it_runs_for() {
 fn neither_epochs_nor_checkpoints_come_without_end() {
     let train = train();
     let all = lines(&train, 1);
-    let mut conversation = Conversation::new(&train);
-    all[..9].iter().for_each(|line| drop(conversation.take(event(line)).unwrap()));
-    assert!(conversation.take(event(&all[7])).unwrap_err().contains("where 5 of 4 was next"));
-    let taken = (0..1000).take_while(|_| conversation.take(event(&all[8])).is_ok()).count();
+    let mut checker = Checker::new(&train);
+    all[..9].iter().for_each(|line| drop(checker.take(event(line)).unwrap()));
+    assert!(checker.take(event(&all[7])).unwrap_err().contains("5 of 4 was expected"));
+    let taken = (0..1000).take_while(|_| checker.take(event(&all[8])).is_ok()).count();
     assert_eq!(taken, (EPOCHS as usize + 1) * 16 - EPOCHS as usize);
 }
 

@@ -39,14 +39,14 @@ const REMOVE_TIMEOUT: Duration = Duration::from_secs(60);
 /// Local folders without changes for this long are removed when a worker starts.
 const LOCAL_RETENTION: Duration = Duration::from_secs(7 * 24 * 3600);
 
-/// The progress of a checkpoint: completed epochs, and steps of the next one.
+/// The position of a checkpoint: completed epochs, and steps of the next one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Progress {
+struct Position {
     epochs: u32,
     steps: u32,
 }
 
-impl Progress {
+impl Position {
     /// Parses a file name; `None` if it is not the name of a checkpoint.
     fn of(name: &str) -> Option<Self> {
         let digits = name.strip_prefix("epoch-")?.strip_suffix(".checkpoint")?;
@@ -62,7 +62,7 @@ impl Progress {
 /// A checkpoint file in a listing.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct CheckpointFile {
-    progress: Progress,
+    position: Position,
     name: String,
     bytes: u64,
 }
@@ -70,7 +70,7 @@ struct CheckpointFile {
 /// The newest `KEPT` checkpoints of a listing, newest first.
 fn newest(mut found: Vec<CheckpointFile>) -> Vec<CheckpointFile> {
     found.sort();
-    found.dedup_by(|one, other| one.progress == other.progress);
+    found.dedup_by(|one, other| one.position == other.position);
     found.reverse();
     found.truncate(KEPT);
     found
@@ -199,12 +199,12 @@ impl From<io::Error> for Error {
 async fn fetch(store: &Store, round: &str, folder: &Path) -> Result<Option<String>, Error> {
     let there = newest(store.list(round).await?);
     let here = files::list(folder).await?;
-    let newest_here = here.iter().map(|found| found.progress).max();
-    if there.first().is_none_or(|found| Some(found.progress) <= newest_here) {
+    let newest_here = here.iter().map(|found| found.position).max();
+    if there.first().is_none_or(|found| Some(found.position) <= newest_here) {
         return Ok(None);
     }
     // The newest is copied last, so that its predecessor is present when it appears.
-    for found in there.iter().rev().filter(|found| here.iter().all(|known| known.progress != found.progress)) {
+    for found in there.iter().rev().filter(|found| here.iter().all(|known| known.position != found.position)) {
         store.get(round, &found.name, folder).await?;
     }
     Ok(there.into_iter().next().map(|found| found.name))
@@ -216,7 +216,7 @@ async fn copy(store: &Store, round: &str, folder: &Path) -> Result<u64, Error> {
     let here = newest(files::list(folder).await?);
     let there = store.list(round).await?;
     let mut copied = 0;
-    for found in here.iter().rev().filter(|found| there.iter().all(|known| known.progress != found.progress)) {
+    for found in here.iter().rev().filter(|found| there.iter().all(|known| known.position != found.position)) {
         match store.put(round, &found.name, folder).await {
             Ok(()) => copied += 1,
             // The trainer has removed it because newer ones exist; they are copied next.
@@ -226,7 +226,7 @@ async fn copy(store: &Store, round: &str, folder: &Path) -> Result<u64, Error> {
     }
     let all: Vec<CheckpointFile> = there.iter().chain(&here).cloned().collect();
     let kept = newest(all);
-    for old in there.iter().filter(|found| kept.iter().all(|known| known.progress != found.progress)) {
+    for old in there.iter().filter(|found| kept.iter().all(|known| known.position != found.position)) {
         store.remove(round, &old.name).await?;
     }
     Ok(copied)

@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use super::{CheckpointFile, Error, MAX_BYTES, Progress};
+use super::{CheckpointFile, Error, MAX_BYTES, Position};
 use crate::files::{create_anew, entries, open_regular, remove_folder, sync_folder};
 
 /// Path components that a trainer or another worker could replace by links: the trial's folder, the round's, and the
@@ -29,11 +29,11 @@ fn read(folder: &Path) -> io::Result<Vec<CheckpointFile>> {
     for entry in entries {
         let entry = entry?;
         let Ok(name) = entry.file_name().into_string() else { continue };
-        let Some(progress) = Progress::of(&name) else { continue };
+        let Some(position) = Position::of(&name) else { continue };
         // The file may have been removed after the folder was read.
         let Ok(metadata) = entry.metadata() else { continue };
         if metadata.is_file() && metadata.len() <= MAX_BYTES {
-            found.push(CheckpointFile { progress, name, bytes: metadata.len() });
+            found.push(CheckpointFile { position, name, bytes: metadata.len() });
         }
     }
     Ok(found)

@@ -10,7 +10,7 @@ use object_store::{MultipartUpload, ObjectStore, ObjectStoreExt};
 use tokio::fs::File;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::{CheckpointFile, Error, MAX_BYTES, Progress, files};
+use super::{CheckpointFile, Error, MAX_BYTES, Position, files};
 use crate::files::{create_anew, open_regular};
 
 /// Bytes of one part of a multipart upload.
@@ -74,7 +74,7 @@ impl Store {
         let objects: Vec<_> = bucket.list(Some(&folder)).take(MAX_LISTED).try_collect().await?;
         let found = objects.into_iter().filter_map(|object| {
             let name = object.location.filename()?.to_owned();
-            Some(CheckpointFile { progress: Progress::of(&name)?, name, bytes: object.size })
+            Some(CheckpointFile { position: Position::of(&name)?, name, bytes: object.size })
         });
         Ok(found.filter(|found| found.bytes <= MAX_BYTES).collect())
     }

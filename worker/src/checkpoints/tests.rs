@@ -31,10 +31,10 @@ async fn names(store: &Store) -> Vec<String> {
 
 #[test]
 fn a_name_says_how_far_its_trial_had_come() {
-    let progress = |epochs, steps| Some(Progress { epochs, steps });
-    assert_eq!(Progress::of("epoch-000012.checkpoint"), progress(12, 0));
-    assert_eq!(Progress::of("epoch-000012-step-000345.checkpoint"), progress(12, 345));
-    assert_eq!(Progress::of("epoch-1000000.checkpoint"), progress(1_000_000, 0));
+    let position = |epochs, steps| Some(Position { epochs, steps });
+    assert_eq!(Position::of("epoch-000012.checkpoint"), position(12, 0));
+    assert_eq!(Position::of("epoch-000012-step-000345.checkpoint"), position(12, 345));
+    assert_eq!(Position::of("epoch-1000000.checkpoint"), position(1_000_000, 0));
     for other in [
         "epoch-12.checkpoint",
         "epoch-0000012.checkpoint",
@@ -45,7 +45,7 @@ fn a_name_says_how_far_its_trial_had_come() {
         "epoch-99999999999.checkpoint",
         "",
     ] {
-        assert_eq!(Progress::of(other), None, "{other}");
+        assert_eq!(Position::of(other), None, "{other}");
     }
 }
 

@@ -21,10 +21,10 @@ pub struct Measurement {
 }
 
 /// Ignores all events.
-struct Silence;
+struct IgnoreEvents;
 
-impl Listener for Silence {
-    fn say(&mut self, _: Event) -> Result<(), Stop> {
+impl Listener for IgnoreEvents {
+    fn send(&mut self, _: Event) -> Result<(), Stop> {
         Ok(())
     }
 
@@ -59,7 +59,7 @@ pub fn train(
         checkpoint_every: 1,
         artifact_folder: None,
     };
-    match training::train(&request, &mut Silence) {
+    match training::train(&request, &mut IgnoreEvents) {
         Ok((finished, phases)) => Ok(Measurement {
             images_per_second: finished.provenance.images_per_second,
             phases,

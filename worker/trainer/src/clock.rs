@@ -11,9 +11,9 @@ use sweep_spec::running::{RunningTime, TICK};
 
 /// Counts time during the machine's sleep where the system supports it, so that sleep shows as a gap.
 #[cfg(target_os = "linux")]
-const GOES_ON: ClockId = ClockId::Boottime;
+const CLOCK_ID: ClockId = ClockId::Boottime;
 #[cfg(not(target_os = "linux"))]
-const GOES_ON: ClockId = ClockId::Monotonic;
+const CLOCK_ID: ClockId = ClockId::Monotonic;
 
 /// Measures from its start until it is dropped.
 pub(crate) struct Clock {
@@ -29,7 +29,7 @@ impl Clock {
         let shared = Arc::clone(&time);
         let ticking = thread::Builder::new().name("clock".to_owned()).spawn(move || {
             while let Err(RecvTimeoutError::Timeout) = ended.recv_timeout(TICK) {
-                look(&shared);
+                lock(&shared);
             }
         });
         if let Err(error) = ticking {
@@ -41,16 +41,16 @@ impl Clock {
 
     /// Time for which the process has been running.
     pub(crate) fn ran(&self) -> Duration {
-        look(&self.time).ran()
+        lock(&self.time).ran()
     }
 
     /// Time for which it was suspended.
     pub(crate) fn paused(&self) -> Duration {
-        look(&self.time).paused()
+        lock(&self.time).paused()
     }
 }
 
-fn look(time: &Mutex<RunningTime>) -> RunningTime {
+fn lock(time: &Mutex<RunningTime>) -> RunningTime {
     let mut time = time.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(gap) = time.read(reading()) {
         tracing::warn!("this process was paused for {} s, which are not counted", gap.as_secs());
@@ -59,7 +59,7 @@ fn look(time: &Mutex<RunningTime>) -> RunningTime {
 }
 
 fn reading() -> Duration {
-    let now = rustix::time::clock_gettime(GOES_ON);
+    let now = rustix::time::clock_gettime(CLOCK_ID);
     Duration::new(u64::try_from(now.tv_sec).unwrap_or(0), u32::try_from(now.tv_nsec).unwrap_or(0))
 }
 

@@ -19,11 +19,11 @@ const MAX_SENTENCE: usize = 300;
 const MAX_KEPT: usize = 16;
 
 /// The panics of this trial, on any thread. The panic hook is global to the process, and so is this list.
-static KEPT: Mutex<Vec<String>> = Mutex::new(Vec::new());
+static PANICS: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
 /// Texts that indicate a class, the most specific class first: running out of memory causes other errors too. They are
 /// printed by Burn, CubeCL, cudarc and the CUDA driver, and compared in lower case.
-const SIGNS: [(FailureClass, &str, &[&str]); 3] = [
+const PATTERNS: [(FailureClass, &str, &[&str]); 3] = [
     (
         FailureClass::OutOfMemory,
         "not enough memory",
@@ -110,7 +110,7 @@ pub(crate) fn catch<T>(work: impl FnOnce() -> Result<T, Stop>) -> Result<T, Stop
 
 fn kept() -> std::sync::MutexGuard<'static, Vec<String>> {
     // A panic while holding the lock happened between two complete messages.
-    KEPT.lock().unwrap_or_else(PoisonError::into_inner)
+    PANICS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn keep(message: String) {
@@ -129,7 +129,7 @@ fn message(payload: &(dyn Any + Send)) -> String {
 /// earlier one explains it. The libraries provide no information but text.
 fn classify<'a>(messages: impl Iterator<Item = &'a str> + Clone) -> Failure {
     for message in messages.clone() {
-        for (class, what, signs) in SIGNS {
+        for (class, what, signs) in PATTERNS {
             let telling = |line: &&str| signs.iter().any(|sign| line.to_lowercase().contains(sign));
             if let Some(line) = message.lines().find(telling) {
                 return Failure::new(class, format!("{what}: {}", sentence(line)));

@@ -4,7 +4,6 @@
 
 pub mod bench;
 mod clock;
-mod conversation;
 mod crash;
 mod data;
 mod device;
@@ -14,15 +13,16 @@ mod kernel;
 mod network;
 mod provenance;
 mod random;
+mod session;
 mod training;
 
 use std::io;
 use std::process::ExitCode;
 
-pub use conversation::Conversation;
 pub use data::check as data_check;
 pub use failure::Failure;
 pub use input::Input;
+pub use session::Session;
 pub use training::{Phases, untrusted_checkpoint};
 
 /// Runs trainer protocol 1 on stdin and stdout until stdin ends or SIGTERM arrives, and logs to stderr.
@@ -41,7 +41,7 @@ pub fn run() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    Conversation::new(input, Box::new(io::stdout())).hold()
+    Session::new(input, Box::new(io::stdout())).run()
 }
 
 fn start_log() {

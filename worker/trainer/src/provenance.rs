@@ -5,14 +5,14 @@ use std::fs;
 use sweep_spec::Digest;
 use sweep_spec::trainer::{Origin, Provenance};
 
-use crate::device::{Room, kernel_cache};
+use crate::device::{ComputeDevice, kernel_cache};
 
 /// Threads that train a trial on a CPU. Burn is built without its thread pool, so that bits do not depend on the number
 /// of cores; a machine with more cores has more slots.
 const THREADS: u32 = 1;
 
 /// The training speed.
-pub(crate) struct Pace {
+pub(crate) struct Speed {
     /// Wall time of training and validation.
     pub(crate) seconds: f64,
     /// Training images per second, without validation.
@@ -26,22 +26,22 @@ pub(crate) fn trainer() -> String {
 }
 
 /// `digests` are those of the data and of the split.
-pub(crate) fn of(params: u64, pace: &Pace, digests: (Digest, Digest), room: &Room) -> Provenance {
+pub(crate) fn of(params: u64, speed: &Speed, digests: (Digest, Digest), device: &ComputeDevice) -> Provenance {
     Provenance {
         params,
-        images_per_second: pace.images_per_second,
-        seconds: pace.seconds,
-        peak_memory_bytes: room.peak_memory_bytes().or_else(peak_memory).unwrap_or(0),
+        images_per_second: speed.images_per_second,
+        seconds: speed.seconds,
+        peak_memory_bytes: device.peak_memory_bytes().or_else(peak_memory).unwrap_or(0),
         data_digest: digests.0,
         split_digest: digests.1,
-        device: room.name.clone(),
-        device_name: room.description.clone(),
-        instruction_set: room.instruction_set.clone(),
+        device: device.name.clone(),
+        device_name: device.description.clone(),
+        instruction_set: device.instruction_set.clone(),
         trainer: trainer(),
         threads: THREADS,
         origin: Origin {
-            driver: room.driver.clone(),
-            kernel_cache: kernel_cache::describe(&room.name),
+            driver: device.driver.clone(),
+            kernel_cache: kernel_cache::describe(&device.name),
             ..Origin::default()
         },
     }

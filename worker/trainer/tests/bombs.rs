@@ -19,7 +19,7 @@ use sweep_trainer::data_check::{check, check_folder};
 static ALLOCATOR: PeakAlloc = PeakAlloc;
 
 /// What may be allocated besides the content of the files.
-const MOST: usize = 48 << 20;
+const MAX_ALLOCATED: usize = 48 << 20;
 
 /// Runs `work`, and panics if it uses more memory than the rejection of a small file needs.
 #[track_caller]
@@ -29,7 +29,7 @@ fn bounded<T>(what: &str, work: impl FnOnce() -> T) -> T {
     let result = work();
     let taken = ALLOCATOR.peak_usage().saturating_sub(before);
     eprintln!("{what}: {} KiB at the highest", taken >> 10);
-    assert!(taken < MOST, "{what} took {taken} bytes");
+    assert!(taken < MAX_ALLOCATED, "{what} took {taken} bytes");
     result
 }
 

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use sweep_spec::Digest;
 
-use super::paths::Place;
+use super::paths::DataFolder;
 use super::{Contents, Shape, Sink, Source, picture};
 use crate::failure::Failure;
 
@@ -20,17 +20,17 @@ const CLASSES: [&str; 10] = ["airplane", "automobile", "bird", "cat", "deer", "d
 /// A folder of CIFAR-10 files.
 #[derive(Debug)]
 pub(super) struct Cifar10 {
-    place: Place,
+    data_folder: DataFolder,
 }
 
 impl Cifar10 {
     pub(super) fn open(roots: &[PathBuf], path: &str) -> Result<Self, Failure> {
-        Ok(Self { place: Place::open(roots, path)? })
+        Ok(Self { data_folder: DataFolder::open(roots, path)? })
     }
 
     fn records(&self, name: &str) -> Result<Vec<u8>, Failure> {
-        let path = self.place.folder.join(name);
-        let bytes = self.place.read(&path, MAX_BYTES)?;
+        let path = self.data_folder.folder.join(name);
+        let bytes = self.data_folder.read(&path, MAX_BYTES)?;
         if bytes.is_empty() || bytes.len() % RECORD_BYTES != 0 {
             let length = bytes.len();
             return Err(Failure::data(format!(
@@ -61,7 +61,7 @@ impl Source for Cifar10 {
             }
             for record in self.records(name)?.chunks_exact(RECORD_BYTES) {
                 let damaged = || {
-                    let path = self.place.folder.join(name);
+                    let path = self.data_folder.folder.join(name);
                     Failure::data(format!("{} has a record with label {}", path.display(), record[0]))
                 };
                 if usize::from(record[0]) >= CLASSES.len() {

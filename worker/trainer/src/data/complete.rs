@@ -8,7 +8,7 @@ use std::borrow::Cow;
 const PNG_SIGNATURE: usize = 8;
 
 /// Chunks of a PNG file with metadata that does not change pixels here.
-const REMARKS: [&[u8]; 4] = [b"iCCP", b"iTXt", b"tEXt", b"zTXt"];
+const METADATA_CHUNKS: [&[u8]; 4] = [b"iCCP", b"iTXt", b"tEXt", b"zTXt"];
 
 /// Whether a JPEG file reaches its end-of-image marker.
 ///
@@ -42,8 +42,8 @@ pub(super) fn png(bytes: &[u8]) -> bool {
 
 /// Removes the texts and the colour profile of a PNG file, which do not change a pixel here. A decoder keeps all of
 /// them and decompresses the profile: a small file could fill the memory.
-pub(super) fn without_remarks(bytes: &[u8]) -> Cow<'_, [u8]> {
-    let is_remark = |kind: &[u8]| REMARKS.contains(&kind);
+pub(super) fn without_metadata(bytes: &[u8]) -> Cow<'_, [u8]> {
+    let is_remark = |kind: &[u8]| METADATA_CHUNKS.contains(&kind);
     if !chunks(bytes).any(|(kind, _)| is_remark(kind)) {
         return Cow::Borrowed(bytes);
     }
@@ -147,7 +147,7 @@ mod tests {
     #[test]
     fn remarks_are_left_out_and_change_no_pixel() {
         let whole = drawn_png();
-        assert!(matches!(super::without_remarks(&whole), std::borrow::Cow::Borrowed(_)));
+        assert!(matches!(super::without_metadata(&whole), std::borrow::Cow::Borrowed(_)));
         // Signature and header.
         let (head, rest) = whole.split_at(super::PNG_SIGNATURE + 25);
         let remarks =
@@ -155,7 +155,7 @@ mod tests {
         let full = [head, &remarks.concat(), &chunk(b"pHYs", &[0; 9]), &remarks[0], rest].concat();
         let kept = [head, &chunk(b"pHYs", &[0; 9]), rest].concat();
         assert!(super::png(&full));
-        assert_eq!(super::without_remarks(&full), kept);
+        assert_eq!(super::without_metadata(&full), kept);
         assert_eq!(open(&full).unwrap().picture, open(&whole).unwrap().picture);
     }
 

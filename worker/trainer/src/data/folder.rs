@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use sweep_spec::Digest;
 use sweep_spec::dataset::TestSplit;
 
-use super::passed_over::{PassedOver, is_read};
-use super::paths::Place;
-use super::plain::MAX_PICTURE_BYTES;
+use super::ignored_files::{IgnoredFiles, is_read};
+use super::paths::DataFolder;
+use super::regular_file::MAX_PICTURE_BYTES;
 use super::{Contents, Shape, Sink, Source, picture, split};
 use crate::failure::Failure;
 
@@ -19,7 +19,7 @@ const LOGGED: usize = 20;
 /// An image folder after listing.
 #[derive(Debug)]
 pub(super) struct Folder {
-    place: Place,
+    data_folder: DataFolder,
     classes: Vec<String>,
     /// Path and class: the training part, then the test part.
     files: Vec<(PathBuf, u16)>,
@@ -28,15 +28,15 @@ pub(super) struct Folder {
 
 impl Folder {
     pub(super) fn open(roots: &[PathBuf], path: &str, test_split: Option<&TestSplit>) -> Result<Self, Failure> {
-        let place = Place::open(roots, path)?;
+        let data_folder = DataFolder::open(roots, path)?;
         match test_split {
-            Some(test_split) => Self::held_out(place, test_split),
-            None => Self::parts(place),
+            Some(test_split) => Self::held_out(data_folder, test_split),
+            None => Self::parts(data_folder),
         }
     }
 
-    fn parts(place: Place) -> Result<Self, Failure> {
-        let (train, test) = (place.folder.join("train"), place.folder.join("test"));
+    fn parts(data_folder: DataFolder) -> Result<Self, Failure> {
+        let (train, test) = (data_folder.folder.join("train"), data_folder.folder.join("test"));
         for part in [&train, &test] {
             if !part.is_dir() {
                 return Err(Failure::data(format!(
@@ -45,8 +45,8 @@ impl Folder {
                 )));
             }
         }
-        let classes = folders(&place, &train)?;
-        let other = folders(&place, &test)?;
+        let classes = folders(&data_folder, &train)?;
+        let other = folders(&data_folder, &test)?;
         if let Some(name) = classes.iter().find(|name| !other.contains(name)) {
             return Err(Failure::data(format!(
                 "class {name} is in {}, but not in {}",
@@ -62,25 +62,25 @@ impl Folder {
             )));
         }
         let mut passed_over = Vec::new();
-        let mut files = list(&place, (&train, &classes), &mut passed_over)?;
+        let mut files = list(&data_folder, (&train, &classes), &mut passed_over)?;
         let train = files.len();
-        files.extend(list(&place, (&test, &classes), &mut passed_over)?);
-        log(&place, passed_over);
-        Ok(Self { place, classes, files, train })
+        files.extend(list(&data_folder, (&test, &classes), &mut passed_over)?);
+        log(&data_folder, passed_over);
+        Ok(Self { data_folder, classes, files, train })
     }
 
-    fn held_out(place: Place, test_split: &TestSplit) -> Result<Self, Failure> {
-        let classes = folders(&place, &place.folder)?;
+    fn held_out(data_folder: DataFolder, test_split: &TestSplit) -> Result<Self, Failure> {
+        let classes = folders(&data_folder, &data_folder.folder)?;
         let mut passed_over = Vec::new();
-        let files = list(&place, (&place.folder, &classes), &mut passed_over)?;
-        log(&place, passed_over);
+        let files = list(&data_folder, (&data_folder.folder, &classes), &mut passed_over)?;
+        log(&data_folder, passed_over);
         let labels: Vec<u16> = files.iter().map(|(_, class)| *class).collect();
         let draw = split::Draw::test_part(test_split.fraction, test_split.seed);
         let held = split::hold_out(&labels, &classes, draw)?;
         let (test, train): (Vec<_>, Vec<_>) = files.into_iter().zip(held).partition(|(_, held)| *held);
         let count = train.len();
         let files = train.into_iter().chain(test).map(|(file, _)| file).collect();
-        Ok(Self { place, classes, files, train: count })
+        Ok(Self { data_folder, classes, files, train: count })
     }
 }
 
@@ -92,7 +92,7 @@ impl Source for Folder {
             hasher.update(&(name.len() as u64).to_le_bytes()).update(name.as_bytes());
         }
         for (path, class) in &self.files {
-            let hash = self.place.hash(path, MAX_PICTURE_BYTES)?;
+            let hash = self.data_folder.hash(path, MAX_PICTURE_BYTES)?;
             hasher.update(&class.to_le_bytes()).update(hash.as_bytes());
         }
         Ok(Digest::from_bytes(*hasher.finalize().as_bytes()))
@@ -100,7 +100,7 @@ impl Source for Folder {
 
     fn decode(&self, shape: Shape, sink: &mut Sink<'_>) -> Result<Contents, Failure> {
         for (path, _) in &self.files {
-            let bytes = self.place.read(path, MAX_PICTURE_BYTES)?;
+            let bytes = self.data_folder.read(path, MAX_PICTURE_BYTES)?;
             let planes = picture::decode(&bytes, shape)
                 .map_err(|error| Failure::data(format!("{} is not a readable image", path.display())).because(error))?;
             sink(&planes)?;
@@ -115,10 +115,10 @@ impl Source for Folder {
 }
 
 /// Names of the folders in `folder`, sorted.
-fn folders(place: &Place, folder: &Path) -> Result<Vec<String>, Failure> {
+fn folders(data_folder: &DataFolder, folder: &Path) -> Result<Vec<String>, Failure> {
     let mut names = Vec::new();
     for path in entries(folder)? {
-        if place.inside(&path)?.is_dir() {
+        if data_folder.inside(&path)?.is_dir() {
             names.push(name(&path)?);
         }
     }
@@ -135,7 +135,7 @@ fn folders(place: &Place, folder: &Path) -> Result<Vec<String>, Failure> {
 /// The images of every class of `folder`, sorted by class and then by name. Adds files of other formats to
 /// `passed_over`.
 fn list(
-    place: &Place,
+    data_folder: &DataFolder,
     (folder, classes): (&Path, &[String]),
     passed_over: &mut Vec<String>,
 ) -> Result<Vec<(PathBuf, u16)>, Failure> {
@@ -143,19 +143,21 @@ fn list(
     for (class, name) in classes.iter().enumerate() {
         let folder = folder.join(name);
         let (mut images, others): (Vec<_>, Vec<_>) = entries(&folder)?.into_iter().partition(|path| is_read(path));
-        let others: Vec<String> = others.iter().map(|path| name_in(place, path)).collect();
+        let others: Vec<String> = others.iter().map(|path| name_in(data_folder, path)).collect();
         if images.is_empty() {
-            let place = folder.display();
-            let reason = match PassedOver::of(others) {
-                others if others.count == 0 => format!("class {name} is empty: {place} contains no JPEG or PNG file"),
-                others => format!("class {name} is empty: {place} contains {others}, but no JPEG or PNG file"),
+            let shown = folder.display();
+            let reason = match IgnoredFiles::of(others) {
+                others if others.count == 0 => {
+                    format!("class {name} is empty: {shown} contains no JPEG or PNG file")
+                }
+                others => format!("class {name} is empty: {shown} contains {others}, but no JPEG or PNG file"),
             };
             return Err(Failure::data(reason));
         }
         passed_over.extend(others);
         images.sort();
         for path in images {
-            place.inside(&path)?;
+            data_folder.inside(&path)?;
             files.push((path, class as u16));
         }
     }
@@ -163,18 +165,18 @@ fn list(
 }
 
 /// Logs the names of ignored files.
-fn log(place: &Place, passed_over: Vec<String>) {
-    let passed_over = PassedOver::of(passed_over);
+fn log(data_folder: &DataFolder, passed_over: Vec<String>) {
+    let passed_over = IgnoredFiles::of(passed_over);
     if passed_over.count > 0 {
-        let (folder, first) = (place.folder.display(), passed_over.files.iter().take(LOGGED));
+        let (folder, first) = (data_folder.folder.display(), passed_over.files.iter().take(LOGGED));
         let first = first.map(String::as_str).collect::<Vec<_>>().join(", ");
         tracing::warn!(%folder, files = %passed_over, first, "files that are neither JPEG nor PNG are ignored");
     }
 }
 
 /// The path of a file within the data set; a folder's path ends with a slash.
-pub(super) fn name_in(place: &Place, path: &Path) -> String {
-    let name = path.strip_prefix(&place.folder).unwrap_or(path).display();
+pub(super) fn name_in(data_folder: &DataFolder, path: &Path) -> String {
+    let name = path.strip_prefix(&data_folder.folder).unwrap_or(path).display();
     if path.is_dir() { format!("{name}/") } else { name.to_string() }
 }
 

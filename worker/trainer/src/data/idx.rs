@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use flate2::read::MultiGzDecoder;
 use sweep_spec::Digest;
 
-use super::paths::Place;
+use super::paths::DataFolder;
 use super::{Contents, Shape, Sink, Source, picture};
 use crate::failure::Failure;
 
@@ -21,28 +21,33 @@ const PARTS: [&str; 2] = ["train", "t10k"];
 /// A folder of idx files.
 #[derive(Debug)]
 pub(super) struct Idx {
-    place: Place,
+    data_folder: DataFolder,
     classes: u32,
 }
 
 impl Idx {
     pub(super) fn open(roots: &[PathBuf], path: &str, classes: u32) -> Result<Self, Failure> {
-        Ok(Self { place: Place::open(roots, path)?, classes })
+        Ok(Self { data_folder: DataFolder::open(roots, path)?, classes })
     }
 
     fn path(&self, part: &str, kind: &str) -> Result<PathBuf, Failure> {
         let names = [format!("{part}-{kind}-ubyte"), format!("{part}-{}-ubyte", kind.replace("-idx", ".idx"))];
         let candidates = names.iter().flat_map(|name| [name.clone(), format!("{name}.gz")]);
-        let found = candidates.map(|name| self.place.folder.join(name)).find(|path| path.exists());
+        let found = candidates.map(|name| self.data_folder.folder.join(name)).find(|path| path.exists());
         found.ok_or_else(|| {
-            Failure::data(format!("{} contains neither {} nor {}.gz", self.place.folder.display(), names[0], names[0]))
+            Failure::data(format!(
+                "{} contains neither {} nor {}.gz",
+                self.data_folder.folder.display(),
+                names[0],
+                names[0]
+            ))
         })
     }
 
     /// Opens one file, positioned at its first value.
     fn file(&self, part: &str, kind: &str, dimensions: u8) -> Result<Values<'static>, Failure> {
         let path = self.path(part, kind)?;
-        let mut file = BufReader::new(self.place.open_file(&path, MAX_BYTES)?.bounded());
+        let mut file = BufReader::new(self.data_folder.open_file(&path, MAX_BYTES)?.bounded());
         let unreadable = |error| Failure::data(format!("cannot read {}", path.display())).because(error);
         let packed = file.fill_buf().map_err(unreadable)?.starts_with(&GZIP);
         let reader: Box<dyn Read> =
@@ -54,7 +59,7 @@ impl Idx {
     fn part(&self, part: &str, shape: Shape, sink: &mut Sink<'_>) -> Result<Vec<u8>, Failure> {
         let mut images = self.file(part, "images-idx3", 3)?;
         let labels = self.file(part, "labels-idx1", 1)?.all(MAX_IMAGES)?;
-        let folder = self.place.folder.display();
+        let folder = self.data_folder.folder.display();
         let (count, height, width) = (images.sides[0], images.sides[1], images.sides[2]);
         if labels.len() as u64 != u64::from(count) || labels.is_empty() {
             let labels = labels.len();
@@ -187,7 +192,7 @@ impl Source for Idx {
         hasher.update(b"idx").update(&self.classes.to_le_bytes());
         for part in PARTS {
             for kind in ["images-idx3", "labels-idx1"] {
-                hasher.update(self.place.hash(&self.path(part, kind)?, MAX_BYTES)?.as_bytes());
+                hasher.update(self.data_folder.hash(&self.path(part, kind)?, MAX_BYTES)?.as_bytes());
             }
         }
         Ok(Digest::from_bytes(*hasher.finalize().as_bytes()))

@@ -4,17 +4,17 @@
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 
-use super::plain::{self, Plain};
+use super::regular_file::{self, RegularFile};
 use crate::failure::Failure;
 
 /// The data roots and a folder in one of them, with links resolved.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(super) struct DataFolder {
     roots: Vec<PathBuf>,
     pub(super) folder: PathBuf,
 }
 
-impl Place {
+impl DataFolder {
     /// The folder `path` of the first data root that contains it.
     ///
     /// # Errors
@@ -35,12 +35,12 @@ impl Place {
                 places.join(" or ")
             )));
         };
-        let place = Self { roots, folder };
-        let folder = place.inside(&place.folder)?;
+        let data_folder = Self { roots, folder };
+        let folder = data_folder.inside(&data_folder.folder)?;
         if !folder.is_dir() {
             return Err(Failure::data(format!("{} is a file, but a data set is a folder", folder.display())));
         }
-        Ok(Self { folder, ..place })
+        Ok(Self { folder, ..data_folder })
     }
 
     /// `path` with links resolved, if it is inside the data roots.
@@ -51,12 +51,12 @@ impl Place {
 
     /// Reads a whole file of the folder, of at most `limit` bytes.
     pub(super) fn read(&self, path: &Path, limit: u64) -> Result<Vec<u8>, Failure> {
-        plain::read(&self.inside(path)?, limit)
+        regular_file::read(&self.inside(path)?, limit)
     }
 
     /// Opens a file of the folder, of at most `limit` bytes.
-    pub(super) fn open_file(&self, path: &Path, limit: u64) -> Result<Plain, Failure> {
-        plain::open(&self.inside(path)?, limit)
+    pub(super) fn open_file(&self, path: &Path, limit: u64) -> Result<RegularFile, Failure> {
+        regular_file::open(&self.inside(path)?, limit)
     }
 
     /// Hashes a file of the folder, of at most `limit` bytes, without keeping it in memory.
@@ -129,9 +129,9 @@ mod tests {
             fs::canonicalize(self.0.path()).unwrap().join(path)
         }
 
-        fn open(&self, roots: &[&str], path: &str) -> Result<Place, String> {
+        fn open(&self, roots: &[&str], path: &str) -> Result<DataFolder, String> {
             let roots: Vec<_> = roots.iter().map(|root| self.path(root)).collect();
-            Place::open(&roots, path).map_err(|failure| failure.reason)
+            DataFolder::open(&roots, path).map_err(|failure| failure.reason)
         }
     }
 
@@ -145,8 +145,8 @@ mod tests {
             let reason = disk.open(&["root"], path).unwrap_err();
             assert!(reason.contains("leads out of the data root"), "{reason}");
         }
-        let place = disk.open(&["root"], "inside").unwrap();
-        assert!(place.read(&place.folder.join("file"), 100).is_err());
+        let data_folder = disk.open(&["root"], "inside").unwrap();
+        assert!(data_folder.read(&data_folder.folder.join("file"), 100).is_err());
         assert!(disk.open(&["root"], "absent").unwrap_err().contains("absent does not exist"));
     }
 
@@ -167,10 +167,10 @@ mod tests {
         symlink(disk.path("outside/set"), disk.path("root/link")).unwrap();
         symlink(disk.path("outside/file"), disk.path("root/inside/file")).unwrap();
         assert!(disk.open(&["root"], "link").is_err());
-        let place = disk.open(&["root", "outside"], "link").unwrap();
-        assert_eq!(place.folder, disk.path("outside/set"));
-        let place = disk.open(&["root", "outside"], "inside").unwrap();
-        assert_eq!(place.read(&place.folder.join("file"), 100).unwrap(), b"secret");
+        let data_folder = disk.open(&["root", "outside"], "link").unwrap();
+        assert_eq!(data_folder.folder, disk.path("outside/set"));
+        let data_folder = disk.open(&["root", "outside"], "inside").unwrap();
+        assert_eq!(data_folder.read(&data_folder.folder.join("file"), 100).unwrap(), b"secret");
         let other = disk.open(&["root", "outside"], "set").unwrap();
         assert_eq!(other.folder, disk.path("outside/set"), "a data set may lie in any of them");
     }

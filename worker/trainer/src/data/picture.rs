@@ -86,7 +86,7 @@ fn open_within(bytes: &[u8], limit: u64) -> Result<Opened, Unreadable> {
     let bytes = match format {
         Some(ImageFormat::Jpeg) if !complete::jpeg(bytes) => return Err(Unreadable::CutOff("JPEG")),
         Some(ImageFormat::Png) if !complete::png(bytes) => return Err(Unreadable::CutOff("PNG")),
-        Some(ImageFormat::Png) => complete::without_remarks(bytes),
+        Some(ImageFormat::Png) => complete::without_metadata(bytes),
         Some(_) | None => Cow::Borrowed(bytes),
     };
     let mut reader = ImageReader::new(Cursor::new(bytes.as_ref())).with_guessed_format()?;

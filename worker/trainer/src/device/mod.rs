@@ -4,9 +4,9 @@
 //! Networks train on `Training` and are validated on `Inner`, two types over one device: the compiler then rejects
 //! operations on tensors of both, which Burn's own autodiff device would only detect by a panic.
 
+mod cpu;
 mod cuda;
 pub(crate) mod kernel_cache;
-mod processor;
 
 use burn::backend::Autodiff;
 use burn::{Dispatch, DispatchDevice};
@@ -23,7 +23,7 @@ pub(crate) type Training = Autodiff<Dispatch>;
 
 /// A device that trials can train on.
 #[derive(Debug, Clone)]
-pub(crate) struct Room {
+pub(crate) struct ComputeDevice {
     device: DispatchDevice,
     /// As in the protocol: `cpu`, `cuda:0`.
     pub(crate) name: String,
@@ -35,7 +35,7 @@ pub(crate) struct Room {
     pub(crate) driver: String,
 }
 
-impl Room {
+impl ComputeDevice {
     /// Opens the device with this name.
     ///
     /// # Errors
@@ -64,14 +64,14 @@ impl Room {
         Self {
             device: DispatchDevice::Flex(burn::backend::flex::FlexDevice),
             name: "cpu".to_owned(),
-            description: processor::model_name(),
-            instruction_set: processor::instruction_set(),
+            description: cpu::model_name(),
+            instruction_set: cpu::instruction_set(),
             driver: "none".to_owned(),
         }
     }
 
     /// The device as Burn's type.
-    pub(crate) fn device(&self) -> &DispatchDevice {
+    pub(crate) fn burn(&self) -> &DispatchDevice {
         &self.device
     }
 
@@ -83,9 +83,8 @@ impl Room {
 
 /// The devices of this machine.
 pub(crate) fn list() -> Devices {
-    let cpu = Room::cpu();
-    let mut devices =
-        vec![Device { name: cpu.name, description: cpu.description, memory_bytes: processor::memory_bytes() }];
+    let cpu = ComputeDevice::cpu();
+    let mut devices = vec![Device { name: cpu.name, description: cpu.description, memory_bytes: cpu::memory_bytes() }];
     let cuda_unavailable = match cuda::list() {
         Ok(found) => {
             devices.extend(found);
@@ -108,20 +107,20 @@ mod tests {
     fn the_processor_is_always_there() {
         let devices = list();
         assert_eq!(devices.devices[0].name, "cpu");
-        assert!(Room::open("auto").is_ok());
-        assert_eq!(Room::open("cpu").unwrap().name, "cpu");
+        assert!(ComputeDevice::open("auto").is_ok());
+        assert_eq!(ComputeDevice::open("cpu").unwrap().name, "cpu");
     }
 
     #[test]
     fn a_name_without_meaning_is_the_specs_fault() {
         for name in ["", "gpu", "cuda", "cuda:", "cuda:x", "cuda:-1", "cuda:99999999999999999999"] {
-            assert_eq!(Room::open(name).unwrap_err().class, FailureClass::Spec, "{name}");
+            assert_eq!(ComputeDevice::open(name).unwrap_err().class, FailureClass::Spec, "{name}");
         }
     }
 
     #[test]
     fn a_cuda_device_that_is_not_there_is_an_answer() {
-        let failure = Room::open("cuda:4000").unwrap_err();
+        let failure = ComputeDevice::open("cuda:4000").unwrap_err();
         assert_eq!(failure.class, FailureClass::DeviceUnavailable);
         assert!(!failure.reason.is_empty());
     }

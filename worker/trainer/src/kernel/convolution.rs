@@ -3,7 +3,7 @@
 //!
 //! Images are (sample, channel, row, column), weights (output, input, row, column), padding `same`, stride 1.
 
-use super::product::{Matrix, product};
+use super::matmul::{Matrix, product};
 
 /// Columns of a product: enough for the matrix library's full speed, few enough for the cache.
 const TILE: usize = 256;
@@ -34,15 +34,15 @@ impl Sizes {
 }
 
 /// The initial value of each output channel, and the function applied to the sum.
-pub(super) struct Finish<'a> {
+pub(super) struct Epilogue<'a> {
     pub(super) bias: &'a [f32],
     pub(super) rectify: bool,
 }
 
 /// The convolution of `pixels` with `weights`.
-pub(super) fn forward(sizes: Sizes, pixels: &[f32], weights: &[f32], finish: &Finish<'_>) -> Vec<f32> {
+pub(super) fn forward(sizes: Sizes, pixels: &[f32], weights: &[f32], epilogue: &Epilogue<'_>) -> Vec<f32> {
     let [top, left] = sizes.kernel.map(|side| (side - 1) / 2);
-    correlate(sizes, pixels, weights, [top, left], finish)
+    correlate(sizes, pixels, weights, [top, left], epilogue)
 }
 
 /// The gradient of the pixels: the convolution of the outputs' gradient with the rotated kernels.
@@ -59,7 +59,7 @@ pub(super) fn pixel_gradient(sizes: Sizes, gradient: &[f32], weights: &[f32]) ->
     let [bottom, right] = sizes.kernel.map(|side| side - 1 - (side - 1) / 2);
     let back = Sizes { inputs: sizes.outputs, outputs: sizes.inputs, ..sizes };
     let bias = vec![0.0; sizes.inputs];
-    correlate(back, gradient, &turned, [bottom, right], &Finish { bias: &bias, rectify: false })
+    correlate(back, gradient, &turned, [bottom, right], &Epilogue { bias: &bias, rectify: false })
 }
 
 pub(super) fn weight_gradient(sizes: Sizes, pixels: &[f32], gradient: &[f32]) -> Vec<f32> {
@@ -95,7 +95,7 @@ pub(super) fn bias_gradient(sizes: Sizes, gradient: &[f32]) -> Vec<f32> {
     bias.into_iter().map(|bias| bias as f32).collect()
 }
 
-fn correlate(sizes: Sizes, pixels: &[f32], weights: &[f32], padding: [usize; 2], finish: &Finish<'_>) -> Vec<f32> {
+fn correlate(sizes: Sizes, pixels: &[f32], weights: &[f32], padding: [usize; 2], epilogue: &Epilogue<'_>) -> Vec<f32> {
     let mut out = vec![0.0; sizes.samples * sizes.outputs * sizes.area()];
     let mut columns = Vec::new();
     let mut sums = Vec::new();
@@ -109,7 +109,7 @@ fn correlate(sizes: Sizes, pixels: &[f32], weights: &[f32], padding: [usize; 2],
             for output in 0..sizes.outputs {
                 let from = output * width + position * sizes.width;
                 let to = place(sizes, sizes.outputs, output, row);
-                let (bias, lowest) = (finish.bias[output], if finish.rectify { 0.0 } else { f32::NEG_INFINITY });
+                let (bias, lowest) = (epilogue.bias[output], if epilogue.rectify { 0.0 } else { f32::NEG_INFINITY });
                 let sums = &sums[from..from + sizes.width];
                 for (out, sum) in out[to..to + sizes.width].iter_mut().zip(sums) {
                     let sum = sum + bias;
@@ -227,7 +227,7 @@ mod tests {
                 by_pixel[pixel] += f64::from(gradient[out]) * f64::from(weights[weight]);
                 by_weight[weight] += f64::from(gradient[out]) * f64::from(pixels[pixel]);
             });
-            close(&forward(sizes, &pixels, &weights, &Finish { bias: &bias, rectify: false }), &expected);
+            close(&forward(sizes, &pixels, &weights, &Epilogue { bias: &bias, rectify: false }), &expected);
             close(&pixel_gradient(sizes, &gradient, &weights), &by_pixel);
             close(&weight_gradient(sizes, &pixels, &gradient), &by_weight);
         }
@@ -236,8 +236,8 @@ mod tests {
     #[test]
     fn bias_and_rectifier_come_last_and_let_nan_through() {
         let sizes = Sizes { samples: 1, inputs: 1, outputs: 2, height: 1, width: 3, kernel: [1, 1] };
-        let finish = Finish { bias: &[0.5, -1.0], rectify: true };
-        let out = forward(sizes, &[1.0, -2.0, f32::NAN], &[1.0, 2.0], &finish);
+        let epilogue = Epilogue { bias: &[0.5, -1.0], rectify: true };
+        let out = forward(sizes, &[1.0, -2.0, f32::NAN], &[1.0, 2.0], &epilogue);
         assert_eq!(out[..2], [1.5, 0.0]);
         assert_eq!(out[3..5], [1.0, 0.0]);
         assert!(out[2].is_nan() && out[5].is_nan());

@@ -1,14 +1,14 @@
 //! Single-threaded CPU kernels where Burn's CPU backend is slow: convolution and batch normalisation, each fused with
 //! the ReLU that follows, and max-pooling. Other devices use Burn's own.
 //!
-//! `convolution` and `normalization` are arithmetic on slices without Burn; `operation` makes them steps of its
+//! `convolution` and `normalization` are arithmetic on slices without Burn; `autodiff` makes them steps of its
 //! automatic differentiation.
 
+mod autodiff;
 mod convolution;
+mod matmul;
 mod normalization;
-mod operation;
 mod pooling;
-mod product;
 
 use burn::DispatchDevice;
 use burn::tensor::Tensor;
@@ -37,6 +37,6 @@ pub(crate) trait Kernels: Backend<Device = DispatchDevice> {
 }
 
 /// Whether the kernels are for this device.
-pub(crate) fn stand_in(device: &DispatchDevice) -> bool {
+pub(crate) fn supports(device: &DispatchDevice) -> bool {
     matches!(device, DispatchDevice::Flex(_))
 }

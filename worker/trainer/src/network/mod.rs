@@ -74,17 +74,17 @@ impl<B: Kernels> Network<B> {
 impl<B: Kernels> Block<B> {
     fn forward(&self, pixels: Tensor<B, 4>) -> Tensor<B, 4> {
         let pixels = match (&self.norm, &self.convolution.bias) {
-            (None, Some(bias)) if kernel::stand_in(&pixels.device()) => {
+            (None, Some(bias)) if kernel::supports(&pixels.device()) => {
                 B::convolution(pixels, self.convolution.weight.val(), bias.val(), true)
             }
             (None, _) => relu(self.convolution.forward(pixels)),
-            (Some(norm), Some(bias)) if kernel::stand_in(&pixels.device()) => {
+            (Some(norm), Some(bias)) if kernel::supports(&pixels.device()) => {
                 normalized(norm, B::convolution(pixels, self.convolution.weight.val(), bias.val(), false))
             }
             (Some(norm), _) => normalized(norm, self.convolution.forward(pixels)),
         };
         match &self.pool {
-            Some(_) if kernel::stand_in(&pixels.device()) => B::pooling(pixels),
+            Some(_) if kernel::supports(&pixels.device()) => B::pooling(pixels),
             Some(pool) => pool.forward(pixels),
             None => pixels,
         }
@@ -104,7 +104,7 @@ impl<B: Kernels> Dense<B> {
 /// Batch normalisation, then ReLU.
 fn normalized<B: Kernels, const D: usize>(norm: &BatchNorm<B>, values: Tensor<B, D>) -> Tensor<B, D> {
     let device = values.device();
-    if !kernel::stand_in(&device) {
+    if !kernel::supports(&device) {
         return relu(norm.forward(values));
     }
     if !B::ad_enabled(&device) {

@@ -6,10 +6,10 @@ use sweep_spec::protocol::{Initializer, Protocol};
 use sweep_spec::{Cnn, Configuration, Vgg19};
 
 use super::*;
-use crate::device::{Inner, Room, Training};
+use crate::device::{ComputeDevice, Inner, Training};
 
 fn build(configuration: &Configuration, input: Input, protocol: &Protocol) -> Network<Training> {
-    Build::new(1, protocol, Room::cpu().device()).network(configuration, input).unwrap()
+    Build::new(1, protocol, ComputeDevice::cpu().burn()).network(configuration, input).unwrap()
 }
 
 /// Reference values: conv_layers, filters, kernel_size, dense_layers, batch_norm, max_pool, dropout, parameters, for
@@ -71,7 +71,7 @@ fn one_block(batch_norm: bool) -> Network<Training> {
     };
     let input = Input { image_size: 2, channels: 1, classes: 2 };
     let mut network = build(&Configuration::Cnn(cnn), input, &Protocol::default());
-    let device = Room::cpu().device().clone();
+    let device = ComputeDevice::cpu().burn().clone();
     let kernel = TensorData::from([[[[0.0_f32, 0.0, 0.0], [0.0, 2.0, 1.0], [0.0, 0.0, 0.0]]]]);
     network.blocks[0].convolution.weight = Param::from_data(kernel, &device);
     network.dense[0].linear.weight = Param::from_data(TensorData::from([[1.0_f32, -1.0]]), &device);
@@ -81,7 +81,7 @@ fn one_block(batch_norm: bool) -> Network<Training> {
 }
 
 fn pixels<B: Backend<Device = burn::DispatchDevice>>(values: [f32; 4]) -> Tensor<B, 4> {
-    Tensor::from_data(TensorData::new(values.to_vec(), [1, 1, 2, 2]), Room::cpu().device())
+    Tensor::from_data(TensorData::new(values.to_vec(), [1, 1, 2, 2]), ComputeDevice::cpu().burn())
 }
 
 fn values<B: Backend, const D: usize>(tensor: Tensor<B, D>) -> Vec<f32> {
@@ -94,7 +94,7 @@ fn a_forward_pass_by_hand() {
     // The kernel gives 2·x plus the right neighbour, 0 beyond the border: [[2+3, 6], [-2+1, 2]]; ReLU and pooling leave
     // 6, the dense layer [6, 0], the output [6 + 0.5, 12].
     assert_eq!(values(network.forward(pixels([1.0, 3.0, -1.0, 1.0]), Vec::new())), [6.5, 12.0]);
-    let mask = Tensor::from_data(TensorData::from([[2.0_f32, 0.0]]), Room::cpu().device());
+    let mask = Tensor::from_data(TensorData::from([[2.0_f32, 0.0]]), ComputeDevice::cpu().burn());
     assert_eq!(values(network.forward(pixels([1.0, 3.0, -1.0, 1.0]), vec![mask])), [12.5, 24.0]);
 }
 
@@ -123,7 +123,7 @@ fn running_statistics_move_as_keras_moves_them() {
 
 #[test]
 fn first_weights_depend_on_seed_name_and_shape_alone() {
-    let device = Room::cpu().device().clone();
+    let device = ComputeDevice::cpu().burn().clone();
     let drawing = initial::Drawing { seed: 1, initializer: Initializer::GlorotUniform };
     let draw = |drawing: initial::Drawing, name, shape| {
         values(drawing.weights::<Inner, 2>(name, shape, (shape[0], shape[1]), &device).val())

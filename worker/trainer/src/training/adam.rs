@@ -63,13 +63,13 @@ mod tests {
     use burn::tensor::TensorData;
 
     use super::*;
-    use crate::device::{Inner, Room};
+    use crate::device::{ComputeDevice, Inner};
 
     #[test]
     fn steps_are_those_of_the_formula() {
-        let room = Room::cpu();
+        let device = ComputeDevice::cpu();
         let adam = Adam { beta_1: 0.9, beta_2: 0.999, epsilon: 1e-7 };
-        let tensor = |values: [f32; 2]| Tensor::<Inner, 1>::from_data(TensorData::from(values), room.device());
+        let tensor = |values: [f32; 2]| Tensor::<Inner, 1>::from_data(TensorData::from(values), device.burn());
         let (mut weights, mut moments) = (tensor([1.0, -2.0]), None);
         let (mut expected, mut first, mut second) = ([1.0_f64, -2.0], [0.0_f64; 2], [0.0_f64; 2]);
         for (step, gradient) in [[0.5_f32, -1e-6], [-0.25, 1e-6], [0.125, 0.0]].into_iter().enumerate() {

@@ -8,11 +8,11 @@ use sweep_spec::{Configuration, FailureClass, Trial};
 
 use super::Listener;
 use super::batches::{Batch, Batches};
-use super::phases::{Phases, Watch};
+use super::phases::{Phases, Stopwatch};
 use super::score::{self, Answer, Score};
 use super::state::State;
 use crate::data::Split;
-use crate::device::{Inner, Room, Training};
+use crate::device::{ComputeDevice, Inner, Training};
 use crate::failure::{Failure, Stop};
 use crate::random::{Purpose, Stream};
 
@@ -23,7 +23,7 @@ const PENDING: usize = 16;
 /// The data and settings that all epochs of a trial share.
 pub(super) struct Epochs<'a> {
     trial: &'a Trial,
-    room: &'a Room,
+    device: &'a ComputeDevice,
     split: &'a Split,
     batches: &'a Batches<'a>,
     classes: usize,
@@ -36,7 +36,7 @@ type Pending = Vec<(Tensor<Inner, 2>, Vec<u16>)>;
 impl<'a> Epochs<'a> {
     pub(super) fn new(
         trial: &'a Trial,
-        room: &'a Room,
+        device: &'a ComputeDevice,
         split: &'a Split,
         batches: &'a Batches<'a>,
         classes: usize,
@@ -45,7 +45,7 @@ impl<'a> Epochs<'a> {
             Configuration::Cnn(cnn) => cnn.dropout,
             Configuration::Vgg19(vgg19) => vgg19.dropout,
         };
-        Self { trial, room, split, batches, classes, dropout, phases: Phases::default() }
+        Self { trial, device, split, batches, classes, dropout, phases: Phases::default() }
     }
 
     pub(super) fn images_per_epoch(&self) -> u64 {
@@ -62,7 +62,7 @@ impl<'a> Epochs<'a> {
         learning_rate: f64,
         listener: &dyn Listener,
     ) -> Result<(), Stop> {
-        let mut watch = Watch::start();
+        let mut stopwatch = Stopwatch::start();
         let mut pending = Pending::new();
         let order = self.batches.order(&self.split.train, epoch);
         let batches = order.chunks(self.trial.protocol.batch_size as usize).enumerate();
@@ -78,22 +78,22 @@ impl<'a> Epochs<'a> {
             let targets = self.targets(&batch.labels);
             let (images, labels) = self.to_device::<Training>(batch);
             let masks = self.masks(&state.network.dense_units(), indices.len(), epoch, step);
-            watch.lap(&mut self.phases.data);
+            stopwatch.lap(&mut self.phases.data);
             let logits = state.network.forward(images, masks);
             let loss = log_softmax(logits.clone(), 1).mul(targets).sum().div_scalar(-(indices.len() as f64));
-            watch.lap(&mut self.phases.forward);
+            stopwatch.lap(&mut self.phases.forward);
             let gradients = GradientsParams::from_grads(loss.backward(), &state.network);
-            watch.lap(&mut self.phases.backward);
+            stopwatch.lap(&mut self.phases.backward);
             state.step(learning_rate, gradients);
-            watch.lap(&mut self.phases.optimizer);
+            stopwatch.lap(&mut self.phases.optimizer);
             pending.push((logits.inner(), labels));
             if pending.len() == PENDING {
                 self.count_training(&mut pending, state)?;
             }
-            watch.lap(&mut self.phases.metrics);
+            stopwatch.lap(&mut self.phases.metrics);
         }
         self.count_training(&mut pending, state)?;
-        watch.lap(&mut self.phases.metrics);
+        stopwatch.lap(&mut self.phases.metrics);
         Ok(())
     }
 
@@ -149,7 +149,7 @@ impl<'a> Epochs<'a> {
         let dataset = &self.trial.dataset;
         let (channels, size) = (dataset.channels as usize, dataset.image_size as usize);
         let data = TensorData::new(pixels, [labels.len(), channels, size, size]);
-        (Tensor::from_data(data, self.room.device()), labels)
+        (Tensor::from_data(data, self.device.burn()), labels)
     }
 
     /// A row per sample, with 1 at its class.
@@ -158,7 +158,7 @@ impl<'a> Epochs<'a> {
         for (row, label) in labels.iter().enumerate() {
             rows[row * self.classes + usize::from(*label)] = 1.0;
         }
-        Tensor::from_data(TensorData::new(rows, [labels.len(), self.classes]), self.room.device())
+        Tensor::from_data(TensorData::new(rows, [labels.len(), self.classes]), self.device.burn())
     }
 
     /// A mask per dense layer, of 0 and 1 / (kept fraction); empty without dropout.
@@ -172,7 +172,7 @@ impl<'a> Epochs<'a> {
             let place = [layer as u64, u64::from(epoch), step as u64];
             let mut stream = Stream::new(self.trial.seed, Purpose::Dropout, "dense", &place);
             let values = (0..samples * units).map(|_| if stream.unit_f32() < dropout { 0.0 } else { kept }).collect();
-            Tensor::from_data(TensorData::new::<f32, _>(values, [samples, units]), self.room.device())
+            Tensor::from_data(TensorData::new::<f32, _>(values, [samples, units]), self.device.burn())
         };
         units.iter().enumerate().map(mask).collect()
     }

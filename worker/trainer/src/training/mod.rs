@@ -29,7 +29,7 @@ use self::score::Score;
 use self::state::{Partial, State};
 use crate::clock::Clock;
 use crate::data::{Images, Split, write_thumbnails};
-use crate::device::{Room, Training};
+use crate::device::{ComputeDevice, Training};
 use crate::failure::{Failure, Stop};
 use crate::network::{Build, Input};
 use crate::provenance;
@@ -40,7 +40,7 @@ pub use self::phases::Phases;
 /// Receives the events of a trial, and may end it.
 pub(crate) trait Listener {
     /// Receives an event.
-    fn say(&mut self, event: Event) -> Result<(), Stop>;
+    fn send(&mut self, event: Event) -> Result<(), Stop>;
 
     /// Checked between two steps.
     fn wants_to_leave(&self) -> bool;
@@ -52,7 +52,7 @@ pub(crate) fn train(request: &Train, listener: &mut dyn Listener) -> Result<(Fin
     let clock = Clock::start();
     provenance::forget_peak_memory();
     let trial = &request.trial;
-    let room = Room::open(&request.device)?;
+    let device = ComputeDevice::open(&request.device)?;
     let images = Images::open(&trial.dataset, &request.folders)?;
     let split = Split::new(&images, trial)?;
     let split_digest = split.digest(&images);
@@ -62,7 +62,7 @@ pub(crate) fn train(request: &Train, listener: &mut dyn Listener) -> Result<(Fin
         channels: images.shape.channels,
         classes: images.contents.classes.len() as u32,
     };
-    let build = Build::<Training>::new(trial.seed, &trial.protocol, room.device());
+    let build = Build::<Training>::new(trial.seed, &trial.protocol, device.burn());
     let network = build.network(&trial.configuration, input)?;
     let images_to_train = split.train.len() as u64;
     if let Some(lone) = LoneBatch::of(&trial.configuration, images_to_train, trial.protocol.batch_size) {
@@ -73,7 +73,7 @@ pub(crate) fn train(request: &Train, listener: &mut dyn Listener) -> Result<(Fin
     let fit = Fit {
         trial_id: request.trial_id,
         split_digest,
-        instruction_set: &room.instruction_set,
+        instruction_set: &device.instruction_set,
         protocol: &trial.protocol,
         train_images: split.train.len(),
         validation_images: split.validation.len(),
@@ -84,23 +84,23 @@ pub(crate) fn train(request: &Train, listener: &mut dyn Listener) -> Result<(Fin
     let checkpoints = request.checkpoint_folder.as_deref();
     let mut checkpoints = checkpoints.map(|folder| Checkpoints::new(folder, request.checkpoint_every, fit));
     if let Some(checkpoints) = &mut checkpoints {
-        checkpoints.resume(&mut state, room.device());
+        checkpoints.resume(&mut state, device.burn());
     }
-    listener.say(Event::Started(Started {
+    listener.send(Event::Started(Started {
         trial_id: request.trial_id,
         attempt: request.attempt,
-        device: room.name.clone(),
+        device: device.name.clone(),
         params,
         data: images.describe(),
         first_epoch: state.progress.epochs() + 1,
     }))?;
-    let epochs = Epochs::new(trial, &room, &split, &batches, input.classes as usize);
-    let mut course = Course { request, epochs, checkpoints, clock };
-    let outcome = course.run(&mut state, listener)?;
+    let epochs = Epochs::new(trial, &device, &split, &batches, input.classes as usize);
+    let mut trial_run = TrialRun { request, epochs, checkpoints, clock };
+    let outcome = trial_run.run(&mut state, listener)?;
     leave_artifacts(request, &images, &split, &state)?;
-    let phases = course.epochs.phases;
+    let phases = trial_run.epochs.phases;
     let progress = state.progress;
-    let provenance = provenance::of(params, &progress_rates(&progress), (images.digest, split_digest), &room);
+    let provenance = provenance::of(params, &progress_rates(&progress), (images.digest, split_digest), &device);
     let finished = Finished {
         trial_id: request.trial_id,
         attempt: request.attempt,
@@ -109,21 +109,21 @@ pub(crate) fn train(request: &Train, listener: &mut dyn Listener) -> Result<(Fin
         best: progress.best,
         validation: progress.validation,
         test: progress.tested,
-        paused_seconds: course.clock.paused().as_secs_f64(),
+        paused_seconds: trial_run.clock.paused().as_secs_f64(),
         provenance,
     };
     Ok((finished, phases))
 }
 
 /// The parts of a trial that do not change between epochs, and its checkpoints.
-struct Course<'a> {
+struct TrialRun<'a> {
     request: &'a Train,
     epochs: Epochs<'a>,
     checkpoints: Option<Checkpoints<'a>>,
     clock: Clock,
 }
 
-impl Course<'_> {
+impl TrialRun<'_> {
     /// Reports the completed epochs and trains the remaining ones. Writes a checkpoint before an early exit.
     fn run(&mut self, state: &mut State, listener: &mut dyn Listener) -> Result<Outcome, Stop> {
         let ended = self.run_epochs(state, listener);
@@ -131,22 +131,22 @@ impl Course<'_> {
             && let Some(path) = checkpoints.before_leaving(state)
         {
             // If the listener is gone, the file still counts.
-            listener.say(self.checkpoint(state, &path))?;
+            listener.send(self.checkpoint(state, &path))?;
         }
         ended
     }
 
     fn run_epochs(&mut self, state: &mut State, listener: &mut dyn Listener) -> Result<Outcome, Stop> {
         for metrics in &state.progress.history {
-            listener.say(self.epoch(*metrics))?;
+            listener.send(self.epoch(*metrics))?;
         }
         while state.progress.epochs() < self.request.trial.protocol.epochs {
             let Some(metrics) = self.run_epoch(state, listener)? else { return Ok(Outcome::Diverged) };
-            listener.say(self.epoch(metrics))?;
+            listener.send(self.epoch(metrics))?;
             if let Some(checkpoints) = &mut self.checkpoints
                 && let Some(path) = checkpoints.after_epoch(state)
             {
-                listener.say(self.checkpoint(state, &path))?;
+                listener.send(self.checkpoint(state, &path))?;
             }
         }
         Ok(Outcome::Converged)
@@ -155,13 +155,13 @@ impl Course<'_> {
     /// Runs one epoch, or the rest of one; returns `None` if its loss was not finite.
     fn run_epoch(&mut self, state: &mut State, listener: &dyn Listener) -> Result<Option<EpochMetrics>, Stop> {
         let epoch = state.progress.epochs() + 1;
-        let learning_rate = state.pace.learning_rate();
+        let learning_rate = state.schedule.learning_rate();
         let started = self.clock.ran();
         let trained = self.epochs.train(state, epoch, learning_rate, listener);
         state.partial.training_seconds += (self.clock.ran() - started).as_secs_f64();
         trained?;
         let started = self.clock.ran();
-        let answered = self.look(epoch, state, listener);
+        let answered = self.evaluate(epoch, state, listener);
         state.partial.validation_seconds += (self.clock.ran() - started).as_secs_f64();
         let (validated, validation, tested) = answered?;
         let Partial { score: trained, training_seconds, validation_seconds, .. } = mem::take(&mut state.partial);
@@ -191,7 +191,7 @@ impl Course<'_> {
 
     /// Evaluates the validation images and, if this epoch may be the reported one, the test part beside a holdout. The
     /// test part is evaluated after the choice and influences nothing.
-    fn look(
+    fn evaluate(
         &self,
         epoch: u32,
         state: &State,
@@ -258,8 +258,8 @@ fn leave_artifacts(request: &Train, images: &Images, split: &Split, state: &Stat
     write_thumbnails(images, &split.validation, folder)
 }
 
-fn progress_rates(progress: &state::Progress) -> provenance::Pace {
-    provenance::Pace {
+fn progress_rates(progress: &state::Progress) -> provenance::Speed {
+    provenance::Speed {
         seconds: progress.seconds,
         images_per_second: rate(progress.trained_images, progress.training_seconds),
     }

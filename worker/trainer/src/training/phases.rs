@@ -29,9 +29,9 @@ impl Phases {
 
 /// Measures one phase after the other.
 #[derive(Debug)]
-pub(super) struct Watch(Instant);
+pub(super) struct Stopwatch(Instant);
 
-impl Watch {
+impl Stopwatch {
     pub(super) fn start() -> Self {
         Self(Instant::now())
     }

@@ -5,7 +5,7 @@ use sweep_spec::trainer::EpochMetrics;
 
 /// A schedule and its state, a function of the epochs so far; a checkpoint stores only their metrics.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Pace {
+pub(crate) struct ScheduleState {
     schedule: Schedule,
     learning_rate: f64,
     best: Option<f64>,
@@ -13,7 +13,7 @@ pub(crate) struct Pace {
     cooldown: u32,
 }
 
-impl Pace {
+impl ScheduleState {
     fn new(schedule: &Schedule, learning_rate: f64) -> Self {
         Self { schedule: schedule.clone(), learning_rate, best: None, wait: 0, cooldown: 0 }
     }
@@ -64,9 +64,9 @@ mod tests {
     use super::*;
 
     fn rates(schedule: &Schedule, accuracies: &[f64]) -> Vec<f64> {
-        let mut pace = Pace::new(schedule, 1.0);
+        let mut state = ScheduleState::new(schedule, 1.0);
         let observe = |&val_accuracy: &f64| {
-            pace.observe(&EpochMetrics {
+            state.observe(&EpochMetrics {
                 epoch: 1,
                 train_loss: 0.0,
                 train_accuracy: 0.0,
@@ -76,7 +76,7 @@ mod tests {
                 seconds: 0.0,
                 images_per_second: 0.0,
             });
-            pace.learning_rate()
+            state.learning_rate()
         };
         accuracies.iter().map(observe).collect()
     }
@@ -101,7 +101,7 @@ mod tests {
 
     #[test]
     fn a_rate_that_starts_below_the_floor_does_not_rise() {
-        let mut pace = Pace::new(&plateau(Monitor::ValAccuracy, 1, 0), 0.1);
+        let mut state = ScheduleState::new(&plateau(Monitor::ValAccuracy, 1, 0), 0.1);
         let metrics = EpochMetrics {
             epoch: 1,
             train_loss: 0.0,
@@ -112,8 +112,8 @@ mod tests {
             seconds: 0.0,
             images_per_second: 0.0,
         };
-        (0..3).for_each(|_| pace.observe(&metrics));
-        assert_eq!(pace.learning_rate(), 0.1);
+        (0..3).for_each(|_| state.observe(&metrics));
+        assert_eq!(state.learning_rate(), 0.1);
     }
 
     #[test]

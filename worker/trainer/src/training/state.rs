@@ -8,20 +8,20 @@ use sweep_spec::protocol::{Optimizer, Protocol, Report};
 use sweep_spec::trainer::{EpochMetrics, Tested, Validation};
 
 use super::adam::Adam;
-use super::schedule::Pace;
+use super::schedule::ScheduleState;
 use super::score::Score;
 use crate::device::{Inner, Training};
 use crate::failure::Failure;
 use crate::network::{Network, weights};
 
 /// The optimizer of a trial.
-pub(super) type Stepping = OptimizerAdaptor<Adam, Network<Training>, Training>;
+pub(super) type TrialOptimizer = OptimizerAdaptor<Adam, Network<Training>, Training>;
 
 /// A trial between two steps.
 pub(super) struct State {
     pub(super) network: Network<Training>,
-    pub(super) optimizer: Stepping,
-    pub(super) pace: Pace,
+    pub(super) optimizer: TrialOptimizer,
+    pub(super) schedule: ScheduleState,
     pub(super) progress: Progress,
     pub(super) partial: Partial,
 }
@@ -80,7 +80,7 @@ impl State {
         Ok(Self {
             network,
             optimizer,
-            pace: Pace::of(protocol),
+            schedule: ScheduleState::of(protocol),
             progress: Progress::default(),
             partial: Partial::default(),
         })
@@ -121,7 +121,7 @@ impl State {
     /// Records an epoch's metrics, and returns whether it is the best so far. Schedule, last and best epoch follow from
     /// all metrics in order, here and after reading a checkpoint.
     pub(super) fn observe(&mut self, metrics: EpochMetrics) -> bool {
-        self.pace.observe(&metrics);
+        self.schedule.observe(&metrics);
         self.progress.history.push(metrics);
         let best = self.progress.is_best(metrics.val_accuracy);
         if best {
@@ -140,23 +140,23 @@ mod tests {
     use sweep_spec::{Cnn, Configuration};
 
     use super::*;
-    use crate::device::Room;
+    use crate::device::ComputeDevice;
     use crate::network::{Build, Input};
 
     type Recording = BinBytesRecorder<FullPrecisionSettings>;
 
-    fn fresh(room: &Room, seed: u64) -> State {
+    fn fresh(device: &ComputeDevice, seed: u64) -> State {
         let protocol = Protocol::default();
         let cnn =
             Cnn { filters: 3, kernel_size: 3, dense_units: 5, batch_norm: true, max_pool: true, ..Cnn::default() };
         let input = Input { image_size: 4, channels: 1, classes: 2 };
-        let build = Build::<Training>::new(seed, &protocol, room.device());
+        let build = Build::<Training>::new(seed, &protocol, device.burn());
         State::new(build.network(&Configuration::Cnn(cnn), input).unwrap(), &protocol).unwrap()
     }
 
-    fn step(state: &mut State, room: &Room, value: f32) {
+    fn step(state: &mut State, device: &ComputeDevice, value: f32) {
         let pixels: Vec<f32> = (0..32).map(|index| (index as f32 * value).sin()).collect();
-        let images = Tensor::<Training, 4>::from_data(TensorData::new(pixels, [2, 1, 4, 4]), room.device());
+        let images = Tensor::<Training, 4>::from_data(TensorData::new(pixels, [2, 1, 4, 4]), device.burn());
         let loss = state.network.forward(images, Vec::new()).powi_scalar(2).sum();
         let gradients = GradientsParams::from_grads(loss.backward(), &state.network);
         state.network = state.optimizer.step(0.01, state.network.clone(), gradients);
@@ -164,20 +164,20 @@ mod tests {
 
     #[test]
     fn a_saved_state_goes_on_to_the_same_bits() {
-        let room = Room::cpu();
-        let mut straight = fresh(&room, 1);
-        step(&mut straight, &room, 0.3);
+        let device = ComputeDevice::cpu();
+        let mut straight = fresh(&device, 1);
+        step(&mut straight, &device, 0.3);
         let recording = Recording::default();
         let network = straight.network.clone().into_record();
         let network = Recorder::<Training>::record(&recording, network, ()).unwrap();
         let optimizer = Recorder::<Training>::record(&recording, straight.optimizer.to_record(), ()).unwrap();
-        let mut resumed = fresh(&room, 2);
-        let record = Recorder::<Training>::load(&recording, network, room.device()).unwrap();
+        let mut resumed = fresh(&device, 2);
+        let record = Recorder::<Training>::load(&recording, network, device.burn()).unwrap();
         resumed.network = resumed.network.load_record(record);
-        let record = Recorder::<Training>::load(&recording, optimizer, room.device()).unwrap();
+        let record = Recorder::<Training>::load(&recording, optimizer, device.burn()).unwrap();
         resumed.optimizer = resumed.optimizer.load_record(record);
         for state in [&mut straight, &mut resumed] {
-            step(state, &room, 0.7);
+            step(state, &device, 0.7);
         }
         assert_eq!(straight.weights().unwrap(), resumed.weights().unwrap());
     }

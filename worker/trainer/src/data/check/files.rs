@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use sweep_spec::dataset::TestSplit;
 
 use super::super::folder::{entries, name_in};
-use super::super::passed_over::is_read;
-use super::super::paths::Place;
+use super::super::ignored_files::is_read;
+use super::super::paths::DataFolder;
 use super::super::split;
 use crate::failure::Failure;
 
@@ -35,28 +35,28 @@ pub(super) struct Listing {
 
 /// Lists the folder of a spec.
 pub(super) fn of_spec(roots: &[PathBuf], path: &str, test_split: Option<&TestSplit>) -> Result<Listing, Failure> {
-    let place = Place::open(roots, path)?;
-    let Some(test_split) = test_split else { return parts(&place) };
-    let mut listing = one_part(&place)?;
+    let data_folder = DataFolder::open(roots, path)?;
+    let Some(test_split) = test_split else { return parts(&data_folder) };
+    let mut listing = one_part(&data_folder)?;
     hold_out(&mut listing, test_split);
     Ok(listing)
 }
 
 /// Lists any folder.
 pub(super) fn of_folder(folder: &Path) -> Result<Listing, Failure> {
-    let place = Place::open(&[folder.to_owned()], ".")?;
-    if place.folder.join("train").is_dir() || place.folder.join("test").is_dir() {
-        return parts(&place);
+    let data_folder = DataFolder::open(&[folder.to_owned()], ".")?;
+    if data_folder.folder.join("train").is_dir() || data_folder.folder.join("test").is_dir() {
+        return parts(&data_folder);
     }
-    one_part(&place)
+    one_part(&data_folder)
 }
 
-fn parts(place: &Place) -> Result<Listing, Failure> {
-    let mut listing = Listing { place: place.folder.display().to_string(), ..Listing::default() };
+fn parts(data_folder: &DataFolder) -> Result<Listing, Failure> {
+    let mut listing = Listing { place: data_folder.folder.display().to_string(), ..Listing::default() };
     let mut found = [BTreeSet::new(), BTreeSet::new()];
     for (classes, (part, test)) in found.iter_mut().zip([("train", false), ("test", true)]) {
-        if place.folder.join(part).is_dir() {
-            *classes = listing.add(place, part, test)?;
+        if data_folder.folder.join(part).is_dir() {
+            *classes = listing.add(data_folder, part, test)?;
         } else {
             listing.problems.push(format!("the folder {part} is missing"));
         }
@@ -72,9 +72,9 @@ fn parts(place: &Place) -> Result<Listing, Failure> {
     Ok(listing)
 }
 
-fn one_part(place: &Place) -> Result<Listing, Failure> {
-    let mut listing = Listing { place: place.folder.display().to_string(), ..Listing::default() };
-    listing.classes = listing.add(place, "", false)?.into_iter().collect();
+fn one_part(data_folder: &DataFolder) -> Result<Listing, Failure> {
+    let mut listing = Listing { place: data_folder.folder.display().to_string(), ..Listing::default() };
+    listing.classes = listing.add(data_folder, "", false)?.into_iter().collect();
     if listing.classes.is_empty() {
         listing.problems.push("there are no class folders".to_owned());
     }
@@ -97,16 +97,16 @@ fn hold_out(listing: &mut Listing, test_split: &TestSplit) {
 
 impl Listing {
     /// Adds the classes of a part with their files; returns the classes.
-    fn add(&mut self, place: &Place, part: &str, test: bool) -> Result<BTreeSet<String>, Failure> {
-        let folder = place.folder.join(part);
+    fn add(&mut self, data_folder: &DataFolder, part: &str, test: bool) -> Result<BTreeSet<String>, Failure> {
+        let folder = data_folder.folder.join(part);
         let (mut classes, mut folders) = (BTreeSet::new(), entries(&folder)?);
         folders.sort();
         for path in folders {
             // A link that leads out of the data root prevents training.
-            match place.inside(&path) {
+            match data_folder.inside(&path) {
                 Ok(real) if real.is_dir() => {}
                 Ok(_) => {
-                    self.passed_over.push(name_in(place, &path));
+                    self.passed_over.push(name_in(data_folder, &path));
                     continue;
                 }
                 Err(failure) => {
@@ -117,13 +117,13 @@ impl Listing {
             let class = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
             let (mut files, others): (Vec<_>, Vec<_>) = entries(&path)?.into_iter().partition(|file| is_read(file));
             files.sort();
-            self.passed_over.extend(others.iter().map(|file| name_in(place, file)));
+            self.passed_over.extend(others.iter().map(|file| name_in(data_folder, file)));
             if files.is_empty() {
                 let name = if part.is_empty() { class.clone() } else { format!("{part}/{class}") };
                 self.problems.push(format!("{name} contains no JPEG or PNG file"));
             }
             for path in files {
-                let name = name_in(place, &path);
+                let name = name_in(data_folder, &path);
                 self.files.push(File { name, path, class: class.clone(), test });
             }
             classes.insert(class);

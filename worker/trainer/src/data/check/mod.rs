@@ -3,11 +3,11 @@
 
 mod cells;
 mod files;
+mod fingerprint;
 mod near;
 mod pairs;
 #[cfg(test)]
 mod planted;
-mod print;
 mod register;
 #[cfg(test)]
 mod tests;
@@ -20,13 +20,13 @@ use serde::Serialize;
 use sweep_spec::Dataset;
 use sweep_spec::dataset::Source as Kind;
 
-pub use super::passed_over::{Ending, PassedOver};
-use super::plain::{self, MAX_PICTURE_BYTES};
+pub use super::ignored_files::{Extension, IgnoredFiles};
+use super::regular_file::{self, MAX_PICTURE_BYTES};
 use super::{Shape, check_shape, picture};
 use crate::failure::Failure;
 use files::{File, Listing};
+use fingerprint::Fingerprint;
 pub use pairs::{Pair, Pairs};
-use print::Print;
 
 /// The result of a check.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -47,7 +47,7 @@ pub struct Report {
     /// Images that were rotated or mirrored because of their EXIF orientation (2 to 8).
     pub turned_images: u64,
     /// Files that trainers do not read, because their extensions are not those of JPEG and PNG files.
-    pub passed_over: PassedOver,
+    pub passed_over: IgnoredFiles,
     /// Images that are in the training part and in the test part.
     pub across: Pairs,
     /// Images that occur twice in one part.
@@ -114,11 +114,11 @@ pub fn check_folder(folder: &Path) -> Result<Report, Failure> {
 
 fn check_listing(listing: Listing) -> Result<Report, Failure> {
     let looked = look_at_all(&listing.files, |file| {
-        let bytes = plain::read(&file.path, MAX_PICTURE_BYTES).map_err(|failure| failure.reason)?;
+        let bytes = regular_file::read(&file.path, MAX_PICTURE_BYTES).map_err(|failure| failure.reason)?;
         let opened = picture::open(&bytes).map_err(|error| error.to_string())?;
-        let mut print = Print::of(&opened.picture);
-        print.turned = opened.turned;
-        Ok(print)
+        let mut fingerprint = Fingerprint::of(&opened.picture);
+        fingerprint.turned = opened.turned;
+        Ok(fingerprint)
     });
     let parts = (listing.place, listing.classes, listing.problems, listing.passed_over);
     Ok(report(parts, &listing.files, looked))
@@ -126,10 +126,10 @@ fn check_listing(listing: Listing) -> Result<Report, Failure> {
 
 /// Checks data sets with many images in one file: each image is named by its part and its number.
 fn check_planes(kind: &str, source: &dyn super::Source, shape: Shape) -> Result<Report, Failure> {
-    let mut prints = Vec::new();
+    let mut fingerprints = Vec::new();
     let contents = source.decode(shape, &mut |planes| {
-        prints.push(match picture::from_planes(planes, shape.size, shape.size) {
-            Some(picture) => Ok(Print::of(&picture)),
+        fingerprints.push(match picture::from_planes(planes, shape.size, shape.size) {
+            Some(picture) => Ok(Fingerprint::of(&picture)),
             None => Err("its planes are not of the shape".to_owned()),
         });
         Ok(())
@@ -141,11 +141,14 @@ fn check_planes(kind: &str, source: &dyn super::Source, shape: Shape) -> Result<
         File { name, path: Default::default(), class, test: index >= contents.train }
     };
     let files: Vec<File> = contents.labels.iter().enumerate().map(file).collect();
-    Ok(report((kind.to_owned(), contents.classes.clone(), Vec::new(), Vec::new()), &files, prints))
+    Ok(report((kind.to_owned(), contents.classes.clone(), Vec::new(), Vec::new()), &files, fingerprints))
 }
 
 /// Computes the fingerprint of every file, with one thread per core.
-fn look_at_all(files: &[File], look: impl Fn(&File) -> Result<Print, String> + Sync) -> Vec<Result<Print, String>> {
+fn look_at_all(
+    files: &[File],
+    look: impl Fn(&File) -> Result<Fingerprint, String> + Sync,
+) -> Vec<Result<Fingerprint, String>> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from).min(files.len().max(1));
     let share = files.len().div_ceil(threads).max(1);
     std::thread::scope(|scope| {
@@ -162,12 +165,12 @@ fn look_at_all(files: &[File], look: impl Fn(&File) -> Result<Print, String> + S
 
 type Parts = (String, Vec<String>, Vec<String>, Vec<String>);
 
-fn report(parts: Parts, files: &[File], looked: Vec<Result<Print, String>>) -> Report {
+fn report(parts: Parts, files: &[File], looked: Vec<Result<Fingerprint, String>>) -> Report {
     let (place, classes, problems, passed_over) = parts;
-    let (mut prints, mut unreadable) = (Vec::new(), Vec::new());
-    for (file, print) in files.iter().zip(looked) {
-        match print {
-            Ok(print) => prints.push((file, print)),
+    let (mut fingerprints, mut unreadable) = (Vec::new(), Vec::new());
+    for (file, fingerprint) in files.iter().zip(looked) {
+        match fingerprint {
+            Ok(fingerprint) => fingerprints.push((file, fingerprint)),
             Err(reason) => unreadable.push(Unreadable { file: file.name.clone(), reason }),
         }
     }
@@ -179,15 +182,15 @@ fn report(parts: Parts, files: &[File], looked: Vec<Result<Print, String>>) -> R
         .collect();
     let (least, most) = (classes.iter().map(|class| class.train).min(), classes.iter().map(|class| class.train).max());
     let mut sizes: BTreeMap<(u32, u32), u64> = BTreeMap::new();
-    for (_, print) in &prints {
-        *sizes.entry((print.width, print.height)).or_default() += 1;
+    for (_, fingerprint) in &fingerprints {
+        *sizes.entry((fingerprint.width, fingerprint.height)).or_default() += 1;
     }
     let mut sizes: Vec<SizeCount> =
         sizes.into_iter().map(|((width, height), images)| SizeCount { width, height, images }).collect();
     sizes.sort_by_key(|size| std::cmp::Reverse(size.images));
-    let colour_images = prints.iter().filter(|(_, print)| print.channels == 3).count() as u64;
-    let grey_images = prints.len() as u64 - colour_images;
-    let (across, within) = pairs::find(&prints);
+    let colour_images = fingerprints.iter().filter(|(_, fingerprint)| fingerprint.channels == 3).count() as u64;
+    let grey_images = fingerprints.len() as u64 - colour_images;
+    let (across, within) = pairs::find(&fingerprints);
     Report {
         place,
         train_images: files.iter().filter(|file| !file.test).count() as u64,
@@ -196,8 +199,8 @@ fn report(parts: Parts, files: &[File], looked: Vec<Result<Print, String>>) -> R
         classes,
         problems,
         unreadable,
-        turned_images: prints.iter().filter(|(_, print)| print.turned).count() as u64,
-        passed_over: PassedOver::of(passed_over),
+        turned_images: fingerprints.iter().filter(|(_, fingerprint)| fingerprint.turned).count() as u64,
+        passed_over: IgnoredFiles::of(passed_over),
         across,
         within,
         sizes,

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use serde::Serialize;
 use sweep_spec::Digest;
 
-use super::Print;
+use super::Fingerprint;
 use super::files::File;
 use super::near;
 
@@ -49,40 +49,41 @@ struct Found {
 
 /// Pairs across the parts, and pairs within one. Of an image that occurs many times, each exact copy is listed once,
 /// with the first.
-pub(super) fn find(prints: &[(&File, Print)]) -> (Pairs, Pairs) {
+pub(super) fn find(fingerprints: &[(&File, Fingerprint)]) -> (Pairs, Pairs) {
     // The training part comes first, so a copy in the test part is always listed with its original in the training
     // part.
     let mut firsts: HashMap<Digest, usize> = HashMap::new();
     let (mut found, mut distinct) = (Vec::new(), Vec::new());
-    for (second, (_, print)) in prints.iter().enumerate() {
-        match firsts.get(&print.content) {
+    for (second, (_, fingerprint)) in fingerprints.iter().enumerate() {
+        match firsts.get(&fingerprint.content) {
             Some(&first) => found.push(Found { first, second, difference: None }),
             None => {
-                firsts.insert(print.content, second);
+                firsts.insert(fingerprint.content, second);
                 distinct.push(second);
             }
         }
     }
-    let (flat, distinct): (Vec<_>, Vec<_>) = distinct.into_iter().partition(|place| prints[*place].1.flat.is_some());
-    found.extend(alike_and_flat(prints, &flat));
-    let thumbnails: Vec<_> = distinct.iter().map(|place| &prints[*place].1.thumbnail).collect();
+    let (flat, distinct): (Vec<_>, Vec<_>) =
+        distinct.into_iter().partition(|place| fingerprints[*place].1.flat.is_some());
+    found.extend(alike_and_flat(fingerprints, &flat));
+    let thumbnails: Vec<_> = distinct.iter().map(|place| &fingerprints[*place].1.thumbnail).collect();
     found.extend(near::find(&thumbnails).into_iter().map(|near| Found {
         first: distinct[near.first],
         second: distinct[near.second],
         difference: Some(near.difference),
     }));
-    let across = |found: &Found| prints[found.first].0.test != prints[found.second].0.test;
+    let across = |found: &Found| fingerprints[found.first].0.test != fingerprints[found.second].0.test;
     let (across, within) = found.into_iter().partition(across);
-    (named(prints, across), named(prints, within))
+    (named(fingerprints, across), named(fingerprints, within))
 }
 
 /// Pairs each flat image with the first one of its colour.
-fn alike_and_flat(prints: &[(&File, Print)], flat: &[usize]) -> Vec<Found> {
+fn alike_and_flat(fingerprints: &[(&File, Fingerprint)], flat: &[usize]) -> Vec<Found> {
     // Grouped by the first of their three colour values, so that few have to be compared.
     let mut firsts: Vec<Vec<(usize, [u8; 3])>> = vec![Vec::new(); 256];
     let mut found = Vec::new();
     for &second in flat {
-        let Some(colour) = prints[second].1.flat else { continue };
+        let Some(colour) = fingerprints[second].1.flat else { continue };
         let close = |other: &[u8; 3]| colour.iter().zip(other).all(|(one, other)| one.abs_diff(*other) <= FLAT_STEP);
         let range = usize::from(colour[0].saturating_sub(FLAT_STEP))..=usize::from(colour[0].saturating_add(FLAT_STEP));
         let first = firsts[range].iter().flatten().find(|(_, other)| close(other)).map(|(first, _)| *first);
@@ -94,15 +95,18 @@ fn alike_and_flat(prints: &[(&File, Print)], flat: &[usize]) -> Vec<Found> {
     found
 }
 
-fn named(prints: &[(&File, Print)], mut found: Vec<Found>) -> Pairs {
+fn named(fingerprints: &[(&File, Fingerprint)], mut found: Vec<Found>) -> Pairs {
     let rank = |found: &Found| found.difference.unwrap_or(-1.0);
     let place = |found: &Found| (found.first, found.second);
     found.sort_by(|one, other| rank(one).total_cmp(&rank(other)).then_with(|| place(one).cmp(&place(other))));
-    Pairs { count: found.len() as u64, named: found.iter().take(NAMED).map(|found| pair(prints, found)).collect() }
+    Pairs {
+        count: found.len() as u64,
+        named: found.iter().take(NAMED).map(|found| pair(fingerprints, found)).collect(),
+    }
 }
 
-fn pair(prints: &[(&File, Print)], found: &Found) -> Pair {
-    let (one, other) = (prints[found.first].0, prints[found.second].0);
+fn pair(fingerprints: &[(&File, Fingerprint)], found: &Found) -> Pair {
+    let (one, other) = (fingerprints[found.first].0, fingerprints[found.second].0);
     Pair {
         first: one.name.clone(),
         second: other.name.clone(),

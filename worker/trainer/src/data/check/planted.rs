@@ -9,7 +9,7 @@ use image::{DynamicImage, ImageFormat, RgbImage};
 use sweep_require::Part;
 
 use super::files::File;
-use super::{Print, pairs, picture};
+use super::{Fingerprint, pairs, picture};
 use crate::random::{Purpose, Stream};
 
 type Change<'a> = (&'a str, &'a dyn Fn(&RgbImage) -> RgbImage);
@@ -66,18 +66,18 @@ const CHANGES: [Change<'static>; 10] = [
 
 /// Adds changed copies of some of these images to the test part, and searches for pairs.
 fn plant(originals: &[RgbImage], each: usize, changes: &[Change<'_>]) -> Outcome {
-    let print = |picture: &RgbImage| Print::of(&DynamicImage::ImageRgb8(picture.clone()));
+    let fingerprint = |picture: &RgbImage| Fingerprint::of(&DynamicImage::ImageRgb8(picture.clone()));
     let file = |name: String, test: bool| File { name, path: PathBuf::new(), class: String::new(), test };
     let mut files: Vec<_> = (0..originals.len()).map(|number| file(number.to_string(), false)).collect();
-    let mut prints: Vec<_> = originals.iter().map(print).collect();
+    let mut fingerprints: Vec<_> = originals.iter().map(fingerprint).collect();
     for (kind, (name, change)) in changes.iter().enumerate() {
         for copy in 0..each {
             let number = (copy * changes.len() + kind) * originals.len() / (each * changes.len());
             files.push(file(format!("{number} {name}"), true));
-            prints.push(print(&change(&originals[number])));
+            fingerprints.push(fingerprint(&change(&originals[number])));
         }
     }
-    let all: Vec<_> = files.iter().zip(prints).collect();
+    let all: Vec<_> = files.iter().zip(fingerprints).collect();
     let (across, within) = pairs::find(&all);
     let planted = |first: &str, second: &str| second.split_once(' ').is_some_and(|(number, _)| number == first);
     let right = across.named.iter().filter(|pair| planted(&pair.first, &pair.second));

@@ -3,12 +3,12 @@
 use burn::DispatchDevice;
 use sweep_spec::trainer::Device;
 
-use crate::device::{Room, unavailable};
+use crate::device::{ComputeDevice, unavailable};
 use crate::failure::Failure;
 
 const HOW: &str = "this build trains on the CPU only: for CUDA, build with `--features cuda`";
 
-pub(in crate::device) fn open(number: u32) -> Result<Room, Failure> {
+pub(in crate::device) fn open(number: u32) -> Result<ComputeDevice, Failure> {
     Err(unavailable(format!("cuda:{number} is not available, {HOW}")))
 }
 

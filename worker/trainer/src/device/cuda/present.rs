@@ -8,11 +8,11 @@ use cudarc::driver::sys::{CUdevice, CUdevice_attribute, CUmemPool_attribute, CUm
 use sweep_spec::trainer::Device;
 
 use super::probe::{Probe, among, refused};
-use crate::device::{Room, unavailable};
+use crate::device::{ComputeDevice, unavailable};
 use crate::failure::Failure;
 
 /// Opens the device with this number for a trial, and resets its peak of memory.
-pub(in crate::device) fn open(number: u32) -> Result<Room, Failure> {
+pub(in crate::device) fn open(number: u32) -> Result<ComputeDevice, Failure> {
     let probe = Probe::of_this_machine();
     among(number, count(&probe)?)?;
     probe.compiler()?;
@@ -23,7 +23,7 @@ pub(in crate::device) fn open(number: u32) -> Result<Room, Failure> {
     if let Err(error) = graphics.forget_peak_memory() {
         tracing::debug!(%error, "cannot reset the device's peak memory");
     }
-    Ok(Room {
+    Ok(ComputeDevice {
         device: DispatchDevice::Cuda(CudaDevice::new(number as usize)),
         name: name(number),
         description,

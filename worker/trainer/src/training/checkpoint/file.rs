@@ -12,12 +12,12 @@ const WRITING: &str = ".writing-";
 
 /// The progress of a trial: completed epochs, then steps of the next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Mark {
+pub(super) struct Position {
     pub(super) epochs: u32,
     pub(super) steps: u32,
 }
 
-impl Mark {
+impl Position {
     /// The name of the checkpoint file.
     pub(super) fn name(self) -> String {
         let Self { epochs, steps } = self;
@@ -30,13 +30,13 @@ impl Mark {
     fn of(name: &str) -> Option<Self> {
         let numbers = name.strip_prefix(PREFIX)?.strip_suffix(SUFFIX)?;
         let (epochs, steps) = numbers.split_once(STEP).unwrap_or((numbers, "0"));
-        let mark = Self { epochs: epochs.parse().ok()?, steps: steps.parse().ok()? };
-        (mark.name() == name).then_some(mark)
+        let position = Self { epochs: epochs.parse().ok()?, steps: steps.parse().ok()? };
+        (position.name() == name).then_some(position)
     }
 }
 
 /// The checkpoints of a folder, the newest first; none if the folder is missing.
-pub(super) fn list(folder: &Path) -> io::Result<Vec<(Mark, PathBuf)>> {
+pub(super) fn list(folder: &Path) -> io::Result<Vec<(Position, PathBuf)>> {
     let entries = match fs::read_dir(folder) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         entries => entries?,
@@ -44,11 +44,11 @@ pub(super) fn list(folder: &Path) -> io::Result<Vec<(Mark, PathBuf)>> {
     let mut found = Vec::new();
     for entry in entries {
         let entry = entry?;
-        if let Some(mark) = entry.file_name().to_str().and_then(Mark::of) {
-            found.push((mark, entry.path()));
+        if let Some(position) = entry.file_name().to_str().and_then(Position::of) {
+            found.push((position, entry.path()));
         }
     }
-    found.sort_by_key(|(mark, _)| std::cmp::Reverse(*mark));
+    found.sort_by_key(|(position, _)| std::cmp::Reverse(*position));
     Ok(found)
 }
 
@@ -126,9 +126,9 @@ mod tests {
             (0, 345, "epoch-000000-step-000345.checkpoint"),
             (u32::MAX, u32::MAX, "epoch-4294967295-step-4294967295.checkpoint"),
         ] {
-            let mark = Mark { epochs, steps };
-            assert_eq!(mark.name(), name);
-            assert_eq!(Mark::of(name), Some(mark));
+            let position = Position { epochs, steps };
+            assert_eq!(position.name(), name);
+            assert_eq!(Position::of(name), Some(position));
         }
         for name in [
             "",
@@ -140,14 +140,14 @@ mod tests {
             "epoch-99999999999.checkpoint",
             ".writing-epoch-000012.checkpoint",
         ] {
-            assert_eq!(Mark::of(name), None, "{name}");
+            assert_eq!(Position::of(name), None, "{name}");
         }
     }
 
     #[test]
     fn a_write_that_fails_leaves_what_was_there() {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join(Mark { epochs: 1, steps: 0 }.name());
+        let path = folder.path().join(Position { epochs: 1, steps: 0 }.name());
         write(&path, |out| out.write_all(b"first")).unwrap();
         let first = fs::read(&path).unwrap();
         assert_eq!(first.len(), 5 + 32);

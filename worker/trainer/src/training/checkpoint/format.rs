@@ -25,9 +25,9 @@ use sweep_spec::{Digest, Protocol, TRAINER_SEMANTICS, TrialId};
 
 use super::bytes::{Bytes, write_floats};
 use super::refusal::Refusal;
-use super::tensors::{self, Held};
+use super::tensors::{self, HostTensor};
 use crate::network::weights;
-use crate::training::schedule::Pace;
+use crate::training::schedule::ScheduleState;
 use crate::training::score::Score;
 use crate::training::state::{Partial, State};
 
@@ -68,7 +68,7 @@ pub(super) struct Contents {
     pub(super) validation: Option<Validation>,
     pub(super) tested: Option<Tested>,
     pub(super) weights: Option<Vec<u8>>,
-    pub(super) tensors: Vec<Held>,
+    pub(super) tensors: Vec<HostTensor>,
 }
 
 impl Fit<'_> {
@@ -271,14 +271,14 @@ fn numbers(metrics: &EpochMetrics) -> [f64; 7] {
 }
 
 fn read_history(epochs: u32, fit: &Fit<'_>, bytes: &mut Bytes<impl Read>) -> Result<Vec<EpochMetrics>, Refusal> {
-    let mut pace = Pace::of(fit.protocol);
+    let mut schedule = ScheduleState::of(fit.protocol);
     let mut history = Vec::new();
     for epoch in 1..=epochs {
         let metrics = read_metrics(epoch, bytes)?;
-        if metrics.learning_rate.to_bits() != pace.learning_rate().to_bits() {
+        if metrics.learning_rate.to_bits() != schedule.learning_rate().to_bits() {
             return Err(Refusal::Contents("its learning rates are not those of the schedule"));
         }
-        pace.observe(&metrics);
+        schedule.observe(&metrics);
         history.push(metrics);
     }
     Ok(history)

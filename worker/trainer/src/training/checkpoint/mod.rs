@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 
 use burn::DispatchDevice;
 
-use self::file::Mark;
+use self::file::Position;
 use self::format::Contents;
 pub(super) use self::format::Fit;
 use self::refusal::Refusal;
@@ -37,7 +37,7 @@ pub(super) struct Checkpoints<'a> {
     every: u32,
     fit: Fit<'a>,
     /// Those known to be complete, the newest last.
-    whole: Vec<(Mark, PathBuf)>,
+    whole: Vec<(Position, PathBuf)>,
 }
 
 impl<'a> Checkpoints<'a> {
@@ -57,14 +57,14 @@ impl<'a> Checkpoints<'a> {
             Vec::new()
         });
         let shapes = tensors::shapes(&state.network);
-        for (mark, path) in found {
+        for (position, path) in found {
             match self.read(&path, &shapes) {
                 Ok(contents) => {
                     restore(state, contents, device);
                     let epochs = state.progress.epochs();
                     tracing::info!(path = %path.display(), epochs, steps = state.partial.steps, "the trial resumes \
                         from a checkpoint");
-                    self.whole.push((mark, path));
+                    self.whole.push((position, path));
                     return;
                 }
                 Err(refusal) => refuse(&path, &refusal),
@@ -84,17 +84,17 @@ impl<'a> Checkpoints<'a> {
 
     /// Before the trainer exits: writes a checkpoint if there is progress since the newest, and returns its path.
     pub(super) fn before_leaving(&mut self, state: &State) -> Option<PathBuf> {
-        let mark = Mark { epochs: state.progress.epochs(), steps: state.partial.steps };
-        let newest = self.whole.last().map_or(Mark { epochs: 0, steps: 0 }, |(mark, _)| *mark);
-        if mark <= newest || mark.epochs >= self.fit.protocol.epochs {
+        let position = Position { epochs: state.progress.epochs(), steps: state.partial.steps };
+        let newest = self.whole.last().map_or(Position { epochs: 0, steps: 0 }, |(position, _)| *position);
+        if position <= newest || position.epochs >= self.fit.protocol.epochs {
             return None;
         }
-        let path = self.folder.join(mark.name());
+        let path = self.folder.join(position.name());
         if let Err(error) = file::write(&path, |out| format::write(state, &self.fit, out)) {
             tracing::warn!(%error, path = %path.display(), "cannot write a checkpoint, training continues without it");
             return None;
         }
-        self.whole.push((mark, path.clone()));
+        self.whole.push((position, path.clone()));
         let old = self.whole.len().saturating_sub(KEPT);
         self.whole.drain(..old);
         if let Err(error) = self.remove_others() {
@@ -104,8 +104,8 @@ impl<'a> Checkpoints<'a> {
     }
 
     fn remove_others(&self) -> io::Result<()> {
-        for (mark, path) in file::list(&self.folder)? {
-            if self.whole.iter().all(|(whole, _)| *whole != mark) {
+        for (position, path) in file::list(&self.folder)? {
+            if self.whole.iter().all(|(whole, _)| *whole != position) {
                 fs::remove_file(path)?;
             }
         }

@@ -16,19 +16,19 @@ use super::refusal::Refusal;
 use crate::device::{Inner, Training};
 use crate::network::Network;
 use crate::training::adam::Moments;
-use crate::training::state::{State, Stepping};
+use crate::training::state::{State, TrialOptimizer};
 
-type Record = <Stepping as Optimizer<Network<Training>, Training>>::Record;
+type Record = <TrialOptimizer as Optimizer<Network<Training>, Training>>::Record;
 
 /// One tensor on the host.
 #[derive(Debug)]
-pub(super) struct Held {
+pub(super) struct HostTensor {
     values: Vec<f32>,
-    moments: Option<HeldMoments>,
+    moments: Option<HostMoments>,
 }
 
 #[derive(Debug)]
-struct HeldMoments {
+struct HostMoments {
     steps: u64,
     first: Vec<f32>,
     second: Vec<f32>,
@@ -96,11 +96,11 @@ fn write_tensor<const D: usize>(tensor: Tensor<Inner, D>, out: &mut dyn Write) -
 }
 
 /// Reads a tensor for each of `shapes`.
-pub(super) fn read(shapes: &[Vec<usize>], bytes: &mut Bytes<impl Read>) -> Result<Vec<Held>, Refusal> {
+pub(super) fn read(shapes: &[Vec<usize>], bytes: &mut Bytes<impl Read>) -> Result<Vec<HostTensor>, Refusal> {
     shapes.iter().map(|shape| read_one(shape, bytes)).collect()
 }
 
-fn read_one(shape: &[usize], bytes: &mut Bytes<impl Read>) -> Result<Held, Refusal> {
+fn read_one(shape: &[usize], bytes: &mut Bytes<impl Read>) -> Result<HostTensor, Refusal> {
     let [rank, has_moments] = bytes.array()?;
     if usize::from(rank) != shape.len() || has_moments > 1 {
         return Err(Refusal::Contents("it has the tensors of another network"));
@@ -114,15 +114,15 @@ fn read_one(shape: &[usize], bytes: &mut Bytes<impl Read>) -> Result<Held, Refus
     let values = read_floats(count, bytes)?;
     let moments = if has_moments == 1 {
         let steps = bytes.u64()?;
-        Some(HeldMoments { steps, first: read_floats(count, bytes)?, second: read_floats(count, bytes)? })
+        Some(HostMoments { steps, first: read_floats(count, bytes)?, second: read_floats(count, bytes)? })
     } else {
         None
     };
-    Ok(Held { values, moments })
+    Ok(HostTensor { values, moments })
 }
 
 /// Loads the tensors that `read` returned for the shapes of this network.
-pub(super) fn restore(state: &mut State, tensors: Vec<Held>, device: &DispatchDevice) {
+pub(super) fn restore(state: &mut State, tensors: Vec<HostTensor>, device: &DispatchDevice) {
     let mut loading = Loading { tensors: tensors.into_iter(), record: state.optimizer.to_record(), device };
     loading.record.clear();
     state.network = state.network.clone().map(&mut loading);
@@ -130,23 +130,23 @@ pub(super) fn restore(state: &mut State, tensors: Vec<Held>, device: &DispatchDe
 }
 
 struct Loading<'a> {
-    tensors: std::vec::IntoIter<Held>,
+    tensors: std::vec::IntoIter<HostTensor>,
     record: Record,
     device: &'a DispatchDevice,
 }
 
 impl ModuleMapper<Training> for Loading<'_> {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<Training, D>>) -> Param<Tensor<Training, D>> {
-        let Some(held) = self.tensors.next() else { return param };
+        let Some(tensor) = self.tensors.next() else { return param };
         let (id, old, mapper) = param.consume();
         let shape = old.dims();
         let data = |values| TensorData::new(values, shape);
-        if let Some(HeldMoments { steps, first, second }) = held.moments {
+        if let Some(HostMoments { steps, first, second }) = tensor.moments {
             let tensor = |values| Tensor::<Inner, D>::from_data(data(values), self.device);
             let moments = Moments { steps, first: tensor(first), second: tensor(second) };
             self.record.insert(id, AdaptorRecord::from_state(moments));
         }
-        let tensor = Tensor::from_data(data(held.values), self.device).set_require_grad(old.is_require_grad());
+        let tensor = Tensor::from_data(data(tensor.values), self.device).set_require_grad(old.is_require_grad());
         Param::from_mapped_value(id, tensor, mapper)
     }
 }

@@ -8,7 +8,7 @@ use sweep_spec::trainer::{EpochMetrics, Validation};
 use sweep_spec::{Cnn, Configuration, Digest, Protocol, TRAINER_SEMANTICS, TrialId};
 
 use super::*;
-use crate::device::{Room, Training};
+use crate::device::{ComputeDevice, Training};
 use crate::network::{Build, Input};
 use crate::random::{Purpose, Stream};
 use crate::training::score::Score;
@@ -30,18 +30,18 @@ fn fit(protocol: &Protocol) -> Fit<'_> {
     }
 }
 
-fn fresh(room: &Room, protocol: &Protocol) -> State {
+fn fresh(device: &ComputeDevice, protocol: &Protocol) -> State {
     let cnn = Cnn { filters: 2, kernel_size: 3, dense_units: 3, batch_norm: true, ..Cnn::default() };
     let input = Input { image_size: 4, channels: 1, classes: 2 };
-    let build = Build::<Training>::new(1, protocol, room.device());
+    let build = Build::<Training>::new(1, protocol, device.burn());
     State::new(build.network(&Configuration::Cnn(cnn), input).unwrap(), protocol).unwrap()
 }
 
 /// A trial in its third epoch.
-fn advanced(room: &Room, protocol: &Protocol) -> State {
-    let mut state = fresh(room, protocol);
+fn advanced(device: &ComputeDevice, protocol: &Protocol) -> State {
+    let mut state = fresh(device, protocol);
     let pixels: Vec<f32> = (0..32).map(|index| (index as f32).sin()).collect();
-    let images = Tensor::<Training, 4>::from_data(TensorData::new(pixels, [2, 1, 4, 4]), room.device());
+    let images = Tensor::<Training, 4>::from_data(TensorData::new(pixels, [2, 1, 4, 4]), device.burn());
     let loss = state.network.forward(images, Vec::new()).powi_scalar(2).sum();
     let gradients = GradientsParams::from_grads(loss.backward(), &state.network);
     state.network = state.optimizer.step(0.01, state.network.clone(), gradients);
@@ -89,21 +89,21 @@ fn read(bytes: Vec<u8>, fit: &Fit<'_>, state: &State) -> Result<Contents, Refusa
 
 #[test]
 fn what_was_written_is_what_is_read() {
-    let (room, protocol) = (Room::cpu(), Protocol::default());
-    let written = advanced(&room, &protocol);
-    let mut state = fresh(&room, &protocol);
+    let (device, protocol) = (ComputeDevice::cpu(), Protocol::default());
+    let written = advanced(&device, &protocol);
+    let mut state = fresh(&device, &protocol);
     let bytes = sealed(unsealed(&written, &fit(&protocol)));
     let contents = read(bytes, &fit(&protocol), &state).unwrap();
-    restore(&mut state, contents, room.device());
+    restore(&mut state, contents, device.burn());
     assert_eq!(state.progress, written.progress);
-    assert_eq!(state.pace, written.pace);
+    assert_eq!(state.schedule, written.schedule);
     assert_eq!(unsealed(&state, &fit(&protocol)), unsealed(&written, &fit(&protocol)));
 }
 
 #[test]
 fn every_bit_and_every_byte_is_looked_at() {
-    let (room, protocol) = (Room::cpu(), Protocol::default());
-    let state = advanced(&room, &protocol);
+    let (device, protocol) = (ComputeDevice::cpu(), Protocol::default());
+    let state = advanced(&device, &protocol);
     let fit = fit(&protocol);
     let whole = sealed(unsealed(&state, &fit));
     assert!(read(whole.clone(), &fit, &state).is_ok());
@@ -124,8 +124,8 @@ fn every_bit_and_every_byte_is_looked_at() {
 /// Invalid bytes with a correct digest may be accepted, but must do no harm.
 #[test]
 fn wrong_bytes_under_a_right_digest_do_no_harm() {
-    let (room, protocol) = (Room::cpu(), Protocol::default());
-    let state = advanced(&room, &protocol);
+    let (device, protocol) = (ComputeDevice::cpu(), Protocol::default());
+    let state = advanced(&device, &protocol);
     let fit = fit(&protocol);
     let bytes = unsealed(&state, &fit);
     let (mut taken, mut refused) = (0, 0);
@@ -142,8 +142,8 @@ fn wrong_bytes_under_a_right_digest_do_no_harm() {
         match read(sealed(changed), &fit, &state) {
             Ok(contents) => {
                 taken += 1;
-                let mut other = fresh(&room, &protocol);
-                restore(&mut other, contents, room.device());
+                let mut other = fresh(&device, &protocol);
+                restore(&mut other, contents, device.burn());
                 assert_eq!(other.progress.epochs(), 2, "round {round}");
             }
             Err(_) => refused += 1,
@@ -161,8 +161,8 @@ fn wrong_bytes_under_a_right_digest_do_no_harm() {
 
 #[test]
 fn whose_checkpoint_it_is_decides_and_is_told() {
-    let (room, protocol) = (Room::cpu(), Protocol::default());
-    let state = advanced(&room, &protocol);
+    let (device, protocol) = (ComputeDevice::cpu(), Protocol::default());
+    let state = advanced(&device, &protocol);
     let mine = fit(&protocol);
     let bytes = unsealed(&state, &mine);
     let other_trial = Fit { trial_id: TrialId::of(b"other"), ..fit(&protocol) };
@@ -187,7 +187,7 @@ fn whose_checkpoint_it_is_decides_and_is_told() {
     }
     // Without weights, and with those of a release that stored them in another format.
     for weights in [None, Some(vec![1, 2, 3])] {
-        let mut without = advanced(&room, &protocol);
+        let mut without = advanced(&device, &protocol);
         without.progress.weights = weights;
         let refusal = read(sealed(unsealed(&without, &mine)), &mine, &state).unwrap_err();
         assert!(matches!(refusal, Refusal::Weights), "{refusal}");
@@ -196,8 +196,8 @@ fn whose_checkpoint_it_is_decides_and_is_told() {
 
 #[test]
 fn a_file_that_is_far_too_long_is_not_read() {
-    let (room, protocol) = (Room::cpu(), Protocol::default());
-    let state = advanced(&room, &protocol);
+    let (device, protocol) = (ComputeDevice::cpu(), Protocol::default());
+    let state = advanced(&device, &protocol);
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("epoch-000001.checkpoint");
     let mut bytes = unsealed(&state, &fit(&protocol));
@@ -212,8 +212,8 @@ fn a_file_that_is_far_too_long_is_not_read() {
 
 #[test]
 fn the_newest_two_stay_and_a_folder_that_cannot_be_written_costs_nothing_but_time() {
-    let (room, protocol) = (Room::cpu(), Protocol::default());
-    let mut state = advanced(&room, &protocol);
+    let (device, protocol) = (ComputeDevice::cpu(), Protocol::default());
+    let mut state = advanced(&device, &protocol);
     let folder = tempfile::tempdir().unwrap();
     let inside = folder.path().join("of/this/trial");
     let mut checkpoints = Checkpoints::new(&inside.to_string_lossy(), 0, fit(&protocol));
@@ -232,6 +232,6 @@ fn the_newest_two_stay_and_a_folder_that_cannot_be_written_costs_nothing_but_tim
     let file = folder.path().join("file");
     fs::write(&file, "not a folder").unwrap();
     let mut checkpoints = Checkpoints::new(&file.join("x").to_string_lossy(), 1, fit(&protocol));
-    checkpoints.resume(&mut state, room.device());
+    checkpoints.resume(&mut state, device.burn());
     assert!(checkpoints.before_leaving(&state).is_none());
 }

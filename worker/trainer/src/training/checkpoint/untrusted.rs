@@ -8,7 +8,7 @@ use sweep_spec::{Cnn, Configuration, Digest, Protocol, TrialId};
 
 use super::format::{self, Fit};
 use super::tensors;
-use crate::device::{Room, Training};
+use crate::device::{ComputeDevice, Training};
 use crate::network::{Build, Input};
 
 /// The offsets of the ids of trial and split in format 1, and of the length of the instruction set's name.
@@ -71,7 +71,7 @@ pub(crate) fn protocol() -> Protocol {
 fn shapes() -> Result<&'static [Vec<usize>], String> {
     static SHAPES: OnceLock<Result<Vec<Vec<usize>>, String>> = OnceLock::new();
     let made = SHAPES.get_or_init(|| {
-        let room = Room::cpu();
+        let device = ComputeDevice::cpu();
         let cnn = Cnn {
             conv_layers: 1,
             filters: 2,
@@ -83,7 +83,7 @@ fn shapes() -> Result<&'static [Vec<usize>], String> {
             dropout: 0.25,
         };
         let input = Input { image_size: 8, channels: 3, classes: 8 };
-        let build = Build::<Training>::new(1, &protocol(), room.device()).network(&Configuration::Cnn(cnn), input);
+        let build = Build::<Training>::new(1, &protocol(), device.burn()).network(&Configuration::Cnn(cnn), input);
         build.map(|network| tensors::shapes(&network)).map_err(|failure| failure.reason)
     });
     made.as_deref().map_err(Clone::clone)

@@ -14,11 +14,11 @@ fn protocol() -> Protocol {
 
 /// Everything in a result that must be reproducible: all numbers except times.
 fn bits(request: &Train) -> String {
-    let (finished, memory) = answer(request).unwrap();
+    let (finished, log) = answer(request).unwrap();
     let numbers = |metrics: &EpochMetrics| {
         [metrics.train_loss, metrics.train_accuracy, metrics.val_loss, metrics.val_accuracy].map(f64::to_bits)
     };
-    let epochs: Vec<_> = memory.epochs.iter().map(numbers).collect();
+    let epochs: Vec<_> = log.epochs.iter().map(numbers).collect();
     let provenance = finished.provenance;
     format!("{epochs:?} {:?} {} {}", finished.validation, provenance.data_digest, provenance.split_digest)
 }
@@ -74,9 +74,9 @@ fn a_loss_that_is_not_finite_is_a_result() {
     protocol.optimizer =
         sweep_spec::protocol::Optimizer::Adam { learning_rate: 1e30, beta_1: 0.9, beta_2: 0.999, epsilon: 1e-7 };
     let cnn = Cnn { batch_norm: false, ..small() };
-    let (finished, memory) = answer(&request(&cnn, 1, protocol, drawn(40, 16, 16), cache.path())).unwrap();
+    let (finished, log) = answer(&request(&cnn, 1, protocol, drawn(40, 16, 16), cache.path())).unwrap();
     assert_eq!(finished.outcome, Outcome::Diverged);
-    assert!(memory.epochs.is_empty() && finished.last.is_none() && finished.validation.is_none());
+    assert!(log.epochs.is_empty() && finished.last.is_none() && finished.validation.is_none());
 }
 
 #[test]
@@ -87,9 +87,9 @@ fn the_reported_epoch_is_the_one_that_the_protocol_asks_for() {
         answer(&request(&small(), 3, protocol, drawn(64, 24, 16), cache.path())).unwrap()
     };
     for report in [Report::Last, Report::Best] {
-        let (finished, memory) = ask(report);
-        let best = memory.epochs.iter().map(|epoch| epoch.val_accuracy).fold(0.0, f64::max);
-        let earliest = memory.epochs.iter().find(|epoch| epoch.val_accuracy == best).unwrap();
+        let (finished, log) = ask(report);
+        let best = log.epochs.iter().map(|epoch| epoch.val_accuracy).fold(0.0, f64::max);
+        let earliest = log.epochs.iter().find(|epoch| epoch.val_accuracy == best).unwrap();
         assert_eq!(finished.best.unwrap().epoch, earliest.epoch);
         assert_eq!(finished.last.unwrap().epoch, 4);
         let validation = finished.validation.unwrap();
@@ -105,9 +105,9 @@ fn the_reported_epoch_is_the_one_that_the_protocol_asks_for() {
 fn leaving_is_possible_between_steps() {
     let cache = tempfile::tempdir().unwrap();
     let request = request(&small(), 1, Protocol { epochs: 1000, ..protocol() }, drawn(40, 16, 16), cache.path());
-    let mut memory = Memory { leave_after: Some(1), ..Memory::default() };
-    assert!(matches!(train(&request, &mut memory), Err(Stop::Left)));
-    assert_eq!(memory.epochs.len(), 1);
+    let mut log = EpochLog { leave_after: Some(1), ..EpochLog::default() };
+    assert!(matches!(train(&request, &mut log), Err(Stop::Left)));
+    assert_eq!(log.epochs.len(), 1);
 }
 
 #[test]

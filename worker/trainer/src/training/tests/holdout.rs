@@ -15,7 +15,7 @@ fn the_test_part_reports_the_epoch_that_the_holdout_chose() {
     let cache = tempfile::tempdir().unwrap();
     for report in [Report::Last, Report::Best] {
         let request = request(&small(), 3, protocol(report, true), drawn(64, 24, 16), cache.path());
-        let (finished, memory) = answer(&request).unwrap();
+        let (finished, log) = answer(&request).unwrap();
         let tested = finished.test.unwrap();
         let chosen = if report == Report::Best { finished.best } else { finished.last };
         assert_eq!(tested.epoch, chosen.unwrap().epoch);
@@ -23,7 +23,7 @@ fn the_test_part_reports_the_epoch_that_the_holdout_chose() {
         let said = &tested.predictions;
         let right = said.labels.iter().zip(&said.predicted).filter(|(label, said)| label == said).count();
         assert_eq!((said.labels.len(), right as f64 / 24.0), (24, tested.accuracy));
-        let best = memory.epochs.iter().map(|epoch| epoch.val_accuracy).fold(0.0, f64::max);
+        let best = log.epochs.iter().map(|epoch| epoch.val_accuracy).fold(0.0, f64::max);
         assert_eq!(finished.best.unwrap().val_accuracy, best, "chosen by the holdout alone");
     }
 }
@@ -47,10 +47,10 @@ fn a_trial_that_left_says_the_same_of_the_test_part() {
         let folder = tempfile::tempdir().unwrap();
         let checkpoint_folder = Some(folder.path().to_string_lossy().into_owned());
         let resumed = Train { checkpoint_folder, ..straight.clone() };
-        let mut memory = Memory { leave_after: Some(epochs), ..Memory::default() };
-        assert!(matches!(train(&resumed, &mut memory), Err(Stop::Left)));
-        let (finished, memory) = answer(&resumed).unwrap();
-        assert_eq!(memory.epochs.len(), 4);
+        let mut log = EpochLog { leave_after: Some(epochs), ..EpochLog::default() };
+        assert!(matches!(train(&resumed, &mut log), Err(Stop::Left)));
+        let (finished, log) = answer(&resumed).unwrap();
+        assert_eq!(log.epochs.len(), 4);
         assert_eq!((finished.test, finished.validation), (expected.test.clone(), expected.validation.clone()));
     }
 }

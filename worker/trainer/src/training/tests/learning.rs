@@ -25,9 +25,9 @@ fn accuracy(cnn: &Cnn, root: &Path, cache: &Path) -> f64 {
     let protocol = Protocol { epochs: 4, augment, batch_normalization, optimizer, normalize, ..Protocol::default() };
     let mut request = request(cnn, 0, protocol, dataset, cache);
     request.folders.data_root = root.to_string_lossy().into_owned();
-    let (finished, memory) = answer(&request).unwrap();
-    assert_eq!(memory.params, finished.provenance.params);
-    for epoch in &memory.epochs {
+    let (finished, log) = answer(&request).unwrap();
+    assert_eq!(log.params, finished.provenance.params);
+    for epoch in &log.epochs {
         eprintln!("{epoch:?}");
     }
     finished.best.unwrap().val_accuracy
@@ -35,7 +35,7 @@ fn accuracy(cnn: &Cnn, root: &Path, cache: &Path) -> f64 {
 
 /// Chance is the largest class: 123 of 807 test images, 0.152. Four standard deviations of a fraction of 807 images are
 /// at most 0.07, so a network that learns nothing stays below 0.23 even in the best of four epochs; 0.40 is far
-/// outside, and the pooled network below, which reaches about 0.58, has room. It has to beat the baseline by more than
+/// outside, and the pooled network below, which reaches about 0.58, has device. It has to beat the baseline by more than
 /// the same 0.07.
 #[test]
 fn photographs_of_scenes_are_learnt() {

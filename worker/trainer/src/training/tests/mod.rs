@@ -17,14 +17,14 @@ use crate::failure::{Failure, Stop};
 
 /// Records the epochs, and exits after some.
 #[derive(Debug, Default)]
-struct Memory {
+struct EpochLog {
     epochs: Vec<EpochMetrics>,
     params: u64,
     leave_after: Option<usize>,
 }
 
-impl Listener for Memory {
-    fn say(&mut self, event: Event) -> Result<(), Stop> {
+impl Listener for EpochLog {
+    fn send(&mut self, event: Event) -> Result<(), Stop> {
         match event {
             Event::Epoch(epoch) => self.epochs.push(epoch.metrics),
             Event::Started(started) => self.params = started.params,
@@ -71,10 +71,10 @@ fn request(cnn: &Cnn, seed: u64, protocol: Protocol, dataset: Dataset, cache: &P
     }
 }
 
-fn answer(request: &Train) -> Result<(Finished, Memory), Failure> {
-    let mut memory = Memory::default();
-    match train(request, &mut memory) {
-        Ok((finished, _)) => Ok((finished, memory)),
+fn answer(request: &Train) -> Result<(Finished, EpochLog), Failure> {
+    let mut log = EpochLog::default();
+    match train(request, &mut log) {
+        Ok((finished, _)) => Ok((finished, log)),
         Err(Stop::Failed(failure)) => Err(failure),
         Err(Stop::Left) => panic!("nobody asked it to leave"),
     }

@@ -9,12 +9,12 @@ use sweep_spec::protocol::{Augment, KeepWeights, Monitor, Report, Schedule};
 use super::*;
 
 /// Records all events, and wants to exit at the n-th check.
-pub(super) struct Impatient {
+pub(super) struct Interrupter {
     looks_left: Cell<Option<u32>>,
     events: Vec<Event>,
 }
 
-impl Impatient {
+impl Interrupter {
     pub(super) fn after(looks: Option<u32>) -> Self {
         Self { looks_left: Cell::new(looks), events: Vec::new() }
     }
@@ -37,8 +37,8 @@ impl Impatient {
     }
 }
 
-impl Listener for Impatient {
-    fn say(&mut self, event: Event) -> Result<(), Stop> {
+impl Listener for Interrupter {
+    fn send(&mut self, event: Event) -> Result<(), Stop> {
         self.events.push(event);
         Ok(())
     }
@@ -100,7 +100,7 @@ fn straight(epochs: u32, report: Report) -> String {
     let folder = tempfile::tempdir().unwrap();
     let mut request = restless(folder.path(), epochs, report);
     request.checkpoint_folder = None;
-    let mut listener = Impatient::after(None);
+    let mut listener = Interrupter::after(None);
     let (finished, _) = train(&request, &mut listener).unwrap();
     let rates: Vec<f64> = listener.epochs().iter().map(|metrics| metrics.learning_rate).collect();
     assert!(rates.is_sorted_by(|one, next| one >= next) && rates[1] > rates[2], "the schedule fired: {rates:?}");
@@ -117,7 +117,7 @@ fn a_trial_that_leaves_again_and_again_gives_the_bits_of_one_that_ran_through() 
         request.checkpoint_every = every;
         let (mut times, mut said): (u32, Vec<EpochMetrics>) = (0, Vec::new());
         let (finished, epochs) = loop {
-            let mut listener = Impatient::after(Some(looks));
+            let mut listener = Interrupter::after(Some(looks));
             let answer = train(&request, &mut listener);
             let epochs = listener.epochs();
             let again = said.len().min(listener.first_epoch() as usize - 1);
@@ -147,7 +147,7 @@ fn checkpoints_come_every_so_many_epochs_and_never_after_the_last() {
         let folder = tempfile::tempdir().unwrap();
         let mut request = restless(folder.path(), 6, Report::Last);
         request.checkpoint_every = every;
-        let mut listener = Impatient::after(None);
+        let mut listener = Interrupter::after(None);
         train(&request, &mut listener).unwrap();
         let epoch = |event: &Event| if let Event::Checkpoint(said) = event { Some(said.epoch) } else { None };
         let epochs: Vec<u32> = listener.events.iter().filter_map(epoch).collect();
@@ -159,7 +159,7 @@ fn checkpoints_come_every_so_many_epochs_and_never_after_the_last() {
 fn the_newest_whole_checkpoint_is_taken_wherever_the_folder_lies() {
     let folder = tempfile::tempdir().unwrap();
     let mut request = restless(folder.path(), 6, Report::Last);
-    let mut first = Impatient::after(Some(4 * 7 + 2));
+    let mut first = Interrupter::after(Some(4 * 7 + 2));
     assert!(matches!(train(&request, &mut first), Err(Stop::Left)));
     let newest = first.checkpoint().unwrap();
     let names = |folder: &Path| {
@@ -184,7 +184,7 @@ fn the_newest_whole_checkpoint_is_taken_wherever_the_folder_lies() {
         }
         fs::write(copy.join(".writing-killed"), "half").unwrap();
         request.checkpoint_folder = Some(copy.to_string_lossy().into_owned());
-        let mut listener = Impatient::after(None);
+        let mut listener = Interrupter::after(None);
         let (finished, _) = train(&request, &mut listener).unwrap();
         assert_eq!(listener.first_epoch(), first_epoch, "{damaged} damaged");
         assert_eq!(bits(&finished, &listener.epochs(), folder.path()), straight(6, Report::Last), "{damaged} damaged");
@@ -199,9 +199,9 @@ fn the_newest_whole_checkpoint_is_taken_wherever_the_folder_lies() {
 fn a_checkpoint_of_another_trial_is_put_aside() {
     let folder = tempfile::tempdir().unwrap();
     let mut request = restless(folder.path(), 3, Report::Last);
-    assert!(matches!(train(&request, &mut Impatient::after(Some(9))), Err(Stop::Left)));
+    assert!(matches!(train(&request, &mut Interrupter::after(Some(9))), Err(Stop::Left)));
     request.trial_id = TrialId::of(b"another");
-    let mut listener = Impatient::after(None);
+    let mut listener = Interrupter::after(None);
     let (finished, _) = train(&request, &mut listener).unwrap();
     assert_eq!(listener.first_epoch(), 1);
     assert_eq!(bits(&finished, &listener.epochs(), folder.path()), straight(3, Report::Last));

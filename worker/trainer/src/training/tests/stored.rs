@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::*;
-use crate::device::Room;
+use crate::device::ComputeDevice;
 use crate::training::checkpoint::stored_protocol;
 
 const NAME: &str = "epoch-000003-step-000002.checkpoint";
@@ -45,14 +45,14 @@ fn a_checkpoint_of_format_1_opens_and_goes_on() {
     let bytes = fs::read(data().join("format-1-semantics-3.checkpoint")).unwrap();
     let expected: Expected =
         serde_json::from_slice(&fs::read(data().join("format-1-semantics-3.json")).unwrap()).unwrap();
-    let here = Room::cpu().instruction_set;
+    let here = ComputeDevice::cpu().instruction_set;
     fs::write(folder.path().join(NAME), with_instruction_set(&bytes, &here)).unwrap();
-    let (finished, memory) = answer(&tiny(folder.path())).unwrap();
+    let (finished, log) = answer(&tiny(folder.path())).unwrap();
     assert!(folder.path().join("epoch-000004.checkpoint").exists(), "it was taken, and went on");
     assert!(!folder.path().join(NAME).with_extension("checkpoint.refused").exists());
-    assert_eq!(memory.epochs.len(), expected.epochs.len());
-    assert_eq!(memory.epochs[..3], expected.epochs[..3], "what it holds is said as it was, times and all");
-    for (epoch, expected_epoch) in memory.epochs.iter().zip(&expected.epochs) {
+    assert_eq!(log.epochs.len(), expected.epochs.len());
+    assert_eq!(log.epochs[..3], expected.epochs[..3], "what it holds is said as it was, times and all");
+    for (epoch, expected_epoch) in log.epochs.iter().zip(&expected.epochs) {
         let close = |one: f64, other: f64, tolerance: f64| {
             one.to_bits() == other.to_bits() || here != expected.instruction_set && (one - other).abs() < tolerance
         };
@@ -83,10 +83,10 @@ fn with_instruction_set(bytes: &[u8], name: &str) -> Vec<u8> {
 fn write_the_stored_checkpoint() {
     let folder = tempfile::tempdir().unwrap();
     let request = tiny(folder.path());
-    let mut leaving = super::resuming::Impatient::after(Some(3 * 7 + 2));
+    let mut leaving = super::resuming::Interrupter::after(Some(3 * 7 + 2));
     assert!(matches!(train(&request, &mut leaving), Err(Stop::Left)));
     fs::copy(folder.path().join(NAME), data().join("format-1-semantics-3.checkpoint")).unwrap();
-    let (_, memory) = answer(&request).unwrap();
-    let expected = Expected { instruction_set: Room::cpu().instruction_set, epochs: memory.epochs };
+    let (_, log) = answer(&request).unwrap();
+    let expected = Expected { instruction_set: ComputeDevice::cpu().instruction_set, epochs: log.epochs };
     fs::write(data().join("format-1-semantics-3.json"), serde_json::to_vec_pretty(&expected).unwrap()).unwrap();
 }

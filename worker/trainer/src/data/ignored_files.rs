@@ -21,17 +21,17 @@ const IN_A_SENTENCE: usize = 5;
 
 /// Files that trainers ignore.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
-pub struct PassedOver {
+pub struct IgnoredFiles {
     pub count: u64,
     /// The number of files per extension, at most 100: other image formats first, then the most frequent ones.
-    pub endings: Vec<Ending>,
+    pub endings: Vec<Extension>,
     /// The first 100 files, in the same order.
     pub files: Vec<String>,
 }
 
 /// A file extension, with the number of its files.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Ending {
+pub struct Extension {
     /// In lower case, without the dot; empty for files without an extension.
     pub ending: String,
     /// Whether it is an image format that trainers do not read.
@@ -48,7 +48,7 @@ fn ending(path: &Path) -> String {
     path.extension().map(|ending| ending.to_string_lossy().to_ascii_lowercase()).unwrap_or_default()
 }
 
-impl PassedOver {
+impl IgnoredFiles {
     /// Counts and names these files.
     pub(super) fn of(mut files: Vec<String>) -> Self {
         let mut counts: BTreeMap<String, u64> = BTreeMap::new();
@@ -63,7 +63,7 @@ impl PassedOver {
         let count = files.len() as u64;
         files.truncate(NAMED);
         let mut endings: Vec<_> =
-            counts.into_iter().map(|(ending, files)| Ending { picture: picture(&ending), ending, files }).collect();
+            counts.into_iter().map(|(ending, files)| Extension { picture: picture(&ending), ending, files }).collect();
         endings.sort_by_key(|ending| (!ending.picture, std::cmp::Reverse(ending.files)));
         endings.truncate(NAMED);
         Self { count, endings, files }
@@ -76,7 +76,7 @@ impl PassedOver {
 }
 
 /// `9 .webp, 2 .bmp and 4 others`
-impl fmt::Display for PassedOver {
+impl fmt::Display for IgnoredFiles {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let named = self.endings.iter().filter(|ending| !ending.ending.is_empty()).take(IN_A_SENTENCE);
         let (mut words, mut rest) = (Vec::new(), self.count);
@@ -103,8 +103,8 @@ impl fmt::Display for PassedOver {
 mod tests {
     use super::*;
 
-    fn found(files: &[&str]) -> PassedOver {
-        PassedOver::of(files.iter().map(ToString::to_string).collect())
+    fn found(files: &[&str]) -> IgnoredFiles {
+        IgnoredFiles::of(files.iter().map(ToString::to_string).collect())
     }
 
     #[test]
@@ -130,7 +130,7 @@ mod tests {
         assert_eq!(found(&[]).to_string(), "none");
         assert_eq!(found(&["README"]).to_string(), "1 without an extension");
         assert_eq!(found(&["a", "b", "c.bmp"]).to_string(), "1 .bmp and 2 others");
-        let many = PassedOver::of((0..100_000).map(|number| format!("{number}.{number}")).collect());
+        let many = IgnoredFiles::of((0..100_000).map(|number| format!("{number}.{number}")).collect());
         assert_eq!((many.count, many.endings.len(), many.files.len()), (100_000, NAMED, NAMED));
         assert!(many.to_string().len() < 100 && many.to_string().ends_with("and 99995 others"), "{many}");
     }

@@ -7,7 +7,7 @@ use super::thumbnail::Thumbnail;
 
 /// The fingerprint of an image.
 #[derive(Debug, Clone)]
-pub(super) struct Print {
+pub(super) struct Fingerprint {
     /// Hash of its size and its pixels as colours, independent of the file format.
     pub(super) content: Digest,
     pub(super) width: u32,
@@ -21,7 +21,7 @@ pub(super) struct Print {
     pub(super) flat: Option<[u8; 3]>,
 }
 
-impl Print {
+impl Fingerprint {
     pub(super) fn of(picture: &DynamicImage) -> Self {
         let channels = if picture.color().has_color() { 3 } else { 1 };
         let (width, height) = (picture.width(), picture.height());

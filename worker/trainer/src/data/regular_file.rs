@@ -15,7 +15,7 @@ pub(super) const MAX_PICTURE_BYTES: u64 = 256 << 20;
 
 /// A file that is open for reading.
 #[derive(Debug)]
-pub(super) struct Plain {
+pub(super) struct RegularFile {
     file: File,
     /// Its size when it was opened.
     pub(super) bytes: u64,
@@ -26,7 +26,7 @@ pub(super) struct Plain {
 ///
 /// # Errors
 /// It cannot be opened, is not a regular file, or is larger.
-pub(super) fn open(path: &Path, limit: u64) -> Result<Plain, Failure> {
+pub(super) fn open(path: &Path, limit: u64) -> Result<RegularFile, Failure> {
     let unreadable = |error| Failure::data(format!("cannot read {}", path.display())).because(error);
     // Opening a pipe without a writer would block.
     let flags = OFlags::NONBLOCK.bits().cast_signed();
@@ -39,7 +39,7 @@ pub(super) fn open(path: &Path, limit: u64) -> Result<Plain, Failure> {
     if bytes > limit {
         return Err(too_large(path, bytes, limit));
     }
-    Ok(Plain { file, bytes, limit })
+    Ok(RegularFile { file, bytes, limit })
 }
 
 /// Reads a whole regular file of at most `limit` bytes.
@@ -55,7 +55,7 @@ pub(super) fn read(path: &Path, limit: u64) -> Result<Vec<u8>, Failure> {
     if bytes.len() as u64 > limit { Err(too_large(path, bytes.len() as u64, limit)) } else { Ok(bytes) }
 }
 
-impl Plain {
+impl RegularFile {
     /// Its content, up to one byte more than the limit.
     pub(super) fn bounded(self) -> impl Read {
         self.file.take(self.limit.saturating_add(1))

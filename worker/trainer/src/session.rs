@@ -16,27 +16,27 @@ use crate::training::Listener;
 use crate::{crash, device, provenance, training};
 
 /// A conversation with an agent.
-pub struct Conversation {
+pub struct Session {
     input: Input,
-    voice: Voice,
+    events: EventWriter,
 }
 
 /// Writes events, one per line.
-struct Voice {
+struct EventWriter {
     out: Box<dyn Write>,
     leave: Arc<AtomicBool>,
 }
 
-impl Conversation {
+impl Session {
     /// Reads commands from `input` and writes events to `out`.
     pub fn new(input: Input, out: Box<dyn Write>) -> Self {
         let leave = input.leave();
-        Self { input, voice: Voice { out, leave } }
+        Self { input, events: EventWriter { out, leave } }
     }
 
     /// Runs until the input ends (success), or until the trainer is asked to exit or its stdout is closed (exit code
     /// 75).
-    pub fn hold(mut self) -> ExitCode {
+    pub fn run(mut self) -> ExitCode {
         match self.talk() {
             Ok(()) => ExitCode::SUCCESS,
             Err(_) => ExitCode::from(EXIT_LEFT as u8),
@@ -45,18 +45,18 @@ impl Conversation {
 
     fn talk(&mut self) -> Result<(), Stop> {
         let hello = Hello { protocol: PROTOCOL, semantics: TRAINER_SEMANTICS, trainer: provenance::trainer() };
-        self.voice.say(Event::Hello(hello))?;
+        self.events.send(Event::Hello(hello))?;
         while let Some(message) = self.input.next() {
             let answer = match message {
                 Message::Line(line) if line.trim_ascii().is_empty() => continue,
                 Message::Line(line) => self.answer(&line),
                 Message::TooLong => Err(Failure::spec("the command is longer than any command can be").into()),
-                Message::Leave if self.voice.wants_to_leave() => return Err(Stop::Left),
+                Message::Leave if self.events.wants_to_leave() => return Err(Stop::Left),
                 Message::Leave => return Ok(()),
             };
             match answer {
-                Ok(event) => self.voice.say(event)?,
-                Err(Stop::Failed(failure)) => self.voice.say(Event::Failed(failure.into_event()))?,
+                Ok(event) => self.events.send(event)?,
+                Err(Stop::Failed(failure)) => self.events.send(Event::Failed(failure.into_event()))?,
                 Err(Stop::Left) => return Err(Stop::Left),
             }
         }
@@ -71,7 +71,7 @@ impl Conversation {
             Command::Devices => Ok(Event::Devices(device::list())),
             Command::Describe(request) => Ok(Event::Described(describe(&request)?)),
             Command::Train(request) => {
-                let (finished, phases) = training::train(&request, &mut self.voice)?;
+                let (finished, phases) = training::train(&request, &mut self.events)?;
                 tracing::debug!(?phases, "trial trained");
                 Ok(Event::Finished(Box::new(finished)))
             }
@@ -83,8 +83,8 @@ fn describe(request: &Describe) -> Result<Described, Failure> {
     Ok(Images::open(&request.dataset, &request.folders)?.describe())
 }
 
-impl Listener for Voice {
-    fn say(&mut self, event: Event) -> Result<(), Stop> {
+impl Listener for EventWriter {
+    fn send(&mut self, event: Event) -> Result<(), Stop> {
         let write = |out: &mut dyn Write| {
             serde_json::to_writer(&mut *out, &event).map_err(io::Error::from)?;
             out.write_all(b"\n")?;

@@ -57,8 +57,8 @@ impl Kernels for Inner {
         rectify: bool,
     ) -> Tensor<Self, 4> {
         let (device, sizes) = (pixels.device(), sizes(pixels.dims(), weight.dims()));
-        let finish = convolution::Finish { bias: &values(bias), rectify };
-        let out = convolution::forward(sizes, &values(pixels), &values(weight), &finish);
+        let epilogue = convolution::Epilogue { bias: &values(bias), rectify };
+        let out = convolution::forward(sizes, &values(pixels), &values(weight), &epilogue);
         tensor(out, [sizes.samples, sizes.outputs, sizes.height, sizes.width], &device)
     }
 
@@ -202,7 +202,7 @@ impl Kernels for Training {
         let step =
             Convolution.prepare::<NoCheckpointing>([pixels.node.clone(), weight.node.clone(), bias.node.clone()]);
         let (pixels, weight, bias) = (host(pixels.primitive), host(weight.primitive), host(bias.primitive));
-        let out = convolution::forward(sizes, &pixels, &weight, &convolution::Finish { bias: &bias, rectify });
+        let out = convolution::forward(sizes, &pixels, &weight, &convolution::Epilogue { bias: &bias, rectify });
         let out = match step.compute_bound().stateful() {
             OpsKind::Tracked(step) => {
                 let passed = rectify.then(|| Arc::new(out.iter().map(|value| *value > 0.0).collect()));

@@ -9,13 +9,13 @@ use clap::{Args, Parser, Subcommand};
 #[cfg(feature = "local")]
 use crate::commands::data;
 use crate::commands::{
-    ablation, artifacts, backup, cancel, certs, compare, completions, delete, doctor, explain, export, extend, gc,
-    import, init, leaderboard, list, man, plan, report, reproduce, status, steer, submit, token, trial, trials, watch,
+    ablation, artifacts, backup, cancel, certs, compare, completions, control, delete, doctor, explain, export, extend,
+    gc, import, init, leaderboard, list, man, plan, report, reproduce, status, submit, token, trial, trials, watch,
     workers,
 };
 #[cfg(feature = "store")]
 use crate::commands::{restore, store};
-use crate::coordinator::{Shown, Token};
+use crate::coordinator::{Token, TokenSource};
 use crate::output::{Color, Format};
 
 /// The default address of a coordinator on this machine.
@@ -84,7 +84,7 @@ impl Connection {
 
 /// A command that connects to a coordinator, with the connection flags after the command.
 #[derive(Debug, Args)]
-pub(crate) struct Dialling<T: Args> {
+pub(crate) struct WithConnection<T: Args> {
     #[command(flatten)]
     pub(crate) arguments: T,
     #[command(flatten)]
@@ -96,60 +96,60 @@ pub(crate) enum Command {
     /// Write a commented spec from a few answers
     Init(Box<init::Arguments>),
     /// Check the coordinator, the workers or this machine, and suggest fixes
-    Doctor(Box<Dialling<doctor::Arguments>>),
+    Doctor(Box<WithConnection<doctor::Arguments>>),
     /// Show the configurations of a spec, its statistical power and its expected cost
-    Plan(Box<Dialling<plan::Arguments>>),
+    Plan(Box<WithConnection<plan::Arguments>>),
     /// Convert a sweep file of another system into a spec
     #[command(subcommand, after_help = "Example:\n  sweepctl import wandb sweep.yaml > study.yaml")]
     Import(import::Verb),
     /// Submit a spec to a coordinator, or run it on this machine
-    Submit(Box<Dialling<submit::Arguments>>),
+    Submit(Box<WithConnection<submit::Arguments>>),
     /// Extend a sweep with more seeds, levels or stages; known results are reused
-    Extend(Dialling<extend::Arguments>),
+    Extend(WithConnection<extend::Arguments>),
     /// List the sweeps
-    List(Dialling<list::Arguments>),
+    List(WithConnection<list::Arguments>),
     /// Show the state of a sweep
-    Status(Dialling<status::Arguments>),
+    Status(WithConnection<status::Arguments>),
     /// Follow a sweep until it ends
-    Watch(Dialling<watch::Arguments>),
+    Watch(WithConnection<watch::Arguments>),
     /// Show a sweep's configurations, best first
-    Leaderboard(Dialling<leaderboard::Arguments>),
+    Leaderboard(WithConnection<leaderboard::Arguments>),
     /// Compare two configurations, seed by seed
-    Compare(Dialling<compare::Arguments>),
+    Compare(WithConnection<compare::Arguments>),
     /// Show one table per factor, with differences and verdicts
-    Ablation(Dialling<ablation::Arguments>),
+    Ablation(WithConnection<ablation::Arguments>),
     /// List the trials of a sweep with their states, workers, values and failures
-    Trials(Dialling<trials::Arguments>),
+    Trials(WithConnection<trials::Arguments>),
     /// Show one trial: its settings, attempts and epochs
-    Trial(Dialling<trial::Arguments>),
+    Trial(WithConnection<trial::Arguments>),
     /// Show the log of a trial's trainer
-    Logs(Dialling<trial::LogArguments>),
+    Logs(WithConnection<trial::LogArguments>),
     /// Cancel a sweep
-    Cancel(Dialling<cancel::Arguments>),
+    Cancel(WithConnection<cancel::Arguments>),
     /// Delete an ended sweep with the trials and artifacts that only it uses
-    Delete(Dialling<delete::Arguments>),
+    Delete(WithConnection<delete::Arguments>),
     /// Pause a sweep; running trials finish
-    Pause(Dialling<steer::PauseArguments>),
+    Pause(WithConnection<control::PauseArguments>),
     /// Resume a sweep that is paused or held back
-    Resume(Dialling<steer::ResumeArguments>),
+    Resume(WithConnection<control::ResumeArguments>),
     /// Change the priority of a sweep
-    Priority(Dialling<steer::PriorityArguments>),
+    Priority(WithConnection<control::PriorityArguments>),
     /// Retry the failed trials of a sweep
-    Retry(Dialling<steer::RetryArguments>),
+    Retry(WithConnection<control::RetryArguments>),
     /// Run one trial again and compare the new result with the old one
-    Reproduce(Dialling<reproduce::Arguments>),
+    Reproduce(WithConnection<reproduce::Arguments>),
     /// Explain why a trial waits, or what happened to it
-    Explain(Dialling<explain::Arguments>),
+    Explain(WithConnection<explain::Arguments>),
     /// Show the audit log: events, and the users who caused them
-    Audit(Dialling<explain::AuditArguments>),
+    Audit(WithConnection<explain::AuditArguments>),
     /// List the workers and their slots, or take one out of service
-    Workers(Dialling<workers::Arguments>),
+    Workers(WithConnection<workers::Arguments>),
     /// Create, list and revoke access tokens
-    Token(Box<Dialling<token::Arguments>>),
+    Token(Box<WithConnection<token::Arguments>>),
     /// Remove unreferenced data: trials of no sweep, files of no artifact
-    Gc(Dialling<gc::Arguments>),
+    Gc(WithConnection<gc::Arguments>),
     /// Back up the store and the artifacts of a running coordinator into a folder
-    Backup(Dialling<backup::Arguments>),
+    Backup(WithConnection<backup::Arguments>),
     /// Restore a backup into a new store
     #[cfg(feature = "store")]
     Restore(restore::Arguments),
@@ -157,11 +157,11 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Certs(certs::Verb),
     /// Write a report of a sweep as a page, a document or a table
-    Report(Dialling<report::Arguments>),
+    Report(WithConnection<report::Arguments>),
     /// Export trials or epochs as CSV or JSON, or curves to TensorBoard or MLflow
-    Export(Dialling<export::Arguments>),
+    Export(WithConnection<export::Arguments>),
     /// List a sweep's artifacts, or fetch one
-    Artifacts(Dialling<artifacts::Arguments>),
+    Artifacts(WithConnection<artifacts::Arguments>),
     /// Check a data set before training
     #[cfg(feature = "local")]
     #[command(subcommand, after_help = "Example:\n  sweepctl data check sweeps/scene-cnn.yaml --data-root ~/data")]
@@ -253,7 +253,7 @@ impl Cli {
     }
 
     /// The credentials and the trusted authority.
-    pub(crate) fn credentials(&self) -> (Shown, Option<PathBuf>) {
+    pub(crate) fn credentials(&self) -> (TokenSource, Option<PathBuf>) {
         self.connection().credentials()
     }
 }
@@ -261,12 +261,12 @@ impl Cli {
 impl Connection {
     /// The credentials and the trusted authority, from flags, then from the environment. A token is not a flag, because
     /// flags appear in the list of processes.
-    pub(crate) fn credentials(self) -> (Shown, Option<PathBuf>) {
+    pub(crate) fn credentials(self) -> (TokenSource, Option<PathBuf>) {
         let shown = match (self.token_file, variable(TOKEN_VARIABLE), variable(TOKEN_FILE_VARIABLE)) {
-            (Some(path), ..) => Shown::File(path),
-            (None, Some(token), _) => Shown::Token(Token::new(&token)),
-            (None, None, Some(path)) => Shown::File(path.into()),
-            (None, None, None) => Shown::Nothing,
+            (Some(path), ..) => TokenSource::File(path),
+            (None, Some(token), _) => TokenSource::Token(Token::new(&token)),
+            (None, None, Some(path)) => TokenSource::File(path.into()),
+            (None, None, None) => TokenSource::Absent,
         };
         (shown, self.ca_file.or_else(|| variable(CA_FILE_VARIABLE).map(PathBuf::from)))
     }

@@ -12,8 +12,8 @@ use tonic::codegen::http::HeaderValue;
 use tonic::transport::{Channel, ClientTlsConfig, Endpoint};
 
 use crate::coordinator::Coordinator;
+use crate::failover::FailoverChannel;
 use crate::failure::Failure;
-use crate::fleet::Fleet;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Timeout of one answer, or of the first message of a stream.
@@ -24,11 +24,11 @@ const KEEP_ALIVE: Duration = Duration::from_secs(20);
 const MAX_ANSWER_BYTES: usize = 256 * 1024 * 1024;
 
 /// Time limit for finding the leader among several coordinators; longer than a standby needs to take over.
-const LOOK: Duration = Duration::from_secs(10);
+const LEADER_TIMEOUT: Duration = Duration::from_secs(10);
 /// Delay between two rounds of the search.
-const LOOK_PAUSE: Duration = Duration::from_millis(250);
+const LEADER_RETRY_DELAY: Duration = Duration::from_millis(250);
 
-pub(crate) type Client = SweepServiceClient<Fleet>;
+pub(crate) type Client = SweepServiceClient<FailoverChannel>;
 
 /// Every sweep, newest first, fetched page by page. Coordinators of earlier releases return all at once.
 pub(crate) async fn sweeps(client: &mut Client) -> Result<Vec<SweepStatus>, Failure> {
@@ -43,7 +43,7 @@ pub(crate) async fn sweeps(client: &mut Client) -> Result<Vec<SweepStatus>, Fail
             return Ok(sweeps);
         }
         if answer.next_page_token == page_token {
-            return Err(Failure::ours("the coordinator returned the same page of sweeps twice"));
+            return Err(Failure::internal("the coordinator returned the same page of sweeps twice"));
         }
         page_token = answer.next_page_token;
     }
@@ -51,32 +51,32 @@ pub(crate) async fn sweeps(client: &mut Client) -> Result<Vec<SweepStatus>, Fail
 
 /// Connects to the coordinator, or to the leader of several.
 pub(crate) async fn connect(coordinator: &Coordinator) -> Result<Client, Failure> {
-    Ok(sweeps_over(fleet(coordinator).await?))
+    Ok(sweeps_over(channel(coordinator).await?))
 }
 
-fn sweeps_over(fleet: Fleet) -> Client {
-    SweepServiceClient::new(fleet).max_decoding_message_size(MAX_ANSWER_BYTES)
+fn sweeps_over(channel: FailoverChannel) -> Client {
+    SweepServiceClient::new(channel).max_decoding_message_size(MAX_ANSWER_BYTES)
 }
 
 /// A connection to the coordinator, for calls about its sweeps and about itself.
 pub(crate) async fn connect_both(
     coordinator: &Coordinator,
-) -> Result<(Client, CoordinatorServiceClient<Fleet>), Failure> {
-    let fleet = fleet(coordinator).await?;
-    Ok((sweeps_over(fleet.clone()), CoordinatorServiceClient::new(fleet)))
+) -> Result<(Client, CoordinatorServiceClient<FailoverChannel>), Failure> {
+    let channel = channel(coordinator).await?;
+    Ok((sweeps_over(channel.clone()), CoordinatorServiceClient::new(channel)))
 }
 
 /// The same for the access service of admins.
-pub(crate) async fn access(coordinator: &Coordinator) -> Result<AccessServiceClient<Fleet>, Failure> {
-    Ok(AccessServiceClient::new(fleet(coordinator).await?))
+pub(crate) async fn access(coordinator: &Coordinator) -> Result<AccessServiceClient<FailoverChannel>, Failure> {
+    Ok(AccessServiceClient::new(channel(coordinator).await?))
 }
 
 /// The same for the store service of admins.
-pub(crate) async fn upkeep(coordinator: &Coordinator) -> Result<StoreServiceClient<Fleet>, Failure> {
-    Ok(StoreServiceClient::new(fleet(coordinator).await?))
+pub(crate) async fn store(coordinator: &Coordinator) -> Result<StoreServiceClient<FailoverChannel>, Failure> {
+    Ok(StoreServiceClient::new(channel(coordinator).await?))
 }
 
-async fn fleet(coordinator: &Coordinator) -> Result<Fleet, Failure> {
+async fn channel(coordinator: &Coordinator) -> Result<FailoverChannel, Failure> {
     let urls: Vec<&str> = coordinator.urls.split(',').map(str::trim).collect();
     let header = coordinator.header()?;
     let endpoint = |url: &&str| endpoint(url, coordinator);
@@ -88,7 +88,7 @@ async fn fleet(coordinator: &Coordinator) -> Result<Fleet, Failure> {
             (endpoints.iter().map(Endpoint::connect_lazy).collect(), current)
         }
     };
-    Ok(Fleet::new(channels, current, header))
+    Ok(FailoverChannel::new(channels, current, header))
 }
 
 async fn dial(url: &str, endpoint: &Endpoint) -> Result<Channel, Failure> {
@@ -107,16 +107,16 @@ async fn leader(urls: &[&str], endpoints: &[Endpoint], header: Option<&HeaderVal
             }
         }
         match last {
-            Some(failure) if begun.elapsed() > LOOK => return Err(failure),
-            _ => tokio::time::sleep(LOOK_PAUSE).await,
+            Some(failure) if begun.elapsed() > LEADER_TIMEOUT => return Err(failure),
+            _ => tokio::time::sleep(LEADER_RETRY_DELAY).await,
         }
     }
 }
 
 /// Sends a request without a sweep: a leader rejects it as invalid, a standby without reading it.
 async fn leads(url: &str, endpoint: &Endpoint, header: Option<&HeaderValue>) -> Result<(), Failure> {
-    let fleet = Fleet::new(vec![dial(url, endpoint).await?], 0, header.cloned());
-    let mut client = SweepServiceClient::new(fleet);
+    let channel = FailoverChannel::new(vec![dial(url, endpoint).await?], 0, header.cloned());
+    let mut client = SweepServiceClient::new(channel);
     match client.get_sweep(GetSweepRequest::default()).await {
         Err(status) if status.code() == Code::Unavailable => Err(status.into()),
         Ok(_) | Err(_) => Ok(()),

@@ -30,10 +30,10 @@ impl fmt::Debug for Token {
 
 /// The source of the token.
 #[derive(Debug, Clone, Default)]
-pub(crate) enum Shown {
+pub(crate) enum TokenSource {
     /// No token.
     #[default]
-    Nothing,
+    Absent,
     Token(Token),
     /// The token in this file.
     File(PathBuf),
@@ -45,7 +45,7 @@ pub(crate) struct Coordinator {
     /// Addresses, separated by commas.
     pub(crate) urls: String,
     /// The token of every call.
-    pub(crate) shown: Shown,
+    pub(crate) token: TokenSource,
     /// The authority that signed its certificate, if the machine does not trust it.
     pub(crate) ca_file: Option<PathBuf>,
 }
@@ -54,7 +54,7 @@ impl Coordinator {
     /// A coordinator of this process, with a token that this process created.
     #[cfg(feature = "local")]
     pub(crate) fn local(url: String, token: &str) -> Self {
-        Self { urls: url, shown: Shown::Token(Token::new(token)), ca_file: None }
+        Self { urls: url, token: TokenSource::Token(Token::new(token)), ca_file: None }
     }
 
     pub(crate) fn as_str(&self) -> &str {
@@ -63,10 +63,10 @@ impl Coordinator {
 
     /// The HTTP header with the token.
     pub(crate) fn header(&self) -> Result<Option<HeaderValue>, Failure> {
-        let token = match &self.shown {
-            Shown::Nothing => return Ok(None),
-            Shown::Token(token) => token.clone(),
-            Shown::File(path) => Token::new(&String::from_utf8_lossy(&read(path)?)),
+        let token = match &self.token {
+            TokenSource::Absent => return Ok(None),
+            TokenSource::Token(token) => token.clone(),
+            TokenSource::File(path) => Token::new(&String::from_utf8_lossy(&read(path)?)),
         };
         let header = HeaderValue::from_str(&format!("Bearer {}", token.0)).ok().filter(|_| !token.0.is_empty());
         let header = header.map(|mut header| {
@@ -108,7 +108,8 @@ mod tests {
 
     #[test]
     fn a_token_goes_into_a_header_and_is_not_shown() {
-        let coordinator = Coordinator { shown: Shown::Token(Token::new("secret-secret\n")), ..Coordinator::default() };
+        let coordinator =
+            Coordinator { token: TokenSource::Token(Token::new("secret-secret\n")), ..Coordinator::default() };
         let header = coordinator.header().unwrap().unwrap();
         assert_eq!(header, "Bearer secret-secret");
         assert!(!format!("{coordinator:?} {header:?}").contains("secret-secret"));
@@ -117,7 +118,7 @@ mod tests {
     #[test]
     fn a_file_without_a_token_is_a_wrong_command_line_and_its_content_is_not_told() {
         let file = tempfile::NamedTempFile::new().unwrap();
-        let coordinator = Coordinator { shown: Shown::File(file.path().to_owned()), ..Coordinator::default() };
+        let coordinator = Coordinator { token: TokenSource::File(file.path().to_owned()), ..Coordinator::default() };
         for content in ["", "secret\nsecret"] {
             std::fs::write(file.path(), content).unwrap();
             let failure = coordinator.header().unwrap_err().to_string();

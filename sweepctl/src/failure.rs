@@ -15,7 +15,7 @@ use sweep_trust::{Distrust, Reason};
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Exit {
     /// Success: 0.
-    Well,
+    Success,
     /// The answer is negative, and has been printed: 1.
     Failed,
     /// The sweep ended with failed trials, or was held back because the first ones failed alike: 3.
@@ -30,7 +30,7 @@ pub(crate) enum Exit {
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
         match exit {
-            Exit::Well => ExitCode::SUCCESS,
+            Exit::Success => ExitCode::SUCCESS,
             Exit::Failed => ExitCode::from(1),
             Exit::TrialsFailed => ExitCode::from(3),
             Exit::Signal(number) => ExitCode::from(128 + number),
@@ -47,9 +47,9 @@ enum Kind {
     /// The command line or the spec is invalid.
     Usage,
     /// A bug in this program.
-    Ours,
+    Internal,
     /// The reader of stdout is gone (`| head`): not an error, and nothing to print.
-    ReaderGone,
+    BrokenPipe,
 }
 
 /// Why a command did not complete.
@@ -84,8 +84,8 @@ impl Failure {
     }
 
     /// A bug in this program, or an invalid answer of a coordinator.
-    pub(crate) fn ours(message: impl Into<String>) -> Self {
-        Self::new(Kind::Ours, message)
+    pub(crate) fn internal(message: impl Into<String>) -> Self {
+        Self::new(Kind::Internal, message)
     }
 
     fn new(kind: Kind, message: impl Into<String>) -> Self {
@@ -145,15 +145,15 @@ impl Failure {
     /// The failure of a write to stdout.
     pub(crate) fn writing(error: std::io::Error) -> Self {
         match error.kind() {
-            std::io::ErrorKind::BrokenPipe => Self::new(Kind::ReaderGone, "the reader of the output is gone"),
+            std::io::ErrorKind::BrokenPipe => Self::new(Kind::BrokenPipe, "the reader of the output is gone"),
             _ => Self::failed("cannot write the output").because(error),
         }
     }
 
     pub(crate) fn exit_code(&self) -> ExitCode {
         match self.kind {
-            Kind::ReaderGone => ExitCode::SUCCESS,
-            Kind::Failed | Kind::Ours => ExitCode::from(1),
+            Kind::BrokenPipe => ExitCode::SUCCESS,
+            Kind::Failed | Kind::Internal => ExitCode::from(1),
             Kind::Usage => ExitCode::from(2),
         }
     }
@@ -170,7 +170,7 @@ impl Failure {
 
     /// Whether nothing is printed.
     pub(crate) fn is_silent(&self) -> bool {
-        self.kind == Kind::ReaderGone
+        self.kind == Kind::BrokenPipe
     }
 
     /// The chain of causes, outermost first, without repetitions.
@@ -215,7 +215,7 @@ impl fmt::Display for Failure {
         for problem in &self.problems {
             writeln!(f, "{}", escape(problem))?;
         }
-        let ours = if self.kind == Kind::Ours { " (this is a bug in sweep)" } else { "" };
+        let ours = if self.kind == Kind::Internal { " (this is a bug in sweep)" } else { "" };
         write!(f, "error: {}{ours}", multiline(&self.message))?;
         for cause in self.causes() {
             write!(f, "\n  because: {}", multiline(&cause))?;
@@ -234,7 +234,7 @@ fn multiline(text: &str) -> String {
 
 impl From<Incomplete> for Failure {
     fn from(incomplete: Incomplete) -> Self {
-        Self::ours(incomplete.to_string())
+        Self::internal(incomplete.to_string())
     }
 }
 

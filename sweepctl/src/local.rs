@@ -25,7 +25,7 @@ use crate::client::{self, Client};
 use crate::coordinator::Coordinator;
 use crate::failure::Failure;
 use crate::output::Output;
-use crate::watch::Beside;
+use crate::watch::LogWriter;
 
 /// The store without `--store`.
 pub(crate) const DEFAULT_STORE: &str = ".sweep/sweep.db";
@@ -33,13 +33,13 @@ pub(crate) const DEFAULT_STORE: &str = ".sweep/sweep.db";
 const WORKER: &str = "local";
 /// How long to wait for a store that another process has locked without announcing its address, because it may be
 /// answering a short query.
-const HELD: Duration = Duration::from_secs(5);
+const STORE_BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// The delay between two tries.
-const LOOK_PAUSE: Duration = Duration::from_millis(50);
+const RETRY_DELAY: Duration = Duration::from_millis(50);
 
 /// The local settings.
 #[derive(Debug, Clone)]
-pub(crate) struct Here {
+pub(crate) struct LocalOptions {
     /// The database; `None` is the default.
     pub(crate) store: Option<PathBuf>,
     /// The data roots.
@@ -50,7 +50,7 @@ pub(crate) struct Here {
     pub(crate) accept_loss: bool,
 }
 
-impl Here {
+impl LocalOptions {
     pub(crate) fn store(&self) -> Result<PathBuf, Failure> {
         let store = self.store.as_deref().unwrap_or(Path::new(DEFAULT_STORE));
         std::path::absolute(store)
@@ -81,14 +81,18 @@ impl Local {
     ///
     /// # Errors
     /// The store cannot be used.
-    pub(crate) async fn open(here: &Here, output: Output, progress: &Beside) -> Result<(Self, Client), Failure> {
+    pub(crate) async fn open(
+        here: &LocalOptions,
+        output: Output,
+        progress: &LogWriter,
+    ) -> Result<(Self, Client), Failure> {
         let store = here.store()?;
         let log = Log::start(&store, output, progress);
         let secrets = Secrets::new()?;
         let start = Start { store: &store, asked_once: false, accept_loss: here.accept_loss };
         let coordinator = match start.or_find(&secrets).await? {
-            Found::Ours(coordinator) => coordinator,
-            Found::Theirs(content) => return Err(in_use(&store, content.process)),
+            StoreOwner::ThisProcess(coordinator) => coordinator,
+            StoreOwner::OtherProcess(content) => return Err(in_use(&store, content.process)),
         };
         let content = Content {
             process: std::process::id(),
@@ -110,7 +114,7 @@ impl Local {
     ///
     /// # Errors
     /// The slots are not available, or no trainer starts.
-    pub(crate) async fn train(&mut self, here: &Here) -> Result<(), Failure> {
+    pub(crate) async fn train(&mut self, here: &LocalOptions) -> Result<(), Failure> {
         let shutdown = CancellationToken::new();
         let url = format!("http://{}", self.coordinator.grpc_address());
         let task = start_worker(here, (&url, &self.secrets), &self.store, &shutdown).await?;
@@ -119,7 +123,7 @@ impl Local {
     }
 
     /// Prints the address of the pages. A screen shows it too.
-    pub(crate) fn say_page(&self, progress: &Beside) -> Result<(), Failure> {
+    pub(crate) fn say_page(&self, progress: &LogWriter) -> Result<(), Failure> {
         let page = self.coordinator.page();
         let page = page.map_err(|error| Failure::failed("cannot create an address for the pages").because(error))?;
         if let Some(page) = page {
@@ -143,12 +147,12 @@ impl Local {
             biased;
             found = damage.wait_for(Option::is_some) => match found.as_deref() {
                 Ok(Some(what)) => Failure::failed(what.clone()),
-                Ok(None) | Err(_) => Failure::ours(format!("the coordinator on {} stopped", store.display())),
+                Ok(None) | Err(_) => Failure::internal(format!("the coordinator on {} stopped", store.display())),
             },
             ended = worker => match ended {
-                Ok(Ok(Ending::Stopped | Ending::Drained)) => Failure::ours("the embedded worker stopped"),
+                Ok(Ok(Ending::Stopped | Ending::Drained)) => Failure::internal("the embedded worker stopped"),
                 Ok(Err(error)) => worker_failure(error),
-                Err(error) => Failure::ours("the embedded worker failed").because(error),
+                Err(error) => Failure::internal("the embedded worker failed").because(error),
             },
         }
     }
@@ -177,11 +181,11 @@ impl Local {
 }
 
 /// How to query a local store.
-pub(crate) enum Asked {
+pub(crate) enum StoreQuery {
     /// Through a coordinator in this process, without a worker.
-    Here(Reader),
+    Embedded(Reader),
     /// Through the process that uses the store.
-    There(Coordinator),
+    Process(Coordinator),
 }
 
 /// A temporary coordinator in this process for one query.
@@ -190,7 +194,7 @@ pub(crate) struct Reader {
     secrets: Secrets,
 }
 
-impl Asked {
+impl StoreQuery {
     /// Opens the store if it exists; a query does not create one.
     ///
     /// # Errors
@@ -200,26 +204,26 @@ impl Asked {
         if !store.exists() {
             return Ok(None);
         }
-        Log::start(store, output, &Beside::default());
+        Log::start(store, output, &LogWriter::default());
         let secrets = Secrets::new()?;
         Ok(Some(match (Start { store, asked_once: true, accept_loss: false }).or_find(&secrets).await? {
-            Found::Ours(coordinator) => Self::Here(Reader { coordinator, secrets }),
-            Found::Theirs(content) => Self::There(content.coordinator()),
+            StoreOwner::ThisProcess(coordinator) => Self::Embedded(Reader { coordinator, secrets }),
+            StoreOwner::OtherProcess(content) => Self::Process(content.coordinator()),
         }))
     }
 
     pub(crate) fn coordinator(&self) -> Coordinator {
         match self {
-            Self::Here(reader) => {
+            Self::Embedded(reader) => {
                 let url = format!("http://{}", reader.coordinator.grpc_address());
                 Coordinator::local(url, reader.secrets.admin.reveal())
             }
-            Self::There(coordinator) => coordinator.clone(),
+            Self::Process(coordinator) => coordinator.clone(),
         }
     }
 
     pub(crate) async fn stop(self) {
-        if let Self::Here(reader) = self {
+        if let Self::Embedded(reader) = self {
             reader.coordinator.stop().await;
         }
     }
@@ -251,20 +255,20 @@ struct Start<'a> {
 }
 
 /// The process that uses a store.
-enum Found {
+enum StoreOwner {
     /// This process.
-    Ours(server::Handle),
+    ThisProcess(server::Handle),
     /// Another process, with its announced address.
-    Theirs(Content),
+    OtherProcess(Content),
 }
 
 impl Start<'_> {
     /// Starts a coordinator, or finds the process that uses the store. Waits for one that uses it for a moment.
-    async fn or_find(&self, secrets: &Secrets) -> Result<Found, Failure> {
+    async fn or_find(&self, secrets: &Secrets) -> Result<StoreOwner, Failure> {
         let begun = Instant::now();
         loop {
             let error = match self.start(secrets).await? {
-                Ok(coordinator) => return Ok(Found::Ours(coordinator)),
+                Ok(coordinator) => return Ok(StoreOwner::ThisProcess(coordinator)),
                 Err(error) => error,
             };
             if !matches!(error, server::Error::Store(store::Error::InUse { .. })) {
@@ -273,14 +277,14 @@ impl Start<'_> {
             if let Some(content) = Content::read(self.store)
                 && TcpStream::connect(content.address).await.is_ok()
             {
-                return Ok(Found::Theirs(content));
+                return Ok(StoreOwner::OtherProcess(content));
             }
-            if begun.elapsed() > HELD {
+            if begun.elapsed() > STORE_BUSY_TIMEOUT {
                 let hint =
                     "name the coordinator that uses it with --coordinator URL, or another store with --store PATH";
                 return Err(self.refused(error).hint(hint));
             }
-            tokio::time::sleep(LOOK_PAUSE).await;
+            tokio::time::sleep(RETRY_DELAY).await;
         }
     }
 
@@ -288,7 +292,7 @@ impl Start<'_> {
         let free = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let defaults = sweep_coordinator::Config::defaults();
         let defaults = defaults
-            .map_err(|error| Failure::ours("the coordinator's default configuration is invalid").because(error))?;
+            .map_err(|error| Failure::internal("the coordinator's default configuration is invalid").because(error))?;
         let config = sweep_coordinator::Config {
             listen: free,
             listen_http: free,
@@ -322,19 +326,19 @@ fn in_use(store: &Path, process: u32) -> Failure {
 }
 
 /// A file or folder that belongs to a store, by its suffix.
-pub(crate) fn beside(store: &Path, ending: &str) -> PathBuf {
+pub(crate) fn sibling(store: &Path, ending: &str) -> PathBuf {
     let mut path = store.as_os_str().to_owned();
     path.push(ending);
     PathBuf::from(path)
 }
 
 async fn start_worker(
-    here: &Here,
+    here: &LocalOptions,
     (url, secrets): (&str, &Secrets),
     store: &Path,
     shutdown: &CancellationToken,
 ) -> Result<JoinHandle<Result<Ending, sweep_worker::Error>>, Failure> {
-    let state = beside(store, ".worker");
+    let state = sibling(store, ".worker");
     let mut flags = vec![
         ("coordinator", url.to_owned()),
         ("name", WORKER.to_owned()),

@@ -5,8 +5,8 @@ mod client;
 mod commands;
 mod coordinator;
 mod cost;
+mod failover;
 mod failure;
-mod fleet;
 mod interrupt;
 #[cfg(feature = "local")]
 mod local;

@@ -71,18 +71,18 @@ impl Output {
     }
 
     /// Whether stderr is a terminal that can show progress bars.
-    pub(crate) fn talks_to_a_terminal(&self) -> bool {
+    pub(crate) fn stderr_is_terminal(&self) -> bool {
         io::stderr().is_terminal()
     }
 
     /// Whether a user at a capable terminal can press keys.
-    pub(crate) fn hears_a_terminal(&self) -> bool {
+    pub(crate) fn is_interactive(&self) -> bool {
         let knows = std::env::var("TERM").is_ok_and(|term| !term.is_empty() && term != "dumb");
         knows && io::stdin().is_terminal()
     }
 
     /// Whether stderr is coloured.
-    pub(crate) fn talk_is_coloured(&self) -> bool {
+    pub(crate) fn stderr_is_coloured(&self) -> bool {
         match self.color {
             Color::Auto => AutoStream::choice(&io::stderr()) != ColorChoice::Never,
             Color::Always => true,
@@ -90,7 +90,7 @@ impl Output {
         }
     }
 
-    fn data_is_coloured(&self) -> bool {
+    fn stdout_is_coloured(&self) -> bool {
         match self.color {
             Color::Auto => AutoStream::choice(&io::stdout()) != ColorChoice::Never,
             Color::Always => true,
@@ -118,7 +118,7 @@ impl Output {
     pub(crate) fn tables(&self, tables: impl IntoIterator<Item = (Option<String>, Table)>) -> Result<(), Failure> {
         let mut left_out: Vec<String> = Vec::new();
         for (number, (heading, table)) in tables.into_iter().enumerate() {
-            let rendered = table.render(self.data_is_coloured());
+            let rendered = table.render(self.stdout_is_coloured());
             if let Some(heading) = heading {
                 let gap = if number > 0 { "\n" } else { "" };
                 self.prose(&format!("{gap}{STRONG}{heading}{STRONG:#}"))?;

@@ -8,14 +8,14 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 /// Timeout of each step: connecting, sending and reading.
-const PATIENCE: Duration = Duration::from_secs(2);
-const QUESTION: &[u8] = b"GET /healthz HTTP/1.0\r\n\r\n";
+const STEP_TIMEOUT: Duration = Duration::from_secs(2);
+const REQUEST: &[u8] = b"GET /healthz HTTP/1.0\r\n\r\n";
 
 /// The kind of program that listens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Listener {
     /// The port is closed.
-    Nobody,
+    Closed,
     /// A web server: the coordinator's pages and metrics, a worker's, or another one.
     Http,
     /// A TLS server.
@@ -63,17 +63,17 @@ pub(crate) fn host_and_port(url: &str) -> Option<(String, u16)> {
 
 /// Probes the address.
 pub(crate) async fn listener(url: &str) -> Listener {
-    let Some((host, port)) = host_and_port(url) else { return Listener::Nobody };
-    let Ok(Ok(mut stream)) = timeout(PATIENCE, TcpStream::connect((host.as_str(), port))).await else {
-        return Listener::Nobody;
+    let Some((host, port)) = host_and_port(url) else { return Listener::Closed };
+    let Ok(Ok(mut stream)) = timeout(STEP_TIMEOUT, TcpStream::connect((host.as_str(), port))).await else {
+        return Listener::Closed;
     };
     let asked = async {
-        stream.write_all(QUESTION).await?;
+        stream.write_all(REQUEST).await?;
         let mut answer = [0; 64];
         let read = stream.read(&mut answer).await?;
         std::io::Result::Ok(answer[..read].to_vec())
     };
-    match timeout(PATIENCE, asked).await {
+    match timeout(STEP_TIMEOUT, asked).await {
         Ok(Ok(answer)) => recognised(&answer),
         Ok(Err(_)) | Err(_) => Listener::Unknown,
     }
@@ -120,7 +120,7 @@ mod tests {
         let url = format!("http://{}", web.local_addr().unwrap());
         let answered = tokio::spawn(async move {
             let (mut stream, _) = web.accept().await.unwrap();
-            stream.read_exact(&mut [0; QUESTION.len()]).await.unwrap();
+            stream.read_exact(&mut [0; REQUEST.len()]).await.unwrap();
             stream.write_all(b"HTTP/1.1 404 Not Found\r\n\r\n").await.unwrap();
         });
         let found = listener(&url).await;
@@ -130,6 +130,6 @@ mod tests {
         let gone = listen().await;
         let url = gone.local_addr().unwrap().to_string();
         drop(gone);
-        assert_eq!(listener(&url).await, Listener::Nobody);
+        assert_eq!(listener(&url).await, Listener::Closed);
     }
 }

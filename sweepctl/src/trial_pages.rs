@@ -41,7 +41,7 @@ impl<'a> Trials<'a> {
         if answer.next_page_token.is_empty() {
             self.ended = true;
         } else if answer.next_page_token == self.request.page_token {
-            return Err(Failure::ours("the coordinator returned the same page of trials twice"));
+            return Err(Failure::internal("the coordinator returned the same page of trials twice"));
         }
         self.request.page_token = answer.next_page_token;
         self.left = self.left.saturating_sub(answer.trials.len() as u64);

@@ -8,7 +8,7 @@ use sweep_proto::v1::{self, GetAnalysisRequest};
 use sweep_shapes::text::{count, escape, plural};
 use sweep_shapes::{Analysis, Comparison, FactorTable, Level, Row, Stage};
 
-use super::compare::{range, signed, words};
+use super::compare::{range, signed, verdict_label};
 use super::leaderboard::{estimate, from, kind_of_test};
 use super::{Context, status};
 use crate::client;
@@ -63,7 +63,7 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<Exit
     } else {
         print(&context.output, &analysis, arguments)?;
     }
-    Ok(Exit::Well)
+    Ok(Exit::Success)
 }
 
 fn print(output: &Output, analysis: &Analysis, arguments: &Arguments) -> Result<(), Failure> {
@@ -176,7 +176,7 @@ impl Printer<'_> {
             cells.push(comparison.and_then(|one| one.false_discovery_p).map_or_else(none, probability));
         }
         let verdict = match comparison {
-            Some(one) => words(one.verdict),
+            Some(one) => verdict_label(one.verdict),
             None if entry.start => "(starting point)".to_owned(),
             None if row.is_some_and(|row| row.baseline) => "(baseline)".to_owned(),
             None => none(),

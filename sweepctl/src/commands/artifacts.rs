@@ -64,7 +64,7 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<Exit
         context.output.table(table(&artifacts))?;
         answer.notes.iter().for_each(|note| context.output.say(note));
     }
-    Ok(Exit::Well)
+    Ok(Exit::Success)
 }
 
 fn find<'a>(artifacts: &'a [Artifact], digits: &str) -> Result<&'a Artifact, Failure> {
@@ -81,7 +81,7 @@ fn find<'a>(artifacts: &'a [Artifact], digits: &str) -> Result<&'a Artifact, Fai
 /// The file appears only when it is complete and matches its digest.
 async fn fetch(client: &mut Client, artifact: &Artifact, file: &Path) -> Result<(), Failure> {
     let parsed = artifact.digest.parse::<Digest>();
-    let digest = parsed.map_err(|error| Failure::ours("the artifact has an invalid digest").because(error))?;
+    let digest = parsed.map_err(|error| Failure::internal("the artifact has an invalid digest").because(error))?;
     let mut stream =
         client.get_artifact(GetArtifactRequest { digest: digest.as_bytes().to_vec().into() }).await?.into_inner();
     let mut content = Vec::new();

@@ -17,8 +17,8 @@ use sweep_spec::Digest;
 
 use super::Context;
 use crate::client;
+use crate::failover::FailoverChannel;
 use crate::failure::{Exit, Failure};
-use crate::fleet::Fleet;
 use folder::{Folder, Target, Writing};
 
 #[derive(Debug, Args)]
@@ -56,7 +56,7 @@ struct Answer {
     removed: u64,
 }
 
-type Client = StoreServiceClient<Fleet>;
+type Client = StoreServiceClient<FailoverChannel>;
 
 /// An open backup and its folder.
 struct Backup<'a> {
@@ -68,7 +68,7 @@ struct Backup<'a> {
 
 pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<Exit, Failure> {
     let folder = Folder::open(&arguments.folder)?;
-    let mut client = client::upkeep(&context.coordinator).await?;
+    let mut client = client::store(&context.coordinator).await?;
     let open = open(context, &mut client, &folder).await?;
     let mut backup = Backup { client, folder, open, context };
     let answer = backup.run().await?;
@@ -92,11 +92,11 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<Exit
 /// Lists the missing artifacts.
 fn tell_missing(context: &Context, missing: &[MissingArtifact], allowed: bool) -> Result<Exit, Failure> {
     if missing.is_empty() {
-        return Ok(Exit::Well);
+        return Ok(Exit::Success);
     }
     name_missing(context, missing);
     if allowed {
-        return Ok(Exit::Well);
+        return Ok(Exit::Success);
     }
     let size = bytes(total(missing));
     let what = match missing.len() {
@@ -271,5 +271,5 @@ fn too_many_missing(missing: &[MissingArtifact]) -> Failure {
 }
 
 fn digest(bytes: &[u8]) -> Result<Digest, Failure> {
-    Digest::try_from(bytes).map_err(|error| Failure::ours("the coordinator sent no valid digest").because(error))
+    Digest::try_from(bytes).map_err(|error| Failure::internal("the coordinator sent no valid digest").because(error))
 }

@@ -25,5 +25,5 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<Exit
     } else {
         context.output.text(&format!("{}; {}", status::headline(&sweep), status::counts(&sweep.counts)))?;
     }
-    Ok(Exit::Well)
+    Ok(Exit::Success)
 }

@@ -87,7 +87,7 @@ pub(crate) fn run(context: &Context, verb: &Verb) -> Result<Exit, Failure> {
         }
         context.output.table(table)?;
     }
-    Ok(Exit::Well)
+    Ok(Exit::Success)
 }
 
 /// Validates the coordinator's host names and IP addresses.

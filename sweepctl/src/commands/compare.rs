@@ -43,7 +43,7 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<Exit
     } else {
         print(&context.output, &compared)?;
     }
-    Ok(Exit::Well)
+    Ok(Exit::Success)
 }
 
 fn print(output: &Output, compared: &Compared) -> Result<(), Failure> {
@@ -139,13 +139,13 @@ fn classes(one: &Comparison) -> Table {
     for class in &one.classes {
         let name = class.name.clone().unwrap_or_else(|| class.class.to_string());
         let p = class.adjusted_p.map_or_else(|| "-".to_owned(), probability);
-        table.row([name, number::signed(class.delta, DECIMALS), p, words(class.verdict)]);
+        table.row([name, number::signed(class.delta, DECIMALS), p, verdict_label(class.verdict)]);
     }
     table
 }
 
 /// `no_difference_shown` as `no difference shown`.
-pub(crate) fn words(verdict: &str) -> String {
+pub(crate) fn verdict_label(verdict: &str) -> String {
     verdict.replace('_', " ")
 }
 
@@ -177,6 +177,6 @@ mod tests {
         assert_eq!([signed("val_loss", 0.25), signed("val_loss", -0.000_01)], ["+0.2500", "+0.0000"]);
         assert_eq!([signed("ratio", 1.5e-8), signed("ratio", -1.5e-8)], ["+1.500e-08", "-1.500e-08"]);
         assert_eq!([number("val_loss", 1e34), number("ratio", 1e-9)], ["1.0000e+34", "1.000e-09"]);
-        assert_eq!(words("no_difference_shown"), "no difference shown");
+        assert_eq!(verdict_label("no_difference_shown"), "no difference shown");
     }
 }

@@ -20,7 +20,7 @@ use crate::failure::{Exit, Failure};
 /// Set by the scripts when they request candidates.
 const VARIABLE: &str = "SWEEPCTL_COMPLETE";
 /// Time limit of one request, because a user waits after pressing Tab.
-const PATIENCE: Duration = Duration::from_millis(800);
+const REQUEST_TIMEOUT: Duration = Duration::from_millis(800);
 /// The most candidates.
 const MOST: usize = 200;
 /// Sweeps that are requested: the newest.
@@ -52,11 +52,11 @@ pub(crate) fn run(context: &Context, arguments: &Arguments, mut whole: Command) 
         let shell =
             shell.ok_or_else(|| Failure::usage("this shell supports only the static script").hint("add --static"))?;
         let made = shell.write_registration(VARIABLE, "sweepctl", "sweepctl", "sweepctl", &mut script);
-        made.map_err(|error| Failure::ours("cannot create the script").because(error))?;
+        made.map_err(|error| Failure::internal("cannot create the script").because(error))?;
     }
     let mut out = context.output.data();
     out.write_all(&script).and_then(|()| out.flush()).map_err(Failure::writing)?;
-    Ok(Exit::Well)
+    Ok(Exit::Success)
 }
 
 /// Answers a request for candidates and exits; otherwise returns.
@@ -137,17 +137,17 @@ fn ask<T>(question: impl AsyncFnOnce(client::Client) -> Option<T>) -> Option<T> 
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
     runtime.block_on(async {
         let asked = async { question(client::connect(&coordinator()).await.ok()?).await };
-        tokio::time::timeout(PATIENCE, asked).await.ok().flatten()
+        tokio::time::timeout(REQUEST_TIMEOUT, asked).await.ok().flatten()
     })
 }
 
 /// The coordinator and credentials from the line so far, or from the environment.
 fn coordinator() -> Coordinator {
     let words: Vec<String> = std::env::args().collect();
-    let (shown, ca_file) = typed(&words).credentials();
+    let (token, ca_file) = typed(&words).credentials();
     let urls = typed(&words).coordinator.or_else(|| std::env::var(COORDINATOR_VARIABLE).ok());
     let urls = urls.filter(|url| !url.is_empty()).unwrap_or_else(|| DEFAULT_COORDINATOR.to_owned());
-    Coordinator { urls, shown, ca_file }
+    Coordinator { urls, token, ca_file }
 }
 
 /// The connection flags on the line so far.

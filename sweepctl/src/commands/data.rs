@@ -49,7 +49,7 @@ pub(crate) fn run(context: &Context, verb: &Verb) -> Result<Exit, Failure> {
     } else {
         print(&context.output, &report)?;
     }
-    Ok(if report.is_sound() { Exit::Well } else { Exit::Failed })
+    Ok(if report.is_sound() { Exit::Success } else { Exit::Failed })
 }
 
 fn of_folder(arguments: &Arguments) -> Result<Report, Failure> {

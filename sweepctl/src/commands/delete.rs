@@ -46,7 +46,7 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<Exit
 fn show(context: &Context, deletion: &Deletion) -> Result<Exit, Failure> {
     if context.output.is_json() {
         context.output.json(deletion)?;
-        return Ok(Exit::Well);
+        return Ok(Exit::Success);
     }
     let Deletion { sweep, trials, kept, artifacts, .. } = deletion;
     let (name, size) = (escape(&deletion.name), bytes(deletion.artifact_bytes));
@@ -64,5 +64,5 @@ fn show(context: &Context, deletion: &Deletion) -> Result<Exit, Failure> {
     }
     context.output.text(&lines.join("\n"))?;
     deletion.notes.iter().for_each(|note| context.output.say(note));
-    Ok(Exit::Well)
+    Ok(Exit::Success)
 }

@@ -18,7 +18,7 @@ use crate::power::{NoiseShape, PowerShape};
 use crate::study::Study;
 
 /// Printed without a source of measurements.
-const NOBODY_ASKED: &str = "time and detectable difference are not estimated: add --coordinator URL, or --local to use \
+const NO_SOURCE: &str = "time and detectable difference are not estimated: add --coordinator URL, or --local to use \
     the measurements in the local store";
 
 /// The source of measurements.
@@ -135,7 +135,7 @@ impl Estimate {
         let metric = study.plan.spec().objective.metric.name();
         let mut lines = self.power.lines(metric, self.cost.is_some());
         let Some(cost) = &self.cost else {
-            lines.push(NOBODY_ASKED.to_owned());
+            lines.push(NO_SOURCE.to_owned());
             return lines;
         };
         let rate = Rate { on_gpus: cost.on_gpus, price: study.plan.spec().price_per_hour.clone() };
@@ -239,7 +239,7 @@ async fn here(
     source: &Source,
     request: EstimateRequest,
 ) -> Result<Option<EstimateResponse>, Failure> {
-    let asked = crate::local::Asked::open(source.store.as_deref(), context.output).await?;
+    let asked = crate::local::StoreQuery::open(source.store.as_deref(), context.output).await?;
     let Some(local) = asked else { return Ok(None) };
     let answer = match client::connect(&local.coordinator()).await {
         Ok(mut client) => estimate(&mut client, request).await,

@@ -63,7 +63,7 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<Exit
     };
     if context.output.is_json() {
         context.output.json(&explanation)?;
-        return Ok(Exit::Well);
+        return Ok(Exit::Success);
     }
     context.output.prose(&describe(&explanation))?;
     if !explanation.attempts.is_empty() {
@@ -74,7 +74,7 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<Exit
         context.output.text("")?;
         context.output.table(table(&explanation.events, false))?;
     }
-    Ok(Exit::Well)
+    Ok(Exit::Success)
 }
 
 fn describe(explanation: &Explanation) -> String {
@@ -106,7 +106,7 @@ pub(crate) async fn audit(context: &Context, arguments: &AuditArguments) -> Resu
     } else {
         context.output.table(table(&entries, true))?;
     }
-    Ok(Exit::Well)
+    Ok(Exit::Success)
 }
 
 /// Oldest first; the id of a single trial is not repeated.

@@ -37,7 +37,7 @@ pub(crate) struct Arguments {
     trial_limit: Option<u64>,
     #[cfg(feature = "local")]
     #[command(flatten)]
-    pub(crate) place: super::here::Place,
+    pub(crate) place: super::local_run::LocalArguments,
 }
 
 /// The answer of `extend` as JSON.
@@ -95,12 +95,12 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<Exit
         context.output.text(&status::headline(&sweep))?;
         context.output.text(&told(&sweep.counts))?;
     }
-    if context.answering.is_idle() {
+    if context.backend.is_idle() {
         context.say_how_to_train(&sweep);
     } else if !context.output.is_json() {
         context.output.say(&format!("follow it with `sweepctl watch {}`", sweep.id));
     }
-    Ok(Exit::Well)
+    Ok(Exit::Success)
 }
 
 /// For example `12 trials are known, 3 running trials are shared, 6 to run`.

@@ -37,11 +37,11 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<Exit
         older_than_ms: lifetime_ms(&arguments.older_than)?,
         user: client::user(),
     };
-    let mut client = client::upkeep(&context.coordinator).await?;
+    let mut client = client::store(&context.coordinator).await?;
     let found = GarbageList::from(client.collect_garbage(request).await?.into_inner());
     if context.output.is_json() {
         context.output.json(&found)?;
-        return Ok(Exit::Well);
+        return Ok(Exit::Success);
     }
     let mut table = Table::new(&["what", "count#", "size#"]);
     for row in &found.found {
@@ -55,5 +55,5 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<Exit
         context.output.say(&format!("the store returned {} to the file system", bytes(found.store_bytes)));
     }
     found.notes.iter().for_each(|note| context.output.say(note));
-    Ok(Exit::Well)
+    Ok(Exit::Success)
 }

@@ -9,7 +9,7 @@ use sweep_shapes::text::{count, escape};
 use sweep_shapes::{Comparison, Estimate, Leaderboard, Row};
 
 use super::ablation::why;
-use super::compare::{range, signed, words};
+use super::compare::{range, signed, verdict_label};
 use super::{Context, status};
 use crate::client::{self, Client};
 use crate::failure::{Exit, Failure};
@@ -44,7 +44,7 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<Exit
     } else {
         print(&context.output, &leaderboard)?;
     }
-    Ok(Exit::Well)
+    Ok(Exit::Success)
 }
 
 /// The leaderboard of a sweep by its own objective.
@@ -148,7 +148,7 @@ fn cells(leaderboard: &Leaderboard, row: &Row) -> Vec<String> {
         estimate(row.seconds, |value| fixed(value, 1)),
         one.and_then(|one| one.delta).map_or_else(none, |delta| signed(metric, delta)),
         one.and_then(|one| one.t_interval).map_or_else(none, |interval| range(metric, interval)),
-        one.map_or_else(none, |one| words(one.verdict)),
+        one.map_or_else(none, |one| verdict_label(one.verdict)),
         remark(row),
     ]);
     cells

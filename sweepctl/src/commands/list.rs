@@ -30,7 +30,7 @@ pub(crate) async fn run(context: &Context) -> Result<Exit, Failure> {
     } else {
         context.output.table(table(&sweeps))?;
     }
-    Ok(Exit::Well)
+    Ok(Exit::Success)
 }
 
 fn table(sweeps: &[Sweep]) -> Table {

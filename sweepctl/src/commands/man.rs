@@ -26,13 +26,13 @@ pub(crate) fn run(context: &Context, arguments: &Arguments, mut whole: Command) 
         std::fs::write(&path, page).map_err(|error| failed(&path, error))?;
     }
     context.output.say(&format!("wrote {} pages to {}", pages.len(), arguments.folder.display()));
-    Ok(Exit::Well)
+    Ok(Exit::Success)
 }
 
 /// Every page, by its file name.
 fn pages(command: &Command) -> Result<Vec<(String, Vec<u8>)>, Failure> {
     let name = command.get_display_name().unwrap_or_else(|| command.get_name()).to_owned();
-    let text = page(command, &name).map_err(|error| Failure::ours("cannot create a manual page").because(error))?;
+    let text = page(command, &name).map_err(|error| Failure::internal("cannot create a manual page").because(error))?;
     let mut made = vec![(format!("{name}.1"), text)];
     for verb in verbs(command) {
         made.extend(pages(verb)?);

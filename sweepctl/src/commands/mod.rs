@@ -1,13 +1,14 @@
 //! The commands, one file each: arguments and implementation.
 
 pub(crate) mod ablation;
-mod answering;
 pub(crate) mod artifacts;
+mod backend;
 pub(crate) mod backup;
 pub(crate) mod cancel;
 pub(crate) mod certs;
 pub(crate) mod compare;
 pub(crate) mod completions;
+pub(crate) mod control;
 #[cfg(feature = "local")]
 pub(crate) mod data;
 pub(crate) mod delete;
@@ -17,12 +18,12 @@ pub(crate) mod explain;
 pub(crate) mod export;
 pub(crate) mod extend;
 pub(crate) mod gc;
-#[cfg(feature = "local")]
-pub(crate) mod here;
 pub(crate) mod import;
 pub(crate) mod init;
 pub(crate) mod leaderboard;
 pub(crate) mod list;
+#[cfg(feature = "local")]
+pub(crate) mod local_run;
 pub(crate) mod man;
 pub(crate) mod plan;
 pub(crate) mod report;
@@ -30,7 +31,6 @@ pub(crate) mod reproduce;
 #[cfg(feature = "store")]
 pub(crate) mod restore;
 pub(crate) mod status;
-pub(crate) mod steer;
 #[cfg(feature = "store")]
 pub(crate) mod store;
 pub(crate) mod submit;
@@ -52,7 +52,7 @@ use crate::coordinator::Coordinator;
 use crate::failure::{Exit, Failure};
 use crate::output::Output;
 use crate::probe;
-pub(crate) use answering::Answering;
+pub(crate) use backend::Backend;
 
 /// The context of a command.
 #[derive(Debug)]
@@ -62,13 +62,13 @@ pub(crate) struct Context {
     /// Whether a flag or variable named it; otherwise it is the default.
     pub(crate) named: bool,
     /// What answers instead, if it is not a coordinator.
-    pub(crate) answering: Answering,
+    pub(crate) backend: Backend,
 }
 
 impl Context {
     /// Prints how to train a sweep that was changed while nothing trains.
     pub(crate) fn say_how_to_train(&self, sweep: &Sweep) {
-        if self.answering.is_idle() && !sweep.state.has_ended() {
+        if self.backend.is_idle() && !sweep.state.has_ended() {
             self.output.say(&format!(
                 "no process trains on the local store now: run `sweepctl resume {} --local` to train and follow the \
                 sweep",
@@ -82,9 +82,9 @@ impl Context {
 pub(crate) fn run(cli: Cli, output: Output) -> Result<Exit, Failure> {
     let named = cli.named_coordinator();
     let urls = named.clone().unwrap_or_else(|| DEFAULT_COORDINATOR.to_owned());
-    let (shown, ca_file) = cli.credentials();
-    let coordinator = Coordinator { urls, shown, ca_file };
-    let context = Context { output, coordinator, named: named.is_some(), answering: Answering::default() };
+    let (token, ca_file) = cli.credentials();
+    let coordinator = Coordinator { urls, token, ca_file };
+    let context = Context { output, coordinator, named: named.is_some(), backend: Backend::default() };
     match dispatch(&context, cli) {
         Err(failure) if failure.is_of_the_connection() => {
             let found = block_on(async { Ok(probe::listener(context.coordinator.as_str()).await) });
@@ -117,16 +117,18 @@ fn dispatch(context: &Context, cli: Cli) -> Result<Exit, Failure> {
         #[cfg(feature = "store")]
         Command::Restore(verb) => block_on(restore::run(context, &verb)),
         Command::Gc(verb) => ask(context, async |context| gc::run(context, &verb.arguments).await),
-        Command::Pause(verb) => ask(context, async |context| steer::pause(context, verb.arguments.sweep(), true).await),
-        #[cfg(feature = "local")]
-        Command::Resume(verb) if verb.arguments.place.local => block_on(steer::resume_here(context, &verb.arguments)),
-        Command::Resume(verb) => {
-            ask(context, async |context| steer::pause(context, verb.arguments.sweep(), false).await)
+        Command::Pause(verb) => {
+            ask(context, async |context| control::pause(context, verb.arguments.sweep(), true).await)
         }
-        Command::Priority(verb) => ask(context, async |context| steer::priority(context, &verb.arguments).await),
         #[cfg(feature = "local")]
-        Command::Retry(verb) if verb.arguments.place.local => block_on(steer::retry_here(context, &verb.arguments)),
-        Command::Retry(verb) => ask(context, async |context| steer::retry(context, &verb.arguments).await),
+        Command::Resume(verb) if verb.arguments.place.local => block_on(control::resume_here(context, &verb.arguments)),
+        Command::Resume(verb) => {
+            ask(context, async |context| control::pause(context, verb.arguments.sweep(), false).await)
+        }
+        Command::Priority(verb) => ask(context, async |context| control::priority(context, &verb.arguments).await),
+        #[cfg(feature = "local")]
+        Command::Retry(verb) if verb.arguments.place.local => block_on(control::retry_here(context, &verb.arguments)),
+        Command::Retry(verb) => ask(context, async |context| control::retry(context, &verb.arguments).await),
         Command::Reproduce(verb) if verb.arguments.local => block_on(reproduce::run(context, &verb.arguments)),
         Command::Reproduce(verb) => ask(context, async |context| reproduce::run(context, &verb.arguments).await),
         Command::Explain(verb) => ask(context, async |context| explain::run(context, &verb.arguments).await),
@@ -166,7 +168,7 @@ fn dispatch(context: &Context, cli: Cli) -> Result<Exit, Failure> {
 
 /// Runs a command that asks a coordinator, or the local store instead.
 fn ask(context: &Context, verb: impl AsyncFnOnce(&Context) -> Result<Exit, Failure>) -> Result<Exit, Failure> {
-    block_on(answering::ask(context, verb))
+    block_on(backend::ask(context, verb))
 }
 
 fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {

@@ -70,7 +70,7 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<Exit
     } else {
         view.print(&context.output)?;
     }
-    Ok(Exit::Well)
+    Ok(Exit::Success)
 }
 
 struct View<'a> {
@@ -229,7 +229,7 @@ impl View<'_> {
                 params_most: self.summary.params.map(|(_, most)| most),
             },
             stages: (0..self.summary.groups.len()).map(|index| self.group_shape(index)).collect(),
-            configurations: Lazily::new(configurations),
+            configurations: LazyList::new(configurations),
             omitted: self.omitted,
             power: &self.estimate.power,
             cost: self.estimate.cost.as_ref(),
@@ -334,7 +334,7 @@ struct Shape<'a, I: Iterator<Item = ConfigurationShape>> {
     objective: Objective,
     totals: Totals,
     stages: Vec<GroupShape>,
-    configurations: Lazily<I>,
+    configurations: LazyList<I>,
     /// Configurations that are not listed without `--all`.
     omitted: u64,
     /// The statistical power.
@@ -407,15 +407,15 @@ struct ConfigurationShape {
 }
 
 /// A list that is generated while it is serialised.
-struct Lazily<I>(RefCell<Option<I>>);
+struct LazyList<I>(RefCell<Option<I>>);
 
-impl<I> Lazily<I> {
+impl<I> LazyList<I> {
     fn new(elements: I) -> Self {
         Self(RefCell::new(Some(elements)))
     }
 }
 
-impl<I: Iterator<Item: Serialize>> Serialize for Lazily<I> {
+impl<I: Iterator<Item: Serialize>> Serialize for LazyList<I> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut list = serializer.serialize_seq(None)?;
         for element in self.0.borrow_mut().take().into_iter().flatten() {

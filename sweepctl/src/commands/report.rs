@@ -91,7 +91,7 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<Exit
     }
     match &arguments.out {
         None if context.output.is_json() => {
-            let text = String::from_utf8(document).map_err(|_| Failure::ours("the report is not text"))?;
+            let text = String::from_utf8(document).map_err(|_| Failure::internal("the report is not text"))?;
             context.output.json(&Document { format: name(format), text })?;
         }
         None => {
@@ -109,7 +109,7 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<Exit
             }
         }
     }
-    Ok(Exit::Well)
+    Ok(Exit::Success)
 }
 
 /// The file is replaced only when the new one is complete.

@@ -66,7 +66,7 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<Exit
     if arguments.local {
         return run_here(context, arguments, &digits, interrupt).await;
     }
-    if context.answering.is_idle() {
+    if context.backend.is_idle() {
         let failure = Failure::failed("no process trains on the local store now, so the trial cannot run again");
         return Err(
             failure.hint("add --local to train it here, and name the folder of the data sets with --data-root FOLDER")
@@ -96,20 +96,20 @@ async fn run_here(
     digits: &str,
     interrupt: Interrupt,
 ) -> Result<Exit, Failure> {
-    use super::here::{Again, Done, Job, train};
+    use super::local_run::{Continuation, Job, Outcome, train};
     use super::unfinished::Own;
-    use crate::local::{Here, data_roots};
-    use crate::watch::Beside;
+    use crate::local::{LocalOptions, data_roots};
+    use crate::watch::LogWriter;
 
     let data_roots = data_roots(&arguments.data_root, std::path::Path::new("."));
     let (store, slots) = (arguments.store.clone(), arguments.slots.clone());
-    let here = Here { store, data_roots, slots, accept_loss: false };
-    let (progress, again_as_typed) = (Beside::default(), Again::AsTyped);
+    let here = LocalOptions { store, data_roots, slots, accept_loss: false };
+    let (progress, again_as_typed) = (LogWriter::default(), Continuation::AsTyped);
     let job = Job { here: &here, own: Own::New, resume_others: false, progress: &progress, again: again_as_typed };
     train(context, job, interrupt, async |client, interrupt, _store| {
         Ok(match again(context, arguments, digits, client, interrupt).await? {
-            Run::Compared(exit) => Done::Exit(exit),
-            Run::Interrupted(sweep, number) => Done::Interrupted(number, Some(sweep)),
+            Run::Compared(exit) => Outcome::Exit(exit),
+            Run::Interrupted(sweep, number) => Outcome::Interrupted(number, Some(sweep)),
         })
     })
     .await
@@ -135,7 +135,7 @@ async fn again(
         Ending::Ended(ended) => ended,
         Ending::Interrupted(number) => return Ok(Run::Interrupted(sweep.id, number)),
     };
-    if !matches!(status::exit(&ended), Exit::Well) {
+    if !matches!(status::exit(&ended), Exit::Success) {
         let reason = ended.reason.as_deref().unwrap_or("no sweep needs the trial any more");
         return Err(Failure::failed(format!("the new run has no result: {}", escape(reason)))
             .hint(format!("run `sweepctl explain {digits}` to see what happened")));
@@ -148,7 +148,7 @@ async fn again(
     } else {
         context.output.prose(&describe(&found))?;
     }
-    Ok(Run::Compared(if found.same { Exit::Well } else { Exit::Failed }))
+    Ok(Run::Compared(if found.same { Exit::Success } else { Exit::Failed }))
 }
 
 fn describe(found: &Reproduction) -> String {

@@ -44,7 +44,7 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<Exit
     let restored = restore(&arguments.folder, &store, artifacts.as_deref()).await.map_err(refused)?;
     if context.output.is_json() {
         context.output.json(&restored)?;
-        return Ok(Exit::Well);
+        return Ok(Exit::Success);
     }
     let Restored { store_bytes, artifacts, artifact_bytes, missing, .. } = &restored;
     let (files, size) = (count(*artifacts), bytes(*artifact_bytes));
@@ -54,7 +54,7 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<Exit
         let text = "the coordinator that was backed up could not read these artifacts; everything else is restored";
         context.output.say(text);
     }
-    Ok(Exit::Well)
+    Ok(Exit::Success)
 }
 
 fn refused(error: Refused) -> Failure {

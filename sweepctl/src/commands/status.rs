@@ -34,7 +34,7 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<Exit
         context.output.prose(&describe(&sweep))?;
     }
     context.say_how_to_train(&sweep);
-    Ok(Exit::Well)
+    Ok(Exit::Success)
 }
 
 /// Everything about a sweep, for people.
@@ -153,11 +153,11 @@ pub(crate) fn counts(counts: &Counts) -> String {
 /// budget: such a sweep counts as cancelled.
 pub(crate) fn exit(sweep: &Sweep) -> Exit {
     match sweep.state {
-        State::Succeeded => Exit::Well,
+        State::Succeeded => Exit::Success,
         State::Failed => Exit::TrialsFailed,
         // It did what it was asked: it stopped at its budget.
         State::Cancelled if sweep.stopped_at_budget => match sweep.counts.failed {
-            0 => Exit::Well,
+            0 => Exit::Success,
             _ => Exit::TrialsFailed,
         },
         State::Running if needs_a_person(sweep) => Exit::TrialsFailed,
@@ -207,7 +207,7 @@ mod tests {
             let status = v1::SweepStatus { state, reason, counts, stopped_at_budget, ..Default::default() };
             exit(&Sweep::from(status))
         };
-        assert!(matches!((ended(true, 0), ended(true, 1)), (Exit::Well, Exit::TrialsFailed)));
+        assert!(matches!((ended(true, 0), ended(true, 1)), (Exit::Success, Exit::TrialsFailed)));
         assert!(matches!((ended(false, 0), ended(false, 1)), (Exit::Failed, Exit::Failed)));
     }
 

@@ -67,7 +67,7 @@ async fn copy(context: &Context, from: &Location, to: &Location) -> Result<Exit,
             .output
             .say(&format!("artifacts are in {folder}: copy it to the folder in the coordinator's key `artifacts`"));
     }
-    Ok(Exit::Well)
+    Ok(Exit::Success)
 }
 
 fn refused(error: copy::Refused) -> Failure {

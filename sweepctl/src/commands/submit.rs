@@ -17,7 +17,7 @@ use crate::failure::{Exit, Failure};
 use crate::interrupt::Interrupt;
 use crate::revision;
 use crate::study::{self, Study};
-use crate::watch::{Beside, Display, Ending, Progress, Setting, follow};
+use crate::watch::{Display, Ending, LogWriter, Progress, Setting, follow};
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  sweepctl submit sweeps/quickstart.yaml --local --watch\n  \
@@ -134,9 +134,9 @@ async fn run_there(
             say_cost(context, &sweep);
             context.output.say(&format!("follow it with `sweepctl watch {}`", sweep.id));
         }
-        return Ok(Exit::Well);
+        return Ok(Exit::Success);
     }
-    let display = display(context, arguments, study, &Beside::default());
+    let display = display(context, arguments, study, &LogWriter::default());
     let setting = Setting { output: context.output, embedded: false, made: !resumed };
     match follow(&mut client, sweep.id, display, &mut interrupt, setting).await? {
         Ending::Ended(sweep) => {
@@ -164,23 +164,23 @@ async fn run_here(
     study: &Study,
     interrupt: Interrupt,
 ) -> Result<Exit, Failure> {
-    use super::here::{Again, Job, train};
+    use super::local_run::{Continuation, Job, train};
     use super::unfinished::Own;
-    use crate::local::{Here, data_roots};
+    use crate::local::{LocalOptions, data_roots};
 
-    let here = Here {
+    let here = LocalOptions {
         store: arguments.store.clone(),
         data_roots: data_roots(&arguments.data_root, study::folder_of(&arguments.file)),
         slots: arguments.slots.clone(),
         accept_loss: arguments.accept_loss,
     };
     let digest = study.plan.spec().digest();
-    let digest = digest.map_err(|error| Failure::ours("the spec has no digest").because(error))?;
+    let digest = digest.map_err(|error| Failure::internal("the spec has no digest").because(error))?;
     // With `--fresh`, this is a new sweep and not a resumed one.
     let own = if arguments.fresh { Own::New } else { Own::Spec(digest) };
-    let progress = Beside::default();
+    let progress = LogWriter::default();
     let display = display(context, arguments, study, &progress);
-    let (resume_others, again) = (arguments.resume_others, Again::AsTyped);
+    let (resume_others, again) = (arguments.resume_others, Continuation::AsTyped);
     let job = Job { here: &here, own, resume_others, progress: &progress, again };
     train(context, job, interrupt, async |client, interrupt, store| {
         watch_here(context, (arguments, study), client, (display, store), interrupt).await
@@ -196,8 +196,8 @@ async fn watch_here(
     client: &mut Client,
     (display, store): (Display, &str),
     interrupt: &mut Interrupt,
-) -> Result<super::here::Done, Failure> {
-    use super::here::{Followed, follow_here};
+) -> Result<super::local_run::Outcome, Failure> {
+    use super::local_run::{FollowedSweep, follow_here};
 
     let Accepted { mut sweep, resumed, outlook, .. } = submit(client, arguments, study, !arguments.fresh).await?;
     tell(context, outlook);
@@ -209,7 +209,7 @@ async fn watch_here(
         context.output.say(&format!("sweep {} is resumed: {known}", sweep.id));
     }
     say_cost(context, &sweep);
-    let followed = Followed { sweep: sweep.id, display, streamed: arguments.watch, made: !resumed };
+    let followed = FollowedSweep { sweep: sweep.id, display, streamed: arguments.watch, made: !resumed };
     follow_here(context, client, followed, interrupt, store).await
 }
 
@@ -232,12 +232,12 @@ fn say_cost(context: &Context, sweep: &Sweep) {
 }
 
 /// The display of progress; the plan is printed before it.
-fn display(context: &Context, arguments: &Arguments, study: &Study, beside: &Beside) -> Display {
+fn display(context: &Context, arguments: &Arguments, study: &Study, log_writer: &LogWriter) -> Display {
     if !arguments.watch {
         return Display::Quiet;
     }
     context.output.say(&study.summary());
-    Display::new(context.output, arguments.progress, beside)
+    Display::new(context.output, arguments.progress, log_writer)
 }
 
 /// Prints how many trials are known or shared; nothing for a sweep that shares none.

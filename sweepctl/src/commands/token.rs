@@ -190,7 +190,7 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<Exit
             } else {
                 context.output.table(table(&tokens))?;
             }
-            Ok(Exit::Well)
+            Ok(Exit::Success)
         }
         Verb::Revoke { token, .. } => {
             let request = RevokeTokenRequest { token: token.clone(), user: client::user() };
@@ -201,7 +201,7 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<Exit
             } else {
                 context.output.table(table(&tokens))?;
             }
-            Ok(Exit::Well)
+            Ok(Exit::Success)
         }
     }
 }
@@ -246,7 +246,7 @@ fn show(
         }
         None => format!("keep this secret: it is not stored and cannot be shown again; {until}"),
     });
-    Ok(Exit::Well)
+    Ok(Exit::Success)
 }
 
 /// A time such as `90d`.

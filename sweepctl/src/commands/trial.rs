@@ -66,7 +66,7 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<Exit
     let detail = fetch(context, &arguments.trial).await?;
     if context.output.is_json() {
         context.output.json(&detail)?;
-        return Ok(Exit::Well);
+        return Ok(Exit::Success);
     }
     context.output.prose(&describe(&detail, arguments.settings))?;
     if !detail.attempt_records.is_empty() {
@@ -74,7 +74,7 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<Exit
         context.output.table(attempts(&detail.attempt_records))?;
     }
     print_points(&context.output, &detail, arguments.points)?;
-    Ok(Exit::Well)
+    Ok(Exit::Success)
 }
 
 fn describe(detail: &Detail, all_settings: bool) -> String {
@@ -255,7 +255,7 @@ pub(crate) async fn logs(context: &Context, arguments: &LogArguments) -> Result<
             failure: attempt.failure.as_ref(),
             log_tail: &attempt.log_tail,
         })?;
-        return Ok(Exit::Well);
+        return Ok(Exit::Success);
     }
     context.output.say(&format!(
         "attempt {} on {}: {}",
@@ -276,5 +276,5 @@ pub(crate) async fn logs(context: &Context, arguments: &LogArguments) -> Result<
     } else {
         context.output.text(&escape_log(attempt.log_tail.trim_end_matches('\n')))?;
     }
-    Ok(Exit::Well)
+    Ok(Exit::Success)
 }

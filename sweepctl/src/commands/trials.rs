@@ -123,7 +123,7 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<Exit
     } else {
         print(&context.output, arguments, (&sweep, &metric), trials).await?;
     }
-    Ok(Exit::Well)
+    Ok(Exit::Success)
 }
 
 /// Validates a position in the list.

@@ -48,7 +48,7 @@ pub(crate) async fn settle(
     resume_others: bool,
 ) -> Result<(), Failure> {
     let others = others(client, own).await?;
-    let asks = context.output.talks_to_a_terminal() && context.output.hears_a_terminal();
+    let asks = context.output.stderr_is_terminal() && context.output.is_interactive();
     let mut left = Vec::new();
     for other in others {
         let choice = match (resume_others, other.paused) {
@@ -105,19 +105,19 @@ fn named(sweep: &SweepStatus) -> String {
 
 async fn asked(context: &Context, sweep: &SweepStatus) -> Result<Choice, Failure> {
     let question = format!("{}: what should happen to it?", named(sweep));
-    let coloured = context.output.talk_is_coloured();
+    let coloured = context.output.stderr_is_coloured();
     // Waits for a key on another thread, so that other tasks continue.
     let chosen = tokio::task::spawn_blocking(move || {
         let theme: Box<dyn Theme> = if coloured { Box::new(ColorfulTheme::default()) } else { Box::new(SimpleTheme) };
         let items = CHOICES.map(|(_, about)| about);
         Select::with_theme(&*theme).with_prompt(question).items(items).default(0).interact()
     });
-    let chosen = chosen.await.map_err(|error| Failure::ours("the question failed").because(error))?;
+    let chosen = chosen.await.map_err(|error| Failure::internal("the question failed").because(error))?;
     let chosen = chosen.map_err(|error| {
         let failure = Failure::failed("the question about an unfinished sweep was not answered").because(error);
         failure.hint("add --resume-others to train the unfinished sweeps too; without a terminal they stay paused")
     })?;
-    CHOICES.get(chosen).map(|(choice, _)| *choice).ok_or_else(|| Failure::ours("the chosen item was not offered"))
+    CHOICES.get(chosen).map(|(choice, _)| *choice).ok_or_else(|| Failure::internal("the chosen item was not offered"))
 }
 
 async fn carry_out(client: &mut Client, sweep: &SweepStatus, choice: Choice) -> Result<(), Failure> {

@@ -13,7 +13,7 @@ use crate::failure::{Exit, Failure};
 use crate::interrupt::Interrupt;
 use crate::output::Output;
 use crate::study::Study;
-use crate::watch::{Beside, Display, Ending, Progress, Setting, follow};
+use crate::watch::{Display, Ending, LogWriter, Progress, Setting, follow};
 
 #[derive(Debug, Args)]
 #[command(
@@ -42,13 +42,13 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<Exit
     if let Ok(study) = Study::read("spec", answer.spec.to_vec(), overrides, None) {
         context.output.say(&study.summary());
     }
-    if context.answering.is_idle() && !sweep.state.has_ended() {
+    if context.backend.is_idle() && !sweep.state.has_ended() {
         let name = sweep_shapes::text::escape(&sweep.name);
         let text = format!("sweep {} {name} is unfinished, and no process trains on the local store now", sweep.id);
         let hint = format!("run `sweepctl resume {} --local` to train and follow it", sweep.id);
         return Err(Failure::failed(text).hint(hint));
     }
-    let display = Display::new(context.output, arguments.progress, &Beside::default());
+    let display = Display::new(context.output, arguments.progress, &LogWriter::default());
     let setting = Setting { output: context.output, embedded: false, made: false };
     match follow(&mut client, sweep.id, display, &mut interrupt, setting).await? {
         Ending::Ended(sweep) => finish(context, &mut client, &sweep, End { streamed: true, store: None }).await,
@@ -64,7 +64,7 @@ pub(crate) fn say_how_to_come_back(context: &Context, sweep: u64) {
     let coordinator = match context.coordinator.as_str() {
         crate::arguments::DEFAULT_COORDINATOR => String::new(),
         // The store's process announces its address and token beside the store.
-        _ if context.answering.is_local() => String::new(),
+        _ if context.backend.is_local() => String::new(),
         other => format!(" --coordinator {other}"),
     };
     let text = format!("sweep {sweep} continues: follow it again with `sweepctl watch {sweep}{coordinator}`");

@@ -86,7 +86,7 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<Exit
             context.output.say(&format!("sweep {} does not use worker {worker}: {reason}", one.sweep));
         }
     }
-    Ok(Exit::Well)
+    Ok(Exit::Success)
 }
 
 async fn serve(context: &Context, change: &Change) -> Result<Exit, Failure> {
@@ -106,7 +106,7 @@ async fn serve(context: &Context, change: &Change) -> Result<Exit, Failure> {
     } else {
         context.output.table(table(&workers))?;
     }
-    Ok(Exit::Well)
+    Ok(Exit::Success)
 }
 
 /// One row per slot; a worker without slots has one row too. Fleets without labels need no column for them.

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::beside;
+use super::sibling;
 use crate::coordinator::Coordinator;
 
 /// The largest announcement, in bytes.
@@ -54,7 +54,7 @@ pub(super) struct Announcement(PathBuf);
 impl Announcement {
     /// Creates the file, or replaces one that was left behind. The caller must have locked the store.
     pub(super) fn make(store: &Path, content: &Content) -> io::Result<Self> {
-        let (path, new) = (path(store), beside(store, ".running.new"));
+        let (path, new) = (path(store), sibling(store, ".running.new"));
         match std::fs::remove_file(&new) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             Ok(()) | Err(_) => {}
@@ -75,7 +75,7 @@ impl Drop for Announcement {
 }
 
 fn path(store: &Path) -> PathBuf {
-    beside(store, ".running")
+    sibling(store, ".running")
 }
 
 #[cfg(test)]

@@ -12,9 +12,9 @@ use sweep_trust::private::Sharing;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
-use super::beside;
+use super::sibling;
 use crate::output::Output;
-use crate::watch::Beside;
+use crate::watch::LogWriter;
 
 /// A larger file is truncated at the start.
 const MAX_BYTES: u64 = 8 * 1024 * 1024;
@@ -29,7 +29,7 @@ pub(super) struct Log {
 
 impl Log {
     /// Sends the log of this process to the store's log file: warnings, or the level of SWEEP_LOG.
-    pub(super) fn start(store: &Path, output: Output, progress: &Beside) -> Option<Self> {
+    pub(super) fn start(store: &Path, output: Output, progress: &LogWriter) -> Option<Self> {
         let filter = EnvFilter::try_from_env("SWEEP_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
         let log = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false);
         // Tests may have installed one already.
@@ -76,7 +76,7 @@ impl Log {
 /// `.sweep/sweep.log` for `.sweep/sweep.db`.
 fn path(store: &Path) -> PathBuf {
     let path = store.with_extension("log");
-    if path == store { beside(store, ".log") } else { path }
+    if path == store { sibling(store, ".log") } else { path }
 }
 
 impl<'a> MakeWriter<'a> for Log {

@@ -28,7 +28,7 @@ pub(crate) struct Bars {
 
 impl Bars {
     pub(crate) fn new(output: Output, progress: MultiProgress) -> Self {
-        let coloured = output.talk_is_coloured();
+        let coloured = output.stderr_is_coloured();
         let colour = |name: &str| if coloured { name.to_owned() } else { String::new() };
         let sweep_bar = format!("{{elapsed:>5}} {{bar:32{}}} {{wide_msg}}", colour(".cyan"));
         let trial_bar = format!("      {{bar:16{}}} {{pos:>4}}/{{len}} {{wide_msg}}", colour(".green"));

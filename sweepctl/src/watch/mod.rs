@@ -2,10 +2,10 @@
 //! handles signals.
 
 mod bars;
-mod beside;
+mod log_writer;
 mod plain;
 mod screen;
-mod stuck;
+mod unplaceable;
 
 use std::future::Future;
 use std::time::Duration;
@@ -23,7 +23,7 @@ use crate::failure::Failure;
 use crate::interrupt::Interrupt;
 use crate::output::Output;
 use bars::Bars;
-pub(crate) use beside::Beside;
+pub(crate) use log_writer::LogWriter;
 use plain::Plain;
 use screen::Screen;
 
@@ -64,7 +64,7 @@ pub(crate) enum Display {
     /// Progress bars on stderr.
     Bars(Box<Bars>),
     /// A live screen on stderr, once there is something to show.
-    Screen(Option<Screen>, Beside),
+    Screen(Option<Screen>, LogWriter),
     /// A line of JSON to stdout for each status.
     Json(Output),
 }
@@ -76,16 +76,16 @@ struct Event<'a> {
 }
 
 impl Display {
-    /// The display for the output and the requested progress. Other messages go to `beside` while it is active.
-    pub(crate) fn new(output: Output, progress: Progress, beside: &Beside) -> Self {
-        let keys = output.talks_to_a_terminal() && output.hears_a_terminal();
+    /// The display for the output and the requested progress. Other messages go to `log_writer` while it is active.
+    pub(crate) fn new(output: Output, progress: Progress, log_writer: &LogWriter) -> Self {
+        let keys = output.stderr_is_terminal() && output.is_interactive();
         match progress {
             _ if output.is_json() => Self::Json(output),
-            Progress::Screen => Self::Screen(None, beside.clone()),
-            Progress::Auto if keys => Self::Screen(None, beside.clone()),
-            Progress::Bars => Self::Bars(Box::new(Bars::new(output, beside.bars.clone()))),
-            Progress::Auto if output.talks_to_a_terminal() => {
-                Self::Bars(Box::new(Bars::new(output, beside.bars.clone())))
+            Progress::Screen => Self::Screen(None, log_writer.clone()),
+            Progress::Auto if keys => Self::Screen(None, log_writer.clone()),
+            Progress::Bars => Self::Bars(Box::new(Bars::new(output, log_writer.bars.clone()))),
+            Progress::Auto if output.stderr_is_terminal() => {
+                Self::Bars(Box::new(Bars::new(output, log_writer.bars.clone())))
             }
             Progress::Auto | Progress::Lines => Self::Plain(Plain::new(output)),
         }
@@ -93,10 +93,10 @@ impl Display {
 
     /// Begins to show a sweep.
     fn begin(&mut self, client: &Client, id: u64, setting: Setting) -> Result<(), Failure> {
-        if let Self::Screen(screen, beside) = self {
-            let how = screen::Setting { coloured: setting.output.talk_is_coloured(), embedded: setting.embedded };
+        if let Self::Screen(screen, log_writer) = self {
+            let how = screen::Setting { coloured: setting.output.stderr_is_coloured(), embedded: setting.embedded };
             let begun = Screen::begin(client, id, &how)?;
-            beside.speak_through(begun.voice());
+            log_writer.write_to_screen(begun.line_sink());
             *screen = Some(begun);
         }
         Ok(())
@@ -110,7 +110,7 @@ impl Display {
         };
         async move {
             match leaving {
-                Some(leaving) => leaving.await.map_err(|_| Failure::ours("the screen failed")),
+                Some(leaving) => leaving.await.map_err(|_| Failure::internal("the screen failed")),
                 None => std::future::pending().await,
             }
         }
@@ -142,10 +142,10 @@ impl Display {
     async fn end(self, output: Output) {
         match self {
             Self::Bars(mut bars) => bars.clear(),
-            Self::Screen(Some(screen), beside) => {
-                beside.speak_plainly();
+            Self::Screen(Some(screen), log_writer) => {
+                log_writer.write_to_stderr();
                 let said = screen.end().await;
-                said.iter().filter(|line| !beside.began_with(line)).for_each(|line| output.say(line));
+                said.iter().filter(|line| !log_writer.began_with(line)).for_each(|line| output.say(line));
             }
             Self::Screen(None, _) | Self::Quiet | Self::Plain(_) | Self::Json(_) => {}
         }
@@ -194,7 +194,9 @@ async fn to_the_end(client: &mut Client, id: u64, display: &mut Display, setting
         let lost = match client.watch_sweep(request).await {
             Ok(answer) => match until_lost(answer.into_inner(), display, &mut wait, setting).await? {
                 Watched::Ended(sweep) => return Ok(*sweep),
-                Watched::Stuck(sweep, why) => return Err(stuck::give_up(client, &sweep, &why, setting.made).await),
+                Watched::Stuck(sweep, why) => {
+                    return Err(unplaceable::give_up(client, &sweep, &why, setting.made).await);
+                }
                 Watched::Lost(status) => status,
             },
             Err(status) => status,

@@ -165,7 +165,7 @@ impl Folder {
     /// new store and both manifests; a restore uses the one that matches the store.
     pub(super) fn finish(&self, manifest: &Manifest) -> Result<(), Failure> {
         let text = serde_json::to_string_pretty(manifest);
-        let text = text.map_err(|error| Failure::ours("cannot encode the manifest").because(error))?;
+        let text = text.map_err(|error| Failure::internal("cannot encode the manifest").because(error))?;
         let part = format!("{NEXT_MANIFEST}{PART}");
         let next = self.root.join(&part);
         let written = File::create(&next).and_then(|mut file| {

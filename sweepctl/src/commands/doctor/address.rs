@@ -13,8 +13,8 @@ use tonic::{Code, Status};
 use super::Check;
 use crate::client::{self, Client};
 use crate::coordinator::Coordinator as Named;
+use crate::failover::FailoverChannel;
 use crate::failure::Failure;
-use crate::fleet::Fleet;
 use crate::probe::{self, Listener, host_and_port};
 
 /// Timeout of each step: resolve the name, connect, and get an answer.
@@ -104,7 +104,9 @@ async fn answered(named: &Named) -> Result<Answer, Refusal> {
     Ok((client, answer, sent_ms, now_unix_ms()))
 }
 
-async fn get_coordinator(about: &mut CoordinatorServiceClient<Fleet>) -> Result<GetCoordinatorResponse, Status> {
+async fn get_coordinator(
+    about: &mut CoordinatorServiceClient<FailoverChannel>,
+) -> Result<GetCoordinatorResponse, Status> {
     about.get_coordinator(GetCoordinatorRequest {}).await.map(tonic::Response::into_inner)
 }
 

@@ -16,7 +16,7 @@ const WRONG_MS: i64 = 5 * 60_000;
 /// Free space on the store's disk below which there is a warning and an error.
 const NOTABLE_BYTES: u64 = 5 << 30;
 const WRONG_BYTES: u64 = 200 << 20;
-const HTTP_PATIENCE: Duration = Duration::from_secs(3);
+const HTTP_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Checks that need a coordinator.
 const BEHIND: [&str; 6] = ["version", "clock", "tls", "token", "store", "workers"];
@@ -175,7 +175,7 @@ async fn http(url: &str, coordinator: &Coordinator) -> Check {
     let page = format!("http://{host}:{port}/readyz");
     let asked = page.clone();
     let answer = tokio::task::spawn_blocking(move || {
-        let config = ureq::Agent::config_builder().timeout_global(Some(HTTP_PATIENCE)).http_status_as_error(false);
+        let config = ureq::Agent::config_builder().timeout_global(Some(HTTP_TIMEOUT)).http_status_as_error(false);
         let agent = ureq::Agent::new_with_config(config.build());
         let mut answer = agent.get(&asked).call()?;
         let text = answer.body_mut().with_config().limit(1000).read_to_string()?;

@@ -12,11 +12,11 @@ use sweep_spec::trainer::{Command, Describe, Described, Event, Folders};
 use tokio::time::timeout;
 
 use super::Check;
-use super::here::ask;
+use super::machine::ask;
 
 const NAME: &str = "data set";
 /// Time limit for reading the data set.
-const PATIENCE: Duration = Duration::from_secs(60);
+const READ_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// `trainer` is the command; `roots` are the data roots.
 pub(super) async fn look(trainer: &[String], plan: &Plan, roots: &[PathBuf]) -> Check {
@@ -31,7 +31,7 @@ pub(super) async fn look(trainer: &[String], plan: &Plan, roots: &[PathBuf]) -> 
         }
     };
     let question = Command::Describe(Describe { dataset: dataset.clone(), folders });
-    match timeout(PATIENCE, ask(trainer, &question)).await {
+    match timeout(READ_TIMEOUT, ask(trainer, &question)).await {
         Ok(Ok((_, Event::Described(found)))) => {
             // The description does not contain how many images of each class a holdout takes.
             let whole = plan.spec().protocol.holdout.is_none();
@@ -46,7 +46,7 @@ pub(super) async fn look(trainer: &[String], plan: &Plan, roots: &[PathBuf]) -> 
         }
         Err(_) => {
             let found =
-                format!("the data set exists, but reading all of it takes longer than {} s", PATIENCE.as_secs());
+                format!("the data set exists, but reading all of it takes longer than {} s", READ_TIMEOUT.as_secs());
             Check::warning(NAME, found, "run `sweepctl data check SPEC` to read all of it")
         }
     }

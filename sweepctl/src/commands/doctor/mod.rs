@@ -6,7 +6,7 @@ mod coordinator;
 #[cfg(feature = "local")]
 mod dataset;
 #[cfg(feature = "local")]
-mod here;
+mod machine;
 mod workers;
 
 use std::path::PathBuf;
@@ -131,12 +131,12 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<Exit
     } else {
         print(&context.output, &report)?;
     }
-    Ok(if report.wrong > 0 { Exit::Failed } else { Exit::Well })
+    Ok(if report.wrong > 0 { Exit::Failed } else { Exit::Success })
 }
 
 #[cfg(feature = "local")]
 async fn this_machine(arguments: &Arguments, study: Option<&Study>, checks: &mut Vec<Check>) {
-    here::look(arguments, study, checks).await;
+    machine::look(arguments, study, checks).await;
 }
 
 #[cfg(not(feature = "local"))]

@@ -11,7 +11,7 @@ use super::Check;
 use crate::client::Client;
 use crate::study::Study;
 
-const PATIENCE: Duration = Duration::from_secs(10);
+const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 /// The most workers out of service that are listed.
 const MOST_OUT_OF_SERVICE: usize = 20;
 /// The most waiting sweeps that are listed.
@@ -27,7 +27,7 @@ pub(super) async fn look(
     study: Option<&Study>,
     checks: &mut Vec<Check>,
 ) {
-    let workers = match timeout(PATIENCE, client.list_workers(ListWorkersRequest {})).await {
+    let workers = match timeout(CALL_TIMEOUT, client.list_workers(ListWorkersRequest {})).await {
         Ok(Ok(answer)) => answer.into_inner().workers.into_iter().map(Worker::from).collect::<Vec<_>>(),
         Ok(Err(status)) => {
             checks.push(Check::wrong("workers", status.message().to_owned(), "see the coordinator's log"));
@@ -41,7 +41,7 @@ pub(super) async fn look(
     checks.extend(told(&workers, coordinator));
     checks.extend(study.and_then(|study| memory(&workers, study)));
     let newest = ListSweepsRequest { page_size: NEWEST, ..Default::default() };
-    if let Ok(Ok(answer)) = timeout(PATIENCE, client.list_sweeps(newest)).await {
+    if let Ok(Ok(answer)) = timeout(CALL_TIMEOUT, client.list_sweeps(newest)).await {
         let sweeps = answer.into_inner().sweeps.into_iter().map(Sweep::from);
         let waiting = sweeps.filter(|sweep| !sweep.state.has_ended() && !sweep.waiting_for.is_empty());
         checks.extend(waiting.take(MOST_WAITING).map(|sweep| {

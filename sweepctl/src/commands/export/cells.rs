@@ -33,7 +33,7 @@ impl<'a, W: Write> JsonArray<'a, W> {
 pub(super) fn csv_failure(error: csv::Error, failed: &impl Fn(std::io::Error) -> Failure) -> Failure {
     match error.into_kind() {
         csv::ErrorKind::Io(error) => failed(error),
-        other => Failure::ours("cannot write a row").because(format!("{other:?}")),
+        other => Failure::internal("cannot write a row").because(format!("{other:?}")),
     }
 }
 

@@ -160,7 +160,7 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<Exit
             report(context, &written)?;
         }
     }
-    Ok(Exit::Well)
+    Ok(Exit::Success)
 }
 
 /// For programs.

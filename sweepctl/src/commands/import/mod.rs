@@ -49,13 +49,13 @@ pub(crate) fn run(context: &Context, verb: &Verb) -> Result<Exit, Failure> {
     let imported = imported(&file, &text, arguments.drop_unknown)?;
     if context.output.is_json() {
         context.output.json(&imported)?;
-        return Ok(Exit::Well);
+        return Ok(Exit::Success);
     }
     for note in &imported.notes {
         context.output.say(&escape(note));
     }
     context.output.text(imported.spec.trim_end())?;
-    Ok(Exit::Well)
+    Ok(Exit::Success)
 }
 
 fn imported(file: &str, text: &[u8], drop_unknown: bool) -> Result<Imported, Failure> {

@@ -26,7 +26,7 @@ const DESIGNS: [(Design, &str); 4] = [
 /// Asks every open question.
 pub(super) fn all(given: &Given, output: &Output) -> Result<Answers, Failure> {
     let theme: Box<dyn Theme> =
-        if output.talk_is_coloured() { Box::new(ColorfulTheme::default()) } else { Box::new(SimpleTheme) };
+        if output.stderr_is_coloured() { Box::new(ColorfulTheme::default()) } else { Box::new(SimpleTheme) };
     let asker = Asker { theme: &*theme };
     let name = asker.text("What is the name of the study?", given.name.clone(), "my-study")?;
     let kind = asker.choice("Which data set are the networks trained on?", given.kind, &KINDS)?;
@@ -100,7 +100,7 @@ impl Asker<'_> {
             .default(0)
             .interact()
             .map_err(stopped)?;
-        of.get(chosen).map(|(one, _)| *one).ok_or_else(|| Failure::ours("an item was chosen that was not offered"))
+        of.get(chosen).map(|(one, _)| *one).ok_or_else(|| Failure::internal("an item was chosen that was not offered"))
     }
 
     /// Factors with their levels, until the user adds no more.

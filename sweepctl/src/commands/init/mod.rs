@@ -109,7 +109,7 @@ struct Written {
 }
 
 pub(crate) fn run(context: &Context, arguments: &Arguments) -> Result<Exit, Failure> {
-    let asks = !arguments.yes && std::io::stdin().is_terminal() && context.output.talks_to_a_terminal();
+    let asks = !arguments.yes && std::io::stdin().is_terminal() && context.output.stderr_is_terminal();
     let given = answers::Given::from(arguments);
     if !asks && !arguments.yes && given.lacks_something() {
         return Err(Failure::usage(
@@ -128,7 +128,7 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> Result<Exit, Fail
         })?;
     if file.as_os_str() == "-" {
         context.output.text(text.trim_end())?;
-        return Ok(Exit::Well);
+        return Ok(Exit::Success);
     }
     write(&file, &text)?;
     tell(context, &answers, &file, &study)
@@ -157,7 +157,7 @@ fn tell(context: &Context, answers: &Answers, file: &Path, study: &Study) -> Res
     if context.output.is_json() {
         let written = Written { file: shown, configurations: summary.configurations, trials: summary.trials, next };
         context.output.json(&written)?;
-        return Ok(Exit::Well);
+        return Ok(Exit::Success);
     }
     context.output.text(&format!("wrote {shown}"))?;
     context.output.text(&study.summary())?;
@@ -165,5 +165,5 @@ fn tell(context: &Context, answers: &Answers, file: &Path, study: &Study) -> Res
     for command in next {
         context.output.say(&format!("  {command}"));
     }
-    Ok(Exit::Well)
+    Ok(Exit::Success)
 }

@@ -34,7 +34,7 @@ pub(super) async fn run(context: &Context, arguments: &Arguments) -> Result<Exit
         let text = format!("sweep {} {name}: cancelled, with {trials} trials that only it used", cancelled.sweep);
         context.output.text(&text)?;
     }
-    Ok(Exit::Well)
+    Ok(Exit::Success)
 }
 
 fn refused(error: Error) -> Failure {

@@ -43,5 +43,5 @@ pub(super) async fn run(context: &Context, arguments: &Arguments) -> Result<Exit
         let mut out = context.output.data();
         writeln!(out, "{}", lines.join("\n")).and_then(|()| out.flush()).map_err(Failure::writing)?;
     }
-    Ok(if report.is_sound() { Exit::Well } else { Exit::Failed })
+    Ok(if report.is_sound() { Exit::Success } else { Exit::Failed })
 }

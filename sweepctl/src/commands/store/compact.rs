@@ -37,5 +37,5 @@ pub(super) async fn run(context: &Context, arguments: &Arguments) -> Result<Exit
     } else {
         context.output.text(&format!("returned {} to the file system", bytes(store_bytes)))?;
     }
-    Ok(Exit::Well)
+    Ok(Exit::Success)
 }

@@ -109,7 +109,7 @@ impl Screen {
     }
 
     /// Shows other lines one at a time; they are printed again at the end. False once the screen has gone.
-    pub(crate) fn voice(&self) -> impl Fn(String) -> bool + Send + use<> {
+    pub(crate) fn line_sink(&self) -> impl Fn(String) -> bool + Send + use<> {
         let lines = self.lines.clone();
         move |line| !matches!(lines.try_send(line), Err(TrySendError::Closed(_)))
     }

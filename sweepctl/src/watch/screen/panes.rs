@@ -9,7 +9,7 @@ use sweep_shapes::{Running, Slot, Worker};
 use super::state::{Pane, State};
 use super::text::{filled, fit, fit_name, left, spark, width};
 use super::theme::Theme;
-use crate::commands::compare::{number, signed, words};
+use crate::commands::compare::{number, signed, verdict_label};
 use crate::commands::leaderboard::estimate;
 use crate::commands::status;
 use crate::table::Table;
@@ -259,7 +259,7 @@ fn ranking(
         };
         let one = row.comparison.as_ref();
         // Why stands beside the configuration, or in `sweepctl ablation`.
-        let verdict = one.map_or_else(String::new, |one| words(one.verdict));
+        let verdict = one.map_or_else(String::new, |one| verdict_label(one.verdict));
         let judged = match verdict.as_str() {
             "helps" => theme.good(),
             "hurts" => theme.bad(),

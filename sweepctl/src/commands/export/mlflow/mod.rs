@@ -75,7 +75,7 @@ async fn blocking<T: Send + 'static>(
 ) -> Result<T, Failure> {
     let asked = Arc::clone(server);
     let done = tokio::task::spawn_blocking(move || ask(&asked)).await;
-    done.map_err(|error| Failure::ours("the export failed").because(error))?.map_err(|error| server.failure(error))
+    done.map_err(|error| Failure::internal("the export failed").because(error))?.map_err(|error| server.failure(error))
 }
 
 fn find_or_make(server: &Server, name: &str) -> Result<String, Error> {

@@ -87,7 +87,7 @@ impl Server {
             }
             Error::Refused { .. } => Failure::failed(format!("the MLflow server at {url} refused")),
             Error::Unreadable => Failure::failed(format!("the server at {url} is not an MLflow server")),
-            Error::Unwritable => Failure::ours("cannot encode a request"),
+            Error::Unwritable => Failure::internal("cannot encode a request"),
         };
         failure.because(error)
     }

@@ -8,18 +8,18 @@ use sweep_shapes::text::escape_log;
 use tracing_subscriber::fmt::MakeWriter;
 
 /// Takes a line, unless the screen is gone.
-type Voice = Box<dyn Fn(String) -> bool + Send>;
+type LineSink = Box<dyn Fn(String) -> bool + Send>;
 
 /// A writer to stderr that avoids the active progress display.
 #[derive(Clone, Default)]
-pub(crate) struct Beside {
+pub(crate) struct LogWriter {
     pub(super) bars: MultiProgress,
-    screen: Arc<Mutex<Option<Voice>>>,
+    screen: Arc<Mutex<Option<LineSink>>>,
     /// Messages from before the screen, to show on it too.
     first: Arc<Mutex<Vec<String>>>,
 }
 
-impl Beside {
+impl LogWriter {
     /// Adds a message that a screen shows from its beginning.
     #[cfg(feature = "local")]
     pub(crate) fn begin_with(&self, line: String) {
@@ -32,26 +32,26 @@ impl Beside {
     }
 
     /// From now on messages go to the screen, until it is gone.
-    pub(super) fn speak_through(&self, voice: impl Fn(String) -> bool + Send + 'static) {
+    pub(super) fn write_to_screen(&self, line_sink: impl Fn(String) -> bool + Send + 'static) {
         for line in self.first.lock().unwrap_or_else(PoisonError::into_inner).iter() {
-            voice(line.clone());
+            line_sink(line.clone());
         }
-        *self.screen.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(voice));
+        *self.screen.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(line_sink));
     }
 
     /// From now on messages go to stderr.
-    pub(super) fn speak_plainly(&self) {
+    pub(super) fn write_to_stderr(&self) {
         *self.screen.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     fn through_screen(&self, line: &[u8]) -> bool {
         let screen = self.screen.lock().unwrap_or_else(PoisonError::into_inner);
         let text = || escape_log(String::from_utf8_lossy(line).trim_end());
-        screen.as_ref().is_some_and(|voice| voice(text()))
+        screen.as_ref().is_some_and(|line_sink| line_sink(text()))
     }
 }
 
-impl io::Write for Beside {
+impl io::Write for LogWriter {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         if self.through_screen(line) {
             return Ok(line.len());
@@ -64,7 +64,7 @@ impl io::Write for Beside {
     }
 }
 
-impl<'a> MakeWriter<'a> for Beside {
+impl<'a> MakeWriter<'a> for LogWriter {
     type Writer = Self;
 
     fn make_writer(&'a self) -> Self {

@@ -12,29 +12,29 @@ use super::{Context, status};
 use crate::client::Client;
 use crate::failure::{Exit, Failure};
 use crate::interrupt::Interrupt;
-use crate::local::{Here, Local, data_roots};
-use crate::watch::{Beside, Display, Ending, Progress, Setting, follow};
+use crate::local::{Local, LocalOptions, data_roots};
+use crate::watch::{Display, Ending, LogWriter, Progress, Setting, follow};
 
 /// The work and its location.
 pub(crate) struct Job<'a> {
-    pub(crate) here: &'a Here,
+    pub(crate) here: &'a LocalOptions,
     pub(crate) own: Own,
     /// Whether to train the store's other unfinished sweeps too.
     pub(crate) resume_others: bool,
-    pub(crate) progress: &'a Beside,
+    pub(crate) progress: &'a LogWriter,
     /// The command to continue after an interruption.
-    pub(crate) again: Again,
+    pub(crate) again: Continuation,
 }
 
 /// How the user continues interrupted work.
-pub(crate) enum Again {
+pub(crate) enum Continuation {
     /// With the same command line.
     AsTyped,
     /// With `sweepctl resume`, the sweep's number, and these flags.
     Resume(String),
 }
 
-impl Again {
+impl Continuation {
     fn line(&self, sweep: Option<u64>) -> Option<String> {
         match (self, sweep) {
             (Self::AsTyped, _) => Some(command_line()),
@@ -45,7 +45,7 @@ impl Again {
 }
 
 /// How the work ended.
-pub(crate) enum Done {
+pub(crate) enum Outcome {
     /// It completed.
     Exit(Exit),
     /// A signal with this number arrived while this sweep was training.
@@ -57,7 +57,7 @@ pub(crate) async fn train(
     context: &Context,
     job: Job<'_>,
     mut interrupt: Interrupt,
-    work: impl AsyncFnOnce(&mut Client, &mut Interrupt, &str) -> Result<Done, Failure>,
+    work: impl AsyncFnOnce(&mut Client, &mut Interrupt, &str) -> Result<Outcome, Failure>,
 ) -> Result<Exit, Failure> {
     let opened = tokio::select! {
         biased;
@@ -77,14 +77,14 @@ pub(crate) async fn train(
             done = Box::pin(work(&mut client, &mut interrupt, &store)) => done,
             failure = local.failed() => Err(failure),
         },
-        Ok(Some(number)) => Ok(Done::Interrupted(number, None)),
+        Ok(Some(number)) => Ok(Outcome::Interrupted(number, None)),
         Err(failure) => Err(failure),
     };
     match &done {
-        Ok(Done::Interrupted(..)) => context.output.say("stopping; interrupt again to exit at once"),
+        Ok(Outcome::Interrupted(..)) => context.output.say("stopping; interrupt again to exit at once"),
         // Stopping takes some seconds if the worker has lost its coordinator.
         Err(_) if damage.borrow().is_some() => context.output.say("stopping, because the store is gone or damaged"),
-        Ok(Done::Exit(_)) | Err(_) => {}
+        Ok(Outcome::Exit(_)) | Err(_) => {}
     }
     interrupt.leave_at_the_next();
     drop(client);
@@ -95,8 +95,8 @@ pub(crate) async fn train(
         return Err(Failure::failed(what));
     }
     match done? {
-        Done::Exit(exit) => Ok(exit),
-        Done::Interrupted(number, sweep) => {
+        Outcome::Exit(exit) => Ok(exit),
+        Outcome::Interrupted(number, sweep) => {
             let again = job.again.line(sweep).map(|line| format!("; continue with `{line}`"));
             context.output.say(&format!("stopped{}", again.unwrap_or_default()));
             Ok(Exit::Signal(number))
@@ -113,7 +113,7 @@ async fn begin(context: &Context, job: &Job<'_>, local: &mut Local, client: &mut
 
 /// Where a command trains a sweep of the local store.
 #[derive(Debug, Clone, Args)]
-pub(crate) struct Place {
+pub(crate) struct LocalArguments {
     /// Train on this machine with the store of `submit --local`, and follow the sweep until it ends
     #[arg(long)]
     pub(crate) local: bool,
@@ -134,7 +134,7 @@ pub(crate) struct Place {
     slots: Option<String>,
 }
 
-impl Place {
+impl LocalArguments {
     /// These flags, for a command line that continues the work.
     fn flags(&self) -> String {
         let text = |path: &PathBuf| path.display().to_string();
@@ -154,15 +154,15 @@ impl Place {
     ) -> Result<Exit, Failure> {
         let data_roots = data_roots(&self.data_root, Path::new("."));
         let (store, slots) = (self.store.clone(), self.slots.clone());
-        let here = Here { store, data_roots, slots, accept_loss: false };
-        let progress = Beside::default();
+        let here = LocalOptions { store, data_roots, slots, accept_loss: false };
+        let progress = LogWriter::default();
         let made = matches!(own, Own::New);
         let job = Job {
             here: &here,
             own,
             resume_others: self.resume_others,
             progress: &progress,
-            again: Again::Resume(self.flags()),
+            again: Continuation::Resume(self.flags()),
         };
         let display = Display::new(context.output, self.progress, &progress);
         let interrupt = Interrupt::listen()?;
@@ -170,7 +170,7 @@ impl Place {
             let sweep = begin(client).await?;
             let sweep = if sweep.paused { unfinished::let_go_on(client, sweep.id).await? } else { sweep };
             context.output.say(&format!("{}; {}", status::headline(&sweep), status::counts(&sweep.counts)));
-            let followed = Followed { sweep: sweep.id, display, streamed: true, made };
+            let followed = FollowedSweep { sweep: sweep.id, display, streamed: true, made };
             follow_here(context, client, followed, interrupt, store).await
         })
         .await
@@ -178,7 +178,7 @@ impl Place {
 }
 
 /// A sweep to follow.
-pub(crate) struct Followed {
+pub(crate) struct FollowedSweep {
     pub(crate) sweep: u64,
     pub(crate) display: Display,
     /// Whether stdout carries its statuses.
@@ -191,18 +191,18 @@ pub(crate) struct Followed {
 pub(crate) async fn follow_here(
     context: &Context,
     client: &mut Client,
-    followed: Followed,
+    followed: FollowedSweep,
     interrupt: &mut Interrupt,
     store: &str,
-) -> Result<Done, Failure> {
-    let Followed { sweep, display, streamed, made } = followed;
+) -> Result<Outcome, Failure> {
+    let FollowedSweep { sweep, display, streamed, made } = followed;
     let setting = Setting { output: context.output, embedded: true, made };
     match follow(client, sweep, display, interrupt, setting).await? {
         Ending::Ended(sweep) => {
             let end = End { streamed, store: Some(store.to_owned()) };
-            finish(context, client, &sweep, end).await.map(Done::Exit)
+            finish(context, client, &sweep, end).await.map(Outcome::Exit)
         }
-        Ending::Interrupted(number) => Ok(Done::Interrupted(number, Some(sweep))),
+        Ending::Interrupted(number) => Ok(Outcome::Interrupted(number, Some(sweep))),
     }
 }
 

@@ -27,7 +27,7 @@ pub(crate) struct ResumeArguments {
     sweep: String,
     #[cfg(feature = "local")]
     #[command(flatten)]
-    pub(crate) place: super::here::Place,
+    pub(crate) place: super::local_run::LocalArguments,
 }
 
 #[derive(Debug, Args)]
@@ -50,7 +50,7 @@ pub(crate) struct RetryArguments {
     failed: bool,
     #[cfg(feature = "local")]
     #[command(flatten)]
-    pub(crate) place: super::here::Place,
+    pub(crate) place: super::local_run::LocalArguments,
 }
 
 pub(crate) async fn pause(context: &Context, sweep: &str, paused: bool) -> Result<Exit, Failure> {
@@ -131,5 +131,5 @@ fn tell(context: &Context, answer: Option<SweepStatus>) -> Result<Exit, Failure>
     if !sweep.paused {
         context.say_how_to_train(&sweep);
     }
-    Ok(Exit::Well)
+    Ok(Exit::Success)
 }

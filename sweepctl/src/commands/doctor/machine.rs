@@ -12,11 +12,11 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::time::timeout;
 
 use super::{Arguments, Check, coordinator, dataset, workers};
-use crate::local::{DEFAULT_STORE, beside, data_roots, trainer_command};
+use crate::local::{DEFAULT_STORE, data_roots, sibling, trainer_command};
 use crate::study::{self, Study};
 
 /// Time limit for a trainer to list its devices. The first start of a GPU's driver can take long.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TRAINER_TIMEOUT: Duration = Duration::from_secs(60);
 
 pub(super) async fn look(arguments: &Arguments, study: Option<&Study>, checks: &mut Vec<Check>) {
     let devices = trainer(checks).await;
@@ -51,7 +51,7 @@ pub(super) async fn look(arguments: &Arguments, study: Option<&Study>, checks: &
 /// Starts a trainer and lists its devices.
 async fn trainer(checks: &mut Vec<Check>) -> Option<Devices> {
     let asked = match trainer_command() {
-        Ok(command) => timeout(PATIENCE, devices(&command)).await,
+        Ok(command) => timeout(TRAINER_TIMEOUT, devices(&command)).await,
         Err(failure) => Ok(Err(failure.to_string())),
     };
     let advice = "run `echo '{\"command\": \"devices\"}' | sweepctl trainer` to see the error";
@@ -71,7 +71,7 @@ async fn trainer(checks: &mut Vec<Check>) -> Option<Devices> {
             None
         }
         Err(_) => {
-            let found = format!("the trainer started but did not answer for {} s", PATIENCE.as_secs());
+            let found = format!("the trainer started but did not answer for {} s", TRAINER_TIMEOUT.as_secs());
             checks.push(Check::wrong("trainer", found, advice));
             None
         }
@@ -195,7 +195,7 @@ fn local_store(store: &Path) -> Check {
             }
         };
     }
-    let number = beside(store, ".acknowledged");
+    let number = sibling(store, ".acknowledged");
     if number.exists() {
         let number = number.display();
         let found = format!("{place} does not exist, but {number} shows that it had commits");
@@ -223,7 +223,7 @@ fn local_store(store: &Path) -> Check {
 
 /// What other users of this machine could do with the store.
 fn local_privacy(store: &Path) -> Option<Check> {
-    let found = private::findings(store, &beside(store, ".artifacts"));
+    let found = private::findings(store, &sibling(store, ".artifacts"));
     let advice = "the next command that uses the store restricts the files of its user and refuses those of other \
         users";
     (!found.is_empty()).then(|| Check::warning("privacy", found.join("; "), advice))
@@ -266,7 +266,7 @@ mod tests {
         assert_eq!(local_store(&folder.path().join("new/sweep.db")).state, State::Ok);
         assert_eq!(local_store(folder.path()).state, State::Wrong);
         let file = folder.path().join("sweep.db");
-        std::fs::write(beside(&file, ".acknowledged"), "x").unwrap();
+        std::fs::write(sibling(&file, ".acknowledged"), "x").unwrap();
         assert_eq!(local_store(&file).state, State::Wrong, "it was removed alone");
         std::fs::write(&file, "x").unwrap();
         assert_eq!(local_store(&file).state, State::Ok);

@@ -15,11 +15,11 @@ use crate::probe::host_and_port;
 /// The store that `submit --local` creates in the current folder.
 const STORE: &str = ".sweep/sweep.db";
 /// Timeout for a connection to the default address.
-const PATIENCE: Duration = Duration::from_secs(1);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Who answers a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) enum Answering {
+pub(crate) enum Backend {
     #[default]
     Coordinator,
     /// A process that trains on the local store.
@@ -30,7 +30,7 @@ pub(crate) enum Answering {
     Store,
 }
 
-impl Answering {
+impl Backend {
     /// Whether no process can train what the command changes.
     pub(crate) fn is_idle(self) -> bool {
         #[cfg(feature = "local")]
@@ -58,23 +58,23 @@ pub(super) async fn ask<T>(
 
 async fn listens(url: &str) -> bool {
     let Some((host, port)) = host_and_port(url) else { return false };
-    matches!(timeout(PATIENCE, TcpStream::connect((host.as_str(), port))).await, Ok(Ok(_)))
+    matches!(timeout(CONNECT_TIMEOUT, TcpStream::connect((host.as_str(), port))).await, Ok(Ok(_)))
 }
 
 #[cfg(feature = "local")]
 async fn ask_here<T>(context: &Context, verb: impl AsyncFnOnce(&Context) -> Result<T, Failure>) -> Result<T, Failure> {
-    use crate::local::Asked;
+    use crate::local::StoreQuery;
 
     let store = Path::new(STORE);
-    let Some(asked) = Asked::open(Some(store), context.output).await? else {
+    let Some(asked) = StoreQuery::open(Some(store), context.output).await? else {
         return Box::pin(verb(context)).await;
     };
-    let (answering, how) = match &asked {
-        Asked::Here(_) => (Answering::Store, ""),
-        Asked::There(_) => (Answering::Process, ", through the process that trains on it"),
+    let (backend, how) = match &asked {
+        StoreQuery::Embedded(_) => (Backend::Store, ""),
+        StoreQuery::Process(_) => (Backend::Process, ", through the process that trains on it"),
     };
     context.output.say(&format!("using the local store {STORE}{how}"));
-    let context = Context { coordinator: asked.coordinator(), answering, ..*context };
+    let context = Context { coordinator: asked.coordinator(), backend, ..*context };
     let answered = Box::pin(verb(&context)).await;
     asked.stop().await;
     answered

@@ -14,21 +14,21 @@ use tonic::{Code, Status};
 
 /// The channels, and the one in use.
 #[derive(Clone)]
-pub(crate) struct Fleet {
+pub(crate) struct FailoverChannel {
     channels: Arc<[Channel]>,
     current: Arc<AtomicUsize>,
     /// Added to every call.
     header: Option<HeaderValue>,
 }
 
-impl Fleet {
+impl FailoverChannel {
     /// Starts with the channel of this number.
     pub(crate) fn new(channels: Vec<Channel>, current: usize, header: Option<HeaderValue>) -> Self {
         Self { channels: channels.into(), current: Arc::new(AtomicUsize::new(current)), header }
     }
 }
 
-impl Service<Request<Body>> for Fleet {
+impl Service<Request<Body>> for FailoverChannel {
     type Response = Response<Body>;
     type Error = Error;
     type Future = BoxFuture<Response<Body>, Error>;
@@ -42,25 +42,25 @@ impl Service<Request<Body>> for Fleet {
         if let Some(header) = &self.header {
             request.headers_mut().insert(AUTHORIZATION, header.clone());
         }
-        let fleet = self.clone();
+        let failover = self.clone();
         Box::pin(async move {
-            let number = fleet.current.load(Ordering::Relaxed);
-            let mut channel = fleet.channels[number % fleet.channels.len()].clone();
+            let number = failover.current.load(Ordering::Relaxed);
+            let mut channel = failover.channels[number % failover.channels.len()].clone();
             let answered = async {
                 poll_fn(|context| channel.poll_ready(context)).await?;
                 channel.call(request).await
             };
             let answer = answered.await;
-            let nobody = match &answer {
+            let unavailable = match &answer {
                 Ok(answer) => {
                     Status::from_header_map(answer.headers()).is_some_and(|it| it.code() == Code::Unavailable)
                 }
                 Err(_) => true,
             };
-            if nobody {
+            if unavailable {
                 // Another call may have switched already; then this changes nothing.
-                let next = (number + 1) % fleet.channels.len();
-                fleet.current.compare_exchange(number, next, Ordering::Relaxed, Ordering::Relaxed).ok();
+                let next = (number + 1) % failover.channels.len();
+                failover.current.compare_exchange(number, next, Ordering::Relaxed, Ordering::Relaxed).ok();
             }
             answer
         })

@@ -28,7 +28,7 @@ pub(super) struct Content {
 }
 
 impl Content {
-    /// Reads a valid announcement: the file belongs to this user and nobody else can read it, and the address is on
+    /// Reads a valid announcement: the file belongs to this user and no other user can read it, and the address is on
     /// this machine.
     pub(super) fn read(store: &Path) -> Option<Self> {
         let file = File::open(path(store)).ok()?;

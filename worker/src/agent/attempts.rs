@@ -322,8 +322,8 @@ fn start_next_job(handle: &mut SlotHandle) {
     let lease = job.lease;
     match handle.jobs.try_send(job) {
         Ok(()) => handle.running = Some(lease),
-        // The queue cannot be full, because one job runs at a time. A closed queue belongs to a slot that was told to
-        // stop.
+        // The queue cannot be full, because one job runs at a time. A closed queue belongs to a slot that was
+        // stopped.
         Err(TrySendError::Full(job) | TrySendError::Closed(job)) => handle.waiting.push_front(job),
     }
 }

@@ -46,14 +46,17 @@ pub(crate) fn problem(store: &str) -> Option<String> {
 
 impl Store {
     pub(super) fn open(name: &str) -> Result<Self, Error> {
-        let told =
+        let settings =
             std::env::vars_os().filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)));
-        let told = told.filter(|(key, _)| VARIABLES.iter().any(|prefix| key.starts_with(prefix)));
-        Self::told(name, told)
+        let settings = settings.filter(|(key, _)| VARIABLES.iter().any(|prefix| key.starts_with(prefix)));
+        Self::with_settings(name, settings)
     }
 
-    /// Opens a store; `told` has the settings of the cloud client, under the names of the usual environment variables.
-    pub(super) fn told(name: &str, told: impl IntoIterator<Item = (String, String)>) -> Result<Self, Error> {
+    /// Opens a store; `settings` has the settings of the cloud client, under the names of the usual environment variables.
+    pub(super) fn with_settings(
+        name: &str,
+        settings: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, Error> {
         let path = name.strip_prefix("file://").unwrap_or(name);
         if !path.contains("://") {
             std::fs::create_dir_all(path).map_err(Error::at(Path::new(path)))?;
@@ -61,7 +64,7 @@ impl Store {
         }
         let url =
             name.parse().map_err(|error| object_store::Error::Generic { store: "URL", source: Box::new(error) })?;
-        let (bucket, prefix) = object_store::parse_url_opts(&url, told)?;
+        let (bucket, prefix) = object_store::parse_url_opts(&url, settings)?;
         Ok(Self::Bucket { bucket: bucket.into(), prefix })
     }
 

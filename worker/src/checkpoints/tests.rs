@@ -101,7 +101,8 @@ async fn a_bucket_is_spoken_to_over_http() {
         ("AWS_SECRET_ACCESS_KEY", "secret".to_owned()),
         ("AWS_REGION", "eu-central-1".to_owned()),
     ];
-    let store = Store::told("s3://bucket/some/where", options.map(|(key, value)| (key.to_owned(), value))).unwrap();
+    let store =
+        Store::with_settings("s3://bucket/some/where", options.map(|(key, value)| (key.to_owned(), value))).unwrap();
     let folders = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
     write(folders[0].path(), &["epoch-000001.checkpoint"]);
     let large: Vec<u8> = (0..(17 << 20)).map(|n: u32| (n / 5) as u8).collect();

@@ -82,7 +82,7 @@ pub(crate) struct LogSender(mpsc::Sender<Command>);
 
 impl LogSender {
     pub(crate) async fn write(&self, lease: Lease, text: String) {
-        // A thread that has ended was told to; the log is not needed then.
+        // The thread ends only with the worker; the log is not needed then.
         drop(self.0.send(Command::Log { lease, text }).await);
     }
 }

@@ -92,7 +92,7 @@ impl Said<'_> {
         text
     }
 
-    /// `from the baseline`, or for example `from what width keeps: filters=16`.
+    /// `from the baseline`, or for example `from the levels kept by width: filters=16`.
     fn origin(&self) -> String {
         let spec = self.plan.spec();
         let from = match self.stage.from {
@@ -156,7 +156,7 @@ fn advice(design: &Design) -> &'static str {
     }
 }
 
-/// For example `batch_norm is not told from filters*max_pool, dropout*kernel_size and 6 longer products`.
+/// For example `batch_norm is aliased with filters*max_pool, dropout*kernel_size, 6 products of more than 3 factors`.
 fn aliased(one: &Aliased) -> String {
     let (shown, longer): (Vec<_>, Vec<_>) = one.with.iter().partition(|alias| alias.factors.len() <= LONGEST_SHOWN);
     let mut said: Vec<String> = shown.iter().map(ToString::to_string).collect();

@@ -6,7 +6,7 @@
 //! | trial, digest of the split and so of the images | 32, 32 |
 //! | instruction set: length, UTF-8 | 1, length |
 //! | epochs that are over | 4 |
-//! | of the epoch begun: steps, samples, right ones, loss, seconds of training and of validation | 4, 8, 8, 8, 8, 8 |
+//! | of the current epoch: steps, samples, correct ones, loss, seconds of training and of validation | 4, 8, 8, 8, 8, 8 |
 //! | of the whole: seconds, seconds of training, trained images | 8, 8, 8 |
 //! | each epoch's numbers, in the order of `EpochMetrics`, without the epoch | 56 each |
 //! | validation: images, then labels, predictions, confidences, confusion where there are any | 4, 2, 2, 4 each; 4 each |

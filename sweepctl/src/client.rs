@@ -101,7 +101,7 @@ async fn leader(urls: &[&str], endpoints: &[Endpoint], header: Option<&HeaderVal
     loop {
         let mut last = None;
         for (number, (url, endpoint)) in urls.iter().zip(endpoints).enumerate() {
-            match leads(url, endpoint, header).await {
+            match check_leader(url, endpoint, header).await {
                 Ok(()) => return Ok(number),
                 Err(failure) => last = Some(failure),
             }
@@ -114,7 +114,7 @@ async fn leader(urls: &[&str], endpoints: &[Endpoint], header: Option<&HeaderVal
 }
 
 /// Sends a request without a sweep: a leader rejects it as invalid, a standby without reading it.
-async fn leads(url: &str, endpoint: &Endpoint, header: Option<&HeaderValue>) -> Result<(), Failure> {
+async fn check_leader(url: &str, endpoint: &Endpoint, header: Option<&HeaderValue>) -> Result<(), Failure> {
     let channel = FailoverChannel::new(vec![dial(url, endpoint).await?], 0, header.cloned());
     let mut client = SweepServiceClient::new(channel);
     match client.get_sweep(GetSweepRequest::default()).await {

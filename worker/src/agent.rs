@@ -242,7 +242,7 @@ impl Agent {
                 () = shutdown.cancelled(), if self.shutdown_deadline.is_none() => self.leave("the worker is leaving"),
                 () = self.parts.drain.cancelled(), if !self.draining => self.drain(),
                 Some(answer) = self.calls.join_next() => self.answered(answer),
-                Some(event) = self.parts.events.recv(), if may_listen => self.slot_said(event),
+                Some(event) = self.parts.events.recv(), if may_listen => self.slot_event(event),
                 () = self.outbox.journal_changed() => self.journal_changed(),
                 () = sleep_until(wake.unwrap_or_else(Instant::now)), if wake.is_some() => {}
             }

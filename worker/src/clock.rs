@@ -99,11 +99,11 @@ fn reading() -> Duration {
 mod tests {
     use super::*;
 
-    fn mark(ran: u64, paused: u64) -> ClockReading {
+    fn reading(ran: u64, paused: u64) -> ClockReading {
         ClockReading { ran: Duration::from_secs(ran), paused: Duration::from_secs(paused) }
     }
 
-    fn told(trained_seconds: f64, paused_seconds: f64) -> TrainerTimes {
+    fn trainer_times(trained_seconds: f64, paused_seconds: f64) -> TrainerTimes {
         TrainerTimes { trained_seconds, paused_seconds }
     }
 
@@ -113,24 +113,27 @@ mod tests {
 
     #[test]
     fn time_that_did_not_run_is_in_no_phase() {
-        let (begun, started) = (mark(10, 5), Some(mark(12, 5)));
-        assert_eq!(numbers(phases(begun, started, mark(32, 5), told(18.0, 0.0))), (2.0, 20.0, 0.0));
+        let (begun, started) = (reading(10, 5), Some(reading(12, 5)));
+        assert_eq!(numbers(phases(begun, started, reading(32, 5), trainer_times(18.0, 0.0))), (2.0, 20.0, 0.0));
         // Both were suspended for 300 s.
-        assert_eq!(numbers(phases(begun, started, mark(32, 305), told(18.0, 300.0))), (2.0, 20.0, 300.0));
+        assert_eq!(numbers(phases(begun, started, reading(32, 305), trainer_times(18.0, 300.0))), (2.0, 20.0, 300.0));
         // Suspended before the trainer had started; the trainer reports nothing.
-        assert_eq!(numbers(phases(begun, Some(mark(12, 65)), mark(32, 65), told(18.0, 0.0))), (2.0, 20.0, 60.0));
-        assert_eq!(numbers(phases(begun, None, mark(14, 65), TrainerTimes::default())), (4.0, 0.0, 60.0));
+        assert_eq!(
+            numbers(phases(begun, Some(reading(12, 65)), reading(32, 65), trainer_times(18.0, 0.0))),
+            (2.0, 20.0, 60.0)
+        );
+        assert_eq!(numbers(phases(begun, None, reading(14, 65), TrainerTimes::default())), (4.0, 0.0, 60.0));
     }
 
     #[test]
     fn agent_and_trainer_may_be_stopped_apart() {
-        let (begun, started) = (mark(0, 0), Some(mark(0, 0)));
+        let (begun, started) = (reading(0, 0), Some(reading(0, 0)));
         // The agent was suspended for 300 s; the trainer trained for all but 10 of them.
-        assert_eq!(numbers(phases(begun, started, mark(20, 300), told(310.0, 0.0))), (0.0, 310.0, 10.0));
+        assert_eq!(numbers(phases(begun, started, reading(20, 300), trainer_times(310.0, 0.0))), (0.0, 310.0, 10.0));
         // The trainer was suspended, and the agent waited for it.
-        assert_eq!(numbers(phases(begun, started, mark(320, 0), told(19.0, 300.0))), (0.0, 20.0, 300.0));
+        assert_eq!(numbers(phases(begun, started, reading(320, 0), trainer_times(19.0, 300.0))), (0.0, 20.0, 300.0));
         // A trainer that reports more time than has passed.
-        assert_eq!(numbers(phases(begun, started, mark(20, 0), told(1e9, 1e9))), (0.0, 20.0, 0.0));
-        assert_eq!(numbers(phases(begun, started, mark(20, 0), told(0.0, 1e9))), (0.0, 0.0, 20.0));
+        assert_eq!(numbers(phases(begun, started, reading(20, 0), trainer_times(1e9, 1e9))), (0.0, 20.0, 0.0));
+        assert_eq!(numbers(phases(begun, started, reading(20, 0), trainer_times(0.0, 1e9))), (0.0, 0.0, 20.0));
     }
 }

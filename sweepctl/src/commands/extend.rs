@@ -77,7 +77,7 @@ pub(crate) async fn run_here(context: &Context, arguments: &Arguments) -> Result
     let begin = async |client: &mut client::Client| {
         let answer = client.submit(request).await?.into_inner();
         let sweep = Sweep::from(sweep_shapes::expect(answer.sweep, "sweep")?);
-        context.output.say(&told(&sweep.counts));
+        context.output.say(&summary(&sweep.counts));
         Ok(sweep)
     };
     arguments.place.train(context, super::unfinished::Own::New, begin).await
@@ -93,7 +93,7 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<Exit
         context.output.json(&Extended { sweep: &sweep, known, shared, to_run })?;
     } else {
         context.output.text(&status::headline(&sweep))?;
-        context.output.text(&told(&sweep.counts))?;
+        context.output.text(&summary(&sweep.counts))?;
     }
     if context.backend.is_idle() {
         context.say_how_to_train(&sweep);
@@ -104,7 +104,7 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<Exit
 }
 
 /// For example `12 trials are known, 3 running trials are shared, 6 to run`.
-fn told(counts: &Counts) -> String {
+fn summary(counts: &Counts) -> String {
     let known = plural(counts.reused, "trial");
     let verb = if counts.reused == 1 { "is" } else { "are" };
     let shared = match counts.running {
@@ -126,8 +126,8 @@ mod tests {
     #[test]
     fn what_is_known_shared_and_to_run_is_told() {
         let counts = Counts { reused: 12, succeeded: 12, running: 3, queued: 6, ..Counts::default() };
-        assert_eq!(told(&counts), "12 trials are known, 3 running trials are shared, 6 to run");
+        assert_eq!(summary(&counts), "12 trials are known, 3 running trials are shared, 6 to run");
         let counts = Counts { reused: 1, succeeded: 1, to_come_at_most: 8, ..Counts::default() };
-        assert_eq!(told(&counts), "1 trial is known, 0 to run, at most 8 more to come");
+        assert_eq!(summary(&counts), "1 trial is known, 0 to run, at most 8 more to come");
     }
 }

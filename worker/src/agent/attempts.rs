@@ -173,7 +173,7 @@ impl Agent {
         self.parts.slot_handles.iter().any(|handle| handle.running.as_ref() == Some(lease))
     }
 
-    pub(super) fn slot_said(&mut self, event: SlotEvent) {
+    pub(super) fn slot_event(&mut self, event: SlotEvent) {
         match event {
             SlotEvent::Point { lease, metrics } => {
                 if self.attempts.get(&lease).is_some_and(|attempt| attempt.refused.is_none()) {

@@ -22,7 +22,7 @@ pub(crate) fn read(root: &Path) -> Limits {
     let mounts: Vec<Mount> = mounts.lines().filter_map(Mount::of).collect();
     let mut limits = Limits::default();
     for (controllers, group) in groups.lines().filter_map(membership) {
-        for mount in mounts.iter().filter(|mount| mount.holds(controllers)) {
+        for mount in mounts.iter().filter(|mount| mount.has_controllers(controllers)) {
             for folder in mount.way_up(group) {
                 let folder = root.join(folder.strip_prefix("/").unwrap_or(&folder));
                 limits.narrow(&folder, controllers);
@@ -85,7 +85,7 @@ impl Mount {
     }
 
     /// Whether a line of `/proc/self/cgroup` with these controllers belongs to this hierarchy.
-    fn holds(&self, controllers: &str) -> bool {
+    fn has_controllers(&self, controllers: &str) -> bool {
         match &self.controllers {
             None => controllers.is_empty(),
             Some(own) => {

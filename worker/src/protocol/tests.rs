@@ -73,7 +73,7 @@ fn event(line: &str) -> Event {
 }
 
 /// The epochs that the lines report, and the outcome of the first invalid line.
-fn hear(train: &Train, lines: &[String]) -> (Vec<u32>, Result<Option<Step>, String>) {
+fn check_lines(train: &Train, lines: &[String]) -> (Vec<u32>, Result<Option<Step>, String>) {
     let mut checker = Checker::new(train);
     let mut epochs = Vec::new();
     for line in lines {
@@ -91,14 +91,14 @@ fn hear(train: &Train, lines: &[String]) -> (Vec<u32>, Result<Option<Step>, Stri
 fn every_attempt_says_its_whole_series_wherever_it_begins() {
     let train = train();
     for first_epoch in [1, 3, EPOCHS + 1] {
-        let (epochs, end) = hear(&train, &lines(&train, first_epoch));
+        let (epochs, end) = check_lines(&train, &lines(&train, first_epoch));
         assert_eq!(epochs, [1, 2, 3, 4]);
         assert!(matches!(end, Ok(Some(Step::Finished(_)))), "{end:?}");
     }
     let mut resumed = lines(&train, 3);
     // Without the epochs of its checkpoint.
     resumed.drain(1..5);
-    let (epochs, end) = hear(&train, &resumed);
+    let (epochs, end) = check_lines(&train, &resumed);
     assert_eq!((epochs, end), (Vec::new(), Err("`epoch` 3 was sent, but 1 of 4 was expected".to_owned())));
 }
 
@@ -107,7 +107,7 @@ fn a_result_without_all_of_its_epochs_is_none() {
     let train = train();
     let mut lines = lines(&train, 1);
     lines.drain(5..lines.len() - 1);
-    assert_eq!(hear(&train, &lines).1, Err("`finished` as converged, but epoch 3 of 4 was expected".to_owned()));
+    assert_eq!(check_lines(&train, &lines).1, Err("`finished` as converged, but epoch 3 of 4 was expected".to_owned()));
 }
 
 #[test]
@@ -117,14 +117,14 @@ fn what_is_said_of_the_test_part_has_to_make_sense() {
     let predictions =
         json!({"labels": [0, 1], "predicted": [1, 0], "confidence": [0.5, 0.5], "confusion": [0, 1, 1, 0]});
     let good = json!({"epoch": EPOCHS, "loss": 1.5, "accuracy": 0.0, "predictions": predictions});
-    let heard = |test: &Value| {
+    let checked = |test: &Value| {
         let mut lines = lines(&train, 1);
         let mut finished: Value = serde_json::from_str(&lines.pop().unwrap()).unwrap();
         finished["test"] = test.clone();
         lines.push(finished.to_string());
-        hear(&train, &lines).1
+        check_lines(&train, &lines).1
     };
-    let Ok(Some(Step::Finished(finished))) = heard(&good) else { panic!() };
+    let Ok(Some(Step::Finished(finished))) = checked(&good) else { panic!() };
     let message = crate::wire::result(*finished, &agent());
     assert_eq!(message.test.map(|test| (test.epoch, test.loss)), Some((EPOCHS, 1.5)));
     assert_eq!(message.test_predictions.unwrap().predicted, [1, 0]);
@@ -143,7 +143,7 @@ fn what_is_said_of_the_test_part_has_to_make_sense() {
     ] {
         let mut test = good.clone();
         test[key] = bad.clone();
-        assert!(heard(&test).is_err(), "{key} {bad}");
+        assert!(checked(&test).is_err(), "{key} {bad}");
     }
 }
 
@@ -160,7 +160,7 @@ fn a_trainer_speaks_of_its_device_and_not_of_who_it_runs_for() {
     let driver = format!("nvidia 1.2\u{7}{}", "x".repeat(5000));
     finished["provenance"]["origin"] = json!({"driver": driver, "worker": "forged", "sweep": 7, "revision": "forged"});
     lines.push(finished.to_string());
-    let Ok(Some(Step::Finished(finished))) = hear(&train, &lines).1 else { panic!() };
+    let Ok(Some(Step::Finished(finished))) = check_lines(&train, &lines).1 else { panic!() };
     let origin = crate::wire::result(*finished, &agent()).provenance.unwrap().origin.unwrap();
     assert!(
         origin.driver.starts_with("nvidia 1.2x") && origin.driver.len() == 1000,
@@ -229,7 +229,7 @@ fn mutated_lines_never_say_more_than_a_trial_has() {
                 break;
             }
         }
-        let (epochs, end) = hear(&train, &lines);
+        let (epochs, end) = check_lines(&train, &lines);
         assert!((1..).zip(&epochs).all(|(expected, epoch)| expected == *epoch), "seed {seed}: {epochs:?}");
         if matches!(end, Ok(Some(Step::Finished(_)))) {
             assert_eq!(epochs.len(), EPOCHS as usize, "seed {seed}");
@@ -245,7 +245,7 @@ fn with(train: &Train, at: usize, changes: &[(&str, Value)]) -> Result<Option<St
         *event.pointer_mut(pointer).unwrap() = value.clone();
     }
     lines[at] = event.to_string();
-    hear(train, &lines).1
+    check_lines(train, &lines).1
 }
 
 /// The index of the line `finished`.
@@ -259,7 +259,7 @@ fn an_accuracy_that_the_confusion_matrix_does_not_have_is_refused() {
         for line in &mut lines {
             *line = line.replace("\"val_accuracy\":0.5", &format!("\"val_accuracy\":{share}"));
         }
-        hear(&train, &lines).1
+        check_lines(&train, &lines).1
     };
     assert!(matches!(all(0.5), Ok(Some(Step::Finished(_)))));
     assert!(matches!(all(f64::from(0.500_01_f32)), Ok(Some(Step::Finished(_)))), "a number may be rounded");
@@ -319,7 +319,7 @@ fn each_value_that_has_to_agree_with_another_is_held_against_it() {
     let mut finished: Value = serde_json::from_str(&lines[FINISHED]).unwrap();
     finished["test"] = test;
     lines[FINISHED] = finished.to_string();
-    assert_eq!(hear(&train, &lines).1.unwrap_err(), "`finished` has a `test`, but the protocol has no holdout");
+    assert_eq!(check_lines(&train, &lines).1.unwrap_err(), "`finished` has a `test`, but the protocol has no holdout");
 }
 
 #[test]
@@ -335,7 +335,7 @@ fn the_best_epoch_is_the_best_of_those_that_were_said() {
     finished["best"] = numbers(3);
     finished["best"]["val_accuracy"] = json!(1.0);
     lines[FINISHED] = finished.to_string();
-    let error = hear(&train, &lines).1.unwrap_err();
+    let error = check_lines(&train, &lines).1.unwrap_err();
     assert!(error.contains("val_accuracy 1 of epoch 3") && error.contains("1 of 2 images right"), "{error}");
 }
 
@@ -346,21 +346,21 @@ fn a_trial_that_diverged_says_what_came_before() {
     let mut finished: Value = serde_json::from_str(&lines[FINISHED]).unwrap();
     finished["outcome"] = json!("diverged");
     lines.drain(5..);
-    let heard = |finished: &Value| {
+    let checked = |finished: &Value| {
         let mut lines = lines.clone();
         lines.push(finished.to_string());
-        hear(&train, &lines).1
+        check_lines(&train, &lines).1
     };
-    let error = heard(&finished).unwrap_err();
+    let error = checked(&finished).unwrap_err();
     assert_eq!(error, "`last` is epoch 4; the last `epoch` was 2");
     finished["last"] = numbers(2);
-    assert!(matches!(heard(&finished), Ok(Some(Step::Finished(_)))));
+    assert!(matches!(checked(&finished), Ok(Some(Step::Finished(_)))));
     finished["last"] = Value::Null;
-    assert_eq!(heard(&finished).unwrap_err(), "`finished` has no `last`, but `epoch` 2 was sent");
+    assert_eq!(checked(&finished).unwrap_err(), "`finished` has no `last`, but `epoch` 2 was sent");
     lines.drain(1..);
     for absent in ["last", "best", "validation"] {
         finished[absent] = Value::Null;
     }
     lines.push(finished.to_string());
-    assert!(matches!(hear(&train, &lines).1, Ok(Some(Step::Finished(_)))), "it diverged in its first epoch");
+    assert!(matches!(check_lines(&train, &lines).1, Ok(Some(Step::Finished(_)))), "it diverged in its first epoch");
 }

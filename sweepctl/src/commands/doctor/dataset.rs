@@ -22,7 +22,7 @@ const READ_TIMEOUT: Duration = Duration::from_secs(60);
 pub(super) async fn look(trainer: &[String], plan: &Plan, roots: &[PathBuf]) -> Check {
     let dataset = &plan.spec().dataset;
     if let Source::SyntheticScenes { .. } = &dataset.source {
-        return told("generated scenes: no files are needed".to_owned(), plan.lone_batch());
+        return summary("generated scenes: no files are needed".to_owned(), plan.lone_batch());
     }
     let folders = match folders(roots) {
         Ok(folders) => folders,
@@ -36,7 +36,7 @@ pub(super) async fn look(trainer: &[String], plan: &Plan, roots: &[PathBuf]) -> 
             // The description does not contain how many images of each class a holdout takes.
             let whole = plan.spec().protocol.holdout.is_none();
             let lone = plan.lone_batch_of(found.train_images.into()).filter(|_| whole);
-            told(counted(&found), lone)
+            summary(counted(&found), lone)
         }
         Ok(Ok(_)) => Check::wrong(NAME, "the trainer sent an unexpected answer", "use a trainer of the same version"),
         Ok(Err(why)) => {
@@ -65,7 +65,7 @@ fn folders(roots: &[PathBuf]) -> Result<Folders, String> {
     })
 }
 
-fn told(found: String, lone: Option<LoneBatch>) -> Check {
+fn summary(found: String, lone: Option<LoneBatch>) -> Check {
     match lone {
         Some(lone) => Check::warning(NAME, format!("{found}; {lone}"), LoneBatch::ADVICE),
         None => Check::ok(NAME, found),

@@ -22,7 +22,7 @@ pub(super) async fn look(arguments: &Arguments, study: Option<&Study>, checks: &
     let devices = trainer(checks).await;
     if let Some(devices) = &devices {
         let wanted = arguments.slots.as_deref().unwrap_or("auto");
-        checks.push(told(devices));
+        checks.push(summary(devices));
         match slots(wanted, devices) {
             Ok(slots) => {
                 checks
@@ -117,7 +117,7 @@ pub(super) async fn ask(command: &[String], question: &Command) -> Result<(Hello
     Err("it exited before it answered".to_owned())
 }
 
-fn told(devices: &Devices) -> Check {
+fn summary(devices: &Devices) -> Check {
     let named = devices.devices.iter().map(|device| match device.memory_bytes {
         Some(memory) if device.name != "cpu" => format!("{} ({}, {})", device.name, device.description, bytes(memory)),
         _ => format!("{} ({})", device.name, device.description),

@@ -38,7 +38,7 @@ pub(super) async fn look(
             return;
         }
     };
-    checks.extend(told(&workers, coordinator));
+    checks.extend(summary(&workers, coordinator));
     checks.extend(study.and_then(|study| memory(&workers, study)));
     let newest = ListSweepsRequest { page_size: NEWEST, ..Default::default() };
     if let Ok(Ok(answer)) = timeout(CALL_TIMEOUT, client.list_sweeps(newest)).await {
@@ -51,7 +51,7 @@ pub(super) async fn look(
     }
 }
 
-fn told(workers: &[Worker], coordinator: &Coordinator) -> Vec<Check> {
+fn summary(workers: &[Worker], coordinator: &Coordinator) -> Vec<Check> {
     let there: Vec<&Worker> = workers.iter().filter(|worker| worker.state != "lost").collect();
     if there.is_empty() {
         let last = workers.iter().map(|worker| worker.last_seen_unix_ms).max();
@@ -171,17 +171,17 @@ mod tests {
     fn who_is_not_there_does_not_count() {
         let coordinator =
             Coordinator::from(v1::GetCoordinatorResponse { version: "0.1.0".into(), ..Default::default() });
-        let checks = told(&[worker("lost", "0.1.0")], &coordinator);
+        let checks = summary(&[worker("lost", "0.1.0")], &coordinator);
         assert_eq!((checks.len(), checks[0].state), (1, State::Warning));
-        let checks = told(&[worker("connected", "0.1.0"), worker("suspended", "0.1.0")], &coordinator);
+        let checks = summary(&[worker("connected", "0.1.0"), worker("suspended", "0.1.0")], &coordinator);
         let states: Vec<State> = checks.iter().map(|check| check.state).collect();
         assert_eq!(states, [State::Ok, State::Ok, State::Warning], "{checks:?}");
         assert_eq!(checks[1].found, "2 slots on GPUs, 2 slots on CPUs; 0 busy");
         assert_eq!(checks[2].found, "worker w is out of service: its fan is loud");
         assert!(checks[2].advice.as_ref().unwrap().contains("workers return w"), "{checks:?}");
-        let checks = told(&[worker("connected", "0.2.0")], &coordinator);
+        let checks = summary(&[worker("connected", "0.2.0")], &coordinator);
         assert!(checks[0].found.contains("w (0.2.0)"), "{checks:?}");
-        let checks = told(&[worker("suspended", "0.1.0")], &coordinator);
+        let checks = summary(&[worker("suspended", "0.1.0")], &coordinator);
         assert!(checks[0].advice.as_ref().unwrap().contains("workers return"), "{checks:?}");
     }
 }

@@ -133,7 +133,7 @@ pub(super) fn mapped(sweep: &Sweep, drop_unknown: bool) -> Mapped {
             mapped.unknown((name, *line), drop_unknown);
             continue;
         };
-        let meant = said(target);
+        let meant = reason(target);
         if let Some((_, other)) = taken.iter().find(|(other, _)| *other == target) {
             mapped.problem(*line, format!("`{name}` and `{other}` both mean `{meant}`"));
             continue;
@@ -164,7 +164,7 @@ fn plain(name: &str) -> String {
     name.to_lowercase().replace(['-', '.', ' ', '/'], "_").replace(['[', ']'], "")
 }
 
-fn said(target: Target) -> String {
+fn reason(target: Target) -> String {
     match target {
         Target::Factor(factor) => factor.name().to_owned(),
         Target::Protocol(key) => format!("protocol.{key}"),

@@ -46,7 +46,7 @@ impl DataFolder {
     /// `path` with links resolved, if it is inside the data roots.
     pub(super) fn inside(&self, path: &Path) -> Result<PathBuf, Failure> {
         let real = fs::canonicalize(path).map_err(|error| unreadable(path).because(error))?;
-        if self.holds(&real) { Ok(real) } else { Err(self.leads_out(path, &real)) }
+        if self.contains(&real) { Ok(real) } else { Err(self.leads_out(path, &real)) }
     }
 
     /// Reads a whole file of the folder, of at most `limit` bytes.
@@ -67,7 +67,7 @@ impl DataFolder {
         Ok(hasher.finalize())
     }
 
-    fn holds(&self, real: &Path) -> bool {
+    fn contains(&self, real: &Path) -> bool {
         self.roots.iter().any(|root| real.starts_with(root))
     }
 
@@ -76,7 +76,7 @@ impl DataFolder {
         let ancestors: Vec<&Path> = path.ancestors().collect();
         let links = ancestors.into_iter().rev().filter(|part| part.is_symlink());
         let mut leading = links.filter_map(|link| Some((link, fs::canonicalize(link).ok()?)));
-        let (link, target) = leading.find(|(_, target)| !self.holds(target)).unwrap_or((path, real.to_owned()));
+        let (link, target) = leading.find(|(_, target)| !self.contains(target)).unwrap_or((path, real.to_owned()));
         let allowed = if target.is_dir() { target.as_path() } else { target.parent().unwrap_or(&target) };
         let roots = self.roots.iter().map(PathBuf::as_path).chain([allowed]);
         let flags: Vec<_> = roots.map(|root| format!("--data-root {}", root.display())).collect();

@@ -20,7 +20,7 @@ pub(crate) fn describe(device: &str) -> String {
     let Ok(here) = std::env::current_dir() else { return "folder not known".to_owned() };
     let home = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).filter(|folder| folder.is_absolute());
     let home = home.or_else(|| std::env::home_dir().map(|home| home.join(".cache")));
-    in_words(&root(&here, home.as_deref()).join(FOLDER))
+    describe_folder(&root(&here, home.as_deref()).join(FOLDER))
 }
 
 /// The tensor library's default root: the `target` folder of the workspace in which it starts, otherwise the user's
@@ -34,7 +34,7 @@ fn root(here: &Path, home: Option<&Path>) -> PathBuf {
     }
 }
 
-fn in_words(folder: &Path) -> String {
+fn describe_folder(folder: &Path) -> String {
     let mut files = Vec::new();
     gather(folder, &mut files);
     if files.is_empty() {
@@ -97,16 +97,16 @@ mod tests {
     #[test]
     fn the_digest_follows_every_name_and_every_byte() {
         let folder = tempfile::tempdir().unwrap();
-        assert!(in_words(folder.path()).ends_with(", empty"));
-        assert!(in_words(&folder.path().join("absent")).ends_with(", empty"));
+        assert!(describe_folder(folder.path()).ends_with(", empty"));
+        assert!(describe_folder(&folder.path().join("absent")).ends_with(", empty"));
         let file = folder.path().join("device/matmul.json.log");
         fs::create_dir_all(file.parent().unwrap()).unwrap();
         let mut seen = Vec::new();
         for (path, content) in [(&file, "1"), (&file, "2"), (&folder.path().join("other"), "2")] {
             fs::write(path, content).unwrap();
-            seen.push(in_words(folder.path()));
+            seen.push(describe_folder(folder.path()));
         }
-        assert_eq!(in_words(folder.path()), seen[2], "the same twice");
+        assert_eq!(describe_folder(folder.path()), seen[2], "the same twice");
         assert!(seen[0] != seen[1] && seen[1] != seen[2] && seen[0].contains("1 files, digest "), "{seen:?}");
     }
 }

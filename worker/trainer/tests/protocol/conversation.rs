@@ -16,21 +16,21 @@ fn a_trainer_answers_one_trial_after_the_other() {
     request.trial.protocol.keep_weights = sweep_spec::protocol::KeepWeights::All;
     let mut trainer = Trainer::start();
     trainer.say(r#"{"command":"devices"}"#);
-    assert_eq!(trainer.hear()["devices"][0]["name"], "cpu");
+    assert_eq!(trainer.read_event()["devices"][0]["name"], "cpu");
     let describe = json!({ "command": "describe", "dataset": request.trial.dataset, "folders": request.folders });
     trainer.say(&describe.to_string());
-    let described = trainer.hear();
+    let described = trainer.read_event();
     assert_eq!((&described["event"], &described["train_images"]), (&json!("described"), &json!(32)));
     for _ in 0..2 {
         trainer.say(&line(&request));
-        let started = trainer.hear();
+        let started = trainer.read_event();
         assert_eq!((&started["event"], &started["attempt"]), (&json!("started"), &json!(3)));
         assert_eq!(started["data"]["digest"], described["digest"]);
         for epoch in 1..=2 {
-            let heard = trainer.hear();
+            let heard = trainer.read_event();
             assert_eq!((&heard["event"], &heard["epoch"]), (&json!("epoch"), &json!(epoch)));
         }
-        let finished = trainer.hear();
+        let finished = trainer.read_event();
         assert_eq!((&finished["event"], &finished["outcome"]), (&json!("finished"), &json!("converged")));
         assert_eq!(finished["validation"]["labels"].as_array().unwrap().len(), 16);
         assert!(finished["provenance"]["peak_memory_bytes"].as_u64().unwrap() > 1_000_000);
@@ -54,12 +54,12 @@ fn nothing_that_is_said_breaks_the_trainer() {
     let lines = ["x", "{}", "[]", r#"{"command":"dance"}"#, r#"{"command":"train"}"#, "\u{fffd}", &"[".repeat(100_000)];
     for line in lines.into_iter().chain([line(&absurd).as_str()]) {
         trainer.say(line);
-        let failed = trainer.hear();
+        let failed = trainer.read_event();
         assert_eq!((&failed["event"], &failed["class"]), (&json!("failed"), &json!("spec")), "{failed}");
         assert!(!failed["reason"].as_str().unwrap().is_empty());
     }
     trainer.say(r#"{"command":"devices"}"#);
-    assert_eq!(trainer.hear()["event"], "devices");
+    assert_eq!(trainer.read_event()["event"], "devices");
     assert_eq!(trainer.status(), Some(0));
 }
 
@@ -96,7 +96,7 @@ fn lines_that_nobody_would_write_have_an_answer() {
             continue;
         }
         trainer.say_bytes(&bytes);
-        let failed = trainer.hear();
+        let failed = trainer.read_event();
         let told = String::from_utf8_lossy(&bytes);
         assert_eq!(failed["event"], "failed", "{number}: {told}");
         assert_ne!(failed["class"], "trainer", "{number}: {failed} to {told}");
@@ -111,10 +111,10 @@ fn sigterm_ends_it_with_75_idle_and_at_work() {
         let mut trainer = Trainer::start();
         if at_work {
             trainer.say(&line(&train(cache.path(), 1_000_000)));
-            assert_eq!(trainer.hear()["event"], "started");
-            assert_eq!(trainer.hear()["event"], "epoch");
+            assert_eq!(trainer.read_event()["event"], "started");
+            assert_eq!(trainer.read_event()["event"], "epoch");
         }
-        trainer.ask_to_leave();
+        trainer.terminate();
         assert_eq!(trainer.child.wait().unwrap().code(), Some(EXIT_LEFT), "at work: {at_work}");
     }
 }
@@ -126,7 +126,7 @@ fn a_trial_is_trained_to_its_end_when_the_input_ends_first() {
     trainer.say(&line(&train(cache.path(), 1)));
     trainer.stdin = None;
     for event in ["started", "epoch", "finished"] {
-        assert_eq!(trainer.hear()["event"], event);
+        assert_eq!(trainer.read_event()["event"], event);
     }
     assert_eq!(trainer.status(), Some(0));
 }

@@ -36,7 +36,7 @@ fn trial(folder: &Path) -> Train {
 /// The output of a complete attempt and its weights, without the parts that may differ: times, attempt, memory.
 fn answer(mut trainer: Trainer, request: &Train) -> Value {
     trainer.stdin = None;
-    let mut events = trainer.hear_the_rest();
+    let mut events = trainer.read_remaining();
     assert_eq!(trainer.status(), Some(0));
     assert_eq!(events.last().unwrap()["event"], "finished");
     events.retain(|event| event["event"] == "epoch" || event["event"] == "finished");
@@ -78,13 +78,13 @@ fn next(request: &mut Train, said: &mut Vec<Value>) -> Trainer {
     request.attempt += 1;
     let mut trainer = Trainer::start();
     trainer.say(&line(request));
-    let started = trainer.hear();
+    let started = trainer.read_event();
     assert_eq!(started["event"], "started");
     let first = started["first_epoch"].as_u64().unwrap() as usize;
     assert!(said.is_empty() || first > 1, "it goes on from a checkpoint");
     let mut again = Vec::new();
     for epoch in 1..first {
-        let mut event = trainer.hear();
+        let mut event = trainer.read_event();
         assert_eq!((&event["event"], &event["epoch"]), (&json!("epoch"), &json!(epoch)));
         event["attempt"].take();
         again.push(event);
@@ -96,10 +96,10 @@ fn next(request: &mut Train, said: &mut Vec<Value>) -> Trainer {
 }
 
 /// Reads `count` more epochs, and the checkpoint after the last of them if `every` is 1.
-fn hear_epochs(trainer: &mut Trainer, count: usize, said: &mut Vec<Value>) {
+fn read_epochs(trainer: &mut Trainer, count: usize, said: &mut Vec<Value>) {
     let wanted = said.len() + count;
     while said.len() < wanted {
-        let mut event = trainer.hear();
+        let mut event = trainer.read_event();
         if event["event"] == "epoch" {
             event["attempt"].take();
             said.push(event);
@@ -118,7 +118,7 @@ fn disturbed(every: u32, end: impl Fn(&mut Trainer)) -> Value {
     let mut said = Vec::new();
     for (attempt, epochs) in [5, 3, 6].into_iter().enumerate() {
         let mut trainer = next(&mut request, &mut said);
-        hear_epochs(&mut trainer, epochs, &mut said);
+        read_epochs(&mut trainer, epochs, &mut said);
         end(&mut trainer);
         // The next attempt runs elsewhere, with a copy of the files.
         let copy = folder.path().join(format!("checkpoints-{}", attempt + 1));
@@ -132,7 +132,7 @@ fn disturbed(every: u32, end: impl Fn(&mut Trainer)) -> Value {
     request.attempt += 1;
     let mut trainer = Trainer::start();
     trainer.say(&line(&request));
-    assert!(trainer.hear()["first_epoch"].as_u64() > Some(1));
+    assert!(trainer.read_event()["first_epoch"].as_u64() > Some(1));
     answer(trainer, &request)
 }
 
@@ -149,8 +149,8 @@ fn a_trial_whose_trainers_are_killed_gives_the_bits_of_one_that_ran_through() {
 #[test]
 fn a_trial_whose_trainers_are_asked_to_leave_gives_the_bits_of_one_that_ran_through() {
     let leave = |trainer: &mut Trainer| {
-        trainer.ask_to_leave();
-        let last = trainer.hear_the_rest().pop().unwrap();
+        trainer.terminate();
+        let last = trainer.read_remaining().pop().unwrap();
         assert_eq!(trainer.child.wait().unwrap().code(), Some(EXIT_LEFT));
         assert_eq!(last["event"], "checkpoint", "what it leaves is said");
         assert!(fs::metadata(last["path"].as_str().unwrap()).unwrap().is_file());

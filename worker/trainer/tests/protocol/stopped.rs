@@ -18,7 +18,7 @@ fn time_in_which_a_trainer_was_stopped_is_in_no_number_but_its_own() {
     let mut trainer = Trainer::start();
     let began = Instant::now();
     trainer.say(&line(&request));
-    assert_eq!(trainer.hear()["event"], "started");
+    assert_eq!(trainer.read_event()["event"], "started");
     let process = Pid::from_child(&trainer.child);
     let stopped = Instant::now();
     kill_process(process, Signal::STOP).unwrap();
@@ -28,7 +28,7 @@ fn time_in_which_a_trainer_was_stopped_is_in_no_number_but_its_own() {
     kill_process(process, Signal::CONT).unwrap();
     let mut trained = 0.0;
     let finished = loop {
-        let event = trainer.hear();
+        let event = trainer.read_event();
         match event["event"].as_str() {
             Some("epoch") => trained += event["seconds"].as_f64().unwrap(),
             Some("finished") => break event,

@@ -35,7 +35,7 @@ impl Trainer {
         rustix::pipe::fcntl_setpipe_size(&stdout, PIPE_BYTES).unwrap();
         let stdout = BufReader::with_capacity(READ_BYTES, stdout);
         let mut trainer = Self { child, stdin, stdout };
-        let hello = trainer.hear();
+        let hello = trainer.read_event();
         assert_eq!(hello["event"], "hello");
         assert_eq!((&hello["protocol"], &hello["semantics"]), (&json!(PROTOCOL), &json!(TRAINER_SEMANTICS)));
         trainer
@@ -50,20 +50,20 @@ impl Trainer {
         stdin.write_all(line).and_then(|()| stdin.write_all(b"\n")).unwrap();
     }
 
-    pub(crate) fn hear(&mut self) -> Value {
+    pub(crate) fn read_event(&mut self) -> Value {
         let mut line = String::new();
         self.stdout.read_line(&mut line).unwrap();
         serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line:?}"))
     }
 
     /// Sends SIGTERM.
-    pub(crate) fn ask_to_leave(&self) {
+    pub(crate) fn terminate(&self) {
         let pid = rustix::process::Pid::from_child(&self.child);
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
     }
 
     /// The remaining output, until all writers have closed the pipe.
-    pub(crate) fn hear_the_rest(&mut self) -> Vec<Value> {
+    pub(crate) fn read_remaining(&mut self) -> Vec<Value> {
         let mut text = String::new();
         self.stdout.read_to_string(&mut text).unwrap();
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()

@@ -113,12 +113,12 @@ impl Search<'_> {
         let wanted = Wanted { enough: SURELY / 4.0, below: MOST };
         let found = difference(self.pictures[fixed], self.pictures[moving], placement, wanted);
         let near = found <= SURELY
-            || found <= MOST && self.stands_out(moving, fixed, found) && self.stands_out(fixed, moving, found);
+            || found <= MOST && self.is_distinct(moving, fixed, found) && self.is_distinct(fixed, moving, found);
         near.then(|| Near { first: moving.min(fixed), second: moving.max(fixed), difference: found })
     }
 
     /// Whether an image is far more similar to `partner` than to its other neighbours.
-    fn stands_out(&self, picture: usize, partner: usize, found: f32) -> bool {
+    fn is_distinct(&self, picture: usize, partner: usize, found: f32) -> bool {
         let (level, mut alike, mut different) = (found / FAR_BELOW, 0, 0);
         // The least similar first: they decide soonest.
         for neighbour in self.neighbours(picture, partner).into_iter().rev() {

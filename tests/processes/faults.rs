@@ -61,7 +61,7 @@ fn a_second_signal_ends_a_worker_at_once_and_its_trainers_with_it() {
     // A trainer that is frozen cannot leave, so the worker waits for it until the second signal.
     env.freeze("trainer");
     worker.signal(Signal::TERM);
-    env.until_log("w1", "leaving attempts=1");
+    env.until_log("w1", "shutting down attempts=1");
     worker.signal(Signal::TERM);
     assert_eq!(worker.wait().code(), Some(1), "{}", env.log("w1"));
     assert!(!env.living().iter().any(|line| line.contains("trainer")), "{:?}", env.living());

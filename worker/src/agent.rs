@@ -239,7 +239,7 @@ impl Agent {
             let wake = self.next_wake();
             let may_listen = self.outbox.has_room() || self.shutdown_deadline.is_some();
             tokio::select! {
-                () = shutdown.cancelled(), if self.shutdown_deadline.is_none() => self.leave("the worker is leaving"),
+                () = shutdown.cancelled(), if self.shutdown_deadline.is_none() => self.leave("the worker is shutting down"),
                 () = self.parts.drain.cancelled(), if !self.draining => self.drain(),
                 Some(answer) = self.calls.join_next() => self.answered(answer),
                 Some(event) = self.parts.events.recv(), if may_listen => self.slot_event(event),
@@ -345,7 +345,7 @@ impl Agent {
 
     /// Accepts no new trials and stops the running ones.
     fn leave(&mut self, reason: &str) {
-        tracing::info!(attempts = self.attempts.len(), "leaving");
+        tracing::info!(attempts = self.attempts.len(), "shutting down");
         self.draining = true;
         self.shutdown_deadline = Some(Instant::now() + self.parts.shutdown_limit);
         let leases: Vec<_> = self.attempts.keys().copied().collect();

@@ -49,7 +49,7 @@ async fn describe(
     end: &CancellationToken,
 ) -> Result<Described, Failed> {
     let (folders, silence) = (process.shared.folders.clone(), process.shared.silence);
-    let leaving = || Failed { class: FailureClass::Machine, reason: "the worker is leaving".to_owned() };
+    let leaving = || Failed { class: FailureClass::Machine, reason: "the worker is shutting down".to_owned() };
     let trainer = process.ready(end).await.map_err(|failed| failed.unwrap_or_else(leaving))?;
     let command = Command::Describe(Describe { dataset: dataset.clone(), folders });
     trainer.send(&command).await.map_err(|error| failed(&error))?;

@@ -54,7 +54,7 @@ impl Agent {
         self.hold(lease, assignment.slot, stop.clone());
         match self.checked(&lease, assignment) {
             Ok(_) if self.shutdown_deadline.is_some() => {
-                let reason = "the worker is leaving".to_owned();
+                let reason = "the worker is shutting down".to_owned();
                 self.outbox.close(lease, ending(Ending::Stopped(v1::Stopped { reason })));
             }
             Ok((slot, trial)) => {

@@ -163,7 +163,7 @@ async fn an_attempt_that_ran_is_lost_and_one_that_was_being_stopped_is_stopped()
     outbox.open(lease(1), 0);
     outbox.push(lease(1), metrics(1));
     outbox.open(lease(2), 1);
-    outbox.stopping(lease(2), "the worker is leaving");
+    outbox.stopping(lease(2), "the worker is shutting down");
     outbox.flush().await;
     std::fs::write(journal::log_of(&folder(state.path(), 1)), "é".repeat(20_000)).unwrap();
     drop(outbox);
@@ -171,7 +171,7 @@ async fn an_attempt_that_ran_is_lost_and_one_that_was_being_stopped_is_stopped()
     assert_eq!(found.iter().map(|found| found.state).collect::<Vec<_>>(), [State::Lost, State::Stopped]);
     assert!(reason(&found[0]).contains("came back"));
     assert!(found[0].ending.log_tail.starts_with('é') && found[0].ending.log_tail.len() <= 16 * 1024);
-    assert_eq!(reason(&found[1]), "the worker is leaving");
+    assert_eq!(reason(&found[1]), "the worker is shutting down");
     assert!(!outbox.has_points(), "the next attempt reports them all");
     assert_eq!(outbox.next_finish().unwrap().1.last_sequence, 0);
     // They were not reported, so they are recovered again.

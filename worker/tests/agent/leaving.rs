@@ -90,7 +90,7 @@ async fn a_stopped_worker_gives_its_attempts_back() {
     assert_eq!(worker.join().await.unwrap(), Ending::Stopped);
     let finish = env.coordinator.finish(&lease).await;
     let Some(How::Stopped(stopped)) = finish.ending else { panic!("{:?}", finish.ending) };
-    assert_eq!(stopped.reason, "the worker is leaving");
+    assert_eq!(stopped.reason, "the worker is shutting down");
     let state = env.coordinator.state();
     assert!(state.polls.last().unwrap().draining);
     assert!(env.pids("starts").into_iter().all(|pid| !runs(pid)));

@@ -186,7 +186,7 @@ async fn a_worker_that_leaves_while_nobody_listens_says_later_that_it_stopped() 
     let worker = restarted(&env).await;
     let finish = env.coordinator.finish(&lease).await;
     let Some(How::Stopped(stopped)) = finish.ending else { panic!("{:?}", finish.ending) };
-    assert_eq!(stopped.reason, "the worker is leaving");
+    assert_eq!(stopped.reason, "the worker is shutting down");
     assert_eq!(env.coordinator.state().sequences(&lease), [1]);
     worker.stop().await.unwrap();
 }

@@ -45,7 +45,7 @@ impl Listener {
                 format!("{url} does not use TLS"),
                 "use http:// instead of https://, or set the coordinator's `tls_cert` and `tls_key`".to_owned(),
             )),
-            Self::Nobody | Self::Http2 | Self::Unknown => None,
+            Self::Closed | Self::Http2 | Self::Unknown => None,
         }
     }
 }

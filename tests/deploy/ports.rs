@@ -15,7 +15,7 @@ use super::none;
 fn defaults() -> BTreeMap<&'static str, BTreeMap<String, u64>> {
     let coordinator = Config::defaults().expect("the defaults are right");
     let worker = sweep_worker::Config::default();
-    let http = worker.http_listen.expect("a worker serves metrics").port();
+    let http = worker.listen_http.expect("a worker serves metrics").port();
     let named =
         |ports: &[(&str, u16)]| ports.iter().map(|(name, port)| ((*name).to_owned(), u64::from(*port))).collect();
     BTreeMap::from([
@@ -119,7 +119,7 @@ async fn every_path_that_is_asked_is_served() {
         data_roots: vec![folder.path().to_owned()],
         state_dir: Some(folder.path().join("worker")),
         cache_dir: Some(folder.path().join("cache")),
-        http_listen: Some(([127, 0, 0, 1], 0).into()),
+        listen_http: Some(([127, 0, 0, 1], 0).into()),
         slots: sweep_worker::config::Slots::Count(1),
         ..Default::default()
     };

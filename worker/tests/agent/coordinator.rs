@@ -26,7 +26,7 @@ pub(crate) const MAX_ARTIFACT_BYTES: u64 = 1000;
 
 pub(crate) type AttemptName = (Vec<u8>, u32, u32);
 
-pub(crate) fn name(lease: &Lease) -> Name {
+pub(crate) fn name(lease: &Lease) -> AttemptName {
     (lease.trial_id.to_vec(), lease.round, lease.attempt)
 }
 
@@ -39,7 +39,7 @@ pub(crate) struct State {
     pub(crate) poll_answers: VecDeque<PollResponse>,
     /// The answer to the first poll that announces a drain.
     pub(crate) drain_answer: Option<PollResponse>,
-    pub(crate) stored: BTreeMap<Name, BTreeSet<u64>>,
+    pub(crate) stored: BTreeMap<AttemptName, BTreeSet<u64>>,
     pub(crate) duplicates: usize,
     pub(crate) finishes: Vec<FinishRequest>,
     pub(crate) described: Vec<DescribeRequest>,

@@ -1,4 +1,4 @@
-//! `sweepctl delete`: removes a sweep that has ended, and what only it refers to.
+//! `sweepctl delete`: deletes an ended sweep, and what only it refers to.
 
 use clap::Args;
 use sweep_proto::v1::DeleteSweepRequest;
@@ -38,7 +38,7 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<Exit
         context
             .output
             .say(&format!("sweep {} is deleted; {gone} of its trials have been removed so far", deletion.sweep));
-        // From now on only its number leads to it.
+        // By number, because the name no longer resolves to a deleted sweep.
         sweep = deletion.sweep.to_string();
     }
 }

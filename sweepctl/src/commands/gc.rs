@@ -1,4 +1,4 @@
-//! `sweepctl gc`: removes what nothing refers to.
+//! `sweepctl gc`: removes unreferenced data.
 
 use clap::Args;
 use sweep_proto::v1::CollectGarbageRequest;
@@ -28,7 +28,7 @@ pub(crate) struct Arguments {
     older_than: String,
 }
 
-/// The kinds that are rows of the store, whose bytes are not known.
+/// The kinds that are rows of the store, whose size is unknown.
 const ROWS: [&str; 2] = ["trials", "settings"];
 
 pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<Exit, Failure> {

@@ -1,4 +1,4 @@
-//! `sweepctl status`: where one sweep stands.
+//! `sweepctl status`: shows the state of a sweep.
 
 use clap::Args;
 use sweep_analysis::number::fixed;
@@ -13,7 +13,7 @@ use crate::cost;
 use crate::failure::{Exit, Failure};
 use crate::output::{FAINT, STRONG};
 
-/// Classes of devices whose predictions are told of.
+/// The most device classes whose predictions are shown.
 const MOST_DEVICES: usize = 4;
 
 #[derive(Debug, Args)]
@@ -37,7 +37,7 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<Exit
     Ok(Exit::Success)
 }
 
-/// Everything about a sweep, for people.
+/// The full status, for people.
 fn describe(sweep: &Sweep) -> String {
     let mut lines = vec![format!("{STRONG}{}{STRONG:#}", headline(sweep))];
     let mut line = |label: &str, text: String| lines.push(format!("  {FAINT}{label:<10}{FAINT:#} {text}"));
@@ -93,23 +93,23 @@ fn describe(sweep: &Sweep) -> String {
     lines.join("\n")
 }
 
-/// `val_accuracy 0.8463 with filters=64`.
+/// For example `val_accuracy 0.8463 with filters=64`.
 pub(crate) fn best_of(best: &Best) -> String {
     let value = number(&best.metric, best.value);
     format!("{} {value} with {}", escape(&best.metric), escape(&best.configuration))
 }
 
-/// Which commands let a sweep go on whose rest is held back.
+/// The commands that resume a held-back sweep.
 pub(crate) fn how_to_go_on(id: u64) -> String {
     format!("`sweepctl resume {id}`, or `sweepctl retry {id}`, which also retries the failed trials")
 }
 
-/// Whether nothing of a sweep happens before a person acts, because its first trials failed alike.
+/// Whether a sweep is held back until a user acts, because its first trials failed alike.
 pub(crate) fn needs_a_person(sweep: &Sweep) -> bool {
     !sweep.state.has_ended() && !sweep.paused && sweep.held_back.as_ref().is_some_and(|held| held.tried == 0)
 }
 
-/// `sweep 3 scene-cnn: running`, and why it failed.
+/// For example `sweep 3 scene-cnn: running`, with the reason of a failure.
 pub(crate) fn headline(sweep: &Sweep) -> String {
     let reason = sweep.reason.as_ref().map(|reason| format!(": {}", escape(reason))).unwrap_or_default();
     let state = match sweep.paused {
@@ -120,7 +120,7 @@ pub(crate) fn headline(sweep: &Sweep) -> String {
     format!("sweep {} {}: {state}{reason}", sweep.id, escape(&sweep.name))
 }
 
-/// `3 of 16 ended (1 failed, 2 diverged), 2 running`.
+/// For example `3 of 16 ended (1 failed, 2 diverged), 2 running`.
 pub(crate) fn counts(counts: &Counts) -> String {
     let mut text = match counts.total() {
         0 => "no trials yet".to_owned(),

@@ -1,4 +1,4 @@
-//! `sweepctl store cancel`: ends a sweep in a store that no coordinator has, as the coordinator would.
+//! `sweepctl store cancel`: cancels a sweep in a store that no coordinator uses, as a coordinator would.
 
 use clap::Args;
 use sweep_coordinator::engine::Error;

@@ -1,4 +1,4 @@
-//! `sweepctl store compact`: rewrites a store's file without the room of removed rows.
+//! `sweepctl store compact`: rewrites a store's file without the space of deleted rows.
 
 use std::path::PathBuf;
 

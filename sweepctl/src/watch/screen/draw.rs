@@ -1,4 +1,4 @@
-//! Where everything stands on the screen. As many panes as there is room for; where there is little, one at a time.
+//! The layout of the screen: as many panes as fit, and one at a time on a small screen.
 
 use ratatui_core::layout::{Constraint, Layout, Rect};
 use ratatui_core::terminal::Frame;
@@ -18,16 +18,16 @@ use crate::commands::compare::number;
 use crate::commands::status;
 use crate::watch::plain::remaining;
 
-/// Fewer lines than this for panes, and one is shown at a time.
+/// With fewer lines for panes, one is shown at a time.
 const LEAST_FOR_PANES: u16 = 14;
-/// At least as many columns as this, and panes stand side by side.
+/// With at least this many columns, panes are side by side.
 const LEAST_FOR_TWO: u16 = 150;
-/// So many columns stay for what runs, beside a leaderboard with long names.
+/// Columns that remain for the slots beside a leaderboard with long names.
 const LEAST_FOR_SLOTS: u16 = 72;
-/// A screen smaller than this shows its headline.
+/// A smaller screen shows only the headline.
 const LEAST_LINES: u16 = 6;
 
-/// Draws everything, as it is at `now_ms`.
+/// Draws everything, at the time `now_ms`.
 pub(super) fn draw(frame: &mut Frame<'_>, state: &mut State, theme: &Theme, now_ms: i64) {
     let area = frame.area();
     let header = header(state, *theme, area.width, now_ms);
@@ -51,18 +51,18 @@ fn lines(frame: &mut Frame<'_>, area: Rect, lines: Vec<Line<'_>>) {
     Paragraph::new(lines).render(area, frame.buffer_mut());
 }
 
-/// Which panes are shown, and where.
+/// The visible panes and their areas.
 fn places(state: &State, area: Rect, now_ms: i64) -> Vec<(Pane, Rect)> {
     if area.height < LEAST_FOR_PANES {
         return vec![(state.pane, area)];
     }
     let wanted = |pane: Pane| u16::try_from(panes::rows(state, pane) + 1).unwrap_or(u16::MAX);
     let events = wanted(Pane::Events).clamp(2, (area.height / 5).max(3));
-    // The leaderboard takes what its names need, before what runs has more than its half.
+    // The leaderboard gets what its names need before the slots get more than half.
     let board = u16::try_from(panes::board_width(state, now_ms)).unwrap_or(u16::MAX);
     let beside = area.width.saturating_sub(LEAST_FOR_SLOTS);
     let all: u16 = Pane::ALL.into_iter().map(wanted).fold(0, u16::saturating_add);
-    // Below each other they show more, where all of them have room and the names would not have it otherwise.
+    // Stacked panes show more if all fit and the names would be cut otherwise.
     let stacked = board > beside && all <= area.height;
     if area.width >= LEAST_FOR_TWO && !stacked {
         let half = area.width / 2;
@@ -78,7 +78,7 @@ fn places(state: &State, area: Rect, now_ms: i64) -> Vec<(Pane, Rect)> {
     }
     let stages = wanted(Pane::Stages).clamp(2, (area.height / 5).max(3));
     let slots = wanted(Pane::Slots).clamp(3, (area.height / 3).max(4));
-    // What the leaderboard does not need goes to what happened.
+    // Space that the leaderboard does not need goes to the events.
     let rest = area.height.saturating_sub(stages + slots);
     let board = wanted(Pane::Leaderboard).clamp(3, rest.saturating_sub(events).max(3));
     let heights =
@@ -105,7 +105,7 @@ fn draw_pane(frame: &mut Frame<'_>, (pane, area): (Pane, Rect), state: &mut Stat
     lines(frame, area, content);
 }
 
-/// `── Leaderboard ── by val_accuracy ──────── 1-9 of 20 ──`.
+/// For example `── Leaderboard ── by val_accuracy ──────── 1-9 of 20 ──`.
 fn rule(pane: Pane, note: &str, end: &str, (columns, theme, chosen): (usize, Theme, bool)) -> Line<'static> {
     let title = format!(" {} ", pane.title());
     let room = columns.saturating_sub(width(&title) + width(end) + 6);
@@ -123,7 +123,7 @@ fn rule(pane: Pane, note: &str, end: &str, (columns, theme, chosen): (usize, The
     ])
 }
 
-/// What stands first, whatever the screen's size.
+/// The first lines, on a screen of any size.
 fn header(state: &State, theme: Theme, columns: u16, now_ms: i64) -> Vec<Line<'static>> {
     let columns = usize::from(columns);
     let mut lines = Vec::new();
@@ -157,7 +157,7 @@ fn header(state: &State, theme: Theme, columns: u16, now_ms: i64) -> Vec<Line<'s
     lines
 }
 
-/// Name and state to the left, the time that is left to the right.
+/// Name and state on the left, the remaining time on the right.
 fn headline(sweep: &Sweep, theme: Theme, columns: usize, age_ms: i64) -> Line<'static> {
     let state = match sweep.state {
         SweepState::Cancelled if sweep.stopped_at_budget => "budget spent",
@@ -173,7 +173,7 @@ fn headline(sweep: &Sweep, theme: Theme, columns: usize, age_ms: i64) -> Line<'s
     };
     let name = format!("sweep {} ", sweep.id);
     let taken = width(&name) + width(&sweep.name) + width(state) + 5;
-    // The name comes before the interval of the time that is left.
+    // The name has priority over the interval of the remaining time.
     let left = left_over(sweep, age_ms as f64 / 1000.0);
     let left =
         if taken + width(&left) > columns { left.split(" (").next().unwrap_or_default().to_owned() } else { left };
@@ -191,7 +191,7 @@ fn headline(sweep: &Sweep, theme: Theme, columns: usize, age_ms: i64) -> Line<'s
     ])
 }
 
-/// `12 min to go (10 min to 15 min)`, counted down while nothing comes.
+/// For example `12 min to go (10 min to 15 min)`, counted down between two statuses.
 fn left_over(sweep: &Sweep, age_seconds: f64) -> String {
     if sweep.state.has_ended() {
         return String::new();

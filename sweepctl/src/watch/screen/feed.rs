@@ -1,5 +1,5 @@
-//! What the status of a sweep does not say: who works, the leaderboard, what happened, and the epochs before somebody looked.
-//! Asked for again and again, the dear things only when they can have changed. What cannot be had now is had later.
+//! Fetches what the sweep's status does not contain: workers, leaderboard, events, and earlier epochs. It polls
+//! repeatedly, and makes expensive requests only when the answer can have changed. Failed requests are retried.
 
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
@@ -11,28 +11,28 @@ use tokio::time::MissedTickBehavior;
 
 use crate::client::{self, Client};
 
-/// Between two rounds of questions.
+/// Interval between two rounds of requests.
 const ROUND: Duration = Duration::from_secs(1);
-/// Rows of the leaderboard that are asked for.
+/// The most rows of the leaderboard.
 const MOST_ROWS: u32 = 200;
-/// A question is not asked again before so many times as long as its answer took.
+/// A request is not repeated before this many times the duration of its last answer.
 const REST: u32 = 5;
-/// Curves whose beginnings are asked for in one round.
+/// The most curves whose earlier epochs are fetched in one round.
 const MOST_CURVES: usize = 4;
-/// Entries of the audit log that are read at first, and in each round.
+/// The most entries of the audit log, at first and in each round.
 const MOST_ENTRIES: u32 = 2000;
 
 /// An answer.
 pub(super) enum News {
     Workers(Vec<Worker>),
     Board(Result<Box<Leaderboard>, String>),
-    /// Those that came since the last.
+    /// Events since the last answer.
     Events(Vec<AuditEntry>),
-    /// Epochs of a trial, by number, and their validation accuracy.
+    /// A trial's earlier epochs with their validation accuracy.
     Earlier(String, Vec<(u32, f64)>),
 }
 
-/// What of a status decides what to ask.
+/// The parts of a status that decide which requests to make.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Brief {
     ended: u64,
@@ -48,7 +48,7 @@ impl From<&Sweep> for Brief {
     }
 }
 
-/// Asks until nobody listens any more.
+/// Polls until the receiver is gone.
 pub(super) async fn run(client: Client, sweep: u64, briefs: watch::Receiver<Option<Brief>>, news: mpsc::Sender<News>) {
     let mut feed = Feed { client, sweep, news, board: None, known: HashSet::new(), since_ms: 0 };
     let mut round = tokio::time::interval(ROUND);
@@ -71,17 +71,17 @@ struct Feed {
     client: Client,
     sweep: u64,
     news: mpsc::Sender<News>,
-    /// Trials that had ended when the leaderboard was asked for, when that was, and how long it took.
+    /// How many trials had ended at the last request for the leaderboard, when it was made, and how long it took.
     board: Option<(u64, Instant, Duration)>,
-    /// Trials whose beginnings were asked for.
+    /// Trials whose earlier epochs were requested.
     known: HashSet<String>,
-    /// The newest entry that was read.
+    /// The time of the newest entry.
     since_ms: i64,
 }
 
 impl Feed {
     async fn tell(&self, news: News) {
-        // Nobody listens: the loop sees that itself.
+        // If the receiver is gone, the loop notices it itself.
         self.news.send(news).await.ok();
     }
 
@@ -107,7 +107,7 @@ impl Feed {
             Ok(Err(error)) => Err(error.to_string()),
             Err(status) => Err(status.message().to_owned()),
         };
-        // One that could not be had is asked for again in the next round.
+        // A failed request is repeated in the next round.
         self.board = board.is_ok().then(|| (brief.ended, Instant::now(), begun.elapsed()));
         self.tell(News::Board(board)).await;
     }
@@ -142,12 +142,12 @@ impl Feed {
     }
 }
 
-/// Beginnings and good endings of trials are seen elsewhere.
+/// Starts and successful ends of trials are visible in other panes.
 fn is_news(entry: &AuditEntry) -> bool {
     match entry.action.as_str() {
         "round_opened" | "attempt_assigned" | "submitted" => false,
         "attempt_ended" => entry.detail != "succeeded",
-        // Its last attempt has said it.
+        // Its last attempt has an event already.
         "round_ended" => false,
         _ => true,
     }

@@ -1,4 +1,4 @@
-//! Keys, from the bytes that a terminal in raw mode sends.
+//! Parses keys from the bytes of a terminal in raw mode.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,12 +7,11 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::stdio::stdin;
 use tokio::sync::mpsc;
 
-/// How long the reader waits before it looks whether anybody still wants keys.
+/// How often the reader checks whether keys are still wanted.
 const LOOK: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
-/// Keys that wait; who types faster loses some.
+/// The capacity of the queue; keys beyond it are lost.
 const QUEUE: usize = 64;
 
-/// What a person can press.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Key {
     Leave,
@@ -30,7 +29,7 @@ pub(super) enum Key {
     Redraw,
 }
 
-/// The keys of one read. An escape that nothing follows is the key of that name; what is not known is passed over.
+/// The keys of one read. An escape byte alone is the escape key; unknown sequences are ignored.
 pub(super) fn parse(bytes: &[u8]) -> Vec<Key> {
     let mut keys = Vec::new();
     let mut rest = bytes;
@@ -69,7 +68,7 @@ pub(super) fn parse(bytes: &[u8]) -> Vec<Key> {
     keys
 }
 
-/// What stands behind `ESC [`: parameters, and a last byte that says what it is.
+/// Parses the parameters after `ESC [` and the final byte.
 fn sequence(bytes: &[u8]) -> (Option<Key>, usize) {
     let Some(last) = bytes.iter().position(|byte| (0x40..=0x7e).contains(byte)) else { return (None, bytes.len()) };
     let key = match (bytes[last], &bytes[..last]) {
@@ -86,7 +85,7 @@ fn sequence(bytes: &[u8]) -> (Option<Key>, usize) {
     (key, last + 1)
 }
 
-/// Reads keys on a thread of its own until it is dropped, or the terminal is gone.
+/// Reads keys on its own thread until it is dropped or the terminal is gone.
 pub(super) struct Keys {
     keys: mpsc::Receiver<Key>,
     ended: Arc<AtomicBool>,
@@ -109,7 +108,7 @@ impl Keys {
                 match rustix::io::read(stdin(), &mut bytes) {
                     Ok(0) => return,
                     Ok(read) => parse(&bytes[..read]).into_iter().for_each(|key| {
-                        // A full queue, or nobody there.
+                        // The queue is full, or the receiver is gone.
                         sender.try_send(key).ok();
                     }),
                     Err(rustix::io::Errno::INTR | rustix::io::Errno::AGAIN) => {}
@@ -120,7 +119,7 @@ impl Keys {
         Self { keys, ended }
     }
 
-    /// The next key; none once the terminal is gone.
+    /// The next key; `None` once the terminal is gone.
     pub(super) async fn next(&mut self) -> Option<Key> {
         self.keys.recv().await
     }

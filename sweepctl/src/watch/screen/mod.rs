@@ -1,6 +1,7 @@
-//! The live screen: one sweep, what it trains, who leads, and how long it takes. It only looks: the sweep goes on without it.
+//! The live screen of one sweep: its slots, leaderboard, events and remaining time. It only observes: the sweep
+//! continues without it.
 //!
-//! One task owns what is shown; statuses, answers and keys come to it, and it draws. Others hold a handle.
+//! One task owns the state; it receives statuses, answers and keys, and draws. Others have a handle.
 
 mod draw;
 mod feed;
@@ -33,9 +34,9 @@ use state::{MOST_MESSAGES, State, Wish};
 use theme::Theme;
 use tty::Paper;
 
-/// The least time between two drawings.
+/// The shortest interval between two frames.
 const PAUSE: Duration = Duration::from_millis(50);
-/// How often clocks on the screen move on without news.
+/// How often clocks on the screen advance without news.
 const TICK: Duration = Duration::from_secs(1);
 /// Statuses, and answers to the screen's own questions, that wait to be drawn. Their senders wait while the queue is full.
 const QUEUE: usize = 16;
@@ -47,7 +48,7 @@ enum Message {
     Lost(String),
 }
 
-/// The screen, from its beginning to its end. Dropped, it gives the terminal back too.
+/// A handle to the screen. Dropping it restores the terminal.
 pub(crate) struct Screen {
     messages: Option<mpsc::Sender<Message>>,
     lines: mpsc::Sender<String>,
@@ -55,24 +56,24 @@ pub(crate) struct Screen {
     task: Option<JoinHandle<Vec<String>>>,
 }
 
-/// What a screen depends on.
+/// The settings of a screen.
 pub(crate) struct Setting {
     pub(crate) coloured: bool,
-    /// The coordinator lives in this process: who leaves stops it.
+    /// The coordinator is in this process: quitting stops it.
     pub(crate) embedded: bool,
 }
 
 impl Screen {
-    /// Takes the terminal and begins to show a sweep.
+    /// Takes over the terminal and begins to show a sweep.
     ///
     /// # Errors
-    /// The terminal does not let itself be taken.
+    /// The terminal cannot be switched to raw mode.
     pub(crate) fn begin(client: &Client, sweep: u64, setting: &Setting) -> Result<Self, Failure> {
         let failed = |error: io::Error| Failure::failed("the terminal cannot show a live screen").because(error);
         let resized = signal(SignalKind::window_change()).map_err(failed)?;
         let taken = tty::take().and_then(|()| Terminal::new(Paper::default()));
         let terminal = taken.map_err(|error| {
-            // It may have been taken half.
+            // It may be switched partly.
             tty::give_back();
             failed(error).hint("use `--progress lines`, which needs no terminal")
         })?;
@@ -114,16 +115,16 @@ impl Screen {
         move |line| !matches!(lines.try_send(line), Err(TrySendError::Closed(_)))
     }
 
-    /// Ends when the person leaves; with an error, when the screen failed. Given once.
+    /// Completes when the user quits, or with an error if the screen fails. Returned once.
     pub(crate) fn leaving(&mut self) -> Option<oneshot::Receiver<()>> {
         self.left.take()
     }
 
-    /// Gives the terminal back, and what was said meanwhile.
+    /// Restores the terminal, and returns the messages.
     pub(crate) async fn end(mut self) -> Vec<String> {
         self.messages = None;
         let said = match self.task.take() {
-            // A panic in there has been told by now.
+            // A panic in it has been printed by now.
             Some(task) => task.await.unwrap_or_default(),
             None => Vec::new(),
         };
@@ -138,7 +139,7 @@ impl Drop for Screen {
     }
 }
 
-/// What the task owns.
+/// The state that the task owns.
 struct Shown {
     terminal: Terminal<Paper>,
     state: State,

@@ -14,7 +14,7 @@ use crate::commands::leaderboard::estimate;
 use crate::commands::status;
 use crate::table::Table;
 
-/// What a pane shows.
+/// The content of a pane.
 pub(super) struct Drawn {
     /// Beside the title.
     pub(super) note: String,
@@ -28,7 +28,7 @@ impl Drawn {
     }
 }
 
-/// How many lines a pane would like, its heading included.
+/// The lines that a pane needs, with its heading.
 pub(super) fn rows(state: &State, pane: Pane) -> usize {
     match pane {
         Pane::Stages => state.sweep.as_ref().map_or(1, |sweep| sweep.stages.len().max(1)),
@@ -47,7 +47,7 @@ pub(super) fn draw(state: &State, pane: Pane, columns: usize, (theme, now_ms): (
     }
 }
 
-/// A table as lines of the screen; what a cell looks like depends on its row and column.
+/// A table as lines of the screen, with a style per row and column.
 fn tabled(
     table: &Table,
     columns: usize,
@@ -102,16 +102,16 @@ fn stages(state: &State, columns: usize, theme: Theme) -> Drawn {
     Drawn { note: String::new(), heading: None, rows: stages.iter().map(row).collect() }
 }
 
-/// A place where trials run, and what runs there.
+/// A slot, and the trial on it.
 struct Place<'a> {
     worker: &'a str,
     slot: u32,
-    /// Absent before the workers were told of.
+    /// `None` before the first list of workers.
     known: Option<(&'a Worker, &'a Slot)>,
     running: Option<&'a Running>,
 }
 
-/// Every slot of workers that are there, and what of the sweep runs elsewhere.
+/// Every slot of the connected workers, and trials of the sweep on other slots.
 fn places(state: &State) -> Vec<Place<'_>> {
     let running = state.sweep.as_ref().map_or(&[][..], |sweep| &sweep.running[..]);
     let on = |worker: &str, slot: u32| running.iter().find(|trial| trial.worker == worker && trial.slot == slot);
@@ -186,14 +186,14 @@ fn slot_cells(state: &State, place: &Place<'_>, curve: usize, (theme, sweep): (T
     ]
 }
 
-/// A slot that runs nothing of this sweep.
+/// A slot without a trial of this sweep.
 fn idle_cells(place: &Place<'_>, (theme, sweep): (Theme, u64)) -> [(String, Style); 9] {
     let mut cells = std::array::from_fn(|_| (String::new(), theme.plain()));
     let Some((worker, slot)) = place.known else { return cells };
     cells[0] = (name_of(place), theme.faint());
     cells[1] = (slot.device.clone(), theme.faint());
     cells[3] = match (&slot.configuration, slot.sweep) {
-        // Begun a moment ago; the status will say it.
+        // It began a moment ago; the next status includes it.
         (Some(configuration), Some(other)) if other == sweep => (configuration.clone(), theme.plain()),
         (Some(configuration), Some(other)) => (format!("sweep {other}: {configuration}"), theme.faint()),
         _ if worker.state == "connected" => ("free".to_owned(), theme.faint()),
@@ -217,27 +217,27 @@ fn leaderboard(state: &State, columns: usize, (theme, now_ms): (Theme, i64)) -> 
     let (table, looks) = ranking(state, board, (theme, now_ms));
     let (heading, rows) = tabled(&table, columns, theme, |row, column| looks[row][column]);
     let direction = if board.maximize { "highest" } else { "lowest" };
-    // The head of the column has no room for what it is measured from.
+    // The column's heading has no space for the reference of the differences.
     let from = board.against.as_deref().map(|against| format!("; delta from {against}")).unwrap_or_default();
     let note = format!("by {}, {direction} first{from}", board.metric);
     Drawn { note, heading: Some(heading), rows }
 }
 
-/// So many columns show the leaderboard whole.
+/// The columns that the whole leaderboard needs.
 pub(super) fn board_width(state: &State, now_ms: i64) -> usize {
     let Some(board) = &state.board.board else { return 0 };
     let (table, _) = ranking(state, board, (Theme::new(false), now_ms));
     table.grid(usize::MAX).headings.iter().map(|heading| width(heading) + 1).sum()
 }
 
-/// The leaderboard as a table, and what each cell looks like.
+/// The leaderboard as a table, with the style of each cell.
 fn ranking(
     state: &State,
     board: &sweep_shapes::Leaderboard,
     (theme, now_ms): (Theme, i64),
 ) -> (Table, Vec<[Style; 8]>) {
     let metric = board.metric.as_str();
-    // Where a row moves stands in a column that keeps its width.
+    // A row's movement is in a column of fixed width.
     let headings = ["rank#", "   ", "configuration", "value#", "delta#", "params#", "seconds#", "verdict"];
     let mut table =
         Table::new(&headings).names(&["configuration"]).optional(&["seconds", "params", "delta", "verdict"]);
@@ -258,7 +258,7 @@ fn ranking(
             _ => row.val_accuracy,
         };
         let one = row.comparison.as_ref();
-        // Why stands beside the configuration, or in `sweepctl ablation`.
+        // The reason is beside the configuration, or in `sweepctl ablation`.
         let verdict = one.map_or_else(String::new, |one| verdict_label(one.verdict));
         let judged = match verdict.as_str() {
             "helps" => theme.good(),
@@ -280,7 +280,7 @@ fn ranking(
     (table, looks)
 }
 
-/// A name, what differs, and what has to be known of it.
+/// The name, the differences and the remarks of a row.
 fn title(row: &sweep_shapes::Row) -> String {
     let mut title = match &row.name {
         Some(name) if *name != row.configuration => format!("{name} ({})", row.configuration),

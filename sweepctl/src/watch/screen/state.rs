@@ -1,4 +1,4 @@
-//! What the screen shows, and what keys change of it. Knows neither a terminal nor a clock: time is an argument.
+//! The state of the screen and the effects of keys. Pure: time is an argument.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -6,16 +6,16 @@ use sweep_shapes::{AuditEntry, Leaderboard, Sweep, Worker};
 
 use super::keys::Key;
 
-/// Points of one curve that are kept: more than any screen has columns.
+/// The most points of one curve: more than any screen has columns.
 const MOST_POINTS: usize = 2000;
-/// Messages that are kept for the end.
+/// The most messages that are kept for the end.
 pub(super) const MOST_MESSAGES: usize = 1000;
-/// Events that are kept, the newest.
+/// The most events, the newest ones.
 const MOST_EVENTS: usize = 1000;
-/// How long a row says that it has moved.
+/// How long a row shows that it has moved.
 const MOVED_MS: i64 = 20_000;
 
-/// What can be scrolled.
+/// The panes, which can be scrolled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) enum Pane {
     Stages,
@@ -46,13 +46,13 @@ impl Pane {
     }
 }
 
-/// The leaderboard, and who moved on it.
+/// The leaderboard with recent changes of rank.
 #[derive(Debug, Default)]
 pub(super) struct Board {
     pub(super) board: Option<Leaderboard>,
-    /// By place in the plan: places won, and when.
+    /// By position in the plan: ranks gained, and when.
     moved: HashMap<u32, (i64, i64)>,
-    /// Why there is none.
+    /// Why there is no leaderboard.
     pub(super) missing: Option<String>,
 }
 
@@ -71,7 +71,7 @@ impl Board {
         self.board = Some(board);
     }
 
-    /// Places that a configuration won a short while ago; negative for places lost.
+    /// Ranks that a configuration gained recently; negative for ranks lost.
     pub(super) fn moved(&self, position: u32, now_ms: i64) -> i64 {
         self.moved.get(&position).filter(|(_, at)| now_ms - at < MOVED_MS).map_or(0, |(places, _)| *places)
     }
@@ -81,29 +81,29 @@ impl Board {
 #[derive(Debug, Default)]
 pub(super) struct State {
     pub(super) sweep: Option<Sweep>,
-    /// When that arrived.
+    /// When the status arrived.
     pub(super) received_ms: i64,
     pub(super) workers: Vec<Worker>,
     pub(super) board: Board,
     pub(super) events: Vec<AuditEntry>,
-    /// Validation accuracy by epoch, of trials that run.
+    /// Validation accuracy by epoch, of running trials.
     pub(super) curves: HashMap<String, BTreeMap<u32, f64>>,
-    /// What was said meanwhile; said again when the screen is gone.
+    /// Messages; printed again when the screen is gone.
     pub(super) messages: Vec<String>,
-    /// Why nothing comes from the coordinator.
+    /// Why the connection to the coordinator is lost.
     pub(super) lost: Option<String>,
-    /// The coordinator lives in this process and ends with it.
+    /// The coordinator is in this process and ends with it.
     pub(super) embedded: bool,
     pub(super) pane: Pane,
     pub(super) help: bool,
-    /// Somebody wants to leave what would stop with them, and is asked whether they mean it.
+    /// Whether the user is asked to confirm an exit that would stop the sweep.
     pub(super) asked: bool,
     pub(super) scroll: [usize; 4],
-    /// Rows and height of each pane when it was drawn last.
+    /// Rows and height of each pane in the last frame.
     pub(super) seen: [(usize, usize); 4],
 }
 
-/// What a key asks of others.
+/// The effect of a key outside of the state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Wish {
     Nothing,
@@ -112,7 +112,7 @@ pub(super) enum Wish {
 }
 
 impl State {
-    /// A new status.
+    /// Takes a new status.
     pub(super) fn status(&mut self, sweep: Sweep, now_ms: i64) {
         for trial in &sweep.running {
             let curve = self.curves.entry(trial.trial_id.clone()).or_default();
@@ -129,7 +129,7 @@ impl State {
         self.sweep = Some(sweep);
     }
 
-    /// Epochs that were trained before anybody looked.
+    /// Takes epochs from before the screen began.
     pub(super) fn earlier(&mut self, trial: &str, points: impl IntoIterator<Item = (u32, f64)>) {
         if let Some(curve) = self.curves.get_mut(trial) {
             for (epoch, accuracy) in points.into_iter().take(MOST_POINTS) {
@@ -142,7 +142,7 @@ impl State {
         self.board.take(board, now_ms);
     }
 
-    /// What happened since the last time.
+    /// Takes new events.
     pub(super) fn happened(&mut self, entries: Vec<AuditEntry>) {
         self.events.extend(entries);
         let over = self.events.len().saturating_sub(MOST_EVENTS);
@@ -155,13 +155,13 @@ impl State {
         }
     }
 
-    /// What a key does.
+    /// Handles a key.
     pub(super) fn press(&mut self, key: Key) -> Wish {
         let asked = std::mem::take(&mut self.asked);
         let (rows, height) = self.seen[self.pane.index()];
         let end = rows.saturating_sub(height);
         let scroll = &mut self.scroll[self.pane.index()];
-        // What shrank meanwhile is scrolled from where it ends.
+        // If the content has shrunk, scrolling starts at its end.
         *scroll = (*scroll).min(end);
         let page = height.saturating_sub(1).max(1);
         match key {
@@ -184,7 +184,7 @@ impl State {
         Wish::Nothing
     }
 
-    /// The first row of a pane that is drawn, where so many of so many fit.
+    /// The first visible row of a pane with `rows` rows, where `height` fit.
     pub(super) fn scrolled(&mut self, pane: Pane, rows: usize, height: usize) -> usize {
         self.seen[pane.index()] = (rows, height);
         self.scroll[pane.index()].min(rows.saturating_sub(height))

@@ -1,4 +1,4 @@
-//! The screen as it is drawn, as snapshots: wide and narrow, full of news and empty, with names that would paint it.
+//! Snapshots of the screen: wide and narrow, full and empty, and with names that contain control characters.
 
 use std::fmt::Write as _;
 
@@ -14,7 +14,7 @@ use super::state::{Pane, State};
 use super::theme::Theme;
 
 const NOW: i64 = 1_700_000_100_000;
-/// A name that would clear the screen, in letters that are two columns wide.
+/// A name with letters of two columns that would clear the screen.
 const HOSTILE: &str = "幅=大\u{1b}[2J\u{202e}";
 
 fn epoch(epoch: u32) -> v1::EpochMetrics {
@@ -149,7 +149,7 @@ fn full() -> State {
     state
 }
 
-/// The letters on a screen of that size.
+/// The text on a screen of this size.
 fn drawn(state: &mut State, columns: u16, rows: u16) -> String {
     let mut terminal = Terminal::new(TestBackend::new(columns, rows)).unwrap();
     terminal.draw(|frame| draw(frame, state, &Theme::new(true), NOW)).unwrap();
@@ -191,7 +191,7 @@ fn no_screen_is_too_small() {
     insta::assert_snapshot!("headline_alone", drawn(&mut full(), 50, 4));
 }
 
-/// Nine configurations, five of which run, with long names that differ at their ends.
+/// Nine configurations, five of them running, with long names that differ at their ends.
 fn nine() -> State {
     let name =
         |number: u32| format!("conv_layers=4 batch_norm=true max_pool=false kernel_size=5 filters={}", 8 << number);

@@ -1,4 +1,4 @@
-//! Letters of a screen: what fits into so many columns, bars, and small curves.
+//! Text of a given width, bars, and sparklines.
 
 use sweep_shapes::text::escape;
 use unicode_width::UnicodeWidthStr;
@@ -9,12 +9,12 @@ use crate::prose::cut;
 /// From low to high.
 const LEVELS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 
-/// Columns that a text takes.
+/// The width of a text in columns.
 pub(super) fn width(text: &str) -> usize {
     text.width()
 }
 
-/// As much of the text as fits, escaped; where something is left out, `…` says so. No word is broken that can stay whole.
+/// The part of a text that fits, escaped, with `…` for the rest. Words are broken only if necessary.
 pub(super) fn fit(text: &str, columns: usize) -> String {
     cut(&escape(text), columns)
 }
@@ -24,27 +24,27 @@ pub(super) fn fit_name(name: &str, columns: usize) -> String {
     end_of(&escape(name), columns)
 }
 
-/// As many of the parts of a sentence as fit whole, and at least the beginning of the first.
+/// As many whole parts of a sentence as fit, and at least the beginning of the first.
 pub(super) fn fit_parts(parts: &[String], columns: usize) -> String {
     let joined = |count: usize| escape(&parts[..count].join("; "));
     let whole = (1..=parts.len()).rev().map(joined).find(|text| text.width() <= columns);
     whole.unwrap_or_else(|| fit(parts.first().map_or("", String::as_str), columns))
 }
 
-/// Fitted, and filled up with blanks behind.
+/// Fitted, and padded with spaces on the right.
 pub(super) fn left(text: &str, columns: usize) -> String {
     let fitted = fit(text, columns);
     let blanks = columns.saturating_sub(fitted.width());
     fitted + &" ".repeat(blanks)
 }
 
-/// How many of so many columns a share fills, halves rounded down; never all of them before the end.
+/// How many columns a fraction fills, halves rounded down; all of them only at 1.
 pub(super) fn filled(share: f64, columns: usize) -> usize {
     let share = if share.is_finite() { share.clamp(0.0, 1.0) } else { 0.0 };
     ((share * columns as f64) as usize).min(columns)
 }
 
-/// A curve in so many columns: each the mean of its part, between the curve's least and most.
+/// A sparkline: each column is the mean of its part, between the curve's minimum and maximum.
 pub(super) fn spark(values: &[f64], columns: usize) -> String {
     let values: Vec<f64> = values.iter().copied().filter(|value| value.is_finite()).collect();
     if values.is_empty() || columns == 0 {

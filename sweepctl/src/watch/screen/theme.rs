@@ -1,5 +1,5 @@
-//! How things look: the terminal's own sixteen colours, none of them black, white or a background, so that it reads on dark
-//! and on light; weight alone where colours are off.
+//! The styles: the terminal's own sixteen colours without black, white or backgrounds, so that they are readable on
+//! dark and on light; only weights if colours are off.
 
 use ratatui_core::style::{Color, Modifier, Style};
 
@@ -29,7 +29,7 @@ impl Theme {
         Style::new().add_modifier(Modifier::DIM)
     }
 
-    /// Progress, and what is chosen.
+    /// Progress, and the selected item.
     pub(super) fn accent(self) -> Style {
         self.colour(Color::Cyan)
     }
@@ -42,17 +42,17 @@ impl Theme {
         self.colour(Color::Red).add_modifier(Modifier::BOLD)
     }
 
-    /// What waits, or wants to be looked at. Not yellow: that does not read on white.
+    /// Waiting, or worth attention. Not yellow, which is unreadable on white.
     pub(super) fn notable(self) -> Style {
         self.colour(Color::Magenta)
     }
 
-    /// A title of the pane that keys go to.
+    /// The title of the active pane.
     pub(super) fn chosen(self) -> Style {
         self.accent().add_modifier(Modifier::BOLD)
     }
 
-    /// A question or a loss, across the whole line.
+    /// A question or a lost connection, across the whole line.
     pub(super) fn alarm(self) -> Style {
         Style::new().add_modifier(Modifier::REVERSED | Modifier::BOLD)
     }

@@ -1,8 +1,8 @@
-//! The terminal itself: raw mode, the alternate screen, and what is drawn on it. Whatever happens, it is given back as it
-//! was: at the end, when this is dropped, and before a panic is told.
+//! The terminal: raw mode, the alternate screen, and drawing. Its state is always restored: at the end, when this is
+//! dropped, and before a panic is printed.
 //!
-//! Ratatui's own backends are not used: the one for crossterm takes features of it that Burn and tokio share, and would have
-//! both built anew. What a screen of sixteen colours needs is here.
+//! Ratatui's own backends are not used: the one for crossterm needs features of crates that Burn and tokio share, and
+//! would build both twice. This file has everything that a screen of sixteen colours needs.
 
 use std::fmt::Write as _;
 use std::io::{self, Write};
@@ -15,18 +15,18 @@ use ratatui_core::style::{Color, Modifier};
 use rustix::stdio::{stderr, stdin};
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr};
 
-/// Enters the alternate screen, hides the cursor, and keeps long lines from wrapping.
+/// Enters the alternate screen, hides the cursor, and disables line wrapping.
 const ENTER: &str = "\x1b[?1049h\x1b[?25l\x1b[?7l";
 const LEAVE: &str = "\x1b[0m\x1b[?7h\x1b[?25h\x1b[?1049l";
 
-/// How the terminal was before; there is one terminal.
+/// The terminal's original state; there is one terminal.
 static BEFORE: Mutex<Option<Termios>> = Mutex::new(None);
 static HOOK: Once = Once::new();
 
-/// Takes the terminal.
+/// Switches the terminal to raw mode and the alternate screen.
 ///
 /// # Errors
-/// It is none, or does not let itself be taken.
+/// It is not a terminal, or cannot be switched.
 pub(super) fn take() -> io::Result<()> {
     let before = tcgetattr(stdin())?;
     let mut raw = before.clone();
@@ -44,11 +44,11 @@ pub(super) fn take() -> io::Result<()> {
     write_whole(ENTER)
 }
 
-/// Gives the terminal back, if it was taken.
+/// Restores the terminal, if it was switched.
 pub(super) fn give_back() {
     let mut held = BEFORE.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(before) = held.take() {
-        // A terminal that is gone needs nothing.
+        // A terminal that is gone needs no reset.
         write_whole(LEAVE).ok();
         tcsetattr(stdin(), OptionalActions::Now, &before).ok();
     }
@@ -60,7 +60,7 @@ fn write_whole(text: &str) -> io::Result<()> {
     out.flush()
 }
 
-/// What draws: a frame gathers and goes out as one write.
+/// The drawing backend: collects a frame and writes it at once.
 #[derive(Debug, Default)]
 pub(super) struct Paper {
     frame: String,
@@ -83,7 +83,7 @@ impl Backend for Paper {
                 look = Some(wanted);
             }
             self.frame.push_str(cell.symbol());
-            // A wide letter moves the cursor by two; where that leaves it is not relied upon.
+            // A wide letter moves the cursor by two columns; the position after it is not relied upon.
             next = cell.symbol().is_ascii().then_some((x + 1, y));
         }
         self.frame.push_str("\x1b[0m");
@@ -96,7 +96,7 @@ impl Backend for Paper {
     }
 
     fn show_cursor(&mut self) -> io::Result<()> {
-        // Nothing is typed here.
+        // The cursor is never shown.
         Ok(())
     }
 
@@ -129,14 +129,14 @@ impl Backend for Paper {
 
     fn flush(&mut self) -> io::Result<()> {
         let held = BEFORE.lock().unwrap_or_else(PoisonError::into_inner);
-        // A screen that was given back is not drawn on any more.
+        // After the terminal was restored, nothing is drawn.
         let drawn = if held.is_some() { write_whole(&self.frame) } else { Ok(()) };
         self.frame.clear();
         drawn
     }
 }
 
-/// Colour and weight of what follows, from a clean start.
+/// Colour and weight of the following text, from a reset.
 fn look_of((color, modifier): (Color, Modifier)) -> String {
     let mut codes = "\x1b[0".to_owned();
     for (flag, code) in [

@@ -7,6 +7,7 @@
 pub mod artifacts;
 mod chain;
 pub mod check;
+pub mod checksum;
 pub mod codes;
 #[cfg(test)]
 mod contract;
@@ -21,7 +22,6 @@ mod predictions;
 pub mod private;
 pub mod record;
 pub mod role;
-pub mod seal;
 pub mod session_key;
 pub mod sqlite;
 pub mod summary;
@@ -321,7 +321,7 @@ pub struct Loss {
     pub reason: String,
 }
 
-/// Rounds that only sweeps are bound to which ask again what has an answer, as trial and round.
+/// The rounds, as trial and round, that belong to reproductions only: their question already has an answer.
 pub(crate) const REPEATS: &str = "SELECT y.trial AS trial, y.round AS round FROM submissions b \
      JOIN sweep_trials y ON y.sweep = b.sweep WHERE b.reproduces IS NOT NULL AND y.round IS NOT NULL AND NOT EXISTS \
      (SELECT 1 FROM sweep_trials z LEFT JOIN submissions c ON c.sweep = z.sweep \

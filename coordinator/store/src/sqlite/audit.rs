@@ -5,8 +5,8 @@ use sqlx::{AssertSqlSafe, SqliteConnection};
 use sweep_scheduler::event::{Instance, Service};
 use sweep_scheduler::{SweepId, WorkerName};
 
-use super::cells::Cells;
 use super::read::trial_id;
+use super::row_reader::RowReader;
 use super::rows::{Statement, Values, signed, unsigned};
 use crate::Error;
 use crate::codes::{AuditAction, service_code, service_of};
@@ -64,17 +64,17 @@ pub(super) async fn read(pool: &SqlitePool, filter: &AuditFilter) -> Result<Vec<
 }
 
 fn entry(row: &SqliteRow) -> Result<AuditRow, Error> {
-    let mut cells = Cells::new(row, "audit");
-    cells.int()?;
-    let at_ms = cells.int()?;
-    let actor = cells.text()?.to_owned();
-    let action = AuditAction::of(cells.int()?)?;
-    let sweep = cells.option()?.map(|sweep| SweepId(unsigned(sweep)));
-    let trial = cells.option_blob()?.map(trial_id).transpose()?;
-    let attempt = cells.small_option()?;
-    let (worker, detail) = (cells.text()?.to_owned(), cells.text()?.to_owned());
+    let mut reader = RowReader::new(row, "audit");
+    reader.int()?;
+    let at_ms = reader.int()?;
+    let actor = reader.text()?.to_owned();
+    let action = AuditAction::of(reader.int()?)?;
+    let sweep = reader.option()?.map(|sweep| SweepId(unsigned(sweep)));
+    let trial = reader.option_blob()?.map(trial_id).transpose()?;
+    let attempt = reader.small_option()?;
+    let (worker, detail) = (reader.text()?.to_owned(), reader.text()?.to_owned());
     if !action.is_kept_elsewhere() {
-        cells.sum(|| format!("what {actor} did at {at_ms}"))?;
+        reader.sum(|| format!("what {actor} did at {at_ms}"))?;
     }
     Ok(AuditRow { at_ms, actor, action, sweep, trial, attempt, worker, detail })
 }
@@ -96,12 +96,12 @@ pub(super) async fn services(pool: &SqlitePool) -> Result<Vec<(WorkerName, Servi
     let query = sqlx::query("SELECT worker, state, reason, actor, at_ms, sum FROM services ORDER BY worker");
     let mut found = Vec::new();
     for row in &query.fetch_all(pool).await? {
-        let mut cells = Cells::new(row, "services");
-        let worker = cells.text()?.to_owned();
-        let (state, reason) = (cells.int()?, cells.text()?.to_owned());
-        let service = service_of(state, reason, cells.text()?)?;
-        cells.int()?;
-        cells.sum(|| format!("worker {worker}"))?;
+        let mut reader = RowReader::new(row, "services");
+        let worker = reader.text()?.to_owned();
+        let (state, reason) = (reader.int()?, reader.text()?.to_owned());
+        let service = service_of(state, reason, reader.text()?)?;
+        reader.int()?;
+        reader.sum(|| format!("worker {worker}"))?;
         if service != Service::Active {
             found.push((WorkerName(worker), service));
         }
@@ -127,12 +127,12 @@ pub(super) async fn names(pool: &SqlitePool) -> Result<Vec<NameRow>, Error> {
     let query =
         sqlx::query("SELECT worker, folder, process, held, host, address, since_ms, sum FROM names ORDER BY worker");
     let record = |row: &SqliteRow| {
-        let mut cells = Cells::new(row, "names");
-        let worker = cells.text()?.to_owned();
-        let instance = Instance { folder: cells.number()?, process: cells.number()? };
-        let held = cells.int()? != 0;
-        let (host, address, since_ms) = (cells.text()?.to_owned(), cells.text()?.to_owned(), cells.int()?);
-        cells.sum(|| format!("the name {worker}"))?;
+        let mut reader = RowReader::new(row, "names");
+        let worker = reader.text()?.to_owned();
+        let instance = Instance { folder: reader.number()?, process: reader.number()? };
+        let held = reader.int()? != 0;
+        let (host, address, since_ms) = (reader.text()?.to_owned(), reader.text()?.to_owned(), reader.int()?);
+        reader.sum(|| format!("the name {worker}"))?;
         Ok(NameRow { worker, instance, held, host, address, since_ms })
     };
     query.fetch_all(pool).await?.iter().map(record).collect()

@@ -4,7 +4,7 @@
 use sqlx::SqliteConnection;
 use sweep_scheduler::SweepId;
 
-use super::cells::Cells;
+use super::row_reader::RowReader;
 use super::rows::{Values, signed};
 use crate::Error;
 use crate::codes::{StageState, SweepState};
@@ -116,17 +116,17 @@ async fn read_sweep(tx: &mut SqliteConnection, id: SweepId) -> Result<Option<Swe
     let select =
         sqlx::query("SELECT id, priority, paused, pin, state, reason, ended_ms, state_sum FROM sweeps WHERE id = ?");
     let Some(row) = select.bind(signed(id.0)).fetch_optional(tx).await? else { return Ok(None) };
-    let mut cells = Cells::new(&row, "sweeps");
-    cells.int()?;
+    let mut reader = RowReader::new(&row, "sweeps");
+    reader.int()?;
     let sweep = Sweep {
-        priority: cells.int()?,
-        paused: cells.flag()?,
-        pin: cells.option_blob()?.map(<[u8]>::to_vec),
-        state: SweepState::of(cells.int()?)?,
-        reason: cells.text()?.to_owned(),
-        ended_ms: cells.int()?,
+        priority: reader.int()?,
+        paused: reader.flag()?,
+        pin: reader.option_blob()?.map(<[u8]>::to_vec),
+        state: SweepState::of(reader.int()?)?,
+        reason: reader.text()?.to_owned(),
+        ended_ms: reader.int()?,
     };
-    cells.sum(|| format!("the state of sweep {id}"))?;
+    reader.sum(|| format!("the state of sweep {id}"))?;
     Ok(Some(sweep))
 }
 
@@ -157,16 +157,16 @@ async fn stage(
         "SELECT sweep, position, state, choice, winner, decided, state_sum FROM stages WHERE sweep = ? AND position = ?",
     );
     let Some(row) = select.bind(key).bind(position).fetch_optional(&mut *tx).await? else { return Ok(()) };
-    let mut cells = Cells::new(&row, "stages");
-    cells.int()?;
-    cells.int()?;
+    let mut reader = RowReader::new(&row, "stages");
+    reader.int()?;
+    reader.int()?;
     let mut stage = Stage {
-        state: StageState::of(cells.int()?)?,
-        choice: cells.text()?.to_owned(),
-        winner: cells.small_option()?,
-        decided: cells.small_option()?,
+        state: StageState::of(reader.int()?)?,
+        choice: reader.text()?.to_owned(),
+        winner: reader.small_option()?,
+        decided: reader.small_option()?,
     };
-    cells.sum(|| format!("stage {position} of sweep {id}"))?;
+    reader.sum(|| format!("stage {position} of sweep {id}"))?;
     change(&mut stage);
     let update = sqlx::query(
         "UPDATE stages SET state = ?, choice = ?, winner = ?, decided = ?, state_sum = ? \

@@ -8,15 +8,15 @@ use sqlx::{AssertSqlSafe, Connection, Row};
 use sweep_analysis::number::plural;
 use sweep_spec::Digest;
 
-use super::cells::Cell;
 use super::deletions::GOING;
 use super::layout::{check_header, check_layout, name_error};
 use super::number::{Acknowledged, COMMIT};
+use super::row_reader::Cell;
 use super::rows::unsigned;
 use super::{beside, connect_options, lock, number, prepared, scan};
 use crate::artifacts::Folder;
 use crate::check::Report;
-use crate::seal::{TABLES, Table, since};
+use crate::checksum::{TABLES, Table, since};
 use crate::{Error, artifacts};
 
 /// What refers to what: the table, which of its rows refer to something that is not there, and what is said of one.
@@ -169,13 +169,13 @@ async fn roll_back(path: &Path) -> Result<(), sqlx::Error> {
 async fn read_everything(pool: &SqlitePool, artifacts: Artifacts<'_>, report: &mut Report) -> Result<(), Error> {
     let mut connection = pool.acquire().await?;
     integrity(&mut connection, report).await?;
-    let sealed = report.layout > 1;
+    let has_checksums = report.layout > 1;
     for table in TABLES {
-        if sealed && since(table.name) <= report.layout {
+        if has_checksums && since(table.name) <= report.layout {
             rows(&mut connection, table, report).await?;
         }
     }
-    if sealed {
+    if has_checksums {
         report.commits = number::read(&mut connection, COMMIT).await?;
         let missing = report.acknowledged.map_or(0, |number| number.saturating_sub(report.commits));
         if missing > 0 {

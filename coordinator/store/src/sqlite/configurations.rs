@@ -5,8 +5,8 @@ use sqlx::AssertSqlSafe;
 use sqlx::sqlite::{SqlitePool, SqliteRow};
 use sweep_scheduler::SweepId;
 
-use super::cells::Cells;
 use super::read::from_json;
+use super::row_reader::RowReader;
 use super::rows::signed;
 use crate::Error;
 use crate::record::{ConfigurationRecord, ConfigurationTitle};
@@ -27,10 +27,10 @@ pub(super) async fn memberships(pool: &SqlitePool, sweep: SweepId) -> Result<Vec
 }
 
 fn membership(row: &SqliteRow, sweep: SweepId) -> Result<(u32, u32), Error> {
-    let mut cells = Cells::new(row, "stage_configurations");
-    cells.int()?;
-    let (stage, configuration) = (cells.small()?, cells.small()?);
-    cells.sum(|| format!("configuration {configuration} in stage {stage} of sweep {sweep}"))?;
+    let mut reader = RowReader::new(row, "stage_configurations");
+    reader.int()?;
+    let (stage, configuration) = (reader.small()?, reader.small()?);
+    reader.sum(|| format!("configuration {configuration} in stage {stage} of sweep {sweep}"))?;
     Ok((configuration, stage))
 }
 
@@ -76,28 +76,28 @@ pub(super) async fn titles(pool: &SqlitePool, sweep: SweepId) -> Result<Vec<Conf
     let mut rows = sqlx::query(AssertSqlSafe(text)).bind(signed(sweep.0)).fetch(pool);
     let mut found = Vec::new();
     while let Some(row) = rows.try_next().await? {
-        let mut cells = Cells::new(&row, "configurations");
-        cells.int()?;
-        let (position, name, label) = (cells.small()?, cells.text()?.to_owned(), cells.text()?.to_owned());
-        cells.text()?;
+        let mut reader = RowReader::new(&row, "configurations");
+        reader.int()?;
+        let (position, name, label) = (reader.small()?, reader.text()?.to_owned(), reader.text()?.to_owned());
+        reader.text()?;
         for _ in ["params", "flops", "cost", "memory_bytes"] {
-            cells.int()?;
+            reader.int()?;
         }
-        let baseline = cells.flag()?;
-        cells.sum(|| format!("configuration {position} of sweep {sweep}"))?;
+        let baseline = reader.flag()?;
+        reader.sum(|| format!("configuration {position} of sweep {sweep}"))?;
         found.push(ConfigurationTitle { position, name, label, baseline });
     }
     Ok(found)
 }
 
 fn configuration(row: &SqliteRow, sweep: SweepId) -> Result<ConfigurationRecord, Error> {
-    let mut cells = Cells::new(row, "configurations");
-    cells.int()?;
-    let position = cells.small()?;
-    let (name, label, body) = (cells.text()?.to_owned(), cells.text()?.to_owned(), cells.text()?);
-    let (params, flops, cost, memory_bytes) = (cells.number()?, cells.number()?, cells.number()?, cells.number()?);
-    let baseline = cells.flag()?;
-    cells.sum(|| format!("configuration {position} of sweep {sweep}"))?;
+    let mut reader = RowReader::new(row, "configurations");
+    reader.int()?;
+    let position = reader.small()?;
+    let (name, label, body) = (reader.text()?.to_owned(), reader.text()?.to_owned(), reader.text()?);
+    let (params, flops, cost, memory_bytes) = (reader.number()?, reader.number()?, reader.number()?, reader.number()?);
+    let baseline = reader.flag()?;
+    reader.sum(|| format!("configuration {position} of sweep {sweep}"))?;
     let (configuration, stages) = (from_json(body)?, Vec::new());
     Ok(ConfigurationRecord {
         position,

@@ -7,7 +7,7 @@ use super::deletions::GOING;
 use super::repair::Repair;
 use super::scan;
 use crate::Error;
-use crate::seal::{TABLES, Table};
+use crate::checksum::{TABLES, Table};
 
 /// Rows that refer to something that is gone, in an order in which each step sees what the ones before it took: table,
 /// condition, what is said.
@@ -131,10 +131,15 @@ fn change(table: &str, assignments: &str, condition: &str) -> String {
     format!("UPDATE {table} SET {assignments} WHERE {condition}")
 }
 
-/// Changes rows, and seals those that then have no checksum.
-async fn apply(connection: &mut SqliteConnection, update: &str, table: &str, unsealed: &str) -> Result<u64, Error> {
+/// Changes rows, and writes the checksums that the changed rows then lack.
+async fn apply(
+    connection: &mut SqliteConnection,
+    update: &str,
+    table: &str,
+    without_checksum: &str,
+) -> Result<u64, Error> {
     let done = sqlx::query(AssertSqlSafe(update.to_owned())).execute(&mut *connection).await?;
     let Some(table) = TABLES.iter().find(|found: &&Table| found.name == table) else { return Ok(0) };
-    scan::seal(connection, table, unsealed).await?;
+    scan::write_checksums(connection, table, without_checksum).await?;
     Ok(done.rows_affected())
 }

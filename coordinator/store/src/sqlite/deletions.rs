@@ -6,8 +6,8 @@ use sqlx::{AssertSqlSafe, Row};
 use sweep_scheduler::SweepId;
 use sweep_spec::{Digest, TrialId};
 
-use super::cells::Cells;
 use super::read::{digest, trial_id};
+use super::row_reader::RowReader;
 use super::rows::{Values, signed, unsigned};
 use super::{SqliteStore, change, number};
 use crate::codes::SweepState;
@@ -68,22 +68,22 @@ const DELETION: &str = "SELECT sweep, name, submitter, pin, actor, asked_ms, sum
 
 /// A deletion, and the content that its sweep was pinned to.
 fn deletion(row: &SqliteRow) -> Result<(Deletion, Option<Vec<u8>>), Error> {
-    let mut cells = Cells::new(row, "deletions");
-    let sweep = SweepId(cells.number()?);
-    let (name, submitter) = (cells.text()?.to_owned(), cells.text()?.to_owned());
-    let pin = cells.option_blob()?.map(<[u8]>::to_vec);
-    let (actor, asked_ms) = (cells.text()?.to_owned(), cells.int()?);
-    cells.sum(|| format!("the deletion of sweep {sweep}"))?;
-    cells.known_number(sweep.0);
-    let finished_ms = cells.int()?;
+    let mut reader = RowReader::new(row, "deletions");
+    let sweep = SweepId(reader.number()?);
+    let (name, submitter) = (reader.text()?.to_owned(), reader.text()?.to_owned());
+    let pin = reader.option_blob()?.map(<[u8]>::to_vec);
+    let (actor, asked_ms) = (reader.text()?.to_owned(), reader.int()?);
+    reader.sum(|| format!("the deletion of sweep {sweep}"))?;
+    reader.known_number(sweep.0);
+    let finished_ms = reader.int()?;
     let gone = Gone {
-        trials: cells.number()?,
-        kept: cells.number()?,
-        artifacts: cells.number()?,
-        artifact_bytes: cells.number()?,
+        trials: reader.number()?,
+        kept: reader.number()?,
+        artifacts: reader.number()?,
+        artifact_bytes: reader.number()?,
     };
-    let store_bytes = cells.number()?;
-    cells.sum(|| format!("the deletion of sweep {sweep}"))?;
+    let store_bytes = reader.number()?;
+    reader.sum(|| format!("the deletion of sweep {sweep}"))?;
     Ok((Deletion { sweep, name, submitter, actor, asked_ms, finished_ms, gone, store_bytes }, pin))
 }
 

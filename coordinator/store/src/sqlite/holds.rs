@@ -4,7 +4,7 @@ use sqlx::SqliteConnection;
 use sqlx::sqlite::SqlitePool;
 use sweep_scheduler::{Hold, SweepId};
 
-use super::cells::Cells;
+use super::row_reader::RowReader;
 use super::rows::{Values, signed};
 use crate::Error;
 use crate::codes::{canaries_of, class_code, class_of};
@@ -28,12 +28,12 @@ pub(super) async fn write(connection: &mut SqliteConnection, row: &HoldRow) -> R
 pub(super) async fn read(pool: &SqlitePool, sweep: SweepId) -> Result<Option<Hold>, Error> {
     let query = sqlx::query("SELECT sweep, failed, class, reason, canaries, at_ms, sum FROM holds WHERE sweep = ?");
     let Some(row) = query.bind(signed(sweep.0)).fetch_optional(pool).await? else { return Ok(None) };
-    let mut cells = Cells::new(&row, "holds");
-    cells.int()?;
-    let (failed, class): (u32, _) = (cells.small()?, cells.option()?);
-    let (reason, canaries) = (cells.text()?.to_owned(), canaries_of(cells.blob()?)?);
-    cells.int()?;
-    cells.sum(|| format!("what is held back of sweep {sweep}"))?;
+    let mut reader = RowReader::new(&row, "holds");
+    reader.int()?;
+    let (failed, class): (u32, _) = (reader.small()?, reader.option()?);
+    let (reason, canaries) = (reader.text()?.to_owned(), canaries_of(reader.blob()?)?);
+    reader.int()?;
+    reader.sum(|| format!("what is held back of sweep {sweep}"))?;
     let Some(class) = class.filter(|_| failed > 0) else { return Ok(None) };
     Ok(Some(Hold { failed, class: class_of(class)?, reason, canaries }))
 }

@@ -9,9 +9,9 @@ use sweep_scheduler::snapshot::{self, BoundTrial, OpenRound, SweepSnapshot};
 use sweep_scheduler::{Lease, SweepId, WorkerName};
 use sweep_spec::{FailureClass, TrialId};
 
-use super::cells::Cells;
-use super::facts::{self, AttemptFacts, Floors, RoundFacts, TrialFacts};
+use super::history_scan::{self, Floors, ScannedAttempt, ScannedRound, ScannedTrial};
 use super::read;
+use super::row_reader::RowReader;
 use super::write::SESSION;
 use super::{audit, configurations, deletions, holds, number, observed, repair, sweeps, weights};
 use crate::Error;
@@ -31,7 +31,7 @@ pub(super) async fn load(pool: &SqlitePool) -> Result<Loaded, Error> {
         if record.state != SweepState::Running {
             continue;
         }
-        let trials = facts::trials(pool, record.id, false).await?;
+        let trials = history_scan::trials(pool, record.id, false).await?;
         open.gather(&record, &trials)?;
         let (live, snapshot) = whole(pool, record, &trials, floors).await?;
         loaded.snapshot.sweeps.push(snapshot);
@@ -78,14 +78,14 @@ pub(super) async fn ended(pool: &SqlitePool, id: SweepId) -> Result<Option<(Live
     if record.state == SweepState::Running {
         return Ok(None);
     }
-    let trials = facts::trials(pool, id, false).await?;
+    let trials = history_scan::trials(pool, id, false).await?;
     whole(pool, record, &trials, floors(pool).await?).await.map(Some)
 }
 
 async fn whole(
     pool: &SqlitePool,
     record: SweepRecord,
-    trials: &[TrialFacts],
+    trials: &[ScannedTrial],
     floors: Floors,
 ) -> Result<(LiveSweep, SweepSnapshot), Error> {
     let configurations = configurations::all(pool, record.id).await?;
@@ -102,7 +102,7 @@ async fn whole(
 fn sweep_snapshot(
     record: &SweepRecord,
     configurations: &HashMap<u32, &ConfigurationRecord>,
-    trials: &[TrialFacts],
+    trials: &[ScannedTrial],
     floors: Floors,
 ) -> Result<SweepSnapshot, Error> {
     let opened = |state: StageState| matches!(state, StageState::Open | StageState::Ended);
@@ -130,7 +130,7 @@ fn sweep_snapshot(
             }
         }
         if let Some((round, reused)) = row.bound {
-            let end = row.bound_round().map(RoundFacts::end).transpose()?.flatten();
+            let end = row.bound_round().map(ScannedRound::end).transpose()?.flatten();
             bound.push(BoundTrial { trial: row.trial, round, reused, end });
         }
     }
@@ -170,7 +170,7 @@ pub(super) async fn histories(
     let belongs = configurations::memberships(pool, sweep).await?;
     let belongs = belongs.iter().filter(|(_, stage)| stages.contains(stage));
     let wanted: HashSet<u32> = belongs.map(|(configuration, _)| *configuration).collect();
-    let trials = facts::trials(pool, sweep, !all).await?;
+    let trials = history_scan::trials(pool, sweep, !all).await?;
     let wanted = trials.iter().filter(|row| wanted.contains(&row.configuration));
     wanted.map(|row| Ok((row.trial, row.history(floors)?))).collect()
 }
@@ -183,7 +183,7 @@ struct OpenRounds {
 }
 
 impl OpenRounds {
-    fn gather(&mut self, record: &SweepRecord, trials: &[TrialFacts]) -> Result<(), Error> {
+    fn gather(&mut self, record: &SweepRecord, trials: &[ScannedTrial]) -> Result<(), Error> {
         let Some(pin) = record.pin else { return Ok(()) };
         for row in trials {
             let open = row.bound_round().filter(|round| round.state == RoundState::Open);
@@ -215,7 +215,7 @@ impl OpenRounds {
     }
 }
 
-fn on_slot(trial: TrialId, attempt: &AttemptFacts) -> snapshot::LiveAttempt {
+fn on_slot(trial: TrialId, attempt: &ScannedAttempt) -> snapshot::LiveAttempt {
     snapshot::LiveAttempt {
         lease: Lease { trial, round: attempt.round, attempt: attempt.attempt },
         worker: WorkerName(attempt.worker.clone()),
@@ -243,16 +243,16 @@ async fn given_up(pool: &SqlitePool, lease: Lease) -> Result<Option<LiveAttempt>
 }
 
 fn live_attempt(row: &SqliteRow) -> Result<LiveAttempt, Error> {
-    let mut cells = Cells::new(row, "attempts");
-    let key = AttemptKey(cells.int()?);
-    let lease = Lease { trial: cells.trial()?, round: cells.small()?, attempt: cells.small()? };
-    let (worker, slot) = (cells.text()?.to_owned(), cells.small()?);
-    cells.text()?;
-    cells.option()?;
-    let assigned_ms = cells.int()?;
+    let mut reader = RowReader::new(row, "attempts");
+    let key = AttemptKey(reader.int()?);
+    let lease = Lease { trial: reader.trial()?, round: reader.small()?, attempt: reader.small()? };
+    let (worker, slot) = (reader.text()?.to_owned(), reader.small()?);
+    reader.text()?;
+    reader.option()?;
+    let assigned_ms = reader.int()?;
     let name = || format!("attempt {} of trial {}", lease.attempt, lease.trial);
-    cells.sum(name)?;
-    let newest = if cells.is_absent() { None } else { Some(read::point(&mut cells, key)?) };
+    reader.sum(name)?;
+    let newest = if reader.is_absent() { None } else { Some(read::point(&mut reader, key)?) };
     Ok(LiveAttempt {
         key,
         lease,

@@ -2,7 +2,6 @@
 //! keeps a second coordinator out.
 
 mod audit;
-mod cells;
 mod change;
 pub(crate) mod check;
 mod configurations;
@@ -10,7 +9,7 @@ mod consistency;
 mod content;
 pub mod copied;
 mod deletions;
-mod facts;
+mod history_scan;
 mod holds;
 mod layout;
 mod load;
@@ -21,6 +20,7 @@ mod prepare;
 mod prepared;
 mod read;
 mod repair;
+mod row_reader;
 mod rows;
 mod scan;
 mod sweeps;
@@ -76,8 +76,8 @@ const ROWS_AHEAD: usize = 2048;
 const BUSY: Duration = Duration::from_secs(10);
 /// A file up to this size has its pages looked through at every opening, which takes some hundredths of a second.
 const QUICK_CHECK_BYTES: u64 = 16 * 1024 * 1024;
-/// The counter that says that every row has its checksums.
-const SEALED: &str = "sealed";
+/// The counter that is 0 while rows of an older layout have no checksums.
+const CHECKSUMS_WRITTEN: &str = "sealed";
 
 /// Which store, and how it is opened.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -181,9 +181,9 @@ async fn verify(pool: &SqlitePool, options: &Options, acknowledged: Option<u64>)
     }
     let mut transaction = pool.begin_with("BEGIN IMMEDIATE").await?;
     let connection = &mut *transaction;
-    if number::read(connection, SEALED).await.unwrap_or(1) == 0 {
-        scan::seal_everything(connection).await?;
-        number::set(connection, SEALED, 1).await?;
+    if number::read(connection, CHECKSUMS_WRITTEN).await.unwrap_or(1) == 0 {
+        scan::write_all_checksums(connection).await?;
+        number::set(connection, CHECKSUMS_WRITTEN, 1).await?;
     }
     let losses =
         if options.accept_loss { repair::repair(connection, acknowledged, unix_ms()).await? } else { Vec::new() };

@@ -17,7 +17,7 @@ use tracing::warn;
 use super::beside;
 use super::place::Place;
 use super::rows::{signed, unsigned};
-use crate::{Error, private, seal};
+use crate::{Error, checksum, private};
 
 const MAGIC: &[u8; 8] = b"SWEEPACK";
 const BEGIN: &str = "BEGIN IMMEDIATE";
@@ -29,7 +29,7 @@ fn encode(number: u64) -> [u8; 24] {
     let mut bytes = [0; 24];
     bytes[..8].copy_from_slice(MAGIC);
     bytes[8..16].copy_from_slice(&number.to_le_bytes());
-    bytes[16..].copy_from_slice(&seal::counter("acknowledged", signed(number)).to_le_bytes());
+    bytes[16..].copy_from_slice(&checksum::counter("acknowledged", signed(number)).to_le_bytes());
     bytes
 }
 
@@ -146,7 +146,7 @@ pub(super) async fn read(connection: &mut SqliteConnection, name: &'static str) 
     let row: Option<(i64, Option<i64>)> = query.bind(name).fetch_optional(connection).await?;
     match row {
         None => Ok(0),
-        Some((value, sum)) if sum == Some(seal::counter(name, value)) => Ok(unsigned(value)),
+        Some((value, sum)) if sum == Some(checksum::counter(name, value)) => Ok(unsigned(value)),
         Some(_) => Err(Error::damaged_row("counters", name)),
     }
 }
@@ -157,7 +157,7 @@ pub(super) async fn set(connection: &mut SqliteConnection, name: &'static str, v
         "INSERT INTO counters (name, value, sum) VALUES (?, ?, ?) \
          ON CONFLICT (name) DO UPDATE SET value = excluded.value, sum = excluded.sum",
     );
-    let upsert = upsert.bind(name).bind(signed(value)).bind(seal::counter(name, signed(value)));
+    let upsert = upsert.bind(name).bind(signed(value)).bind(checksum::counter(name, signed(value)));
     upsert.execute(connection).await?;
     Ok(())
 }

@@ -7,8 +7,8 @@ use sqlx::{AssertSqlSafe, Row};
 use sweep_scheduler::SweepId;
 use sweep_spec::TrialId;
 
-use super::cells::Cells;
 use super::read::{from_json, trial_id};
+use super::row_reader::RowReader;
 use super::rows::{signed, unsigned};
 use crate::Error;
 use crate::codes::outcome_of;
@@ -54,14 +54,14 @@ fn trial(row: &SqliteRow, questions: &mut Questions) -> Result<ObservedTrial, Er
 }
 
 fn predicted(row: &SqliteRow) -> Result<Option<(f64, f64, f64)>, Error> {
-    let mut cells = Cells::new(row, "predictions");
-    if cells.is_absent() {
+    let mut reader = RowReader::new(row, "predictions");
+    if reader.is_absent() {
         return Ok(None);
     }
-    let attempt = AttemptKey(cells.int()?);
-    let found = (cells.real()?, cells.real()?, cells.real()?);
-    cells.int()?;
-    cells.sum(|| format!("attempt number {}", attempt.0))?;
+    let attempt = AttemptKey(reader.int()?);
+    let found = (reader.real()?, reader.real()?, reader.real()?);
+    reader.int()?;
+    reader.sum(|| format!("attempt number {}", attempt.0))?;
     Ok(Some(found))
 }
 
@@ -71,12 +71,12 @@ async fn sizes(pool: &SqlitePool) -> Result<HashMap<sweep_spec::Digest, (u64, u6
          ORDER BY dataset_key, digest",
     );
     let one = |row: &SqliteRow| {
-        let mut cells = Cells::new(row, "descriptions");
-        let (key, digest) = (cells.digest()?, cells.digest()?);
-        cells.text()?;
-        cells.int()?;
-        let size = (cells.number()?, cells.number()?);
-        cells.sum(|| format!("the data {digest}"))?;
+        let mut reader = RowReader::new(row, "descriptions");
+        let (key, digest) = (reader.digest()?, reader.digest()?);
+        reader.text()?;
+        reader.int()?;
+        let size = (reader.number()?, reader.number()?);
+        reader.sum(|| format!("the data {digest}"))?;
         Ok((key, size))
     };
     query.fetch_all(pool).await?.iter().map(one).collect()

@@ -6,7 +6,7 @@ use sweep_scheduler::SweepId;
 use sweep_spec::trainer::EpochMetrics;
 use sweep_spec::{Digest, TrialId};
 
-use super::cells::Cells;
+use super::row_reader::RowReader;
 use super::rows::{signed, unsigned};
 use crate::Error;
 use crate::codes::ArtifactKind;
@@ -45,14 +45,14 @@ pub(super) async fn classes(pool: &SqlitePool, dataset_key: Digest, content: Dig
 
 /// The content of a data set and its classes, as JSON.
 fn description(row: &SqliteRow) -> Result<(Digest, String), Error> {
-    let mut cells = Cells::new(row, "descriptions");
-    cells.digest()?;
-    let digest = cells.digest()?;
-    let classes = cells.text()?.to_owned();
-    cells.int()?;
-    cells.int()?;
-    cells.int()?;
-    cells.sum(|| format!("the data {digest}"))?;
+    let mut reader = RowReader::new(row, "descriptions");
+    reader.digest()?;
+    let digest = reader.digest()?;
+    let classes = reader.text()?.to_owned();
+    reader.int()?;
+    reader.int()?;
+    reader.int()?;
+    reader.sum(|| format!("the data {digest}"))?;
     Ok((digest, classes))
 }
 
@@ -60,38 +60,38 @@ pub(super) async fn workers(pool: &SqlitePool) -> Result<Vec<WorkerRecord>, Erro
     let query =
         sqlx::query("SELECT name, host, version, session, slots, labels, seen_ms, sum FROM workers ORDER BY name");
     let record = |row: &SqliteRow| {
-        let mut cells = Cells::new(row, "workers");
-        let name = cells.text()?.to_owned();
-        let (host, version, session) = (cells.text()?.to_owned(), cells.text()?.to_owned(), cells.number()?);
-        let (slots, labels, seen_ms) = (cells.text()?, cells.text()?, cells.int()?);
-        cells.sum(|| format!("worker {name}"))?;
+        let mut reader = RowReader::new(row, "workers");
+        let name = reader.text()?.to_owned();
+        let (host, version, session) = (reader.text()?.to_owned(), reader.text()?.to_owned(), reader.number()?);
+        let (slots, labels, seen_ms) = (reader.text()?, reader.text()?, reader.int()?);
+        reader.sum(|| format!("worker {name}"))?;
         let (slots, labels) = (from_json(slots)?, from_json(labels)?);
         Ok(WorkerRecord { name, host, version, session, slots, labels, seen_ms })
     };
     query.fetch_all(pool).await?.iter().map(record).collect()
 }
 
-/// The seven numbers of an epoch and its own, from the next cells on.
-pub(super) fn metrics(cells: &mut Cells<'_>) -> Result<EpochMetrics, Error> {
+/// The epoch and its seven numbers, from the next columns on.
+pub(super) fn metrics(reader: &mut RowReader<'_>) -> Result<EpochMetrics, Error> {
     Ok(EpochMetrics {
-        epoch: cells.small()?,
-        train_loss: cells.real()?,
-        train_accuracy: cells.real()?,
-        val_loss: cells.real()?,
-        val_accuracy: cells.real()?,
-        learning_rate: cells.real()?,
-        seconds: cells.real()?,
-        images_per_second: cells.real()?,
+        epoch: reader.small()?,
+        train_loss: reader.real()?,
+        train_accuracy: reader.real()?,
+        val_loss: reader.real()?,
+        val_accuracy: reader.real()?,
+        learning_rate: reader.real()?,
+        seconds: reader.real()?,
+        images_per_second: reader.real()?,
     })
 }
 
-/// A point of this attempt, from the next cells on.
-pub(super) fn point(cells: &mut Cells<'_>, attempt: AttemptKey) -> Result<Point, Error> {
-    cells.table("points");
-    cells.known(attempt.0);
-    let sequence = cells.number()?;
-    let metrics = metrics(cells)?;
-    cells.sum(|| format!("point {sequence} of attempt number {}", attempt.0))?;
+/// Reads a point of this attempt from the next columns.
+pub(super) fn point(reader: &mut RowReader<'_>, attempt: AttemptKey) -> Result<Point, Error> {
+    reader.table("points");
+    reader.known(attempt.0);
+    let sequence = reader.number()?;
+    let metrics = metrics(reader)?;
+    reader.sum(|| format!("point {sequence} of attempt number {}", attempt.0))?;
     Ok(Point { sequence, metrics })
 }
 

@@ -8,8 +8,8 @@ use super::number::{self, COMMIT};
 use super::scan::{self, Wrong};
 use super::write::SESSION;
 use super::{audit, consistency};
+use crate::checksum::TABLES;
 use crate::codes::{AttemptState, AuditAction, class_code};
-use crate::seal::TABLES;
 use crate::write::AuditRow;
 use crate::{Error, Loss};
 
@@ -118,7 +118,7 @@ impl Repair {
         self.on_row(connection, text, wrong).await?;
         // Of this table only rows without these checksums: those that were just changed.
         let condition = if table.name == "attempts" { "log_sum IS NULL" } else { "state_sum IS NULL" };
-        scan::seal(connection, table, condition).await?;
+        scan::write_checksums(connection, table, condition).await?;
         Ok(())
     }
 

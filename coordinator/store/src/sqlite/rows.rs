@@ -1,4 +1,4 @@
-//! Many rows in one statement, each bound and sealed in one go. Statements come in a few sizes, so that each is prepared
+//! Writes many rows in one statement and computes their checksums while binding. Statements come in a few sizes, so that each is prepared
 //! once and then found again.
 
 use sqlx::query::Query;
@@ -6,7 +6,7 @@ use sqlx::sqlite::{Sqlite, SqliteArguments};
 use sqlx::{AssertSqlSafe, SqliteConnection};
 use sweep_spec::trainer::EpochMetrics;
 
-use crate::seal::{self, Seal};
+use crate::checksum::{self, Checksum};
 
 /// Row counts of the statements, largest first. SQLite takes at most 32,766 values in one; 32 columns fit.
 const SIZES: [usize; 4] = [512, 64, 8, 1];
@@ -40,7 +40,7 @@ impl Statement {
                 let (now, later) = rest.split_at(size);
                 let mut values = Values::of(sqlx::query(AssertSqlSafe(text.clone())));
                 for row in now {
-                    values.seal.clear();
+                    values.checksum.clear();
                     values = bind(values, row);
                 }
                 values.query.execute(&mut *connection).await?;
@@ -56,20 +56,20 @@ impl Statement {
     }
 }
 
-/// The values of a row on their way into a statement. What is bound is also sealed, but for what is `loose`.
+/// Binds the values of a row. Each bound value enters the checksum, except a `loose` one.
 pub(super) struct Values<'q> {
     pub(super) query: Bound<'q>,
-    seal: Seal,
+    checksum: Checksum,
 }
 
 impl<'q> Values<'q> {
     pub(super) fn of(query: Bound<'q>) -> Self {
-        Self { query, seal: Seal::new() }
+        Self { query, checksum: Checksum::new() }
     }
 
     pub(super) fn int(mut self, value: impl Into<i64>) -> Self {
         let value = value.into();
-        self.seal.int(value);
+        self.checksum.int(value);
         self.query = self.query.bind(value);
         self
     }
@@ -80,7 +80,7 @@ impl<'q> Values<'q> {
 
     pub(super) fn option(mut self, value: Option<impl Into<i64>>) -> Self {
         let Some(value) = value else {
-            self.seal.null();
+            self.checksum.null();
             self.query = self.query.bind(None::<i64>);
             return self;
         };
@@ -88,42 +88,42 @@ impl<'q> Values<'q> {
     }
 
     pub(super) fn real(mut self, value: f64) -> Self {
-        self.seal.real(value);
+        self.checksum.real(value);
         self.query = self.query.bind(value);
         self
     }
 
     pub(super) fn text(mut self, value: &'q str) -> Self {
-        self.seal.text(value.as_bytes());
+        self.checksum.text(value.as_bytes());
         self.query = self.query.bind(value);
         self
     }
 
     pub(super) fn blob(mut self, value: &'q [u8]) -> Self {
-        self.seal.blob(value);
+        self.checksum.blob(value);
         self.query = self.query.bind(value);
         self
     }
 
     pub(super) fn option_blob(mut self, value: Option<&'q [u8]>) -> Self {
         let Some(value) = value else {
-            self.seal.null();
+            self.checksum.null();
             self.query = self.query.bind(None::<&[u8]>);
             return self;
         };
         self.blob(value)
     }
 
-    /// Eight values that are sealed by hand; an epoch that is absent is number 0.
+    /// Binds an epoch and its seven numbers; the caller computes the checksum. An absent epoch is written as number 0.
     pub(super) fn metrics(mut self, metrics: Option<&EpochMetrics>) -> Self {
         self.query = self.query.bind(metrics.map_or(0, |metrics| metrics.epoch));
-        for value in metrics.map_or([0.0; 7], seal::numbers) {
+        for value in metrics.map_or([0.0; 7], checksum::numbers) {
             self.query = self.query.bind(value);
         }
         self
     }
 
-    /// Bound and not sealed.
+    /// Binds a value that the checksum does not cover.
     pub(super) fn loose<V>(mut self, value: V) -> Self
     where
         V: 'q + sqlx::Encode<'q, Sqlite> + sqlx::Type<Sqlite>,
@@ -132,16 +132,16 @@ impl<'q> Values<'q> {
         self
     }
 
-    /// Sealed and not bound.
+    /// Adds a value to the checksum without binding it.
     pub(super) fn key(mut self, value: i64) -> Self {
-        self.seal.int(value);
+        self.checksum.int(value);
         self
     }
 
-    /// Binds the checksum of what was sealed, and begins another.
+    /// Binds the checksum and starts the next one.
     pub(super) fn sum(mut self) -> Self {
-        self.query = self.query.bind(self.seal.sum());
-        self.seal.clear();
+        self.query = self.query.bind(self.checksum.sum());
+        self.checksum.clear();
         self
     }
 }

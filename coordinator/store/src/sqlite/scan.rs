@@ -1,13 +1,13 @@
-//! Tables as `store/seal.rs` lays them out: every row read and held against its checksums, whatever its cells hold, and
+//! Reads every row of a table of `checksum::TABLES`, whatever its cells contain, checks it against its checksums, and
 //! checksums put on rows that have none.
 
 use futures::TryStreamExt;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{AssertSqlSafe, Row, SqliteConnection};
 
-use super::cells::Cell;
+use super::row_reader::Cell;
 use crate::Error;
-use crate::seal::{Group, Seal, Table};
+use crate::checksum::{Checksum, Group, Table};
 
 /// Rows that get their checksums in one go.
 const BATCH: u32 = 20_000;
@@ -52,9 +52,9 @@ fn sums(table: &'static Table, cells: &[Cell]) -> Vec<(&'static Group, Cell, Cel
         let (values, after) = rest.split_at(group.columns.len().min(rest.len()));
         let (sum, after) = after.split_first().map_or((Cell::Null, after), |(sum, after)| (sum.clone(), after));
         rest = after;
-        let mut seal = Seal::new();
-        key.iter().chain(values).for_each(|cell| cell.seal(&mut seal));
-        let right = Cell::Int(seal.sum());
+        let mut checksum = Checksum::new();
+        key.iter().chain(values).for_each(|cell| cell.add_to(&mut checksum));
+        let right = Cell::Int(checksum.sum());
         found.push((group, sum, right));
     }
     found
@@ -87,7 +87,7 @@ pub(super) async fn verify(
 /// Puts checksums on the rows of a table that `condition` holds for, batch by batch. The rows are trusted. It ends where a
 /// batch makes them no fewer, because their keys find other rows or none: those rows stay without a checksum, and a later
 /// read finds the damage.
-pub(super) async fn seal(
+pub(super) async fn write_checksums(
     connection: &mut SqliteConnection,
     table: &'static Table,
     condition: &str,
@@ -100,11 +100,15 @@ pub(super) async fn seal(
             return Ok(());
         }
         before = left;
-        seal_batch(connection, table, condition).await?;
+        write_checksum_batch(connection, table, condition).await?;
     }
 }
 
-async fn seal_batch(connection: &mut SqliteConnection, table: &'static Table, condition: &str) -> Result<(), Error> {
+async fn write_checksum_batch(
+    connection: &mut SqliteConnection,
+    table: &'static Table,
+    condition: &str,
+) -> Result<(), Error> {
     let text = format!("SELECT {} FROM {} WHERE {condition} LIMIT {BATCH}", columns(table).join(", "), table.name);
     let rows = sqlx::query(AssertSqlSafe(text)).fetch_all(&mut *connection).await?;
     let assignments: Vec<_> = table.groups.iter().map(|group| format!("{} = ?", group.sum)).collect();
@@ -147,12 +151,12 @@ const AUDIT_IS_NOT_REWRITTEN: &str = "CREATE TRIGGER audit_is_not_rewritten BEFO
 
 /// Gives every row its checksums: of a store of the first release, or of the copy of a database, whose rows have none. In a
 /// transaction, so that the audit log is append-only again whatever interrupts it.
-pub(super) async fn seal_everything(connection: &mut SqliteConnection) -> Result<(), Error> {
+pub(super) async fn write_all_checksums(connection: &mut SqliteConnection) -> Result<(), Error> {
     sqlx::query("DROP TRIGGER IF EXISTS audit_is_not_rewritten").execute(&mut *connection).await?;
-    for table in crate::seal::TABLES {
+    for table in crate::checksum::TABLES {
         let Some(first) = table.groups.first() else { continue };
         let condition = format!("{} IS NULL", first.sum);
-        seal(connection, table, &condition).await?;
+        write_checksums(connection, table, &condition).await?;
     }
     sqlx::query(AUDIT_IS_NOT_REWRITTEN).execute(&mut *connection).await?;
     Ok(())
@@ -166,7 +170,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_row_that_its_key_does_not_find_is_left_and_ends_the_search() {
-        let counters = crate::seal::TABLES.iter().find(|table| table.name == "counters").unwrap();
+        let counters = crate::checksum::TABLES.iter().find(|table| table.name == "counters").unwrap();
         let mut connection = SqliteConnection::connect("sqlite::memory:").await.unwrap();
         for text in [
             "CREATE TABLE counters (name TEXT PRIMARY KEY, value INTEGER, sum INTEGER)",
@@ -175,7 +179,7 @@ mod tests {
         ] {
             sqlx::query(text).execute(&mut connection).await.unwrap();
         }
-        seal(&mut connection, counters, "sum IS NULL").await.unwrap();
+        write_checksums(&mut connection, counters, "sum IS NULL").await.unwrap();
         let left: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM counters WHERE sum IS NULL")
             .fetch_one(&mut connection)
             .await

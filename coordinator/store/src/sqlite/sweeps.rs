@@ -8,9 +8,9 @@ use sqlx::{AssertSqlSafe, Row};
 use sweep_scheduler::SweepId;
 use sweep_spec::Digest;
 
-use super::cells::Cells;
 use super::number::Writer;
 use super::read::{digest, from_json};
+use super::row_reader::RowReader;
 use super::rows::{Values, signed, unsigned};
 use crate::codes::{StageState, SweepState};
 use crate::record::{AttemptKey, StageRecord, Submission, SweepPage, SweepRecord, SweepTitle};
@@ -72,11 +72,11 @@ impl Chosen {
         );
         let query = sqlx::query(AssertSqlSafe(text)).bind(self.first).bind(self.second);
         let read = |row: &SqliteRow| {
-            let mut cells = Cells::new(row, "submissions");
-            let sweep = SweepId(cells.number()?);
-            let (fresh, reproduces) = (cells.flag()?, cells.option()?.map(AttemptKey));
-            let revision = cells.text()?.to_owned();
-            cells.sum(|| format!("the submission of sweep {sweep}"))?;
+            let mut reader = RowReader::new(row, "submissions");
+            let sweep = SweepId(reader.number()?);
+            let (fresh, reproduces) = (reader.flag()?, reader.option()?.map(AttemptKey));
+            let revision = reader.text()?.to_owned();
+            reader.sum(|| format!("the submission of sweep {sweep}"))?;
             Ok((sweep, Submission { fresh, reproduces, revision }))
         };
         query.fetch_all(pool).await?.iter().map(read).collect()
@@ -125,41 +125,41 @@ pub(super) async fn sweep(pool: &SqlitePool, id: SweepId) -> Result<Option<Sweep
 }
 
 fn stage(row: &SqliteRow) -> Result<(SweepId, u32, StageRecord), Error> {
-    let mut cells = Cells::new(row, "stages");
-    let (sweep, position): (SweepId, u32) = (SweepId(cells.number()?), cells.small()?);
+    let mut reader = RowReader::new(row, "stages");
+    let (sweep, position): (SweepId, u32) = (SweepId(reader.number()?), reader.small()?);
     let name = || format!("stage {position} of sweep {sweep}");
-    let (stage_name, trials_at_most, keep_best) = (cells.text()?.to_owned(), cells.number()?, cells.flag()?);
-    cells.sum(name)?;
-    cells.known_number(sweep.0);
-    cells.known(i64::from(position));
-    let state = StageState::of(cells.int()?)?;
-    let choice = cells.text()?.to_owned();
-    let (winner, decided) = (cells.small_option()?, cells.small_option()?);
-    cells.sum(name)?;
+    let (stage_name, trials_at_most, keep_best) = (reader.text()?.to_owned(), reader.number()?, reader.flag()?);
+    reader.sum(name)?;
+    reader.known_number(sweep.0);
+    reader.known(i64::from(position));
+    let state = StageState::of(reader.int()?)?;
+    let choice = reader.text()?.to_owned();
+    let (winner, decided) = (reader.small_option()?, reader.small_option()?);
+    reader.sum(name)?;
     let stage = StageRecord { name: stage_name, trials_at_most, state, choice, winner, decided, keep_best };
     Ok((sweep, position, stage))
 }
 
 /// A sweep, its stages left out.
 fn record(row: &SqliteRow) -> Result<SweepRecord, Error> {
-    let mut cells = Cells::new(row, "sweeps");
-    let id = SweepId(cells.number()?);
-    let (name, empty, overrides) = (cells.text()?.to_owned(), cells.option_blob()?.is_some(), cells.text()?);
-    let (spec_digest, submitter) = (cells.digest()?, cells.text()?.to_owned());
-    let (weight, trial_limit, dataset_key) = (cells.small()?, cells.number()?, cells.digest()?);
-    let submitted_ms = cells.int()?;
+    let mut reader = RowReader::new(row, "sweeps");
+    let id = SweepId(reader.number()?);
+    let (name, empty, overrides) = (reader.text()?.to_owned(), reader.option_blob()?.is_some(), reader.text()?);
+    let (spec_digest, submitter) = (reader.digest()?, reader.text()?.to_owned());
+    let (weight, trial_limit, dataset_key) = (reader.small()?, reader.number()?, reader.digest()?);
+    let submitted_ms = reader.int()?;
     // The checksum covers the text of an earlier release's spec too: `spec` holds it against that.
     if empty {
-        cells.sum(|| format!("sweep {id}"))?;
+        reader.sum(|| format!("sweep {id}"))?;
     } else {
-        cells.pass_sum();
+        reader.pass_sum();
     }
-    cells.known_number(id.0);
-    let (priority, paused) = (cells.small()?, cells.flag()?);
-    let pin = cells.option_blob()?.map(digest).transpose()?;
-    let state = SweepState::of(cells.int()?)?;
-    let (reason, ended_ms) = (cells.text()?.to_owned(), cells.int()?);
-    cells.sum(|| format!("the state of sweep {id}"))?;
+    reader.known_number(id.0);
+    let (priority, paused) = (reader.small()?, reader.flag()?);
+    let pin = reader.option_blob()?.map(digest).transpose()?;
+    let state = SweepState::of(reader.int()?)?;
+    let (reason, ended_ms) = (reader.text()?.to_owned(), reader.int()?);
+    reader.sum(|| format!("the state of sweep {id}"))?;
     Ok(SweepRecord {
         id,
         name,
@@ -194,37 +194,37 @@ pub(super) async fn spec(pool: &SqlitePool, id: SweepId) -> Result<Option<Vec<u8
     let query = sqlx::query("SELECT sweep, body, sum FROM specs WHERE sweep = ?").bind(signed(id.0));
     let missing = || Error::damaged(format!("the spec of sweep {id} is not there"));
     let row = query.fetch_optional(pool).await?.ok_or_else(missing)?;
-    let mut cells = Cells::new(&row, "specs");
-    cells.int()?;
-    let body = cells.blob()?;
-    cells.sum(|| format!("the spec of sweep {id}"))?;
+    let mut reader = RowReader::new(&row, "specs");
+    reader.int()?;
+    let body = reader.blob()?;
+    reader.sum(|| format!("the spec of sweep {id}"))?;
     packed::unpack(body).map(Some)
 }
 
 /// The text in a sweep's own row; empty but for one of an earlier release.
 fn own_text(row: &SqliteRow, id: SweepId) -> Result<&[u8], Error> {
-    let mut cells = Cells::new(row, "sweeps");
-    cells.int()?;
-    cells.text()?;
-    let text = cells.blob()?;
-    cells.text()?;
-    cells.blob()?;
-    cells.text()?;
-    cells.int()?;
-    cells.int()?;
-    cells.blob()?;
-    cells.int()?;
-    cells.sum(|| format!("sweep {id}"))?;
+    let mut reader = RowReader::new(row, "sweeps");
+    reader.int()?;
+    reader.text()?;
+    let text = reader.blob()?;
+    reader.text()?;
+    reader.blob()?;
+    reader.text()?;
+    reader.int()?;
+    reader.int()?;
+    reader.blob()?;
+    reader.int()?;
+    reader.sum(|| format!("sweep {id}"))?;
     Ok(text)
 }
 
 pub(super) async fn summary(pool: &SqlitePool, sweep: &SweepRecord) -> Result<Option<Summary>, Error> {
     let query = sqlx::query("SELECT sweep, ended_ms, body, sum FROM summaries WHERE sweep = ?");
     let Some(row) = query.bind(signed(sweep.id.0)).fetch_optional(pool).await? else { return Ok(None) };
-    let mut cells = Cells::new(&row, "summaries");
-    cells.int()?;
-    let (ended_ms, body) = (cells.int()?, cells.text()?);
-    cells.sum(|| format!("what sweep {} came to", sweep.id))?;
+    let mut reader = RowReader::new(&row, "summaries");
+    reader.int()?;
+    let (ended_ms, body) = (reader.int()?, reader.text()?);
+    reader.sum(|| format!("what sweep {} came to", sweep.id))?;
     Ok(Summary::from_text(body).filter(|_| ended_ms == sweep.ended_ms))
 }
 

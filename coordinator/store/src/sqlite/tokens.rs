@@ -4,11 +4,11 @@ use sqlx::SqliteConnection;
 use sqlx::sqlite::{SqlitePool, SqliteRow};
 
 use super::audit;
-use super::cells::Cells;
 use super::number::Writer;
+use super::row_reader::RowReader;
 use super::rows::Values;
 use crate::Error;
-use crate::seal::Seal;
+use crate::checksum::Checksum;
 use crate::tokens::{SESSION_KEY, TokenRecord, made, revoked};
 use crate::{Role, SessionKey};
 
@@ -21,26 +21,26 @@ pub(super) async fn all(pool: &SqlitePool) -> Result<Vec<TokenRecord>, Error> {
 }
 
 fn token(row: &SqliteRow) -> Result<TokenRecord, Error> {
-    let mut cells = Cells::new(row, "tokens");
-    let id = cells.text()?.to_owned();
-    let (name, role, digest) = (cells.text()?.to_owned(), Role::of(cells.int()?)?, cells.digest()?);
-    let (created_ms, created_by, expires_ms) = (cells.int()?, cells.text()?.to_owned(), cells.option()?);
-    cells.sum(|| format!("token {id}"))?;
-    cells.known_text(&id);
-    let revoked_ms = cells.option()?;
-    cells.sum(|| format!("token {id}"))?;
+    let mut reader = RowReader::new(row, "tokens");
+    let id = reader.text()?.to_owned();
+    let (name, role, digest) = (reader.text()?.to_owned(), Role::of(reader.int()?)?, reader.digest()?);
+    let (created_ms, created_by, expires_ms) = (reader.int()?, reader.text()?.to_owned(), reader.option()?);
+    reader.sum(|| format!("token {id}"))?;
+    reader.known_text(&id);
+    let revoked_ms = reader.option()?;
+    reader.sum(|| format!("token {id}"))?;
     Ok(TokenRecord { id, name, role, digest, created_ms, created_by, expires_ms, revoked_ms })
 }
 
 /// The checksum of what may change of a token.
 fn state_sum(id: &str, revoked_ms: Option<i64>) -> i64 {
-    let mut seal = Seal::new();
-    seal.text(id.as_bytes());
+    let mut checksum = Checksum::new();
+    checksum.text(id.as_bytes());
     match revoked_ms {
-        Some(at_ms) => seal.int(at_ms),
-        None => seal.null(),
+        Some(at_ms) => checksum.int(at_ms),
+        None => checksum.null(),
     }
-    seal.sum()
+    checksum.sum()
 }
 
 pub(super) async fn add(writer: &Writer, token: &TokenRecord) -> Result<(), Error> {
@@ -75,11 +75,11 @@ pub(super) async fn revoke(writer: &Writer, id: &str, at_ms: i64, actor: &str) -
 pub(super) async fn session_key(pool: &SqlitePool) -> Result<Option<SessionKey>, Error> {
     let query = sqlx::query("SELECT name, content, made_ms, sum FROM keys WHERE name = ?").bind(SESSION_KEY);
     let Some(row) = query.fetch_optional(pool).await? else { return Ok(None) };
-    let mut cells = Cells::new(&row, "keys");
-    cells.text()?;
-    let key = SessionKey::of(cells.blob()?);
-    cells.int()?;
-    cells.sum(|| SESSION_KEY.to_owned())?;
+    let mut reader = RowReader::new(&row, "keys");
+    reader.text()?;
+    let key = SessionKey::of(reader.blob()?);
+    reader.int()?;
+    reader.sum(|| SESSION_KEY.to_owned())?;
     key.map(Some).ok_or_else(|| Error::damaged_row("keys", SESSION_KEY))
 }
 

@@ -8,15 +8,15 @@ use sweep_scheduler::{Lease, SweepId};
 use sweep_spec::trainer::{EpochMetrics, Origin, Provenance, Validation};
 use sweep_spec::{Digest, FailureClass, Protocol, Trial, TrialId};
 
-use super::cells::Cells;
 use super::read::{self, digest, from_json, trial_id};
+use super::row_reader::RowReader;
 use super::rows::{signed, unsigned};
 use crate::codes::{AttemptState, RoundState, SweepState, class_of, outcome_of};
 use crate::record::{
     AttemptKey, AttemptRecord, Point, Repeat, Replicate, ResultRecord, TestScore, TrialPage, TrialRecord, TrialRow,
     TrialState,
 };
-use crate::{Error, predictions, seal};
+use crate::{Error, checksum, predictions};
 
 /// The columns of a result, of where it comes from and of its test part, as `result` reads them; all absent where a left
 /// join found none.
@@ -81,7 +81,7 @@ fn replicate(row: &SqliteRow) -> Result<Replicate, Error> {
         },
         running: row.try_get::<i64, _>("running")? != 0 && !given_up,
         reused: row.try_get("reused")?,
-        result: result(Cells::from(row, BEFORE_RESULT, "results"))?,
+        result: result(RowReader::from(row, BEFORE_RESULT, "results"))?,
     })
 }
 
@@ -172,68 +172,68 @@ fn failure(class: Option<i64>, reason: String) -> Result<Option<(FailureClass, S
 }
 
 /// A result, from the columns of `RESULT` on.
-fn result(mut cells: Cells<'_>) -> Result<Option<ResultRecord>, Error> {
-    if cells.is_absent() {
+fn result(mut reader: RowReader<'_>) -> Result<Option<ResultRecord>, Error> {
+    if reader.is_absent() {
         return Ok(None);
     }
-    let key = cells.int()?;
+    let key = reader.int()?;
     let name = || format!("attempt number {key}");
-    let outcome = cells.int()?;
-    let (last, best) = (read::metrics(&mut cells)?, read::metrics(&mut cells)?);
+    let outcome = reader.int()?;
+    let (last, best) = (read::metrics(&mut reader)?, read::metrics(&mut reader)?);
     let mut provenance = Provenance {
-        params: cells.number()?,
-        images_per_second: cells.real()?,
-        seconds: cells.real()?,
-        peak_memory_bytes: cells.number()?,
-        data_digest: cells.digest()?,
-        split_digest: cells.digest()?,
-        device: cells.text()?.to_owned(),
-        device_name: cells.text()?.to_owned(),
-        instruction_set: cells.text()?.to_owned(),
-        trainer: cells.text()?.to_owned(),
-        threads: cells.small()?,
+        params: reader.number()?,
+        images_per_second: reader.real()?,
+        seconds: reader.real()?,
+        peak_memory_bytes: reader.number()?,
+        data_digest: reader.digest()?,
+        split_digest: reader.digest()?,
+        device: reader.text()?.to_owned(),
+        device_name: reader.text()?.to_owned(),
+        instruction_set: reader.text()?.to_owned(),
+        trainer: reader.text()?.to_owned(),
+        threads: reader.small()?,
         origin: Origin::default(),
     };
-    cells.sum(name)?;
-    provenance.origin = origin(&mut cells)?;
-    let test = test_score(&mut cells)?;
+    reader.sum(name)?;
+    provenance.origin = origin(&mut reader)?;
+    let test = test_score(&mut reader)?;
     let named = |metrics: EpochMetrics| (metrics.epoch > 0).then_some(metrics);
     Ok(Some(ResultRecord { outcome: outcome_of(outcome)?, last: named(last), best: named(best), provenance, test }))
 }
 
 /// Where a result comes from; nothing is known of one of an earlier release.
-fn origin(cells: &mut Cells<'_>) -> Result<Origin, Error> {
+fn origin(reader: &mut RowReader<'_>) -> Result<Origin, Error> {
     const COLUMNS: usize = 12;
-    cells.table("origins");
-    if cells.is_absent() {
-        cells.skip(COLUMNS);
+    reader.table("origins");
+    if reader.is_absent() {
+        reader.skip(COLUMNS);
         return Ok(Origin::default());
     }
-    let key = cells.int()?;
+    let key = reader.int()?;
     let found = Origin {
-        driver: cells.text()?.to_owned(),
-        kernel_cache: cells.text()?.to_owned(),
-        worker: cells.text()?.to_owned(),
-        worker_version: cells.text()?.to_owned(),
-        host: cells.text()?.to_owned(),
-        coordinator_version: cells.text()?.to_owned(),
-        sweep: cells.option()?.map(unsigned),
-        spec_digest: cells.option_blob()?.map(digest).transpose()?,
-        revision: cells.text()?.to_owned(),
-        protocol_digest: cells.option_blob()?.map(digest).transpose()?,
+        driver: reader.text()?.to_owned(),
+        kernel_cache: reader.text()?.to_owned(),
+        worker: reader.text()?.to_owned(),
+        worker_version: reader.text()?.to_owned(),
+        host: reader.text()?.to_owned(),
+        coordinator_version: reader.text()?.to_owned(),
+        sweep: reader.option()?.map(unsigned),
+        spec_digest: reader.option_blob()?.map(digest).transpose()?,
+        revision: reader.text()?.to_owned(),
+        protocol_digest: reader.option_blob()?.map(digest).transpose()?,
     };
-    cells.sum(|| format!("attempt number {key}"))?;
+    reader.sum(|| format!("attempt number {key}"))?;
     Ok(found)
 }
 
-fn test_score(cells: &mut Cells<'_>) -> Result<Option<TestScore>, Error> {
-    cells.table("tests");
-    if cells.is_absent() {
+fn test_score(reader: &mut RowReader<'_>) -> Result<Option<TestScore>, Error> {
+    reader.table("tests");
+    if reader.is_absent() {
         return Ok(None);
     }
-    let key = cells.int()?;
-    let found = TestScore { epoch: cells.small()?, loss: cells.real()?, accuracy: cells.real()? };
-    cells.sum(|| format!("attempt number {key}"))?;
+    let key = reader.int()?;
+    let found = TestScore { epoch: reader.small()?, loss: reader.real()?, accuracy: reader.real()? };
+    reader.sum(|| format!("attempt number {key}"))?;
     Ok(Some(found))
 }
 
@@ -245,7 +245,7 @@ pub(super) async fn one_result(pool: &SqlitePool, attempt: AttemptKey) -> Result
          LEFT JOIN tests x ON x.attempt = r.attempt WHERE r.attempt = ?"
     );
     let row = sqlx::query(AssertSqlSafe(text)).bind(attempt.0).fetch_optional(pool).await?;
-    row.as_ref().map_or(Ok(None), |row| result(Cells::from(row, 0, "results")))
+    row.as_ref().map_or(Ok(None), |row| result(RowReader::from(row, 0, "results")))
 }
 
 /// An id's digits are a range of its bytes: those that begin with them.
@@ -275,11 +275,11 @@ pub(super) async fn trial(pool: &SqlitePool, id: TrialId) -> Result<Option<Trial
          LEFT JOIN questions q ON q.digest = t.question WHERE t.id = ?",
     );
     let Some(row) = query.bind(id.as_bytes().as_slice()).fetch_optional(pool).await? else { return Ok(None) };
-    let mut cells = Cells::new(&row, "trials");
-    cells.trial()?;
-    let (question, configuration, seed) = (cells.digest()?, cells.text()?, cells.number()?);
-    cells.sum(|| format!("trial {id}"))?;
-    let body = if cells.is_absent() { "" } else { cells.text()? };
+    let mut reader = RowReader::new(&row, "trials");
+    reader.trial()?;
+    let (question, configuration, seed) = (reader.digest()?, reader.text()?, reader.number()?);
+    reader.sum(|| format!("trial {id}"))?;
+    let body = if reader.is_absent() { "" } else { reader.text()? };
     if Digest::of(body.as_bytes()) != question {
         return Err(Error::damaged_row("questions", &format!("what trial {id} shares with others")));
     }
@@ -334,22 +334,22 @@ pub(super) async fn attempt(pool: &SqlitePool, lease: Lease) -> Result<Option<At
 }
 
 fn attempt_record(row: &SqliteRow) -> Result<AttemptRecord, Error> {
-    let mut cells = Cells::new(row, "attempts");
-    let key = AttemptKey(cells.int()?);
-    let lease = Lease { trial: cells.trial()?, round: cells.small()?, attempt: cells.small()? };
+    let mut reader = RowReader::new(row, "attempts");
+    let key = AttemptKey(reader.int()?);
+    let lease = Lease { trial: reader.trial()?, round: reader.small()?, attempt: reader.small()? };
     let name = || format!("attempt {} of trial {}", lease.attempt, lease.trial);
-    let (worker, slot, device) = (cells.text()?.to_owned(), cells.small()?, cells.text()?.to_owned());
-    let slot_memory_bytes = cells.option()?.map(unsigned);
-    let assigned_ms = cells.int()?;
-    cells.sum(name)?;
-    cells.known(key.0);
-    let state = cells.int()?;
-    let (class, reason, ended_ms) = (cells.option()?, cells.text()?.to_owned(), cells.int()?);
-    let (start_seconds, run_seconds) = (cells.real()?, cells.real()?);
-    cells.sum(name)?;
-    cells.known(key.0);
-    let log_tail = cells.text()?.to_owned();
-    cells.sum(name)?;
+    let (worker, slot, device) = (reader.text()?.to_owned(), reader.small()?, reader.text()?.to_owned());
+    let slot_memory_bytes = reader.option()?.map(unsigned);
+    let assigned_ms = reader.int()?;
+    reader.sum(name)?;
+    reader.known(key.0);
+    let state = reader.int()?;
+    let (class, reason, ended_ms) = (reader.option()?, reader.text()?.to_owned(), reader.int()?);
+    let (start_seconds, run_seconds) = (reader.real()?, reader.real()?);
+    reader.sum(name)?;
+    reader.known(key.0);
+    let log_tail = reader.text()?.to_owned();
+    reader.sum(name)?;
     let (state, failure) = (AttemptState::of(state)?, failure(class, reason)?);
     Ok(AttemptRecord {
         key,
@@ -374,7 +374,7 @@ pub(super) async fn points(pool: &SqlitePool, attempt: AttemptKey) -> Result<Vec
          images_per_second, sum FROM points WHERE attempt = ? ORDER BY sequence",
     );
     let rows = query.bind(attempt.0).fetch_all(pool).await?;
-    rows.iter().map(|row| read::point(&mut Cells::new(row, "points"), attempt)).collect()
+    rows.iter().map(|row| read::point(&mut RowReader::new(row, "points"), attempt)).collect()
 }
 
 pub(super) async fn validation(pool: &SqlitePool, attempt: AttemptKey) -> Result<Option<Validation>, Error> {
@@ -394,7 +394,7 @@ async fn answers(
     let Some((body, sum)): Option<(Vec<u8>, Option<i64>)> = query.bind(attempt.0).fetch_optional(pool).await? else {
         return Ok(None);
     };
-    if sum != Some(seal::validation(attempt, &body)) {
+    if sum != Some(checksum::validation(attempt, &body)) {
         return Err(Error::damaged_row(table, &format!("attempt number {}", attempt.0)));
     }
     predictions::decode(&body).map(Some)

@@ -8,7 +8,7 @@ use super::{audit, change, deletions, holds, weights};
 use crate::codes::{class_code, outcome_code};
 use crate::record::{ArtifactRecord, AttemptKey, TestScore};
 use crate::write::{Commit, ResultRow, WorkerRow};
-use crate::{Error, predictions, seal};
+use crate::{Error, checksum, predictions};
 
 /// The counter of sessions.
 pub(super) const SESSION: &str = "session";
@@ -182,7 +182,7 @@ async fn trials(tx: &mut SqliteConnection, commit: &Commit) -> Result<(), Error>
     ROUND_OPENED
         .run(tx, &commit.rounds_opened, |values, (trial, round, at_ms)| {
             let values = values.blob(trial.as_bytes().as_slice()).int(*round).int(*at_ms).sum();
-            values.loose(seal::open_round(*trial, *round))
+            values.loose(checksum::open_round(*trial, *round))
         })
         .await?;
     BOUND
@@ -197,7 +197,7 @@ async fn trials(tx: &mut SqliteConnection, commit: &Commit) -> Result<(), Error>
             let values = values.int(row.lease.attempt).text(&row.worker).int(row.slot).text(&row.device);
             let values = values.option(row.slot_memory_bytes.map(signed)).int(row.at_ms).sum();
             // Nobody reads the session back: after a restart every worker opens another.
-            let (end, log) = seal::live_attempt(row.key);
+            let (end, log) = checksum::live_attempt(row.key);
             values.loose(signed(row.session)).loose(end).loose(log)
         })
         .await?;
@@ -212,14 +212,14 @@ async fn trials(tx: &mut SqliteConnection, commit: &Commit) -> Result<(), Error>
         .await?;
     ATTEMPT_REVIVED
         .run(tx, &commit.attempts_revived, |values, (key, _, session)| {
-            let (end, log) = seal::live_attempt(*key);
+            let (end, log) = checksum::live_attempt(*key);
             values.loose(key.0).loose(signed(*session)).loose(end).loose(log)
         })
         .await?;
     POINT
         .run(tx, &commit.points, |values, row| {
             let values = values.loose(row.attempt.0).loose(signed(row.sequence)).metrics(Some(&row.metrics));
-            values.loose(seal::point(row.attempt, row.sequence, &row.metrics))
+            values.loose(checksum::point(row.attempt, row.sequence, &row.metrics))
         })
         .await?;
     Ok(())
@@ -277,8 +277,8 @@ fn bind_result<'q>(values: Values<'q>, row: &'q ResultRow) -> Values<'q> {
     let values = values.loose(signed(made.peak_memory_bytes)).loose(made.data_digest.as_bytes().as_slice());
     let values = values.loose(made.split_digest.as_bytes().as_slice()).loose(&made.device).loose(&made.device_name);
     let values = values.loose(&made.instruction_set).loose(&made.trainer).loose(made.threads);
-    let values = values.loose(seal::result(row.attempt, &row.result));
-    values.loose(seal::answer(row.attempt, made.data_digest.as_bytes(), made.seconds))
+    let values = values.loose(checksum::result(row.attempt, &row.result));
+    values.loose(checksum::answer(row.attempt, made.data_digest.as_bytes(), made.seconds))
 }
 
 fn bind_origin<'q>(values: Values<'q>, row: &'q ResultRow) -> Values<'q> {

@@ -1,8 +1,8 @@
-//! Checksums of rows, the same on every backend: what a row says of itself, so that a changed byte is noticed.
+//! Checksums of rows, so that a changed byte is noticed. Both databases have the same ones.
 //!
-//! A row that is written in several steps has a checksum for each step. Each covers the key of the row and the columns
-//! of its step in the order that stands here; SQL binds and reads them in this order too. Content that is addressed by
-//! its hash (questions, artifacts' files) needs none.
+//! A row that is written in several steps has a checksum for each step. Each covers the key of the row and the columns of
+//! its step, in the order of `TABLES`; SQL binds and reads the columns in the same order. Content that is addressed by its
+//! hash (questions, files of artifacts) needs no checksum.
 
 use sweep_spec::trainer::{EpochMetrics, Origin};
 use sweep_spec::{Digest, TrialId};
@@ -15,18 +15,16 @@ use super::record::{AttemptKey, ResultRecord, TestScore};
 pub struct Group {
     /// The column of the checksum.
     pub sum: &'static str,
-    /// What it covers after the key.
+    /// The columns that the checksum covers after the key, in order.
     pub columns: &'static [&'static str],
 }
 
 /// A table whose rows have checksums.
 #[derive(Debug, Clone, Copy)]
 pub struct Table {
-    /// Its name.
     pub name: &'static str,
-    /// What identifies a row.
+    /// The columns of the primary key.
     pub key: &'static [&'static str],
-    /// Its checksums.
     pub groups: &'static [Group],
 }
 
@@ -219,7 +217,7 @@ pub const TABLES: &[Table] = &[
     Table { name: "removals", key: &["digest"], groups: &[whole(&[])] },
 ];
 
-/// The layout that a table is in from on; of an earlier file it is not asked.
+/// The first layout of the store that has this table.
 pub fn since(table: &str) -> i64 {
     match table {
         "submissions" | "origins" | "tests" => 3,
@@ -236,40 +234,34 @@ pub fn since(table: &str) -> i64 {
     }
 }
 
-/// A checksum in the making. Values are told apart by their kind and length; a zero has no sign, because SQLite keeps
-/// none.
+/// Computes a checksum. The kind and length of each value enter it, so that `ab` differs from `a`, `b`. Negative zero counts as
+/// zero, because SQLite does not store the sign.
 #[derive(Debug, Clone, Default)]
-pub struct Seal(Vec<u8>);
+pub struct Checksum(Vec<u8>);
 
-impl Seal {
-    /// Over nothing yet.
+impl Checksum {
     pub fn new() -> Self {
         Self(Vec::with_capacity(192))
     }
 
-    /// Nothing.
     pub fn null(&mut self) {
         self.0.push(0);
     }
 
-    /// A whole number.
     pub fn int(&mut self, value: i64) {
         self.0.push(1);
         self.0.extend_from_slice(&value.to_le_bytes());
     }
 
-    /// A number with a fraction.
     pub fn real(&mut self, value: f64) {
         self.0.push(2);
         self.0.extend_from_slice(&(value + 0.0).to_bits().to_le_bytes());
     }
 
-    /// Text.
     pub fn text(&mut self, value: &[u8]) {
         self.long(3, value);
     }
 
-    /// Bytes.
     pub fn blob(&mut self, value: &[u8]) {
         self.long(4, value);
     }
@@ -280,12 +272,12 @@ impl Seal {
         self.0.extend_from_slice(value);
     }
 
-    /// Forgets everything.
+    /// Starts again without any value.
     pub fn clear(&mut self) {
         self.0.clear();
     }
 
-    /// The checksum: XXH3 with 64 bits, as the tables have it.
+    /// The 64-bit XXH3 of the values so far, in the signed form that a column stores.
     pub fn sum(&self) -> i64 {
         xxhash_rust::xxh3::xxh3_64(&self.0) as i64
     }
@@ -322,49 +314,46 @@ pub fn numbers(metrics: &EpochMetrics) -> [f64; 7] {
     ]
 }
 
-/// Of a point.
 pub fn point(attempt: AttemptKey, sequence: u64, metrics: &EpochMetrics) -> i64 {
-    let mut seal = Seal::new();
-    seal.int(attempt.0);
-    seal.int(sequence as i64);
-    seal.metrics(Some(metrics));
-    seal.sum()
+    let mut checksum = Checksum::new();
+    checksum.int(attempt.0);
+    checksum.int(sequence as i64);
+    checksum.metrics(Some(metrics));
+    checksum.sum()
 }
 
-/// Of what a restart needs of a result.
+/// The checksum `answer_sum` of a result: the columns that a restart reads.
 pub fn answer(attempt: AttemptKey, data_digest: &[u8], seconds: f64) -> i64 {
-    let mut seal = Seal::new();
-    seal.int(attempt.0);
-    seal.blob(data_digest);
-    seal.real(seconds);
-    seal.sum()
+    let mut checksum = Checksum::new();
+    checksum.int(attempt.0);
+    checksum.blob(data_digest);
+    checksum.real(seconds);
+    checksum.sum()
 }
 
-/// Of a result.
 pub fn result(attempt: AttemptKey, result: &ResultRecord) -> i64 {
-    let mut seal = Seal::new();
-    seal.int(attempt.0);
-    seal.int(outcome_code(result.outcome));
-    seal.metrics(result.last.as_ref());
-    seal.metrics(result.best.as_ref());
+    let mut checksum = Checksum::new();
+    checksum.int(attempt.0);
+    checksum.int(outcome_code(result.outcome));
+    checksum.metrics(result.last.as_ref());
+    checksum.metrics(result.best.as_ref());
     let made = &result.provenance;
-    seal.int(made.params as i64);
-    seal.real(made.images_per_second);
-    seal.real(made.seconds);
-    seal.int(made.peak_memory_bytes as i64);
-    seal.blob(made.data_digest.as_bytes());
-    seal.blob(made.split_digest.as_bytes());
+    checksum.int(made.params as i64);
+    checksum.real(made.images_per_second);
+    checksum.real(made.seconds);
+    checksum.int(made.peak_memory_bytes as i64);
+    checksum.blob(made.data_digest.as_bytes());
+    checksum.blob(made.split_digest.as_bytes());
     for text in [&made.device, &made.device_name, &made.instruction_set, &made.trainer] {
-        seal.text(text.as_bytes());
+        checksum.text(text.as_bytes());
     }
-    seal.int(i64::from(made.threads));
-    seal.sum()
+    checksum.int(i64::from(made.threads));
+    checksum.sum()
 }
 
-/// Of where a result comes from.
 pub fn origin(attempt: AttemptKey, origin: &Origin) -> i64 {
-    let mut seal = Seal::new();
-    seal.int(attempt.0);
+    let mut checksum = Checksum::new();
+    checksum.int(attempt.0);
     for text in [
         &origin.driver,
         &origin.kernel_cache,
@@ -373,70 +362,69 @@ pub fn origin(attempt: AttemptKey, origin: &Origin) -> i64 {
         &origin.host,
         &origin.coordinator_version,
     ] {
-        seal.text(text.as_bytes());
+        checksum.text(text.as_bytes());
     }
     match origin.sweep {
-        Some(sweep) => seal.int(sweep as i64),
-        None => seal.null(),
+        Some(sweep) => checksum.int(sweep as i64),
+        None => checksum.null(),
     }
-    seal.digest(origin.spec_digest);
-    seal.text(origin.revision.as_bytes());
-    seal.digest(origin.protocol_digest);
-    seal.sum()
+    checksum.digest(origin.spec_digest);
+    checksum.text(origin.revision.as_bytes());
+    checksum.digest(origin.protocol_digest);
+    checksum.sum()
 }
 
-/// Of what a network made of a test part.
+/// The checksum of the scores on the test part.
 pub fn test(attempt: AttemptKey, test: &TestScore) -> i64 {
-    let mut seal = Seal::new();
-    seal.int(attempt.0);
-    seal.int(i64::from(test.epoch));
-    seal.real(test.loss);
-    seal.real(test.accuracy);
-    seal.sum()
+    let mut checksum = Checksum::new();
+    checksum.int(attempt.0);
+    checksum.int(i64::from(test.epoch));
+    checksum.real(test.loss);
+    checksum.real(test.accuracy);
+    checksum.sum()
 }
 
-/// Of what a network said of every validation image.
+/// The checksum of the predictions for the validation images.
 pub fn validation(attempt: AttemptKey, body: &[u8]) -> i64 {
-    let mut seal = Seal::new();
-    seal.int(attempt.0);
-    seal.blob(body);
-    seal.sum()
+    let mut checksum = Checksum::new();
+    checksum.int(attempt.0);
+    checksum.blob(body);
+    checksum.sum()
 }
 
-/// Of the end of a round that is open.
+/// The checksum `end_sum` of an open round.
 pub fn open_round(trial: TrialId, round: u32) -> i64 {
-    let mut seal = Seal::new();
-    seal.blob(trial.as_bytes());
-    seal.int(i64::from(round));
-    seal.int(RoundState::Open.code());
-    (0..3).for_each(|_| seal.null());
-    seal.text(b"");
-    seal.int(0);
-    seal.sum()
+    let mut checksum = Checksum::new();
+    checksum.blob(trial.as_bytes());
+    checksum.int(i64::from(round));
+    checksum.int(RoundState::Open.code());
+    (0..3).for_each(|_| checksum.null());
+    checksum.text(b"");
+    checksum.int(0);
+    checksum.sum()
 }
 
-/// Of the end and of the log of an attempt that is live.
+/// The checksums `end_sum` and `log_sum` of a live attempt.
 pub fn live_attempt(attempt: AttemptKey) -> (i64, i64) {
-    let mut seal = Seal::new();
-    seal.int(attempt.0);
-    seal.int(AttemptState::Live.code());
-    seal.null();
-    seal.text(b"");
-    seal.int(0);
-    (0..2).for_each(|_| seal.real(0.0));
-    let end = seal.sum();
-    seal.clear();
-    seal.int(attempt.0);
-    seal.text(b"");
-    (end, seal.sum())
+    let mut checksum = Checksum::new();
+    checksum.int(attempt.0);
+    checksum.int(AttemptState::Live.code());
+    checksum.null();
+    checksum.text(b"");
+    checksum.int(0);
+    (0..2).for_each(|_| checksum.real(0.0));
+    let end = checksum.sum();
+    checksum.clear();
+    checksum.int(attempt.0);
+    checksum.text(b"");
+    (end, checksum.sum())
 }
 
-/// Of a counter.
 pub fn counter(name: &str, value: i64) -> i64 {
-    let mut seal = Seal::new();
-    seal.text(name.as_bytes());
-    seal.int(value);
-    seal.sum()
+    let mut checksum = Checksum::new();
+    checksum.text(name.as_bytes());
+    checksum.int(value);
+    checksum.sum()
 }
 
 #[cfg(test)]
@@ -444,25 +432,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn values_are_told_apart() {
-        let sum = |fill: &dyn Fn(&mut Seal)| {
-            let mut seal = Seal::new();
-            fill(&mut seal);
-            seal.sum()
+    fn kinds_and_lengths_of_values_enter_a_checksum() {
+        let sum = |fill: &dyn Fn(&mut Checksum)| {
+            let mut checksum = Checksum::new();
+            fill(&mut checksum);
+            checksum.sum()
         };
         let sums = [
             sum(&|_| {}),
-            sum(&|seal| seal.null()),
-            sum(&|seal| seal.int(0)),
-            sum(&|seal| seal.real(0.0)),
-            sum(&|seal| seal.text(b"ab")),
-            sum(&|seal| seal.blob(b"ab")),
-            sum(&|seal| (seal.text(b"a"), seal.text(b"b")).0),
+            sum(&|checksum| checksum.null()),
+            sum(&|checksum| checksum.int(0)),
+            sum(&|checksum| checksum.real(0.0)),
+            sum(&|checksum| checksum.text(b"ab")),
+            sum(&|checksum| checksum.blob(b"ab")),
+            sum(&|checksum| (checksum.text(b"a"), checksum.text(b"b")).0),
         ];
         for (index, one) in sums.iter().enumerate() {
             assert!(sums[index + 1..].iter().all(|other| one != other), "{index}");
         }
-        assert_eq!(sum(&|seal| seal.real(-0.0)), sum(&|seal| seal.real(0.0)));
+        assert_eq!(sum(&|checksum| checksum.real(-0.0)), sum(&|checksum| checksum.real(0.0)));
     }
 
     #[test]

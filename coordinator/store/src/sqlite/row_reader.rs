@@ -1,4 +1,4 @@
-//! One row on its way out: columns are read in order, and what is read is held against the row's checksums.
+//! Reads the columns of a row in order and checks them against the checksums of the row.
 
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, TypeInfo, ValueRef};
@@ -7,35 +7,35 @@ use sweep_spec::{Digest, TrialId};
 use super::read::{digest, trial_id};
 use super::rows::{signed, unsigned};
 use crate::Error;
-use crate::seal::Seal;
+use crate::checksum::Checksum;
 
-/// The cells of a row, from the first on.
-pub(super) struct Cells<'r> {
+/// Reads a row, one column after the other.
+pub(super) struct RowReader<'r> {
     row: &'r SqliteRow,
     next: usize,
-    seal: Seal,
+    checksum: Checksum,
     table: &'static str,
 }
 
-impl<'r> Cells<'r> {
+impl<'r> RowReader<'r> {
     pub(super) fn new(row: &'r SqliteRow, table: &'static str) -> Self {
-        Self { row, next: 0, seal: Seal::new(), table }
+        Self { row, next: 0, checksum: Checksum::new(), table }
     }
 
-    /// The cells from the one at `first` on.
+    /// Starts at the column with the index `first`.
     pub(super) fn from(row: &'r SqliteRow, first: usize, table: &'static str) -> Self {
         Self { next: first, ..Self::new(row, table) }
     }
 
-    /// Passes cells over.
+    /// Skips columns.
     pub(super) fn skip(&mut self, count: usize) {
         self.next += count;
     }
 
-    /// Goes on in another table of a join.
+    /// The next columns belong to another table of the join.
     pub(super) fn table(&mut self, table: &'static str) {
         self.table = table;
-        self.seal.clear();
+        self.checksum.clear();
     }
 
     fn take<T>(&mut self) -> Result<T, Error>
@@ -56,11 +56,11 @@ impl<'r> Cells<'r> {
 
     pub(super) fn int(&mut self) -> Result<i64, Error> {
         let value = self.take()?;
-        self.seal.int(value);
+        self.checksum.int(value);
         Ok(value)
     }
 
-    /// A number that fits.
+    /// A number that fits into `T`.
     pub(super) fn small<T: TryFrom<i64>>(&mut self) -> Result<T, Error> {
         let value = self.int()?;
         let table = self.table;
@@ -78,8 +78,8 @@ impl<'r> Cells<'r> {
     pub(super) fn option(&mut self) -> Result<Option<i64>, Error> {
         let value = self.take()?;
         match value {
-            Some(value) => self.seal.int(value),
-            None => self.seal.null(),
+            Some(value) => self.checksum.int(value),
+            None => self.checksum.null(),
         }
         Ok(value)
     }
@@ -94,27 +94,27 @@ impl<'r> Cells<'r> {
 
     pub(super) fn real(&mut self) -> Result<f64, Error> {
         let value = self.take()?;
-        self.seal.real(value);
+        self.checksum.real(value);
         Ok(value)
     }
 
     pub(super) fn text(&mut self) -> Result<&'r str, Error> {
         let value: &str = self.take()?;
-        self.seal.text(value.as_bytes());
+        self.checksum.text(value.as_bytes());
         Ok(value)
     }
 
     pub(super) fn blob(&mut self) -> Result<&'r [u8], Error> {
         let value: &[u8] = self.take()?;
-        self.seal.blob(value);
+        self.checksum.blob(value);
         Ok(value)
     }
 
     pub(super) fn option_blob(&mut self) -> Result<Option<&'r [u8]>, Error> {
         let value: Option<&[u8]> = self.take()?;
         match value {
-            Some(value) => self.seal.blob(value),
-            None => self.seal.null(),
+            Some(value) => self.checksum.blob(value),
+            None => self.checksum.null(),
         }
         Ok(value)
     }
@@ -127,47 +127,47 @@ impl<'r> Cells<'r> {
         digest(self.blob()?)
     }
 
-    /// A value that stands elsewhere and belongs to the key.
+    /// Adds a part of the key to the checksum that the query does not select.
     pub(super) fn known(&mut self, value: i64) {
-        self.seal.int(value);
+        self.checksum.int(value);
     }
 
-    /// As [`Cells::known`], of a text.
+    /// As [`RowReader::known`], for a text.
     pub(super) fn known_text(&mut self, value: &str) {
-        self.seal.text(value.as_bytes());
+        self.checksum.text(value.as_bytes());
     }
 
-    /// As [`Cells::known`], of a trial.
+    /// As [`RowReader::known`], for a trial.
     pub(super) fn known_trial(&mut self, trial: TrialId) {
-        self.seal.blob(trial.as_bytes());
+        self.checksum.blob(trial.as_bytes());
     }
 
-    /// As [`Cells::known`], for a number without a sign.
+    /// As [`RowReader::known`], for a number without a sign.
     pub(super) fn known_number(&mut self, value: u64) {
-        self.seal.int(signed(value));
+        self.checksum.int(signed(value));
     }
 
-    /// Whether the next cell is empty; it stays the next.
+    /// Whether the next column is NULL; does not move on.
     pub(super) fn is_absent(&self) -> bool {
         self.row.try_get_raw(self.next).is_ok_and(|value| value.is_null())
     }
 
-    /// Passes the checksum over, where not all of what it covers was read.
+    /// Skips a checksum where the query did not select all the columns that it covers.
     pub(super) fn pass_sum(&mut self) {
         self.next += 1;
-        self.seal.clear();
+        self.checksum.clear();
     }
 
-    /// Reads the checksum of what was read since the last one. `name` says which row it is.
+    /// Reads a checksum and compares it with that of the columns read since the last one. `name` identifies the row in the error.
     pub(super) fn sum(&mut self, name: impl FnOnce() -> String) -> Result<(), Error> {
         let found: Option<i64> = self.take()?;
-        let sum = self.seal.sum();
-        self.seal.clear();
+        let sum = self.checksum.sum();
+        self.checksum.clear();
         if found == Some(sum) { Ok(()) } else { Err(Error::damaged_row(self.table, &name())) }
     }
 }
 
-/// Whatever a cell holds.
+/// A value of any column, whatever its type.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Cell {
     Null,
@@ -178,7 +178,7 @@ pub(super) enum Cell {
 }
 
 impl Cell {
-    /// Cannot fail for what a row holds, whatever that is.
+    /// Accepts every value that SQLite can store.
     pub(super) fn of(row: &SqliteRow, index: usize) -> Result<Self, sqlx::Error> {
         let raw = row.try_get_raw(index)?;
         if raw.is_null() {
@@ -193,17 +193,17 @@ impl Cell {
         })
     }
 
-    pub(super) fn seal(&self, seal: &mut Seal) {
+    pub(super) fn add_to(&self, checksum: &mut Checksum) {
         match self {
-            Self::Null => seal.null(),
-            Self::Int(value) => seal.int(*value),
-            Self::Real(value) => seal.real(*value),
-            Self::Text(value) => seal.text(value),
-            Self::Blob(value) => seal.blob(value),
+            Self::Null => checksum.null(),
+            Self::Int(value) => checksum.int(*value),
+            Self::Real(value) => checksum.real(*value),
+            Self::Text(value) => checksum.text(value),
+            Self::Blob(value) => checksum.blob(value),
         }
     }
 
-    /// For people; long ones are cut.
+    /// The value for a message, cut to 200 characters.
     pub(super) fn show(&self) -> String {
         const LONGEST: usize = 200;
         let shown = match self {
